@@ -1,0 +1,210 @@
+# mcastd: build, test, install. There is no configure step.
+#
+#   make                build $(BUILD)/mcastd and $(BUILD)/mcastctl
+#   make demo           build, run the daemon on loopback, send and receive two datagrams
+#   make check          all tests, under the address and undefined behaviour sanitizers
+#   make check-unit     the unit tests only          UNIT=test_units: only this program
+#   make check-net      the network tests only       PYTEST_ARGS="-k isolation": passed on to pytest
+#   make check-long     the network tests that take minutes
+#   make check-layers   which room of src/ includes which
+#   make check-size     functions over 80 lines, files over 400
+#   make format         run clang-format over the sources
+#   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept
+#   make uninstall      the configuration is kept
+#   make clean
+#
+# demo and check first install what is missing (packaging/install-deps); the other targets only say so.
+#
+#   BUILD=build         where everything that is built goes
+#   V=1                 show the commands
+#   WERROR=1            warnings are errors
+#   SANITIZE=           for gcc's -fsanitize=, such as address,undefined or thread
+#   CC, CFLAGS, CPPFLAGS, LDFLAGS   as usual
+
+BUILD ?= build
+V ?=
+WERROR ?=
+SANITIZE ?=
+UNIT ?=
+PYTEST_ARGS ?=
+
+DESTDIR ?=
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR ?= $(PREFIX)/bin
+DOCDIR ?= $(PREFIX)/share/doc/mcastd
+INSTALL ?= install
+
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+# The first Python that has pytest: the one in PATH may be a private build without it.
+PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
+	$$python -c 'import pytest' 2>/dev/null && echo $$python && break; done)
+
+VERSION := $(shell cat VERSION)
+MAKEFLAGS += --no-print-directory
+
+.PHONY: all check check-unit check-net check-long check-layers check-size demo format
+.PHONY: install uninstall clean test-programs FORCE
+.DELETE_ON_ERROR:
+.SUFFIXES:
+all: $(BUILD)/mcastd $(BUILD)/mcastctl
+
+# ---- Flags ----
+
+CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
+
+# _FORTIFY_SOURCE needs an optimiser, gets in the way of the sanitizers, and may already be set.
+optimised := $(filter-out -O0,$(filter -O%,$(CFLAGS)))
+fortified := $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))
+fortify := $(if $(SANITIZE)$(fortified),,$(if $(optimised),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
+sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+
+cppflags := -D_GNU_SOURCE -Isrc -I$(BUILD)/gen $(fortify) -DMCASTD_VERSION='"$(VERSION)"' \
+	-DMCASTD_CONFIG='"$(SYSCONFDIR)/mcastd/mcastd.conf"' $(CPPFLAGS)
+cflags := -std=gnu17 -pthread -fPIE -fstack-protector-strong -Wall -Wextra \
+	$(if $(WERROR),-Werror) $(sanitize) $(CFLAGS)
+ldflags := -pthread -pie -Wl,-z,relro,-z,now $(sanitize) $(CFLAGS) $(LDFLAGS)
+
+# Asked once, and only by a target that needs the answer: install-deps may yet bring pkg-config.
+mcastd_modules := libevent_core libconfig libsystemd jansson
+mcastctl_modules := jansson smartcols
+modules := $(sort $(mcastd_modules) $(mcastctl_modules))
+once = $(eval $(1) := $$(shell $(PKG_CONFIG) $(2) 2>/dev/null))$($(1))
+module_cflags = $(call once,module_cflags,--cflags $(modules))
+mcastd_libs = $(call once,mcastd_libs,--libs $(mcastd_modules))
+mcastctl_libs = $(call once,mcastctl_libs,--libs $(mcastctl_modules))
+test_libs = $(call once,test_libs,--libs $(modules) cmocka)
+
+# ---- Sources ----
+
+rooms := base net config data handlers groups control service daemon
+objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
+
+mcastd_objects := $(call objects,$(rooms:%=src/%/*.c))
+ctl_objects := $(call objects,src/ctl/*.c)
+mcastctl_objects := $(ctl_objects) $(call objects,src/base/*.c src/net/address.c src/control/framing.c)
+test_objects := $(call objects,tests/unit/test_*.c)
+test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.c))
+test_programs := $(test_objects:.o=)
+interface_header := $(BUILD)/gen/control/io.mcastd.varlink.h
+
+# ---- Rules ----
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(Q),@printf '  %-5s %s\n' '$(1)' '$(@:$(BUILD)/%=%)')
+
+$(BUILD)/mcastd: $(mcastd_objects) $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -o $@ $(mcastd_objects) $(mcastd_libs)
+
+$(BUILD)/mcastctl: $(mcastctl_objects) $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -o $@ $(mcastctl_objects) $(mcastctl_libs)
+
+# For the unit tests. q, not r: files of different rooms may have the same name.
+$(BUILD)/libmcastd.a: $(filter-out %/daemon/main.o,$(mcastd_objects))
+$(BUILD)/libctl.a: $(filter-out %/ctl/main.o,$(ctl_objects))
+$(BUILD)/libmcastd.a $(BUILD)/libctl.a:
+	$(call say,AR)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
+
+test-programs: $(test_programs)
+	@:
+$(test_programs): %: %.o $(test_helper_objects) $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+		$(test_libs)
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
+	$(call say,CC)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(cppflags) $(module_cflags) $(cflags) -MMD -MP -c -o $@ $<
+
+# The interface description as C string literals, for an #include within an initializer.
+$(interface_header): src/control/io.mcastd.varlink
+	$(call say,GEN)
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
+
+# Changes when a flag does, so that everything is built again.
+$(BUILD)/flags: FORCE
+	@$(PKG_CONFIG) --exists --print-errors $(modules) || { \
+		echo 'Something is missing: "packaging/install-deps build" installs it.' >&2; exit 1; }
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(cppflags) $(module_cflags) $(cflags) $(ldflags))' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+-include $(patsubst %.o,%.d,$(sort $(mcastd_objects) $(mcastctl_objects) $(test_objects) \
+	$(test_helper_objects)))
+
+# ---- Tests ----
+
+# The tests have a build of their own, with the sanitizers unless the command line has SANITIZE=.
+check_build := $(BUILD)/check
+check_sanitize := address,undefined
+ifeq ($(origin SANITIZE),command line)
+check_sanitize := $(SANITIZE)
+endif
+jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
+build_checked = +$(MAKE) $(jobs) BUILD=$(check_build) SANITIZE=$(check_sanitize)
+run_tests = MCASTD=$(abspath $(check_build))/mcastd MCASTCTL=$(abspath $(check_build))/mcastctl \
+	$(PYTHON) tests/run
+unit_tests = --unit $(addprefix $(check_build)/tests/unit/,$(or $(UNIT),$(notdir $(test_programs))))
+
+check:
+	@packaging/install-deps check
+	$(Q)$(build_checked) all test-programs
+	$(Q)$(run_tests) $(unit_tests) --net -- $(PYTEST_ARGS)
+
+check-unit:
+	@packaging/install-deps check
+	$(Q)$(build_checked) test-programs
+	$(Q)$(run_tests) $(unit_tests)
+
+check-net:
+	@packaging/install-deps check
+	$(Q)$(build_checked) all
+	$(Q)$(run_tests) --net -- $(PYTEST_ARGS)
+
+check-long:
+	@packaging/install-deps check
+	$(Q)$(build_checked) all
+	$(Q)$(run_tests) --long -- $(PYTEST_ARGS)
+
+check-layers:
+	$(Q)tests/check-layers
+
+check-size:
+	$(Q)tests/check-size
+
+format:
+	$(CLANG_FORMAT) -i $(wildcard src/*/*.[ch] tests/unit/*.[ch])
+
+demo:
+	@packaging/install-deps demo
+	$(Q)+$(MAKE) $(jobs) all
+	$(Q)PATH="$(abspath $(BUILD)):$$PATH" packaging/demo
+
+# ---- Installation ----
+
+docs := README.md NEWS.md LICENSE
+confdir := $(DESTDIR)$(SYSCONFDIR)/mcastd
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(confdir)/conf.d
+	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
+	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
+	$(INSTALL) -m 644 $(docs) $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
+	@if [ -e $(confdir)/mcastd.conf ]; then echo "$(confdir)/mcastd.conf exists and is kept"; \
+	else set -x; $(INSTALL) -m 644 etc/mcastd.conf $(confdir)/mcastd.conf; fi
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(DESTDIR)$(BINDIR)/mcastctl
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,27 @@
+/* Time: nanoseconds in a uint64_t, and RFC 3339 text in UTC. */
+#pragma once
+
+#include <stdint.h>
+#include <time.h>
+
+#define NS_PER_S 1000000000ull
+#define NS_PER_MS 1000000ull
+
+static inline uint64_t timespec_ns(const struct timespec *time)
+{
+	return (uint64_t)time->tv_sec * NS_PER_S + (uint64_t)time->tv_nsec;
+}
+
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return timespec_ns(&now);
+}
+
+/* "2026-11-24T19:33:19.123456789Z" and its terminator. */
+#define TIMESTAMP_MAX 31
+
+/* Writes nanoseconds since the epoch as RFC 3339 with nine decimals, in UTC. Returns string. */
+char *format_timestamp(uint64_t ns, char string[static TIMESTAMP_MAX]);

@@ -1,0 +1,125 @@
+#include "base/codec.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+
+const char hex_digits[17] = "0123456789abcdef";
+
+static const char base64_digits[65] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static int hex_value(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	digit = (char)(digit | 0x20);
+	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+int hex_byte(const char *string)
+{
+	int high = hex_value(string[0]), low = high < 0 ? -1 : hex_value(string[1]);
+
+	return low < 0 ? -1 : high << 4 | low;
+}
+
+void text_append_hex(struct text *text, const void *data, size_t size)
+{
+	const uint8_t *in = data;
+	char *out = text_reserve(text, size * 2);
+
+	if (!out)
+		return;
+	for (size_t i = 0; i < size; i++) {
+		*out++ = hex_digits[in[i] >> 4];
+		*out++ = hex_digits[in[i] & 15];
+	}
+	text->length += size * 2;
+}
+
+int text_append_hex_decoded(struct text *text, const char *hex, size_t size)
+{
+	const char *end = hex + size;
+
+	while (hex < end) {
+		int byte;
+
+		if (isspace((unsigned char)*hex) || *hex == ':') {
+			hex++;
+			continue;
+		}
+		byte = end - hex >= 2 ? hex_byte(hex) : -1;
+		if (byte < 0)
+			return -EINVAL;
+		text_append(text, &(char){(char)byte}, 1);
+		hex += 2;
+	}
+	return 0;
+}
+
+void text_append_base64(struct text *text, const void *data, size_t size)
+{
+	const uint8_t *in = data;
+	size_t encoded = (size + 2) / 3 * 4;
+	char *out = text_reserve(text, encoded);
+
+	if (!out)
+		return;
+	for (size_t i = 0; i < size; i += 3) {
+		size_t left = size - i;
+		uint32_t bits = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
+				(left > 2 ? in[i + 2] : 0);
+
+		*out++ = base64_digits[bits >> 18];
+		*out++ = base64_digits[bits >> 12 & 63];
+		*out++ = left > 1 ? base64_digits[bits >> 6 & 63] : '=';
+		*out++ = left > 2 ? base64_digits[bits & 63] : '=';
+	}
+	text->length += encoded;
+}
+
+static int base64_value(char digit)
+{
+	const char *at = digit ? strchr(base64_digits, digit) : NULL;
+
+	return at ? (int)(at - base64_digits) : -1;
+}
+
+/* Decodes one quantum of four digits, of which the last padding are '='. */
+static int decode_quantum(const char *digits, size_t padding, uint8_t bytes[static 3])
+{
+	uint32_t bits = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		int value = i < 4 - padding ? base64_value(digits[i]) : 0;
+
+		if (value < 0)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)value;
+	}
+	/* Bits that no byte uses must be zero: one text for one payload (RFC 4648, section 3.5). */
+	if (padding && bits & (padding == 1 ? 0xff : 0xffff))
+		return -EINVAL;
+	bytes[0] = (uint8_t)(bits >> 16);
+	bytes[1] = (uint8_t)(bits >> 8);
+	bytes[2] = (uint8_t)bits;
+	return 0;
+}
+
+int text_append_base64_decoded(struct text *text, const char *base64, size_t size)
+{
+	if (size % 4)
+		return -EINVAL;
+	for (size_t i = 0; i < size; i += 4) {
+		size_t padding = 0;
+		uint8_t bytes[3];
+
+		if (i + 4 == size)
+			padding = base64[size - 1] != '=' ? 0 : base64[size - 2] != '=' ? 1 : 2;
+		if (decode_quantum(base64 + i, padding, bytes) < 0)
+			return -EINVAL;
+		text_append(text, bytes, 3 - padding);
+	}
+	return 0;
+}

@@ -1,0 +1,30 @@
+#include "base/errors.h"
+
+#include <stdarg.h>
+
+void errors_add(struct errors *errors, const char *format, ...)
+{
+	char *line = NULL;
+	va_list arguments;
+
+	if (errors->count == ERRORS_MAX) {
+		errors->omitted++;
+		return;
+	}
+	if (!errors->lines)
+		errors->lines = calloc(ERRORS_MAX, sizeof(*errors->lines));
+	va_start(arguments, format);
+	if (!errors->lines || vasprintf(&line, format, arguments) < 0)
+		errors->omitted++;
+	else
+		errors->lines[errors->count++] = line;
+	va_end(arguments);
+}
+
+void errors_clear(struct errors *errors)
+{
+	for (size_t i = 0; i < errors->count; i++)
+		free(errors->lines[i]);
+	free(errors->lines);
+	*errors = (struct errors){0};
+}

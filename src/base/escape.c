@@ -1,0 +1,205 @@
+#include "base/escape.h"
+
+#include <errno.h>
+
+#include "base/codec.h"
+
+/* The length in bytes of the character at the start of data, and its code point; 0 when it is not
+ * well-formed UTF-8 (the table of RFC 3629, section 4). */
+static size_t utf8_decode(const uint8_t *data, size_t size, uint32_t *ret_code)
+{
+	uint32_t code, smallest;
+	size_t length;
+
+	if (data[0] < 0x80) {
+		*ret_code = data[0];
+		return 1;
+	} else if ((data[0] & 0xe0) == 0xc0) {
+		length = 2, code = data[0] & 0x1f, smallest = 0x80;
+	} else if ((data[0] & 0xf0) == 0xe0) {
+		length = 3, code = data[0] & 0x0f, smallest = 0x800;
+	} else if ((data[0] & 0xf8) == 0xf0) {
+		length = 4, code = data[0] & 0x07, smallest = 0x10000;
+	} else {
+		return 0;
+	}
+	if (size < length)
+		return 0;
+	for (size_t i = 1; i < length; i++) {
+		if ((data[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (data[i] & 0x3f);
+	}
+	if (code < smallest || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret_code = code;
+	return length;
+}
+
+/* How many bytes at the start are plain: printable ASCII but the backslash and the quote. Most
+ * payloads are nothing else, so this is what their speed depends on. */
+static size_t plain_run(const uint8_t *data, size_t size)
+{
+	size_t i = 0;
+
+	while (i < size && data[i] >= 0x20 && data[i] < 0x7f && data[i] != '\\' && data[i] != '"')
+		i++;
+	return i;
+}
+
+/* Characters that are valid but must not reach a terminal or a line as they are. */
+static bool is_hidden(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x61c || code == 0xfeff ||
+	       (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2060 && code <= 0x206f) || (code >= 0xfff9 && code <= 0xfffb) ||
+	       (code >= 0xe0000 && code <= 0xe007f);
+}
+
+bool utf8_valid(const void *data, size_t size)
+{
+	const uint8_t *at = data, *end = at + size;
+	uint32_t code;
+
+	while (at < end) {
+		size_t length = *at < 0x80 ? 1 : utf8_decode(at, (size_t)(end - at), &code);
+
+		if (!length)
+			return false;
+		at += length;
+	}
+	return true;
+}
+
+/* The short escape of a control character that has one, else 0. */
+static char short_escape(uint32_t code)
+{
+	switch (code) {
+	case '\n':
+		return 'n';
+	case '\r':
+		return 'r';
+	case '\t':
+		return 't';
+	case '\\':
+		return '\\';
+	default:
+		return 0;
+	}
+}
+
+void text_append_escaped(struct text *text, const void *data, size_t size)
+{
+	const uint8_t *in = data, *end = in + size;
+	char *start = text_reserve(text, size * 4), *out = start;
+	uint32_t code;
+
+	if (!out)
+		return;
+	while (in < end) {
+		size_t plain = plain_run(in, (size_t)(end - in)), length;
+		char escape;
+
+		memcpy(out, in, plain);
+		out += plain;
+		in += plain;
+		if (in == end)
+			break;
+		length = utf8_decode(in, (size_t)(end - in), &code);
+		if (length && (escape = short_escape(code))) {
+			*out++ = '\\';
+			*out++ = escape;
+			in += length;
+		} else if (length && !is_hidden(code)) {
+			memcpy(out, in, length);
+			out += length;
+			in += length;
+		} else {
+			for (length = length ? length : 1; length; length--, in++) {
+				*out++ = '\\';
+				*out++ = 'x';
+				*out++ = hex_digits[*in >> 4];
+				*out++ = hex_digits[*in & 15];
+			}
+		}
+	}
+	text->length += (size_t)(out - start);
+}
+
+int text_append_unescaped(struct text *text, const char *escaped, size_t size)
+{
+	static const char letters[] = "nrt\\", bytes[] = "\n\r\t\\";
+	const char *end = escaped + size, *letter;
+	int byte;
+
+	while (escaped < end) {
+		if (*escaped != '\\') {
+			text_append(text, escaped++, 1);
+		} else if (end - escaped >= 2 && escaped[1] && (letter = strchr(letters, escaped[1]))) {
+			text_append(text, bytes + (letter - letters), 1);
+			escaped += 2;
+		} else if (end - escaped >= 4 && escaped[1] == 'x' &&
+			   (byte = hex_byte(escaped + 2)) >= 0) {
+			text_append(text, &(char){(char)byte}, 1);
+			escaped += 4;
+		} else {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* Writes one UTF-16 unit as \uXXXX. */
+static char *put_unit(char *out, uint32_t unit)
+{
+	*out++ = '\\';
+	*out++ = 'u';
+	for (int shift = 12; shift >= 0; shift -= 4)
+		*out++ = hex_digits[unit >> shift & 15];
+	return out;
+}
+
+/* Writes one character that is not plain. */
+static char *put_json_character(char *out, const uint8_t *in, size_t length, uint32_t code)
+{
+	char escape = code == '"' ? '"' : short_escape(code);
+
+	if (escape) {
+		*out++ = '\\';
+		*out++ = escape;
+	} else if (!is_hidden(code)) {
+		memcpy(out, in, length);
+		out += length;
+	} else if (code < 0x10000) {
+		out = put_unit(out, code);
+	} else {
+		out = put_unit(out, 0xd800 + ((code - 0x10000) >> 10));
+		out = put_unit(out, 0xdc00 + ((code - 0x10000) & 0x3ff));
+	}
+	return out;
+}
+
+void text_append_json(struct text *text, const void *data, size_t size)
+{
+	const uint8_t *in = data, *end = in + size;
+	char *start = text_reserve(text, size * 6 + 2), *out = start;
+
+	if (!out)
+		return;
+	*out++ = '"';
+	while (in < end) {
+		size_t plain = plain_run(in, (size_t)(end - in)), length;
+		uint32_t code = 0xfffd;
+
+		memcpy(out, in, plain);
+		out += plain;
+		in += plain;
+		if (in == end)
+			break;
+		length = utf8_decode(in, (size_t)(end - in), &code);
+		out = put_json_character(out, in, length, code);
+		in += length ? length : 1;
+	}
+	*out++ = '"';
+	text->length += (size_t)(out - start);
+}

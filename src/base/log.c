@@ -1,0 +1,140 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+
+#define LINE_MAX_BYTES 4096
+#define LIMIT_PERIOD_NS (10 * NS_PER_S)
+
+static struct {
+	pthread_mutex_t lock;
+	int fd; /* stderr, or a non-blocking description of the same pipe or terminal */
+	int level;
+	bool is_socket;
+	bool with_priority;
+	bool torn; /* the last line was cut in its middle */
+	uint64_t lost;
+} log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = LOG_INFO};
+
+/* $JOURNAL_STREAM is DEVICE:INODE of the journal's socket, and is inherited by processes whose
+ * stderr was redirected since (systemd.exec(5)). */
+static bool is_journal(const struct stat *status)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	uintmax_t device, inode;
+
+	return stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
+	       device == status->st_dev && inode == status->st_ino;
+}
+
+void log_open(void)
+{
+	struct stat status;
+
+	if (fstat(STDERR_FILENO, &status) < 0)
+		return;
+	log_state.with_priority = is_journal(&status);
+	log_state.is_socket = S_ISSOCK(status.st_mode);
+	/* O_NONBLOCK belongs to the open file description, which other processes share: open our own. */
+	if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
+		int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+		if (fd >= 0)
+			log_state.fd = fd;
+	}
+}
+
+void log_set_level(int level)
+{
+	log_state.level = level;
+}
+
+static ssize_t write_some(const char *line, size_t length)
+{
+	if (log_state.is_socket)
+		return send(log_state.fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return write(log_state.fd, line, length);
+}
+
+/* Writes one whole line, or counts it as lost. The lock is held. */
+static void write_line(const char *line, size_t length)
+{
+	ssize_t n;
+
+	if (log_state.torn && write_some("\n", 1) != 1) {
+		log_state.lost++;
+		return;
+	}
+	log_state.torn = false;
+	n = write_some(line, length);
+	if (n == (ssize_t)length)
+		return;
+	log_state.torn = n > 0;
+	log_state.lost++;
+}
+
+static size_t format_line(char *line, int level, const char *format, va_list arguments)
+{
+	size_t length = 0;
+	int n;
+
+	if (log_state.with_priority)
+		length = (size_t)snprintf(line, LINE_MAX_BYTES, "<%d>", level);
+	n = vsnprintf(line + length, LINE_MAX_BYTES - length - 1, format, arguments);
+	if (n > 0)
+		length += (size_t)n;
+	if (length > LINE_MAX_BYTES - 2)
+		length = LINE_MAX_BYTES - 2;
+	line[length++] = '\n';
+	return length;
+}
+
+void log_message(int level, const char *format, ...)
+{
+	char line[LINE_MAX_BYTES], lost[64];
+	va_list arguments;
+	size_t length;
+	int saved_errno = errno;
+
+	if (level > log_state.level)
+		return;
+	va_start(arguments, format);
+	length = format_line(line, level, format, arguments);
+	va_end(arguments);
+	pthread_mutex_lock(&log_state.lock);
+	if (log_state.lost) {
+		uint64_t before = log_state.lost;
+		int n = snprintf(lost, sizeof(lost), "%s%" PRIu64 " log lines lost: stderr is full\n",
+			log_state.with_priority ? "<4>" : "", before);
+
+		write_line(lost, (size_t)n);
+		if (log_state.lost == before)
+			log_state.lost = 0;
+	}
+	write_line(line, length);
+	pthread_mutex_unlock(&log_state.lock);
+	errno = saved_errno;
+}
+
+bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (now < limit->next_ns) {
+		limit->suppressed++;
+		return false;
+	}
+	*ret_suppressed = limit->suppressed;
+	limit->suppressed = 0;
+	limit->next_ns = now + LIMIT_PERIOD_NS;
+	return true;
+}

@@ -1,0 +1,33 @@
+/* The daemon's own log: one line a message on stderr, with the "<N>" priority prefix of
+ * sd-daemon(3) when stderr is the journal. Never blocks: what stderr cannot take at once is
+ * counted and said later. Safe from any thread. */
+#pragma once
+
+#include <stdint.h>
+#include <syslog.h>
+
+#include "base/cleanup.h"
+
+/* Looks at what stderr is. Call it once, before any thread starts. */
+void log_open(void);
+
+/* Messages above this syslog(3) level are not written; LOG_INFO after log_open(). */
+void log_set_level(int level);
+
+void log_message(int level, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#define log_error(...) log_message(LOG_ERR, __VA_ARGS__)
+#define log_warning(...) log_message(LOG_WARNING, __VA_ARGS__)
+#define log_notice(...) log_message(LOG_NOTICE, __VA_ARGS__)
+#define log_info(...) log_message(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_message(LOG_DEBUG, __VA_ARGS__)
+
+/* Lets one message through a period, so that a fault that repeats with every datagram stays one
+ * line. One for each place that may repeat; not shared between threads. */
+struct log_limit {
+	uint64_t next_ns;
+	uint64_t suppressed;
+};
+
+/* Whether a message may be written now; *ret_suppressed is how many were held back before it. */
+_Bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed);

@@ -1,0 +1,46 @@
+/* A growable run of bytes, for building records, replies and messages. Running out of memory is
+ * sticky: later appends do nothing, and text_failed() tells once at the end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+struct text {
+	char *data; /* not terminated, see text_string() */
+	size_t length;
+	size_t capacity;
+	bool failed;
+};
+
+/* Makes room for size more bytes. Returns where they start, or NULL without memory. The caller
+ * writes there and adds what it wrote to length. */
+char *text_reserve(struct text *text, size_t size);
+
+void text_append(struct text *text, const void *data, size_t size);
+void text_printf(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The bytes as a C string, owned by text; "" without memory. */
+const char *text_string(struct text *text);
+
+void text_free(struct text *text);
+
+static inline void text_append_string(struct text *text, const char *string)
+{
+	text_append(text, string, strlen(string));
+}
+
+static inline void text_clear(struct text *text)
+{
+	text->length = 0;
+	text->failed = false;
+}
+
+static inline bool text_failed(const struct text *text)
+{
+	return text->failed;
+}
+
+#define AUTO_TEXT CLEANUP(text_free)

@@ -1,0 +1,91 @@
+#include "base/units.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+struct unit {
+	const char *suffix;
+	uint64_t factor;
+};
+
+static const struct unit size_units[] = {
+	{"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40}};
+
+static const struct unit duration_units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000},
+	{"s", 1000000000ull}, {"m", 60 * 1000000000ull}, {"h", 3600 * 1000000000ull},
+	{"d", 86400 * 1000000000ull}};
+
+/* Reads the leading digits. *ret_rest points behind them. */
+static int leading_number(const char *string, uint64_t *ret_number, const char **ret_rest)
+{
+	uint64_t number = 0;
+
+	if (!isdigit((unsigned char)*string))
+		return -EINVAL;
+	for (; isdigit((unsigned char)*string); string++)
+		if (__builtin_mul_overflow(number, 10, &number) ||
+			__builtin_add_overflow(number, (uint64_t)(*string - '0'), &number))
+			return -ERANGE;
+	*ret_number = number;
+	*ret_rest = string;
+	return 0;
+}
+
+static int parse_with_units(
+	const char *string, const struct unit *units, size_t count, uint64_t max, uint64_t *ret)
+{
+	const char *suffix;
+	uint64_t number;
+	int r = leading_number(string, &number, &suffix);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(suffix, units[i].suffix))
+			continue;
+		if (__builtin_mul_overflow(number, units[i].factor, &number) || number > max)
+			return -ERANGE;
+		*ret = number;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int parse_size(const char *string, uint64_t *ret_bytes)
+{
+	return parse_with_units(
+		string, size_units, ARRAY_SIZE(size_units), 1ull << 40, ret_bytes);
+}
+
+int parse_duration(const char *string, uint64_t *ret_ns)
+{
+	if (!strcmp(string, "0")) {
+		*ret_ns = 0;
+		return 0;
+	}
+	return parse_with_units(string, duration_units, ARRAY_SIZE(duration_units),
+		3650 * 86400 * 1000000000ull, ret_ns);
+}
+
+int parse_number(const char *string, uint64_t max, uint64_t *ret_number)
+{
+	static const struct unit none[] = {{"", 1}};
+
+	return parse_with_units(string, none, 1, max, ret_number);
+}
+
+const char *format_size(uint64_t bytes, char string[static UNIT_STRING_MAX])
+{
+	size_t i = ARRAY_SIZE(size_units) - 1;
+
+	while (i > 0 && (bytes == 0 || bytes % size_units[i].factor))
+		i--;
+	snprintf(string, UNIT_STRING_MAX, "%" PRIu64 "%s", bytes / size_units[i].factor,
+		size_units[i].suffix);
+	return string;
+}

@@ -1,0 +1,21 @@
+/* Sizes and durations as people write them: "4M", "250ms". They are strings in the configuration
+ * because libconfig's own integers overflow without a word. */
+#pragma once
+
+#include <stdint.h>
+
+/* "65536", "64K", "4M", "1G": powers of 1024. Returns 0, or -EINVAL when it is not one, or
+ * -ERANGE past 1 TiB. Writes *ret_bytes on success only. */
+int parse_size(const char *string, uint64_t *ret_bytes);
+
+/* "250ms", "5s", "10m", "2h", "1d", also "us" and "ns". A bare number other than 0 is refused: nobody
+ * remembers its unit. Returns 0, -EINVAL, or -ERANGE past 10 years. In nanoseconds. */
+int parse_duration(const char *string, uint64_t *ret_ns);
+
+/* A decimal number without sign, all of the string. Returns 0, -EINVAL, or -ERANGE past max. */
+int parse_number(const char *string, uint64_t max, uint64_t *ret_number);
+
+#define UNIT_STRING_MAX 24
+
+/* The shortest exact form of a size: 4194304 is "4M". */
+const char *format_size(uint64_t bytes, char string[static UNIT_STRING_MAX]);

@@ -1,0 +1,306 @@
+#include "config/check.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/units.h"
+#include "config/behaviour.h"
+#include "config/report.h"
+#include "config/words.h"
+
+#define NAME_CHARACTERS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
+
+struct check {
+	const struct config *config;
+	const struct config_group *group;
+	struct errors *errors;
+	struct subject subject;
+	size_t found;
+	bool is_partial;
+	const char *known_group; /* the last socket_group that was found, as the next is mostly the same */
+};
+
+/* The mark of a key; all zero for a group that does not come from a file. What a list took is sound even
+ * where some of its items were refused. */
+static struct key_mark mark_of(const struct config_group *group, const char *key)
+{
+	const struct key *row = schema_find(&group_schema, key);
+	struct key_mark mark = {0};
+
+	if (row && group->marks)
+		mark = group->marks[row - group_schema.keys];
+	if (row && key_types[row->type].is_list)
+		mark.failed = false;
+	return mark;
+}
+
+/* Reports about a key (NULL: about the group), unless its value was refused already. */
+static void PRINTF_LIKE(3, 4) complain(struct check *check, const char *key, const char *format, ...)
+{
+	struct key_mark mark = key ? mark_of(check->group, key) : (struct key_mark){0};
+	char why[WHY_MAX];
+	va_list arguments;
+
+	if (mark.failed)
+		return;
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	report(check->errors, &check->subject, mark.line, key, why);
+	check->found++;
+}
+
+static void check_name(struct check *check)
+{
+	const char *name = check->group->name;
+
+	if (!*name)
+		complain(check, NULL, "the name is empty");
+	else if (strlen(name) > GROUP_NAME_MAX)
+		complain(check, NULL, "the name is longer than %d bytes", GROUP_NAME_MAX);
+	else if (*name == '.')
+		complain(check, NULL, "the name begins with a dot");
+	else if (name[strspn(name, NAME_CHARACTERS)])
+		complain(check, NULL, "the name has other characters than letters, digits and ._:%%-[]*");
+}
+
+/* That a file has no address, or a wrong one, was said when it was read. */
+static void check_address(struct check *check)
+{
+	const struct config_group *group = check->group;
+	char string[INET6_ADDRSTRLEN];
+
+	if (group->address.family == AF_UNSPEC && !group->marks)
+		complain(check, "address", "is missing");
+	else if (group->address.family != AF_UNSPEC && !address_is_multicast(&group->address))
+		complain(check, "address", "\"%s\" is not a multicast address, use 224.0.0.0/4 or ff00::/8",
+			address_format(&group->address, string));
+	if (!group->port && !group->marks)
+		complain(check, "port", "is missing");
+}
+
+/* What nobody can send from. */
+static bool is_sender(const struct address *address)
+{
+	static const struct address none4 = {.family = AF_INET}, none6 = {.family = AF_INET6};
+
+	return !address_is_multicast(address) && !address_equal(address, &none4) &&
+	       !address_equal(address, &none6) &&
+	       !(address->family == AF_INET && address->v4.s_addr == INADDR_BROADCAST);
+}
+
+static void check_sources(struct check *check, const char *key, const struct address_list *sources)
+{
+	sa_family_t family = check->group->address.family;
+	char string[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < sources->count; i++) {
+		const struct address *source = &sources->items[i];
+
+		address_format(source, string);
+		if (!is_sender(source))
+			complain(check, key, "\"%s\" is not the address of a sender, use a unicast address",
+				string);
+		else if (family != AF_UNSPEC && source->family != family)
+			complain(check, key, "\"%s\" is not of the group's family, use an IPv%d address",
+				string, family == AF_INET ? 4 : 6);
+	}
+}
+
+static void check_source_lists(struct check *check)
+{
+	const struct config_group *group = check->group;
+
+	check_sources(check, "sources", &group->sources);
+	check_sources(check, "block_sources", &group->block_sources);
+	if (group->sources.count && group->block_sources.count)
+		complain(check, "block_sources",
+			"cannot be used together with sources, which leaves out all others already: remove "
+			"one of the two");
+}
+
+/* As the kernel's dev_valid_name(), but that a glob may be longer than a name. */
+static void check_interface(struct check *check, const char *key, const char *name, bool may_be_glob)
+{
+	bool is_glob = strpbrk(name, "*?[");
+	char buffer[SHOWN_MAX];
+
+	shown(name, buffer);
+	for (const char *at = name; *at; at++) {
+		if (!isspace((unsigned char)*at) && *at != '/' && *at != ':')
+			continue;
+		complain(check, key, "\"%s\" cannot be an interface: no name has a space, / or :", buffer);
+		return;
+	}
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		complain(check, key, "\"%s\" cannot be an interface", buffer);
+	else if (is_glob && !may_be_glob)
+		complain(check, key, "\"%s\" is a pattern, use the name of one interface", buffer);
+	else if (!is_glob && strlen(name) >= IFNAMSIZ)
+		complain(check, key, "\"%s\" is longer than an interface's name can be, use at most %d bytes",
+			buffer, IFNAMSIZ - 1);
+}
+
+static void check_interfaces(struct check *check)
+{
+	const struct config_group *group = check->group;
+
+	for (size_t i = 0; i < group->interfaces.count; i++)
+		check_interface(check, "interfaces", group->interfaces.items[i], true);
+	if (group->send_interface)
+		check_interface(check, "send_interface", group->send_interface, false);
+}
+
+static void refuse_handler(struct check *check, const char *name)
+{
+	char buffer[SHOWN_MAX], meant[GUESS_MAX];
+	struct guess guess = {.word = name};
+
+	/* Past this many errors nobody reads the guesses, and they are what takes time. */
+	for (size_t i = 0; check->errors->count < ERRORS_MAX && i < check->config->handler_count; i++)
+		guess_offer(&guess, check->config->handlers[i].name);
+	complain(check, "handlers", "there is no handler \"%s\"%s", shown(name, buffer),
+		guess_or(&guess, ", define it in handlers: { ... };", meant));
+}
+
+static void check_handlers(struct check *check)
+{
+	const struct string_list *handlers = &check->group->handlers;
+
+	for (size_t i = 0; i < handlers->count && !check->is_partial; i++)
+		if (!config_find_handler(check->config, handlers->items[i]))
+			refuse_handler(check, handlers->items[i]);
+}
+
+/* Whether a group of users has the name or the number. A database that cannot be asked does not speak
+ * against it. */
+static bool group_of_users_exists(const char *name)
+{
+	AUTO_TEXT struct text room = {0};
+	struct group entry, *found = NULL;
+	uint64_t number;
+	int r = ERANGE;
+
+	if (!parse_number(name, UINT32_MAX - 1, &number))
+		return true;
+	for (size_t size = 1024; r == ERANGE && size <= 1u << 20; size *= 2) {
+		char *buffer = text_reserve(&room, size);
+
+		if (!buffer)
+			return true;
+		r = getgrnam_r(name, &entry, buffer, size, &found);
+	}
+	return found || (r && r != ENOENT && r != ESRCH);
+}
+
+static void check_socket_group(struct check *check)
+{
+	const char *name = check->group->socket_group;
+	char buffer[SHOWN_MAX];
+
+	if (!name || (check->known_group && !strcmp(check->known_group, name)))
+		return;
+	if (group_of_users_exists(name))
+		check->known_group = name;
+	else
+		complain(check, "socket_group", "there is no group \"%s\" on this system, create it or use "
+						"another", shown(name, buffer));
+}
+
+static void check_socket(struct check *check)
+{
+	static const char needs[] = "has no effect without socket = true";
+	const struct config_group *group = check->group;
+	size_t length;
+
+	check_socket_group(check);
+	if (mark_of(group, "socket").failed)
+		return;
+	if (!group->socket) {
+		if (mark_of(group, "socket_mode").line)
+			complain(check, "socket_mode", "%s", needs);
+		if (group->socket_group)
+			complain(check, "socket_group", "%s", needs);
+		return;
+	}
+	length = strlen(check->config->run_directory) + strlen("/groups/") + strlen(group->name);
+	if (length > SOCKET_PATH_MAX)
+		complain(check, "socket",
+			"the path of its socket would have %zu bytes, and the most is %d: shorten the name "
+			"or run_directory",
+			length, SOCKET_PATH_MAX);
+}
+
+static void check_group(struct check *check, const struct config_group *group)
+{
+	check->group = group;
+	check->subject = (struct subject){group->place, "groups", group->name};
+	check_name(check);
+	check_address(check);
+	check_source_lists(check);
+	check_interfaces(check);
+	check_handlers(check);
+	check_socket(check);
+}
+
+size_t config_check_group(
+	const struct config *config, const struct config_group *group, struct errors *errors)
+{
+	struct check check = {.config = config, .errors = errors};
+
+	check_group(&check, group);
+	return check.found;
+}
+
+static bool any_failed(const struct config_handler *handler)
+{
+	size_t count = handler_schema.count + handler->kind->schema.count;
+
+	for (size_t i = 0; handler->marks && i < count; i++)
+		if (handler->marks[i].failed)
+			return true;
+	return false;
+}
+
+/* The line of one of the kind's own keys, or 0. */
+static unsigned line_of(const struct config_handler *handler, const char *key)
+{
+	const struct schema *schema = &handler->kind->schema;
+	const struct key *row = key && handler->marks ? schema_find(schema, key) : NULL;
+
+	return row ? handler->marks[handler_schema.count + (size_t)(row - schema->keys)].line : 0;
+}
+
+static void check_handler(const struct config_handler *handler, struct errors *errors)
+{
+	struct subject subject = {handler->place, "handlers", handler->name};
+	const char *key = NULL;
+	char why[WHY_MAX];
+
+	if (strlen(handler->name) > GROUP_NAME_MAX) {
+		snprintf(why, sizeof(why), "the name is longer than %d bytes", GROUP_NAME_MAX);
+		report(errors, &subject, 0, NULL, why);
+	}
+	/* The kind counts on what its rows promise: required keys, ranges. */
+	if (!handler->kind || !handler->kind->check || any_failed(handler))
+		return;
+	if (handler->kind->check(handler->settings, &key, why) < 0)
+		report(errors, &subject, line_of(handler, key), key, why);
+}
+
+void config_check(const struct config *config, bool is_partial, struct errors *errors)
+{
+	struct check check = {.config = config, .errors = errors, .is_partial = is_partial};
+
+	for (size_t i = 0; i < config->group_count; i++)
+		check_group(&check, &config->groups[i]);
+	for (size_t i = 0; i < config->handler_count; i++)
+		check_handler(&config->handlers[i], errors);
+}

@@ -1,0 +1,113 @@
+#include "config/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/escape.h"
+#include "config/words.h"
+
+#define READ_CHUNK 65536
+
+/* O_NONBLOCK: opening a fifo would wait for its writer, for ever. */
+static int open_regular(const char *path, char why[static WHY_MAX])
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0)
+		return because(why, -errno, "cannot open it: %s", strerror(errno));
+	if (fstat(fd, &status) < 0)
+		return because(why, -errno, "cannot look at it: %s", strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		return because(why, -EINVAL, "is not a regular file, replace or remove it");
+	return take_fd(fd);
+}
+
+int file_read(const char *path, struct text *text, char why[static WHY_MAX])
+{
+	AUTO_CLOSE int fd = open_regular(path, why);
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return fd;
+	while (n > 0) {
+		char *room = text_reserve(text, READ_CHUNK);
+
+		if (!room)
+			return because(why, -ENOMEM, "out of memory");
+		n = read(fd, room, READ_CHUNK);
+		if (n < 0)
+			return because(why, -errno, "cannot read it: %s", strerror(errno));
+		text->length += (size_t)n;
+		if (text->length > CONFIG_FILE_MAX)
+			return because(why, -EFBIG, "is larger than 16 MiB: is this the right file?");
+	}
+	return 0;
+}
+
+static int is_config(const struct dirent *entry)
+{
+	size_t length = strlen(entry->d_name);
+
+	return *entry->d_name != '.' && length > 5 && !strcmp(entry->d_name + length - 5, ".conf");
+}
+
+static int compare_entries(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* Names appear in error messages as they are. */
+static bool can_be_shown(const char *name)
+{
+	AUTO_TEXT struct text escaped = {0};
+
+	text_append_escaped(&escaped, name, strlen(name));
+	return !strcmp(text_string(&escaped), name);
+}
+
+static int add_path(
+	struct string_list *paths, const char *directory, const char *name, struct errors *errors)
+{
+	AUTO_TEXT struct text path = {0};
+	char buffer[SHOWN_MAX];
+	int r;
+
+	if (!can_be_shown(name)) {
+		errors_add(errors, "%s: the file name \"%s\" has characters that cannot be shown, rename it",
+			directory, shown(name, buffer));
+		return -EINVAL;
+	}
+	text_printf(&path, "%s/%s", directory, name);
+	r = text_failed(&path) ? -ENOMEM : string_list_add(paths, text_string(&path));
+	if (r < 0)
+		errors_add(errors, "%s: out of memory", directory);
+	return r;
+}
+
+int file_list(const char *directory, struct string_list *paths, struct errors *errors)
+{
+	struct dirent **entries;
+	int failed = 0, count = scandir(directory, &entries, is_config, compare_entries);
+
+	if (count < 0 && errno == ENOENT)
+		return 0;
+	if (count < 0) {
+		failed = -errno;
+		errors_add(errors, "%s: cannot read the directory: %s", directory, strerror(-failed));
+	}
+	for (int i = 0; i < count; i++) {
+		int r = add_path(paths, directory, entries[i]->d_name, errors);
+
+		if (r < 0)
+			failed = r;
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
+	return failed;
+}

@@ -1,0 +1,98 @@
+#include "config/list.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *list_grow(void *items, size_t count, size_t size)
+{
+	if (count & (count - 1))
+		return items;
+	return reallocarray(items, count ? 2 * count : 1, size);
+}
+
+int string_list_add(struct string_list *list, const char *string)
+{
+	char **items = list_grow(list->items, list->count, sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	list->items = items;
+	items[list->count] = strdup(string);
+	if (!items[list->count])
+		return -ENOMEM;
+	list->count++;
+	return 0;
+}
+
+void string_list_clear(struct string_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i]);
+	free(list->items);
+	*list = (struct string_list){0};
+}
+
+bool string_list_contains(const struct string_list *list, const char *string)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (!strcmp(list->items[i], string))
+			return true;
+	return false;
+}
+
+int string_list_compare(const struct string_list *a, const struct string_list *b)
+{
+	for (size_t i = 0; i < a->count && i < b->count; i++) {
+		int order = strcmp(a->items[i], b->items[i]);
+
+		if (order)
+			return order;
+	}
+	return (a->count > b->count) - (a->count < b->count);
+}
+
+int address_list_add(struct address_list *list, const struct address *address)
+{
+	struct address *items = list_grow(list->items, list->count, sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	list->items = items;
+	items[list->count++] = *address;
+	return 0;
+}
+
+void address_list_clear(struct address_list *list)
+{
+	free(list->items);
+	*list = (struct address_list){0};
+}
+
+bool address_list_contains(const struct address_list *list, const struct address *address)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (address_equal(&list->items[i], address))
+			return true;
+	return false;
+}
+
+int address_list_compare(const struct address_list *a, const struct address_list *b)
+{
+	for (size_t i = 0; i < a->count && i < b->count; i++) {
+		int order = address_compare(&a->items[i], &b->items[i]);
+
+		if (order)
+			return order;
+	}
+	return (a->count > b->count) - (a->count < b->count);
+}
+
+int address_compare(const struct address *a, const struct address *b)
+{
+	if (a->family != b->family)
+		return a->family < b->family ? -1 : 1;
+	if (a->family == AF_INET)
+		return memcmp(&a->v4, &b->v4, sizeof(a->v4));
+	return a->family == AF_INET6 ? memcmp(&a->v6, &b->v6, sizeof(a->v6)) : 0;
+}

@@ -1,0 +1,38 @@
+/* Lists that the configuration is made of. Each grows by doubling and knows only its count: there
+ * are thousands of them, and most have one item or none. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "net/address.h"
+
+struct string_list {
+	char **items;
+	size_t count;
+};
+
+struct address_list {
+	struct address *items;
+	size_t count;
+};
+
+/* Makes room for one more behind count items of size bytes. A list that grows by this alone has room
+ * up to the next power of two. Returns where the items are now, or NULL without memory: they are then
+ * still where they were. */
+void *list_grow(void *items, size_t count, size_t size);
+
+/* The string is copied. Returns 0 or -ENOMEM. */
+int string_list_add(struct string_list *list, const char *string);
+void string_list_clear(struct string_list *list);
+bool string_list_contains(const struct string_list *list, const char *string);
+/* Below, at or above 0, as strcmp(3): by the items in their order, then by length. */
+int string_list_compare(const struct string_list *a, const struct string_list *b);
+
+int address_list_add(struct address_list *list, const struct address *address);
+void address_list_clear(struct address_list *list);
+bool address_list_contains(const struct address_list *list, const struct address *address);
+int address_list_compare(const struct address_list *a, const struct address_list *b);
+
+/* Orders addresses: by family, then by their bytes. */
+int address_compare(const struct address *a, const struct address *b);

@@ -1,0 +1,116 @@
+/* From files to a configuration: the main file, then those of conf.d beside it, then the checks. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "config/build.h"
+#include "config/check.h"
+#include "config/clash.h"
+#include "config/file.h"
+#include "config/read.h"
+
+struct loader {
+	struct config *config;
+	const struct config_kind *const *kinds;
+	struct errors *errors;
+	bool is_partial; /* something could not be read */
+};
+
+/* Reads one file. Returns 0 or -ENOMEM; other failures are in the errors. */
+static int load_file(struct loader *loader, const char *path)
+{
+	AUTO_TEXT struct text text = {0};
+	const char *file, *string;
+	char why[WHY_MAX];
+	int r = config_add_file(loader->config, path, &file);
+
+	if (r < 0)
+		return r;
+	r = file_read(path, &text, why);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		errors_add(loader->errors, "%s: %s", path, why);
+		loader->is_partial = true;
+		return 0;
+	}
+	string = text_string(&text);
+	if (text_failed(&text))
+		return -ENOMEM;
+	r = read_text(loader->config, file, string, text.length, loader->kinds, loader->errors);
+	if (r == -EINVAL)
+		loader->is_partial = true;
+	return r == -ENOMEM ? r : 0;
+}
+
+/* conf.d lies beside the main file. */
+static char *sibling(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+	char *sibling;
+
+	if (asprintf(&sibling, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name) < 0)
+		return NULL;
+	return sibling;
+}
+
+static int load_files(struct loader *loader, const char *path)
+{
+	CLEANUP(string_list_clear) struct string_list paths = {0};
+	AUTO_FREE char *directory = sibling(path, "conf.d");
+	int r = directory ? load_file(loader, path) : -ENOMEM;
+
+	if (r >= 0 && file_list(directory, &paths, loader->errors) < 0)
+		loader->is_partial = true;
+	for (size_t i = 0; i < paths.count && r >= 0; i++)
+		r = load_file(loader, paths.items[i]);
+	return r;
+}
+
+/* Handlers that need no declaration: without any key, their kind is all there is to say. */
+static int add_builtin_handlers(struct loader *loader)
+{
+	static const char *const names[] = {"log", "journal"};
+	bool is_declared[ARRAY_SIZE(names)];
+
+	config_sort_handlers(loader->config);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		is_declared[i] = config_find_handler(loader->config, names[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		for (size_t j = 0; loader->kinds[j] && !is_declared[i]; j++)
+			if (!strcmp(loader->kinds[j]->name, names[i]) &&
+				!config_add_handler(loader->config, names[i], loader->kinds[j]))
+				return -ENOMEM;
+	return 0;
+}
+
+static int load(struct loader *loader, const char *path)
+{
+	int r = path ? load_files(loader, path) : 0;
+
+	if (r >= 0)
+		r = find_clashes(loader->config, loader->errors);
+	if (r >= 0)
+		r = add_builtin_handlers(loader);
+	if (r < 0)
+		return r;
+	config_check(loader->config, loader->is_partial, loader->errors);
+	return 0;
+}
+
+int config_load(const char *path, const struct config_kind *const *kinds, struct errors *errors,
+	struct config **ret)
+{
+	CLEANUP(config_freep) struct config *config = config_new();
+	struct loader loader = {.config = config, .kinds = kinds, .errors = errors};
+	size_t before = errors_total(errors);
+
+	if (!config || load(&loader, path) < 0)
+		errors_add(errors, "%s: out of memory", path ? path : "configuration");
+	if (errors_total(errors) > before)
+		return -EINVAL;
+	config_forget_marks(config);
+	*ret = take(config);
+	return 0;
+}

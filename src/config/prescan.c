@@ -1,0 +1,367 @@
+#include "config/prescan.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "config/list.h"
+#include "config/names.h"
+#include "config/token.h"
+#include "config/words.h"
+
+/* Nothing in the configuration nests deeper than four; libconfig's parser recurses. */
+#define DEPTH_MAX 16
+
+/* int has room for 2147483647: what has no more digits than these always fits. */
+#define INTEGER_DIGITS 9
+#define HEX_DIGITS 7
+
+/* An open bracket. */
+struct level {
+	char bracket;
+	unsigned line;
+	unsigned scope, parent; /* for the names in it, see struct name */
+};
+
+struct prescan {
+	const char *file;
+	struct errors *errors;
+	struct token previous, current, next;
+	struct level levels[DEPTH_MAX + 1]; /* levels[0] is the file itself */
+	size_t depth;
+	unsigned scopes;
+	struct names names;
+	struct odd_lines *odd;
+	bool lost; /* after a bracket or string that does not close: what brackets would tell is now wrong */
+	int result; /* -EINVAL: libconfig must not see it */
+};
+
+static void PRINTF_LIKE(3, 4) refuse(struct prescan *prescan, unsigned line, const char *format, ...)
+{
+	char why[WHY_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	errors_add(prescan->errors, "%s:%u: %s", prescan->file, line, why);
+	if (!prescan->result)
+		prescan->result = -EINVAL;
+}
+
+static const char *show(const struct token *token, char buffer[static SHOWN_MAX])
+{
+	return shown_bytes(token->start, token->length, buffer);
+}
+
+/* Refuses an integer, which is no reason not to read on. */
+static void refuse_integer(struct prescan *prescan, const char *why)
+{
+	const struct token *word = &prescan->current;
+	struct odd_lines *odd = prescan->odd;
+	unsigned *lines = list_grow(odd->items, odd->count, sizeof(*lines));
+	char buffer[SHOWN_MAX];
+
+	if (!lines) {
+		prescan->result = -ENOMEM;
+		return;
+	}
+	odd->items = lines;
+	lines[odd->count++] = word->line;
+	errors_add(prescan->errors, "%s:%u: %s %s", prescan->file, word->line, show(word, buffer), why);
+}
+
+static void check_integer(struct prescan *prescan)
+{
+	const char *at = prescan->current.start, *end = at + prescan->current.length;
+	size_t count = 0;
+
+	if (*at == '-' || *at == '+')
+		at++;
+	while (at + count < end && isdigit((unsigned char)at[count]))
+		count++;
+	if (count > 1 && *at == '0')
+		refuse_integer(prescan,
+			"begins with 0, which some versions of libconfig take for octal, remove the 0 "
+			"(a file mode is a string: \"0660\")");
+	else if (count > INTEGER_DIGITS)
+		refuse_integer(prescan,
+			"has more than 9 digits, use a smaller number "
+			"(a size or a duration is a string with its unit: \"4G\", \"5s\")");
+}
+
+static void check_hex(struct prescan *prescan)
+{
+	const char *at = prescan->current.start + 2, *end = prescan->current.start + prescan->current.length;
+	size_t count = 0;
+
+	while (at < end && *at == '0')
+		at++;
+	while (at + count < end && isxdigit((unsigned char)at[count]))
+		count++;
+	if (count > HEX_DIGITS)
+		refuse_integer(prescan, "has more than 7 hexadecimal digits, use a smaller number");
+}
+
+/* A word where a value belongs. */
+static void refuse_value(struct prescan *prescan, const char *shown)
+{
+	unsigned line = prescan->current.line;
+
+	if (*shown == '\'')
+		refuse(prescan, line, "syntax error at %s, strings take double quotes", shown);
+	else if (!strcasecmp(shown, "yes") || !strcasecmp(shown, "on"))
+		refuse(prescan, line, "syntax error, write true instead of %s", shown);
+	else if (!strcasecmp(shown, "no") || !strcasecmp(shown, "off"))
+		refuse(prescan, line, "syntax error, write false instead of %s", shown);
+	else
+		refuse(prescan, line, "syntax error, the value %s needs double quotes: \"%s\"", shown,
+			shown);
+}
+
+/* A word that is neither a value nor the name of a setting: what was it meant to be? */
+static void check_stray_word(struct prescan *prescan)
+{
+	const struct token *word = &prescan->current;
+	char bracket = prescan->levels[prescan->depth].bracket;
+	bool in_array = !prescan->lost && (bracket == '[' || bracket == '(');
+	char buffer[SHOWN_MAX];
+
+	show(word, buffer);
+	if (word->length >= 8 && !memcmp(word->start, "@include", 8))
+		refuse(prescan, word->line,
+			"@include is not supported, put the file into conf.d beside mcastd.conf instead");
+	else if (prescan->previous.type == TOKEN_ASSIGN && prescan->next.type == TOKEN_ASSIGN &&
+		 prescan->previous.line < word->line)
+		refuse(prescan, prescan->previous.line, "syntax error, there is no value after %.1s",
+			prescan->previous.start);
+	else if (prescan->previous.type == TOKEN_ASSIGN || in_array)
+		refuse_value(prescan, buffer);
+	else
+		refuse(prescan, word->line, "syntax error at \"%s\", a setting is NAME = VALUE;", buffer);
+}
+
+static void check_word(struct prescan *prescan)
+{
+	const struct level *level = &prescan->levels[prescan->depth];
+	enum word_type type = word_type(&prescan->current);
+	bool is_name = prescan->next.type == TOKEN_ASSIGN && prescan->previous.type != TOKEN_ASSIGN;
+	char buffer[SHOWN_MAX];
+
+	if (is_name && type == WORD_NAME) {
+		if (names_add(&prescan->names, &prescan->current, level->scope, level->parent) < 0)
+			prescan->result = -ENOMEM;
+	} else if (is_name) {
+		refuse(prescan, prescan->current.line,
+			"syntax error, \"%s\" cannot be a name: use letters, digits, - and _, beginning with "
+			"a letter",
+			show(&prescan->current, buffer));
+	} else if (type == WORD_INTEGER) {
+		check_integer(prescan);
+	} else if (type == WORD_HEX) {
+		check_hex(prescan);
+	} else if (type == WORD_NAME || type == WORD_OTHER) {
+		check_stray_word(prescan);
+	}
+}
+
+/* Whether \x00 stands in the string, and is not the end of an escaped backslash. */
+static bool has_nul_escape(const struct token *string)
+{
+	for (size_t i = 0; i + 3 < string->length; i++) {
+		if (string->start[i] != '\\')
+			continue;
+		if (!strncasecmp(string->start + i, "\\x00", 4))
+			return true;
+		i++;
+	}
+	return false;
+}
+
+static void check_string(struct prescan *prescan)
+{
+	const struct token *string = &prescan->current;
+
+	if (prescan->previous.type == TOKEN_STRING)
+		refuse(prescan, string->line,
+			"two strings without a comma between them would become one, write the comma");
+	if (has_nul_escape(string))
+		refuse(prescan, string->line, "\\x00 cannot be in a string, remove it");
+}
+
+/* Brackets that do not pair are reported once: what follows from it would be guesses. */
+static void PRINTF_LIKE(3, 4) lose(struct prescan *prescan, unsigned line, const char *format, ...)
+{
+	char why[WHY_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	if (!prescan->lost)
+		refuse(prescan, line, "syntax error, %s", why);
+	prescan->lost = true;
+}
+
+static void open_level(struct prescan *prescan)
+{
+	const struct level *outer = &prescan->levels[prescan->depth];
+	struct level *level;
+
+	if (prescan->depth == DEPTH_MAX) {
+		lose(prescan, prescan->current.line,
+			"brackets are more than %d deep, is one not closed?", DEPTH_MAX);
+		return;
+	}
+	level = &prescan->levels[++prescan->depth];
+	*level = (struct level){*prescan->current.start, prescan->current.line, outer->scope, outer->parent};
+	if (prescan->previous.type == TOKEN_ASSIGN)
+		level->parent = (unsigned)prescan->names.count;
+	if (level->bracket == '{')
+		level->scope = ++prescan->scopes;
+}
+
+static void close_level(struct prescan *prescan)
+{
+	const struct level *level = &prescan->levels[prescan->depth];
+	unsigned line = prescan->current.line;
+	char closing = *prescan->current.start;
+	char opening = closing == '}' ? '{' : closing == ']' ? '[' : '(';
+
+	if (!prescan->depth) {
+		lose(prescan, line, "this %c closes nothing, is there one too many above?", closing);
+		return;
+	}
+	if (level->bracket != opening)
+		lose(prescan, line, "this %c cannot close the %c of line %u, is one missing in between?",
+			closing, level->bracket, level->line);
+	prescan->depth--;
+}
+
+/* After = and between separators. */
+static void check_gap(struct prescan *prescan)
+{
+	const struct token *token = &prescan->current, *next = &prescan->next;
+	char bracket = prescan->levels[prescan->depth].bracket;
+
+	if (token->type == TOKEN_ASSIGN) {
+		if (next->type == TOKEN_SEPARATOR || next->type == TOKEN_CLOSE || next->type == TOKEN_END)
+			refuse(prescan, token->line, "syntax error, there is no value after %.1s",
+				token->start);
+	} else if (next->type == TOKEN_SEPARATOR) {
+		refuse(prescan, next->line, "syntax error, remove the second %.1s", next->start);
+	} else if (next->type == TOKEN_CLOSE && bracket != '{' && !prescan->lost) {
+		refuse(prescan, token->line, "syntax error, remove the %.1s before %.1s", token->start,
+			next->start);
+	}
+}
+
+static void check_token(struct prescan *prescan)
+{
+	unsigned line = prescan->current.line;
+
+	switch (prescan->current.type) {
+	case TOKEN_WORD:
+		check_word(prescan);
+		break;
+	case TOKEN_STRING:
+		check_string(prescan);
+		break;
+	case TOKEN_OPEN:
+		open_level(prescan);
+		break;
+	case TOKEN_CLOSE:
+		close_level(prescan);
+		break;
+	case TOKEN_ASSIGN:
+	case TOKEN_SEPARATOR:
+		check_gap(prescan);
+		break;
+	case TOKEN_UNCLOSED_STRING:
+		refuse(prescan, line,
+			"syntax error, the string has no closing \" on its line (a line break in a string "
+			"is written \\n)");
+		prescan->lost = true;
+		break;
+	case TOKEN_UNCLOSED_COMMENT:
+		refuse(prescan, line, "the comment that begins here is never closed, add */");
+		prescan->lost = true;
+		break;
+	case TOKEN_END:
+		break;
+	}
+}
+
+/* What no token can stand for. Returns whether there is anything to scan. */
+static bool check_bytes(struct prescan *prescan, const char *bytes, size_t size)
+{
+	const char *nul = memchr(bytes, '\0', size);
+	unsigned line = 1;
+
+	if (nul) {
+		for (const char *at = bytes; at < nul; at++)
+			line += *at == '\n';
+		refuse(prescan, line, "there is a NUL byte, which no text has: is this the right file?");
+		return false;
+	}
+	if (size >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3)) {
+		refuse(prescan, 1, "the file begins with a byte order mark, save it without");
+		return false;
+	}
+	return true;
+}
+
+static void scan_tokens(struct prescan *prescan, const char *bytes, size_t size)
+{
+	struct scanner scanner = {.at = bytes, .end = bytes + size, .line = 1};
+	const struct level *level;
+	int duplicates = 0;
+
+	prescan->current = scan(&scanner);
+	while (prescan->current.type != TOKEN_END) {
+		prescan->next = scan(&scanner);
+		check_token(prescan);
+		prescan->previous = prescan->current;
+		prescan->current = prescan->next;
+	}
+	level = &prescan->levels[prescan->depth];
+	if (prescan->depth)
+		lose(prescan, level->line, "the %c that is opened here is never closed", level->bracket);
+	if (!prescan->lost)
+		duplicates = names_check(&prescan->names, prescan->file, prescan->errors);
+	if (duplicates && !prescan->result)
+		prescan->result = duplicates < 0 ? duplicates : -EINVAL;
+}
+
+int prescan(const char *file, const char *bytes, size_t size, struct errors *errors,
+	struct odd_lines *ret_odd)
+{
+	struct prescan prescan = {.file = file, .errors = errors, .odd = ret_odd};
+
+	*ret_odd = (struct odd_lines){0};
+	if (check_bytes(&prescan, bytes, size))
+		scan_tokens(&prescan, bytes, size);
+	names_clear(&prescan.names);
+	return prescan.result;
+}
+
+void odd_lines_clear(struct odd_lines *odd)
+{
+	free(odd->items);
+	*odd = (struct odd_lines){0};
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	const unsigned *left = a, *right = b;
+
+	return (*left > *right) - (*left < *right);
+}
+
+bool odd_lines_contain(const struct odd_lines *odd, unsigned line)
+{
+	return odd->count && bsearch(&line, odd->items, odd->count, sizeof(line), compare_lines);
+}

@@ -1,0 +1,154 @@
+#include "control/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "control/method.h"
+#include "net/listener.h"
+
+/* All clients together, and those of one user other than root and the daemon's own: nobody can keep the others out. */
+#define CLIENTS_MAX 4096
+#define CLIENTS_PER_USER_MAX 1024
+
+/* Whoever may open the socket may send and listen, as any local program may on the network itself; what
+ * changes the daemon asks for more (method.h). */
+#define SOCKET_MODE 0666
+
+struct control {
+	struct event_base *base;
+	const struct control_backend *backend;
+	struct listener *listener;
+	struct client *clients;
+	unsigned count;
+	struct log_limit limit;
+};
+
+const struct control_backend *control_backend(const struct control *control)
+{
+	return control->backend;
+}
+
+struct event_base *control_base(const struct control *control)
+{
+	return control->base;
+}
+
+unsigned control_client_count(const struct control *control)
+{
+	return control->count;
+}
+
+unsigned control_subscriber_count(const struct control *control)
+{
+	unsigned count = 0;
+
+	for (struct client *client = control->clients; client; client = client_link(client)->next)
+		count += client_is_subscribed(client);
+	return count;
+}
+
+bool control_is_privileged(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+static unsigned count_of_user(const struct control *control, uid_t uid)
+{
+	unsigned count = 0;
+
+	for (struct client *client = control->clients; client; client = client_link(client)->next)
+		count += client_uid(client) == uid;
+	return count;
+}
+
+/* Before the first request nobody knows which terminator it will use: a line feed and a NUL serve both. */
+static void turn_away(struct control *control, int fd, unsigned limit)
+{
+	char reply[256];
+	uint64_t suppressed;
+	int length = snprintf(reply, sizeof(reply),
+		"{\"error\":\"io.mcastd.TooManyConnections\",\"parameters\":{\"limit\":%u,\"message\":"
+		"\"too many connections are open, close some that are not needed\"}}\n",
+		limit);
+
+	send(fd, reply, (size_t)length + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+	if (log_limit_pass(&control->limit, &suppressed))
+		log_warning("control socket: more than %u connections, the next is turned away", limit);
+}
+
+static void on_accept(int fd, void *argument)
+{
+	struct control *control = argument;
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t length = sizeof(peer);
+	struct client *client;
+	struct client_link *link;
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+	if (control->count >= CLIENTS_MAX) {
+		turn_away(control, fd, CLIENTS_MAX);
+		return;
+	}
+	if (!control_is_privileged(peer.uid) && count_of_user(control, peer.uid) >= CLIENTS_PER_USER_MAX) {
+		turn_away(control, fd, CLIENTS_PER_USER_MAX);
+		return;
+	}
+	client = client_new(control, fd, peer.uid);
+	if (!client)
+		return;
+	link = client_link(client);
+	link->next = control->clients;
+	link->link = &control->clients;
+	if (link->next)
+		client_link(link->next)->link = &link->next;
+	control->clients = client;
+	control->count++;
+}
+
+void control_forget(struct control *control, struct client *client)
+{
+	struct client_link *link = client_link(client);
+
+	if (!link->link)
+		return;
+	*link->link = link->next;
+	if (link->next)
+		client_link(link->next)->link = link->link;
+	control->count--;
+}
+
+int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
+	char why[static WHY_MAX], struct control **ret)
+{
+	struct listener_options options = {
+		.path = path, .type = SOCK_STREAM, .mode = SOCKET_MODE, .group = (gid_t)-1};
+	struct control *control = calloc(1, sizeof(*control));
+	int r;
+
+	if (!control)
+		return -ENOMEM;
+	control->base = base;
+	control->backend = backend;
+	r = listener_new(base, &options, on_accept, control, why, &control->listener);
+	if (r < 0) {
+		free(control);
+		return r;
+	}
+	*ret = control;
+	return 0;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->clients)
+		client_free(control->clients);
+	listener_free(control->listener);
+	free(control);
+}

@@ -1,0 +1,36 @@
+/* The control socket: what programs and people ask of the daemon (io.mcastd.varlink). */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/errors.h"
+#include "groups/groups.h"
+#include "handlers/handlers.h"
+
+struct control;
+
+/* What the daemon does for the control socket. */
+struct control_backend {
+	void *daemon;
+	const char *version;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	struct groups *groups;
+	struct handlers *handlers;
+
+	/* The path of the configuration, NULL for none. */
+	const char *(*configuration)(void *daemon);
+
+	/* Reads the configuration again; with dry_run only says what would change. Adds a line a change to changes. Returns 0, or a negative
+	 * errno with lines in errors. */
+	int (*reload)(void *daemon, bool dry_run, struct errors *changes, struct errors *errors);
+
+	/* Checks a group that Join asks for as the configuration's are checked; returns how many errors it has. */
+	size_t (*check)(void *daemon, const struct config_group *group, struct errors *errors);
+};
+
+/* Listens on path. backend must live longer. Returns 0, or a negative errno with the reason in why. */
+int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
+	char why[static WHY_MAX], struct control **ret);
+
+/* Cuts all connections. Accepts NULL. */
+void control_free(struct control *control);

@@ -1,0 +1,122 @@
+/* Groups and handlers as the answers show them. */
+#include "base/clock.h"
+#include "control/method.h"
+
+static json_t *describe_strings(const struct string_list *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		json_array_append_new(array, json_string(list->items[i]));
+	return array;
+}
+
+static json_t *describe_addresses(const struct address_list *list)
+{
+	char string[INET6_ADDRSTRLEN];
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		json_array_append_new(array, json_string(address_format(&list->items[i], string)));
+	return array;
+}
+
+static json_t *describe_time(uint64_t ns)
+{
+	char string[TIMESTAMP_MAX];
+
+	return ns ? json_string(format_timestamp(ns, string)) : json_null();
+}
+
+static json_t *describe_memberships(const struct group *group)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < group->membership_count; i++) {
+		struct membership *membership = group->memberships[i];
+
+		json_array_append_new(array,
+			json_pack("{ss,ss,so,ss?,sI,sI}", "interface", membership->interface, "state",
+				membership_state_name(membership->state), "since",
+				describe_time(membership->since_ns), "error", membership->error, "kernelDropped",
+				(json_int_t)membership_kernel_dropped(membership), "receiveBuffer",
+				(json_int_t)membership->receive_buffer));
+	}
+	return array;
+}
+
+static json_t *describe_group(struct group *group)
+{
+	const struct group_counters *counters = &group->counters;
+	const struct config_group *config = &group->config;
+	char address[INET6_ADDRSTRLEN];
+
+	return json_pack("{ss,ss,sI,so,sI,sI,sI,sI,sI,sI,so,so,so}", "name", config->name, "address",
+		address_format(&config->address, address), "port", (json_int_t)config->port, "sources",
+		describe_addresses(&config->sources), "received", (json_int_t)counters->received, "receivedBytes",
+		(json_int_t)counters->received_bytes, "truncated", (json_int_t)counters->truncated, "kernelDropped",
+		(json_int_t)group_kernel_dropped(group), "sent", (json_int_t)counters->sent, "sentBytes",
+		(json_int_t)counters->sent_bytes, "lastReceived", describe_time(counters->last_received_ns),
+		"handlers", describe_strings(&config->handlers), "memberships", describe_memberships(group));
+}
+
+json_t *describe_groups(struct control *control)
+{
+	struct groups *groups = control_backend(control)->groups;
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < groups_count(groups); i++)
+		json_array_append_new(array, describe_group(groups_at(groups, i)));
+	return array;
+}
+
+static bool delivers_to(const struct group *group, const struct outlet *outlet)
+{
+	for (size_t i = 0; i < group->outlet_count; i++)
+		if (group->outlets[i] == outlet)
+			return true;
+	return false;
+}
+
+static json_t *describe_groups_of(struct groups *groups, struct handler *handler)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < groups_count(groups); i++)
+		if (delivers_to(groups_at(groups, i), handler_outlet(handler)))
+			json_array_append_new(array, json_string(groups_at(groups, i)->config.name));
+	return array;
+}
+
+/* Every reason, also those that did not happen: whoever reads it need not know them beforehand. */
+static json_t *describe_dropped(const struct outcome *outcome)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < DROP_REASONS; i++)
+		json_object_set_new(object, drop_reason_name((enum drop_reason)i),
+			json_integer((json_int_t)outcome->dropped[i]));
+	return object;
+}
+
+static json_t *describe_handler(struct groups *groups, struct handler *handler)
+{
+	struct account account;
+
+	handler_account(handler, &account);
+	return json_pack("{ss,ss,so,sI,sI,sI,so,sI,sI}", "name", handler_name(handler), "type", handler_type(handler),
+		"groups", describe_groups_of(groups, handler), "received", (json_int_t)account.received, "filtered",
+		(json_int_t)account.filtered, "delivered", (json_int_t)account.outcome.delivered, "dropped",
+		describe_dropped(&account.outcome), "queued", (json_int_t)account.queued, "queuedBytes",
+		(json_int_t)account.queued_bytes);
+}
+
+json_t *describe_handlers(struct control *control)
+{
+	const struct control_backend *backend = control_backend(control);
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < handlers_count(backend->handlers); i++)
+		json_array_append_new(array, describe_handler(backend->groups, handlers_at(backend->handlers, i)));
+	return array;
+}

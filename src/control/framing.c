@@ -1,0 +1,90 @@
+#include "control/framing.h"
+
+/* Follows the JSON text one byte on, as far as it takes to know whether a value is open. */
+static void follow(struct framing *framing, char byte)
+{
+	if (framing->in_string) {
+		if (framing->escaped)
+			framing->escaped = false;
+		else if (byte == '\\')
+			framing->escaped = true;
+		else if (byte == '"')
+			framing->in_string = false;
+		return;
+	}
+	if (byte == '"')
+		framing->in_string = true;
+	else if (byte == '{' || byte == '[')
+		framing->depth++;
+	else if (byte == '}' || byte == ']')
+		framing->depth--;
+}
+
+static bool ends_message(const struct framing *framing, char byte)
+{
+	if (byte == '\0')
+		return true;
+	return byte == '\n' && (framing->lines || framing->discarding ||
+				       (framing->depth <= 0 && !framing->in_string));
+}
+
+static bool is_blank(const char *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (data[i] != ' ' && data[i] != '\t' && data[i] != '\r' && data[i] != '\n')
+			return false;
+	return true;
+}
+
+/* The message that lies at data[0..length) is complete. */
+static enum frame_result finish(
+	struct framing *framing, const char *data, size_t length, char terminator, struct frame *ret)
+{
+	bool too_large = framing->discarding || length > MESSAGE_MAX;
+
+	*ret = (struct frame){.message = data, .length = length, .terminator = terminator};
+	*framing = (struct framing){.lines = terminator == '\n'};
+	return too_large ? FRAME_TOO_LARGE : FRAME_MESSAGE;
+}
+
+enum frame_result framing_next(
+	struct framing *framing, const char *data, size_t size, struct frame *ret)
+{
+	size_t start = 0;
+
+	for (size_t i = framing->scanned; i < size; i++) {
+		enum frame_result result;
+
+		if (!ends_message(framing, data[i])) {
+			follow(framing, data[i]);
+			continue;
+		}
+		result = finish(framing, data + start, i - start, data[i], ret);
+		ret->consumed = i + 1;
+		if (result == FRAME_TOO_LARGE || !is_blank(ret->message, ret->length))
+			return result;
+		start = i + 1; /* an empty line between messages is nothing */
+	}
+	framing->scanned = size - start;
+	if (framing->scanned > MESSAGE_MAX)
+		framing->discarding = true;
+	*ret = (struct frame){.consumed = framing->discarding ? size : start};
+	if (framing->discarding)
+		framing->scanned = 0;
+	return FRAME_INCOMPLETE;
+}
+
+enum frame_result framing_end(
+	struct framing *framing, const char *data, size_t size, struct frame *ret)
+{
+	enum frame_result result = framing_next(framing, data, size, ret);
+	size_t start = ret->consumed;
+
+	if (result != FRAME_INCOMPLETE)
+		return result;
+	if (!framing->discarding && is_blank(data + start, size - start))
+		return FRAME_INCOMPLETE;
+	result = finish(framing, data + start, size - start, '\n', ret);
+	ret->consumed = size;
+	return result;
+}

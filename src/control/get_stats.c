@@ -1,0 +1,14 @@
+/* GetStats: all counters of one moment. */
+#include "control/method.h"
+
+static enum call_result call_get_stats(struct client *client, const struct call *call)
+{
+	struct control *control = client_control(client);
+
+	if (method_unpack(client, call, "{}") == 0)
+		client_reply(client, json_pack("{soso}", "groups", describe_groups(control), "handlers",
+					     describe_handlers(control)));
+	return CALL_DONE;
+}
+
+const struct method get_stats_method = {.name = "io.mcastd.GetStats", .call = call_get_stats};

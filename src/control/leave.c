@@ -1,0 +1,25 @@
+/* Leave: a group that Join made. */
+#include <errno.h>
+
+#include "control/method.h"
+
+static enum call_result call_leave(struct client *client, const struct call *call)
+{
+	const char *name;
+	int r;
+
+	if (method_unpack(client, call, "{ss}", "name", &name) < 0)
+		return CALL_DONE;
+	r = groups_leave(control_backend(client_control(client))->groups, name);
+	if (r == -ENOENT)
+		method_no_such_group(client, name);
+	else if (r < 0)
+		client_fail(client, "io.mcastd.GroupConfigured",
+			json_pack("{ssss}", "group", name, "message",
+				"the configuration has this group; remove it there and reload"));
+	else
+		client_reply(client, json_object());
+	return CALL_DONE;
+}
+
+const struct method leave_method = {.name = "io.mcastd.Leave", .privileged = true, .call = call_leave};

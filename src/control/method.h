@@ -1,0 +1,48 @@
+/* The methods of io.mcastd: one file each, one row each in methods.c. */
+#pragma once
+
+#include "control/client.h"
+
+struct call {
+	json_t *parameters; /* an object, borrowed */
+	bool more;
+};
+
+enum call_result {
+	CALL_DONE, /* answered */
+	CALL_RETRY, /* client_wait() was called */
+};
+
+struct method {
+	const char *name; /* without the interface */
+	bool privileged; /* for root and the daemon's own user */
+	enum call_result (*call)(struct client *client, const struct call *call);
+};
+
+/* Carries out one message. */
+enum call_result method_dispatch(struct client *client, const char *message, size_t size);
+
+/* Unpacks the parameters as json_unpack_ex() does, all of them named in format. Answers InvalidParameter and returns a negative number when they
+ * are not so. */
+int method_unpack(struct client *client, const struct call *call, const char *format, ...);
+
+/* Answers that one parameter is wrong, and why. */
+void method_invalid(struct client *client, const char *parameter, const char *message);
+
+/* Answers NoSuchGroup. */
+void method_no_such_group(struct client *client, const char *name);
+
+/* What answers say of them (control/describe.c). NULL without memory. */
+json_t *describe_groups(struct control *control);
+json_t *describe_handlers(struct control *control);
+
+const struct control_backend *control_backend(const struct control *control);
+struct event_base *control_base(const struct control *control);
+unsigned control_client_count(const struct control *control);
+unsigned control_subscriber_count(const struct control *control);
+
+/* Whether this user may change the daemon. */
+bool control_is_privileged(uid_t uid);
+
+/* Called by client_free(). */
+void control_forget(struct control *control, struct client *client);

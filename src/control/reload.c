@@ -1,0 +1,33 @@
+/* Reload: the configuration again, all of it or nothing. */
+#include "control/method.h"
+
+static json_t *describe_lines(const struct errors *lines)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < lines->count; i++)
+		json_array_append_new(array, json_string(lines->lines[i]));
+	if (lines->omitted)
+		json_array_append_new(array, json_sprintf("and %zu more", lines->omitted));
+	return array;
+}
+
+static enum call_result call_reload(struct client *client, const struct call *call)
+{
+	const struct control_backend *backend = control_backend(client_control(client));
+	AUTO_ERRORS struct errors changes = {0};
+	AUTO_ERRORS struct errors errors = {0};
+	int dry_run = 0;
+
+	if (method_unpack(client, call, "{s?b}", "dryRun", &dry_run) < 0)
+		return CALL_DONE;
+	if (backend->reload(backend->daemon, dry_run, &changes, &errors) < 0)
+		client_fail(client, "io.mcastd.ReloadFailed",
+			json_pack("{soss}", "errors", describe_lines(&errors), "message",
+				"the configuration has errors, and nothing was changed"));
+	else
+		client_reply(client, json_pack("{so}", "changes", describe_lines(&changes)));
+	return CALL_DONE;
+}
+
+const struct method reload_method = {.name = "io.mcastd.Reload", .privileged = true, .call = call_reload};

@@ -1,0 +1,63 @@
+/* org.varlink.service: what every Varlink service says of itself. */
+#include <string.h>
+
+#include "control/method.h"
+
+#define INTERFACE "io.mcastd"
+#define SERVICE_INTERFACE "org.varlink.service"
+
+static const char description[] =
+#include "control/io.mcastd.varlink.h"
+	;
+
+/* The standard's own text, as every service gives it. */
+static const char service_description[] =
+	"# The Varlink Service Interface is provided by every varlink service.\n"
+	"interface org.varlink.service\n"
+	"\n"
+	"method GetInfo() -> (\n"
+	"  vendor: string,\n"
+	"  product: string,\n"
+	"  version: string,\n"
+	"  url: string,\n"
+	"  interfaces: []string\n"
+	")\n"
+	"\n"
+	"method GetInterfaceDescription(interface: string) -> (description: string)\n"
+	"\n"
+	"error InterfaceNotFound (interface: string)\n"
+	"error MethodNotFound (method: string)\n"
+	"error MethodNotImplemented (method: string)\n"
+	"error InvalidParameter (parameter: string)\n"
+	"error PermissionDenied ()\n"
+	"error ExpectedMore ()\n";
+
+static enum call_result call_get_info(struct client *client, const struct call *call)
+{
+	const char *version = control_backend(client_control(client))->version;
+
+	if (method_unpack(client, call, "{}") == 0)
+		client_reply(client, json_pack("{ssssssss,s[ss]}", "vendor", "mcastd", "product", "mcastd", "version",
+					     version, "url", "", "interfaces", SERVICE_INTERFACE, INTERFACE));
+	return CALL_DONE;
+}
+
+static enum call_result call_get_interface_description(struct client *client, const struct call *call)
+{
+	const char *interface;
+
+	if (method_unpack(client, call, "{ss}", "interface", &interface) < 0)
+		return CALL_DONE;
+	if (!strcmp(interface, INTERFACE))
+		client_reply(client, json_pack("{ss}", "description", description));
+	else if (!strcmp(interface, SERVICE_INTERFACE))
+		client_reply(client, json_pack("{ss}", "description", service_description));
+	else
+		client_fail(client, SERVICE_INTERFACE ".InterfaceNotFound",
+			json_pack("{ss}", "interface", interface));
+	return CALL_DONE;
+}
+
+const struct method get_info_method = {.name = SERVICE_INTERFACE ".GetInfo", .call = call_get_info};
+const struct method get_interface_description_method = {
+	.name = SERVICE_INTERFACE ".GetInterfaceDescription", .call = call_get_interface_description};

@@ -1,0 +1,199 @@
+#include "ctl/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/text.h"
+
+/* How much is read at once. */
+#define READ_SIZE (128 * 1024)
+
+struct client {
+	int fd;
+	struct text in;
+	size_t taken; /* bytes at the front of in that were answers already returned */
+	size_t scanned; /* bytes at the front of in that hold no further end of an answer */
+	struct text out;
+	bool closed; /* nobody reads what we write any more */
+};
+
+int client_connect(const char *path, struct client **ret)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	CLEANUP(client_freep) struct client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return -ENOMEM;
+	client->fd = -1;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	*ret = take(client);
+	return 0;
+}
+
+void client_free(struct client *client)
+{
+	closep(&client->fd);
+	text_free(&client->in);
+	text_free(&client->out);
+	free(client);
+}
+
+void client_request(struct client *client, const char *method, const char *parameters,
+	size_t parameters_size, bool more)
+{
+	text_append_string(&client->out, "{\"method\":\"io.mcastd.");
+	text_append_string(&client->out, method);
+	text_append_string(&client->out, "\",\"parameters\":");
+	text_append(&client->out, parameters, parameters_size);
+	text_append_string(&client->out, more ? ",\"more\":true}" : "}");
+	text_append(&client->out, "", 1);
+}
+
+size_t client_unsent(const struct client *client)
+{
+	return client->out.length;
+}
+
+int client_fd(const struct client *client)
+{
+	return client->fd;
+}
+
+/* Moves the unfinished answer to the front, so that the buffer is as large as one answer and not as
+ * the whole conversation. */
+static void compact(struct client *client)
+{
+	size_t rest = client->in.length - client->taken;
+
+	if (!client->taken)
+		return;
+	memmove(client->in.data, client->in.data + client->taken, rest);
+	client->in.length = rest;
+	client->scanned -= client->taken;
+	client->taken = 0;
+}
+
+int client_fill(struct client *client)
+{
+	char *room;
+	ssize_t n;
+
+	compact(client);
+	if (client->in.length > REPLY_MAX)
+		return -EMSGSIZE;
+	room = text_reserve(&client->in, READ_SIZE);
+	if (!room)
+		return -ENOMEM;
+	n = recv(client->fd, room, READ_SIZE, MSG_DONTWAIT);
+	if (n == 0)
+		return -ECONNRESET;
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	client->in.length += (size_t)n;
+	return 0;
+}
+
+/* Writes what the socket takes now, from *sent on. */
+static int write_some(struct client *client, size_t *sent)
+{
+	ssize_t n = send(client->fd, client->out.data + *sent, client->out.length - *sent,
+		MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n >= 0)
+		*sent += (size_t)n;
+	else if (errno == EPIPE || errno == ECONNRESET)
+		client->closed = true;
+	else if (errno != EAGAIN && errno != EINTR)
+		return -errno;
+	return 0;
+}
+
+int client_flush(struct client *client)
+{
+	size_t sent = 0;
+	int r = 0;
+
+	if (text_failed(&client->out))
+		return -ENOMEM;
+	while (r == 0 && !client->closed && sent < client->out.length) {
+		struct pollfd poll_fd = {.fd = client->fd, .events = POLLIN | POLLOUT};
+
+		if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (poll_fd.revents & (POLLOUT | POLLERR | POLLHUP))
+			r = write_some(client, &sent);
+		if (r == 0 && !client->closed && poll_fd.revents & POLLIN)
+			r = client_fill(client);
+	}
+	text_clear(&client->out);
+	/* It has gone, but what it said before is still to be read. */
+	return r == -ECONNRESET ? 0 : r;
+}
+
+bool client_ready(struct client *client)
+{
+	const char *from = client->in.data + client->scanned;
+	size_t rest = client->in.length - client->scanned;
+	const char *end = rest ? memchr(from, '\0', rest) : NULL;
+
+	client->scanned = end ? (size_t)(end - client->in.data) : client->in.length;
+	return end;
+}
+
+static int parse_reply(const char *data, size_t size, struct reply *ret)
+{
+	AUTO_REPLY struct reply reply = {0};
+	json_t *parameters;
+
+	reply.message = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+	if (!json_is_object(reply.message))
+		return -EBADMSG;
+	parameters = json_object_get(reply.message, "parameters");
+	if (!parameters || json_is_null(parameters)) {
+		parameters = json_object();
+		if (json_object_set_new(reply.message, "parameters", parameters) < 0)
+			return -ENOMEM;
+	}
+	if (!json_is_object(parameters))
+		return -EBADMSG;
+	reply.parameters = parameters;
+	reply.error = json_string_value(json_object_get(reply.message, "error"));
+	reply.continues = json_is_true(json_object_get(reply.message, "continues"));
+	*ret = reply;
+	reply.message = NULL;
+	return 0;
+}
+
+int client_receive(struct client *client, struct reply *ret)
+{
+	const char *start;
+	size_t size;
+	int r = client_flush(client);
+
+	while (r == 0 && !client_ready(client)) {
+		if (poll(&(struct pollfd){.fd = client->fd, .events = POLLIN}, 1, -1) < 0 &&
+			errno != EINTR)
+			return -errno;
+		r = client_fill(client);
+	}
+	if (r < 0)
+		return r;
+	start = client->in.data + client->taken;
+	size = client->scanned - client->taken;
+	client->taken = ++client->scanned;
+	return parse_reply(start, size, ret);
+}
+
+void reply_clear(struct reply *reply)
+{
+	json_decref(reply->message);
+	*reply = (struct reply){0};
+}

@@ -1,0 +1,89 @@
+/* mcastctl, the command line of mcastd. */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+#include "ctl/command.h"
+#include "ctl/help.h"
+
+#define DEFAULT_SOCKET "/run/mcastd.sock"
+
+static const char *find_socket(const struct arguments *arguments)
+{
+	const char *environment = getenv("MCASTD_SOCKET");
+
+	if (arguments->global[GLOBAL_SOCKET].given)
+		return arguments->global[GLOBAL_SOCKET].string;
+	return environment && *environment ? environment : DEFAULT_SOCKET;
+}
+
+static int run_command(struct session *session, const struct arguments *arguments)
+{
+	const struct command *command = session->command;
+
+	if (!command)
+		return session_misuse(session, "a command is missing");
+	if (arguments->word_count < command->words_min || arguments->word_count > command->words_max)
+		return session_misuse(session, "too %s arguments: it takes %s",
+			arguments->word_count < command->words_min ? "few" : "many",
+			*command->arguments ? command->arguments : "none");
+	return command->run(session, arguments);
+}
+
+/* --help and --version, before anything else is looked at. */
+static bool show_help(struct session *session, const struct arguments *arguments)
+{
+	struct text *out = &session->writer.out;
+
+	if (arguments->global[GLOBAL_HELP].given && session->command)
+		help_command(out, session->command);
+	else if (arguments->global[GLOBAL_HELP].given)
+		help_program(out);
+	else if (arguments->global[GLOBAL_VERSION].given)
+		text_append_string(out, "mcastctl " MCASTD_VERSION "\n");
+	else
+		return false;
+	return true;
+}
+
+/* Nobody reading on, as with "| head", is not a failure: whoever read had enough. */
+static int finish(struct session *session, int code)
+{
+	int r = writer_flush(&session->writer);
+
+	if (r == 0 || r == -EPIPE)
+		return code;
+	session_complain(session, "writing the output: %s", strerror(-r));
+	return code ? code : EXIT_REFUSED;
+}
+
+static void session_clear(struct session *session)
+{
+	client_freep(&session->client);
+	writer_clear(&session->writer);
+}
+
+int main(int argc, char *argv[])
+{
+	AUTO_ARGUMENTS struct arguments arguments = {0};
+	CLEANUP(session_clear) struct session session = {0};
+	AUTO_TEXT struct text error = {0};
+	int r;
+
+	setlocale(LC_CTYPE, ""); /* the tables measure characters */
+	signal(SIGPIPE, SIG_IGN);
+	r = arguments_parse(argc, argv, &arguments, &error);
+	session.command = arguments.command;
+	session.socket = find_socket(&arguments);
+	session.writer.json = arguments.global[GLOBAL_JSON].given;
+	if (r == -ENOMEM) {
+		session_complain(&session, "%s", strerror(ENOMEM));
+		return EXIT_REFUSED;
+	}
+	if (r < 0)
+		return session_misuse(&session, "%s", text_string(&error));
+	if (show_help(&session, &arguments))
+		return finish(&session, EXIT_DONE);
+	return finish(&session, run_command(&session, &arguments));
+}

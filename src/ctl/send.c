@@ -1,0 +1,210 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "ctl/command.h"
+#include "ctl/json.h"
+#include "ctl/payload.h"
+#include "ctl/sender.h"
+
+enum { SEND_FILE, SEND_HEX, SEND_LINES, SEND_TTL, SEND_INTERFACE, SEND_COUNT, SEND_INTERVAL };
+
+static const struct option_row options[] = {
+	[SEND_FILE] = {"file", 0, OPTION_STRING, "FILE", "The payload is what FILE holds"},
+	[SEND_HEX] = {"hex", 0, OPTION_STRING, "HEX", "The payload in hexadecimal, like 'de:ad be ef'"},
+	[SEND_LINES] = {"lines", 0, OPTION_FLAG, NULL,
+		"Each line of standard input is a datagram, without its line feed"},
+	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N",
+		"How many routers it may pass plus one; else the group's", .max = 255},
+	[SEND_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME", "Out of this one; else the group's"},
+	[SEND_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Send it N times", .min = 1, .max = INT64_MAX},
+	[SEND_INTERVAL] = {"interval", 0, OPTION_DURATION, "TIME",
+		"Send it again after each TIME, like 250ms, until interrupted or --count is reached"},
+	{0},
+};
+
+static const char too_large[] = "a datagram holds at most 65507 bytes";
+
+/* Reads a file, or standard input without a path. Returns an exit code. */
+static int read_payload(const struct session *session, const char *path, struct text *ret)
+{
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (path)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	r = path && fd < 0 ? -errno : payload_read(path ? fd : STDIN_FILENO, ret);
+	if (r == 0)
+		return EXIT_DONE;
+	session_complain(session, "%s: %s", path ? path : "standard input",
+		r == -EFBIG ? too_large : strerror(-r));
+	return EXIT_REFUSED;
+}
+
+static int get_payload(
+	const struct session *session, const struct arguments *arguments, struct text *ret)
+{
+	const char *hex = arguments->options[SEND_HEX].string;
+
+	if (arguments->word_count > 1) {
+		text_append_string(ret, arguments->words[1]);
+		return EXIT_DONE;
+	}
+	if (!hex)
+		return read_payload(session, arguments->options[SEND_FILE].string, ret);
+	if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
+		return session_misuse(session, "--hex: '%s' is not pairs of hexadecimal digits", hex);
+	return EXIT_DONE;
+}
+
+/* The slots lie on an absolute clock, so that the time that sending takes does not add up. */
+static void send_repeatedly(
+	struct sender *sender, const struct arguments *arguments, const struct text *payload)
+{
+	uint64_t interval_ns = arguments->options[SEND_INTERVAL].number;
+	uint64_t slot_ns = clock_ns(CLOCK_MONOTONIC);
+	uint64_t count = arguments->options[SEND_COUNT].number;
+
+	if (!count)
+		count = arguments->options[SEND_INTERVAL].given ? UINT64_MAX : 1;
+	for (uint64_t i = 0; i < count && !sender->code && !sender->session->writer.error; i++) {
+		if (i && interval_ns)
+			sender_wait(sender, slot_ns += interval_ns, -1);
+		sender_wait_for_room(sender);
+		if (!sender->code)
+			sender_submit(sender, payload->data, payload->length);
+	}
+}
+
+/* Submits the lines that are complete, as far as there is room; at the end of input the last one needs no line feed.
+ * Returns how many bytes of input they were. */
+static size_t submit_lines(struct sender *sender, const struct text *input, bool ended)
+{
+	size_t taken = 0;
+
+	while (taken < input->length && sender_has_room(sender) && !sender->code) {
+		const char *line = input->data + taken;
+		size_t rest = input->length - taken;
+		const char *end = memchr(line, '\n', rest);
+		size_t length = end ? (size_t)(end - line) : rest;
+
+		if (length > PAYLOAD_MAX) {
+			sender_finish(sender); /* a refusal of an earlier line comes first */
+			if (!sender->code)
+				session_complain(sender->session, "line %" PRIu64 ": %s",
+					sender->submitted + 1, too_large);
+			sender->code = EXIT_REFUSED;
+		} else if (!end && !ended) {
+			break;
+		} else {
+			sender_submit(sender, line, length);
+			taken += length + (end != NULL);
+		}
+	}
+	return taken;
+}
+
+/* Takes in more lines. Returns 1, 0 at the end of input, or a negative errno. */
+static int read_lines(struct text *input)
+{
+	char *room = text_reserve(input, PAYLOAD_MAX + 1);
+	ssize_t n;
+
+	if (!room)
+		return -ENOMEM;
+	n = read(STDIN_FILENO, room, PAYLOAD_MAX + 1);
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN ? 1 : -errno;
+	input->length += (size_t)n;
+	return n > 0;
+}
+
+static void send_lines(struct sender *sender)
+{
+	AUTO_TEXT struct text input = {0};
+	int more = 1;
+
+	while (!sender->code && !sender->session->writer.error) {
+		size_t taken = submit_lines(sender, &input, more == 0);
+
+		if (taken) {
+			input.length -= taken;
+			memmove(input.data, input.data + taken, input.length);
+		}
+		if (sender->code || (more == 0 && !input.length))
+			break;
+		if (!sender_has_room(sender)) {
+			sender_wait_for_room(sender);
+			continue;
+		}
+		sender_wait(sender, UINT64_MAX, STDIN_FILENO);
+		if (!sender->code)
+			more = read_lines(&input);
+		if (more >= 0)
+			continue;
+		session_complain(sender->session, "standard input: %s", strerror(-more));
+		sender->code = EXIT_REFUSED;
+	}
+}
+
+static int check_usage(const struct session *session, const struct arguments *arguments)
+{
+	const struct option_value *given = arguments->options;
+	bool repeats = given[SEND_COUNT].given || given[SEND_INTERVAL].given;
+
+	if ((arguments->word_count > 1) + given[SEND_FILE].given + given[SEND_HEX].given +
+			given[SEND_LINES].given > 1)
+		return session_misuse(session, "only one of TEXT, --file, --hex and --lines can be the payload");
+	if (given[SEND_LINES].given && repeats)
+		return session_misuse(session, "--lines does not go with --count and --interval");
+	if (given[SEND_INTERVAL].given && !given[SEND_INTERVAL].number && !given[SEND_COUNT].given)
+		return session_misuse(session, "an --interval of 0 needs a --count");
+	return EXIT_DONE;
+}
+
+/* The parameters without the payload; NULL: not UTF-8. */
+static json_t *new_parameters(const struct arguments *arguments)
+{
+	const struct option_value *ttl = &arguments->options[SEND_TTL];
+
+	return json_pack("{s:s, s:o*, s:s*}", "group", arguments->words[0], "ttl",
+		ttl->given ? json_integer((json_int_t)ttl->number) : NULL, "interface",
+		arguments->options[SEND_INTERFACE].string);
+}
+
+static int run(struct session *session, const struct arguments *arguments)
+{
+	AUTO_JSON json_t *parameters = new_parameters(arguments);
+	AUTO_TEXT struct text payload = {0};
+	AUTO_SENDER struct sender sender = {0};
+	bool lines = arguments->options[SEND_LINES].given;
+	int code = check_usage(session, arguments);
+
+	if (!code && !parameters)
+		code = session_misuse(session, "the name of the group or the interface is not UTF-8");
+	if (!code && !lines)
+		code = get_payload(session, arguments, &payload);
+	if (code)
+		return code;
+	sender_open(&sender, session, parameters,
+		lines ? "line" : arguments->options[SEND_COUNT].given ? "datagram" : NULL);
+	if (lines)
+		send_lines(&sender);
+	else
+		send_repeatedly(&sender, arguments, &payload);
+	sender_finish(&sender);
+	return sender.code;
+}
+
+const struct command send_command = {
+	.name = "send",
+	.arguments = "GROUP [TEXT]",
+	.words_min = 1,
+	.words_max = 2,
+	.help = "Send a datagram: TEXT, or all of standard input",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,152 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "ctl/command.h"
+#include "ctl/json.h"
+#include "ctl/record.h"
+
+enum { TAIL_FORMAT, TAIL_COUNT };
+
+static const struct option_row options[] = {
+	[TAIL_FORMAT] = {"format", 0, OPTION_STRING, "FORMAT",
+		"line (the default), json, hex, or raw: the payloads and nothing else"},
+	[TAIL_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Stop after N datagrams", .min = 1, .max = INT64_MAX},
+	{0},
+};
+
+struct tail {
+	struct session *session;
+	enum record_format format;
+	uint64_t left; /* datagrams to show; 0: no end */
+	bool ended; /* all are shown */
+};
+
+/* On standard error, between the same records as it happened, so that it spoils no format. */
+static int show_gap(struct tail *tail, const json_t *gap)
+{
+	const char *group;
+	AUTO_TEXT struct text line = {0};
+	json_int_t count;
+
+	if (json_unpack((json_t *)gap, "{s:s, s:I}", "group", &group, "count", &count) < 0)
+		return -EBADMSG;
+	text_printf(&line, "gap: %" JSON_INTEGER_FORMAT " datagram%s of ", count, count == 1 ? "" : "s");
+	text_append_shown(&line, group, strlen(group));
+	text_printf(&line, " %s not seen here\n", count == 1 ? "was" : "were");
+	writer_flush(&tail->session->writer);
+	write_all(STDERR_FILENO, line.data, line.length);
+	return 0;
+}
+
+/* One answer of Subscribe. One with neither datagram nor gap says nothing. */
+static int show_answer(struct tail *tail, const json_t *answer)
+{
+	const json_t *datagram = json_object_get(answer, "datagram");
+	const json_t *gap = json_object_get(answer, "gap");
+	struct writer *writer = &tail->session->writer;
+	int r = 0;
+
+	if (json_is_null(datagram))
+		datagram = NULL;
+	if (json_is_null(gap))
+		gap = NULL;
+	if (writer->json && (datagram || gap))
+		writer_value(writer, answer);
+	else if (datagram)
+		r = record_append(&writer->out, tail->format, datagram);
+	else if (gap)
+		r = show_gap(tail, gap);
+	if (datagram && tail->left)
+		tail->ended = --tail->left == 0;
+	return r;
+}
+
+/* Waits for the daemon, after everything gathered is out; also ends when the reader of standard output has
+ * gone, which without a datagram would go unnoticed. Returns 0 or a negative errno. */
+static int wait_for_more(struct tail *tail)
+{
+	struct pollfd fds[] = {{.fd = client_fd(tail->session->client), .events = POLLIN},
+		{.fd = STDOUT_FILENO, .events = 0}};
+	int r = writer_flush(&tail->session->writer);
+
+	if (r < 0)
+		return r;
+	if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (fds[1].revents & POLLERR)
+		tail->session->writer.error = -EPIPE;
+	return tail->session->writer.error;
+}
+
+/* Shows what comes. Returns an exit code. */
+static int follow(struct tail *tail)
+{
+	struct client *client = tail->session->client;
+	int r = 0;
+
+	while (!tail->ended) {
+		AUTO_REPLY struct reply reply = {0};
+
+		if (!client_ready(client)) {
+			if (wait_for_more(tail) < 0)
+				return EXIT_DONE; /* writing failed, and main() says so */
+			r = client_fill(client);
+			if (r < 0)
+				return session_lost(tail->session, r);
+			continue;
+		}
+		r = client_receive(client, &reply);
+		if (r == 0 && reply.error)
+			return session_refused(tail->session, &reply, "");
+		if (r == 0)
+			r = show_answer(tail, reply.parameters);
+		if (r < 0)
+			return session_lost(tail->session, r);
+		if (!reply.continues && !tail->ended) {
+			session_complain(tail->session, "mcastd ended the subscription");
+			return EXIT_REFUSED;
+		}
+	}
+	return EXIT_DONE;
+}
+
+/* NULL: not UTF-8. */
+static json_t *new_parameters(const struct arguments *arguments)
+{
+	AUTO_JSON json_t *groups = json_array();
+
+	for (size_t i = 0; i < arguments->word_count; i++)
+		if (json_array_append_new(groups, json_string(arguments->words[i])) < 0)
+			return NULL;
+	return json_pack("{s:O}", "groups", groups);
+}
+
+static int run(struct session *session, const struct arguments *arguments)
+{
+	const char *format = arguments->options[TAIL_FORMAT].string;
+	AUTO_JSON json_t *parameters = new_parameters(arguments);
+	struct tail tail = {.session = session, .left = arguments->options[TAIL_COUNT].number};
+	int code;
+
+	if (format && record_format_parse(format, &tail.format) < 0)
+		return session_misuse(session, "--format: '%s' is none of line, json, hex and raw", format);
+	if (format && session->writer.json)
+		return session_misuse(session, "--json is a format of its own: leave --format away");
+	if (!parameters)
+		return session_misuse(session, "the name of a group is not UTF-8");
+	code = session_request(session, "Subscribe", parameters, true);
+	return code ? code : follow(&tail);
+}
+
+const struct command tail_command = {
+	.name = "tail",
+	.arguments = "[GROUP...]",
+	.words_max = SIZE_MAX,
+	.help = "Show datagrams as they come in, of all groups unless some are named",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,198 @@
+#include "ctl/writer.h"
+
+#include <errno.h>
+#include <libsmartcols/libsmartcols.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "ctl/human.h"
+#include "ctl/json.h"
+
+DEFINE_CLEANUP(struct libscols_table *, scols_unref_table)
+
+static void append_string(struct text *text, const json_t *string)
+{
+	text_append_shown(text, json_string_value(string), json_string_length(string));
+}
+
+static void append_list(struct text *text, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *item = json_array_get(list, i);
+
+		if (i)
+			text_append(text, ", ", 2);
+		if (json_is_string(item))
+			append_string(text, item);
+		else
+			text_append_value(text, item);
+	}
+}
+
+/* The numbers that are not 0, by name. */
+static void append_counts(struct text *text, const json_t *counts)
+{
+	json_t *mutable = (json_t *)counts;
+	const char *separator = "", *name;
+	json_t *count;
+
+	json_object_foreach(mutable, name, count) {
+		if (!json_integer_value(count))
+			continue;
+		text_append_string(text, separator);
+		text_append_shown(text, name, strlen(name));
+		text_append(text, " ", 1);
+		text_append_value(text, count);
+		separator = ", ";
+	}
+}
+
+static json_int_t sum_counts(const json_t *counts)
+{
+	json_t *mutable = (json_t *)counts;
+	const char *name;
+	json_t *count;
+	json_int_t sum = 0;
+
+	json_object_foreach(mutable, name, count)
+		sum += json_integer_value(count);
+	return sum;
+}
+
+static void append_text(struct text *text, const json_t *value)
+{
+	if (json_is_string(value))
+		append_string(text, value);
+	else if (json_is_array(value))
+		append_list(text, value);
+	else if (json_is_object(value))
+		append_counts(text, value);
+	else if (!json_is_null(value))
+		text_append_value(text, value);
+}
+
+static void append_cell(struct text *text, const struct column *column, const json_t *value)
+{
+	size_t start = text->length;
+
+	if (!value)
+		return;
+	if (column->kind == COLUMN_SIZE && json_is_integer(value))
+		text_append_size(text, (uint64_t)json_integer_value(value));
+	else if (column->kind == COLUMN_SUM && json_is_object(value))
+		text_printf(text, "%" JSON_INTEGER_FORMAT, sum_counts(value));
+	else if (column->kind == COLUMN_AGE && json_is_null(value))
+		text_append_string(text, "never");
+	else if (column->kind == COLUMN_AGE && json_is_string(value))
+		text_append_age(text, json_string_value(value), clock_ns(CLOCK_REALTIME));
+	else
+		append_text(text, value);
+	if (text->length == start && column->kind != COLUMN_REMARK)
+		text_append(text, "-", 1);
+}
+
+static bool is_right_aligned(const struct column *column)
+{
+	return column->kind != COLUMN_TEXT && column->kind != COLUMN_REMARK;
+}
+
+/* Fills one column. Returns whether anything is in it. */
+static bool fill_column(struct libscols_table *table, const json_t *rows,
+	const struct column *column, size_t index)
+{
+	bool filled = false;
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		struct libscols_line *line = scols_table_get_line(table, i);
+		AUTO_TEXT struct text cell = {0};
+
+		append_cell(&cell, column, json_object_get(json_array_get(rows, i), column->key));
+		if (!cell.length)
+			continue;
+		filled = true;
+		scols_line_set_data(line, index, text_string(&cell));
+	}
+	return filled;
+}
+
+static struct libscols_table *new_table(
+	const json_t *rows, const struct column *columns, size_t column_count)
+{
+	CLEANUP(scols_unref_tablep) struct libscols_table *table = scols_new_table();
+
+	if (!table)
+		return NULL;
+	scols_table_enable_noencoding(table, 1); /* what is not printable is escaped already */
+	scols_table_enable_noheadings(table, !columns[0].heading);
+	for (size_t i = 0; i < column_count; i++)
+		if (!scols_table_new_column(table, columns[i].heading ? columns[i].heading : "", 0,
+			    is_right_aligned(&columns[i]) ? SCOLS_FL_RIGHT : 0))
+			return NULL;
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		if (!scols_table_new_line(table, NULL))
+			return NULL;
+	for (size_t i = 0; i < column_count; i++)
+		if (!fill_column(table, rows, &columns[i], i) && columns[i].kind == COLUMN_REMARK)
+			scols_column_set_flags(scols_table_get_column(table, i), SCOLS_FL_HIDDEN);
+	return take(table);
+}
+
+/* Each line without the blanks that fill up its last cells. */
+static void append_trimmed(struct text *text, const char *lines)
+{
+	while (*lines) {
+		size_t line = strcspn(lines, "\n"), length = line;
+
+		while (length && lines[length - 1] == ' ')
+			length--;
+		text_append(text, lines, length);
+		text_append(text, "\n", 1);
+		lines += line + (lines[line] == '\n');
+	}
+}
+
+void writer_table(struct writer *writer, const json_t *rows, const struct column *columns,
+	size_t column_count, const char *none)
+{
+	CLEANUP(scols_unref_tablep) struct libscols_table *table = NULL;
+	AUTO_FREE char *lines = NULL;
+
+	if (!json_array_size(rows)) {
+		writer_line(writer, none);
+		return;
+	}
+	table = new_table(rows, columns, column_count);
+	if (!table || scols_print_table_to_string(table, &lines) || !lines) {
+		writer->out.failed = true;
+		return;
+	}
+	append_trimmed(&writer->out, lines);
+}
+
+void writer_value(struct writer *writer, const json_t *value)
+{
+	text_append_value(&writer->out, value);
+	text_append(&writer->out, "\n", 1);
+}
+
+void writer_line(struct writer *writer, const char *string)
+{
+	text_append_shown(&writer->out, string, strlen(string));
+	text_append(&writer->out, "\n", 1);
+}
+
+int writer_flush(struct writer *writer)
+{
+	if (!writer->error && text_failed(&writer->out))
+		writer->error = -ENOMEM;
+	if (!writer->error)
+		writer->error = write_all(STDOUT_FILENO, writer->out.data, writer->out.length);
+	text_clear(&writer->out);
+	return writer->error;
+}
+
+void writer_clear(struct writer *writer)
+{
+	text_free(&writer->out);
+}

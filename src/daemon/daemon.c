@@ -1,0 +1,192 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/state.h"
+#include "handlers/worker.h"
+#include "service/notify.h"
+
+#define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
+
+/* So long the handlers may take at the end. */
+#define STOP_NS (5 * NS_PER_S)
+
+static void on_stop_signal(evutil_socket_t signal_number, short what, void *argument)
+{
+	struct daemon *daemon = argument;
+
+	(void)what;
+	log_info("stopping: %s", strsignal(signal_number));
+	event_base_loopbreak(daemon->base);
+}
+
+static void on_reload_signal(evutil_socket_t signal_number, short what, void *argument)
+{
+	AUTO_ERRORS struct errors changes = {0};
+	AUTO_ERRORS struct errors errors = {0};
+
+	(void)signal_number, (void)what;
+	daemon_reload(argument, false, &changes, &errors);
+}
+
+/* A reader that goes is an error of its own writes. In ad hoc mode the only one is whoever reads the output: the
+ * signal then ends the daemon as it ends everything else in a pipeline. */
+static void ignore_broken_pipes(const struct options *options)
+{
+	if (options->configuration)
+		signal(SIGPIPE, SIG_IGN);
+}
+
+static int watch_signals(struct daemon *daemon)
+{
+	static const int stop_signals[] = {SIGTERM, SIGINT};
+
+	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
+		daemon->stop_signals[i] = evsignal_new(daemon->base, stop_signals[i], on_stop_signal, daemon);
+		if (!daemon->stop_signals[i] || event_add(daemon->stop_signals[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	daemon->reload_signal = evsignal_new(daemon->base, SIGHUP, on_reload_signal, daemon);
+	if (!daemon->reload_signal || event_add(daemon->reload_signal, NULL) < 0)
+		return -ENOMEM;
+	ignore_broken_pipes(daemon->options);
+	return 0;
+}
+
+/* A membership is a descriptor: take what the system allows. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static const char *configuration_path(void *argument)
+{
+	return ((struct daemon *)argument)->options->configuration;
+}
+
+static size_t check_group(void *argument, const struct config_group *group, struct errors *errors)
+{
+	return config_check_group(((struct daemon *)argument)->config, group, errors);
+}
+
+static int open_control(struct daemon *daemon, const char *path)
+{
+	char why[WHY_MAX];
+	int r;
+
+	daemon->backend = (struct control_backend){
+		.daemon = daemon,
+		.version = MCASTD_VERSION,
+		.started_ns = clock_ns(CLOCK_REALTIME),
+		.groups = daemon->groups,
+		.handlers = daemon->handlers,
+		.configuration = configuration_path,
+		.reload = daemon_reload,
+		.check = check_group,
+	};
+	if (!daemon->options->configuration)
+		return 0; /* ad hoc: nobody is to be asked, and several may run */
+	r = control_new(daemon->base, &daemon->backend, path, why, &daemon->control);
+	if (r < 0)
+		log_error("control socket: %s", why);
+	return r;
+}
+
+static int apply_first(struct daemon *daemon, struct config *config)
+{
+	AUTO_ERRORS struct errors changes = {0};
+	AUTO_ERRORS struct errors errors = {0};
+	int r = daemon_apply(daemon, config, false, &changes, &errors);
+
+	for (size_t i = 0; r < 0 && i < errors.count; i++)
+		log_error("%s", errors.lines[i]);
+	return r;
+}
+
+static int make_parts(struct daemon *daemon)
+{
+	daemon->base = event_base_new();
+	daemon->handlers = handlers_new();
+	daemon->groups = daemon->base ? groups_new(daemon->base) : NULL;
+	if (!daemon->handlers || !daemon->groups)
+		return -ENOMEM;
+	return watch_signals(daemon);
+}
+
+int daemon_start(const struct options *options, struct config *config, int *ret_status, struct daemon **ret)
+{
+	CLEANUP(config_freep) struct config *owned = config;
+	struct daemon *daemon = calloc(1, sizeof(*daemon));
+	char status[STATUS_MAX];
+	int r;
+
+	*ret_status = EXIT_FAILURE;
+	if (!daemon)
+		return -ENOMEM;
+	daemon->options = options;
+	raise_descriptor_limit();
+	r = make_parts(daemon);
+	/* The control socket comes first: it tells whether another daemon runs, before anything of its is touched. */
+	r = r < 0 ? r : open_control(daemon, config->control_socket);
+	if (r < 0) {
+		daemon_stop(daemon);
+		return r;
+	}
+	r = apply_first(daemon, config);
+	if (r < 0) {
+		*ret_status = EXIT_CONFIGURATION;
+		daemon_stop(daemon);
+		return r;
+	}
+	take(owned);
+	log_info("mcastd %s started: %s", MCASTD_VERSION, daemon_status(daemon, status));
+	notify_ready(status);
+	*ret = daemon;
+	return 0;
+}
+
+void daemon_run(struct daemon *daemon)
+{
+	event_base_dispatch(daemon->base);
+}
+
+static void free_signals(struct daemon *daemon)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(daemon->stop_signals); i++)
+		if (daemon->stop_signals[i])
+			event_free(daemon->stop_signals[i]);
+	if (daemon->reload_signal)
+		event_free(daemon->reload_signal);
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+	uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + STOP_NS;
+	unsigned stuck;
+
+	notify_stopping();
+	control_free(daemon->control);
+	groups_free(daemon->groups);
+	handlers_free(daemon->handlers, deadline);
+	stuck = workers_wait(deadline + NS_PER_S);
+	if (stuck) {
+		log_warning("%u handlers are stuck in writing, and what they hold is lost", stuck);
+		_exit(EXIT_SUCCESS);
+	}
+	free_signals(daemon);
+	if (daemon->base)
+		event_base_free(daemon->base);
+	config_free(daemon->config);
+	free(daemon);
+}

@@ -1,0 +1,19 @@
+/* The daemon: owns everything, starts it in its order, reloads it, stops it. */
+#pragma once
+
+#include "daemon/options.h"
+
+struct daemon;
+
+/* Reads the configuration with what the command line adds. Returns 0, or a negative errno with lines in errors. */
+int daemon_load(const struct options *options, struct errors *errors, struct config **ret);
+
+/* Starts. Takes config over. Returns 0, or a negative errno after having logged why; *ret_status is then the exit status. */
+int daemon_start(
+	const struct options *options, struct config *config, int *ret_status, struct daemon **ret);
+
+/* Runs until a signal ends it. */
+void daemon_run(struct daemon *daemon);
+
+/* Stops everything, and lets the handlers take what they have. Ends the process when one is stuck. */
+void daemon_stop(struct daemon *daemon);

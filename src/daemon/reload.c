@@ -1,0 +1,125 @@
+/* Changing to another configuration: everything that can fail comes first, beside what runs. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/state.h"
+#include "service/notify.h"
+
+/* So long the queue of a handler that goes is still delivered. */
+#define DRAIN_NS (5 * NS_PER_S)
+
+int daemon_load(const struct options *options, struct errors *errors, struct config **ret)
+{
+	CLEANUP(config_freep) struct config *config = NULL;
+	int r = config_load(options->configuration, handler_config_kinds(), errors, &config);
+
+	if (r < 0)
+		return r;
+	r = options_add_groups(options, config, errors);
+	if (r < 0)
+		return r;
+	*ret = take(config);
+	return 0;
+}
+
+const char *daemon_status(const struct daemon *daemon, char status[static STATUS_MAX])
+{
+	unsigned counts[3] = {0};
+
+	for (size_t i = 0; i < groups_count(daemon->groups); i++) {
+		const struct group *group = groups_at(daemon->groups, i);
+
+		for (size_t j = 0; j < group->membership_count; j++)
+			counts[group->memberships[j]->state]++;
+	}
+	snprintf(status, STATUS_MAX, "%zu groups: %u memberships joined, %u waiting, %u failed",
+		groups_count(daemon->groups), counts[MEMBERSHIP_JOINED], counts[MEMBERSHIP_WAITING],
+		counts[MEMBERSHIP_FAILED]);
+	return status;
+}
+
+/* Sockets that programs know by their path stay where they are for as long as the daemon runs. */
+static int check_paths(const struct daemon *daemon, const struct config *wanted, struct errors *errors)
+{
+	const struct config *running = daemon->config;
+	int r = 0;
+
+	if (running && strcmp(running->control_socket, wanted->control_socket)) {
+		errors_add(errors, "control.socket: cannot change from %s to %s while the daemon runs; restart it",
+			running->control_socket, wanted->control_socket);
+		r = -EBUSY;
+	}
+	if (running && strcmp(running->run_directory, wanted->run_directory)) {
+		errors_add(errors, "run_directory: cannot change from %s to %s while the daemon runs; restart it",
+			running->run_directory, wanted->run_directory);
+		r = -EBUSY;
+	}
+	return r;
+}
+
+int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct errors *changes,
+	struct errors *errors)
+{
+	struct handlers_plan *handlers_plan = NULL;
+	struct groups_plan *groups_plan = NULL;
+	int r = check_paths(daemon, wanted, errors);
+
+	if (r >= 0)
+		r = handlers_prepare(daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
+	if (r >= 0)
+		r = groups_prepare(daemon->groups, wanted, handlers_plan, errors, &groups_plan);
+	if (r < 0 && !errors_total(errors))
+		errors_add(errors, "%s", strerror(-r));
+	if (r >= 0) {
+		handlers_plan_describe(daemon->handlers, handlers_plan, changes);
+		groups_plan_describe(daemon->groups, groups_plan, changes);
+	}
+	if (r < 0 || dry_run) {
+		groups_abandon(daemon->groups, groups_plan);
+		handlers_abandon(handlers_plan);
+		return r;
+	}
+	/* Groups first: then nobody delivers any more to a handler that goes. */
+	groups_commit(daemon->groups, groups_plan);
+	handlers_commit(daemon->handlers, handlers_plan, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
+	config_free(daemon->config);
+	daemon->config = wanted;
+	return 0;
+}
+
+static void log_lines(int level, const struct errors *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		log_message(level, "%s", lines->lines[i]);
+	if (lines->omitted)
+		log_message(level, "and %zu more", lines->omitted);
+}
+
+int daemon_reload(void *argument, bool dry_run, struct errors *changes, struct errors *errors)
+{
+	struct daemon *daemon = argument;
+	CLEANUP(config_freep) struct config *wanted = NULL;
+	char status[STATUS_MAX];
+	int r;
+
+	if (!dry_run)
+		notify_reloading();
+	r = daemon_load(daemon->options, errors, &wanted);
+	if (r >= 0)
+		r = daemon_apply(daemon, wanted, dry_run, changes, errors);
+	if (dry_run)
+		return r;
+	if (r < 0) {
+		log_error("reloading failed, the old configuration stays in force:");
+		log_lines(LOG_ERR, errors);
+	} else {
+		take(wanted);
+		log_info("reloaded: %zu changes", errors_total(changes));
+		log_lines(LOG_INFO, changes);
+	}
+	notify_ready(daemon_status(daemon, status));
+	return r;
+}

@@ -1,0 +1,31 @@
+/* What daemon.c and reload.c share, and nobody else. */
+#pragma once
+
+#include <event2/event.h>
+
+#include "control/control.h"
+#include "daemon/daemon.h"
+
+struct daemon {
+	const struct options *options;
+	struct event_base *base;
+	struct event *stop_signals[2];
+	struct event *reload_signal;
+	struct config *config;
+	struct handlers *handlers;
+	struct groups *groups;
+	struct control *control;
+	struct control_backend backend;
+};
+
+/* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes gets
+ * a line a change. Returns 0, or a negative errno with lines in errors. */
+int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct errors *changes,
+	struct errors *errors);
+
+/* control_backend.reload, and what SIGHUP does. */
+int daemon_reload(void *daemon, bool dry_run, struct errors *changes, struct errors *errors);
+
+/* One sentence on how it stands, for systemd and the log. */
+#define STATUS_MAX 160
+const char *daemon_status(const struct daemon *daemon, char status[static STATUS_MAX]);

@@ -1,0 +1,16 @@
+#include "data/account.h"
+
+static const char *const names[DROP_REASONS] = {
+	[DROP_QUEUE] = "queue",
+	[DROP_IO] = "io",
+	[DROP_BUSY] = "busy",
+	[DROP_ABSENT] = "absent",
+	[DROP_SIZE] = "size",
+	[DROP_TTL] = "ttl",
+	[DROP_SHUTDOWN] = "shutdown",
+};
+
+const char *drop_reason_name(enum drop_reason reason)
+{
+	return names[reason];
+}

@@ -1,0 +1,64 @@
+/* What came out of a group: datagrams, in batches of one membership. */
+#pragma once
+
+#include <net/if.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "net/address.h"
+
+/* The most datagrams in one batch: what one recvmmsg(2) asks for. */
+#define BATCH_MAX 64
+
+/* The largest UDP payload: 65,535 less the IPv4 and UDP headers. */
+#define DATAGRAM_MAX 65507
+
+/* Where a batch came in. Immutable and counted, because rings hold on to it after its membership
+ * has gone. The texts are made once, not for each datagram. */
+struct origin {
+	atomic_uint references;
+	uint16_t port;
+	unsigned ifindex;
+	char address[INET6_ADDRSTRLEN];
+	char interface[IF_NAMESIZE];
+	char group[]; /* the group's name */
+};
+
+/* Returns one reference, or NULL without memory. */
+struct origin *origin_new(
+	const char *group, const struct address *address, uint16_t port, const char *interface, unsigned ifindex);
+struct origin *origin_ref(struct origin *origin);
+void origin_unref(struct origin *origin);
+
+/* What a datagram's reader may ask for beyond the payload; each costs the kernel time. */
+enum need {
+	NEED_SOURCE = 1 << 0,
+	NEED_TIMESTAMP = 1 << 1,
+	NEED_TTL = 1 << 2,
+	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
+};
+
+/* One datagram. The payload belongs to whoever made the batch, and is valid until deliver()
+ * returns. What nobody of the group asked for is zero. */
+struct datagram {
+	const uint8_t *payload;
+	uint32_t size;
+	uint8_t ttl; /* IP TTL or hop limit as received */
+	bool truncated; /* longer than the kernel could hand over */
+	uint64_t timestamp_ns; /* kernel receive time, CLOCK_REALTIME */
+	union endpoint source;
+};
+
+struct batch {
+	struct origin *origin;
+	unsigned count; /* at most BATCH_MAX */
+	const struct datagram *datagrams;
+};
+
+/* Whoever takes batches from a group: a handler, a subscriber, a reader of a group socket. deliver()
+ * runs in the loop and must not block. Embedded in the object that receives. */
+struct outlet {
+	void (*deliver)(struct outlet *outlet, const struct batch *batch);
+	unsigned needs; /* of enum need */
+};

@@ -1,0 +1,151 @@
+#include "data/ring.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+int ring_init(struct ring *ring, uint64_t bytes)
+{
+	size_t count = (size_t)((bytes + sizeof(struct ring_chunk) - 1) / sizeof(struct ring_chunk));
+
+	if (count < 2)
+		count = 2;
+	*ring = (struct ring){.chunk_count = count};
+	ring->chunks = mmap(NULL, count * sizeof(struct ring_chunk), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (ring->chunks == MAP_FAILED) {
+		ring->chunks = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Forgets what a chunk holds. */
+static void chunk_clear(struct ring_chunk *chunk)
+{
+	for (unsigned i = 0; i < chunk->run_count; i++)
+		origin_unref(chunk->runs[i].origin);
+	chunk->run_count = 0;
+}
+
+void ring_destroy(struct ring *ring)
+{
+	for (struct ring_chunk *chunk = ring->oldest; chunk; chunk = chunk->next)
+		chunk_clear(chunk);
+	if (ring->chunks)
+		munmap(ring->chunks, ring->chunk_count * sizeof(struct ring_chunk));
+	*ring = (struct ring){0};
+}
+
+/* Adds an empty chunk at the end of the queue. Returns NULL when all are in use. The chunks are linked into the free
+ * list one by one, as they are first needed: linking them all would touch all pages. */
+static struct ring_chunk *append_chunk(struct ring *ring)
+{
+	struct ring_chunk *chunk = ring->free;
+
+	if (chunk)
+		ring->free = chunk->next;
+	else if (ring->chunks_used < ring->chunk_count)
+		chunk = &ring->chunks[ring->chunks_used++];
+	else
+		return NULL;
+	chunk->next = NULL;
+	chunk->run_count = chunk->count = 0;
+	chunk->payload_start = RING_CHUNK_DATA;
+	chunk->payload_bytes = 0;
+	if (ring->newest)
+		ring->newest->next = chunk;
+	else
+		ring->oldest = chunk;
+	ring->newest = chunk;
+	return chunk;
+}
+
+static bool chunk_has_room(const struct ring_chunk *chunk, const struct batch *batch, uint32_t size)
+{
+	const struct run *last = chunk->run_count ? &chunk->runs[chunk->run_count - 1] : NULL;
+	size_t used = (chunk->count + 1) * sizeof(struct datagram) + (RING_CHUNK_DATA - chunk->payload_start);
+
+	if (RING_CHUNK_DATA - used < size || used > RING_CHUNK_DATA)
+		return false;
+	return chunk->run_count < RING_CHUNK_RUNS ||
+	       (last->origin == batch->origin && last->count < BATCH_MAX);
+}
+
+/* Appends one datagram to a chunk that has room for it. */
+static void chunk_append(struct ring_chunk *chunk, const struct batch *batch, const struct datagram *datagram)
+{
+	struct run *run = chunk->run_count ? &chunk->runs[chunk->run_count - 1] : NULL;
+	struct datagram *copy = (struct datagram *)chunk->data + chunk->count;
+
+	if (!run || run->origin != batch->origin || run->count == BATCH_MAX) {
+		run = &chunk->runs[chunk->run_count++];
+		*run = (struct run){.origin = origin_ref(batch->origin), .first = chunk->count};
+	}
+	chunk->payload_start -= datagram->size;
+	chunk->payload_bytes += datagram->size;
+	*copy = *datagram;
+	copy->payload = chunk->data + chunk->payload_start;
+	memcpy(chunk->data + chunk->payload_start, datagram->payload, datagram->size);
+	run->count++;
+	chunk->count++;
+}
+
+unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from)
+{
+	unsigned i;
+
+	for (i = from; i < batch->count; i++) {
+		const struct datagram *datagram = &batch->datagrams[i];
+		struct ring_chunk *chunk = ring->newest;
+
+		if (!chunk || !chunk_has_room(chunk, batch, datagram->size))
+			chunk = append_chunk(ring);
+		if (!chunk)
+			break;
+		chunk_append(chunk, batch, datagram);
+		ring->queued++;
+		ring->queued_bytes += datagram->size;
+	}
+	return i - from;
+}
+
+struct ring_chunk *ring_take(struct ring *ring)
+{
+	struct ring_chunk *chunk = ring->oldest;
+
+	if (!chunk)
+		return NULL;
+	ring->oldest = chunk->next;
+	if (!ring->oldest)
+		ring->newest = NULL;
+	ring->queued -= chunk->count;
+	ring->queued_bytes -= chunk->payload_bytes;
+	return chunk;
+}
+
+void ring_give_back(struct ring *ring, struct ring_chunk *chunk)
+{
+	chunk_clear(chunk);
+	chunk->next = ring->free;
+	ring->free = chunk;
+}
+
+unsigned ring_drop_oldest(struct ring *ring)
+{
+	struct ring_chunk *chunk = ring_take(ring);
+	unsigned count = chunk ? chunk->count : 0;
+
+	if (chunk)
+		ring_give_back(ring, chunk);
+	return count;
+}
+
+struct batch ring_chunk_batch(const struct ring_chunk *chunk, unsigned run)
+{
+	const struct run *chosen = &chunk->runs[run];
+
+	return (struct batch){.origin = chosen->origin,
+		.count = chosen->count,
+		.datagrams = (const struct datagram *)chunk->data + chosen->first};
+}

@@ -1,0 +1,64 @@
+/* The bounded queue in front of a handler that may block: a ring of equal chunks, each filled with
+ * datagrams from the front and with their payloads from the back.
+ *
+ * The writer appends to the newest chunk; the reader takes the oldest one whole, reads it in place, and
+ * gives it back. A chunk in the reader's hands is no part of the queue, so that the oldest datagrams can be
+ * thrown away while the reader is stuck. All memory is mapped at the start, and given-back chunks are used
+ * first, so that a queue that never fills never becomes resident. Not safe for threads by itself. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "data/datagram.h"
+
+/* One origin's datagrams in a chunk. */
+struct run {
+	struct origin *origin; /* a reference */
+	uint16_t first, count;
+};
+
+#define RING_CHUNK_RUNS 512
+#define RING_CHUNK_DATA (68 * 1024) /* the largest datagram and its description fit */
+
+struct ring_chunk {
+	struct ring_chunk *next;
+	uint16_t run_count;
+	uint16_t count; /* of datagrams */
+	uint32_t payload_start; /* payloads lie in data[payload_start..] */
+	uint64_t payload_bytes;
+	struct run runs[RING_CHUNK_RUNS];
+	_Alignas(struct datagram) uint8_t data[RING_CHUNK_DATA];
+};
+
+struct ring {
+	struct ring_chunk *chunks; /* all of them, one mapping */
+	size_t chunk_count;
+	size_t chunks_used; /* the rest has never been touched */
+	struct ring_chunk *oldest, *newest; /* the queue */
+	struct ring_chunk *free;
+	uint64_t queued, queued_bytes; /* datagrams in the queue, and their payload */
+};
+
+/* Maps at least bytes, in whole chunks, two at least. Returns 0 or -ENOMEM. */
+int ring_init(struct ring *ring, uint64_t bytes);
+
+/* Unmaps it; what is queued is forgotten. Accepts a zeroed ring. */
+void ring_destroy(struct ring *ring);
+
+/* Copies as many datagrams of the batch as there is room for, beginning with the one at index from, and returns
+ * how many. */
+unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from);
+
+/* Throws the oldest chunk away to make room. Returns how many datagrams it held; 0: the queue is empty. */
+unsigned ring_drop_oldest(struct ring *ring);
+
+/* Takes the oldest chunk out of the queue, or returns NULL when it is empty. */
+struct ring_chunk *ring_take(struct ring *ring);
+
+/* Gives a chunk back that ring_take() handed out. */
+void ring_give_back(struct ring *ring, struct ring_chunk *chunk);
+
+/* One run of a chunk as a batch, valid until the chunk is given back. */
+struct batch ring_chunk_batch(const struct ring_chunk *chunk, unsigned run);

@@ -1,0 +1,71 @@
+/* A group: its memberships, the outlets that it delivers to, and sending to it. */
+#pragma once
+
+#include "groups/membership.h"
+#include "groups/senders.h"
+
+struct group_socket;
+
+struct group_counters {
+	uint64_t received, received_bytes, truncated;
+	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
+	uint64_t sent, sent_bytes;
+	uint64_t kernel_dropped; /* of memberships that are gone */
+};
+
+/* What a reload that is being prepared will do with a running group. */
+enum group_fate { GROUP_GOES, GROUP_IS_REPLACED, GROUP_STAYS };
+
+struct group {
+	struct membership_owner owner;
+	struct config_group config;
+	struct senders *senders;
+	struct membership **memberships;
+	size_t membership_count;
+	struct outlet **outlets;
+	size_t outlet_count;
+	struct group_counters counters;
+	struct group_socket *socket; /* NULL: none */
+	unsigned send_ifindex; /* 0: the kernel's route */
+	enum group_fate fate;
+	bool until_stop; /* made by Join, and no part of the configuration */
+};
+
+/* Where groups live: what all of them share. */
+struct group_context {
+	struct event_base *base;
+	struct arena *arena;
+	struct senders *senders;
+};
+
+/* A group without memberships. config is copied. Returns 0 or -ENOMEM. */
+int group_new(const struct group_context *context, const struct config_group *config, struct group **ret);
+void group_free(struct group *group);
+
+/* Takes over what outlives a change: the counters, the connections of the group socket and, where both receive the
+ * same, the memberships. */
+void group_inherit(struct group *group, struct group *from);
+
+/* Makes the memberships what the configuration wants on these interfaces. Returns 0 or -ENOMEM. */
+int group_reconcile(struct group *group, const struct interface_list *interfaces);
+
+/* From now on the outlet gets every datagram. Not to be called from a deliver(). Return 0 or -ENOMEM. */
+int group_attach(struct group *group, struct outlet *outlet);
+void group_detach(struct group *group, struct outlet *outlet);
+
+/* What the kernel dropped at all sockets that the group has had. */
+uint64_t group_kernel_dropped(struct group *group);
+
+struct send_options {
+	int ttl; /* -1: the configured one */
+	const char *interface; /* NULL: the configured one, the only one, or the kernel's route */
+};
+
+/* Sends one datagram. Returns 0, or a negative errno with the reason in why. With -EAGAIN, *ret_busy is the sender to wait
+ * for. */
+int group_send(struct group *group, const void *payload, size_t size, const struct send_options *options,
+	char why[static WHY_MAX], struct sender **ret_busy);
+
+/* Sends the payloads that messages point at, as far as the network takes them; fills in the names. Returns how many, or a
+ * negative errno when not even the first could be sent. */
+int group_send_batch(struct group *group, struct mmsghdr *messages, unsigned count, struct sender **ret_busy);

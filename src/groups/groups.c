@@ -1,0 +1,173 @@
+#include "groups/groups.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "groups/registry.h"
+
+struct groups *groups_new(struct event_base *base)
+{
+	struct groups *groups = calloc(1, sizeof(*groups));
+
+	if (!groups)
+		return NULL;
+	groups->context =
+		(struct group_context){.base = base, .arena = arena_new(), .senders = senders_new(base)};
+	if (!groups->context.arena || !groups->context.senders) {
+		groups_free(groups);
+		return NULL;
+	}
+	return groups;
+}
+
+void groups_free(struct groups *groups)
+{
+	if (!groups)
+		return;
+	group_set_clear(&groups->set);
+	senders_free(groups->context.senders);
+	arena_free(groups->context.arena);
+	free(groups);
+}
+
+struct group *groups_find(const struct groups *groups, const char *name)
+{
+	return group_set_find(&groups->set, name);
+}
+
+size_t groups_count(const struct groups *groups)
+{
+	return groups->set.count;
+}
+
+struct group *groups_at(const struct groups *groups, size_t i)
+{
+	return groups->set.items[i];
+}
+
+/* Says once how many memberships have a smaller receive buffer than they want, and what would mend it. */
+static void warn_of_short_buffers(struct groups *groups)
+{
+	uint64_t wanted = 0, granted = UINT64_MAX;
+	size_t count = 0;
+
+	for (size_t i = 0; i < groups->set.count; i++) {
+		const struct group *group = groups->set.items[i];
+
+		for (size_t j = 0; j < group->membership_count; j++) {
+			const struct membership *membership = group->memberships[j];
+
+			if (membership->fd < 0 || membership->receive_buffer >= group->config.receive_buffer)
+				continue;
+			count++;
+			wanted = group->config.receive_buffer > wanted ? group->config.receive_buffer : wanted;
+			granted = membership->receive_buffer < granted ? membership->receive_buffer : granted;
+		}
+	}
+	if (count && count != groups->short_buffers)
+		log_warning("%zu memberships got a receive buffer of %" PRIu64
+			    " bytes where %" PRIu64 " are wanted, and may lose datagrams in a burst; sysctl -w net.core.rmem_max=%" PRIu64
+			    " mends it",
+			count, granted, wanted, wanted);
+	groups->short_buffers = count;
+}
+
+void groups_reconcile(struct groups *groups)
+{
+	struct interface_list interfaces = {0};
+	int r = interface_list_read(&interfaces);
+
+	if (r < 0)
+		log_error("listing the network interfaces: %s", strerror(-r));
+	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
+		r = group_reconcile(groups->set.items[i], &interfaces);
+	if (r == -ENOMEM)
+		log_error("joining groups: out of memory");
+	interface_list_clear(&interfaces);
+	warn_of_short_buffers(groups);
+}
+
+static bool tap_wants(const struct tap *tap, const struct group *group)
+{
+	for (size_t i = 0; i < tap->name_count; i++)
+		if (!strcmp(tap->names[i], group->config.name))
+			return true;
+	return tap->name_count == 0;
+}
+
+/* A subscriber that cannot be attached for want of memory misses the group, and nothing else breaks. */
+void groups_attach_taps(struct groups *groups, struct group *group)
+{
+	for (struct tap *tap = groups->taps; tap; tap = tap->next)
+		if (tap_wants(tap, group) && group_attach(group, &tap->outlet) < 0)
+			log_error("group %s: attaching a subscriber: out of memory", group->config.name);
+}
+
+int groups_add_tap(struct groups *groups, struct tap *tap)
+{
+	int r = 0;
+
+	tap->next = groups->taps;
+	groups->taps = tap;
+	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
+		if (tap_wants(tap, groups->set.items[i]))
+			r = group_attach(groups->set.items[i], &tap->outlet);
+	if (r < 0)
+		groups_remove_tap(groups, tap);
+	return r;
+}
+
+void groups_remove_tap(struct groups *groups, struct tap *tap)
+{
+	struct tap **link;
+
+	for (link = &groups->taps; *link && *link != tap; link = &(*link)->next)
+		;
+	if (*link)
+		*link = tap->next;
+	for (size_t i = 0; i < groups->set.count; i++)
+		group_detach(groups->set.items[i], &tap->outlet);
+}
+
+int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers)
+{
+	struct interface_list interfaces = {0};
+	struct group *group;
+	int r = group_new(&groups->context, config, &group);
+
+	if (r < 0)
+		return r;
+	group->until_stop = true;
+	for (size_t i = 0; i < config->handlers.count && r >= 0; i++) {
+		struct handler *handler = handlers_find(handlers, config->handlers.items[i]);
+
+		r = handler ? group_attach(group, handler_outlet(handler)) : -ENOENT;
+	}
+	r = r < 0 ? r : group_set_add(&groups->set, group);
+	if (r < 0) {
+		group_free(group);
+		return r;
+	}
+	groups_attach_taps(groups, group);
+	if (interface_list_read(&interfaces) == 0)
+		group_reconcile(group, &interfaces);
+	interface_list_clear(&interfaces);
+	warn_of_short_buffers(groups);
+	return 0;
+}
+
+int groups_leave(struct groups *groups, const char *name)
+{
+	struct group *group = groups_find(groups, name);
+
+	if (!group)
+		return -ENOENT;
+	if (!group->until_stop)
+		return -EPERM;
+	group_set_remove(&groups->set, group);
+	group_free(group);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* All groups, by name: changing them as a whole, and the taps that watch them. */
+#pragma once
+
+#include "base/errors.h"
+#include "groups/group.h"
+#include "handlers/handlers.h"
+
+struct groups;
+struct groups_plan;
+
+/* Somebody who watches groups by name, also those that come later: a subscriber. */
+struct tap {
+	struct outlet outlet;
+	struct tap *next;
+	const char *const *names; /* owned by whoever has the tap */
+	size_t name_count; /* 0: all groups */
+};
+
+/* An empty set, or NULL without memory. */
+struct groups *groups_new(struct event_base *base);
+
+/* Leaves all groups. Accepts NULL. */
+void groups_free(struct groups *groups);
+
+/* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A membership that cannot be joined does not
+ * fail, it waits or says why. On failure nothing has changed, and errors says what. */
+int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers,
+	struct errors *errors, struct groups_plan **ret);
+
+/* Makes the plan's groups the set, and joins. Groups that did not change keep their sockets, connections and counters; those that changed keep their
+ * connections and counters; those that Join made stay. Frees plan. */
+void groups_commit(struct groups *groups, struct groups_plan *plan);
+
+/* Undoes groups_prepare(). Accepts NULL. */
+void groups_abandon(struct groups *groups, struct groups_plan *plan);
+
+/* Adds one line for each group that the plan adds, removes or changes. */
+void groups_plan_describe(const struct groups *groups, const struct groups_plan *plan, struct errors *lines);
+
+/* Joins one more group until the daemon stops. Returns 0, -EEXIST, or -ENOMEM. */
+int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers);
+
+/* Leaves a group that groups_join() made. Returns 0, -ENOENT, or -EPERM when the configuration has it. */
+int groups_leave(struct groups *groups, const char *name);
+
+/* Compares the memberships with the interfaces of this moment. */
+void groups_reconcile(struct groups *groups);
+
+struct group *groups_find(const struct groups *groups, const char *name);
+
+/* In the order of their names. */
+size_t groups_count(const struct groups *groups);
+struct group *groups_at(const struct groups *groups, size_t i);
+
+/* Attaches a tap to the groups of its names, and to those that a reload or Join will make. Returns 0 or -ENOMEM. Not to be called
+ * from a deliver(). */
+int groups_add_tap(struct groups *groups, struct tap *tap);
+void groups_remove_tap(struct groups *groups, struct tap *tap);

@@ -1,0 +1,189 @@
+#include "groups/membership.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/multicast.h"
+
+const char *membership_state_name(enum membership_state state)
+{
+	static const char *const names[] = {"waiting", "joined", "failed"};
+
+	return names[state];
+}
+
+/* was_held tells that it had something to wait for before: that all went well at once is not worth a line. */
+static void log_state(const struct membership *membership, bool was_held)
+{
+	const char *group = membership->config->name, *interface = membership->interface;
+
+	switch (membership->state) {
+	case MEMBERSHIP_JOINED:
+		if (was_held)
+			log_info("group %s: joined on %s", group, interface);
+		break;
+	case MEMBERSHIP_WAITING:
+		log_notice("group %s: waiting for %s: %s", group, interface, membership->error);
+		break;
+	case MEMBERSHIP_FAILED:
+		log_warning("group %s: not joined on %s: %s", group, interface, membership->error);
+		break;
+	}
+}
+
+/* error is NULL when joined. What stays as it was is not said again. */
+static void set_state(struct membership *membership, enum membership_state state, const char *error)
+{
+	bool was_held, same_error = error ? membership->error && !strcmp(error, membership->error) : !membership->error;
+
+	if (membership->state == state && same_error)
+		return;
+	if (membership->state != state || !membership->since_ns)
+		membership->since_ns = clock_ns(CLOCK_REALTIME);
+	membership->state = state;
+	was_held = membership->error;
+	free(membership->error);
+	membership->error = error ? strdup(error) : NULL;
+	log_state(membership, was_held);
+}
+
+struct membership *membership_new(
+	struct membership_owner *owner, const struct config_group *config, const char *interface)
+{
+	struct membership *membership = calloc(1, sizeof(*membership));
+
+	if (!membership)
+		return NULL;
+	membership->owner = owner;
+	membership->config = config;
+	membership->fd = -1;
+	membership->since_ns = clock_ns(CLOCK_REALTIME);
+	strncpy(membership->interface, interface, IF_NAMESIZE - 1);
+	return membership;
+}
+
+uint64_t membership_kernel_dropped(struct membership *membership)
+{
+	if (membership->fd >= 0) {
+		uint32_t now = socket_drops(membership->fd);
+
+		membership->kernel_dropped += now - membership->socket_dropped;
+		membership->socket_dropped = now;
+	}
+	return membership->kernel_dropped;
+}
+
+static void close_socket(struct membership *membership)
+{
+	if (membership->fd < 0)
+		return;
+	membership_kernel_dropped(membership);
+	event_del(&membership->readable);
+	close(membership->fd);
+	membership->fd = -1;
+	membership->receive_buffer = 0;
+	membership->socket_dropped = 0;
+	origin_unref(membership->origin);
+	membership->origin = NULL;
+}
+
+void membership_free(struct membership *membership)
+{
+	if (!membership)
+		return;
+	close_socket(membership);
+	free(membership->error);
+	free(membership);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *argument)
+{
+	struct membership *membership = argument;
+	struct membership_owner *owner = membership->owner;
+	int count = arena_receive(owner->arena, fd, owner->needs);
+	struct batch batch;
+
+	(void)what;
+	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
+	if (count <= 0)
+		return;
+	batch = (struct batch){
+		.origin = membership->origin, .count = (unsigned)count, .datagrams = owner->arena->datagrams};
+	owner->received(owner, &batch);
+}
+
+static int open_socket(
+	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	const struct config_group *config = membership->config;
+	const struct address_list *sources =
+		config->block_sources.count ? &config->block_sources : &config->sources;
+	struct multicast_membership wanted = {
+		.group = config->address,
+		.port = (uint16_t)config->port,
+		.interface = interface->name,
+		.ifindex = interface->index,
+		.sources = sources->items,
+		.source_count = sources->count,
+		.exclude = config->block_sources.count > 0,
+		.receive_buffer = config->receive_buffer,
+	};
+
+	return multicast_open_receiver(&wanted, why);
+}
+
+static int join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	const struct config_group *config = membership->config;
+	AUTO_CLOSE int fd = open_socket(membership, interface, why);
+
+	if (fd < 0)
+		return fd;
+	membership->origin = origin_new(
+		config->name, &config->address, (uint16_t)config->port, interface->name, interface->index);
+	if (!membership->origin)
+		return -ENOMEM;
+	event_assign(&membership->readable, membership->owner->base, fd, EV_READ | EV_PERSIST, on_readable,
+		membership);
+	if (event_add(&membership->readable, NULL) < 0) {
+		origin_unref(take(membership->origin));
+		return -ENOMEM;
+	}
+	membership->receive_buffer = socket_receive_buffer(fd);
+	membership->fd = take_fd(fd);
+	membership_apply_needs(membership);
+	return 0;
+}
+
+void membership_update(struct membership *membership, const struct interface *interface)
+{
+	char why[WHY_MAX] = "out of memory";
+
+	if (!interface) {
+		close_socket(membership);
+		set_state(membership, MEMBERSHIP_WAITING,
+			interface_is_glob(membership->interface) ? "no interface that can do multicast matches"
+								 : "there is no such interface");
+	} else if (membership->fd >= 0 && membership->origin->ifindex == interface->index) {
+		return; /* the kernel keeps a membership while its interface is down */
+	} else if (!(interface->flags & IFF_UP)) {
+		close_socket(membership);
+		set_state(membership, MEMBERSHIP_WAITING, "the interface is down");
+	} else {
+		close_socket(membership);
+		if (join(membership, interface, why) < 0)
+			set_state(membership, MEMBERSHIP_FAILED, why);
+		else
+			set_state(membership, MEMBERSHIP_JOINED, NULL);
+	}
+}
+
+void membership_apply_needs(struct membership *membership)
+{
+	if (membership->fd >= 0)
+		arena_want(membership->fd, membership->config->address.family, membership->owner->needs);
+}

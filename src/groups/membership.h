@@ -1,0 +1,61 @@
+/* A membership: one group on one interface, and the socket that receives it. */
+#pragma once
+
+#include <event2/event_struct.h>
+
+#include "config/config.h"
+#include "data/datagram.h"
+#include "groups/arena.h"
+#include "net/interface.h"
+
+enum membership_state {
+	MEMBERSHIP_WAITING, /* for an interface that is not there, or not up */
+	MEMBERSHIP_JOINED,
+	MEMBERSHIP_FAILED, /* the kernel refused */
+};
+
+struct membership;
+
+/* Whoever the membership receives for: its group. */
+struct membership_owner {
+	struct event_base *base;
+	struct arena *arena;
+	unsigned needs; /* what to ask the kernel for, of enum need */
+	void (*received)(struct membership_owner *owner, const struct batch *batch);
+};
+
+struct membership {
+	struct membership_owner *owner;
+	const struct config_group *config;
+	struct event readable;
+	struct origin *origin;
+	char *error; /* why it is not joined */
+	uint64_t since_ns; /* when it came into this state, CLOCK_REALTIME */
+	uint64_t receive_buffer; /* granted, in bytes */
+	uint64_t kernel_dropped; /* over all sockets that it has had */
+	uint32_t socket_dropped; /* of this socket, when last read */
+	enum membership_state state;
+	int fd;
+	bool wanted; /* mark of a reconciliation that is under way */
+	char interface[IF_NAMESIZE]; /* or the pattern that matches none */
+};
+
+/* A membership in waiting, or NULL without memory. config and owner must live longer. */
+struct membership *membership_new(
+	struct membership_owner *owner, const struct config_group *config, const char *interface);
+
+/* Leaves. Accepts NULL. */
+void membership_free(struct membership *membership);
+
+/* Brings it to what the interface allows; interface is NULL when there is none of that name. A change of state is
+ * logged. */
+void membership_update(struct membership *membership, const struct interface *interface);
+
+/* Asks the kernel for what the owner's needs have become. */
+void membership_apply_needs(struct membership *membership);
+
+/* Reads how much the kernel has dropped, exact at this moment. */
+uint64_t membership_kernel_dropped(struct membership *membership);
+
+/* "waiting", "joined" or "failed". */
+const char *membership_state_name(enum membership_state state);

@@ -1,0 +1,98 @@
+/* Sending to a group: which interface, how far, and what to say when it does not work. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "groups/group.h"
+#include "net/interface.h"
+
+/* The interface to send out of, 0 for the kernel's route; a configured one may have come up since the last look. */
+static int outgoing(struct group *group, const char *interface, unsigned *ret_ifindex)
+{
+	const char *name = interface ? interface : group->config.send_interface;
+
+	if (!interface && group->send_ifindex)
+		*ret_ifindex = group->send_ifindex;
+	else
+		*ret_ifindex = name ? if_nametoindex(name) : 0;
+	return name && !*ret_ifindex ? -ENODEV : 0;
+}
+
+/* Fills in where the messages go, and sends them. */
+static int send_messages(struct group *group, struct mmsghdr *messages, unsigned count,
+	const struct send_options *options, struct sender **ret_busy)
+{
+	const struct config_group *config = &group->config;
+	union endpoint to;
+	socklen_t length;
+	unsigned ifindex;
+	int r;
+
+	if ((r = outgoing(group, options->interface, &ifindex)) < 0)
+		return r;
+	if ((r = senders_get(group->senders, config->address.family, ifindex, ret_busy)) < 0)
+		return r;
+	length = address_to_endpoint(&config->address, (uint16_t)config->port, ifindex, &to);
+	for (unsigned i = 0; i < count; i++) {
+		messages[i].msg_hdr.msg_name = &to;
+		messages[i].msg_hdr.msg_namelen = length;
+		messages[i].msg_hdr.msg_control = NULL;
+		messages[i].msg_hdr.msg_controllen = 0;
+	}
+	r = sender_send(*ret_busy, messages, count, options->ttl < 0 ? (int)config->ttl : options->ttl,
+		config->loop);
+	for (int i = 0; i < r; i++)
+		group->counters.sent_bytes += messages[i].msg_len;
+	if (r > 0)
+		group->counters.sent += (uint64_t)r;
+	return r;
+}
+
+static void explain(int r, const struct group *group, const char *interface, char why[static WHY_MAX])
+{
+	const char *name = interface ? interface : group->config.send_interface;
+
+	switch (-r) {
+	case ENETUNREACH:
+		snprintf(why, WHY_MAX, "no route for %s: set send_interface, or add a multicast route (ip route add 224.0.0.0/4 dev IFACE)",
+			group->config.name);
+		break;
+	case ENODEV:
+	case ENXIO:
+		snprintf(why, WHY_MAX, "there is no interface %s", name ? name : "to send out of");
+		break;
+	case EINVAL:
+	case EADDRNOTAVAIL:
+		snprintf(why, WHY_MAX, "%s: a link-local group needs an interface: set send_interface, or send with one",
+			strerror(-r));
+		break;
+	case EMSGSIZE:
+		snprintf(why, WHY_MAX, "the datagram is too large for the interface's path");
+		break;
+	case EPERM:
+		snprintf(why, WHY_MAX, "%s: a firewall on this host refuses it", strerror(-r));
+		break;
+	default:
+		snprintf(why, WHY_MAX, "%s", strerror(-r));
+	}
+}
+
+int group_send(struct group *group, const void *payload, size_t size, const struct send_options *options,
+	char why[static WHY_MAX], struct sender **ret_busy)
+{
+	struct iovec vector = {(void *)payload, size};
+	struct mmsghdr message = {.msg_hdr = {.msg_iov = &vector, .msg_iovlen = 1}};
+	int r = send_messages(group, &message, 1, options, ret_busy);
+
+	if (r >= 0)
+		return 0;
+	explain(r, group, options->interface, why);
+	return r;
+}
+
+int group_send_batch(struct group *group, struct mmsghdr *messages, unsigned count, struct sender **ret_busy)
+{
+	static const struct send_options configured = {.ttl = -1};
+
+	return send_messages(group, messages, count, &configured, ret_busy);
+}

@@ -1,0 +1,148 @@
+#include "groups/senders.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "net/multicast.h"
+
+struct sender {
+	struct sender *next;
+	sa_family_t family;
+	unsigned ifindex;
+	int fd;
+	int ttl, loop; /* as set on the socket; -1: not yet */
+	struct event *writable;
+	struct send_waiter *waiters;
+};
+
+struct senders {
+	struct event_base *base;
+	struct sender *first;
+};
+
+struct senders *senders_new(struct event_base *base)
+{
+	struct senders *senders = calloc(1, sizeof(*senders));
+
+	if (senders)
+		senders->base = base;
+	return senders;
+}
+
+static void sender_free(struct sender *sender)
+{
+	if (sender->writable)
+		event_free(sender->writable);
+	closep(&sender->fd);
+	free(sender);
+}
+
+void senders_free(struct senders *senders)
+{
+	if (!senders)
+		return;
+	while (senders->first) {
+		struct sender *next = senders->first->next;
+
+		while (senders->first->waiters)
+			sender_cancel(senders->first->waiters);
+		sender_free(senders->first);
+		senders->first = next;
+	}
+	free(senders);
+}
+
+/* Those who wait may wait again at once: the list is taken off first. */
+static void on_writable(evutil_socket_t fd, short what, void *argument)
+{
+	struct sender *sender = argument;
+	struct send_waiter *waiters = take(sender->waiters);
+
+	(void)fd, (void)what;
+	while (waiters) {
+		struct send_waiter *waiter = waiters;
+
+		waiters = waiter->next;
+		waiter->sender = NULL;
+		waiter->ready(waiter);
+	}
+}
+
+static int sender_open(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret)
+{
+	struct sender *sender = calloc(1, sizeof(*sender));
+	int r;
+
+	if (!sender)
+		return -ENOMEM;
+	sender->family = family;
+	sender->ifindex = ifindex;
+	sender->ttl = sender->loop = -1;
+	sender->fd = r = multicast_open_sender(family, ifindex);
+	if (r >= 0 && !(sender->writable = event_new(senders->base, sender->fd, EV_WRITE, on_writable, sender)))
+		r = -ENOMEM;
+	if (r < 0) {
+		sender_free(sender);
+		return r;
+	}
+	sender->next = senders->first;
+	senders->first = sender;
+	*ret = sender;
+	return 0;
+}
+
+int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret)
+{
+	for (struct sender *sender = senders->first; sender; sender = sender->next) {
+		if (sender->family != family || sender->ifindex != ifindex)
+			continue;
+		*ret = sender;
+		return 0;
+	}
+	return sender_open(senders, family, ifindex, ret);
+}
+
+static int configure(struct sender *sender, int ttl, int loop)
+{
+	int r = 0;
+
+	if (sender->ttl != ttl && (r = multicast_set_ttl(sender->fd, sender->family, ttl)) >= 0)
+		sender->ttl = ttl;
+	if (r >= 0 && sender->loop != loop && (r = multicast_set_loop(sender->fd, sender->family, loop)) >= 0)
+		sender->loop = loop;
+	return r;
+}
+
+int sender_send(struct sender *sender, struct mmsghdr *messages, unsigned count, int ttl, int loop)
+{
+	int r = configure(sender, ttl, loop);
+
+	if (r < 0)
+		return r;
+	r = sendmmsg(sender->fd, messages, count, MSG_DONTWAIT);
+	return r < 0 ? -errno : r;
+}
+
+void sender_wait(struct sender *sender, struct send_waiter *waiter)
+{
+	sender_cancel(waiter);
+	waiter->sender = sender;
+	waiter->next = sender->waiters;
+	sender->waiters = waiter;
+	event_add(sender->writable, NULL);
+}
+
+void sender_cancel(struct send_waiter *waiter)
+{
+	struct send_waiter **link;
+
+	if (!waiter->sender)
+		return;
+	for (link = &waiter->sender->waiters; *link && *link != waiter; link = &(*link)->next)
+		;
+	if (*link)
+		*link = waiter->next;
+	waiter->sender = NULL;
+}

@@ -1,0 +1,34 @@
+/* The sockets that send to groups: one for each family and outgoing interface, shared by all groups, so that ten
+ * thousand groups need no ten thousand more descriptors, and a slow interface only holds up what goes out of it. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+struct event_base;
+struct senders;
+struct sender;
+
+/* Somebody who waits until a sender can take more. Embedded in the object that waits. */
+struct send_waiter {
+	struct send_waiter *next;
+	struct sender *sender; /* NULL: not waiting */
+	void (*ready)(struct send_waiter *waiter);
+};
+
+struct senders *senders_new(struct event_base *base);
+void senders_free(struct senders *senders);
+
+/* The sender for a family and an interface, 0 for the kernel's route, opened when first asked for. Returns 0 or a negative
+ * errno. */
+int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret);
+
+/* Sends what messages hold, with this TTL and loop. Returns how many were sent; or a negative errno when not
+ * even the first could be: -EAGAIN when the network takes no more for now. */
+int sender_send(struct sender *sender, struct mmsghdr *messages, unsigned count, int ttl, int loop);
+
+/* Calls waiter->ready once, when the sender can take more. */
+void sender_wait(struct sender *sender, struct send_waiter *waiter);
+
+/* Forgets a waiter, if it waits. */
+void sender_cancel(struct send_waiter *waiter);

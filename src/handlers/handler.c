@@ -1,0 +1,127 @@
+#include "handlers/handler.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "handlers/ledger.h"
+#include "handlers/worker.h"
+
+struct handler {
+	struct outlet outlet;
+	const struct handler_kind *kind;
+	char *name;
+	struct ledger *ledger;
+	struct worker *worker; /* for kinds that may block; owns their object */
+	void *object; /* for those that may not */
+};
+
+static void deliver_to_worker(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+
+	worker_push(handler->worker, batch);
+}
+
+static void deliver_in_place(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+	struct outcome outcome = {0};
+
+	handler->kind->deliver(handler->object, batch, &outcome);
+	ledger_received(handler->ledger, batch->count, &outcome);
+}
+
+static void handler_free(struct handler *handler)
+{
+	if (!handler)
+		return;
+	if (handler->object)
+		handler->kind->close(handler->object);
+	ledger_unref(handler->ledger);
+	free(handler->name);
+	free(handler);
+}
+DEFINE_CLEANUP(struct handler *, handler_free)
+
+/* Opens the kind's object, and puts a worker in front of it where it may block. */
+static int open_object(struct handler *handler, const struct config_handler *config, char why[static WHY_MAX])
+{
+	int r = handler->kind->open(config->settings, why, &handler->object);
+
+	if (r < 0)
+		return r;
+	handler->outlet.needs = handler->kind->needs(config->settings);
+	handler->outlet.deliver = deliver_in_place;
+	if (!handler->kind->may_block)
+		return 0;
+	r = worker_start(handler->kind, handler->object, config, handler->ledger, &handler->worker);
+	if (r < 0) {
+		snprintf(why, WHY_MAX, "starting its thread: %s", strerror(-r));
+		return r;
+	}
+	handler->object = NULL;
+	handler->outlet.deliver = deliver_to_worker;
+	return 0;
+}
+
+int handler_start(const struct config_handler *config, struct ledger *ledger, char why[static WHY_MAX],
+	struct handler **ret)
+{
+	CLEANUP(handler_freep) struct handler *handler = calloc(1, sizeof(*handler));
+	int r;
+
+	snprintf(why, WHY_MAX, "out of memory");
+	if (!handler)
+		return -ENOMEM;
+	handler->kind = container_of(config->kind, struct handler_kind, config);
+	handler->name = strdup(config->name);
+	handler->ledger = ledger ? ledger_ref(ledger) : ledger_new();
+	if (!handler->name || !handler->ledger)
+		return -ENOMEM;
+	r = open_object(handler, config, why);
+	if (r < 0)
+		return r;
+	*ret = take(handler);
+	return 0;
+}
+
+void handler_retire(struct handler *handler, uint64_t deadline_ns)
+{
+	if (!handler)
+		return;
+	if (handler->worker)
+		worker_retire(handler->worker, deadline_ns);
+	handler_free(handler);
+}
+
+struct outlet *handler_outlet(struct handler *handler)
+{
+	return &handler->outlet;
+}
+
+const char *handler_name(const struct handler *handler)
+{
+	return handler->name;
+}
+
+const char *handler_type(const struct handler *handler)
+{
+	return handler->kind->config.name;
+}
+
+struct ledger *handler_ledger(struct handler *handler)
+{
+	return handler->ledger;
+}
+
+void handler_account(struct handler *handler, struct account *ret)
+{
+	struct ledger *ledger = handler->ledger;
+
+	pthread_mutex_lock(&ledger->lock);
+	*ret = ledger->account;
+	workers_queued(ledger, ret);
+	pthread_mutex_unlock(&ledger->lock);
+}

@@ -1,0 +1,58 @@
+/* A handler: where datagrams go. A kind is one file that ends in one const struct handler_kind, and
+ * one row in kinds.c; it writes deliver() and knows nothing of queues, threads and counters. */
+#pragma once
+
+#include "config/config.h"
+#include "data/account.h"
+#include "data/datagram.h"
+
+struct handler_kind {
+	struct config_kind config; /* name, keys, check */
+
+	/* Whether deliver() may block: disk, journal, a terminal. The core then runs it in a thread of
+	 * its own behind a bounded ring; otherwise it runs in the loop and must return at once. */
+	bool may_block;
+
+	/* What its datagrams must carry, of enum need. */
+	unsigned (*needs)(const void *settings);
+
+	/* Opens what it needs. settings are valid until it returns. On failure returns a negative errno
+	 * with the reason in why: what failed, and what would mend it. */
+	int (*open)(const void *settings, char why[static WHY_MAX], void **ret);
+
+	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of each datagram,
+	 * now or, for one kept back in a buffer, in a later deliver() or flush(). */
+	void (*deliver)(void *object, const struct batch *batch, struct outcome *outcome);
+
+	/* For kinds that keep datagrams back: writes them out. Called when flush_ns have passed since
+	 * the first of them came, and before close(). NULL: nothing is kept back. */
+	void (*flush)(void *object, struct outcome *outcome);
+	uint64_t flush_ns;
+
+	/* Frees it. Accepts NULL. */
+	void (*close)(void *object);
+};
+
+/* All kinds, NULL at the end, as config_load() wants them. */
+const struct config_kind *const *handler_config_kinds(void);
+
+/* A running handler. Its outlet is what groups deliver to. */
+struct handler;
+
+/* Starts a handler that settles on ledger, or on a new one when that is NULL. config is valid until it returns. Returns
+ * 0, or a negative errno with the reason in why. */
+struct ledger;
+int handler_start(const struct config_handler *config, struct ledger *ledger, char why[static WHY_MAX],
+	struct handler **ret);
+
+/* Takes no more datagrams; what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC), and then counted as
+ * dropped. Does not wait. Accepts NULL. */
+void handler_retire(struct handler *handler, uint64_t deadline_ns);
+
+struct outlet *handler_outlet(struct handler *handler);
+const char *handler_name(const struct handler *handler);
+const char *handler_type(const struct handler *handler);
+struct ledger *handler_ledger(struct handler *handler);
+
+/* The numbers of one moment. */
+void handler_account(struct handler *handler, struct account *ret);

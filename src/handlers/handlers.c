@@ -1,0 +1,179 @@
+#include "handlers/handlers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct set {
+	struct handler **items;
+	size_t count;
+};
+
+struct handlers {
+	struct set set;
+};
+
+struct handlers_plan {
+	struct set set;
+	bool *kept; /* set.items[i] runs already */
+};
+
+static struct handler *set_find(const struct set *set, const char *name, size_t *ret_index)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (strcmp(handler_name(set->items[i]), name))
+			continue;
+		*ret_index = i;
+		return set->items[i];
+	}
+	return NULL;
+}
+
+struct handlers *handlers_new(void)
+{
+	return calloc(1, sizeof(struct handlers));
+}
+
+void handlers_free(struct handlers *handlers, uint64_t deadline_ns)
+{
+	if (!handlers)
+		return;
+	for (size_t i = 0; i < handlers->set.count; i++)
+		handler_retire(handlers->set.items[i], deadline_ns);
+	free(handlers->set.items);
+	free(handlers);
+}
+
+static void report(struct errors *errors, const struct config_handler *config, const char *why)
+{
+	if (config->place.file)
+		errors_add(errors, "%s:%u: handlers.%s: %s", config->place.file, config->place.line, config->name,
+			why);
+	else
+		errors_add(errors, "handler %s: %s", config->name, why);
+}
+
+/* Puts one wanted handler into the plan: the running one where nothing changed, else a new one that goes on with the
+ * counters of the old. */
+static int plan_handler(struct handlers_plan *plan, const struct handlers *handlers, const struct config *before,
+	const struct config_handler *wanted, struct errors *errors)
+{
+	size_t i = 0, at = plan->set.count;
+	struct handler *running = set_find(&handlers->set, wanted->name, &i);
+	const struct config_handler *was = before ? config_find_handler(before, wanted->name) : NULL;
+	char why[WHY_MAX];
+	int r = 0;
+
+	plan->kept[at] = running && was && config_handler_equal(was, wanted);
+	if (plan->kept[at])
+		plan->set.items[at] = running;
+	else
+		r = handler_start(
+			wanted, running ? handler_ledger(running) : NULL, why, &plan->set.items[at]);
+	if (r < 0)
+		report(errors, wanted, why);
+	else
+		plan->set.count++;
+	return r;
+}
+
+int handlers_prepare(struct handlers *handlers, const struct config *before, const struct config *wanted,
+	struct errors *errors, struct handlers_plan **ret)
+{
+	struct handlers_plan *plan = calloc(1, sizeof(*plan));
+	int r = 0, failed = 0;
+
+	if (!plan)
+		return -ENOMEM;
+	plan->set.items = calloc(wanted->handler_count + 1, sizeof(*plan->set.items));
+	plan->kept = calloc(wanted->handler_count + 1, sizeof(*plan->kept));
+	if (!plan->set.items || !plan->kept)
+		failed = -ENOMEM;
+	for (size_t i = 0; i < wanted->handler_count && failed != -ENOMEM; i++)
+		if ((r = plan_handler(plan, handlers, before, &wanted->handlers[i], errors)) < 0)
+			failed = r;
+	if (failed < 0) {
+		handlers_abandon(plan);
+		return failed;
+	}
+	*ret = plan;
+	return 0;
+}
+
+struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name, bool *ret_kept)
+{
+	size_t i;
+	struct handler *handler = set_find(&plan->set, name, &i);
+
+	*ret_kept = handler && plan->kept[i];
+	return handler;
+}
+
+static void plan_free(struct handlers_plan *plan)
+{
+	free(plan->set.items);
+	free(plan->kept);
+	free(plan);
+}
+
+void handlers_abandon(struct handlers_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->set.count; i++)
+		if (!plan->kept[i])
+			handler_retire(plan->set.items[i], 0);
+	plan_free(plan);
+}
+
+/* Whether the plan keeps a running handler. */
+static bool plan_keeps(const struct handlers_plan *plan, const struct handler *handler)
+{
+	for (size_t i = 0; i < plan->set.count; i++)
+		if (plan->set.items[i] == handler)
+			return true;
+	return false;
+}
+
+void handlers_plan_describe(
+	const struct handlers *handlers, const struct handlers_plan *plan, struct errors *lines)
+{
+	size_t at;
+
+	for (size_t i = 0; i < plan->set.count; i++)
+		if (!plan->kept[i])
+			errors_add(lines, "handler %s: %s", handler_name(plan->set.items[i]),
+				set_find(&handlers->set, handler_name(plan->set.items[i]), &at) ? "changed"
+												: "added");
+	for (size_t i = 0; i < handlers->set.count; i++)
+		if (!set_find(&plan->set, handler_name(handlers->set.items[i]), &at))
+			errors_add(lines, "handler %s: removed", handler_name(handlers->set.items[i]));
+}
+
+void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns)
+{
+	for (size_t i = 0; i < handlers->set.count; i++)
+		if (!plan_keeps(plan, handlers->set.items[i]))
+			handler_retire(handlers->set.items[i], deadline_ns);
+	free(handlers->set.items);
+	handlers->set = plan->set;
+	plan->set.items = NULL;
+	plan_free(plan);
+}
+
+struct handler *handlers_find(const struct handlers *handlers, const char *name)
+{
+	size_t i;
+
+	return set_find(&handlers->set, name, &i);
+}
+
+size_t handlers_count(const struct handlers *handlers)
+{
+	return handlers->set.count;
+}
+
+struct handler *handlers_at(const struct handlers *handlers, size_t i)
+{
+	return handlers->set.items[i];
+}

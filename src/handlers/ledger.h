@@ -1,0 +1,27 @@
+/* The counters of a handler. They belong to its name and not to the object, so that a reload that changes a handler
+ * loses none: the old object settles what it still has on the same ledger as the new one.
+ *
+ * One lock for the counters and for the rings of all workers on it makes an answer exact: it is of one moment. It is
+ * held for as long as a batch takes to copy, and never over a system call. */
+#pragma once
+
+#include <pthread.h>
+
+#include "data/account.h"
+
+struct worker;
+
+struct ledger {
+	pthread_mutex_t lock;
+	unsigned references;
+	struct account account; /* queued and queued_bytes are in the workers */
+	struct worker *workers;
+};
+
+/* One reference, or NULL without memory. Reference counts are changed with the lock held. */
+struct ledger *ledger_new(void);
+struct ledger *ledger_ref(struct ledger *ledger);
+void ledger_unref(struct ledger *ledger);
+
+/* Counts datagrams that came in and what became of them, where both are known at once. */
+void ledger_received(struct ledger *ledger, unsigned received, const struct outcome *outcome);

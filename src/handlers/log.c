@@ -1,0 +1,89 @@
+/* log: a line a datagram on stderr or stdout, which may be a terminal, a pipe or the journal's stream. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "data/format.h"
+#include "handlers/handler.h"
+
+struct log_settings {
+	int format;
+	int stream;
+};
+
+struct log_handler {
+	enum format format;
+	int fd;
+	struct text text;
+	struct log_limit limit;
+};
+
+static const char *const streams[] = {"stderr", "stdout", NULL};
+
+static const struct key log_keys[] = {
+	{.name = "format", .type = KEY_CHOICE, .offset = offsetof(struct log_settings, format), .choices = format_names,
+		.fallback = "line", .help = "How a datagram is written: line, json, hex or raw."},
+	{.name = "stream", .type = KEY_CHOICE, .offset = offsetof(struct log_settings, stream), .choices = streams,
+		.fallback = "stderr", .help = "Where to: stderr or stdout."},
+};
+
+static unsigned log_needs(const void *settings)
+{
+	return format_needs((enum format)((const struct log_settings *)settings)->format);
+}
+
+static void log_close(void *object)
+{
+	struct log_handler *log = object;
+
+	if (!log)
+		return;
+	text_free(&log->text);
+	free(log);
+}
+
+static int log_open_handler(const void *settings, char why[static WHY_MAX], void **ret)
+{
+	const struct log_settings *wanted = settings;
+	struct log_handler *log = calloc(1, sizeof(*log));
+
+	(void)why;
+	if (!log)
+		return -ENOMEM;
+	log->format = (enum format)wanted->format;
+	log->fd = wanted->stream ? STDOUT_FILENO : STDERR_FILENO;
+	*ret = log;
+	return 0;
+}
+
+static void log_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	struct log_handler *log = object;
+	uint64_t suppressed;
+	int r;
+
+	text_clear(&log->text);
+	for (unsigned i = 0; i < batch->count; i++)
+		format_datagram(&log->text, log->format, batch->origin, &batch->datagrams[i]);
+	r = text_failed(&log->text) ? -ENOMEM : write_all(log->fd, log->text.data, log->text.length);
+	if (r >= 0) {
+		outcome->delivered += batch->count;
+		return;
+	}
+	outcome->dropped[DROP_IO] += batch->count;
+	if (log_limit_pass(&log->limit, &suppressed))
+		log_warning("log handler: writing to %s: %s", log->fd == STDOUT_FILENO ? "stdout" : "stderr",
+			strerror(-r));
+}
+
+const struct handler_kind log_kind = {
+	.config = {.name = "log", .schema = {log_keys, ARRAY_SIZE(log_keys), sizeof(struct log_settings)}},
+	.may_block = true,
+	.needs = log_needs,
+	.open = log_open_handler,
+	.deliver = log_deliver,
+	.close = log_close,
+};

@@ -1,0 +1,155 @@
+/* unix: the payload, to another program's UNIX socket. A program that is not there, or comes back, is no error. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/log.h"
+#include "handlers/handler.h"
+
+#define SEND_BUFFER (1 << 20)
+
+struct unix_settings {
+	char *path;
+	int socket_type;
+};
+
+struct unix_handler {
+	struct sockaddr_un address;
+	int type;
+	int fd; /* connected, or -1 */
+	struct log_limit limit;
+};
+
+static const char *const socket_types[] = {"dgram", "seqpacket", NULL};
+
+static const struct key unix_keys[] = {
+	{.name = "path", .type = KEY_PATH, .offset = offsetof(struct unix_settings, path), .required = true,
+		.help = "The socket of the program that reads."},
+	{.name = "socket_type", .type = KEY_CHOICE, .offset = offsetof(struct unix_settings, socket_type),
+		.choices = socket_types, .fallback = "dgram", .help = "dgram or seqpacket, as the program made it."},
+};
+
+static int unix_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct unix_settings *wanted = settings;
+	size_t longest = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (strlen(wanted->path) <= longest)
+		return 0;
+	*ret_key = "path";
+	snprintf(why, WHY_MAX, "is %zu bytes long, a socket's path has at most %zu", strlen(wanted->path), longest);
+	return -EINVAL;
+}
+
+static unsigned unix_needs(const void *settings)
+{
+	(void)settings;
+	return 0;
+}
+
+static int unix_open(const void *settings, char why[static WHY_MAX], void **ret)
+{
+	const struct unix_settings *wanted = settings;
+	struct unix_handler *handler = calloc(1, sizeof(*handler));
+
+	(void)why;
+	if (!handler)
+		return -ENOMEM;
+	handler->address.sun_family = AF_UNIX;
+	strncpy(handler->address.sun_path, wanted->path, sizeof(handler->address.sun_path) - 1);
+	handler->type = wanted->socket_type ? SOCK_SEQPACKET : SOCK_DGRAM;
+	handler->fd = -1;
+	*ret = handler;
+	return 0;
+}
+
+static void disconnect(struct unix_handler *handler)
+{
+	closep(&handler->fd);
+	handler->fd = -1;
+}
+
+/* Connecting a UNIX socket never waits when the socket is non-blocking (unix(7)), so it may be tried with every
+ * batch. */
+static int reconnect(struct unix_handler *handler)
+{
+	AUTO_CLOSE int fd = socket(AF_UNIX, handler->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int size = SEND_BUFFER;
+
+	disconnect(handler);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&handler->address, sizeof(handler->address)) < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	handler->fd = take_fd(fd);
+	return 0;
+}
+
+static bool is_gone(int r)
+{
+	return r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN || r == -ENOENT;
+}
+
+static int send_one(struct unix_handler *handler, const struct datagram *datagram)
+{
+	if (handler->fd < 0)
+		return -ENOTCONN;
+	if (send(handler->fd, datagram->payload, datagram->size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	return 0;
+}
+
+static enum drop_reason reason(int r)
+{
+	if (is_gone(r))
+		return DROP_ABSENT;
+	return r == -EAGAIN || r == -ENOBUFS ? DROP_BUSY : r == -EMSGSIZE ? DROP_SIZE : DROP_IO;
+}
+
+static void unix_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	struct unix_handler *handler = object;
+	bool tried = false;
+	uint64_t suppressed;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		int r = send_one(handler, &batch->datagrams[i]);
+
+		if (is_gone(r) && !tried) {
+			tried = true;
+			r = reconnect(handler);
+			r = r < 0 ? r : send_one(handler, &batch->datagrams[i]);
+		}
+		if (r >= 0) {
+			outcome->delivered++;
+			continue;
+		}
+		outcome->dropped[reason(r)]++;
+		if (reason(r) == DROP_IO && log_limit_pass(&handler->limit, &suppressed))
+			log_warning("unix handler: %s: %s", handler->address.sun_path, strerror(-r));
+	}
+}
+
+static void unix_close(void *object)
+{
+	struct unix_handler *handler = object;
+
+	if (!handler)
+		return;
+	disconnect(handler);
+	free(handler);
+}
+
+const struct handler_kind unix_kind = {
+	.config = {.name = "unix",
+		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)},
+		.check = unix_check},
+	.needs = unix_needs,
+	.open = unix_open,
+	.deliver = unix_deliver,
+	.close = unix_close,
+};

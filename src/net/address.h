@@ -1,0 +1,51 @@
+/* IPv4 and IPv6 addresses, without a port and without an interface. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct address {
+	sa_family_t family; /* AF_INET or AF_INET6; AF_UNSPEC: none */
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+	};
+};
+
+/* Where a datagram came from or goes to; 28 bytes, where sockaddr_storage has 128. */
+union endpoint {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* "192.0.2.1" or "2001:db8::1"; no scope, no port. Returns 0 or -EINVAL. */
+int address_parse(const char *string, struct address *ret);
+
+/* Writes the text form (RFC 5952). Returns string. */
+const char *address_format(const struct address *address, char string[static INET6_ADDRSTRLEN]);
+
+bool address_equal(const struct address *a, const struct address *b);
+
+/* 224.0.0.0/4 or ff00::/8. */
+bool address_is_multicast(const struct address *address);
+
+/* Whether an address of this scope means nothing without an interface: ff01:: and ff02:: groups, and
+ * fe80:: addresses. */
+bool address_needs_scope(const struct address *address);
+
+/* Fills in a socket address; ifindex (0: none) is used where the address needs a scope. Returns its length. */
+socklen_t address_to_endpoint(
+	const struct address *address, uint16_t port, unsigned ifindex, union endpoint *ret);
+
+/* The address and the port of a socket address. */
+struct address endpoint_address(const union endpoint *endpoint);
+uint16_t endpoint_port(const union endpoint *endpoint);
+
+#define ENDPOINT_STRING_MAX (INET6_ADDRSTRLEN + sizeof("[]:65535"))
+
+/* "192.0.2.1:5004" or "[2001:db8::1]:5004"; "-" without an address. Returns string. */
+const char *endpoint_format(
+	const union endpoint *endpoint, char string[static ENDPOINT_STRING_MAX]);

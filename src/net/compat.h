@@ -1,0 +1,12 @@
+/* Kernel constants that older libc headers do not have. The one place for #if. */
+#pragma once
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+
+#ifndef IP_MULTICAST_ALL
+#define IP_MULTICAST_ALL 49
+#endif
+#ifndef IPV6_MULTICAST_ALL
+#define IPV6_MULTICAST_ALL 29
+#endif

@@ -1,0 +1,220 @@
+#include "net/multicast.h"
+
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "net/compat.h"
+
+#define SEND_BUFFER (1 << 20)
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int ip_level(sa_family_t family)
+{
+	return family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+}
+
+static int explain(int r, const char *step, char why[static WHY_MAX])
+{
+	snprintf(why, WHY_MAX, "%s: %s", step, strerror(-r));
+	return r;
+}
+
+/* A holder of the port with SO_REUSEPORT alone refuses us with SO_REUSEADDR alone, and the other way
+ * round: set both. */
+static int share_port(int fd)
+{
+	int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+	return r < 0 ? r : set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+/* Binding to the group keeps other groups out; IP_MULTICAST_ALL=0 keeps other interfaces and other
+ * processes' joins out. IPV6_MULTICAST_ALL=0 does not look at the interface, so IPv6 is bound to it. */
+static int isolate(int fd, const struct multicast_membership *membership)
+{
+	int r;
+
+	if (membership->group.family == AF_INET)
+		return set_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+	if ((r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) < 0)
+		return r;
+	if ((r = set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)) < 0)
+		return r;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, membership->interface,
+		    (socklen_t)strlen(membership->interface)) < 0)
+		return -errno;
+	return 0;
+}
+
+static void set_receive_buffer(int fd, uint64_t bytes)
+{
+	int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
+
+	/* Only CAP_NET_ADMIN may pass net.core.rmem_max; whoever called looks at what was granted. */
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) < 0)
+		set_int(fd, SOL_SOCKET, SO_RCVBUF, value);
+}
+
+static void put_address(struct sockaddr_storage *storage, const struct address *address, unsigned ifindex)
+{
+	union endpoint endpoint;
+	socklen_t length = address_to_endpoint(address, 0, ifindex, &endpoint);
+
+	memcpy(storage, &endpoint, length);
+}
+
+/* Joins for one source, or blocks one after an any-source join. */
+static int join_source(int fd, const struct multicast_membership *membership, int option, size_t i)
+{
+	struct group_source_req request = {.gsr_interface = membership->ifindex};
+
+	put_address(&request.gsr_group, &membership->group, membership->ifindex);
+	put_address(&request.gsr_source, &membership->sources[i], membership->ifindex);
+	if (setsockopt(fd, ip_level(membership->group.family), option, &request, sizeof(request)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int join_group(int fd, const struct multicast_membership *membership)
+{
+	struct group_req request = {.gr_interface = membership->ifindex};
+
+	put_address(&request.gr_group, &membership->group, membership->ifindex);
+	if (setsockopt(fd, ip_level(membership->group.family), MCAST_JOIN_GROUP, &request,
+		    sizeof(request)) < 0)
+		return -errno;
+	return 0;
+}
+
+static int explain_join(int r, const struct multicast_membership *membership, char why[static WHY_MAX])
+{
+	bool v4 = membership->group.family == AF_INET;
+
+	if (r == -ENOBUFS && membership->source_count)
+		snprintf(why, WHY_MAX, "joining: the kernel takes fewer than %zu sources a group, raise the sysctl %s",
+			membership->source_count, v4 ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf");
+	else if (r == -ENOBUFS)
+		snprintf(why, WHY_MAX, "joining: too many memberships, raise the sysctl %s",
+			v4 ? "net.ipv4.igmp_max_memberships" : "net.core.optmem_max");
+	else if (r == -ENOMEM)
+		snprintf(why, WHY_MAX, "joining: no memory for the socket's options, raise the sysctl net.core.optmem_max");
+	else
+		return explain(r, "joining", why);
+	return r;
+}
+
+static int join(int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
+{
+	bool any_source = membership->exclude || !membership->source_count;
+	int option = membership->exclude ? MCAST_BLOCK_SOURCE : MCAST_JOIN_SOURCE_GROUP;
+	int r = any_source ? join_group(fd, membership) : 0;
+
+	for (size_t i = 0; r >= 0 && i < membership->source_count; i++)
+		r = join_source(fd, membership, option, i);
+	return r < 0 ? explain_join(r, membership, why) : 0;
+}
+
+int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX])
+{
+	sa_family_t family = membership->group.family;
+	AUTO_CLOSE int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	union endpoint endpoint;
+	socklen_t length;
+	int r;
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		r = -errno;
+		snprintf(why, WHY_MAX, "opening a socket: %s; raise the limit on open files (LimitNOFILE=, ulimit -n)",
+			strerror(-r));
+		return r;
+	}
+	if (fd < 0)
+		return explain(-errno, "opening a socket", why);
+	if ((r = share_port(fd)) < 0)
+		return explain(r, "sharing the port", why);
+	if ((r = isolate(fd, membership)) < 0)
+		return explain(r, "binding to the interface", why);
+	set_receive_buffer(fd, membership->receive_buffer);
+	length = address_to_endpoint(&membership->group, membership->port, membership->ifindex, &endpoint);
+	if (bind(fd, &endpoint.any, length) < 0) {
+		r = -errno;
+		if (r == -EADDRINUSE)
+			snprintf(why, WHY_MAX, "port %u is held by a program that does not share it (SO_REUSEADDR); see ss -lunp",
+				membership->port);
+		else if (r == -EACCES)
+			snprintf(why, WHY_MAX, "port %u is below net.ipv4.ip_unprivileged_port_start and needs CAP_NET_BIND_SERVICE",
+				membership->port);
+		else
+			explain(r, "binding", why);
+		return r;
+	}
+	if ((r = join(fd, membership, why)) < 0)
+		return r;
+	return take_fd(fd);
+}
+
+uint64_t socket_receive_buffer(int fd)
+{
+	int value = 0;
+	socklen_t length = sizeof(value);
+
+	getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, &length);
+	return (uint64_t)value / 2;
+}
+
+uint32_t socket_drops(int fd)
+{
+	uint32_t values[SK_MEMINFO_VARS] = {0};
+	socklen_t length = sizeof(values);
+
+	getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, &length);
+	return values[SK_MEMINFO_DROPS];
+}
+
+static int set_sender_interface(int fd, sa_family_t family, unsigned ifindex)
+{
+	struct ip_mreqn request = {.imr_ifindex = (int)ifindex};
+	char name[IF_NAMESIZE];
+
+	if (family == AF_INET6)
+		return set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)ifindex);
+	/* On the loopback interface the kernel drops multicast from any other source than 127/8, and
+	 * would choose another interface's address. */
+	if (if_indextoname(ifindex, name) && !strcmp(name, "lo"))
+		request.imr_address.s_addr = htonl(INADDR_LOOPBACK);
+	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request)) < 0)
+		return -errno;
+	return 0;
+}
+
+int multicast_open_sender(sa_family_t family, unsigned ifindex)
+{
+	AUTO_CLOSE int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (ifindex && (r = set_sender_interface(fd, family, ifindex)) < 0)
+		return r;
+	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) < 0)
+		set_int(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+	return take_fd(fd);
+}
+
+int multicast_set_ttl(int fd, sa_family_t family, int ttl)
+{
+	return set_int(fd, ip_level(family), family == AF_INET ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS, ttl);
+}
+
+int multicast_set_loop(int fd, sa_family_t family, int loop)
+{
+	return set_int(fd, ip_level(family), family == AF_INET ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, loop);
+}

@@ -1,0 +1,42 @@
+/* The socket options of multicast: everything that the forty lines in everybody's program forget. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/errors.h"
+#include "net/address.h"
+
+/* One membership: a group and port on one interface. */
+struct multicast_membership {
+	struct address group;
+	uint16_t port;
+	const char *interface;
+	unsigned ifindex;
+	const struct address *sources; /* only these (SSM), or with exclude all but these */
+	size_t source_count;
+	int exclude;
+	uint64_t receive_buffer; /* bytes, as for SO_RCVBUF */
+};
+
+/* Opens a non-blocking socket that receives this membership's datagrams and no others: not those of other
+ * groups that anybody on the host has joined on the port, not this group's on other interfaces, not
+ * other sources'. Other programs may bind the same group and port. Returns the descriptor, or a
+ * negative errno with the reason in why. RFC 3678; ip(7), ipv6(7), IP_MULTICAST_ALL. */
+int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX]);
+
+/* The granted receive buffer in bytes, comparable to what was asked for (the kernel doubles it). */
+uint64_t socket_receive_buffer(int fd);
+
+/* Datagrams that the kernel dropped at this socket since it was opened, modulo 2^32. Exact at once, where
+ * SO_RXQ_OVFL lags behind (SO_MEMINFO, SK_MEMINFO_DROPS). */
+uint32_t socket_drops(int fd);
+
+/* Opens a non-blocking socket for sending to groups of this family out of one interface; ifindex 0: the
+ * kernel's route decides. Returns the descriptor, or a negative errno. */
+int multicast_open_sender(sa_family_t family, unsigned ifindex);
+
+/* How far datagrams go (IP TTL or hop limit, 0 to 255), and whether this host sees its own. Return 0 or a
+ * negative errno. */
+int multicast_set_ttl(int fd, sa_family_t family, int ttl);
+int multicast_set_loop(int fd, sa_family_t family, int loop);

@@ -1,0 +1,84 @@
+"""Fixtures of the network tests: python3 -m pytest tests/net, with the binaries in MCASTD and MCASTCTL.
+
+Everything happens in network namespaces that the tests make (topology.py), so that they need root. For an ordinary
+user, who is root in a user namespace of their own, pytest starts again in one.
+"""
+
+import os
+import sys
+
+import pytest
+
+import topology
+from daemon import MCASTCTL, MCASTD, Daemon
+from peers import Blast
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes, runs with make check-long")
+    if os.geteuid() != 0:
+        config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
+        os.execvp("unshare", ["unshare", "-Urnm", sys.executable, "-m", "pytest", *config.invocation_params.args])
+    for program in (MCASTD, MCASTCTL):
+        if not os.access(program, os.X_OK):
+            raise pytest.UsageError(f"there is no {program}: run make, or set MCASTD and MCASTCTL")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without -m, the tests that take minutes are left out."""
+    if not config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="module")
+def net():
+    """Four hosts on two networks, see topology.py."""
+    with topology.topology() as net:
+        yield net
+
+
+@pytest.fixture(scope="module")
+def daemon(net, request):
+    """One daemon for all tests of a module, with the module's CONFIG. Each test has its own groups in it."""
+    with Daemon(net.host, request.module.CONFIG) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def start(net):
+    """Starts daemons for one test only, on the host unless told otherwise, and stops them after it."""
+    daemons = []
+
+    def start(config="", host=None, **options):
+        daemons.append(Daemon(host or net.host, config, **options))
+        return daemons[-1]
+
+    yield start
+    failures = []
+    for daemon in reversed(daemons):
+        try:
+            if daemon.process.poll() is None:
+                daemon.stop()
+        except AssertionError as failure:
+            failures.append(failure)
+        finally:
+            daemon.kill()
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture(autouse=True)
+def accounting():
+    """After every test, every datagram of every daemon is accounted for. pytest shows the logs of failed tests."""
+    yield
+    for daemon in Daemon.running:
+        print(daemon.new_log(), end="")
+        daemon.assert_balanced()
+
+
+@pytest.fixture(scope="session")
+def blast(tmp_path_factory):
+    return Blast(tmp_path_factory.mktemp("blast"))

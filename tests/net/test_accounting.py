@@ -1,0 +1,165 @@
+"""Loss may happen, unexplained loss may not."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from daemon import balance
+from peers import send
+from records import parse_line
+from waiting import wait_until
+
+COUNT = 8000  # datagrams that fit into the kernel's buffer, also without privilege, but into no queue here
+
+
+def config(queue='"256K"', drop='"newest"'):
+    return f"""
+      groups: {{
+        flood: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["slow"]; receive_buffer = "16M"; }};
+        calm:  {{ address = "233.252.0.2"; port = 5005; interfaces = ["eth0"]; handlers = ["calm"]; }};
+      }};
+      handlers: {{
+        slow: {{ type = "log"; stream = "stdout"; format = "line"; queue = {queue}; drop = {drop}; }};
+        calm: {{ type = "file"; path = "$DIR/calm"; format = "line"; }};
+      }};"""
+
+
+@pytest.fixture
+def slow(start):
+    """Starts a daemon whose handler "slow" writes into a pipe that nobody reads; returns it and the pipe."""
+    readers = []
+
+    def start_slow(**options):
+        reading, writing = os.pipe()
+        daemon = start(config(**options), stdout=writing)
+        os.close(writing)
+        readers.append(os.fdopen(reading, "rb"))
+        return daemon, readers[-1]
+
+    yield start_slow
+    for reader in readers:
+        reader.close()
+
+
+def drain(pipe, lines):
+    """Reads the pipe in the background, to its end, into a list of lines."""
+    thread = threading.Thread(target=lambda: lines.extend(pipe.readlines()), daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("address", ["233.252.0.1", "ff15::1"], ids=["v4", "v6"])
+def test_what_the_kernel_drops_is_counted(start, net, blast, address):
+    daemon = start(f"""groups: {{ tight: {{ address = "{address}"; port = 5004; interfaces = ["eth0"];
+                                            receive_buffer = "32K"; }}; }};""")
+    daemon.pause()
+    sent = blast(net.peer, address, 5004, 5000)
+    daemon.resume()
+    daemon.wait_arrived("tight", sent)
+    group = daemon.group("tight")
+    assert group["kernelDropped"] > 0 and group["received"] > 0
+    assert group["memberships"][0]["kernelDropped"] == group["kernelDropped"]
+
+
+def test_kernel_drops_are_exact_before_another_datagram_arrives(start, net, blast):
+    """SO_RXQ_OVFL would tell of them with the next one only."""
+    daemon = start("""groups: { tight: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"];
+                                         receive_buffer = "32K"; }; };""")
+    for round_number in (1, 2, 3):
+        daemon.pause()
+        blast(net.peer, "233.252.0.1", 5004, 2000)
+        daemon.resume()
+        daemon.wait_arrived("tight", 2000 * round_number)
+
+
+def test_kernel_drops_do_not_touch_other_groups(start, net, blast):
+    daemon = start("""groups: {
+        tight: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "32K"; };
+        other: { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; }; };""")
+    daemon.pause()
+    blast(net.peer, "233.252.0.1", 5004, 3000)
+    send(net.peer, b"x", "233.252.0.2", 5004)
+    daemon.resume()
+    daemon.wait_arrived("other", 1)
+    assert daemon.group("other")["kernelDropped"] == 0
+
+
+def test_a_slow_handler_drops_counts_and_balances(slow, net, blast):
+    daemon, pipe = slow()
+    sent = blast(net.peer, "233.252.0.1", 5004, COUNT)
+    daemon.wait_arrived("flood", sent)
+    handler = daemon.handler("slow")
+    assert handler["received"] == daemon.group("flood")["received"]
+    assert handler["dropped"]["queue"] > 0
+    assert handler["queued"] > 0 and handler["queuedBytes"] > 0
+    assert balance(handler) == 0
+    drain(pipe, [])
+    handler = daemon.wait_idle("slow")
+    assert handler["received"] == handler["delivered"] + handler["dropped"]["queue"]
+
+
+def test_a_slow_handler_costs_other_groups_nothing(slow, net, blast):
+    daemon, pipe = slow()
+    daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
+    for number in range(200):
+        send(net.peer, b"%d" % number, "233.252.0.2", 5005)
+    wait_until(lambda: daemon.read("calm").count(b"\n") == 200, "the other group's file")
+    assert daemon.group("calm")["kernelDropped"] == 0
+    drain(pipe, [])
+
+
+def test_stats_check_agrees_while_datagrams_are_queued(slow, net, blast):
+    daemon, pipe = slow()
+    daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
+    assert daemon.handler("slow")["queued"] > 0
+    daemon.ctl("stats", "--check")
+    drain(pipe, [])
+
+
+def numbers_written(daemon, net, blast, pipe):
+    """The numbers of the datagrams that came out of the slow handler, in their order."""
+    daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
+    assert daemon.handler("slow")["dropped"]["queue"] > 0
+    lines = []
+    thread = drain(pipe, lines)
+    handler = daemon.wait_idle("slow")
+    daemon.stop()
+    thread.join(15)
+    assert len(lines) == handler["delivered"]
+    return [int(parse_line(line.rstrip(b"\n"))["payload"].split()[1]) for line in lines]
+
+
+def test_drop_newest_keeps_a_record_without_holes(slow, net, blast):
+    daemon, pipe = slow(drop='"newest"')
+    numbers = numbers_written(daemon, net, blast, pipe)
+    assert numbers == list(range(len(numbers)))
+
+
+def test_drop_oldest_keeps_what_is_current(slow, net, blast):
+    daemon, pipe = slow(drop='"oldest"')
+    numbers = numbers_written(daemon, net, blast, pipe)
+    assert numbers[-1] == COUNT - 1
+    assert numbers == sorted(numbers)
+
+
+def test_a_larger_queue_keeps_more(slow, net, blast):
+    kept = []
+    for queue in ('"64K"', '"256K"'):
+        daemon, pipe = slow(queue=queue)
+        kept.append(len(numbers_written(daemon, net, blast, pipe)))
+    assert kept[1] > 2 * kept[0]
+
+
+def test_a_handler_that_hangs_does_not_keep_the_daemon_from_stopping(slow, net, blast):
+    daemon, pipe = slow()
+    daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
+    daemon.signal(signal.SIGTERM)
+    assert daemon.process.wait(15) == 0
+    pipe.read()
+
+
+def test_stats_check_passes_on_an_idle_daemon(start):
+    output = start(config()).ctl("stats", "--check")
+    assert "slow" in output

@@ -1,0 +1,205 @@
+"""A group is a file: what is written to it is sent, what is read from it was received."""
+
+import os
+import socket
+import stat
+import subprocess
+
+import pytest
+
+from peers import LARGEST, receive, send, seqpacket, tutorial_receiver
+from records import ALL_BYTES
+from topology import Namespace
+from waiting import wait_until
+
+CONFIG = """
+groups: {
+  news4:   { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; };
+  news6:   { address = "ff15::1";     port = 5004; interfaces = ["eth0"]; socket = true; };
+  readers: { address = "233.252.0.2"; port = 5005; interfaces = ["eth0"]; socket = true; };
+  large:   { address = "233.252.0.3"; port = 5006; interfaces = ["eth0"]; socket = true; };
+  busy:    { address = "233.252.0.4"; port = 5007; interfaces = ["eth0"]; socket = true; handlers = ["raw"];
+             receive_buffer = "8M"; };
+  private: { address = "233.252.0.5"; port = 5008; interfaces = ["eth0"]; socket = true; socket_mode = "0600"; };
+  shared:  { address = "233.252.0.6"; port = 5009; interfaces = ["eth0"]; socket = true; socket_mode = "0666";
+             socket_group = "root"; };
+  closed:  { address = "233.252.0.7"; port = 5010; interfaces = ["eth0"]; };
+};
+handlers: { raw: { type = "file"; path = "$DIR/raw"; format = "raw"; }; };
+"""
+
+FAMILIES = pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
+ADDRESS = {"4": "233.252.0.1", "6": "ff15::1"}
+
+
+def member(daemon, group):
+    return seqpacket(daemon.group_path(group))
+
+
+def wait_read_by(sock, daemon, net, group):
+    """Waits until a fresh connection receives: the daemon accepts it in its own time."""
+    numbers = daemon.group(group)
+    sock.settimeout(0.05)
+
+    def receives():
+        send(net.other, b"are you there?", numbers["address"], numbers["port"])
+        try:
+            return sock.recv(100)
+        except TimeoutError:
+            return None
+
+    wait_until(receives, "the group socket to be read by us")
+    arrived = daemon.arrived(group)
+    send(net.other, b"last", numbers["address"], numbers["port"])
+    daemon.wait_arrived(group, arrived + 1)
+    sock.settimeout(15)
+    while sock.recv(100) != b"last":
+        pass
+    return sock
+
+
+@FAMILIES
+def test_what_is_written_is_sent(daemon, net, family):
+    with tutorial_receiver(net.peer, ADDRESS[family], 5004) as peer, member(daemon, f"news{family}") as sock:
+        sock.send(ALL_BYTES)
+        sock.send(b"second")
+        assert receive(peer, 2) == [ALL_BYTES, b"second"]
+
+
+@FAMILIES
+def test_what_arrives_is_read(daemon, net, family):
+    with wait_read_by(member(daemon, f"news{family}"), daemon, net, f"news{family}") as sock:
+        send(net.peer, ALL_BYTES, ADDRESS[family], 5004)
+        send(net.peer, b"second", ADDRESS[family], 5004)
+        assert receive(sock, 2) == [ALL_BYTES, b"second"]
+
+
+def test_datagrams_without_payload_are_sent(daemon, net):
+    with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer, member(daemon, "news4") as sock:
+        for payload in (b"", b"", b"after", b""):
+            sock.send(payload)
+        sock.send(b"last")
+        assert receive(peer, 5) == [b"", b"", b"after", b"", b"last"]
+
+
+def test_a_datagram_without_payload_right_before_closing_is_sent(daemon, net):
+    with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer:
+        for number in range(20):
+            with member(daemon, "news4") as sock:
+                sock.send(b"%d" % number)
+                sock.send(b"")
+            assert receive(peer, 2) == [b"%d" % number, b""]
+
+
+def test_datagrams_without_payload_are_read(daemon, net):
+    with wait_read_by(member(daemon, "news4"), daemon, net, "news4") as sock:
+        send(net.peer, b"", ADDRESS["4"], 5004)
+        send(net.peer, b"next", ADDRESS["4"], 5004)
+        assert receive(sock, 2) == [b"", b"next"]
+
+
+def test_a_program_that_only_writes_may_close_its_reading_half(daemon, net):
+    with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer, member(daemon, "news4") as sock:
+        sock.shutdown(socket.SHUT_RD)
+        send(net.other, b"for nobody", ADDRESS["4"], 5004)
+        assert receive(peer) == [b"for nobody"]
+        sock.send(b"still sending")
+        assert receive(peer) == [b"still sending"]
+
+
+def test_a_program_that_only_reads_may_close_its_writing_half(daemon, net):
+    with wait_read_by(member(daemon, "news4"), daemon, net, "news4") as sock:
+        sock.shutdown(socket.SHUT_WR)
+        send(net.other, b"still reading", ADDRESS["4"], 5004)
+        assert receive(sock) == [b"still reading"]
+
+
+def test_largest_datagrams_go_both_ways(daemon, net):
+    payload = os.urandom(LARGEST)
+    with tutorial_receiver(net.peer, "233.252.0.3", 5006) as peer, member(daemon, "large") as sock:
+        wait_read_by(sock, daemon, net, "large")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        while receive(peer) != [b"last"]:
+            pass
+        sock.send(payload)
+        assert receive(peer) == [payload]
+        assert receive(sock) == [payload]
+
+
+def test_what_is_too_large_is_refused_and_the_socket_stays_usable(daemon, net):
+    with tutorial_receiver(net.peer, "233.252.0.3", 5006) as peer, member(daemon, "large") as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        sock.send(bytes(LARGEST + 1))
+        sock.send(b"small")
+        assert receive(peer) == [b"small"]
+    wait_until(lambda: "65507" in daemon.log(), "a word about it in the log")
+
+
+def test_every_program_at_the_socket_gets_every_datagram(daemon, net):
+    members = [wait_read_by(member(daemon, "readers"), daemon, net, "readers") for _ in range(5)]
+    send(net.peer, b"for all", "233.252.0.2", 5005)
+    for sock in members:
+        payload = b""
+        while payload != b"for all":  # before it lies what was sent while the others came
+            payload = sock.recv(100)
+        sock.close()
+
+
+def test_a_program_that_does_not_read_costs_the_others_nothing(daemon, net, blast):
+    with member(daemon, "busy") as idle, wait_read_by(member(daemon, "busy"), daemon, net, "busy") as sock:
+        before, read = daemon.arrived("busy"), 0
+        for _ in range(20):
+            blast(net.peer, "233.252.0.4", 5007, 100, 1000)
+            for _ in range(100):
+                assert len(sock.recv(2000)) == 1000
+                read += 1
+        assert read == daemon.arrived("busy") - before == 2000
+        assert idle.fileno() >= 0
+
+
+def test_sent_datagrams_are_counted(daemon):
+    before = daemon.group("closed")["sent"], daemon.group("private")["sent"]
+    with member(daemon, "private") as sock:
+        sock.send(b"four")
+        sock.send(b"")
+    wait_until(lambda: daemon.group("private")["sent"] == before[1] + 2, "the counter")
+    assert daemon.group("private")["sentBytes"] == 4
+    assert daemon.group("closed")["sent"] == before[0]
+
+
+def test_file_permissions_are_as_configured(daemon):
+    modes = {name: stat.S_IMODE(os.stat(daemon.group_path(name)).st_mode) for name in ("news4", "private", "shared")}
+    assert modes == {"news4": 0o660, "private": 0o600, "shared": 0o666}
+    assert os.stat(daemon.group_path("shared")).st_gid == 0
+
+
+def test_only_groups_that_ask_for_it_have_a_socket(daemon):
+    names = set(os.listdir(daemon.path("run", "groups")))
+    assert names == {"news4", "news6", "readers", "large", "busy", "private", "shared"}
+
+
+def test_socket_files_are_removed_at_the_end(start):
+    daemon = start("""groups: { gone: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; }; };""")
+    assert os.path.exists(daemon.group_path("gone"))
+    daemon.process.terminate()
+    assert daemon.process.wait(15) == 0
+    assert not os.path.exists(daemon.group_path("gone"))
+
+
+def test_a_container_without_network_gets_multicast_through_the_file(daemon, net):
+    container = Namespace()
+    try:
+        with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer:
+            container.run("socat", "-u", "-", f"UNIX-CONNECT:{daemon.group_path('news4')},type=5", input="from inside")
+            assert receive(peer) == [b"from inside"]
+    finally:
+        container.close()
+
+
+def test_a_bind_mount_is_enough(daemon, net, tmp_path):
+    (tmp_path / "socket").touch()
+    script = 'mount --bind "$0" "$1" && printf mounted | socat -u - UNIX-CONNECT:"$1",type=5'
+    with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer:
+        subprocess.run(["unshare", "-m", "sh", "-c", script, daemon.group_path("news4"), str(tmp_path / "socket")],
+                       check=True, timeout=30)
+        assert receive(peer) == [b"mounted"]
