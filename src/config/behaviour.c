@@ -8,7 +8,8 @@
 #include "base/units.h"
 #include "config/words.h"
 
-static int set_string(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+static int set_string(
+	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	char **string = field, *copy, buffer[SHOWN_MAX];
 
@@ -16,7 +17,8 @@ static int set_string(const struct key *key, void *field, const char *text, char
 		return because(why, -EINVAL, "is empty, write a value%s",
 			key->required ? "" : " or leave the key out");
 	if (key->max && strlen(text) > (size_t)key->max)
-		return because(why, -ERANGE, "\"%s\" is longer than %" PRId64 " bytes, use a shorter one",
+		return because(why, -ERANGE,
+			"\"%s\" is longer than %" PRId64 " bytes, use a shorter one",
 			shown(text, buffer), key->max);
 	copy = strdup(text);
 	if (!copy)
@@ -78,7 +80,8 @@ static bool has_range(const struct key *key)
 	return key->min || key->max;
 }
 
-static int set_number(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+static int set_number(
+	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	bool negative = *text == '-';
 	char buffer[SHOWN_MAX];
@@ -120,11 +123,12 @@ static int set_size(const struct key *key, void *field, const char *text, char w
 	int r = parse_size(text, &bytes);
 
 	if (r == -EINVAL)
-		return because(why, r, "\"%s\" is not a size, write one such as \"64K\", \"4M\" or \"1G\"",
+		return because(why, r,
+			"\"%s\" is not a size, write one such as \"64K\", \"4M\" or \"1G\"",
 			shown(text, buffer));
 	if (r < 0 || !in_range(key, bytes))
-		return because(why, -ERANGE, "\"%s\" is out of range, use %s to %s", shown(text, buffer),
-			format_size((uint64_t)key->min, min),
+		return because(why, -ERANGE, "\"%s\" is out of range, use %s to %s",
+			shown(text, buffer), format_size((uint64_t)key->min, min),
 			format_size(has_range(key) ? (uint64_t)key->max : 1ull << 40, max));
 	*(uint64_t *)field = bytes;
 	return 0;
@@ -167,8 +171,9 @@ static int set_duration(
 	if (r < 0 && !has_range(key))
 		return because(why, r, "\"%s\" is out of range, use less", shown(text, buffer));
 	if (r < 0 || !in_range(key, ns))
-		return because(why, -ERANGE, "\"%s\" is out of range, use %s to %s", shown(text, buffer),
-			format_duration((uint64_t)key->min, min), format_duration((uint64_t)key->max, max));
+		return because(why, -ERANGE, "\"%s\" is out of range, use %s to %s",
+			shown(text, buffer), format_duration((uint64_t)key->min, min),
+			format_duration((uint64_t)key->max, max));
 	*(uint64_t *)field = ns;
 	return 0;
 }
@@ -180,7 +185,8 @@ static void append_choices(struct text *text, const char *const *choices)
 		text_printf(text, "%s\"%s\"", !i ? "" : choices[i + 1] ? ", " : " or ", choices[i]);
 }
 
-static int set_choice(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+static int set_choice(
+	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	AUTO_TEXT struct text known = {0};
 	struct guess guess = {.word = text};
@@ -215,7 +221,8 @@ static int set_mode(const struct key *key, void *field, const char *text, char w
 	char buffer[SHOWN_MAX];
 
 	(void)key;
-	if (length < 3 || length > 4 || strspn(text, "01234567") != length || (length == 4 && *text != '0'))
+	if (length < 3 || length > 4 || strspn(text, "01234567") != length ||
+		(length == 4 && *text != '0'))
 		return because(why, -EINVAL,
 			"\"%s\" is not a file mode, write three octal digits such as \"0660\"",
 			shown(text, buffer));
@@ -229,12 +236,14 @@ static int parse_address(const char *text, struct address *ret, char why[static 
 
 	if (address_parse(text, ret) < 0)
 		return because(why, -EINVAL,
-			"\"%s\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"",
+			"\"%s\" is not an IP address, write one such as \"233.252.0.1\" or "
+			"\"ff15::1\"",
 			shown(text, buffer));
 	return 0;
 }
 
-static int set_address(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+static int set_address(
+	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	(void)key;
 	return parse_address(text, field, why);
@@ -258,14 +267,16 @@ static int check_item(const struct key *key, size_t count, bool contained, const
 	char buffer[SHOWN_MAX];
 
 	if (contained)
-		return because(
-			why, -EINVAL, "\"%s\" is in the list twice, remove one", shown(text, buffer));
+		return because(why, -EINVAL, "\"%s\" is in the list twice, remove one",
+			shown(text, buffer));
 	if (count >= max)
-		return because(why, -ERANGE, "has more than %zu items, the most that are allowed", max);
+		return because(
+			why, -ERANGE, "has more than %zu items, the most that are allowed", max);
 	return 0;
 }
 
-static int add_string(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+static int add_string(
+	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	struct string_list *list = field;
 	int r;
@@ -286,7 +297,8 @@ static void clear_string_list(void *field)
 	string_list_clear(field);
 }
 
-static int add_address(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+static int add_address(
+	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	struct address_list *list = field;
 	struct address address;

@@ -55,14 +55,17 @@ static int read_array(struct reader *reader, const struct block *block, const st
 	int count = config_setting_length(array), failed = 0;
 
 	if (!count && key->min > 0) {
-		report(reader->errors, &block->subject, config_setting_source_line(array), key->name,
-			key->required ? "is empty, write at least one item"
-				      : "is empty, which would select nothing: leave the key out for its "
-					"default");
+		report(reader->errors, &block->subject, config_setting_source_line(array),
+			key->name,
+			key->required
+				? "is empty, write at least one item"
+				: "is empty, which would select nothing: leave the key out for its "
+				  "default");
 		return -EINVAL;
 	}
 	for (int i = 0; i < count && failed != -ENOMEM; i++) {
-		int r = read_value(reader, block, key, target, config_setting_get_elem(array, (unsigned)i));
+		int r = read_value(
+			reader, block, key, target, config_setting_get_elem(array, (unsigned)i));
 
 		if (r < 0)
 			failed = r;
@@ -114,7 +117,8 @@ static void append_known(struct text *why, const struct block *block, const char
 	text_append_string(why, guess_or(&guess, text_string(&known), meant));
 }
 
-static void refuse_key(struct reader *reader, const struct block *block, const config_setting_t *setting)
+static void refuse_key(
+	struct reader *reader, const struct block *block, const config_setting_t *setting)
 {
 	const char *name = config_setting_name(setting);
 	AUTO_TEXT struct text why = {0};
@@ -124,7 +128,8 @@ static void refuse_key(struct reader *reader, const struct block *block, const c
 		return;
 	text_printf(&why, "unknown key \"%s\"", shown(name, buffer));
 	append_known(&why, block, name);
-	report(reader->errors, &block->subject, config_setting_source_line(setting), NULL, text_string(&why));
+	report(reader->errors, &block->subject, config_setting_source_line(setting), NULL,
+		text_string(&why));
 }
 
 int read_setting(struct reader *reader, const struct block *block, const config_setting_t *setting)
@@ -140,7 +145,8 @@ int read_setting(struct reader *reader, const struct block *block, const config_
 	return 0;
 }
 
-static void check_required(struct reader *reader, const struct block *block, const struct target *target)
+static void check_required(
+	struct reader *reader, const struct block *block, const struct target *target)
 {
 	for (size_t i = 0; i < target->schema->count; i++) {
 		const struct key *key = &target->schema->keys[i];
@@ -151,6 +157,7 @@ static void check_required(struct reader *reader, const struct block *block, con
 		snprintf(why, sizeof(why), "has no %s, add one: %s = %s;", key->name, key->name,
 			key_example(key, buffer));
 		report(reader->errors, &block->subject, 0, NULL, why);
+		target->marks[i].failed = true;
 	}
 }
 

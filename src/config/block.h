@@ -1,5 +1,5 @@
-/* A { } of a file, read by the rows of schemas. Internal to reading: config_setting_t is libconfig's, and
- * incomplete for whoever does not include <libconfig.h>. */
+/* A { } of a file, read by the rows of schemas. Internal to reading: config_setting_t is
+ * libconfig's, and incomplete for whoever does not include <libconfig.h>. */
 #pragma once
 
 #include <stdbool.h>
@@ -33,12 +33,12 @@ struct block {
 	struct subject subject;
 	struct target targets[TARGETS_MAX];
 	size_t target_count;
-	const char *const *others; /* what may stand there and is no value; NULL at the end, or NULL */
-	bool is_open; /* other keys may be right or required, there is no telling */
+	const char *const *others; /* what may stand there, too, but is no value; NULL at the end */
+	bool is_open;              /* other keys may be right or required, there is no telling */
 };
 
-/* Reads one setting, or all those of a { } and checks that nothing is missing. Errors go to reader->errors.
- * Returns 0 or -ENOMEM. */
+/* Reads one setting, or all those of a { } and checks that nothing is missing. Errors go to
+ * reader->errors. Returns 0 or -ENOMEM. */
 int read_setting(
 	struct reader *reader, const struct block *block, const struct config_setting_t *setting);
 int read_block(

@@ -14,8 +14,7 @@
 #include "config/report.h"
 #include "config/words.h"
 
-#define NAME_CHARACTERS \
-	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
 
 struct check {
 	const struct config *config;
@@ -24,11 +23,12 @@ struct check {
 	struct subject subject;
 	size_t found;
 	bool is_partial;
-	const char *known_group; /* the last socket_group that was found, as the next is mostly the same */
+	const char
+		*known_group; /* the last socket_group that exists: the next is mostly the same */
 };
 
-/* The mark of a key; all zero for a group that does not come from a file. What a list took is sound even
- * where some of its items were refused. */
+/* The mark of a key; all zero for a group that does not come from a file. What a list took is sound
+ * even where some of its items were refused. */
 static struct key_mark mark_of(const struct config_group *group, const char *key)
 {
 	const struct key *row = schema_find(&group_schema, key);
@@ -42,7 +42,8 @@ static struct key_mark mark_of(const struct config_group *group, const char *key
 }
 
 /* Reports about a key (NULL: about the group), unless its value was refused already. */
-static void PRINTF_LIKE(3, 4) complain(struct check *check, const char *key, const char *format, ...)
+static void PRINTF_LIKE(3, 4)
+	complain(struct check *check, const char *key, const char *format, ...)
 {
 	struct key_mark mark = key ? mark_of(check->group, key) : (struct key_mark){0};
 	char why[WHY_MAX];
@@ -68,7 +69,8 @@ static void check_name(struct check *check)
 	else if (*name == '.')
 		complain(check, NULL, "the name begins with a dot");
 	else if (name[strspn(name, NAME_CHARACTERS)])
-		complain(check, NULL, "the name has other characters than letters, digits and ._:%%-[]*");
+		complain(check, NULL,
+			"the name has other characters than letters, digits and ._:%%-[]*");
 }
 
 /* That a file has no address, or a wrong one, was said when it was read. */
@@ -80,7 +82,8 @@ static void check_address(struct check *check)
 	if (group->address.family == AF_UNSPEC && !group->marks)
 		complain(check, "address", "is missing");
 	else if (group->address.family != AF_UNSPEC && !address_is_multicast(&group->address))
-		complain(check, "address", "\"%s\" is not a multicast address, use 224.0.0.0/4 or ff00::/8",
+		complain(check, "address",
+			"\"%s\" is not a multicast address, use 224.0.0.0/4 or ff00::/8",
 			address_format(&group->address, string));
 	if (!group->port && !group->marks)
 		complain(check, "port", "is missing");
@@ -106,11 +109,13 @@ static void check_sources(struct check *check, const char *key, const struct add
 
 		address_format(source, string);
 		if (!is_sender(source))
-			complain(check, key, "\"%s\" is not the address of a sender, use a unicast address",
+			complain(check, key,
+				"\"%s\" is not the address of a sender, use a unicast address",
 				string);
 		else if (family != AF_UNSPEC && source->family != family)
-			complain(check, key, "\"%s\" is not of the group's family, use an IPv%d address",
-				string, family == AF_INET ? 4 : 6);
+			complain(check, key,
+				"\"%s\" is not of the group's family, use an IPv%d address", string,
+				family == AF_INET ? 4 : 6);
 	}
 }
 
@@ -122,12 +127,12 @@ static void check_source_lists(struct check *check)
 	check_sources(check, "block_sources", &group->block_sources);
 	if (group->sources.count && group->block_sources.count)
 		complain(check, "block_sources",
-			"cannot be used together with sources, which leaves out all others already: remove "
-			"one of the two");
+			"cannot be used together with sources, remove one of the two");
 }
 
 /* As the kernel's dev_valid_name(), but that a glob may be longer than a name. */
-static void check_interface(struct check *check, const char *key, const char *name, bool may_be_glob)
+static void check_interface(
+	struct check *check, const char *key, const char *name, bool may_be_glob)
 {
 	bool is_glob = strpbrk(name, "*?[");
 	char buffer[SHOWN_MAX];
@@ -136,7 +141,8 @@ static void check_interface(struct check *check, const char *key, const char *na
 	for (const char *at = name; *at; at++) {
 		if (!isspace((unsigned char)*at) && *at != '/' && *at != ':')
 			continue;
-		complain(check, key, "\"%s\" cannot be an interface: no name has a space, / or :", buffer);
+		complain(check, key,
+			"\"%s\" cannot be an interface: no name has a space, / or :", buffer);
 		return;
 	}
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
@@ -144,7 +150,8 @@ static void check_interface(struct check *check, const char *key, const char *na
 	else if (is_glob && !may_be_glob)
 		complain(check, key, "\"%s\" is a pattern, use the name of one interface", buffer);
 	else if (!is_glob && strlen(name) >= IFNAMSIZ)
-		complain(check, key, "\"%s\" is longer than an interface's name can be, use at most %d bytes",
+		complain(check, key,
+			"\"%s\" is longer than an interface's name can be, use at most %d bytes",
 			buffer, IFNAMSIZ - 1);
 }
 
@@ -164,7 +171,8 @@ static void refuse_handler(struct check *check, const char *name)
 	struct guess guess = {.word = name};
 
 	/* Past this many errors nobody reads the guesses, and they are what takes time. */
-	for (size_t i = 0; check->errors->count < ERRORS_MAX && i < check->config->handler_count; i++)
+	for (size_t i = 0; check->errors->count < ERRORS_MAX && i < check->config->handler_count;
+		i++)
 		guess_offer(&guess, check->config->handlers[i].name);
 	complain(check, "handlers", "there is no handler \"%s\"%s", shown(name, buffer),
 		guess_or(&guess, ", define it in handlers: { ... };", meant));
@@ -179,8 +187,8 @@ static void check_handlers(struct check *check)
 			refuse_handler(check, handlers->items[i]);
 }
 
-/* Whether a group of users has the name or the number. A database that cannot be asked does not speak
- * against it. */
+/* Whether a group of users has the name or the number. A database that cannot be asked does not
+ * speak against it. */
 static bool group_of_users_exists(const char *name)
 {
 	AUTO_TEXT struct text room = {0};
@@ -210,8 +218,9 @@ static void check_socket_group(struct check *check)
 	if (group_of_users_exists(name))
 		check->known_group = name;
 	else
-		complain(check, "socket_group", "there is no group \"%s\" on this system, create it or use "
-						"another", shown(name, buffer));
+		complain(check, "socket_group",
+			"there is no group \"%s\" on this system, use another or create it",
+			shown(name, buffer));
 }
 
 static void check_socket(struct check *check)
@@ -233,7 +242,7 @@ static void check_socket(struct check *check)
 	length = strlen(check->config->run_directory) + strlen("/groups/") + strlen(group->name);
 	if (length > SOCKET_PATH_MAX)
 		complain(check, "socket",
-			"the path of its socket would have %zu bytes, and the most is %d: shorten the name "
+			"the socket's path would have %zu bytes, use at most %d: shorten the name "
 			"or run_directory",
 			length, SOCKET_PATH_MAX);
 }

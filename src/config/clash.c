@@ -11,7 +11,7 @@ struct entry {
 	const char *section, *name;
 	struct place place;
 	const struct config_group *group; /* NULL: a handler */
-	size_t order; /* in which they were read */
+	size_t order;                     /* in which they were read */
 };
 
 typedef int compare_entries(const struct entry *a, const struct entry *b);
@@ -21,7 +21,8 @@ static int compare_names(const struct entry *a, const struct entry *b)
 	return strcmp(a->name, b->name);
 }
 
-/* Whether they would join the same: groups that differ in one of these have sockets of their own. */
+/* Whether they would join the same: groups that differ in one of these have sockets of their own.
+ */
 static int compare_joins(const struct entry *a, const struct entry *b)
 {
 	const struct config_group *left = a->group, *right = b->group;
@@ -46,8 +47,8 @@ static int order_entries(const void *a, const void *b, void *compare)
 	return order ? order : (left->order > right->order) - (left->order < right->order);
 }
 
-static void report_clash(struct errors *errors, const struct entry *first, const struct entry *again,
-	bool by_name)
+static void report_clash(
+	struct errors *errors, const struct entry *first, const struct entry *again, bool by_name)
 {
 	struct subject subject = {again->place, again->section, again->name};
 	AUTO_FREE char *why = NULL;
@@ -58,8 +59,8 @@ static void report_clash(struct errors *errors, const struct entry *first, const
 			first->place.file, first->place.line);
 	else
 		r = asprintf(&why,
-			"joins the same address, port, interfaces and sources as groups.%s at %s:%u, remove "
-			"one of them or let them differ",
+			"joins the same address, port, interfaces and sources as groups.%s at "
+			"%s:%u, remove one of them or let them differ",
 			first->name, first->place.file, first->place.line);
 	report(errors, &subject, 0, NULL, r < 0 ? "defined twice" : why);
 	if (r < 0)
@@ -78,7 +79,8 @@ static void report_clashes(
 			first = i;
 		else if (compare == compare_names)
 			report_clash(errors, &entries[first], &entries[i], true);
-		else if (compare_names(&entries[first], &entries[i])) /* else that is said already */
+		else if (compare_names(
+				 &entries[first], &entries[i])) /* else that is said already */
 			report_clash(errors, &entries[first], &entries[i], false);
 	}
 }

@@ -101,7 +101,8 @@ void config_group_clear(struct config_group *group)
 
 int config_add_group(struct config *config, struct config_group *group)
 {
-	struct config_group *groups = list_grow(config->groups, config->group_count, sizeof(*groups));
+	struct config_group *groups =
+		list_grow(config->groups, config->group_count, sizeof(*groups));
 
 	if (!groups)
 		return -ENOMEM;
@@ -178,8 +179,8 @@ const struct config_handler *config_find_handler(const struct config *config, co
 
 	if (!config->handler_count)
 		return NULL;
-	return bsearch(&wanted, config->handlers, config->handler_count, sizeof(wanted),
-		compare_handlers);
+	return bsearch(
+		&wanted, config->handlers, config->handler_count, sizeof(wanted), compare_handlers);
 }
 
 void config_forget_marks(struct config *config)
@@ -197,6 +198,7 @@ bool config_group_equal(const struct config_group *a, const struct config_group 
 
 bool config_handler_equal(const struct config_handler *a, const struct config_handler *b)
 {
-	return !strcmp(a->name, b->name) && a->kind == b->kind && schema_equal(&handler_schema, a, b) &&
+	return !strcmp(a->name, b->name) && a->kind == b->kind &&
+	       schema_equal(&handler_schema, a, b) &&
 	       schema_equal(&a->kind->schema, a->settings, b->settings);
 }

@@ -8,8 +8,8 @@
 #include "base/errors.h"
 #include "config/schema.h"
 
-/* Where something stands in the configuration; file is owned by the struct config. NULL: it came from
- * the command line or the control socket. */
+/* Where something stands in the configuration; file is owned by the struct config. NULL: it came
+ * from the command line or the control socket. */
 struct place {
 	const char *file;
 	unsigned line;
@@ -18,19 +18,19 @@ struct place {
 #define GROUP_NAME_MAX 64
 #define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
 
-/* While files are read: the line that a key stands at (0: it is absent), and whether its value was refused, so
- * that no later check judges it. One for each row of the schema. */
+/* While files are read: the line that a key stands at (0: it is absent), and whether its value was
+ * refused, so that no later check judges it. One for each row of the schema. */
 struct key_mark {
 	unsigned line;
 	bool failed;
 };
 
 struct config_group {
-	char *name; /* at most GROUP_NAME_MAX bytes; letters, digits and ._:%-[]* only, no leading '.' */
+	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-[]*, no leading '.' */
 	struct place place;
 	struct address address;
 	int64_t port;
-	struct string_list interfaces; /* names or globs; empty: every multicast-capable one but lo */
+	struct string_list interfaces; /* names, globs; empty: every one with multicast but lo */
 	struct address_list sources;
 	struct address_list block_sources;
 	struct string_list handlers;
@@ -46,10 +46,10 @@ struct config_group {
 
 /* What the configuration must know of a kind of handler. struct handler_kind embeds it. */
 struct config_kind {
-	const char *name; /* the value of the key "type" */
+	const char *name;     /* the value of the key "type" */
 	struct schema schema; /* the kind's own keys */
-	/* Checks what no single row can. NULL when there is nothing. Returns 0, or -EINVAL with the reason in
-	 * why, and the key to blame in *ret_key. */
+	/* Checks what no single row can. NULL when there is nothing. Returns 0, or -EINVAL with the
+	 * reason in why, and the key to blame in *ret_key. */
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
 };
 
@@ -60,10 +60,10 @@ struct config_handler {
 	struct place place;
 	char *type; /* the name of the kind */
 	const struct config_kind *kind;
-	void *settings; /* kind->schema.size bytes */
-	uint64_t queue; /* bytes */
-	int drop; /* enum drop_policy */
-	struct key_mark *marks; /* of handler_schema, then of the kind's; NULL once the configuration is loaded */
+	void *settings;         /* kind->schema.size bytes */
+	uint64_t queue;         /* bytes */
+	int drop;               /* enum drop_policy */
+	struct key_mark *marks; /* of handler_schema, then of the kind; NULL once it is loaded */
 };
 
 struct config {
@@ -77,38 +77,42 @@ struct config {
 	size_t file_count;
 };
 
-/* Reads path and, beside it, conf.d/(all).conf in the order of their names, and checks all of it. path may
- * be NULL: compiled defaults alone. kinds lists every kind of handler, NULL at the end. Returns 0 and a
- * configuration to be freed with config_free(); or -EINVAL with at least one line in errors, each
- * "file:line: what, and what would do". Without a line where the file itself is the trouble. */
+/* Reads path and, beside it, conf.d/(all).conf in the order of their names, and checks all of it.
+ * path may be NULL: compiled defaults alone. kinds lists every kind of handler, NULL at the end.
+ * Returns 0 and a configuration to be freed with config_free(); or -EINVAL with at least one line
+ * in errors, each "file:line: what, and what would do". Without a line where the file itself is the
+ * trouble. */
 int config_load(const char *path, const struct config_kind *const *kinds, struct errors *errors,
 	struct config **ret);
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free)
 
-/* All keys that there are, but those of the kinds: of a group, of any handler, of control and at the top. */
-extern const struct schema group_schema; /* struct config_group */
+/* All keys that there are, but those of the kinds: of a group, of any handler, of control and at
+ * the top. */
+extern const struct schema group_schema;   /* struct config_group */
 extern const struct schema handler_schema; /* struct config_handler */
 extern const struct schema control_schema; /* struct config */
-extern const struct schema config_schema; /* struct config */
+extern const struct schema config_schema;  /* struct config */
 
-/* A group with the defaults, to be filled in with schema_set(&group_schema, ...). name is copied. */
+/* A group with the defaults, to be filled in with schema_set(&group_schema, ...). Copies name. */
 int config_group_init(struct config_group *group, const char *name);
 void config_group_clear(struct config_group *group);
 
-/* Moves the group into the configuration, which then owns what it points at; *group is left empty. Moves the
- * other groups, too: pointers into config->groups are no longer valid. Returns 0, or -ENOMEM and nothing has moved. */
+/* Moves the group into the configuration, which then owns what it points at; *group is left empty.
+ * Moves the other groups, too: pointers into config->groups are no longer valid. Returns 0, or
+ * -ENOMEM and nothing has moved. */
 int config_add_group(struct config *config, struct config_group *group);
 
-/* A handler that does not come from a file, such as the one that prints in ad hoc mode, with its defaults.
- * Returns it, or NULL without memory. Moves the other handlers. */
+/* A handler that does not come from a file, such as the one that prints in ad hoc mode, with its
+ * defaults. Returns it, or NULL without memory. Moves the other handlers. */
 struct config_handler *config_add_handler(
 	struct config *config, const char *name, const struct config_kind *kind);
 
-/* Checks what no single key can: the name, that the address is multicast, sources of its family, no sources
- * beside block_sources, names of interfaces, handlers that exist in config, the path of the group socket.
- * Adds one line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME: KEY: ..." when it did not come
- * from a file, and returns how many. That another group has the name or the address is not for it to see. */
+/* Checks what no single key can: the name, that the address is multicast, sources of its family, no
+ * sources beside block_sources, names of interfaces, handlers that exist in config, the path of the
+ * group socket. Adds one line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME:
+ * KEY: ..." when it did not come from a file, and returns how many. That another group has the name
+ * or the address is not for it to see. */
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
 

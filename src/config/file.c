@@ -44,7 +44,8 @@ int file_read(const char *path, struct text *text, char why[static WHY_MAX])
 			return because(why, -errno, "cannot read it: %s", strerror(errno));
 		text->length += (size_t)n;
 		if (text->length > CONFIG_FILE_MAX)
-			return because(why, -EFBIG, "is larger than 16 MiB: is this the right file?");
+			return because(
+				why, -EFBIG, "is larger than 16 MiB: is this the right file?");
 	}
 	return 0;
 }
@@ -78,7 +79,8 @@ static int add_path(
 	int r;
 
 	if (!can_be_shown(name)) {
-		errors_add(errors, "%s: the file name \"%s\" has characters that cannot be shown, rename it",
+		errors_add(errors,
+			"%s: the file name \"%s\" has characters that cannot be shown, rename it",
 			directory, shown(name, buffer));
 		return -EINVAL;
 	}
@@ -98,7 +100,8 @@ int file_list(const char *directory, struct string_list *paths, struct errors *e
 		return 0;
 	if (count < 0) {
 		failed = -errno;
-		errors_add(errors, "%s: cannot read the directory: %s", directory, strerror(-failed));
+		errors_add(
+			errors, "%s: cannot read the directory: %s", directory, strerror(-failed));
 	}
 	for (int i = 0; i < count; i++) {
 		int r = add_path(paths, directory, entries[i]->d_name, errors);

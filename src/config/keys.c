@@ -12,64 +12,127 @@
 #define CONFIG(member) .offset = offsetof(struct config, member)
 
 static const struct key group_keys[] = {
-	{.name = "address", .type = KEY_ADDRESS, GROUP(address), .required = true,
+	{.name = "address",
+		.type = KEY_ADDRESS,
+		GROUP(address),
+		.required = true,
 		.help = "The multicast address, of 224.0.0.0/4 or ff00::/8."},
-	{.name = "port", .type = KEY_NUMBER, GROUP(port), .min = 1, .max = 65535, .required = true,
+	{.name = "port",
+		.type = KEY_NUMBER,
+		GROUP(port),
+		.min = 1,
+		.max = 65535,
+		.required = true,
 		.help = "The UDP port."},
-	{.name = "interfaces", .type = KEY_STRINGS, GROUP(interfaces), .min = 1,
-		.help = "Names or globs of the interfaces to join on; without it, every one that can do "
-			"multicast, but lo."},
-	{.name = "sources", .type = KEY_ADDRESSES, GROUP(sources), .min = 1,
+	{.name = "interfaces",
+		.type = KEY_STRINGS,
+		GROUP(interfaces),
+		.min = 1,
+		.help = "Names or globs of the interfaces to join on; without it, every one that "
+			"can do multicast, but lo."},
+	{.name = "sources",
+		.type = KEY_ADDRESSES,
+		GROUP(sources),
+		.min = 1,
 		.help = "Receive from these senders only, by a source-specific join."},
-	{.name = "block_sources", .type = KEY_ADDRESSES, GROUP(block_sources), .min = 1,
+	{.name = "block_sources",
+		.type = KEY_ADDRESSES,
+		GROUP(block_sources),
+		.min = 1,
 		.help = "Receive from all but these senders."},
-	{.name = "handlers", .type = KEY_STRINGS, GROUP(handlers),
+	{.name = "handlers",
+		.type = KEY_STRINGS,
+		GROUP(handlers),
 		.help = "Names of the handlers that every datagram goes to."},
-	{.name = "receive_buffer", .type = KEY_SIZE, GROUP(receive_buffer), .min = 4 * KIB, .max = GIB,
+	{.name = "receive_buffer",
+		.type = KEY_SIZE,
+		GROUP(receive_buffer),
+		.min = 4 * KIB,
+		.max = GIB,
 		.fallback = "4M",
 		.help = "The kernel's receive buffer of each membership, as for SO_RCVBUF."},
-	{.name = "ttl", .type = KEY_NUMBER, GROUP(ttl), .min = 0, .max = 255, .fallback = "1",
+	{.name = "ttl",
+		.type = KEY_NUMBER,
+		GROUP(ttl),
+		.min = 0,
+		.max = 255,
+		.fallback = "1",
 		.help = "TTL or hop limit of what is sent: 1 stays on the link, 0 on the host."},
-	{.name = "loop", .type = KEY_BOOL, GROUP(loop), .fallback = "true",
+	{.name = "loop",
+		.type = KEY_BOOL,
+		GROUP(loop),
+		.fallback = "true",
 		.help = "Whether receivers on this host get what is sent."},
-	{.name = "send_interface", .type = KEY_STRING, GROUP(send_interface),
-		.help = "The interface to send on; without it, the only one of the group, or the kernel's "
-			"route."},
-	{.name = "socket", .type = KEY_BOOL, GROUP(socket), .fallback = "false",
+	{.name = "send_interface",
+		.type = KEY_STRING,
+		GROUP(send_interface),
+		.help = "The interface to send on; without it, the only one of the group, or the "
+			"kernel's route."},
+	{.name = "socket",
+		.type = KEY_BOOL,
+		GROUP(socket),
+		.fallback = "false",
 		.help = "Whether the group is a socket file, too: groups/NAME in run_directory."},
-	{.name = "socket_mode", .type = KEY_MODE, GROUP(socket_mode), .fallback = "0660",
+	{.name = "socket_mode",
+		.type = KEY_MODE,
+		GROUP(socket_mode),
+		.fallback = "0660",
 		.help = "Permissions of the socket file."},
-	{.name = "socket_group", .type = KEY_STRING, GROUP(socket_group),
+	{.name = "socket_group",
+		.type = KEY_STRING,
+		GROUP(socket_group),
 		.help = "Group, by name or number, that owns the socket file."},
 };
 
-const struct schema group_schema = {group_keys, ARRAY_SIZE(group_keys), sizeof(struct config_group)};
+const struct schema group_schema = {
+	group_keys, ARRAY_SIZE(group_keys), sizeof(struct config_group)};
 
-static const char *const drop_policies[] = {[DROP_NEWEST] = "newest", [DROP_OLDEST] = "oldest", NULL};
+static const char *const drop_policies[] = {
+	[DROP_NEWEST] = "newest", [DROP_OLDEST] = "oldest", NULL};
 
 static const struct key handler_keys[] = {
-	{.name = "type", .type = KEY_STRING, HANDLER(type), .required = true,
+	{.name = "type",
+		.type = KEY_STRING,
+		HANDLER(type),
+		.required = true,
 		.help = "The kind of handler."},
-	{.name = "queue", .type = KEY_SIZE, HANDLER(queue), .min = 64 * KIB, .max = GIB,
-		.fallback = "4M", .help = "How much may wait for a handler that is slow."},
-	{.name = "drop", .type = KEY_CHOICE, HANDLER(drop), .choices = drop_policies,
-		.fallback = "newest", .help = "What gives way when the queue is full."},
+	{.name = "queue",
+		.type = KEY_SIZE,
+		HANDLER(queue),
+		.min = 64 * KIB,
+		.max = GIB,
+		.fallback = "4M",
+		.help = "How much may wait for a handler that is slow."},
+	{.name = "drop",
+		.type = KEY_CHOICE,
+		HANDLER(drop),
+		.choices = drop_policies,
+		.fallback = "newest",
+		.help = "What gives way when the queue is full."},
 };
 
 const struct schema handler_schema = {
 	handler_keys, ARRAY_SIZE(handler_keys), sizeof(struct config_handler)};
 
 static const struct key control_keys[] = {
-	{.name = "socket", .type = KEY_PATH, CONFIG(control_socket), .max = SOCKET_PATH_MAX,
-		.fallback = "/run/mcastd.sock", .help = "Path of the control socket."},
+	{.name = "socket",
+		.type = KEY_PATH,
+		CONFIG(control_socket),
+		.max = SOCKET_PATH_MAX,
+		.fallback = "/run/mcastd.sock",
+		.help = "Path of the control socket."},
 };
 
-const struct schema control_schema = {control_keys, ARRAY_SIZE(control_keys), sizeof(struct config)};
+const struct schema control_schema = {
+	control_keys, ARRAY_SIZE(control_keys), sizeof(struct config)};
 
 static const struct key config_keys[] = {
-	{.name = "run_directory", .type = KEY_PATH, CONFIG(run_directory), .max = RUN_DIRECTORY_MAX,
-		.help = "Where the directory of group sockets lies; without it, $RUNTIME_DIRECTORY or "
-			"/run/mcastd."},
+	{.name = "run_directory",
+		.type = KEY_PATH,
+		CONFIG(run_directory),
+		.max = RUN_DIRECTORY_MAX,
+		.help = "Where the directory of group sockets lies; without it, "
+			"$RUNTIME_DIRECTORY or /run/mcastd."},
 };
 
 const struct schema config_schema = {config_keys, ARRAY_SIZE(config_keys), sizeof(struct config)};

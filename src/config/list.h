@@ -17,9 +17,9 @@ struct address_list {
 	size_t count;
 };
 
-/* Makes room for one more behind count items of size bytes. A list that grows by this alone has room
- * up to the next power of two. Returns where the items are now, or NULL without memory: they are then
- * still where they were. */
+/* Makes room for one more behind count items of size bytes. A list that grows by this alone has
+ * room up to the next power of two. Returns where the items are now, or NULL without memory: they
+ * are then still where they were. */
 void *list_grow(void *items, size_t count, size_t size);
 
 /* The string is copied. Returns 0 or -ENOMEM. */

@@ -1,5 +1,6 @@
 /* From files to a configuration: the main file, then those of conf.d beside it, then the checks. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,8 @@ int config_load(const char *path, const struct config_kind *const *kinds, struct
 	if (errors_total(errors) > before)
 		return -EINVAL;
 	config_forget_marks(config);
+	/* libconfig's tree is gone, but its pages are not: 14 of 20 MiB with 10,000 groups. */
+	malloc_trim(0);
 	*ret = take(config);
 	return 0;
 }

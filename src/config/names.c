@@ -37,7 +37,8 @@ static int compare_names(const struct name *a, const struct name *b)
 /* Those that are alike stay in the order of the file, which is that of the array. */
 static int order_names(const void *a, const void *b)
 {
-	const struct name *left = *(const struct name *const *)a, *right = *(const struct name *const *)b;
+	const struct name *left = *(const struct name *const *)a,
+			  *right = *(const struct name *const *)b;
 	int order = compare_names(left, right);
 
 	return order ? order : (left > right) - (left < right);
@@ -61,13 +62,14 @@ static void report_duplicate(const struct names *names, const struct name *first
 	AUTO_TEXT struct text path = {0};
 
 	append_path(&path, names, again);
-	errors_add(errors, "%s:%u: %s: already defined at %s:%u, remove one of them", file, again->line,
-		text_string(&path), file, first->line);
+	errors_add(errors, "%s:%u: %s: already defined at %s:%u, remove one of them", file,
+		again->line, text_string(&path), file, first->line);
 }
 
 int names_check(const struct names *names, const char *file, struct errors *errors)
 {
-	AUTO_FREE const struct name **sorted = calloc(names->count + 1, sizeof(const struct name *));
+	AUTO_FREE const struct name **sorted =
+		calloc(names->count + 1, sizeof(const struct name *));
 	size_t first = 0;
 	int found = 0;
 

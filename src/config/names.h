@@ -1,5 +1,6 @@
 /* The names of one file's settings, by the { } that they stand in, to find those that stand there
- * twice: libconfig would only say "duplicate setting name", stop, and not tell where the first is. */
+ * twice: libconfig would only say "duplicate setting name", stop, and not tell where the first is.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -11,7 +12,7 @@ struct name {
 	const char *start;
 	size_t length;
 	unsigned line;
-	unsigned scope; /* 0: not in any { } */
+	unsigned scope;  /* 0: not in any { } */
 	unsigned parent; /* of the name whose { } it stands in: its index + 1; 0: none */
 };
 

@@ -35,11 +35,12 @@ struct prescan {
 	unsigned scopes;
 	struct names names;
 	struct odd_lines *odd;
-	bool lost; /* after a bracket or string that does not close: what brackets would tell is now wrong */
+	bool lost;  /* a bracket or string did not close: brackets tell nothing any more */
 	int result; /* -EINVAL: libconfig must not see it */
 };
 
-static void PRINTF_LIKE(3, 4) refuse(struct prescan *prescan, unsigned line, const char *format, ...)
+static void PRINTF_LIKE(3, 4)
+	refuse(struct prescan *prescan, unsigned line, const char *format, ...)
 {
 	char why[WHY_MAX];
 	va_list arguments;
@@ -71,7 +72,8 @@ static void refuse_integer(struct prescan *prescan, const char *why)
 	}
 	odd->items = lines;
 	lines[odd->count++] = word->line;
-	errors_add(prescan->errors, "%s:%u: %s %s", prescan->file, word->line, show(word, buffer), why);
+	errors_add(prescan->errors, "%s:%u: %s %s", prescan->file, word->line, show(word, buffer),
+		why);
 }
 
 static void check_integer(struct prescan *prescan)
@@ -85,8 +87,8 @@ static void check_integer(struct prescan *prescan)
 		count++;
 	if (count > 1 && *at == '0')
 		refuse_integer(prescan,
-			"begins with 0, which some versions of libconfig take for octal, remove the 0 "
-			"(a file mode is a string: \"0660\")");
+			"begins with 0, which some versions of libconfig take for octal, remove "
+			"the 0 (a file mode is a string: \"0660\")");
 	else if (count > INTEGER_DIGITS)
 		refuse_integer(prescan,
 			"has more than 9 digits, use a smaller number "
@@ -95,7 +97,8 @@ static void check_integer(struct prescan *prescan)
 
 static void check_hex(struct prescan *prescan)
 {
-	const char *at = prescan->current.start + 2, *end = prescan->current.start + prescan->current.length;
+	const char *at = prescan->current.start + 2,
+		   *end = prescan->current.start + prescan->current.length;
 	size_t count = 0;
 
 	while (at < end && *at == '0')
@@ -118,8 +121,8 @@ static void refuse_value(struct prescan *prescan, const char *shown)
 	else if (!strcasecmp(shown, "no") || !strcasecmp(shown, "off"))
 		refuse(prescan, line, "syntax error, write false instead of %s", shown);
 	else
-		refuse(prescan, line, "syntax error, the value %s needs double quotes: \"%s\"", shown,
-			shown);
+		refuse(prescan, line, "syntax error, the value %s needs double quotes: \"%s\"",
+			shown, shown);
 }
 
 /* A word that is neither a value nor the name of a setting: what was it meant to be? */
@@ -133,15 +136,16 @@ static void check_stray_word(struct prescan *prescan)
 	show(word, buffer);
 	if (word->length >= 8 && !memcmp(word->start, "@include", 8))
 		refuse(prescan, word->line,
-			"@include is not supported, put the file into conf.d beside mcastd.conf instead");
+			"@include is not supported, put the file into conf.d instead");
 	else if (prescan->previous.type == TOKEN_ASSIGN && prescan->next.type == TOKEN_ASSIGN &&
 		 prescan->previous.line < word->line)
-		refuse(prescan, prescan->previous.line, "syntax error, there is no value after %.1s",
-			prescan->previous.start);
+		refuse(prescan, prescan->previous.line,
+			"syntax error, there is no value after %.1s", prescan->previous.start);
 	else if (prescan->previous.type == TOKEN_ASSIGN || in_array)
 		refuse_value(prescan, buffer);
 	else
-		refuse(prescan, word->line, "syntax error at \"%s\", a setting is NAME = VALUE;", buffer);
+		refuse(prescan, word->line, "syntax error at \"%s\", a setting is NAME = VALUE;",
+			buffer);
 }
 
 static void check_word(struct prescan *prescan)
@@ -156,8 +160,8 @@ static void check_word(struct prescan *prescan)
 			prescan->result = -ENOMEM;
 	} else if (is_name) {
 		refuse(prescan, prescan->current.line,
-			"syntax error, \"%s\" cannot be a name: use letters, digits, - and _, beginning with "
-			"a letter",
+			"syntax error, \"%s\" cannot be a name: use a letter, then letters, "
+			"digits, - and _",
 			show(&prescan->current, buffer));
 	} else if (type == WORD_INTEGER) {
 		check_integer(prescan);
@@ -187,7 +191,7 @@ static void check_string(struct prescan *prescan)
 
 	if (prescan->previous.type == TOKEN_STRING)
 		refuse(prescan, string->line,
-			"two strings without a comma between them would become one, write the comma");
+			"two strings without a comma between them become one, write the comma");
 	if (has_nul_escape(string))
 		refuse(prescan, string->line, "\\x00 cannot be in a string, remove it");
 }
@@ -217,11 +221,17 @@ static void open_level(struct prescan *prescan)
 		return;
 	}
 	level = &prescan->levels[++prescan->depth];
-	*level = (struct level){*prescan->current.start, prescan->current.line, outer->scope, outer->parent};
+	*level = (struct level){
+		*prescan->current.start, prescan->current.line, outer->scope, outer->parent};
 	if (prescan->previous.type == TOKEN_ASSIGN)
 		level->parent = (unsigned)prescan->names.count;
 	if (level->bracket == '{')
 		level->scope = ++prescan->scopes;
+}
+
+static char opening_of(char closing)
+{
+	return closing == '}' ? '{' : closing == ']' ? '[' : '(';
 }
 
 static void close_level(struct prescan *prescan)
@@ -229,14 +239,15 @@ static void close_level(struct prescan *prescan)
 	const struct level *level = &prescan->levels[prescan->depth];
 	unsigned line = prescan->current.line;
 	char closing = *prescan->current.start;
-	char opening = closing == '}' ? '{' : closing == ']' ? '[' : '(';
 
 	if (!prescan->depth) {
-		lose(prescan, line, "this %c closes nothing, is there one too many above?", closing);
+		lose(prescan, line, "this %c closes nothing, is there one too many above?",
+			closing);
 		return;
 	}
-	if (level->bracket != opening)
-		lose(prescan, line, "this %c cannot close the %c of line %u, is one missing in between?",
+	if (level->bracket != opening_of(closing))
+		lose(prescan, line,
+			"this %c cannot close the %c of line %u, is one missing in between?",
 			closing, level->bracket, level->line);
 	prescan->depth--;
 }
@@ -248,14 +259,16 @@ static void check_gap(struct prescan *prescan)
 	char bracket = prescan->levels[prescan->depth].bracket;
 
 	if (token->type == TOKEN_ASSIGN) {
-		if (next->type == TOKEN_SEPARATOR || next->type == TOKEN_CLOSE || next->type == TOKEN_END)
+		if (next->type == TOKEN_SEPARATOR || next->type == TOKEN_CLOSE ||
+			next->type == TOKEN_END)
 			refuse(prescan, token->line, "syntax error, there is no value after %.1s",
 				token->start);
 	} else if (next->type == TOKEN_SEPARATOR) {
 		refuse(prescan, next->line, "syntax error, remove the second %.1s", next->start);
-	} else if (next->type == TOKEN_CLOSE && bracket != '{' && !prescan->lost) {
-		refuse(prescan, token->line, "syntax error, remove the %.1s before %.1s", token->start,
-			next->start);
+	} else if (next->type == TOKEN_CLOSE && bracket != '{' &&
+		   bracket == opening_of(*next->start)) {
+		refuse(prescan, token->line, "syntax error, remove the %.1s before %.1s",
+			token->start, next->start);
 	}
 }
 
@@ -282,8 +295,8 @@ static void check_token(struct prescan *prescan)
 		break;
 	case TOKEN_UNCLOSED_STRING:
 		refuse(prescan, line,
-			"syntax error, the string has no closing \" on its line (a line break in a string "
-			"is written \\n)");
+			"syntax error, the string has no closing \" on its line (a line break "
+			"within is \\n)");
 		prescan->lost = true;
 		break;
 	case TOKEN_UNCLOSED_COMMENT:
@@ -304,7 +317,8 @@ static bool check_bytes(struct prescan *prescan, const char *bytes, size_t size)
 	if (nul) {
 		for (const char *at = bytes; at < nul; at++)
 			line += *at == '\n';
-		refuse(prescan, line, "there is a NUL byte, which no text has: is this the right file?");
+		refuse(prescan, line,
+			"there is a NUL byte, which no text has: is this the right file?");
 		return false;
 	}
 	if (size >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3)) {
@@ -329,7 +343,8 @@ static void scan_tokens(struct prescan *prescan, const char *bytes, size_t size)
 	}
 	level = &prescan->levels[prescan->depth];
 	if (prescan->depth)
-		lose(prescan, level->line, "the %c that is opened here is never closed", level->bracket);
+		lose(prescan, level->line, "the %c that is opened here is never closed",
+			level->bracket);
 	if (!prescan->lost)
 		duplicates = names_check(&prescan->names, prescan->file, prescan->errors);
 	if (duplicates && !prescan->result)

@@ -10,8 +10,8 @@
 #include "config/build.h"
 #include "config/words.h"
 
-static struct subject subject_of(
-	const struct reader *reader, const char *section, const config_setting_t *setting, bool is_named)
+static struct subject subject_of(const struct reader *reader, const char *section,
+	const config_setting_t *setting, bool is_named)
 {
 	return (struct subject){
 		.place = {reader->file, config_setting_source_line(setting)},
@@ -22,7 +22,8 @@ static struct subject subject_of(
 
 static int read_group(struct reader *reader, const config_setting_t *setting)
 {
-	struct block block = {.subject = subject_of(reader, "groups", setting, true), .target_count = 1};
+	struct block block = {
+		.subject = subject_of(reader, "groups", setting, true), .target_count = 1};
 	CLEANUP(config_group_clear) struct config_group group = {0};
 	int r;
 
@@ -40,8 +41,8 @@ static int read_group(struct reader *reader, const config_setting_t *setting)
 	return r < 0 ? r : config_add_group(reader->config, &group);
 }
 
-/* The kind that a handler's type names, or NULL after saying why not. That its value is no string is for
- * the row of "type" to say. */
+/* The kind that a handler's type names, or NULL after saying why not. That its value is no string
+ * is for the row of "type" to say. */
 static const struct config_kind *find_kind(
 	struct reader *reader, const struct subject *subject, const config_setting_t *setting)
 {
@@ -65,9 +66,10 @@ static const struct config_kind *find_kind(
 		text_printf(&why, "unknown type \"%s\"%s (there are %s)", shown(name, buffer),
 			guess_or(&guess, ", use another", meant), text_string(&known));
 	else
-		text_printf(&why, "has no type, add type = \"...\"; with one of %s", text_string(&known));
-	report(reader->errors, subject, type ? config_setting_source_line(type) : 0, type ? "type" : NULL,
-		text_string(&why));
+		text_printf(&why, "has no type, add type = \"...\"; with one of %s",
+			text_string(&known));
+	report(reader->errors, subject, type ? config_setting_source_line(type) : 0,
+		type ? "type" : NULL, text_string(&why));
 	return NULL;
 }
 
@@ -88,7 +90,8 @@ static int read_handler(struct reader *reader, const config_setting_t *setting)
 		handler_schema.count + (kind ? kind->schema.count : 0), sizeof(*handler->marks));
 	if (!handler->marks)
 		return -ENOMEM;
-	block.targets[block.target_count++] = (struct target){&handler_schema, handler, handler->marks};
+	block.targets[block.target_count++] =
+		(struct target){&handler_schema, handler, handler->marks};
 	if (kind)
 		block.targets[block.target_count++] = (struct target){
 			&kind->schema, handler->settings, handler->marks + handler_schema.count};
@@ -130,7 +133,8 @@ static int read_control(struct reader *reader, const config_setting_t *setting)
 
 	if (!marks)
 		return -ENOMEM;
-	return expect_group(reader, &block.subject, setting) ? read_block(reader, &block, setting) : 0;
+	return expect_group(reader, &block.subject, setting) ? read_block(reader, &block, setting)
+							     : 0;
 }
 
 /* What stands at the top and is no value. */
@@ -179,7 +183,8 @@ static void report_parse_error(struct reader *reader, const config_t *parsed)
 		hint = ", a setting is NAME = VALUE; look here and on the line above";
 	else if (!strcmp(text, "mismatched element type in array"))
 		hint = ", write all items as strings";
-	errors_add(reader->errors, "%s:%d: %s%s", reader->file, config_error_line(parsed), text, hint);
+	errors_add(
+		reader->errors, "%s:%d: %s%s", reader->file, config_error_line(parsed), text, hint);
 }
 
 static int parse_text(struct reader *reader, const char *text)

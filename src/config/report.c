@@ -1,18 +1,30 @@
 #include "config/report.h"
 
+#include "base/escape.h"
 #include "base/text.h"
 #include "config/words.h"
+
+/* A name that is right in its length is never cut. */
+static void append_name(struct text *line, const char *name)
+{
+	char buffer[SHOWN_MAX];
+
+	if (strlen(name) <= GROUP_NAME_MAX)
+		text_append_escaped(line, name, strlen(name));
+	else
+		text_append_string(line, shown(name, buffer));
+}
 
 static void append_file_path(struct text *line, const struct subject *subject, const char *key)
 {
 	const char *parts[] = {subject->section, subject->name, key};
-	char buffer[SHOWN_MAX];
 	const char *dot = "";
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!parts[i])
 			continue;
-		text_printf(line, "%s%s", dot, shown(parts[i], buffer));
+		text_append_string(line, dot);
+		append_name(line, parts[i]);
 		dot = ".";
 	}
 	if (*dot)
@@ -22,16 +34,17 @@ static void append_file_path(struct text *line, const struct subject *subject, c
 /* "group 233.252.0.1:5004: ": the dots of such a name would be lost among those of a path. */
 static void append_other_path(struct text *line, const struct subject *subject, const char *key)
 {
-	char buffer[SHOWN_MAX];
-
 	if (subject->section)
-		text_append(line, subject->section, strlen(subject->section) - (subject->name ? 1 : 0));
-	if (subject->name)
-		text_printf(line, " %s", shown(subject->name, buffer));
+		text_append(
+			line, subject->section, strlen(subject->section) - (subject->name ? 1 : 0));
+	if (subject->name) {
+		text_append_string(line, " ");
+		append_name(line, subject->name);
+	}
 	if (subject->section)
 		text_append_string(line, ": ");
 	if (key)
-		text_printf(line, "%s: ", shown(key, buffer));
+		text_printf(line, "%s: ", key);
 }
 
 void report(struct errors *errors, const struct subject *subject, unsigned line, const char *key,

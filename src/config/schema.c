@@ -25,7 +25,8 @@ bool schema_equal(const struct schema *schema, const void *a, const void *b)
 	for (size_t i = 0; i < schema->count; i++) {
 		const struct key *key = &schema->keys[i];
 
-		if (!key_types[key->type].equal((const char *)a + key->offset, (const char *)b + key->offset))
+		if (!key_types[key->type].equal(
+			    (const char *)a + key->offset, (const char *)b + key->offset))
 			return false;
 	}
 	return true;

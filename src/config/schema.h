@@ -12,30 +12,31 @@
 
 /* The C type that each key type fills in, at the row's offset. */
 enum key_type {
-	KEY_STRING, /* char *, never empty; NULL when absent without default */
-	KEY_PATH, /* char *, absolute */
-	KEY_BOOL, /* bool */
-	KEY_NUMBER, /* int64_t, between min and max */
-	KEY_SIZE, /* uint64_t bytes, a string with units ("4M"), between min and max */
+	KEY_STRING,   /* char *, never empty; NULL when absent without default */
+	KEY_PATH,     /* char *, absolute */
+	KEY_BOOL,     /* bool */
+	KEY_NUMBER,   /* int64_t, between min and max */
+	KEY_SIZE,     /* uint64_t bytes, a string with units ("4M"), between min and max */
 	KEY_DURATION, /* uint64_t nanoseconds, a string with units ("250ms"), between min and max */
-	KEY_CHOICE, /* int, the index into choices */
-	KEY_MODE, /* int64_t, octal file permissions as a string ("0660") */
-	KEY_ADDRESS, /* struct address; AF_UNSPEC when absent */
-	KEY_STRINGS, /* struct string_list: an array of strings, or one string; none twice */
+	KEY_CHOICE,   /* int, the index into choices */
+	KEY_MODE,     /* int64_t, octal file permissions as a string ("0660") */
+	KEY_ADDRESS,  /* struct address; AF_UNSPEC when absent */
+	KEY_STRINGS,  /* struct string_list: an array of strings, or one string; none twice */
 	KEY_ADDRESSES, /* struct address_list: an array of addresses, or one; none twice */
-	KEY_TYPES, /* how many there are */
+	KEY_TYPES,     /* how many there are */
 };
 
-/* What a list may hold at most where its row names no max: far beyond any use, and small enough that
- * looking for duplicates one by one costs nothing. */
+/* What a list may hold at most where its row names no max: far beyond any use, and small enough
+ * that looking for duplicates one by one costs nothing. */
 #define LIST_ITEMS_MAX 1024
 
 struct key {
 	const char *name;
 	enum key_type type;
 	size_t offset; /* in the struct that the schema fills in */
-	/* KEY_NUMBER, KEY_SIZE, KEY_DURATION: the range; both 0: no limit. KEY_STRING, KEY_PATH: max is
-	 * the greatest length in bytes. Lists: how many items; a min of 1 refuses the empty array. */
+	/* KEY_NUMBER, KEY_SIZE, KEY_DURATION: the range; both 0: no limit. KEY_STRING, KEY_PATH:
+	 * max is the greatest length in bytes. Lists: how many items; a min of 1 refuses the empty
+	 * array. */
 	int64_t min, max;
 	const char *fallback; /* the default, as it would be written (without quotes); NULL: none */
 	const char *const *choices; /* KEY_CHOICE, NULL at the end */
@@ -61,10 +62,10 @@ void schema_clear(const struct schema *schema, void *settings);
 /* The row of a key, or NULL. */
 const struct key *schema_find(const struct schema *schema, const char *name);
 
-/* Sets one key from text, as written in the configuration but without quotes; for a list key, adds one
- * item. For groups that come from the command line or from the control socket. Returns 0, or
- * -EINVAL, -ERANGE or -ENOENT (no such key), with the reason in why (what is wrong, and what would do);
- * or -ENOMEM. On failure nothing has changed. */
+/* Sets one key from text, as written in the configuration but without quotes; for a list key, adds
+ * one item. For groups that come from the command line or from the control socket. Returns 0, or
+ * -EINVAL, -ERANGE or -ENOENT (no such key), with the reason in why (what is wrong, and what would
+ * do); or -ENOMEM. On failure nothing has changed. */
 int schema_set(const struct schema *schema, void *settings, const char *key, const char *text,
 	char why[static WHY_MAX]);
 

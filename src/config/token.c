@@ -8,7 +8,8 @@ static bool starts_with(const struct scanner *scanner, const char *string)
 {
 	size_t length = strlen(string);
 
-	return (size_t)(scanner->end - scanner->at) >= length && !memcmp(scanner->at, string, length);
+	return (size_t)(scanner->end - scanner->at) >= length &&
+	       !memcmp(scanner->at, string, length);
 }
 
 static void advance(struct scanner *scanner)
@@ -57,7 +58,8 @@ static enum token_type scan_string(struct scanner *scanner)
 			scanner->at++;
 			return TOKEN_STRING;
 		}
-		if (*scanner->at == '\\' && scanner->end - scanner->at > 1 && scanner->at[1] != '\n')
+		if (*scanner->at == '\\' && scanner->end - scanner->at > 1 &&
+			scanner->at[1] != '\n')
 			scanner->at++;
 		scanner->at++;
 	}

@@ -1,5 +1,6 @@
-/* The words of a libconfig file: as much of its grammar as is needed to tell a string from a comment
- * and a name from a value, in a way that never disagrees with libconfig where that could hurt. */
+/* The words of a libconfig file: as much of its grammar as is needed to tell a string from a
+ * comment and a name from a value, in a way that never disagrees with libconfig where that could
+ * hurt. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,13 +8,13 @@
 
 enum token_type {
 	TOKEN_END,
-	TOKEN_WORD, /* a name, a number, true or false, or anything else without quotes */
-	TOKEN_STRING, /* with its quotes */
-	TOKEN_ASSIGN, /* = or : */
+	TOKEN_WORD,      /* a name, a number, true or false, or anything else without quotes */
+	TOKEN_STRING,    /* with its quotes */
+	TOKEN_ASSIGN,    /* = or : */
 	TOKEN_SEPARATOR, /* ; or , */
-	TOKEN_OPEN, /* { [ or ( */
-	TOKEN_CLOSE, /* } ] or ) */
-	TOKEN_UNCLOSED_STRING, /* ends with its line */
+	TOKEN_OPEN,      /* { [ or ( */
+	TOKEN_CLOSE,     /* } ] or ) */
+	TOKEN_UNCLOSED_STRING,  /* ends with its line */
 	TOKEN_UNCLOSED_COMMENT, /* ends with the file */
 };
 

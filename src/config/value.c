@@ -54,7 +54,8 @@ static int refuse_for_bool(const struct value *value, char why[static WHY_MAX])
 	const char *meant = meant_bool(value);
 
 	return because(why, -EINVAL, "%s, write %s%s", value_type_name(value->type),
-		meant ? meant : "true or false", value->type == VALUE_STRING ? " without quotes" : "");
+		meant ? meant : "true or false",
+		value->type == VALUE_STRING ? " without quotes" : "");
 }
 
 static int refuse_for_number(const struct value *value, char why[static WHY_MAX])
@@ -65,7 +66,8 @@ static int refuse_for_number(const struct value *value, char why[static WHY_MAX]
 }
 
 /* Types that are strings in the file: a number only lacks its quotes, and maybe its unit. */
-static int refuse_for_string(const struct key *key, const struct value *value, char why[static WHY_MAX])
+static int refuse_for_string(
+	const struct key *key, const struct value *value, char why[static WHY_MAX])
 {
 	const char *is = value_type_name(value->type);
 	char size[UNIT_STRING_MAX], example[SHOWN_MAX];
@@ -77,15 +79,18 @@ static int refuse_for_string(const struct key *key, const struct value *value, c
 		return because(why, -EINVAL, "%s, write it with its unit in quotes: \"%s\"", is,
 			format_size((uint64_t)value->number, size));
 	if (key->type == KEY_DURATION)
-		return because(why, -EINVAL, "%s without a unit, write \"%" PRId64 "s\" or \"%" PRId64 "ms\"",
-			is, value->number, value->number);
+		return because(why, -EINVAL,
+			"%s without a unit, write \"%" PRId64 "s\" or \"%" PRId64 "ms\"", is,
+			value->number, value->number);
 	if (key->type == KEY_MODE)
-		return because(why, -EINVAL, "%s, write it in octal and in quotes: \"%04" PRId64 "\"", is,
+		return because(why, -EINVAL,
+			"%s, write it in octal and in quotes: \"%04" PRId64 "\"", is,
 			value->number);
 	return because(why, -EINVAL, "%s, write it in quotes: \"%" PRId64 "\"", is, value->number);
 }
 
-static int refuse_aggregate(const struct key *key, const struct value *value, char why[static WHY_MAX])
+static int refuse_aggregate(
+	const struct key *key, const struct value *value, char why[static WHY_MAX])
 {
 	const char *wanted = key_types[key->type].is_list ? "an array" : "one value";
 	char example[SHOWN_MAX];
@@ -94,8 +99,8 @@ static int refuse_aggregate(const struct key *key, const struct value *value, ch
 		key->name, key_example(key, example));
 }
 
-int key_set_value(const struct key *key, void *settings, const struct value *value,
-	char why[static WHY_MAX])
+int key_set_value(
+	const struct key *key, void *settings, const struct value *value, char why[static WHY_MAX])
 {
 	char number[32];
 

@@ -19,7 +19,7 @@ enum value_type {
 
 struct value {
 	enum value_type type;
-	int64_t number; /* of VALUE_NUMBER, and 0 or 1 of VALUE_BOOL */
+	int64_t number;     /* of VALUE_NUMBER, and 0 or 1 of VALUE_BOOL */
 	const char *string; /* of VALUE_STRING */
 };
 
@@ -30,5 +30,5 @@ const char *value_type_name(enum value_type type);
 const char *key_example(const struct key *key, char buffer[static SHOWN_MAX]);
 
 /* Sets the key, or adds to its list, as key_set(). An array is for the caller to take apart. */
-int key_set_value(const struct key *key, void *settings, const struct value *value,
-	char why[static WHY_MAX]);
+int key_set_value(
+	const struct key *key, void *settings, const struct value *value, char why[static WHY_MAX]);

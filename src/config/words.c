@@ -53,7 +53,8 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
 	uint8_t rows[3][WORD_LENGTH + 1];
 
 	for (size_t i = 0; i <= a_length; i++) {
-		uint8_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+		uint8_t *row = rows[i % 3], *above = rows[(i + 2) % 3],
+			*two_above = rows[(i + 1) % 3];
 
 		row[0] = (uint8_t)i;
 		for (size_t j = 1; j <= b_length; j++) {
@@ -63,7 +64,8 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
 				row[j] = (uint8_t)j;
 				continue;
 			}
-			cost = least(above[j - 1] + (a[i - 1] != b[j - 1]), least(above[j], row[j - 1]) + 1u);
+			cost = least(above[j - 1] + (a[i - 1] != b[j - 1] ? 1u : 0u),
+				least(above[j], row[j - 1]) + 1u);
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
 				cost = least(cost, two_above[j - 2] + 1u);
 			row[j] = (uint8_t)cost;

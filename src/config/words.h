@@ -1,4 +1,5 @@
-/* How errors are worded: what strangers wrote is shown safely, and the word they meant is guessed. */
+/* How errors are worded: what strangers wrote is shown safely, and the word they meant is guessed.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -7,16 +8,16 @@
 
 #define SHOWN_MAX 192
 
-/* The string as it can stand in a message: escaped, and cut after some forty bytes, so that no value
- * forges a line or fills a screen. Returns buffer. */
+/* The string as it can stand in a message: escaped, and cut after some forty bytes, so that no
+ * value forges a line or fills a screen. Returns buffer. */
 const char *shown(const char *string, char buffer[static SHOWN_MAX]);
 const char *shown_bytes(const char *bytes, size_t size, char buffer[static SHOWN_MAX]);
 
 /* Writes the reason and returns error, so that it can stand in a return statement. */
 int because(char why[static WHY_MAX], int error, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* The candidate nearest to a word, if one is near enough to have been meant. Start out with the word
- * alone, then offer the candidates. */
+/* The candidate nearest to a word, if one is near enough to have been meant. Start out with the
+ * word alone, then offer the candidates. */
 struct guess {
 	const char *word;
 	const char *nearest; /* NULL: none yet */

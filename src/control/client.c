@@ -9,20 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/method.h"
-#include "control/subscription.h"
-
 /* So much input is taken off the socket ahead of what is being looked at. */
 #define INPUT_MAX (MESSAGE_MAX + 64 * 1024)
 
 struct client {
-	struct client_link link;
-	struct control *control;
+	struct client_set *set;
+	struct client *next, **link; /* in the set */
 	struct bufferevent *stream;
 	struct framing framing;
 	struct event timer; /* an unfinished message, or a half-closed subscription */
 	struct send_waiter waiter;
-	struct subscription *subscription;
+	struct client_stream *endless; /* NULL: requests are answered one by one */
 	uid_t uid;
 	char terminator; /* of the request at hand */
 	bool oneway; /* the request at hand wants no answer */
@@ -30,9 +27,14 @@ struct client {
 	bool closing; /* nothing more is looked at; close when all is written */
 };
 
-struct client_link *client_link(struct client *client)
+const struct client_set *client_set(const struct client *client)
 {
-	return &client->link;
+	return client->set;
+}
+
+const struct client *client_next(const struct client *client)
+{
+	return client->next;
 }
 
 uid_t client_uid(const struct client *client)
@@ -40,14 +42,9 @@ uid_t client_uid(const struct client *client)
 	return client->uid;
 }
 
-bool client_is_subscribed(const struct client *client)
+bool client_is_streaming(const struct client *client)
 {
-	return client->subscription;
-}
-
-struct control *client_control(const struct client *client)
-{
-	return client->control;
+	return client->endless;
 }
 
 size_t client_backlog(const struct client *client)
@@ -60,9 +57,9 @@ void client_wait(struct client *client, struct sender *busy)
 	sender_wait(busy, &client->waiter);
 }
 
-void client_subscribe(struct client *client, struct subscription *subscription)
+void client_start_stream(struct client *client, struct client_stream *stream)
 {
-	client->subscription = subscription;
+	client->endless = stream;
 }
 
 void client_set_oneway(struct client *client, bool oneway)
@@ -133,7 +130,7 @@ static enum call_result handle(struct client *client, enum frame_result result, 
 	client->terminator = frame->terminator;
 	client->oneway = false;
 	if (result == FRAME_MESSAGE)
-		return method_dispatch(client, frame->message, frame->length);
+		return client->set->dispatch(client, frame->message, frame->length);
 	fail_message(client, "io.mcastd.MessageTooLarge",
 		json_pack("{siss}", "limit", MESSAGE_MAX, "message",
 			"a message has at most 131072 bytes, this one was passed over"));
@@ -143,7 +140,7 @@ static enum call_result handle(struct client *client, enum frame_result result, 
 /* Whether requests may be looked at now. */
 static bool is_open(const struct client *client)
 {
-	return !client->closing && !client->subscription && !client->waiter.sender &&
+	return !client->closing && !client->endless && !client->waiter.sender &&
 	       client_backlog(client) < OUTPUT_MAX;
 }
 
@@ -202,7 +199,7 @@ static void process(struct client *client)
 	size_t used = handle_messages(client, data ? data : "", size, &rest);
 
 	evbuffer_drain(input, used);
-	if (client->subscription) {
+	if (client->endless) {
 		set_timer(client, client->ended, 1);
 		return;
 	}
@@ -216,7 +213,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	struct client *client = argument;
 
 	(void)fd, (void)what;
-	if (client->subscription) {
+	if (client->endless) {
 		if (has_hung_up(client))
 			client_free(client);
 		else
@@ -242,8 +239,8 @@ static void on_written(struct bufferevent *stream, void *argument)
 	struct client *client = argument;
 
 	(void)stream;
-	if (client->subscription)
-		subscription_drained(client->subscription);
+	if (client->endless)
+		client->endless->drained(client->endless);
 	else
 		process(client);
 }
@@ -267,34 +264,47 @@ static void on_event(struct bufferevent *stream, short what, void *argument)
 	process(client);
 }
 
-struct client *client_new(struct control *control, int fd, uid_t uid)
+static void link_client(struct client_set *set, struct client *client)
+{
+	client->set = set;
+	client->next = set->first;
+	client->link = &set->first;
+	if (client->next)
+		client->next->link = &client->next;
+	set->first = client;
+	set->count++;
+}
+
+void client_new(struct client_set *set, int fd, uid_t uid)
 {
 	static const struct timeval stall = {.tv_sec = STALL_SECONDS};
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (client)
-		client->stream =
-			bufferevent_socket_new(control_base(control), fd, BEV_OPT_CLOSE_ON_FREE);
+		client->stream = bufferevent_socket_new(set->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!client || !client->stream) {
 		close(fd);
 		free(client);
-		return NULL;
+		return;
 	}
-	client->control = control;
+	link_client(set, client);
 	client->uid = uid;
 	client->waiter.ready = on_ready;
-	evtimer_assign(&client->timer, control_base(control), on_timer, client);
+	evtimer_assign(&client->timer, set->base, on_timer, client);
 	bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
 	bufferevent_setwatermark(client->stream, EV_READ, 0, INPUT_MAX);
 	bufferevent_set_timeouts(client->stream, NULL, &stall);
 	bufferevent_enable(client->stream, EV_READ | EV_WRITE);
-	return client;
 }
 
 void client_free(struct client *client)
 {
-	control_forget(client->control, client);
-	subscription_free(client->subscription);
+	*client->link = client->next;
+	if (client->next)
+		client->next->link = client->link;
+	client->set->count--;
+	if (client->endless)
+		client->endless->free(client->endless);
 	sender_cancel(&client->waiter);
 	evtimer_del(&client->timer);
 	bufferevent_free(client->stream);

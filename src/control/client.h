@@ -21,20 +21,37 @@
 #define STALL_SECONDS 60
 
 struct client;
-struct subscription;
 
-struct client_link {
-	struct client *next, **link;
+enum call_result {
+	CALL_DONE, /* answered */
+	CALL_RETRY, /* client_wait() was called */
 };
 
-/* Serves a connection; fd is the client's then. Returns NULL without memory, and fd is closed. */
-struct client *client_new(struct control *control, int fd, uid_t uid);
+/* All clients, and what they serve. */
+struct client_set {
+	struct event_base *base;
+	const struct control_backend *backend;
+	struct client *first;
+	unsigned count;
+
+	/* Carries out one message. */
+	enum call_result (*dispatch)(struct client *client, const char *message, size_t size);
+};
+
+/* What a connection has become when its replies have no end: a subscription. Embedded in it. */
+struct client_stream {
+	void (*drained)(struct client_stream *stream); /* the client has read all that was written */
+	void (*free)(struct client_stream *stream);
+};
+
+/* Serves a connection, as part of the set; fd is the client's then. Without memory fd is closed. */
+void client_new(struct client_set *set, int fd, uid_t uid);
 void client_free(struct client *client);
 
-struct client_link *client_link(struct client *client);
+const struct client_set *client_set(const struct client *client);
+const struct client *client_next(const struct client *client);
 uid_t client_uid(const struct client *client);
-bool client_is_subscribed(const struct client *client);
-struct control *client_control(const struct client *client);
+bool client_is_streaming(const struct client *client);
 
 /* Whether the request at hand wants no answer. */
 void client_set_oneway(struct client *client, bool oneway);
@@ -53,5 +70,5 @@ size_t client_backlog(const struct client *client);
 /* Stops looking at requests until the sender can take more; the request at hand is then tried again. */
 void client_wait(struct client *client, struct sender *busy);
 
-/* From now on the connection belongs to a subscription, freed with client_free() through subscription_free(). */
-void client_subscribe(struct client *client, struct subscription *subscription);
+/* From now on the connection belongs to the stream, which client_free() frees. */
+void client_start_stream(struct client *client, struct client_stream *stream);

@@ -19,48 +19,16 @@
 #define SOCKET_MODE 0666
 
 struct control {
-	struct event_base *base;
-	const struct control_backend *backend;
+	struct client_set clients;
 	struct listener *listener;
-	struct client *clients;
-	unsigned count;
 	struct log_limit limit;
 };
-
-const struct control_backend *control_backend(const struct control *control)
-{
-	return control->backend;
-}
-
-struct event_base *control_base(const struct control *control)
-{
-	return control->base;
-}
-
-unsigned control_client_count(const struct control *control)
-{
-	return control->count;
-}
-
-unsigned control_subscriber_count(const struct control *control)
-{
-	unsigned count = 0;
-
-	for (struct client *client = control->clients; client; client = client_link(client)->next)
-		count += client_is_subscribed(client);
-	return count;
-}
-
-bool control_is_privileged(uid_t uid)
-{
-	return uid == 0 || uid == geteuid();
-}
 
 static unsigned count_of_user(const struct control *control, uid_t uid)
 {
 	unsigned count = 0;
 
-	for (struct client *client = control->clients; client; client = client_link(client)->next)
+	for (const struct client *client = control->clients.first; client; client = client_next(client))
 		count += client_uid(client) == uid;
 	return count;
 }
@@ -86,40 +54,17 @@ static void on_accept(int fd, void *argument)
 	struct control *control = argument;
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t length = sizeof(peer);
-	struct client *client;
-	struct client_link *link;
 
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-	if (control->count >= CLIENTS_MAX) {
+	if (control->clients.count >= CLIENTS_MAX) {
 		turn_away(control, fd, CLIENTS_MAX);
 		return;
 	}
-	if (!control_is_privileged(peer.uid) && count_of_user(control, peer.uid) >= CLIENTS_PER_USER_MAX) {
+	if (!user_is_privileged(peer.uid) && count_of_user(control, peer.uid) >= CLIENTS_PER_USER_MAX) {
 		turn_away(control, fd, CLIENTS_PER_USER_MAX);
 		return;
 	}
-	client = client_new(control, fd, peer.uid);
-	if (!client)
-		return;
-	link = client_link(client);
-	link->next = control->clients;
-	link->link = &control->clients;
-	if (link->next)
-		client_link(link->next)->link = &link->next;
-	control->clients = client;
-	control->count++;
-}
-
-void control_forget(struct control *control, struct client *client)
-{
-	struct client_link *link = client_link(client);
-
-	if (!link->link)
-		return;
-	*link->link = link->next;
-	if (link->next)
-		client_link(link->next)->link = link->link;
-	control->count--;
+	client_new(&control->clients, fd, peer.uid);
 }
 
 int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
@@ -132,8 +77,7 @@ int control_new(struct event_base *base, const struct control_backend *backend, 
 
 	if (!control)
 		return -ENOMEM;
-	control->base = base;
-	control->backend = backend;
+	control->clients = (struct client_set){.base = base, .backend = backend, .dispatch = method_dispatch};
 	r = listener_new(base, &options, on_accept, control, why, &control->listener);
 	if (r < 0) {
 		free(control);
@@ -147,8 +91,8 @@ void control_free(struct control *control)
 {
 	if (!control)
 		return;
-	while (control->clients)
-		client_free(control->clients);
+	while (control->clients.first)
+		client_free(control->clients.first);
 	listener_free(control->listener);
 	free(control);
 }

@@ -60,9 +60,9 @@ static json_t *describe_group(struct group *group)
 		"handlers", describe_strings(&config->handlers), "memberships", describe_memberships(group));
 }
 
-json_t *describe_groups(struct control *control)
+json_t *describe_groups(const struct control_backend *backend)
 {
-	struct groups *groups = control_backend(control)->groups;
+	struct groups *groups = backend->groups;
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < groups_count(groups); i++)
@@ -111,9 +111,8 @@ static json_t *describe_handler(struct groups *groups, struct handler *handler)
 		(json_int_t)account.queued_bytes);
 }
 
-json_t *describe_handlers(struct control *control)
+json_t *describe_handlers(const struct control_backend *backend)
 {
-	const struct control_backend *backend = control_backend(control);
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < handlers_count(backend->handlers); i++)

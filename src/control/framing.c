@@ -53,6 +53,7 @@ enum frame_result framing_next(
 	size_t start = 0;
 
 	for (size_t i = framing->scanned; i < size; i++) {
+		bool lines = framing->lines;
 		enum frame_result result;
 
 		if (!ends_message(framing, data[i])) {
@@ -63,7 +64,9 @@ enum frame_result framing_next(
 		ret->consumed = i + 1;
 		if (result == FRAME_TOO_LARGE || !is_blank(ret->message, ret->length))
 			return result;
-		start = i + 1; /* an empty line between messages is nothing */
+		/* An empty line between messages is nothing, and says nothing about the framing. */
+		framing->lines = lines;
+		start = i + 1;
 	}
 	framing->scanned = size - start;
 	if (framing->scanned > MESSAGE_MAX)

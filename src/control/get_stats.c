@@ -3,11 +3,11 @@
 
 static enum call_result call_get_stats(struct client *client, const struct call *call)
 {
-	struct control *control = client_control(client);
+	const struct control_backend *backend = method_backend(client);
 
 	if (method_unpack(client, call, "{}") == 0)
-		client_reply(client, json_pack("{soso}", "groups", describe_groups(control), "handlers",
-					     describe_handlers(control)));
+		client_reply(client, json_pack("{soso}", "groups", describe_groups(backend), "handlers",
+					     describe_handlers(backend)));
 	return CALL_DONE;
 }
 

@@ -72,7 +72,7 @@ static void fail_join(struct client *client, const struct errors *errors)
 
 static enum call_result call_join(struct client *client, const struct call *call)
 {
-	const struct control_backend *backend = control_backend(client_control(client));
+	const struct control_backend *backend = method_backend(client);
 	CLEANUP(config_group_clear) struct config_group group = {0};
 	AUTO_ERRORS struct errors errors = {0};
 	int r;

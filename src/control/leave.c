@@ -10,7 +10,7 @@ static enum call_result call_leave(struct client *client, const struct call *cal
 
 	if (method_unpack(client, call, "{ss}", "name", &name) < 0)
 		return CALL_DONE;
-	r = groups_leave(control_backend(client_control(client))->groups, name);
+	r = groups_leave(method_backend(client)->groups, name);
 	if (r == -ENOENT)
 		method_no_such_group(client, name);
 	else if (r < 0)

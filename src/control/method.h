@@ -8,11 +8,6 @@ struct call {
 	bool more;
 };
 
-enum call_result {
-	CALL_DONE, /* answered */
-	CALL_RETRY, /* client_wait() was called */
-};
-
 struct method {
 	const char *name; /* without the interface */
 	bool privileged; /* for root and the daemon's own user */
@@ -33,16 +28,13 @@ void method_invalid(struct client *client, const char *parameter, const char *me
 void method_no_such_group(struct client *client, const char *name);
 
 /* What answers say of them (control/describe.c). NULL without memory. */
-json_t *describe_groups(struct control *control);
-json_t *describe_handlers(struct control *control);
-
-const struct control_backend *control_backend(const struct control *control);
-struct event_base *control_base(const struct control *control);
-unsigned control_client_count(const struct control *control);
-unsigned control_subscriber_count(const struct control *control);
+json_t *describe_groups(const struct control_backend *backend);
+json_t *describe_handlers(const struct control_backend *backend);
 
 /* Whether this user may change the daemon. */
-bool control_is_privileged(uid_t uid);
+bool user_is_privileged(uid_t uid);
 
-/* Called by client_free(). */
-void control_forget(struct control *control, struct client *client);
+static inline const struct control_backend *method_backend(const struct client *client)
+{
+	return client_set(client)->backend;
+}

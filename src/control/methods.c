@@ -31,6 +31,11 @@ static const struct method *const methods[] = {
 	&get_interface_description_method,
 };
 
+bool user_is_privileged(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
 static const struct method *find_method(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
@@ -48,8 +53,8 @@ void method_invalid(struct client *client, const char *parameter, const char *me
 void method_no_such_group(struct client *client, const char *name)
 {
 	client_fail(client, "io.mcastd.NoSuchGroup",
-		json_pack("{ssss}", "group", name, "message",
-			"there is no group of this name; mcastctl groups lists them"));
+		json_pack("{ssso}", "group", name, "message",
+			json_sprintf("there is no group \"%s\"; mcastctl groups lists them", name)));
 }
 
 /* The parameter that jansson complains of: its messages quote the name of what is missing, wrong or unknown. */
@@ -90,7 +95,7 @@ static enum call_result call_method(struct client *client, const char *name, con
 		client_fail(client, "org.varlink.service.MethodNotFound", json_pack("{ss}", "method", name));
 		return CALL_DONE;
 	}
-	if (method->privileged && !control_is_privileged(client_uid(client))) {
+	if (method->privileged && !user_is_privileged(client_uid(client))) {
 		client_fail(client, "io.mcastd.NotPermitted",
 			json_pack("{ss}", "message", "only root and the daemon's own user may do this"));
 		return CALL_DONE;

@@ -14,7 +14,7 @@ static json_t *describe_lines(const struct errors *lines)
 
 static enum call_result call_reload(struct client *client, const struct call *call)
 {
-	const struct control_backend *backend = control_backend(client_control(client));
+	const struct control_backend *backend = method_backend(client);
 	AUTO_ERRORS struct errors changes = {0};
 	AUTO_ERRORS struct errors errors = {0};
 	int dry_run = 0;

@@ -37,7 +37,7 @@ static void fail_send(struct client *client, int r, const char *why)
 static enum call_result send_payload(
 	struct client *client, const struct send_request *request, const void *payload, size_t size)
 {
-	struct groups *groups = control_backend(client_control(client))->groups;
+	struct groups *groups = method_backend(client)->groups;
 	struct group *group = groups_find(groups, request->group);
 	struct send_options options = {.ttl = (int)request->ttl, .interface = request->interface};
 	struct sender *busy = NULL;

@@ -34,7 +34,7 @@ static const char service_description[] =
 
 static enum call_result call_get_info(struct client *client, const struct call *call)
 {
-	const char *version = control_backend(client_control(client))->version;
+	const char *version = method_backend(client)->version;
 
 	if (method_unpack(client, call, "{}") == 0)
 		client_reply(client, json_pack("{ssssssss,s[ss]}", "vendor", "mcastd", "product", "mcastd", "version",

@@ -16,7 +16,7 @@ static void free_names(char **names, size_t count)
 /* Copies the names of groups that exist. Answers and returns a negative errno when they are not so. */
 static int read_names(struct client *client, const json_t *list, char ***ret_names, size_t *ret_count)
 {
-	struct groups *groups = control_backend(client_control(client))->groups;
+	struct groups *groups = method_backend(client)->groups;
 	size_t size = json_array_size(list), count = 0;
 	char **names = calloc(size + 1, sizeof(*names));
 
@@ -39,7 +39,6 @@ static int read_names(struct client *client, const json_t *list, char ***ret_nam
 
 static enum call_result call_subscribe(struct client *client, const struct call *call)
 {
-	struct subscription *subscription;
 	json_t *list = NULL;
 	char **names;
 	size_t count;
@@ -56,11 +55,8 @@ static enum call_result call_subscribe(struct client *client, const struct call 
 	}
 	if (read_names(client, list, &names, &count) < 0)
 		return CALL_DONE;
-	if (subscription_new(client, names, count, &subscription) < 0) {
+	if (subscription_start(client, names, count) < 0)
 		free_names(names, count);
-		return CALL_DONE;
-	}
-	client_subscribe(client, subscription);
 	return CALL_DONE;
 }
 

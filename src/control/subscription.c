@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/escape.h"
-#include "control/method.h"
 #include "data/format.h"
 #include "groups/groups.h"
 
@@ -18,6 +17,7 @@ struct gap {
 
 struct subscription {
 	struct tap tap;
+	struct client_stream stream;
 	struct client *client;
 	char **names;
 	size_t name_count;
@@ -92,36 +92,16 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	}
 }
 
-void subscription_drained(struct subscription *subscription)
+static void drained(struct client_stream *stream)
 {
-	tell_gaps(subscription);
+	tell_gaps(container_of(stream, struct subscription, stream));
 }
 
-int subscription_new(struct client *client, char **names, size_t count, struct subscription **ret)
+static void free_subscription(struct client_stream *stream)
 {
-	struct subscription *subscription = calloc(1, sizeof(*subscription));
+	struct subscription *subscription = container_of(stream, struct subscription, stream);
 
-	if (!subscription)
-		return -ENOMEM;
-	subscription->client = client;
-	subscription->tap.outlet = (struct outlet){.deliver = deliver, .needs = NEED_ALL};
-	subscription->tap.names = (const char *const *)names;
-	subscription->tap.name_count = count;
-	if (groups_add_tap(control_backend(client_control(client))->groups, &subscription->tap) < 0) {
-		free(subscription);
-		return -ENOMEM;
-	}
-	subscription->names = names;
-	subscription->name_count = count;
-	*ret = subscription;
-	return 0;
-}
-
-void subscription_free(struct subscription *subscription)
-{
-	if (!subscription)
-		return;
-	groups_remove_tap(control_backend(client_control(subscription->client))->groups, &subscription->tap);
+	groups_remove_tap(client_set(subscription->client)->backend->groups, &subscription->tap);
 	while (subscription->gaps) {
 		struct gap *next = subscription->gaps->next;
 
@@ -133,4 +113,25 @@ void subscription_free(struct subscription *subscription)
 	free(subscription->names);
 	text_free(&subscription->text);
 	free(subscription);
+}
+
+int subscription_start(struct client *client, char **names, size_t count)
+{
+	struct subscription *subscription = calloc(1, sizeof(*subscription));
+
+	if (!subscription)
+		return -ENOMEM;
+	subscription->client = client;
+	subscription->stream = (struct client_stream){.drained = drained, .free = free_subscription};
+	subscription->tap.outlet = (struct outlet){.deliver = deliver, .needs = NEED_ALL};
+	subscription->tap.names = (const char *const *)names;
+	subscription->tap.name_count = count;
+	if (groups_add_tap(client_set(client)->backend->groups, &subscription->tap) < 0) {
+		free(subscription);
+		return -ENOMEM;
+	}
+	subscription->names = names;
+	subscription->name_count = count;
+	client_start_stream(client, &subscription->stream);
+	return 0;
 }

@@ -13,7 +13,8 @@ int balance_read(const json_t *handler, struct balance *ret)
 		    &balance.delivered, "dropped", &dropped, "queued", &balance.queued) < 0 ||
 		!json_is_object(dropped))
 		return -EBADMSG;
-	json_object_foreach(dropped, reason, count) {
+	json_object_foreach(dropped, reason, count)
+	{
 		if (!json_is_integer(count))
 			return -EBADMSG;
 		balance.dropped += json_integer_value(count);
@@ -37,8 +38,8 @@ bool balance_holds(const struct balance *balance)
 void balance_explain(struct text *text, const struct balance *balance)
 {
 	text_printf(text,
-		"%s: received " N ", but filtered " N " + delivered " N " + dropped " N " + queued " N
-		" = " N,
+		"%s: received " N ", but filtered " N " + delivered " N " + dropped " N
+		" + queued " N " = " N,
 		balance->name, balance->received, balance->filtered, balance->delivered,
 		balance->dropped, balance->queued, sum(balance));
 }

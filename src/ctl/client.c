@@ -14,7 +14,7 @@
 struct client {
 	int fd;
 	struct text in;
-	size_t taken; /* bytes at the front of in that were answers already returned */
+	size_t taken;   /* bytes at the front of in that were answers already returned */
 	size_t scanned; /* bytes at the front of in that hold no further end of an answer */
 	struct text out;
 	bool closed; /* nobody reads what we write any more */
@@ -23,11 +23,13 @@ struct client {
 int client_connect(const char *path, struct client **ret)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	CLEANUP(client_freep) struct client *client = calloc(1, sizeof(*client));
+	CLEANUP(client_closep) struct client *client = calloc(1, sizeof(*client));
 
 	if (!client)
 		return -ENOMEM;
 	client->fd = -1;
+	if (!*path) /* would be an abstract address */
+		return -ENOENT;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
@@ -38,7 +40,7 @@ int client_connect(const char *path, struct client **ret)
 	return 0;
 }
 
-void client_free(struct client *client)
+void client_close(struct client *client)
 {
 	closep(&client->fd);
 	text_free(&client->in);

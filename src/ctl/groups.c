@@ -24,7 +24,8 @@ static json_t *new_target(const json_t *group)
 
 	if (!address)
 		return json_null();
-	return json_sprintf(strchr(address, ':') ? "[%s]:%lld" : "%s:%lld", address, (long long)port);
+	return json_sprintf(
+		strchr(address, ':') ? "[%s]:%lld" : "%s:%lld", address, (long long)port);
 }
 
 static void append_group(json_t *rows, const json_t *group)

@@ -41,7 +41,7 @@ void help_program(struct text *text)
 	append_options(text, global_options);
 	text_append_string(text,
 		"\n'mcastctl COMMAND --help' shows the options of a command.\n"
-		"Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon at the socket.\n");
+		"Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon there.\n");
 }
 
 void help_command(struct text *text, const struct command *command)

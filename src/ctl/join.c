@@ -5,7 +5,8 @@
 enum { JOIN_NAME, JOIN_INTERFACE, JOIN_SOURCE, JOIN_HANDLER };
 
 static const struct option_row options[] = {
-	[JOIN_NAME] = {"name", 0, OPTION_STRING, "NAME", "What to call the group; else ADDRESS:PORT"},
+	[JOIN_NAME] = {"name", 0, OPTION_STRING, "NAME",
+		"What to call the group; else ADDRESS:PORT"},
 	[JOIN_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
 		"On this interface; may be repeated; else on all that can"},
 	[JOIN_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
@@ -15,7 +16,8 @@ static const struct option_row options[] = {
 	{0},
 };
 
-/* An option that was not given is absent, so that the daemon's default holds. Returns 0 or -1: not UTF-8. */
+/* An option that was not given is absent, so that the daemon's default holds. Returns 0 or -1: not
+ * UTF-8. */
 static int set_list(json_t *parameters, const char *key, const struct option_value *value)
 {
 	AUTO_JSON json_t *list = NULL;

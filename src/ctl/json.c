@@ -21,7 +21,8 @@ static void append_object(struct text *text, const json_t *object)
 	json_t *value;
 
 	text_append(text, "{", 1);
-	json_object_foreach(mutable, key, value) {
+	json_object_foreach(mutable, key, value)
+	{
 		text_append_string(text, separator);
 		text_append_json(text, key, strlen(key));
 		text_append(text, ":", 1);

@@ -1,5 +1,7 @@
 /* mcastctl, the command line of mcastd. */
 #include <errno.h>
+#include <fcntl.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
@@ -24,7 +26,8 @@ static int run_command(struct session *session, const struct arguments *argument
 
 	if (!command)
 		return session_misuse(session, "a command is missing");
-	if (arguments->word_count < command->words_min || arguments->word_count > command->words_max)
+	if (arguments->word_count < command->words_min ||
+		arguments->word_count > command->words_max)
 		return session_misuse(session, "too %s arguments: it takes %s",
 			arguments->word_count < command->words_min ? "few" : "many",
 			*command->arguments ? command->arguments : "none");
@@ -60,8 +63,20 @@ static int finish(struct session *session, int code)
 
 static void session_clear(struct session *session)
 {
-	client_freep(&session->client);
+	client_closep(&session->client);
 	writer_clear(&session->writer);
+}
+
+/* A standard stream that is closed would become the number of our socket, and be read and written
+ * as that. Opened the wrong way round, it fails as a closed one should. */
+static void occupy_standard_streams(void)
+{
+	static const int modes[] = {
+		[STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY};
+
+	for (int fd = 0; fd < (int)ARRAY_SIZE(modes); fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0)
+			exit(EXIT_REFUSED);
 }
 
 int main(int argc, char *argv[])
@@ -71,7 +86,11 @@ int main(int argc, char *argv[])
 	AUTO_TEXT struct text error = {0};
 	int r;
 
-	setlocale(LC_CTYPE, ""); /* the tables measure characters */
+	occupy_standard_streams();
+	/* The tables measure characters, and all text here is UTF-8, whatever the locale is. */
+	setlocale(LC_CTYPE, "");
+	if (strcmp(nl_langinfo(CODESET), "UTF-8"))
+		setlocale(LC_CTYPE, "C.UTF-8");
 	signal(SIGPIPE, SIG_IGN);
 	r = arguments_parse(argc, argv, &arguments, &error);
 	session.command = arguments.command;

@@ -10,7 +10,8 @@
 const struct option_row global_options[] = {
 	[GLOBAL_SOCKET] = {"socket", 's', OPTION_STRING, "SOCKET",
 		"The daemon's control socket; else $MCASTD_SOCKET, else /run/mcastd.sock"},
-	[GLOBAL_JSON] = {"json", 0, OPTION_FLAG, NULL, "Print the daemon's own answers, one a line"},
+	[GLOBAL_JSON] = {"json", 0, OPTION_FLAG, NULL,
+		"Print the daemon's own answers, one a line"},
 	[GLOBAL_HELP] = {"help", 'h', OPTION_FLAG, NULL, "Print this"},
 	[GLOBAL_VERSION] = {"version", 'V', OPTION_FLAG, NULL, "Print the version"},
 	{0},
@@ -34,12 +35,13 @@ struct found {
 static bool names_option(const struct option_row *row, const char *argument, size_t length)
 {
 	if (argument[1] == '-')
-		return strlen(row->name) == length - 2 && !strncmp(row->name, argument + 2, length - 2);
+		return strlen(row->name) == length - 2 &&
+		       !strncmp(row->name, argument + 2, length - 2);
 	return row->letter && length == 2 && argument[1] == row->letter;
 }
 
-static bool find_in(const struct option_row *rows, struct option_value *values, const char *argument,
-	size_t length, struct found *ret)
+static bool find_in(const struct option_row *rows, struct option_value *values,
+	const char *argument, size_t length, struct found *ret)
 {
 	for (size_t i = 0; rows && rows[i].name; i++) {
 		if (!names_option(&rows[i], argument, length))
@@ -54,8 +56,8 @@ static struct found find_option(struct arguments *arguments, const char *argumen
 {
 	struct found found = {0};
 
-	if (!arguments->command || !find_in(arguments->command->options, arguments->options,
-					   argument, length, &found))
+	if (!arguments->command ||
+		!find_in(arguments->command->options, arguments->options, argument, length, &found))
 		find_in(global_options, arguments->global, argument, length, &found);
 	return found;
 }
@@ -99,8 +101,8 @@ static int set_value(struct parser *parser, struct found *found, const char *str
 	case OPTION_DURATION:
 		if (parse_duration(string, &value->number) == 0)
 			break;
-		text_printf(parser->error,
-			"--%s: '%s' is not a duration like 250ms, 5s or 10m", found->row->name, string);
+		text_printf(parser->error, "--%s: '%s' is not a duration like 250ms, 5s or 10m",
+			found->row->name, string);
 		return -EINVAL;
 	}
 	return 0;
@@ -125,7 +127,8 @@ static int parse_option(struct parser *parser)
 	}
 	if (found.row->kind != OPTION_FLAG && !string) {
 		if (parser->at == parser->end) {
-			text_printf(parser->error, "--%s needs a %s", found.row->name, found.row->value);
+			text_printf(parser->error, "--%s needs a %s", found.row->name,
+				found.row->value);
 			return -EINVAL;
 		}
 		string = *parser->at++;
@@ -151,8 +154,11 @@ static int parse_word(struct parser *parser)
 
 int arguments_parse(int argc, char *argv[], struct arguments *ret, struct text *error)
 {
-	struct parser parser = {
-		.at = argv + (argc > 0), .end = argv + argc, .argc = argc, .arguments = ret, .error = error};
+	struct parser parser = {.at = argv + (argc > 0),
+		.end = argv + argc,
+		.argc = argc,
+		.arguments = ret,
+		.error = error};
 	int r = 0;
 
 	ret->words = calloc((size_t)argc + 1, sizeof(*ret->words));

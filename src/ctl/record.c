@@ -43,9 +43,9 @@ static int append_prefix(struct text *text, const json_t *datagram)
 	const char *timestamp, *group, *source, *interface;
 	int port, size;
 
-	if (json_unpack((json_t *)datagram, "{s:s, s:s, s:s, s:i, s:s, s:i}", "timestamp", &timestamp,
-		    "group", &group, "source", &source, "sourcePort", &port, "interface",
-		    &interface, "size", &size) < 0)
+	if (json_unpack((json_t *)datagram, "{s:s, s:s, s:s, s:i, s:s, s:i}", "timestamp",
+		    &timestamp, "group", &group, "source", &source, "sourcePort", &port,
+		    "interface", &interface, "size", &size) < 0)
 		return -EBADMSG;
 	text_append_escaped(text, timestamp, strlen(timestamp));
 	text_append(text, " ", 1);

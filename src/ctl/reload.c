@@ -4,7 +4,8 @@
 enum { RELOAD_DRY_RUN };
 
 static const struct option_row options[] = {
-	[RELOAD_DRY_RUN] = {"dry-run", 0, OPTION_FLAG, NULL, "Show what would change, and change nothing"},
+	[RELOAD_DRY_RUN] = {"dry-run", 0, OPTION_FLAG, NULL,
+		"Show what would change, and change nothing"},
 	{0},
 };
 

@@ -14,15 +14,18 @@ enum { SEND_FILE, SEND_HEX, SEND_LINES, SEND_TTL, SEND_INTERFACE, SEND_COUNT, SE
 
 static const struct option_row options[] = {
 	[SEND_FILE] = {"file", 0, OPTION_STRING, "FILE", "The payload is what FILE holds"},
-	[SEND_HEX] = {"hex", 0, OPTION_STRING, "HEX", "The payload in hexadecimal, like 'de:ad be ef'"},
+	[SEND_HEX] = {"hex", 0, OPTION_STRING, "HEX",
+		"The payload in hexadecimal, like 'de:ad be ef'"},
 	[SEND_LINES] = {"lines", 0, OPTION_FLAG, NULL,
 		"Each line of standard input is a datagram, without its line feed"},
-	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N",
-		"How many routers it may pass plus one; else the group's", .max = 255},
-	[SEND_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME", "Out of this one; else the group's"},
-	[SEND_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Send it N times", .min = 1, .max = INT64_MAX},
+	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N", "IP TTL or hop limit; else the group's",
+		.max = 255},
+	[SEND_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME",
+		"Out of this one; else the group's"},
+	[SEND_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Send it N times", .min = 1,
+		.max = INT64_MAX},
 	[SEND_INTERVAL] = {"interval", 0, OPTION_DURATION, "TIME",
-		"Send it again after each TIME, like 250ms, until interrupted or --count is reached"},
+		"Again after each TIME, like 250ms, until interrupted or --count is reached"},
 	{0},
 };
 
@@ -56,7 +59,8 @@ static int get_payload(
 	if (!hex)
 		return read_payload(session, arguments->options[SEND_FILE].string, ret);
 	if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
-		return session_misuse(session, "--hex: '%s' is not pairs of hexadecimal digits", hex);
+		return session_misuse(
+			session, "--hex: '%s' is not pairs of hexadecimal digits", hex);
 	return EXIT_DONE;
 }
 
@@ -72,15 +76,15 @@ static void send_repeatedly(
 		count = arguments->options[SEND_INTERVAL].given ? UINT64_MAX : 1;
 	for (uint64_t i = 0; i < count && !sender->code && !sender->session->writer.error; i++) {
 		if (i && interval_ns)
-			sender_wait(sender, slot_ns += interval_ns, -1);
+			sender_wait_until(sender, slot_ns += interval_ns, -1);
 		sender_wait_for_room(sender);
 		if (!sender->code)
 			sender_submit(sender, payload->data, payload->length);
 	}
 }
 
-/* Submits the lines that are complete, as far as there is room; at the end of input the last one needs no line feed.
- * Returns how many bytes of input they were. */
+/* Submits the lines that are complete, as far as there is room; at the end of input the last one
+ * needs no line feed. Returns how many bytes of input they were. */
 static size_t submit_lines(struct sender *sender, const struct text *input, bool ended)
 {
 	size_t taken = 0;
@@ -140,7 +144,7 @@ static void send_lines(struct sender *sender)
 			sender_wait_for_room(sender);
 			continue;
 		}
-		sender_wait(sender, UINT64_MAX, STDIN_FILENO);
+		sender_wait_until(sender, UINT64_MAX, STDIN_FILENO);
 		if (!sender->code)
 			more = read_lines(&input);
 		if (more >= 0)
@@ -153,11 +157,13 @@ static void send_lines(struct sender *sender)
 static int check_usage(const struct session *session, const struct arguments *arguments)
 {
 	const struct option_value *given = arguments->options;
+	int payloads = (arguments->word_count > 1) + given[SEND_FILE].given +
+		       given[SEND_HEX].given + given[SEND_LINES].given;
 	bool repeats = given[SEND_COUNT].given || given[SEND_INTERVAL].given;
 
-	if ((arguments->word_count > 1) + given[SEND_FILE].given + given[SEND_HEX].given +
-			given[SEND_LINES].given > 1)
-		return session_misuse(session, "only one of TEXT, --file, --hex and --lines can be the payload");
+	if (payloads > 1)
+		return session_misuse(
+			session, "only one of TEXT, --file, --hex and --lines can be the payload");
 	if (given[SEND_LINES].given && repeats)
 		return session_misuse(session, "--lines does not go with --count and --interval");
 	if (given[SEND_INTERVAL].given && !given[SEND_INTERVAL].number && !given[SEND_COUNT].given)
@@ -175,6 +181,16 @@ static json_t *new_parameters(const struct arguments *arguments)
 		arguments->options[SEND_INTERFACE].string);
 }
 
+/* What to call one of several payloads in a message; NULL: there is only one. */
+static const char *unit_name(const struct arguments *arguments)
+{
+	const struct option_value *given = arguments->options;
+
+	if (given[SEND_LINES].given)
+		return "line";
+	return given[SEND_COUNT].given || given[SEND_INTERVAL].given ? "datagram" : NULL;
+}
+
 static int run(struct session *session, const struct arguments *arguments)
 {
 	AUTO_JSON json_t *parameters = new_parameters(arguments);
@@ -184,13 +200,13 @@ static int run(struct session *session, const struct arguments *arguments)
 	int code = check_usage(session, arguments);
 
 	if (!code && !parameters)
-		code = session_misuse(session, "the name of the group or the interface is not UTF-8");
+		code = session_misuse(
+			session, "the name of the group or the interface is not UTF-8");
 	if (!code && !lines)
 		code = get_payload(session, arguments, &payload);
 	if (code)
 		return code;
-	sender_open(&sender, session, parameters,
-		lines ? "line" : arguments->options[SEND_COUNT].given ? "datagram" : NULL);
+	sender_open(&sender, session, parameters, unit_name(arguments));
 	if (lines)
 		send_lines(&sender);
 	else

@@ -11,9 +11,10 @@
 
 /* This much is gathered before it is written. */
 #define UNSENT_MAX (64 * 1024)
+#define UNWRITTEN_MAX (64 * 1024)
 
-void sender_open(struct sender *sender, struct session *session, const json_t *parameters,
-	const char *unit)
+void sender_open(
+	struct sender *sender, struct session *session, const json_t *parameters, const char *unit)
 {
 	*sender = (struct sender){.session = session, .unit = unit};
 	text_append_value(&sender->head, parameters);
@@ -58,6 +59,7 @@ void sender_submit(struct sender *sender, const void *data, size_t size)
 static void take_answer(struct sender *sender)
 {
 	AUTO_REPLY struct reply reply = {0};
+	struct writer *writer = &sender->session->writer;
 	char prefix[64] = "";
 	int r = client_receive(sender->session->client, &reply);
 
@@ -68,11 +70,14 @@ static void take_answer(struct sender *sender)
 	sender->answered++;
 	if (reply.error) {
 		if (sender->unit)
-			snprintf(prefix, sizeof(prefix), "%s %" PRIu64 ": ", sender->unit, sender->answered);
+			snprintf(prefix, sizeof(prefix), "%s %" PRIu64 ": ", sender->unit,
+				sender->answered);
 		sender->code = session_refused(sender->session, &reply, prefix);
-	} else if (sender->session->writer.json) {
-		writer_value(&sender->session->writer, reply.parameters);
+	} else if (writer->json) {
+		writer_value(writer, reply.parameters);
 	}
+	if (writer->out.length > UNWRITTEN_MAX)
+		writer_flush(writer);
 }
 
 /* Takes the answers that are there. */
@@ -107,7 +112,7 @@ static struct timespec until(uint64_t deadline_ns)
 		.tv_sec = (time_t)(rest_ns / NS_PER_S), .tv_nsec = (long)(rest_ns % NS_PER_S)};
 }
 
-void sender_wait(struct sender *sender, uint64_t deadline_ns, int other_fd)
+void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd)
 {
 	struct client *client = sender->session->client;
 	int r = client_flush(client), ready = 1;
@@ -121,7 +126,8 @@ void sender_wait(struct sender *sender, uint64_t deadline_ns, int other_fd)
 		if (sender->code || writer_flush(&sender->session->writer) < 0)
 			return;
 		timeout = until(deadline_ns);
-		ready = ppoll(fds, ARRAY_SIZE(fds), deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
+		ready = ppoll(
+			fds, ARRAY_SIZE(fds), deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
 		if (ready < 0 && errno != EINTR)
 			r = -errno;
 		else if (ready > 0 && fds[0].revents)

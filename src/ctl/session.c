@@ -42,7 +42,8 @@ int session_misuse(const struct session *session, const char *format, ...)
 	AUTO_FREE char *with_advice = NULL;
 	va_list arguments;
 
-	if (asprintf(&with_advice, "%s; try 'mcastctl %s%s--help'", format, name, *name ? " " : "") < 0)
+	if (asprintf(&with_advice, "%s; try 'mcastctl %s%s--help'", format, name,
+		    *name ? " " : "") < 0)
 		return EXIT_MISUSED;
 	va_start(arguments, format);
 	complain(session, with_advice, arguments);
@@ -76,7 +77,8 @@ static void explain_no_daemon(const struct session *session, int error)
 	switch (-error) {
 	case ENOENT:
 	case ENOTDIR:
-		session_complain(session, "no mcastd at %s: no such file: %s", session->socket, elsewhere);
+		session_complain(
+			session, "no mcastd at %s: no such file: %s", session->socket, elsewhere);
 		break;
 	case ECONNREFUSED:
 		session_complain(
@@ -88,12 +90,13 @@ static void explain_no_daemon(const struct session *session, int error)
 		break;
 	case EPROTOTYPE:
 		session_complain(session,
-			"no mcastd at %s: not a control socket, maybe a group's: name the right one with -s SOCKET",
+			"no mcastd at %s: not a control socket, maybe a group's: name the right "
+			"one with -s SOCKET",
 			session->socket);
 		break;
 	default:
-		session_complain(
-			session, "no mcastd at %s: %s: %s", session->socket, strerror(-error), elsewhere);
+		session_complain(session, "no mcastd at %s: %s: %s", session->socket,
+			strerror(-error), elsewhere);
 	}
 }
 
@@ -114,11 +117,12 @@ int session_lost(const struct session *session, int error)
 {
 	switch (-error) {
 	case ECONNRESET:
-		session_complain(session, "mcastd at %s went away before it had answered", session->socket);
+		session_complain(session, "mcastd at %s has gone away", session->socket);
 		break;
 	case EBADMSG:
 		session_complain(session,
-			"what answers at %s does not speak mcastd's language: is it mcastd?", session->socket);
+			"what answers at %s does not speak mcastd's language: is it mcastd?",
+			session->socket);
 		break;
 	case EMSGSIZE:
 		session_complain(session, "the answer of %s is larger than %u MiB: is it mcastd?",
@@ -139,7 +143,7 @@ int session_refused(const struct session *session, const struct reply *reply, co
 	for (size_t i = 0; i < json_array_size(errors); i++) {
 		const char *line = json_string_value(json_array_get(errors, i));
 
-		if (line)
+		if (line && (!message || strcmp(line, message)))
 			session_complain(session, "%s%s", prefix, line);
 	}
 	if (message) {
@@ -148,7 +152,8 @@ int session_refused(const struct session *session, const struct reply *reply, co
 	}
 	/* Varlink's own errors have no words: MethodNotFound of an older daemon. */
 	text_append_value(&parameters, reply->parameters);
-	session_complain(session, "%smcastd answers %s %s", prefix, reply->error, text_string(&parameters));
+	session_complain(
+		session, "%smcastd answers %s %s", prefix, reply->error, text_string(&parameters));
 	return EXIT_REFUSED;
 }
 

@@ -36,8 +36,8 @@ int session_request(
 	struct session *session, const char *method, const json_t *parameters, bool more);
 
 /* One call and its answer, as above. Every failure has been said. */
-int session_call(struct session *session, const char *method, const json_t *parameters,
-	struct reply *ret);
+int session_call(
+	struct session *session, const char *method, const json_t *parameters, struct reply *ret);
 
 /* One call, and its answer on standard output: as it is with --json, else as show() has it. */
 int session_show(struct session *session, const char *method, const json_t *parameters,

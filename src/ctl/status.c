@@ -27,10 +27,10 @@ static void append_memberships(json_t *rows, const json_t *memberships)
 	if (json_unpack((json_t *)memberships, "{s:I, s:I, s:I}", "joined", &joined, "waiting",
 		    &waiting, "failed", &failed) < 0)
 		return;
-	json_array_append_new(rows,
-		json_pack("{s:s, s:o}", "name", "memberships", "value",
-			json_sprintf("%lld joined, %lld waiting, %lld failed", (long long)joined,
-				(long long)waiting, (long long)failed)));
+	json_array_append_new(
+		rows, json_pack("{s:s, s:o}", "name", "memberships", "value",
+			      json_sprintf("%lld joined, %lld waiting, %lld failed",
+				      (long long)joined, (long long)waiting, (long long)failed)));
 }
 
 static void show(struct writer *writer, const json_t *answer)

@@ -14,7 +14,8 @@ enum { TAIL_FORMAT, TAIL_COUNT };
 static const struct option_row options[] = {
 	[TAIL_FORMAT] = {"format", 0, OPTION_STRING, "FORMAT",
 		"line (the default), json, hex, or raw: the payloads and nothing else"},
-	[TAIL_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Stop after N datagrams", .min = 1, .max = INT64_MAX},
+	[TAIL_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Stop after N datagrams", .min = 1,
+		.max = INT64_MAX},
 	{0},
 };
 
@@ -22,7 +23,7 @@ struct tail {
 	struct session *session;
 	enum record_format format;
 	uint64_t left; /* datagrams to show; 0: no end */
-	bool ended; /* all are shown */
+	bool ended;    /* all are shown */
 };
 
 /* On standard error, between the same records as it happened, so that it spoils no format. */
@@ -34,7 +35,8 @@ static int show_gap(struct tail *tail, const json_t *gap)
 
 	if (json_unpack((json_t *)gap, "{s:s, s:I}", "group", &group, "count", &count) < 0)
 		return -EBADMSG;
-	text_printf(&line, "gap: %" JSON_INTEGER_FORMAT " datagram%s of ", count, count == 1 ? "" : "s");
+	text_printf(&line, "gap: %" JSON_INTEGER_FORMAT " datagram%s of ", count,
+		count == 1 ? "" : "s");
 	text_append_shown(&line, group, strlen(group));
 	text_printf(&line, " %s not seen here\n", count == 1 ? "was" : "were");
 	writer_flush(&tail->session->writer);
@@ -65,8 +67,8 @@ static int show_answer(struct tail *tail, const json_t *answer)
 	return r;
 }
 
-/* Waits for the daemon, after everything gathered is out; also ends when the reader of standard output has
- * gone, which without a datagram would go unnoticed. Returns 0 or a negative errno. */
+/* Waits for the daemon, after everything gathered is out; also ends when the reader of standard
+ * output has gone, which without a datagram would go unnoticed. Returns 0 or a negative errno. */
 static int wait_for_more(struct tail *tail)
 {
 	struct pollfd fds[] = {{.fd = client_fd(tail->session->client), .events = POLLIN},
@@ -133,9 +135,11 @@ static int run(struct session *session, const struct arguments *arguments)
 	int code;
 
 	if (format && record_format_parse(format, &tail.format) < 0)
-		return session_misuse(session, "--format: '%s' is none of line, json, hex and raw", format);
+		return session_misuse(
+			session, "--format: '%s' is none of line, json, hex and raw", format);
 	if (format && session->writer.json)
-		return session_misuse(session, "--json is a format of its own: leave --format away");
+		return session_misuse(
+			session, "--json is a format of its own: leave --format away");
 	if (!parameters)
 		return session_misuse(session, "the name of a group is not UTF-8");
 	code = session_request(session, "Subscribe", parameters, true);

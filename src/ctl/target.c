@@ -68,7 +68,8 @@ const char *target_error_words(enum target_error error)
 	case TARGET_NEEDS_BRACKETS:
 		return "an IPv6 address goes in brackets, like [ff15::1]:5004";
 	case TARGET_BAD_ADDRESS:
-		return "not an IPv4 address nor an IPv6 address in brackets (an interface is named with "
+		return "not an IPv4 address nor an IPv6 address in brackets (an interface is named "
+		       "with "
 		       "--interface)";
 	case TARGET_BAD_PORT:
 		return "the port is not a number from 1 to 65535";

@@ -13,8 +13,8 @@ enum target_error {
 	TARGET_BAD_PORT,
 };
 
-/* "233.252.0.1:5004" or "[ff15::1]:5004". Whether it is a group is for the daemon to say. Writes *ret_address and
- * *ret_port on success only. */
+/* "233.252.0.1:5004" or "[ff15::1]:5004". Whether it is a group is for the daemon to say. Writes
+ * *ret_address and *ret_port on success only. */
 enum target_error target_parse(const char *string, struct address *ret_address, uint16_t *ret_port);
 
 /* What is wrong, and what would do. */

@@ -1,6 +1,7 @@
 #include "ctl/writer.h"
 
 #include <errno.h>
+#include <langinfo.h>
 #include <libsmartcols/libsmartcols.h>
 #include <unistd.h>
 
@@ -37,7 +38,8 @@ static void append_counts(struct text *text, const json_t *counts)
 	const char *separator = "", *name;
 	json_t *count;
 
-	json_object_foreach(mutable, name, count) {
+	json_object_foreach(mutable, name, count)
+	{
 		if (!json_integer_value(count))
 			continue;
 		text_append_string(text, separator);
@@ -55,8 +57,7 @@ static json_int_t sum_counts(const json_t *counts)
 	json_t *count;
 	json_int_t sum = 0;
 
-	json_object_foreach(mutable, name, count)
-		sum += json_integer_value(count);
+	json_object_foreach(mutable, name, count) sum += json_integer_value(count);
 	return sum;
 }
 
@@ -98,8 +99,8 @@ static bool is_right_aligned(const struct column *column)
 }
 
 /* Fills one column. Returns whether anything is in it. */
-static bool fill_column(struct libscols_table *table, const json_t *rows,
-	const struct column *column, size_t index)
+static bool fill_column(
+	struct libscols_table *table, const json_t *rows, const struct column *column, size_t index)
 {
 	bool filled = false;
 
@@ -123,7 +124,9 @@ static struct libscols_table *new_table(
 
 	if (!table)
 		return NULL;
-	scols_table_enable_noencoding(table, 1); /* what is not printable is escaped already */
+	/* What is not printable is escaped already. But without its own escaping, libsmartcols
+	 * loops for ever at a character that is none of the locale. */
+	scols_table_enable_noencoding(table, !strcmp(nl_langinfo(CODESET), "UTF-8"));
 	scols_table_enable_noheadings(table, !columns[0].heading);
 	for (size_t i = 0; i < column_count; i++)
 		if (!scols_table_new_column(table, columns[i].heading ? columns[i].heading : "", 0,

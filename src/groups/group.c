@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "config/copy.h"
 #include "config/list.h"
-#include "groups/group_socket.h"
 
 static void group_received(struct membership_owner *owner, const struct batch *batch)
 {
@@ -56,7 +55,6 @@ void group_free(struct group *group)
 {
 	if (!group)
 		return;
-	group_socket_free(group->socket);
 	while (group->membership_count)
 		remove_membership(group, group->membership_count - 1);
 	free(group->memberships);
@@ -93,7 +91,6 @@ void group_inherit(struct group *group, struct group *from)
 	while (from->membership_count)
 		remove_membership(from, from->membership_count - 1);
 	group->counters = from->counters;
-	group_socket_move_connections(from->socket, group->socket);
 }
 
 static struct membership *find_membership(const struct group *group, const char *interface)

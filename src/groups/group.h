@@ -25,7 +25,7 @@ struct group {
 	struct outlet **outlets;
 	size_t outlet_count;
 	struct group_counters counters;
-	struct group_socket *socket; /* NULL: none */
+	struct group_socket *socket; /* NULL: none; freed by group_set_free_group() */
 	unsigned send_ifindex; /* 0: the kernel's route */
 	enum group_fate fate;
 	bool until_stop; /* made by Join, and no part of the configuration */
@@ -42,8 +42,7 @@ struct group_context {
 int group_new(const struct group_context *context, const struct config_group *config, struct group **ret);
 void group_free(struct group *group);
 
-/* Takes over what outlives a change: the counters, the connections of the group socket and, where both receive the
- * same, the memberships. */
+/* Takes over what outlives a change: the counters and, where both receive the same, the memberships. */
 void group_inherit(struct group *group, struct group *from);
 
 /* Makes the memberships what the configuration wants on these interfaces. Returns 0 or -ENOMEM. */

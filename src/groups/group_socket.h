@@ -5,7 +5,7 @@
 #include "base/errors.h"
 #include "groups/group.h"
 
-/* Makes the socket at path; the directory must exist. It goes with group_free(). Returns 0, or a negative errno with
+/* Makes the socket at path; the directory must exist. Returns 0, or a negative errno with
  * the reason in why. */
 int group_socket_new(struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret);
 

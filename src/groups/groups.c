@@ -148,7 +148,7 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 	}
 	r = r < 0 ? r : group_set_add(&groups->set, group);
 	if (r < 0) {
-		group_free(group);
+		group_set_free_group(group);
 		return r;
 	}
 	groups_attach_taps(groups, group);
@@ -168,6 +168,6 @@ int groups_leave(struct groups *groups, const char *name)
 	if (!group->until_stop)
 		return -EPERM;
 	group_set_remove(&groups->set, group);
-	group_free(group);
+	group_set_free_group(group);
 	return 0;
 }

@@ -14,6 +14,7 @@
 struct groups_plan {
 	struct group_set set; /* what there will be: groups that stay, and new ones */
 	char *directory; /* of the group sockets */
+	const char *run_directory; /* in which it lies; of the configuration, while the plan is made */
 };
 
 static void report(struct errors *errors, const struct config_group *config, const char *why)
@@ -59,21 +60,27 @@ static int attach_handlers(struct group *group, const struct handlers_plan *hand
 	return r;
 }
 
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 /* The group's socket is made under a name of its own, and takes its place at the commit. */
-static int open_socket(struct group *group, const char *directory, char why[static WHY_MAX])
+static int open_socket(struct group *group, const struct groups_plan *plan, char why[static WHY_MAX])
 {
 	char path[PATH_MAX];
+	int r;
 
 	if (!group->config.socket)
 		return 0;
-	if (mkdir(directory, 0755) < 0 && errno != EEXIST) {
-		int r = -errno;
-
-		snprintf(why, WHY_MAX, "making the directory %s: %s; does run_directory exist, and may the daemon write there?",
-			directory, strerror(-r));
+	r = make_directory(plan->run_directory);
+	r = r < 0 ? r : make_directory(plan->directory);
+	if (r < 0) {
+		snprintf(why, WHY_MAX, "making the directory %s: %s; the daemon must be able to write to run_directory",
+			plan->directory, strerror(-r));
 		return r;
 	}
-	snprintf(path, sizeof(path), "%s/.%s", directory, group->config.name);
+	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config.name);
 	return group_socket_new(group, path, why, &group->socket);
 }
 
@@ -88,9 +95,9 @@ static int make_group(struct groups *groups, const struct groups_plan *plan, con
 		return r;
 	r = attach_handlers(group, handlers);
 	if (r >= 0)
-		r = open_socket(group, plan->directory, why);
+		r = open_socket(group, plan, why);
 	if (r < 0) {
-		group_free(group);
+		group_set_free_group(group);
 		return r;
 	}
 	*ret = group;
@@ -117,7 +124,7 @@ static int plan_group(struct groups_plan *plan, struct groups *groups, const str
 	}
 	r = group_set_append(&plan->set, group);
 	if (r < 0 && group != running)
-		group_free(group);
+		group_set_free_group(group);
 	return r;
 }
 
@@ -151,6 +158,7 @@ int groups_prepare(struct groups *groups, const struct config *wanted, struct ha
 		free(plan);
 		return -ENOMEM;
 	}
+	plan->run_directory = wanted->run_directory;
 	for (size_t i = 0; i < groups->set.count; i++)
 		groups->set.items[i]->fate = GROUP_GOES;
 	for (size_t i = 0; i < wanted->group_count; i++)
@@ -173,7 +181,7 @@ void groups_abandon(struct groups *groups, struct groups_plan *plan)
 		return;
 	for (size_t i = 0; i < plan->set.count; i++)
 		if (!group_set_contains(&groups->set, plan->set.items[i]))
-			group_free(plan->set.items[i]);
+			group_set_free_group(plan->set.items[i]);
 	free(plan->set.items);
 	free(plan->directory);
 	free(plan);
@@ -185,8 +193,10 @@ static void take_place(const struct groups_plan *plan, struct group *group, stru
 	char path[PATH_MAX];
 	int r;
 
-	if (replaced)
+	if (replaced) {
 		group_inherit(group, replaced);
+		group_socket_move_connections(replaced->socket, group->socket);
+	}
 	if (!group->socket)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config.name);
@@ -207,7 +217,7 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	}
 	for (size_t i = 0; i < groups->set.count; i++)
 		if (groups->set.items[i]->fate != GROUP_STAYS)
-			group_free(groups->set.items[i]);
+			group_set_free_group(groups->set.items[i]);
 	free(groups->set.items);
 	groups->set = plan->set;
 	free(plan->directory);

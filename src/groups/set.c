@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "groups/group_socket.h"
+
 /* Where a group of this name is, or would have to be. */
 static size_t position(const struct group_set *set, const char *name, bool *ret_found)
 {
@@ -87,10 +89,18 @@ void group_set_remove(struct group_set *set, struct group *group)
 	memmove(set->items + at, set->items + at + 1, (set->count - at) * sizeof(*set->items));
 }
 
+void group_set_free_group(struct group *group)
+{
+	if (!group)
+		return;
+	group_socket_free(group->socket);
+	group_free(group);
+}
+
 void group_set_clear(struct group_set *set)
 {
 	for (size_t i = 0; i < set->count; i++)
-		group_free(set->items[i]);
+		group_set_free_group(set->items[i]);
 	free(set->items);
 	*set = (struct group_set){0};
 }

@@ -23,5 +23,8 @@ bool group_set_contains(const struct group_set *set, const struct group *group);
 /* Takes a group out; it is the caller's then. */
 void group_set_remove(struct group_set *set, struct group *group);
 
+/* Frees a group that is in no set, with its socket. Accepts NULL. */
+void group_set_free_group(struct group *group);
+
 /* Frees all groups. */
 void group_set_clear(struct group_set *set);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,6 +16,8 @@
 
 /* So much of a payload is shown in MESSAGE; MCASTD_PAYLOAD has all of it. */
 #define MESSAGE_PAYLOAD_MAX 512
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 #define MESSAGE_ID_DATAGRAM "39633774bfd14e6c9a1478d2c0dd0d20"
 
@@ -109,6 +112,13 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 	struct journal_handler *journal = object;
 	uint64_t suppressed;
 
+	/* sd_journal_sendv() calls it a success when no journal is there. */
+	if (access(JOURNAL_SOCKET, F_OK) < 0) {
+		outcome->dropped[DROP_ABSENT] += batch->count;
+		if (log_limit_pass(&journal->limit, &suppressed))
+			log_warning("journal handler: no journal: %s: %s", JOURNAL_SOCKET, strerror(errno));
+		return;
+	}
 	for (unsigned i = 0; i < batch->count; i++) {
 		int r = send_entry(&journal->text, batch->origin, &batch->datagrams[i]);
 
@@ -116,7 +126,7 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 			outcome->delivered++;
 			continue;
 		}
-		outcome->dropped[r == -ENOENT ? DROP_ABSENT : DROP_IO]++;
+		outcome->dropped[DROP_IO]++;
 		if (log_limit_pass(&journal->limit, &suppressed))
 			log_warning("journal handler: %s", strerror(-r));
 	}

@@ -27,13 +27,22 @@ static int explain(int r, const char *step, char why[static WHY_MAX])
 	return r;
 }
 
-/* A holder of the port with SO_REUSEPORT alone refuses us with SO_REUSEADDR alone, and the other way
- * round: set both. */
-static int share_port(int fd)
+/* Binds beside other programs. A holder of the port with SO_REUSEPORT alone refuses a binder with SO_REUSEADDR alone, and the
+ * other way round, so the socket ends up with both. SO_REUSEPORT comes after the bind where that goes: before it, the
+ * kernel looks at every socket of the port, and ten thousand groups take ten thousand times as long. */
+static int bind_shared(int fd, const union endpoint *endpoint, socklen_t length)
 {
 	int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 
-	return r < 0 ? r : set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (r < 0)
+		return r;
+	if (bind(fd, &endpoint->any, length) == 0)
+		return set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (errno != EADDRINUSE)
+		return -errno;
+	if ((r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1)) < 0)
+		return r;
+	return bind(fd, &endpoint->any, length) < 0 ? -errno : 0;
 }
 
 /* Binding to the group keeps other groups out; IP_MULTICAST_ALL=0 keeps other interfaces and other
@@ -122,6 +131,19 @@ static int join(int fd, const struct multicast_membership *membership, char why[
 	return r < 0 ? explain_join(r, membership, why) : 0;
 }
 
+static int explain_bind(int r, const struct multicast_membership *membership, char why[static WHY_MAX])
+{
+	if (r == -EADDRINUSE)
+		snprintf(why, WHY_MAX, "port %u is held by a program that does not share it (SO_REUSEADDR); see ss -lunp",
+			membership->port);
+	else if (r == -EACCES)
+		snprintf(why, WHY_MAX, "port %u is below net.ipv4.ip_unprivileged_port_start and needs CAP_NET_BIND_SERVICE",
+			membership->port);
+	else
+		explain(r, "binding", why);
+	return r;
+}
+
 int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	sa_family_t family = membership->group.family;
@@ -138,24 +160,12 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 	}
 	if (fd < 0)
 		return explain(-errno, "opening a socket", why);
-	if ((r = share_port(fd)) < 0)
-		return explain(r, "sharing the port", why);
 	if ((r = isolate(fd, membership)) < 0)
 		return explain(r, "binding to the interface", why);
 	set_receive_buffer(fd, membership->receive_buffer);
 	length = address_to_endpoint(&membership->group, membership->port, membership->ifindex, &endpoint);
-	if (bind(fd, &endpoint.any, length) < 0) {
-		r = -errno;
-		if (r == -EADDRINUSE)
-			snprintf(why, WHY_MAX, "port %u is held by a program that does not share it (SO_REUSEADDR); see ss -lunp",
-				membership->port);
-		else if (r == -EACCES)
-			snprintf(why, WHY_MAX, "port %u is below net.ipv4.ip_unprivileged_port_start and needs CAP_NET_BIND_SERVICE",
-				membership->port);
-		else
-			explain(r, "binding", why);
-		return r;
-	}
+	if ((r = bind_shared(fd, &endpoint, length)) < 0)
+		return explain_bind(r, membership, why);
 	if ((r = join(fd, membership, why)) < 0)
 		return r;
 	return take_fd(fd);

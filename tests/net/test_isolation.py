@@ -1,10 +1,14 @@
 """A membership gets its own datagrams and nobody else's: by group, port, interface and source, exactly."""
 
+import socket
+
 import pytest
 
-from peers import receive, receiver_on, send, tutorial_receiver
+from peers import packed, receive, receiver_on, send, tutorial_receiver
 from records import lines_of
 from waiting import wait_until
+
+ETH_P_ALL = 3
 
 COUNT = 3000  # of each stream; 100,000 in test_long.py
 
@@ -140,13 +144,25 @@ def test_loopback_and_the_network_are_told_apart(daemon, net):
         assert_only_own(daemon, "lo", 1, b"lo")
 
 
-def test_the_kernel_is_told_of_the_sources(daemon, net):
-    """What goes to the routers, and keeps foreign sources off the wire."""
-    with net.host, open("/proc/thread-self/net/mcfilter") as file:
-        v4 = [line.split()[2:] for line in file]
-    with net.host, open("/proc/thread-self/net/mcfilter6") as file:
-        v6 = [line.split()[2:] for line in file]
-    assert ["0xe8010101", "0xc0000202", "1", "0"] in v4  # group, source, included, excluded
-    assert ["0xe9fc0007", "0xc0000203", "0", "1"] in v4
-    assert any(group.startswith("ff35") and counts == ["1", "0"] for group, _, *counts in v6)
-    assert any(group.startswith("ff15") and counts == ["0", "1"] for group, _, *counts in v6)
+def test_routers_are_told_of_the_sources(start, net):
+    """IGMPv3 and MLDv2 reports, in which a record is type, auxiliary length, number of sources, group, sources."""
+    allow, to_exclude = 5, 4  # RFC 3376, 4.2.12
+
+    def record(record_type, group, source):
+        return bytes([record_type, 0, 0, 1]) + packed(group) + packed(source)
+
+    with net.peer, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as wire:
+        wire.bind(("eth0", ETH_P_ALL))
+        wire.settimeout(15)
+        start("""groups: {
+          ssm4:   { address = "232.9.9.1";   port = 5004; interfaces = ["eth0"]; sources = ["192.0.2.77"]; };
+          ssm6:   { address = "ff35::99";    port = 5004; interfaces = ["eth0"]; sources = ["2001:db8:1::77"]; };
+          block4: { address = "233.252.9.9"; port = 5004; interfaces = ["eth0"]; block_sources = ["192.0.2.66"]; };
+          block6: { address = "ff15::99";    port = 5004; interfaces = ["eth0"]; block_sources = ["2001:db8:1::66"]; };
+        };""")
+        wanted = {record(allow, "232.9.9.1", "192.0.2.77"), record(allow, "ff35::99", "2001:db8:1::77"),
+                  record(to_exclude, "233.252.9.9", "192.0.2.66"),
+                  record(to_exclude, "ff15::99", "2001:db8:1::66")}
+        while wanted:
+            packet = wire.recv(2000)
+            wanted -= {record for record in wanted if record in packet}

@@ -29,7 +29,7 @@ def interfaces(net):
 
     def add(*names, up=True):
         for name in names:
-            net.host.ip(f"link add {name} type veth peer name {name}.far", *([f"link set {name} up"] if up else []))
+            net.host.ip(f"link add {name} type veth peer name far-{name}", *([f"link set {name} up"] if up else []))
             added.append(name)
 
     yield add
@@ -89,8 +89,8 @@ def test_globs_know_question_marks_and_sets(start, interfaces):
     assert set(states(daemon, "more")) == {"vlan1", "vlan2", "vlan3"}
 
 
-def test_an_interface_that_is_named_twice_is_joined_once(start, net):
-    daemon = start(config(group("news", "233.252.0.1", interfaces='["eth0", "eth*", "eth0"]')))
+def test_an_interface_that_is_meant_twice_is_joined_once(start, net):
+    daemon = start(config(group("news", "233.252.0.1", interfaces='["eth0", "eth*", "e*0"]')))
     assert states(daemon, "news") == {"eth0": "joined", "eth1": "joined"}
     send(net.peer, b"once", "233.252.0.1", 5004)
     daemon.wait_arrived("news", 1)

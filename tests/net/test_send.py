@@ -31,6 +31,8 @@ handlers: {
 };
 """
 
+IP_RECVTTL = 12  # ip(7); missing from the socket module
+
 FAMILIES = pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
 
 TUTORIAL = """
@@ -123,7 +125,7 @@ def test_socat_receives(daemon, net, family):
 def next_ttl(sock, send_one):
     """The TTL or hop limit with which a datagram arrives that send_one() sends."""
     if sock.family == socket.AF_INET:
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTTL, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
     send_one()

@@ -1,0 +1,118 @@
+"""Subscriptions: what comes in, live, and what a slow reader misses, said."""
+
+import json
+import os
+import threading
+
+from daemon import subscribe
+from peers import send
+from records import ALL_BYTES, payload_of
+from waiting import wait_until
+
+CONFIG = """
+groups: {
+  one:   { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; };
+  two:   { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; };
+  three: { address = "233.252.0.3"; port = 5004; interfaces = ["eth0"]; };
+};
+handlers: { raw: { type = "file"; path = "$DIR/raw"; format = "raw"; }; };
+"""
+
+
+def next_datagram(subscription):
+    return subscription.result()["datagram"]
+
+
+def test_only_the_named_groups_are_delivered(daemon, net):
+    with subscribe(daemon, "one", "three") as subscription:
+        for address, payload in (("233.252.0.1", b"1"), ("233.252.0.2", b"2"), ("233.252.0.3", b"3")):
+            send(net.peer, payload, address, 5004)
+        assert [next_datagram(subscription)["group"] for _ in range(2)] == ["one", "three"]
+
+
+def test_without_names_all_groups_are_delivered(daemon, net):
+    with subscribe(daemon) as subscription:
+        for address in ("233.252.0.1", "233.252.0.2", "233.252.0.3"):
+            send(net.peer, b"x", address, 5004)
+        assert {next_datagram(subscription)["group"] for _ in range(3)} == {"one", "two", "three"}
+
+
+def test_groups_that_are_joined_later_are_delivered_too(daemon, net):
+    with subscribe(daemon) as subscription:
+        daemon.call("Join", address="233.252.0.9", port=5009, name="later", interfaces=["eth0"])
+        send(net.peer, b"x", "233.252.0.9", 5009)
+        assert next_datagram(subscription)["group"] == "later"
+        daemon.call("Leave", name="later")
+
+
+def test_any_payload_comes_through(daemon, net):
+    payloads = [b"", b"text", ALL_BYTES, "Grüße\u2028".encode(), b'"}\0{"', os.urandom(65507)]
+    with subscribe(daemon, "one") as subscription:
+        for payload in payloads:
+            send(net.peer, payload, "233.252.0.1", 5004)
+            assert payload_of(next_datagram(subscription)) == payload
+
+
+def test_every_reply_says_that_more_will_follow(daemon, net):
+    with subscribe(daemon, "one") as subscription:
+        send(net.peer, b"x", "233.252.0.1", 5004)
+        assert subscription.reply()["continues"] is True
+
+
+def test_subscribers_are_counted_and_forgotten(daemon):
+    before = daemon.call("GetStatus")["subscribers"]
+    with subscribe(daemon), subscribe(daemon, "one"):
+        assert daemon.call("GetStatus")["subscribers"] == before + 2
+    wait_until(lambda: daemon.call("GetStatus")["subscribers"] == before, "the subscribers to be gone")
+
+
+def test_a_line_is_enough_to_subscribe(daemon, net):
+    before = daemon.call("GetStatus")["subscribers"]
+    with daemon.connect(b"\n") as control:
+        control.write(b'{"method":"io.mcastd.Subscribe","more":true}\n')
+        control.socket.shutdown(1)  # as "echo ... | socat" does
+        wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "the subscription")
+        send(net.peer, b"x", "233.252.0.1", 5004)
+        assert next_datagram(control)["text"] == "x"
+
+
+def test_a_subscriber_that_does_not_read_sees_a_gap_and_others_lose_nothing(daemon, net, blast):
+    with subscribe(daemon, "one") as idle, subscribe(daemon, "two") as quick:
+        before, received_before = daemon.arrived("one"), daemon.group("one")["received"]
+        for number in range(100):
+            blast(net.peer, "233.252.0.1", 5004, 200, 1400)
+            send(net.peer, b"%04d" % number, "233.252.0.2", 5004)
+            assert next_datagram(quick)["text"] == "%04d" % number
+        daemon.wait_arrived("one", before + 20000)
+        received = daemon.group("one")["received"] - received_before
+        shown = missed = 0
+        while shown + missed < received:
+            reply = json.loads(idle.read())["parameters"]
+            if "gap" in reply:
+                assert reply["gap"]["group"] == "one"
+                missed += reply["gap"]["count"]
+            else:
+                shown += 1
+        assert missed > 0 and shown > 0
+        assert shown + missed == received
+        send(net.peer, b"after the gap", "233.252.0.1", 5004)
+        assert next_datagram(idle)["text"] == "after the gap"
+    assert daemon.group("two")["kernelDropped"] == 0
+
+
+def test_tail_shows_gaps(daemon, net, blast):
+    before = daemon.call("GetStatus")["subscribers"]
+    with daemon.ctl_start("tail", "one", "--format", "json") as tail:
+        wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "mcastctl tail to subscribe")
+        arrived = daemon.arrived("one")
+        blast(net.peer, "233.252.0.1", 5004, 20000, 1400)  # into a pipe that nobody reads
+        daemon.wait_arrived("one", arrived + 20000)
+        lines = []
+        thread = threading.Thread(target=lambda: lines.extend(tail.stdout), daemon=True)
+        thread.start()
+        words = tail.stderr.readline().decode()
+        tail.terminate()
+        tail.wait(15)
+        thread.join(15)
+    assert "gap" in words and "one" in words
+    assert lines

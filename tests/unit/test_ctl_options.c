@@ -1,0 +1,161 @@
+/* mcastctl's command line, and that its tables are sound. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "ctl/commands.h"
+#include "ctl/help.h"
+
+#define WORDS_MAX 16
+
+/* The command line starts at argv[1], as in main(). It is NULL at the end. */
+static int parse(struct arguments *ret, struct text *error, const char *const *line)
+{
+	char *argv[WORDS_MAX + 1] = {(char *)"mcastctl"};
+	int argc = 1;
+
+	for (; *line; line++) {
+		assert_true(argc < WORDS_MAX);
+		argv[argc++] = (char *)*line;
+	}
+	*ret = (struct arguments){0};
+	*error = (struct text){0};
+	return arguments_parse(argc, argv, ret, error);
+}
+
+#define LINE(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void assert_refused(const char *const *line, const char *expected)
+{
+	struct arguments arguments;
+	struct text error;
+
+	assert_int_equal(parse(&arguments, &error, line), -EINVAL);
+	assert_string_equal(text_string(&error), expected);
+	text_free(&error);
+	arguments_clear(&arguments);
+}
+
+static void options_and_words_may_mix(void **state)
+{
+	struct arguments arguments;
+	struct text error;
+
+	(void)state;
+	assert_int_equal(parse(&arguments, &error,
+				 LINE("-s", "/sock", "send", "--count", "3", "news", "--json",
+					 "--interval=250ms", "-", "--", "--ttl")),
+		0);
+	assert_string_equal(arguments.command->name, "send");
+	assert_string_equal(arguments.global[GLOBAL_SOCKET].string, "/sock");
+	assert_true(arguments.global[GLOBAL_JSON].given);
+	assert_false(arguments.global[GLOBAL_HELP].given);
+	assert_int_equal(arguments.word_count, 3);
+	assert_string_equal(arguments.words[0], "news");
+	assert_string_equal(arguments.words[1], "-");
+	assert_string_equal(arguments.words[2], "--ttl");
+	arguments_clear(&arguments);
+}
+
+static void numbers_and_durations_are_read(void **state)
+{
+	struct arguments arguments;
+	struct text error;
+
+	(void)state;
+	assert_int_equal(
+		parse(&arguments, &error, LINE("send", "--count", "3", "--interval=250ms")), 0);
+	for (size_t i = 0; arguments.command->options[i].name; i++) {
+		const struct option_row *row = &arguments.command->options[i];
+
+		if (!strcmp(row->name, "count"))
+			assert_int_equal(arguments.options[i].number, 3);
+		else if (!strcmp(row->name, "interval"))
+			assert_int_equal(arguments.options[i].number, 250000000);
+		else
+			assert_false(arguments.options[i].given);
+	}
+	arguments_clear(&arguments);
+}
+
+static void lists_grow(void **state)
+{
+	struct arguments arguments;
+	struct text error;
+	const struct option_value *interfaces;
+
+	(void)state;
+	assert_int_equal(
+		parse(&arguments, &error, LINE("join", "--interface", "a", "x", "--interface=b")),
+		0);
+	interfaces = &arguments.options[1];
+	assert_string_equal(arguments.command->options[1].name, "interface");
+	assert_int_equal(interfaces->count, 2);
+	assert_string_equal(interfaces->list[0], "a");
+	assert_string_equal(interfaces->list[1], "b");
+	arguments_clear(&arguments);
+}
+
+static void mistakes_are_named(void **state)
+{
+	(void)state;
+	assert_refused(LINE("sned"), "there is no command 'sned'");
+	assert_refused(LINE("--count", "3", "send"), "there is no option --count");
+	assert_refused(LINE("send", "--coun=3"), "there is no option --coun");
+	assert_refused(LINE("send", "-x"), "there is no option -x");
+	assert_refused(LINE("send", "--json=yes"), "--json takes no value");
+	assert_refused(LINE("send", "--file"), "--file needs a FILE");
+	assert_refused(LINE("send", "--ttl", "256"), "--ttl: '256' is not a number from 0 to 255");
+	assert_refused(LINE("send", "--ttl="), "--ttl: '' is not a number from 0 to 255");
+	assert_refused(LINE("send", "--interval", "5"),
+		"--interval: '5' is not a duration like 250ms, 5s or 10m");
+}
+
+static void nothing_is_no_mistake_here(void **state)
+{
+	struct arguments arguments;
+	struct text error;
+
+	(void)state;
+	assert_int_equal(parse(&arguments, &error, LINE("--json")), 0);
+	assert_null(arguments.command);
+	arguments_clear(&arguments);
+}
+
+static void tables_fit_and_have_help(void **state)
+{
+	(void)state;
+	for (const struct command *const *command = commands; *command; command++) {
+		const struct option_row *row = (*command)->options;
+		struct text help = {0};
+
+		help_command(&help, *command);
+		assert_ptr_equal(command_find((*command)->name), *command);
+		assert_non_null((*command)->run);
+		assert_true((*command)->words_min <= (*command)->words_max);
+		for (; row && row->name; row++) {
+			assert_true(row - (*command)->options < OPTIONS_MAX);
+			assert_int_equal(row->kind == OPTION_FLAG, row->value == NULL);
+			assert_non_null(strstr(text_string(&help), row->help));
+		}
+		text_free(&help);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options_and_words_may_mix),
+		cmocka_unit_test(numbers_and_durations_are_read),
+		cmocka_unit_test(lists_grow),
+		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(nothing_is_no_mistake_here),
+		cmocka_unit_test(tables_fit_and_have_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

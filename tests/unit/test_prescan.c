@@ -1,0 +1,434 @@
+/* What the bytes of a file show before libconfig sees them. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "config/prescan.h"
+
+/* The bytes are copied without a terminator, so that reading past their end is found. */
+static int scan_bytes(
+	const char *bytes, size_t size, struct errors *errors, struct odd_lines *odd)
+{
+	AUTO_FREE char *copy = malloc(size);
+	int r;
+
+	if (size)
+		memcpy(copy, bytes, size);
+	r = prescan("F", copy, size, errors, odd);
+	return r;
+}
+
+static void accept(const char *text)
+{
+	AUTO_ERRORS struct errors errors = {0};
+	struct odd_lines odd;
+
+	if (scan_bytes(text, strlen(text), &errors, &odd))
+		fail_msg("%s: %s", text, errors.count ? errors.lines[0] : "no reason");
+	assert_int_equal(errors_total(&errors), 0);
+	assert_int_equal(odd.count, 0);
+	odd_lines_clear(&odd);
+}
+
+static void refuse_bytes(const char *bytes, size_t size, const char *expected)
+{
+	AUTO_ERRORS struct errors errors = {0};
+	struct odd_lines odd;
+
+	assert_int_equal(scan_bytes(bytes, size, &errors, &odd), -EINVAL);
+	assert_int_equal(errors.count, 1);
+	assert_string_equal(errors.lines[0], expected);
+	odd_lines_clear(&odd);
+}
+
+static void refuse(const char *text, const char *expected)
+{
+	refuse_bytes(text, strlen(text), expected);
+}
+
+/* An integer is refused, but libconfig may go on. */
+static void refuse_integer(const char *text, const char *expected)
+{
+	AUTO_ERRORS struct errors errors = {0};
+	struct odd_lines odd;
+
+	assert_int_equal(scan_bytes(text, strlen(text), &errors, &odd), 0);
+	assert_int_equal(errors.count, 1);
+	assert_string_equal(errors.lines[0], expected);
+	assert_int_equal(odd.count, 1);
+	odd_lines_clear(&odd);
+}
+
+static void a_file_as_in_the_manual_is_accepted(void **state)
+{
+	(void)state;
+	accept("");
+	accept("# only a comment");
+	accept("groups: {\n  news: { address = \"233.252.0.1\"; port = 5004, loop = TRUE };\n};\n"
+	       "a = [1, 2]; b = ( { x = 1.5e3; }, { x = 0x1F; } ); c = -5L;\r\n*d-e_ = [];");
+}
+
+static void the_separator_may_be_left_out(void **state)
+{
+	(void)state;
+	accept("a = 1\nb = \"x\"\nc = { d = 1 }\ne = 2");
+}
+
+static void include_is_refused(void **state)
+{
+	(void)state;
+	refuse("a = 1;\n@include \"/etc\"\n",
+		"F:2: @include is not supported, put the file into conf.d instead");
+	refuse("  @include \"x\"",
+		"F:1: @include is not supported, put the file into conf.d instead");
+}
+
+static void include_behind_something_that_is_no_string_is_refused(void **state)
+{
+	(void)state;
+	refuse("a = \"\\\\\"; @include \"x\"",
+		"F:1: @include is not supported, put the file into conf.d instead");
+	refuse("/* \" */\n@include \"x\" # \"",
+		"F:2: @include is not supported, put the file into conf.d instead");
+	refuse("# \"\n@include \"x\"",
+		"F:2: @include is not supported, put the file into conf.d instead");
+	refuse("// /*\n@include \"x\"",
+		"F:2: @include is not supported, put the file into conf.d instead");
+}
+
+static void include_in_a_string_or_comment_is_accepted(void **state)
+{
+	(void)state;
+	accept("a = \" @include \\\" @include\"; # @include\n// @include\n/*\n@include \"/\"\n*/");
+}
+
+static void a_nul_byte_is_refused(void **state)
+{
+	static const char bytes[] = "a = 1;\n\nb = 2;\0 c = 3;";
+
+	(void)state;
+	refuse_bytes(bytes, sizeof(bytes) - 1,
+		"F:3: there is a NUL byte, which no text has: is this the right file?");
+}
+
+static void a_nul_byte_in_a_comment_or_string_is_refused(void **state)
+{
+	(void)state;
+	refuse_bytes("# \0", 3,
+		"F:1: there is a NUL byte, which no text has: is this the right file?");
+	refuse_bytes("a=\"\0\"", 5,
+		"F:1: there is a NUL byte, which no text has: is this the right file?");
+}
+
+static void an_escaped_nul_is_refused(void **state)
+{
+	(void)state;
+	refuse("a = \"/x\\x00y\";", "F:1: \\x00 cannot be in a string, remove it");
+	refuse("a = \"\\X00\";", "F:1: \\x00 cannot be in a string, remove it");
+	accept("a = \"\\\\x00\";");
+	accept("a = \"\\x01\";");
+}
+
+static void a_byte_order_mark_is_refused(void **state)
+{
+	(void)state;
+	refuse("\xef\xbb\xbf"
+	       "a = 1;",
+		"F:1: the file begins with a byte order mark, save it without");
+}
+
+#define TOO_LONG \
+	" has more than 9 digits, use a smaller number (a size or a duration is a string with its " \
+	"unit: \"4G\", \"5s\")"
+
+static void integers_of_more_than_nine_digits_are_refused(void **state)
+{
+	(void)state;
+	refuse_integer("a = 1;\nb = 5000000000;", "F:2: 5000000000" TOO_LONG);
+	refuse_integer("b = 2147483647;", "F:1: 2147483647" TOO_LONG);
+	refuse_integer("b = -5000000000;", "F:1: -5000000000" TOO_LONG);
+	refuse_integer("b = 5000000000L;", "F:1: 5000000000L" TOO_LONG);
+	refuse_integer("b = [1, 5000000000];", "F:1: 5000000000" TOO_LONG);
+	refuse_integer("b=5000000000", "F:1: 5000000000" TOO_LONG);
+	accept("a = 999999999; b = -999999999;");
+}
+
+#define LEADING_ZERO \
+	" begins with 0, which some versions of libconfig take for octal, remove the 0 (a file mode " \
+	"is a string: \"0660\")"
+
+static void integers_with_a_leading_zero_are_refused(void **state)
+{
+	(void)state;
+	refuse_integer("a = 010;", "F:1: 010" LEADING_ZERO);
+	refuse_integer("a = 00;", "F:1: 00" LEADING_ZERO);
+	refuse_integer("a = -07;", "F:1: -07" LEADING_ZERO);
+	refuse_integer("a = 0660", "F:1: 0660" LEADING_ZERO);
+	accept("a = 0; b = -0; c = 0.5; d = 00.5; e = 0e1;");
+}
+
+static void hexadecimal_integers_that_do_not_fit_are_refused(void **state)
+{
+	(void)state;
+	refuse_integer("a = 0xFFFFFFFF;",
+		"F:1: 0xFFFFFFFF has more than 7 hexadecimal digits, use a smaller number");
+	refuse_integer("a = 0X80000000L;",
+		"F:1: 0X80000000L has more than 7 hexadecimal digits, use a smaller number");
+	accept("a = 0xFFFFFFF; b = 0x000000000001;");
+}
+
+static void digits_in_names_strings_and_comments_are_accepted(void **state)
+{
+	(void)state;
+	accept("a0123456789012 = \"5000000000 010\"; # 5000000000 010\n/* 010 */ b-010 = 1; // 010");
+}
+
+static void a_slash_or_hash_in_a_string_begins_no_comment(void **state)
+{
+	(void)state;
+	refuse_integer("a = \"http://x\"; b = 010;", "F:1: 010" LEADING_ZERO);
+	refuse_integer("a = \"/*\"; b = 010; c = \"*/\";", "F:1: 010" LEADING_ZERO);
+	refuse_integer("a = \"#\"; b = 010;", "F:1: 010" LEADING_ZERO);
+	refuse_integer("a = \"\\\"#\"; b = 010;", "F:1: 010" LEADING_ZERO);
+}
+
+static void a_comment_of_stars_ends_where_it_should(void **state)
+{
+	(void)state;
+	refuse_integer("/***/ a = 010;", "F:1: 010" LEADING_ZERO);
+	refuse_integer("/* / * */ a = 010;", "F:1: 010" LEADING_ZERO);
+	refuse("/*/ a = 1;", "F:1: the comment that begins here is never closed, add */");
+}
+
+static void lines_are_counted_through_comments(void **state)
+{
+	(void)state;
+	refuse_integer("/*\n\n*/ # x\n// y\n\r\n a = 010;", "F:6: 010" LEADING_ZERO);
+}
+
+static void odd_lines_are_remembered(void **state)
+{
+	static const char text[] = "a = 1;\nb = 010;\nc = 2;\nd = [010,\n5000000000];";
+	AUTO_ERRORS struct errors errors = {0};
+	struct odd_lines odd;
+
+	(void)state;
+	assert_int_equal(prescan("F", text, strlen(text), &errors, &odd), 0);
+	assert_int_equal(errors.count, 3);
+	assert_false(odd_lines_contain(&odd, 1));
+	assert_true(odd_lines_contain(&odd, 2));
+	assert_false(odd_lines_contain(&odd, 3));
+	assert_true(odd_lines_contain(&odd, 4));
+	assert_true(odd_lines_contain(&odd, 5));
+	odd_lines_clear(&odd);
+	assert_false(odd_lines_contain(&odd, 2));
+}
+
+static void an_unclosed_comment_is_refused_where_it_begins(void **state)
+{
+	(void)state;
+	refuse("a = 1;\n/* b = 2;\nc = 3;\n",
+		"F:2: the comment that begins here is never closed, add */");
+}
+
+static void an_unclosed_string_is_refused_on_its_line(void **state)
+{
+	static const char expected[] = "F:1: syntax error, the string has no closing \" on its line "
+				       "(a line break within is \\n)";
+
+	(void)state;
+	refuse("a = [\"eth0];\nb = \"x\";\n", expected);
+	refuse("a = \"x", expected);
+	refuse("a = \"x\\", expected);
+	refuse("a = \"x\\\"", expected);
+}
+
+static void strings_without_a_comma_are_refused(void **state)
+{
+	(void)state;
+	refuse("a = [\"eth0\"\n\"eth1\"];",
+		"F:2: two strings without a comma between them become one, write the comma");
+	accept("a = \"eth0\"\nb = \"eth1\"");
+}
+
+static void values_without_quotes_are_refused(void **state)
+{
+	(void)state;
+	refuse("a = eth0;", "F:1: syntax error, the value eth0 needs double quotes: \"eth0\"");
+	refuse("a = 8M;", "F:1: syntax error, the value 8M needs double quotes: \"8M\"");
+	refuse("a = 233.252.0.1;",
+		"F:1: syntax error, the value 233.252.0.1 needs double quotes: \"233.252.0.1\"");
+	refuse("a = ff15::1;", "F:1: syntax error, the value ff15::1 needs double quotes: \"ff15::1\"");
+	refuse("a : /run/x;", "F:1: syntax error, the value /run/x needs double quotes: \"/run/x\"");
+	refuse("a = [eth0];", "F:1: syntax error, the value eth0 needs double quotes: \"eth0\"");
+	refuse("a = 'eth0';", "F:1: syntax error at 'eth0', strings take double quotes");
+}
+
+static void truth_in_other_words_is_refused(void **state)
+{
+	(void)state;
+	refuse("a = yes;", "F:1: syntax error, write true instead of yes");
+	refuse("a = Off;", "F:1: syntax error, write false instead of Off");
+}
+
+static void a_missing_value_is_refused(void **state)
+{
+	static const char expected[] = "F:1: syntax error, there is no value after =";
+
+	(void)state;
+	refuse("a = ;", expected);
+	refuse("a =", expected);
+	refuse("a =\nb = 2;", expected);
+	refuse("a = { b = }", expected);
+}
+
+static void a_name_alone_is_refused(void **state)
+{
+	(void)state;
+	refuse("a = 1;\nb 2;", "F:2: syntax error at \"b\", a setting is NAME = VALUE;");
+}
+
+static void a_name_that_is_none_is_refused(void **state)
+{
+	static const char *const names[] = {"1a", "233.252.0.1", "a.b", "_a", "true", "-a", "\xc3\xa4"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char text[64], expected[128];
+
+		snprintf(text, sizeof(text), "%s = 1;", names[i]);
+		snprintf(expected, sizeof(expected),
+			"F:1: syntax error, \"%s\" cannot be a name: use a letter, then letters, digits, "
+			"- and _",
+			names[i]);
+		refuse(text, expected);
+	}
+}
+
+static void separators_too_many_are_refused(void **state)
+{
+	(void)state;
+	refuse("a = 1;;", "F:1: syntax error, remove the second ;");
+	refuse("a = [1, , 2];", "F:1: syntax error, remove the second ,");
+	refuse("a = [1, 2,];", "F:1: syntax error, remove the , before ]");
+	refuse("a = (1,\n2,\n);", "F:2: syntax error, remove the , before )");
+}
+
+static void brackets_that_do_not_pair_are_refused_once(void **state)
+{
+	(void)state;
+	refuse("a = {\n  b = [1;\n};\nc = {\n d = 1;\n};\n",
+		"F:3: syntax error, this } cannot close the [ of line 2, is one missing in between?");
+	refuse("a = 1;\n};\n};", "F:2: syntax error, this } closes nothing, is there one too many above?");
+	refuse("a = {\n  b = {\n    c = 1;\n  };\n",
+		"F:1: syntax error, the { that is opened here is never closed");
+}
+
+static void brackets_in_strings_and_comments_do_not_count(void **state)
+{
+	(void)state;
+	accept("a = \"{[(\"; # {\n/* [ */ b = \"}\"; // (");
+}
+
+static void deep_brackets_are_refused(void **state)
+{
+	char text[100000 + 4] = "a = ";
+
+	(void)state;
+	memset(text + 4, '(', sizeof(text) - 4);
+	refuse_bytes(text, sizeof(text),
+		"F:1: syntax error, brackets are more than 16 deep, is one not closed?");
+}
+
+static void a_name_twice_is_refused_naming_both_places(void **state)
+{
+	(void)state;
+	refuse("a = 1;\nb = 2;\na = 3;\n", "F:3: a: already defined at F:1, remove one of them");
+	refuse("groups: {\n  news: { port = 1; };\n  x: {};\n  news: { port = 2; };\n};\n",
+		"F:4: groups.news: already defined at F:2, remove one of them");
+	refuse("groups: {\n  news: {\n    port = 1;\n    ttl = 1;\n    port = 2;\n  };\n};\n",
+		"F:5: groups.news.port: already defined at F:3, remove one of them");
+}
+
+static void the_same_name_in_different_groups_is_accepted(void **state)
+{
+	(void)state;
+	accept("a = { x = 1; y = { x = 1; }; }; b = { x = 1; }; x = ( { x = 1; }, { x = 1; } );"
+	       "X = 1; xx = 1;");
+}
+
+static void every_error_is_found_in_one_run(void **state)
+{
+	static const char text[] = "a = 010;\nb = yes;\n@include \"x\"\nc = \"x\" \"y\";\nb = 1;\nd = ;\n";
+	AUTO_ERRORS struct errors errors = {0};
+	struct odd_lines odd;
+
+	(void)state;
+	assert_int_equal(prescan("F", text, strlen(text), &errors, &odd), -EINVAL);
+	assert_int_equal(errors.count, 6);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(errors.lines[i][2], '1' + i);
+	odd_lines_clear(&odd);
+}
+
+static void hostile_words_are_shown_escaped_and_cut(void **state)
+{
+	char text[10000];
+	AUTO_ERRORS struct errors errors = {0};
+	struct odd_lines odd;
+
+	(void)state;
+	memset(text, '\x1b', sizeof(text));
+	memcpy(text, "a = ", 4);
+	assert_int_equal(prescan("F", text, sizeof(text), &errors, &odd), -EINVAL);
+	assert_int_equal(errors.count, 1);
+	assert_null(strchr(errors.lines[0], '\x1b'));
+	assert_true(strlen(errors.lines[0]) < WHY_MAX + 8);
+	odd_lines_clear(&odd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_as_in_the_manual_is_accepted),
+		cmocka_unit_test(the_separator_may_be_left_out),
+		cmocka_unit_test(include_is_refused),
+		cmocka_unit_test(include_behind_something_that_is_no_string_is_refused),
+		cmocka_unit_test(include_in_a_string_or_comment_is_accepted),
+		cmocka_unit_test(a_nul_byte_is_refused),
+		cmocka_unit_test(a_nul_byte_in_a_comment_or_string_is_refused),
+		cmocka_unit_test(an_escaped_nul_is_refused),
+		cmocka_unit_test(a_byte_order_mark_is_refused),
+		cmocka_unit_test(integers_of_more_than_nine_digits_are_refused),
+		cmocka_unit_test(integers_with_a_leading_zero_are_refused),
+		cmocka_unit_test(hexadecimal_integers_that_do_not_fit_are_refused),
+		cmocka_unit_test(digits_in_names_strings_and_comments_are_accepted),
+		cmocka_unit_test(a_slash_or_hash_in_a_string_begins_no_comment),
+		cmocka_unit_test(a_comment_of_stars_ends_where_it_should),
+		cmocka_unit_test(lines_are_counted_through_comments),
+		cmocka_unit_test(odd_lines_are_remembered),
+		cmocka_unit_test(an_unclosed_comment_is_refused_where_it_begins),
+		cmocka_unit_test(an_unclosed_string_is_refused_on_its_line),
+		cmocka_unit_test(strings_without_a_comma_are_refused),
+		cmocka_unit_test(values_without_quotes_are_refused),
+		cmocka_unit_test(truth_in_other_words_is_refused),
+		cmocka_unit_test(a_missing_value_is_refused),
+		cmocka_unit_test(a_name_alone_is_refused),
+		cmocka_unit_test(a_name_that_is_none_is_refused),
+		cmocka_unit_test(separators_too_many_are_refused),
+		cmocka_unit_test(brackets_that_do_not_pair_are_refused_once),
+		cmocka_unit_test(brackets_in_strings_and_comments_do_not_count),
+		cmocka_unit_test(deep_brackets_are_refused),
+		cmocka_unit_test(a_name_twice_is_refused_naming_both_places),
+		cmocka_unit_test(the_same_name_in_different_groups_is_accepted),
+		cmocka_unit_test(every_error_is_found_in_one_run),
+		cmocka_unit_test(hostile_words_are_shown_escaped_and_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
