@@ -99,16 +99,27 @@ static json_t *describe_dropped(const struct outcome *outcome)
 	return object;
 }
 
+/* What only this kind counts; an empty object for most. */
+static json_t *describe_counters(const struct handler *handler, const struct outcome *outcome)
+{
+	const char *const *names = handler_counters(handler);
+	json_t *object = json_object();
+
+	for (size_t i = 0; names && names[i]; i++)
+		json_object_set_new(object, names[i], json_integer((json_int_t)outcome->counted[i]));
+	return object;
+}
+
 static json_t *describe_handler(struct groups *groups, struct handler *handler)
 {
 	struct account account;
 
 	handler_account(handler, &account);
-	return json_pack("{ss,ss,so,sI,sI,sI,so,sI,sI}", "name", handler_name(handler), "type", handler_type(handler),
+	return json_pack("{ss,ss,so,sI,sI,sI,so,sI,sI,so}", "name", handler_name(handler), "type", handler_type(handler),
 		"groups", describe_groups_of(groups, handler), "received", (json_int_t)account.received, "filtered",
 		(json_int_t)account.filtered, "delivered", (json_int_t)account.outcome.delivered, "dropped",
 		describe_dropped(&account.outcome), "queued", (json_int_t)account.queued, "queuedBytes",
-		(json_int_t)account.queued_bytes);
+		(json_int_t)account.queued_bytes, "counters", describe_counters(handler, &account.outcome));
 }
 
 json_t *describe_handlers(const struct control_backend *backend)

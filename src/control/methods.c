@@ -14,6 +14,7 @@ extern const struct method leave_method;
 extern const struct method list_groups_method;
 extern const struct method list_handlers_method;
 extern const struct method reload_method;
+extern const struct method rotate_method;
 extern const struct method send_method;
 extern const struct method subscribe_method;
 
@@ -27,6 +28,7 @@ static const struct method *const methods[] = {
 	&join_method,
 	&leave_method,
 	&reload_method,
+	&rotate_method,
 	&get_info_method,
 	&get_interface_description_method,
 };

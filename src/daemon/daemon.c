@@ -35,6 +35,15 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *ar
 	daemon_reload(argument, false, &changes, &errors);
 }
 
+static void on_rotate_signal(evutil_socket_t signal_number, short what, void *argument)
+{
+	struct daemon *daemon = argument;
+
+	(void)signal_number, (void)what;
+	for (size_t i = 0; i < handlers_count(daemon->handlers); i++)
+		handler_rotate(handlers_at(daemon->handlers, i));
+}
+
 /* A reader that goes is an error of its own writes. In ad hoc mode the only one is whoever reads the output: the
  * signal then ends the daemon as it ends everything else in a pipeline. */
 static void ignore_broken_pipes(const struct options *options)
@@ -45,16 +54,17 @@ static void ignore_broken_pipes(const struct options *options)
 
 static int watch_signals(struct daemon *daemon)
 {
-	static const int stop_signals[] = {SIGTERM, SIGINT};
+	static const struct {
+		int number;
+		event_callback_fn callback;
+	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal}, {SIGHUP, on_reload_signal},
+		{SIGUSR1, on_rotate_signal}};
 
-	for (size_t i = 0; i < ARRAY_SIZE(stop_signals); i++) {
-		daemon->stop_signals[i] = evsignal_new(daemon->base, stop_signals[i], on_stop_signal, daemon);
-		if (!daemon->stop_signals[i] || event_add(daemon->stop_signals[i], NULL) < 0)
+	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+		daemon->signals[i] = evsignal_new(daemon->base, watched[i].number, watched[i].callback, daemon);
+		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
-	daemon->reload_signal = evsignal_new(daemon->base, SIGHUP, on_reload_signal, daemon);
-	if (!daemon->reload_signal || event_add(daemon->reload_signal, NULL) < 0)
-		return -ENOMEM;
 	ignore_broken_pipes(daemon->options);
 	return 0;
 }
@@ -163,11 +173,9 @@ void daemon_run(struct daemon *daemon)
 
 static void free_signals(struct daemon *daemon)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(daemon->stop_signals); i++)
-		if (daemon->stop_signals[i])
-			event_free(daemon->stop_signals[i]);
-	if (daemon->reload_signal)
-		event_free(daemon->reload_signal);
+	for (size_t i = 0; i < SIGNAL_COUNT; i++)
+		if (daemon->signals[i])
+			event_free(daemon->signals[i]);
 }
 
 void daemon_stop(struct daemon *daemon)

@@ -6,11 +6,12 @@
 #include "control/control.h"
 #include "daemon/daemon.h"
 
+#define SIGNAL_COUNT 4
+
 struct daemon {
 	const struct options *options;
 	struct event_base *base;
-	struct event *stop_signals[2];
-	struct event *reload_signal;
+	struct event *signals[SIGNAL_COUNT];
 	struct config *config;
 	struct handlers *handlers;
 	struct groups *groups;

@@ -25,9 +25,12 @@ const char *drop_reason_name(enum drop_reason reason);
 
 /* What became of datagrams that were handed to deliver(): a kind adds to it as soon as it knows,
  * which for one that gathers datagrams in a buffer is when the buffer is written. */
+#define COUNTED_MAX 8
+
 struct outcome {
 	uint64_t delivered;
 	uint64_t dropped[DROP_REASONS];
+	uint64_t counted[COUNTED_MAX]; /* whatever else the kind counts; no part of the identity */
 };
 
 static inline uint64_t outcome_total(const struct outcome *outcome)
@@ -59,4 +62,6 @@ static inline void outcome_add(struct outcome *total, const struct outcome *more
 	total->delivered += more->delivered;
 	for (int i = 0; i < DROP_REASONS; i++)
 		total->dropped[i] += more->dropped[i];
+	for (int i = 0; i < COUNTED_MAX; i++)
+		total->counted[i] += more->counted[i];
 }

@@ -1,5 +1,4 @@
 /* file: records in one of the formats, appended to a file. */
-#include "base/clock.h"
 #include "data/format.h"
 #include "handlers/handler.h"
 #include "handlers/recorder.h"
@@ -67,9 +66,20 @@ static void file_deliver(void *object, const struct batch *batch, struct outcome
 	}
 }
 
-static void file_flush(void *object, struct outcome *outcome)
+static uint64_t file_deadline(const void *object)
+{
+	return recorder_deadline(((const struct file_handler *)object)->recorder);
+}
+
+static void file_serve(void *object, struct outcome *outcome)
 {
 	recorder_flush(((struct file_handler *)object)->recorder, outcome);
+}
+
+static void file_finish(void *object, uint64_t until_ns, struct outcome *outcome)
+{
+	(void)until_ns;
+	file_serve(object, outcome);
 }
 
 const struct handler_kind file_kind = {
@@ -78,7 +88,8 @@ const struct handler_kind file_kind = {
 	.needs = file_needs,
 	.open = file_open,
 	.deliver = file_deliver,
-	.flush = file_flush,
-	.flush_ns = 100 * NS_PER_MS,
+	.deadline = file_deadline,
+	.serve = file_serve,
+	.finish = file_finish,
 	.close = file_close,
 };

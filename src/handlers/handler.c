@@ -96,6 +96,14 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 	handler_free(handler);
 }
 
+int handler_rotate(struct handler *handler)
+{
+	if (!handler->kind->rotate)
+		return -EOPNOTSUPP;
+	worker_rotate(handler->worker);
+	return 0;
+}
+
 struct outlet *handler_outlet(struct handler *handler)
 {
 	return &handler->outlet;
@@ -109,6 +117,11 @@ const char *handler_name(const struct handler *handler)
 const char *handler_type(const struct handler *handler)
 {
 	return handler->kind->config.name;
+}
+
+const char *const *handler_counters(const struct handler *handler)
+{
+	return handler->kind->counters;
 }
 
 struct ledger *handler_ledger(struct handler *handler)

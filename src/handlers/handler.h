@@ -13,6 +13,9 @@ struct handler_kind {
 	 * its own behind a bounded ring; otherwise it runs in the loop and must return at once. */
 	bool may_block;
 
+	/* The names of what else it counts, in outcome->counted; NULL at the end, COUNTED_MAX at most. NULL: nothing. */
+	const char *const *counters;
+
 	/* What its datagrams must carry, of enum need. */
 	unsigned (*needs)(const void *settings);
 
@@ -21,13 +24,23 @@ struct handler_kind {
 	int (*open)(const void *settings, char why[static WHY_MAX], void **ret);
 
 	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of each datagram,
-	 * now or, for one kept back in a buffer, in a later deliver() or flush(). */
+	 * now or, for one that it keeps back, in a later call. */
 	void (*deliver)(void *object, const struct batch *batch, struct outcome *outcome);
 
-	/* For kinds that keep datagrams back: writes them out. Called when flush_ns have passed since
-	 * the first of them came, and before close(). NULL: nothing is kept back. */
-	void (*flush)(void *object, struct outcome *outcome);
-	uint64_t flush_ns;
+	/* The rest is for kinds that may block, and may be NULL.
+	 *
+	 * A kind that has more to do than to deliver (datagrams kept back in a buffer, children to watch) says when:
+	 * serve() is called once deadline() has passed (CLOCK_MONOTONIC; 0: nothing is due), and whenever descriptor()
+	 * is readable. */
+	uint64_t (*deadline)(const void *object);
+	int (*descriptor)(const void *object);
+	void (*serve)(void *object, struct outcome *outcome);
+
+	/* Begins a new file, for kinds that record. */
+	void (*rotate)(void *object, struct outcome *outcome);
+
+	/* Before close(): delivers what it kept back, and ends what it started, by until_ns at the latest. */
+	void (*finish)(void *object, uint64_t until_ns, struct outcome *outcome);
 
 	/* Frees it. Accepts NULL. */
 	void (*close)(void *object);
@@ -49,10 +62,16 @@ int handler_start(const struct config_handler *config, struct ledger *ledger, ch
  * dropped. Does not wait. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
 
+/* Asks a handler that records to begin a new file, soon. Returns 0, or -EOPNOTSUPP when it has none. */
+int handler_rotate(struct handler *handler);
+
 struct outlet *handler_outlet(struct handler *handler);
 const char *handler_name(const struct handler *handler);
 const char *handler_type(const struct handler *handler);
 struct ledger *handler_ledger(struct handler *handler);
+
+/* The names of outcome.counted, NULL at the end; or NULL. */
+const char *const *handler_counters(const struct handler *handler);
 
 /* The numbers of one moment. */
 void handler_account(struct handler *handler, struct account *ret);

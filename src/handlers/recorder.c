@@ -8,16 +8,19 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 
 #define BUFFER_SIZE (256 * 1024)
+#define FLUSH_NS (100 * NS_PER_MS)
 
 struct recorder {
 	int fd;
 	char *path;
 	struct text buffer;
 	uint64_t records; /* in the buffer */
+	uint64_t deadline_ns; /* for writing them */
 	struct log_limit limit;
 };
 
@@ -74,7 +77,8 @@ struct text *recorder_text(struct recorder *recorder)
 
 void recorder_commit(struct recorder *recorder, struct outcome *outcome)
 {
-	recorder->records++;
+	if (!recorder->records++)
+		recorder->deadline_ns = clock_ns(CLOCK_MONOTONIC) + FLUSH_NS;
 	if (recorder->buffer.length >= BUFFER_SIZE || text_failed(&recorder->buffer))
 		recorder_flush(recorder, outcome);
 }
@@ -109,6 +113,11 @@ void recorder_flush(struct recorder *recorder, struct outcome *outcome)
 			strerror(-r));
 	recorder->records = 0;
 	text_clear(&recorder->buffer);
+}
+
+uint64_t recorder_deadline(const struct recorder *recorder)
+{
+	return recorder->records ? recorder->deadline_ns : 0;
 }
 
 void recorder_close(struct recorder *recorder)

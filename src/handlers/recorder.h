@@ -22,5 +22,8 @@ void recorder_commit(struct recorder *recorder, struct outcome *outcome);
 /* Writes out the buffer. What could not be written whole is taken back from the file, and counted as dropped. */
 void recorder_flush(struct recorder *recorder, struct outcome *outcome);
 
+/* When the oldest record in the buffer is to be written at the latest (CLOCK_MONOTONIC); 0: the buffer is empty. */
+uint64_t recorder_deadline(const struct recorder *recorder);
+
 /* Flush first. Accepts NULL. */
 void recorder_close(struct recorder *recorder);

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,13 +19,13 @@ struct worker {
 	void *object; /* the thread's alone */
 	char *name;
 	enum drop_policy policy;
-	pthread_cond_t filled;
+	int filled; /* eventfd(2) that wakes the thread */
 	struct ring ring;
-	bool waiting; /* the thread waits for filled */
+	bool waiting; /* the thread found the ring empty, and is to be woken */
+	bool rotate; /* asked for, and not done yet */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
 	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */
-	uint64_t flush_at_ns; /* thread's alone; 0: nothing is kept back */
 };
 
 /* How many threads live, for workers_wait(). */
@@ -63,7 +65,7 @@ unsigned workers_wait(uint64_t deadline_ns)
 static void worker_free(struct worker *worker)
 {
 	ring_destroy(&worker->ring);
-	pthread_cond_destroy(&worker->filled);
+	closep(&worker->filled);
 	free(worker->name);
 	free(worker);
 }
@@ -88,13 +90,42 @@ static bool settle(struct worker *worker, const struct outcome *outcome)
 	return go_on;
 }
 
-static void flush(struct worker *worker)
+/* Lets the kind do what is due. */
+static void serve(struct worker *worker)
 {
 	struct outcome outcome = {0};
 
-	worker->flush_at_ns = 0;
-	worker->kind->flush(worker->object, &outcome);
+	worker->kind->serve(worker->object, &outcome);
 	settle(worker, &outcome);
+}
+
+/* When serve() is due next; 0: never. */
+static uint64_t service_deadline(const struct worker *worker)
+{
+	return worker->kind->deadline ? worker->kind->deadline(worker->object) : 0;
+}
+
+/* Begins a new file, if that was asked for. */
+static void rotate(struct worker *worker)
+{
+	struct outcome outcome = {0};
+	bool asked;
+
+	pthread_mutex_lock(&worker->ledger->lock);
+	asked = worker->rotate;
+	worker->rotate = false;
+	pthread_mutex_unlock(&worker->ledger->lock);
+	if (!asked)
+		return;
+	worker->kind->rotate(worker->object, &outcome);
+	settle(worker, &outcome);
+}
+
+static bool is_due(const struct worker *worker)
+{
+	uint64_t deadline = service_deadline(worker);
+
+	return deadline && clock_ns(CLOCK_MONOTONIC) >= deadline;
 }
 
 /* Returns whether to go on. */
@@ -105,12 +136,8 @@ static bool deliver(struct worker *worker, const struct batch *batch)
 
 	worker->kind->deliver(worker->object, batch, &outcome);
 	go_on = settle(worker, &outcome);
-	if (!worker->kind->flush)
-		return go_on;
-	if (!worker->flush_at_ns)
-		worker->flush_at_ns = clock_ns(CLOCK_MONOTONIC) + worker->kind->flush_ns;
-	else if (clock_ns(CLOCK_MONOTONIC) >= worker->flush_at_ns)
-		flush(worker);
+	if (is_due(worker))
+		serve(worker);
 	return go_on;
 }
 
@@ -127,45 +154,65 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 	ring_give_back(&worker->ring, chunk);
 	worker->in_hand_bytes = 0;
 	pthread_mutex_unlock(&worker->ledger->lock);
+	rotate(worker);
 }
 
-/* Waits until there is a chunk, the next flush is due, or the worker is retired. The lock is held. */
+/* Waits until the ring is filled, the worker is retired, or serve() is due; and then serves. */
 static void wait_for_work(struct worker *worker)
 {
-	struct timespec until = to_timespec(worker->flush_at_ns);
+	struct pollfd fds[2] = {{.fd = worker->filled, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+	uint64_t deadline = service_deadline(worker), now = clock_ns(CLOCK_MONOTONIC), count;
+	struct timespec left = to_timespec(deadline > now ? deadline - now : 0);
 
-	worker->waiting = true;
-	if (worker->flush_at_ns)
-		pthread_cond_clockwait(&worker->filled, &worker->ledger->lock, CLOCK_MONOTONIC, &until);
-	else
-		pthread_cond_wait(&worker->filled, &worker->ledger->lock);
-	worker->waiting = false;
+	if (worker->kind->descriptor)
+		fds[1].fd = worker->kind->descriptor(worker->object);
+	if (ppoll(fds, 2, deadline ? &left : NULL, NULL) < 0)
+		return;
+	if (fds[0].revents && read(worker->filled, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_error("handler %s: eventfd: %s", worker->name, strerror(errno));
+	if (fds[1].revents || is_due(worker))
+		serve(worker);
+	rotate(worker);
+}
+
+/* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come. */
+static struct ring_chunk *take_chunk(struct worker *worker, bool *ret_go_on)
+{
+	struct ring_chunk *chunk = NULL;
+
+	pthread_mutex_lock(&worker->ledger->lock);
+	if (!expired(worker))
+		chunk = ring_take(&worker->ring);
+	if (chunk) {
+		worker->in_hand += chunk->count;
+		worker->in_hand_bytes = chunk->payload_bytes;
+	}
+	worker->waiting = !chunk;
+	*ret_go_on = !worker->retired;
+	pthread_mutex_unlock(&worker->ledger->lock);
+	return chunk;
 }
 
 /* The next chunk to deliver, after however long it takes; NULL at the end. */
 static struct ring_chunk *next_chunk(struct worker *worker)
 {
-	struct ring_chunk *chunk = NULL;
+	struct ring_chunk *chunk;
+	bool go_on;
 
-	pthread_mutex_lock(&worker->ledger->lock);
-	while (!expired(worker)) {
-		chunk = ring_take(&worker->ring);
-		if (chunk || worker->retired)
-			break;
-		if (worker->flush_at_ns && clock_ns(CLOCK_MONOTONIC) >= worker->flush_at_ns) {
-			pthread_mutex_unlock(&worker->ledger->lock);
-			flush(worker);
-			pthread_mutex_lock(&worker->ledger->lock);
-			continue;
-		}
+	while (!(chunk = take_chunk(worker, &go_on)) && go_on)
 		wait_for_work(worker);
-	}
-	if (chunk) {
-		worker->in_hand += chunk->count;
-		worker->in_hand_bytes = chunk->payload_bytes;
-	}
-	pthread_mutex_unlock(&worker->ledger->lock);
 	return chunk;
+}
+
+/* Lets the kind end what it has begun. */
+static void finish(struct worker *worker)
+{
+	struct outcome outcome = {0};
+
+	if (!worker->kind->finish)
+		return;
+	worker->kind->finish(worker->object, worker->deadline_ns, &outcome);
+	settle(worker, &outcome);
 }
 
 /* Counts what could not be delivered in time, and leaves the ledger. */
@@ -195,8 +242,7 @@ static void *worker_main(void *argument)
 
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
-	if (worker->kind->flush)
-		flush(worker);
+	finish(worker);
 	worker->kind->close(worker->object);
 	leave_ledger(worker);
 	worker_free(worker);
@@ -243,12 +289,12 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 
 	if (!worker)
 		return -ENOMEM;
-	pthread_cond_init(&worker->filled, NULL);
+	worker->filled = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
 	worker->name = strdup(config->name);
-	if (!worker->name || ring_init(&worker->ring, config->queue) < 0) {
+	if (worker->filled < 0 || !worker->name || ring_init(&worker->ring, config->queue) < 0) {
 		worker_free(worker);
 		return -ENOMEM;
 	}
@@ -268,6 +314,7 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	struct ledger *ledger = worker->ledger;
 	uint64_t dropped = 0;
 	unsigned pushed, evicted;
+	bool wake;
 
 	pthread_mutex_lock(&ledger->lock);
 	ledger->account.received += batch->count;
@@ -279,9 +326,20 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	}
 	dropped += batch->count - pushed;
 	ledger->account.outcome.dropped[DROP_QUEUE] += dropped;
-	if (worker->waiting)
-		pthread_cond_signal(&worker->filled);
+	wake = worker->waiting;
+	worker->waiting = false;
 	pthread_mutex_unlock(&ledger->lock);
+	if (wake)
+		eventfd_write(worker->filled, 1);
+}
+
+/* Wakes the thread in any case: it looks for the request when it has nothing to deliver, or after the next chunk. */
+void worker_rotate(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->ledger->lock);
+	worker->rotate = true;
+	pthread_mutex_unlock(&worker->ledger->lock);
+	eventfd_write(worker->filled, 1);
 }
 
 void worker_retire(struct worker *worker, uint64_t deadline_ns)
@@ -291,7 +349,7 @@ void worker_retire(struct worker *worker, uint64_t deadline_ns)
 	pthread_mutex_lock(&ledger->lock);
 	worker->retired = true;
 	worker->deadline_ns = deadline_ns;
-	pthread_cond_signal(&worker->filled);
+	eventfd_write(worker->filled, 1);
 	pthread_mutex_unlock(&ledger->lock);
 	ledger_unref(ledger);
 }

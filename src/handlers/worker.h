@@ -13,6 +13,9 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
 
+/* Asks the thread to call the kind's rotate(), once what is queued now is delivered or earlier. */
+void worker_rotate(struct worker *worker);
+
 /* Ends it: the thread delivers what is queued until deadline_ns (CLOCK_MONOTONIC), counts the rest as dropped, closes the
  * object, and frees itself. Returns at once; worker is not to be used any more. */
 void worker_retire(struct worker *worker, uint64_t deadline_ns);

@@ -1,0 +1,104 @@
+"""Starting and stopping: one daemon for one socket, nothing left behind, nothing stolen."""
+
+import os
+import signal
+import socket
+import stat
+
+from daemon import run_mcastd
+from peers import receive, seqpacket, tutorial_receiver
+from waiting import wait_until
+
+CONFIG = """groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };"""
+
+
+def test_sigterm_and_sigint_stop_it_with_success(start):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        daemon = start(CONFIG)
+        daemon.signal(number)
+        assert daemon.process.wait(15) == 0
+        assert not os.path.exists(daemon.control_path)
+
+
+def test_a_second_daemon_on_the_same_socket_is_refused_and_steals_nothing(start, net):
+    daemon = start(CONFIG)
+    result = run_mcastd("-c", daemon.config_path, host=net.host)
+    assert result.returncode == 1
+    assert daemon.control_path in result.stderr
+    with daemon.connect() as control:
+        assert control.call("GetStatus")["pid"] == daemon.process.pid
+    with tutorial_receiver(net.peer, "233.252.0.1", 5004) as peer, seqpacket(daemon.group_path("news")) as sock:
+        sock.send(b"still the first daemon's")
+        assert receive(peer) == [b"still the first daemon's"]
+
+
+def test_socket_files_that_a_killed_daemon_left_are_replaced(start, net):
+    first = start(CONFIG)
+    first.owned_directory = False
+    first.process.kill()
+    first.process.wait()
+    assert os.path.exists(first.control_path) and os.path.exists(first.group_path("news"))
+    second = start(CONFIG, directory=first.directory)
+    second.owned_directory = True
+    assert second.call("GetStatus")["pid"] == second.process.pid
+    with tutorial_receiver(net.peer, "233.252.0.1", 5004) as peer, seqpacket(second.group_path("news")) as sock:
+        sock.send(b"from the second")
+        assert receive(peer) == [b"from the second"]
+
+
+def test_a_file_in_place_of_the_socket_is_not_removed(start, net, tmp_path):
+    (tmp_path / "mcastd.sock").write_text("precious")
+    (tmp_path / "mcastd.conf").write_text(f'control: {{ socket = "{tmp_path}/mcastd.sock"; }};')
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
+    assert result.returncode == 1 and "mcastd.sock" in result.stderr
+    assert (tmp_path / "mcastd.sock").read_text() == "precious"
+
+
+def test_a_directory_that_is_not_there_is_said(net, tmp_path):
+    (tmp_path / "mcastd.conf").write_text(f'control: {{ socket = "{tmp_path}/none/mcastd.sock"; }};')
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
+    assert result.returncode == 1 and f"{tmp_path}/none" in result.stderr
+
+
+def test_a_handler_that_cannot_be_opened_stops_the_start_with_words(net, tmp_path):
+    (tmp_path / "mcastd.conf").write_text(
+        f'handlers: {{ out: {{ type = "file"; path = "{tmp_path}/none/file"; }}; }};\n'
+        f'control: {{ socket = "{tmp_path}/mcastd.sock"; }};')
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
+    assert result.returncode in (1, 78) and f"{tmp_path}/none/file" in result.stderr
+    assert not os.path.exists(tmp_path / "mcastd.sock")
+
+
+def test_an_empty_configuration_runs(start):
+    daemon = start("")
+    status = daemon.call("GetStatus")
+    assert (status["groups"], status["handlers"]) == (0, 2)
+
+
+def test_the_control_socket_is_there_for_every_local_user(start):
+    daemon = start("")
+    assert stat.S_ISSOCK(os.stat(daemon.control_path).st_mode)
+    assert stat.S_IMODE(os.stat(daemon.control_path).st_mode) & 0o600 == 0o600
+
+
+def test_open_connections_do_not_hold_up_the_end(start):
+    daemon = start(CONFIG)
+    subscriber, idle = daemon.connect(), daemon.connect()
+    subscriber.send("Subscribe", {}, more=True)
+    member = seqpacket(daemon.group_path("news"))
+    wait_until(lambda: daemon.call("GetStatus")["subscribers"] == 1, "the subscription")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.process.wait(15) == 0
+    assert idle.read() == b"" and subscriber.read() == b""
+    assert member.recv(100) == b""
+    for connection in (subscriber, idle, member):
+        connection.close()
+
+
+def test_sigpipe_is_survived(start, net):
+    daemon = start(CONFIG)
+    for _ in range(20):
+        with daemon.connect() as control:
+            control.write(b'{"method":"io.mcastd.ListGroups"}\0' * 200)
+            control.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    assert daemon.call("GetStatus")["pid"] == daemon.process.pid

@@ -1,0 +1,201 @@
+"""Reloading: all of the new configuration or nothing of it, and what did not change goes on."""
+
+import signal
+
+import pytest
+
+from daemon import VarlinkError
+from peers import has_membership, receive, send, seqpacket, tutorial_sender
+from waiting import wait_until
+
+
+def config(*groups, extra=""):
+    return f"groups: {{ {' '.join(groups)} }};\n" \
+        f'handlers: {{ raw: {{ type = "file"; path = "$DIR/raw"; format = "raw"; }}; {extra} }};\n'
+
+
+def group(name, number, **keys):
+    rest = "".join(f"{key} = {value}; " for key, value in keys.items())
+    return f'{name}: {{ address = "233.252.0.{number}"; port = 5004; interfaces = ["eth0"]; {rest}}};'
+
+
+ONE = group("one", 1, handlers='["raw"]', socket="true")
+TWO = group("two", 2)
+BROKEN = 'three: { address = "192.0.2.1"; port = 5004; };'
+
+
+@pytest.fixture
+def daemon(start):
+    return start(config(ONE))
+
+
+def names(daemon):
+    return {group["name"] for group in daemon.call("ListGroups")["groups"]}
+
+
+def test_an_added_group_appears(daemon, net):
+    daemon.write_config(config(ONE, TWO))
+    changes = daemon.call("Reload")["changes"]
+    assert len(changes) == 1 and "two" in changes[0] and "added" in changes[0]
+    assert names(daemon) == {"one", "two"}
+    send(net.peer, b"x", "233.252.0.2", 5004)
+    daemon.wait_arrived("two", 1)
+
+
+def test_a_removed_group_is_left(daemon, net):
+    daemon.write_config(config(TWO))
+    changes = daemon.call("Reload")["changes"]
+    assert any("one" in line and "removed" in line for line in changes)
+    assert names(daemon) == {"two"}
+    assert not has_membership(net.host, "233.252.0.1")
+
+
+def test_a_changed_group_takes_the_new_settings_and_keeps_its_counters(daemon, net):
+    send(net.peer, b"before", "233.252.0.1", 5004)
+    daemon.wait_arrived("one", 1)
+    daemon.write_config(config(group("one", 1, handlers='["raw", "log"]', socket="true")))
+    changes = daemon.call("Reload")["changes"]
+    assert len(changes) == 1 and "changed" in changes[0]
+    assert daemon.group("one")["handlers"] == ["raw", "log"]
+    send(net.peer, b"after", "233.252.0.1", 5004)
+    daemon.wait_arrived("one", 2)
+
+
+def test_an_unchanged_group_keeps_its_counters_and_loses_nothing(daemon, net):
+    sent = []
+    with tutorial_sender(net.peer, "233.252.0.1") as sock:
+        for round_number in range(20):
+            daemon.write_config(config(ONE, *([TWO] if round_number % 2 else [])))
+            daemon.control.send("Reload", {})
+            for number in range(50):
+                sent.append(b"%02d%02d" % (round_number, number))
+                sock.sendto(sent[-1], ("233.252.0.1", 5004))
+            daemon.control.result()
+    daemon.wait_arrived("one", len(sent))
+    assert daemon.group("one")["kernelDropped"] == 0
+    wait_until(lambda: daemon.read("raw") == b"".join(sent), "all of it in the file")
+    assert daemon.handler("raw")["received"] == len(sent)
+
+
+def test_without_a_change_nothing_changes(daemon):
+    since = daemon.membership("one", "eth0")["since"]
+    assert daemon.call("Reload") == {"changes": []}
+    assert daemon.membership("one", "eth0")["since"] == since
+
+
+def test_a_broken_configuration_fails_with_all_errors_and_changes_nothing(daemon, net):
+    daemon.write_config(config(ONE, TWO, BROKEN, "four: { };"))
+    error = daemon.error("Reload")
+    assert error.name == "io.mcastd.ReloadFailed"
+    errors = error.parameters["errors"]
+    assert len(errors) >= 2 and all(line.startswith(f"{daemon.config_path}:1: ") for line in errors)
+    assert any("192.0.2.1" in line for line in errors) and any("four" in line for line in errors)
+    assert names(daemon) == {"one"}
+    send(net.peer, b"still here", "233.252.0.1", 5004)
+    daemon.wait_arrived("one", 1)
+
+
+def test_a_handler_that_cannot_be_opened_fails_the_reload_and_changes_nothing(daemon):
+    daemon.write_config(config(ONE, TWO, extra='bad: { type = "file"; path = "/nonexistent/x"; };'))
+    error = daemon.error("Reload")
+    assert error.name == "io.mcastd.ReloadFailed"
+    assert any("/nonexistent" in line for line in error.parameters["errors"])
+    assert names(daemon) == {"one"}
+
+
+def test_a_dry_run_tells_what_would_change_and_changes_nothing(daemon):
+    daemon.write_config(config(TWO))
+    changes = daemon.call("Reload", dryRun=True)["changes"]
+    assert any("one" in line for line in changes) and any("two" in line for line in changes)
+    assert names(daemon) == {"one"}
+    daemon.write_config(config(BROKEN))
+    with pytest.raises(VarlinkError):
+        daemon.call("Reload", dryRun=True)
+
+
+def test_mcastctl_reload_prints_the_changes(daemon):
+    daemon.write_config(config(ONE, TWO))
+    assert "two" in daemon.ctl("reload", "--dry-run")
+    assert names(daemon) == {"one"}
+    assert "two" in daemon.ctl("reload")
+    assert names(daemon) == {"one", "two"}
+
+
+def test_mcastctl_reload_fails_when_the_reload_does(daemon):
+    daemon.write_config(config(BROKEN))
+    words = daemon.ctl("reload", status=1)
+    assert f"{daemon.config_path}:1:" in words and "192.0.2.1" in words
+
+
+def test_sighup_reloads(daemon):
+    daemon.write_config(config(ONE, TWO))
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: names(daemon) == {"one", "two"}, "the new group")
+
+
+def test_sighup_with_a_broken_configuration_is_survived_and_said(daemon):
+    daemon.write_config(config(BROKEN))
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: "192.0.2.1" in daemon.log(), "the error in the log")
+    assert names(daemon) == {"one"}
+
+
+def test_programs_at_a_group_socket_stay_connected(daemon, net):
+    with seqpacket(daemon.group_path("one")) as sock:
+        for text in (config(ONE, TWO), config(group("one", 1, handlers='["raw"]', socket="true", ttl=2))):
+            daemon.write_config(text)
+            daemon.call("Reload")
+            sock.send(b"still connected")
+            assert receive(sock) == [b"still connected"]
+    with seqpacket(daemon.group_path("one")) as sock:
+        sock.send(b"and the file is there")
+        wait_until(lambda: daemon.read("raw").endswith(b"and the file is there"), "it in the file")
+
+
+def test_a_group_socket_appears_and_goes_with_its_key(daemon):
+    daemon.write_config(config(group("one", 1, handlers='["raw"]')))
+    daemon.call("Reload")
+    with pytest.raises(FileNotFoundError):
+        seqpacket(daemon.group_path("one"))
+    daemon.write_config(config(ONE))
+    daemon.call("Reload")
+    seqpacket(daemon.group_path("one")).close()
+
+
+def test_joined_groups_survive_a_reload(daemon, net):
+    daemon.call("Join", address="233.252.0.50", port=5050, name="joined", interfaces=["eth0"], handlers=["raw"])
+    daemon.write_config(config(ONE, TWO))
+    daemon.call("Reload")
+    assert names(daemon) == {"one", "two", "joined"}
+    send(net.peer, b"x", "233.252.0.50", 5050)
+    daemon.wait_arrived("joined", 1)
+
+
+def test_subscriptions_survive_a_reload(daemon, net):
+    with daemon.connect() as control:
+        control.send("Subscribe", {}, more=True)
+        wait_until(lambda: daemon.call("GetStatus")["subscribers"] == 1, "the subscription")
+        daemon.write_config(config(group("one", 1, handlers='["log"]', socket="true"), TWO))
+        daemon.call("Reload")
+        for address in ("233.252.0.1", "233.252.0.2"):
+            send(net.peer, b"x", address, 5004)
+        assert [control.result()["datagram"]["group"] for _ in range(2)] == ["one", "two"]
+
+
+def test_a_removed_handler_finishes_its_work(daemon, net):
+    send(net.peer, b"queued", "233.252.0.1", 5004)
+    daemon.wait_arrived("one", 1)
+    daemon.write_config(f"groups: {{ {group('one', 1)} }};\n")
+    daemon.call("Reload")
+    wait_until(lambda: daemon.read("raw") == b"queued", "it in the file")
+    assert {handler["name"] for handler in daemon.call("ListHandlers")["handlers"]} == {"log", "journal"}
+
+
+def test_a_changed_handler_keeps_its_counters(daemon, net):
+    send(net.peer, b"before", "233.252.0.1", 5004)
+    daemon.wait_arrived("one", 1)
+    daemon.write_config(config(ONE).replace('"raw"; };', '"hex"; };'))
+    daemon.call("Reload")
+    send(net.peer, b"\x0f", "233.252.0.1", 5004)
+    wait_until(lambda: daemon.read("raw").endswith(b" 0f\n"), "it in the file")
+    assert daemon.handler("raw")["received"] == 2
