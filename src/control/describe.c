@@ -110,16 +110,25 @@ static json_t *describe_counters(const struct handler *handler, const struct out
 	return object;
 }
 
+/* The age in seconds of the oldest datagram that waits; null when none does. */
+static json_t *describe_age(uint64_t since_ns)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	return since_ns ? json_real(now > since_ns ? (double)(now - since_ns) / NS_PER_S : 0) : json_null();
+}
+
 static json_t *describe_handler(struct groups *groups, struct handler *handler)
 {
 	struct account account;
 
 	handler_account(handler, &account);
-	return json_pack("{ss,ss,so,sI,sI,sI,so,sI,sI,so}", "name", handler_name(handler), "type", handler_type(handler),
+	return json_pack("{ss,ss,so,sI,sI,sI,so,sI,sI,sI,so,so}", "name", handler_name(handler), "type", handler_type(handler),
 		"groups", describe_groups_of(groups, handler), "received", (json_int_t)account.received, "filtered",
 		(json_int_t)account.filtered, "delivered", (json_int_t)account.outcome.delivered, "dropped",
 		describe_dropped(&account.outcome), "queued", (json_int_t)account.queued, "queuedBytes",
-		(json_int_t)account.queued_bytes, "counters", describe_counters(handler, &account.outcome));
+		(json_int_t)account.queued_bytes, "queuedMax", (json_int_t)account.queued_max, "oldestQueued",
+		describe_age(account.oldest_ns), "counters", describe_counters(handler, &account.outcome));
 }
 
 json_t *describe_handlers(const struct control_backend *backend)

@@ -48,6 +48,8 @@ struct account {
 	struct outcome outcome;
 	uint64_t queued; /* datagrams waiting now */
 	uint64_t queued_bytes; /* their payload */
+	uint64_t queued_max; /* the most that ever waited */
+	uint64_t oldest_ns; /* since when the oldest of them waits, CLOCK_MONOTONIC; 0: none does */
 };
 
 static inline bool account_balances(const struct account *account)

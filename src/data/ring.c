@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
+
 int ring_init(struct ring *ring, uint64_t bytes)
 {
 	size_t count = (size_t)((bytes + sizeof(struct ring_chunk) - 1) / sizeof(struct ring_chunk));
@@ -53,6 +55,7 @@ static struct ring_chunk *append_chunk(struct ring *ring)
 	chunk->run_count = chunk->count = 0;
 	chunk->payload_start = RING_CHUNK_DATA;
 	chunk->payload_bytes = 0;
+	chunk->since_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
 	if (ring->newest)
 		ring->newest->next = chunk;
 	else

@@ -28,6 +28,7 @@ struct ring_chunk {
 	uint16_t count; /* of datagrams */
 	uint32_t payload_start; /* payloads lie in data[payload_start..] */
 	uint64_t payload_bytes;
+	uint64_t since_ns; /* when its first datagram came, CLOCK_MONOTONIC_COARSE */
 	struct run runs[RING_CHUNK_RUNS];
 	_Alignas(struct datagram) uint8_t data[RING_CHUNK_DATA];
 };

@@ -36,6 +36,13 @@ struct handler_kind {
 	int (*descriptor)(const void *object);
 	void (*serve)(void *object, struct outcome *outcome);
 
+	/* For a kind that must not be given more for now (its children are busy, its child does not read): deliver() is
+	 * called only while ready(). The thread meanwhile waits as above, and sees when it is to stop: neither deliver()
+	 * nor serve() of such a kind ever needs to wait. batch_max, when not 0, is the most datagrams that
+	 * it takes at once. */
+	bool (*ready)(const void *object);
+	unsigned batch_max;
+
 	/* Begins a new file, for kinds that record. */
 	void (*rotate)(void *object, struct outcome *outcome);
 

@@ -1,0 +1,33 @@
+/* What worker.c, the loop's side, and worker_thread.c, the thread's, share; and nobody else. */
+#pragma once
+
+#include "data/ring.h"
+#include "handlers/worker.h"
+
+struct worker {
+	struct worker *next; /* on the ledger */
+	struct ledger *ledger; /* its lock guards everything below that the thread shares */
+	const struct handler_kind *kind;
+	void *object; /* the thread's alone */
+	char *name;
+	enum drop_policy policy;
+	int filled; /* eventfd(2) that wakes the thread */
+	struct ring ring;
+	bool waiting; /* the thread found the ring empty, and is to be woken */
+	bool rotate; /* asked for, and not done yet */
+	bool retired;
+	uint64_t deadline_ns; /* of the retirement */
+	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */
+	uint64_t in_hand_since_ns; /* of the chunk taken last */
+};
+
+/* The thread: delivers until the worker is retired, and frees it. argument is the worker. */
+void *worker_main(void *argument);
+
+/* Takes the worker off its ledger, and counts what it still holds as dropped. */
+void worker_leave_ledger(struct worker *worker);
+
+void worker_free(struct worker *worker);
+
+/* The thread has ended. */
+void worker_ended(void);
