@@ -79,6 +79,29 @@ int parse_number(const char *string, uint64_t max, uint64_t *ret_number)
 	return parse_with_units(string, none, 1, max, ret_number);
 }
 
+int parse_rate(const char *string, uint64_t *ret_interval_ns)
+{
+	const char *rest;
+	uint64_t number;
+	int r = leading_number(string, &number, &rest);
+
+	if (r < 0)
+		return r;
+	if (*rest++ != '/')
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(duration_units); i++) {
+		uint64_t period = duration_units[i].factor;
+
+		if (strcmp(rest, duration_units[i].suffix) || period < 1000000000ull)
+			continue;
+		if (number == 0 || number > period)
+			return -ERANGE;
+		*ret_interval_ns = period / number;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 const char *format_size(uint64_t bytes, char string[static UNIT_STRING_MAX])
 {
 	size_t i = ARRAY_SIZE(size_units) - 1;

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "config/list_keys.h"
 #include "config/words.h"
 
 static int set_string(
@@ -45,6 +46,15 @@ static bool equal_strings(const void *a, const void *b)
 	return left && right ? !strcmp(left, right) : left == right;
 }
 
+static int copy_string(void *ret, const void *field)
+{
+	const char *string = *(char *const *)field;
+	char **copy = ret;
+
+	*copy = string ? strdup(string) : NULL;
+	return string && !*copy ? -ENOMEM : 0;
+}
+
 static void clear_string(void *field)
 {
 	char **string = field;
@@ -68,6 +78,12 @@ static int set_bool(const struct key *key, void *field, const char *text, char w
 static bool equal_bools(const void *a, const void *b)
 {
 	return *(const bool *)a == *(const bool *)b;
+}
+
+static int copy_bool(void *ret, const void *field)
+{
+	*(bool *)ret = *(const bool *)field;
+	return 0;
 }
 
 static void clear_bool(void *field)
@@ -106,6 +122,12 @@ static bool equal_numbers(const void *a, const void *b)
 	return *(const int64_t *)a == *(const int64_t *)b;
 }
 
+static int copy_number(void *ret, const void *field)
+{
+	*(int64_t *)ret = *(const int64_t *)field;
+	return 0;
+}
+
 static void clear_number(void *field)
 {
 	*(int64_t *)field = 0;
@@ -137,6 +159,12 @@ static int set_size(const struct key *key, void *field, const char *text, char w
 static bool equal_unsigned(const void *a, const void *b)
 {
 	return *(const uint64_t *)a == *(const uint64_t *)b;
+}
+
+static int copy_unsigned(void *ret, const void *field)
+{
+	*(uint64_t *)ret = *(const uint64_t *)field;
+	return 0;
 }
 
 static void clear_unsigned(void *field)
@@ -210,6 +238,12 @@ static bool equal_choices(const void *a, const void *b)
 	return *(const int *)a == *(const int *)b;
 }
 
+static int copy_choice(void *ret, const void *field)
+{
+	*(int *)ret = *(const int *)field;
+	return 0;
+}
+
 static void clear_choice(void *field)
 {
 	*(int *)field = 0;
@@ -230,23 +264,11 @@ static int set_mode(const struct key *key, void *field, const char *text, char w
 	return 0;
 }
 
-static int parse_address(const char *text, struct address *ret, char why[static WHY_MAX])
-{
-	char buffer[SHOWN_MAX];
-
-	if (address_parse(text, ret) < 0)
-		return because(why, -EINVAL,
-			"\"%s\" is not an IP address, write one such as \"233.252.0.1\" or "
-			"\"ff15::1\"",
-			shown(text, buffer));
-	return 0;
-}
-
 static int set_address(
 	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	(void)key;
-	return parse_address(text, field, why);
+	return parse_address_key(text, field, why);
 }
 
 static bool equal_addresses(const void *a, const void *b)
@@ -254,83 +276,49 @@ static bool equal_addresses(const void *a, const void *b)
 	return address_equal(a, b);
 }
 
+static int copy_address(void *ret, const void *field)
+{
+	*(struct address *)ret = *(const struct address *)field;
+	return 0;
+}
+
 static void clear_address(void *field)
 {
 	*(struct address *)field = (struct address){0};
 }
 
-/* Whether a list of count items may take this one. */
-static int check_item(const struct key *key, size_t count, bool contained, const char *text,
-	char why[static WHY_MAX])
+static int set_rate(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
-	size_t max = key->max ? (size_t)key->max : LIST_ITEMS_MAX;
 	char buffer[SHOWN_MAX];
+	uint64_t interval;
+	int r = parse_rate(text, &interval);
 
-	if (contained)
-		return because(why, -EINVAL, "\"%s\" is in the list twice, remove one",
-			shown(text, buffer));
-	if (count >= max)
-		return because(
-			why, -ERANGE, "has more than %zu items, the most that are allowed", max);
+	(void)key;
+	if (r < 0)
+		return because(why, r, "\"%s\" is %s, write one such as \"1000/s\" or \"30/m\"",
+			shown(text, buffer), r == -ERANGE ? "out of range" : "not a rate");
+	*(uint64_t *)field = interval;
 	return 0;
 }
 
-static int add_string(
-	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
-{
-	struct string_list *list = field;
-	int r;
-
-	if (!*text)
-		return because(why, -EINVAL, "has an empty item, remove it");
-	r = check_item(key, list->count, string_list_contains(list, text), text, why);
-	return r < 0 ? r : string_list_add(list, text);
-}
-
-static bool equal_string_lists(const void *a, const void *b)
-{
-	return string_list_compare(a, b) == 0;
-}
-
-static void clear_string_list(void *field)
-{
-	string_list_clear(field);
-}
-
-static int add_address(
-	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
-{
-	struct address_list *list = field;
-	struct address address;
-	int r = parse_address(text, &address, why);
-
-	if (r < 0)
-		return r;
-	r = check_item(key, list->count, address_list_contains(list, &address), text, why);
-	return r < 0 ? r : address_list_add(list, &address);
-}
-
-static bool equal_address_lists(const void *a, const void *b)
-{
-	return address_list_compare(a, b) == 0;
-}
-
-static void clear_address_list(void *field)
-{
-	address_list_clear(field);
-}
-
 const struct key_behaviour key_types[KEY_TYPES] = {
-	[KEY_STRING] = {set_string, equal_strings, clear_string, false, "\"text\""},
-	[KEY_PATH] = {set_path, equal_strings, clear_string, false, "\"/a/path\""},
-	[KEY_BOOL] = {set_bool, equal_bools, clear_bool, false, "true"},
-	[KEY_NUMBER] = {set_number, equal_numbers, clear_number, false, "5004"},
-	[KEY_SIZE] = {set_size, equal_unsigned, clear_unsigned, false, "\"4M\""},
-	[KEY_DURATION] = {set_duration, equal_unsigned, clear_unsigned, false, "\"5s\""},
-	[KEY_CHOICE] = {set_choice, equal_choices, clear_choice, false, "\"text\""},
-	[KEY_MODE] = {set_mode, equal_numbers, clear_number, false, "\"0660\""},
-	[KEY_ADDRESS] = {set_address, equal_addresses, clear_address, false, "\"233.252.0.1\""},
-	[KEY_STRINGS] = {add_string, equal_string_lists, clear_string_list, true, "[\"text\"]"},
-	[KEY_ADDRESSES] = {add_address, equal_address_lists, clear_address_list, true,
+	[KEY_STRING] = {set_string, equal_strings, copy_string, clear_string, false, "\"text\""},
+	[KEY_PATH] = {set_path, equal_strings, copy_string, clear_string, false, "\"/a/path\""},
+	[KEY_BOOL] = {set_bool, equal_bools, copy_bool, clear_bool, false, "true"},
+	[KEY_NUMBER] = {set_number, equal_numbers, copy_number, clear_number, false, "5004"},
+	[KEY_SIZE] = {set_size, equal_unsigned, copy_unsigned, clear_unsigned, false, "\"4M\""},
+	[KEY_DURATION] = {set_duration, equal_unsigned, copy_unsigned, clear_unsigned, false, "\"5s\""},
+	[KEY_CHOICE] = {set_choice, equal_choices, copy_choice, clear_choice, false, "\"text\""},
+	[KEY_MODE] = {set_mode, equal_numbers, copy_number, clear_number, false, "\"0660\""},
+	[KEY_ADDRESS] = {set_address, equal_addresses, copy_address, clear_address, false,
+		"\"233.252.0.1\""},
+	[KEY_STRINGS] = {add_string, equal_string_lists, copy_string_list, clear_string_list, true,
+		"[\"text\"]"},
+	[KEY_ARGUMENTS] = {add_argument, equal_string_lists, copy_string_list, clear_string_list, true,
+		"[\"/a/program\", \"argument\"]"},
+	[KEY_ADDRESSES] = {add_address, equal_address_lists, copy_address_list, clear_address_list, true,
 		"[\"192.0.2.1\"]"},
+	[KEY_PREFIXES] = {add_prefix, equal_prefix_lists, copy_prefix_list, clear_prefix_list, true,
+		"[\"10.0.0.0/8\"]"},
+	[KEY_RATE] = {set_rate, equal_unsigned, copy_unsigned, clear_unsigned, false, "\"1000/s\""},
 };

@@ -117,10 +117,9 @@ static void append_known(struct text *why, const struct block *block, const char
 	text_append_string(why, guess_or(&guess, text_string(&known), meant));
 }
 
-static void refuse_key(
-	struct reader *reader, const struct block *block, const config_setting_t *setting)
+static void refuse_key(struct reader *reader, const struct block *block, const char *name,
+	const config_setting_t *setting)
 {
-	const char *name = config_setting_name(setting);
 	AUTO_TEXT struct text why = {0};
 	char buffer[SHOWN_MAX];
 
@@ -132,17 +131,67 @@ static void refuse_key(
 		text_string(&why));
 }
 
-int read_setting(struct reader *reader, const struct block *block, const config_setting_t *setting)
+/* Whether rows begin with the name and a dot: it is a block within the block. */
+static bool is_inner_block(const struct block *block, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < block->target_count; i++) {
+		const struct schema *schema = block->targets[i].schema;
+
+		for (size_t j = 0; j < schema->count; j++)
+			if (!strncmp(schema->keys[j].name, name, length) &&
+				schema->keys[j].name[length] == '.')
+				return true;
+	}
+	return false;
+}
+
+/* Reads one setting that goes by this name, with a dot where it stands in an inner block. */
+static int read_named(struct reader *reader, const struct block *block, const char *name,
+	const config_setting_t *setting)
 {
 	for (size_t i = 0; i < block->target_count; i++) {
 		const struct target *target = &block->targets[i];
-		const struct key *key = schema_find(target->schema, config_setting_name(setting));
+		const struct key *key = schema_find(target->schema, name);
 
 		if (key)
 			return read_key(reader, block, key, target, setting);
 	}
-	refuse_key(reader, block, setting);
+	refuse_key(reader, block, name, setting);
 	return 0;
+}
+
+static int read_inner_block(
+	struct reader *reader, const struct block *block, const config_setting_t *setting)
+{
+	const char *outer = config_setting_name(setting);
+	char why[WHY_MAX];
+	int r = 0;
+
+	if (!config_setting_is_group(setting)) {
+		snprintf(why, sizeof(why), "%s, write %s: { ... };",
+			value_type_name(get_value(setting).type), outer);
+		report(reader->errors, &block->subject, config_setting_source_line(setting), outer, why);
+		return 0;
+	}
+	for (int i = 0; i < config_setting_length(setting) && r >= 0; i++) {
+		const config_setting_t *inner = config_setting_get_elem(setting, (unsigned)i);
+		AUTO_TEXT struct text name = {0};
+
+		text_printf(&name, "%s.%s", outer, config_setting_name(inner));
+		r = read_named(reader, block, text_string(&name), inner);
+	}
+	return r;
+}
+
+int read_setting(struct reader *reader, const struct block *block, const config_setting_t *setting)
+{
+	const char *name = config_setting_name(setting);
+
+	if (is_inner_block(block, name))
+		return read_inner_block(reader, block, setting);
+	return read_named(reader, block, name, setting);
 }
 
 static void check_required(

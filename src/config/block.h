@@ -26,7 +26,7 @@ struct target {
 	struct key_mark *marks; /* one a row, zeroed */
 };
 
-#define TARGETS_MAX 2
+#define TARGETS_MAX 3
 
 /* What may stand in it. */
 struct block {

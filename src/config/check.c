@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <grp.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -268,12 +269,18 @@ size_t config_check_group(
 	return check.found;
 }
 
+/* The marks of the kind's own keys lie behind those that all handlers have (read.c). */
+static const struct key_mark *kind_marks(const struct config_handler *handler)
+{
+	return handler->marks ? handler->marks + handler_schema.count + filter_schema.count : NULL;
+}
+
 static bool any_failed(const struct config_handler *handler)
 {
-	size_t count = handler_schema.count + handler->kind->schema.count;
+	const struct key_mark *marks = kind_marks(handler);
 
-	for (size_t i = 0; handler->marks && i < count; i++)
-		if (handler->marks[i].failed)
+	for (size_t i = 0; marks && i < handler->kind->schema.count; i++)
+		if (marks[i].failed)
 			return true;
 	return false;
 }
@@ -284,7 +291,36 @@ static unsigned line_of(const struct config_handler *handler, const char *key)
 	const struct schema *schema = &handler->kind->schema;
 	const struct key *row = key && handler->marks ? schema_find(schema, key) : NULL;
 
-	return row ? handler->marks[handler_schema.count + (size_t)(row - schema->keys)].line : 0;
+	return row ? kind_marks(handler)[row - schema->keys].line : 0;
+}
+
+/* The line of one of the filter's keys, or 0. */
+static unsigned filter_line(const struct config_handler *handler, const char *key)
+{
+	const struct key *row = schema_find(&filter_schema, key);
+
+	return handler->marks ? handler->marks[handler_schema.count + (size_t)(row - filter_schema.keys)].line
+			      : 0;
+}
+
+static void check_filter(
+	const struct config_handler *handler, const struct subject *subject, struct errors *errors)
+{
+	const struct config_filter *filter = &handler->filter;
+	AUTO_TEXT struct text bytes = {0};
+	char why[WHY_MAX];
+
+	if (filter->min_size > filter->max_size) {
+		snprintf(why, sizeof(why), "%" PRId64 " is more than filter.max_size, no datagram could pass",
+			filter->min_size);
+		report(errors, subject, filter_line(handler, "filter.min_size"), "filter.min_size", why);
+	}
+	if (filter->prefix && config_filter_prefix(filter->prefix, &bytes) < 0)
+		report(errors, subject, filter_line(handler, "filter.prefix"), "filter.prefix",
+			"is not hexadecimal, write two digits for each byte after the 0x");
+	if (filter->burst && !filter->rate_interval_ns)
+		report(errors, subject, filter_line(handler, "burst"), "burst",
+			"has no effect without rate, add one: rate = \"1000/s\";");
 }
 
 static void check_handler(const struct config_handler *handler, struct errors *errors)
@@ -297,6 +333,7 @@ static void check_handler(const struct config_handler *handler, struct errors *e
 		snprintf(why, sizeof(why), "the name is longer than %d bytes", GROUP_NAME_MAX);
 		report(errors, &subject, 0, NULL, why);
 	}
+	check_filter(handler, &subject, errors);
 	/* The kind counts on what its rows promise: required keys, ranges. */
 	if (!handler->kind || !handler->kind->check || any_failed(handler))
 		return;

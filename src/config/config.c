@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/codec.h"
+#include "base/text.h"
 #include "config/build.h"
 
 #define RUN_DIRECTORY "/run/mcastd"
@@ -57,6 +59,7 @@ static void clear_handler(struct config_handler *handler)
 		schema_clear(&handler->kind->schema, handler->settings);
 	free(handler->settings);
 	schema_clear(&handler_schema, handler);
+	schema_clear(&filter_schema, &handler->filter);
 	free(handler->name);
 	free(handler->marks);
 }
@@ -99,6 +102,18 @@ void config_group_clear(struct config_group *group)
 	*group = (struct config_group){0};
 }
 
+int config_group_copy(struct config_group *ret, const struct config_group *group)
+{
+	struct config_group copy = {.name = strdup(group->name)};
+
+	if (!copy.name || schema_copy(&group_schema, &copy, group) < 0) {
+		config_group_clear(&copy);
+		return -ENOMEM;
+	}
+	*ret = copy;
+	return 0;
+}
+
 int config_add_group(struct config *config, struct config_group *group)
 {
 	struct config_group *groups =
@@ -116,7 +131,8 @@ static int init_handler(
 	struct config_handler *handler, const char *name, const struct config_kind *kind)
 {
 	*handler = (struct config_handler){.name = strdup(name), .kind = kind};
-	if (!handler->name || schema_defaults(&handler_schema, handler) < 0)
+	if (!handler->name || schema_defaults(&handler_schema, handler) < 0 ||
+		schema_defaults(&filter_schema, &handler->filter) < 0)
 		return -ENOMEM;
 	if (!kind)
 		return 0;
@@ -191,6 +207,15 @@ void config_forget_marks(struct config *config)
 		free(take(config->handlers[i].marks));
 }
 
+int config_filter_prefix(const char *prefix, struct text *bytes)
+{
+	if (strncmp(prefix, "0x", 2)) {
+		text_append_string(bytes, prefix);
+		return 0;
+	}
+	return text_append_hex_decoded(bytes, prefix + 2, strlen(prefix + 2));
+}
+
 bool config_group_equal(const struct config_group *a, const struct config_group *b)
 {
 	return !strcmp(a->name, b->name) && schema_equal(&group_schema, a, b);
@@ -200,5 +225,6 @@ bool config_handler_equal(const struct config_handler *a, const struct config_ha
 {
 	return !strcmp(a->name, b->name) && a->kind == b->kind &&
 	       schema_equal(&handler_schema, a, b) &&
+	       schema_equal(&filter_schema, &a->filter, &b->filter) &&
 	       schema_equal(&a->kind->schema, a->settings, b->settings);
 }

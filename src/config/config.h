@@ -53,6 +53,21 @@ struct config_kind {
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
 };
 
+/* Which datagrams a handler gets at all, before its queue. */
+struct config_filter {
+	struct prefix_list sources; /* empty: all */
+	struct prefix_list block_sources;
+	int64_t min_size, max_size; /* bytes */
+	char *prefix; /* the payload's first bytes: text, or "0x" and hexadecimal digits */
+	uint64_t rate_interval_ns; /* between two datagrams; 0: no limit */
+	int64_t burst; /* so many may come at once; 0: those of one second */
+	int64_t sample; /* one in so many */
+};
+
+/* Appends the bytes that a prefix means. Returns 0, or -EINVAL at 0x without hexadecimal digits behind it. */
+struct text;
+int config_filter_prefix(const char *prefix, struct text *bytes);
+
 enum drop_policy { DROP_NEWEST, DROP_OLDEST };
 
 struct config_handler {
@@ -63,7 +78,8 @@ struct config_handler {
 	void *settings;         /* kind->schema.size bytes */
 	uint64_t queue;         /* bytes */
 	int drop;               /* enum drop_policy */
-	struct key_mark *marks; /* of handler_schema, then of the kind; NULL once it is loaded */
+	struct config_filter filter;
+	struct key_mark *marks; /* of handler_schema, filter_schema, the kind; NULL once it is loaded */
 };
 
 struct config {
@@ -91,12 +107,16 @@ DEFINE_CLEANUP(struct config *, config_free)
  * the top. */
 extern const struct schema group_schema;   /* struct config_group */
 extern const struct schema handler_schema; /* struct config_handler */
+extern const struct schema filter_schema;  /* struct config_filter, of any handler */
 extern const struct schema control_schema; /* struct config */
 extern const struct schema config_schema;  /* struct config */
 
 /* A group with the defaults, to be filled in with schema_set(&group_schema, ...). Copies name. */
 int config_group_init(struct config_group *group, const char *name);
 void config_group_clear(struct config_group *group);
+
+/* A copy for whoever outlives the configuration; it comes from no place. Returns 0 or -ENOMEM. */
+int config_group_copy(struct config_group *ret, const struct config_group *group);
 
 /* Moves the group into the configuration, which then owns what it points at; *group is left empty.
  * Moves the other groups, too: pointers into config->groups are no longer valid. Returns 0, or

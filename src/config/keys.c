@@ -114,6 +114,62 @@ static const struct key handler_keys[] = {
 const struct schema handler_schema = {
 	handler_keys, ARRAY_SIZE(handler_keys), sizeof(struct config_handler)};
 
+#define FILTER(member) .offset = offsetof(struct config_filter, member)
+#define PAYLOAD_MAX 65507
+
+/* Those with a dot stand in a block of their own: filter: { sources = [...]; }. */
+static const struct key filter_keys[] = {
+	{.name = "filter.sources",
+		.type = KEY_PREFIXES,
+		FILTER(sources),
+		.min = 1,
+		.help = "Only datagrams from these senders, as addresses or prefixes (10.0.0.0/8)."},
+	{.name = "filter.block_sources",
+		.type = KEY_PREFIXES,
+		FILTER(block_sources),
+		.min = 1,
+		.help = "No datagrams from these senders."},
+	{.name = "filter.min_size",
+		.type = KEY_NUMBER,
+		FILTER(min_size),
+		.min = 0,
+		.max = PAYLOAD_MAX,
+		.fallback = "0",
+		.help = "Only payloads of so many bytes or more."},
+	{.name = "filter.max_size",
+		.type = KEY_NUMBER,
+		FILTER(max_size),
+		.min = 0,
+		.max = PAYLOAD_MAX,
+		.fallback = "65507",
+		.help = "Only payloads of so many bytes or fewer."},
+	{.name = "filter.prefix",
+		.type = KEY_STRING,
+		FILTER(prefix),
+		.max = 256,
+		.help = "Only payloads that begin so: text, or 0x and hexadecimal digits."},
+	{.name = "rate",
+		.type = KEY_RATE,
+		FILTER(rate_interval_ns),
+		.help = "The most datagrams in a time; what is beyond is dropped."},
+	{.name = "burst",
+		.type = KEY_NUMBER,
+		FILTER(burst),
+		.min = 1,
+		.max = 1000000000,
+		.help = "How many may come at once within the rate; without it, those of one second."},
+	{.name = "sample",
+		.type = KEY_NUMBER,
+		FILTER(sample),
+		.min = 1,
+		.max = 1000000000,
+		.fallback = "1",
+		.help = "One in so many datagrams; the others are filtered."},
+};
+
+const struct schema filter_schema = {
+	filter_keys, ARRAY_SIZE(filter_keys), sizeof(struct config_filter)};
+
 static const struct key control_keys[] = {
 	{.name = "socket",
 		.type = KEY_PATH,

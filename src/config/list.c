@@ -96,3 +96,46 @@ int address_compare(const struct address *a, const struct address *b)
 		return memcmp(&a->v4, &b->v4, sizeof(a->v4));
 	return a->family == AF_INET6 ? memcmp(&a->v6, &b->v6, sizeof(a->v6)) : 0;
 }
+
+int prefix_list_add(struct prefix_list *list, const struct prefix *prefix)
+{
+	struct prefix *items = list_grow(list->items, list->count, sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	list->items = items;
+	items[list->count++] = *prefix;
+	return 0;
+}
+
+void prefix_list_clear(struct prefix_list *list)
+{
+	free(list->items);
+	*list = (struct prefix_list){0};
+}
+
+static int prefix_compare(const struct prefix *a, const struct prefix *b)
+{
+	int order = address_compare(&a->address, &b->address);
+
+	return order ? order : (int)a->length - (int)b->length;
+}
+
+bool prefix_list_contains(const struct prefix_list *list, const struct prefix *prefix)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (!prefix_compare(&list->items[i], prefix))
+			return true;
+	return false;
+}
+
+int prefix_list_compare(const struct prefix_list *a, const struct prefix_list *b)
+{
+	for (size_t i = 0; i < a->count && i < b->count; i++) {
+		int order = prefix_compare(&a->items[i], &b->items[i]);
+
+		if (order)
+			return order;
+	}
+	return (a->count > b->count) - (a->count < b->count);
+}

@@ -17,6 +17,11 @@ struct address_list {
 	size_t count;
 };
 
+struct prefix_list {
+	struct prefix *items;
+	size_t count;
+};
+
 /* Makes room for one more behind count items of size bytes. A list that grows by this alone has
  * room up to the next power of two. Returns where the items are now, or NULL without memory: they
  * are then still where they were. */
@@ -36,3 +41,8 @@ int address_list_compare(const struct address_list *a, const struct address_list
 
 /* Orders addresses: by family, then by their bytes. */
 int address_compare(const struct address *a, const struct address *b);
+
+int prefix_list_add(struct prefix_list *list, const struct prefix *prefix);
+void prefix_list_clear(struct prefix_list *list);
+bool prefix_list_contains(const struct prefix_list *list, const struct prefix *prefix);
+int prefix_list_compare(const struct prefix_list *a, const struct prefix_list *b);

@@ -20,6 +20,19 @@ int schema_defaults(const struct schema *schema, void *settings)
 	return 0;
 }
 
+int schema_copy(const struct schema *schema, void *ret, const void *settings)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < schema->count && r >= 0; i++) {
+		const struct key *key = &schema->keys[i];
+
+		r = key_types[key->type].copy(
+			(char *)ret + key->offset, (const char *)settings + key->offset);
+	}
+	return r;
+}
+
 bool schema_equal(const struct schema *schema, const void *a, const void *b)
 {
 	for (size_t i = 0; i < schema->count; i++) {

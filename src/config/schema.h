@@ -23,6 +23,9 @@ enum key_type {
 	KEY_ADDRESS,  /* struct address; AF_UNSPEC when absent */
 	KEY_STRINGS,  /* struct string_list: an array of strings, or one string; none twice */
 	KEY_ADDRESSES, /* struct address_list: an array of addresses, or one; none twice */
+	KEY_ARGUMENTS, /* struct string_list: a program and its arguments, which may repeat and be empty */
+	KEY_PREFIXES,  /* struct prefix_list: an array of "10.0.0.0/8", or one; none twice */
+	KEY_RATE,      /* uint64_t nanoseconds between two: a string ("1000/s") */
 	KEY_TYPES,     /* how many there are */
 };
 
@@ -52,6 +55,9 @@ struct schema {
 
 /* Fills in the defaults of a zeroed struct. Returns 0 or -ENOMEM. */
 int schema_defaults(const struct schema *schema, void *settings);
+
+/* Copies the values of all keys into a zeroed struct. Returns 0, or -ENOMEM after a part; clear it then. */
+int schema_copy(const struct schema *schema, void *ret, const void *settings);
 
 /* Whether two filled-in structs say the same. */
 bool schema_equal(const struct schema *schema, const void *a, const void *b);

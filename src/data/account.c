@@ -1,6 +1,7 @@
 #include "data/account.h"
 
 static const char *const names[DROP_REASONS] = {
+	[DROP_RATE] = "rate",
 	[DROP_QUEUE] = "queue",
 	[DROP_IO] = "io",
 	[DROP_BUSY] = "busy",

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 enum drop_reason {
+	DROP_RATE, /* more came than the handler's rate lets through */
 	DROP_QUEUE, /* the handler's queue was full */
 	DROP_IO, /* writing failed */
 	DROP_BUSY, /* the peer's or the network's buffer was full */

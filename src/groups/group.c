@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "config/copy.h"
 #include "config/list.h"
 
 static void group_received(struct membership_owner *owner, const struct batch *batch)

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "data/filter.h"
 #include "handlers/ledger.h"
 #include "handlers/worker.h"
 
 struct handler {
 	struct outlet outlet;
+	struct filter filter;
 	const struct handler_kind *kind;
 	char *name;
 	struct ledger *ledger;
@@ -17,20 +20,36 @@ struct handler {
 	void *object; /* for those that may not */
 };
 
-static void deliver_to_worker(struct outlet *outlet, const struct batch *batch)
+static void hand_on(struct handler *handler, const struct batch *batch)
 {
-	struct handler *handler = container_of(outlet, struct handler, outlet);
-
-	worker_push(handler->worker, batch);
-}
-
-static void deliver_in_place(struct outlet *outlet, const struct batch *batch)
-{
-	struct handler *handler = container_of(outlet, struct handler, outlet);
 	struct outcome outcome = {0};
 
+	if (!batch->count)
+		return;
+	if (handler->worker) {
+		worker_push(handler->worker, batch);
+		return;
+	}
 	handler->kind->deliver(handler->object, batch, &outcome);
 	ledger_received(handler->ledger, batch->count, &outcome);
+}
+
+static void deliver(struct outlet *outlet, const struct batch *batch)
+{
+	hand_on(container_of(outlet, struct handler, outlet), batch);
+}
+
+static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+	uint64_t now = handler->filter.wanted.rate_interval_ns ? clock_ns(CLOCK_MONOTONIC) : 0;
+	struct datagram passed[BATCH_MAX];
+	struct filtered kept_out;
+	struct batch rest = {.origin = batch->origin, .datagrams = passed};
+
+	rest.count = filter_apply(&handler->filter, batch, now, passed, &kept_out);
+	ledger_kept_out(handler->ledger, &kept_out);
+	hand_on(handler, &rest);
 }
 
 static void handler_free(struct handler *handler)
@@ -39,6 +58,7 @@ static void handler_free(struct handler *handler)
 		return;
 	if (handler->object)
 		handler->kind->close(handler->object);
+	filter_clear(&handler->filter);
 	ledger_unref(handler->ledger);
 	free(handler->name);
 	free(handler);
@@ -52,8 +72,8 @@ static int open_object(struct handler *handler, const struct config_handler *con
 
 	if (r < 0)
 		return r;
-	handler->outlet.needs = handler->kind->needs(config->settings);
-	handler->outlet.deliver = deliver_in_place;
+	handler->outlet.needs = handler->kind->needs(config->settings) | filter_needs(&handler->filter);
+	handler->outlet.deliver = handler->filter.is_open ? deliver : deliver_filtered;
 	if (!handler->kind->may_block)
 		return 0;
 	r = worker_start(handler->kind, handler->object, config, handler->ledger, &handler->worker);
@@ -62,7 +82,6 @@ static int open_object(struct handler *handler, const struct config_handler *con
 		return r;
 	}
 	handler->object = NULL;
-	handler->outlet.deliver = deliver_to_worker;
 	return 0;
 }
 
@@ -78,7 +97,7 @@ int handler_start(const struct config_handler *config, struct ledger *ledger, ch
 	handler->kind = container_of(config->kind, struct handler_kind, config);
 	handler->name = strdup(config->name);
 	handler->ledger = ledger ? ledger_ref(ledger) : ledger_new();
-	if (!handler->name || !handler->ledger)
+	if (!handler->name || !handler->ledger || filter_init(&handler->filter, &config->filter) < 0)
 		return -ENOMEM;
 	r = open_object(handler, config, why);
 	if (r < 0)

@@ -43,3 +43,12 @@ void ledger_received(struct ledger *ledger, unsigned received, const struct outc
 	outcome_add(&ledger->account.outcome, outcome);
 	pthread_mutex_unlock(&ledger->lock);
 }
+
+void ledger_kept_out(struct ledger *ledger, const struct filtered *kept_out)
+{
+	pthread_mutex_lock(&ledger->lock);
+	ledger->account.received += kept_out->filtered + kept_out->over_rate;
+	ledger->account.filtered += kept_out->filtered;
+	ledger->account.outcome.dropped[DROP_RATE] += kept_out->over_rate;
+	pthread_mutex_unlock(&ledger->lock);
+}

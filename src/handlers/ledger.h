@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#include "data/account.h"
+#include "data/filter.h"
 
 struct worker;
 
@@ -25,3 +25,6 @@ void ledger_unref(struct ledger *ledger);
 
 /* Counts datagrams that came in and what became of them, where both are known at once. */
 void ledger_received(struct ledger *ledger, unsigned received, const struct outcome *outcome);
+
+/* Counts datagrams that came in and that a filter kept out. */
+void ledger_kept_out(struct ledger *ledger, const struct filtered *kept_out);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/units.h"
+
 int address_parse(const char *string, struct address *ret)
 {
 	struct address address = {.family = strchr(string, ':') ? AF_INET6 : AF_INET};
@@ -44,6 +46,64 @@ bool address_needs_scope(const struct address *address)
 
 	return address->family == AF_INET6 && (IN6_IS_ADDR_LINKLOCAL(v6) || IN6_IS_ADDR_MC_NODELOCAL(v6) ||
 						      IN6_IS_ADDR_MC_LINKLOCAL(v6));
+}
+
+static unsigned address_bits(const struct address *address)
+{
+	return address->family == AF_INET ? 32 : 128;
+}
+
+/* Whether the first bits of both are the same. */
+static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+	unsigned rest = bits % 8;
+
+	if (memcmp(a, b, bits / 8))
+		return false;
+	return !rest || (a[bits / 8] ^ b[bits / 8]) >> (8 - rest) == 0;
+}
+
+/* The address without the bits behind the length. */
+static struct address mask(const struct address *address, unsigned length)
+{
+	struct address masked = *address;
+	uint8_t *bytes = masked.v6.s6_addr;
+
+	for (unsigned bit = length; bit < address_bits(address); bit++)
+		bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	return masked;
+}
+
+int prefix_parse(const char *string, struct prefix *ret)
+{
+	const char *slash = strchr(string, '/');
+	char text[INET6_ADDRSTRLEN];
+	size_t size = slash ? (size_t)(slash - string) : strlen(string);
+	struct prefix prefix;
+	struct address masked;
+	uint64_t length;
+
+	if (size >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, string, size);
+	text[size] = '\0';
+	if (address_parse(text, &prefix.address) < 0)
+		return -EINVAL;
+	length = address_bits(&prefix.address);
+	if (slash && parse_number(slash + 1, length, &length) < 0)
+		return -EINVAL;
+	prefix.length = (unsigned)length;
+	masked = mask(&prefix.address, prefix.length);
+	if (!address_equal(&masked, &prefix.address))
+		return -ERANGE;
+	*ret = prefix;
+	return 0;
+}
+
+bool prefix_contains(const struct prefix *prefix, const struct address *address)
+{
+	return prefix->address.family == address->family &&
+	       bits_equal(prefix->address.v6.s6_addr, address->v6.s6_addr, prefix->length);
 }
 
 socklen_t address_to_endpoint(

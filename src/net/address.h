@@ -36,6 +36,17 @@ bool address_is_multicast(const struct address *address);
  * fe80:: addresses. */
 bool address_needs_scope(const struct address *address);
 
+/* The first length bits of an address: "10.0.0.0/8"; an address alone is a prefix of all its bits. */
+struct prefix {
+	struct address address;
+	unsigned length;
+};
+
+/* Returns 0; -EINVAL when it is none; -ERANGE when bits behind the length are set, as in 10.0.0.1/8. */
+int prefix_parse(const char *string, struct prefix *ret);
+
+bool prefix_contains(const struct prefix *prefix, const struct address *address);
+
 /* Fills in a socket address; ifindex (0: none) is used where the address needs a scope. Returns its length. */
 socklen_t address_to_endpoint(
 	const struct address *address, uint16_t port, unsigned ifindex, union endpoint *ret);

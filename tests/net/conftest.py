@@ -5,6 +5,7 @@ user, who is root in a user namespace of their own, pytest starts again in one.
 """
 
 import os
+import signal
 import sys
 
 import pytest
@@ -23,6 +24,7 @@ def pytest_configure(config):
     for program in (MCASTD, MCASTCTL):
         if not os.access(program, os.X_OK):
             raise pytest.UsageError(f"there is no {program}: run make, or set MCASTD and MCASTCTL")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up
 
 
 def pytest_collection_modifyitems(config, items):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 
+from topology import die_with_us
 from waiting import TIMEOUT, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -123,7 +124,7 @@ class Daemon:
         with open(self.log_path, "ab") as log, host:
             self.process = subprocess.Popen(
                 [*wrapper, binary, "-c", self.config_path], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if stdout is None else stdout, stderr=log)
+                stdout=subprocess.DEVNULL if stdout is None else stdout, stderr=log, preexec_fn=die_with_us)
         Daemon.running.append(self)
         if wait:
             try:
@@ -186,9 +187,9 @@ class Daemon:
 
     def stop(self):
         """Stops it as an operator does, which must succeed, and checks that it leaves nothing behind."""
-        self.assert_balanced()
-        self.process.terminate()
         try:
+            self.assert_balanced()
+            self.process.terminate()
             status = self.process.wait(TIMEOUT)
             log = self.log()
             assert not SANITIZER_REPORT.search(log), log
@@ -257,7 +258,7 @@ class Daemon:
         """Starts mcastctl without waiting for its end; its output is a pipe."""
         return subprocess.Popen(
             [MCASTCTL, "-s", self.control_path, *arguments], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_us, **options)
 
     # Numbers
 

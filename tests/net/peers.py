@@ -5,6 +5,7 @@ import struct
 import subprocess
 from contextlib import contextmanager
 
+from topology import die_with_us
 from waiting import TIMEOUT
 
 LARGEST = 65507  # bytes of payload
@@ -99,7 +100,7 @@ def seqpacket(path):
 @contextmanager
 def process(host, *command, **options):
     """A program that runs in the host's namespace for as long as the block does."""
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "preexec_fn": die_with_us, **options}
     with host:
         child = subprocess.Popen(command, **options)
     try:
@@ -135,8 +136,8 @@ class Blast:
         source = __file__.replace("peers.py", "blast.c")
         subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.binary, source], check=True)
 
-    def command(self, group, port, count, size=64, interface=None, source=None, tag="x", groups=1):
-        options = ["-t", tag, "-g", str(groups)]
+    def command(self, group, port, count, size=64, interface=None, source=None, tag="x", groups=1, bulk=False):
+        options = ["-t", tag, "-g", str(groups), *(["-b"] if bulk else [])]
         options += ["-i", interface] if interface else []
         options += ["-s", source] if source else []
         return [self.binary, *options, group, str(port), str(count), str(size)]

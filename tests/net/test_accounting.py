@@ -161,7 +161,7 @@ def test_drop_oldest_keeps_what_is_current(slow, net, blast):
 
 def test_a_larger_queue_keeps_more(slow, net, blast):
     kept = []
-    for queue in ('"64K"', '"256K"'):
+    for queue in ('"64K"', '"512K"'):
         daemon, pipe = slow(queue=queue)
         kept.append(len(numbers_written(daemon, net, blast, pipe)))
     assert kept[1] > 2 * kept[0]

@@ -7,12 +7,14 @@ even when the tests are killed.
 
 import ctypes
 import os
+import signal
 import subprocess
 from contextlib import contextmanager
 
 from waiting import wait_until
 
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -20,6 +22,11 @@ def check(result):
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def die_with_us():
+    """For preexec_fn: a process that does not outlive the tests, not even when they are killed."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def current_namespace():

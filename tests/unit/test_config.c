@@ -25,7 +25,10 @@ struct file_settings {
 static const char *const formats[] = {"line", "json", "hex", NULL};
 
 static const struct key file_keys[] = {
-	{.name = "path", .type = KEY_PATH, .offset = offsetof(struct file_settings, path), .required = true},
+	{.name = "path",
+		.type = KEY_PATH,
+		.offset = offsetof(struct file_settings, path),
+		.required = true},
 	{.name = "format",
 		.type = KEY_CHOICE,
 		.offset = offsetof(struct file_settings, format),
@@ -122,7 +125,8 @@ static int load(struct fixture *fixture)
 {
 	char path[PATH_SIZE];
 
-	return config_load(path_of(fixture, "mcastd.conf", path), kinds, &fixture->errors, &fixture->config);
+	return config_load(
+		path_of(fixture, "mcastd.conf", path), kinds, &fixture->errors, &fixture->config);
 }
 
 static const struct config *load_files(struct fixture *fixture)
@@ -176,8 +180,8 @@ static void assert_errors(struct fixture *fixture, const char *const *expected, 
 	assert_int_equal(errors_total(&fixture->errors), count);
 }
 
-#define assert_refused(fixture, ...)                                                               \
-	assert_errors(fixture, (const char *const[]){__VA_ARGS__},                                 \
+#define assert_refused(fixture, ...)                               \
+	assert_errors(fixture, (const char *const[]){__VA_ARGS__}, \
 		ARRAY_SIZE(((const char *const[]){__VA_ARGS__})))
 
 /* ---- What is read ---- */
@@ -221,13 +225,14 @@ static void the_file_stands_above_the_runtime_directory(void **state)
 
 static void the_control_socket_is_read(void **state)
 {
-	assert_string_equal(load_text(*state, "control: { socket = \"/run/c\"; };")->control_socket, "/run/c");
+	assert_string_equal(
+		load_text(*state, "control: { socket = \"/run/c\"; };")->control_socket, "/run/c");
 }
 
 static void a_group_has_defaults(void **state)
 {
-	const struct config_group *group =
-		load_group(*state, "groups: { news: { address = \"233.252.0.1\"; port = 5004; }; };");
+	const struct config_group *group = load_group(
+		*state, "groups: { news: { address = \"233.252.0.1\"; port = 5004; }; };");
 
 	assert_string_equal(group->name, "news");
 	assert_int_equal(group->address.family, AF_INET);
@@ -246,7 +251,8 @@ static void a_group_has_defaults(void **state)
 static void every_key_of_a_group_is_read(void **state)
 {
 	const struct config_group *group = load_group(*state,
-		"groups: { news: { address = \"ff15::1\"; port = 1; interfaces = [\"eth0\", \"vlan*\"];\n"
+		"groups: { news: { address = \"ff15::1\"; port = 1; interfaces = [\"eth0\", "
+		"\"vlan*\"];\n"
 		"sources = [\"2001:db8::1\", \"2001:db8::2\"]; handlers = [\"log\", \"journal\"];\n"
 		"receive_buffer = \"8M\"; ttl = 0; loop = false; send_interface = \"eth0\";\n"
 		"socket = true; socket_mode = \"0600\"; socket_group = \"root\"; }; };");
@@ -277,10 +283,10 @@ static void a_single_string_is_a_list_of_one(void **state)
 
 static void groups_stay_in_the_order_of_the_file(void **state)
 {
-	const struct config *config = load_text(*state,
-		"groups: { z: { address = \"233.252.0.1\"; port = 1; };\n"
-		"a: { address = \"233.252.0.1\"; port = 2; };\n"
-		"m: { address = \"233.252.0.1\"; port = 3; }; };");
+	const struct config *config =
+		load_text(*state, "groups: { z: { address = \"233.252.0.1\"; port = 1; };\n"
+				  "a: { address = \"233.252.0.1\"; port = 2; };\n"
+				  "m: { address = \"233.252.0.1\"; port = 3; }; };");
 
 	assert_string_equal(config->groups[0].name, "z");
 	assert_string_equal(config->groups[1].name, "a");
@@ -289,8 +295,8 @@ static void groups_stay_in_the_order_of_the_file(void **state)
 
 static void a_group_knows_where_it_stands(void **state)
 {
-	const struct config_group *group =
-		load_group(*state, "\n\ngroups: {\n  a: {\n address = \"233.252.0.1\"; port = 1; }; };");
+	const struct config_group *group = load_group(
+		*state, "\n\ngroups: {\n  a: {\n address = \"233.252.0.1\"; port = 1; }; };");
 
 	assert_int_equal(group->place.line, 4);
 	assert_string_equal(strrchr(group->place.file, '/'), "/mcastd.conf");
@@ -300,15 +306,17 @@ static void a_group_knows_where_it_stands(void **state)
 static void a_number_with_l_is_a_number(void **state)
 {
 	assert_int_equal(
-		load_group(*state, "groups: { a: { address = \"233.252.0.1\"; port = 5004L; }; };")->port,
+		load_group(*state, "groups: { a: { address = \"233.252.0.1\"; port = 5004L; }; };")
+			->port,
 		5004);
 }
 
 static void a_handler_has_the_settings_of_its_kind(void **state)
 {
-	const struct config *config = load_text(*state,
-		"handlers: { archive: { type = \"file\"; path = \"/x\"; format = \"json\"; queue = \"1M\";"
-		"drop = \"oldest\"; }; };");
+	const struct config *config =
+		load_text(*state, "handlers: { archive: { type = \"file\"; path = \"/x\"; format = "
+				  "\"json\"; queue = \"1M\";"
+				  "drop = \"oldest\"; }; };");
 	const struct config_handler *handler = config_find_handler(config, "archive");
 	const struct file_settings *settings = handler->settings;
 
@@ -420,7 +428,8 @@ static void a_later_file_stands_above_an_earlier_one(void **state)
 {
 	struct fixture *fixture = *state;
 
-	write_file(fixture, "mcastd.conf", "run_directory = \"/a\"; control: { socket = \"/a/c\"; };");
+	write_file(
+		fixture, "mcastd.conf", "run_directory = \"/a\"; control: { socket = \"/a/c\"; };");
 	write_file(fixture, "conf.d/10.conf", "run_directory = \"/b\";");
 	write_file(fixture, "conf.d/9.conf", "run_directory = \"/c\";");
 	assert_string_equal(load_files(fixture)->run_directory, "/c");
@@ -465,9 +474,9 @@ static void a_group_defined_twice_names_both_places(void **state)
 {
 	write_file(*state, "mcastd.conf", GROUP_A);
 	write_file(*state, "conf.d/x.conf", "\n" GROUP_A);
-	assert_refused(*state,
-		"D/conf.d/x.conf:2: groups.a: already defined at D/mcastd.conf:1, rename or remove one of "
-		"them");
+	assert_refused(*state, "D/conf.d/x.conf:2: groups.a: already defined at D/mcastd.conf:1, "
+			       "rename or remove one of "
+			       "them");
 }
 
 static void a_handler_defined_twice_names_both_places(void **state)
@@ -475,9 +484,9 @@ static void a_handler_defined_twice_names_both_places(void **state)
 	write_file(*state, "mcastd.conf", "");
 	write_file(*state, "conf.d/x.conf", "handlers: { h: { type = \"log\"; }; };");
 	write_file(*state, "conf.d/y.conf", "\nhandlers: { h: { type = \"log\"; }; };");
-	assert_refused(*state,
-		"D/conf.d/y.conf:2: handlers.h: already defined at D/conf.d/x.conf:1, rename or remove one "
-		"of them");
+	assert_refused(*state, "D/conf.d/y.conf:2: handlers.h: already defined at "
+			       "D/conf.d/x.conf:1, rename or remove one "
+			       "of them");
 }
 
 static void a_fifo_in_conf_d_is_refused_and_not_waited_for(void **state)
@@ -529,8 +538,8 @@ static void a_file_name_that_forges_lines_is_refused(void **state)
 {
 	write_file(*state, "mcastd.conf", "");
 	write_file(*state, "conf.d/a\n.conf", "");
-	assert_refused(*state,
-		"D/conf.d: the file name \"a\\n.conf\" has characters that cannot be shown, rename it");
+	assert_refused(*state, "D/conf.d: the file name \"a\\n.conf\" has characters that cannot "
+			       "be shown, rename it");
 }
 
 static void a_missing_file_is_refused(void **state)
@@ -552,141 +561,144 @@ static void a_file_too_large_is_refused(void **state)
 #define IN_A(keys) "groups: {\n a: {\n  address = \"233.252.0.1\"; port = 1;\n  " keys "\n };\n};\n"
 #define IN_H(keys) "handlers: {\n h: {\n  type = \"file\"; path = \"/x\";\n  " keys "\n };\n};\n"
 
-#define BROKEN_CONFIGURATIONS(X)                                                                   \
-	X(unknown_key_in_a_group, IN_A("adress = \"x\";"),                                         \
-		"4: groups.a: unknown key \"adress\", did you mean \"address\"?")                  \
+/* clang-format off */
+#define BROKEN_CONFIGURATIONS(X) \
+	X(unknown_key_in_a_group, IN_A("adress = \"x\";"), \
+		"4: groups.a: unknown key \"adress\", did you mean \"address\"?") \
 	X(unknown_key_at_the_top, "\ngruops: {};", "2: unknown key \"gruops\", did you mean \"groups\"?") \
-	X(key_that_does_not_exist_yet, "metrics: { listen = \"127.0.0.1:9184\"; };",               \
-		"1: unknown key \"metrics\", known: run_directory, groups, handlers, control")     \
-	X(unknown_key_in_control, "control: { port = 1; };",                                       \
-		"1: control: unknown key \"port\", known: socket")                                 \
-	X(unknown_key_in_a_handler, IN_H("pth = \"x\";"),                                          \
-		"4: handlers.h: unknown key \"pth\", did you mean \"path\"?")                      \
-	X(key_of_another_kind, "handlers: { h: { type = \"log\"; path = \"/x\"; }; };",            \
-		"1: handlers.h: unknown key \"path\", known: type, queue, drop")                   \
-	X(no_address, "groups: {\n a: { port = 1; };\n};",                                         \
-		"2: groups.a: has no address, add one: address = \"233.252.0.1\";")                \
-	X(no_port, "groups: {\n a: { address = \"233.252.0.1\"; };\n};",                           \
-		"2: groups.a: has no port, add one: port = 5004;")                                 \
-	X(unicast_address, "groups: { a: {\n address = \"192.0.2.1\"; port = 1; }; };",            \
+	X(key_that_does_not_exist_yet, "metrics: { listen = \"127.0.0.1:9184\"; };", \
+		"1: unknown key \"metrics\", known: run_directory, groups, handlers, control") \
+	X(unknown_key_in_control, "control: { port = 1; };", \
+		"1: control: unknown key \"port\", known: socket") \
+	X(unknown_key_in_a_handler, IN_H("pth = \"x\";"), \
+		"4: handlers.h: unknown key \"pth\", did you mean \"path\"?") \
+	X(key_of_another_kind, "handlers: { h: { type = \"log\"; path = \"/x\"; }; };", \
+		"1: handlers.h: unknown key \"path\", known: type, queue, drop") \
+	X(no_address, "groups: {\n a: { port = 1; };\n};", \
+		"2: groups.a: has no address, add one: address = \"233.252.0.1\";") \
+	X(no_port, "groups: {\n a: { address = \"233.252.0.1\"; };\n};", \
+		"2: groups.a: has no port, add one: port = 5004;") \
+	X(unicast_address, "groups: { a: {\n address = \"192.0.2.1\"; port = 1; }; };", \
 		"2: groups.a.address: \"192.0.2.1\" is not a multicast address, use 224.0.0.0/4 or ff00::/8") \
-	X(address_that_is_a_name, "groups: { a: { address = \"news\"; port = 1; }; };",            \
+	X(address_that_is_a_name, "groups: { a: { address = \"news\"; port = 1; }; };", \
 		"1: groups.a.address: \"news\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"") \
-	X(port_out_of_range, "groups: { a: { address = \"233.252.0.1\";\n port = 70000; }; };",    \
-		"2: groups.a.port: 70000 is out of range, use 1 to 65535")                         \
-	X(port_zero, "groups: { a: { address = \"233.252.0.1\"; port = 0; }; };",                  \
-		"1: groups.a.port: 0 is out of range, use 1 to 65535")                             \
-	X(port_as_a_string, "groups: { a: { address = \"233.252.0.1\"; port = \"5004\"; }; };",    \
-		"1: groups.a.port: is a string, write a number without quotes")                    \
-	X(port_with_a_fraction, "groups: { a: { address = \"233.252.0.1\"; port = 50.5; }; };",    \
-		"1: groups.a.port: is a number with a fraction, write a whole number")             \
+	X(port_out_of_range, "groups: { a: { address = \"233.252.0.1\";\n port = 70000; }; };", \
+		"2: groups.a.port: 70000 is out of range, use 1 to 65535") \
+	X(port_zero, "groups: { a: { address = \"233.252.0.1\"; port = 0; }; };", \
+		"1: groups.a.port: 0 is out of range, use 1 to 65535") \
+	X(port_as_a_string, "groups: { a: { address = \"233.252.0.1\"; port = \"5004\"; }; };", \
+		"1: groups.a.port: is a string, write a number without quotes") \
+	X(port_with_a_fraction, "groups: { a: { address = \"233.252.0.1\"; port = 50.5; }; };", \
+		"1: groups.a.port: is a number with a fraction, write a whole number") \
 	X(ttl_out_of_range, IN_A("ttl = 256;"), "4: groups.a.ttl: 256 is out of range, use 0 to 255") \
-	X(ttl_negative, IN_A("ttl = -1;"), "4: groups.a.ttl: -1 is out of range, use 0 to 255")    \
-	X(size_as_a_number, IN_A("receive_buffer = 8388608;"),                                     \
+	X(ttl_negative, IN_A("ttl = -1;"), "4: groups.a.ttl: -1 is out of range, use 0 to 255") \
+	X(size_as_a_number, IN_A("receive_buffer = 8388608;"), \
 		"4: groups.a.receive_buffer: is a number, write it with its unit in quotes: \"8M\"") \
-	X(size_out_of_range, IN_A("receive_buffer = \"2G\";"),                                     \
-		"4: groups.a.receive_buffer: \"2G\" is out of range, use 4K to 1G")                \
-	X(size_with_a_wrong_unit, IN_A("receive_buffer = \"8MB\";"),                               \
+	X(size_out_of_range, IN_A("receive_buffer = \"2G\";"), \
+		"4: groups.a.receive_buffer: \"2G\" is out of range, use 4K to 1G") \
+	X(size_with_a_wrong_unit, IN_A("receive_buffer = \"8MB\";"), \
 		"4: groups.a.receive_buffer: \"8MB\" is not a size, write one such as \"64K\", \"4M\" or \"1G\"") \
-	X(bool_as_a_number, IN_A("loop = 1;"), "4: groups.a.loop: is a number, write true")        \
-	X(bool_as_a_string, IN_A("socket = \"yes\";"),                                             \
-		"4: groups.a.socket: is a string, write true without quotes")                      \
-	X(no_interfaces, IN_A("interfaces = [];"),                                                 \
+	X(bool_as_a_number, IN_A("loop = 1;"), "4: groups.a.loop: is a number, write true") \
+	X(bool_as_a_string, IN_A("socket = \"yes\";"), \
+		"4: groups.a.socket: is a string, write true without quotes") \
+	X(no_interfaces, IN_A("interfaces = [];"), \
 		"4: groups.a.interfaces: is empty, which would select nothing: leave the key out for its default") \
-	X(interface_too_long, IN_A("interfaces = [\"eth0\",\n\"abcdefghijklmnop\"];"),             \
+	X(interface_too_long, IN_A("interfaces = [\"eth0\",\n\"abcdefghijklmnop\"];"), \
 		"4: groups.a.interfaces: \"abcdefghijklmnop\" is longer than an interface's name can be, use at most 15 bytes") \
-	X(interface_with_a_space, IN_A("interfaces = \"eth 0\";"),                                 \
+	X(interface_with_a_space, IN_A("interfaces = \"eth 0\";"), \
 		"4: groups.a.interfaces: \"eth 0\" cannot be an interface: no name has a space, / or :") \
-	X(interface_that_is_a_path, IN_A("interfaces = \"/sys\";"),                                \
+	X(interface_that_is_a_path, IN_A("interfaces = \"/sys\";"), \
 		"4: groups.a.interfaces: \"/sys\" cannot be an interface: no name has a space, / or :") \
-	X(interface_twice, IN_A("interfaces = [\"eth0\",\n\"eth0\"];"),                            \
-		"5: groups.a.interfaces: \"eth0\" is in the list twice, remove one")               \
-	X(interfaces_as_a_list, IN_A("interfaces = (\"eth0\");"),                                  \
+	X(interface_twice, IN_A("interfaces = [\"eth0\",\n\"eth0\"];"), \
+		"5: groups.a.interfaces: \"eth0\" is in the list twice, remove one") \
+	X(interfaces_as_a_list, IN_A("interfaces = (\"eth0\");"), \
 		"4: groups.a.interfaces: is a list ( ), write an array: interfaces = [\"text\"];") \
-	X(interfaces_as_numbers, IN_A("interfaces = [1];"),                                        \
-		"4: groups.a.interfaces: is a number, write it in quotes: \"1\"")                  \
-	X(send_interface_as_a_glob, IN_A("send_interface = \"eth*\";"),                            \
+	X(interfaces_as_numbers, IN_A("interfaces = [1];"), \
+		"4: groups.a.interfaces: is a number, write it in quotes: \"1\"") \
+	X(send_interface_as_a_glob, IN_A("send_interface = \"eth*\";"), \
 		"4: groups.a.send_interface: \"eth*\" is a pattern, use the name of one interface") \
-	X(send_interface_as_an_array, IN_A("send_interface = [\"eth0\"];"),                        \
+	X(send_interface_as_an_array, IN_A("send_interface = [\"eth0\"];"), \
 		"4: groups.a.send_interface: is an array [ ], write one value: send_interface = \"text\";") \
-	X(source_that_is_multicast, IN_A("sources = \"233.252.0.2\";"),                            \
+	X(source_that_is_multicast, IN_A("sources = \"233.252.0.2\";"), \
 		"4: groups.a.sources: \"233.252.0.2\" is not the address of a sender, use a unicast address") \
-	X(source_of_the_other_family, IN_A("sources = [\"2001:db8::1\"];"),                        \
+	X(source_of_the_other_family, IN_A("sources = [\"2001:db8::1\"];"), \
 		"4: groups.a.sources: \"2001:db8::1\" is not of the group's family, use an IPv4 address") \
-	X(source_that_is_none, IN_A("block_sources = [\"0.0.0.0\"];"),                             \
+	X(source_that_is_none, IN_A("block_sources = [\"0.0.0.0\"];"), \
 		"4: groups.a.block_sources: \"0.0.0.0\" is not the address of a sender, use a unicast address") \
 	X(sources_beside_block_sources, IN_A("sources = \"192.0.2.1\";\n block_sources = \"192.0.2.2\";"), \
 		"5: groups.a.block_sources: cannot be used together with sources, remove one of the two") \
 	X(unknown_handler, "handlers: { archive: { type = \"log\"; }; };\n" IN_A("handlers = [\"archve\"];"), \
 		"5: groups.a.handlers: there is no handler \"archve\", did you mean \"archive\"?") \
-	X(handler_that_nobody_meant, IN_A("handlers = [\"recorder\"];"),                           \
+	X(handler_that_nobody_meant, IN_A("handlers = [\"recorder\"];"), \
 		"4: groups.a.handlers: there is no handler \"recorder\", define it in handlers: { ... };") \
-	X(handler_twice_in_a_group, IN_A("handlers = [\"log\", \"log\"];"),                        \
-		"4: groups.a.handlers: \"log\" is in the list twice, remove one")                  \
-	X(mode_that_is_not_octal, IN_A("socket = true; socket_mode = \"0999\";"),                  \
+	X(handler_twice_in_a_group, IN_A("handlers = [\"log\", \"log\"];"), \
+		"4: groups.a.handlers: \"log\" is in the list twice, remove one") \
+	X(mode_that_is_not_octal, IN_A("socket = true; socket_mode = \"0999\";"), \
 		"4: groups.a.socket_mode: \"0999\" is not a file mode, write three octal digits such as \"0660\"") \
-	X(mode_as_a_number, IN_A("socket = true; socket_mode = 660;"),                             \
+	X(mode_as_a_number, IN_A("socket = true; socket_mode = 660;"), \
 		"4: groups.a.socket_mode: is a number, write it in octal and in quotes: \"0660\"") \
-	X(mode_without_a_socket, IN_A("socket_mode = \"0660\";"),                                  \
-		"4: groups.a.socket_mode: has no effect without socket = true")                    \
-	X(socket_group_without_a_socket, IN_A("socket = false; socket_group = \"root\";"),         \
-		"4: groups.a.socket_group: has no effect without socket = true")                   \
-	X(unknown_socket_group, IN_A("socket = true; socket_group = \"no-such-group\";"),          \
+	X(mode_without_a_socket, IN_A("socket_mode = \"0660\";"), \
+		"4: groups.a.socket_mode: has no effect without socket = true") \
+	X(socket_group_without_a_socket, IN_A("socket = false; socket_group = \"root\";"), \
+		"4: groups.a.socket_group: has no effect without socket = true") \
+	X(unknown_socket_group, IN_A("socket = true; socket_group = \"no-such-group\";"), \
 		"4: groups.a.socket_group: there is no group \"no-such-group\" on this system, use another or create it") \
 	X(group_as_an_array, "groups: {\n a = [1];\n};", "2: groups.a: is an array [ ], write a: { ... };") \
 	X(group_as_a_number, "groups: { a = 1; };", "1: groups.a: is a number, write a: { ... };") \
-	X(groups_as_a_list, "groups = ( { port = 1; } );",                                         \
-		"1: groups: is a list ( ), write groups: { NAME: { ... }; };")                     \
+	X(groups_as_a_list, "groups = ( { port = 1; } );", \
+		"1: groups: is a list ( ), write groups: { NAME: { ... }; };") \
 	X(control_as_a_string, "control = \"/run/x\";", "1: control: is a string, write control: { ... };") \
-	X(control_socket_relative, "control: { socket = \"run/x\"; };",                            \
-		"1: control.socket: \"run/x\" is not an absolute path, begin it with /")           \
-	X(run_directory_empty, "run_directory = \"\";",                                            \
-		"1: run_directory: is empty, write a value or leave the key out")                  \
-	X(handler_without_type, "handlers: {\n h: { queue = \"1M\"; path = 5; };\n};",             \
-		"2: handlers.h: has no type, add type = \"...\"; with one of journal, log, file")  \
-	X(handler_of_unknown_type, "handlers: { h: {\n type = \"flie\"; path = \"/x\"; }; };",     \
+	X(control_socket_relative, "control: { socket = \"run/x\"; };", \
+		"1: control.socket: \"run/x\" is not an absolute path, begin it with /") \
+	X(run_directory_empty, "run_directory = \"\";", \
+		"1: run_directory: is empty, write a value or leave the key out") \
+	X(handler_without_type, "handlers: {\n h: { queue = \"1M\"; path = 5; };\n};", \
+		"2: handlers.h: has no type, add type = \"...\"; with one of journal, log, file") \
+	X(handler_of_unknown_type, "handlers: { h: {\n type = \"flie\"; path = \"/x\"; }; };", \
 		"2: handlers.h.type: unknown type \"flie\", did you mean \"file\"? (there are journal, log, file)") \
-	X(type_as_a_number, "handlers: { h: { type = 5; }; };",                                    \
-		"1: handlers.h.type: is a number, write it in quotes: \"5\"")                      \
-	X(handler_without_a_required_key, "handlers: {\n h: { type = \"file\"; };\n};",            \
-		"2: handlers.h: has no path, add one: path = \"/a/path\";")                        \
+	X(type_as_a_number, "handlers: { h: { type = 5; }; };", \
+		"1: handlers.h.type: is a number, write it in quotes: \"5\"") \
+	X(handler_without_a_required_key, "handlers: {\n h: { type = \"file\"; };\n};", \
+		"2: handlers.h: has no path, add one: path = \"/a/path\";") \
 	X(queue_out_of_range, IN_H("queue = \"1K\";"), "4: handlers.h.queue: \"1K\" is out of range, use 64K to 1G") \
-	X(unknown_drop_policy, IN_H("drop = \"latest\";"),                                         \
-		"4: handlers.h.drop: \"latest\" is not known here, use \"newest\" or \"oldest\"")  \
-	X(unknown_choice_of_a_kind, IN_H("format = \"jsn\";"),                                     \
-		"4: handlers.h.format: \"jsn\" is not known here, did you mean \"json\"?")         \
+	X(unknown_drop_policy, IN_H("drop = \"latest\";"), \
+		"4: handlers.h.drop: \"latest\" is not known here, use \"newest\" or \"oldest\"") \
+	X(unknown_choice_of_a_kind, IN_H("format = \"jsn\";"), \
+		"4: handlers.h.format: \"jsn\" is not known here, did you mean \"json\"?") \
 	X(what_only_the_kind_can_check, "handlers: { h: { type = \"file\";\n path = \"/forbidden\"; }; };", \
-		"2: handlers.h.path: is forbidden, use another")                                   \
-	X(array_of_different_types, IN_A("interfaces = [\"eth0\", 1];"),                           \
-		"4: mismatched element type in array, write all items as strings")                 \
-	X(something_else_than_a_setting, "a = 1;\n= 5;",                                           \
-		"2: syntax error, a setting is NAME = VALUE; look here and on the line above")     \
-	/* The traps of libconfig, each of which 1.5 lets through or answers with exit(2) */       \
-	X(trap_include_of_a_directory, "a = 1;\n@include \"/tmp\"\n",                              \
-		"2: @include is not supported, put the file into conf.d instead")                  \
-	X(trap_integer_that_wraps, IN_A("ttl = 5000000000;"),                                      \
+		"2: handlers.h.path: is forbidden, use another") \
+	X(array_of_different_types, IN_A("interfaces = [\"eth0\", 1];"), \
+		"4: mismatched element type in array, write all items as strings") \
+	X(something_else_than_a_setting, "a = 1;\n= 5;", \
+		"2: syntax error, a setting is NAME = VALUE; look here and on the line above") \
+	/* The traps of libconfig, each of which 1.5 lets through or answers with exit(2) */ \
+	X(trap_include_of_a_directory, "a = 1;\n@include \"/tmp\"\n", \
+		"2: @include is not supported, put the file into conf.d instead") \
+	X(trap_integer_that_wraps, IN_A("ttl = 5000000000;"), \
 		"4: 5000000000 has more than 9 digits, use a smaller number (a size or a duration is a string with its unit: \"4G\", \"5s\")") \
-	X(trap_hexadecimal_that_wraps, IN_A("ttl = 0x100000001;"),                                 \
-		"4: 0x100000001 has more than 7 hexadecimal digits, use a smaller number")         \
-	X(trap_leading_zero, IN_A("ttl = 010;"),                                                   \
+	X(trap_hexadecimal_that_wraps, IN_A("ttl = 0x100000001;"), \
+		"4: 0x100000001 has more than 7 hexadecimal digits, use a smaller number") \
+	X(trap_leading_zero, IN_A("ttl = 010;"), \
 		"4: 010 begins with 0, which some versions of libconfig take for octal, remove the 0 (a file mode is a string: \"0660\")") \
-	X(trap_strings_that_join, IN_A("interfaces = [\"eth0\" \"eth1\"];"),                       \
-		"4: two strings without a comma between them become one, write the comma")         \
-	X(trap_unclosed_comment, "run_directory = \"/x\";\n/* groups: {};\n",                      \
-		"2: the comment that begins here is never closed, add */")                         \
+	X(trap_strings_that_join, IN_A("interfaces = [\"eth0\" \"eth1\"];"), \
+		"4: two strings without a comma between them become one, write the comma") \
+	X(trap_unclosed_comment, "run_directory = \"/x\";\n/* groups: {};\n", \
+		"2: the comment that begins here is never closed, add */") \
 	X(trap_escaped_nul, "run_directory = \"/x\\x00y\";", "1: \\x00 cannot be in a string, remove it") \
-	X(trap_same_key_twice, IN_A("ttl = 1;\n  ttl = 2;"),                                       \
-		"5: groups.a.ttl: already defined at D/mcastd.conf:4, remove one of them")         \
-	X(trap_same_group_twice, "groups: {\n a: { port = 1; };\n a: { port = 2; };\n};",          \
-		"3: groups.a: already defined at D/mcastd.conf:2, remove one of them")             \
-	X(trap_float_where_lookup_fails, IN_H("queue = 1.5;"),                                     \
+	X(trap_same_key_twice, IN_A("ttl = 1;\n  ttl = 2;"), \
+		"5: groups.a.ttl: already defined at D/mcastd.conf:4, remove one of them") \
+	X(trap_same_group_twice, "groups: {\n a: { port = 1; };\n a: { port = 2; };\n};", \
+		"3: groups.a: already defined at D/mcastd.conf:2, remove one of them") \
+	X(trap_float_where_lookup_fails, IN_H("queue = 1.5;"), \
 		"4: handlers.h.queue: is a number with a fraction, write a string such as \"4M\"")
 
-#define BROKEN_TEST(name, text, expected)                                                          \
-	static void name(void **state)                                                             \
-	{                                                                                          \
-		write_file(*state, "mcastd.conf", text);                                           \
-		assert_refused(*state, "D/mcastd.conf:" expected);                                 \
+/* clang-format on */
+
+#define BROKEN_TEST(name, text, expected)                          \
+	static void name(void **state)                             \
+	{                                                          \
+		write_file(*state, "mcastd.conf", text);           \
+		assert_refused(*state, "D/mcastd.conf:" expected); \
 	}
 
 BROKEN_CONFIGURATIONS(BROKEN_TEST)
@@ -706,23 +718,27 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 {
 	write_file(*state, "mcastd.conf",
 		"groups: {\n"
-		"  a: { adress = \"233.252.0.1\"; port = \"1\"; ttl = 010; handlers = [\"x1\", \"log\"]; };\n"
+		"  a: { adress = \"233.252.0.1\"; port = \"1\"; ttl = 010; handlers = [\"x1\", "
+		"\"log\"]; };\n"
 		"  b: { address = \"192.0.2.1\"; port = 70000; };\n"
 		"};\n"
 		"handlers: { h: { type = \"x\"; }; i: { type = \"file\"; }; };\n"
 		"contrl: {};\n");
 	assert_refused(*state,
-		"D/mcastd.conf:2: 010 begins with 0, which some versions of libconfig take for octal, "
+		"D/mcastd.conf:2: 010 begins with 0, which some versions of libconfig take for "
+		"octal, "
 		"remove the 0 (a file mode is a string: \"0660\")",
 		"D/mcastd.conf:2: groups.a: unknown key \"adress\", did you mean \"address\"?",
 		"D/mcastd.conf:2: groups.a.port: is a string, write a number without quotes",
 		"D/mcastd.conf:2: groups.a: has no address, add one: address = \"233.252.0.1\";",
 		"D/mcastd.conf:3: groups.b.port: 70000 is out of range, use 1 to 65535",
-		"D/mcastd.conf:5: handlers.h.type: unknown type \"x\", use another (there are journal, log, "
+		"D/mcastd.conf:5: handlers.h.type: unknown type \"x\", use another (there are "
+		"journal, log, "
 		"file)",
 		"D/mcastd.conf:5: handlers.i: has no path, add one: path = \"/a/path\";",
 		"D/mcastd.conf:6: unknown key \"contrl\", did you mean \"control\"?",
-		"D/mcastd.conf:2: groups.a.handlers: there is no handler \"x1\", define it in handlers: { "
+		"D/mcastd.conf:2: groups.a.handlers: there is no handler \"x1\", define it in "
+		"handlers: { "
 		"... };",
 		"D/mcastd.conf:3: groups.b.address: \"192.0.2.1\" is not a multicast address, use "
 		"224.0.0.0/4 or ff00::/8");
@@ -737,7 +753,8 @@ static void every_item_of_a_list_is_judged(void **state)
 		"\"233.252.0.1\" or \"ff15::1\"",
 		"D/mcastd.conf:5: groups.a.sources: \"y\" is not an IP address, write one such as "
 		"\"233.252.0.1\" or \"ff15::1\"",
-		"D/mcastd.conf:4: groups.a.sources: \"233.252.0.9\" is not the address of a sender, use a "
+		"D/mcastd.conf:4: groups.a.sources: \"233.252.0.9\" is not the address of a "
+		"sender, use a "
 		"unicast address");
 }
 
@@ -747,7 +764,8 @@ static void errors_of_all_files_are_found_in_one_run(void **state)
 	write_file(*state, "conf.d/a.conf", "b = 1;");
 	write_file(*state, "conf.d/b.conf", "run_directory = \"x\";");
 	assert_refused(*state, "D/mcastd.conf:1: syntax error, there is no value after =",
-		"D/conf.d/a.conf:1: unknown key \"b\", known: run_directory, groups, handlers, control",
+		"D/conf.d/a.conf:1: unknown key \"b\", known: run_directory, groups, handlers, "
+		"control",
 		"D/conf.d/b.conf:1: run_directory: \"x\" is not an absolute path, begin it with /");
 }
 
@@ -764,12 +782,21 @@ static void a_refused_value_has_no_further_errors(void **state)
 	assert_refused(*state, "D/mcastd.conf:4: groups.a.socket: is a number, write true");
 }
 
+static void a_refused_mode_is_not_refused_again_for_want_of_a_socket(void **state)
+{
+	write_file(*state, "mcastd.conf", IN_A("socket_mode = \"0999\";"));
+	assert_refused(*state, "D/mcastd.conf:4: groups.a.socket_mode: \"0999\" is not a file "
+			       "mode, write three octal "
+			       "digits such as \"0660\"");
+}
+
 static void values_cannot_forge_lines_or_send_escapes(void **state)
 {
-	write_file(*state, "mcastd.conf", IN_A("interfaces = \"\\n/etc/x:1: all is \\x1b[32mwell /\";"));
-	assert_refused(*state,
-		"D/mcastd.conf:4: groups.a.interfaces: \"\\n/etc/x:1: all is \\x1b[32mwell /\" cannot be an "
-		"interface: no name has a space, / or :");
+	write_file(*state, "mcastd.conf",
+		IN_A("interfaces = \"\\n/etc/x:1: all is \\x1b[32mwell /\";"));
+	assert_refused(*state, "D/mcastd.conf:4: groups.a.interfaces: \"\\n/etc/x:1: all is "
+			       "\\x1b[32mwell /\" cannot be an "
+			       "interface: no name has a space, / or :");
 }
 
 static void long_values_are_cut(void **state)
@@ -780,9 +807,9 @@ static void long_values_are_cut(void **state)
 	keys[sizeof(keys) - 1] = '\0';
 	snprintf(text, sizeof(text), "control: { socket = \"%s\"; };", keys);
 	write_file(*state, "mcastd.conf", text);
-	assert_refused(*state,
-		"D/mcastd.conf:1: control.socket: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" is not an "
-		"absolute path, begin it with /");
+	assert_refused(*state, "D/mcastd.conf:1: control.socket: "
+			       "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\" is not an "
+			       "absolute path, begin it with /");
 }
 
 static void two_groups_that_receive_the_same_name_both_places(void **state)
@@ -793,7 +820,8 @@ static void two_groups_that_receive_the_same_name_both_places(void **state)
 		"  a: { address = \"233.252.0.1\"; port = 1; interfaces = [\"eth0\"]; };\n"
 		"};");
 	assert_refused(*state,
-		"D/mcastd.conf:3: groups.a: joins the same address, port, interfaces and sources as "
+		"D/mcastd.conf:3: groups.a: joins the same address, port, interfaces and sources "
+		"as "
 		"groups.b at D/mcastd.conf:2, remove one of them or let them differ");
 }
 
@@ -847,7 +875,8 @@ static void a_group_name_makes_its_socket_path_too_long(void **state)
 		"  address = \"233.252.0.1\"; port = 1;\n"
 		"  socket = true; }; };");
 	assert_refused(*state,
-		"D/mcastd.conf:4: groups.abcdefghijklmnopqrstuvwxyz0123456789abcdefghi.socket: the socket's "
+		"D/mcastd.conf:4: groups.abcdefghijklmnopqrstuvwxyz0123456789abcdefghi.socket: the "
+		"socket's "
 		"path would have 108 bytes, use at most 107: shorten the name or run_directory");
 }
 
@@ -893,7 +922,8 @@ static void make_group(struct config_group *group, const char *name, const char 
 	assert_int_equal(schema_set(&group_schema, group, "port", "5004", why), 0);
 }
 
-static void check_made_group(struct fixture *fixture, const char *name, const char *address, size_t count)
+static void check_made_group(
+	struct fixture *fixture, const char *name, const char *address, size_t count)
 {
 	struct config_group group;
 
@@ -956,7 +986,8 @@ static void a_made_group_needs_a_multicast_address(void **state)
 	load_text(*state, "");
 	check_made_group(*state, "x", "192.0.2.1", 1);
 	assert_error(*state, 0,
-		"group x: address: \"192.0.2.1\" is not a multicast address, use 224.0.0.0/4 or ff00::/8");
+		"group x: address: \"192.0.2.1\" is not a multicast address, use 224.0.0.0/4 or "
+		"ff00::/8");
 }
 
 static void an_added_group_belongs_to_the_configuration(void **state)
@@ -987,7 +1018,8 @@ static struct config *load_other(struct fixture *fixture, const char *text)
 
 static void groups_that_say_the_same_are_equal_wherever_they_stand(void **state)
 {
-	const struct config_group *group = load_group(*state, IN_A("ttl = 1; interfaces = \"eth0\";"));
+	const struct config_group *group =
+		load_group(*state, IN_A("ttl = 1; interfaces = \"eth0\";"));
 	struct config *other = load_other(*state, "\n\n" IN_A("interfaces = [\"eth0\"];"));
 
 	assert_true(config_group_equal(group, &other->groups[0]));
@@ -1017,8 +1049,8 @@ static bool handlers_equal(struct fixture *fixture, const char *one, const char 
 {
 	const struct config *config = load_text(fixture, one);
 	struct config *other = load_other(fixture, two);
-	bool equal =
-		config_handler_equal(config_find_handler(config, "log"), config_find_handler(other, "log"));
+	bool equal = config_handler_equal(
+		config_find_handler(config, "log"), config_find_handler(other, "log"));
 
 	config_free(other);
 	return equal;
@@ -1042,8 +1074,9 @@ static void handlers_that_differ_in_their_kind_are_not_equal(void **state)
 
 static void handlers_that_differ_in_a_key_of_their_kind_are_not_equal(void **state)
 {
-	assert_false(handlers_equal(*state, "handlers: { log: { type = \"file\"; path = \"/a\"; }; };",
-		"handlers: { log: { type = \"file\"; path = \"/b\"; }; };"));
+	assert_false(
+		handlers_equal(*state, "handlers: { log: { type = \"file\"; path = \"/a\"; }; };",
+			"handlers: { log: { type = \"file\"; path = \"/b\"; }; };"));
 }
 
 /* ---- Size ---- */
@@ -1060,8 +1093,10 @@ static void ten_thousand_groups_are_read(void **state)
 
 		text_append_string(&text, "groups: {\n");
 		for (int i = file * 1000; i < file * 1000 + 1000; i++)
-			text_printf(&text, "g%d: { address = \"239.0.%d.%d\"; port = 1; handlers = \"log\"; };\n", i,
-				i / 256, i % 256);
+			text_printf(&text,
+				"g%d: { address = \"239.0.%d.%d\"; port = 1; handlers = \"log\"; "
+				"};\n",
+				i, i / 256, i % 256);
 		text_append_string(&text, "};\n");
 		snprintf(name, sizeof(name), "conf.d/%d.conf", file);
 		write_file(fixture, name, text_string(&text));
@@ -1091,6 +1126,7 @@ static void of_many_definitions_the_first_one_is_named(void **state)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown),
 #define BROKEN_ROW(name, text, expected) TEST(name)
 
+/* clang-format off */
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1135,6 +1171,7 @@ int main(void)
 		TEST(errors_of_all_files_are_found_in_one_run)
 		TEST(a_handler_may_be_in_a_file_that_could_not_be_read)
 		TEST(a_refused_value_has_no_further_errors)
+		TEST(a_refused_mode_is_not_refused_again_for_want_of_a_socket)
 		TEST(values_cannot_forge_lines_or_send_escapes)
 		TEST(long_values_are_cut)
 		TEST(two_groups_that_receive_the_same_name_both_places)

@@ -11,8 +11,7 @@
 #include "config/prescan.h"
 
 /* The bytes are copied without a terminator, so that reading past their end is found. */
-static int scan_bytes(
-	const char *bytes, size_t size, struct errors *errors, struct odd_lines *odd)
+static int scan_bytes(const char *bytes, size_t size, struct errors *errors, struct odd_lines *odd)
 {
 	AUTO_FREE char *copy = malloc(size);
 	int r;
@@ -119,8 +118,8 @@ static void a_nul_byte_is_refused(void **state)
 static void a_nul_byte_in_a_comment_or_string_is_refused(void **state)
 {
 	(void)state;
-	refuse_bytes("# \0", 3,
-		"F:1: there is a NUL byte, which no text has: is this the right file?");
+	refuse_bytes(
+		"# \0", 3, "F:1: there is a NUL byte, which no text has: is this the right file?");
 	refuse_bytes("a=\"\0\"", 5,
 		"F:1: there is a NUL byte, which no text has: is this the right file?");
 }
@@ -142,8 +141,9 @@ static void a_byte_order_mark_is_refused(void **state)
 		"F:1: the file begins with a byte order mark, save it without");
 }
 
-#define TOO_LONG \
-	" has more than 9 digits, use a smaller number (a size or a duration is a string with its " \
+#define TOO_LONG                                                                                \
+	" has more than 9 digits, use a smaller number (a size or a duration is a string with " \
+	"its "                                                                                  \
 	"unit: \"4G\", \"5s\")"
 
 static void integers_of_more_than_nine_digits_are_refused(void **state)
@@ -158,8 +158,9 @@ static void integers_of_more_than_nine_digits_are_refused(void **state)
 	accept("a = 999999999; b = -999999999;");
 }
 
-#define LEADING_ZERO \
-	" begins with 0, which some versions of libconfig take for octal, remove the 0 (a file mode " \
+#define LEADING_ZERO                                                                             \
+	" begins with 0, which some versions of libconfig take for octal, remove the 0 (a file " \
+	"mode "                                                                                  \
 	"is a string: \"0660\")"
 
 static void integers_with_a_leading_zero_are_refused(void **state)
@@ -185,7 +186,8 @@ static void hexadecimal_integers_that_do_not_fit_are_refused(void **state)
 static void digits_in_names_strings_and_comments_are_accepted(void **state)
 {
 	(void)state;
-	accept("a0123456789012 = \"5000000000 010\"; # 5000000000 010\n/* 010 */ b-010 = 1; // 010");
+	accept("a0123456789012 = \"5000000000 010\"; # 5000000000 010\n/* 010 */ b-010 = 1; // "
+	       "010");
 }
 
 static void a_slash_or_hash_in_a_string_begins_no_comment(void **state)
@@ -238,8 +240,9 @@ static void an_unclosed_comment_is_refused_where_it_begins(void **state)
 
 static void an_unclosed_string_is_refused_on_its_line(void **state)
 {
-	static const char expected[] = "F:1: syntax error, the string has no closing \" on its line "
-				       "(a line break within is \\n)";
+	static const char expected[] =
+		"F:1: syntax error, the string has no closing \" on its line "
+		"(a line break within is \\n)";
 
 	(void)state;
 	refuse("a = [\"eth0];\nb = \"x\";\n", expected);
@@ -263,8 +266,10 @@ static void values_without_quotes_are_refused(void **state)
 	refuse("a = 8M;", "F:1: syntax error, the value 8M needs double quotes: \"8M\"");
 	refuse("a = 233.252.0.1;",
 		"F:1: syntax error, the value 233.252.0.1 needs double quotes: \"233.252.0.1\"");
-	refuse("a = ff15::1;", "F:1: syntax error, the value ff15::1 needs double quotes: \"ff15::1\"");
-	refuse("a : /run/x;", "F:1: syntax error, the value /run/x needs double quotes: \"/run/x\"");
+	refuse("a = ff15::1;",
+		"F:1: syntax error, the value ff15::1 needs double quotes: \"ff15::1\"");
+	refuse("a : /run/x;",
+		"F:1: syntax error, the value /run/x needs double quotes: \"/run/x\"");
 	refuse("a = [eth0];", "F:1: syntax error, the value eth0 needs double quotes: \"eth0\"");
 	refuse("a = 'eth0';", "F:1: syntax error at 'eth0', strings take double quotes");
 }
@@ -295,7 +300,8 @@ static void a_name_alone_is_refused(void **state)
 
 static void a_name_that_is_none_is_refused(void **state)
 {
-	static const char *const names[] = {"1a", "233.252.0.1", "a.b", "_a", "true", "-a", "\xc3\xa4"};
+	static const char *const names[] = {
+		"1a", "233.252.0.1", "a.b", "_a", "true", "-a", "\xc3\xa4"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -303,7 +309,8 @@ static void a_name_that_is_none_is_refused(void **state)
 
 		snprintf(text, sizeof(text), "%s = 1;", names[i]);
 		snprintf(expected, sizeof(expected),
-			"F:1: syntax error, \"%s\" cannot be a name: use a letter, then letters, digits, "
+			"F:1: syntax error, \"%s\" cannot be a name: use a letter, then letters, "
+			"digits, "
 			"- and _",
 			names[i]);
 		refuse(text, expected);
@@ -323,8 +330,10 @@ static void brackets_that_do_not_pair_are_refused_once(void **state)
 {
 	(void)state;
 	refuse("a = {\n  b = [1;\n};\nc = {\n d = 1;\n};\n",
-		"F:3: syntax error, this } cannot close the [ of line 2, is one missing in between?");
-	refuse("a = 1;\n};\n};", "F:2: syntax error, this } closes nothing, is there one too many above?");
+		"F:3: syntax error, this } cannot close the [ of line 2, is one missing in "
+		"between?");
+	refuse("a = 1;\n};\n};",
+		"F:2: syntax error, this } closes nothing, is there one too many above?");
 	refuse("a = {\n  b = {\n    c = 1;\n  };\n",
 		"F:1: syntax error, the { that is opened here is never closed");
 }
@@ -364,7 +373,8 @@ static void the_same_name_in_different_groups_is_accepted(void **state)
 
 static void every_error_is_found_in_one_run(void **state)
 {
-	static const char text[] = "a = 010;\nb = yes;\n@include \"x\"\nc = \"x\" \"y\";\nb = 1;\nd = ;\n";
+	static const char text[] =
+		"a = 010;\nb = yes;\n@include \"x\"\nc = \"x\" \"y\";\nb = 1;\nd = ;\n";
 	AUTO_ERRORS struct errors errors = {0};
 	struct odd_lines odd;
 

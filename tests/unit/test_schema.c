@@ -72,7 +72,8 @@ static void set(struct all *all, const char *key, const char *text)
 		fail_msg("%s = %s: %s", key, text, why);
 }
 
-static void refuse(struct all *all, const char *key, const char *text, int error, const char *expected)
+static void refuse(
+	struct all *all, const char *key, const char *text, int error, const char *expected)
 {
 	char why[WHY_MAX] = "";
 
@@ -248,7 +249,8 @@ static void a_mode_is_octal(void **state)
 
 static void a_mode_has_no_other_bits_than_permissions(void **state)
 {
-	static const char *const wrong[] = {"", "66", "0888", "1777", "06600", "-660", "rw-", "0x1"};
+	static const char *const wrong[] = {
+		"", "66", "0888", "1777", "06600", "-660", "rw-", "0x1"};
 	char why[WHY_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
@@ -264,7 +266,8 @@ static void an_address_is_of_either_family(void **state)
 	set(all, "address", "ff15::1");
 	assert_int_equal(all->address.family, AF_INET6);
 	refuse(all, "address", "example.org", -EINVAL,
-		"\"example.org\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"");
+		"\"example.org\" is not an IP address, write one such as \"233.252.0.1\" or "
+		"\"ff15::1\"");
 }
 
 static void setting_a_list_adds_an_item(void **state)
@@ -331,8 +334,8 @@ static void what_is_refused_changes_nothing(void **state)
 }
 
 /* A value other than the default for each row. */
-static const char *const others[ARRAY_SIZE(all_keys)] = {"other", "x", "/x", "false", "1", "1", "8M",
-	"8M", "1s", "1s", "red", "0600", "233.252.0.1", "x", "x", "192.0.2.1"};
+static const char *const others[ARRAY_SIZE(all_keys)] = {"other", "x", "/x", "false", "1", "1",
+	"8M", "8M", "1s", "1s", "red", "0600", "233.252.0.1", "x", "x", "192.0.2.1"};
 
 static void every_key_counts_for_being_equal(void **state)
 {
@@ -410,7 +413,8 @@ static void a_number_for_a_size_gets_its_unit(void **state)
 static void a_number_for_a_duration_gets_a_unit(void **state)
 {
 	(void)state;
-	wrong_type("duration", number_value(5), "is a number without a unit, write \"5s\" or \"5ms\"");
+	wrong_type(
+		"duration", number_value(5), "is a number without a unit, write \"5s\" or \"5ms\"");
 }
 
 static void a_number_for_a_string_gets_quotes(void **state)
@@ -465,10 +469,10 @@ static void assert_guess(const char *word, const char *candidate, bool is_near)
 static void slips_of_the_keyboard_are_guessed(void **state)
 {
 	(void)state;
-	assert_guess("prot", "port", true); /* swapped */
-	assert_guess("prt", "port", true); /* left out */
+	assert_guess("prot", "port", true);  /* swapped */
+	assert_guess("prt", "port", true);   /* left out */
 	assert_guess("poort", "port", true); /* doubled */
-	assert_guess("pert", "port", true); /* replaced */
+	assert_guess("pert", "port", true);  /* replaced */
 	assert_guess("receive-buffer", "receive_buffer", true);
 	assert_guess("interface", "interfaces", true);
 }
@@ -530,7 +534,8 @@ static void shown_strings_are_not_cut_within_a_character(void **state)
 	char buffer[SHOWN_MAX];
 
 	(void)state;
-	assert_string_equal(shown("123456789012345678901234567890123456789\xc3\xa4 and more", buffer),
+	assert_string_equal(
+		shown("123456789012345678901234567890123456789\xc3\xa4 and more", buffer),
 		"123456789012345678901234567890123456789...");
 }
 

@@ -1,0 +1,171 @@
+#include "ctl/recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* Twice the largest block, so that what is left of one is rarely moved to the front. */
+#define BUFFER_SIZE (2 * (size_t)PCAPNG_BLOCK_MAX)
+
+/* So much at a time, that a slow disk has the kernel's read-ahead to make up for it. */
+#define READ_SIZE ((size_t)256 * 1024)
+
+const struct skip_name skip_names[SKIP_REASONS] = {
+	[SKIP_NOT_UDP] = {"not UDP", "notUdp"},
+	[SKIP_FRAGMENT] = {"fragments", "fragment"},
+	[SKIP_CUT] = {"not captured as a whole", "cut"},
+	[SKIP_BROKEN] = {"with broken headers", "broken"},
+	[SKIP_LINK] = {"of a link type that is not supported", "link"},
+	[SKIP_UNTIMED] = {"without a timestamp", "untimed"},
+};
+
+static const enum skip_reason reasons[] = {
+	[DISSECT_NOT_UDP] = SKIP_NOT_UDP,
+	[DISSECT_FRAGMENT] = SKIP_FRAGMENT,
+	[DISSECT_CUT] = SKIP_CUT,
+	[DISSECT_BROKEN] = SKIP_BROKEN,
+	[DISSECT_LINK] = SKIP_LINK,
+};
+
+int recording_open(struct recording *ret, const char *path)
+{
+	*ret = (struct recording){.fd = -1};
+	ret->buffer = malloc(BUFFER_SIZE);
+	if (!ret->buffer)
+		return -ENOMEM;
+	ret->fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+				    : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	return ret->fd < 0 ? -errno : 0;
+}
+
+void recording_clear(struct recording *recording)
+{
+	if (recording->buffer)
+		closep(&recording->fd);
+	free(recording->buffer);
+	pcapng_clear(&recording->parser);
+	*recording = (struct recording){.fd = -1};
+}
+
+/* Drops bytes from the front of what is read. */
+static void consume(struct recording *recording, size_t size)
+{
+	recording->start += size;
+	recording->offset += size;
+}
+
+/* Passes over the rest of a block as far as it is here. Returns whether all of it was. */
+static bool discard(struct recording *recording)
+{
+	size_t here = recording->end - recording->start;
+	size_t size = recording->to_discard < here ? (size_t)recording->to_discard : here;
+
+	consume(recording, size);
+	recording->to_discard -= size;
+	return !recording->to_discard;
+}
+
+static int fail(struct recording *recording, const char *why)
+{
+	recording->why = why;
+	return why ? -EBADMSG : -ENOMEM;
+}
+
+/* The end of the file, where data is what is left. Returns 0 or -EBADMSG. */
+static int end(struct recording *recording)
+{
+	size_t rest = recording->end - recording->start;
+	const char *why = recording->to_discard
+				  ? "the last block is cut short"
+				  : pcapng_end(&recording->parser,
+					    recording->buffer + recording->start, rest);
+
+	return why ? fail(recording, why) : 0;
+}
+
+/* Returns 1 when the packet is a datagram. */
+static int take_packet(
+	struct recording *recording, const struct pcapng_packet *packet, struct recorded *ret)
+{
+	enum dissect_result result =
+		dissect(packet->link_type, packet->data, packet->size, &ret->payload);
+
+	if (result == DISSECT_UDP) {
+		ret->timestamp_ns = packet->timestamp_ns;
+		return 1;
+	}
+	recording->skipped[reasons[result]]++;
+	return 0;
+}
+
+/* One block. Returns 1 with a datagram, 0 when it has none, or an error of recording_next(). */
+static int take_block(struct recording *recording, struct recorded *ret)
+{
+	struct pcapng_packet packet;
+	size_t size;
+
+	switch (pcapng_next(&recording->parser, recording->buffer + recording->start,
+		recording->end - recording->start, &size, &packet)) {
+	case PCAPNG_MORE:
+		return -EAGAIN;
+	case PCAPNG_BAD:
+		return fail(recording, recording->parser.why);
+	case PCAPNG_PACKET:
+		consume(recording, size);
+		return take_packet(recording, &packet, ret);
+	case PCAPNG_UNTIMED:
+		recording->skipped[SKIP_UNTIMED]++;
+		break;
+	case PCAPNG_OTHER:
+		break;
+	}
+	recording->to_discard = size;
+	return 0;
+}
+
+int recording_next(struct recording *recording, struct recorded *ret)
+{
+	int r = 0;
+
+	while (r == 0) {
+		if (!discard(recording))
+			r = -EAGAIN;
+		else
+			r = take_block(recording, ret);
+	}
+	return r == -EAGAIN && recording->ended ? end(recording) : r;
+}
+
+int recording_fill(struct recording *recording)
+{
+	size_t rest = recording->end - recording->start, room;
+	ssize_t n;
+
+	/* However long the block at start is, it has room. */
+	if (BUFFER_SIZE - recording->start < PCAPNG_BLOCK_MAX) {
+		memmove(recording->buffer, recording->buffer + recording->start, rest);
+		recording->start = 0;
+		recording->end = rest;
+	} else if (!rest) {
+		recording->start = recording->end = 0;
+	}
+	room = BUFFER_SIZE - recording->end;
+	n = read(recording->fd, recording->buffer + recording->end,
+		room < READ_SIZE ? room : READ_SIZE);
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
+	recording->end += (size_t)n;
+	recording->ended = n == 0;
+	return 0;
+}
+
+int recording_rewind(struct recording *recording)
+{
+	if (lseek(recording->fd, 0, SEEK_SET) < 0)
+		return -errno;
+	pcapng_clear(&recording->parser);
+	recording->start = recording->end = 0;
+	recording->offset = recording->to_discard = 0;
+	recording->ended = false;
+	return 0;
+}
