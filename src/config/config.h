@@ -44,6 +44,13 @@ struct config_group {
 	struct key_mark *marks; /* NULL once the configuration is loaded */
 };
 
+/* Where a handler sends datagrams on to. */
+struct config_relay {
+	struct address address;
+	int64_t port;
+	const char *interface; /* NULL: any */
+};
+
 /* What the configuration must know of a kind of handler. struct handler_kind embeds it. */
 struct config_kind {
 	const char *name;     /* the value of the key "type" */
@@ -51,6 +58,9 @@ struct config_kind {
 	/* Checks what no single row can. NULL when there is nothing. Returns 0, or -EINVAL with the
 	 * reason in why, and the key to blame in *ret_key. */
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
+	/* Whether it sends datagrams on, and where to, so that groups that feed each other are found. NULL:
+	 * it does not. */
+	bool (*relays)(const void *settings, struct config_relay *ret);
 };
 
 /* Which datagrams a handler gets at all, before its queue. */

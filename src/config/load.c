@@ -8,6 +8,7 @@
 #include "config/build.h"
 #include "config/check.h"
 #include "config/clash.h"
+#include "config/cycle.h"
 #include "config/file.h"
 #include "config/read.h"
 
@@ -97,7 +98,8 @@ static int load(struct loader *loader, const char *path)
 	if (r < 0)
 		return r;
 	config_check(loader->config, loader->is_partial, loader->errors);
-	return 0;
+	/* Values that were refused would lead nowhere, or astray. */
+	return errors_total(loader->errors) ? 0 : find_cycles(loader->config, loader->errors);
 }
 
 int config_load(const char *path, const struct config_kind *const *kinds, struct errors *errors,

@@ -51,7 +51,7 @@ static json_t *describe_group(struct group *group)
 	const struct config_group *config = &group->config;
 	char address[INET6_ADDRSTRLEN];
 
-	return json_pack("{ss,ss,sI,so,sI,sI,sI,sI,sI,sI,so,so,so}", "name", config->name, "address",
+	return json_pack("{ss,ss,sI,so,sI,sI,sI,sI,sI,sI,sI,so,so,so}", "name", config->name, "address",
 		address_format(&config->address, address), "port", (json_int_t)config->port, "sources",
 		describe_addresses(&config->sources), "received", (json_int_t)counters->received, "receivedBytes",
 		(json_int_t)counters->received_bytes, "truncated", (json_int_t)counters->truncated, "kernelDropped",

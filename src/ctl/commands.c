@@ -3,10 +3,12 @@
 #include <string.h>
 
 extern const struct command send_command, tail_command, status_command, groups_command,
-	handlers_command, stats_command, join_command, leave_command, reload_command;
+	handlers_command, stats_command, join_command, leave_command, reload_command,
+	rotate_command, replay_command;
 
 const struct command *const commands[] = {
 	&send_command,
+	&replay_command,
 	&tail_command,
 	&status_command,
 	&groups_command,
@@ -15,6 +17,7 @@ const struct command *const commands[] = {
 	&join_command,
 	&leave_command,
 	&reload_command,
+	&rotate_command,
 	NULL,
 };
 

@@ -3,17 +3,22 @@
 #include "ctl/command.h"
 #include "ctl/json.h"
 
-/* A line a membership; what belongs to the group stands on its first line only. */
+/* A line a membership; what belongs to the group stands on its first line only. What tells whether
+ * anything is lost comes first; what is mostly empty, last. */
 static const struct column columns[] = {
 	{"GROUP", "name", COLUMN_TEXT},
 	{"ADDRESS", "target", COLUMN_TEXT},
-	{"SOURCES", "sources", COLUMN_REMARK},
-	{"HANDLERS", "handlers", COLUMN_TEXT},
-	{"LAST RECEIVED", "lastReceived", COLUMN_AGE},
 	{"INTERFACE", "interface", COLUMN_TEXT},
 	{"STATE", "state", COLUMN_TEXT},
-	{"SINCE", "since", COLUMN_AGE},
+	{"RECEIVED", "received", COLUMN_NUMBER},
+	{"DROPPED", "dropped", COLUMN_NUMBER},
+	{"TRUNCATED", "truncated", COLUMN_COUNT},
+	{"SENT", "sent", COLUMN_NUMBER},
+	{"LAST", "lastReceived", COLUMN_AGE},
 	{"BUFFER", "receiveBuffer", COLUMN_SIZE},
+	{"SINCE", "since", COLUMN_AGE},
+	{"HANDLERS", "handlers", COLUMN_TEXT},
+	{"SOURCES", "sources", COLUMN_REMARK},
 	{"ERROR", "error", COLUMN_REMARK},
 };
 
@@ -28,20 +33,41 @@ static json_t *new_target(const json_t *group)
 		strchr(address, ':') ? "[%s]:%lld" : "%s:%lld", address, (long long)port);
 }
 
+static json_int_t kernel_dropped(const json_t *object)
+{
+	return json_integer_value(json_object_get(object, "kernelDropped"));
+}
+
+/* A line of the table: row is the start of it, or NULL, and is taken over. What the kernel dropped
+ * is that of the membership. */
+static void append_line(json_t *rows, json_t *row, const json_t *membership, json_int_t dropped)
+{
+	if (!row)
+		row = json_object();
+	json_object_update_missing(row, (json_t *)membership);
+	json_object_set_new(row, "dropped", json_integer(dropped));
+	json_array_append_new(rows, row);
+}
+
+/* The sum of the drops is the group's, also when interfaces have gone: those then have a line. */
 static void append_group(json_t *rows, const json_t *group)
 {
 	const json_t *memberships = json_object_get(group, "memberships");
+	json_int_t rest = kernel_dropped(group);
 	json_t *row = json_copy((json_t *)group);
 
 	json_object_set_new(row, "target", new_target(group));
 	for (size_t i = 0; i < json_array_size(memberships); i++) {
-		json_object_update_missing(row, json_array_get(memberships, i));
-		json_array_append_new(rows, row);
-		row = json_object();
+		const json_t *membership = json_array_get(memberships, i);
+
+		append_line(rows, take(row), membership, kernel_dropped(membership));
+		rest -= kernel_dropped(membership);
 	}
-	if (!json_array_size(memberships))
-		json_array_append(rows, row);
-	json_decref(row);
+	if (row || rest > 0) {
+		AUTO_JSON json_t *gone = json_pack("{s:s}", "state", row ? "-" : "gone");
+
+		append_line(rows, take(row), gone, rest);
+	}
 }
 
 static void show(struct writer *writer, const json_t *answer)

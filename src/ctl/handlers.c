@@ -1,12 +1,19 @@
 #include "ctl/command.h"
 
+/* What tells whether anything is lost comes first; what is mostly empty, last. */
 static const struct column columns[] = {
 	{"HANDLER", "name", COLUMN_TEXT},
 	{"TYPE", "type", COLUMN_TEXT},
 	{"RECEIVED", "received", COLUMN_NUMBER},
+	{"FILTERED", "filtered", COLUMN_NUMBER},
+	{"DELIVERED", "delivered", COLUMN_NUMBER},
 	{"DROPPED", "dropped", COLUMN_SUM},
 	{"QUEUED", "queued", COLUMN_NUMBER},
+	{"PEAK", "queuedMax", COLUMN_COUNT},
+	{"OLDEST", "oldestQueued", COLUMN_WAIT},
 	{"GROUPS", "groups", COLUMN_TEXT},
+	{"DROPPED BECAUSE", "dropped", COLUMN_REMARK},
+	{"COUNTERS", "counters", COLUMN_REMARK},
 };
 
 static void show(struct writer *writer, const json_t *answer)

@@ -50,14 +50,23 @@ int parse_timestamp(const char *string, uint64_t *ret_ns)
 	return 0;
 }
 
-void text_append_age(struct text *text, const char *timestamp, uint64_t now_ns)
+/* In the largest unit that says enough. */
+static void append_seconds(struct text *text, uint64_t seconds)
 {
 	static const struct {
 		char letter;
 		uint64_t seconds, below; /* the unit, and up to how many of them it is used */
 	} units[] = {{'s', 1, 60}, {'m', 60, 60}, {'h', 3600, 48}, {'d', 86400, UINT64_MAX}};
-	uint64_t then_ns, seconds;
 	size_t i = 0;
+
+	while (seconds / units[i].seconds >= units[i].below)
+		i++;
+	text_printf(text, "%" PRIu64 "%c", seconds / units[i].seconds, units[i].letter);
+}
+
+void text_append_age(struct text *text, const char *timestamp, uint64_t now_ns)
+{
+	uint64_t then_ns, seconds;
 
 	if (parse_timestamp(timestamp, &then_ns) < 0) {
 		text_append_shown(text, timestamp, strlen(timestamp));
@@ -68,7 +77,19 @@ void text_append_age(struct text *text, const char *timestamp, uint64_t now_ns)
 		text_append_string(text, "now");
 		return;
 	}
-	while (seconds / units[i].seconds >= units[i].below)
-		i++;
-	text_printf(text, "%" PRIu64 "%c ago", seconds / units[i].seconds, units[i].letter);
+	append_seconds(text, seconds);
+	text_append_string(text, " ago");
+}
+
+void text_append_wait(struct text *text, double seconds)
+{
+	/* The daemon's clock may have been set; and no double becomes more than an integer holds. */
+	uint64_t ms = seconds > 0 ? (uint64_t)((seconds < 1e12 ? seconds : 1e12) * 1000) : 0;
+
+	if (ms < 1000)
+		text_printf(text, "%" PRIu64 "ms", ms);
+	else if (ms < 10000)
+		text_printf(text, "%" PRIu64 ".%" PRIu64 "s", ms / 1000, ms / 100 % 10);
+	else
+		append_seconds(text, ms / 1000);
 }

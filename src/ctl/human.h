@@ -15,3 +15,6 @@ int parse_timestamp(const char *string, uint64_t *ret_ns);
 /* How long before now_ns that was: "now", "3s ago", "5m ago", "2h ago", "12d ago". What is not a
  * timestamp stands as it is. */
 void text_append_age(struct text *text, const char *timestamp, uint64_t now_ns);
+
+/* How long that is: "0ms", "250ms", "1.2s", "59s", "5m", "2h", "12d", rounded down. */
+void text_append_wait(struct text *text, double seconds);

@@ -16,7 +16,7 @@
 void sender_open(
 	struct sender *sender, struct session *session, const json_t *parameters, const char *unit)
 {
-	*sender = (struct sender){.session = session, .unit = unit};
+	*sender = (struct sender){.session = session, .unit = unit, .stop_fd = -1};
 	text_append_value(&sender->head, parameters);
 	if (sender->head.length)
 		sender->head.length--; /* the closing brace */
@@ -73,8 +73,10 @@ static void take_answer(struct sender *sender)
 			snprintf(prefix, sizeof(prefix), "%s %" PRIu64 ": ", sender->unit,
 				sender->answered);
 		sender->code = session_refused(sender->session, &reply, prefix);
-	} else if (writer->json) {
-		writer_value(writer, reply.parameters);
+	} else {
+		sender->sent++;
+		if (writer->json && !sender->silent)
+			writer_value(writer, reply.parameters);
 	}
 	if (writer->out.length > UNWRITTEN_MAX)
 		writer_flush(writer);
@@ -119,7 +121,8 @@ void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd
 
 	while (r == 0 && !sender->code && ready) {
 		struct pollfd fds[] = {{.fd = client_fd(client), .events = POLLIN},
-			{.fd = other_fd, .events = POLLIN}};
+			{.fd = other_fd, .events = POLLIN},
+			{.fd = sender->stop_fd, .events = POLLIN}};
 		struct timespec timeout;
 
 		take_ready(sender);
@@ -132,7 +135,7 @@ void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd
 			r = -errno;
 		else if (ready > 0 && fds[0].revents)
 			r = client_fill(client);
-		if (ready > 0 && fds[1].revents)
+		if (ready > 0 && (fds[1].revents || fds[2].revents))
 			break;
 	}
 	if (r == 0)

@@ -15,7 +15,9 @@ struct sender {
 	struct session *session;
 	struct text head; /* the parameters up to the payload */
 	const char *unit; /* what a message calls one payload, "line"; NULL: there is only one */
-	uint64_t submitted, answered;
+	bool silent;      /* with --json, the answers are not shown */
+	int stop_fd;      /* when it can be read, sender_wait_until() returns; -1: none */
+	uint64_t submitted, answered, sent; /* sent: answered, and not with a refusal */
 	int code; /* the exit code; not EXIT_DONE: the run is over, and why has been said */
 };
 
@@ -34,7 +36,7 @@ void sender_wait_for_room(struct sender *sender);
 void sender_finish(struct sender *sender);
 
 /* Writes out what was submitted, and takes answers until that time of CLOCK_MONOTONIC, or until
- * other_fd (-1: none) can be read; UINT64_MAX: no time. */
+ * other_fd (-1: none) or stop_fd can be read; UINT64_MAX: no time. */
 void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd);
 
 #define AUTO_SENDER CLEANUP(sender_clear)

@@ -30,7 +30,10 @@ static const struct column handler_columns[] = {
 	{"DROPPED", "dropped", COLUMN_SUM},
 	{"QUEUED", "queued", COLUMN_NUMBER},
 	{"BYTES QUEUED", "queuedBytes", COLUMN_SIZE},
+	{"PEAK", "queuedMax", COLUMN_COUNT},
+	{"OLDEST", "oldestQueued", COLUMN_WAIT},
 	{"DROPPED BECAUSE", "dropped", COLUMN_REMARK},
+	{"COUNTERS", "counters", COLUMN_REMARK},
 };
 
 static void show(struct writer *writer, const json_t *answer)

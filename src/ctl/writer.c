@@ -73,6 +73,13 @@ static void append_text(struct text *text, const json_t *value)
 		text_append_value(text, value);
 }
 
+/* Left out when there is nothing in it. */
+static bool is_optional(const struct column *column)
+{
+	return column->kind == COLUMN_REMARK || column->kind == COLUMN_COUNT ||
+	       column->kind == COLUMN_WAIT;
+}
+
 static void append_cell(struct text *text, const struct column *column, const json_t *value)
 {
 	size_t start = text->length;
@@ -87,9 +94,11 @@ static void append_cell(struct text *text, const struct column *column, const js
 		text_append_string(text, "never");
 	else if (column->kind == COLUMN_AGE && json_is_string(value))
 		text_append_age(text, json_string_value(value), clock_ns(CLOCK_REALTIME));
+	else if (column->kind == COLUMN_WAIT && json_is_number(value))
+		text_append_wait(text, json_number_value(value));
 	else
 		append_text(text, value);
-	if (text->length == start && column->kind != COLUMN_REMARK)
+	if (text->length == start && !is_optional(column))
 		text_append(text, "-", 1);
 }
 
@@ -98,7 +107,7 @@ static bool is_right_aligned(const struct column *column)
 	return column->kind != COLUMN_TEXT && column->kind != COLUMN_REMARK;
 }
 
-/* Fills one column. Returns whether anything is in it. */
+/* Fills one column. Returns whether anything is in it, other than counts of 0. */
 static bool fill_column(
 	struct libscols_table *table, const json_t *rows, const struct column *column, size_t index)
 {
@@ -106,12 +115,14 @@ static bool fill_column(
 
 	for (size_t i = 0; i < json_array_size(rows); i++) {
 		struct libscols_line *line = scols_table_get_line(table, i);
+		const json_t *value = json_object_get(json_array_get(rows, i), column->key);
 		AUTO_TEXT struct text cell = {0};
 
-		append_cell(&cell, column, json_object_get(json_array_get(rows, i), column->key));
+		append_cell(&cell, column, value);
 		if (!cell.length)
 			continue;
-		filled = true;
+		if (column->kind != COLUMN_COUNT || json_integer_value(value))
+			filled = true;
 		scols_line_set_data(line, index, text_string(&cell));
 	}
 	return filled;
@@ -136,7 +147,7 @@ static struct libscols_table *new_table(
 		if (!scols_table_new_line(table, NULL))
 			return NULL;
 	for (size_t i = 0; i < column_count; i++)
-		if (!fill_column(table, rows, &columns[i], i) && columns[i].kind == COLUMN_REMARK)
+		if (!fill_column(table, rows, &columns[i], i) && is_optional(&columns[i]))
 			scols_column_set_flags(scols_table_get_column(table, i), SCOLS_FL_HIDDEN);
 	return take(table);
 }

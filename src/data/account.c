@@ -7,6 +7,7 @@ static const char *const names[DROP_REASONS] = {
 	[DROP_BUSY] = "busy",
 	[DROP_ABSENT] = "absent",
 	[DROP_SIZE] = "size",
+	[DROP_LOOP] = "loop",
 	[DROP_TTL] = "ttl",
 	[DROP_SHUTDOWN] = "shutdown",
 };

@@ -16,6 +16,7 @@ enum drop_reason {
 	DROP_BUSY, /* the peer's or the network's buffer was full */
 	DROP_ABSENT, /* nobody there to take it */
 	DROP_SIZE, /* larger than what it goes to can take */
+	DROP_LOOP, /* a relay has sent it before */
 	DROP_TTL, /* at the end of its way: a relay must not send it further */
 	DROP_SHUTDOWN, /* still queued when the daemon had to stop */
 	DROP_REASONS,

@@ -10,6 +10,7 @@ struct group_counters {
 	uint64_t received, received_bytes, truncated;
 	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
 	uint64_t sent, sent_bytes;
+	uint64_t unread; /* not taken by programs at the group socket, each counted for itself */
 	uint64_t kernel_dropped; /* of memberships that are gone */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/users.h"
 #include "net/listener.h"
@@ -15,6 +16,9 @@
 #define CONNECTIONS_MAX 1024
 
 #define SEND_BUFFER (1 << 20)
+
+/* A program that reads nothing for so long while something waits for it is cut. */
+#define STALL_NS (60 * NS_PER_S)
 
 struct group_socket {
 	struct group *group;
@@ -38,6 +42,8 @@ struct connection {
 	struct event readable;
 	struct send_waiter waiter;
 	struct backlog *backlog;
+	uint64_t full_since_ns; /* when the program's socket was first found full, CLOCK_MONOTONIC; 0: it is not */
+	bool stalled; /* to be cut */
 	int fd;
 };
 
@@ -55,25 +61,45 @@ static void connection_free(struct connection *connection)
 	free(connection);
 }
 
-/* A program that does not read loses its own datagrams, and nobody else's. One that has gone is noticed by the
- * reading side: nothing may be freed while datagrams are handed round. */
+/* Counts what a program did not read. One that has not read for long is cut, but not from here: nothing may be freed while
+ * datagrams are handed round. */
+static void count_unread(struct connection *connection, unsigned count)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+
+	connection->socket->group->counters.unread += count;
+	if (!connection->full_since_ns)
+		connection->full_since_ns = now;
+	if (connection->stalled || now - connection->full_since_ns < STALL_NS)
+		return;
+	connection->stalled = true;
+	event_active(&connection->readable, EV_READ, 0);
+}
+
+/* A program that does not read loses its own datagrams, and nobody else's. One that has gone is noticed by the reading
+ * side. */
 static void deliver(struct outlet *outlet, const struct batch *batch)
 {
 	struct connection *connection = container_of(outlet, struct connection, outlet);
 	struct mmsghdr messages[BATCH_MAX];
 	struct iovec vectors[BATCH_MAX];
+	unsigned sent = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		vectors[i] = (struct iovec){(void *)batch->datagrams[i].payload, batch->datagrams[i].size};
 		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
 	}
-	for (unsigned i = 0; i < batch->count;) {
-		int n = sendmmsg(connection->fd, messages + i, batch->count - i, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (sent < batch->count) {
+		int n = sendmmsg(connection->fd, messages + sent, batch->count - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n <= 0)
 			break;
-		i += (unsigned)n;
+		sent += (unsigned)n;
 	}
+	if (sent)
+		connection->full_since_ns = 0;
+	if (sent < batch->count)
+		count_unread(connection, batch->count - sent);
 }
 
 static void log_refused(struct connection *connection, int r)
@@ -188,11 +214,22 @@ static bool has_hung_up(int fd)
 	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
 }
 
+static void cut_stalled(struct connection *connection)
+{
+	log_warning("group %s: a program at its socket has read nothing for %llu s, and is cut",
+		connection->socket->group->config.name, (unsigned long long)(STALL_NS / NS_PER_S));
+	connection_free(connection);
+}
+
 static void on_half_closed(evutil_socket_t fd, short what, void *argument)
 {
+	struct connection *connection = argument;
+
 	(void)what;
-	if (has_hung_up(fd))
-		connection_free(argument);
+	if (connection->stalled)
+		cut_stalled(connection);
+	else if (has_hung_up(fd))
+		connection_free(connection);
 }
 
 /* The program writes no more. While it still reads it stays; that it has gone is then looked for now and then, as
@@ -211,11 +248,16 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct connection *connection = argument;
 	struct arena *arena = connection->socket->group->owner.arena;
-	int count = arena_receive_packets(arena, fd);
 	bool end = false;
 	unsigned good;
+	int count;
 
 	(void)what;
+	if (connection->stalled) {
+		cut_stalled(connection);
+		return;
+	}
+	count = arena_receive_packets(arena, fd);
 	if (count == -EAGAIN || count == -EINTR)
 		return;
 	if (count < 0) {

@@ -1,7 +1,9 @@
 /* udp: relays datagrams to another address, unicast or multicast.
  *
- * To a group, a datagram goes out with at most one less than the TTL that it came with, as a router would send it: whatever
- * the relays on a network point at, nothing circles for ever (RFC 1812, section 5.3.1). */
+ * Relays to groups can feed each other, so they are guarded three times: a datagram goes out with at most one less than the
+ * TTL that it came with, as a router would send it (RFC 1812, section 5.3.1), so that nothing circles for ever; what this
+ * relay has sent itself is known by its sender; and what a ring of relays brings back is known by its payload
+ * (loop_guard.h). That a configuration feeds itself is refused when it is loaded (relays()). */
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -9,26 +11,33 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "handlers/handler.h"
+#include "handlers/loop_guard.h"
+#include "handlers/udp_send.h"
 #include "net/multicast.h"
+
+#define RETRY_NS NS_PER_S
 
 struct udp_settings {
 	struct address address;
 	int64_t port;
 	char *interface;
 	int64_t ttl;
+	int64_t source_port;
 };
 
 struct udp_handler {
-	int fd;
+	struct udp_output output;
+	struct loop_guard *guard; /* NULL: to a host, where nothing comes back from */
 	bool multicast;
+	char *interface; /* NULL: the kernel's route */
+	uint64_t retry_ns; /* when to open the socket again, after it could not be: CLOCK_MONOTONIC */
 	sa_family_t family;
 	int ttl; /* the most a datagram goes out with */
 	int ttl_set; /* what the socket sends with now */
-	union endpoint to;
-	socklen_t to_length;
-	struct log_limit limit;
+	uint16_t source_port; /* what the socket sends from */
 };
 
 static const struct key udp_keys[] = {
@@ -39,14 +48,17 @@ static const struct key udp_keys[] = {
 	{.name = "interface", .type = KEY_STRING, .offset = offsetof(struct udp_settings, interface),
 		.help = "The interface to send out of. Default: the kernel's route."},
 	{.name = "ttl", .type = KEY_NUMBER, .offset = offsetof(struct udp_settings, ttl), .min = 1, .max = 255,
-		.fallback = "64", .help = "The largest TTL or hop limit to send with; to a group, never more than the received one less 1."},
+		.fallback = "64",
+		.help = "The largest TTL or hop limit to send with; to a group, never more than the received one less 1."},
+	{.name = "source_port", .type = KEY_NUMBER, .offset = offsetof(struct udp_settings, source_port), .min = 1,
+		.max = 65535, .help = "The port to send from. Default: one that the kernel chooses."},
 };
 
 static unsigned udp_needs(const void *settings)
 {
 	const struct udp_settings *wanted = settings;
 
-	return address_is_multicast(&wanted->address) ? NEED_TTL : 0;
+	return address_is_multicast(&wanted->address) ? NEED_TTL | NEED_SOURCE : 0;
 }
 
 static int set_unicast_ttl(int fd, sa_family_t family, int ttl)
@@ -64,25 +76,55 @@ static int bind_to_interface(int fd, const char *name)
 	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0 ? -errno : 0;
 }
 
-/* Opens the socket and sets what is the same for all datagrams. */
-static int open_socket(struct udp_handler *udp, const char *interface)
+/* Binds to a port at once, so that what comes back from it can be known. */
+static int bind_port(struct udp_handler *udp, int fd, uint16_t port)
 {
-	unsigned ifindex = interface ? if_nametoindex(interface) : 0;
+	union endpoint any = {.any = {.sa_family = udp->family}};
+	socklen_t length = sizeof(any);
+	int on = 1;
+
+	any.v4.sin_port = htons(port);
+	if (port && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if (bind(fd, &any.any, udp->family == AF_INET ? sizeof(any.v4) : sizeof(any.v6)) < 0)
+		return -errno;
+	if (getsockname(fd, &any.any, &length) < 0)
+		return -errno;
+	udp->source_port = endpoint_port(&any);
+	return 0;
+}
+
+/* Sets what is the same for all datagrams. */
+static int configure_socket(struct udp_handler *udp, int fd)
+{
+	int r = multicast_set_ttl(fd, udp->family, udp->ttl);
+
+	udp->ttl_set = udp->ttl;
+	if (udp->multicast || r < 0)
+		return r;
+	r = set_unicast_ttl(fd, udp->family, udp->ttl);
+	return r < 0 ? r : bind_to_interface(fd, udp->interface);
+}
+
+static int open_socket(struct udp_handler *udp)
+{
+	unsigned ifindex = udp->interface ? if_nametoindex(udp->interface) : 0;
+	AUTO_CLOSE int fd = -1;
 	int r;
 
-	if (interface && !ifindex)
+	if (udp->interface && !ifindex)
 		return -ENODEV;
-	udp->to.v6.sin6_scope_id = udp->family == AF_INET6 ? ifindex : udp->to.v6.sin6_scope_id;
-	udp->fd = multicast_open_sender(udp->family, udp->multicast ? ifindex : 0);
-	if (udp->fd < 0)
-		return udp->fd;
-	udp->ttl_set = udp->ttl;
-	r = multicast_set_ttl(udp->fd, udp->family, udp->ttl);
-	if (!udp->multicast && r >= 0)
-		r = set_unicast_ttl(udp->fd, udp->family, udp->ttl);
-	if (!udp->multicast && r >= 0)
-		r = bind_to_interface(udp->fd, interface);
-	return r;
+	if (udp->family == AF_INET6)
+		udp->output.to.v6.sin6_scope_id = ifindex;
+	fd = multicast_open_sender(udp->family, udp->multicast ? ifindex : 0);
+	if (fd < 0)
+		return fd;
+	r = configure_socket(udp, fd);
+	r = r < 0 ? r : bind_port(udp, fd, udp->source_port);
+	if (r < 0)
+		return r;
+	udp->output.fd = take_fd(fd);
+	return 0;
 }
 
 static void udp_close(void *object)
@@ -91,101 +133,152 @@ static void udp_close(void *object)
 
 	if (!udp)
 		return;
-	closep(&udp->fd);
+	closep(&udp->output.fd);
+	loop_guard_free(udp->guard);
+	free(udp->interface);
 	free(udp);
+}
+
+static struct udp_handler *make(const struct udp_settings *wanted)
+{
+	struct udp_handler *udp = calloc(1, sizeof(*udp));
+
+	if (!udp)
+		return NULL;
+	udp->output.fd = -1;
+	udp->output.to_length =
+		address_to_endpoint(&wanted->address, (uint16_t)wanted->port, 0, &udp->output.to);
+	udp->family = wanted->address.family;
+	udp->multicast = address_is_multicast(&wanted->address);
+	udp->ttl = (int)wanted->ttl;
+	udp->source_port = (uint16_t)wanted->source_port;
+	udp->interface = wanted->interface ? strdup(wanted->interface) : NULL;
+	udp->guard = udp->multicast ? loop_guard_new() : NULL;
+	if ((wanted->interface && !udp->interface) || (udp->multicast && !udp->guard)) {
+		udp_close(udp);
+		return NULL;
+	}
+	return udp;
 }
 
 static int udp_open(const void *settings, char why[static WHY_MAX], void **ret)
 {
-	const struct udp_settings *wanted = settings;
-	struct udp_handler *udp = calloc(1, sizeof(*udp));
-	int r;
+	struct udp_handler *udp = make(settings);
+	int r = udp ? open_socket(udp) : -ENOMEM;
 
-	if (!udp)
-		return -ENOMEM;
-	udp->fd = -1;
-	udp->family = wanted->address.family;
-	udp->multicast = address_is_multicast(&wanted->address);
-	udp->ttl = (int)wanted->ttl;
-	udp->to_length = address_to_endpoint(&wanted->address, (uint16_t)wanted->port, 0, &udp->to);
-	r = open_socket(udp, wanted->interface);
-	if (r < 0) {
-		snprintf(why, WHY_MAX, "opening a socket to send out of %s: %s",
-			wanted->interface ? wanted->interface : "any interface", strerror(-r));
+	/* An interface that is not there yet is waited for. */
+	if (r < 0 && r != -ENODEV) {
+		snprintf(why, WHY_MAX, "opening a socket to send from: %s%s", strerror(-r),
+			r == -EADDRINUSE ? "; another program has source_port" : "");
 		udp_close(udp);
 		return r;
 	}
+	if (r < 0)
+		log_warning("udp handler: there is no interface %s yet; datagrams are dropped until there is",
+			udp->interface);
 	*ret = udp;
 	return 0;
 }
 
-static int ttl_out(const struct udp_handler *udp, const struct datagram *datagram)
+/* Whether there is a socket to send from; one that could not be opened is tried again now and then. */
+static bool is_open(struct udp_handler *udp)
+{
+	uint64_t now;
+
+	if (udp->output.fd >= 0)
+		return true;
+	now = clock_ns(CLOCK_MONOTONIC_COARSE);
+	if (now < udp->retry_ns)
+		return false;
+	udp->retry_ns = now + RETRY_NS;
+	return open_socket(udp) >= 0;
+}
+
+/* An interface that was made anew has another index: the socket still points at the old one. */
+static void check_interface(struct udp_handler *udp, const struct outcome *outcome, uint64_t failed_before)
+{
+	if (!udp->interface || outcome->dropped[DROP_IO] == failed_before)
+		return;
+	closep(&udp->output.fd);
+	udp->output.fd = -1;
+}
+
+/* Whether this relay has sent the datagram itself. */
+static bool is_own(const struct udp_handler *udp, const struct datagram *datagram)
+{
+	return endpoint_port(&datagram->source) == udp->source_port && endpoint_is_local(&datagram->source);
+}
+
+/* The TTL to send a datagram on with; 0: not at all, and *ret_reason says why. */
+static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uint32_t now_ms,
+	enum drop_reason *ret_reason)
 {
 	int left = datagram->ttl - 1;
 
-	return !udp->multicast || left > udp->ttl ? udp->ttl : left < 0 ? 0 : left;
+	if (!udp->multicast)
+		return udp->ttl;
+	*ret_reason = DROP_TTL;
+	if (left <= 0)
+		return 0;
+	*ret_reason = DROP_LOOP;
+	if (is_own(udp, datagram) || loop_guard_has_seen(udp->guard, datagram, now_ms))
+		return 0;
+	return left < udp->ttl ? left : udp->ttl;
 }
 
-static enum drop_reason reason(int r)
-{
-	return r == -EAGAIN || r == -ENOBUFS ? DROP_BUSY : r == -EMSGSIZE ? DROP_SIZE : DROP_IO;
-}
-
-/* Sends datagrams that all go out with the same TTL. A datagram that is refused is counted, and the rest still
- * sent. */
-static void send_run(struct udp_handler *udp, const struct datagram *datagrams, unsigned count,
+static void send_run(struct udp_handler *udp, int ttl, const struct datagram *datagrams, unsigned count,
 	struct outcome *outcome)
 {
-	struct mmsghdr messages[BATCH_MAX];
-	struct iovec vectors[BATCH_MAX];
-	uint64_t suppressed;
-	int r;
-
-	for (unsigned i = 0; i < count; i++) {
-		vectors[i] = (struct iovec){(void *)datagrams[i].payload, datagrams[i].size};
-		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &udp->to,
-						       .msg_namelen = udp->to_length,
-						       .msg_iov = &vectors[i],
-						       .msg_iovlen = 1}};
-	}
-	for (unsigned i = 0; i < count;) {
-		int n = sendmmsg(udp->fd, messages + i, count - i, MSG_DONTWAIT);
-
-		if (n > 0) {
-			outcome->delivered += (unsigned)n;
-			i += (unsigned)n;
-			continue;
-		}
-		r = -errno;
-		outcome->dropped[reason(r)]++;
-		i++;
-		if (reason(r) == DROP_IO && log_limit_pass(&udp->limit, &suppressed))
-			log_warning("udp handler: sending: %s", strerror(-r));
-	}
+	if (!count)
+		return;
+	if (ttl != udp->ttl_set && multicast_set_ttl(udp->output.fd, udp->family, ttl) == 0)
+		udp->ttl_set = ttl;
+	udp_output_send(&udp->output, datagrams, count, outcome);
 }
 
 static void udp_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct udp_handler *udp = object;
-	unsigned first = 0, next;
+	uint32_t now_ms = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
+	uint64_t failed_before = outcome->dropped[DROP_IO];
+	unsigned first = 0;
+	int run_ttl = 0;
 
-	for (; first < batch->count; first = next) {
-		int ttl = ttl_out(udp, &batch->datagrams[first]);
-
-		for (next = first + 1; next < batch->count && ttl_out(udp, &batch->datagrams[next]) == ttl; next++)
-			;
-		if (ttl == 0) {
-			outcome->dropped[DROP_TTL] += next - first;
-			continue;
-		}
-		if (ttl != udp->ttl_set && multicast_set_ttl(udp->fd, udp->family, ttl) == 0)
-			udp->ttl_set = ttl;
-		send_run(udp, batch->datagrams + first, next - first, outcome);
+	if (!is_open(udp)) {
+		outcome->dropped[DROP_ABSENT] += batch->count;
+		return;
 	}
+	for (unsigned i = 0; i < batch->count; i++) {
+		enum drop_reason reason = DROP_TTL;
+		int ttl = ttl_out(udp, &batch->datagrams[i], now_ms, &reason);
+
+		if (ttl && ttl == run_ttl)
+			continue;
+		/* Another TTL, or one that is left out, ends the run. */
+		if (run_ttl)
+			send_run(udp, run_ttl, batch->datagrams + first, i - first, outcome);
+		first = i;
+		run_ttl = ttl;
+		if (!ttl)
+			outcome->dropped[reason]++;
+	}
+	if (run_ttl)
+		send_run(udp, run_ttl, batch->datagrams + first, batch->count - first, outcome);
+	check_interface(udp, outcome, failed_before);
+}
+
+static bool udp_relays(const void *settings, struct config_relay *ret)
+{
+	const struct udp_settings *wanted = settings;
+
+	*ret = (struct config_relay){
+		.address = wanted->address, .port = wanted->port, .interface = wanted->interface};
+	return true;
 }
 
 const struct handler_kind udp_kind = {
-	.config = {.name = "udp", .schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)}},
+	.config = {.name = "udp", .schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)},
+		.relays = udp_relays},
 	.needs = udp_needs,
 	.open = udp_open,
 	.deliver = udp_deliver,

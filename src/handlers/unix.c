@@ -10,6 +10,7 @@
 #include "handlers/handler.h"
 
 #define SEND_BUFFER (1 << 20)
+#define QUEUE_LENGTH_WANTED 512u
 
 struct unix_settings {
 	char *path;
@@ -50,6 +51,18 @@ static unsigned unix_needs(const void *settings)
 	return 0;
 }
 
+/* So many datagrams may wait at a socket, whatever its buffers; the default of 10 loses every burst. */
+static void warn_of_short_queue(const struct unix_handler *handler)
+{
+	CLEANUP(fclosep) FILE *file = fopen("/proc/sys/net/unix/max_dgram_qlen", "re");
+	unsigned length;
+
+	if (file && fscanf(file, "%u", &length) == 1 && length < QUEUE_LENGTH_WANTED)
+		log_warning("unix handler: %s: only %u datagrams may wait there; sysctl -w "
+			    "net.unix.max_dgram_qlen=%u before its program starts mends it",
+			handler->address.sun_path, length, QUEUE_LENGTH_WANTED);
+}
+
 static int unix_open(const void *settings, char why[static WHY_MAX], void **ret)
 {
 	const struct unix_settings *wanted = settings;
@@ -62,6 +75,8 @@ static int unix_open(const void *settings, char why[static WHY_MAX], void **ret)
 	strncpy(handler->address.sun_path, wanted->path, sizeof(handler->address.sun_path) - 1);
 	handler->type = wanted->socket_type ? SOCK_SEQPACKET : SOCK_DGRAM;
 	handler->fd = -1;
+	if (handler->type == SOCK_DGRAM)
+		warn_of_short_queue(handler);
 	*ret = handler;
 	return 0;
 }

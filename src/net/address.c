@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/units.h"
 
 int address_parse(const char *string, struct address *ret)
@@ -152,4 +153,14 @@ const char *endpoint_format(
 		snprintf(string, ENDPOINT_STRING_MAX, address.family == AF_INET ? "%s:%u" : "[%s]:%u",
 			address_format(&address, text), endpoint_port(endpoint));
 	return string;
+}
+
+bool endpoint_is_local(const union endpoint *endpoint)
+{
+	union endpoint any_port = *endpoint;
+	AUTO_CLOSE int fd = socket(endpoint->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	/* The kernel only binds to addresses that it has (EADDRNOTAVAIL). */
+	any_port.v4.sin_port = 0;
+	return fd >= 0 && bind(fd, &any_port.any, sizeof(any_port)) == 0;
 }

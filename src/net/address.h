@@ -60,3 +60,6 @@ uint16_t endpoint_port(const union endpoint *endpoint);
 /* "192.0.2.1:5004" or "[2001:db8::1]:5004"; "-" without an address. Returns string. */
 const char *endpoint_format(
 	const union endpoint *endpoint, char string[static ENDPOINT_STRING_MAX]);
+
+/* Whether this host has the address, at this moment. */
+bool endpoint_is_local(const union endpoint *endpoint);

@@ -10,3 +10,6 @@
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29
 #endif
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif

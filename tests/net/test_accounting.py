@@ -17,7 +17,8 @@ COUNT = 8000  # datagrams that fit into the kernel's buffer, also without privil
 def config(queue='"256K"', drop='"newest"'):
     return f"""
       groups: {{
-        flood: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["slow"]; receive_buffer = "16M"; }};
+        flood: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["slow"];
+                  receive_buffer = "16M"; }};
         calm:  {{ address = "233.252.0.2"; port = 5005; interfaces = ["eth0"]; handlers = ["calm"]; }};
       }};
       handlers: {{

@@ -34,7 +34,8 @@ BROKEN = {
     "missing-type": ("handlers: {\n  out: { };\n};\n", 2, ["type"]),
     "missing-path": (handler('type = "file";'), 2, ["path"]),
     "not-an-address": ('groups: { news: {\n  address = "news.example";\n port = 5004; }; };\n', 2, ["news.example"]),
-    "not-multicast": ('groups: { news: {\n  address = "192.0.2.1";\n port = 5004; }; };\n', 2, ["multicast", "224.0.0.0/4"]),
+    "not-multicast": ('groups: { news: {\n  address = "192.0.2.1";\n port = 5004; }; };\n', 2,
+                      ["multicast", "224.0.0.0/4"]),
     "port-0": ('groups: { news: { address = "233.252.0.1";\n port = 0; }; };\n', 2, ["port", "65535"]),
     "port-65536": ('groups: { news: { address = "233.252.0.1";\n port = 65536; }; };\n', 2, ["port", "65535"]),
     "port-string": ('groups: { news: { address = "233.252.0.1";\n port = "5004"; }; };\n', 2, ["port", "number"]),
@@ -49,7 +50,8 @@ BROKEN = {
     "mode-number": (group("socket = true;", "socket_mode = 660;"), 6, ["socket_mode", "\"0660\""]),
     "socket-group": (group("socket = true;", 'socket_group = "no-such-group";'), 6, ["no-such-group"]),
     "mode-without-socket": (group('socket_mode = "0600";'), 5, ["socket_mode", "socket = true"]),
-    "sources-and-blocked": (group('sources = ["192.0.2.7"];', 'block_sources = ["192.0.2.8"];'), 6, ["block_sources", "sources"]),
+    "sources-and-blocked": (group('sources = ["192.0.2.7"];', 'block_sources = ["192.0.2.8"];'), 6,
+                            ["block_sources", "sources"]),
     "source-family": (group('sources = ["2001:db8::1"];'), 5, ["2001:db8::1", "IPv4"]),
     "source-multicast": (group('sources = ["233.252.0.2"];'), 5, ["233.252.0.2", "unicast"]),
     "interface-name": (group('interfaces = ["eth 0"];'), 5, ["eth 0"]),
@@ -128,9 +130,9 @@ def test_a_good_configuration_is_summarized(check):
 def test_files_of_conf_d_are_read_in_the_order_of_their_names(start):
     daemon = start("")
     os.mkdir(daemon.path("conf.d"))
-    for name, text in (("b.conf", "b"), ("a.conf", "a"), ("ignored.bak", "c")):
+    for name, group_name in (("b.conf", "b"), ("a.conf", "a"), ("ignored.bak", "c")):
         with open(daemon.path("conf.d", name), "w") as file:
-            file.write(f'groups: {{ {text}: {{ address = "233.252.0.{ord(text)}"; port = 5004; interfaces = ["lo"]; }}; }};')
+            file.write(GOOD.replace("news", group_name).replace("0.1", f"0.{ord(group_name)}"))
     daemon.call("Reload")
     assert {group["name"] for group in daemon.call("ListGroups")["groups"]} == {"a", "b"}
 

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -280,24 +281,48 @@ def test_a_join_is_checked_like_the_configuration(daemon, parameters, word):
     assert daemon.call("GetStatus")["groups"] == 3
 
 
-def test_strangers_may_send_and_look_but_not_change(daemon):
-    """Needs two users, which an ordinary user's namespace does not have."""
+def as_stranger(daemon, script):
+    """Runs a script as another user, in which connect() gives a connection. Returns the words that it printed."""
     with open("/proc/self/uid_map") as file:
         if int(file.read().split()[2]) < 2:
-            pytest.skip("this user namespace has only one user")
-    client = f"""
-import json, os, socket
-os.setgid(65534); os.setuid(65534)
-stream = socket.socket(socket.AF_UNIX); stream.connect({daemon.control_path!r})
-for method, parameters in (("GetStatus", {{}}), ("Join", {{"address": "233.252.0.1", "port": 1}}),
-                           ("Leave", {{"name": "news"}}), ("Reload", {{}}),
-                           ("Send", {{"group": "news", "text": "x"}})):
-    stream.sendall(json.dumps({{"method": "io.mcastd." + method, "parameters": parameters}}).encode() + b"\\n")
-    print(json.loads(stream.makefile().readline()).get("error", "ok"))
-"""
+            pytest.skip("there is only one user in this user namespace: run the tests as root")
     os.chmod(daemon.directory, 0o711)
-    output = subprocess.run(["/usr/bin/python3", "-c", client], check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert output.split() == ["ok", *["io.mcastd.NotPermitted"] * 3, "ok"]
+    head = f"""
+import json, os, resource, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+
+def connect():
+    stream = socket.socket(socket.AF_UNIX)
+    stream.connect({daemon.control_path!r})
+    return stream
+
+def call(stream, method, **parameters):
+    stream.sendall(json.dumps({{"method": "io.mcastd." + method, "parameters": parameters}}).encode() + b"\\n")
+    return answer(stream)
+
+def answer(stream):
+    return json.loads(stream.makefile().readline()).get("error", "ok")
+"""
+    return subprocess.run([sys.executable, "-c", head + script], check=True, stdout=subprocess.PIPE, text=True,
+                          timeout=60).stdout.split()
+
+
+def test_strangers_may_send_and_look_but_not_change(daemon):
+    words = as_stranger(daemon, """
+stream = connect()
+print(call(stream, "GetStatus"), call(stream, "Join", address="233.252.0.1", port=1),
+      call(stream, "Leave", name="news"), call(stream, "Reload"), call(stream, "Send", group="news", text="x"))""")
+    assert words == ["ok", *["io.mcastd.NotPermitted"] * 3, "ok"]
+
+
+def test_one_user_with_too_many_connections_does_not_keep_the_others_out(daemon):
+    words = as_stranger(daemon, """
+streams = [connect() for _ in range(1025)]
+print(call(streams[1023], "GetStatus"), answer(streams[1024]))""")
+    assert words == ["ok", "io.mcastd.TooManyConnections"]
+    with daemon.connect() as control:
+        assert "version" in control.call("GetStatus")
 
 
 def test_errors_carry_a_message_for_people(daemon):

@@ -179,7 +179,8 @@ def test_only_groups_that_ask_for_it_have_a_socket(daemon):
 
 
 def test_socket_files_are_removed_at_the_end(start):
-    daemon = start("""groups: { gone: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; }; };""")
+    daemon = start("""groups: {
+        gone: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; }; };""")
     assert os.path.exists(daemon.group_path("gone"))
     daemon.process.terminate()
     assert daemon.process.wait(15) == 0

@@ -14,7 +14,6 @@ CONFIG = """
 groups: {
   files:   { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["line", "json", "hex", "raw"]; };
   empty:   { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; handlers = ["empty-line", "empty-raw"]; };
-  stdout:  { address = "233.252.0.3"; port = 5004; interfaces = ["eth0"]; handlers = ["stdout-hex"]; };
   many1:   { address = "233.252.0.4"; port = 5004; interfaces = ["eth0"]; handlers = ["shared"]; };
   many2:   { address = "233.252.0.5"; port = 5004; interfaces = ["eth0"]; handlers = ["shared"]; };
   full:    { address = "233.252.0.6"; port = 5004; interfaces = ["eth0"]; handlers = ["full"]; };
@@ -34,7 +33,6 @@ handlers: {
   raw:    { type = "file"; path = "$DIR/raw"; format = "raw"; };
   empty-line: { type = "file"; path = "$DIR/empty-line"; format = "line"; };
   empty-raw:  { type = "file"; path = "$DIR/empty-raw"; format = "raw"; };
-  stdout-hex: { type = "log"; stream = "stdout"; format = "hex"; };
   shared: { type = "file"; path = "$DIR/shared"; format = "line"; };
   full:   { type = "file"; path = "/dev/full"; format = "line"; };
   dgram:  { type = "unix"; path = "$DIR/dgram"; socket_type = "dgram"; };
@@ -47,8 +45,9 @@ handlers: {
 };
 """
 
-PAYLOADS = pytest.mark.parametrize("payload", [ALL_BYTES, HOSTILE, b"plain text", "Grüße ✓".encode(), os.urandom(LARGEST)],
-                                   ids=["all-bytes", "hostile", "plain", "utf8", "largest"])
+PAYLOADS = pytest.mark.parametrize(
+    "payload", [ALL_BYTES, HOSTILE, b"plain text", "Grüße ✓".encode(), os.urandom(LARGEST)],
+    ids=["all-bytes", "hostile", "plain", "utf8", "largest"])
 
 
 def next_record(daemon, name, sender):

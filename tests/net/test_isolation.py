@@ -14,10 +14,14 @@ COUNT = 3000  # of each stream; 100,000 in test_long.py
 
 CONFIG = """
 groups: {
-  join4:   { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["lines"]; receive_buffer = "8M"; };
-  join6:   { address = "ff15::1";     port = 5004; interfaces = ["eth0"]; handlers = ["lines"]; receive_buffer = "8M"; };
-  near4:   { address = "233.252.0.3"; port = 5005; interfaces = ["eth0"]; handlers = ["lines"]; receive_buffer = "8M"; };
-  near6:   { address = "ff15::3";     port = 5005; interfaces = ["eth0"]; handlers = ["lines"]; receive_buffer = "8M"; };
+  join4:   { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["lines"];
+             receive_buffer = "8M"; };
+  join6:   { address = "ff15::1";     port = 5004; interfaces = ["eth0"]; handlers = ["lines"];
+             receive_buffer = "8M"; };
+  near4:   { address = "233.252.0.3"; port = 5005; interfaces = ["eth0"]; handlers = ["lines"];
+             receive_buffer = "8M"; };
+  near6:   { address = "ff15::3";     port = 5005; interfaces = ["eth0"]; handlers = ["lines"];
+             receive_buffer = "8M"; };
   both4:   { address = "233.252.0.4"; port = 5006; interfaces = ["eth0", "eth1"]; handlers = ["lines"]; };
   both6:   { address = "ff15::4";     port = 5006; interfaces = ["eth0", "eth1"]; handlers = ["lines"]; };
   one4:    { address = "233.252.0.5"; port = 5007; interfaces = ["eth0"]; handlers = ["lines"]; };
@@ -26,10 +30,10 @@ groups: {
   two6:    { address = "ff15::6";     port = 5007; interfaces = ["eth0"]; handlers = ["lines"]; };
   port4:   { address = "233.252.0.5"; port = 5008; interfaces = ["eth0"]; handlers = ["lines"]; };
   port6:   { address = "ff15::5";     port = 5008; interfaces = ["eth0"]; handlers = ["lines"]; };
-  ssm4:    { address = "232.1.1.1";   port = 5009; interfaces = ["eth0"]; handlers = ["lines"]; sources = ["192.0.2.2"];
-             receive_buffer = "8M"; };
-  ssm6:    { address = "ff35::1";     port = 5009; interfaces = ["eth0"]; handlers = ["lines"]; sources = ["2001:db8:1::2"];
-             receive_buffer = "8M"; };
+  ssm4:    { address = "232.1.1.1";   port = 5009; interfaces = ["eth0"]; handlers = ["lines"];
+             sources = ["192.0.2.2"]; receive_buffer = "8M"; };
+  ssm6:    { address = "ff35::1";     port = 5009; interfaces = ["eth0"]; handlers = ["lines"];
+             sources = ["2001:db8:1::2"]; receive_buffer = "8M"; };
   block4:  { address = "233.252.0.7"; port = 5010; interfaces = ["eth0"]; handlers = ["lines"];
              block_sources = ["192.0.2.3"]; receive_buffer = "8M"; };
   block6:  { address = "ff15::7";     port = 5010; interfaces = ["eth0"]; handlers = ["lines"];

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import test_isolation
-from daemon import ROOT, Daemon, balance
+from daemon import MCASTD, ROOT, Daemon, balance
 from peers import process
 from test_isolation import CONFIG, FAMILIES
 from waiting import wait_until
@@ -29,10 +29,11 @@ def say(capsys):
 @pytest.fixture(scope="session")
 def release():
     """The daemon as it is installed, as time and memory of a sanitized one say nothing."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    subprocess.run(["make", "-C", ROOT, "all", f"BUILD={ROOT}/build", "SANITIZE="], check=True, env=environment,
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    build = os.path.join(os.path.dirname(MCASTD), "release")
+    subprocess.run(["make", "-j2", "-C", ROOT, "all", f"BUILD={build}", "SANITIZE="], check=True, env=environment,
                    stdout=subprocess.DEVNULL)
-    return os.path.join(ROOT, "build", "mcastd")
+    return os.path.join(build, "mcastd")
 
 
 @FAMILIES
@@ -99,8 +100,8 @@ def test_1000000_datagrams_into_a_slow_handler_are_accounted_for(net, blast, say
             handler = daemon.wait_idle("slow")
         daemon.ctl("stats", "--check")
         group = daemon.group("flood")
-        say(f"1,000,000 sent in {seconds:.2f} s = {group['received']:,} received + {group['kernelDropped']:,} dropped by"
-            f" the kernel; handler: {handler['delivered']:,} delivered + {handler['dropped']['queue']:,} dropped"
+        say(f"1,000,000 sent in {seconds:.2f} s = {group['received']:,} received + {group['kernelDropped']:,} dropped"
+            f" by the kernel; handler: {handler['delivered']:,} delivered + {handler['dropped']['queue']:,} dropped"
             f" (drop = {drop})")
         assert handler["dropped"]["queue"] > 0
         assert sent == group["received"] + group["kernelDropped"]

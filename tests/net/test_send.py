@@ -53,7 +53,7 @@ def receiver(daemon, host, name):
 
 
 def test_the_receiver_of_a_tutorial_prints_what_mcastctl_sends(daemon, net):
-    with process(net.peer, "python3", "-c", TUTORIAL) as tutorial:
+    with process(net.peer, sys.executable, "-c", TUTORIAL) as tutorial:
         assert tutorial.stdout.readline() == b"ready\n"
         daemon.ctl("send", "news4", "hello, tutorial")
         assert tutorial.stdout.readline() == b"b'hello, tutorial'\n"

@@ -1,0 +1,50 @@
+/* The names of a recorder's files: pure, strings in and strings out.
+ *
+ *     /var/log/news.ndjson                         what is written now
+ *     /var/log/news.20261124T203350Z.ndjson        what was rotated away then, in UTC
+ *     /var/log/news.20261124T203350Z.1.ndjson      the same, where that name was taken
+ *     /var/log/news.ndjson.20261124T203350Z.aside  what was there, and is no recording of ours
+ *
+ * Nothing of a datagram gets into a name. A name that is all digits after its last dot has no extension, so that no two
+ * paths can give the same rotated name. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define RECORDER_PATH_MAX 4096 /* PATH_MAX, with the terminator */
+#define RECORDER_NUMBER_MAX 999 /* so many files of one second */
+#define RECORDER_STAMP_SIZE 17 /* "20261124T203350Z" and its terminator */
+#define RECORDER_ADDED_MAX 32 /* bytes that rotating or setting aside adds to a name, at most */
+
+struct recorder_path {
+	char *path;
+	char *directory; /* as for open(2): "/" or "/var/log" */
+	const char *name; /* the last part of path */
+	size_t stem; /* bytes of name before the extension, or all of it */
+};
+
+/* What tells rotated files of one path apart. */
+struct recorder_rotated {
+	char stamp[RECORDER_STAMP_SIZE];
+	unsigned number; /* 0: without */
+};
+
+/* Returns 0, -ENAMETOOLONG when there is no room for what rotating adds, or -ENOMEM. */
+int recorder_path_init(struct recorder_path *path, const char *string);
+void recorder_path_clear(struct recorder_path *path);
+
+/* Whether what rotating adds fits. */
+bool recorder_path_fits(const char *string);
+
+/* Write the name for a file that is moved away at a time, in seconds since the epoch. */
+void recorder_path_rotated(const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX]);
+void recorder_path_aside(const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX]);
+
+/* Whether name, in the same directory, is exactly what recorder_path_rotated() gives for some time. */
+bool recorder_path_is_rotated(const struct recorder_path *path, const char *name, struct recorder_rotated *ret);
+
+/* Which was rotated first, as for qsort(3). */
+int recorder_rotated_compare(const struct recorder_rotated *a, const struct recorder_rotated *b);
