@@ -96,6 +96,30 @@ static void a_clock_that_went_back_is_now(void **state)
 	text_free(&text);
 }
 
+static void assert_wait(double seconds, const char *expected)
+{
+	struct text text = {0};
+
+	text_append_wait(&text, seconds);
+	assert_string_equal(text_string(&text), expected);
+	text_free(&text);
+}
+
+static void waits_have_two_digits_or_more(void **state)
+{
+	(void)state;
+	assert_wait(0, "0ms");
+	assert_wait(-1, "0ms");
+	assert_wait(0.0125, "12ms");
+	assert_wait(0.9999, "999ms");
+	assert_wait(1, "1.0s");
+	assert_wait(9.99, "9.9s");
+	assert_wait(10, "10s");
+	assert_wait(60, "1m");
+	assert_wait(86400, "24h");
+	assert_wait(1e300, "11574074d");
+}
+
 static void assert_shown(const char *string, const char *expected)
 {
 	struct text text = {0};
@@ -137,6 +161,7 @@ int main(void)
 		cmocka_unit_test(other_timestamps_are_refused),
 		cmocka_unit_test(ages_have_one_unit),
 		cmocka_unit_test(a_clock_that_went_back_is_now),
+		cmocka_unit_test(waits_have_two_digits_or_more),
 		cmocka_unit_test(only_backslashes_stay_as_they_are),
 		cmocka_unit_test(json_keeps_its_order_and_hides_controls),
 	};

@@ -1,0 +1,236 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "data/ring.h"
+
+#define GROUP_NAME "news"
+
+static uint8_t payload[DATAGRAM_MAX];
+
+static struct origin *make_origin(const char *group)
+{
+	struct address address;
+
+	assert_int_equal(address_parse("233.252.0.1", &address), 0);
+	return origin_new(group, &address, 5004, "lo", 1);
+}
+
+/* Pushes one datagram of size bytes, which begin with number. Returns whether it was taken. */
+static bool push(struct ring *ring, struct origin *origin, uint32_t number, uint32_t size)
+{
+	struct datagram datagram = {.payload = payload, .size = size, .ttl = 7, .timestamp_ns = number};
+	struct batch batch = {.origin = origin, .count = 1, .datagrams = &datagram};
+
+	memcpy(payload, &number, sizeof(number));
+	return ring_push(ring, &batch, 0) == 1;
+}
+
+static uint32_t number_of(const struct datagram *datagram)
+{
+	uint32_t number;
+
+	memcpy(&number, datagram->payload, sizeof(number));
+	return number;
+}
+
+/* Takes everything out; the numbers must go up by one from *next. */
+static unsigned drain(struct ring *ring, uint32_t *next)
+{
+	struct ring_chunk *chunk;
+	unsigned count = 0;
+
+	while ((chunk = ring_take(ring))) {
+		for (unsigned i = 0; i < chunk->run_count; i++) {
+			struct batch batch = ring_chunk_batch(chunk, i);
+
+			assert_in_range(batch.count, 1, BATCH_MAX);
+			for (unsigned j = 0; j < batch.count; j++, count++)
+				assert_int_equal(number_of(&batch.datagrams[j]), (*next)++);
+		}
+		ring_give_back(ring, chunk);
+	}
+	return count;
+}
+
+static void keeps_order_over_many_rounds(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t pushed = 0, next = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20), 0);
+	for (unsigned round = 0; round < 200; round++) {
+		for (unsigned i = 0; i < 37 + round; i++)
+			assert_true(push(&ring, origin, pushed++, 4 + i % 1400));
+		drain(&ring, &next);
+	}
+	assert_int_equal(next, pushed);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void carries_what_a_datagram_has(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	struct ring_chunk *chunk;
+	struct batch batch;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1), 0);
+	assert_true(push(&ring, origin, 42, 100));
+	chunk = ring_take(&ring);
+	batch = ring_chunk_batch(chunk, 0);
+	assert_string_equal(batch.origin->group, GROUP_NAME);
+	assert_int_equal(batch.datagrams[0].size, 100);
+	assert_int_equal(batch.datagrams[0].ttl, 7);
+	assert_int_equal(batch.datagrams[0].timestamp_ns, 42);
+	ring_give_back(&ring, chunk);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void takes_the_largest_and_the_empty_datagram(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	struct datagram empty = {.payload = payload};
+	struct batch batch = {.origin = origin, .count = 1, .datagrams = &empty};
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1), 0);
+	assert_true(push(&ring, origin, 1, DATAGRAM_MAX));
+	assert_int_equal(ring_push(&ring, &batch, 0), 1);
+	assert_int_equal(ring.queued, 2);
+	assert_int_equal(ring.queued_bytes, DATAGRAM_MAX);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void refuses_what_does_not_fit_and_counts_the_rest(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t taken = 0, next = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	while (push(&ring, origin, taken, 1000))
+		taken++;
+	assert_int_equal(ring.queued, taken);
+	assert_int_equal(ring.queued_bytes, taken * 1000);
+	/* At least what was asked for, less what each chunk leaves at its end. */
+	assert_in_range(taken, 180, 320);
+	assert_int_equal(drain(&ring, &next), taken);
+	assert_int_equal(ring.queued, 0);
+	assert_int_equal(ring.queued_bytes, 0);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void the_oldest_give_way(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t number = 0, next;
+	unsigned dropped = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	for (; number < 1000; number++)
+		while (!push(&ring, origin, number, 1000)) {
+			unsigned gone = ring_drop_oldest(&ring);
+
+			assert_true(gone > 0);
+			dropped += gone;
+		}
+	assert_int_equal(ring.queued + dropped, 1000);
+	next = dropped; /* the newest are all there, in their order */
+	drain(&ring, &next);
+	assert_int_equal(next, 1000);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void the_oldest_give_way_while_the_reader_is_stuck(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	struct ring_chunk *held;
+	uint32_t number = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	assert_true(push(&ring, origin, number++, 1000));
+	held = ring_take(&ring);
+	for (; number < 1000; number++)
+		while (!push(&ring, origin, number, 1000))
+			assert_true(ring_drop_oldest(&ring) > 0);
+	assert_int_equal(number_of(ring_chunk_batch(held, 0).datagrams), 0);
+	ring_give_back(&ring, held);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void origins_are_kept_apart_and_let_go(void **state)
+{
+	struct origin *a = make_origin("a"), *b = make_origin("b");
+	struct ring_chunk *chunk;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1), 0);
+	push(&ring, a, 0, 10);
+	push(&ring, b, 1, 10);
+	push(&ring, a, 2, 10);
+	/* Whoever made them may go before the ring is read. */
+	origin_unref(a);
+	origin_unref(b);
+	chunk = ring_take(&ring);
+	assert_int_equal(chunk->run_count, 3);
+	assert_string_equal(ring_chunk_batch(chunk, 0).origin->group, "a");
+	assert_string_equal(ring_chunk_batch(chunk, 1).origin->group, "b");
+	assert_string_equal(ring_chunk_batch(chunk, 2).origin->group, "a");
+	ring_give_back(&ring, chunk);
+	ring_destroy(&ring);
+}
+
+static void many_origins_end_a_chunk_and_not_the_ring(void **state)
+{
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	for (uint32_t i = 0; i < RING_CHUNK_RUNS + 10; i++) {
+		struct origin *origin = make_origin(GROUP_NAME);
+
+		assert_true(push(&ring, origin, i, 4));
+		origin_unref(origin);
+	}
+	assert_int_equal(ring.queued, RING_CHUNK_RUNS + 10);
+	assert_int_equal(ring.oldest->run_count, RING_CHUNK_RUNS);
+	ring_destroy(&ring);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_order_over_many_rounds),
+		cmocka_unit_test(carries_what_a_datagram_has),
+		cmocka_unit_test(takes_the_largest_and_the_empty_datagram),
+		cmocka_unit_test(refuses_what_does_not_fit_and_counts_the_rest),
+		cmocka_unit_test(the_oldest_give_way),
+		cmocka_unit_test(the_oldest_give_way_while_the_reader_is_stuck),
+		cmocka_unit_test(origins_are_kept_apart_and_let_go),
+		cmocka_unit_test(many_origins_end_a_chunk_and_not_the_ring),
+	};
+
+	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
+}
