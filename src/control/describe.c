@@ -45,19 +45,31 @@ static json_t *describe_memberships(const struct group *group)
 	return array;
 }
 
+static void set_number(json_t *object, const char *name, uint64_t number)
+{
+	json_object_set_new(object, name, json_integer((json_int_t)number));
+}
+
 static json_t *describe_group(struct group *group)
 {
 	const struct group_counters *counters = &group->counters;
 	const struct config_group *config = &group->config;
 	char address[INET6_ADDRSTRLEN];
-
-	return json_pack("{ss,ss,sI,so,sI,sI,sI,sI,sI,sI,sI,so,so,so}", "name", config->name, "address",
+	json_t *object = json_pack("{ss,ss,sI,so}", "name", config->name, "address",
 		address_format(&config->address, address), "port", (json_int_t)config->port, "sources",
-		describe_addresses(&config->sources), "received", (json_int_t)counters->received, "receivedBytes",
-		(json_int_t)counters->received_bytes, "truncated", (json_int_t)counters->truncated, "kernelDropped",
-		(json_int_t)group_kernel_dropped(group), "sent", (json_int_t)counters->sent, "sentBytes",
-		(json_int_t)counters->sent_bytes, "lastReceived", describe_time(counters->last_received_ns),
-		"handlers", describe_strings(&config->handlers), "memberships", describe_memberships(group));
+		describe_addresses(&config->sources));
+
+	set_number(object, "received", counters->received);
+	set_number(object, "receivedBytes", counters->received_bytes);
+	set_number(object, "truncated", counters->truncated);
+	set_number(object, "kernelDropped", group_kernel_dropped(group));
+	set_number(object, "sent", counters->sent);
+	set_number(object, "sentBytes", counters->sent_bytes);
+	set_number(object, "unread", counters->unread);
+	json_object_set_new(object, "lastReceived", describe_time(counters->last_received_ns));
+	json_object_set_new(object, "handlers", describe_strings(&config->handlers));
+	json_object_set_new(object, "memberships", describe_memberships(group));
+	return object;
 }
 
 json_t *describe_groups(const struct control_backend *backend)
@@ -94,8 +106,7 @@ static json_t *describe_dropped(const struct outcome *outcome)
 	json_t *object = json_object();
 
 	for (int i = 0; i < DROP_REASONS; i++)
-		json_object_set_new(object, drop_reason_name((enum drop_reason)i),
-			json_integer((json_int_t)outcome->dropped[i]));
+		set_number(object, drop_reason_name((enum drop_reason)i), outcome->dropped[i]);
 	return object;
 }
 
@@ -106,7 +117,7 @@ static json_t *describe_counters(const struct handler *handler, const struct out
 	json_t *object = json_object();
 
 	for (size_t i = 0; names && names[i]; i++)
-		json_object_set_new(object, names[i], json_integer((json_int_t)outcome->counted[i]));
+		set_number(object, names[i], outcome->counted[i]);
 	return object;
 }
 
@@ -121,14 +132,20 @@ static json_t *describe_age(uint64_t since_ns)
 static json_t *describe_handler(struct groups *groups, struct handler *handler)
 {
 	struct account account;
+	json_t *object = json_pack("{ss,ss,so}", "name", handler_name(handler), "type", handler_type(handler),
+		"groups", describe_groups_of(groups, handler));
 
 	handler_account(handler, &account);
-	return json_pack("{ss,ss,so,sI,sI,sI,so,sI,sI,sI,so,so}", "name", handler_name(handler), "type", handler_type(handler),
-		"groups", describe_groups_of(groups, handler), "received", (json_int_t)account.received, "filtered",
-		(json_int_t)account.filtered, "delivered", (json_int_t)account.outcome.delivered, "dropped",
-		describe_dropped(&account.outcome), "queued", (json_int_t)account.queued, "queuedBytes",
-		(json_int_t)account.queued_bytes, "queuedMax", (json_int_t)account.queued_max, "oldestQueued",
-		describe_age(account.oldest_ns), "counters", describe_counters(handler, &account.outcome));
+	set_number(object, "received", account.received);
+	set_number(object, "filtered", account.filtered);
+	set_number(object, "delivered", account.outcome.delivered);
+	json_object_set_new(object, "dropped", describe_dropped(&account.outcome));
+	set_number(object, "queued", account.queued);
+	set_number(object, "queuedBytes", account.queued_bytes);
+	set_number(object, "queuedMax", account.queued_max);
+	json_object_set_new(object, "oldestQueued", describe_age(account.oldest_ns));
+	json_object_set_new(object, "counters", describe_counters(handler, &account.outcome));
+	return object;
 }
 
 json_t *describe_handlers(const struct control_backend *backend)

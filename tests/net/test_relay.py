@@ -1,0 +1,158 @@
+"""Relays: other interfaces, equal content, and no way to feed themselves."""
+
+import socket
+import struct
+
+from daemon import run_mcastd
+from peers import receive, receiver_on, udp_socket
+from waiting import wait_until
+
+IP_RECVTTL = 12
+SO_RCVBUFFORCE = 33
+
+
+def relay(number, to, interface="eth0", more=""):
+    """The configuration of a relay from one group to another."""
+    return f"""
+    groups: {{ ring: {{ address = "239.0.0.{number}"; port = 5004; interfaces = ["eth0"]; handlers = ["relay"]; }}; }};
+    handlers: {{ relay: {{ type = "udp"; address = "239.0.0.{to}"; port = 5004; interface = "{interface}"; {more} }}; }};
+    """
+
+
+def send_far(host, payload, group, port, ttl=64):
+    with host, udp_socket(group) as sock:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+        sock.sendto(payload, (group, port))
+
+
+def handed_on(daemons):
+    return sum(daemon.handler("relay")["delivered"] for daemon in daemons)
+
+
+def wait_for_the_loop_to_end(daemons):
+    wait_until(lambda: any(d.handler("relay")["dropped"]["loop"] for d in daemons), "a relay to see its datagram again")
+
+
+def test_two_relays_that_point_at_each_other_send_a_datagram_once_each(net, start):
+    daemons = [start(relay(1, 2), net.host), start(relay(2, 1), net.peer)]
+    send_far(net.other, b"once", "239.0.0.1", 5004)
+    wait_for_the_loop_to_end(daemons)
+    assert handed_on(daemons) == 2
+
+
+def test_each_of_a_ring_of_three_relays_sends_a_datagram_once(net, start):
+    daemons = [start(relay(1, 2), net.host), start(relay(2, 3), net.peer), start(relay(3, 1), net.other)]
+    send_far(net.other, b"once", "239.0.0.1", 5004)
+    wait_for_the_loop_to_end(daemons)
+    assert handed_on(daemons) == 3
+
+
+def test_what_a_sender_repeats_is_relayed_every_time(net, start):
+    daemon = start(relay(1, 2, "eth1"))
+    for _ in range(5):
+        send_far(net.peer, b"beat", "239.0.0.1", 5004)
+    wait_until(lambda: daemon.handler("relay")["delivered"] == 5, "all five")
+
+
+def test_a_relay_takes_one_off_the_ttl(net, start):
+    start(relay(1, 2, "eth1"))
+    with receiver_on(net.side, "239.0.0.2", 5004, "eth0") as sock:
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+        send_far(net.peer, b"x", "239.0.0.1", 5004, ttl=9)
+        _, ancillary, _, _ = sock.recvmsg(100, 100)
+        assert struct.unpack("i", ancillary[0][2]) == (8,)
+
+
+def test_a_datagram_of_ttl_1_goes_no_further(net, start):
+    daemon = start(relay(1, 2, "eth1"))
+    send_far(net.peer, b"x", "239.0.0.1", 5004, ttl=1)
+    wait_until(lambda: daemon.handler("relay")["dropped"]["ttl"] == 1, "the datagram")
+
+
+def test_a_relay_sends_from_its_source_port(net, start):
+    start(relay(1, 2, "eth1", "source_port = 7777;"))
+    with receiver_on(net.side, "239.0.0.2", 5004, "eth0") as sock:
+        send_far(net.peer, b"x", "239.0.0.1", 5004)
+        assert sock.recvfrom(100)[1][1] == 7777
+
+
+def test_datagrams_of_all_sizes_come_through_in_their_order(net, start):
+    start(relay(1, 2, "eth1"))
+    payloads = [bytes([i]) * size for i, size in enumerate((100, 100, 100, 40, 100, 0, 0, 7, 1400, 1400, 9000, 1400))]
+    with receiver_on(net.side, "239.0.0.2", 5004, "eth0") as sock:
+        for payload in payloads:
+            send_far(net.peer, payload, "239.0.0.1", 5004)
+        assert receive(sock, len(payloads)) == payloads
+
+
+def test_a_flood_of_equal_datagrams_comes_through_in_its_order(net, start):
+    daemon = start(relay(1, 2, "eth1"))
+    with receiver_on(net.side, "239.0.0.2", 5004, "eth0") as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
+        with net.peer, udp_socket("239.0.0.1") as sender:
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 8)
+            for i in range(5000):
+                sender.sendto(struct.pack("!Q", i) * 8, ("239.0.0.1", 5004))
+        daemon.wait_arrived("ring", 5000)
+        expected = daemon.handler("relay")["delivered"]
+        numbers = [struct.unpack("!Q", payload[:8])[0] for payload in receive(sock, expected)]
+        assert numbers == sorted(set(numbers))
+
+
+def test_a_relay_waits_for_its_interface(net, start):
+    daemon = start(relay(1, 2, "late0"))
+    send_far(net.peer, b"too early", "239.0.0.1", 5004)
+    wait_until(lambda: daemon.handler("relay")["dropped"]["absent"] == 1, "the datagram")
+    net.host.ip("link add late0 type veth peer name late1", "link set late1 up", "link set late0 up",
+                "address add 203.0.113.1/24 dev late0")
+    try:
+        def relayed():
+            send_far(net.peer, b"x", "239.0.0.1", 5004)
+            return daemon.handler("relay")["delivered"]
+
+        wait_until(relayed, "a datagram to be relayed")
+    finally:
+        net.host.ip("link delete late0")
+
+
+def test_one_group_may_be_carried_to_another_interface(net, start):
+    start(relay(1, 1, "eth1"))
+    with receiver_on(net.side, "239.0.0.1", 5004, "eth0") as sock:
+        send_far(net.peer, b"across", "239.0.0.1", 5004)
+        assert receive(sock) == [b"across"]
+
+
+def check(tmp_path, config):
+    path = tmp_path / "mcastd.conf"
+    path.write_text(config)
+    return run_mcastd("-c", str(path), "--check")
+
+
+def test_a_group_that_feeds_itself_is_refused(tmp_path):
+    result = check(tmp_path, relay(1, 1))
+    assert result.returncode == 78
+    assert "mcastd.conf:2: groups.ring: feeds itself: ring -> relay -> ring;" in result.stderr
+
+
+def test_groups_that_feed_each_other_are_refused(tmp_path):
+    result = check(tmp_path, """
+    groups: { a: { address = "239.0.0.1"; port = 1; handlers = ["to-b"]; };
+              b: { address = "239.0.0.2"; port = 1; handlers = ["log", "to-c"]; };
+              c: { address = "239.0.0.3"; port = 1; handlers = ["to-a"]; }; };
+    handlers: { to-b: { type = "udp"; address = "239.0.0.2"; port = 1; };
+                to-c: { type = "udp"; address = "239.0.0.3"; port = 1; };
+                to-a: { type = "udp"; address = "239.0.0.1"; port = 1; interface = "eth0"; }; };
+    """)
+    assert result.returncode == 78
+    assert "feeds itself: a -> to-b -> b -> to-c -> c -> to-a -> a;" in result.stderr
+
+
+def test_relays_to_other_ports_and_interfaces_are_no_ring(tmp_path):
+    result = check(tmp_path, """
+    groups: { a: { address = "239.0.0.1"; port = 1; interfaces = ["eth0", "vlan*"]; handlers = ["to-b", "over"]; };
+              b: { address = "239.0.0.2"; port = 1; handlers = ["back"]; }; };
+    handlers: { to-b: { type = "udp"; address = "239.0.0.2"; port = 1; };
+                over: { type = "udp"; address = "239.0.0.1"; port = 1; interface = "eth1"; };
+                back: { type = "udp"; address = "239.0.0.1"; port = 2; }; };
+    """)
+    assert result.returncode == 0, result.stderr
