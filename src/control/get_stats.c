@@ -5,7 +5,7 @@ static enum call_result call_get_stats(struct client *client, const struct call 
 {
 	const struct control_backend *backend = method_backend(client);
 
-	if (method_unpack(client, call, "{}") == 0)
+	if (method_read_none(client, call) == 0)
 		client_reply(client, json_pack("{soso}", "groups", describe_groups(backend), "handlers",
 					     describe_handlers(backend)));
 	return CALL_DONE;

@@ -27,7 +27,7 @@ static enum call_result call_get_status(struct client *client, const struct call
 	char started[TIMESTAMP_MAX];
 	unsigned counts[3] = {0};
 
-	if (method_unpack(client, call, "{}") < 0)
+	if (method_read_none(client, call) < 0)
 		return CALL_DONE;
 	count_memberships(backend->groups, counts);
 	client_reply(client,

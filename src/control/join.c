@@ -10,19 +10,14 @@ static int set_all(struct client *client, struct config_group *group, const char
 {
 	char why[WHY_MAX];
 
-	if (list && !json_is_null(list) && !json_is_array(list)) {
-		method_invalid(client, key, "must be an array of strings");
-		return -EINVAL;
-	}
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const char *item = json_string_value(json_array_get(list, i));
+		int r = schema_set(&group_schema, group, key, item, why);
 
-		if (!item)
-			snprintf(why, sizeof(why), "must be an array of strings");
-		if (item && schema_set(&group_schema, group, key, item, why) >= 0)
+		if (r >= 0)
 			continue;
 		method_invalid(client, key, why);
-		return -EINVAL;
+		return r;
 	}
 	return 0;
 }
@@ -43,11 +38,18 @@ static int read_request(struct client *client, const struct call *call, struct c
 	json_t *interfaces = NULL, *sources = NULL, *handlers = NULL;
 	const char *address, *name = NULL;
 	char port[24], text[GROUP_NAME_MAX + 1];
-	json_int_t number;
+	int64_t number;
+	const struct parameter rows[] = {
+		{"address", PARAMETER_NAME, true, &address},
+		{"port", PARAMETER_NUMBER, true, &number},
+		{"name", PARAMETER_NAME, false, &name},
+		{"interfaces", PARAMETER_NAMES, false, &interfaces},
+		{"sources", PARAMETER_NAMES, false, &sources},
+		{"handlers", PARAMETER_NAMES, false, &handlers},
+	};
 	int r;
 
-	if (method_unpack(client, call, "{ss,sI,s?s,s?o,s?o,s?o}", "address", &address, "port", &number, "name", &name,
-		    "interfaces", &interfaces, "sources", &sources, "handlers", &handlers) < 0)
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return -EINVAL;
 	snprintf(port, sizeof(port), "%lld", (long long)number);
 	snprintf(text, sizeof(text), strchr(address, ':') ? "[%s]:%s" : "%s:%s", address, port);

@@ -6,9 +6,10 @@
 static enum call_result call_leave(struct client *client, const struct call *call)
 {
 	const char *name;
+	const struct parameter rows[] = {{"name", PARAMETER_NAME, true, &name}};
 	int r;
 
-	if (method_unpack(client, call, "{ss}", "name", &name) < 0)
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	r = groups_leave(method_backend(client)->groups, name);
 	if (r == -ENOENT)

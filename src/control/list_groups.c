@@ -3,7 +3,7 @@
 
 static enum call_result call_list_groups(struct client *client, const struct call *call)
 {
-	if (method_unpack(client, call, "{}") == 0)
+	if (method_read_none(client, call) == 0)
 		client_reply(client, json_pack("{so}", "groups", describe_groups(method_backend(client))));
 	return CALL_DONE;
 }

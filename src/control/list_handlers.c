@@ -3,7 +3,7 @@
 
 static enum call_result call_list_handlers(struct client *client, const struct call *call)
 {
-	if (method_unpack(client, call, "{}") == 0)
+	if (method_read_none(client, call) == 0)
 		client_reply(client, json_pack("{so}", "handlers", describe_handlers(method_backend(client))));
 	return CALL_DONE;
 }

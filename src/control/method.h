@@ -2,6 +2,7 @@
 #pragma once
 
 #include "control/client.h"
+#include "control/parameters.h"
 
 struct call {
 	json_t *parameters; /* an object, borrowed */
@@ -17,9 +18,15 @@ struct method {
 /* Carries out one message. */
 enum call_result method_dispatch(struct client *client, const char *message, size_t size);
 
-/* Unpacks the parameters as json_unpack_ex() does, all of them named in format. Answers InvalidParameter and returns a negative number when they
- * are not so. */
-int method_unpack(struct client *client, const struct call *call, const char *format, ...);
+/* Reads the parameters by rows (parameters.h). Answers InvalidParameter and returns a negative errno when they are not
+ * so. */
+int method_read(struct client *client, const struct call *call, const struct parameter *rows, size_t count);
+
+/* The same for a method without parameters. */
+static inline int method_read_none(struct client *client, const struct call *call)
+{
+	return method_read(client, call, NULL, 0);
+}
 
 /* Answers that one parameter is wrong, and why. */
 void method_invalid(struct client *client, const char *parameter, const char *message);

@@ -1,6 +1,4 @@
 /* The table of methods, and what comes before and after each call: JSON in, the method, or a named error. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "control/method.h"
@@ -59,29 +57,15 @@ void method_no_such_group(struct client *client, const char *name)
 			json_sprintf("there is no group \"%s\"; mcastctl groups lists them", name)));
 }
 
-/* The parameter that jansson complains of: its messages quote the name of what is missing, wrong or unknown. */
-static void quoted_name(const char *complaint, char *name, size_t size)
+int method_read(struct client *client, const struct call *call, const struct parameter *rows, size_t count)
 {
-	const char *start = strchr(complaint, '\''), *end = start ? strchr(start + 1, '\'') : NULL;
+	const char *name = NULL;
+	char why[WHY_MAX];
+	int r = parameters_read(call->parameters, rows, count, &name, why);
 
-	snprintf(name, size, "%.*s", end ? (int)(end - start - 1) : 0, end ? start + 1 : "");
-}
-
-int method_unpack(struct client *client, const struct call *call, const char *format, ...)
-{
-	char name[JSON_ERROR_TEXT_LENGTH];
-	json_error_t error;
-	va_list arguments;
-	int r;
-
-	va_start(arguments, format);
-	r = json_vunpack_ex(call->parameters, &error, JSON_STRICT, format, arguments);
-	va_end(arguments);
-	if (r == 0)
-		return 0;
-	quoted_name(error.text, name, sizeof(name));
-	method_invalid(client, *name ? name : error.source, error.text);
-	return -1;
+	if (r < 0)
+		method_invalid(client, name, why);
+	return r;
 }
 
 static void fail_message(struct client *client, const char *message)
@@ -105,42 +89,30 @@ static enum call_result call_method(struct client *client, const char *name, con
 	return method->call(client, call);
 }
 
-/* In Varlink a field that is null is as good as absent. */
-static void remove_nulls(json_t *object)
-{
-	const char *name;
-	json_t *value;
-	void *next;
-
-	json_object_foreach_safe(object, next, name, value)
-		if (json_is_null(value))
-			json_object_del(object, name);
-}
-
-static enum call_result call_request(struct client *client, json_t *request)
+static enum call_result call_request(struct client *client, const json_t *request)
 {
 	json_t *parameters = NULL, *empty = NULL;
-	const char *name = NULL;
-	struct call call = {0};
-	json_error_t error;
-	int more = 0, oneway = 0;
-	enum call_result result = CALL_DONE;
+	bool more = false, oneway = false, upgrade = false;
+	const char *name = NULL, *blamed = NULL;
+	const struct parameter rows[] = {
+		{"method", PARAMETER_NAME, true, &name},
+		{"parameters", PARAMETER_OBJECT, false, &parameters},
+		{"more", PARAMETER_FLAG, false, &more},
+		{"oneway", PARAMETER_FLAG, false, &oneway},
+		{"upgrade", PARAMETER_FLAG, false, &upgrade},
+	};
+	enum call_result result;
+	char why[WHY_MAX];
 
-	remove_nulls(request);
-	if (json_unpack_ex(request, &error, JSON_STRICT, "{ss,s?o,s?b,s?b,s?b}", "method", &name, "parameters",
-		    &parameters, "more", &more, "oneway", &oneway, "upgrade", &(int){0}) < 0) {
-		fail_message(client, error.text);
+	if (parameters_read(request, rows, ARRAY_SIZE(rows), &blamed, why) < 0) {
+		client_fail(client, "io.mcastd.InvalidMessage",
+			json_pack("{so}", "message", json_sprintf("%s %s", blamed, why)));
 		return CALL_DONE;
 	}
 	client_set_oneway(client, oneway);
 	if (!parameters)
 		parameters = empty = json_object();
-	remove_nulls(parameters);
-	call = (struct call){.parameters = parameters, .more = more};
-	if (json_is_object(parameters))
-		result = call_method(client, name, &call);
-	else
-		fail_message(client, "parameters must be an object");
+	result = call_method(client, name, &(struct call){.parameters = parameters, .more = more});
 	json_decref(empty);
 	return result;
 }

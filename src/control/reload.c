@@ -17,9 +17,10 @@ static enum call_result call_reload(struct client *client, const struct call *ca
 	const struct control_backend *backend = method_backend(client);
 	AUTO_ERRORS struct errors changes = {0};
 	AUTO_ERRORS struct errors errors = {0};
-	int dry_run = 0;
+	bool dry_run = false;
+	const struct parameter rows[] = {{"dryRun", PARAMETER_FLAG, false, &dry_run}};
 
-	if (method_unpack(client, call, "{s?b}", "dryRun", &dry_run) < 0)
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	if (backend->reload(backend->daemon, dry_run, &changes, &errors) < 0)
 		client_fail(client, "io.mcastd.ReloadFailed",

@@ -26,9 +26,10 @@ static enum call_result call_rotate(struct client *client, const struct call *ca
 {
 	struct handlers *handlers = method_backend(client)->handlers;
 	const char *name = NULL;
+	const struct parameter rows[] = {{"handler", PARAMETER_NAME, false, &name}};
 	json_t *rotated;
 
-	if (method_unpack(client, call, "{s?s}", "handler", &name) < 0)
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	if (name)
 		return rotate_one(client, name);

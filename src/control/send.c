@@ -6,26 +6,35 @@
 #include "control/method.h"
 
 struct send_request {
-	const char *group, *text, *base64, *interface;
-	size_t text_size, base64_size;
-	json_int_t ttl;
+	const char *group, *interface;
+	struct parameter_text text, base64;
+	int64_t ttl; /* -1: the configured one */
 };
 
-static int unpack(struct client *client, const struct call *call, struct send_request *ret)
+static int read_request(struct client *client, const struct call *call, struct send_request *ret)
 {
-	*ret = (struct send_request){.ttl = -1};
-	if (method_unpack(client, call, "{ss,s?s%,s?s%,s?I,s?s}", "group", &ret->group, "text", &ret->text,
-		    &ret->text_size, "base64", &ret->base64, &ret->base64_size, "ttl", &ret->ttl, "interface",
-		    &ret->interface) < 0)
+	struct send_request request = {.ttl = -1};
+	const struct parameter rows[] = {
+		{"group", PARAMETER_NAME, true, &request.group},
+		{"text", PARAMETER_TEXT, false, &request.text},
+		{"base64", PARAMETER_TEXT, false, &request.base64},
+		{"ttl", PARAMETER_NUMBER, false, &request.ttl},
+		{"interface", PARAMETER_NAME, false, &request.interface},
+	};
+	json_t *ttl;
+
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return -EINVAL;
-	if (!ret->text == !ret->base64) {
+	if (!request.text.data == !request.base64.data) {
 		method_invalid(client, "text", "give the payload as text or as base64, exactly one of them");
 		return -EINVAL;
 	}
-	if (json_object_get(call->parameters, "ttl") && (ret->ttl < 0 || ret->ttl > 255)) {
+	ttl = json_object_get(call->parameters, "ttl");
+	if (json_is_integer(ttl) && (request.ttl < 0 || request.ttl > 255)) {
 		method_invalid(client, "ttl", "must be between 0 and 255");
 		return -EINVAL;
 	}
+	*ret = request;
 	return 0;
 }
 
@@ -71,11 +80,11 @@ static enum call_result call_send(struct client *client, const struct call *call
 	AUTO_TEXT struct text payload = {0};
 	struct send_request request;
 
-	if (unpack(client, call, &request) < 0)
+	if (read_request(client, call, &request) < 0)
 		return CALL_DONE;
-	if (request.text)
-		return send_payload(client, &request, request.text, request.text_size);
-	if (text_append_base64_decoded(&payload, request.base64, request.base64_size) < 0) {
+	if (request.text.data)
+		return send_payload(client, &request, request.text.data, request.text.size);
+	if (text_append_base64_decoded(&payload, request.base64.data, request.base64.size) < 0) {
 		method_invalid(client, "base64", "is not base64 (RFC 4648, with padding)");
 		return CALL_DONE;
 	}

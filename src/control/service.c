@@ -36,7 +36,7 @@ static enum call_result call_get_info(struct client *client, const struct call *
 {
 	const char *version = method_backend(client)->version;
 
-	if (method_unpack(client, call, "{}") == 0)
+	if (method_read_none(client, call) == 0)
 		client_reply(client, json_pack("{ssssssss,s[ss]}", "vendor", "mcastd", "product", "mcastd", "version",
 					     version, "url", "", "interfaces", SERVICE_INTERFACE, INTERFACE));
 	return CALL_DONE;
@@ -45,8 +45,9 @@ static enum call_result call_get_info(struct client *client, const struct call *
 static enum call_result call_get_interface_description(struct client *client, const struct call *call)
 {
 	const char *interface;
+	const struct parameter rows[] = {{"interface", PARAMETER_NAME, true, &interface}};
 
-	if (method_unpack(client, call, "{ss}", "interface", &interface) < 0)
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	if (!strcmp(interface, INTERFACE))
 		client_reply(client, json_pack("{ss}", "description", description));

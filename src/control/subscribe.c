@@ -23,12 +23,9 @@ static int read_names(struct client *client, const json_t *list, char ***ret_nam
 	for (; names && count < size; count++) {
 		const char *name = json_string_value(json_array_get(list, count));
 
-		if (name && groups_find(groups, name) && (names[count] = strdup(name)))
+		if (groups_find(groups, name) && (names[count] = strdup(name)))
 			continue;
-		if (name)
-			method_no_such_group(client, name);
-		else
-			method_invalid(client, "groups", "must be an array of strings");
+		method_no_such_group(client, name);
 		free_names(names, count);
 		return -EINVAL;
 	}
@@ -40,15 +37,12 @@ static int read_names(struct client *client, const json_t *list, char ***ret_nam
 static enum call_result call_subscribe(struct client *client, const struct call *call)
 {
 	json_t *list = NULL;
+	const struct parameter rows[] = {{"groups", PARAMETER_NAMES, false, &list}};
 	char **names;
 	size_t count;
 
-	if (method_unpack(client, call, "{s?o}", "groups", &list) < 0)
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
-	if (list && !json_is_null(list) && !json_is_array(list)) {
-		method_invalid(client, "groups", "must be an array of strings");
-		return CALL_DONE;
-	}
 	if (!call->more) {
 		client_fail(client, "org.varlink.service.ExpectedMore", json_object());
 		return CALL_DONE;
