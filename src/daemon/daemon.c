@@ -44,6 +44,13 @@ static void on_rotate_signal(evutil_socket_t signal_number, short what, void *ar
 		handler_rotate(handlers_at(daemon->handlers, i));
 }
 
+static void on_links_changed(void *argument, const struct link_change *change)
+{
+	struct daemon *daemon = argument;
+
+	groups_reconcile(daemon->groups, change);
+}
+
 /* A reader that goes is an error of its own writes. In ad hoc mode the only one is whoever reads the output: the
  * signal then ends the daemon as it ends everything else in a pipeline. */
 static void ignore_broken_pipes(const struct options *options)
@@ -126,12 +133,18 @@ static int apply_first(struct daemon *daemon, struct config *config)
 
 static int make_parts(struct daemon *daemon)
 {
+	int r;
+
 	daemon->base = event_base_new();
 	daemon->handlers = handlers_new();
 	daemon->groups = daemon->base ? groups_new(daemon->base) : NULL;
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
-	return watch_signals(daemon);
+	/* Before the first look at the interfaces, so that no change falls between. */
+	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
+	if (r < 0)
+		log_error("watching the network interfaces: %s", strerror(-r));
+	return r < 0 ? r : watch_signals(daemon);
 }
 
 int daemon_start(const struct options *options, struct config *config, int *ret_status, struct daemon **ret)
@@ -184,6 +197,7 @@ void daemon_stop(struct daemon *daemon)
 	unsigned stuck;
 
 	notify_stopping();
+	link_monitor_free(daemon->links);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	handlers_free(daemon->handlers, deadline);

@@ -5,6 +5,7 @@
 
 #include "control/control.h"
 #include "daemon/daemon.h"
+#include "net/link_monitor.h"
 
 #define SIGNAL_COUNT 4
 
@@ -17,6 +18,7 @@ struct daemon {
 	struct groups *groups;
 	struct control *control;
 	struct control_backend backend;
+	struct link_monitor *links;
 };
 
 /* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes gets

@@ -158,7 +158,16 @@ static void choose_send_interface(struct group *group, const struct interface_li
 	group->send_ifindex = interface ? interface->index : 0;
 }
 
-int group_reconcile(struct group *group, const struct interface_list *interfaces)
+static void update(
+	struct membership *membership, const struct interface_list *interfaces, const struct link_change *change)
+{
+	const struct interface *interface = interface_find(interfaces, membership->interface);
+
+	membership_update(
+		membership, interface, interface && change && link_change_is_new(change, interface->index));
+}
+
+int group_reconcile(struct group *group, const struct interface_list *interfaces, const struct link_change *change)
 {
 	int r;
 
@@ -171,8 +180,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		if (!group->memberships[i]->wanted)
 			remove_membership(group, i);
 	for (size_t i = 0; i < group->membership_count; i++)
-		membership_update(group->memberships[i],
-			interface_find(interfaces, group->memberships[i]->interface));
+		update(group->memberships[i], interfaces, change);
 	choose_send_interface(group, interfaces);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "groups/membership.h"
 #include "groups/senders.h"
+#include "net/link_monitor.h"
 
 struct group_socket;
 
@@ -46,8 +47,9 @@ void group_free(struct group *group);
 /* Takes over what outlives a change: the counters and, where both receive the same, the memberships. */
 void group_inherit(struct group *group, struct group *from);
 
-/* Makes the memberships what the configuration wants on these interfaces. Returns 0 or -ENOMEM. */
-int group_reconcile(struct group *group, const struct interface_list *interfaces);
+/* Makes the memberships what the configuration wants on these interfaces. change says which of them may have been made
+ * anew; NULL: none. Returns 0 or -ENOMEM. */
+int group_reconcile(struct group *group, const struct interface_list *interfaces, const struct link_change *change);
 
 /* From now on the outlet gets every datagram. Not to be called from a deliver(). Return 0 or -ENOMEM. */
 int group_attach(struct group *group, struct outlet *outlet);

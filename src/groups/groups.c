@@ -75,7 +75,7 @@ static void warn_of_short_buffers(struct groups *groups)
 	groups->short_buffers = count;
 }
 
-void groups_reconcile(struct groups *groups)
+void groups_reconcile(struct groups *groups, const struct link_change *change)
 {
 	struct interface_list interfaces = {0};
 	int r = interface_list_read(&interfaces);
@@ -83,7 +83,7 @@ void groups_reconcile(struct groups *groups)
 	if (r < 0)
 		log_error("listing the network interfaces: %s", strerror(-r));
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		r = group_reconcile(groups->set.items[i], &interfaces);
+		r = group_reconcile(groups->set.items[i], &interfaces, change);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
 	interface_list_clear(&interfaces);
@@ -153,7 +153,7 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 	}
 	groups_attach_taps(groups, group);
 	if (interface_list_read(&interfaces) == 0)
-		group_reconcile(group, &interfaces);
+		group_reconcile(group, &interfaces, NULL);
 	interface_list_clear(&interfaces);
 	warn_of_short_buffers(groups);
 	return 0;

@@ -43,8 +43,8 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 /* Leaves a group that groups_join() made. Returns 0, -ENOENT, or -EPERM when the configuration has it. */
 int groups_leave(struct groups *groups, const char *name);
 
-/* Compares the memberships with the interfaces of this moment. */
-void groups_reconcile(struct groups *groups);
+/* Compares the memberships with the interfaces of this moment, and mends what differs. change as for group_reconcile(). */
+void groups_reconcile(struct groups *groups, const struct link_change *change);
 
 struct group *groups_find(const struct groups *groups, const char *name);
 

@@ -77,10 +77,36 @@ uint64_t membership_kernel_dropped(struct membership *membership)
 	return membership->kernel_dropped;
 }
 
+/* Reads once, and hands on what there was. Returns whether there may be more. */
+static bool receive(struct membership *membership)
+{
+	struct membership_owner *owner = membership->owner;
+	int count = arena_receive(owner->arena, membership->fd, owner->needs);
+	struct batch batch;
+
+	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
+	if (count <= 0)
+		return count == -ENETDOWN;
+	batch = (struct batch){
+		.origin = membership->origin, .count = (unsigned)count, .datagrams = owner->arena->datagrams};
+	owner->received(owner, &batch);
+	return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	receive(argument);
+}
+
+/* What the kernel has taken for us is ours to account for: it is read to the end before the socket goes. */
 static void close_socket(struct membership *membership)
 {
 	if (membership->fd < 0)
 		return;
+	multicast_leave(membership->fd, &membership->config->address, membership->origin->ifindex);
+	while (receive(membership))
+		;
 	membership_kernel_dropped(membership);
 	event_del(&membership->readable);
 	close(membership->fd);
@@ -98,22 +124,6 @@ void membership_free(struct membership *membership)
 	close_socket(membership);
 	free(membership->error);
 	free(membership);
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *argument)
-{
-	struct membership *membership = argument;
-	struct membership_owner *owner = membership->owner;
-	int count = arena_receive(owner->arena, fd, owner->needs);
-	struct batch batch;
-
-	(void)what;
-	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
-	if (count <= 0)
-		return;
-	batch = (struct batch){
-		.origin = membership->origin, .count = (unsigned)count, .datagrams = owner->arena->datagrams};
-	owner->received(owner, &batch);
 }
 
 static int open_socket(
@@ -159,27 +169,29 @@ static int join(struct membership *membership, const struct interface *interface
 	return 0;
 }
 
-void membership_update(struct membership *membership, const struct interface *interface)
+/* Whether the socket is still joined on this interface; the kernel keeps a membership while its interface is down. */
+static bool is_joined_on(const struct membership *membership, const struct interface *interface)
+{
+	return membership->fd >= 0 && membership->origin->ifindex == interface->index;
+}
+
+void membership_update(struct membership *membership, const struct interface *interface, bool is_new)
 {
 	char why[WHY_MAX] = "out of memory";
 
-	if (!interface) {
-		close_socket(membership);
+	if (interface && !is_new && is_joined_on(membership, interface))
+		return;
+	close_socket(membership);
+	if (!interface)
 		set_state(membership, MEMBERSHIP_WAITING,
 			interface_is_glob(membership->interface) ? "no interface that can do multicast matches"
 								 : "there is no such interface");
-	} else if (membership->fd >= 0 && membership->origin->ifindex == interface->index) {
-		return; /* the kernel keeps a membership while its interface is down */
-	} else if (!(interface->flags & IFF_UP)) {
-		close_socket(membership);
+	else if (!(interface->flags & IFF_UP))
 		set_state(membership, MEMBERSHIP_WAITING, "the interface is down");
-	} else {
-		close_socket(membership);
-		if (join(membership, interface, why) < 0)
-			set_state(membership, MEMBERSHIP_FAILED, why);
-		else
-			set_state(membership, MEMBERSHIP_JOINED, NULL);
-	}
+	else if (join(membership, interface, why) < 0)
+		set_state(membership, MEMBERSHIP_FAILED, why);
+	else
+		set_state(membership, MEMBERSHIP_JOINED, NULL);
 }
 
 void membership_apply_needs(struct membership *membership)

@@ -44,12 +44,13 @@ struct membership {
 struct membership *membership_new(
 	struct membership_owner *owner, const struct config_group *config, const char *interface);
 
-/* Leaves. Accepts NULL. */
+/* Leaves, and hands on what still waits at the socket. Accepts NULL. */
 void membership_free(struct membership *membership);
 
-/* Brings it to what the interface allows; interface is NULL when there is none of that name. A change of state is
- * logged. */
-void membership_update(struct membership *membership, const struct interface *interface);
+/* Brings it to what the interface allows; interface is NULL when there is none of that name. is_new tells that it
+ * may be another one than it was, though it looks the same: a membership does not outlive its interface, so the group is joined again
+ * on a fresh socket. A change of state is logged. */
+void membership_update(struct membership *membership, const struct interface *interface, bool is_new);
 
 /* Asks the kernel for what the owner's needs have become. */
 void membership_apply_needs(struct membership *membership);

@@ -222,7 +222,7 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	groups->set = plan->set;
 	free(plan->directory);
 	free(plan);
-	groups_reconcile(groups);
+	groups_reconcile(groups, NULL);
 }
 
 void groups_plan_describe(const struct groups *groups, const struct groups_plan *plan, struct errors *lines)

@@ -171,6 +171,16 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 	return take_fd(fd);
 }
 
+void multicast_leave(int fd, const struct address *group, unsigned ifindex)
+{
+	struct group_req request = {.gr_interface = ifindex};
+
+	/* Takes the list of sources along, whichever way it was joined. It fails when the interface has gone, and
+	 * the membership with it. */
+	put_address(&request.gr_group, group, ifindex);
+	setsockopt(fd, ip_level(group->family), MCAST_LEAVE_GROUP, &request, sizeof(request));
+}
+
 uint64_t socket_receive_buffer(int fd)
 {
 	int value = 0;

@@ -25,6 +25,9 @@ struct multicast_membership {
  * negative errno with the reason in why. RFC 3678; ip(7), ipv6(7), IP_MULTICAST_ALL. */
 int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX]);
 
+/* Leaves the group on the interface: nothing more comes in, what waits can still be read. */
+void multicast_leave(int fd, const struct address *group, unsigned ifindex);
+
 /* The granted receive buffer in bytes, comparable to what was asked for (the kernel doubles it). */
 uint64_t socket_receive_buffer(int fd);
 
