@@ -24,6 +24,8 @@ struct client {
 	char terminator; /* of the request at hand */
 	bool oneway; /* the request at hand wants no answer */
 	bool ended; /* the client writes no more */
+	bool mute; /* the client reads no more: what it asked for is done, and not answered */
+	bool reset; /* an error in reading was told once */
 	bool closing; /* nothing more is looked at; close when all is written */
 };
 
@@ -49,7 +51,7 @@ bool client_is_streaming(const struct client *client)
 
 size_t client_backlog(const struct client *client)
 {
-	return evbuffer_get_length(bufferevent_get_output(client->stream));
+	return client->mute ? 0 : evbuffer_get_length(bufferevent_get_output(client->stream));
 }
 
 void client_wait(struct client *client, struct sender *busy)
@@ -86,9 +88,14 @@ static void write_json(struct client *client, json_t *message)
 	free(string);
 }
 
+static bool is_silent(const struct client *client)
+{
+	return client->oneway || client->mute;
+}
+
 void client_reply(struct client *client, json_t *parameters)
 {
-	if (client->oneway)
+	if (is_silent(client))
 		json_decref(parameters);
 	else
 		write_json(client, json_pack("{so}", "parameters", parameters));
@@ -96,7 +103,7 @@ void client_reply(struct client *client, json_t *parameters)
 
 void client_fail(struct client *client, const char *error, json_t *parameters)
 {
-	if (client->oneway)
+	if (is_silent(client))
 		json_decref(parameters);
 	else
 		write_json(client, json_pack("{ssso}", "error", error, "parameters", parameters));
@@ -107,7 +114,7 @@ void client_reply_raw(struct client *client, const char *parameters, size_t size
 	static const char head[] = "{\"parameters\":", more[] = ",\"continues\":true}";
 	struct evbuffer *output = bufferevent_get_output(client->stream);
 
-	if (client->oneway)
+	if (is_silent(client))
 		return;
 	evbuffer_add(output, head, sizeof(head) - 1);
 	evbuffer_add(output, parameters, size);
@@ -250,17 +257,24 @@ static void on_ready(struct send_waiter *waiter)
 	process(container_of(waiter, struct client, waiter));
 }
 
-/* The end of the input may be a half-close: what was asked is still answered. */
+/* The end of the input may be a half-close: what was asked is still answered. A client that has gone altogether has
+ * asked for it all the same, also when it left answers unread, which is told as an error before the rest can be read. */
 static void on_event(struct bufferevent *stream, short what, void *argument)
 {
 	struct client *client = argument;
 
-	(void)stream;
-	if (!(what & BEV_EVENT_EOF) || has_hung_up(client)) {
+	if (what & BEV_EVENT_TIMEOUT || (client->endless && (what & BEV_EVENT_ERROR || has_hung_up(client)))) {
 		client_free(client);
 		return;
 	}
-	client->ended = true;
+	client->mute = client->mute || what & BEV_EVENT_ERROR || has_hung_up(client);
+	if (what & BEV_EVENT_EOF)
+		client->ended = true;
+	else if (what & BEV_EVENT_READING && !client->reset)
+		bufferevent_enable(stream, EV_READ);
+	else if (what & BEV_EVENT_READING)
+		client->ended = true;
+	client->reset = client->reset || what & BEV_EVENT_READING;
 	process(client);
 }
 

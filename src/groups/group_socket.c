@@ -258,6 +258,9 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		return;
 	}
 	count = arena_receive_packets(arena, fd);
+	/* A program that goes and leaves something unread resets the connection; what it wrote before is still there. */
+	if (count == -ECONNRESET)
+		count = arena_receive_packets(arena, fd);
 	if (count == -EAGAIN || count == -EINTR)
 		return;
 	if (count < 0) {

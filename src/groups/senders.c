@@ -15,6 +15,7 @@ struct sender {
 	int ttl, loop; /* as set on the socket; -1: not yet */
 	struct event *writable;
 	struct send_waiter *waiters;
+	struct send_waiter *called; /* waiters that are being told, and not told yet */
 };
 
 struct senders {
@@ -54,17 +55,17 @@ void senders_free(struct senders *senders)
 	free(senders);
 }
 
-/* Those who wait may wait again at once: the list is taken off first. */
+/* Those who are told may wait again at once, and may end each other: both lists stay where sender_cancel() finds them. */
 static void on_writable(evutil_socket_t fd, short what, void *argument)
 {
 	struct sender *sender = argument;
-	struct send_waiter *waiters = take(sender->waiters);
 
 	(void)fd, (void)what;
-	while (waiters) {
-		struct send_waiter *waiter = waiters;
+	sender->called = take(sender->waiters);
+	while (sender->called) {
+		struct send_waiter *waiter = sender->called;
 
-		waiters = waiter->next;
+		sender->called = waiter->next;
 		waiter->sender = NULL;
 		waiter->ready(waiter);
 	}
@@ -134,15 +135,19 @@ void sender_wait(struct sender *sender, struct send_waiter *waiter)
 	event_add(sender->writable, NULL);
 }
 
+static void unlink_waiter(struct send_waiter **list, const struct send_waiter *waiter)
+{
+	while (*list && *list != waiter)
+		list = &(*list)->next;
+	if (*list)
+		*list = waiter->next;
+}
+
 void sender_cancel(struct send_waiter *waiter)
 {
-	struct send_waiter **link;
-
 	if (!waiter->sender)
 		return;
-	for (link = &waiter->sender->waiters; *link && *link != waiter; link = &(*link)->next)
-		;
-	if (*link)
-		*link = waiter->next;
+	unlink_waiter(&waiter->sender->waiters, waiter);
+	unlink_waiter(&waiter->sender->called, waiter);
 	waiter->sender = NULL;
 }

@@ -62,8 +62,7 @@ def start(net):
     failures = []
     for daemon in reversed(daemons):
         try:
-            if daemon.process.poll() is None:
-                daemon.stop()
+            daemon.finish()
         except AssertionError as failure:
             failures.append(failure)
         finally:

@@ -130,7 +130,6 @@ class Daemon:
             try:
                 self.wait_until_ready()
             except BaseException:
-                print(self.log())
                 self.kill()
                 raise
 
@@ -198,8 +197,18 @@ class Daemon:
         finally:
             self.kill()
 
+    def finish(self):
+        """Stops it if the test has not. It must not have crashed."""
+        try:
+            if self.process.poll() is None:
+                self.stop()
+            assert self.process.returncode in (0, -signal.SIGKILL), f"mcastd ended with {self.process.returncode}"
+        finally:
+            self.kill()
+
     def kill(self):
         """Ends it, whatever its state, and removes its directory."""
+        log = self.new_log()
         if self in Daemon.running:
             Daemon.running.remove(self)
         if self.control:
@@ -212,6 +221,7 @@ class Daemon:
             self.process.stdout.close()
         if self.owned_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
+        print(log, end="")  # pytest shows it when the test has failed
 
     def signal(self, number):
         self.process.send_signal(number)

@@ -45,6 +45,15 @@ def test_both_terminators_may_alternate_on_one_connection(daemon):
             assert "parameters" in control.reply()
 
 
+def test_what_was_asked_is_done_although_the_client_leaves_its_answers_unread(daemon):
+    before = daemon.group("news")["sent"]
+    for _ in range(20):
+        with daemon.connect(b"\n") as control:
+            for _ in range(50):
+                control.send("Send", {"group": "news", "text": "and gone"})
+    wait_until(lambda: daemon.group("news")["sent"] == before + 1000, "all requests to be carried out")
+
+
 @TERMINATORS
 def test_pipelined_requests_are_answered_in_order(daemon, terminator):
     with daemon.connect(terminator) as control:

@@ -91,6 +91,21 @@ def test_a_datagram_without_payload_right_before_closing_is_sent(daemon, net):
             assert receive(peer, 2) == [b"%d" % number, b""]
 
 
+def test_what_was_written_is_sent_although_the_program_leaves_something_unread(daemon, net):
+    """The kernel then reports a reset before it hands over what was written (unix(7))."""
+    with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer:
+        with wait_read_by(member(daemon, "news4"), daemon, net, "news4") as sock:
+            send(net.other, b"unread", ADDRESS["4"], 5004)
+            sock.recv(100, socket.MSG_PEEK)
+            daemon.pause()
+            for payload in (b"first", b"", b"last"):
+                sock.send(payload)
+        daemon.resume()
+        while receive(peer) != [b"unread"]:
+            pass
+        assert receive(peer, 3) == [b"first", b"", b"last"]
+
+
 def test_datagrams_without_payload_are_read(daemon, net):
     with wait_read_by(member(daemon, "news4"), daemon, net, "news4") as sock:
         send(net.peer, b"", ADDRESS["4"], 5004)

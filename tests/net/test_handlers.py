@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from peers import LARGEST, receive, receiver_on, send, tutorial_receiver, tutorial_sender
+from peers import LARGEST, receive, receiver_on, send, tutorial_sender
 from records import ALL_BYTES, HOSTILE, parse_line, payload_of, unescape
 from waiting import wait_until
 
