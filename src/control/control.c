@@ -67,11 +67,11 @@ static void on_accept(int fd, void *argument)
 	client_new(&control->clients, fd, peer.uid);
 }
 
-int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
+int control_new(struct event_base *base, const struct control_backend *backend, const char *path, int fd,
 	char why[static WHY_MAX], struct control **ret)
 {
 	struct listener_options options = {
-		.path = path, .type = SOCK_STREAM, .mode = SOCKET_MODE, .group = (gid_t)-1};
+		.path = path, .type = SOCK_STREAM, .mode = SOCKET_MODE, .group = (gid_t)-1, .fd = fd};
 	struct control *control = calloc(1, sizeof(*control));
 	int r;
 

@@ -28,8 +28,8 @@ struct control_backend {
 	size_t (*check)(void *daemon, const struct config_group *group, struct errors *errors);
 };
 
-/* Listens on path. backend must live longer. Returns 0, or a negative errno with the reason in why. */
-int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
+/* Listens on path, or on fd when it is not 0: one that systemd listens on already. backend must live longer. Returns 0, or a negative errno with the reason in why. */
+int control_new(struct event_base *base, const struct control_backend *backend, const char *path, int fd,
 	char why[static WHY_MAX], struct control **ret);
 
 /* Cuts all connections. Accepts NULL. */

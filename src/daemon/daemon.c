@@ -10,7 +10,12 @@
 #include "base/log.h"
 #include "daemon/state.h"
 #include "handlers/worker.h"
+#include "service/handover.h"
 #include "service/notify.h"
+#include "service/watchdog.h"
+
+/* FileDescriptorName= of mcastd.socket. */
+#define CONTROL_NAME "control"
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
@@ -100,7 +105,7 @@ static size_t check_group(void *argument, const struct config_group *group, stru
 static int open_control(struct daemon *daemon, const char *path)
 {
 	char why[WHY_MAX];
-	int r;
+	int fd, r;
 
 	daemon->backend = (struct control_backend){
 		.daemon = daemon,
@@ -114,7 +119,8 @@ static int open_control(struct daemon *daemon, const char *path)
 	};
 	if (!daemon->options->configuration)
 		return 0; /* ad hoc: nobody is to be asked, and several may run */
-	r = control_new(daemon->base, &daemon->backend, path, why, &daemon->control);
+	fd = handover_claim(daemon->handover, CONTROL_NAME);
+	r = control_new(daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
 	if (r < 0)
 		log_error("control socket: %s", why);
 	return r;
@@ -140,10 +146,14 @@ static int make_parts(struct daemon *daemon)
 	daemon->groups = daemon->base ? groups_new(daemon->base) : NULL;
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
+	r = handover_take(&daemon->handover);
+	if (r < 0)
+		return r;
 	/* Before the first look at the interfaces, so that no change falls between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
 		log_error("watching the network interfaces: %s", strerror(-r));
+	r = r < 0 ? r : watchdog_new(daemon->base, &daemon->watchdog);
 	return r < 0 ? r : watch_signals(daemon);
 }
 
@@ -173,6 +183,7 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 		return r;
 	}
 	take(owned);
+	handover_free(take(daemon->handover));
 	log_info("mcastd %s started: %s", MCASTD_VERSION, daemon_status(daemon, status));
 	notify_ready(status);
 	*ret = daemon;
@@ -198,6 +209,8 @@ void daemon_stop(struct daemon *daemon)
 
 	notify_stopping();
 	link_monitor_free(daemon->links);
+	watchdog_free(daemon->watchdog);
+	handover_free(daemon->handover);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	handlers_free(daemon->handlers, deadline);

@@ -19,6 +19,8 @@ struct daemon {
 	struct control *control;
 	struct control_backend backend;
 	struct link_monitor *links;
+	struct watchdog *watchdog;
+	struct handover *handover;
 };
 
 /* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes gets

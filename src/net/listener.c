@@ -124,13 +124,13 @@ int listener_new(struct event_base *base, const struct listener_options *options
 	}
 	listener->accept = accept;
 	listener->argument = argument;
-	fd = bind_path(options, why);
+	fd = options->fd ? options->fd : bind_path(options, why);
 	if (fd < 0) {
 		free(listener->path);
 		free(listener);
 		return fd;
 	}
-	if (stat(options->path, &status) == 0) {
+	if (!options->fd && stat(options->path, &status) == 0) {
 		listener->device = status.st_dev;
 		listener->inode = status.st_ino;
 	}

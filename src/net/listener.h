@@ -15,6 +15,7 @@ struct listener_options {
 	int type; /* SOCK_STREAM or SOCK_SEQPACKET */
 	mode_t mode;
 	gid_t group; /* (gid_t)-1: leave it */
+	int fd; /* one that listens already and whose file is not ours, handed over by systemd; 0: make it */
 };
 
 /* Called for each connection; owns fd, which is non-blocking and close-on-exec. */
