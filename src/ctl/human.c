@@ -83,7 +83,7 @@ void text_append_age(struct text *text, const char *timestamp, uint64_t now_ns)
 
 void text_append_wait(struct text *text, double seconds)
 {
-	/* The daemon's clock may have been set; and no double becomes more than an integer holds. */
+	/* A clock may have been set back, and an integer holds less than a double. */
 	uint64_t ms = seconds > 0 ? (uint64_t)((seconds < 1e12 ? seconds : 1e12) * 1000) : 0;
 
 	if (ms < 1000)

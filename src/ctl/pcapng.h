@@ -1,6 +1,6 @@
 /* The blocks of a pcapng file (draft-ietf-opsawg-pcapng): pure, bytes in and packets out.
  *
- * Takes what our own recorder, dumpcap, tcpdump and Wireshark write: either byte order, several
+ * Takes what our own recorder, dumpcap, editcap and Wireshark write: either byte order, several
  * sections, any time resolution. No length in the file is trusted: a block that is looked into is
  * there as a whole, both of its lengths agree, and everything within it ends before it does. A
  * block that is not looked into is passed over, however large it says that it is. */
@@ -32,7 +32,7 @@ struct pcapng {
 };
 
 struct pcapng_packet {
-	uint64_t timestamp_ns; /* since the epoch; what lies outside of 64 bits is the nearest end */
+	uint64_t timestamp_ns; /* since the epoch, or the nearest that 64 bits hold */
 	uint16_t link_type;    /* LINKTYPE_ */
 	const uint8_t *data;   /* what was captured, within the bytes given */
 	size_t size;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Twice the largest block, so that what is left of one is rarely moved to the front. */
 #define BUFFER_SIZE (2 * (size_t)PCAPNG_BLOCK_MAX)
@@ -12,7 +13,7 @@
 
 const struct skip_name skip_names[SKIP_REASONS] = {
 	[SKIP_NOT_UDP] = {"not UDP", "notUdp"},
-	[SKIP_FRAGMENT] = {"fragments", "fragment"},
+	[SKIP_FRAGMENT] = {"fragmented", "fragmented"},
 	[SKIP_CUT] = {"not captured as a whole", "cut"},
 	[SKIP_BROKEN] = {"with broken headers", "broken"},
 	[SKIP_LINK] = {"of a link type that is not supported", "link"},
@@ -27,6 +28,17 @@ static const enum skip_reason reasons[] = {
 	[DISSECT_LINK] = SKIP_LINK,
 };
 
+/* How much there is to read. */
+static uint64_t measure(int fd)
+{
+	struct stat status;
+	off_t here = lseek(fd, 0, SEEK_CUR);
+
+	if (here < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+		return UINT64_MAX;
+	return status.st_size > here ? (uint64_t)(status.st_size - here) : 0;
+}
+
 int recording_open(struct recording *ret, const char *path)
 {
 	*ret = (struct recording){.fd = -1};
@@ -35,7 +47,10 @@ int recording_open(struct recording *ret, const char *path)
 		return -ENOMEM;
 	ret->fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)
 				    : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-	return ret->fd < 0 ? -errno : 0;
+	if (ret->fd < 0)
+		return -errno;
+	ret->size = measure(ret->fd);
+	return 0;
 }
 
 void recording_clear(struct recording *recording)
@@ -136,6 +151,13 @@ int recording_next(struct recording *recording, struct recorded *ret)
 	return r == -EAGAIN && recording->ended ? end(recording) : r;
 }
 
+static size_t smallest(size_t a, size_t b, uint64_t c)
+{
+	size_t smaller = a < b ? a : b;
+
+	return smaller < c ? smaller : (size_t)c;
+}
+
 int recording_fill(struct recording *recording)
 {
 	size_t rest = recording->end - recording->start, room;
@@ -149,9 +171,9 @@ int recording_fill(struct recording *recording)
 	} else if (!rest) {
 		recording->start = recording->end = 0;
 	}
-	room = BUFFER_SIZE - recording->end;
-	n = read(recording->fd, recording->buffer + recording->end,
-		room < READ_SIZE ? room : READ_SIZE);
+	room = smallest(BUFFER_SIZE - recording->end, READ_SIZE,
+		recording->size - recording->offset - rest);
+	n = read(recording->fd, recording->buffer + recording->end, room);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
 	recording->end += (size_t)n;

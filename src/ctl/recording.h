@@ -1,5 +1,6 @@
 /* A pcapng file, or a stream of one, read from the front to the end: the UDP datagrams in it. Holds
- * one block at a time, whatever the size of the file. */
+ * one block at a time, whatever the size of the file. The end of a file is where it was when it was
+ * opened: one that still grows, maybe by what is replayed from it, has an end all the same. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,21 +22,22 @@ enum skip_reason {
 	SKIP_REASONS,
 };
 
-/* For people, "2 fragments" without the number, and as a key. */
+/* What stands after the number, and the key in JSON. */
 extern const struct skip_name {
 	const char *words, *key;
 } skip_names[SKIP_REASONS];
 
 struct recorded {
-	uint64_t timestamp_ns; /* since the epoch */
+	uint64_t timestamp_ns;  /* since the epoch */
 	struct payload payload; /* until the next call */
 };
 
 struct recording {
 	int fd; /* owned */
 	uint8_t *buffer;
-	size_t start, end;  /* what of the buffer is not looked at yet */
-	uint64_t offset;    /* where start lies in the file */
+	size_t start, end;   /* what of the buffer is not looked at yet */
+	uint64_t offset;     /* where start lies in the file */
+	uint64_t size;       /* of the file when it was opened; of a stream, UINT64_MAX */
 	uint64_t to_discard; /* bytes of a block that is passed over */
 	bool ended;
 	struct pcapng parser;

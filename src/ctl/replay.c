@@ -167,10 +167,9 @@ static void show_json(struct replay *replay, uint64_t elapsed_ns)
 	for (size_t i = 0; i < SKIP_REASONS; i++)
 		json_object_set_new(skipped, skip_names[i].key,
 			json_integer((json_int_t)replay->recording.skipped[i]));
-	value = json_pack("{s:I, s:I, s:f, s:f, s:o}", "datagrams",
-		(json_int_t)replay->sender.sent, "bytes", (json_int_t)replay->bytes, "seconds",
-		(double)elapsed_ns / 1e9, "late", (double)replay->latest_ns / 1e9, "skipped",
-		skipped);
+	value = json_pack("{s:I, s:I, s:f, s:f, s:o}", "datagrams", (json_int_t)replay->sender.sent,
+		"bytes", (json_int_t)replay->bytes, "seconds", (double)elapsed_ns / 1e9, "late",
+		(double)replay->latest_ns / 1e9, "skipped", skipped);
 	writer_value(&replay->session->writer, value);
 }
 
@@ -219,8 +218,7 @@ static int open_sender(struct replay *replay, const char *group)
 
 static int run(struct session *session, const struct arguments *arguments)
 {
-	CLEANUP(replay_clear) struct replay replay = {
-		.session = session, .recording = {.fd = -1}};
+	CLEANUP(replay_clear) struct replay replay = {.session = session, .recording = {.fd = -1}};
 	uint64_t elapsed_ns = 0;
 	int code = prepare(&replay, arguments);
 

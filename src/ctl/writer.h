@@ -22,9 +22,9 @@ enum column_kind {
 	COLUMN_REMARK, /* the same, and the column is left out when there is nothing in it */
 	COLUMN_NUMBER,
 	COLUMN_COUNT, /* a number, and the column is left out when there is nothing but 0 in it */
-	COLUMN_SIZE, /* bytes */
-	COLUMN_SUM,  /* of an object of numbers */
-	COLUMN_AGE,  /* a timestamp as "3s ago", null as "never" */
+	COLUMN_SIZE,  /* bytes */
+	COLUMN_SUM,   /* of an object of numbers */
+	COLUMN_AGE,   /* a timestamp as "3s ago", null as "never" */
 	COLUMN_WAIT, /* seconds as "12ms", and the column is left out when there is nothing in it */
 };
 

@@ -1,12 +1,15 @@
 /* file: records in one of the formats, appended to a file. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "data/format.h"
 #include "handlers/handler.h"
 #include "handlers/recorder.h"
 
-#include <errno.h>
-
 struct file_settings {
-	char *path;
+	struct recorder_settings recorder;
 	int format;
 };
 
@@ -16,10 +19,49 @@ struct file_handler {
 };
 
 static const struct key file_keys[] = {
-	{.name = "path", .type = KEY_PATH, .offset = offsetof(struct file_settings, path), .required = true,
-		.help = "The file to append to. Its directory must exist."},
-	{.name = "format", .type = KEY_CHOICE, .offset = offsetof(struct file_settings, format), .choices = format_names,
-		.fallback = "line", .help = "How a datagram is written: line, json, hex or raw."},
+	RECORDER_KEYS,
+	{.name = "format",
+		.type = KEY_CHOICE,
+		.offset = offsetof(struct file_settings, format),
+		.choices = format_names,
+		.fallback = "line",
+		.help = "How a datagram is written: line, json, hex or raw."},
+};
+
+/* Whether data begins as format_timestamp() does, as far as it goes. */
+static bool is_line(const char *data, size_t size)
+{
+	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddddddddZ ";
+
+	for (size_t i = 0; i < size && form[i]; i++)
+		if (form[i] == 'd' ? !isdigit((unsigned char)data[i]) : data[i] != form[i])
+			return false;
+	return true;
+}
+
+/* The same for format_json(). */
+static bool is_json(const char *data, size_t size)
+{
+	static const char form[] = "{\"group\":\"";
+
+	return !memcmp(data, form, size < sizeof(form) - 1 ? size : sizeof(form) - 1);
+}
+
+static int measure_lines(int fd, uint64_t size, uint64_t *ret_whole)
+{
+	return recorder_measure_lines(fd, size, is_line, ret_whole);
+}
+
+static int measure_json(int fd, uint64_t size, uint64_t *ret_whole)
+{
+	return recorder_measure_lines(fd, size, is_json, ret_whole);
+}
+
+static const struct recorder_format file_formats[] = {
+	[FORMAT_LINE] = {.measure = measure_lines},
+	[FORMAT_JSON] = {.measure = measure_json},
+	[FORMAT_HEX] = {.measure = measure_lines},
+	[FORMAT_RAW] = {0},
 };
 
 static unsigned file_needs(const void *settings)
@@ -46,7 +88,8 @@ static int file_open(const void *settings, char why[static WHY_MAX], void **ret)
 	if (!file)
 		return -ENOMEM;
 	file->format = (enum format)wanted->format;
-	r = recorder_open(wanted->path, why, &file->recorder);
+	r = recorder_open(
+		&wanted->recorder, &file_formats[file->format], file, why, &file->recorder);
 	if (r < 0) {
 		free(file);
 		return r;
@@ -55,15 +98,25 @@ static int file_open(const void *settings, char why[static WHY_MAX], void **ret)
 	return 0;
 }
 
+static void file_begin(void *object, const char *name)
+{
+	(void)name;
+	recorder_start(((struct file_handler *)object)->recorder);
+}
+
 static void file_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct file_handler *file = object;
-	struct text *text = recorder_text(file->recorder);
 
 	for (unsigned i = 0; i < batch->count; i++) {
+		struct text *text = recorder_begin(file->recorder, outcome);
+
+		if (!text)
+			continue;
 		format_datagram(text, file->format, batch->origin, &batch->datagrams[i]);
 		recorder_commit(file->recorder, outcome);
 	}
+	recorder_batch_end(file->recorder, outcome);
 }
 
 static uint64_t file_deadline(const void *object)
@@ -73,23 +126,32 @@ static uint64_t file_deadline(const void *object)
 
 static void file_serve(void *object, struct outcome *outcome)
 {
-	recorder_flush(((struct file_handler *)object)->recorder, outcome);
+	recorder_serve(((struct file_handler *)object)->recorder, outcome);
+}
+
+static void file_rotate(void *object, struct outcome *outcome)
+{
+	recorder_rotate(((struct file_handler *)object)->recorder, outcome);
 }
 
 static void file_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	(void)until_ns;
-	file_serve(object, outcome);
+	recorder_finish(((struct file_handler *)object)->recorder, outcome);
 }
 
 const struct handler_kind file_kind = {
-	.config = {.name = "file", .schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)}},
+	.config = {.name = "file",
+		.schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)},
+		.check = recorder_check},
 	.may_block = true,
 	.needs = file_needs,
 	.open = file_open,
+	.begin = file_begin,
 	.deliver = file_deliver,
 	.deadline = file_deadline,
 	.serve = file_serve,
+	.rotate = file_rotate,
 	.finish = file_finish,
 	.close = file_close,
 };

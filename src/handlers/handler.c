@@ -106,6 +106,12 @@ int handler_start(const struct config_handler *config, struct ledger *ledger, ch
 	return 0;
 }
 
+void handler_begin(struct handler *handler)
+{
+	if (handler->kind->begin)
+		worker_begin(handler->worker);
+}
+
 void handler_retire(struct handler *handler, uint64_t deadline_ns)
 {
 	if (!handler)

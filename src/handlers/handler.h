@@ -29,7 +29,11 @@ struct handler_kind {
 
 	/* The rest is for kinds that may block, and may be NULL.
 	 *
-	 * A kind that has more to do than to deliver (datagrams kept back in a buffer, children to watch) says when:
+	 * The first call from the thread, before any other, once the configuration is in force; it does not come where that
+	 * is only tried out. So here, and not in open(), is where programs are started. name is valid until close(). */
+	void (*begin)(void *object, const char *name);
+
+	/* A kind that has more to do than to deliver (datagrams kept back in a buffer, children to watch) says when:
 	 * serve() is called once deadline() has passed (CLOCK_MONOTONIC; 0: nothing is due), and whenever descriptor()
 	 * is readable. */
 	uint64_t (*deadline)(const void *object);
@@ -64,6 +68,9 @@ struct handler;
 struct ledger;
 int handler_start(const struct config_handler *config, struct ledger *ledger, char why[static WHY_MAX],
 	struct handler **ret);
+
+/* The configuration that has the handler is in force. Nothing was delivered to it before. */
+void handler_begin(struct handler *handler);
 
 /* Takes no more datagrams; what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC), and then counted as
  * dropped. Does not wait. Accepts NULL. */

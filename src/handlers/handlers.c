@@ -155,6 +155,9 @@ void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint
 	for (size_t i = 0; i < handlers->set.count; i++)
 		if (!plan_keeps(plan, handlers->set.items[i]))
 			handler_retire(handlers->set.items[i], deadline_ns);
+	for (size_t i = 0; i < plan->set.count; i++)
+		if (!plan->kept[i])
+			handler_begin(plan->set.items[i]);
 	free(handlers->set.items);
 	handlers->set = plan->set;
 	plan->set.items = NULL;

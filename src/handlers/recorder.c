@@ -1,131 +1,215 @@
 #include "handlers/recorder.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/io.h"
-#include "base/log.h"
+#include "handlers/recorder_state.h"
 
 #define BUFFER_SIZE (256 * 1024)
-#define FLUSH_NS (100 * NS_PER_MS)
+#define BUFFER_ROOM (128 * 1024) /* for the record that makes it full, as a rule */
 
-struct recorder {
-	int fd;
-	char *path;
-	struct text buffer;
-	uint64_t records; /* in the buffer */
-	uint64_t deadline_ns; /* for writing them */
-	struct log_limit limit;
-};
+/* When the file is looked at again that a predecessor still writes to, if nothing comes. */
+#define START_AGAIN_NS NS_PER_S
 
-static int explain_open(int r, const char *path, char why[static WHY_MAX])
+/* A handler that is replaced has delivered its queue within this time. One that still gets
+ * datagrams then was not replaced: two of the configuration have the same path. */
+#define SUPERSEDED_NS (10 * NS_PER_S)
+
+static void copy_settings(struct recorder *recorder, const struct recorder_settings *settings)
 {
-	const char *mend = r == -ENOENT	 ? "; create its directory"
-			   : r == -ELOOP ? "; symbolic links are not followed, give the path of the file itself"
-			   : r == -EISDIR ? "; give the path of a file"
-			   : r == -ENXIO ? "; it is a pipe or socket, use a handler of type pipe or unix"
-			   : r == -EACCES || r == -EPERM || r == -EROFS
-				   ? "; the daemon's user must be able to write there"
-				   : "";
-
-	snprintf(why, WHY_MAX, "opening %s: %s%s", path, strerror(-r), mend);
-	return r;
+	recorder->room = (struct recorder_room){.path = &recorder->path,
+		.keep = (uint64_t)settings->keep,
+		.quota = settings->quota,
+		.keep_free = settings->keep_free};
+	recorder->sync = (enum recorder_sync)settings->sync;
+	recorder->flush_ns = settings->flush;
+	recorder->rotate_size = settings->rotate_size;
+	recorder->rotate_every_ns = settings->rotate_every;
 }
 
-/* O_NONBLOCK: a FIFO without a reader must not hold us, and is refused below. */
-static int open_file(const char *path)
+int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
+	void *owner, char why[static WHY_MAX], struct recorder **ret)
 {
-	AUTO_CLOSE int fd =
-		open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
-	struct stat status;
-
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode))
-		return -ENXIO;
-	return take_fd(fd);
-}
-
-int recorder_open(const char *path, char why[static WHY_MAX], struct recorder **ret)
-{
-	int fd = open_file(path);
-	struct recorder *recorder;
-
-	if (fd < 0)
-		return explain_open(fd, path, why);
-	recorder = calloc(1, sizeof(*recorder));
-	if (!recorder || !(recorder->path = strdup(path))) {
-		free(recorder);
-		close(fd);
-		return -ENOMEM;
-	}
-	recorder->fd = fd;
-	*ret = recorder;
-	return 0;
-}
-
-struct text *recorder_text(struct recorder *recorder)
-{
-	return &recorder->buffer;
-}
-
-void recorder_commit(struct recorder *recorder, struct outcome *outcome)
-{
-	if (!recorder->records++)
-		recorder->deadline_ns = clock_ns(CLOCK_MONOTONIC) + FLUSH_NS;
-	if (recorder->buffer.length >= BUFFER_SIZE || text_failed(&recorder->buffer))
-		recorder_flush(recorder, outcome);
-}
-
-/* Writes all of the buffer or, as far as the file can be taken back, nothing of it. */
-static int write_buffer(struct recorder *recorder)
-{
-	struct stat before;
-	int r = fstat(recorder->fd, &before) < 0 ? -errno : 0;
-
-	if (r >= 0)
-		r = write_all(recorder->fd, recorder->buffer.data, recorder->buffer.length);
-	if (r < 0 && S_ISREG(before.st_mode) && ftruncate(recorder->fd, before.st_size) < 0)
-		log_error("%s: taking back half a record: %s", recorder->path, strerror(errno));
-	return r;
-}
-
-void recorder_flush(struct recorder *recorder, struct outcome *outcome)
-{
-	uint64_t suppressed;
+	struct recorder *recorder = calloc(1, sizeof(*recorder));
 	int r;
 
-	if (!recorder->records)
-		return;
-	r = text_failed(&recorder->buffer) ? -ENOMEM : write_buffer(recorder);
+	if (!recorder)
+		return -ENOMEM;
+	recorder->format = format;
+	recorder->owner = owner;
+	recorder->file = (struct recorder_file){.path = &recorder->path, .fd = -1};
+	copy_settings(recorder, settings);
+	r = recorder_path_init(&recorder->path, settings->path);
 	if (r >= 0)
-		outcome->delivered += recorder->records;
-	else
-		outcome->dropped[DROP_IO] += recorder->records;
-	if (r < 0 && log_limit_pass(&recorder->limit, &suppressed))
-		log_error("%s: writing: %s; datagrams are dropped until it can be written again", recorder->path,
-			strerror(-r));
-	recorder->records = 0;
+		r = recorder_file_open(&recorder->file, why);
+	if (r < 0 && r != -EAGAIN) {
+		recorder_close(recorder);
+		return r;
+	}
+	text_reserve(&recorder->buffer, BUFFER_SIZE + BUFFER_ROOM);
 	text_clear(&recorder->buffer);
-}
-
-uint64_t recorder_deadline(const struct recorder *recorder)
-{
-	return recorder->records ? recorder->deadline_ns : 0;
+	*ret = recorder;
+	return 0;
 }
 
 void recorder_close(struct recorder *recorder)
 {
 	if (!recorder)
 		return;
-	close(recorder->fd);
+	recorder_file_close(&recorder->file);
+	recorder_path_clear(&recorder->path);
 	text_free(&recorder->buffer);
-	free(recorder->path);
 	free(recorder);
+}
+
+static void flush(struct recorder *recorder, struct outcome *outcome)
+{
+	recorder_write_out(recorder, outcome);
+	if (recorder_rotation_is_due(recorder))
+		recorder_begin_new_file(recorder, outcome);
+}
+
+/* Makes sure that the file is there, and ours, and the right one. */
+static int check_file(
+	struct recorder *recorder, uint64_t now, char why[static WHY_MAX], struct outcome *outcome)
+{
+	uint64_t superseded = recorder_claim_superseded(&recorder->file.claim);
+	int r = 0;
+
+	if (superseded && now - superseded > SUPERSEDED_NS) {
+		snprintf(why, WHY_MAX, "another handler writes to it, give each a path of its own");
+		return -EBUSY;
+	}
+	if (recorder->ready && !superseded && !recorder_file_is_current(&recorder->file)) {
+		/* Somebody renamed or removed it. */
+		recorder_end_section(recorder, outcome);
+		recorder->ready = false;
+	}
+	if (!recorder->ready)
+		r = recorder_get_ready(recorder, true, why);
+	if (r >= 0 && recorder_rotation_is_due(recorder))
+		recorder_begin_new_file(recorder, outcome);
+	return r >= 0 && !recorder->ready ? recorder_get_ready(recorder, true, why) : r;
+}
+
+/* The first record of a buffer. */
+static struct text *begin_buffer(struct recorder *recorder, struct outcome *outcome)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), size;
+	char why[WHY_MAX];
+
+	if (recorder_outage_holds(&recorder->outage, now)) {
+		outcome->dropped[DROP_IO]++;
+		recorder->outage.lost++;
+		return NULL;
+	}
+	if (check_file(recorder, now, why, outcome) < 0) {
+		recorder_fail(recorder, 1, why, outcome);
+		return NULL;
+	}
+	if (!recorder->begun && recorder->format->begin)
+		recorder->format->begin(
+			recorder->owner, &recorder->buffer, recorder->file.size == 0);
+	recorder->begun = true;
+	recorder->flush_due_ns = now + recorder->flush_ns;
+	size = recorder->file.size;
+	recorder->full = recorder->outage.on ? 0 : BUFFER_SIZE;
+	if (recorder->rotate_size > size && recorder->rotate_size - size < recorder->full)
+		recorder->full = recorder->rotate_size - size;
+	return &recorder->buffer;
+}
+
+struct text *recorder_begin(struct recorder *recorder, struct outcome *outcome)
+{
+	return recorder->records ? &recorder->buffer : begin_buffer(recorder, outcome);
+}
+
+/* Forgets a record that memory was short for, and whatever was appended with it. */
+static void drop_record(struct recorder *recorder, struct outcome *outcome)
+{
+	uint64_t suppressed;
+
+	text_clear(&recorder->buffer);
+	recorder->buffer.length = recorder->records ? recorder->ends[recorder->records - 1] : 0;
+	outcome->dropped[DROP_IO]++;
+	if (log_limit_pass(&recorder->limit, &suppressed))
+		log_error("%s: out of memory, a datagram was dropped", recorder->path.path);
+	recorder_write_out(recorder, outcome);
+	recorder->begun = false;
+}
+
+void recorder_commit(struct recorder *recorder, struct outcome *outcome)
+{
+	if (text_failed(&recorder->buffer)) {
+		drop_record(recorder, outcome);
+		return;
+	}
+	recorder->ends[recorder->records++] = (uint32_t)recorder->buffer.length;
+	if (recorder->buffer.length >= recorder->full || recorder->records == RECORDER_RECORDS_MAX)
+		flush(recorder, outcome);
+}
+
+void recorder_batch_end(struct recorder *recorder, struct outcome *outcome)
+{
+	if (recorder->records && (recorder->sync == RECORDER_SYNC_EACH || !recorder->flush_ns))
+		flush(recorder, outcome);
+}
+
+/* The earlier of two times, where 0 is never. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+uint64_t recorder_deadline(const struct recorder *recorder)
+{
+	uint64_t due = recorder->records ? recorder->flush_due_ns : 0;
+
+	due = earlier(due, recorder->sync_due_ns);
+	due = earlier(due, recorder->start_due_ns);
+	return earlier(due, recorder->turn_due_ns);
+}
+
+/* What hinders it is said with the first datagram. */
+void recorder_start(struct recorder *recorder)
+{
+	char why[WHY_MAX];
+
+	recorder->start_due_ns = 0;
+	if (!recorder->ready && recorder_get_ready(recorder, false, why) == -EAGAIN)
+		recorder->start_due_ns = clock_ns(CLOCK_MONOTONIC) + START_AGAIN_NS;
+}
+
+void recorder_serve(struct recorder *recorder, struct outcome *outcome)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (recorder->start_due_ns && now >= recorder->start_due_ns)
+		recorder_start(recorder);
+	if (recorder->records && now >= recorder->flush_due_ns)
+		flush(recorder, outcome);
+	if (recorder->sync_due_ns && now >= recorder->sync_due_ns)
+		recorder_sync_file(recorder);
+	if (recorder->turn_due_ns && now >= recorder->turn_due_ns)
+		recorder_take_turn(recorder, outcome);
+}
+
+void recorder_rotate(struct recorder *recorder, struct outcome *outcome)
+{
+	char why[WHY_MAX];
+
+	recorder_write_out(recorder, outcome);
+	if (!recorder->ready && recorder_get_ready(recorder, false, why) < 0)
+		return;
+	if (recorder->file.regular && recorder->file.size)
+		recorder_begin_new_file(recorder, outcome);
+}
+
+void recorder_finish(struct recorder *recorder, struct outcome *outcome)
+{
+	recorder_end_section(recorder, outcome);
+	if (recorder->sync != RECORDER_SYNC_NONE && recorder->ready)
+		recorder_sync_file(recorder);
 }

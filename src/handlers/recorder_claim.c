@@ -18,8 +18,10 @@ void recorder_claim_set(struct recorder_claim *claim, dev_t device, ino_t inode)
 	claim->device = device;
 	claim->inode = inode;
 	claim->writes = false;
-	if (!claim->born) {
+	if (!claim->born)
 		claim->born = ++claims.births;
+	if (!claim->listed) {
+		claim->listed = true;
 		claim->next = claims.first;
 		claims.first = claim;
 	}
@@ -33,6 +35,8 @@ void recorder_claim_end(struct recorder_claim *claim)
 		if (*link != claim)
 			continue;
 		*link = claim->next;
+		claim->listed = false;
+		claim->writes = false;
 		break;
 	}
 	pthread_mutex_unlock(&claims.lock);

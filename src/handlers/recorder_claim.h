@@ -1,6 +1,7 @@
-/* Which files the recorders of this process write to. A reload that changes a handler opens the new recorder while the
- * old one still delivers its queue, to the same path: the new one must be able to take the path from the old one, without
- * the two ever writing to the same file. The list is behind one lock that is never held over a system call. */
+/* Which files the recorders of this process write to. A reload that changes a handler opens the new
+ * recorder while the old one still delivers its queue, to the same path: the new one must be able
+ * to take the path from the old one, without the two ever writing to the same file. The list is
+ * behind one lock that is never held over a system call. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,10 +12,12 @@ struct recorder_claim {
 	struct recorder_claim *next;
 	dev_t device;
 	ino_t inode;
-	uint64_t born; /* counts up; 0: it is not on the list */
+	bool listed;
 	bool writes;
-	bool moving; /* about to change what the path stands for */
-	uint64_t superseded_ns; /* when a younger one took the path (CLOCK_MONOTONIC); 0: it is ours */
+	uint64_t born;          /* counts up */
+	bool moving;            /* about to change what the path stands for */
+	uint64_t superseded_ns; /* when a younger one took the path (CLOCK_MONOTONIC); 0: it is ours
+				 */
 };
 
 /* Says which file it has open, and joins the list. It does not write to it yet. */
@@ -30,8 +33,9 @@ void recorder_claim_no_write(struct recorder_claim *claim);
 /* Whether any recorder has the file open. */
 bool recorder_claim_exists(dev_t device, ino_t inode);
 
-/* Takes the path from the older recorder that writes to our file. That one goes on with the file that it has, and leaves the
- * path alone. Returns 0, -EAGAIN when it is just moving the file, or -EBUSY when it is younger. */
+/* Takes the path from the older recorder that writes to our file. That one goes on with the file
+ * that it has, and leaves the path alone. Returns 0, -EAGAIN when it is just moving the file, or
+ * -EBUSY when it is younger. */
 int recorder_claim_take_over(struct recorder_claim *mine);
 
 /* To be called around renaming the file. Returns whether it is ours to rename. */

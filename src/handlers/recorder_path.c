@@ -66,17 +66,19 @@ static void format_stamp(time_t when, unsigned number, char ret[static 32])
 		snprintf(ret + length, 32 - length, ".%u", number);
 }
 
-void recorder_path_rotated(const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX])
+void recorder_path_rotated(
+	const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX])
 {
 	int before_name = (int)(path->name - path->path);
 	char stamp[32];
 
 	format_stamp(when, number, stamp);
-	snprintf(ret, RECORDER_PATH_MAX, "%.*s%.*s.%s%s", before_name, path->path, (int)path->stem, path->name, stamp,
-		path->name + path->stem);
+	snprintf(ret, RECORDER_PATH_MAX, "%.*s%.*s.%s%s", before_name, path->path, (int)path->stem,
+		path->name, stamp, path->name + path->stem);
 }
 
-void recorder_path_aside(const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX])
+void recorder_path_aside(
+	const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX])
 {
 	char stamp[32];
 
@@ -109,7 +111,8 @@ static const char *read_number(const char *at, unsigned *ret)
 	return at + 1 + digits;
 }
 
-bool recorder_path_is_rotated(const struct recorder_path *path, const char *name, struct recorder_rotated *ret)
+bool recorder_path_is_rotated(
+	const struct recorder_path *path, const char *name, struct recorder_rotated *ret)
 {
 	struct recorder_rotated rotated;
 	const char *at;
@@ -124,6 +127,17 @@ bool recorder_path_is_rotated(const struct recorder_path *path, const char *name
 		return false;
 	*ret = rotated;
 	return true;
+}
+
+time_t recorder_rotated_time(const struct recorder_rotated *rotated)
+{
+	struct tm utc = {0};
+
+	sscanf(rotated->stamp, "%4d%2d%2dT%2d%2d%2d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
+		&utc.tm_hour, &utc.tm_min, &utc.tm_sec);
+	utc.tm_year -= 1900;
+	utc.tm_mon -= 1;
+	return timegm(&utc);
 }
 
 int recorder_rotated_compare(const struct recorder_rotated *a, const struct recorder_rotated *b)

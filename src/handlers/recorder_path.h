@@ -5,8 +5,8 @@
  *     /var/log/news.20261124T203350Z.1.ndjson      the same, where that name was taken
  *     /var/log/news.ndjson.20261124T203350Z.aside  what was there, and is no recording of ours
  *
- * Nothing of a datagram gets into a name. A name that is all digits after its last dot has no extension, so that no two
- * paths can give the same rotated name. */
+ * Nothing of a datagram gets into a name. A name that is all digits after its last dot has no
+ * extension, so that no two paths can give the same rotated name. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,16 +14,16 @@
 #include <stdint.h>
 #include <time.h>
 
-#define RECORDER_PATH_MAX 4096 /* PATH_MAX, with the terminator */
+#define RECORDER_PATH_MAX 4096  /* PATH_MAX, with the terminator */
 #define RECORDER_NUMBER_MAX 999 /* so many files of one second */
-#define RECORDER_STAMP_SIZE 17 /* "20261124T203350Z" and its terminator */
-#define RECORDER_ADDED_MAX 32 /* bytes that rotating or setting aside adds to a name, at most */
+#define RECORDER_STAMP_SIZE 17  /* "20261124T203350Z" and its terminator */
+#define RECORDER_ADDED_MAX 32   /* bytes that rotating or setting aside adds to a name, at most */
 
 struct recorder_path {
 	char *path;
-	char *directory; /* as for open(2): "/" or "/var/log" */
+	char *directory;  /* as for open(2): "/" or "/var/log" */
 	const char *name; /* the last part of path */
-	size_t stem; /* bytes of name before the extension, or all of it */
+	size_t stem;      /* bytes of name before the extension, or all of it */
 };
 
 /* What tells rotated files of one path apart. */
@@ -40,11 +40,18 @@ void recorder_path_clear(struct recorder_path *path);
 bool recorder_path_fits(const char *string);
 
 /* Write the name for a file that is moved away at a time, in seconds since the epoch. */
-void recorder_path_rotated(const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX]);
-void recorder_path_aside(const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX]);
+void recorder_path_rotated(const struct recorder_path *path, time_t when, unsigned number,
+	char ret[RECORDER_PATH_MAX]);
+void recorder_path_aside(const struct recorder_path *path, time_t when, unsigned number,
+	char ret[RECORDER_PATH_MAX]);
 
-/* Whether name, in the same directory, is exactly what recorder_path_rotated() gives for some time. */
-bool recorder_path_is_rotated(const struct recorder_path *path, const char *name, struct recorder_rotated *ret);
+/* Whether name, in the same directory, is exactly what recorder_path_rotated() gives for some time.
+ */
+bool recorder_path_is_rotated(
+	const struct recorder_path *path, const char *name, struct recorder_rotated *ret);
+
+/* When it was rotated, in seconds since the epoch. */
+time_t recorder_rotated_time(const struct recorder_rotated *rotated);
 
 /* Which was rotated first, as for qsort(3). */
 int recorder_rotated_compare(const struct recorder_rotated *a, const struct recorder_rotated *b);

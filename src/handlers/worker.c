@@ -156,6 +156,14 @@ void worker_push(struct worker *worker, const struct batch *batch)
 		eventfd_write(worker->filled, 1);
 }
 
+void worker_begin(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->ledger->lock);
+	worker->begin = true;
+	pthread_mutex_unlock(&worker->ledger->lock);
+	eventfd_write(worker->filled, 1);
+}
+
 /* Wakes the thread in any case: it looks for the request when it has nothing to deliver, or after the next chunk. */
 void worker_rotate(struct worker *worker)
 {

@@ -13,6 +13,9 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
 
+/* Has the thread call the kind's begin(). */
+void worker_begin(struct worker *worker);
+
 /* Asks the thread to call the kind's rotate(), once what is queued now is delivered or earlier. */
 void worker_rotate(struct worker *worker);
 

@@ -14,7 +14,7 @@ struct worker {
 	int filled; /* eventfd(2) that wakes the thread */
 	struct ring ring;
 	bool waiting; /* the thread found the ring empty, and is to be woken */
-	bool rotate; /* asked for, and not done yet */
+	bool begin, rotate; /* asked for, and not done yet */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
 	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */

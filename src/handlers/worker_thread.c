@@ -44,17 +44,20 @@ static uint64_t service_deadline(const struct worker *worker)
 	return worker->kind->deadline ? worker->kind->deadline(worker->object) : 0;
 }
 
-/* Begins a new file, if that was asked for. */
-static void rotate(struct worker *worker)
+/* Does what the loop has asked for. */
+static void answer(struct worker *worker)
 {
 	struct outcome outcome = {0};
-	bool asked;
+	bool begin, rotate;
 
 	pthread_mutex_lock(&worker->ledger->lock);
-	asked = worker->rotate;
-	worker->rotate = false;
+	begin = worker->begin;
+	rotate = worker->rotate;
+	worker->begin = worker->rotate = false;
 	pthread_mutex_unlock(&worker->ledger->lock);
-	if (!asked)
+	if (begin)
+		worker->kind->begin(worker->object, worker->name);
+	if (!rotate)
 		return;
 	worker->kind->rotate(worker->object, &outcome);
 	settle(worker, &outcome);
@@ -107,7 +110,6 @@ static void wait_for_work(struct worker *worker)
 		log_error("handler %s: eventfd: %s", worker->name, strerror(errno));
 	if (fds[1].revents || is_due(worker))
 		serve(worker);
-	rotate(worker);
 }
 
 /* Whether the time to deliver is over; asks for the lock. */
@@ -163,7 +165,6 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 	ring_give_back(&worker->ring, chunk);
 	worker->in_hand_bytes = 0;
 	pthread_mutex_unlock(&worker->ledger->lock);
-	rotate(worker);
 }
 
 /* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come. */
@@ -191,9 +192,14 @@ static struct ring_chunk *next_chunk(struct worker *worker)
 	struct ring_chunk *chunk;
 	bool go_on;
 
-	while (!(chunk = take_chunk(worker, &go_on)) && go_on)
+	for (;;) {
+		chunk = take_chunk(worker, &go_on);
+		/* Only now: begin() was asked for before the chunk could be filled. */
+		answer(worker);
+		if (chunk || !go_on)
+			return chunk;
 		wait_for_work(worker);
-	return chunk;
+	}
 }
 
 /* Lets the kind end what it has begun. */

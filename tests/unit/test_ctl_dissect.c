@@ -19,7 +19,7 @@
 #define MACS "01005e7c0001 020000000001 "
 #define UDP "1f90 138c 000d 0000 "
 #define IP4 "4500 0021 0001 4000 01 11 0000 c0000201 e9fc0001 "
-#define IP6_OF(length, next) \
+#define IP6_OF(length, next)                                                \
 	"60000000 " length " " next " 01 20010db8000000000000000000000001 " \
 	"ff150000000000000000000000000001 "
 #define HELLO "68656c6c6f"
@@ -96,12 +96,12 @@ static void padding_of_the_link_is_no_payload(void **state)
 static void headers_may_have_options(void **state)
 {
 	(void)state;
-	assert_payload(RAW,
-		"4600 0025 0001 0000 01 11 0000 c0000201 e9fc0001 94040000" UDP HELLO, "hello");
+	assert_payload(RAW, "4600 0025 0001 0000 01 11 0000 c0000201 e9fc0001 94040000" UDP HELLO,
+		"hello");
 	assert_payload(RAW, IP6_OF("0015", "00") "1100 050200000000" UDP HELLO, "hello");
 	assert_payload(RAW,
-		IP6_OF("0025", "00") "3c00 050200000000 1101 0000 00000000 00000000 00000000" UDP
-				     HELLO,
+		IP6_OF("0025",
+			"00") "3c00 050200000000 1101 0000 00000000 00000000 00000000" UDP HELLO,
 		"hello");
 	/* A fragment header on a datagram that is whole, RFC 6946. */
 	assert_payload(RAW, IP6_OF("0015", "2c") "1100 0000 00000007" UDP HELLO, "hello");
@@ -122,8 +122,8 @@ static void other_protocols_are_told(void **state)
 {
 	(void)state;
 	assert_result(ETHERNET, MACS "0806 0001080006040001", DISSECT_NOT_UDP);
-	assert_result(RAW, "4500 0021 0001 0000 01 06 0000 c0000201 e9fc0001" UDP HELLO,
-		DISSECT_NOT_UDP);
+	assert_result(
+		RAW, "4500 0021 0001 0000 01 06 0000 c0000201 e9fc0001" UDP HELLO, DISSECT_NOT_UDP);
 	assert_result(RAW, IP6_OF("0008", "3a") "8000000000000000", DISSECT_NOT_UDP);
 	assert_result(RAW, "55", DISSECT_NOT_UDP);
 }
@@ -131,23 +131,25 @@ static void other_protocols_are_told(void **state)
 static void contradictions_are_told(void **state)
 {
 	(void)state;
-	/* The IP header: 16 bytes long; longer than the packet; another version than Ethernet says. */
-	assert_result(RAW, "4400 0021 0001 0000 01 11 0000 c0000201 e9fc0001" UDP HELLO,
-		DISSECT_BROKEN);
-	assert_result(RAW, "4500 0013 0001 0000 01 11 0000 c0000201 e9fc0001" UDP HELLO,
-		DISSECT_BROKEN);
+	/* The IP header: 16 bytes long; longer than the packet; another version than Ethernet says.
+	 */
+	assert_result(
+		RAW, "4400 0021 0001 0000 01 11 0000 c0000201 e9fc0001" UDP HELLO, DISSECT_BROKEN);
+	assert_result(
+		RAW, "4500 0013 0001 0000 01 11 0000 c0000201 e9fc0001" UDP HELLO, DISSECT_BROKEN);
 	assert_result(ETHERNET, MACS "0800" PACKET6, DISSECT_BROKEN);
 	assert_result(ETHERNET, MACS "86dd" IP4 IP4 UDP, DISSECT_BROKEN);
 	/* UDP: shorter than its header, longer than the packet, no room for its header. */
 	assert_result(RAW, IP4 "1f90 138c 0007 0000" HELLO, DISSECT_BROKEN);
 	assert_result(RAW, IP4 "1f90 138c 000e 0000" HELLO "00", DISSECT_BROKEN);
-	assert_result(RAW, "4500 001b 0001 0000 01 11 0000 c0000201 e9fc0001" UDP HELLO,
-		DISSECT_BROKEN);
+	assert_result(
+		RAW, "4500 001b 0001 0000 01 11 0000 c0000201 e9fc0001" UDP HELLO, DISSECT_BROKEN);
 	/* An extension header that is longer than the packet. */
 	assert_result(RAW, IP6_OF("0008", "00") "11ff 000000000000" UDP HELLO, DISSECT_BROKEN);
 }
 
-/* Every prefix of a datagram is one that was not captured as a whole, and no byte past it is read. */
+/* Every prefix of a datagram is one that was not captured as a whole, and no byte past it is read.
+ */
 static void assert_cuts(uint16_t link_type, const char *hex)
 {
 	struct text packet = {0};
@@ -157,8 +159,8 @@ static void assert_cuts(uint16_t link_type, const char *hex)
 		struct payload payload;
 		uint8_t *copy;
 
-		assert_int_equal(dissect_copy(link_type, packet.data, size, &payload, &copy),
-			DISSECT_CUT);
+		assert_int_equal(
+			dissect_copy(link_type, packet.data, size, &payload, &copy), DISSECT_CUT);
 		free(copy);
 	}
 	text_free(&packet);
@@ -206,8 +208,8 @@ static void mutated_packets_do_no_harm(void **state)
 
 		mutate_and_dissect(MACS "88a8 0005 8100 0006 86dd" PACKET6, link_type, &seed);
 		mutate_and_dissect(PACKET4, link_type, &seed);
-		mutate_and_dissect(IP6_OF("001d", "00") "2c00 050200000000 1100 0000 00000007" UDP
-							HELLO,
+		mutate_and_dissect(
+			IP6_OF("001d", "00") "2c00 050200000000 1100 0000 00000007" UDP HELLO,
 			link_type, &seed);
 	}
 }

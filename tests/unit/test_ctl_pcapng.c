@@ -164,8 +164,7 @@ static enum pcapng_result step(struct walk *walk, const struct file *file)
 		free(walk->copy);
 		walk->copy = malloc(given ? given : 1);
 		memcpy(walk->copy, file->bytes.data + walk->offset, given);
-		walk->result =
-			pcapng_next(&walk->parser, walk->copy, given, &size, &walk->packet);
+		walk->result = pcapng_next(&walk->parser, walk->copy, given, &size, &walk->packet);
 		if (walk->result != PCAPNG_MORE)
 			break;
 		assert_true(size > given && size <= PCAPNG_BLOCK_MAX);
@@ -347,7 +346,7 @@ static void what_goes_past_its_block_is_refused(void **state)
 	assert_bad(&file, "not described");
 	put_section(&file);
 	put_interface(&file, RAW, 9, 0);
-	patch(&file, file.block + 18, 17, 2); /* the length of the first option */
+	patch(&file, file.block + 18, 21, 2); /* of the first option: 20 bytes are left */
 	assert_bad(&file, "option");
 }
 
@@ -478,7 +477,8 @@ static void walk_all(const struct file *file)
 		if (result == PCAPNG_BAD || result == PCAPNG_MORE)
 			break;
 		if (result == PCAPNG_PACKET)
-			dissect(walk.packet.link_type, walk.packet.data, walk.packet.size, &payload);
+			dissect(walk.packet.link_type, walk.packet.data, walk.packet.size,
+				&payload);
 	}
 	walk_clear(&walk);
 }

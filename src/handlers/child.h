@@ -1,0 +1,83 @@
+/* A program that a handler runs: without a shell, in a session of its own, with nothing of the
+ * daemon's but what it is given. It is watched through descriptors in an epoll(7) set, so that
+ * nobody ever waits for it.
+ *
+ * A child is over when the program itself has ended and its output is at its end. What it left in
+ * the background with the output still open belongs to it: it gets CHILD_GRACE_NS, and then
+ * SIGTERM. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/errors.h"
+#include "config/list.h"
+#include "handlers/child_output.h"
+
+/* So long a program has between SIGTERM and SIGKILL, and what it left behind before SIGTERM. */
+#define CHILD_GRACE_NS 1000000000ull
+
+/* What is the same for all children of a handler. */
+struct program {
+	char **argv;
+	int epoll;          /* the set that they are watched in */
+	unsigned lines_max; /* of each child's output, 0: no such limit */
+	struct output_budget budget;
+};
+
+/* Returns 0 or a negative errno; program_close() is to be called in any case. */
+int program_open(struct program *program, const struct string_list *command, unsigned lines_max);
+void program_close(struct program *program);
+
+/* Takes the handler's name for the log, which must outlive the program. */
+void program_begin(struct program *program, const char *name);
+
+/* Waits until something in the set is ready, but not past until_ns (CLOCK_MONOTONIC). */
+void program_wait(const struct program *program, uint64_t until_ns);
+
+enum child_state {
+	CHILD_RUNS,
+	CHILD_LINGERS, /* the program has ended, its output has not */
+	CHILD_TERMINATED,
+	CHILD_KILLED,
+};
+
+struct child {
+	pid_t pid; /* and its process group; 0: there is none */
+	int watch; /* pidfd_open(2): readable when the program has ended; -1: seen to have ended */
+	enum child_state state;
+	uint64_t due_ns; /* when the state changes by itself; 0: it does not */
+	struct output output;
+};
+
+/* Starts the program with an environment and a standard input, watched with data as its
+ * epoll_data.ptr. child is zeroed or over. Returns 0, or a negative errno: that of execve(2), where
+ * it comes to that. */
+int child_start(struct child *child, const struct program *program, char *const *environment,
+	int input, void *data);
+
+/* Does what is due: call it when one of its descriptors is ready, and at due_ns. Returns whether
+ * the child is over: it is then reaped, and nothing of it is open. The status is that of
+ * waitpid(2). */
+bool child_step(struct child *child, struct program *program, int *ret_status);
+
+/* Asks its process group to end, and sees to it that it has at kill_ns (CLOCK_MONOTONIC). */
+void child_terminate(struct child *child, uint64_t kill_ns);
+
+/* Gives up a child that is not over, if there is one. */
+void child_abandon(struct child *child);
+
+/* When to terminate, and when to kill, what has to be over at until_ns. */
+uint64_t child_term_ns(uint64_t until_ns);
+uint64_t child_kill_ns(uint64_t until_ns);
+
+/* How a program ended; also the first counters of the kinds that run some. */
+enum child_end { CHILD_EXITED_0, CHILD_EXITED_OTHER, CHILD_SIGNALLED, CHILD_ENDS };
+#define CHILD_COUNTERS "exited0", "exitedOther", "signalled"
+
+enum child_end child_end(int status);
+
+/* "exited with status 3", "was ended by SIGKILL". Returns string. */
+#define CHILD_STATUS_MAX 48
+const char *child_status(int status, char string[static CHILD_STATUS_MAX]);

@@ -1,0 +1,361 @@
+/* exec: a program for each datagram, with the payload as its standard input and the rest in its
+ * environment.
+ *
+ * No more than max_running programs run at a time: the handler is not ready() for another datagram
+ * until one of them is over, and what comes in meanwhile waits in its queue. A datagram is
+ * delivered when its program is over, however that ended: the counters say how. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "handlers/child.h"
+#include "handlers/child_environment.h"
+#include "handlers/child_trust.h"
+#include "handlers/handler.h"
+
+#define OUTPUT_LINES_MAX 64 /* of one program */
+
+/* MFD_NOEXEC_SEAL of Linux 6.3: a payload is nothing to execute. */
+#define MEMFD_NOEXEC_SEAL 8u
+
+enum { COUNTED_TIMED_OUT = CHILD_ENDS, COUNTED_SPAWN_FAILED };
+
+static const char *const exec_counters[] = {CHILD_COUNTERS, "timedOut", "spawnFailed", NULL};
+
+struct exec_settings {
+	struct string_list command;
+	int64_t max_running;
+	uint64_t timeout;
+};
+
+struct slot {
+	struct slot *next_free;
+	struct child child;
+	uint64_t timeout_ns; /* when its time is over; 0: it has been, or no longer matters */
+	bool timed_out;
+	bool cut_short; /* by the end of the handler */
+};
+
+struct exec_handler {
+	struct program program;
+	struct slot *slots;
+	struct slot *free;
+	unsigned max_running, running;
+	uint64_t timeout; /* ns */
+	uint64_t due_ns;  /* when to look at the slots' times; not later than the first of them */
+	struct log_limit limit;
+};
+
+static const struct key exec_keys[] = {
+	{.name = "command",
+		.type = KEY_ARGUMENTS,
+		.offset = offsetof(struct exec_settings, command),
+		.min = 1,
+		.required = true,
+		.help = "The program, by its absolute path, and its arguments. No shell reads "
+			"them."},
+	{.name = "max_running",
+		.type = KEY_NUMBER,
+		.offset = offsetof(struct exec_settings, max_running),
+		.min = 1,
+		.max = 1024,
+		.fallback = "8",
+		.help = "How many of it may run at a time."},
+	{.name = "timeout",
+		.type = KEY_DURATION,
+		.offset = offsetof(struct exec_settings, timeout),
+		.min = 10 * NS_PER_MS,
+		.max = 86400 * (int64_t)NS_PER_S,
+		.fallback = "30s",
+		.help = "How long it may run until it gets SIGTERM, and SIGKILL a second later, "
+			"with its process group."},
+};
+
+static int exec_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct exec_settings *wanted = settings;
+
+	*ret_key = "command";
+	return child_trust(wanted->command.items[0], why);
+}
+
+static unsigned exec_needs(const void *settings)
+{
+	(void)settings;
+	return NEED_ALL;
+}
+
+static void exec_close(void *object)
+{
+	struct exec_handler *exec = object;
+
+	if (!exec)
+		return;
+	for (unsigned i = 0; exec->slots && i < exec->max_running; i++)
+		child_abandon(&exec->slots[i].child);
+	program_close(&exec->program);
+	free(exec->slots);
+	free(exec);
+}
+
+static int exec_open(const void *settings, char why[static WHY_MAX], void **ret)
+{
+	const struct exec_settings *wanted = settings;
+	struct exec_handler *exec = calloc(1, sizeof(*exec));
+	int r;
+
+	if (!exec)
+		return -ENOMEM;
+	exec->max_running = (unsigned)wanted->max_running;
+	exec->timeout = wanted->timeout;
+	exec->slots = calloc(exec->max_running, sizeof(*exec->slots));
+	r = program_open(&exec->program, &wanted->command, OUTPUT_LINES_MAX);
+	if (r < 0 || !exec->slots) {
+		snprintf(why, WHY_MAX, "%s", strerror(r < 0 ? -r : ENOMEM));
+		exec_close(exec);
+		return r < 0 ? r : -ENOMEM;
+	}
+	for (unsigned i = exec->max_running; i--;) {
+		exec->slots[i].next_free = exec->free;
+		exec->free = &exec->slots[i];
+	}
+	*ret = exec;
+	return 0;
+}
+
+static void exec_begin(void *object, const char *name)
+{
+	program_begin(&((struct exec_handler *)object)->program, name);
+}
+
+/* A file in memory, which has any size at once, and an end; sealed, so that it stays what was
+ * received. */
+static int open_payload(const struct datagram *datagram)
+{
+	AUTO_CLOSE int fd =
+		memfd_create("payload", MFD_CLOEXEC | MFD_ALLOW_SEALING | MEMFD_NOEXEC_SEAL);
+	int r;
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, datagram->payload, datagram->size);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0 ||
+		lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	return take_fd(fd);
+}
+
+static int start(struct exec_handler *exec, struct slot *slot, const struct origin *origin,
+	const struct datagram *datagram)
+{
+	AUTO_CLOSE int payload = open_payload(datagram);
+	struct child_environment environment;
+
+	if (payload < 0)
+		return payload;
+	child_environment_begin(&environment);
+	child_environment_describe(&environment, origin, datagram);
+	return child_start(&slot->child, &exec->program, environment.list, payload, slot);
+}
+
+static void look_at(struct exec_handler *exec, uint64_t due_ns)
+{
+	if (due_ns && (!exec->due_ns || due_ns < exec->due_ns))
+		exec->due_ns = due_ns;
+}
+
+static void deliver_one(struct exec_handler *exec, const struct origin *origin,
+	const struct datagram *datagram, struct outcome *outcome)
+{
+	struct slot *slot = exec->free;
+	uint64_t suppressed;
+	int r = start(exec, slot, origin, datagram);
+
+	if (r < 0) {
+		outcome->dropped[DROP_IO]++;
+		outcome->counted[COUNTED_SPAWN_FAILED]++;
+		if (log_limit_pass(&exec->limit, &suppressed))
+			log_warning("handler %s: starting %s: %s", exec->program.budget.name,
+				exec->program.argv[0], strerror(-r));
+		return;
+	}
+	exec->free = slot->next_free;
+	exec->running++;
+	slot->timed_out = slot->cut_short = false;
+	slot->timeout_ns = clock_ns(CLOCK_MONOTONIC) + exec->timeout;
+	look_at(exec, slot->timeout_ns);
+}
+
+/* Says that programs fail, but not for each of them. */
+static void warn(struct exec_handler *exec, const struct slot *slot, pid_t pid, int status)
+{
+	char string[CHILD_STATUS_MAX];
+	uint64_t suppressed;
+
+	if (!status && !slot->timed_out)
+		return;
+	if (log_limit_pass(&exec->limit, &suppressed))
+		log_warning("handler %s[%d]: %s%s", exec->program.budget.name, (int)pid,
+			slot->timed_out ? "ran for too long and " : "",
+			child_status(status, string));
+}
+
+/* Counts what became of the datagram, and frees the slot. */
+static void release(struct exec_handler *exec, struct slot *slot, pid_t pid, int status,
+	struct outcome *outcome)
+{
+	if (slot->cut_short) {
+		outcome->dropped[DROP_SHUTDOWN]++;
+	} else {
+		outcome->delivered++;
+		outcome->counted[slot->timed_out ? COUNTED_TIMED_OUT : (int)child_end(status)]++;
+		warn(exec, slot, pid, status);
+	}
+	slot->next_free = exec->free;
+	exec->free = slot;
+	exec->running--;
+}
+
+static void step(struct exec_handler *exec, struct slot *slot, struct outcome *outcome)
+{
+	pid_t pid = slot->child.pid;
+	int status;
+
+	if (!pid)
+		return;
+	if (child_step(&slot->child, &exec->program, &status))
+		release(exec, slot, pid, status, outcome);
+	else
+		look_at(exec, slot->child.due_ns);
+}
+
+static void serve_events(struct exec_handler *exec, struct outcome *outcome)
+{
+	struct epoll_event events[64];
+	int n;
+
+	do {
+		n = epoll_wait(exec->program.epoll, events, ARRAY_SIZE(events), 0);
+		for (int i = 0; i < n; i++)
+			step(exec, events[i].data.ptr, outcome);
+	} while (n == (int)ARRAY_SIZE(events));
+}
+
+/* Ends a program whose time is over, and lets it take its next step when that is due. */
+static void check_time(
+	struct exec_handler *exec, struct slot *slot, uint64_t now, struct outcome *outcome)
+{
+	if (slot->child.state == CHILD_RUNS && now >= slot->timeout_ns) {
+		slot->timed_out = true;
+		child_terminate(&slot->child, now + CHILD_GRACE_NS);
+	} else if (slot->child.due_ns && now >= slot->child.due_ns) {
+		step(exec, slot, outcome);
+	}
+	if (slot->child.pid)
+		look_at(exec,
+			slot->child.state == CHILD_RUNS ? slot->timeout_ns : slot->child.due_ns);
+}
+
+static void serve_times(struct exec_handler *exec, struct outcome *outcome)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!exec->due_ns || now < exec->due_ns)
+		return;
+	exec->due_ns = 0;
+	for (unsigned i = 0; i < exec->max_running; i++)
+		if (exec->slots[i].child.pid)
+			check_time(exec, &exec->slots[i], now, outcome);
+}
+
+static void exec_serve(void *object, struct outcome *outcome)
+{
+	struct exec_handler *exec = object;
+
+	serve_events(exec, outcome);
+	serve_times(exec, outcome);
+}
+
+/* Looks at the others first: while there are datagrams and free slots, nothing else does. */
+static void exec_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	exec_serve(object, outcome);
+	for (unsigned i = 0; i < batch->count; i++)
+		deliver_one(object, batch->origin, &batch->datagrams[i], outcome);
+}
+
+static bool exec_ready(const void *object)
+{
+	const struct exec_handler *exec = object;
+
+	return exec->running < exec->max_running;
+}
+
+static uint64_t exec_deadline(const void *object)
+{
+	return ((const struct exec_handler *)object)->due_ns;
+}
+
+static int exec_descriptor(const void *object)
+{
+	return ((const struct exec_handler *)object)->program.epoll;
+}
+
+static void serve_until(struct exec_handler *exec, uint64_t until_ns, struct outcome *outcome)
+{
+	while (exec->running && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+		program_wait(&exec->program,
+			exec->due_ns && exec->due_ns < until_ns ? exec->due_ns : until_ns);
+		exec_serve(exec, outcome);
+	}
+}
+
+static void exec_finish(void *object, uint64_t until_ns, struct outcome *outcome)
+{
+	struct exec_handler *exec = object;
+	uint64_t kill_ns;
+
+	serve_until(exec, child_term_ns(until_ns), outcome);
+	kill_ns = child_kill_ns(until_ns);
+	for (unsigned i = 0; i < exec->max_running; i++) {
+		struct slot *slot = &exec->slots[i];
+
+		if (!slot->child.pid)
+			continue;
+		slot->cut_short = slot->child.state == CHILD_RUNS;
+		child_terminate(&slot->child, kill_ns);
+		look_at(exec, kill_ns);
+	}
+	/* A killed program is gone at once, unless it hangs in the kernel. */
+	serve_until(exec, kill_ns + CHILD_GRACE_NS / 4, outcome);
+}
+
+const struct handler_kind exec_kind = {
+	.config = {.name = "exec",
+		.schema = {exec_keys, ARRAY_SIZE(exec_keys), sizeof(struct exec_settings)},
+		.check = exec_check},
+	.may_block = true,
+	.counters = exec_counters,
+	.needs = exec_needs,
+	.open = exec_open,
+	.begin = exec_begin,
+	.deliver = exec_deliver,
+	.deadline = exec_deadline,
+	.descriptor = exec_descriptor,
+	.serve = exec_serve,
+	.ready = exec_ready,
+	.batch_max = 1,
+	.finish = exec_finish,
+	.close = exec_close,
+};

@@ -1,0 +1,291 @@
+/* pcapng: datagrams as packets, for Wireshark and tcpdump. Each file, and what follows after
+ * writing has failed, is a section of its own with the interfaces that occur in it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "base/log.h"
+#include "handlers/handler.h"
+#include "handlers/pcapng_blocks.h"
+#include "handlers/pcapng_walk.h"
+#include "handlers/recorder.h"
+
+/* What is written of a group is remembered for so many; others have to take their place. A power of
+ * two. */
+#define FLOWS_MAX 64
+
+/* Statistics also come this often while datagrams do, for a recording that is read while it goes
+ * on, or is killed. By the datagrams' time. */
+#define STATISTICS_NS (10 * NS_PER_S)
+
+/* More are written as one, which is called OTHER: names can come and go for ever. */
+#define INTERFACES_MAX 4096
+#define OTHER "(other)"
+
+#define NOT_DECLARED UINT32_MAX
+
+struct pcapng_settings {
+	struct recorder_settings recorder;
+};
+
+struct interface {
+	char name[IF_NAMESIZE];
+	uint32_t number;             /* in the section; NOT_DECLARED: it has not occurred there */
+	struct pcapng_counts counts; /* since it was first seen */
+};
+
+/* A group on an interface. */
+struct flow {
+	struct origin *origin; /* a reference, by which it is found again; NULL: free */
+	size_t interface;
+	struct pcapng_flow packets;
+};
+
+struct pcapng_handler {
+	struct recorder *recorder;
+	struct utsname system;
+	struct interface *interfaces;
+	size_t interface_count;
+	uint32_t declared;      /* interfaces in this section */
+	bool is_first;          /* this section is the first in its file */
+	uint64_t statistics_ns; /* when they are due */
+	struct flow flows[FLOWS_MAX];
+};
+
+static const struct key pcapng_keys[] = {
+	RECORDER_KEYS,
+};
+
+static unsigned pcapng_needs(const void *settings)
+{
+	(void)settings;
+	return NEED_ALL;
+}
+
+static void begin_section(void *owner, struct text *text, bool is_first)
+{
+	struct pcapng_handler *pcapng = owner;
+	char system[2 * sizeof(pcapng->system.sysname)];
+
+	snprintf(system, sizeof(system), "%s %s", pcapng->system.sysname, pcapng->system.release);
+	pcapng_append_section(text, pcapng->system.machine, system, "mcastd " MCASTD_VERSION);
+	for (size_t i = 0; i < pcapng->interface_count; i++)
+		pcapng->interfaces[i].number = NOT_DECLARED;
+	pcapng->declared = 0;
+	pcapng->is_first = is_first;
+	pcapng->statistics_ns = 0;
+}
+
+static void append_statistics(struct pcapng_handler *pcapng, struct text *text, uint64_t now_ns)
+{
+	for (size_t i = 0; i < pcapng->interface_count; i++) {
+		struct interface *interface = &pcapng->interfaces[i];
+
+		if (interface->number == NOT_DECLARED)
+			continue;
+		interface->counts.delivered =
+			interface->counts.received - interface->counts.dropped;
+		pcapng_append_statistics(text, interface->number, now_ns, &interface->counts);
+	}
+}
+
+static void end_section(void *owner, struct text *text)
+{
+	append_statistics(owner, text, clock_ns(CLOCK_REALTIME));
+}
+
+/* Counts the datagrams among blocks that could not be written. */
+static void count_lost(void *owner, const char *data, size_t size)
+{
+	struct pcapng_handler *pcapng = owner;
+	struct pcapng_block block;
+
+	for (size_t at = 0; at < size; at += block.size) {
+		block = pcapng_read_block(data + at);
+		for (size_t i = 0;
+			block.type == PCAPNG_DATAGRAM_TYPE && i < pcapng->interface_count; i++)
+			if (pcapng->interfaces[i].number == block.interface)
+				pcapng->interfaces[i].counts.dropped++;
+	}
+}
+
+static const struct recorder_format pcapng_format = {
+	.measure = pcapng_measure,
+	.begin = begin_section,
+	.end = end_section,
+	.lost = count_lost,
+};
+
+static void pcapng_close(void *object)
+{
+	struct pcapng_handler *pcapng = object;
+
+	if (!pcapng)
+		return;
+	for (size_t i = 0; i < FLOWS_MAX; i++)
+		origin_unref(pcapng->flows[i].origin);
+	recorder_close(pcapng->recorder);
+	free(pcapng->interfaces);
+	free(pcapng);
+}
+
+static int pcapng_open(const void *settings, char why[static WHY_MAX], void **ret)
+{
+	const struct pcapng_settings *wanted = settings;
+	struct pcapng_handler *pcapng = calloc(1, sizeof(*pcapng));
+	int r;
+
+	if (!pcapng)
+		return -ENOMEM;
+	uname(&pcapng->system);
+	r = recorder_open(&wanted->recorder, &pcapng_format, pcapng, why, &pcapng->recorder);
+	if (r < 0) {
+		pcapng_close(pcapng);
+		return r;
+	}
+	*ret = pcapng;
+	return 0;
+}
+
+/* The index of an interface, or a negative errno. */
+static int find_interface(struct pcapng_handler *pcapng, const char *name)
+{
+	struct interface *interfaces;
+	size_t i;
+
+	for (i = 0; i < pcapng->interface_count; i++)
+		if (!strcmp(pcapng->interfaces[i].name, name))
+			return (int)i;
+	if (i >= INTERFACES_MAX && strcmp(name, OTHER))
+		return find_interface(pcapng, OTHER);
+	interfaces = reallocarray(pcapng->interfaces, i + 1, sizeof(*interfaces));
+	if (!interfaces)
+		return -ENOMEM;
+	interfaces[i] = (struct interface){.number = NOT_DECLARED};
+	memcpy(interfaces[i].name, name, strlen(name) + 1);
+	pcapng->interfaces = interfaces;
+	pcapng->interface_count++;
+	return (int)i;
+}
+
+/* What is known of the origin's datagrams, or NULL without memory. */
+static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *origin)
+{
+	struct flow *flow =
+		&pcapng->flows[((uintptr_t)origin >> 6 ^ (uintptr_t)origin >> 12) % FLOWS_MAX];
+	struct address group = {0};
+	int interface;
+
+	if (flow->origin == origin)
+		return flow;
+	interface = find_interface(pcapng, origin->interface);
+	if (interface < 0)
+		return NULL;
+	address_parse(origin->address, &group);
+	pcapng_flow_init(&flow->packets, &group, origin->port, origin->group);
+	flow->interface = (size_t)interface;
+	origin_unref(flow->origin);
+	flow->origin = origin_ref(origin);
+	return flow;
+}
+
+/* The kernel allows any byte in the name of an interface; the file wants UTF-8. */
+static void declare(struct pcapng_handler *pcapng, struct interface *interface, struct text *text)
+{
+	AUTO_TEXT struct text name = {0}, description = {0};
+
+	text_append_escaped(&name, interface->name, strlen(interface->name));
+	text_printf(&description, "UDP multicast that mcastd received on %s", text_string(&name));
+	pcapng_append_interface(text, pcapng->is_first && !pcapng->declared, text_string(&name),
+		text_string(&description));
+	interface->number = pcapng->declared++;
+}
+
+/* What has to stand before a datagram: its interface, and now and then statistics. */
+static void prepare(struct pcapng_handler *pcapng, struct interface *interface,
+	uint64_t timestamp_ns, struct text *text)
+{
+	if (interface->number == NOT_DECLARED)
+		declare(pcapng, interface, text);
+	if (timestamp_ns < pcapng->statistics_ns)
+		return;
+	if (pcapng->statistics_ns)
+		append_statistics(pcapng, text, timestamp_ns);
+	pcapng->statistics_ns = timestamp_ns + STATISTICS_NS;
+}
+
+static void pcapng_begin(void *object, const char *name)
+{
+	(void)name;
+	recorder_start(((struct pcapng_handler *)object)->recorder);
+}
+
+static void pcapng_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	struct pcapng_handler *pcapng = object;
+	struct flow *flow = find_flow(pcapng, batch->origin);
+	struct interface *interface;
+
+	if (!flow) {
+		outcome->dropped[DROP_IO] += batch->count;
+		return;
+	}
+	interface = &pcapng->interfaces[flow->interface];
+	if (!interface->counts.start_ns && batch->count)
+		interface->counts.start_ns = batch->datagrams[0].timestamp_ns;
+	for (unsigned i = 0; i < batch->count; i++) {
+		const struct datagram *datagram = &batch->datagrams[i];
+		struct text *text = recorder_begin(pcapng->recorder, outcome);
+
+		interface->counts.received++;
+		if (!text) {
+			interface->counts.dropped++;
+			continue;
+		}
+		prepare(pcapng, interface, datagram->timestamp_ns, text);
+		pcapng_append_datagram(text, &flow->packets, interface->number, datagram);
+		recorder_commit(pcapng->recorder, outcome);
+	}
+	recorder_batch_end(pcapng->recorder, outcome);
+}
+
+static uint64_t pcapng_deadline(const void *object)
+{
+	return recorder_deadline(((const struct pcapng_handler *)object)->recorder);
+}
+
+static void pcapng_serve(void *object, struct outcome *outcome)
+{
+	recorder_serve(((struct pcapng_handler *)object)->recorder, outcome);
+}
+
+static void pcapng_rotate(void *object, struct outcome *outcome)
+{
+	recorder_rotate(((struct pcapng_handler *)object)->recorder, outcome);
+}
+
+static void pcapng_finish(void *object, uint64_t until_ns, struct outcome *outcome)
+{
+	(void)until_ns;
+	recorder_finish(((struct pcapng_handler *)object)->recorder, outcome);
+}
+
+const struct handler_kind pcapng_kind = {
+	.config = {.name = "pcapng",
+		.schema = {pcapng_keys, ARRAY_SIZE(pcapng_keys), sizeof(struct pcapng_settings)},
+		.check = recorder_check},
+	.may_block = true,
+	.needs = pcapng_needs,
+	.open = pcapng_open,
+	.begin = pcapng_begin,
+	.deliver = pcapng_deliver,
+	.deadline = pcapng_deadline,
+	.serve = pcapng_serve,
+	.rotate = pcapng_rotate,
+	.finish = pcapng_finish,
+	.close = pcapng_close,
+};

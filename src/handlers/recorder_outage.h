@@ -1,0 +1,57 @@
+/* A time in which a recorder cannot write: when it is tried again, and what it cost. Begins with
+ * nothing on. Pauses are 100 ms at first and double up to 5 s; an outage that begins soon after the
+ * last one ended goes on with its pauses, so that a disk at its limit makes no flood of tries and
+ * of messages. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+#define RECORDER_PAUSE_MIN_NS (100 * NS_PER_MS)
+#define RECORDER_PAUSE_MAX_NS (5 * NS_PER_S)
+
+struct recorder_outage {
+	bool on;
+	uint64_t since_ns, ended_ns, retry_ns; /* CLOCK_MONOTONIC */
+	uint64_t pause_ns;
+	uint64_t lost; /* records */
+};
+
+/* Whether it is too early to try again. */
+static inline bool recorder_outage_holds(const struct recorder_outage *outage, uint64_t now_ns)
+{
+	return outage->on && now_ns < outage->retry_ns;
+}
+
+/* After a failure. Returns whether it is the first. */
+static inline bool recorder_outage_fail(struct recorder_outage *outage, uint64_t now_ns)
+{
+	bool first = !outage->on;
+
+	if (first && (!outage->ended_ns || now_ns - outage->ended_ns > RECORDER_PAUSE_MAX_NS))
+		outage->pause_ns = RECORDER_PAUSE_MIN_NS;
+	else
+		outage->pause_ns *= 2;
+	if (outage->pause_ns > RECORDER_PAUSE_MAX_NS)
+		outage->pause_ns = RECORDER_PAUSE_MAX_NS;
+	if (first) {
+		outage->since_ns = now_ns;
+		outage->lost = 0;
+	}
+	outage->on = true;
+	outage->retry_ns = now_ns + outage->pause_ns;
+	return first;
+}
+
+/* After a success. Returns whether there was an outage. */
+static inline bool recorder_outage_end(struct recorder_outage *outage, uint64_t now_ns)
+{
+	bool was_on = outage->on;
+
+	if (was_on)
+		outage->ended_ns = now_ns;
+	outage->on = false;
+	return was_on;
+}

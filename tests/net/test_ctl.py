@@ -1,0 +1,213 @@
+"""mcastctl against a daemon that says just what the test wants, and its tables in numbers."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from daemon import MCASTCTL
+from peers import tutorial_sender
+from waiting import wait_until
+
+CONFIG = """
+groups: {
+  busy: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["lines", "log"]; receive_buffer = "64K"; };
+};
+handlers: { lines: { type = "file"; path = "$DIR/lines"; format = "line"; filter = { max_size = 99; }; }; };
+"""
+
+
+class Fake:
+    """A daemon of prepared answers. Keeps the calls that it gets."""
+
+    def __init__(self, directory, answers):
+        self.path = os.path.join(directory, "fake.sock")
+        self.answers = answers
+        self.calls = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection, connection.makefile("rb") as stream:
+                    self.answer(connection, stream.read1().split(b"\0")[0])
+
+    def answer(self, connection, message):
+        call = json.loads(message)
+        self.calls.append(call)
+        connection.sendall(json.dumps(self.answers[call["method"].rpartition(".")[2]]).encode() + b"\0")
+
+    def ctl(self, *arguments, status=0):
+        result = subprocess.run([MCASTCTL, "-s", self.path, *arguments], stdin=subprocess.DEVNULL, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=15)
+        assert result.returncode == status, result
+        return result.stderr if status else result.stdout
+
+
+@pytest.fixture
+def fake(tmp_path):
+    fakes = []
+
+    def fake(**answers):
+        fakes.append(Fake(tmp_path, answers))
+        return fakes[-1]
+
+    yield fake
+    for each in fakes:
+        each.listener.close()
+
+
+def cells(output):
+    """A table as dictionaries, as far as no cell is empty or has blanks."""
+    lines = output.replace("DROPPED BECAUSE", "BECAUSE").splitlines()
+    return [dict(zip(lines[0].split(), line.split())) for line in lines[1:]]
+
+
+def handler(name, **numbers):
+    return {"name": name, "type": "file", "groups": ["news"], "received": 0, "filtered": 0, "delivered": 0,
+            "dropped": {"queue": 0, "io": 0}, "queued": 0, "queuedBytes": 0, "counters": {}, **numbers}
+
+
+def membership(interface, **fields):
+    return {"interface": interface, "state": "joined", "since": "2025-11-24T19:33:19Z", "error": None,
+            "kernelDropped": 0, "receiveBuffer": 4194304, **fields}
+
+
+def group(name, *memberships, **numbers):
+    return {"name": name, "address": "233.252.0.1", "port": 5004, "sources": [], "received": 0, "receivedBytes": 0,
+            "truncated": 0, "kernelDropped": 0, "sent": 0, "sentBytes": 0, "lastReceived": None, "handlers": ["log"],
+            "memberships": list(memberships), **numbers}
+
+
+# rotate
+
+
+def test_rotate_names_the_handlers_one_a_line(fake):
+    daemon = fake(Rotate={"parameters": {"handlers": ["archive", "pcap\x1b"]}})
+    assert daemon.ctl("rotate") == "archive\npcap\\x1b\n"
+    assert daemon.calls[0].get("parameters", {}) == {}
+    assert json.loads(daemon.ctl("--json", "rotate")) == {"handlers": ["archive", "pcap\x1b"]}
+
+
+def test_rotate_of_one_names_it_to_the_daemon(fake):
+    daemon = fake(Rotate={"parameters": {"handlers": ["archive"]}})
+    assert daemon.ctl("rotate", "archive") == "archive\n"
+    assert daemon.calls[0]["parameters"] == {"handler": "archive"}
+
+
+def test_rotate_of_nothing_says_so(fake):
+    daemon = fake(Rotate={"parameters": {"handlers": []}})
+    assert "no handler" in daemon.ctl("rotate")
+
+
+@pytest.mark.parametrize("name", ["log", "nobody"])
+def test_rotate_of_what_does_not_record_is_refused(daemon, name):
+    words = daemon.ctl("rotate", name, status=1)
+    assert words.startswith("mcastctl: rotate: ") and name in words
+
+
+# handlers
+
+
+def test_handlers_shows_where_every_datagram_is(fake):
+    row = cells(fake(ListHandlers={"parameters": {"handlers": [
+        handler("archive", received=1000, filtered=100, delivered=850, queued=7, dropped={"queue": 40, "io": 3})]}})
+        .ctl("handlers"))[0]
+    assert [int(row[name]) for name in ("RECEIVED", "FILTERED", "DELIVERED", "DROPPED", "QUEUED")] == \
+        [1000, 100, 850, 43, 7]
+
+
+def test_handlers_shows_reasons_and_counters_that_are_not_zero(fake):
+    output = fake(ListHandlers={"parameters": {"handlers": [
+        handler("archive", dropped={"queue": 40, "io": 0, "shutdown": 3}), handler("log"),
+        handler("exec", counters={"exit0": 12, "exit1": 0, "timeouts": 2})]}}).ctl("handlers")
+    assert re.search(r"archive .* queue 40, shutdown 3$", output, re.M)
+    assert re.search(r"exec .* exit0 12, timeouts 2$", output, re.M)
+    assert "io" not in output and "exit1" not in output
+    assert "DROPPED BECAUSE" in output and "COUNTERS" in output
+
+
+def test_handlers_without_trouble_have_no_columns_for_it(fake):
+    output = fake(ListHandlers={"parameters": {"handlers": [handler("archive", counters={"exit0": 0})]}}).ctl("handlers")
+    assert output.splitlines()[0].split() == \
+        ["HANDLER", "TYPE", "RECEIVED", "FILTERED", "DELIVERED", "DROPPED", "QUEUED", "GROUPS"]
+
+
+def test_handlers_shows_peak_and_age_of_the_queue(fake):
+    rows = cells(fake(ListHandlers={"parameters": {"handlers": [
+        handler("slow", queued=7, queuedMax=4096, oldestQueued=1.25),
+        handler("fast", queuedMax=3, oldestQueued=None)]}}).ctl("handlers"))
+    assert (rows[0]["PEAK"], rows[0]["OLDEST"]) == ("4096", "1.2s")
+    assert rows[1]["PEAK"] == "3"
+
+
+def test_tables_of_numbers_of_seven_digits_fit_into_eighty_columns(fake):
+    numbers = dict(received=2**23, filtered=2**23, delivered=2**23, dropped={"queue": 0}, queued=2**20, queuedMax=2**20)
+    busy = group("telemetry", membership("eth0"), received=2**23, sent=2**23, kernelDropped=0)
+    daemon = fake(ListHandlers={"parameters": {"handlers": [handler("archive", **numbers)]}},
+                  ListGroups={"parameters": {"groups": [busy]}})
+    assert all(len(line) <= 80 for line in daemon.ctl("handlers").splitlines())
+    lines = daemon.ctl("groups").splitlines()
+    assert lines[0].index(" SENT") < 75 and all(len(line) <= 120 for line in lines)
+
+
+# groups
+
+
+def test_groups_shows_received_dropped_and_sent(fake):
+    row = cells(fake(ListGroups={"parameters": {"groups": [
+        group("news", membership("eth0", kernelDropped=5), received=100, kernelDropped=5, sent=7)]}}).ctl("groups"))[0]
+    assert (row["RECEIVED"], row["DROPPED"], row["SENT"]) == ("100", "5", "7")
+
+
+def test_groups_shows_on_which_interface_the_kernel_dropped(fake):
+    output = fake(ListGroups={"parameters": {"groups": [
+        group("news", membership("eth0", kernelDropped=5), membership("eth1", kernelDropped=7), received=100,
+              kernelDropped=12)]}}).ctl("groups")
+    assert re.search(r" eth0 +joined +100 +5 ", output) and re.search(r" eth1 +joined +7 ", output)
+    assert len(output.splitlines()) == 3
+
+
+def test_groups_shows_drops_of_interfaces_that_are_gone(fake):
+    output = fake(ListGroups={"parameters": {"groups": [
+        group("news", membership("eth0", kernelDropped=5), kernelDropped=12), group("idle", kernelDropped=3)]}}) \
+        .ctl("groups")
+    assert re.search(r" gone +7$", output, re.M) and re.search(r"^idle .* - +0 +3 ", output, re.M)
+
+
+def test_groups_shows_truncated_only_where_something_was(fake):
+    assert "TRUNCATED" not in fake(ListGroups={"parameters": {"groups": [group("news", membership("eth0"))]}}).ctl("groups")
+
+
+def test_groups_shows_truncated_datagrams(fake):
+    row = cells(fake(ListGroups={"parameters": {"groups": [
+        group("news", membership("eth0"), truncated=4), group("other", membership("eth0"))]}}).ctl("groups"))[0]
+    assert row["TRUNCATED"] == "4"
+
+
+def test_the_numbers_are_those_of_the_daemon(daemon, net):
+    """What the kernel dropped included: the daemon does not read for a while."""
+    daemon.pause()
+    with tutorial_sender(net.peer, "233.252.0.1") as sock, net.peer:
+        for i in range(3000):
+            sock.sendto(b"x" * (50 if i % 2 else 100), ("233.252.0.1", 5004))
+    daemon.resume()
+    wait_until(lambda: daemon.arrived("busy") >= 3000, "the datagrams")
+    daemon.wait_idle("lines")
+    numbers, lines = daemon.group("busy"), daemon.handler("lines")
+    row = next(row for row in cells(daemon.ctl("groups")) if row["GROUP"] == "busy")
+    assert (int(row["RECEIVED"]), int(row["DROPPED"])) == (numbers["received"], numbers["kernelDropped"])
+    assert int(row["DROPPED"]) > 0
+    row = next(row for row in cells(daemon.ctl("handlers")) if row["HANDLER"] == "lines")
+    assert [int(row[name]) for name in ("RECEIVED", "FILTERED", "DELIVERED", "DROPPED")] == \
+        [lines["received"], lines["filtered"], lines["delivered"], 0]
+    assert lines["filtered"] > 0 and lines["delivered"] > 0

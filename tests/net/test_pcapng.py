@@ -1,0 +1,261 @@
+"""The pcapng recorder, as Wireshark's and tcpdump's own readers see it."""
+
+import datetime
+import glob
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+
+import pytest
+
+from peers import LARGEST, send
+from records import ALL_BYTES, HOSTILE, objects_of, payload_of
+from waiting import wait_until
+
+CONFIG = """
+groups: {
+  news:  { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["packets", "objects"]; };
+  news6: { address = "ff15::1"; port = 5004; interfaces = ["eth0"]; handlers = ["packets", "objects"]; };
+  side:  { address = "233.252.0.2"; port = 5005; interfaces = ["eth1"]; handlers = ["packets", "objects"]; };
+  side6: { address = "ff15::2"; port = 5005; interfaces = ["eth1"]; handlers = ["packets", "objects"]; };
+};
+handlers: {
+  packets: { type = "pcapng"; queue = "32M"; path = "$DIR/packets.pcapng"; };
+  objects: { type = "file"; queue = "32M"; path = "$DIR/objects.ndjson"; format = "json"; };
+};
+"""
+
+SECTION, INTERFACE, STATISTICS, PACKET = 0x0A0D0D0A, 1, 5, 6
+
+
+def blocks(data):
+    """The blocks of a pcapng file as (type, body), read by the book: every length twice, nothing left over."""
+    at = 0
+    while at < len(data):
+        kind, length = struct.unpack_from("<II", data, at)
+        assert length >= 12 and length % 4 == 0 and at + length <= len(data), f"a bad length at {at}"
+        assert struct.unpack_from("<I", data, at + length - 4)[0] == length, f"two lengths at {at}"
+        yield kind, data[at + 8:at + length - 4]
+        at += length
+
+
+def options(body):
+    at = 0
+    while at < len(body):
+        code, length = struct.unpack_from("<HH", body, at)
+        if not code:
+            break
+        yield code, body[at + 4:at + 4 + length]
+        at += 4 + (length + 3 & ~3)
+
+
+def statistics(data):
+    """The last counts of each interface: {name: (received, dropped, delivered)}."""
+    names, counts = [], {}
+    for kind, body in blocks(data):
+        if kind == SECTION:
+            names = []
+        elif kind == INTERFACE:
+            names.append(dict(options(body[8:]))[2].decode())
+        elif kind == STATISTICS:
+            values = dict(options(body[12:]))
+            counts[names[struct.unpack_from("<I", body)[0]]] = tuple(
+                struct.unpack("<Q", values[code])[0] for code in (4, 5, 8))
+    return counts
+
+
+def run_reader(*command, path):
+    """Runs a program that reads a recording from its standard input. It must have nothing to complain about."""
+    with open(path, "rb") as file:
+        result = subprocess.run(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+    complaints = [line for line in result.stderr.splitlines()
+                  if not line.startswith(("Running as user", "reading from file"))]
+    assert result.returncode == 0 and not complaints, (command, result.returncode, result.stderr)
+    return result.stdout
+
+
+def tshark(path, *fields):
+    """One row for each packet."""
+    if not shutil.which("tshark"):
+        pytest.skip("tshark is not installed")
+    arguments = [argument for field in fields for argument in ("-e", field)]
+    output = run_reader("tshark", "-n", "-r", "-", "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
+                        "-T", "fields", "-E", "separator=/t", *arguments, path=path)
+    return [line.split("\t") for line in output.splitlines()]
+
+
+def tcpdump(path):
+    """What tcpdump says to each packet."""
+    if not shutil.which("tcpdump"):
+        pytest.skip("tcpdump is not installed")
+    # As root, it wants to become somebody else, who does not exist in an ordinary user's namespace.
+    with open("/proc/self/setgroups") as file:
+        nobody = ["unshare", "-U", "--map-user=65534", "--map-group=65534"] if file.read().strip() == "deny" else []
+    output = run_reader(*nobody, "tcpdump", "-n", "-v", "-v", "-t", "-r", "-", path=path)
+    return output.replace("\n    ", " ").splitlines()
+
+
+FIELDS = ("frame.time_epoch", "frame.interface_name", "frame.comment", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "ip.ttl",
+          "ipv6.hlim", "udp.srcport", "udp.dstport", "udp.length", "ip.checksum.status", "udp.checksum.status")
+
+
+def as_packet(record):
+    """What tshark must say to a datagram of the JSON file."""
+    instant = datetime.datetime.fromisoformat(record["timestamp"][:19] + "+00:00")
+    time = f"{int(instant.timestamp())}.{record['timestamp'][20:29]}"
+    v6 = ":" in record["source"]
+    return [time, record["interface"], record["group"], *(["", record["source"]] if v6 else [record["source"], ""]),
+            *(["", record["address"]] if v6 else [record["address"], ""]),
+            *(["", str(record["ttl"])] if v6 else [str(record["ttl"]), ""]), str(record["sourcePort"]),
+            str(record["port"]), str(record["size"] + 8), "" if v6 else "1", "1"]
+
+
+def all_objects(daemon, name="objects.ndjson"):
+    return [json.loads(line) for line in daemon.read(name).splitlines()]
+
+
+def wait_written(daemon, *handlers):
+    for name in handlers:
+        wait_until(lambda: not daemon.handler(name)["queued"], f"{name} to have written all")
+
+
+def test_packets_are_what_the_json_file_says(daemon, net, blast):
+    for payload in (b"", b"x", ALL_BYTES, HOSTILE, os.urandom(LARGEST)):
+        send(net.peer, payload, "233.252.0.1", 5004)
+        send(net.peer, payload, "ff15::1", 5004)
+    blast(net.peer, "233.252.0.1", 5004, 3000, 100)
+    blast(net.peer, "ff15::1", 5004, 3000, 101)
+    blast(net.side, "233.252.0.2", 5005, 3000, 1, interface="eth0")
+    blast(net.side, "ff15::2", 5005, 1000, 1400, interface="eth0")
+    for group, count in ("news", 3005), ("news6", 3005), ("side", 3000), ("side6", 1000):
+        daemon.wait_arrived(group, count)
+    wait_written(daemon, "packets", "objects")
+    records = all_objects(daemon)
+    lost = sum(daemon.group(group)["kernelDropped"] for group in ("news", "news6", "side", "side6"))
+    assert len(records) + lost == 10_010 and len(records) > 5000
+    path = daemon.path("packets.pcapng")
+    assert tshark(path, *FIELDS) == [as_packet(record) for record in records]
+    assert [row[0] for row in tshark(path, "udp.payload")] == [payload_of(record).hex() for record in records]
+    lines = tcpdump(path)
+    assert len(lines) == len(records) and all("udp sum ok" in line and "bad" not in line for line in lines)
+
+
+def test_each_interface_is_described(daemon, net):
+    send(net.peer, b"x", "233.252.0.1", 5004)
+    send(net.side, b"x", "233.252.0.2", 5005, interface="eth0")
+    wait_written(daemon, "packets")
+    wait_until(lambda: {kind for kind, _ in blocks(daemon.read("packets.pcapng"))} >= {INTERFACE, PACKET}, "the blocks")
+    rows = {tuple(row) for row in tshark(daemon.path("packets.pcapng"), "frame.interface_name",
+                                         "frame.interface_description")}
+    assert rows == {(name, f"UDP multicast that mcastd received on {name}") for name in ("eth0", "eth1")}
+
+
+def test_rotated_files_stand_for_themselves(start, net):
+    daemon = start(CONFIG)
+    for number in range(3):
+        send(net.peer, b"%d" % number, "233.252.0.1", 5004)
+        send(net.side, b"%d" % number, "ff15::2", 5005, interface="eth0")
+        wait_until(lambda: daemon.handler("packets")["delivered"] == 2 * (number + 1), "both to be written")
+        daemon.signal(signal.SIGUSR1)
+        wait_until(lambda: len(glob.glob(daemon.path("packets.*.pcapng"))) == number + 1, "a new file")
+    assert daemon.read("packets.pcapng") == b""
+    for path in glob.glob(daemon.path("packets.*.pcapng")):
+        assert sorted(tshark(path, "frame.interface_name", "frame.comment")) == [["eth0", "news"], ["eth1", "side6"]]
+        assert len(tcpdump(path)) == 2
+        with open(path, "rb") as file:
+            data = file.read()
+        assert [kind for kind, _ in blocks(data)].count(SECTION) == 1
+        assert set(statistics(data)) == {"eth0", "eth1"}
+
+
+def stop(daemon):
+    """Stops a daemon whose directory is looked at afterwards."""
+    daemon.owned_directory = False
+    daemon.stop()
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return str(tmp_path)
+
+
+def restart(daemon, start, config=CONFIG):
+    stop(daemon)
+    return start(config, directory=daemon.directory)
+
+
+def deliver(daemon, net, payload, count):
+    send(net.peer, payload, "233.252.0.1", 5004)
+    wait_until(lambda: daemon.handler("packets")["delivered"] == count, "the datagram to be written")
+
+
+def test_recordings_end_with_their_statistics(start, net, directory):
+    daemon = start(CONFIG, directory=directory)
+    deliver(daemon, net, b"x", 1)
+    deliver(daemon, net, b"y", 2)
+    stop(daemon)
+    assert statistics(daemon.read("packets.pcapng")) == {"eth0": (2, 0, 2)}
+    assert list(blocks(daemon.read("packets.pcapng")))[-1][0] == STATISTICS
+
+
+def test_a_recording_is_gone_on_with_in_a_new_section(start, net, directory):
+    daemon = start(CONFIG, directory=directory)
+    deliver(daemon, net, b"first", 1)
+    daemon = restart(daemon, start)
+    deliver(daemon, net, b"second", 1)
+    stop(daemon)
+    path = daemon.path("packets.pcapng")
+    assert [row[0] for row in tshark(path, "udp.payload")] == [b"first".hex(), b"second".hex()]
+    assert len(tcpdump(path)) == 2
+    assert [kind for kind, _ in blocks(daemon.read("packets.pcapng"))].count(SECTION) == 2
+
+
+def test_a_torn_recording_is_mended_at_the_start(start, net, directory):
+    daemon = start(CONFIG, directory=directory)
+    deliver(daemon, net, b"whole", 1)
+    stop(daemon)
+    whole = daemon.read("packets.pcapng")
+    with open(daemon.path("packets.pcapng"), "ab") as file:
+        file.write(whole[:50])
+    daemon = start(CONFIG, directory=directory)
+    wait_until(lambda: daemon.read("packets.pcapng") == whole, "the file to be mended")
+    assert "packets.pcapng: cut off 50 bytes" in daemon.log()
+    deliver(daemon, net, b"next", 1)
+    assert [row[0] for row in tshark(daemon.path("packets.pcapng"), "udp.payload")] == [b"whole".hex(), b"next".hex()]
+
+
+@pytest.mark.parametrize("foreign", [b"not a recording", b"\xd4\xc3\xb2\xa1" + bytes(20),
+                                     struct.pack("<IIIHHq", SECTION, 28, 0x1A2B3C4D, 1, 0, -1) + struct.pack("<I", 28)
+                                     + struct.pack("<IIHHII", INTERFACE, 20, 1, 0, 262144, 20)],
+                         ids=["text", "pcap", "ethernet"])
+def test_what_is_no_recording_of_ours_is_set_aside(start, net, directory, foreign):
+    path = os.path.join(directory, "packets.pcapng")
+    with open(path, "wb") as file:
+        file.write(foreign)
+    daemon = start(CONFIG, directory=directory)
+    deliver(daemon, net, b"x", 1)
+    aside, = glob.glob(path + ".*.aside")
+    with open(aside, "rb") as file:
+        assert file.read() == foreign
+    assert os.path.basename(aside) in daemon.log()
+    assert len(tshark(path, "frame.number")) == 1
+
+
+def test_a_reload_in_a_flood_loses_nothing_of_what_was_written(start, net, blast):
+    config = CONFIG.replace('type = "pcapng";', 'type = "pcapng"; flush = "%s";')
+    config = config.replace('handlers = ["packets", "objects"]', 'handlers = ["packets"]')
+    daemon = start(config % "100ms")
+    for number in range(3):
+        blast(net.peer, "233.252.0.1", 5004, 20_000, 200)
+        daemon.write_config(config % f"{number + 1}ms")
+        daemon.ctl("reload")
+        daemon.ctl("reload", "--dry-run")
+    daemon.wait_arrived("news", 60_000)
+    handler = daemon.wait_idle("packets")
+    paths = glob.glob(daemon.path("packets*.pcapng"))
+    assert not glob.glob(daemon.path("*.aside"))
+    assert sum(len(tshark(path, "frame.number")) for path in paths) == handler["delivered"]
+    assert not handler["dropped"]["io"]

@@ -1,0 +1,513 @@
+"""What the recorders (file, pcapng) promise of their files: whole records, rotated files, limits, and no exit for a full disk."""
+
+import glob
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import threading
+import time
+
+import pytest
+
+from daemon import Daemon, run_mcastd
+from peers import send, tutorial_sender
+from records import payload_of
+from test_long import release
+from test_long import say  # noqa: F401: both are fixtures
+from test_pcapng import PACKET, SECTION, blocks, statistics, tcpdump, tshark
+from waiting import TIMEOUT, wait_until
+
+assert release
+
+GROUP = '{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = [%s]; }'
+
+
+def config(**handlers):
+    """A group with these handlers, which have the keys that are given."""
+    names = ", ".join(f'"{name}"' for name in handlers)
+    rows = "\n".join(f"  {name}: {{ {keys} }};" for name, keys in handlers.items())
+    return f"groups: {{ news: {GROUP % names}; }};\nhandlers: {{\n{rows}\n}};\n"
+
+
+JSON = 'type = "file"; format = "json"; path = "$DIR/news.ndjson";'
+PCAPNG = 'type = "pcapng"; path = "$DIR/news.pcapng";'
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return str(tmp_path)
+
+
+def deliver(daemon, net, payload, name="objects"):
+    before = daemon.handler(name)["delivered"]
+    send(net.peer, payload, "233.252.0.1", 5004)
+    wait_until(lambda: daemon.handler(name)["delivered"] == before + 1, "the datagram to be written")
+
+
+def rotated(daemon, name="news", extension=".ndjson"):
+    """The rotated files, oldest first."""
+    paths = glob.glob(daemon.path(f"{name}.*{extension}"))
+    form = re.compile(rf"{name}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?{re.escape(extension)}")
+    matches = [(form.fullmatch(os.path.basename(path)), path) for path in paths]
+    assert all(match for match, _ in matches), paths
+    return [path for _, path in sorted(matches, key=lambda item: (item[0][1], int(item[0][2] or 0)))]
+
+
+def payloads(*paths):
+    """The payloads in files of JSON objects, every line of which must be one."""
+    result = []
+    for path in paths:
+        with open(path, "rb") as file:
+            data = file.read()
+        assert not data or data.endswith(b"\n"), path
+        result += [payload_of(json.loads(line)) for line in data.splitlines()]
+    return result
+
+
+# ---- Rotation ----
+
+@pytest.mark.parametrize("ask", [lambda daemon: daemon.signal(signal.SIGUSR1), lambda daemon: daemon.ctl("rotate"),
+                                 lambda daemon: daemon.ctl("rotate", "objects")], ids=["SIGUSR1", "rotate", "rotate-one"])
+def test_a_new_file_is_begun_on_request(start, net, ask):
+    daemon = start(config(objects=JSON))
+    for number in range(3):
+        deliver(daemon, net, b"%d" % number)
+        ask(daemon)
+        wait_until(lambda: len(rotated(daemon)) == number + 1, "the file to be rotated")
+    assert [payloads(path) for path in rotated(daemon)] == [[b"0"], [b"1"], [b"2"]]
+    ask(daemon)  # there is nothing to rotate
+    deliver(daemon, net, b"last")
+    assert payloads(daemon.path("news.ndjson")) == [b"last"]
+    assert os.stat(daemon.path("news.ndjson")).st_mode & 0o777 == 0o640
+
+
+def test_what_is_queued_goes_to_the_file_before_it_is_rotated(start, net, blast):
+    daemon = start(config(objects=JSON + 'flush = "1h";'))
+    blast(net.peer, "233.252.0.1", 5004, 100)
+    daemon.wait_arrived("news", 100)
+    daemon.signal(signal.SIGUSR1)
+    wait_until(lambda: rotated(daemon), "the file to be rotated")
+    daemon.wait_idle("objects")
+    daemon.signal(signal.SIGUSR1)
+    wait_until(lambda: len(payloads(*rotated(daemon))) == 100, "all in rotated files")
+
+
+def test_files_of_a_size_are_kept_up_to_a_number(start, net, blast):
+    daemon = start(config(objects=JSON + 'rotate_size = "64K"; keep = 3; queue = "64M";'))
+    blast(net.peer, "233.252.0.1", 5004, 5000)
+    daemon.wait_arrived("news", 5000)
+    assert daemon.wait_idle("objects")["delivered"] == 5000
+    assert len(rotated(daemon)) == 3
+    assert all(64 * 1024 <= os.path.getsize(path) < 65 * 1024 for path in rotated(daemon))
+    numbers = [int(payload.split()[1]) for payload in payloads(*rotated(daemon), daemon.path("news.ndjson"))]
+    assert numbers == list(range(5000 - len(numbers), 5000))
+
+
+def test_files_are_rotated_by_time_even_when_nothing_comes(start, net):
+    daemon = start(config(objects=JSON + 'rotate_every = "1s";'))
+    deliver(daemon, net, b"x")
+    path, = wait_until(lambda: rotated(daemon), "the file to be rotated")
+    assert payloads(path) == [b"x"] and os.path.getsize(daemon.path("news.ndjson")) == 0
+    time.sleep(1.5)
+    assert rotated(daemon) == [path]  # empty files are not rotated
+
+
+def test_a_quota_holds_at_any_moment(start, net, blast):
+    daemon = start(config(packets=PCAPNG + 'rotate_size = "32K"; quota = "200K"; queue = "64M";'))
+    most, stop = [0], threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            total = 0
+            for path in glob.glob(daemon.path("news*.pcapng")):
+                try:
+                    total += os.path.getsize(path)
+                except FileNotFoundError:
+                    pass
+            most[0] = max(most[0], total)
+
+    with open(daemon.path("news.20260101T000000Z.pcapng.gz"), "wb") as file:
+        file.write(bytes(1000))  # not ours
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        blast(net.peer, "233.252.0.1", 5004, 20_000)
+        daemon.wait_arrived("news", 20_000)
+        assert daemon.wait_idle("packets")["delivered"] == 20_000
+    finally:
+        stop.set()
+        watcher.join()
+    assert 150 * 1024 < most[0] <= 200 * 1024
+    assert os.path.exists(daemon.path("news.20260101T000000Z.pcapng.gz"))
+
+
+def test_a_quota_without_rotation_drops_and_says_so_once(start, net, blast):
+    daemon = start(config(objects=JSON + 'quota = "100K"; queue = "64M";'))
+    blast(net.peer, "233.252.0.1", 5004, 10_000)
+    daemon.wait_arrived("news", 10_000)
+    handler = daemon.wait_idle("objects")
+    assert handler["dropped"]["io"] == 10_000 - handler["delivered"] > 0
+    assert 99 * 1024 < os.path.getsize(daemon.path("news.ndjson")) <= 100 * 1024
+    assert daemon.log().count("quota of 100K is used up") == 1
+
+
+# ---- What an earlier run left ----
+
+@pytest.mark.parametrize("form, tail", [("json", b'{"group":"news","addr'), ("line", b"2026-11-24T19:33:19.12"), ("hex", b"2"),
+                                        ("json", bytes(5000))], ids=["json", "line", "hex", "zeros"])
+def test_half_a_record_is_cut_off(start, net, directory, form, tail):
+    text = config(objects=f'type = "file"; format = "{form}"; path = "$DIR/news.log";')
+    daemon = start(text, directory=directory)
+    deliver(daemon, net, b"whole")
+    daemon.stop()
+    whole = daemon.read("news.log")
+    with open(daemon.path("news.log"), "ab") as file:
+        file.write(tail)
+    daemon = start(text, directory=directory)
+    wait_until(lambda: daemon.read("news.log") == whole, "the file to be mended")
+    assert f"news.log: cut off {len(tail)} bytes" in daemon.log()
+    deliver(daemon, net, b"next")
+    assert daemon.read("news.log").startswith(whole) and daemon.read("news.log").count(b"\n") == 2
+
+
+@pytest.mark.parametrize("content", [b"my notes", b"my notes\n", b"2026-11-24T19:33:19.123456789Z news - eth0 0 \n"],
+                         ids=["notes", "lines", "other-format"])
+def test_what_is_something_else_is_set_aside(start, net, directory, content):
+    path = os.path.join(directory, "news.ndjson")
+    with open(path, "wb") as file:
+        file.write(content)
+    daemon = start(config(objects=JSON), directory=directory)
+    deliver(daemon, net, b"x")
+    assert payloads(path) == [b"x"]
+    aside, = glob.glob(path + ".*.aside")
+    with open(aside, "rb") as file:
+        assert file.read() == content
+    assert os.path.basename(aside) in daemon.log()
+
+
+def test_a_reload_that_is_only_tried_leaves_the_files_alone(start, net, directory):
+    for name in ("running", "tried"):
+        with open(os.path.join(directory, name), "wb") as file:
+            file.write(b"my notes")
+    running = 'type = "file"; format = "json"; path = "$DIR/running";'
+    daemon = start(config(objects=JSON), directory=directory)
+    deliver(daemon, net, b"x")
+    daemon.write_config(config(objects=JSON + "keep = 1;", tried='type = "file"; format = "json"; path = "$DIR/tried";'))
+    daemon.ctl("reload", "--dry-run")
+    daemon.write_config(config(objects=JSON + "keep = 1;", tried='type = "file"; path = "/nonexistent/x";', running=running))
+    daemon.ctl("reload", status=1)
+    time.sleep(0.5)
+    assert daemon.read("tried") == b"my notes" == daemon.read("running")
+    assert payloads(daemon.path("news.ndjson")) == [b"x"] and not rotated(daemon)
+
+
+# ---- Two that write to one file ----
+
+def test_a_file_that_another_daemon_writes_to_is_refused(start, net, directory):
+    text = config(objects=f'type = "file"; path = "{directory}/shared.log";')
+    daemon = start(text)
+    deliver(daemon, net, b"x")
+    other = f"{directory}/other.conf"
+    with open(other, "w") as file:
+        file.write(text + f'control: {{ socket = "{directory}/other.sock"; }};\nrun_directory = "{directory}/run";\n')
+    result = run_mcastd("-c", other, host=net.host)
+    assert result.returncode == 78 or result.returncode == 1, result
+    assert "another program writes to it" in result.stderr
+    daemon.kill()
+    daemon = start(text)
+    deliver(daemon, net, b"y")
+
+
+def test_a_reload_that_changes_a_handler_loses_nothing(start, net, blast):
+    daemon = start(config(objects=JSON + 'queue = "64M";'))
+    for number in range(5):
+        blast(net.peer, "233.252.0.1", 5004, 10_000, tag=f"{number}")
+        daemon.write_config(config(objects=JSON + f'queue = "64M"; keep = {100 + number};'))
+        daemon.ctl("reload")
+    daemon.wait_arrived("news", 50_000)
+    handler = daemon.wait_idle("objects")
+    found = payloads(*rotated(daemon), daemon.path("news.ndjson"))
+    assert len(found) == len(set(found)) == handler["delivered"]
+    assert not handler["dropped"]["io"] and not glob.glob(daemon.path("*.aside"))
+
+
+def test_a_reload_in_peace_goes_on_in_the_same_file(start, net):
+    daemon = start(config(objects=JSON))
+    deliver(daemon, net, b"before")
+    daemon.write_config(config(objects=JSON + "keep = 3;"))
+    daemon.ctl("reload")
+    deliver(daemon, net, b"after")
+    assert payloads(daemon.path("news.ndjson")) == [b"before", b"after"] and not rotated(daemon)
+
+
+# ---- Settings ----
+
+@pytest.mark.parametrize("keys, words", [
+    ('rotate_size = "1K";', "rotate_size: would make a file of every few datagrams"),
+    ('rotate_size = "8K"; quota = "4K";', "rotate_size: is more than quota"),
+    ('rotate_every = "1ms";', "rotate_every: is too often"),
+    ('sync = "always";', '"none", "interval" or "each"'),
+    ("keep = -1;", "keep: -1 is out of range"),
+    ('flush = "2h";', 'flush: "2h" is out of range'),
+    (f'path = "/tmp/{"n" * 230}";', "path: is too long a name"),
+])
+@pytest.mark.parametrize("kind", ["file", "pcapng"])
+def test_settings_that_cannot_be_meant_are_refused(tmp_path, kind, keys, words):
+    path = "" if "path" in keys else 'path = "/tmp/x";'
+    (tmp_path / "mcastd.conf").write_text(config(objects=f'type = "{kind}"; {path} {keys}'))
+    result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
+    assert result.returncode == 78 and words in result.stdout + result.stderr, result
+
+
+@pytest.mark.parametrize("sync", ["none", "interval", "each"])
+@pytest.mark.parametrize("kind, recording", [("file", "news.ndjson"), ("pcapng", "news.pcapng")])
+def test_every_way_to_sync_writes_all_of_it(start, net, blast, kind, recording, sync):
+    keys = (JSON if kind == "file" else PCAPNG) + f'sync = "{sync}"; queue = "64M";'
+    daemon = start(config(objects=keys))
+    blast(net.peer, "233.252.0.1", 5004, 1000)
+    daemon.wait_arrived("news", 1000)
+    assert daemon.wait_idle("objects")["delivered"] == 1000
+    if kind == "file":
+        assert len(payloads(daemon.path(recording))) == 1000
+    else:
+        assert [kind for kind, _ in blocks(daemon.read(recording))].count(6) == 1000
+
+
+# ---- A full disk ----
+
+class SmallDisk:
+    """A daemon that records to a file system of its own, which nobody else sees but through its root directory."""
+
+    def __init__(self, start, directory, size, text, **options):
+        disk = os.path.join(directory, "disk")
+        os.makedirs(disk, exist_ok=True)
+        mount = f'mount -t tmpfs -o size={size} tmpfs "$0" && exec "$@"'
+        self.daemon = start(text.replace("$DISK", disk), directory=directory,
+                            wrapper=("unshare", "-m", "sh", "-c", mount, disk), **options)
+        self.disk = f"/proc/{self.daemon.process.pid}/root{disk}"
+
+    def path(self, name):
+        return os.path.join(self.disk, name)
+
+    def free(self):
+        status = os.statvfs(self.disk)
+        return status.f_bavail * status.f_frsize
+
+    def fill(self):
+        """Takes all the space there is."""
+        with open(self.path("filler"), "wb", buffering=0) as file:
+            for size in (1024 * 1024, 4096, 1):
+                try:
+                    while file.write(bytes(size)):
+                        pass
+                except OSError:
+                    pass
+
+    def make_room(self):
+        os.unlink(self.path("filler"))
+
+
+DISK_JSON = 'type = "file"; format = "json"; path = "$DISK/news.ndjson";'
+DISK_PCAPNG = 'type = "pcapng"; path = "$DISK/news.pcapng";'
+
+
+def test_recording_goes_on_when_a_full_disk_has_room_again(start, net, directory, blast):
+    small = SmallDisk(start, directory, "2m", config(objects=DISK_JSON, packets=DISK_PCAPNG))
+    daemon = small.daemon
+    for name in ("objects", "packets"):
+        deliver(daemon, net, b"before", name)
+    small.fill()
+    for _ in range(3):  # what is left of the last page takes some
+        blast(net.peer, "233.252.0.1", 5004, 500, 1000)
+        wait_until(lambda: not daemon.handler("objects")["queued"] and not daemon.handler("packets")["queued"], "the end")
+    lost = {name: daemon.handler(name)["dropped"]["io"] for name in ("objects", "packets")}
+    assert lost["objects"] > 1000 and lost["packets"] > 1000
+    small.make_room()
+
+    def written(name):
+        send(net.peer, b"after", "233.252.0.1", 5004)
+        return b"after" in open(small.path(name), "rb").read()
+
+    for name in ("news.ndjson", "news.pcapng"):
+        wait_until(lambda: written(name), "recording to go on", 60)
+    for name in ("objects", "packets"):
+        daemon.wait_idle(name)
+    found = payloads(small.path("news.ndjson"))
+    assert found[0] == b"before" and found[-1] == b"after"
+    with open(small.path("news.pcapng"), "rb") as file:
+        data = file.read()
+    assert [kind for kind, _ in blocks(data)].count(SECTION) >= 2
+    assert len(tcpdump(small.path("news.pcapng"))) == daemon.handler("packets")["delivered"]
+    for name in ("news.ndjson", "news.pcapng"):
+        assert f"{name}: writing: No space left on device" in daemon.log()
+        assert re.search(rf"{name}: it can be written again after .* datagrams were lost", daemon.log())
+        assert daemon.log().count(f"{name}: writing") <= 5
+    daemon.signal(signal.SIGUSR1)
+    path = wait_until(lambda: glob.glob(small.path("news.*.pcapng")), "a new file")[0]
+    with open(path, "rb") as file:
+        received, dropped, delivered = statistics(file.read())["eth0"]
+    handler = daemon.handler("packets")
+    assert (dropped, delivered) == (handler["dropped"]["io"], handler["delivered"]) and received == dropped + delivered
+
+
+def test_a_floor_of_free_space_is_left(start, net, directory, blast):
+    small = SmallDisk(start, directory, "2m", config(objects=DISK_JSON + 'keep_free = "1M"; queue = "64M";'))
+    blast(net.peer, "233.252.0.1", 5004, 2000, 1000)
+    small.daemon.wait_arrived("news", 2000)
+    handler = small.daemon.wait_idle("objects")
+    assert handler["dropped"]["io"] and small.free() >= 1024 * 1024 and handler["delivered"] > 500
+    assert small.daemon.log().count("no more than keep_free = 1M left") == 1
+    assert len(payloads(small.path("news.ndjson"))) == handler["delivered"]
+
+
+@pytest.mark.long
+def test_a_full_8_mib_disk(start, net, directory, blast, say, release):
+    small = SmallDisk(start, directory, "8m", config(objects=DISK_JSON + 'rotate_size = "1M";', packets=DISK_PCAPNG),
+                      binary=release)
+    daemon = small.daemon
+    sent = 0
+    deadline = time.monotonic() + 20
+    small.fill()
+    while time.monotonic() < deadline:
+        sent += blast(net.peer, "233.252.0.1", 5004, 2000, 500)
+        time.sleep(0.05)
+    daemon.wait_arrived("news", sent)
+    lost = {name: daemon.wait_idle(name)["dropped"]["io"] for name in ("objects", "packets")}
+    before = {name: daemon.handler(name)["delivered"] for name in lost}
+    small.make_room()
+    started, took = time.monotonic(), {}
+
+    def resumed(name):
+        send(net.peer, b"after", "233.252.0.1", 5004)
+        return daemon.handler(name)["delivered"] > before[name]
+
+    for name in lost:
+        wait_until(lambda: resumed(name), f"{name} to go on", 60)
+        took[name] = time.monotonic() - started
+    assert daemon.process.poll() is None
+    lines = daemon.log().count("No space left"), daemon.log().count("it can be written again after")
+    written = {name: daemon.wait_idle(name)["delivered"] for name in lost}
+    assert len(payloads(*glob.glob(small.path("news*.ndjson")))) == written["objects"]
+    assert len(tshark(small.path("news.pcapng"), "frame.number")) == written["packets"]
+    say(f"a full 8 MiB tmpfs for 20 s, {sent:,} datagrams: {lost} dropped, went on after "
+        f"{', '.join(f'{name} {seconds:.1f} s' for name, seconds in took.items())}; {lines} lines about it")
+
+
+@pytest.mark.long
+def test_two_handlers_with_one_path_do_not_mix(start, net, directory):
+    daemon = start(config(one='type = "file"; path = "$DIR/shared.log";', two='type = "file"; path = "$DIR/shared.log";'))
+    sent = 0
+    deadline = time.monotonic() + 13
+    while time.monotonic() < deadline:
+        send(net.peer, b"%d" % sent, "233.252.0.1", 5004)
+        sent += 1
+        time.sleep(0.2)
+    wait_until(lambda: "another handler writes to it" in daemon.log(), "words about it")
+    assert sorted([daemon.handler(name)["dropped"]["io"] > 0 for name in ("one", "two")]) == [False, True]
+
+
+# ---- SIGKILL ----
+
+class SteadySender:
+    """Sends "ROUND NUMBER ..." at some 20,000/s, which is some 28 MB/s: enough to be killed in the middle of writing."""
+
+    def __init__(self, net):
+        self.socket = tutorial_sender(net.peer, "233.252.0.1")
+        self.round, self.number = 0, 0
+        self.lock, self.stopped = threading.Lock(), False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        due, rest = time.monotonic(), bytes(1380)
+        while not self.stopped:
+            with self.lock:
+                for _ in range(100):
+                    self.socket.sendto(b"%d %d " % (self.round, self.number) + rest, ("233.252.0.1", 5004))
+                    self.number += 1
+            due = max(due + 0.005, time.monotonic() - 0.05)
+            time.sleep(max(0, due - time.monotonic()))
+
+    def next_round(self):
+        with self.lock:
+            self.round, self.number = self.round + 1, 0
+            return self.round
+
+    def stop(self):
+        self.stopped = True
+        self.thread.join()
+        self.socket.close()
+
+
+def kill_at_random(daemon, most):
+    """Kills it after up to so many seconds. Returns what each handler had said before to have delivered."""
+    delivered = {}
+    deadline = time.monotonic() + random.uniform(0, most)
+    while time.monotonic() < deadline:
+        delivered = {name: daemon.handler(name)["delivered"] for name in ("objects", "packets")}
+    daemon.process.kill()
+    daemon.process.wait()
+    daemon.kill()
+    return delivered
+
+
+def packet_payloads(path):
+    """The payloads of a recording, for which tshark must find as many packets."""
+    with open(path, "rb") as file:
+        packets = [body for kind, body in blocks(file.read()) if kind == PACKET]
+    assert len(tshark(path, "frame.number")) == len(packets)
+    return [body[48:20 + struct.unpack_from("<I", body, 12)[0]] for body in packets]
+
+
+def by_round(texts):
+    """{round: its numbers in the order of the file}"""
+    rounds = {}
+    for text in texts:
+        number = text.split()
+        rounds.setdefault(int(number[0]), []).append(int(number[1]))
+    return rounds
+
+
+def check_rounds(said, found):
+    """Nothing is missing that was said to be written, and nothing between two records. Returns how many records there are."""
+    for number, delivered in said.items():
+        numbers = found.get(number, [])
+        assert len(numbers) >= delivered, f"round {number}"
+        assert not numbers or numbers == list(range(numbers[0], numbers[0] + len(numbers))), f"round {number}"
+    return sum(map(len, found.values()))
+
+
+@pytest.mark.long
+def test_200_kills_leave_files_that_parse(net, tmp_path, say, release):
+    keys = 'rotate_size = "8M"; queue = "32M";'
+    text = config(objects=JSON + keys, packets=PCAPNG + keys)
+    totals = {"objects": 0, "packets": 0, "said": 0, "mended": 0, "files": 0}
+    sender = SteadySender(net)
+    try:
+        for part in range(10):
+            directory, said = str(tmp_path / str(part)), {}
+            os.mkdir(directory)
+            for _ in range(20):
+                number = sender.next_round()
+                said[number] = kill_at_random(Daemon(net.host, text, binary=release, directory=directory), 0.4)
+            sender.next_round()
+            with Daemon(net.host, text, binary=release, directory=directory) as daemon:
+                wait_until(lambda: all(daemon.handler(name)["delivered"] for name in ("objects", "packets")), "the last")
+            assert not glob.glob(daemon.path("*.aside"))
+            paths = {"objects": [*rotated(daemon), daemon.path("news.ndjson")],
+                     "packets": [*rotated(daemon, extension=".pcapng"), daemon.path("news.pcapng")]}
+            totals["files"] += sum(map(len, paths.values()))
+            totals["mended"] += daemon.log().count("cut off")
+            totals["said"] += sum(sum(delivered.values()) for delivered in said.values())
+            for name, read in ("objects", lambda path: payloads(path)), ("packets", packet_payloads):
+                found = by_round(payload for path in paths[name] for payload in read(path))
+                totals[name] += check_rounds({number: each.get(name, 0) for number, each in said.items()}, found)
+            shutil.rmtree(directory)
+    finally:
+        sender.stop()
+    say("200 kills: {objects:,} JSON records and {packets:,} packets in {files} files that all parse, {mended} torn and mended; "
+        "none lost of {said:,} that were said to be written".format(**totals))

@@ -1,0 +1,929 @@
+/* The recorder: names, what an earlier run left behind, rotating, limits, outages, and taking a
+ * path over. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "handlers/recorder.h"
+#include "handlers/recorder_claim.h"
+#include "handlers/recorder_outage.h"
+#include "handlers/recorder_path.h"
+
+/* 2026-11-24T20:33:50Z */
+#define SOME_TIME 1795552430
+#define SOME_STAMP "20261124T203350Z"
+
+/* ---- A directory for each test ---- */
+
+struct place {
+	char directory[64];
+	char path[96]; /* news.log in it */
+};
+
+static int setup(void **state)
+{
+	struct place *place = calloc(1, sizeof(*place));
+
+	if (!place)
+		return -1;
+	strcpy(place->directory, "/tmp/test_recorder-XXXXXX");
+	if (!mkdtemp(place->directory))
+		return -1;
+	snprintf(place->path, sizeof(place->path), "%s/news.log", place->directory);
+	log_set_level(LOG_EMERG);
+	*state = place;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *place = *state;
+	DIR *directory = opendir(place->directory);
+	const struct dirent *item;
+
+	while (directory && (item = readdir(directory)))
+		unlinkat(dirfd(directory), item->d_name, 0);
+	closedir(directory);
+	rmdir(place->directory);
+	free(place);
+	return 0;
+}
+
+static void write_file(const char *path, const char *content, size_t size)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(content, 1, size, file), size);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void write_beside(const struct place *place, const char *name, const char *content)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/%s", place->directory, name);
+	write_file(path, content, strlen(content));
+}
+
+static void assert_content(const char *path, const char *expected)
+{
+	char content[512];
+	FILE *file = fopen(path, "r");
+	size_t size;
+
+	assert_non_null(file);
+	size = fread(content, 1, sizeof(content) - 1, file);
+	content[size] = '\0';
+	fclose(file);
+	assert_string_equal(content, expected);
+}
+
+/* The names in the directory that contain a word. The last one found is copied to ret_path. */
+static unsigned count_files(const struct place *place, const char *word, char ret_path[512])
+{
+	DIR *directory = opendir(place->directory);
+	const struct dirent *item;
+	unsigned count = 0;
+
+	assert_non_null(directory);
+	while ((item = readdir(directory))) {
+		if (item->d_name[0] == '.' || !strstr(item->d_name, word))
+			continue;
+		count++;
+		if (ret_path)
+			snprintf(ret_path, 512, "%s/%s", place->directory, item->d_name);
+	}
+	closedir(directory);
+	return count;
+}
+
+/* ---- Names ---- */
+
+static void assert_rotated_name(const char *path, unsigned number, const char *expected)
+{
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+	char name[RECORDER_PATH_MAX];
+
+	assert_int_equal(recorder_path_init(&names, path), 0);
+	recorder_path_rotated(&names, SOME_TIME, number, name);
+	assert_string_equal(name, expected);
+	assert_true(recorder_path_is_rotated(&names, strrchr(name, '/') + 1, &rotated));
+	assert_string_equal(rotated.stamp, SOME_STAMP);
+	assert_int_equal(rotated.number, number);
+	assert_int_equal(recorder_rotated_time(&rotated), SOME_TIME);
+	recorder_path_clear(&names);
+}
+
+static void rotated_names_have_the_time_before_the_extension(void **state)
+{
+	(void)state;
+	assert_rotated_name("/var/log/news.ndjson", 0, "/var/log/news." SOME_STAMP ".ndjson");
+	assert_rotated_name("/var/log/news.ndjson", 7, "/var/log/news." SOME_STAMP ".7.ndjson");
+	assert_rotated_name("/news", 0, "/news." SOME_STAMP);
+	assert_rotated_name("/news", 999, "/news." SOME_STAMP ".999");
+	assert_rotated_name("/a.b/news", 0, "/a.b/news." SOME_STAMP);
+	assert_rotated_name("/var/.hidden", 0, "/var/.hidden." SOME_STAMP);
+	assert_rotated_name("/var/news.tar.gz", 0, "/var/news.tar." SOME_STAMP ".gz");
+	assert_rotated_name("/var/news.", 0, "/var/news.." SOME_STAMP);
+	assert_rotated_name("/var/news.1", 0, "/var/news.1." SOME_STAMP);
+}
+
+static void only_exact_names_are_rotated_files(void **state)
+{
+	static const char *const others[] = {"news.ndjson", "news.ndjson." SOME_STAMP,
+		"news." SOME_STAMP, "news." SOME_STAMP ".ndjson.gz", "news." SOME_STAMP ".0.ndjson",
+		"news." SOME_STAMP ".01.ndjson", "news." SOME_STAMP ".1000.ndjson",
+		"news." SOME_STAMP "..ndjson", "news." SOME_STAMP ".1",
+		"news.20261124T20335Z.ndjson", "news.20261124t203350Z.ndjson",
+		"news.20261124T203350.ndjson", "news.x0261124T203350Z.ndjson",
+		"old-news." SOME_STAMP ".ndjson", "news2." SOME_STAMP ".ndjson", "news.", "news",
+		"", "news.ndjson." SOME_STAMP ".aside"};
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+
+	(void)state;
+	assert_int_equal(recorder_path_init(&names, "/var/log/news.ndjson"), 0);
+	assert_true(recorder_path_is_rotated(&names, "news." SOME_STAMP ".ndjson", &rotated));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(recorder_path_is_rotated(&names, others[i], &rotated));
+	recorder_path_clear(&names);
+}
+
+static void no_name_is_a_rotated_file_of_two_paths(void **state)
+{
+	static const char *const paths[] = {"/d/news", "/d/news.1", "/d/news.log", "/d/news.1.log",
+		"/d/news.log.1", "/d/.news", "/d/news."};
+	char name[RECORDER_PATH_MAX];
+	struct recorder_path names;
+	struct recorder_rotated rotated;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		for (unsigned number = 0; number < 3; number++) {
+			unsigned owners = 0;
+
+			assert_int_equal(recorder_path_init(&names, paths[i]), 0);
+			recorder_path_rotated(&names, SOME_TIME, number, name);
+			recorder_path_clear(&names);
+			for (size_t j = 0; j < ARRAY_SIZE(paths); j++) {
+				assert_int_equal(recorder_path_init(&names, paths[j]), 0);
+				owners += recorder_path_is_rotated(
+					&names, strrchr(name, '/') + 1, &rotated);
+				recorder_path_clear(&names);
+			}
+			assert_int_equal(owners, 1);
+		}
+}
+
+static void names_that_leave_no_room_are_refused(void **state)
+{
+	char path[300] = "/";
+	struct recorder_path names = {0};
+
+	(void)state;
+	memset(path + 1, 'n', 255 - RECORDER_ADDED_MAX);
+	assert_int_equal(recorder_path_init(&names, path), 0);
+	recorder_path_clear(&names);
+	strcat(path, "n");
+	assert_int_equal(recorder_path_init(&names, path), -ENAMETOOLONG);
+}
+
+static void rotated_files_are_ordered_by_time_and_number(void **state)
+{
+	struct recorder_rotated a = {SOME_STAMP, 2}, b = {SOME_STAMP, 10},
+				c = {"20261124T203351Z", 0};
+
+	(void)state;
+	assert_true(recorder_rotated_compare(&a, &b) < 0);
+	assert_true(recorder_rotated_compare(&c, &b) > 0);
+	assert_int_equal(recorder_rotated_compare(&a, &a), 0);
+}
+
+/* ---- Outages ---- */
+
+static void pauses_double_up_to_five_seconds(void **state)
+{
+	struct recorder_outage outage = {0};
+	uint64_t now = 1000 * NS_PER_S, expected = 100 * NS_PER_MS;
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(recorder_outage_fail(&outage, now), i == 0);
+		assert_int_equal(outage.retry_ns - now, expected);
+		assert_true(recorder_outage_holds(&outage, outage.retry_ns - 1));
+		assert_false(recorder_outage_holds(&outage, outage.retry_ns));
+		now = outage.retry_ns;
+		expected = 2 * expected > 5 * NS_PER_S ? 5 * NS_PER_S : 2 * expected;
+	}
+	assert_true(recorder_outage_end(&outage, now));
+	assert_false(recorder_outage_end(&outage, now));
+}
+
+static void pauses_start_again_only_after_a_while_of_health(void **state)
+{
+	struct recorder_outage outage = {0};
+
+	(void)state;
+	recorder_outage_fail(&outage, NS_PER_S);
+	recorder_outage_end(&outage, 2 * NS_PER_S);
+	assert_true(recorder_outage_fail(&outage, 3 * NS_PER_S));
+	assert_int_equal(outage.pause_ns, 200 * NS_PER_MS);
+	recorder_outage_end(&outage, 4 * NS_PER_S);
+	assert_true(recorder_outage_fail(&outage, 10 * NS_PER_S));
+	assert_int_equal(outage.pause_ns, 100 * NS_PER_MS);
+}
+
+/* ---- Tails ---- */
+
+static bool is_numbered(const char *data, size_t size)
+{
+	return size && *data >= '0' && *data <= '9';
+}
+
+static int measure(int fd, uint64_t size, uint64_t *ret_whole)
+{
+	return recorder_measure_lines(fd, size, is_numbered, ret_whole);
+}
+
+/* Mends a file of that content. Returns what recorder_mend() does, and the size that it has then.
+ */
+static int mend(const struct place *place, const char *content, size_t size, uint64_t *ret_size)
+{
+	struct stat status;
+	uint64_t cut = 0;
+	int fd, r;
+
+	write_file(place->path, content, size);
+	fd = open(place->path, O_RDWR);
+	r = recorder_mend(fd, size, measure, &cut);
+	assert_int_equal(fstat(fd, &status), 0);
+	close(fd);
+	*ret_size = (uint64_t)status.st_size;
+	assert_int_equal(*ret_size + cut, size);
+	return r;
+}
+
+static void half_a_record_is_cut_off(void **state)
+{
+	uint64_t size;
+
+	assert_int_equal(mend(*state, "1 a\n2 b\n3 c", 11, &size), 0);
+	assert_int_equal(size, 8);
+	assert_int_equal(mend(*state, "1 a\n2 b\n", 8, &size), 0);
+	assert_int_equal(size, 8);
+	assert_int_equal(mend(*state, "1 a", 3, &size), 0);
+	assert_int_equal(size, 0);
+	assert_int_equal(mend(*state, "1 a\n\0\0\0\0", 8, &size), 0);
+	assert_int_equal(size, 4);
+	assert_int_equal(mend(*state, "", 0, &size), 0);
+}
+
+static void what_is_not_ours_is_not_cut(void **state)
+{
+	uint64_t size;
+
+	assert_int_equal(mend(*state, "my notes", 8, &size), -EBADMSG);
+	assert_int_equal(mend(*state, "my notes\n1", 10, &size), -EBADMSG);
+	assert_int_equal(mend(*state, "1 a\nmy notes", 12, &size), -EBADMSG);
+	assert_int_equal(mend(*state, "\0\0\0\0", 4, &size), -EBADMSG);
+}
+
+static void long_tails_are_found_but_not_endless_ones(void **state)
+{
+	size_t length = RECORDER_TAIL_MAX - 1;
+	char *content = malloc(length + 5);
+	uint64_t size;
+
+	assert_non_null(content);
+	memset(content, '5', length + 5);
+	memcpy(content, "1 a\n", 4);
+	assert_int_equal(mend(*state, content, length + 4, &size), 0);
+	assert_int_equal(size, 4);
+	assert_int_equal(mend(*state, content, length + 5, &size), -EBADMSG);
+	free(content);
+}
+
+/* ---- Recorders ---- */
+
+static const struct recorder_format lines = {.measure = measure};
+
+static struct recorder *open_recorder(
+	const struct recorder_settings *settings, const struct recorder_format *format)
+{
+	char why[WHY_MAX] = "";
+	struct recorder *recorder = NULL;
+	int r = recorder_open(settings, format, NULL, why, &recorder);
+
+	if (r < 0)
+		print_message("%s\n", why);
+	assert_int_equal(r, 0);
+	return recorder;
+}
+
+static struct recorder *start(const struct place *place, struct recorder_settings settings)
+{
+	settings.path = (char *)place->path;
+	if (!settings.flush)
+		settings.flush = 100 * NS_PER_MS;
+	return open_recorder(&settings, &lines);
+}
+
+static void record(struct recorder *recorder, struct outcome *outcome, const char *string)
+{
+	struct text *text = recorder_begin(recorder, outcome);
+
+	if (!text)
+		return;
+	text_append_string(text, string);
+	recorder_commit(recorder, outcome);
+}
+
+/* Records and writes, as after the time of flush. */
+static void record_now(struct recorder *recorder, struct outcome *outcome, const char *string)
+{
+	record(recorder, outcome, string);
+	if (!recorder_deadline(recorder))
+		return;
+	while (clock_ns(CLOCK_MONOTONIC) < recorder_deadline(recorder))
+		usleep(1000);
+	recorder_serve(recorder, outcome);
+}
+
+static void end(struct recorder *recorder, struct outcome *outcome)
+{
+	recorder_finish(recorder, outcome);
+	recorder_close(recorder);
+}
+
+static void records_are_delivered_when_they_are_written(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	struct outcome outcome = {0};
+
+	record(recorder, &outcome, "1 a\n");
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(outcome_total(&outcome), 0);
+	assert_content(place->path, "");
+	record_now(recorder, &outcome, "3 c\n");
+	assert_int_equal(outcome.delivered, 3);
+	assert_content(place->path, "1 a\n2 b\n3 c\n");
+	record(recorder, &outcome, "4 d\n");
+	end(recorder, &outcome);
+	assert_int_equal(outcome.delivered, 4);
+	assert_content(place->path, "1 a\n2 b\n3 c\n4 d\n");
+}
+
+static void a_full_buffer_is_written_at_once(void **state)
+{
+	struct recorder *recorder =
+		start(*state, (struct recorder_settings){.flush = 3600 * NS_PER_S});
+	struct outcome outcome = {0};
+	char line[1025];
+
+	memset(line, '7', 1023);
+	strcpy(line + 1023, "\n");
+	for (unsigned i = 0; i < 255; i++)
+		record(recorder, &outcome, line);
+	assert_int_equal(outcome.delivered, 0);
+	record(recorder, &outcome, line);
+	assert_int_equal(outcome.delivered, 256);
+	end(recorder, &outcome);
+}
+
+static void many_empty_records_are_written_too(void **state)
+{
+	struct recorder *recorder = start(*state, (struct recorder_settings){0});
+	struct outcome outcome = {0};
+
+	for (unsigned i = 0; i < 20000; i++)
+		record(recorder, &outcome, "");
+	assert_true(outcome.delivered > 10000);
+	end(recorder, &outcome);
+	assert_int_equal(outcome.delivered, 20000);
+}
+
+static void a_recorder_that_got_nothing_leaves_the_file_alone(void **state)
+{
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+
+	write_file(place->path, "1 a\n2", 5);
+	end(start(place, (struct recorder_settings){0}), &outcome);
+	assert_content(place->path, "1 a\n2");
+}
+
+static void a_torn_file_is_mended_before_anything_comes(void **state)
+{
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	struct recorder *recorder;
+
+	write_file(place->path, "1 a\n2", 5);
+	recorder = start(place, (struct recorder_settings){0});
+	recorder_start(recorder);
+	assert_content(place->path, "1 a\n");
+	assert_int_equal(recorder_deadline(recorder), 0);
+	record_now(recorder, &outcome, "3 c\n");
+	assert_content(place->path, "1 a\n3 c\n");
+	end(recorder, &outcome);
+}
+
+static void a_file_of_something_else_is_set_aside(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder;
+	struct outcome outcome = {0};
+	char path[512];
+
+	write_file(place->path, "notes", 5);
+	recorder = start(place, (struct recorder_settings){0});
+	record_now(recorder, &outcome, "1 a\n");
+	assert_content(place->path, "1 a\n");
+	assert_int_equal(count_files(place, ".aside", path), 1);
+	assert_content(path, "notes");
+	end(recorder, &outcome);
+}
+
+static void files_are_rotated_by_size_and_on_request(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder = start(place, (struct recorder_settings){.rotate_size = 8});
+	struct outcome outcome = {0};
+
+	record(recorder, &outcome, "1 a\n");
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(outcome.delivered, 2);
+	assert_int_equal(count_files(place, "Z.log", NULL), 1);
+	assert_content(place->path, "");
+	record(recorder, &outcome, "3 c\n");
+	recorder_rotate(recorder, &outcome);
+	assert_int_equal(outcome.delivered, 3);
+	assert_int_equal(count_files(place, "news.", NULL), 3);
+	recorder_rotate(recorder, &outcome);
+	assert_int_equal(count_files(place, "news.", NULL), 3);
+	end(recorder, &outcome);
+}
+
+static void files_are_rotated_by_time(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder =
+		start(place, (struct recorder_settings){.rotate_every = NS_PER_S});
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 5 * NS_PER_S;
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	while (!count_files(place, "Z.log", NULL) && clock_ns(CLOCK_MONOTONIC) < until) {
+		assert_int_not_equal(recorder_deadline(recorder), 0);
+		usleep(10000);
+		if (clock_ns(CLOCK_MONOTONIC) >= recorder_deadline(recorder))
+			recorder_serve(recorder, &outcome);
+	}
+	assert_int_equal(count_files(place, "Z.log", NULL), 1);
+	assert_content(place->path, "");
+	end(recorder, &outcome);
+}
+
+static void old_files_are_rotated_at_the_start(void **state)
+{
+	const struct place *place = *state;
+	struct timespec times[2] = {
+		{.tv_sec = SOME_TIME - 1000000000}, {.tv_sec = SOME_TIME - 1000000000}};
+	struct recorder *recorder;
+	struct outcome outcome = {0};
+
+	write_file(place->path, "1 a\n", 4);
+	assert_int_equal(utimensat(AT_FDCWD, place->path, times, 0), 0);
+	recorder = start(place, (struct recorder_settings){.rotate_every = 3600 * NS_PER_S});
+	record_now(recorder, &outcome, "2 b\n");
+	assert_int_equal(count_files(place, "Z.log", NULL), 1);
+	assert_content(place->path, "2 b\n");
+	end(recorder, &outcome);
+}
+
+static void only_our_own_oldest_files_are_removed(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder;
+	struct outcome outcome = {0};
+
+	write_beside(place, "news.20200101T000000Z.log", "1 oldest\n");
+	write_beside(place, "news.20200101T000000Z.1.log", "2\n");
+	write_beside(place, "news.20210101T000000Z.log", "3\n");
+	write_beside(place, "news.20200101T000000Z.log.gz", "not ours\n");
+	write_beside(place, "other.20200101T000000Z.log", "not ours\n");
+	write_beside(place, "news.log.20200101T000000Z.aside", "not ours\n");
+	recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 2});
+	record(recorder, &outcome, "4 a\n");
+	assert_int_equal(count_files(place, "news.2020", NULL), 1); /* the compressed one */
+	assert_int_equal(count_files(place, "news.2021", NULL), 1);
+	assert_int_equal(count_files(place, "other.", NULL), 1);
+	assert_int_equal(count_files(place, ".aside", NULL), 1);
+	record(recorder, &outcome, "5 b\n");
+	assert_int_equal(count_files(place, "news.2021", NULL), 0);
+	assert_int_equal(count_files(place, "news.", NULL), 5);
+	end(recorder, &outcome);
+}
+
+/* Names that became free are not given again, and the clock may have been set back since the last
+ * run. */
+static void later_names_sort_after_earlier_ones(void **state)
+{
+	const struct place *place = *state;
+	char name[512], stamp[32];
+	time_t ahead = time(NULL) + 1000;
+	struct recorder *recorder;
+	struct outcome outcome = {0};
+	struct tm utc;
+
+	gmtime_r(&ahead, &utc);
+	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &utc);
+	snprintf(name, sizeof(name), "news.%s.998.log", stamp);
+	write_beside(place, name, "1 a\n");
+	recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 1});
+	record(recorder, &outcome, "2 b\n");
+	snprintf(name, sizeof(name), "news.%s.999.log", stamp);
+	assert_int_equal(count_files(place, name, NULL), 1);
+	record(recorder, &outcome, "3 c\n");
+	assert_int_equal(count_files(place, "Z.log", name), 1);
+	assert_content(name, "3 c\n");
+	for (unsigned i = 0; i < 10; i++)
+		record(recorder, &outcome, "4 d\n");
+	record(recorder, &outcome, "5 e\n");
+	assert_int_equal(count_files(place, "Z.", name), 1);
+	assert_content(name, "5 e\n");
+	end(recorder, &outcome);
+}
+
+static void the_quota_takes_the_oldest_files_first_and_then_drops(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder;
+	struct outcome outcome = {0};
+
+	write_beside(place, "news.20200101T000000Z.log", "1 12345678901234567\n");
+	write_beside(place, "news.20210101T000000Z.log", "2 1234567\n");
+	recorder = start(place, (struct recorder_settings){.quota = 32});
+	record_now(recorder, &outcome, "3 3\n");
+	assert_int_equal(count_files(place, "news.2020", NULL), 0);
+	assert_int_equal(count_files(place, "news.2021", NULL), 1);
+	record_now(recorder, &outcome, "4 123456789012345678901234\n");
+	assert_int_equal(count_files(place, "news.2021", NULL), 0);
+	assert_int_equal(outcome.delivered, 2);
+	record_now(recorder, &outcome, "5 5\n");
+	assert_int_equal(outcome.delivered, 2);
+	assert_int_equal(outcome.dropped[DROP_IO], 1);
+	assert_content(place->path, "3 3\n4 123456789012345678901234\n");
+	end(recorder, &outcome);
+}
+
+static void nothing_is_written_below_the_floor_of_free_space(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder =
+		start(place, (struct recorder_settings){.keep_free = 1ull << 60});
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	assert_int_equal(outcome.dropped[DROP_IO], 1);
+	record_now(recorder, &outcome, "2 b\n");
+	assert_int_equal(outcome.dropped[DROP_IO], 2);
+	assert_content(place->path, "");
+	end(recorder, &outcome);
+}
+
+/* The limit on the size of files makes write(2) short, and then fail, as a full disk does. */
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_short_write_leaves_whole_records_only(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	struct outcome outcome = {0};
+
+	limit_files(10);
+	record(recorder, &outcome, "1 a\n");
+	record(recorder, &outcome, "2 b\n");
+	record(recorder, &outcome, "3 c\n");
+	record_now(recorder, &outcome, "4 d\n");
+	assert_content(place->path, "1 a\n2 b\n");
+	assert_int_equal(outcome.delivered, 2);
+	assert_int_equal(outcome.dropped[DROP_IO], 2);
+	record(recorder, &outcome, "5 too early\n");
+	assert_int_equal(outcome.dropped[DROP_IO], 3);
+	limit_files(RLIM_INFINITY);
+	usleep(110000);
+	record(recorder, &outcome, "6 f\n"); /* after an outage, at once */
+	assert_int_equal(outcome.delivered, 3);
+	assert_content(place->path, "1 a\n2 b\n6 f\n");
+	end(recorder, &outcome);
+}
+
+static void a_file_that_was_moved_away_is_begun_anew(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	struct outcome outcome = {0};
+	char elsewhere[160];
+
+	snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", place->directory);
+	record_now(recorder, &outcome, "1 a\n");
+	assert_int_equal(rename(place->path, elsewhere), 0);
+	record_now(recorder, &outcome, "2 b\n");
+	assert_content(elsewhere, "1 a\n");
+	assert_content(place->path, "2 b\n");
+	assert_int_equal(unlink(place->path), 0);
+	record_now(recorder, &outcome, "3 c\n");
+	assert_content(place->path, "3 c\n");
+	assert_int_equal(outcome.delivered, 3);
+	end(recorder, &outcome);
+}
+
+static void a_file_that_was_emptied_goes_on(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	assert_int_equal(truncate(place->path, 0), 0);
+	record_now(recorder, &outcome, "2 b\n");
+	assert_content(place->path, "2 b\n");
+	end(recorder, &outcome);
+}
+
+static int try_open(const char *path, char why[static WHY_MAX])
+{
+	struct recorder_settings settings = {.path = (char *)path};
+	struct recorder *recorder = NULL;
+	int r = recorder_open(&settings, &lines, NULL, why, &recorder);
+
+	recorder_close(recorder);
+	return r;
+}
+
+static void files_of_other_programs_are_refused(void **state)
+{
+	const struct place *place = *state;
+	char why[WHY_MAX], link_path[160];
+	int fd = open(place->path, O_RDWR | O_CREAT, 0600);
+
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(try_open(place->path, why), -EBUSY);
+	assert_non_null(strstr(why, "another program writes to it"));
+	close(fd);
+	assert_int_equal(try_open(place->path, why), 0);
+	snprintf(link_path, sizeof(link_path), "%s/link", place->directory);
+	assert_int_equal(symlink(place->path, link_path), 0);
+	assert_int_equal(try_open(link_path, why), -ELOOP);
+	assert_non_null(strstr(why, "symbolic links are not followed"));
+	assert_int_equal(try_open(place->directory, why), -EISDIR);
+	unlink(link_path);
+	assert_int_equal(mkfifo(link_path, 0600), 0);
+	assert_int_equal(try_open(link_path, why), -ENXIO);
+	assert_int_equal(try_open("/nonexistent/file", why), -ENOENT);
+}
+
+static void a_new_recorder_waits_for_the_old_one_to_go(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *old = start(place, (struct recorder_settings){0}), *new;
+	struct outcome outcome = {0};
+
+	record(old, &outcome, "1 a\n");
+	new = start(place, (struct recorder_settings){0});
+	end(old, &outcome);
+	record_now(new, &outcome, "2 b\n");
+	assert_content(place->path, "1 a\n2 b\n");
+	assert_int_equal(count_files(place, "news.", NULL), 1);
+	end(new, &outcome);
+}
+
+static void a_new_recorder_takes_the_path_from_an_old_one_that_still_writes(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *old = start(place, (struct recorder_settings){.rotate_size = 8}), *new;
+	struct outcome outcome = {0};
+	char rotated[512];
+
+	record(old, &outcome, "1 a\n");
+	new = start(place, (struct recorder_settings){.keep = 1});
+	record_now(new, &outcome, "2 b\n");
+	record_now(old, &outcome, "3 c\n"); /* has its size now, but no path to rotate */
+	record_now(old, &outcome, "4 d\n");
+	record_now(new, &outcome, "5 e\n");
+	assert_content(place->path, "2 b\n5 e\n");
+	assert_int_equal(count_files(place, "Z.log", rotated), 1);
+	assert_content(rotated, "1 a\n3 c\n4 d\n");
+	recorder_rotate(old, &outcome);
+	assert_int_equal(count_files(place, "news.", NULL), 2);
+	end(old, &outcome);
+	assert_int_equal(outcome.delivered, 5);
+	end(new, &outcome);
+}
+
+static void a_recorder_that_is_tried_and_given_up_does_not_disturb(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *running = start(place, (struct recorder_settings){0}), *tried;
+	struct outcome outcome = {0};
+
+	record_now(running, &outcome, "1 a\n");
+	tried = start(place, (struct recorder_settings){.rotate_size = 4});
+	end(tried, &outcome);
+	record_now(running, &outcome, "2 b\n");
+	assert_content(place->path, "1 a\n2 b\n");
+	assert_int_equal(count_files(place, "news.", NULL), 1);
+	end(running, &outcome);
+}
+
+static void old_files_stay_while_they_are_written_to(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *old = start(place, (struct recorder_settings){0}), *new;
+	struct outcome outcome = {0};
+	char rotated[512];
+
+	record_now(old, &outcome, "1 a\n");
+	new = start(place, (struct recorder_settings){.quota = 6});
+	record_now(new, &outcome, "2 b\n");
+	assert_int_equal(outcome.dropped[DROP_IO], 1);
+	record_now(old, &outcome, "3 c\n");
+	assert_int_equal(count_files(place, "Z.log", rotated), 1);
+	assert_content(rotated, "1 a\n3 c\n");
+	end(old, &outcome);
+	usleep(110000);
+	record_now(new, &outcome, "4 d\n");
+	assert_int_equal(count_files(place, "Z.log", NULL), 0);
+	assert_content(place->path, "4 d\n");
+	end(new, &outcome);
+}
+
+static void character_devices_are_written_to_and_never_rotated(void **state)
+{
+	struct recorder_settings settings = {
+		.path = (char *)"/dev/full", .rotate_size = 4096, .flush = 1};
+	struct outcome outcome = {0};
+	struct recorder *recorder = open_recorder(&settings, &lines);
+
+	(void)state;
+	record_now(recorder, &outcome, "1 a\n");
+	assert_int_equal(outcome.dropped[DROP_IO], 1);
+	recorder_rotate(recorder, &outcome);
+	end(recorder, &outcome);
+	settings.path = (char *)"/dev/null";
+	recorder = open_recorder(&settings, &lines);
+	record_now(recorder, &outcome, "1 a\n");
+	recorder_rotate(recorder, &outcome);
+	assert_int_equal(outcome.delivered, 1);
+	end(recorder, &outcome);
+	assert_int_equal(access("/dev/null", W_OK), 0);
+}
+
+/* ---- What begins and ends a file ---- */
+
+static void begin_section(void *owner, struct text *text, bool is_first)
+{
+	(void)owner;
+	text_append_string(text, is_first ? "0 first\n" : "0 again\n");
+}
+
+static void end_section(void *owner, struct text *text)
+{
+	(void)owner;
+	text_append_string(text, "9 end\n");
+}
+
+static const struct recorder_format sections = {
+	.measure = measure, .begin = begin_section, .end = end_section};
+
+static void each_file_begins_and_ends_as_its_format_wants(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
+	struct recorder *recorder = open_recorder(&settings, &sections);
+	struct outcome outcome = {0};
+	char rotated[512];
+
+	record_now(recorder, &outcome, "1 a\n");
+	record_now(recorder, &outcome, "2 b\n");
+	recorder_rotate(recorder, &outcome);
+	assert_content(place->path, "");
+	record_now(recorder, &outcome, "3 c\n");
+	end(recorder, &outcome);
+	assert_int_equal(count_files(place, "Z.log", rotated), 1);
+	assert_content(rotated, "0 first\n1 a\n2 b\n9 end\n");
+	assert_content(place->path, "0 first\n3 c\n9 end\n");
+	recorder = open_recorder(&settings, &sections);
+	record_now(recorder, &outcome, "4 d\n");
+	end(recorder, &outcome);
+	assert_content(place->path, "0 first\n3 c\n9 end\n0 again\n4 d\n9 end\n");
+}
+
+static void after_a_failure_a_section_begins_anew(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
+	struct recorder *recorder = open_recorder(&settings, &sections);
+	struct outcome outcome = {0};
+
+	limit_files(14);
+	record(recorder, &outcome, "1 a\n");
+	record_now(recorder, &outcome, "2 b\n");
+	assert_content(place->path, "0 first\n1 a\n");
+	limit_files(RLIM_INFINITY);
+	usleep(110000);
+	record_now(recorder, &outcome, "3 c\n");
+	assert_content(place->path, "0 first\n1 a\n0 again\n3 c\n");
+	end(recorder, &outcome);
+}
+
+static void settings_that_cannot_be_meant_are_refused(void **state)
+{
+	struct recorder_settings settings = {
+		.path = (char *)"/tmp/x", .rotate_size = 4096, .quota = 8192};
+	const char *key = NULL;
+	char why[WHY_MAX];
+
+	(void)state;
+	assert_int_equal(recorder_check(&settings, &key, why), 0);
+	settings.quota = 4095;
+	assert_int_equal(recorder_check(&settings, &key, why), -EINVAL);
+	assert_string_equal(key, "rotate_size");
+	settings.quota = 0;
+	settings.rotate_size = 4095;
+	assert_int_equal(recorder_check(&settings, &key, why), -EINVAL);
+	settings.rotate_size = 0;
+	settings.rotate_every = NS_PER_S - 1;
+	assert_int_equal(recorder_check(&settings, &key, why), -EINVAL);
+	assert_string_equal(key, "rotate_every");
+}
+
+#define WITH_PLACE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rotated_names_have_the_time_before_the_extension),
+		cmocka_unit_test(only_exact_names_are_rotated_files),
+		cmocka_unit_test(no_name_is_a_rotated_file_of_two_paths),
+		cmocka_unit_test(names_that_leave_no_room_are_refused),
+		cmocka_unit_test(rotated_files_are_ordered_by_time_and_number),
+		cmocka_unit_test(pauses_double_up_to_five_seconds),
+		cmocka_unit_test(pauses_start_again_only_after_a_while_of_health),
+		cmocka_unit_test(settings_that_cannot_be_meant_are_refused),
+		WITH_PLACE(half_a_record_is_cut_off),
+		WITH_PLACE(what_is_not_ours_is_not_cut),
+		WITH_PLACE(long_tails_are_found_but_not_endless_ones),
+		WITH_PLACE(records_are_delivered_when_they_are_written),
+		WITH_PLACE(a_full_buffer_is_written_at_once),
+		WITH_PLACE(many_empty_records_are_written_too),
+		WITH_PLACE(a_recorder_that_got_nothing_leaves_the_file_alone),
+		WITH_PLACE(a_torn_file_is_mended_before_anything_comes),
+		WITH_PLACE(a_file_of_something_else_is_set_aside),
+		WITH_PLACE(files_are_rotated_by_size_and_on_request),
+		WITH_PLACE(files_are_rotated_by_time),
+		WITH_PLACE(old_files_are_rotated_at_the_start),
+		WITH_PLACE(only_our_own_oldest_files_are_removed),
+		WITH_PLACE(later_names_sort_after_earlier_ones),
+		WITH_PLACE(the_quota_takes_the_oldest_files_first_and_then_drops),
+		WITH_PLACE(nothing_is_written_below_the_floor_of_free_space),
+		WITH_PLACE(a_short_write_leaves_whole_records_only),
+		WITH_PLACE(a_file_that_was_moved_away_is_begun_anew),
+		WITH_PLACE(a_file_that_was_emptied_goes_on),
+		WITH_PLACE(files_of_other_programs_are_refused),
+		WITH_PLACE(a_new_recorder_waits_for_the_old_one_to_go),
+		WITH_PLACE(a_new_recorder_takes_the_path_from_an_old_one_that_still_writes),
+		WITH_PLACE(a_recorder_that_is_tried_and_given_up_does_not_disturb),
+		WITH_PLACE(old_files_stay_while_they_are_written_to),
+		WITH_PLACE(character_devices_are_written_to_and_never_rotated),
+		WITH_PLACE(each_file_begins_and_ends_as_its_format_wants),
+		WITH_PLACE(after_a_failure_a_section_begins_anew),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
