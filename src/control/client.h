@@ -17,8 +17,9 @@
 /* A message that has begun must end within this time. */
 #define MESSAGE_SECONDS 10
 
-/* A client that reads nothing for so long while something waits for it is cut. */
-#define STALL_SECONDS 60
+/* A client that reads nothing for so long while something waits for it is cut: a minute, and a little for one that was
+ * stopped just so long. */
+#define STALL_SECONDS 65
 
 struct client;
 

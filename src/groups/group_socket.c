@@ -17,8 +17,9 @@
 
 #define SEND_BUFFER (1 << 20)
 
-/* A program that reads nothing for so long while something waits for it is cut. */
-#define STALL_NS (60 * NS_PER_S)
+/* A program that reads nothing for so long while something waits for it is cut: a minute, and a little for one that was
+ * stopped just so long. */
+#define STALL_NS (65 * NS_PER_S)
 
 struct group_socket {
 	struct group *group;

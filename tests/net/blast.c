@@ -81,6 +81,10 @@ static int open_socket(const union target *target, const char *interface, const 
 	if (index && (v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index))
 			 : setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request))))
 		err(1, "sending out of %s", interface);
+	/* Enough for a relay to send it on. */
+	if (v6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &(int){8}, sizeof(int))
+	       : setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &(int){8}, sizeof(int)))
+		err(1, "setting the TTL");
 	return fd;
 }
 

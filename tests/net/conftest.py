@@ -6,12 +6,13 @@ user, who is root in a user namespace of their own, pytest starts again in one.
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
 
 import topology
-from daemon import MCASTCTL, MCASTD, Daemon
+from daemon import MCASTCTL, MCASTD, ROOT, Daemon
 from peers import Blast
 
 
@@ -83,3 +84,23 @@ def accounting():
 @pytest.fixture(scope="session")
 def blast(tmp_path_factory):
     return Blast(tmp_path_factory.mktemp("blast"))
+
+
+@pytest.fixture
+def say(capsys):
+    """Prints past pytest's capture."""
+    def say(text):
+        with capsys.disabled():
+            print(f"\n{text}", flush=True)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def release():
+    """The daemon as it is installed, as time and memory of a sanitized one say nothing."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    build = os.path.join(os.path.dirname(MCASTD), "release")
+    subprocess.run(["make", "-j2", "-C", ROOT, "all", f"BUILD={build}", "SANITIZE="], check=True, env=environment,
+                   stdout=subprocess.DEVNULL)
+    return os.path.join(build, "mcastd")

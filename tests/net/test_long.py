@@ -16,26 +16,6 @@ assert CONFIG  # of the daemon fixture
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture
-def say(capsys):
-    """Prints past pytest's capture."""
-    def say(text):
-        with capsys.disabled():
-            print(f"\n{text}", flush=True)
-
-    return say
-
-
-@pytest.fixture(scope="session")
-def release():
-    """The daemon as it is installed, as time and memory of a sanitized one say nothing."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    build = os.path.join(os.path.dirname(MCASTD), "release")
-    subprocess.run(["make", "-j2", "-C", ROOT, "all", f"BUILD={build}", "SANITIZE="], check=True, env=environment,
-                   stdout=subprocess.DEVNULL)
-    return os.path.join(build, "mcastd")
-
-
 @FAMILIES
 @pytest.mark.parametrize("test", [
     test_isolation.test_groups_that_another_program_joined_on_the_port_stay_out,

@@ -1,4 +1,4 @@
-"""What the recorders (file, pcapng) promise of their files: whole records, rotated files, limits, and no exit for a full disk."""
+"""What the recorders (file, pcapng) promise: whole records, rotated files, limits, and no exit for a full disk."""
 
 import glob
 import json
@@ -157,8 +157,9 @@ def test_a_quota_without_rotation_drops_and_says_so_once(start, net, blast):
 
 # ---- What an earlier run left ----
 
-@pytest.mark.parametrize("form, tail", [("json", b'{"group":"news","addr'), ("line", b"2026-11-24T19:33:19.12"), ("hex", b"2"),
-                                        ("json", bytes(5000))], ids=["json", "line", "hex", "zeros"])
+@pytest.mark.parametrize("form, tail", [
+    ("json", b'{"group":"news","addr'), ("line", b"2026-11-24T19:33:19.12"), ("hex", b"2"), ("json", bytes(5000))],
+    ids=["json", "line", "hex", "zeros"])
 def test_half_a_record_is_cut_off(start, net, directory, form, tail):
     text = config(objects=f'type = "file"; format = "{form}"; path = "$DIR/news.log";')
     daemon = start(text, directory=directory)
@@ -198,7 +199,8 @@ def test_a_reload_that_is_only_tried_leaves_the_files_alone(start, net, director
     deliver(daemon, net, b"x")
     daemon.write_config(config(objects=JSON + "keep = 1;", tried='type = "file"; format = "json"; path = "$DIR/tried";'))
     daemon.ctl("reload", "--dry-run")
-    daemon.write_config(config(objects=JSON + "keep = 1;", tried='type = "file"; path = "/nonexistent/x";', running=running))
+    wrong = 'type = "file"; path = "/nonexistent/x";'
+    daemon.write_config(config(objects=JSON + "keep = 1;", tried=wrong, running=running))
     daemon.ctl("reload", status=1)
     time.sleep(0.5)
     assert daemon.read("tried") == b"my notes" == daemon.read("running")
@@ -473,7 +475,7 @@ def by_round(texts):
 
 
 def check_rounds(said, found):
-    """Nothing is missing that was said to be written, and nothing between two records. Returns how many records there are."""
+    """Nothing is missing that was said to be written, and nothing between two records. Returns how many there are."""
     for number, delivered in said.items():
         numbers = found.get(number, [])
         assert len(numbers) >= delivered, f"round {number}"
@@ -481,33 +483,42 @@ def check_rounds(said, found):
     return sum(map(len, found.values()))
 
 
+def kill_often(host, text, release, directory, sender, times):
+    """Kills a daemon that records, again and again, and then lets one end well. Returns that daemon, and by round what
+    each handler had said to have delivered."""
+    said = {}
+    for _ in range(times):
+        number = sender.next_round()
+        said[number] = kill_at_random(Daemon(host, text, binary=release, directory=directory), 0.4)
+    sender.next_round()
+    with Daemon(host, text, binary=release, directory=directory) as daemon:
+        wait_until(lambda: all(daemon.handler(name)["delivered"] for name in ("objects", "packets")), "the last")
+    return daemon, said
+
+
 @pytest.mark.long
 def test_200_kills_leave_files_that_parse(net, tmp_path, say, release):
     keys = 'rotate_size = "8M"; queue = "32M";'
     text = config(objects=JSON + keys, packets=PCAPNG + keys)
     totals = {"objects": 0, "packets": 0, "said": 0, "mended": 0, "files": 0}
+    kinds = ("objects", ".ndjson", lambda path: payloads(path)), ("packets", ".pcapng", packet_payloads)
     sender = SteadySender(net)
     try:
         for part in range(10):
-            directory, said = str(tmp_path / str(part)), {}
+            directory = str(tmp_path / str(part))
             os.mkdir(directory)
-            for _ in range(20):
-                number = sender.next_round()
-                said[number] = kill_at_random(Daemon(net.host, text, binary=release, directory=directory), 0.4)
-            sender.next_round()
-            with Daemon(net.host, text, binary=release, directory=directory) as daemon:
-                wait_until(lambda: all(daemon.handler(name)["delivered"] for name in ("objects", "packets")), "the last")
+            daemon, said = kill_often(net.host, text, release, directory, sender, 20)
             assert not glob.glob(daemon.path("*.aside"))
-            paths = {"objects": [*rotated(daemon), daemon.path("news.ndjson")],
-                     "packets": [*rotated(daemon, extension=".pcapng"), daemon.path("news.pcapng")]}
-            totals["files"] += sum(map(len, paths.values()))
+            for name, extension, read in kinds:
+                paths = [*rotated(daemon, extension=extension), daemon.path(f"news{extension}")]
+                found = by_round(payload for path in paths for payload in read(path))
+                claimed = {number: delivered.get(name, 0) for number, delivered in said.items()}
+                totals[name] += check_rounds(claimed, found)
+                totals["said"] += sum(claimed.values())
+                totals["files"] += len(paths)
             totals["mended"] += daemon.log().count("cut off")
-            totals["said"] += sum(sum(delivered.values()) for delivered in said.values())
-            for name, read in ("objects", lambda path: payloads(path)), ("packets", packet_payloads):
-                found = by_round(payload for path in paths[name] for payload in read(path))
-                totals[name] += check_rounds({number: each.get(name, 0) for number, each in said.items()}, found)
             shutil.rmtree(directory)
     finally:
         sender.stop()
-    say("200 kills: {objects:,} JSON records and {packets:,} packets in {files} files that all parse, {mended} torn and mended; "
-        "none lost of {said:,} that were said to be written".format(**totals))
+    say("200 kills: {objects:,} JSON records and {packets:,} packets in {files} files that all parse, {mended} torn and "
+        "mended; none lost of {said:,} that were said to be written".format(**totals))
