@@ -14,7 +14,6 @@ from peers import LARGEST, send
 from programs import (children_of, command, end, is_alive, programs, state_of, wait_gone,  # noqa: F401
                       wait_no_children)
 from records import ALL_BYTES, unescape
-from test_long import release, say  # noqa: F401
 from waiting import wait_until
 
 GROUP = "233.252.0.31"

@@ -16,7 +16,6 @@ import pytest
 from daemon import Daemon, run_mcastd
 from peers import send, tutorial_sender
 from records import payload_of
-from test_long import release
 from test_long import say  # noqa: F401: both are fixtures
 from test_pcapng import PACKET, SECTION, blocks, statistics, tcpdump, tshark
 from waiting import TIMEOUT, wait_until
