@@ -16,11 +16,9 @@ import pytest
 from daemon import Daemon, run_mcastd
 from peers import send, tutorial_sender
 from records import payload_of
-from test_long import say  # noqa: F401: both are fixtures
 from test_pcapng import PACKET, SECTION, blocks, statistics, tcpdump, tshark
 from waiting import TIMEOUT, wait_until
 
-assert release
 
 GROUP = '{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = [%s]; }'
 
