@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "config/report.h"
 
 /* What is compared, by what it says and then by where it stands. */
@@ -11,6 +12,7 @@ struct entry {
 	const char *section, *name;
 	struct place place;
 	const struct config_group *group; /* NULL: a handler */
+	const char *file;                 /* that the handler writes */
 	size_t order;                     /* in which they were read */
 };
 
@@ -39,6 +41,11 @@ static int compare_joins(const struct entry *a, const struct entry *b)
 	return order;
 }
 
+static int compare_files(const struct entry *a, const struct entry *b)
+{
+	return strcmp(a->file, b->file);
+}
+
 static int order_entries(const void *a, const void *b, void *compare)
 {
 	const struct entry *left = a, *right = b;
@@ -47,24 +54,24 @@ static int order_entries(const void *a, const void *b, void *compare)
 	return order ? order : (left->order > right->order) - (left->order < right->order);
 }
 
-static void report_clash(
-	struct errors *errors, const struct entry *first, const struct entry *again, bool by_name)
+static void report_clash(struct errors *errors, const struct entry *first, const struct entry *again,
+	compare_entries *compare)
 {
 	struct subject subject = {again->place, again->section, again->name};
-	AUTO_FREE char *why = NULL;
-	int r;
+	AUTO_TEXT struct text why = {0};
 
-	if (by_name)
-		r = asprintf(&why, "already defined at %s:%u, rename or remove one of them",
-			first->place.file, first->place.line);
-	else
-		r = asprintf(&why,
-			"joins the same address, port, interfaces and sources as groups.%s at "
-			"%s:%u, remove one of them or let them differ",
+	if (compare == compare_names)
+		text_printf(&why, "already defined at %s:%u, rename or remove one of them", first->place.file,
+			first->place.line);
+	else if (compare == compare_files)
+		text_printf(&why, "writes the same file as handlers.%s at %s:%u, give each one of its own",
 			first->name, first->place.file, first->place.line);
-	report(errors, &subject, 0, NULL, r < 0 ? "defined twice" : why);
-	if (r < 0)
-		why = NULL;
+	else
+		text_printf(&why,
+			"joins the same address, port, interfaces and sources as groups.%s at %s:%u, remove one of them or "
+			"let them differ",
+			first->name, first->place.file, first->place.line);
+	report(errors, &subject, 0, NULL, text_string(&why));
 }
 
 /* Reports each entry that compares equal to one before it. */
@@ -77,11 +84,9 @@ static void report_clashes(
 	for (size_t i = 1; i < count; i++) {
 		if (compare(&entries[first], &entries[i]))
 			first = i;
-		else if (compare == compare_names)
-			report_clash(errors, &entries[first], &entries[i], true);
-		else if (compare_names(
-				 &entries[first], &entries[i])) /* else that is said already */
-			report_clash(errors, &entries[first], &entries[i], false);
+		else if (compare == compare_names || compare_names(&entries[first], &entries[i]))
+			report_clash(errors, &entries[first], &entries[i], compare);
+		/* Else one name is defined twice, and that is said already. */
 	}
 }
 
@@ -104,7 +109,7 @@ static size_t list_groups(const struct config *config, struct entry *entries, bo
 
 		if (!only_sound || is_sound(group))
 			entries[count++] =
-				(struct entry){"groups", group->name, group->place, group, i};
+				(struct entry){"groups", group->name, group->place, group, NULL, i};
 	}
 	return count;
 }
@@ -113,8 +118,24 @@ static size_t list_handlers(const struct config *config, struct entry *entries)
 {
 	for (size_t i = 0; i < config->handler_count; i++)
 		entries[i] = (struct entry){
-			"handlers", config->handlers[i].name, config->handlers[i].place, NULL, i};
+			"handlers", config->handlers[i].name, config->handlers[i].place, NULL, NULL, i};
 	return config->handler_count;
+}
+
+static size_t list_files(const struct config *config, struct entry *entries)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->handler_count; i++) {
+		const struct config_handler *handler = &config->handlers[i];
+		const struct config_kind *kind = handler->kind;
+		const char *file = kind && kind->file ? kind->file(handler->settings) : NULL;
+
+		if (file)
+			entries[count++] =
+				(struct entry){"handlers", handler->name, handler->place, NULL, file, i};
+	}
+	return count;
 }
 
 int find_clashes(const struct config *config, struct errors *errors)
@@ -128,5 +149,6 @@ int find_clashes(const struct config *config, struct errors *errors)
 	report_clashes(entries, list_groups(config, entries, false), compare_names, errors);
 	report_clashes(entries, list_groups(config, entries, true), compare_joins, errors);
 	report_clashes(entries, list_handlers(config, entries), compare_names, errors);
+	report_clashes(entries, list_files(config, entries), compare_files, errors);
 	return 0;
 }

@@ -61,6 +61,8 @@ struct config_kind {
 	/* Whether it sends datagrams on, and where to, so that groups that feed each other are found. NULL:
 	 * it does not. */
 	bool (*relays)(const void *settings, struct config_relay *ret);
+	/* The file that it writes, which no other handler may. NULL: it writes none. */
+	const char *(*file)(const void *settings);
 };
 
 /* Which datagrams a handler gets at all, before its queue. */

@@ -4,6 +4,7 @@
 
 enum link_type {
 	LINK_ETHERNET = 1,
+	LINK_DLT_RAW = 12, /* raw again: what our recorder calls all interfaces of a file but the first, for tcpdump's sake */
 	LINK_RAW = 101,
 	LINK_LINUX_SLL = 113,
 	LINK_IPV4 = 228,
@@ -196,6 +197,7 @@ enum dissect_result dissect(
 		return dissect_link(&rest, 16, 14, ret);
 	case LINK_LINUX_SLL2:
 		return dissect_link(&rest, 20, 0, ret);
+	case LINK_DLT_RAW:
 	case LINK_RAW:
 	case LINK_IPV4:
 	case LINK_IPV6:

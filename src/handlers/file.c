@@ -143,7 +143,8 @@ static void file_finish(void *object, uint64_t until_ns, struct outcome *outcome
 const struct handler_kind file_kind = {
 	.config = {.name = "file",
 		.schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)},
-		.check = recorder_check},
+		.check = recorder_check,
+		.file = recorder_file},
 	.may_block = true,
 	.needs = file_needs,
 	.open = file_open,

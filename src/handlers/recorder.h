@@ -60,6 +60,9 @@ extern const char *const recorder_sync_names[];
 /* For config_kind.check of such a kind. */
 int recorder_check(const void *settings, const char **ret_key, char why[static WHY_MAX]);
 
+/* For config_kind.file. NULL for a device, which may be shared. */
+const char *recorder_file(const void *settings);
+
 /* What a kind's file looks like; members may be NULL. owner is what recorder_open() was given. */
 struct recorder_format {
 	/* Finds the end of what is whole; NULL: everything is. */

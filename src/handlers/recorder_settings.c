@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "handlers/recorder_path.h"
@@ -42,4 +43,11 @@ int recorder_check(const void *settings, const char **ret_key, char why[static W
 		return blame("rotate_size", ret_key);
 	}
 	return 0;
+}
+
+const char *recorder_file(const void *settings)
+{
+	const char *path = ((const struct recorder_settings *)settings)->path;
+
+	return path && strncmp(path, "/dev/", 5) ? path : NULL;
 }

@@ -48,7 +48,7 @@ static void note_gone(struct link_monitor *monitor, unsigned index)
 
 static void read_messages(struct link_monitor *monitor, const void *data, size_t size)
 {
-	int left = (int)size;
+	unsigned left = (unsigned)size;
 
 	for (const struct nlmsghdr *header = data; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
 		const struct ifinfomsg *link = NLMSG_DATA(header);

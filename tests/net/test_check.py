@@ -65,6 +65,8 @@ BROKEN = {
     "group-twice": (GOOD.replace("};\n", '\n news: { address = "233.252.0.2"; port = 5004; }; };\n'), 2, ["news"]),
     "same-group-twice": ('groups: {\n a: { address = "233.252.0.1"; port = 1; };\n'
                          ' b: { address = "233.252.0.1"; port = 1; };\n};\n', 3, ["b"]),
+    "file-twice": ('handlers: {\n a: { type = "file"; path = "/tmp/x"; };\n b: { type = "pcapng"; path = "/tmp/x"; };\n};\n',
+                   3, ["handlers.b", "the same file as handlers.a"]),
     "nul": ("groups: { };\n\0", 2, ["NUL"]),
     "udp-port": (handler('type = "udp";', 'address = "192.0.2.1";'), 2, ["port"]),
     "queue": (handler('type = "log";', 'queue = "lots";'), 4, ["queue", "lots"]),

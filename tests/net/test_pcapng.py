@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from peers import LARGEST, send
-from records import ALL_BYTES, HOSTILE, objects_of, payload_of
+from records import ALL_BYTES, HOSTILE, payload_of
 from waiting import wait_until
 
 CONFIG = """

@@ -17,8 +17,7 @@ from daemon import Daemon, run_mcastd
 from peers import send, tutorial_sender
 from records import payload_of
 from test_pcapng import PACKET, SECTION, blocks, statistics, tcpdump, tshark
-from waiting import TIMEOUT, wait_until
-
+from waiting import wait_until
 
 GROUP = '{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = [%s]; }'
 

@@ -1,0 +1,301 @@
+"""The manual pages and the completions of the shells: nothing that the programs have is missing there, the pages render
+without a warning, and what they show as a configuration is one."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from daemon import MCASTCTL, MCASTD, ROOT, run_mcastd
+from waiting import TIMEOUT
+
+PAGES = ["mcastctl.1", "mcastd.conf.5", "io.mcastd.7", "mcastd.8"]
+COMPLETIONS = os.path.join(ROOT, "packaging", "completions")
+
+CONFIG = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["to-nowhere"]; };
+  other: { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; };
+};
+handlers: { to-nowhere: { type = "unix"; path = "/nowhere"; }; };
+"""
+
+
+def page_path(page):
+    path = os.path.join(os.path.dirname(MCASTD), "man", page)
+    assert os.path.exists(path), f"there is no {path}: run make man"
+    return path
+
+
+def render(page):
+    """The page as a reader sees it, on one line. Whoever formats it must have nothing to complain about."""
+    path = page_path(page)
+    if shutil.which("groff"):
+        command = ["groff", "-man", "-t", "-ww", "-Tutf8", path]
+    elif shutil.which("mandoc"):
+        command = ["mandoc", "-Tutf8", path]
+    else:
+        pytest.skip("needs groff or mandoc")
+    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    text = re.sub("\x1b\\[[0-9;]*m|.\b", "", result.stdout)
+    return " ".join(re.sub("[\N{HYPHEN}\N{SOFT HYPHEN}]\n\\s*", "", text).split())
+
+
+def source_of(page):
+    """The page as scdoc got it, and the sections and subsections of it by their headings."""
+    with open(page_path(page) + ".scd") as file:
+        source = file.read()
+    parts = re.split("^#+ (.*)\n", source, flags=re.MULTILINE)
+    return source, dict(zip(parts[1::2], parts[2::2]))
+
+
+def plain(source):
+    return source.replace("\\", "")
+
+
+# ---- What the programs themselves say that there is ----
+
+def known_keys(tmp_path, config):
+    """The keys that the daemon names to somebody who has written one that there is not."""
+    path = tmp_path / "keys.conf"
+    path.write_text(config)
+    errors = run_mcastd("--check", "-c", str(path)).stderr
+    return re.search('unknown key "zzzzzzzz", known: (.*)', errors).group(1).split(", ")
+
+
+def handler_types(tmp_path):
+    path = tmp_path / "types.conf"
+    path.write_text('handlers: { out: { type = "zzzzzzzz"; }; };\n')
+    return re.search(r"\(there are (.*)\)", run_mcastd("--check", "-c", str(path)).stderr).group(1).split(", ")
+
+
+def help_of(program, *arguments):
+    result = subprocess.run([program, *arguments, "--help"], capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def commands():
+    """The commands of mcastctl, and what --help shows behind each."""
+    listed = help_of(MCASTCTL).split("Commands:\n")[1].split("\n\n")[0]
+    rows = [re.split("  +", line.strip())[0].split(" ") for line in listed.splitlines()]
+    assert len(rows) > 5, listed
+    return {row[0]: row[1:] for row in rows}
+
+
+def options(program, *arguments):
+    """The options that --help shows, each with its short form if it has one."""
+    found = re.findall("^ +(-[^ ].*?)(?:  |$)", help_of(program, *arguments), flags=re.MULTILINE)
+    names = [name for row in found for name in re.findall("(?:^| )(-[-a-zA-Z]+)", row)]
+    assert "--help" in names, found
+    return names
+
+
+def interface():
+    with open(os.path.join(ROOT, "src", "control", "io.mcastd.varlink")) as file:
+        return re.findall("^(type|method|error) ([A-Za-z]+)", file.read(), flags=re.MULTILINE)
+
+
+# ---- Pages ----
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_renders_without_a_warning(page):
+    assert "SEE ALSO" in render(page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_has_no_directive_and_no_markup_left(page):
+    text = render(page).replace("vlan*", "").replace("/*", "")
+    assert not re.search(r"@[A-Z]+|\*\w|\w\*[ .,]", text), text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_refers_to_pages_that_exist(page):
+    ours = {re.sub(r"\.(\d)$", r"(\1)", name) for name in PAGES}
+    named = set(re.findall(r"[\w.]*mcast[\w.]*\(\d\)", render(page)))
+    assert named <= ours, named - ours
+
+
+def key_sections(tmp_path):
+    """Where each key is to be explained: pairs of a heading and the keys."""
+    good = 'address = "233.252.0.1"; port = 5004; path = "/x"; command = ["/x"];'
+    top = known_keys(tmp_path, "zzzzzzzz = 1;\n")
+    parts = {"groups": "GROUPS", "handlers": "HANDLERS", "control": "CONTROL"}
+    assert set(parts) <= set(top)
+    yield "THE DAEMON ITSELF", set(top) - set(parts)
+    yield "GROUPS", known_keys(tmp_path, f"groups: {{ g: {{ zzzzzzzz = 1; {good} }}; }};\n")
+    yield "CONTROL", known_keys(tmp_path, "control: { zzzzzzzz = 1; };\n")
+    common = known_keys(tmp_path, 'handlers: { h: { type = "journal"; zzzzzzzz = 1; }; };\n')
+    for kind in handler_types(tmp_path):
+        keys = known_keys(tmp_path, f'handlers: {{ h: {{ type = "{kind}"; zzzzzzzz = 1; {good} }}; }};\n')
+        assert set(common) <= set(keys)
+        yield kind, set(keys) - set(common)
+    yield "HANDLERS", [key for key in common if key in ("type", "queue", "drop")]
+    yield "What a handler gets", [key for key in common if key not in ("type", "queue", "drop")]
+
+
+def test_every_key_is_explained(tmp_path):
+    _, sections = source_of("mcastd.conf.5")
+    missing = [f"{heading}: {key}" for heading, keys in key_sections(tmp_path) for key in keys
+               if f"*{key}* = " not in plain(sections.get(heading, ""))]
+    assert not missing
+
+
+def test_every_type_of_value_is_explained():
+    source, sections = source_of("mcastd.conf.5")
+    used = set(re.findall(r"^\*.*\* = _(\w+)_", source, flags=re.MULTILINE))
+    assert {"string", "size"} <= used
+    assert not [name for name in used if f"_{name}_" not in sections["VALUES"]]
+
+
+def test_every_type_of_handler_has_a_section(tmp_path):
+    _, sections = source_of("mcastd.conf.5")
+    assert not [kind for kind in handler_types(tmp_path) if kind not in sections]
+
+
+def test_every_command_and_option_is_explained():
+    source, _ = source_of("mcastctl.1")
+    missing = [f"mcastctl {command}" for command in commands() if f"\n*mcastctl {command}*" not in source]
+    for command in commands():
+        part = source.split(f"\n*mcastctl {command}*")[-1]
+        missing += [f"{command} {option}" for option in options(MCASTCTL, command)
+                    if f"*{option}*" not in part and f"*{option}*" not in source.split("# SENDING")[0]]
+    assert not missing
+
+
+def test_every_option_of_the_daemon_is_explained():
+    _, sections = source_of("mcastd.8")
+    assert not [option for option in options(MCASTD) if f"*{option}*" not in sections["OPTIONS"]]
+
+
+def test_everything_of_the_interface_is_described():
+    _, sections = source_of("io.mcastd.7")
+    assert len(interface()) > 20
+    missing = [name for keyword, name in interface() if keyword != "error" and f"{keyword} {name}" not in
+               sections.get(name, "")]
+    missing += [name for keyword, name in interface() if keyword == "error" and
+                (f"error {name} " not in sections["ERRORS"] or f"*{name}*" not in sections["ERRORS"])]
+    assert not missing
+
+
+def test_every_counter_and_reason_is_explained(tmp_path, start):
+    """What handlers count under names of their own: all reasons, and the counters of each type that has some."""
+    config = "".join(f'h-{kind}: {{ type = "{kind}"; {keys} }};\n' for kind, keys in {
+        "exec": 'command = ["/bin/true"];', "pipe": 'command = ["/bin/cat"];', "log": "",
+        "file": 'path = "$DIR/file";', "pcapng": 'path = "$DIR/file.pcapng";', "unix": 'path = "/nowhere";',
+        "udp": 'address = "192.0.2.1"; port = 9;'}.items())
+    if os.stat("/bin/").st_uid != 0:
+        config = "".join(line for line in config.splitlines() if "command" not in line)
+    reasons, counters = source_of("mcastd.8")[1]["ACCOUNTING"], source_of("mcastd.conf.5")[0]
+    for handler in start(f"handlers: {{ {config} }};\n").call("ListHandlers")["handlers"]:
+        assert not [reason for reason in handler["dropped"] if f"*{reason}*\n" not in reasons]
+        assert not [counter for counter in handler["counters"] if f"*{counter}*" not in counters]
+
+
+def test_example_configurations_are_right(tmp_path):
+    examples = re.findall("^```\n(groups: .*?)^```", source_of("mcastd.conf.5")[1]["EXAMPLES"], flags=re.M | re.S)
+    assert len(examples) > 2
+    for example in examples:
+        if "/usr/bin/" in example and os.stat("/usr/bin").st_uid != 0:
+            continue  # in a user namespace root's directories belong to nobody
+        (tmp_path / "mcastd.conf").write_text(plain(example))
+        result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
+        assert result.returncode == 0, result.stderr
+
+
+# ---- Completions ----
+
+COMPLETE = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+"_$1" "$1"
+[ ${#COMPREPLY[@]} = 0 ] || printf "%s\\n" "${COMPREPLY[@]}"
+"""
+
+
+def complete(*words, program="mcastctl", socket="/nonexistent"):
+    """What bash offers for the last of these words, which are those that readline makes of the line."""
+    path = os.path.join(COMPLETIONS, f"{program}.bash")
+    environment = {**os.environ, "PATH": f"{os.path.dirname(MCASTCTL)}:{os.environ['PATH']}", "MCASTD_SOCKET": socket}
+    result = subprocess.run(["bash", "-uc", COMPLETE, "bash", path, program, *words], env=environment,
+                            capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    return set(result.stdout.splitlines())
+
+
+def test_bash_completes_every_command():
+    assert complete("") == set(commands())
+
+
+def test_bash_completes_every_option_of_every_command():
+    for command in commands():
+        assert complete(command, "-") == set(options(MCASTCTL, command))
+
+
+def test_bash_completes_options_before_the_command():
+    assert complete("--js") == {"--json"}
+    assert complete("--json", "sta") == {"stats", "status"}
+
+
+def test_bash_completes_values_of_options():
+    assert complete("tail", "--format", "") == {"line", "json", "hex", "raw"}
+    assert complete("send", "--interface", "lo") == {"lo"}
+
+
+def test_bash_completes_values_behind_an_equals_sign():
+    """Which readline takes for the end of a word."""
+    assert complete("tail", "--format", "=", "j") == {"json"}
+    assert complete("tail", "--format", "=") == {"line", "json", "hex", "raw"}
+
+
+def test_bash_completes_groups_and_handlers_that_there_are(start):
+    socket = start(CONFIG).control_path
+    assert complete("send", "", socket=socket) == {"news", "other"}
+    assert complete("tail", "news", "o", socket=socket) == {"other"}
+    assert complete("--socket", socket, "leave", "n") == {"news"}
+    assert complete("-s", socket, "rotate", "to") == {"to-nowhere"}
+    assert complete("join", "--handler", "l", socket=socket) == {"log"}
+
+
+def test_bash_completes_no_group_where_something_else_belongs(start):
+    socket = start(CONFIG).control_path
+    assert complete("send", "news", "", socket=socket) == set()
+    assert complete("send", "news", "--count", "", socket=socket) == set()
+    assert complete("status", "", socket=socket) == set()
+
+
+def test_bash_completes_a_group_with_a_colon_in_its_name(start):
+    daemon = start(CONFIG)
+    daemon.ctl("join", "[ff15::1]:5004", "--interface", "eth0")
+    daemon.ctl("join", "233.252.0.9:5004", "--interface", "eth0")
+    assert complete("tail", "233", ":", "50", socket=daemon.control_path) == set()
+    assert complete("tail", "233.252.0.9", ":", "50", socket=daemon.control_path) == {"5004"}
+    assert complete("tail", "\\[ff", socket=daemon.control_path) == {"\\[ff15::1\\]:5004"}
+    assert complete("tail", "\\[ff15", "::", "1", socket=daemon.control_path) == {"1\\]:5004"}
+
+
+def test_bash_is_quiet_without_a_daemon():
+    assert complete("send", "") == set()
+    assert complete("join", "--handler", "") == set()
+
+
+def test_bash_completes_the_daemon():
+    assert complete("-", program="mcastd") == set(options(MCASTD))
+    assert complete("233.252.0.1", ":", "5004%l", program="mcastd") == {"5004%lo"}
+
+
+def test_zsh_knows_every_option_of_the_daemon():
+    with open(os.path.join(COMPLETIONS, "_mcastd")) as file:
+        text = file.read()
+    assert not [option for option in options(MCASTD) if not re.search(rf"(?<![\w-]){option}(?![\w-])", text)]
+
+
+@pytest.mark.parametrize("file", ["_mcastctl", "_mcastd"])
+def test_zsh_reads_its_completions(file):
+    if not shutil.which("zsh"):
+        pytest.skip("needs zsh")
+    result = subprocess.run(["zsh", "-n", os.path.join(COMPLETIONS, file)], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
