@@ -9,7 +9,9 @@
 #   make check-layers   which room of src/ includes which
 #   make check-size     functions over 80 lines, files over 400
 #   make format         run clang-format over the sources
-#   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept
+#   make man            the manual pages, with scdoc, to $(BUILD)/man
+#   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept; the manual
+#                       pages only where scdoc is
 #   make uninstall      the configuration is kept
 #   make clean
 #
@@ -34,10 +36,14 @@ SYSCONFDIR ?= /etc
 SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
 DOCDIR ?= $(PREFIX)/share/doc/mcastd
+MANDIR ?= $(PREFIX)/share/man
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
 INSTALL ?= install
 
 PKG_CONFIG ?= pkg-config
 CLANG_FORMAT ?= clang-format
+SCDOC ?= scdoc
 # The first Python that has pytest: the one in PATH may be a private build without it.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 	$$python -c 'import pytest' 2>/dev/null && echo $$python && break; done)
@@ -46,7 +52,7 @@ VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: all check check-unit check-net check-long check-layers check-size demo format
-.PHONY: install uninstall clean test-programs FORCE
+.PHONY: man install install-man uninstall clean test-programs FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 all: $(BUILD)/mcastd $(BUILD)/mcastctl
@@ -89,6 +95,8 @@ test_objects := $(call objects,tests/unit/test_*.c)
 test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.c))
 test_programs := $(test_objects:.o=)
 interface_header := $(BUILD)/gen/control/io.mcastd.varlink.h
+man_objects := $(call objects,man/*.c)
+man_pages := mcastctl.1 mcastd.conf.5 io.mcastd.7 mcastd.8
 
 # ---- Rules ----
 
@@ -138,7 +146,31 @@ $(BUILD)/flags: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 -include $(patsubst %.o,%.d,$(sort $(mcastd_objects) $(mcastctl_objects) $(test_objects) \
-	$(test_helper_objects)))
+	$(test_helper_objects) $(man_objects)))
+
+# ---- Manual pages ----
+
+man: $(man_pages:%=$(BUILD)/man/%)
+
+# What the program's tables say goes into the pages: man/tables.c.
+$(BUILD)/man/tables: $(man_objects) $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+		$(mcastd_libs) $(mcastctl_libs)
+
+$(man_pages:%=$(BUILD)/man/%.scd): $(BUILD)/man/%.scd: man/%.scd $(BUILD)/man/tables
+	$(call say,GEN)
+	$(Q)$(BUILD)/man/tables $< >$@
+
+# Each page has the date of the last commit, or of the release. Hyphens become minus signs, so that options and examples can
+# be copied: scdoc leaves that out.
+$(man_pages:%=$(BUILD)/man/%): %: %.scd
+	$(call say,MAN)
+	@command -v $(SCDOC) >/dev/null || { \
+		echo 'scdoc is missing: "packaging/install-deps check" installs it.' >&2; exit 1; }
+	$(Q)SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)} \
+		$(SCDOC) <$< >$@.roff
+	$(Q)sed -e "/^[.']\|\\\\h'/!s/-/\\\\-/g" $@.roff >$@ && rm $@.roff
 
 # ---- Tests ----
 
@@ -156,7 +188,7 @@ unit_tests = --unit $(addprefix $(check_build)/tests/unit/,$(or $(UNIT),$(notdir
 
 check:
 	@packaging/install-deps check
-	$(Q)$(build_checked) all test-programs
+	$(Q)$(build_checked) all man test-programs
 	$(Q)$(run_tests) $(unit_tests) --net -- $(PYTEST_ARGS)
 
 check-unit:
@@ -166,7 +198,7 @@ check-unit:
 
 check-net:
 	@packaging/install-deps check
-	$(Q)$(build_checked) all
+	$(Q)$(build_checked) all man
 	$(Q)$(run_tests) --net -- $(PYTEST_ARGS)
 
 check-long:
@@ -199,12 +231,28 @@ install: all
 	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
 	$(INSTALL) -m 644 $(docs) $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
+	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
+	$(INSTALL) -m 644 packaging/completions/mcastd.bash $(DESTDIR)$(BASHCOMPDIR)/mcastd
+	$(INSTALL) -m 644 packaging/completions/mcastctl.bash $(DESTDIR)$(BASHCOMPDIR)/mcastctl
+	$(INSTALL) -m 644 packaging/completions/_mcastd packaging/completions/_mcastctl $(DESTDIR)$(ZSHCOMPDIR)
 	@if [ -e $(confdir)/mcastd.conf ]; then echo "$(confdir)/mcastd.conf exists and is kept"; \
 	else set -x; $(INSTALL) -m 644 etc/mcastd.conf $(confdir)/mcastd.conf; fi
+	+@if command -v $(SCDOC) >/dev/null; then $(MAKE) install-man; \
+	else echo 'The manual pages are not installed: scdoc is missing.'; fi
+
+install-man: man
+	$(INSTALL) -d $(foreach section,1 5 7 8,$(DESTDIR)$(MANDIR)/man$(section))
+	$(INSTALL) -m 644 $(BUILD)/man/mcastctl.1 $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 644 $(BUILD)/man/mcastd.conf.5 $(DESTDIR)$(MANDIR)/man5
+	$(INSTALL) -m 644 $(BUILD)/man/io.mcastd.7 $(DESTDIR)$(MANDIR)/man7
+	$(INSTALL) -m 644 $(BUILD)/man/mcastd.8 $(DESTDIR)$(MANDIR)/man8
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(DESTDIR)$(BINDIR)/mcastctl
 	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -f $(foreach page,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
+	rm -f $(DESTDIR)$(BASHCOMPDIR)/mcastd $(DESTDIR)$(BASHCOMPDIR)/mcastctl
+	rm -f $(DESTDIR)$(ZSHCOMPDIR)/_mcastd $(DESTDIR)$(ZSHCOMPDIR)/_mcastctl
 
 clean:
 	rm -rf $(BUILD)

@@ -95,20 +95,21 @@ static const struct key handler_keys[] = {
 		.type = KEY_STRING,
 		HANDLER(type),
 		.required = true,
-		.help = "The kind of handler."},
+		.help = "The kind of handler, see below."},
 	{.name = "queue",
 		.type = KEY_SIZE,
 		HANDLER(queue),
 		.min = 64 * KIB,
 		.max = GIB,
 		.fallback = "4M",
-		.help = "How much may wait for a handler that is slow."},
+		.help = "How many bytes may wait for a handler that is slow, each datagram with some 60 "
+			"of its own; for all types but unix and udp, which never wait."},
 	{.name = "drop",
 		.type = KEY_CHOICE,
 		HANDLER(drop),
 		.choices = drop_policies,
 		.fallback = "newest",
-		.help = "What gives way when the queue is full."},
+		.help = "What gives way when the queue is full: the newest or the oldest datagrams."},
 };
 
 const struct schema handler_schema = {

@@ -10,7 +10,7 @@ struct call {
 };
 
 struct method {
-	const char *name; /* without the interface */
+	const char *name; /* with the interface: "io.mcastd.Send" */
 	bool privileged; /* for root and the daemon's own user */
 	enum call_result (*call)(struct client *client, const struct call *call);
 };

@@ -40,13 +40,13 @@ extern const char *const recorder_sync_names[];
 	{RECORDER_ROW(path, KEY_PATH), .max = 4000, .required = true, \
 		.help = "The file to append to. Its directory must exist."}, \
 	{RECORDER_ROW(rotate_size, KEY_SIZE), .max = 1ll << 40, .fallback = "0", \
-		.help = "A new file is begun when this one has that size; 0: never for its size."}, \
+		.help = "A new file is begun when this one has that size, 4K or more; 0: never for its size."}, \
 	{RECORDER_ROW(rotate_every, KEY_DURATION), .max = 366 * 86400 * 1000000000ll, .fallback = "0", \
-		.help = "A new file is begun at the multiples of this time in UTC; 0: never for its age."}, \
+		.help = "A new file is begun at the multiples of this time in UTC, 1s or more; 0: never for its age."}, \
 	{RECORDER_ROW(keep, KEY_NUMBER), .max = 1000000, .fallback = "0", \
 		.help = "How many rotated files are kept, the oldest are removed; 0: all."}, \
 	{RECORDER_ROW(flush, KEY_DURATION), .max = 3600 * 1000000000ll, .fallback = "100ms", \
-		.help = "A datagram is written after this time, or when 256 KiB have gathered."}, \
+		.help = "A datagram is written after this time at the latest, or when 256 KiB have gathered."}, \
 	{RECORDER_ROW(sync, KEY_CHOICE), .choices = recorder_sync_names, .fallback = "none", \
 		.help = "When the file is forced to the disk: none (the system decides), " \
 			"interval (once a second) or each (before datagrams count as delivered)."}, \
@@ -54,7 +54,7 @@ extern const char *const recorder_sync_names[];
 		.help = "What this handler's files may take together; the oldest rotated ones go first, " \
 			"then datagrams are dropped; 0: no limit."}, \
 	{RECORDER_ROW(keep_free, KEY_SIZE), .max = 1ll << 40, .fallback = "0", \
-		.help = "Nothing is written that would leave less free on the file system; 0: no limit."}
+		.help = "Nothing is written that would leave less than this free on the file system; 0: no limit."}
 /* clang-format on */
 
 /* For config_kind.check of such a kind. */

@@ -1,0 +1,134 @@
+/* The keys of the configuration, by their rows. */
+#include <inttypes.h>
+
+#include "base/units.h"
+#include "config/behaviour.h"
+#include "config/config.h"
+#include "handlers/handler.h"
+#include "tables.h"
+
+/* As the section VALUES of mcastd.conf(5) calls them. */
+static const char *const type_names[KEY_TYPES] = {
+	[KEY_STRING] = "string",
+	[KEY_PATH] = "path",
+	[KEY_BOOL] = "boolean",
+	[KEY_NUMBER] = "number",
+	[KEY_SIZE] = "size",
+	[KEY_DURATION] = "duration",
+	[KEY_CHOICE] = "choice",
+	[KEY_MODE] = "mode",
+	[KEY_ADDRESS] = "address",
+	[KEY_STRINGS] = "strings",
+	[KEY_ADDRESSES] = "addresses",
+	[KEY_ARGUMENTS] = "arguments",
+	[KEY_PREFIXES] = "prefixes",
+	[KEY_RATE] = "rate",
+};
+
+static void append_choices(struct text *out, const char *const *choices)
+{
+	for (size_t i = 0; choices[i]; i++) {
+		text_append_string(out, !i ? "\"" : choices[i + 1] ? ", \"" : " or \"");
+		append_plain_string(out, choices[i]);
+		text_append_string(out, "\"");
+	}
+}
+
+static void append_type(struct text *out, const struct key *key)
+{
+	if (key->type == KEY_CHOICE)
+		append_choices(out, key->choices);
+	else if (type_names[key->type])
+		text_printf(out, "_%s_", type_names[key->type]);
+	else
+		fail("the type of the key %s has no name", key->name);
+}
+
+/* In the largest unit that it is a whole number of. */
+static const char *format_duration(uint64_t ns, char string[static UNIT_STRING_MAX])
+{
+	static const char *const units[] = {"ns", "us", "ms", "s", "m", "h", "d"};
+	static const unsigned steps[] = {1000, 1000, 1000, 60, 60, 24};
+	size_t i = 0;
+
+	while (ns && i < ARRAY_SIZE(steps) && ns % steps[i] == 0)
+		ns /= steps[i++];
+	snprintf(string, UNIT_STRING_MAX, "%" PRIu64 "%s", ns, ns ? units[i] : "");
+	return string;
+}
+
+static void append_range(struct text *out, const struct key *key)
+{
+	char min[UNIT_STRING_MAX], max[UNIT_STRING_MAX];
+
+	if (key_types[key->type].is_list)
+		text_printf(out, ", %s%" PRId64 " items", key->min ? "1 to " : "up to ",
+			key->max ? key->max : (int64_t)LIST_ITEMS_MAX);
+	else if (!key->min && !key->max)
+		return;
+	else if (key->type == KEY_NUMBER)
+		text_printf(out, ", %" PRId64 " to %" PRId64, key->min, key->max);
+	else if (key->type == KEY_SIZE)
+		text_printf(out, ", \"%s\" to \"%s\"", format_size((uint64_t)key->min, min),
+			format_size((uint64_t)key->max, max));
+	else if (key->type == KEY_DURATION)
+		text_printf(out, ", \"%s\" to \"%s\"", format_duration((uint64_t)key->min, min),
+			format_duration((uint64_t)key->max, max));
+	else
+		text_printf(out, ", up to %" PRId64 " bytes", key->max);
+}
+
+static void append_default(struct text *out, const struct key *key)
+{
+	const char *quote = key->type == KEY_BOOL || key->type == KEY_NUMBER ? "" : "\"";
+
+	if (key->required)
+		text_append_string(out, "; required");
+	if (!key->fallback)
+		return;
+	text_printf(out, "; default %s", quote);
+	append_plain_string(out, key->fallback);
+	text_append_string(out, quote);
+}
+
+static void append_key(struct text *out, const struct key *key)
+{
+	if (!key->help)
+		fail("the key %s has no help", key->name);
+	text_append_string(out, "*");
+	append_plain_string(out, key->name);
+	text_append_string(out, "* = ");
+	append_type(out, key);
+	append_range(out, key);
+	append_default(out, key);
+	text_append_string(out, "\n\t");
+	append_sentence(out, key->help);
+	text_append_string(out, "\n\n");
+}
+
+static const struct schema *find_schema(const char *name)
+{
+	static const struct {
+		const char *name;
+		const struct schema *schema;
+	} schemas[] = {{"groups", &group_schema}, {"handlers", &handler_schema}, {"filter", &filter_schema},
+		{"control", &control_schema}, {"top", &config_schema}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemas); i++)
+		if (!strcmp(schemas[i].name, name))
+			return schemas[i].schema;
+	for (const struct config_kind *const *kind = handler_config_kinds(); *kind; kind++)
+		if (!strcmp((*kind)->name, name))
+			return &(*kind)->schema;
+	fail("there are no keys of %s", name);
+}
+
+void put_keys(struct text *out, const char *argument)
+{
+	const struct schema *schema = find_schema(argument);
+
+	for (size_t i = 0; i < schema->count; i++)
+		append_key(out, &schema->keys[i]);
+	if (!schema->count)
+		text_append_string(out, "It has no keys of its own.\n\n");
+}
