@@ -210,7 +210,9 @@ static void process(struct client *client)
 		set_timer(client, client->ended, 1);
 		return;
 	}
-	set_timer(client, rest && used < size && !client->ended, MESSAGE_SECONDS);
+	if (used)
+		set_timer(client, false, 0); /* what is unfinished now has only begun */
+	set_timer(client, rest && (used < size || client->framing.discarding) && !client->ended, MESSAGE_SECONDS);
 	if (((client->ended && rest) || client->closing) && client_backlog(client) == 0)
 		client_free(client);
 }
@@ -232,6 +234,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 		json_pack("{ss}", "message", "the message did not end within 10 seconds; end it with a line feed or a NUL"));
 	client->closing = true;
 	bufferevent_disable(client->stream, EV_READ);
+	process(client);
 }
 
 static void on_read(struct bufferevent *stream, void *argument)

@@ -14,6 +14,9 @@
 #define CLIENTS_MAX 4096
 #define CLIENTS_PER_USER_MAX 1024
 
+/* Kept free for root and the daemon's own user. */
+#define CLIENTS_RESERVED 64
+
 /* Whoever may open the socket may send and listen, as any local program may on the network itself; what
  * changes the daemon asks for more (method.h). */
 #define SOCKET_MODE 0666
@@ -54,13 +57,15 @@ static void on_accept(int fd, void *argument)
 	struct control *control = argument;
 	struct ucred peer = {.uid = (uid_t)-1};
 	socklen_t length = sizeof(peer);
+	bool privileged;
 
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-	if (control->clients.count >= CLIENTS_MAX) {
+	privileged = user_is_privileged(peer.uid);
+	if (control->clients.count >= CLIENTS_MAX - (privileged ? 0 : CLIENTS_RESERVED)) {
 		turn_away(control, fd, CLIENTS_MAX);
 		return;
 	}
-	if (!user_is_privileged(peer.uid) && count_of_user(control, peer.uid) >= CLIENTS_PER_USER_MAX) {
+	if (!privileged && count_of_user(control, peer.uid) >= CLIENTS_PER_USER_MAX) {
 		turn_away(control, fd, CLIENTS_PER_USER_MAX);
 		return;
 	}

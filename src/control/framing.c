@@ -57,7 +57,8 @@ enum frame_result framing_next(
 		enum frame_result result;
 
 		if (!ends_message(framing, data[i])) {
-			follow(framing, data[i]);
+			if (!framing->discarding)
+				follow(framing, data[i]);
 			continue;
 		}
 		result = finish(framing, data + start, i - start, data[i], ret);

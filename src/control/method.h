@@ -28,6 +28,9 @@ static inline int method_read_none(struct client *client, const struct call *cal
 	return method_read(client, call, NULL, 0);
 }
 
+/* A reason as JSON; one that is no UTF-8, as a stranger's name may be or a sentence that was cut, is escaped. */
+json_t *method_message(const char *message);
+
 /* Answers that one parameter is wrong, and why. */
 void method_invalid(struct client *client, const char *parameter, const char *message);
 

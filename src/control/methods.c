@@ -1,6 +1,7 @@
 /* The table of methods, and what comes before and after each call: JSON in, the method, or a named error. */
 #include <string.h>
 
+#include "base/escape.h"
 #include "control/method.h"
 
 extern const struct method get_info_method;
@@ -44,10 +45,21 @@ static const struct method *find_method(const char *name)
 	return NULL;
 }
 
+json_t *method_message(const char *message)
+{
+	json_t *string = json_string(message);
+	AUTO_TEXT struct text escaped = {0};
+
+	if (string)
+		return string;
+	text_append_escaped(&escaped, message, strlen(message));
+	return json_string(text_string(&escaped));
+}
+
 void method_invalid(struct client *client, const char *parameter, const char *message)
 {
 	client_fail(client, "org.varlink.service.InvalidParameter",
-		json_pack("{ssss}", "parameter", parameter, "message", message));
+		json_pack("{ssso}", "parameter", parameter, "message", method_message(message)));
 }
 
 void method_no_such_group(struct client *client, const char *name)

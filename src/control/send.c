@@ -40,7 +40,7 @@ static int read_request(struct client *client, const struct call *call, struct s
 
 static void fail_send(struct client *client, int r, const char *why)
 {
-	client_fail(client, "io.mcastd.SendFailed", json_pack("{siss}", "errno", -r, "message", why));
+	client_fail(client, "io.mcastd.SendFailed", json_pack("{siso}", "errno", -r, "message", method_message(why)));
 }
 
 static enum call_result send_payload(

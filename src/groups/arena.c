@@ -100,6 +100,9 @@ int arena_receive_packets(struct arena *arena, int fd)
 	int count;
 
 	prepare(arena, false, true);
+	/* Room for the credentials and no more: descriptors that a program passes along are not let in. */
+	for (unsigned i = 0; i < BATCH_MAX; i++)
+		arena->messages[i].msg_hdr.msg_controllen = CMSG_SPACE(sizeof(struct ucred));
 	count = recvmmsg(fd, arena->messages, BATCH_MAX, MSG_DONTWAIT, NULL);
 	return count < 0 ? -errno : count;
 }

@@ -30,6 +30,7 @@ struct group {
 	struct group_socket *socket; /* NULL: none; freed by group_set_free_group() */
 	unsigned send_ifindex; /* 0: the kernel's route */
 	enum group_fate fate;
+	bool adopted; /* the configuration that is being prepared has it */
 	bool until_stop; /* made by Join, and no part of the configuration */
 };
 

@@ -159,11 +159,16 @@ int groups_prepare(struct groups *groups, const struct config *wanted, struct ha
 		return -ENOMEM;
 	}
 	plan->run_directory = wanted->run_directory;
-	for (size_t i = 0; i < groups->set.count; i++)
+	for (size_t i = 0; i < groups->set.count; i++) {
 		groups->set.items[i]->fate = GROUP_GOES;
-	for (size_t i = 0; i < wanted->group_count; i++)
+		groups->set.items[i]->adopted = false;
+	}
+	for (size_t i = 0; i < wanted->group_count; i++) {
 		if ((r = plan_group(plan, groups, &wanted->groups[i], handlers, errors)) < 0)
 			failed = r;
+		else
+			plan->set.items[plan->set.count - 1]->adopted = true;
+	}
 	if ((r = plan_joined(plan, groups, handlers, errors)) < 0)
 		failed = r;
 	if (failed < 0) {
@@ -210,6 +215,8 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	for (size_t i = 0; i < plan->set.count; i++) {
 		struct group *group = plan->set.items[i], *running = groups_find(groups, group->config.name);
 
+		/* One that Join made is the configuration's from now on, if that has it. */
+		group->until_stop = !group->adopted;
 		if (group == running)
 			continue;
 		take_place(plan, group, running);

@@ -71,7 +71,8 @@ void worker_leave_ledger(struct worker *worker)
 	ledger_unref(ledger);
 }
 
-/* Signals are the loop's business: the thread starts with all of them blocked. */
+/* Signals are the loop's business: the thread starts with all of them blocked, but for the one that a write to a pipe
+ * without readers is answered with. The daemon ignores that, or wants to be ended by it (ad hoc mode). */
 static int start_thread(struct worker *worker)
 {
 	sigset_t all, before;
@@ -80,6 +81,7 @@ static int start_thread(struct worker *worker)
 	int r;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGPIPE);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/listener.h>
+#include <event2/event_struct.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,10 +13,12 @@
 #include "base/log.h"
 
 #define PAUSE_AFTER_ERROR_US 100000
+#define ACCEPTS_AT_ONCE 8
 
 struct listener {
-	struct evconnlistener *connections;
-	struct event *resume;
+	int fd;
+	struct event acceptable;
+	struct event resume;
 	listener_accept accept;
 	void *argument;
 	char *path;
@@ -25,26 +27,35 @@ struct listener {
 	struct log_limit limit;
 };
 
-static void on_connection(
-	struct evconnlistener *connections, evutil_socket_t fd, struct sockaddr *peer, int length, void *argument)
-{
-	struct listener *listener = argument;
-
-	(void)connections, (void)peer, (void)length;
-	listener->accept(fd, listener->argument);
-}
-
-static void on_error(struct evconnlistener *connections, void *argument)
+static void pause_accepting(struct listener *listener)
 {
 	static const struct timeval pause = {.tv_usec = PAUSE_AFTER_ERROR_US};
-	struct listener *listener = argument;
 	uint64_t suppressed;
 
 	if (log_limit_pass(&listener->limit, &suppressed))
 		log_warning("%s: accepting connections: %s; waiting for a free descriptor", listener->path,
 			strerror(errno));
-	evconnlistener_disable(connections);
-	evtimer_add(listener->resume, &pause);
+	event_del(&listener->acceptable);
+	evtimer_add(&listener->resume, &pause);
+}
+
+/* A few at a time: whoever connects again and again must not keep the loop. */
+static void on_acceptable(evutil_socket_t fd, short what, void *argument)
+{
+	struct listener *listener = argument;
+
+	(void)what;
+	for (unsigned i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (connection >= 0) {
+			listener->accept(connection, listener->argument);
+			continue;
+		}
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			pause_accepting(listener);
+		return;
+	}
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *argument)
@@ -52,7 +63,7 @@ static void on_resume(evutil_socket_t fd, short what, void *argument)
 	struct listener *listener = argument;
 
 	(void)fd, (void)what;
-	evconnlistener_enable(listener->connections);
+	event_add(&listener->acceptable, NULL);
 }
 
 static int fill_address(const char *path, struct sockaddr_un *ret)
@@ -134,15 +145,14 @@ int listener_new(struct event_base *base, const struct listener_options *options
 		listener->device = status.st_dev;
 		listener->inode = status.st_ino;
 	}
-	listener->resume = evtimer_new(base, on_resume, listener);
-	listener->connections = evconnlistener_new(
-		base, on_connection, listener, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (!listener->resume || !listener->connections) {
+	listener->fd = take_fd(fd);
+	evutil_make_socket_nonblocking(listener->fd);
+	evtimer_assign(&listener->resume, base, on_resume, listener);
+	event_assign(&listener->acceptable, base, listener->fd, EV_READ | EV_PERSIST, on_acceptable, listener);
+	if (event_add(&listener->acceptable, NULL) < 0) {
 		listener_free(listener);
 		return -ENOMEM;
 	}
-	take_fd(fd);
-	evconnlistener_set_error_cb(listener->connections, on_error);
 	*ret = listener;
 	return 0;
 }
@@ -171,10 +181,9 @@ void listener_free(struct listener *listener)
 	if (lstat(listener->path, &status) == 0 && status.st_dev == listener->device &&
 		status.st_ino == listener->inode)
 		unlink(listener->path);
-	if (listener->connections)
-		evconnlistener_free(listener->connections);
-	if (listener->resume)
-		event_free(listener->resume);
+	event_del(&listener->acceptable);
+	evtimer_del(&listener->resume);
+	close(listener->fd);
 	free(listener->path);
 	free(listener);
 }
