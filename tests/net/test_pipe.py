@@ -353,7 +353,8 @@ def test_a_child_that_follows_another_begins_with_a_whole_record(run, net, frami
             assert set(payloads) <= set(sent)
             seen += payloads
     assert len(seen) == len(set(seen))
-    assert numbers["dropped"]["io"] <= numbers["counters"]["restarts"]
+    # One for each program that has ended; the last of them may not have been started again yet.
+    assert numbers["dropped"]["io"] <= numbers["counters"]["restarts"] + 1
 
 
 def test_a_record_that_a_child_has_seen_a_part_of_is_dropped(run, net):
