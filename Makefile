@@ -6,12 +6,14 @@
 #   make check-unit     the unit tests only          UNIT=test_units: only this program
 #   make check-net      the network tests only       PYTEST_ARGS="-k isolation": passed on to pytest
 #   make check-long     the network tests that take minutes
+#   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
 #   make check-layers   which room of src/ includes which
 #   make check-size     functions over 80 lines, files over 400
 #   make format         run clang-format over the sources
 #   make man            the manual pages, with scdoc, to $(BUILD)/man
 #   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept; the manual
 #                       pages only where scdoc is
+#                       SYSTEMDUNITDIR, SYSUSERSDIR, CATALOGDIR: where the files for systemd go, below PREFIX/lib
 #   make uninstall      the configuration is kept
 #   make clean
 #
@@ -39,6 +41,9 @@ DOCDIR ?= $(PREFIX)/share/doc/mcastd
 MANDIR ?= $(PREFIX)/share/man
 BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
+SYSTEMDUNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
 INSTALL ?= install
 
 PKG_CONFIG ?= pkg-config
@@ -51,8 +56,8 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all check check-unit check-net check-long check-layers check-size demo format
-.PHONY: man install install-man uninstall clean test-programs FORCE
+.PHONY: all check check-unit check-net check-long check-service check-layers check-size demo format
+.PHONY: man install install-man install-systemd uninstall clean test-programs FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 all: $(BUILD)/mcastd $(BUILD)/mcastctl
@@ -186,10 +191,11 @@ run_tests = MCASTD=$(abspath $(check_build))/mcastd MCASTCTL=$(abspath $(check_b
 	$(PYTHON) tests/run
 unit_tests = --unit $(addprefix $(check_build)/tests/unit/,$(or $(UNIT),$(notdir $(test_programs))))
 
+# PYTEST_ARGS choose among the network tests: it is no failure that they name none in a systemd.
 check:
 	@packaging/install-deps check
 	$(Q)$(build_checked) all man test-programs
-	$(Q)$(run_tests) $(unit_tests) --net -- $(PYTEST_ARGS)
+	$(Q)$(run_tests) $(unit_tests) --net $(if $(PYTEST_ARGS),,--service) -- $(PYTEST_ARGS)
 
 check-unit:
 	@packaging/install-deps check
@@ -205,6 +211,10 @@ check-long:
 	@packaging/install-deps check
 	$(Q)$(build_checked) all
 	$(Q)$(run_tests) --long -- $(PYTEST_ARGS)
+
+check-service:
+	@packaging/install-deps check
+	$(Q)$(run_tests) --service -- $(PYTEST_ARGS)
 
 check-layers:
 	$(Q)tests/check-layers
@@ -225,7 +235,11 @@ demo:
 docs := README.md NEWS.md LICENSE
 confdir := $(DESTDIR)$(SYSCONFDIR)/mcastd
 
-install: all
+# What is left to do after an installation that is not into a package.
+service_advice := systemd-sysusers && journalctl --update-catalog && systemctl daemon-reload && \
+	systemctl enable --now mcastd
+
+install: all install-systemd
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(confdir)/conf.d
 	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
 	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
@@ -239,6 +253,23 @@ install: all
 	else set -x; $(INSTALL) -m 644 etc/mcastd.conf $(confdir)/mcastd.conf; fi
 	+@if command -v $(SCDOC) >/dev/null; then $(MAKE) install-man; \
 	else echo 'The manual pages are not installed: scdoc is missing.'; fi
+	$(if $(DESTDIR),,@echo 'To run it under systemd: $(service_advice)')
+
+systemd_files := $(DESTDIR)$(SYSUSERSDIR)/mcastd.conf $(DESTDIR)$(CATALOGDIR)/mcastd.catalog \
+	$(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/,mcastd.service mcastd@.service mcastd.socket mcastd@.socket)
+# Puts in what both services have in common, and the paths.
+fill_in = sed -e '/^@COMMON@$$/{r systemd/common.conf' -e 'd}' -e 's|@SBINDIR@|$(SBINDIR)|g' \
+	-e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@DOCDIR@|$(DOCDIR)|g' \
+	systemd/$(1).in | $(INSTALL) -m 644 /dev/stdin $(DESTDIR)$(SYSTEMDUNITDIR)/$(1)
+
+install-systemd:
+	$(INSTALL) -d $(sort $(dir $(systemd_files))) $(DESTDIR)$(DOCDIR)/examples/systemd
+	$(INSTALL) -m 644 systemd/mcastd.socket systemd/mcastd@.socket $(DESTDIR)$(SYSTEMDUNITDIR)
+	$(call fill_in,mcastd.service)
+	$(call fill_in,mcastd@.service)
+	$(INSTALL) -m 644 systemd/mcastd.sysusers $(DESTDIR)$(SYSUSERSDIR)/mcastd.conf
+	$(INSTALL) -m 644 systemd/mcastd.catalog $(DESTDIR)$(CATALOGDIR)
+	$(INSTALL) -m 644 $(wildcard systemd/examples/*.conf) $(DESTDIR)$(DOCDIR)/examples/systemd
 
 install-man: man
 	$(INSTALL) -d $(foreach section,1 5 7 8,$(DESTDIR)$(MANDIR)/man$(section))
@@ -248,7 +279,7 @@ install-man: man
 	$(INSTALL) -m 644 $(BUILD)/man/mcastd.8 $(DESTDIR)$(MANDIR)/man8
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(DESTDIR)$(BINDIR)/mcastctl
+	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(DESTDIR)$(BINDIR)/mcastctl $(systemd_files)
 	rm -rf $(DESTDIR)$(DOCDIR)
 	rm -f $(foreach page,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/mcastd $(DESTDIR)$(BASHCOMPDIR)/mcastctl

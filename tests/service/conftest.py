@@ -1,0 +1,68 @@
+"""Fixtures of the service tests: python3 -m pytest tests/service, as root. They have a systemd of their own, in
+namespaces of their own, and leave nothing of this machine touched. "make install" builds what they test, as it is
+released: the sanitizers would not fit into the unit's sandbox."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
+
+from daemon import MCASTD, ROOT  # noqa: E402
+from service import Service  # noqa: E402
+from system import System, why_not  # noqa: E402
+
+
+def pytest_configure(config):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up
+
+
+def pytest_terminal_summary(terminalreporter):
+    if reason := why_not():
+        terminalreporter.write_line(f"\nSKIPPED what needs a systemd of its own: {reason}")
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """A directory with what "make install" installs, in the places that it has by default."""
+    directory = str(tmp_path_factory.mktemp("installed"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    build = os.path.join(os.path.dirname(MCASTD), "release")
+    subprocess.run(
+        ["make", "-j2", "-C", ROOT, "install", f"BUILD={build}", "SANITIZE=", "PREFIX=/usr/local", "SYSCONFDIR=/etc",
+         f"DESTDIR={directory}"], check=True, env=environment, stdout=subprocess.DEVNULL)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def system(request):
+    """One booted system for all tests, with mcastd installed, and nothing of it running."""
+    if reason := why_not():
+        pytest.skip(reason)
+    system = System(request.getfixturevalue("installed"))
+    try:
+        system.run("journalctl", "--update-catalog")
+        yield system
+    finally:
+        system.close()
+
+
+@pytest.fixture
+def service(system):
+    """mcastd.service, not running, and without any configuration."""
+    service = Service(system)
+    yield service
+    service.clean_up()
+
+
+@pytest.fixture
+def say(capsys):
+    """Prints past pytest's capture."""
+    def say(text):
+        with capsys.disabled():
+            print(f"\n{text}", flush=True)
+
+    return say

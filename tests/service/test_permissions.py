@@ -1,0 +1,183 @@
+"""Who may do what: the sandbox around the daemon, and the users at its sockets."""
+
+import os
+import re
+import stat
+
+import pytest
+
+from peers import send
+from waiting import wait_until
+
+EXAMPLES = "/usr/local/share/doc/mcastd/examples/systemd"
+
+CONFIG = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; };
+};
+"""
+
+CLOSED = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; socket_mode = "0660";
+          socket_group = "telemetry"; };
+};
+"""
+
+SEND_TO_GROUP = """
+import socket
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+sock.connect("/run/mcastd/groups/news")
+sock.send(b"x")
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def users(system):
+    """alice, who is in the group telemetry, and bob, who is not."""
+    system.run("systemd-sysusers", "--inline", "u alice -", "u bob -", "g telemetry -", "m alice telemetry")
+
+
+def use_example(service, name):
+    service.drop_in(name, service.system.read(f"{EXAMPLES}/{name}.conf").decode())
+
+
+def test_the_daemon_has_no_privilege_and_can_get_none(service):
+    service.start(CONFIG)
+    status = service.process_status()
+    user = service.system.run("id", "-u", "mcastd").strip()
+    assert set(status["Uid"].split()) == {user} and user != "0"
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+
+
+def test_the_daemon_may_open_many_files(service):
+    """As many as the unit says, or as many as the machine lets systemd have."""
+    service.start(CONFIG)
+    limits = [re.search(r"^Max open files +(\d+) +(\d+) ", service.system.run("cat", f"/proc/{pid}/limits"), re.M)
+              for pid in (1, service.pid)]
+    assert limits[1][1] == limits[1][2] == str(min(524288, int(limits[0][2])))
+
+
+def test_the_daemon_knows_its_clients_users(service):
+    """No user namespace hides them: see PrivateUsers= in the unit."""
+    service.start(CONFIG)
+    assert service.system.run("cat", f"/proc/{service.pid}/uid_map").split() == ["0", "0", "4294967295"]
+    assert service.ctl("reload").strip() == "no changes"
+    assert service.ctl("reload", user="mcastd").strip() == "no changes"
+    status, words = service.system.fail("mcastctl", "reload", user="alice")
+    assert status == 1
+    assert "only root and the daemon's own user may do this" in words
+    _, words = service.system.fail("mcastctl", "leave", "news", user="bob")
+    assert "only root and the daemon's own user may do this" in words
+
+
+def test_anybody_may_send_and_look_through_the_control_socket(service):
+    service.start(CONFIG)
+    assert stat.S_IMODE(os.stat(service.system.path("/run/mcastd.sock")).st_mode) == 0o666
+    service.ctl("send", "news", "hello", user="bob")
+    service.wait_received("news")
+    assert "news" in service.ctl("groups", user="bob")
+
+
+def test_a_group_socket_is_for_its_system_group(service):
+    use_example(service, "socket-group")
+    service.start(CLOSED)
+    found = os.stat(service.system.path("/run/mcastd/groups/news"))
+    assert stat.S_IMODE(found.st_mode) == 0o660
+    assert found.st_gid == int(service.system.run("getent", "group", "telemetry").split(":")[2])
+    assert found.st_uid == int(service.system.run("id", "-u", "mcastd"))
+    service.system.run("python3", "-c", SEND_TO_GROUP, user="alice")
+    service.wait_received("news")
+    _, words = service.system.fail("python3", "-c", SEND_TO_GROUP, user="bob")
+    assert "PermissionError" in words
+
+
+def test_a_group_socket_of_a_system_group_needs_the_example(service):
+    service.configure(CLOSED)
+    service.system.fail("systemctl", "start", "mcastd")
+    assert service.show("ExecMainStatus") == "78"
+
+
+def test_a_port_under_1024_needs_the_example(service):
+    ptp = 'groups: { ptp: { address = "224.0.1.129"; port = 320; interfaces = ["eth0"]; }; };'
+    service.start(ptp)
+    assert service.states("ptp") == {"eth0": "failed"}
+    use_example(service, "privileged-ports")
+    service.restart()
+    assert service.states("ptp") == {"eth0": "joined"}
+    send(service.system, b"x", "224.0.1.129", 320, "eth0")
+    service.wait_received("ptp")
+
+
+def test_a_large_buffer_needs_the_example(service):
+    service.start(CONFIG.replace("port", 'receive_buffer = "64M"; port'))
+    granted = service.group("news")["memberships"][0]["receiveBuffer"]
+    assert granted < 64 << 20
+    use_example(service, "large-buffers")
+    service.restart()
+    assert service.group("news")["memberships"][0]["receiveBuffer"] == 64 << 20
+
+
+RECORDING = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["archive"]; };
+};
+handlers: { archive: { type = "file"; path = "PATH"; format = "raw"; }; };
+"""
+
+
+def assert_recorded(service, path):
+    send(service.system, b"recorded", "233.252.0.1", 5004, "eth0")
+    wait_until(lambda: service.system.read(path) == b"recorded", "the recording")
+
+
+def test_recordings_are_the_daemons_and_not_for_everybody(service):
+    service.start(RECORDING.replace("PATH", "/var/log/mcastd/news.raw"))
+    assert_recorded(service, "/var/log/mcastd/news.raw")
+    assert stat.S_IMODE(os.stat(service.system.path("/var/log/mcastd")).st_mode) == 0o750
+    assert stat.S_IMODE(os.stat(service.system.path("/var/log/mcastd/news.raw")).st_mode) == 0o640
+
+
+def test_recordings_elsewhere_need_the_example(service):
+    service.system.run("install", "-d", "-o", "mcastd", "-g", "mcastd", "-m", "750", "/srv/recordings")
+    service.configure(RECORDING.replace("PATH", "/srv/recordings/news.raw"))
+    service.system.fail("systemctl", "start", "mcastd")
+    wait_until(lambda: "/srv/recordings/news.raw: Read-only file system" in service.log(), "the reason")
+    use_example(service, "recordings-elsewhere")
+    service.systemctl("start", "mcastd")
+    assert_recorded(service, "/srv/recordings/news.raw")
+
+
+EXEC = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["run"]; };
+};
+handlers: { run: { type = "exec"; command = ["/usr/local/libexec/handle"]; }; };
+"""
+
+
+def run_program(service, script):
+    """Has the handler run a script for one datagram."""
+    service.system.write("/usr/local/libexec/handle", f"#!/bin/sh\n{script}\n", 0o755)
+    service.start(EXEC)
+    send(service.system, b"payload", "233.252.0.1", 5004, "eth0")
+    wait_until(lambda: sum(service.handler("run")["dropped"].values()) + service.handler("run")["delivered"] == 1,
+               "the program to end")
+
+
+def test_a_program_runs_in_the_sandbox(service):
+    run_program(service, 'cat >/var/log/mcastd/out && echo "$MCASTD_GROUP" >>/var/log/mcastd/out &&'
+                         "! touch /etc/mcastd/x 2>/dev/null && ! ls /home/* 2>/dev/null")
+    assert service.handler("run")["delivered"] == 1, service.log()
+    assert service.system.read("/var/log/mcastd/out") == b"payloadnews\n"
+
+
+def test_a_program_that_needs_more_gets_it_from_the_example(service):
+    service.system.write("/home/alice/file", "x")
+    use_example(service, "handler-programs")
+    run_program(service, 'cat >/var/lib/mcastd/out && cat /home/alice/file >>/var/lib/mcastd/out')
+    assert service.handler("run")["delivered"] == 1, service.log()
+    assert service.system.read("/var/lib/mcastd/out") == b"payloadx"
