@@ -1,13 +1,19 @@
 """Floods: what each kind of handler does under more than it can take, and what that costs the others."""
 
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from daemon import balance, subscribe
+from daemon import MCASTCTL, balance
 from peers import seqpacket, tutorial_sender
+from topology import die_with_us
 from waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -93,8 +99,46 @@ def test_a_million_datagrams_into_one_kind_cost_the_second_group_nothing(net, st
     assert grown <= QUEUE_MIB + 4
 
 
+READ_PACKETS = """
+import socket, sys
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+sock.connect(sys.argv[1])
+print("ready", flush=True)
+while packet := sock.recv(100):
+    print(packet.decode(), flush=True)
+"""
+
+
+def start_reader(daemon, reader, output):
+    """A program that prints a line for each datagram that it reads."""
+    if reader == "subscriber":
+        command = [MCASTCTL, "-s", daemon.control_path, "--json", "tail", "news"]
+    else:
+        command = [sys.executable, "-c", READ_PACKETS, daemon.group_path("news")]
+    child = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL, preexec_fn=die_with_us)
+    if reader == "subscriber":
+        wait_until(lambda: daemon.call("GetStatus")["subscribers"], "the subscription")
+    else:
+        wait_until(lambda: output.tell() or os.path.getsize(output.name), "the connection")
+    return child
+
+
+def read_so_far(name):
+    """How many datagrams the program has printed, and how many it was told that it missed."""
+    got = gap = 0
+    with open(name) as file:
+        for line in file:
+            if not line.endswith("\n") or line == "ready\n":
+                continue
+            if line.startswith("{") and "gap" in (told := json.loads(line)):
+                gap += told["gap"]["count"]
+            else:
+                got += 1
+    return got, gap
+
+
 @pytest.mark.parametrize("reader", ["subscriber", "group-socket"])
-def test_a_reader_that_is_stopped_for_a_minute_loses_its_own_datagrams_only(net, start, release, say, reader):
+def test_a_reader_that_is_stopped_for_a_minute_loses_its_own_datagrams_only(net, start, release, say, tmp_path, reader):
     daemon = start("""
     groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["f"]; socket = true; }; };
     handlers: { f: { type = "file"; path = "$DIR/f"; format = "raw"; }; };
@@ -102,25 +146,37 @@ def test_a_reader_that_is_stopped_for_a_minute_loses_its_own_datagrams_only(net,
     other = seqpacket(daemon.group_path("news"))
     other.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
     taken = Reader(other)
-    stuck = subscribe(daemon, "news") if reader == "subscriber" else seqpacket(daemon.group_path("news"))
-    with tutorial_sender(net.peer, "233.252.0.1") as sender:
-        send_paced(sender, 20_000, 10_000)
-        wait_until(lambda: daemon.group("news")["received"] == 20_000, "the first datagrams")
-        before = resident(daemon.process.pid)
-        send_paced(sender, 550_000, 10_000)  # 55 s: less than the stall after which it is cut
-        sent = 570_000
-    daemon.wait_arrived("news", sent)
-    grown = resident(daemon.process.pid) - before
+    with open(tmp_path / "out", "w") as output, tutorial_sender(net.peer, "233.252.0.1") as sender:
+        child = start_reader(daemon, reader, output)
+        try:
+            send_paced(sender, 20_000, 10_000)
+            wait_until(lambda: daemon.group("news")["received"] == 20_000, "the first datagrams")
+            before = resident(daemon.process.pid)
+            child.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
+            send_paced(sender, 601_000, 10_000)
+            stopped = time.monotonic() - stopped
+            grown = resident(daemon.process.pid) - before
+            child.send_signal(signal.SIGCONT)
+            send_paced(sender, 100, 10_000)
+            sent = 621_100
+            daemon.wait_arrived("news", sent)
+            wait_until(lambda: taken.count == sent, "the other reader to have all")
+
+            def accounted():
+                got, gap = read_so_far(output.name)
+                return got + gap + daemon.group("news")["unread"] == sent
+
+            wait_until(accounted, "the stopped one to have read what there was")
+        finally:
+            child.kill()
+            child.wait()
+    got, gap = read_so_far(output.name)
     numbers = daemon.group("news")
-    wait_until(lambda: taken.count == sent, "the other reader to have all")
-    if reader == "subscriber":
-        got, gap = count_subscription(stuck, sent)
-    else:
-        got, gap = count_packets(stuck), numbers["unread"]
-    say(f"{reader}: {sent} sent, {numbers['kernelDropped']} dropped by the kernel, the stuck one got {got} and was told of "
-        f"{gap}, the other {taken.count}; RSS {grown:+.2f} MiB")
+    say(f"{reader}: stopped for {stopped:.1f} s; {sent} sent, {numbers['kernelDropped']} dropped by the kernel; it got {got}, was "
+        f"told of {gap}, {numbers['unread']} unread; the other {taken.count}; RSS {grown:+.2f} MiB")
+    assert stopped >= 60
     assert numbers["kernelDropped"] == 0
-    assert got + gap == sent
     assert daemon.wait_idle("f")["delivered"] == sent
     assert grown <= 1
 
@@ -160,26 +216,3 @@ def send_paced(sender, count, rate):
             if pause > 0:
                 time.sleep(pause)
         sender.sendto(b"%d" % number, ("233.252.0.1", 5004))
-
-
-def count_subscription(control, total):
-    """What a subscriber finds when it reads at last: datagrams, and what it is told that it missed."""
-    got = gap = 0
-    while got + gap < total:
-        parameters = control.reply()["parameters"]
-        if "gap" in parameters:
-            gap += parameters["gap"]["count"]
-        else:
-            got += 1
-    return got, gap
-
-
-def count_packets(sock):
-    sock.settimeout(1)
-    got = 0
-    try:
-        while sock.recv(100):
-            got += 1
-    except TimeoutError:
-        pass
-    return got

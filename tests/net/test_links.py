@@ -98,8 +98,11 @@ def test_an_interface_that_is_replaced_at_once_by_one_of_the_same_index_is_joine
     daemon = start(CONFIG)
     wait_state(daemon, "joined")
     assert_receives(daemon, link)
+    # Stopped, the daemon does not see that it was gone: when it looks, the same name has the same index.
+    daemon.pause()
     link.delete()
     link.add(index=4711)
+    daemon.resume()
     assert_receives(daemon, link)
 
 
