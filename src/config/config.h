@@ -89,6 +89,7 @@ struct config_handler {
 	const struct config_kind *kind;
 	void *settings;         /* kind->schema.size bytes */
 	uint64_t queue;         /* bytes */
+	int64_t queue_datagrams; /* 0: as many as fit */
 	int drop;               /* enum drop_policy */
 	struct config_filter filter;
 	struct key_mark *marks; /* of handler_schema, filter_schema, the kind; NULL once it is loaded */

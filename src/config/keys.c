@@ -104,6 +104,13 @@ static const struct key handler_keys[] = {
 		.fallback = "4M",
 		.help = "How many bytes may wait for a handler that is slow, each datagram with some 60 "
 			"of its own; for all types but unix and udp, which never wait."},
+	{.name = "queue_datagrams",
+		.type = KEY_NUMBER,
+		HANDLER(queue_datagrams),
+		.min = 1,
+		.max = 1000000000,
+		.help = "How many datagrams may wait, whatever their size; without it, as many as "
+			"fit into the queue."},
 	{.name = "drop",
 		.type = KEY_CHOICE,
 		HANDLER(drop),

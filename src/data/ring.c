@@ -6,13 +6,13 @@
 
 #include "base/clock.h"
 
-int ring_init(struct ring *ring, uint64_t bytes)
+int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
 {
 	size_t count = (size_t)((bytes + sizeof(struct ring_chunk) - 1) / sizeof(struct ring_chunk));
 
 	if (count < 2)
 		count = 2;
-	*ring = (struct ring){.chunk_count = count};
+	*ring = (struct ring){.chunk_count = count, .most = most};
 	ring->chunks = mmap(NULL, count * sizeof(struct ring_chunk), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ring->chunks == MAP_FAILED) {
@@ -25,15 +25,14 @@ int ring_init(struct ring *ring, uint64_t bytes)
 /* Forgets what a chunk holds. */
 static void chunk_clear(struct ring_chunk *chunk)
 {
-	for (unsigned i = 0; i < chunk->run_count; i++)
+	for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
 		origin_unref(chunk->runs[i].origin);
-	chunk->run_count = 0;
+	chunk->first_run = chunk->run_count = 0;
 }
 
 void ring_destroy(struct ring *ring)
 {
-	for (struct ring_chunk *chunk = ring->oldest; chunk; chunk = chunk->next)
-		chunk_clear(chunk);
+	ring_drop_all(ring);
 	if (ring->chunks)
 		munmap(ring->chunks, ring->chunk_count * sizeof(struct ring_chunk));
 	*ring = (struct ring){0};
@@ -52,7 +51,7 @@ static struct ring_chunk *append_chunk(struct ring *ring)
 	else
 		return NULL;
 	chunk->next = NULL;
-	chunk->run_count = chunk->count = 0;
+	chunk->first_run = chunk->run_count = chunk->appended = chunk->count = 0;
 	chunk->payload_start = RING_CHUNK_DATA;
 	chunk->payload_bytes = 0;
 	chunk->since_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -67,7 +66,7 @@ static struct ring_chunk *append_chunk(struct ring *ring)
 static bool chunk_has_room(const struct ring_chunk *chunk, const struct batch *batch, uint32_t size)
 {
 	const struct run *last = chunk->run_count ? &chunk->runs[chunk->run_count - 1] : NULL;
-	size_t used = (chunk->count + 1) * sizeof(struct datagram) + (RING_CHUNK_DATA - chunk->payload_start);
+	size_t used = (chunk->appended + 1) * sizeof(struct datagram) + (RING_CHUNK_DATA - chunk->payload_start);
 
 	if (RING_CHUNK_DATA - used < size || used > RING_CHUNK_DATA)
 		return false;
@@ -79,11 +78,11 @@ static bool chunk_has_room(const struct ring_chunk *chunk, const struct batch *b
 static void chunk_append(struct ring_chunk *chunk, const struct batch *batch, const struct datagram *datagram)
 {
 	struct run *run = chunk->run_count ? &chunk->runs[chunk->run_count - 1] : NULL;
-	struct datagram *copy = (struct datagram *)chunk->data + chunk->count;
+	struct datagram *copy = (struct datagram *)chunk->data + chunk->appended;
 
 	if (!run || run->origin != batch->origin || run->count == BATCH_MAX) {
 		run = &chunk->runs[chunk->run_count++];
-		*run = (struct run){.origin = origin_ref(batch->origin), .first = chunk->count};
+		*run = (struct run){.origin = origin_ref(batch->origin), .first = chunk->appended};
 	}
 	chunk->payload_start -= datagram->size;
 	chunk->payload_bytes += datagram->size;
@@ -91,6 +90,7 @@ static void chunk_append(struct ring_chunk *chunk, const struct batch *batch, co
 	copy->payload = chunk->data + chunk->payload_start;
 	memcpy(chunk->data + chunk->payload_start, datagram->payload, datagram->size);
 	run->count++;
+	chunk->appended++;
 	chunk->count++;
 }
 
@@ -98,7 +98,7 @@ unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from)
 {
 	unsigned i;
 
-	for (i = from; i < batch->count; i++) {
+	for (i = from; i < batch->count && ring->queued < ring->most; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
 		struct ring_chunk *chunk = ring->newest;
 
@@ -134,13 +134,48 @@ void ring_give_back(struct ring *ring, struct ring_chunk *chunk)
 	ring->free = chunk;
 }
 
-unsigned ring_drop_oldest(struct ring *ring)
+static unsigned drop_chunk(struct ring *ring)
 {
 	struct ring_chunk *chunk = ring_take(ring);
 	unsigned count = chunk ? chunk->count : 0;
 
 	if (chunk)
 		ring_give_back(ring, chunk);
+	return count;
+}
+
+/* The oldest chunk holds more than one datagram. */
+static void drop_datagram(struct ring *ring)
+{
+	struct ring_chunk *chunk = ring->oldest;
+	struct run *run = &chunk->runs[chunk->first_run];
+	uint32_t size = ((const struct datagram *)chunk->data)[run->first].size;
+
+	run->first++;
+	if (--run->count == 0) {
+		origin_unref(run->origin);
+		chunk->first_run++;
+	}
+	chunk->count--;
+	chunk->payload_bytes -= size;
+	ring->queued--;
+	ring->queued_bytes -= size;
+}
+
+unsigned ring_drop_oldest(struct ring *ring)
+{
+	if (ring->queued < ring->most || ring->oldest->count == 1)
+		return drop_chunk(ring);
+	drop_datagram(ring);
+	return 1;
+}
+
+uint64_t ring_drop_all(struct ring *ring)
+{
+	uint64_t count = ring->queued;
+
+	while (ring->oldest)
+		drop_chunk(ring);
 	return count;
 }
 

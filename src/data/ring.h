@@ -24,8 +24,9 @@ struct run {
 
 struct ring_chunk {
 	struct ring_chunk *next;
-	uint16_t run_count;
-	uint16_t count; /* of datagrams */
+	uint16_t first_run, run_count; /* the runs before first_run were thrown away */
+	uint16_t appended; /* datagrams that it was filled with */
+	uint16_t count; /* of them, those that it still holds */
 	uint32_t payload_start; /* payloads lie in data[payload_start..] */
 	uint64_t payload_bytes;
 	uint64_t since_ns; /* when its first datagram came, CLOCK_MONOTONIC_COARSE */
@@ -40,10 +41,12 @@ struct ring {
 	struct ring_chunk *oldest, *newest; /* the queue */
 	struct ring_chunk *free;
 	uint64_t queued, queued_bytes; /* datagrams in the queue, and their payload */
+	uint64_t most; /* datagrams that may be in the queue */
 };
 
-/* Maps at least bytes, in whole chunks, two at least. Returns 0 or -ENOMEM. */
-int ring_init(struct ring *ring, uint64_t bytes);
+/* Maps at least bytes, in whole chunks, two at least. The queue never holds more than most datagrams. Returns 0 or
+ * -ENOMEM. */
+int ring_init(struct ring *ring, uint64_t bytes, uint64_t most);
 
 /* Unmaps it; what is queued is forgotten. Accepts a zeroed ring. */
 void ring_destroy(struct ring *ring);
@@ -52,8 +55,12 @@ void ring_destroy(struct ring *ring);
  * how many. */
 unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from);
 
-/* Throws the oldest chunk away to make room. Returns how many datagrams it held; 0: the queue is empty. */
+/* Throws the oldest away to make room: one datagram where there are too many, or a chunk of them where the memory is full.
+ * Returns how many datagrams; 0: the queue is empty. */
 unsigned ring_drop_oldest(struct ring *ring);
+
+/* Throws all of the queue away. Returns how many datagrams. */
+uint64_t ring_drop_all(struct ring *ring);
 
 /* Takes the oldest chunk out of the queue, or returns NULL when it is empty. */
 struct ring_chunk *ring_take(struct ring *ring);
@@ -61,5 +68,5 @@ struct ring_chunk *ring_take(struct ring *ring);
 /* Gives a chunk back that ring_take() handed out. */
 void ring_give_back(struct ring *ring, struct ring_chunk *chunk);
 
-/* One run of a chunk as a batch, valid until the chunk is given back. */
+/* One run of a chunk, from first_run to run_count, as a batch; valid until the chunk is given back. */
 struct batch ring_chunk_batch(const struct ring_chunk *chunk, unsigned run);

@@ -159,6 +159,7 @@ void handler_account(struct handler *handler, struct account *ret)
 	struct ledger *ledger = handler->ledger;
 
 	pthread_mutex_lock(&ledger->lock);
+	workers_settle(ledger);
 	*ret = ledger->account;
 	workers_queued(ledger, ret);
 	pthread_mutex_unlock(&ledger->lock);

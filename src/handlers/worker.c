@@ -59,8 +59,8 @@ void worker_leave_ledger(struct worker *worker)
 	uint64_t left;
 
 	pthread_mutex_lock(&ledger->lock);
-	left = worker->ring.queued + worker->in_hand;
-	ledger->account.outcome.dropped[DROP_SHUTDOWN] += left;
+	left = worker->expired + ring_drop_all(&worker->ring) + worker->in_hand;
+	ledger->account.outcome.dropped[DROP_SHUTDOWN] += left - worker->expired;
 	while (*link != worker)
 		link = &(*link)->next;
 	*link = worker->next;
@@ -117,7 +117,9 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
 	worker->name = strdup(config->name);
-	if (worker->filled < 0 || !worker->name || ring_init(&worker->ring, config->queue) < 0) {
+	if (worker->filled < 0 || !worker->name ||
+		ring_init(&worker->ring, config->queue,
+			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX) < 0) {
 		worker_free(worker);
 		return -ENOMEM;
 	}
@@ -193,6 +195,25 @@ static uint64_t oldest_ns(const struct worker *worker)
 	if (worker->in_hand)
 		return worker->in_hand_since_ns;
 	return worker->ring.oldest ? worker->ring.oldest->since_ns : 0;
+}
+
+/* What is queued for a thread that is stuck past its deadline will not be delivered: that is settled here, as the thread itself
+ * may never come to it. What it holds in its hands may yet go either way. */
+static void expire(struct worker *worker)
+{
+	uint64_t dropped;
+
+	if (!worker->retired || !worker->ring.queued || clock_ns(CLOCK_MONOTONIC) < worker->deadline_ns)
+		return;
+	dropped = ring_drop_all(&worker->ring);
+	worker->expired += dropped;
+	worker->ledger->account.outcome.dropped[DROP_SHUTDOWN] += dropped;
+}
+
+void workers_settle(struct ledger *ledger)
+{
+	for (struct worker *worker = ledger->workers; worker; worker = worker->next)
+		expire(worker);
 }
 
 void workers_queued(const struct ledger *ledger, struct account *account)

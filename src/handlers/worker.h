@@ -27,5 +27,8 @@ void worker_retire(struct worker *worker, uint64_t deadline_ns);
  * call, and to be abandoned by ending the process. */
 unsigned workers_wait(uint64_t deadline_ns);
 
+/* Counts what is still queued for workers whose deadline is over as dropped. The ledger's lock is held. */
+void workers_settle(struct ledger *ledger);
+
 /* Adds what is queued in the workers of a ledger, whose lock is held, to queued and queued_bytes. */
 void workers_queued(const struct ledger *ledger, struct account *account);

@@ -17,6 +17,7 @@ struct worker {
 	bool begin, rotate; /* asked for, and not done yet */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
+	uint64_t expired; /* datagrams that were queued when that was over */
 	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */
 	uint64_t in_hand_since_ns; /* of the chunk taken last */
 };

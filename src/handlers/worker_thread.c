@@ -156,7 +156,7 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 {
 	bool go_on = true;
 
-	for (unsigned i = 0; go_on && i < chunk->run_count; i++) {
+	for (unsigned i = chunk->first_run; go_on && i < chunk->run_count; i++) {
 		struct batch run = ring_chunk_batch(chunk, i);
 
 		go_on = deliver_run(worker, &run);

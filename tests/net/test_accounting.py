@@ -14,7 +14,7 @@ from waiting import wait_until
 COUNT = 8000  # datagrams that fit into the kernel's buffer, also without privilege, but into no queue here
 
 
-def config(queue='"256K"', drop='"newest"'):
+def config(queue='"256K"', drop='"newest"', more=""):
     return f"""
       groups: {{
         flood: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["slow"];
@@ -22,7 +22,7 @@ def config(queue='"256K"', drop='"newest"'):
         calm:  {{ address = "233.252.0.2"; port = 5005; interfaces = ["eth0"]; handlers = ["calm"]; }};
       }};
       handlers: {{
-        slow: {{ type = "log"; stream = "stdout"; format = "line"; queue = {queue}; drop = {drop}; }};
+        slow: {{ type = "log"; stream = "stdout"; format = "line"; queue = {queue}; drop = {drop}; {more} }};
         calm: {{ type = "file"; path = "$DIR/calm"; format = "line"; }};
       }};"""
 
@@ -166,6 +166,36 @@ def test_a_larger_queue_keeps_more(slow, net, blast):
         daemon, pipe = slow(queue=queue)
         kept.append(len(numbers_written(daemon, net, blast, pipe)))
     assert kept[1] > 2 * kept[0]
+
+
+def test_no_more_datagrams_wait_than_may(slow, net, blast):
+    daemon, pipe = slow(more="queue_datagrams = 100;")
+    daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
+    handler = daemon.handler("slow")
+    in_hand = 64 * 1024 // 60  # what the thread has taken off the queue, 68 KiB at the most
+    assert 100 <= handler["queued"] <= 100 + in_hand
+    assert balance(handler) == 0
+
+
+def test_a_viewer_of_few_datagrams_sees_the_newest(slow, net, blast):
+    daemon, pipe = slow(drop='"oldest"', more="queue_datagrams = 100;")
+    numbers = numbers_written(daemon, net, blast, pipe)
+    assert numbers[-100:] == list(range(COUNT - 100, COUNT))
+
+
+def test_the_queue_of_a_handler_that_hangs_past_its_deadline_is_counted_as_dropped(slow, net, blast):
+    daemon, pipe = slow()
+    daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
+    queued = daemon.handler("slow")["queued"]
+    daemon.write_config(config(queue='"128K"'))
+    daemon.ctl("reload")
+    wait_until(lambda: daemon.handler("slow")["dropped"]["shutdown"], "the deadline of the old handler")
+    handler = daemon.handler("slow")
+    assert handler["queued"] + handler["dropped"]["shutdown"] == queued
+    assert balance(handler) == 0
+    pipe.read()
+    handler = daemon.wait_idle("slow")
+    assert balance(handler) == 0
 
 
 def test_a_handler_that_hangs_does_not_keep_the_daemon_from_stopping(slow, net, blast):

@@ -573,7 +573,7 @@ static void a_file_too_large_is_refused(void **state)
 	X(unknown_key_in_a_handler, IN_H("pth = \"x\";"), \
 		"4: handlers.h: unknown key \"pth\", did you mean \"path\"?") \
 	X(key_of_another_kind, "handlers: { h: { type = \"log\"; path = \"/x\"; }; };", \
-		"1: handlers.h: unknown key \"path\", known: type, queue, drop, " \
+		"1: handlers.h: unknown key \"path\", known: type, queue, queue_datagrams, drop, " \
 		"filter.sources, filter.block_sources, filter.min_size, filter.max_size, filter.prefix, rate, burst, sample") \
 	X(no_address, "groups: {\n a: { port = 1; };\n};", \
 		"2: groups.a: has no address, add one: address = \"233.252.0.1\";") \

@@ -46,7 +46,7 @@ static unsigned drain(struct ring *ring, uint32_t *next)
 	unsigned count = 0;
 
 	while ((chunk = ring_take(ring))) {
-		for (unsigned i = 0; i < chunk->run_count; i++) {
+		for (unsigned i = chunk->first_run; i < chunk->run_count; i++) {
 			struct batch batch = ring_chunk_batch(chunk, i);
 
 			assert_in_range(batch.count, 1, BATCH_MAX);
@@ -65,7 +65,7 @@ static void keeps_order_over_many_rounds(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 1 << 20), 0);
+	assert_int_equal(ring_init(&ring, 1 << 20, UINT64_MAX), 0);
 	for (unsigned round = 0; round < 200; round++) {
 		for (unsigned i = 0; i < 37 + round; i++)
 			assert_true(push(&ring, origin, pushed++, 4 + i % 1400));
@@ -84,7 +84,7 @@ static void carries_what_a_datagram_has(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 1), 0);
+	assert_int_equal(ring_init(&ring, 1, UINT64_MAX), 0);
 	assert_true(push(&ring, origin, 42, 100));
 	chunk = ring_take(&ring);
 	batch = ring_chunk_batch(chunk, 0);
@@ -105,7 +105,7 @@ static void takes_the_largest_and_the_empty_datagram(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 1), 0);
+	assert_int_equal(ring_init(&ring, 1, UINT64_MAX), 0);
 	assert_true(push(&ring, origin, 1, DATAGRAM_MAX));
 	assert_int_equal(ring_push(&ring, &batch, 0), 1);
 	assert_int_equal(ring.queued, 2);
@@ -121,7 +121,7 @@ static void refuses_what_does_not_fit_and_counts_the_rest(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	assert_int_equal(ring_init(&ring, 256 * 1024, UINT64_MAX), 0);
 	while (push(&ring, origin, taken, 1000))
 		taken++;
 	assert_int_equal(ring.queued, taken);
@@ -143,7 +143,7 @@ static void the_oldest_give_way(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	assert_int_equal(ring_init(&ring, 256 * 1024, UINT64_MAX), 0);
 	for (; number < 1000; number++)
 		while (!push(&ring, origin, number, 1000)) {
 			unsigned gone = ring_drop_oldest(&ring);
@@ -167,7 +167,7 @@ static void the_oldest_give_way_while_the_reader_is_stuck(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	assert_int_equal(ring_init(&ring, 256 * 1024, UINT64_MAX), 0);
 	assert_true(push(&ring, origin, number++, 1000));
 	held = ring_take(&ring);
 	for (; number < 1000; number++)
@@ -179,6 +179,59 @@ static void the_oldest_give_way_while_the_reader_is_stuck(void **state)
 	origin_unref(origin);
 }
 
+static void no_more_datagrams_are_queued_than_may_be(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t taken = 0, next = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, 100), 0);
+	while (push(&ring, origin, taken, 10))
+		taken++;
+	assert_int_equal(taken, 100);
+	assert_int_equal(drain(&ring, &next), 100);
+	assert_true(push(&ring, origin, taken, 10));
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void the_oldest_give_way_one_by_one_when_there_are_too_many(void **state)
+{
+	struct origin *a = make_origin("a"), *b = make_origin("b");
+	uint32_t number = 0, next = 990;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, 10), 0);
+	for (; number < 1000; number++)
+		while (!push(&ring, number % 3 ? a : b, number, 10 + number % 7))
+			assert_int_equal(ring_drop_oldest(&ring), 1);
+	assert_int_equal(ring.queued, 10);
+	assert_int_equal(drain(&ring, &next), 10);
+	assert_int_equal(ring.queued_bytes, 0);
+	ring_destroy(&ring);
+	origin_unref(a);
+	origin_unref(b);
+}
+
+static void all_of_the_queue_can_be_thrown_away(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, UINT64_MAX), 0);
+	for (uint32_t number = 0; number < 500; number++)
+		assert_true(push(&ring, origin, number, 1000));
+	assert_int_equal(ring_drop_all(&ring), 500);
+	assert_int_equal(ring_drop_all(&ring), 0);
+	assert_null(ring_take(&ring));
+	assert_int_equal(ring.queued_bytes, 0);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
 static void origins_are_kept_apart_and_let_go(void **state)
 {
 	struct origin *a = make_origin("a"), *b = make_origin("b");
@@ -186,7 +239,7 @@ static void origins_are_kept_apart_and_let_go(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 1), 0);
+	assert_int_equal(ring_init(&ring, 1, UINT64_MAX), 0);
 	push(&ring, a, 0, 10);
 	push(&ring, b, 1, 10);
 	push(&ring, a, 2, 10);
@@ -207,7 +260,7 @@ static void many_origins_end_a_chunk_and_not_the_ring(void **state)
 	struct ring ring;
 
 	(void)state;
-	assert_int_equal(ring_init(&ring, 256 * 1024), 0);
+	assert_int_equal(ring_init(&ring, 256 * 1024, UINT64_MAX), 0);
 	for (uint32_t i = 0; i < RING_CHUNK_RUNS + 10; i++) {
 		struct origin *origin = make_origin(GROUP_NAME);
 
@@ -228,6 +281,9 @@ int main(void)
 		cmocka_unit_test(refuses_what_does_not_fit_and_counts_the_rest),
 		cmocka_unit_test(the_oldest_give_way),
 		cmocka_unit_test(the_oldest_give_way_while_the_reader_is_stuck),
+		cmocka_unit_test(no_more_datagrams_are_queued_than_may_be),
+		cmocka_unit_test(the_oldest_give_way_one_by_one_when_there_are_too_many),
+		cmocka_unit_test(all_of_the_queue_can_be_thrown_away),
 		cmocka_unit_test(origins_are_kept_apart_and_let_go),
 		cmocka_unit_test(many_origins_end_a_chunk_and_not_the_ring),
 	};
