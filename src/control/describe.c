@@ -65,6 +65,7 @@ static json_t *describe_group(struct group *group)
 	set_number(object, "kernelDropped", group_kernel_dropped(group));
 	set_number(object, "sent", counters->sent);
 	set_number(object, "sentBytes", counters->sent_bytes);
+	set_number(object, "sendFailed", counters->send_failed);
 	set_number(object, "unread", counters->unread);
 	json_object_set_new(object, "lastReceived", describe_time(counters->last_received_ns));
 	json_object_set_new(object, "handlers", describe_strings(&config->handlers));

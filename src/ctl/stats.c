@@ -19,6 +19,8 @@ static const struct column group_columns[] = {
 	{"KERNEL DROPPED", "kernelDropped", COLUMN_NUMBER},
 	{"SENT", "sent", COLUMN_NUMBER},
 	{"BYTES SENT", "sentBytes", COLUMN_SIZE},
+	{"NOT SENT", "sendFailed", COLUMN_NUMBER},
+	{"UNREAD", "unread", COLUMN_NUMBER},
 	{"LAST RECEIVED", "lastReceived", COLUMN_AGE},
 };
 

@@ -1,6 +1,7 @@
 /* A group: its memberships, the outlets that it delivers to, and sending to it. */
 #pragma once
 
+#include "base/log.h"
 #include "groups/membership.h"
 #include "groups/senders.h"
 #include "net/link_monitor.h"
@@ -11,6 +12,7 @@ struct group_counters {
 	uint64_t received, received_bytes, truncated;
 	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
 	uint64_t sent, sent_bytes;
+	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* not taken by programs at the group socket, each counted for itself */
 	uint64_t kernel_dropped; /* of memberships that are gone */
 };
@@ -27,6 +29,7 @@ struct group {
 	struct outlet **outlets;
 	size_t outlet_count;
 	struct group_counters counters;
+	struct log_limit send_limit; /* of what is said about them */
 	struct group_socket *socket; /* NULL: none; freed by group_set_free_group() */
 	unsigned send_ifindex; /* 0: the kernel's route */
 	enum group_fate fate;

@@ -86,6 +86,8 @@ int group_send(struct group *group, const void *payload, size_t size, const stru
 
 	if (r >= 0)
 		return 0;
+	if (r != -EAGAIN)
+		group->counters.send_failed++;
 	explain(r, group, options->interface, why);
 	return r;
 }

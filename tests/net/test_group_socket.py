@@ -148,6 +148,7 @@ def test_what_is_too_large_is_refused_and_the_socket_stays_usable(daemon, net):
         sock.send(b"small")
         assert receive(peer) == [b"small"]
     wait_until(lambda: "65507" in daemon.log(), "a word about it in the log")
+    assert daemon.group("large")["sendFailed"] == 1
 
 
 def test_every_program_at_the_socket_gets_every_datagram(daemon, net):
@@ -170,6 +171,54 @@ def test_a_program_that_does_not_read_costs_the_others_nothing(daemon, net, blas
                 read += 1
         assert read == daemon.arrived("busy") - before == 2000
         assert idle.fileno() >= 0
+
+
+def read_with_gaps(sock):
+    """Reads all that waits. Returns how many datagrams that were, and the gaps that they told of."""
+    count, gaps = 0, []
+    sock.setblocking(False)
+    while True:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(sock, 2000, 1)
+        except BlockingIOError:
+            return count, gaps
+        count += 1
+        for descriptor in descriptors:
+            with os.fdopen(descriptor, "rb") as file:
+                gaps.append(file.read())
+
+
+def test_a_program_that_did_not_read_is_told_of_the_gap(daemon, net, blast):
+    with wait_read_by(member(daemon, "busy"), daemon, net, "busy") as sock:
+        unread, arrived = daemon.group("busy")["unread"], daemon.arrived("busy")
+        daemon.wait_arrived("busy", arrived + blast(net.peer, "233.252.0.4", 5007, 4000, 1000))
+        missed = daemon.group("busy")["unread"] - unread
+        assert missed > 0
+        assert read_with_gaps(sock) == (4000 - missed, [])
+        blast(net.peer, "233.252.0.4", 5007, 100, 10)
+        daemon.wait_arrived("busy", arrived + 4100)
+        assert read_with_gaps(sock) == (100, [b"gap %d\n" % missed])
+
+
+def test_a_program_that_knows_nothing_of_gaps_reads_on_after_one(daemon, net, blast):
+    with wait_read_by(member(daemon, "busy"), daemon, net, "busy") as sock:
+        arrived = daemon.arrived("busy")
+        daemon.wait_arrived("busy", arrived + blast(net.peer, "233.252.0.4", 5007, 4000, 1000))
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while sock.recv(2000):
+                pass
+        send(net.peer, b"after", "233.252.0.4", 5007)
+        sock.settimeout(15)
+        assert sock.recv(2000) == b"after"
+
+
+def test_an_empty_datagram_can_be_told_from_the_end(daemon, net):
+    with wait_read_by(member(daemon, "news4"), daemon, net, "news4") as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        send(net.peer, b"", ADDRESS["4"], 5004)
+        data, control, _, _ = sock.recvmsg(100, 100)
+        assert data == b"" and control
 
 
 def test_sent_datagrams_are_counted(daemon):

@@ -1,0 +1,123 @@
+#include "groups/reader.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+/* Counts what the program did not read. It is told of with the next datagram that it takes. */
+static void miss(struct reader *reader, unsigned count)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+
+	*reader->unread += count;
+	reader->gap += count;
+	if (!reader->full_since_ns)
+		reader->full_since_ns = now;
+	if (reader->is_stalled || now - reader->full_since_ns < READER_STALL_S * NS_PER_S)
+		return;
+	reader->is_stalled = true;
+	reader->stalled(reader);
+}
+
+/* Has gap_fd say "gap N": a file of its own for each gap, as the program may read it at any time. */
+static int write_gap(struct reader *reader)
+{
+	char text[32];
+	int length = snprintf(text, sizeof(text), "gap %" PRIu64 "\n", reader->gap);
+
+	if (reader->gap_fd < 0)
+		reader->gap_fd = memfd_create("mcastd-gap", MFD_CLOEXEC);
+	return pwrite(reader->gap_fd, text, (size_t)length, 0) == length ? 0 : -errno;
+}
+
+/* Attaches the gap to a message (SCM_RIGHTS, unix(7)). A program that does not ask for descriptors gets the datagram
+ * as any other, and the kernel closes the file. */
+static void attach_gap(const struct reader *reader, struct msghdr *message, void *control, size_t size)
+{
+	struct cmsghdr *item;
+
+	message->msg_control = control;
+	message->msg_controllen = size;
+	item = CMSG_FIRSTHDR(message);
+	item->cmsg_level = SOL_SOCKET;
+	item->cmsg_type = SCM_RIGHTS;
+	item->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(item), &reader->gap_fd, sizeof(int));
+}
+
+static unsigned send_all(int fd, struct mmsghdr *messages, unsigned count)
+{
+	unsigned sent = 0;
+
+	while (sent < count) {
+		int n = sendmmsg(fd, messages + sent, count - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n <= 0)
+			break;
+		sent += (unsigned)n;
+	}
+	return sent;
+}
+
+/* The same, where the first message tells of a gap. */
+static unsigned send_after_gap(struct reader *reader, struct mmsghdr *messages, unsigned count)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	unsigned sent;
+
+	if (write_gap(reader) < 0)
+		return send_all(reader->fd, messages, count); /* told of later */
+	attach_gap(reader, &messages[0].msg_hdr, control, sizeof(control));
+	sent = send_all(reader->fd, messages, count);
+	if (sent) {
+		reader->gap = 0;
+		closep(&reader->gap_fd);
+		reader->gap_fd = -1;
+	} else if (errno == ETOOMANYREFS) {
+		/* Too many descriptors on their way: the datagram matters more. */
+		messages[0].msg_hdr.msg_control = NULL;
+		messages[0].msg_hdr.msg_controllen = 0;
+		sent = send_all(reader->fd, messages, count);
+	}
+	return sent;
+}
+
+/* A program that does not read loses its own datagrams, and nobody else's. One that has gone is noticed by the reading
+ * side of its connection. */
+static void deliver(struct outlet *outlet, const struct batch *batch)
+{
+	struct reader *reader = container_of(outlet, struct reader, outlet);
+	struct mmsghdr messages[BATCH_MAX];
+	struct iovec vectors[BATCH_MAX];
+	unsigned sent;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		vectors[i] = (struct iovec){(void *)batch->datagrams[i].payload, batch->datagrams[i].size};
+		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
+	}
+	sent = reader->gap ? send_after_gap(reader, messages, batch->count)
+			   : send_all(reader->fd, messages, batch->count);
+	if (sent)
+		reader->full_since_ns = 0;
+	if (sent < batch->count)
+		miss(reader, batch->count - sent);
+}
+
+void reader_init(struct reader *reader, int fd)
+{
+	reader->outlet.deliver = deliver;
+	reader->fd = fd;
+	reader->gap_fd = -1;
+}
+
+void reader_clear(struct reader *reader)
+{
+	closep(&reader->gap_fd);
+}
