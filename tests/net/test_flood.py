@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from daemon import MCASTCTL, balance
+from daemon import MCASTCTL, balance, with_journal
 from peers import seqpacket, tutorial_sender
 from topology import die_with_us
 from waiting import wait_until
@@ -75,9 +75,11 @@ class Trickle(threading.Thread):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_million_datagrams_into_one_kind_cost_the_second_group_nothing(net, start, blast, release, say, kind):
-    daemon = start(config(kind), binary=release)
-    consumer = Consumer(daemon.path("consumer")) if kind == "unix" else None
+def test_a_million_datagrams_into_one_kind_cost_the_second_group_nothing(
+        net, start, blast, release, say, tmp_path, kind):
+    journal = Consumer(str(tmp_path / "journal")) if kind == "journal" else None
+    daemon = start(config(kind), binary=release, wrapper=with_journal(journal.path) if journal else ())
+    consumer = Consumer(daemon.path("consumer")) if kind == "unix" else journal
     before = resident(daemon.process.pid)
     trickle = Trickle(net.other)
     started = time.monotonic()
@@ -89,6 +91,7 @@ def test_a_million_datagrams_into_one_kind_cost_the_second_group_nothing(net, st
     grown = resident(daemon.process.pid) - before
     handler, group = daemon.handler("h"), daemon.group("flood")
     if consumer:
+        handler = daemon.wait_idle("h")
         wait_until(lambda: consumer.count == handler["delivered"], "the consumer to have what was delivered")
     dropped = {reason: n for reason, n in handler["dropped"].items() if n}
     say(f"{kind}: {sent} sent in {took:.1f} s = {group['received']} received + {group['kernelDropped']} kernel; "
@@ -100,11 +103,17 @@ def test_a_million_datagrams_into_one_kind_cost_the_second_group_nothing(net, st
 
 
 READ_PACKETS = """
-import socket, sys
+import os, socket, sys
 sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 sock.connect(sys.argv[1])
 print("ready", flush=True)
-while packet := sock.recv(100):
+while True:
+    packet, descriptors, _, _ = socket.recv_fds(sock, 100, 1)
+    for descriptor in descriptors:
+        print('{"gap": {"count": %d}}' % int(os.read(descriptor, 100).split()[1]), flush=True)
+        os.close(descriptor)
+    if not packet:
+        break
     print(packet.decode(), flush=True)
 """
 
@@ -165,7 +174,7 @@ def test_a_reader_that_is_stopped_for_a_minute_loses_its_own_datagrams_only(net,
 
             def accounted():
                 got, gap = read_so_far(output.name)
-                return got + gap + daemon.group("news")["unread"] == sent
+                return got + gap == sent
 
             wait_until(accounted, "the stopped one to have read what there was")
         finally:
@@ -176,9 +185,25 @@ def test_a_reader_that_is_stopped_for_a_minute_loses_its_own_datagrams_only(net,
     say(f"{reader}: stopped for {stopped:.1f} s; {sent} sent, {numbers['kernelDropped']} dropped by the kernel; it got {got}, was "
         f"told of {gap}, {numbers['unread']} unread; the other {taken.count}; RSS {grown:+.2f} MiB")
     assert stopped >= 60
+    assert numbers["unread"] == (gap if reader == "group-socket" else 0)
     assert numbers["kernelDropped"] == 0
     assert daemon.wait_idle("f")["delivered"] == sent
     assert grown <= 1
+
+
+def test_a_program_at_a_group_socket_that_reads_nothing_is_cut(net, start, release):
+    daemon = start("""
+    groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };
+    """, binary=release)
+    idle, other = seqpacket(daemon.group_path("news")), Reader(seqpacket(daemon.group_path("news")))
+    with tutorial_sender(net.peer, "233.252.0.1") as sender:
+        send_paced(sender, 70_000, 1_000)
+    daemon.wait_arrived("news", 70_000)
+    wait_until(lambda: other.count == 70_000, "the one that reads to have all")
+    assert "has read nothing for 65 s, and is cut" in daemon.log()
+    idle.settimeout(15)
+    while idle.recv(100):
+        pass
 
 
 class Consumer(threading.Thread):
@@ -186,7 +211,7 @@ class Consumer(threading.Thread):
 
     def __init__(self, path):
         super().__init__(daemon=True)
-        self.sock, self.count = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), 0
+        self.sock, self.count, self.path = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), 0, path
         self.sock.bind(path)
         self.start()
 

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from daemon import Daemon
+from daemon import Daemon, with_journal
 from peers import LARGEST, send
 from records import ALL_BYTES, HOSTILE
 
@@ -18,11 +18,6 @@ groups: {
   news4: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["journal"]; };
   news6: { address = "ff15::1"; port = 5004; interfaces = ["eth0"]; handlers = ["journal"]; };
 };
-"""
-
-IN_FRONT_OF_OUR_JOURNAL = """
-mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && touch /run/systemd/journal/socket &&
-mount --bind "$0" /run/systemd/journal/socket && exec "$@"
 """
 
 
@@ -52,8 +47,7 @@ def journal(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def daemon(net, journal):
-    wrapper = ("unshare", "-m", "--propagation", "private", "sh", "-c", IN_FRONT_OF_OUR_JOURNAL, journal.getsockname())
-    with Daemon(net.host, CONFIG, wrapper=wrapper) as daemon:
+    with Daemon(net.host, CONFIG, wrapper=with_journal(journal.getsockname())) as daemon:
         yield daemon
 
 
