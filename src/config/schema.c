@@ -35,13 +35,9 @@ int schema_copy(const struct schema *schema, void *ret, const void *settings)
 
 bool schema_equal(const struct schema *schema, const void *a, const void *b)
 {
-	for (size_t i = 0; i < schema->count; i++) {
-		const struct key *key = &schema->keys[i];
-
-		if (!key_types[key->type].equal(
-			    (const char *)a + key->offset, (const char *)b + key->offset))
+	for (size_t i = 0; i < schema->count; i++)
+		if (!key_equal(&schema->keys[i], a, b))
 			return false;
-	}
 	return true;
 }
 
@@ -79,6 +75,11 @@ int key_set(const struct key *key, void *settings, const char *text, char why[st
 	int r = key_types[key->type].set(key, (char *)settings + key->offset, text, why);
 
 	return r == -ENOMEM ? because(why, r, "out of memory") : r;
+}
+
+bool key_equal(const struct key *key, const void *a, const void *b)
+{
+	return key_types[key->type].equal((const char *)a + key->offset, (const char *)b + key->offset);
 }
 
 void key_clear(const struct key *key, void *settings)

@@ -78,5 +78,8 @@ int schema_set(const struct schema *schema, void *settings, const char *key, con
 /* The same for a row. */
 int key_set(const struct key *key, void *settings, const char *text, char why[static WHY_MAX]);
 
+/* Whether two filled-in structs have the same value. */
+bool key_equal(const struct key *key, const void *a, const void *b);
+
 /* Frees the key's value and leaves it absent. */
 void key_clear(const struct key *key, void *settings);

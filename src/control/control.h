@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "base/errors.h"
+#include "config/diff.h"
 #include "groups/groups.h"
 #include "handlers/handlers.h"
 
@@ -22,7 +23,7 @@ struct control_backend {
 
 	/* Reads the configuration again; with dry_run only says what would change. Adds a line a change to changes. Returns 0, or a negative
 	 * errno with lines in errors. */
-	int (*reload)(void *daemon, bool dry_run, struct errors *changes, struct errors *errors);
+	int (*reload)(void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
 
 	/* Checks a group that Join asks for as the configuration's are checked; returns how many errors it has. */
 	size_t (*check)(void *daemon, const struct config_group *group, struct errors *errors);

@@ -15,7 +15,7 @@ static json_t *describe_lines(const struct errors *lines)
 static enum call_result call_reload(struct client *client, const struct call *call)
 {
 	const struct control_backend *backend = method_backend(client);
-	AUTO_ERRORS struct errors changes = {0};
+	AUTO_CHANGES struct config_changes changes = {0};
 	AUTO_ERRORS struct errors errors = {0};
 	bool dry_run = false;
 	const struct parameter rows[] = {{"dryRun", PARAMETER_FLAG, false, &dry_run}};
@@ -27,7 +27,8 @@ static enum call_result call_reload(struct client *client, const struct call *ca
 			json_pack("{soss}", "errors", describe_lines(&errors), "message",
 				"the configuration has errors, and nothing was changed"));
 	else
-		client_reply(client, json_pack("{so}", "changes", describe_lines(&changes)));
+		client_reply(client, json_pack("{sosIsI}", "changes", describe_lines(&changes.lines), "keptGroups",
+				(json_int_t)changes.kept_groups, "keptHandlers", (json_int_t)changes.kept_handlers));
 	return CALL_DONE;
 }
 

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "ctl/command.h"
 #include "ctl/json.h"
 
@@ -12,6 +14,7 @@ static const struct option_row options[] = {
 static void show(struct writer *writer, const json_t *answer)
 {
 	const json_t *changes = json_object_get(answer, "changes");
+	char kept[80];
 
 	for (size_t i = 0; i < json_array_size(changes); i++) {
 		const char *line = json_string_value(json_array_get(changes, i));
@@ -21,6 +24,10 @@ static void show(struct writer *writer, const json_t *answer)
 	}
 	if (!json_array_size(changes))
 		writer_line(writer, "no changes");
+	snprintf(kept, sizeof(kept), "kept: groups %lld, handlers %lld",
+		(long long)json_integer_value(json_object_get(answer, "keptGroups")),
+		(long long)json_integer_value(json_object_get(answer, "keptHandlers")));
+	writer_line(writer, kept);
 }
 
 static int run(struct session *session, const struct arguments *arguments)

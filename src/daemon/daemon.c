@@ -19,6 +19,9 @@
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
+/* Signals that come sooner after a reload share the next one: a storm of them is no storm of reloads. */
+#define RELOAD_NS (100 * NS_PER_MS)
+
 /* So long the handlers may take at the end. */
 #define STOP_NS (5 * NS_PER_S)
 
@@ -33,11 +36,25 @@ static void on_stop_signal(evutil_socket_t signal_number, short what, void *argu
 
 static void on_reload_signal(evutil_socket_t signal_number, short what, void *argument)
 {
-	AUTO_ERRORS struct errors changes = {0};
-	AUTO_ERRORS struct errors errors = {0};
+	struct daemon *daemon = argument;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), due = daemon->reloaded_ns + RELOAD_NS;
+	uint64_t wait = due > now ? due - now : 0;
+	struct timeval delay = {.tv_usec = (suseconds_t)(wait / 1000)};
 
 	(void)signal_number, (void)what;
-	daemon_reload(argument, false, &changes, &errors);
+	if (!evtimer_pending(daemon->reload, NULL))
+		evtimer_add(daemon->reload, &delay);
+}
+
+static void on_reload_due(evutil_socket_t fd, short what, void *argument)
+{
+	AUTO_CHANGES struct config_changes changes = {0};
+	AUTO_ERRORS struct errors errors = {0};
+	struct daemon *daemon = argument;
+
+	(void)fd, (void)what;
+	daemon_reload(daemon, false, &changes, &errors);
+	daemon->reloaded_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
 static void on_rotate_signal(evutil_socket_t signal_number, short what, void *argument)
@@ -77,8 +94,9 @@ static int watch_signals(struct daemon *daemon)
 		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
+	daemon->reload = evtimer_new(daemon->base, on_reload_due, daemon);
 	ignore_broken_pipes(daemon->options);
-	return 0;
+	return daemon->reload ? 0 : -ENOMEM;
 }
 
 /* A membership is a descriptor: take what the system allows. */
@@ -128,7 +146,7 @@ static int open_control(struct daemon *daemon, const char *path)
 
 static int apply_first(struct daemon *daemon, struct config *config)
 {
-	AUTO_ERRORS struct errors changes = {0};
+	AUTO_CHANGES struct config_changes changes = {0};
 	AUTO_ERRORS struct errors errors = {0};
 	int r = daemon_apply(daemon, config, false, &changes, &errors);
 
@@ -200,6 +218,8 @@ static void free_signals(struct daemon *daemon)
 	for (size_t i = 0; i < SIGNAL_COUNT; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);
+	if (daemon->reload)
+		event_free(daemon->reload);
 }
 
 void daemon_stop(struct daemon *daemon)

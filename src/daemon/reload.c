@@ -60,7 +60,7 @@ static int check_paths(const struct daemon *daemon, const struct config *wanted,
 	return r;
 }
 
-int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct errors *changes,
+int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct config_changes *changes,
 	struct errors *errors)
 {
 	struct handlers_plan *handlers_plan = NULL;
@@ -70,13 +70,11 @@ int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 	if (r >= 0)
 		r = handlers_prepare(daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
 	if (r >= 0)
-		r = groups_prepare(daemon->groups, wanted, handlers_plan, errors, &groups_plan);
+		r = groups_prepare(daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
 	if (r < 0 && !errors_total(errors))
 		errors_add(errors, "%s", strerror(-r));
-	if (r >= 0) {
-		handlers_plan_describe(daemon->handlers, handlers_plan, changes);
-		groups_plan_describe(daemon->groups, groups_plan, changes);
-	}
+	if (r >= 0)
+		config_compare(daemon->config, wanted, changes);
 	if (r < 0 || dry_run) {
 		groups_abandon(daemon->groups, groups_plan);
 		handlers_abandon(handlers_plan);
@@ -98,7 +96,7 @@ static void log_lines(int level, const struct errors *lines)
 		log_message(level, "and %zu more", lines->omitted);
 }
 
-int daemon_reload(void *argument, bool dry_run, struct errors *changes, struct errors *errors)
+int daemon_reload(void *argument, bool dry_run, struct config_changes *changes, struct errors *errors)
 {
 	struct daemon *daemon = argument;
 	CLEANUP(config_freep) struct config *wanted = NULL;
@@ -117,8 +115,8 @@ int daemon_reload(void *argument, bool dry_run, struct errors *changes, struct e
 		log_lines(LOG_ERR, errors);
 	} else {
 		take(wanted);
-		log_info("reloaded: %zu changes", errors_total(changes));
-		log_lines(LOG_INFO, changes);
+		log_info("reloaded: %zu changes", errors_total(&changes->lines));
+		log_lines(LOG_INFO, &changes->lines);
 	}
 	notify_ready(daemon_status(daemon, status));
 	return r;

@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 
+#include "config/diff.h"
 #include "control/control.h"
 #include "daemon/daemon.h"
 #include "net/link_monitor.h"
@@ -13,6 +14,8 @@ struct daemon {
 	const struct options *options;
 	struct event_base *base;
 	struct event *signals[SIGNAL_COUNT];
+	struct event *reload; /* the one that a signal asked for */
+	uint64_t reloaded_ns; /* when the last such one had ended, CLOCK_MONOTONIC */
 	struct config *config;
 	struct handlers *handlers;
 	struct groups *groups;
@@ -23,13 +26,13 @@ struct daemon {
 	struct handover *handover;
 };
 
-/* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes gets
- * a line a change. Returns 0, or a negative errno with lines in errors. */
-int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct errors *changes,
+/* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes tells
+ * what that means. Returns 0, or a negative errno with lines in errors. */
+int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct config_changes *changes,
 	struct errors *errors);
 
 /* control_backend.reload, and what SIGHUP does. */
-int daemon_reload(void *daemon, bool dry_run, struct errors *changes, struct errors *errors);
+int daemon_reload(void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
 
 /* One sentence on how it stands, for systemd and the log. */
 #define STATUS_MAX 160

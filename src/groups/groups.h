@@ -23,8 +23,9 @@ struct groups *groups_new(struct event_base *base);
 void groups_free(struct groups *groups);
 
 /* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A membership that cannot be joined does not
- * fail, it waits or says why. On failure nothing has changed, and errors says what. */
-int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers,
+ * fail, it waits or says why. On failure nothing has changed, and errors says what. With dry_run no file is made either, and the plan
+ * is only good for groups_abandon(). */
+int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers, bool dry_run,
 	struct errors *errors, struct groups_plan **ret);
 
 /* Makes the plan's groups the set, and joins. Groups that did not change keep their sockets, connections and counters; those that changed keep their
@@ -33,9 +34,6 @@ void groups_commit(struct groups *groups, struct groups_plan *plan);
 
 /* Undoes groups_prepare(). Accepts NULL. */
 void groups_abandon(struct groups *groups, struct groups_plan *plan);
-
-/* Adds one line for each group that the plan adds, removes or changes. */
-void groups_plan_describe(const struct groups *groups, const struct groups_plan *plan, struct errors *lines);
 
 /* Joins one more group until the daemon stops. Returns 0, -EEXIST, or -ENOMEM. */
 int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers);

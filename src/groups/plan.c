@@ -14,6 +14,7 @@
 struct groups_plan {
 	struct group_set set; /* what there will be: groups that stay, and new ones */
 	char *directory; /* of the group sockets */
+	bool dry_run; /* no sockets are made */
 	const char *run_directory; /* in which it lies; of the configuration, while the plan is made */
 };
 
@@ -71,7 +72,7 @@ static int open_socket(struct group *group, const struct groups_plan *plan, char
 	char path[PATH_MAX];
 	int r;
 
-	if (!group->config.socket)
+	if (!group->config.socket || plan->dry_run)
 		return 0;
 	r = make_directory(plan->run_directory);
 	r = r < 0 ? r : make_directory(plan->directory);
@@ -146,7 +147,7 @@ static int plan_joined(struct groups_plan *plan, struct groups *groups, const st
 	return r;
 }
 
-int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers,
+int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers, bool dry_run,
 	struct errors *errors, struct groups_plan **ret)
 {
 	struct groups_plan *plan = calloc(1, sizeof(*plan));
@@ -159,6 +160,7 @@ int groups_prepare(struct groups *groups, const struct config *wanted, struct ha
 		return -ENOMEM;
 	}
 	plan->run_directory = wanted->run_directory;
+	plan->dry_run = dry_run;
 	for (size_t i = 0; i < groups->set.count; i++) {
 		groups->set.items[i]->fate = GROUP_GOES;
 		groups->set.items[i]->adopted = false;
@@ -230,19 +232,4 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	free(plan->directory);
 	free(plan);
 	groups_reconcile(groups, NULL);
-}
-
-void groups_plan_describe(const struct groups *groups, const struct groups_plan *plan, struct errors *lines)
-{
-	for (size_t i = 0; i < plan->set.count; i++) {
-		const struct group *group = plan->set.items[i], *running = groups_find(groups, group->config.name);
-
-		if (!running)
-			errors_add(lines, "group %s: added", group->config.name);
-		else if (group != running)
-			errors_add(lines, "group %s: changed", group->config.name);
-	}
-	for (size_t i = 0; i < groups->set.count; i++)
-		if (groups->set.items[i]->fate == GROUP_GOES)
-			errors_add(lines, "group %s: removed", groups->set.items[i]->config.name);
 }

@@ -135,21 +135,6 @@ static bool plan_keeps(const struct handlers_plan *plan, const struct handler *h
 	return false;
 }
 
-void handlers_plan_describe(
-	const struct handlers *handlers, const struct handlers_plan *plan, struct errors *lines)
-{
-	size_t at;
-
-	for (size_t i = 0; i < plan->set.count; i++)
-		if (!plan->kept[i])
-			errors_add(lines, "handler %s: %s", handler_name(plan->set.items[i]),
-				set_find(&handlers->set, handler_name(plan->set.items[i]), &at) ? "changed"
-												: "added");
-	for (size_t i = 0; i < handlers->set.count; i++)
-		if (!set_find(&plan->set, handler_name(handlers->set.items[i]), &at))
-			errors_add(lines, "handler %s: removed", handler_name(handlers->set.items[i]));
-}
-
 void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns)
 {
 	for (size_t i = 0; i < handlers->set.count; i++)

@@ -24,10 +24,6 @@ struct handler *handlers_plan_find(const struct handlers_plan *plan, const char 
 /* Makes the plan's handlers the set. What is not in it is retired; no group may deliver to it any more. Frees plan. */
 void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns);
 
-/* Adds one line for each handler that the plan adds, removes or changes. */
-void handlers_plan_describe(
-	const struct handlers *handlers, const struct handlers_plan *plan, struct errors *lines);
-
 /* Ends what the plan started. Accepts NULL. */
 void handlers_abandon(struct handlers_plan *plan);
 

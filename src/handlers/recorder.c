@@ -43,7 +43,7 @@ int recorder_open(const struct recorder_settings *settings, const struct recorde
 	copy_settings(recorder, settings);
 	r = recorder_path_init(&recorder->path, settings->path);
 	if (r >= 0)
-		r = recorder_file_open(&recorder->file, why);
+		r = recorder_file_open(&recorder->file, false, why);
 	if (r < 0 && r != -EAGAIN) {
 		recorder_close(recorder);
 		return r;

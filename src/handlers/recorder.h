@@ -78,9 +78,9 @@ struct recorder_format {
 
 struct recorder;
 
-/* Opens the file, and creates it (0640) where it does not exist. Symbolic links and anything that
- * is no regular file or character device are refused, and files that another program records to.
- * What is in the file is looked at by recorder_start() or with the first datagram. Returns 0, or a
+/* Opens the file, or sees whether it can be created (0640), which is done by recorder_start(). Symbolic links and
+ * anything that is no regular file or character device are refused, and files that another program
+ * records to. What is in the file is looked at by recorder_start(), too. Returns 0, or a
  * negative errno with the reason in why. */
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
 	void *owner, char why[static WHY_MAX], struct recorder **ret);

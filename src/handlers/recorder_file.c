@@ -53,10 +53,10 @@ static int lock_file(struct recorder_file *file)
 
 /* O_NONBLOCK: a FIFO without a reader must not hold us, and is refused below. O_RDWR: the end of
  * what is there is read. */
-static int open_path(struct recorder_file *file)
+static int open_path(struct recorder_file *file, bool create)
 {
 	AUTO_CLOSE int fd = open(file->path->path,
-		O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+		O_RDWR | O_APPEND | (create ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
@@ -74,10 +74,18 @@ static int open_path(struct recorder_file *file)
 	return 0;
 }
 
-int recorder_file_open(struct recorder_file *file, char why[static WHY_MAX])
+/* Whether the file could be made. */
+static int check_directory(const char *directory)
 {
-	int r = open_path(file);
+	return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
 
+int recorder_file_open(struct recorder_file *file, bool create, char why[static WHY_MAX])
+{
+	int r = open_path(file, create);
+
+	if (r == -ENOENT && !create && (r = check_directory(file->path->directory)) == 0)
+		return 0;
 	if (r >= 0)
 		r = lock_file(file);
 	if (r >= 0 || r == -EAGAIN)
@@ -104,7 +112,7 @@ static int open_current(struct recorder_file *file, char why[static WHY_MAX])
 
 	if (file->fd < 0 || !recorder_file_is_current(file)) {
 		recorder_file_close(file);
-		return recorder_file_open(file, why);
+		return recorder_file_open(file, true, why);
 	}
 	r = lock_file(file);
 	return r >= 0 || r == -EAGAIN ? r : explain_open(r, file->path->path, why);

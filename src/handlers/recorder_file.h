@@ -23,11 +23,11 @@ struct recorder_file {
 	struct recorder_claim claim;
 };
 
-/* Opens the path, creates it (0640) where it does not exist, and locks it. Symbolic links and
- * anything that is no regular file or character device are refused. Returns 0; -EAGAIN: it is open,
- * and another recorder of this process has the lock; or another negative errno with the reason in
- * why. */
-int recorder_file_open(struct recorder_file *file, char why[static WHY_MAX]);
+/* Opens the path, and locks it. Where it does not exist: creates it (0640), or without create leaves it closed when that
+ * could be done. Symbolic links and anything that is no regular file or character device are refused. Returns 0;
+ * -EAGAIN: it is open, and another recorder of this process has the lock; or another negative errno with
+ * the reason in why. */
+int recorder_file_open(struct recorder_file *file, bool create, char why[static WHY_MAX]);
 
 /* Opens and locks whatever stands at the path now, unless that is done. For as long as another
  * recorder of this process has the lock: with take_over, waits a little for it to end, and then

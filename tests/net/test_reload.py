@@ -1,6 +1,8 @@
 """Reloading: all of the new configuration or nothing of it, and what did not change goes on."""
 
+import os
 import signal
+import time
 
 import pytest
 
@@ -79,7 +81,7 @@ def test_an_unchanged_group_keeps_its_counters_and_loses_nothing(daemon, net):
 
 def test_without_a_change_nothing_changes(daemon):
     since = daemon.membership("one", "eth0")["since"]
-    assert daemon.call("Reload") == {"changes": []}
+    assert daemon.call("Reload") == {"changes": [], "keptGroups": 1, "keptHandlers": 3}
     assert daemon.membership("one", "eth0")["since"] == since
 
 
@@ -113,9 +115,37 @@ def test_a_dry_run_tells_what_would_change_and_changes_nothing(daemon):
         daemon.call("Reload", dryRun=True)
 
 
+def test_the_plan_names_the_keys_that_change(daemon):
+    daemon.write_config(config(group("one", 1, handlers='["raw", "log"]', socket="true", ttl=7))
+                        .replace('format = "raw"', 'format = "hex"; filter: { min_size = 1; }'))
+    assert daemon.call("Reload", dryRun=True) == {
+        "changes": ["handler raw: changed: filter.min_size, format", "group one: changed: handlers, ttl"],
+        "keptGroups": 0, "keptHandlers": 2}
+
+
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry-run", "failed"])
+def test_nothing_is_left_of_a_reload_that_does_not_happen(start, dry_run):
+    daemon = start(config(TWO))
+    before = set(os.listdir(daemon.directory))
+    wanted = config(ONE, extra='new: { type = "file"; path = "$DIR/new"; }; p: { type = "pcapng"; path = "$DIR/p"; };')
+    daemon.write_config(wanted if dry_run else wanted.replace("$DIR/p", "/nonexistent/p"))
+    if dry_run:
+        daemon.call("Reload", dryRun=True)
+    else:
+        daemon.error("Reload")
+    assert set(os.listdir(daemon.directory)) == before
+
+
+def test_a_file_that_could_not_be_made_is_known_before_the_reload(start):
+    daemon = start(config(TWO))
+    daemon.write_config(config(ONE, extra='new: { type = "file"; path = "$DIR/none/new"; };'))
+    assert any("No such file or directory; create its directory" in line
+               for line in daemon.error("Reload", dryRun=True).parameters["errors"])
+
+
 def test_mcastctl_reload_prints_the_changes(daemon):
     daemon.write_config(config(ONE, TWO))
-    assert "two" in daemon.ctl("reload", "--dry-run")
+    assert daemon.ctl("reload", "--dry-run") == "group two: added\nkept: groups 1, handlers 3\n"
     assert names(daemon) == {"one"}
     assert "two" in daemon.ctl("reload")
     assert names(daemon) == {"one", "two"}
@@ -131,6 +161,16 @@ def test_sighup_reloads(daemon):
     daemon.write_config(config(ONE, TWO))
     daemon.signal(signal.SIGHUP)
     wait_until(lambda: names(daemon) == {"one", "two"}, "the new group")
+
+
+def test_a_storm_of_sighups_is_no_storm_of_reloads(daemon):
+    started = time.monotonic()
+    for number in range(200):
+        daemon.write_config(config(ONE, group(f"g{number}", 9)))
+        daemon.signal(signal.SIGHUP)
+    wait_until(lambda: names(daemon) == {"one", "g199"}, "the last configuration")
+    most = (time.monotonic() - started) / 0.1 + 2
+    assert 1 <= daemon.log().count("reloaded: ") <= most
 
 
 def test_sighup_with_a_broken_configuration_is_survived_and_said(daemon):
