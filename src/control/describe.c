@@ -52,7 +52,7 @@ static void set_number(json_t *object, const char *name, uint64_t number)
 
 static json_t *describe_group(struct group *group)
 {
-	const struct group_counters *counters = &group->counters;
+	const struct group_counters *counters = group->counters;
 	const struct config_group *config = &group->config;
 	char address[INET6_ADDRSTRLEN];
 	json_t *object = json_pack("{ss,ss,sI,so}", "name", config->name, "address",

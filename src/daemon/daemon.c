@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,14 @@
 #include "handlers/worker.h"
 #include "service/handover.h"
 #include "service/notify.h"
+#include "service/store.h"
 #include "service/watchdog.h"
 
 /* FileDescriptorName= of mcastd.socket. */
 #define CONTROL_NAME "control"
+
+/* Under which the store has the counters. */
+#define COUNTERS_NAME "counters"
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
@@ -155,24 +160,83 @@ static int apply_first(struct daemon *daemon, struct config *config)
 	return r;
 }
 
-static int make_parts(struct daemon *daemon)
+static int claim_socket(void *store, const char *name)
 {
-	int r;
+	return store_claim(store, name);
+}
 
-	daemon->base = event_base_new();
-	daemon->handlers = handlers_new();
-	daemon->groups = daemon->base ? groups_new(daemon->base) : NULL;
-	if (!daemon->handlers || !daemon->groups)
-		return -ENOMEM;
-	r = handover_take(&daemon->handover);
+static bool put_socket(void *store, const char *name, int fd)
+{
+	return store_put(store, name, fd);
+}
+
+static void remove_socket(void *store, const char *name)
+{
+	store_remove(store, name);
+}
+
+/* The counters of an earlier run, or new ones. */
+static int open_counters(struct daemon *daemon)
+{
+	int fd = store_claim(daemon->store, COUNTERS_NAME), r = -ENOENT;
+
+	if (fd >= 0 && (r = counters_open(fd, &daemon->counters)) < 0) {
+		log_warning("the counters begin anew: those of the earlier run are not readable: %s", strerror(-r));
+		store_remove(daemon->store, COUNTERS_NAME);
+	}
+	if (r >= 0)
+		return r;
+	r = counters_open(-1, &daemon->counters);
+	if (r >= 0)
+		store_put(daemon->store, COUNTERS_NAME, counters_fd(daemon->counters));
+	return r;
+}
+
+/* What may come from an earlier run. */
+static int open_store(struct daemon *daemon)
+{
+	int r = handover_take(&daemon->handover);
+
 	if (r < 0)
 		return r;
+	daemon->store = store_new(daemon->handover);
+	return daemon->store ? open_counters(daemon) : -ENOMEM;
+}
+
+static int make_parts(struct daemon *daemon)
+{
+	struct socket_keeper keeper = {
+		.claim = claim_socket, .put = put_socket, .remove = remove_socket};
+	int r = open_store(daemon);
+
+	if (r < 0)
+		return r;
+	keeper.owner = daemon->store;
+	daemon->base = event_base_new();
+	daemon->handlers = handlers_new(daemon->counters);
+	daemon->groups = daemon->base ? groups_new(daemon->base, daemon->counters, &keeper) : NULL;
+	if (!daemon->handlers || !daemon->groups)
+		return -ENOMEM;
 	/* Before the first look at the interfaces, so that no change falls between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
 		log_error("watching the network interfaces: %s", strerror(-r));
 	r = r < 0 ? r : watchdog_new(daemon->base, &daemon->watchdog);
 	return r < 0 ? r : watch_signals(daemon);
+}
+
+/* All that is wanted of an earlier run has been taken back. */
+static void settle_earlier_run(struct daemon *daemon)
+{
+	const struct taken_back *back = groups_taken_back(daemon->groups);
+
+	if (back->sockets)
+		log_notice("going on after an earlier run: %u memberships were never left; since it last looked the kernel has dropped %" PRIu64
+			   " datagrams there",
+			back->sockets, back->kernel_dropped);
+	store_settle(daemon->store, KEEPER_PREFIX);
+	counters_settle(daemon->counters);
+	handover_free(take(daemon->handover));
 }
 
 int daemon_start(const struct options *options, struct config *config, int *ret_status, struct daemon **ret)
@@ -201,7 +265,7 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 		return r;
 	}
 	take(owned);
-	handover_free(take(daemon->handover));
+	settle_earlier_run(daemon);
 	log_info("mcastd %s started: %s", MCASTD_VERSION, daemon_status(daemon, status));
 	notify_ready(status);
 	*ret = daemon;
@@ -228,11 +292,14 @@ void daemon_stop(struct daemon *daemon)
 	unsigned stuck;
 
 	notify_stopping();
+	notify_extend(STOP_NS / NS_PER_S + 5);
+	if (daemon->counters)
+		counters_keep(daemon->counters);
 	link_monitor_free(daemon->links);
 	watchdog_free(daemon->watchdog);
-	handover_free(daemon->handover);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
+	handover_free(daemon->handover);
 	handlers_free(daemon->handlers, deadline);
 	stuck = workers_wait(deadline + NS_PER_S);
 	if (stuck) {
@@ -242,6 +309,8 @@ void daemon_stop(struct daemon *daemon)
 	free_signals(daemon);
 	if (daemon->base)
 		event_base_free(daemon->base);
+	counters_free(daemon->counters);
+	store_free(daemon->store);
 	config_free(daemon->config);
 	free(daemon);
 }

@@ -24,6 +24,8 @@ struct daemon {
 	struct link_monitor *links;
 	struct watchdog *watchdog;
 	struct handover *handover;
+	struct store *store;
+	struct counters *counters;
 };
 
 /* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes tells

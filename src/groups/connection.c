@@ -19,7 +19,7 @@ struct backlog {
 static void link_to(struct connection *connection, struct group *group, struct connection **list)
 {
 	connection->group = group;
-	connection->reader.unread = &group->counters.unread;
+	connection->reader.unread = &group->counters->unread;
 	connection->next = *list;
 	connection->link = list;
 	if (connection->next)
@@ -37,7 +37,7 @@ static void unlink_it(struct connection *connection)
 void connection_free(struct connection *connection)
 {
 	if (connection->backlog)
-		connection->group->counters.send_failed += connection->backlog->count;
+		connection->group->counters->send_failed += connection->backlog->count;
 	group_detach(connection->group, &connection->reader.outlet);
 	sender_cancel(&connection->waiter);
 	event_del(&connection->readable);
@@ -53,7 +53,7 @@ static void refuse(struct connection *connection, int r)
 	struct group *group = connection->group;
 	uint64_t suppressed;
 
-	group->counters.send_failed++;
+	group->counters->send_failed++;
 	if (log_limit_pass(&group->send_limit, &suppressed))
 		log_warning("group %s: a datagram from its socket was not sent: %s", group->config.name,
 			r == -EMSGSIZE ? "it is larger than 65507 bytes, or than the interface takes" : strerror(-r));
@@ -190,7 +190,7 @@ static void half_close(struct connection *connection)
 	static const struct timeval interval = {.tv_sec = 1};
 
 	event_del(&connection->readable);
-	event_assign(&connection->readable, connection->group->owner.base, connection->fd, EV_PERSIST,
+	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd, EV_PERSIST,
 		on_half_closed, connection);
 	event_add(&connection->readable, &interval);
 }
@@ -198,7 +198,7 @@ static void half_close(struct connection *connection)
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct connection *connection = argument;
-	struct arena *arena = connection->group->owner.arena;
+	struct arena *arena = connection->group->owner.context->arena;
 	bool end = false;
 	unsigned good;
 	int count;
@@ -232,7 +232,7 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 
 static int start(struct connection *connection)
 {
-	event_assign(&connection->readable, connection->group->owner.base, connection->fd, EV_READ | EV_PERSIST,
+	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd, EV_READ | EV_PERSIST,
 		on_readable, connection);
 	if (event_add(&connection->readable, NULL) < 0)
 		return -ENOMEM;

@@ -1,6 +1,7 @@
 #include "groups/group.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 static void group_received(struct membership_owner *owner, const struct batch *batch)
 {
 	struct group *group = container_of(owner, struct group, owner);
-	struct group_counters *counters = &group->counters;
+	struct group_counters *counters = group->counters;
 
 	counters->received += batch->count;
 	for (unsigned i = 0; i < batch->count; i++) {
@@ -24,16 +25,24 @@ static void group_received(struct membership_owner *owner, const struct batch *b
 		group->outlets[i]->deliver(group->outlets[i], batch);
 }
 
-int group_new(const struct group_context *context, const struct config_group *config, struct group **ret)
+static struct group_counters *take_counters(struct counters *counters, const char *name)
+{
+	AUTO_FREE char *key = NULL;
+
+	return asprintf(&key, "group %s", name) < 0 ? NULL : counters_take(counters, key, sizeof(struct group_counters));
+}
+
+int group_new(const struct group_context *context, const struct config_group *config, const struct group *replaced,
+	struct group **ret)
 {
 	struct group *group = calloc(1, sizeof(*group));
 
 	if (!group)
 		return -ENOMEM;
-	group->owner = (struct membership_owner){
-		.base = context->base, .arena = context->arena, .received = group_received};
-	group->senders = context->senders;
-	if (config_group_copy(&group->config, config) < 0) {
+	group->owner = (struct membership_owner){.context = context, .received = group_received};
+	group->counters = replaced ? replaced->counters : take_counters(context->counters, config->name);
+	group->shares_counters = replaced;
+	if (!group->counters || config_group_copy(&group->config, config) < 0) {
 		group_free(group);
 		return -ENOMEM;
 	}
@@ -45,7 +54,8 @@ static void remove_membership(struct group *group, size_t i)
 {
 	struct membership *membership = group->memberships[i];
 
-	group->counters.kernel_dropped += membership_kernel_dropped(membership);
+	membership_close(membership);
+	group->counters->kernel_dropped += membership_kernel_dropped(membership);
 	membership_free(membership);
 	group->memberships[i] = group->memberships[--group->membership_count];
 }
@@ -58,6 +68,8 @@ void group_free(struct group *group)
 		remove_membership(group, group->membership_count - 1);
 	free(group->memberships);
 	free(group->outlets);
+	if (!group->shares_counters)
+		counters_release(group->owner.context->counters, group->counters);
 	config_group_clear(&group->config);
 	free(group);
 }
@@ -89,7 +101,8 @@ void group_inherit(struct group *group, struct group *from)
 		move_memberships(group, from);
 	while (from->membership_count)
 		remove_membership(from, from->membership_count - 1);
-	group->counters = from->counters;
+	group->shares_counters = false;
+	from->shares_counters = true;
 }
 
 static struct membership *find_membership(const struct group *group, const char *interface)
@@ -223,7 +236,7 @@ void group_detach(struct group *group, struct outlet *outlet)
 
 uint64_t group_kernel_dropped(struct group *group)
 {
-	uint64_t dropped = group->counters.kernel_dropped;
+	uint64_t dropped = group->counters->kernel_dropped;
 
 	for (size_t i = 0; i < group->membership_count; i++)
 		dropped += membership_kernel_dropped(group->memberships[i]);

@@ -8,6 +8,7 @@
 
 struct group_socket;
 
+/* A record of data/counters.h. */
 struct group_counters {
 	uint64_t received, received_bytes, truncated;
 	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
@@ -23,12 +24,12 @@ enum group_fate { GROUP_GOES, GROUP_IS_REPLACED, GROUP_STAYS };
 struct group {
 	struct membership_owner owner;
 	struct config_group config;
-	struct senders *senders;
 	struct membership **memberships;
 	size_t membership_count;
 	struct outlet **outlets;
 	size_t outlet_count;
-	struct group_counters counters;
+	struct group_counters *counters;
+	bool shares_counters; /* with the group that it replaces, or that replaces it, whose they are */
 	struct log_limit send_limit; /* of what is said about them */
 	struct group_socket *socket; /* NULL: none; freed by group_set_free_group() */
 	unsigned send_ifindex; /* 0: the kernel's route */
@@ -37,15 +38,10 @@ struct group {
 	bool until_stop; /* made by Join, and no part of the configuration */
 };
 
-/* Where groups live: what all of them share. */
-struct group_context {
-	struct event_base *base;
-	struct arena *arena;
-	struct senders *senders;
-};
-
-/* A group without memberships. config is copied. Returns 0 or -ENOMEM. */
-int group_new(const struct group_context *context, const struct config_group *config, struct group **ret);
+/* A group without memberships. config is copied. replaced is the running one whose place it takes with group_inherit(), or
+ * NULL. Returns 0 or -ENOMEM. */
+int group_new(const struct group_context *context, const struct config_group *config, const struct group *replaced,
+	struct group **ret);
 void group_free(struct group *group);
 
 /* Takes over what outlives a change: the counters and, where both receive the same, the memberships. */

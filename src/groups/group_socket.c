@@ -66,7 +66,7 @@ int group_socket_new(struct group *group, const char *path, char why[static WHY_
 	if (!socket)
 		return -ENOMEM;
 	socket->group = group;
-	r = listener_new(group->owner.base, &options, on_accept, socket, why, &socket->listener);
+	r = listener_new(group->owner.context->base, &options, on_accept, socket, why, &socket->listener);
 	if (r < 0) {
 		free(socket);
 		return r;

@@ -8,14 +8,18 @@
 #include "base/log.h"
 #include "groups/registry.h"
 
-struct groups *groups_new(struct event_base *base)
+struct groups *groups_new(struct event_base *base, struct counters *counters, const struct socket_keeper *keeper)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 
 	if (!groups)
 		return NULL;
-	groups->context =
-		(struct group_context){.base = base, .arena = arena_new(), .senders = senders_new(base)};
+	groups->context = (struct group_context){.base = base,
+		.arena = arena_new(),
+		.senders = senders_new(base),
+		.counters = counters,
+		.keeper = *keeper,
+		.taken_back = &groups->taken_back};
 	if (!groups->context.arena || !groups->context.senders) {
 		groups_free(groups);
 		return NULL;
@@ -27,6 +31,7 @@ void groups_free(struct groups *groups)
 {
 	if (!groups)
 		return;
+	groups->context.stopping = true;
 	group_set_clear(&groups->set);
 	senders_free(groups->context.senders);
 	arena_free(groups->context.arena);
@@ -78,16 +83,26 @@ static void warn_of_short_buffers(struct groups *groups)
 void groups_reconcile(struct groups *groups, const struct link_change *change)
 {
 	struct interface_list interfaces = {0};
+	struct joined joined = {0};
 	int r = interface_list_read(&interfaces);
 
 	if (r < 0)
 		log_error("listing the network interfaces: %s", strerror(-r));
+	if (joined_read(&joined) >= 0)
+		groups->context.joined = &joined;
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_reconcile(groups->set.items[i], &interfaces, change);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
+	groups->context.joined = NULL;
+	joined_clear(&joined);
 	interface_list_clear(&interfaces);
 	warn_of_short_buffers(groups);
+}
+
+const struct taken_back *groups_taken_back(const struct groups *groups)
+{
+	return &groups->taken_back;
 }
 
 static bool tap_wants(const struct tap *tap, const struct group *group)
@@ -136,7 +151,7 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 {
 	struct interface_list interfaces = {0};
 	struct group *group;
-	int r = group_new(&groups->context, config, &group);
+	int r = group_new(&groups->context, config, NULL, &group);
 
 	if (r < 0)
 		return r;

@@ -16,10 +16,13 @@ struct tap {
 	size_t name_count; /* 0: all groups */
 };
 
-/* An empty set, or NULL without memory. */
-struct groups *groups_new(struct event_base *base);
+/* An empty set, or NULL without memory. counters must live longer, and keeper, which is copied, what it points at. */
+struct groups *groups_new(struct event_base *base, struct counters *counters, const struct socket_keeper *keeper);
 
-/* Leaves all groups. Accepts NULL. */
+/* What was found of an earlier run. */
+const struct taken_back *groups_taken_back(const struct groups *groups);
+
+/* Leaves all groups, but for those whose sockets the keeper has. Accepts NULL. */
 void groups_free(struct groups *groups);
 
 /* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A membership that cannot be joined does not

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "net/multicast.h"
 
@@ -55,9 +58,17 @@ struct membership *membership_new(
 	struct membership_owner *owner, const struct config_group *config, const char *interface)
 {
 	struct membership *membership = calloc(1, sizeof(*membership));
+	AUTO_FREE char *key = NULL;
 
-	if (!membership)
+	if (!membership || asprintf(&key, "membership %s %s", config->name, interface) < 0) {
+		free(membership);
 		return NULL;
+	}
+	membership->counters = counters_take(owner->context->counters, key, sizeof(*membership->counters));
+	if (!membership->counters) {
+		free(membership);
+		return NULL;
+	}
 	membership->owner = owner;
 	membership->config = config;
 	membership->fd = -1;
@@ -66,29 +77,36 @@ struct membership *membership_new(
 	return membership;
 }
 
+/* Adds what the kernel has dropped at a socket of the membership since the last look. Returns how many datagrams. */
+static uint32_t count_drops(struct membership *membership, int fd)
+{
+	struct membership_counters *counters = membership->counters;
+	uint32_t now = socket_drops(fd), more = now - (uint32_t)counters->socket_dropped;
+
+	counters->kernel_dropped += more;
+	counters->socket_dropped = now;
+	return more;
+}
+
 uint64_t membership_kernel_dropped(struct membership *membership)
 {
-	if (membership->fd >= 0) {
-		uint32_t now = socket_drops(membership->fd);
-
-		membership->kernel_dropped += now - membership->socket_dropped;
-		membership->socket_dropped = now;
-	}
-	return membership->kernel_dropped;
+	if (membership->fd >= 0)
+		count_drops(membership, membership->fd);
+	return membership->counters->kernel_dropped;
 }
 
 /* Reads once, and hands on what there was. Returns whether there may be more. */
 static bool receive(struct membership *membership)
 {
 	struct membership_owner *owner = membership->owner;
-	int count = arena_receive(owner->arena, membership->fd, owner->needs);
+	int count = arena_receive(owner->context->arena, membership->fd, owner->needs);
 	struct batch batch;
 
 	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
 	if (count <= 0)
 		return count == -ENETDOWN;
 	batch = (struct batch){
-		.origin = membership->origin, .count = (unsigned)count, .datagrams = owner->arena->datagrams};
+		.origin = membership->origin, .count = (unsigned)count, .datagrams = owner->context->arena->datagrams};
 	owner->received(owner, &batch);
 	return true;
 }
@@ -100,19 +118,27 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 }
 
 /* What the kernel has taken for us is ours to account for: it is read to the end before the socket goes. */
-static void close_socket(struct membership *membership)
+static void leave(struct membership *membership)
 {
-	if (membership->fd < 0)
-		return;
+	if (membership->is_kept)
+		keeper_remove(&membership->owner->context->keeper, membership->name);
 	multicast_leave(membership->fd, &membership->config->address, membership->origin->ifindex);
 	while (receive(membership))
 		;
-	membership_kernel_dropped(membership);
+}
+
+void membership_close(struct membership *membership)
+{
+	if (membership->fd < 0)
+		return;
+	if (!membership->is_kept || !membership->owner->context->stopping)
+		leave(membership);
+	count_drops(membership, membership->fd);
 	event_del(&membership->readable);
 	close(membership->fd);
 	membership->fd = -1;
+	membership->is_kept = false;
 	membership->receive_buffer = 0;
-	membership->socket_dropped = 0;
 	origin_unref(membership->origin);
 	membership->origin = NULL;
 }
@@ -121,7 +147,8 @@ void membership_free(struct membership *membership)
 {
 	if (!membership)
 		return;
-	close_socket(membership);
+	membership_close(membership);
+	counters_release(membership->owner->context->counters, membership->counters);
 	free(membership->error);
 	free(membership);
 }
@@ -146,33 +173,100 @@ static int open_socket(
 	return multicast_open_receiver(&wanted, why);
 }
 
-static int join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+/* The name under which the keeper has the socket: whatever it was opened with changes it, so that a socket that is found
+ * under it is the right one. */
+static void name_socket(struct membership *membership, const struct interface *interface)
 {
 	const struct config_group *config = membership->config;
-	AUTO_CLOSE int fd = open_socket(membership, interface, why);
+	uint64_t hash = hash_bytes(HASH_BEGIN, config->name, strlen(config->name) + 1);
+
+	hash = hash_bytes(hash, interface, sizeof(interface->name) + sizeof(interface->index));
+	hash = hash_bytes(hash, &config->address, sizeof(config->address));
+	hash = hash_bytes(hash, &config->port, sizeof(config->port));
+	hash = hash_bytes(hash, &config->receive_buffer, sizeof(config->receive_buffer));
+	hash = hash_bytes(hash, config->sources.items, config->sources.count * sizeof(*config->sources.items));
+	hash = hash_bytes(hash, "", 1);
+	hash = hash_bytes(hash, config->block_sources.items,
+		config->block_sources.count * sizeof(*config->block_sources.items));
+	snprintf(membership->name, sizeof(membership->name), KEEPER_PREFIX "%016" PRIx64, hash);
+}
+
+/* Takes the socket of an earlier run back, if there is one and it is still joined. */
+static int take_back(struct membership *membership, const struct interface *interface)
+{
+	const struct group_context *context = membership->owner->context;
+	int fd = keeper_claim(&context->keeper, membership->name);
+	uint32_t dropped;
 
 	if (fd < 0)
 		return fd;
+	dropped = count_drops(membership, fd);
+	if (context->joined && !joined_contains(context->joined, &membership->config->address, interface->index)) {
+		keeper_remove(&context->keeper, membership->name);
+		close(fd);
+		return -ENOENT;
+	}
+	membership->is_kept = true;
+	context->taken_back->sockets++;
+	context->taken_back->kernel_dropped += dropped;
+	return fd;
+}
+
+static int get_socket(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	int fd;
+
+	name_socket(membership, interface);
+	fd = take_back(membership, interface);
+	if (fd >= 0)
+		return fd;
+	fd = open_socket(membership, interface, why);
+	if (fd < 0)
+		return fd;
+	membership->counters->socket_dropped = 0;
+	membership->is_kept = keeper_put(&membership->owner->context->keeper, membership->name, fd);
+	return fd;
+}
+
+static int join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	const struct config_group *config = membership->config;
+	int fd;
+
 	membership->origin = origin_new(
 		config->name, &config->address, (uint16_t)config->port, interface->name, interface->index);
 	if (!membership->origin)
 		return -ENOMEM;
-	event_assign(&membership->readable, membership->owner->base, fd, EV_READ | EV_PERSIST, on_readable,
+	fd = get_socket(membership, interface, why);
+	if (fd < 0) {
+		origin_unref(take(membership->origin));
+		return fd;
+	}
+	membership->fd = fd;
+	event_assign(&membership->readable, membership->owner->context->base, fd, EV_READ | EV_PERSIST, on_readable,
 		membership);
 	if (event_add(&membership->readable, NULL) < 0) {
-		origin_unref(take(membership->origin));
+		membership_close(membership);
 		return -ENOMEM;
 	}
 	membership->receive_buffer = socket_receive_buffer(fd);
-	membership->fd = take_fd(fd);
 	membership_apply_needs(membership);
 	return 0;
 }
 
-/* Whether the socket is still joined on this interface; the kernel keeps a membership while its interface is down. */
+/* Whether the socket is still joined on this interface. The kernel keeps a membership while its interface is down, but not
+ * over all that may happen to it, and the socket is not told. */
 static bool is_joined_on(const struct membership *membership, const struct interface *interface)
 {
-	return membership->fd >= 0 && membership->origin->ifindex == interface->index;
+	const struct joined *joined = membership->owner->context->joined;
+
+	if (membership->fd < 0 || membership->origin->ifindex != interface->index)
+		return false;
+	if (!joined || joined_contains(joined, &membership->config->address, interface->index))
+		return true;
+	log_warning("group %s: the kernel has forgotten the membership on %s; joining again", membership->config->name,
+		interface->name);
+	return false;
 }
 
 void membership_update(struct membership *membership, const struct interface *interface, bool is_new)
@@ -181,7 +275,7 @@ void membership_update(struct membership *membership, const struct interface *in
 
 	if (interface && !is_new && is_joined_on(membership, interface))
 		return;
-	close_socket(membership);
+	membership_close(membership);
 	if (!interface)
 		set_state(membership, MEMBERSHIP_WAITING,
 			interface_is_glob(membership->interface) ? "no interface that can do multicast matches"

@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 #include "data/datagram.h"
-#include "groups/arena.h"
+#include "groups/context.h"
 #include "net/interface.h"
 
 enum membership_state {
@@ -18,10 +18,15 @@ struct membership;
 
 /* Whoever the membership receives for: its group. */
 struct membership_owner {
-	struct event_base *base;
-	struct arena *arena;
+	const struct group_context *context;
 	unsigned needs; /* what to ask the kernel for, of enum need */
 	void (*received)(struct membership_owner *owner, const struct batch *batch);
+};
+
+/* A record of data/counters.h. */
+struct membership_counters {
+	uint64_t kernel_dropped; /* over all sockets that it has had */
+	uint64_t socket_dropped; /* of this socket, when last read, modulo 2^32 */
 };
 
 struct membership {
@@ -32,11 +37,12 @@ struct membership {
 	char *error; /* why it is not joined */
 	uint64_t since_ns; /* when it came into this state, CLOCK_REALTIME */
 	uint64_t receive_buffer; /* granted, in bytes */
-	uint64_t kernel_dropped; /* over all sockets that it has had */
-	uint32_t socket_dropped; /* of this socket, when last read */
+	struct membership_counters *counters;
+	bool is_kept; /* the keeper has a copy of the socket */
 	enum membership_state state;
 	int fd;
 	bool wanted; /* mark of a reconciliation that is under way */
+	char name[KEEPER_NAME_MAX]; /* of the socket, with the keeper */
 	char interface[IF_NAMESIZE]; /* or the pattern that matches none */
 };
 
@@ -44,10 +50,13 @@ struct membership {
 struct membership *membership_new(
 	struct membership_owner *owner, const struct config_group *config, const char *interface);
 
-/* Leaves, and hands on what still waits at the socket. Accepts NULL. */
+/* Leaves, and hands on what still waits at the socket; at the stop, a socket that the keeper has stays as it is. */
+void membership_close(struct membership *membership);
+
+/* Closes it first. Accepts NULL. */
 void membership_free(struct membership *membership);
 
-/* Brings it to what the interface allows; interface is NULL when there is none of that name. is_new tells that it
+/* Brings it to what the interface allows, and to what the kernel says that is joined; interface is NULL when there is none of that name. is_new tells that it
  * may be another one than it was, though it looks the same: a membership does not outlive its interface, so the group is joined again
  * on a fresh socket. A change of state is logged. */
 void membership_update(struct membership *membership, const struct interface *interface, bool is_new);

@@ -89,7 +89,7 @@ static int make_group(struct groups *groups, const struct groups_plan *plan, con
 	const struct handlers_plan *handlers, char why[static WHY_MAX], struct group **ret)
 {
 	struct group *group;
-	int r = group_new(&groups->context, wanted, &group);
+	int r = group_new(&groups->context, wanted, groups_find(groups, wanted->name), &group);
 
 	snprintf(why, WHY_MAX, "out of memory");
 	if (r < 0)

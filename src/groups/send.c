@@ -30,7 +30,7 @@ static int send_messages(struct group *group, struct mmsghdr *messages, unsigned
 
 	if ((r = outgoing(group, options->interface, &ifindex)) < 0)
 		return r;
-	if ((r = senders_get(group->senders, config->address.family, ifindex, ret_busy)) < 0)
+	if ((r = senders_get(group->owner.context->senders, config->address.family, ifindex, ret_busy)) < 0)
 		return r;
 	length = address_to_endpoint(&config->address, (uint16_t)config->port, ifindex, &to);
 	for (unsigned i = 0; i < count; i++) {
@@ -42,9 +42,9 @@ static int send_messages(struct group *group, struct mmsghdr *messages, unsigned
 	r = sender_send(*ret_busy, messages, count, options->ttl < 0 ? (int)config->ttl : options->ttl,
 		config->loop);
 	for (int i = 0; i < r; i++)
-		group->counters.sent_bytes += messages[i].msg_len;
+		group->counters->sent_bytes += messages[i].msg_len;
 	if (r > 0)
-		group->counters.sent += (uint64_t)r;
+		group->counters->sent += (uint64_t)r;
 	return r;
 }
 
@@ -87,7 +87,7 @@ int group_send(struct group *group, const void *payload, size_t size, const stru
 	if (r >= 0)
 		return 0;
 	if (r != -EAGAIN)
-		group->counters.send_failed++;
+		group->counters->send_failed++;
 	explain(r, group, options->interface, why);
 	return r;
 }

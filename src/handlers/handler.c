@@ -96,8 +96,8 @@ int handler_start(const struct config_handler *config, struct ledger *ledger, ch
 		return -ENOMEM;
 	handler->kind = container_of(config->kind, struct handler_kind, config);
 	handler->name = strdup(config->name);
-	handler->ledger = ledger ? ledger_ref(ledger) : ledger_new();
-	if (!handler->name || !handler->ledger || filter_init(&handler->filter, &config->filter) < 0)
+	handler->ledger = ledger_ref(ledger);
+	if (!handler->name || filter_init(&handler->filter, &config->filter) < 0)
 		return -ENOMEM;
 	r = open_object(handler, config, why);
 	if (r < 0)
@@ -160,7 +160,7 @@ void handler_account(struct handler *handler, struct account *ret)
 
 	pthread_mutex_lock(&ledger->lock);
 	workers_settle(ledger);
-	*ret = ledger->account;
+	*ret = *ledger->account;
 	workers_queued(ledger, ret);
 	pthread_mutex_unlock(&ledger->lock);
 }

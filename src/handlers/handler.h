@@ -63,7 +63,7 @@ const struct config_kind *const *handler_config_kinds(void);
 /* A running handler. Its outlet is what groups deliver to. */
 struct handler;
 
-/* Starts a handler that settles on ledger, or on a new one when that is NULL. config is valid until it returns. Returns
+/* Starts a handler that settles on ledger. config is valid until it returns. Returns
  * 0, or a negative errno with the reason in why. */
 struct ledger;
 int handler_start(const struct config_handler *config, struct ledger *ledger, char why[static WHY_MAX],

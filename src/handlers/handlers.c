@@ -1,8 +1,11 @@
 #include "handlers/handlers.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "handlers/ledger.h"
 
 struct set {
 	struct handler **items;
@@ -10,6 +13,7 @@ struct set {
 };
 
 struct handlers {
+	struct counters *counters;
 	struct set set;
 };
 
@@ -29,9 +33,13 @@ static struct handler *set_find(const struct set *set, const char *name, size_t 
 	return NULL;
 }
 
-struct handlers *handlers_new(void)
+struct handlers *handlers_new(struct counters *counters)
 {
-	return calloc(1, sizeof(struct handlers));
+	struct handlers *handlers = calloc(1, sizeof(*handlers));
+
+	if (handlers)
+		handlers->counters = counters;
+	return handlers;
 }
 
 void handlers_free(struct handlers *handlers, uint64_t deadline_ns)
@@ -53,6 +61,20 @@ static void report(struct errors *errors, const struct config_handler *config, c
 		errors_add(errors, "handler %s: %s", config->name, why);
 }
 
+/* Starts a handler beside the running one of that name, if any, whose counters it goes on with. */
+static int start(const struct handlers *handlers, const struct config_handler *wanted, struct handler *running,
+	char why[static WHY_MAX], struct handler **ret)
+{
+	struct ledger *ledger = running ? ledger_ref(handler_ledger(running))
+					: ledger_new(handlers->counters, wanted->name);
+	int r = ledger ? handler_start(wanted, ledger, why, ret) : -ENOMEM;
+
+	if (!ledger)
+		snprintf(why, WHY_MAX, "out of memory");
+	ledger_unref(ledger);
+	return r;
+}
+
 /* Puts one wanted handler into the plan: the running one where nothing changed, else a new one that goes on with the
  * counters of the old. */
 static int plan_handler(struct handlers_plan *plan, const struct handlers *handlers, const struct config *before,
@@ -68,8 +90,7 @@ static int plan_handler(struct handlers_plan *plan, const struct handlers *handl
 	if (plan->kept[at])
 		plan->set.items[at] = running;
 	else
-		r = handler_start(
-			wanted, running ? handler_ledger(running) : NULL, why, &plan->set.items[at]);
+		r = start(handlers, wanted, running, why, &plan->set.items[at]);
 	if (r < 0)
 		report(errors, wanted, why);
 	else

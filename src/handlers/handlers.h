@@ -2,13 +2,14 @@
 #pragma once
 
 #include "base/errors.h"
+#include "data/counters.h"
 #include "handlers/handler.h"
 
 struct handlers;
 struct handlers_plan;
 
-/* An empty set, or NULL without memory. */
-struct handlers *handlers_new(void);
+/* An empty set, or NULL without memory. counters must live longer. */
+struct handlers *handlers_new(struct counters *counters);
 
 /* Retires all of them (handler_retire()) and frees the set. Accepts NULL. */
 void handlers_free(struct handlers *handlers, uint64_t deadline_ns);

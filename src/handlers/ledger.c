@@ -1,13 +1,42 @@
 #include "handlers/ledger.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-struct ledger *ledger_new(void)
+#include "base/log.h"
+
+/* The earlier run has ended, and what it held with it. */
+static void settle_earlier_run(struct account *account, const char *handler)
+{
+	uint64_t settled = account->filtered + outcome_total(&account->outcome), lost;
+
+	/* A process may be killed between counting what became of datagrams and counting them. */
+	if (settled > account->received)
+		account->received = settled;
+	lost = account->received - settled;
+	account->outcome.dropped[DROP_SHUTDOWN] += lost;
+	if (lost)
+		log_warning("handler %s: %" PRIu64 " datagrams dropped, the daemon ended while they were queued", handler,
+			lost);
+}
+
+struct ledger *ledger_new(struct counters *counters, const char *handler)
 {
 	struct ledger *ledger = calloc(1, sizeof(*ledger));
+	AUTO_FREE char *key = NULL;
 
-	if (!ledger)
+	if (!ledger || asprintf(&key, "handler %s", handler) < 0) {
+		free(ledger);
 		return NULL;
+	}
+	ledger->counters = counters;
+	ledger->account = counters_take(counters, key, sizeof(*ledger->account));
+	if (!ledger->account) {
+		free(ledger);
+		return NULL;
+	}
+	settle_earlier_run(ledger->account, handler);
 	pthread_mutex_init(&ledger->lock, NULL);
 	ledger->references = 1;
 	return ledger;
@@ -33,22 +62,23 @@ void ledger_unref(struct ledger *ledger)
 	if (left)
 		return;
 	pthread_mutex_destroy(&ledger->lock);
+	counters_release(ledger->counters, ledger->account);
 	free(ledger);
 }
 
 void ledger_received(struct ledger *ledger, unsigned received, const struct outcome *outcome)
 {
 	pthread_mutex_lock(&ledger->lock);
-	ledger->account.received += received;
-	outcome_add(&ledger->account.outcome, outcome);
+	ledger->account->received += received;
+	outcome_add(&ledger->account->outcome, outcome);
 	pthread_mutex_unlock(&ledger->lock);
 }
 
 void ledger_kept_out(struct ledger *ledger, const struct filtered *kept_out)
 {
 	pthread_mutex_lock(&ledger->lock);
-	ledger->account.received += kept_out->filtered + kept_out->over_rate;
-	ledger->account.filtered += kept_out->filtered;
-	ledger->account.outcome.dropped[DROP_RATE] += kept_out->over_rate;
+	ledger->account->received += kept_out->filtered + kept_out->over_rate;
+	ledger->account->filtered += kept_out->filtered;
+	ledger->account->outcome.dropped[DROP_RATE] += kept_out->over_rate;
 	pthread_mutex_unlock(&ledger->lock);
 }

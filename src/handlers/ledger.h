@@ -1,5 +1,6 @@
 /* The counters of a handler. They belong to its name and not to the object, so that a reload that changes a handler
- * loses none: the old object settles what it still has on the same ledger as the new one.
+ * loses none: the old object settles what it still has on the same ledger as the new one. They lie in memory that the
+ * next run of the daemon may find (data/counters.h).
  *
  * One lock for the counters and for the rings of all workers on it makes an answer exact: it is of one moment. It is
  * held for as long as a batch takes to copy, and never over a system call. */
@@ -7,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "data/counters.h"
 #include "data/filter.h"
 
 struct worker;
@@ -14,12 +16,14 @@ struct worker;
 struct ledger {
 	pthread_mutex_t lock;
 	unsigned references;
-	struct account account; /* queued and queued_bytes are in the workers */
+	struct counters *counters;
+	struct account *account; /* a record of them; queued and queued_bytes are in the workers */
 	struct worker *workers;
 };
 
-/* One reference, or NULL without memory. Reference counts are changed with the lock held. */
-struct ledger *ledger_new(void);
+/* One reference to the ledger of a handler, or NULL without memory. What an earlier run had received and not settled is
+ * counted as dropped. Reference counts are changed with the lock held. */
+struct ledger *ledger_new(struct counters *counters, const char *handler);
 struct ledger *ledger_ref(struct ledger *ledger);
 void ledger_unref(struct ledger *ledger);
 

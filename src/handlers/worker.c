@@ -60,7 +60,7 @@ void worker_leave_ledger(struct worker *worker)
 
 	pthread_mutex_lock(&ledger->lock);
 	left = worker->expired + ring_drop_all(&worker->ring) + worker->in_hand;
-	ledger->account.outcome.dropped[DROP_SHUTDOWN] += left - worker->expired;
+	ledger->account->outcome.dropped[DROP_SHUTDOWN] += left - worker->expired;
 	while (*link != worker)
 		link = &(*link)->next;
 	*link = worker->next;
@@ -142,7 +142,7 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	bool wake;
 
 	pthread_mutex_lock(&ledger->lock);
-	ledger->account.received += batch->count;
+	ledger->account->received += batch->count;
 	pushed = ring_push(&worker->ring, batch, 0);
 	while (pushed < batch->count && worker->policy == DROP_OLDEST &&
 		(evicted = ring_drop_oldest(&worker->ring))) {
@@ -150,9 +150,9 @@ void worker_push(struct worker *worker, const struct batch *batch)
 		pushed += ring_push(&worker->ring, batch, pushed);
 	}
 	dropped += batch->count - pushed;
-	ledger->account.outcome.dropped[DROP_QUEUE] += dropped;
-	if (worker->ring.queued + worker->in_hand > ledger->account.queued_max)
-		ledger->account.queued_max = worker->ring.queued + worker->in_hand;
+	ledger->account->outcome.dropped[DROP_QUEUE] += dropped;
+	if (worker->ring.queued + worker->in_hand > ledger->account->queued_max)
+		ledger->account->queued_max = worker->ring.queued + worker->in_hand;
 	wake = worker->waiting;
 	worker->waiting = false;
 	pthread_mutex_unlock(&ledger->lock);
@@ -207,7 +207,7 @@ static void expire(struct worker *worker)
 		return;
 	dropped = ring_drop_all(&worker->ring);
 	worker->expired += dropped;
-	worker->ledger->account.outcome.dropped[DROP_SHUTDOWN] += dropped;
+	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
 }
 
 void workers_settle(struct ledger *ledger)

@@ -22,7 +22,7 @@ static bool settle(struct worker *worker, const struct outcome *outcome)
 	bool go_on;
 
 	pthread_mutex_lock(&worker->ledger->lock);
-	outcome_add(&worker->ledger->account.outcome, outcome);
+	outcome_add(&worker->ledger->account->outcome, outcome);
 	worker->in_hand -= settled;
 	go_on = !expired(worker);
 	pthread_mutex_unlock(&worker->ledger->lock);

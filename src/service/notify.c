@@ -10,6 +10,16 @@ void notify_ready(const char *status)
 	sd_notifyf(0, "READY=1\nSTATUS=%s", status);
 }
 
+void notify_status(const char *status)
+{
+	sd_notifyf(0, "STATUS=%s", status);
+}
+
+void notify_extend(unsigned seconds)
+{
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, (uint64_t)seconds * 1000000);
+}
+
 void notify_reloading(void)
 {
 	/* MONOTONIC_USEC tells systemd 253 and later which READY=1 ends the reload. */

@@ -1,20 +1,23 @@
 /* Sends datagrams as fast as the kernel takes them: Python is too slow to fill anybody's buffer.
  *
- *     blast [-b] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] ADDRESS PORT COUNT SIZE
+ *     blast [-b] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE
  *
  * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -g the datagrams go
  * round robin to so many consecutive addresses. With -b they are handed to the kernel in bulk (UDP_SEGMENT),
- * which is ten times as fast and the only way to outrun a good receiver. Prints how many were sent. */
+ * which is ten times as fast and the only way to outrun a good receiver. With -r it sends so many a second. It ends after
+ * COUNT, or with SIGTERM, and prints how many were sent. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BURST 64
@@ -98,6 +101,27 @@ struct blast {
 	int bulk;
 };
 
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+	(void)number;
+	stopped = 1;
+}
+
+/* Waits until the datagram of this number is due. */
+static void pace(const struct timespec *start, unsigned long number, unsigned long rate)
+{
+	struct timespec due = {.tv_sec = start->tv_sec + (time_t)(number / rate),
+		.tv_nsec = start->tv_nsec + (long)(number % rate * 1000000000 / rate)};
+
+	if (due.tv_nsec >= 1000000000) {
+		due.tv_sec++;
+		due.tv_nsec -= 1000000000;
+	}
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+}
+
 static char payloads[BURST * SIZE_MAX_];
 
 static void fill_payload(const struct blast *blast, unsigned slot, unsigned long number)
@@ -144,6 +168,24 @@ static void send_burst(struct blast *blast, unsigned long number, unsigned count
 	send_all(blast, messages, count);
 }
 
+/* Returns how many datagrams were sent. */
+static unsigned long send_paced(struct blast *blast, unsigned long count, unsigned long rate)
+{
+	unsigned long burst = rate && rate / 1000 < BURST ? rate / 1000 + 1 : BURST, number = 0;
+	struct timespec start;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	while (number < count && !stopped) {
+		unsigned long left = count - number;
+
+		if (rate)
+			pace(&start, number, rate);
+		send_burst(blast, number, (unsigned)(left < burst ? left : burst));
+		number += left < burst ? left : burst;
+	}
+	return number;
+}
+
 static void set_bulk(struct blast *blast)
 {
 	int size = (int)blast->size;
@@ -158,10 +200,10 @@ int main(int argc, char *argv[])
 {
 	const char *interface = NULL, *source = NULL;
 	struct blast blast = {.tag = "x", .groups = 1};
-	unsigned long count;
+	unsigned long count, rate = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "bi:s:t:g:")) != -1)
+	while ((option = getopt(argc, argv, "bi:s:t:g:r:")) != -1)
 		switch (option) {
 		case 'b':
 			blast.bulk = 1;
@@ -178,11 +220,14 @@ int main(int argc, char *argv[])
 		case 'g':
 			blast.groups = strtoul(optarg, NULL, 10);
 			break;
+		case 'r':
+			rate = strtoul(optarg, NULL, 10);
+			break;
 		default:
 			return 2;
 		}
 	if (argc - optind != 4)
-		errx(2, "usage: blast [-b] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] ADDRESS PORT COUNT SIZE");
+		errx(2, "usage: blast [-b] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE");
 	blast.target_length = resolve(argv[optind], atoi(argv[optind + 1]), interface, &blast.first);
 	count = strtoul(argv[optind + 2], NULL, 10);
 	blast.size = strtoul(argv[optind + 3], NULL, 10);
@@ -192,8 +237,7 @@ int main(int argc, char *argv[])
 	memset(payloads, '.', sizeof(payloads));
 	if (blast.bulk)
 		set_bulk(&blast);
-	for (unsigned long number = 0; number < count; number += BURST)
-		send_burst(&blast, number, count - number < BURST ? (unsigned)(count - number) : BURST);
-	printf("%lu\n", count);
+	signal(SIGTERM, stop);
+	printf("%lu\n", send_paced(&blast, count, rate));
 	return 0;
 }

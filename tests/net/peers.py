@@ -3,6 +3,7 @@
 import socket
 import struct
 import subprocess
+import types
 from contextlib import contextmanager
 
 from topology import die_with_us
@@ -136,8 +137,9 @@ class Blast:
         source = __file__.replace("peers.py", "blast.c")
         subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.binary, source], check=True)
 
-    def command(self, group, port, count, size=64, interface=None, source=None, tag="x", groups=1, bulk=False):
-        options = ["-t", tag, "-g", str(groups), *(["-b"] if bulk else [])]
+    def command(self, group, port, count, size=64, interface=None, source=None, tag="x", groups=1, bulk=False,
+                rate=0):
+        options = ["-t", tag, "-g", str(groups), "-r", str(rate), *(["-b"] if bulk else [])]
         options += ["-i", interface] if interface else []
         options += ["-s", source] if source else []
         return [self.binary, *options, group, str(port), str(count), str(size)]
@@ -145,3 +147,17 @@ class Blast:
     def __call__(self, host, *arguments, **options):
         """Sends all of it, and returns how many datagrams that were."""
         return int(host.run(*self.command(*arguments, **options), timeout=600))
+
+    @contextmanager
+    def stream(self, host, *arguments, rate, **options):
+        """Sends so many a second for as long as the block lasts; its "sent" then is how many those were."""
+        command = self.command(*arguments[:2], 1 << 40, *arguments[2:], rate=rate, **options)
+        stream = types.SimpleNamespace(sent=None)
+        with host:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_us)
+        with process:
+            try:
+                yield stream
+            finally:
+                process.terminate()
+                stream.sent = int(process.stdout.read())

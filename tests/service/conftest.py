@@ -12,6 +12,7 @@ import pytest
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
 
 from daemon import MCASTD, ROOT  # noqa: E402
+from peers import Blast  # noqa: E402
 from service import Service  # noqa: E402
 from system import System, why_not  # noqa: E402
 
@@ -56,6 +57,11 @@ def service(system):
     service = Service(system)
     yield service
     service.clean_up()
+
+
+@pytest.fixture(scope="session")
+def blast(tmp_path_factory):
+    return Blast(tmp_path_factory.mktemp("blast"))
 
 
 @pytest.fixture

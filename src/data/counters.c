@@ -1,0 +1,324 @@
+/* A page holds records of one size, after its header:
+ *
+ *     page 0           struct head
+ *     page 1, 2, ...   struct page, record, record, ...      record: key, data
+ *
+ * The key is a hash of the name, 0 in a free record, whose data then links it to the next one. */
+#include "data/counters.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+
+#define PAGE_SIZE ((size_t)4096)
+#define GROWTH (64 * 1024) /* bytes that the file grows by; pages that nobody has touched take no memory */
+#define SIZE_MAX_BYTES ((size_t)256 << 20) /* address space, for a million groups */
+#define SIZES_MAX 4 /* different sizes of records */
+
+/* To be counted up when the meaning of any record changes. */
+#define LAYOUT 1
+
+struct head {
+	char magic[8];
+	uint64_t layout;
+};
+
+struct page {
+	uint64_t record_size; /* with its key; 0: the page was never used */
+};
+
+struct record {
+	uint64_t key;
+	uint64_t data[];
+};
+
+/* A record of the earlier run. */
+struct carried {
+	struct record *record;
+	bool taken;
+};
+
+struct counters {
+	int fd;
+	uint8_t *memory;
+	size_t size; /* of the file */
+	size_t used; /* of it, in pages that have records */
+	struct {
+		size_t record_size;
+		struct record *free;
+	} sizes[SIZES_MAX];
+	bool kept; /* nothing is forgotten any more */
+	pthread_mutex_t lock; /* records are released by threads, too */
+	struct carried *carried; /* sorted by key; NULL after counters_settle() */
+	size_t carried_count;
+};
+
+static const struct head head = {.magic = "mcastd\n", .layout = LAYOUT};
+
+static uint64_t hash(const char *key)
+{
+	uint64_t value = hash_bytes(HASH_BEGIN, key, strlen(key));
+
+	return value ? value : 1;
+}
+
+static struct record **free_list(struct counters *counters, size_t record_size)
+{
+	for (size_t i = 0; i < SIZES_MAX; i++) {
+		if (!counters->sizes[i].record_size)
+			counters->sizes[i].record_size = record_size;
+		if (counters->sizes[i].record_size == record_size)
+			return &counters->sizes[i].free;
+	}
+	return NULL;
+}
+
+static void put_free(struct record **list, struct record *record)
+{
+	record->key = 0;
+	memcpy(record->data, list, sizeof(*list));
+	*list = record;
+}
+
+static struct record *take_free(struct record **list)
+{
+	struct record *record = *list;
+
+	memcpy(list, record->data, sizeof(*list));
+	return record;
+}
+
+static int grow(struct counters *counters)
+{
+	if (counters->used < counters->size)
+		return 0;
+	if (counters->size + GROWTH > SIZE_MAX_BYTES)
+		return -ENOMEM;
+	if (ftruncate(counters->fd, (off_t)(counters->size + GROWTH)) < 0)
+		return -errno;
+	counters->size += GROWTH;
+	return 0;
+}
+
+/* Begins a page of free records. */
+static int add_page(struct counters *counters, size_t record_size, struct record **list)
+{
+	struct page *page;
+	int r = grow(counters);
+
+	if (r < 0)
+		return r;
+	page = (struct page *)(counters->memory + counters->used);
+	counters->used += PAGE_SIZE;
+	page->record_size = record_size;
+	for (size_t at = sizeof(*page); at + record_size <= PAGE_SIZE; at += record_size)
+		put_free(list, (struct record *)((uint8_t *)page + at));
+	return 0;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	uint64_t left = ((const struct carried *)a)->record->key, right = ((const struct carried *)b)->record->key;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Lists the records of a page of the earlier run. */
+static int read_page(struct counters *counters, struct page *page)
+{
+	struct record **list = free_list(counters, page->record_size);
+	size_t room = counters->carried_count + PAGE_SIZE / page->record_size;
+	struct carried *grown = reallocarray(counters->carried, room, sizeof(*grown));
+
+	if (!grown || !list)
+		return -ENOMEM;
+	counters->carried = grown;
+	for (size_t at = sizeof(*page); at + page->record_size <= PAGE_SIZE; at += page->record_size) {
+		struct record *record = (struct record *)((uint8_t *)page + at);
+
+		if (record->key)
+			counters->carried[counters->carried_count++] = (struct carried){.record = record};
+		else
+			put_free(list, record);
+	}
+	return 0;
+}
+
+/* Returns 0; -EPROTO when this is no memory of ours, or of another layout; or -ENOMEM. */
+static int read_all(struct counters *counters)
+{
+	int r = 0;
+
+	if (counters->size < PAGE_SIZE || memcmp(counters->memory, &head, sizeof(head)))
+		return -EPROTO;
+	for (counters->used = PAGE_SIZE; counters->used < counters->size; counters->used += PAGE_SIZE) {
+		struct page *page = (struct page *)(counters->memory + counters->used);
+
+		if (!page->record_size)
+			break;
+		if (page->record_size < sizeof(struct record) + sizeof(void *) || page->record_size > PAGE_SIZE / 2 ||
+			page->record_size % sizeof(uint64_t))
+			return -EPROTO;
+		r = read_page(counters, page);
+		if (r < 0)
+			return r;
+	}
+	if (counters->carried)
+		qsort(counters->carried, counters->carried_count, sizeof(*counters->carried), compare_keys);
+	return r;
+}
+
+/* Sets up new memory. */
+static int begin(struct counters *counters)
+{
+	counters->used = counters->size = 0;
+	if (grow(counters) < 0)
+		return -ENOMEM;
+	memcpy(counters->memory, &head, sizeof(head));
+	counters->used = PAGE_SIZE;
+	return 0;
+}
+
+static int map(struct counters *counters, bool is_new)
+{
+	struct stat status;
+
+	if (counters->fd < 0 || fstat(counters->fd, &status) < 0)
+		return -errno;
+	if (status.st_size % (off_t)PAGE_SIZE || (size_t)status.st_size > SIZE_MAX_BYTES)
+		return -EPROTO;
+	counters->size = (size_t)status.st_size;
+	counters->memory = mmap(NULL, SIZE_MAX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, counters->fd, 0);
+	if (counters->memory == MAP_FAILED) {
+		counters->memory = NULL;
+		return -errno;
+	}
+	return is_new ? begin(counters) : read_all(counters);
+}
+
+int counters_open(int fd, struct counters **ret)
+{
+	struct counters *counters = calloc(1, sizeof(*counters));
+	int r;
+
+	if (!counters)
+		return -ENOMEM;
+	pthread_mutex_init(&counters->lock, NULL);
+	counters->fd = fd >= 0 ? fd : memfd_create("mcastd-counters", MFD_CLOEXEC);
+	r = map(counters, fd < 0);
+	if (r < 0) {
+		counters_free(counters);
+		return r;
+	}
+	*ret = counters;
+	return 0;
+}
+
+void counters_free(struct counters *counters)
+{
+	if (!counters)
+		return;
+	if (counters->memory)
+		munmap(counters->memory, SIZE_MAX_BYTES);
+	closep(&counters->fd);
+	pthread_mutex_destroy(&counters->lock);
+	free(counters->carried);
+	free(counters);
+}
+
+int counters_fd(const struct counters *counters)
+{
+	return counters->fd;
+}
+
+bool counters_are_carried(const struct counters *counters)
+{
+	return counters->carried_count > 0;
+}
+
+/* The size of the records in the page of one. */
+static size_t record_size_of(const struct counters *counters, const struct record *record)
+{
+	size_t offset = (size_t)((const uint8_t *)record - counters->memory);
+
+	return ((const struct page *)(counters->memory + offset / PAGE_SIZE * PAGE_SIZE))->record_size;
+}
+
+/* The record of an earlier run, or NULL. */
+static struct record *take_carried(struct counters *counters, uint64_t key, size_t record_size)
+{
+	struct record wanted = {.key = key};
+	struct carried searched = {.record = &wanted};
+	struct carried *found = counters->carried ? bsearch(&searched, counters->carried, counters->carried_count,
+							     sizeof(*found), compare_keys)
+						   : NULL;
+
+	if (!found || found->taken || record_size_of(counters, found->record) != record_size)
+		return NULL;
+	found->taken = true;
+	return found->record;
+}
+
+static struct record *take_new(struct counters *counters, uint64_t key, size_t record_size)
+{
+	struct record **list = free_list(counters, record_size), *record;
+
+	if (!list || (!*list && add_page(counters, record_size, list) < 0))
+		return NULL;
+	record = take_free(list);
+	memset(record->data, 0, record_size - sizeof(*record));
+	record->key = key;
+	return record;
+}
+
+void *counters_take(struct counters *counters, const char *key, size_t size)
+{
+	size_t record_size = sizeof(struct record) + (size + 7) / 8 * 8;
+	struct record *record;
+
+	pthread_mutex_lock(&counters->lock);
+	record = take_carried(counters, hash(key), record_size);
+	if (!record)
+		record = take_new(counters, hash(key), record_size);
+	pthread_mutex_unlock(&counters->lock);
+	return record ? record->data : NULL;
+}
+
+static void release(struct counters *counters, struct record *record)
+{
+	put_free(free_list(counters, record_size_of(counters, record)), record);
+}
+
+void counters_release(struct counters *counters, void *data)
+{
+	if (!data)
+		return;
+	pthread_mutex_lock(&counters->lock);
+	if (!counters->kept)
+		release(counters, container_of(data, struct record, data));
+	pthread_mutex_unlock(&counters->lock);
+}
+
+void counters_settle(struct counters *counters)
+{
+	for (size_t i = 0; i < counters->carried_count; i++)
+		if (!counters->carried[i].taken)
+			counters_release(counters, counters->carried[i].record->data);
+	free(counters->carried);
+	counters->carried = NULL;
+	counters->carried_count = 0;
+}
+
+void counters_keep(struct counters *counters)
+{
+	pthread_mutex_lock(&counters->lock);
+	counters->kept = true;
+	pthread_mutex_unlock(&counters->lock);
+}

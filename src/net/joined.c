@@ -1,0 +1,113 @@
+#include "net/joined.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+static int add(struct joined *joined, const struct address *group, unsigned ifindex)
+{
+	/* Grown when the count is a power of two. */
+	if (!(joined->count & (joined->count - 1))) {
+		size_t room = joined->count ? joined->count * 2 : 16;
+		struct joined_group *grown = reallocarray(joined->items, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		joined->items = grown;
+	}
+	joined->items[joined->count++] = (struct joined_group){.group = *group, .ifindex = ifindex};
+	return 0;
+}
+
+/* Lines of /proc/net/igmp: "4<tab>eth0 ...", and below it for each of its groups "<tab>...010000E0 ...", the address as the
+ * number that it is in memory. */
+static int read_line_v4(struct joined *joined, const char *line, unsigned *ifindex)
+{
+	struct address group = {.family = AF_INET};
+	unsigned address;
+
+	if (*line != '\t') {
+		*ifindex = (unsigned)strtoul(line, NULL, 10);
+		return 0;
+	}
+	if (sscanf(line, " %8x", &address) != 1)
+		return 0;
+	group.v4.s_addr = address;
+	return add(joined, &group, *ifindex);
+}
+
+/* Lines of /proc/net/igmp6: "4    eth0   ff020000000000000000000000000001     1 0000000C 0". */
+static int read_line_v6(struct joined *joined, const char *line, unsigned *ifindex)
+{
+	struct address group = {.family = AF_INET6};
+	char digits[33];
+
+	if (sscanf(line, "%u %*s %32[0-9a-f]", ifindex, digits) != 2 || strlen(digits) != 32)
+		return 0;
+	for (unsigned i = 0; i < 16; i++)
+		if (sscanf(digits + 2 * i, "%2hhx", &group.v6.s6_addr[i]) != 1)
+			return 0;
+	return add(joined, &group, *ifindex);
+}
+
+typedef int line_reader(struct joined *joined, const char *line, unsigned *ifindex);
+
+static int read_file(struct joined *joined, const char *path, line_reader *read_line)
+{
+	CLEANUP(fclosep) FILE *file = fopen(path, "re");
+	AUTO_FREE char *line = NULL;
+	unsigned ifindex = 0;
+	size_t room = 0;
+	int r = 0;
+
+	/* A kernel without IPv6 has no such file. */
+	if (!file)
+		return errno == ENOENT ? 0 : -errno;
+	while (r >= 0 && getline(&line, &room, file) > 0)
+		r = read_line(joined, line, &ifindex);
+	return r < 0 ? r : ferror(file) ? -EIO : 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct joined_group *left = a, *right = b;
+
+	if (left->ifindex != right->ifindex)
+		return left->ifindex < right->ifindex ? -1 : 1;
+	if (left->group.family != right->group.family)
+		return left->group.family < right->group.family ? -1 : 1;
+	if (left->group.family == AF_INET)
+		return memcmp(&left->group.v4, &right->group.v4, sizeof(left->group.v4));
+	return memcmp(&left->group.v6, &right->group.v6, sizeof(left->group.v6));
+}
+
+int joined_read(struct joined *joined)
+{
+	int r = read_file(joined, "/proc/net/igmp", read_line_v4);
+
+	r = r < 0 ? r : read_file(joined, "/proc/net/igmp6", read_line_v6);
+	/* Nobody at all has joined anything: there is no /proc, rather. */
+	if (r >= 0 && !joined->count)
+		r = -ENOENT;
+	if (r < 0)
+		joined_clear(joined);
+	else
+		qsort(joined->items, joined->count, sizeof(*joined->items), compare);
+	return r;
+}
+
+void joined_clear(struct joined *joined)
+{
+	free(joined->items);
+	*joined = (struct joined){0};
+}
+
+bool joined_contains(const struct joined *joined, const struct address *group, unsigned ifindex)
+{
+	struct joined_group wanted = {.group = *group, .ifindex = ifindex};
+
+	return bsearch(&wanted, joined->items, joined->count, sizeof(wanted), compare);
+}

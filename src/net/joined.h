@@ -1,0 +1,24 @@
+/* Which groups are joined on which interfaces, by whomever, as the kernel lists it in /proc/net/igmp and
+ * /proc/net/igmp6. A socket does not notice when the kernel takes its membership away. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "net/address.h"
+
+struct joined_group {
+	struct address group;
+	unsigned ifindex;
+};
+
+struct joined {
+	struct joined_group *items; /* sorted */
+	size_t count;
+};
+
+/* Fills in a zeroed list. Returns 0, or a negative errno when the kernel does not tell. */
+int joined_read(struct joined *joined);
+void joined_clear(struct joined *joined);
+
+bool joined_contains(const struct joined *joined, const struct address *group, unsigned ifindex);

@@ -1,0 +1,142 @@
+"""What arrives while the daemon is not there is received after it: over restarts, crashes and hangs."""
+
+import re
+
+import pytest
+
+from daemon import balance
+from peers import send
+from waiting import wait_until
+
+CONFIG = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; receive_buffer = "16M"; };
+  v6: { address = "ff15::1"; port = 5004; interfaces = ["eth0"]; };
+  ssm: { address = "232.1.1.1"; port = 5004; interfaces = ["eth0"]; sources = ["192.0.2.1"]; };
+};
+handlers: { raw: { type = "file"; path = "/var/log/mcastd/raw"; format = "raw"; }; };
+"""
+SIZE = 200
+
+
+def restart(service):
+    service.restart()
+
+
+def kill(service):
+    pid = service.pid
+    service.kill("KILL")
+    service.wait_restarted(pid)
+
+
+ENDS = pytest.mark.parametrize("end", [restart, kill])
+
+
+@pytest.fixture(autouse=True)
+def remove_recording(system):
+    yield
+    system.try_run("rm", "-f", "/var/log/mcastd/raw")
+
+
+def assert_all_arrived(service, sent):
+    """Every datagram was received, and every one of them is accounted for."""
+    def arrived():
+        group = service.group("news")
+        return group["received"] + group["kernelDropped"] >= sent and not service.handler("raw")["queued"]
+
+    wait_until(arrived, f"{sent} datagrams")
+    group, handler = service.group("news"), service.handler("raw")
+    assert (group["received"], group["kernelDropped"]) == (sent, 0)
+    assert handler["received"] == sent and balance(handler) == 0
+    return handler
+
+
+@ENDS
+def test_nothing_is_lost_and_the_counters_go_on(service, blast, end):
+    service.start(CONFIG)
+    with blast.stream(service.system.network, "233.252.0.1", 5004, SIZE, rate=2000, interface="eth0") as stream:
+        for _ in range(3):
+            before = service.group("news")["received"]
+            service.wait_received("news", before + 500)
+            end(service)
+    handler = assert_all_arrived(service, stream.sent)
+    assert handler["dropped"]["shutdown"] == (0 if end is restart else handler["received"] - handler["delivered"])
+    service.ctl("stats", "--check")
+    assert re.search("going on after an earlier run: 3 memberships were never left; .* dropped 0 datagrams",
+                     service.log())
+
+
+@ENDS
+@pytest.mark.long
+def test_nothing_is_lost_over_20_of_them_at_20000_a_second(service, blast, say, end):
+    service.start(CONFIG)
+    with blast.stream(service.system.network, "233.252.0.1", 5004, SIZE, rate=20000, interface="eth0") as stream:
+        for _ in range(20):
+            before = service.group("news")["received"]
+            service.wait_received("news", before + 5000)
+            end(service)
+    group = service.group("news")
+    say(f"{end.__name__}: {stream.sent} sent, {group['received']} received, {group['kernelDropped']} dropped by the kernel")
+    handler = assert_all_arrived(service, stream.sent)
+    say(f"  {handler['delivered']} delivered, {handler['dropped']['shutdown']} dropped at the end of a run")
+
+
+def test_a_stop_leaves_the_groups_and_a_start_begins_anew(service):
+    service.start(CONFIG)
+    send(service.system, b"x", "233.252.0.1", 5004, "eth0")
+    service.wait_received("news")
+    service.systemctl("stop", "mcastd")
+    send(service.system, b"x", "233.252.0.1", 5004, "eth0")
+    service.systemctl("start", "mcastd")
+    assert service.group("news")["received"] == 0
+
+
+@ENDS
+def test_an_interface_that_was_made_anew_meanwhile_is_joined_again(service, end):
+    service.system.network.ip("link add veth9 index 900 type veth peer name veth9-end", "link set veth9-end up",
+                              "address add 198.51.100.1/24 dev veth9", "link set veth9 up")
+    try:
+        service.start('groups: { g: { address = "233.252.0.9"; port = 5004; interfaces = ["veth9"]; }; };')
+        service.drop_in("slow", "[Service]\nExecStartPre=/bin/sleep 1\n")
+        pid = service.pid
+        service.systemctl("kill", "--kill-whom=main", "--signal=STOP", service.unit)
+        service.system.network.ip("link delete veth9",
+                                  "link add veth9 index 900 type veth peer name veth9-end", "link set veth9-end up",
+                                  "address add 198.51.100.1/24 dev veth9", "link set veth9 up")
+        service.kill("KILL")
+        service.wait_restarted(pid)
+        wait_until(lambda: service.states("g") == {"veth9": "joined"}, "the membership")
+        send(service.system, b"x", "233.252.0.9", 5004, "veth9")
+        service.wait_received("g")
+    finally:
+        service.system.network.ip("link delete veth9")
+
+
+def test_a_group_that_the_configuration_has_no_more_is_left(service):
+    service.start(CONFIG)
+    service.configure(CONFIG.replace("232.1.1.1", "232.1.1.2"))
+    service.restart()
+    listed = service.system.run("cat", "/proc/net/igmp")
+    assert "010101E8" not in listed and "020101E8" in listed
+
+
+def test_a_group_that_a_reload_removes_is_left_and_does_not_come_back(service):
+    service.start(CONFIG)
+    service.configure(re.sub("ssm: .*\n", "", CONFIG))
+    service.reload()
+    assert "010101E8" not in service.system.run("cat", "/proc/net/igmp")
+    service.restart()
+    assert {group["name"] for group in service.call("ListGroups")["groups"]} == {"news", "v6"}
+    assert "010101E8" not in service.system.run("cat", "/proc/net/igmp")
+
+
+def test_a_daemon_that_hangs_is_replaced_and_nothing_is_unexplained(service, blast):
+    service.drop_in("watchdog", "[Service]\nWatchdogSec=1\n")
+    service.start(CONFIG)
+    with blast.stream(service.system.network, "233.252.0.1", 5004, SIZE, rate=2000, interface="eth0") as stream:
+        service.wait_received("news", 500)
+        pid = service.pid
+        service.kill("STOP")
+        service.wait_restarted(pid)
+        service.wait_received("news", service.group("news")["received"] + 500)
+    assert_all_arrived(service, stream.sent)
