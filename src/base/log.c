@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/journal.h"
 
 #define LINE_MAX_BYTES 4096
 #define LIMIT_PERIOD_NS (10 * NS_PER_S)
@@ -18,12 +19,11 @@
 static struct {
 	pthread_mutex_t lock;
 	int fd; /* stderr, or a non-blocking description of the same pipe or terminal */
-	int level;
 	bool is_socket;
 	bool with_priority;
 	bool torn; /* the last line was cut in its middle */
 	uint64_t lost;
-} log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = LOG_INFO};
+} log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
 /* $JOURNAL_STREAM is DEVICE:INODE of the journal's socket, and is inherited by processes whose
  * stderr was redirected since (systemd.exec(5)). */
@@ -53,11 +53,6 @@ void log_open(void)
 	}
 }
 
-void log_set_level(int level)
-{
-	log_state.level = level;
-}
-
 static ssize_t write_some(const char *line, size_t length)
 {
 	if (log_state.is_socket)
@@ -82,6 +77,25 @@ static void write_line(const char *line, size_t length)
 	log_state.lost++;
 }
 
+/* Writes a line, after a word on those that were lost before it. */
+static void write_message(const char *line, size_t length)
+{
+	char lost[64];
+
+	pthread_mutex_lock(&log_state.lock);
+	if (log_state.lost) {
+		uint64_t before = log_state.lost;
+		int n = snprintf(lost, sizeof(lost), "%s%" PRIu64 " log lines lost: stderr is full\n",
+			log_state.with_priority ? "<4>" : "", before);
+
+		write_line(lost, (size_t)n);
+		if (log_state.lost == before)
+			log_state.lost = 0;
+	}
+	write_line(line, length);
+	pthread_mutex_unlock(&log_state.lock);
+}
+
 static size_t format_line(char *line, int level, const char *format, va_list arguments)
 {
 	size_t length = 0;
@@ -100,28 +114,30 @@ static size_t format_line(char *line, int level, const char *format, va_list arg
 
 void log_message(int level, const char *format, ...)
 {
-	char line[LINE_MAX_BYTES], lost[64];
+	char line[LINE_MAX_BYTES];
 	va_list arguments;
 	size_t length;
 	int saved_errno = errno;
 
-	if (level > log_state.level)
-		return;
 	va_start(arguments, format);
 	length = format_line(line, level, format, arguments);
 	va_end(arguments);
-	pthread_mutex_lock(&log_state.lock);
-	if (log_state.lost) {
-		uint64_t before = log_state.lost;
-		int n = snprintf(lost, sizeof(lost), "%s%" PRIu64 " log lines lost: stderr is full\n",
-			log_state.with_priority ? "<4>" : "", before);
+	write_message(line, length);
+	errno = saved_errno;
+}
 
-		write_line(lost, (size_t)n);
-		if (log_state.lost == before)
-			log_state.lost = 0;
-	}
-	write_line(line, length);
-	pthread_mutex_unlock(&log_state.lock);
+void log_event(int level, const struct log_fields *fields, const char *format, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list arguments;
+	size_t length;
+	int saved_errno = errno;
+
+	va_start(arguments, format);
+	length = format_line(line, level, format, arguments);
+	va_end(arguments);
+	if (!log_state.with_priority || journal_write(level, fields, line, length) < 0)
+		write_message(line, length);
 	errno = saved_errno;
 }
 

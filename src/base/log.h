@@ -7,20 +7,22 @@
 #include <syslog.h>
 
 #include "base/cleanup.h"
+#include "base/journal.h"
+#include "base/messages.h"
 
 /* Looks at what stderr is. Call it once, before any thread starts. */
 void log_open(void);
 
-/* Messages above this syslog(3) level are not written; LOG_INFO after log_open(). */
-void log_set_level(int level);
-
+/* level is one of syslog(3). */
 void log_message(int level, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The same for what the journal's catalog explains. Anywhere else the fields are not written. */
+void log_event(int level, const struct log_fields *fields, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(...) log_message(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_message(LOG_WARNING, __VA_ARGS__)
 #define log_notice(...) log_message(LOG_NOTICE, __VA_ARGS__)
 #define log_info(...) log_message(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_message(LOG_DEBUG, __VA_ARGS__)
 
 /* Lets one message through a period, so that a fault that repeats with every datagram stays one
  * line. One for each place that may repeat; not shared between threads. */

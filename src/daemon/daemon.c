@@ -24,6 +24,10 @@
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
+/* So often the memberships are compared with the kernel's, whatever it tells: one that failed is tried again, and one that the
+ * kernel has forgotten is found. */
+#define AUDIT_S 60
+
 /* Signals that come sooner after a reload share the next one: a storm of them is no storm of reloads. */
 #define RELOAD_NS (100 * NS_PER_MS)
 
@@ -76,6 +80,13 @@ static void on_links_changed(void *argument, const struct link_change *change)
 	struct daemon *daemon = argument;
 
 	groups_reconcile(daemon->groups, change);
+	daemon_tell_status(daemon);
+}
+
+static void on_audit(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	on_links_changed(argument, NULL);
 }
 
 /* A reader that goes is an error of its own writes. In ad hoc mode the only one is whoever reads the output: the
@@ -102,6 +113,14 @@ static int watch_signals(struct daemon *daemon)
 	daemon->reload = evtimer_new(daemon->base, on_reload_due, daemon);
 	ignore_broken_pipes(daemon->options);
 	return daemon->reload ? 0 : -ENOMEM;
+}
+
+static int start_audit(struct daemon *daemon)
+{
+	static const struct timeval interval = {.tv_sec = AUDIT_S};
+
+	daemon->audit = event_new(daemon->base, -1, EV_PERSIST, on_audit, daemon);
+	return daemon->audit && event_add(daemon->audit, &interval) == 0 ? 0 : -ENOMEM;
 }
 
 /* A membership is a descriptor: take what the system allows. */
@@ -222,7 +241,8 @@ static int make_parts(struct daemon *daemon)
 	if (r < 0)
 		log_error("watching the network interfaces: %s", strerror(-r));
 	r = r < 0 ? r : watchdog_new(daemon->base, &daemon->watchdog);
-	return r < 0 ? r : watch_signals(daemon);
+	r = r < 0 ? r : watch_signals(daemon);
+	return r < 0 ? r : start_audit(daemon);
 }
 
 /* All that is wanted of an earlier run has been taken back. */
@@ -231,7 +251,8 @@ static void settle_earlier_run(struct daemon *daemon)
 	const struct taken_back *back = groups_taken_back(daemon->groups);
 
 	if (back->sockets)
-		log_notice("going on after an earlier run: %u memberships were never left; since it last looked the kernel has dropped %" PRIu64
+		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_TAKEN_BACK},
+			"going on after an earlier run: %u memberships were never left; since it last looked the kernel has dropped %" PRIu64
 			   " datagrams there",
 			back->sockets, back->kernel_dropped);
 	store_settle(daemon->store, KEEPER_PREFIX);
@@ -266,7 +287,8 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 	}
 	take(owned);
 	settle_earlier_run(daemon);
-	log_info("mcastd %s started: %s", MCASTD_VERSION, daemon_status(daemon, status));
+	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED}, "mcastd %s started: %s", MCASTD_VERSION,
+		daemon_status(daemon, status));
 	notify_ready(status);
 	*ret = daemon;
 	return 0;
@@ -277,13 +299,15 @@ void daemon_run(struct daemon *daemon)
 	event_base_dispatch(daemon->base);
 }
 
-static void free_signals(struct daemon *daemon)
+static void free_events(struct daemon *daemon)
 {
 	for (size_t i = 0; i < SIGNAL_COUNT; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);
 	if (daemon->reload)
 		event_free(daemon->reload);
+	if (daemon->audit)
+		event_free(daemon->audit);
 }
 
 void daemon_stop(struct daemon *daemon)
@@ -306,7 +330,7 @@ void daemon_stop(struct daemon *daemon)
 		log_warning("%u handlers are stuck in writing, and what they hold is lost", stuck);
 		_exit(EXIT_SUCCESS);
 	}
-	free_signals(daemon);
+	free_events(daemon);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);

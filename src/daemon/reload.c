@@ -41,6 +41,16 @@ const char *daemon_status(const struct daemon *daemon, char status[static STATUS
 	return status;
 }
 
+void daemon_tell_status(struct daemon *daemon)
+{
+	char status[STATUS_MAX];
+
+	if (!strcmp(daemon_status(daemon, status), daemon->status))
+		return;
+	strcpy(daemon->status, status);
+	notify_status(status);
+}
+
 /* Sockets that programs know by their path stay where they are for as long as the daemon runs. */
 static int check_paths(const struct daemon *daemon, const struct config *wanted, struct errors *errors)
 {
@@ -83,6 +93,8 @@ int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 	/* Groups first: then nobody delivers any more to a handler that goes. */
 	groups_commit(daemon->groups, groups_plan);
 	handlers_commit(daemon->handlers, handlers_plan, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
+	/* And joining last: then all is ready for what arrives. */
+	groups_reconcile(daemon->groups, NULL);
 	config_free(daemon->config);
 	daemon->config = wanted;
 	return 0;
@@ -111,11 +123,13 @@ int daemon_reload(void *argument, bool dry_run, struct config_changes *changes, 
 	if (dry_run)
 		return r;
 	if (r < 0) {
-		log_error("reloading failed, the old configuration stays in force:");
+		log_event(LOG_ERR, &(struct log_fields){.message_id = MESSAGE_RELOAD_FAILED},
+			"reloading failed, the old configuration stays in force:");
 		log_lines(LOG_ERR, errors);
 	} else {
 		take(wanted);
-		log_info("reloaded: %zu changes", errors_total(&changes->lines));
+		log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_RELOADED}, "reloaded: %zu changes",
+			errors_total(&changes->lines));
 		log_lines(LOG_INFO, &changes->lines);
 	}
 	notify_ready(daemon_status(daemon, status));

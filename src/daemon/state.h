@@ -10,10 +10,13 @@
 
 #define SIGNAL_COUNT 4
 
+#define STATUS_MAX 160
+
 struct daemon {
 	const struct options *options;
 	struct event_base *base;
 	struct event *signals[SIGNAL_COUNT];
+	struct event *audit;
 	struct event *reload; /* the one that a signal asked for */
 	uint64_t reloaded_ns; /* when the last such one had ended, CLOCK_MONOTONIC */
 	struct config *config;
@@ -26,6 +29,7 @@ struct daemon {
 	struct handover *handover;
 	struct store *store;
 	struct counters *counters;
+	char status[STATUS_MAX]; /* as it was told last */
 };
 
 /* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes tells
@@ -37,5 +41,7 @@ int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 int daemon_reload(void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
 
 /* One sentence on how it stands, for systemd and the log. */
-#define STATUS_MAX 160
 const char *daemon_status(const struct daemon *daemon, char status[static STATUS_MAX]);
+
+/* Tells systemd, if it has changed. */
+void daemon_tell_status(struct daemon *daemon);

@@ -31,7 +31,7 @@ void groups_free(struct groups *groups);
 int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers, bool dry_run,
 	struct errors *errors, struct groups_plan **ret);
 
-/* Makes the plan's groups the set, and joins. Groups that did not change keep their sockets, connections and counters; those that changed keep their
+/* Makes the plan's groups the set; groups_reconcile() then joins. Groups that did not change keep their sockets, connections and counters; those that changed keep their
  * connections and counters; those that Join made stay. Frees plan. */
 void groups_commit(struct groups *groups, struct groups_plan *plan);
 

@@ -22,18 +22,23 @@ const char *membership_state_name(enum membership_state state)
 /* was_held tells that it had something to wait for before: that all went well at once is not worth a line. */
 static void log_state(const struct membership *membership, bool was_held)
 {
-	const char *group = membership->config->name, *interface = membership->interface;
+	struct log_fields fields = {.group = membership->config->name, .interface = membership->interface};
 
 	switch (membership->state) {
 	case MEMBERSHIP_JOINED:
+		fields.message_id = MESSAGE_JOINED;
 		if (was_held)
-			log_info("group %s: joined on %s", group, interface);
+			log_event(LOG_INFO, &fields, "group %s: joined on %s", fields.group, fields.interface);
 		break;
 	case MEMBERSHIP_WAITING:
-		log_notice("group %s: waiting for %s: %s", group, interface, membership->error);
+		fields.message_id = MESSAGE_WAITING;
+		log_event(LOG_NOTICE, &fields, "group %s: waiting for %s: %s", fields.group, fields.interface,
+			membership->error);
 		break;
 	case MEMBERSHIP_FAILED:
-		log_warning("group %s: not joined on %s: %s", group, interface, membership->error);
+		fields.message_id = MESSAGE_NOT_JOINED;
+		log_event(LOG_WARNING, &fields, "group %s: not joined on %s: %s", fields.group, fields.interface,
+			membership->error);
 		break;
 	}
 }
@@ -191,56 +196,16 @@ static void name_socket(struct membership *membership, const struct interface *i
 	snprintf(membership->name, sizeof(membership->name), KEEPER_PREFIX "%016" PRIx64, hash);
 }
 
-/* Takes the socket of an earlier run back, if there is one and it is still joined. */
-static int take_back(struct membership *membership, const struct interface *interface)
-{
-	const struct group_context *context = membership->owner->context;
-	int fd = keeper_claim(&context->keeper, membership->name);
-	uint32_t dropped;
-
-	if (fd < 0)
-		return fd;
-	dropped = count_drops(membership, fd);
-	if (context->joined && !joined_contains(context->joined, &membership->config->address, interface->index)) {
-		keeper_remove(&context->keeper, membership->name);
-		close(fd);
-		return -ENOENT;
-	}
-	membership->is_kept = true;
-	context->taken_back->sockets++;
-	context->taken_back->kernel_dropped += dropped;
-	return fd;
-}
-
-static int get_socket(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
-{
-	int fd;
-
-	name_socket(membership, interface);
-	fd = take_back(membership, interface);
-	if (fd >= 0)
-		return fd;
-	fd = open_socket(membership, interface, why);
-	if (fd < 0)
-		return fd;
-	membership->counters->socket_dropped = 0;
-	membership->is_kept = keeper_put(&membership->owner->context->keeper, membership->name, fd);
-	return fd;
-}
-
-static int join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+/* Makes fd, which is joined on the interface, the membership's socket. On failure it is closed. */
+static int adopt(struct membership *membership, const struct interface *interface, int fd)
 {
 	const struct config_group *config = membership->config;
-	int fd;
 
 	membership->origin = origin_new(
 		config->name, &config->address, (uint16_t)config->port, interface->name, interface->index);
-	if (!membership->origin)
+	if (!membership->origin) {
+		close(fd);
 		return -ENOMEM;
-	fd = get_socket(membership, interface, why);
-	if (fd < 0) {
-		origin_unref(take(membership->origin));
-		return fd;
 	}
 	membership->fd = fd;
 	event_assign(&membership->readable, membership->owner->context->base, fd, EV_READ | EV_PERSIST, on_readable,
@@ -249,9 +214,51 @@ static int join(struct membership *membership, const struct interface *interface
 		membership_close(membership);
 		return -ENOMEM;
 	}
+	/* More may be granted by now than when it was opened. */
+	if (socket_receive_buffer(fd) < config->receive_buffer)
+		socket_set_receive_buffer(fd, config->receive_buffer);
 	membership->receive_buffer = socket_receive_buffer(fd);
 	membership_apply_needs(membership);
 	return 0;
+}
+
+/* Takes the socket of an earlier run back. One that is not joined any more is closed as any other: by a leave, first. The kernel
+ * would otherwise undo the next membership of that index when the keeper's copy is closed, at whatever time. */
+static int take_back(struct membership *membership, const struct interface *interface)
+{
+	const struct group_context *context = membership->owner->context;
+	int fd = keeper_claim(&context->keeper, membership->name), r;
+
+	if (fd < 0)
+		return fd;
+	membership->is_kept = true;
+	r = adopt(membership, interface, fd);
+	if (r < 0)
+		return r;
+	if (context->joined && !joined_contains(context->joined, &membership->config->address, interface->index)) {
+		membership_close(membership);
+		return -ENOENT;
+	}
+	context->taken_back->sockets++;
+	context->taken_back->kernel_dropped += count_drops(membership, fd);
+	return 0;
+}
+
+static int join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	int fd, r;
+
+	name_socket(membership, interface);
+	if (take_back(membership, interface) >= 0)
+		return 0;
+	fd = open_socket(membership, interface, why);
+	if (fd < 0)
+		return fd;
+	membership->counters->socket_dropped = 0;
+	r = adopt(membership, interface, fd);
+	if (r >= 0)
+		membership->is_kept = keeper_put(&membership->owner->context->keeper, membership->name, fd);
+	return r;
 }
 
 /* Whether the socket is still joined on this interface. The kernel keeps a membership while its interface is down, but not
@@ -264,7 +271,9 @@ static bool is_joined_on(const struct membership *membership, const struct inter
 		return false;
 	if (!joined || joined_contains(joined, &membership->config->address, interface->index))
 		return true;
-	log_warning("group %s: the kernel has forgotten the membership on %s; joining again", membership->config->name,
+	log_event(LOG_WARNING,
+		&(struct log_fields){MESSAGE_FORGOTTEN, .group = membership->config->name, .interface = interface->name},
+		"group %s: the kernel has forgotten the membership on %s; joining again", membership->config->name,
 		interface->name);
 	return false;
 }

@@ -231,5 +231,4 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	groups->set = plan->set;
 	free(plan->directory);
 	free(plan);
-	groups_reconcile(groups, NULL);
 }

@@ -100,8 +100,7 @@ static int file_open(const void *settings, char why[static WHY_MAX], void **ret)
 
 static void file_begin(void *object, const char *name)
 {
-	(void)name;
-	recorder_start(((struct file_handler *)object)->recorder);
+	recorder_start(((struct file_handler *)object)->recorder, name);
 }
 
 static void file_deliver(void *object, const struct batch *batch, struct outcome *outcome)

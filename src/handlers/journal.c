@@ -19,7 +19,6 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-#define MESSAGE_ID_DATAGRAM "39633774bfd14e6c9a1478d2c0dd0d20"
 
 struct journal_handler {
 	struct text text;
@@ -60,7 +59,7 @@ static void build_fields(struct fields *fields, const struct origin *origin, con
 	text_append_string(fields->text, "MESSAGE=");
 	format_message(fields->text, origin, datagram, MESSAGE_PAYLOAD_MAX);
 	end_field(fields);
-	add_field(fields, "MESSAGE_ID", MESSAGE_ID_DATAGRAM);
+	add_field(fields, "MESSAGE_ID", MESSAGE_DATAGRAM);
 	add_field(fields, "PRIORITY", "6");
 	add_field(fields, "SYSLOG_IDENTIFIER", "mcastd");
 	add_field(fields, "MCASTD_GROUP", origin->group);

@@ -220,8 +220,7 @@ static void prepare(struct pcapng_handler *pcapng, struct interface *interface,
 
 static void pcapng_begin(void *object, const char *name)
 {
-	(void)name;
-	recorder_start(((struct pcapng_handler *)object)->recorder);
+	recorder_start(((struct pcapng_handler *)object)->recorder, name);
 }
 
 static void pcapng_deliver(void *object, const struct batch *batch, struct outcome *outcome)

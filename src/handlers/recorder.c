@@ -173,7 +173,7 @@ uint64_t recorder_deadline(const struct recorder *recorder)
 }
 
 /* What hinders it is said with the first datagram. */
-void recorder_start(struct recorder *recorder)
+static void start(struct recorder *recorder)
 {
 	char why[WHY_MAX];
 
@@ -182,12 +182,18 @@ void recorder_start(struct recorder *recorder)
 		recorder->start_due_ns = clock_ns(CLOCK_MONOTONIC) + START_AGAIN_NS;
 }
 
+void recorder_start(struct recorder *recorder, const char *name)
+{
+	recorder->name = name;
+	start(recorder);
+}
+
 void recorder_serve(struct recorder *recorder, struct outcome *outcome)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (recorder->start_due_ns && now >= recorder->start_due_ns)
-		recorder_start(recorder);
+		start(recorder);
 	if (recorder->records && now >= recorder->flush_due_ns)
 		flush(recorder, outcome);
 	if (recorder->sync_due_ns && now >= recorder->sync_due_ns)

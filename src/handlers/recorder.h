@@ -85,8 +85,9 @@ struct recorder;
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
 	void *owner, char why[static WHY_MAX], struct recorder **ret);
 
-/* As handler_kind.begin: mends the file, if an earlier run has left it torn. */
-void recorder_start(struct recorder *recorder);
+/* As handler_kind.begin: makes the file where there is none, and mends one that an earlier run has left torn. name is
+ * the handler's, and valid until recorder_close(). */
+void recorder_start(struct recorder *recorder, const char *name);
 
 /* Where to append one datagram's record. NULL: it cannot be written now, and is counted as dropped.
  */

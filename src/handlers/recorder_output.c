@@ -20,7 +20,9 @@ void recorder_fail(
 	recorder->begun = false;
 	outcome->dropped[DROP_IO] += lost;
 	if (first)
-		log_error("%s: %s; datagrams are dropped until it can be written again",
+		log_event(LOG_ERR,
+			&(struct log_fields){.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
+			"%s: %s; datagrams are dropped until it can be written again",
 			recorder->path.path, why);
 }
 
@@ -30,8 +32,11 @@ static void succeed(struct recorder *recorder)
 
 	if (recorder_outage_end(&recorder->outage, now)) {
 		tenths = (now - recorder->outage.since_ns) / (100 * NS_PER_MS);
-		log_notice("%s: it can be written again after %" PRIu64 ".%" PRIu64 " s; %" PRIu64
-			   " datagrams were lost",
+		log_event(LOG_NOTICE,
+			&(struct log_fields){
+				.message_id = MESSAGE_OUTAGE_ENDED, .handler = recorder->name},
+			"%s: it can be written again after %" PRIu64 ".%" PRIu64 " s; %" PRIu64
+			" datagrams were lost",
 			recorder->path.path, tenths / 10, tenths % 10, recorder->outage.lost);
 	}
 	if (recorder->sync == RECORDER_SYNC_INTERVAL && recorder->file.regular &&
@@ -199,8 +204,6 @@ void recorder_begin_new_file(struct recorder *recorder, struct outcome *outcome)
 	}
 	if (recorder_claim_superseded(&recorder->file.claim))
 		return;
-	if (r >= 0)
-		log_debug("%s: rotated to %s", recorder->path.path, to);
 	recorder->ready = false;
 	recorder_get_ready(recorder, true,
 		why); /* what hinders it hinders the next record, too, and is said then */

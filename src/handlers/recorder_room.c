@@ -113,7 +113,6 @@ static void remove_oldest(
 			complain(room, "removing", entry->name, -errno);
 			continue;
 		}
-		log_debug("%s: removed %s", room->path->path, entry->name);
 		room->rotated_bytes -= entry->size;
 		left--;
 	}

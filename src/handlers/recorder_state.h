@@ -10,6 +10,7 @@
 #define RECORDER_RECORDS_MAX 8192 /* in the buffer */
 
 struct recorder {
+	const char *name; /* the handler's */
 	struct recorder_path path;
 	struct recorder_file file;
 	struct recorder_room room;

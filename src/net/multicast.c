@@ -63,7 +63,7 @@ static int isolate(int fd, const struct multicast_membership *membership)
 	return 0;
 }
 
-static void set_receive_buffer(int fd, uint64_t bytes)
+void socket_set_receive_buffer(int fd, uint64_t bytes)
 {
 	int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
 
@@ -162,7 +162,7 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 		return explain(-errno, "opening a socket", why);
 	if ((r = isolate(fd, membership)) < 0)
 		return explain(r, "binding to the interface", why);
-	set_receive_buffer(fd, membership->receive_buffer);
+	socket_set_receive_buffer(fd, membership->receive_buffer);
 	length = address_to_endpoint(&membership->group, membership->port, membership->ifindex, &endpoint);
 	if ((r = bind_shared(fd, &endpoint, length)) < 0)
 		return explain_bind(r, membership, why);

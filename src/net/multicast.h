@@ -28,6 +28,9 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 /* Leaves the group on the interface: nothing more comes in, what waits can still be read. */
 void multicast_leave(int fd, const struct address *group, unsigned ifindex);
 
+/* Asks for a receive buffer of so many bytes, as far as it may be had. */
+void socket_set_receive_buffer(int fd, uint64_t bytes);
+
 /* The granted receive buffer in bytes, comparable to what was asked for (the kernel doubles it). */
 uint64_t socket_receive_buffer(int fd);
 

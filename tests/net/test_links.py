@@ -1,5 +1,7 @@
 """Interfaces that come late, go, and come back: the daemon receives again whenever there is something to receive from."""
 
+import socket
+
 import pytest
 
 from peers import send
@@ -139,6 +141,28 @@ def test_an_interface_whose_addresses_are_flushed_goes_on(start, link, net):
     wait_state(daemon, "joined")
     net.host.ip("address flush dev late0", "address add 203.0.113.1/24 dev late0")
     assert_receives(daemon, link)
+
+
+def test_a_membership_that_the_kernel_forgets_is_joined_again(start, link, net):
+    """With an MTU that IPv6 cannot do with, the kernel drops all that it has of it, and tells no socket."""
+    link.add()
+    daemon = start(CONFIG)
+    wait_state(daemon, "joined")
+    assert_receives(daemon, link)
+    net.host.ip("link set late0 mtu 1200", "link set late0 mtu 1500")
+    assert_receives(daemon, link)
+    assert "group v6: the kernel has forgotten the membership on late0; joining again" in daemon.log()
+
+
+@pytest.mark.long
+def test_a_port_that_was_held_is_tried_again(start, net):
+    with net.host:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        holder.bind(("233.252.0.1", 5004))
+    with holder:
+        daemon = start('groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; }; };')
+        assert state(daemon, "g") == {"failed"}
+    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership", 90)
 
 
 def test_an_interface_may_leave_the_namespace_and_come_back(start, link, net):

@@ -19,9 +19,9 @@ GROUPS = {"v4": "233.252.0.1", "v6": "ff15::1"}
 def link(system):
     """Adds and deletes the interface late0, whose other end is late0-end."""
     class Link:
-        def add(self):
+        def add(self, index=""):
             system.network.ip(
-                "link add late0 type veth peer name end0", "address add 203.0.113.1/24 dev late0",
+                f"link add late0 {index and f'index {index}'} type veth peer name end0", "address add 203.0.113.1/24 dev late0",
                 "address add 2001:db8:9::1/64 dev late0 nodad", "link set end0 up", "link set late0 up")
 
         def delete(self):
@@ -61,4 +61,38 @@ def test_an_interface_that_is_made_anew_is_joined_anew(service, link):
         link.delete()
         wait_until(lambda: service.states("v4") == {"late0": "waiting"}, "the interface to be missed")
         link.add()
+    assert_receives(service)
+
+
+def test_each_transition_is_an_entry_that_says_what_it_is_about(service, link):
+    service.start(CONFIG)
+    link.add()
+    assert_receives(service)
+    link.delete()
+    wait_until(lambda: service.states("v4") == {"late0": "waiting"}, "the interface to be missed")
+    service.system.run("journalctl", "--sync")
+    about = [(entry["MCASTD_ABOUT_INTERFACE"], entry["MESSAGE_ID"], entry["PRIORITY"], entry["_SYSTEMD_UNIT"])
+             for entry in service.system.entries("MCASTD_ABOUT_GROUP=v4", since=service.since)]
+    waiting = ("late0", "fb658578d5304ea784e4b172c2ef849e", "5", "mcastd.service")
+    joined = ("late0", "48ade7c0a2cc4716baa3ab3315c2fa4b", "6", "mcastd.service")
+    assert about == [waiting, joined, waiting]
+    shown = service.system.run("journalctl", "-x", "-q", "--since", service.since, "MCASTD_ABOUT_GROUP=v4")
+    assert " Subject: Joined the multicast group v4 on late0\n" in shown
+
+
+def test_the_status_follows_the_interfaces(service, link):
+    service.start(CONFIG)
+    link.add()
+    assert_receives(service)
+    wait_until(lambda: service.show("StatusText") == "2 groups: 2 memberships joined, 0 waiting, 0 failed", "the status")
+
+
+def test_an_interface_that_is_replaced_at_once_by_one_of_the_same_index_is_joined_anew(service, link):
+    """systemd's copy of the old socket, closed later, does not take the new membership with it."""
+    link.add(index=4711)
+    service.start(CONFIG)
+    for _ in range(5):
+        assert_receives(service)
+        link.delete()
+        link.add(index=4711)
     assert_receives(service)

@@ -131,7 +131,7 @@ handlers: { archive: { type = "file"; path = "PATH"; format = "raw"; }; };
 
 def assert_recorded(service, path):
     send(service.system, b"recorded", "233.252.0.1", 5004, "eth0")
-    wait_until(lambda: service.system.read(path) == b"recorded", "the recording")
+    wait_until(lambda: service.system.exists(path) and service.system.read(path) == b"recorded", "the recording")
 
 
 def test_recordings_are_the_daemons_and_not_for_everybody(service):

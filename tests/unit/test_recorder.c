@@ -45,7 +45,6 @@ static int setup(void **state)
 	if (!mkdtemp(place->directory))
 		return -1;
 	snprintf(place->path, sizeof(place->path), "%s/news.log", place->directory);
-	log_set_level(LOG_EMERG);
 	*state = place;
 	return 0;
 }
@@ -438,7 +437,7 @@ static void a_torn_file_is_mended_before_anything_comes(void **state)
 
 	write_file(place->path, "1 a\n2", 5);
 	recorder = start(place, (struct recorder_settings){0});
-	recorder_start(recorder);
+	recorder_start(recorder, "test");
 	assert_content(place->path, "1 a\n");
 	assert_int_equal(recorder_deadline(recorder), 0);
 	record_now(recorder, &outcome, "3 c\n");
