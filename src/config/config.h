@@ -102,6 +102,7 @@ struct config {
 	size_t handler_count;
 	char *control_socket;
 	char *run_directory;
+	char *user, *group; /* to become, when started as root; NULL: none */
 	char **files; /* those that were read, in their order */
 	size_t file_count;
 };

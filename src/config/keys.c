@@ -191,6 +191,16 @@ const struct schema control_schema = {
 	control_keys, ARRAY_SIZE(control_keys), sizeof(struct config)};
 
 static const struct key config_keys[] = {
+	{.name = "user",
+		.type = KEY_STRING,
+		CONFIG(user),
+		.max = GROUP_NAME_MAX,
+		.help = "Whom to run as after a start as root, once the groups are joined; without it, root."},
+	{.name = "group",
+		.type = KEY_STRING,
+		CONFIG(group),
+		.max = GROUP_NAME_MAX,
+		.help = "The system group to run with then; without it, that of the user."},
 	{.name = "run_directory",
 		.type = KEY_PATH,
 		CONFIG(run_directory),

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/identity.h"
 #include "daemon/state.h"
 #include "handlers/worker.h"
 #include "service/handover.h"
@@ -172,7 +173,15 @@ static int apply_first(struct daemon *daemon, struct config *config)
 {
 	AUTO_CHANGES struct config_changes changes = {0};
 	AUTO_ERRORS struct errors errors = {0};
-	int r = daemon_apply(daemon, config, false, &changes, &errors);
+	char why[WHY_MAX];
+	int r = identity_enter(config, why);
+
+	if (r < 0)
+		errors_add(&errors, "%s", why);
+	else
+		r = daemon_apply(daemon, config, false, &changes, &errors);
+	if (r >= 0 && (r = identity_drop()) < 0)
+		errors_add(&errors, "giving up root: %s", strerror(-r));
 
 	for (size_t i = 0; r < 0 && i < errors.count; i++)
 		log_error("%s", errors.lines[i]);

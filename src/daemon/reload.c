@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/identity.h"
 #include "daemon/state.h"
 #include "service/notify.h"
 
@@ -51,20 +52,27 @@ void daemon_tell_status(struct daemon *daemon)
 	notify_status(status);
 }
 
-/* Sockets that programs know by their path stay where they are for as long as the daemon runs. */
-static int check_paths(const struct daemon *daemon, const struct config *wanted, struct errors *errors)
+static bool is_same(const char *a, const char *b)
 {
-	const struct config *running = daemon->config;
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* What is settled for as long as the daemon runs: sockets that programs know by their path, and who it is. */
+static int check_settled(const struct config *running, const struct config *wanted, struct errors *errors)
+{
+	const struct {
+		const char *key, *running, *wanted;
+	} settled[] = {{"control.socket", running->control_socket, wanted->control_socket},
+		{"run_directory", running->run_directory, wanted->run_directory}, {"user", running->user, wanted->user},
+		{"group", running->group, wanted->group}};
 	int r = 0;
 
-	if (running && strcmp(running->control_socket, wanted->control_socket)) {
-		errors_add(errors, "control.socket: cannot change from %s to %s while the daemon runs; restart it",
-			running->control_socket, wanted->control_socket);
-		r = -EBUSY;
-	}
-	if (running && strcmp(running->run_directory, wanted->run_directory)) {
-		errors_add(errors, "run_directory: cannot change from %s to %s while the daemon runs; restart it",
-			running->run_directory, wanted->run_directory);
+	for (size_t i = 0; i < ARRAY_SIZE(settled); i++) {
+		if (is_same(settled[i].running, settled[i].wanted))
+			continue;
+		errors_add(errors, "%s: cannot change from %s to %s while the daemon runs; restart it", settled[i].key,
+			settled[i].running ? settled[i].running : "nothing",
+			settled[i].wanted ? settled[i].wanted : "nothing");
 		r = -EBUSY;
 	}
 	return r;
@@ -75,7 +83,7 @@ int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 {
 	struct handlers_plan *handlers_plan = NULL;
 	struct groups_plan *groups_plan = NULL;
-	int r = check_paths(daemon, wanted, errors);
+	int r = daemon->config ? check_settled(daemon->config, wanted, errors) : 0;
 
 	if (r >= 0)
 		r = handlers_prepare(daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
@@ -94,7 +102,9 @@ int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 	groups_commit(daemon->groups, groups_plan);
 	handlers_commit(daemon->handlers, handlers_plan, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
 	/* And joining last: then all is ready for what arrives. */
+	identity_raise();
 	groups_reconcile(daemon->groups, NULL);
+	identity_lower();
 	config_free(daemon->config);
 	daemon->config = wanted;
 	return 0;

@@ -567,7 +567,7 @@ static void a_file_too_large_is_refused(void **state)
 		"4: groups.a: unknown key \"adress\", did you mean \"address\"?") \
 	X(unknown_key_at_the_top, "\ngruops: {};", "2: unknown key \"gruops\", did you mean \"groups\"?") \
 	X(key_that_does_not_exist_yet, "metrics: { listen = \"127.0.0.1:9184\"; };", \
-		"1: unknown key \"metrics\", known: run_directory, groups, handlers, control") \
+		"1: unknown key \"metrics\", known: user, group, run_directory, groups, handlers, control") \
 	X(unknown_key_in_control, "control: { port = 1; };", \
 		"1: control: unknown key \"port\", known: socket") \
 	X(unknown_key_in_a_handler, IN_H("pth = \"x\";"), \
@@ -765,7 +765,7 @@ static void errors_of_all_files_are_found_in_one_run(void **state)
 	write_file(*state, "conf.d/a.conf", "b = 1;");
 	write_file(*state, "conf.d/b.conf", "run_directory = \"x\";");
 	assert_refused(*state, "D/mcastd.conf:1: syntax error, there is no value after =",
-		"D/conf.d/a.conf:1: unknown key \"b\", known: run_directory, groups, handlers, "
+		"D/conf.d/a.conf:1: unknown key \"b\", known: user, group, run_directory, groups, handlers, "
 		"control",
 		"D/conf.d/b.conf:1: run_directory: \"x\" is not an absolute path, begin it with /");
 }

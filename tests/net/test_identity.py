@@ -1,0 +1,78 @@
+"""A daemon that root starts by hand, and that becomes another user."""
+
+import os
+import pwd
+
+import pytest
+
+from daemon import run_mcastd
+from peers import receive, seqpacket, send, tutorial_receiver
+from waiting import wait_until
+
+pytestmark = pytest.mark.skipif(
+    open("/proc/self/uid_map").read().split()[2] == "1", reason="in a user namespace of one user, there is no other")
+
+USER = "nobody"
+
+CONFIG = """
+groups: {
+  ptp:  { address = "224.0.1.129"; port = 319; interfaces = ["eth0"]; handlers = ["raw"]; receive_buffer = "32M"; };
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; };
+};
+handlers: { raw: { type = "file"; path = "$DIR/files/raw"; format = "raw"; flush = "0s"; }; };
+user = "nobody";
+"""
+
+@pytest.fixture
+def daemon(start, tmp_path):
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    files = tmp_path / "files"
+    files.mkdir()
+    for path in (tmp_path, files):
+        os.chown(path, pwd.getpwnam(USER).pw_uid, -1)
+    return start(CONFIG, directory=str(tmp_path))
+
+def statuses(daemon):
+    """/proc/PID/status of each thread."""
+    for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
+        with open(f"/proc/{daemon.process.pid}/task/{thread}/status") as file:
+            yield dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+def test_no_thread_has_any_right_of_root_left(daemon):
+    user = pwd.getpwnam(USER)
+    for status in statuses(daemon):
+        assert status["Uid"].split() == [str(user.pw_uid)] * 4
+        assert status["Gid"].split() == [str(user.pw_gid)] * 4
+        assert "0" not in status["Groups"].split()
+        assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {0}
+
+def test_groups_on_ports_under_1024_are_joined_with_the_buffers_that_they_want(daemon, net):
+    assert daemon.membership("ptp", "eth0")["state"] == "joined"
+    assert daemon.membership("ptp", "eth0")["receiveBuffer"] == 32 << 20
+    send(net.peer, b"x", "224.0.1.129", 319)
+    daemon.wait_arrived("ptp", 1)
+
+def test_files_are_the_users(daemon, net):
+    send(net.peer, b"x", "224.0.1.129", 319)
+    wait_until(lambda: os.path.exists(daemon.path("files", "raw")), "the file")
+    for path in (daemon.path("files", "raw"), daemon.path("run"), daemon.group_path("news")):
+        assert os.stat(path).st_uid == pwd.getpwnam(USER).pw_uid
+
+def test_group_sockets_work_and_a_reload_makes_more_of_them(daemon, net):
+    with seqpacket(daemon.group_path("news")) as sock, tutorial_receiver(net.peer, "233.252.0.1", 5004) as peer:
+        sock.send(b"out")
+        assert receive(peer) == [b"out"]
+    daemon.write_config(CONFIG.replace("receive_buffer", "socket = true; receive_buffer"))
+    daemon.ctl("reload")
+    assert os.path.exists(daemon.group_path("ptp"))
+
+def test_the_user_cannot_change_while_it_runs(daemon):
+    daemon.write_config(CONFIG.replace('user = "nobody"', 'user = "daemon"'))
+    assert "user: cannot change from nobody to daemon while the daemon runs; restart it" in daemon.ctl("reload", status=1)
+
+def test_a_user_that_there_is_not_is_refused(net, tmp_path):
+    (tmp_path / "mcastd.conf").write_text(f'user = "nosuchuser"; control: {{ socket = "{tmp_path}/mcastd.sock"; }};')
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
+    assert result.returncode == 78 and "user: this system has no user nosuchuser" in result.stderr
