@@ -269,7 +269,7 @@ install-systemd:
 	$(call fill_in,mcastd@.service)
 	$(INSTALL) -m 644 systemd/mcastd.sysusers $(DESTDIR)$(SYSUSERSDIR)/mcastd.conf
 	$(INSTALL) -m 644 systemd/mcastd.catalog $(DESTDIR)$(CATALOGDIR)
-	$(INSTALL) -m 644 $(wildcard systemd/examples/*.conf) $(DESTDIR)$(DOCDIR)/examples/systemd
+	$(INSTALL) -m 644 $(wildcard systemd/examples/*) $(DESTDIR)$(DOCDIR)/examples/systemd
 
 install-man: man
 	$(INSTALL) -d $(foreach section,1 5 7 8,$(DESTDIR)$(MANDIR)/man$(section))

@@ -158,6 +158,19 @@ void membership_free(struct membership *membership)
 	free(membership);
 }
 
+/* The socket that a socket unit of systemd has opened for the membership, named GROUP or GROUP%INTERFACE; or -ENOENT. */
+static int claim_listening(const struct membership *membership, const struct interface *interface)
+{
+	const struct socket_keeper *keeper = &membership->owner->context->keeper;
+	const char *group = membership->config->name;
+	char name[GROUP_NAME_MAX + IF_NAMESIZE + 2];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s%%%s", group, interface->name);
+	fd = keeper_claim(keeper, name);
+	return fd < 0 ? keeper_claim(keeper, group) : fd;
+}
+
 static int open_socket(
 	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
 {
@@ -174,8 +187,13 @@ static int open_socket(
 		.exclude = config->block_sources.count > 0,
 		.receive_buffer = config->receive_buffer,
 	};
+	AUTO_CLOSE int fd = claim_listening(membership, interface);
+	int r;
 
-	return multicast_open_receiver(&wanted, why);
+	if (fd < 0)
+		return multicast_open_receiver(&wanted, why);
+	r = multicast_adopt_receiver(fd, &wanted, why);
+	return r < 0 ? r : take_fd(fd);
 }
 
 /* The name under which the keeper has the socket: whatever it was opened with changes it, so that a socket that is found

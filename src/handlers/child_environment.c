@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -20,9 +21,14 @@ static void PRINTF_LIKE(2, 3) add(struct child_environment *environment, const c
 
 void child_environment_begin(struct child_environment *environment)
 {
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+
 	environment->count = 0;
 	add(environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	add(environment, "LANG=C.UTF-8");
+	/* Where systemd puts the secrets of the service (LoadCredential=, systemd.exec(5)). */
+	if (credentials)
+		add(environment, "CREDENTIALS_DIRECTORY=%s", credentials);
 }
 
 void child_environment_describe(struct child_environment *environment, const struct origin *origin,

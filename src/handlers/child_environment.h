@@ -4,9 +4,9 @@
 
 #include "data/datagram.h"
 
-/* The longest string is MCASTD_GROUP, with GROUP_NAME_MAX bytes of name. */
-#define ENVIRONMENT_VARIABLES 11
-#define ENVIRONMENT_STRING_MAX 128
+/* The longest string is CREDENTIALS_DIRECTORY, which has the name of the unit in it, of up to 255 bytes. */
+#define ENVIRONMENT_VARIABLES 12
+#define ENVIRONMENT_STRING_MAX 512
 
 struct child_environment {
 	unsigned count;

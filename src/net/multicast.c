@@ -171,6 +171,36 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 	return take_fd(fd);
 }
 
+/* Whether the socket is a UDP one that is bound as the membership needs it. */
+static bool is_bound_to(int fd, const struct multicast_membership *membership)
+{
+	union endpoint bound = {0};
+	socklen_t length = sizeof(bound), size = sizeof(int);
+	struct address address;
+	int protocol = 0;
+
+	getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
+	if (protocol != IPPROTO_UDP || getsockname(fd, &bound.any, &length) < 0)
+		return false;
+	address = endpoint_address(&bound);
+	return address_equal(&address, &membership->group) && endpoint_port(&bound) == membership->port;
+}
+
+int multicast_adopt_receiver(int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
+{
+	int r;
+
+	if (!is_bound_to(fd, membership)) {
+		snprintf(why, WHY_MAX, "the socket unit of that name has another address or port than the group");
+		return -EADDRNOTAVAIL;
+	}
+	if ((r = isolate(fd, membership)) < 0)
+		return explain(r, "binding to the interface", why);
+	r = join(fd, membership, why);
+	/* From an earlier run: the socket unit has kept the socket, and the membership with it. */
+	return r == -EADDRINUSE ? 0 : r;
+}
+
 void multicast_leave(int fd, const struct address *group, unsigned ifindex)
 {
 	struct group_req request = {.gr_interface = ifindex};

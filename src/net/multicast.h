@@ -25,6 +25,10 @@ struct multicast_membership {
  * negative errno with the reason in why. RFC 3678; ip(7), ipv6(7), IP_MULTICAST_ALL. */
 int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX]);
 
+/* The same for a socket that the service manager has bound to the group and its port (systemd.socket(5),
+ * ListenDatagram=), with what it is allowed and the daemon is not. Returns 0, or a negative errno. */
+int multicast_adopt_receiver(int fd, const struct multicast_membership *membership, char why[static WHY_MAX]);
+
 /* Leaves the group on the interface: nothing more comes in, what waits can still be read. */
 void multicast_leave(int fd, const struct address *group, unsigned ifindex);
 

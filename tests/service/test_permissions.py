@@ -181,3 +181,50 @@ def test_a_program_that_needs_more_gets_it_from_the_example(service):
     run_program(service, 'cat >/var/lib/mcastd/out && cat /home/alice/file >>/var/lib/mcastd/out')
     assert service.handler("run")["delivered"] == 1, service.log()
     assert service.system.read("/var/lib/mcastd/out") == b"payloadx"
+
+
+def test_a_program_finds_the_secrets_of_the_service(service):
+    service.system.write("/etc/mcastd/broker.secret", "secret", 0o600)
+    use_example(service, "credentials")
+    run_program(service, 'cat "$CREDENTIALS_DIRECTORY/broker" >/var/log/mcastd/out')
+    assert service.handler("run")["delivered"] == 1, service.log()
+    assert service.system.read("/var/log/mcastd/out") == b"secret"
+
+
+LISTENING = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "16M"; };
+};
+"""
+
+
+@pytest.fixture
+def group_socket(service):
+    unit = "mcastd-news.socket"
+    service.system.write(f"/etc/systemd/system/{unit}", service.system.read(f"{EXAMPLES}/group.socket").decode())
+    service.systemctl("daemon-reload")
+    service.systemctl("start", unit)
+    yield unit
+    service.system.try_run("systemctl", "stop", unit)
+    service.system.remove(f"/etc/systemd/system/{unit}")
+
+
+def test_a_socket_unit_brings_a_large_buffer_without_a_capability(service, group_socket):
+    service.start(LISTENING)
+    membership = service.group("news")["memberships"][0]
+    assert (membership["state"], membership["receiveBuffer"]) == ("joined", 16 << 20)
+    assert int(service.process_status()["CapEff"], 16) == 0
+    for end in (lambda: service.restart(), lambda: service.systemctl("stop", "mcastd")):
+        before = service.group("news")["received"]
+        send(service.system, b"x", "233.252.0.1", 5004, "eth0")
+        service.wait_received("news", before + 1)
+        end()
+        service.systemctl("start", "mcastd")
+        assert service.group("news")["memberships"][0]["receiveBuffer"] == 16 << 20
+
+
+def test_a_socket_unit_with_another_address_is_refused_with_words(service, group_socket):
+    service.start(LISTENING.replace("233.252.0.1", "233.252.0.2"))
+    membership = service.group("news")["memberships"][0]
+    assert membership["state"] == "failed"
+    assert membership["error"] == "the socket unit of that name has another address or port than the group"
