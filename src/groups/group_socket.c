@@ -49,6 +49,13 @@ static void on_accept(int fd, void *argument)
 	connection_open(socket->group, &socket->connections, fd);
 }
 
+int group_socket_check(const char *path, char why[static WHY_MAX])
+{
+	int r = listener_check_path(path, SOCK_SEQPACKET, why);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 int group_socket_new(struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret)
 {
 	struct listener_options options = {

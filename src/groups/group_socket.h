@@ -5,6 +5,10 @@
 #include "base/errors.h"
 #include "groups/group.h"
 
+/* Whether a group's socket may take this path: nothing is there, or a socket that nobody listens on any more. Returns 0, or a
+ * negative errno with the reason in why. */
+int group_socket_check(const char *path, char why[static WHY_MAX]);
+
 /* Makes the socket at path; the directory must exist. Returns 0, or a negative errno with
  * the reason in why. */
 int group_socket_new(struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret);

@@ -66,8 +66,10 @@ static int make_directory(const char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* The group's socket is made under a name of its own, and takes its place at the commit. */
-static int open_socket(struct group *group, const struct groups_plan *plan, char why[static WHY_MAX])
+/* The group's socket is made under a name of its own, and takes its place at the commit. What is there must be the one of the
+ * running group, or one that a daemon has left behind. */
+static int open_socket(struct group *group, const struct group *running, const struct groups_plan *plan,
+	char why[static WHY_MAX])
 {
 	char path[PATH_MAX];
 	int r;
@@ -81,6 +83,9 @@ static int open_socket(struct group *group, const struct groups_plan *plan, char
 			plan->directory, strerror(-r));
 		return r;
 	}
+	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config.name);
+	if (!(running && running->socket) && (r = group_socket_check(path, why)) < 0)
+		return r;
 	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config.name);
 	return group_socket_new(group, path, why, &group->socket);
 }
@@ -88,15 +93,16 @@ static int open_socket(struct group *group, const struct groups_plan *plan, char
 static int make_group(struct groups *groups, const struct groups_plan *plan, const struct config_group *wanted,
 	const struct handlers_plan *handlers, char why[static WHY_MAX], struct group **ret)
 {
+	const struct group *running = groups_find(groups, wanted->name);
 	struct group *group;
-	int r = group_new(&groups->context, wanted, groups_find(groups, wanted->name), &group);
+	int r = group_new(&groups->context, wanted, running, &group);
 
 	snprintf(why, WHY_MAX, "out of memory");
 	if (r < 0)
 		return r;
 	r = attach_handlers(group, handlers);
 	if (r >= 0)
-		r = open_socket(group, plan, why);
+		r = open_socket(group, running, plan, why);
 	if (r < 0) {
 		group_set_free_group(group);
 		return r;

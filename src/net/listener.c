@@ -75,27 +75,40 @@ static int fill_address(const char *path, struct sockaddr_un *ret)
 	return 0;
 }
 
-/* Removes a socket file that is left over from a daemon that was killed. */
-static int remove_stale(const struct sockaddr_un *address, int type, char why[static WHY_MAX])
+int listener_check_path(const char *path, int type, char why[static WHY_MAX])
 {
 	AUTO_CLOSE int fd = -1;
+	struct sockaddr_un address;
 	struct stat status;
+	int r = fill_address(path, &address);
 
-	if (lstat(address->sun_path, &status) < 0)
-		return errno == ENOENT ? 0 : -errno;
+	snprintf(why, WHY_MAX, "%s: %s", path, strerror(r < 0 ? -r : EIO));
+	if (r < 0)
+		return r;
+	if (lstat(path, &status) < 0)
+		return -errno;
 	if (!S_ISSOCK(status.st_mode)) {
-		snprintf(why, WHY_MAX, "%s is there and is not a socket; remove it, or choose another path",
-			address->sun_path);
+		snprintf(why, WHY_MAX, "%s is there and is not a socket; remove it, or choose another path", path);
 		return -EEXIST;
 	}
 	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED) {
-		snprintf(why, WHY_MAX, "%s is in use; is another mcastd running?", address->sun_path);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno != ECONNREFUSED) {
+		snprintf(why, WHY_MAX, "%s is in use; is another mcastd running?", path);
 		return -EADDRINUSE;
 	}
-	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+	return 0;
+}
+
+/* Removes a socket file that is left over from a daemon that was killed. */
+static int remove_stale(const char *path, int type, char why[static WHY_MAX])
+{
+	int r = listener_check_path(path, type, why);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 /* Binds and sets the permissions; nobody can connect before listen(2), so there is no moment in which
@@ -106,9 +119,10 @@ static int bind_path(const struct listener_options *options, char why[static WHY
 	struct sockaddr_un address;
 	int r = fd < 0 ? -errno : fill_address(options->path, &address);
 
-	*why = '\0';
 	if (r >= 0)
-		r = remove_stale(&address, options->type, why);
+		r = remove_stale(options->path, options->type, why);
+	if (r == -EEXIST || r == -EADDRINUSE)
+		return r;
 	if (r >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		r = -errno;
 	if (r >= 0 && chmod(options->path, options->mode) < 0)
@@ -117,7 +131,7 @@ static int bind_path(const struct listener_options *options, char why[static WHY
 		r = -errno;
 	if (r >= 0 && listen(fd, SOMAXCONN) < 0)
 		r = -errno;
-	if (r < 0 && !*why)
+	if (r < 0)
 		snprintf(why, WHY_MAX, "%s: %s", options->path, strerror(-r));
 	return r < 0 ? r : take_fd(fd);
 }

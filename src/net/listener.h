@@ -26,6 +26,10 @@ typedef void (*listener_accept)(int fd, void *argument);
 int listener_new(struct event_base *base, const struct listener_options *options, listener_accept accept,
 	void *argument, char why[static WHY_MAX], struct listener **ret);
 
+/* Looks at what is at a path where a socket is to be. Returns 0 when it is one that nobody listens on any more, -ENOENT when
+ * nothing is there; or another negative errno with the reason in why. */
+int listener_check_path(const char *path, int type, char why[static WHY_MAX]);
+
 /* Renames the socket file over another, atomically; the listener removes that one when it is freed. Returns 0 or a
  * negative errno. */
 int listener_rename(struct listener *listener, const char *path);

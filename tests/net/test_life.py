@@ -102,3 +102,26 @@ def test_sigpipe_is_survived(start, net):
             control.write(b'{"method":"io.mcastd.ListGroups"}\0' * 200)
             control.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     assert daemon.call("GetStatus")["pid"] == daemon.process.pid
+
+
+def test_a_second_daemon_with_the_same_run_directory_takes_no_group_socket(start, net, tmp_path):
+    config = 'groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };'
+    daemon = start(config)
+    (tmp_path / "mcastd.conf").write_text(
+        f'{config} control: {{ socket = "{tmp_path}/sock"; }}; run_directory = "{daemon.path("run")}";')
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
+    assert result.returncode == 78 and "groups/news is in use; is another mcastd running?" in result.stderr
+    with seqpacket(daemon.group_path("news")) as sock:
+        sock.send(b"x")
+    daemon.wait_arrived("news", 1)
+
+
+def test_a_file_in_place_of_a_group_socket_is_not_removed(start, net, tmp_path):
+    (tmp_path / "run" / "groups").mkdir(parents=True)
+    (tmp_path / "run" / "groups" / "news").write_text("mine")
+    (tmp_path / "mcastd.conf").write_text(
+        'groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };'
+        f'control: {{ socket = "{tmp_path}/sock"; }}; run_directory = "{tmp_path}/run";')
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
+    assert result.returncode == 78 and "groups/news is there and is not a socket" in result.stderr
+    assert (tmp_path / "run" / "groups" / "news").read_text() == "mine"

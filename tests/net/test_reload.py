@@ -126,6 +126,7 @@ def test_the_plan_names_the_keys_that_change(daemon):
 @pytest.mark.parametrize("dry_run", [True, False], ids=["dry-run", "failed"])
 def test_nothing_is_left_of_a_reload_that_does_not_happen(start, dry_run):
     daemon = start(config(TWO))
+    wait_until(lambda: os.path.exists(daemon.path("raw")), "the file of the handler that runs")
     before = set(os.listdir(daemon.directory))
     wanted = config(ONE, extra='new: { type = "file"; path = "$DIR/new"; }; p: { type = "pcapng"; path = "$DIR/p"; };')
     daemon.write_config(wanted if dry_run else wanted.replace("$DIR/p", "/nonexistent/p"))
