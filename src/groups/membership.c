@@ -69,16 +69,16 @@ struct membership *membership_new(
 		free(membership);
 		return NULL;
 	}
-	membership->counters = counters_take(owner->context->counters, key, sizeof(*membership->counters));
-	if (!membership->counters) {
-		free(membership);
-		return NULL;
-	}
 	membership->owner = owner;
 	membership->config = config;
 	membership->fd = -1;
 	membership->since_ns = clock_ns(CLOCK_REALTIME);
-	strncpy(membership->interface, interface, IF_NAMESIZE - 1);
+	membership->interface = strdup(interface);
+	membership->counters = counters_take(owner->context->counters, key, sizeof(*membership->counters));
+	if (!membership->interface || !membership->counters) {
+		membership_free(membership);
+		return NULL;
+	}
 	return membership;
 }
 
@@ -154,6 +154,7 @@ void membership_free(struct membership *membership)
 		return;
 	membership_close(membership);
 	counters_release(membership->owner->context->counters, membership->counters);
+	free(membership->interface);
 	free(membership->error);
 	free(membership);
 }

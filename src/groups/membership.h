@@ -43,7 +43,7 @@ struct membership {
 	int fd;
 	bool wanted; /* mark of a reconciliation that is under way */
 	char name[KEEPER_NAME_MAX]; /* of the socket, with the keeper */
-	char interface[IF_NAMESIZE]; /* or the pattern that matches none */
+	char *interface; /* its name, or the pattern that matches none */
 };
 
 /* A membership in waiting, or NULL without memory. config and owner must live longer. */

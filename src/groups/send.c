@@ -51,18 +51,21 @@ static int send_messages(struct group *group, struct mmsghdr *messages, unsigned
 static void explain(int r, const struct group *group, const char *interface, char why[static WHY_MAX])
 {
 	const char *name = interface ? interface : group->config.send_interface;
+	bool v4 = group->config.address.family == AF_INET;
 
 	switch (-r) {
 	case ENETUNREACH:
-		snprintf(why, WHY_MAX, "no route for %s: set send_interface, or add a multicast route (ip route add 224.0.0.0/4 dev IFACE)",
-			group->config.name);
+		snprintf(why, WHY_MAX, "no route for %s: set send_interface, or add a multicast route (ip %s dev IFACE)",
+			group->config.name, v4 ? "route add 224.0.0.0/4" : "-6 route add multicast ff00::/8 table local");
 		break;
 	case ENODEV:
 	case ENXIO:
 		snprintf(why, WHY_MAX, "there is no interface %s", name ? name : "to send out of");
 		break;
-	case EINVAL:
 	case EADDRNOTAVAIL:
+		snprintf(why, WHY_MAX, "the interface has no %s address to send from", v4 ? "IPv4" : "IPv6");
+		break;
+	case EINVAL:
 		snprintf(why, WHY_MAX, "%s: a link-local group needs an interface: set send_interface, or send with one",
 			strerror(-r));
 		break;

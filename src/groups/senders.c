@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "net/interface.h"
 #include "net/multicast.h"
 
 struct sender {
@@ -56,11 +57,8 @@ void senders_free(struct senders *senders)
 }
 
 /* Those who are told may wait again at once, and may end each other: both lists stay where sender_cancel() finds them. */
-static void on_writable(evutil_socket_t fd, short what, void *argument)
+static void call_waiters(struct sender *sender)
 {
-	struct sender *sender = argument;
-
-	(void)fd, (void)what;
 	sender->called = take(sender->waiters);
 	while (sender->called) {
 		struct send_waiter *waiter = sender->called;
@@ -68,6 +66,37 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 		sender->called = waiter->next;
 		waiter->sender = NULL;
 		waiter->ready(waiter);
+	}
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	call_waiters(argument);
+}
+
+static bool is_gone(const struct sender *sender, const struct interface_list *interfaces)
+{
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->items[i].index == sender->ifindex)
+			return false;
+	return sender->ifindex != 0;
+}
+
+void senders_reconcile(struct senders *senders, const struct interface_list *interfaces)
+{
+	struct sender **link = &senders->first;
+
+	while (*link) {
+		struct sender *sender = *link;
+
+		if (!is_gone(sender, interfaces)) {
+			link = &sender->next;
+			continue;
+		}
+		*link = sender->next;
+		call_waiters(sender);
+		sender_free(sender);
 	}
 }
 

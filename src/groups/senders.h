@@ -19,6 +19,10 @@ struct send_waiter {
 struct senders *senders_new(struct event_base *base);
 void senders_free(struct senders *senders);
 
+/* Closes senders of interfaces that are gone; who waits for one is told to try again. */
+struct interface_list;
+void senders_reconcile(struct senders *senders, const struct interface_list *interfaces);
+
 /* The sender for a family and an interface, 0 for the kernel's route, opened when first asked for. Returns 0 or a negative
  * errno. */
 int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret);

@@ -177,3 +177,14 @@ def test_an_ad_hoc_group_waits_for_its_interface_as_well(net):
         assert mcastd.poll() is None
         mcastd.terminate()
         assert mcastd.wait(15) == 0
+
+
+def test_a_pattern_may_be_longer_than_any_name(start, net):
+    pattern = "averylonginterfacename*"
+    daemon = start(config(group("news", "233.252.0.1", interfaces=f'["{pattern}"]')))
+    for name in ("long0", "long1"):
+        net.host.ip(f"link add {name} type veth peer name {name}-end")
+        net.host.ip(f"link delete {name}")
+    daemon.ctl("reload")
+    assert states(daemon, "news") == {pattern: "waiting"}
+    assert daemon.log().count("waiting for") == 1

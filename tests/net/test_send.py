@@ -248,3 +248,16 @@ def test_mcastctl_sends_out_of_an_interface(daemon, net):
     with receiver(daemon, net.peer, "second4") as sock:
         daemon.ctl("send", "second4", "chosen", "--interface", "eth0")
         assert receive(sock) == [b"chosen"]
+
+
+def test_sending_out_of_an_interface_that_was_made_anew_works(start, net):
+    daemon = start('groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; }; };')
+    descriptors = f"/proc/{daemon.process.pid}/fd"
+    before = len(os.listdir(descriptors))
+    for _ in range(3):
+        net.host.ip("link add anew0 type veth peer name anew1", "address add 203.0.113.9/24 dev anew0",
+                    "link set anew1 up", "link set anew0 up")
+        daemon.call("Send", group="news", text="x", interface="anew0")
+        net.host.ip("link delete anew0")
+        wait_until(lambda: len(os.listdir(descriptors)) == before, "the sender's socket to be closed")
+    assert daemon.group("news")["sent"] == 3
