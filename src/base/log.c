@@ -141,16 +141,12 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 	errno = saved_errno;
 }
 
-bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed)
+bool log_limit_pass(struct log_limit *limit)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	if (now < limit->next_ns) {
-		limit->suppressed++;
+	if (now < limit->next_ns)
 		return false;
-	}
-	*ret_suppressed = limit->suppressed;
-	limit->suppressed = 0;
 	limit->next_ns = now + LIMIT_PERIOD_NS;
 	return true;
 }

@@ -28,8 +28,7 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
  * line. One for each place that may repeat; not shared between threads. */
 struct log_limit {
 	uint64_t next_ns;
-	uint64_t suppressed;
 };
 
-/* Whether a message may be written now; *ret_suppressed is how many were held back before it. */
-_Bool log_limit_pass(struct log_limit *limit, uint64_t *ret_suppressed);
+/* Whether a message may be written now. */
+_Bool log_limit_pass(struct log_limit *limit);

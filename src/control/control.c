@@ -40,7 +40,6 @@ static unsigned count_of_user(const struct control *control, uid_t uid)
 static void turn_away(struct control *control, int fd, unsigned limit)
 {
 	char reply[256];
-	uint64_t suppressed;
 	int length = snprintf(reply, sizeof(reply),
 		"{\"error\":\"io.mcastd.TooManyConnections\",\"parameters\":{\"limit\":%u,\"message\":"
 		"\"too many connections are open, close some that are not needed\"}}\n",
@@ -48,7 +47,7 @@ static void turn_away(struct control *control, int fd, unsigned limit)
 
 	send(fd, reply, (size_t)length + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
-	if (log_limit_pass(&control->limit, &suppressed))
+	if (log_limit_pass(&control->limit))
 		log_warning("control socket: more than %u connections, the next is turned away", limit);
 }
 

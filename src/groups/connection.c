@@ -51,32 +51,29 @@ void connection_free(struct connection *connection)
 static void refuse(struct connection *connection, int r)
 {
 	struct group *group = connection->group;
-	uint64_t suppressed;
 
 	group->counters->send_failed++;
-	if (log_limit_pass(&group->send_limit, &suppressed))
+	if (log_limit_pass(&group->send_limit))
 		log_warning("group %s: a datagram from its socket was not sent: %s", group->config.name,
 			r == -EMSGSIZE ? "it is larger than 65507 bytes, or than the interface takes" : strerror(-r));
 }
 
 /* Keeps what could not be sent, until the network takes it. */
-static int keep(struct connection *connection, const struct mmsghdr *messages, unsigned count)
+static int keep(struct connection *connection, const struct iovec *vectors, unsigned count)
 {
 	struct backlog *backlog;
 	size_t size = 0, offset = 0;
 
 	for (unsigned i = 0; i < count; i++)
-		size += messages[i].msg_hdr.msg_iov->iov_len;
+		size += vectors[i].iov_len;
 	backlog = malloc(sizeof(*backlog) + size);
 	if (!backlog)
 		return -ENOMEM;
 	backlog->count = count;
 	for (unsigned i = 0; i < count; i++) {
-		const struct iovec *vector = messages[i].msg_hdr.msg_iov;
-
-		backlog->sizes[i] = (uint32_t)vector->iov_len;
-		memcpy(backlog->data + offset, vector->iov_base, vector->iov_len);
-		offset += vector->iov_len;
+		backlog->sizes[i] = (uint32_t)vectors[i].iov_len;
+		memcpy(backlog->data + offset, vectors[i].iov_base, vectors[i].iov_len);
+		offset += vectors[i].iov_len;
 	}
 	free(connection->backlog);
 	connection->backlog = backlog;
@@ -84,16 +81,16 @@ static int keep(struct connection *connection, const struct mmsghdr *messages, u
 }
 
 /* Sends on; when the network is busy, reading stops until it is not. One datagram that is refused does not hold up the rest. */
-static void send_on(struct connection *connection, struct mmsghdr *messages, unsigned count)
+static void send_on(struct connection *connection, const struct iovec *vectors, unsigned count)
 {
 	struct sender *busy;
 
 	for (unsigned i = 0; i < count;) {
-		int n = group_send_batch(connection->group, messages + i, count - i, &busy);
+		int n = group_send_batch(connection->group, vectors + i, count - i, &busy);
 
 		if (n > 0) {
 			i += (unsigned)n;
-		} else if (n == -EAGAIN && keep(connection, messages + i, count - i) == 0) {
+		} else if (n == -EAGAIN && keep(connection, vectors + i, count - i) == 0) {
 			event_del(&connection->readable);
 			sender_wait(busy, &connection->waiter);
 			return;
@@ -109,46 +106,37 @@ static void on_writable(struct send_waiter *waiter)
 {
 	struct connection *connection = container_of(waiter, struct connection, waiter);
 	struct backlog *backlog = take(connection->backlog);
-	struct mmsghdr messages[BATCH_MAX];
 	struct iovec vectors[BATCH_MAX];
 	uint8_t *at = backlog->data;
 
 	for (unsigned i = 0; i < backlog->count; i++) {
 		vectors[i] = (struct iovec){at, backlog->sizes[i]};
-		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
 		at += backlog->sizes[i];
 	}
 	event_add(&connection->readable, NULL);
-	send_on(connection, messages, backlog->count);
+	send_on(connection, vectors, backlog->count);
 	free(backlog);
 }
 
-/* Drops packets that are no datagrams, and sets the lengths. Returns how many are to be sent; *ret_end tells that the
- * program will send no more: a packet without credentials is none. */
-static unsigned check_packets(struct connection *connection, struct arena *arena, unsigned count, bool *ret_end)
+/* Picks the datagrams out of the packets that were read. Returns how many are to be sent; *ret_end tells that the program
+ * will send no more: a packet without credentials is none. */
+static unsigned pick_datagrams(struct connection *connection, const struct arena *arena, unsigned count,
+	struct iovec *vectors, bool *ret_end)
 {
 	unsigned good = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		struct mmsghdr *message = &arena->messages[i];
+		const struct mmsghdr *message = &arena->messages[i];
 
 		*ret_end = message->msg_len == 0 && message->msg_hdr.msg_controllen == 0;
 		if (*ret_end)
 			break;
-		if (message->msg_len > DATAGRAM_MAX || message->msg_hdr.msg_flags & MSG_TRUNC) {
+		if (message->msg_len > DATAGRAM_MAX || message->msg_hdr.msg_flags & MSG_TRUNC)
 			refuse(connection, -EMSGSIZE);
-			continue;
-		}
-		arena->vectors[i].iov_len = message->msg_len;
-		arena->messages[good++].msg_hdr.msg_iov = &arena->vectors[i];
+		else
+			vectors[good++] = (struct iovec){arena->vectors[i].iov_base, message->msg_len};
 	}
 	return good;
-}
-
-static void restore_vectors(struct arena *arena, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		arena->messages[i].msg_hdr.msg_iov = &arena->vectors[i];
 }
 
 /* Whether the program has closed its socket, and not only its writing half (poll(2), POLLHUP). */
@@ -199,6 +187,7 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct connection *connection = argument;
 	struct arena *arena = connection->group->owner.context->arena;
+	struct iovec vectors[BATCH_MAX];
 	bool end = false;
 	unsigned good;
 	int count;
@@ -218,9 +207,8 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		connection_free(connection);
 		return;
 	}
-	good = check_packets(connection, arena, (unsigned)count, &end);
-	send_on(connection, arena->messages, good);
-	restore_vectors(arena, (unsigned)count);
+	good = pick_datagrams(connection, arena, (unsigned)count, vectors, &end);
+	send_on(connection, vectors, good);
 	/* The end is still there to be read when what was kept back has been sent. */
 	if (!end || connection->backlog)
 		return;

@@ -68,6 +68,6 @@ struct send_options {
 int group_send(struct group *group, const void *payload, size_t size, const struct send_options *options,
 	char why[static WHY_MAX], struct sender **ret_busy);
 
-/* Sends the payloads that messages point at, as far as the network takes them; fills in the names. Returns how many, or a
- * negative errno when not even the first could be sent. */
-int group_send_batch(struct group *group, struct mmsghdr *messages, unsigned count, struct sender **ret_busy);
+/* Sends one datagram for each vector, as far as the network takes them. Returns how many, or a negative errno when not
+ * even the first could be sent; with -EAGAIN as group_send(). */
+int group_send_batch(struct group *group, const struct iovec *vectors, unsigned count, struct sender **ret_busy);

@@ -35,10 +35,9 @@ static void on_accept(int fd, void *argument)
 {
 	struct group_socket *socket = argument;
 	int size = SEND_BUFFER, on = 1;
-	uint64_t suppressed;
 
 	if (!has_room(socket)) {
-		if (log_limit_pass(&socket->limit, &suppressed))
+		if (log_limit_pass(&socket->limit))
 			log_warning("group %s: more than %d programs at its socket, the next is turned away",
 				socket->group->config.name, CONNECTIONS_MAX);
 		close(fd);

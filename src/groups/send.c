@@ -18,13 +18,12 @@ static int outgoing(struct group *group, const char *interface, unsigned *ret_if
 	return name && !*ret_ifindex ? -ENODEV : 0;
 }
 
-/* Fills in where the messages go, and sends them. */
-static int send_messages(struct group *group, struct mmsghdr *messages, unsigned count,
+static int send_vectors(struct group *group, const struct iovec *vectors, unsigned count,
 	const struct send_options *options, struct sender **ret_busy)
 {
 	const struct config_group *config = &group->config;
-	union endpoint to;
-	socklen_t length;
+	struct send_target target = {
+		.ttl = options->ttl < 0 ? (int)config->ttl : options->ttl, .loop = config->loop};
 	unsigned ifindex;
 	int r;
 
@@ -32,17 +31,10 @@ static int send_messages(struct group *group, struct mmsghdr *messages, unsigned
 		return r;
 	if ((r = senders_get(group->owner.context->senders, config->address.family, ifindex, ret_busy)) < 0)
 		return r;
-	length = address_to_endpoint(&config->address, (uint16_t)config->port, ifindex, &to);
-	for (unsigned i = 0; i < count; i++) {
-		messages[i].msg_hdr.msg_name = &to;
-		messages[i].msg_hdr.msg_namelen = length;
-		messages[i].msg_hdr.msg_control = NULL;
-		messages[i].msg_hdr.msg_controllen = 0;
-	}
-	r = sender_send(*ret_busy, messages, count, options->ttl < 0 ? (int)config->ttl : options->ttl,
-		config->loop);
+	target.to_length = address_to_endpoint(&config->address, (uint16_t)config->port, ifindex, &target.to);
+	r = sender_send(*ret_busy, &target, vectors, count);
 	for (int i = 0; i < r; i++)
-		group->counters->sent_bytes += messages[i].msg_len;
+		group->counters->sent_bytes += vectors[i].iov_len;
 	if (r > 0)
 		group->counters->sent += (uint64_t)r;
 	return r;
@@ -84,8 +76,7 @@ int group_send(struct group *group, const void *payload, size_t size, const stru
 	char why[static WHY_MAX], struct sender **ret_busy)
 {
 	struct iovec vector = {(void *)payload, size};
-	struct mmsghdr message = {.msg_hdr = {.msg_iov = &vector, .msg_iovlen = 1}};
-	int r = send_messages(group, &message, 1, options, ret_busy);
+	int r = send_vectors(group, &vector, 1, options, ret_busy);
 
 	if (r >= 0)
 		return 0;
@@ -95,9 +86,9 @@ int group_send(struct group *group, const void *payload, size_t size, const stru
 	return r;
 }
 
-int group_send_batch(struct group *group, struct mmsghdr *messages, unsigned count, struct sender **ret_busy)
+int group_send_batch(struct group *group, const struct iovec *vectors, unsigned count, struct sender **ret_busy)
 {
 	static const struct send_options configured = {.ttl = -1};
 
-	return send_messages(group, messages, count, &configured, ret_busy);
+	return send_vectors(group, vectors, count, &configured, ret_busy);
 }

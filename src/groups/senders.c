@@ -12,7 +12,7 @@ struct sender {
 	struct sender *next;
 	sa_family_t family;
 	unsigned ifindex;
-	int fd;
+	struct udp_out out;
 	int ttl, loop; /* as set on the socket; -1: not yet */
 	struct event *writable;
 	struct send_waiter *waiters;
@@ -37,7 +37,7 @@ static void sender_free(struct sender *sender)
 {
 	if (sender->writable)
 		event_free(sender->writable);
-	closep(&sender->fd);
+	closep(&sender->out.fd);
 	free(sender);
 }
 
@@ -110,8 +110,8 @@ static int sender_open(struct senders *senders, sa_family_t family, unsigned ifi
 	sender->family = family;
 	sender->ifindex = ifindex;
 	sender->ttl = sender->loop = -1;
-	sender->fd = r = multicast_open_sender(family, ifindex);
-	if (r >= 0 && !(sender->writable = event_new(senders->base, sender->fd, EV_WRITE, on_writable, sender)))
+	sender->out.fd = r = multicast_open_sender(family, ifindex);
+	if (r >= 0 && !(sender->writable = event_new(senders->base, sender->out.fd, EV_WRITE, on_writable, sender)))
 		r = -ENOMEM;
 	if (r < 0) {
 		sender_free(sender);
@@ -138,21 +138,18 @@ static int configure(struct sender *sender, int ttl, int loop)
 {
 	int r = 0;
 
-	if (sender->ttl != ttl && (r = multicast_set_ttl(sender->fd, sender->family, ttl)) >= 0)
+	if (sender->ttl != ttl && (r = multicast_set_ttl(sender->out.fd, sender->family, ttl)) >= 0)
 		sender->ttl = ttl;
-	if (r >= 0 && sender->loop != loop && (r = multicast_set_loop(sender->fd, sender->family, loop)) >= 0)
+	if (r >= 0 && sender->loop != loop && (r = multicast_set_loop(sender->out.fd, sender->family, loop)) >= 0)
 		sender->loop = loop;
 	return r;
 }
 
-int sender_send(struct sender *sender, struct mmsghdr *messages, unsigned count, int ttl, int loop)
+int sender_send(struct sender *sender, const struct send_target *target, const struct iovec *vectors, unsigned count)
 {
-	int r = configure(sender, ttl, loop);
+	int r = configure(sender, target->ttl, target->loop);
 
-	if (r < 0)
-		return r;
-	r = sendmmsg(sender->fd, messages, count, MSG_DONTWAIT);
-	return r < 0 ? -errno : r;
+	return r < 0 ? r : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
 }
 
 void sender_wait(struct sender *sender, struct send_waiter *waiter)

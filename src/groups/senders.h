@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "net/udp_out.h"
+
 struct event_base;
 struct senders;
 struct sender;
@@ -14,6 +16,13 @@ struct send_waiter {
 	struct send_waiter *next;
 	struct sender *sender; /* NULL: not waiting */
 	void (*ready)(struct send_waiter *waiter);
+};
+
+/* Where to, and how. */
+struct send_target {
+	union endpoint to;
+	socklen_t to_length;
+	int ttl, loop;
 };
 
 struct senders *senders_new(struct event_base *base);
@@ -27,9 +36,8 @@ void senders_reconcile(struct senders *senders, const struct interface_list *int
  * errno. */
 int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret);
 
-/* Sends what messages hold, with this TTL and loop. Returns how many were sent; or a negative errno when not
- * even the first could be: -EAGAIN when the network takes no more for now. */
-int sender_send(struct sender *sender, struct mmsghdr *messages, unsigned count, int ttl, int loop);
+/* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(). */
+int sender_send(struct sender *sender, const struct send_target *target, const struct iovec *vectors, unsigned count);
 
 /* Calls waiter->ready once, when the sender can take more. */
 void sender_wait(struct sender *sender, struct send_waiter *waiter);

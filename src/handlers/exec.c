@@ -179,13 +179,12 @@ static void deliver_one(struct exec_handler *exec, const struct origin *origin,
 	const struct datagram *datagram, struct outcome *outcome)
 {
 	struct slot *slot = exec->free;
-	uint64_t suppressed;
 	int r = start(exec, slot, origin, datagram);
 
 	if (r < 0) {
 		outcome->dropped[DROP_IO]++;
 		outcome->counted[COUNTED_SPAWN_FAILED]++;
-		if (log_limit_pass(&exec->limit, &suppressed))
+		if (log_limit_pass(&exec->limit))
 			log_warning("handler %s: starting %s: %s", exec->program.budget.name,
 				exec->program.argv[0], strerror(-r));
 		return;
@@ -201,11 +200,10 @@ static void deliver_one(struct exec_handler *exec, const struct origin *origin,
 static void warn(struct exec_handler *exec, const struct slot *slot, pid_t pid, int status)
 {
 	char string[CHILD_STATUS_MAX];
-	uint64_t suppressed;
 
 	if (!status && !slot->timed_out)
 		return;
-	if (log_limit_pass(&exec->limit, &suppressed))
+	if (log_limit_pass(&exec->limit))
 		log_warning("handler %s[%d]: %s%s", exec->program.budget.name, (int)pid,
 			slot->timed_out ? "ran for too long and " : "",
 			child_status(status, string));

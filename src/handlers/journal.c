@@ -109,12 +109,11 @@ static int journal_open(const void *settings, char why[static WHY_MAX], void **r
 static void journal_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct journal_handler *journal = object;
-	uint64_t suppressed;
 
 	/* sd_journal_sendv() calls it a success when no journal is there. */
 	if (access(JOURNAL_SOCKET, F_OK) < 0) {
 		outcome->dropped[DROP_ABSENT] += batch->count;
-		if (log_limit_pass(&journal->limit, &suppressed))
+		if (log_limit_pass(&journal->limit))
 			log_warning("journal handler: no journal: %s: %s", JOURNAL_SOCKET, strerror(errno));
 		return;
 	}
@@ -126,7 +125,7 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 			continue;
 		}
 		outcome->dropped[DROP_IO]++;
-		if (log_limit_pass(&journal->limit, &suppressed))
+		if (log_limit_pass(&journal->limit))
 			log_warning("journal handler: %s", strerror(-r));
 	}
 }

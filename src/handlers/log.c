@@ -62,7 +62,6 @@ static int log_open_handler(const void *settings, char why[static WHY_MAX], void
 static void log_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct log_handler *log = object;
-	uint64_t suppressed;
 	int r;
 
 	text_clear(&log->text);
@@ -74,7 +73,7 @@ static void log_deliver(void *object, const struct batch *batch, struct outcome 
 		return;
 	}
 	outcome->dropped[DROP_IO] += batch->count;
-	if (log_limit_pass(&log->limit, &suppressed))
+	if (log_limit_pass(&log->limit))
 		log_warning("log handler: writing to %s: %s", log->fd == STDOUT_FILENO ? "stdout" : "stderr",
 			strerror(-r));
 }

@@ -219,7 +219,6 @@ static int spawn(struct pipe_handler *handler)
 
 static void start(struct pipe_handler *handler, struct outcome *outcome)
 {
-	uint64_t suppressed;
 	int r;
 
 	outcome->counted[COUNTED_RESTARTS] += handler->started_ns != 0;
@@ -235,7 +234,7 @@ static void start(struct pipe_handler *handler, struct outcome *outcome)
 	closep(&handler->input);
 	handler->input = -1;
 	outcome->counted[COUNTED_SPAWN_FAILED]++;
-	if (log_limit_pass(&handler->limit, &suppressed))
+	if (log_limit_pass(&handler->limit))
 		log_warning("handler %s: starting %s: %s", handler->program.budget.name,
 			handler->program.argv[0], strerror(-r));
 	plan_start(handler, outcome);

@@ -129,12 +129,11 @@ struct text *recorder_begin(struct recorder *recorder, struct outcome *outcome)
 /* Forgets a record that memory was short for, and whatever was appended with it. */
 static void drop_record(struct recorder *recorder, struct outcome *outcome)
 {
-	uint64_t suppressed;
 
 	text_clear(&recorder->buffer);
 	recorder->buffer.length = recorder->records ? recorder->ends[recorder->records - 1] : 0;
 	outcome->dropped[DROP_IO]++;
-	if (log_limit_pass(&recorder->limit, &suppressed))
+	if (log_limit_pass(&recorder->limit))
 		log_error("%s: out of memory, a datagram was dropped", recorder->path.path);
 	recorder_write_out(recorder, outcome);
 	recorder->begun = false;

@@ -103,11 +103,10 @@ void recorder_end_section(struct recorder *recorder, struct outcome *outcome)
 
 void recorder_sync_file(struct recorder *recorder)
 {
-	uint64_t suppressed;
 
 	recorder->sync_due_ns = 0;
 	if (recorder->file.fd >= 0 && recorder->file.regular && fdatasync(recorder->file.fd) < 0 &&
-		log_limit_pass(&recorder->limit, &suppressed))
+		log_limit_pass(&recorder->limit))
 		log_error("%s: forcing it to the disk: %s; what was written last may be lost",
 			recorder->path.path, strerror(errno));
 }

@@ -90,9 +90,8 @@ static int listing_read(struct listing *listing, const struct recorder_path *pat
 
 static void complain(struct recorder_room *room, const char *what, const char *name, int r)
 {
-	uint64_t suppressed;
 
-	if (log_limit_pass(&room->limit, &suppressed))
+	if (log_limit_pass(&room->limit))
 		log_warning("%s: %s %s: %s", room->path->path, what, name, strerror(-r));
 }
 

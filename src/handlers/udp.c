@@ -123,7 +123,7 @@ static int open_socket(struct udp_handler *udp)
 	r = r < 0 ? r : bind_port(udp, fd, udp->source_port);
 	if (r < 0)
 		return r;
-	udp->output.fd = take_fd(fd);
+	udp->output.out.fd = take_fd(fd);
 	return 0;
 }
 
@@ -133,7 +133,7 @@ static void udp_close(void *object)
 
 	if (!udp)
 		return;
-	closep(&udp->output.fd);
+	closep(&udp->output.out.fd);
 	loop_guard_free(udp->guard);
 	free(udp->interface);
 	free(udp);
@@ -145,7 +145,7 @@ static struct udp_handler *make(const struct udp_settings *wanted)
 
 	if (!udp)
 		return NULL;
-	udp->output.fd = -1;
+	udp->output.out.fd = -1;
 	udp->output.to_length =
 		address_to_endpoint(&wanted->address, (uint16_t)wanted->port, 0, &udp->output.to);
 	udp->family = wanted->address.family;
@@ -185,7 +185,7 @@ static bool is_open(struct udp_handler *udp)
 {
 	uint64_t now;
 
-	if (udp->output.fd >= 0)
+	if (udp->output.out.fd >= 0)
 		return true;
 	now = clock_ns(CLOCK_MONOTONIC_COARSE);
 	if (now < udp->retry_ns)
@@ -199,8 +199,8 @@ static void check_interface(struct udp_handler *udp, const struct outcome *outco
 {
 	if (!udp->interface || outcome->dropped[DROP_IO] == failed_before)
 		return;
-	closep(&udp->output.fd);
-	udp->output.fd = -1;
+	closep(&udp->output.out.fd);
+	udp->output.out.fd = -1;
 }
 
 /* Whether this relay has sent the datagram itself. */
@@ -231,7 +231,7 @@ static void send_run(struct udp_handler *udp, int ttl, const struct datagram *da
 {
 	if (!count)
 		return;
-	if (ttl != udp->ttl_set && multicast_set_ttl(udp->output.fd, udp->family, ttl) == 0)
+	if (ttl != udp->ttl_set && multicast_set_ttl(udp->output.out.fd, udp->family, ttl) == 0)
 		udp->ttl_set = ttl;
 	udp_output_send(&udp->output, datagrams, count, outcome);
 }

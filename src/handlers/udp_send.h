@@ -1,15 +1,15 @@
-/* Sending a batch on to one address, in as few system calls as the network device allows. */
+/* Sending a batch on to one address. */
 #pragma once
 
 #include "base/log.h"
 #include "data/account.h"
 #include "data/datagram.h"
+#include "net/udp_out.h"
 
 struct udp_output {
-	int fd;
+	struct udp_out out;
 	union endpoint to;
 	socklen_t to_length;
-	bool unsegmented; /* UDP_SEGMENT was refused: it is not tried again */
 	struct log_limit limit;
 };
 

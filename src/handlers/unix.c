@@ -129,7 +129,6 @@ static void unix_deliver(void *object, const struct batch *batch, struct outcome
 {
 	struct unix_handler *handler = object;
 	bool tried = false;
-	uint64_t suppressed;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		int r = send_one(handler, &batch->datagrams[i]);
@@ -144,7 +143,7 @@ static void unix_deliver(void *object, const struct batch *batch, struct outcome
 			continue;
 		}
 		outcome->dropped[reason(r)]++;
-		if (reason(r) == DROP_IO && log_limit_pass(&handler->limit, &suppressed))
+		if (reason(r) == DROP_IO && log_limit_pass(&handler->limit))
 			log_warning("unix handler: %s: %s", handler->address.sun_path, strerror(-r));
 	}
 }

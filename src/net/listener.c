@@ -30,9 +30,8 @@ struct listener {
 static void pause_accepting(struct listener *listener)
 {
 	static const struct timeval pause = {.tv_usec = PAUSE_AFTER_ERROR_US};
-	uint64_t suppressed;
 
-	if (log_limit_pass(&listener->limit, &suppressed))
+	if (log_limit_pass(&listener->limit))
 		log_warning("%s: accepting connections: %s; waiting for a free descriptor", listener->path,
 			strerror(errno));
 	event_del(&listener->acceptable);

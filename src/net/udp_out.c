@@ -1,0 +1,119 @@
+#include "net/udp_out.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "net/compat.h"
+
+/* The largest UDP payload over IPv4. */
+#define TOTAL_MAX 65507
+
+/* Where to, as sendmsg(2) wants it. */
+static struct msghdr header(const union endpoint *to, socklen_t to_length, const struct iovec *vectors, size_t count)
+{
+	return (struct msghdr){.msg_name = (void *)to,
+		.msg_namelen = to_length,
+		.msg_iov = (struct iovec *)vectors,
+		.msg_iovlen = count};
+}
+
+/* One by one, but in one call. */
+static int send_singly(const struct udp_out *out, const union endpoint *to, socklen_t to_length,
+	const struct iovec *vectors, unsigned count)
+{
+	struct mmsghdr messages[UDP_OUT_MAX];
+	int n;
+
+	for (unsigned i = 0; i < count; i++)
+		messages[i].msg_hdr = header(to, to_length, &vectors[i], 1);
+	n = sendmmsg(out->fd, messages, count, MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
+/* How many datagrams from the first on go into one buffer: all of one size, but the last may be shorter. */
+static unsigned run_length(const struct iovec *vectors, unsigned count)
+{
+	size_t size = vectors[0].iov_len, total = size;
+	unsigned length = 1;
+
+	while (size && length < count && vectors[length].iov_len && vectors[length].iov_len <= size &&
+		total + vectors[length].iov_len <= TOTAL_MAX) {
+		total += vectors[length].iov_len;
+		if (vectors[length++].iov_len < size)
+			break;
+	}
+	return length;
+}
+
+static int send_segmented(const struct udp_out *out, const union endpoint *to, socklen_t to_length,
+	const struct iovec *vectors, unsigned count)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(uint16_t))];
+	} control = {0};
+	struct msghdr message = header(to, to_length, vectors, count);
+	uint16_t size = (uint16_t)vectors[0].iov_len;
+
+	message.msg_control = &control;
+	message.msg_controllen = sizeof(control);
+	control.header.cmsg_level = SOL_UDP;
+	control.header.cmsg_type = UDP_SEGMENT;
+	control.header.cmsg_len = CMSG_LEN(sizeof(size));
+	memcpy(CMSG_DATA(&control.header), &size, sizeof(size));
+	return sendmsg(out->fd, &message, MSG_DONTWAIT) < 0 ? -errno : (int)count;
+}
+
+/* Whether the device or the path does not segment, which says nothing about the datagrams. */
+static bool is_unsupported(int r)
+{
+	return r == -EIO || r == -EINVAL || r == -EMSGSIZE || r == -EOPNOTSUPP;
+}
+
+/* A run of datagrams that can go into one buffer. */
+static int send_run(struct udp_out *out, const union endpoint *to, socklen_t to_length, const struct iovec *vectors,
+	unsigned count)
+{
+	int r = send_segmented(out, to, to_length, vectors, count);
+
+	if (!is_unsupported(r))
+		return r;
+	/* Segments larger than the MTU are refused, which singly would be fragmented: that is for this run only. */
+	out->unsegmented = r != -EMSGSIZE && r != -EINVAL;
+	return send_singly(out, to, to_length, vectors, count);
+}
+
+/* How many datagrams from the first on are better sent singly: up to where a run begins. */
+static unsigned single_length(const struct iovec *vectors, unsigned count)
+{
+	unsigned length = 1;
+
+	while (length < count && run_length(vectors + length, count - length) == 1)
+		length++;
+	return length;
+}
+
+int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_length, const struct iovec *vectors,
+	unsigned count)
+{
+	unsigned sent = 0, length;
+	int r = 0;
+
+	while (sent < count && r >= 0) {
+		const struct iovec *next = vectors + sent;
+
+		length = out->unsegmented ? 1 : run_length(next, count - sent);
+		if (length > 1) {
+			r = send_run(out, to, to_length, next, length);
+		} else {
+			length = out->unsegmented ? count - sent : single_length(next, count - sent);
+			r = send_singly(out, to, to_length, next, length);
+		}
+		if (r < 0)
+			break;
+		sent += (unsigned)r;
+		if ((unsigned)r < length)
+			break; /* the next call says why */
+	}
+	return sent ? (int)sent : r;
+}
