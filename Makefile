@@ -74,8 +74,10 @@ sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -f
 
 cppflags := -D_GNU_SOURCE -Isrc -I$(BUILD)/gen $(fortify) -DMCASTD_VERSION='"$(VERSION)"' \
 	-DMCASTD_CONFIG='"$(SYSCONFDIR)/mcastd/mcastd.conf"' $(CPPFLAGS)
+# What is built does not depend on where that is.
+same_paths := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)/=build/
 cflags := -std=gnu17 -pthread -fPIE -fstack-protector-strong -Wall -Wextra \
-	$(if $(WERROR),-Werror) $(sanitize) $(CFLAGS)
+	$(if $(WERROR),-Werror) $(sanitize) $(same_paths) $(CFLAGS)
 ldflags := -pthread -pie -Wl,-z,relro,-z,now $(sanitize) $(CFLAGS) $(LDFLAGS)
 
 # Asked once, and only by a target that needs the answer: install-deps may yet bring pkg-config.
