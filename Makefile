@@ -15,6 +15,8 @@
 #                       pages only where scdoc is
 #                       SYSTEMDUNITDIR, SYSUSERSDIR, CATALOGDIR: where the files for systemd go, below PREFIX/lib
 #   make uninstall      the configuration is kept
+#   make dist           the source archive, to $(BUILD)
+#   make deb            Debian packages, binary and source, to $(BUILD)/deb
 #   make clean
 #
 # demo and check first install what is missing (packaging/install-deps); the other targets only say so.
@@ -57,7 +59,7 @@ VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: all check check-unit check-net check-long check-service check-layers check-size demo format
-.PHONY: man install install-man install-systemd uninstall clean test-programs FORCE
+.PHONY: man install install-man install-systemd uninstall dist deb clean test-programs FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 all: $(BUILD)/mcastd $(BUILD)/mcastctl
@@ -286,6 +288,16 @@ uninstall:
 	rm -f $(foreach page,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/mcastd $(DESTDIR)$(BASHCOMPDIR)/mcastctl
 	rm -f $(DESTDIR)$(ZSHCOMPDIR)/_mcastd $(DESTDIR)$(ZSHCOMPDIR)/_mcastctl
+
+# ---- Packages ----
+
+source_archive := $(BUILD)/mcastd-$(VERSION).tar.gz
+
+dist:
+	$(Q)packaging/dist $(source_archive)
+
+deb: dist
+	$(Q)packaging/build-deb $(source_archive) $(BUILD)/deb
 
 clean:
 	rm -rf $(BUILD)
