@@ -17,6 +17,7 @@
 #   make uninstall      the configuration is kept
 #   make dist           the source archive, to $(BUILD)
 #   make deb            Debian packages, binary and source, to $(BUILD)/deb
+#   make rpm            an RPM package, to $(BUILD)/rpm
 #   make clean
 #
 # demo and check first install what is missing (packaging/install-deps); the other targets only say so.
@@ -59,7 +60,7 @@ VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: all check check-unit check-net check-long check-service check-layers check-size demo format
-.PHONY: man install install-man install-systemd uninstall dist deb clean test-programs FORCE
+.PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 all: $(BUILD)/mcastd $(BUILD)/mcastctl
@@ -298,6 +299,9 @@ dist:
 
 deb: dist
 	$(Q)packaging/build-deb $(source_archive) $(BUILD)/deb
+
+rpm: dist
+	$(Q)packaging/build-rpm $(source_archive) $(BUILD)/rpm
 
 clean:
 	rm -rf $(BUILD)
