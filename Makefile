@@ -5,7 +5,7 @@
 #   make check          all tests, under the address and undefined behaviour sanitizers
 #   make check-unit     the unit tests only          UNIT=test_units: only this program
 #   make check-net      the network tests only       PYTEST_ARGS="-k isolation": passed on to pytest
-#   make check-long     the network tests that take minutes
+#   make check-long     the tests that take minutes
 #   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
 #   make check-layers   which room of src/ includes which
 #   make check-size     functions over 80 lines, files over 400

@@ -12,12 +12,14 @@ import pytest
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
 
 from daemon import MCASTD, ROOT  # noqa: E402
+from packages import clean_environment, make, needs, only, pkgbuild, unpacked  # noqa: E402
 from peers import Blast  # noqa: E402
 from service import Service  # noqa: E402
 from system import System, why_not  # noqa: E402
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "long: takes minutes, runs with make check-long")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up
 
 
@@ -30,11 +32,10 @@ def pytest_terminal_summary(terminalreporter):
 def installed(tmp_path_factory):
     """A directory with what "make install" installs, in the places that it has by default."""
     directory = str(tmp_path_factory.mktemp("installed"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     build = os.path.join(os.path.dirname(MCASTD), "release")
     subprocess.run(
         ["make", "-j2", "-C", ROOT, "install", f"BUILD={build}", "SANITIZE=", "PREFIX=/usr/local", "SYSCONFDIR=/etc",
-         f"DESTDIR={directory}"], check=True, env=environment, stdout=subprocess.DEVNULL)
+         f"DESTDIR={directory}"], check=True, env=clean_environment(), stdout=subprocess.DEVNULL)
     return directory
 
 
@@ -62,6 +63,39 @@ def service(system):
 @pytest.fixture(scope="session")
 def blast(tmp_path_factory):
     return Blast(tmp_path_factory.mktemp("blast"))
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory):
+    """A directory with what "make deb" makes in it."""
+    needs("dpkg-buildpackage", "dh", "scdoc")
+    build = str(tmp_path_factory.mktemp("packages"))
+    make("deb", build)
+    return build
+
+
+@pytest.fixture(scope="session")
+def package(build):
+    """The Debian package."""
+    return only(f"{build}/deb/mcastd_*.deb")
+
+
+@pytest.fixture(scope="session")
+def rpm(tmp_path_factory):
+    needs("rpmbuild", "scdoc")
+    return only(f"{make('rpm', str(tmp_path_factory.mktemp('rpm')))}/mcastd-[0-9]*.rpm")
+
+
+@pytest.fixture(scope="session")
+def arch(tmp_path_factory):
+    """What PKGBUILD makes when it is run as makepkg would: the directories of the sources and of the package."""
+    needs("scdoc")
+    directory = str(tmp_path_factory.mktemp("arch"))
+    make("dist", directory)
+    sources = unpacked(only(f"{directory}/mcastd-*.tar.gz"), f"{directory}/src")
+    pkgbuild(f"srcdir={directory}/src pkgdir={directory}/pkg; export MAKEFLAGS=-j2;"
+             'cd "$srcdir"; build; cd "$srcdir"; package')
+    return sources, f"{directory}/pkg"
 
 
 @pytest.fixture
