@@ -1,57 +1,28 @@
-#include "control/client.h"
+#include "control/client_state.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
-/* So much input is taken off the socket ahead of what is being looked at. */
-#define INPUT_MAX (MESSAGE_MAX + 64 * 1024)
+/* So much is read off the socket at once. */
+#define READ_SIZE (16 * 1024)
 
-struct client {
-	struct client_set *set;
-	struct client *next, **link; /* in the set */
-	struct bufferevent *stream;
-	struct framing framing;
-	struct event timer; /* an unfinished message, or a half-closed subscription */
-	struct send_waiter waiter;
-	struct client_stream *endless; /* NULL: requests are answered one by one */
-	uid_t uid;
-	char terminator; /* of the request at hand */
-	bool oneway; /* the request at hand wants no answer */
-	bool ended; /* the client writes no more */
-	bool mute; /* the client reads no more: what it asked for is done, and not answered */
-	bool reset; /* an error in reading was told once */
-	bool closing; /* nothing more is looked at; close when all is written */
-};
-
-const struct client_set *client_set(const struct client *client)
+struct client_set *client_set(const struct client *client)
 {
 	return client->set;
 }
 
-const struct client *client_next(const struct client *client)
+struct user *client_user(const struct client *client)
 {
-	return client->next;
+	return client->user;
 }
 
-uid_t client_uid(const struct client *client)
+struct outbox *client_output(struct client *client)
 {
-	return client->uid;
-}
-
-bool client_is_streaming(const struct client *client)
-{
-	return client->endless;
-}
-
-size_t client_backlog(const struct client *client)
-{
-	return client->mute ? 0 : evbuffer_get_length(bufferevent_get_output(client->stream));
+	return &client->output;
 }
 
 void client_wait(struct client *client, struct sender *busy)
@@ -59,126 +30,18 @@ void client_wait(struct client *client, struct sender *busy)
 	sender_wait(busy, &client->waiter);
 }
 
+void client_wake(struct client *client)
+{
+	user_wait(client->user, &client->turn);
+}
+
 void client_start_stream(struct client *client, struct client_stream *stream)
 {
-	client->endless = stream;
+	client->stream = stream;
+	client->set->streaming++;
 }
 
-void client_set_oneway(struct client *client, bool oneway)
-{
-	client->oneway = oneway;
-}
-
-static void write_terminator(struct client *client)
-{
-	bufferevent_write(client->stream, &client->terminator, 1);
-}
-
-static void write_json(struct client *client, json_t *message)
-{
-	char *string = message ? json_dumps(message, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
-
-	json_decref(message);
-	if (!string) {
-		client->closing = true; /* without memory for the answer, none is better than half */
-		return;
-	}
-	bufferevent_write(client->stream, string, strlen(string));
-	write_terminator(client);
-	free(string);
-}
-
-static bool is_silent(const struct client *client)
-{
-	return client->oneway || client->mute;
-}
-
-void client_reply(struct client *client, json_t *parameters)
-{
-	if (is_silent(client))
-		json_decref(parameters);
-	else
-		write_json(client, json_pack("{so}", "parameters", parameters));
-}
-
-void client_fail(struct client *client, const char *error, json_t *parameters)
-{
-	if (is_silent(client))
-		json_decref(parameters);
-	else
-		write_json(client, json_pack("{ssso}", "error", error, "parameters", parameters));
-}
-
-void client_reply_raw(struct client *client, const char *parameters, size_t size, bool continues)
-{
-	static const char head[] = "{\"parameters\":", more[] = ",\"continues\":true}";
-	struct evbuffer *output = bufferevent_get_output(client->stream);
-
-	if (is_silent(client))
-		return;
-	evbuffer_add(output, head, sizeof(head) - 1);
-	evbuffer_add(output, parameters, size);
-	if (continues)
-		evbuffer_add(output, more, sizeof(more) - 1);
-	else
-		evbuffer_add(output, "}", 1);
-	write_terminator(client);
-}
-
-/* Answers about a message that is none. */
-static void fail_message(struct client *client, const char *error, json_t *parameters)
-{
-	client->oneway = false;
-	client_fail(client, error, parameters);
-}
-
-static enum call_result handle(struct client *client, enum frame_result result, const struct frame *frame)
-{
-	client->terminator = frame->terminator;
-	client->oneway = false;
-	if (result == FRAME_MESSAGE)
-		return client->set->dispatch(client, frame->message, frame->length);
-	fail_message(client, "io.mcastd.MessageTooLarge",
-		json_pack("{siss}", "limit", MESSAGE_MAX, "message",
-			"a message has at most 131072 bytes, this one was passed over"));
-	return CALL_DONE;
-}
-
-/* Whether requests may be looked at now. */
-static bool is_open(const struct client *client)
-{
-	return !client->closing && !client->endless && !client->waiter.sender &&
-	       client_backlog(client) < OUTPUT_MAX;
-}
-
-/* Looks at the requests in data. Returns how many bytes are done with; *ret_rest tells that all whole messages
- * are. */
-static size_t handle_messages(struct client *client, const char *data, size_t size, bool *ret_rest)
-{
-	size_t used = 0;
-
-	*ret_rest = false;
-	while (is_open(client)) {
-		struct framing before = client->framing;
-		enum frame_result result;
-		struct frame frame;
-
-		result = (client->ended ? framing_end : framing_next)(
-			&client->framing, data + used, size - used, &frame);
-		if (result == FRAME_INCOMPLETE) {
-			*ret_rest = true;
-			return used + frame.consumed;
-		}
-		if (handle(client, result, &frame) == CALL_RETRY) {
-			client->framing = before;
-			break;
-		}
-		used += frame.consumed;
-	}
-	return used;
-}
-
-static void set_timer(struct client *client, bool on, int seconds)
+void client_set_timer(struct client *client, bool on, int seconds)
 {
 	struct timeval interval = {.tv_sec = seconds};
 
@@ -188,33 +51,122 @@ static void set_timer(struct client *client, bool on, int seconds)
 		evtimer_del(&client->timer);
 }
 
-/* Whether the other side has closed its socket, and not only its writing half (poll(2)). */
-static bool has_hung_up(struct client *client)
+/* Reads once. Returns how many bytes. A client that goes and leaves answers unread resets the connection, which is told once;
+ * what it wrote before is still there. */
+static size_t receive(struct client *client, char *data, size_t size)
 {
-	struct pollfd poll_fd = {.fd = bufferevent_getfd(client->stream)};
+	ssize_t n = recv(client->fd, data, size, MSG_DONTWAIT);
+
+	if (n < 0 && errno == ECONNRESET)
+		n = recv(client->fd, data, size, MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		client->state = CLIENT_ENDED;
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void receive_requests(struct client *client)
+{
+	char *room = text_reserve(&client->input, READ_SIZE);
+
+	if (room)
+		client->input.length += receive(client, room, READ_SIZE);
+	else
+		client->state = CLIENT_ENDED;
+}
+
+void client_watch(struct client *client)
+{
+	static const struct timeval stall = {.tv_sec = STALL_SECONDS};
+
+	if (client->output.size && !event_pending(&client->writable, EV_WRITE, NULL))
+		event_add(&client->writable, &stall);
+}
+
+size_t client_try(struct client *client, const char *data, size_t size)
+{
+	size_t n = outbox_try(&client->output, client->fd, data, size);
+
+	if (client->output.broken)
+		client_wake(client);
+	return n;
+}
+
+void client_break(struct client *client)
+{
+	outbox_break(&client->output);
+	client_wake(client);
+}
+
+/* Writes what waits. The time that a client may take begins anew with each byte that it reads. */
+static void write_out(struct client *client)
+{
+	size_t before = client->output.size;
+
+	if (!before)
+		return;
+	outbox_write(&client->output, client->fd);
+	if (client->output.size < before)
+		event_del(&client->writable);
+	client_watch(client);
+}
+
+/* Whether the other side has closed its socket, and not only its writing half (poll(2)). */
+static bool has_hung_up(const struct client *client)
+{
+	struct pollfd poll_fd = {.fd = client->fd};
 
 	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
 }
 
-/* Looks at what has come in. May free the client. */
-static void process(struct client *client)
+/* What a subscriber writes is read only so that its end is noticed; there is nothing to wait for once it has closed
+ * its writing half, as the socket then is always readable. */
+static void serve_stream(struct client *client)
 {
-	struct evbuffer *input = bufferevent_get_input(client->stream);
-	const char *data = (const char *)evbuffer_pullup(input, -1);
-	size_t size = data ? evbuffer_get_length(input) : 0;
-	bool rest = false;
-	size_t used = handle_messages(client, data ? data : "", size, &rest);
+	char ignored[READ_SIZE];
 
-	evbuffer_drain(input, used);
-	if (client->endless) {
-		set_timer(client, client->ended, 1);
+	if (client->state == CLIENT_OPEN)
+		receive(client, ignored, sizeof(ignored));
+	if (client->output.broken || (client->state == CLIENT_ENDED && has_hung_up(client))) {
+		client_free(client);
 		return;
 	}
-	if (used)
-		set_timer(client, false, 0); /* what is unfinished now has only begun */
-	set_timer(client, rest && (used < size || client->framing.discarding) && !client->ended, MESSAGE_SECONDS);
-	if (((client->ended && rest) || client->closing) && client_backlog(client) == 0)
+	client->stream->written(client->stream);
+	client_watch(client);
+	if (client->state == CLIENT_OPEN)
+		event_add(&client->readable, NULL);
+	else
+		client_set_timer(client, true, 1);
+}
+
+/* What comes next for this client. May free it. */
+static void settle(struct client *client)
+{
+	bool finished = client->state == CLIENT_CLOSING || (client->state == CLIENT_ENDED && client->looked);
+
+	if (client->stream)
+		client_wake(client);
+	else if (finished && !client->output.size)
 		client_free(client);
+	else if (!finished && client_is_open(client) && !client->looked)
+		client_wake(client);
+	else if (!finished && client_is_open(client))
+		event_add(&client->readable, NULL);
+}
+
+static void serve(struct turn *turn)
+{
+	struct client *client = container_of(turn, struct client, turn);
+
+	write_out(client);
+	if (client->stream) {
+		serve_stream(client);
+		return;
+	}
+	if (client->looked && client->state == CLIENT_OPEN && client_is_open(client))
+		receive_requests(client);
+	client_look(client);
+	write_out(client);
+	settle(client);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
@@ -222,63 +174,43 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	struct client *client = argument;
 
 	(void)fd, (void)what;
-	if (client->endless) {
-		if (has_hung_up(client))
-			client_free(client);
-		else
-			set_timer(client, true, 1);
+	client_wake(client);
+	if (client->stream)
 		return;
-	}
 	client->terminator = client->framing.lines ? '\n' : '\0';
-	fail_message(client, "io.mcastd.InvalidMessage",
+	client_fail_message(client, "io.mcastd.InvalidMessage",
 		json_pack("{ss}", "message", "the message did not end within 10 seconds; end it with a line feed or a NUL"));
-	client->closing = true;
-	bufferevent_disable(client->stream, EV_READ);
-	process(client);
+	client->state = CLIENT_CLOSING;
 }
 
-static void on_read(struct bufferevent *stream, void *argument)
+static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
-	(void)stream;
-	process(argument);
+	(void)fd, (void)what;
+	client_wake(argument);
 }
 
-/* All replies are written: requests that waited for that are looked at, gaps are told. */
-static void on_written(struct bufferevent *stream, void *argument)
+static void cut_stalled(struct client *client)
 {
-	struct client *client = argument;
+	uint64_t suppressed;
 
-	(void)stream;
-	if (client->endless)
-		client->endless->drained(client->endless);
+	if (log_limit_pass(&client->set->stall_limit, &suppressed))
+		log_warning("control socket: a %s of user %u has read nothing for %d s, and is cut",
+			client->stream ? "subscriber" : "client", (unsigned)client->user->uid, STALL_SECONDS);
+	client_free(client);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	if (what & EV_TIMEOUT)
+		cut_stalled(argument);
 	else
-		process(client);
+		client_wake(argument);
 }
 
 static void on_ready(struct send_waiter *waiter)
 {
-	process(container_of(waiter, struct client, waiter));
-}
-
-/* The end of the input may be a half-close: what was asked is still answered. A client that has gone altogether has
- * asked for it all the same, also when it left answers unread, which is told as an error before the rest can be read. */
-static void on_event(struct bufferevent *stream, short what, void *argument)
-{
-	struct client *client = argument;
-
-	if (what & BEV_EVENT_TIMEOUT || (client->endless && (what & BEV_EVENT_ERROR || has_hung_up(client)))) {
-		client_free(client);
-		return;
-	}
-	client->mute = client->mute || what & BEV_EVENT_ERROR || has_hung_up(client);
-	if (what & BEV_EVENT_EOF)
-		client->ended = true;
-	else if (what & BEV_EVENT_READING && !client->reset)
-		bufferevent_enable(stream, EV_READ);
-	else if (what & BEV_EVENT_READING)
-		client->ended = true;
-	client->reset = client->reset || what & BEV_EVENT_READING;
-	process(client);
+	client_wake(container_of(waiter, struct client, waiter));
 }
 
 static void link_client(struct client_set *set, struct client *client)
@@ -294,36 +226,47 @@ static void link_client(struct client_set *set, struct client *client)
 
 void client_new(struct client_set *set, int fd, uid_t uid)
 {
-	static const struct timeval stall = {.tv_sec = STALL_SECONDS};
 	struct client *client = calloc(1, sizeof(*client));
+	struct user *user = client ? user_connect(&set->users, uid) : NULL;
 
-	if (client)
-		client->stream = bufferevent_socket_new(set->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	if (!client || !client->stream) {
+	if (!user) {
 		close(fd);
 		free(client);
 		return;
 	}
 	link_client(set, client);
-	client->uid = uid;
+	client->user = user;
+	client->fd = fd;
+	client->looked = true;
+	client->turn.serve = serve;
 	client->waiter.ready = on_ready;
+	outbox_init(&client->output, user);
 	evtimer_assign(&client->timer, set->base, on_timer, client);
-	bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
-	bufferevent_setwatermark(client->stream, EV_READ, 0, INPUT_MAX);
-	bufferevent_set_timeouts(client->stream, NULL, &stall);
-	bufferevent_enable(client->stream, EV_READ | EV_WRITE);
+	event_assign(&client->readable, set->base, fd, EV_READ, on_readable, client);
+	event_assign(&client->writable, set->base, fd, EV_WRITE, on_writable, client);
+	event_add(&client->readable, NULL);
 }
 
 void client_free(struct client *client)
 {
+	struct client_set *set = client->set;
+
 	*client->link = client->next;
 	if (client->next)
 		client->next->link = client->link;
-	client->set->count--;
-	if (client->endless)
-		client->endless->free(client->endless);
+	set->count--;
+	if (client->stream) {
+		set->streaming--;
+		client->stream->free(client->stream);
+	}
+	turn_cancel(&client->turn);
 	sender_cancel(&client->waiter);
 	evtimer_del(&client->timer);
-	bufferevent_free(client->stream);
+	event_del(&client->readable);
+	event_del(&client->writable);
+	outbox_clear(&client->output);
+	text_free(&client->input);
+	close(client->fd);
+	user_disconnect(client->user);
 	free(client);
 }

@@ -27,15 +27,6 @@ struct control {
 	struct log_limit limit;
 };
 
-static unsigned count_of_user(const struct control *control, uid_t uid)
-{
-	unsigned count = 0;
-
-	for (const struct client *client = control->clients.first; client; client = client_next(client))
-		count += client_uid(client) == uid;
-	return count;
-}
-
 /* Before the first request nobody knows which terminator it will use: a line feed and a NUL serve both. */
 static void turn_away(struct control *control, int fd, unsigned limit)
 {
@@ -64,7 +55,7 @@ static void on_accept(int fd, void *argument)
 		turn_away(control, fd, CLIENTS_MAX);
 		return;
 	}
-	if (!privileged && count_of_user(control, peer.uid) >= CLIENTS_PER_USER_MAX) {
+	if (!privileged && users_count(&control->clients.users, peer.uid) >= CLIENTS_PER_USER_MAX) {
 		turn_away(control, fd, CLIENTS_PER_USER_MAX);
 		return;
 	}
@@ -82,6 +73,7 @@ int control_new(struct event_base *base, const struct control_backend *backend, 
 	if (!control)
 		return -ENOMEM;
 	control->clients = (struct client_set){.base = base, .backend = backend, .dispatch = method_dispatch};
+	users_init(&control->clients.users, base);
 	r = listener_new(base, &options, on_accept, control, why, &control->listener);
 	if (r < 0) {
 		free(control);
@@ -97,6 +89,8 @@ void control_free(struct control *control)
 		return;
 	while (control->clients.first)
 		client_free(control->clients.first);
+	users_clear(&control->clients.users);
+	text_free(&control->clients.press.text);
 	listener_free(control->listener);
 	free(control);
 }

@@ -12,15 +12,6 @@ static void count_memberships(struct groups *groups, unsigned counts[static 3])
 	}
 }
 
-static unsigned count_subscribers(const struct client_set *set)
-{
-	unsigned count = 0;
-
-	for (const struct client *client = set->first; client; client = client_next(client))
-		count += client_is_streaming(client);
-	return count;
-}
-
 static enum call_result call_get_status(struct client *client, const struct call *call)
 {
 	const struct control_backend *backend = method_backend(client);
@@ -38,7 +29,7 @@ static enum call_result call_get_status(struct client *client, const struct call
 			(json_int_t)handlers_count(backend->handlers), "memberships", "joined",
 			(int)counts[MEMBERSHIP_JOINED], "waiting", (int)counts[MEMBERSHIP_WAITING], "failed",
 			(int)counts[MEMBERSHIP_FAILED], "connections", (int)client_set(client)->count,
-			"subscribers", (int)count_subscribers(client_set(client))));
+			"subscribers", (int)client_set(client)->streaming));
 	return CALL_DONE;
 }
 

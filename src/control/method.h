@@ -41,9 +41,6 @@ void method_no_such_group(struct client *client, const char *name);
 json_t *describe_groups(const struct control_backend *backend);
 json_t *describe_handlers(const struct control_backend *backend);
 
-/* Whether this user may change the daemon. */
-bool user_is_privileged(uid_t uid);
-
 static inline const struct control_backend *method_backend(const struct client *client)
 {
 	return client_set(client)->backend;

@@ -32,11 +32,6 @@ static const struct method *const methods[] = {
 	&get_interface_description_method,
 };
 
-bool user_is_privileged(uid_t uid)
-{
-	return uid == 0 || uid == geteuid();
-}
-
 static const struct method *find_method(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
@@ -93,7 +88,7 @@ static enum call_result call_method(struct client *client, const char *name, con
 		client_fail(client, "org.varlink.service.MethodNotFound", json_pack("{ss}", "method", name));
 		return CALL_DONE;
 	}
-	if (method->privileged && !user_is_privileged(client_uid(client))) {
+	if (method->privileged && !client_user(client)->privileged) {
 		client_fail(client, "io.mcastd.NotPermitted",
 			json_pack("{ss}", "message", "only root and the daemon's own user may do this"));
 		return CALL_DONE;

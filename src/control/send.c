@@ -71,7 +71,7 @@ static enum call_result send_payload(
 	if (r < 0)
 		fail_send(client, r, why);
 	else /* made by hand: this answer is given some hundred thousand times a second */
-		client_reply_raw(client, reply, (size_t)snprintf(reply, sizeof(reply), "{\"bytes\":%zu}", size), false);
+		client_reply_raw(client, reply, (size_t)snprintf(reply, sizeof(reply), "{\"bytes\":%zu}", size));
 	return CALL_DONE;
 }
 

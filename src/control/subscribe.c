@@ -3,14 +3,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/audience.h"
 #include "control/method.h"
 #include "control/subscription.h"
 
-static void free_names(char **names, size_t count)
+static int compare(const void *a, const void *b)
 {
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorts the names, and leaves each of them once. Returns how many are left. */
+static size_t sort_names(char **names, size_t count)
+{
+	size_t kept = 0;
+
+	if (count)
+		qsort(names, count, sizeof(*names), compare);
 	for (size_t i = 0; i < count; i++)
-		free(names[i]);
-	free(names);
+		if (kept && !strcmp(names[kept - 1], names[i]))
+			free(names[i]);
+		else
+			names[kept++] = names[i];
+	return kept;
 }
 
 /* Copies the names of groups that exist. Answers and returns a negative errno when they are not so. */
@@ -26,12 +40,16 @@ static int read_names(struct client *client, const json_t *list, char ***ret_nam
 		if (groups_find(groups, name) && (names[count] = strdup(name)))
 			continue;
 		method_no_such_group(client, name);
-		free_names(names, count);
+		audience_free_names(names, count);
 		return -EINVAL;
 	}
+	if (!names) {
+		client_reply(client, NULL);
+		return -ENOMEM;
+	}
 	*ret_names = names;
-	*ret_count = count;
-	return names ? 0 : -ENOMEM;
+	*ret_count = sort_names(names, count);
+	return 0;
 }
 
 static enum call_result call_subscribe(struct client *client, const struct call *call)
@@ -49,8 +67,10 @@ static enum call_result call_subscribe(struct client *client, const struct call 
 	}
 	if (read_names(client, list, &names, &count) < 0)
 		return CALL_DONE;
-	if (subscription_start(client, names, count) < 0)
-		free_names(names, count);
+	if (subscription_start(client, names, count) < 0) {
+		audience_free_names(names, count);
+		client_reply(client, NULL);
+	}
 	return CALL_DONE;
 }
 

@@ -5,133 +5,91 @@
 #include <string.h>
 
 #include "base/escape.h"
-#include "data/format.h"
-#include "groups/groups.h"
-
-/* What a subscriber missed of one group since it was last told. */
-struct gap {
-	struct gap *next;
-	uint64_t count;
-	char group[];
-};
+#include "control/audience.h"
+#include "control/gaps.h"
 
 struct subscription {
-	struct tap tap;
+	struct seat seat;
 	struct client_stream stream;
 	struct client *client;
-	char **names;
-	size_t name_count;
-	struct gap *gaps;
-	bool missing; /* a gap is open: nothing is sent until half of the output is read */
-	struct text text;
+	struct gaps gaps; /* while there are any, nothing is sent until half of the output is read */
 };
-
-static void count_gap(struct subscription *subscription, const char *group, unsigned count)
-{
-	struct gap *gap = subscription->gaps;
-
-	while (gap && strcmp(gap->group, group))
-		gap = gap->next;
-	if (!gap) {
-		gap = calloc(1, sizeof(*gap) + strlen(group) + 1);
-		if (!gap)
-			return;
-		strcpy(gap->group, group);
-		gap->next = subscription->gaps;
-		subscription->gaps = gap;
-	}
-	gap->count += count;
-	subscription->missing = true;
-}
 
 static void tell_gaps(struct subscription *subscription)
 {
-	struct text *text = &subscription->text;
+	struct outbox *output = client_output(subscription->client);
 
-	while (subscription->gaps) {
-		struct gap *gap = subscription->gaps;
-
-		subscription->gaps = gap->next;
-		text_clear(text);
-		text_append_string(text, "{\"gap\":{\"group\":");
-		text_append_json(text, gap->group, strlen(gap->group));
-		text_printf(text, ",\"count\":%llu}}", (unsigned long long)gap->count);
-		client_reply_raw(subscription->client, text->data, text->length, true);
-		free(gap);
-	}
-	subscription->missing = false;
+	if (!gaps_any(&subscription->gaps) || output->size >= OUTPUT_MAX / 2 || !client_has_room(subscription->client))
+		return;
+	gaps_tell(&subscription->gaps, client_terminator(subscription->client), output);
 }
 
-static void tell_datagram(
-	struct subscription *subscription, const struct origin *origin, const struct datagram *datagram)
+/* Keeps what the client did not take, from the byte at this place on. The answer that it has begun is ended whatever it
+ * takes; without memory for that the connection is of no use any more. */
+static void keep(struct subscription *subscription, struct press *press, size_t taken, const char *group)
 {
-	struct text *text = &subscription->text;
+	struct outbox *output = client_output(subscription->client);
 
-	text_clear(text);
-	text_append_string(text, "{\"datagram\":");
-	format_json(text, origin, datagram);
-	text_append(text, "}", 1);
-	if (text_failed(text))
-		count_gap(subscription, origin->group, 1);
-	else
-		client_reply_raw(subscription->client, text->data, text->length, true);
-}
+	for (unsigned i = press_find(press, taken); i < press->count; i++) {
+		size_t start = press_start(press, i), skipped = taken > start ? taken - start : 0;
+		bool room = !gaps_any(&subscription->gaps) && client_has_room(subscription->client);
 
-static void deliver(struct outlet *outlet, const struct batch *batch)
-{
-	struct subscription *subscription = container_of(outlet, struct subscription, tap.outlet);
-
-	if (subscription->missing && client_backlog(subscription->client) < OUTPUT_MAX / 2)
-		tell_gaps(subscription);
-	for (unsigned i = 0; i < batch->count; i++) {
-		if (subscription->missing || client_backlog(subscription->client) >= OUTPUT_MAX) {
-			count_gap(subscription, batch->origin->group, batch->count - i);
-			break;
-		}
-		tell_datagram(subscription, batch->origin, &batch->datagrams[i]);
+		if ((room || skipped) && audience_keep(&subscription->seat, press, i, skipped, output) == 0)
+			continue;
+		if (skipped)
+			client_break(subscription->client);
+		gaps_count(&subscription->gaps, group, press->count - i);
+		return;
 	}
 }
 
-static void drained(struct client_stream *stream)
+static void deliver(struct seat *seat, struct press *press, const struct batch *batch)
 {
-	tell_gaps(container_of(stream, struct subscription, stream));
+	struct subscription *subscription = container_of(seat, struct subscription, seat);
+	struct outbox *output = client_output(subscription->client);
+	size_t taken = 0;
+
+	tell_gaps(subscription);
+	if (!press->count)
+		gaps_count(&subscription->gaps, batch->origin->group, batch->count);
+	else if (!output->size && !gaps_any(&subscription->gaps))
+		taken = client_try(subscription->client, press->text.data, press->text.length);
+	if (taken < press->text.length && !output->broken)
+		keep(subscription, press, taken, batch->origin->group);
+	client_watch(subscription->client);
+}
+
+static void written(struct client_stream *stream)
+{
+	struct subscription *subscription = container_of(stream, struct subscription, stream);
+
+	audience_has_read(&subscription->seat);
+	tell_gaps(subscription);
 }
 
 static void free_subscription(struct client_stream *stream)
 {
 	struct subscription *subscription = container_of(stream, struct subscription, stream);
 
-	groups_remove_tap(client_set(subscription->client)->backend->groups, &subscription->tap);
-	while (subscription->gaps) {
-		struct gap *next = subscription->gaps->next;
-
-		free(subscription->gaps);
-		subscription->gaps = next;
-	}
-	for (size_t i = 0; i < subscription->name_count; i++)
-		free(subscription->names[i]);
-	free(subscription->names);
-	text_free(&subscription->text);
+	audience_leave(&subscription->seat);
+	gaps_clear(&subscription->gaps);
 	free(subscription);
 }
 
 int subscription_start(struct client *client, char **names, size_t count)
 {
 	struct subscription *subscription = calloc(1, sizeof(*subscription));
+	struct audience_key key = {client_user(client), client_terminator(client), names, count};
 
 	if (!subscription)
 		return -ENOMEM;
 	subscription->client = client;
-	subscription->stream = (struct client_stream){.drained = drained, .free = free_subscription};
-	subscription->tap.outlet = (struct outlet){.deliver = deliver, .needs = NEED_ALL};
-	subscription->tap.names = (const char *const *)names;
-	subscription->tap.name_count = count;
-	if (groups_add_tap(client_set(client)->backend->groups, &subscription->tap) < 0) {
+	subscription->stream = (struct client_stream){.written = written, .free = free_subscription};
+	subscription->seat.deliver = deliver;
+	if (audience_enter(client_set(client), &key, &subscription->seat) < 0) {
 		free(subscription);
 		return -ENOMEM;
 	}
-	subscription->names = names;
-	subscription->name_count = count;
 	client_start_stream(client, &subscription->stream);
 	return 0;
 }

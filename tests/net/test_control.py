@@ -5,12 +5,12 @@ import os
 import re
 import socket
 import subprocess
-import sys
 
 import pytest
 
 from daemon import MCASTD, VarlinkError
 from peers import has_membership, receive, send, tutorial_receiver
+from strangers import as_stranger
 from waiting import wait_until
 
 CONFIG = """
@@ -288,33 +288,6 @@ def test_a_join_is_checked_like_the_configuration(daemon, parameters, word):
     assert error.name in ("io.mcastd.JoinFailed", "org.varlink.service.InvalidParameter")
     assert word in json.dumps(error.parameters)
     assert daemon.call("GetStatus")["groups"] == 3
-
-
-def as_stranger(daemon, script):
-    """Runs a script as another user, in which connect() gives a connection. Returns the words that it printed."""
-    with open("/proc/self/uid_map") as file:
-        if int(file.read().split()[2]) < 2:
-            pytest.skip("there is only one user in this user namespace: run the tests as root")
-    os.chmod(daemon.directory, 0o711)
-    head = f"""
-import json, os, resource, socket
-resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
-
-def connect():
-    stream = socket.socket(socket.AF_UNIX)
-    stream.connect({daemon.control_path!r})
-    return stream
-
-def call(stream, method, **parameters):
-    stream.sendall(json.dumps({{"method": "io.mcastd." + method, "parameters": parameters}}).encode() + b"\\n")
-    return answer(stream)
-
-def answer(stream):
-    return json.loads(stream.makefile().readline()).get("error", "ok")
-"""
-    return subprocess.run([sys.executable, "-c", head + script], check=True, stdout=subprocess.PIPE, text=True,
-                          timeout=60).stdout.split()
 
 
 def test_strangers_may_send_and_look_but_not_change(daemon):

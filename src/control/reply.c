@@ -1,0 +1,75 @@
+/* Answers to the request at hand. */
+#include <string.h>
+
+#include "control/client_state.h"
+
+char client_terminator(const struct client *client)
+{
+	return client->terminator;
+}
+
+void client_set_oneway(struct client *client, bool oneway)
+{
+	client->oneway = oneway;
+}
+
+bool client_is_oneway(const struct client *client)
+{
+	return client->oneway;
+}
+
+/* Without memory for an answer, none is better than half. */
+static void end_answer(struct client *client)
+{
+	text_append(&client->output.text, &client->terminator, 1);
+	if (outbox_end(&client->output) < 0)
+		client->state = CLIENT_CLOSING;
+}
+
+static void write_json(struct client *client, json_t *message)
+{
+	AUTO_FREE char *string = message ? json_dumps(message, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+
+	json_decref(message);
+	if (!string) {
+		client->state = CLIENT_CLOSING;
+		return;
+	}
+	text_append_string(outbox_begin(&client->output), string);
+	end_answer(client);
+}
+
+void client_reply(struct client *client, json_t *parameters)
+{
+	if (client->oneway)
+		json_decref(parameters);
+	else
+		write_json(client, json_pack("{so}", "parameters", parameters));
+}
+
+void client_fail(struct client *client, const char *error, json_t *parameters)
+{
+	if (client->oneway)
+		json_decref(parameters);
+	else
+		write_json(client, json_pack("{ssso}", "error", error, "parameters", parameters));
+}
+
+void client_reply_raw(struct client *client, const char *parameters, size_t size)
+{
+	struct text *text;
+
+	if (client->oneway)
+		return;
+	text = outbox_begin(&client->output);
+	text_append_string(text, "{\"parameters\":");
+	text_append(text, parameters, size);
+	text_append(text, "}", 1);
+	end_answer(client);
+}
+
+void client_fail_message(struct client *client, const char *error, json_t *parameters)
+{
+	client->oneway = false;
+	client_fail(client, error, parameters);
+}
