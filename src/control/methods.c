@@ -116,6 +116,10 @@ static enum call_result call_request(struct client *client, const json_t *reques
 			json_pack("{so}", "message", json_sprintf("%s %s", blamed, why)));
 		return CALL_DONE;
 	}
+	if (oneway && more) {
+		fail_message(client, "oneway asks for no answer and more for many: give one of them");
+		return CALL_DONE;
+	}
 	client_set_oneway(client, oneway);
 	if (!parameters)
 		parameters = empty = json_object();

@@ -61,6 +61,7 @@ CASES = {
     "message-too-large": (large(LIMIT + 1), "io.mcastd.MessageTooLarge", "131072"),
     "message-far-too-large": (large(3 * LIMIT), "io.mcastd.MessageTooLarge", "131072"),
     "subscribe-without-more": (call("Subscribe"), "org.varlink.service.ExpectedMore", ""),
+    "subscribe-without-answers": (b'{"method":"io.mcastd.Subscribe","more":true,"oneway":true}', INVALID, "oneway"),
     "subscribe-to-nobody": (b'{"method":"io.mcastd.Subscribe","more":true,"parameters":{"groups":["nobody"]}}',
                             "io.mcastd.NoSuchGroup", "nobody"),
     "subscribe-to-numbers": (b'{"method":"io.mcastd.Subscribe","more":true,"parameters":{"groups":[1]}}',
