@@ -107,12 +107,26 @@ const struct taken_back *groups_taken_back(const struct groups *groups)
 	return &groups->taken_back;
 }
 
+static int compare_name(const void *name, const void *item)
+{
+	return strcmp(name, *(const char *const *)item);
+}
+
 static bool tap_wants(const struct tap *tap, const struct group *group)
 {
-	for (size_t i = 0; i < tap->name_count; i++)
-		if (!strcmp(tap->names[i], group->config.name))
-			return true;
-	return tap->name_count == 0;
+	return !tap->name_count ||
+	       bsearch(group->config.name, tap->names, tap->name_count, sizeof(*tap->names), compare_name);
+}
+
+/* The groups that a tap may be attached to, one after the other: as many as it names, or all. NULL: there is none of that name. */
+static size_t tap_group_count(const struct groups *groups, const struct tap *tap)
+{
+	return tap->name_count ? tap->name_count : groups->set.count;
+}
+
+static struct group *tap_group(const struct groups *groups, const struct tap *tap, size_t i)
+{
+	return tap->name_count ? groups_find(groups, tap->names[i]) : groups->set.items[i];
 }
 
 /* A subscriber that cannot be attached for want of memory misses the group, and nothing else breaks. */
@@ -125,13 +139,17 @@ void groups_attach_taps(struct groups *groups, struct group *group)
 
 int groups_add_tap(struct groups *groups, struct tap *tap)
 {
+	size_t count = tap_group_count(groups, tap);
 	int r = 0;
 
 	tap->next = groups->taps;
 	groups->taps = tap;
-	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		if (tap_wants(tap, groups->set.items[i]))
-			r = group_attach(groups->set.items[i], &tap->outlet);
+	for (size_t i = 0; i < count && r >= 0; i++) {
+		struct group *group = tap_group(groups, tap, i);
+
+		if (group)
+			r = group_attach(group, &tap->outlet);
+	}
 	if (r < 0)
 		groups_remove_tap(groups, tap);
 	return r;
@@ -139,14 +157,19 @@ int groups_add_tap(struct groups *groups, struct tap *tap)
 
 void groups_remove_tap(struct groups *groups, struct tap *tap)
 {
+	size_t count = tap_group_count(groups, tap);
 	struct tap **link;
 
 	for (link = &groups->taps; *link && *link != tap; link = &(*link)->next)
 		;
 	if (*link)
 		*link = tap->next;
-	for (size_t i = 0; i < groups->set.count; i++)
-		group_detach(groups->set.items[i], &tap->outlet);
+	for (size_t i = 0; i < count; i++) {
+		struct group *group = tap_group(groups, tap, i);
+
+		if (group)
+			group_detach(group, &tap->outlet);
+	}
 }
 
 int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers)

@@ -12,7 +12,7 @@ struct groups_plan;
 struct tap {
 	struct outlet outlet;
 	struct tap *next;
-	const char *const *names; /* owned by whoever has the tap */
+	const char *const *names; /* sorted, each once; owned by whoever has the tap */
 	size_t name_count; /* 0: all groups */
 };
 

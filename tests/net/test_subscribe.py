@@ -30,6 +30,25 @@ def test_only_the_named_groups_are_delivered(daemon, net):
         assert [next_datagram(subscription)["group"] for _ in range(2)] == ["one", "three"]
 
 
+def test_a_group_that_is_named_twice_is_delivered_once(daemon, net):
+    with subscribe(daemon, "two", "one", "three", "two") as subscription:
+        for number in range(3):
+            send(net.peer, b"%d" % number, "233.252.0.2", 5004)
+        assert [next_datagram(subscription)["text"] for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_a_named_group_is_delivered_again_after_it_was_left_and_joined(daemon, net):
+    join = {"address": "233.252.0.9", "port": 5009, "name": "again", "interfaces": ["eth0"]}
+    daemon.call("Join", **join)
+    with subscribe(daemon, "two", "again", "one") as subscription:
+        for _ in range(2):
+            send(net.peer, b"x", "233.252.0.9", 5009)
+            assert next_datagram(subscription)["group"] == "again"
+            daemon.call("Leave", name="again")
+            daemon.call("Join", **join)
+    daemon.call("Leave", name="again")
+
+
 def test_without_names_all_groups_are_delivered(daemon, net):
     with subscribe(daemon) as subscription:
         for address in ("233.252.0.1", "233.252.0.2", "233.252.0.3"):
