@@ -147,7 +147,7 @@ static void settle(struct client *client)
 		client_wake(client);
 	else if (finished && !client->output.size)
 		client_free(client);
-	else if (!finished && client_is_open(client) && !client->looked)
+	else if (client->answer ? client_has_room(client) : client_is_open(client) && !client->looked)
 		client_wake(client);
 	else if (!finished && client_is_open(client))
 		event_add(&client->readable, NULL);
@@ -162,6 +162,7 @@ static void serve(struct turn *turn)
 		serve_stream(client);
 		return;
 	}
+	client_go_on(client);
 	if (client->looked && client->state == CLIENT_OPEN && client_is_open(client))
 		receive_requests(client);
 	client_look(client);
@@ -259,6 +260,8 @@ void client_free(struct client *client)
 		set->streaming--;
 		client->stream->free(client->stream);
 	}
+	if (client->answer)
+		client->answer->free(client->answer);
 	turn_cancel(&client->turn);
 	sender_cancel(&client->waiter);
 	evtimer_del(&client->timer);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "control/answer.h"
 #include "control/control.h"
 #include "control/framing.h"
 #include "control/outbox.h"
@@ -75,6 +76,9 @@ void client_fail(struct client *client, const char *error, json_t *parameters);
 
 /* The same with ready-made JSON: the object after "parameters": */
 void client_reply_raw(struct client *client, const char *parameters, size_t size);
+
+/* Answers the request at hand piece by piece, as the client reads; what is left to do then is freed with the client. */
+void client_start_answer(struct client *client, struct answer *answer);
 
 /* Stops looking at requests until the sender can take more; the request at hand is then tried again. */
 void client_wait(struct client *client, struct sender *busy);

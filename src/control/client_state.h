@@ -25,6 +25,7 @@ struct client {
 	struct framing framing;
 	struct outbox output;
 	struct send_waiter waiter;
+	struct answer *answer; /* NULL: none is under way */
 	struct client_stream *stream; /* NULL: requests are answered one by one */
 	char terminator; /* of the request at hand */
 	bool oneway; /* the request at hand wants no answer */
@@ -36,6 +37,9 @@ bool client_is_open(const struct client *client);
 
 /* Looks at the requests that have come in, as many as there is time for, and watches that what is unfinished ends. */
 void client_look(struct client *client);
+
+/* Goes on with the answer that is under way, if any. */
+void client_go_on(struct client *client);
 
 /* Switches the timer on or off; it goes on when it is on. */
 void client_set_timer(struct client *client, bool on, int seconds);

@@ -1,86 +1,72 @@
 /* Groups and handlers as the answers show them. */
 #include "base/clock.h"
-#include "control/method.h"
+#include "control/listing.h"
+#include "control/members.h"
 
-static json_t *describe_strings(const struct string_list *list)
+static void put_strings(struct text *text, const char *name, const struct string_list *list)
 {
-	json_t *array = json_array();
-
+	put_open(text, name, '[');
 	for (size_t i = 0; i < list->count; i++)
-		json_array_append_new(array, json_string(list->items[i]));
-	return array;
+		put_string(text, NULL, list->items[i]);
+	put_close(text, ']');
 }
 
-static json_t *describe_addresses(const struct address_list *list)
+static void put_addresses(struct text *text, const char *name, const struct address_list *list)
 {
 	char string[INET6_ADDRSTRLEN];
-	json_t *array = json_array();
 
+	put_open(text, name, '[');
 	for (size_t i = 0; i < list->count; i++)
-		json_array_append_new(array, json_string(address_format(&list->items[i], string)));
-	return array;
+		put_string(text, NULL, address_format(&list->items[i], string));
+	put_close(text, ']');
 }
 
-static json_t *describe_time(uint64_t ns)
+static void put_time(struct text *text, const char *name, uint64_t ns)
 {
 	char string[TIMESTAMP_MAX];
 
-	return ns ? json_string(format_timestamp(ns, string)) : json_null();
+	put_string(text, name, ns ? format_timestamp(ns, string) : NULL);
 }
 
-static json_t *describe_memberships(const struct group *group)
+/* kernel_dropped is of when the group's was read. */
+static void put_membership(struct text *text, const struct membership *membership)
 {
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < group->membership_count; i++) {
-		struct membership *membership = group->memberships[i];
-
-		json_array_append_new(array,
-			json_pack("{ss,ss,so,ss?,sI,sI}", "interface", membership->interface, "state",
-				membership_state_name(membership->state), "since",
-				describe_time(membership->since_ns), "error", membership->error, "kernelDropped",
-				(json_int_t)membership_kernel_dropped(membership), "receiveBuffer",
-				(json_int_t)membership->receive_buffer));
-	}
-	return array;
+	put_open(text, NULL, '{');
+	put_string(text, "interface", membership->interface);
+	put_string(text, "state", membership_state_name(membership->state));
+	put_time(text, "since", membership->since_ns);
+	put_string(text, "error", membership->error);
+	put_number(text, "kernelDropped", membership->counters->kernel_dropped);
+	put_number(text, "receiveBuffer", membership->receive_buffer);
+	put_close(text, '}');
 }
 
-static void set_number(json_t *object, const char *name, uint64_t number)
-{
-	json_object_set_new(object, name, json_integer((json_int_t)number));
-}
-
-static json_t *describe_group(struct group *group)
+void describe_group(struct text *text, struct group *group)
 {
 	const struct group_counters *counters = group->counters;
 	const struct config_group *config = &group->config;
 	char address[INET6_ADDRSTRLEN];
-	json_t *object = json_pack("{ss,ss,sI,so}", "name", config->name, "address",
-		address_format(&config->address, address), "port", (json_int_t)config->port, "sources",
-		describe_addresses(&config->sources));
 
-	set_number(object, "received", counters->received);
-	set_number(object, "receivedBytes", counters->received_bytes);
-	set_number(object, "truncated", counters->truncated);
-	set_number(object, "kernelDropped", group_kernel_dropped(group));
-	set_number(object, "sent", counters->sent);
-	set_number(object, "sentBytes", counters->sent_bytes);
-	set_number(object, "sendFailed", counters->send_failed);
-	set_number(object, "unread", counters->unread);
-	json_object_set_new(object, "lastReceived", describe_time(counters->last_received_ns));
-	json_object_set_new(object, "handlers", describe_strings(&config->handlers));
-	json_object_set_new(object, "memberships", describe_memberships(group));
-	return object;
-}
-
-json_t *describe_groups(const struct control_backend *backend)
-{
-	struct groups *groups = backend->groups;
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < groups_count(groups); i++)
-		json_array_append_new(array, describe_group(groups_at(groups, i)));
-	return array;
+	put_open(text, NULL, '{');
+	put_string(text, "name", config->name);
+	put_string(text, "address", address_format(&config->address, address));
+	put_number(text, "port", config->port);
+	put_addresses(text, "sources", &config->sources);
+	put_number(text, "received", counters->received);
+	put_number(text, "receivedBytes", counters->received_bytes);
+	put_number(text, "truncated", counters->truncated);
+	put_number(text, "kernelDropped", group_kernel_dropped(group));
+	put_number(text, "sent", counters->sent);
+	put_number(text, "sentBytes", counters->sent_bytes);
+	put_number(text, "sendFailed", counters->send_failed);
+	put_number(text, "unread", counters->unread);
+	put_time(text, "lastReceived", counters->last_received_ns);
+	put_strings(text, "handlers", &config->handlers);
+	put_open(text, "memberships", '[');
+	for (size_t i = 0; i < group->membership_count; i++)
+		put_membership(text, group->memberships[i]);
+	put_close(text, ']');
+	put_close(text, '}');
 }
 
 static bool delivers_to(const struct group *group, const struct outlet *outlet)
@@ -91,69 +77,65 @@ static bool delivers_to(const struct group *group, const struct outlet *outlet)
 	return false;
 }
 
-static json_t *describe_groups_of(struct groups *groups, struct handler *handler)
+static void put_groups_of(struct text *text, const struct groups *groups, struct handler *handler)
 {
-	json_t *array = json_array();
-
+	put_open(text, "groups", '[');
 	for (size_t i = 0; i < groups_count(groups); i++)
 		if (delivers_to(groups_at(groups, i), handler_outlet(handler)))
-			json_array_append_new(array, json_string(groups_at(groups, i)->config.name));
-	return array;
+			put_string(text, NULL, groups_at(groups, i)->config.name);
+	put_close(text, ']');
 }
 
 /* Every reason, also those that did not happen: whoever reads it need not know them beforehand. */
-static json_t *describe_dropped(const struct outcome *outcome)
+static void put_dropped(struct text *text, const struct outcome *outcome)
 {
-	json_t *object = json_object();
-
+	put_open(text, "dropped", '{');
 	for (int i = 0; i < DROP_REASONS; i++)
-		set_number(object, drop_reason_name((enum drop_reason)i), outcome->dropped[i]);
-	return object;
+		put_number(text, drop_reason_name((enum drop_reason)i), outcome->dropped[i]);
+	put_close(text, '}');
 }
 
 /* What only this kind counts; an empty object for most. */
-static json_t *describe_counters(const struct handler *handler, const struct outcome *outcome)
+static void put_counters(struct text *text, const struct handler *handler, const struct outcome *outcome)
 {
 	const char *const *names = handler_counters(handler);
-	json_t *object = json_object();
 
+	put_open(text, "counters", '{');
 	for (size_t i = 0; names && names[i]; i++)
-		set_number(object, names[i], outcome->counted[i]);
-	return object;
+		put_number(text, names[i], outcome->counted[i]);
+	put_close(text, '}');
 }
 
 /* The age in seconds of the oldest datagram that waits; null when none does. */
-static json_t *describe_age(uint64_t since_ns)
+static void put_age(struct text *text, const char *name, uint64_t since_ns)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), age = now > since_ns ? now - since_ns : 0;
 
-	return since_ns ? json_real(now > since_ns ? (double)(now - since_ns) / NS_PER_S : 0) : json_null();
+	put_member(text, name);
+	if (since_ns)
+		text_printf(text, "%llu.%09llu", (unsigned long long)(age / NS_PER_S),
+			(unsigned long long)(age % NS_PER_S));
+	else
+		text_append_string(text, "null");
 }
 
-static json_t *describe_handler(struct groups *groups, struct handler *handler)
+void describe_handler(struct text *text, const struct groups *groups, struct handler *handler)
 {
 	struct account account;
-	json_t *object = json_pack("{ss,ss,so}", "name", handler_name(handler), "type", handler_type(handler),
-		"groups", describe_groups_of(groups, handler));
 
 	handler_account(handler, &account);
-	set_number(object, "received", account.received);
-	set_number(object, "filtered", account.filtered);
-	set_number(object, "delivered", account.outcome.delivered);
-	json_object_set_new(object, "dropped", describe_dropped(&account.outcome));
-	set_number(object, "queued", account.queued);
-	set_number(object, "queuedBytes", account.queued_bytes);
-	set_number(object, "queuedMax", account.queued_max);
-	json_object_set_new(object, "oldestQueued", describe_age(account.oldest_ns));
-	json_object_set_new(object, "counters", describe_counters(handler, &account.outcome));
-	return object;
-}
-
-json_t *describe_handlers(const struct control_backend *backend)
-{
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < handlers_count(backend->handlers); i++)
-		json_array_append_new(array, describe_handler(backend->groups, handlers_at(backend->handlers, i)));
-	return array;
+	put_open(text, NULL, '{');
+	put_string(text, "name", handler_name(handler));
+	put_string(text, "type", handler_type(handler));
+	put_groups_of(text, groups, handler);
+	put_number(text, "received", account.received);
+	put_number(text, "filtered", account.filtered);
+	put_number(text, "delivered", account.outcome.delivered);
+	put_dropped(text, &account.outcome);
+	put_number(text, "queued", account.queued);
+	put_number(text, "queuedBytes", account.queued_bytes);
+	put_number(text, "queuedMax", account.queued_max);
+	put_age(text, "oldestQueued", account.oldest_ns);
+	put_counters(text, handler, &account.outcome);
+	put_close(text, '}');
 }

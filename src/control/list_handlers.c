@@ -1,11 +1,9 @@
 /* ListHandlers: every handler with its counters. */
-#include "control/method.h"
+#include "control/listing.h"
 
 static enum call_result call_list_handlers(struct client *client, const struct call *call)
 {
-	if (method_read_none(client, call) == 0)
-		client_reply(client, json_pack("{so}", "handlers", describe_handlers(method_backend(client))));
-	return CALL_DONE;
+	return listing_reply(client, call, LIST_HANDLERS);
 }
 
 const struct method list_handlers_method = {.name = "io.mcastd.ListHandlers", .call = call_list_handlers};

@@ -37,10 +37,6 @@ void method_invalid(struct client *client, const char *parameter, const char *me
 /* Answers NoSuchGroup. */
 void method_no_such_group(struct client *client, const char *name);
 
-/* What answers say of them (control/describe.c). NULL without memory. */
-json_t *describe_groups(const struct control_backend *backend);
-json_t *describe_handlers(const struct control_backend *backend);
-
 static inline const struct control_backend *method_backend(const struct client *client)
 {
 	return client_set(client)->backend;

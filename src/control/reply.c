@@ -68,6 +68,50 @@ void client_reply_raw(struct client *client, const char *parameters, size_t size
 	end_answer(client);
 }
 
+static void end_pieces(struct client *client)
+{
+	struct answer *answer = take(client->answer);
+
+	answer->free(answer);
+}
+
+/* Adds one piece. What has begun and cannot be ended is of no use: without memory the connection is broken off. */
+static void add_piece(struct client *client, bool first)
+{
+	struct text *text = outbox_begin(&client->output);
+	bool last;
+
+	if (first)
+		text_append_string(text, "{\"parameters\":{");
+	last = client->answer->next(client->answer, text);
+	if (last) {
+		text_append_string(text, "}}");
+		text_append(text, &client->terminator, 1);
+	}
+	if (outbox_end(&client->output) < 0)
+		client_break(client);
+	if (last || client->output.broken)
+		end_pieces(client);
+}
+
+void client_start_answer(struct client *client, struct answer *answer)
+{
+	client->answer = answer;
+	if (client->oneway)
+		end_pieces(client);
+	else
+		add_piece(client, true);
+}
+
+void client_go_on(struct client *client)
+{
+	while (client->answer && client_has_room(client)) {
+		add_piece(client, false);
+		if (turns_over(&client->set->users.turns))
+			break;
+	}
+}
+
 void client_fail_message(struct client *client, const char *error, json_t *parameters)
 {
 	client->oneway = false;

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from daemon import MCASTD, VarlinkError
+from daemon import MCASTD, Daemon, VarlinkError
 from peers import has_membership, receive, send, tutorial_receiver
 from strangers import as_stranger
 from waiting import wait_until
@@ -313,3 +313,59 @@ def test_errors_carry_a_message_for_people(daemon):
         with pytest.raises(VarlinkError) as caught:
             daemon.call(method, **parameters)
         assert len(caught.value.parameters["message"]) > 20
+
+
+# Long answers
+
+MANY = 2500  # more than fits into what may wait to be read
+
+
+@pytest.fixture(scope="module")
+def crowded(net):
+    """A daemon with many groups."""
+    groups = "".join(f'g{n:04}: {{ address = "233.252.1.1"; port = {6000 + n}; interfaces = ["later0"]; '
+                     'handlers = ["log"]; };\n' for n in range(MANY))
+    with Daemon(net.host, f"groups: {{\n{groups} }};\n") as daemon:
+        yield daemon
+
+
+def test_a_long_answer_has_every_group_once_and_in_order(crowded):
+    names = [f"g{n:04}" for n in range(MANY)]
+    stats = crowded.call("GetStats")
+    assert [group["name"] for group in stats["groups"]] == names
+    assert [group["name"] for group in crowded.call("ListGroups")["groups"]] == names
+    assert next(handler for handler in stats["handlers"] if handler["name"] == "log")["groups"] == names
+
+
+@TERMINATORS
+def test_long_and_short_answers_come_in_order(crowded, terminator):
+    with crowded.connect(terminator) as control:
+        for _ in range(2):
+            control.send("ListGroups")
+            control.send("GetStatus")
+            control.send("GetStats", oneway=True)
+        for _ in range(2):
+            assert len(control.result()["groups"]) == MANY
+            assert control.result()["groups"] == MANY
+
+
+def test_a_long_answer_is_made_while_it_is_read(crowded):
+    """Groups come and go meanwhile: those that were there all the time are in it, once."""
+    crowded.call("Join", address="233.252.2.1", port=5000, name="a-first", interfaces=["later0"])
+    with crowded.connect() as control:
+        control.send("ListGroups")
+        assert control.socket.recv(1, socket.MSG_PEEK)
+        crowded.call("Leave", name="a-first")
+        crowded.call("Join", address="233.252.2.2", port=5000, name="z-last", interfaces=["later0"])
+        names = [group["name"] for group in control.result()["groups"]]
+    crowded.call("Leave", name="z-last")
+    assert names == ["a-first", *(f"g{n:04}" for n in range(MANY)), "z-last"]
+
+
+def test_whoever_waits_for_a_long_answer_may_go(crowded):
+    before = crowded.call("GetStatus")["connections"]
+    for _ in range(10):
+        with crowded.connect() as control:
+            for _ in range(20):
+                control.send("GetStats")
+    wait_until(lambda: crowded.call("GetStatus")["connections"] == before, "the connections to be gone")

@@ -1,0 +1,55 @@
+#include "control/members.h"
+
+#include "base/escape.h"
+
+/* Whether the next member needs no comma before it. */
+static bool is_first(const struct text *text)
+{
+	char last = text->length ? text->data[text->length - 1] : '{';
+
+	return last == '{' || last == '[' || last == ':' || last == ',';
+}
+
+void put_member(struct text *text, const char *name)
+{
+	if (!is_first(text))
+		text_append(text, ",", 1);
+	if (!name)
+		return;
+	text_append(text, "\"", 1);
+	text_append_string(text, name);
+	text_append(text, "\":", 2);
+}
+
+void put_string(struct text *text, const char *name, const char *string)
+{
+	put_member(text, name);
+	if (string)
+		text_append_json(text, string, strlen(string));
+	else
+		text_append_string(text, "null");
+}
+
+/* By hand: snprintf() would be half of a long answer's cost. */
+void put_number(struct text *text, const char *name, uint64_t number)
+{
+	char digits[20], *at = digits + sizeof(digits);
+
+	put_member(text, name);
+	do {
+		*--at = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	text_append(text, at, (size_t)(digits + sizeof(digits) - at));
+}
+
+void put_open(struct text *text, const char *name, char bracket)
+{
+	put_member(text, name);
+	text_append(text, &bracket, 1);
+}
+
+void put_close(struct text *text, char bracket)
+{
+	text_append(text, &bracket, 1);
+}
