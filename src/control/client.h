@@ -74,8 +74,9 @@ bool client_is_oneway(const struct client *client);
 void client_reply(struct client *client, json_t *parameters);
 void client_fail(struct client *client, const char *error, json_t *parameters);
 
-/* The same with ready-made JSON: the object after "parameters": */
-void client_reply_raw(struct client *client, const char *parameters, size_t size);
+/* The same by hand: the object after "parameters": is appended to what client_begin_reply() returns; NULL: none is wanted. */
+struct text *client_begin_reply(struct client *client);
+void client_end_reply(struct client *client);
 
 /* Answers the request at hand piece by piece, as the client reads; what is left to do then is freed with the client. */
 void client_start_answer(struct client *client, struct answer *answer);

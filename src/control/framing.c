@@ -20,6 +20,18 @@ static void follow(struct framing *framing, char byte)
 		framing->depth--;
 }
 
+/* How many bytes from data[i] on are within a string, and plain. */
+static size_t plain_run(const struct framing *framing, const char *data, size_t i, size_t size)
+{
+	size_t start = i;
+
+	if (!framing->in_string || framing->escaped)
+		return 0;
+	while (i < size && data[i] != '"' && data[i] != '\\' && data[i] != '\n' && data[i] != '\0')
+		i++;
+	return i - start;
+}
+
 static bool ends_message(const struct framing *framing, char byte)
 {
 	if (byte == '\0')
@@ -56,6 +68,9 @@ enum frame_result framing_next(
 		bool lines = framing->lines;
 		enum frame_result result;
 
+		i += plain_run(framing, data, i, size);
+		if (i == size)
+			break;
 		if (!ends_message(framing, data[i])) {
 			if (!framing->discarding)
 				follow(framing, data[i]);

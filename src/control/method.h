@@ -18,6 +18,9 @@ struct method {
 /* Carries out one message. */
 enum call_result method_dispatch(struct client *client, const char *message, size_t size);
 
+/* Carries out a Send of the plain form (quick_send.h) that nothing is wrong with. Returns whether the message was one. */
+bool send_quickly(struct client *client, const char *message, size_t size, enum call_result *ret);
+
 /* Reads the parameters by rows (parameters.h). Answers InvalidParameter and returns a negative errno when they are not
  * so. */
 int method_read(struct client *client, const struct call *call, const struct parameter *rows, size_t count);

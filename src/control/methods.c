@@ -132,8 +132,11 @@ enum call_result method_dispatch(struct client *client, const char *message, siz
 {
 	enum call_result result = CALL_DONE;
 	json_error_t error;
-	json_t *request = json_loadb(message, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+	json_t *request;
 
+	if (send_quickly(client, message, size, &result))
+		return result;
+	request = json_loadb(message, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (request && json_is_object(request))
 		result = call_request(client, request);
 	else

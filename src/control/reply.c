@@ -55,16 +55,20 @@ void client_fail(struct client *client, const char *error, json_t *parameters)
 		write_json(client, json_pack("{ssso}", "error", error, "parameters", parameters));
 }
 
-void client_reply_raw(struct client *client, const char *parameters, size_t size)
+struct text *client_begin_reply(struct client *client)
 {
 	struct text *text;
 
 	if (client->oneway)
-		return;
+		return NULL;
 	text = outbox_begin(&client->output);
 	text_append_string(text, "{\"parameters\":");
-	text_append(text, parameters, size);
-	text_append(text, "}", 1);
+	return text;
+}
+
+void client_end_reply(struct client *client)
+{
+	text_append(&client->output.text, "}", 1);
 	end_answer(client);
 }
 

@@ -1,9 +1,12 @@
 /* Send: one datagram to a group. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/codec.h"
+#include "control/members.h"
 #include "control/method.h"
+#include "control/quick_send.h"
 
 struct send_request {
 	const char *group, *interface;
@@ -43,15 +46,42 @@ static void fail_send(struct client *client, int r, const char *why)
 	client_fail(client, "io.mcastd.SendFailed", json_pack("{siso}", "errno", -r, "message", method_message(why)));
 }
 
+static void reply_bytes(struct client *client, size_t size)
+{
+	struct text *text = client_begin_reply(client);
+
+	if (!text)
+		return;
+	put_open(text, NULL, '{');
+	put_number(text, "bytes", size);
+	put_close(text, '}');
+	client_end_reply(client);
+}
+
+static enum call_result send_to(struct client *client, struct group *group, const struct send_options *options,
+	const void *payload, size_t size)
+{
+	struct sender *busy = NULL;
+	char why[WHY_MAX];
+	int r = group_send(group, payload, size, options, why, &busy);
+
+	if (r == -EAGAIN) {
+		client_wait(client, busy);
+		return CALL_RETRY;
+	}
+	if (r < 0)
+		fail_send(client, r, why);
+	else
+		reply_bytes(client, size);
+	return CALL_DONE;
+}
+
 static enum call_result send_payload(
 	struct client *client, const struct send_request *request, const void *payload, size_t size)
 {
-	struct groups *groups = method_backend(client)->groups;
-	struct group *group = groups_find(groups, request->group);
+	struct group *group = groups_find(method_backend(client)->groups, request->group);
 	struct send_options options = {.ttl = (int)request->ttl, .interface = request->interface};
-	struct sender *busy = NULL;
-	char why[WHY_MAX], reply[64];
-	int r;
+	char why[WHY_MAX];
 
 	if (!group) {
 		method_no_such_group(client, request->group);
@@ -63,16 +93,7 @@ static enum call_result send_payload(
 			json_pack("{sIsiss}", "size", (json_int_t)size, "limit", DATAGRAM_MAX, "message", why));
 		return CALL_DONE;
 	}
-	r = group_send(group, payload, size, &options, why, &busy);
-	if (r == -EAGAIN) {
-		client_wait(client, busy);
-		return CALL_RETRY;
-	}
-	if (r < 0)
-		fail_send(client, r, why);
-	else /* made by hand: this answer is given some hundred thousand times a second */
-		client_reply_raw(client, reply, (size_t)snprintf(reply, sizeof(reply), "{\"bytes\":%zu}", size));
-	return CALL_DONE;
+	return send_to(client, group, &options, payload, size);
 }
 
 static enum call_result call_send(struct client *client, const struct call *call)
@@ -93,6 +114,39 @@ static enum call_result call_send(struct client *client, const struct call *call
 		return CALL_DONE;
 	}
 	return send_payload(client, &request, payload.length ? payload.data : "", payload.length);
+}
+
+/* The group of that name, or NULL. */
+static struct group *find_group(struct client *client, const struct quick_text *name)
+{
+	char string[GROUP_NAME_MAX + 1];
+
+	if (name->size > GROUP_NAME_MAX)
+		return NULL;
+	memcpy(string, name->data, name->size);
+	string[name->size] = '\0';
+	return groups_find(method_backend(client)->groups, string);
+}
+
+bool send_quickly(struct client *client, const char *message, size_t size, enum call_result *ret)
+{
+	static const struct send_options configured = {.ttl = -1};
+	AUTO_TEXT struct text decoded = {0};
+	struct quick_send send;
+	struct quick_text *payload = &send.text;
+	struct group *group;
+
+	if (!quick_send_read(message, size, &send) || !(group = find_group(client, &send.group)))
+		return false;
+	if (send.base64.data) {
+		if (text_append_base64_decoded(&decoded, send.base64.data, send.base64.size) < 0 || text_failed(&decoded))
+			return false;
+		*payload = (struct quick_text){decoded.data, decoded.length};
+	}
+	if (payload->size > DATAGRAM_MAX)
+		return false;
+	*ret = send_to(client, group, &configured, payload->size ? payload->data : "", payload->size);
+	return true;
 }
 
 const struct method send_method = {.name = "io.mcastd.Send", .call = call_send};
