@@ -49,9 +49,23 @@ void audience_free_names(char **names, size_t count)
 	free(names);
 }
 
+/* FNV-1a. Most audiences differ in it, and long lists of names are only compared when they are the same. */
+static uint64_t hash_names(char **names, size_t count)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < count; i++)
+		for (const char *at = names[i];; at++) {
+			hash = (hash ^ (unsigned char)*at) * 0x100000001b3;
+			if (!*at)
+				break;
+		}
+	return hash;
+}
+
 static bool is_same(const struct audience_key *a, const struct audience_key *b)
 {
-	if (a->user != b->user || a->terminator != b->terminator || a->count != b->count)
+	if (a->hash != b->hash || a->user != b->user || a->terminator != b->terminator || a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
 		if (strcmp(a->names[i], b->names[i]))
@@ -90,12 +104,15 @@ static struct audience *make_audience(struct client_set *set, const struct audie
 
 int audience_enter(struct client_set *set, const struct audience_key *key, struct seat *seat)
 {
-	struct audience *audience = find_audience(set, key);
+	struct audience_key full = *key;
+	struct audience *audience;
 
+	full.hash = hash_names(key->names, key->count);
+	audience = find_audience(set, &full);
 	if (audience)
 		audience_free_names(key->names, key->count);
 	else
-		audience = make_audience(set, key);
+		audience = make_audience(set, &full);
 	if (!audience)
 		return -ENOMEM;
 	seat->audience = audience;

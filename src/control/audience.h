@@ -20,6 +20,7 @@ struct audience_key {
 	char terminator;
 	char **names;
 	size_t count;
+	uint64_t hash; /* of the names, set by audience_enter() */
 };
 
 /* Takes a seat in the audience of this key, whose names are taken over on success. deliver() gets each batch, and frees nothing.

@@ -101,7 +101,7 @@ static void add_piece(struct client *client, bool first)
 void client_start_answer(struct client *client, struct answer *answer)
 {
 	client->answer = answer;
-	if (client->oneway)
+	if (client->oneway || client->output.broken)
 		end_pieces(client);
 	else
 		add_piece(client, true);

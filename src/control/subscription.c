@@ -79,7 +79,8 @@ static void free_subscription(struct client_stream *stream)
 int subscription_start(struct client *client, char **names, size_t count)
 {
 	struct subscription *subscription = calloc(1, sizeof(*subscription));
-	struct audience_key key = {client_user(client), client_terminator(client), names, count};
+	struct audience_key key = {
+		.user = client_user(client), .terminator = client_terminator(client), .names = names, .count = count};
 
 	if (!subscription)
 		return -ENOMEM;
