@@ -192,9 +192,7 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 
 static void cut_stalled(struct client *client)
 {
-	uint64_t suppressed;
-
-	if (log_limit_pass(&client->set->stall_limit, &suppressed))
+	if (log_limit_pass(&client->set->stall_limit))
 		log_warning("control socket: a %s of user %u has read nothing for %d s, and is cut",
 			client->stream ? "subscriber" : "client", (unsigned)client->user->uid, STALL_SECONDS);
 	client_free(client);
