@@ -35,6 +35,7 @@ struct config_group {
 	struct address_list block_sources;
 	struct string_list handlers;
 	uint64_t receive_buffer; /* bytes, as for SO_RCVBUF */
+	bool coalesce; /* receive datagrams that came as one buffer together */
 	int64_t ttl;
 	bool loop;
 	char *send_interface;

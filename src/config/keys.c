@@ -51,6 +51,12 @@ static const struct key group_keys[] = {
 		.max = GIB,
 		.fallback = "4M",
 		.help = "The kernel's receive buffer of each membership, as for SO_RCVBUF."},
+	{.name = "coalesce",
+		.type = KEY_BOOL,
+		GROUP(coalesce),
+		.fallback = "false",
+		.help = "Whether to take datagrams of one sender that the network hands over as one buffer "
+			"together (UDP_GRO): far cheaper for streams that are sent so."},
 	{.name = "ttl",
 		.type = KEY_NUMBER,
 		GROUP(ttl),

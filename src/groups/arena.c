@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/clock.h"
+#include "net/compat.h"
 
 struct arena *arena_new(void)
 {
@@ -24,7 +25,6 @@ struct arena *arena_new(void)
 		arena->vectors[i] = (struct iovec){arena->slots + (size_t)i * SLOT_SIZE, SLOT_SIZE};
 		arena->messages[i].msg_hdr.msg_iov = &arena->vectors[i];
 		arena->messages[i].msg_hdr.msg_iovlen = 1;
-		arena->datagrams[i].payload = arena->vectors[i].iov_base;
 	}
 	return arena;
 }
@@ -37,74 +37,125 @@ void arena_free(struct arena *arena)
 	free(arena);
 }
 
-/* Points the headers at what is wanted; the kernel changes the lengths with every call. */
-static void prepare(struct arena *arena, bool names, bool control)
+static size_t control_size(unsigned layout)
 {
-	for (unsigned i = 0; i < BATCH_MAX; i++) {
-		struct msghdr *header = &arena->messages[i].msg_hdr;
-
-		header->msg_name = names ? &arena->names[i] : NULL;
-		header->msg_namelen = names ? sizeof(arena->names[i]) : 0;
-		header->msg_control = control ? arena->control[i] : NULL;
-		header->msg_controllen = control ? SLOT_CONTROL_SIZE : 0;
-		header->msg_flags = 0;
-		arena->vectors[i].iov_len = SLOT_SIZE;
-	}
+	/* Room for the credentials and no more: descriptors that a program passes along are not let in. */
+	return layout & LAYOUT_CREDENTIALS ? CMSG_SPACE(sizeof(struct ucred))
+	       : layout & LAYOUT_CONTROL   ? SLOT_CONTROL_SIZE
+					   : 0;
 }
 
-static void read_control(struct msghdr *header, struct datagram *datagram)
+/* Points a header at what is wanted. */
+static void lay_out(struct arena *arena, unsigned i, unsigned layout)
 {
-	datagram->timestamp_ns = 0;
-	datagram->ttl = 0;
+	struct msghdr *header = &arena->messages[i].msg_hdr;
+
+	header->msg_name = layout & LAYOUT_NAMES ? &arena->names[i] : NULL;
+	header->msg_namelen = layout & LAYOUT_NAMES ? sizeof(arena->names[i]) : 0;
+	header->msg_controllen = control_size(layout);
+	header->msg_control = header->msg_controllen ? arena->control[i] : NULL;
+}
+
+/* Sets up the headers: all of them for another layout, and else those whose lengths the kernel has changed. */
+static void prepare(struct arena *arena, unsigned layout)
+{
+	unsigned count = layout != arena->layout ? BATCH_MAX : layout ? arena->used : 0;
+
+	for (unsigned i = 0; i < count; i++)
+		lay_out(arena, i, layout);
+	arena->layout = layout;
+	arena->used = 0;
+}
+
+/* Receives into up to count slots. Returns how many were filled, or a negative errno. */
+static int fill(struct arena *arena, int fd, unsigned layout, unsigned count)
+{
+	int n;
+
+	prepare(arena, layout);
+	n = recvmmsg(fd, arena->messages, count, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return -errno;
+	arena->used = (unsigned)n;
+	return n;
+}
+
+/* Reads what came with a datagram, or with several: *ret_segment is the size of each. */
+static void read_control(struct msghdr *header, struct datagram *datagram, uint32_t *ret_segment)
+{
+	int number;
+
 	for (struct cmsghdr *item = CMSG_FIRSTHDR(header); item; item = CMSG_NXTHDR(header, item)) {
 		if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_TIMESTAMPNS) {
 			struct timespec time;
 
 			memcpy(&time, CMSG_DATA(item), sizeof(time));
 			datagram->timestamp_ns = timespec_ns(&time);
-		} else if ((item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_TTL) ||
-			   (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_HOPLIMIT)) {
-			int ttl;
-
-			memcpy(&ttl, CMSG_DATA(item), sizeof(ttl));
-			datagram->ttl = (uint8_t)ttl;
+			continue;
 		}
+		memcpy(&number, CMSG_DATA(item), sizeof(number));
+		if ((item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_TTL) ||
+			(item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_HOPLIMIT))
+			datagram->ttl = (uint8_t)number;
+		else if (item->cmsg_level == SOL_UDP && item->cmsg_type == UDP_GRO)
+			*ret_segment = (uint32_t)number;
 	}
 }
 
-int arena_receive(struct arena *arena, int fd, unsigned needs)
+/* The datagram in a slot, or the first of several. */
+static struct datagram read_slot(struct arena *arena, unsigned i, uint32_t *ret_segment)
 {
-	bool names = needs & NEED_SOURCE, control = needs & (NEED_TIMESTAMP | NEED_TTL);
-	int count;
+	struct mmsghdr *message = &arena->messages[i];
+	struct datagram datagram = {.payload = arena->vectors[i].iov_base,
+		.size = message->msg_len,
+		.truncated = message->msg_hdr.msg_flags & MSG_TRUNC};
 
-	prepare(arena, names, control);
-	count = recvmmsg(fd, arena->messages, BATCH_MAX, MSG_DONTWAIT, NULL);
-	if (count < 0)
-		return -errno;
-	for (int i = 0; i < count; i++) {
-		struct datagram *datagram = &arena->datagrams[i];
+	if (arena->layout & LAYOUT_NAMES)
+		datagram.source = arena->names[i];
+	if (arena->layout & LAYOUT_CONTROL)
+		read_control(&message->msg_hdr, &datagram, ret_segment);
+	return datagram;
+}
 
-		datagram->size = arena->messages[i].msg_len;
-		datagram->truncated = arena->messages[i].msg_hdr.msg_flags & MSG_TRUNC;
-		if (names)
-			datagram->source = arena->names[i];
+/* Appends the datagrams of a slot to the count that there are. Returns how many there are then. */
+static unsigned split_slot(struct arena *arena, unsigned i, unsigned count)
+{
+	uint32_t segment = 0, left;
+	struct datagram datagram = read_slot(arena, i, &segment);
+
+	left = datagram.size;
+	do {
+		if (segment && segment < left)
+			datagram.size = segment;
 		else
-			datagram->source.any.sa_family = AF_UNSPEC;
-		read_control(&arena->messages[i].msg_hdr, datagram);
-	}
+			datagram.size = left;
+		left -= datagram.size;
+		arena->datagrams[count++] = datagram;
+		datagram.payload += datagram.size;
+	} while (left && count < ARENA_DATAGRAMS_MAX);
 	return count;
+}
+
+int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce)
+{
+	unsigned layout = (needs & NEED_SOURCE ? LAYOUT_NAMES : 0) |
+			  (coalesce || needs & (NEED_TIMESTAMP | NEED_TTL) ? LAYOUT_CONTROL : 0);
+	int filled = fill(arena, fd, layout, coalesce ? COALESCED_SLOTS : BATCH_MAX);
+	unsigned count = 0;
+	uint32_t segment;
+
+	if (!coalesce)
+		for (int i = 0; i < filled; i++)
+			arena->datagrams[i] = read_slot(arena, (unsigned)i, &segment);
+	else
+		for (int i = 0; i < filled; i++)
+			count = split_slot(arena, (unsigned)i, count);
+	return coalesce && filled >= 0 ? (int)count : filled;
 }
 
 int arena_receive_packets(struct arena *arena, int fd)
 {
-	int count;
-
-	prepare(arena, false, true);
-	/* Room for the credentials and no more: descriptors that a program passes along are not let in. */
-	for (unsigned i = 0; i < BATCH_MAX; i++)
-		arena->messages[i].msg_hdr.msg_controllen = CMSG_SPACE(sizeof(struct ucred));
-	count = recvmmsg(fd, arena->messages, BATCH_MAX, MSG_DONTWAIT, NULL);
-	return count < 0 ? -errno : count;
+	return fill(arena, fd, LAYOUT_CREDENTIALS, BATCH_MAX);
 }
 
 static int set_flag(int fd, int level, int option, bool on)
@@ -114,13 +165,15 @@ static int set_flag(int fd, int level, int option, bool on)
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-int arena_want(int fd, sa_family_t family, unsigned needs)
+int arena_want(int fd, sa_family_t family, unsigned needs, bool coalesce)
 {
 	int r = set_flag(fd, SOL_SOCKET, SO_TIMESTAMPNS, needs & NEED_TIMESTAMP);
 
-	if (r < 0)
-		return r;
-	if (family == AF_INET)
-		return set_flag(fd, IPPROTO_IP, IP_RECVTTL, needs & NEED_TTL);
-	return set_flag(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, needs & NEED_TTL);
+	if (r >= 0 && family == AF_INET)
+		r = set_flag(fd, IPPROTO_IP, IP_RECVTTL, needs & NEED_TTL);
+	else if (r >= 0)
+		r = set_flag(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, needs & NEED_TTL);
+	/* Before Linux 5.0 datagrams only come one by one. */
+	set_flag(fd, SOL_UDP, UDP_GRO, coalesce);
+	return r;
 }

@@ -10,28 +10,44 @@
 #define SLOT_SIZE 65536 /* more than any UDP payload, so that nothing is cut */
 #define SLOT_CONTROL_SIZE 128
 
+/* With UDP_GRO one slot holds up to SEGMENTS_MAX datagrams of one sender; fewer slots are filled then, so that a wake-up
+ * still is a bounded piece of work. */
+#define COALESCED_SLOTS 8
+#define SEGMENTS_MAX 128 /* UDP_MAX_SEGMENTS; before Linux 6.9 it was 64 */
+#define ARENA_DATAGRAMS_MAX (COALESCED_SLOTS * SEGMENTS_MAX)
+
+/* How the slots' headers are set up. */
+enum arena_layout {
+	LAYOUT_NAMES = 1 << 0,
+	LAYOUT_CONTROL = 1 << 1,
+	LAYOUT_CREDENTIALS = 1 << 2,
+};
+
 struct arena {
 	uint8_t *slots;
 	struct mmsghdr messages[BATCH_MAX];
 	struct iovec vectors[BATCH_MAX];
 	union endpoint names[BATCH_MAX];
-	struct datagram datagrams[BATCH_MAX];
+	struct datagram datagrams[ARENA_DATAGRAMS_MAX];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH_MAX][SLOT_CONTROL_SIZE];
+	unsigned layout; /* of enum arena_layout */
+	unsigned used; /* headers that the kernel has changed since they were set up */
 };
 
 /* Returns NULL without memory. */
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);
 
-/* Receives what waits at a membership's socket, BATCH_MAX datagrams at most so that one flood cannot starve the others, into
- * arena->datagrams. needs says what the kernel was asked for with arena_want(). Returns how many, or a negative
- * errno. */
-int arena_receive(struct arena *arena, int fd, unsigned needs);
+/* Receives what waits at a membership's socket into arena->datagrams: BATCH_MAX datagrams at most, so that one flood
+ * cannot starve the others, or, coalesced, ARENA_DATAGRAMS_MAX. needs and coalesce say what the kernel was asked for with arena_want().
+ * Returns how many, or a negative errno. */
+int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce);
 
 /* Receives up to BATCH_MAX packets from a reader's or writer's UNIX socket into messages and vectors. Returns how many, or a
  * negative errno. Credentials tell an empty packet from the end of the stream (SO_PASSCRED). */
 int arena_receive_packets(struct arena *arena, int fd);
 
-/* Asks the kernel for what needs says, of enum need, and for no more: each costs 35 to 47 ns a datagram. Returns
+/* Asks the kernel for what needs says, of enum need, and for no more: each costs 35 to 47 ns a datagram. With coalesce also
+ * to hand over datagrams of one sender together, where they came as one buffer (udp(7), UDP_GRO). Returns
  * 0 or a negative errno. */
-int arena_want(int fd, sa_family_t family, unsigned needs);
+int arena_want(int fd, sa_family_t family, unsigned needs, bool coalesce);

@@ -74,11 +74,11 @@ void group_free(struct group *group)
 	free(group);
 }
 
-/* Whether the sockets of one serve the other. */
+/* Whether the sockets of one serve the other. What waits at a socket that coalesces cannot be read without. */
 static bool receives_same(const struct config_group *a, const struct config_group *b)
 {
 	return address_equal(&a->address, &b->address) && a->port == b->port &&
-	       a->receive_buffer == b->receive_buffer && !string_list_compare(&a->interfaces, &b->interfaces) &&
+	       a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce && !string_list_compare(&a->interfaces, &b->interfaces) &&
 	       !address_list_compare(&a->sources, &b->sources) &&
 	       !address_list_compare(&a->block_sources, &b->block_sources);
 }

@@ -104,15 +104,19 @@ uint64_t membership_kernel_dropped(struct membership *membership)
 static bool receive(struct membership *membership)
 {
 	struct membership_owner *owner = membership->owner;
-	int count = arena_receive(owner->context->arena, membership->fd, owner->needs);
-	struct batch batch;
+	struct arena *arena = owner->context->arena;
+	int count = arena_receive(arena, membership->fd, owner->needs, membership->config->coalesce);
 
 	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
 	if (count <= 0)
 		return count == -ENETDOWN;
-	batch = (struct batch){
-		.origin = membership->origin, .count = (unsigned)count, .datagrams = owner->context->arena->datagrams};
-	owner->received(owner, &batch);
+	for (int first = 0; first < count; first += BATCH_MAX) {
+		struct batch batch = {.origin = membership->origin,
+			.count = (unsigned)(count - first < BATCH_MAX ? count - first : BATCH_MAX),
+			.datagrams = arena->datagrams + first};
+
+		owner->received(owner, &batch);
+	}
 	return true;
 }
 
@@ -208,6 +212,7 @@ static void name_socket(struct membership *membership, const struct interface *i
 	hash = hash_bytes(hash, &config->address, sizeof(config->address));
 	hash = hash_bytes(hash, &config->port, sizeof(config->port));
 	hash = hash_bytes(hash, &config->receive_buffer, sizeof(config->receive_buffer));
+	hash = hash_bytes(hash, &config->coalesce, sizeof(config->coalesce));
 	hash = hash_bytes(hash, config->sources.items, config->sources.count * sizeof(*config->sources.items));
 	hash = hash_bytes(hash, "", 1);
 	hash = hash_bytes(hash, config->block_sources.items,
@@ -319,5 +324,6 @@ void membership_update(struct membership *membership, const struct interface *in
 void membership_apply_needs(struct membership *membership)
 {
 	if (membership->fd >= 0)
-		arena_want(membership->fd, membership->config->address.family, membership->owner->needs);
+		arena_want(membership->fd, membership->config->address.family, membership->owner->needs,
+			membership->config->coalesce);
 }
