@@ -36,6 +36,7 @@ enum need {
 	NEED_SOURCE = 1 << 0,
 	NEED_TIMESTAMP = 1 << 1,
 	NEED_TTL = 1 << 2,
+	NEED_DATAGRAMS = 1 << 3, /* the payload at all: what merely counts does not. Of every outlet, by itself */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
 

@@ -60,6 +60,7 @@ static struct ring_chunk *append_chunk(struct ring *ring)
 	else
 		ring->oldest = chunk;
 	ring->newest = chunk;
+	ring->chunks_queued++;
 	return chunk;
 }
 
@@ -122,9 +123,15 @@ struct ring_chunk *ring_take(struct ring *ring)
 	ring->oldest = chunk->next;
 	if (!ring->oldest)
 		ring->newest = NULL;
+	ring->chunks_queued--;
 	ring->queued -= chunk->count;
 	ring->queued_bytes -= chunk->payload_bytes;
 	return chunk;
+}
+
+bool ring_is_half_full(const struct ring *ring)
+{
+	return ring->chunks_queued * 2 >= ring->chunk_count || ring->queued >= ring->most / 2;
 }
 
 void ring_give_back(struct ring *ring, struct ring_chunk *chunk)

@@ -38,6 +38,7 @@ struct ring {
 	struct ring_chunk *chunks; /* all of them, one mapping */
 	size_t chunk_count;
 	size_t chunks_used; /* the rest has never been touched */
+	size_t chunks_queued;
 	struct ring_chunk *oldest, *newest; /* the queue */
 	struct ring_chunk *free;
 	uint64_t queued, queued_bytes; /* datagrams in the queue, and their payload */
@@ -54,6 +55,9 @@ void ring_destroy(struct ring *ring);
 /* Copies as many datagrams of the batch as there is room for, beginning with the one at index from, and returns
  * how many. */
 unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from);
+
+/* Whether half of the chunks are in use, or half of the datagrams that may be queued are. */
+bool ring_is_half_full(const struct ring *ring);
 
 /* Throws the oldest away to make room: one datagram where there are too many, or a chunk of them where the memory is full.
  * Returns how many datagrams; 0: the queue is empty. */

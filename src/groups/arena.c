@@ -52,6 +52,7 @@ static void lay_out(struct arena *arena, unsigned i, unsigned layout)
 
 	header->msg_name = layout & LAYOUT_NAMES ? &arena->names[i] : NULL;
 	header->msg_namelen = layout & LAYOUT_NAMES ? sizeof(arena->names[i]) : 0;
+	header->msg_iovlen = layout & LAYOUT_UNREAD ? 0 : 1;
 	header->msg_controllen = control_size(layout);
 	header->msg_control = header->msg_controllen ? arena->control[i] : NULL;
 }
@@ -59,7 +60,8 @@ static void lay_out(struct arena *arena, unsigned i, unsigned layout)
 /* Sets up the headers: all of them for another layout, and else those whose lengths the kernel has changed. */
 static void prepare(struct arena *arena, unsigned layout)
 {
-	unsigned count = layout != arena->layout ? BATCH_MAX : layout ? arena->used : 0;
+	unsigned as_it_was = layout & (LAYOUT_NAMES | LAYOUT_CONTROL | LAYOUT_CREDENTIALS) ? arena->used : 0;
+	unsigned count = layout == arena->layout ? as_it_was : BATCH_MAX;
 
 	for (unsigned i = 0; i < count; i++)
 		lay_out(arena, i, layout);
@@ -73,7 +75,8 @@ static int fill(struct arena *arena, int fd, unsigned layout, unsigned count)
 	int n;
 
 	prepare(arena, layout);
-	n = recvmmsg(fd, arena->messages, count, MSG_DONTWAIT, NULL);
+	/* MSG_TRUNC: the size of a datagram is told, whatever of it is copied (recv(2)). */
+	n = recvmmsg(fd, arena->messages, count, MSG_DONTWAIT | (layout & LAYOUT_UNREAD ? MSG_TRUNC : 0), NULL);
 	if (n < 0)
 		return -errno;
 	arena->used = (unsigned)n;
@@ -102,33 +105,34 @@ static void read_control(struct msghdr *header, struct datagram *datagram, uint3
 	}
 }
 
-/* The datagram in a slot, or the first of several. */
-static struct datagram read_slot(struct arena *arena, unsigned i, uint32_t *ret_segment)
+/* Describes the datagram in a slot, or the first of several. */
+static void read_slot(struct arena *arena, unsigned i, struct datagram *datagram, uint32_t *ret_segment)
 {
 	struct mmsghdr *message = &arena->messages[i];
-	struct datagram datagram = {.payload = arena->vectors[i].iov_base,
-		.size = message->msg_len,
-		.truncated = message->msg_hdr.msg_flags & MSG_TRUNC};
 
+	datagram->payload = arena->vectors[i].iov_base;
+	datagram->size = message->msg_len;
+	datagram->truncated = message->msg_hdr.msg_flags & MSG_TRUNC;
+	datagram->ttl = 0;
+	datagram->timestamp_ns = 0;
 	if (arena->layout & LAYOUT_NAMES)
-		datagram.source = arena->names[i];
+		datagram->source = arena->names[i];
+	else
+		datagram->source.any.sa_family = AF_UNSPEC;
 	if (arena->layout & LAYOUT_CONTROL)
-		read_control(&message->msg_hdr, &datagram, ret_segment);
-	return datagram;
+		read_control(&message->msg_hdr, datagram, ret_segment);
 }
 
 /* Appends the datagrams of a slot to the count that there are. Returns how many there are then. */
 static unsigned split_slot(struct arena *arena, unsigned i, unsigned count)
 {
 	uint32_t segment = 0, left;
-	struct datagram datagram = read_slot(arena, i, &segment);
+	struct datagram datagram;
 
+	read_slot(arena, i, &datagram, &segment);
 	left = datagram.size;
 	do {
-		if (segment && segment < left)
-			datagram.size = segment;
-		else
-			datagram.size = left;
+		datagram.size = segment && segment < left ? segment : left;
 		left -= datagram.size;
 		arena->datagrams[count++] = datagram;
 		datagram.payload += datagram.size;
@@ -136,21 +140,46 @@ static unsigned split_slot(struct arena *arena, unsigned i, unsigned count)
 	return count;
 }
 
-int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce)
+/* Adds the slots up. What nobody wanted to read was not cut either. */
+static void count_slots(const struct arena *arena, unsigned filled, struct arena_received *ret)
 {
-	unsigned layout = (needs & NEED_SOURCE ? LAYOUT_NAMES : 0) |
-			  (coalesce || needs & (NEED_TIMESTAMP | NEED_TTL) ? LAYOUT_CONTROL : 0);
-	int filled = fill(arena, fd, layout, coalesce ? COALESCED_SLOTS : BATCH_MAX);
-	unsigned count = 0;
+	int cut = arena->layout & LAYOUT_UNREAD ? 0 : MSG_TRUNC;
+
+	*ret = (struct arena_received){.count = filled};
+	for (unsigned i = 0; i < filled; i++) {
+		ret->bytes += arena->messages[i].msg_len;
+		ret->truncated += (arena->messages[i].msg_hdr.msg_flags & cut) != 0;
+	}
+}
+
+/* How the slots have to be laid out. What nobody reads is not copied out of the kernel. */
+static unsigned choose_layout(unsigned needs, bool coalesce)
+{
+	if (coalesce)
+		return LAYOUT_CONTROL | (needs & NEED_SOURCE ? LAYOUT_NAMES : 0);
+	if (!(needs & NEED_DATAGRAMS))
+		return LAYOUT_UNREAD;
+	return (needs & NEED_SOURCE ? LAYOUT_NAMES : 0) |
+	       (needs & (NEED_TIMESTAMP | NEED_TTL) ? LAYOUT_CONTROL : 0);
+}
+
+int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret)
+{
+	int filled = fill(arena, fd, choose_layout(needs, coalesce), coalesce ? COALESCED_SLOTS : BATCH_MAX);
 	uint32_t segment;
 
-	if (!coalesce)
-		for (int i = 0; i < filled; i++)
-			arena->datagrams[i] = read_slot(arena, (unsigned)i, &segment);
-	else
-		for (int i = 0; i < filled; i++)
-			count = split_slot(arena, (unsigned)i, count);
-	return coalesce && filled >= 0 ? (int)count : filled;
+	if (filled < 0)
+		return filled;
+	count_slots(arena, (unsigned)filled, ret);
+	if (coalesce) {
+		ret->count = 0;
+		for (unsigned i = 0; i < (unsigned)filled; i++)
+			ret->count = split_slot(arena, i, ret->count);
+	} else if (needs & NEED_DATAGRAMS) {
+		for (unsigned i = 0; i < (unsigned)filled; i++)
+			read_slot(arena, i, &arena->datagrams[i], &segment);
+	}
+	return 0;
 }
 
 int arena_receive_packets(struct arena *arena, int fd)

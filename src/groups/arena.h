@@ -21,6 +21,7 @@ enum arena_layout {
 	LAYOUT_NAMES = 1 << 0,
 	LAYOUT_CONTROL = 1 << 1,
 	LAYOUT_CREDENTIALS = 1 << 2,
+	LAYOUT_UNREAD = 1 << 3, /* no payload, only its size */
 };
 
 struct arena {
@@ -34,14 +35,21 @@ struct arena {
 	unsigned used; /* headers that the kernel has changed since they were set up */
 };
 
+/* What one call has received, in all. */
+struct arena_received {
+	unsigned count; /* datagrams */
+	unsigned truncated;
+	uint64_t bytes;
+};
+
 /* Returns NULL without memory. */
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);
 
-/* Receives what waits at a membership's socket into arena->datagrams: BATCH_MAX datagrams at most, so that one flood
- * cannot starve the others, or, coalesced, ARENA_DATAGRAMS_MAX. needs and coalesce say what the kernel was asked for with arena_want().
- * Returns how many, or a negative errno. */
-int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce);
+/* Receives what waits at a membership's socket: BATCH_MAX datagrams at most, so that one flood cannot starve the others, or,
+ * coalesced, ARENA_DATAGRAMS_MAX. With NEED_DATAGRAMS they are in arena->datagrams then. needs and coalesce say what the
+ * kernel was asked for with arena_want(). Returns 0 or a negative errno. */
+int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret);
 
 /* Receives up to BATCH_MAX packets from a reader's or writer's UNIX socket into messages and vectors. Returns how many, or a
  * negative errno. Credentials tell an empty packet from the end of the stream (SO_PASSCRED). */

@@ -8,19 +8,20 @@
 #include "base/clock.h"
 #include "config/list.h"
 
-static void group_received(struct membership_owner *owner, const struct batch *batch)
+static void count(struct membership_owner *owner, const struct arena_received *received)
+{
+	struct group_counters *counters = container_of(owner, struct group, owner)->counters;
+
+	counters->received += received->count;
+	counters->received_bytes += received->bytes;
+	counters->truncated += received->truncated;
+	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
+}
+
+static void deliver(struct membership_owner *owner, const struct batch *batch)
 {
 	struct group *group = container_of(owner, struct group, owner);
-	struct group_counters *counters = group->counters;
 
-	counters->received += batch->count;
-	for (unsigned i = 0; i < batch->count; i++) {
-		counters->received_bytes += batch->datagrams[i].size;
-		counters->truncated += batch->datagrams[i].truncated;
-	}
-	counters->last_received_ns = owner->needs & NEED_TIMESTAMP
-					     ? batch->datagrams[batch->count - 1].timestamp_ns
-					     : clock_ns(CLOCK_REALTIME_COARSE);
 	for (size_t i = 0; i < group->outlet_count; i++)
 		group->outlets[i]->deliver(group->outlets[i], batch);
 }
@@ -39,7 +40,7 @@ int group_new(const struct group_context *context, const struct config_group *co
 
 	if (!group)
 		return -ENOMEM;
-	group->owner = (struct membership_owner){.context = context, .received = group_received};
+	group->owner = (struct membership_owner){.context = context, .count = count, .deliver = deliver};
 	group->counters = replaced ? replaced->counters : take_counters(context->counters, config->name);
 	group->shares_counters = replaced;
 	if (!group->counters || config_group_copy(&group->config, config) < 0) {
@@ -203,7 +204,7 @@ static void apply_needs(struct group *group)
 	unsigned needs = 0;
 
 	for (size_t i = 0; i < group->outlet_count; i++)
-		needs |= group->outlets[i]->needs;
+		needs |= NEED_DATAGRAMS | group->outlets[i]->needs;
 	if (needs == group->owner.needs)
 		return;
 	group->owner.needs = needs;

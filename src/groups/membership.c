@@ -105,17 +105,22 @@ static bool receive(struct membership *membership)
 {
 	struct membership_owner *owner = membership->owner;
 	struct arena *arena = owner->context->arena;
-	int count = arena_receive(arena, membership->fd, owner->needs, membership->config->coalesce);
+	struct arena_received received;
+	int r = arena_receive(arena, membership->fd, owner->needs, membership->config->coalesce, &received);
 
 	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
-	if (count <= 0)
-		return count == -ENETDOWN;
-	for (int first = 0; first < count; first += BATCH_MAX) {
+	if (r < 0)
+		return r == -ENETDOWN;
+	owner->count(owner, &received);
+	if (!(owner->needs & NEED_DATAGRAMS))
+		return true;
+	for (unsigned first = 0; first < received.count; first += BATCH_MAX) {
+		unsigned left = received.count - first;
 		struct batch batch = {.origin = membership->origin,
-			.count = (unsigned)(count - first < BATCH_MAX ? count - first : BATCH_MAX),
+			.count = left < BATCH_MAX ? left : BATCH_MAX,
 			.datagrams = arena->datagrams + first};
 
-		owner->received(owner, &batch);
+		owner->deliver(owner, &batch);
 	}
 	return true;
 }

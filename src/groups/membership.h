@@ -20,7 +20,8 @@ struct membership;
 struct membership_owner {
 	const struct group_context *context;
 	unsigned needs; /* what to ask the kernel for, of enum need */
-	void (*received)(struct membership_owner *owner, const struct batch *batch);
+	void (*count)(struct membership_owner *owner, const struct arena_received *received);
+	void (*deliver)(struct membership_owner *owner, const struct batch *batch);
 };
 
 /* A record of data/counters.h. */

@@ -123,6 +123,11 @@ static uint64_t file_deadline(const void *object)
 	return recorder_deadline(((const struct file_handler *)object)->recorder);
 }
 
+static uint64_t file_patience(const void *object)
+{
+	return recorder_patience(((const struct file_handler *)object)->recorder);
+}
+
 static void file_serve(void *object, struct outcome *outcome)
 {
 	recorder_serve(((struct file_handler *)object)->recorder, outcome);
@@ -151,6 +156,7 @@ const struct handler_kind file_kind = {
 	.deliver = file_deliver,
 	.deadline = file_deadline,
 	.serve = file_serve,
+	.patience = file_patience,
 	.rotate = file_rotate,
 	.finish = file_finish,
 	.close = file_close,

@@ -40,6 +40,10 @@ struct handler_kind {
 	int (*descriptor)(const void *object);
 	void (*serve)(void *object, struct outcome *outcome);
 
+	/* How long datagrams may lie in the queue although the thread has nothing to do (ns; NULL, or 0: not at all): a
+	 * kind that keeps them back in a buffer anyway is spared a wake-up for each batch. */
+	uint64_t (*patience)(const void *object);
+
 	/* For a kind that must not be given more for now (its children are busy, its child does not read): deliver() is
 	 * called only while ready(). The thread meanwhile waits as above, and sees when it is to stop: neither deliver()
 	 * nor serve() of such a kind ever needs to wait. batch_max, when not 0, is the most datagrams that

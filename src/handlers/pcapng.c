@@ -257,6 +257,11 @@ static uint64_t pcapng_deadline(const void *object)
 	return recorder_deadline(((const struct pcapng_handler *)object)->recorder);
 }
 
+static uint64_t pcapng_patience(const void *object)
+{
+	return recorder_patience(((const struct pcapng_handler *)object)->recorder);
+}
+
 static void pcapng_serve(void *object, struct outcome *outcome)
 {
 	recorder_serve(((struct pcapng_handler *)object)->recorder, outcome);
@@ -285,6 +290,7 @@ const struct handler_kind pcapng_kind = {
 	.deliver = pcapng_deliver,
 	.deadline = pcapng_deadline,
 	.serve = pcapng_serve,
+	.patience = pcapng_patience,
 	.rotate = pcapng_rotate,
 	.finish = pcapng_finish,
 	.close = pcapng_close,

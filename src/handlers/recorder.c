@@ -13,6 +13,9 @@
 /* When the file is looked at again that a predecessor still writes to, if nothing comes. */
 #define START_AGAIN_NS NS_PER_S
 
+/* So long datagrams may lie in the queue. */
+#define PATIENCE_NS (2 * NS_PER_MS)
+
 /* A handler that is replaced has delivered its queue within this time. One that still gets
  * datagrams then was not replaced: two of the configuration have the same path. */
 #define SUPERSEDED_NS (10 * NS_PER_S)
@@ -169,6 +172,16 @@ uint64_t recorder_deadline(const struct recorder *recorder)
 	due = earlier(due, recorder->sync_due_ns);
 	due = earlier(due, recorder->start_due_ns);
 	return earlier(due, recorder->turn_due_ns);
+}
+
+/* Well below flush, which is counted from when a datagram gets into the buffer. */
+uint64_t recorder_patience(const struct recorder *recorder)
+{
+	uint64_t most = recorder->flush_ns / 10;
+
+	if (recorder->sync == RECORDER_SYNC_EACH)
+		return 0;
+	return most < PATIENCE_NS ? most : PATIENCE_NS;
 }
 
 /* What hinders it is said with the first datagram. */

@@ -101,6 +101,7 @@ void recorder_batch_end(struct recorder *recorder, struct outcome *outcome);
 
 /* As in struct handler_kind. */
 uint64_t recorder_deadline(const struct recorder *recorder);
+uint64_t recorder_patience(const struct recorder *recorder);
 void recorder_serve(struct recorder *recorder, struct outcome *outcome);
 void recorder_rotate(struct recorder *recorder, struct outcome *outcome);
 void recorder_finish(struct recorder *recorder, struct outcome *outcome);

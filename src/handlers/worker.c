@@ -153,8 +153,9 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	ledger->account->outcome.dropped[DROP_QUEUE] += dropped;
 	if (worker->ring.queued + worker->in_hand > ledger->account->queued_max)
 		ledger->account->queued_max = worker->ring.queued + worker->in_hand;
-	wake = worker->waiting;
-	worker->waiting = false;
+	wake = worker->waiting || (worker->napping && ring_is_half_full(&worker->ring));
+	if (wake)
+		worker->waiting = worker->napping = false;
 	pthread_mutex_unlock(&ledger->lock);
 	if (wake)
 		eventfd_write(worker->filled, 1);
@@ -168,11 +169,12 @@ void worker_begin(struct worker *worker)
 	eventfd_write(worker->filled, 1);
 }
 
-/* Wakes the thread in any case: it looks for the request when it has nothing to deliver, or after the next chunk. */
+/* Wakes the thread in any case: it looks for the request before each chunk, and when there is none. */
 void worker_rotate(struct worker *worker)
 {
 	pthread_mutex_lock(&worker->ledger->lock);
 	worker->rotate = true;
+	worker->rotate_after = worker->ring.chunks_queued;
 	pthread_mutex_unlock(&worker->ledger->lock);
 	eventfd_write(worker->filled, 1);
 }

@@ -16,7 +16,7 @@ void worker_push(struct worker *worker, const struct batch *batch);
 /* Has the thread call the kind's begin(). */
 void worker_begin(struct worker *worker);
 
-/* Asks the thread to call the kind's rotate(), once what is queued now is delivered or earlier. */
+/* Asks the thread to call the kind's rotate(), once what is queued now is delivered. */
 void worker_rotate(struct worker *worker);
 
 /* Ends it: the thread delivers what is queued until deadline_ns (CLOCK_MONOTONIC), counts the rest as dropped, closes the

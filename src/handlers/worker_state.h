@@ -14,7 +14,9 @@ struct worker {
 	int filled; /* eventfd(2) that wakes the thread */
 	struct ring ring;
 	bool waiting; /* the thread found the ring empty, and is to be woken */
+	bool napping; /* the same, but it comes back by itself, and is to be woken only when the ring fills up */
 	bool begin, rotate; /* asked for, and not done yet */
+	size_t rotate_after; /* chunks */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
 	uint64_t expired; /* datagrams that were queued when that was over */

@@ -44,16 +44,18 @@ static uint64_t service_deadline(const struct worker *worker)
 	return worker->kind->deadline ? worker->kind->deadline(worker->object) : 0;
 }
 
-/* Does what the loop has asked for. */
-static void answer(struct worker *worker)
+/* Does what the loop has asked for. has_chunk tells that one more is to be delivered; what was queued when rotating was asked
+ * for goes to the old file. */
+static void answer(struct worker *worker, bool has_chunk)
 {
 	struct outcome outcome = {0};
 	bool begin, rotate;
 
 	pthread_mutex_lock(&worker->ledger->lock);
 	begin = worker->begin;
-	rotate = worker->rotate;
-	worker->begin = worker->rotate = false;
+	rotate = worker->rotate && (!has_chunk || !worker->rotate_after--);
+	worker->begin = false;
+	worker->rotate &= !rotate;
 	pthread_mutex_unlock(&worker->ledger->lock);
 	if (begin)
 		worker->kind->begin(worker->object, worker->name);
@@ -83,14 +85,27 @@ static bool deliver(struct worker *worker, const struct batch *batch)
 	return go_on;
 }
 
+static uint64_t patience(const struct worker *worker)
+{
+	return worker->kind->patience ? worker->kind->patience(worker->object) : 0;
+}
+
+/* The earlier of two times, where 0 is never. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 /* Until when to wait at the most; 0: for as long as it takes. */
 static uint64_t wait_deadline(struct worker *worker)
 {
 	uint64_t deadline = service_deadline(worker);
 
 	pthread_mutex_lock(&worker->ledger->lock);
-	if (worker->retired && (!deadline || worker->deadline_ns < deadline))
-		deadline = worker->deadline_ns;
+	if (worker->retired)
+		deadline = earlier(deadline, worker->deadline_ns);
+	if (worker->napping)
+		deadline = earlier(deadline, clock_ns(CLOCK_MONOTONIC) + patience(worker));
 	pthread_mutex_unlock(&worker->ledger->lock);
 	return deadline;
 }
@@ -167,8 +182,9 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 	pthread_mutex_unlock(&worker->ledger->lock);
 }
 
-/* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come. */
-static struct ring_chunk *take_chunk(struct worker *worker, bool *ret_go_on)
+/* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come. A thread whose kind has
+ * patience takes a nap after a chunk before it is woken for the next: where datagrams keep coming, it is never. */
+static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_go_on)
 {
 	struct ring_chunk *chunk = NULL;
 
@@ -180,7 +196,8 @@ static struct ring_chunk *take_chunk(struct worker *worker, bool *ret_go_on)
 		worker->in_hand_bytes = chunk->payload_bytes;
 		worker->in_hand_since_ns = chunk->since_ns;
 	}
-	worker->waiting = !chunk;
+	worker->waiting = !chunk && !nap;
+	worker->napping = !chunk && nap;
 	*ret_go_on = !worker->retired;
 	pthread_mutex_unlock(&worker->ledger->lock);
 	return chunk;
@@ -189,13 +206,13 @@ static struct ring_chunk *take_chunk(struct worker *worker, bool *ret_go_on)
 /* The next chunk to deliver, after however long it takes; NULL at the end. */
 static struct ring_chunk *next_chunk(struct worker *worker)
 {
+	bool nap = patience(worker) > 0, go_on;
 	struct ring_chunk *chunk;
-	bool go_on;
 
-	for (;;) {
-		chunk = take_chunk(worker, &go_on);
+	for (;; nap = false) {
+		chunk = take_chunk(worker, nap, &go_on);
 		/* Only now: begin() was asked for before the chunk could be filled. */
-		answer(worker);
+		answer(worker, chunk);
 		if (chunk || !go_on)
 			return chunk;
 		wait_for_work(worker);
