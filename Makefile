@@ -7,6 +7,8 @@
 #   make check-net      the network tests only       PYTEST_ARGS="-k isolation": passed on to pytest
 #   make check-long     the tests that take minutes
 #   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
+#   make bench          how fast it is, next to other programs, as root: under 15 minutes     BENCH_ARGS=--list
+#   make bench-quick    the same with fewer and shorter runs: under 2 minutes
 #   make check-layers   which room of src/ includes which
 #   make check-size     functions over 80 lines, files over 400
 #   make format         run clang-format over the sources
@@ -34,6 +36,7 @@ WERROR ?=
 SANITIZE ?=
 UNIT ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 DESTDIR ?=
 PREFIX ?= /usr/local
@@ -59,7 +62,8 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all check check-unit check-net check-long check-service check-layers check-size demo format
+.PHONY: all check check-unit check-net check-long check-service check-layers check-size bench bench-quick
+.PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -106,6 +110,9 @@ test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.
 test_programs := $(test_objects:.o=)
 interface_header := $(BUILD)/gen/control/io.mcastd.varlink.h
 man_objects := $(call objects,man/*.c)
+bench_common := $(call objects,tests/bench/bench.c)
+bench_objects := $(filter-out $(bench_common) %/rcvbuf.o,$(call objects,tests/bench/*.c))
+bench_programs := $(bench_objects:.o=)
 man_pages := mcastctl.1 mcastd.conf.5 io.mcastd.7 mcastd.8
 
 # ---- Rules ----
@@ -156,7 +163,7 @@ $(BUILD)/flags: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 -include $(patsubst %.o,%.d,$(sort $(mcastd_objects) $(mcastctl_objects) $(test_objects) \
-	$(test_helper_objects) $(man_objects)))
+	$(test_helper_objects) $(man_objects) $(bench_objects) $(bench_common)))
 
 # ---- Manual pages ----
 
@@ -229,6 +236,28 @@ check-size:
 
 format:
 	$(CLANG_FORMAT) -i $(wildcard src/*/*.[ch] tests/unit/*.[ch])
+
+# ---- Speed ----
+
+run_bench = MCASTD=$(abspath $(BUILD))/mcastd MCASTCTL=$(abspath $(BUILD))/mcastctl /usr/bin/python3 -B tests/bench/run \
+	--programs $(BUILD)/tests/bench --output $(BUILD)/bench
+
+$(bench_programs): %: %.o $(bench_common) $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -o $@ $(filter %.o,$^)
+
+$(BUILD)/tests/bench/rcvbuf.so: tests/bench/rcvbuf.c $(BUILD)/flags
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu17 -fPIC -shared -Wall -Wextra $(CFLAGS) -o $@ $< -ldl
+
+bench-programs: $(bench_programs) $(BUILD)/tests/bench/rcvbuf.so
+	@:
+
+bench bench-quick:
+	@packaging/install-deps bench
+	$(Q)+$(MAKE) $(jobs) all bench-programs
+	$(Q)$(run_bench) $(if $(filter bench-quick,$@),--quick) $(BENCH_ARGS)
 
 demo:
 	@packaging/install-deps demo

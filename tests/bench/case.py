@@ -1,0 +1,75 @@
+"""What a case of the bench is: a name, and a function that measures and gives rows."""
+
+from dataclasses import dataclass, field
+from typing import Callable
+
+from measure import sample, spread, take_turns
+from programs import Load
+from receivers import NotSupported, Receiver
+from report import Limit, Row
+
+
+@dataclass
+class Bench:
+    """What a run of the bench has: the network, and how long it may take."""
+
+    net: object
+    quick: bool
+    say: Callable
+
+    @property
+    def pairs(self):
+        return 2 if self.quick else 5
+
+    @property
+    def seconds(self):
+        return 0.25 if self.quick else 0.6
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    run: Callable  # (bench) -> rows
+
+
+FLOOD = Load(segmented=True)  # more than anybody can take, so that everybody reads batches
+STREAM = Load(segmented=True, rate=150_000)  # in bursts of 64: batches, and nobody loses any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The CPU time of two receivers for a datagram. The ratio is mcastd's of the other's; with less, how many times less
+    mcastd takes."""
+
+    name: str
+    work: str
+    ours: Receiver
+    theirs: Receiver
+    limit: Limit = None
+    less: bool = True
+    load: Load = field(default=FLOOD)
+
+    def row(self, **facts):
+        unit = "x less CPU" if self.less else "x its CPU"
+        return Row(self.name, self.work, self.theirs.name, unit, limit=self.limit, **facts)
+
+    def ratio(self, ours, theirs):
+        return theirs.ns / ours.ns if self.less else ours.ns / theirs.ns
+
+    def run(self, bench):
+        missing = self.theirs.missing()
+        if missing:
+            return [self.row(note=missing)]
+        load = self.load.changed(seconds=bench.seconds)
+        try:
+            pairs = take_turns(bench.pairs, lambda: sample(bench.net, self.ours, load),
+                               lambda: sample(bench.net, self.theirs, load))
+        except NotSupported as reason:
+            return [self.row(note=str(reason))]
+        for ours, theirs in pairs:
+            if not ours.delivered or not theirs.delivered:
+                return [self.row(note="nothing was delivered")]
+        notes = {note for pair in pairs for note in (pair[0].note, pair[1].note) if note}
+        return [self.row(
+            spread=spread(self.ratio(*pair) for pair in pairs), ours=f"{spread(a.ns for a, _ in pairs).median:.0f} ns",
+            theirs=f"{spread(b.ns for _, b in pairs).median:.0f} ns", note="; ".join(sorted(notes)), steady=True)]

@@ -1,0 +1,149 @@
+/* What a program of one's own would do, without a daemon: the receivers that mcastd is measured against.
+ *
+ *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
+ *     raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a wake-up: what most programs do
+ *     raw forward GROUP PORT INTERFACE ADDRESS PORT           as count, and a send(2) for each datagram
+ *     raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as count, and for each datagram a message of SIZE
+ *                                                             bytes to each of so many connections, made to PATH before
+ *
+ * Ends with SIGTERM and prints {"received": ..., "unsent": ...}. */
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define SLOT_SIZE 65536
+
+struct receiver {
+	int fd;
+	unsigned (*receive)(struct receiver *receiver);
+	void (*deliver)(struct receiver *receiver, unsigned count);
+	int *outputs;
+	unsigned output_count;
+	char *message; /* NULL: the payload itself */
+	size_t message_size;
+	unsigned long long received, unsent;
+};
+
+static struct mmsghdr messages[BURST_MAX];
+static struct iovec vectors[BURST_MAX];
+static uint8_t slots[BURST_MAX][SLOT_SIZE];
+
+static void prepare(void)
+{
+	for (unsigned i = 0; i < BURST_MAX; i++) {
+		vectors[i] = (struct iovec){slots[i], SLOT_SIZE};
+		messages[i].msg_hdr.msg_iov = &vectors[i];
+		messages[i].msg_hdr.msg_iovlen = 1;
+	}
+}
+
+static unsigned receive_batch(struct receiver *receiver)
+{
+	int count = recvmmsg(receiver->fd, messages, BURST_MAX, MSG_DONTWAIT, NULL);
+
+	return count < 0 ? 0 : (unsigned)count;
+}
+
+/* With the sender's address and the control messages that tell groups apart. */
+static unsigned receive_single(struct receiver *receiver)
+{
+	static char control[256];
+	static struct sockaddr_storage name;
+	struct msghdr header = {.msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = vectors, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control)};
+
+	return recvmsg(receiver->fd, &header, MSG_DONTWAIT) >= 0;
+}
+
+static void deliver_nowhere(struct receiver *receiver, unsigned count)
+{
+	(void)receiver, (void)count;
+}
+
+static void deliver_each(struct receiver *receiver, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned j = 0; j < receiver->output_count; j++) {
+			const void *data = receiver->message ? receiver->message : (char *)slots[i];
+			size_t size = receiver->message ? receiver->message_size : messages[i].msg_len;
+
+			if (send(receiver->outputs[j], data, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+				receiver->unsent++;
+		}
+}
+
+static void run(struct receiver *receiver)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int epoll = epoll_create1(0);
+
+	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, receiver->fd, &event) < 0)
+		err(1, "epoll");
+	while (!stopped) {
+		unsigned count;
+
+		if (epoll_wait(epoll, &event, 1, -1) <= 0)
+			continue;
+		count = receiver->receive(receiver);
+		receiver->received += count;
+		receiver->deliver(receiver, count);
+	}
+	printf("{\"received\": %llu, \"unsent\": %llu}\n", receiver->received, receiver->unsent);
+}
+
+static void forward_to(struct receiver *receiver, const char *address, uint16_t port)
+{
+	receiver->deliver = deliver_each;
+	receiver->output_count = 1;
+	receiver->outputs = calloc(1, sizeof(*receiver->outputs));
+	if (!receiver->outputs)
+		err(1, "calloc");
+	receiver->outputs[0] = connect_udp(address, port);
+}
+
+static void accept_outputs(struct receiver *receiver, const char *path, unsigned count, size_t size)
+{
+	int listener = listen_unix(path, SOCK_STREAM), buffer = 1 << 20;
+
+	receiver->deliver = deliver_each;
+	receiver->output_count = count;
+	receiver->outputs = calloc(count, sizeof(*receiver->outputs));
+	receiver->message_size = size;
+	receiver->message = malloc(size);
+	if (!receiver->outputs || !receiver->message)
+		err(1, "malloc");
+	memset(receiver->message, 'x', size);
+	receiver->message[size - 1] = '\0';
+	for (unsigned i = 0; i < count; i++) {
+		receiver->outputs[i] = accept(listener, NULL, NULL);
+		if (receiver->outputs[i] < 0)
+			err(1, "accept");
+		setsockopt(receiver->outputs[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	}
+}
+
+int main(int argc, char *argv[])
+{
+	struct receiver receiver = {.receive = receive_batch, .deliver = deliver_nowhere};
+	const char *mode = argc > 1 ? argv[1] : "";
+
+	if (argc == 5 && !strcmp(mode, "single"))
+		receiver.receive = receive_single;
+	else if (argc == 7 && !strcmp(mode, "forward"))
+		forward_to(&receiver, argv[5], (uint16_t)number(argv[6]));
+	else if (argc == 8 && !strcmp(mode, "sends"))
+		accept_outputs(&receiver, argv[5], (unsigned)number(argv[6]), number(argv[7]));
+	else if (argc != 5 || strcmp(mode, "count"))
+		errx(2, "usage: raw count|single|forward|sends GROUP PORT INTERFACE [...]");
+	prepare();
+	stop_on_signals();
+	receiver.fd = open_receiver(argv[2], (uint16_t)number(argv[3]), argv[4]);
+	run(&receiver);
+	return 0;
+}

@@ -1,0 +1,244 @@
+"""Everything that receives: mcastd in its configurations, what a program of one's own would do (raw.c), and the peers, which
+are what Debian has packages of. All get the same receive buffer: mcastd and raw.c set it, the peers are given it by rcvbuf.c."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Callable
+
+import programs
+from daemon import Daemon
+from lan import GROUP, OUT_PORT, PORT, RECEIVER_CORE
+from peers import has_membership
+from waiting import wait_until
+
+
+class NotSupported(Exception):
+    """This build of mcastd has not got what is to be measured."""
+
+
+@dataclass
+class Running:
+    """A receiver that runs. delivered() is how many datagrams have gone where they should so far."""
+
+    pid: int
+    delivered: Callable[[], int]
+    own_count: Callable[[], int] = None  # how many it says that it has received; None: it does not
+    daemon: Daemon = None
+
+
+@dataclass(frozen=True)
+class Receiver:
+    name: str
+    start: Callable  # (net) -> context manager of a Running
+    tool: str = None  # the program that it takes
+    package: str = None  # of Debian
+    layout: str = "plain"
+
+    def missing(self):
+        return None if not self.tool or shutil.which(self.tool) else f"{self.tool} is not installed ({self.package})"
+
+
+# mcastd
+
+
+def mcastd_config(keys="", handler="", groups=1):
+    """One group, or many at consecutive addresses; handler is the definition of "out"."""
+    names = [f"g{number}" for number in range(groups)]
+    base = struct.unpack("!I", socket.inet_aton(GROUP))[0]
+    body = "".join(
+        f'{name}: {{ address = "{socket.inet_ntoa(struct.pack("!I", base + number))}"; port = {PORT}; '
+        f'interfaces = ["eth0"]; receive_buffer = "{programs.BUFFER >> 20}M"; {keys} }};\n'
+        for number, name in enumerate(names))
+    return f"groups: {{ {body} }};\n" + (f"handlers: {{ out: {{ {handler} }}; }};\n" if handler else "")
+
+
+@contextmanager
+def run_mcastd(net, config, new_key=False):
+    wrapper = ["taskset", "-c", str(RECEIVER_CORE)]
+    log = io.StringIO()  # what the daemon says at its end is of no interest, unless that is an early one
+    try:
+        with redirect_stdout(log):
+            daemon = Daemon(net.host, config, wrapper=wrapper)
+    except AssertionError as failure:
+        if new_key and "unknown key" in str(failure):
+            raise NotSupported("not supported by this build") from None
+        raise
+    try:
+        wait_until(lambda: has_membership(net.host, GROUP), "mcastd to join")
+        yield daemon
+        with redirect_stdout(log):
+            daemon.stop()
+    finally:
+        with redirect_stdout(log):
+            daemon.kill()
+
+
+def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False):
+    """mcastd with one group, and one handler if it is given."""
+    if handler:
+        keys += ' handlers = ["out"];'
+
+    @contextmanager
+    def start(net):
+        with run_mcastd(net, mcastd_config(keys, handler), new_key) as daemon:
+            handled = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
+            yield Running(
+                daemon.process.pid, net.drained if relay else handled, lambda: daemon.group("g0")["received"], daemon)
+
+    return Receiver(name, start)
+
+
+def recorder(kind="file", form="raw"):
+    """mcastd with a recorder of a kind."""
+    keys = f'type = "{kind}"; path = "$DIR/out"; queue = "64M";' + (f' format = "{form}";' if kind == "file" else "")
+    return mcastd(f"mcastd {form if kind == 'file' else kind}", handler=keys)
+
+
+# Programs of one's own
+
+
+def raw(mode, name, arguments=(), relay=False):
+    @contextmanager
+    def start(net):
+        command = [programs.built("raw"), mode, GROUP, str(PORT), "eth0", *map(str, arguments)]
+        process = programs.start_receiver(net, command, stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: has_membership(net.host, GROUP), f"raw {mode} to join")
+            yield Running(process.pid, net.drained if relay else net.received)
+        finally:
+            programs.stop(process)
+
+    return Receiver(name, start)
+
+
+raw_count = raw("count", "raw epoll and recvmmsg(64)")
+raw_single = raw("single", "one recvmsg a wake-up")
+
+
+# Peers
+
+
+def check_buffer(net):
+    """A peer with another receive buffer than the others would be no comparison."""
+    lines = net.host.run("ss", "-uanmH").splitlines()
+    found = [line for line in lines if f":{PORT} " in line or "rb" in line]
+    sizes = [int(part[2:]) for line in found if "skmem" in line for part in line.split("(")[1].split(",")
+             if part.startswith("rb")]
+    if not sizes or max(sizes) != 2 * programs.BUFFER:
+        raise RuntimeError(f"the receive buffer is {sizes}, not twice {programs.BUFFER}")
+
+
+def is_bound(net):
+    with net.host, open("/proc/thread-self/net/udp") as file:
+        return any(line.split()[1].endswith(f":{PORT:04X}") for line in file.readlines()[1:])
+
+
+def peer(name, package, tool, arguments, layout="plain", relay=False, joins=True):
+    """A peer, whose command line arguments(net, directory) gives. It is killed at the end: iperf would wait for its sender."""
+
+    @contextmanager
+    def start(net):
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory, membership(net, not joins):
+            command = [tool, *arguments(net, directory)]
+            environment = {**programs.environment(), "LD_PRELOAD": programs.built("rcvbuf.so")}
+            process = programs.start_receiver(
+                net, command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=directory)
+            try:
+                wait_until(lambda: is_bound(net) and has_membership(net.host, GROUP), f"{name} to join")
+                check_buffer(net)
+                yield Running(process.pid, net.drained if relay else net.received)
+            finally:
+                programs.stop(process, signal.SIGKILL)
+
+    return Receiver(name, start, tool, package, layout)
+
+
+@contextmanager
+def membership(net, wanted):
+    """A membership for a peer that cannot join: it is bound to all addresses, and gets what others have joined."""
+    if not wanted:
+        yield
+        return
+    with net.host:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        holder.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                          socket.inet_aton(GROUP) + bytes(4) + struct.pack("@i", socket.if_nametoindex("eth0")))
+    try:
+        yield
+    finally:
+        holder.close()
+
+
+def socat_from(net):
+    return f"UDP4-RECV:{PORT},reuseaddr,ip-add-membership={GROUP}:{net.host.v4}"
+
+
+def rsyslog_config(net, directory):
+    path = os.path.join(directory, "rsyslog.conf")
+    with open(path, "w") as file:
+        file.write(f"""
+global(workDirectory="{directory}" parser.permitSlashInProgramName="on")
+module(load="imudp" threads="1")
+template(name="payload" type="string" string="%rawmsg%\\n")
+ruleset(name="record" queue.type="Direct") {{
+	action(type="omfile" file="{directory}/out" template="payload" asyncWriting="off" flushOnTXEnd="off" ioBufferSize="256k")
+}}
+input(type="imudp" port="{PORT}" ruleset="record" rcvbufSize="{programs.BUFFER}")
+""")
+    return ["-n", "-f", path, "-i", os.path.join(directory, "pid")]
+
+
+def mgen_events():
+    return ["event", f"0.0 LISTEN UDP {PORT}", "event", f"0.0 JOIN {GROUP} INTERFACE eth0"]
+
+
+SINK = f"198.51.100.2:{OUT_PORT}"
+
+socat_null = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), "OPEN:/dev/null"])
+socat_file = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), "CREATE:out"])
+socat_relay = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), f"UDP4-SENDTO:{SINK}"], relay=True)
+multicat_null = peer("multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", "/dev/null"])
+multicat_file = peer("multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", "out"])
+multicat_relay = peer(
+    "multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", SINK], relay=True)
+iperf = peer("iperf 2", "iperf", "iperf", lambda net, _: ["-s", "-u", "-U", "-B", f"{GROUP}%eth0", "-p", str(PORT)],
+             layout="iperf")
+mgen = peer("mgen", "mgen", "mgen", lambda net, _: [*mgen_events(), "output", "/dev/null"], layout="mgen")
+mgen_silent = peer("mgen, its log off", "mgen", "mgen", lambda net, _: [*mgen_events(), "nolog"], layout="mgen")
+rsyslog = peer("rsyslog imudp", "rsyslog", "rsyslogd", rsyslog_config, joins=False)
+
+
+@contextmanager
+def run_tcpdump(net):
+    """Sees packets before the sockets do, in a ring of its own, and says itself how many it has written."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        said = os.path.join(directory, "said")
+        command = ["tcpdump", "-i", "eth0", "-n", "-B", str(programs.BUFFER >> 10), "-w", "out", "-Z", "root",
+                   f"udp port {PORT}"]
+        with open(said, "w") as file:
+            process = programs.start_receiver(
+                net, command, stdout=subprocess.DEVNULL, stderr=file, cwd=directory)
+        try:
+            wait_until(lambda: "listening on" in open(said).read(), "tcpdump to listen")
+            yield Running(process.pid, lambda: tcpdump_count(process, said))
+        finally:
+            programs.stop(process)
+
+
+def tcpdump_count(process, said):
+    """What it has captured so far, which it says when it is asked by SIGUSR1."""
+    before = len(open(said).read())
+    process.send_signal(signal.SIGUSR1)
+    report = wait_until(lambda: open(said).read()[before:].count("packet") and open(said).read()[before:], "a count")
+    return int(report.split("packets captured")[0].split()[-1])
+
+
+tcpdump = Receiver("tcpdump -w", run_tcpdump, "tcpdump", "tcpdump")

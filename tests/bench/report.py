@@ -1,0 +1,148 @@
+"""What was measured: rows, as a table for people and as JSON for programs."""
+
+import json
+import os
+import platform
+import re
+from dataclasses import asdict, dataclass
+
+from measure import Spread
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What the figure has to be."""
+
+    at_most: float = None
+    at_least: float = None
+
+    def holds(self, value):
+        return value <= self.at_most if self.at_least is None else value >= self.at_least
+
+    def __str__(self):
+        return f"≤ {figure(self.at_most)}" if self.at_least is None else f"≥ {figure(self.at_least)}"
+
+
+@dataclass
+class Row:
+    name: str  # of the row, for programs: it does not change
+    work: str
+    against: str
+    unit: str
+    spread: Spread = None  # None: not measured, and the note says why
+    limit: Limit = None
+    ours: str = ""
+    theirs: str = ""
+    note: str = ""
+    steady: bool = False  # a ratio that does not depend on the machine: bench-quick compares it with README
+
+    @property
+    def verdict(self):
+        if not self.limit:
+            return ""
+        if not self.spread:
+            return "not measured"
+        return "reached" if self.limit.holds(self.spread.median) else "not reached"
+
+
+def figure(value):
+    """A number as people read it: three digits, and commas from a thousand on."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def measured(row):
+    if not row.spread:
+        return "-"
+    text = f"{figure(row.spread.median)} {row.unit}"
+    if len(row.spread.values) > 1:
+        text += f" ({figure(row.spread.low)} to {figure(row.spread.high)})"
+    return text
+
+
+HEAD = ("work", "against", "measured (quartiles)", "limit", "", "mcastd", "the other", "")
+
+
+def cells(row):
+    return (row.work, row.against, measured(row), str(row.limit or ""), row.verdict, row.ours, row.theirs, row.note)
+
+
+def text_line(row):
+    """A row while the bench runs."""
+    limit = f", limit {row.limit}: {row.verdict}" if row.limit else ""
+    both = f"   [{row.ours or '-'} | {row.theirs or '-'}]" if row.ours or row.theirs else ""
+    note = f"   {row.note}" if row.note else ""
+    against = f" / {row.against}" if row.against else ""
+    return f"{row.work}{against}: {measured(row)}{limit}{both}{note}"
+
+
+def table(rows):
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    lines += ["| " + " | ".join(cell.replace("|", "/") for cell in cells(row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"model name\s*: (.*)", file.read())
+    return f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
+
+
+def summary(rows):
+    verdicts = [row.verdict for row in rows if row.limit]
+    counts = (f"{verdicts.count(word)} {word}" for word in ("reached", "not reached", "not measured"))
+    return ", ".join(counts)
+
+
+def as_json(rows, **facts):
+    body = [{**asdict(row), "verdict": row.verdict, "limit": str(row.limit or "")} for row in rows]
+    return json.dumps({**facts, "machine": machine(), "rows": body}, indent=1)
+
+
+def readme_block(rows):
+    """What stands in README.md between the two marks: the rows with a limit, and those that bench-quick compares."""
+    lines = ["| work | against | measured | has to be | |", "|---|---|---|---|---|"]
+    for row in rows:
+        if row.limit and row.spread:
+            lines.append(f"| {row.work} | {row.against} | {figure(row.spread.median)} {row.unit} | {row.limit} | "
+                         f"{row.verdict} |")
+    return "\n".join([BEGIN, *lines, "", f"{machine()}. `make bench` makes this table.", END])
+
+
+def write_readme(path, rows):
+    with open(path) as file:
+        text = file.read()
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    with open(path, "w") as file:
+        file.write(before + readme_block(rows) + after)
+
+
+def read_readme(path):
+    """The figures in README.md, by work and what it is compared with."""
+    with open(path) as file:
+        block = file.read().partition(BEGIN)[2].partition(END)[0]
+    found = {}
+    for line in block.splitlines()[3:]:
+        columns = [column.strip() for column in line.strip("|").split("|")]
+        if len(columns) == 5:
+            found[columns[0], columns[1]] = float(columns[2].split()[0].replace(",", ""))
+    return found
+
+
+def strayed(rows, known):
+    """Rows whose ratio is off what README says by more than a factor of two."""
+    lines = []
+    for row in rows:
+        before = known.get((row.work, row.against))
+        if not row.steady or not row.spread or not before:
+            continue
+        if not before / 2 <= row.spread.median <= before * 2:
+            lines.append(f"{row.work} / {row.against}: {figure(row.spread.median)} {row.unit}, "
+                         f"README.md says {figure(before)}")
+    return lines
