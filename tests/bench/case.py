@@ -33,7 +33,6 @@ class Case:
 
 
 FLOOD = Load(segmented=True)  # more than anybody can take, so that everybody reads batches
-STREAM = Load(segmented=True, rate=150_000)  # in bursts of 64: batches, and nobody loses any
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from waiting import wait_until  # noqa: E402
 SENDER_CORE, RECEIVER_CORE = 0, 1
 GROUP, PORT = "239.1.1.1", 5000
 OUT_GROUP, OUT_PORT = "239.2.2.2", 6000
+SINK = "198.51.100.2"
 
 Wire = namedtuple("Wire", "v4 v6")
 

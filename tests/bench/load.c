@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,7 +25,7 @@
 
 #define SOURCE_PORT 40000
 #define SEGMENTED_MAX 65000 /* bytes in one UDP_SEGMENT call */
-#define SLEEP_MARGIN_NS 100000 /* what is shorter is waited for actively: sleeping would be late */
+#define SLEEP_MARGIN_NS 30000 /* what is shorter is waited for actively: sleeping would be late */
 
 enum layout { PLAIN, IPERF, MGEN };
 
@@ -245,6 +246,7 @@ int main(int argc, char *argv[])
 	open_sender(&load);
 	prepare_messages(&load);
 	stop_on_signals();
+	prctl(PR_SET_TIMERSLACK, 1UL); /* the kernel would add 50 us to every sleep */
 	run(&load);
 	return 0;
 }

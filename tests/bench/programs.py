@@ -110,8 +110,8 @@ class Load:
             "load", "-i", "eth0", "-s", self.size, "-r", self.rate, *amount, "-b", self.burst, "-g", self.groups,
             "-l", self.layout, *(["-S"] if self.segmented else []), self.address, self.port]
 
-    def send(self, net):
-        return run(net.sender, SENDER_CORE, *self.command())
+    def send(self, net, core=SENDER_CORE):
+        return run(net.sender, core, *self.command())
 
     def start(self, net):
         command = [built("load"), *map(str, self.command()[1:])]
@@ -123,3 +123,8 @@ class Load:
 
 def start_receiver(net, command, **options):
     return start(net.host, RECEIVER_CORE, command, **options)
+
+
+def start_in_sink(net, name, *arguments):
+    """One of our programs where datagrams end."""
+    return start(net.sink, SENDER_CORE, [built(name), *map(str, arguments)], stdout=subprocess.PIPE, text=True)

@@ -15,7 +15,7 @@ from typing import Callable
 
 import programs
 from daemon import Daemon
-from lan import GROUP, OUT_PORT, PORT, RECEIVER_CORE
+from lan import GROUP, OUT_PORT, PORT, RECEIVER_CORE, SINK
 from peers import has_membership
 from waiting import wait_until
 
@@ -61,7 +61,7 @@ def mcastd_config(keys="", handler="", groups=1):
 
 
 @contextmanager
-def run_mcastd(net, config, new_key=False):
+def run_mcastd(net, config, new_key=False, joined=(GROUP, "eth0")):
     wrapper = ["taskset", "-c", str(RECEIVER_CORE)]
     log = io.StringIO()  # what the daemon says at its end is of no interest, unless that is an early one
     try:
@@ -72,7 +72,7 @@ def run_mcastd(net, config, new_key=False):
             raise NotSupported("not supported by this build") from None
         raise
     try:
-        wait_until(lambda: has_membership(net.host, GROUP), "mcastd to join")
+        wait_until(lambda: has_membership(net.host, *joined), "mcastd to join")
         yield daemon
         with redirect_stdout(log):
             daemon.stop()
@@ -81,14 +81,14 @@ def run_mcastd(net, config, new_key=False):
             daemon.kill()
 
 
-def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False):
-    """mcastd with one group, and one handler if it is given."""
+def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False, groups=1):
+    """mcastd with some groups, of which the first gets all, and one handler if it is given."""
     if handler:
         keys += ' handlers = ["out"];'
 
     @contextmanager
     def start(net):
-        with run_mcastd(net, mcastd_config(keys, handler), new_key) as daemon:
+        with run_mcastd(net, mcastd_config(keys, handler, groups), new_key) as daemon:
             handled = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
             yield Running(
                 daemon.process.pid, net.drained if relay else handled, lambda: daemon.group("g0")["received"], daemon)
@@ -100,6 +100,11 @@ def recorder(kind="file", form="raw"):
     """mcastd with a recorder of a kind."""
     keys = f'type = "{kind}"; path = "$DIR/out"; queue = "64M";' + (f' format = "{form}";' if kind == "file" else "")
     return mcastd(f"mcastd {form if kind == 'file' else kind}", handler=keys)
+
+
+def relay(name="mcastd", keys="", address=SINK, new_key=False):
+    handler = f'type = "udp"; address = "{address}"; port = {OUT_PORT}; interface = "eth1";'
+    return mcastd(name, keys, handler, relay=True, new_key=new_key)
 
 
 # Programs of one's own
@@ -121,6 +126,7 @@ def raw(mode, name, arguments=(), relay=False):
 
 raw_count = raw("count", "raw epoll and recvmmsg(64)")
 raw_single = raw("single", "one recvmsg a wake-up")
+raw_relay = raw("forward", "raw recvmmsg(64) and send", [SINK, OUT_PORT], relay=True)
 
 
 # Peers
@@ -200,15 +206,13 @@ def mgen_events():
     return ["event", f"0.0 LISTEN UDP {PORT}", "event", f"0.0 JOIN {GROUP} INTERFACE eth0"]
 
 
-SINK = f"198.51.100.2:{OUT_PORT}"
-
 socat_null = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), "OPEN:/dev/null"])
 socat_file = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), "CREATE:out"])
-socat_relay = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), f"UDP4-SENDTO:{SINK}"], relay=True)
+socat_relay = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), f"UDP4-SENDTO:{SINK}:{OUT_PORT}"], relay=True)
 multicat_null = peer("multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", "/dev/null"])
 multicat_file = peer("multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", "out"])
 multicat_relay = peer(
-    "multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", SINK], relay=True)
+    "multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", f"{SINK}:{OUT_PORT}"], relay=True)
 iperf = peer("iperf 2", "iperf", "iperf", lambda net, _: ["-s", "-u", "-U", "-B", f"{GROUP}%eth0", "-p", str(PORT)],
              layout="iperf")
 mgen = peer("mgen", "mgen", "mgen", lambda net, _: [*mgen_events(), "output", "/dev/null"], layout="mgen")

@@ -1,8 +1,13 @@
 """All cases of the bench, in the order of the table."""
 
+import cases_many
 import cases_receive
+import cases_record
+import cases_relay
+import cases_send
 
-ALL = [*cases_receive.CASES]
+ALL = [*cases_receive.CASES, *cases_record.CASES, *cases_relay.CASES, *cases_send.CASES,
+       *cases_many.CASES]
 
 
 def chosen(beginnings):

@@ -1,0 +1,184 @@
+"""Much of something: many groups, many subscribers, and a flood beside groups that are not."""
+
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+
+import programs
+import receivers
+from case import Case, Comparison
+from daemon import MCASTD
+from lan import GROUP, OUT_PORT, PORT, RECEIVER_CORE, SENDER_CORE, SINK
+from measure import Sample, spread, take_turns
+from peers import has_membership
+from programs import Load, cpu_ns, settle
+from receivers import mcastd_config, run_mcastd
+from report import Limit, Row
+from waiting import wait_until
+
+GROUPS = 10_000
+RATE = 10_000  # a second, to subscribers
+PROBE_PORT = 7000
+
+
+# Subscribers
+
+
+@contextmanager
+def reading(net, path, connections, *call):
+    """Programs that read, on the sender's core: the receiver's is the daemon's alone."""
+    command = [programs.built("readers"), path, str(connections), *call]
+    process = programs.start(net.host, SENDER_CORE, command, stdout=subprocess.PIPE, text=True)
+    answer = {}
+    try:
+        if process.stdout.readline() != "READY\n":
+            raise RuntimeError("the readers did not start")
+        yield answer
+    finally:
+        answer.update(programs.answer(programs.stop(process)))
+
+
+def cost_of(net, pid, load):
+    settle(pid)
+    before, cpu = net.received(), cpu_ns(pid)
+    sent = load.send(net)
+    settle(pid)
+    return Sample(sent["sent"], net.received() - before, 0, cpu_ns(pid) - cpu, sent["seconds"])
+
+
+def subscribed(net, count, load):
+    """mcastd with so many subscribers. Returns what it cost, what they lost, and the size of a message."""
+    call = '{"method":"io.mcastd.Subscribe","parameters":{"groups":["g0"]},"more":true}'
+    with run_mcastd(net, mcastd_config()) as daemon:
+        with reading(net, daemon.control_path, count, call) as answer:
+            wait_until(lambda: daemon.call("GetStatus")["subscribers"] == count, "the subscribers")
+            cost = cost_of(net, daemon.process.pid, load)
+            time.sleep(0.2)
+    return cost, cost.sent * count - answer["messages"], answer["bytes"] // max(answer["messages"], 1)
+
+
+def bare_sends(net, count, load, size):
+    """A program that makes so many sends of a message for each datagram."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        path = os.path.join(directory, "socket")
+        command = [programs.built("raw"), "sends", GROUP, str(PORT), "eth0", path, str(count), str(size)]
+        process = programs.start_receiver(net, command, stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: os.path.exists(path), "the socket")
+            with reading(net, path, count):
+                wait_until(lambda: has_membership(net.host, GROUP), "raw sends to join")
+                return cost_of(net, process.pid, load)
+        finally:
+            programs.stop(process)
+
+
+def run_subscribers(bench):
+    count, size = 100, 300
+    load = Load(rate=RATE, burst=1, seconds=bench.seconds)
+    pairs, lost = [], []
+    for _ in range(bench.pairs):
+        ours, missing, size = subscribed(bench.net, count, load)
+        pairs.append((ours, bare_sends(bench.net, count, load, size)))
+        lost.append(missing / (ours.sent * count) * 100)
+    work = f"{count} subscribers, {RATE:,}/s"
+    yield Row("subscribers/cost", work, f"{count} bare sends", "x their CPU", spread(a.ns / b.ns for a, b in pairs),
+              Limit(at_most=1.3), f"{spread(a.ns for a, _ in pairs).median / 1000:.1f} us",
+              f"{spread(b.ns for _, b in pairs).median / 1000:.1f} us", steady=True)
+    yield Row("subscribers/loss", f"{work}: lost", "", "%", spread(lost), Limit(at_most=0))
+
+
+# A flood beside groups that are not flooded
+
+
+def flooded(net, seconds, slow=50):
+    """Floods one group, and sends to the others at 1,000/s all together: from the receiver's core, as what comes from the
+    flood's would wait behind it before it is anybody's. Returns what the slow ones lost, what of them did not come to
+    the probe, what the flooded one lost, and the probe's answer."""
+    config = mcastd_config('handlers = ["out"];', f'type = "udp"; address = "{SINK}"; port = {PROBE_PORT};', slow + 1)
+    # The flooded group, which is the first, has a handler of its own, whose output nobody looks at.
+    config = config.replace('handlers = ["out"]', 'handlers = ["flood"]', 1).replace(
+        "handlers: {", f'handlers: {{ flood: {{ type = "udp"; address = "{SINK}"; port = {OUT_PORT}; }};', 1)
+    slow_load = Load(address="239.1.1.2", groups=slow, rate=1000, burst=1, seconds=seconds)
+    with run_mcastd(net, config) as daemon:
+        probe = programs.start_in_sink(net, "probe", PROBE_PORT)
+        flood = Load(segmented=True, seconds=seconds + 1).start(net)
+        try:
+            time.sleep(0.3)
+            sent = slow_load.send(net, RECEIVER_CORE)["sent"]
+        finally:
+            programs.stop(flood)
+        lost = sum(g["kernelDropped"] for g in daemon.call("ListGroups")["groups"] if g["name"] != "g0")
+        lost += sum(daemon.handler("out")["dropped"].values())
+        overrun = daemon.group("g0")["kernelDropped"]
+        answer = programs.answer(programs.stop(probe))
+    return lost, sent - answer["received"], overrun, answer
+
+
+def run_fairness(bench):
+    runs = [flooded(bench.net, 0.5 if bench.quick else 2) for _ in range(bench.pairs)]
+    work = "one group flooded, 50 slow ones"
+    note = f"the flooded one lost {spread(overrun for _, _, overrun, _ in runs).median:,.0f} a run"
+    yield Row("flood/loss", f"{work}: slow datagrams lost", "", "a run", spread(lost for lost, _, _, _ in runs),
+              Limit(at_most=0), note=note)
+    missing = spread(missing for _, missing, _, _ in runs).median
+    yield Row("flood/p99", f"{work}: p99 of the slow", "", "us", spread(answer["p99"] for _, _, _, answer in runs),
+              Limit(at_most=1000), note=f"{missing:.0f} a run did not come so far" if missing else "")
+
+
+# Ten thousand groups
+
+
+def start_until_ready(net, config):
+    """Starts the daemon. Returns the milliseconds until it says READY, and its memory, VmRSS and RssAnon, in KiB."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        path = os.path.join(directory, "mcastd.conf")
+        with open(path, "w") as file:
+            file.write(f'{config}control: {{ socket = "{directory}/s"; }};\nrun_directory = "{directory}/run";\n')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(os.path.join(directory, "notify"))
+            notify.settimeout(programs.PATIENCE)
+            environment = {**programs.environment(), "NOTIFY_SOCKET": os.path.join(directory, "notify")}
+            began = time.monotonic()
+            process = programs.start(net.host, RECEIVER_CORE, [MCASTD, "-c", path], env=environment,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                while b"READY=1" not in notify.recv(4096):
+                    pass
+                return (time.monotonic() - began) * 1000, memory(process.pid)
+            finally:
+                programs.stop(process)
+
+
+def memory(pid):
+    with open(f"/proc/{pid}/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return {name: int(fields[name].split()[0]) for name in ("VmRSS", "RssAnon")}
+
+
+def run_start(bench):
+    times = [start_until_ready(bench.net, mcastd_config())[0] for _ in range(2 * bench.pairs)]
+    yield Row("start", "start to READY, one group", "", "ms", spread(times), Limit(at_most=20))
+
+
+def run_join(bench):
+    pairs = take_turns(bench.pairs, lambda: start_until_ready(bench.net, mcastd_config(groups=GROUPS)),
+                       lambda: start_until_ready(bench.net, mcastd_config()))
+    yield Row("groups/join", f"{GROUPS:,} groups: to read and join them", "", "ms", spread(a[0] - b[0] for a, b in pairs),
+              Limit(at_most=150), note="start to READY, less that with one group")
+    yield Row("groups/memory", f"{GROUPS:,} groups: user memory of each", "", "bytes",
+              spread((a[1]["RssAnon"] - b[1]["RssAnon"]) * 1024 / (GROUPS - 1) for a, b in pairs), Limit(at_most=1024))
+
+
+many = receivers.mcastd(f"mcastd, {GROUPS:,} groups", groups=GROUPS)
+one = receivers.mcastd("mcastd, one group")
+
+CASES = [
+    Comparison("groups/cost", f"{GROUPS:,} groups joined, traffic on one", many, one, Limit(at_most=1.15), less=False),
+    Case("groups/join", run_join),
+    Case("subscribers", run_subscribers),
+    Case("flood", run_fairness),
+    Case("start", run_start),
+]
