@@ -1,25 +1,21 @@
-"""Much of something: many groups, many subscribers, and a flood beside groups that are not."""
+"""Many at once: subscribers of one group, and a flood beside groups that are not flooded."""
 
 import os
-import socket
 import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
 
 import programs
-import receivers
-from case import Case, Comparison
-from daemon import MCASTD
+from case import Case
 from lan import GROUP, OUT_PORT, PORT, RECEIVER_CORE, SENDER_CORE, SINK
-from measure import Sample, spread, take_turns
+from measure import Sample, spread
 from peers import has_membership
 from programs import Load, cpu_ns, settle
-from receivers import mcastd_config, run_mcastd
+from receivers import address, mcastd_config, run_mcastd
 from report import Limit, Row
 from waiting import wait_until
 
-GROUPS = 10_000
 RATE = 10_000  # a second, to subscribers
 PROBE_PORT = 7000
 
@@ -101,7 +97,7 @@ def flooded(net, seconds, slow=50):
     # The flooded group, which is the first, has a handler of its own, whose output nobody looks at.
     config = config.replace('handlers = ["out"]', 'handlers = ["flood"]', 1).replace(
         "handlers: {", f'handlers: {{ flood: {{ type = "udp"; address = "{SINK}"; port = {OUT_PORT}; }};', 1)
-    slow_load = Load(address="239.1.1.2", groups=slow, rate=1000, burst=1, seconds=seconds)
+    slow_load = Load(address=address(1), groups=slow, rate=1000, burst=1, seconds=seconds)
     with run_mcastd(net, config) as daemon:
         probe = programs.start_in_sink(net, "probe", PROBE_PORT)
         flood = Load(segmented=True, seconds=seconds + 1).start(net)
@@ -128,57 +124,4 @@ def run_fairness(bench):
               Limit(at_most=1000), note=f"{missing:.0f} a run did not come so far" if missing else "")
 
 
-# Ten thousand groups
-
-
-def start_until_ready(net, config):
-    """Starts the daemon. Returns the milliseconds until it says READY, and its memory, VmRSS and RssAnon, in KiB."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        path = os.path.join(directory, "mcastd.conf")
-        with open(path, "w") as file:
-            file.write(f'{config}control: {{ socket = "{directory}/s"; }};\nrun_directory = "{directory}/run";\n')
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.bind(os.path.join(directory, "notify"))
-            notify.settimeout(programs.PATIENCE)
-            environment = {**programs.environment(), "NOTIFY_SOCKET": os.path.join(directory, "notify")}
-            began = time.monotonic()
-            process = programs.start(net.host, RECEIVER_CORE, [MCASTD, "-c", path], env=environment,
-                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                while b"READY=1" not in notify.recv(4096):
-                    pass
-                return (time.monotonic() - began) * 1000, memory(process.pid)
-            finally:
-                programs.stop(process)
-
-
-def memory(pid):
-    with open(f"/proc/{pid}/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    return {name: int(fields[name].split()[0]) for name in ("VmRSS", "RssAnon")}
-
-
-def run_start(bench):
-    times = [start_until_ready(bench.net, mcastd_config())[0] for _ in range(2 * bench.pairs)]
-    yield Row("start", "start to READY, one group", "", "ms", spread(times), Limit(at_most=20))
-
-
-def run_join(bench):
-    pairs = take_turns(bench.pairs, lambda: start_until_ready(bench.net, mcastd_config(groups=GROUPS)),
-                       lambda: start_until_ready(bench.net, mcastd_config()))
-    yield Row("groups/join", f"{GROUPS:,} groups: to read and join them", "", "ms", spread(a[0] - b[0] for a, b in pairs),
-              Limit(at_most=150), note="start to READY, less that with one group")
-    yield Row("groups/memory", f"{GROUPS:,} groups: user memory of each", "", "bytes",
-              spread((a[1]["RssAnon"] - b[1]["RssAnon"]) * 1024 / (GROUPS - 1) for a, b in pairs), Limit(at_most=1024))
-
-
-many = receivers.mcastd(f"mcastd, {GROUPS:,} groups", groups=GROUPS)
-one = receivers.mcastd("mcastd, one group")
-
-CASES = [
-    Comparison("groups/cost", f"{GROUPS:,} groups joined, traffic on one", many, one, Limit(at_most=1.15), less=False),
-    Case("groups/join", run_join),
-    Case("subscribers", run_subscribers),
-    Case("flood", run_fairness),
-    Case("start", run_start),
-]
+CASES = [Case("subscribers", run_subscribers), Case("flood", run_fairness)]

@@ -49,35 +49,53 @@ class Receiver:
 # mcastd
 
 
-def mcastd_config(keys="", handler="", groups=1):
-    """One group, or many at consecutive addresses; handler is the definition of "out"."""
-    names = [f"g{number}" for number in range(groups)]
-    base = struct.unpack("!I", socket.inet_aton(GROUP))[0]
+FILE_GROUPS = 100  # in one file of the configuration: with thousands in one, libconfig is what is measured
+
+
+def address(number):
+    """The group with a number: they are consecutive, from GROUP on."""
+    return socket.inet_ntoa(struct.pack("!I", struct.unpack("!I", socket.inet_aton(GROUP))[0] + number))
+
+
+def group_definitions(first, count, keys):
     body = "".join(
-        f'{name}: {{ address = "{socket.inet_ntoa(struct.pack("!I", base + number))}"; port = {PORT}; '
-        f'interfaces = ["eth0"]; receive_buffer = "{programs.BUFFER >> 20}M"; {keys} }};\n'
-        for number, name in enumerate(names))
-    return f"groups: {{ {body} }};\n" + (f"handlers: {{ out: {{ {handler} }}; }};\n" if handler else "")
+        f'g{number}: {{ address = "{address(number)}"; port = {PORT}; interfaces = ["eth0"]; '
+        f'receive_buffer = "{programs.BUFFER >> 20}M"; {keys} }};\n'
+        for number in range(first, first + count))
+    return f"groups: {{ {body} }};\n"
+
+
+def mcastd_config(keys="", handler="", groups=1):
+    """Groups g0 and so on; handler is the definition of "out"."""
+    return group_definitions(0, groups, keys) + (f"handlers: {{ out: {{ {handler} }}; }};\n" if handler else "")
+
+
+def write_more_groups(directory, count):
+    """Puts groups from FILE_GROUPS on into files of conf.d."""
+    os.mkdir(os.path.join(directory, "conf.d"))
+    for first in range(FILE_GROUPS, count, FILE_GROUPS):
+        with open(os.path.join(directory, "conf.d", f"{first:06}.conf"), "w") as file:
+            file.write(group_definitions(first, min(FILE_GROUPS, count - first), ""))
 
 
 @contextmanager
-def run_mcastd(net, config, new_key=False, joined=(GROUP, "eth0")):
-    wrapper = ["taskset", "-c", str(RECEIVER_CORE)]
+def run_mcastd(net, config, new_key=False, joined=(GROUP, "eth0"), groups=0):
+    """Runs it with a configuration; groups is how many there are to be in all, when those are more than one file has."""
     log = io.StringIO()  # what the daemon says at its end is of no interest, unless that is an early one
-    try:
-        with redirect_stdout(log):
-            daemon = Daemon(net.host, config, wrapper=wrapper)
-    except AssertionError as failure:
-        if new_key and "unknown key" in str(failure):
-            raise NotSupported("not supported by this build") from None
-        raise
-    try:
-        wait_until(lambda: has_membership(net.host, *joined), "mcastd to join")
-        yield daemon
-        with redirect_stdout(log):
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, redirect_stdout(log):
+        write_more_groups(directory, groups)
+        try:
+            daemon = Daemon(
+                net.host, config, wrapper=["taskset", "-c", str(RECEIVER_CORE)], directory=directory)
+        except AssertionError as failure:
+            if new_key and "unknown key" in str(failure):
+                raise NotSupported("not supported by this build") from None
+            raise
+        try:
+            wait_until(lambda: has_membership(net.host, *joined), "mcastd to join")
+            yield daemon
             daemon.stop()
-    finally:
-        with redirect_stdout(log):
+        finally:
             daemon.kill()
 
 
@@ -88,7 +106,8 @@ def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False, group
 
     @contextmanager
     def start(net):
-        with run_mcastd(net, mcastd_config(keys, handler, groups), new_key) as daemon:
+        config = mcastd_config(keys, handler, min(groups, FILE_GROUPS))
+        with run_mcastd(net, config, new_key, groups=groups) as daemon:
             handled = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
             yield Running(
                 daemon.process.pid, net.drained if relay else handled, lambda: daemon.group("g0")["received"], daemon)
