@@ -78,11 +78,15 @@ def write_more_groups(directory, count):
             file.write(group_definitions(first, min(FILE_GROUPS, count - first), ""))
 
 
+def silence():
+    """What the daemon says at its end is of no interest, unless that is an early one."""
+    return redirect_stdout(io.StringIO())
+
+
 @contextmanager
 def run_mcastd(net, config, new_key=False, joined=(GROUP, "eth0"), groups=0):
     """Runs it with a configuration; groups is how many there are to be in all, when those are more than one file has."""
-    log = io.StringIO()  # what the daemon says at its end is of no interest, unless that is an early one
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, redirect_stdout(log):
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, silence():
         write_more_groups(directory, groups)
         try:
             daemon = Daemon(

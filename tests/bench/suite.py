@@ -1,14 +1,25 @@
 """All cases of the bench, in the order of the table."""
 
+import cases_instructions
 import cases_life
 import cases_many
 import cases_receive
 import cases_record
 import cases_relay
+import cases_scale
 import cases_send
+import plot
 
-ALL = [*cases_receive.CASES, *cases_record.CASES, *cases_relay.CASES, *cases_send.CASES,
-       *cases_many.CASES, *cases_life.CASES]
+ALL = [
+    *cases_receive.CASES,
+    *cases_record.CASES,
+    *cases_relay.CASES,
+    *cases_send.CASES,
+    *cases_many.CASES,
+    *cases_life.CASES,
+    *cases_instructions.CASES,
+    *cases_scale.CASES,
+]
 
 
 def chosen(beginnings):
@@ -17,4 +28,13 @@ def chosen(beginnings):
 
 
 def draw(path, rows):
-    pass
+    """Draws the series that were measured, if any were."""
+    panels = []
+    for series in cases_scale.SERIES:
+        start = f"scale/{series.name}/"
+        points = [(int(row.name[len(start):]), row.spread.median) for row in rows if row.name.startswith(start)]
+        if points:
+            panels.append((series.axis, points))
+    if panels:
+        plot.draw(path, panels)
+    return bool(panels)
