@@ -235,7 +235,7 @@ check-size:
 	$(Q)tests/check-size
 
 format:
-	$(CLANG_FORMAT) -i $(wildcard src/*/*.[ch] tests/unit/*.[ch])
+	$(CLANG_FORMAT) -i $(wildcard src/*/*.[ch] tests/unit/*.[ch] tests/bench/*.[ch])
 
 # ---- Speed ----
 

@@ -53,7 +53,7 @@ def receive(net, size):
     def act(daemon):
         daemon.pause()
         before = net.received()
-        Load(size=size, count=COUNT).send(net)
+        Load(size=size, count=COUNT, layout="text").send(net)
         daemon.resume()
         wait_until(lambda: net.received() - before >= COUNT, f"{COUNT} datagrams")
         return COUNT
@@ -96,7 +96,7 @@ IN, OUT = (GROUP, "eth0"), (OUT_GROUP, "eth1")
 WORKS = [
     ("count", "count only, 64 B", mcastd_config(), IN, 64, receive),
     ("raw", "raw file recorder, 64 B", handled(record("file", 'format = "raw";')), IN, 64, receive),
-    ("json", "json file recorder, 64 B", handled(record("file", 'format = "json";')), IN, 64, receive),
+    ("json", "json file recorder, 64 B of text", handled(record("file", 'format = "json";')), IN, 64, receive),
     ("pcapng", "pcapng recorder, 1400 B", handled(record("pcapng")), IN, 1400, receive),
     ("relay", "relay to a host, 64 B", handled(udp(SINK)), IN, 64, receive),
     ("relay-group", "relay to a group, 64 B", handled(udp(OUT_GROUP)), IN, 64, receive),

@@ -92,9 +92,9 @@ def wake_ups(pid):
 
 def run_idle(bench):
     """There is no watchdog here, so that there is nothing to wake up for."""
-    seconds, groups = 5 if bench.quick else 60, 100
+    seconds, groups = 4 if bench.quick else 60, 100
     with run_mcastd(bench.net, mcastd_config(groups=groups)) as daemon:
-        time.sleep(2)
+        time.sleep(1)
         before = wake_ups(daemon.process.pid)
         time.sleep(seconds)
         count = wake_ups(daemon.process.pid) - before

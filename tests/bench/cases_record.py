@@ -1,12 +1,13 @@
 """Recording: files that are written, in memory, so that no disk is measured."""
 
 import receivers
-from case import Comparison
+from case import FLOOD, Comparison
 from programs import Load
 from report import Limit
 
 RAW = "raw file recorder, 64 B"
 raw = receivers.recorder()
+json = receivers.recorder(form="json")
 
 # tcpdump would see bursts that are not cut yet: these come one by one. It is as much as one core sends with ease.
 PACKETS = Load(size=1400, rate=200_000)
@@ -15,8 +16,9 @@ CASES = [
     Comparison("file/rsyslog", RAW, raw, receivers.rsyslog, Limit(at_least=2)),
     Comparison("file/multicat", RAW, raw, receivers.multicat_file, Limit(at_least=3.3)),
     Comparison("file/socat", RAW, raw, receivers.socat_file, Limit(at_least=7.5)),
-    Comparison("file/json", "json file recorder, 64 B", receivers.recorder(form="json"), raw, Limit(at_most=2.5),
-               less=False),
+    Comparison("file/json", "json file recorder, 64 B of text", json, raw, Limit(at_most=2.5), less=False,
+               load=FLOOD.changed(layout="text")),
+    Comparison("file/json-binary", "json file recorder, 64 B, not text", json, raw, less=False),
     Comparison("pcapng/tcpdump", "pcapng recorder, 1400 B, 200,000/s", receivers.recorder("pcapng"), receivers.tcpdump,
                Limit(at_most=1.9), less=False, load=PACKETS),
 ]

@@ -6,7 +6,7 @@
  * Datagrams go out in bursts of BURST (64), each handed to the kernel in one call: sendmmsg(2), or with -S as one buffer
  * that the kernel cuts (UDP_SEGMENT), which is the only way to outrun a receiver that reads in batches. RATE is a second, in
  * datagrams; 0 is no limit. -g sends round robin to so many consecutive addresses. The layout is what the receiver expects at
- * the start of a payload: plain (struct stamp), iperf or mgen. All come from one port, so that they are one flow. Prints
+ * the start of a payload: plain (struct stamp), text (nothing but text), iperf or mgen. All come from one port, so that they are one flow. Prints
  * {"sent": ..., "seconds": ...}. */
 #include <arpa/inet.h>
 #include <err.h>
@@ -27,7 +27,7 @@
 #define SEGMENTED_MAX 65000 /* bytes in one UDP_SEGMENT call */
 #define SLEEP_MARGIN_NS 30000 /* what is shorter is waited for actively: sleeping would be late */
 
-enum layout { PLAIN, IPERF, MGEN };
+enum layout { PLAIN, TEXT, IPERF, MGEN };
 
 struct load {
 	const char *interface;
@@ -85,7 +85,7 @@ static void put_head(const struct load *load, uint8_t *payload, uint64_t number,
 		put_iperf(payload, number, now);
 	else if (load->layout == MGEN)
 		put_mgen(load, payload, number, now);
-	else
+	else if (load->layout == PLAIN)
 		memcpy(payload, &stamp, load->size < sizeof(stamp) ? load->size : sizeof(stamp));
 }
 
@@ -194,6 +194,8 @@ static enum layout find_layout(const char *name)
 		return IPERF;
 	if (!strcmp(name, "mgen"))
 		return MGEN;
+	if (!strcmp(name, "text"))
+		return TEXT;
 	if (strcmp(name, "plain"))
 		errx(2, "there is no layout %s", name);
 	return PLAIN;
@@ -202,16 +204,35 @@ static enum layout find_layout(const char *name)
 static void read_option(struct load *load, int option)
 {
 	switch (option) {
-	case 'i': load->interface = optarg; break;
-	case 'g': load->groups = number(optarg); break;
-	case 's': load->size = number(optarg); break;
-	case 'r': load->rate = number(optarg); break;
-	case 'n': load->count = number(optarg); break;
-	case 't': load->duration_ns = number(optarg) * 1000000; break;
-	case 'b': load->burst = number(optarg); break;
-	case 'S': load->segmented = 1; break;
-	case 'l': load->layout = find_layout(optarg); break;
-	default: exit(2);
+	case 'i':
+		load->interface = optarg;
+		break;
+	case 'g':
+		load->groups = number(optarg);
+		break;
+	case 's':
+		load->size = number(optarg);
+		break;
+	case 'r':
+		load->rate = number(optarg);
+		break;
+	case 'n':
+		load->count = number(optarg);
+		break;
+	case 't':
+		load->duration_ns = number(optarg) * 1000000;
+		break;
+	case 'b':
+		load->burst = number(optarg);
+		break;
+	case 'S':
+		load->segmented = 1;
+		break;
+	case 'l':
+		load->layout = find_layout(optarg);
+		break;
+	default:
+		exit(2);
 	}
 }
 

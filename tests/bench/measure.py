@@ -41,7 +41,7 @@ def check_count(running, before, received):
 
 def sample(net, receiver, load):
     """Starts a receiver, sends to it, and says what that has cost."""
-    load = load.changed(layout=receiver.layout)
+    load = load.changed(layout=load.layout or receiver.layout)
     with receiver.start(net) as running:
         warm = load.changed(count=min(WARM_UP, load.count or WARM_UP), rate=min(load.rate or 50_000, 50_000))
         warm.send(net)

@@ -100,7 +100,7 @@ class Load:
     burst: int = 64
     groups: int = 1
     segmented: bool = False
-    layout: str = "plain"
+    layout: str = ""  # "": the one that the receiver expects
     address: str = GROUP
     port: int = PORT
 
@@ -108,7 +108,7 @@ class Load:
         amount = ["-n", self.count] if self.count else ["-t", int(self.seconds * 1000)]
         return [
             "load", "-i", "eth0", "-s", self.size, "-r", self.rate, *amount, "-b", self.burst, "-g", self.groups,
-            "-l", self.layout, *(["-S"] if self.segmented else []), self.address, self.port]
+            "-l", self.layout or "plain", *(["-S"] if self.segmented else []), self.address, self.port]
 
     def send(self, net, core=SENDER_CORE):
         return run(net.sender, core, *self.command())

@@ -105,12 +105,12 @@ def as_json(rows, **facts):
 
 
 def readme_block(rows):
-    """What stands in README.md between the two marks: the rows with a limit, and those that bench-quick compares."""
+    """What stands in README.md between the two marks: the rows with a limit, and the instructions."""
     lines = ["| work | against | measured | has to be | |", "|---|---|---|---|---|"]
     for row in rows:
-        if row.limit and row.spread:
-            lines.append(f"| {row.work} | {row.against} | {figure(row.spread.median)} {row.unit} | {row.limit} | "
-                         f"{row.verdict} |")
+        if row.limit or row.steady:
+            value = f"{figure(row.spread.median)} {row.unit}" if row.spread else row.note
+            lines.append(f"| {row.work} | {row.against} | {value} | {row.limit or ''} | {row.verdict} |")
     return "\n".join([BEGIN, *lines, "", f"{machine()}. `make bench` makes this table.", END])
 
 
@@ -130,7 +130,7 @@ def read_readme(path):
     found = {}
     for line in block.splitlines()[3:]:
         columns = [column.strip() for column in line.strip("|").split("|")]
-        if len(columns) == 5:
+        if len(columns) == 5 and columns[2][0].isdigit():
             found[columns[0], columns[1]] = float(columns[2].split()[0].replace(",", ""))
     return found
 
