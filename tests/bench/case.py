@@ -32,7 +32,7 @@ class Case:
     run: Callable  # (bench) -> rows
 
 
-FLOOD = Load(segmented=True)  # more than anybody can take, so that everybody reads batches
+FLOOD = Load(segmented=True, rate=1_800_000)  # more than anybody can take, so that everybody reads batches
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 /* What a program of one's own would do, without a daemon: the receivers that mcastd is measured against.
  *
  *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
- *     raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a wake-up: what most programs do
+ *     raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a wake-up: what most programs do, such as mcjoin
  *     raw forward GROUP PORT INTERFACE ADDRESS PORT           as count, and a send(2) for each datagram
  *     raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as count, and for each datagram a message of SIZE
  *                                                             bytes to each of so many connections, made to PATH before
  *
  * Ends with SIGTERM and prints {"received": ..., "unsent": ...}. */
 #include <err.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,16 @@ static unsigned receive_batch(struct receiver *receiver)
 	return count < 0 ? 0 : (unsigned)count;
 }
 
-/* With the sender's address and the control messages that tell groups apart. */
+/* A socket for many groups, as most programs have, has to be told which one a datagram was for. */
+static void tell_groups_apart(int fd)
+{
+	int on = 1;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) < 0)
+		err(1, "IP_PKTINFO");
+}
+
+/* With the sender's address, and the control message that tells the group. */
 static unsigned receive_single(struct receiver *receiver)
 {
 	static char control[256];
@@ -144,6 +154,8 @@ int main(int argc, char *argv[])
 	prepare();
 	stop_on_signals();
 	receiver.fd = open_receiver(argv[2], (uint16_t)number(argv[3]), argv[4]);
+	if (receiver.receive == receive_single)
+		tell_groups_apart(receiver.fd);
 	run(&receiver);
 	return 0;
 }

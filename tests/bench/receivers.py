@@ -3,6 +3,7 @@ are what Debian has packages of. All get the same receive buffer: mcastd and raw
 
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -157,11 +158,9 @@ raw_relay = raw("forward", "raw recvmmsg(64) and send", [SINK, OUT_PORT], relay=
 
 def check_buffer(net):
     """A peer with another receive buffer than the others would be no comparison."""
-    lines = net.host.run("ss", "-uanmH").splitlines()
-    found = [line for line in lines if f":{PORT} " in line or "rb" in line]
-    sizes = [int(part[2:]) for line in found if "skmem" in line for part in line.split("(")[1].split(",")
-             if part.startswith("rb")]
-    if not sizes or max(sizes) != 2 * programs.BUFFER:
+    lines = net.host.run("ss", "--udp", "--all", "--numeric", "--memory", "--oneline").splitlines()
+    sizes = [int(re.search(r",rb(\d+),", line).group(1)) for line in lines if f":{PORT} " in line]
+    if not sizes or set(sizes) != {2 * programs.BUFFER}:
         raise RuntimeError(f"the receive buffer is {sizes}, not twice {programs.BUFFER}")
 
 
