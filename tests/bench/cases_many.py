@@ -89,6 +89,16 @@ def run_subscribers(bench):
 # A flood beside groups that are not flooded
 
 
+@contextmanager
+def ended(process):
+    """A program that is stopped at the end, if it has not been."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            programs.stop(process)
+
+
 def flooded(net, seconds, slow=50):
     """Floods one group, and sends to the others at 1,000/s all together: from the receiver's core, as what comes from the
     flood's would wait behind it before it is anybody's. Returns what the slow ones lost, what of them did not come to
@@ -98,14 +108,10 @@ def flooded(net, seconds, slow=50):
     config = config.replace('handlers = ["out"]', 'handlers = ["flood"]', 1).replace(
         "handlers: {", f'handlers: {{ flood: {{ type = "udp"; address = "{SINK}"; port = {OUT_PORT}; }};', 1)
     slow_load = Load(address=address(1), groups=slow, rate=1000, burst=1, seconds=seconds)
-    with run_mcastd(net, config) as daemon:
-        probe = programs.start_in_sink(net, "probe", PROBE_PORT)
-        flood = Load(segmented=True, seconds=seconds + 1).start(net)
-        try:
+    with run_mcastd(net, config) as daemon, ended(programs.start_in_sink(net, "probe", PROBE_PORT)) as probe:
+        with ended(Load(segmented=True, seconds=seconds + 1).start(net)):
             time.sleep(0.3)
             sent = slow_load.send(net, RECEIVER_CORE)["sent"]
-        finally:
-            programs.stop(flood)
         lost = sum(g["kernelDropped"] for g in daemon.call("ListGroups")["groups"] if g["name"] != "g0")
         lost += sum(daemon.handler("out")["dropped"].values())
         overrun = daemon.group("g0")["kernelDropped"]

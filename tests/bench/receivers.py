@@ -32,7 +32,6 @@ class Running:
     pid: int
     delivered: Callable[[], int]
     own_count: Callable[[], int] = None  # how many it says that it has received; None: it does not
-    daemon: Daemon = None
 
 
 @dataclass(frozen=True)
@@ -113,9 +112,10 @@ def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False, group
     def start(net):
         config = mcastd_config(keys, handler, min(groups, FILE_GROUPS))
         with run_mcastd(net, config, new_key, groups=groups) as daemon:
-            handled = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
-            yield Running(
-                daemon.process.pid, net.drained if relay else handled, lambda: daemon.group("g0")["received"], daemon)
+            delivered = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
+            # What is received coalesced, the kernel counts as one.
+            own = None if "coalesce" in keys else lambda: daemon.group("g0")["received"]
+            yield Running(daemon.process.pid, net.drained if relay else delivered, own)
 
     return Receiver(name, start)
 

@@ -59,7 +59,7 @@ def figure(value):
 def measured(row):
     if not row.spread:
         return "-"
-    text = f"{figure(row.spread.median)} {row.unit}"
+    text = f"{figure(row.spread.median)} {row.unit}".rstrip()
     if len(row.spread.values) > 1:
         text += f" ({figure(row.spread.low)} to {figure(row.spread.high)})"
     return text
@@ -109,7 +109,7 @@ def readme_block(rows):
     lines = ["| work | against | measured | has to be | |", "|---|---|---|---|---|"]
     for row in rows:
         if row.limit or row.steady:
-            value = f"{figure(row.spread.median)} {row.unit}" if row.spread else row.note
+            value = f"{figure(row.spread.median)} {row.unit}".rstrip() if row.spread else row.note
             lines.append(f"| {row.work} | {row.against} | {value} | {row.limit or ''} | {row.verdict} |")
     return "\n".join([BEGIN, *lines, "", f"{machine()}. `make bench` makes this table.", END])
 
