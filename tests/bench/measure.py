@@ -5,9 +5,10 @@ the ratios. How far they spread is told with it.
 """
 
 import statistics
+import time
 from dataclasses import dataclass
 
-from programs import cpu_ns, settle
+from programs import settle
 
 WARM_UP = 2000  # datagrams before the first that counts
 
@@ -39,19 +40,26 @@ def check_count(running, before, received):
     return "" if own == received else f"it counted {own} datagrams, the kernel {received}"
 
 
+def finish(net, running, arrived, sent):
+    """Waits until what was sent has been read or dropped, as far as sockets of the host get it at all, and settled."""
+    end = time.monotonic() + 0.5
+    while net.received() + net.dropped() < arrived + sent and time.monotonic() < end:
+        time.sleep(0.01)
+    return settle(running.pid)
+
+
 def sample(net, receiver, load):
     """Starts a receiver, sends to it, and says what that has cost."""
     load = load.changed(layout=load.layout or receiver.layout)
     with receiver.start(net) as running:
         warm = load.changed(count=min(WARM_UP, load.count or WARM_UP), rate=min(load.rate or 50_000, 50_000))
-        warm.send(net)
-        settle(running.pid)
+        arrived = net.received() + net.dropped()
+        finish(net, running, arrived, warm.send(net)["sent"])
         own = running.own_count() if running.own_count else 0
         delivered, received, dropped = running.delivered(), net.received(), net.dropped()
         cpu = settle(running.pid, quiet=0.05)
         sent = load.send(net)
-        settle(running.pid)
-        cpu = cpu_ns(running.pid) - cpu
+        cpu = finish(net, running, received + dropped, sent["sent"]) - cpu
         note = check_count(running, own, net.received() - received) if running.own_count else ""
         return Sample(
             sent["sent"], running.delivered() - delivered, net.dropped() - dropped, cpu, sent["seconds"], note)
