@@ -14,7 +14,7 @@ LOWEST, HIGHEST = 50_000, 3_000_000
 
 
 def loses(net, receiver, rate, seconds, tries=2):
-    """Whether a receiver loses any of a stream of that rate, and the rate that it really was. It may try again: it may have been
+    """Whether a receiver loses any of a stream of that rate, and the rate that it really was. It tries again: it may have been
     somebody else who took its core for a moment."""
     stream = Load(segmented=True, rate=rate, seconds=seconds, layout=receiver.layout)
     with receiver.start(net):
