@@ -44,7 +44,7 @@ static void put_membership(struct text *text, const struct membership *membershi
 void describe_group(struct text *text, struct group *group)
 {
 	const struct group_counters *counters = group->counters;
-	const struct config_group *config = &group->config;
+	const struct config_group *config = group->config;
 	char address[INET6_ADDRSTRLEN];
 
 	put_open(text, NULL, '{');
@@ -82,7 +82,7 @@ static void put_groups_of(struct text *text, const struct groups *groups, struct
 	put_open(text, "groups", '[');
 	for (size_t i = 0; i < groups_count(groups); i++)
 		if (delivers_to(groups_at(groups, i), handler_outlet(handler)))
-			put_string(text, NULL, groups_at(groups, i)->config.name);
+			put_string(text, NULL, groups_at(groups, i)->config->name);
 	put_close(text, ']');
 }
 

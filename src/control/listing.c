@@ -40,7 +40,7 @@ static void resume_groups(struct listing *listing)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (strcmp(groups_at(groups, middle)->config.name, listing->last) <= 0)
+		if (strcmp(groups_at(groups, middle)->config->name, listing->last) <= 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -68,7 +68,7 @@ static bool list_groups(struct listing *listing, struct text *text, unsigned *ro
 
 		separate(listing, text);
 		describe_group(text, group);
-		remember(listing, group->config.name);
+		remember(listing, group->config->name);
 	}
 	return listing->at >= groups_count(groups);
 }

@@ -54,7 +54,7 @@ static void refuse(struct connection *connection, int r)
 
 	group->counters->send_failed++;
 	if (log_limit_pass(&group->send_limit))
-		log_warning("group %s: a datagram from its socket was not sent: %s", group->config.name,
+		log_warning("group %s: a datagram from its socket was not sent: %s", group->config->name,
 			r == -EMSGSIZE ? "it is larger than 65507 bytes, or than the interface takes" : strerror(-r));
 }
 
@@ -150,7 +150,7 @@ static bool has_hung_up(int fd)
 static void cut_stalled(struct connection *connection)
 {
 	log_warning("group %s: a program at its socket has read nothing for %d s, and is cut",
-		connection->group->config.name, READER_STALL_S);
+		connection->group->config->name, READER_STALL_S);
 	connection_free(connection);
 }
 

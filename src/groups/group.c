@@ -43,12 +43,40 @@ int group_new(const struct group_context *context, const struct config_group *co
 	group->owner = (struct membership_owner){.context = context, .count = count, .deliver = deliver};
 	group->counters = replaced ? replaced->counters : take_counters(context->counters, config->name);
 	group->shares_counters = replaced;
-	if (!group->counters || config_group_copy(&group->config, config) < 0) {
+	group->config = config;
+	if (!group->counters) {
 		group_free(group);
 		return -ENOMEM;
 	}
 	*ret = group;
 	return 0;
+}
+
+static void free_own_config(struct group *group)
+{
+	if (group->own_config)
+		config_group_clear(group->own_config);
+	free(take(group->own_config));
+}
+
+int group_own_config(struct group *group)
+{
+	group->own_config = calloc(1, sizeof(*group->own_config));
+	if (!group->own_config || config_group_copy(group->own_config, group->config) < 0) {
+		free_own_config(group);
+		return -ENOMEM;
+	}
+	group->config = group->own_config;
+	return 0;
+}
+
+void group_set_config(struct group *group, const struct config_group *config)
+{
+	group->config = config;
+	for (size_t i = 0; i < group->membership_count; i++)
+		group->memberships[i]->config = config;
+	if (config != group->own_config)
+		free_own_config(group);
 }
 
 static void remove_membership(struct group *group, size_t i)
@@ -71,7 +99,7 @@ void group_free(struct group *group)
 	free(group->outlets);
 	if (!group->shares_counters)
 		counters_release(group->owner.context->counters, group->counters);
-	config_group_clear(&group->config);
+	free_own_config(group);
 	free(group);
 }
 
@@ -91,14 +119,14 @@ static void move_memberships(struct group *group, struct group *from)
 	from->membership_count = 0;
 	for (size_t i = 0; i < group->membership_count; i++) {
 		group->memberships[i]->owner = &group->owner;
-		group->memberships[i]->config = &group->config;
+		group->memberships[i]->config = group->config;
 		membership_apply_needs(group->memberships[i]);
 	}
 }
 
 void group_inherit(struct group *group, struct group *from)
 {
-	if (receives_same(&group->config, &from->config))
+	if (receives_same(group->config, from->config))
 		move_memberships(group, from);
 	while (from->membership_count)
 		remove_membership(from, from->membership_count - 1);
@@ -124,7 +152,7 @@ static int want(struct group *group, const char *interface)
 		if (!grown)
 			return -ENOMEM;
 		group->memberships = grown;
-		membership = membership_new(&group->owner, &group->config, interface);
+		membership = membership_new(&group->owner, group->config, interface);
 		if (!membership)
 			return -ENOMEM;
 		group->memberships[group->membership_count++] = membership;
@@ -152,7 +180,7 @@ static int want_pattern(struct group *group, const char *pattern, const struct i
 
 static int want_all(struct group *group, const struct interface_list *interfaces)
 {
-	const struct string_list *patterns = &group->config.interfaces;
+	const struct string_list *patterns = &group->config->interfaces;
 	int r = patterns->count ? 0 : want_pattern(group, "*", interfaces);
 
 	for (size_t i = 0; i < patterns->count && r >= 0; i++)
@@ -163,7 +191,7 @@ static int want_all(struct group *group, const struct interface_list *interfaces
 /* Where to send when nobody says otherwise. */
 static void choose_send_interface(struct group *group, const struct interface_list *interfaces)
 {
-	const char *name = group->config.send_interface;
+	const char *name = group->config->send_interface;
 	const struct interface *interface;
 
 	if (!name && group->membership_count == 1)

@@ -23,7 +23,8 @@ enum group_fate { GROUP_GOES, GROUP_IS_REPLACED, GROUP_STAYS };
 
 struct group {
 	struct membership_owner owner;
-	struct config_group config;
+	const struct config_group *config; /* of the configuration that runs, or own_config */
+	struct config_group *own_config; /* of a group that Join made */
 	struct membership **memberships;
 	size_t membership_count;
 	struct outlet **outlets;
@@ -34,14 +35,20 @@ struct group {
 	struct group_socket *socket; /* NULL: none; freed by group_set_free_group() */
 	unsigned send_ifindex; /* 0: the kernel's route */
 	enum group_fate fate;
-	bool adopted; /* the configuration that is being prepared has it */
+	const struct config_group *wanted; /* of the configuration that is being prepared; NULL: it has none */
 	bool until_stop; /* made by Join, and no part of the configuration */
 };
 
-/* A group without memberships. config is copied. replaced is the running one whose place it takes with group_inherit(), or
- * NULL. Returns 0 or -ENOMEM. */
+/* A group without memberships. config must live as long as the group, or until group_set_config(). replaced is the running one
+ * whose place it takes with group_inherit(), or NULL. Returns 0 or -ENOMEM. */
 int group_new(const struct group_context *context, const struct config_group *config, const struct group *replaced,
 	struct group **ret);
+
+/* Gives it a copy of its configuration that is its own. Returns 0 or -ENOMEM. */
+int group_own_config(struct group *group);
+
+/* Puts an equal one in the place of its configuration. */
+void group_set_config(struct group *group, const struct config_group *config);
 void group_free(struct group *group);
 
 /* Takes over what outlives a change: the counters and, where both receive the same, the memberships. */

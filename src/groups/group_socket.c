@@ -39,7 +39,7 @@ static void on_accept(int fd, void *argument)
 	if (!has_room(socket)) {
 		if (log_limit_pass(&socket->limit))
 			log_warning("group %s: more than %d programs at its socket, the next is turned away",
-				socket->group->config.name, CONNECTIONS_MAX);
+				socket->group->config->name, CONNECTIONS_MAX);
 		close(fd);
 		return;
 	}
@@ -58,8 +58,8 @@ int group_socket_check(const char *path, char why[static WHY_MAX])
 int group_socket_new(struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret)
 {
 	struct listener_options options = {
-		.path = path, .type = SOCK_SEQPACKET, .mode = (mode_t)group->config.socket_mode};
-	const char *system_group = group->config.socket_group;
+		.path = path, .type = SOCK_SEQPACKET, .mode = (mode_t)group->config->socket_mode};
+	const char *system_group = group->config->socket_group;
 	struct group_socket *socket;
 	int r;
 

@@ -65,10 +65,10 @@ static void warn_of_short_buffers(struct groups *groups)
 		for (size_t j = 0; j < group->membership_count; j++) {
 			const struct membership *membership = group->memberships[j];
 
-			if (membership->fd < 0 || membership->receive_buffer >= group->config.receive_buffer)
+			if (membership->fd < 0 || membership->receive_buffer >= group->config->receive_buffer)
 				continue;
 			count++;
-			wanted = group->config.receive_buffer > wanted ? group->config.receive_buffer : wanted;
+			wanted = group->config->receive_buffer > wanted ? group->config->receive_buffer : wanted;
 			granted = membership->receive_buffer < granted ? membership->receive_buffer : granted;
 		}
 	}
@@ -115,7 +115,7 @@ static int compare_name(const void *name, const void *item)
 static bool tap_wants(const struct tap *tap, const struct group *group)
 {
 	return !tap->name_count ||
-	       bsearch(group->config.name, tap->names, tap->name_count, sizeof(*tap->names), compare_name);
+	       bsearch(group->config->name, tap->names, tap->name_count, sizeof(*tap->names), compare_name);
 }
 
 /* The groups that a tap may be attached to, one after the other: as many as it names, or all. NULL: there is none of that name. */
@@ -134,7 +134,7 @@ void groups_attach_taps(struct groups *groups, struct group *group)
 {
 	for (struct tap *tap = groups->taps; tap; tap = tap->next)
 		if (tap_wants(tap, group) && group_attach(group, &tap->outlet) < 0)
-			log_error("group %s: attaching a subscriber: out of memory", group->config.name);
+			log_error("group %s: attaching a subscriber: out of memory", group->config->name);
 }
 
 int groups_add_tap(struct groups *groups, struct tap *tap)
@@ -180,6 +180,7 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 
 	if (r < 0)
 		return r;
+	r = group_own_config(group);
 	group->until_stop = true;
 	for (size_t i = 0; i < config->handlers.count && r >= 0; i++) {
 		struct handler *handler = handlers_find(handlers, config->handlers.items[i]);

@@ -32,7 +32,7 @@ static bool is_unchanged(
 {
 	bool kept;
 
-	if (!config_group_equal(&running->config, wanted))
+	if (!config_group_equal(running->config, wanted))
 		return false;
 	for (size_t i = 0; i < wanted->handlers.count; i++) {
 		handlers_plan_find(handlers, wanted->handlers.items[i], &kept);
@@ -45,7 +45,7 @@ static bool is_unchanged(
 /* A handler that Join named and a reload has removed is left out; the configuration's own are checked. */
 static int attach_handlers(struct group *group, const struct handlers_plan *handlers)
 {
-	const struct string_list *names = &group->config.handlers;
+	const struct string_list *names = &group->config->handlers;
 	bool kept;
 	int r = 0;
 
@@ -55,7 +55,7 @@ static int attach_handlers(struct group *group, const struct handlers_plan *hand
 		if (handler)
 			r = group_attach(group, handler_outlet(handler));
 		else
-			log_warning("group %s: its handler %s is not there any more", group->config.name,
+			log_warning("group %s: its handler %s is not there any more", group->config->name,
 				names->items[i]);
 	}
 	return r;
@@ -74,7 +74,7 @@ static int open_socket(struct group *group, const struct group *running, const s
 	char path[PATH_MAX];
 	int r;
 
-	if (!group->config.socket || plan->dry_run)
+	if (!group->config->socket || plan->dry_run)
 		return 0;
 	r = make_directory(plan->run_directory);
 	r = r < 0 ? r : make_directory(plan->directory);
@@ -83,10 +83,10 @@ static int open_socket(struct group *group, const struct group *running, const s
 			plan->directory, strerror(-r));
 		return r;
 	}
-	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config.name);
+	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
 	if (!(running && running->socket) && (r = group_socket_check(path, why)) < 0)
 		return r;
-	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config.name);
+	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config->name);
 	return group_socket_new(group, path, why, &group->socket);
 }
 
@@ -142,13 +142,17 @@ static int plan_joined(struct groups_plan *plan, struct groups *groups, const st
 	int r = 0;
 
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++) {
-		struct group *group = groups->set.items[i];
+		struct group *group = groups->set.items[i], *joined;
 
 		if (!group->until_stop || group->fate != GROUP_GOES)
 			continue;
-		r = plan_group(plan, groups, &group->config, handlers, errors);
-		if (r >= 0)
-			plan->set.items[plan->set.count - 1]->until_stop = true;
+		r = plan_group(plan, groups, group->config, handlers, errors);
+		if (r < 0)
+			return r;
+		joined = plan->set.items[plan->set.count - 1];
+		joined->until_stop = true;
+		if (joined != group)
+			r = group_own_config(joined);
 	}
 	return r;
 }
@@ -169,13 +173,13 @@ int groups_prepare(struct groups *groups, const struct config *wanted, struct ha
 	plan->dry_run = dry_run;
 	for (size_t i = 0; i < groups->set.count; i++) {
 		groups->set.items[i]->fate = GROUP_GOES;
-		groups->set.items[i]->adopted = false;
+		groups->set.items[i]->wanted = NULL;
 	}
 	for (size_t i = 0; i < wanted->group_count; i++) {
 		if ((r = plan_group(plan, groups, &wanted->groups[i], handlers, errors)) < 0)
 			failed = r;
 		else
-			plan->set.items[plan->set.count - 1]->adopted = true;
+			plan->set.items[plan->set.count - 1]->wanted = &wanted->groups[i];
 	}
 	if ((r = plan_joined(plan, groups, handlers, errors)) < 0)
 		failed = r;
@@ -212,19 +216,21 @@ static void take_place(const struct groups_plan *plan, struct group *group, stru
 	}
 	if (!group->socket)
 		return;
-	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config.name);
+	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
 	r = group_socket_publish(group->socket, path);
 	if (r < 0)
-		log_error("group %s: moving its socket to %s: %s", group->config.name, path, strerror(-r));
+		log_error("group %s: moving its socket to %s: %s", group->config->name, path, strerror(-r));
 }
 
 void groups_commit(struct groups *groups, struct groups_plan *plan)
 {
 	for (size_t i = 0; i < plan->set.count; i++) {
-		struct group *group = plan->set.items[i], *running = groups_find(groups, group->config.name);
+		struct group *group = plan->set.items[i], *running = groups_find(groups, group->config->name);
 
 		/* One that Join made is the configuration's from now on, if that has it. */
-		group->until_stop = !group->adopted;
+		group->until_stop = !group->wanted;
+		if (group->wanted)
+			group_set_config(group, group->wanted);
 		if (group == running)
 			continue;
 		take_place(plan, group, running);

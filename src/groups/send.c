@@ -9,7 +9,7 @@
 /* The interface to send out of, 0 for the kernel's route; a configured one may have come up since the last look. */
 static int outgoing(struct group *group, const char *interface, unsigned *ret_ifindex)
 {
-	const char *name = interface ? interface : group->config.send_interface;
+	const char *name = interface ? interface : group->config->send_interface;
 
 	if (!interface && group->send_ifindex)
 		*ret_ifindex = group->send_ifindex;
@@ -21,7 +21,7 @@ static int outgoing(struct group *group, const char *interface, unsigned *ret_if
 static int send_vectors(struct group *group, const struct iovec *vectors, unsigned count,
 	const struct send_options *options, struct sender **ret_busy)
 {
-	const struct config_group *config = &group->config;
+	const struct config_group *config = group->config;
 	struct send_target target = {
 		.ttl = options->ttl < 0 ? (int)config->ttl : options->ttl, .loop = config->loop};
 	unsigned ifindex;
@@ -42,13 +42,13 @@ static int send_vectors(struct group *group, const struct iovec *vectors, unsign
 
 static void explain(int r, const struct group *group, const char *interface, char why[static WHY_MAX])
 {
-	const char *name = interface ? interface : group->config.send_interface;
-	bool v4 = group->config.address.family == AF_INET;
+	const char *name = interface ? interface : group->config->send_interface;
+	bool v4 = group->config->address.family == AF_INET;
 
 	switch (-r) {
 	case ENETUNREACH:
 		snprintf(why, WHY_MAX, "no route for %s: set send_interface, or add a multicast route (ip %s dev IFACE)",
-			group->config.name, v4 ? "route add 224.0.0.0/4" : "-6 route add multicast ff00::/8 table local");
+			group->config->name, v4 ? "route add 224.0.0.0/4" : "-6 route add multicast ff00::/8 table local");
 		break;
 	case ENODEV:
 	case ENXIO:

@@ -14,7 +14,7 @@ static size_t position(const struct group_set *set, const char *name, bool *ret_
 	*ret_found = false;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(set->items[middle]->config.name, name);
+		int order = strcmp(set->items[middle]->config->name, name);
 
 		if (order == 0)
 			*ret_found = true;
@@ -51,7 +51,7 @@ int group_set_append(struct group_set *set, struct group *group)
 
 static int compare_names(const void *a, const void *b)
 {
-	return strcmp((*(struct group *const *)a)->config.name, (*(struct group *const *)b)->config.name);
+	return strcmp((*(struct group *const *)a)->config->name, (*(struct group *const *)b)->config->name);
 }
 
 void group_set_sort(struct group_set *set)
@@ -62,13 +62,13 @@ void group_set_sort(struct group_set *set)
 
 bool group_set_contains(const struct group_set *set, const struct group *group)
 {
-	return group_set_find(set, group->config.name) == group;
+	return group_set_find(set, group->config->name) == group;
 }
 
 int group_set_add(struct group_set *set, struct group *group)
 {
 	bool found;
-	size_t at = position(set, group->config.name, &found);
+	size_t at = position(set, group->config->name, &found);
 	int r = found ? -EEXIST : group_set_append(set, group);
 
 	if (r < 0)
@@ -81,7 +81,7 @@ int group_set_add(struct group_set *set, struct group *group)
 void group_set_remove(struct group_set *set, struct group *group)
 {
 	bool found;
-	size_t at = position(set, group->config.name, &found);
+	size_t at = position(set, group->config->name, &found);
 
 	if (!found)
 		return;
