@@ -90,7 +90,7 @@ static struct audience *make_audience(struct client_set *set, const struct audie
 		return NULL;
 	audience->set = set;
 	audience->key = *key;
-	audience->tap = (struct tap){.outlet = {.deliver = deliver, .needs = NEED_ALL},
+	audience->tap = (struct tap){.outlet = {.deliver = deliver, .needs = NEED_ALL | NEED_PROMPT},
 		.names = (const char *const *)key->names,
 		.name_count = key->count};
 	if (groups_add_tap(set->backend->groups, &audience->tap) < 0) {

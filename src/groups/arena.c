@@ -15,14 +15,14 @@ struct arena *arena_new(void)
 
 	if (!arena)
 		return NULL;
-	arena->slots = mmap(NULL, (size_t)BATCH_MAX * SLOT_SIZE, PROT_READ | PROT_WRITE,
+	arena->slots = mmap(NULL, (size_t)BATCH_MAX * SLOT_STRIDE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (arena->slots == MAP_FAILED) {
 		free(arena);
 		return NULL;
 	}
 	for (unsigned i = 0; i < BATCH_MAX; i++) {
-		arena->vectors[i] = (struct iovec){arena->slots + (size_t)i * SLOT_SIZE, SLOT_SIZE};
+		arena->vectors[i] = (struct iovec){arena->slots + (size_t)i * SLOT_STRIDE, SLOT_SIZE};
 		arena->messages[i].msg_hdr.msg_iov = &arena->vectors[i];
 		arena->messages[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -33,7 +33,7 @@ void arena_free(struct arena *arena)
 {
 	if (!arena)
 		return;
-	munmap(arena->slots, (size_t)BATCH_MAX * SLOT_SIZE);
+	munmap(arena->slots, (size_t)BATCH_MAX * SLOT_STRIDE);
 	free(arena);
 }
 

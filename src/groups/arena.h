@@ -8,6 +8,7 @@
 #include "data/datagram.h"
 
 #define SLOT_SIZE 65536 /* more than any UDP payload, so that nothing is cut */
+#define SLOT_STRIDE (SLOT_SIZE + 1536) /* a power of two would have all slots compete for the same lines of the cache */
 #define SLOT_CONTROL_SIZE 128
 
 /* With UDP_GRO one slot holds up to SEGMENTS_MAX datagrams of one sender; fewer slots are filled then, so that a wake-up

@@ -7,6 +7,7 @@
 
 #include "data/counters.h"
 #include "groups/arena.h"
+#include "groups/pause.h"
 #include "groups/senders.h"
 #include "net/joined.h"
 
@@ -53,6 +54,7 @@ struct group_context {
 	struct event_base *base;
 	struct arena *arena;
 	struct senders *senders;
+	struct pause *pause;
 	struct counters *counters;
 	struct socket_keeper keeper;
 	/* What the kernel has joined, while memberships are compared with it. */

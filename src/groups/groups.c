@@ -17,10 +17,11 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, co
 	groups->context = (struct group_context){.base = base,
 		.arena = arena_new(),
 		.senders = senders_new(base),
+		.pause = pause_new(base),
 		.counters = counters,
 		.keeper = *keeper,
 		.taken_back = &groups->taken_back};
-	if (!groups->context.arena || !groups->context.senders) {
+	if (!groups->context.arena || !groups->context.senders || !groups->context.pause) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -33,6 +34,7 @@ void groups_free(struct groups *groups)
 		return;
 	groups->context.stopping = true;
 	group_set_clear(&groups->set);
+	pause_free(groups->context.pause);
 	senders_free(groups->context.senders);
 	arena_free(groups->context.arena);
 	free(groups);

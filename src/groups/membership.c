@@ -12,6 +12,12 @@
 #include "base/log.h"
 #include "net/multicast.h"
 
+/* So few datagrams in one reading are no traffic worth to pause for. */
+#define PAUSE_FROM 4
+
+/* Bytes of receive buffer. */
+#define PAUSE_BUFFER (1 << 20)
+
 const char *membership_state_name(enum membership_state state)
 {
 	static const char *const names[] = {"waiting", "joined", "failed"};
@@ -100,45 +106,64 @@ uint64_t membership_kernel_dropped(struct membership *membership)
 	return membership->counters->kernel_dropped;
 }
 
-/* Reads once, and hands on what there was. Returns whether there may be more. */
-static bool receive(struct membership *membership)
+/* Hands on what there is in arena->datagrams. */
+static void deliver(struct membership *membership, unsigned count)
 {
 	struct membership_owner *owner = membership->owner;
-	struct arena *arena = owner->context->arena;
-	struct arena_received received;
-	int r = arena_receive(arena, membership->fd, owner->needs, membership->config->coalesce, &received);
 
-	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
-	if (r < 0)
-		return r == -ENETDOWN;
-	owner->count(owner, &received);
-	if (!(owner->needs & NEED_DATAGRAMS))
-		return true;
-	for (unsigned first = 0; first < received.count; first += BATCH_MAX) {
-		unsigned left = received.count - first;
+	for (unsigned first = 0; first < count; first += BATCH_MAX) {
 		struct batch batch = {.origin = membership->origin,
-			.count = left < BATCH_MAX ? left : BATCH_MAX,
-			.datagrams = arena->datagrams + first};
+			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
+			.datagrams = owner->context->arena->datagrams + first};
 
 		owner->deliver(owner, &batch);
 	}
-	return true;
+}
+
+/* Reads once, and hands on what there was. Returns how many datagrams, or a negative errno. */
+static int receive(struct membership *membership)
+{
+	struct membership_owner *owner = membership->owner;
+	struct arena_received received;
+	int r = arena_receive(owner->context->arena, membership->fd, owner->needs, membership->config->coalesce, &received);
+
+	if (r < 0)
+		return r;
+	owner->count(owner, &received);
+	if (owner->needs & NEED_DATAGRAMS)
+		deliver(membership, received.count);
+	return (int)received.count;
+}
+
+/* Whether to let some more datagrams gather: there is traffic, the socket is drained, nobody wants them at once, and the
+ * buffer holds what may come in two milliseconds at full speed. */
+static bool may_pause(const struct membership *membership, int count)
+{
+	return count >= PAUSE_FROM && count < BATCH_MAX && !(membership->owner->needs & NEED_PROMPT) &&
+	       membership->receive_buffer >= PAUSE_BUFFER;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
+	struct membership *membership = argument;
+
 	(void)fd, (void)what;
-	receive(argument);
+	if (may_pause(membership, receive(membership)))
+		pause_add(membership->owner->context->pause, &membership->pause);
 }
 
 /* What the kernel has taken for us is ours to account for: it is read to the end before the socket goes. */
 static void leave(struct membership *membership)
 {
+	int r;
+
 	if (membership->is_kept)
 		keeper_remove(&membership->owner->context->keeper, membership->name);
 	multicast_leave(membership->fd, &membership->config->address, membership->origin->ifindex);
-	while (receive(membership))
-		;
+	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
+	do
+		r = receive(membership);
+	while (r > 0 || r == -ENETDOWN);
 }
 
 void membership_close(struct membership *membership)
@@ -148,6 +173,7 @@ void membership_close(struct membership *membership)
 	if (!membership->is_kept || !membership->owner->context->stopping)
 		leave(membership);
 	count_drops(membership, membership->fd);
+	pause_cancel(&membership->pause);
 	event_del(&membership->readable);
 	close(membership->fd);
 	membership->fd = -1;
@@ -237,6 +263,7 @@ static int adopt(struct membership *membership, const struct interface *interfac
 		return -ENOMEM;
 	}
 	membership->fd = fd;
+	membership->pause.readable = &membership->readable;
 	event_assign(&membership->readable, membership->owner->context->base, fd, EV_READ | EV_PERSIST, on_readable,
 		membership);
 	if (event_add(&membership->readable, NULL) < 0) {

@@ -34,6 +34,7 @@ struct membership {
 	struct membership_owner *owner;
 	const struct config_group *config;
 	struct event readable;
+	struct pause_member pause;
 	struct origin *origin;
 	char *error; /* why it is not joined */
 	uint64_t since_ns; /* when it came into this state, CLOCK_REALTIME */

@@ -113,6 +113,7 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 void reader_init(struct reader *reader, int fd)
 {
 	reader->outlet.deliver = deliver;
+	reader->outlet.needs = NEED_PROMPT;
 	reader->fd = fd;
 	reader->gap_fd = -1;
 }

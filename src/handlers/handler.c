@@ -65,6 +65,11 @@ static void handler_free(struct handler *handler)
 }
 DEFINE_CLEANUP(struct handler *, handler_free)
 
+static bool has_patience(const struct handler *handler)
+{
+	return handler->kind->patience && handler->kind->patience(handler->object);
+}
+
 /* Opens the kind's object, and puts a worker in front of it where it may block. */
 static int open_object(struct handler *handler, const struct config_handler *config, char why[static WHY_MAX])
 {
@@ -72,7 +77,8 @@ static int open_object(struct handler *handler, const struct config_handler *con
 
 	if (r < 0)
 		return r;
-	handler->outlet.needs = handler->kind->needs(config->settings) | filter_needs(&handler->filter);
+	handler->outlet.needs = handler->kind->needs(config->settings) | filter_needs(&handler->filter) |
+				(has_patience(handler) ? 0 : NEED_PROMPT);
 	handler->outlet.deliver = handler->filter.is_open ? deliver : deliver_filtered;
 	if (!handler->kind->may_block)
 		return 0;

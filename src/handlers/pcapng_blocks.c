@@ -167,26 +167,25 @@ void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t ti
 	end_block(text, start);
 }
 
-/* Adds 32 bits at a time to 64, which cannot overflow for anything that fits in a datagram; the
- * order of the bytes does not matter to the sum (RFC 1071, section 2). */
+/* Adds 64 bits at a time to 128, and folds that to a little more than 32: the order of the bytes does not matter to the sum,
+ * nor how many are added at once (RFC 1071, section 2). */
 uint64_t pcapng_sum(uint64_t sum, const void *data, size_t size)
 {
+	unsigned __int128 even = 0, odd = 0;
 	const uint8_t *at = data;
-	uint64_t other = 0, words[2];
-	uint32_t word;
+	uint64_t words[2];
 
 	for (; size >= sizeof(words); at += sizeof(words), size -= sizeof(words)) {
 		memcpy(words, at, sizeof(words));
-		sum += (words[0] & UINT32_MAX) + (words[0] >> 32);
-		other += (words[1] & UINT32_MAX) + (words[1] >> 32);
+		even += words[0];
+		odd += words[1];
 	}
-	for (; size >= sizeof(word); at += sizeof(word), size -= sizeof(word)) {
-		memcpy(&word, at, sizeof(word));
-		sum += word;
-	}
-	word = 0;
-	memcpy(&word, at, size);
-	return sum + other + word;
+	memset(words, 0, sizeof(words));
+	memcpy(words, at, size);
+	even += (unsigned __int128)words[0] + words[1] + odd;
+	even = (uint64_t)even + (even >> 64);
+	even = (uint32_t)even + (even >> 32);
+	return sum + (uint32_t)even + (uint64_t)(even >> 32);
 }
 
 uint16_t pcapng_fold(uint64_t sum)

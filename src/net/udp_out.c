@@ -45,6 +45,21 @@ static unsigned run_length(const struct iovec *vectors, unsigned count)
 	return length;
 }
 
+/* Datagrams that were received together lie behind each other: one vector does for them. Returns how many are left. */
+static unsigned merge(const struct iovec *vectors, unsigned count, struct iovec *merged)
+{
+	unsigned last = 0;
+
+	merged[0] = vectors[0];
+	for (unsigned i = 1; i < count; i++) {
+		if ((char *)merged[last].iov_base + merged[last].iov_len == vectors[i].iov_base)
+			merged[last].iov_len += vectors[i].iov_len;
+		else
+			merged[++last] = vectors[i];
+	}
+	return last + 1;
+}
+
 static int send_segmented(const struct udp_out *out, const union endpoint *to, socklen_t to_length,
 	const struct iovec *vectors, unsigned count)
 {
@@ -52,7 +67,8 @@ static int send_segmented(const struct udp_out *out, const union endpoint *to, s
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(uint16_t))];
 	} control = {0};
-	struct msghdr message = header(to, to_length, vectors, count);
+	struct iovec merged[UDP_OUT_MAX];
+	struct msghdr message = header(to, to_length, merged, merge(vectors, count, merged));
 	uint16_t size = (uint16_t)vectors[0].iov_len;
 
 	message.msg_control = &control;

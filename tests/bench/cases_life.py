@@ -91,7 +91,7 @@ def wake_ups(pid):
 
 
 def run_idle(bench):
-    """There is no watchdog here, so that there is nothing to wake up for."""
+    """There is no watchdog here, so that once a minute the memberships are looked at, and there is nothing else to wake up for."""
     seconds, groups = 4 if bench.quick else 60, 100
     with run_mcastd(bench.net, mcastd_config(groups=groups)) as daemon:
         time.sleep(1)
@@ -100,7 +100,7 @@ def run_idle(bench):
         count = wake_ups(daemon.process.pid) - before
         resident = memory(daemon.process.pid)["VmRSS"] / 1024
     yield Row("idle/wake-ups", f"idle, {groups} groups: wake-ups in {seconds} s", "", "", spread([count]),
-              Limit(at_most=0))
+              Limit(at_most=1))
     yield Row("idle/memory", f"idle, {groups} groups: resident memory", "", "MiB", spread([resident]), Limit(at_most=6))
 
 

@@ -1,0 +1,25 @@
+/* Reading in larger pieces where nobody is in a hurry: a socket that was drained is left alone for a moment, so that the next
+ * wake-up finds more than a few datagrams. Below saturation wake-ups are most of what receiving costs. */
+#pragma once
+
+#include <event2/event_struct.h>
+
+struct pause;
+
+/* Embedded in the membership that pauses. */
+struct pause_member {
+	struct pause_member *next, **link; /* link is NULL when it does not pause */
+	struct event *readable;
+};
+
+/* Returns NULL without memory. */
+struct pause *pause_new(struct event_base *base);
+
+/* Nobody may pause any more. Accepts NULL. */
+void pause_free(struct pause *pause);
+
+/* Stops waiting for readable for about a millisecond. */
+void pause_add(struct pause *pause, struct pause_member *member);
+
+/* Ends the pause without waiting for readable again. */
+void pause_cancel(struct pause_member *member);
