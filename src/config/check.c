@@ -323,6 +323,21 @@ static void check_filter(
 			"has no effect without rate, add one: rate = \"1000/s\";");
 }
 
+/* A key that has no effect is a mistake of whoever wrote it. */
+static void check_queue(const struct config_handler *handler, const struct subject *subject, struct errors *errors)
+{
+	static const char *const keys[] = {"queue", "queue_datagrams", "drop"};
+
+	for (size_t i = 0; handler->kind && !handler->kind->may_block && i < ARRAY_SIZE(keys); i++) {
+		const struct key *row = schema_find(&handler_schema, keys[i]);
+		const struct key_mark *mark = handler->marks ? &handler->marks[row - handler_schema.keys] : NULL;
+
+		if (mark && mark->line)
+			report(errors, subject, mark->line, keys[i],
+				"has no effect, a handler of this type never waits and has no queue; remove it");
+	}
+}
+
 static void check_handler(const struct config_handler *handler, struct errors *errors)
 {
 	struct subject subject = {handler->place, "handlers", handler->name};
@@ -334,6 +349,7 @@ static void check_handler(const struct config_handler *handler, struct errors *e
 		report(errors, &subject, 0, NULL, why);
 	}
 	check_filter(handler, &subject, errors);
+	check_queue(handler, &subject, errors);
 	/* The kind counts on what its rows promise: required keys, ranges. */
 	if (!handler->kind || !handler->kind->check || any_failed(handler))
 		return;

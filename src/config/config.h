@@ -55,6 +55,9 @@ struct config_relay {
 /* What the configuration must know of a kind of handler. struct handler_kind embeds it. */
 struct config_kind {
 	const char *name;     /* the value of the key "type" */
+	/* Whether its deliver() may block: disk, journal, a terminal, a program. It then runs in a thread of its own
+	 * behind a bounded queue; otherwise in the loop, and must return at once. */
+	bool may_block;
 	struct schema schema; /* the kind's own keys */
 	/* Checks what no single row can. NULL when there is nothing. Returns 0, or -EINVAL with the
 	 * reason in why, and the key to blame in *ret_key. */

@@ -87,6 +87,7 @@ static void on_links_changed(void *argument, const struct link_change *change)
 static void on_audit(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd, (void)what;
+	workers_expire();
 	on_links_changed(argument, NULL);
 }
 
@@ -335,10 +336,8 @@ void daemon_stop(struct daemon *daemon)
 	handover_free(daemon->handover);
 	handlers_free(daemon->handlers, deadline);
 	stuck = workers_wait(deadline + NS_PER_S);
-	if (stuck) {
-		log_warning("%u handlers are stuck in writing, and what they hold is lost", stuck);
+	if (stuck)
 		_exit(EXIT_SUCCESS);
-	}
 	free_events(daemon);
 	if (daemon->base)
 		event_base_free(daemon->base);

@@ -48,6 +48,7 @@ struct account {
 	uint64_t received;
 	uint64_t filtered;
 	struct outcome outcome;
+	uint64_t kind; /* whose counted[] it has, a hash of its name */
 	uint64_t queued; /* datagrams waiting now */
 	uint64_t queued_bytes; /* their payload */
 	uint64_t queued_max; /* the most that ever waited */

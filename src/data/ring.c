@@ -3,15 +3,19 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+
+/* One is in the reader's hands, one is filled, and of the others the oldest can be thrown away without losing all. */
+#define CHUNKS_MIN 4
 
 int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
 {
 	size_t count = (size_t)((bytes + sizeof(struct ring_chunk) - 1) / sizeof(struct ring_chunk));
 
-	if (count < 2)
-		count = 2;
+	if (count < CHUNKS_MIN)
+		count = CHUNKS_MIN;
 	*ring = (struct ring){.chunk_count = count, .most = most};
 	ring->chunks = mmap(NULL, count * sizeof(struct ring_chunk), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -183,6 +187,21 @@ uint64_t ring_drop_all(struct ring *ring)
 
 	while (ring->oldest)
 		drop_chunk(ring);
+	return count;
+}
+
+uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand)
+{
+	size_t at = in_hand ? (size_t)(in_hand - ring->chunks) : ring->chunks_used;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), from;
+	uint64_t count = ring_drop_all(ring);
+
+	ring->free = NULL;
+	ring->chunks_used = ring->chunk_count;
+	madvise(ring->chunks, at * sizeof(*ring->chunks) / page * page, MADV_DONTNEED);
+	from = ((at + 1) * sizeof(*ring->chunks) + page - 1) / page * page;
+	if (from < ring->chunk_count * sizeof(*ring->chunks))
+		madvise((char *)ring->chunks + from, ring->chunk_count * sizeof(*ring->chunks) - from, MADV_DONTNEED);
 	return count;
 }
 

@@ -45,7 +45,7 @@ struct ring {
 	uint64_t most; /* datagrams that may be in the queue */
 };
 
-/* Maps at least bytes, in whole chunks, two at least. The queue never holds more than most datagrams. Returns 0 or
+/* Maps at least bytes, in whole chunks, four at least. The queue never holds more than most datagrams. Returns 0 or
  * -ENOMEM. */
 int ring_init(struct ring *ring, uint64_t bytes, uint64_t most);
 
@@ -65,6 +65,10 @@ unsigned ring_drop_oldest(struct ring *ring);
 
 /* Throws all of the queue away. Returns how many datagrams. */
 uint64_t ring_drop_all(struct ring *ring);
+
+/* Throws all of the queue away and gives its memory back to the system, but for a chunk that somebody has in hand (or NULL):
+ * nothing is pushed any more. Returns how many datagrams. */
+uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand);
 
 /* Takes the oldest chunk out of the queue, or returns NULL when it is empty. */
 struct ring_chunk *ring_take(struct ring *ring);

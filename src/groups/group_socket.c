@@ -12,8 +12,6 @@
 /* So many programs may hold one group's socket open; the next is turned away. */
 #define CONNECTIONS_MAX 1024
 
-#define SEND_BUFFER (1 << 20)
-
 struct group_socket {
 	struct group *group;
 	struct listener *listener;
@@ -34,7 +32,7 @@ static bool has_room(const struct group_socket *socket)
 static void on_accept(int fd, void *argument)
 {
 	struct group_socket *socket = argument;
-	int size = SEND_BUFFER, on = 1;
+	int size = READER_BUFFER, on = 1;
 
 	if (!has_room(socket)) {
 		if (log_limit_pass(&socket->limit))

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +26,15 @@ static void miss(struct reader *reader, unsigned count)
 		return;
 	reader->is_stalled = true;
 	reader->stalled(reader);
+}
+
+/* Whether a program that has missed something is to miss more: until it has read half of what waits for it. Nearly every
+ * datagram would else come with a gap of its own. */
+static bool is_behind(const struct reader *reader)
+{
+	int waiting = 0;
+
+	return ioctl(reader->fd, SIOCOUTQ, &waiting) == 0 && waiting > READER_BUFFER;
 }
 
 /* Has gap_fd say "gap N": a file of its own for each gap, as the program may read it at any time. */
@@ -98,6 +109,10 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	struct iovec vectors[BATCH_MAX];
 	unsigned sent;
 
+	if (reader->gap && is_behind(reader)) {
+		miss(reader, batch->count);
+		return;
+	}
 	for (unsigned i = 0; i < batch->count; i++) {
 		vectors[i] = (struct iovec){(void *)batch->datagrams[i].payload, batch->datagrams[i].size};
 		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};

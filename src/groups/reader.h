@@ -15,6 +15,9 @@ struct reader {
 	int gap_fd; /* what tells it; -1: nothing to tell */
 };
 
+/* Bytes that may wait for a program, as SO_SNDBUF of its connection. The kernel takes twice as much, for its own overhead. */
+#define READER_BUFFER (1 << 20)
+
 /* A program that reads nothing for so long while something waits for it has stalled: a minute, and a little for one that was
  * stopped just so long. */
 #define READER_STALL_S 65

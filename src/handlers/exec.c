@@ -340,10 +340,9 @@ static void exec_finish(void *object, uint64_t until_ns, struct outcome *outcome
 }
 
 const struct handler_kind exec_kind = {
-	.config = {.name = "exec",
+	.config = {.name = "exec", .may_block = true,
 		.schema = {exec_keys, ARRAY_SIZE(exec_keys), sizeof(struct exec_settings)},
 		.check = exec_check},
-	.may_block = true,
 	.counters = exec_counters,
 	.needs = exec_needs,
 	.open = exec_open,

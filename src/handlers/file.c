@@ -145,11 +145,10 @@ static void file_finish(void *object, uint64_t until_ns, struct outcome *outcome
 }
 
 const struct handler_kind file_kind = {
-	.config = {.name = "file",
+	.config = {.name = "file", .may_block = true,
 		.schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)},
 		.check = recorder_check,
 		.file = recorder_file},
-	.may_block = true,
 	.needs = file_needs,
 	.open = file_open,
 	.begin = file_begin,

@@ -80,7 +80,7 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	handler->outlet.needs = handler->kind->needs(config->settings) | filter_needs(&handler->filter) |
 				(has_patience(handler) ? 0 : NEED_PROMPT);
 	handler->outlet.deliver = handler->filter.is_open ? deliver : deliver_filtered;
-	if (!handler->kind->may_block)
+	if (!handler->kind->config.may_block)
 		return 0;
 	r = worker_start(handler->kind, handler->object, config, handler->ledger, &handler->worker);
 	if (r < 0) {
@@ -114,6 +114,7 @@ int handler_start(const struct config_handler *config, struct ledger *ledger, ch
 
 void handler_begin(struct handler *handler)
 {
+	ledger_set_kind(handler->ledger, handler->kind->config.name);
 	if (handler->kind->begin)
 		worker_begin(handler->worker);
 }

@@ -9,10 +9,6 @@
 struct handler_kind {
 	struct config_kind config; /* name, keys, check */
 
-	/* Whether deliver() may block: disk, journal, a terminal. The core then runs it in a thread of
-	 * its own behind a bounded ring; otherwise it runs in the loop and must return at once. */
-	bool may_block;
-
 	/* The names of what else it counts, in outcome->counted; NULL at the end, COUNTED_MAX at most. NULL: nothing. */
 	const char *const *counters;
 

@@ -141,8 +141,7 @@ static void journal_close(void *object)
 }
 
 const struct handler_kind journal_kind = {
-	.config = {.name = "journal"},
-	.may_block = true,
+	.config = {.name = "journal", .may_block = true},
 	.needs = journal_needs,
 	.open = journal_open,
 	.deliver = journal_deliver,

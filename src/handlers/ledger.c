@@ -3,7 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 
 /* The earlier run has ended, and what it held with it. */
@@ -64,6 +66,31 @@ void ledger_unref(struct ledger *ledger)
 	pthread_mutex_destroy(&ledger->lock);
 	counters_release(ledger->counters, ledger->account);
 	free(ledger);
+}
+
+static uint64_t hash_kind(const char *kind)
+{
+	return hash_bytes(HASH_BEGIN, kind, strlen(kind));
+}
+
+void ledger_set_kind(struct ledger *ledger, const char *kind)
+{
+	struct account *account = ledger->account;
+
+	pthread_mutex_lock(&ledger->lock);
+	if (account->kind != hash_kind(kind))
+		memset(account->outcome.counted, 0, sizeof(account->outcome.counted));
+	account->kind = hash_kind(kind);
+	pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_settle(struct ledger *ledger, const char *kind, const struct outcome *outcome)
+{
+	struct outcome settled = *outcome;
+
+	if (ledger->account->kind != hash_kind(kind))
+		memset(settled.counted, 0, sizeof(settled.counted));
+	outcome_add(&ledger->account->outcome, &settled);
 }
 
 void ledger_received(struct ledger *ledger, unsigned received, const struct outcome *outcome)

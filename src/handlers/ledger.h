@@ -27,6 +27,12 @@ struct ledger *ledger_new(struct counters *counters, const char *handler);
 struct ledger *ledger_ref(struct ledger *ledger);
 void ledger_unref(struct ledger *ledger);
 
+/* The handler is of this kind from now on: what another kind has counted beside the identity means nothing any more. */
+void ledger_set_kind(struct ledger *ledger, const char *kind);
+
+/* Adds what became of datagrams, as a kind tells it that may not be the one of now. The lock is held. */
+void ledger_settle(struct ledger *ledger, const char *kind, const struct outcome *outcome);
+
 /* Counts datagrams that came in and what became of them, where both are known at once. */
 void ledger_received(struct ledger *ledger, unsigned received, const struct outcome *outcome);
 

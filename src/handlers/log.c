@@ -79,8 +79,7 @@ static void log_deliver(void *object, const struct batch *batch, struct outcome 
 }
 
 const struct handler_kind log_kind = {
-	.config = {.name = "log", .schema = {log_keys, ARRAY_SIZE(log_keys), sizeof(struct log_settings)}},
-	.may_block = true,
+	.config = {.name = "log", .may_block = true, .schema = {log_keys, ARRAY_SIZE(log_keys), sizeof(struct log_settings)}},
 	.needs = log_needs,
 	.open = log_open_handler,
 	.deliver = log_deliver,

@@ -279,11 +279,10 @@ static void pcapng_finish(void *object, uint64_t until_ns, struct outcome *outco
 }
 
 const struct handler_kind pcapng_kind = {
-	.config = {.name = "pcapng",
+	.config = {.name = "pcapng", .may_block = true,
 		.schema = {pcapng_keys, ARRAY_SIZE(pcapng_keys), sizeof(struct pcapng_settings)},
 		.check = recorder_check,
 		.file = recorder_file},
-	.may_block = true,
 	.needs = pcapng_needs,
 	.open = pcapng_open,
 	.begin = pcapng_begin,

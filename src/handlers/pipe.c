@@ -346,10 +346,9 @@ static void pipe_finish(void *object, uint64_t until_ns, struct outcome *outcome
 }
 
 const struct handler_kind pipe_kind = {
-	.config = {.name = "pipe",
+	.config = {.name = "pipe", .may_block = true,
 		.schema = {pipe_keys, ARRAY_SIZE(pipe_keys), sizeof(struct pipe_settings)},
 		.check = pipe_check},
-	.may_block = true,
 	.counters = pipe_counters,
 	.needs = pipe_needs,
 	.open = pipe_open,

@@ -85,6 +85,8 @@ static int check_file(
 		snprintf(why, WHY_MAX, "another handler writes to it, give each a path of its own");
 		return -EBUSY;
 	}
+	if (recorder->ready && recorder_file_was_cut(&recorder->file))
+		recorder->ready = recorder->begun = false; /* what this section began with is gone */
 	if (recorder->ready && !superseded && !recorder_file_is_current(&recorder->file)) {
 		/* Somebody renamed or removed it. */
 		recorder_end_section(recorder, outcome);

@@ -19,6 +19,14 @@ static int cut(struct recorder_file *file, uint64_t size)
 	return 0;
 }
 
+bool recorder_file_was_cut(const struct recorder_file *file)
+{
+	struct stat status;
+
+	return file->regular && !file->torn && fstat(file->fd, &status) == 0 &&
+	       (uint64_t)status.st_size < file->size;
+}
+
 int recorder_file_prepare(struct recorder_file *file)
 {
 	struct stat status;

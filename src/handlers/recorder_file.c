@@ -228,8 +228,11 @@ int recorder_file_move(struct recorder_file *file, bool aside,
 	return r;
 }
 
+/* The lock goes with it at once, also where a program that is just being started still has a copy of the descriptor. */
 void recorder_file_close(struct recorder_file *file)
 {
+	if (file->locked)
+		flock(file->fd, LOCK_UN);
 	closep(&file->fd);
 	file->fd = -1;
 	file->locked = false;

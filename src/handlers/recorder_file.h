@@ -47,6 +47,10 @@ void recorder_file_name_after(struct recorder_file *file, const struct recorder_
 int recorder_file_move(struct recorder_file *file, bool aside,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX]);
 
+/* Whether somebody else has truncated the file, as log rotation by copying does: what is there may end in the middle of a
+ * record. */
+bool recorder_file_was_cut(const struct recorder_file *file);
+
 /* Looks at the size, and takes back what an earlier failure left behind; before anything is
  * appended. Returns 0 or a negative errno. */
 int recorder_file_prepare(struct recorder_file *file);

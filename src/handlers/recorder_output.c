@@ -44,6 +44,20 @@ static void succeed(struct recorder *recorder)
 		recorder->sync_due_ns = now + SYNC_NS;
 }
 
+/* Records that belong to a section of the file cannot go on where its beginning was cut off. */
+static int check_cut(struct recorder *recorder, char why[static WHY_MAX])
+{
+	int r;
+
+	if (!recorder_file_was_cut(&recorder->file))
+		return 0;
+	r = recorder_get_ready(recorder, true, why);
+	if (r < 0 || !recorder->format->begin)
+		return r;
+	snprintf(why, WHY_MAX, "another program has truncated it");
+	return -ESTALE;
+}
+
 /* Writes so much of the buffer as there is room for: all of it, or its first records. Returns as
  * recorder_file_append(), with the reason in why. */
 static int append_buffer(struct recorder *recorder, unsigned *ret_written, char why[static WHY_MAX])
@@ -52,9 +66,12 @@ static int append_buffer(struct recorder *recorder, unsigned *ret_written, char 
 	const struct text *buffer = &recorder->buffer;
 	uint64_t length = buffer->length;
 	unsigned count = recorder->records;
-	int room = 0, r = recorder_file_prepare(file);
+	int room = 0, r = check_cut(recorder, why);
 
 	*ret_written = 0;
+	if (r < 0)
+		return r;
+	r = recorder_file_prepare(file);
 	if (r >= 0 && file->regular)
 		room = recorder_room_check(&recorder->room, file->fd, file->size, &length, why);
 	if (room < 0) {

@@ -10,41 +10,32 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* How many threads live, for workers_wait(). */
+/* The threads that live. */
 static struct {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* before that of a ledger */
 	pthread_cond_t ended;
-	unsigned count;
+	struct worker *first;
 } alive = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 
-static void alive_change(int by)
+static void begin_life(struct worker *worker)
 {
 	pthread_mutex_lock(&alive.lock);
-	alive.count += (unsigned)by;
-	pthread_cond_broadcast(&alive.ended);
+	worker->next_alive = alive.first;
+	alive.first = worker;
 	pthread_mutex_unlock(&alive.lock);
 }
 
-void worker_ended(void)
+/* Takes it off the list. The lock is held. */
+static void forget_life(struct worker *worker)
 {
-	alive_change(-1);
+	struct worker **link = &alive.first;
+
+	while (*link != worker)
+		link = &(*link)->next_alive;
+	*link = worker->next_alive;
 }
 
-unsigned workers_wait(uint64_t deadline_ns)
-{
-	struct timespec deadline = ns_timespec(deadline_ns);
-	unsigned left;
-
-	pthread_mutex_lock(&alive.lock);
-	while (alive.count &&
-		pthread_cond_clockwait(&alive.ended, &alive.lock, CLOCK_MONOTONIC, &deadline) != ETIMEDOUT)
-		;
-	left = alive.count;
-	pthread_mutex_unlock(&alive.lock);
-	return left;
-}
-
-void worker_free(struct worker *worker)
+static void worker_free(struct worker *worker)
 {
 	ring_destroy(&worker->ring);
 	closep(&worker->filled);
@@ -52,7 +43,7 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-void worker_leave_ledger(struct worker *worker)
+static void worker_leave_ledger(struct worker *worker)
 {
 	struct ledger *ledger = worker->ledger;
 	struct worker **link = &ledger->workers;
@@ -71,6 +62,71 @@ void worker_leave_ledger(struct worker *worker)
 	ledger_unref(ledger);
 }
 
+void worker_end_life(struct worker *worker)
+{
+	pthread_mutex_lock(&alive.lock);
+	forget_life(worker);
+	worker_leave_ledger(worker);
+	worker_free(worker);
+	pthread_cond_broadcast(&alive.ended);
+	pthread_mutex_unlock(&alive.lock);
+}
+
+/* What is queued for a thread that is stuck past its deadline will not be delivered: that is settled here, as the thread itself
+ * may never come to it. What it holds in its hands may yet go either way. The ledger's lock is held. */
+static void expire(struct worker *worker)
+{
+	uint64_t dropped;
+
+	if (!worker->retired || worker->is_expired || clock_ns(CLOCK_MONOTONIC) < worker->deadline_ns)
+		return;
+	worker->is_expired = true;
+	dropped = ring_retire(&worker->ring, worker->chunk);
+	worker->expired += dropped;
+	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
+}
+
+void workers_expire(void)
+{
+	pthread_mutex_lock(&alive.lock);
+	for (struct worker *worker = alive.first; worker; worker = worker->next_alive) {
+		pthread_mutex_lock(&worker->ledger->lock);
+		expire(worker);
+		pthread_mutex_unlock(&worker->ledger->lock);
+	}
+	pthread_mutex_unlock(&alive.lock);
+}
+
+/* The process ends without the thread. */
+static void abandon(struct worker *worker)
+{
+	struct ledger *ledger = worker->ledger;
+	uint64_t lost;
+
+	pthread_mutex_lock(&ledger->lock);
+	expire(worker);
+	lost = worker->expired + worker->in_hand;
+	ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->in_hand;
+	worker->in_hand = 0;
+	pthread_mutex_unlock(&ledger->lock);
+	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64 " datagrams dropped", worker->name, lost);
+}
+
+unsigned workers_wait(uint64_t deadline_ns)
+{
+	struct timespec deadline = ns_timespec(deadline_ns);
+	unsigned left = 0;
+
+	pthread_mutex_lock(&alive.lock);
+	while (alive.first &&
+		pthread_cond_clockwait(&alive.ended, &alive.lock, CLOCK_MONOTONIC, &deadline) != ETIMEDOUT)
+		;
+	for (struct worker *worker = alive.first; worker; worker = worker->next_alive, left++)
+		abandon(worker);
+	pthread_mutex_unlock(&alive.lock);
+	return left;
+}
+
 /* Signals are the loop's business: the thread starts with all of them blocked, but for the one that a write to a pipe
  * without readers is answered with. The daemon ignores that, or wants to be ended by it (ad hoc mode). */
 static int start_thread(struct worker *worker)
@@ -86,10 +142,8 @@ static int start_thread(struct worker *worker)
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attributes, 256 * 1024);
-	alive_change(1);
+	begin_life(worker);
 	r = pthread_create(&thread, &attributes, worker_main, worker);
-	if (r)
-		alive_change(-1);
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -r;
@@ -126,8 +180,7 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 	join_ledger(worker, ledger);
 	r = start_thread(worker);
 	if (r < 0) {
-		worker_leave_ledger(worker);
-		worker_free(worker);
+		worker_end_life(worker);
 		return r;
 	}
 	*ret = worker;
@@ -197,19 +250,6 @@ static uint64_t oldest_ns(const struct worker *worker)
 	if (worker->in_hand)
 		return worker->in_hand_since_ns;
 	return worker->ring.oldest ? worker->ring.oldest->since_ns : 0;
-}
-
-/* What is queued for a thread that is stuck past its deadline will not be delivered: that is settled here, as the thread itself
- * may never come to it. What it holds in its hands may yet go either way. */
-static void expire(struct worker *worker)
-{
-	uint64_t dropped;
-
-	if (!worker->retired || !worker->ring.queued || clock_ns(CLOCK_MONOTONIC) < worker->deadline_ns)
-		return;
-	dropped = ring_drop_all(&worker->ring);
-	worker->expired += dropped;
-	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
 }
 
 void workers_settle(struct ledger *ledger)

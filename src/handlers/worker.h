@@ -23,8 +23,11 @@ void worker_rotate(struct worker *worker);
  * object, and frees itself. Returns at once; worker is not to be used any more. */
 void worker_retire(struct worker *worker, uint64_t deadline_ns);
 
+/* Settles the queues of retired workers whose deadline is over, wherever their threads are stuck. */
+void workers_expire(void);
+
 /* Waits until all retired workers have ended, but not past deadline_ns. Returns how many are left: stuck in a system
- * call, and to be abandoned by ending the process. */
+ * call, and to be abandoned by ending the process. What they hold is counted as dropped, and said. */
 unsigned workers_wait(uint64_t deadline_ns);
 
 /* Counts what is still queued for workers whose deadline is over as dropped. The ledger's lock is held. */

@@ -6,6 +6,7 @@
 
 struct worker {
 	struct worker *next; /* on the ledger */
+	struct worker *next_alive;
 	struct ledger *ledger; /* its lock guards everything below that the thread shares */
 	const struct handler_kind *kind;
 	void *object; /* the thread's alone */
@@ -19,7 +20,9 @@ struct worker {
 	size_t rotate_after; /* chunks */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
+	bool is_expired; /* that is over, and the ring with it */
 	uint64_t expired; /* datagrams that were queued when that was over */
+	struct ring_chunk *chunk; /* taken from the ring and not given back */
 	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */
 	uint64_t in_hand_since_ns; /* of the chunk taken last */
 };
@@ -27,10 +30,5 @@ struct worker {
 /* The thread: delivers until the worker is retired, and frees it. argument is the worker. */
 void *worker_main(void *argument);
 
-/* Takes the worker off its ledger, and counts what it still holds as dropped. */
-void worker_leave_ledger(struct worker *worker);
-
-void worker_free(struct worker *worker);
-
-/* The thread has ended. */
-void worker_ended(void);
+/* The thread ends: takes the worker off its ledger, counts what it still holds as dropped, and frees it. */
+void worker_end_life(struct worker *worker);

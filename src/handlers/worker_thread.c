@@ -22,7 +22,7 @@ static bool settle(struct worker *worker, const struct outcome *outcome)
 	bool go_on;
 
 	pthread_mutex_lock(&worker->ledger->lock);
-	outcome_add(&worker->ledger->account->outcome, outcome);
+	ledger_settle(worker->ledger, worker->kind->config.name, outcome);
 	worker->in_hand -= settled;
 	go_on = !expired(worker);
 	pthread_mutex_unlock(&worker->ledger->lock);
@@ -178,6 +178,7 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 	}
 	pthread_mutex_lock(&worker->ledger->lock);
 	ring_give_back(&worker->ring, chunk);
+	worker->chunk = NULL;
 	worker->in_hand_bytes = 0;
 	pthread_mutex_unlock(&worker->ledger->lock);
 }
@@ -191,6 +192,7 @@ static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_
 	pthread_mutex_lock(&worker->ledger->lock);
 	if (!expired(worker))
 		chunk = ring_take(&worker->ring);
+	worker->chunk = chunk;
 	if (chunk) {
 		worker->in_hand += chunk->count;
 		worker->in_hand_bytes = chunk->payload_bytes;
@@ -239,9 +241,7 @@ void *worker_main(void *argument)
 		deliver_chunk(worker, chunk);
 	finish(worker);
 	worker->kind->close(worker->object);
-	worker_leave_ledger(worker);
-	worker_free(worker);
-	worker_ended();
+	worker_end_life(worker);
 	return NULL;
 }
 

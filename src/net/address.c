@@ -157,10 +157,15 @@ const char *endpoint_format(
 
 bool endpoint_is_local(const union endpoint *endpoint)
 {
-	union endpoint any_port = *endpoint;
 	AUTO_CLOSE int fd = socket(endpoint->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	union endpoint from = {0};
+	socklen_t length = sizeof(from);
+	struct address theirs = endpoint_address(endpoint), ours;
 
-	/* The kernel only binds to addresses that it has (EADDRNOTAVAIL). */
-	any_port.v4.sin_port = 0;
-	return fd >= 0 && bind(fd, &any_port.any, sizeof(any_port)) == 0;
+	/* To itself, a host sends from the same address. Nothing is sent here. A successful bind would not tell: with
+	 * ip_nonlocal_bind every address can be had. */
+	if (fd < 0 || connect(fd, &endpoint->any, sizeof(*endpoint)) < 0 || getsockname(fd, &from.any, &length) < 0)
+		return false;
+	ours = endpoint_address(&from);
+	return address_equal(&ours, &theirs);
 }

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from daemon import balance
+from daemon import MCASTD, balance
 from peers import send
 from records import parse_line
 from waiting import wait_until
@@ -54,9 +54,9 @@ def slow(start):
     """Starts a daemon whose handler "slow" writes into a pipe that is not read; returns both."""
     pairs = []
 
-    def start_slow(**options):
+    def start_slow(binary=MCASTD, **options):
         pipe = Pipe()
-        daemon = start(config(**options), stdout=pipe.writing)
+        daemon = start(config(**options), stdout=pipe.writing, binary=binary)
         os.close(pipe.writing)
         pairs.append((daemon, pipe))
         return pairs[-1]
@@ -162,7 +162,7 @@ def test_drop_oldest_keeps_what_is_current(slow, net, blast):
 
 def test_a_larger_queue_keeps_more(slow, net, blast):
     kept = []
-    for queue in ('"64K"', '"512K"'):
+    for queue in ('"64K"', '"768K"'):
         daemon, pipe = slow(queue=queue)
         kept.append(len(numbers_written(daemon, net, blast, pipe)))
     assert kept[1] > 2 * kept[0]
@@ -203,3 +203,29 @@ def test_a_handler_that_hangs_does_not_keep_the_daemon_from_stopping(slow, net, 
     daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
     daemon.signal(signal.SIGTERM)
     assert daemon.process.wait(15) == 0
+
+
+def resident(daemon):
+    with open(f"/proc/{daemon.process.pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+
+@pytest.mark.long
+def test_queues_of_handlers_that_hang_do_not_pile_up_over_reloads(slow, net, blast, release):
+    daemon, pipe = slow(queue='"16M"', binary=release)
+    for number in range(6):
+        arrived = daemon.arrived("flood")
+        daemon.wait_arrived("flood", arrived + blast(net.peer, "233.252.0.1", 5004, 100_000, 100))
+        daemon.write_config(config(queue=f'"{17 + number}M"'))
+        daemon.ctl("reload")
+    before = resident(daemon)
+    wait_until(lambda: resident(daemon) < before - 40, "the memory of the old queues", 90)
+
+
+def test_what_a_handler_that_hangs_still_had_is_said_at_the_end(slow, net, blast):
+    daemon, pipe = slow()
+    daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
+    queued = daemon.handler("slow")["queued"]
+    daemon.signal(signal.SIGTERM)
+    assert daemon.process.wait(15) == 0
+    assert f"handler slow: stuck in writing when it had to stop; {queued} datagrams dropped" in daemon.log()

@@ -396,8 +396,11 @@ def test_a_full_8_mib_disk(start, net, directory, blast, say, release):
 
 
 @pytest.mark.long
-def test_two_handlers_with_one_path_do_not_mix(start, net, directory):
-    daemon = start(config(one='type = "file"; path = "$DIR/shared.log";', two='type = "file"; path = "$DIR/shared.log";'))
+def test_two_handlers_with_one_file_do_not_mix(start, net, tmp_path):
+    """One path in two is refused with the configuration; this is one file under two paths."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    daemon = start(config(one='type = "file"; path = "$DIR/shared.log";', two='type = "file"; path = "$DIR/link/shared.log";'),
+                   directory=str(tmp_path))
     sent = 0
     deadline = time.monotonic() + 13
     while time.monotonic() < deadline:
@@ -406,6 +409,35 @@ def test_two_handlers_with_one_path_do_not_mix(start, net, directory):
         time.sleep(0.2)
     wait_until(lambda: "another handler writes to it" in daemon.log(), "words about it")
     assert sorted([daemon.handler(name)["dropped"]["io"] > 0 for name in ("one", "two")]) == [False, True]
+
+
+def test_a_recording_that_somebody_truncates_goes_on_whole(start, net):
+    """As logrotate's copytruncate does: to nothing, or here to the middle of a record."""
+    daemon = start(config(objects=JSON + ' flush = "0s";', packets=PCAPNG + ' flush = "0s";'))
+    for left in (0, 0.7):
+        for number in range(5):
+            deliver(daemon, net, b"%d" % number)
+        wait_until(lambda: not daemon.handler("packets")["queued"], "the packets")
+        for name in ("news.ndjson", "news.pcapng"):
+            os.truncate(daemon.path(name), int(os.path.getsize(daemon.path(name)) * left))
+        deliver(daemon, net, b"after")
+        wait_until(lambda: not daemon.handler("packets")["queued"], "the packet")
+        assert payloads(daemon.path("news.ndjson"))[-1] == b"after"
+        assert tshark(daemon.path("news.pcapng"), "data.data")[-1][0] == b"after".hex()
+    assert not daemon.handler("objects")["dropped"]["io"]
+
+
+def test_a_recorder_that_changes_while_programs_are_started_loses_nothing(start, net, blast):
+    """A program that is just being started holds a copy of every descriptor, and so of the lock on the file."""
+    text = config(objects='type = "file"; format = "raw"; path = "$DIR/out"; queue = "%dM";',
+                  programs='type = "exec"; command = ["/bin/true"];')
+    daemon = start(text % 4)
+    with blast.stream(net.peer, "233.252.0.1", 5004, 50, rate=3000):
+        for number in range(20):
+            daemon.write_config(text % (5 + number % 2))
+            daemon.ctl("reload")
+    assert not daemon.handler("objects")["dropped"]["io"]
+    assert "another program writes to it" not in daemon.log()
 
 
 # ---- SIGKILL ----

@@ -240,3 +240,15 @@ def test_a_changed_handler_keeps_its_counters(daemon, net):
     send(net.peer, b"\x0f", "233.252.0.1", 5004)
     wait_until(lambda: daemon.read("raw").endswith(b" 0f\n"), "it in the file")
     assert daemon.handler("raw")["received"] == 2
+
+
+def test_a_handler_of_another_type_does_not_show_what_the_old_one_counted(daemon, net):
+    daemon.write_config(config(ONE).replace('type = "file"; path = "$DIR/raw"; format = "raw";', 'type = "exec"; command = ["/bin/true"];'))
+    daemon.ctl("reload")
+    send(net.peer, b"x", "233.252.0.1", 5004)
+    wait_until(lambda: daemon.handler("raw")["counters"]["exited0"] == 1, "the program")
+    daemon.write_config(config(ONE).replace('type = "file"; path = "$DIR/raw"; format = "raw";',
+                                            'type = "pipe"; command = ["/bin/cat"]; framing = "lines";'))
+    daemon.ctl("reload")
+    assert daemon.handler("raw")["received"] == 1
+    assert set(daemon.handler("raw")["counters"].values()) == {0}

@@ -50,10 +50,12 @@ static int check_file(const void *object, const char **ret_key, char why[static 
 
 static const struct config_kind file_kind = {
 	.name = "file",
+	.may_block = true,
 	.schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)},
 	.check = check_file,
 };
-static const struct config_kind log_kind = {.name = "log"}, journal_kind = {.name = "journal"};
+static const struct config_kind log_kind = {.name = "log", .may_block = true},
+				journal_kind = {.name = "journal"};
 static const struct config_kind *const kinds[] = {&journal_kind, &log_kind, &file_kind, NULL};
 
 /* ---- A directory with configurations ---- */
@@ -661,6 +663,8 @@ static void a_file_too_large_is_refused(void **state)
 		"1: handlers.h.type: is a number, write it in quotes: \"5\"") \
 	X(handler_without_a_required_key, "handlers: {\n h: { type = \"file\"; };\n};", \
 		"2: handlers.h: has no path, add one: path = \"/a/path\";") \
+	X(queue_of_a_type_that_has_none, "handlers: {\n h: { type = \"journal\";\n drop = \"oldest\"; };\n};", \
+		"3: handlers.h.drop: has no effect, a handler of this type never waits and has no queue; remove it") \
 	X(queue_out_of_range, IN_H("queue = \"1K\";"), "4: handlers.h.queue: \"1K\" is out of range, use 64K to 1G") \
 	X(unknown_drop_policy, IN_H("drop = \"latest\";"), \
 		"4: handlers.h.drop: \"latest\" is not known here, use \"newest\" or \"oldest\"") \
