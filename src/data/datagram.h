@@ -20,6 +20,7 @@ struct origin {
 	atomic_uint references;
 	uint16_t port;
 	unsigned ifindex;
+	atomic_uint_least64_t kernel_dropped; /* datagrams, since the socket was opened, when last looked at */
 	char address[INET6_ADDRSTRLEN];
 	char interface[IF_NAMESIZE];
 	char group[]; /* the group's name */
@@ -56,6 +57,7 @@ struct batch {
 	struct origin *origin;
 	unsigned count; /* at most BATCH_MAX */
 	const struct datagram *datagrams;
+	unsigned lost; /* datagrams that the queue in front of a handler dropped before these */
 };
 
 /* Whoever takes batches from a group: a handler, a subscriber, a reader of a group socket. deliver()

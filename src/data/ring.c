@@ -68,7 +68,8 @@ static struct ring_chunk *append_chunk(struct ring *ring)
 	return chunk;
 }
 
-static bool chunk_has_room(const struct ring_chunk *chunk, const struct batch *batch, uint32_t size)
+static bool chunk_has_room(
+	const struct ring *ring, const struct ring_chunk *chunk, const struct batch *batch, uint32_t size)
 {
 	const struct run *last = chunk->run_count ? &chunk->runs[chunk->run_count - 1] : NULL;
 	size_t used = (chunk->appended + 1) * sizeof(struct datagram) + (RING_CHUNK_DATA - chunk->payload_start);
@@ -76,18 +77,21 @@ static bool chunk_has_room(const struct ring_chunk *chunk, const struct batch *b
 	if (RING_CHUNK_DATA - used < size || used > RING_CHUNK_DATA)
 		return false;
 	return chunk->run_count < RING_CHUNK_RUNS ||
-	       (last->origin == batch->origin && last->count < BATCH_MAX);
+	       (last->origin == batch->origin && last->count < BATCH_MAX && !ring->lost);
 }
 
 /* Appends one datagram to a chunk that has room for it. */
-static void chunk_append(struct ring_chunk *chunk, const struct batch *batch, const struct datagram *datagram)
+static void chunk_append(struct ring *ring, struct ring_chunk *chunk, const struct batch *batch,
+	const struct datagram *datagram)
 {
 	struct run *run = chunk->run_count ? &chunk->runs[chunk->run_count - 1] : NULL;
 	struct datagram *copy = (struct datagram *)chunk->data + chunk->appended;
 
-	if (!run || run->origin != batch->origin || run->count == BATCH_MAX) {
+	if (!run || run->origin != batch->origin || run->count == BATCH_MAX || ring->lost) {
 		run = &chunk->runs[chunk->run_count++];
-		*run = (struct run){.origin = origin_ref(batch->origin), .first = chunk->appended};
+		*run = (struct run){
+			.origin = origin_ref(batch->origin), .first = chunk->appended, .lost = ring->lost};
+		ring->lost = 0;
 	}
 	chunk->payload_start -= datagram->size;
 	chunk->payload_bytes += datagram->size;
@@ -107,11 +111,11 @@ unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from)
 		const struct datagram *datagram = &batch->datagrams[i];
 		struct ring_chunk *chunk = ring->newest;
 
-		if (!chunk || !chunk_has_room(chunk, batch, datagram->size))
+		if (!chunk || !chunk_has_room(ring, chunk, batch, datagram->size))
 			chunk = append_chunk(ring);
 		if (!chunk)
 			break;
-		chunk_append(chunk, batch, datagram);
+		chunk_append(ring, chunk, batch, datagram);
 		ring->queued++;
 		ring->queued_bytes += datagram->size;
 	}
@@ -133,6 +137,11 @@ struct ring_chunk *ring_take(struct ring *ring)
 	return chunk;
 }
 
+void ring_lose(struct ring *ring, uint64_t count)
+{
+	ring->lost = count < UINT32_MAX - ring->lost ? ring->lost + (uint32_t)count : UINT32_MAX;
+}
+
 bool ring_is_half_full(const struct ring *ring)
 {
 	return ring->chunks_queued * 2 >= ring->chunk_count || ring->queued >= ring->most / 2;
@@ -150,8 +159,11 @@ static unsigned drop_chunk(struct ring *ring)
 	struct ring_chunk *chunk = ring_take(ring);
 	unsigned count = chunk ? chunk->count : 0;
 
-	if (chunk)
-		ring_give_back(ring, chunk);
+	if (!chunk)
+		return 0;
+	for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
+		ring_lose(ring, chunk->runs[i].lost);
+	ring_give_back(ring, chunk);
 	return count;
 }
 
@@ -164,6 +176,7 @@ static void drop_datagram(struct ring *ring)
 
 	run->first++;
 	if (--run->count == 0) {
+		ring_lose(ring, run->lost);
 		origin_unref(run->origin);
 		chunk->first_run++;
 	}
@@ -211,5 +224,6 @@ struct batch ring_chunk_batch(const struct ring_chunk *chunk, unsigned run)
 
 	return (struct batch){.origin = chosen->origin,
 		.count = chosen->count,
+		.lost = chosen->lost,
 		.datagrams = (const struct datagram *)chunk->data + chosen->first};
 }

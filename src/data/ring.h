@@ -17,6 +17,7 @@
 struct run {
 	struct origin *origin; /* a reference */
 	uint16_t first, count;
+	uint32_t lost; /* datagrams that did not fit, before these */
 };
 
 #define RING_CHUNK_RUNS 512
@@ -42,6 +43,7 @@ struct ring {
 	struct ring_chunk *oldest, *newest; /* the queue */
 	struct ring_chunk *free;
 	uint64_t queued, queued_bytes; /* datagrams in the queue, and their payload */
+	uint32_t lost; /* datagrams that did not fit since the last that did */
 	uint64_t most; /* datagrams that may be in the queue */
 };
 
@@ -53,8 +55,11 @@ int ring_init(struct ring *ring, uint64_t bytes, uint64_t most);
 void ring_destroy(struct ring *ring);
 
 /* Copies as many datagrams of the batch as there is room for, beginning with the one at index from, and returns
- * how many. */
+ * how many. The reader is told of those that ring_lose() was told of. */
 unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from);
+
+/* Counts datagrams that were not, or are not any more, queued. */
+void ring_lose(struct ring *ring, uint64_t count);
 
 /* Whether half of the chunks are in use, or half of the datagrams that may be queued are. */
 bool ring_is_half_full(const struct ring *ring);

@@ -96,6 +96,8 @@ static uint32_t count_drops(struct membership *membership, int fd)
 
 	counters->kernel_dropped += more;
 	counters->socket_dropped = now;
+	if (membership->origin)
+		atomic_store_explicit(&membership->origin->kernel_dropped, now, memory_order_relaxed);
 	return more;
 }
 
@@ -120,6 +122,17 @@ static void deliver(struct membership *membership, unsigned count)
 	}
 }
 
+/* Now and then, for those who record them. */
+static void look_at_drops(struct membership *membership)
+{
+	uint32_t now_s = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
+
+	if (now_s == membership->looked_s)
+		return;
+	membership->looked_s = now_s;
+	count_drops(membership, membership->fd);
+}
+
 /* Reads once, and hands on what there was. Returns how many datagrams, or a negative errno. */
 static int receive(struct membership *membership)
 {
@@ -130,8 +143,10 @@ static int receive(struct membership *membership)
 	if (r < 0)
 		return r;
 	owner->count(owner, &received);
-	if (owner->needs & NEED_DATAGRAMS)
-		deliver(membership, received.count);
+	if (!(owner->needs & NEED_DATAGRAMS))
+		return (int)received.count;
+	look_at_drops(membership);
+	deliver(membership, received.count);
 	return (int)received.count;
 }
 

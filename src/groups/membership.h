@@ -40,6 +40,7 @@ struct membership {
 	uint64_t since_ns; /* when it came into this state, CLOCK_REALTIME */
 	uint64_t receive_buffer; /* granted, in bytes */
 	struct membership_counters *counters;
+	uint32_t looked_s; /* when the kernel's drops were last looked at while receiving, CLOCK_MONOTONIC_COARSE */
 	bool is_kept; /* the keeper has a copy of the socket */
 	enum membership_state state;
 	int fd;

@@ -42,6 +42,7 @@ struct interface {
 struct flow {
 	struct origin *origin; /* a reference, by which it is found again; NULL: free */
 	size_t interface;
+	uint64_t kernel_dropped; /* of the origin, when last looked at */
 	struct pcapng_flow packets;
 };
 
@@ -80,8 +81,21 @@ static void begin_section(void *owner, struct text *text, bool is_first)
 	pcapng->statistics_ns = 0;
 }
 
+/* Adds what the kernel has dropped of a flow since the last look. */
+static void count_kernel_drops(struct pcapng_handler *pcapng, struct flow *flow)
+{
+	uint64_t now = flow->origin ? atomic_load_explicit(&flow->origin->kernel_dropped, memory_order_relaxed) : 0;
+
+	if (!flow->origin)
+		return;
+	pcapng->interfaces[flow->interface].counts.kernel_dropped += now - flow->kernel_dropped;
+	flow->kernel_dropped = now;
+}
+
 static void append_statistics(struct pcapng_handler *pcapng, struct text *text, uint64_t now_ns)
 {
+	for (size_t i = 0; i < FLOWS_MAX; i++)
+		count_kernel_drops(pcapng, &pcapng->flows[i]);
 	for (size_t i = 0; i < pcapng->interface_count; i++) {
 		struct interface *interface = &pcapng->interfaces[i];
 
@@ -185,11 +199,13 @@ static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *orig
 	interface = find_interface(pcapng, origin->interface);
 	if (interface < 0)
 		return NULL;
+	count_kernel_drops(pcapng, flow);
 	address_parse(origin->address, &group);
 	pcapng_flow_init(&flow->packets, &group, origin->port, origin->group);
 	flow->interface = (size_t)interface;
 	origin_unref(flow->origin);
 	flow->origin = origin_ref(origin);
+	flow->kernel_dropped = atomic_load_explicit(&origin->kernel_dropped, memory_order_relaxed);
 	return flow;
 }
 
@@ -236,6 +252,8 @@ static void pcapng_deliver(void *object, const struct batch *batch, struct outco
 	interface = &pcapng->interfaces[flow->interface];
 	if (!interface->counts.start_ns && batch->count)
 		interface->counts.start_ns = batch->datagrams[0].timestamp_ns;
+	interface->counts.received += batch->lost;
+	interface->counts.dropped += batch->lost;
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
 		struct text *text = recorder_begin(pcapng->recorder, outcome);

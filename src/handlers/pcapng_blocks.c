@@ -17,6 +17,7 @@ enum option {
 	STATISTICS_END = 3,
 	STATISTICS_RECEIVED = 4,
 	STATISTICS_DROPPED = 5,
+	STATISTICS_KERNEL_DROPPED = 7,
 	STATISTICS_DELIVERED = 8,
 };
 
@@ -163,6 +164,7 @@ void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t ti
 	append_time(text, STATISTICS_END, timestamp_ns);
 	append_count(text, STATISTICS_RECEIVED, counts->received);
 	append_count(text, STATISTICS_DROPPED, counts->dropped);
+	append_count(text, STATISTICS_KERNEL_DROPPED, counts->kernel_dropped);
 	append_count(text, STATISTICS_DELIVERED, counts->delivered);
 	end_block(text, start);
 }

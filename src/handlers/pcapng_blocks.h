@@ -39,6 +39,7 @@ void pcapng_append_interface(
 struct pcapng_counts {
 	uint64_t start_ns; /* since when, since the epoch */
 	uint64_t received, delivered, dropped;
+	uint64_t kernel_dropped; /* besides */
 };
 
 /* The statistics of an interface at a time. */

@@ -200,9 +200,11 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	while (pushed < batch->count && worker->policy == DROP_OLDEST &&
 		(evicted = ring_drop_oldest(&worker->ring))) {
 		dropped += evicted;
+		ring_lose(&worker->ring, evicted);
 		pushed += ring_push(&worker->ring, batch, pushed);
 	}
 	dropped += batch->count - pushed;
+	ring_lose(&worker->ring, batch->count - pushed);
 	ledger->account->outcome.dropped[DROP_QUEUE] += dropped;
 	if (worker->ring.queued + worker->in_hand > ledger->account->queued_max)
 		ledger->account->queued_max = worker->ring.queued + worker->in_hand;

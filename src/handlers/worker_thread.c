@@ -159,6 +159,7 @@ static bool deliver_run(struct worker *worker, const struct batch *run)
 	for (unsigned first = 0; first < run->count; first += most) {
 		struct batch batch = {.origin = run->origin,
 			.count = run->count - first < most ? run->count - first : most,
+			.lost = first ? 0 : run->lost,
 			.datagrams = run->datagrams + first};
 
 		if (!wait_until_ready(worker) || !deliver(worker, &batch))

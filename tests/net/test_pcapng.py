@@ -52,8 +52,8 @@ def options(body):
         at += 4 + (length + 3 & ~3)
 
 
-def statistics(data):
-    """The last counts of each interface: {name: (received, dropped, delivered)}."""
+def statistics(data, codes=(4, 5, 8)):
+    """The last counts of each interface: {name: (received, dropped, delivered)}; by the kernel, with kernel."""
     names, counts = [], {}
     for kind, body in blocks(data):
         if kind == SECTION:
@@ -63,7 +63,7 @@ def statistics(data):
         elif kind == STATISTICS:
             values = dict(options(body[12:]))
             counts[names[struct.unpack_from("<I", body)[0]]] = tuple(
-                struct.unpack("<Q", values[code])[0] for code in (4, 5, 8))
+                struct.unpack("<Q", values[code])[0] for code in codes)
     return counts
 
 
@@ -199,6 +199,26 @@ def test_recordings_end_with_their_statistics(start, net, directory):
     stop(daemon)
     assert statistics(daemon.read("packets.pcapng")) == {"eth0": (2, 0, 2)}
     assert list(blocks(daemon.read("packets.pcapng")))[-1][0] == STATISTICS
+
+
+def test_the_statistics_tell_what_the_queue_and_the_kernel_dropped(start, net, directory, blast):
+    daemon = start(CONFIG.replace("handlers = [", 'receive_buffer = "64K"; handlers = [')
+                   .replace('type = "pcapng";', 'type = "pcapng"; queue_datagrams = 300;'), directory=directory)
+    deliver(daemon, net, b"first", 1)
+    for _ in range(5):
+        daemon.pause()
+        blast(net.peer, "233.252.0.1", 5004, 2000, 10)
+        daemon.resume()
+    while not daemon.handler("packets")["dropped"]["queue"]:
+        blast(net.peer, "233.252.0.1", 5004, 20000, 10)
+    daemon.wait_idle("packets")
+    handler = daemon.handler("packets")
+    deliver(daemon, net, b"last", handler["delivered"] + 1)
+    handler, kernel = daemon.handler("packets"), daemon.group("news")["kernelDropped"]
+    stop(daemon)
+    assert kernel and handler["dropped"]["queue"]
+    assert statistics(daemon.read("packets.pcapng"), (4, 5, 7, 8))["eth0"] == (
+        handler["received"], handler["dropped"]["queue"], kernel, handler["delivered"])
 
 
 def test_a_recording_is_gone_on_with_in_a_new_section(start, net, directory):
