@@ -215,8 +215,6 @@ static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uin
 {
 	int left = datagram->ttl - 1;
 
-	if (!udp->multicast)
-		return udp->ttl;
 	*ret_reason = DROP_TTL;
 	if (left <= 0)
 		return 0;
@@ -246,6 +244,11 @@ static void udp_deliver(void *object, const struct batch *batch, struct outcome 
 
 	if (!is_open(udp)) {
 		outcome->dropped[DROP_ABSENT] += batch->count;
+		return;
+	}
+	if (!udp->multicast) {
+		send_run(udp, udp->ttl, batch->datagrams, batch->count, outcome);
+		check_interface(udp, outcome, failed_before);
 		return;
 	}
 	for (unsigned i = 0; i < batch->count; i++) {
