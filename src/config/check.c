@@ -361,6 +361,8 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
 {
 	struct check check = {.config = config, .errors = errors, .is_partial = is_partial};
 
+	if (config->group && !config->user)
+		errors_add(errors, "group: has no effect without user, add one: user = \"%s\";", config->group);
 	for (size_t i = 0; i < config->group_count; i++)
 		check_group(&check, &config->groups[i]);
 	for (size_t i = 0; i < config->handler_count; i++)

@@ -37,6 +37,9 @@ static void put_membership(struct text *text, const struct membership *membershi
 	put_time(text, "since", membership->since_ns);
 	put_string(text, "error", membership->error);
 	put_number(text, "kernelDropped", membership->counters->kernel_dropped);
+	put_string(text, "lastError", membership->last_error);
+	put_number(text, "joins", membership->counters->joins);
+	put_number(text, "deafMilliseconds", membership->counters->deaf_ns / NS_PER_MS);
 	put_number(text, "receiveBuffer", membership->receive_buffer);
 	put_close(text, '}');
 }

@@ -32,8 +32,13 @@
 /* Signals that come sooner after a reload share the next one: a storm of them is no storm of reloads. */
 #define RELOAD_NS (100 * NS_PER_MS)
 
-/* So long the handlers may take at the end. */
+/* So much time joining may take beyond what systemd allows for a start: with many thousand groups it does. */
+#define START_S 120
+
+/* So long the handlers may take at the end; and where systemd keeps the sockets, in whose buffers datagrams gather until the
+ * next run. */
 #define STOP_NS (5 * NS_PER_S)
+#define STOP_KEPT_NS NS_PER_S
 
 static void on_stop_signal(evutil_socket_t signal_number, short what, void *argument)
 {
@@ -99,6 +104,17 @@ static void ignore_broken_pipes(const struct options *options)
 		signal(SIGPIPE, SIG_IGN);
 }
 
+/* Those that main() has held back. */
+static void unblock_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static int watch_signals(struct daemon *daemon)
 {
 	static const struct {
@@ -114,6 +130,7 @@ static int watch_signals(struct daemon *daemon)
 	}
 	daemon->reload = evtimer_new(daemon->base, on_reload_due, daemon);
 	ignore_broken_pipes(daemon->options);
+	unblock_signals();
 	return daemon->reload ? 0 : -ENOMEM;
 }
 
@@ -194,6 +211,11 @@ static int claim_socket(void *store, const char *name)
 	return store_claim(store, name);
 }
 
+static int claim_next_socket(void *store, const char *prefix, char *ret_name, size_t size)
+{
+	return store_claim_next(store, prefix, ret_name, size);
+}
+
 static bool put_socket(void *store, const char *name, int fd)
 {
 	return store_put(store, name, fd);
@@ -235,7 +257,7 @@ static int open_store(struct daemon *daemon)
 static int make_parts(struct daemon *daemon)
 {
 	struct socket_keeper keeper = {
-		.claim = claim_socket, .put = put_socket, .remove = remove_socket};
+		.claim = claim_socket, .claim_next = claim_next_socket, .put = put_socket, .remove = remove_socket};
 	int r = open_store(daemon);
 
 	if (r < 0)
@@ -260,12 +282,15 @@ static void settle_earlier_run(struct daemon *daemon)
 {
 	const struct taken_back *back = groups_taken_back(daemon->groups);
 
-	if (back->sockets)
+	if (back->sockets || back->lost)
 		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_TAKEN_BACK},
 			"going on after an earlier run: %u memberships were never left; since it last looked the kernel has dropped %" PRIu64
-			   " datagrams there",
-			back->sockets, back->kernel_dropped);
-	store_settle(daemon->store, KEEPER_PREFIX);
+			" datagrams there; %" PRIu64 " were lost that came for groups that have changed or are gone",
+			back->sockets, back->kernel_dropped, back->lost);
+	if (store_refused(daemon->store))
+		log_warning("systemd keeps the sockets of 2048 memberships; %u more are joined again after a restart, and receive nothing meanwhile",
+			store_refused(daemon->store));
+	store_settle(daemon->store);
 	counters_settle(daemon->counters);
 	handover_free(take(daemon->handover));
 }
@@ -289,6 +314,7 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 		daemon_stop(daemon);
 		return r;
 	}
+	notify_extend(START_S);
 	r = apply_first(daemon, config);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION;
@@ -299,7 +325,7 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 	settle_earlier_run(daemon);
 	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED}, "mcastd %s started: %s", MCASTD_VERSION,
 		daemon_status(daemon, status));
-	notify_ready(status);
+	notify_ready(strcpy(daemon->status, status));
 	*ret = daemon;
 	return 0;
 }
@@ -322,7 +348,8 @@ static void free_events(struct daemon *daemon)
 
 void daemon_stop(struct daemon *daemon)
 {
-	uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + STOP_NS;
+	bool kept = daemon->store && store_exists(daemon->store);
+	uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + (kept ? STOP_KEPT_NS : STOP_NS);
 	unsigned stuck;
 
 	notify_stopping();
@@ -336,13 +363,13 @@ void daemon_stop(struct daemon *daemon)
 	handover_free(daemon->handover);
 	handlers_free(daemon->handlers, deadline);
 	stuck = workers_wait(deadline + NS_PER_S);
+	store_free(daemon->store);
 	if (stuck)
 		_exit(EXIT_SUCCESS);
 	free_events(daemon);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);
-	store_free(daemon->store);
 	config_free(daemon->config);
 	free(daemon);
 }

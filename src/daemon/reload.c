@@ -142,6 +142,6 @@ int daemon_reload(void *argument, bool dry_run, struct config_changes *changes, 
 			errors_total(&changes->lines));
 		log_lines(LOG_INFO, &changes->lines);
 	}
-	notify_ready(daemon_status(daemon, status));
+	notify_ready(strcpy(daemon->status, daemon_status(daemon, status)));
 	return r;
 }

@@ -9,6 +9,7 @@
 #include "groups/arena.h"
 #include "groups/pause.h"
 #include "groups/senders.h"
+#include "net/interface.h"
 #include "net/joined.h"
 
 struct event_base;
@@ -18,6 +19,8 @@ struct event_base;
 struct socket_keeper {
 	/* The socket that an earlier run has put by under this name, which is the caller's then; or -ENOENT. */
 	int (*claim)(void *owner, const char *name);
+	/* The next one whose name begins with prefix, or -ENOENT. */
+	int (*claim_next)(void *owner, const char *prefix, char *ret_name, size_t size);
 	/* Puts a copy by. Returns whether it did. */
 	bool (*put)(void *owner, const char *name, int fd);
 	/* Gives the copies of that name up. */
@@ -26,11 +29,17 @@ struct socket_keeper {
 };
 
 #define KEEPER_PREFIX "membership-"
-#define KEEPER_NAME_MAX 32
+#define KEEPER_NAME_MAX 48
 
 static inline int keeper_claim(const struct socket_keeper *keeper, const char *name)
 {
 	return keeper->claim ? keeper->claim(keeper->owner, name) : -ENOENT;
+}
+
+static inline int keeper_claim_next(
+	const struct socket_keeper *keeper, const char *prefix, char ret_name[static KEEPER_NAME_MAX])
+{
+	return keeper->claim_next ? keeper->claim_next(keeper->owner, prefix, ret_name, KEEPER_NAME_MAX) : -ENOENT;
 }
 
 static inline bool keeper_put(const struct socket_keeper *keeper, const char *name, int fd)
@@ -48,6 +57,7 @@ static inline void keeper_remove(const struct socket_keeper *keeper, const char 
 struct taken_back {
 	unsigned sockets;
 	uint64_t kernel_dropped; /* datagrams since somebody last looked */
+	uint64_t lost; /* datagrams at sockets that nobody wants any more */
 };
 
 struct group_context {
@@ -57,8 +67,9 @@ struct group_context {
 	struct pause *pause;
 	struct counters *counters;
 	struct socket_keeper keeper;
-	/* What the kernel has joined, while memberships are compared with it. */
+	/* What the kernel has joined, and the interfaces, while memberships are compared with them. */
 	const struct joined *joined;
+	const struct interface_list *interfaces;
 	struct taken_back *taken_back;
 	bool stopping; /* sockets that the keeper has are left as they are */
 };

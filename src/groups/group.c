@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "config/list.h"
+#include "groups/joining.h"
 
 static void count(struct membership_owner *owner, const struct arena_received *received)
 {
@@ -48,6 +49,7 @@ int group_new(const struct group_context *context, const struct config_group *co
 		group_free(group);
 		return -ENOMEM;
 	}
+	group->owner.kernel_dropped = &group->counters->kernel_dropped;
 	*ret = group;
 	return 0;
 }
@@ -83,8 +85,6 @@ static void remove_membership(struct group *group, size_t i)
 {
 	struct membership *membership = group->memberships[i];
 
-	membership_close(membership);
-	group->counters->kernel_dropped += membership_kernel_dropped(membership);
 	membership_free(membership);
 	group->memberships[i] = group->memberships[--group->membership_count];
 }
@@ -209,7 +209,8 @@ static void update(
 		membership, interface, interface && change && link_change_is_new(change, interface->index));
 }
 
-int group_reconcile(struct group *group, const struct interface_list *interfaces, const struct link_change *change)
+/* Has a membership for each interface that is wanted, and no other. */
+static int make_memberships(struct group *group, const struct interface_list *interfaces)
 {
 	int r;
 
@@ -221,6 +222,25 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 	for (size_t i = group->membership_count; i-- > 0;)
 		if (!group->memberships[i]->wanted)
 			remove_membership(group, i);
+	return 0;
+}
+
+int group_take_back(struct group *group, const struct interface_list *interfaces)
+{
+	int r = make_memberships(group, interfaces);
+
+	for (size_t i = 0; r >= 0 && i < group->membership_count; i++)
+		membership_take_back(
+			group->memberships[i], interface_find(interfaces, group->memberships[i]->interface));
+	return r;
+}
+
+int group_reconcile(struct group *group, const struct interface_list *interfaces, const struct link_change *change)
+{
+	int r = make_memberships(group, interfaces);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < group->membership_count; i++)
 		update(group->memberships[i], interfaces, change);
 	choose_send_interface(group, interfaces);
@@ -265,9 +285,7 @@ void group_detach(struct group *group, struct outlet *outlet)
 
 uint64_t group_kernel_dropped(struct group *group)
 {
-	uint64_t dropped = group->counters->kernel_dropped;
-
 	for (size_t i = 0; i < group->membership_count; i++)
-		dropped += membership_kernel_dropped(group->memberships[i]);
-	return dropped;
+		membership_kernel_dropped(group->memberships[i]);
+	return group->counters->kernel_dropped;
 }

@@ -15,7 +15,7 @@ struct group_counters {
 	uint64_t sent, sent_bytes;
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* not taken by programs at the group socket, each counted for itself */
-	uint64_t kernel_dropped; /* of memberships that are gone */
+	uint64_t kernel_dropped; /* of all memberships, when they were last looked at */
 };
 
 /* What a reload that is being prepared will do with a running group. */
@@ -53,6 +53,9 @@ void group_free(struct group *group);
 
 /* Takes over what outlives a change: the counters and, where both receive the same, the memberships. */
 void group_inherit(struct group *group, struct group *from);
+
+/* At the start: takes back the sockets that an earlier run has left for the group. Returns 0 or -ENOMEM. */
+int group_take_back(struct group *group, const struct interface_list *interfaces);
 
 /* Makes the memberships what the configuration wants on these interfaces. change says which of them may have been made
  * anew; NULL: none. Returns 0 or -ENOMEM. */

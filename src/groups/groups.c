@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "groups/joining.h"
 #include "groups/registry.h"
 
 struct groups *groups_new(struct event_base *base, struct counters *counters, const struct socket_keeper *keeper)
@@ -82,6 +83,26 @@ static void warn_of_short_buffers(struct groups *groups)
 	groups->short_buffers = count;
 }
 
+/* The first thing of all: a socket that is given up after another was joined would take that membership with it, where the
+ * interface was made anew with the same index. */
+static int take_back(struct groups *groups, const struct interface_list *interfaces)
+{
+	const struct socket_keeper *keeper = &groups->context.keeper;
+	char name[KEEPER_NAME_MAX];
+	int r = 0, fd;
+
+	if (groups->is_settled)
+		return 0;
+	groups->is_settled = true;
+	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
+		r = group_take_back(groups->set.items[i], interfaces);
+	while ((fd = keeper_claim_next(keeper, KEEPER_PREFIX, name)) >= 0) {
+		keeper_remove(keeper, name);
+		groups->taken_back.lost += leftover_close(fd, interfaces);
+	}
+	return r;
+}
+
 void groups_reconcile(struct groups *groups, const struct link_change *change)
 {
 	struct interface_list interfaces = {0};
@@ -92,6 +113,8 @@ void groups_reconcile(struct groups *groups, const struct link_change *change)
 		log_error("listing the network interfaces: %s", strerror(-r));
 	if (joined_read(&joined) >= 0)
 		groups->context.joined = &joined;
+	groups->context.interfaces = &interfaces;
+	r = r < 0 ? r : take_back(groups, &interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_reconcile(groups->set.items[i], &interfaces, change);
 	if (r >= 0)
@@ -99,6 +122,7 @@ void groups_reconcile(struct groups *groups, const struct link_change *change)
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
 	groups->context.joined = NULL;
+	groups->context.interfaces = NULL;
 	joined_clear(&joined);
 	interface_list_clear(&interfaces);
 	warn_of_short_buffers(groups);

@@ -19,6 +19,7 @@ struct membership;
 /* Whoever the membership receives for: its group. */
 struct membership_owner {
 	const struct group_context *context;
+	uint64_t *kernel_dropped; /* what the kernel drops is added to it */
 	unsigned needs; /* what to ask the kernel for, of enum need */
 	void (*count)(struct membership_owner *owner, const struct arena_received *received);
 	void (*deliver)(struct membership_owner *owner, const struct batch *batch);
@@ -26,6 +27,8 @@ struct membership_owner {
 
 /* A record of data/counters.h. */
 struct membership_counters {
+	uint64_t joins; /* how often it was joined */
+	uint64_t deaf_ns; /* how long it was not, in all, before it was joined last */
 	uint64_t kernel_dropped; /* over all sockets that it has had */
 	uint64_t socket_dropped; /* of this socket, when last read, modulo 2^32 */
 };
@@ -37,11 +40,14 @@ struct membership {
 	struct pause_member pause;
 	struct origin *origin;
 	char *error; /* why it is not joined */
+	char *last_error; /* why it was not, last */
 	uint64_t since_ns; /* when it came into this state, CLOCK_REALTIME */
+	uint64_t deaf_since_ns; /* when it was not joined any more, if it is not */
 	uint64_t receive_buffer; /* granted, in bytes */
 	struct membership_counters *counters;
 	uint32_t looked_s; /* when the kernel's drops were last looked at while receiving, CLOCK_MONOTONIC_COARSE */
 	bool is_kept; /* the keeper has a copy of the socket */
+	bool coalesces; /* the socket does */
 	enum membership_state state;
 	int fd;
 	bool wanted; /* mark of a reconciliation that is under way */
@@ -63,6 +69,14 @@ void membership_free(struct membership *membership);
  * may be another one than it was, though it looks the same: a membership does not outlive its interface, so the group is joined again
  * on a fresh socket. A change of state is logged. */
 void membership_update(struct membership *membership, const struct interface *interface, bool is_new);
+
+/* For joining.c: what the socket's event calls with the membership; and coming into a state, where error is NULL when
+ * joined. What stays as it was is not logged again. */
+void membership_on_readable(evutil_socket_t fd, short what, void *membership);
+void membership_set_state(struct membership *membership, enum membership_state state, const char *error);
+
+/* Adds what the kernel has dropped at the socket since the last look. Returns how many datagrams. */
+uint32_t membership_count_drops(struct membership *membership);
 
 /* Asks the kernel for what the owner's needs have become. */
 void membership_apply_needs(struct membership *membership);

@@ -8,6 +8,7 @@ struct groups {
 	struct group_context context;
 	struct group_set set;
 	struct taken_back taken_back;
+	bool is_settled; /* what an earlier run has left is taken back or given up */
 	struct tap *taps;
 	size_t short_buffers; /* memberships that got a smaller buffer than they want, when last counted */
 };

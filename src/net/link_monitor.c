@@ -14,9 +14,6 @@
 /* Changes come in bursts: an interface that is made, named and set up is looked at once. */
 #define SETTLE_US 5000
 
-/* More than so many deletions at once are as good as lost messages. */
-#define GONE_MAX 64
-
 #define MESSAGE_SIZE 16384
 
 struct link_monitor {
@@ -25,9 +22,8 @@ struct link_monitor {
 	struct event settled;
 	link_changed changed;
 	void *argument;
-	unsigned gone[GONE_MAX];
-	unsigned gone_count;
-	bool lost;
+	unsigned *gone; /* grown as needed, up to as many interfaces as there can be */
+	unsigned gone_count, gone_room;
 };
 
 bool link_change_is_new(const struct link_change *change, unsigned index)
@@ -35,15 +31,21 @@ bool link_change_is_new(const struct link_change *change, unsigned index)
 	for (unsigned i = 0; i < change->gone_count; i++)
 		if (change->gone[i] == index)
 			return true;
-	return change->lost;
+	return false;
 }
 
 static void note_gone(struct link_monitor *monitor, unsigned index)
 {
-	if (monitor->gone_count == GONE_MAX)
-		monitor->lost = true;
-	else
-		monitor->gone[monitor->gone_count++] = index;
+	if (monitor->gone_count == monitor->gone_room) {
+		unsigned room = monitor->gone_room ? 2 * monitor->gone_room : 64;
+		unsigned *grown = reallocarray(monitor->gone, room, sizeof(*grown));
+
+		if (!grown)
+			return;
+		monitor->gone = grown;
+		monitor->gone_room = room;
+	}
+	monitor->gone[monitor->gone_count++] = index;
 }
 
 static void read_messages(struct link_monitor *monitor, const void *data, size_t size)
@@ -68,10 +70,10 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 	ssize_t size;
 
 	(void)what;
-	while ((size = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
-		read_messages(monitor, data, (size_t)size);
-	if (size < 0 && errno == ENOBUFS)
-		monitor->lost = true;
+	/* After a loss (ENOBUFS) there is more to read. What was lost shows in what the kernel says is joined. */
+	while ((size = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0 || (size < 0 && errno == ENOBUFS))
+		if (size > 0)
+			read_messages(monitor, data, (size_t)size);
 	if (!evtimer_pending(&monitor->settled, NULL))
 		evtimer_add(&monitor->settled, &settle);
 }
@@ -79,12 +81,11 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 static void on_settled(evutil_socket_t fd, short what, void *argument)
 {
 	struct link_monitor *monitor = argument;
-	struct link_change change = {monitor->gone, monitor->gone_count, monitor->lost};
+	struct link_change change = {monitor->gone, monitor->gone_count};
 
 	(void)fd, (void)what;
 	monitor->changed(monitor->argument, &change);
 	monitor->gone_count = 0;
-	monitor->lost = false;
 }
 
 static int open_socket(void)
@@ -128,5 +129,6 @@ void link_monitor_free(struct link_monitor *monitor)
 	event_del(&monitor->readable);
 	evtimer_del(&monitor->settled);
 	close(monitor->fd);
+	free(monitor->gone);
 	free(monitor);
 }

@@ -10,7 +10,6 @@ struct link_monitor;
 struct link_change {
 	const unsigned *gone; /* indexes of interfaces that were deleted, or left the namespace: they may be back already */
 	unsigned gone_count;
-	bool lost; /* messages were lost: any interface may be another */
 };
 
 /* Whether the interface of this index may be another one than before, although it is there. */

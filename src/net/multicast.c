@@ -171,34 +171,45 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 	return take_fd(fd);
 }
 
-/* Whether the socket is a UDP one that is bound as the membership needs it. */
-static bool is_bound_to(int fd, const struct multicast_membership *membership)
+bool socket_is_bound_to(int fd, const struct address *address, uint16_t port)
 {
 	union endpoint bound = {0};
 	socklen_t length = sizeof(bound), size = sizeof(int);
-	struct address address;
+	struct address bound_address;
 	int protocol = 0;
 
 	getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
 	if (protocol != IPPROTO_UDP || getsockname(fd, &bound.any, &length) < 0)
 		return false;
-	address = endpoint_address(&bound);
-	return address_equal(&address, &membership->group) && endpoint_port(&bound) == membership->port;
+	bound_address = endpoint_address(&bound);
+	return address_equal(&bound_address, address) && endpoint_port(&bound) == port;
 }
 
 int multicast_adopt_receiver(int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	int r;
 
-	if (!is_bound_to(fd, membership)) {
+	if (!socket_is_bound_to(fd, &membership->group, membership->port)) {
 		snprintf(why, WHY_MAX, "the socket unit of that name has another address or port than the group");
 		return -EADDRNOTAVAIL;
 	}
 	if ((r = isolate(fd, membership)) < 0)
 		return explain(r, "binding to the interface", why);
-	r = join(fd, membership, why);
-	/* From an earlier run: the socket unit has kept the socket, and the membership with it. */
-	return r == -EADDRINUSE ? 0 : r;
+	/* From an earlier run, whose membership the socket may have kept, or only seems to: the interface may be another. */
+	multicast_leave(fd, &membership->group, membership->ifindex);
+	return join(fd, membership, why);
+}
+
+void multicast_leave_bound(int fd, unsigned ifindex)
+{
+	union endpoint bound = {0};
+	socklen_t length = sizeof(bound);
+	struct address group;
+
+	if (getsockname(fd, &bound.any, &length) < 0)
+		return;
+	group = endpoint_address(&bound);
+	multicast_leave(fd, &group, ifindex);
 }
 
 void multicast_leave(int fd, const struct address *group, unsigned ifindex)

@@ -35,6 +35,12 @@ void multicast_leave(int fd, const struct address *group, unsigned ifindex);
 /* Asks for a receive buffer of so many bytes, as far as it may be had. */
 void socket_set_receive_buffer(int fd, uint64_t bytes);
 
+/* The same for the group that the socket is bound to. */
+void multicast_leave_bound(int fd, unsigned ifindex);
+
+/* Whether it is a UDP socket that is bound to this address and port. */
+bool socket_is_bound_to(int fd, const struct address *address, uint16_t port);
+
 /* The granted receive buffer in bytes, comparable to what was asked for (the kernel doubles it). */
 uint64_t socket_receive_buffer(int fd);
 

@@ -1,22 +1,95 @@
 #include "service/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "service/handover.h"
 
-/* So many descriptors are put by. systemd compares each with all that it has: with ten thousand that would take it half a
- * minute. The unit's FileDescriptorStoreMax= is greater. */
+/* So many descriptors are put by. systemd compares each with all that it has: ten thousand would take it half a minute. The unit's
+ * FileDescriptorStoreMax= is greater. */
 #define STORE_MAX 2048
+
+#define NAME_MAX_BYTES 64
+
+/* What systemd is to be told. */
+struct message {
+	struct message *next;
+	int fd; /* to keep, ours; -1: the name is to be given up */
+	char name[NAME_MAX_BYTES];
+};
 
 struct store {
 	struct handover *handover; /* NULL after store_settle() */
 	bool exists;
-	unsigned count;
+	unsigned count; /* as it will be */
+	unsigned refused;
+	pthread_t thread;
+	bool has_thread;
+	/* Under the lock: */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct message *first, **last;
+	bool ends;
 };
+
+static void tell(const struct message *message)
+{
+	char state[NAME_MAX_BYTES + 64];
+
+	if (message->fd < 0) {
+		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", message->name);
+		return;
+	}
+	/* FDPOLL=0: a socket with an error to tell, as when its interface is down, is to be kept all the same. */
+	snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", message->name);
+	sd_pid_notify_with_fds(0, 0, state, &message->fd, 1);
+}
+
+/* The next message, after however long it takes; NULL at the end. */
+static struct message *next_message(struct store *store)
+{
+	struct message *message;
+
+	pthread_mutex_lock(&store->lock);
+	while (!store->first && !store->ends)
+		pthread_cond_wait(&store->changed, &store->lock);
+	message = store->first;
+	if (message && !(store->first = message->next))
+		store->last = &store->first;
+	pthread_mutex_unlock(&store->lock);
+	return message;
+}
+
+static void *run(void *argument)
+{
+	struct message *message;
+
+	while ((message = next_message(argument))) {
+		tell(message);
+		closep(&message->fd);
+		free(message);
+	}
+	return NULL;
+}
+
+/* All signals are the loop's business. */
+static void start_thread(struct store *store)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	store->has_thread = pthread_create(&store->thread, NULL, run, store) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
 
 struct store *store_new(struct handover *handover)
 {
@@ -26,60 +99,98 @@ struct store *store_new(struct handover *handover)
 		return NULL;
 	store->handover = handover;
 	store->exists = getenv("NOTIFY_SOCKET");
+	store->last = &store->first;
+	pthread_mutex_init(&store->lock, NULL);
+	pthread_cond_init(&store->changed, NULL);
+	if (store->exists)
+		start_thread(store);
 	return store;
 }
 
 void store_free(struct store *store)
 {
+	if (!store)
+		return;
+	pthread_mutex_lock(&store->lock);
+	store->ends = true;
+	pthread_cond_signal(&store->changed);
+	pthread_mutex_unlock(&store->lock);
+	if (store->has_thread)
+		pthread_join(store->thread, NULL);
+	pthread_cond_destroy(&store->changed);
+	pthread_mutex_destroy(&store->lock);
 	free(store);
+}
+
+/* Takes fd over. Returns whether it will be told. */
+static bool queue(struct store *store, const char *name, int fd)
+{
+	struct message *message = store->has_thread ? calloc(1, sizeof(*message)) : NULL;
+
+	if (!message) {
+		closep(&fd);
+		return false;
+	}
+	message->fd = fd;
+	snprintf(message->name, sizeof(message->name), "%s", name);
+	pthread_mutex_lock(&store->lock);
+	*store->last = message;
+	store->last = &message->next;
+	pthread_cond_signal(&store->changed);
+	pthread_mutex_unlock(&store->lock);
+	return true;
 }
 
 int store_claim(struct store *store, const char *name)
 {
-	int fd = store->handover ? handover_claim(store->handover, name) : -ENOENT;
+	return store->handover ? handover_claim(store->handover, name) : -ENOENT;
+}
+
+int store_claim_next(struct store *store, const char *prefix, char *ret_name, size_t size)
+{
+	const char *name;
+	int fd = store->handover ? handover_claim_next(store->handover, prefix, &name) : -ENOENT;
 
 	if (fd >= 0)
-		store->count++;
+		snprintf(ret_name, size, "%s", name);
 	return fd;
 }
 
 bool store_put(struct store *store, const char *name, int fd)
 {
-	char *state;
-	int r;
+	int copy;
 
-	if (!store->exists || store->count >= STORE_MAX)
+	if (!store->exists)
 		return false;
-	/* FDPOLL=0: a socket with an error to tell, as when its interface is down, is to be kept all the same. */
-	if (asprintf(&state, "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name) < 0)
+	if (store->count >= STORE_MAX) {
+		store->refused++;
 		return false;
-	r = sd_pid_notify_with_fds(0, 0, state, &fd, 1);
-	free(state);
-	if (r <= 0)
+	}
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0 || !queue(store, name, copy))
 		return false;
 	store->count++;
 	return true;
 }
 
-static void give_up(const char *name)
-{
-	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-}
-
 void store_remove(struct store *store, const char *name)
 {
-	give_up(name);
-	store->count--;
+	queue(store, name, -1);
+	if (store->count)
+		store->count--;
 }
 
-void store_settle(struct store *store, const char *prefix)
+bool store_exists(const struct store *store)
 {
-	const char *name;
-	int fd;
+	return store->exists;
+}
 
-	while ((fd = handover_claim_next(store->handover, prefix, &name)) >= 0) {
-		give_up(name);
-		close(fd);
-	}
+unsigned store_refused(const struct store *store)
+{
+	return store->refused;
+}
+
+void store_settle(struct store *store)
+{
 	store->handover = NULL;
 }
