@@ -142,3 +142,106 @@ def test_a_daemon_that_hangs_is_replaced_and_nothing_is_unexplained(service, bla
         service.wait_restarted(pid)
         service.wait_received("news", service.group("news")["received"] + 500)
     assert_all_arrived(service, stream.sent)
+
+
+SMALL = """
+groups: {
+  news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; receive_buffer = "64K"; };
+};
+handlers: { raw: { type = "file"; path = "/var/log/mcastd/raw"; format = "raw"; }; };
+"""
+
+def held(service, act):
+    """Does something while the daemon stands still, and then kills it, so that the next one finds the outcome."""
+    pid = service.pid
+    service.kill("STOP")
+    result = act()
+    service.kill("KILL")
+    service.wait_restarted(pid)
+    return result
+
+
+def overflow(service, blast, count=1000):
+    """Sends more than the receive buffer holds. Returns the group, with the drops counted."""
+    service.kill("STOP")
+    blast(service.system.network, "233.252.0.1", 5004, count, SIZE, interface="eth0")
+    service.kill("CONT")
+
+    def counted():
+        group = service.group("news")
+        return group["received"] + group["kernelDropped"] == count and group
+
+    return wait_until(counted, "all to be counted")
+
+
+def test_what_the_kernel_dropped_is_counted_once_over_restarts(service, blast):
+    service.start(SMALL)
+    dropped = overflow(service, blast)["kernelDropped"]
+    assert dropped > 0
+    for _ in range(3):
+        service.restart()
+        assert service.group("news")["kernelDropped"] == dropped
+
+
+def test_drops_of_an_interface_that_went_meanwhile_stay_counted(service, blast):
+    network = service.system.network
+    network.ip("link add late0 type veth peer name end0", "address add 203.0.113.1/24 dev late0", "link set end0 up",
+               "link set late0 up")
+    service.start(SMALL.replace("eth0", "late*"))
+    service.kill("STOP")
+    blast(network, "233.252.0.1", 5004, 1000, SIZE, interface="late0")
+    service.kill("CONT")
+    dropped = wait_until(lambda: service.group("news")["kernelDropped"], "drops")
+    held(service, lambda: network.ip("link delete late0"))
+    assert service.group("news")["kernelDropped"] == dropped
+
+
+def test_counters_that_begin_anew_do_not_count_the_drops_of_before(service, blast):
+    service.start(SMALL)
+    overflow(service, blast)
+    pid = service.pid
+    held(service, lambda: service.system.run(
+        "sh", "-c", rf"cd /proc/{pid}/fd && for i in *; do case $(readlink $i) in *mcastd-counters*)"
+        r" printf '\377' | dd of=$i bs=1 seek=8 conv=notrunc; esac; done"))
+    group = service.group("news")
+    assert (group["received"], group["kernelDropped"]) == (0, 0)
+
+
+def test_what_waits_in_a_socket_that_the_new_configuration_opens_otherwise_is_received(service, blast):
+    service.start(SMALL)
+
+    def change():
+        service.configure(SMALL.replace("64K", "1M"))
+        return blast(service.system.network, "233.252.0.1", 5004, 60, SIZE, interface="eth0")
+
+    sent = held(service, change)
+    wait_until(lambda: service.group("news")["received"] == sent, "what was sent meanwhile")
+
+
+def test_a_socket_that_is_given_up_does_not_take_the_new_membership_with_it(service):
+    """The interface is made anew under its index, and the group has changed."""
+    network = service.system.network
+
+    def add():
+        network.ip("link add veth9 index 900 type veth peer name veth9-end", "link set veth9-end up",
+                   "address add 198.51.100.1/24 dev veth9", "link set veth9 up")
+
+    add()
+    try:
+        config = SMALL.replace("eth0", "veth9")
+        service.start(config)
+
+        def change():
+            network.ip("link delete veth9")
+            add()
+            service.configure(config.replace("64K", "128K"))
+
+        held(service, change)
+
+        def receives():
+            send(service.system, b"x", "233.252.0.1", 5004, "veth9")
+            return service.group("news")["received"]
+
+        wait_until(receives, "a datagram")
+    finally:
+        network.ip("link delete veth9")
