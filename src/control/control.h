@@ -25,6 +25,9 @@ struct control_backend {
 	 * errno with lines in errors. */
 	int (*reload)(void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
 
+	/* Join and Leave have changed what is joined. */
+	void (*changed)(void *daemon);
+
 	/* Checks a group that Join asks for as the configuration's are checked; returns how many errors it has. */
 	size_t (*check)(void *daemon, const struct config_group *group, struct errors *errors);
 };

@@ -94,6 +94,7 @@ static enum call_result call_join(struct client *client, const struct call *call
 		fail_join(client, &errors);
 	else
 		client_reply(client, json_pack("{ss}", "name", group.name));
+	backend->changed(backend->daemon);
 	return CALL_DONE;
 }
 

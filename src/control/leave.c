@@ -5,13 +5,14 @@
 
 static enum call_result call_leave(struct client *client, const struct call *call)
 {
+	const struct control_backend *backend = method_backend(client);
 	const char *name;
 	const struct parameter rows[] = {{"name", PARAMETER_NAME, true, &name}};
 	int r;
 
 	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
-	r = groups_leave(method_backend(client)->groups, name);
+	r = groups_leave(backend->groups, name);
 	if (r == -ENOENT)
 		method_no_such_group(client, name);
 	else if (r < 0)
@@ -20,6 +21,7 @@ static enum call_result call_leave(struct client *client, const struct call *cal
 				"the configuration has this group; remove it there and reload"));
 	else
 		client_reply(client, json_object());
+	backend->changed(backend->daemon);
 	return CALL_DONE;
 }
 

@@ -163,6 +163,11 @@ static size_t check_group(void *argument, const struct config_group *group, stru
 	return config_check_group(((struct daemon *)argument)->config, group, errors);
 }
 
+static void on_joined(void *argument)
+{
+	daemon_tell_status(argument);
+}
+
 static int open_control(struct daemon *daemon, const char *path)
 {
 	char why[WHY_MAX];
@@ -177,6 +182,7 @@ static int open_control(struct daemon *daemon, const char *path)
 		.configuration = configuration_path,
 		.reload = daemon_reload,
 		.check = check_group,
+		.changed = on_joined,
 	};
 	if (!daemon->options->configuration)
 		return 0; /* ad hoc: nobody is to be asked, and several may run */
@@ -263,6 +269,8 @@ static int make_parts(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	keeper.owner = daemon->store;
+	if (!store_exists(daemon->store))
+		keeper = (struct socket_keeper){.claim = claim_socket, .owner = daemon->store};
 	daemon->base = event_base_new();
 	daemon->handlers = handlers_new(daemon->counters);
 	daemon->groups = daemon->base ? groups_new(daemon->base, daemon->counters, &keeper) : NULL;

@@ -29,9 +29,10 @@ static void deliver(struct membership_owner *owner, const struct batch *batch)
 
 static struct group_counters *take_counters(struct counters *counters, const char *name)
 {
-	AUTO_FREE char *key = NULL;
+	char key[GROUP_NAME_MAX + 8];
 
-	return asprintf(&key, "group %s", name) < 0 ? NULL : counters_take(counters, key, sizeof(struct group_counters));
+	snprintf(key, sizeof(key), "group %s", name);
+	return counters_take(counters, key, sizeof(struct group_counters));
 }
 
 int group_new(const struct group_context *context, const struct config_group *config, const struct group *replaced,
@@ -120,7 +121,7 @@ static void move_memberships(struct group *group, struct group *from)
 	for (size_t i = 0; i < group->membership_count; i++) {
 		group->memberships[i]->owner = &group->owner;
 		group->memberships[i]->config = group->config;
-		membership_apply_needs(group->memberships[i]);
+		membership_apply_needs(group->memberships[i], false);
 	}
 }
 
@@ -257,7 +258,7 @@ static void apply_needs(struct group *group)
 		return;
 	group->owner.needs = needs;
 	for (size_t i = 0; i < group->membership_count; i++)
-		membership_apply_needs(group->memberships[i]);
+		membership_apply_needs(group->memberships[i], false);
 }
 
 int group_attach(struct group *group, struct outlet *outlet)

@@ -18,7 +18,7 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, co
 	groups->context = (struct group_context){.base = base,
 		.arena = arena_new(),
 		.senders = senders_new(base),
-		.pause = pause_new(base),
+		.pause = pause_new(base, membership_resume),
 		.counters = counters,
 		.keeper = *keeper,
 		.taken_back = &groups->taken_back};
@@ -91,7 +91,7 @@ static int take_back(struct groups *groups, const struct interface_list *interfa
 	char name[KEEPER_NAME_MAX];
 	int r = 0, fd;
 
-	if (groups->is_settled)
+	if (groups->is_settled || !keeper->claim_next)
 		return 0;
 	groups->is_settled = true;
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)

@@ -63,8 +63,9 @@ static void name_membership(const struct membership *membership, char name[stati
 	snprintf(name, KEEPER_NAME_MAX, KEEPER_PREFIX "%016" PRIx64 "-", hash);
 }
 
-/* The whole name: whatever the socket is joined to changes it, so that one that is found under it is the right one. */
-static void name_socket(struct membership *membership, unsigned ifindex)
+/* Whatever the socket is joined to changes the name, so that one that is found under it is the right one. */
+void membership_name_socket(
+	const struct membership *membership, unsigned ifindex, char name[static KEEPER_NAME_MAX])
 {
 	const struct config_group *config = membership->config;
 	uint64_t hash = hash_bytes(HASH_BEGIN, &ifindex, sizeof(ifindex));
@@ -75,9 +76,9 @@ static void name_socket(struct membership *membership, unsigned ifindex)
 	hash = hash_bytes(hash, &config->coalesce, sizeof(config->coalesce));
 	hash = hash_addresses(hash, &config->sources);
 	hash = hash_addresses(hash, &config->block_sources);
-	name_membership(membership, membership->name);
-	length = strlen(membership->name);
-	snprintf(membership->name + length, KEEPER_NAME_MAX - length, "%016" PRIx64, hash);
+	name_membership(membership, name);
+	length = strlen(name);
+	snprintf(name + length, KEEPER_NAME_MAX - length, "%016" PRIx64, hash);
 }
 
 /* Makes fd the membership's socket, joined on the interface. On failure it is closed. */
@@ -91,41 +92,35 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 		return -ENOMEM;
 	}
 	membership->fd = fd;
-	membership->pause.readable = &membership->readable;
 	event_assign(&membership->readable, membership->owner->context->base, fd, EV_READ | EV_PERSIST,
 		membership_on_readable, membership);
 	if (event_add(&membership->readable, NULL) < 0) {
 		membership_close(membership);
 		return -ENOMEM;
 	}
-	/* More may be granted by now than when it was opened. */
-	if (socket_receive_buffer(fd) < config->receive_buffer)
-		socket_set_receive_buffer(fd, config->receive_buffer);
 	membership->receive_buffer = socket_receive_buffer(fd);
-	membership_apply_needs(membership);
 	return 0;
 }
 
-/* What a new socket has not dropped yet is nothing to count. */
-static void begin_counting(struct membership *membership, int fd)
-{
-	membership->counters->socket_dropped = socket_drops(fd);
-}
-
 /* Makes a socket of the keeper's this membership's. */
-static int adopt_kept(struct membership *membership, const char *interface, unsigned ifindex, int fd)
+static int adopt_kept(
+	struct membership *membership, const char *interface, unsigned ifindex, const char *name, int fd)
 {
 	int r;
 
 	/* The counters of the earlier run are not there, and so neither is what it has counted already. */
 	if (!membership->counters->joins) {
-		begin_counting(membership, fd);
+		membership->counters->socket_dropped = socket_drops(fd);
 		membership->counters->joins = 1;
 	}
-	membership->is_kept = true;
+	/* More may be granted by now than when it was opened. */
+	if (socket_receive_buffer(fd) < membership->config->receive_buffer)
+		socket_set_receive_buffer(fd, membership->config->receive_buffer);
 	r = adopt(membership, interface, ifindex, fd);
 	if (r < 0)
-		keeper_remove(&membership->owner->context->keeper, membership->name);
+		keeper_remove(&membership->owner->context->keeper, name);
+	else
+		membership_apply_needs(membership, true);
 	return r;
 }
 
@@ -134,13 +129,15 @@ static int adopt_kept(struct membership *membership, const char *interface, unsi
 static bool take_same(struct membership *membership, const struct interface *interface)
 {
 	const struct group_context *context = membership->owner->context;
+	char name[KEEPER_NAME_MAX];
 	int fd;
 
-	name_socket(membership, interface->index);
-	fd = keeper_claim(&context->keeper, membership->name);
+	membership_name_socket(membership, interface->index, name);
+	fd = keeper_claim(&context->keeper, name);
 	membership->coalesces = membership->config->coalesce;
-	if (fd < 0 || adopt_kept(membership, interface->name, interface->index, fd) < 0)
+	if (fd < 0 || adopt_kept(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
+	membership->is_kept = true;
 	if (context->joined && !joined_contains(context->joined, &membership->config->address, interface->index)) {
 		membership_close(membership);
 		return false;
@@ -156,18 +153,18 @@ static void take_others(struct membership *membership, unsigned ifindex)
 {
 	const struct group_context *context = membership->owner->context;
 	const struct config_group *config = membership->config;
-	char prefix[KEEPER_NAME_MAX];
+	char prefix[KEEPER_NAME_MAX], name[KEEPER_NAME_MAX];
 	int fd;
 
 	name_membership(membership, prefix);
-	while ((fd = keeper_claim_next(&context->keeper, prefix, membership->name)) >= 0) {
+	while ((fd = keeper_claim_next(&context->keeper, prefix, name)) >= 0) {
+		keeper_remove(&context->keeper, name);
 		if (!socket_is_bound_to(fd, &config->address, (uint16_t)config->port)) {
-			keeper_remove(&context->keeper, membership->name);
 			context->taken_back->lost += leftover_close(fd, context->interfaces);
 			continue;
 		}
 		membership->coalesces = true;
-		if (adopt_kept(membership, membership->interface, ifindex, fd) >= 0)
+		if (adopt_kept(membership, membership->interface, ifindex, name, fd) >= 0)
 			membership_close(membership);
 	}
 }
@@ -193,16 +190,20 @@ uint64_t leftover_close(int fd, const struct interface_list *interfaces)
 int membership_join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
 {
 	int fd = open_socket(membership, interface, why), r;
+	char name[KEEPER_NAME_MAX];
 
 	if (fd < 0)
 		return fd;
-	begin_counting(membership, fd);
+	membership->counters->socket_dropped = 0;
+	membership->counters->joins++;
 	membership->coalesces = membership->config->coalesce;
 	r = adopt(membership, interface->name, interface->index, fd);
 	if (r < 0)
 		return r;
-	membership->counters->joins++;
-	name_socket(membership, interface->index);
-	membership->is_kept = keeper_put(&membership->owner->context->keeper, membership->name, fd);
+	membership_apply_needs(membership, membership->coalesces);
+	if (!membership->owner->context->keeper.put)
+		return 0;
+	membership_name_socket(membership, interface->index, name);
+	membership->is_kept = keeper_put(&membership->owner->context->keeper, name, fd);
 	return 0;
 }

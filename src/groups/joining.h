@@ -4,6 +4,10 @@
 #include "base/errors.h"
 #include "groups/membership.h"
 
+/* The name under which the keeper has the socket that is joined on an interface. */
+void membership_name_socket(
+	const struct membership *membership, unsigned ifindex, char name[static KEEPER_NAME_MAX]);
+
 /* Joins on the interface. Returns 0, or a negative errno with the reason in why. */
 int membership_join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX]);
 

@@ -15,6 +15,9 @@
 /* So few datagrams in one reading are no traffic worth to pause for. */
 #define PAUSE_FROM 4
 
+/* What is read after a pause, in batches; when there is more, the socket is read as any other. */
+#define PAUSE_BATCHES 4
+
 /* Bytes of receive buffer. */
 #define PAUSE_BUFFER (1 << 20)
 
@@ -83,12 +86,11 @@ struct membership *membership_new(
 	struct membership_owner *owner, const struct config_group *config, const char *interface)
 {
 	struct membership *membership = calloc(1, sizeof(*membership));
-	AUTO_FREE char *key = NULL;
+	char key[GROUP_NAME_MAX + 300];
 
-	if (!membership || asprintf(&key, "membership %s %s", config->name, interface) < 0) {
-		free(membership);
+	if (!membership)
 		return NULL;
-	}
+	snprintf(key, sizeof(key), "membership %s %s", config->name, interface);
 	membership->owner = owner;
 	membership->config = config;
 	membership->fd = -1;
@@ -171,22 +173,41 @@ static bool may_pause(const struct membership *membership, int count)
 	       membership->receive_buffer >= PAUSE_BUFFER;
 }
 
+/* Reads what has gathered, but not more than is fair to the others. */
+bool membership_resume(struct pause_member *member)
+{
+	struct membership *membership = container_of(member, struct membership, pause);
+	int count = BATCH_MAX;
+
+	for (int i = 0; i < PAUSE_BATCHES && count == BATCH_MAX; i++)
+		count = receive(membership);
+	if (may_pause(membership, count))
+		return true;
+	event_add(&membership->readable, NULL);
+	return false;
+}
+
 void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct membership *membership = argument;
 
 	(void)fd, (void)what;
-	if (may_pause(membership, receive(membership)))
-		pause_add(membership->owner->context->pause, &membership->pause);
+	if (!may_pause(membership, receive(membership)))
+		return;
+	event_del(&membership->readable);
+	pause_add(membership->owner->context->pause, &membership->pause);
 }
 
 /* What the kernel has taken for us is ours to account for: it is read to the end before the socket goes. */
 static void leave(struct membership *membership)
 {
+	char name[KEEPER_NAME_MAX];
 	int r;
 
-	if (membership->is_kept)
-		keeper_remove(&membership->owner->context->keeper, membership->name);
+	if (membership->is_kept) {
+		membership_name_socket(membership, membership->origin->ifindex, name);
+		keeper_remove(&membership->owner->context->keeper, name);
+	}
 	multicast_leave(membership->fd, &membership->config->address, membership->origin->ifindex);
 	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
 	do
@@ -205,6 +226,7 @@ void membership_close(struct membership *membership)
 	event_del(&membership->readable);
 	close(membership->fd);
 	membership->fd = -1;
+	membership->asked = 0;
 	membership->is_kept = false;
 	membership->receive_buffer = 0;
 	origin_unref(membership->origin);
@@ -259,9 +281,12 @@ void membership_update(struct membership *membership, const struct interface *in
 		membership_set_state(membership, MEMBERSHIP_JOINED, NULL);
 }
 
-void membership_apply_needs(struct membership *membership)
+void membership_apply_needs(struct membership *membership, bool in_any_case)
 {
-	if (membership->fd >= 0)
-		arena_want(membership->fd, membership->config->address.family, membership->owner->needs,
-			membership->coalesces);
+	unsigned needs = membership->owner->needs;
+
+	if (membership->fd < 0 || (!in_any_case && membership->asked == (needs & NEED_ALL)))
+		return;
+	membership->asked = needs & NEED_ALL;
+	arena_want(membership->fd, membership->config->address.family, needs, membership->coalesces);
 }

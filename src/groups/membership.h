@@ -48,10 +48,10 @@ struct membership {
 	uint32_t looked_s; /* when the kernel's drops were last looked at while receiving, CLOCK_MONOTONIC_COARSE */
 	bool is_kept; /* the keeper has a copy of the socket */
 	bool coalesces; /* the socket does */
+	uint8_t asked; /* of the kernel, of enum need */
 	enum membership_state state;
 	int fd;
 	bool wanted; /* mark of a reconciliation that is under way */
-	char name[KEEPER_NAME_MAX]; /* of the socket, with the keeper */
 	char *interface; /* its name, or the pattern that matches none */
 };
 
@@ -70,6 +70,9 @@ void membership_free(struct membership *membership);
  * on a fresh socket. A change of state is logged. */
 void membership_update(struct membership *membership, const struct interface *interface, bool is_new);
 
+/* What the end of a pause calls. */
+bool membership_resume(struct pause_member *member);
+
 /* For joining.c: what the socket's event calls with the membership; and coming into a state, where error is NULL when
  * joined. What stays as it was is not logged again. */
 void membership_on_readable(evutil_socket_t fd, short what, void *membership);
@@ -78,8 +81,9 @@ void membership_set_state(struct membership *membership, enum membership_state s
 /* Adds what the kernel has dropped at the socket since the last look. Returns how many datagrams. */
 uint32_t membership_count_drops(struct membership *membership);
 
-/* Asks the kernel for what the owner's needs have become. */
-void membership_apply_needs(struct membership *membership);
+/* Asks the kernel for what the owner's needs have become, if that is anything else than before; in any case where it
+ * is not known what was asked before. */
+void membership_apply_needs(struct membership *membership, bool in_any_case);
 
 /* Reads how much the kernel has dropped, exact at this moment. */
 uint64_t membership_kernel_dropped(struct membership *membership);

@@ -6,27 +6,40 @@
 struct pause {
 	struct event timer; /* for all of them */
 	struct pause_member *first;
+	bool (*resume)(struct pause_member *member);
 };
 
+static void arm(struct pause *pause)
+{
+	static const struct timeval time = {.tv_usec = 1000};
+
+	evtimer_add(&pause->timer, &time);
+}
+
+/* Where traffic keeps coming, the socket is read from here time and again, and never waited for. */
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
 	struct pause *pause = argument;
+	struct pause_member *member, *next;
 
 	(void)fd, (void)what;
-	while (pause->first) {
-		struct pause_member *member = pause->first;
-
-		pause_cancel(member);
-		event_add(member->readable, NULL);
+	for (member = pause->first; member; member = next) {
+		next = member->next;
+		if (!pause->resume(member))
+			pause_cancel(member);
 	}
+	if (pause->first)
+		arm(pause);
 }
 
-struct pause *pause_new(struct event_base *base)
+struct pause *pause_new(struct event_base *base, bool (*resume)(struct pause_member *member))
 {
 	struct pause *pause = calloc(1, sizeof(*pause));
 
-	if (pause)
-		evtimer_assign(&pause->timer, base, on_timer, pause);
+	if (!pause)
+		return NULL;
+	pause->resume = resume;
+	evtimer_assign(&pause->timer, base, on_timer, pause);
 	return pause;
 }
 
@@ -40,11 +53,8 @@ void pause_free(struct pause *pause)
 
 void pause_add(struct pause *pause, struct pause_member *member)
 {
-	static const struct timeval time = {.tv_usec = 1000};
-
 	if (!pause->first)
-		evtimer_add(&pause->timer, &time);
-	event_del(member->readable);
+		arm(pause);
 	member->next = pause->first;
 	member->link = &pause->first;
 	if (member->next)

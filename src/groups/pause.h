@@ -3,23 +3,21 @@
 #pragma once
 
 #include <event2/event_struct.h>
+#include <stdbool.h>
 
 struct pause;
 
 /* Embedded in the membership that pauses. */
 struct pause_member {
 	struct pause_member *next, **link; /* link is NULL when it does not pause */
-	struct event *readable;
 };
 
-/* Returns NULL without memory. */
-struct pause *pause_new(struct event_base *base);
+/* After about a millisecond resume is called for each that pauses; it returns whether to pause again. Returns NULL
+ * without memory. */
+struct pause *pause_new(struct event_base *base, bool (*resume)(struct pause_member *member));
 
 /* Nobody may pause any more. Accepts NULL. */
 void pause_free(struct pause *pause);
 
-/* Stops waiting for readable for about a millisecond. */
 void pause_add(struct pause *pause, struct pause_member *member);
-
-/* Ends the pause without waiting for readable again. */
 void pause_cancel(struct pause_member *member);

@@ -14,7 +14,7 @@
 #define START_AGAIN_NS NS_PER_S
 
 /* So long datagrams may lie in the queue. */
-#define PATIENCE_NS (2000 * 1000ull)
+#define PATIENCE_NS (2 * NS_PER_MS)
 
 /* A handler that is replaced has delivered its queue within this time. One that still gets
  * datagrams then was not replaced: two of the configuration have the same path. */
