@@ -45,9 +45,14 @@ static unsigned run_length(const struct iovec *vectors, unsigned count)
 	return length;
 }
 
-/* Datagrams that were received together lie behind each other: one vector does for them. Returns how many are left. */
-static unsigned merge(const struct iovec *vectors, unsigned count, struct iovec *merged)
+/* Runs of so many bytes are put together here: the kernel takes much longer over sixty vectors than over one. */
+#define STAGED_MAX 8192
+
+/* Datagrams that were received together lie behind each other: one vector does for them. Others are copied, while they are
+ * small. Returns how many vectors are left. */
+static unsigned merge(const struct iovec *vectors, unsigned count, struct iovec *merged, char staged[static STAGED_MAX])
 {
+	size_t total = 0;
 	unsigned last = 0;
 
 	merged[0] = vectors[0];
@@ -56,8 +61,17 @@ static unsigned merge(const struct iovec *vectors, unsigned count, struct iovec 
 			merged[last].iov_len += vectors[i].iov_len;
 		else
 			merged[++last] = vectors[i];
+		total += vectors[i].iov_len;
 	}
-	return last + 1;
+	if (!last || total + vectors[0].iov_len > STAGED_MAX)
+		return last + 1;
+	total = 0;
+	for (unsigned i = 0; i <= last; i++) {
+		memcpy(staged + total, merged[i].iov_base, merged[i].iov_len);
+		total += merged[i].iov_len;
+	}
+	merged[0] = (struct iovec){staged, total};
+	return 1;
 }
 
 static int send_segmented(const struct udp_out *out, const union endpoint *to, socklen_t to_length,
@@ -68,7 +82,8 @@ static int send_segmented(const struct udp_out *out, const union endpoint *to, s
 		char space[CMSG_SPACE(sizeof(uint16_t))];
 	} control = {0};
 	struct iovec merged[UDP_OUT_MAX];
-	struct msghdr message = header(to, to_length, merged, merge(vectors, count, merged));
+	char staged[STAGED_MAX];
+	struct msghdr message = header(to, to_length, merged, merge(vectors, count, merged, staged));
 	uint16_t size = (uint16_t)vectors[0].iov_len;
 
 	message.msg_control = &control;
