@@ -52,7 +52,7 @@ static unsigned fill(struct fixture *fixture, enum framing framing, unsigned cou
 	const void *payload, size_t size)
 {
 	struct datagram datagrams[BATCH_MAX];
-	struct batch batch = {fixture->origin, count, datagrams};
+	struct batch batch = {.origin = fixture->origin, .count = count, .datagrams = datagrams};
 
 	for (unsigned i = 0; i < count; i++)
 		datagrams[i] = (struct datagram){.payload = payload, .size = (uint32_t)size};
