@@ -76,6 +76,7 @@ def test_a_new_file_is_begun_on_request(start, net, ask):
         wait_until(lambda: len(rotated(daemon)) == number + 1, "the file to be rotated")
     assert [payloads(path) for path in rotated(daemon)] == [[b"0"], [b"1"], [b"2"]]
     ask(daemon)  # there is nothing to rotate
+    daemon.call("GetStatus")  # the signal has been seen
     deliver(daemon, net, b"last")
     assert payloads(daemon.path("news.ndjson")) == [b"last"]
     assert os.stat(daemon.path("news.ndjson")).st_mode & 0o777 == 0o640
