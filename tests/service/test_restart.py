@@ -75,9 +75,9 @@ def test_nothing_is_lost_over_20_of_them_at_20000_a_second(service, blast, say, 
             before = service.group("news")["received"]
             service.wait_received("news", before + 5000)
             end(service)
+    handler = assert_all_arrived(service, stream.sent)
     group = service.group("news")
     say(f"{end.__name__}: {stream.sent} sent, {group['received']} received, {group['kernelDropped']} dropped by the kernel")
-    handler = assert_all_arrived(service, stream.sent)
     say(f"  {handler['delivered']} delivered, {handler['dropped']['shutdown']} dropped at the end of a run")
 
 
