@@ -37,12 +37,13 @@ KINDS = {
 
 
 def config(kind):
+    queue = "" if kind.startswith(("unix", "udp")) else f'queue = "{QUEUE_MIB}M";'
     return f"""
     groups: {{
       flood: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["h"]; }};
       slow:  {{ address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; }};
     }};
-    handlers: {{ h: {{ {KINDS[kind]} queue = "{QUEUE_MIB}M"; }}; }};
+    handlers: {{ h: {{ {KINDS[kind]} {queue} }}; }};
     """
 
 
