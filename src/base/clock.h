@@ -25,6 +25,12 @@ static inline uint64_t clock_ns(clockid_t clock)
 	return timespec_ns(&now);
 }
 
+/* The earlier of two times, where 0 is never. */
+static inline uint64_t earlier_ns(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 /* "2026-11-24T19:33:19.123456789Z" and its terminator. */
 #define TIMESTAMP_MAX 31
 

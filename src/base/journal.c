@@ -8,8 +8,6 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
-
 /* A line feed in a value would end the field. */
 static void add_field(struct text *entry, const char *name, const char *value)
 {

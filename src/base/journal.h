@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
 /* What an entry has beside its text; members may be NULL. */
 struct log_fields {
 	const char *message_id; /* of base/messages.h */

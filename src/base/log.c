@@ -112,20 +112,6 @@ static size_t format_line(char *line, int level, const char *format, va_list arg
 	return length;
 }
 
-void log_message(int level, const char *format, ...)
-{
-	char line[LINE_MAX_BYTES];
-	va_list arguments;
-	size_t length;
-	int saved_errno = errno;
-
-	va_start(arguments, format);
-	length = format_line(line, level, format, arguments);
-	va_end(arguments);
-	write_message(line, length);
-	errno = saved_errno;
-}
-
 void log_event(int level, const struct log_fields *fields, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
@@ -136,7 +122,7 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 	va_start(arguments, format);
 	length = format_line(line, level, format, arguments);
 	va_end(arguments);
-	if (!log_state.with_priority || journal_write(level, fields, line, length) < 0)
+	if (!fields || !log_state.with_priority || journal_write(level, fields, line, length) < 0)
 		write_message(line, length);
 	errno = saved_errno;
 }

@@ -104,15 +104,14 @@ static void ignore_broken_pipes(const struct options *options)
 		signal(SIGPIPE, SIG_IGN);
 }
 
-/* Those that main() has held back. */
-static void unblock_signals(void)
+void daemon_hold_signals(bool hold)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
 static int watch_signals(struct daemon *daemon)
@@ -130,7 +129,7 @@ static int watch_signals(struct daemon *daemon)
 	}
 	daemon->reload = evtimer_new(daemon->base, on_reload_due, daemon);
 	ignore_broken_pipes(daemon->options);
-	unblock_signals();
+	daemon_hold_signals(false);
 	return daemon->reload ? 0 : -ENOMEM;
 }
 

@@ -1,5 +1,4 @@
 /* mcastd: the UDP multicast daemon. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,17 +24,6 @@ static int summarize(const struct options *options, const struct config *config)
 	return EXIT_SUCCESS;
 }
 
-/* They would end a daemon that is not ready to take them yet. */
-static void hold_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
 int main(int argc, char **argv)
 {
 	AUTO_ERRORS struct errors errors = {0};
@@ -46,7 +34,7 @@ int main(int argc, char **argv)
 
 	if (options_parse(argc, argv, &options, &status) < 0)
 		return status;
-	hold_signals();
+	daemon_hold_signals(true);
 	log_open();
 	if (daemon_load(&options, &errors, &config) < 0)
 		return report(&errors);

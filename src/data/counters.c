@@ -238,11 +238,6 @@ int counters_fd(const struct counters *counters)
 	return counters->fd;
 }
 
-bool counters_are_carried(const struct counters *counters)
-{
-	return counters->carried_count > 0;
-}
-
 /* The size of the records in the page of one. */
 static size_t record_size_of(const struct counters *counters, const struct record *record)
 {

@@ -18,9 +18,6 @@ void counters_free(struct counters *counters);
 
 int counters_fd(const struct counters *counters);
 
-/* Whether there are records of an earlier run. */
-bool counters_are_carried(const struct counters *counters);
-
 /* The record of a key: the one of the earlier run, or one of zeros. NULL without memory. size must be the same for
  * a key at all times. Records do not move. */
 void *counters_take(struct counters *counters, const char *key, size_t size);

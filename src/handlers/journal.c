@@ -17,7 +17,6 @@
 /* So much of a payload is shown in MESSAGE; MCASTD_PAYLOAD has all of it. */
 #define MESSAGE_PAYLOAD_MAX 512
 
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
 
 struct journal_handler {

@@ -161,19 +161,13 @@ void recorder_batch_end(struct recorder *recorder, struct outcome *outcome)
 		flush(recorder, outcome);
 }
 
-/* The earlier of two times, where 0 is never. */
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return !a || (b && b < a) ? b : a;
-}
-
 uint64_t recorder_deadline(const struct recorder *recorder)
 {
 	uint64_t due = recorder->records ? recorder->flush_due_ns : 0;
 
-	due = earlier(due, recorder->sync_due_ns);
-	due = earlier(due, recorder->start_due_ns);
-	return earlier(due, recorder->turn_due_ns);
+	due = earlier_ns(due, recorder->sync_due_ns);
+	due = earlier_ns(due, recorder->start_due_ns);
+	return earlier_ns(due, recorder->turn_due_ns);
 }
 
 /* Well below flush, which is counted from when a datagram gets into the buffer. */

@@ -90,12 +90,6 @@ static uint64_t patience(const struct worker *worker)
 	return worker->kind->patience ? worker->kind->patience(worker->object) : 0;
 }
 
-/* The earlier of two times, where 0 is never. */
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return !a || (b && b < a) ? b : a;
-}
-
 /* Until when to wait at the most; 0: for as long as it takes. */
 static uint64_t wait_deadline(struct worker *worker)
 {
@@ -103,9 +97,9 @@ static uint64_t wait_deadline(struct worker *worker)
 
 	pthread_mutex_lock(&worker->ledger->lock);
 	if (worker->retired)
-		deadline = earlier(deadline, worker->deadline_ns);
+		deadline = earlier_ns(deadline, worker->deadline_ns);
 	if (worker->napping)
-		deadline = earlier(deadline, clock_ns(CLOCK_MONOTONIC) + patience(worker));
+		deadline = earlier_ns(deadline, clock_ns(CLOCK_MONOTONIC) + patience(worker));
 	pthread_mutex_unlock(&worker->ledger->lock);
 	return deadline;
 }
