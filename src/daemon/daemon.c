@@ -1,11 +1,14 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -39,6 +42,9 @@
  * next run. */
 #define STOP_NS (5 * NS_PER_S)
 #define STOP_KEPT_NS NS_PER_S
+
+/* Beside the groups': connections, files, and the store's copies of sockets. */
+#define SPARE_DESCRIPTORS 4096
 
 static void on_stop_signal(evutil_socket_t signal_number, short what, void *argument)
 {
@@ -141,15 +147,22 @@ static int start_audit(struct daemon *daemon)
 	return daemon->audit && event_add(daemon->audit, &interval) == 0 ? 0 : -ENOMEM;
 }
 
-/* A membership is a descriptor: take what the system allows. */
-static void raise_descriptor_limit(void)
+/* A membership is a descriptor: takes what the system allows, and has the kernel make room for them now. As soon as there are
+ * threads, it waits 10 to 20 ms for all of them whenever it has to double its table (expand_files()). */
+static void prepare_descriptors(size_t groups)
 {
+	rlim_t wanted = groups + SPARE_DESCRIPTORS;
 	struct rlimit limit;
+	int fd;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || wanted > INT_MAX)
+		return;
+	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)(wanted < limit.rlim_cur ? wanted : limit.rlim_cur - 1));
+	if (fd >= 0)
+		close(fd);
 }
 
 static const char *configuration_path(void *argument)
@@ -313,7 +326,7 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 	if (!daemon)
 		return -ENOMEM;
 	daemon->options = options;
-	raise_descriptor_limit();
+	prepare_descriptors(config->group_count);
 	r = make_parts(daemon);
 	/* The control socket comes first: it tells whether another daemon runs, before anything of its is touched. */
 	r = r < 0 ? r : open_control(daemon, config->control_socket);

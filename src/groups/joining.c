@@ -23,6 +23,14 @@ static int claim_listening(const struct membership *membership, const struct int
 	return fd < 0 ? keeper_claim(keeper, group) : fd;
 }
 
+/* Sees to it that a socket of whatever origin has the receive buffer that is wanted. It may have a greater one. */
+static uint64_t raise_receive_buffer(int fd, uint64_t wanted)
+{
+	uint64_t granted = socket_receive_buffer(fd);
+
+	return granted < wanted ? socket_set_receive_buffer(fd, wanted) : granted;
+}
+
 static int open_socket(
 	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
 {
@@ -37,15 +45,19 @@ static int open_socket(
 		.sources = sources->items,
 		.source_count = sources->count,
 		.exclude = config->block_sources.count > 0,
-		.receive_buffer = config->receive_buffer,
 	};
 	AUTO_CLOSE int fd = claim_listening(membership, interface);
 	int r;
 
-	if (fd < 0)
-		return multicast_open_receiver(&wanted, why);
-	r = multicast_adopt_receiver(fd, &wanted, why);
-	return r < 0 ? r : take_fd(fd);
+	if (fd >= 0) {
+		r = multicast_adopt_receiver(fd, &wanted, why);
+		membership->receive_buffer = raise_receive_buffer(fd, config->receive_buffer);
+		return r < 0 ? r : take_fd(fd);
+	}
+	r = multicast_open_receiver(&wanted, why);
+	if (r >= 0)
+		membership->receive_buffer = socket_set_receive_buffer(r, config->receive_buffer);
+	return r;
 }
 
 static uint64_t hash_addresses(uint64_t hash, const struct address_list *list)
@@ -98,7 +110,6 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 		membership_close(membership);
 		return -ENOMEM;
 	}
-	membership->receive_buffer = socket_receive_buffer(fd);
 	return 0;
 }
 
@@ -114,8 +125,7 @@ static int adopt_kept(
 		membership->counters->joins = 1;
 	}
 	/* More may be granted by now than when it was opened. */
-	if (socket_receive_buffer(fd) < membership->config->receive_buffer)
-		socket_set_receive_buffer(fd, membership->config->receive_buffer);
+	membership->receive_buffer = raise_receive_buffer(fd, membership->config->receive_buffer);
 	r = adopt(membership, interface, ifindex, fd);
 	if (r < 0)
 		keeper_remove(&membership->owner->context->keeper, name);

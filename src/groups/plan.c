@@ -236,7 +236,8 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 		take_place(plan, group, running);
 		groups_attach_taps(groups, group);
 	}
-	for (size_t i = 0; i < groups->set.count; i++)
+	/* Last in, first out, see group_set_clear(). */
+	for (size_t i = groups->set.count; i-- > 0;)
 		if (groups->set.items[i]->fate != GROUP_STAYS)
 			group_set_free_group(groups->set.items[i]);
 	free(groups->set.items);

@@ -97,9 +97,11 @@ void group_set_free_group(struct group *group)
 	group_free(group);
 }
 
+/* Last in, first out: the kernel has an interface's memberships in a list, the latest first, and looks through it for each
+ * that is left. In the order of joining, ten thousand take ten times as long. */
 void group_set_clear(struct group_set *set)
 {
-	for (size_t i = 0; i < set->count; i++)
+	for (size_t i = set->count; i-- > 0;)
 		group_set_free_group(set->items[i]);
 	free(set->items);
 	*set = (struct group_set){0};

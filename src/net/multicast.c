@@ -63,13 +63,15 @@ static int isolate(int fd, const struct multicast_membership *membership)
 	return 0;
 }
 
-void socket_set_receive_buffer(int fd, uint64_t bytes)
+uint64_t socket_set_receive_buffer(int fd, uint64_t bytes)
 {
 	int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
 
-	/* Only CAP_NET_ADMIN may pass net.core.rmem_max; whoever called looks at what was granted. */
-	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) < 0)
-		set_int(fd, SOL_SOCKET, SO_RCVBUF, value);
+	/* Only CAP_NET_ADMIN may pass net.core.rmem_max. */
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) >= 0)
+		return (uint64_t)value;
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, value);
+	return socket_receive_buffer(fd);
 }
 
 static void put_address(struct sockaddr_storage *storage, const struct address *address, unsigned ifindex)
@@ -162,7 +164,6 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 		return explain(-errno, "opening a socket", why);
 	if ((r = isolate(fd, membership)) < 0)
 		return explain(r, "binding to the interface", why);
-	socket_set_receive_buffer(fd, membership->receive_buffer);
 	length = address_to_endpoint(&membership->group, membership->port, membership->ifindex, &endpoint);
 	if ((r = bind_shared(fd, &endpoint, length)) < 0)
 		return explain_bind(r, membership, why);

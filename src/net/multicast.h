@@ -16,7 +16,6 @@ struct multicast_membership {
 	const struct address *sources; /* only these (SSM), or with exclude all but these */
 	size_t source_count;
 	int exclude;
-	uint64_t receive_buffer; /* bytes, as for SO_RCVBUF */
 };
 
 /* Opens a non-blocking socket that receives this membership's datagrams and no others: not those of other
@@ -32,8 +31,8 @@ int multicast_adopt_receiver(int fd, const struct multicast_membership *membersh
 /* Leaves the group on the interface: nothing more comes in, what waits can still be read. */
 void multicast_leave(int fd, const struct address *group, unsigned ifindex);
 
-/* Asks for a receive buffer of so many bytes, as far as it may be had. */
-void socket_set_receive_buffer(int fd, uint64_t bytes);
+/* Asks for a receive buffer of so many bytes, as far as it may be had. Returns how many were granted. */
+uint64_t socket_set_receive_buffer(int fd, uint64_t bytes);
 
 /* The same for the group that the socket is bound to. */
 void multicast_leave_bound(int fd, unsigned ifindex);

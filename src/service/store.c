@@ -102,8 +102,6 @@ struct store *store_new(struct handover *handover)
 	store->last = &store->first;
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->changed, NULL);
-	if (store->exists)
-		start_thread(store);
 	return store;
 }
 
@@ -117,6 +115,8 @@ void store_free(struct store *store)
 	pthread_mutex_unlock(&store->lock);
 	if (store->has_thread)
 		pthread_join(store->thread, NULL);
+	else
+		run(store);
 	pthread_cond_destroy(&store->changed);
 	pthread_mutex_destroy(&store->lock);
 	free(store);
@@ -125,7 +125,7 @@ void store_free(struct store *store)
 /* Takes fd over. Returns whether it will be told. */
 static bool queue(struct store *store, const char *name, int fd)
 {
-	struct message *message = store->has_thread ? calloc(1, sizeof(*message)) : NULL;
+	struct message *message = store->exists ? calloc(1, sizeof(*message)) : NULL;
 
 	if (!message) {
 		closep(&fd);
@@ -190,7 +190,10 @@ unsigned store_refused(const struct store *store)
 	return store->refused;
 }
 
+/* The thread comes after the start, whose time it would take: it has as much to say as there are sockets. */
 void store_settle(struct store *store)
 {
 	store->handover = NULL;
+	if (store->exists)
+		start_thread(store);
 }
