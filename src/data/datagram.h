@@ -38,7 +38,7 @@ enum need {
 	NEED_TIMESTAMP = 1 << 1,
 	NEED_TTL = 1 << 2,
 	NEED_DATAGRAMS = 1 << 3, /* the payload at all: what merely counts does not. Of every outlet, by itself */
-	NEED_PROMPT = 1 << 4, /* at once, and not a millisecond later */
+	NEED_PROMPT = 1 << 4, /* at once, and not two milliseconds later */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
 

@@ -16,10 +16,10 @@
 #define PAUSE_FROM 4
 
 /* What is read after a pause, in batches; when there is more, the socket is read as any other. */
-#define PAUSE_BATCHES 4
+#define PAUSE_BATCHES 8
 
 /* Bytes of receive buffer. */
-#define PAUSE_BUFFER (1 << 20)
+#define PAUSE_BUFFER (2 << 20)
 
 const char *membership_state_name(enum membership_state state)
 {
@@ -166,7 +166,7 @@ static int receive(struct membership *membership)
 }
 
 /* Whether to let some more datagrams gather: there is traffic, the socket is drained, nobody wants them at once, and the
- * buffer holds what may come in two milliseconds at full speed. */
+ * buffer holds what may come in three milliseconds at full speed. */
 static bool may_pause(const struct membership *membership, int count)
 {
 	return count >= PAUSE_FROM && count < BATCH_MAX && !(membership->owner->needs & NEED_PROMPT) &&

@@ -11,7 +11,7 @@ struct pause {
 
 static void arm(struct pause *pause)
 {
-	static const struct timeval time = {.tv_usec = 1000};
+	static const struct timeval time = {.tv_usec = 2000};
 
 	evtimer_add(&pause->timer, &time);
 }

@@ -12,7 +12,7 @@ struct pause_member {
 	struct pause_member *next, **link; /* link is NULL when it does not pause */
 };
 
-/* After about a millisecond resume is called for each that pauses; it returns whether to pause again. Returns NULL
+/* After about two milliseconds resume is called for each that pauses; it returns whether to pause again. Returns NULL
  * without memory. */
 struct pause *pause_new(struct event_base *base, bool (*resume)(struct pause_member *member));
 

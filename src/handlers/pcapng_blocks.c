@@ -27,6 +27,9 @@ enum option {
 #define IP6_SIZE 40
 #define UDP_SIZE 8
 
+/* What the processor adds at once. */
+typedef uint64_t lanes __attribute__((vector_size(16)));
+
 static size_t padded(size_t size)
 {
 	return (size + 3) & ~(size_t)3;
@@ -169,25 +172,22 @@ void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t ti
 	end_block(text, start);
 }
 
-/* Adds 64 bits at a time to 128, and folds that to a little more than 32: the order of the bytes does not matter to the sum,
- * nor how many are added at once (RFC 1071, section 2). */
+/* Adds 32 bits at a time, the even ones and the odd ones of each 64 by themselves: the order of the bytes does not matter to
+ * the sum, nor how many are added at once (RFC 1071, section 2). 64 bits are more than any datagram fills. */
 uint64_t pcapng_sum(uint64_t sum, const void *data, size_t size)
 {
-	unsigned __int128 even = 0, odd = 0;
+	lanes even = {0}, odd = {0}, words;
 	const uint8_t *at = data;
-	uint64_t words[2];
 
 	for (; size >= sizeof(words); at += sizeof(words), size -= sizeof(words)) {
-		memcpy(words, at, sizeof(words));
-		even += words[0];
-		odd += words[1];
+		memcpy(&words, at, sizeof(words));
+		even += words & UINT32_MAX;
+		odd += words >> 32;
 	}
-	memset(words, 0, sizeof(words));
-	memcpy(words, at, size);
-	even += (unsigned __int128)words[0] + words[1] + odd;
-	even = (uint64_t)even + (even >> 64);
-	even = (uint32_t)even + (even >> 32);
-	return sum + (uint32_t)even + (uint64_t)(even >> 32);
+	words = (lanes){0};
+	memcpy(&words, at, size);
+	even += odd + (words & UINT32_MAX) + (words >> 32);
+	return sum + even[0] + even[1];
 }
 
 uint16_t pcapng_fold(uint64_t sum)
