@@ -15,8 +15,8 @@
 /* So few datagrams in one reading are no traffic worth to pause for. */
 #define PAUSE_FROM 4
 
-/* What is read after a pause, in batches; when there is more, the socket is read as any other. */
-#define PAUSE_BATCHES 8
+/* What is read in one turn, in batches: waiting for the socket anew for each costs time, and the others wait meanwhile. */
+#define TURN_BATCHES 2
 
 /* Bytes of receive buffer. */
 #define PAUSE_BUFFER (2 << 20)
@@ -173,15 +173,21 @@ static bool may_pause(const struct membership *membership, int count)
 	       membership->receive_buffer >= PAUSE_BUFFER;
 }
 
-/* Reads what has gathered, but not more than is fair to the others. */
+/* Reads what there is, but not more than is fair to the others. Returns how many datagrams came last, or a negative errno. */
+static int take_turn(struct membership *membership)
+{
+	int count = BATCH_MAX;
+
+	for (int i = 0; i < TURN_BATCHES && count == BATCH_MAX; i++)
+		count = receive(membership);
+	return count;
+}
+
 bool membership_resume(struct pause_member *member)
 {
 	struct membership *membership = container_of(member, struct membership, pause);
-	int count = BATCH_MAX;
 
-	for (int i = 0; i < PAUSE_BATCHES && count == BATCH_MAX; i++)
-		count = receive(membership);
-	if (may_pause(membership, count))
+	if (may_pause(membership, take_turn(membership)))
 		return true;
 	event_add(&membership->readable, NULL);
 	return false;
@@ -192,7 +198,7 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 	struct membership *membership = argument;
 
 	(void)fd, (void)what;
-	if (!may_pause(membership, receive(membership)))
+	if (!may_pause(membership, take_turn(membership)))
 		return;
 	event_del(&membership->readable);
 	pause_add(membership->owner->context->pause, &membership->pause);
