@@ -165,12 +165,15 @@ static unsigned choose_layout(unsigned needs, bool coalesce)
 
 int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret)
 {
-	int filled = fill(arena, fd, choose_layout(needs, coalesce), coalesce ? COALESCED_SLOTS : BATCH_MAX);
+	unsigned slots = coalesce ? COALESCED_SLOTS : BATCH_MAX;
+	int filled = fill(arena, fd, choose_layout(needs, coalesce), slots);
 	uint32_t segment;
 
+	*ret = (struct arena_received){0};
 	if (filled < 0)
 		return filled;
 	count_slots(arena, (unsigned)filled, ret);
+	ret->is_full = (unsigned)filled == slots;
 	if (coalesce) {
 		ret->count = 0;
 		for (unsigned i = 0; i < (unsigned)filled; i++)

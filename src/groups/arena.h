@@ -41,6 +41,7 @@ struct arena_received {
 	unsigned count; /* datagrams */
 	unsigned truncated;
 	uint64_t bytes;
+	bool is_full; /* there was no room for more, which may wait */
 };
 
 /* Returns NULL without memory. */
@@ -49,7 +50,7 @@ void arena_free(struct arena *arena);
 
 /* Receives what waits at a membership's socket: BATCH_MAX datagrams at most, so that one flood cannot starve the others, or,
  * coalesced, ARENA_DATAGRAMS_MAX. With NEED_DATAGRAMS they are in arena->datagrams then. needs and coalesce say what the
- * kernel was asked for with arena_want(). Returns 0 or a negative errno. */
+ * kernel was asked for with arena_want(). Returns 0 or a negative errno; *ret is empty then. */
 int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret);
 
 /* Receives up to BATCH_MAX packets from a reader's or writer's UNIX socket into messages and vectors. Returns how many, or a

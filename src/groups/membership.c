@@ -18,8 +18,11 @@
 /* What is read in one turn, in batches: waiting for the socket anew for each costs time, and the others wait meanwhile. */
 #define TURN_BATCHES 2
 
-/* Bytes of receive buffer. */
-#define PAUSE_BUFFER (2 << 20)
+/* Bytes of receive buffer without which there are no pauses: of what comes in one, even at full speed, it holds twice as much. */
+#define PAUSE_BUFFER (4 << 20)
+
+/* So long there are none where they might be too long, in whole seconds of the clock. */
+#define AWAKE_S 2
 
 const char *membership_state_name(enum membership_state state)
 {
@@ -137,60 +140,68 @@ static void deliver(struct membership *membership, unsigned count)
 	}
 }
 
+static uint32_t now_s(void)
+{
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
+}
+
 /* Now and then, for those who record them. */
 static void look_at_drops(struct membership *membership)
 {
-	uint32_t now_s = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
+	uint32_t now = now_s();
 
-	if (now_s == membership->looked_s)
+	if (now == membership->looked_s)
 		return;
-	membership->looked_s = now_s;
+	membership->looked_s = now;
 	membership_count_drops(membership);
 }
 
-/* Reads once, and hands on what there was. Returns how many datagrams, or a negative errno. */
-static int receive(struct membership *membership)
+/* Reads once, and hands on what there was. Returns as arena_receive(). */
+static int receive(struct membership *membership, struct arena_received *received)
 {
 	struct membership_owner *owner = membership->owner;
-	struct arena_received received;
-	int r = arena_receive(owner->context->arena, membership->fd, owner->needs, membership->coalesces, &received);
+	int r = arena_receive(owner->context->arena, membership->fd, owner->needs, membership->coalesces, received);
 
 	if (r < 0)
 		return r;
-	owner->count(owner, &received);
+	owner->count(owner, received);
 	if (!(owner->needs & NEED_DATAGRAMS))
-		return (int)received.count;
+		return 0;
 	look_at_drops(membership);
-	deliver(membership, received.count);
-	return (int)received.count;
+	deliver(membership, received->count);
+	return 0;
 }
 
-/* Whether to let some more datagrams gather: there is traffic, the socket is drained, nobody wants them at once, and the
- * buffer holds what may come in three milliseconds at full speed. */
-static bool may_pause(const struct membership *membership, int count)
+/* Whether nobody wants datagrams at once, and the receive buffer holds what comes in a pause. */
+static bool may_pause(const struct membership *membership)
 {
-	return count >= PAUSE_FROM && count < BATCH_MAX && !(membership->owner->needs & NEED_PROMPT) &&
-	       membership->receive_buffer >= PAUSE_BUFFER;
+	return !(membership->owner->needs & NEED_PROMPT) && membership->receive_buffer >= PAUSE_BUFFER &&
+	       membership->awake_until_s <= now_s();
 }
 
-/* Reads what there is, but not more than is fair to the others. Returns how many datagrams came last, or a negative errno. */
-static int take_turn(struct membership *membership)
+/* Reads what there is, but not more than is fair to the others. Returns whether to let some more gather: there is traffic, and
+ * the socket is drained. */
+static bool take_turn(struct membership *membership)
 {
-	int count = BATCH_MAX;
+	struct arena_received received = {.is_full = true};
+	unsigned count = 0;
 
-	for (int i = 0; i < TURN_BATCHES && count == BATCH_MAX; i++)
-		count = receive(membership);
-	return count;
+	for (int i = 0; i < TURN_BATCHES && received.is_full; i++) {
+		receive(membership, &received);
+		count += received.count;
+	}
+	return !received.is_full && count >= PAUSE_FROM && may_pause(membership);
 }
 
+/* Where a pause fills a quarter of the receive buffer, which is twice what was asked for, the next one may fill all of it. */
 bool membership_resume(struct pause_member *member)
 {
 	struct membership *membership = container_of(member, struct membership, pause);
 
-	if (may_pause(membership, take_turn(membership)))
-		return true;
-	event_add(&membership->readable, NULL);
-	return false;
+	if (socket_backlog(membership->fd) > membership->receive_buffer / 2)
+		membership->awake_until_s = now_s() + AWAKE_S;
+	/* What cannot be waited for is read from here. */
+	return take_turn(membership) || event_add(&membership->readable, NULL) < 0;
 }
 
 void membership_on_readable(evutil_socket_t fd, short what, void *argument)
@@ -198,7 +209,7 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 	struct membership *membership = argument;
 
 	(void)fd, (void)what;
-	if (!may_pause(membership, take_turn(membership)))
+	if (!take_turn(membership))
 		return;
 	event_del(&membership->readable);
 	pause_add(membership->owner->context->pause, &membership->pause);
@@ -207,6 +218,7 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 /* What the kernel has taken for us is ours to account for: it is read to the end before the socket goes. */
 static void leave(struct membership *membership)
 {
+	struct arena_received received;
 	char name[KEEPER_NAME_MAX];
 	int r;
 
@@ -217,8 +229,8 @@ static void leave(struct membership *membership)
 	multicast_leave(membership->fd, &membership->config->address, membership->origin->ifindex);
 	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
 	do
-		r = receive(membership);
-	while (r > 0 || r == -ENETDOWN);
+		r = receive(membership, &received);
+	while (r >= 0 || r == -ENETDOWN);
 }
 
 void membership_close(struct membership *membership)

@@ -46,6 +46,7 @@ struct membership {
 	uint64_t receive_buffer; /* granted, in bytes */
 	struct membership_counters *counters;
 	uint32_t looked_s; /* when the kernel's drops were last looked at while receiving, CLOCK_MONOTONIC_COARSE */
+	uint32_t awake_until_s; /* it does not pause before */
 	bool is_kept; /* the keeper has a copy of the socket */
 	bool coalesces; /* the socket does */
 	uint8_t asked; /* of the kernel, of enum need */

@@ -1,35 +1,47 @@
 #include "groups/pause.h"
 
 #include <event2/event.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define PAUSE_NS 2000000
 
 struct pause {
-	struct event timer; /* for all of them */
+	int timer; /* for all of them; libevent's own are as coarse as the kernel's tick, 4 or 10 ms */
+	struct event due;
+	bool is_running;
 	struct pause_member *first;
 	bool (*resume)(struct pause_member *member);
 };
 
-static void arm(struct pause *pause)
+static void run(struct pause *pause, bool on)
 {
-	static const struct timeval time = {.tv_usec = 2000};
+	struct timespec interval = {.tv_nsec = on ? PAUSE_NS : 0};
 
-	evtimer_add(&pause->timer, &time);
+	timerfd_settime(pause->timer, 0, &(struct itimerspec){interval, interval}, NULL);
+	pause->is_running = on;
 }
 
-/* Where traffic keeps coming, the socket is read from here time and again, and never waited for. */
-static void on_timer(evutil_socket_t fd, short what, void *argument)
+/* Where traffic keeps coming, the socket is read from here time and again, and never waited for. The timer runs on for as long
+ * as somebody pauses. */
+static void on_due(evutil_socket_t fd, short what, void *argument)
 {
 	struct pause *pause = argument;
 	struct pause_member *member, *next;
+	uint64_t count;
 
-	(void)fd, (void)what;
+	(void)what;
+	if (read(fd, &count, sizeof(count)) < 0)
+		return;
+	if (!pause->first)
+		run(pause, false);
 	for (member = pause->first; member; member = next) {
 		next = member->next;
 		if (!pause->resume(member))
 			pause_cancel(member);
 	}
-	if (pause->first)
-		arm(pause);
 }
 
 struct pause *pause_new(struct event_base *base, bool (*resume)(struct pause_member *member))
@@ -39,7 +51,12 @@ struct pause *pause_new(struct event_base *base, bool (*resume)(struct pause_mem
 	if (!pause)
 		return NULL;
 	pause->resume = resume;
-	evtimer_assign(&pause->timer, base, on_timer, pause);
+	pause->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	event_assign(&pause->due, base, pause->timer, EV_READ | EV_PERSIST, on_due, pause);
+	if (pause->timer < 0 || event_add(&pause->due, NULL) < 0) {
+		pause_free(pause);
+		return NULL;
+	}
 	return pause;
 }
 
@@ -47,14 +64,16 @@ void pause_free(struct pause *pause)
 {
 	if (!pause)
 		return;
-	event_del(&pause->timer);
+	event_del(&pause->due);
+	if (pause->timer >= 0)
+		close(pause->timer);
 	free(pause);
 }
 
 void pause_add(struct pause *pause, struct pause_member *member)
 {
-	if (!pause->first)
-		arm(pause);
+	if (!pause->is_running)
+		run(pause, true);
 	member->next = pause->first;
 	member->link = &pause->first;
 	if (member->next)

@@ -12,8 +12,8 @@ struct pause_member {
 	struct pause_member *next, **link; /* link is NULL when it does not pause */
 };
 
-/* After about two milliseconds resume is called for each that pauses; it returns whether to pause again. Returns NULL
- * without memory. */
+/* After two milliseconds at the most, resume is called for each that pauses; it returns whether to pause again. Returns NULL
+ * without memory or a descriptor. */
 struct pause *pause_new(struct event_base *base, bool (*resume)(struct pause_member *member));
 
 /* Nobody may pause any more. Accepts NULL. */

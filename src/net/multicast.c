@@ -232,13 +232,23 @@ uint64_t socket_receive_buffer(int fd)
 	return (uint64_t)value / 2;
 }
 
-uint32_t socket_drops(int fd)
+static uint32_t read_memory_info(int fd, unsigned index)
 {
 	uint32_t values[SK_MEMINFO_VARS] = {0};
 	socklen_t length = sizeof(values);
 
 	getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, &length);
-	return values[SK_MEMINFO_DROPS];
+	return values[index];
+}
+
+uint32_t socket_drops(int fd)
+{
+	return read_memory_info(fd, SK_MEMINFO_DROPS);
+}
+
+uint64_t socket_backlog(int fd)
+{
+	return read_memory_info(fd, SK_MEMINFO_RMEM_ALLOC);
 }
 
 static int set_sender_interface(int fd, sa_family_t family, unsigned ifindex)

@@ -47,6 +47,9 @@ uint64_t socket_receive_buffer(int fd);
  * SO_RXQ_OVFL lags behind (SO_MEMINFO, SK_MEMINFO_DROPS). */
 uint32_t socket_drops(int fd);
 
+/* What waits at a socket that has been read to its end before, in bytes of its receive buffer, twice what is asked for. */
+uint64_t socket_backlog(int fd);
+
 /* Opens a non-blocking socket for sending to groups of this family out of one interface; ifindex 0: the
  * kernel's route decides. Returns the descriptor, or a negative errno. */
 int multicast_open_sender(sa_family_t family, unsigned ifindex);

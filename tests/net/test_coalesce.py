@@ -66,6 +66,14 @@ def test_every_datagram_of_a_stream_is_counted(daemon, net, blast):
     daemon.wait_arrived("bare", before + sent)
 
 
+def test_what_comes_singly_is_not_kept_waiting(daemon, net, blast):
+    """A reading that has filled its few slots has not drained the socket: there is nothing to pause for."""
+    received, dropped = (daemon.group("bare")[name] for name in ("received", "kernelDropped"))
+    sent = blast(net.peer, "233.252.0.2", 5004, 60_000, 64, rate=20_000)
+    daemon.wait_arrived("bare", received + dropped + sent)
+    assert daemon.group("bare")["kernelDropped"] == dropped
+
+
 def test_a_relay_passes_on_what_was_received_together(daemon, net):
     with net.side:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
