@@ -5,6 +5,7 @@
 #define RUN_DIRECTORY_MAX (SOCKET_PATH_MAX - 9)
 
 #define KIB (1ll << 10)
+#define MIB (1ll << 20)
 #define GIB (1ll << 30)
 
 #define GROUP(member) .offset = offsetof(struct config_group, member)
@@ -48,7 +49,7 @@ static const struct key group_keys[] = {
 		.type = KEY_SIZE,
 		GROUP(receive_buffer),
 		.min = 4 * KIB,
-		.max = GIB,
+		.max = GIB - MIB, /* it is an int, and the kernel doubles it */
 		.fallback = "4M",
 		.help = "The kernel's receive buffer of each membership, as for SO_RCVBUF."},
 	{.name = "coalesce",
@@ -56,7 +57,7 @@ static const struct key group_keys[] = {
 		GROUP(coalesce),
 		.fallback = "false",
 		.help = "Whether to take datagrams of one sender that the network hands over as one buffer "
-			"together (UDP_GRO): far cheaper for streams that are sent so."},
+			"together (UDP_GRO): far cheaper for streams that are sent so. The kernel counts what it drops by the buffer."},
 	{.name = "ttl",
 		.type = KEY_NUMBER,
 		GROUP(ttl),

@@ -310,9 +310,7 @@ static void settle_earlier_run(struct daemon *daemon)
 	if (store_refused(daemon->store))
 		log_warning("systemd keeps the sockets of 2048 memberships; %u more are joined again after a restart, and receive nothing meanwhile",
 			store_refused(daemon->store));
-	store_settle(daemon->store);
 	counters_settle(daemon->counters);
-	handover_free(take(daemon->handover));
 }
 
 int daemon_start(const struct options *options, struct config *config, int *ret_status, struct daemon **ret)
@@ -346,6 +344,8 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED}, "mcastd %s started: %s", MCASTD_VERSION,
 		daemon_status(daemon, status));
 	notify_ready(strcpy(daemon->status, status));
+	store_settle(daemon->store);
+	handover_free(take(daemon->handover));
 	*ret = daemon;
 	return 0;
 }

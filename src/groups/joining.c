@@ -51,8 +51,10 @@ static int open_socket(
 
 	if (fd >= 0) {
 		r = multicast_adopt_receiver(fd, &wanted, why);
+		if (r < 0)
+			return r;
 		membership->receive_buffer = raise_receive_buffer(fd, config->receive_buffer);
-		return r < 0 ? r : take_fd(fd);
+		return take_fd(fd);
 	}
 	r = multicast_open_receiver(&wanted, why);
 	if (r >= 0)

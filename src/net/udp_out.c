@@ -105,12 +105,19 @@ static bool is_unsupported(int r)
 static int send_run(struct udp_out *out, const union endpoint *to, socklen_t to_length, const struct iovec *vectors,
 	unsigned count)
 {
-	int r = send_segmented(out, to, to_length, vectors, count);
+	size_t size = vectors[0].iov_len;
+	int r;
 
+	if (out->too_large && size >= out->too_large)
+		return send_singly(out, to, to_length, vectors, count);
+	r = send_segmented(out, to, to_length, vectors, count);
 	if (!is_unsupported(r))
 		return r;
-	/* Segments larger than the MTU are refused, which singly would be fragmented: that is for this run only. */
-	out->unsegmented = r != -EMSGSIZE && r != -EINVAL;
+	/* Segments larger than the MTU are refused, which singly are fragmented. */
+	if (r == -EMSGSIZE || r == -EINVAL)
+		out->too_large = size;
+	else
+		out->unsegmented = true;
 	return send_singly(out, to, to_length, vectors, count);
 }
 

@@ -9,6 +9,7 @@
 struct udp_out {
 	int fd;
 	bool unsegmented; /* the device does not segment: it is not tried again */
+	size_t too_large; /* as a segment, in bytes: as many as were refused before; 0: none were */
 };
 
 /* The most datagrams that one call takes. */

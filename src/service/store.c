@@ -11,11 +11,20 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "service/handover.h"
 
 /* So many descriptors are put by. systemd compares each with all that it has: ten thousand would take it half a minute. The unit's
  * FileDescriptorStoreMax= is greater. */
 #define STORE_MAX 2048
+
+/* More are not put by before systemd has taken some. Each removal follows a put, so that this bounds both. */
+#define QUEUE_MAX 4096
+
+/* After so many messages the thread waits until systemd has read them. Its socket takes ten, or some hundred
+ * (net.unix.max_dgram_qlen), and what the loop has to say, such as that it lives, must not wait for room. */
+#define UNREAD_MAX 8
+#define BARRIER_US 5000000
 
 #define NAME_MAX_BYTES 64
 
@@ -37,6 +46,7 @@ struct store {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct message *first, **last;
+	unsigned queued;
 	bool ends;
 };
 
@@ -64,6 +74,7 @@ static struct message *next_message(struct store *store)
 	message = store->first;
 	if (message && !(store->first = message->next))
 		store->last = &store->first;
+	store->queued -= message != NULL;
 	pthread_mutex_unlock(&store->lock);
 	return message;
 }
@@ -71,11 +82,14 @@ static struct message *next_message(struct store *store)
 static void *run(void *argument)
 {
 	struct message *message;
+	unsigned unread = 0;
 
 	while ((message = next_message(argument))) {
 		tell(message);
 		closep(&message->fd);
 		free(message);
+		if (++unread % UNREAD_MAX == 0)
+			sd_notify_barrier(0, BARRIER_US);
 	}
 	return NULL;
 }
@@ -89,6 +103,8 @@ static void start_thread(struct store *store)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	store->has_thread = pthread_create(&store->thread, NULL, run, store) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!store->has_thread)
+		log_warning("no thread could be started: systemd is told of the sockets only at the stop");
 }
 
 struct store *store_new(struct handover *handover)
@@ -136,6 +152,7 @@ static bool queue(struct store *store, const char *name, int fd)
 	pthread_mutex_lock(&store->lock);
 	*store->last = message;
 	store->last = &message->next;
+	store->queued++;
 	pthread_cond_signal(&store->changed);
 	pthread_mutex_unlock(&store->lock);
 	return true;
@@ -156,13 +173,23 @@ int store_claim_next(struct store *store, const char *prefix, char *ret_name, si
 	return fd;
 }
 
+static bool is_busy(struct store *store)
+{
+	bool busy;
+
+	pthread_mutex_lock(&store->lock);
+	busy = store->queued >= QUEUE_MAX;
+	pthread_mutex_unlock(&store->lock);
+	return busy;
+}
+
 bool store_put(struct store *store, const char *name, int fd)
 {
 	int copy;
 
 	if (!store->exists)
 		return false;
-	if (store->count >= STORE_MAX) {
+	if (store->count >= STORE_MAX || is_busy(store)) {
 		store->refused++;
 		return false;
 	}
