@@ -179,9 +179,9 @@ static bool may_pause(const struct membership *membership)
 	       membership->awake_until_s <= now_s();
 }
 
-/* Reads what there is, but not more than is fair to the others. Returns whether to let some more gather: there is traffic, and
- * the socket is drained. */
-static bool take_turn(struct membership *membership)
+/* Reads what there is, but not more than is fair to the others. Returns how to go on: to let some more gather where there is
+ * traffic, and the socket is drained. */
+static enum pause_next take_turn(struct membership *membership)
 {
 	struct arena_received received = {.is_full = true};
 	unsigned count = 0;
@@ -190,18 +190,24 @@ static bool take_turn(struct membership *membership)
 		receive(membership, &received);
 		count += received.count;
 	}
-	return !received.is_full && count >= PAUSE_FROM && may_pause(membership);
+	if ((count < PAUSE_FROM && !membership->pause.goes_on) || !may_pause(membership))
+		return PAUSE_ENDS;
+	return received.is_full ? PAUSE_GOES_ON : PAUSE_AGAIN;
 }
 
 /* Where a pause fills a quarter of the receive buffer, which is twice what was asked for, the next one may fill all of it. */
-bool membership_resume(struct pause_member *member)
+enum pause_next membership_resume(struct pause_member *member)
 {
 	struct membership *membership = container_of(member, struct membership, pause);
+	enum pause_next next;
 
-	if (socket_backlog(membership->fd) > membership->receive_buffer / 2)
+	if (!member->goes_on && socket_backlog(membership->fd) > membership->receive_buffer / 2)
 		membership->awake_until_s = now_s() + AWAKE_S;
+	next = take_turn(membership);
 	/* What cannot be waited for is read from here. */
-	return take_turn(membership) || event_add(&membership->readable, NULL) < 0;
+	if (next == PAUSE_ENDS && event_add(&membership->readable, NULL) < 0)
+		next = PAUSE_AGAIN;
+	return next;
 }
 
 void membership_on_readable(evutil_socket_t fd, short what, void *argument)
@@ -209,7 +215,7 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 	struct membership *membership = argument;
 
 	(void)fd, (void)what;
-	if (!take_turn(membership))
+	if (take_turn(membership) != PAUSE_AGAIN)
 		return;
 	event_del(&membership->readable);
 	pause_add(membership->owner->context->pause, &membership->pause);

@@ -72,7 +72,7 @@ void membership_free(struct membership *membership);
 void membership_update(struct membership *membership, const struct interface *interface, bool is_new);
 
 /* What the end of a pause calls. */
-bool membership_resume(struct pause_member *member);
+enum pause_next membership_resume(struct pause_member *member);
 
 /* For joining.c: what the socket's event calls with the membership; and coming into a state, where error is NULL when
  * joined. What stays as it was is not logged again. */

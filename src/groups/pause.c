@@ -13,7 +13,7 @@ struct pause {
 	struct event due;
 	bool is_running;
 	struct pause_member *first;
-	bool (*resume)(struct pause_member *member);
+	enum pause_next (*resume)(struct pause_member *member);
 };
 
 static void run(struct pause *pause, bool on)
@@ -24,27 +24,42 @@ static void run(struct pause *pause, bool on)
 	pause->is_running = on;
 }
 
-/* Where traffic keeps coming, the socket is read from here time and again, and never waited for. The timer runs on for as long
- * as somebody pauses. */
+/* Has those read whose time it is: all of them, or only who was not ready the last time. Where traffic keeps coming, the socket
+ * is read from here time and again, and never waited for. */
+static void resume(struct pause *pause, bool all)
+{
+	struct pause_member *member, *next;
+	bool again = false;
+
+	for (member = pause->first; member; member = next) {
+		enum pause_next then;
+
+		next = member->next;
+		if (!all && !member->goes_on)
+			continue;
+		then = pause->resume(member);
+		member->goes_on = then == PAUSE_GOES_ON;
+		again |= member->goes_on;
+		if (then == PAUSE_ENDS)
+			pause_cancel(member);
+	}
+	if (again)
+		event_active(&pause->due, EV_TIMEOUT, 0);
+}
+
+/* The timer runs for as long as somebody pauses. */
 static void on_due(evutil_socket_t fd, short what, void *argument)
 {
 	struct pause *pause = argument;
-	struct pause_member *member, *next;
 	uint64_t count;
+	bool is_due = what & EV_READ && read(fd, &count, sizeof(count)) > 0;
 
-	(void)what;
-	if (read(fd, &count, sizeof(count)) < 0)
-		return;
-	if (!pause->first)
+	if (is_due && !pause->first)
 		run(pause, false);
-	for (member = pause->first; member; member = next) {
-		next = member->next;
-		if (!pause->resume(member))
-			pause_cancel(member);
-	}
+	resume(pause, is_due);
 }
 
-struct pause *pause_new(struct event_base *base, bool (*resume)(struct pause_member *member))
+struct pause *pause_new(struct event_base *base, enum pause_next (*resume)(struct pause_member *member))
 {
 	struct pause *pause = calloc(1, sizeof(*pause));
 
@@ -89,4 +104,5 @@ void pause_cancel(struct pause_member *member)
 	if (member->next)
 		member->next->link = member->link;
 	member->link = NULL;
+	member->goes_on = false;
 }
