@@ -598,7 +598,7 @@ static void a_file_too_large_is_refused(void **state)
 	X(size_as_a_number, IN_A("receive_buffer = 8388608;"), \
 		"4: groups.a.receive_buffer: is a number, write it with its unit in quotes: \"8M\"") \
 	X(size_out_of_range, IN_A("receive_buffer = \"2G\";"), \
-		"4: groups.a.receive_buffer: \"2G\" is out of range, use 4K to 1G") \
+		"4: groups.a.receive_buffer: \"2G\" is out of range, use 4K to 1023M") \
 	X(size_with_a_wrong_unit, IN_A("receive_buffer = \"8MB\";"), \
 		"4: groups.a.receive_buffer: \"8MB\" is not a size, write one such as \"64K\", \"4M\" or \"1G\"") \
 	X(bool_as_a_number, IN_A("loop = 1;"), "4: groups.a.loop: is a number, write true") \
