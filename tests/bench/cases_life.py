@@ -108,7 +108,7 @@ def run_idle(bench):
         time.sleep(seconds)
         count = wake_ups(daemon.process.pid) - before
         resident = memory(daemon.process.pid)["VmRSS"] / 1024
-    yield Row("idle/wake-ups", f"idle, {groups} groups: wake-ups in {seconds} s", "", "", spread([count]),
+    yield Row("idle/wake-ups", f"idle, {groups} groups: wake-ups", "", f"in {seconds} s", spread([count]),
               Limit(at_most=1))
     yield Row("idle/memory", f"idle, {groups} groups: resident memory", "", "MiB", spread([resident]), Limit(at_most=6))
 

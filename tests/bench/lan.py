@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import sys
-from collections import namedtuple
+from collections import Counter, namedtuple
 from contextlib import contextmanager
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
@@ -19,8 +19,22 @@ sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__f
 from topology import Host  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
-SENDER_CORE, RECEIVER_CORE = 0, 1
+
+def choose_cores():
+    """The sender's and the receiver's core, of those that we may use: no siblings of one another, which share what a core has,
+    where there are such. The second is None where there is but one."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    if not others:
+        return first, None
+    with open(f"/sys/devices/system/cpu/cpu{first}/topology/thread_siblings_list") as file:
+        ranges = [part.split("-") for part in file.read().strip().split(",")]
+    siblings = {core for ends in ranges for core in range(int(ends[0]), int(ends[-1]) + 1)}
+    return first, [*(core for core in others if core not in siblings), *others][0]
+
+
+SENDER_CORE, RECEIVER_CORE = choose_cores()
 GROUP, PORT = "239.1.1.1", 5000
+GROUP6 = "ff15::1"
 OUT_GROUP, OUT_PORT = "239.2.2.2", 6000
 SINK = "198.51.100.2"
 
@@ -28,10 +42,12 @@ Wire = namedtuple("Wire", "v4 v6")
 
 
 def counters(host):
-    """The UDP counters of a host's kernel: /proc/net/snmp."""
-    with host, open("/proc/thread-self/net/snmp") as file:
+    """The UDP counters of a host's kernel, of IPv4 and IPv6 together: /proc/net/snmp and snmp6."""
+    with host, open("/proc/thread-self/net/snmp") as file, open("/proc/thread-self/net/snmp6") as file6:
         names, values = (line.split()[1:] for line in file if line.startswith("Udp: "))
-    return dict(zip(names, map(int, values)))
+        total = Counter(dict(zip(names, map(int, values))))
+        total.update({name[4:]: int(value) for name, value in map(str.split, file6) if name.startswith("Udp6")})
+    return total
 
 
 class Lan:
@@ -41,6 +57,8 @@ class Lan:
         self.connect(self.sink, self.host, "eth1", Wire("198.51.100", "2001:db8:2"))
         for host, interface in (self.sender, "eth0"), (self.host, "eth0"), (self.host, "eth1"), (self.sink, "eth0"):
             wait_until(lambda: host.has_route(interface), f"the link of {interface}")
+        with self.host, open("/proc/sys/net/unix/max_dgram_qlen", "w") as setting:
+            setting.write("512")  # what may wait at a datagram socket: a default of 10 would be what is measured
         self.open_drain()
 
     @staticmethod

@@ -6,6 +6,7 @@ import platform
 import re
 from dataclasses import asdict, dataclass
 
+from lan import RECEIVER_CORE, SENDER_CORE
 from measure import Spread
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -51,7 +52,7 @@ def figure(value):
     """A number as people read it: three digits, and commas from a thousand on."""
     if value == 0:
         return "0"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
 
@@ -65,11 +66,11 @@ def measured(row):
     return text
 
 
-HEAD = ("work", "against", "measured (quartiles)", "limit", "", "mcastd", "the other", "")
+HEAD = ("work", "against", "measured (quartiles)", "has to be", "", "mcastd", "the other", "note")
 
 
 def cells(row):
-    return (row.work, row.against, measured(row), str(row.limit or ""), row.verdict, row.ours, row.theirs, row.note)
+    return (row.work, row.against, measured(row), str(row.limit or ""), row.verdict, row.ours, row.theirs)
 
 
 def text_line(row):
@@ -82,15 +83,20 @@ def text_line(row):
 
 
 def table(rows):
+    """In Markdown. The notes stand below, with numbers: in the table they would take the room of the figures."""
+    notes = list(dict.fromkeys(row.note for row in rows if row.note))
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    lines += ["| " + " | ".join(cell.replace("|", "/") for cell in cells(row)) + " |" for row in rows]
-    return "\n".join(lines)
+    for row in rows:
+        number = str(notes.index(row.note) + 1) if row.note else ""
+        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in (*cells(row), number)) + " |")
+    return "\n".join([*lines, "", *(f"{number}. {note}" for number, note in enumerate(notes, 1))])
 
 
 def machine():
     with open("/proc/cpuinfo") as file:
         model = re.search(r"model name\s*: (.*)", file.read())
-    return f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    return (f"{model.group(1) if model else platform.machine()}, {os.cpu_count()} cores (sender on {SENDER_CORE}, receiver on "
+            f"{RECEIVER_CORE}), Linux {platform.release()}")
 
 
 def summary(rows):
@@ -106,12 +112,8 @@ def as_json(rows, **facts):
 
 def readme_block(rows):
     """What stands in README.md between the two marks: the rows with a limit, and the instructions."""
-    lines = ["| work | against | measured | has to be | |", "|---|---|---|---|---|"]
-    for row in rows:
-        if row.limit or row.steady:
-            value = f"{figure(row.spread.median)} {row.unit}".rstrip() if row.spread else row.note
-            lines.append(f"| {row.work} | {row.against} | {value} | {row.limit or ''} | {row.verdict} |")
-    return "\n".join([BEGIN, *lines, "", f"{machine()}. `make bench` makes this table.", END])
+    text = table([row for row in rows if row.limit or row.steady])
+    return "\n".join([BEGIN, text, "", f"{machine()}. `make bench` makes this table.", END])
 
 
 def write_readme(path, rows):
@@ -130,7 +132,7 @@ def read_readme(path):
     found = {}
     for line in block.splitlines()[3:]:
         columns = [column.strip() for column in line.strip("|").split("|")]
-        if len(columns) == 5 and columns[2][0].isdigit():
+        if len(columns) >= 5 and columns[2][:1].isdigit():
             found[columns[0], columns[1]] = float(columns[2].split()[0].replace(",", ""))
     return found
 
@@ -147,3 +149,10 @@ def strayed(rows, known):
             strays[row.name] = (f"{row.work} / {row.against}: {figure(row.spread.median)} {row.unit}, "
                                 f"README.md says {figure(before)}")
     return strays
+
+
+def not_compared(rows, known):
+    """What a comparison with README.md leaves out: steady rows that it has not got, and rows of it that were not measured."""
+    measured_now = {(row.work, row.against): row for row in rows if row.spread}
+    new = [key for key, row in measured_now.items() if row.steady and key not in known]
+    return new, [key for key in known if key not in measured_now]
