@@ -9,12 +9,15 @@ RAW = "raw file recorder, 64 B"
 raw = receivers.recorder()
 json = receivers.recorder(form="json")
 
+CHUNKS = Load(size=1316, segmented=True, rate=400_000)
 # tcpdump would see bursts that are not cut yet: these come one by one. It is as much as one core sends with ease.
 PACKETS = Load(size=1400, rate=200_000)
 
 CASES = [
-    Comparison("file/rsyslog", RAW, raw, receivers.rsyslog, Limit(at_least=2)),
+    Comparison("file/rsyslog", "raw file recorder, 64 B of text", raw, receivers.rsyslog, Limit(at_least=2),
+               load=FLOOD.changed(layout="text")),
     Comparison("file/multicat", RAW, raw, receivers.multicat_file, Limit(at_least=3.3)),
+    Comparison("file/multicat-ts", "raw file recorder, 1,316 B", raw, receivers.multicat_file_ts, load=CHUNKS),
     Comparison("file/socat", RAW, raw, receivers.socat_file, Limit(at_least=7.5)),
     Comparison("file/json", "json file recorder, 64 B of text", json, raw, Limit(at_most=2.5), less=False,
                load=FLOOD.changed(layout="text")),

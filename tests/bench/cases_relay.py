@@ -3,6 +3,7 @@
 import programs
 import receivers
 from case import Case, Comparison
+from cases_record import CHUNKS
 from lan import OUT_GROUP, SINK
 from measure import spread, take_turns
 from programs import Load
@@ -41,6 +42,7 @@ def run_latency(bench):
 CASES = [
     Comparison("relay/socat", RELAY, relay, receivers.socat_relay, Limit(at_least=8)),
     Comparison("relay/multicat", RELAY, relay, receivers.multicat_relay, Limit(at_least=3)),
+    Comparison("relay/multicat-ts", "relay, 1,316 B, to a host", relay, receivers.multicat_relay_ts, load=CHUNKS),
     Comparison("relay/raw", RELAY, relay, receivers.raw_relay),
     Comparison("relay-group/raw", "relay, 64 B, to a group", receivers.relay(address=OUT_GROUP), receivers.raw_relay),
     Comparison("coalesce/socat", "relay with coalesce, 64 B, to a host", coalescing, receivers.socat_relay,

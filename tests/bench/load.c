@@ -29,9 +29,15 @@
 
 enum layout { PLAIN, TEXT, IPERF, MGEN };
 
+union endpoint {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
 struct load {
 	const char *interface;
-	struct sockaddr_in first;
+	union endpoint first;
 	uint64_t groups, size, rate, count, duration_ns, burst;
 	int segmented;
 	enum layout layout;
@@ -41,7 +47,7 @@ struct load {
 static uint8_t payloads[BURST_MAX * PAYLOAD_MAX];
 static struct mmsghdr messages[BURST_MAX];
 static struct iovec vectors[BURST_MAX];
-static struct sockaddr_in targets[BURST_MAX];
+static union endpoint targets[BURST_MAX];
 
 static void put32(uint8_t *at, uint64_t value)
 {
@@ -71,10 +77,10 @@ static void put_mgen(const struct load *load, uint8_t *payload, uint64_t number,
 	put32(payload + 8, number);
 	put32(payload + 12, now / 1000000000);
 	put32(payload + 16, now / 1000 % 1000000);
-	memcpy(payload + 20, &load->first.sin_port, 2);
+	memcpy(payload + 20, &load->first.v4.sin_port, 2);
 	payload[22] = 1;
 	payload[23] = 4;
-	memcpy(payload + 24, &load->first.sin_addr, 4);
+	memcpy(payload + 24, &load->first.v4.sin_addr, 4);
 }
 
 static void put_head(const struct load *load, uint8_t *payload, uint64_t number, uint64_t now)
@@ -89,6 +95,11 @@ static void put_head(const struct load *load, uint8_t *payload, uint64_t number,
 		memcpy(payload, &stamp, load->size < sizeof(stamp) ? load->size : sizeof(stamp));
 }
 
+static socklen_t endpoint_size(const union endpoint *endpoint)
+{
+	return endpoint->any.sa_family == AF_INET6 ? sizeof(endpoint->v6) : sizeof(endpoint->v4);
+}
+
 static void prepare_messages(const struct load *load)
 {
 	memset(payloads, 'x', sizeof(payloads));
@@ -100,7 +111,7 @@ static void prepare_messages(const struct load *load)
 		targets[i] = load->first;
 		vectors[i] = (struct iovec){payload, load->size};
 		messages[i].msg_hdr = (struct msghdr){.msg_name = &targets[i],
-			.msg_namelen = sizeof(targets[i]),
+			.msg_namelen = endpoint_size(&load->first),
 			.msg_iov = &vectors[i],
 			.msg_iovlen = 1};
 	}
@@ -125,8 +136,8 @@ static void send_burst(const struct load *load, uint64_t first, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		put_head(load, vectors[i].iov_base, first + i, now);
 		if (load->groups > 1)
-			targets[i].sin_addr.s_addr = htonl(
-				ntohl(load->first.sin_addr.s_addr) + (uint32_t)((first + i) % load->groups));
+			targets[i].v4.sin_addr.s_addr = htonl(
+				ntohl(load->first.v4.sin_addr.s_addr) + (uint32_t)((first + i) % load->groups));
 	}
 	if (!load->segmented) {
 		send_all(load, count);
@@ -170,19 +181,30 @@ static void run(const struct load *load)
 		(double)(now_ns(CLOCK_MONOTONIC) - start) / 1e9);
 }
 
-static void open_sender(struct load *load)
+/* Where multicast goes out, and how far. */
+static int route(const struct load *load)
 {
 	struct ip_mreqn out = {.imr_ifindex = load->interface ? (int)if_nametoindex(load->interface) : 0};
-	struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(SOURCE_PORT)};
-	int on = 1, ttl = 8, size = (int)load->size;
+	int hops = 8;
 
-	load->fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (load->first.any.sa_family == AF_INET6)
+		return setsockopt(load->fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &out.imr_ifindex, sizeof(int)) ?:
+			setsockopt(load->fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops));
+	return setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_IF, &out, sizeof(out)) ?:
+		setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof(hops));
+}
+
+static void open_sender(struct load *load)
+{
+	/* The port is at the same place in both kinds of address. */
+	union endpoint local = {.v6 = {.sin6_family = load->first.any.sa_family, .sin6_port = htons(SOURCE_PORT)}};
+	int on = 1, size = (int)load->size;
+
+	load->fd = socket(local.any.sa_family, SOCK_DGRAM, 0);
 	if (load->fd < 0)
 		err(1, "socket");
 	setsockopt(load->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(load->fd, (struct sockaddr *)&local, sizeof(local)) < 0 ||
-		setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_IF, &out, sizeof(out)) < 0 ||
-		setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof(ttl)) < 0)
+	if (bind(load->fd, &local.any, endpoint_size(&local)) < 0 || route(load) < 0)
 		err(1, "opening a sender");
 	if (load->segmented && setsockopt(load->fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)) < 0)
 		err(1, "UDP_SEGMENT");
@@ -236,12 +258,25 @@ static void read_option(struct load *load, int option)
 	}
 }
 
+static void read_endpoint(union endpoint *endpoint, const char *address, const char *port)
+{
+	if (inet_pton(AF_INET6, address, &endpoint->v6.sin6_addr) == 1)
+		endpoint->v6.sin6_family = AF_INET6;
+	else if (inet_pton(AF_INET, address, &endpoint->v4.sin_addr) == 1)
+		endpoint->v4.sin_family = AF_INET;
+	else
+		errx(2, "%s is not an address", address);
+	endpoint->v4.sin_port = htons((uint16_t)number(port)); /* at the same place in both */
+}
+
 static void check(struct load *load)
 {
 	uint64_t least = load->layout == IPERF ? 16 : load->layout == MGEN ? 28 : 0;
 
 	if (load->size > PAYLOAD_MAX || load->size < least || !load->groups || !load->burst || load->burst > BURST_MAX)
 		errx(2, "nothing that can be sent");
+	if (load->first.any.sa_family == AF_INET6 && (load->groups > 1 || load->layout == MGEN))
+		errx(2, "to IPv6 there is one group, and no layout mgen");
 	if (!load->segmented)
 		return;
 	if (!load->size || load->groups > 1 || load->size > SEGMENTED_MAX)
@@ -259,10 +294,7 @@ int main(int argc, char *argv[])
 		read_option(&load, option);
 	if (argc - optind != 2)
 		errx(2, "usage: load [OPTION...] ADDRESS PORT");
-	load.first = (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)number(argv[optind + 1]))};
-	if (inet_pton(AF_INET, argv[optind], &load.first.sin_addr) != 1)
-		errx(2, "%s is not an IPv4 address", argv[optind]);
+	read_endpoint(&load.first, argv[optind], argv[optind + 1]);
 	check(&load);
 	open_sender(&load);
 	prepare_messages(&load);

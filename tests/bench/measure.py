@@ -50,7 +50,7 @@ def finish(net, running, arrived, sent):
 
 def sample(net, receiver, load):
     """Starts a receiver, sends to it, and says what that has cost."""
-    load = load.changed(layout=load.layout or receiver.layout)
+    load = load.changed(layout=load.layout or receiver.layout, address=receiver.group)
     with receiver.start(net) as running:
         warm = load.changed(count=min(WARM_UP, load.count or WARM_UP), rate=min(load.rate or 50_000, 50_000))
         arrived = net.received() + net.dropped()

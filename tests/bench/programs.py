@@ -20,8 +20,8 @@ def built(name):
     return os.path.join(programs_directory, name)
 
 
-def environment():
-    return {**os.environ, "BENCH_BUFFER": str(BUFFER), "LC_ALL": "C"}
+def environment(buffer=BUFFER):
+    return {**os.environ, "BENCH_BUFFER": str(buffer), "LC_ALL": "C"}
 
 
 def start(host, core, command, **options):

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Callable
 
 import programs
@@ -32,6 +33,7 @@ class Running:
     pid: int
     delivered: Callable[[], int]
     own_count: Callable[[], int] = None  # how many it says that it has received; None: it does not
+    directory: str = None  # where it runs
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Receiver:
     tool: str = None  # the program that it takes
     package: str = None  # of Debian
     layout: str = "plain"
+    group: str = GROUP
+    note: str = ""  # what has to be known of its rows
 
     def missing(self):
         return None if not self.tool or shutil.which(self.tool) else f"{self.tool} is not installed ({self.package})"
@@ -49,25 +53,26 @@ class Receiver:
 # mcastd
 
 
+BUFFER_KEY = f'receive_buffer = "{programs.BUFFER >> 20}M";'
 FILE_GROUPS = 100  # in one file of the configuration: with thousands in one, libconfig is what is measured
 
 
-def address(number):
-    """The group with a number: they are consecutive, from GROUP on."""
-    return socket.inet_ntoa(struct.pack("!I", struct.unpack("!I", socket.inet_aton(GROUP))[0] + number))
+def address(number, first=GROUP):
+    """The group with a number: they are consecutive."""
+    return str(ip_address(first) + number)
 
 
-def group_definitions(first, count, keys):
+def group_definitions(first, count, keys=BUFFER_KEY, group=GROUP):
     body = "".join(
-        f'g{number}: {{ address = "{address(number)}"; port = {PORT}; interfaces = ["eth0"]; '
-        f'receive_buffer = "{programs.BUFFER >> 20}M"; {keys} }};\n'
+        f'g{number}: {{ address = "{address(number, group)}"; port = {PORT}; interfaces = ["eth0"]; {keys} }};\n'
         for number in range(first, first + count))
     return f"groups: {{ {body} }};\n"
 
 
-def mcastd_config(keys="", handler="", groups=1):
+def mcastd_config(keys="", handler="", groups=1, buffer=BUFFER_KEY, group=GROUP):
     """Groups g0 and so on; handler is the definition of "out"."""
-    return group_definitions(0, groups, keys) + (f"handlers: {{ out: {{ {handler} }}; }};\n" if handler else "")
+    handlers = f"handlers: {{ out: {{ {handler} }}; }};\n" if handler else ""
+    return group_definitions(0, groups, f"{buffer} {keys}", group) + handlers
 
 
 def write_more_groups(directory, count):
@@ -75,7 +80,7 @@ def write_more_groups(directory, count):
     os.mkdir(os.path.join(directory, "conf.d"))
     for first in range(FILE_GROUPS, count, FILE_GROUPS):
         with open(os.path.join(directory, "conf.d", f"{first:06}.conf"), "w") as file:
-            file.write(group_definitions(first, min(FILE_GROUPS, count - first), ""))
+            file.write(group_definitions(first, min(FILE_GROUPS, count - first)))
 
 
 def silence():
@@ -103,27 +108,28 @@ def run_mcastd(net, config, new_key=False, joined=(GROUP, "eth0"), groups=0):
             daemon.kill()
 
 
-def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False, groups=1):
+def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False, groups=1, **config):
     """mcastd with some groups, of which the first gets all, and one handler if it is given."""
+    group = config.get("group", GROUP)
     if handler:
         keys += ' handlers = ["out"];'
 
     @contextmanager
     def start(net):
-        config = mcastd_config(keys, handler, min(groups, FILE_GROUPS))
-        with run_mcastd(net, config, new_key, groups=groups) as daemon:
+        text = mcastd_config(keys, handler, min(groups, FILE_GROUPS), **config)
+        with run_mcastd(net, text, new_key, (group, "eth0"), groups) as daemon:
             delivered = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
             # What is received coalesced, the kernel counts as one.
             own = None if "coalesce" in keys else lambda: daemon.group("g0")["received"]
-            yield Running(daemon.process.pid, net.drained if relay else delivered, own)
+            yield Running(daemon.process.pid, net.drained if relay else delivered, own, daemon.directory)
 
-    return Receiver(name, start)
+    return Receiver(name, start, group=group)
 
 
-def recorder(kind="file", form="raw"):
+def recorder(kind="file", form="raw", **config):
     """mcastd with a recorder of a kind."""
     keys = f'type = "{kind}"; path = "$DIR/out"; queue = "64M";' + (f' format = "{form}";' if kind == "file" else "")
-    return mcastd(f"mcastd {form if kind == 'file' else kind}", handler=keys)
+    return mcastd(f"mcastd {form if kind == 'file' else kind}", handler=keys, **config)
 
 
 def relay(name="mcastd", keys="", address=SINK, new_key=False):
@@ -134,21 +140,24 @@ def relay(name="mcastd", keys="", address=SINK, new_key=False):
 # Programs of one's own
 
 
-def raw(mode, name, arguments=(), relay=False):
+def raw(mode, name, arguments=(), relay=False, buffer=programs.BUFFER):
     @contextmanager
     def start(net):
         command = [programs.built("raw"), mode, GROUP, str(PORT), "eth0", *map(str, arguments)]
-        process = programs.start_receiver(net, command, stdout=subprocess.DEVNULL)
-        try:
-            wait_until(lambda: has_membership(net.host, GROUP), f"raw {mode} to join")
-            yield Running(process.pid, net.drained if relay else net.received)
-        finally:
-            programs.stop(process)
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            process = programs.start_receiver(
+                net, command, stdout=subprocess.DEVNULL, env=programs.environment(buffer), cwd=directory)
+            try:
+                wait_until(lambda: has_membership(net.host, GROUP), f"raw {mode} to join")
+                yield Running(process.pid, net.drained if relay else net.received, directory=directory)
+            finally:
+                programs.stop(process)
 
     return Receiver(name, start)
 
 
-raw_count = raw("count", "raw epoll and recvmmsg(64)")
+raw_count = raw("count", "raw recvmmsg(64), payloads read")
+raw_unread = raw("unread", "raw recvmmsg(64), payloads unread")
 raw_single = raw("single", "one recvmsg a wake-up")
 raw_relay = raw("forward", "raw recvmmsg(64) and send", [SINK, OUT_PORT], relay=True)
 
@@ -169,7 +178,7 @@ def is_bound(net):
         return any(line.split()[1].endswith(f":{PORT:04X}") for line in file.readlines()[1:])
 
 
-def peer(name, package, tool, arguments, layout="plain", relay=False, joins=True):
+def peer(name, package, tool, arguments, relay=False, layout="plain", joins=True, note=""):
     """A peer, whose command line arguments(net, directory) gives. It is killed at the end: iperf would wait for its sender."""
 
     @contextmanager
@@ -182,11 +191,11 @@ def peer(name, package, tool, arguments, layout="plain", relay=False, joins=True
             try:
                 wait_until(lambda: is_bound(net) and has_membership(net.host, GROUP), f"{name} to join")
                 check_buffer(net)
-                yield Running(process.pid, net.drained if relay else net.received)
+                yield Running(process.pid, net.drained if relay else net.received, directory=directory)
             finally:
                 programs.stop(process, signal.SIGKILL)
 
-    return Receiver(name, start, tool, package, layout)
+    return Receiver(name, start, tool, package, layout, note=note)
 
 
 @contextmanager
@@ -230,16 +239,27 @@ def mgen_events():
 
 socat_null = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), "OPEN:/dev/null"])
 socat_file = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), "CREATE:out"])
+socat_unix = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), "UNIX-SENDTO:reader"])
 socat_relay = peer("socat", "socat", "socat", lambda net, _: ["-u", socat_from(net), f"UDP4-SENDTO:{SINK}:{OUT_PORT}"], relay=True)
-multicat_null = peer("multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", "/dev/null"])
-multicat_file = peer("multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", "out"])
-multicat_relay = peer(
-    "multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", f"{SINK}:{OUT_PORT}"], relay=True)
+
+
+def multicat(output, relay=False, **options):
+    return peer("multicat", "multicat", "multicat", lambda net, _: ["-u", "-U", f"@{GROUP}:{PORT}", output], relay, **options)
+
+
+# It takes chunks of 1,316 bytes, as seven packets of MPEG-TS have. With -m 64 it would write nothing at all.
+PADS = "for each datagram multicat writes 1,316 bytes of null packets, and none of the payload"
+multicat_null = multicat("/dev/null", note=PADS)
+multicat_file = multicat("out", note=PADS)
+multicat_relay = multicat(f"{SINK}:{OUT_PORT}", relay=True, note=PADS)
+multicat_file_ts = multicat("out")
+multicat_relay_ts = multicat(f"{SINK}:{OUT_PORT}", relay=True)
 iperf = peer("iperf 2", "iperf", "iperf", lambda net, _: ["-s", "-u", "-U", "-B", f"{GROUP}%eth0", "-p", str(PORT)],
              layout="iperf")
-mgen = peer("mgen", "mgen", "mgen", lambda net, _: [*mgen_events(), "output", "/dev/null"], layout="mgen")
+mgen = peer("mgen, logging each", "mgen", "mgen", lambda net, _: [*mgen_events(), "output", "/dev/null"], layout="mgen")
 mgen_silent = peer("mgen, its log off", "mgen", "mgen", lambda net, _: [*mgen_events(), "nolog"], layout="mgen")
-rsyslog = peer("rsyslog imudp", "rsyslog", "rsyslogd", rsyslog_config, joins=False)
+# It escapes what is not text, and what it writes would else be other bytes than ours.
+rsyslog = peer("rsyslog imudp", "rsyslog", "rsyslogd", rsyslog_config, joins=False, layout="text")
 
 
 @contextmanager
