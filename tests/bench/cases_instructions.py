@@ -1,5 +1,6 @@
-"""Instructions of the daemon for each datagram, outside of the kernel, as callgrind counts them. These are the same on every
-machine and every day, and show what a change has cost or saved when no clock can.
+"""Instructions of the daemon for each datagram, outside of the kernel, as callgrind counts them. They do
+not depend on the machine's speed, and show what a change has cost or saved when no clock can; they vary a little with how
+datagrams fall into batches, which depends on how busy the machine is.
 
 Everything counts that a run takes more than one without datagrams. The daemon is stopped while they are sent, so that it
 finds them all at once and reads full batches.
