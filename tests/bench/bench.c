@@ -112,7 +112,8 @@ int listen_unix(const char *path, int type)
 	struct sockaddr_un address = unix_address(path);
 	int fd = socket(AF_UNIX, type, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1024) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		(type != SOCK_DGRAM && listen(fd, 1024) < 0))
 		err(1, "listen at %s", path);
 	return fd;
 }

@@ -1,10 +1,13 @@
 /* What a program of one's own would do, without a daemon: the receivers that mcastd is measured against.
  *
  *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
+ *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
+ *     raw unread GROUP PORT INTERFACE                         as count, but the payloads stay unread
  *     raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a wake-up: what most programs do, such as mcjoin
  *     raw forward GROUP PORT INTERFACE ADDRESS PORT           as count, and a send(2) for each datagram
  *     raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as count, and for each datagram a message of SIZE
- *                                                             bytes to each of so many connections, made to PATH before
+ *                                                             bytes to each of so many connections, made to PATH first;
+ *                                                             SIZE 0: the payload itself, as a packet
  *
  * Ends with SIGTERM and prints {"received": ..., "unsent": ...}. */
 #include <err.h>
@@ -21,7 +24,7 @@
 #define SLOT_SIZE 65536
 
 struct receiver {
-	int fd;
+	int fd, flags; /* of recvmmsg(2) */
 	unsigned (*receive)(struct receiver *receiver);
 	void (*deliver)(struct receiver *receiver, unsigned count);
 	int *outputs;
@@ -35,18 +38,18 @@ static struct mmsghdr messages[BURST_MAX];
 static struct iovec vectors[BURST_MAX];
 static uint8_t slots[BURST_MAX][SLOT_SIZE];
 
-static void prepare(void)
+static void prepare(int unread)
 {
 	for (unsigned i = 0; i < BURST_MAX; i++) {
 		vectors[i] = (struct iovec){slots[i], SLOT_SIZE};
 		messages[i].msg_hdr.msg_iov = &vectors[i];
-		messages[i].msg_hdr.msg_iovlen = 1;
+		messages[i].msg_hdr.msg_iovlen = !unread;
 	}
 }
 
 static unsigned receive_batch(struct receiver *receiver)
 {
-	int count = recvmmsg(receiver->fd, messages, BURST_MAX, MSG_DONTWAIT, NULL);
+	int count = recvmmsg(receiver->fd, messages, BURST_MAX, receiver->flags, NULL);
 
 	return count < 0 ? 0 : (unsigned)count;
 }
@@ -119,17 +122,19 @@ static void forward_to(struct receiver *receiver, const char *address, uint16_t 
 
 static void accept_outputs(struct receiver *receiver, const char *path, unsigned count, size_t size)
 {
-	int listener = listen_unix(path, SOCK_STREAM), buffer = 1 << 20;
+	int listener = listen_unix(path, size ? SOCK_STREAM : SOCK_SEQPACKET), buffer = 1 << 20;
 
 	receiver->deliver = deliver_each;
 	receiver->output_count = count;
 	receiver->outputs = calloc(count, sizeof(*receiver->outputs));
 	receiver->message_size = size;
-	receiver->message = malloc(size);
-	if (!receiver->outputs || !receiver->message)
+	receiver->message = size ? malloc(size) : NULL;
+	if (!receiver->outputs || (size && !receiver->message))
 		err(1, "malloc");
-	memset(receiver->message, 'x', size);
-	receiver->message[size - 1] = '\0';
+	if (size) {
+		memset(receiver->message, 'x', size);
+		receiver->message[size - 1] = '\0';
+	}
 	for (unsigned i = 0; i < count; i++) {
 		receiver->outputs[i] = accept(listener, NULL, NULL);
 		if (receiver->outputs[i] < 0)
@@ -140,20 +145,23 @@ static void accept_outputs(struct receiver *receiver, const char *path, unsigned
 
 int main(int argc, char *argv[])
 {
-	struct receiver receiver = {.receive = receive_batch, .deliver = deliver_nowhere};
+	struct receiver receiver = {.receive = receive_batch, .deliver = deliver_nowhere, .flags = MSG_DONTWAIT};
 	const char *mode = argc > 1 ? argv[1] : "";
 
-	if (argc == 5 && !strcmp(mode, "single"))
+	stop_on_signals();
+	if (argc >= 5)
+		receiver.fd = open_receiver(argv[2], (uint16_t)number(argv[3]), argv[4]);
+	if (argc == 5 && !strcmp(mode, "unread"))
+		receiver.flags |= MSG_TRUNC;
+	else if (argc == 5 && !strcmp(mode, "single"))
 		receiver.receive = receive_single;
 	else if (argc == 7 && !strcmp(mode, "forward"))
 		forward_to(&receiver, argv[5], (uint16_t)number(argv[6]));
 	else if (argc == 8 && !strcmp(mode, "sends"))
 		accept_outputs(&receiver, argv[5], (unsigned)number(argv[6]), number(argv[7]));
 	else if (argc != 5 || strcmp(mode, "count"))
-		errx(2, "usage: raw count|single|forward|sends GROUP PORT INTERFACE [...]");
-	prepare();
-	stop_on_signals();
-	receiver.fd = open_receiver(argv[2], (uint16_t)number(argv[3]), argv[4]);
+		errx(2, "usage: raw count|unread|single|forward|sends GROUP PORT INTERFACE [...]");
+	prepare(receiver.flags & MSG_TRUNC);
 	if (receiver.receive == receive_single)
 		tell_groups_apart(receiver.fd);
 	run(&receiver);

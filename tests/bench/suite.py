@@ -2,6 +2,7 @@
 
 import cases_instructions
 import cases_life
+import cases_local
 import cases_many
 import cases_receive
 import cases_record
@@ -14,6 +15,7 @@ ALL = [
     *cases_receive.CASES,
     *cases_record.CASES,
     *cases_relay.CASES,
+    *cases_local.CASES,
     *cases_send.CASES,
     *cases_many.CASES,
     *cases_life.CASES,
