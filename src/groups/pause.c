@@ -10,7 +10,7 @@
 
 struct pause {
 	int timer; /* for all of them; libevent's own are as coarse as the kernel's tick, 4 or 10 ms */
-	struct event due;
+	struct event due, turn;
 	bool is_running;
 	struct pause_member *first;
 	enum pause_next (*resume)(struct pause_member *member);
@@ -25,9 +25,11 @@ static void run(struct pause *pause, bool on)
 }
 
 /* Has those read whose time it is: all of them, or only who was not ready the last time. Where traffic keeps coming, the socket
- * is read from here time and again, and never waited for. */
+ * is read from here time and again, and never waited for. The next turn is a timer's, though it is due at once: an event that
+ * is made active from its own callback would be called before the loop has looked at any other. */
 static void resume(struct pause *pause, bool all)
 {
+	static const struct timeval at_once = {0};
 	struct pause_member *member, *next;
 	bool again = false;
 
@@ -44,7 +46,7 @@ static void resume(struct pause *pause, bool all)
 			pause_cancel(member);
 	}
 	if (again)
-		event_active(&pause->due, EV_TIMEOUT, 0);
+		evtimer_add(&pause->turn, &at_once);
 }
 
 /* The timer runs for as long as somebody pauses. */
@@ -52,11 +54,19 @@ static void on_due(evutil_socket_t fd, short what, void *argument)
 {
 	struct pause *pause = argument;
 	uint64_t count;
-	bool is_due = what & EV_READ && read(fd, &count, sizeof(count)) > 0;
 
-	if (is_due && !pause->first)
+	(void)what;
+	if (read(fd, &count, sizeof(count)) < 0)
+		return;
+	if (!pause->first)
 		run(pause, false);
-	resume(pause, is_due);
+	resume(pause, true);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	resume(argument, false);
 }
 
 struct pause *pause_new(struct event_base *base, enum pause_next (*resume)(struct pause_member *member))
@@ -68,6 +78,7 @@ struct pause *pause_new(struct event_base *base, enum pause_next (*resume)(struc
 	pause->resume = resume;
 	pause->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	event_assign(&pause->due, base, pause->timer, EV_READ | EV_PERSIST, on_due, pause);
+	evtimer_assign(&pause->turn, base, on_turn, pause);
 	if (pause->timer < 0 || event_add(&pause->due, NULL) < 0) {
 		pause_free(pause);
 		return NULL;
@@ -80,6 +91,7 @@ void pause_free(struct pause *pause)
 	if (!pause)
 		return;
 	event_del(&pause->due);
+	event_del(&pause->turn);
 	if (pause->timer >= 0)
 		close(pause->timer);
 	free(pause);

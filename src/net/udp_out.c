@@ -114,10 +114,10 @@ static int send_run(struct udp_out *out, const union endpoint *to, socklen_t to_
 	if (!is_unsupported(r))
 		return r;
 	/* Segments larger than the MTU are refused, which singly are fragmented. */
-	if (r == -EMSGSIZE || r == -EINVAL)
+	if (r == -EMSGSIZE)
 		out->too_large = size;
 	else
-		out->unsegmented = true;
+		out->unsegmented = r != -EINVAL; /* from older kernels the same, and for other reasons: for this run only */
 	return send_singly(out, to, to_length, vectors, count);
 }
 

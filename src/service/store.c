@@ -18,7 +18,7 @@
  * FileDescriptorStoreMax= is greater. */
 #define STORE_MAX 2048
 
-/* More are not put by before systemd has taken some. Each removal follows a put, so that this bounds both. */
+/* More are not put by before systemd has taken some. What is removed was put at some time, so that this bounds both. */
 #define QUEUE_MAX 4096
 
 /* After so many messages the thread waits until systemd has read them. Its socket takes ten, or some hundred
