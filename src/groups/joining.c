@@ -57,6 +57,7 @@ static int open_socket(
 		return take_fd(fd);
 	}
 	r = multicast_open_receiver(&wanted, why);
+	/* After joining: what comes in those microseconds, the default buffer holds. */
 	if (r >= 0)
 		membership->receive_buffer = socket_set_receive_buffer(r, config->receive_buffer);
 	return r;

@@ -5,7 +5,7 @@ from typing import Callable
 
 from measure import sample, spread, take_turns
 from programs import Load
-from receivers import NotSupported, Receiver
+from receivers import Receiver
 from report import Limit, Row
 
 
@@ -64,11 +64,8 @@ class Comparison:
         if missing:
             return [self.row(note=missing)]
         load = self.load.changed(seconds=bench.seconds)
-        try:
-            pairs = take_turns(bench.pairs, lambda: sample(bench.net, self.ours, load),
-                               lambda: sample(bench.net, self.theirs, load))
-        except NotSupported as reason:
-            return [self.row(note=str(reason))]
+        pairs = take_turns(
+            bench.pairs, lambda: sample(bench.net, self.ours, load), lambda: sample(bench.net, self.theirs, load))
         for ours, theirs in pairs:
             if not ours.delivered or not theirs.delivered:
                 return [self.row(note="nothing was delivered")]

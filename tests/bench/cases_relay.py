@@ -12,7 +12,7 @@ from report import Limit, Row
 RELAY = "relay, 64 B, to a host"
 PROBE_PORT = 7000
 relay = receivers.relay()
-coalescing = receivers.relay(keys="coalesce = true;", new_key=True)
+coalescing = receivers.relay(keys="coalesce = true;")
 
 
 def latency(net, receiver, seconds):

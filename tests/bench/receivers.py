@@ -22,10 +22,6 @@ from peers import has_membership
 from waiting import wait_until
 
 
-class NotSupported(Exception):
-    """This build of mcastd has not got what is to be measured."""
-
-
 @dataclass
 class Running:
     """A receiver that runs. delivered() is how many datagrams have gone where they should so far."""
@@ -89,17 +85,11 @@ def silence():
 
 
 @contextmanager
-def run_mcastd(net, config, new_key=False, joined=(GROUP, "eth0"), groups=0):
+def run_mcastd(net, config, joined=(GROUP, "eth0"), groups=0):
     """Runs it with a configuration; groups is how many there are to be in all, when those are more than one file has."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, silence():
         write_more_groups(directory, groups)
-        try:
-            daemon = Daemon(
-                net.host, config, wrapper=["taskset", "-c", str(RECEIVER_CORE)], directory=directory)
-        except AssertionError as failure:
-            if new_key and "unknown key" in str(failure):
-                raise NotSupported("not supported by this build") from None
-            raise
+        daemon = Daemon(net.host, config, wrapper=["taskset", "-c", str(RECEIVER_CORE)], directory=directory)
         try:
             wait_until(lambda: has_membership(net.host, *joined), "mcastd to join")
             yield daemon
@@ -108,7 +98,7 @@ def run_mcastd(net, config, new_key=False, joined=(GROUP, "eth0"), groups=0):
             daemon.kill()
 
 
-def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False, groups=1, **config):
+def mcastd(name="mcastd", keys="", handler="", relay=False, groups=1, **config):
     """mcastd with some groups, of which the first gets all, and one handler if it is given."""
     group = config.get("group", GROUP)
     if handler:
@@ -117,7 +107,7 @@ def mcastd(name="mcastd", keys="", handler="", relay=False, new_key=False, group
     @contextmanager
     def start(net):
         text = mcastd_config(keys, handler, min(groups, FILE_GROUPS), **config)
-        with run_mcastd(net, text, new_key, (group, "eth0"), groups) as daemon:
+        with run_mcastd(net, text, (group, "eth0"), groups) as daemon:
             delivered = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
             # What is received coalesced, the kernel counts as one.
             own = None if "coalesce" in keys else lambda: daemon.group("g0")["received"]
@@ -132,9 +122,9 @@ def recorder(kind="file", form="raw", **config):
     return mcastd(f"mcastd {form if kind == 'file' else kind}", handler=keys, **config)
 
 
-def relay(name="mcastd", keys="", address=SINK, new_key=False):
+def relay(name="mcastd", keys="", address=SINK):
     handler = f'type = "udp"; address = "{address}"; port = {OUT_PORT}; interface = "eth1";'
-    return mcastd(name, keys, handler, relay=True, new_key=new_key)
+    return mcastd(name, keys, handler, relay=True)
 
 
 # Programs of one's own
