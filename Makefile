@@ -11,6 +11,7 @@
 #   make bench-quick    the same with fewer and shorter runs: under 2 minutes
 #   make check-layers   which room of src/ includes which
 #   make check-size     functions over 80 lines, files over 400
+#   make check-format   whether clang-format agrees with all sources
 #   make format         run clang-format over the sources
 #   make man            the manual pages, with scdoc, to $(BUILD)/man
 #   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept; the manual
@@ -62,7 +63,8 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all check check-unit check-net check-long check-service check-layers check-size bench bench-quick
+.PHONY: all check check-unit check-net check-long check-service check-layers check-size check-format
+.PHONY: bench bench-quick
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
 .DELETE_ON_ERROR:
@@ -234,8 +236,15 @@ check-layers:
 check-size:
 	$(Q)tests/check-size
 
+# The files that git knows: .clang-format says how they look.
+formatted = $(shell git ls-files '*.c' '*.h')
+
 format:
-	$(CLANG_FORMAT) -i $(wildcard src/*/*.[ch] tests/unit/*.[ch] tests/bench/*.[ch])
+	$(CLANG_FORMAT) -i $(formatted)
+
+check-format:
+	$(Q)if ! command -v $(CLANG_FORMAT) >/dev/null; then echo 'check-format: clang-format is missing, nothing was checked'; \
+	else $(CLANG_FORMAT) --dry-run -Werror $(formatted) && echo 'check-format: $(words $(formatted)) files, all in order'; fi
 
 # ---- Speed ----
 

@@ -4,7 +4,8 @@
 #include "ctl/commands.h"
 #include "tables.h"
 
-/* "[GROUP...]": the words that stand for something are underlined, the brackets and dots are not. */
+/* "[GROUP...]": the words that stand for something are underlined, the brackets and dots are not.
+ */
 static void append_arguments(struct text *out, const char *string)
 {
 	size_t size;

@@ -56,7 +56,8 @@ static void append_declaration(struct text *out, const struct declaration *decla
 	const char *open = memchr(declaration->start, '(', size);
 	const char *close = memchr(declaration->start, ')', size);
 
-	if (size <= DECLARATION_WIDTH || memchr(declaration->start, '\n', size) || !open || !close) {
+	if (size <= DECLARATION_WIDTH || memchr(declaration->start, '\n', size) || !open ||
+		!close) {
 		text_append(out, declaration->start, size);
 		return;
 	}
@@ -73,7 +74,8 @@ static void append_declaration(struct text *out, const struct declaration *decla
 
 static void append_comment(struct text *out, const struct declaration *declaration)
 {
-	for (const char *line = declaration->comment; line < declaration->start; line = next_line(line)) {
+	for (const char *line = declaration->comment; line < declaration->start;
+		line = next_line(line)) {
 		const char *words = line + strspn(line, "# ");
 
 		append_plain(out, words, (size_t)(next_line(line) - words));
@@ -90,7 +92,8 @@ static void append_declarations(struct text *out, const char *keyword)
 	for (const char *at = interface; (at = next_declaration(at, &declaration));) {
 		if (strncmp(declaration.keyword, keyword, strlen(keyword)))
 			continue;
-		text_printf(out, "## %.*s\n\n```\n", (int)declaration.name_length, declaration.name);
+		text_printf(
+			out, "## %.*s\n\n```\n", (int)declaration.name_length, declaration.name);
 		append_declaration(out, &declaration);
 		text_append_string(out, "\n```\n\n");
 		append_comment(out, &declaration);
@@ -117,6 +120,7 @@ void put_errors(struct text *out, const char *argument)
 	text_append_string(out, "```\n");
 	for (const char *at = interface; (at = next_declaration(at, &declaration));)
 		if (!strncmp(declaration.keyword, "error ", 6))
-			text_printf(out, "%.*s\n", (int)(declaration.end - declaration.start), declaration.start);
+			text_printf(out, "%.*s\n", (int)(declaration.end - declaration.start),
+				declaration.start);
 	text_append_string(out, "```\n\n");
 }

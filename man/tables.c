@@ -1,7 +1,9 @@
-/* Makes the sources of the manual pages: copies a template in the format of scdoc(5), and puts what the program's own tables
- * say in the place of its directives, so that no key, option or method is missing in a page or means something else there.
+/* Makes the sources of the manual pages: copies a template in the format of scdoc(5), and puts what
+ * the program's own tables say in the place of its directives, so that no key, option or method is
+ * missing in a page or means something else there.
  *
- *   @KEYS NAME@        the keys of groups, handlers, filter, control or top, or of a type of handler
+ *   @KEYS NAME@        the keys of groups, handlers, filter, control or top, or of a type of
+ * handler
  *   @COMMAND NAME@     a command of mcastctl: how it is called, and its options
  *   @OPTIONS@          the options of all commands
  *   @TYPES@, @METHODS@, @ERRORS@   what the interface io.mcastd has of them

@@ -17,7 +17,8 @@ void put_errors(struct text *out, const char *argument);
 void append_plain(struct text *out, const char *string, size_t size);
 void append_plain_string(struct text *out, const char *string);
 
-/* The same with a full stop at the end: some sentences of help have one, others go without, as --help shows them. */
+/* The same with a full stop at the end: some sentences of help have one, others go without, as
+ * --help shows them. */
 void append_sentence(struct text *out, const char *string);
 
 /* Says why no page can be made, and ends the program. */

@@ -10,11 +10,11 @@
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
 /* Defines NAMEp(), the cleanup form of a destructor that takes one pointer. */
-#define DEFINE_CLEANUP(type, function)                                                             \
-	static inline void function##p(type *pointer)                                              \
-	{                                                                                          \
-		if (*pointer)                                                                      \
-			function(*pointer);                                                        \
+#define DEFINE_CLEANUP(type, function)                \
+	static inline void function##p(type *pointer) \
+	{                                             \
+		if (*pointer)                         \
+			function(*pointer);           \
 	}
 
 static inline void freep(void *pointer)
@@ -34,17 +34,17 @@ DEFINE_CLEANUP(FILE *, fclose)
 #define AUTO_CLOSE CLEANUP(closep)
 
 /* Hands a pointer, or a descriptor, over: the variable no longer owns it. */
-#define take(pointer)                                                                              \
-	({                                                                                         \
-		__typeof__(pointer) taken_ = (pointer);                                            \
-		(pointer) = NULL;                                                                  \
-		taken_;                                                                            \
+#define take(pointer)                                   \
+	({                                              \
+		__typeof__(pointer) taken_ = (pointer); \
+		(pointer) = NULL;                       \
+		taken_;                                 \
 	})
-#define take_fd(fd)                                                                                \
-	({                                                                                         \
-		int taken_ = (fd);                                                                 \
-		(fd) = -1;                                                                         \
-		taken_;                                                                            \
+#define take_fd(fd)                \
+	({                         \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
 	})
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))

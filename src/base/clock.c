@@ -16,9 +16,11 @@ static void put_date(char *at, uint64_t days)
 {
 	uint64_t shifted = days + 719468; /* days since 0000-03-01 */
 	uint64_t era = shifted / 146097, day_of_era = shifted % 146097;
-	uint64_t year_of_era =
-		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
+				       day_of_era / 146096) /
+			       365;
+	uint64_t day_of_year = day_of_era -
+			       (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	uint64_t month_from_march = (5 * day_of_year + 2) / 153;
 	uint64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
 

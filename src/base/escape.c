@@ -135,7 +135,8 @@ int text_append_unescaped(struct text *text, const char *escaped, size_t size)
 	while (escaped < end) {
 		if (*escaped != '\\') {
 			text_append(text, escaped++, 1);
-		} else if (end - escaped >= 2 && escaped[1] && (letter = strchr(letters, escaped[1]))) {
+		} else if (end - escaped >= 2 && escaped[1] &&
+			   (letter = strchr(letters, escaped[1]))) {
 			text_append(text, bytes + (letter - letters), 1);
 			escaped += 2;
 		} else if (end - escaped >= 4 && escaped[1] == 'x' &&

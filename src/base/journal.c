@@ -22,7 +22,8 @@ static void add_field(struct text *entry, const char *name, const char *value)
 
 static int send_entry(const struct text *entry)
 {
-	static const struct sockaddr_un journal = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
+	static const struct sockaddr_un journal = {
+		.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ssize_t n = fd < 0 ? -1
 			   : sendto(fd, entry->data, entry->length, MSG_DONTWAIT | MSG_NOSIGNAL,

@@ -44,7 +44,8 @@ void log_open(void)
 		return;
 	log_state.with_priority = is_journal(&status);
 	log_state.is_socket = S_ISSOCK(status.st_mode);
-	/* O_NONBLOCK belongs to the open file description, which other processes share: open our own. */
+	/* O_NONBLOCK belongs to the open file description, which other processes share: open our
+	 * own. */
 	if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
 		int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
@@ -85,7 +86,8 @@ static void write_message(const char *line, size_t length)
 	pthread_mutex_lock(&log_state.lock);
 	if (log_state.lost) {
 		uint64_t before = log_state.lost;
-		int n = snprintf(lost, sizeof(lost), "%s%" PRIu64 " log lines lost: stderr is full\n",
+		int n = snprintf(lost, sizeof(lost),
+			"%s%" PRIu64 " log lines lost: stderr is full\n",
 			log_state.with_priority ? "<4>" : "", before);
 
 		write_line(lost, (size_t)n);

@@ -13,9 +13,10 @@
 /* Looks at what stderr is. Call it once, before any thread starts. */
 void log_open(void);
 
-/* level is one of syslog(3). fields are for what the journal's catalog explains, and NULL for the rest; anywhere else than in
- * the journal they are not written. */
-void log_event(int level, const struct log_fields *fields, const char *format, ...) PRINTF_LIKE(3, 4);
+/* level is one of syslog(3). fields are for what the journal's catalog explains, and NULL for the
+ * rest; anywhere else than in the journal they are not written. */
+void log_event(int level, const struct log_fields *fields, const char *format, ...)
+	PRINTF_LIKE(3, 4);
 
 #define log_message(level, ...) log_event(level, NULL, __VA_ARGS__)
 #define log_error(...) log_message(LOG_ERR, __VA_ARGS__)

@@ -1,4 +1,5 @@
-/* The kinds of messages that systemd/mcastd.catalog explains ("journalctl -x"). Each keeps its id for ever. */
+/* The kinds of messages that systemd/mcastd.catalog explains ("journalctl -x"). Each keeps its id
+ * for ever. */
 #pragma once
 
 #define MESSAGE_DATAGRAM "39633774bfd14e6c9a1478d2c0dd0d20" /* of a handler of type journal */

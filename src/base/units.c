@@ -58,8 +58,7 @@ static int parse_with_units(
 
 int parse_size(const char *string, uint64_t *ret_bytes)
 {
-	return parse_with_units(
-		string, size_units, ARRAY_SIZE(size_units), 1ull << 40, ret_bytes);
+	return parse_with_units(string, size_units, ARRAY_SIZE(size_units), 1ull << 40, ret_bytes);
 }
 
 int parse_duration(const char *string, uint64_t *ret_ns)

@@ -8,12 +8,12 @@
  * -ERANGE past 1 TiB. Writes *ret_bytes on success only. */
 int parse_size(const char *string, uint64_t *ret_bytes);
 
-/* "250ms", "5s", "10m", "2h", "1d", also "us" and "ns". A bare number other than 0 is refused: nobody
- * remembers its unit. Returns 0, -EINVAL, or -ERANGE past 10 years. In nanoseconds. */
+/* "250ms", "5s", "10m", "2h", "1d", also "us" and "ns". A bare number other than 0 is refused:
+ * nobody remembers its unit. Returns 0, -EINVAL, or -ERANGE past 10 years. In nanoseconds. */
 int parse_duration(const char *string, uint64_t *ret_ns);
 
-/* "1000/s", "30/m", "5/h": so many in a time. Returns 0, -EINVAL, or -ERANGE outside of 1/d to 1000000000/s. Writes
- * the nanoseconds between two. */
+/* "1000/s", "30/m", "5/h": so many in a time. Returns 0, -EINVAL, or -ERANGE outside of 1/d to
+ * 1000000000/s. Writes the nanoseconds between two. */
 int parse_rate(const char *string, uint64_t *ret_interval_ns);
 
 /* A decimal number without sign, all of the string. Returns 0, -EINVAL, or -ERANGE past max. */

@@ -172,7 +172,8 @@ static int read_inner_block(
 	if (!config_setting_is_group(setting)) {
 		snprintf(why, sizeof(why), "%s, write %s: { ... };",
 			value_type_name(get_value(setting).type), outer);
-		report(reader->errors, &block->subject, config_setting_source_line(setting), outer, why);
+		report(reader->errors, &block->subject, config_setting_source_line(setting), outer,
+			why);
 		return 0;
 	}
 	for (int i = 0; i < config_setting_length(setting) && r >= 0; i++) {

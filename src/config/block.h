@@ -34,7 +34,7 @@ struct block {
 	struct target targets[TARGETS_MAX];
 	size_t target_count;
 	const char *const *others; /* what may stand there, too, but is no value; NULL at the end */
-	bool is_open;              /* other keys may be right or required, there is no telling */
+	bool is_open; /* other keys may be right or required, there is no telling */
 };
 
 /* Reads one setting, or all those of a { } and checks that nothing is missing. Errors go to

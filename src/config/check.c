@@ -299,8 +299,10 @@ static unsigned filter_line(const struct config_handler *handler, const char *ke
 {
 	const struct key *row = schema_find(&filter_schema, key);
 
-	return handler->marks ? handler->marks[handler_schema.count + (size_t)(row - filter_schema.keys)].line
-			      : 0;
+	return handler->marks
+		       ? handler->marks[handler_schema.count + (size_t)(row - filter_schema.keys)]
+				 .line
+		       : 0;
 }
 
 static void check_filter(
@@ -311,9 +313,11 @@ static void check_filter(
 	char why[WHY_MAX];
 
 	if (filter->min_size > filter->max_size) {
-		snprintf(why, sizeof(why), "%" PRId64 " is more than filter.max_size, no datagram could pass",
+		snprintf(why, sizeof(why),
+			"%" PRId64 " is more than filter.max_size, no datagram could pass",
 			filter->min_size);
-		report(errors, subject, filter_line(handler, "filter.min_size"), "filter.min_size", why);
+		report(errors, subject, filter_line(handler, "filter.min_size"), "filter.min_size",
+			why);
 	}
 	if (filter->prefix && config_filter_prefix(filter->prefix, &bytes) < 0)
 		report(errors, subject, filter_line(handler, "filter.prefix"), "filter.prefix",
@@ -324,17 +328,22 @@ static void check_filter(
 }
 
 /* A key that has no effect is a mistake of whoever wrote it. */
-static void check_queue(const struct config_handler *handler, const struct subject *subject, struct errors *errors)
+static void check_queue(
+	const struct config_handler *handler, const struct subject *subject, struct errors *errors)
 {
 	static const char *const keys[] = {"queue", "queue_datagrams", "drop"};
 
-	for (size_t i = 0; handler->kind && !handler->kind->may_block && i < ARRAY_SIZE(keys); i++) {
+	for (size_t i = 0; handler->kind && !handler->kind->may_block && i < ARRAY_SIZE(keys);
+		i++) {
 		const struct key *row = schema_find(&handler_schema, keys[i]);
-		const struct key_mark *mark = handler->marks ? &handler->marks[row - handler_schema.keys] : NULL;
+		const struct key_mark *mark = handler->marks
+						      ? &handler->marks[row - handler_schema.keys]
+						      : NULL;
 
 		if (mark && mark->line)
 			report(errors, subject, mark->line, keys[i],
-				"has no effect, a handler of this type never waits and has no queue; remove it");
+				"has no effect, a handler of this type never waits and has no "
+				"queue; remove it");
 	}
 }
 
@@ -362,7 +371,8 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
 	struct check check = {.config = config, .errors = errors, .is_partial = is_partial};
 
 	if (config->group && !config->user)
-		errors_add(errors, "group: has no effect without user, add one: user = \"%s\";", config->group);
+		errors_add(errors, "group: has no effect without user, add one: user = \"%s\";",
+			config->group);
 	for (size_t i = 0; i < config->group_count; i++)
 		check_group(&check, &config->groups[i]);
 	for (size_t i = 0; i < config->handler_count; i++)

@@ -12,8 +12,8 @@ struct entry {
 	const char *section, *name;
 	struct place place;
 	const struct config_group *group; /* NULL: a handler */
-	const char *file;                 /* that the handler writes */
-	size_t order;                     /* in which they were read */
+	const char *file; /* that the handler writes */
+	size_t order; /* in which they were read */
 };
 
 typedef int compare_entries(const struct entry *a, const struct entry *b);
@@ -54,21 +54,23 @@ static int order_entries(const void *a, const void *b, void *compare)
 	return order ? order : (left->order > right->order) - (left->order < right->order);
 }
 
-static void report_clash(struct errors *errors, const struct entry *first, const struct entry *again,
-	compare_entries *compare)
+static void report_clash(struct errors *errors, const struct entry *first,
+	const struct entry *again, compare_entries *compare)
 {
 	struct subject subject = {again->place, again->section, again->name};
 	AUTO_TEXT struct text why = {0};
 
 	if (compare == compare_names)
-		text_printf(&why, "already defined at %s:%u, rename or remove one of them", first->place.file,
-			first->place.line);
+		text_printf(&why, "already defined at %s:%u, rename or remove one of them",
+			first->place.file, first->place.line);
 	else if (compare == compare_files)
-		text_printf(&why, "writes the same file as handlers.%s at %s:%u, give each one of its own",
+		text_printf(&why,
+			"writes the same file as handlers.%s at %s:%u, give each one of its own",
 			first->name, first->place.file, first->place.line);
 	else
 		text_printf(&why,
-			"joins the same address, port, interfaces and sources as groups.%s at %s:%u, remove one of them or "
+			"joins the same address, port, interfaces and sources as groups.%s at "
+			"%s:%u, remove one of them or "
 			"let them differ",
 			first->name, first->place.file, first->place.line);
 	report(errors, &subject, 0, NULL, text_string(&why));
@@ -108,8 +110,8 @@ static size_t list_groups(const struct config *config, struct entry *entries, bo
 		const struct config_group *group = &config->groups[i];
 
 		if (!only_sound || is_sound(group))
-			entries[count++] =
-				(struct entry){"groups", group->name, group->place, group, NULL, i};
+			entries[count++] = (struct entry){
+				"groups", group->name, group->place, group, NULL, i};
 	}
 	return count;
 }
@@ -117,8 +119,8 @@ static size_t list_groups(const struct config *config, struct entry *entries, bo
 static size_t list_handlers(const struct config *config, struct entry *entries)
 {
 	for (size_t i = 0; i < config->handler_count; i++)
-		entries[i] = (struct entry){
-			"handlers", config->handlers[i].name, config->handlers[i].place, NULL, NULL, i};
+		entries[i] = (struct entry){"handlers", config->handlers[i].name,
+			config->handlers[i].place, NULL, NULL, i};
 	return config->handler_count;
 }
 
@@ -132,8 +134,8 @@ static size_t list_files(const struct config *config, struct entry *entries)
 		const char *file = kind && kind->file ? kind->file(handler->settings) : NULL;
 
 		if (file)
-			entries[count++] =
-				(struct entry){"handlers", handler->name, handler->place, NULL, file, i};
+			entries[count++] = (struct entry){
+				"handlers", handler->name, handler->place, NULL, file, i};
 	}
 	return count;
 }

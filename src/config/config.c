@@ -116,8 +116,8 @@ int config_group_copy(struct config_group *ret, const struct config_group *group
 
 int config_add_group(struct config *config, struct config_group *group)
 {
-	struct config_group *groups =
-		list_grow(config->groups, config->group_count, sizeof(*groups));
+	struct config_group *groups = list_grow(
+		config->groups, config->group_count, sizeof(*groups));
 
 	if (!groups)
 		return -ENOMEM;
@@ -146,8 +146,8 @@ static int init_handler(
 struct config_handler *config_append_handler(
 	struct config *config, const char *name, const struct config_kind *kind)
 {
-	struct config_handler *handlers =
-		list_grow(config->handlers, config->handler_count, sizeof(*handlers));
+	struct config_handler *handlers = list_grow(
+		config->handlers, config->handler_count, sizeof(*handlers));
 
 	if (!handlers)
 		return NULL;

@@ -54,16 +54,17 @@ struct config_relay {
 
 /* What the configuration must know of a kind of handler. struct handler_kind embeds it. */
 struct config_kind {
-	const char *name;     /* the value of the key "type" */
-	/* Whether its deliver() may block: disk, journal, a terminal, a program. It then runs in a thread of its own
-	 * behind a bounded queue; otherwise in the loop, and must return at once. */
+	const char *name; /* the value of the key "type" */
+	/* Whether its deliver() may block: disk, journal, a terminal, a program. It then runs in a
+	 * thread of its own behind a bounded queue; otherwise in the loop, and must return at once.
+	 */
 	bool may_block;
 	struct schema schema; /* the kind's own keys */
 	/* Checks what no single row can. NULL when there is nothing. Returns 0, or -EINVAL with the
 	 * reason in why, and the key to blame in *ret_key. */
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
-	/* Whether it sends datagrams on, and where to, so that groups that feed each other are found. NULL:
-	 * it does not. */
+	/* Whether it sends datagrams on, and where to, so that groups that feed each other are
+	 * found. NULL: it does not. */
 	bool (*relays)(const void *settings, struct config_relay *ret);
 	/* The file that it writes, which no other handler may. NULL: it writes none. */
 	const char *(*file)(const void *settings);
@@ -80,7 +81,8 @@ struct config_filter {
 	int64_t sample; /* one in so many */
 };
 
-/* Appends the bytes that a prefix means. Returns 0, or -EINVAL at 0x without hexadecimal digits behind it. */
+/* Appends the bytes that a prefix means. Returns 0, or -EINVAL at 0x without hexadecimal digits
+ * behind it. */
 struct text;
 int config_filter_prefix(const char *prefix, struct text *bytes);
 
@@ -91,12 +93,13 @@ struct config_handler {
 	struct place place;
 	char *type; /* the name of the kind */
 	const struct config_kind *kind;
-	void *settings;         /* kind->schema.size bytes */
-	uint64_t queue;         /* bytes */
+	void *settings; /* kind->schema.size bytes */
+	uint64_t queue; /* bytes */
 	int64_t queue_datagrams; /* 0: as many as fit */
-	int drop;               /* enum drop_policy */
+	int drop; /* enum drop_policy */
 	struct config_filter filter;
-	struct key_mark *marks; /* of handler_schema, filter_schema, the kind; NULL once it is loaded */
+	struct key_mark
+		*marks; /* of handler_schema, filter_schema, the kind; NULL once it is loaded */
 };
 
 struct config {
@@ -123,11 +126,11 @@ DEFINE_CLEANUP(struct config *, config_free)
 
 /* All keys that there are, but those of the kinds: of a group, of any handler, of control and at
  * the top. */
-extern const struct schema group_schema;   /* struct config_group */
+extern const struct schema group_schema; /* struct config_group */
 extern const struct schema handler_schema; /* struct config_handler */
-extern const struct schema filter_schema;  /* struct config_filter, of any handler */
+extern const struct schema filter_schema; /* struct config_filter, of any handler */
 extern const struct schema control_schema; /* struct config */
-extern const struct schema config_schema;  /* struct config */
+extern const struct schema config_schema; /* struct config */
 
 /* A group with the defaults, to be filled in with schema_set(&group_schema, ...). Copies name. */
 int config_group_init(struct config_group *group, const char *name);

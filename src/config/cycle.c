@@ -13,7 +13,7 @@ enum visit { NOT_VISITED, ON_THE_WAY, DONE };
 struct node {
 	const struct config_group *group;
 	enum visit visit;
-	struct node *before;       /* on the way here */
+	struct node *before; /* on the way here */
 	const char *before_handler; /* through which */
 };
 
@@ -24,7 +24,8 @@ struct search {
 	size_t count;
 };
 
-static int compare_target(const struct address *address, int64_t port, const struct config_group *group)
+static int compare_target(
+	const struct address *address, int64_t port, const struct config_group *group)
 {
 	int order = address_compare(address, &group->address);
 
@@ -54,7 +55,8 @@ static struct node *first_target(const struct search *search, const struct confi
 	return &search->nodes[low];
 }
 
-/* Whether the group may receive what is sent out of that interface. Without a list it is on all of them. */
+/* Whether the group may receive what is sent out of that interface. Without a list it is on all of
+ * them. */
 static bool receives_on(const struct config_group *group, const char *interface)
 {
 	if (!interface || !group->interfaces.count)
@@ -65,8 +67,8 @@ static bool receives_on(const struct config_group *group, const char *interface)
 	return false;
 }
 
-static void report_cycle(
-	struct search *search, const struct node *start, const struct node *end, const char *handler)
+static void report_cycle(struct search *search, const struct node *start, const struct node *end,
+	const char *handler)
 {
 	struct subject subject = {start->group->place, "groups", start->group->name};
 	AUTO_TEXT struct text why = {0}, way = {0};
@@ -77,11 +79,13 @@ static void report_cycle(
 	for (; node != start; node = node->before) {
 		AUTO_TEXT struct text longer = {0};
 
-		text_printf(&longer, "%s -> %s -> %s", node->before_handler, node->group->name, text_string(&way));
+		text_printf(&longer, "%s -> %s -> %s", node->before_handler, node->group->name,
+			text_string(&way));
 		text_clear(&way);
 		text_append(&way, longer.data, longer.length);
 	}
-	text_printf(&why, "feeds itself: %s -> %s; take one of these handlers out, or set its interface",
+	text_printf(&why,
+		"feeds itself: %s -> %s; take one of these handlers out, or set its interface",
 		start->group->name, text_string(&way));
 	report(search->errors, &subject, 0, NULL, text_string(&why));
 }

@@ -16,11 +16,14 @@ struct index {
 struct named {
 	const char *name;
 };
-_Static_assert(offsetof(struct config_group, name) == 0 && offsetof(struct config_handler, name) == 0, "see struct named");
+_Static_assert(
+	offsetof(struct config_group, name) == 0 && offsetof(struct config_handler, name) == 0,
+	"see struct named");
 
 static int compare_names(const void *a, const void *b)
 {
-	return strcmp((*(const struct named *const *)a)->name, (*(const struct named *const *)b)->name);
+	return strcmp(
+		(*(const struct named *const *)a)->name, (*(const struct named *const *)b)->name);
 }
 
 static int index_make(struct index *index, const void *items, size_t count, size_t size)
@@ -66,7 +69,8 @@ struct comparison {
 	size_t *kept;
 };
 
-static void compare(const struct comparison *comparison, const void *before, const void *wanted, struct errors *lines)
+static void compare(const struct comparison *comparison, const void *before, const void *wanted,
+	struct errors *lines)
 {
 	AUTO_TEXT struct text names = {0};
 
@@ -74,20 +78,21 @@ static void compare(const struct comparison *comparison, const void *before, con
 	if (!names.length)
 		++*comparison->kept;
 	else
-		errors_add(lines, "%s %s: changed: %.*s", comparison->what, ((const struct named *)wanted)->name,
-			(int)names.length, names.data);
+		errors_add(lines, "%s %s: changed: %.*s", comparison->what,
+			((const struct named *)wanted)->name, (int)names.length, names.data);
 }
 
 /* Goes through both in the order of their names. */
-static void compare_all(const struct comparison *comparison, const struct index *before, const struct index *wanted,
-	struct errors *lines)
+static void compare_all(const struct comparison *comparison, const struct index *before,
+	const struct index *wanted, struct errors *lines)
 {
 	size_t i = 0, j = 0;
 
 	while (i < before->count || j < wanted->count) {
-		int order = i == before->count   ? 1
-			    : j == wanted->count ? -1
-						 : compare_names(&before->items[i], &wanted->items[j]);
+		int order = i == before->count ? 1
+			    : j == wanted->count
+				    ? -1
+				    : compare_names(&before->items[i], &wanted->items[j]);
 
 		if (order > 0)
 			errors_add(lines, "%s %s: added", comparison->what,
@@ -100,7 +105,8 @@ static void compare_all(const struct comparison *comparison, const struct index 
 	}
 }
 
-void config_compare(const struct config *before, const struct config *wanted, struct config_changes *ret)
+void config_compare(
+	const struct config *before, const struct config *wanted, struct config_changes *ret)
 {
 	static const struct config none;
 	const struct comparison handlers = {"handler", name_handler_keys, &ret->kept_handlers},
@@ -109,7 +115,8 @@ void config_compare(const struct config *before, const struct config *wanted, st
 
 	before = before ? before : &none;
 	if (!index_make(&a, before->handlers, before->handler_count, sizeof(*before->handlers)) &&
-		!index_make(&b, wanted->handlers, wanted->handler_count, sizeof(*wanted->handlers)) &&
+		!index_make(
+			&b, wanted->handlers, wanted->handler_count, sizeof(*wanted->handlers)) &&
 		!index_make(&c, before->groups, before->group_count, sizeof(*before->groups)) &&
 		!index_make(&d, wanted->groups, wanted->group_count, sizeof(*wanted->groups))) {
 		compare_all(&handlers, &a, &b, &ret->lines);

@@ -4,12 +4,14 @@
 #include "config/config.h"
 
 struct config_changes {
-	struct errors lines; /* one a group or handler that is added, removed, or changed, with the keys */
+	struct errors lines; /* one a group or handler that is added, removed, or changed, with the
+				keys */
 	size_t kept_groups, kept_handlers;
 };
 
 /* Fills in a zeroed struct. before may be NULL: everything is added. */
-void config_compare(const struct config *before, const struct config *wanted, struct config_changes *ret);
+void config_compare(
+	const struct config *before, const struct config *wanted, struct config_changes *ret);
 void config_changes_clear(struct config_changes *changes);
 
 #define AUTO_CHANGES CLEANUP(config_changes_clear)

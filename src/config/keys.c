@@ -56,8 +56,10 @@ static const struct key group_keys[] = {
 		.type = KEY_BOOL,
 		GROUP(coalesce),
 		.fallback = "false",
-		.help = "Whether to take datagrams of one sender that the network hands over as one buffer "
-			"together (UDP_GRO): far cheaper for streams that are sent so. The kernel counts what it drops by the buffer."},
+		.help = "Whether to take datagrams of one sender that the network hands over as "
+			"one buffer "
+			"together (UDP_GRO): far cheaper for streams that are sent so. The kernel "
+			"counts what it drops by the buffer."},
 	{.name = "ttl",
 		.type = KEY_NUMBER,
 		GROUP(ttl),
@@ -109,7 +111,8 @@ static const struct key handler_keys[] = {
 		.min = 64 * KIB,
 		.max = GIB,
 		.fallback = "4M",
-		.help = "How many bytes may wait for a handler that is slow, each datagram with some 60 "
+		.help = "How many bytes may wait for a handler that is slow, each datagram with "
+			"some 60 "
 			"of its own; for all types but unix and udp, which never wait."},
 	{.name = "queue_datagrams",
 		.type = KEY_NUMBER,
@@ -123,7 +126,8 @@ static const struct key handler_keys[] = {
 		HANDLER(drop),
 		.choices = drop_policies,
 		.fallback = "newest",
-		.help = "What gives way when the queue is full: the newest or the oldest datagrams."},
+		.help = "What gives way when the queue is full: the newest or the oldest "
+			"datagrams."},
 };
 
 const struct schema handler_schema = {
@@ -138,7 +142,8 @@ static const struct key filter_keys[] = {
 		.type = KEY_PREFIXES,
 		FILTER(sources),
 		.min = 1,
-		.help = "Only datagrams from these senders, as addresses or prefixes (10.0.0.0/8)."},
+		.help = "Only datagrams from these senders, as addresses or prefixes "
+			"(10.0.0.0/8)."},
 	{.name = "filter.block_sources",
 		.type = KEY_PREFIXES,
 		FILTER(block_sources),
@@ -172,7 +177,8 @@ static const struct key filter_keys[] = {
 		FILTER(burst),
 		.min = 1,
 		.max = 1000000000,
-		.help = "How many may come at once within the rate; without it, those of one second."},
+		.help = "How many may come at once within the rate; without it, those of one "
+			"second."},
 	{.name = "sample",
 		.type = KEY_NUMBER,
 		FILTER(sample),
@@ -202,7 +208,8 @@ static const struct key config_keys[] = {
 		.type = KEY_STRING,
 		CONFIG(user),
 		.max = GROUP_NAME_MAX,
-		.help = "Whom to run as after a start as root, once the groups are joined; without it, root."},
+		.help = "Whom to run as after a start as root, once the groups are joined; without "
+			"it, root."},
 	{.name = "group",
 		.type = KEY_STRING,
 		CONFIG(group),

@@ -32,8 +32,7 @@ static int check_item(const struct key *key, size_t count, bool contained, const
 	return 0;
 }
 
-int add_string(
-	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+int add_string(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	struct string_list *list = field;
 	int r;
@@ -72,8 +71,7 @@ void clear_string_list(void *field)
 	string_list_clear(field);
 }
 
-int add_address(
-	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
+int add_address(const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
 	struct address_list *list = field;
 	struct address address;
@@ -113,9 +111,11 @@ int add_prefix(const struct key *key, void *field, const char *text, char why[st
 	int r = prefix_parse(text, &prefix);
 
 	if (r < 0)
-		return because(why, -EINVAL, "\"%s\" %s, write one such as \"10.0.0.0/8\" or \"2001:db8::/32\"",
+		return because(why, -EINVAL,
+			"\"%s\" %s, write one such as \"10.0.0.0/8\" or \"2001:db8::/32\"",
 			shown(text, buffer),
-			r == -ERANGE ? "has bits set behind its length" : "is not an address or prefix");
+			r == -ERANGE ? "has bits set behind its length"
+				     : "is not an address or prefix");
 	r = check_item(key, list->count, prefix_list_contains(list, &prefix), text, why);
 	return r < 0 ? r : prefix_list_add(list, &prefix);
 }

@@ -68,8 +68,8 @@ static void report_duplicate(const struct names *names, const struct name *first
 
 int names_check(const struct names *names, const char *file, struct errors *errors)
 {
-	AUTO_FREE const struct name **sorted =
-		calloc(names->count + 1, sizeof(const struct name *));
+	AUTO_FREE const struct name **sorted = calloc(
+		names->count + 1, sizeof(const struct name *));
 	size_t first = 0;
 	int found = 0;
 

@@ -12,7 +12,7 @@ struct name {
 	const char *start;
 	size_t length;
 	unsigned line;
-	unsigned scope;  /* 0: not in any { } */
+	unsigned scope; /* 0: not in any { } */
 	unsigned parent; /* of the name whose { } it stands in: its index + 1; 0: none */
 };
 

@@ -35,7 +35,7 @@ struct prescan {
 	unsigned scopes;
 	struct names names;
 	struct odd_lines *odd;
-	bool lost;  /* a bracket or string did not close: brackets tell nothing any more */
+	bool lost; /* a bracket or string did not close: brackets tell nothing any more */
 	int result; /* -EINVAL: libconfig must not see it */
 };
 

@@ -86,16 +86,18 @@ static int read_handler(struct reader *reader, const config_setting_t *setting)
 	if (!handler)
 		return -ENOMEM;
 	handler->place = block.subject.place;
-	handler->marks = calloc(handler_schema.count + filter_schema.count + (kind ? kind->schema.count : 0),
+	handler->marks = calloc(
+		handler_schema.count + filter_schema.count + (kind ? kind->schema.count : 0),
 		sizeof(*handler->marks));
 	if (!handler->marks)
 		return -ENOMEM;
-	block.targets[block.target_count++] =
-		(struct target){&handler_schema, handler, handler->marks};
-	block.targets[block.target_count++] =
-		(struct target){&filter_schema, &handler->filter, handler->marks + handler_schema.count};
+	block.targets[block.target_count++] = (struct target){
+		&handler_schema, handler, handler->marks};
+	block.targets[block.target_count++] = (struct target){
+		&filter_schema, &handler->filter, handler->marks + handler_schema.count};
 	if (kind)
-		block.targets[block.target_count++] = (struct target){&kind->schema, handler->settings,
+		block.targets[block.target_count++] = (struct target){&kind->schema,
+			handler->settings,
 			handler->marks + handler_schema.count + filter_schema.count};
 	block.is_open = !kind;
 	return read_block(reader, &block, setting);

@@ -4,9 +4,9 @@
 #include "config/config.h"
 
 struct subject {
-	struct place place;  /* of the whole; without a file it did not come from one */
+	struct place place; /* of the whole; without a file it did not come from one */
 	const char *section; /* "groups", "handlers", "control"; NULL: the top level */
-	const char *name;    /* of the group or handler; NULL: the section itself */
+	const char *name; /* of the group or handler; NULL: the section itself */
 };
 
 /* Adds "FILE:LINE: groups.news.port: WHY", or "group news: port: WHY" when it did not come from a

@@ -79,7 +79,8 @@ int key_set(const struct key *key, void *settings, const char *text, char why[st
 
 bool key_equal(const struct key *key, const void *a, const void *b)
 {
-	return key_types[key->type].equal((const char *)a + key->offset, (const char *)b + key->offset);
+	return key_types[key->type].equal(
+		(const char *)a + key->offset, (const char *)b + key->offset);
 }
 
 void key_clear(const struct key *key, void *settings)

@@ -12,21 +12,22 @@
 
 /* The C type that each key type fills in, at the row's offset. */
 enum key_type {
-	KEY_STRING,   /* char *, never empty; NULL when absent without default */
-	KEY_PATH,     /* char *, absolute */
-	KEY_BOOL,     /* bool */
-	KEY_NUMBER,   /* int64_t, between min and max */
-	KEY_SIZE,     /* uint64_t bytes, a string with units ("4M"), between min and max */
+	KEY_STRING, /* char *, never empty; NULL when absent without default */
+	KEY_PATH, /* char *, absolute */
+	KEY_BOOL, /* bool */
+	KEY_NUMBER, /* int64_t, between min and max */
+	KEY_SIZE, /* uint64_t bytes, a string with units ("4M"), between min and max */
 	KEY_DURATION, /* uint64_t nanoseconds, a string with units ("250ms"), between min and max */
-	KEY_CHOICE,   /* int, the index into choices */
-	KEY_MODE,     /* int64_t, octal file permissions as a string ("0660") */
-	KEY_ADDRESS,  /* struct address; AF_UNSPEC when absent */
-	KEY_STRINGS,  /* struct string_list: an array of strings, or one string; none twice */
+	KEY_CHOICE, /* int, the index into choices */
+	KEY_MODE, /* int64_t, octal file permissions as a string ("0660") */
+	KEY_ADDRESS, /* struct address; AF_UNSPEC when absent */
+	KEY_STRINGS, /* struct string_list: an array of strings, or one string; none twice */
 	KEY_ADDRESSES, /* struct address_list: an array of addresses, or one; none twice */
-	KEY_ARGUMENTS, /* struct string_list: a program and its arguments, which may repeat and be empty */
-	KEY_PREFIXES,  /* struct prefix_list: an array of "10.0.0.0/8", or one; none twice */
-	KEY_RATE,      /* uint64_t nanoseconds between two: a string ("1000/s") */
-	KEY_TYPES,     /* how many there are */
+	KEY_ARGUMENTS, /* struct string_list: a program and its arguments, which may repeat and be
+			  empty */
+	KEY_PREFIXES, /* struct prefix_list: an array of "10.0.0.0/8", or one; none twice */
+	KEY_RATE, /* uint64_t nanoseconds between two: a string ("1000/s") */
+	KEY_TYPES, /* how many there are */
 };
 
 /* What a list may hold at most where its row names no max: far beyond any use, and small enough
@@ -56,7 +57,8 @@ struct schema {
 /* Fills in the defaults of a zeroed struct. Returns 0 or -ENOMEM. */
 int schema_defaults(const struct schema *schema, void *settings);
 
-/* Copies the values of all keys into a zeroed struct. Returns 0, or -ENOMEM after a part; clear it then. */
+/* Copies the values of all keys into a zeroed struct. Returns 0, or -ENOMEM after a part; clear it
+ * then. */
 int schema_copy(const struct schema *schema, void *ret, const void *settings);
 
 /* Whether two filled-in structs say the same. */

@@ -8,13 +8,13 @@
 
 enum token_type {
 	TOKEN_END,
-	TOKEN_WORD,      /* a name, a number, true or false, or anything else without quotes */
-	TOKEN_STRING,    /* with its quotes */
-	TOKEN_ASSIGN,    /* = or : */
+	TOKEN_WORD, /* a name, a number, true or false, or anything else without quotes */
+	TOKEN_STRING, /* with its quotes */
+	TOKEN_ASSIGN, /* = or : */
 	TOKEN_SEPARATOR, /* ; or , */
-	TOKEN_OPEN,      /* { [ or ( */
-	TOKEN_CLOSE,     /* } ] or ) */
-	TOKEN_UNCLOSED_STRING,  /* ends with its line */
+	TOKEN_OPEN, /* { [ or ( */
+	TOKEN_CLOSE, /* } ] or ) */
+	TOKEN_UNCLOSED_STRING, /* ends with its line */
 	TOKEN_UNCLOSED_COMMENT, /* ends with the file */
 };
 

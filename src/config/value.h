@@ -19,7 +19,7 @@ enum value_type {
 
 struct value {
 	enum value_type type;
-	int64_t number;     /* of VALUE_NUMBER, and 0 or 1 of VALUE_BOOL */
+	int64_t number; /* of VALUE_NUMBER, and 0 or 1 of VALUE_BOOL */
 	const char *string; /* of VALUE_STRING */
 };
 

@@ -32,7 +32,8 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	tidy(audience);
 }
 
-int audience_keep(struct seat *seat, struct press *press, unsigned i, size_t skipped, struct outbox *output)
+int audience_keep(
+	struct seat *seat, struct press *press, unsigned i, size_t skipped, struct outbox *output)
 {
 	return press_keep(press, &seat->audience->block, i, skipped, output);
 }
@@ -49,7 +50,8 @@ void audience_free_names(char **names, size_t count)
 	free(names);
 }
 
-/* FNV-1a. Most audiences differ in it, and long lists of names are only compared when they are the same. */
+/* FNV-1a. Most audiences differ in it, and long lists of names are only compared when they are the
+ * same. */
 static uint64_t hash_names(char **names, size_t count)
 {
 	uint64_t hash = 0xcbf29ce484222325;
@@ -65,7 +67,8 @@ static uint64_t hash_names(char **names, size_t count)
 
 static bool is_same(const struct audience_key *a, const struct audience_key *b)
 {
-	if (a->hash != b->hash || a->user != b->user || a->terminator != b->terminator || a->count != b->count)
+	if (a->hash != b->hash || a->user != b->user || a->terminator != b->terminator ||
+		a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++)
 		if (strcmp(a->names[i], b->names[i]))
@@ -90,7 +93,8 @@ static struct audience *make_audience(struct client_set *set, const struct audie
 		return NULL;
 	audience->set = set;
 	audience->key = *key;
-	audience->tap = (struct tap){.outlet = {.deliver = deliver, .needs = NEED_ALL | NEED_PROMPT},
+	audience->tap = (struct tap){
+		.outlet = {.deliver = deliver, .needs = NEED_ALL | NEED_PROMPT},
 		.names = (const char *const *)key->names,
 		.name_count = key->count};
 	if (groups_add_tap(set->backend->groups, &audience->tap) < 0) {

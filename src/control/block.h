@@ -1,5 +1,5 @@
-/* A piece of what subscribers have not read yet, shared by all of one user's who want the same; counted, and charged to the
- * user once. */
+/* A piece of what subscribers have not read yet, shared by all of one user's who want the same;
+ * counted, and charged to the user once. */
 #pragma once
 
 #include <stddef.h>

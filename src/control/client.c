@@ -51,8 +51,8 @@ void client_set_timer(struct client *client, bool on, int seconds)
 		evtimer_del(&client->timer);
 }
 
-/* Reads once. Returns how many bytes. A client that goes and leaves answers unread resets the connection, which is told once;
- * what it wrote before is still there. */
+/* Reads once. Returns how many bytes. A client that goes and leaves answers unread resets the
+ * connection, which is told once; what it wrote before is still there. */
 static size_t receive(struct client *client, char *data, size_t size)
 {
 	ssize_t n = recv(client->fd, data, size, MSG_DONTWAIT);
@@ -118,8 +118,8 @@ static bool has_hung_up(const struct client *client)
 	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
 }
 
-/* What a subscriber writes is read only so that its end is noticed; there is nothing to wait for once it has closed
- * its writing half, as the socket then is always readable. */
+/* What a subscriber writes is read only so that its end is noticed; there is nothing to wait for
+ * once it has closed its writing half, as the socket then is always readable. */
 static void serve_stream(struct client *client)
 {
 	char ignored[READ_SIZE];
@@ -141,13 +141,15 @@ static void serve_stream(struct client *client)
 /* What comes next for this client. May free it. */
 static void settle(struct client *client)
 {
-	bool finished = client->state == CLIENT_CLOSING || (client->state == CLIENT_ENDED && client->looked);
+	bool finished = client->state == CLIENT_CLOSING ||
+			(client->state == CLIENT_ENDED && client->looked);
 
 	if (client->stream)
 		client_wake(client);
 	else if (finished && !client->output.size)
 		client_free(client);
-	else if (client->answer ? client_has_room(client) : client_is_open(client) && !client->looked)
+	else if (client->answer ? client_has_room(client)
+				: client_is_open(client) && !client->looked)
 		client_wake(client);
 	else if (!finished && client_is_open(client))
 		event_add(&client->readable, NULL);
@@ -180,7 +182,9 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 		return;
 	client->terminator = client->framing.lines ? '\n' : '\0';
 	client_fail_message(client, "io.mcastd.InvalidMessage",
-		json_pack("{ss}", "message", "the message did not end within 10 seconds; end it with a line feed or a NUL"));
+		json_pack("{ss}", "message",
+			"the message did not end within 10 seconds; end it with a line feed or a "
+			"NUL"));
 	client->state = CLIENT_CLOSING;
 }
 
@@ -194,7 +198,8 @@ static void cut_stalled(struct client *client)
 {
 	if (log_limit_pass(&client->set->stall_limit))
 		log_warning("control socket: a %s of user %u has read nothing for %d s, and is cut",
-			client->stream ? "subscriber" : "client", (unsigned)client->user->uid, STALL_SECONDS);
+			client->stream ? "subscriber" : "client", (unsigned)client->user->uid,
+			STALL_SECONDS);
 	client_free(client);
 }
 

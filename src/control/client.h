@@ -1,8 +1,9 @@
 /* One connection to the control socket: requests in, replies out in their order.
  *
- * Connections are served in turn, a few messages each (turns.h). Back-pressure: requests are not looked at while OUTPUT_MAX bytes
- * of replies wait to be read, while the user's connections together hold too much (user.h), or while the network is too busy for a
- * Send; the kernel then stops the writer. Once the connection is a subscription, what it writes is thrown away. */
+ * Connections are served in turn, a few messages each (turns.h). Back-pressure: requests are not
+ * looked at while OUTPUT_MAX bytes of replies wait to be read, while the user's connections
+ * together hold too much (user.h), or while the network is too busy for a Send; the kernel then
+ * stops the writer. Once the connection is a subscription, what it writes is thrown away. */
 #pragma once
 
 #include <jansson.h>
@@ -23,8 +24,8 @@
 /* A message that has begun must end within this time. */
 #define MESSAGE_SECONDS 10
 
-/* A client that reads nothing for so long while something waits for it is cut: a minute, and a little for one that was
- * stopped just so long. */
+/* A client that reads nothing for so long while something waits for it is cut: a minute, and a
+ * little for one that was stopped just so long. */
 #define STALL_SECONDS 65
 
 struct client;
@@ -69,19 +70,22 @@ char client_terminator(const struct client *client);
 void client_set_oneway(struct client *client, bool oneway);
 bool client_is_oneway(const struct client *client);
 
-/* Answers the request at hand. parameters is taken over; NULL: out of memory, or none where json_object() would do. A one-way request
- * gets no answer. */
+/* Answers the request at hand. parameters is taken over; NULL: out of memory, or none where
+ * json_object() would do. A one-way request gets no answer. */
 void client_reply(struct client *client, json_t *parameters);
 void client_fail(struct client *client, const char *error, json_t *parameters);
 
-/* The same by hand: the object after "parameters": is appended to what client_begin_reply() returns; NULL: none is wanted. */
+/* The same by hand: the object after "parameters": is appended to what client_begin_reply()
+ * returns; NULL: none is wanted. */
 struct text *client_begin_reply(struct client *client);
 void client_end_reply(struct client *client);
 
-/* Answers the request at hand piece by piece, as the client reads; what is left to do then is freed with the client. */
+/* Answers the request at hand piece by piece, as the client reads; what is left to do then is freed
+ * with the client. */
 void client_start_answer(struct client *client, struct answer *answer);
 
-/* Stops looking at requests until the sender can take more; the request at hand is then tried again. */
+/* Stops looking at requests until the sender can take more; the request at hand is then tried
+ * again. */
 void client_wait(struct client *client, struct sender *busy);
 
 /* From now on the connection belongs to the stream, which client_free() frees. */
@@ -90,8 +94,9 @@ void client_start_stream(struct client *client, struct client_stream *stream);
 /* Whether more may wait to be read by the client. */
 bool client_has_room(const struct client *client);
 
-/* For streams, also from a deliver(): nothing is freed before the client's next turn. client_try() writes what the socket
- * takes, and returns how many bytes that was; client_watch() writes what is added to the output later, when it takes more. */
+/* For streams, also from a deliver(): nothing is freed before the client's next turn. client_try()
+ * writes what the socket takes, and returns how many bytes that was; client_watch() writes what is
+ * added to the output later, when it takes more. */
 struct outbox *client_output(struct client *client);
 size_t client_try(struct client *client, const char *data, size_t size);
 void client_watch(struct client *client);

@@ -35,7 +35,8 @@ struct client {
 /* Whether requests may be looked at now. */
 bool client_is_open(const struct client *client);
 
-/* Looks at the requests that have come in, as many as there is time for, and watches that what is unfinished ends. */
+/* Looks at the requests that have come in, as many as there is time for, and watches that what is
+ * unfinished ends. */
 void client_look(struct client *client);
 
 /* Goes on with the answer that is under way, if any. */

@@ -99,7 +99,8 @@ static void put_dropped(struct text *text, const struct outcome *outcome)
 }
 
 /* What only this kind counts; an empty object for most. */
-static void put_counters(struct text *text, const struct handler *handler, const struct outcome *outcome)
+static void put_counters(
+	struct text *text, const struct handler *handler, const struct outcome *outcome)
 {
 	const char *const *names = handler_counters(handler);
 

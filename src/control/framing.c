@@ -49,8 +49,8 @@ static bool is_blank(const char *data, size_t size)
 }
 
 /* The message that lies at data[0..length) is complete. */
-static enum frame_result finish(
-	struct framing *framing, const char *data, size_t length, char terminator, struct frame *ret)
+static enum frame_result finish(struct framing *framing, const char *data, size_t length,
+	char terminator, struct frame *ret)
 {
 	bool too_large = framing->discarding || length > MESSAGE_MAX;
 

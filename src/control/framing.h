@@ -1,8 +1,8 @@
 /* The framing of the control socket, both ends: pure, bytes in and messages out.
  *
- * A message ends with NUL, as Varlink has it, or with LF, so that `echo ... | socat` and three lines of
- * Python work. NUL always ends one. LF does where no JSON value is open; once a message has ended with LF, every
- * LF does, so that one malformed line does not swallow the next. */
+ * A message ends with NUL, as Varlink has it, or with LF, so that `echo ... | socat` and three
+ * lines of Python work. NUL always ends one. LF does where no JSON value is open; once a message
+ * has ended with LF, every LF does, so that one malformed line does not swallow the next. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,10 +31,12 @@ struct frame {
 	char terminator; /* with which the message ended, and the reply is to end */
 };
 
-/* Looks for one message at the start of data, which starts where the last call's consumed bytes ended. */
+/* Looks for one message at the start of data, which starts where the last call's consumed bytes
+ * ended. */
 enum frame_result framing_next(
 	struct framing *framing, const char *data, size_t size, struct frame *ret);
 
-/* The same at the end of the stream: what is left counts as a message. FRAME_INCOMPLETE when nothing is. */
+/* The same at the end of the stream: what is left counts as a message. FRAME_INCOMPLETE when
+ * nothing is. */
 enum frame_result framing_end(
 	struct framing *framing, const char *data, size_t size, struct frame *ret);

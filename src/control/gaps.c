@@ -53,8 +53,9 @@ static struct gap *insert(struct gaps *gaps, size_t at, const char *group)
 void gaps_count(struct gaps *gaps, const char *group, unsigned count)
 {
 	size_t at = position(gaps, group);
-	struct gap *gap = at < gaps->count && !strcmp(gaps->items[at]->group, group) ? gaps->items[at]
-										   : insert(gaps, at, group);
+	struct gap *gap = at < gaps->count && !strcmp(gaps->items[at]->group, group)
+				  ? gaps->items[at]
+				  : insert(gaps, at, group);
 
 	if (gap)
 		gap->count += count;
@@ -82,7 +83,8 @@ void gaps_tell(struct gaps *gaps, char terminator, struct outbox *output)
 
 		text_append_string(&text, "{\"parameters\":{\"gap\":{\"group\":");
 		text_append_json(&text, gap->group, strlen(gap->group));
-		text_printf(&text, ",\"count\":%llu}},\"continues\":true}", (unsigned long long)gap->count);
+		text_printf(&text, ",\"count\":%llu}},\"continues\":true}",
+			(unsigned long long)gap->count);
 		text_append(&text, &terminator, 1);
 	}
 	if (add(output, &text) == 0)

@@ -22,14 +22,16 @@ static enum call_result call_get_status(struct client *client, const struct call
 		return CALL_DONE;
 	count_memberships(backend->groups, counts);
 	client_reply(client,
-		json_pack("{ss,si,ss,ss?,sI,sI,s{si,si,si},si,si}", "version", backend->version, "pid", (int)getpid(),
-			"started", format_timestamp(backend->started_ns, started), "configuration",
+		json_pack("{ss,si,ss,ss?,sI,sI,s{si,si,si},si,si}", "version", backend->version,
+			"pid", (int)getpid(), "started",
+			format_timestamp(backend->started_ns, started), "configuration",
 			backend->configuration(backend->daemon), "groups",
 			(json_int_t)groups_count(backend->groups), "handlers",
 			(json_int_t)handlers_count(backend->handlers), "memberships", "joined",
-			(int)counts[MEMBERSHIP_JOINED], "waiting", (int)counts[MEMBERSHIP_WAITING], "failed",
-			(int)counts[MEMBERSHIP_FAILED], "connections", (int)client_set(client)->count,
-			"subscribers", (int)client_set(client)->streaming));
+			(int)counts[MEMBERSHIP_JOINED], "waiting", (int)counts[MEMBERSHIP_WAITING],
+			"failed", (int)counts[MEMBERSHIP_FAILED], "connections",
+			(int)client_set(client)->count, "subscribers",
+			(int)client_set(client)->streaming));
 	return CALL_DONE;
 }
 

@@ -5,8 +5,10 @@
 
 #include "control/method.h"
 
-/* Sets a key to each string of a list. Answers and returns a negative errno when that does not go. */
-static int set_all(struct client *client, struct config_group *group, const char *key, const json_t *list)
+/* Sets a key to each string of a list. Answers and returns a negative errno when that does not go.
+ */
+static int set_all(
+	struct client *client, struct config_group *group, const char *key, const json_t *list)
 {
 	char why[WHY_MAX];
 
@@ -22,7 +24,8 @@ static int set_all(struct client *client, struct config_group *group, const char
 	return 0;
 }
 
-static int set_one(struct client *client, struct config_group *group, const char *key, const char *value)
+static int set_one(
+	struct client *client, struct config_group *group, const char *key, const char *value)
 {
 	char why[WHY_MAX];
 	int r = schema_set(&group_schema, group, key, value, why);
@@ -69,7 +72,8 @@ static void fail_join(struct client *client, const struct errors *errors)
 	for (size_t i = 0; i < errors->count; i++)
 		json_array_append_new(list, json_string(errors->lines[i]));
 	client_fail(client, "io.mcastd.JoinFailed",
-		json_pack("{soss}", "errors", list, "message", errors->count ? errors->lines[0] : "out of memory"));
+		json_pack("{soss}", "errors", list, "message",
+			errors->count ? errors->lines[0] : "out of memory"));
 }
 
 static enum call_result call_join(struct client *client, const struct call *call)
@@ -89,7 +93,8 @@ static enum call_result call_join(struct client *client, const struct call *call
 	if (r == -EEXIST)
 		client_fail(client, "io.mcastd.GroupExists",
 			json_pack("{ssss}", "group", group.name, "message",
-				"a group of this name is there already; give another name, or leave it first"));
+				"a group of this name is there already; give another name, or "
+				"leave it first"));
 	else if (r < 0)
 		fail_join(client, &errors);
 	else

@@ -25,4 +25,5 @@ static enum call_result call_leave(struct client *client, const struct call *cal
 	return CALL_DONE;
 }
 
-const struct method leave_method = {.name = "io.mcastd.Leave", .privileged = true, .call = call_leave};
+const struct method leave_method = {
+	.name = "io.mcastd.Leave", .privileged = true, .call = call_leave};

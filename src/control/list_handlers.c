@@ -6,4 +6,5 @@ static enum call_result call_list_handlers(struct client *client, const struct c
 	return listing_reply(client, call, LIST_HANDLERS);
 }
 
-const struct method list_handlers_method = {.name = "io.mcastd.ListHandlers", .call = call_list_handlers};
+const struct method list_handlers_method = {
+	.name = "io.mcastd.ListHandlers", .call = call_list_handlers};

@@ -11,7 +11,8 @@ struct listing {
 	unsigned lists; /* that are not done with */
 	bool begun; /* the first of them */
 	size_t at; /* in the first of them */
-	char last[GROUP_NAME_MAX + 1]; /* what comes before that, if anything: lists may change between two pieces */
+	char last[GROUP_NAME_MAX +
+		  1]; /* what comes before that, if anything: lists may change between two pieces */
 	bool separate; /* the next element is the first of a piece, but not of its array */
 };
 
@@ -48,7 +49,8 @@ static void resume_groups(struct listing *listing)
 	listing->at = low;
 }
 
-/* Handlers are in the order of the configuration, and change with it only: the list goes on after the same handler. */
+/* Handlers are in the order of the configuration, and change with it only: the list goes on after
+ * the same handler. */
 static void resume_handlers(struct listing *listing)
 {
 	const struct handlers *handlers = listing->backend->handlers;

@@ -3,7 +3,8 @@
 
 #include "control/method.h"
 
-/* So many groups and handlers make a piece; lists that are no longer are of one moment altogether. */
+/* So many groups and handlers make a piece; lists that are no longer are of one moment altogether.
+ */
 #define PIECE_ITEMS 64
 
 /* A handler names its groups: so many of them take as long as one more item. */

@@ -1,4 +1,5 @@
-/* Members and elements of JSON as text, for answers that are too long for a tree of jansson's. The comma before each comes by itself. */
+/* Members and elements of JSON as text, for answers that are too long for a tree of jansson's. The
+ * comma before each comes by itself. */
 #pragma once
 
 #include <stdint.h>

@@ -18,12 +18,14 @@ struct method {
 /* Carries out one message. */
 enum call_result method_dispatch(struct client *client, const char *message, size_t size);
 
-/* Carries out a Send of the plain form (quick_send.h) that nothing is wrong with. Returns whether the message was one. */
+/* Carries out a Send of the plain form (quick_send.h) that nothing is wrong with. Returns whether
+ * the message was one. */
 bool send_quickly(struct client *client, const char *message, size_t size, enum call_result *ret);
 
-/* Reads the parameters by rows (parameters.h). Answers InvalidParameter and returns a negative errno when they are not
- * so. */
-int method_read(struct client *client, const struct call *call, const struct parameter *rows, size_t count);
+/* Reads the parameters by rows (parameters.h). Answers InvalidParameter and returns a negative
+ * errno when they are not so. */
+int method_read(
+	struct client *client, const struct call *call, const struct parameter *rows, size_t count);
 
 /* The same for a method without parameters. */
 static inline int method_read_none(struct client *client, const struct call *call)
@@ -31,7 +33,8 @@ static inline int method_read_none(struct client *client, const struct call *cal
 	return method_read(client, call, NULL, 0);
 }
 
-/* A reason as JSON; one that is no UTF-8, as a stranger's name may be or a sentence that was cut, is escaped. */
+/* A reason as JSON; one that is no UTF-8, as a stranger's name may be or a sentence that was cut,
+ * is escaped. */
 json_t *method_message(const char *message);
 
 /* Answers that one parameter is wrong, and why. */

@@ -1,4 +1,5 @@
-/* The table of methods, and what comes before and after each call: JSON in, the method, or a named error. */
+/* The table of methods, and what comes before and after each call: JSON in, the method, or a named
+ * error. */
 #include <string.h>
 
 #include "base/escape.h"
@@ -61,10 +62,12 @@ void method_no_such_group(struct client *client, const char *name)
 {
 	client_fail(client, "io.mcastd.NoSuchGroup",
 		json_pack("{ssso}", "group", name, "message",
-			json_sprintf("there is no group \"%s\"; mcastctl groups lists them", name)));
+			json_sprintf(
+				"there is no group \"%s\"; mcastctl groups lists them", name)));
 }
 
-int method_read(struct client *client, const struct call *call, const struct parameter *rows, size_t count)
+int method_read(
+	struct client *client, const struct call *call, const struct parameter *rows, size_t count)
 {
 	const char *name = NULL;
 	char why[WHY_MAX];
@@ -80,17 +83,20 @@ static void fail_message(struct client *client, const char *message)
 	client_fail(client, "io.mcastd.InvalidMessage", json_pack("{ss}", "message", message));
 }
 
-static enum call_result call_method(struct client *client, const char *name, const struct call *call)
+static enum call_result call_method(
+	struct client *client, const char *name, const struct call *call)
 {
 	const struct method *method = find_method(name);
 
 	if (!method) {
-		client_fail(client, "org.varlink.service.MethodNotFound", json_pack("{ss}", "method", name));
+		client_fail(client, "org.varlink.service.MethodNotFound",
+			json_pack("{ss}", "method", name));
 		return CALL_DONE;
 	}
 	if (method->privileged && !client_user(client)->privileged) {
 		client_fail(client, "io.mcastd.NotPermitted",
-			json_pack("{ss}", "message", "only root and the daemon's own user may do this"));
+			json_pack("{ss}", "message",
+				"only root and the daemon's own user may do this"));
 		return CALL_DONE;
 	}
 	return method->call(client, call);
@@ -117,7 +123,8 @@ static enum call_result call_request(struct client *client, const json_t *reques
 		return CALL_DONE;
 	}
 	if (oneway && more) {
-		fail_message(client, "oneway asks for no answer and more for many: give one of them");
+		fail_message(
+			client, "oneway asks for no answer and more for many: give one of them");
 		return CALL_DONE;
 	}
 	client_set_oneway(client, oneway);

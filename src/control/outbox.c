@@ -105,9 +105,12 @@ static size_t gather(const struct outbox *output, struct iovec pieces[static PIE
 	size_t count = 0;
 
 	if (output->text.length > output->written)
-		pieces[count++] = (struct iovec){output->text.data + output->written, output->text.length - output->written};
-	for (struct extent *extent = output->first; extent && count < PIECES_MAX; extent = extent->next)
-		pieces[count++] = (struct iovec){extent->block->data + extent->start, extent->end - extent->start};
+		pieces[count++] = (struct iovec){
+			output->text.data + output->written, output->text.length - output->written};
+	for (struct extent *extent = output->first; extent && count < PIECES_MAX;
+		extent = extent->next)
+		pieces[count++] = (struct iovec){
+			extent->block->data + extent->start, extent->end - extent->start};
 	return count;
 }
 

@@ -23,7 +23,8 @@ static const char *type_name(const json_t *value)
 
 static bool is_name(const json_t *value)
 {
-	return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
+	return json_is_string(value) &&
+	       strlen(json_string_value(value)) == json_string_length(value);
 }
 
 static bool are_names(const json_t *value)
@@ -72,8 +73,8 @@ static void set(const struct parameter *row, json_t *value)
 		*(const char **)row->value = json_string_value(value);
 		break;
 	case PARAMETER_TEXT:
-		*(struct parameter_text *)row->value =
-			(struct parameter_text){json_string_value(value), json_string_length(value)};
+		*(struct parameter_text *)row->value = (struct parameter_text){
+			json_string_value(value), json_string_length(value)};
 		break;
 	case PARAMETER_NUMBER:
 		*(int64_t *)row->value = json_integer_value(value);
@@ -95,7 +96,8 @@ static int refuse_unknown(const json_t *object, const struct parameter *rows, si
 	const char *name;
 	json_t *value;
 
-	json_object_foreach((json_t *)object, name, value) {
+	json_object_foreach((json_t *)object, name, value)
+	{
 		size_t i = 0;
 
 		while (i < count && strcmp(rows[i].name, name))
@@ -103,14 +105,16 @@ static int refuse_unknown(const json_t *object, const struct parameter *rows, si
 		if (i < count)
 			continue;
 		*ret_name = name;
-		snprintf(why, WHY_MAX, "there is no such parameter; the interface's description lists those that there are");
+		snprintf(why, WHY_MAX,
+			"there is no such parameter; the interface's description lists those that "
+			"there are");
 		return -EINVAL;
 	}
 	return 0;
 }
 
-int parameters_read(const json_t *object, const struct parameter *rows, size_t count, const char **ret_name,
-	char why[static WHY_MAX])
+int parameters_read(const json_t *object, const struct parameter *rows, size_t count,
+	const char **ret_name, char why[static WHY_MAX])
 {
 	size_t known = 0;
 
@@ -127,10 +131,13 @@ int parameters_read(const json_t *object, const struct parameter *rows, size_t c
 		if (absent)
 			continue;
 		if (!is_of_type(value, rows[i].type)) {
-			snprintf(why, WHY_MAX, "must be %s, and is %s", expected[rows[i].type], type_name(value));
+			snprintf(why, WHY_MAX, "must be %s, and is %s", expected[rows[i].type],
+				type_name(value));
 			return -EINVAL;
 		}
 		set(&rows[i], value);
 	}
-	return known == json_object_size(object) ? 0 : refuse_unknown(object, rows, count, ret_name, why);
+	return known == json_object_size(object)
+		       ? 0
+		       : refuse_unknown(object, rows, count, ret_name, why);
 }

@@ -1,5 +1,5 @@
-/* The members of a JSON object, by rows: what may stand there, and where it goes. jansson's own unpacking does not say which
- * member has the wrong type. */
+/* The members of a JSON object, by rows: what may stand there, and where it goes. jansson's own
+ * unpacking does not say which member has the wrong type. */
 #pragma once
 
 #include <jansson.h>
@@ -25,10 +25,11 @@ struct parameter {
 	const char *name;
 	enum parameter_type type;
 	bool required;
-	void *value; /* stays as it is when the member is absent or null, which is the same in Varlink */
+	void *value; /* stays as it is when the member is absent or null, which is the same in
+			Varlink */
 };
 
-/* Reads an object. Returns 0; or -EINVAL with the member to blame in *ret_name, which lives as long as the object and the rows, and what is
- * wrong in why. */
-int parameters_read(const json_t *object, const struct parameter *rows, size_t count, const char **ret_name,
-	char why[static WHY_MAX]);
+/* Reads an object. Returns 0; or -EINVAL with the member to blame in *ret_name, which lives as long
+ * as the object and the rows, and what is wrong in why. */
+int parameters_read(const json_t *object, const struct parameter *rows, size_t count,
+	const char **ret_name, char why[static WHY_MAX]);

@@ -48,8 +48,8 @@ static int make_room(struct block **block, struct user *user, size_t size)
 	return 0;
 }
 
-/* Copies the answers up to this one to blocks, unless they are there: in their order, so that those who wait for several have them in
- * one piece. */
+/* Copies the answers up to this one to blocks, unless they are there: in their order, so that those
+ * who wait for several have them in one piece. */
 static int keep_up_to(struct press *press, struct block **block, struct user *user, unsigned last)
 {
 	for (unsigned i = press->kept_count; i <= last; i++) {
@@ -66,13 +66,16 @@ static int keep_up_to(struct press *press, struct block **block, struct user *us
 	return 0;
 }
 
-int press_keep(struct press *press, struct block **block, unsigned i, size_t skipped, struct outbox *output)
+int press_keep(struct press *press, struct block **block, unsigned i, size_t skipped,
+	struct outbox *output)
 {
 	size_t size = press->ends[i] - press_start(press, i);
 	int r = keep_up_to(press, block, output->user, i);
 	const struct kept *kept = &press->kept[i];
 
-	return r < 0 ? r : outbox_add_block(output, kept->block, kept->start + skipped, kept->start + size);
+	return r < 0 ? r
+		     : outbox_add_block(
+			       output, kept->block, kept->start + skipped, kept->start + size);
 }
 
 void press_clear(struct press *press)

@@ -1,4 +1,5 @@
-/* The datagrams of one batch as subscribers get them: formatted once, written to each of them from the same bytes. */
+/* The datagrams of one batch as subscribers get them: formatted once, written to each of them from
+ * the same bytes. */
 #pragma once
 
 #include "base/text.h"
@@ -31,9 +32,12 @@ static inline size_t press_start(const struct press *press, unsigned i)
 	return i ? press->ends[i - 1] : 0;
 }
 
-/* Adds an answer, but for its first skipped bytes, to what waits for a client. *block, the caller's, is where those of the same user
- * and terminator are kept, NULL for nowhere yet. Returns 0 or -ENOMEM. */
-int press_keep(struct press *press, struct block **block, unsigned i, size_t skipped, struct outbox *output);
+/* Adds an answer, but for its first skipped bytes, to what waits for a client. *block, the
+ * caller's, is where those of the same user and terminator are kept, NULL for nowhere yet. Returns
+ * 0 or -ENOMEM. */
+int press_keep(struct press *press, struct block **block, unsigned i, size_t skipped,
+	struct outbox *output);
 
-/* Ends the batch: what was kept belongs to those who wait for it, and what a batch of large datagrams took is given back. */
+/* Ends the batch: what was kept belongs to those who wait for it, and what a batch of large
+ * datagrams took is given back. */
 void press_clear(struct press *press);

@@ -10,8 +10,8 @@ struct cursor {
 
 static void skip_blanks(struct cursor *cursor)
 {
-	while (cursor->at < cursor->end &&
-		(*cursor->at == ' ' || *cursor->at == '\t' || *cursor->at == '\n' || *cursor->at == '\r'))
+	while (cursor->at < cursor->end && (*cursor->at == ' ' || *cursor->at == '\t' ||
+						   *cursor->at == '\n' || *cursor->at == '\r'))
 		cursor->at++;
 }
 
@@ -54,7 +54,8 @@ static bool is(const struct quick_text *text, const char *word)
 	return text->size == strlen(word) && !memcmp(text->data, word, text->size);
 }
 
-/* A member that may be there once: a string; or what nested takes, of which value only has where it begins. */
+/* A member that may be there once: a string; or what nested takes, of which value only has where it
+ * begins. */
 struct row {
 	const char *name;
 	struct quick_text *value;
@@ -71,7 +72,8 @@ static bool take_value(struct cursor *cursor, const struct row *row, struct quic
 	return row->nested(cursor, send);
 }
 
-static bool take_member(struct cursor *cursor, const struct row *rows, size_t count, struct quick_send *send)
+static bool take_member(
+	struct cursor *cursor, const struct row *rows, size_t count, struct quick_send *send)
 {
 	struct quick_text name;
 
@@ -83,7 +85,8 @@ static bool take_member(struct cursor *cursor, const struct row *rows, size_t co
 	return false;
 }
 
-static bool take_object(struct cursor *cursor, const struct row *rows, size_t count, struct quick_send *send)
+static bool take_object(
+	struct cursor *cursor, const struct row *rows, size_t count, struct quick_send *send)
 {
 	if (!take_character(cursor, '{'))
 		return false;
@@ -96,8 +99,8 @@ static bool take_object(struct cursor *cursor, const struct row *rows, size_t co
 
 static bool take_parameters(struct cursor *cursor, struct quick_send *send)
 {
-	const struct row rows[] = {
-		{"group", &send->group, NULL}, {"text", &send->text, NULL}, {"base64", &send->base64, NULL}};
+	const struct row rows[] = {{"group", &send->group, NULL}, {"text", &send->text, NULL},
+		{"base64", &send->base64, NULL}};
 
 	return take_object(cursor, rows, ARRAY_SIZE(rows), send);
 }
@@ -107,11 +110,13 @@ bool quick_send_read(const char *message, size_t size, struct quick_send *ret)
 	struct cursor cursor = {message, message + size};
 	struct quick_send send = {0};
 	struct quick_text method = {0}, parameters = {0};
-	const struct row rows[] = {{"method", &method, NULL}, {"parameters", &parameters, take_parameters}};
+	const struct row rows[] = {
+		{"method", &method, NULL}, {"parameters", &parameters, take_parameters}};
 
 	if (!take_object(&cursor, rows, ARRAY_SIZE(rows), &send) || cursor.at != cursor.end)
 		return false;
-	if (!method.data || !is(&method, "io.mcastd.Send") || !send.group.data || !send.text.data == !send.base64.data)
+	if (!method.data || !is(&method, "io.mcastd.Send") || !send.group.data ||
+		!send.text.data == !send.base64.data)
 		return false;
 	*ret = send;
 	return true;

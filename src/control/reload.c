@@ -27,9 +27,12 @@ static enum call_result call_reload(struct client *client, const struct call *ca
 			json_pack("{soss}", "errors", describe_lines(&errors), "message",
 				"the configuration has errors, and nothing was changed"));
 	else
-		client_reply(client, json_pack("{sosIsI}", "changes", describe_lines(&changes.lines), "keptGroups",
-				(json_int_t)changes.kept_groups, "keptHandlers", (json_int_t)changes.kept_handlers));
+		client_reply(
+			client, json_pack("{sosIsI}", "changes", describe_lines(&changes.lines),
+					"keptGroups", (json_int_t)changes.kept_groups,
+					"keptHandlers", (json_int_t)changes.kept_handlers));
 	return CALL_DONE;
 }
 
-const struct method reload_method = {.name = "io.mcastd.Reload", .privileged = true, .call = call_reload};
+const struct method reload_method = {
+	.name = "io.mcastd.Reload", .privileged = true, .call = call_reload};

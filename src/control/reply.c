@@ -28,7 +28,8 @@ static void end_answer(struct client *client)
 
 static void write_json(struct client *client, json_t *message)
 {
-	AUTO_FREE char *string = message ? json_dumps(message, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+	AUTO_FREE char *string = message ? json_dumps(message, JSON_COMPACT | JSON_PRESERVE_ORDER)
+					 : NULL;
 
 	json_decref(message);
 	if (!string) {
@@ -79,7 +80,8 @@ static void end_pieces(struct client *client)
 	answer->free(answer);
 }
 
-/* Adds one piece. What has begun and cannot be ended is of no use: without memory the connection is broken off. */
+/* Adds one piece. What has begun and cannot be ended is of no use: without memory the connection is
+ * broken off. */
 static void add_piece(struct client *client, bool first)
 {
 	struct text *text = outbox_begin(&client->output);

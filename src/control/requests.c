@@ -7,7 +7,8 @@
 #define MESSAGES_A_TURN 64
 #define OUTPUT_A_TURN (64 * 1024)
 
-static enum call_result handle(struct client *client, enum frame_result result, const struct frame *frame)
+static enum call_result handle(
+	struct client *client, enum frame_result result, const struct frame *frame)
 {
 	client->terminator = frame->terminator;
 	client->oneway = false;
@@ -28,7 +29,8 @@ bool client_has_room(const struct client *client)
 
 bool client_is_open(const struct client *client)
 {
-	return client->state != CLIENT_CLOSING && !client->stream && !client->answer && !client->waiter.sender && client_has_room(client);
+	return client->state != CLIENT_CLOSING && !client->stream && !client->answer &&
+	       !client->waiter.sender && client_has_room(client);
 }
 
 static bool may_go_on(const struct client *client, unsigned messages, size_t output)
@@ -37,14 +39,16 @@ static bool may_go_on(const struct client *client, unsigned messages, size_t out
 	       (messages == 0 || !turns_over(&client->set->users.turns));
 }
 
-/* Looks at the requests that have come in, as many as there is time for. Returns how many bytes are done with. */
+/* Looks at the requests that have come in, as many as there is time for. Returns how many bytes are
+ * done with. */
 static size_t handle_messages(struct client *client)
 {
 	const char *data = client->input.data ? client->input.data : "";
 	size_t size = client->input.length, used = 0, output = client->output.size;
 
 	client->looked = false;
-	for (unsigned messages = 0; client_is_open(client) && may_go_on(client, messages, output); messages++) {
+	for (unsigned messages = 0; client_is_open(client) && may_go_on(client, messages, output);
+		messages++) {
 		struct framing before = client->framing;
 		enum frame_result result;
 		struct frame frame;

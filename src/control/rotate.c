@@ -14,7 +14,8 @@ static enum call_result rotate_one(struct client *client, const char *name)
 	struct handler *handler = handlers_find(method_backend(client)->handlers, name);
 
 	if (!handler)
-		no_such_handler(client, name, "there is no handler \"%s\"; mcastctl handlers lists them");
+		no_such_handler(
+			client, name, "there is no handler \"%s\"; mcastctl handlers lists them");
 	else if (handler_rotate(handler) == -EOPNOTSUPP)
 		no_such_handler(client, name, "the handler \"%s\" does not record to a file");
 	else
@@ -36,9 +37,11 @@ static enum call_result call_rotate(struct client *client, const struct call *ca
 	rotated = json_array();
 	for (size_t i = 0; i < handlers_count(handlers); i++)
 		if (handler_rotate(handlers_at(handlers, i)) == 0)
-			json_array_append_new(rotated, json_string(handler_name(handlers_at(handlers, i))));
+			json_array_append_new(
+				rotated, json_string(handler_name(handlers_at(handlers, i))));
 	client_reply(client, json_pack("{so}", "handlers", rotated));
 	return CALL_DONE;
 }
 
-const struct method rotate_method = {.name = "io.mcastd.Rotate", .privileged = true, .call = call_rotate};
+const struct method rotate_method = {
+	.name = "io.mcastd.Rotate", .privileged = true, .call = call_rotate};

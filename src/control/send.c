@@ -29,7 +29,8 @@ static int read_request(struct client *client, const struct call *call, struct s
 	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return -EINVAL;
 	if (!request.text.data == !request.base64.data) {
-		method_invalid(client, "text", "give the payload as text or as base64, exactly one of them");
+		method_invalid(client, "text",
+			"give the payload as text or as base64, exactly one of them");
 		return -EINVAL;
 	}
 	ttl = json_object_get(call->parameters, "ttl");
@@ -43,7 +44,8 @@ static int read_request(struct client *client, const struct call *call, struct s
 
 static void fail_send(struct client *client, int r, const char *why)
 {
-	client_fail(client, "io.mcastd.SendFailed", json_pack("{siso}", "errno", -r, "message", method_message(why)));
+	client_fail(client, "io.mcastd.SendFailed",
+		json_pack("{siso}", "errno", -r, "message", method_message(why)));
 }
 
 static void reply_bytes(struct client *client, size_t size)
@@ -58,8 +60,8 @@ static void reply_bytes(struct client *client, size_t size)
 	client_end_reply(client);
 }
 
-static enum call_result send_to(struct client *client, struct group *group, const struct send_options *options,
-	const void *payload, size_t size)
+static enum call_result send_to(struct client *client, struct group *group,
+	const struct send_options *options, const void *payload, size_t size)
 {
 	struct sender *busy = NULL;
 	char why[WHY_MAX];
@@ -88,9 +90,11 @@ static enum call_result send_payload(
 		return CALL_DONE;
 	}
 	if (size > DATAGRAM_MAX) {
-		snprintf(why, sizeof(why), "the payload has %zu bytes, a datagram holds at most %d", size, DATAGRAM_MAX);
+		snprintf(why, sizeof(why), "the payload has %zu bytes, a datagram holds at most %d",
+			size, DATAGRAM_MAX);
 		client_fail(client, "io.mcastd.PayloadTooLarge",
-			json_pack("{sIsiss}", "size", (json_int_t)size, "limit", DATAGRAM_MAX, "message", why));
+			json_pack("{sIsiss}", "size", (json_int_t)size, "limit", DATAGRAM_MAX,
+				"message", why));
 		return CALL_DONE;
 	}
 	return send_to(client, group, &options, payload, size);
@@ -139,13 +143,15 @@ bool send_quickly(struct client *client, const char *message, size_t size, enum 
 	if (!quick_send_read(message, size, &send) || !(group = find_group(client, &send.group)))
 		return false;
 	if (send.base64.data) {
-		if (text_append_base64_decoded(&decoded, send.base64.data, send.base64.size) < 0 || text_failed(&decoded))
+		if (text_append_base64_decoded(&decoded, send.base64.data, send.base64.size) < 0 ||
+			text_failed(&decoded))
 			return false;
 		*payload = (struct quick_text){decoded.data, decoded.length};
 	}
 	if (payload->size > DATAGRAM_MAX)
 		return false;
-	*ret = send_to(client, group, &configured, payload->size ? payload->data : "", payload->size);
+	*ret = send_to(
+		client, group, &configured, payload->size ? payload->data : "", payload->size);
 	return true;
 }
 

@@ -37,12 +37,14 @@ static enum call_result call_get_info(struct client *client, const struct call *
 	const char *version = method_backend(client)->version;
 
 	if (method_read_none(client, call) == 0)
-		client_reply(client, json_pack("{ssssssss,s[ss]}", "vendor", "mcastd", "product", "mcastd", "version",
-					     version, "url", "", "interfaces", SERVICE_INTERFACE, INTERFACE));
+		client_reply(client, json_pack("{ssssssss,s[ss]}", "vendor", "mcastd", "product",
+					     "mcastd", "version", version, "url", "", "interfaces",
+					     SERVICE_INTERFACE, INTERFACE));
 	return CALL_DONE;
 }
 
-static enum call_result call_get_interface_description(struct client *client, const struct call *call)
+static enum call_result call_get_interface_description(
+	struct client *client, const struct call *call)
 {
 	const char *interface;
 	const struct parameter rows[] = {{"interface", PARAMETER_NAME, true, &interface}};
@@ -61,4 +63,5 @@ static enum call_result call_get_interface_description(struct client *client, co
 
 const struct method get_info_method = {.name = SERVICE_INTERFACE ".GetInfo", .call = call_get_info};
 const struct method get_interface_description_method = {
-	.name = SERVICE_INTERFACE ".GetInterfaceDescription", .call = call_get_interface_description};
+	.name = SERVICE_INTERFACE ".GetInterfaceDescription",
+	.call = call_get_interface_description};

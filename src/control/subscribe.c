@@ -27,8 +27,10 @@ static size_t sort_names(char **names, size_t count)
 	return kept;
 }
 
-/* Copies the names of groups that exist. Answers and returns a negative errno when they are not so. */
-static int read_names(struct client *client, const json_t *list, char ***ret_names, size_t *ret_count)
+/* Copies the names of groups that exist. Answers and returns a negative errno when they are not so.
+ */
+static int read_names(
+	struct client *client, const json_t *list, char ***ret_names, size_t *ret_count)
 {
 	struct groups *groups = method_backend(client)->groups;
 	size_t size = json_array_size(list), count = 0;

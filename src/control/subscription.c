@@ -12,21 +12,24 @@ struct subscription {
 	struct seat seat;
 	struct client_stream stream;
 	struct client *client;
-	struct gaps gaps; /* while there are any, nothing is sent until half of the output is read */
+	struct gaps
+		gaps; /* while there are any, nothing is sent until half of the output is read */
 };
 
 static void tell_gaps(struct subscription *subscription)
 {
 	struct outbox *output = client_output(subscription->client);
 
-	if (!gaps_any(&subscription->gaps) || output->size >= OUTPUT_MAX / 2 || !client_has_room(subscription->client))
+	if (!gaps_any(&subscription->gaps) || output->size >= OUTPUT_MAX / 2 ||
+		!client_has_room(subscription->client))
 		return;
 	gaps_tell(&subscription->gaps, client_terminator(subscription->client), output);
 }
 
-/* Keeps what the client did not take, from the byte at this place on. The answer that it has begun is ended whatever it
- * takes; without memory for that the connection is of no use any more. */
-static void keep(struct subscription *subscription, struct press *press, size_t taken, const char *group)
+/* Keeps what the client did not take, from the byte at this place on. The answer that it has begun
+ * is ended whatever it takes; without memory for that the connection is of no use any more. */
+static void keep(
+	struct subscription *subscription, struct press *press, size_t taken, const char *group)
 {
 	struct outbox *output = client_output(subscription->client);
 
@@ -34,7 +37,8 @@ static void keep(struct subscription *subscription, struct press *press, size_t 
 		size_t start = press_start(press, i), skipped = taken > start ? taken - start : 0;
 		bool room = !gaps_any(&subscription->gaps) && client_has_room(subscription->client);
 
-		if ((room || skipped) && audience_keep(&subscription->seat, press, i, skipped, output) == 0)
+		if ((room || skipped) &&
+			audience_keep(&subscription->seat, press, i, skipped, output) == 0)
 			continue;
 		if (skipped)
 			client_break(subscription->client);
@@ -79,13 +83,16 @@ static void free_subscription(struct client_stream *stream)
 int subscription_start(struct client *client, char **names, size_t count)
 {
 	struct subscription *subscription = calloc(1, sizeof(*subscription));
-	struct audience_key key = {
-		.user = client_user(client), .terminator = client_terminator(client), .names = names, .count = count};
+	struct audience_key key = {.user = client_user(client),
+		.terminator = client_terminator(client),
+		.names = names,
+		.count = count};
 
 	if (!subscription)
 		return -ENOMEM;
 	subscription->client = client;
-	subscription->stream = (struct client_stream){.written = written, .free = free_subscription};
+	subscription->stream = (struct client_stream){
+		.written = written, .free = free_subscription};
 	subscription->seat.deliver = deliver;
 	if (audience_enter(client_set(client), &key, &subscription->seat) < 0) {
 		free(subscription);

@@ -36,8 +36,8 @@ void turn_cancel(struct turn *turn)
 	turn->next = turn->previous = NULL;
 }
 
-/* The rest is served after the loop has looked at its descriptors again: a timer is due in the next round of the loop only,
- * where an event that was made active would run in this one. */
+/* The rest is served after the loop has looked at its descriptors again: a timer is due in the next
+ * round of the loop only, where an event that was made active would run in this one. */
 static void on_turn(evutil_socket_t fd, short what, void *argument)
 {
 	static const struct timeval at_once = {0};
@@ -69,8 +69,8 @@ void turns_clear(struct turns *turns)
 	evtimer_del(&turns->event);
 }
 
-/* The first to come is served in this round of the loop, after what else is ready in it. Who comes back while they are served
- * is seen by on_turn(). */
+/* The first to come is served in this round of the loop, after what else is ready in it. Who comes
+ * back while they are served is seen by on_turn(). */
 void turns_wait(struct turns *turns, struct turn *turn)
 {
 	if (!turns->serving && turn_queue_is_empty(&turns->queue))

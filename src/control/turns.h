@@ -1,6 +1,7 @@
-/* Whose turn it is. Connections that have something to do stand in their user's queue, and the users in one queue: each user
- * in turn has one connection served a little. All of it together takes the loop for TURN_NS, then whatever else is ready
- * comes first; so that neither one busy connection nor a thousand of them hold up datagrams, timers or other users. */
+/* Whose turn it is. Connections that have something to do stand in their user's queue, and the
+ * users in one queue: each user in turn has one connection served a little. All of it together
+ * takes the loop for TURN_NS, then whatever else is ready comes first; so that neither one busy
+ * connection nor a thousand of them hold up datagrams, timers or other users. */
 #pragma once
 
 #include <event2/event_struct.h>
@@ -9,10 +10,12 @@
 
 #include "base/clock.h"
 
-/* Less than the time in which a receive buffer fills up; enough that what a round of the loop costs does not count. */
+/* Less than the time in which a receive buffer fills up; enough that what a round of the loop costs
+ * does not count. */
 #define TURN_NS (250 * 1000)
 
-/* Somebody who may stand in a queue. Embedded in the object that is served; zeroed, it stands in none. */
+/* Somebody who may stand in a queue. Embedded in the object that is served; zeroed, it stands in
+ * none. */
 struct turn {
 	struct turn *next, *previous;
 	void (*serve)(struct turn *turn); /* does a little; may free the object */

@@ -1,5 +1,5 @@
-/* The users behind the connections: how many each has, and how much memory what they left unread takes. A user who holds
- * too much is served no faster than they read; the others do not notice. */
+/* The users behind the connections: how many each has, and how much memory what they left unread
+ * takes. A user who holds too much is served no faster than they read; the others do not notice. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,11 +8,13 @@
 
 #include "control/turns.h"
 
-/* What may wait for the connections of one user together. Above it only those of the user's connections are served that
- * have read all they were sent, so that nobody is shut out by themselves either. */
+/* What may wait for the connections of one user together. Above it only those of the user's
+ * connections are served that have read all they were sent, so that nobody is shut out by
+ * themselves either. */
 #define USER_WAITING_MAX (8 * 1024 * 1024)
 
-/* The same for all users together; root and the daemon's own user do not depend on what the others hold. */
+/* The same for all users together; root and the daemon's own user do not depend on what the others
+ * hold. */
 #define ALL_WAITING_MAX (64 * 1024 * 1024)
 
 #define USER_BUCKETS 64

@@ -14,7 +14,7 @@
 struct client {
 	int fd;
 	struct text in;
-	size_t taken;   /* bytes at the front of in that were answers already returned */
+	size_t taken; /* bytes at the front of in that were answers already returned */
 	size_t scanned; /* bytes at the front of in that hold no further end of an answer */
 	struct text out;
 	bool closed; /* nobody reads what we write any more */

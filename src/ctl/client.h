@@ -18,10 +18,10 @@
 struct client;
 
 struct reply {
-	json_t *message;          /* owns the rest */
-	const char *error;        /* the error's full name, or NULL */
+	json_t *message; /* owns the rest */
+	const char *error; /* the error's full name, or NULL */
 	const json_t *parameters; /* an object, maybe empty */
-	bool continues;           /* more answers to the same call follow */
+	bool continues; /* more answers to the same call follow */
 };
 
 /* Returns 0 or a negative errno of socket(2) and connect(2), -ENAMETOOLONG. */

@@ -4,7 +4,8 @@
 
 enum link_type {
 	LINK_ETHERNET = 1,
-	LINK_DLT_RAW = 12, /* raw again: what our recorder calls all interfaces of a file but the first, for tcpdump's sake */
+	LINK_DLT_RAW = 12, /* raw again: what our recorder calls all interfaces of a file but the
+			      first, for tcpdump's sake */
 	LINK_RAW = 101,
 	LINK_LINUX_SLL = 113,
 	LINK_IPV4 = 228,
@@ -35,7 +36,7 @@ enum protocol {
 /* What is left of the packet, from the front. */
 struct rest {
 	const uint8_t *data;
-	size_t size;   /* captured */
+	size_t size; /* captured */
 	size_t stated; /* by the headers so far; what is captured beyond is padding of the link */
 };
 

@@ -7,11 +7,11 @@
 
 enum dissect_result {
 	DISSECT_UDP,
-	DISSECT_NOT_UDP,  /* another protocol, or not even IP */
+	DISSECT_NOT_UDP, /* another protocol, or not even IP */
 	DISSECT_FRAGMENT, /* a part of a datagram */
-	DISSECT_CUT,      /* not all of it was captured */
-	DISSECT_BROKEN,   /* the headers contradict each other */
-	DISSECT_LINK,     /* a link type that is not known here */
+	DISSECT_CUT, /* not all of it was captured */
+	DISSECT_BROKEN, /* the headers contradict each other */
+	DISSECT_LINK, /* a link type that is not known here */
 };
 
 struct payload {

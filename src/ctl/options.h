@@ -19,7 +19,7 @@ enum option_kind {
 
 struct option_row {
 	const char *name; /* without the dashes; NULL ends a table */
-	char letter;      /* of the short form, or 0 */
+	char letter; /* of the short form, or 0 */
 	enum option_kind kind;
 	const char *value; /* what --help calls the value */
 	const char *help;
@@ -29,9 +29,9 @@ struct option_row {
 struct option_value {
 	bool given;
 	const char *string; /* as it was given, the last one; for a duration and a number too */
-	uint64_t number;    /* of a number or a duration */
-	const char **list;  /* of a repeatable option */
-	size_t count;       /* of the list */
+	uint64_t number; /* of a number or a duration */
+	const char **list; /* of a repeatable option */
+	size_t count; /* of the list */
 };
 
 /* The rows of the longest table, and those of global_options. */
@@ -44,8 +44,8 @@ extern const struct option_row global_options[];
 struct command;
 
 struct arguments {
-	const struct command *command;            /* NULL: none was named */
-	struct option_value global[OPTIONS_MAX];  /* by the enum above */
+	const struct command *command; /* NULL: none was named */
+	struct option_value global[OPTIONS_MAX]; /* by the enum above */
 	struct option_value options[OPTIONS_MAX]; /* in the order of the command's table */
 	const char **words; /* what is not an option, without the command's name */
 	size_t word_count;

@@ -16,10 +16,10 @@ int speed_parse(const char *string, uint64_t *ret);
 /* Starts as all zeros, with the speed. */
 struct pace {
 	uint64_t speed;
-	uint64_t start_ns;            /* of CLOCK_MONOTONIC: when the first datagram is due */
+	uint64_t start_ns; /* of CLOCK_MONOTONIC: when the first datagram is due */
 	uint64_t first_ns, latest_ns; /* timestamps of this pass over the recording */
-	uint64_t before_ns;           /* in the recording's time: the passes before this one */
-	uint64_t count;               /* datagrams of this pass */
+	uint64_t before_ns; /* in the recording's time: the passes before this one */
+	uint64_t count; /* datagrams of this pass */
 };
 
 /* When the next datagram, of that timestamp, is due on CLOCK_MONOTONIC. The very first is due now.

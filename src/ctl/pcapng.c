@@ -14,7 +14,7 @@ enum block_type {
 };
 
 #define BYTE_ORDER_MAGIC 0x1a2b3c4du
-#define HEADER_SIZE 8  /* type and length */
+#define HEADER_SIZE 8 /* type and length */
 #define TRAILER_SIZE 4 /* the length again */
 
 enum { OPTION_END = 0, OPTION_RESOLUTION = 9, OPTION_OFFSET = 14 };
@@ -138,8 +138,8 @@ static bool append_interface(struct pcapng *parser, const struct pcapng_interfac
 {
 	if (parser->interface_count == parser->interface_capacity) {
 		size_t capacity = parser->interface_capacity ? 2 * parser->interface_capacity : 8;
-		struct pcapng_interface *grown =
-			reallocarray(parser->interfaces, capacity, sizeof(*grown));
+		struct pcapng_interface *grown = reallocarray(
+			parser->interfaces, capacity, sizeof(*grown));
 
 		if (!grown)
 			return false;

@@ -19,7 +19,7 @@
 
 struct pcapng_interface {
 	uint16_t link_type;
-	uint8_t resolution;     /* as if_tsresol has it: 10 or, with the top bit, 2 to minus that */
+	uint8_t resolution; /* as if_tsresol has it: 10 or, with the top bit, 2 to minus that */
 	int64_t offset_seconds; /* added to every timestamp */
 };
 
@@ -33,8 +33,8 @@ struct pcapng {
 
 struct pcapng_packet {
 	uint64_t timestamp_ns; /* since the epoch, or the nearest that 64 bits hold */
-	uint16_t link_type;    /* LINKTYPE_ */
-	const uint8_t *data;   /* what was captured, within the bytes given */
+	uint16_t link_type; /* LINKTYPE_ */
+	const uint8_t *data; /* what was captured, within the bytes given */
 	size_t size;
 };
 
@@ -42,8 +42,8 @@ enum pcapng_result {
 	PCAPNG_MORE, /* more bytes are needed */
 	PCAPNG_PACKET,
 	PCAPNG_UNTIMED, /* a packet without a timestamp, of a Simple Packet Block */
-	PCAPNG_OTHER,   /* a block that is none of these */
-	PCAPNG_BAD,     /* not pcapng, or malformed: parser->why */
+	PCAPNG_OTHER, /* a block that is none of these */
+	PCAPNG_BAD, /* not pcapng, or malformed: parser->why */
 };
 
 /* Looks at the block at the front of data. *ret_size is its size, which may be more than is there

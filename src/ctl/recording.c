@@ -102,8 +102,8 @@ static int end(struct recording *recording)
 static int take_packet(
 	struct recording *recording, const struct pcapng_packet *packet, struct recorded *ret)
 {
-	enum dissect_result result =
-		dissect(packet->link_type, packet->data, packet->size, &ret->payload);
+	enum dissect_result result = dissect(
+		packet->link_type, packet->data, packet->size, &ret->payload);
 
 	if (result == DISSECT_UDP) {
 		ret->timestamp_ns = packet->timestamp_ns;

@@ -28,16 +28,16 @@ extern const struct skip_name {
 } skip_names[SKIP_REASONS];
 
 struct recorded {
-	uint64_t timestamp_ns;  /* since the epoch */
+	uint64_t timestamp_ns; /* since the epoch */
 	struct payload payload; /* until the next call */
 };
 
 struct recording {
 	int fd; /* owned */
 	uint8_t *buffer;
-	size_t start, end;   /* what of the buffer is not looked at yet */
-	uint64_t offset;     /* where start lies in the file */
-	uint64_t size;       /* of the file when it was opened; of a stream, UINT64_MAX */
+	size_t start, end; /* what of the buffer is not looked at yet */
+	uint64_t offset; /* where start lies in the file */
+	uint64_t size; /* of the file when it was opened; of a stream, UINT64_MAX */
 	uint64_t to_discard; /* bytes of a block that is passed over */
 	bool ended;
 	struct pcapng parser;

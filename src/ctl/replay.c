@@ -30,7 +30,7 @@ struct replay {
 	struct pace pace;
 	const char *name; /* of the recording, for people */
 	bool loop;
-	uint64_t bytes;     /* of payload, submitted */
+	uint64_t bytes; /* of payload, submitted */
 	uint64_t latest_ns; /* the most that a datagram was sent after it was due */
 };
 

@@ -15,8 +15,8 @@ struct sender {
 	struct session *session;
 	struct text head; /* the parameters up to the payload */
 	const char *unit; /* what a message calls one payload, "line"; NULL: there is only one */
-	bool silent;      /* with --json, the answers are not shown */
-	int stop_fd;      /* when it can be read, sender_wait_until() returns; -1: none */
+	bool silent; /* with --json, the answers are not shown */
+	int stop_fd; /* when it can be read, sender_wait_until() returns; -1: none */
 	uint64_t submitted, answered, sent; /* sent: answered, and not with a refusal */
 	int code; /* the exit code; not EXIT_DONE: the run is over, and why has been said */
 };

@@ -23,7 +23,7 @@ struct tail {
 	struct session *session;
 	enum record_format format;
 	uint64_t left; /* datagrams to show; 0: no end */
-	bool ended;    /* all are shown */
+	bool ended; /* all are shown */
 };
 
 /* On standard error, between the same records as it happened, so that it spoils no format. */

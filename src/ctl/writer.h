@@ -13,18 +13,18 @@
 
 struct writer {
 	struct text out; /* not written yet */
-	bool json;       /* show answers as they are, not as tables */
-	int error;       /* of the first write that failed; nothing is written after it */
+	bool json; /* show answers as they are, not as tables */
+	int error; /* of the first write that failed; nothing is written after it */
 };
 
 enum column_kind {
-	COLUMN_TEXT,   /* a string; a list of strings; an object of numbers as "full 3, rate 1" */
+	COLUMN_TEXT, /* a string; a list of strings; an object of numbers as "full 3, rate 1" */
 	COLUMN_REMARK, /* the same, and the column is left out when there is nothing in it */
 	COLUMN_NUMBER,
 	COLUMN_COUNT, /* a number, and the column is left out when there is nothing but 0 in it */
-	COLUMN_SIZE,  /* bytes */
-	COLUMN_SUM,   /* of an object of numbers */
-	COLUMN_AGE,   /* a timestamp as "3s ago", null as "never" */
+	COLUMN_SIZE, /* bytes */
+	COLUMN_SUM, /* of an object of numbers */
+	COLUMN_AGE, /* a timestamp as "3s ago", null as "never" */
 	COLUMN_WAIT, /* seconds as "12ms", and the column is left out when there is nothing in it */
 };
 

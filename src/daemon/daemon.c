@@ -28,18 +28,20 @@
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
-/* So often the memberships are compared with the kernel's, whatever it tells: one that failed is tried again, and one that the
- * kernel has forgotten is found. */
+/* So often the memberships are compared with the kernel's, whatever it tells: one that failed is
+ * tried again, and one that the kernel has forgotten is found. */
 #define AUDIT_S 60
 
-/* Signals that come sooner after a reload share the next one: a storm of them is no storm of reloads. */
+/* Signals that come sooner after a reload share the next one: a storm of them is no storm of
+ * reloads. */
 #define RELOAD_NS (100 * NS_PER_MS)
 
-/* So much time joining may take beyond what systemd allows for a start: with many thousand groups it does. */
+/* So much time joining may take beyond what systemd allows for a start: with many thousand groups
+ * it does. */
 #define START_S 120
 
-/* So long the handlers may take at the end; and where systemd keeps the sockets, in whose buffers datagrams gather until the
- * next run. */
+/* So long the handlers may take at the end; and where systemd keeps the sockets, in whose buffers
+ * datagrams gather until the next run. */
 #define STOP_NS (5 * NS_PER_S)
 #define STOP_KEPT_NS NS_PER_S
 
@@ -102,8 +104,8 @@ static void on_audit(evutil_socket_t fd, short what, void *argument)
 	on_links_changed(argument, NULL);
 }
 
-/* A reader that goes is an error of its own writes. In ad hoc mode the only one is whoever reads the output: the
- * signal then ends the daemon as it ends everything else in a pipeline. */
+/* A reader that goes is an error of its own writes. In ad hoc mode the only one is whoever reads
+ * the output: the signal then ends the daemon as it ends everything else in a pipeline. */
 static void ignore_broken_pipes(const struct options *options)
 {
 	if (options->configuration)
@@ -125,11 +127,12 @@ static int watch_signals(struct daemon *daemon)
 	static const struct {
 		int number;
 		event_callback_fn callback;
-	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal}, {SIGHUP, on_reload_signal},
-		{SIGUSR1, on_rotate_signal}};
+	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal},
+		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal}};
 
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-		daemon->signals[i] = evsignal_new(daemon->base, watched[i].number, watched[i].callback, daemon);
+		daemon->signals[i] = evsignal_new(
+			daemon->base, watched[i].number, watched[i].callback, daemon);
 		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
@@ -147,8 +150,9 @@ static int start_audit(struct daemon *daemon)
 	return daemon->audit && event_add(daemon->audit, &interval) == 0 ? 0 : -ENOMEM;
 }
 
-/* A membership is a descriptor: takes what the system allows, and has the kernel make room for them now. As soon as there are
- * threads, it waits 10 to 20 ms for all of them whenever it has to double its table (expand_files()). */
+/* A membership is a descriptor: takes what the system allows, and has the kernel make room for them
+ * now. As soon as there are threads, it waits 10 to 20 ms for all of them whenever it has to double
+ * its table (expand_files()). */
 static void prepare_descriptors(size_t groups)
 {
 	rlim_t wanted = groups + SPARE_DESCRIPTORS;
@@ -160,7 +164,8 @@ static void prepare_descriptors(size_t groups)
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || wanted > INT_MAX)
 		return;
-	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)(wanted < limit.rlim_cur ? wanted : limit.rlim_cur - 1));
+	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC,
+		(int)(wanted < limit.rlim_cur ? wanted : limit.rlim_cur - 1));
 	if (fd >= 0)
 		close(fd);
 }
@@ -199,7 +204,8 @@ static int open_control(struct daemon *daemon, const char *path)
 	if (!daemon->options->configuration)
 		return 0; /* ad hoc: nobody is to be asked, and several may run */
 	fd = handover_claim(daemon->handover, CONTROL_NAME);
-	r = control_new(daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
+	r = control_new(
+		daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
 	if (r < 0)
 		log_error("control socket: %s", why);
 	return r;
@@ -250,7 +256,9 @@ static int open_counters(struct daemon *daemon)
 	int fd = store_claim(daemon->store, COUNTERS_NAME), r = -ENOENT;
 
 	if (fd >= 0 && (r = counters_open(fd, &daemon->counters)) < 0) {
-		log_warning("the counters begin anew: those of the earlier run are not readable: %s", strerror(-r));
+		log_warning(
+			"the counters begin anew: those of the earlier run are not readable: %s",
+			strerror(-r));
 		store_remove(daemon->store, COUNTERS_NAME);
 	}
 	if (r >= 0)
@@ -274,8 +282,10 @@ static int open_store(struct daemon *daemon)
 
 static int make_parts(struct daemon *daemon)
 {
-	struct socket_keeper keeper = {
-		.claim = claim_socket, .claim_next = claim_next_socket, .put = put_socket, .remove = remove_socket};
+	struct socket_keeper keeper = {.claim = claim_socket,
+		.claim_next = claim_next_socket,
+		.put = put_socket,
+		.remove = remove_socket};
 	int r = open_store(daemon);
 
 	if (r < 0)
@@ -304,16 +314,19 @@ static void settle_earlier_run(struct daemon *daemon)
 
 	if (back->sockets || back->lost)
 		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_TAKEN_BACK},
-			"going on after an earlier run: %u memberships were never left; since it last looked the kernel has dropped %" PRIu64
-			" datagrams there; %" PRIu64 " were lost that came for groups that have changed or are gone",
+			"going on after an earlier run: %u memberships were never left; since it "
+			"last looked the kernel has dropped %" PRIu64 " datagrams there; %" PRIu64
+			" were lost that came for groups that have changed or are gone",
 			back->sockets, back->kernel_dropped, back->lost);
 	if (store_refused(daemon->store))
-		log_warning("systemd keeps the sockets of 2048 memberships; %u more are joined again after a restart, and receive nothing meanwhile",
+		log_warning("systemd keeps the sockets of 2048 memberships; %u more are joined "
+			    "again after a restart, and receive nothing meanwhile",
 			store_refused(daemon->store));
 	counters_settle(daemon->counters);
 }
 
-int daemon_start(const struct options *options, struct config *config, int *ret_status, struct daemon **ret)
+int daemon_start(
+	const struct options *options, struct config *config, int *ret_status, struct daemon **ret)
 {
 	CLEANUP(config_freep) struct config *owned = config;
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
@@ -326,7 +339,8 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 	daemon->options = options;
 	prepare_descriptors(config->group_count);
 	r = make_parts(daemon);
-	/* The control socket comes first: it tells whether another daemon runs, before anything of its is touched. */
+	/* The control socket comes first: it tells whether another daemon runs, before anything of
+	 * its is touched. */
 	r = r < 0 ? r : open_control(daemon, config->control_socket);
 	if (r < 0) {
 		daemon_stop(daemon);
@@ -341,8 +355,8 @@ int daemon_start(const struct options *options, struct config *config, int *ret_
 	}
 	take(owned);
 	settle_earlier_run(daemon);
-	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED}, "mcastd %s started: %s", MCASTD_VERSION,
-		daemon_status(daemon, status));
+	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED},
+		"mcastd %s started: %s", MCASTD_VERSION, daemon_status(daemon, status));
 	notify_ready(strcpy(daemon->status, status));
 	store_settle(daemon->store);
 	handover_free(take(daemon->handover));

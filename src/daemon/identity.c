@@ -47,7 +47,8 @@ static int make_directory(const char *path, const struct passwd *user)
 }
 
 /* Where only root may make them. Those that are there already stay as they are. */
-static int make_directories(const struct config *config, const struct passwd *user, char why[static WHY_MAX])
+static int make_directories(
+	const struct config *config, const struct passwd *user, char why[static WHY_MAX])
 {
 	char groups[PATH_MAX];
 	int r = make_directory(config->run_directory, user);
@@ -55,13 +56,15 @@ static int make_directories(const struct config *config, const struct passwd *us
 	snprintf(groups, sizeof(groups), "%s/groups", config->run_directory);
 	r = r < 0 ? r : make_directory(groups, user);
 	if (r < 0)
-		snprintf(why, WHY_MAX, "making run_directory for user %s: %s", user->pw_name, strerror(-r));
+		snprintf(why, WHY_MAX, "making run_directory for user %s: %s", user->pw_name,
+			strerror(-r));
 	return r;
 }
 
 static int become(const struct passwd *user, char why[static WHY_MAX])
 {
-	if (initgroups(user->pw_name, user->pw_gid) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
+	if (initgroups(user->pw_name, user->pw_gid) < 0 ||
+		setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
 		setresuid(user->pw_uid, user->pw_uid, 0) < 0) {
 		int r = -errno;
 
@@ -83,7 +86,8 @@ int identity_enter(const struct config *config, char why[static WHY_MAX])
 		return r;
 	if (geteuid() != 0) {
 		if (geteuid() != user.pw_uid)
-			log_warning("not started by root, and so not able to become user %s", config->user);
+			log_warning("not started by root, and so not able to become user %s",
+				config->user);
 		return 0;
 	}
 	if (user.pw_uid == 0)

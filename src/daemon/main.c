@@ -19,8 +19,8 @@ static int report(const struct errors *errors)
 static int summarize(const struct options *options, const struct config *config)
 {
 	printf("%s: no errors: %zu groups, %zu handlers\n",
-		options->configuration ? options->configuration : "command line", config->group_count,
-		config->handler_count);
+		options->configuration ? options->configuration : "command line",
+		config->group_count, config->handler_count);
 	return EXIT_SUCCESS;
 }
 

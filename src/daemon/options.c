@@ -72,7 +72,8 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 	return 0;
 }
 
-/* Cuts text at the first of a separator, and returns what stands behind it; NULL when there is none. */
+/* Cuts text at the first of a separator, and returns what stands behind it; NULL when there is
+ * none. */
 static char *cut(char *text, char separator)
 {
 	char *at = strchr(text, separator);
@@ -97,7 +98,8 @@ static char *cut_port(char **text)
 	return end + 2;
 }
 
-static int set(struct config_group *group, const char *key, const char *value, struct errors *errors)
+static int set(
+	struct config_group *group, const char *key, const char *value, struct errors *errors)
 {
 	char why[WHY_MAX];
 	int r = schema_set(&group_schema, group, key, value, why);
@@ -118,7 +120,9 @@ static int read_settings(struct config_group *group, char *settings, struct erro
 		if (value && !strcmp(settings, "source")) {
 			r = set(group, "sources", value, errors);
 		} else {
-			errors_add(errors, "%s: unknown setting \"%s\", only source=ADDRESS may follow the group",
+			errors_add(errors,
+				"%s: unknown setting \"%s\", only source=ADDRESS may follow the "
+				"group",
 				group->name, settings);
 			r = -EINVAL;
 		}
@@ -143,7 +147,8 @@ static int read_group(const char *argument, struct config_group *group, struct e
 	if (!name || config_group_init(group, name) < 0)
 		return -ENOMEM;
 	if (!port) {
-		errors_add(errors, "%s: write ADDRESS:PORT, as 233.252.0.1:5004 or [ff15::1]:5004", argument);
+		errors_add(errors, "%s: write ADDRESS:PORT, as 233.252.0.1:5004 or [ff15::1]:5004",
+			argument);
 		return -EINVAL;
 	}
 	r = set(group, "address", address, errors);
@@ -165,7 +170,8 @@ static const struct config_kind *find_kind(const char *name)
 /* The log handler, but on standard output, as the receiver of a tutorial has it. */
 static int add_print_handler(struct config *config)
 {
-	struct config_handler *handler = config_add_handler(config, PRINT_HANDLER, find_kind("log"));
+	struct config_handler *handler = config_add_handler(
+		config, PRINT_HANDLER, find_kind("log"));
 	char why[WHY_MAX];
 
 	if (!handler)

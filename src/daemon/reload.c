@@ -57,38 +57,43 @@ static bool is_same(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* What is settled for as long as the daemon runs: sockets that programs know by their path, and who it is. */
-static int check_settled(const struct config *running, const struct config *wanted, struct errors *errors)
+/* What is settled for as long as the daemon runs: sockets that programs know by their path, and who
+ * it is. */
+static int check_settled(
+	const struct config *running, const struct config *wanted, struct errors *errors)
 {
 	const struct {
 		const char *key, *running, *wanted;
 	} settled[] = {{"control.socket", running->control_socket, wanted->control_socket},
-		{"run_directory", running->run_directory, wanted->run_directory}, {"user", running->user, wanted->user},
-		{"group", running->group, wanted->group}};
+		{"run_directory", running->run_directory, wanted->run_directory},
+		{"user", running->user, wanted->user}, {"group", running->group, wanted->group}};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(settled); i++) {
 		if (is_same(settled[i].running, settled[i].wanted))
 			continue;
-		errors_add(errors, "%s: cannot change from %s to %s while the daemon runs; restart it", settled[i].key,
-			settled[i].running ? settled[i].running : "nothing",
+		errors_add(errors,
+			"%s: cannot change from %s to %s while the daemon runs; restart it",
+			settled[i].key, settled[i].running ? settled[i].running : "nothing",
 			settled[i].wanted ? settled[i].wanted : "nothing");
 		r = -EBUSY;
 	}
 	return r;
 }
 
-int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct config_changes *changes,
-	struct errors *errors)
+int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run,
+	struct config_changes *changes, struct errors *errors)
 {
 	struct handlers_plan *handlers_plan = NULL;
 	struct groups_plan *groups_plan = NULL;
 	int r = daemon->config ? check_settled(daemon->config, wanted, errors) : 0;
 
 	if (r >= 0)
-		r = handlers_prepare(daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
+		r = handlers_prepare(
+			daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
 	if (r >= 0)
-		r = groups_prepare(daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
+		r = groups_prepare(
+			daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
 	if (r < 0 && !errors_total(errors))
 		errors_add(errors, "%s", strerror(-r));
 	if (r >= 0)
@@ -118,7 +123,8 @@ static void log_lines(int level, const struct errors *lines)
 		log_message(level, "and %zu more", lines->omitted);
 }
 
-int daemon_reload(void *argument, bool dry_run, struct config_changes *changes, struct errors *errors)
+int daemon_reload(
+	void *argument, bool dry_run, struct config_changes *changes, struct errors *errors)
 {
 	struct daemon *daemon = argument;
 	CLEANUP(config_freep) struct config *wanted = NULL;
@@ -138,8 +144,8 @@ int daemon_reload(void *argument, bool dry_run, struct config_changes *changes, 
 		log_lines(LOG_ERR, errors);
 	} else {
 		take(wanted);
-		log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_RELOADED}, "reloaded: %zu changes",
-			errors_total(&changes->lines));
+		log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_RELOADED},
+			"reloaded: %zu changes", errors_total(&changes->lines));
 		log_lines(LOG_INFO, &changes->lines);
 	}
 	notify_ready(strcpy(daemon->status, daemon_status(daemon, status)));

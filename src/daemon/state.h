@@ -32,13 +32,15 @@ struct daemon {
 	char status[STATUS_MAX]; /* as it was told last */
 };
 
-/* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success, unless dry_run. changes tells
- * what that means. Returns 0, or a negative errno with lines in errors. */
-int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct config_changes *changes,
-	struct errors *errors);
+/* Makes wanted the configuration that runs: all of it, or nothing. Takes wanted over on success,
+ * unless dry_run. changes tells what that means. Returns 0, or a negative errno with lines in
+ * errors. */
+int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run,
+	struct config_changes *changes, struct errors *errors);
 
 /* control_backend.reload, and what SIGHUP does. */
-int daemon_reload(void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
+int daemon_reload(
+	void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
 
 /* One sentence on how it stands, for systemd and the log. */
 const char *daemon_status(const struct daemon *daemon, char status[static STATUS_MAX]);

@@ -2,8 +2,8 @@
  *
  *     received = filtered + delivered + sum of dropped[reason] + queued
  *
- * The three right-hand numbers only grow, and are counted where the thing happens; queued is counted
- * on its own, so that the identity can fail and account_balances() can tell. */
+ * The three right-hand numbers only grow, and are counted where the thing happens; queued is
+ * counted on its own, so that the identity can fail and account_balances() can tell. */
 #pragma once
 
 #include <stdbool.h>

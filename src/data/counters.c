@@ -18,7 +18,9 @@
 #include "base/hash.h"
 
 #define PAGE_SIZE ((size_t)4096)
-#define GROWTH (64 * 1024) /* bytes that the file grows by; pages that nobody has touched take no memory */
+#define GROWTH                                                                                    \
+	(64 * 1024) /* bytes that the file grows by; pages that nobody has touched take no memory \
+		     */
 #define SIZE_MAX_BYTES ((size_t)256 << 20) /* address space, for a million groups */
 #define SIZES_MAX 4 /* different sizes of records */
 
@@ -125,7 +127,8 @@ static int add_page(struct counters *counters, size_t record_size, struct record
 
 static int compare_keys(const void *a, const void *b)
 {
-	uint64_t left = ((const struct carried *)a)->record->key, right = ((const struct carried *)b)->record->key;
+	uint64_t left = ((const struct carried *)a)->record->key,
+		 right = ((const struct carried *)b)->record->key;
 
 	return left < right ? -1 : left > right;
 }
@@ -140,11 +143,13 @@ static int read_page(struct counters *counters, struct page *page)
 	if (!grown || !list)
 		return -ENOMEM;
 	counters->carried = grown;
-	for (size_t at = sizeof(*page); at + page->record_size <= PAGE_SIZE; at += page->record_size) {
+	for (size_t at = sizeof(*page); at + page->record_size <= PAGE_SIZE;
+		at += page->record_size) {
 		struct record *record = (struct record *)((uint8_t *)page + at);
 
 		if (record->key)
-			counters->carried[counters->carried_count++] = (struct carried){.record = record};
+			counters->carried[counters->carried_count++] = (struct carried){
+				.record = record};
 		else
 			put_free(list, record);
 	}
@@ -158,20 +163,22 @@ static int read_all(struct counters *counters)
 
 	if (counters->size < PAGE_SIZE || memcmp(counters->memory, &head, sizeof(head)))
 		return -EPROTO;
-	for (counters->used = PAGE_SIZE; counters->used < counters->size; counters->used += PAGE_SIZE) {
+	for (counters->used = PAGE_SIZE; counters->used < counters->size;
+		counters->used += PAGE_SIZE) {
 		struct page *page = (struct page *)(counters->memory + counters->used);
 
 		if (!page->record_size)
 			break;
-		if (page->record_size < sizeof(struct record) + sizeof(void *) || page->record_size > PAGE_SIZE / 2 ||
-			page->record_size % sizeof(uint64_t))
+		if (page->record_size < sizeof(struct record) + sizeof(void *) ||
+			page->record_size > PAGE_SIZE / 2 || page->record_size % sizeof(uint64_t))
 			return -EPROTO;
 		r = read_page(counters, page);
 		if (r < 0)
 			return r;
 	}
 	if (counters->carried)
-		qsort(counters->carried, counters->carried_count, sizeof(*counters->carried), compare_keys);
+		qsort(counters->carried, counters->carried_count, sizeof(*counters->carried),
+			compare_keys);
 	return r;
 }
 
@@ -195,7 +202,8 @@ static int map(struct counters *counters, bool is_new)
 	if (status.st_size % (off_t)PAGE_SIZE || (size_t)status.st_size > SIZE_MAX_BYTES)
 		return -EPROTO;
 	counters->size = (size_t)status.st_size;
-	counters->memory = mmap(NULL, SIZE_MAX_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, counters->fd, 0);
+	counters->memory = mmap(NULL, SIZE_MAX_BYTES, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_NORESERVE, counters->fd, 0);
 	if (counters->memory == MAP_FAILED) {
 		counters->memory = NULL;
 		return -errno;
@@ -243,7 +251,8 @@ static size_t record_size_of(const struct counters *counters, const struct recor
 {
 	size_t offset = (size_t)((const uint8_t *)record - counters->memory);
 
-	return ((const struct page *)(counters->memory + offset / PAGE_SIZE * PAGE_SIZE))->record_size;
+	return ((const struct page *)(counters->memory + offset / PAGE_SIZE * PAGE_SIZE))
+		->record_size;
 }
 
 /* The record of an earlier run, or NULL. */
@@ -251,9 +260,10 @@ static struct record *take_carried(struct counters *counters, uint64_t key, size
 {
 	struct record wanted = {.key = key};
 	struct carried searched = {.record = &wanted};
-	struct carried *found = counters->carried ? bsearch(&searched, counters->carried, counters->carried_count,
-							     sizeof(*found), compare_keys)
-						   : NULL;
+	struct carried *found = counters->carried ? bsearch(&searched, counters->carried,
+							    counters->carried_count, sizeof(*found),
+							    compare_keys)
+						  : NULL;
 
 	if (!found || found->taken || record_size_of(counters, found->record) != record_size)
 		return NULL;

@@ -1,5 +1,6 @@
-/* The memory that counters lie in. It is a file without a name (memfd_create(2)), which a service manager can keep for
- * the next run of the daemon: counters then go on where they were, also after a crash.
+/* The memory that counters lie in. It is a file without a name (memfd_create(2)), which a service
+ * manager can keep for the next run of the daemon: counters then go on where they were, also after
+ * a crash.
  *
  * A record belongs to a key, such as "group news", and its owner reads and writes it in place. */
 #pragma once
@@ -9,8 +10,8 @@
 
 struct counters;
 
-/* Opens the memory of an earlier run, whose descriptor is taken over, or with -1 new memory. What an earlier run has left in
- * another layout is not used. Returns 0 or a negative errno. */
+/* Opens the memory of an earlier run, whose descriptor is taken over, or with -1 new memory. What
+ * an earlier run has left in another layout is not used. Returns 0 or a negative errno. */
 int counters_open(int fd, struct counters **ret);
 
 /* Unmaps it. The records stay as they are for whoever keeps the descriptor. Accepts NULL. */
@@ -18,8 +19,8 @@ void counters_free(struct counters *counters);
 
 int counters_fd(const struct counters *counters);
 
-/* The record of a key: the one of the earlier run, or one of zeros. NULL without memory. size must be the same for
- * a key at all times. Records do not move. */
+/* The record of a key: the one of the earlier run, or one of zeros. NULL without memory. size must
+ * be the same for a key at all times. Records do not move. */
 void *counters_take(struct counters *counters, const char *key, size_t size);
 
 /* Forgets a record. Accepts NULL. Safe from any thread, like counters_take(). */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct origin *origin_new(
-	const char *group, const struct address *address, uint16_t port, const char *interface, unsigned ifindex)
+struct origin *origin_new(const char *group, const struct address *address, uint16_t port,
+	const char *interface, unsigned ifindex)
 {
 	size_t name_size = strlen(group) + 1;
 	struct origin *origin = calloc(1, sizeof(*origin) + name_size);

@@ -20,15 +20,16 @@ struct origin {
 	atomic_uint references;
 	uint16_t port;
 	unsigned ifindex;
-	atomic_uint_least64_t kernel_dropped; /* datagrams, since the socket was opened, when last looked at */
+	atomic_uint_least64_t
+		kernel_dropped; /* datagrams, since the socket was opened, when last looked at */
 	char address[INET6_ADDRSTRLEN];
 	char interface[IF_NAMESIZE];
 	char group[]; /* the group's name */
 };
 
 /* Returns one reference, or NULL without memory. */
-struct origin *origin_new(
-	const char *group, const struct address *address, uint16_t port, const char *interface, unsigned ifindex);
+struct origin *origin_new(const char *group, const struct address *address, uint16_t port,
+	const char *interface, unsigned ifindex);
 struct origin *origin_ref(struct origin *origin);
 void origin_unref(struct origin *origin);
 
@@ -37,7 +38,8 @@ enum need {
 	NEED_SOURCE = 1 << 0,
 	NEED_TIMESTAMP = 1 << 1,
 	NEED_TTL = 1 << 2,
-	NEED_DATAGRAMS = 1 << 3, /* the payload at all: what merely counts does not. Of every outlet, by itself */
+	NEED_DATAGRAMS = 1 << 3, /* the payload at all: what merely counts does not. Of every
+				    outlet, by itself */
 	NEED_PROMPT = 1 << 4, /* at once, and not two milliseconds later */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
@@ -60,8 +62,8 @@ struct batch {
 	unsigned lost; /* datagrams that the queue in front of a handler dropped before these */
 };
 
-/* Whoever takes batches from a group: a handler, a subscriber, a reader of a group socket. deliver()
- * runs in the loop and must not block. Embedded in the object that receives. */
+/* Whoever takes batches from a group: a handler, a subscriber, a reader of a group socket.
+ * deliver() runs in the loop and must not block. Embedded in the object that receives. */
 struct outlet {
 	void (*deliver)(struct outlet *outlet, const struct batch *batch);
 	unsigned needs; /* of enum need */

@@ -69,20 +69,23 @@ static bool datagram_passes(const struct filter *filter, const struct datagram *
 
 	return datagram->size >= wanted->min_size && datagram->size <= wanted->max_size &&
 	       datagram->size >= filter->prefix_size &&
-	       (!filter->prefix_size || !memcmp(datagram->payload, filter->prefix, filter->prefix_size)) &&
+	       (!filter->prefix_size ||
+		       !memcmp(datagram->payload, filter->prefix, filter->prefix_size)) &&
 	       source_passes(wanted, datagram);
 }
 
 /* The first of every so many. */
 static bool is_sample(struct filter *filter)
 {
-	return filter->wanted.sample <= 1 || filter->counted++ % (uint64_t)filter->wanted.sample == 0;
+	return filter->wanted.sample <= 1 ||
+	       filter->counted++ % (uint64_t)filter->wanted.sample == 0;
 }
 
 /* Some centuries: what is added to it does not overflow. */
 #define TOLERANCE_MAX_NS (1ull << 62)
 
-/* The generic cell rate algorithm (ITU-T I.371): each datagram is paid for with one interval, and as much as the burst may be owed. */
+/* The generic cell rate algorithm (ITU-T I.371): each datagram is paid for with one interval, and
+ * as much as the burst may be owed. */
 static bool is_within_rate(struct filter *filter, uint64_t now_ns)
 {
 	uint64_t interval = filter->wanted.rate_interval_ns, tolerance;

@@ -1,5 +1,5 @@
-/* Which datagrams a handler gets: by sender, size and first bytes, one in so many, and so many in a time. What a filter keeps out is
- * counted as filtered, what the rate keeps out as dropped. */
+/* Which datagrams a handler gets: by sender, size and first bytes, one in so many, and so many in a
+ * time. What a filter keeps out is counted as filtered, what the rate keeps out as dropped. */
 #pragma once
 
 #include "config/config.h"
@@ -27,7 +27,7 @@ struct filtered {
 	unsigned filtered, over_rate;
 };
 
-/* Copies the datagrams that pass to passed, which has room for BATCH_MAX, and returns how many. now_ns is
- * CLOCK_MONOTONIC, and only looked at with a rate. */
+/* Copies the datagrams that pass to passed, which has room for BATCH_MAX, and returns how many.
+ * now_ns is CLOCK_MONOTONIC, and only looked at with a rate. */
 unsigned filter_apply(struct filter *filter, const struct batch *batch, uint64_t now_ns,
 	struct datagram *passed, struct filtered *ret_kept_out);

@@ -107,8 +107,8 @@ void format_datagram(struct text *text, enum format format, const struct origin 
 	APPEND_LITERAL(text, "\n");
 }
 
-void format_message(struct text *text, const struct origin *origin,
-	const struct datagram *datagram, uint32_t payload_max)
+void format_message(struct text *text, const struct origin *origin, const struct datagram *datagram,
+	uint32_t payload_max)
 {
 	char source[ENDPOINT_STRING_MAX];
 	uint32_t shown = datagram->size < payload_max ? datagram->size : payload_max;

@@ -7,12 +7,14 @@
 
 #include "base/clock.h"
 
-/* One is in the reader's hands, one is filled, and of the others the oldest can be thrown away without losing all. */
+/* One is in the reader's hands, one is filled, and of the others the oldest can be thrown away
+ * without losing all. */
 #define CHUNKS_MIN 4
 
 int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
 {
-	size_t count = (size_t)((bytes + sizeof(struct ring_chunk) - 1) / sizeof(struct ring_chunk));
+	size_t count = (size_t)((bytes + sizeof(struct ring_chunk) - 1) /
+				sizeof(struct ring_chunk));
 
 	if (count < CHUNKS_MIN)
 		count = CHUNKS_MIN;
@@ -42,8 +44,9 @@ void ring_destroy(struct ring *ring)
 	*ring = (struct ring){0};
 }
 
-/* Adds an empty chunk at the end of the queue. Returns NULL when all are in use. The chunks are linked into the free
- * list one by one, as they are first needed: linking them all would touch all pages. */
+/* Adds an empty chunk at the end of the queue. Returns NULL when all are in use. The chunks are
+ * linked into the free list one by one, as they are first needed: linking them all would touch all
+ * pages. */
 static struct ring_chunk *append_chunk(struct ring *ring)
 {
 	struct ring_chunk *chunk = ring->free;
@@ -68,11 +71,12 @@ static struct ring_chunk *append_chunk(struct ring *ring)
 	return chunk;
 }
 
-static bool chunk_has_room(
-	const struct ring *ring, const struct ring_chunk *chunk, const struct batch *batch, uint32_t size)
+static bool chunk_has_room(const struct ring *ring, const struct ring_chunk *chunk,
+	const struct batch *batch, uint32_t size)
 {
 	const struct run *last = chunk->run_count ? &chunk->runs[chunk->run_count - 1] : NULL;
-	size_t used = (chunk->appended + 1) * sizeof(struct datagram) + (RING_CHUNK_DATA - chunk->payload_start);
+	size_t used = (chunk->appended + 1) * sizeof(struct datagram) +
+		      (RING_CHUNK_DATA - chunk->payload_start);
 
 	if (RING_CHUNK_DATA - used < size || used > RING_CHUNK_DATA)
 		return false;
@@ -89,8 +93,9 @@ static void chunk_append(struct ring *ring, struct ring_chunk *chunk, const stru
 
 	if (!run || run->origin != batch->origin || run->count == BATCH_MAX || ring->lost) {
 		run = &chunk->runs[chunk->run_count++];
-		*run = (struct run){
-			.origin = origin_ref(batch->origin), .first = chunk->appended, .lost = ring->lost};
+		*run = (struct run){.origin = origin_ref(batch->origin),
+			.first = chunk->appended,
+			.lost = ring->lost};
 		ring->lost = 0;
 	}
 	chunk->payload_start -= datagram->size;
@@ -214,7 +219,8 @@ uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand)
 	madvise(ring->chunks, at * sizeof(*ring->chunks) / page * page, MADV_DONTNEED);
 	from = ((at + 1) * sizeof(*ring->chunks) + page - 1) / page * page;
 	if (from < ring->chunk_count * sizeof(*ring->chunks))
-		madvise((char *)ring->chunks + from, ring->chunk_count * sizeof(*ring->chunks) - from, MADV_DONTNEED);
+		madvise((char *)ring->chunks + from,
+			ring->chunk_count * sizeof(*ring->chunks) - from, MADV_DONTNEED);
 	return count;
 }
 

@@ -1,10 +1,11 @@
 /* The bounded queue in front of a handler that may block: a ring of equal chunks, each filled with
  * datagrams from the front and with their payloads from the back.
  *
- * The writer appends to the newest chunk; the reader takes the oldest one whole, reads it in place, and
- * gives it back. A chunk in the reader's hands is no part of the queue, so that the oldest datagrams can be
- * thrown away while the reader is stuck. All memory is mapped at the start, and given-back chunks are used
- * first, so that a queue that never fills never becomes resident. Not safe for threads by itself. */
+ * The writer appends to the newest chunk; the reader takes the oldest one whole, reads it in place,
+ * and gives it back. A chunk in the reader's hands is no part of the queue, so that the oldest
+ * datagrams can be thrown away while the reader is stuck. All memory is mapped at the start, and
+ * given-back chunks are used first, so that a queue that never fills never becomes resident. Not
+ * safe for threads by itself. */
 #pragma once
 
 #include <stdbool.h>
@@ -47,15 +48,15 @@ struct ring {
 	uint64_t most; /* datagrams that may be in the queue */
 };
 
-/* Maps at least bytes, in whole chunks, four at least. The queue never holds more than most datagrams. Returns 0 or
- * -ENOMEM. */
+/* Maps at least bytes, in whole chunks, four at least. The queue never holds more than most
+ * datagrams. Returns 0 or -ENOMEM. */
 int ring_init(struct ring *ring, uint64_t bytes, uint64_t most);
 
 /* Unmaps it; what is queued is forgotten. Accepts a zeroed ring. */
 void ring_destroy(struct ring *ring);
 
-/* Copies as many datagrams of the batch as there is room for, beginning with the one at index from, and returns
- * how many. The reader is told of those that ring_lose() was told of. */
+/* Copies as many datagrams of the batch as there is room for, beginning with the one at index from,
+ * and returns how many. The reader is told of those that ring_lose() was told of. */
 unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from);
 
 /* Counts datagrams that were not, or are not any more, queued. */
@@ -64,15 +65,15 @@ void ring_lose(struct ring *ring, uint64_t count);
 /* Whether half of the chunks are in use, or half of the datagrams that may be queued are. */
 bool ring_is_half_full(const struct ring *ring);
 
-/* Throws the oldest away to make room: one datagram where there are too many, or a chunk of them where the memory is full.
- * Returns how many datagrams; 0: the queue is empty. */
+/* Throws the oldest away to make room: one datagram where there are too many, or a chunk of them
+ * where the memory is full. Returns how many datagrams; 0: the queue is empty. */
 unsigned ring_drop_oldest(struct ring *ring);
 
 /* Throws all of the queue away. Returns how many datagrams. */
 uint64_t ring_drop_all(struct ring *ring);
 
-/* Throws all of the queue away and gives its memory back to the system, but for a chunk that somebody has in hand (or NULL):
- * nothing is pushed any more. Returns how many datagrams. */
+/* Throws all of the queue away and gives its memory back to the system, but for a chunk that
+ * somebody has in hand (or NULL): nothing is pushed any more. Returns how many datagrams. */
 uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand);
 
 /* Takes the oldest chunk out of the queue, or returns NULL when it is empty. */
@@ -81,5 +82,6 @@ struct ring_chunk *ring_take(struct ring *ring);
 /* Gives a chunk back that ring_take() handed out. */
 void ring_give_back(struct ring *ring, struct ring_chunk *chunk);
 
-/* One run of a chunk, from first_run to run_count, as a batch; valid until the chunk is given back. */
+/* One run of a chunk, from first_run to run_count, as a batch; valid until the chunk is given back.
+ */
 struct batch ring_chunk_batch(const struct ring_chunk *chunk, unsigned run);

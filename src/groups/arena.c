@@ -22,7 +22,8 @@ struct arena *arena_new(void)
 		return NULL;
 	}
 	for (unsigned i = 0; i < BATCH_MAX; i++) {
-		arena->vectors[i] = (struct iovec){arena->slots + (size_t)i * SLOT_STRIDE, SLOT_SIZE};
+		arena->vectors[i] = (struct iovec){
+			arena->slots + (size_t)i * SLOT_STRIDE, SLOT_SIZE};
 		arena->messages[i].msg_hdr.msg_iov = &arena->vectors[i];
 		arena->messages[i].msg_hdr.msg_iovlen = 1;
 	}
@@ -39,7 +40,8 @@ void arena_free(struct arena *arena)
 
 static size_t control_size(unsigned layout)
 {
-	/* Room for the credentials and no more: descriptors that a program passes along are not let in. */
+	/* Room for the credentials and no more: descriptors that a program passes along are not let
+	 * in. */
 	return layout & LAYOUT_CREDENTIALS ? CMSG_SPACE(sizeof(struct ucred))
 	       : layout & LAYOUT_CONTROL   ? SLOT_CONTROL_SIZE
 					   : 0;
@@ -57,10 +59,13 @@ static void lay_out(struct arena *arena, unsigned i, unsigned layout)
 	header->msg_control = header->msg_controllen ? arena->control[i] : NULL;
 }
 
-/* Sets up the headers: all of them for another layout, and else those whose lengths the kernel has changed. */
+/* Sets up the headers: all of them for another layout, and else those whose lengths the kernel has
+ * changed. */
 static void prepare(struct arena *arena, unsigned layout)
 {
-	unsigned as_it_was = layout & (LAYOUT_NAMES | LAYOUT_CONTROL | LAYOUT_CREDENTIALS) ? arena->used : 0;
+	unsigned as_it_was = layout & (LAYOUT_NAMES | LAYOUT_CONTROL | LAYOUT_CREDENTIALS)
+				     ? arena->used
+				     : 0;
 	unsigned count = layout == arena->layout ? as_it_was : BATCH_MAX;
 
 	for (unsigned i = 0; i < count; i++)
@@ -76,7 +81,8 @@ static int fill(struct arena *arena, int fd, unsigned layout, unsigned count)
 
 	prepare(arena, layout);
 	/* MSG_TRUNC: the size of a datagram is told, whatever of it is copied (recv(2)). */
-	n = recvmmsg(fd, arena->messages, count, MSG_DONTWAIT | (layout & LAYOUT_UNREAD ? MSG_TRUNC : 0), NULL);
+	n = recvmmsg(fd, arena->messages, count,
+		MSG_DONTWAIT | (layout & LAYOUT_UNREAD ? MSG_TRUNC : 0), NULL);
 	if (n < 0)
 		return -errno;
 	arena->used = (unsigned)n;
@@ -106,7 +112,8 @@ static void read_control(struct msghdr *header, struct datagram *datagram, uint3
 }
 
 /* Describes the datagram in a slot, or the first of several. */
-static void read_slot(struct arena *arena, unsigned i, struct datagram *datagram, uint32_t *ret_segment)
+static void read_slot(
+	struct arena *arena, unsigned i, struct datagram *datagram, uint32_t *ret_segment)
 {
 	struct mmsghdr *message = &arena->messages[i];
 
@@ -163,7 +170,8 @@ static unsigned choose_layout(unsigned needs, bool coalesce)
 	       (needs & (NEED_TIMESTAMP | NEED_TTL) ? LAYOUT_CONTROL : 0);
 }
 
-int arena_receive(struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret)
+int arena_receive(
+	struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret)
 {
 	unsigned slots = coalesce ? COALESCED_SLOTS : BATCH_MAX;
 	int filled = fill(arena, fd, choose_layout(needs, coalesce), slots);

@@ -8,7 +8,8 @@
 
 #include "base/log.h"
 
-/* What was read from a program and not sent yet, because the network was busy. Nothing more is read meanwhile. */
+/* What was read from a program and not sent yet, because the network was busy. Nothing more is read
+ * meanwhile. */
 struct backlog {
 	unsigned count;
 	uint32_t sizes[BATCH_MAX];
@@ -54,8 +55,11 @@ static void refuse(struct connection *connection, int r)
 
 	group->counters->send_failed++;
 	if (log_limit_pass(&group->send_limit))
-		log_warning("group %s: a datagram from its socket was not sent: %s", group->config->name,
-			r == -EMSGSIZE ? "it is larger than 65507 bytes, or than the interface takes" : strerror(-r));
+		log_warning("group %s: a datagram from its socket was not sent: %s",
+			group->config->name,
+			r == -EMSGSIZE
+				? "it is larger than 65507 bytes, or than the interface takes"
+				: strerror(-r));
 }
 
 /* Keeps what could not be sent, until the network takes it. */
@@ -80,7 +84,8 @@ static int keep(struct connection *connection, const struct iovec *vectors, unsi
 	return 0;
 }
 
-/* Sends on; when the network is busy, reading stops until it is not. One datagram that is refused does not hold up the rest. */
+/* Sends on; when the network is busy, reading stops until it is not. One datagram that is refused
+ * does not hold up the rest. */
 static void send_on(struct connection *connection, const struct iovec *vectors, unsigned count)
 {
 	struct sender *busy;
@@ -118,10 +123,10 @@ static void on_writable(struct send_waiter *waiter)
 	free(backlog);
 }
 
-/* Picks the datagrams out of the packets that were read. Returns how many are to be sent; *ret_end tells that the program
- * will send no more: a packet without credentials is none. */
-static unsigned pick_datagrams(struct connection *connection, const struct arena *arena, unsigned count,
-	struct iovec *vectors, bool *ret_end)
+/* Picks the datagrams out of the packets that were read. Returns how many are to be sent; *ret_end
+ * tells that the program will send no more: a packet without credentials is none. */
+static unsigned pick_datagrams(struct connection *connection, const struct arena *arena,
+	unsigned count, struct iovec *vectors, bool *ret_end)
 {
 	unsigned good = 0;
 
@@ -134,7 +139,8 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 		if (message->msg_len > DATAGRAM_MAX || message->msg_hdr.msg_flags & MSG_TRUNC)
 			refuse(connection, -EMSGSIZE);
 		else
-			vectors[good++] = (struct iovec){arena->vectors[i].iov_base, message->msg_len};
+			vectors[good++] = (struct iovec){
+				arena->vectors[i].iov_base, message->msg_len};
 	}
 	return good;
 }
@@ -171,15 +177,15 @@ static void on_half_closed(evutil_socket_t fd, short what, void *argument)
 		connection_free(connection);
 }
 
-/* The program writes no more. While it still reads it stays; that it has gone is then looked for now and then, as
- * there is nothing to wait for: a half-closed socket is always readable. */
+/* The program writes no more. While it still reads it stays; that it has gone is then looked for
+ * now and then, as there is nothing to wait for: a half-closed socket is always readable. */
 static void half_close(struct connection *connection)
 {
 	static const struct timeval interval = {.tv_sec = 1};
 
 	event_del(&connection->readable);
-	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd, EV_PERSIST,
-		on_half_closed, connection);
+	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd,
+		EV_PERSIST, on_half_closed, connection);
 	event_add(&connection->readable, &interval);
 }
 
@@ -198,7 +204,8 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		return;
 	}
 	count = arena_receive_packets(arena, fd);
-	/* A program that goes and leaves something unread resets the connection; what it wrote before is still there. */
+	/* A program that goes and leaves something unread resets the connection; what it wrote
+	 * before is still there. */
 	if (count == -ECONNRESET)
 		count = arena_receive_packets(arena, fd);
 	if (count == -EAGAIN || count == -EINTR)
@@ -220,8 +227,8 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 
 static int start(struct connection *connection)
 {
-	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd, EV_READ | EV_PERSIST,
-		on_readable, connection);
+	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd,
+		EV_READ | EV_PERSIST, on_readable, connection);
 	if (event_add(&connection->readable, NULL) < 0)
 		return -ENOMEM;
 	return group_attach(connection->group, &connection->reader.outlet);

@@ -14,10 +14,11 @@
 
 struct event_base;
 
-/* Keeps sockets for the next run of the daemon, so that what arrives in between is not lost: systemd's file descriptor
- * store. All functions are NULL where there is none. */
+/* Keeps sockets for the next run of the daemon, so that what arrives in between is not lost:
+ * systemd's file descriptor store. All functions are NULL where there is none. */
 struct socket_keeper {
-	/* The socket that an earlier run has put by under this name, which is the caller's then; or -ENOENT. */
+	/* The socket that an earlier run has put by under this name, which is the caller's then; or
+	 * -ENOENT. */
 	int (*claim)(void *owner, const char *name);
 	/* The next one whose name begins with prefix, or -ENOENT. */
 	int (*claim_next)(void *owner, const char *prefix, char *ret_name, size_t size);
@@ -36,10 +37,12 @@ static inline int keeper_claim(const struct socket_keeper *keeper, const char *n
 	return keeper->claim ? keeper->claim(keeper->owner, name) : -ENOENT;
 }
 
-static inline int keeper_claim_next(
-	const struct socket_keeper *keeper, const char *prefix, char ret_name[static KEEPER_NAME_MAX])
+static inline int keeper_claim_next(const struct socket_keeper *keeper, const char *prefix,
+	char ret_name[static KEEPER_NAME_MAX])
 {
-	return keeper->claim_next ? keeper->claim_next(keeper->owner, prefix, ret_name, KEEPER_NAME_MAX) : -ENOENT;
+	return keeper->claim_next
+		       ? keeper->claim_next(keeper->owner, prefix, ret_name, KEEPER_NAME_MAX)
+		       : -ENOENT;
 }
 
 static inline bool keeper_put(const struct socket_keeper *keeper, const char *name, int fd)
@@ -67,7 +70,8 @@ struct group_context {
 	struct pause *pause;
 	struct counters *counters;
 	struct socket_keeper keeper;
-	/* What the kernel has joined, and the interfaces, while memberships are compared with them. */
+	/* What the kernel has joined, and the interfaces, while memberships are compared with them.
+	 */
 	const struct joined *joined;
 	const struct interface_list *interfaces;
 	struct taken_back *taken_back;

@@ -35,15 +35,17 @@ static struct group_counters *take_counters(struct counters *counters, const cha
 	return counters_take(counters, key, sizeof(struct group_counters));
 }
 
-int group_new(const struct group_context *context, const struct config_group *config, const struct group *replaced,
-	struct group **ret)
+int group_new(const struct group_context *context, const struct config_group *config,
+	const struct group *replaced, struct group **ret)
 {
 	struct group *group = calloc(1, sizeof(*group));
 
 	if (!group)
 		return -ENOMEM;
-	group->owner = (struct membership_owner){.context = context, .count = count, .deliver = deliver};
-	group->counters = replaced ? replaced->counters : take_counters(context->counters, config->name);
+	group->owner = (struct membership_owner){
+		.context = context, .count = count, .deliver = deliver};
+	group->counters = replaced ? replaced->counters
+				   : take_counters(context->counters, config->name);
 	group->shares_counters = replaced;
 	group->config = config;
 	if (!group->counters) {
@@ -104,11 +106,13 @@ void group_free(struct group *group)
 	free(group);
 }
 
-/* Whether the sockets of one serve the other. What waits at a socket that coalesces cannot be read without. */
+/* Whether the sockets of one serve the other. What waits at a socket that coalesces cannot be read
+ * without. */
 static bool receives_same(const struct config_group *a, const struct config_group *b)
 {
 	return address_equal(&a->address, &b->address) && a->port == b->port &&
-	       a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce && !string_list_compare(&a->interfaces, &b->interfaces) &&
+	       a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce &&
+	       !string_list_compare(&a->interfaces, &b->interfaces) &&
 	       !address_list_compare(&a->sources, &b->sources) &&
 	       !address_list_compare(&a->block_sources, &b->block_sources);
 }
@@ -162,8 +166,10 @@ static int want(struct group *group, const char *interface)
 	return 0;
 }
 
-/* A pattern that matches nothing is wanted itself: a membership that waits for it shows in answers. */
-static int want_pattern(struct group *group, const char *pattern, const struct interface_list *interfaces)
+/* A pattern that matches nothing is wanted itself: a membership that waits for it shows in answers.
+ */
+static int want_pattern(
+	struct group *group, const char *pattern, const struct interface_list *interfaces)
 {
 	bool matched = false;
 	int r = 0;
@@ -201,13 +207,13 @@ static void choose_send_interface(struct group *group, const struct interface_li
 	group->send_ifindex = interface ? interface->index : 0;
 }
 
-static void update(
-	struct membership *membership, const struct interface_list *interfaces, const struct link_change *change)
+static void update(struct membership *membership, const struct interface_list *interfaces,
+	const struct link_change *change)
 {
 	const struct interface *interface = interface_find(interfaces, membership->interface);
 
-	membership_update(
-		membership, interface, interface && change && link_change_is_new(change, interface->index));
+	membership_update(membership, interface,
+		interface && change && link_change_is_new(change, interface->index));
 }
 
 /* Has a membership for each interface that is wanted, and no other. */
@@ -231,12 +237,13 @@ int group_take_back(struct group *group, const struct interface_list *interfaces
 	int r = make_memberships(group, interfaces);
 
 	for (size_t i = 0; r >= 0 && i < group->membership_count; i++)
-		membership_take_back(
-			group->memberships[i], interface_find(interfaces, group->memberships[i]->interface));
+		membership_take_back(group->memberships[i],
+			interface_find(interfaces, group->memberships[i]->interface));
 	return r;
 }
 
-int group_reconcile(struct group *group, const struct interface_list *interfaces, const struct link_change *change)
+int group_reconcile(struct group *group, const struct interface_list *interfaces,
+	const struct link_change *change)
 {
 	int r = make_memberships(group, interfaces);
 

@@ -36,7 +36,8 @@ static void on_accept(int fd, void *argument)
 
 	if (!has_room(socket)) {
 		if (log_limit_pass(&socket->limit))
-			log_warning("group %s: more than %d programs at its socket, the next is turned away",
+			log_warning("group %s: more than %d programs at its socket, the next is "
+				    "turned away",
 				socket->group->config->name, CONNECTIONS_MAX);
 		close(fd);
 		return;
@@ -53,7 +54,8 @@ int group_socket_check(const char *path, char why[static WHY_MAX])
 	return r == -ENOENT ? 0 : r;
 }
 
-int group_socket_new(struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret)
+int group_socket_new(
+	struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret)
 {
 	struct listener_options options = {
 		.path = path, .type = SOCK_SEQPACKET, .mode = (mode_t)group->config->socket_mode};
@@ -70,7 +72,8 @@ int group_socket_new(struct group *group, const char *path, char why[static WHY_
 	if (!socket)
 		return -ENOMEM;
 	socket->group = group;
-	r = listener_new(group->owner.context->base, &options, on_accept, socket, why, &socket->listener);
+	r = listener_new(
+		group->owner.context->base, &options, on_accept, socket, why, &socket->listener);
 	if (r < 0) {
 		free(socket);
 		return r;

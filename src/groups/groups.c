@@ -9,7 +9,8 @@
 #include "groups/joining.h"
 #include "groups/registry.h"
 
-struct groups *groups_new(struct event_base *base, struct counters *counters, const struct socket_keeper *keeper)
+struct groups *groups_new(
+	struct event_base *base, struct counters *counters, const struct socket_keeper *keeper)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 
@@ -56,7 +57,8 @@ struct group *groups_at(const struct groups *groups, size_t i)
 	return groups->set.items[i];
 }
 
-/* Says once how many memberships have a smaller receive buffer than they want, and what would mend it. */
+/* Says once how many memberships have a smaller receive buffer than they want, and what would mend
+ * it. */
 static void warn_of_short_buffers(struct groups *groups)
 {
 	uint64_t wanted = 0, granted = UINT64_MAX;
@@ -68,23 +70,27 @@ static void warn_of_short_buffers(struct groups *groups)
 		for (size_t j = 0; j < group->membership_count; j++) {
 			const struct membership *membership = group->memberships[j];
 
-			if (membership->fd < 0 || membership->receive_buffer >= group->config->receive_buffer)
+			if (membership->fd < 0 ||
+				membership->receive_buffer >= group->config->receive_buffer)
 				continue;
 			count++;
-			wanted = group->config->receive_buffer > wanted ? group->config->receive_buffer : wanted;
-			granted = membership->receive_buffer < granted ? membership->receive_buffer : granted;
+			wanted = group->config->receive_buffer > wanted
+					 ? group->config->receive_buffer
+					 : wanted;
+			granted = membership->receive_buffer < granted ? membership->receive_buffer
+								       : granted;
 		}
 	}
 	if (count && count != groups->short_buffers)
 		log_warning("%zu memberships got a receive buffer of %" PRIu64
-			    " bytes where %" PRIu64 " are wanted, and may lose datagrams in a burst; sysctl -w net.core.rmem_max=%" PRIu64
-			    " mends it",
+			    " bytes where %" PRIu64 " are wanted, and may lose datagrams in a "
+			    "burst; sysctl -w net.core.rmem_max=%" PRIu64 " mends it",
 			count, granted, wanted, wanted);
 	groups->short_buffers = count;
 }
 
-/* The first thing of all: a socket that is given up after another was joined would take that membership with it, where the
- * interface was made anew with the same index. */
+/* The first thing of all: a socket that is given up after another was joined would take that
+ * membership with it, where the interface was made anew with the same index. */
 static int take_back(struct groups *groups, const struct interface_list *interfaces)
 {
 	const struct socket_keeper *keeper = &groups->context.keeper;
@@ -140,11 +146,12 @@ static int compare_name(const void *name, const void *item)
 
 static bool tap_wants(const struct tap *tap, const struct group *group)
 {
-	return !tap->name_count ||
-	       bsearch(group->config->name, tap->names, tap->name_count, sizeof(*tap->names), compare_name);
+	return !tap->name_count || bsearch(group->config->name, tap->names, tap->name_count,
+					   sizeof(*tap->names), compare_name);
 }
 
-/* The groups that a tap may be attached to, one after the other: as many as it names, or all. NULL: there is none of that name. */
+/* The groups that a tap may be attached to, one after the other: as many as it names, or all. NULL:
+ * there is none of that name. */
 static size_t tap_group_count(const struct groups *groups, const struct tap *tap)
 {
 	return tap->name_count ? tap->name_count : groups->set.count;
@@ -155,12 +162,14 @@ static struct group *tap_group(const struct groups *groups, const struct tap *ta
 	return tap->name_count ? groups_find(groups, tap->names[i]) : groups->set.items[i];
 }
 
-/* A subscriber that cannot be attached for want of memory misses the group, and nothing else breaks. */
+/* A subscriber that cannot be attached for want of memory misses the group, and nothing else
+ * breaks. */
 void groups_attach_taps(struct groups *groups, struct group *group)
 {
 	for (struct tap *tap = groups->taps; tap; tap = tap->next)
 		if (tap_wants(tap, group) && group_attach(group, &tap->outlet) < 0)
-			log_error("group %s: attaching a subscriber: out of memory", group->config->name);
+			log_error("group %s: attaching a subscriber: out of memory",
+				group->config->name);
 }
 
 int groups_add_tap(struct groups *groups, struct tap *tap)

@@ -16,8 +16,10 @@ struct tap {
 	size_t name_count; /* 0: all groups */
 };
 
-/* An empty set, or NULL without memory. counters must live longer, and keeper, which is copied, what it points at. */
-struct groups *groups_new(struct event_base *base, struct counters *counters, const struct socket_keeper *keeper);
+/* An empty set, or NULL without memory. counters must live longer, and keeper, which is copied,
+ * what it points at. */
+struct groups *groups_new(
+	struct event_base *base, struct counters *counters, const struct socket_keeper *keeper);
 
 /* What was found of an earlier run. */
 const struct taken_back *groups_taken_back(const struct groups *groups);
@@ -25,26 +27,32 @@ const struct taken_back *groups_taken_back(const struct groups *groups);
 /* Leaves all groups, but for those whose sockets the keeper has. Accepts NULL. */
 void groups_free(struct groups *groups);
 
-/* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A membership that cannot be joined does not
- * fail, it waits or says why. On failure nothing has changed, and errors says what. With dry_run no file is made either, and the plan
- * is only good for groups_abandon(). */
-int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers, bool dry_run,
-	struct errors *errors, struct groups_plan **ret);
+/* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A
+ * membership that cannot be joined does not fail, it waits or says why. On failure nothing has
+ * changed, and errors says what. With dry_run no file is made either, and the plan is only good for
+ * groups_abandon(). */
+int groups_prepare(struct groups *groups, const struct config *wanted,
+	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
+	struct groups_plan **ret);
 
-/* Makes the plan's groups the set; groups_reconcile() then joins. Groups that did not change keep their sockets, connections and counters; those that changed keep their
- * connections and counters; those that Join made stay. Frees plan. */
+/* Makes the plan's groups the set; groups_reconcile() then joins. Groups that did not change keep
+ * their sockets, connections and counters; those that changed keep their connections and counters;
+ * those that Join made stay. Frees plan. */
 void groups_commit(struct groups *groups, struct groups_plan *plan);
 
 /* Undoes groups_prepare(). Accepts NULL. */
 void groups_abandon(struct groups *groups, struct groups_plan *plan);
 
 /* Joins one more group until the daemon stops. Returns 0, -EEXIST, or -ENOMEM. */
-int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers);
+int groups_join(
+	struct groups *groups, const struct config_group *config, struct handlers *handlers);
 
-/* Leaves a group that groups_join() made. Returns 0, -ENOENT, or -EPERM when the configuration has it. */
+/* Leaves a group that groups_join() made. Returns 0, -ENOENT, or -EPERM when the configuration has
+ * it. */
 int groups_leave(struct groups *groups, const char *name);
 
-/* Compares the memberships with the interfaces of this moment, and mends what differs. change as for group_reconcile(). */
+/* Compares the memberships with the interfaces of this moment, and mends what differs. change as
+ * for group_reconcile(). */
 void groups_reconcile(struct groups *groups, const struct link_change *change);
 
 struct group *groups_find(const struct groups *groups, const char *name);
@@ -53,7 +61,7 @@ struct group *groups_find(const struct groups *groups, const char *name);
 size_t groups_count(const struct groups *groups);
 struct group *groups_at(const struct groups *groups, size_t i);
 
-/* Attaches a tap to the groups of its names, and to those that a reload or Join will make. Returns 0 or -ENOMEM. Not to be called
- * from a deliver(). */
+/* Attaches a tap to the groups of its names, and to those that a reload or Join will make. Returns
+ * 0 or -ENOMEM. Not to be called from a deliver(). */
 int groups_add_tap(struct groups *groups, struct tap *tap);
 void groups_remove_tap(struct groups *groups, struct tap *tap);

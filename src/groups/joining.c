@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "net/multicast.h"
 
-/* The socket that a socket unit of systemd has opened for the membership, named GROUP or GROUP%INTERFACE; or -ENOENT. */
+/* The socket that a socket unit of systemd has opened for the membership, named GROUP or
+ * GROUP%INTERFACE; or -ENOENT. */
 static int claim_listening(const struct membership *membership, const struct interface *interface)
 {
 	const struct socket_keeper *keeper = &membership->owner->context->keeper;
@@ -23,7 +24,8 @@ static int claim_listening(const struct membership *membership, const struct int
 	return fd < 0 ? keeper_claim(keeper, group) : fd;
 }
 
-/* Sees to it that a socket of whatever origin has the receive buffer that is wanted. It may have a greater one. */
+/* Sees to it that a socket of whatever origin has the receive buffer that is wanted. It may have a
+ * greater one. */
 static uint64_t raise_receive_buffer(int fd, uint64_t wanted)
 {
 	uint64_t granted = socket_receive_buffer(fd);
@@ -35,8 +37,8 @@ static int open_socket(
 	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
 {
 	const struct config_group *config = membership->config;
-	const struct address_list *sources =
-		config->block_sources.count ? &config->block_sources : &config->sources;
+	const struct address_list *sources = config->block_sources.count ? &config->block_sources
+									 : &config->sources;
 	struct multicast_membership wanted = {
 		.group = config->address,
 		.port = (uint16_t)config->port,
@@ -69,16 +71,19 @@ static uint64_t hash_addresses(uint64_t hash, const struct address_list *list)
 	return hash_bytes(hash, list->items, list->count * sizeof(*list->items));
 }
 
-/* The beginning of the names that this membership's sockets have with the keeper, whatever they are joined to. */
+/* The beginning of the names that this membership's sockets have with the keeper, whatever they are
+ * joined to. */
 static void name_membership(const struct membership *membership, char name[static KEEPER_NAME_MAX])
 {
-	uint64_t hash = hash_bytes(HASH_BEGIN, membership->config->name, strlen(membership->config->name) + 1);
+	uint64_t hash = hash_bytes(
+		HASH_BEGIN, membership->config->name, strlen(membership->config->name) + 1);
 
 	hash = hash_bytes(hash, membership->interface, strlen(membership->interface));
 	snprintf(name, KEEPER_NAME_MAX, KEEPER_PREFIX "%016" PRIx64 "-", hash);
 }
 
-/* Whatever the socket is joined to changes the name, so that one that is found under it is the right one. */
+/* Whatever the socket is joined to changes the name, so that one that is found under it is the
+ * right one. */
 void membership_name_socket(
 	const struct membership *membership, unsigned ifindex, char name[static KEEPER_NAME_MAX])
 {
@@ -101,14 +106,15 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 {
 	const struct config_group *config = membership->config;
 
-	membership->origin = origin_new(config->name, &config->address, (uint16_t)config->port, interface, ifindex);
+	membership->origin = origin_new(
+		config->name, &config->address, (uint16_t)config->port, interface, ifindex);
 	if (!membership->origin) {
 		close(fd);
 		return -ENOMEM;
 	}
 	membership->fd = fd;
-	event_assign(&membership->readable, membership->owner->context->base, fd, EV_READ | EV_PERSIST,
-		membership_on_readable, membership);
+	event_assign(&membership->readable, membership->owner->context->base, fd,
+		EV_READ | EV_PERSIST, membership_on_readable, membership);
 	if (event_add(&membership->readable, NULL) < 0) {
 		membership_close(membership);
 		return -ENOMEM;
@@ -117,12 +123,13 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 }
 
 /* Makes a socket of the keeper's this membership's. */
-static int adopt_kept(
-	struct membership *membership, const char *interface, unsigned ifindex, const char *name, int fd)
+static int adopt_kept(struct membership *membership, const char *interface, unsigned ifindex,
+	const char *name, int fd)
 {
 	int r;
 
-	/* The counters of the earlier run are not there, and so neither is what it has counted already. */
+	/* The counters of the earlier run are not there, and so neither is what it has counted
+	 * already. */
 	if (!membership->counters->joins) {
 		membership->counters->socket_dropped = socket_drops(fd);
 		membership->counters->joins = 1;
@@ -137,8 +144,9 @@ static int adopt_kept(
 	return r;
 }
 
-/* Takes back the very socket that is wanted. One that is not joined any more is closed as any other: by a leave, first. The
- * kernel would otherwise undo the next membership of that index when the keeper's copy is closed, at whatever time. */
+/* Takes back the very socket that is wanted. One that is not joined any more is closed as any
+ * other: by a leave, first. The kernel would otherwise undo the next membership of that index when
+ * the keeper's copy is closed, at whatever time. */
 static bool take_same(struct membership *membership, const struct interface *interface)
 {
 	const struct group_context *context = membership->owner->context;
@@ -151,7 +159,8 @@ static bool take_same(struct membership *membership, const struct interface *int
 	if (fd < 0 || adopt_kept(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
 	membership->is_kept = true;
-	if (context->joined && !joined_contains(context->joined, &membership->config->address, interface->index)) {
+	if (context->joined &&
+		!joined_contains(context->joined, &membership->config->address, interface->index)) {
 		membership_close(membership);
 		return false;
 	}
@@ -161,7 +170,8 @@ static bool take_same(struct membership *membership, const struct interface *int
 	return true;
 }
 
-/* Receives what waits at sockets that were joined otherwise, and gives them up. What they coalesced is read as such. */
+/* Receives what waits at sockets that were joined otherwise, and gives them up. What they coalesced
+ * is read as such. */
 static void take_others(struct membership *membership, unsigned ifindex)
 {
 	const struct group_context *context = membership->owner->context;
@@ -200,7 +210,8 @@ uint64_t leftover_close(int fd, const struct interface_list *interfaces)
 	return lost;
 }
 
-int membership_join(struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+int membership_join(
+	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
 {
 	int fd = open_socket(membership, interface, why), r;
 	char name[KEEPER_NAME_MAX];

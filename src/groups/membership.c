@@ -15,10 +15,12 @@
 /* So few datagrams in one reading are no traffic worth to pause for. */
 #define PAUSE_FROM 4
 
-/* What is read in one turn, in batches: waiting for the socket anew for each costs time, and the others wait meanwhile. */
+/* What is read in one turn, in batches: waiting for the socket anew for each costs time, and the
+ * others wait meanwhile. */
 #define TURN_BATCHES 2
 
-/* Bytes of receive buffer without which there are no pauses: of what comes in one, even at full speed, it holds twice as much. */
+/* Bytes of receive buffer without which there are no pauses: of what comes in one, even at full
+ * speed, it holds twice as much. */
 #define PAUSE_BUFFER (4 << 20)
 
 /* So long there are none where they might be too long, in whole seconds of the clock. */
@@ -31,26 +33,29 @@ const char *membership_state_name(enum membership_state state)
 	return names[state];
 }
 
-/* was_held tells that it had something to wait for before: that all went well at once is not worth a line. */
+/* was_held tells that it had something to wait for before: that all went well at once is not worth
+ * a line. */
 static void log_state(const struct membership *membership, bool was_held)
 {
-	struct log_fields fields = {.group = membership->config->name, .interface = membership->interface};
+	struct log_fields fields = {
+		.group = membership->config->name, .interface = membership->interface};
 
 	switch (membership->state) {
 	case MEMBERSHIP_JOINED:
 		fields.message_id = MESSAGE_JOINED;
 		if (was_held)
-			log_event(LOG_INFO, &fields, "group %s: joined on %s", fields.group, fields.interface);
+			log_event(LOG_INFO, &fields, "group %s: joined on %s", fields.group,
+				fields.interface);
 		break;
 	case MEMBERSHIP_WAITING:
 		fields.message_id = MESSAGE_WAITING;
-		log_event(LOG_NOTICE, &fields, "group %s: waiting for %s: %s", fields.group, fields.interface,
-			membership->error);
+		log_event(LOG_NOTICE, &fields, "group %s: waiting for %s: %s", fields.group,
+			fields.interface, membership->error);
 		break;
 	case MEMBERSHIP_FAILED:
 		fields.message_id = MESSAGE_NOT_JOINED;
-		log_event(LOG_WARNING, &fields, "group %s: not joined on %s: %s", fields.group, fields.interface,
-			membership->error);
+		log_event(LOG_WARNING, &fields, "group %s: not joined on %s: %s", fields.group,
+			fields.interface, membership->error);
 		break;
 	}
 }
@@ -60,7 +65,9 @@ static void change_state(struct membership *membership, enum membership_state st
 	uint64_t now = clock_ns(CLOCK_REALTIME);
 
 	if (state == MEMBERSHIP_JOINED) {
-		membership->counters->deaf_ns += now > membership->deaf_since_ns ? now - membership->deaf_since_ns : 0;
+		membership->counters->deaf_ns += now > membership->deaf_since_ns
+							 ? now - membership->deaf_since_ns
+							 : 0;
 	} else if (membership->state == MEMBERSHIP_JOINED) {
 		membership->deaf_since_ns = now;
 	}
@@ -68,9 +75,11 @@ static void change_state(struct membership *membership, enum membership_state st
 	membership->since_ns = now;
 }
 
-void membership_set_state(struct membership *membership, enum membership_state state, const char *error)
+void membership_set_state(
+	struct membership *membership, enum membership_state state, const char *error)
 {
-	bool was_held, same_error = error ? membership->error && !strcmp(error, membership->error) : !membership->error;
+	bool was_held, same_error = error ? membership->error && !strcmp(error, membership->error)
+					  : !membership->error;
 
 	if (membership->state == state && same_error)
 		return;
@@ -99,7 +108,8 @@ struct membership *membership_new(
 	membership->fd = -1;
 	membership->deaf_since_ns = clock_ns(CLOCK_REALTIME);
 	membership->interface = strdup(interface);
-	membership->counters = counters_take(owner->context->counters, key, sizeof(*membership->counters));
+	membership->counters = counters_take(
+		owner->context->counters, key, sizeof(*membership->counters));
 	if (!membership->interface || !membership->counters) {
 		membership_free(membership);
 		return NULL;
@@ -110,7 +120,8 @@ struct membership *membership_new(
 uint32_t membership_count_drops(struct membership *membership)
 {
 	struct membership_counters *counters = membership->counters;
-	uint32_t now = socket_drops(membership->fd), more = now - (uint32_t)counters->socket_dropped;
+	uint32_t now = socket_drops(membership->fd),
+		 more = now - (uint32_t)counters->socket_dropped;
 
 	counters->kernel_dropped += more;
 	counters->socket_dropped = now;
@@ -160,7 +171,8 @@ static void look_at_drops(struct membership *membership)
 static int receive(struct membership *membership, struct arena_received *received)
 {
 	struct membership_owner *owner = membership->owner;
-	int r = arena_receive(owner->context->arena, membership->fd, owner->needs, membership->coalesces, received);
+	int r = arena_receive(owner->context->arena, membership->fd, owner->needs,
+		membership->coalesces, received);
 
 	if (r < 0)
 		return r;
@@ -175,12 +187,12 @@ static int receive(struct membership *membership, struct arena_received *receive
 /* Whether nobody wants datagrams at once, and the receive buffer holds what comes in a pause. */
 static bool may_pause(const struct membership *membership)
 {
-	return !(membership->owner->needs & NEED_PROMPT) && membership->receive_buffer >= PAUSE_BUFFER &&
-	       membership->awake_until_s <= now_s();
+	return !(membership->owner->needs & NEED_PROMPT) &&
+	       membership->receive_buffer >= PAUSE_BUFFER && membership->awake_until_s <= now_s();
 }
 
-/* Reads what there is, but not more than is fair to the others. Returns how to go on: to let some more gather where there is
- * traffic, and the socket is drained. */
+/* Reads what there is, but not more than is fair to the others. Returns how to go on: to let some
+ * more gather where there is traffic, and the socket is drained. */
 static enum pause_next take_turn(struct membership *membership)
 {
 	struct arena_received received = {.is_full = true};
@@ -195,7 +207,8 @@ static enum pause_next take_turn(struct membership *membership)
 	return received.is_full ? PAUSE_GOES_ON : PAUSE_AGAIN;
 }
 
-/* Where a pause fills a quarter of the receive buffer, which is twice what was asked for, the next one may fill all of it. */
+/* Where a pause fills a quarter of the receive buffer, which is twice what was asked for, the next
+ * one may fill all of it. */
 enum pause_next membership_resume(struct pause_member *member)
 {
 	struct membership *membership = container_of(member, struct membership, pause);
@@ -221,7 +234,8 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 	pause_add(membership->owner->context->pause, &membership->pause);
 }
 
-/* What the kernel has taken for us is ours to account for: it is read to the end before the socket goes. */
+/* What the kernel has taken for us is ours to account for: it is read to the end before the socket
+ * goes. */
 static void leave(struct membership *membership)
 {
 	struct arena_received received;
@@ -269,8 +283,8 @@ void membership_free(struct membership *membership)
 	free(membership);
 }
 
-/* Whether the socket is still joined on this interface. The kernel keeps a membership while its interface is down, but not
- * over all that may happen to it, and the socket is not told. */
+/* Whether the socket is still joined on this interface. The kernel keeps a membership while its
+ * interface is down, but not over all that may happen to it, and the socket is not told. */
 static bool is_joined_on(const struct membership *membership, const struct interface *interface)
 {
 	const struct joined *joined = membership->owner->context->joined;
@@ -280,13 +294,15 @@ static bool is_joined_on(const struct membership *membership, const struct inter
 	if (!joined || joined_contains(joined, &membership->config->address, interface->index))
 		return true;
 	log_event(LOG_WARNING,
-		&(struct log_fields){MESSAGE_FORGOTTEN, .group = membership->config->name, .interface = interface->name},
-		"group %s: the kernel has forgotten the membership on %s; joining again", membership->config->name,
-		interface->name);
+		&(struct log_fields){MESSAGE_FORGOTTEN, .group = membership->config->name,
+			.interface = interface->name},
+		"group %s: the kernel has forgotten the membership on %s; joining again",
+		membership->config->name, interface->name);
 	return false;
 }
 
-void membership_update(struct membership *membership, const struct interface *interface, bool is_new)
+void membership_update(
+	struct membership *membership, const struct interface *interface, bool is_new)
 {
 	char why[WHY_MAX] = "out of memory";
 
@@ -295,8 +311,9 @@ void membership_update(struct membership *membership, const struct interface *in
 	membership_close(membership);
 	if (!interface)
 		membership_set_state(membership, MEMBERSHIP_WAITING,
-			interface_is_glob(membership->interface) ? "no interface that can do multicast matches"
-								 : "there is no such interface");
+			interface_is_glob(membership->interface)
+				? "no interface that can do multicast matches"
+				: "there is no such interface");
 	else if (!(interface->flags & IFF_UP))
 		membership_set_state(membership, MEMBERSHIP_WAITING, "the interface is down");
 	else if (membership_join(membership, interface, why) < 0)
@@ -312,5 +329,6 @@ void membership_apply_needs(struct membership *membership, bool in_any_case)
 	if (membership->fd < 0 || (!in_any_case && membership->asked == (needs & NEED_ALL)))
 		return;
 	membership->asked = needs & NEED_ALL;
-	arena_want(membership->fd, membership->config->address.family, needs, membership->coalesces);
+	arena_want(
+		membership->fd, membership->config->address.family, needs, membership->coalesces);
 }

@@ -45,7 +45,8 @@ struct membership {
 	uint64_t deaf_since_ns; /* when it was not joined any more, if it is not */
 	uint64_t receive_buffer; /* granted, in bytes */
 	struct membership_counters *counters;
-	uint32_t looked_s; /* when the kernel's drops were last looked at while receiving, CLOCK_MONOTONIC_COARSE */
+	uint32_t looked_s; /* when the kernel's drops were last looked at while receiving,
+			      CLOCK_MONOTONIC_COARSE */
 	uint32_t awake_until_s; /* it does not pause before */
 	bool is_kept; /* the keeper has a copy of the socket */
 	bool coalesces; /* the socket does */
@@ -60,30 +61,35 @@ struct membership {
 struct membership *membership_new(
 	struct membership_owner *owner, const struct config_group *config, const char *interface);
 
-/* Leaves, and hands on what still waits at the socket; at the stop, a socket that the keeper has stays as it is. */
+/* Leaves, and hands on what still waits at the socket; at the stop, a socket that the keeper has
+ * stays as it is. */
 void membership_close(struct membership *membership);
 
 /* Closes it first. Accepts NULL. */
 void membership_free(struct membership *membership);
 
-/* Brings it to what the interface allows, and to what the kernel says that is joined; interface is NULL when there is none of that name. is_new tells that it
- * may be another one than it was, though it looks the same: a membership does not outlive its interface, so the group is joined again
- * on a fresh socket. A change of state is logged. */
-void membership_update(struct membership *membership, const struct interface *interface, bool is_new);
+/* Brings it to what the interface allows, and to what the kernel says that is joined; interface is
+ * NULL when there is none of that name. is_new tells that it may be another one than it was, though
+ * it looks the same: a membership does not outlive its interface, so the group is joined again on a
+ * fresh socket. A change of state is logged. */
+void membership_update(
+	struct membership *membership, const struct interface *interface, bool is_new);
 
 /* What the end of a pause calls. */
 enum pause_next membership_resume(struct pause_member *member);
 
-/* For joining.c: what the socket's event calls with the membership; and coming into a state, where error is NULL when
- * joined. What stays as it was is not logged again. */
+/* For joining.c: what the socket's event calls with the membership; and coming into a state, where
+ * error is NULL when joined. What stays as it was is not logged again. */
 void membership_on_readable(evutil_socket_t fd, short what, void *membership);
-void membership_set_state(struct membership *membership, enum membership_state state, const char *error);
+void membership_set_state(
+	struct membership *membership, enum membership_state state, const char *error);
 
-/* Adds what the kernel has dropped at the socket since the last look. Returns how many datagrams. */
+/* Adds what the kernel has dropped at the socket since the last look. Returns how many datagrams.
+ */
 uint32_t membership_count_drops(struct membership *membership);
 
-/* Asks the kernel for what the owner's needs have become, if that is anything else than before; in any case where it
- * is not known what was asked before. */
+/* Asks the kernel for what the owner's needs have become, if that is anything else than before; in
+ * any case where it is not known what was asked before. */
 void membership_apply_needs(struct membership *membership, bool in_any_case);
 
 /* Reads how much the kernel has dropped, exact at this moment. */

@@ -9,7 +9,8 @@
 #define PAUSE_NS 2000000
 
 struct pause {
-	int timer; /* for all of them; libevent's own are as coarse as the kernel's tick, 4 or 10 ms */
+	int timer; /* for all of them; libevent's own are as coarse as the kernel's tick, 4 or 10 ms
+		    */
 	struct event due, turn;
 	bool is_running;
 	struct pause_member *first;
@@ -24,9 +25,10 @@ static void run(struct pause *pause, bool on)
 	pause->is_running = on;
 }
 
-/* Has those read whose time it is: all of them, or only who was not ready the last time. Where traffic keeps coming, the socket
- * is read from here time and again, and never waited for. The next turn is a timer's, though it is due at once: an event that
- * is made active from its own callback would be called before the loop has looked at any other. */
+/* Has those read whose time it is: all of them, or only who was not ready the last time. Where
+ * traffic keeps coming, the socket is read from here time and again, and never waited for. The next
+ * turn is a timer's, though it is due at once: an event that is made active from its own callback
+ * would be called before the loop has looked at any other. */
 static void resume(struct pause *pause, bool all)
 {
 	static const struct timeval at_once = {0};
@@ -69,7 +71,8 @@ static void on_turn(evutil_socket_t fd, short what, void *argument)
 	resume(argument, false);
 }
 
-struct pause *pause_new(struct event_base *base, enum pause_next (*resume)(struct pause_member *member))
+struct pause *pause_new(
+	struct event_base *base, enum pause_next (*resume)(struct pause_member *member))
 {
 	struct pause *pause = calloc(1, sizeof(*pause));
 

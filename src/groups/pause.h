@@ -1,5 +1,6 @@
-/* Reading in larger pieces where nobody is in a hurry: a socket that was drained is left alone for a moment, so that the next
- * wake-up finds more than a few datagrams. Below saturation wake-ups are most of what receiving costs. */
+/* Reading in larger pieces where nobody is in a hurry: a socket that was drained is left alone for
+ * a moment, so that the next wake-up finds more than a few datagrams. Below saturation wake-ups are
+ * most of what receiving costs. */
 #pragma once
 
 #include <event2/event_struct.h>
@@ -20,8 +21,10 @@ struct pause_member {
 	bool goes_on;
 };
 
-/* After two milliseconds at the most, resume is called for each that pauses. Returns NULL without memory or a descriptor. */
-struct pause *pause_new(struct event_base *base, enum pause_next (*resume)(struct pause_member *member));
+/* After two milliseconds at the most, resume is called for each that pauses. Returns NULL without
+ * memory or a descriptor. */
+struct pause *pause_new(
+	struct event_base *base, enum pause_next (*resume)(struct pause_member *member));
 
 /* Nobody may pause any more. Accepts NULL. */
 void pause_free(struct pause *pause);

@@ -1,4 +1,5 @@
-/* Changing all groups at once: first everything that can fail, beside what runs, then the change itself, which cannot. */
+/* Changing all groups at once: first everything that can fail, beside what runs, then the change
+ * itself, which cannot. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,20 +16,22 @@ struct groups_plan {
 	struct group_set set; /* what there will be: groups that stay, and new ones */
 	char *directory; /* of the group sockets */
 	bool dry_run; /* no sockets are made */
-	const char *run_directory; /* in which it lies; of the configuration, while the plan is made */
+	const char
+		*run_directory; /* in which it lies; of the configuration, while the plan is made */
 };
 
 static void report(struct errors *errors, const struct config_group *config, const char *why)
 {
 	if (config->place.file)
-		errors_add(errors, "%s:%u: groups.%s: %s", config->place.file, config->place.line, config->name, why);
+		errors_add(errors, "%s:%u: groups.%s: %s", config->place.file, config->place.line,
+			config->name, why);
 	else
 		errors_add(errors, "group %s: %s", config->name, why);
 }
 
 /* Whether the group can stay as it is: it wants the same, from the same handlers. */
-static bool is_unchanged(
-	const struct group *running, const struct config_group *wanted, const struct handlers_plan *handlers)
+static bool is_unchanged(const struct group *running, const struct config_group *wanted,
+	const struct handlers_plan *handlers)
 {
 	bool kept;
 
@@ -42,7 +45,8 @@ static bool is_unchanged(
 	return true;
 }
 
-/* A handler that Join named and a reload has removed is left out; the configuration's own are checked. */
+/* A handler that Join named and a reload has removed is left out; the configuration's own are
+ * checked. */
 static int attach_handlers(struct group *group, const struct handlers_plan *handlers)
 {
 	const struct string_list *names = &group->config->handlers;
@@ -55,8 +59,8 @@ static int attach_handlers(struct group *group, const struct handlers_plan *hand
 		if (handler)
 			r = group_attach(group, handler_outlet(handler));
 		else
-			log_warning("group %s: its handler %s is not there any more", group->config->name,
-				names->items[i]);
+			log_warning("group %s: its handler %s is not there any more",
+				group->config->name, names->items[i]);
 	}
 	return r;
 }
@@ -66,10 +70,10 @@ static int make_directory(const char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* The group's socket is made under a name of its own, and takes its place at the commit. What is there must be the one of the
- * running group, or one that a daemon has left behind. */
-static int open_socket(struct group *group, const struct group *running, const struct groups_plan *plan,
-	char why[static WHY_MAX])
+/* The group's socket is made under a name of its own, and takes its place at the commit. What is
+ * there must be the one of the running group, or one that a daemon has left behind. */
+static int open_socket(struct group *group, const struct group *running,
+	const struct groups_plan *plan, char why[static WHY_MAX])
 {
 	char path[PATH_MAX];
 	int r;
@@ -79,7 +83,9 @@ static int open_socket(struct group *group, const struct group *running, const s
 	r = make_directory(plan->run_directory);
 	r = r < 0 ? r : make_directory(plan->directory);
 	if (r < 0) {
-		snprintf(why, WHY_MAX, "making the directory %s: %s; the daemon must be able to write to run_directory",
+		snprintf(why, WHY_MAX,
+			"making the directory %s: %s; the daemon must be able to write to "
+			"run_directory",
 			plan->directory, strerror(-r));
 		return r;
 	}
@@ -90,8 +96,9 @@ static int open_socket(struct group *group, const struct group *running, const s
 	return group_socket_new(group, path, why, &group->socket);
 }
 
-static int make_group(struct groups *groups, const struct groups_plan *plan, const struct config_group *wanted,
-	const struct handlers_plan *handlers, char why[static WHY_MAX], struct group **ret)
+static int make_group(struct groups *groups, const struct groups_plan *plan,
+	const struct config_group *wanted, const struct handlers_plan *handlers,
+	char why[static WHY_MAX], struct group **ret)
 {
 	const struct group *running = groups_find(groups, wanted->name);
 	struct group *group;
@@ -111,8 +118,9 @@ static int make_group(struct groups *groups, const struct groups_plan *plan, con
 	return 0;
 }
 
-static int plan_group(struct groups_plan *plan, struct groups *groups, const struct config_group *wanted,
-	const struct handlers_plan *handlers, struct errors *errors)
+static int plan_group(struct groups_plan *plan, struct groups *groups,
+	const struct config_group *wanted, const struct handlers_plan *handlers,
+	struct errors *errors)
 {
 	struct group *running = groups_find(groups, wanted->name), *group = running;
 	char why[WHY_MAX];
@@ -136,8 +144,8 @@ static int plan_group(struct groups_plan *plan, struct groups *groups, const str
 }
 
 /* Groups that Join made go on, unless the configuration has one of that name by now. */
-static int plan_joined(struct groups_plan *plan, struct groups *groups, const struct handlers_plan *handlers,
-	struct errors *errors)
+static int plan_joined(struct groups_plan *plan, struct groups *groups,
+	const struct handlers_plan *handlers, struct errors *errors)
 {
 	int r = 0;
 
@@ -157,8 +165,9 @@ static int plan_joined(struct groups_plan *plan, struct groups *groups, const st
 	return r;
 }
 
-int groups_prepare(struct groups *groups, const struct config *wanted, struct handlers_plan *handlers, bool dry_run,
-	struct errors *errors, struct groups_plan **ret)
+int groups_prepare(struct groups *groups, const struct config *wanted,
+	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
+	struct groups_plan **ret)
 {
 	struct groups_plan *plan = calloc(1, sizeof(*plan));
 	int r, failed = 0;
@@ -219,13 +228,15 @@ static void take_place(const struct groups_plan *plan, struct group *group, stru
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
 	r = group_socket_publish(group->socket, path);
 	if (r < 0)
-		log_error("group %s: moving its socket to %s: %s", group->config->name, path, strerror(-r));
+		log_error("group %s: moving its socket to %s: %s", group->config->name, path,
+			strerror(-r));
 }
 
 void groups_commit(struct groups *groups, struct groups_plan *plan)
 {
 	for (size_t i = 0; i < plan->set.count; i++) {
-		struct group *group = plan->set.items[i], *running = groups_find(groups, group->config->name);
+		struct group *group = plan->set.items[i],
+			     *running = groups_find(groups, group->config->name);
 
 		/* One that Join made is the configuration's from now on, if that has it. */
 		group->until_stop = !group->wanted;

@@ -28,8 +28,8 @@ static void miss(struct reader *reader, unsigned count)
 	reader->stalled(reader);
 }
 
-/* Whether a program that has missed something is to miss more: until it has read half of what waits for it. Nearly every
- * datagram would else come with a gap of its own. */
+/* Whether a program that has missed something is to miss more: until it has read half of what waits
+ * for it. Nearly every datagram would else come with a gap of its own. */
 static bool is_behind(const struct reader *reader)
 {
 	int waiting = 0;
@@ -37,7 +37,8 @@ static bool is_behind(const struct reader *reader)
 	return ioctl(reader->fd, SIOCOUTQ, &waiting) == 0 && waiting > READER_BUFFER;
 }
 
-/* Has gap_fd say "gap N": a file of its own for each gap, as the program may read it at any time. */
+/* Has gap_fd say "gap N": a file of its own for each gap, as the program may read it at any time.
+ */
 static int write_gap(struct reader *reader)
 {
 	char text[32];
@@ -48,9 +49,10 @@ static int write_gap(struct reader *reader)
 	return pwrite(reader->gap_fd, text, (size_t)length, 0) == length ? 0 : -errno;
 }
 
-/* Attaches the gap to a message (SCM_RIGHTS, unix(7)). A program that does not ask for descriptors gets the datagram
- * as any other, and the kernel closes the file. */
-static void attach_gap(const struct reader *reader, struct msghdr *message, void *control, size_t size)
+/* Attaches the gap to a message (SCM_RIGHTS, unix(7)). A program that does not ask for descriptors
+ * gets the datagram as any other, and the kernel closes the file. */
+static void attach_gap(
+	const struct reader *reader, struct msghdr *message, void *control, size_t size)
 {
 	struct cmsghdr *item;
 
@@ -100,8 +102,8 @@ static unsigned send_after_gap(struct reader *reader, struct mmsghdr *messages, 
 	return sent;
 }
 
-/* A program that does not read loses its own datagrams, and nobody else's. One that has gone is noticed by the reading
- * side of its connection. */
+/* A program that does not read loses its own datagrams, and nobody else's. One that has gone is
+ * noticed by the reading side of its connection. */
 static void deliver(struct outlet *outlet, const struct batch *batch)
 {
 	struct reader *reader = container_of(outlet, struct reader, outlet);
@@ -114,8 +116,10 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 		return;
 	}
 	for (unsigned i = 0; i < batch->count; i++) {
-		vectors[i] = (struct iovec){(void *)batch->datagrams[i].payload, batch->datagrams[i].size};
-		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
+		vectors[i] = (struct iovec){
+			(void *)batch->datagrams[i].payload, batch->datagrams[i].size};
+		messages[i] = (struct mmsghdr){
+			.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
 	}
 	sent = reader->gap ? send_after_gap(reader, messages, batch->count)
 			   : send_all(reader->fd, messages, batch->count);

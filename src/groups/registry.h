@@ -10,7 +10,8 @@ struct groups {
 	struct taken_back taken_back;
 	bool is_settled; /* what an earlier run has left is taken back or given up */
 	struct tap *taps;
-	size_t short_buffers; /* memberships that got a smaller buffer than they want, when last counted */
+	size_t short_buffers; /* memberships that got a smaller buffer than they want, when last
+				 counted */
 };
 
 /* Attaches the taps that want a group to it. */

@@ -56,7 +56,8 @@ void senders_free(struct senders *senders)
 	free(senders);
 }
 
-/* Those who are told may wait again at once, and may end each other: both lists stay where sender_cancel() finds them. */
+/* Those who are told may wait again at once, and may end each other: both lists stay where
+ * sender_cancel() finds them. */
 static void call_waiters(struct sender *sender)
 {
 	sender->called = take(sender->waiters);
@@ -100,7 +101,8 @@ void senders_reconcile(struct senders *senders, const struct interface_list *int
 	}
 }
 
-static int sender_open(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret)
+static int sender_open(
+	struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret)
 {
 	struct sender *sender = calloc(1, sizeof(*sender));
 	int r;
@@ -111,7 +113,8 @@ static int sender_open(struct senders *senders, sa_family_t family, unsigned ifi
 	sender->ifindex = ifindex;
 	sender->ttl = sender->loop = -1;
 	sender->out.fd = r = multicast_open_sender(family, ifindex);
-	if (r >= 0 && !(sender->writable = event_new(senders->base, sender->out.fd, EV_WRITE, on_writable, sender)))
+	if (r >= 0 && !(sender->writable = event_new(
+				senders->base, sender->out.fd, EV_WRITE, on_writable, sender)))
 		r = -ENOMEM;
 	if (r < 0) {
 		sender_free(sender);
@@ -140,16 +143,19 @@ static int configure(struct sender *sender, int ttl, int loop)
 
 	if (sender->ttl != ttl && (r = multicast_set_ttl(sender->out.fd, sender->family, ttl)) >= 0)
 		sender->ttl = ttl;
-	if (r >= 0 && sender->loop != loop && (r = multicast_set_loop(sender->out.fd, sender->family, loop)) >= 0)
+	if (r >= 0 && sender->loop != loop &&
+		(r = multicast_set_loop(sender->out.fd, sender->family, loop)) >= 0)
 		sender->loop = loop;
 	return r;
 }
 
-int sender_send(struct sender *sender, const struct send_target *target, const struct iovec *vectors, unsigned count)
+int sender_send(struct sender *sender, const struct send_target *target,
+	const struct iovec *vectors, unsigned count)
 {
 	int r = configure(sender, target->ttl, target->loop);
 
-	return r < 0 ? r : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
+	return r < 0 ? r
+		     : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
 }
 
 void sender_wait(struct sender *sender, struct send_waiter *waiter)

@@ -1,5 +1,6 @@
-/* The sockets that send to groups: one for each family and outgoing interface, shared by all groups, so that ten
- * thousand groups need no ten thousand more descriptors, and a slow interface only holds up what goes out of it. */
+/* The sockets that send to groups: one for each family and outgoing interface, shared by all
+ * groups, so that ten thousand groups need no ten thousand more descriptors, and a slow interface
+ * only holds up what goes out of it. */
 #pragma once
 
 #include <stddef.h>
@@ -32,12 +33,13 @@ void senders_free(struct senders *senders);
 struct interface_list;
 void senders_reconcile(struct senders *senders, const struct interface_list *interfaces);
 
-/* The sender for a family and an interface, 0 for the kernel's route, opened when first asked for. Returns 0 or a negative
- * errno. */
+/* The sender for a family and an interface, 0 for the kernel's route, opened when first asked for.
+ * Returns 0 or a negative errno. */
 int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret);
 
 /* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(). */
-int sender_send(struct sender *sender, const struct send_target *target, const struct iovec *vectors, unsigned count);
+int sender_send(struct sender *sender, const struct send_target *target,
+	const struct iovec *vectors, unsigned count);
 
 /* Calls waiter->ready once, when the sender can take more. */
 void sender_wait(struct sender *sender, struct send_waiter *waiter);

@@ -51,7 +51,8 @@ int group_set_append(struct group_set *set, struct group *group)
 
 static int compare_names(const void *a, const void *b)
 {
-	return strcmp((*(struct group *const *)a)->config->name, (*(struct group *const *)b)->config->name);
+	return strcmp((*(struct group *const *)a)->config->name,
+		(*(struct group *const *)b)->config->name);
 }
 
 void group_set_sort(struct group_set *set)
@@ -97,8 +98,9 @@ void group_set_free_group(struct group *group)
 	group_free(group);
 }
 
-/* Last in, first out: the kernel has an interface's memberships in a list, the latest first, and looks through it for each
- * that is left. In the order of joining, ten thousand take ten times as long. */
+/* Last in, first out: the kernel has an interface's memberships in a list, the latest first, and
+ * looks through it for each that is left. In the order of joining, ten thousand take ten times as
+ * long. */
 void group_set_clear(struct group_set *set)
 {
 	for (size_t i = set->count; i-- > 0;)

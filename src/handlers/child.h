@@ -21,7 +21,7 @@
 /* What is the same for all children of a handler. */
 struct program {
 	char **argv;
-	int epoll;          /* the set that they are watched in */
+	int epoll; /* the set that they are watched in */
 	unsigned lines_max; /* of each child's output, 0: no such limit */
 	struct output_budget budget;
 };

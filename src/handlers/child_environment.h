@@ -4,7 +4,8 @@
 
 #include "data/datagram.h"
 
-/* The longest string is CREDENTIALS_DIRECTORY, which has the name of the unit in it, of up to 255 bytes. */
+/* The longest string is CREDENTIALS_DIRECTORY, which has the name of the unit in it, of up to 255
+ * bytes. */
 #define ENVIRONMENT_VARIABLES 12
 #define ENVIRONMENT_STRING_MAX 512
 

@@ -9,7 +9,7 @@ struct records {
 	struct text bytes;
 	size_t written;
 	uint32_t ends[BATCH_MAX]; /* of each record, in bytes */
-	unsigned count, done;     /* records, and those that are settled */
+	unsigned count, done; /* records, and those that are settled */
 };
 
 static inline bool records_left(const struct records *records)

@@ -17,10 +17,10 @@
 #define PATH_SHOWN 100
 
 struct walk {
-	int at;                  /* the directory that was reached, O_PATH */
-	char where[PATH_MAX];    /* and its path, without symbolic links; "" for the root */
+	int at; /* the directory that was reached, O_PATH */
+	char where[PATH_MAX]; /* and its path, without symbolic links; "" for the root */
 	char left[2 * PATH_MAX]; /* what is still to be walked */
-	unsigned links;          /* followed so far */
+	unsigned links; /* followed so far */
 	char *why;
 };
 

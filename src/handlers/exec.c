@@ -49,7 +49,7 @@ struct exec_handler {
 	struct slot *free;
 	unsigned max_running, running;
 	uint64_t timeout; /* ns */
-	uint64_t due_ns;  /* when to look at the slots' times; not later than the first of them */
+	uint64_t due_ns; /* when to look at the slots' times; not later than the first of them */
 	struct log_limit limit;
 };
 
@@ -139,8 +139,8 @@ static void exec_begin(void *object, const char *name)
  * received. */
 static int open_payload(const struct datagram *datagram)
 {
-	AUTO_CLOSE int fd =
-		memfd_create("payload", MFD_CLOEXEC | MFD_ALLOW_SEALING | MEMFD_NOEXEC_SEAL);
+	AUTO_CLOSE int fd = memfd_create(
+		"payload", MFD_CLOEXEC | MFD_ALLOW_SEALING | MEMFD_NOEXEC_SEAL);
 	int r;
 
 	if (fd < 0 && errno == EINVAL)
@@ -340,7 +340,8 @@ static void exec_finish(void *object, uint64_t until_ns, struct outcome *outcome
 }
 
 const struct handler_kind exec_kind = {
-	.config = {.name = "exec", .may_block = true,
+	.config = {.name = "exec",
+		.may_block = true,
 		.schema = {exec_keys, ARRAY_SIZE(exec_keys), sizeof(struct exec_settings)},
 		.check = exec_check},
 	.counters = exec_counters,

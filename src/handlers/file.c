@@ -145,7 +145,8 @@ static void file_finish(void *object, uint64_t until_ns, struct outcome *outcome
 }
 
 const struct handler_kind file_kind = {
-	.config = {.name = "file", .may_block = true,
+	.config = {.name = "file",
+		.may_block = true,
 		.schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)},
 		.check = recorder_check,
 		.file = recorder_file},

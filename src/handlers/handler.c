@@ -71,13 +71,15 @@ static bool has_patience(const struct handler *handler)
 }
 
 /* Opens the kind's object, and puts a worker in front of it where it may block. */
-static int open_object(struct handler *handler, const struct config_handler *config, char why[static WHY_MAX])
+static int open_object(
+	struct handler *handler, const struct config_handler *config, char why[static WHY_MAX])
 {
 	int r = handler->kind->open(config->settings, why, &handler->object);
 
 	if (r < 0)
 		return r;
-	handler->outlet.needs = handler->kind->needs(config->settings) | filter_needs(&handler->filter) |
+	handler->outlet.needs = handler->kind->needs(config->settings) |
+				filter_needs(&handler->filter) |
 				(has_patience(handler) ? 0 : NEED_PROMPT);
 	handler->outlet.deliver = handler->filter.is_open ? deliver : deliver_filtered;
 	if (!handler->kind->config.may_block)
@@ -91,8 +93,8 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	return 0;
 }
 
-int handler_start(const struct config_handler *config, struct ledger *ledger, char why[static WHY_MAX],
-	struct handler **ret)
+int handler_start(const struct config_handler *config, struct ledger *ledger,
+	char why[static WHY_MAX], struct handler **ret)
 {
 	CLEANUP(handler_freep) struct handler *handler = calloc(1, sizeof(*handler));
 	int r;

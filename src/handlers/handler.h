@@ -9,48 +9,52 @@
 struct handler_kind {
 	struct config_kind config; /* name, keys, check */
 
-	/* The names of what else it counts, in outcome->counted; NULL at the end, COUNTED_MAX at most. NULL: nothing. */
+	/* The names of what else it counts, in outcome->counted; NULL at the end, COUNTED_MAX at
+	 * most. NULL: nothing. */
 	const char *const *counters;
 
 	/* What its datagrams must carry, of enum need. */
 	unsigned (*needs)(const void *settings);
 
-	/* Opens what it needs. settings are valid until it returns. On failure returns a negative errno
-	 * with the reason in why: what failed, and what would mend it. */
+	/* Opens what it needs. settings are valid until it returns. On failure returns a negative
+	 * errno with the reason in why: what failed, and what would mend it. */
 	int (*open)(const void *settings, char why[static WHY_MAX], void **ret);
 
-	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of each datagram,
-	 * now or, for one that it keeps back, in a later call. */
+	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of
+	 * each datagram, now or, for one that it keeps back, in a later call. */
 	void (*deliver)(void *object, const struct batch *batch, struct outcome *outcome);
 
 	/* The rest is for kinds that may block, and may be NULL.
 	 *
-	 * The first call from the thread, before any other, once the configuration is in force; it does not come where that
-	 * is only tried out. So here, and not in open(), is where programs are started. name is valid until close(). */
+	 * The first call from the thread, before any other, once the configuration is in force; it
+	 * does not come where that is only tried out. So here, and not in open(), is where programs
+	 * are started. name is valid until close(). */
 	void (*begin)(void *object, const char *name);
 
-	/* A kind that has more to do than to deliver (datagrams kept back in a buffer, children to watch) says when:
-	 * serve() is called once deadline() has passed (CLOCK_MONOTONIC; 0: nothing is due), and whenever descriptor()
-	 * is readable. */
+	/* A kind that has more to do than to deliver (datagrams kept back in a buffer, children to
+	 * watch) says when: serve() is called once deadline() has passed (CLOCK_MONOTONIC; 0:
+	 * nothing is due), and whenever descriptor() is readable. */
 	uint64_t (*deadline)(const void *object);
 	int (*descriptor)(const void *object);
 	void (*serve)(void *object, struct outcome *outcome);
 
-	/* How long datagrams may lie in the queue although the thread has nothing to do (ns; NULL, or 0: not at all): a
-	 * kind that keeps them back in a buffer anyway is spared a wake-up for each batch. */
+	/* How long datagrams may lie in the queue although the thread has nothing to do (ns; NULL,
+	 * or 0: not at all): a kind that keeps them back in a buffer anyway is spared a wake-up for
+	 * each batch. */
 	uint64_t (*patience)(const void *object);
 
-	/* For a kind that must not be given more for now (its children are busy, its child does not read): deliver() is
-	 * called only while ready(). The thread meanwhile waits as above, and sees when it is to stop: neither deliver()
-	 * nor serve() of such a kind ever needs to wait. batch_max, when not 0, is the most datagrams that
-	 * it takes at once. */
+	/* For a kind that must not be given more for now (its children are busy, its child does not
+	 * read): deliver() is called only while ready(). The thread meanwhile waits as above, and
+	 * sees when it is to stop: neither deliver() nor serve() of such a kind ever needs to wait.
+	 * batch_max, when not 0, is the most datagrams that it takes at once. */
 	bool (*ready)(const void *object);
 	unsigned batch_max;
 
 	/* Begins a new file, for kinds that record. */
 	void (*rotate)(void *object, struct outcome *outcome);
 
-	/* Before close(): delivers what it kept back, and ends what it started, by until_ns at the latest. */
+	/* Before close(): delivers what it kept back, and ends what it started, by until_ns at the
+	 * latest. */
 	void (*finish)(void *object, uint64_t until_ns, struct outcome *outcome);
 
 	/* Frees it. Accepts NULL. */
@@ -66,17 +70,18 @@ struct handler;
 /* Starts a handler that settles on ledger. config is valid until it returns. Returns
  * 0, or a negative errno with the reason in why. */
 struct ledger;
-int handler_start(const struct config_handler *config, struct ledger *ledger, char why[static WHY_MAX],
-	struct handler **ret);
+int handler_start(const struct config_handler *config, struct ledger *ledger,
+	char why[static WHY_MAX], struct handler **ret);
 
 /* The configuration that has the handler is in force. Nothing was delivered to it before. */
 void handler_begin(struct handler *handler);
 
-/* Takes no more datagrams; what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC), and then counted as
- * dropped. Does not wait. Accepts NULL. */
+/* Takes no more datagrams; what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC),
+ * and then counted as dropped. Does not wait. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
 
-/* Asks a handler that records to begin a new file, soon. Returns 0, or -EOPNOTSUPP when it has none. */
+/* Asks a handler that records to begin a new file, soon. Returns 0, or -EOPNOTSUPP when it has
+ * none. */
 int handler_rotate(struct handler *handler);
 
 struct outlet *handler_outlet(struct handler *handler);

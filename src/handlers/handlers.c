@@ -55,15 +55,15 @@ void handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 static void report(struct errors *errors, const struct config_handler *config, const char *why)
 {
 	if (config->place.file)
-		errors_add(errors, "%s:%u: handlers.%s: %s", config->place.file, config->place.line, config->name,
-			why);
+		errors_add(errors, "%s:%u: handlers.%s: %s", config->place.file, config->place.line,
+			config->name, why);
 	else
 		errors_add(errors, "handler %s: %s", config->name, why);
 }
 
 /* Starts a handler beside the running one of that name, if any, whose counters it goes on with. */
-static int start(const struct handlers *handlers, const struct config_handler *wanted, struct handler *running,
-	char why[static WHY_MAX], struct handler **ret)
+static int start(const struct handlers *handlers, const struct config_handler *wanted,
+	struct handler *running, char why[static WHY_MAX], struct handler **ret)
 {
 	struct ledger *ledger = running ? ledger_ref(handler_ledger(running))
 					: ledger_new(handlers->counters, wanted->name);
@@ -75,14 +75,15 @@ static int start(const struct handlers *handlers, const struct config_handler *w
 	return r;
 }
 
-/* Puts one wanted handler into the plan: the running one where nothing changed, else a new one that goes on with the
- * counters of the old. */
-static int plan_handler(struct handlers_plan *plan, const struct handlers *handlers, const struct config *before,
-	const struct config_handler *wanted, struct errors *errors)
+/* Puts one wanted handler into the plan: the running one where nothing changed, else a new one that
+ * goes on with the counters of the old. */
+static int plan_handler(struct handlers_plan *plan, const struct handlers *handlers,
+	const struct config *before, const struct config_handler *wanted, struct errors *errors)
 {
 	size_t i = 0, at = plan->set.count;
 	struct handler *running = set_find(&handlers->set, wanted->name, &i);
-	const struct config_handler *was = before ? config_find_handler(before, wanted->name) : NULL;
+	const struct config_handler *was = before ? config_find_handler(before, wanted->name)
+						  : NULL;
 	char why[WHY_MAX];
 	int r = 0;
 
@@ -98,8 +99,8 @@ static int plan_handler(struct handlers_plan *plan, const struct handlers *handl
 	return r;
 }
 
-int handlers_prepare(struct handlers *handlers, const struct config *before, const struct config *wanted,
-	struct errors *errors, struct handlers_plan **ret)
+int handlers_prepare(struct handlers *handlers, const struct config *before,
+	const struct config *wanted, struct errors *errors, struct handlers_plan **ret)
 {
 	struct handlers_plan *plan = calloc(1, sizeof(*plan));
 	int r = 0, failed = 0;
@@ -121,7 +122,8 @@ int handlers_prepare(struct handlers *handlers, const struct config *before, con
 	return 0;
 }
 
-struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name, bool *ret_kept)
+struct handler *handlers_plan_find(
+	const struct handlers_plan *plan, const char *name, bool *ret_kept)
 {
 	size_t i;
 	struct handler *handler = set_find(&plan->set, name, &i);

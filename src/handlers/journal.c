@@ -1,5 +1,5 @@
-/* journal: one entry a datagram, with fields to search by (the table in mcastd.conf(5)). sd_journal_sendv() costs about 20 us and
- * blocks for as long as journald does not read. */
+/* journal: one entry a datagram, with fields to search by (the table in mcastd.conf(5)).
+ * sd_journal_sendv() costs about 20 us and blocks for as long as journald does not read. */
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
@@ -17,14 +17,13 @@
 /* So much of a payload is shown in MESSAGE; MCASTD_PAYLOAD has all of it. */
 #define MESSAGE_PAYLOAD_MAX 512
 
-
-
 struct journal_handler {
 	struct text text;
 	struct log_limit limit;
 };
 
-/* The fields are built one after the other in one text; where each ends is remembered, as the text may move. */
+/* The fields are built one after the other in one text; where each ends is remembered, as the text
+ * may move. */
 struct fields {
 	struct text *text;
 	size_t ends[16];
@@ -50,7 +49,8 @@ static void add_number(struct fields *fields, const char *name, unsigned value)
 	end_field(fields);
 }
 
-static void build_fields(struct fields *fields, const struct origin *origin, const struct datagram *datagram)
+static void build_fields(
+	struct fields *fields, const struct origin *origin, const struct datagram *datagram)
 {
 	struct address source = endpoint_address(&datagram->source);
 	char timestamp[TIMESTAMP_MAX], string[INET6_ADDRSTRLEN];
@@ -75,7 +75,8 @@ static void build_fields(struct fields *fields, const struct origin *origin, con
 	end_field(fields);
 }
 
-static int send_entry(struct text *text, const struct origin *origin, const struct datagram *datagram)
+static int send_entry(
+	struct text *text, const struct origin *origin, const struct datagram *datagram)
 {
 	struct fields fields = {.text = text};
 	struct iovec vector[ARRAY_SIZE(fields.ends)];
@@ -113,7 +114,8 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 	if (access(JOURNAL_SOCKET, F_OK) < 0) {
 		outcome->dropped[DROP_ABSENT] += batch->count;
 		if (log_limit_pass(&journal->limit))
-			log_warning("journal handler: no journal: %s: %s", JOURNAL_SOCKET, strerror(errno));
+			log_warning("journal handler: no journal: %s: %s", JOURNAL_SOCKET,
+				strerror(errno));
 		return;
 	}
 	for (unsigned i = 0; i < batch->count; i++) {

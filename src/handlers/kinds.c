@@ -1,15 +1,15 @@
-/* The one table of kinds of handlers. A new kind is one file beside this one that ends in its NAME_kind, and one row
- * here. */
+/* The one table of kinds of handlers. A new kind is one file beside this one that ends in its
+ * NAME_kind, and one row here. */
 #include "handlers/handler.h"
 
-#define KINDS(ROW)                                                                                 \
-	ROW(exec)                                                                                  \
-	ROW(file)                                                                                  \
-	ROW(journal)                                                                               \
-	ROW(log)                                                                                   \
-	ROW(pcapng)                                                                                \
-	ROW(pipe)                                                                                  \
-	ROW(udp)                                                                                   \
+#define KINDS(ROW)   \
+	ROW(exec)    \
+	ROW(file)    \
+	ROW(journal) \
+	ROW(log)     \
+	ROW(pcapng)  \
+	ROW(pipe)    \
+	ROW(udp)     \
 	ROW(unix)
 
 #undef unix /* gcc defines it to be 1 */

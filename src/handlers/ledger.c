@@ -19,8 +19,9 @@ static void settle_earlier_run(struct account *account, const char *handler)
 	lost = account->received - settled;
 	account->outcome.dropped[DROP_SHUTDOWN] += lost;
 	if (lost)
-		log_warning("handler %s: %" PRIu64 " datagrams dropped, the daemon ended while they were queued", handler,
-			lost);
+		log_warning("handler %s: %" PRIu64
+			    " datagrams dropped, the daemon ended while they were queued",
+			handler, lost);
 }
 
 struct ledger *ledger_new(struct counters *counters, const char *handler)

@@ -1,4 +1,5 @@
-/* log: a line a datagram on stderr or stdout, which may be a terminal, a pipe or the journal's stream. */
+/* log: a line a datagram on stderr or stdout, which may be a terminal, a pipe or the journal's
+ * stream. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +25,18 @@ struct log_handler {
 static const char *const streams[] = {"stderr", "stdout", NULL};
 
 static const struct key log_keys[] = {
-	{.name = "format", .type = KEY_CHOICE, .offset = offsetof(struct log_settings, format), .choices = format_names,
-		.fallback = "line", .help = "How a datagram is written: line, json, hex or raw."},
-	{.name = "stream", .type = KEY_CHOICE, .offset = offsetof(struct log_settings, stream), .choices = streams,
-		.fallback = "stderr", .help = "Where to: stderr or stdout."},
+	{.name = "format",
+		.type = KEY_CHOICE,
+		.offset = offsetof(struct log_settings, format),
+		.choices = format_names,
+		.fallback = "line",
+		.help = "How a datagram is written: line, json, hex or raw."},
+	{.name = "stream",
+		.type = KEY_CHOICE,
+		.offset = offsetof(struct log_settings, stream),
+		.choices = streams,
+		.fallback = "stderr",
+		.help = "Where to: stderr or stdout."},
 };
 
 static unsigned log_needs(const void *settings)
@@ -67,19 +76,22 @@ static void log_deliver(void *object, const struct batch *batch, struct outcome 
 	text_clear(&log->text);
 	for (unsigned i = 0; i < batch->count; i++)
 		format_datagram(&log->text, log->format, batch->origin, &batch->datagrams[i]);
-	r = text_failed(&log->text) ? -ENOMEM : write_all(log->fd, log->text.data, log->text.length);
+	r = text_failed(&log->text) ? -ENOMEM
+				    : write_all(log->fd, log->text.data, log->text.length);
 	if (r >= 0) {
 		outcome->delivered += batch->count;
 		return;
 	}
 	outcome->dropped[DROP_IO] += batch->count;
 	if (log_limit_pass(&log->limit))
-		log_warning("log handler: writing to %s: %s", log->fd == STDOUT_FILENO ? "stdout" : "stderr",
-			strerror(-r));
+		log_warning("log handler: writing to %s: %s",
+			log->fd == STDOUT_FILENO ? "stdout" : "stderr", strerror(-r));
 }
 
 const struct handler_kind log_kind = {
-	.config = {.name = "log", .may_block = true, .schema = {log_keys, ARRAY_SIZE(log_keys), sizeof(struct log_settings)}},
+	.config = {.name = "log",
+		.may_block = true,
+		.schema = {log_keys, ARRAY_SIZE(log_keys), sizeof(struct log_settings)}},
 	.needs = log_needs,
 	.open = log_open_handler,
 	.deliver = log_deliver,

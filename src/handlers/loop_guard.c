@@ -7,8 +7,8 @@
 /* Longer than any ring takes on a LAN, shorter than most repeat themselves. */
 #define WINDOW_MS 250
 
-/* Direct-mapped: a datagram that is pushed out by another within the window is held by its TTL alone. Pages that are
- * not touched are not resident. */
+/* Direct-mapped: a datagram that is pushed out by another within the window is held by its TTL
+ * alone. Pages that are not touched are not resident. */
 #define SLOTS 32768
 
 struct slot {
@@ -76,6 +76,7 @@ bool loop_guard_has_seen(struct loop_guard *guard, const struct datagram *datagr
 	if (slot->payload == rest && slot->source != source && datagram->ttl < slot->ttl &&
 		now_ms - slot->when_ms < WINDOW_MS)
 		return true;
-	*slot = (struct slot){.payload = rest, .source = source, .when_ms = now_ms, .ttl = datagram->ttl};
+	*slot = (struct slot){
+		.payload = rest, .source = source, .when_ms = now_ms, .ttl = datagram->ttl};
 	return false;
 }

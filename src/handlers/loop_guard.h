@@ -1,6 +1,7 @@
-/* Tells datagrams that a ring of relays has brought back. Nothing in a datagram says where it has been; but one that
- * comes back has the payload of one that was relayed a moment ago, a smaller TTL, since every relay takes some, and another
- * sender. A payload that its own sender repeats has the same TTL, and passes. */
+/* Tells datagrams that a ring of relays has brought back. Nothing in a datagram says where it has
+ * been; but one that comes back has the payload of one that was relayed a moment ago, a smaller
+ * TTL, since every relay takes some, and another sender. A payload that its own sender repeats has
+ * the same TTL, and passes. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,6 +14,7 @@ struct loop_guard;
 struct loop_guard *loop_guard_new(void);
 void loop_guard_free(struct loop_guard *guard);
 
-/* Whether this datagram has been relayed before. One that has not is remembered. Needs its source and TTL. now_ms is any clock in
- * milliseconds. */
-bool loop_guard_has_seen(struct loop_guard *guard, const struct datagram *datagram, uint32_t now_ms);
+/* Whether this datagram has been relayed before. One that has not is remembered. Needs its source
+ * and TTL. now_ms is any clock in milliseconds. */
+bool loop_guard_has_seen(
+	struct loop_guard *guard, const struct datagram *datagram, uint32_t now_ms);

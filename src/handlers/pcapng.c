@@ -34,7 +34,7 @@ struct pcapng_settings {
 
 struct interface {
 	char name[IF_NAMESIZE];
-	uint32_t number;             /* in the section; NOT_DECLARED: it has not occurred there */
+	uint32_t number; /* in the section; NOT_DECLARED: it has not occurred there */
 	struct pcapng_counts counts; /* since it was first seen */
 };
 
@@ -51,8 +51,8 @@ struct pcapng_handler {
 	struct utsname system;
 	struct interface *interfaces;
 	size_t interface_count;
-	uint32_t declared;      /* interfaces in this section */
-	bool is_first;          /* this section is the first in its file */
+	uint32_t declared; /* interfaces in this section */
+	bool is_first; /* this section is the first in its file */
 	uint64_t statistics_ns; /* when they are due */
 	struct flow flows[FLOWS_MAX];
 };
@@ -84,7 +84,9 @@ static void begin_section(void *owner, struct text *text, bool is_first)
 /* Adds what the kernel has dropped of a flow since the last look. */
 static void count_kernel_drops(struct pcapng_handler *pcapng, struct flow *flow)
 {
-	uint64_t now = flow->origin ? atomic_load_explicit(&flow->origin->kernel_dropped, memory_order_relaxed) : 0;
+	uint64_t now = flow->origin ? atomic_load_explicit(
+					      &flow->origin->kernel_dropped, memory_order_relaxed)
+				    : 0;
 
 	if (!flow->origin)
 		return;
@@ -101,8 +103,8 @@ static void append_statistics(struct pcapng_handler *pcapng, struct text *text, 
 
 		if (interface->number == NOT_DECLARED)
 			continue;
-		interface->counts.delivered =
-			interface->counts.received - interface->counts.dropped;
+		interface->counts.delivered = interface->counts.received -
+					      interface->counts.dropped;
 		pcapng_append_statistics(text, interface->number, now_ns, &interface->counts);
 	}
 }
@@ -297,7 +299,8 @@ static void pcapng_finish(void *object, uint64_t until_ns, struct outcome *outco
 }
 
 const struct handler_kind pcapng_kind = {
-	.config = {.name = "pcapng", .may_block = true,
+	.config = {.name = "pcapng",
+		.may_block = true,
 		.schema = {pcapng_keys, ARRAY_SIZE(pcapng_keys), sizeof(struct pcapng_settings)},
 		.check = recorder_check,
 		.file = recorder_file},

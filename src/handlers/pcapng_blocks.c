@@ -132,7 +132,7 @@ void pcapng_append_section(
 	size_t start = begin_block(text, PCAPNG_SECTION_TYPE);
 
 	append32(text, PCAPNG_BYTE_ORDER);
-	append32(text, 1);          /* version 1.0 */
+	append32(text, 1); /* version 1.0 */
 	append32(text, UINT32_MAX); /* the section's length, which is not known yet */
 	append32(text, UINT32_MAX);
 	append_string(text, SECTION_HARDWARE, hardware);
@@ -172,8 +172,9 @@ void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t ti
 	end_block(text, start);
 }
 
-/* Adds 32 bits at a time, the even ones and the odd ones of each 64 by themselves: the order of the bytes does not matter to
- * the sum, nor how many are added at once (RFC 1071, section 2). 64 bits are more than any datagram fills. */
+/* Adds 32 bits at a time, the even ones and the odd ones of each 64 by themselves: the order of the
+ * bytes does not matter to the sum, nor how many are added at once (RFC 1071, section 2). 64 bits
+ * are more than any datagram fills. */
 uint64_t pcapng_sum(uint64_t sum, const void *data, size_t size)
 {
 	lanes even = {0}, odd = {0}, words;

@@ -43,9 +43,9 @@ struct pipe_handler {
 	enum framing framing;
 	struct records records; /* of one batch */
 	struct child child;
-	int input;       /* where the child reads, non-blocking; -1: there is none */
+	int input; /* where the child reads, non-blocking; -1: there is none */
 	bool wants_room; /* the input is watched for room */
-	bool closing;    /* the program is not to be started again */
+	bool closing; /* the program is not to be started again */
 	struct backoff backoff;
 	uint64_t started_ns; /* when it was started last; 0: never */
 	uint64_t start_ns; /* when it is to be started; 0: it runs, or the handler has not begun */
@@ -346,7 +346,8 @@ static void pipe_finish(void *object, uint64_t until_ns, struct outcome *outcome
 }
 
 const struct handler_kind pipe_kind = {
-	.config = {.name = "pipe", .may_block = true,
+	.config = {.name = "pipe",
+		.may_block = true,
 		.schema = {pipe_keys, ARRAY_SIZE(pipe_keys), sizeof(struct pipe_settings)},
 		.check = pipe_check},
 	.counters = pipe_counters,

@@ -86,7 +86,8 @@ static int check_file(
 		return -EBUSY;
 	}
 	if (recorder->ready && recorder_file_was_cut(&recorder->file))
-		recorder->ready = recorder->begun = false; /* what this section began with is gone */
+		recorder->ready = recorder->begun =
+			false; /* what this section began with is gone */
 	if (recorder->ready && !superseded && !recorder_file_is_current(&recorder->file)) {
 		/* Somebody renamed or removed it. */
 		recorder_end_section(recorder, outcome);

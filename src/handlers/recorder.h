@@ -21,13 +21,13 @@ enum recorder_sync { RECORDER_SYNC_NONE, RECORDER_SYNC_INTERVAL, RECORDER_SYNC_E
 /* A kind's settings begin with these, and its rows with RECORDER_KEYS. */
 struct recorder_settings {
 	char *path;
-	uint64_t rotate_size;  /* bytes; 0: never */
+	uint64_t rotate_size; /* bytes; 0: never */
 	uint64_t rotate_every; /* ns; 0: never */
-	int64_t keep;          /* rotated files; 0: all */
-	uint64_t flush;        /* ns */
-	int sync;              /* enum recorder_sync */
-	uint64_t quota;        /* bytes; 0: no limit */
-	uint64_t keep_free;    /* bytes; 0: no limit */
+	int64_t keep; /* rotated files; 0: all */
+	uint64_t flush; /* ns */
+	int sync; /* enum recorder_sync */
+	uint64_t quota; /* bytes; 0: no limit */
+	uint64_t keep_free; /* bytes; 0: no limit */
 };
 
 extern const char *const recorder_sync_names[];
@@ -78,15 +78,15 @@ struct recorder_format {
 
 struct recorder;
 
-/* Opens the file, or sees whether it can be created (0640), which is done by recorder_start(). Symbolic links and
- * anything that is no regular file or character device are refused, and files that another program
- * records to. What is in the file is looked at by recorder_start(), too. Returns 0, or a
- * negative errno with the reason in why. */
+/* Opens the file, or sees whether it can be created (0640), which is done by recorder_start().
+ * Symbolic links and anything that is no regular file or character device are refused, and files
+ * that another program records to. What is in the file is looked at by recorder_start(), too.
+ * Returns 0, or a negative errno with the reason in why. */
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
 	void *owner, char why[static WHY_MAX], struct recorder **ret);
 
-/* As handler_kind.begin: makes the file where there is none, and mends one that an earlier run has left torn. name is
- * the handler's, and valid until recorder_close(). */
+/* As handler_kind.begin: makes the file where there is none, and mends one that an earlier run has
+ * left torn. name is the handler's, and valid until recorder_close(). */
 void recorder_start(struct recorder *recorder, const char *name);
 
 /* Where to append one datagram's record. NULL: it cannot be written now, and is counted as dropped.

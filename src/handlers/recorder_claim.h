@@ -14,8 +14,8 @@ struct recorder_claim {
 	ino_t inode;
 	bool listed;
 	bool writes;
-	uint64_t born;          /* counts up */
-	bool moving;            /* about to change what the path stands for */
+	uint64_t born; /* counts up */
+	bool moving; /* about to change what the path stands for */
 	uint64_t superseded_ns; /* when a younger one took the path (CLOCK_MONOTONIC); 0: it is ours
 				 */
 };

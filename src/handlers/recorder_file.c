@@ -56,7 +56,9 @@ static int lock_file(struct recorder_file *file)
 static int open_path(struct recorder_file *file, bool create)
 {
 	AUTO_CLOSE int fd = open(file->path->path,
-		O_RDWR | O_APPEND | (create ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+		O_RDWR | O_APPEND | (create ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+			O_CLOEXEC,
+		0640);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
@@ -228,7 +230,8 @@ int recorder_file_move(struct recorder_file *file, bool aside,
 	return r;
 }
 
-/* The lock goes with it at once, also where a program that is just being started still has a copy of the descriptor. */
+/* The lock goes with it at once, also where a program that is just being started still has a copy
+ * of the descriptor. */
 void recorder_file_close(struct recorder_file *file)
 {
 	if (file->locked)

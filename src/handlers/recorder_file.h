@@ -11,22 +11,22 @@
 
 struct recorder_file {
 	const struct recorder_path *path;
-	int fd;       /* -1: none */
+	int fd; /* -1: none */
 	bool regular; /* no character device */
 	bool locked;
-	bool torn;             /* what is beyond whole could not be taken back yet */
-	uint64_t whole;        /* bytes, when torn */
-	uint64_t size;         /* bytes, when last looked at */
-	uint64_t modified_ns;  /* CLOCK_REALTIME, as of then */
-	time_t moved;          /* the time in the name that was given last, */
+	bool torn; /* what is beyond whole could not be taken back yet */
+	uint64_t whole; /* bytes, when torn */
+	uint64_t size; /* bytes, when last looked at */
+	uint64_t modified_ns; /* CLOCK_REALTIME, as of then */
+	time_t moved; /* the time in the name that was given last, */
 	unsigned moved_number; /* and the number */
 	struct recorder_claim claim;
 };
 
-/* Opens the path, and locks it. Where it does not exist: creates it (0640), or without create leaves it closed when that
- * could be done. Symbolic links and anything that is no regular file or character device are refused. Returns 0;
- * -EAGAIN: it is open, and another recorder of this process has the lock; or another negative errno with
- * the reason in why. */
+/* Opens the path, and locks it. Where it does not exist: creates it (0640), or without create
+ * leaves it closed when that could be done. Symbolic links and anything that is no regular file or
+ * character device are refused. Returns 0; -EAGAIN: it is open, and another recorder of this
+ * process has the lock; or another negative errno with the reason in why. */
 int recorder_file_open(struct recorder_file *file, bool create, char why[static WHY_MAX]);
 
 /* Opens and locks whatever stands at the path now, unless that is done. For as long as another
@@ -47,8 +47,8 @@ void recorder_file_name_after(struct recorder_file *file, const struct recorder_
 int recorder_file_move(struct recorder_file *file, bool aside,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX]);
 
-/* Whether somebody else has truncated the file, as log rotation by copying does: what is there may end in the middle of a
- * record. */
+/* Whether somebody else has truncated the file, as log rotation by copying does: what is there may
+ * end in the middle of a record. */
 bool recorder_file_was_cut(const struct recorder_file *file);
 
 /* Looks at the size, and takes back what an earlier failure left behind; before anything is

@@ -21,7 +21,8 @@ void recorder_fail(
 	outcome->dropped[DROP_IO] += lost;
 	if (first)
 		log_event(LOG_ERR,
-			&(struct log_fields){.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
+			&(struct log_fields){
+				.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
 			"%s: %s; datagrams are dropped until it can be written again",
 			recorder->path.path, why);
 }
@@ -133,8 +134,8 @@ static void arm_turn(struct recorder *recorder)
 {
 	uint64_t now = clock_ns(CLOCK_REALTIME);
 
-	recorder->turn_due_ns =
-		clock_ns(CLOCK_MONOTONIC) + (recorder->turn_ns > now ? recorder->turn_ns - now : 0);
+	recorder->turn_due_ns = clock_ns(CLOCK_MONOTONIC) +
+				(recorder->turn_ns > now ? recorder->turn_ns - now : 0);
 }
 
 /* When the file is to be rotated for its age: at the next multiple of rotate_every after last_ns.

@@ -14,16 +14,16 @@
 #include <stdint.h>
 #include <time.h>
 
-#define RECORDER_PATH_MAX 4096  /* PATH_MAX, with the terminator */
+#define RECORDER_PATH_MAX 4096 /* PATH_MAX, with the terminator */
 #define RECORDER_NUMBER_MAX 999 /* so many files of one second */
-#define RECORDER_STAMP_SIZE 17  /* "20261124T203350Z" and its terminator */
-#define RECORDER_ADDED_MAX 32   /* bytes that rotating or setting aside adds to a name, at most */
+#define RECORDER_STAMP_SIZE 17 /* "20261124T203350Z" and its terminator */
+#define RECORDER_ADDED_MAX 32 /* bytes that rotating or setting aside adds to a name, at most */
 
 struct recorder_path {
 	char *path;
-	char *directory;  /* as for open(2): "/" or "/var/log" */
+	char *directory; /* as for open(2): "/" or "/var/log" */
 	const char *name; /* the last part of path */
-	size_t stem;      /* bytes of name before the extension, or all of it */
+	size_t stem; /* bytes of name before the extension, or all of it */
 };
 
 /* What tells rotated files of one path apart. */

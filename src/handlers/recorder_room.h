@@ -11,8 +11,8 @@
 
 struct recorder_room {
 	const struct recorder_path *path;
-	uint64_t keep;      /* rotated files; 0: all */
-	uint64_t quota;     /* bytes of all files; 0: no limit */
+	uint64_t keep; /* rotated files; 0: all */
+	uint64_t quota; /* bytes of all files; 0: no limit */
 	uint64_t keep_free; /* bytes of the file system; 0: no limit */
 	/* As of the last look, which is taken with keep or quota only. */
 	uint64_t rotated_bytes;

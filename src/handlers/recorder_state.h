@@ -20,7 +20,7 @@ struct recorder {
 	uint64_t flush_ns, rotate_size, rotate_every_ns;
 
 	struct text buffer;
-	size_t full;      /* bytes at which the buffer is written */
+	size_t full; /* bytes at which the buffer is written */
 	unsigned records; /* in the buffer */
 	bool ready; /* the file is open, locked and whole; never false with something in the buffer
 		     */
@@ -29,7 +29,7 @@ struct recorder {
 
 	/* CLOCK_MONOTONIC; 0: not due. */
 	uint64_t start_due_ns, flush_due_ns, sync_due_ns, turn_due_ns;
-	uint64_t turn_ns;         /* when the file is to be rotated for its age, CLOCK_REALTIME */
+	uint64_t turn_ns; /* when the file is to be rotated for its age, CLOCK_REALTIME */
 	uint64_t rotate_again_ns; /* not before, CLOCK_MONOTONIC */
 	struct log_limit limit;
 	uint32_t ends[RECORDER_RECORDS_MAX]; /* where each record of the buffer ends */

@@ -1,9 +1,10 @@
 /* udp: relays datagrams to another address, unicast or multicast.
  *
- * Relays to groups can feed each other, so they are guarded three times: a datagram goes out with at most one less than the
- * TTL that it came with, as a router would send it (RFC 1812, section 5.3.1), so that nothing circles for ever; what this
- * relay has sent itself is known by its sender; and what a ring of relays brings back is known by its payload
- * (loop_guard.h). That a configuration feeds itself is refused when it is loaded (relays()). */
+ * Relays to groups can feed each other, so they are guarded three times: a datagram goes out with
+ * at most one less than the TTL that it came with, as a router would send it (RFC 1812,
+ * section 5.3.1), so that nothing circles for ever; what this relay has sent itself is known by its
+ * sender; and what a ring of relays brings back is known by its payload (loop_guard.h). That a
+ * configuration feeds itself is refused when it is loaded (relays()). */
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ struct udp_handler {
 	struct loop_guard *guard; /* NULL: to a host, where nothing comes back from */
 	bool multicast;
 	char *interface; /* NULL: the kernel's route */
-	uint64_t retry_ns; /* when to open the socket again, after it could not be: CLOCK_MONOTONIC */
+	uint64_t retry_ns; /* when to open the socket again, after it could not be: CLOCK_MONOTONIC
+			    */
 	sa_family_t family;
 	int ttl; /* the most a datagram goes out with */
 	int ttl_set; /* what the socket sends with now */
@@ -41,17 +43,36 @@ struct udp_handler {
 };
 
 static const struct key udp_keys[] = {
-	{.name = "address", .type = KEY_ADDRESS, .offset = offsetof(struct udp_settings, address), .required = true,
+	{.name = "address",
+		.type = KEY_ADDRESS,
+		.offset = offsetof(struct udp_settings, address),
+		.required = true,
 		.help = "Where to send: a host or a group."},
-	{.name = "port", .type = KEY_NUMBER, .offset = offsetof(struct udp_settings, port), .min = 1, .max = 65535,
-		.required = true, .help = "The port to send to."},
-	{.name = "interface", .type = KEY_STRING, .offset = offsetof(struct udp_settings, interface),
+	{.name = "port",
+		.type = KEY_NUMBER,
+		.offset = offsetof(struct udp_settings, port),
+		.min = 1,
+		.max = 65535,
+		.required = true,
+		.help = "The port to send to."},
+	{.name = "interface",
+		.type = KEY_STRING,
+		.offset = offsetof(struct udp_settings, interface),
 		.help = "The interface to send out of. Default: the kernel's route."},
-	{.name = "ttl", .type = KEY_NUMBER, .offset = offsetof(struct udp_settings, ttl), .min = 1, .max = 255,
+	{.name = "ttl",
+		.type = KEY_NUMBER,
+		.offset = offsetof(struct udp_settings, ttl),
+		.min = 1,
+		.max = 255,
 		.fallback = "64",
-		.help = "The largest TTL or hop limit to send with; to a group, never more than the received one less 1."},
-	{.name = "source_port", .type = KEY_NUMBER, .offset = offsetof(struct udp_settings, source_port), .min = 1,
-		.max = 65535, .help = "The port to send from. Default: one that the kernel chooses."},
+		.help = "The largest TTL or hop limit to send with; to a group, never more than "
+			"the received one less 1."},
+	{.name = "source_port",
+		.type = KEY_NUMBER,
+		.offset = offsetof(struct udp_settings, source_port),
+		.min = 1,
+		.max = 65535,
+		.help = "The port to send from. Default: one that the kernel chooses."},
 };
 
 static unsigned udp_needs(const void *settings)
@@ -73,7 +94,9 @@ static int bind_to_interface(int fd, const char *name)
 {
 	if (!name)
 		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0 ? -errno : 0;
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0
+		       ? -errno
+		       : 0;
 }
 
 /* Binds to a port at once, so that what comes back from it can be known. */
@@ -146,8 +169,8 @@ static struct udp_handler *make(const struct udp_settings *wanted)
 	if (!udp)
 		return NULL;
 	udp->output.out.fd = -1;
-	udp->output.to_length =
-		address_to_endpoint(&wanted->address, (uint16_t)wanted->port, 0, &udp->output.to);
+	udp->output.to_length = address_to_endpoint(
+		&wanted->address, (uint16_t)wanted->port, 0, &udp->output.to);
 	udp->family = wanted->address.family;
 	udp->multicast = address_is_multicast(&wanted->address);
 	udp->ttl = (int)wanted->ttl;
@@ -174,13 +197,15 @@ static int udp_open(const void *settings, char why[static WHY_MAX], void **ret)
 		return r;
 	}
 	if (r < 0)
-		log_warning("udp handler: there is no interface %s yet; datagrams are dropped until there is",
+		log_warning("udp handler: there is no interface %s yet; datagrams are dropped "
+			    "until there is",
 			udp->interface);
 	*ret = udp;
 	return 0;
 }
 
-/* Whether there is a socket to send from; one that could not be opened is tried again now and then. */
+/* Whether there is a socket to send from; one that could not be opened is tried again now and then.
+ */
 static bool is_open(struct udp_handler *udp)
 {
 	uint64_t now;
@@ -195,7 +220,8 @@ static bool is_open(struct udp_handler *udp)
 }
 
 /* An interface that was made anew has another index: the socket still points at the old one. */
-static void check_interface(struct udp_handler *udp, const struct outcome *outcome, uint64_t failed_before)
+static void check_interface(
+	struct udp_handler *udp, const struct outcome *outcome, uint64_t failed_before)
 {
 	if (!udp->interface || outcome->dropped[DROP_IO] == failed_before)
 		return;
@@ -206,7 +232,8 @@ static void check_interface(struct udp_handler *udp, const struct outcome *outco
 /* Whether this relay has sent the datagram itself. */
 static bool is_own(const struct udp_handler *udp, const struct datagram *datagram)
 {
-	return endpoint_port(&datagram->source) == udp->source_port && endpoint_is_local(&datagram->source);
+	return endpoint_port(&datagram->source) == udp->source_port &&
+	       endpoint_is_local(&datagram->source);
 }
 
 /* The TTL to send a datagram on with; 0: not at all, and *ret_reason says why. */
@@ -224,8 +251,8 @@ static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uin
 	return left < udp->ttl ? left : udp->ttl;
 }
 
-static void send_run(struct udp_handler *udp, int ttl, const struct datagram *datagrams, unsigned count,
-	struct outcome *outcome)
+static void send_run(struct udp_handler *udp, int ttl, const struct datagram *datagrams,
+	unsigned count, struct outcome *outcome)
 {
 	if (!count)
 		return;
@@ -280,7 +307,8 @@ static bool udp_relays(const void *settings, struct config_relay *ret)
 }
 
 const struct handler_kind udp_kind = {
-	.config = {.name = "udp", .schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)},
+	.config = {.name = "udp",
+		.schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)},
 		.relays = udp_relays},
 	.needs = udp_needs,
 	.open = udp_open,

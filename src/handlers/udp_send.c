@@ -9,7 +9,8 @@ static enum drop_reason reason(int r)
 }
 
 /* Returns how many datagrams the error is about: where the network is busy, all that are left. */
-static unsigned count_refused(struct udp_output *output, int r, unsigned left, struct outcome *outcome)
+static unsigned count_refused(
+	struct udp_output *output, int r, unsigned left, struct outcome *outcome)
 {
 	unsigned count = reason(r) == DROP_BUSY ? left : 1;
 
@@ -27,7 +28,8 @@ void udp_output_send(struct udp_output *output, const struct datagram *datagrams
 	for (unsigned i = 0; i < count; i++)
 		vectors[i] = (struct iovec){(void *)datagrams[i].payload, datagrams[i].size};
 	for (unsigned i = 0; i < count;) {
-		int r = udp_out_send(&output->out, &output->to, output->to_length, vectors + i, count - i);
+		int r = udp_out_send(
+			&output->out, &output->to, output->to_length, vectors + i, count - i);
 
 		if (r > 0)
 			outcome->delivered += (unsigned)r;

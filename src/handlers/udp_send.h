@@ -13,6 +13,7 @@ struct udp_output {
 	struct log_limit limit;
 };
 
-/* Sends datagrams; what is refused is counted, and the rest still sent. count is at most BATCH_MAX. */
+/* Sends datagrams; what is refused is counted, and the rest still sent. count is at most BATCH_MAX.
+ */
 void udp_output_send(struct udp_output *output, const struct datagram *datagrams, unsigned count,
 	struct outcome *outcome);

@@ -1,4 +1,5 @@
-/* unix: the payload, to another program's UNIX socket. A program that is not there, or comes back, is no error. */
+/* unix: the payload, to another program's UNIX socket. A program that is not there, or comes back,
+ * is no error. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +28,17 @@ struct unix_handler {
 static const char *const socket_types[] = {"dgram", "seqpacket", NULL};
 
 static const struct key unix_keys[] = {
-	{.name = "path", .type = KEY_PATH, .offset = offsetof(struct unix_settings, path), .required = true,
+	{.name = "path",
+		.type = KEY_PATH,
+		.offset = offsetof(struct unix_settings, path),
+		.required = true,
 		.help = "The socket of the program that reads."},
-	{.name = "socket_type", .type = KEY_CHOICE, .offset = offsetof(struct unix_settings, socket_type),
-		.choices = socket_types, .fallback = "dgram", .help = "dgram or seqpacket, as the program made it."},
+	{.name = "socket_type",
+		.type = KEY_CHOICE,
+		.offset = offsetof(struct unix_settings, socket_type),
+		.choices = socket_types,
+		.fallback = "dgram",
+		.help = "dgram or seqpacket, as the program made it."},
 };
 
 static int unix_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
@@ -41,7 +49,8 @@ static int unix_check(const void *settings, const char **ret_key, char why[stati
 	if (strlen(wanted->path) <= longest)
 		return 0;
 	*ret_key = "path";
-	snprintf(why, WHY_MAX, "is %zu bytes long, a socket's path has at most %zu", strlen(wanted->path), longest);
+	snprintf(why, WHY_MAX, "is %zu bytes long, a socket's path has at most %zu",
+		strlen(wanted->path), longest);
 	return -EINVAL;
 }
 
@@ -51,7 +60,8 @@ static unsigned unix_needs(const void *settings)
 	return 0;
 }
 
-/* So many datagrams may wait at a socket, whatever its buffers; the default of 10 loses every burst. */
+/* So many datagrams may wait at a socket, whatever its buffers; the default of 10 loses every
+ * burst. */
 static void warn_of_short_queue(const struct unix_handler *handler)
 {
 	CLEANUP(fclosep) FILE *file = fopen("/proc/sys/net/unix/max_dgram_qlen", "re");
@@ -87,8 +97,8 @@ static void disconnect(struct unix_handler *handler)
 	handler->fd = -1;
 }
 
-/* Connecting a UNIX socket never waits when the socket is non-blocking (unix(7)), so it may be tried with every
- * batch. */
+/* Connecting a UNIX socket never waits when the socket is non-blocking (unix(7)), so it may be
+ * tried with every batch. */
 static int reconnect(struct unix_handler *handler)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, handler->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -106,7 +116,8 @@ static int reconnect(struct unix_handler *handler)
 
 static bool is_gone(int r)
 {
-	return r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN || r == -ENOENT;
+	return r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN ||
+	       r == -ENOENT;
 }
 
 static int send_one(struct unix_handler *handler, const struct datagram *datagram)
@@ -144,7 +155,8 @@ static void unix_deliver(void *object, const struct batch *batch, struct outcome
 		}
 		outcome->dropped[reason(r)]++;
 		if (reason(r) == DROP_IO && log_limit_pass(&handler->limit))
-			log_warning("unix handler: %s: %s", handler->address.sun_path, strerror(-r));
+			log_warning(
+				"unix handler: %s: %s", handler->address.sun_path, strerror(-r));
 	}
 }
 

@@ -57,7 +57,8 @@ static void worker_leave_ledger(struct worker *worker)
 	*link = worker->next;
 	pthread_mutex_unlock(&ledger->lock);
 	if (left)
-		log_warning("handler %s: %" PRIu64 " datagrams dropped, it could not take them before it had to stop",
+		log_warning("handler %s: %" PRIu64
+			    " datagrams dropped, it could not take them before it had to stop",
 			worker->name, left);
 	ledger_unref(ledger);
 }
@@ -72,13 +73,15 @@ void worker_end_life(struct worker *worker)
 	pthread_mutex_unlock(&alive.lock);
 }
 
-/* What is queued for a thread that is stuck past its deadline will not be delivered: that is settled here, as the thread itself
- * may never come to it. What it holds in its hands may yet go either way. The ledger's lock is held. */
+/* What is queued for a thread that is stuck past its deadline will not be delivered: that is
+ * settled here, as the thread itself may never come to it. What it holds in its hands may yet go
+ * either way. The ledger's lock is held. */
 static void expire(struct worker *worker)
 {
 	uint64_t dropped;
 
-	if (!worker->retired || worker->is_expired || clock_ns(CLOCK_MONOTONIC) < worker->deadline_ns)
+	if (!worker->retired || worker->is_expired ||
+		clock_ns(CLOCK_MONOTONIC) < worker->deadline_ns)
 		return;
 	worker->is_expired = true;
 	dropped = ring_retire(&worker->ring, worker->chunk);
@@ -109,7 +112,9 @@ static void abandon(struct worker *worker)
 	ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->in_hand;
 	worker->in_hand = 0;
 	pthread_mutex_unlock(&ledger->lock);
-	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64 " datagrams dropped", worker->name, lost);
+	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
+		    " datagrams dropped",
+		worker->name, lost);
 }
 
 unsigned workers_wait(uint64_t deadline_ns)
@@ -118,8 +123,8 @@ unsigned workers_wait(uint64_t deadline_ns)
 	unsigned left = 0;
 
 	pthread_mutex_lock(&alive.lock);
-	while (alive.first &&
-		pthread_cond_clockwait(&alive.ended, &alive.lock, CLOCK_MONOTONIC, &deadline) != ETIMEDOUT)
+	while (alive.first && pthread_cond_clockwait(&alive.ended, &alive.lock, CLOCK_MONOTONIC,
+				      &deadline) != ETIMEDOUT)
 		;
 	for (struct worker *worker = alive.first; worker; worker = worker->next_alive, left++)
 		abandon(worker);
@@ -127,8 +132,9 @@ unsigned workers_wait(uint64_t deadline_ns)
 	return left;
 }
 
-/* Signals are the loop's business: the thread starts with all of them blocked, but for the one that a write to a pipe
- * without readers is answered with. The daemon ignores that, or wants to be ended by it (ad hoc mode). */
+/* Signals are the loop's business: the thread starts with all of them blocked, but for the one that
+ * a write to a pipe without readers is answered with. The daemon ignores that, or wants to be ended
+ * by it (ad hoc mode). */
 static int start_thread(struct worker *worker)
 {
 	sigset_t all, before;
@@ -173,7 +179,8 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 	worker->name = strdup(config->name);
 	if (worker->filled < 0 || !worker->name ||
 		ring_init(&worker->ring, config->queue,
-			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX) < 0) {
+			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX) <
+			0) {
 		worker_free(worker);
 		return -ENOMEM;
 	}
@@ -224,7 +231,8 @@ void worker_begin(struct worker *worker)
 	eventfd_write(worker->filled, 1);
 }
 
-/* Wakes the thread in any case: it looks for the request before each chunk, and when there is none. */
+/* Wakes the thread in any case: it looks for the request before each chunk, and when there is none.
+ */
 void worker_rotate(struct worker *worker)
 {
 	pthread_mutex_lock(&worker->ledger->lock);

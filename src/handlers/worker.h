@@ -1,4 +1,5 @@
-/* A ring and a thread in front of a handler that may block. The loop pushes; the thread delivers. */
+/* A ring and a thread in front of a handler that may block. The loop pushes; the thread delivers.
+ */
 #pragma once
 
 #include "handlers/handler.h"
@@ -19,19 +20,24 @@ void worker_begin(struct worker *worker);
 /* Asks the thread to call the kind's rotate(), once what is queued now is delivered. */
 void worker_rotate(struct worker *worker);
 
-/* Ends it: the thread delivers what is queued until deadline_ns (CLOCK_MONOTONIC), counts the rest as dropped, closes the
- * object, and frees itself. Returns at once; worker is not to be used any more. */
+/* Ends it: the thread delivers what is queued until deadline_ns (CLOCK_MONOTONIC), counts the rest
+ * as dropped, closes the object, and frees itself. Returns at once; worker is not to be used any
+ * more. */
 void worker_retire(struct worker *worker, uint64_t deadline_ns);
 
-/* Settles the queues of retired workers whose deadline is over, wherever their threads are stuck. */
+/* Settles the queues of retired workers whose deadline is over, wherever their threads are stuck.
+ */
 void workers_expire(void);
 
-/* Waits until all retired workers have ended, but not past deadline_ns. Returns how many are left: stuck in a system
- * call, and to be abandoned by ending the process. What they hold is counted as dropped, and said. */
+/* Waits until all retired workers have ended, but not past deadline_ns. Returns how many are left:
+ * stuck in a system call, and to be abandoned by ending the process. What they hold is counted as
+ * dropped, and said. */
 unsigned workers_wait(uint64_t deadline_ns);
 
-/* Counts what is still queued for workers whose deadline is over as dropped. The ledger's lock is held. */
+/* Counts what is still queued for workers whose deadline is over as dropped. The ledger's lock is
+ * held. */
 void workers_settle(struct ledger *ledger);
 
-/* Adds what is queued in the workers of a ledger, whose lock is held, to queued and queued_bytes. */
+/* Adds what is queued in the workers of a ledger, whose lock is held, to queued and queued_bytes.
+ */
 void workers_queued(const struct ledger *ledger, struct account *account);

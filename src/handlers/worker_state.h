@@ -15,7 +15,8 @@ struct worker {
 	int filled; /* eventfd(2) that wakes the thread */
 	struct ring ring;
 	bool waiting; /* the thread found the ring empty, and is to be woken */
-	bool napping; /* the same, but it comes back by itself, and is to be woken only when the ring fills up */
+	bool napping; /* the same, but it comes back by itself, and is to be woken only when the
+			 ring fills up */
 	bool begin, rotate; /* asked for, and not done yet */
 	size_t rotate_after; /* chunks */
 	bool retired;
@@ -30,5 +31,6 @@ struct worker {
 /* The thread: delivers until the worker is retired, and frees it. argument is the worker. */
 void *worker_main(void *argument);
 
-/* The thread ends: takes the worker off its ledger, counts what it still holds as dropped, and frees it. */
+/* The thread ends: takes the worker off its ledger, counts what it still holds as dropped, and
+ * frees it. */
 void worker_end_life(struct worker *worker);

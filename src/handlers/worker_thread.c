@@ -1,5 +1,5 @@
-/* The thread of a worker: takes chunks off the ring, and lets the kind deliver them. The kind's object is its alone; what it shares
- * with the loop lies under the ledger's lock. */
+/* The thread of a worker: takes chunks off the ring, and lets the kind deliver them. The kind's
+ * object is its alone; what it shares with the loop lies under the ledger's lock. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -44,8 +44,8 @@ static uint64_t service_deadline(const struct worker *worker)
 	return worker->kind->deadline ? worker->kind->deadline(worker->object) : 0;
 }
 
-/* Does what the loop has asked for. has_chunk tells that one more is to be delivered; what was queued when rotating was asked
- * for goes to the old file. */
+/* Does what the loop has asked for. has_chunk tells that one more is to be delivered; what was
+ * queued when rotating was asked for goes to the old file. */
 static void answer(struct worker *worker, bool has_chunk)
 {
 	struct outcome outcome = {0};
@@ -107,7 +107,8 @@ static uint64_t wait_deadline(struct worker *worker)
 /* Waits until the ring is filled, the worker is retired, or serve() is due; and then serves. */
 static void wait_for_work(struct worker *worker)
 {
-	struct pollfd fds[2] = {{.fd = worker->filled, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+	struct pollfd fds[2] = {
+		{.fd = worker->filled, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 	uint64_t deadline = wait_deadline(worker), now = clock_ns(CLOCK_MONOTONIC), count;
 	struct timespec left = ns_timespec(deadline > now ? deadline - now : 0);
 
@@ -178,8 +179,9 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 	pthread_mutex_unlock(&worker->ledger->lock);
 }
 
-/* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come. A thread whose kind has
- * patience takes a nap after a chunk before it is woken for the next: where datagrams keep coming, it is never. */
+/* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come.
+ * A thread whose kind has patience takes a nap after a chunk before it is woken for the next: where
+ * datagrams keep coming, it is never. */
 static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_go_on)
 {
 	struct ring_chunk *chunk = NULL;
@@ -239,4 +241,3 @@ void *worker_main(void *argument)
 	worker_end_life(worker);
 	return NULL;
 }
-

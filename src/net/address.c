@@ -45,8 +45,9 @@ bool address_needs_scope(const struct address *address)
 {
 	const struct in6_addr *v6 = &address->v6;
 
-	return address->family == AF_INET6 && (IN6_IS_ADDR_LINKLOCAL(v6) || IN6_IS_ADDR_MC_NODELOCAL(v6) ||
-						      IN6_IS_ADDR_MC_LINKLOCAL(v6));
+	return address->family == AF_INET6 &&
+	       (IN6_IS_ADDR_LINKLOCAL(v6) || IN6_IS_ADDR_MC_NODELOCAL(v6) ||
+		       IN6_IS_ADDR_MC_LINKLOCAL(v6));
 }
 
 static unsigned address_bits(const struct address *address)
@@ -141,8 +142,7 @@ uint16_t endpoint_port(const union endpoint *endpoint)
 	return ntohs(endpoint->v4.sin_port);
 }
 
-const char *endpoint_format(
-	const union endpoint *endpoint, char string[static ENDPOINT_STRING_MAX])
+const char *endpoint_format(const union endpoint *endpoint, char string[static ENDPOINT_STRING_MAX])
 {
 	struct address address = endpoint_address(endpoint);
 	char text[INET6_ADDRSTRLEN];
@@ -150,7 +150,8 @@ const char *endpoint_format(
 	if (address.family == AF_UNSPEC)
 		strcpy(string, "-");
 	else
-		snprintf(string, ENDPOINT_STRING_MAX, address.family == AF_INET ? "%s:%u" : "[%s]:%u",
+		snprintf(string, ENDPOINT_STRING_MAX,
+			address.family == AF_INET ? "%s:%u" : "[%s]:%u",
 			address_format(&address, text), endpoint_port(endpoint));
 	return string;
 }
@@ -162,9 +163,10 @@ bool endpoint_is_local(const union endpoint *endpoint)
 	socklen_t length = sizeof(from);
 	struct address theirs = endpoint_address(endpoint), ours;
 
-	/* To itself, a host sends from the same address. Nothing is sent here. A successful bind would not tell: with
-	 * ip_nonlocal_bind every address can be had. */
-	if (fd < 0 || connect(fd, &endpoint->any, sizeof(*endpoint)) < 0 || getsockname(fd, &from.any, &length) < 0)
+	/* To itself, a host sends from the same address. Nothing is sent here. A successful bind
+	 * would not tell: with ip_nonlocal_bind every address can be had. */
+	if (fd < 0 || connect(fd, &endpoint->any, sizeof(*endpoint)) < 0 ||
+		getsockname(fd, &from.any, &length) < 0)
 		return false;
 	ours = endpoint_address(&from);
 	return address_equal(&ours, &theirs);

@@ -32,22 +32,25 @@ bool address_equal(const struct address *a, const struct address *b);
 /* 224.0.0.0/4 or ff00::/8. */
 bool address_is_multicast(const struct address *address);
 
-/* Whether an address of this scope means nothing without an interface: ff01:: and ff02:: groups, and
- * fe80:: addresses. */
+/* Whether an address of this scope means nothing without an interface: ff01:: and ff02:: groups,
+ * and fe80:: addresses. */
 bool address_needs_scope(const struct address *address);
 
-/* The first length bits of an address: "10.0.0.0/8"; an address alone is a prefix of all its bits. */
+/* The first length bits of an address: "10.0.0.0/8"; an address alone is a prefix of all its bits.
+ */
 struct prefix {
 	struct address address;
 	unsigned length;
 };
 
-/* Returns 0; -EINVAL when it is none; -ERANGE when bits behind the length are set, as in 10.0.0.1/8. */
+/* Returns 0; -EINVAL when it is none; -ERANGE when bits behind the length are set, as
+ * in 10.0.0.1/8. */
 int prefix_parse(const char *string, struct prefix *ret);
 
 bool prefix_contains(const struct prefix *prefix, const struct address *address);
 
-/* Fills in a socket address; ifindex (0: none) is used where the address needs a scope. Returns its length. */
+/* Fills in a socket address; ifindex (0: none) is used where the address needs a scope. Returns its
+ * length. */
 socklen_t address_to_endpoint(
 	const struct address *address, uint16_t port, unsigned ifindex, union endpoint *ret);
 

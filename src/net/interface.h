@@ -26,6 +26,6 @@ const struct interface *interface_find(const struct interface_list *list, const 
 /* Whether a configured interface is a pattern ("vlan*") and not the name of one. */
 bool interface_is_glob(const char *pattern);
 
-/* Whether the pattern means this interface. A pattern only means interfaces that can do multicast; a
- * name means just that one, also lo, which can although it has no IFF_MULTICAST. */
+/* Whether the pattern means this interface. A pattern only means interfaces that can do multicast;
+ * a name means just that one, also lo, which can although it has no IFF_MULTICAST. */
 bool interface_matches(const struct interface *interface, const char *pattern);

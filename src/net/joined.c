@@ -22,8 +22,8 @@ static int add(struct joined *joined, const struct address *group, unsigned ifin
 	return 0;
 }
 
-/* Lines of /proc/net/igmp: "4<tab>eth0 ...", and below it for each of its groups "<tab>...010000E0 ...", the address as the
- * number that it is in memory. */
+/* Lines of /proc/net/igmp: "4<tab>eth0 ...", and below it for each of its groups "<tab>...010000E0
+ * ...", the address as the number that it is in memory. */
 static int read_line_v4(struct joined *joined, const char *line, unsigned *ifindex)
 {
 	struct address group = {.family = AF_INET};

@@ -1,5 +1,6 @@
-/* Which groups are joined on which interfaces, by whomever, as the kernel lists it in /proc/net/igmp and
- * /proc/net/igmp6. A socket does not notice when the kernel takes its membership away. */
+/* Which groups are joined on which interfaces, by whomever, as the kernel lists it in
+ * /proc/net/igmp and /proc/net/igmp6. A socket does not notice when the kernel takes its membership
+ * away. */
 #pragma once
 
 #include <stdbool.h>

@@ -52,11 +52,13 @@ static void read_messages(struct link_monitor *monitor, const void *data, size_t
 {
 	unsigned left = (unsigned)size;
 
-	for (const struct nlmsghdr *header = data; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
+	for (const struct nlmsghdr *header = data; NLMSG_OK(header, left);
+		header = NLMSG_NEXT(header, left)) {
 		const struct ifinfomsg *link = NLMSG_DATA(header);
 
 		/* With AF_BRIDGE it only left its bridge. */
-		if (header->nlmsg_type == RTM_DELLINK && header->nlmsg_len >= NLMSG_LENGTH(sizeof(*link)) &&
+		if (header->nlmsg_type == RTM_DELLINK &&
+			header->nlmsg_len >= NLMSG_LENGTH(sizeof(*link)) &&
 			link->ifi_family == AF_UNSPEC)
 			note_gone(monitor, (unsigned)link->ifi_index);
 	}
@@ -70,8 +72,10 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 	ssize_t size;
 
 	(void)what;
-	/* After a loss (ENOBUFS) there is more to read. What was lost shows in what the kernel says is joined. */
-	while ((size = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0 || (size < 0 && errno == ENOBUFS))
+	/* After a loss (ENOBUFS) there is more to read. What was lost shows in what the kernel says
+	 * is joined. */
+	while ((size = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0 ||
+		(size < 0 && errno == ENOBUFS))
 		if (size > 0)
 			read_messages(monitor, data, (size_t)size);
 	if (!evtimer_pending(&monitor->settled, NULL))
@@ -90,9 +94,10 @@ static void on_settled(evutil_socket_t fd, short what, void *argument)
 
 static int open_socket(void)
 {
-	struct sockaddr_nl address = {
-		.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
-	AUTO_CLOSE int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+	AUTO_CLOSE int fd = socket(
+		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;

@@ -32,8 +32,8 @@ static void pause_accepting(struct listener *listener)
 	static const struct timeval pause = {.tv_usec = PAUSE_AFTER_ERROR_US};
 
 	if (log_limit_pass(&listener->limit))
-		log_warning("%s: accepting connections: %s; waiting for a free descriptor", listener->path,
-			strerror(errno));
+		log_warning("%s: accepting connections: %s; waiting for a free descriptor",
+			listener->path, strerror(errno));
 	event_del(&listener->acceptable);
 	evtimer_add(&listener->resume, &pause);
 }
@@ -87,13 +87,15 @@ int listener_check_path(const char *path, int type, char why[static WHY_MAX])
 	if (lstat(path, &status) < 0)
 		return -errno;
 	if (!S_ISSOCK(status.st_mode)) {
-		snprintf(why, WHY_MAX, "%s is there and is not a socket; remove it, or choose another path", path);
+		snprintf(why, WHY_MAX,
+			"%s is there and is not a socket; remove it, or choose another path", path);
 		return -EEXIST;
 	}
 	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno != ECONNREFUSED) {
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
+		errno != ECONNREFUSED) {
 		snprintf(why, WHY_MAX, "%s is in use; is another mcastd running?", path);
 		return -EADDRINUSE;
 	}
@@ -110,8 +112,8 @@ static int remove_stale(const char *path, int type, char why[static WHY_MAX])
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* Binds and sets the permissions; nobody can connect before listen(2), so there is no moment in which
- * the socket is open to more than it should be. */
+/* Binds and sets the permissions; nobody can connect before listen(2), so there is no moment in
+ * which the socket is open to more than it should be. */
 static int bind_path(const struct listener_options *options, char why[static WHY_MAX])
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, options->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -126,7 +128,8 @@ static int bind_path(const struct listener_options *options, char why[static WHY
 		r = -errno;
 	if (r >= 0 && chmod(options->path, options->mode) < 0)
 		r = -errno;
-	if (r >= 0 && options->group != (gid_t)-1 && chown(options->path, (uid_t)-1, options->group) < 0)
+	if (r >= 0 && options->group != (gid_t)-1 &&
+		chown(options->path, (uid_t)-1, options->group) < 0)
 		r = -errno;
 	if (r >= 0 && listen(fd, SOMAXCONN) < 0)
 		r = -errno;
@@ -135,8 +138,8 @@ static int bind_path(const struct listener_options *options, char why[static WHY
 	return r < 0 ? r : take_fd(fd);
 }
 
-int listener_new(struct event_base *base, const struct listener_options *options, listener_accept accept,
-	void *argument, char why[static WHY_MAX], struct listener **ret)
+int listener_new(struct event_base *base, const struct listener_options *options,
+	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	AUTO_CLOSE int fd = -1;
@@ -161,7 +164,8 @@ int listener_new(struct event_base *base, const struct listener_options *options
 	listener->fd = take_fd(fd);
 	evutil_make_socket_nonblocking(listener->fd);
 	evtimer_assign(&listener->resume, base, on_resume, listener);
-	event_assign(&listener->acceptable, base, listener->fd, EV_READ | EV_PERSIST, on_acceptable, listener);
+	event_assign(&listener->acceptable, base, listener->fd, EV_READ | EV_PERSIST, on_acceptable,
+		listener);
 	if (event_add(&listener->acceptable, NULL) < 0) {
 		listener_free(listener);
 		return -ENOMEM;

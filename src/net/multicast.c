@@ -27,9 +27,10 @@ static int explain(int r, const char *step, char why[static WHY_MAX])
 	return r;
 }
 
-/* Binds beside other programs. A holder of the port with SO_REUSEPORT alone refuses a binder with SO_REUSEADDR alone, and the
- * other way round, so the socket ends up with both. SO_REUSEPORT comes after the bind where that goes: before it, the
- * kernel looks at every socket of the port, and ten thousand groups take ten thousand times as long. */
+/* Binds beside other programs. A holder of the port with SO_REUSEPORT alone refuses a binder with
+ * SO_REUSEADDR alone, and the other way round, so the socket ends up with both. SO_REUSEPORT comes
+ * after the bind where that goes: before it, the kernel looks at every socket of the port, and ten
+ * thousand groups take ten thousand times as long. */
 static int bind_shared(int fd, const union endpoint *endpoint, socklen_t length)
 {
 	int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -46,7 +47,8 @@ static int bind_shared(int fd, const union endpoint *endpoint, socklen_t length)
 }
 
 /* Binding to the group keeps other groups out; IP_MULTICAST_ALL=0 keeps other interfaces and other
- * processes' joins out. IPV6_MULTICAST_ALL=0 does not look at the interface, so IPv6 is bound to it. */
+ * processes' joins out. IPV6_MULTICAST_ALL=0 does not look at the interface, so IPv6 is bound to
+ * it. */
 static int isolate(int fd, const struct multicast_membership *membership)
 {
 	int r;
@@ -74,7 +76,8 @@ uint64_t socket_set_receive_buffer(int fd, uint64_t bytes)
 	return socket_receive_buffer(fd);
 }
 
-static void put_address(struct sockaddr_storage *storage, const struct address *address, unsigned ifindex)
+static void put_address(
+	struct sockaddr_storage *storage, const struct address *address, unsigned ifindex)
 {
 	union endpoint endpoint;
 	socklen_t length = address_to_endpoint(address, 0, ifindex, &endpoint);
@@ -89,7 +92,8 @@ static int join_source(int fd, const struct multicast_membership *membership, in
 
 	put_address(&request.gsr_group, &membership->group, membership->ifindex);
 	put_address(&request.gsr_source, &membership->sources[i], membership->ifindex);
-	if (setsockopt(fd, ip_level(membership->group.family), option, &request, sizeof(request)) < 0)
+	if (setsockopt(fd, ip_level(membership->group.family), option, &request, sizeof(request)) <
+		0)
 		return -errno;
 	return 0;
 }
@@ -105,18 +109,24 @@ static int join_group(int fd, const struct multicast_membership *membership)
 	return 0;
 }
 
-static int explain_join(int r, const struct multicast_membership *membership, char why[static WHY_MAX])
+static int explain_join(
+	int r, const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	bool v4 = membership->group.family == AF_INET;
 
 	if (r == -ENOBUFS && membership->source_count)
-		snprintf(why, WHY_MAX, "joining: the kernel takes fewer than %zu sources a group, raise the sysctl %s",
-			membership->source_count, v4 ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf");
+		snprintf(why, WHY_MAX,
+			"joining: the kernel takes fewer than %zu sources a group, raise the "
+			"sysctl %s",
+			membership->source_count,
+			v4 ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf");
 	else if (r == -ENOBUFS)
 		snprintf(why, WHY_MAX, "joining: too many memberships, raise the sysctl %s",
 			v4 ? "net.ipv4.igmp_max_memberships" : "net.core.optmem_max");
 	else if (r == -ENOMEM)
-		snprintf(why, WHY_MAX, "joining: no memory for the socket's options, raise the sysctl net.core.optmem_max");
+		snprintf(why, WHY_MAX,
+			"joining: no memory for the socket's options, raise the sysctl "
+			"net.core.optmem_max");
 	else
 		return explain(r, "joining", why);
 	return r;
@@ -133,13 +143,18 @@ static int join(int fd, const struct multicast_membership *membership, char why[
 	return r < 0 ? explain_join(r, membership, why) : 0;
 }
 
-static int explain_bind(int r, const struct multicast_membership *membership, char why[static WHY_MAX])
+static int explain_bind(
+	int r, const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	if (r == -EADDRINUSE)
-		snprintf(why, WHY_MAX, "port %u is held by a program that does not share it (SO_REUSEADDR); see ss -lunp",
+		snprintf(why, WHY_MAX,
+			"port %u is held by a program that does not share it (SO_REUSEADDR); see "
+			"ss -lunp",
 			membership->port);
 	else if (r == -EACCES)
-		snprintf(why, WHY_MAX, "port %u is below net.ipv4.ip_unprivileged_port_start and needs CAP_NET_BIND_SERVICE",
+		snprintf(why, WHY_MAX,
+			"port %u is below net.ipv4.ip_unprivileged_port_start and needs "
+			"CAP_NET_BIND_SERVICE",
 			membership->port);
 	else
 		explain(r, "binding", why);
@@ -156,7 +171,9 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 		r = -errno;
-		snprintf(why, WHY_MAX, "opening a socket: %s; raise the limit on open files (LimitNOFILE=, ulimit -n)",
+		snprintf(why, WHY_MAX,
+			"opening a socket: %s; raise the limit on open files (LimitNOFILE=, ulimit "
+			"-n)",
 			strerror(-r));
 		return r;
 	}
@@ -164,7 +181,8 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 		return explain(-errno, "opening a socket", why);
 	if ((r = isolate(fd, membership)) < 0)
 		return explain(r, "binding to the interface", why);
-	length = address_to_endpoint(&membership->group, membership->port, membership->ifindex, &endpoint);
+	length = address_to_endpoint(
+		&membership->group, membership->port, membership->ifindex, &endpoint);
 	if ((r = bind_shared(fd, &endpoint, length)) < 0)
 		return explain_bind(r, membership, why);
 	if ((r = join(fd, membership, why)) < 0)
@@ -186,17 +204,20 @@ bool socket_is_bound_to(int fd, const struct address *address, uint16_t port)
 	return address_equal(&bound_address, address) && endpoint_port(&bound) == port;
 }
 
-int multicast_adopt_receiver(int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
+int multicast_adopt_receiver(
+	int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	int r;
 
 	if (!socket_is_bound_to(fd, &membership->group, membership->port)) {
-		snprintf(why, WHY_MAX, "the socket unit of that name has another address or port than the group");
+		snprintf(why, WHY_MAX,
+			"the socket unit of that name has another address or port than the group");
 		return -EADDRNOTAVAIL;
 	}
 	if ((r = isolate(fd, membership)) < 0)
 		return explain(r, "binding to the interface", why);
-	/* From an earlier run, whose membership the socket may have kept, or only seems to: the interface may be another. */
+	/* From an earlier run, whose membership the socket may have kept, or only seems to: the
+	 * interface may be another. */
 	multicast_leave(fd, &membership->group, membership->ifindex);
 	return join(fd, membership, why);
 }
@@ -217,8 +238,8 @@ void multicast_leave(int fd, const struct address *group, unsigned ifindex)
 {
 	struct group_req request = {.gr_interface = ifindex};
 
-	/* Takes the list of sources along, whichever way it was joined. It fails when the interface has gone, and
-	 * the membership with it. */
+	/* Takes the list of sources along, whichever way it was joined. It fails when the interface
+	 * has gone, and the membership with it. */
 	put_address(&request.gr_group, group, ifindex);
 	setsockopt(fd, ip_level(group->family), MCAST_LEAVE_GROUP, &request, sizeof(request));
 }
@@ -258,8 +279,8 @@ static int set_sender_interface(int fd, sa_family_t family, unsigned ifindex)
 
 	if (family == AF_INET6)
 		return set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)ifindex);
-	/* On the loopback interface the kernel drops multicast from any other source than 127/8, and
-	 * would choose another interface's address. */
+	/* On the loopback interface the kernel drops multicast from any other source than 127/8,
+	 * and would choose another interface's address. */
 	if (if_indextoname(ifindex, name) && !strcmp(name, "lo"))
 		request.imr_address.s_addr = htonl(INADDR_LOOPBACK);
 	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request)) < 0)
@@ -283,10 +304,12 @@ int multicast_open_sender(sa_family_t family, unsigned ifindex)
 
 int multicast_set_ttl(int fd, sa_family_t family, int ttl)
 {
-	return set_int(fd, ip_level(family), family == AF_INET ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS, ttl);
+	return set_int(fd, ip_level(family),
+		family == AF_INET ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS, ttl);
 }
 
 int multicast_set_loop(int fd, sa_family_t family, int loop)
 {
-	return set_int(fd, ip_level(family), family == AF_INET ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, loop);
+	return set_int(fd, ip_level(family),
+		family == AF_INET ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, loop);
 }

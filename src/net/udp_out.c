@@ -9,7 +9,8 @@
 #define TOTAL_MAX 65507
 
 /* Where to, as sendmsg(2) wants it. */
-static struct msghdr header(const union endpoint *to, socklen_t to_length, const struct iovec *vectors, size_t count)
+static struct msghdr header(
+	const union endpoint *to, socklen_t to_length, const struct iovec *vectors, size_t count)
 {
 	return (struct msghdr){.msg_name = (void *)to,
 		.msg_namelen = to_length,
@@ -30,14 +31,15 @@ static int send_singly(const struct udp_out *out, const union endpoint *to, sock
 	return n < 0 ? -errno : n;
 }
 
-/* How many datagrams from the first on go into one buffer: all of one size, but the last may be shorter. */
+/* How many datagrams from the first on go into one buffer: all of one size, but the last may be
+ * shorter. */
 static unsigned run_length(const struct iovec *vectors, unsigned count)
 {
 	size_t size = vectors[0].iov_len, total = size;
 	unsigned length = 1;
 
-	while (size && length < count && vectors[length].iov_len && vectors[length].iov_len <= size &&
-		total + vectors[length].iov_len <= TOTAL_MAX) {
+	while (size && length < count && vectors[length].iov_len &&
+		vectors[length].iov_len <= size && total + vectors[length].iov_len <= TOTAL_MAX) {
 		total += vectors[length].iov_len;
 		if (vectors[length++].iov_len < size)
 			break;
@@ -45,12 +47,14 @@ static unsigned run_length(const struct iovec *vectors, unsigned count)
 	return length;
 }
 
-/* Runs of so many bytes are put together here: the kernel takes much longer over sixty vectors than over one. */
+/* Runs of so many bytes are put together here: the kernel takes much longer over sixty vectors than
+ * over one. */
 #define STAGED_MAX 8192
 
-/* Datagrams that were received together lie behind each other: one vector does for them. Others are copied, while they are
- * small. Returns how many vectors are left. */
-static unsigned merge(const struct iovec *vectors, unsigned count, struct iovec *merged, char staged[static STAGED_MAX])
+/* Datagrams that were received together lie behind each other: one vector does for them. Others are
+ * copied, while they are small. Returns how many vectors are left. */
+static unsigned merge(const struct iovec *vectors, unsigned count, struct iovec *merged,
+	char staged[static STAGED_MAX])
 {
 	size_t total = 0;
 	unsigned last = 0;
@@ -83,7 +87,8 @@ static int send_segmented(const struct udp_out *out, const union endpoint *to, s
 	} control = {0};
 	struct iovec merged[UDP_OUT_MAX];
 	char staged[STAGED_MAX];
-	struct msghdr message = header(to, to_length, merged, merge(vectors, count, merged, staged));
+	struct msghdr message = header(
+		to, to_length, merged, merge(vectors, count, merged, staged));
 	uint16_t size = (uint16_t)vectors[0].iov_len;
 
 	message.msg_control = &control;
@@ -102,8 +107,8 @@ static bool is_unsupported(int r)
 }
 
 /* A run of datagrams that can go into one buffer. */
-static int send_run(struct udp_out *out, const union endpoint *to, socklen_t to_length, const struct iovec *vectors,
-	unsigned count)
+static int send_run(struct udp_out *out, const union endpoint *to, socklen_t to_length,
+	const struct iovec *vectors, unsigned count)
 {
 	size_t size = vectors[0].iov_len;
 	int r;
@@ -117,7 +122,8 @@ static int send_run(struct udp_out *out, const union endpoint *to, socklen_t to_
 	if (r == -EMSGSIZE)
 		out->too_large = size;
 	else
-		out->unsegmented = r != -EINVAL; /* from older kernels the same, and for other reasons: for this run only */
+		out->unsegmented = r != -EINVAL; /* from older kernels the same, and for other
+						    reasons: for this run only */
 	return send_singly(out, to, to_length, vectors, count);
 }
 
@@ -131,8 +137,8 @@ static unsigned single_length(const struct iovec *vectors, unsigned count)
 	return length;
 }
 
-int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_length, const struct iovec *vectors,
-	unsigned count)
+int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_length,
+	const struct iovec *vectors, unsigned count)
 {
 	unsigned sent = 0, length;
 	int r = 0;
@@ -144,7 +150,8 @@ int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_len
 		if (length > 1) {
 			r = send_run(out, to, to_length, next, length);
 		} else {
-			length = out->unsegmented ? count - sent : single_length(next, count - sent);
+			length = out->unsegmented ? count - sent
+						  : single_length(next, count - sent);
 			r = send_singly(out, to, to_length, next, length);
 		}
 		if (r < 0)

@@ -45,7 +45,8 @@ int handover_take(struct handover **ret)
 int handover_claim(struct handover *handover, const char *name)
 {
 	struct item wanted = {.name = (char *)name};
-	struct item *found = bsearch(&wanted, handover->items, handover->count, sizeof(wanted), compare_names);
+	struct item *found = bsearch(
+		&wanted, handover->items, handover->count, sizeof(wanted), compare_names);
 
 	if (!found || found->fd < 0)
 		return -ENOENT;

@@ -14,15 +14,17 @@
 #include "base/log.h"
 #include "service/handover.h"
 
-/* So many descriptors are put by. systemd compares each with all that it has: ten thousand would take it half a minute. The unit's
- * FileDescriptorStoreMax= is greater. */
+/* So many descriptors are put by. systemd compares each with all that it has: ten thousand would
+ * take it half a minute. The unit's FileDescriptorStoreMax= is greater. */
 #define STORE_MAX 2048
 
-/* More are not put by before systemd has taken some. What is removed was put at some time, so that this bounds both. */
+/* More are not put by before systemd has taken some. What is removed was put at some time, so that
+ * this bounds both. */
 #define QUEUE_MAX 4096
 
-/* After so many messages the thread waits until systemd has read them. Its socket takes ten, or some hundred
- * (net.unix.max_dgram_qlen), and what the loop has to say, such as that it lives, must not wait for room. */
+/* After so many messages the thread waits until systemd has read them. Its socket takes ten, or
+ * some hundred (net.unix.max_dgram_qlen), and what the loop has to say, such as that it lives, must
+ * not wait for room. */
 #define UNREAD_MAX 8
 #define BARRIER_US 5000000
 
@@ -58,7 +60,8 @@ static void tell(const struct message *message)
 		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", message->name);
 		return;
 	}
-	/* FDPOLL=0: a socket with an error to tell, as when its interface is down, is to be kept all the same. */
+	/* FDPOLL=0: a socket with an error to tell, as when its interface is down, is to be kept
+	 * all the same. */
 	snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", message->name);
 	sd_pid_notify_with_fds(0, 0, state, &message->fd, 1);
 }
@@ -104,7 +107,8 @@ static void start_thread(struct store *store)
 	store->has_thread = pthread_create(&store->thread, NULL, run, store) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!store->has_thread)
-		log_warning("no thread could be started: systemd is told of the sockets only at the stop");
+		log_warning("no thread could be started: systemd is told of the sockets only at "
+			    "the stop");
 }
 
 struct store *store_new(struct handover *handover)
@@ -217,7 +221,8 @@ unsigned store_refused(const struct store *store)
 	return store->refused;
 }
 
-/* The thread comes after the start, whose time it would take: it has as much to say as there are sockets. */
+/* The thread comes after the start, whose time it would take: it has as much to say as there are
+ * sockets. */
 void store_settle(struct store *store)
 {
 	store->handover = NULL;

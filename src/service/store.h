@@ -1,7 +1,8 @@
-/* Descriptors that systemd keeps from one run of the daemon to the next, over a restart, a crash and a kill
- * (sd_pid_notify_with_fds(3), FDSTORE=1; FileDescriptorStoreMax=).
+/* Descriptors that systemd keeps from one run of the daemon to the next, over a restart, a crash
+ * and a kill (sd_pid_notify_with_fds(3), FDSTORE=1; FileDescriptorStoreMax=).
  *
- * Telling systemd means waiting for it, so a thread does: what is put and removed takes effect soon, and in order. */
+ * Telling systemd means waiting for it, so a thread does: what is put and removed takes effect
+ * soon, and in order. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +11,8 @@
 struct handover;
 struct store;
 
-/* The store behind what was handed over, which must live until store_settle(). Returns NULL without memory. */
+/* The store behind what was handed over, which must live until store_settle(). Returns NULL without
+ * memory. */
 struct store *store_new(struct handover *handover);
 
 /* Waits until systemd has been told everything. Accepts NULL. */

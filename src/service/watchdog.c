@@ -30,8 +30,8 @@ int watchdog_new(struct event_base *base, struct watchdog **ret)
 	if (!watchdog)
 		return -ENOMEM;
 	/* A third of it: one that is late by as much again is no reason to be killed. */
-	interval = (struct timeval){
-		.tv_sec = (time_t)(limit_us / 3 / 1000000), .tv_usec = (suseconds_t)(limit_us / 3 % 1000000)};
+	interval = (struct timeval){.tv_sec = (time_t)(limit_us / 3 / 1000000),
+		.tv_usec = (suseconds_t)(limit_us / 3 % 1000000)};
 	event_assign(&watchdog->timer, base, -1, EV_PERSIST, on_timer, NULL);
 	event_add(&watchdog->timer, &interval);
 	*ret = watchdog;

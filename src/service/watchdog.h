@@ -4,7 +4,8 @@
 struct event_base;
 struct watchdog;
 
-/* Begins to tell it, from the loop itself. *ret is NULL where no watchdog is set. Returns 0 or -ENOMEM. */
+/* Begins to tell it, from the loop itself. *ret is NULL where no watchdog is set. Returns 0 or
+ * -ENOMEM. */
 int watchdog_new(struct event_base *base, struct watchdog **ret);
 
 /* Accepts NULL. */

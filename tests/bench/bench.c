@@ -53,7 +53,8 @@ static struct sockaddr_in endpoint(const char *address, uint16_t port)
 
 static void join(int fd, struct in_addr group, const char *interface)
 {
-	struct ip_mreqn request = {.imr_multiaddr = group, .imr_ifindex = (int)if_nametoindex(interface)};
+	struct ip_mreqn request = {
+		.imr_multiaddr = group, .imr_ifindex = (int)if_nametoindex(interface)};
 
 	if (setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof(request)) < 0)
 		err(1, "joining on %s", interface);

@@ -1,4 +1,5 @@
-/* What the programs of the bench have in common. They are run by tests/bench/run, which says where and on which core. */
+/* What the programs of the bench have in common. They are run by tests/bench/run, which says where
+ * and on which core. */
 #pragma once
 
 #include <signal.h>
@@ -23,8 +24,8 @@ uint64_t now_ns(clockid_t clock);
 /* Exits with 2 when the text is no number. */
 uint64_t number(const char *text);
 
-/* All of these exit with 1 and a message when they fail. The receive buffer is the one that every receiver has, from
- * BENCH_BUFFER. A port without a group is one that plain datagrams come to. */
+/* All of these exit with 1 and a message when they fail. The receive buffer is the one that every
+ * receiver has, from BENCH_BUFFER. A port without a group is one that plain datagrams come to. */
 int open_receiver(const char *group, uint16_t port, const char *interface);
 int connect_udp(const char *address, uint16_t port);
 int connect_unix(const char *path, int type);

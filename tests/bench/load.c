@@ -1,12 +1,15 @@
-/* The load generator: sends numbered datagrams to a group at a pace, or as fast as the kernel takes them.
+/* The load generator: sends numbered datagrams to a group at a pace, or as fast as the kernel takes
+ * them.
  *
- *     load [-i INTERFACE] [-g GROUPS] [-s SIZE] [-r RATE] [-n COUNT | -t MILLISECONDS] [-b BURST] [-S] [-l LAYOUT]
- *          ADDRESS PORT
+ *     load [-i INTERFACE] [-g GROUPS] [-s SIZE] [-r RATE] [-n COUNT | -t MILLISECONDS] [-b BURST]
+ * [-S] [-l LAYOUT] ADDRESS PORT
  *
- * Datagrams go out in bursts of BURST (64), each handed to the kernel in one call: sendmmsg(2), or with -S as one buffer
- * that the kernel cuts (UDP_SEGMENT), which is the only way to outrun a receiver that reads in batches. RATE is a second, in
- * datagrams; 0 is no limit. -g sends round robin to so many consecutive addresses. The layout is what the receiver expects at
- * the start of a payload: plain (struct stamp), text (nothing but text), iperf or mgen. All come from one port, so that they are one flow. Prints
+ * Datagrams go out in bursts of BURST (64), each handed to the kernel in one call: sendmmsg(2), or
+ * with -S as one buffer that the kernel cuts (UDP_SEGMENT), which is the only way to outrun a
+ * receiver that reads in batches. RATE is a second, in datagrams; 0 is no limit. -g sends round
+ * robin to so many consecutive addresses. The layout is what the receiver expects at the start of a
+ * payload: plain (struct stamp), text (nothing but text), iperf or mgen. All come from one port, so
+ * that they are one flow. Prints
  * {"sent": ..., "seconds": ...}. */
 #include <arpa/inet.h>
 #include <err.h>
@@ -65,7 +68,8 @@ static void put_iperf(uint8_t *payload, uint64_t number, uint64_t now)
 	put32(payload + 12, number >> 32);
 }
 
-/* The message of MGEN 5: size, version 4, flags, flow, number, time, destination. What follows is optional. */
+/* The message of MGEN 5: size, version 4, flags, flow, number, time, destination. What follows is
+ * optional. */
 static void put_mgen(const struct load *load, uint8_t *payload, uint64_t number, uint64_t now)
 {
 	uint16_t size = htons((uint16_t)load->size);
@@ -124,7 +128,8 @@ static void send_all(const struct load *load, unsigned count)
 
 		if (n > 0)
 			sent += (unsigned)n;
-		else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED)
+		else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR &&
+			 errno != ECONNREFUSED)
 			err(1, "sendmmsg");
 	}
 }
@@ -137,7 +142,8 @@ static void send_burst(const struct load *load, uint64_t first, unsigned count)
 		put_head(load, vectors[i].iov_base, first + i, now);
 		if (load->groups > 1)
 			targets[i].v4.sin_addr.s_addr = htonl(
-				ntohl(load->first.v4.sin_addr.s_addr) + (uint32_t)((first + i) % load->groups));
+				ntohl(load->first.v4.sin_addr.s_addr) +
+				(uint32_t)((first + i) % load->groups));
 	}
 	if (!load->segmented) {
 		send_all(load, count);
@@ -167,7 +173,8 @@ static void run(const struct load *load)
 {
 	uint64_t start = now_ns(CLOCK_MONOTONIC), sent = 0;
 
-	while (!stopped && (load->count ? sent < load->count : now_ns(CLOCK_MONOTONIC) - start < load->duration_ns)) {
+	while (!stopped && (load->count ? sent < load->count
+					: now_ns(CLOCK_MONOTONIC) - start < load->duration_ns)) {
 		uint64_t count = load->burst;
 
 		if (load->count && load->count - sent < count)
@@ -184,20 +191,24 @@ static void run(const struct load *load)
 /* Where multicast goes out, and how far. */
 static int route(const struct load *load)
 {
-	struct ip_mreqn out = {.imr_ifindex = load->interface ? (int)if_nametoindex(load->interface) : 0};
+	struct ip_mreqn out = {
+		.imr_ifindex = load->interface ? (int)if_nametoindex(load->interface) : 0};
 	int hops = 8;
 
 	if (load->first.any.sa_family == AF_INET6)
-		return setsockopt(load->fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &out.imr_ifindex, sizeof(int)) ?:
-			setsockopt(load->fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops));
-	return setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_IF, &out, sizeof(out)) ?:
-		setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof(hops));
+		return setsockopt(load->fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &out.imr_ifindex,
+			       sizeof(int))
+			       ?: setsockopt(load->fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops,
+					  sizeof(hops));
+	return setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_IF, &out, sizeof(out))
+		       ?: setsockopt(load->fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof(hops));
 }
 
 static void open_sender(struct load *load)
 {
 	/* The port is at the same place in both kinds of address. */
-	union endpoint local = {.v6 = {.sin6_family = load->first.any.sa_family, .sin6_port = htons(SOURCE_PORT)}};
+	union endpoint local = {
+		.v6 = {.sin6_family = load->first.any.sa_family, .sin6_port = htons(SOURCE_PORT)}};
 	int on = 1, size = (int)load->size;
 
 	load->fd = socket(local.any.sa_family, SOCK_DGRAM, 0);
@@ -206,7 +217,8 @@ static void open_sender(struct load *load)
 	setsockopt(load->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(load->fd, &local.any, endpoint_size(&local)) < 0 || route(load) < 0)
 		err(1, "opening a sender");
-	if (load->segmented && setsockopt(load->fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)) < 0)
+	if (load->segmented &&
+		setsockopt(load->fd, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)) < 0)
 		err(1, "UDP_SEGMENT");
 }
 
@@ -273,7 +285,8 @@ static void check(struct load *load)
 {
 	uint64_t least = load->layout == IPERF ? 16 : load->layout == MGEN ? 28 : 0;
 
-	if (load->size > PAYLOAD_MAX || load->size < least || !load->groups || !load->burst || load->burst > BURST_MAX)
+	if (load->size > PAYLOAD_MAX || load->size < least || !load->groups || !load->burst ||
+		load->burst > BURST_MAX)
 		errx(2, "nothing that can be sent");
 	if (load->first.any.sa_family == AF_INET6 && (load->groups > 1 || load->layout == MGEN))
 		errx(2, "to IPv6 there is one group, and no layout mgen");

@@ -32,8 +32,10 @@ static void prepare(struct pipeline *pipeline, const char *group, size_t payload
 		err(1, "malloc");
 	memset(payload, 'x', payload_size);
 	payload[payload_size] = '\0';
-	if (asprintf(&call, "{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"%s\",\"text\":\"%s\"}}", group,
-		    payload) < 0)
+	if (asprintf(&call,
+		    "{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"%s\",\"text\":\"%"
+		    "s\"}}",
+		    group, payload) < 0)
 		err(1, "asprintf");
 	pipeline->size = CALLS * (strlen(call) + 1);
 	pipeline->calls = malloc(pipeline->size);
@@ -47,8 +49,8 @@ static void prepare(struct pipeline *pipeline, const char *group, size_t payload
 
 static void write_some(struct pipeline *pipeline)
 {
-	ssize_t size = send(pipeline->fd, pipeline->calls + pipeline->written, pipeline->size - pipeline->written,
-		MSG_DONTWAIT);
+	ssize_t size = send(pipeline->fd, pipeline->calls + pipeline->written,
+		pipeline->size - pipeline->written, MSG_DONTWAIT);
 
 	if (size < 0 && errno != EAGAIN)
 		err(1, "send");
@@ -80,10 +82,13 @@ static void run(struct pipeline *pipeline, uint64_t duration_ns)
 {
 	uint64_t start = now_ns(CLOCK_MONOTONIC), now = start;
 
-	while (!stopped && (now - start < duration_ns || pipeline->written || pipeline->replies < pipeline->sent)) {
+	while (!stopped && (now - start < duration_ns || pipeline->written ||
+				   pipeline->replies < pipeline->sent)) {
 		int more = pipeline->written ||
-			   (now - start < duration_ns && pipeline->sent - pipeline->replies < IN_FLIGHT_MAX);
-		struct pollfd poll_fd = {.fd = pipeline->fd, .events = POLLIN | (more ? POLLOUT : 0)};
+			   (now - start < duration_ns &&
+				   pipeline->sent - pipeline->replies < IN_FLIGHT_MAX);
+		struct pollfd poll_fd = {
+			.fd = pipeline->fd, .events = POLLIN | (more ? POLLOUT : 0)};
 
 		if (poll(&poll_fd, 1, 1000) <= 0)
 			break;
@@ -93,8 +98,8 @@ static void run(struct pipeline *pipeline, uint64_t duration_ns)
 			read_some(pipeline);
 		now = now_ns(CLOCK_MONOTONIC);
 	}
-	printf("{\"replies\": %llu, \"errors\": %llu, \"seconds\": %.6f}\n", pipeline->replies, pipeline->errors,
-		(double)(now - start) / 1e9);
+	printf("{\"replies\": %llu, \"errors\": %llu, \"seconds\": %.6f}\n", pipeline->replies,
+		pipeline->errors, (double)(now - start) / 1e9);
 }
 
 int main(int argc, char *argv[])

@@ -2,9 +2,9 @@
  *
  *     probe PORT
  *
- * The time of arrival is the kernel's, so that it does not matter when this program gets to run. The latency is from the
- * time in the payload to that. Ends with SIGTERM and prints {"received": ..., "p50": ..., "p99": ..., "max": ...}
- * in microseconds. */
+ * The time of arrival is the kernel's, so that it does not matter when this program gets to run.
+ * The latency is from the time in the payload to that. Ends with SIGTERM and prints {"received":
+ * ..., "p50": ..., "p99": ..., "max": ...} in microseconds. */
 #include <err.h>
 #include <errno.h>
 #include <stdio.h>
@@ -43,8 +43,10 @@ static uint64_t receive(int fd)
 {
 	static char control[256], payload[65536];
 	struct iovec vector = {payload, sizeof(payload)};
-	struct msghdr header = {
-		.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr header = {.msg_iov = &vector,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
 	ssize_t size = recvmsg(fd, &header, 0);
 	struct stamp stamp;
 

@@ -1,13 +1,14 @@
-/* What a program of one's own would do, without a daemon: the receivers that mcastd is measured against.
+/* What a program of one's own would do, without a daemon: the receivers that mcastd is measured
+ * against.
  *
  *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
  *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
- *     raw unread GROUP PORT INTERFACE                         as count, but the payloads stay unread
- *     raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a wake-up: what most programs do, such as mcjoin
- *     raw forward GROUP PORT INTERFACE ADDRESS PORT           as count, and a send(2) for each datagram
- *     raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as count, and for each datagram a message of SIZE
- *                                                             bytes to each of so many connections, made to PATH first;
- *                                                             SIZE 0: the payload itself, as a packet
+ *     raw unread GROUP PORT INTERFACE                         as count, but the payloads stay
+ * unread raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a wake-up:
+ * what most programs do, such as mcjoin raw forward GROUP PORT INTERFACE ADDRESS PORT           as
+ * count, and a send(2) for each datagram raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as
+ * count, and for each datagram a message of SIZE bytes to each of so many connections, made to PATH
+ * first; SIZE 0: the payload itself, as a packet
  *
  * Ends with SIGTERM and prints {"received": ..., "unsent": ...}. */
 #include <err.h>
@@ -68,8 +69,12 @@ static unsigned receive_single(struct receiver *receiver)
 {
 	static char control[256];
 	static struct sockaddr_storage name;
-	struct msghdr header = {.msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = vectors, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr header = {.msg_name = &name,
+		.msg_namelen = sizeof(name),
+		.msg_iov = vectors,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
 
 	return recvmsg(receiver->fd, &header, MSG_DONTWAIT) >= 0;
 }
@@ -84,9 +89,11 @@ static void deliver_each(struct receiver *receiver, unsigned count)
 	for (unsigned i = 0; i < count; i++)
 		for (unsigned j = 0; j < receiver->output_count; j++) {
 			const void *data = receiver->message ? receiver->message : (char *)slots[i];
-			size_t size = receiver->message ? receiver->message_size : messages[i].msg_len;
+			size_t size = receiver->message ? receiver->message_size
+							: messages[i].msg_len;
 
-			if (send(receiver->outputs[j], data, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+			if (send(receiver->outputs[j], data, size, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+				(ssize_t)size)
 				receiver->unsent++;
 		}
 }
@@ -145,7 +152,8 @@ static void accept_outputs(struct receiver *receiver, const char *path, unsigned
 
 int main(int argc, char *argv[])
 {
-	struct receiver receiver = {.receive = receive_batch, .deliver = deliver_nowhere, .flags = MSG_DONTWAIT};
+	struct receiver receiver = {
+		.receive = receive_batch, .deliver = deliver_nowhere, .flags = MSG_DONTWAIT};
 	const char *mode = argc > 1 ? argv[1] : "";
 
 	stop_on_signals();

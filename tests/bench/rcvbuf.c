@@ -1,5 +1,6 @@
-/* Preloaded into the other programs: every UDP socket gets the receive buffer of BENCH_BUFFER, however small a one the
- * program asks for, or the system allows. net.core.rmem_default would do the same, to every program of the machine. */
+/* Preloaded into the other programs: every UDP socket gets the receive buffer of BENCH_BUFFER,
+ * however small a one the program asks for, or the system allows. net.core.rmem_default would do
+ * the same, to every program of the machine. */
 #include <dlfcn.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -22,8 +23,8 @@ int socket(int domain, int type, int protocol)
 
 int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
-	int (*next)(int, int, int, const void *, socklen_t) =
-		(int (*)(int, int, int, const void *, socklen_t))dlsym(RTLD_NEXT, "setsockopt");
+	int (*next)(int, int, int, const void *, socklen_t) = (int (*)(
+		int, int, int, const void *, socklen_t))dlsym(RTLD_NEXT, "setsockopt");
 
 	if (level == SOL_SOCKET && option == SO_RCVBUF)
 		return 0;

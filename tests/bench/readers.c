@@ -1,11 +1,12 @@
 /* Programs that read what a receiver writes to UNIX sockets.
  *
- *     readers stream PATH CONNECTIONS [CALL]     writes CALL to each, if there is one; messages end with NUL: subscribers
- *     readers seqpacket PATH CONNECTIONS         a packet is a message: readers of a group's socket
- *     readers dgram PATH 1                       the same, at a socket of its own
+ *     readers stream PATH CONNECTIONS [CALL]     writes CALL to each, if there is one; messages end
+ * with NUL: subscribers readers seqpacket PATH CONNECTIONS         a packet is a message: readers
+ * of a group's socket readers dgram PATH 1                       the same, at a socket of its own
  *
- * Says READY when all are open. Answers each line of its input with {"messages": ..., "bytes": ...}, and ends with the
- * input. What tells subscribers how many they have missed, a gap, does not count as a message. */
+ * Says READY when all are open. Answers each line of its input with {"messages": ..., "bytes":
+ * ...}, and ends with the input. What tells subscribers how many they have missed, a gap, does not
+ * count as a message. */
 #include <err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,8 @@ static void open_reader(struct reader *reader, int type, const char *path, const
 /* A piece of a message, which may come in many. */
 static void take_piece(struct reader *reader, const char *data, size_t size)
 {
-	size_t room = reader->length < sizeof(reader->head) ? sizeof(reader->head) - reader->length : 0;
+	size_t room = reader->length < sizeof(reader->head) ? sizeof(reader->head) - reader->length
+							    : 0;
 
 	memcpy(reader->head + sizeof(reader->head) - room, data, size < room ? size : room);
 	reader->length += size;
@@ -56,7 +58,8 @@ static void take_piece(struct reader *reader, const char *data, size_t size)
 
 static void end_message(struct reader *reader)
 {
-	messages += reader->length < sizeof(reader->head) || memcmp(reader->head, gap, sizeof(reader->head)) != 0;
+	messages += reader->length < sizeof(reader->head) ||
+		    memcmp(reader->head, gap, sizeof(reader->head)) != 0;
 	reader->length = 0;
 }
 

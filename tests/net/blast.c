@@ -2,10 +2,10 @@
  *
  *     blast [-b] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE
  *
- * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -g the datagrams go
- * round robin to so many consecutive addresses. With -b they are handed to the kernel in bulk (UDP_SEGMENT),
- * which is ten times as fast and the only way to outrun a good receiver. With -r it sends so many a second. It ends after
- * COUNT, or with SIGTERM, and prints how many were sent. */
+ * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -g the datagrams
+ * go round robin to so many consecutive addresses. With -b they are handed to the kernel in bulk
+ * (UDP_SEGMENT), which is ten times as fast and the only way to outrun a good receiver. With -r it
+ * sends so many a second. It ends after COUNT, or with SIGTERM, and prints how many were sent. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -54,7 +54,8 @@ static union target advance(const union target *first, unsigned long number)
 	uint32_t low;
 
 	if (first->any.sa_family == AF_INET) {
-		target.v4.sin_addr.s_addr = htonl(ntohl(first->v4.sin_addr.s_addr) + (uint32_t)number);
+		target.v4.sin_addr.s_addr = htonl(
+			ntohl(first->v4.sin_addr.s_addr) + (uint32_t)number);
 		return target;
 	}
 	memcpy(&low, &target.v6.sin6_addr.s6_addr[12], sizeof(low));
@@ -140,7 +141,8 @@ static void send_all(const struct blast *blast, struct mmsghdr *messages, unsign
 
 		if (n > 0)
 			sent += (unsigned)n;
-		else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED)
+		else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR &&
+			 errno != ECONNREFUSED)
 			err(1, "sendmmsg");
 	}
 }
@@ -227,8 +229,10 @@ int main(int argc, char *argv[])
 			return 2;
 		}
 	if (argc - optind != 4)
-		errx(2, "usage: blast [-b] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE");
-	blast.target_length = resolve(argv[optind], atoi(argv[optind + 1]), interface, &blast.first);
+		errx(2, "usage: blast [-b] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r "
+			"RATE] ADDRESS PORT COUNT SIZE");
+	blast.target_length = resolve(
+		argv[optind], atoi(argv[optind + 1]), interface, &blast.first);
 	count = strtoul(argv[optind + 2], NULL, 10);
 	blast.size = strtoul(argv[optind + 3], NULL, 10);
 	if (blast.size > SIZE_MAX_ || !blast.groups)

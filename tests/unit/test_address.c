@@ -40,9 +40,10 @@ static void addresses_are_written_as_rfc_5952_has_them(void **state)
 
 static void what_is_not_an_address_is_refused(void **state)
 {
-	static const char *const wrong[] = {"", "news", "233.252.0", "233.252.0.1.1", "233.252.0.256",
-		"233.252.0.1:5004", "233.252.0.1%lo", "233.252.0.1 ", " 233.252.0.1", "0xe9.252.0.1",
-		"[ff15::1]", "ff15::1%lo", "ff15::1::2", "ff15:::1", "12345::", "233.252.0.010x"};
+	static const char *const wrong[] = {"", "news", "233.252.0", "233.252.0.1.1",
+		"233.252.0.256", "233.252.0.1:5004", "233.252.0.1%lo", "233.252.0.1 ",
+		" 233.252.0.1", "0xe9.252.0.1", "[ff15::1]", "ff15::1%lo", "ff15::1::2", "ff15:::1",
+		"12345::", "233.252.0.010x"};
 	struct address address = {.family = 99};
 
 	(void)state;
@@ -80,8 +81,8 @@ static void v4_equality_ignores_what_lies_behind_it(void **state)
 static void multicast_ends_where_its_blocks_end(void **state)
 {
 	static const char *const yes[] = {"224.0.0.0", "239.255.255.255", "ff00::", "ffff::1"};
-	static const char *const no[] = {
-		"223.255.255.255", "240.0.0.0", "255.255.255.255", "fe80::1", "::", "::ffff:224.0.0.1"};
+	static const char *const no[] = {"223.255.255.255", "240.0.0.0", "255.255.255.255",
+		"fe80::1", "::", "::ffff:224.0.0.1"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
@@ -100,7 +101,8 @@ static void multicast_ends_where_its_blocks_end(void **state)
 static void only_link_and_node_local_need_a_scope(void **state)
 {
 	static const char *const yes[] = {"ff02::1", "ff12::1", "ff01::1", "fe80::1"};
-	static const char *const no[] = {"ff05::1", "ff15::1", "2001:db8::1", "224.0.0.1", "169.254.0.1"};
+	static const char *const no[] = {
+		"ff05::1", "ff15::1", "2001:db8::1", "224.0.0.1", "169.254.0.1"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {

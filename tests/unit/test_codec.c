@@ -63,8 +63,8 @@ static void base64_reads_back_every_length(void **state)
 
 static void base64_refuses_what_is_not_base64(void **state)
 {
-	static const char *const wrong[] = {"Z", "Zg", "Zg=", "Zm8", "Zm9v\n", "Zm 9", "Zm9-", "Zm9_",
-		"====", "Z===", "=Zg=", "Zg==Zg==", "Zm9vYg==Zm9v", "Zg=v"};
+	static const char *const wrong[] = {"Z", "Zg", "Zg=", "Zm8", "Zm9v\n", "Zm 9", "Zm9-",
+		"Zm9_", "====", "Z===", "=Zg=", "Zg==Zg==", "Zm9vYg==Zm9v", "Zg=v"};
 	struct text text = {0};
 
 	(void)state;

@@ -285,10 +285,10 @@ static void a_single_string_is_a_list_of_one(void **state)
 
 static void groups_stay_in_the_order_of_the_file(void **state)
 {
-	const struct config *config =
-		load_text(*state, "groups: { z: { address = \"233.252.0.1\"; port = 1; };\n"
-				  "a: { address = \"233.252.0.1\"; port = 2; };\n"
-				  "m: { address = \"233.252.0.1\"; port = 3; }; };");
+	const struct config *config = load_text(*state,
+		"groups: { z: { address = \"233.252.0.1\"; port = 1; };\n"
+		"a: { address = \"233.252.0.1\"; port = 2; };\n"
+		"m: { address = \"233.252.0.1\"; port = 3; }; };");
 
 	assert_string_equal(config->groups[0].name, "z");
 	assert_string_equal(config->groups[1].name, "a");
@@ -315,10 +315,10 @@ static void a_number_with_l_is_a_number(void **state)
 
 static void a_handler_has_the_settings_of_its_kind(void **state)
 {
-	const struct config *config =
-		load_text(*state, "handlers: { archive: { type = \"file\"; path = \"/x\"; format = "
-				  "\"json\"; queue = \"1M\";"
-				  "drop = \"oldest\"; }; };");
+	const struct config *config = load_text(*state,
+		"handlers: { archive: { type = \"file\"; path = \"/x\"; format = "
+		"\"json\"; queue = \"1M\";"
+		"drop = \"oldest\"; }; };");
 	const struct config_handler *handler = config_find_handler(config, "archive");
 	const struct file_settings *settings = handler->settings;
 
@@ -332,8 +332,8 @@ static void a_handler_has_the_settings_of_its_kind(void **state)
 
 static void a_handler_has_defaults(void **state)
 {
-	const struct config *config =
-		load_text(*state, "handlers: { archive: { type = \"file\"; path = \"/x\"; }; };");
+	const struct config *config = load_text(
+		*state, "handlers: { archive: { type = \"file\"; path = \"/x\"; }; };");
 	const struct config_handler *handler = config_find_handler(config, "archive");
 
 	assert_int_equal(handler->queue, 4 << 20);
@@ -353,8 +353,8 @@ static void log_and_journal_need_no_declaration(void **state)
 
 static void a_declared_log_stands_above_the_builtin(void **state)
 {
-	const struct config *config =
-		load_text(*state, "handlers: { log: { type = \"log\"; queue = \"64K\"; }; };");
+	const struct config *config = load_text(
+		*state, "handlers: { log: { type = \"log\"; queue = \"64K\"; }; };");
 
 	assert_int_equal(config->handler_count, 2);
 	assert_int_equal(config_find_handler(config, "log")->queue, 64 << 10);
@@ -769,7 +769,8 @@ static void errors_of_all_files_are_found_in_one_run(void **state)
 	write_file(*state, "conf.d/a.conf", "b = 1;");
 	write_file(*state, "conf.d/b.conf", "run_directory = \"x\";");
 	assert_refused(*state, "D/mcastd.conf:1: syntax error, there is no value after =",
-		"D/conf.d/a.conf:1: unknown key \"b\", known: user, group, run_directory, groups, handlers, "
+		"D/conf.d/a.conf:1: unknown key \"b\", known: user, group, run_directory, groups, "
+		"handlers, "
 		"control",
 		"D/conf.d/b.conf:1: run_directory: \"x\" is not an absolute path, begin it with /");
 }
@@ -1023,8 +1024,8 @@ static struct config *load_other(struct fixture *fixture, const char *text)
 
 static void groups_that_say_the_same_are_equal_wherever_they_stand(void **state)
 {
-	const struct config_group *group =
-		load_group(*state, IN_A("ttl = 1; interfaces = \"eth0\";"));
+	const struct config_group *group = load_group(
+		*state, IN_A("ttl = 1; interfaces = \"eth0\";"));
 	struct config *other = load_other(*state, "\n\n" IN_A("interfaces = [\"eth0\"];"));
 
 	assert_true(config_group_equal(group, &other->groups[0]));
@@ -1043,8 +1044,8 @@ static void groups_that_differ_in_a_key_are_not_equal(void **state)
 static void groups_of_different_names_are_not_equal(void **state)
 {
 	const struct config_group *group = load_group(*state, GROUP_A);
-	struct config *other =
-		load_other(*state, "groups: { b: { address = \"233.252.0.1\"; port = 1; }; };");
+	struct config *other = load_other(
+		*state, "groups: { b: { address = \"233.252.0.1\"; port = 1; }; };");
 
 	assert_false(config_group_equal(group, &other->groups[0]));
 	config_free(other);

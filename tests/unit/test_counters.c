@@ -30,7 +30,8 @@ static struct counters *open_next(struct counters *counters)
 	return open_counters(fd);
 }
 
-static uint64_t *take_named(struct counters *counters, const char *what, unsigned number, size_t size)
+static uint64_t *take_named(
+	struct counters *counters, const char *what, unsigned number, size_t size)
 {
 	char key[40];
 

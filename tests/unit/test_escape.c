@@ -45,7 +45,8 @@ static void printable_text_is_left_alone(void **state)
 	(void)state;
 	assert_escaped("", 0, "");
 	assert_escaped("hello, \"world\" ~", 16, "hello, \"world\" ~");
-	assert_escaped("Gr\u00fc\u00dfe \u65e5\u672c \U0001f600", 19, "Gr\u00fc\u00dfe \u65e5\u672c \U0001f600");
+	assert_escaped("Gr\u00fc\u00dfe \u65e5\u672c \U0001f600", 19,
+		"Gr\u00fc\u00dfe \u65e5\u672c \U0001f600");
 }
 
 static void line_breaks_and_backslash_have_short_forms(void **state)
@@ -114,13 +115,13 @@ static void all_256_bytes_are_reversible(void **state)
 
 static void unescape_refuses_malformed_escapes(void **state)
 {
-	static const char *const wrong[] = {"\\", "a\\", "\\q", "\\x", "\\x1", "\\xg0", "\\x0g", "\\X00"};
+	static const char *const wrong[] = {
+		"\\", "a\\", "\\q", "\\x", "\\x1", "\\xg0", "\\x0g", "\\X00"};
 	struct text text = {0};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
-		assert_int_equal(
-			text_append_unescaped(&text, wrong[i], strlen(wrong[i])), -EINVAL);
+		assert_int_equal(text_append_unescaped(&text, wrong[i], strlen(wrong[i])), -EINVAL);
 	text_free(&text);
 }
 

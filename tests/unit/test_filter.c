@@ -29,7 +29,8 @@ static struct filter make_filter(const char *const *keys)
 
 static struct datagram make_datagram(const char *payload, const char *source)
 {
-	struct datagram datagram = {.payload = (const uint8_t *)payload, .size = (uint32_t)strlen(payload)};
+	struct datagram datagram = {
+		.payload = (const uint8_t *)payload, .size = (uint32_t)strlen(payload)};
 	struct address address;
 
 	assert_int_equal(address_parse(source, &address), 0);
@@ -75,7 +76,8 @@ static void without_keys_everything_passes(void **state)
 
 static void only_listed_sources_pass(void **state)
 {
-	struct filter filter = FILTER("filter.sources", "10.1.0.0/17", "filter.sources", "2001:db8::/33");
+	struct filter filter = FILTER(
+		"filter.sources", "10.1.0.0/17", "filter.sources", "2001:db8::/33");
 
 	(void)state;
 	assert_int_equal(filter_needs(&filter), NEED_SOURCE);
@@ -88,7 +90,8 @@ static void only_listed_sources_pass(void **state)
 
 static void blocked_sources_do_not_pass(void **state)
 {
-	struct filter filter = FILTER("filter.sources", "10.0.0.0/8", "filter.block_sources", "10.0.0.7");
+	struct filter filter = FILTER(
+		"filter.sources", "10.0.0.0/8", "filter.block_sources", "10.0.0.7");
 
 	(void)state;
 	assert_true(passes(&filter, "x", "10.0.0.6"));

@@ -35,7 +35,8 @@ static struct datagram some_datagram(const char *source, const void *payload, si
 	return datagram;
 }
 
-static void assert_format(enum format format, const void *payload, size_t size, const char *expected)
+static void assert_format(
+	enum format format, const void *payload, size_t size, const char *expected)
 {
 	struct datagram datagram = some_datagram("192.0.2.7", payload, size);
 	struct origin *origin = some_origin();
@@ -62,7 +63,8 @@ static void line_of_an_empty_payload_ends_after_the_size(void **state)
 static void line_stays_one_line(void **state)
 {
 	(void)state;
-	assert_format(FORMAT_LINE, "a\nMESSAGE=x\033[2J", 15, SOME_PREFIX "15 a\\nMESSAGE=x\\x1b[2J\n");
+	assert_format(
+		FORMAT_LINE, "a\nMESSAGE=x\033[2J", 15, SOME_PREFIX "15 a\\nMESSAGE=x\\x1b[2J\n");
 }
 
 static void hex_has_the_same_prefix(void **state)
@@ -78,9 +80,9 @@ static void raw_is_the_payload_alone(void **state)
 	assert_format(FORMAT_RAW, "", 0, "");
 }
 
-#define SOME_FIELDS                                                                                \
-	"{\"group\":\"news\",\"address\":\"233.252.0.1\",\"port\":5004,"                           \
-	"\"source\":\"192.0.2.7\",\"sourcePort\":4000,\"interface\":\"eth0\",\"ttl\":3,"           \
+#define SOME_FIELDS                                                                      \
+	"{\"group\":\"news\",\"address\":\"233.252.0.1\",\"port\":5004,"                 \
+	"\"source\":\"192.0.2.7\",\"sourcePort\":4000,\"interface\":\"eth0\",\"ttl\":3," \
 	"\"timestamp\":\"2025-11-24T19:33:19.123456789Z\","
 
 static void json_has_text_where_the_payload_is_utf8(void **state)
@@ -131,8 +133,7 @@ static void unknown_sources_are_a_dash(void **state)
 
 	(void)state;
 	format_datagram(&text, FORMAT_LINE, origin, &datagram);
-	assert_string_equal(
-		text_string(&text), "1970-01-01T00:00:00.000000000Z news - eth0 1 x\n");
+	assert_string_equal(text_string(&text), "1970-01-01T00:00:00.000000000Z news - eth0 1 x\n");
 	text_free(&text);
 	origin_unref(origin);
 }

@@ -27,7 +27,8 @@ static void feed(struct framing *framing, struct text *buffer, bool end, struct 
 			text_append_string(seen, TOO_LARGE);
 		if (result != FRAME_INCOMPLETE)
 			text_append_string(seen, frame.terminator ? "/" : "|");
-		memmove(buffer->data, buffer->data + frame.consumed, buffer->length - frame.consumed);
+		memmove(buffer->data, buffer->data + frame.consumed,
+			buffer->length - frame.consumed);
 		buffer->length -= frame.consumed;
 		if (result == FRAME_INCOMPLETE)
 			return;
@@ -55,7 +56,8 @@ static void assert_frames_in_pieces(
 }
 
 #define assert_frames(stream, expected) check_frames(stream, sizeof(stream) - 1, false, expected)
-#define assert_frames_at_end(stream, expected) check_frames(stream, sizeof(stream) - 1, true, expected)
+#define assert_frames_at_end(stream, expected) \
+	check_frames(stream, sizeof(stream) - 1, true, expected)
 
 static void check_frames(const char *stream, size_t size, bool end, const char *expected)
 {
@@ -193,8 +195,8 @@ static void a_message_of_the_limit_comes_through(void **state)
 
 	(void)state;
 	assert_int_equal(framing_next(&framing, stream.data, stream.length, &frame), FRAME_MESSAGE);
-	assert_int_equal(framing_next(&framing, stream.data + 3, stream.length - 3, &frame),
-		FRAME_MESSAGE);
+	assert_int_equal(
+		framing_next(&framing, stream.data + 3, stream.length - 3, &frame), FRAME_MESSAGE);
 	assert_int_equal(frame.length, MESSAGE_MAX);
 	assert_int_equal(frame.consumed, MESSAGE_MAX + 1);
 	text_free(&stream);

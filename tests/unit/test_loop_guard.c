@@ -20,7 +20,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static bool seen(struct loop_guard *guard, const char *payload, const char *source, uint8_t ttl, uint32_t now_ms)
+static bool seen(struct loop_guard *guard, const char *payload, const char *source, uint8_t ttl,
+	uint32_t now_ms)
 {
 	struct datagram datagram = {
 		.payload = (const uint8_t *)payload, .size = (uint32_t)strlen(payload), .ttl = ttl};

@@ -81,7 +81,8 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	(void)fd, (void)what, (void)argument;
 }
 
-/* After the last pause the timer stops: the loop then waits for what is left, here nothing but a timeout. */
+/* After the last pause the timer stops: the loop then waits for what is left, here nothing but a
+ * timeout. */
 static void it_is_quiet_when_nobody_pauses(void **state)
 {
 	const struct timeval moment = {.tv_usec = 50000};

@@ -117,13 +117,13 @@ static struct packet make_packet(
 static void v4_datagrams_are_whole_blocks(void **state)
 {
 	static const uint8_t expected[] = {6, 0, 0, 0, 80, 0, 0, 0, 3, 0, 0,
-		0,                                              /* type, length, interface */
+		0, /* type, length, interface */
 		0x4b, 0x08, 0x7b, 0x18, 0x15, 0x03, 0xff, 0x6e, /* timestamp, its high half first */
-		33, 0, 0, 0, 33, 0, 0, 0,                       /* captured and original length */
+		33, 0, 0, 0, 33, 0, 0, 0, /* captured and original length */
 		0x45, 0, 0, 33, 0, 0, 0x40, 0, 7, 17, 0xc7, 0xc7, 192, 0, 2, 7, 233, 252, 0,
 		1, /* IP */
 		0x0f, 0xa0, 0x13, 0x8c, 0, 13, 0xec, 0xd0, 'h', 'e', 'l', 'l', 'o', 0, 0,
-		0,                                          /* UDP, payload */
+		0, /* UDP, payload */
 		1, 0, 4, 0, 'n', 'e', 'w', 's', 0, 0, 0, 0, /* comment, end of the options */
 		80, 0, 0, 0};
 	struct packet packet = make_packet("233.252.0.1", "192.0.2.7", "hello", 5);
@@ -171,8 +171,8 @@ static void every_size_has_right_checksums_and_lengths(void **state)
 							    : size < 65000 ? 977
 									   : 39)
 		for (size_t i = 0; i < 2; i++) {
-			struct packet packet =
-				make_packet(groups[i][0], groups[i][1], payload, size);
+			struct packet packet = make_packet(
+				groups[i][0], groups[i][1], payload, size);
 
 			assert_checksums(packet.ip, packet.size);
 			assert_int_equal(packet.text.length % 4, 0);

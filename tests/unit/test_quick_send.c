@@ -1,4 +1,5 @@
-/* The plain form of a Send: what it takes, it takes as jansson does, and everything else it leaves to that. */
+/* The plain form of a Send: what it takes, it takes as jansson does, and everything else it leaves
+ * to that. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -27,8 +28,10 @@ static void assert_text(const struct quick_text *text, const char *expected)
 static void test_the_plain_forms_are_read(void **state)
 {
 	static const char *const messages[] = {
-		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"news\",\"text\":\"hi\"}}",
-		" { \"parameters\" :\t{ \"text\" : \"hi\" ,\n \"group\" : \"news\" } , \"method\" : \"io.mcastd.Send\" }\r\n",
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"news\",\"text\":\"hi\"}"
+		"}",
+		" { \"parameters\" :\t{ \"text\" : \"hi\" ,\n \"group\" : \"news\" } , \"method\" "
+		": \"io.mcastd.Send\" }\r\n",
 	};
 	struct quick_send send;
 
@@ -39,33 +42,54 @@ static void test_the_plain_forms_are_read(void **state)
 		assert_text(&send.text, "hi");
 		assert_null(send.base64.data);
 	}
-	assert_true(read_string("{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"base64\":\"\"}}", &send));
+	assert_true(read_string(
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"base64\":\"\"}}",
+		&send));
 	assert_text(&send.base64, "");
-	assert_true(read_string("{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"Gr\u00fc\u00dfe\"}}", &send));
+	assert_true(read_string("{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\","
+				"\"text\":\"Gr\u00fc\u00dfe\"}}",
+		&send));
 	assert_text(&send.text, "Gr\u00fc\u00dfe");
 }
 
 static void test_whatever_else_there_is_is_left_alone(void **state)
 {
 	static const char *const messages[] = {
-		"", "{", "{}", "[]", "x", "\"", "{\"", "{\"method\"", "{\"method\":", "{\"method\":\"", "{\"method\":\"io.mcastd.Send\"}",
+		"",
+		"{",
+		"{}",
+		"[]",
+		"x",
+		"\"",
+		"{\"",
+		"{\"method\"",
+		"{\"method\":",
+		"{\"method\":\"",
+		"{\"method\":\"io.mcastd.Send\"}",
 		"{\"method\":\"io.mcastd.Send2\",\"parameters\":{\"group\":\"g\",\"text\":\"x\"}}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\"}}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"text\":\"x\"}}",
-		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\",\"base64\":\"\"}}",
-		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\",\"ttl\":1}}",
-		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\",\"text\":\"x\"}}",
-		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"\",\"text\":\"\"}}",
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\","
+		"\"base64\":\"\"}}",
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\","
+		"\"ttl\":1}}",
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\","
+		"\"text\":\"x\"}}",
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"\","
+		"\"text\":\"\"}}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":null}}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"\\n\"}}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"\n\"}}",
-		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"\xff\"}}",
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"\xff\"}"
+		"}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\"},}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\",}}",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\"}} x",
 		"{\"method\":\"io.mcastd.Send\",\"parameters\":{\"group\":\"g\",\"text\":\"x\"}",
-		"{\"method\":\"io.mcastd.Send\",\"oneway\":true,\"parameters\":{\"group\":\"g\",\"text\":\"x\"}}",
-		"{\"method\":\"io.mcastd.Send\",\"parameters\":{},\"parameters\":{\"group\":\"g\",\"text\":\"x\"}}",
+		"{\"method\":\"io.mcastd.Send\",\"oneway\":true,\"parameters\":{\"group\":\"g\","
+		"\"text\":\"x\"}}",
+		"{\"method\":\"io.mcastd.Send\",\"parameters\":{},\"parameters\":{\"group\":\"g\","
+		"\"text\":\"x\"}}",
 	};
 	struct quick_send send;
 
@@ -77,7 +101,8 @@ static void test_whatever_else_there_is_is_left_alone(void **state)
 /* Changes a good message at random: what is still taken must be what jansson reads. */
 static void test_what_is_taken_is_what_jansson_reads(void **state)
 {
-	static const char good[] = "{\"method\":\"io.mcastd.Send\", \"parameters\":{\"group\":\"news\",\"text\":\"a\xc3\xbc\"} }";
+	static const char good[] = "{\"method\":\"io.mcastd.Send\", "
+				   "\"parameters\":{\"group\":\"news\",\"text\":\"a\xc3\xbc\"} }";
 	static const char bytes[] = "\"\\{}[]:, \t\n\x01\x7f\x80\xc3\xbcxt0";
 	unsigned seed = 1, taken = 0;
 
@@ -91,12 +116,14 @@ static void test_what_is_taken_is_what_jansson_reads(void **state)
 		seed = seed * 1103515245 + 12345;
 		for (unsigned changes = seed >> 16 & 3; changes; changes--) {
 			seed = seed * 1103515245 + 12345;
-			message[(seed >> 8) % (sizeof(good) - 1)] = bytes[(seed >> 20) % (sizeof(bytes) - 1)];
+			message[(seed >> 8) % (sizeof(good) - 1)] =
+				bytes[(seed >> 20) % (sizeof(bytes) - 1)];
 		}
 		if (!quick_send_read(message, sizeof(good) - 1, &send))
 			continue;
 		taken++;
-		request = json_loadb(message, sizeof(good) - 1, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+		request = json_loadb(
+			message, sizeof(good) - 1, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 		assert_non_null(request);
 		parameters = json_object_get(request, "parameters");
 		text = json_object_get(parameters, "text");
@@ -104,7 +131,8 @@ static void test_what_is_taken_is_what_jansson_reads(void **state)
 		assert_int_equal(json_object_size(parameters), 2);
 		assert_int_equal(json_string_length(text), send.text.size);
 		assert_memory_equal(json_string_value(text), send.text.data, send.text.size);
-		assert_int_equal(json_string_length(json_object_get(parameters, "group")), send.group.size);
+		assert_int_equal(
+			json_string_length(json_object_get(parameters, "group")), send.group.size);
 		json_decref(request);
 	}
 	assert_true(taken > 1000);

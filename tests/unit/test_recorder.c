@@ -392,8 +392,8 @@ static void records_are_delivered_when_they_are_written(void **state)
 
 static void a_full_buffer_is_written_at_once(void **state)
 {
-	struct recorder *recorder =
-		start(*state, (struct recorder_settings){.flush = 3600 * NS_PER_S});
+	struct recorder *recorder = start(
+		*state, (struct recorder_settings){.flush = 3600 * NS_PER_S});
 	struct outcome outcome = {0};
 	char line[1025];
 
@@ -484,8 +484,8 @@ static void files_are_rotated_by_size_and_on_request(void **state)
 static void files_are_rotated_by_time(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder =
-		start(place, (struct recorder_settings){.rotate_every = NS_PER_S});
+	struct recorder *recorder = start(
+		place, (struct recorder_settings){.rotate_every = NS_PER_S});
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 5 * NS_PER_S;
 	struct outcome outcome = {0};
 
@@ -597,8 +597,8 @@ static void the_quota_takes_the_oldest_files_first_and_then_drops(void **state)
 static void nothing_is_written_below_the_floor_of_free_space(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder =
-		start(place, (struct recorder_settings){.keep_free = 1ull << 60});
+	struct recorder *recorder = start(
+		place, (struct recorder_settings){.keep_free = 1ull << 60});
 	struct outcome outcome = {0};
 
 	record_now(recorder, &outcome, "1 a\n");

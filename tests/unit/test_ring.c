@@ -24,7 +24,8 @@ static struct origin *make_origin(const char *group)
 /* Pushes one datagram of size bytes, which begin with number. Returns whether it was taken. */
 static bool push(struct ring *ring, struct origin *origin, uint32_t number, uint32_t size)
 {
-	struct datagram datagram = {.payload = payload, .size = size, .ttl = 7, .timestamp_ns = number};
+	struct datagram datagram = {
+		.payload = payload, .size = size, .ttl = 7, .timestamp_ns = number};
 	struct batch batch = {.origin = origin, .count = 1, .datagrams = &datagram};
 
 	memcpy(payload, &number, sizeof(number));

@@ -469,10 +469,10 @@ static void assert_guess(const char *word, const char *candidate, bool is_near)
 static void slips_of_the_keyboard_are_guessed(void **state)
 {
 	(void)state;
-	assert_guess("prot", "port", true);  /* swapped */
-	assert_guess("prt", "port", true);   /* left out */
+	assert_guess("prot", "port", true); /* swapped */
+	assert_guess("prt", "port", true); /* left out */
 	assert_guess("poort", "port", true); /* doubled */
-	assert_guess("pert", "port", true);  /* replaced */
+	assert_guess("pert", "port", true); /* replaced */
 	assert_guess("receive-buffer", "receive_buffer", true);
 	assert_guess("interface", "interfaces", true);
 }

@@ -1,4 +1,5 @@
-/* Whose turn it is: in a fair order, a little each, and never so long that the loop does not look at anything else. */
+/* Whose turn it is: in a fair order, a little each, and never so long that the loop does not look
+ * at anything else. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -163,7 +164,8 @@ static void test_what_one_user_holds_does_not_count_for_the_other(void **state)
 static void test_all_together_do_not_hold_up_the_privileged(void **state)
 {
 	struct fixture *fixture = *state;
-	struct user *users[ALL_WAITING_MAX / USER_WAITING_MAX + 1], *own = user_connect(&fixture->users, geteuid());
+	struct user *users[ALL_WAITING_MAX / USER_WAITING_MAX + 1],
+		*own = user_connect(&fixture->users, geteuid());
 
 	for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
 		users[i] = user_connect(&fixture->users, (uid_t)(1000 + i));
