@@ -25,3 +25,21 @@ int write_all(int fd, const void *data, size_t size)
 	}
 	return 0;
 }
+
+int read_at(int fd, void *data, size_t size, uint64_t offset)
+{
+	char *at = data;
+
+	while (size) {
+		ssize_t n = pread(fd, at, size, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += n;
+		size -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}

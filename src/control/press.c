@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-#include "data/format.h"
+#include "formats/format.h"
 
 /* Between two batches no more than this is held. */
 #define SPARE_MAX (256 * 1024)

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
-#include "ctl/dissect.h"
-#include "ctl/pcapng.h"
+#include "formats/dissect.h"
+#include "formats/pcapng_read.h"
 
 /* Why a packet is none of the datagrams. */
 enum skip_reason {

@@ -15,9 +15,9 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "handlers/child.h"
-#include "handlers/child_environment.h"
-#include "handlers/child_trust.h"
+#include "child/child.h"
+#include "child/environment.h"
+#include "child/trust.h"
 #include "handlers/handler.h"
 
 #define OUTPUT_LINES_MAX 64 /* of one program */

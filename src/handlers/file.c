@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/format.h"
+#include "formats/format.h"
 #include "handlers/handler.h"
-#include "handlers/recorder.h"
+#include "recorder/recorder.h"
 
 struct file_settings {
 	struct recorder_settings recorder;

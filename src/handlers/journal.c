@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "data/format.h"
+#include "formats/format.h"
 #include "handlers/handler.h"
 
 /* So much of a payload is shown in MESSAGE; MCASTD_PAYLOAD has all of it. */

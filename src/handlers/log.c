@@ -7,7 +7,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
-#include "data/format.h"
+#include "formats/format.h"
 #include "handlers/handler.h"
 
 struct log_settings {

@@ -10,9 +10,9 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "handlers/handler.h"
-#include "handlers/pcapng_blocks.h"
-#include "handlers/pcapng_walk.h"
-#include "handlers/recorder.h"
+#include "formats/pcapng_blocks.h"
+#include "formats/pcapng_walk.h"
+#include "recorder/recorder.h"
 
 /* What is written of a group is remembered for so many; others have to take their place. A power of
  * two. */

@@ -19,11 +19,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "handlers/child.h"
-#include "handlers/child_backoff.h"
-#include "handlers/child_environment.h"
-#include "handlers/child_records.h"
-#include "handlers/child_trust.h"
+#include "child/child.h"
+#include "child/backoff.h"
+#include "child/environment.h"
+#include "child/records.h"
+#include "child/trust.h"
 #include "handlers/handler.h"
 
 /* COUNTED_PAUSES is the sum of the pauses before it was started again: with COUNTED_RESTARTS it

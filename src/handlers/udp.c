@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "handlers/handler.h"
-#include "handlers/loop_guard.h"
+#include "data/loop_guard.h"
 #include "handlers/udp_send.h"
 #include "net/multicast.h"
 

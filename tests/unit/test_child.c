@@ -16,9 +16,9 @@
 
 #include "base/clock.h"
 #include "config/config.h"
-#include "handlers/child.h"
-#include "handlers/child_environment.h"
-#include "handlers/child_trust.h"
+#include "child/child.h"
+#include "child/environment.h"
+#include "child/trust.h"
 
 #define LIMIT_NS (15 * NS_PER_S)
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "handlers/child_backoff.h"
+#include "child/backoff.h"
 
 #define S 1000000000ull
 #define MS 1000000ull

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "handlers/child_output.h"
+#include "child/output.h"
 
 struct fixture {
 	struct output_budget budget;

@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "handlers/child_records.h"
+#include "child/records.h"
 
 struct fixture {
 	struct records records;

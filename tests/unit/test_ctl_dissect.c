@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/codec.h"
-#include "ctl/dissect.h"
+#include "formats/dissect.h"
 
 #define ETHERNET 1
 #define RAW 101

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "ctl/dissect.h"
-#include "ctl/pcapng.h"
+#include "formats/dissect.h"
+#include "formats/pcapng_read.h"
 
 #define SECTION 0x0a0d0d0au
 #define INTERFACE 1u

@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "ctl/record.h"
-#include "data/format.h"
+#include "formats/format.h"
 
 static struct origin *some_origin(const char *group_address)
 {

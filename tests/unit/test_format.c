@@ -7,7 +7,7 @@
 
 #include "base/escape.h"
 #include "data/account.h"
-#include "data/format.h"
+#include "formats/format.h"
 
 /* 2025-11-24T19:33:19.123456789Z */
 #define SOME_TIME 1764012799123456789ull

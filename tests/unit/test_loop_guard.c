@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "handlers/loop_guard.h"
+#include "data/loop_guard.h"
 
 static int setup(void **state)
 {

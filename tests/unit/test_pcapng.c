@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "handlers/pcapng_blocks.h"
-#include "handlers/pcapng_walk.h"
+#include "formats/pcapng_blocks.h"
+#include "formats/pcapng_walk.h"
 
 /* 2025-11-24T19:33:19.123456789Z */
 #define SOME_TIME 1764012799123456789ull

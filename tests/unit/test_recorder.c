@@ -19,10 +19,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "handlers/recorder.h"
-#include "handlers/recorder_claim.h"
-#include "handlers/recorder_outage.h"
-#include "handlers/recorder_path.h"
+#include "recorder/recorder.h"
+#include "recorder/claim.h"
+#include "recorder/outage.h"
+#include "recorder/path.h"
 
 /* 2026-11-24T20:33:50Z */
 #define SOME_TIME 1795552430

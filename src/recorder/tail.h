@@ -22,7 +22,3 @@ int recorder_measure_lines(int fd, uint64_t size, bool (*is_record)(const char *
 /* Cuts the file after its last whole record. Returns how many bytes that were in *ret_cut, and 0;
  * or a negative errno as above. */
 int recorder_mend(int fd, uint64_t size, recorder_measure *measure, uint64_t *ret_cut);
-
-/* Reads all of it from one place. Returns 0, or a negative errno: -EIO where the file ends before.
- */
-int recorder_read(int fd, void *data, size_t size, uint64_t offset);

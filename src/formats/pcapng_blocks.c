@@ -1,4 +1,4 @@
-#include "handlers/pcapng_blocks.h"
+#include "formats/pcapng_blocks.h"
 
 #include <arpa/inet.h>
 #include <endian.h>

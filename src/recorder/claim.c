@@ -1,4 +1,4 @@
-#include "handlers/recorder_claim.h"
+#include "recorder/claim.h"
 
 #include <errno.h>
 #include <pthread.h>

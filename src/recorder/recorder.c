@@ -1,11 +1,11 @@
-#include "handlers/recorder.h"
+#include "recorder/recorder.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "handlers/recorder_state.h"
+#include "recorder/state.h"
 
 #define BUFFER_SIZE (256 * 1024)
 #define BUFFER_ROOM (128 * 1024) /* for the record that makes it full, as a rule */

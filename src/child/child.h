@@ -13,7 +13,7 @@
 
 #include "base/errors.h"
 #include "config/list.h"
-#include "handlers/child_output.h"
+#include "child/output.h"
 
 /* So long a program has between SIGTERM and SIGKILL, and what it left behind before SIGTERM. */
 #define CHILD_GRACE_NS 1000000000ull

@@ -7,7 +7,7 @@
 
 #include "base/errors.h"
 #include "base/log.h"
-#include "handlers/recorder_path.h"
+#include "recorder/path.h"
 
 struct recorder_room {
 	const struct recorder_path *path;

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "base/errors.h"
-#include "handlers/recorder_claim.h"
-#include "handlers/recorder_path.h"
+#include "recorder/claim.h"
+#include "recorder/path.h"
 
 struct recorder_file {
 	const struct recorder_path *path;

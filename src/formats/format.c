@@ -1,4 +1,4 @@
-#include "data/format.h"
+#include "formats/format.h"
 
 #include "base/clock.h"
 #include "base/codec.h"

@@ -1,4 +1,4 @@
-#include "handlers/recorder_file.h"
+#include "recorder/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,10 @@
-#include "handlers/child_framing.h"
+#include "child/framing.h"
 
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "base/escape.h"
-#include "data/format.h"
+#include "formats/format.h"
 
 const char *const framing_names[] = {"lines", "json", "length", "nul", NULL};
 

@@ -1,4 +1,4 @@
-#include "ctl/pcapng.h"
+#include "formats/pcapng_read.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The path is walked as the kernel walks it (path_resolution(7)), a name at a time, and every step
  * is looked at where it was reached: a descriptor, which nobody can exchange under our hands. */
-#include "handlers/child_trust.h"
+#include "child/trust.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "handlers/recorder_file.h"
+#include "recorder/file.h"
 
 /* Takes back what is beyond size. When even that fails, it is done before the next time that
  * something is written. */

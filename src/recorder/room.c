@@ -1,4 +1,4 @@
-#include "handlers/recorder_room.h"
+#include "recorder/room.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 
 #include "base/units.h"
-#include "handlers/recorder_claim.h"
+#include "recorder/claim.h"
 
 /* A rotated file. */
 struct entry {

@@ -1,4 +1,4 @@
-#include "handlers/child_records.h"
+#include "child/records.h"
 
 #include <errno.h>
 #include <unistd.h>

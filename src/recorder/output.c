@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "handlers/recorder_state.h"
+#include "recorder/state.h"
 
 #define SYNC_NS NS_PER_S
 #define ROTATE_AGAIN_NS (60 * NS_PER_S) /* after rotating has failed */

@@ -1,4 +1,4 @@
-#include "handlers/child_environment.h"
+#include "child/environment.h"
 
 #include <stdarg.h>
 #include <stdio.h>

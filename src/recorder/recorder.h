@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "config/schema.h"
 #include "data/account.h"
-#include "handlers/recorder_tail.h"
+#include "recorder/tail.h"
 
 enum recorder_sync { RECORDER_SYNC_NONE, RECORDER_SYNC_INTERVAL, RECORDER_SYNC_EACH };
 

@@ -1,4 +1,4 @@
-#include "handlers/child_output.h"
+#include "child/output.h"
 
 #include <errno.h>
 #include <string.h>

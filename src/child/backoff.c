@@ -1,4 +1,4 @@
-#include "handlers/child_backoff.h"
+#include "child/backoff.h"
 
 /* A pause is up to half as long again as its base. */
 #define BASE_MAX_NS (BACKOFF_MAX_NS / 3 * 2)

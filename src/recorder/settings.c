@@ -1,4 +1,4 @@
-#include "handlers/recorder.h"
+#include "recorder/recorder.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "handlers/recorder_path.h"
+#include "recorder/path.h"
 
 #define ROTATE_SIZE_MIN 4096
 

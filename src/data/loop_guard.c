@@ -1,4 +1,4 @@
-#include "handlers/loop_guard.h"
+#include "data/loop_guard.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "base/log.h"
-#include "handlers/recorder.h"
-#include "handlers/recorder_file.h"
-#include "handlers/recorder_outage.h"
-#include "handlers/recorder_room.h"
+#include "recorder/recorder.h"
+#include "recorder/file.h"
+#include "recorder/outage.h"
+#include "recorder/room.h"
 
 #define RECORDER_RECORDS_MAX 8192 /* in the buffer */
 

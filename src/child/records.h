@@ -3,7 +3,7 @@
 #pragma once
 
 #include "data/account.h"
-#include "handlers/child_framing.h"
+#include "child/framing.h"
 
 struct records {
 	struct text bytes;

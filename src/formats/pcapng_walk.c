@@ -1,4 +1,4 @@
-#include "handlers/pcapng_walk.h"
+#include "formats/pcapng_walk.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "handlers/pcapng_blocks.h"
-#include "handlers/recorder_tail.h"
+#include "base/io.h"
+#include "formats/pcapng_blocks.h"
 
 #define WINDOW_SIZE (256 * 1024)
 #define BLOCK_MIN 12
@@ -31,7 +31,7 @@ static int window_get(struct window *window, uint64_t at, void *ret, size_t size
 	if (at < window->start || at + size > window->start + window->length) {
 		uint64_t left = window->size - at;
 		size_t length = left < WINDOW_SIZE ? left : WINDOW_SIZE;
-		int r = recorder_read(window->fd, window->data, length, at);
+		int r = read_at(window->fd, window->data, length, at);
 
 		if (r < 0)
 			return r;

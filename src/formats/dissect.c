@@ -1,4 +1,4 @@
-#include "ctl/dissect.h"
+#include "formats/dissect.h"
 
 #include <stdbool.h>
 

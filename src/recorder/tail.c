@@ -1,28 +1,10 @@
-#include "handlers/recorder_tail.h"
+#include "recorder/tail.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #define CHUNK (32 * 1024)
-
-int recorder_read(int fd, void *data, size_t size, uint64_t offset)
-{
-	char *at = data;
-
-	while (size) {
-		ssize_t n = pread(fd, at, size, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		at += n;
-		size -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
-}
 
 /* Looks for the last line feed, from the end, but not further back than a torn record can reach.
  * *ret_whole is where it ends; 0: there is none. */
@@ -34,7 +16,7 @@ static int find_last_line(int fd, uint64_t size, uint64_t *ret_whole)
 	while (end > limit) {
 		size_t length = end - limit < CHUNK ? end - limit : CHUNK;
 		const char *found;
-		int r = recorder_read(fd, chunk, length, end - length);
+		int r = read_at(fd, chunk, length, end - length);
 
 		if (r < 0)
 			return r;
@@ -55,7 +37,7 @@ static int check_start(
 {
 	char start[64];
 	size_t length = size - at < sizeof(start) ? size - at : sizeof(start);
-	int r = recorder_read(fd, start, length, at);
+	int r = read_at(fd, start, length, at);
 
 	if (r < 0 || !length)
 		return r;

@@ -1,4 +1,4 @@
-#include "handlers/recorder_path.h"
+#include "recorder/path.h"
 
 #include <ctype.h>
 #include <errno.h>

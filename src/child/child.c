@@ -1,4 +1,4 @@
-#include "handlers/child.h"
+#include "child/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
