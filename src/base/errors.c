@@ -28,3 +28,13 @@ void errors_clear(struct errors *errors)
 	free(errors->lines);
 	*errors = (struct errors){0};
 }
+
+int because(char why[static WHY_MAX], int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, WHY_MAX, format, arguments);
+	va_end(arguments);
+	return error;
+}

@@ -9,6 +9,10 @@
 /* Room for one reason: what failed, why in the reader's words, and what would mend it. */
 #define WHY_MAX 256
 
+/* Writes the reason and returns error, so that it can stand in a return statement. A constant error
+ * lets the compiler see that the function fails. */
+int because(char why[static WHY_MAX], int error, const char *format, ...) PRINTF_LIKE(3, 4);
+
 /* More than this many are only counted: a file of garbage is not worth a million lines. */
 #define ERRORS_MAX 200
 

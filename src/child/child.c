@@ -36,10 +36,13 @@ static char **copy_arguments(const struct string_list *list)
 	return arguments;
 }
 
-int program_open(struct program *program, const struct string_list *command, unsigned lines_max)
+int program_open(struct program *program, const char *name, const struct string_list *command,
+	unsigned lines_max)
 {
-	*program = (struct program){
-		.argv = copy_arguments(command), .epoll = -1, .lines_max = lines_max};
+	*program = (struct program){.argv = copy_arguments(command),
+		.epoll = -1,
+		.lines_max = lines_max,
+		.budget.name = name};
 	if (!program->argv)
 		return -ENOMEM;
 	program->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -55,11 +58,6 @@ void program_close(struct program *program)
 {
 	closep(&program->epoll);
 	free(program->argv);
-}
-
-void program_begin(struct program *program, const char *name)
-{
-	program->budget.name = name;
 }
 
 void program_wait(const struct program *program, uint64_t until_ns)

@@ -26,12 +26,11 @@ struct program {
 	struct output_budget budget;
 };
 
-/* Returns 0 or a negative errno; program_close() is to be called in any case. */
-int program_open(struct program *program, const struct string_list *command, unsigned lines_max);
+/* name, the handler's, is for the log, and must outlive the program. Returns 0 or a negative errno;
+ * program_close() is to be called in any case. */
+int program_open(struct program *program, const char *name, const struct string_list *command,
+	unsigned lines_max);
 void program_close(struct program *program);
-
-/* Takes the handler's name for the log, which must outlive the program. */
-void program_begin(struct program *program, const char *name);
 
 /* Waits until something in the set is ready, but not past until_ns (CLOCK_MONOTONIC). */
 void program_wait(const struct program *program, uint64_t until_ns);

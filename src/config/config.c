@@ -41,7 +41,7 @@ struct config *config_new(void)
 
 int config_add_file(struct config *config, const char *path, const char **ret_file)
 {
-	char **files = list_grow(config->files, config->file_count, sizeof(*files));
+	char **files = array_grow(config->files, config->file_count, sizeof(*files));
 
 	if (!files)
 		return -ENOMEM;
@@ -116,7 +116,7 @@ int config_group_copy(struct config_group *ret, const struct config_group *group
 
 int config_add_group(struct config *config, struct config_group *group)
 {
-	struct config_group *groups = list_grow(
+	struct config_group *groups = array_grow(
 		config->groups, config->group_count, sizeof(*groups));
 
 	if (!groups)
@@ -146,7 +146,7 @@ static int init_handler(
 struct config_handler *config_append_handler(
 	struct config *config, const char *name, const struct config_kind *kind)
 {
-	struct config_handler *handlers = list_grow(
+	struct config_handler *handlers = array_grow(
 		config->handlers, config->handler_count, sizeof(*handlers));
 
 	if (!handlers)

@@ -134,7 +134,6 @@ const struct schema handler_schema = {
 	handler_keys, ARRAY_SIZE(handler_keys), sizeof(struct config_handler)};
 
 #define FILTER(member) .offset = offsetof(struct config_filter, member)
-#define PAYLOAD_MAX 65507
 
 /* Those with a dot stand in a block of their own: filter: { sources = [...]; }. */
 static const struct key filter_keys[] = {
@@ -153,14 +152,14 @@ static const struct key filter_keys[] = {
 		.type = KEY_NUMBER,
 		FILTER(min_size),
 		.min = 0,
-		.max = PAYLOAD_MAX,
+		.max = DATAGRAM_MAX,
 		.fallback = "0",
 		.help = "Only payloads of so many bytes or more."},
 	{.name = "filter.max_size",
 		.type = KEY_NUMBER,
 		FILTER(max_size),
 		.min = 0,
-		.max = PAYLOAD_MAX,
+		.max = DATAGRAM_MAX,
 		.fallback = "65507",
 		.help = "Only payloads of so many bytes or fewer."},
 	{.name = "filter.prefix",

@@ -4,16 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *list_grow(void *items, size_t count, size_t size)
-{
-	if (count & (count - 1))
-		return items;
-	return reallocarray(items, count ? 2 * count : 1, size);
-}
-
 int string_list_add(struct string_list *list, const char *string)
 {
-	char **items = list_grow(list->items, list->count, sizeof(*items));
+	char **items = array_grow(list->items, list->count, sizeof(*items));
 
 	if (!items)
 		return -ENOMEM;
@@ -54,7 +47,7 @@ int string_list_compare(const struct string_list *a, const struct string_list *b
 
 int address_list_add(struct address_list *list, const struct address *address)
 {
-	struct address *items = list_grow(list->items, list->count, sizeof(*items));
+	struct address *items = array_grow(list->items, list->count, sizeof(*items));
 
 	if (!items)
 		return -ENOMEM;
@@ -99,7 +92,7 @@ int address_compare(const struct address *a, const struct address *b)
 
 int prefix_list_add(struct prefix_list *list, const struct prefix *prefix)
 {
-	struct prefix *items = list_grow(list->items, list->count, sizeof(*items));
+	struct prefix *items = array_grow(list->items, list->count, sizeof(*items));
 
 	if (!items)
 		return -ENOMEM;

@@ -1,10 +1,10 @@
-/* Lists that the configuration is made of. Each grows by doubling and knows only its count: there
- * are thousands of them, and most have one item or none. */
+/* Lists that the configuration is made of (base/array.h). */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/array.h"
 #include "net/address.h"
 
 struct string_list {
@@ -21,11 +21,6 @@ struct prefix_list {
 	struct prefix *items;
 	size_t count;
 };
-
-/* Makes room for one more behind count items of size bytes. A list that grows by this alone has
- * room up to the next power of two. Returns where the items are now, or NULL without memory: they
- * are then still where they were. */
-void *list_grow(void *items, size_t count, size_t size);
 
 /* The string is copied. Returns 0 or -ENOMEM. */
 int string_list_add(struct string_list *list, const char *string);

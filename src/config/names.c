@@ -10,7 +10,7 @@
 
 int names_add(struct names *names, const struct token *word, unsigned scope, unsigned parent)
 {
-	struct name *items = list_grow(names->items, names->count, sizeof(*items));
+	struct name *items = array_grow(names->items, names->count, sizeof(*items));
 
 	if (!items)
 		return -ENOMEM;

@@ -63,7 +63,7 @@ static void refuse_integer(struct prescan *prescan, const char *why)
 {
 	const struct token *word = &prescan->current;
 	struct odd_lines *odd = prescan->odd;
-	unsigned *lines = list_grow(odd->items, odd->count, sizeof(*lines));
+	unsigned *lines = array_grow(odd->items, odd->count, sizeof(*lines));
 	char buffer[SHOWN_MAX];
 
 	if (!lines) {

@@ -1,6 +1,5 @@
 #include "config/words.h"
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -29,16 +28,6 @@ const char *shown_bytes(const char *bytes, size_t size, char buffer[static SHOWN
 const char *shown(const char *string, char buffer[static SHOWN_MAX])
 {
 	return shown_bytes(string, strlen(string), buffer);
-}
-
-int because(char why[static WHY_MAX], int error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(why, WHY_MAX, format, arguments);
-	va_end(arguments);
-	return error;
 }
 
 static size_t least(size_t a, size_t b)

@@ -13,9 +13,6 @@
 const char *shown(const char *string, char buffer[static SHOWN_MAX]);
 const char *shown_bytes(const char *bytes, size_t size, char buffer[static SHOWN_MAX]);
 
-/* Writes the reason and returns error, so that it can stand in a return statement. */
-int because(char why[static WHY_MAX], int error, const char *format, ...) PRINTF_LIKE(3, 4);
-
 /* The candidate nearest to a word, if one is near enough to have been meant. Start out with the
  * word alone, then offer the candidates. */
 struct guess {

@@ -1,47 +1,47 @@
 /* Groups and handlers as the answers show them. */
 #include "base/clock.h"
 #include "control/listing.h"
-#include "control/members.h"
+#include "base/json.h"
 
 static void put_strings(struct text *text, const char *name, const struct string_list *list)
 {
-	put_open(text, name, '[');
+	json_put_open(text, name, '[');
 	for (size_t i = 0; i < list->count; i++)
-		put_string(text, NULL, list->items[i]);
-	put_close(text, ']');
+		json_put_string(text, NULL, list->items[i]);
+	json_put_close(text, ']');
 }
 
 static void put_addresses(struct text *text, const char *name, const struct address_list *list)
 {
 	char string[INET6_ADDRSTRLEN];
 
-	put_open(text, name, '[');
+	json_put_open(text, name, '[');
 	for (size_t i = 0; i < list->count; i++)
-		put_string(text, NULL, address_format(&list->items[i], string));
-	put_close(text, ']');
+		json_put_string(text, NULL, address_format(&list->items[i], string));
+	json_put_close(text, ']');
 }
 
 static void put_time(struct text *text, const char *name, uint64_t ns)
 {
 	char string[TIMESTAMP_MAX];
 
-	put_string(text, name, ns ? format_timestamp(ns, string) : NULL);
+	json_put_string(text, name, ns ? format_timestamp(ns, string) : NULL);
 }
 
 /* kernel_dropped is of when the group's was read. */
 static void put_membership(struct text *text, const struct membership *membership)
 {
-	put_open(text, NULL, '{');
-	put_string(text, "interface", membership->interface);
-	put_string(text, "state", membership_state_name(membership->state));
+	json_put_open(text, NULL, '{');
+	json_put_string(text, "interface", membership->interface);
+	json_put_string(text, "state", membership_state_name(membership->state));
 	put_time(text, "since", membership->since_ns);
-	put_string(text, "error", membership->error);
-	put_number(text, "kernelDropped", membership->counters->kernel_dropped);
-	put_string(text, "lastError", membership->last_error);
-	put_number(text, "joins", membership->counters->joins);
-	put_number(text, "deafMilliseconds", membership->counters->deaf_ns / NS_PER_MS);
-	put_number(text, "receiveBuffer", membership->receive_buffer);
-	put_close(text, '}');
+	json_put_string(text, "error", membership->error);
+	json_put_number(text, "kernelDropped", membership->counters->kernel_dropped);
+	json_put_string(text, "lastError", membership->last_error);
+	json_put_number(text, "joins", membership->counters->joins);
+	json_put_number(text, "deafMilliseconds", membership->counters->deaf_ns / NS_PER_MS);
+	json_put_number(text, "receiveBuffer", membership->receive_buffer);
+	json_put_close(text, '}');
 }
 
 void describe_group(struct text *text, struct group *group)
@@ -50,26 +50,26 @@ void describe_group(struct text *text, struct group *group)
 	const struct config_group *config = group->config;
 	char address[INET6_ADDRSTRLEN];
 
-	put_open(text, NULL, '{');
-	put_string(text, "name", config->name);
-	put_string(text, "address", address_format(&config->address, address));
-	put_number(text, "port", config->port);
+	json_put_open(text, NULL, '{');
+	json_put_string(text, "name", config->name);
+	json_put_string(text, "address", address_format(&config->address, address));
+	json_put_number(text, "port", config->port);
 	put_addresses(text, "sources", &config->sources);
-	put_number(text, "received", counters->received);
-	put_number(text, "receivedBytes", counters->received_bytes);
-	put_number(text, "truncated", counters->truncated);
-	put_number(text, "kernelDropped", group_kernel_dropped(group));
-	put_number(text, "sent", counters->sent);
-	put_number(text, "sentBytes", counters->sent_bytes);
-	put_number(text, "sendFailed", counters->send_failed);
-	put_number(text, "unread", counters->unread);
+	json_put_number(text, "received", counters->received);
+	json_put_number(text, "receivedBytes", counters->received_bytes);
+	json_put_number(text, "truncated", counters->truncated);
+	json_put_number(text, "kernelDropped", group_kernel_dropped(group));
+	json_put_number(text, "sent", counters->sent);
+	json_put_number(text, "sentBytes", counters->sent_bytes);
+	json_put_number(text, "sendFailed", counters->send_failed);
+	json_put_number(text, "unread", counters->unread);
 	put_time(text, "lastReceived", counters->last_received_ns);
 	put_strings(text, "handlers", &config->handlers);
-	put_open(text, "memberships", '[');
+	json_put_open(text, "memberships", '[');
 	for (size_t i = 0; i < group->membership_count; i++)
 		put_membership(text, group->memberships[i]);
-	put_close(text, ']');
-	put_close(text, '}');
+	json_put_close(text, ']');
+	json_put_close(text, '}');
 }
 
 static bool delivers_to(const struct group *group, const struct outlet *outlet)
@@ -82,20 +82,20 @@ static bool delivers_to(const struct group *group, const struct outlet *outlet)
 
 static void put_groups_of(struct text *text, const struct groups *groups, struct handler *handler)
 {
-	put_open(text, "groups", '[');
+	json_put_open(text, "groups", '[');
 	for (size_t i = 0; i < groups_count(groups); i++)
 		if (delivers_to(groups_at(groups, i), handler_outlet(handler)))
-			put_string(text, NULL, groups_at(groups, i)->config->name);
-	put_close(text, ']');
+			json_put_string(text, NULL, groups_at(groups, i)->config->name);
+	json_put_close(text, ']');
 }
 
 /* Every reason, also those that did not happen: whoever reads it need not know them beforehand. */
 static void put_dropped(struct text *text, const struct outcome *outcome)
 {
-	put_open(text, "dropped", '{');
+	json_put_open(text, "dropped", '{');
 	for (int i = 0; i < DROP_REASONS; i++)
-		put_number(text, drop_reason_name((enum drop_reason)i), outcome->dropped[i]);
-	put_close(text, '}');
+		json_put_number(text, drop_reason_name((enum drop_reason)i), outcome->dropped[i]);
+	json_put_close(text, '}');
 }
 
 /* What only this kind counts; an empty object for most. */
@@ -104,10 +104,10 @@ static void put_counters(
 {
 	const char *const *names = handler_counters(handler);
 
-	put_open(text, "counters", '{');
+	json_put_open(text, "counters", '{');
 	for (size_t i = 0; names && names[i]; i++)
-		put_number(text, names[i], outcome->counted[i]);
-	put_close(text, '}');
+		json_put_number(text, names[i], outcome->counted[i]);
+	json_put_close(text, '}');
 }
 
 /* The age in seconds of the oldest datagram that waits; null when none does. */
@@ -115,7 +115,7 @@ static void put_age(struct text *text, const char *name, uint64_t since_ns)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), age = now > since_ns ? now - since_ns : 0;
 
-	put_member(text, name);
+	json_put_member(text, name);
 	if (since_ns)
 		text_printf(text, "%llu.%09llu", (unsigned long long)(age / NS_PER_S),
 			(unsigned long long)(age % NS_PER_S));
@@ -128,18 +128,18 @@ void describe_handler(struct text *text, const struct groups *groups, struct han
 	struct account account;
 
 	handler_account(handler, &account);
-	put_open(text, NULL, '{');
-	put_string(text, "name", handler_name(handler));
-	put_string(text, "type", handler_type(handler));
+	json_put_open(text, NULL, '{');
+	json_put_string(text, "name", handler_name(handler));
+	json_put_string(text, "type", handler_type(handler));
 	put_groups_of(text, groups, handler);
-	put_number(text, "received", account.received);
-	put_number(text, "filtered", account.filtered);
-	put_number(text, "delivered", account.outcome.delivered);
+	json_put_number(text, "received", account.received);
+	json_put_number(text, "filtered", account.filtered);
+	json_put_number(text, "delivered", account.outcome.delivered);
 	put_dropped(text, &account.outcome);
-	put_number(text, "queued", account.queued);
-	put_number(text, "queuedBytes", account.queued_bytes);
-	put_number(text, "queuedMax", account.queued_max);
+	json_put_number(text, "queued", account.queued);
+	json_put_number(text, "queuedBytes", account.queued_bytes);
+	json_put_number(text, "queuedMax", account.queued_max);
 	put_age(text, "oldestQueued", account.oldest_ns);
 	put_counters(text, handler, &account.outcome);
-	put_close(text, '}');
+	json_put_close(text, '}');
 }

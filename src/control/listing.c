@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/members.h"
+#include "base/json.h"
 
 struct listing {
 	struct answer answer;
@@ -102,12 +102,12 @@ static bool list_some(struct listing *listing, struct text *text, unsigned *room
 		listing->at = 0;
 		listing->last[0] = '\0';
 		listing->separate = false;
-		put_open(text, groups ? "groups" : "handlers", '[');
+		json_put_open(text, groups ? "groups" : "handlers", '[');
 	}
 	done = groups ? list_groups(listing, text, room) : list_handlers(listing, text, room);
 	if (!done)
 		return false;
-	put_close(text, ']');
+	json_put_close(text, ']');
 	listing->begun = false;
 	listing->lists &= groups ? ~(unsigned)LIST_GROUPS : 0;
 	return true;

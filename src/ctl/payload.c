@@ -40,18 +40,18 @@ void payload_append_parameters(
 int payload_read(int fd, struct text *ret)
 {
 	for (;;) {
-		char *room = text_reserve(ret, PAYLOAD_MAX + 1);
+		char *room = text_reserve(ret, DATAGRAM_MAX + 1);
 		ssize_t n;
 
 		if (!room)
 			return -ENOMEM;
-		n = read(fd, room, PAYLOAD_MAX + 1);
+		n = read(fd, room, DATAGRAM_MAX + 1);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : 0;
 		ret->length += (size_t)n;
-		if (ret->length > PAYLOAD_MAX)
+		if (ret->length > DATAGRAM_MAX)
 			return -EFBIG;
 	}
 }

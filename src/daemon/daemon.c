@@ -230,26 +230,6 @@ static int apply_first(struct daemon *daemon, struct config *config)
 	return r;
 }
 
-static int claim_socket(void *store, const char *name)
-{
-	return store_claim(store, name);
-}
-
-static int claim_next_socket(void *store, const char *prefix, char *ret_name, size_t size)
-{
-	return store_claim_next(store, prefix, ret_name, size);
-}
-
-static bool put_socket(void *store, const char *name, int fd)
-{
-	return store_put(store, name, fd);
-}
-
-static void remove_socket(void *store, const char *name)
-{
-	store_remove(store, name);
-}
-
 /* The counters of an earlier run, or new ones. */
 static int open_counters(struct daemon *daemon)
 {
@@ -282,20 +262,14 @@ static int open_store(struct daemon *daemon)
 
 static int make_parts(struct daemon *daemon)
 {
-	struct socket_keeper keeper = {.claim = claim_socket,
-		.claim_next = claim_next_socket,
-		.put = put_socket,
-		.remove = remove_socket};
 	int r = open_store(daemon);
 
 	if (r < 0)
 		return r;
-	keeper.owner = daemon->store;
-	if (!store_exists(daemon->store))
-		keeper = (struct socket_keeper){.claim = claim_socket, .owner = daemon->store};
 	daemon->base = event_base_new();
 	daemon->handlers = handlers_new(daemon->counters);
-	daemon->groups = daemon->base ? groups_new(daemon->base, daemon->counters, &keeper) : NULL;
+	daemon->groups = daemon->base ? groups_new(daemon->base, daemon->counters, daemon->store)
+				      : NULL;
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
 	/* Before the first look at the interfaces, so that no change falls between. */

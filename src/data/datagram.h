@@ -11,9 +11,6 @@
 /* The most datagrams in one batch: what one recvmmsg(2) asks for. */
 #define BATCH_MAX 64
 
-/* The largest UDP payload: 65,535 less the IPv4 and UDP headers. */
-#define DATAGRAM_MAX 65507
-
 /* Where a batch came in. Immutable and counted, because rings hold on to it after its membership
  * has gone. The texts are made once, not for each datagram. */
 struct origin {

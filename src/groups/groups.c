@@ -9,8 +9,7 @@
 #include "groups/joining.h"
 #include "groups/registry.h"
 
-struct groups *groups_new(
-	struct event_base *base, struct counters *counters, const struct socket_keeper *keeper)
+struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 
@@ -21,7 +20,7 @@ struct groups *groups_new(
 		.senders = senders_new(base),
 		.pause = pause_new(base, membership_resume),
 		.counters = counters,
-		.keeper = *keeper,
+		.store = store,
 		.taken_back = &groups->taken_back};
 	if (!groups->context.arena || !groups->context.senders || !groups->context.pause) {
 		groups_free(groups);
@@ -93,17 +92,17 @@ static void warn_of_short_buffers(struct groups *groups)
  * membership with it, where the interface was made anew with the same index. */
 static int take_back(struct groups *groups, const struct interface_list *interfaces)
 {
-	const struct socket_keeper *keeper = &groups->context.keeper;
-	char name[KEEPER_NAME_MAX];
+	struct store *store = groups->context.store;
+	char name[STORE_NAME_MAX];
 	int r = 0, fd;
 
-	if (groups->is_settled || !keeper->claim_next)
+	if (groups->is_settled || !store_exists(store))
 		return 0;
 	groups->is_settled = true;
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_take_back(groups->set.items[i], interfaces);
-	while ((fd = keeper_claim_next(keeper, KEEPER_PREFIX, name)) >= 0) {
-		keeper_remove(keeper, name);
+	while ((fd = store_claim_next(store, STORED_PREFIX, name)) >= 0) {
+		store_remove(store, name);
 		groups->taken_back.lost += leftover_close(fd, interfaces);
 	}
 	return r;

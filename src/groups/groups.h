@@ -16,10 +16,8 @@ struct tap {
 	size_t name_count; /* 0: all groups */
 };
 
-/* An empty set, or NULL without memory. counters must live longer, and keeper, which is copied,
- * what it points at. */
-struct groups *groups_new(
-	struct event_base *base, struct counters *counters, const struct socket_keeper *keeper);
+/* An empty set, or NULL without memory. counters and store must live longer. */
+struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store);
 
 /* What was found of an earlier run. */
 const struct taken_back *groups_taken_back(const struct groups *groups);

@@ -14,14 +14,14 @@
  * GROUP%INTERFACE; or -ENOENT. */
 static int claim_listening(const struct membership *membership, const struct interface *interface)
 {
-	const struct socket_keeper *keeper = &membership->owner->context->keeper;
+	struct store *store = membership->owner->context->store;
 	const char *group = membership->config->name;
 	char name[GROUP_NAME_MAX + IF_NAMESIZE + 2];
 	int fd;
 
 	snprintf(name, sizeof(name), "%s%%%s", group, interface->name);
-	fd = keeper_claim(keeper, name);
-	return fd < 0 ? keeper_claim(keeper, group) : fd;
+	fd = store_claim(store, name);
+	return fd < 0 ? store_claim(store, group) : fd;
 }
 
 /* Sees to it that a socket of whatever origin has the receive buffer that is wanted. It may have a
@@ -73,19 +73,19 @@ static uint64_t hash_addresses(uint64_t hash, const struct address_list *list)
 
 /* The beginning of the names that this membership's sockets have with the keeper, whatever they are
  * joined to. */
-static void name_membership(const struct membership *membership, char name[static KEEPER_NAME_MAX])
+static void name_membership(const struct membership *membership, char name[static STORE_NAME_MAX])
 {
 	uint64_t hash = hash_bytes(
 		HASH_BEGIN, membership->config->name, strlen(membership->config->name) + 1);
 
 	hash = hash_bytes(hash, membership->interface, strlen(membership->interface));
-	snprintf(name, KEEPER_NAME_MAX, KEEPER_PREFIX "%016" PRIx64 "-", hash);
+	snprintf(name, STORE_NAME_MAX, STORED_PREFIX "%016" PRIx64 "-", hash);
 }
 
 /* Whatever the socket is joined to changes the name, so that one that is found under it is the
  * right one. */
 void membership_name_socket(
-	const struct membership *membership, unsigned ifindex, char name[static KEEPER_NAME_MAX])
+	const struct membership *membership, unsigned ifindex, char name[static STORE_NAME_MAX])
 {
 	const struct config_group *config = membership->config;
 	uint64_t hash = hash_bytes(HASH_BEGIN, &ifindex, sizeof(ifindex));
@@ -98,7 +98,7 @@ void membership_name_socket(
 	hash = hash_addresses(hash, &config->block_sources);
 	name_membership(membership, name);
 	length = strlen(name);
-	snprintf(name + length, KEEPER_NAME_MAX - length, "%016" PRIx64, hash);
+	snprintf(name + length, STORE_NAME_MAX - length, "%016" PRIx64, hash);
 }
 
 /* Makes fd the membership's socket, joined on the interface. On failure it is closed. */
@@ -138,7 +138,7 @@ static int adopt_kept(struct membership *membership, const char *interface, unsi
 	membership->receive_buffer = raise_receive_buffer(fd, membership->config->receive_buffer);
 	r = adopt(membership, interface, ifindex, fd);
 	if (r < 0)
-		keeper_remove(&membership->owner->context->keeper, name);
+		store_remove(membership->owner->context->store, name);
 	else
 		membership_apply_needs(membership, true);
 	return r;
@@ -150,11 +150,11 @@ static int adopt_kept(struct membership *membership, const char *interface, unsi
 static bool take_same(struct membership *membership, const struct interface *interface)
 {
 	const struct group_context *context = membership->owner->context;
-	char name[KEEPER_NAME_MAX];
+	char name[STORE_NAME_MAX];
 	int fd;
 
 	membership_name_socket(membership, interface->index, name);
-	fd = keeper_claim(&context->keeper, name);
+	fd = store_claim(context->store, name);
 	membership->coalesces = membership->config->coalesce;
 	if (fd < 0 || adopt_kept(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
@@ -176,12 +176,12 @@ static void take_others(struct membership *membership, unsigned ifindex)
 {
 	const struct group_context *context = membership->owner->context;
 	const struct config_group *config = membership->config;
-	char prefix[KEEPER_NAME_MAX], name[KEEPER_NAME_MAX];
+	char prefix[STORE_NAME_MAX], name[STORE_NAME_MAX];
 	int fd;
 
 	name_membership(membership, prefix);
-	while ((fd = keeper_claim_next(&context->keeper, prefix, name)) >= 0) {
-		keeper_remove(&context->keeper, name);
+	while ((fd = store_claim_next(context->store, prefix, name)) >= 0) {
+		store_remove(context->store, name);
 		if (!socket_is_bound_to(fd, &config->address, (uint16_t)config->port)) {
 			context->taken_back->lost += leftover_close(fd, context->interfaces);
 			continue;
@@ -214,7 +214,7 @@ int membership_join(
 	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
 {
 	int fd = open_socket(membership, interface, why), r;
-	char name[KEEPER_NAME_MAX];
+	char name[STORE_NAME_MAX];
 
 	if (fd < 0)
 		return fd;
@@ -225,9 +225,7 @@ int membership_join(
 	if (r < 0)
 		return r;
 	membership_apply_needs(membership, membership->coalesces);
-	if (!membership->owner->context->keeper.put)
-		return 0;
 	membership_name_socket(membership, interface->index, name);
-	membership->is_kept = keeper_put(&membership->owner->context->keeper, name, fd);
+	membership->is_kept = store_put(membership->owner->context->store, name, fd);
 	return 0;
 }

@@ -6,7 +6,7 @@
 
 /* The name under which the keeper has the socket that is joined on an interface. */
 void membership_name_socket(
-	const struct membership *membership, unsigned ifindex, char name[static KEEPER_NAME_MAX]);
+	const struct membership *membership, unsigned ifindex, char name[static STORE_NAME_MAX]);
 
 /* Joins on the interface. Returns 0, or a negative errno with the reason in why. */
 int membership_join(

@@ -239,12 +239,12 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 static void leave(struct membership *membership)
 {
 	struct arena_received received;
-	char name[KEEPER_NAME_MAX];
+	char name[STORE_NAME_MAX];
 	int r;
 
 	if (membership->is_kept) {
 		membership_name_socket(membership, membership->origin->ifindex, name);
-		keeper_remove(&membership->owner->context->keeper, name);
+		store_remove(membership->owner->context->store, name);
 	}
 	multicast_leave(membership->fd, &membership->config->address, membership->origin->ifindex);
 	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */

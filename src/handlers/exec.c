@@ -105,7 +105,7 @@ static void exec_close(void *object)
 	free(exec);
 }
 
-static int exec_open(const void *settings, char why[static WHY_MAX], void **ret)
+static int exec_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct exec_settings *wanted = settings;
 	struct exec_handler *exec = calloc(1, sizeof(*exec));
@@ -116,7 +116,7 @@ static int exec_open(const void *settings, char why[static WHY_MAX], void **ret)
 	exec->max_running = (unsigned)wanted->max_running;
 	exec->timeout = wanted->timeout;
 	exec->slots = calloc(exec->max_running, sizeof(*exec->slots));
-	r = program_open(&exec->program, &wanted->command, OUTPUT_LINES_MAX);
+	r = program_open(&exec->program, name, &wanted->command, OUTPUT_LINES_MAX);
 	if (r < 0 || !exec->slots) {
 		snprintf(why, WHY_MAX, "%s", strerror(r < 0 ? -r : ENOMEM));
 		exec_close(exec);
@@ -128,11 +128,6 @@ static int exec_open(const void *settings, char why[static WHY_MAX], void **ret)
 	}
 	*ret = exec;
 	return 0;
-}
-
-static void exec_begin(void *object, const char *name)
-{
-	program_begin(&((struct exec_handler *)object)->program, name);
 }
 
 /* A file in memory, which has any size at once, and an end; sealed, so that it stays what was
@@ -347,7 +342,6 @@ const struct handler_kind exec_kind = {
 	.counters = exec_counters,
 	.needs = exec_needs,
 	.open = exec_open,
-	.begin = exec_begin,
 	.deliver = exec_deliver,
 	.deadline = exec_deadline,
 	.descriptor = exec_descriptor,

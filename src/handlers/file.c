@@ -79,7 +79,7 @@ static void file_close(void *object)
 	free(file);
 }
 
-static int file_open(const void *settings, char why[static WHY_MAX], void **ret)
+static int file_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct file_settings *wanted = settings;
 	struct file_handler *file = calloc(1, sizeof(*file));
@@ -89,7 +89,7 @@ static int file_open(const void *settings, char why[static WHY_MAX], void **ret)
 		return -ENOMEM;
 	file->format = (enum format)wanted->format;
 	r = recorder_open(
-		&wanted->recorder, &file_formats[file->format], file, why, &file->recorder);
+		&wanted->recorder, &file_formats[file->format], file, name, why, &file->recorder);
 	if (r < 0) {
 		free(file);
 		return r;
@@ -98,9 +98,9 @@ static int file_open(const void *settings, char why[static WHY_MAX], void **ret)
 	return 0;
 }
 
-static void file_begin(void *object, const char *name)
+static void file_begin(void *object)
 {
-	recorder_start(((struct file_handler *)object)->recorder, name);
+	recorder_start(((struct file_handler *)object)->recorder);
 }
 
 static void file_deliver(void *object, const struct batch *batch, struct outcome *outcome)

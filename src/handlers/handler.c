@@ -14,7 +14,6 @@ struct handler {
 	struct outlet outlet;
 	struct filter filter;
 	const struct handler_kind *kind;
-	char *name;
 	struct ledger *ledger;
 	struct worker *worker; /* for kinds that may block; owns their object */
 	void *object; /* for those that may not */
@@ -60,7 +59,6 @@ static void handler_free(struct handler *handler)
 		handler->kind->close(handler->object);
 	filter_clear(&handler->filter);
 	ledger_unref(handler->ledger);
-	free(handler->name);
 	free(handler);
 }
 DEFINE_CLEANUP(struct handler *, handler_free)
@@ -74,7 +72,7 @@ static bool has_patience(const struct handler *handler)
 static int open_object(
 	struct handler *handler, const struct config_handler *config, char why[static WHY_MAX])
 {
-	int r = handler->kind->open(config->settings, why, &handler->object);
+	int r = handler->kind->open(config->settings, handler->ledger->name, why, &handler->object);
 
 	if (r < 0)
 		return r;
@@ -103,9 +101,8 @@ int handler_start(const struct config_handler *config, struct ledger *ledger,
 	if (!handler)
 		return -ENOMEM;
 	handler->kind = container_of(config->kind, struct handler_kind, config);
-	handler->name = strdup(config->name);
 	handler->ledger = ledger_ref(ledger);
-	if (!handler->name || filter_init(&handler->filter, &config->filter) < 0)
+	if (filter_init(&handler->filter, &config->filter) < 0)
 		return -ENOMEM;
 	r = open_object(handler, config, why);
 	if (r < 0)
@@ -145,7 +142,7 @@ struct outlet *handler_outlet(struct handler *handler)
 
 const char *handler_name(const struct handler *handler)
 {
-	return handler->name;
+	return handler->ledger->name;
 }
 
 const char *handler_type(const struct handler *handler)

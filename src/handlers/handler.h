@@ -16,9 +16,10 @@ struct handler_kind {
 	/* What its datagrams must carry, of enum need. */
 	unsigned (*needs)(const void *settings);
 
-	/* Opens what it needs. settings are valid until it returns. On failure returns a negative
+	/* Opens what it needs. settings are valid until it returns, name, the
+	 * handler's, until close(). On failure returns a negative
 	 * errno with the reason in why: what failed, and what would mend it. */
-	int (*open)(const void *settings, char why[static WHY_MAX], void **ret);
+	int (*open)(const void *settings, const char *name, char why[static WHY_MAX], void **ret);
 
 	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of
 	 * each datagram, now or, for one that it keeps back, in a later call. */
@@ -26,10 +27,10 @@ struct handler_kind {
 
 	/* The rest is for kinds that may block, and may be NULL.
 	 *
-	 * The first call from the thread, before any other, once the configuration is in force; it
-	 * does not come where that is only tried out. So here, and not in open(), is where programs
-	 * are started. name is valid until close(). */
-	void (*begin)(void *object, const char *name);
+	 * The first call from the thread, before any other, once the configuration is in force. It
+	 * does not come where the configuration is only tried out, so that programs are started
+	 * here, and not in open(). */
+	void (*begin)(void *object);
 
 	/* A kind that has more to do than to deliver (datagrams kept back in a buffer, children to
 	 * watch) says when: serve() is called once deadline() has passed (CLOCK_MONOTONIC; 0:

@@ -99,9 +99,10 @@ static unsigned journal_needs(const void *settings)
 	return NEED_ALL;
 }
 
-static int journal_open(const void *settings, char why[static WHY_MAX], void **ret)
+static int journal_open(
+	const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
-	(void)settings, (void)why;
+	(void)settings, (void)name, (void)why;
 	*ret = calloc(1, sizeof(struct journal_handler));
 	return *ret ? 0 : -ENOMEM;
 }

@@ -29,13 +29,14 @@ struct ledger *ledger_new(struct counters *counters, const char *handler)
 	struct ledger *ledger = calloc(1, sizeof(*ledger));
 	AUTO_FREE char *key = NULL;
 
-	if (!ledger || asprintf(&key, "handler %s", handler) < 0) {
-		free(ledger);
+	if (!ledger)
 		return NULL;
-	}
 	ledger->counters = counters;
-	ledger->account = counters_take(counters, key, sizeof(*ledger->account));
+	ledger->name = strdup(handler);
+	if (ledger->name && asprintf(&key, "handler %s", handler) >= 0)
+		ledger->account = counters_take(counters, key, sizeof(*ledger->account));
 	if (!ledger->account) {
+		free(ledger->name);
 		free(ledger);
 		return NULL;
 	}
@@ -66,6 +67,7 @@ void ledger_unref(struct ledger *ledger)
 		return;
 	pthread_mutex_destroy(&ledger->lock);
 	counters_release(ledger->counters, ledger->account);
+	free(ledger->name);
 	free(ledger);
 }
 

@@ -16,6 +16,7 @@ struct worker;
 struct ledger {
 	pthread_mutex_t lock;
 	unsigned references;
+	char *name; /* of the handler */
 	struct counters *counters;
 	struct account *account; /* a record of them; queued and queued_bytes are in the workers */
 	struct worker *workers;

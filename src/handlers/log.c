@@ -54,12 +54,13 @@ static void log_close(void *object)
 	free(log);
 }
 
-static int log_open_handler(const void *settings, char why[static WHY_MAX], void **ret)
+static int log_open_handler(
+	const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct log_settings *wanted = settings;
 	struct log_handler *log = calloc(1, sizeof(*log));
 
-	(void)why;
+	(void)name, (void)why;
 	if (!log)
 		return -ENOMEM;
 	log->format = (enum format)wanted->format;

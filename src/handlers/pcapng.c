@@ -149,7 +149,7 @@ static void pcapng_close(void *object)
 	free(pcapng);
 }
 
-static int pcapng_open(const void *settings, char why[static WHY_MAX], void **ret)
+static int pcapng_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct pcapng_settings *wanted = settings;
 	struct pcapng_handler *pcapng = calloc(1, sizeof(*pcapng));
@@ -158,7 +158,7 @@ static int pcapng_open(const void *settings, char why[static WHY_MAX], void **re
 	if (!pcapng)
 		return -ENOMEM;
 	uname(&pcapng->system);
-	r = recorder_open(&wanted->recorder, &pcapng_format, pcapng, why, &pcapng->recorder);
+	r = recorder_open(&wanted->recorder, &pcapng_format, pcapng, name, why, &pcapng->recorder);
 	if (r < 0) {
 		pcapng_close(pcapng);
 		return r;
@@ -236,9 +236,9 @@ static void prepare(struct pcapng_handler *pcapng, struct interface *interface,
 	pcapng->statistics_ns = timestamp_ns + STATISTICS_NS;
 }
 
-static void pcapng_begin(void *object, const char *name)
+static void pcapng_begin(void *object)
 {
-	recorder_start(((struct pcapng_handler *)object)->recorder, name);
+	recorder_start(((struct pcapng_handler *)object)->recorder);
 }
 
 static void pcapng_deliver(void *object, const struct batch *batch, struct outcome *outcome)

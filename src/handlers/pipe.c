@@ -95,7 +95,7 @@ static void pipe_close(void *object)
 	free(handler);
 }
 
-static int pipe_open(const void *settings, char why[static WHY_MAX], void **ret)
+static int pipe_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct pipe_settings *wanted = settings;
 	struct pipe_handler *handler = calloc(1, sizeof(*handler));
@@ -105,7 +105,7 @@ static int pipe_open(const void *settings, char why[static WHY_MAX], void **ret)
 		return -ENOMEM;
 	handler->input = -1;
 	handler->framing = (enum framing)wanted->framing;
-	r = program_open(&handler->program, &wanted->command, 0);
+	r = program_open(&handler->program, name, &wanted->command, 0);
 	if (r < 0) {
 		snprintf(why, WHY_MAX, "%s", strerror(-r));
 		pipe_close(handler);
@@ -115,11 +115,10 @@ static int pipe_open(const void *settings, char why[static WHY_MAX], void **ret)
 	return 0;
 }
 
-static void pipe_begin(void *object, const char *name)
+static void pipe_begin(void *object)
 {
 	struct pipe_handler *handler = object;
 
-	program_begin(&handler->program, name);
 	handler->start_ns = clock_ns(CLOCK_MONOTONIC);
 }
 

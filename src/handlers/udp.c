@@ -184,11 +184,12 @@ static struct udp_handler *make(const struct udp_settings *wanted)
 	return udp;
 }
 
-static int udp_open(const void *settings, char why[static WHY_MAX], void **ret)
+static int udp_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	struct udp_handler *udp = make(settings);
 	int r = udp ? open_socket(udp) : -ENOMEM;
 
+	(void)name;
 	/* An interface that is not there yet is waited for. */
 	if (r < 0 && r != -ENODEV) {
 		snprintf(why, WHY_MAX, "opening a socket to send from: %s%s", strerror(-r),

@@ -73,11 +73,12 @@ static void warn_of_short_queue(const struct unix_handler *handler)
 			handler->address.sun_path, length, QUEUE_LENGTH_WANTED);
 }
 
-static int unix_open(const void *settings, char why[static WHY_MAX], void **ret)
+static int unix_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct unix_settings *wanted = settings;
 	struct unix_handler *handler = calloc(1, sizeof(*handler));
 
+	(void)name;
 	(void)why;
 	if (!handler)
 		return -ENOMEM;

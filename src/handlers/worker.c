@@ -39,7 +39,6 @@ static void worker_free(struct worker *worker)
 {
 	ring_destroy(&worker->ring);
 	closep(&worker->filled);
-	free(worker->name);
 	free(worker);
 }
 
@@ -59,7 +58,7 @@ static void worker_leave_ledger(struct worker *worker)
 	if (left)
 		log_warning("handler %s: %" PRIu64
 			    " datagrams dropped, it could not take them before it had to stop",
-			worker->name, left);
+			worker->ledger->name, left);
 	ledger_unref(ledger);
 }
 
@@ -114,7 +113,7 @@ static void abandon(struct worker *worker)
 	pthread_mutex_unlock(&ledger->lock);
 	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
 		    " datagrams dropped",
-		worker->name, lost);
+		worker->ledger->name, lost);
 }
 
 unsigned workers_wait(uint64_t deadline_ns)
@@ -176,8 +175,7 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 	worker->kind = kind;
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
-	worker->name = strdup(config->name);
-	if (worker->filled < 0 || !worker->name ||
+	if (worker->filled < 0 ||
 		ring_init(&worker->ring, config->queue,
 			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX) <
 			0) {

@@ -10,7 +10,6 @@ struct worker {
 	struct ledger *ledger; /* its lock guards everything below that the thread shares */
 	const struct handler_kind *kind;
 	void *object; /* the thread's alone */
-	char *name;
 	enum drop_policy policy;
 	int filled; /* eventfd(2) that wakes the thread */
 	struct ring ring;

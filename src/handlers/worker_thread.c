@@ -58,7 +58,7 @@ static void answer(struct worker *worker, bool has_chunk)
 	worker->rotate &= !rotate;
 	pthread_mutex_unlock(&worker->ledger->lock);
 	if (begin)
-		worker->kind->begin(worker->object, worker->name);
+		worker->kind->begin(worker->object);
 	if (!rotate)
 		return;
 	worker->kind->rotate(worker->object, &outcome);
@@ -117,7 +117,7 @@ static void wait_for_work(struct worker *worker)
 	if (ppoll(fds, 2, deadline ? &left : NULL, NULL) < 0)
 		return;
 	if (fds[0].revents && read(worker->filled, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_error("handler %s: eventfd: %s", worker->name, strerror(errno));
+		log_error("handler %s: eventfd: %s", worker->ledger->name, strerror(errno));
 	if (fds[1].revents || is_due(worker))
 		serve(worker);
 }

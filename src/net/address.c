@@ -142,18 +142,22 @@ uint16_t endpoint_port(const union endpoint *endpoint)
 	return ntohs(endpoint->v4.sin_port);
 }
 
+const char *format_address_port(
+	const char *address, unsigned port, char string[static ENDPOINT_STRING_MAX])
+{
+	snprintf(string, ENDPOINT_STRING_MAX, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
+		port);
+	return string;
+}
+
 const char *endpoint_format(const union endpoint *endpoint, char string[static ENDPOINT_STRING_MAX])
 {
 	struct address address = endpoint_address(endpoint);
 	char text[INET6_ADDRSTRLEN];
 
 	if (address.family == AF_UNSPEC)
-		strcpy(string, "-");
-	else
-		snprintf(string, ENDPOINT_STRING_MAX,
-			address.family == AF_INET ? "%s:%u" : "[%s]:%u",
-			address_format(&address, text), endpoint_port(endpoint));
-	return string;
+		return strcpy(string, "-");
+	return format_address_port(address_format(&address, text), endpoint_port(endpoint), string);
 }
 
 bool endpoint_is_local(const union endpoint *endpoint)

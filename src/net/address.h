@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* The largest UDP payload: 65,535 less the IPv4 and UDP headers. */
+#define DATAGRAM_MAX 65507
+
 struct address {
 	sa_family_t family; /* AF_INET or AF_INET6; AF_UNSPEC: none */
 	union {
@@ -63,6 +66,10 @@ uint16_t endpoint_port(const union endpoint *endpoint);
 /* "192.0.2.1:5004" or "[2001:db8::1]:5004"; "-" without an address. Returns string. */
 const char *endpoint_format(
 	const union endpoint *endpoint, char string[static ENDPOINT_STRING_MAX]);
+
+/* The same, of an address that is text already: the one printer of ADDRESS:PORT. Returns string. */
+const char *format_address_port(
+	const char *address, unsigned port, char string[static ENDPOINT_STRING_MAX]);
 
 /* Whether this host has the address, at this moment. */
 bool endpoint_is_local(const union endpoint *endpoint);

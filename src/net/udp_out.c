@@ -5,9 +5,6 @@
 
 #include "net/compat.h"
 
-/* The largest UDP payload over IPv4. */
-#define TOTAL_MAX 65507
-
 /* Where to, as sendmsg(2) wants it. */
 static struct msghdr header(
 	const union endpoint *to, socklen_t to_length, const struct iovec *vectors, size_t count)
@@ -39,7 +36,8 @@ static unsigned run_length(const struct iovec *vectors, unsigned count)
 	unsigned length = 1;
 
 	while (size && length < count && vectors[length].iov_len &&
-		vectors[length].iov_len <= size && total + vectors[length].iov_len <= TOTAL_MAX) {
+		vectors[length].iov_len <= size &&
+		total + vectors[length].iov_len <= DATAGRAM_MAX) {
 		total += vectors[length].iov_len;
 		if (vectors[length++].iov_len < size)
 			break;

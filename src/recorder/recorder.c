@@ -33,7 +33,7 @@ static void copy_settings(struct recorder *recorder, const struct recorder_setti
 }
 
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
-	void *owner, char why[static WHY_MAX], struct recorder **ret)
+	void *owner, const char *name, char why[static WHY_MAX], struct recorder **ret)
 {
 	struct recorder *recorder = calloc(1, sizeof(*recorder));
 	int r;
@@ -42,6 +42,7 @@ int recorder_open(const struct recorder_settings *settings, const struct recorde
 		return -ENOMEM;
 	recorder->format = format;
 	recorder->owner = owner;
+	recorder->name = name;
 	recorder->file = (struct recorder_file){.path = &recorder->path, .fd = -1};
 	copy_settings(recorder, settings);
 	r = recorder_path_init(&recorder->path, settings->path);
@@ -191,9 +192,8 @@ static void start(struct recorder *recorder)
 		recorder->start_due_ns = clock_ns(CLOCK_MONOTONIC) + START_AGAIN_NS;
 }
 
-void recorder_start(struct recorder *recorder, const char *name)
+void recorder_start(struct recorder *recorder)
 {
-	recorder->name = name;
 	start(recorder);
 }
 

@@ -83,11 +83,11 @@ struct recorder;
  * that another program records to. What is in the file is looked at by recorder_start(), too.
  * Returns 0, or a negative errno with the reason in why. */
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
-	void *owner, char why[static WHY_MAX], struct recorder **ret);
+	void *owner, const char *name, char why[static WHY_MAX], struct recorder **ret);
 
 /* As handler_kind.begin: makes the file where there is none, and mends one that an earlier run has
  * left torn. name is the handler's, and valid until recorder_close(). */
-void recorder_start(struct recorder *recorder, const char *name);
+void recorder_start(struct recorder *recorder);
 
 /* Where to append one datagram's record. NULL: it cannot be written now, and is counted as dropped.
  */

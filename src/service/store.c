@@ -28,13 +28,11 @@
 #define UNREAD_MAX 8
 #define BARRIER_US 5000000
 
-#define NAME_MAX_BYTES 64
-
 /* What systemd is to be told. */
 struct message {
 	struct message *next;
 	int fd; /* to keep, ours; -1: the name is to be given up */
-	char name[NAME_MAX_BYTES];
+	char name[STORE_NAME_MAX];
 };
 
 struct store {
@@ -54,7 +52,7 @@ struct store {
 
 static void tell(const struct message *message)
 {
-	char state[NAME_MAX_BYTES + 64];
+	char state[STORE_NAME_MAX + 64];
 
 	if (message->fd < 0) {
 		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", message->name);
@@ -167,13 +165,13 @@ int store_claim(struct store *store, const char *name)
 	return store->handover ? handover_claim(store->handover, name) : -ENOENT;
 }
 
-int store_claim_next(struct store *store, const char *prefix, char *ret_name, size_t size)
+int store_claim_next(struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX])
 {
 	const char *name;
 	int fd = store->handover ? handover_claim_next(store->handover, prefix, &name) : -ENOENT;
 
 	if (fd >= 0)
-		snprintf(ret_name, size, "%s", name);
+		snprintf(ret_name, STORE_NAME_MAX, "%s", name);
 	return fd;
 }
 

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
+
+/* Room for a name, with its terminator. */
+#define STORE_NAME_MAX 64
 
 struct handover;
 struct store;
@@ -22,7 +24,7 @@ void store_free(struct store *store);
 int store_claim(struct store *store, const char *name);
 
 /* The next of what an earlier run has put by under names that begin with prefix. */
-int store_claim_next(struct store *store, const char *prefix, char *ret_name, size_t size);
+int store_claim_next(struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX]);
 
 /* Puts a copy by. Returns whether it will be kept: there may be no store, or it may be full. */
 bool store_put(struct store *store, const char *name, int fd);

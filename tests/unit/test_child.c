@@ -59,8 +59,7 @@ static int start(struct fixture *fixture, const char *shell, const char *script)
 	assert_int_equal(string_list_add(&command, shell), 0);
 	assert_int_equal(string_list_add(&command, "-c"), 0);
 	assert_int_equal(string_list_add(&command, script), 0);
-	assert_int_equal(program_open(&fixture->program, &command, 64), 0);
-	program_begin(&fixture->program, "test");
+	assert_int_equal(program_open(&fixture->program, "test", &command, 64), 0);
 	string_list_clear(&command);
 	return child_start(
 		&fixture->child, &fixture->program, environment, fixture->input, fixture);

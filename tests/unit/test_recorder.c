@@ -328,7 +328,7 @@ static struct recorder *open_recorder(
 {
 	char why[WHY_MAX] = "";
 	struct recorder *recorder = NULL;
-	int r = recorder_open(settings, format, NULL, why, &recorder);
+	int r = recorder_open(settings, format, NULL, "test", why, &recorder);
 
 	if (r < 0)
 		print_message("%s\n", why);
@@ -437,7 +437,7 @@ static void a_torn_file_is_mended_before_anything_comes(void **state)
 
 	write_file(place->path, "1 a\n2", 5);
 	recorder = start(place, (struct recorder_settings){0});
-	recorder_start(recorder, "test");
+	recorder_start(recorder);
 	assert_content(place->path, "1 a\n");
 	assert_int_equal(recorder_deadline(recorder), 0);
 	record_now(recorder, &outcome, "3 c\n");
@@ -679,7 +679,7 @@ static int try_open(const char *path, char why[static WHY_MAX])
 {
 	struct recorder_settings settings = {.path = (char *)path};
 	struct recorder *recorder = NULL;
-	int r = recorder_open(&settings, &lines, NULL, why, &recorder);
+	int r = recorder_open(&settings, &lines, NULL, "test", why, &recorder);
 
 	recorder_close(recorder);
 	return r;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/codec.h"
-#include "control/members.h"
+#include "base/json.h"
 #include "control/method.h"
 #include "control/quick_send.h"
 
@@ -54,9 +54,9 @@ static void reply_bytes(struct client *client, size_t size)
 
 	if (!text)
 		return;
-	put_open(text, NULL, '{');
-	put_number(text, "bytes", size);
-	put_close(text, '}');
+	json_put_open(text, NULL, '{');
+	json_put_number(text, "bytes", size);
+	json_put_close(text, '}');
 	client_end_reply(client);
 }
 

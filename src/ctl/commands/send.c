@@ -95,7 +95,7 @@ static size_t submit_lines(struct sender *sender, const struct text *input, bool
 		const char *end = memchr(line, '\n', rest);
 		size_t length = end ? (size_t)(end - line) : rest;
 
-		if (length > PAYLOAD_MAX) {
+		if (length > DATAGRAM_MAX) {
 			sender_finish(sender); /* a refusal of an earlier line comes first */
 			if (!sender->code)
 				session_complain(sender->session, "line %" PRIu64 ": %s",
@@ -114,12 +114,12 @@ static size_t submit_lines(struct sender *sender, const struct text *input, bool
 /* Takes in more lines. Returns 1, 0 at the end of input, or a negative errno. */
 static int read_lines(struct text *input)
 {
-	char *room = text_reserve(input, PAYLOAD_MAX + 1);
+	char *room = text_reserve(input, DATAGRAM_MAX + 1);
 	ssize_t n;
 
 	if (!room)
 		return -ENOMEM;
-	n = read(STDIN_FILENO, room, PAYLOAD_MAX + 1);
+	n = read(STDIN_FILENO, room, DATAGRAM_MAX + 1);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 1 : -errno;
 	input->length += (size_t)n;

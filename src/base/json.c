@@ -1,4 +1,4 @@
-#include "control/members.h"
+#include "base/json.h"
 
 #include "base/escape.h"
 
@@ -10,7 +10,7 @@ static bool is_first(const struct text *text)
 	return last == '{' || last == '[' || last == ':' || last == ',';
 }
 
-void put_member(struct text *text, const char *name)
+void json_put_member(struct text *text, const char *name)
 {
 	if (!is_first(text))
 		text_append(text, ",", 1);
@@ -21,9 +21,9 @@ void put_member(struct text *text, const char *name)
 	text_append(text, "\":", 2);
 }
 
-void put_string(struct text *text, const char *name, const char *string)
+void json_put_string(struct text *text, const char *name, const char *string)
 {
-	put_member(text, name);
+	json_put_member(text, name);
 	if (string)
 		text_append_json(text, string, strlen(string));
 	else
@@ -31,11 +31,11 @@ void put_string(struct text *text, const char *name, const char *string)
 }
 
 /* By hand: snprintf() would be half of a long answer's cost. */
-void put_number(struct text *text, const char *name, uint64_t number)
+void json_put_number(struct text *text, const char *name, uint64_t number)
 {
 	char digits[20], *at = digits + sizeof(digits);
 
-	put_member(text, name);
+	json_put_member(text, name);
 	do {
 		*--at = (char)('0' + number % 10);
 		number /= 10;
@@ -43,13 +43,13 @@ void put_number(struct text *text, const char *name, uint64_t number)
 	text_append(text, at, (size_t)(digits + sizeof(digits) - at));
 }
 
-void put_open(struct text *text, const char *name, char bracket)
+void json_put_open(struct text *text, const char *name, char bracket)
 {
-	put_member(text, name);
+	json_put_member(text, name);
 	text_append(text, &bracket, 1);
 }
 
-void put_close(struct text *text, char bracket)
+void json_put_close(struct text *text, char bracket)
 {
 	text_append(text, &bracket, 1);
 }

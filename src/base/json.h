@@ -1,0 +1,17 @@
+/* The one writer of JSON: members and elements as text, without a tree in memory. The comma before
+ * each comes by itself. What is read is read with jansson. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/text.h"
+
+/* "name": and whatever is appended then; or an element, when name is NULL. name is plain ASCII. */
+void json_put_member(struct text *text, const char *name);
+
+void json_put_string(struct text *text, const char *name, const char *string); /* NULL: null */
+void json_put_number(struct text *text, const char *name, uint64_t number);
+
+/* json_put_open(text, name, '{') ... json_put_close(text, '}') */
+void json_put_open(struct text *text, const char *name, char bracket);
+void json_put_close(struct text *text, char bracket);
