@@ -1,7 +1,7 @@
 /* The commands of mcastctl and their options, by their rows. */
 #include <inttypes.h>
 
-#include "ctl/commands.h"
+#include "ctl/command.h"
 #include "tables.h"
 
 /* "[GROUP...]": the words that stand for something are underlined, the brackets and dots are not.

@@ -6,9 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/text.h"
-
-/* How much is read at once. */
+/* Bytes per read. */
 #define READ_SIZE (128 * 1024)
 
 struct client {
@@ -17,7 +15,7 @@ struct client {
 	size_t taken; /* bytes at the front of in that were answers already returned */
 	size_t scanned; /* bytes at the front of in that hold no further end of an answer */
 	struct text out;
-	bool closed; /* nobody reads what we write any more */
+	bool closed; /* the daemon reads no more */
 };
 
 int client_connect(const char *path, struct client **ret)
@@ -48,15 +46,16 @@ void client_close(struct client *client)
 	free(client);
 }
 
-void client_request(struct client *client, const char *method, const char *parameters,
-	size_t parameters_size, bool more)
+void client_request(
+	struct client *client, const char *method, const struct text *parameters, bool more)
 {
 	text_append_string(&client->out, "{\"method\":\"io.mcastd.");
 	text_append_string(&client->out, method);
-	text_append_string(&client->out, "\",\"parameters\":");
-	text_append(&client->out, parameters, parameters_size);
-	text_append_string(&client->out, more ? ",\"more\":true}" : "}");
-	text_append(&client->out, "", 1);
+	text_append_string(
+		&client->out, more ? "\",\"more\":true,\"parameters\":{" : "\",\"parameters\":{");
+	text_append(&client->out, parameters->data, parameters->length);
+	text_append(&client->out, "}}", sizeof("}}"));
+	client->out.failed |= parameters->failed;
 }
 
 size_t client_unsent(const struct client *client)
@@ -136,7 +135,7 @@ int client_flush(struct client *client)
 			r = client_fill(client);
 	}
 	text_clear(&client->out);
-	/* It has gone, but what it said before is still to be read. */
+	/* It has gone, but what it answered before is still to be read. */
 	return r == -ECONNRESET ? 0 : r;
 }
 

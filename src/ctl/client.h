@@ -1,18 +1,17 @@
 /* One connection to the daemon: Varlink calls, each message ended by NUL. Calls may be pipelined;
- * answers come in their order.
+ * answers come in the same order.
  *
- * Blocking, with one exception that keeps pipelining free of deadlock: while requests are being
- * written, answers are read as they come, so that the daemon can always get rid of them. */
+ * Blocking, with one exception that prevents a deadlock of pipelined calls: while requests are
+ * being written, answers are read as they come, so that the daemon can always write them. */
 #pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/cleanup.h"
+#include "base/text.h"
 
-/* ListGroups of 10,000 groups is some MB; this much only says that it is not mcastd on the other
- * end. */
+/* ListGroups of 10,000 groups is a few MB; an answer over this is not mcastd's. */
 #define REPLY_MAX (64u * 1024 * 1024)
 
 struct client;
@@ -30,22 +29,22 @@ int client_connect(const char *path, struct client **ret);
 void client_close(struct client *client);
 DEFINE_CLEANUP(struct client *, client_close)
 
-/* Gathers a call of io.mcastd.METHOD for the next client_flush(). parameters is the JSON text of an
- * object. */
-void client_request(struct client *client, const char *method, const char *parameters,
-	size_t parameters_size, bool more);
+/* Queues a call of io.mcastd.METHOD for the next client_flush(). parameters are the members of a
+ * JSON object, as base/json.h writes them. more: several answers follow. */
+void client_request(
+	struct client *client, const char *method, const struct text *parameters, bool more);
 
-/* How many bytes of requests are not written yet. */
+/* Bytes of requests that are not written yet. */
 size_t client_unsent(const struct client *client);
 
 /* Writes the requests. A daemon that has gone away is no error here but in client_receive(), after
- * its last words. Returns 0, -ENOMEM, or what client_fill() returns. */
+ * its last answer. Returns 0, -ENOMEM, or what client_fill() returns. */
 int client_flush(struct client *client);
 
 /* Readable when answers have come. */
 int client_fd(const struct client *client);
 
-/* Takes in what has arrived, without waiting. Returns 0; -ECONNRESET when the daemon has gone away
+/* Reads what has arrived, without waiting. Returns 0; -ECONNRESET when the daemon has gone away
  * and every answer was taken; -EMSGSIZE when one is over REPLY_MAX; -ENOMEM; another negative errno
  * of recv(2). */
 int client_fill(struct client *client);

@@ -6,12 +6,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/escape.h"
 #include "base/io.h"
-#include "ctl/command.h"
+#include "base/json.h"
+#include "ctl/human.h"
 #include "ctl/json.h"
 
 /* One line, written at once so that it does not mix with those of others. */
-static void complain(const struct session *session, const char *format, va_list arguments)
+static void complain(
+	const struct session *session, const char *advice, const char *format, va_list arguments)
 {
 	AUTO_FREE char *words = NULL;
 	AUTO_TEXT struct text line = {0};
@@ -21,91 +24,103 @@ static void complain(const struct session *session, const char *format, va_list 
 		return;
 	text_append_string(&line, "mcastctl: ");
 	if (session->command)
-		text_printf(&line, "%s: ", session->command->name);
+		text_printf(&line, "%s: ", session->command);
 	text_append_shown(&line, words, (size_t)length);
+	text_append_string(&line, advice);
 	text_append(&line, "\n", 1);
 	write_all(STDERR_FILENO, line.data, line.length);
 }
 
-void session_complain(const struct session *session, const char *format, ...)
+void session_clear(struct session *session)
+{
+	client_closep(&session->client);
+	text_free(&session->parameters);
+	writer_clear(&session->writer);
+}
+
+int session_complain(const struct session *session, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	complain(session, format, arguments);
+	complain(session, "", format, arguments);
 	va_end(arguments);
+	return EXIT_REFUSED;
 }
 
 int session_misuse(const struct session *session, const char *format, ...)
 {
-	const char *name = session->command ? session->command->name : "";
-	AUTO_FREE char *with_advice = NULL;
+	AUTO_TEXT struct text advice = {0};
 	va_list arguments;
 
-	if (asprintf(&with_advice, "%s; try 'mcastctl %s%s--help'", format, name,
-		    *name ? " " : "") < 0)
-		return EXIT_MISUSED;
+	text_printf(&advice, "; try 'mcastctl %s%s--help'",
+		session->command ? session->command : "", session->command ? " " : "");
 	va_start(arguments, format);
-	complain(session, with_advice, arguments);
+	complain(session, text_string(&advice), format, arguments);
 	va_end(arguments);
 	return EXIT_MISUSED;
 }
 
-/* Who may open it, when that can be found out. */
-static void explain_permission(const struct session *session)
+void session_put_name(struct session *session, const char *key, const char *name)
 {
-	struct stat status;
-	struct group *group;
-
-	if (stat(session->socket, &status) == 0 && status.st_mode & S_IWGRP && status.st_gid != 0 &&
-		(group = getgrgid(status.st_gid)))
-		session_complain(session,
-			"no permission to use %s: be root, or a member of the group '%s'",
-			session->socket, group->gr_name);
-	else
-		session_complain(session,
-			"no permission to use %s: be root, or ask who runs mcastd for access",
-			session->socket);
+	if (!name)
+		return;
+	if (!session->code && !utf8_valid(name, strlen(name)))
+		session->code = session_misuse(session, "'%s' is not UTF-8", name);
+	json_put_string(&session->parameters, key, name);
 }
 
-/* The path, the reason, and what would mend it. */
-static void explain_no_daemon(const struct session *session, int error)
+/* Names the group whose members may open the socket, if there is one. */
+static int explain_permission(const struct session *session)
 {
-	static const char elsewhere[] =
-		"start mcastd, or name its socket with -s SOCKET or $MCASTD_SOCKET";
+	const struct group *group = NULL;
+	struct stat status;
+
+	if (stat(session->socket, &status) == 0 && status.st_mode & S_IWGRP && status.st_gid != 0)
+		group = getgrgid(status.st_gid);
+	if (group)
+		return session_complain(session,
+			"no permission to use %s: be root, or a member of the group '%s'",
+			session->socket, group->gr_name);
+	return session_complain(session,
+		"no permission to use %s: be root, or ask whoever runs mcastd for access",
+		session->socket);
+}
+
+/* The path, the reason, and the fix. */
+static int explain_no_daemon(const struct session *session, int error)
+{
+	const char *why = strerror(-error);
 
 	switch (-error) {
-	case ENOENT:
-	case ENOTDIR:
-		session_complain(
-			session, "no mcastd at %s: no such file: %s", session->socket, elsewhere);
-		break;
-	case ECONNREFUSED:
-		session_complain(
-			session, "no mcastd at %s: nobody listens: %s", session->socket, elsewhere);
-		break;
 	case EACCES:
 	case EPERM:
-		explain_permission(session);
-		break;
+		return explain_permission(session);
 	case EPROTOTYPE:
-		session_complain(session,
+		return session_complain(session,
 			"no mcastd at %s: not a control socket, maybe a group's: name the right "
 			"one with -s SOCKET",
 			session->socket);
+	case ENOENT:
+	case ENOTDIR:
+		why = "no such file";
 		break;
-	default:
-		session_complain(session, "no mcastd at %s: %s: %s", session->socket,
-			strerror(-error), elsewhere);
+	case ECONNREFUSED:
+		why = "nobody listens";
+		break;
 	}
+	return session_complain(session,
+		"no mcastd at %s: %s: start mcastd, or name its socket with -s SOCKET or "
+		"$MCASTD_SOCKET",
+		session->socket, why);
 }
 
 int session_connect(struct session *session)
 {
 	int r;
 
-	if (session->client)
-		return EXIT_DONE;
+	if (session->code || session->client)
+		return session->code;
 	r = client_connect(session->socket, &session->client);
 	if (r == 0)
 		return EXIT_DONE;
@@ -117,21 +132,18 @@ int session_lost(const struct session *session, int error)
 {
 	switch (-error) {
 	case ECONNRESET:
-		session_complain(session, "mcastd at %s has gone away", session->socket);
-		break;
+		return session_complain(session, "mcastd at %s has gone away", session->socket);
 	case EBADMSG:
-		session_complain(session,
-			"what answers at %s does not speak mcastd's language: is it mcastd?",
+		return session_complain(session,
+			"what answers at %s does not speak mcastd's protocol: is it mcastd?",
 			session->socket);
-		break;
 	case EMSGSIZE:
-		session_complain(session, "the answer of %s is larger than %u MiB: is it mcastd?",
-			session->socket, REPLY_MAX >> 20);
-		break;
+		return session_complain(session,
+			"the answer of %s is larger than %u MiB: is it mcastd?", session->socket,
+			REPLY_MAX >> 20);
 	default:
-		session_complain(session, "%s: %s", session->socket, strerror(-error));
+		return session_complain(session, "%s: %s", session->socket, strerror(-error));
 	}
-	return EXIT_REFUSED;
 }
 
 int session_refused(const struct session *session, const struct reply *reply, const char *prefix)
@@ -146,39 +158,30 @@ int session_refused(const struct session *session, const struct reply *reply, co
 		if (line && (!message || strcmp(line, message)))
 			session_complain(session, "%s%s", prefix, line);
 	}
-	if (message) {
-		session_complain(session, "%s%s", prefix, message);
-		return EXIT_REFUSED;
-	}
-	/* Varlink's own errors have no words: MethodNotFound of an older daemon. */
+	if (message)
+		return session_complain(session, "%s%s", prefix, message);
+	/* Varlink's own errors have no message: MethodNotFound of an older daemon. */
 	text_append_value(&parameters, reply->parameters);
-	session_complain(
+	return session_complain(
 		session, "%smcastd answers %s %s", prefix, reply->error, text_string(&parameters));
-	return EXIT_REFUSED;
 }
 
-int session_request(
-	struct session *session, const char *method, const json_t *parameters, bool more)
+int session_request(struct session *session, const char *method, bool more)
 {
-	AUTO_TEXT struct text object = {0};
 	int code = session_connect(session), r;
 
 	if (code)
 		return code;
-	if (parameters)
-		text_append_value(&object, parameters);
-	else
-		text_append_string(&object, "{}");
-	client_request(session->client, method, object.data, object.length, more);
-	r = text_failed(&object) ? -ENOMEM : client_flush(session->client);
+	client_request(session->client, method, &session->parameters, more);
+	text_clear(&session->parameters);
+	r = client_flush(session->client);
 	return r < 0 ? session_lost(session, r) : EXIT_DONE;
 }
 
-int session_call(
-	struct session *session, const char *method, const json_t *parameters, struct reply *ret)
+int session_call(struct session *session, const char *method, struct reply *ret)
 {
 	AUTO_REPLY struct reply reply = {0};
-	int code = session_request(session, method, parameters, false), r;
+	int code = session_request(session, method, false), r;
 
 	if (code)
 		return code;
@@ -192,11 +195,11 @@ int session_call(
 	return EXIT_DONE;
 }
 
-int session_show(struct session *session, const char *method, const json_t *parameters,
+int session_show(struct session *session, const char *method,
 	void (*show)(struct writer *writer, const json_t *answer))
 {
 	AUTO_REPLY struct reply reply = {0};
-	int code = session_call(session, method, parameters, &reply);
+	int code = session_call(session, method, &reply);
 
 	if (code)
 		return code;

@@ -57,7 +57,8 @@ static json_int_t sum_counts(const json_t *counts)
 	json_t *count;
 	json_int_t sum = 0;
 
-	json_object_foreach(mutable, name, count) sum += json_integer_value(count);
+	json_object_foreach(mutable, name, count)
+		__builtin_add_overflow(sum, json_integer_value(count), &sum);
 	return sum;
 }
 
@@ -194,6 +195,15 @@ void writer_line(struct writer *writer, const char *string)
 {
 	text_append_shown(&writer->out, string, strlen(string));
 	text_append(&writer->out, "\n", 1);
+}
+
+void writer_lines(struct writer *writer, const json_t *strings, const char *none)
+{
+	for (size_t i = 0; i < json_array_size(strings); i++)
+		if (json_is_string(json_array_get(strings, i)))
+			writer_line(writer, json_string_value(json_array_get(strings, i)));
+	if (!json_array_size(strings))
+		writer_line(writer, none);
 }
 
 int writer_flush(struct writer *writer)

@@ -5,8 +5,9 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/json.h"
 #include "ctl/command.h"
-#include "ctl/json.h"
+#include "ctl/human.h"
 #include "ctl/record.h"
 
 enum { TAIL_FORMAT, TAIL_COUNT };
@@ -26,7 +27,7 @@ struct tail {
 	bool ended; /* all are shown */
 };
 
-/* On standard error, between the same records as it happened, so that it spoils no format. */
+/* On standard error, between the records where it happened, so that any format stays valid. */
 static int show_gap(struct tail *tail, const json_t *gap)
 {
 	const char *group;
@@ -44,7 +45,7 @@ static int show_gap(struct tail *tail, const json_t *gap)
 	return 0;
 }
 
-/* One answer of Subscribe. One with neither datagram nor gap says nothing. */
+/* One answer of Subscribe. */
 static int show_answer(struct tail *tail, const json_t *answer)
 {
 	const json_t *datagram = json_object_get(answer, "datagram");
@@ -67,8 +68,8 @@ static int show_answer(struct tail *tail, const json_t *answer)
 	return r;
 }
 
-/* Waits for the daemon, after everything gathered is out; also ends when the reader of standard
- * output has gone, which without a datagram would go unnoticed. Returns 0 or a negative errno. */
+/* Writes what is buffered, then waits for the daemon. Also notices that the reader of standard
+ * output has gone while there is no datagram to write. Returns 0 or a negative errno. */
 static int wait_for_more(struct tail *tail)
 {
 	struct pollfd fds[] = {{.fd = client_fd(tail->session->client), .events = POLLIN},
@@ -84,7 +85,7 @@ static int wait_for_more(struct tail *tail)
 	return tail->session->writer.error;
 }
 
-/* Shows what comes. Returns an exit code. */
+/* Shows what arrives. Returns an exit code. */
 static int follow(struct tail *tail)
 {
 	struct client *client = tail->session->client;
@@ -108,29 +109,15 @@ static int follow(struct tail *tail)
 			r = show_answer(tail, reply.parameters);
 		if (r < 0)
 			return session_lost(tail->session, r);
-		if (!reply.continues && !tail->ended) {
-			session_complain(tail->session, "mcastd ended the subscription");
-			return EXIT_REFUSED;
-		}
+		if (!reply.continues && !tail->ended)
+			return session_complain(tail->session, "mcastd ended the subscription");
 	}
 	return EXIT_DONE;
-}
-
-/* NULL: not UTF-8. */
-static json_t *new_parameters(const struct arguments *arguments)
-{
-	AUTO_JSON json_t *groups = json_array();
-
-	for (size_t i = 0; i < arguments->word_count; i++)
-		if (json_array_append_new(groups, json_string(arguments->words[i])) < 0)
-			return NULL;
-	return json_pack("{s:O}", "groups", groups);
 }
 
 static int run(struct session *session, const struct arguments *arguments)
 {
 	const char *format = arguments->options[TAIL_FORMAT].string;
-	AUTO_JSON json_t *parameters = new_parameters(arguments);
 	struct tail tail = {.session = session, .left = arguments->options[TAIL_COUNT].number};
 	int code;
 
@@ -138,11 +125,12 @@ static int run(struct session *session, const struct arguments *arguments)
 		return session_misuse(
 			session, "--format: '%s' is none of line, json, hex and raw", format);
 	if (format && session->writer.json)
-		return session_misuse(
-			session, "--json is a format of its own: leave --format away");
-	if (!parameters)
-		return session_misuse(session, "the name of a group is not UTF-8");
-	code = session_request(session, "Subscribe", parameters, true);
+		return session_misuse(session, "--json is a format of its own: omit --format");
+	json_put_open(&session->parameters, "groups", '[');
+	for (size_t i = 0; i < arguments->word_count; i++)
+		session_put_name(session, NULL, arguments->words[i]);
+	json_put_close(&session->parameters, ']');
+	code = session_request(session, "Subscribe", true);
 	return code ? code : follow(&tail);
 }
 
@@ -150,7 +138,7 @@ const struct command tail_command = {
 	.name = "tail",
 	.arguments = "[GROUP...]",
 	.words_max = SIZE_MAX,
-	.help = "Show datagrams as they come in, of all groups unless some are named",
+	.help = "Show datagrams as they arrive, of all groups unless some are named",
 	.options = options,
 	.run = run,
 };
