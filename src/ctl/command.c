@@ -82,27 +82,6 @@ static int refuse_unknown(const struct parser *parser, const char *argument, str
 	return -EINVAL;
 }
 
-static int set_number(const struct option_row *row, struct option_value *value, struct text *error)
-{
-	int r = parse_number(value->string, row->max, &value->number);
-
-	if (r == 0 && value->number >= row->min)
-		return 0;
-	text_printf(error, "--%s: '%s' is not a number from %" PRIu64 " to %" PRIu64, row->name,
-		value->string, row->min, row->max);
-	return -EINVAL;
-}
-
-static int set_duration(
-	const struct option_row *row, struct option_value *value, struct text *error)
-{
-	if (parse_duration(value->string, &value->number) == 0)
-		return 0;
-	text_printf(error, "--%s: '%s' is not a duration like 250ms, 5s or 10m", row->name,
-		value->string);
-	return -EINVAL;
-}
-
 static int set_value(const struct option_row *row, struct option_value *value, struct text *error)
 {
 	value->given = true;
@@ -114,9 +93,18 @@ static int set_value(const struct option_row *row, struct option_value *value, s
 	case OPTION_LIST:
 		return array_add(value, optarg);
 	case OPTION_NUMBER:
-		return set_number(row, value, error);
+		if (parse_number(optarg, row->max, &value->number) == 0 &&
+			value->number >= row->min)
+			break;
+		text_printf(error, "--%s: '%s' is not a number from %" PRIu64 " to %" PRIu64,
+			row->name, optarg, row->min, row->max);
+		return -EINVAL;
 	case OPTION_DURATION:
-		return set_duration(row, value, error);
+		if (parse_duration(optarg, &value->number) == 0)
+			break;
+		text_printf(error, "--%s: '%s' is not a duration like 250ms, 5s or 10m", row->name,
+			optarg);
+		return -EINVAL;
 	}
 	return 0;
 }

@@ -24,10 +24,10 @@ static int run_command(struct session *session, const struct arguments *argument
 	const struct command *command = arguments->command;
 
 	if (!command)
-		return session_misuse(session, "a command is missing");
+		return session_fail(session, EXIT_MISUSED, "a command is missing");
 	if (arguments->word_count < command->words_min ||
 		arguments->word_count > command->words_max)
-		return session_misuse(session, "too %s arguments: it takes %s",
+		return session_fail(session, EXIT_MISUSED, "too %s arguments: it takes %s",
 			arguments->word_count < command->words_min ? "few" : "many",
 			*command->arguments ? command->arguments : "none");
 	return command->run(session, arguments);
@@ -54,7 +54,7 @@ static int finish(struct session *session, int code)
 
 	if (r == 0 || r == -EPIPE)
 		return code;
-	session_complain(session, "writing the output: %s", strerror(-r));
+	session_fail(session, EXIT_REFUSED, "writing the output: %s", strerror(-r));
 	return code ? code : EXIT_REFUSED;
 }
 
@@ -88,9 +88,9 @@ int main(int argc, char *argv[])
 	session.socket = find_socket(&arguments);
 	session.writer.json = arguments.global[GLOBAL_JSON].given;
 	if (r == -ENOMEM)
-		return session_complain(&session, "%s", strerror(ENOMEM));
+		return session_fail(&session, EXIT_REFUSED, "%s", strerror(ENOMEM));
 	if (r < 0)
-		return session_misuse(&session, "%s", text_string(&error));
+		return session_fail(&session, EXIT_MISUSED, "%s", text_string(&error));
 	if (show_help(&session, &arguments))
 		return finish(&session, EXIT_DONE);
 	return finish(&session, run_command(&session, &arguments));

@@ -12,25 +12,6 @@
 #include "ctl/human.h"
 #include "ctl/json.h"
 
-/* One line, written at once so that it does not mix with those of others. */
-static void complain(
-	const struct session *session, const char *advice, const char *format, va_list arguments)
-{
-	AUTO_FREE char *words = NULL;
-	AUTO_TEXT struct text line = {0};
-	int length = vasprintf(&words, format, arguments);
-
-	if (length < 0)
-		return;
-	text_append_string(&line, "mcastctl: ");
-	if (session->command)
-		text_printf(&line, "%s: ", session->command);
-	text_append_shown(&line, words, (size_t)length);
-	text_append_string(&line, advice);
-	text_append(&line, "\n", 1);
-	write_all(STDERR_FILENO, line.data, line.length);
-}
-
 void session_clear(struct session *session)
 {
 	client_closep(&session->client);
@@ -38,27 +19,27 @@ void session_clear(struct session *session)
 	writer_clear(&session->writer);
 }
 
-int session_complain(const struct session *session, const char *format, ...)
+int session_fail(const struct session *session, enum exit_code code, const char *format, ...)
 {
+	const char *command = session->command ? session->command : "";
+	AUTO_TEXT struct text line = {0};
+	AUTO_FREE char *words = NULL;
 	va_list arguments;
+	int length;
 
 	va_start(arguments, format);
-	complain(session, "", format, arguments);
+	length = vasprintf(&words, format, arguments);
 	va_end(arguments);
-	return EXIT_REFUSED;
-}
-
-int session_misuse(const struct session *session, const char *format, ...)
-{
-	AUTO_TEXT struct text advice = {0};
-	va_list arguments;
-
-	text_printf(&advice, "; try 'mcastctl %s%s--help'",
-		session->command ? session->command : "", session->command ? " " : "");
-	va_start(arguments, format);
-	complain(session, text_string(&advice), format, arguments);
-	va_end(arguments);
-	return EXIT_MISUSED;
+	if (length < 0)
+		return code;
+	text_printf(&line, "mcastctl: %s%s", command, *command ? ": " : "");
+	text_append_shown(&line, words, (size_t)length);
+	if (code == EXIT_MISUSED)
+		text_printf(&line, "; try 'mcastctl %s%s--help'", command, *command ? " " : "");
+	text_append(&line, "\n", 1);
+	/* At once, so that the line does not mix with those of other programs. */
+	write_all(STDERR_FILENO, line.data, line.length);
+	return code;
 }
 
 void session_put_name(struct session *session, const char *key, const char *name)
@@ -66,8 +47,17 @@ void session_put_name(struct session *session, const char *key, const char *name
 	if (!name)
 		return;
 	if (!session->code && !utf8_valid(name, strlen(name)))
-		session->code = session_misuse(session, "'%s' is not UTF-8", name);
+		session->code = session_fail(session, EXIT_MISUSED, "'%s' is not UTF-8", name);
 	json_put_string(&session->parameters, key, name);
+}
+
+void session_put_names(
+	struct session *session, const char *key, const char *const *names, size_t count)
+{
+	json_put_open(&session->parameters, key, '[');
+	for (size_t i = 0; i < count; i++)
+		session_put_name(session, NULL, names[i]);
+	json_put_close(&session->parameters, ']');
 }
 
 /* Names the group whose members may open the socket, if there is one. */
@@ -79,10 +69,10 @@ static int explain_permission(const struct session *session)
 	if (stat(session->socket, &status) == 0 && status.st_mode & S_IWGRP && status.st_gid != 0)
 		group = getgrgid(status.st_gid);
 	if (group)
-		return session_complain(session,
+		return session_fail(session, EXIT_NO_DAEMON,
 			"no permission to use %s: be root, or a member of the group '%s'",
 			session->socket, group->gr_name);
-	return session_complain(session,
+	return session_fail(session, EXIT_NO_DAEMON,
 		"no permission to use %s: be root, or ask whoever runs mcastd for access",
 		session->socket);
 }
@@ -97,7 +87,7 @@ static int explain_no_daemon(const struct session *session, int error)
 	case EPERM:
 		return explain_permission(session);
 	case EPROTOTYPE:
-		return session_complain(session,
+		return session_fail(session, EXIT_NO_DAEMON,
 			"no mcastd at %s: not a control socket, maybe a group's: name the right "
 			"one with -s SOCKET",
 			session->socket);
@@ -109,7 +99,7 @@ static int explain_no_daemon(const struct session *session, int error)
 		why = "nobody listens";
 		break;
 	}
-	return session_complain(session,
+	return session_fail(session, EXIT_NO_DAEMON,
 		"no mcastd at %s: %s: start mcastd, or name its socket with -s SOCKET or "
 		"$MCASTD_SOCKET",
 		session->socket, why);
@@ -122,27 +112,26 @@ int session_connect(struct session *session)
 	if (session->code || session->client)
 		return session->code;
 	r = client_connect(session->socket, &session->client);
-	if (r == 0)
-		return EXIT_DONE;
-	explain_no_daemon(session, r);
-	return EXIT_NO_DAEMON;
+	return r < 0 ? explain_no_daemon(session, r) : EXIT_DONE;
 }
 
 int session_lost(const struct session *session, int error)
 {
 	switch (-error) {
 	case ECONNRESET:
-		return session_complain(session, "mcastd at %s has gone away", session->socket);
+		return session_fail(
+			session, EXIT_REFUSED, "mcastd at %s has gone away", session->socket);
 	case EBADMSG:
-		return session_complain(session,
+		return session_fail(session, EXIT_REFUSED,
 			"what answers at %s does not speak mcastd's protocol: is it mcastd?",
 			session->socket);
 	case EMSGSIZE:
-		return session_complain(session,
+		return session_fail(session, EXIT_REFUSED,
 			"the answer of %s is larger than %u MiB: is it mcastd?", session->socket,
 			REPLY_MAX >> 20);
 	default:
-		return session_complain(session, "%s: %s", session->socket, strerror(-error));
+		return session_fail(
+			session, EXIT_REFUSED, "%s: %s", session->socket, strerror(-error));
 	}
 }
 
@@ -156,14 +145,14 @@ int session_refused(const struct session *session, const struct reply *reply, co
 		const char *line = json_string_value(json_array_get(errors, i));
 
 		if (line && (!message || strcmp(line, message)))
-			session_complain(session, "%s%s", prefix, line);
+			session_fail(session, EXIT_REFUSED, "%s%s", prefix, line);
 	}
 	if (message)
-		return session_complain(session, "%s%s", prefix, message);
+		return session_fail(session, EXIT_REFUSED, "%s%s", prefix, message);
 	/* Varlink's own errors have no message: MethodNotFound of an older daemon. */
 	text_append_value(&parameters, reply->parameters);
-	return session_complain(
-		session, "%smcastd answers %s %s", prefix, reply->error, text_string(&parameters));
+	return session_fail(session, EXIT_REFUSED, "%smcastd answers %s %s", prefix, reply->error,
+		text_string(&parameters));
 }
 
 int session_request(struct session *session, const char *method, bool more)

@@ -27,15 +27,16 @@ struct session {
 
 void session_clear(struct session *session);
 
-/* Writes "mcastctl: COMMAND: ..." on standard error, escaped. Returns EXIT_REFUSED. */
-int session_complain(const struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
-
-/* The same about the command line. Returns EXIT_MISUSED. */
-int session_misuse(const struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Writes "mcastctl: COMMAND: ..." on standard error, escaped; to EXIT_MISUSED it adds where help
+ * is. Returns code. */
+int session_fail(const struct session *session, enum exit_code code, const char *format, ...)
+	PRINTF_LIKE(3, 4);
 
 /* Adds a string from the command line to the parameters, as json_put_string() does; NULL: nothing.
  * Where it is not UTF-8, the next call fails. Other members are added by base/json.h. */
 void session_put_name(struct session *session, const char *key, const char *name);
+void session_put_names(
+	struct session *session, const char *key, const char *const *names, size_t count);
 
 /* Returns an exit code. */
 int session_connect(struct session *session);

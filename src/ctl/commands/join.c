@@ -19,12 +19,8 @@ static const struct option_row options[] = {
 /* An option that was not given is absent, so that the daemon's default holds. */
 static void put_list(struct session *session, const char *key, const struct option_value *value)
 {
-	if (!value->given)
-		return;
-	json_put_open(&session->parameters, key, '[');
-	for (size_t i = 0; i < value->count; i++)
-		session_put_name(session, NULL, value->items[i]);
-	json_put_close(&session->parameters, ']');
+	if (value->given)
+		session_put_names(session, key, value->items, value->count);
 }
 
 /* The name alone, for "mcastctl leave". */
@@ -44,7 +40,7 @@ static int run(struct session *session, const struct arguments *arguments)
 	uint16_t port;
 
 	if (target_parse(arguments->words[0], &address, &port, why) < 0)
-		return session_misuse(session, "'%s': %s", arguments->words[0], why);
+		return session_fail(session, EXIT_MISUSED, "'%s': %s", arguments->words[0], why);
 	json_put_string(&session->parameters, "address", address_format(&address, string));
 	json_put_number(&session->parameters, "port", port);
 	session_put_name(session, "name", values[JOIN_NAME].string);

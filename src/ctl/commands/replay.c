@@ -73,12 +73,13 @@ static void complain(struct replay *replay, int error)
 	const struct recording *recording = replay->recording;
 
 	if (error != -EBADMSG)
-		session_complain(replay->session, "%s: %s", replay->name, strerror(-error));
+		session_fail(
+			replay->session, EXIT_REFUSED, "%s: %s", replay->name, strerror(-error));
 	else if (!recording->parser.in_section)
-		session_complain(replay->session, "%s: %s", replay->name, recording->why);
+		session_fail(replay->session, EXIT_REFUSED, "%s: %s", replay->name, recording->why);
 	else
-		session_complain(replay->session, "%s: at byte %" PRIu64 ": %s", replay->name,
-			recording->offset, recording->why);
+		session_fail(replay->session, EXIT_REFUSED, "%s: at byte %" PRIu64 ": %s",
+			replay->name, recording->offset, recording->why);
 	if (!replay->sender.code)
 		replay->sender.code = EXIT_REFUSED;
 }
@@ -122,7 +123,7 @@ static int repeat(struct replay *replay)
 	if (!replay->loop)
 		return 0;
 	if (!replay->pace.count) {
-		replay->sender.code = session_complain(replay->session,
+		replay->sender.code = session_fail(replay->session, EXIT_REFUSED,
 			"%s: there is no UDP datagram in it to repeat", replay->name);
 		return 0;
 	}
@@ -153,8 +154,8 @@ static void play(struct replay *replay)
 	if (r < 0)
 		complain(replay, r);
 	if (r == 1 && !replay->loop && !replay->sender.code)
-		replay->sender.code = session_complain(
-			replay->session, "interrupted before the end");
+		replay->sender.code = session_fail(
+			replay->session, EXIT_REFUSED, "interrupted before the end");
 }
 
 static void append_skipped(struct text *text, const struct recording *recording)
@@ -211,13 +212,14 @@ static int prepare(struct replay *replay, const struct arguments *arguments)
 	replay->loop = arguments->options[REPLAY_LOOP].given;
 	replay->pace.speed = SPEED_OWN;
 	if (speed && speed_parse(speed, &replay->pace.speed) < 0)
-		return session_misuse(replay->session,
+		return session_fail(replay->session, EXIT_MISUSED,
 			"--speed: '%s' is neither a decimal from " SPEED_LIMITS " nor max", speed);
 	if (replay->loop && path != replay->name)
-		return session_misuse(
-			replay->session, "standard input cannot be repeated: --loop needs a file");
+		return session_fail(replay->session, EXIT_MISUSED,
+			"standard input cannot be repeated: --loop needs a file");
 	r = recording_open(replay->recording, path);
-	return r < 0 ? session_complain(replay->session, "%s: %s", replay->name, strerror(-r))
+	return r < 0 ? session_fail(
+			       replay->session, EXIT_REFUSED, "%s: %s", replay->name, strerror(-r))
 		     : EXIT_DONE;
 }
 
@@ -232,7 +234,7 @@ static int open_sender(struct replay *replay, const char *group)
 		return replay->sender.code;
 	fd = catch_interrupt();
 	if (fd < 0)
-		return session_complain(replay->session, "%s", strerror(-fd));
+		return session_fail(replay->session, EXIT_REFUSED, "%s", strerror(-fd));
 	replay->sender.stop_fd = fd;
 	replay->sender.silent = true;
 	prctl(PR_SET_TIMERSLACK, 1ul); /* the default lets each wait be 50 us longer */

@@ -39,8 +39,9 @@ static int read_payload(const struct session *session, const char *path, struct 
 	int r = path && fd < 0 ? -errno : payload_read(path ? fd : STDIN_FILENO, ret);
 
 	if (r == -EFBIG)
-		return session_complain(session, "%s: " TOO_LARGE, name, DATAGRAM_MAX);
-	return r < 0 ? session_complain(session, "%s: %s", name, strerror(-r)) : EXIT_DONE;
+		return session_fail(session, EXIT_REFUSED, "%s: " TOO_LARGE, name, DATAGRAM_MAX);
+	return r < 0 ? session_fail(session, EXIT_REFUSED, "%s: %s", name, strerror(-r))
+		     : EXIT_DONE;
 }
 
 static int get_payload(
@@ -55,8 +56,8 @@ static int get_payload(
 	if (!hex)
 		return read_payload(session, arguments->options[SEND_FILE].string, ret);
 	if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
-		return session_misuse(
-			session, "--hex: '%s' is not pairs of hexadecimal digits", hex);
+		return session_fail(session, EXIT_MISUSED,
+			"--hex: '%s' is not pairs of hexadecimal digits", hex);
 	return EXIT_DONE;
 }
 
@@ -94,8 +95,9 @@ static size_t submit_lines(struct sender *sender, const struct text *input, bool
 		if (length > DATAGRAM_MAX) {
 			sender_finish(sender); /* a refusal of an earlier line comes first */
 			if (!sender->code)
-				session_complain(sender->session, "line %" PRIu64 ": " TOO_LARGE,
-					sender->submitted + 1, DATAGRAM_MAX);
+				session_fail(sender->session, EXIT_REFUSED,
+					"line %" PRIu64 ": " TOO_LARGE, sender->submitted + 1,
+					DATAGRAM_MAX);
 			sender->code = EXIT_REFUSED;
 		} else if (!end && !ended) {
 			break;
@@ -130,8 +132,8 @@ static void send_lines(struct sender *sender)
 			more = payload_read_some(STDIN_FILENO, &input);
 		if (more >= 0)
 			continue;
-		sender->code = session_complain(
-			sender->session, "standard input: %s", strerror(-more));
+		sender->code = session_fail(
+			sender->session, EXIT_REFUSED, "standard input: %s", strerror(-more));
 	}
 }
 
@@ -143,12 +145,13 @@ static int check_usage(const struct session *session, const struct arguments *ar
 	bool repeats = given[SEND_COUNT].given || given[SEND_INTERVAL].given;
 
 	if (payloads > 1)
-		return session_misuse(session, "give only one of TEXT, --file, --hex and --lines");
+		return session_fail(
+			session, EXIT_MISUSED, "give only one of TEXT, --file, --hex and --lines");
 	if (given[SEND_LINES].given && repeats)
-		return session_misuse(
-			session, "--lines cannot be combined with --count or --interval");
+		return session_fail(session, EXIT_MISUSED,
+			"--lines cannot be combined with --count or --interval");
 	if (given[SEND_INTERVAL].given && !given[SEND_INTERVAL].number && !given[SEND_COUNT].given)
-		return session_misuse(session, "an --interval of 0 needs a --count");
+		return session_fail(session, EXIT_MISUSED, "an --interval of 0 needs a --count");
 	return EXIT_DONE;
 }
 

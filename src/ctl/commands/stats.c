@@ -73,7 +73,7 @@ static int check_handler(const struct session *session, const json_t *handler)
 	overflow |= __builtin_add_overflow(sum, queued, &sum);
 	if (!overflow && received == sum)
 		return 1;
-	session_complain(session,
+	session_fail(session, EXIT_REFUSED,
 		"%s: received " N ", but filtered " N " + delivered " N " + dropped " N
 		" + queued " N " = " N,
 		name, received, filtered, delivered, dropped, queued, sum);

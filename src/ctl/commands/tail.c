@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "base/json.h"
 #include "ctl/command.h"
 #include "ctl/human.h"
 #include "ctl/record.h"
@@ -110,7 +109,8 @@ static int follow(struct tail *tail)
 		if (r < 0)
 			return session_lost(tail->session, r);
 		if (!reply.continues && !tail->ended)
-			return session_complain(tail->session, "mcastd ended the subscription");
+			return session_fail(
+				tail->session, EXIT_REFUSED, "mcastd ended the subscription");
 	}
 	return EXIT_DONE;
 }
@@ -122,14 +122,12 @@ static int run(struct session *session, const struct arguments *arguments)
 	int code;
 
 	if (format && record_format_parse(format, &tail.format) < 0)
-		return session_misuse(
-			session, "--format: '%s' is none of line, json, hex and raw", format);
+		return session_fail(session, EXIT_MISUSED,
+			"--format: '%s' is none of line, json, hex and raw", format);
 	if (format && session->writer.json)
-		return session_misuse(session, "--json is a format of its own: omit --format");
-	json_put_open(&session->parameters, "groups", '[');
-	for (size_t i = 0; i < arguments->word_count; i++)
-		session_put_name(session, NULL, arguments->words[i]);
-	json_put_close(&session->parameters, ']');
+		return session_fail(
+			session, EXIT_MISUSED, "--json is a format of its own: omit --format");
+	session_put_names(session, "groups", arguments->words, arguments->word_count);
 	code = session_request(session, "Subscribe", true);
 	return code ? code : follow(&tail);
 }
