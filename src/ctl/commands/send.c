@@ -31,17 +31,26 @@ static const struct option_row options[] = {
 
 #define TOO_LARGE "a datagram holds at most %d bytes"
 
-/* Reads a file, or standard input without a path. Returns an exit code. */
-static int read_payload(const struct session *session, const char *path, struct text *ret)
+/* Reads a file, or standard input. Returns an exit code. */
+static int read_payload(
+	const struct session *session, const struct arguments *arguments, struct text *ret)
 {
+	const char *path = arguments->options[SEND_FILE].string;
 	AUTO_CLOSE int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
 	const char *name = path ? path : "standard input";
 	int r = path && fd < 0 ? -errno : payload_read(path ? fd : STDIN_FILENO, ret);
 
 	if (r == -EFBIG)
 		return session_fail(session, EXIT_REFUSED, "%s: " TOO_LARGE, name, DATAGRAM_MAX);
-	return r < 0 ? session_fail(session, EXIT_REFUSED, "%s: %s", name, strerror(-r))
-		     : EXIT_DONE;
+	if (r < 0)
+		return session_fail(session, EXIT_REFUSED, "%s: %s", name, strerror(-r));
+	/* Usually a mistake, such as a pipe from a program that failed. */
+	if (!path && !ret->length)
+		return session_fail(session, EXIT_REFUSED,
+			"standard input is empty, nothing was sent; for an empty datagram: "
+			"mcastctl send %s ''",
+			arguments->words[0]);
+	return EXIT_DONE;
 }
 
 static int get_payload(
@@ -49,13 +58,11 @@ static int get_payload(
 {
 	const char *hex = arguments->options[SEND_HEX].string;
 
-	if (arguments->word_count > 1) {
+	if (arguments->word_count > 1)
 		text_append_string(ret, arguments->words[1]);
-		return EXIT_DONE;
-	}
-	if (!hex)
-		return read_payload(session, arguments->options[SEND_FILE].string, ret);
-	if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
+	else if (!hex)
+		return read_payload(session, arguments, ret);
+	else if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
 		return session_fail(session, EXIT_MISUSED,
 			"--hex: '%s' is not pairs of hexadecimal digits", hex);
 	return EXIT_DONE;
