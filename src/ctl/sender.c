@@ -1,14 +1,10 @@
 #include "ctl/sender.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 
-#include "base/clock.h"
 #include "ctl/payload.h"
 
-/* Requests and answers are written in pieces of about this size. */
-#define UNSENT_MAX (64 * 1024)
+/* Answers are written in pieces of about this size. */
 #define UNWRITTEN_MAX (64 * 1024)
 
 void sender_open(struct sender *sender, struct session *session, const char *unit)
@@ -29,16 +25,14 @@ static void lose(struct sender *sender, int error)
 
 void sender_submit(struct sender *sender, const void *data, size_t size)
 {
-	struct client *client = sender->session->client;
 	struct text *parameters = &sender->session->parameters;
 	size_t length = parameters->length;
 	int r;
 
 	payload_put(parameters, data, size);
-	client_request(client, "Send", parameters, false);
+	r = client_request(sender->session->client, "Send", parameters, false);
 	parameters->length = length;
 	sender->submitted++;
-	r = client_unsent(client) > UNSENT_MAX ? client_flush(client) : 0;
 	if (r < 0)
 		lose(sender, r);
 }
@@ -92,40 +86,24 @@ void sender_finish(struct sender *sender)
 		take_answer(sender);
 }
 
-/* The time from now, for ppoll(2). */
-static struct timespec until(uint64_t deadline_ns)
-{
-	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-
-	return ns_timespec(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
-}
-
 void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd)
 {
 	struct client *client = sender->session->client;
-	int r = client_flush(client), ready = 1;
+	int r = client_flush(client);
+	bool waiting = r == 0;
 
-	while (r == 0 && !sender->code && ready) {
-		struct pollfd fds[] = {{.fd = client_fd(client), .events = POLLIN},
-			{.fd = other_fd, .events = POLLIN},
+	while (waiting && !sender->code) {
+		struct pollfd fds[] = {{0}, {.fd = other_fd, .events = POLLIN},
 			{.fd = sender->stop_fd, .events = POLLIN}};
-		struct timespec timeout;
 
 		take_ready(sender);
 		if (sender->code || writer_flush(&sender->session->writer) < 0)
 			return;
-		timeout = until(deadline_ns);
-		ready = ppoll(
-			fds, ARRAY_SIZE(fds), deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
-		if (ready < 0 && errno != EINTR)
-			r = -errno;
-		else if (ready > 0 && fds[0].revents)
-			r = client_fill(client);
-		if (ready > 0 && (fds[1].revents || fds[2].revents))
-			break;
+		r = client_wait(client, fds, ARRAY_SIZE(fds), deadline_ns);
+		waiting = r > 0 && !fds[1].revents && !fds[2].revents;
 	}
-	if (r == 0)
-		take_ready(sender);
-	else if (!sender->code)
+	if (r < 0 && !sender->code)
 		lose(sender, r);
+	else
+		take_ready(sender);
 }

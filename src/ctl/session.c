@@ -16,7 +16,7 @@ void session_clear(struct session *session)
 {
 	client_closep(&session->client);
 	text_free(&session->parameters);
-	writer_clear(&session->writer);
+	text_free(&session->writer.out);
 }
 
 int session_fail(const struct session *session, enum exit_code code, const char *format, ...)
@@ -161,9 +161,10 @@ int session_request(struct session *session, const char *method, bool more)
 
 	if (code)
 		return code;
-	client_request(session->client, method, &session->parameters, more);
+	r = client_request(session->client, method, &session->parameters, more);
 	text_clear(&session->parameters);
-	r = client_flush(session->client);
+	if (r == 0)
+		r = client_flush(session->client);
 	return r < 0 ? session_lost(session, r) : EXIT_DONE;
 }
 

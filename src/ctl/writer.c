@@ -192,8 +192,3 @@ int writer_flush(struct writer *writer)
 	text_clear(&writer->out);
 	return writer->error;
 }
-
-void writer_clear(struct writer *writer)
-{
-	text_free(&writer->out);
-}

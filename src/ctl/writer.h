@@ -12,7 +12,7 @@
 #include "base/text.h"
 
 struct writer {
-	struct text out; /* buffered */
+	struct text out; /* buffered; freed by the owner */
 	bool json; /* show answers as they are, not as tables */
 	int error; /* of the first failed write; nothing is written after it */
 };
@@ -51,5 +51,3 @@ void writer_lines(struct writer *writer, const json_t *strings, const char *none
 /* Writes what is buffered. Returns 0 or writer->error, a negative errno; -EPIPE means that the
  * reader has gone. */
 int writer_flush(struct writer *writer);
-
-void writer_clear(struct writer *writer);

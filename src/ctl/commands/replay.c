@@ -71,15 +71,12 @@ static int catch_interrupt(void)
 static void complain(struct replay *replay, int error)
 {
 	const struct recording *recording = replay->recording;
+	char place[64] = "";
 
-	if (error != -EBADMSG)
-		session_fail(
-			replay->session, EXIT_REFUSED, "%s: %s", replay->name, strerror(-error));
-	else if (!recording->parser.in_section)
-		session_fail(replay->session, EXIT_REFUSED, "%s: %s", replay->name, recording->why);
-	else
-		session_fail(replay->session, EXIT_REFUSED, "%s: at byte %" PRIu64 ": %s",
-			replay->name, recording->offset, recording->why);
+	if (error == -EBADMSG && recording->parser.in_section)
+		snprintf(place, sizeof(place), "at byte %" PRIu64 ": ", recording->offset);
+	session_fail(replay->session, EXIT_REFUSED, "%s: %s%s", replay->name, place,
+		error == -EBADMSG ? recording->why : strerror(-error));
 	if (!replay->sender.code)
 		replay->sender.code = EXIT_REFUSED;
 }

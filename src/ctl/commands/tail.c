@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -68,20 +67,17 @@ static int show_answer(struct tail *tail, const json_t *answer)
 }
 
 /* Writes what is buffered, then waits for the daemon. Also notices that the reader of standard
- * output has gone while there is no datagram to write. Returns 0 or a negative errno. */
+ * output has gone while there is no datagram to write. Returns as client_wait(). */
 static int wait_for_more(struct tail *tail)
 {
-	struct pollfd fds[] = {{.fd = client_fd(tail->session->client), .events = POLLIN},
-		{.fd = STDOUT_FILENO, .events = 0}};
-	int r = writer_flush(&tail->session->writer);
+	struct pollfd fds[] = {{0}, {.fd = STDOUT_FILENO}};
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
-		return errno == EINTR ? 0 : -errno;
+	if (writer_flush(&tail->session->writer) == 0)
+		r = client_wait(tail->session->client, fds, ARRAY_SIZE(fds), UINT64_MAX);
 	if (fds[1].revents & POLLERR)
 		tail->session->writer.error = -EPIPE;
-	return tail->session->writer.error;
+	return r;
 }
 
 /* Shows what arrives. Returns an exit code. */
@@ -93,15 +89,13 @@ static int follow(struct tail *tail)
 	while (!tail->ended) {
 		AUTO_REPLY struct reply reply = {0};
 
-		if (!client_ready(client)) {
-			if (wait_for_more(tail) < 0)
-				return EXIT_DONE; /* writing failed, and main() says so */
-			r = client_fill(client);
-			if (r < 0)
-				return session_lost(tail->session, r);
-			continue;
+		while (r >= 0 && !client_ready(client)) {
+			r = wait_for_more(tail);
+			if (tail->session->writer.error)
+				return EXIT_DONE; /* main() explains why writing failed */
 		}
-		r = client_receive(client, &reply);
+		if (r >= 0)
+			r = client_receive(client, &reply);
 		if (r == 0 && reply.error)
 			return session_refused(tail->session, &reply, "");
 		if (r == 0)
