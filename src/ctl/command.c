@@ -153,7 +153,7 @@ int arguments_parse(int argc, char *argv[], struct arguments *ret, struct text *
 	if (!ret->words)
 		return -ENOMEM;
 	add_rows(&parser, global_options, ret->global);
-	optind = 0; /* glibc's way to start anew, for the tests */
+	optind = 0; /* resets glibc's scanner: the tests parse many times */
 	while (r == 0 &&
 		(option = getopt_long(argc, argv, parser.letters, parser.longs, NULL)) != -1) {
 		if (option == 1)

@@ -78,7 +78,7 @@ int main(int argc, char *argv[])
 	int r;
 
 	occupy_standard_streams();
-	/* The tables measure characters, and all text here is UTF-8, whatever the locale is. */
+	/* The tables measure characters, and all text here is UTF-8 in every locale. */
 	setlocale(LC_CTYPE, "");
 	if (strcmp(nl_langinfo(CODESET), "UTF-8"))
 		setlocale(LC_CTYPE, "C.UTF-8");

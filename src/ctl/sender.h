@@ -13,7 +13,7 @@
 
 struct sender {
 	struct session *session;
-	const char *unit; /* what a message calls one payload, "line"; NULL: there is only one */
+	const char *unit; /* "line": names a payload in messages; NULL: there is only one */
 	bool silent; /* do not show the answers with --json */
 	int stop_fd; /* ends sender_wait_until() when it is readable; -1: none */
 	uint64_t submitted, answered, sent; /* sent: answered, and not with a refusal */

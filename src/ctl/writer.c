@@ -114,7 +114,7 @@ static struct libscols_table *new_table(
 	if (!table)
 		return NULL;
 	/* What is not printable is escaped already. But without its own escaping, libsmartcols
-	 * loops for ever at a character that is none of the locale. */
+	 * loops forever at a character that the locale lacks. */
 	scols_table_enable_noencoding(table, !strcmp(nl_langinfo(CODESET), "UTF-8"));
 	scols_table_enable_noheadings(table, !columns[0].heading);
 	for (size_t i = 0; i < column_count; i++)
@@ -130,7 +130,7 @@ static struct libscols_table *new_table(
 	return take(table);
 }
 
-/* Each line without the blanks that fill up its last cells. */
+/* Each line without trailing blanks. */
 static void append_trimmed(struct text *text, const char *lines)
 {
 	while (*lines) {

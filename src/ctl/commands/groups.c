@@ -2,7 +2,7 @@
 #include "ctl/json.h"
 #include "net/address.h"
 
-/* One line per membership; what belongs to the group stands on its first line only. What shows
+/* One line per membership; the group's own values stand on its first line only. What shows
  * losses comes first; what is mostly empty, last. */
 static const struct column columns[] = {
 	{"GROUP", "name", COLUMN_TEXT},

@@ -8,7 +8,7 @@ static const struct option_row options[] = {
 	[JOIN_NAME] = {"name", 0, OPTION_STRING, "NAME",
 		"Name of the group; default: ADDRESS:PORT"},
 	[JOIN_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
-		"Join on this interface; may be repeated; default: all that can"},
+		"Join on this interface; may be repeated; default: every suitable one"},
 	[JOIN_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
 		"Only from this sender (source-specific); may be repeated"},
 	[JOIN_HANDLER] = {"handler", 0, OPTION_LIST, "NAME",
