@@ -61,6 +61,12 @@ def program_of(pid):
         return None
 
 
+def resident(pid):
+    """How much of its memory is in RAM, in MiB."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:")) / 1024
+
+
 def is_alive(pid):
     return state_of(pid) not in (None, "Z")
 

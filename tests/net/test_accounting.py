@@ -8,7 +8,8 @@ import pytest
 
 from harness.daemon import MCASTD, balance
 from harness.peers import send
-from harness.records import parse_line
+from harness.programs import resident
+from harness.records import lines_of, parse_line
 from harness.waiting import wait_until
 
 COUNT = 8000  # datagrams that fit into the kernel's buffer, also without privilege, but into no queue here
@@ -87,10 +88,12 @@ def test_kernel_drops_are_exact_before_another_datagram_arrives(start, net, blas
     daemon = start("""groups: { tight: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"];
                                          receive_buffer = "32K"; }; };""")
     for round_number in (1, 2, 3):
+        before = daemon.group("tight")["kernelDropped"]
         daemon.pause()
         blast(net.peer, "233.252.0.1", 5004, 2000)
         daemon.resume()
         daemon.wait_arrived("tight", 2000 * round_number)
+        assert daemon.group("tight")["kernelDropped"] > before
 
 
 def test_kernel_drops_do_not_touch_other_groups(start, net, blast):
@@ -102,6 +105,8 @@ def test_kernel_drops_do_not_touch_other_groups(start, net, blast):
     send(net.peer, b"x", "233.252.0.2", 5004)
     daemon.resume()
     daemon.wait_arrived("other", 1)
+    daemon.wait_arrived("tight", 3000)
+    assert daemon.group("tight")["kernelDropped"] > 0
     assert daemon.group("other")["kernelDropped"] == 0
 
 
@@ -125,7 +130,9 @@ def test_a_slow_handler_costs_other_groups_nothing(slow, net, blast):
     for number in range(200):
         send(net.peer, b"%d" % number, "233.252.0.2", 5005)
     wait_until(lambda: daemon.read("calm").count(b"\n") == 200, "the other group's file")
+    assert [int(line["payload"]) for line in lines_of(daemon, "calm", "calm")] == list(range(200))
     assert daemon.group("calm")["kernelDropped"] == 0
+    assert daemon.handler("slow")["dropped"]["queue"] > 0
 
 
 def test_stats_check_agrees_while_datagrams_are_queued(slow, net, blast):
@@ -143,7 +150,7 @@ def numbers_written(daemon, net, blast, pipe):
     handler = daemon.wait_idle("slow")
     daemon.stop()
     lines = pipe.finish()
-    assert len(lines) == handler["delivered"]
+    assert len(lines) == handler["delivered"] > 0
     return [int(parse_line(line.rstrip(b"\n"))["payload"].split()[1]) for line in lines]
 
 
@@ -156,8 +163,8 @@ def test_drop_newest_keeps_a_record_without_holes(slow, net, blast):
 def test_drop_oldest_keeps_what_is_current(slow, net, blast):
     daemon, pipe = slow(drop='"oldest"')
     numbers = numbers_written(daemon, net, blast, pipe)
-    assert numbers[-1] == COUNT - 1
-    assert numbers == sorted(numbers)
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1000:] == list(range(COUNT - 1000, COUNT))
 
 
 def test_a_larger_queue_keeps_more(slow, net, blast):
@@ -205,11 +212,6 @@ def test_a_handler_that_hangs_does_not_keep_the_daemon_from_stopping(slow, net, 
     assert daemon.process.wait(15) == 0
 
 
-def resident(daemon):
-    with open(f"/proc/{daemon.process.pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
-
-
 @pytest.mark.long
 def test_queues_of_handlers_that_hang_do_not_pile_up_over_reloads(slow, net, blast, release):
     daemon, pipe = slow(queue='"16M"', binary=release)
@@ -218,8 +220,8 @@ def test_queues_of_handlers_that_hang_do_not_pile_up_over_reloads(slow, net, bla
         daemon.wait_arrived("flood", arrived + blast(net.peer, "233.252.0.1", 5004, 100_000, 100))
         daemon.write_config(config(queue=f'"{17 + number}M"'))
         daemon.ctl("reload")
-    before = resident(daemon)
-    wait_until(lambda: resident(daemon) < before - 40, "the memory of the old queues", 90)
+    before = resident(daemon.process.pid)
+    wait_until(lambda: resident(daemon.process.pid) < before - 40, "the memory of the old queues", 90)
 
 
 def test_what_a_handler_that_hangs_still_had_is_said_at_the_end(slow, net, blast):

@@ -13,6 +13,7 @@ import pytest
 
 from harness.daemon import MCASTCTL, balance, with_journal
 from harness.peers import seqpacket, tutorial_sender
+from harness.programs import resident
 from harness.topology import die_with_us
 from harness.waiting import wait_until
 
@@ -45,11 +46,6 @@ def config(kind):
     }};
     handlers: {{ h: {{ {KINDS[kind]} {queue} }}; }};
     """
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
 class Trickle(threading.Thread):

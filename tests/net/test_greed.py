@@ -1,11 +1,10 @@
 """A local user who takes from the control socket all that there is: the others do not notice."""
 
-import re
-
 import pytest
 
 from harness.daemon import subscribe
 from harness.peers import send
+from harness.programs import resident
 from harness.strangers import stranger
 from harness.waiting import wait_until
 
@@ -15,11 +14,6 @@ groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; r
 
 # What a sanitizer keeps of freed memory would say nothing about the daemon.
 LEAN = ("env", "ASAN_OPTIONS=quarantine_size_mb=1:malloc_context_size=0")
-
-
-def resident(daemon):
-    with open(f"/proc/{daemon.process.pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
 
 
 def test_the_others_are_served_before_one_user_has_had_all(daemon):
@@ -49,7 +43,7 @@ sys.stdin.read()
 
 def test_what_one_user_leaves_unread_takes_no_memory_to_speak_of(start):
     daemon = start(CONFIG, wrapper=LEAN)
-    before = resident(daemon)
+    before = resident(daemon.process.pid)
     with stranger(daemon, """
 import fcntl, struct, termios, time
 call_ = b'{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.mcastd"}}\\n'
@@ -70,16 +64,16 @@ sys.stdin.read()
         assert greedy.stdout.readline() == "ok\n"  # nor does one shut oneself out
         for _ in range(1000):
             daemon.call("GetStatus")
-        assert resident(daemon) - before < 48
+        assert resident(daemon.process.pid) - before < 48
 
 
 def test_subscribers_that_want_the_same_keep_it_once(start, net, blast):
     daemon = start(CONFIG, wrapper=LEAN)
     subscribers = [subscribe(daemon, "news") for _ in range(200)]
-    before = resident(daemon)
+    before = resident(daemon.process.pid)
     blast(net.peer, "233.252.0.1", 5004, 3000, 1000)
     daemon.wait_arrived("news", 3000)
-    assert resident(daemon) - before < 24
+    assert resident(daemon.process.pid) - before < 24
     for subscriber in subscribers[::40]:
         got = missed = 0
         while got + missed < daemon.group("news")["received"]:

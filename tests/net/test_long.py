@@ -8,6 +8,7 @@ import pytest
 
 from harness.daemon import Daemon, balance
 from harness.peers import process
+from harness.programs import resident
 from harness.waiting import wait_until
 from net import test_isolation
 from net.test_isolation import CONFIG, FAMILIES
@@ -37,11 +38,6 @@ def ten_thousand_groups():
         'handlers: { lines: { type = "file"; path = "$DIR/lines"; format = "line"; queue = "64M"; }; };\n'
 
 
-def resident_mib(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return int(next(line for line in file if line.startswith("VmRSS")).split()[1]) / 1024
-
-
 def test_10000_groups_are_joined_in_a_second_and_64_mib(net, blast, say, release):
     started = time.monotonic()
     with Daemon(net.host, ten_thousand_groups(), binary=release) as daemon:
@@ -53,7 +49,7 @@ def test_10000_groups_are_joined_in_a_second_and_64_mib(net, blast, say, release
         for line in daemon.read("lines").splitlines():
             fields = line.split()
             assert int(fields[1][1:], 16) == int(fields[6])
-        memory = resident_mib(daemon.process.pid)
+        memory = resident(daemon.process.pid)
         say(f"10,000 groups: joined after {seconds:.2f} s, {memory:.1f} MiB resident, each datagram named right")
         assert memory < 64
         assert seconds < 1
