@@ -54,10 +54,11 @@ def test_each_segment_is_a_datagram(daemon, net, family):
 
 
 def test_empty_datagrams_stay_datagrams(daemon, net):
-    before = daemon.group("bare")["received"]
+    before, size = daemon.arrived("bare"), daemon.group("bare")["receivedBytes"]
     for payload in (b"", b"x", b""):
         send(net.peer, payload, "233.252.0.2", 5004)
     daemon.wait_arrived("bare", before + 3)
+    assert daemon.group("bare")["receivedBytes"] == size + 1
 
 
 def test_every_datagram_of_a_stream_is_counted(daemon, net, blast):
@@ -83,7 +84,8 @@ def test_a_relay_passes_on_what_was_received_together(daemon, net):
         send_segmented(net.peer, "233.252.0.3", b"".join(struct.pack("!I", n) * 25 for n in range(50)), 100)
         got = [sock.recv(2000) for _ in range(50)]
     assert got == [struct.pack("!I", n) * 25 for n in range(50)]
-    assert balance(daemon.handler("relay")) == 0
+    handler = daemon.handler("relay")
+    assert (handler["received"], handler["delivered"]) == (50, 50) and balance(handler) == 0
 
 
 def test_it_may_be_switched_on_and_off_under_load(start, net, blast):
@@ -97,4 +99,6 @@ def test_it_may_be_switched_on_and_off_under_load(start, net, blast):
             daemon.write_config(text % value)
             daemon.ctl("reload")
     group = daemon.group("g")
-    assert group["receivedBytes"] == 100 * group["received"]
+    assert group["receivedBytes"] == 100 * group["received"] and group["truncated"] == 0
+    delivered = daemon.wait_idle("f")["delivered"]
+    assert len(daemon.read("f")) == 100 * delivered > 0
