@@ -12,6 +12,7 @@
 
 DEFINE_CLEANUP(struct libscols_table *, scols_unref_table)
 
+/* The largest number where the sum is larger. */
 static json_int_t sum_counts(const json_t *counts)
 {
 	const char *name;
@@ -19,7 +20,8 @@ static json_int_t sum_counts(const json_t *counts)
 	json_int_t sum = 0;
 
 	json_object_foreach((json_t *)counts, name, count)
-		__builtin_add_overflow(sum, json_integer_value(count), &sum);
+		if (__builtin_add_overflow(sum, json_integer_value(count), &sum))
+			return INT64_MAX;
 	return sum;
 }
 
