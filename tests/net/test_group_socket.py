@@ -1,13 +1,14 @@
 """A group is a file: what is written to it is sent, what is read from it was received."""
 
 import os
+import select
 import socket
 import stat
 import subprocess
 
 import pytest
 
-from harness.peers import LARGEST, receive, send, seqpacket, tutorial_receiver
+from harness.peers import LARGEST, process, receive, send, seqpacket, tutorial_receiver
 from harness.records import ALL_BYTES
 from harness.topology import Namespace
 from harness.waiting import wait_until
@@ -211,20 +212,21 @@ def open_files():
 def test_slow_readers_do_not_pile_up_gaps(daemon, net, blast):
     """Each gap is a file; a reader that is always a little too slow has no more than a few waiting for it."""
     with wait_read_by(member(daemon, "busy"), daemon, net, "busy") as sock:
-        before, most = open_files(), 0
+        before, most, unread = open_files(), 0, daemon.group("busy")["unread"]
         for _ in range(400):
             blast(net.peer, "233.252.0.4", 5007, 200, 200)
             for _ in range(20):
                 sock.recv(2000)
             most = max(most, open_files() - before)
-        assert daemon.group("busy")["unread"]
+        assert daemon.group("busy")["unread"] > unread
         assert most < 300
 
 
 def test_a_program_that_knows_nothing_of_gaps_reads_on_after_one(daemon, net, blast):
     with wait_read_by(member(daemon, "busy"), daemon, net, "busy") as sock:
-        arrived = daemon.arrived("busy")
+        arrived, unread = daemon.arrived("busy"), daemon.group("busy")["unread"]
         daemon.wait_arrived("busy", arrived + blast(net.peer, "233.252.0.4", 5007, 4000, 1000))
+        assert daemon.group("busy")["unread"] > unread
         sock.setblocking(False)
         with pytest.raises(BlockingIOError):
             while sock.recv(2000):
@@ -276,8 +278,16 @@ def test_a_container_without_network_gets_multicast_through_the_file(daemon, net
     container = Namespace()
     try:
         with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer:
-            container.run("socat", "-u", "-", f"UNIX-CONNECT:{daemon.group_path('news4')},type=5", input="from inside")
+            connection = f"UNIX-CONNECT:{daemon.group_path('news4')},type=5"
+            container.run("socat", "-u", "-", connection, input="from inside")
             assert receive(peer) == [b"from inside"]
+            with process(container, "socat", "-u", connection, "-") as inside:
+                def has_received():
+                    send(net.peer, b"x", ADDRESS["4"], 5004)
+                    return select.select([inside.stdout], [], [], 0)[0]
+
+                wait_until(has_received, "a datagram inside")
+                assert os.read(inside.stdout.fileno(), 1) == b"x"
     finally:
         container.close()
 

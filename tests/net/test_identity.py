@@ -53,8 +53,9 @@ def statuses(daemon):
 
 
 def test_no_thread_has_any_right_of_root_left(daemon):
-    user = pwd.getpwnam(USER)
-    for status in statuses(daemon):
+    user, threads = pwd.getpwnam(USER), list(statuses(daemon))
+    assert len(threads) > 1
+    for status in threads:
         assert status["Uid"].split() == [str(user.pw_uid)] * 4
         assert status["Gid"].split() == [str(user.pw_gid)] * 4
         assert "0" not in status["Groups"].split()
