@@ -20,8 +20,10 @@ static json_int_t sum_counts(const json_t *counts)
 	json_int_t sum = 0;
 
 	json_object_foreach((json_t *)counts, name, count)
+	{
 		if (__builtin_add_overflow(sum, json_integer_value(count), &sum))
 			return INT64_MAX;
+	}
 	return sum;
 }
 

@@ -124,7 +124,8 @@ def test_a_group_defined_in_two_files_names_both_places(check):
 
 
 def test_a_good_configuration_is_summarized(check):
-    assert check(GOOD) == (0, ["mcastd.conf: no errors: 1 groups, 2 handlers"])
+    status, (line,) = check(GOOD)
+    assert status == 0 and re.fullmatch("mcastd.conf: no errors: 1 groups?, 2 handlers", line)
 
 
 def test_files_of_conf_d_are_read_in_the_order_of_their_names(check):

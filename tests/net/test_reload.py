@@ -37,8 +37,7 @@ def names(daemon):
 
 def test_an_added_group_appears(daemon, net):
     daemon.write_config(config(ONE, TWO))
-    changes = daemon.call("Reload")["changes"]
-    assert len(changes) == 1 and "two" in changes[0] and "added" in changes[0]
+    assert daemon.call("Reload")["changes"] == ["group two: added"]
     assert names(daemon) == {"one", "two"}
     send(net.peer, b"x", "233.252.0.2", 5004)
     daemon.wait_arrived("two", 1)
@@ -46,8 +45,7 @@ def test_an_added_group_appears(daemon, net):
 
 def test_a_removed_group_is_left(daemon, net):
     daemon.write_config(config(TWO))
-    changes = daemon.call("Reload")["changes"]
-    assert any("one" in line and "removed" in line for line in changes)
+    assert daemon.call("Reload")["changes"] == ["group one: removed", "group two: added"]
     assert names(daemon) == {"two"}
     assert not has_membership(net.host, "233.252.0.1")
 
@@ -56,8 +54,7 @@ def test_a_changed_group_takes_the_new_settings_and_keeps_its_counters(daemon, n
     send(net.peer, b"before", "233.252.0.1", 5004)
     daemon.wait_arrived("one", 1)
     daemon.write_config(config(group("one", 1, handlers='["raw", "log"]', socket="true")))
-    changes = daemon.call("Reload")["changes"]
-    assert len(changes) == 1 and "changed" in changes[0]
+    assert daemon.call("Reload")["changes"] == ["group one: changed: handlers"]
     assert daemon.group("one")["handlers"] == ["raw", "log"]
     send(net.peer, b"after", "233.252.0.1", 5004)
     daemon.wait_arrived("one", 2)
@@ -89,9 +86,9 @@ def test_a_broken_configuration_fails_with_all_errors_and_changes_nothing(daemon
     daemon.write_config(config(ONE, TWO, BROKEN, "four: { };"))
     error = daemon.error("Reload")
     assert error.name == "io.mcastd.ReloadFailed"
-    errors = error.parameters["errors"]
-    assert len(errors) >= 2 and all(line.startswith(f"{daemon.config_path}:1: ") for line in errors)
-    assert any("192.0.2.1" in line for line in errors) and any("four" in line for line in errors)
+    assert [line.partition(",")[0] for line in error.parameters["errors"]] == [
+        f"{daemon.config_path}:1: groups.{words}" for words in (
+            "four: has no address", "four: has no port", 'three.address: "192.0.2.1" is not a multicast address')]
     assert names(daemon) == {"one"}
     send(net.peer, b"still here", "233.252.0.1", 5004)
     daemon.wait_arrived("one", 1)
@@ -101,14 +98,14 @@ def test_a_handler_that_cannot_be_opened_fails_the_reload_and_changes_nothing(da
     daemon.write_config(config(ONE, TWO, extra='bad: { type = "file"; path = "/nonexistent/x"; };'))
     error = daemon.error("Reload")
     assert error.name == "io.mcastd.ReloadFailed"
-    assert any("/nonexistent" in line for line in error.parameters["errors"])
+    assert error.parameters["errors"] == [f"{daemon.config_path}:2: handlers.bad: opening /nonexistent/x: "
+                                          "No such file or directory; create its directory"]
     assert names(daemon) == {"one"}
 
 
 def test_a_dry_run_tells_what_would_change_and_changes_nothing(daemon):
     daemon.write_config(config(TWO))
-    changes = daemon.call("Reload", dryRun=True)["changes"]
-    assert any("one" in line for line in changes) and any("two" in line for line in changes)
+    assert daemon.call("Reload", dryRun=True)["changes"] == ["group one: removed", "group two: added"]
     assert names(daemon) == {"one"}
     daemon.write_config(config(BROKEN))
     with pytest.raises(VarlinkError):
@@ -148,7 +145,7 @@ def test_mcastctl_reload_prints_the_changes(daemon):
     daemon.write_config(config(ONE, TWO))
     assert daemon.ctl("reload", "--dry-run") == "group two: added\nkept: groups 1, handlers 3\n"
     assert names(daemon) == {"one"}
-    assert "two" in daemon.ctl("reload")
+    assert daemon.ctl("reload") == "group two: added\nkept: groups 1, handlers 3\n"
     assert names(daemon) == {"one", "two"}
 
 
