@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 
 from harness.daemon import subscribe
@@ -124,14 +125,19 @@ def test_tail_shows_gaps(daemon, net, blast):
     with daemon.ctl_start("tail", "one", "--format", "json") as tail:
         wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "mcastctl tail to subscribe")
         arrived = daemon.arrived("one")
+        before = daemon.group("one")["received"]
         blast(net.peer, "233.252.0.1", 5004, 20000, 1400)  # into a pipe that nobody reads
         daemon.wait_arrived("one", arrived + 20000)
-        lines = []
-        thread = threading.Thread(target=lambda: lines.extend(tail.stdout), daemon=True)
-        thread.start()
-        words = tail.stderr.readline().decode()
+        received = daemon.group("one")["received"] - before
+        lines, words = [], []
+        for taken, stream in (lines, tail.stdout), (words, tail.stderr):
+            threading.Thread(target=taken.extend, args=[stream], daemon=True).start()
+
+        def missed():
+            gaps = [re.fullmatch(rb"gap: (\d+) datagrams? of one (?:was|were) not seen here\n", line) for line in words]
+            return sum(int(gap[1]) for gap in gaps)
+
+        wait_until(lambda: len(lines) + missed() == received, "all to be shown or told to be missed")
+        assert lines and words
         tail.terminate()
         tail.wait(15)
-        thread.join(15)
-    assert "gap" in words and "one" in words
-    assert lines
