@@ -65,7 +65,7 @@ def test_a_client_that_comes_before_the_daemon_starts_it_and_is_answered(service
 
 
 def test_no_client_is_refused_while_the_daemon_restarts(service):
-    """It may have to wait, or be cut off in its question."""
+    """It may have to wait, or be disconnected before it has its answer."""
     service.start(CONFIG)
     stop = threading.Event()
     answers, refusals = [], []
