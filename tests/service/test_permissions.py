@@ -99,7 +99,7 @@ def test_a_group_socket_of_a_system_group_needs_the_example(service):
     service.configure(CLOSED)
     service.system.fail("systemctl", "start", "mcastd")
     assert service.show("ExecMainStatus") == "78"
-    wait_until(lambda: "Operation not permitted" in service.log(), "the reason")
+    wait_until(lambda: re.search("groups.news: .*/groups/.*news: Operation not permitted", service.log()), "the reason")
 
 
 def test_a_port_under_1024_needs_the_example(service):
