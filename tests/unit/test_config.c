@@ -243,7 +243,10 @@ static void a_group_has_defaults(void **state)
 	assert_int_equal(group->ttl, 1);
 	assert_true(group->loop);
 	assert_false(group->socket);
+	assert_false(group->coalesce);
 	assert_int_equal(group->socket_mode, 0660);
+	assert_int_equal(group->sources.count, 0);
+	assert_int_equal(group->block_sources.count, 0);
 	assert_int_equal(group->interfaces.count, 0);
 	assert_int_equal(group->handlers.count, 0);
 	assert_null(group->send_interface);
@@ -257,11 +260,18 @@ static void every_key_of_a_group_is_read(void **state)
 		"\"vlan*\"];\n"
 		"sources = [\"2001:db8::1\", \"2001:db8::2\"]; handlers = [\"log\", \"journal\"];\n"
 		"receive_buffer = \"8M\"; ttl = 0; loop = false; send_interface = \"eth0\";\n"
-		"socket = true; socket_mode = \"0600\"; socket_group = \"root\"; }; };");
+		"socket = true; socket_mode = \"0600\"; socket_group = \"root\";\n"
+		"coalesce = true; }; };");
 
 	assert_int_equal(group->address.family, AF_INET6);
+	assert_int_equal(group->port, 1);
+	assert_true(group->coalesce);
+	assert_int_equal(group->interfaces.count, 2);
+	assert_string_equal(group->interfaces.items[0], "eth0");
 	assert_string_equal(group->interfaces.items[1], "vlan*");
 	assert_int_equal(group->sources.count, 2);
+	assert_int_equal(group->handlers.count, 2);
+	assert_string_equal(group->handlers.items[0], "log");
 	assert_string_equal(group->handlers.items[1], "journal");
 	assert_int_equal(group->receive_buffer, 8 << 20);
 	assert_int_equal(group->ttl, 0);
@@ -456,7 +466,7 @@ static void a_group_may_use_a_handler_of_a_later_file(void **state)
 	write_file(fixture, "mcastd.conf",
 		"groups: { a: { address = \"233.252.0.1\"; port = 1; handlers = \"late\"; }; };");
 	write_file(fixture, "conf.d/z.conf", "handlers: { late: { type = \"log\"; }; };");
-	load_files(fixture);
+	assert_string_equal(load_files(fixture)->groups[0].handlers.items[0], "late");
 }
 
 static void a_relative_path_has_its_conf_d_beside_it(void **state)
@@ -900,7 +910,10 @@ static void a_control_socket_of_108_bytes_is_refused(void **state)
 
 static void a_socket_group_may_be_a_number(void **state)
 {
-	load_text(*state, IN_A("socket = true; socket_group = \"4711\";"));
+	const struct config_group *group = load_group(
+		*state, IN_A("socket = true; socket_group = \"4711\";"));
+
+	assert_string_equal(group->socket_group, "4711");
 }
 
 static void the_number_of_kept_errors_is_bounded(void **state)
@@ -965,6 +978,7 @@ static void a_group_name_is_not_empty(void **state)
 {
 	load_text(*state, "");
 	check_made_group(*state, "", "233.252.0.1", 1);
+	assert_error(*state, 0, "group : the name is empty");
 }
 
 static void a_group_name_has_64_bytes_at_most(void **state)
@@ -978,6 +992,9 @@ static void a_group_name_has_64_bytes_at_most(void **state)
 	name[GROUP_NAME_MAX] = 'a';
 	name[GROUP_NAME_MAX + 1] = '\0';
 	check_made_group(*state, name, "233.252.0.1", 1);
+	assert_error(*state, 0,
+		"group aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...: the name is longer than 64 "
+		"bytes");
 }
 
 static void a_made_group_needs_an_address(void **state)

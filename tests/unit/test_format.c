@@ -160,8 +160,10 @@ static void largest_datagram_is_formatted_whole(void **state)
 	struct text text = {0};
 
 	(void)state;
+	payload[sizeof(payload) - 1] = 0xab;
 	format_datagram(&text, FORMAT_HEX, origin, &datagram);
 	assert_int_equal(text.length, strlen(SOME_PREFIX "65507 \n") + 2 * DATAGRAM_MAX);
+	assert_string_equal(text_string(&text) + text.length - 5, "00ab\n");
 	text_free(&text);
 	origin_unref(origin);
 }
@@ -246,8 +248,12 @@ static void outcomes_add_up_reason_by_reason(void **state)
 static void every_drop_reason_has_a_name(void **state)
 {
 	(void)state;
-	for (int i = 0; i < DROP_REASONS; i++)
+	for (int i = 0; i < DROP_REASONS; i++) {
 		assert_non_null(drop_reason_name((enum drop_reason)i));
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(drop_reason_name((enum drop_reason)i),
+				drop_reason_name((enum drop_reason)j));
+	}
 	assert_string_equal(drop_reason_name(DROP_QUEUE), "queue");
 }
 

@@ -381,8 +381,8 @@ static void every_error_is_found_in_one_run(void **state)
 	(void)state;
 	assert_int_equal(prescan("F", text, strlen(text), &errors, &odd), -EINVAL);
 	assert_int_equal(errors.count, 6);
-	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(errors.lines[i][2], '1' + i);
+	for (size_t i = 0; i < errors.count; i++) /* what is defined twice is found at the end */
+		assert_int_equal(errors.lines[i][2], "123465"[i]);
 	odd_lines_clear(&odd);
 }
 

@@ -110,7 +110,7 @@ static void test_what_is_taken_is_what_jansson_reads(void **state)
 	for (unsigned round = 0; round < 200000; round++) {
 		char message[sizeof(good)];
 		struct quick_send send;
-		json_t *request, *parameters, *text;
+		json_t *request, *parameters, *group, *text;
 
 		memcpy(message, good, sizeof(good));
 		seed = seed * 1103515245 + 12345;
@@ -131,8 +131,9 @@ static void test_what_is_taken_is_what_jansson_reads(void **state)
 		assert_int_equal(json_object_size(parameters), 2);
 		assert_int_equal(json_string_length(text), send.text.size);
 		assert_memory_equal(json_string_value(text), send.text.data, send.text.size);
-		assert_int_equal(
-			json_string_length(json_object_get(parameters, "group")), send.group.size);
+		group = json_object_get(parameters, "group");
+		assert_int_equal(json_string_length(group), send.group.size);
+		assert_memory_equal(json_string_value(group), send.group.data, send.group.size);
 		json_decref(request);
 	}
 	assert_true(taken > 1000);

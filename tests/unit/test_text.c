@@ -121,6 +121,7 @@ static void failure_is_sticky_and_loses_no_earlier_byte(void **state)
 	text_printf(&text, "%d", 1);
 	assert_true(text_failed(&text));
 	assert_int_equal(text.length, 3);
+	assert_memory_equal(text.data, "abc", 3);
 	assert_string_equal(text_string(&text), "");
 	text_free(&text);
 }
