@@ -26,6 +26,14 @@ class VarlinkError(Exception):
         self.parameters = reply.get("parameters") or {}
 
 
+def encode_call(method, parameters=None, **flags):
+    """A call as it is written, but for its terminator. Names without a dot are of io.mcastd."""
+    call = {"method": method if "." in method else f"io.mcastd.{method}", **flags}
+    if parameters is not None:
+        call["parameters"] = parameters
+    return json.dumps(call).encode()
+
+
 class Control:
     """A connection to the control socket: no library, a plain socket."""
 
@@ -50,11 +58,8 @@ class Control:
         self.socket.sendall(data)
 
     def send(self, method, parameters=None, **flags):
-        """Sends a call without waiting for its answer. Names without a dot are of io.mcastd."""
-        call = {"method": method if "." in method else f"io.mcastd.{method}", **flags}
-        if parameters is not None:
-            call["parameters"] = parameters
-        self.write(json.dumps(call).encode() + self.terminator)
+        """Sends a call without waiting for its answer."""
+        self.write(encode_call(method, parameters, **flags) + self.terminator)
 
     def read(self):
         """The bytes of one message, without its terminator; b"" when the other side has closed."""
@@ -280,6 +285,13 @@ class Daemon:
         return subprocess.Popen(
             [MCASTCTL, "-s", self.control_path, *arguments], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_us, **options)
+
+    def start_tail(self, *arguments):
+        """Starts mcastctl tail and waits until it gets every datagram that comes."""
+        before = self.call("GetStatus")["subscribers"]
+        process = self.ctl_start("tail", *arguments)
+        wait_until(lambda: self.call("GetStatus")["subscribers"] > before, "mcastctl tail to subscribe")
+        return process
 
     # Numbers
 

@@ -10,6 +10,7 @@ from harness.topology import die_with_us
 from harness.waiting import TIMEOUT
 
 LARGEST = 65507  # bytes of payload
+IP_RECVTTL = 12  # ip(7); missing from the socket module
 
 
 def family(address):

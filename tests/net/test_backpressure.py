@@ -1,6 +1,5 @@
 """A network that takes no more: whoever sends waits, nothing is lost, and nobody else notices."""
 
-import json
 import socket
 import subprocess
 import threading
@@ -8,6 +7,7 @@ import time
 
 import pytest
 
+from harness.daemon import encode_call
 from harness.peers import receiver_on, seqpacket
 from harness.waiting import wait_until
 
@@ -17,7 +17,7 @@ CONFIG = f"groups: {{ {SLOW % 'socket = true;'} {FAST} }};\n"
 
 
 def call(method, **parameters):
-    return json.dumps({"method": f"io.mcastd.{method}", "parameters": parameters}).encode() + b"\0"
+    return encode_call(method, parameters) + b"\0"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from harness.daemon import encode_call
 from harness.peers import LARGEST, tutorial_sender
 from harness.waiting import wait_until
 
@@ -21,7 +22,7 @@ PARAMETER = "org.varlink.service.InvalidParameter"
 
 
 def call(method, **parameters):
-    return json.dumps({"method": f"io.mcastd.{method}", "parameters": parameters}).encode()
+    return encode_call(method, parameters)
 
 
 def large(size):

@@ -4,11 +4,10 @@ import json
 import socket
 import struct
 
-import pytest
-
 from harness.daemon import balance
 from harness.peers import send, tutorial_sender
 from harness.waiting import wait_until
+from net import FAMILIES
 
 UDP_SEGMENT = 103
 ADDRESS = {"4": "233.252.0.1", "6": "ff15::1"}
@@ -39,7 +38,7 @@ def records(daemon, name):
     return [json.loads(line) for line in daemon.read(name).splitlines()]
 
 
-@pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
+@FAMILIES
 def test_each_segment_is_a_datagram(daemon, net, family):
     payloads = [bytes([65 + number]) * 100 for number in range(20)] + [b"last"]
     send_segmented(net.peer, ADDRESS[family], b"".join(payloads), 100)

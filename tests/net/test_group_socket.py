@@ -12,6 +12,7 @@ from harness.peers import LARGEST, process, receive, send, seqpacket, tutorial_r
 from harness.records import ALL_BYTES
 from harness.topology import Namespace
 from harness.waiting import wait_until
+from net import FAMILIES
 
 CONFIG = """
 groups: {
@@ -29,7 +30,6 @@ groups: {
 handlers: { raw: { type = "file"; path = "$DIR/raw"; format = "raw"; }; };
 """
 
-FAMILIES = pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
 ADDRESS = {"4": "233.252.0.1", "6": "ff15::1"}
 
 

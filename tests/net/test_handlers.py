@@ -9,6 +9,7 @@ import pytest
 from harness.peers import LARGEST, receive, receiver_on, send, tutorial_sender
 from harness.records import ALL_BYTES, HOSTILE, parse_line, payload_of, unescape
 from harness.waiting import wait_until
+from net import FAMILIES
 
 CONFIG = """
 groups: {
@@ -231,7 +232,7 @@ def test_a_unix_consumer_that_does_not_read_costs_the_others_nothing(daemon, net
     os.unlink(daemon.path("dgram"))
 
 
-@pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
+@FAMILIES
 def test_udp_relays_to_a_host(daemon, net, family):
     target = net.other.v4 if family == "4" else net.other.v6
     with tutorial_sender(net.other, target) as sock:
@@ -242,7 +243,7 @@ def test_udp_relays_to_a_host(daemon, net, family):
         assert receive(sock, 3) == [ALL_BYTES, b"", b"last"]
 
 
-@pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
+@FAMILIES
 def test_udp_relays_to_another_group_on_another_interface(daemon, net, family):
     target = "233.252.0.110" if family == "4" else "ff15::110"
     with receiver_on(net.side, target, 6001, "eth0") as sock:

@@ -2,11 +2,10 @@
 
 import socket
 
-import pytest
-
 from harness.peers import packed, receive, receiver_on, send, tutorial_receiver
 from harness.records import lines_of
 from harness.waiting import wait_until
+from net import FAMILIES
 
 ETH_P_ALL = 3
 
@@ -47,7 +46,6 @@ groups: {
 handlers: { lines: { type = "file"; path = "$DIR/lines"; format = "line"; queue = "64M"; }; };
 """
 
-FAMILIES = pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
 
 
 def assert_only_own(daemon, group, count=None, interface=b"eth0"):

@@ -10,6 +10,7 @@ import pytest
 from harness.daemon import Daemon, with_journal
 from harness.peers import LARGEST, send
 from harness.records import ALL_BYTES, HOSTILE
+from net import FAMILIES
 
 ADDRESS = {"4": "233.252.0.1", "6": "ff15::1"}
 MESSAGE_DATAGRAM = b"39633774bfd14e6c9a1478d2c0dd0d20"  # programs may rely on it: it never changes
@@ -62,7 +63,7 @@ def next_entry(journal):
     return parse_entry(data)
 
 
-@pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
+@FAMILIES
 def test_an_entry_has_every_field_of_the_datagram(daemon, net, journal, family):
     port = send(net.peer, b"hello", ADDRESS[family], 5004)
     entry = next_entry(journal)

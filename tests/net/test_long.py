@@ -10,8 +10,8 @@ from harness.daemon import Daemon, balance
 from harness.peers import process
 from harness.programs import resident
 from harness.waiting import wait_until
-from net import test_isolation
-from net.test_isolation import CONFIG, FAMILIES
+from net import FAMILIES, test_isolation
+from net.test_isolation import CONFIG
 
 assert CONFIG  # of the daemon fixture
 pytestmark = pytest.mark.long

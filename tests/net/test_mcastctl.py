@@ -21,14 +21,6 @@ handlers: { lines: { type = "file"; path = "$DIR/lines"; format = "line"; }; };
 """
 
 
-def tail(daemon, *arguments):
-    """Starts mcastctl tail and waits until it listens."""
-    before = daemon.call("GetStatus")["subscribers"]
-    process = daemon.ctl_start("tail", *arguments)
-    wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "mcastctl tail to subscribe")
-    return process
-
-
 # Tables and JSON
 
 
@@ -88,7 +80,7 @@ def test_the_socket_may_come_from_the_environment(daemon):
 
 @pytest.mark.parametrize("payload", [ALL_BYTES, HOSTILE, b"", b"plain"], ids=["all-bytes", "hostile", "empty", "plain"])
 def test_tail_shows_no_control_byte_and_loses_nothing(daemon, net, payload):
-    with tail(daemon, "news", "--count", "1") as process:
+    with daemon.start_tail("news", "--count", "1") as process:
         send(net.peer, payload, "233.252.0.1", 5004)
         output, _ = process.communicate(timeout=15)
     assert process.returncode == 0
@@ -97,14 +89,14 @@ def test_tail_shows_no_control_byte_and_loses_nothing(daemon, net, payload):
 
 
 def test_tail_in_hex_shows_every_byte(daemon, net):
-    with tail(daemon, "news", "--count", "1", "--format", "hex") as process:
+    with daemon.start_tail("news", "--count", "1", "--format", "hex") as process:
         send(net.peer, ALL_BYTES, "233.252.0.1", 5004)
         output, _ = process.communicate(timeout=15)
     assert bytes.fromhex(parse_line(output[:-1])["payload"].decode()) == ALL_BYTES
 
 
 def test_tail_in_raw_is_the_payload_alone(daemon, net):
-    with tail(daemon, "news", "--count", "2", "--format", "raw") as process:
+    with daemon.start_tail("news", "--count", "2", "--format", "raw") as process:
         send(net.peer, ALL_BYTES, "233.252.0.1", 5004)
         send(net.peer, b"\n", "233.252.0.1", 5004)
         output, _ = process.communicate(timeout=15)
@@ -112,7 +104,7 @@ def test_tail_in_raw_is_the_payload_alone(daemon, net):
 
 
 def test_tail_and_a_line_file_show_the_same(daemon, net):
-    with tail(daemon, "news", "--count", "1") as process:
+    with daemon.start_tail("news", "--count", "1") as process:
         send(net.peer, HOSTILE + b"same", "233.252.0.1", 5004)
         output, _ = process.communicate(timeout=15)
     assert unescape(parse_line(output[:-1])["payload"]) == HOSTILE + b"same"
@@ -120,7 +112,7 @@ def test_tail_and_a_line_file_show_the_same(daemon, net):
 
 
 def test_tail_ends_when_nobody_reads_it_any_more(daemon, net):
-    with tail(daemon, "news") as process:
+    with daemon.start_tail("news") as process:
         process.stdout.close()
 
         def ended():
@@ -139,7 +131,7 @@ def test_tail_of_a_group_that_is_not_there_fails(daemon):
 
 def test_tail_says_when_the_daemon_goes_away(start):
     daemon = start('groups: { x: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; }; };')
-    with tail(daemon, "x") as process:
+    with daemon.start_tail("x") as process:
         daemon.stop()
         _, words = process.communicate(timeout=15)
     assert process.returncode == 1

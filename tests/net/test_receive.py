@@ -5,12 +5,11 @@ import os
 import subprocess
 import time
 
-import pytest
-
 from harness.daemon import MCASTD, subscribe
 from harness.peers import LARGEST, has_membership, process, send, tutorial_sender
 from harness.records import objects_of, parse_line, payload_of, wait_objects
 from harness.waiting import wait_until
+from net import FAMILIES
 
 CONFIG = """
 groups: {
@@ -36,7 +35,6 @@ handlers: {
 };
 """
 
-FAMILIES = pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
 
 
 def send_to(daemon, net, name, payload, host=None):
@@ -47,9 +45,7 @@ def send_to(daemon, net, name, payload, host=None):
 
 @FAMILIES
 def test_tutorial_sender_shows_in_tail(daemon, net, family):
-    before = daemon.call("GetStatus")["subscribers"]
-    with daemon.ctl_start("tail", f"news{family}", "--count", "1") as tail:
-        wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "mcastctl tail to subscribe")
+    with daemon.start_tail(f"news{family}", "--count", "1") as tail:
         port = send_to(daemon, net, f"news{family}", b"to tail")
         output, _ = tail.communicate(timeout=20)
     line = parse_line(output.rstrip(b"\n"))
@@ -173,9 +169,7 @@ def test_a_group_without_handlers_can_be_read_by_subscribers(daemon, net):
 
 
 def test_a_running_tail_in_json_is_one_object_a_line(daemon, net):
-    before = daemon.call("GetStatus")["subscribers"]
-    with daemon.ctl_start("tail", "none", "--format", "json", "--count", "2") as tail:
-        wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "mcastctl tail to subscribe")
+    with daemon.start_tail("none", "--format", "json", "--count", "2") as tail:
         send_to(daemon, net, "none", b"one\ntwo")
         send_to(daemon, net, "none", b"\xff")
         output, _ = tail.communicate(timeout=20)

@@ -4,10 +4,9 @@ import socket
 import struct
 
 from harness.daemon import run_mcastd
-from harness.peers import receive, receiver_on, udp_socket
+from harness.peers import IP_RECVTTL, receive, receiver_on, udp_socket
 from harness.waiting import wait_until
 
-IP_RECVTTL = 12
 SO_RCVBUFFORCE = 33
 
 

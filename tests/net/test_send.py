@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from harness.peers import LARGEST, has_membership, process, receive, receiver_on, send, tutorial_receiver
+from harness.peers import IP_RECVTTL, LARGEST, has_membership, process, receive, receiver_on, send, tutorial_receiver
 from harness.records import ALL_BYTES
 from harness.waiting import wait_until
+from net import FAMILIES
 
 CONFIG = """
 groups: {
@@ -33,9 +34,6 @@ handlers: {
 };
 """
 
-IP_RECVTTL = 12  # ip(7); missing from the socket module
-
-FAMILIES = pytest.mark.parametrize("family", ["4", "6"], ids=["v4", "v6"])
 
 TUTORIAL = """
 import socket, struct, sys
