@@ -30,7 +30,7 @@ bool client_has_room(const struct client *client)
 bool client_is_open(const struct client *client)
 {
 	return client->state != CLIENT_CLOSING && !client->stream && !client->answer &&
-	       !client->waiter.sender && client_has_room(client);
+	       !link_is_used(&client->waiter.link) && client_has_room(client);
 }
 
 static bool may_go_on(const struct client *client, unsigned messages, size_t output)

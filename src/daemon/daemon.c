@@ -284,7 +284,7 @@ static int make_parts(struct daemon *daemon)
 /* All that is wanted of an earlier run has been taken back. */
 static void settle_earlier_run(struct daemon *daemon)
 {
-	const struct taken_back *back = groups_taken_back(daemon->groups);
+	const struct restored *back = groups_restored(daemon->groups);
 
 	if (back->sockets || back->lost)
 		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_TAKEN_BACK},

@@ -8,32 +8,13 @@
 
 #include "base/log.h"
 
-/* What was read from a program and not sent yet, because the network was busy. Nothing more is read
+/* What was read from a program and not sent yet, because the network was busy. Reading stops
  * meanwhile. */
 struct backlog {
 	unsigned count;
 	uint32_t sizes[BATCH_MAX];
 	uint8_t data[];
 };
-
-/* Puts it on a list, and has it count for the group. */
-static void link_to(struct connection *connection, struct group *group, struct connection **list)
-{
-	connection->group = group;
-	connection->reader.unread = &group->counters->unread;
-	connection->next = *list;
-	connection->link = list;
-	if (connection->next)
-		connection->next->link = &connection->next;
-	*list = connection;
-}
-
-static void unlink_it(struct connection *connection)
-{
-	*connection->link = connection->next;
-	if (connection->next)
-		connection->next->link = connection->link;
-}
 
 void connection_free(struct connection *connection)
 {
@@ -43,7 +24,7 @@ void connection_free(struct connection *connection)
 	sender_cancel(&connection->waiter);
 	event_del(&connection->readable);
 	close(connection->fd);
-	unlink_it(connection);
+	link_remove(&connection->link);
 	reader_clear(&connection->reader);
 	free(connection->backlog);
 	free(connection);
@@ -52,18 +33,22 @@ void connection_free(struct connection *connection)
 static void refuse(struct connection *connection, int r)
 {
 	struct group *group = connection->group;
+	char why[WHY_MAX];
 
 	group->counters->send_failed++;
-	if (log_limit_pass(&group->send_limit))
-		log_warning("group %s: a datagram from its socket was not sent: %s",
-			group->config->name,
-			r == -EMSGSIZE
-				? "it is larger than 65507 bytes, or than the interface takes"
-				: strerror(-r));
+	if (!log_limit_pass(&group->send_limit))
+		return;
+	if (r == -EMSGSIZE)
+		because(why, r, "it is larger than %d bytes, or than the interface takes",
+			DATAGRAM_MAX);
+	else
+		because(why, r, "%s", strerror(-r));
+	log_warning(
+		"group %s: a datagram from its socket was not sent: %s", group->config->name, why);
 }
 
-/* Keeps what could not be sent, until the network takes it. */
-static int keep(struct connection *connection, const struct iovec *vectors, unsigned count)
+/* Copies what could not be sent to the backlog. */
+static int defer(struct connection *connection, const struct iovec *vectors, unsigned count)
 {
 	struct backlog *backlog;
 	size_t size = 0, offset = 0;
@@ -84,8 +69,8 @@ static int keep(struct connection *connection, const struct iovec *vectors, unsi
 	return 0;
 }
 
-/* Sends on; when the network is busy, reading stops until it is not. One datagram that is refused
- * does not hold up the rest. */
+/* Sends; while the network is busy, reading stops. One datagram that is refused does not hold up
+ * the rest. */
 static void send_on(struct connection *connection, const struct iovec *vectors, unsigned count)
 {
 	struct sender *busy;
@@ -95,7 +80,7 @@ static void send_on(struct connection *connection, const struct iovec *vectors, 
 
 		if (n > 0) {
 			i += (unsigned)n;
-		} else if (n == -EAGAIN && keep(connection, vectors + i, count - i) == 0) {
+		} else if (n == -EAGAIN && defer(connection, vectors + i, count - i) == 0) {
 			event_del(&connection->readable);
 			sender_wait(busy, &connection->waiter);
 			return;
@@ -106,7 +91,6 @@ static void send_on(struct connection *connection, const struct iovec *vectors, 
 	}
 }
 
-/* The network takes more: the backlog goes first. */
 static void on_writable(struct send_waiter *waiter)
 {
 	struct connection *connection = container_of(waiter, struct connection, waiter);
@@ -124,7 +108,7 @@ static void on_writable(struct send_waiter *waiter)
 }
 
 /* Picks the datagrams out of the packets that were read. Returns how many are to be sent; *ret_end
- * tells that the program will send no more: a packet without credentials is none. */
+ * tells that the program will send no more: an empty packet without credentials is the end. */
 static unsigned pick_datagrams(struct connection *connection, const struct arena *arena,
 	unsigned count, struct iovec *vectors, bool *ret_end)
 {
@@ -153,14 +137,14 @@ static bool has_hung_up(int fd)
 	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
 }
 
-static void cut_stalled(struct connection *connection)
+static void disconnect_stalled(struct connection *connection)
 {
-	log_warning("group %s: a program at its socket has read nothing for %d s, and is cut",
+	log_warning("group %s: disconnecting a program at its socket: no read for %d s",
 		connection->group->config->name, READER_STALL_S);
 	connection_free(connection);
 }
 
-/* From within a deliver(), where nothing may be freed. */
+/* Called from a deliver(), where nothing may be freed. */
 static void on_stalled(struct reader *reader)
 {
 	event_active(&container_of(reader, struct connection, reader)->readable, EV_READ, 0);
@@ -172,19 +156,19 @@ static void on_half_closed(evutil_socket_t fd, short what, void *argument)
 
 	(void)what;
 	if (connection->reader.is_stalled)
-		cut_stalled(connection);
+		disconnect_stalled(connection);
 	else if (has_hung_up(fd))
 		connection_free(connection);
 }
 
-/* The program writes no more. While it still reads it stays; that it has gone is then looked for
- * now and then, as there is nothing to wait for: a half-closed socket is always readable. */
+/* The program writes no more, and may still read. Whether it has closed the socket is checked once
+ * a second, as a half-closed socket is always readable. */
 static void half_close(struct connection *connection)
 {
 	static const struct timeval interval = {.tv_sec = 1};
 
 	event_del(&connection->readable);
-	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd,
+	event_assign(&connection->readable, connection->group->context->base, connection->fd,
 		EV_PERSIST, on_half_closed, connection);
 	event_add(&connection->readable, &interval);
 }
@@ -192,7 +176,7 @@ static void half_close(struct connection *connection)
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct connection *connection = argument;
-	struct arena *arena = connection->group->owner.context->arena;
+	struct arena *arena = connection->group->context->arena;
 	struct iovec vectors[BATCH_MAX];
 	bool end = false;
 	unsigned good;
@@ -200,12 +184,12 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 
 	(void)what;
 	if (connection->reader.is_stalled) {
-		cut_stalled(connection);
+		disconnect_stalled(connection);
 		return;
 	}
 	count = arena_receive_packets(arena, fd);
-	/* A program that goes and leaves something unread resets the connection; what it wrote
-	 * before is still there. */
+	/* A program that closes its socket with something unread resets the connection; what it
+	 * wrote before is still queued. */
 	if (count == -ECONNRESET)
 		count = arena_receive_packets(arena, fd);
 	if (count == -EAGAIN || count == -EINTR)
@@ -216,7 +200,7 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 	}
 	good = pick_datagrams(connection, arena, (unsigned)count, vectors, &end);
 	send_on(connection, vectors, good);
-	/* The end is still there to be read when what was kept back has been sent. */
+	/* The end can be read again once the backlog was sent. */
 	if (!end || connection->backlog)
 		return;
 	if (has_hung_up(fd))
@@ -225,16 +209,17 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		half_close(connection);
 }
 
-static int start(struct connection *connection)
+/* Adds it to a group and its list. Without memory it is freed. */
+static void add(struct connection *connection, struct group *group, struct link *list)
 {
-	event_assign(&connection->readable, connection->group->owner.context->base, connection->fd,
-		EV_READ | EV_PERSIST, on_readable, connection);
-	if (event_add(&connection->readable, NULL) < 0)
-		return -ENOMEM;
-	return group_attach(connection->group, &connection->reader.outlet);
+	connection->group = group;
+	connection->reader.unread = &group->counters->unread;
+	list_append(list, &connection->link);
+	if (group_attach(group, &connection->reader.outlet) < 0)
+		connection_free(connection);
 }
 
-void connection_open(struct group *group, struct connection **list, int fd)
+void connection_open(struct group *group, struct link *list, int fd)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 
@@ -246,16 +231,19 @@ void connection_open(struct group *group, struct connection **list, int fd)
 	connection->reader.stalled = on_stalled;
 	connection->waiter.ready = on_writable;
 	connection->fd = fd;
-	link_to(connection, group, list);
-	if (start(connection) < 0)
-		connection_free(connection);
+	event_assign(&connection->readable, group->context->base, fd, EV_READ | EV_PERSIST,
+		on_readable, connection);
+	if (event_add(&connection->readable, NULL) < 0) {
+		close(fd);
+		free(connection);
+		return;
+	}
+	add(connection, group, list);
 }
 
-void connection_move(struct connection *connection, struct group *group, struct connection **list)
+void connection_move(struct connection *connection, struct group *group, struct link *list)
 {
 	group_detach(connection->group, &connection->reader.outlet);
-	unlink_it(connection);
-	link_to(connection, group, list);
-	if (group_attach(group, &connection->reader.outlet) < 0)
-		connection_free(connection);
+	link_remove(&connection->link);
+	add(connection, group, list);
 }

@@ -3,6 +3,7 @@
 
 #include <event2/event_struct.h>
 
+#include "base/list.h"
 #include "groups/group.h"
 #include "groups/reader.h"
 
@@ -11,18 +12,19 @@ struct backlog;
 struct connection {
 	struct reader reader;
 	struct group *group;
-	struct connection *next, **link; /* of the list it is on */
+	struct link link; /* in the group socket's list */
 	struct event readable;
 	struct send_waiter waiter;
 	struct backlog *backlog;
 	int fd;
 };
 
-/* Takes fd over, and puts the connection on the list. Without memory the program is cut. */
-void connection_open(struct group *group, struct connection **list, int fd);
+/* Takes fd over, and adds the connection to the list. Without memory the program is disconnected.
+ */
+void connection_open(struct group *group, struct link *list, int fd);
 
-/* Takes it off its list and puts it on that of another group, which it serves from then on. */
-void connection_move(struct connection *connection, struct group *group, struct connection **list);
+/* Moves it to another group and its list. */
+void connection_move(struct connection *connection, struct group *group, struct link *list);
 
-/* Cuts the program off. What it wrote and the network has not taken counts as not sent. */
+/* Disconnects the program. What it wrote and the network has not taken counts as not sent. */
 void connection_free(struct connection *connection);

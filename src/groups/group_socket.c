@@ -1,7 +1,6 @@
 #include "groups/group_socket.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -9,23 +8,23 @@
 #include "groups/connection.h"
 #include "net/listener.h"
 
-/* So many programs may hold one group's socket open; the next is turned away. */
+/* Programs at one group's socket; the next one is refused. */
 #define CONNECTIONS_MAX 1024
 
 struct group_socket {
 	struct group *group;
 	struct listener *listener;
-	struct connection *connections;
+	struct link connections;
 	struct log_limit limit;
 };
 
 /* Whether there is room for one more. */
-static bool has_room(const struct group_socket *socket)
+static bool has_room(struct group_socket *socket)
 {
+	struct connection *connection;
 	unsigned count = 0;
 
-	for (const struct connection *at = socket->connections; at; at = at->next)
-		count++;
+	list_for_each(connection, &socket->connections, link) count++;
 	return count < CONNECTIONS_MAX;
 }
 
@@ -36,8 +35,7 @@ static void on_accept(int fd, void *argument)
 
 	if (!has_room(socket)) {
 		if (log_limit_pass(&socket->limit))
-			log_warning("group %s: more than %d programs at its socket, the next is "
-				    "turned away",
+			log_warning("group %s: refusing a program at its socket: it has %d already",
 				socket->group->config->name, CONNECTIONS_MAX);
 		close(fd);
 		return;
@@ -64,16 +62,15 @@ int group_socket_new(
 	int r;
 
 	options.group = (gid_t)-1;
-	if (system_group && find_gid(system_group, &options.group) < 0) {
-		snprintf(why, WHY_MAX, "socket_group: this system has no group %s", system_group);
-		return -ENOENT;
-	}
+	if (system_group && find_gid(system_group, &options.group) < 0)
+		return because(
+			why, -ENOENT, "socket_group: this system has no group %s", system_group);
 	socket = calloc(1, sizeof(*socket));
 	if (!socket)
-		return -ENOMEM;
+		return because(why, -ENOMEM, "out of memory");
 	socket->group = group;
-	r = listener_new(
-		group->owner.context->base, &options, on_accept, socket, why, &socket->listener);
+	list_init(&socket->connections);
+	r = listener_new(group->context->base, &options, on_accept, socket, why, &socket->listener);
 	if (r < 0) {
 		free(socket);
 		return r;
@@ -89,16 +86,21 @@ int group_socket_publish(struct group_socket *socket, const char *path)
 
 void group_socket_free(struct group_socket *socket)
 {
+	struct connection *connection;
+
 	if (!socket)
 		return;
-	while (socket->connections)
-		connection_free(socket->connections);
+	list_for_each(connection, &socket->connections, link) connection_free(connection);
 	listener_free(socket->listener);
 	free(socket);
 }
 
 void group_socket_move_connections(struct group_socket *from, struct group_socket *to)
 {
-	while (from && to && from->connections)
-		connection_move(from->connections, to->group, &to->connections);
+	struct connection *connection;
+
+	if (!from || !to)
+		return;
+	list_for_each(connection, &from->connections, link)
+		connection_move(connection, to->group, &to->connections);
 }

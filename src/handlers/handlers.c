@@ -122,14 +122,19 @@ int handlers_prepare(struct handlers *handlers, const struct config *before,
 	return 0;
 }
 
-struct handler *handlers_plan_find(
-	const struct handlers_plan *plan, const char *name, bool *ret_kept)
+struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name)
 {
 	size_t i;
-	struct handler *handler = set_find(&plan->set, name, &i);
 
-	*ret_kept = handler && plan->kept[i];
-	return handler;
+	return set_find(&plan->set, name, &i);
+}
+
+bool handlers_plan_is_kept(const struct handlers_plan *plan, const struct handler *handler)
+{
+	for (size_t i = 0; i < plan->set.count; i++)
+		if (plan->set.items[i] == handler)
+			return plan->kept[i];
+	return false;
 }
 
 static void plan_free(struct handlers_plan *plan)

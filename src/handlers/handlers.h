@@ -20,10 +20,11 @@ void handlers_free(struct handlers *handlers, uint64_t deadline_ns);
 int handlers_prepare(struct handlers *handlers, const struct config *before,
 	const struct config *wanted, struct errors *errors, struct handlers_plan **ret);
 
-/* The handler of that name after the plan is carried out, or NULL; and whether it is one that runs
- * already. */
-struct handler *handlers_plan_find(
-	const struct handlers_plan *plan, const char *name, bool *ret_kept);
+/* The handler of that name after the plan is carried out, or NULL. */
+struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name);
+
+/* Whether it is one that runs already. */
+bool handlers_plan_is_kept(const struct handlers_plan *plan, const struct handler *handler);
 
 /* Makes the plan's handlers the set. What is not in it is retired; no group may deliver to it any
  * more. Frees plan. */
