@@ -2,7 +2,6 @@
 #include <inttypes.h>
 
 #include "base/units.h"
-#include "config/behaviour.h"
 #include "config/config.h"
 #include "handlers/handler.h"
 #include "tables.h"
@@ -48,7 +47,7 @@ static void append_range(struct text *out, const struct key *key)
 {
 	char min[UNIT_STRING_MAX], max[UNIT_STRING_MAX];
 
-	if (key_types[key->type].is_list)
+	if (key_is_list(key))
 		text_printf(out, ", %s%" PRId64 " items", key->min ? "1 to " : "up to ",
 			key->max ? key->max : (int64_t)LIST_ITEMS_MAX);
 	else if (!key->min && !key->max)

@@ -4,15 +4,14 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "config/schema.h"
 
-/* Things with a name, sorted by it: a configuration may have ten thousand groups. */
+/* Groups or handlers, sorted by name: a configuration may have ten thousand. */
 struct index {
 	const void **items;
 	size_t count;
 };
 
-/* Both kinds of things begin with it. */
+/* Both begin with it. */
 struct named {
 	const char *name;
 };
@@ -42,7 +41,7 @@ static int index_make(struct index *index, const void *items, size_t count, size
 static void name_keys(struct text *names, const struct schema *schema, const void *a, const void *b)
 {
 	for (size_t i = 0; i < schema->count; i++)
-		if (!key_equal(&schema->keys[i], a, b))
+		if (key_compare(&schema->keys[i], a, b))
 			text_printf(names, "%s%s", names->length ? ", " : "", schema->keys[i].name);
 }
 
@@ -51,18 +50,20 @@ static void name_group_keys(struct text *names, const void *a, const void *b)
 	name_keys(names, &group_schema, a, b);
 }
 
-/* Of two types, only that is to be said: their keys have nothing in common. */
+/* Handlers of two types differ in the key "type": the keys of their kinds cannot be compared. */
 static void name_handler_keys(struct text *names, const void *a, const void *b)
 {
 	const struct config_handler *before = a, *wanted = b;
+	struct config_part left[HANDLER_PARTS] = {0}, right[HANDLER_PARTS];
+	size_t count = config_handler_parts(wanted, right);
 
-	name_keys(names, &handler_schema, before, wanted);
-	name_keys(names, &filter_schema, &before->filter, &wanted->filter);
-	if (before->kind == wanted->kind)
-		name_keys(names, &before->kind->schema, before->settings, wanted->settings);
+	config_handler_parts(before, left);
+	for (size_t i = 0; i < count; i++)
+		if (left[i].schema == right[i].schema)
+			name_keys(names, left[i].schema, left[i].settings, right[i].settings);
 }
 
-/* How things of one kind are called, and told apart. */
+/* What is compared: groups or handlers. */
 struct comparison {
 	const char *what;
 	void (*name_keys)(struct text *names, const void *a, const void *b);
@@ -82,7 +83,7 @@ static void compare(const struct comparison *comparison, const void *before, con
 			((const struct named *)wanted)->name, (int)names.length, names.data);
 }
 
-/* Goes through both in the order of their names. */
+/* Merges both in the order of their names. */
 static void compare_all(const struct comparison *comparison, const struct index *before,
 	const struct index *wanted, struct errors *lines)
 {

@@ -3,7 +3,7 @@
 
 #include "base/errors.h"
 #include "base/text.h"
-#include "config/list.h"
+#include "config/schema.h"
 
 /* Much more than ten thousand groups take. */
 #define CONFIG_FILE_MAX (16u << 20)

@@ -1,10 +1,12 @@
 #include "config/report.h"
 
-#include "base/escape.h"
-#include "base/text.h"
-#include "config/words.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
-/* A name that is right in its length is never cut. */
+#include "base/escape.h"
+
+/* A name of permitted length is never shortened. */
 static void append_name(struct text *line, const char *name)
 {
 	char buffer[SHOWN_MAX];
@@ -47,18 +49,23 @@ static void append_other_path(struct text *line, const struct subject *subject, 
 		text_printf(line, "%s: ", key);
 }
 
-void report(struct errors *errors, const struct subject *subject, unsigned line, const char *key,
-	const char *why)
+void config_report(struct errors *errors, const struct subject *subject, unsigned line,
+	const char *key, const char *format, ...)
 {
 	const struct place *place = &subject->place;
-	AUTO_TEXT struct text text = {0};
+	AUTO_TEXT struct text path = {0};
+	AUTO_FREE char *why = NULL;
+	va_list arguments;
 
+	va_start(arguments, format);
+	if (vasprintf(&why, format, arguments) < 0)
+		why = NULL;
+	va_end(arguments);
 	if (place->file) {
-		text_printf(&text, "%s:%u: ", place->file, line ? line : place->line);
-		append_file_path(&text, subject, key);
+		text_printf(&path, "%s:%u: ", place->file, line ? line : place->line);
+		append_file_path(&path, subject, key);
 	} else {
-		append_other_path(&text, subject, key);
+		append_other_path(&path, subject, key);
 	}
-	text_append_string(&text, why);
-	errors_add(errors, "%s", text_string(&text));
+	errors_add(errors, "%s%s", text_string(&path), why ? why : "out of memory");
 }
