@@ -6,24 +6,6 @@
 #include "handlers/handler.h"
 #include "tables.h"
 
-/* As the section VALUES of mcastd.conf(5) calls them. */
-static const char *const type_names[KEY_TYPES] = {
-	[KEY_STRING] = "string",
-	[KEY_PATH] = "path",
-	[KEY_BOOL] = "boolean",
-	[KEY_NUMBER] = "number",
-	[KEY_SIZE] = "size",
-	[KEY_DURATION] = "duration",
-	[KEY_CHOICE] = "choice",
-	[KEY_MODE] = "mode",
-	[KEY_ADDRESS] = "address",
-	[KEY_STRINGS] = "strings",
-	[KEY_ADDRESSES] = "addresses",
-	[KEY_ARGUMENTS] = "arguments",
-	[KEY_PREFIXES] = "prefixes",
-	[KEY_RATE] = "rate",
-};
-
 static void append_choices(struct text *out, const char *const *choices)
 {
 	for (size_t i = 0; choices[i]; i++) {
@@ -37,10 +19,8 @@ static void append_type(struct text *out, const struct key *key)
 {
 	if (key->type == KEY_CHOICE)
 		append_choices(out, key->choices);
-	else if (type_names[key->type])
-		text_printf(out, "_%s_", type_names[key->type]);
 	else
-		fail("the type of the key %s has no name", key->name);
+		text_printf(out, "_%s_", key_type_name(key));
 }
 
 static void append_range(struct text *out, const struct key *key)

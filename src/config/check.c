@@ -290,7 +290,7 @@ static void check_filter(struct check *check, const struct config_filter *filter
 	if (filter->prefix && config_filter_prefix(filter->prefix, &bytes) < 0)
 		complain(check, "filter.prefix",
 			"is not hexadecimal, write two digits for each byte after the 0x");
-	if (filter->burst && !filter->rate_interval_ns)
+	if (filter->burst && !filter->rate_interval_ns && !mark_of(check, "rate").failed)
 		complain(check, "burst", "has no effect without rate, add one: rate = \"1000/s\";");
 }
 

@@ -13,16 +13,10 @@
 static int set_run_directory(struct config *config)
 {
 	const char *list = getenv("RUNTIME_DIRECTORY");
+	AUTO_FREE char *first = strndup(list ? list : "", strcspn(list ? list : "", ":"));
 	char why[WHY_MAX];
-	int r = -EINVAL;
+	int r = first ? schema_set(&config_schema, config, "run_directory", first, why) : -ENOMEM;
 
-	if (list) {
-		AUTO_FREE char *first = strndup(list, strcspn(list, ":"));
-
-		if (!first)
-			return -ENOMEM;
-		r = schema_set(&config_schema, config, "run_directory", first, why);
-	}
 	if (r == -EINVAL || r == -ERANGE)
 		r = schema_set(&config_schema, config, "run_directory", RUN_DIRECTORY, why);
 	return r;
@@ -81,18 +75,6 @@ void config_free(struct config *config)
 	free(config);
 }
 
-int config_group_init(struct config_group *group, const char *name)
-{
-	struct config_group fresh = {.name = strdup(name)};
-
-	if (!fresh.name || schema_defaults(&group_schema, &fresh) < 0) {
-		config_group_clear(&fresh);
-		return -ENOMEM;
-	}
-	*group = fresh;
-	return 0;
-}
-
 void config_group_clear(struct config_group *group)
 {
 	schema_clear(&group_schema, group);
@@ -101,16 +83,30 @@ void config_group_clear(struct config_group *group)
 	*group = (struct config_group){0};
 }
 
+/* A group with the settings of another one; or with the defaults, when that is NULL. */
+static int make_group(
+	struct config_group *ret, const char *name, const struct config_group *settings)
+{
+	struct config_group group = {.name = strdup(name)};
+	int r = !group.name ? -ENOMEM
+		: settings  ? schema_copy(&group_schema, &group, settings)
+			    : schema_defaults(&group_schema, &group);
+
+	if (r < 0)
+		config_group_clear(&group);
+	else
+		*ret = group;
+	return r;
+}
+
+int config_group_init(struct config_group *group, const char *name)
+{
+	return make_group(group, name, NULL);
+}
+
 int config_group_copy(struct config_group *ret, const struct config_group *group)
 {
-	struct config_group copy = {.name = strdup(group->name)};
-
-	if (!copy.name || schema_copy(&group_schema, &copy, group) < 0) {
-		config_group_clear(&copy);
-		return -ENOMEM;
-	}
-	*ret = copy;
-	return 0;
+	return make_group(ret, group->name, group);
 }
 
 int config_add_group(struct config *config, struct config_group *group)

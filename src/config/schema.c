@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -18,12 +19,18 @@ union field {
 	uint64_t amount; /* bytes or nanoseconds */
 };
 
+/* Text that a key is to be set to. */
+struct input {
+	const struct key *key;
+	const char *text;
+	char *why; /* WHY_MAX bytes */
+};
+
 /* What a type of key does with its values. A list is made of such values, its items. */
 struct behaviour {
+	const char *name; /* of the type */
 	size_t size; /* of one value */
-	/* Reads text into a zeroed value, or refuses it as key_set() does. */
-	int (*parse)(const struct key *key, const char *text, union field *ret,
-		char why[static WHY_MAX]);
+	int (*parse)(const struct input *input, union field *ret); /* into a zeroed value */
 	int (*compare)(const void *a, const void *b); /* NULL: by the bytes */
 	bool owns_string; /* a value is a char * that is to be copied and freed */
 	bool is_list, may_repeat;
@@ -32,64 +39,62 @@ struct behaviour {
 
 /* ---- Values from text ---- */
 
+/* Writes the reason: the text, and what is wrong with it. Returns error. */
+static int PRINTF_LIKE(3, 4) refuse(const struct input *input, int error, const char *format, ...)
+{
+	char wrong[WHY_MAX], buffer[SHOWN_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(wrong, sizeof(wrong), format, arguments);
+	va_end(arguments);
+	because(input->why, error, "\"%s\" %s", shown(input->text, buffer), wrong);
+	return error;
+}
+
 static int copy_string(const char *string, union field *ret)
 {
 	ret->string = strdup(string);
 	return ret->string ? 0 : -ENOMEM;
 }
 
-static int parse_string(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_string(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX];
+	const struct key *key = input->key;
 
-	if (!*text)
-		return because(why, -EINVAL, "is empty, write a value%s",
+	if (!*input->text)
+		return because(input->why, -EINVAL, "is empty, write a value%s",
 			key->required ? "" : " or leave the key out");
-	if (key->max && strlen(text) > (size_t)key->max)
-		return because(why, -ERANGE,
-			"\"%s\" is longer than %" PRId64 " bytes, use a shorter one",
-			shown(text, buffer), key->max);
-	return copy_string(text, ret);
+	if (key->max && strlen(input->text) > (size_t)key->max)
+		return refuse(input, -ERANGE, "is longer than %" PRId64 " bytes, use a shorter one",
+			key->max);
+	return copy_string(input->text, ret);
 }
 
-static int parse_path(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_path(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX];
-
-	if (*text && *text != '/')
-		return because(why, -EINVAL, "\"%s\" is not an absolute path, begin it with /",
-			shown(text, buffer));
-	return parse_string(key, text, ret, why);
+	if (*input->text && *input->text != '/')
+		return refuse(input, -EINVAL, "is not an absolute path, begin it with /");
+	return parse_string(input, ret);
 }
 
-static int parse_item(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_item(const struct input *input, union field *ret)
 {
-	(void)key;
-	if (!*text)
-		return because(why, -EINVAL, "has an empty item, remove it");
-	return copy_string(text, ret);
+	if (!*input->text)
+		return because(input->why, -EINVAL, "has an empty item, remove it");
+	return copy_string(input->text, ret);
 }
 
-static int parse_argument(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_argument(const struct input *input, union field *ret)
 {
-	(void)key, (void)why;
-	return copy_string(text, ret);
+	return copy_string(input->text, ret);
 }
 
-static int parse_bool(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_bool(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX];
-
-	(void)key;
-	if (strcmp(text, "true") && strcmp(text, "false"))
-		return because(
-			why, -EINVAL, "\"%s\" is neither true nor false", shown(text, buffer));
-	ret->boolean = !strcmp(text, "true");
+	ret->boolean = !strcmp(input->text, "true");
+	if (!ret->boolean && strcmp(input->text, "false"))
+		return refuse(input, -EINVAL, "is neither true nor false");
 	return 0;
 }
 
@@ -98,25 +103,24 @@ static bool has_range(const struct key *key)
 	return key->min || key->max;
 }
 
-static int parse_integer(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_integer(const struct input *input, union field *ret)
 {
-	bool negative = *text == '-';
+	const struct key *key = input->key;
+	bool negative = *input->text == '-';
 	char buffer[SHOWN_MAX];
 	uint64_t magnitude = 0;
-	int64_t number;
-	int r = parse_number(text + negative, INT64_MAX, &magnitude);
+	int r = parse_number(input->text + negative, INT64_MAX, &magnitude);
 
 	if (r == -EINVAL)
-		return because(why, r, "\"%s\" is not a whole number", shown(text, buffer));
-	number = negative ? -(int64_t)magnitude : (int64_t)magnitude;
-	if (has_range(key) && (r < 0 || number < key->min || number > key->max))
-		return because(why, -ERANGE, "%s is out of range, use %" PRId64 " to %" PRId64,
-			shown(text, buffer), key->min, key->max);
-	if (r < 0)
-		return because(why, r, "%s is out of range", shown(text, buffer));
-	ret->number = number;
-	return 0;
+		return refuse(input, r, "is not a whole number");
+	ret->number = negative ? -(int64_t)magnitude : (int64_t)magnitude;
+	if (r >= 0 && (!has_range(key) || (ret->number >= key->min && ret->number <= key->max)))
+		return 0;
+	shown(input->text, buffer);
+	if (!has_range(key))
+		return because(input->why, -ERANGE, "%s is out of range", buffer);
+	return because(input->why, -ERANGE, "%s is out of range, use %" PRId64 " to %" PRId64,
+		buffer, key->min, key->max);
 }
 
 static bool in_range(const struct key *key, uint64_t amount)
@@ -124,65 +128,59 @@ static bool in_range(const struct key *key, uint64_t amount)
 	return !has_range(key) || (amount >= (uint64_t)key->min && amount <= (uint64_t)key->max);
 }
 
-static int parse_bytes(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_bytes(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX], min[UNIT_STRING_MAX], max[UNIT_STRING_MAX];
-	int r = parse_size(text, &ret->amount);
+	const struct key *key = input->key;
+	uint64_t max = has_range(key) ? (uint64_t)key->max : 1ull << 40;
+	char from[UNIT_STRING_MAX], to[UNIT_STRING_MAX];
+	int r = parse_size(input->text, &ret->amount);
 
 	if (r == -EINVAL)
-		return because(why, r,
-			"\"%s\" is not a size, write one such as \"64K\", \"4M\" or \"1G\"",
-			shown(text, buffer));
+		return refuse(
+			input, r, "is not a size, write one such as \"64K\", \"4M\" or \"1G\"");
 	if (r < 0 || !in_range(key, ret->amount))
-		return because(why, -ERANGE, "\"%s\" is out of range, use %s to %s",
-			shown(text, buffer), format_size((uint64_t)key->min, min),
-			format_size(has_range(key) ? (uint64_t)key->max : 1ull << 40, max));
+		return refuse(input, -ERANGE, "is out of range, use %s to %s",
+			format_size((uint64_t)key->min, from), format_size(max, to));
 	return 0;
 }
 
-static int parse_time(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_time(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX], min[UNIT_STRING_MAX], max[UNIT_STRING_MAX];
-	int r = parse_duration(text, &ret->amount);
+	const struct key *key = input->key;
+	char from[UNIT_STRING_MAX], to[UNIT_STRING_MAX];
+	int r = parse_duration(input->text, &ret->amount);
 
 	if (r == -EINVAL)
-		return because(why, r,
-			"\"%s\" is not a duration, write one such as \"250ms\", \"5s\" or \"2h\"",
-			shown(text, buffer));
+		return refuse(input, r,
+			"is not a duration, write one such as \"250ms\", \"5s\" or \"2h\"");
 	if (r < 0 && !has_range(key))
-		return because(why, r, "\"%s\" is out of range, use less", shown(text, buffer));
+		return refuse(input, r, "is out of range, use less");
 	if (r < 0 || !in_range(key, ret->amount))
-		return because(why, -ERANGE, "\"%s\" is out of range, use %s to %s",
-			shown(text, buffer), format_duration((uint64_t)key->min, min),
-			format_duration((uint64_t)key->max, max));
+		return refuse(input, -ERANGE, "is out of range, use %s to %s",
+			format_duration((uint64_t)key->min, from),
+			format_duration((uint64_t)key->max, to));
 	return 0;
 }
 
-static int parse_interval(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_interval(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX];
-	int r = parse_rate(text, &ret->amount);
+	int r = parse_rate(input->text, &ret->amount);
 
-	(void)key;
 	if (r < 0)
-		return because(why, r, "\"%s\" is %s, write one such as \"1000/s\" or \"30/m\"",
-			shown(text, buffer), r == -ERANGE ? "out of range" : "not a rate");
+		return refuse(input, r, "is %s, write one such as \"1000/s\" or \"30/m\"",
+			r == -ERANGE ? "out of range" : "not a rate");
 	return 0;
 }
 
-static int parse_choice(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_choice(const struct input *input, union field *ret)
 {
-	const char *const *choices = key->choices;
+	const char *const *choices = input->key->choices;
 	AUTO_TEXT struct text known = {0};
-	struct guess guess = {.word = text};
-	char buffer[SHOWN_MAX], meant[GUESS_MAX];
+	struct guess guess = {.word = input->text};
+	char meant[GUESS_MAX];
 
 	for (int i = 0; choices[i]; i++) {
-		if (!strcmp(choices[i], text)) {
+		if (!strcmp(choices[i], input->text)) {
 			ret->choice = i;
 			return 0;
 		}
@@ -194,51 +192,39 @@ static int parse_choice(
 					 : " or ",
 			choices[i]);
 	}
-	return because(why, -EINVAL, "\"%s\" is not known here%s", shown(text, buffer),
+	return refuse(input, -EINVAL, "is not known here%s",
 		guess_or(&guess, text_string(&known), meant));
 }
 
-static int parse_mode(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_mode(const struct input *input, union field *ret)
 {
+	const char *text = input->text;
 	size_t length = strlen(text);
-	char buffer[SHOWN_MAX];
 
-	(void)key;
 	if (length < 3 || length > 4 || strspn(text, "01234567") != length ||
 		(length == 4 && *text != '0'))
-		return because(why, -EINVAL,
-			"\"%s\" is not a file mode, write three octal digits such as \"0660\"",
-			shown(text, buffer));
+		return refuse(input, -EINVAL,
+			"is not a file mode, write three octal digits such as \"0660\"");
 	ret->number = strtol(text, NULL, 8);
 	return 0;
 }
 
-static int parse_address(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_address(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX];
-
-	(void)key;
-	if (address_parse(text, &ret->address) < 0)
-		return because(why, -EINVAL,
-			"\"%s\" is not an IP address, write one such as \"233.252.0.1\" or "
-			"\"ff15::1\"",
-			shown(text, buffer));
+	if (address_parse(input->text, &ret->address) < 0)
+		return refuse(input, -EINVAL,
+			"is not an IP address, write one such as \"233.252.0.1\" or "
+			"\"ff15::1\"");
 	return 0;
 }
 
-static int parse_prefix(
-	const struct key *key, const char *text, union field *ret, char why[static WHY_MAX])
+static int parse_prefix(const struct input *input, union field *ret)
 {
-	char buffer[SHOWN_MAX];
-	int r = prefix_parse(text, &ret->prefix);
+	int r = prefix_parse(input->text, &ret->prefix);
 
-	(void)key;
 	if (r < 0)
-		return because(why, -EINVAL,
-			"\"%s\" %s, write one such as \"10.0.0.0/8\" or \"2001:db8::/32\"",
-			shown(text, buffer),
+		return refuse(input, -EINVAL,
+			"%s, write one such as \"10.0.0.0/8\" or \"2001:db8::/32\"",
 			r == -ERANGE ? "has bits set behind its length"
 				     : "is not an address or prefix");
 	return 0;
@@ -276,21 +262,23 @@ static int compare_prefixes(const void *a, const void *b)
 #define LIST .is_list = true
 
 static const struct behaviour behaviours[KEY_TYPES] = {
-	[KEY_STRING] = {STRING, .parse = parse_string, .example = "\"text\""},
-	[KEY_PATH] = {STRING, .parse = parse_path, .example = "\"/a/path\""},
-	[KEY_BOOL] = {BOOL, .parse = parse_bool, .example = "true"},
-	[KEY_NUMBER] = {NUMBER, .parse = parse_integer, .example = "5004"},
-	[KEY_SIZE] = {AMOUNT, .parse = parse_bytes, .example = "\"4M\""},
-	[KEY_DURATION] = {AMOUNT, .parse = parse_time, .example = "\"5s\""},
-	[KEY_CHOICE] = {CHOICE, .parse = parse_choice},
-	[KEY_MODE] = {NUMBER, .parse = parse_mode, .example = "\"0660\""},
-	[KEY_ADDRESS] = {ADDRESS, .parse = parse_address, .example = "\"233.252.0.1\""},
-	[KEY_STRINGS] = {LIST, STRING, .parse = parse_item, .example = "[\"text\"]"},
-	[KEY_ADDRESSES] = {LIST, ADDRESS, .parse = parse_address, .example = "[\"192.0.2.1\"]"},
-	[KEY_ARGUMENTS] = {LIST, STRING, .parse = parse_argument, .may_repeat = true,
+	[KEY_STRING] = {"string", STRING, .parse = parse_string, .example = "\"text\""},
+	[KEY_PATH] = {"path", STRING, .parse = parse_path, .example = "\"/a/path\""},
+	[KEY_BOOL] = {"boolean", BOOL, .parse = parse_bool, .example = "true"},
+	[KEY_NUMBER] = {"number", NUMBER, .parse = parse_integer, .example = "5004"},
+	[KEY_SIZE] = {"size", AMOUNT, .parse = parse_bytes, .example = "\"4M\""},
+	[KEY_DURATION] = {"duration", AMOUNT, .parse = parse_time, .example = "\"5s\""},
+	[KEY_CHOICE] = {"choice", CHOICE, .parse = parse_choice},
+	[KEY_MODE] = {"mode", NUMBER, .parse = parse_mode, .example = "\"0660\""},
+	[KEY_ADDRESS] = {"address", ADDRESS, .parse = parse_address, .example = "\"233.252.0.1\""},
+	[KEY_STRINGS] = {"strings", LIST, STRING, .parse = parse_item, .example = "[\"text\"]"},
+	[KEY_ADDRESSES] = {"addresses", LIST, ADDRESS, .parse = parse_address,
+		.example = "[\"192.0.2.1\"]"},
+	[KEY_ARGUMENTS] = {"arguments", LIST, STRING, .parse = parse_argument, .may_repeat = true,
 		.example = "[\"/a/program\", \"argument\"]"},
-	[KEY_PREFIXES] = {LIST, PREFIX, .parse = parse_prefix, .example = "[\"10.0.0.0/8\"]"},
-	[KEY_RATE] = {AMOUNT, .parse = parse_interval, .example = "\"1000/s\""},
+	[KEY_PREFIXES] = {"prefixes", LIST, PREFIX, .parse = parse_prefix,
+		.example = "[\"10.0.0.0/8\"]"},
+	[KEY_RATE] = {"rate", AMOUNT, .parse = parse_interval, .example = "\"1000/s\""},
 };
 
 static int compare_values(const struct behaviour *type, const void *a, const void *b)
@@ -359,21 +347,18 @@ static int add_item(const struct behaviour *type, void *field, const void *item)
 }
 
 /* Whether the list may take an item. */
-static int check_item(const struct key *key, const void *field, const void *item, const char *text,
-	char why[static WHY_MAX])
+static int check_item(const struct input *input, const void *field, const void *item)
 {
-	const struct behaviour *type = &behaviours[key->type];
-	size_t max = key->max ? (size_t)key->max : LIST_ITEMS_MAX;
+	const struct behaviour *type = &behaviours[input->key->type];
+	size_t max = input->key->max ? (size_t)input->key->max : LIST_ITEMS_MAX;
 	struct list list = get_list(field);
-	char buffer[SHOWN_MAX];
 
 	for (size_t i = 0; i < list.count && !type->may_repeat; i++)
 		if (!compare_values(type, list.items + i * type->size, item))
-			return because(why, -EINVAL, "\"%s\" is in the list twice, remove one",
-				shown(text, buffer));
+			return refuse(input, -EINVAL, "is in the list twice, remove one");
 	if (list.count >= max)
-		return because(
-			why, -ERANGE, "has more than %zu items, the most that are allowed", max);
+		return because(input->why, -ERANGE,
+			"has more than %zu items, the most that are allowed", max);
 	return 0;
 }
 
@@ -437,11 +422,12 @@ int key_set(const struct key *key, void *settings, const char *text, char why[st
 {
 	const struct behaviour *type = &behaviours[key->type];
 	void *field = (char *)settings + key->offset;
+	const struct input input = {key, text, why};
 	union field value = {0};
-	int r = type->parse(key, text, &value, why);
+	int r = type->parse(&input, &value);
 
 	if (r >= 0 && type->is_list) {
-		r = check_item(key, field, &value, text, why);
+		r = check_item(&input, field, &value);
 		if (r >= 0)
 			r = add_item(type, field, &value);
 		if (r < 0)
@@ -479,6 +465,11 @@ void key_clear(const struct key *key, void *settings)
 		clear_list(type, field);
 	else
 		clear_value(type, field);
+}
+
+const char *key_type_name(const struct key *key)
+{
+	return behaviours[key->type].name;
 }
 
 bool key_is_list(const struct key *key)

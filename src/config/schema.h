@@ -62,8 +62,12 @@ struct key {
 	const char *fallback; /* the default, as it would be written (without quotes); NULL: none */
 	const char *const *choices; /* KEY_CHOICE, NULL at the end */
 	bool required;
-	const char *help; /* one sentence for the man page */
+	const char *help; /* for the man page */
 };
+
+/* The beginning of a row whose key has the name of its member. */
+#define KEY(structure, member, key_type) \
+	.name = #member, .type = (key_type), .offset = offsetof(structure, member)
 
 struct schema {
 	const struct key *keys;
@@ -103,6 +107,8 @@ int key_compare(const struct key *key, const void *a, const void *b);
 /* Frees the key's value and leaves it absent. */
 void key_clear(const struct key *key, void *settings);
 
+/* "string", "addresses": as mcastd.conf(5) calls the types. */
+const char *key_type_name(const struct key *key);
 bool key_is_list(const struct key *key);
 
 /* A value of the key as one would write it, with its quotes. */
