@@ -3,14 +3,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <grp.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "base/units.h"
+#include "base/users.h"
 #include "config/report.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
@@ -195,34 +194,16 @@ static void check_handlers(struct check *check)
 			refuse_handler(check, handlers->items[i]);
 }
 
-/* Whether a group of users has the name or the number; true when the database cannot be read. */
-static bool group_of_users_exists(const char *name)
-{
-	AUTO_TEXT struct text room = {0};
-	struct group entry, *found = NULL;
-	uint64_t number;
-	int r = ERANGE;
-
-	if (!parse_number(name, UINT32_MAX - 1, &number))
-		return true;
-	for (size_t size = 1024; r == ERANGE && size <= 1u << 20; size *= 2) {
-		char *buffer = text_reserve(&room, size);
-
-		if (!buffer)
-			return true;
-		r = getgrnam_r(name, &entry, buffer, size, &found);
-	}
-	return found || (r && r != ENOENT && r != ESRCH);
-}
-
 static void check_socket_group(struct check *check)
 {
 	const char *name = check->group->socket_group;
 	char buffer[SHOWN_MAX];
+	gid_t gid;
 
 	if (!name || (check->known_group && !strcmp(check->known_group, name)))
 		return;
-	if (group_of_users_exists(name))
+	/* A database that cannot be read is no error of the configuration. */
+	if (find_gid(name, &gid) != -ENOENT)
 		check->known_group = name;
 	else
 		complain(check, "socket_group",

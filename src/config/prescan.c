@@ -134,7 +134,8 @@ static void refuse_value(struct prescan *prescan, const char *shown)
 			shown, shown);
 }
 
-/* A word that is neither a value nor the name of a setting: what was it meant to be? */
+/* A word that is neither a value nor the name of a setting: the error depends on what is around it.
+ */
 static void check_stray_word(struct prescan *prescan)
 {
 	const struct token *word = &prescan->current;
@@ -385,7 +386,7 @@ static void check_names(struct prescan *prescan)
 	}
 }
 
-/* ---- The whole ---- */
+/* ---- The whole file ---- */
 
 /* Checks for bytes that belong to no token. Returns whether there is anything to scan. */
 static bool check_bytes(struct prescan *prescan, const char *bytes, size_t size)
