@@ -47,8 +47,9 @@ struct prescan {
 	size_t depth;
 	unsigned scopes;
 	struct names names;
-	struct odd_lines *odd;
-	bool lost; /* a bracket or string did not close: which brackets are open is not known */
+	struct refused_lines *refused;
+	bool unbalanced; /* a bracket or string did not close: which brackets are open is not known
+			  */
 	int result; /* -EINVAL: libconfig must not see it */
 };
 
@@ -77,7 +78,7 @@ static void refuse_integer(struct prescan *prescan, const char *why)
 	const struct token *word = &prescan->current;
 	char buffer[SHOWN_MAX];
 
-	if (array_add(prescan->odd, word->line) < 0) {
+	if (array_add(prescan->refused, word->line) < 0) {
 		prescan->result = -ENOMEM;
 		return;
 	}
@@ -140,7 +141,7 @@ static void check_stray_word(struct prescan *prescan)
 {
 	const struct token *word = &prescan->current;
 	char bracket = prescan->levels[prescan->depth].bracket;
-	bool in_array = !prescan->lost && (bracket == '[' || bracket == '(');
+	bool in_array = !prescan->unbalanced && (bracket == '[' || bracket == '(');
 	char buffer[SHOWN_MAX];
 
 	show(word, buffer);
@@ -210,12 +211,12 @@ static void check_string(struct prescan *prescan)
 
 /* Only the first bracket that does not pair is reported: all after it would be guesses. Returns
  * whether this one is the first. */
-static bool lose(struct prescan *prescan)
+static bool mark_unbalanced(struct prescan *prescan)
 {
-	bool was_lost = prescan->lost;
+	bool was_unbalanced = prescan->unbalanced;
 
-	prescan->lost = true;
-	return !was_lost;
+	prescan->unbalanced = true;
+	return !was_unbalanced;
 }
 
 static void open_level(struct prescan *prescan)
@@ -224,7 +225,7 @@ static void open_level(struct prescan *prescan)
 	struct level *level;
 
 	if (prescan->depth == DEPTH_MAX) {
-		if (lose(prescan))
+		if (mark_unbalanced(prescan))
 			refuse(prescan, prescan->current.line,
 				"syntax error, brackets are more than %d deep, is one not closed?",
 				DEPTH_MAX);
@@ -251,14 +252,14 @@ static void close_level(struct prescan *prescan)
 	char closing = *prescan->current.start;
 
 	if (!prescan->depth) {
-		if (lose(prescan))
+		if (mark_unbalanced(prescan))
 			refuse(prescan, line,
 				"syntax error, this %c closes nothing, is there one too many "
 				"above?",
 				closing);
 		return;
 	}
-	if (level->bracket != opening_of(closing) && lose(prescan))
+	if (level->bracket != opening_of(closing) && mark_unbalanced(prescan))
 		refuse(prescan, line,
 			"syntax error, this %c cannot close the %c of line %u, is one missing in "
 			"between?",
@@ -311,11 +312,11 @@ static void check_token(struct prescan *prescan)
 		refuse(prescan, line,
 			"syntax error, the string has no closing \" on its line (a line break "
 			"within is \\n)");
-		prescan->lost = true;
+		prescan->unbalanced = true;
 		break;
 	case TOKEN_UNCLOSED_COMMENT:
 		refuse(prescan, line, "the comment that begins here is never closed, add */");
-		prescan->lost = true;
+		prescan->unbalanced = true;
 		break;
 	case TOKEN_END:
 		break;
@@ -421,29 +422,29 @@ static void scan_tokens(struct prescan *prescan, const char *bytes, size_t size)
 		prescan->current = prescan->next;
 	}
 	level = &prescan->levels[prescan->depth];
-	if (prescan->depth && lose(prescan))
+	if (prescan->depth && mark_unbalanced(prescan))
 		refuse(prescan, level->line,
 			"syntax error, the %c that is opened here is never closed", level->bracket);
-	if (!prescan->lost)
+	if (!prescan->unbalanced)
 		check_names(prescan);
 }
 
 int prescan(const char *file, const char *bytes, size_t size, struct errors *errors,
-	struct odd_lines *ret_odd)
+	struct refused_lines *ret_refused)
 {
-	struct prescan prescan = {.file = file, .errors = errors, .odd = ret_odd};
+	struct prescan prescan = {.file = file, .errors = errors, .refused = ret_refused};
 
-	*ret_odd = (struct odd_lines){0};
+	*ret_refused = (struct refused_lines){0};
 	if (check_bytes(&prescan, bytes, size))
 		scan_tokens(&prescan, bytes, size);
 	free(prescan.names.items);
 	return prescan.result;
 }
 
-void odd_lines_clear(struct odd_lines *odd)
+void refused_lines_clear(struct refused_lines *refused)
 {
-	free(odd->items);
-	*odd = (struct odd_lines){0};
+	free(refused->items);
+	*refused = (struct refused_lines){0};
 }
 
 static int compare_lines(const void *a, const void *b)
@@ -453,7 +454,8 @@ static int compare_lines(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-bool odd_lines_contain(const struct odd_lines *odd, unsigned line)
+bool refused_lines_contain(const struct refused_lines *refused, unsigned line)
 {
-	return odd->count && bsearch(&line, odd->items, odd->count, sizeof(line), compare_lines);
+	return refused->count &&
+	       bsearch(&line, refused->items, refused->count, sizeof(line), compare_lines);
 }

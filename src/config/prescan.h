@@ -10,16 +10,16 @@
 #include "base/errors.h"
 
 /* Lines, ascending, with an integer that was refused: no later check may judge it. */
-struct odd_lines {
+struct refused_lines {
 	unsigned *items;
 	size_t count;
 };
 
 /* Checks all of the bytes and adds "file:line: what is wrong, what to write instead" for each
- * error. Returns 0 when libconfig may see them, or -EINVAL, or -ENOMEM. Fills in *ret_odd in all
- * three cases, to be freed with odd_lines_clear(). */
+ * error. Returns 0 when libconfig may see them, or -EINVAL, or -ENOMEM. Fills in *ret_refused in
+ * all three cases, to be freed with refused_lines_clear(). */
 int prescan(const char *file, const char *bytes, size_t size, struct errors *errors,
-	struct odd_lines *ret_odd);
+	struct refused_lines *ret_refused);
 
-void odd_lines_clear(struct odd_lines *odd);
-bool odd_lines_contain(const struct odd_lines *odd, unsigned line);
+void refused_lines_clear(struct refused_lines *refused);
+bool refused_lines_contain(const struct refused_lines *refused, unsigned line);

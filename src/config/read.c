@@ -16,7 +16,7 @@ struct reader {
 	const struct config_kind *const *kinds;
 	struct errors *errors;
 	const char *file;
-	struct odd_lines odd;
+	struct refused_lines refused;
 };
 
 /* A { }, or the top of the file, and the keys that may stand in it. */
@@ -76,7 +76,7 @@ static int read_value(struct reader *reader, const struct block *block, const st
 	char why[WHY_MAX];
 	int r;
 
-	if (value.type == VALUE_NUMBER && odd_lines_contain(&reader->odd, line))
+	if (value.type == VALUE_NUMBER && refused_lines_contain(&reader->refused, line))
 		return -EINVAL; /* the pre-scan has said why */
 	r = key_set_value(key, settings, &value, why);
 	if (r < 0 && r != -ENOMEM)
@@ -412,10 +412,10 @@ int read_text(struct config *config, const char *file, const char *text, size_t 
 	const struct config_kind *const *kinds, struct errors *errors)
 {
 	struct reader reader = {.config = config, .kinds = kinds, .errors = errors, .file = file};
-	int r = prescan(file, text, size, errors, &reader.odd);
+	int r = prescan(file, text, size, errors, &reader.refused);
 
 	if (r >= 0)
 		r = parse_text(&reader, text);
-	odd_lines_clear(&reader.odd);
+	refused_lines_clear(&reader.refused);
 	return r;
 }

@@ -17,36 +17,25 @@ static void append_name(struct text *line, const char *name)
 		text_append_string(line, shown(name, buffer));
 }
 
-static void append_file_path(struct text *line, const struct subject *subject, const char *key)
+/* "groups.news.port: " in a file, else "group news: port: ": the dots of a name such as
+ * 233.252.0.1:5004 would be lost among those of a path. */
+static void append_path(struct text *line, const struct subject *subject, const char *key)
 {
-	const char *parts[] = {subject->section, subject->name, key};
-	const char *dot = "";
+	const char *section = subject->section, *name = subject->name;
+	bool in_file = subject->place.file;
 
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		if (!parts[i])
-			continue;
-		text_append_string(line, dot);
-		append_name(line, parts[i]);
-		dot = ".";
+	if (section)
+		text_append(line, section, strlen(section) - (name && !in_file ? 1 : 0));
+	if (name) {
+		text_append_string(line, in_file ? "." : " ");
+		append_name(line, name);
 	}
-	if (*dot)
+	if (section)
+		text_append_string(line, key && in_file ? "." : ": ");
+	if (key) {
+		append_name(line, key);
 		text_append_string(line, ": ");
-}
-
-/* "group 233.252.0.1:5004: ": the dots of such a name would be lost among those of a path. */
-static void append_other_path(struct text *line, const struct subject *subject, const char *key)
-{
-	if (subject->section)
-		text_append(
-			line, subject->section, strlen(subject->section) - (subject->name ? 1 : 0));
-	if (subject->name) {
-		text_append_string(line, " ");
-		append_name(line, subject->name);
 	}
-	if (subject->section)
-		text_append_string(line, ": ");
-	if (key)
-		text_printf(line, "%s: ", key);
 }
 
 void config_report(struct errors *errors, const struct subject *subject, unsigned line,
@@ -61,11 +50,8 @@ void config_report(struct errors *errors, const struct subject *subject, unsigne
 	if (vasprintf(&why, format, arguments) < 0)
 		why = NULL;
 	va_end(arguments);
-	if (place->file) {
+	if (place->file)
 		text_printf(&path, "%s:%u: ", place->file, line ? line : place->line);
-		append_file_path(&path, subject, key);
-	} else {
-		append_other_path(&path, subject, key);
-	}
+	append_path(&path, subject, key);
 	errors_add(errors, "%s%s", text_string(&path), why ? why : "out of memory");
 }
