@@ -80,9 +80,10 @@ struct config_filter {
 	int64_t sample; /* one datagram out of this number */
 };
 
+struct text;
+
 /* Appends the bytes that a prefix stands for. Returns 0, or -EINVAL when 0x is not followed by
  * pairs of hexadecimal digits. */
-struct text;
 int config_filter_prefix(const char *prefix, struct text *bytes);
 
 enum drop_policy { DROP_NEWEST, DROP_OLDEST };

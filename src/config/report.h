@@ -1,4 +1,4 @@
-/* Errors about a group, a handler or one of their keys, with the place of it. */
+/* Errors about a group, a handler or one of their keys, with its place. */
 #pragma once
 
 #include "config/config.h"

@@ -323,8 +323,7 @@ _Static_assert(sizeof(struct list) == sizeof(struct string_list) &&
 		       sizeof(struct list) == sizeof(struct prefix_list),
 	"see struct list");
 
-/* By their bytes: the compiler may take for granted that pointers of different types do not alias.
- */
+/* Copied as bytes, since pointers of different types must not alias. */
 static struct list get_list(const void *field)
 {
 	struct list list;
