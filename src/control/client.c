@@ -509,7 +509,8 @@ void client_set_clear(struct client_set *set)
 {
 	struct client *client;
 
-	list_for_each(client, &set->clients, link) client_free(client);
+	list_for_each(client, &set->clients, link)
+		client_free(client);
 	users_clear(&set->users);
 	text_free(&set->formatted);
 }
