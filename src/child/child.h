@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "base/errors.h"
-#include "config/list.h"
+#include "config/schema.h"
 #include "child/output.h"
 
 /* So long a program has between SIGTERM and SIGKILL, and what it left behind before SIGTERM. */

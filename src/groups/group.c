@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "config/list.h"
 #include "groups/group_socket.h"
 
 static struct group_counters *take_counters(struct counters *counters, const char *name)
@@ -87,11 +86,8 @@ void group_free(struct group *group)
  * read as such. */
 static bool receives_same(const struct config_group *a, const struct config_group *b)
 {
-	return address_equal(&a->address, &b->address) && a->port == b->port &&
-	       a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce &&
-	       !string_list_compare(&a->interfaces, &b->interfaces) &&
-	       !address_list_compare(&a->sources, &b->sources) &&
-	       !address_list_compare(&a->block_sources, &b->block_sources);
+	return a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce &&
+	       !config_group_compare_joins(a, b);
 }
 
 static void move_memberships(struct group *group, struct group *from)

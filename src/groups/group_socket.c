@@ -276,7 +276,8 @@ static bool has_room(struct group_socket *socket)
 	struct connection *connection;
 	unsigned count = 0;
 
-	list_for_each(connection, &socket->connections, link) count++;
+	list_for_each(connection, &socket->connections, link)
+		count++;
 	return count < CONNECTIONS_MAX;
 }
 
@@ -339,7 +340,8 @@ void group_socket_free(struct group_socket *socket)
 
 	if (!socket)
 		return;
-	list_for_each(connection, &socket->connections, link) connection_free(connection);
+	list_for_each(connection, &socket->connections, link)
+		connection_free(connection);
 	listener_free(socket->listener);
 	free(socket);
 }
@@ -350,8 +352,7 @@ void group_socket_move_connections(struct group_socket *from, struct group_socke
 
 	if (!from || !to)
 		return;
-	list_for_each(connection, &from->connections, link)
-	{
+	list_for_each(connection, &from->connections, link) {
 		group_detach(from->group, &connection->reader.outlet);
 		link_remove(&connection->link);
 		add(connection, to);

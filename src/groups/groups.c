@@ -12,6 +12,7 @@
 
 #include "base/array.h"
 #include "base/log.h"
+#include "config/report.h"
 #include "groups/group_socket.h"
 
 struct set {
@@ -250,8 +251,7 @@ static void attach_taps(struct groups *groups, struct group *group)
 	const char *name = group->config->name;
 	struct tap *tap;
 
-	list_for_each(tap, &groups->taps, link)
-	{
+	list_for_each(tap, &groups->taps, link) {
 		if (tap->name_count && !bsearch(name, tap->names, tap->name_count,
 					       sizeof(*tap->names), compare_string))
 			continue;
@@ -333,15 +333,6 @@ int groups_leave(struct groups *groups, const char *name)
 	set_remove(&groups->set, group);
 	group_free(group);
 	return 0;
-}
-
-static void report(struct errors *errors, const struct config_group *config, const char *why)
-{
-	if (config->place.file)
-		errors_add(errors, "%s:%u: groups.%s: %s", config->place.file, config->place.line,
-			config->name, why);
-	else
-		errors_add(errors, "group %s: %s", config->name, why);
 }
 
 /* Whether the group can stay as it is: it wants the same, from the same handlers. */
@@ -432,13 +423,14 @@ static int plan_group(struct groups_plan *plan, struct groups *groups,
 	struct errors *errors, struct group **ret)
 {
 	struct group *running = groups_find(groups, wanted->name), *group = running;
+	struct subject subject = group_subject(wanted);
 	char why[WHY_MAX];
 	int r = 0;
 
 	if (!running || !is_unchanged(running, wanted, handlers))
 		r = make_group(groups, plan, wanted, handlers, why, &group);
 	if (r < 0) {
-		report(errors, wanted, why);
+		config_report(errors, &subject, 0, NULL, "%s", why);
 		return r;
 	}
 	r = array_add(&plan->set, group);

@@ -35,8 +35,7 @@ static void resume(struct pause *pause, bool all)
 	struct pause_member *member;
 	bool again = false;
 
-	list_for_each(member, &pause->members, link)
-	{
+	list_for_each(member, &pause->members, link) {
 		enum pause_next then;
 
 		if (!all && !member->goes_on)

@@ -39,7 +39,8 @@ static void sender_free(struct sender *sender)
 {
 	struct send_waiter *waiter;
 
-	list_for_each(waiter, &sender->waiters, link) sender_cancel(waiter);
+	list_for_each(waiter, &sender->waiters, link)
+		sender_cancel(waiter);
 	link_remove(&sender->link);
 	if (sender->writable)
 		event_free(sender->writable);
@@ -53,7 +54,8 @@ void senders_free(struct senders *senders)
 
 	if (!senders)
 		return;
-	list_for_each(sender, &senders->list, link) sender_free(sender);
+	list_for_each(sender, &senders->list, link)
+		sender_free(sender);
 	free(senders);
 }
 
@@ -63,8 +65,7 @@ static void call_waiters(struct sender *sender)
 {
 	struct send_waiter *waiter;
 
-	list_for_each(waiter, &sender->waiters, link)
-	{
+	list_for_each(waiter, &sender->waiters, link) {
 		link_remove(&waiter->link);
 		list_append(&sender->called, &waiter->link);
 	}
@@ -92,8 +93,7 @@ void senders_reconcile(struct senders *senders, const struct interface_list *int
 {
 	struct sender *sender;
 
-	list_for_each(sender, &senders->list, link)
-	{
+	list_for_each(sender, &senders->list, link) {
 		if (!is_gone(sender, interfaces))
 			continue;
 		link_remove(&sender->link);
@@ -132,8 +132,7 @@ int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, s
 {
 	struct sender *sender;
 
-	list_for_each(sender, &senders->list, link)
-	{
+	list_for_each(sender, &senders->list, link) {
 		if (sender->family != family || sender->ifindex != ifindex)
 			continue;
 		*ret = sender;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/report.h"
 #include "handlers/ledger.h"
 
 struct set {
@@ -54,11 +55,9 @@ void handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 
 static void report(struct errors *errors, const struct config_handler *config, const char *why)
 {
-	if (config->place.file)
-		errors_add(errors, "%s:%u: handlers.%s: %s", config->place.file, config->place.line,
-			config->name, why);
-	else
-		errors_add(errors, "handler %s: %s", config->name, why);
+	struct subject subject = handler_subject(config);
+
+	config_report(errors, &subject, 0, NULL, "%s", why);
 }
 
 /* Starts a handler beside the running one of that name, if any, whose counters it goes on with. */

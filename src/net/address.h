@@ -32,6 +32,9 @@ const char *address_format(const struct address *address, char string[static INE
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Below, at or above 0: by family, then by their bytes. */
+int address_compare(const struct address *a, const struct address *b);
+
 /* Goes on with a hash (base/hash.h); equal addresses hash equally. The fd store's names depend on
  * it, so it must stay the same over releases. */
 uint64_t address_hash(uint64_t hash, const struct address *address);

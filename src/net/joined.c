@@ -63,11 +63,7 @@ static int compare(const void *a, const void *b)
 
 	if (left->ifindex != right->ifindex)
 		return left->ifindex < right->ifindex ? -1 : 1;
-	if (left->group.family != right->group.family)
-		return left->group.family < right->group.family ? -1 : 1;
-	if (left->group.family == AF_INET)
-		return memcmp(&left->group.v4, &right->group.v4, sizeof(left->group.v4));
-	return memcmp(&left->group.v6, &right->group.v6, sizeof(left->group.v6));
+	return address_compare(&left->group, &right->group);
 }
 
 int joined_read(struct joined *joined)
