@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 #include "formats/dissect.h"
-#include "formats/pcapng_read.h"
+#include "formats/pcapng.h"
 
 #define SECTION 0x0a0d0d0au
 #define INTERFACE 1u

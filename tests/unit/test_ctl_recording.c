@@ -190,11 +190,11 @@ static void what_is_no_datagram_is_counted(void **state)
 	put_packet(&file, 0, tcp, 8);
 	open_recording(&recording, &file);
 	assert_int_equal(next(&recording, &recorded), 0);
-	assert_int_equal(recording.skipped[SKIP_NOT_UDP], 1);
-	assert_int_equal(recording.skipped[SKIP_FRAGMENT], 2);
-	assert_int_equal(recording.skipped[SKIP_BROKEN], 1);
-	assert_int_equal(recording.skipped[SKIP_CUT], 1);
-	assert_int_equal(recording.skipped[SKIP_LINK], 0);
+	assert_int_equal(recording.skipped[DISSECT_NOT_UDP], 1);
+	assert_int_equal(recording.skipped[DISSECT_FRAGMENT], 2);
+	assert_int_equal(recording.skipped[DISSECT_BROKEN], 1);
+	assert_int_equal(recording.skipped[DISSECT_CUT], 1);
+	assert_int_equal(recording.skipped[DISSECT_LINK], 0);
 	recording_clear(&recording);
 }
 

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "formats/pcapng_blocks.h"
-#include "formats/pcapng_walk.h"
+#include "formats/pcapng.h"
 
 /* 2025-11-24T19:33:19.123456789Z */
 #define SOME_TIME 1764012799123456789ull
@@ -235,7 +234,7 @@ static void blocks_can_be_told_from_their_heads(void **state)
 	struct pcapng_block block = pcapng_read_block(packet.text.data);
 
 	(void)state;
-	assert_int_equal(block.type, PCAPNG_DATAGRAM_TYPE);
+	assert_int_equal(block.type, PCAPNG_BLOCK_PACKET);
 	assert_int_equal(block.size, packet.text.length);
 	assert_int_equal(block.interface, 3);
 	text_free(&packet.text);

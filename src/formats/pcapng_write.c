@@ -1,28 +1,13 @@
-#include "formats/pcapng_blocks.h"
+#include "formats/pcapng.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
 #include <netinet/in.h>
 
-enum option {
-	OPTION_END = 0,
-	OPTION_COMMENT = 1,
-	SECTION_HARDWARE = 2,
-	SECTION_SYSTEM = 3,
-	SECTION_APPLICATION = 4,
-	INTERFACE_NAME = 2,
-	INTERFACE_DESCRIPTION = 3,
-	INTERFACE_RESOLUTION = 9,
-	STATISTICS_START = 2,
-	STATISTICS_END = 3,
-	STATISTICS_RECEIVED = 4,
-	STATISTICS_DROPPED = 5,
-	STATISTICS_KERNEL_DROPPED = 7,
-	STATISTICS_DELIVERED = 8,
-};
-
 #define COMMENT_MAX 100
-#define BLOCK_HEAD 28 /* of a datagram's block, before the packet */
+#define STRING_MAX 252 /* of the strings about a section or an interface */
+#define BLOCK_ROOM 1024 /* for any block without a packet; the longest has three strings */
+#define PACKET_HEAD 28 /* of a datagram's block, before the packet */
 #define IP4_SIZE 20
 #define IP6_SIZE 40
 #define UDP_SIZE 8
@@ -30,23 +15,12 @@ enum option {
 /* What the processor adds at once. */
 typedef uint64_t lanes __attribute__((vector_size(16)));
 
-static size_t padded(size_t size)
+/* Little endian. */
+static inline uint8_t *put(uint8_t *at, uint64_t value, size_t size)
 {
-	return (size + 3) & ~(size_t)3;
-}
-
-static uint8_t *put16(uint8_t *at, uint16_t value)
-{
-	value = htole16(value);
-	memcpy(at, &value, sizeof(value));
-	return at + sizeof(value);
-}
-
-static uint8_t *put32(uint8_t *at, uint32_t value)
-{
-	value = htole32(value);
-	memcpy(at, &value, sizeof(value));
-	return at + sizeof(value);
+	value = htole64(value);
+	memcpy(at, &value, size);
+	return at + size;
 }
 
 static void put_network16(uint8_t *at, uint16_t value)
@@ -55,121 +29,100 @@ static void put_network16(uint8_t *at, uint16_t value)
 	memcpy(at, &value, sizeof(value));
 }
 
-/* A timestamp, and a time in a statistics block: two halves, the high one first. */
-static uint8_t *put_time(uint8_t *at, uint64_t ns)
+/* Times have their high half first. */
+static uint64_t swap_halves(uint64_t ns)
 {
-	at = put32(at, (uint32_t)(ns >> 32));
-	return put32(at, (uint32_t)ns);
+	return ns >> 32 | ns << 32;
 }
 
 static uint8_t *put_option(uint8_t *at, uint16_t code, const void *data, size_t size)
 {
-	at = put16(at, code);
-	at = put16(at, (uint16_t)size);
-	memset(at + (size & ~(size_t)3), 0, padded(size) - (size & ~(size_t)3));
+	at = put(at, code, 2);
+	at = put(at, size, 2);
+	memset(at + (size & ~(size_t)3), 0, pcapng_padded(size) - (size & ~(size_t)3));
 	memcpy(at, data, size);
-	return at + padded(size);
+	return at + pcapng_padded(size);
 }
 
-static void append32(struct text *text, uint32_t value)
+static uint8_t *put_string(uint8_t *at, uint16_t code, const char *string)
 {
-	value = htole32(value);
-	text_append(text, &value, sizeof(value));
+	return put_option(at, code, string, strnlen(string, STRING_MAX));
 }
 
-static void append_option(struct text *text, uint16_t code, const void *data, size_t size)
+static uint8_t *put_number(uint8_t *at, uint16_t code, uint64_t number)
 {
-	uint8_t *at = (uint8_t *)text_reserve(text, 4 + padded(size));
-
-	if (at)
-		text->length += (size_t)(put_option(at, code, data, size) - at);
+	number = htole64(number);
+	return put_option(at, code, &number, sizeof(number));
 }
 
-static void append_string(struct text *text, uint16_t code, const char *string)
+/* Begins a block without a packet. Returns where its body begins, or NULL without memory. */
+static uint8_t *begin_block(struct text *text, uint32_t type)
 {
-	append_option(text, code, string, strlen(string));
-}
+	uint8_t *at = (uint8_t *)text_reserve(text, BLOCK_ROOM);
 
-static void append_time(struct text *text, uint16_t code, uint64_t ns)
-{
-	uint8_t data[8];
-
-	put_time(data, ns);
-	append_option(text, code, data, sizeof(data));
-}
-
-static void append_count(struct text *text, uint16_t code, uint64_t count)
-{
-	count = htole64(count);
-	append_option(text, code, &count, sizeof(count));
-}
-
-/* Begins a block with its type and room for its length. Returns where it begins. */
-static size_t begin_block(struct text *text, uint32_t type)
-{
-	size_t start = text->length;
-
-	append32(text, type);
-	append32(text, 0);
-	return start;
+	return at ? put(at, type, 4) + 4 : NULL;
 }
 
 /* Ends the block's options and the block. */
-static void end_block(struct text *text, size_t start)
+static void end_block(struct text *text, uint8_t *at)
 {
-	uint32_t length;
+	uint8_t *start = (uint8_t *)text->data + text->length;
+	uint32_t length = (uint32_t)(at - start) + 4 + PCAPNG_TRAILER_SIZE;
 
-	append32(text, OPTION_END);
-	length = (uint32_t)(text->length - start + 4);
-	append32(text, length);
-	if (!text_failed(text))
-		put32((uint8_t *)text->data + start + 4, length);
+	at = put(at, PCAPNG_OPTION_END, 4);
+	put(at, length, 4);
+	put(start + 4, length, 4);
+	text->length += length;
 }
 
 void pcapng_append_section(
 	struct text *text, const char *hardware, const char *system, const char *application)
 {
-	size_t start = begin_block(text, PCAPNG_SECTION_TYPE);
+	uint8_t *at = begin_block(text, PCAPNG_BLOCK_SECTION);
 
-	append32(text, PCAPNG_BYTE_ORDER);
-	append32(text, 1); /* version 1.0 */
-	append32(text, UINT32_MAX); /* the section's length, which is not known yet */
-	append32(text, UINT32_MAX);
-	append_string(text, SECTION_HARDWARE, hardware);
-	append_string(text, SECTION_SYSTEM, system);
-	append_string(text, SECTION_APPLICATION, application);
-	end_block(text, start);
+	if (!at)
+		return;
+	at = put(at, PCAPNG_BYTE_ORDER, 4);
+	at = put(at, 1, 4); /* version 1.0 */
+	at = put(at, UINT64_MAX, 8); /* the section's length, which is not known yet */
+	at = put_string(at, PCAPNG_SECTION_HARDWARE, hardware);
+	at = put_string(at, PCAPNG_SECTION_SYSTEM, system);
+	at = put_string(at, PCAPNG_SECTION_APPLICATION, application);
+	end_block(text, at);
 }
 
 void pcapng_append_interface(
 	struct text *text, bool is_first, const char *name, const char *description)
 {
 	static const uint8_t nanoseconds = 9;
-	size_t start = begin_block(text, PCAPNG_INTERFACE_TYPE);
+	uint8_t *at = begin_block(text, PCAPNG_BLOCK_INTERFACE);
 
-	append32(text, is_first ? PCAPNG_LINK_RAW : PCAPNG_LINK_RAW_AGAIN);
-	append32(text, PCAPNG_SNAP_LENGTH);
-	append_string(text, INTERFACE_NAME, name);
-	append_string(text, INTERFACE_DESCRIPTION, description);
-	append_option(text, INTERFACE_RESOLUTION, &nanoseconds, 1);
-	end_block(text, start);
+	if (!at)
+		return;
+	at = put(at, is_first ? PCAPNG_LINK_RAW : PCAPNG_LINK_RAW_AGAIN, 4);
+	at = put(at, PCAPNG_SNAP_LENGTH, 4);
+	at = put_string(at, PCAPNG_INTERFACE_NAME, name);
+	at = put_string(at, PCAPNG_INTERFACE_DESCRIPTION, description);
+	at = put_option(at, PCAPNG_INTERFACE_RESOLUTION, &nanoseconds, 1);
+	end_block(text, at);
 }
 
 void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t timestamp_ns,
 	const struct pcapng_counts *counts)
 {
-	size_t start = begin_block(text, PCAPNG_STATISTICS_TYPE);
+	uint8_t *at = begin_block(text, PCAPNG_BLOCK_STATISTICS);
 
-	append32(text, interface);
-	append32(text, (uint32_t)(timestamp_ns >> 32));
-	append32(text, (uint32_t)timestamp_ns);
-	append_time(text, STATISTICS_START, counts->start_ns);
-	append_time(text, STATISTICS_END, timestamp_ns);
-	append_count(text, STATISTICS_RECEIVED, counts->received);
-	append_count(text, STATISTICS_DROPPED, counts->dropped);
-	append_count(text, STATISTICS_KERNEL_DROPPED, counts->kernel_dropped);
-	append_count(text, STATISTICS_DELIVERED, counts->delivered);
-	end_block(text, start);
+	if (!at)
+		return;
+	at = put(at, interface, 4);
+	at = put(at, swap_halves(timestamp_ns), 8);
+	at = put_number(at, PCAPNG_STATISTICS_START, swap_halves(counts->start_ns));
+	at = put_number(at, PCAPNG_STATISTICS_END, swap_halves(timestamp_ns));
+	at = put_number(at, PCAPNG_STATISTICS_RECEIVED, counts->received);
+	at = put_number(at, PCAPNG_STATISTICS_DROPPED, counts->dropped);
+	at = put_number(at, PCAPNG_STATISTICS_KERNEL_DROPPED, counts->kernel_dropped);
+	at = put_number(at, PCAPNG_STATISTICS_DELIVERED, counts->delivered);
+	end_block(text, at);
 }
 
 /* Adds 32 bits at a time, the even ones and the odd ones of each 64 by themselves: the order of the
@@ -220,15 +173,14 @@ static void init_headers(struct pcapng_flow *flow, const struct address *group)
 void pcapng_flow_init(
 	struct pcapng_flow *flow, const struct address *group, uint16_t port, const char *comment)
 {
-	size_t size = strlen(comment);
+	size_t size = strnlen(comment, COMMENT_MAX);
 
 	*flow = (struct pcapng_flow){0};
 	init_headers(flow, group);
 	put_network16(flow->head + flow->head_size - UDP_SIZE + 2, port);
-	if (size > COMMENT_MAX)
-		size = COMMENT_MAX;
-	put_option(flow->options, OPTION_COMMENT, comment, size);
-	flow->options_size = (unsigned)(4 + padded(size) + 4); /* the end of the options is zeros */
+	put_option(flow->options, PCAPNG_OPTION_COMMENT, comment, size);
+	flow->options_size = (unsigned)(4 + pcapng_padded(size) +
+					4); /* the end of the options is zeros */
 }
 
 /* RFC 791. Returns the sum of what the UDP checksum has of it. */
@@ -279,35 +231,27 @@ static void put_packet(uint8_t *ip, size_t packet_size, const struct pcapng_flow
 						     : finish_v6(ip, packet_size, datagram);
 	finish_udp(udp, sum, datagram);
 	memcpy(udp + UDP_SIZE, datagram->payload, datagram->size);
-	memset(ip + packet_size, 0, padded(packet_size) - packet_size);
+	memset(ip + packet_size, 0, pcapng_padded(packet_size) - packet_size);
 }
 
 void pcapng_append_datagram(struct text *text, const struct pcapng_flow *flow, uint32_t interface,
 	const struct datagram *datagram)
 {
 	size_t packet_size = flow->head_size + datagram->size;
-	size_t block_size = BLOCK_HEAD + padded(packet_size) + flow->options_size + 4;
+	size_t block_size = PACKET_HEAD + pcapng_padded(packet_size) + flow->options_size + 4;
 	uint8_t *at = (uint8_t *)text_reserve(text, block_size);
 
 	if (!at)
 		return;
-	at = put32(at, PCAPNG_DATAGRAM_TYPE);
-	at = put32(at, (uint32_t)block_size);
-	at = put32(at, interface);
-	at = put_time(at, datagram->timestamp_ns);
-	at = put32(at, (uint32_t)packet_size); /* captured, and */
-	at = put32(at, (uint32_t)packet_size); /* original */
+	at = put(at, PCAPNG_BLOCK_PACKET, 4);
+	at = put(at, block_size, 4);
+	at = put(at, interface, 4);
+	at = put(at, swap_halves(datagram->timestamp_ns), 8);
+	at = put(at, packet_size, 4); /* captured, and */
+	at = put(at, packet_size, 4); /* original */
 	put_packet(at, packet_size, flow, datagram);
-	at += padded(packet_size);
+	at += pcapng_padded(packet_size);
 	memcpy(at, flow->options, flow->options_size);
-	put32(at + flow->options_size, (uint32_t)block_size);
+	put(at + flow->options_size, block_size, 4);
 	text->length += block_size;
-}
-
-struct pcapng_block pcapng_read_block(const void *data)
-{
-	uint32_t words[3];
-
-	memcpy(words, data, sizeof(words));
-	return (struct pcapng_block){le32toh(words[0]), le32toh(words[1]), le32toh(words[2])};
 }
