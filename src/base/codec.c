@@ -2,9 +2,23 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdint.h>
 
 const char hex_digits[17] = "0123456789abcdef";
+
+/* By hand: snprintf() would be half of a record's cost. */
+void text_append_number(struct text *text, uint64_t number)
+{
+	char *out = text_reserve(text, 20);
+	size_t digits = 1;
+
+	if (!out)
+		return;
+	for (uint64_t rest = number; rest >= 10; rest /= 10)
+		digits++;
+	for (size_t i = digits; i--; number /= 10)
+		out[i] = (char)('0' + number % 10);
+	text->length += digits;
+}
 
 static const char base64_digits[65] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,9 +1,12 @@
-/* base64 (RFC 4648, with padding) and hexadecimal. */
+/* Decimal numbers, base64 (RFC 4648, with padding) and hexadecimal. */
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/text.h"
+
+void text_append_number(struct text *text, uint64_t number);
 
 extern const char hex_digits[17];
 

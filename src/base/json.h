@@ -9,6 +9,9 @@
 /* "name": and whatever is appended then; or an element, when name is NULL. name is plain ASCII. */
 void json_put_member(struct text *text, const char *name);
 
+/* The same for a name whose length is known. */
+void json_put_name(struct text *text, const char *name, size_t size);
+
 void json_put_string(struct text *text, const char *name, const char *string); /* NULL: null */
 void json_put_number(struct text *text, const char *name, uint64_t number);
 

@@ -4,13 +4,14 @@
 
 char *text_reserve(struct text *text, size_t size)
 {
-	size_t capacity = text->capacity ? text->capacity : 256;
+	size_t capacity;
 	char *data;
 
 	if (text->failed)
 		return NULL;
 	if (text->capacity - text->length >= size)
 		return text->data + text->length;
+	capacity = text->capacity ? text->capacity : 256;
 	while (capacity - text->length < size)
 		capacity *= 2;
 	data = realloc(text->data, capacity);
