@@ -93,21 +93,15 @@ bool utf8_valid(const void *data, size_t size)
 	return true;
 }
 
-/* The short escape of a control character that has one, else 0. */
+/* What has a short escape, and the letters of those escapes. */
+static const char short_bytes[] = "\n\r\t\\", short_letters[] = "nrt\\";
+
+/* The letter of a character's short escape, 0 when it has none. */
 static char short_escape(uint32_t code)
 {
-	switch (code) {
-	case '\n':
-		return 'n';
-	case '\r':
-		return 'r';
-	case '\t':
-		return 't';
-	case '\\':
-		return '\\';
-	default:
-		return 0;
-	}
+	const char *byte = code && code < 0x80 ? strchr(short_bytes, (int)code) : NULL;
+
+	return byte ? short_letters[byte - short_bytes] : 0;
 }
 
 /* Writes one character that is not plain; of length 0: a byte that is not UTF-8. */
@@ -162,7 +156,6 @@ void text_append_escaped(struct text *text, const void *data, size_t size)
 
 int text_append_unescaped(struct text *text, const char *escaped, size_t size)
 {
-	static const char letters[] = "nrt\\", bytes[] = "\n\r\t\\";
 	const char *end = escaped + size, *letter;
 	int byte;
 
@@ -170,8 +163,8 @@ int text_append_unescaped(struct text *text, const char *escaped, size_t size)
 		if (*escaped != '\\') {
 			text_append(text, escaped++, 1);
 		} else if (end - escaped >= 2 && escaped[1] &&
-			   (letter = strchr(letters, escaped[1]))) {
-			text_append(text, bytes + (letter - letters), 1);
+			   (letter = strchr(short_letters, escaped[1]))) {
+			text_append(text, short_bytes + (letter - short_letters), 1);
 			escaped += 2;
 		} else if (end - escaped >= 4 && escaped[1] == 'x' &&
 			   (byte = hex_byte(escaped + 2)) >= 0) {

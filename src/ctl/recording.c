@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
 /* Twice the largest block, so that the rest of a block is rarely moved to the front. */
@@ -142,13 +143,6 @@ int recording_next(struct recording *recording, struct recorded *ret)
 	return r == -EAGAIN && recording->ended ? end(recording) : r;
 }
 
-static size_t smallest(size_t a, size_t b, uint64_t c)
-{
-	size_t smaller = a < b ? a : b;
-
-	return smaller < c ? smaller : (size_t)c;
-}
-
 int recording_fill(struct recording *recording)
 {
 	size_t rest = recording->end - recording->start, room;
@@ -162,8 +156,8 @@ int recording_fill(struct recording *recording)
 	} else if (!rest) {
 		recording->start = recording->end = 0;
 	}
-	room = smallest(BUFFER_SIZE - recording->end, READ_SIZE,
-		recording->size - recording->offset - rest);
+	room = MIN(BUFFER_SIZE - recording->end,
+		MIN(READ_SIZE, recording->size - recording->offset - rest));
 	n = read(recording->fd, recording->buffer + recording->end, room);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;

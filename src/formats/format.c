@@ -21,16 +21,9 @@ int format_parse(const char *name, enum format *ret)
 
 unsigned format_needs(enum format format)
 {
-	switch (format) {
-	case FORMAT_LINE:
-	case FORMAT_HEX:
-		return NEED_SOURCE | NEED_TIMESTAMP;
-	case FORMAT_JSON:
-		return NEED_ALL;
-	case FORMAT_RAW:
-		break;
-	}
-	return 0;
+	if (format == FORMAT_RAW)
+		return 0;
+	return format == FORMAT_JSON ? NEED_ALL : NEED_SOURCE | NEED_TIMESTAMP;
 }
 
 static void append_word(struct text *text, const char *word)
