@@ -135,6 +135,23 @@ static void what_is_no_datagram_appends_nothing(void **state)
 	assert_no_datagram("{'group':'a','text':'x'}", FORMAT_HEX);
 }
 
+static void fields_that_only_one_side_knows_do_no_harm(void **state)
+{
+	json_t *newer = parse("{" SOME_FIELDS ",'sequence':7,'text':'x'}"), *older;
+	struct text text = {0};
+
+	(void)state;
+	assert_int_equal(record_append(&text, FORMAT_JSON, newer), 0);
+	assert_non_null(strstr(text_string(&text), ",\"sequence\":7,\"text\":\"x\"}\n"));
+	older = parse("{'timestamp':'T','group':'g','source':'-','interface':'i','text':'x'}");
+	text_clear(&text);
+	assert_int_equal(record_append(&text, FORMAT_LINE, older), 0);
+	assert_string_equal(text_string(&text), "T g - i 0 x\n");
+	json_decref(newer);
+	json_decref(older);
+	text_free(&text);
+}
+
 static void unknown_formats_are_refused(void **state)
 {
 	enum format format;
@@ -151,6 +168,7 @@ int main(void)
 		cmocka_unit_test(payloads_stay_exact),
 		cmocka_unit_test(no_field_gets_through_unescaped),
 		cmocka_unit_test(what_is_no_datagram_appends_nothing),
+		cmocka_unit_test(fields_that_only_one_side_knows_do_no_harm),
 		cmocka_unit_test(unknown_formats_are_refused),
 	};
 

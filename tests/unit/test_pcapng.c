@@ -385,6 +385,18 @@ static void no_length_in_a_file_is_trusted(void **state)
 	text_free(&text);
 }
 
+static void a_file_with_a_malformed_first_block_is_not_emptied(void **state)
+{
+	struct text text = {0};
+	size_t ends[8];
+
+	(void)state;
+	make_file(&text, ends);
+	text.data[4] = 0; /* of its length */
+	assert_foreign(text.data, text.length);
+	text_free(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +414,7 @@ int main(void)
 		cmocka_unit_test(blocks_across_the_edges_of_what_is_read_at_once_are_found),
 		cmocka_unit_test(files_of_others_are_told_apart),
 		cmocka_unit_test(no_length_in_a_file_is_trusted),
+		cmocka_unit_test(a_file_with_a_malformed_first_block_is_not_emptied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
