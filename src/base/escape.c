@@ -37,7 +37,7 @@ static size_t utf8_decode(const uint8_t *data, size_t size, uint32_t *ret_code)
 	return length;
 }
 
-/* What the processor compares at once. */
+/* Compared at once. */
 typedef uint8_t block __attribute__((vector_size(16)));
 typedef uint64_t block_halves __attribute__((vector_size(16)));
 

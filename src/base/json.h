@@ -1,5 +1,5 @@
-/* The one writer of JSON: members and elements as text, without a tree in memory. The comma before
- * each comes by itself. What is read is read with jansson. */
+/* The one writer of JSON: members and elements as text, without a tree in memory. Commas are
+ * added automatically. Reading JSON is up to jansson. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* The environment of programs that handlers run: made from nothing, so that neither the daemon's
- * own variables nor a name that a sender chose gets there. */
+/* The environment of programs that handlers run. Built from scratch: neither the daemon's own
+ * variables nor a name that a sender chose gets there. */
 #pragma once
 
 #include "formats/fields.h"

@@ -21,7 +21,7 @@ static int append_payload(struct text *payload, const json_t *datagram)
 	return 0;
 }
 
-/* A field that the daemon does not send is left as it is: the daemon may be older. */
+/* An older daemon may lack fields: those stay as they are. */
 static int read_fields(const json_t *datagram, struct fields *ret)
 {
 	for (size_t i = 0; i < FIELDS; i++) {
@@ -52,7 +52,7 @@ int record_append(struct text *text, enum format format, const json_t *datagram)
 
 	if (append_payload(&payload, datagram) < 0 || read_fields(datagram, &fields) < 0)
 		return -EBADMSG;
-	if (format == FORMAT_JSON) { /* a newer daemon may send more fields */
+	if (format == FORMAT_JSON) { /* with the fields that only a newer daemon knows */
 		text_append_value(text, datagram);
 		text_append(text, "\n", 1);
 		return 0;

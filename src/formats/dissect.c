@@ -129,7 +129,7 @@ static enum dissect_result dissect_ip6(struct rest *ip, struct payload *ret)
 	return type == IPPROTO_UDP ? dissect_udp(ip, ret) : DISSECT_NOT_UDP;
 }
 
-/* IP of the version in its first byte. */
+/* IPv4 or IPv6, as the first byte says. */
 static enum dissect_result dissect_raw(struct rest *rest, struct payload *ret)
 {
 	if (!rest->size)

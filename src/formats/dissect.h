@@ -1,5 +1,5 @@
 /* From a captured packet to the UDP payload in it: pure, bytes in and bytes out. Checksums are not
- * verified: what a host sends to itself, or leaves to its network card, is captured without. */
+ * verified: packets on loopback, or with checksum offload, are captured without valid ones. */
 #pragma once
 
 #include <stddef.h>

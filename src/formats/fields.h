@@ -1,6 +1,7 @@
-/* The fields of a datagram, apart from its payload: the one table of them. JSON, the journal's
- * fields and the environment of programs are written from it, and mcastctl reads JSON back by it.
- */
+/* The table of a datagram's fields, without the payload. JSON, the journal's fields and the
+ * environment of programs are written from it, and mcastctl reads JSON with it. A new field is a
+ * row here, and its documentation: type Datagram in control/io.mcastd.varlink (a test compares) and
+ * the table of mcastd.conf(5). */
 #pragma once
 
 #include <stdbool.h>
@@ -8,8 +9,8 @@
 #include "base/clock.h"
 #include "data/datagram.h"
 
-/* Name in JSON, and how the value is read from an origin and a datagram; in the order in which they
- * are written. The variable's name is made from the first column: MCASTD_SOURCE_PORT. */
+/* Name in JSON, and the value for an origin and a datagram; in the order of writing. The name of
+ * the variable comes from the first column: MCASTD_SOURCE_PORT. */
 /* clang-format off */
 #define DATAGRAM_FIELDS(STRING, NUMBER) \
 	STRING(GROUP, "group", origin->group) \
@@ -42,14 +43,14 @@ struct fields {
 		const char *string;
 		uint64_t number;
 	} values[FIELDS];
-	char source[INET6_ADDRSTRLEN], timestamp[TIMESTAMP_MAX]; /* what values point to */
+	char source[INET6_ADDRSTRLEN], timestamp[TIMESTAMP_MAX]; /* storage for values */
 };
 
-/* The strings are valid for as long as origin and *ret are, and *ret stays where it is. */
+/* The strings point into origin and *ret: do not copy it. */
 void fields_read(struct fields *ret, const struct origin *origin, const struct datagram *datagram);
 
 #define FIELD_NUMBER_MAX sizeof("18446744073709551615")
 
-/* A value as text: the field's own, or its number, written to buffer. */
+/* A value as text; a number is written to buffer. */
 const char *fields_string(
 	const struct fields *fields, enum field field, char buffer[static FIELD_NUMBER_MAX]);

@@ -101,7 +101,7 @@ void format_datagram(struct text *text, enum format format, const struct origin 
 {
 	struct fields fields;
 
-	if (format == FORMAT_RAW) { /* shows none of them */
+	if (format == FORMAT_RAW) { /* shows no fields */
 		text_append(text, datagram->payload, datagram->size);
 		return;
 	}

@@ -22,7 +22,7 @@ unsigned format_needs(enum format format);
 void format_datagram(struct text *text, enum format format, const struct origin *origin,
 	const struct datagram *datagram);
 
-/* The same of fields that were read elsewhere. */
+/* The same from fields that were read elsewhere. */
 void format_fields(struct text *text, enum format format, const struct fields *fields,
 	const void *payload, size_t size);
 

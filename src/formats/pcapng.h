@@ -1,5 +1,5 @@
-/* pcapng files (draft-ietf-opsawg-pcapng): pure, datagrams in and bytes out (pcapng_write.c), bytes
- * in and packets out (pcapng_read.c).
+/* pcapng files (draft-ietf-opsawg-pcapng): datagrams in and bytes out (pcapng_write.c), bytes in
+ * and packets out (pcapng_read.c). Pure, except for pcapng_measure(), which reads a file.
  *
  * What is written is little endian, and all interfaces are LINKTYPE_RAW: a packet is an IP header,
  * a UDP header and the payload. The kernel hands over the payload only, so the headers are rebuilt
@@ -84,7 +84,7 @@ struct pcapng_counts {
 	uint64_t kernel_dropped; /* not among received */
 };
 
-/* The statistics of an interface at a time. */
+/* The statistics of an interface at that time. */
 void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t timestamp_ns,
 	const struct pcapng_counts *counts);
 
@@ -118,8 +118,8 @@ struct pcapng_block {
 /* The head of a block, all of which is there. */
 struct pcapng_block pcapng_read_block(const void *data);
 
-/* A recorder_measure(), which finds the end of the last whole block: reads all of the file, in
- * pieces. Returns -EBADMSG for a file that another program wrote, with another byte order or link
+/* Finds the end of the last whole block, as a recorder_measure(). Reads all of the file, in pieces.
+ * Returns -EBADMSG for a file that another program wrote, with another byte order or link
  * type: libpcap wants one link type and snapshot length in a file, so nothing can be appended. */
 int pcapng_measure(int fd, uint64_t size, uint64_t *ret_whole);
 
@@ -132,7 +132,7 @@ int pcapng_measure(int fd, uint64_t size, uint64_t *ret_whole);
 /* The most interfaces in a section: a file with nothing else must not exhaust the memory. */
 #define PCAPNG_INTERFACES_MAX 65536u
 
-/* Starts as all zeros. */
+/* All zeros at the start. */
 struct pcapng {
 	bool in_section, big_endian;
 	struct pcapng_interfaces {

@@ -255,8 +255,8 @@ static bool is_foreign(const struct pcapng *parser, const uint8_t *block, size_t
 	       get(parser, block + 12, 4) != PCAPNG_SNAP_LENGTH;
 }
 
-/* *ret is the length of the block at the front, 0 when it is not whole. Contents are not checked:
- * what is to be found is where writing was interrupted. */
+/* *ret is the length of the block at the front, 0 when it is not whole. Its contents are not
+ * checked: this looks for the place where writing was interrupted. */
 static int measure_block(struct pcapng *parser, const uint8_t *data, size_t size, size_t *ret)
 {
 	size_t length;
@@ -281,7 +281,7 @@ int pcapng_measure(int fd, uint64_t size, uint64_t *ret_whole)
 	AUTO_FREE uint8_t *buffer = malloc(buffer_size);
 	struct pcapng parser = {0};
 	uint64_t whole = 0;
-	size_t start = 0, end = 0, length; /* start of the buffer is at whole in the file */
+	size_t start = 0, end = 0, length; /* start is the place whole of the file */
 	int r;
 
 	if (!buffer)

@@ -12,7 +12,7 @@
 #define IP6_SIZE 40
 #define UDP_SIZE 8
 
-/* What the processor adds at once. */
+/* Added at once. */
 typedef uint64_t lanes __attribute__((vector_size(16)));
 
 /* Little endian. */
@@ -125,9 +125,9 @@ void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t ti
 	end_block(text, at);
 }
 
-/* Adds 32 bits at a time, the even ones and the odd ones of each 64 by themselves: the order of the
- * bytes does not matter to the sum, nor how many are added at once (RFC 1071, section 2). 64 bits
- * are more than any datagram fills. */
+/* Adds 32 bits at a time, the even and the odd ones of each 64 separately: the sum depends neither
+ * on the byte order nor on the number of bits added at once (RFC 1071, section 2). No datagram
+ * overflows 64 bits. */
 uint64_t pcapng_sum(uint64_t sum, const void *data, size_t size)
 {
 	lanes even = {0}, odd = {0}, words;
@@ -151,9 +151,9 @@ uint16_t pcapng_fold(uint64_t sum)
 	return (uint16_t)~sum;
 }
 
-/* Headers with zeros where each datagram has something of its own. The identification stays zero:
- * which one it had is not known, and it means nothing in a datagram that must not be fragmented
- * (RFC 6864, section 4.1). */
+/* Headers with zeros where datagrams differ. The identification stays zero: the original is not
+ * known, and it has no meaning in a datagram that must not be fragmented (RFC 6864, section 4.1).
+ */
 static void init_headers(struct pcapng_flow *flow, const struct address *group)
 {
 	if (group->family == AF_INET) {
@@ -183,7 +183,7 @@ void pcapng_flow_init(
 					4); /* the end of the options is zeros */
 }
 
-/* RFC 791. Returns the sum of what the UDP checksum has of it. */
+/* RFC 791. Returns the sum of the part that the UDP checksum covers. */
 static uint64_t finish_v4(uint8_t *ip, size_t packet_size, const struct datagram *datagram)
 {
 	uint16_t checksum;
@@ -205,8 +205,8 @@ static uint64_t finish_v6(uint8_t *ip, size_t packet_size, const struct datagram
 	return pcapng_sum(0, ip + 8, 32);
 }
 
-/* RFC 768; sum is that of the addresses. A sum of zero is sent as all ones, since zero says that
- * there is none. */
+/* RFC 768; sum is that of the addresses. A checksum of zero is sent as all ones, since zero means
+ * no checksum. */
 static void finish_udp(uint8_t *udp, uint64_t sum, const struct datagram *datagram)
 {
 	uint16_t size = (uint16_t)(UDP_SIZE + datagram->size), checksum;

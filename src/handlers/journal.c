@@ -25,7 +25,7 @@ struct journal_handler {
 	struct log_limit limit;
 };
 
-/* The fields of an entry: those of the datagram, these two, and the constant ones. */
+/* An entry has the fields of the datagram, these two, and the constant ones. */
 enum { ENTRY_MESSAGE = FIELDS, ENTRY_PAYLOAD, ENTRY_OWN };
 
 /* Builds the entry's own fields one after the other in text. ret_ends says where each ends, since
@@ -91,7 +91,7 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 {
 	struct journal_handler *journal = object;
 
-	/* sd_journal_sendv() calls it a success when no journal is there. */
+	/* Without a journal, sd_journal_sendv() reports success. */
 	if (access(JOURNAL_SOCKET, F_OK) < 0) {
 		outcome->dropped[DROP_ABSENT] += batch->count;
 		if (log_limit_pass(&journal->limit))
