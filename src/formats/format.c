@@ -52,7 +52,7 @@ static void append_prefix(struct text *text, const struct fields *fields)
 static void append_json(
 	struct text *text, const struct fields *fields, const void *payload, size_t size)
 {
-	text_append(text, "{", 1);
+	json_put_open(text, NULL, '{');
 	for (size_t i = 0; i < FIELDS; i++) {
 		const char *string = fields->values[i].string;
 
