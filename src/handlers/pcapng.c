@@ -10,8 +10,7 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "handlers/handler.h"
-#include "formats/pcapng_blocks.h"
-#include "formats/pcapng_walk.h"
+#include "formats/pcapng.h"
 #include "recorder/recorder.h"
 
 /* What is written of a group is remembered for so many; others have to take their place. A power of
@@ -122,8 +121,8 @@ static void count_lost(void *owner, const char *data, size_t size)
 
 	for (size_t at = 0; at < size; at += block.size) {
 		block = pcapng_read_block(data + at);
-		for (size_t i = 0;
-			block.type == PCAPNG_DATAGRAM_TYPE && i < pcapng->interface_count; i++)
+		for (size_t i = 0; block.type == PCAPNG_BLOCK_PACKET && i < pcapng->interface_count;
+			i++)
 			if (pcapng->interfaces[i].number == block.interface)
 				pcapng->interfaces[i].counts.dropped++;
 	}
