@@ -202,27 +202,20 @@ static void kill_group(struct child *child)
 	child->due_ns = 0;
 }
 
-/* Whether a program that has ended has nothing left that is to be waited for. */
+/* Whether nothing that a program left when it ended is to be waited for: only what holds its output
+ * open is. */
 static bool is_over(struct child *child)
 {
-	switch (child->state) {
-	case CHILD_RUNS:
-		if (child->output.fd < 0)
-			return true;
+	if (child->state == CHILD_RUNS) {
 		child->state = CHILD_LINGERS;
 		child->due_ns = clock_ns(CLOCK_MONOTONIC) + CHILD_GRACE_NS;
-		return false;
-	case CHILD_LINGERS:
-		if (child->output.fd >= 0 && !is_due(child))
-			return false;
-		if (child->output.fd >= 0)
-			kill(-child->pid, SIGTERM);
-		return true;
-	case CHILD_TERMINATED: /* there may be more in its group, which has until then */
-		return false;
-	case CHILD_KILLED:
-		break;
 	}
+	if (child->output.fd >= 0 && child->state != CHILD_KILLED && !is_due(child))
+		return false;
+	if (child->state == CHILD_TERMINATED)
+		kill_group(child);
+	else if (child->state == CHILD_LINGERS && child->output.fd >= 0)
+		kill(-child->pid, SIGTERM);
 	return true;
 }
 

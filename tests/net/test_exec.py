@@ -241,6 +241,24 @@ def test_a_program_whose_time_is_over_is_killed_with_its_process_group(run, net,
     assert children_of(daemon) == {}
 
 
+def test_a_program_whose_time_is_over_frees_its_slot_when_it_ends(run, net):
+    daemon = run("exec sleep 100", 'timeout = "100ms"; max_running = 1;')
+    since = time.monotonic()
+    send_all(net, *[b"x"] * 8)
+    wait_counters(daemon, timedOut=8)
+    assert time.monotonic() - since < 6  # 8 x 100 ms, and not the second until SIGKILL for each
+
+
+def test_what_a_program_whose_time_is_over_has_detached_is_killed_when_it_ends(run, net):
+    daemon = run("""
+        sh -c 'trap "" TERM; echo $$ >"$0/grandchild"; while [ -d "$0" ]; do sleep 0.01; done' "$1" >/dev/null 2>&1 &
+        while [ ! -s "$1/grandchild" ]; do sleep 0.01; done
+        exec sleep 100""", 'timeout = "2s"; max_running = 1;')
+    send_all(net, b"x")
+    wait_counters(daemon, timedOut=1)
+    wait_gone(int(daemon.read("grandchild")))
+
+
 def test_what_a_program_leaves_behind_does_not_hold_its_place(run, net):
     daemon = run('sleep 100 & echo $! >>"$1/pids"', "max_running = 1;")
     send_all(net, b"x", b"y", b"z")
