@@ -33,15 +33,12 @@ static void report(struct errors *errors, const struct config_group *config, con
 static bool is_unchanged(const struct group *running, const struct config_group *wanted,
 	const struct handlers_plan *handlers)
 {
-	bool kept;
-
 	if (!config_group_equal(running->config, wanted))
 		return false;
-	for (size_t i = 0; i < wanted->handlers.count; i++) {
-		handlers_plan_find(handlers, wanted->handlers.items[i], &kept);
-		if (!kept)
+	for (size_t i = 0; i < wanted->handlers.count; i++)
+		if (!handlers_plan_is_kept(
+			    handlers, handlers_plan_find(handlers, wanted->handlers.items[i])))
 			return false;
-	}
 	return true;
 }
 
@@ -50,11 +47,10 @@ static bool is_unchanged(const struct group *running, const struct config_group 
 static int attach_handlers(struct group *group, const struct handlers_plan *handlers)
 {
 	const struct string_list *names = &group->config->handlers;
-	bool kept;
 	int r = 0;
 
 	for (size_t i = 0; i < names->count && r >= 0; i++) {
-		struct handler *handler = handlers_plan_find(handlers, names->items[i], &kept);
+		struct handler *handler = handlers_plan_find(handlers, names->items[i]);
 
 		if (handler)
 			r = group_attach(group, handler_outlet(handler));

@@ -42,6 +42,7 @@ struct ledger *ledger_new(struct counters *counters, const char *handler)
 	}
 	settle_earlier_run(ledger->account, handler);
 	pthread_mutex_init(&ledger->lock, NULL);
+	list_init(&ledger->workers);
 	ledger->references = 1;
 	return ledger;
 }
@@ -104,11 +105,11 @@ void ledger_received(struct ledger *ledger, unsigned received, const struct outc
 	pthread_mutex_unlock(&ledger->lock);
 }
 
-void ledger_kept_out(struct ledger *ledger, const struct filtered *kept_out)
+void ledger_filtered(struct ledger *ledger, const struct filtered *filtered)
 {
 	pthread_mutex_lock(&ledger->lock);
-	ledger->account->received += kept_out->filtered + kept_out->over_rate;
-	ledger->account->filtered += kept_out->filtered;
-	ledger->account->outcome.dropped[DROP_RATE] += kept_out->over_rate;
+	ledger->account->received += filtered->filtered + filtered->over_rate;
+	ledger->account->filtered += filtered->filtered;
+	ledger->account->outcome.dropped[DROP_RATE] += filtered->over_rate;
 	pthread_mutex_unlock(&ledger->lock);
 }
