@@ -109,8 +109,8 @@ static void start(struct fixture *fixture, const struct handler_kind *kind)
 	fixture->ledger = ledger_new(fixture->counters, "test");
 	config.filter.sample = 1;
 	config.filter.max_size = DATAGRAM_MAX;
-	assert_int_equal(handler_start(&config, fixture->ledger, &fixture->workers, why,
-				 &fixture->handler),
+	assert_int_equal(
+		handler_start(&config, fixture->ledger, &fixture->workers, why, &fixture->handler),
 		0);
 }
 
