@@ -193,3 +193,11 @@ int child_trust(const char *path, char why[static WHY_MAX])
 	closep(&walk.at);
 	return r < 0 ? r : 0;
 }
+
+int program_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct string_list *command = settings;
+
+	*ret_key = "command";
+	return child_trust(command->items[0], why);
+}

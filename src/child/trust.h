@@ -1,7 +1,18 @@
 /* Whether a program may be run: who can replace the file at its path can run code as the daemon. */
 #pragma once
 
-#include "base/errors.h"
+#include "config/schema.h"
+
+/* The keys of a kind of handler that runs a program. Its settings begin with the command, a struct
+ * string_list, which program_check() checks, as the kind's check(). */
+#define PROGRAM_KEYS                                                                            \
+	{                                                                                       \
+		.name = "command", .type = KEY_ARGUMENTS, .min = 1, .required = true,           \
+		.help = "The program, by its absolute path, and its arguments. No shell reads " \
+			"them."                                                                 \
+	}
+
+int program_check(const void *settings, const char **ret_key, char why[static WHY_MAX]);
 
 /* Checks that an absolute path leads to a program that the daemon may execute, and that only root
  * and the daemon's user can write to it and to every directory on the way, those of symbolic links

@@ -30,7 +30,7 @@ enum { COUNTED_TIMED_OUT = CHILD_ENDS, COUNTED_SPAWN_FAILED };
 static const char *const exec_counters[] = {CHILD_COUNTERS, "timedOut", "spawnFailed", NULL};
 
 struct exec_settings {
-	struct string_list command;
+	struct string_list command; /* first, for program_check() */
 	int64_t max_running;
 	uint64_t timeout;
 };
@@ -53,13 +53,7 @@ struct exec_handler {
 };
 
 static const struct key exec_keys[] = {
-	{.name = "command",
-		.type = KEY_ARGUMENTS,
-		.offset = offsetof(struct exec_settings, command),
-		.min = 1,
-		.required = true,
-		.help = "The program, by its absolute path, and its arguments. No shell reads "
-			"them."},
+	PROGRAM_KEYS,
 	{.name = "max_running",
 		.type = KEY_NUMBER,
 		.offset = offsetof(struct exec_settings, max_running),
@@ -76,14 +70,6 @@ static const struct key exec_keys[] = {
 		.help = "How long it may run until it gets SIGTERM, and SIGKILL a second later, "
 			"with its process group."},
 };
-
-static int exec_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
-{
-	const struct exec_settings *wanted = settings;
-
-	*ret_key = "command";
-	return child_trust(wanted->command.items[0], why);
-}
 
 static unsigned exec_needs(const void *settings)
 {
@@ -312,7 +298,7 @@ const struct handler_kind exec_kind = {
 	.config = {.name = "exec",
 		.may_block = true,
 		.schema = {exec_keys, ARRAY_SIZE(exec_keys), sizeof(struct exec_settings)},
-		.check = exec_check},
+		.check = program_check},
 	.counters = exec_counters,
 	.needs = exec_needs,
 	.open = exec_open,

@@ -33,7 +33,7 @@ static const char *const pipe_counters[] = {
 	CHILD_COUNTERS, "spawnFailed", "restarts", "backoffMilliseconds", "containsNul", NULL};
 
 struct pipe_settings {
-	struct string_list command;
+	struct string_list command; /* first, for program_check() */
 	int framing;
 };
 
@@ -55,13 +55,7 @@ struct pipe_handler {
 };
 
 static const struct key pipe_keys[] = {
-	{.name = "command",
-		.type = KEY_ARGUMENTS,
-		.offset = offsetof(struct pipe_settings, command),
-		.min = 1,
-		.required = true,
-		.help = "The program, by its absolute path, and its arguments. No shell reads "
-			"them."},
+	PROGRAM_KEYS,
 	{.name = "framing",
 		.type = KEY_CHOICE,
 		.offset = offsetof(struct pipe_settings, framing),
@@ -69,14 +63,6 @@ static const struct key pipe_keys[] = {
 		.fallback = "lines",
 		.help = "How it tells datagrams apart: lines, json, length or nul."},
 };
-
-static int pipe_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
-{
-	const struct pipe_settings *wanted = settings;
-
-	*ret_key = "command";
-	return child_trust(wanted->command.items[0], why);
-}
 
 static unsigned pipe_needs(const void *settings)
 {
@@ -290,14 +276,14 @@ static int pipe_descriptor(const void *object)
 	return ((const struct pipe_handler *)object)->program.epoll;
 }
 
-/* Waits for the child to end, until until_ns. Returns whether it still runs. */
-static bool serve_child(struct pipe_handler *handler, uint64_t until_ns, struct outcome *outcome)
+/* Waits for what is due, and serves. Returns false, and does nothing, from until_ns on. */
+static bool serve_until(struct pipe_handler *handler, uint64_t until_ns, struct outcome *outcome)
 {
-	while (handler->child.pid && clock_ns(CLOCK_MONOTONIC) < until_ns) {
-		program_wait(&handler->program, earlier_ns(pipe_deadline(handler), until_ns));
-		pipe_serve(handler, outcome);
-	}
-	return handler->child.pid;
+	if (clock_ns(CLOCK_MONOTONIC) >= until_ns)
+		return false;
+	program_wait(&handler->program, earlier_ns(pipe_deadline(handler), until_ns));
+	pipe_serve(handler, outcome);
+	return true;
 }
 
 /* Gives the child what is pending, the end of its input, and the time that is left. */
@@ -307,27 +293,28 @@ static void pipe_finish(void *object, uint64_t until_ns, struct outcome *outcome
 	uint64_t term_ns = child_term_ns(until_ns), kill_ns;
 
 	while (records_left(&handler->records) && handler->start_ns < term_ns &&
-		clock_ns(CLOCK_MONOTONIC) < term_ns) {
-		program_wait(&handler->program, earlier_ns(pipe_deadline(handler), term_ns));
-		pipe_serve(handler, outcome);
-	}
+		serve_until(handler, term_ns, outcome))
+		;
 	if (handler->stdin_closed_deadline_ns)
-		term_ns = 0; /* it has closed its input: waiting is in vain */
+		term_ns = 0; /* it has closed its input, and would not see the end of it */
 	handler->finishing = true;
 	handler->start_ns = handler->stdin_closed_deadline_ns = 0;
 	closep(&handler->input);
-	if (!serve_child(handler, term_ns, outcome))
+	while (handler->child.pid && serve_until(handler, term_ns, outcome))
+		;
+	if (!handler->child.pid)
 		return;
 	kill_ns = child_kill_ns(until_ns);
 	child_terminate(&handler->child, kill_ns);
-	serve_child(handler, kill_ns + CHILD_GRACE_NS / 4, outcome);
+	while (handler->child.pid && serve_until(handler, kill_ns + CHILD_GRACE_NS / 4, outcome))
+		;
 }
 
 const struct handler_kind pipe_kind = {
 	.config = {.name = "pipe",
 		.may_block = true,
 		.schema = {pipe_keys, ARRAY_SIZE(pipe_keys), sizeof(struct pipe_settings)},
-		.check = pipe_check},
+		.check = program_check},
 	.counters = pipe_counters,
 	.needs = pipe_needs,
 	.open = pipe_open,

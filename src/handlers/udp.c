@@ -85,23 +85,6 @@ static unsigned udp_needs(const void *settings)
 	return address_is_multicast(&wanted->address) ? NEED_TTL | NEED_SOURCE : 0;
 }
 
-static int set_unicast_ttl(int fd, sa_family_t family, int ttl)
-{
-	int level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
-	int option = family == AF_INET ? IP_TTL : IPV6_UNICAST_HOPS;
-
-	return setsockopt(fd, level, option, &ttl, sizeof(ttl)) < 0 ? -errno : 0;
-}
-
-static int bind_to_interface(int fd, const char *name)
-{
-	if (!name)
-		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0
-		       ? -errno
-		       : 0;
-}
-
 /* Binds now, and not with the first datagram, so that is_own() knows the port. */
 static int bind_port(struct udp_handler *udp, int fd, uint16_t port)
 {
@@ -122,13 +105,19 @@ static int bind_port(struct udp_handler *udp, int fd, uint16_t port)
 
 static int configure_socket(struct udp_handler *udp, int fd)
 {
-	int r = multicast_set_ttl(fd, udp->family, udp->ttl);
+	bool is_v4 = udp->family == AF_INET;
+	const char *interface = udp->interface;
 
 	udp->ttl_set = udp->ttl;
-	if (udp->multicast || r < 0)
-		return r;
-	r = set_unicast_ttl(fd, udp->family, udp->ttl);
-	return r < 0 ? r : bind_to_interface(fd, udp->interface);
+	if (udp->multicast)
+		return multicast_set_ttl(fd, udp->family, udp->ttl);
+	if (setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_TTL : IPV6_UNICAST_HOPS,
+		    &udp->ttl, sizeof(udp->ttl)) < 0)
+		return -errno;
+	if (interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
+				 (socklen_t)strlen(interface)) < 0)
+		return -errno;
+	return 0;
 }
 
 static int open_socket(struct udp_handler *udp)
