@@ -28,7 +28,7 @@ int program_open(struct program *program, const char *name, const struct string_
 		return -errno;
 	for (size_t i = 0; i < command->count && r >= 0; i++)
 		r = string_list_add(&program->command, command->items[i]);
-	/* Had whoever started the daemon ignored it, children could not be waited for
+	/* If the daemon was started with SIGCHLD ignored, children could not be waited for
 	 * (sigaction(2)). */
 	signal(SIGCHLD, SIG_DFL);
 	return r < 0 ? r : array_add(&program->command, NULL);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/list.h"
 #include "data/counters.h"
@@ -14,7 +15,7 @@
 
 struct ledger {
 	pthread_mutex_t lock;
-	unsigned references;
+	atomic_uint references;
 	char *name; /* of the handler */
 	struct counters *counters;
 	struct account *account; /* in counters; what is queued is added by workers_account() */

@@ -32,6 +32,7 @@ static const struct key unix_keys[] = {
 	{.name = "path",
 		.type = KEY_PATH,
 		.offset = offsetof(struct unix_settings, path),
+		.max = SOCKET_PATH_MAX,
 		.required = true,
 		.help = "The socket of the program that reads."},
 	{.name = "socket_type",
@@ -41,17 +42,6 @@ static const struct key unix_keys[] = {
 		.fallback = "dgram",
 		.help = "dgram or seqpacket, as the program made it."},
 };
-
-static int unix_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
-{
-	size_t length = strlen(((const struct unix_settings *)settings)->path);
-
-	if (length <= SOCKET_PATH_MAX)
-		return 0;
-	*ret_key = "path";
-	return because(why, -EINVAL, "is %zu bytes long, a socket's path has at most %d", length,
-		SOCKET_PATH_MAX);
-}
 
 static unsigned unix_needs(const void *settings)
 {
@@ -165,8 +155,7 @@ static void unix_close(void *object)
 
 const struct handler_kind unix_kind = {
 	.config = {.name = "unix",
-		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)},
-		.check = unix_check},
+		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)}},
 	.needs = unix_needs,
 	.open = unix_open,
 	.deliver = unix_deliver,
