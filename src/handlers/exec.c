@@ -6,7 +6,6 @@
  * when its program is over, whatever its status: the counters tell that. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -7,10 +7,8 @@
  * its standard input is ended first. What was not written yet goes to the new one, which starts
  * with a whole record: one that was partly written is dropped. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>

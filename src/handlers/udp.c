@@ -7,7 +7,6 @@
  * (data/loop_guard.h). */
 #include <errno.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -412,13 +412,13 @@ def test_a_program_that_others_can_write_is_refused(place, tmp_path, mode, who):
         f"{place.program} (mode {mode:04o}) lets {who} put another program there: chmod go-w it")
 
 
-@pytest.mark.parametrize("mode, who, mend", [
+@pytest.mark.parametrize("mode, who, fix", [
     (0o775, "its group", "chmod go-w it"), (0o2775, "its group", "chmod go-w it"),
     (0o1777, "everybody", "use one in a directory of root's")])
-def test_a_program_in_a_directory_that_others_can_write_is_refused(place, tmp_path, mode, who, mend):
+def test_a_program_in_a_directory_that_others_can_write_is_refused(place, tmp_path, mode, who, fix):
     os.chmod(place.directory, mode)
     assert check(tmp_path, [place.program]) == (
-        f"{place.directory} (mode {mode:04o}) lets {who} put another program there: {mend}")
+        f"{place.directory} (mode {mode:04o}) lets {who} put another program there: {fix}")
 
 
 def test_a_program_below_a_directory_that_others_can_write_is_refused(place, tmp_path, programs):  # noqa: F811
