@@ -154,16 +154,23 @@ void handlers_abandon(struct handlers_plan *plan)
 
 void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns)
 {
-	struct set old = handlers->set;
+	struct set *running = &handlers->set;
+	size_t kept = 0;
 
+	for (size_t i = 0; i < running->count; i++) {
+		struct handler *handler = running->items[i];
+
+		if (handlers_plan_find(plan, handler_name(handler)) == handler)
+			running->items[kept++] = handler;
+		else
+			handler_retire(handler, deadline_ns);
+	}
+	running->count = kept;
 	for (size_t i = 0; i < plan->set.count; i++)
 		if (!handlers_plan_is_kept(plan, plan->set.items[i]))
 			handler_begin(plan->set.items[i]);
-	handlers->set = plan->set;
-	for (size_t i = 0; i < old.count; i++)
-		if (!handlers_plan_is_kept(plan, old.items[i]))
-			handler_retire(old.items[i], deadline_ns);
-	free(old.items);
+	free(running->items);
+	*running = plan->set;
 	free(plan);
 }
 
