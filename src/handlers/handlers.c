@@ -4,12 +4,8 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/clock.h"
 #include "handlers/ledger.h"
 #include "handlers/worker.h"
-
-/* How long threads may take to end after their deadline. */
-#define END_NS NS_PER_S
 
 struct set {
 	struct handler **items;
@@ -54,7 +50,7 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 		return 0;
 	while (handlers->set.count)
 		handler_retire(handlers->set.items[--handlers->set.count], deadline_ns);
-	stuck = workers_wait(&handlers->workers, deadline_ns + END_NS);
+	stuck = workers_wait(&handlers->workers, deadline_ns + WORKER_END_NS);
 	if (stuck)
 		return stuck;
 	workers_destroy(&handlers->workers);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "data/ring.h"
 
@@ -21,6 +20,7 @@ struct worker {
 	struct ledger *ledger; /* its lock guards everything below that both sides use */
 	const struct handler_kind *kind;
 	void *object; /* the thread's alone */
+	char *file; /* that the kind writes; NULL: none */
 	enum drop_policy policy;
 	int wake; /* eventfd(2): something to do for the thread */
 	struct ring ring;
@@ -51,14 +51,16 @@ static void worker_free(struct worker *worker)
 {
 	ring_destroy(&worker->ring);
 	closep(&worker->wake);
+	free(worker->file);
 	free(worker);
 }
 
-/* The thread has ended: what the worker still holds is dropped. */
+/* The thread has ended: what the worker still holds is dropped, and successors are woken. */
 static void end(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
 	struct ledger *ledger = worker->ledger;
+	struct worker *other;
 	uint64_t left;
 
 	pthread_mutex_lock(&workers->lock);
@@ -73,6 +75,8 @@ static void end(struct worker *worker)
 		log_warning("handler %s: %" PRIu64
 			    " datagrams dropped, it could not take them before it had to stop",
 			ledger->name, left);
+	list_for_each(other, &workers->list, of_workers) if (worker->file && other->file)
+		eventfd_write(other->wake, 1);
 	ledger_unref(ledger);
 	worker_free(worker);
 	pthread_cond_broadcast(&workers->ended);
@@ -157,12 +161,13 @@ static uint64_t wait_deadline(const struct worker *worker)
 	return deadline;
 }
 
-/* Waits until the loop wakes the thread, or serve() is due; and then serves. */
-static void wait_for_work(struct worker *worker)
+/* Waits until the thread is woken, serve() is due, or latest_ns (0: never); and then serves. */
+static void wait_for_work(struct worker *worker, uint64_t latest_ns)
 {
 	struct pollfd fds[2] = {
 		{.fd = worker->wake, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-	uint64_t deadline = wait_deadline(worker), now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t deadline = earlier_ns(wait_deadline(worker), latest_ns);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct timespec left = ns_timespec(deadline > now ? deadline - now : 0);
 	eventfd_t count;
 
@@ -183,7 +188,7 @@ static bool wait_until_ready(struct worker *worker)
 	while (kind->ready && !kind->ready(worker->object)) {
 		if (!settle(worker, &(struct outcome){0}))
 			return false;
-		wait_for_work(worker);
+		wait_for_work(worker, 0);
 	}
 	return true;
 }
@@ -261,8 +266,35 @@ static struct ring_chunk *next_chunk(struct worker *worker)
 		answer(worker, chunk);
 		if (chunk || !go_on)
 			return chunk;
-		wait_for_work(worker);
+		wait_for_work(worker, 0);
 	}
+}
+
+/* Whether an older worker of the same handler or file still has to end: two must not write to a
+ * file, and the older one's datagrams come first. One that is stuck past its deadline does not
+ * count: *ret_until_ns is when that is; 0: it is not retired yet. */
+static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
+{
+	struct worker *older;
+	bool has = false;
+
+	if (!worker->file)
+		return false;
+	pthread_mutex_lock(&worker->workers->lock);
+	list_for_each(older, &worker->workers->list, of_workers)
+	{
+		if (has || older == worker)
+			break;
+		if (!older->file ||
+			(older->ledger != worker->ledger && strcmp(older->file, worker->file) != 0))
+			continue;
+		lock(older);
+		*ret_until_ns = older->retired ? older->deadline_ns + WORKER_END_NS : 0;
+		has = !older->retired || clock_ns(CLOCK_MONOTONIC) < *ret_until_ns;
+		unlock(older);
+	}
+	pthread_mutex_unlock(&worker->workers->lock);
+	return has;
 }
 
 static void *worker_main(void *argument)
@@ -270,7 +302,10 @@ static void *worker_main(void *argument)
 	struct worker *worker = argument;
 	struct outcome outcome = {0};
 	struct ring_chunk *chunk;
+	uint64_t until_ns;
 
+	while (has_predecessor(worker, &until_ns) && settle(worker, &outcome))
+		wait_for_work(worker, until_ns);
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
 	if (worker->kind->finish) {
@@ -309,18 +344,20 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	const struct config_handler *config, struct ledger *ledger, struct worker **ret)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
+	const char *file = kind->config.file ? kind->config.file(config->settings) : NULL;
 	int r;
 
 	if (!worker)
 		return -ENOMEM;
+	worker->file = file ? strdup(file) : NULL;
 	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
-	r = worker->wake < 0 ? -errno
-			     : ring_init(&worker->ring, config->queue,
-				       config->queue_datagrams ? (uint64_t)config->queue_datagrams
-							       : UINT64_MAX);
+	r = file && !worker->file ? -ENOMEM : worker->wake < 0 ? -errno : 0;
+	if (r >= 0)
+		r = ring_init(&worker->ring, config->queue,
+			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX);
 	if (r < 0) {
 		worker_free(worker);
 		return r;

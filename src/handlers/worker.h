@@ -2,10 +2,14 @@
  */
 #pragma once
 
+#include "base/clock.h"
 #include "handlers/handler.h"
 #include "handlers/ledger.h"
 
 struct worker;
+
+/* How long a thread that is not stuck may take from its deadline to its end. */
+#define WORKER_END_NS NS_PER_S
 
 /* All workers whose threads have not ended. Those of retired handlers are among them. */
 struct workers {
