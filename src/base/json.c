@@ -2,23 +2,37 @@
 
 #include "base/escape.h"
 
-/* Whether the next member needs no comma before it. */
+/* Whether the next member needs no comma before it. After LF and NUL a new message begins. */
 static bool is_first(const struct text *text)
 {
-	char last = text->length ? text->data[text->length - 1] : '{';
-
-	return last == '{' || last == '[' || last == ':' || last == ',';
+	switch (text->length ? text->data[text->length - 1] : '\0') {
+	case '{':
+	case '[':
+	case ':':
+	case ',':
+	case '\n':
+	case '\0':
+		return true;
+	}
+	return false;
 }
 
 void json_put_member(struct text *text, const char *name)
 {
-	if (!is_first(text))
-		text_append(text, ",", 1);
-	if (!name)
+	size_t length = name ? strlen(name) : 0;
+	char *at = text_reserve(text, length + sizeof(",\"\":"));
+
+	if (!at)
 		return;
-	text_append(text, "\"", 1);
-	text_append_string(text, name);
-	text_append(text, "\":", 2);
+	if (!is_first(text))
+		*at++ = ',';
+	if (name) {
+		*at++ = '"';
+		at = mempcpy(at, name, length);
+		*at++ = '"';
+		*at++ = ':';
+	}
+	text->length = (size_t)(at - text->data);
 }
 
 void json_put_string(struct text *text, const char *name, const char *string)

@@ -48,13 +48,15 @@ static inline void link_remove(struct link *link)
 	*link = (struct link){0};
 }
 
-/* The first object, NULL when there is none. */
+/* The first or last object, NULL when there is none. */
 #define list_first(list, type, member) \
 	(list_is_empty(list) ? NULL : container_of((list)->next, type, member))
+#define list_last(list, type, member) \
+	(list_is_empty(list) ? NULL : container_of((list)->previous, type, member))
 
 /* Goes through the objects with item, a pointer to them. The one at hand may leave the list, and be
  * freed; the one after it must stay. */
-#define list_for_each(item, list, member) \
-	for (struct link *at_ = (list)->next, *next_ = at_->next; at_ != (list) && \
-		((item) = container_of(at_, __typeof__(*(item)), member), true); \
+#define list_for_each(item, list, member)                                                         \
+	for (struct link *at_ = (list)->next, *next_ = at_->next;                                 \
+		at_ != (list) && ((item) = container_of(at_, __typeof__(*(item)), member), true); \
 		at_ = next_, next_ = at_->next)

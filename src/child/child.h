@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "base/errors.h"
-#include "config/list.h"
+#include "config/schema.h"
 #include "child/output.h"
 
 /* From SIGTERM to SIGKILL for a program, and from its end to SIGTERM for what it left behind. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "config/list.h"
 #include "groups/joining.h"
 
 static void count(struct membership_owner *owner, const struct arena_received *received)
@@ -110,11 +109,8 @@ void group_free(struct group *group)
  * without. */
 static bool receives_same(const struct config_group *a, const struct config_group *b)
 {
-	return address_equal(&a->address, &b->address) && a->port == b->port &&
-	       a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce &&
-	       !string_list_compare(&a->interfaces, &b->interfaces) &&
-	       !address_list_compare(&a->sources, &b->sources) &&
-	       !address_list_compare(&a->block_sources, &b->block_sources);
+	return a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce &&
+	       !config_group_compare_joins(a, b);
 }
 
 static void move_memberships(struct group *group, struct group *from)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "config/report.h"
 #include "groups/group_socket.h"
 #include "groups/registry.h"
 
@@ -22,11 +23,9 @@ struct groups_plan {
 
 static void report(struct errors *errors, const struct config_group *config, const char *why)
 {
-	if (config->place.file)
-		errors_add(errors, "%s:%u: groups.%s: %s", config->place.file, config->place.line,
-			config->name, why);
-	else
-		errors_add(errors, "group %s: %s", config->name, why);
+	struct subject subject = group_subject(config);
+
+	config_report(errors, &subject, 0, NULL, "%s", why);
 }
 
 /* Whether the group can stay as it is: it wants the same, from the same handlers. */

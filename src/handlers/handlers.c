@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "config/report.h"
 #include "handlers/ledger.h"
 #include "handlers/worker.h"
 
@@ -64,15 +65,6 @@ void handlers_expire(struct handlers *handlers)
 	workers_expire(&handlers->workers);
 }
 
-static void report(struct errors *errors, const struct config_handler *config, const char *why)
-{
-	if (config->place.file)
-		errors_add(errors, "%s:%u: handlers.%s: %s", config->place.file, config->place.line,
-			config->name, why);
-	else
-		errors_add(errors, "handler %s: %s", config->name, why);
-}
-
 /* Starts a handler beside the running one of that name, if any, whose ledger it shares. */
 static int start(struct handlers *handlers, const struct config_handler *wanted,
 	struct handler *running, char why[static WHY_MAX], struct handler **ret)
@@ -93,13 +85,14 @@ static int plan_handler(struct handlers_plan *plan, struct handlers *handlers,
 	struct handler *running = handlers_find(handlers, wanted->name), *handler = running;
 	const struct config_handler *was = before ? config_find_handler(before, wanted->name)
 						  : NULL;
+	struct subject subject = handler_subject(wanted);
 	char why[WHY_MAX];
 	int r = 0;
 
 	if (!running || !was || !config_handler_equal(was, wanted))
 		r = start(handlers, wanted, running, why, &handler);
 	if (r < 0) {
-		report(errors, wanted, why);
+		config_report(errors, &subject, 0, NULL, "%s", why);
 		return r;
 	}
 	r = array_add(&plan->set, handler);

@@ -75,8 +75,9 @@ static void end(struct worker *worker)
 		log_warning("handler %s: %" PRIu64
 			    " datagrams dropped, it could not take them before it had to stop",
 			ledger->name, left);
-	list_for_each(other, &workers->list, of_workers) if (worker->file && other->file)
-		eventfd_write(other->wake, 1);
+	list_for_each(other, &workers->list, of_workers)
+		if (worker->file && other->file)
+			eventfd_write(other->wake, 1);
 	ledger_unref(ledger);
 	worker_free(worker);
 	pthread_cond_broadcast(&workers->ended);
@@ -281,8 +282,7 @@ static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
 	if (!worker->file)
 		return false;
 	pthread_mutex_lock(&worker->workers->lock);
-	list_for_each(older, &worker->workers->list, of_workers)
-	{
+	list_for_each(older, &worker->workers->list, of_workers) {
 		if (has || older == worker)
 			break;
 		if (!older->file ||
@@ -470,8 +470,7 @@ void workers_expire(struct workers *workers)
 	struct worker *worker;
 
 	pthread_mutex_lock(&workers->lock);
-	list_for_each(worker, &workers->list, of_workers)
-	{
+	list_for_each(worker, &workers->list, of_workers) {
 		lock(worker);
 		expire(worker);
 		unlock(worker);
@@ -507,8 +506,7 @@ unsigned workers_wait(struct workers *workers, uint64_t deadline_ns)
 		pthread_cond_clockwait(
 			&workers->ended, &workers->lock, CLOCK_MONOTONIC, &deadline) != ETIMEDOUT)
 		;
-	list_for_each(worker, &workers->list, of_workers)
-	{
+	list_for_each(worker, &workers->list, of_workers) {
 		abandon(worker);
 		left++;
 	}
@@ -521,10 +519,10 @@ void workers_account(struct ledger *ledger, struct account *ret)
 	struct worker *worker;
 
 	pthread_mutex_lock(&ledger->lock);
-	list_for_each(worker, &ledger->workers, of_ledger) expire(worker);
-	*ret = *ledger->account;
 	list_for_each(worker, &ledger->workers, of_ledger)
-	{
+		expire(worker);
+	*ret = *ledger->account;
+	list_for_each(worker, &ledger->workers, of_ledger) {
 		const struct ring *ring = &worker->ring;
 
 		ret->queued += ring->queued + worker->in_hand;

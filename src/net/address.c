@@ -27,11 +27,16 @@ const char *address_format(const struct address *address, char string[static INE
 
 bool address_equal(const struct address *a, const struct address *b)
 {
+	return address_compare(a, b) == 0;
+}
+
+int address_compare(const struct address *a, const struct address *b)
+{
 	if (a->family != b->family)
-		return false;
+		return a->family < b->family ? -1 : 1;
 	if (a->family == AF_INET)
-		return a->v4.s_addr == b->v4.s_addr;
-	return a->family != AF_INET6 || IN6_ARE_ADDR_EQUAL(&a->v6, &b->v6);
+		return memcmp(&a->v4, &b->v4, sizeof(a->v4));
+	return a->family == AF_INET6 ? memcmp(&a->v6, &b->v6, sizeof(a->v6)) : 0;
 }
 
 bool address_is_multicast(const struct address *address)

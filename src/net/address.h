@@ -32,6 +32,9 @@ const char *address_format(const struct address *address, char string[static INE
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Below, at or above 0: by family, then by their bytes. */
+int address_compare(const struct address *a, const struct address *b);
+
 /* 224.0.0.0/4 or ff00::/8. */
 bool address_is_multicast(const struct address *address);
 

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from daemon import MCASTCTL, MCASTD, ROOT, run_mcastd
-from waiting import TIMEOUT
+from harness.daemon import MCASTCTL, MCASTD, ROOT, run_mcastd
+from harness.waiting import TIMEOUT
 
 PAGES = ["mcastctl.1", "mcastd.conf.5", "io.mcastd.7", "mcastd.8"]
 COMPLETIONS = os.path.join(ROOT, "packaging", "completions")
@@ -258,6 +258,7 @@ def test_bash_completes_groups_and_handlers_that_there_are(start):
     assert complete("tail", "news", "o", socket=socket) == {"other"}
     assert complete("--socket", socket, "leave", "n") == {"news"}
     assert complete("-s", socket, "rotate", "to") == {"to-nowhere"}
+    assert complete(f"-s{socket}", "rotate", "to") == {"to-nowhere"}
     assert complete("join", "--handler", "l", socket=socket) == {"log"}
 
 

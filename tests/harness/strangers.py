@@ -1,0 +1,67 @@
+"""Programs of a user who is neither root nor the daemon's own, and whom nobody trusts."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from harness.topology import die_with_us
+from harness.waiting import TIMEOUT
+
+HEAD = """
+import json, os, resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+
+def connect():
+    stream = socket.socket(socket.AF_UNIX)
+    stream.connect(PATH)
+    return stream
+
+def request(method, **parameters):
+    return json.dumps({"method": "io.mcastd." + method, "parameters": parameters}).encode() + b"\\n"
+
+def call(stream, method, **parameters):
+    stream.sendall(request(method, **parameters))
+    return answer(stream)
+
+def answer(stream):
+    return json.loads(stream.makefile().readline()).get("error", "ok")
+
+def write_all(stream, data):
+    \"\"\"As much as the other side takes.\"\"\"
+    stream.setblocking(False)
+    try:
+        while data:
+            data = data[stream.send(data):]
+    except BlockingIOError:
+        pass
+"""
+
+
+def command(daemon, script):
+    with open("/proc/self/uid_map") as file:
+        if int(file.read().split()[2]) < 2:
+            pytest.skip("there is only one user in this user namespace: run the tests as root")
+    os.chmod(daemon.directory, 0o711)
+    return [sys.executable, "-c", f"PATH = {daemon.control_path!r}\n{HEAD}{script}"]
+
+
+def as_stranger(daemon, script):
+    """Runs a script as another user, with the functions of HEAD. Returns the words that it printed."""
+    return subprocess.run(command(daemon, script), check=True, stdout=subprocess.PIPE, text=True,
+                          timeout=4 * TIMEOUT).stdout.split()
+
+
+@contextmanager
+def stranger(daemon, script):
+    """The same for as long as the block lasts, or until the script ends; its output is a pipe."""
+    child = subprocess.Popen(command(daemon, script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             preexec_fn=die_with_us)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
