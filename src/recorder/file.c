@@ -173,7 +173,7 @@ static int rename_path(const char *path, const char *to)
 
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last)
 {
-	time_t when = recorder_rotated_time(last), now = time(NULL);
+	time_t when = last->when, now = time(NULL);
 
 	/* A name that somebody made up does not count. */
 	if (when > now + CLOCK_STEP_MAX || when < file->moved)
@@ -183,11 +183,17 @@ void recorder_file_name_after(struct recorder_file *file, const struct recorder_
 	file->moved = when;
 }
 
+/* time(2) may lag behind the clock that says when to rotate by a tick. */
+static time_t seconds_now(void)
+{
+	return (time_t)(clock_ns(CLOCK_REALTIME) / NS_PER_S);
+}
+
 /* The next time and number for a name: greater than the last, whatever was removed since, and
  * whatever the clock does. */
 static void next_name(struct recorder_file *file)
 {
-	time_t now = time(NULL);
+	time_t now = seconds_now();
 
 	if (now > file->moved) {
 		file->moved = now;

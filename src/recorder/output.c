@@ -199,7 +199,7 @@ int recorder_get_ready(struct recorder *recorder, bool take_over, char why[stati
 	recorder->start_due_ns = 0;
 	set_turn(recorder, file->size ? file->modified_ns : clock_ns(CLOCK_REALTIME));
 	recorder_room_tidy(&recorder->room, file->size);
-	if (*recorder->room.newest.stamp)
+	if (recorder->room.newest.when)
 		recorder_file_name_after(file, &recorder->room.newest);
 	return 0;
 }

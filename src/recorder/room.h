@@ -16,7 +16,7 @@ struct recorder_room {
 	uint64_t keep_free; /* bytes of the file system; 0: no limit */
 	/* As of the last look, which is taken with keep or quota only. */
 	uint64_t rotated_bytes;
-	struct recorder_rotated newest; /* of the rotated files; an empty stamp: there is none */
+	struct recorder_rotated newest; /* of the rotated files; when is 0: there is none */
 	struct log_limit limit;
 };
 

@@ -47,10 +47,12 @@ def deliver(daemon, net, payload, name="objects"):
 def rotated(daemon, name="news", extension=".ndjson"):
     """The rotated files, oldest first."""
     paths = glob.glob(daemon.path(f"{name}.*{extension}"))
-    form = re.compile(rf"{name}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?{re.escape(extension)}")
+    form = re.compile(rf"{name}\.(\d{{8}}T\d{{6}}Z)(?:_(\d{{3}}))?{re.escape(extension)}")
     matches = [(form.fullmatch(os.path.basename(path)), path) for path in paths]
     assert all(match for match, _ in matches), paths
-    return [path for _, path in sorted(matches, key=lambda item: (item[0][1], int(item[0][2] or 0)))]
+    in_order = [path for _, path in sorted(matches, key=lambda item: (item[0][1], int(item[0][2] or 0)))]
+    assert in_order == sorted(paths)  # as the shell expands news.*
+    return in_order
 
 
 def payloads(*paths):

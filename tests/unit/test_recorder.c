@@ -124,9 +124,8 @@ static void assert_rotated_name(const char *path, unsigned number, const char *e
 	recorder_path_rotated(&names, SOME_TIME, number, name);
 	assert_string_equal(name, expected);
 	assert_true(recorder_path_is_rotated(&names, strrchr(name, '/') + 1, &rotated));
-	assert_string_equal(rotated.stamp, SOME_STAMP);
+	assert_int_equal(rotated.when, SOME_TIME);
 	assert_int_equal(rotated.number, number);
-	assert_int_equal(recorder_rotated_time(&rotated), SOME_TIME);
 	recorder_path_clear(&names);
 }
 
@@ -134,9 +133,9 @@ static void rotated_names_have_the_time_before_the_extension(void **state)
 {
 	(void)state;
 	assert_rotated_name("/var/log/news.ndjson", 0, "/var/log/news." SOME_STAMP ".ndjson");
-	assert_rotated_name("/var/log/news.ndjson", 7, "/var/log/news." SOME_STAMP ".7.ndjson");
+	assert_rotated_name("/var/log/news.ndjson", 7, "/var/log/news." SOME_STAMP "_007.ndjson");
 	assert_rotated_name("/news", 0, "/news." SOME_STAMP);
-	assert_rotated_name("/news", 999, "/news." SOME_STAMP ".999");
+	assert_rotated_name("/news", 999, "/news." SOME_STAMP "_999");
 	assert_rotated_name("/a.b/news", 0, "/a.b/news." SOME_STAMP);
 	assert_rotated_name("/var/.hidden", 0, "/var/.hidden." SOME_STAMP);
 	assert_rotated_name("/var/news.tar.gz", 0, "/var/news.tar." SOME_STAMP ".gz");
@@ -150,6 +149,8 @@ static void only_exact_names_are_rotated_files(void **state)
 		"news." SOME_STAMP, "news." SOME_STAMP ".ndjson.gz", "news." SOME_STAMP ".0.ndjson",
 		"news." SOME_STAMP ".01.ndjson", "news." SOME_STAMP ".1000.ndjson",
 		"news." SOME_STAMP "..ndjson", "news." SOME_STAMP ".1",
+		"news." SOME_STAMP "_000.ndjson", "news." SOME_STAMP "_1.ndjson",
+		"news." SOME_STAMP "_0001.ndjson", "news." SOME_STAMP "_.ndjson",
 		"news.20261124T20335Z.ndjson", "news.20261124t203350Z.ndjson",
 		"news.20261124T203350.ndjson", "news.x0261124T203350Z.ndjson",
 		"old-news." SOME_STAMP ".ndjson", "news2." SOME_STAMP ".ndjson", "news.", "news",
@@ -162,6 +163,62 @@ static void only_exact_names_are_rotated_files(void **state)
 	assert_true(recorder_path_is_rotated(&names, "news." SOME_STAMP ".ndjson", &rotated));
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_false(recorder_path_is_rotated(&names, others[i], &rotated));
+	recorder_path_clear(&names);
+}
+
+static void only_names_with_a_real_date_and_time_are_rotated_files(void **state)
+{
+	static const char *const others[] = {"20261124T422157Z", "20261124T246060Z",
+		"20261124T205960Z", "20261324T000000Z", "20260024T000000Z", "20260230T000000Z",
+		"20261100T000000Z", "20250229T000000Z"};
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+	char name[64];
+
+	(void)state;
+	assert_int_equal(recorder_path_init(&names, "/var/log/news.ndjson"), 0);
+	assert_true(recorder_path_is_rotated(&names, "news.20240229T235959Z.ndjson", &rotated));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		for (unsigned numbered = 0; numbered < 2; numbered++) {
+			snprintf(name, sizeof(name), "news.%s%s.ndjson", others[i],
+				numbered ? ".1" : "");
+			assert_false(recorder_path_is_rotated(&names, name, &rotated));
+		}
+	recorder_path_clear(&names);
+}
+
+/* As ls(1) in the C locale, and the shell's glob, sort them. */
+static void names_of_one_second_sort_in_the_order_of_their_numbers(void **state)
+{
+	static const char *const paths[] = {"/d/news.ndjson", "/d/news"};
+	char earlier[RECORDER_PATH_MAX], later[RECORDER_PATH_MAX];
+	struct recorder_path names;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		assert_int_equal(recorder_path_init(&names, paths[i]), 0);
+		recorder_path_rotated(&names, SOME_TIME, 0, earlier);
+		for (unsigned number = 1; number <= RECORDER_NUMBER_MAX; number++) {
+			recorder_path_rotated(&names, SOME_TIME, number, later);
+			assert_true(strcmp(earlier, later) < 0);
+			strcpy(earlier, later);
+		}
+		recorder_path_rotated(&names, SOME_TIME + 1, 0, later);
+		assert_true(strcmp(earlier, later) < 0);
+		recorder_path_clear(&names);
+	}
+}
+
+static void names_of_earlier_versions_are_rotated_files(void **state)
+{
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+
+	(void)state;
+	assert_int_equal(recorder_path_init(&names, "/var/log/news.ndjson"), 0);
+	assert_true(recorder_path_is_rotated(&names, "news." SOME_STAMP ".10.ndjson", &rotated));
+	assert_int_equal(rotated.when, SOME_TIME);
+	assert_int_equal(rotated.number, 10);
 	recorder_path_clear(&names);
 }
 
@@ -206,8 +263,7 @@ static void names_that_leave_no_room_are_refused(void **state)
 
 static void rotated_files_are_ordered_by_time_and_number(void **state)
 {
-	struct recorder_rotated a = {SOME_STAMP, 2}, b = {SOME_STAMP, 10},
-				c = {"20261124T203351Z", 0};
+	struct recorder_rotated a = {SOME_TIME, 2}, b = {SOME_TIME, 10}, c = {SOME_TIME + 1, 0};
 
 	(void)state;
 	assert_true(recorder_rotated_compare(&a, &b) < 0);
@@ -501,6 +557,32 @@ static void files_are_rotated_by_time(void **state)
 	end(recorder, &outcome);
 }
 
+/* The multiple of rotate_every itself: "...T000000Z" for what is rotated at midnight. */
+static void a_file_is_named_after_the_time_at_which_it_is_rotated(void **state)
+{
+	const struct place *place = *state;
+	struct recorder *recorder = start(
+		place, (struct recorder_settings){.rotate_every = NS_PER_S});
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+	struct outcome outcome = {0};
+	char path[512];
+	time_t due = 0;
+
+	record(recorder, &outcome, "1 a\n");
+	do {
+		while (clock_ns(CLOCK_MONOTONIC) < recorder_deadline(recorder))
+			;
+		due = (time_t)(clock_ns(CLOCK_REALTIME) / NS_PER_S);
+		recorder_serve(recorder, &outcome);
+	} while (!count_files(place, "Z.log", path));
+	assert_int_equal(recorder_path_init(&names, place->path), 0);
+	assert_true(recorder_path_is_rotated(&names, strrchr(path, '/') + 1, &rotated));
+	assert_in_range(rotated.when, due, due + 1);
+	recorder_path_clear(&names);
+	end(recorder, &outcome);
+}
+
 static void old_files_are_rotated_at_the_start(void **state)
 {
 	const struct place *place = *state;
@@ -559,7 +641,7 @@ static void later_names_sort_after_earlier_ones(void **state)
 	write_beside(place, name, "1 a\n");
 	recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 1});
 	record(recorder, &outcome, "2 b\n");
-	snprintf(name, sizeof(name), "news.%s.999.log", stamp);
+	snprintf(name, sizeof(name), "news.%s_999.log", stamp);
 	assert_int_equal(count_files(place, name, NULL), 1);
 	record(recorder, &outcome, "3 c\n");
 	assert_int_equal(count_files(place, "Z.log", name), 1);
@@ -567,7 +649,7 @@ static void later_names_sort_after_earlier_ones(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		record(recorder, &outcome, "4 d\n");
 	record(recorder, &outcome, "5 e\n");
-	assert_int_equal(count_files(place, "Z.", name), 1);
+	assert_int_equal(count_files(place, "Z", name), 1);
 	assert_content(name, "5 e\n");
 	end(recorder, &outcome);
 }
@@ -889,6 +971,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rotated_names_have_the_time_before_the_extension),
 		cmocka_unit_test(only_exact_names_are_rotated_files),
+		cmocka_unit_test(only_names_with_a_real_date_and_time_are_rotated_files),
+		cmocka_unit_test(names_of_one_second_sort_in_the_order_of_their_numbers),
+		cmocka_unit_test(names_of_earlier_versions_are_rotated_files),
 		cmocka_unit_test(no_name_is_a_rotated_file_of_two_paths),
 		cmocka_unit_test(names_that_leave_no_room_are_refused),
 		cmocka_unit_test(rotated_files_are_ordered_by_time_and_number),
@@ -906,6 +991,7 @@ int main(void)
 		WITH_PLACE(a_file_of_something_else_is_set_aside),
 		WITH_PLACE(files_are_rotated_by_size_and_on_request),
 		WITH_PLACE(files_are_rotated_by_time),
+		WITH_PLACE(a_file_is_named_after_the_time_at_which_it_is_rotated),
 		WITH_PLACE(old_files_are_rotated_at_the_start),
 		WITH_PLACE(only_our_own_oldest_files_are_removed),
 		WITH_PLACE(later_names_sort_after_earlier_ones),
