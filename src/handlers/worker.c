@@ -10,6 +10,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+/* How long a thread that is not stuck may take from its deadline to its end. */
+#define IN_HAND_NS NS_PER_S
+
 /* The threads that live. */
 static struct {
 	pthread_mutex_t lock; /* before that of a ledger */
@@ -25,7 +28,7 @@ static void begin_life(struct worker *worker)
 	pthread_mutex_unlock(&alive.lock);
 }
 
-/* Takes it off the list. The lock is held. */
+/* Takes it off the list, and wakes those that may wait for that. The lock is held. */
 static void forget_life(struct worker *worker)
 {
 	struct worker **link = &alive.first;
@@ -33,12 +36,35 @@ static void forget_life(struct worker *worker)
 	while (*link != worker)
 		link = &(*link)->next_alive;
 	*link = worker->next_alive;
+	for (struct worker *other = alive.first; other; other = other->next_alive)
+		if (worker->file && other->file)
+			eventfd_write(other->filled, 1);
+}
+
+bool worker_has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
+{
+	struct worker *older = worker->file ? worker->next_alive : NULL;
+	bool has = false;
+
+	pthread_mutex_lock(&alive.lock);
+	for (; older && !has; older = older->next_alive) {
+		if (!older->file ||
+			(older->ledger != worker->ledger && strcmp(older->file, worker->file)))
+			continue;
+		pthread_mutex_lock(&older->ledger->lock);
+		*ret_until_ns = older->retired ? older->deadline_ns + IN_HAND_NS : 0;
+		has = !older->retired || clock_ns(CLOCK_MONOTONIC) < *ret_until_ns;
+		pthread_mutex_unlock(&older->ledger->lock);
+	}
+	pthread_mutex_unlock(&alive.lock);
+	return has;
 }
 
 static void worker_free(struct worker *worker)
 {
 	ring_destroy(&worker->ring);
 	closep(&worker->filled);
+	free(worker->file);
 	free(worker);
 }
 
@@ -167,15 +193,17 @@ int worker_start(const struct handler_kind *kind, void *object, const struct con
 	struct ledger *ledger, struct worker **ret)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
+	const char *file = kind->config.file ? kind->config.file(config->settings) : NULL;
 	int r;
 
 	if (!worker)
 		return -ENOMEM;
+	worker->file = file ? strdup(file) : NULL;
 	worker->filled = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
-	if (worker->filled < 0 ||
+	if (worker->filled < 0 || (file && !worker->file) ||
 		ring_init(&worker->ring, config->queue,
 			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX) <
 			0) {

@@ -10,6 +10,7 @@ struct worker {
 	struct ledger *ledger; /* its lock guards everything below that the thread shares */
 	const struct handler_kind *kind;
 	void *object; /* the thread's alone */
+	char *file; /* that the kind writes; NULL: none */
 	enum drop_policy policy;
 	int filled; /* eventfd(2) that wakes the thread */
 	struct ring ring;
@@ -29,6 +30,11 @@ struct worker {
 
 /* The thread: delivers until the worker is retired, and frees it. argument is the worker. */
 void *worker_main(void *argument);
+
+/* Whether an older worker that writes to the same file still has to end: two must not write to it,
+ * and the older one's datagrams come first. One that is stuck past its deadline does not count.
+ * *ret_until_ns is when it is stuck; 0: it is not retired yet. */
+bool worker_has_predecessor(struct worker *worker, uint64_t *ret_until_ns);
 
 /* The thread ends: takes the worker off its ledger, counts what it still holds as dropped, and
  * frees it. */

@@ -104,12 +104,14 @@ static uint64_t wait_deadline(struct worker *worker)
 	return deadline;
 }
 
-/* Waits until the ring is filled, the worker is retired, or serve() is due; and then serves. */
-static void wait_for_work(struct worker *worker)
+/* Waits until the ring is filled, the worker is retired, or serve() is due; and then serves. Waits
+ * until latest_ns at the most; 0: for as long as it takes. */
+static void wait_for_work(struct worker *worker, uint64_t latest_ns)
 {
 	struct pollfd fds[2] = {
 		{.fd = worker->filled, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-	uint64_t deadline = wait_deadline(worker), now = clock_ns(CLOCK_MONOTONIC), count;
+	uint64_t deadline = earlier_ns(wait_deadline(worker), latest_ns);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), count;
 	struct timespec left = ns_timespec(deadline > now ? deadline - now : 0);
 
 	if (worker->kind->descriptor)
@@ -141,7 +143,7 @@ static bool wait_until_ready(struct worker *worker)
 	while (kind->ready && !kind->ready(worker->object)) {
 		if (is_expired(worker))
 			return false;
-		wait_for_work(worker);
+		wait_for_work(worker, 0);
 	}
 	return true;
 }
@@ -214,7 +216,7 @@ static struct ring_chunk *next_chunk(struct worker *worker)
 		answer(worker, chunk);
 		if (chunk || !go_on)
 			return chunk;
-		wait_for_work(worker);
+		wait_for_work(worker, 0);
 	}
 }
 
@@ -233,7 +235,10 @@ void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	struct ring_chunk *chunk;
+	uint64_t until_ns;
 
+	while (worker_has_predecessor(worker, &until_ns) && !is_expired(worker))
+		wait_for_work(worker, until_ns);
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
 	finish(worker);
