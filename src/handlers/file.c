@@ -21,7 +21,7 @@ static const struct key file_keys[] = {
 		.help = "How a datagram is written: line, json, hex or raw."},
 };
 
-/* Whether data begins as format_timestamp() does, as far as it goes. */
+/* Whether data may be the start of what format_timestamp() writes. */
 static bool is_line(const char *data, size_t size)
 {
 	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddddddddZ ";

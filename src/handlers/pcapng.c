@@ -1,28 +1,29 @@
-/* pcapng: datagrams as packets, for Wireshark and tcpdump. Each file, and what follows after
- * writing has failed, is a section of its own with the interfaces that occur in it. */
+/* pcapng: datagrams as packets, for Wireshark and tcpdump. Each file is a section that declares the
+ * interfaces that occur in it. After writing has failed, a new section begins. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/escape.h"
-#include "base/log.h"
 #include "handlers/handler.h"
 #include "formats/pcapng_blocks.h"
 #include "formats/pcapng_walk.h"
 #include "recorder/recorder.h"
 
-/* What is written of a group is remembered for so many; others have to take their place. A power of
- * two. */
+/* Origins whose headers and options are stored; another one replaces one of them. A power of two.
+ */
 #define FLOWS_MAX 64
 
-/* Statistics also come this often while datagrams do, for a recording that is read while it goes
- * on, or is killed. By the datagrams' time. */
+/* Interval of the statistics, by the time of the datagrams, for a recording that is read before it
+ * has ended. The last ones come at the end of a section. */
 #define STATISTICS_NS (10 * NS_PER_S)
 
-/* More are written as one, which is called OTHER: names can come and go for ever. */
+/* Beyond this number all are written as one interface, OTHER: the number of names that come and go
+ * has no limit. */
 #define INTERFACES_MAX 4096
 #define OTHER "(other)"
 
@@ -34,15 +35,15 @@ struct pcapng_settings {
 
 struct interface {
 	char name[IF_NAMESIZE];
-	uint32_t number; /* in the section; NOT_DECLARED: it has not occurred there */
-	struct pcapng_counts counts; /* since it was first seen */
+	uint32_t number; /* in the section, or NOT_DECLARED */
+	struct pcapng_counts counts; /* since its first datagram */
 };
 
 /* A group on an interface. */
 struct flow {
-	struct origin *origin; /* a reference, by which it is found again; NULL: free */
+	struct origin *origin; /* a reference; NULL: unused */
 	size_t interface;
-	uint64_t kernel_dropped; /* of the origin, when last looked at */
+	uint64_t kernel_dropped; /* of the origin, as counted so far */
 	struct pcapng_flow packets;
 };
 
@@ -81,15 +82,14 @@ static void begin_section(void *owner, struct text *text, bool is_first)
 	pcapng->statistics_ns = 0;
 }
 
-/* Adds what the kernel has dropped of a flow since the last look. */
+/* Adds what the kernel has dropped of a flow since the last call. */
 static void count_kernel_drops(struct pcapng *pcapng, struct flow *flow)
 {
-	uint64_t now = flow->origin ? atomic_load_explicit(
-					      &flow->origin->kernel_dropped, memory_order_relaxed)
-				    : 0;
+	uint64_t now;
 
 	if (!flow->origin)
 		return;
+	now = atomic_load_explicit(&flow->origin->kernel_dropped, memory_order_relaxed);
 	pcapng->interfaces[flow->interface].counts.kernel_dropped += now - flow->kernel_dropped;
 	flow->kernel_dropped = now;
 }
@@ -169,7 +169,7 @@ static int find_interface(struct pcapng *pcapng, const char *name)
 			return (int)i;
 	if (i >= INTERFACES_MAX && strcmp(name, OTHER))
 		return find_interface(pcapng, OTHER);
-	interfaces = reallocarray(pcapng->interfaces, i + 1, sizeof(*interfaces));
+	interfaces = array_grow(pcapng->interfaces, i, sizeof(*interfaces));
 	if (!interfaces)
 		return -ENOMEM;
 	interfaces[i] = (struct interface){.number = NOT_DECLARED};
@@ -179,7 +179,7 @@ static int find_interface(struct pcapng *pcapng, const char *name)
 	return (int)i;
 }
 
-/* What is known of the origin's datagrams, or NULL without memory. */
+/* The flow of an origin, or NULL without memory. */
 static struct flow *find_flow(struct pcapng *pcapng, struct origin *origin)
 {
 	struct flow *flow =
@@ -202,7 +202,7 @@ static struct flow *find_flow(struct pcapng *pcapng, struct origin *origin)
 	return flow;
 }
 
-/* The kernel allows any byte in the name of an interface; the file wants UTF-8. */
+/* The kernel allows any byte in the name of an interface; pcapng requires UTF-8. */
 static void declare(struct pcapng *pcapng, struct interface *interface, struct text *text)
 {
 	AUTO_TEXT struct text name = {0}, description = {0};
@@ -214,7 +214,8 @@ static void declare(struct pcapng *pcapng, struct interface *interface, struct t
 	interface->number = pcapng->declared++;
 }
 
-/* What has to stand before a datagram: its interface, and now and then statistics. */
+/* Appends what has to stand before a datagram: its interface, unless that is declared, and the
+ * statistics when they are due. */
 static void prepare(struct pcapng *pcapng, struct interface *interface, uint64_t timestamp_ns,
 	struct text *text)
 {

@@ -13,7 +13,7 @@ static const char *name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Where the extension begins. A dot in front makes a hidden file, and no extension. */
+/* Where the extension begins. A dot at the start makes a hidden file, no extension. */
 static size_t stem_of(const char *name)
 {
 	size_t length = strlen(name);

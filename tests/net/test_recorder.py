@@ -1,5 +1,7 @@
 """What the recorders (file, pcapng) promise: whole records, rotated files, limits, and no exit for a full disk."""
 
+import contextlib
+import ctypes
 import glob
 import json
 import os
@@ -257,6 +259,39 @@ def test_handlers_that_follow_each_other_under_new_names_lose_nothing_and_keep_t
     daemon.wait_arrived("news", 40_000)
     deliver(daemon, net, b"9 0", name)
     check_in_order(daemon, daemon.group("news")["received"])
+
+
+@contextlib.contextmanager
+def stopped(thread):
+    """Stops one thread, as a disk that hangs does (ptrace(2))."""
+    seize, interrupt, detach = 0x4206, 0x4207, 17
+    libc = ctypes.CDLL(None, use_errno=True)
+    for request in (seize, interrupt):
+        assert libc.ptrace(request, thread, None, None) == 0, os.strerror(ctypes.get_errno())
+    assert os.waitpid(thread, 0x40000000)[0] == thread  # __WALL
+    yield
+    assert libc.ptrace(detach, thread, None, None) == 0, os.strerror(ctypes.get_errno())
+
+
+@pytest.mark.long
+def test_a_recorder_that_hangs_delays_the_one_that_replaces_it_for_some_seconds_only(start, net):
+    daemon = start(config(objects=JSON))
+    deliver(daemon, net, b"before")
+    with stopped(max(map(int, os.listdir(f"/proc/{daemon.process.pid}/task")))):
+        daemon.write_config(config(objects=JSON + "keep = 3;"))
+        daemon.ctl("reload")
+        send(net.peer, b"queued", "233.252.0.1", 5004)
+        wait_until(lambda: daemon.handler("objects")["queued"] == 1, "the datagram to be queued")
+        wait_until(lambda: daemon.handler("objects")["dropped"]["io"] == 1, "the end of waiting", 15)
+        assert "handler objects: " in daemon.log() and "another handler or program writes to it" in daemon.log()
+
+    def written():
+        send(net.peer, b"after", "233.252.0.1", 5004)
+        return daemon.handler("objects")["delivered"] > 1
+
+    wait_until(written, "recording to go on", 15)
+    daemon.wait_idle("objects")
+    assert set(payloads(daemon.path("news.ndjson"))) == {b"before", b"after"} and not rotated(daemon)
 
 
 def test_a_reload_in_peace_goes_on_in_the_same_file(start, net):
