@@ -47,7 +47,7 @@ struct flow {
 };
 
 /* The recorder's owner. */
-struct pcapng {
+struct pcapng_handler {
 	struct utsname system;
 	struct interface *interfaces;
 	size_t interface_count;
@@ -69,7 +69,7 @@ static unsigned pcapng_needs(const void *settings)
 
 static void begin_section(void *owner, struct text *text, bool is_first)
 {
-	struct pcapng *pcapng = owner;
+	struct pcapng_handler *pcapng = owner;
 	char system[2 * sizeof(pcapng->system.sysname)];
 
 	snprintf(system, sizeof(system), "%s %s", pcapng->system.sysname, pcapng->system.release);
@@ -82,7 +82,7 @@ static void begin_section(void *owner, struct text *text, bool is_first)
 }
 
 /* Adds what the kernel has dropped of a flow since the last call. */
-static void count_kernel_drops(struct pcapng *pcapng, struct flow *flow)
+static void count_kernel_drops(struct pcapng_handler *pcapng, struct flow *flow)
 {
 	uint64_t now;
 
@@ -93,7 +93,7 @@ static void count_kernel_drops(struct pcapng *pcapng, struct flow *flow)
 	flow->kernel_dropped = now;
 }
 
-static void append_statistics(struct pcapng *pcapng, struct text *text, uint64_t now_ns)
+static void append_statistics(struct pcapng_handler *pcapng, struct text *text, uint64_t now_ns)
 {
 	for (size_t i = 0; i < FLOWS_MAX; i++)
 		count_kernel_drops(pcapng, &pcapng->flows[i]);
@@ -116,7 +116,7 @@ static void end_section(void *owner, struct text *text)
 /* Counts the datagrams among blocks that could not be written. */
 static void count_lost(void *owner, const char *data, size_t size)
 {
-	struct pcapng *pcapng = owner;
+	struct pcapng_handler *pcapng = owner;
 	struct pcapng_block block;
 
 	for (size_t at = 0; at < size; at += block.size) {
@@ -130,7 +130,7 @@ static void count_lost(void *owner, const char *data, size_t size)
 
 static void pcapng_free(void *owner)
 {
-	struct pcapng *pcapng = owner;
+	struct pcapng_handler *pcapng = owner;
 
 	for (size_t i = 0; i < FLOWS_MAX; i++)
 		origin_unref(pcapng->flows[i].origin);
@@ -149,7 +149,7 @@ static const struct recorder_format pcapng_format = {
 static int pcapng_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct pcapng_settings *wanted = settings;
-	struct pcapng *pcapng = calloc(1, sizeof(*pcapng));
+	struct pcapng_handler *pcapng = calloc(1, sizeof(*pcapng));
 
 	if (!pcapng)
 		return -ENOMEM;
@@ -158,7 +158,7 @@ static int pcapng_open(const void *settings, const char *name, char why[static W
 }
 
 /* The index of an interface, or a negative errno. */
-static int find_interface(struct pcapng *pcapng, const char *name)
+static int find_interface(struct pcapng_handler *pcapng, const char *name)
 {
 	struct interface *interfaces;
 	size_t i;
@@ -179,7 +179,7 @@ static int find_interface(struct pcapng *pcapng, const char *name)
 }
 
 /* The flow of an origin, or NULL without memory. */
-static struct flow *find_flow(struct pcapng *pcapng, struct origin *origin)
+static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *origin)
 {
 	struct flow *flow =
 		&pcapng->flows[((uintptr_t)origin >> 6 ^ (uintptr_t)origin >> 12) % FLOWS_MAX];
@@ -202,7 +202,7 @@ static struct flow *find_flow(struct pcapng *pcapng, struct origin *origin)
 }
 
 /* The kernel allows any byte in the name of an interface; pcapng requires UTF-8. */
-static void declare(struct pcapng *pcapng, struct interface *interface, struct text *text)
+static void declare(struct pcapng_handler *pcapng, struct interface *interface, struct text *text)
 {
 	AUTO_TEXT struct text name = {0}, description = {0};
 
@@ -215,8 +215,8 @@ static void declare(struct pcapng *pcapng, struct interface *interface, struct t
 
 /* Appends what has to stand before a datagram: its interface, unless that is declared, and the
  * statistics when they are due. */
-static void prepare(struct pcapng *pcapng, struct interface *interface, uint64_t timestamp_ns,
-	struct text *text)
+static void prepare(struct pcapng_handler *pcapng, struct interface *interface,
+	uint64_t timestamp_ns, struct text *text)
 {
 	if (interface->number == NOT_DECLARED)
 		declare(pcapng, interface, text);
@@ -229,7 +229,7 @@ static void prepare(struct pcapng *pcapng, struct interface *interface, uint64_t
 
 static void pcapng_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
-	struct pcapng *pcapng = recorder_owner(object);
+	struct pcapng_handler *pcapng = recorder_owner(object);
 	struct flow *flow = find_flow(pcapng, batch->origin);
 	struct interface *interface;
 
