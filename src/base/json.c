@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include "base/codec.h"
 #include "base/escape.h"
 
 /* Whether the next member needs no comma before it. After LF and NUL a new message begins. */
@@ -17,22 +18,26 @@ static bool is_first(const struct text *text)
 	return false;
 }
 
-void json_put_member(struct text *text, const char *name)
+void json_put_name(struct text *text, const char *name, size_t size)
 {
-	size_t length = name ? strlen(name) : 0;
-	char *at = text_reserve(text, length + sizeof(",\"\":"));
+	char *start = text_reserve(text, size + sizeof(",\"\":")), *out = start;
 
-	if (!at)
+	if (!out)
 		return;
 	if (!is_first(text))
-		*at++ = ',';
+		*out++ = ',';
 	if (name) {
-		*at++ = '"';
-		at = mempcpy(at, name, length);
-		*at++ = '"';
-		*at++ = ':';
+		*out++ = '"';
+		out = mempcpy(out, name, size);
+		*out++ = '"';
+		*out++ = ':';
 	}
-	text->length = (size_t)(at - text->data);
+	text->length += (size_t)(out - start);
+}
+
+void json_put_member(struct text *text, const char *name)
+{
+	json_put_name(text, name, name ? strlen(name) : 0);
 }
 
 void json_put_string(struct text *text, const char *name, const char *string)
@@ -44,17 +49,10 @@ void json_put_string(struct text *text, const char *name, const char *string)
 		text_append_string(text, "null");
 }
 
-/* By hand: snprintf() would be half of a long answer's cost. */
 void json_put_number(struct text *text, const char *name, uint64_t number)
 {
-	char digits[20], *at = digits + sizeof(digits);
-
 	json_put_member(text, name);
-	do {
-		*--at = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	text_append(text, at, (size_t)(digits + sizeof(digits) - at));
+	text_append_number(text, number);
 }
 
 void json_put_open(struct text *text, const char *name, char bracket)

@@ -3,5 +3,6 @@
 
 #include <sys/types.h>
 
-/* A name, or a number. Returns 0, or -ENOENT when the system has no such group. */
+/* A name, or a number. Returns 0; -ENOENT when the system has no such group; or another negative
+ * errno when its database cannot be read. */
 int find_gid(const char *name, gid_t *ret);

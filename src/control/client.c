@@ -246,7 +246,7 @@ static void receive_requests(struct client *client)
 static bool is_open(const struct client *client)
 {
 	return client->state != CLIENT_CLOSING && !client->stream && !client->answer &&
-	       !client->waiter.sender && client_has_room(client);
+	       !link_is_used(&client->waiter.link) && client_has_room(client);
 }
 
 static bool may_continue(const struct client *client, unsigned messages, size_t output)
@@ -509,7 +509,8 @@ void client_set_clear(struct client_set *set)
 {
 	struct client *client;
 
-	list_for_each(client, &set->clients, link) client_free(client);
+	list_for_each(client, &set->clients, link)
+		client_free(client);
 	users_clear(&set->users);
 	text_free(&set->formatted);
 }

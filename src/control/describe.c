@@ -39,7 +39,7 @@ static void put_membership(struct text *text, const struct membership *membershi
 	json_put_number(text, "kernelDropped", membership->counters->kernel_dropped);
 	json_put_string(text, "lastError", membership->last_error);
 	json_put_number(text, "joins", membership->counters->joins);
-	json_put_number(text, "deafMilliseconds", membership->counters->deaf_ns / NS_PER_MS);
+	json_put_number(text, "deafMilliseconds", membership->counters->unjoined_ns / NS_PER_MS);
 	json_put_number(text, "receiveBuffer", membership->receive_buffer);
 	json_put_close(text, '}');
 }
@@ -66,16 +66,16 @@ void describe_group(struct text *text, struct group *group)
 	put_time(text, "lastReceived", counters->last_received_ns);
 	put_strings(text, "handlers", &config->handlers);
 	json_put_open(text, "memberships", '[');
-	for (size_t i = 0; i < group->membership_count; i++)
-		put_membership(text, group->memberships[i]);
+	for (size_t i = 0; i < group->memberships.count; i++)
+		put_membership(text, group->memberships.items[i]);
 	json_put_close(text, ']');
 	json_put_close(text, '}');
 }
 
 static bool delivers_to(const struct group *group, const struct outlet *outlet)
 {
-	for (size_t i = 0; i < group->outlet_count; i++)
-		if (group->outlets[i] == outlet)
+	for (size_t i = 0; i < group->outlets.count; i++)
+		if (group->outlets.items[i] == outlet)
 			return true;
 	return false;
 }

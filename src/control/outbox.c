@@ -71,7 +71,8 @@ void outbox_clear(struct outbox *output)
 
 	clear_text(output);
 	text_free(&output->text);
-	list_for_each(piece, &output->pieces, link) free_piece(piece);
+	list_for_each(piece, &output->pieces, link)
+		free_piece(piece);
 	output->size = 0;
 }
 
@@ -130,8 +131,7 @@ static size_t gather(const struct outbox *output, struct iovec vectors[static VE
 	if (output->text.length > output->written)
 		vectors[count++] = (struct iovec){
 			output->text.data + output->written, output->text.length - output->written};
-	list_for_each(piece, &output->pieces, link)
-	{
+	list_for_each(piece, &output->pieces, link) {
 		if (count == VECTORS_MAX)
 			break;
 		vectors[count++] = (struct iovec){

@@ -291,16 +291,25 @@ static uint64_t hash_names(const struct string_list *names)
 	return hash;
 }
 
+static bool same_names(const struct string_list *a, const struct string_list *b)
+{
+	for (size_t i = 0; i < a->count && i < b->count; i++)
+		if (strcmp(a->items[i], b->items[i]))
+			return false;
+	return a->count == b->count;
+}
+
 /* Most fan-outs differ in the hash: long lists of names are compared only when it is the same. */
 static struct fan_out *find_fan_out(const struct client *client, const struct string_list *groups)
 {
 	uint64_t hash = hash_names(groups);
 	struct fan_out *fan_out;
 
-	list_for_each(fan_out, &client_set(client)->fan_outs,
-		link) if (fan_out->hash == hash && fan_out->user == client_user(client) &&
-			  fan_out->terminator == client_terminator(client) &&
-			  string_list_compare(&fan_out->groups, groups) == 0) return fan_out;
+	list_for_each(fan_out, &client_set(client)->fan_outs, link)
+		if (fan_out->hash == hash && fan_out->user == client_user(client) &&
+			fan_out->terminator == client_terminator(client) &&
+			same_names(&fan_out->groups, groups))
+			return fan_out;
 	return NULL;
 }
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "config/list.h"
+#include "config/schema.h"
 #include "control/client.h"
 
 /* Makes the connection a subscriber to these groups, to all when there are none. The names must be

@@ -23,7 +23,9 @@ static struct user *find(const struct users *users, uid_t uid)
 {
 	struct user *user;
 
-	list_for_each(user, &users->list, link) if (user->uid == uid) return user;
+	list_for_each(user, &users->list, link)
+		if (user->uid == uid)
+			return user;
 	return NULL;
 }
 

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "daemon/identity.h"
 #include "daemon/state.h"
-#include "handlers/worker.h"
 #include "service/handover.h"
 #include "service/notify.h"
 #include "service/store.h"
@@ -100,7 +99,7 @@ static void on_links_changed(void *argument, const struct link_change *change)
 static void on_audit(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd, (void)what;
-	workers_expire();
+	handlers_expire(((struct daemon *)argument)->handlers);
 	on_links_changed(argument, NULL);
 }
 
@@ -284,7 +283,7 @@ static int make_parts(struct daemon *daemon)
 /* All that is wanted of an earlier run has been taken back. */
 static void settle_earlier_run(struct daemon *daemon)
 {
-	const struct taken_back *back = groups_taken_back(daemon->groups);
+	const struct restored *back = groups_restored(daemon->groups);
 
 	if (back->sockets || back->lost)
 		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_TAKEN_BACK},
@@ -369,8 +368,7 @@ void daemon_stop(struct daemon *daemon)
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	handover_free(daemon->handover);
-	handlers_free(daemon->handlers, deadline);
-	stuck = workers_wait(deadline + NS_PER_S);
+	stuck = handlers_free(daemon->handlers, deadline);
 	store_free(daemon->store);
 	if (stuck)
 		_exit(EXIT_SUCCESS);

@@ -33,8 +33,8 @@ const char *daemon_status(const struct daemon *daemon, char status[static STATUS
 	for (size_t i = 0; i < groups_count(daemon->groups); i++) {
 		const struct group *group = groups_at(daemon->groups, i);
 
-		for (size_t j = 0; j < group->membership_count; j++)
-			counts[group->memberships[j]->state]++;
+		for (size_t j = 0; j < group->memberships.count; j++)
+			counts[group->memberships.items[j]->state]++;
 	}
 	snprintf(status, STATUS_MAX, "%zu groups: %u memberships joined, %u waiting, %u failed",
 		groups_count(daemon->groups), counts[MEMBERSHIP_JOINED], counts[MEMBERSHIP_WAITING],

@@ -69,6 +69,8 @@ BROKEN = {
                    3, ["handlers.b", "the same file as handlers.a"]),
     "nul": ("groups: { };\n\0", 2, ["NUL"]),
     "udp-port": (handler('type = "udp";', 'address = "192.0.2.1";'), 2, ["port"]),
+    "queue-that-is-none": (handler('type = "udp";', 'address = "192.0.2.1";', "port = 1;", 'queue = "lots";'), 6, ["queue", "lots"]),
+    "burst-of-no-rate": (handler('type = "log";', 'rate = "fast";', "burst = 5;"), 4, ["rate", "fast"]),
     "queue": (handler('type = "log";', 'queue = "lots";'), 4, ["queue", "lots"]),
 }
 

@@ -8,8 +8,8 @@ static void count_memberships(struct groups *groups, unsigned counts[static 3])
 	for (size_t i = 0; i < groups_count(groups); i++) {
 		const struct group *group = groups_at(groups, i);
 
-		for (size_t j = 0; j < group->membership_count; j++)
-			counts[group->memberships[j]->state]++;
+		for (size_t j = 0; j < group->memberships.count; j++)
+			counts[group->memberships.items[j]->state]++;
 	}
 }
 

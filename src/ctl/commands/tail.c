@@ -20,7 +20,7 @@ static const struct option_row options[] = {
 
 struct tail {
 	struct session *session;
-	enum record_format format;
+	enum format format;
 	uint64_t left; /* datagrams to show; 0: no end */
 	bool ended; /* all are shown */
 };
@@ -115,7 +115,7 @@ static int run(struct session *session, const struct arguments *arguments)
 	struct tail tail = {.session = session, .left = arguments->options[TAIL_COUNT].number};
 	int code;
 
-	if (format && record_format_parse(format, &tail.format) < 0)
+	if (format && format_parse(format, &tail.format) < 0)
 		return session_fail(session, EXIT_MISUSED,
 			"--format: '%s' is none of line, json, hex and raw", format);
 	if (format && session->writer.json)

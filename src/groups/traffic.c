@@ -1,13 +1,54 @@
-/* Sending to a group: which interface, how far, and what to say when it does not work. */
+/* A group's traffic: the outlets that get what arrives, and sending to the group. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "groups/group.h"
 #include "net/interface.h"
 
-/* The interface to send out of, 0 for the kernel's route; a configured one may have come up since
- * the last look. */
+static void apply_needs(struct group *group)
+{
+	unsigned needs = 0;
+
+	for (size_t i = 0; i < group->outlets.count; i++)
+		needs |= NEED_DATAGRAMS | group->outlets.items[i]->needs;
+	if (needs == group->needs)
+		return;
+	group->needs = needs;
+	for (size_t i = 0; i < group->memberships.count; i++)
+		membership_apply_needs(group->memberships.items[i], false);
+}
+
+int group_attach(struct group *group, struct outlet *outlet)
+{
+	int r = array_add(&group->outlets, outlet);
+
+	apply_needs(group);
+	return r;
+}
+
+void group_detach(struct group *group, struct outlet *outlet)
+{
+	struct outlet **items = group->outlets.items;
+
+	for (size_t i = 0; i < group->outlets.count; i++) {
+		if (items[i] != outlet)
+			continue;
+		items[i] = items[--group->outlets.count];
+		break;
+	}
+	apply_needs(group);
+}
+
+uint64_t group_kernel_dropped(struct group *group)
+{
+	for (size_t i = 0; i < group->memberships.count; i++)
+		membership_count_drops(group->memberships.items[i]);
+	return group->counters->kernel_dropped;
+}
+
+/* The interface to send out of, 0 for the kernel's route. A configured one may be up by now that
+ * was not at the last reconciliation. */
 static int outgoing(struct group *group, const char *interface, unsigned *ret_ifindex)
 {
 	const char *name = interface ? interface : group->config->send_interface;
@@ -30,8 +71,8 @@ static int send_vectors(struct group *group, const struct iovec *vectors, unsign
 
 	if ((r = outgoing(group, options->interface, &ifindex)) < 0)
 		return r;
-	if ((r = senders_get(
-		     group->owner.context->senders, config->address.family, ifindex, ret_busy)) < 0)
+	if ((r = senders_get(group->context->senders, config->address.family, ifindex, ret_busy)) <
+		0)
 		return r;
 	target.to_length = address_to_endpoint(
 		&config->address, (uint16_t)config->port, ifindex, &target.to);
@@ -43,7 +84,7 @@ static int send_vectors(struct group *group, const struct iovec *vectors, unsign
 	return r;
 }
 
-static void explain(
+static int explain(
 	int r, const struct group *group, const char *interface, char why[static WHY_MAX])
 {
 	const char *name = interface ? interface : group->config->send_interface;
@@ -51,35 +92,29 @@ static void explain(
 
 	switch (-r) {
 	case ENETUNREACH:
-		snprintf(why, WHY_MAX,
+		return because(why, r,
 			"no route for %s: set send_interface, or add a multicast route (ip %s dev "
 			"IFACE)",
 			group->config->name,
 			v4 ? "route add 224.0.0.0/4"
 			   : "-6 route add multicast ff00::/8 table local");
-		break;
 	case ENODEV:
 	case ENXIO:
-		snprintf(why, WHY_MAX, "there is no interface %s", name ? name : "to send out of");
-		break;
+		return because(why, r, "there is no interface %s", name ? name : "to send out of");
 	case EADDRNOTAVAIL:
-		snprintf(why, WHY_MAX, "the interface has no %s address to send from",
+		return because(why, r, "the interface has no %s address to send from",
 			v4 ? "IPv4" : "IPv6");
-		break;
 	case EINVAL:
-		snprintf(why, WHY_MAX,
+		return because(why, r,
 			"%s: a link-local group needs an interface: set send_interface, or send "
 			"with one",
 			strerror(-r));
-		break;
 	case EMSGSIZE:
-		snprintf(why, WHY_MAX, "the datagram is too large for the interface's path");
-		break;
+		return because(why, r, "the datagram is too large for the interface's path");
 	case EPERM:
-		snprintf(why, WHY_MAX, "%s: a firewall on this host refuses it", strerror(-r));
-		break;
+		return because(why, r, "%s: a firewall on this host refuses it", strerror(-r));
 	default:
-		snprintf(why, WHY_MAX, "%s", strerror(-r));
+		return because(why, r, "%s", strerror(-r));
 	}
 }
 
@@ -93,8 +128,7 @@ int group_send(struct group *group, const void *payload, size_t size,
 		return 0;
 	if (r != -EAGAIN)
 		group->counters->send_failed++;
-	explain(r, group, options->interface, why);
-	return r;
+	return explain(r, group, options->interface, why);
 }
 
 int group_send_batch(
