@@ -1,5 +1,6 @@
 """mcastd under test, and the control socket as a plain program sees it."""
 
+import contextlib
 import json
 import os
 import re
@@ -218,6 +219,7 @@ class Daemon:
         try:
             if self.process.poll() is None:
                 self.stop()
+            assert not SANITIZER_REPORT.search(self.log()), self.log()
             assert self.process.returncode in (0, -signal.SIGKILL), f"mcastd ended with {self.process.returncode}"
         finally:
             self.kill()
@@ -278,6 +280,7 @@ class Daemon:
         assert not SANITIZER_REPORT.search(str(result.stderr)), report
         if status:
             return result.stderr
+        assert not result.stderr, report
         return json.loads(result.stdout) if json_output else result.stdout
 
     def ctl_start(self, *arguments, **options):
@@ -339,8 +342,7 @@ class Daemon:
 def run_mcastd(*arguments, host=None, **options):
     """Runs mcastd to its end, for what it says and exits with."""
     options = {"stdin": subprocess.DEVNULL, "timeout": TIMEOUT, "text": True, "errors": "backslashreplace", **options}
-    command = [MCASTD, *arguments]
-    if not host:
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-    with host:
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    with host or contextlib.nullcontext():
+        result = subprocess.run([MCASTD, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    assert not SANITIZER_REPORT.search(result.stderr), result.stderr
+    return result

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 
+from harness.peers import send
 from harness.waiting import wait_until
 
 LINE = re.compile(
@@ -39,6 +40,13 @@ def payload_of(record):
     payload = record["text"].encode() if "text" in record else base64.b64decode(record["base64"], validate=True)
     assert record["size"] == len(payload)
     return payload
+
+
+def deliver(daemon, net, payload, handler="objects"):
+    """Sends one datagram to 233.252.0.1, port 5004, and waits until the handler has written it."""
+    before = daemon.handler(handler)["delivered"]
+    send(net.peer, payload, "233.252.0.1", 5004)
+    wait_until(lambda: daemon.handler(handler)["delivered"] == before + 1, "the datagram to be written")
 
 
 def lines_of(daemon, name, group):

@@ -6,6 +6,7 @@ from harness.daemon import Control, balance
 from harness.waiting import wait_until
 
 RUNNING = "active"
+EXAMPLES = "/usr/local/share/doc/mcastd/examples/systemd"
 
 
 class Service:

@@ -62,6 +62,12 @@ def start(net):
         raise failures[0]
 
 
+@pytest.fixture
+def directory(tmp_path):
+    """For a daemon whose directory is looked at, or used by another one, when it has ended."""
+    return str(tmp_path)
+
+
 @pytest.fixture(autouse=True)
 def accounting():
     """After every test, every datagram of every daemon is accounted for. pytest shows the logs of failed tests."""

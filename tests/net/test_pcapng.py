@@ -11,7 +11,7 @@ import pytest
 
 from harness.captures import INTERFACE, PACKET, SECTION, STATISTICS, blocks, statistics, tcpdump, tshark
 from harness.peers import LARGEST, send
-from harness.records import ALL_BYTES, HOSTILE, payload_of
+from harness.records import ALL_BYTES, HOSTILE, deliver, payload_of
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -106,25 +106,15 @@ def stop(daemon):
     daemon.stop()
 
 
-@pytest.fixture
-def directory(tmp_path):
-    return str(tmp_path)
-
-
 def restart(daemon, start, config=CONFIG):
     stop(daemon)
     return start(config, directory=daemon.directory)
 
 
-def deliver(daemon, net, payload, count):
-    send(net.peer, payload, "233.252.0.1", 5004)
-    wait_until(lambda: daemon.handler("packets")["delivered"] == count, "the datagram to be written")
-
-
 def test_recordings_end_with_their_statistics(start, net, directory):
     daemon = start(CONFIG, directory=directory)
-    deliver(daemon, net, b"x", 1)
-    deliver(daemon, net, b"y", 2)
+    deliver(daemon, net, b"x", "packets")
+    deliver(daemon, net, b"y", "packets")
     stop(daemon)
     assert statistics(daemon.read("packets.pcapng")) == {"eth0": (2, 0, 2)}
     assert list(blocks(daemon.read("packets.pcapng")))[-1][0] == STATISTICS
@@ -133,7 +123,7 @@ def test_recordings_end_with_their_statistics(start, net, directory):
 def test_the_statistics_tell_what_the_queue_and_the_kernel_dropped(start, net, directory, blast):
     daemon = start(CONFIG.replace("handlers = [", 'receive_buffer = "64K"; handlers = [')
                    .replace('type = "pcapng";', 'type = "pcapng"; queue_datagrams = 300;'), directory=directory)
-    deliver(daemon, net, b"first", 1)
+    deliver(daemon, net, b"first", "packets")
     for _ in range(5):
         daemon.pause()
         blast(net.peer, "233.252.0.1", 5004, 2000, 10)
@@ -142,7 +132,7 @@ def test_the_statistics_tell_what_the_queue_and_the_kernel_dropped(start, net, d
         blast(net.peer, "233.252.0.1", 5004, 20000, 10)
     daemon.wait_idle("packets")
     handler = daemon.handler("packets")
-    deliver(daemon, net, b"last", handler["delivered"] + 1)
+    deliver(daemon, net, b"last", "packets")
     handler, kernel = daemon.handler("packets"), daemon.group("news")["kernelDropped"]
     stop(daemon)
     assert kernel and handler["dropped"]["queue"]
@@ -152,9 +142,9 @@ def test_the_statistics_tell_what_the_queue_and_the_kernel_dropped(start, net, d
 
 def test_a_recording_is_continued_in_a_new_section(start, net, directory):
     daemon = start(CONFIG, directory=directory)
-    deliver(daemon, net, b"first", 1)
+    deliver(daemon, net, b"first", "packets")
     daemon = restart(daemon, start)
-    deliver(daemon, net, b"second", 1)
+    deliver(daemon, net, b"second", "packets")
     stop(daemon)
     path = daemon.path("packets.pcapng")
     assert [row[0] for row in tshark(path, "udp.payload")] == [b"first".hex(), b"second".hex()]
@@ -164,7 +154,7 @@ def test_a_recording_is_continued_in_a_new_section(start, net, directory):
 
 def test_a_torn_recording_is_mended_at_the_start(start, net, directory):
     daemon = start(CONFIG, directory=directory)
-    deliver(daemon, net, b"whole", 1)
+    deliver(daemon, net, b"whole", "packets")
     stop(daemon)
     whole = daemon.read("packets.pcapng")
     with open(daemon.path("packets.pcapng"), "ab") as file:
@@ -172,7 +162,7 @@ def test_a_torn_recording_is_mended_at_the_start(start, net, directory):
     daemon = start(CONFIG, directory=directory)
     wait_until(lambda: daemon.read("packets.pcapng") == whole, "the file to be mended")
     assert "packets.pcapng: cut off 50 bytes" in daemon.log()
-    deliver(daemon, net, b"next", 1)
+    deliver(daemon, net, b"next", "packets")
     assert [row[0] for row in tshark(daemon.path("packets.pcapng"), "udp.payload")] == [b"whole".hex(), b"next".hex()]
 
 
@@ -185,7 +175,7 @@ def test_what_is_no_recording_of_ours_is_set_aside(start, net, directory, foreig
     with open(path, "wb") as file:
         file.write(foreign)
     daemon = start(CONFIG, directory=directory)
-    deliver(daemon, net, b"x", 1)
+    deliver(daemon, net, b"x", "packets")
     aside, = glob.glob(path + ".*.aside")
     with open(aside, "rb") as file:
         assert file.read() == foreign

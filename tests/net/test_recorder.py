@@ -18,7 +18,7 @@ import pytest
 from harness.captures import PACKET, SECTION, blocks, statistics, tcpdump, tshark
 from harness.daemon import Daemon, run_mcastd
 from harness.peers import send, tutorial_sender
-from harness.records import payload_of
+from harness.records import deliver, payload_of
 from harness.waiting import wait_until
 
 GROUP = '{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = [%s]; }'
@@ -33,17 +33,6 @@ def config(**handlers):
 
 JSON = 'type = "file"; format = "json"; path = "$DIR/news.ndjson";'
 PCAPNG = 'type = "pcapng"; path = "$DIR/news.pcapng";'
-
-
-@pytest.fixture
-def directory(tmp_path):
-    return str(tmp_path)
-
-
-def deliver(daemon, net, payload, name="objects"):
-    before = daemon.handler(name)["delivered"]
-    send(net.peer, payload, "233.252.0.1", 5004)
-    wait_until(lambda: daemon.handler(name)["delivered"] == before + 1, "the datagram to be written")
 
 
 def rotated(daemon, name="news", extension=".ndjson"):

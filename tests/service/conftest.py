@@ -50,6 +50,12 @@ def service(system):
     service.clean_up()
 
 
+@pytest.fixture
+def remove_recording(system):
+    yield
+    system.try_run("rm", "-f", "/var/log/mcastd/raw")
+
+
 @pytest.fixture(scope="session")
 def build(tmp_path_factory):
     """A directory with what "make deb" makes in it."""

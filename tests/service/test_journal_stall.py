@@ -57,12 +57,11 @@ def counter_of_datagrams(host, port):
 
 
 @pytest.fixture
-def journald(system):
+def journald(system, remove_recording):
     """Its process, as the system numbers it. Goes on after the test in any case."""
     pid = system.run("systemctl", "show", "--value", "--property=MainPID", JOURNALD).strip()
     yield pid
     system.run("kill", "-CONT", pid)
-    system.try_run("rm", "-f", "/var/log/mcastd/raw")
 
 
 @pytest.mark.long

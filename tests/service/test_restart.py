@@ -8,6 +8,8 @@ from harness.daemon import balance
 from harness.peers import has_membership, send
 from harness.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("remove_recording")
+
 CONFIG = """
 groups: {
   news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; receive_buffer = "16M"; };
@@ -30,12 +32,6 @@ def kill(service):
 
 
 ENDS = pytest.mark.parametrize("end", [restart, kill])
-
-
-@pytest.fixture(autouse=True)
-def remove_recording(system):
-    yield
-    system.try_run("rm", "-f", "/var/log/mcastd/raw")
 
 
 def assert_all_arrived(service, sent):

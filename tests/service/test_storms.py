@@ -6,6 +6,8 @@ import pytest
 
 from harness.waiting import wait_until
 
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("remove_recording")]
+
 GROUPS = 100
 RATE = 10_000
 SIZE = 200
@@ -42,13 +44,6 @@ def assert_nothing_lost(service, sent, before):
     service.ctl("stats", "--check")
 
 
-@pytest.fixture(autouse=True)
-def remove_recording(system):
-    yield
-    system.try_run("rm", "-f", "/var/log/mcastd/raw")
-
-
-@pytest.mark.long
 def test_1000_sighups_in_10_seconds_touch_nothing(service, blast, say):
     service.start(groups())
     before, fds = counts(service), sockets(service)
@@ -62,7 +57,6 @@ def test_1000_sighups_in_10_seconds_touch_nothing(service, blast, say):
     say(f"1,000 SIGHUPs in {seconds:.1f} s: {service.log().count('reloaded: ')} reloads; {stream.sent:,} sent, 0 lost")
 
 
-@pytest.mark.long
 def test_50_reloads_that_change_one_group_of_100_leave_the_others_alone(service, blast, say):
     service.start(groups())
     before, fds = counts(service), sockets(service)
@@ -84,7 +78,6 @@ def test_50_reloads_that_change_one_group_of_100_leave_the_others_alone(service,
         f" same; {least - after['g0']} of the {least} of the group itself")
 
 
-@pytest.mark.long
 def test_reloads_of_a_broken_configuration_lose_nothing(service, blast, say):
     service.start(groups())
     before, fds, pid = counts(service), sockets(service), service.pid

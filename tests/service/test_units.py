@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
+from harness.service import EXAMPLES
+
 UNITS = ["mcastd.service", "mcastd.socket", "mcastd@lab.service", "mcastd@lab.socket"]
-EXAMPLES = "/usr/local/share/doc/mcastd/examples/systemd"
 EXPOSURE_MAX = 13  # tenths
 
 
