@@ -44,19 +44,6 @@ static void append_type(struct text *out, const struct key *key)
 		fail("the type of the key %s has no name", key->name);
 }
 
-/* In the largest unit that it is a whole number of. */
-static const char *format_duration(uint64_t ns, char string[static UNIT_STRING_MAX])
-{
-	static const char *const units[] = {"ns", "us", "ms", "s", "m", "h", "d"};
-	static const unsigned steps[] = {1000, 1000, 1000, 60, 60, 24};
-	size_t i = 0;
-
-	while (ns && i < ARRAY_SIZE(steps) && ns % steps[i] == 0)
-		ns /= steps[i++];
-	snprintf(string, UNIT_STRING_MAX, "%" PRIu64 "%s", ns, ns ? units[i] : "");
-	return string;
-}
-
 static void append_range(struct text *out, const struct key *key)
 {
 	char min[UNIT_STRING_MAX], max[UNIT_STRING_MAX];

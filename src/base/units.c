@@ -101,13 +101,25 @@ int parse_rate(const char *string, uint64_t *ret_interval_ns)
 	return -EINVAL;
 }
 
+/* In the largest unit that it is a whole number of. */
+static const char *format_with_units(uint64_t number, const struct unit *units, size_t count,
+	char string[static UNIT_STRING_MAX])
+{
+	size_t i = count - 1;
+
+	while (i > 0 && (number == 0 || number % units[i].factor))
+		i--;
+	snprintf(string, UNIT_STRING_MAX, "%" PRIu64 "%s", number / units[i].factor,
+		number ? units[i].suffix : "");
+	return string;
+}
+
 const char *format_size(uint64_t bytes, char string[static UNIT_STRING_MAX])
 {
-	size_t i = ARRAY_SIZE(size_units) - 1;
+	return format_with_units(bytes, size_units, ARRAY_SIZE(size_units), string);
+}
 
-	while (i > 0 && (bytes == 0 || bytes % size_units[i].factor))
-		i--;
-	snprintf(string, UNIT_STRING_MAX, "%" PRIu64 "%s", bytes / size_units[i].factor,
-		size_units[i].suffix);
-	return string;
+const char *format_duration(uint64_t ns, char string[static UNIT_STRING_MAX])
+{
+	return format_with_units(ns, duration_units, ARRAY_SIZE(duration_units), string);
 }

@@ -23,3 +23,6 @@ int parse_number(const char *string, uint64_t max, uint64_t *ret_number);
 
 /* The shortest exact form of a size: 4194304 is "4M". */
 const char *format_size(uint64_t bytes, char string[static UNIT_STRING_MAX]);
+
+/* The shortest exact form of a duration: 90000000000 is "90s", and 0 is "0". */
+const char *format_duration(uint64_t ns, char string[static UNIT_STRING_MAX]);

@@ -172,19 +172,6 @@ static void clear_unsigned(void *field)
 	*(uint64_t *)field = 0;
 }
 
-/* The shortest exact form of a duration. */
-static const char *format_duration(uint64_t ns, char string[static UNIT_STRING_MAX])
-{
-	static const char *const units[] = {"ns", "us", "ms", "s", "m", "h", "d"};
-	static const unsigned steps[] = {1000, 1000, 1000, 60, 60, 24};
-	size_t i = 0;
-
-	while (ns && i < ARRAY_SIZE(steps) && ns % steps[i] == 0)
-		ns /= steps[i++];
-	snprintf(string, UNIT_STRING_MAX, "%" PRIu64 "%s", ns, ns ? units[i] : "");
-	return string;
-}
-
 static int set_duration(
 	const struct key *key, void *field, const char *text, char why[static WHY_MAX])
 {
