@@ -249,8 +249,8 @@ check-format:
 
 # ---- Speed ----
 
-run_bench = MCASTD=$(abspath $(BUILD))/mcastd MCASTCTL=$(abspath $(BUILD))/mcastctl /usr/bin/python3 -B tests/bench/run \
-	--programs $(BUILD)/tests/bench --output $(BUILD)/bench
+run_bench = MCASTD=$(abspath $(BUILD))/mcastd MCASTCTL=$(abspath $(BUILD))/mcastctl \
+	PYTHONPATH=tests /usr/bin/python3 -B -m bench --programs $(BUILD)/tests/bench --output $(BUILD)/bench
 
 $(bench_programs): %: %.o $(bench_common) $(BUILD)/flags
 	$(call say,LINK)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Callable
 
-from measure import sample, spread, take_turns
-from programs import Load
-from receivers import Receiver
-from report import Limit, Row
+from bench.measure import sample, spread, take_turns
+from bench.programs import Load
+from bench.receivers import Receiver
+from bench.report import Limit, Row
 
 
 @dataclass

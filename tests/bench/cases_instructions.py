@@ -12,17 +12,17 @@ import shutil
 import tempfile
 import time
 
-import programs
-from case import Case
-from cases_send import CONFIG
-from daemon import Daemon
-from lan import GROUP, OUT_GROUP, OUT_PORT, RECEIVER_CORE, SENDER_CORE, SINK
-from measure import spread
-from peers import has_membership
-from programs import Load
-from receivers import mcastd_config, silence
-from report import Row
-from waiting import wait_until
+from bench import programs
+from bench.case import Case
+from bench.cases_send import CONFIG
+from bench.lan import GROUP, OUT_GROUP, OUT_PORT, RECEIVER_CORE, SENDER_CORE, SINK
+from bench.measure import spread
+from bench.programs import Load
+from bench.receivers import mcastd_config, silence
+from bench.report import Row
+from harness.daemon import Daemon
+from harness.peers import has_membership
+from harness.waiting import wait_until
 
 COUNT = 4000  # the receive buffer holds so many, also of 1400 bytes
 

@@ -7,14 +7,13 @@ import tempfile
 import time
 from contextlib import contextmanager
 
-import programs
-import receivers
-from case import Case, Comparison
-from daemon import MCASTD
-from lan import lan
-from measure import spread, take_turns
-from receivers import FILE_GROUPS, mcastd_config, run_mcastd, write_more_groups
-from report import Limit, Row
+from bench import programs, receivers
+from bench.case import Case, Comparison
+from bench.lan import lan
+from bench.measure import spread, take_turns
+from bench.receivers import FILE_GROUPS, mcastd_config, run_mcastd, write_more_groups
+from bench.report import Limit, Row
+from harness.daemon import MCASTD
 
 GROUPS = 10_000
 

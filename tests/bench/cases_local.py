@@ -1,9 +1,9 @@
 """Into a program that speaks sockets: what handing a datagram over to another process costs."""
 
-import receivers
-from case import Comparison
-from programs import Load
-from readers import handing_over
+from bench import receivers
+from bench.case import Comparison
+from bench.programs import Load
+from bench.readers import handing_over
 
 SOCKET, UNIX = "into a group socket's reader, 64 B", "into a datagram socket, 64 B"
 

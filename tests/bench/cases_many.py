@@ -4,15 +4,15 @@ import os
 import time
 from contextlib import contextmanager
 
-import programs
-from case import Case
-from lan import OUT_PORT, RECEIVER_CORE, SINK
-from measure import Sample, spread
-from programs import Load, cpu_ns, settle
-from readers import reading
-from receivers import address, mcastd_config, raw, run_mcastd
-from report import Limit, Row
-from waiting import wait_until
+from bench import programs
+from bench.case import Case
+from bench.lan import OUT_PORT, RECEIVER_CORE, SINK
+from bench.measure import Sample, spread
+from bench.programs import Load, cpu_ns, settle
+from bench.readers import reading
+from bench.receivers import address, mcastd_config, raw, run_mcastd
+from bench.report import Limit, Row
+from harness.waiting import wait_until
 
 RATE = 10_000  # a second, to subscribers
 PROBE_PORT = 7000

@@ -1,11 +1,11 @@
 """Receiving: what a datagram costs that is only counted, and how many a second can come before one is lost."""
 
-import receivers
-from case import Case, Comparison
-from lan import GROUP6
-from measure import finish, sample, spread, take_turns
-from programs import Load
-from report import Limit, Row
+from bench import receivers
+from bench.case import Case, Comparison
+from bench.lan import GROUP6
+from bench.measure import finish, sample, spread, take_turns
+from bench.programs import Load
+from bench.report import Limit, Row
 
 COUNT = "64 B, count only"
 count = receivers.mcastd()

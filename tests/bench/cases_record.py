@@ -1,9 +1,9 @@
 """Recording: files that are written, in memory, so that no disk is measured."""
 
-import receivers
-from case import FLOOD, Comparison
-from programs import Load
-from report import Limit
+from bench import receivers
+from bench.case import FLOOD, Comparison
+from bench.programs import Load
+from bench.report import Limit
 
 RAW = "raw file recorder, 64 B"
 raw = receivers.recorder()

@@ -1,13 +1,12 @@
 """Relaying: one network in, another one out; and how long a datagram takes on the way."""
 
-import programs
-import receivers
-from case import Case, Comparison
-from cases_record import CHUNKS
-from lan import OUT_GROUP, SINK
-from measure import spread, take_turns
-from programs import Load
-from report import Limit, Row
+from bench import programs, receivers
+from bench.case import Case, Comparison
+from bench.cases_record import CHUNKS
+from bench.lan import OUT_GROUP, SINK
+from bench.measure import spread, take_turns
+from bench.programs import Load
+from bench.report import Limit, Row
 
 RELAY = "relay, 64 B, to a host"
 PROBE_PORT = 7000

@@ -4,12 +4,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable
 
-from case import FLOOD, Case
-from cases_many import subscribed
-from measure import sample, spread
-from programs import Load
-from receivers import Receiver, Running, mcastd, mcastd_config, run_mcastd
-from report import Row
+from bench.case import FLOOD, Case
+from bench.cases_many import subscribed
+from bench.measure import sample, spread
+from bench.programs import Load
+from bench.receivers import Receiver, Running, mcastd, mcastd_config, run_mcastd
+from bench.report import Row
 
 SEGMENT_MAX = 1400  # bytes: what is larger than the MTU cannot be sent in bulk
 

@@ -2,13 +2,13 @@
 
 import time
 
-import programs
-from case import Case
-from lan import OUT_GROUP, OUT_PORT
-from measure import spread
-from programs import SENDER_CORE, cpu_ns
-from receivers import run_mcastd
-from report import Limit, Row
+from bench import programs
+from bench.case import Case
+from bench.lan import OUT_GROUP, OUT_PORT
+from bench.measure import spread
+from bench.programs import SENDER_CORE, cpu_ns
+from bench.receivers import run_mcastd
+from bench.report import Limit, Row
 
 CONFIG = f"""groups: {{ out: {{
     address = "{OUT_GROUP}"; port = {OUT_PORT}; interfaces = ["eth1"]; loop = false; socket = true;

@@ -10,14 +10,11 @@ the smallest of all buffers that nobody reads, so that what arrives there is cou
 import os
 import socket
 import struct
-import sys
 from collections import Counter, namedtuple
 from contextlib import contextmanager
 
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
-
-from topology import Host  # noqa: E402
-from waiting import wait_until  # noqa: E402
+from harness.topology import Host
+from harness.waiting import wait_until
 
 
 def choose_cores():

@@ -8,7 +8,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from programs import settle
+from bench.programs import settle
 
 WARM_UP = 2000  # datagrams before the first that counts
 

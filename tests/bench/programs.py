@@ -7,8 +7,8 @@ import subprocess
 import time
 from dataclasses import dataclass, replace
 
-from lan import GROUP, PORT, RECEIVER_CORE, SENDER_CORE
-from topology import die_with_us
+from bench.lan import GROUP, PORT, RECEIVER_CORE, SENDER_CORE
+from harness.topology import die_with_us
 
 BUFFER = 8 << 20  # bytes: the receive buffer of every receiver
 PATIENCE = 20  # seconds, for what should take a moment

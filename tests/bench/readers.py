@@ -6,9 +6,9 @@ import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 
-import programs
-from lan import SENDER_CORE
-from waiting import wait_until
+from bench import programs
+from bench.lan import SENDER_CORE
+from harness.waiting import wait_until
 
 
 @contextmanager

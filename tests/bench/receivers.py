@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Callable
 
-import programs
-from daemon import Daemon
-from lan import GROUP, OUT_PORT, PORT, RECEIVER_CORE, SINK
-from peers import has_membership
-from waiting import wait_until
+from bench import programs
+from bench.lan import GROUP, OUT_PORT, PORT, RECEIVER_CORE, SINK
+from harness.daemon import Daemon
+from harness.peers import has_membership
+from harness.waiting import wait_until
 
 
 @dataclass

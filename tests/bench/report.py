@@ -6,8 +6,8 @@ import platform
 import re
 from dataclasses import asdict, dataclass
 
-from lan import RECEIVER_CORE, SENDER_CORE
-from measure import Spread
+from bench.lan import RECEIVER_CORE, SENDER_CORE
+from bench.measure import Spread
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 

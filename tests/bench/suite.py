@@ -1,15 +1,6 @@
 """All cases of the bench, in the order of the table."""
 
-import cases_instructions
-import cases_life
-import cases_local
-import cases_many
-import cases_receive
-import cases_record
-import cases_relay
-import cases_scale
-import cases_send
-import plot
+from bench import cases_instructions, cases_life, cases_local, cases_many, cases_receive, cases_record, cases_relay, cases_scale, cases_send, plot
 
 ALL = [
     *cases_receive.CASES,

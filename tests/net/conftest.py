@@ -5,35 +5,25 @@ user, who is root in a user namespace of their own, pytest starts again in one.
 """
 
 import os
-import signal
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-import topology
-from daemon import MCASTCTL, MCASTD, ROOT, Daemon
-from peers import Blast
+from harness import topology
+from harness.daemon import MCASTCTL, MCASTD, ROOT, Daemon
+from harness.programs import Programs
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes minutes, runs with make check-long")
     if os.geteuid() != 0:
         config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
         os.execvp("unshare", ["unshare", "-Urnm", sys.executable, "-m", "pytest", *config.invocation_params.args])
     for program in (MCASTD, MCASTCTL):
         if not os.access(program, os.X_OK):
             raise pytest.UsageError(f"there is no {program}: run make, or set MCASTD and MCASTCTL")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up
-
-
-def pytest_collection_modifyitems(config, items):
-    """Without -m, the tests that take minutes are left out."""
-    if not config.option.markexpr:
-        slow = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(scope="module")
@@ -82,21 +72,6 @@ def accounting():
 
 
 @pytest.fixture(scope="session")
-def blast(tmp_path_factory):
-    return Blast(tmp_path_factory.mktemp("blast"))
-
-
-@pytest.fixture
-def say(capsys):
-    """Prints past pytest's capture."""
-    def say(text):
-        with capsys.disabled():
-            print(f"\n{text}", flush=True)
-
-    return say
-
-
-@pytest.fixture(scope="session")
 def release():
     """The daemon as it is installed, as time and memory of a sanitized one say nothing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -104,3 +79,13 @@ def release():
     subprocess.run(["make", "-j2", "-C", ROOT, "all", f"BUILD={build}", "SANITIZE="], check=True, env=environment,
                    stdout=subprocess.DEVNULL)
     return os.path.join(build, "mcastd")
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """See Programs."""
+    if any(os.stat(path).st_uid != 0 for path in ("/", "/run", "/usr/bin")):
+        pytest.skip("needs to be root outside of a user namespace: here root's directories belong to nobody")
+    programs = Programs()
+    yield programs
+    shutil.rmtree(programs.directory)

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from daemon import MCASTD, balance
-from peers import send
-from records import parse_line
-from waiting import wait_until
+from harness.daemon import MCASTD, balance
+from harness.peers import send
+from harness.records import parse_line
+from harness.waiting import wait_until
 
 COUNT = 8000  # datagrams that fit into the kernel's buffer, also without privilege, but into no queue here
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from peers import receiver_on, seqpacket
-from waiting import wait_until
+from harness.peers import receiver_on, seqpacket
+from harness.waiting import wait_until
 
 SLOW = 'slow: { address = "233.252.0.1"; port = 5004; interfaces = ["eth1"]; loop = false; %s };'
 FAST = 'fast: { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; };'

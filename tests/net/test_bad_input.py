@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from peers import LARGEST, tutorial_sender
-from waiting import wait_until
+from harness.peers import LARGEST, tutorial_sender
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; }; };

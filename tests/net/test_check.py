@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from daemon import run_mcastd
+from harness.daemon import run_mcastd
 
 GOOD = 'groups: { news: { address = "233.252.0.1"; port = 5004; }; };\n'
 

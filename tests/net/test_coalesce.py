@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from daemon import balance
-from peers import send, tutorial_sender
-from waiting import wait_until
+from harness.daemon import balance
+from harness.peers import send, tutorial_sender
+from harness.waiting import wait_until
 
 UDP_SEGMENT = 103
 ADDRESS = {"4": "233.252.0.1", "6": "ff15::1"}

@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from daemon import MCASTD, Daemon, VarlinkError
-from peers import has_membership, receive, send, tutorial_receiver
-from strangers import as_stranger
-from waiting import wait_until
+from harness.daemon import MCASTD, Daemon, VarlinkError
+from harness.peers import has_membership, receive, send, tutorial_receiver
+from harness.strangers import as_stranger
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -10,9 +10,9 @@ import threading
 
 import pytest
 
-from daemon import MCASTCTL
-from peers import tutorial_sender
-from waiting import wait_until
+from harness.daemon import MCASTCTL
+from harness.peers import tutorial_sender
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -10,12 +10,11 @@ import time
 
 import pytest
 
-from daemon import MCASTD, balance, run_mcastd
-from peers import LARGEST, send
-from programs import (children_of, command, end, is_alive, programs, state_of, wait_gone,  # noqa: F401
-                      wait_no_children)
-from records import ALL_BYTES, unescape
-from waiting import TIMEOUT, wait_until
+from harness.daemon import MCASTD, balance, run_mcastd
+from harness.peers import LARGEST, send
+from harness.programs import children_of, command, end, is_alive, state_of, wait_gone, wait_no_children
+from harness.records import ALL_BYTES, unescape
+from harness.waiting import TIMEOUT, wait_until
 
 GROUP = "233.252.0.31"
 

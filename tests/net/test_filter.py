@@ -1,8 +1,8 @@
 """What stands in front of every handler: filter, sample, rate. Each is counted in its own number."""
 
-from peers import send
-from records import lines_of
-from waiting import wait_until
+from harness.peers import send
+from harness.records import lines_of
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from daemon import MCASTCTL, balance, with_journal
-from peers import seqpacket, tutorial_sender
-from topology import die_with_us
-from waiting import wait_until
+from harness.daemon import MCASTCTL, balance, with_journal
+from harness.peers import seqpacket, tutorial_sender
+from harness.topology import die_with_us
+from harness.waiting import wait_until
 
 pytestmark = pytest.mark.long
 

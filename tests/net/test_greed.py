@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from daemon import subscribe
-from peers import send
-from strangers import stranger
-from waiting import wait_until
+from harness.daemon import subscribe
+from harness.peers import send
+from harness.strangers import stranger
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; }; };

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from peers import LARGEST, receive, send, seqpacket, tutorial_receiver
-from records import ALL_BYTES
-from topology import Namespace
-from waiting import wait_until
+from harness.peers import LARGEST, receive, send, seqpacket, tutorial_receiver
+from harness.records import ALL_BYTES
+from harness.topology import Namespace
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from peers import LARGEST, receive, receiver_on, send, tutorial_sender
-from records import ALL_BYTES, HOSTILE, parse_line, payload_of, unescape
-from waiting import wait_until
+from harness.peers import LARGEST, receive, receiver_on, send, tutorial_sender
+from harness.records import ALL_BYTES, HOSTILE, parse_line, payload_of, unescape
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

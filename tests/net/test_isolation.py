@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from peers import packed, receive, receiver_on, send, tutorial_receiver
-from records import lines_of
-from waiting import wait_until
+from harness.peers import packed, receive, receiver_on, send, tutorial_receiver
+from harness.records import lines_of
+from harness.waiting import wait_until
 
 ETH_P_ALL = 3
 

@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from daemon import Daemon, with_journal
-from peers import LARGEST, send
-from records import ALL_BYTES, HOSTILE
+from harness.daemon import Daemon, with_journal
+from harness.peers import LARGEST, send
+from harness.records import ALL_BYTES, HOSTILE
 
 ADDRESS = {"4": "233.252.0.1", "6": "ff15::1"}
 

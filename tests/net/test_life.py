@@ -5,9 +5,9 @@ import signal
 import socket
 import stat
 
-from daemon import run_mcastd
-from peers import receive, seqpacket, tutorial_receiver
-from waiting import wait_until
+from harness.daemon import run_mcastd
+from harness.peers import receive, seqpacket, tutorial_receiver
+from harness.waiting import wait_until
 
 CONFIG = """groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };"""
 

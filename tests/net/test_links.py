@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from peers import send
-from topology import Host
-from waiting import wait_until
+from harness.peers import send
+from harness.topology import Host
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-import test_isolation
-from daemon import MCASTD, ROOT, Daemon, balance
-from peers import process
-from test_isolation import CONFIG, FAMILIES
-from waiting import wait_until
+from harness.daemon import Daemon, balance
+from harness.peers import process
+from harness.waiting import wait_until
+from net import test_isolation
+from net.test_isolation import CONFIG, FAMILIES
 
 assert CONFIG  # of the daemon fixture
 pytestmark = pytest.mark.long

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from daemon import MCASTCTL, MCASTD, ROOT, run_mcastd
-from waiting import TIMEOUT
+from harness.daemon import MCASTCTL, MCASTD, ROOT, run_mcastd
+from harness.waiting import TIMEOUT
 
 PAGES = ["mcastctl.1", "mcastd.conf.5", "io.mcastd.7", "mcastd.8"]
 COMPLETIONS = os.path.join(ROOT, "packaging", "completions")

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from daemon import MCASTCTL
-from peers import LARGEST, has_membership, receive, send, tutorial_receiver
-from records import ALL_BYTES, HOSTILE, parse_line, unescape
-from waiting import wait_until
+from harness.daemon import MCASTCTL
+from harness.peers import LARGEST, has_membership, receive, send, tutorial_receiver
+from harness.records import ALL_BYTES, HOSTILE, parse_line, unescape
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

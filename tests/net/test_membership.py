@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from daemon import MCASTD
-from peers import has_membership, process, send
-from waiting import wait_until
+from harness.daemon import MCASTD
+from harness.peers import has_membership, process, send
+from harness.waiting import wait_until
 
 FAMILIES = pytest.mark.parametrize("address", ["233.252.0.1", "ff15::1"], ids=["v4", "v6"])
 

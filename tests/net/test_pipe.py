@@ -9,12 +9,11 @@ import time
 
 import pytest
 
-from daemon import balance
-from peers import LARGEST, send, tutorial_sender
-from programs import (children_of, command, is_alive, program_of, programs, state_of, wait_gone,  # noqa: F401
-                      wait_no_children)
-from records import ALL_BYTES, HOSTILE, payload_of, unescape
-from waiting import wait_until
+from harness.daemon import balance
+from harness.peers import LARGEST, send, tutorial_sender
+from harness.programs import children_of, command, is_alive, program_of, state_of, wait_gone, wait_no_children
+from harness.records import ALL_BYTES, HOSTILE, payload_of, unescape
+from harness.waiting import wait_until
 
 GROUP, OTHER = "233.252.0.41", "233.252.0.42"
 FRAMINGS = ["lines", "json", "length", "nul"]

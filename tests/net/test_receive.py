@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from daemon import MCASTD, subscribe
-from peers import LARGEST, has_membership, process, send, tutorial_sender
-from records import objects_of, parse_line, payload_of, wait_objects
-from waiting import wait_until
+from harness.daemon import MCASTD, subscribe
+from harness.peers import LARGEST, has_membership, process, send, tutorial_sender
+from harness.records import objects_of, parse_line, payload_of, wait_objects
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -13,11 +13,11 @@ import time
 
 import pytest
 
-from daemon import Daemon, run_mcastd
-from peers import send, tutorial_sender
-from records import payload_of
-from test_pcapng import PACKET, SECTION, blocks, statistics, tcpdump, tshark
-from waiting import wait_until
+from harness.captures import PACKET, SECTION, blocks, statistics, tcpdump, tshark
+from harness.daemon import Daemon, run_mcastd
+from harness.peers import send, tutorial_sender
+from harness.records import payload_of
+from harness.waiting import wait_until
 
 GROUP = '{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = [%s]; }'
 

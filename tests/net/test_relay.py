@@ -3,9 +3,9 @@
 import socket
 import struct
 
-from daemon import run_mcastd
-from peers import receive, receiver_on, udp_socket
-from waiting import wait_until
+from harness.daemon import run_mcastd
+from harness.peers import receive, receiver_on, udp_socket
+from harness.waiting import wait_until
 
 IP_RECVTTL = 12
 SO_RCVBUFFORCE = 33

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from daemon import VarlinkError
-from peers import has_membership, receive, send, seqpacket, tutorial_sender
-from waiting import wait_until
+from harness.daemon import VarlinkError
+from harness.peers import has_membership, receive, send, seqpacket, tutorial_sender
+from harness.waiting import wait_until
 
 
 def config(*groups, extra=""):

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from daemon import MCASTCTL
-from peers import LARGEST, receive, tutorial_receiver
-from records import ALL_BYTES, HOSTILE, wait_objects
-from waiting import wait_until
+from harness.daemon import MCASTCTL
+from harness.peers import LARGEST, receive, tutorial_receiver
+from harness.records import ALL_BYTES, HOSTILE, wait_objects
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

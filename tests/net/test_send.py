@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from peers import LARGEST, has_membership, process, receive, receiver_on, send, tutorial_receiver
-from records import ALL_BYTES
-from waiting import wait_until
+from harness.peers import LARGEST, has_membership, process, receive, receiver_on, send, tutorial_receiver
+from harness.records import ALL_BYTES
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

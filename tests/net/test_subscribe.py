@@ -4,10 +4,10 @@ import json
 import os
 import threading
 
-from daemon import subscribe
-from peers import send
-from records import ALL_BYTES, payload_of
-from waiting import wait_until
+from harness.daemon import subscribe
+from harness.peers import send
+from harness.records import ALL_BYTES, payload_of
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

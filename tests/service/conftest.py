@@ -3,24 +3,14 @@ namespaces of their own, and leave nothing of this machine touched. "make instal
 released: the sanitizers would not fit into the unit's sandbox."""
 
 import os
-import signal
 import subprocess
-import sys
 
 import pytest
 
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
-
-from daemon import MCASTD, ROOT  # noqa: E402
-from packages import clean_environment, make, needs, only, pkgbuild, unpacked  # noqa: E402
-from peers import Blast  # noqa: E402
-from service import Service  # noqa: E402
-from system import System, why_not  # noqa: E402
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "long: takes minutes, runs with make check-long")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures clean up
+from harness.daemon import MCASTD, ROOT
+from harness.packages import clean_environment, make, needs, only, pkgbuild, unpacked
+from harness.service import Service
+from harness.system import System, why_not
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -61,11 +51,6 @@ def service(system):
 
 
 @pytest.fixture(scope="session")
-def blast(tmp_path_factory):
-    return Blast(tmp_path_factory.mktemp("blast"))
-
-
-@pytest.fixture(scope="session")
 def build(tmp_path_factory):
     """A directory with what "make deb" makes in it."""
     needs("dpkg-buildpackage", "dh", "scdoc")
@@ -96,13 +81,3 @@ def arch(tmp_path_factory):
     pkgbuild(f"srcdir={directory}/src pkgdir={directory}/pkg; export MAKEFLAGS=-j2;"
              'cd "$srcdir"; build; cd "$srcdir"; package')
     return sources, f"{directory}/pkg"
-
-
-@pytest.fixture
-def say(capsys):
-    """Prints past pytest's capture."""
-    def say(text):
-        with capsys.disabled():
-            print(f"\n{text}", flush=True)
-
-    return say

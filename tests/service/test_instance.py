@@ -2,9 +2,9 @@
 
 import pytest
 
-from peers import send
-from service import Service
-from waiting import wait_until
+from harness.peers import send
+from harness.service import Service
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

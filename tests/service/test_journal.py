@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from peers import LARGEST, send, tutorial_sender
-from records import ALL_BYTES, HOSTILE
-from waiting import wait_until
+from harness.peers import LARGEST, send, tutorial_sender
+from harness.records import ALL_BYTES, HOSTILE
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

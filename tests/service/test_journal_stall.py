@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from daemon import balance
-from waiting import wait_until
+from harness.daemon import balance
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

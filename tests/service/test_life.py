@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from peers import has_membership, seqpacket, send
-from service import RUNNING
-from waiting import wait_until
+from harness.peers import has_membership, seqpacket, send
+from harness.service import RUNNING
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from peers import send
-from waiting import wait_until
+from harness.peers import send
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from packages import Machine, with_version
-from peers import send
-from service import RUNNING, Service
-from system import why_not
-from waiting import wait_until
+from harness.packages import Machine, with_version
+from harness.peers import send
+from harness.service import RUNNING, Service
+from harness.system import why_not
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

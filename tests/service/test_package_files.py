@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from daemon import ROOT
-from packages import make, needs, only, pkgbuild, query, unpacked
+from harness.daemon import ROOT
+from harness.packages import make, needs, only, pkgbuild, query, unpacked
 
 
 def read(path):

@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
-from peers import send
-from waiting import wait_until
+from harness.peers import send
+from harness.waiting import wait_until
 
 EXAMPLES = "/usr/local/share/doc/mcastd/examples/systemd"
 

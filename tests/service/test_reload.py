@@ -1,7 +1,7 @@
 """systemctl reload: it waits for the outcome, and tells it."""
 
-from peers import send
-from service import RUNNING
+from harness.peers import send
+from harness.service import RUNNING
 
 CONFIG = """
 groups: {

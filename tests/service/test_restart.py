@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from daemon import balance
-from peers import send
-from waiting import wait_until
+from harness.daemon import balance
+from harness.peers import send
+from harness.waiting import wait_until
 
 CONFIG = """
 groups: {

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from waiting import wait_until
+from harness.waiting import wait_until
 
 GROUPS = 100
 RATE = 10_000

@@ -9,8 +9,8 @@ import socket
 import subprocess
 import tempfile
 
-from topology import die_with_us
-from waiting import TIMEOUT, wait_until
+from harness.topology import die_with_us
+from harness.waiting import TIMEOUT, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MCASTD = os.environ.get("MCASTD", os.path.join(ROOT, "build", "mcastd"))

@@ -6,8 +6,8 @@ import subprocess
 import types
 from contextlib import contextmanager
 
-from topology import die_with_us
-from waiting import TIMEOUT
+from harness.topology import die_with_us
+from harness.waiting import TIMEOUT
 
 LARGEST = 65507  # bytes of payload
 

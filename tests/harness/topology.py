@@ -11,7 +11,7 @@ import signal
 import subprocess
 from contextlib import contextmanager
 
-from waiting import wait_until
+from harness.waiting import wait_until
 
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1

@@ -7,8 +7,8 @@ from glob import glob
 
 import pytest
 
-from daemon import ROOT
-from system import System
+from harness.daemon import ROOT
+from harness.system import System
 
 # What the machine may have that runs the tests, and that gets in the way. In many a container image packages may start no
 # service, and dpkg leaves out manual pages; mcastd itself may be there, from "make install"; and to index all manual

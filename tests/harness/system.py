@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 import time
 
-from topology import Namespace, die_with_us
-from waiting import wait_until
+from harness.topology import Namespace, die_with_us
+from harness.waiting import wait_until
 
 BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot-systemd")
 POWER_OFF = 34 + 4  # SIGRTMIN+4, see systemd(1)

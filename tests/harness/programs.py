@@ -1,13 +1,10 @@
 """Programs for the handlers that run some, and what the kernel knows about their processes."""
 
 import os
-import shutil
 import signal
 import tempfile
 
-import pytest
-
-from waiting import wait_until
+from harness.waiting import wait_until
 
 
 class Programs:
@@ -27,15 +24,6 @@ class Programs:
             file.write(f"#!/bin/sh\n{script}\n")
         os.chmod(path, mode)
         return path
-
-
-@pytest.fixture(scope="module")
-def programs():
-    if any(os.stat(path).st_uid != 0 for path in ("/", "/run", "/usr/bin")):
-        pytest.skip("needs to be root outside of a user namespace: here root's directories belong to nobody")
-    programs = Programs()
-    yield programs
-    shutil.rmtree(programs.directory)
 
 
 def command(*words):

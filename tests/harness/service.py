@@ -2,8 +2,8 @@
 
 import json
 
-from daemon import Control, balance
-from waiting import wait_until
+from harness.daemon import Control, balance
+from harness.waiting import wait_until
 
 RUNNING = "active"
 

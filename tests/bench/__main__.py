@@ -1,12 +1,11 @@
-#!/usr/bin/env python3
 """Measures mcastd against other programs, and prints a table.
 
-    tests/bench/run [--quick] [--list] [--only NAME...] [--readme] --programs DIRECTORY --output DIRECTORY
+    python3 -m bench [--quick] [--list] [--only NAME...] [--readme] --programs DIRECTORY --output DIRECTORY
 
 Needs root, for network namespaces that it makes itself, and two cores: one for the sender, one for the receiver.
 `make bench` builds what it needs and runs it. With --quick there are fewer and shorter runs, and it fails when a
-ratio is off the table in README.md by more than a factor of two. --only takes the beginnings of names, as --list prints
-them. --readme puts the table into README.md, when all of it was measured. Whether limits are reached does not matter to the
+ratio is off the table in tests/bench/README.md by more than a factor of two. --only takes the beginnings of names, as --list prints
+them. --readme writes the table into that file, when all of it was measured. Whether limits are reached does not matter to the
 exit code: no timed test fails on a noisy machine.
 """
 
@@ -18,17 +17,12 @@ import tempfile
 import time
 import traceback
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
-
-import programs  # noqa: E402
-import report  # noqa: E402
-import suite  # noqa: E402
-from case import Bench  # noqa: E402
-from lan import RECEIVER_CORE, lan  # noqa: E402
+from bench import programs, report, suite
+from bench.case import Bench
+from bench.lan import RECEIVER_CORE, lan
 
 TRIES = 2  # more, for what is far off
-README = os.path.join(HERE, "..", "..", "README.md")
+README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 
 
 def read_arguments():

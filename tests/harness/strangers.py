@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from topology import die_with_us
-from waiting import TIMEOUT
+from harness.topology import die_with_us
+from harness.waiting import TIMEOUT
 
 HEAD = """
 import json, os, resource, socket, sys

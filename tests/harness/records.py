@@ -4,7 +4,7 @@ import base64
 import json
 import re
 
-from waiting import wait_until
+from harness.waiting import wait_until
 
 LINE = re.compile(
     rb"(?P<timestamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (?P<group>\S+) (?P<source>\S+):(?P<port>\d+) "

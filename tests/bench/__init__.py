@@ -1,0 +1,1 @@
+"""Measures mcastd against other programs."""

@@ -1,0 +1,1 @@
+"""The network tests, in namespaces that they make."""

@@ -1,0 +1,1 @@
+"""The service tests, in a systemd that they boot."""
