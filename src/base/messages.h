@@ -1,10 +1,11 @@
-/* The kinds of messages that systemd/mcastd.catalog explains ("journalctl -x"). Each keeps its id
- * for ever. */
+/* The kinds of messages that systemd/mcastd.catalog explains ("journalctl -x"). An id never
+ * changes.
+ */
 #pragma once
 
 #define MESSAGE_DATAGRAM "39633774bfd14e6c9a1478d2c0dd0d20" /* of a handler of type journal */
 #define MESSAGE_STARTED "aaab786656304b2e83984e4c72416e92"
-#define MESSAGE_TAKEN_BACK "61f79516feee48bcb15b48af0f847f33"
+#define MESSAGE_RESTORED "61f79516feee48bcb15b48af0f847f33"
 #define MESSAGE_RELOADED "c1bdce7bbd2d43c080957dfeecc24c46"
 #define MESSAGE_RELOAD_FAILED "71bd8a6effd64eed9fb53315fe1033cc"
 #define MESSAGE_JOINED "48ade7c0a2cc4716baa3ab3315c2fa4b"

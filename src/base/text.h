@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -41,6 +42,12 @@ static inline void text_clear(struct text *text)
 static inline bool text_failed(const struct text *text)
 {
 	return text->failed;
+}
+
+/* For "%u group%s": the ending of a regular noun that is counted. */
+static inline const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
 }
 
 #define AUTO_TEXT CLEANUP(text_free)

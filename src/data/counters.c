@@ -321,7 +321,7 @@ void counters_settle(struct counters *counters)
 	counters->carried_count = 0;
 }
 
-void counters_keep(struct counters *counters)
+void counters_freeze(struct counters *counters)
 {
 	pthread_mutex_lock(&counters->lock);
 	counters->kept = true;

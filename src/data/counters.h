@@ -30,4 +30,4 @@ void counters_release(struct counters *counters, void *record);
 void counters_settle(struct counters *counters);
 
 /* The daemon stops: from now on nothing is forgotten, so that the next run finds it. */
-void counters_keep(struct counters *counters);
+void counters_freeze(struct counters *counters);

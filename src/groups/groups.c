@@ -33,7 +33,7 @@ void groups_free(struct groups *groups)
 {
 	if (!groups)
 		return;
-	groups->context.stopping = true;
+	groups->context.stopping = store_exists(groups->context.store);
 	group_set_clear(&groups->set);
 	pause_free(groups->context.pause);
 	senders_free(groups->context.senders);

@@ -123,7 +123,7 @@ static void at_the_stop_nothing_is_forgotten(void **state)
 
 	(void)state;
 	*record = 7;
-	counters_keep(counters);
+	counters_freeze(counters);
 	counters_release(counters, record);
 	counters = open_next(counters);
 	assert_int_equal(*take_named(counters, "group", 1, 72), 7);
