@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 
-/* A line feed in a value would end the field. */
+/* Replaces line feeds in the value: one would end the field. */
 static void add_field(struct text *entry, const char *name, const char *value)
 {
 	if (!value)

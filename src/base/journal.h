@@ -1,5 +1,5 @@
-/* Writing to the journal without ever waiting for it: sd_journal_send(3) blocks for as long as
- * journald does. Its protocol is one datagram of "FIELD=value" lines
+/* Writing to the journal without waiting: sd_journal_send(3) blocks while journald does not read.
+ * The protocol is one datagram of "FIELD=value" lines
  * (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/). */
 #pragma once
 
@@ -7,12 +7,12 @@
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 
-/* What an entry has beside its text; members may be NULL. */
+/* Fields of an entry besides its text; each may be NULL. */
 struct log_fields {
 	const char *message_id; /* of base/messages.h */
-	const char *group, *interface, *handler; /* that it is about */
+	const char *group, *interface, *handler; /* what it is about */
 };
 
-/* line is what would be written to stderr: "<N>", the text, and a line feed. Returns 0, or a
- * negative errno when the journal does not take it at once. */
+/* line is "<N>", the text, and a line feed, as for stderr. Returns 0 or a negative errno, -EAGAIN
+ * if the journal has no room. */
 int journal_write(int level, const struct log_fields *fields, const char *line, size_t length);

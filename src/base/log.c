@@ -12,21 +12,24 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "base/text.h"
 
 #define LINE_MAX_BYTES 4096
 #define LIMIT_PERIOD_NS (10 * NS_PER_S)
 
+/* Mutable state of the file, because stderr is the process's, and any code may log. All but the
+ * lines below the lock is constant after log_open(). */
 static struct {
-	pthread_mutex_t lock;
 	int fd; /* stderr, or a non-blocking description of the same pipe or terminal */
 	bool is_socket;
 	bool with_priority;
-	bool torn; /* the last line was cut in its middle */
-	uint64_t lost;
+	pthread_mutex_t lock;
+	bool torn; /* the last line was written in part */
+	uint64_t lost; /* lines */
 } log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
-/* $JOURNAL_STREAM is DEVICE:INODE of the journal's socket, and is inherited by processes whose
- * stderr was redirected since (systemd.exec(5)). */
+/* $JOURNAL_STREAM is DEVICE:INODE of the journal's socket. Processes inherit it even if their
+ * stderr is another file (systemd.exec(5)). */
 static bool is_journal(const struct stat *status)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -44,8 +47,7 @@ void log_open(void)
 		return;
 	log_state.with_priority = is_journal(&status);
 	log_state.is_socket = S_ISSOCK(status.st_mode);
-	/* O_NONBLOCK belongs to the open file description, which other processes share: open our
-	 * own. */
+	/* Other processes share the open file description, and O_NONBLOCK with it. */
 	if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
 		int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
@@ -78,7 +80,7 @@ static void write_line(const char *line, size_t length)
 	log_state.lost++;
 }
 
-/* Writes a line, after a word on those that were lost before it. */
+/* Writes a line, and before it the number of lines lost. */
 static void write_message(const char *line, size_t length)
 {
 	char lost[64];
@@ -87,8 +89,8 @@ static void write_message(const char *line, size_t length)
 	if (log_state.lost) {
 		uint64_t before = log_state.lost;
 		int n = snprintf(lost, sizeof(lost),
-			"%s%" PRIu64 " log lines lost: stderr is full\n",
-			log_state.with_priority ? "<4>" : "", before);
+			"%s%" PRIu64 " log line%s lost: stderr is full\n",
+			log_state.with_priority ? "<4>" : "", before, plural(before));
 
 		write_line(lost, (size_t)n);
 		if (log_state.lost == before)

@@ -9,7 +9,7 @@ char *text_reserve(struct text *text, size_t size)
 
 	if (text->failed)
 		return NULL;
-	if (text->capacity - text->length >= size)
+	if (text->data && text->capacity - text->length >= size)
 		return text->data + text->length;
 	while (capacity - text->length < size)
 		capacity *= 2;

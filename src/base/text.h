@@ -1,5 +1,5 @@
-/* A growable run of bytes, for building records, replies and messages. Running out of memory is
- * sticky: later appends do nothing, and text_failed() tells once at the end. */
+/* A growable run of bytes, for building records, replies and messages. A failed allocation is
+ * sticky: later appends do nothing, so that one call of text_failed() at the end is enough. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +17,7 @@ struct text {
 };
 
 /* Makes room for size more bytes. Returns where they start, or NULL without memory. The caller
- * writes there and adds what it wrote to length. */
+ * writes there, and adds the number of bytes written to length. */
 char *text_reserve(struct text *text, size_t size);
 
 void text_append(struct text *text, const void *data, size_t size);

@@ -1,7 +1,7 @@
-/* System groups by name; apart, because grp.h has its own struct group. */
+/* System groups. A file of its own, because grp.h defines a struct group. */
 #pragma once
 
 #include <sys/types.h>
 
-/* A name, or a number. Returns 0, or -ENOENT when the system has no such group. */
+/* Finds a group by its name or number. Returns 0, or -ENOENT if there is none. */
 int find_gid(const char *name, gid_t *ret);
