@@ -108,8 +108,8 @@ struct membership *membership_new(
 	membership->fd = -1;
 	membership->deaf_since_ns = clock_ns(CLOCK_REALTIME);
 	membership->interface = strdup(interface);
-	membership->counters = counters_take(
-		owner->context->counters, key, sizeof(*membership->counters));
+	membership->counters = counters_take(owner->context->counters, key,
+		sizeof(*membership->counters), membership_counters_members());
 	if (!membership->interface || !membership->counters) {
 		membership_free(membership);
 		return NULL;

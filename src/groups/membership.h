@@ -26,12 +26,12 @@ struct membership_owner {
 };
 
 /* A record of data/counters.h. */
-struct membership_counters {
+COUNTERS_RECORD(membership_counters, {
 	uint64_t joins; /* how often it was joined */
 	uint64_t deaf_ns; /* how long it was not, in all, before it was joined last */
 	uint64_t kernel_dropped; /* over all sockets that it has had */
 	uint64_t socket_dropped; /* of this socket, when last read, modulo 2^32 */
-};
+});
 
 struct membership {
 	struct membership_owner *owner;
