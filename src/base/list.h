@@ -52,9 +52,13 @@ static inline void link_remove(struct link *link)
 #define list_first(list, type, member) \
 	(list_is_empty(list) ? NULL : container_of((list)->next, type, member))
 
+/* The last object, NULL when there is none. */
+#define list_last(list, type, member) \
+	(list_is_empty(list) ? NULL : container_of((list)->previous, type, member))
+
 /* Goes through the objects with item, a pointer to them. The one at hand may leave the list, and be
  * freed; the one after it must stay. */
-#define list_for_each(item, list, member) \
-	for (struct link *at_ = (list)->next, *next_ = at_->next; at_ != (list) && \
-		((item) = container_of(at_, __typeof__(*(item)), member), true); \
+#define list_for_each(item, list, member)                                                         \
+	for (struct link *at_ = (list)->next, *next_ = at_->next;                                 \
+		at_ != (list) && ((item) = container_of(at_, __typeof__(*(item)), member), true); \
 		at_ = next_, next_ = at_->next)

@@ -74,18 +74,17 @@ static bool datagram_passes(const struct filter *filter, const struct datagram *
 	       source_passes(wanted, datagram);
 }
 
-/* The first of every so many. */
+/* The first of every n datagrams. */
 static bool is_sample(struct filter *filter)
 {
 	return filter->wanted.sample <= 1 ||
 	       filter->counted++ % (uint64_t)filter->wanted.sample == 0;
 }
 
-/* Some centuries: what is added to it does not overflow. */
+/* Some centuries: adding a time to it does not overflow. */
 #define TOLERANCE_MAX_NS (1ull << 62)
 
-/* The generic cell rate algorithm (ITU-T I.371): each datagram is paid for with one interval, and
- * as much as the burst may be owed. */
+/* The generic cell rate algorithm (ITU-T I.371). */
 static bool is_within_rate(struct filter *filter, uint64_t now_ns)
 {
 	uint64_t interval = filter->wanted.rate_interval_ns, tolerance;

@@ -257,7 +257,7 @@ static uint64_t oldest_ns(const struct worker *worker)
 {
 	if (worker->in_hand)
 		return worker->in_hand_since_ns;
-	return worker->ring.oldest ? worker->ring.oldest->since_ns : 0;
+	return ring_since_ns(&worker->ring);
 }
 
 void workers_settle(struct ledger *ledger)

@@ -173,7 +173,7 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 		go_on = deliver_run(worker, &run);
 	}
 	pthread_mutex_lock(&worker->ledger->lock);
-	ring_give_back(&worker->ring, chunk);
+	ring_return(&worker->ring, chunk);
 	worker->chunk = NULL;
 	worker->in_hand_bytes = 0;
 	pthread_mutex_unlock(&worker->ledger->lock);
