@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -54,9 +55,9 @@
 struct daemon {
 	const struct options *options;
 	struct event_base *base;
-	struct event *signals[SIGNAL_COUNT];
-	struct event *audit;
-	struct event *reload; /* by signal */
+	struct event signals[SIGNAL_COUNT];
+	struct event audit;
+	struct event reload; /* by signal */
 	uint64_t reloaded_ns; /* when the last such one ended, CLOCK_MONOTONIC */
 	struct config *config;
 	struct handlers *handlers;
@@ -102,14 +103,15 @@ static const char *format_status(const struct daemon *daemon, char status[static
 	return status;
 }
 
-static void tell_status(struct daemon *daemon)
+static void tell_status(void *argument)
 {
+	struct daemon *daemon = argument;
 	char status[STATUS_MAX];
 
 	if (!strcmp(format_status(daemon, status), daemon->status))
 		return;
 	strcpy(daemon->status, status);
-	notify_status(daemon->notify, status);
+	notify_send(daemon->notify, "STATUS=%s", status);
 }
 
 static bool is_same(const char *a, const char *b)
@@ -194,7 +196,8 @@ static int reload(
 	int r;
 
 	if (!dry_run)
-		notify_reloading(daemon->notify);
+		notify_send(daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+			clock_ns(CLOCK_MONOTONIC) / 1000);
 	r = daemon_load(daemon->options, errors, &wanted);
 	if (r >= 0)
 		r = apply(daemon, wanted, dry_run, changes, errors);
@@ -211,7 +214,7 @@ static int reload(
 			plural(errors_total(&changes->lines)));
 		log_lines(LOG_INFO, &changes->lines);
 	}
-	notify_ready(daemon->notify, format_status(daemon, daemon->status));
+	notify_send(daemon->notify, "READY=1\nSTATUS=%s", format_status(daemon, daemon->status));
 	return r;
 }
 
@@ -232,8 +235,8 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *ar
 	struct timeval delay = {.tv_usec = (suseconds_t)(wait / 1000)};
 
 	(void)signal_number, (void)what;
-	if (!evtimer_pending(daemon->reload, NULL))
-		evtimer_add(daemon->reload, &delay);
+	if (!evtimer_pending(&daemon->reload, NULL))
+		evtimer_add(&daemon->reload, &delay);
 }
 
 static void on_reload_due(evutil_socket_t fd, short what, void *argument)
@@ -272,14 +275,6 @@ static void on_audit(evutil_socket_t fd, short what, void *argument)
 	on_links_changed(argument, NULL);
 }
 
-/* A write to a closed pipe or socket returns an error instead. In ad hoc mode the only pipe is
- * standard output: the signal then ends the daemon like everything else in a pipeline. */
-static void ignore_broken_pipes(const struct options *options)
-{
-	if (options->configuration)
-		signal(SIGPIPE, SIG_IGN);
-}
-
 void daemon_hold_signals(bool hold)
 {
 	sigset_t set;
@@ -299,23 +294,26 @@ static int watch_signals(struct daemon *daemon)
 		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal}};
 
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-		daemon->signals[i] = evsignal_new(
-			daemon->base, watched[i].number, watched[i].callback, daemon);
-		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
+		evsignal_assign(&daemon->signals[i], daemon->base, watched[i].number,
+			watched[i].callback, daemon);
+		if (event_add(&daemon->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
-	daemon->reload = evtimer_new(daemon->base, on_reload_due, daemon);
-	ignore_broken_pipes(daemon->options);
+	/* Without SIGPIPE, writing to a closed pipe or socket returns an error. In ad hoc mode the
+	 * only pipe is standard output: there it ends the daemon like the rest of a pipeline. */
+	if (daemon->options->configuration)
+		signal(SIGPIPE, SIG_IGN);
 	daemon_hold_signals(false);
-	return daemon->reload ? 0 : -ENOMEM;
+	return 0;
 }
 
-static int start_audit(struct daemon *daemon)
+static int start_timers(struct daemon *daemon)
 {
 	static const struct timeval interval = {.tv_sec = AUDIT_S};
 
-	daemon->audit = event_new(daemon->base, -1, EV_PERSIST, on_audit, daemon);
-	return daemon->audit && event_add(daemon->audit, &interval) == 0 ? 0 : -ENOMEM;
+	evtimer_assign(&daemon->reload, daemon->base, on_reload_due, daemon);
+	event_assign(&daemon->audit, daemon->base, -1, EV_PERSIST, on_audit, daemon);
+	return event_add(&daemon->audit, &interval) < 0 ? -ENOMEM : 0;
 }
 
 /* Raises the limit, as each membership is a descriptor, and has the kernel grow its table of
@@ -347,11 +345,6 @@ static size_t check_group(void *argument, const struct config_group *group, stru
 	return config_check_group(((struct daemon *)argument)->config, group, errors);
 }
 
-static void on_joined(void *argument)
-{
-	tell_status(argument);
-}
-
 static int open_control(struct daemon *daemon, const char *path)
 {
 	char why[WHY_MAX];
@@ -366,7 +359,7 @@ static int open_control(struct daemon *daemon, const char *path)
 		.configuration = configuration_path,
 		.reload = reload,
 		.check = check_group,
-		.changed = on_joined,
+		.changed = tell_status,
 	};
 	if (!daemon->options->configuration)
 		return 0; /* ad hoc mode: several may run */
@@ -415,15 +408,6 @@ static int open_counters(struct daemon *daemon)
 	return r;
 }
 
-static void open_notify(struct daemon *daemon)
-{
-	int r = notify_new(daemon->base, &daemon->notify);
-
-	if (r < 0)
-		log_warning("cannot notify the service manager at %s: %s", getenv("NOTIFY_SOCKET"),
-			strerror(-r));
-}
-
 static int make_parts(struct daemon *daemon)
 {
 	int r;
@@ -431,7 +415,10 @@ static int make_parts(struct daemon *daemon)
 	daemon->base = event_base_new();
 	if (!daemon->base)
 		return -ENOMEM;
-	open_notify(daemon);
+	r = notify_new(daemon->base, &daemon->notify);
+	if (r < 0)
+		log_warning("cannot notify the service manager at %s: %s", getenv("NOTIFY_SOCKET"),
+			strerror(-r));
 	r = store_new(daemon->notify, &daemon->store);
 	r = r < 0 ? r : open_counters(daemon);
 	if (r < 0)
@@ -444,8 +431,8 @@ static int make_parts(struct daemon *daemon)
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
 		log_error("watching the network interfaces: %s", strerror(-r));
-	r = r < 0 ? r : watch_signals(daemon);
-	return r < 0 ? r : start_audit(daemon);
+	r = r < 0 ? r : start_timers(daemon);
+	return r < 0 ? r : watch_signals(daemon);
 }
 
 /* After all that is wanted of an earlier run has been restored. */
@@ -489,7 +476,7 @@ int daemon_start(
 		daemon_stop(daemon);
 		return r;
 	}
-	notify_extend(daemon->notify, START_S);
+	notify_send(daemon->notify, "EXTEND_TIMEOUT_USEC=%d", START_S * 1000000);
 	r = apply_first(daemon, config);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION;
@@ -500,7 +487,7 @@ int daemon_start(
 	settle_earlier_run(daemon);
 	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED},
 		"mcastd %s started: %s", MCASTD_VERSION, format_status(daemon, daemon->status));
-	notify_ready(daemon->notify, daemon->status);
+	notify_send(daemon->notify, "READY=1\nSTATUS=%s", daemon->status);
 	store_settle(daemon->store);
 	*ret = daemon;
 	return 0;
@@ -511,24 +498,13 @@ void daemon_run(struct daemon *daemon)
 	event_base_dispatch(daemon->base);
 }
 
-static void free_events(struct daemon *daemon)
-{
-	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		if (daemon->signals[i])
-			event_free(daemon->signals[i]);
-	if (daemon->reload)
-		event_free(daemon->reload);
-	if (daemon->audit)
-		event_free(daemon->audit);
-}
-
 void daemon_stop(struct daemon *daemon)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline = now + STOP_NS;
 	unsigned stuck;
 
-	notify_stopping(daemon->notify);
-	notify_extend(daemon->notify, STOP_NS / NS_PER_S + 5);
+	notify_send(daemon->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+		(STOP_NS + 5 * NS_PER_S) / 1000);
 	if (daemon->store)
 		store_flush(daemon->store, now + STOP_STORED_NS);
 	if (daemon->store && store_exists(daemon->store))
@@ -545,7 +521,6 @@ void daemon_stop(struct daemon *daemon)
 		_exit(EXIT_SUCCESS);
 	store_free(daemon->store);
 	notify_free(daemon->notify);
-	free_events(daemon);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);

@@ -14,15 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
 
 #define PAGE_SIZE ((size_t)4096)
-#define GROWTH ((size_t)64 << 10) /* of the file; pages take memory only once they are written */
-#define SIZE_MAX_BYTES ((size_t)256 << 20) /* address space, for a million groups */
 #define SIZES_MAX 4 /* different sizes of records */
+
+/* Of the file, for a million groups. Pages take memory only once they are used. */
+#define MEMORY_SIZE ((size_t)256 << 20)
 
 struct head {
 	char magic[8];
@@ -47,8 +47,7 @@ struct restored {
 struct counters {
 	int fd;
 	uint8_t *memory;
-	size_t size; /* of the file */
-	size_t used; /* of it, in pages that have records */
+	size_t used; /* bytes in pages that have records */
 	struct {
 		size_t record_size;
 		struct record *free;
@@ -96,27 +95,13 @@ static struct record *take_free(struct record **list)
 	return record;
 }
 
-static int grow(struct counters *counters)
-{
-	if (counters->used < counters->size)
-		return 0;
-	if (counters->size + GROWTH > SIZE_MAX_BYTES)
-		return -ENOMEM;
-	if (ftruncate(counters->fd, (off_t)(counters->size + GROWTH)) < 0)
-		return -errno;
-	counters->size += GROWTH;
-	return 0;
-}
-
 /* Adds a page of free records. */
 static int add_page(struct counters *counters, size_t record_size, struct record **list)
 {
-	struct page *page;
-	int r = grow(counters);
+	struct page *page = (struct page *)(counters->memory + counters->used);
 
-	if (r < 0)
-		return r;
-	page = (struct page *)(counters->memory + counters->used);
+	if (counters->used == MEMORY_SIZE)
+		return -ENOMEM;
 	counters->used += PAGE_SIZE;
 	page->record_size = record_size;
 	for (size_t at = sizeof(*page); at + record_size <= PAGE_SIZE; at += record_size)
@@ -154,11 +139,9 @@ static int read_page(struct counters *counters, struct page *page)
 /* Returns 0, -EPROTO if this is not the memory of counters, or -ENOMEM. */
 static int read_all(struct counters *counters)
 {
-	int r = 0;
-
-	if (counters->size < PAGE_SIZE || memcmp(counters->memory, &head, sizeof(head)))
+	if (memcmp(counters->memory, &head, sizeof(head)))
 		return -EPROTO;
-	for (counters->used = PAGE_SIZE; counters->used < counters->size;
+	for (counters->used = PAGE_SIZE; counters->used < MEMORY_SIZE;
 		counters->used += PAGE_SIZE) {
 		struct page *page = (struct page *)(counters->memory + counters->used);
 
@@ -167,43 +150,28 @@ static int read_all(struct counters *counters)
 		if (page->record_size < sizeof(struct record) + sizeof(void *) ||
 			page->record_size > PAGE_SIZE / 2 || page->record_size % sizeof(uint64_t))
 			return -EPROTO;
-		r = read_page(counters, page);
-		if (r < 0)
-			return r;
+		if (read_page(counters, page) < 0)
+			return -ENOMEM;
 	}
 	if (counters->restored.count)
-		qsort(counters->restored.items, counters->restored.count,
-			sizeof(*counters->restored.items), compare_keys);
-	return r;
-}
-
-/* Sets up new memory. */
-static int begin(struct counters *counters)
-{
-	counters->used = counters->size = 0;
-	if (grow(counters) < 0)
-		return -ENOMEM;
-	memcpy(counters->memory, &head, sizeof(head));
-	counters->used = PAGE_SIZE;
+		qsort(counters->restored.items, counters->restored.count, sizeof(struct restored),
+			compare_keys);
 	return 0;
 }
 
 static int map(struct counters *counters, bool is_new)
 {
-	struct stat status;
-
-	if (counters->fd < 0 || fstat(counters->fd, &status) < 0)
+	if (counters->fd < 0 || ftruncate(counters->fd, MEMORY_SIZE) < 0)
 		return -errno;
-	if (status.st_size % (off_t)PAGE_SIZE || (size_t)status.st_size > SIZE_MAX_BYTES)
-		return -EPROTO;
-	counters->size = (size_t)status.st_size;
-	counters->memory = mmap(NULL, SIZE_MAX_BYTES, PROT_READ | PROT_WRITE,
+	counters->memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_NORESERVE, counters->fd, 0);
 	if (counters->memory == MAP_FAILED) {
 		counters->memory = NULL;
 		return -errno;
 	}
-	return is_new ? begin(counters) : read_all(counters);
+	if (is_new)
+		memcpy(counters->memory, &head, sizeof(head));
+	return read_all(counters);
 }
 
 int counters_open(int fd, struct counters **ret)
@@ -229,7 +197,7 @@ void counters_free(struct counters *counters)
 	if (!counters)
 		return;
 	if (counters->memory)
-		munmap(counters->memory, SIZE_MAX_BYTES);
+		munmap(counters->memory, MEMORY_SIZE);
 	closep(&counters->fd);
 	pthread_mutex_destroy(&counters->lock);
 	free(counters->restored.items);

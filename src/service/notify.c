@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -15,20 +14,17 @@
 
 #include "base/clock.h"
 #include "base/list.h"
-#include "base/log.h"
-
-#define MESSAGE_MAX 512
 
 /* Maximum number of queued states. The oldest is discarded: the newest is what counts. */
 #define STATES_MAX 16
 
-/* Maximum number of messages sent in one round of the loop. */
+/* Maximum number of requests to the fd store in one round of the loop. */
 #define BURST 32
 
 struct message {
 	struct link link;
 	int fd; /* to be sent along, owned; -1: none */
-	char text[];
+	char *text;
 };
 
 struct queue {
@@ -37,76 +33,57 @@ struct queue {
 };
 
 struct notify {
-	int socket; /* connected, so that it is writable when the manager's socket has room */
-	struct sockaddr_un address;
-	socklen_t address_size;
-	struct event writable; /* added while there is something queued */
+	int socket; /* connected: it is writable when the manager's socket has room */
+	struct event writable; /* added while something is queued */
 	struct event watchdog;
 	struct queue states; /* sent first */
 	struct queue stores;
-	struct log_limit failed;
 };
 
-static void discard(struct queue *queue, struct message *message)
+/* Returns false if there is no room. Other errors are ignored, as by callers of sd_notify(). */
+static bool try_send(const struct notify *notify, const struct message *message)
 {
-	link_remove(&message->link);
-	queue->count--;
-	closep(&message->fd);
-	free(message);
-}
-
-static int send_message(const struct notify *notify, const char *text, int fd)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = {0};
-	struct iovec vector = {.iov_base = (char *)text, .iov_len = strlen(text)};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec vector = {.iov_base = message->text, .iov_len = strlen(message->text)};
 	struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
 
-	if (fd >= 0) {
+	if (message->fd >= 0) {
 		header.msg_control = control;
 		header.msg_controllen = sizeof(control);
 		*CMSG_FIRSTHDR(&header) = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
 			.cmsg_type = SCM_RIGHTS,
-			.cmsg_len = CMSG_LEN(sizeof(fd))};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&header)), &fd, sizeof(fd));
+			.cmsg_len = CMSG_LEN(sizeof(int))};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&header)), &message->fd, sizeof(int));
 	}
-	return sendmsg(notify->socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(notify->socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+	       errno != EAGAIN;
 }
 
-static int connect_socket(const struct notify *notify)
+/* Sends the oldest of a queue, or discards it. */
+static bool advance(struct notify *notify, struct queue *queue, bool send)
 {
-	return connect(notify->socket, (const struct sockaddr *)&notify->address,
-		       notify->address_size) < 0
-		       ? -errno
-		       : 0;
+	struct message *message = list_first(&queue->messages, struct message, link);
+
+	if (send && !try_send(notify, message))
+		return false;
+	link_remove(&message->link);
+	queue->count--;
+	closep(&message->fd);
+	free(message->text);
+	free(message);
+	return true;
 }
 
-/* Returns false if there was no room, so that the message must be sent again. */
-static bool try_send(struct notify *notify, const char *text, int fd)
+/* Sends all states, and then at most this number of other messages. Returns whether nothing is
+ * queued any more. */
+static bool send_queued(struct notify *notify, unsigned stores)
 {
-	int r = send_message(notify, text, fd);
-
-	/* The manager was restarted, and has a new socket at the same path. */
-	if (r == -ECONNREFUSED && connect_socket(notify) == 0)
-		r = send_message(notify, text, fd);
-	if (r < 0 && r != -EAGAIN && log_limit_pass(&notify->failed))
-		log_warning("cannot notify the service manager: %s", strerror(-r));
-	return r != -EAGAIN;
-}
-
-/* Sends queued messages. Returns whether all are sent. */
-static bool send_queued(struct notify *notify, unsigned most)
-{
-	struct queue *queues[] = {&notify->states, &notify->stores};
-
-	for (size_t i = 0; i < ARRAY_SIZE(queues); i++)
-		while (queues[i]->count) {
-			struct message *message = list_first(
-				&queues[i]->messages, struct message, link);
-
-			if (!most-- || !try_send(notify, message->text, message->fd))
-				return false;
-			discard(queues[i], message);
-		}
+	while (notify->states.count)
+		if (!advance(notify, &notify->states, true))
+			return false;
+	for (; notify->stores.count; stores--)
+		if (!stores || !advance(notify, &notify->stores, true))
+			return false;
 	event_del(&notify->writable);
 	return true;
 }
@@ -117,33 +94,52 @@ static void on_writable(evutil_socket_t fd, short what, void *notify)
 	send_queued(notify, BURST);
 }
 
-/* Takes fd over. */
-static bool enqueue(struct notify *notify, struct queue *queue, const char *text, int fd)
+/* Takes fd and text over. */
+static bool enqueue(struct notify *notify, struct queue *queue, int fd, char *text)
 {
-	struct message *message = malloc(sizeof(*message) + strlen(text) + 1);
+	struct message *message = text ? calloc(1, sizeof(*message)) : NULL;
 
 	if (!message) {
 		closep(&fd);
+		free(text);
 		return false;
 	}
-	message->link = (struct link){0};
 	message->fd = fd;
-	strcpy(message->text, text);
+	message->text = text;
 	list_append(&queue->messages, &message->link);
 	queue->count++;
 	event_add(&notify->writable, NULL);
 	return true;
 }
 
+void notify_send(struct notify *notify, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+	int length;
+
+	if (!notify)
+		return;
+	va_start(arguments, format);
+	length = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (notify->states.count == STATES_MAX)
+		advance(notify, &notify->states, false);
+	enqueue(notify, &notify->states, -1, length < 0 ? NULL : text);
+	send_queued(notify, 0);
+}
+
 bool notify_store(struct notify *notify, const char *name, int fd)
 {
-	char text[MESSAGE_MAX];
+	char *text;
 
-	/* FDPOLL=0: systemd would otherwise drop a socket that has an error pending, for example
-	 * because its interface is down. */
-	snprintf(text, sizeof(text), "%s=1\n%sFDNAME=%s", fd < 0 ? "FDSTOREREMOVE" : "FDSTORE",
-		fd < 0 ? "" : "FDPOLL=0\n", name);
-	return enqueue(notify, &notify->stores, text, fd);
+	/* With FDPOLL=0, a socket that has an error pending stays stored, for example if its
+	 * interface is down. */
+	if (asprintf(&text,
+		    fd < 0 ? "FDSTOREREMOVE=1\nFDNAME=%s" : "FDSTORE=1\nFDPOLL=0\nFDNAME=%s",
+		    name) < 0)
+		text = NULL;
+	return enqueue(notify, &notify->stores, fd, text);
 }
 
 unsigned notify_stores_queued(const struct notify *notify)
@@ -151,59 +147,27 @@ unsigned notify_stores_queued(const struct notify *notify)
 	return notify->stores.count;
 }
 
-PRINTF_LIKE(2, 3) static void send_state(struct notify *notify, const char *format, ...)
+bool notify_flush(struct notify *notify, uint64_t deadline_ns)
 {
-	char text[MESSAGE_MAX];
-	va_list arguments;
+	while (notify && !send_queued(notify, UINT_MAX)) {
+		struct pollfd writable = {.fd = notify->socket, .events = POLLOUT};
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	if (!notify)
-		return;
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	if (!notify->states.count && try_send(notify, text, -1))
-		return;
-	if (notify->states.count == STATES_MAX)
-		discard(&notify->states,
-			list_first(&notify->states.messages, struct message, link));
-	enqueue(notify, &notify->states, text, -1);
+		if (now >= deadline_ns)
+			return false;
+		poll(&writable, 1, (int)((deadline_ns - now) / NS_PER_MS) + 1);
+	}
+	return true;
 }
 
-void notify_ready(struct notify *notify, const char *status)
-{
-	send_state(notify, "READY=1\nSTATUS=%s", status);
-}
-
-void notify_status(struct notify *notify, const char *status)
-{
-	send_state(notify, "STATUS=%s", status);
-}
-
-void notify_reloading(struct notify *notify)
-{
-	/* MONOTONIC_USEC tells systemd 253 and later which READY=1 ends the reload. */
-	send_state(
-		notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_ns(CLOCK_MONOTONIC) / 1000);
-}
-
-void notify_extend(struct notify *notify, unsigned seconds)
-{
-	send_state(notify, "EXTEND_TIMEOUT_USEC=%" PRIu64, (uint64_t)seconds * 1000000);
-}
-
-void notify_stopping(struct notify *notify)
-{
-	send_state(notify, "STOPPING=1");
-}
-
-/* While a state is queued, it would only be one more message without room. */
+/* If an earlier state is still queued, there is no room. */
 static void on_watchdog(evutil_socket_t fd, short what, void *argument)
 {
 	struct notify *notify = argument;
 
 	(void)fd, (void)what;
 	if (!notify->states.count)
-		send_state(notify, "WATCHDOG=1");
+		notify_send(notify, "WATCHDOG=1");
 }
 
 /* Every third of the limit: one report may be late by as much without harm. */
@@ -219,68 +183,45 @@ static void start_watchdog(struct notify *notify)
 	event_add(&notify->watchdog, &interval);
 }
 
-/* "@" stands for the zero byte of an abstract address (unix(7)). */
-static int open_socket(struct notify *notify, const char *path)
+/* In an abstract address, "@" stands for the zero byte (unix(7)). */
+static int open_socket(const char *path)
 {
-	size_t length = strlen(path);
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t size = offsetof(struct sockaddr_un, sun_path) + strlen(path) + (*path == '/');
 
-	if ((*path != '/' && *path != '@') || length >= sizeof(notify->address.sun_path))
+	if ((*path != '/' && *path != '@') || size > sizeof(address))
 		return -EAFNOSUPPORT;
-	notify->address.sun_family = AF_UNIX;
-	memcpy(notify->address.sun_path, path, length);
+	memcpy(address.sun_path, path, strlen(path));
 	if (*path == '@')
-		notify->address.sun_path[0] = '\0';
-	notify->address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length +
-					   (*path == '/'));
-	notify->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return notify->socket < 0 ? -errno : connect_socket(notify);
+		address.sun_path[0] = '\0';
+	if (connect(fd, (const struct sockaddr *)&address, (socklen_t)size) < 0)
+		return -errno;
+	return take_fd(fd);
 }
 
 int notify_new(struct event_base *base, struct notify **ret)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
+	int fd = path ? open_socket(path) : 0;
 	struct notify *notify;
-	int r;
 
 	*ret = NULL;
-	if (!path)
-		return 0;
+	if (!path || fd < 0)
+		return fd;
 	notify = calloc(1, sizeof(*notify));
-	if (!notify)
+	if (!notify) {
+		close(fd);
 		return -ENOMEM;
-	notify->socket = -1;
+	}
+	notify->socket = fd;
 	list_init(&notify->states.messages);
 	list_init(&notify->stores.messages);
-	r = open_socket(notify, path);
-	event_assign(&notify->writable, base, notify->socket, EV_WRITE | EV_PERSIST, on_writable,
-		notify);
+	event_assign(&notify->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, notify);
 	event_assign(&notify->watchdog, base, -1, EV_PERSIST, on_watchdog, notify);
-	if (r < 0) {
-		notify_free(notify);
-		return r;
-	}
 	start_watchdog(notify);
 	*ret = notify;
 	return 0;
-}
-
-bool notify_flush(struct notify *notify, uint64_t deadline_ns)
-{
-	while (notify && !send_queued(notify, UINT_MAX)) {
-		uint64_t now = clock_ns(CLOCK_MONOTONIC);
-		struct pollfd writable = {.fd = notify->socket, .events = POLLOUT};
-
-		if (now >= deadline_ns)
-			return false;
-		poll(&writable, 1, (int)((deadline_ns - now) / NS_PER_MS) + 1);
-	}
-	return true;
-}
-
-static void clear(struct queue *queue)
-{
-	while (queue->count)
-		discard(queue, list_first(&queue->messages, struct message, link));
 }
 
 void notify_free(struct notify *notify)
@@ -289,8 +230,10 @@ void notify_free(struct notify *notify)
 		return;
 	event_del(&notify->writable);
 	event_del(&notify->watchdog);
-	clear(&notify->states);
-	clear(&notify->stores);
-	closep(&notify->socket);
+	while (notify->states.count)
+		advance(notify, &notify->states, false);
+	while (notify->stores.count)
+		advance(notify, &notify->stores, false);
+	close(notify->socket);
 	free(notify);
 }
