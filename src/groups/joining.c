@@ -20,8 +20,8 @@ static int claim_listening(const struct membership *membership, const struct int
 	int fd;
 
 	snprintf(name, sizeof(name), "%s%%%s", group, interface->name);
-	fd = store_claim(store, name);
-	return fd < 0 ? store_claim(store, group) : fd;
+	fd = store_listening(store, name);
+	return fd < 0 ? store_listening(store, group) : fd;
 }
 
 /* Sees to it that a socket of whatever origin has the receive buffer that is wanted. It may have a
