@@ -392,7 +392,7 @@ static int apply_first(struct daemon *daemon, struct config *config)
 /* The counters of an earlier run, or new ones. */
 static int open_counters(struct daemon *daemon)
 {
-	int fd = store_claim(daemon->store, COUNTERS_NAME), r = -ENOENT;
+	int fd = store_restore(daemon->store, COUNTERS_NAME), r = -ENOENT;
 
 	if (fd >= 0 && (r = counters_open(fd, &daemon->counters)) < 0) {
 		log_warning("the counters restart from zero: those of the earlier run cannot be "
@@ -404,7 +404,7 @@ static int open_counters(struct daemon *daemon)
 		return r;
 	r = counters_open(-1, &daemon->counters);
 	if (r >= 0)
-		store_put(daemon->store, COUNTERS_NAME, counters_fd(daemon->counters));
+		store_add(daemon->store, COUNTERS_NAME, counters_fd(daemon->counters));
 	return r;
 }
 

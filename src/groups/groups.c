@@ -101,7 +101,7 @@ static int take_back(struct groups *groups, const struct interface_list *interfa
 	groups->is_settled = true;
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_take_back(groups->set.items[i], interfaces);
-	while ((fd = store_claim_next(store, STORED_PREFIX, name)) >= 0) {
+	while ((fd = store_restore_next(store, STORED_PREFIX, name)) >= 0) {
 		store_remove(store, name);
 		groups->taken_back.lost += leftover_close(fd, interfaces);
 	}

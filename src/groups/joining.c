@@ -154,7 +154,7 @@ static bool take_same(struct membership *membership, const struct interface *int
 	int fd;
 
 	membership_name_socket(membership, interface->index, name);
-	fd = store_claim(context->store, name);
+	fd = store_restore(context->store, name);
 	membership->coalesces = membership->config->coalesce;
 	if (fd < 0 || adopt_kept(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
@@ -180,7 +180,7 @@ static void take_others(struct membership *membership, unsigned ifindex)
 	int fd;
 
 	name_membership(membership, prefix);
-	while ((fd = store_claim_next(context->store, prefix, name)) >= 0) {
+	while ((fd = store_restore_next(context->store, prefix, name)) >= 0) {
 		store_remove(context->store, name);
 		if (!socket_is_bound_to(fd, &config->address, (uint16_t)config->port)) {
 			context->taken_back->lost += leftover_close(fd, context->interfaces);
@@ -226,6 +226,6 @@ int membership_join(
 		return r;
 	membership_apply_needs(membership, membership->coalesces);
 	membership_name_socket(membership, interface->index, name);
-	membership->is_kept = store_put(membership->owner->context->store, name, fd);
+	membership->is_kept = store_add(membership->owner->context->store, name, fd);
 	return 0;
 }

@@ -115,7 +115,7 @@ int store_listening(struct store *store, const char *name)
 	return item ? take_fd(item->fd) : -ENOENT;
 }
 
-int store_claim(struct store *store, const char *name)
+int store_restore(struct store *store, const char *name)
 {
 	int fd = store_listening(store, name);
 
@@ -123,7 +123,8 @@ int store_claim(struct store *store, const char *name)
 	return fd;
 }
 
-int store_claim_next(struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX])
+int store_restore_next(
+	struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX])
 {
 	struct item *item = find(store, prefix, strlen(prefix));
 
@@ -134,7 +135,7 @@ int store_claim_next(struct store *store, const char *prefix, char ret_name[stat
 	return take_fd(item->fd);
 }
 
-bool store_put(struct store *store, const char *name, int fd)
+bool store_add(struct store *store, const char *name, int fd)
 {
 	int copy;
 

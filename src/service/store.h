@@ -24,16 +24,17 @@ int store_listening(struct store *store, const char *name);
 
 /* What an earlier run has stored under this name, which is the caller's then; or -ENOENT. It stays
  * in the store. */
-int store_claim(struct store *store, const char *name);
+int store_restore(struct store *store, const char *name);
 
 /* The same for the next name that begins with prefix. */
-int store_claim_next(struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX]);
+int store_restore_next(
+	struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX]);
 
 /* After the start: closes what nobody has taken; nothing can be restored any more. */
 void store_settle(struct store *store);
 
 /* Stores a duplicate. Returns false if there is no store, or no room in it. */
-bool store_put(struct store *store, const char *name, int fd);
+bool store_add(struct store *store, const char *name, int fd);
 
 /* Removes what was stored, or restored, under this name. */
 void store_remove(struct store *store, const char *name);
