@@ -12,6 +12,7 @@
 #   make check-layers   which room of src/ includes which, and circles
 #   make check-size     functions over 80 lines; says which files are over 600
 #   make check-format   whether clang-format agrees with all sources
+#   make check-words    words that the project does not use: tests/words.txt
 #   make format         run clang-format over the sources
 #   make man            the manual pages, with scdoc, to $(BUILD)/man
 #   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept; the manual
@@ -63,7 +64,7 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all check check-unit check-net check-long check-service check-layers check-size check-format
+.PHONY: all check check-unit check-net check-long check-service check-layers check-size check-format check-words
 .PHONY: bench bench-quick
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
@@ -107,7 +108,7 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 mcastd_objects := $(call objects,$(rooms:%=src/%/*.c) src/control/methods/*.c)
 ctl_objects := $(call objects,src/ctl/*.c src/ctl/commands/*.c)
 mcastctl_objects := $(ctl_objects) \
-	$(call objects,src/base/*.c src/net/address.c src/formats/pcapng_read.c src/formats/dissect.c src/control/framing.c)
+	$(call objects,src/base/*.c src/net/address.c src/formats/*.c src/control/framing.c)
 test_objects := $(call objects,tests/unit/test_*.c)
 test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.c))
 test_programs := $(test_objects:.o=)
@@ -237,15 +238,21 @@ check-layers: $(mcastd_objects) $(mcastctl_objects)
 check-size:
 	$(Q)tests/check-size
 
+check-words:
+	$(Q)tests/check-words
+
 # The files that git knows: .clang-format says how they look.
-formatted = $(shell git ls-files '*.c' '*.h')
+formatted = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
 format:
 	$(CLANG_FORMAT) -i $(formatted)
 
+# Another release of clang-format formats otherwise: then nothing is compared.
 check-format:
-	$(Q)if ! command -v $(CLANG_FORMAT) >/dev/null; then echo 'check-format: clang-format is missing, nothing was checked'; \
-	else $(CLANG_FORMAT) --dry-run -Werror $(formatted) && echo 'check-format: $(words $(formatted)) files, all in order'; fi
+	$(Q)if ! $(CLANG_FORMAT) --version 2>/dev/null | grep -q 'version 14\.'; then \
+		echo 'check-format: clang-format 14 is missing, so nothing was compared'; \
+	else $(CLANG_FORMAT) --dry-run -Werror $(formatted) && \
+		echo 'check-format: $(words $(formatted)) files, all in order'; fi
 
 # ---- Speed ----
 
@@ -284,10 +291,11 @@ service_advice := systemd-sysusers && journalctl --update-catalog && systemctl d
 	systemctl enable --now mcastd
 
 install: all install-systemd
-	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(confdir)/conf.d
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/doc $(confdir)/conf.d
 	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
 	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
 	$(INSTALL) -m 644 $(docs) $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/doc
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
 	$(INSTALL) -m 644 packaging/completions/mcastd.bash $(DESTDIR)$(BASHCOMPDIR)/mcastd

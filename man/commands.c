@@ -1,11 +1,10 @@
-/* The commands of mcastctl and their options, by their rows. */
+/* The commands of mcastctl and their options. */
 #include <inttypes.h>
 
-#include "ctl/commands.h"
+#include "ctl/command.h"
 #include "tables.h"
 
-/* "[GROUP...]": the words that stand for something are underlined, the brackets and dots are not.
- */
+/* "[GROUP...]": placeholders are underlined, brackets and dots are not. */
 static void append_arguments(struct text *out, const char *string)
 {
 	size_t size;
@@ -37,7 +36,7 @@ static void append_option(struct text *out, const struct option_row *row, const 
 		text_printf(out, " _%s_", row->value);
 	text_printf(out, "\n%s\t", indent);
 	append_sentence(out, row->help);
-	/* A limit that nobody meets is none. */
+	/* A limit that nobody can reach is not worth mentioning. */
 	if (row->kind == OPTION_NUMBER && row->max <= UINT32_MAX)
 		text_printf(out, " %" PRIu64 " to %" PRIu64 ".", row->min, row->max);
 	text_append_string(out, "\n\n");

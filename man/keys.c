@@ -2,28 +2,9 @@
 #include <inttypes.h>
 
 #include "base/units.h"
-#include "config/behaviour.h"
 #include "config/config.h"
 #include "handlers/handler.h"
 #include "tables.h"
-
-/* As the section VALUES of mcastd.conf(5) calls them. */
-static const char *const type_names[KEY_TYPES] = {
-	[KEY_STRING] = "string",
-	[KEY_PATH] = "path",
-	[KEY_BOOL] = "boolean",
-	[KEY_NUMBER] = "number",
-	[KEY_SIZE] = "size",
-	[KEY_DURATION] = "duration",
-	[KEY_CHOICE] = "choice",
-	[KEY_MODE] = "mode",
-	[KEY_ADDRESS] = "address",
-	[KEY_STRINGS] = "strings",
-	[KEY_ADDRESSES] = "addresses",
-	[KEY_ARGUMENTS] = "arguments",
-	[KEY_PREFIXES] = "prefixes",
-	[KEY_RATE] = "rate",
-};
 
 static void append_choices(struct text *out, const char *const *choices)
 {
@@ -38,17 +19,15 @@ static void append_type(struct text *out, const struct key *key)
 {
 	if (key->type == KEY_CHOICE)
 		append_choices(out, key->choices);
-	else if (type_names[key->type])
-		text_printf(out, "_%s_", type_names[key->type]);
 	else
-		fail("the type of the key %s has no name", key->name);
+		text_printf(out, "_%s_", key_type_name(key));
 }
 
 static void append_range(struct text *out, const struct key *key)
 {
 	char min[UNIT_STRING_MAX], max[UNIT_STRING_MAX];
 
-	if (key_types[key->type].is_list)
+	if (key_is_list(key))
 		text_printf(out, ", %s%" PRId64 " items", key->min ? "1 to " : "up to ",
 			key->max ? key->max : (int64_t)LIST_ITEMS_MAX);
 	else if (!key->min && !key->max)

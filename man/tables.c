@@ -1,12 +1,10 @@
-/* Makes the sources of the manual pages: copies a template in the format of scdoc(5), and puts what
- * the program's own tables say in the place of its directives, so that no key, option or method is
- * missing in a page or means something else there.
+/* Makes the sources of the manual pages: copies a template in the format of scdoc(5), and replaces
+ * its directives by the program's own tables, so that the pages and the program agree.
  *
- *   @KEYS NAME@        the keys of groups, handlers, filter, control or top, or of a type of
- * handler
- *   @COMMAND NAME@     a command of mcastctl: how it is called, and its options
+ *   @KEYS NAME@        the keys of groups, handlers, filter, control, top, or a type of handler
+ *   @COMMAND NAME@     a command of mcastctl: its synopsis and options
  *   @OPTIONS@          the options of all commands
- *   @TYPES@, @METHODS@, @ERRORS@   what the interface io.mcastd has of them
+ *   @TYPES@, @METHODS@, @ERRORS@   those of the interface io.mcastd
  *
  * A directive is a line of its own. In all other lines @VERSION@ and @CONFDIR@ are replaced. */
 #include "tables.h"

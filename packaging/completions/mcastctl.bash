@@ -1,8 +1,8 @@
-# bash completion for mcastctl(1). Commands and options are those that "mcastctl --help" shows, groups and handlers those
-# that the running daemon has.
+# bash completion for mcastctl(1). Commands and options come from "mcastctl --help", groups and handlers from the running
+# daemon.
 
-# Reads the rows of --help: into synopses, the arguments of each command; into placeholders, what stands for the value of
-# each option, nothing where it has none.
+# Reads the rows of --help: into synopses, the arguments of each command; into placeholders, the name of each option's value,
+# empty where it has none.
 _mcastctl_load() { # PROGRAM [COMMAND]
 	local line left heading part
 	local -a parts
@@ -26,7 +26,7 @@ _mcastctl_load() { # PROGRAM [COMMAND]
 	done < <("$1" ${2:+"$2"} --help 2>/dev/null)
 }
 
-# The names of groups or handlers; nothing when no daemon answers.
+# The names of groups or handlers; none without a daemon.
 _mcastctl_names() { # PROGRAM SOCKET groups|handlers
 	timeout 2 "$1" ${2:+-s "$2"} --json "$3" 2>/dev/null </dev/null |
 		grep -o '"name":"[^"]*"' | cut -d '"' -f 4
@@ -41,7 +41,7 @@ _mcastctl_interfaces() {
 	done
 }
 
-# Puts together what readline has split at = and :, as in --ttl=1 and 233.252.0.1:5004.
+# Joins what readline has split at = and :, as in --ttl=1 and 233.252.0.1:5004.
 _mcastctl_words() {
 	local i glue=
 
@@ -56,8 +56,8 @@ _mcastctl_words() {
 	done
 }
 
-# Offers the lines of standard input that begin like VALUE, which WORD ends with: quoted as the shell needs it, and without
-# what readline takes for an earlier word.
+# Offers the lines of standard input that begin with VALUE, the end of WORD: quoted for the shell, and without what readline
+# takes for an earlier word.
 _mcastctl_offer() { # WORD VALUE
 	local value=${2//\\/} line prefix=${1%"$2"} current=${COMP_WORDS[COMP_CWORD]} before quoted=
 
@@ -77,7 +77,7 @@ _mcastctl_offer() { # WORD VALUE
 	done
 }
 
-# Offers what may stand for a placeholder: of an option, or of an argument where OPTION is empty.
+# Offers values for a placeholder: of an option, or of an argument where OPTION is empty.
 _mcastctl_offer_value() { # PROGRAM SOCKET OPTION PLACEHOLDER WORD VALUE
 	case $3,${4#[} in
 	--interface,*) _mcastctl_offer "$5" "$6" < <(_mcastctl_interfaces) ;;
@@ -90,7 +90,7 @@ _mcastctl_offer_value() { # PROGRAM SOCKET OPTION PLACEHOLDER WORD VALUE
 	return 0
 }
 
-# What stands for the argument of that number, from 0.
+# The placeholder of an argument; NUMBER counts from 0.
 _mcastctl_placeholder() { # NUMBER SYNOPSIS
 	local -a parts
 
@@ -119,6 +119,8 @@ _mcastctl() {
 			no_options=1
 		elif [[ ! $no_options && $word == --socket=* ]]; then
 			socket=${word#*=}
+		elif [[ ! $no_options && $word == -s?* ]]; then
+			socket=${word#-s}
 		elif [[ ! $no_options && $word == -?* ]]; then
 			[[ ! ${placeholders[$word]-} ]] || option=$word
 		elif [[ $command ]]; then

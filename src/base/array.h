@@ -10,15 +10,15 @@
 void *array_grow(void *items, size_t count, size_t size);
 
 /* Appends one item to an array. Returns 0 or -ENOMEM. */
-#define array_add(array, ...) \
-	({ \
-		__typeof__((array)->items) grown_ = \
-			array_grow((array)->items, (array)->count, sizeof(*grown_)); \
-		if (grown_) { \
-			(array)->items = grown_; \
-			grown_[(array)->count++] = (__VA_ARGS__); \
-		} \
-		grown_ ? 0 : -ENOMEM; \
+#define array_add(array, ...)                                             \
+	({                                                                \
+		__typeof__((array)->items) grown_ = array_grow(           \
+			(array)->items, (array)->count, sizeof(*grown_)); \
+		if (grown_) {                                             \
+			(array)->items = grown_;                          \
+			grown_[(array)->count++] = (__VA_ARGS__);         \
+		}                                                         \
+		grown_ ? 0 : -ENOMEM;                                     \
 	})
 
 /* The index of the first of count sorted items that is not less than key; count when all are.

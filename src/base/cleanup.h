@@ -22,10 +22,12 @@ static inline void freep(void *pointer)
 	free(*(void **)pointer);
 }
 
-static inline void closep(const int *fd)
+/* Leaves -1. */
+static inline void closep(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1;
 }
 
 DEFINE_CLEANUP(FILE *, fclose)

@@ -1,5 +1,6 @@
 #include "base/escape.h"
 
+#include <endian.h>
 #include <errno.h>
 
 #include "base/codec.h"
@@ -36,15 +37,34 @@ static size_t utf8_decode(const uint8_t *data, size_t size, uint32_t *ret_code)
 	return length;
 }
 
-/* How many bytes at the start are plain: printable ASCII but the backslash and the quote. Most
- * payloads are nothing else, so this is what their speed depends on. */
+/* Compared at once. */
+typedef uint8_t block __attribute__((vector_size(16)));
+typedef uint64_t block_halves __attribute__((vector_size(16)));
+
+/* The number of bytes at the start that are plain: printable ASCII other than the backslash and the
+ * quote. Most payloads have few others, so their speed depends on this. Behind the end are zeros,
+ * which are not plain. */
 static size_t plain_run(const uint8_t *data, size_t size)
 {
-	size_t i = 0;
+	size_t i = 0, left;
+	block_halves others;
 
-	while (i < size && data[i] >= 0x20 && data[i] < 0x7f && data[i] != '\\' && data[i] != '"')
-		i++;
-	return i;
+	if (data[0] >= 0x80)
+		return 0;
+	do {
+		block bytes = {0};
+
+		left = size - i;
+		if (left >= sizeof(bytes))
+			memcpy(&bytes, data + i, sizeof(bytes));
+		else
+			memcpy(&bytes, data + i, left);
+		others = (block_halves)((bytes - 0x20 > 0x7e - 0x20) | (bytes == '\\') |
+					(bytes == '"'));
+		i += sizeof(bytes);
+	} while (!(others[0] | others[1]));
+	i -= others[0] ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
+	return i + (size_t)__builtin_ctzll(le64toh(others[0] ? others[0] : others[1])) / 8;
 }
 
 /* Characters that are valid but must not reach a terminal or a line as they are. */
@@ -62,8 +82,10 @@ bool utf8_valid(const void *data, size_t size)
 	uint32_t code;
 
 	while (at < end) {
-		size_t length = *at < 0x80 ? 1 : utf8_decode(at, (size_t)(end - at), &code);
+		size_t length = plain_run(at, (size_t)(end - at));
 
+		if (!length)
+			length = utf8_decode(at, (size_t)(end - at), &code);
 		if (!length)
 			return false;
 		at += length;
@@ -71,64 +93,69 @@ bool utf8_valid(const void *data, size_t size)
 	return true;
 }
 
-/* The short escape of a control character that has one, else 0. */
+/* What has a short escape, and the letters of those escapes. */
+static const char short_bytes[] = "\n\r\t\\", short_letters[] = "nrt\\";
+
+/* The letter of a character's short escape, 0 when it has none. */
 static char short_escape(uint32_t code)
 {
-	switch (code) {
-	case '\n':
-		return 'n';
-	case '\r':
-		return 'r';
-	case '\t':
-		return 't';
-	case '\\':
-		return '\\';
-	default:
-		return 0;
+	const char *byte = code && code < 0x80 ? strchr(short_bytes, (int)code) : NULL;
+
+	return byte ? short_letters[byte - short_bytes] : 0;
+}
+
+/* Writes one character that is not plain; of length 0: a byte that is not UTF-8. */
+typedef char *put_character(char *out, const uint8_t *in, size_t length, uint32_t code);
+
+static char *put_all(char *out, const uint8_t *in, size_t size, put_character *put)
+{
+	const uint8_t *end = in + size;
+	uint32_t code;
+
+	while (in < end) {
+		size_t length = plain_run(in, (size_t)(end - in));
+
+		out = mempcpy(out, in, length);
+		in += length;
+		if (in == end)
+			break;
+		length = utf8_decode(in, (size_t)(end - in), &code);
+		out = put(out, in, length, code);
+		in += length ? length : 1;
 	}
+	return out;
+}
+
+static char *put_escaped(char *out, const uint8_t *in, size_t length, uint32_t code)
+{
+	char escape = length ? short_escape(code) : 0;
+
+	if (escape) {
+		*out++ = '\\';
+		*out++ = escape;
+	} else if (length && !is_hidden(code)) {
+		out = mempcpy(out, in, length);
+	} else {
+		for (const uint8_t *end = in + (length ? length : 1); in < end; in++) {
+			*out++ = '\\';
+			*out++ = 'x';
+			*out++ = hex_digits[*in >> 4];
+			*out++ = hex_digits[*in & 15];
+		}
+	}
+	return out;
 }
 
 void text_append_escaped(struct text *text, const void *data, size_t size)
 {
-	const uint8_t *in = data, *end = in + size;
-	char *start = text_reserve(text, size * 4), *out = start;
-	uint32_t code;
+	char *start = text_reserve(text, size * 4);
 
-	if (!out)
-		return;
-	while (in < end) {
-		size_t plain = plain_run(in, (size_t)(end - in)), length;
-		char escape;
-
-		memcpy(out, in, plain);
-		out += plain;
-		in += plain;
-		if (in == end)
-			break;
-		length = utf8_decode(in, (size_t)(end - in), &code);
-		if (length && (escape = short_escape(code))) {
-			*out++ = '\\';
-			*out++ = escape;
-			in += length;
-		} else if (length && !is_hidden(code)) {
-			memcpy(out, in, length);
-			out += length;
-			in += length;
-		} else {
-			for (length = length ? length : 1; length; length--, in++) {
-				*out++ = '\\';
-				*out++ = 'x';
-				*out++ = hex_digits[*in >> 4];
-				*out++ = hex_digits[*in & 15];
-			}
-		}
-	}
-	text->length += (size_t)(out - start);
+	if (start)
+		text->length += (size_t)(put_all(start, data, size, put_escaped) - start);
 }
 
 int text_append_unescaped(struct text *text, const char *escaped, size_t size)
 {
-	static const char letters[] = "nrt\\", bytes[] = "\n\r\t\\";
 	const char *end = escaped + size, *letter;
 	int byte;
 
@@ -136,8 +163,8 @@ int text_append_unescaped(struct text *text, const char *escaped, size_t size)
 		if (*escaped != '\\') {
 			text_append(text, escaped++, 1);
 		} else if (end - escaped >= 2 && escaped[1] &&
-			   (letter = strchr(letters, escaped[1]))) {
-			text_append(text, bytes + (letter - letters), 1);
+			   (letter = strchr(short_letters, escaped[1]))) {
+			text_append(text, short_bytes + (letter - short_letters), 1);
 			escaped += 2;
 		} else if (end - escaped >= 4 && escaped[1] == 'x' &&
 			   (byte = hex_byte(escaped + 2)) >= 0) {
@@ -160,17 +187,17 @@ static char *put_unit(char *out, uint32_t unit)
 	return out;
 }
 
-/* Writes one character that is not plain. */
-static char *put_json_character(char *out, const uint8_t *in, size_t length, uint32_t code)
+static char *put_json(char *out, const uint8_t *in, size_t length, uint32_t code)
 {
-	char escape = code == '"' ? '"' : short_escape(code);
+	char escape = !length ? 0 : code == '"' ? '"' : short_escape(code);
 
 	if (escape) {
 		*out++ = '\\';
 		*out++ = escape;
+	} else if (!length) {
+		out = put_unit(out, 0xfffd);
 	} else if (!is_hidden(code)) {
-		memcpy(out, in, length);
-		out += length;
+		out = mempcpy(out, in, length);
 	} else if (code < 0x10000) {
 		out = put_unit(out, code);
 	} else {
@@ -182,25 +209,12 @@ static char *put_json_character(char *out, const uint8_t *in, size_t length, uin
 
 void text_append_json(struct text *text, const void *data, size_t size)
 {
-	const uint8_t *in = data, *end = in + size;
 	char *start = text_reserve(text, size * 6 + 2), *out = start;
 
 	if (!out)
 		return;
 	*out++ = '"';
-	while (in < end) {
-		size_t plain = plain_run(in, (size_t)(end - in)), length;
-		uint32_t code = 0xfffd;
-
-		memcpy(out, in, plain);
-		out += plain;
-		in += plain;
-		if (in == end)
-			break;
-		length = utf8_decode(in, (size_t)(end - in), &code);
-		out = put_json_character(out, in, length, code);
-		in += length ? length : 1;
-	}
+	out = put_all(out, data, size, put_json);
 	*out++ = '"';
 	text->length += (size_t)(out - start);
 }

@@ -1,4 +1,5 @@
-/* FNV-1a: for keys that nobody makes up to collide, such as names of the configuration. */
+/* FNV-1a: for trusted keys, such as names in the configuration. An attacker could make others
+ * collide. */
 #pragma once
 
 #include <stddef.h>
@@ -6,7 +7,7 @@
 
 #define HASH_BEGIN 0xcbf29ce484222325ull
 
-/* Goes on with the value so far, or with HASH_BEGIN. */
+/* Continues from value, which is HASH_BEGIN at first. */
 static inline uint64_t hash_bytes(uint64_t value, const void *data, size_t size)
 {
 	const uint8_t *bytes = data;

@@ -1,5 +1,5 @@
-/* The one writer of JSON: members and elements as text, without a tree in memory. The comma before
- * each comes by itself. What is read is read with jansson. */
+/* The one writer of JSON: members and elements as text, without a tree in memory. Commas are
+ * added automatically. Reading JSON is up to jansson. */
 #pragma once
 
 #include <stdint.h>
@@ -8,6 +8,9 @@
 
 /* "name": and whatever is appended then; or an element, when name is NULL. name is plain ASCII. */
 void json_put_member(struct text *text, const char *name);
+
+/* The same for a name whose length is known. */
+void json_put_name(struct text *text, const char *name, size_t size);
 
 void json_put_string(struct text *text, const char *name, const char *string); /* NULL: null */
 void json_put_number(struct text *text, const char *name, uint64_t number);

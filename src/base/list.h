@@ -48,9 +48,11 @@ static inline void link_remove(struct link *link)
 	*link = (struct link){0};
 }
 
-/* The first object, NULL when there is none. */
+/* The first or last object, NULL when there is none. */
 #define list_first(list, type, member) \
 	(list_is_empty(list) ? NULL : container_of((list)->next, type, member))
+#define list_last(list, type, member) \
+	(list_is_empty(list) ? NULL : container_of((list)->previous, type, member))
 
 /* The last object, NULL when there is none. */
 #define list_last(list, type, member) \

@@ -15,9 +15,10 @@ int find_gid(const char *name, gid_t *ret)
 		*ret = (gid_t)number;
 		return 0;
 	}
+	errno = 0;
 	entry = getgrnam(name);
 	if (!entry)
-		return -ENOENT;
+		return errno && errno != ESRCH ? -errno : -ENOENT;
 	*ret = entry->gr_gid;
 	return 0;
 }

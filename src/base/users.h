@@ -3,5 +3,6 @@
 
 #include <sys/types.h>
 
-/* Finds a group by its name or number. Returns 0, or -ENOENT if there is none. */
+/* Finds a group by its name or number. Returns 0, -ENOENT if there is none, or another negative
+ * errno if the database cannot be read. */
 int find_gid(const char *name, gid_t *ret);

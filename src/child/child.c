@@ -5,59 +5,38 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 
-/* So long SIGTERM works at the least, also where the time is over already. */
+/* Minimum time from SIGTERM to SIGKILL. */
 #define LAST_GRACE_NS (NS_PER_S / 2)
-
-/* A copy of the strings with NULL at its end, in one piece; NULL without memory. */
-static char **copy_arguments(const struct string_list *list)
-{
-	size_t size = (list->count + 1) * sizeof(char *);
-	char **arguments, *at;
-
-	for (size_t i = 0; i < list->count; i++)
-		size += strlen(list->items[i]) + 1;
-	arguments = malloc(size);
-	if (!arguments)
-		return NULL;
-	at = (char *)(arguments + list->count + 1);
-	for (size_t i = 0; i < list->count; i++) {
-		arguments[i] = at;
-		at = stpcpy(at, list->items[i]) + 1;
-	}
-	arguments[list->count] = NULL;
-	return arguments;
-}
 
 int program_open(struct program *program, const char *name, const struct string_list *command,
 	unsigned lines_max)
 {
-	*program = (struct program){.argv = copy_arguments(command),
-		.epoll = -1,
-		.lines_max = lines_max,
-		.budget.name = name};
-	if (!program->argv)
-		return -ENOMEM;
+	int r = 0;
+
+	*program = (struct program){.lines_max = lines_max, .budget.name = name};
 	program->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (program->epoll < 0)
 		return -errno;
-	/* Where whoever started the daemon ignored it, nobody could wait for children
+	for (size_t i = 0; i < command->count && r >= 0; i++)
+		r = string_list_add(&program->command, command->items[i]);
+	/* If the daemon was started with SIGCHLD ignored, children could not be waited for
 	 * (sigaction(2)). */
 	signal(SIGCHLD, SIG_DFL);
-	return 0;
+	return r < 0 ? r : array_add(&program->command, NULL);
 }
 
 void program_close(struct program *program)
 {
 	closep(&program->epoll);
-	free(program->argv);
+	string_list_clear(&program->command);
 }
 
 void program_wait(const struct program *program, uint64_t until_ns)
@@ -68,8 +47,7 @@ void program_wait(const struct program *program, uint64_t until_ns)
 	ppoll(&(struct pollfd){.fd = program->epoll, .events = POLLIN}, 1, &left, NULL);
 }
 
-/* All signals at their default and none blocked, whatever the thread that starts it has; and no
- * terminal. */
+/* A session of its own, all signals at their default, and none blocked. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
 	sigset_t none, all;
@@ -82,7 +60,7 @@ static int set_attributes(posix_spawnattr_t *attributes)
 		attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
-/* What stays open, and where it starts. */
+/* The standard descriptors, no others, and the root directory. */
 static int set_actions(posix_spawn_file_actions_t *actions, int input, int output)
 {
 	int r = posix_spawn_file_actions_adddup2(actions, input, STDIN_FILENO);
@@ -93,8 +71,8 @@ static int set_actions(posix_spawn_file_actions_t *actions, int input, int outpu
 	return r ? r : posix_spawn_file_actions_addchdir_np(actions, "/");
 }
 
-/* posix_spawn() and not fork(): it copies no page table, and the child runs no code of ours that
- * another thread has left in the middle of something. */
+/* posix_spawn() copies no page table, unlike fork(), and runs no code of ours in the child, where
+ * other threads' locks would stay locked. */
 static int spawn(char *const *argv, char *const *environment, int input, int output, pid_t *ret)
 {
 	posix_spawn_file_actions_t actions;
@@ -114,19 +92,12 @@ static int spawn(char *const *argv, char *const *environment, int input, int out
 	return -r;
 }
 
-/* The reading end does not block; the writing end is the child's, and does. */
-static int open_output(int ret_ends[2])
+int child_pipe(int ret_ends[2], int own)
 {
-	int r;
-
 	if (pipe2(ret_ends, O_CLOEXEC) < 0)
 		return -errno;
-	if (fcntl(ret_ends[0], F_SETFL, O_NONBLOCK) == 0)
-		return 0;
-	r = -errno;
-	close(ret_ends[0]);
-	close(ret_ends[1]);
-	return r;
+	fcntl(ret_ends[own], F_SETFL, O_NONBLOCK); /* does not fail for a pipe */
+	return 0;
 }
 
 static int add_to_set(int epoll, int fd, void *data)
@@ -136,13 +107,12 @@ static int add_to_set(int epoll, int fd, void *data)
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Watches what was started, or ends it where that is not possible. */
+/* Watches what was started, or ends it if that fails. */
 static int watch(struct child *child, int epoll, void *data)
 {
 	int r;
 
-	/* pidfd_open(2), for which older C libraries have no function. It is close-on-exec by
-	 * itself. */
+	/* pidfd_open(2), for which older C libraries have no function. Sets close-on-exec. */
 	child->watch = (int)syscall(SYS_pidfd_open, child->pid, 0);
 	r = child->watch < 0 ? -errno : add_to_set(epoll, child->watch, data);
 	r = r < 0 ? r : add_to_set(epoll, child->output.fd, data);
@@ -157,11 +127,11 @@ static int watch(struct child *child, int epoll, void *data)
 int child_start(struct child *child, const struct program *program, char *const *environment,
 	int input, void *data)
 {
-	int ends[2], r = open_output(ends);
+	int ends[2], r = child_pipe(ends, 0);
 
 	if (r < 0)
 		return r;
-	r = spawn(program->argv, environment, input, ends[1], &child->pid);
+	r = spawn(program->command.items, environment, input, ends[1], &child->pid);
 	close(ends[1]);
 	if (r < 0) {
 		close(ends[0]);
@@ -174,9 +144,9 @@ int child_start(struct child *child, const struct program *program, char *const 
 	return watch(child, program->epoll, data);
 }
 
-/* Whether the program itself has ended. It is not reaped yet: until then nobody else gets its
- * number, which is also that of its process group. Its descriptor, which would stay readable,
- * leaves the set by being closed. */
+/* Whether the program itself has ended. It is not reaped yet: that keeps its number, which is also
+ * that of its process group, from being used again. Its descriptor would stay readable: closing it
+ * removes it from the set. */
 static bool has_ended(struct child *child)
 {
 	siginfo_t info = {0};
@@ -186,7 +156,6 @@ static bool has_ended(struct child *child)
 		!info.si_pid)
 		return false;
 	closep(&child->watch);
-	child->watch = -1;
 	return true;
 }
 
@@ -202,27 +171,20 @@ static void kill_group(struct child *child)
 	child->due_ns = 0;
 }
 
-/* Whether a program that has ended has nothing left that is to be waited for. */
+/* Whether nothing that a program left when it ended is to be waited for: only what holds its output
+ * open is. */
 static bool is_over(struct child *child)
 {
-	switch (child->state) {
-	case CHILD_RUNS:
-		if (child->output.fd < 0)
-			return true;
+	if (child->state == CHILD_RUNS) {
 		child->state = CHILD_LINGERS;
 		child->due_ns = clock_ns(CLOCK_MONOTONIC) + CHILD_GRACE_NS;
-		return false;
-	case CHILD_LINGERS:
-		if (child->output.fd >= 0 && !is_due(child))
-			return false;
-		if (child->output.fd >= 0)
-			kill(-child->pid, SIGTERM);
-		return true;
-	case CHILD_TERMINATED: /* there may be more in its group, which has until then */
-		return false;
-	case CHILD_KILLED:
-		break;
 	}
+	if (child->output.fd >= 0 && child->state != CHILD_KILLED && !is_due(child))
+		return false;
+	if (child->state == CHILD_TERMINATED)
+		kill_group(child);
+	else if (child->state == CHILD_LINGERS && child->output.fd >= 0)
+		kill(-child->pid, SIGTERM);
 	return true;
 }
 
@@ -245,7 +207,7 @@ bool child_step(struct child *child, struct program *program, int *ret_status)
 	return true;
 }
 
-/* A stopped program is continued, so that it can take the signal. */
+/* Continues a stopped program, so that it can take the signal. */
 void child_terminate(struct child *child, uint64_t kill_ns)
 {
 	if (child->state == CHILD_KILLED)
@@ -262,7 +224,6 @@ void child_abandon(struct child *child)
 		return;
 	closep(&child->watch);
 	closep(&child->output.fd);
-	child->watch = child->output.fd = -1;
 	child->pid = 0;
 }
 

@@ -1,10 +1,11 @@
-/* A program that a handler runs: without a shell, in a session of its own, with nothing of the
- * daemon's but what it is given. It is watched through descriptors in an epoll(7) set, so that
- * nobody ever waits for it.
+/* A program that a handler runs: without a shell, in a session of its own, inheriting nothing from
+ * the daemon but what it is given. It is watched through descriptors in an epoll(7) set, without
+ * waiting.
  *
  * A child is over when the program itself has ended and its output is at its end. What it left in
  * the background with the output still open belongs to it: it gets CHILD_GRACE_NS, and then
- * SIGTERM. */
+ * SIGTERM; or, after child_terminate(), until kill_ns, and then SIGKILL. What has detached from the
+ * output goes on; or, after child_terminate(), is killed when the program has ended. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,22 +13,22 @@
 #include <sys/types.h>
 
 #include "base/errors.h"
-#include "config/list.h"
+#include "config/schema.h"
 #include "child/output.h"
 
-/* So long a program has between SIGTERM and SIGKILL, and what it left behind before SIGTERM. */
+/* From SIGTERM to SIGKILL for a program, and from its end to SIGTERM for what it left behind. */
 #define CHILD_GRACE_NS 1000000000ull
 
 /* What is the same for all children of a handler. */
 struct program {
-	char **argv;
+	struct string_list command; /* with NULL at its end */
 	int epoll; /* the set that they are watched in */
 	unsigned lines_max; /* of each child's output, 0: no such limit */
 	struct output_budget budget;
 };
 
 /* name, the handler's, is for the log, and must outlive the program. Returns 0 or a negative errno;
- * program_close() is to be called in any case. */
+ * program_close() must be called in any case. */
 int program_open(struct program *program, const char *name, const struct string_list *command,
 	unsigned lines_max);
 void program_close(struct program *program);
@@ -50,28 +51,33 @@ struct child {
 	struct output output;
 };
 
+/* A pipe to or from a child: the end own, 0 or 1, is the daemon's and does not block. Returns 0 or
+ * a negative errno. */
+int child_pipe(int ret_ends[2], int own);
+
 /* Starts the program with an environment and a standard input, watched with data as its
- * epoll_data.ptr. child is zeroed or over. Returns 0, or a negative errno: that of execve(2), where
- * it comes to that. */
+ * epoll_data.ptr. child is zeroed or over. Returns 0 or a negative errno, also that of execve(2).
+ */
 int child_start(struct child *child, const struct program *program, char *const *environment,
 	int input, void *data);
 
-/* Does what is due: call it when one of its descriptors is ready, and at due_ns. Returns whether
- * the child is over: it is then reaped, and nothing of it is open. The status is that of
- * waitpid(2). */
+/* Does what is due: to be called when one of its descriptors is ready, and at due_ns. Returns
+ * whether the child is over: it is then reaped, and all its descriptors are closed. The status is
+ * that of waitpid(2). */
 bool child_step(struct child *child, struct program *program, int *ret_status);
 
-/* Asks its process group to end, and sees to it that it has at kill_ns (CLOCK_MONOTONIC). */
+/* Sends its process group SIGTERM, and SIGKILL at kill_ns (CLOCK_MONOTONIC). */
 void child_terminate(struct child *child, uint64_t kill_ns);
 
-/* Gives up a child that is not over, if there is one. */
+/* Closes the descriptors of a child that is not over, if there is one, and forgets it. */
 void child_abandon(struct child *child);
 
-/* When to terminate, and when to kill, what has to be over at until_ns. */
+/* When to terminate, and when to kill, what has to be over at until_ns. The time to kill is half a
+ * second from now at the earliest. */
 uint64_t child_term_ns(uint64_t until_ns);
 uint64_t child_kill_ns(uint64_t until_ns);
 
-/* How a program ended; also the first counters of the kinds that run some. */
+/* How a program ended. Also the first counters of each kind that runs programs. */
 enum child_end { CHILD_EXITED_0, CHILD_EXITED_OTHER, CHILD_SIGNALLED, CHILD_ENDS };
 #define CHILD_COUNTERS "exited0", "exitedOther", "signalled"
 

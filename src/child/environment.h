@@ -1,12 +1,14 @@
-/* The environment of programs that handlers run: made from nothing, so that neither the daemon's
- * own variables nor a name that a sender chose gets there. */
+/* The environment of programs that handlers run. Built from scratch: neither the daemon's own
+ * variables nor a name that a sender chose gets there. */
 #pragma once
 
-#include "data/datagram.h"
+#include "formats/fields.h"
+
+/* PATH, LANG and CREDENTIALS_DIRECTORY, then the fields of a datagram. */
+#define ENVIRONMENT_VARIABLES (3 + FIELDS)
 
 /* The longest string is CREDENTIALS_DIRECTORY, which has the name of the unit in it, of up to 255
  * bytes. */
-#define ENVIRONMENT_VARIABLES 12
 #define ENVIRONMENT_STRING_MAX 512
 
 struct child_environment {
@@ -15,10 +17,9 @@ struct child_environment {
 	char *list[ENVIRONMENT_VARIABLES + 1]; /* for execve(2) */
 };
 
-/* PATH and LANG. */
+/* PATH and LANG; and CREDENTIALS_DIRECTORY where the daemon has one. */
 void child_environment_begin(struct child_environment *environment);
 
-/* Adds MCASTD_GROUP, MCASTD_ADDRESS, MCASTD_PORT, MCASTD_SOURCE, MCASTD_SOURCE_PORT,
- * MCASTD_INTERFACE, MCASTD_TTL, MCASTD_TIMESTAMP and MCASTD_SIZE. The datagram carries NEED_ALL. */
+/* Adds MCASTD_GROUP and all other fields of the datagram, once. The datagram carries NEED_ALL. */
 void child_environment_describe(struct child_environment *environment, const struct origin *origin,
 	const struct datagram *datagram);

@@ -7,20 +7,15 @@
 #include "base/escape.h"
 #include "base/log.h"
 
-/* As much as a pipe holds (pipe(7)): all that a child wrote before it ended. */
+/* What a pipe holds (pipe(7)): all that a child wrote before it ended. */
 #define READ_MAX (64 * 1024)
 
 void output_begin(struct output *output, int fd, pid_t pid, unsigned lines_max)
 {
-	output->fd = fd;
-	output->pid = pid;
-	output->lines_max = lines_max;
-	output->lines = 0;
-	output->cut = false;
-	output->length = 0;
+	*output = (struct output){.fd = fd, .pid = pid, .lines_max = lines_max};
 }
 
-/* Whether the handler may write one more line; says once a period that it may not. */
+/* Whether the handler may write one more line; logs once a period that it may not. */
 static bool budget_pass(struct output_budget *budget)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
@@ -30,7 +25,7 @@ static bool budget_pass(struct output_budget *budget)
 		budget->lines = 0;
 	}
 	if (budget->lines == OUTPUT_PERIOD_LINES)
-		log_warning("handler %s: more output is passed over, it was %d lines in %d seconds",
+		log_warning("handler %s: discarding further output, it was %d lines in %d seconds",
 			budget->name, OUTPUT_PERIOD_LINES, OUTPUT_PERIOD_S);
 	if (budget->lines <= OUTPUT_PERIOD_LINES)
 		budget->lines++;
@@ -44,7 +39,7 @@ static bool may_write(struct output *output, struct output_budget *budget)
 	if (!budget_pass(budget))
 		return false;
 	if (output->lines_max && output->lines == output->lines_max)
-		log_info("handler %s[%d]: more output is passed over", budget->name,
+		log_info("handler %s[%d]: discarding further output", budget->name,
 			(int)output->pid);
 	output->lines++;
 	return !output->lines_max || output->lines <= output->lines_max;
@@ -57,10 +52,10 @@ static void write_line(struct output *output, struct output_budget *budget)
 	if (may_write(output, budget)) {
 		text_append_escaped(&text, output->line, output->length);
 		log_info("handler %s[%d]: %s%s", budget->name, (int)output->pid, text_string(&text),
-			output->cut ? "..." : "");
+			output->is_shortened ? "..." : "");
 	}
 	output->length = 0;
-	output->cut = false;
+	output->is_shortened = false;
 }
 
 /* Adds to the line, up to its limit. */
@@ -71,7 +66,7 @@ static void add(struct output *output, const char *data, size_t size)
 
 	memcpy(output->line + output->length, data, taken);
 	output->length += taken;
-	output->cut = output->cut || taken < size;
+	output->is_shortened |= taken < size;
 }
 
 static void take_in(
@@ -91,7 +86,6 @@ static void close_output(struct output *output, struct output_budget *budget)
 	if (output->length)
 		write_line(output, budget);
 	closep(&output->fd);
-	output->fd = -1;
 }
 
 void output_read(struct output *output, struct output_budget *budget)

@@ -1,6 +1,5 @@
-/* What a child writes to its standard output and error: to the daemon's log line by line, escaped,
- * and never more than a log can bear. It is read to its end in any case, so that no child waits for
- * somebody to read. */
+/* What a child writes to its standard output and error goes to the daemon's log, line by line,
+ * escaped, and limited. All of it is read, so that no child blocks in writing. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,10 +7,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* In bytes, of which each may be escaped to four; the rest of a longer line is passed over. */
+/* In bytes, each of which may be escaped to four; the rest of a longer line is discarded. */
 #define OUTPUT_LINE_MAX 1000
 
-/* How much all children of one handler may write to the log. */
+/* The limit for all children of one handler. */
 #define OUTPUT_PERIOD_S 10
 #define OUTPUT_PERIOD_LINES 640
 
@@ -27,17 +26,18 @@ struct output {
 	pid_t pid;
 	unsigned lines_max; /* of this child; 0: only the handler's budget counts */
 	unsigned lines;
-	bool cut; /* the line has become too long */
+	bool is_shortened; /* the line was longer than OUTPUT_LINE_MAX */
 	size_t length;
 	char line[OUTPUT_LINE_MAX];
 };
 
-/* Takes fd over, and waits for a child's first byte. */
+/* Takes over fd, the non-blocking reading end of a child's pipe. */
 void output_begin(struct output *output, int fd, pid_t pid, unsigned lines_max);
 
-/* Reads what is there now, but only some of it from a child that writes without end. */
+/* Reads what is there now, up to a limit: a child may write without end. Accepts output that has
+ * ended. */
 void output_read(struct output *output, struct output_budget *budget);
 
-/* Reads what is left, writes an unfinished last line, and closes the pipe, also where a grandchild
+/* Reads what is left, writes an unfinished last line, and closes the pipe, even if a grandchild
  * still holds its other end. Accepts output that has ended. */
 void output_end(struct output *output, struct output_budget *budget);

@@ -1,16 +1,44 @@
 #include "child/records.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <unistd.h>
+
+#include "base/escape.h"
+#include "formats/format.h"
+
+const char *const framing_names[] = {"lines", "json", "length", "nul", NULL};
+
+unsigned framing_needs(enum framing framing)
+{
+	return framing == FRAMING_JSON ? format_needs(FORMAT_JSON) : 0;
+}
+
+static void append(struct text *text, enum framing framing, const struct origin *origin,
+	const struct datagram *datagram)
+{
+	uint32_t length = htonl(datagram->size);
+
+	if (framing == FRAMING_LENGTH)
+		text_append(text, &length, sizeof(length));
+	if (framing == FRAMING_LINES)
+		text_append_escaped(text, datagram->payload, datagram->size);
+	else if (framing == FRAMING_JSON)
+		format_json(text, origin, datagram);
+	else
+		text_append(text, datagram->payload, datagram->size);
+	if (framing != FRAMING_LENGTH)
+		text_append(text, framing == FRAMING_NUL ? "" : "\n", 1);
+}
 
 unsigned records_fill(struct records *records, enum framing framing, const struct batch *batch)
 {
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
 
-		if (!framing_carries(framing, datagram))
+		if (framing == FRAMING_NUL && datagram->size &&
+			memchr(datagram->payload, '\0', datagram->size))
 			continue;
-		framing_append(&records->bytes, framing, batch->origin, datagram);
+		append(&records->bytes, framing, batch->origin, datagram);
 		records->ends[records->count++] = (uint32_t)records->bytes.length;
 	}
 	if (text_failed(&records->bytes)) {

@@ -1,9 +1,25 @@
-/* Records on their way into a pipe: written as far as it takes them, and settled one by one as
- * their last byte is in. */
+/* Datagrams as records of a stream, framed so that the reader knows where each ends, and written to
+ * a pipe as far as it takes them. A datagram is settled when the last byte of its record is
+ * written. */
 #pragma once
 
+#include "base/text.h"
 #include "data/account.h"
-#include "child/framing.h"
+#include "data/datagram.h"
+
+enum framing {
+	FRAMING_LINES, /* the payload escaped (base/escape.h), which is reversible, and a line feed
+			*/
+	FRAMING_JSON, /* the object of format_json() and a line feed */
+	FRAMING_LENGTH, /* the payload's length, 32 bits in network byte order, and the payload */
+	FRAMING_NUL, /* the payload and a NUL byte: without escapes, it carries no NUL */
+};
+
+/* The names in the order of the enum, NULL at the end. */
+extern const char *const framing_names[];
+
+/* What a framing shows beyond the payload, of enum need. */
+unsigned framing_needs(enum framing framing);
 
 struct records {
 	struct text bytes;
@@ -17,8 +33,8 @@ static inline bool records_left(const struct records *records)
 	return records->done < records->count;
 }
 
-/* Takes a whole batch; no records are left. Returns how many datagrams the framing could not carry,
- * or memory ran out for: they are no records. */
+/* Takes a whole batch; no records may be left. Returns the number of datagrams that are refused:
+ * their framing cannot carry them, or memory ran out. */
 unsigned records_fill(struct records *records, enum framing framing, const struct batch *batch);
 
 /* Writes as much as the non-blocking fd takes, and counts what is delivered. Returns 0 when no
@@ -26,8 +42,8 @@ unsigned records_fill(struct records *records, enum framing framing, const struc
  * any more. */
 int records_write(struct records *records, int fd, struct outcome *outcome);
 
-/* Whoever read is gone: drops the record that was begun, as the next reader would take the rest of
- * it for something else. */
+/* The reader has gone: drops a record of which a part was written, as the next reader would take
+ * the rest of it for a record. */
 void records_drop_torn(struct records *records, struct outcome *outcome);
 
 void records_clear(struct records *records);

@@ -1,5 +1,5 @@
-/* The path is walked as the kernel walks it (path_resolution(7)), a name at a time, and every step
- * is looked at where it was reached: a descriptor, which nobody can exchange under our hands. */
+/* Walks the path as the kernel does (path_resolution(7)), one name at a time, and checks each file
+ * through a descriptor, so that nobody can replace it meanwhile. */
 #include "child/trust.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "base/escape.h"
 #include "config/words.h"
 
-#define LINKS_MAX 40 /* as many as the kernel follows */
+#define LINKS_MAX 40 /* the kernel's limit */
 #define PATH_SHOWN 100
 
 struct walk {
@@ -21,71 +21,64 @@ struct walk {
 	char where[PATH_MAX]; /* and its path, without symbolic links; "" for the root */
 	char left[2 * PATH_MAX]; /* what is still to be walked */
 	unsigned links; /* followed so far */
+	char shown[SHOWN_MAX];
 	char *why;
 };
 
 enum step { STEP_ON, STEP_ARRIVED };
 
-/* A path as it can stand in a message. */
-static const char *path_shown(const char *path, char buffer[static SHOWN_MAX])
+/* A path as it can stand in a message; valid until the next call. */
+static const char *show(struct walk *walk, const char *path)
 {
 	AUTO_TEXT struct text text = {0};
 
 	text_append_escaped(&text, path, strlen(path));
-	snprintf(buffer, SHOWN_MAX, "%.*s%s", PATH_SHOWN, text_string(&text),
+	snprintf(walk->shown, SHOWN_MAX, "%.*s%s", PATH_SHOWN, text_string(&text),
 		text.length > PATH_SHOWN ? "..." : "");
-	return buffer;
+	return walk->shown;
 }
 
-/* For a call that has set errno. */
-static int failed(const struct walk *walk, const char *path)
+static int failed(struct walk *walk, int r, const char *path)
 {
-	int r = -errno;
-	char buffer[SHOWN_MAX];
-
-	return because(walk->why, r, "%s: %s", path_shown(path, buffer), strerror(-r));
+	return because(walk->why, r, "%s: %s", show(walk, path), strerror(-r));
 }
 
 /* Refuses what others may write to. */
-static int check_writers(const struct walk *walk, const char *path, const struct stat *status)
+static int check_writers(struct walk *walk, const char *path, const struct stat *status)
 {
 	unsigned mode = status->st_mode & 07777;
-	char buffer[SHOWN_MAX];
 
-	path_shown(path, buffer);
 	if (status->st_uid != 0 && status->st_uid != geteuid())
 		return because(walk->why, -EPERM,
 			"%s belongs to user %u, who could put another program there: let it belong "
 			"to root",
-			buffer, (unsigned)status->st_uid);
+			show(walk, path), (unsigned)status->st_uid);
 	if (!(mode & (S_IWGRP | S_IWOTH)))
 		return 0;
 	return because(walk->why, -EPERM, "%s (mode %04o) lets %s put another program there: %s",
-		buffer, mode, mode & S_IWOTH ? "everybody" : "its group",
+		show(walk, path), mode, mode & S_IWOTH ? "everybody" : "its group",
 		mode & S_ISVTX ? "use one in a directory of root's" : "chmod go-w it");
 }
 
 static int check_program(
-	const struct walk *walk, const char *path, const char *name, const struct stat *status)
+	struct walk *walk, const char *path, const char *name, const struct stat *status)
 {
-	char buffer[SHOWN_MAX];
-
-	path_shown(path, buffer);
 	if (S_ISDIR(status->st_mode))
-		return because(
-			walk->why, -EISDIR, "%s is a directory, name a program in it", buffer);
+		return because(walk->why, -EISDIR, "%s is a directory, name a program in it",
+			show(walk, path));
 	if (!S_ISREG(status->st_mode))
-		return because(walk->why, -EACCES, "%s is no regular file, name a program", buffer);
+		return because(walk->why, -EACCES, "%s is no regular file, name a program",
+			show(walk, path));
 	if (faccessat(walk->at, name, X_OK, AT_EACCESS) < 0)
 		return because(walk->why, -EACCES,
-			"%s (mode %04o) may not be executed by the daemon's user: %s", buffer,
-			(unsigned)status->st_mode & 07777,
+			"%s (mode %04o) may not be executed by the daemon's user: %s",
+			show(walk, path), (unsigned)status->st_mode & 07777,
 			status->st_mode & S_IXOTH ? "is its file system mounted noexec?"
 						  : "chmod a+x it");
 	return check_writers(walk, path, status);
 }
 
-/* Begins again at the root. */
+/* Starts at the root, again after an absolute symbolic link. */
 static int enter_root(struct walk *walk)
 {
 	struct stat status;
@@ -94,22 +87,22 @@ static int enter_root(struct walk *walk)
 	walk->at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	walk->where[0] = '\0';
 	if (walk->at < 0 || fstat(walk->at, &status) < 0)
-		return failed(walk, "/");
+		return failed(walk, -errno, "/");
 	return check_writers(walk, "/", &status);
 }
 
-/* Puts what a symbolic link says in front of what is still left. */
+/* Inserts the target of a symbolic link before the rest of the path. */
 static int follow(struct walk *walk, int link, const char *path, const char *rest)
 {
-	char target[PATH_MAX], left[sizeof(walk->left)], buffer[SHOWN_MAX];
+	char target[PATH_MAX], left[sizeof(walk->left)];
 	ssize_t length = readlinkat(link, "", target, sizeof(target) - 1);
 
 	if (length < 0)
-		return failed(walk, path);
+		return failed(walk, -errno, path);
 	target[length] = '\0';
 	if (++walk->links > LINKS_MAX || (size_t)length + strlen(rest) >= sizeof(left))
 		return because(walk->why, -ELOOP, "%s leads through too many symbolic links",
-			path_shown(path, buffer));
+			show(walk, path));
 	strcpy(stpcpy(left, target), rest);
 	memcpy(walk->left, left, sizeof(left));
 	return *target == '/' ? enter_root(walk) : 0;
@@ -118,12 +111,10 @@ static int follow(struct walk *walk, int link, const char *path, const char *res
 static int enter_directory(
 	struct walk *walk, int *fd, const char *path, const char *rest, const struct stat *status)
 {
-	char buffer[SHOWN_MAX];
 	int r;
 
 	if (!S_ISDIR(status->st_mode))
-		return because(
-			walk->why, -ENOTDIR, "%s is not a directory", path_shown(path, buffer));
+		return because(walk->why, -ENOTDIR, "%s is not a directory", show(walk, path));
 	r = check_writers(walk, path, status);
 	if (r < 0)
 		return r;
@@ -150,19 +141,18 @@ static int join(const struct walk *walk, const char *name, char path[static PATH
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* Goes on to one name in the directory that was reached; rest is what comes after it. */
+/* Takes one name of the path, in the directory that was reached; rest is what comes after it. */
 static int descend(struct walk *walk, const char *name, const char *rest)
 {
 	AUTO_CLOSE int fd = openat(walk->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	char path[PATH_MAX], buffer[SHOWN_MAX];
+	int r = fd < 0 ? -errno : 0;
+	char path[PATH_MAX];
 	struct stat status;
-	int r;
 
 	if (join(walk, name, path) < 0)
-		return because(walk->why, -ENAMETOOLONG, "%s: %s", path_shown(name, buffer),
-			strerror(ENAMETOOLONG));
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return failed(walk, path);
+		return failed(walk, -ENAMETOOLONG, name);
+	if (r < 0 || fstat(fd, &status) < 0)
+		return failed(walk, r < 0 ? r : -errno, path);
 	if (S_ISLNK(status.st_mode))
 		return follow(walk, fd, path, rest);
 	if (*rest)
@@ -175,11 +165,11 @@ static int step(struct walk *walk)
 {
 	const char *start = walk->left + strspn(walk->left, "/");
 	size_t length = strcspn(start, "/");
-	char name[NAME_MAX + 1], buffer[SHOWN_MAX];
+	char name[NAME_MAX + 1];
 
 	if (!length)
 		return because(walk->why, -EISDIR, "%s/ is a directory, name a program in it",
-			path_shown(walk->where, buffer));
+			show(walk, walk->where));
 	if (length > NAME_MAX)
 		return because(walk->why, -ENAMETOOLONG, "%s", strerror(ENAMETOOLONG));
 	memcpy(name, start, length);
@@ -202,4 +192,12 @@ int child_trust(const char *path, char why[static WHY_MAX])
 		r = step(&walk);
 	closep(&walk.at);
 	return r < 0 ? r : 0;
+}
+
+int program_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct string_list *command = settings;
+
+	*ret_key = "command";
+	return child_trust(command->items[0], why);
 }

@@ -1,12 +1,22 @@
-/* Whether a program may be run: whoever else could change what lies at its path would run as the
- * daemon. */
+/* Whether a program may be run: who can replace the file at its path can run code as the daemon. */
 #pragma once
 
-#include "base/errors.h"
+#include "config/schema.h"
 
-/* Checks an absolute path: that it leads to a program that the daemon may execute, and that only
- * root and the daemon's user can write to it and to every directory on the way, those of symbolic
- * links included. What holds here can only be changed by those two, so that it need not be checked
- * again when the program is started. Returns 0, or a negative errno with the reason in why: what is
- * wrong, and what would mend it. */
+/* The keys of a kind of handler that runs a program. Its settings begin with the command, a struct
+ * string_list, which program_check() checks, as the kind's check(). */
+#define PROGRAM_KEYS                                                                            \
+	{                                                                                       \
+		.name = "command", .type = KEY_ARGUMENTS, .min = 1, .required = true,           \
+		.help = "The program, by its absolute path, and its arguments. No shell reads " \
+			"them."                                                                 \
+	}
+
+int program_check(const void *settings, const char **ret_key, char why[static WHY_MAX]);
+
+/* Checks that an absolute path leads to a program that the daemon may execute, and that only root
+ * and the daemon's user can write to it and to every directory on the way, those of symbolic links
+ * included. Only these two can change that, so that it need not be checked again when the program
+ * is started. Returns 0, or a negative errno with the reason in why: what is wrong, and how to fix
+ * it. */
 int child_trust(const char *path, char why[static WHY_MAX]);

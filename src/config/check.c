@@ -3,50 +3,54 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <grp.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "base/units.h"
-#include "config/behaviour.h"
+#include "base/users.h"
 #include "config/report.h"
-#include "config/words.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
 
 struct check {
 	const struct config *config;
-	const struct config_group *group;
 	struct errors *errors;
+	const struct config_group *group; /* NULL: a handler is checked */
 	struct subject subject;
+	struct config_part parts[HANDLER_PARTS]; /* of the group or handler */
+	size_t part_count;
 	size_t found;
 	bool is_partial;
-	const char
-		*known_group; /* the last socket_group that exists: the next is mostly the same */
+	const char *known_group; /* the last socket_group that exists: most groups have the same */
 };
 
-/* The mark of a key; all zero for a group that does not come from a file. What a list took is sound
- * even where some of its items were refused. */
-static struct key_mark mark_of(const struct config_group *group, const char *key)
+/* The mark of a key; all zero where the group or handler does not come from a file. What a list
+ * took is sound even where some of its items were refused. */
+static struct key_mark mark_of(const struct check *check, const char *name)
 {
-	const struct key *row = schema_find(&group_schema, key);
-	struct key_mark mark = {0};
+	for (size_t i = 0; i < check->part_count; i++) {
+		const struct config_part *part = &check->parts[i];
+		const struct key *key = schema_find(part->schema, name);
+		struct key_mark mark = {0};
 
-	if (row && group->marks)
-		mark = group->marks[row - group_schema.keys];
-	if (row && key_types[row->type].is_list)
-		mark.failed = false;
-	return mark;
+		if (!key)
+			continue;
+		if (part->marks)
+			mark = part->marks[key - part->schema->keys];
+		if (key_is_list(key))
+			mark.failed = false;
+		return mark;
+	}
+	return (struct key_mark){0};
 }
 
-/* Reports about a key (NULL: about the group), unless its value was refused already. */
+/* Reports about a key (NULL: about the whole), unless its value was refused already. */
 static void PRINTF_LIKE(3, 4)
 	complain(struct check *check, const char *key, const char *format, ...)
 {
-	struct key_mark mark = key ? mark_of(check->group, key) : (struct key_mark){0};
+	struct key_mark mark = key ? mark_of(check, key) : (struct key_mark){0};
 	char why[WHY_MAX];
 	va_list arguments;
 
@@ -55,13 +59,13 @@ static void PRINTF_LIKE(3, 4)
 	va_start(arguments, format);
 	vsnprintf(why, sizeof(why), format, arguments);
 	va_end(arguments);
-	report(check->errors, &check->subject, mark.line, key, why);
+	config_report(check->errors, &check->subject, mark.line, key, "%s", why);
 	check->found++;
 }
 
 static void check_name(struct check *check)
 {
-	const char *name = check->group->name;
+	const char *name = check->subject.name;
 
 	if (!*name)
 		complain(check, NULL, "the name is empty");
@@ -74,7 +78,9 @@ static void check_name(struct check *check)
 			"the name has other characters than letters, digits and ._:%%-[]*");
 }
 
-/* That a file has no address, or a wrong one, was said when it was read. */
+/* ---- Groups ---- */
+
+/* A file without an address, or with one that is none, has been reported on reading. */
 static void check_address(struct check *check)
 {
 	const struct config_group *group = check->group;
@@ -90,7 +96,7 @@ static void check_address(struct check *check)
 		complain(check, "port", "is missing");
 }
 
-/* What nobody can send from. */
+/* Whether a datagram can come from the address. */
 static bool is_sender(const struct address *address)
 {
 	static const struct address none4 = {.family = AF_INET}, none6 = {.family = AF_INET6};
@@ -131,7 +137,7 @@ static void check_source_lists(struct check *check)
 			"cannot be used together with sources, remove one of the two");
 }
 
-/* As the kernel's dev_valid_name(), but that a glob may be longer than a name. */
+/* As the kernel's dev_valid_name(), except that a glob may be longer than a name. */
 static void check_interface(
 	struct check *check, const char *key, const char *name, bool may_be_glob)
 {
@@ -171,7 +177,7 @@ static void refuse_handler(struct check *check, const char *name)
 	char buffer[SHOWN_MAX], meant[GUESS_MAX];
 	struct guess guess = {.word = name};
 
-	/* Past this many errors nobody reads the guesses, and they are what takes time. */
+	/* Past this many errors nobody reads the guesses, which take most of the time. */
 	for (size_t i = 0; check->errors->count < ERRORS_MAX && i < check->config->handler_count;
 		i++)
 		guess_offer(&guess, check->config->handlers[i].name);
@@ -188,35 +194,16 @@ static void check_handlers(struct check *check)
 			refuse_handler(check, handlers->items[i]);
 }
 
-/* Whether a group of users has the name or the number. A database that cannot be asked does not
- * speak against it. */
-static bool group_of_users_exists(const char *name)
-{
-	AUTO_TEXT struct text room = {0};
-	struct group entry, *found = NULL;
-	uint64_t number;
-	int r = ERANGE;
-
-	if (!parse_number(name, UINT32_MAX - 1, &number))
-		return true;
-	for (size_t size = 1024; r == ERANGE && size <= 1u << 20; size *= 2) {
-		char *buffer = text_reserve(&room, size);
-
-		if (!buffer)
-			return true;
-		r = getgrnam_r(name, &entry, buffer, size, &found);
-	}
-	return found || (r && r != ENOENT && r != ESRCH);
-}
-
 static void check_socket_group(struct check *check)
 {
 	const char *name = check->group->socket_group;
 	char buffer[SHOWN_MAX];
+	gid_t gid;
 
 	if (!name || (check->known_group && !strcmp(check->known_group, name)))
 		return;
-	if (group_of_users_exists(name))
+	/* A database that cannot be read is no error of the configuration. */
+	if (find_gid(name, &gid) != -ENOENT)
 		check->known_group = name;
 	else
 		complain(check, "socket_group",
@@ -231,10 +218,10 @@ static void check_socket(struct check *check)
 	size_t length;
 
 	check_socket_group(check);
-	if (mark_of(group, "socket").failed)
+	if (mark_of(check, "socket").failed)
 		return;
 	if (!group->socket) {
-		if (mark_of(group, "socket_mode").line)
+		if (mark_of(check, "socket_mode").line)
 			complain(check, "socket_mode", "%s", needs);
 		if (group->socket_group)
 			complain(check, "socket_group", "%s", needs);
@@ -251,7 +238,9 @@ static void check_socket(struct check *check)
 static void check_group(struct check *check, const struct config_group *group)
 {
 	check->group = group;
-	check->subject = (struct subject){group->place, "groups", group->name};
+	check->subject = group_subject(group);
+	check->parts[0] = (struct config_part){&group_schema, (void *)group, group->marks};
+	check->part_count = 1;
 	check_name(check);
 	check_address(check);
 	check_source_lists(check);
@@ -269,101 +258,61 @@ size_t config_check_group(
 	return check.found;
 }
 
-/* The marks of the kind's own keys lie behind those that all handlers have (read.c). */
-static const struct key_mark *kind_marks(const struct config_handler *handler)
+/* ---- Handlers ---- */
+
+static void check_filter(struct check *check, const struct config_filter *filter)
 {
-	return handler->marks ? handler->marks + handler_schema.count + filter_schema.count : NULL;
+	AUTO_TEXT struct text bytes = {0};
+
+	if (filter->min_size > filter->max_size)
+		complain(check, "filter.min_size",
+			"%" PRId64 " is more than filter.max_size, no datagram could pass",
+			filter->min_size);
+	if (filter->prefix && config_filter_prefix(filter->prefix, &bytes) < 0)
+		complain(check, "filter.prefix",
+			"is not hexadecimal, write two digits for each byte after the 0x");
+	if (filter->burst && !filter->rate_interval_ns && !mark_of(check, "rate").failed)
+		complain(check, "burst", "has no effect without rate, add one: rate = \"1000/s\";");
 }
 
-static bool any_failed(const struct config_handler *handler)
+/* A key that has no effect is a mistake. */
+static void check_queue(struct check *check)
 {
-	const struct key_mark *marks = kind_marks(handler);
+	static const char *const keys[] = {"queue", "queue_datagrams", "drop"};
 
-	for (size_t i = 0; marks && i < handler->kind->schema.count; i++)
-		if (marks[i].failed)
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (mark_of(check, keys[i]).line)
+			complain(check, keys[i],
+				"has no effect, a handler of this type never waits and has no "
+				"queue; remove it");
+}
+
+static bool any_failed(const struct config_part *part)
+{
+	for (size_t i = 0; part->marks && i < part->schema->count; i++)
+		if (part->marks[i].failed)
 			return true;
 	return false;
 }
 
-/* The line of one of the kind's own keys, or 0. */
-static unsigned line_of(const struct config_handler *handler, const char *key)
+static void check_handler(struct check *check, const struct config_handler *handler)
 {
-	const struct schema *schema = &handler->kind->schema;
-	const struct key *row = key && handler->marks ? schema_find(schema, key) : NULL;
-
-	return row ? kind_marks(handler)[row - schema->keys].line : 0;
-}
-
-/* The line of one of the filter's keys, or 0. */
-static unsigned filter_line(const struct config_handler *handler, const char *key)
-{
-	const struct key *row = schema_find(&filter_schema, key);
-
-	return handler->marks
-		       ? handler->marks[handler_schema.count + (size_t)(row - filter_schema.keys)]
-				 .line
-		       : 0;
-}
-
-static void check_filter(
-	const struct config_handler *handler, const struct subject *subject, struct errors *errors)
-{
-	const struct config_filter *filter = &handler->filter;
-	AUTO_TEXT struct text bytes = {0};
-	char why[WHY_MAX];
-
-	if (filter->min_size > filter->max_size) {
-		snprintf(why, sizeof(why),
-			"%" PRId64 " is more than filter.max_size, no datagram could pass",
-			filter->min_size);
-		report(errors, subject, filter_line(handler, "filter.min_size"), "filter.min_size",
-			why);
-	}
-	if (filter->prefix && config_filter_prefix(filter->prefix, &bytes) < 0)
-		report(errors, subject, filter_line(handler, "filter.prefix"), "filter.prefix",
-			"is not hexadecimal, write two digits for each byte after the 0x");
-	if (filter->burst && !filter->rate_interval_ns)
-		report(errors, subject, filter_line(handler, "burst"), "burst",
-			"has no effect without rate, add one: rate = \"1000/s\";");
-}
-
-/* A key that has no effect is a mistake of whoever wrote it. */
-static void check_queue(
-	const struct config_handler *handler, const struct subject *subject, struct errors *errors)
-{
-	static const char *const keys[] = {"queue", "queue_datagrams", "drop"};
-
-	for (size_t i = 0; handler->kind && !handler->kind->may_block && i < ARRAY_SIZE(keys);
-		i++) {
-		const struct key *row = schema_find(&handler_schema, keys[i]);
-		const struct key_mark *mark = handler->marks
-						      ? &handler->marks[row - handler_schema.keys]
-						      : NULL;
-
-		if (mark && mark->line)
-			report(errors, subject, mark->line, keys[i],
-				"has no effect, a handler of this type never waits and has no "
-				"queue; remove it");
-	}
-}
-
-static void check_handler(const struct config_handler *handler, struct errors *errors)
-{
-	struct subject subject = {handler->place, "handlers", handler->name};
+	const struct config_kind *kind = handler->kind;
 	const char *key = NULL;
 	char why[WHY_MAX];
 
-	if (strlen(handler->name) > GROUP_NAME_MAX) {
-		snprintf(why, sizeof(why), "the name is longer than %d bytes", GROUP_NAME_MAX);
-		report(errors, &subject, 0, NULL, why);
-	}
-	check_filter(handler, &subject, errors);
-	check_queue(handler, &subject, errors);
-	/* The kind counts on what its rows promise: required keys, ranges. */
-	if (!handler->kind || !handler->kind->check || any_failed(handler))
+	check->group = NULL;
+	check->subject = handler_subject(handler);
+	check->part_count = config_handler_parts(handler, check->parts);
+	check_name(check);
+	check_filter(check, &handler->filter);
+	if (kind && !kind->may_block)
+		check_queue(check);
+	/* The kind relies on what its rows promise: required keys, ranges. */
+	if (!kind || !kind->check || any_failed(&check->parts[check->part_count - 1]))
 		return;
-	if (handler->kind->check(handler->settings, &key, why) < 0)
-		report(errors, &subject, line_of(handler, key), key, why);
+	if (kind->check(handler->settings, &key, why) < 0)
+		complain(check, key, "%s", why);
 }
 
 void config_check(const struct config *config, bool is_partial, struct errors *errors)
@@ -376,5 +325,5 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
 	for (size_t i = 0; i < config->group_count; i++)
 		check_group(&check, &config->groups[i]);
 	for (size_t i = 0; i < config->handler_count; i++)
-		check_handler(&config->handlers[i], errors);
+		check_handler(&check, &config->handlers[i]);
 }

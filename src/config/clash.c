@@ -4,15 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "config/report.h"
 
-/* What is compared, by what it says and then by where it stands. */
+/* A group or handler that is compared with others. */
 struct entry {
-	const char *section, *name;
-	struct place place;
+	struct subject subject;
 	const struct config_group *group; /* NULL: a handler */
-	const char *file; /* that the handler writes */
+	const char *file; /* that the handler writes; NULL: none */
 	size_t order; /* in which they were read */
 };
 
@@ -20,25 +18,13 @@ typedef int compare_entries(const struct entry *a, const struct entry *b);
 
 static int compare_names(const struct entry *a, const struct entry *b)
 {
-	return strcmp(a->name, b->name);
+	return strcmp(a->subject.name, b->subject.name);
 }
 
-/* Whether they would join the same: groups that differ in one of these have sockets of their own.
- */
+/* Groups that differ in what they join have sockets of their own. */
 static int compare_joins(const struct entry *a, const struct entry *b)
 {
-	const struct config_group *left = a->group, *right = b->group;
-	int order = address_compare(&left->address, &right->address);
-
-	if (!order)
-		order = (left->port > right->port) - (left->port < right->port);
-	if (!order)
-		order = string_list_compare(&left->interfaces, &right->interfaces);
-	if (!order)
-		order = address_list_compare(&left->sources, &right->sources);
-	if (!order)
-		order = address_list_compare(&left->block_sources, &right->block_sources);
-	return order;
+	return config_group_compare_joins(a->group, b->group);
 }
 
 static int compare_files(const struct entry *a, const struct entry *b)
@@ -57,23 +43,22 @@ static int order_entries(const void *a, const void *b, void *compare)
 static void report_clash(struct errors *errors, const struct entry *first,
 	const struct entry *again, compare_entries *compare)
 {
-	struct subject subject = {again->place, again->section, again->name};
-	AUTO_TEXT struct text why = {0};
+	const struct place *place = &first->subject.place;
+	const char *name = first->subject.name;
 
 	if (compare == compare_names)
-		text_printf(&why, "already defined at %s:%u, rename or remove one of them",
-			first->place.file, first->place.line);
+		config_report(errors, &again->subject, 0, NULL,
+			"already defined at %s:%u, rename or remove one of them", place->file,
+			place->line);
 	else if (compare == compare_files)
-		text_printf(&why,
+		config_report(errors, &again->subject, 0, NULL,
 			"writes the same file as handlers.%s at %s:%u, give each one of its own",
-			first->name, first->place.file, first->place.line);
+			name, place->file, place->line);
 	else
-		text_printf(&why,
+		config_report(errors, &again->subject, 0, NULL,
 			"joins the same address, port, interfaces and sources as groups.%s at "
-			"%s:%u, remove one of them or "
-			"let them differ",
-			first->name, first->place.file, first->place.line);
-	report(errors, &subject, 0, NULL, text_string(&why));
+			"%s:%u, remove one of them or let them differ",
+			name, place->file, place->line);
 }
 
 /* Reports each entry that compares equal to one before it. */
@@ -88,12 +73,15 @@ static void report_clashes(
 			first = i;
 		else if (compare == compare_names || compare_names(&entries[first], &entries[i]))
 			report_clash(errors, &entries[first], &entries[i], compare);
-		/* Else one name is defined twice, and that is said already. */
+		/* Else one name is defined twice, which has been reported. */
 	}
 }
 
-static bool is_sound(const struct config_group *group)
+/* Whether what the group joins can be compared. */
+static bool has_joins(const struct entry *entry)
 {
+	const struct config_group *group = entry->group;
+
 	if (group->address.family == AF_UNSPEC || !group->port)
 		return false;
 	for (size_t i = 0; group->marks && i < group_schema.count; i++)
@@ -102,42 +90,51 @@ static bool is_sound(const struct config_group *group)
 	return true;
 }
 
-static size_t list_groups(const struct config *config, struct entry *entries, bool only_sound)
+static bool has_file(const struct entry *entry)
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < config->group_count; i++) {
-		const struct config_group *group = &config->groups[i];
-
-		if (!only_sound || is_sound(group))
-			entries[count++] = (struct entry){
-				"groups", group->name, group->place, group, NULL, i};
-	}
-	return count;
+	return entry->file;
 }
 
-static size_t list_handlers(const struct config *config, struct entry *entries)
+/* Moves the entries that are to be compared to the front. Returns their number. */
+static size_t select_entries(
+	struct entry *entries, size_t count, bool (*wanted)(const struct entry *entry))
 {
-	for (size_t i = 0; i < config->handler_count; i++)
-		entries[i] = (struct entry){"handlers", config->handlers[i].name,
-			config->handlers[i].place, NULL, NULL, i};
-	return config->handler_count;
+	size_t selected = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (wanted(&entries[i]))
+			entries[selected++] = entries[i];
+	return selected;
 }
 
-static size_t list_files(const struct config *config, struct entry *entries)
+static void find_group_clashes(
+	const struct config *config, struct entry *entries, struct errors *errors)
 {
-	size_t count = 0;
+	size_t count = config->group_count;
 
-	for (size_t i = 0; i < config->handler_count; i++) {
+	for (size_t i = 0; i < count; i++)
+		entries[i] = (struct entry){
+			group_subject(&config->groups[i]), &config->groups[i], NULL, i};
+	report_clashes(entries, count, compare_names, errors);
+	count = select_entries(entries, count, has_joins);
+	report_clashes(entries, count, compare_joins, errors);
+}
+
+static void find_handler_clashes(
+	const struct config *config, struct entry *entries, struct errors *errors)
+{
+	size_t count = config->handler_count;
+
+	for (size_t i = 0; i < count; i++) {
 		const struct config_handler *handler = &config->handlers[i];
-		const struct config_kind *kind = handler->kind;
-		const char *file = kind && kind->file ? kind->file(handler->settings) : NULL;
+		bool may_write = handler->kind && handler->kind->file;
 
-		if (file)
-			entries[count++] = (struct entry){
-				"handlers", handler->name, handler->place, NULL, file, i};
+		entries[i] = (struct entry){handler_subject(handler), NULL,
+			may_write ? handler->kind->file(handler->settings) : NULL, i};
 	}
-	return count;
+	report_clashes(entries, count, compare_names, errors);
+	count = select_entries(entries, count, has_file);
+	report_clashes(entries, count, compare_files, errors);
 }
 
 int find_clashes(const struct config *config, struct errors *errors)
@@ -148,9 +145,7 @@ int find_clashes(const struct config *config, struct errors *errors)
 
 	if (!entries)
 		return -ENOMEM;
-	report_clashes(entries, list_groups(config, entries, false), compare_names, errors);
-	report_clashes(entries, list_groups(config, entries, true), compare_joins, errors);
-	report_clashes(entries, list_handlers(config, entries), compare_names, errors);
-	report_clashes(entries, list_files(config, entries), compare_files, errors);
+	find_group_clashes(config, entries, errors);
+	find_handler_clashes(config, entries, errors);
 	return 0;
 }

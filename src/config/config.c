@@ -6,7 +6,6 @@
 
 #include "base/codec.h"
 #include "base/text.h"
-#include "config/build.h"
 
 #define RUN_DIRECTORY "/run/mcastd"
 
@@ -14,16 +13,10 @@
 static int set_run_directory(struct config *config)
 {
 	const char *list = getenv("RUNTIME_DIRECTORY");
+	AUTO_FREE char *first = strndup(list ? list : "", strcspn(list ? list : "", ":"));
 	char why[WHY_MAX];
-	int r = -EINVAL;
+	int r = first ? schema_set(&config_schema, config, "run_directory", first, why) : -ENOMEM;
 
-	if (list) {
-		AUTO_FREE char *first = strndup(list, strcspn(list, ":"));
-
-		if (!first)
-			return -ENOMEM;
-		r = schema_set(&config_schema, config, "run_directory", first, why);
-	}
 	if (r == -EINVAL || r == -ERANGE)
 		r = schema_set(&config_schema, config, "run_directory", RUN_DIRECTORY, why);
 	return r;
@@ -39,27 +32,29 @@ struct config *config_new(void)
 	return take(config);
 }
 
-int config_add_file(struct config *config, const char *path, const char **ret_file)
+size_t config_handler_parts(
+	const struct config_handler *handler, struct config_part ret[static HANDLER_PARTS])
 {
-	char **files = array_grow(config->files, config->file_count, sizeof(*files));
+	struct config_handler *own = (struct config_handler *)handler;
+	struct key_mark *marks = own->marks;
+	size_t count = 0;
 
-	if (!files)
-		return -ENOMEM;
-	config->files = files;
-	files[config->file_count] = strdup(path);
-	if (!files[config->file_count])
-		return -ENOMEM;
-	*ret_file = files[config->file_count++];
-	return 0;
+	ret[count++] = (struct config_part){&handler_schema, own, NULL};
+	ret[count++] = (struct config_part){&filter_schema, &own->filter, NULL};
+	if (own->settings)
+		ret[count++] = (struct config_part){&own->kind->schema, own->settings, NULL};
+	for (size_t i = 0; i < count && marks; marks += ret[i++].schema->count)
+		ret[i].marks = marks;
+	return count;
 }
 
 static void clear_handler(struct config_handler *handler)
 {
-	if (handler->settings)
-		schema_clear(&handler->kind->schema, handler->settings);
+	struct config_part parts[HANDLER_PARTS];
+
+	for (size_t i = config_handler_parts(handler, parts); i-- > 0;)
+		schema_clear(parts[i].schema, parts[i].settings);
 	free(handler->settings);
-	schema_clear(&handler_schema, handler);
-	schema_clear(&filter_schema, &handler->filter);
 	free(handler->name);
 	free(handler->marks);
 }
@@ -72,26 +67,12 @@ void config_free(struct config *config)
 		config_group_clear(&config->groups[i]);
 	for (size_t i = 0; i < config->handler_count; i++)
 		clear_handler(&config->handlers[i]);
-	for (size_t i = 0; i < config->file_count; i++)
-		free(config->files[i]);
+	string_list_clear(&config->files);
 	free(config->groups);
 	free(config->handlers);
-	free(config->files);
 	schema_clear(&control_schema, config);
 	schema_clear(&config_schema, config);
 	free(config);
-}
-
-int config_group_init(struct config_group *group, const char *name)
-{
-	struct config_group fresh = {.name = strdup(name)};
-
-	if (!fresh.name || schema_defaults(&group_schema, &fresh) < 0) {
-		config_group_clear(&fresh);
-		return -ENOMEM;
-	}
-	*group = fresh;
-	return 0;
 }
 
 void config_group_clear(struct config_group *group)
@@ -102,16 +83,30 @@ void config_group_clear(struct config_group *group)
 	*group = (struct config_group){0};
 }
 
+/* A group with the settings of another one; or with the defaults, when that is NULL. */
+static int make_group(
+	struct config_group *ret, const char *name, const struct config_group *settings)
+{
+	struct config_group group = {.name = strdup(name)};
+	int r = !group.name ? -ENOMEM
+		: settings  ? schema_copy(&group_schema, &group, settings)
+			    : schema_defaults(&group_schema, &group);
+
+	if (r < 0)
+		config_group_clear(&group);
+	else
+		*ret = group;
+	return r;
+}
+
+int config_group_init(struct config_group *group, const char *name)
+{
+	return make_group(group, name, NULL);
+}
+
 int config_group_copy(struct config_group *ret, const struct config_group *group)
 {
-	struct config_group copy = {.name = strdup(group->name)};
-
-	if (!copy.name || schema_copy(&group_schema, &copy, group) < 0) {
-		config_group_clear(&copy);
-		return -ENOMEM;
-	}
-	*ret = copy;
-	return 0;
+	return make_group(ret, group->name, group);
 }
 
 int config_add_group(struct config *config, struct config_group *group)
@@ -130,17 +125,21 @@ int config_add_group(struct config *config, struct config_group *group)
 static int init_handler(
 	struct config_handler *handler, const char *name, const struct config_kind *kind)
 {
+	struct config_part parts[HANDLER_PARTS];
+	size_t count;
+	int r = 0;
+
 	*handler = (struct config_handler){.name = strdup(name), .kind = kind};
-	if (!handler->name || schema_defaults(&handler_schema, handler) < 0 ||
-		schema_defaults(&filter_schema, &handler->filter) < 0)
+	if (kind) {
+		handler->type = strdup(kind->name);
+		handler->settings = calloc(1, kind->schema.size ? kind->schema.size : 1);
+	}
+	if (!handler->name || (kind && (!handler->type || !handler->settings)))
 		return -ENOMEM;
-	if (!kind)
-		return 0;
-	handler->type = strdup(kind->name);
-	if (!handler->type)
-		return -ENOMEM;
-	handler->settings = calloc(1, kind->schema.size ? kind->schema.size : 1);
-	return handler->settings ? schema_defaults(&kind->schema, handler->settings) : -ENOMEM;
+	count = config_handler_parts(handler, parts);
+	for (size_t i = 0; i < count && r >= 0; i++)
+		r = schema_defaults(parts[i].schema, parts[i].settings);
+	return r;
 }
 
 struct config_handler *config_append_handler(
@@ -176,17 +175,10 @@ void config_sort_handlers(struct config *config)
 struct config_handler *config_add_handler(
 	struct config *config, const char *name, const struct config_kind *kind)
 {
-	struct config_handler *handler = config_append_handler(config, name, kind);
-
-	if (!handler)
+	if (!config_append_handler(config, name, kind))
 		return NULL;
-	while (handler > config->handlers && compare_handlers(handler - 1, handler) > 0) {
-		struct config_handler swapped = handler[-1];
-
-		handler[-1] = *handler;
-		*handler-- = swapped;
-	}
-	return handler;
+	config_sort_handlers(config);
+	return (struct config_handler *)config_find_handler(config, name);
 }
 
 const struct config_handler *config_find_handler(const struct config *config, const char *name)
@@ -223,8 +215,23 @@ bool config_group_equal(const struct config_group *a, const struct config_group 
 
 bool config_handler_equal(const struct config_handler *a, const struct config_handler *b)
 {
-	return !strcmp(a->name, b->name) && a->kind == b->kind &&
-	       schema_equal(&handler_schema, a, b) &&
-	       schema_equal(&filter_schema, &a->filter, &b->filter) &&
-	       schema_equal(&a->kind->schema, a->settings, b->settings);
+	struct config_part left[HANDLER_PARTS], right[HANDLER_PARTS];
+	size_t count = config_handler_parts(a, left);
+	bool equal = !strcmp(a->name, b->name) && a->kind == b->kind;
+
+	config_handler_parts(b, right);
+	for (size_t i = 0; i < count && equal; i++)
+		equal = schema_equal(left[i].schema, left[i].settings, right[i].settings);
+	return equal;
+}
+
+int config_group_compare_joins(const struct config_group *a, const struct config_group *b)
+{
+	static const char *const keys[] = {
+		"address", "port", "interfaces", "sources", "block_sources"};
+	int order = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys) && !order; i++)
+		order = key_compare(schema_find(&group_schema, keys[i]), a, b);
+	return order;
 }

@@ -8,7 +8,7 @@
 #include "base/errors.h"
 #include "config/schema.h"
 
-/* Where something stands in the configuration; file is owned by the struct config. NULL: it came
+/* Where something stands in the configuration. file is owned by the struct config; NULL: it came
  * from the command line or the control socket. */
 struct place {
 	const char *file;
@@ -18,8 +18,8 @@ struct place {
 #define GROUP_NAME_MAX 64
 #define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
 
-/* While files are read: the line that a key stands at (0: it is absent), and whether its value was
- * refused, so that no later check judges it. One for each row of the schema. */
+/* While files are read: the line of a key (0: it is absent), and whether its value was refused, so
+ * that no later check judges it. One for each row of the schema. */
 struct key_mark {
 	unsigned line;
 	bool failed;
@@ -30,12 +30,12 @@ struct config_group {
 	struct place place;
 	struct address address;
 	int64_t port;
-	struct string_list interfaces; /* names, globs; empty: every one with multicast but lo */
+	struct string_list interfaces; /* names, globs; empty: all that can do multicast, but lo */
 	struct address_list sources;
 	struct address_list block_sources;
 	struct string_list handlers;
 	uint64_t receive_buffer; /* bytes, as for SO_RCVBUF */
-	bool coalesce; /* receive datagrams that came as one buffer together */
+	bool coalesce; /* UDP_GRO: receive the datagrams of one buffer together */
 	int64_t ttl;
 	bool loop;
 	char *send_interface;
@@ -45,45 +45,45 @@ struct config_group {
 	struct key_mark *marks; /* NULL once the configuration is loaded */
 };
 
-/* Where a handler sends datagrams on to. */
+/* Where a handler relays datagrams to. */
 struct config_relay {
 	struct address address;
 	int64_t port;
 	const char *interface; /* NULL: any */
 };
 
-/* What the configuration must know of a kind of handler. struct handler_kind embeds it. */
+/* What the configuration must know about a kind of handler. struct handler_kind embeds it. */
 struct config_kind {
 	const char *name; /* the value of the key "type" */
-	/* Whether its deliver() may block: disk, journal, a terminal, a program. It then runs in a
-	 * thread of its own behind a bounded queue; otherwise in the loop, and must return at once.
-	 */
+	/* Whether deliver() may block: disk, journal, a terminal, a program. It then runs in its
+	 * own thread, behind a bounded queue; otherwise in the loop, and must return at once. */
 	bool may_block;
 	struct schema schema; /* the kind's own keys */
-	/* Checks what no single row can. NULL when there is nothing. Returns 0, or -EINVAL with the
-	 * reason in why, and the key to blame in *ret_key. */
+	/* Checks what no single row can; or NULL. Returns 0, or -EINVAL with the reason in why and
+	 * the key at fault in *ret_key. */
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
-	/* Whether it sends datagrams on, and where to, so that groups that feed each other are
-	 * found. NULL: it does not. */
+	/* Whether it relays datagrams, and where to, so that groups that feed each other are found.
+	 * NULL: it does not. */
 	bool (*relays)(const void *settings, struct config_relay *ret);
-	/* The file that it writes, which no other handler may. NULL: it writes none. */
+	/* The file that it writes, which no other handler may write. NULL: it writes none. */
 	const char *(*file)(const void *settings);
 };
 
-/* Which datagrams a handler gets at all, before its queue. */
+/* Which datagrams a handler gets, before its queue. */
 struct config_filter {
 	struct prefix_list sources; /* empty: all */
 	struct prefix_list block_sources;
 	int64_t min_size, max_size; /* bytes */
 	char *prefix; /* the payload's first bytes: text, or "0x" and hexadecimal digits */
 	uint64_t rate_interval_ns; /* between two datagrams; 0: no limit */
-	int64_t burst; /* so many may come at once; 0: those of one second */
-	int64_t sample; /* one in so many */
+	int64_t burst; /* datagrams at once, within the rate; 0: those of one second */
+	int64_t sample; /* one datagram out of this number */
 };
 
-/* Appends the bytes that a prefix means. Returns 0, or -EINVAL at 0x without hexadecimal digits
- * behind it. */
 struct text;
+
+/* Appends the bytes that a prefix stands for. Returns 0, or -EINVAL when 0x is not followed by
+ * pairs of hexadecimal digits. */
 int config_filter_prefix(const char *prefix, struct text *bytes);
 
 enum drop_policy { DROP_NEWEST, DROP_OLDEST };
@@ -98,34 +98,46 @@ struct config_handler {
 	int64_t queue_datagrams; /* 0: as many as fit */
 	int drop; /* enum drop_policy */
 	struct config_filter filter;
-	struct key_mark
-		*marks; /* of handler_schema, filter_schema, the kind; NULL once it is loaded */
+	struct key_mark *marks; /* of all its parts; NULL once the configuration is loaded */
 };
 
+/* A table of keys, and what it fills in. A handler has three: the keys of every handler, those of
+ * its filter, and those of its kind. */
+struct config_part {
+	const struct schema *schema;
+	void *settings;
+	struct key_mark *marks; /* one a row; NULL once the configuration is loaded */
+};
+
+#define HANDLER_PARTS 3
+
+/* Writes the parts, without that of a kind which is not known. They are read-only where the handler
+ * is. Returns their number. */
+size_t config_handler_parts(
+	const struct config_handler *handler, struct config_part ret[static HANDLER_PARTS]);
+
 struct config {
-	struct config_group *groups; /* in the order in which they stand */
+	struct config_group *groups; /* in the order of the files */
 	size_t group_count;
 	struct config_handler *handlers; /* by name; "log" and "journal" are always there */
 	size_t handler_count;
 	char *control_socket;
 	char *run_directory;
-	char *user, *group; /* to become, when started as root; NULL: none */
-	char **files; /* those that were read, in their order */
-	size_t file_count;
+	char *user, *group; /* to run as, when started as root; NULL: none */
+	struct string_list files; /* those that were read, in their order */
 };
 
 /* Reads path and, beside it, conf.d/(all).conf in the order of their names, and checks all of it.
  * path may be NULL: compiled defaults alone. kinds lists every kind of handler, NULL at the end.
  * Returns 0 and a configuration to be freed with config_free(); or -EINVAL with at least one line
- * in errors, each "file:line: what, and what would do". Without a line where the file itself is the
- * trouble. */
+ * in errors, each "file:line: what is wrong, what to write instead"; without the line where the
+ * file itself cannot be read. */
 int config_load(const char *path, const struct config_kind *const *kinds, struct errors *errors,
 	struct config **ret);
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free)
 
-/* All keys that there are, but those of the kinds: of a group, of any handler, of control and at
- * the top. */
+/* All keys but those of the kinds. */
 extern const struct schema group_schema; /* struct config_group */
 extern const struct schema handler_schema; /* struct config_handler */
 extern const struct schema filter_schema; /* struct config_filter, of any handler */
@@ -136,30 +148,49 @@ extern const struct schema config_schema; /* struct config */
 int config_group_init(struct config_group *group, const char *name);
 void config_group_clear(struct config_group *group);
 
-/* A copy for whoever outlives the configuration; it comes from no place. Returns 0 or -ENOMEM. */
+/* A copy that may outlive the configuration; it has no place. Returns 0 or -ENOMEM. */
 int config_group_copy(struct config_group *ret, const struct config_group *group);
 
-/* Moves the group into the configuration, which then owns what it points at; *group is left empty.
- * Moves the other groups, too: pointers into config->groups are no longer valid. Returns 0, or
- * -ENOMEM and nothing has moved. */
+/* Moves the group into the configuration, which then owns it; *group is left empty. Pointers into
+ * config->groups are no longer valid. Returns 0, or -ENOMEM and nothing has changed. */
 int config_add_group(struct config *config, struct config_group *group);
 
-/* A handler that does not come from a file, such as the one that prints in ad hoc mode, with its
- * defaults. Returns it, or NULL without memory. Moves the other handlers. */
+/* Adds a handler that does not come from a file, such as the one that prints in ad hoc mode, with
+ * its defaults. Returns it, or NULL without memory. Pointers into config->handlers are no longer
+ * valid. */
 struct config_handler *config_add_handler(
 	struct config *config, const char *name, const struct config_kind *kind);
 
 /* Checks what no single key can: the name, that the address is multicast, sources of its family, no
  * sources beside block_sources, names of interfaces, handlers that exist in config, the path of the
  * group socket. Adds one line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME:
- * KEY: ..." when it did not come from a file, and returns how many. That another group has the name
- * or the address is not for it to see. */
+ * KEY: ..." when it did not come from a file, and returns their number. Does not compare it with
+ * other groups. */
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
 
-/* Takes log n. NULL: there is none of that name. */
+/* Takes log n. NULL: there is none. */
 const struct config_handler *config_find_handler(const struct config *config, const char *name);
 
-/* Whether two say the same; where they stand does not matter. */
+/* Whether all keys are equal; the place does not matter. */
 bool config_group_equal(const struct config_group *a, const struct config_group *b);
 bool config_handler_equal(const struct config_handler *a, const struct config_handler *b);
+
+/* Orders groups by what they join: address, port, interfaces and sources. 0: the same. The order is
+ * any, but always the same. */
+int config_group_compare_joins(const struct config_group *a, const struct config_group *b);
+
+/* ---- For this room only: nothing else changes a configuration ---- */
+
+/* The compiled defaults, without any handler. NULL without memory. */
+struct config *config_new(void);
+
+/* A handler with its defaults, at the end; config_sort_handlers() must follow before any is
+ * searched for. kind may be NULL: it is not known, and there are no settings. NULL without memory.
+ */
+struct config_handler *config_append_handler(
+	struct config *config, const char *name, const struct config_kind *kind);
+void config_sort_handlers(struct config *config);
+
+/* Frees what only reading and checking need. */
+void config_forget_marks(struct config *config);

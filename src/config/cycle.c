@@ -5,16 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/text.h"
 #include "config/report.h"
 
-enum visit { NOT_VISITED, ON_THE_WAY, DONE };
+enum visit { NOT_VISITED, ON_PATH, DONE };
 
 struct node {
 	const struct config_group *group;
 	enum visit visit;
-	struct node *before; /* on the way here */
-	const char *before_handler; /* through which */
+	struct node *before; /* on the path to this one */
+	const char *before_handler; /* that relays from there */
 };
 
 struct search {
@@ -39,24 +40,15 @@ static int compare_nodes(const void *a, const void *b)
 	return compare_target(&left->address, left->port, ((const struct node *)b)->group);
 }
 
-/* The first node that a relay's datagrams may get to, by address and port. */
-static struct node *first_target(const struct search *search, const struct config_relay *relay)
+static int compare_relay(const void *key, const void *item)
 {
-	size_t low = 0, high = search->count;
+	const struct config_relay *relay = key;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (compare_target(&relay->address, relay->port, search->nodes[middle].group) > 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return &search->nodes[low];
+	return compare_target(&relay->address, relay->port, ((const struct node *)item)->group);
 }
 
-/* Whether the group may receive what is sent out of that interface. Without a list it is on all of
- * them. */
+/* Whether the group may receive what is sent out of that interface. Without a list, the group is on
+ * all interfaces. */
 static bool receives_on(const struct config_group *group, const char *interface)
 {
 	if (!interface || !group->interfaces.count)
@@ -67,27 +59,27 @@ static bool receives_on(const struct config_group *group, const char *interface)
 	return false;
 }
 
+/* Appends "GROUP -> HANDLER -> ... -> GROUP" from the start of a path to a node on it. */
+static void append_path(struct text *path, const struct node *start, const struct node *node)
+{
+	if (node != start) {
+		append_path(path, start, node->before);
+		text_printf(path, " -> %s -> ", node->before_handler);
+	}
+	text_append_string(path, node->group->name);
+}
+
 static void report_cycle(struct search *search, const struct node *start, const struct node *end,
 	const char *handler)
 {
-	struct subject subject = {start->group->place, "groups", start->group->name};
-	AUTO_TEXT struct text why = {0}, way = {0};
-	const struct node *node = end;
+	struct subject subject = group_subject(start->group);
+	AUTO_TEXT struct text path = {0};
 
-	/* From the end back to the start, each name put before what there is. */
-	text_printf(&way, "%s -> %s", handler, start->group->name);
-	for (; node != start; node = node->before) {
-		AUTO_TEXT struct text longer = {0};
-
-		text_printf(&longer, "%s -> %s -> %s", node->before_handler, node->group->name,
-			text_string(&way));
-		text_clear(&way);
-		text_append(&way, longer.data, longer.length);
-	}
-	text_printf(&why,
-		"feeds itself: %s -> %s; take one of these handlers out, or set its interface",
-		start->group->name, text_string(&way));
-	report(search->errors, &subject, 0, NULL, text_string(&why));
+	append_path(&path, start, end);
+	config_report(search->errors, &subject, 0, NULL,
+		"feeds itself: %s -> %s -> %s; take one of these handlers out, or set its "
+		"interface",
+		text_string(&path), handler, start->group->name);
 }
 
 static void visit(struct search *search, struct node *node);
@@ -95,16 +87,19 @@ static void visit(struct search *search, struct node *node);
 static void follow(struct search *search, struct node *node, const struct config_handler *handler)
 {
 	struct config_relay relay;
-	struct node *end = search->nodes + search->count;
+	size_t i;
 
 	if (!handler || !handler->kind || !handler->kind->relays ||
 		!handler->kind->relays(handler->settings, &relay))
 		return;
-	for (struct node *next = first_target(search, &relay);
-		next < end && !compare_target(&relay.address, relay.port, next->group); next++) {
+	i = lower_bound(
+		&relay, search->nodes, search->count, sizeof(*search->nodes), compare_relay);
+	for (; i < search->count && !compare_relay(&relay, &search->nodes[i]); i++) {
+		struct node *next = &search->nodes[i];
+
 		if (!receives_on(next->group, relay.interface))
 			continue;
-		if (next->visit == ON_THE_WAY) {
+		if (next->visit == ON_PATH) {
 			report_cycle(search, next, node, handler->name);
 		} else if (next->visit == NOT_VISITED) {
 			next->before = node;
@@ -114,12 +109,12 @@ static void follow(struct search *search, struct node *node, const struct config
 	}
 }
 
-/* Depth first: a node that is met again while it is on the way closes a ring. */
+/* Depth first: a node that is met again on its own path closes a ring. */
 static void visit(struct search *search, struct node *node)
 {
 	const struct string_list *handlers = &node->group->handlers;
 
-	node->visit = ON_THE_WAY;
+	node->visit = ON_PATH;
 	for (size_t i = 0; i < handlers->count; i++)
 		follow(search, node, config_find_handler(search->config, handlers->items[i]));
 	node->visit = DONE;

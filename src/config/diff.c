@@ -4,15 +4,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "config/schema.h"
 
-/* Things with a name, sorted by it: a configuration may have ten thousand groups. */
-struct index {
-	const void **items;
-	size_t count;
-};
-
-/* Both kinds of things begin with it. */
+/* Groups and handlers both begin with it. */
 struct named {
 	const char *name;
 };
@@ -26,23 +19,24 @@ static int compare_names(const void *a, const void *b)
 		(*(const struct named *const *)a)->name, (*(const struct named *const *)b)->name);
 }
 
-static int index_make(struct index *index, const void *items, size_t count, size_t size)
+/* Pointers to all of them by name, since a configuration may have ten thousand. To be freed; NULL
+ * without memory. */
+static const struct named **sort_by_name(const void *items, size_t count, size_t size)
 {
-	index->items = calloc(count + 1, sizeof(*index->items));
-	if (!index->items)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		index->items[i] = (const char *)items + i * size;
-	index->count = count;
-	qsort(index->items, count, sizeof(*index->items), compare_names);
-	return 0;
+	const struct named **sorted = calloc(count + 1, sizeof(*sorted));
+
+	for (size_t i = 0; sorted && i < count; i++)
+		sorted[i] = (const void *)((const char *)items + i * size);
+	if (sorted)
+		qsort(sorted, count, sizeof(*sorted), compare_names);
+	return sorted;
 }
 
 /* Adds the names of the keys that differ. */
 static void name_keys(struct text *names, const struct schema *schema, const void *a, const void *b)
 {
 	for (size_t i = 0; i < schema->count; i++)
-		if (!key_equal(&schema->keys[i], a, b))
+		if (key_compare(&schema->keys[i], a, b))
 			text_printf(names, "%s%s", names->length ? ", " : "", schema->keys[i].name);
 }
 
@@ -51,26 +45,30 @@ static void name_group_keys(struct text *names, const void *a, const void *b)
 	name_keys(names, &group_schema, a, b);
 }
 
-/* Of two types, only that is to be said: their keys have nothing in common. */
+/* Handlers of two types differ in the key "type": the keys of their kinds cannot be compared. */
 static void name_handler_keys(struct text *names, const void *a, const void *b)
 {
 	const struct config_handler *before = a, *wanted = b;
+	struct config_part left[HANDLER_PARTS] = {0}, right[HANDLER_PARTS];
+	size_t count = config_handler_parts(wanted, right);
 
-	name_keys(names, &handler_schema, before, wanted);
-	name_keys(names, &filter_schema, &before->filter, &wanted->filter);
-	if (before->kind == wanted->kind)
-		name_keys(names, &before->kind->schema, before->settings, wanted->settings);
+	config_handler_parts(before, left);
+	for (size_t i = 0; i < count; i++)
+		if (left[i].schema == right[i].schema)
+			name_keys(names, left[i].schema, left[i].settings, right[i].settings);
 }
 
-/* How things of one kind are called, and told apart. */
+/* What is compared: groups or handlers. */
 struct comparison {
 	const char *what;
+	size_t size; /* of a struct */
 	void (*name_keys)(struct text *names, const void *a, const void *b);
+	struct errors *lines;
 	size_t *kept;
 };
 
-static void compare(const struct comparison *comparison, const void *before, const void *wanted,
-	struct errors *lines)
+static void compare(
+	const struct comparison *comparison, const struct named *before, const struct named *wanted)
 {
 	AUTO_TEXT struct text names = {0};
 
@@ -78,30 +76,31 @@ static void compare(const struct comparison *comparison, const void *before, con
 	if (!names.length)
 		++*comparison->kept;
 	else
-		errors_add(lines, "%s %s: changed: %.*s", comparison->what,
-			((const struct named *)wanted)->name, (int)names.length, names.data);
+		errors_add(comparison->lines, "%s %s: changed: %.*s", comparison->what,
+			wanted->name, (int)names.length, names.data);
 }
 
-/* Goes through both in the order of their names. */
-static void compare_all(const struct comparison *comparison, const struct index *before,
-	const struct index *wanted, struct errors *lines)
+/* Merges both in the order of their names. */
+static void compare_all(const struct comparison *comparison, const void *before,
+	size_t before_count, const void *wanted, size_t wanted_count)
 {
+	AUTO_FREE const struct named **a = sort_by_name(before, before_count, comparison->size);
+	AUTO_FREE const struct named **b = sort_by_name(wanted, wanted_count, comparison->size);
 	size_t i = 0, j = 0;
 
-	while (i < before->count || j < wanted->count) {
-		int order = i == before->count ? 1
-			    : j == wanted->count
-				    ? -1
-				    : compare_names(&before->items[i], &wanted->items[j]);
+	while (a && b && (i < before_count || j < wanted_count)) {
+		int order = i == before_count   ? 1
+			    : j == wanted_count ? -1
+						: compare_names(&a[i], &b[j]);
 
 		if (order > 0)
-			errors_add(lines, "%s %s: added", comparison->what,
-				((const struct named *)wanted->items[j++])->name);
+			errors_add(
+				comparison->lines, "%s %s: added", comparison->what, b[j++]->name);
 		else if (order < 0)
-			errors_add(lines, "%s %s: removed", comparison->what,
-				((const struct named *)before->items[i++])->name);
+			errors_add(comparison->lines, "%s %s: removed", comparison->what,
+				a[i++]->name);
 		else
-			compare(comparison, before->items[i++], wanted->items[j++], lines);
+			compare(comparison, a[i++], b[j++]);
 	}
 }
 
@@ -109,23 +108,16 @@ void config_compare(
 	const struct config *before, const struct config *wanted, struct config_changes *ret)
 {
 	static const struct config none;
-	const struct comparison handlers = {"handler", name_handler_keys, &ret->kept_handlers},
-				groups = {"group", name_group_keys, &ret->kept_groups};
-	struct index a = {0}, b = {0}, c = {0}, d = {0};
+	const struct comparison handlers = {"handler", sizeof(struct config_handler),
+					name_handler_keys, &ret->lines, &ret->kept_handlers},
+				groups = {"group", sizeof(struct config_group), name_group_keys,
+					&ret->lines, &ret->kept_groups};
 
 	before = before ? before : &none;
-	if (!index_make(&a, before->handlers, before->handler_count, sizeof(*before->handlers)) &&
-		!index_make(
-			&b, wanted->handlers, wanted->handler_count, sizeof(*wanted->handlers)) &&
-		!index_make(&c, before->groups, before->group_count, sizeof(*before->groups)) &&
-		!index_make(&d, wanted->groups, wanted->group_count, sizeof(*wanted->groups))) {
-		compare_all(&handlers, &a, &b, &ret->lines);
-		compare_all(&groups, &c, &d, &ret->lines);
-	}
-	free(a.items);
-	free(b.items);
-	free(c.items);
-	free(d.items);
+	compare_all(&handlers, before->handlers, before->handler_count, wanted->handlers,
+		wanted->handler_count);
+	compare_all(
+		&groups, before->groups, before->group_count, wanted->groups, wanted->group_count);
 }
 
 void config_changes_clear(struct config_changes *changes)

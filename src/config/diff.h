@@ -1,11 +1,11 @@
-/* What changes from one configuration to another, for people. */
+/* What changes from one configuration to another, in words. */
 #pragma once
 
 #include "config/config.h"
 
 struct config_changes {
-	struct errors lines; /* one a group or handler that is added, removed, or changed, with the
-				keys */
+	/* One for each group or handler that is added, removed or changed, with the keys. */
+	struct errors lines;
 	size_t kept_groups, kept_handlers;
 };
 

@@ -12,7 +12,7 @@
 
 #define READ_CHUNK 65536
 
-/* O_NONBLOCK: opening a fifo would wait for its writer, for ever. */
+/* O_NONBLOCK: opening a fifo would wait for its writer. */
 static int open_regular(const char *path, char why[static WHY_MAX])
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -21,7 +21,7 @@ static int open_regular(const char *path, char why[static WHY_MAX])
 	if (fd < 0)
 		return because(why, -errno, "cannot open it: %s", strerror(errno));
 	if (fstat(fd, &status) < 0)
-		return because(why, -errno, "cannot look at it: %s", strerror(errno));
+		return because(why, -errno, "cannot read its status: %s", strerror(errno));
 	if (!S_ISREG(status.st_mode))
 		return because(why, -EINVAL, "is not a regular file, replace or remove it");
 	return take_fd(fd);
@@ -62,7 +62,7 @@ static int compare_entries(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Names appear in error messages as they are. */
+/* Paths stand in error messages without escapes. */
 static bool can_be_shown(const char *name)
 {
 	AUTO_TEXT struct text escaped = {0};

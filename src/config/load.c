@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "config/build.h"
 #include "config/check.h"
 #include "config/clash.h"
 #include "config/cycle.h"
@@ -19,17 +18,14 @@ struct loader {
 	bool is_partial; /* something could not be read */
 };
 
-/* Reads one file. Returns 0 or -ENOMEM; other failures are in the errors. */
+/* Reads a file that is in config->files. Returns 0 or -ENOMEM; other failures are in the errors. */
 static int load_file(struct loader *loader, const char *path)
 {
 	AUTO_TEXT struct text text = {0};
-	const char *file, *string;
+	const char *string;
 	char why[WHY_MAX];
-	int r = config_add_file(loader->config, path, &file);
+	int r = file_read(path, &text, why);
 
-	if (r < 0)
-		return r;
-	r = file_read(path, &text, why);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {
@@ -40,7 +36,7 @@ static int load_file(struct loader *loader, const char *path)
 	string = text_string(&text);
 	if (text_failed(&text))
 		return -ENOMEM;
-	r = read_text(loader->config, file, string, text.length, loader->kinds, loader->errors);
+	r = read_text(loader->config, path, string, text.length, loader->kinds, loader->errors);
 	if (r == -EINVAL)
 		loader->is_partial = true;
 	return r == -ENOMEM ? r : 0;
@@ -59,29 +55,29 @@ static char *sibling(const char *path, const char *name)
 
 static int load_files(struct loader *loader, const char *path)
 {
-	CLEANUP(string_list_clear) struct string_list paths = {0};
+	struct string_list *files = &loader->config->files;
 	AUTO_FREE char *directory = sibling(path, "conf.d");
-	int r = directory ? load_file(loader, path) : -ENOMEM;
+	int r = directory ? string_list_add(files, path) : -ENOMEM;
 
-	if (r >= 0 && file_list(directory, &paths, loader->errors) < 0)
+	if (r >= 0)
+		r = load_file(loader, files->items[0]);
+	if (r >= 0 && file_list(directory, files, loader->errors) < 0)
 		loader->is_partial = true;
-	for (size_t i = 0; i < paths.count && r >= 0; i++)
-		r = load_file(loader, paths.items[i]);
+	for (size_t i = 1; i < files->count && r >= 0; i++)
+		r = load_file(loader, files->items[i]);
 	return r;
 }
 
-/* Handlers that need no declaration: without any key, their kind is all there is to say. */
+/* Handlers that need no declaration, since no key of theirs is required. */
 static int add_builtin_handlers(struct loader *loader)
 {
 	static const char *const names[] = {"log", "journal"};
-	bool is_declared[ARRAY_SIZE(names)];
 
 	config_sort_handlers(loader->config);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		is_declared[i] = config_find_handler(loader->config, names[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		for (size_t j = 0; loader->kinds[j] && !is_declared[i]; j++)
+		for (size_t j = 0; loader->kinds[j]; j++)
 			if (!strcmp(loader->kinds[j]->name, names[i]) &&
+				!config_find_handler(loader->config, names[i]) &&
 				!config_add_handler(loader->config, names[i], loader->kinds[j]))
 				return -ENOMEM;
 	return 0;
@@ -98,7 +94,7 @@ static int load(struct loader *loader, const char *path)
 	if (r < 0)
 		return r;
 	config_check(loader->config, loader->is_partial, loader->errors);
-	/* Values that were refused would lead nowhere, or astray. */
+	/* Values that were refused would give wrong targets. */
 	return errors_total(loader->errors) ? 0 : find_cycles(loader->config, loader->errors);
 }
 
@@ -114,7 +110,8 @@ int config_load(const char *path, const struct config_kind *const *kinds, struct
 	if (errors_total(errors) > before)
 		return -EINVAL;
 	config_forget_marks(config);
-	/* libconfig's tree is gone, but its pages are not: 14 of 20 MiB with 10,000 groups. */
+	/* libconfig's tree is freed, but malloc keeps its pages: 14 of 20 MiB with 10,000 groups.
+	 */
 	malloc_trim(0);
 	*ret = take(config);
 	return 0;

@@ -6,24 +6,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/text.h"
-#include "config/list.h"
-#include "config/names.h"
 #include "config/token.h"
 #include "config/words.h"
 
-/* Nothing in the configuration nests deeper than four; libconfig's parser recurses. */
+/* The configuration needs four levels. libconfig's parser recurses: it must not see many more. */
 #define DEPTH_MAX 16
 
-/* int has room for 2147483647: what has no more digits than these always fits. */
+/* Numbers of this many digits always fit into an int. */
 #define INTEGER_DIGITS 9
 #define HEX_DIGITS 7
+
+/* The name of a setting. */
+struct name {
+	const char *start;
+	size_t length;
+	unsigned line;
+	unsigned scope; /* the { } that it stands in; 0: none */
+	unsigned parent; /* 1 + the index of the name that this { } belongs to; 0: none */
+};
+
+struct names {
+	struct name *items;
+	size_t count;
+};
 
 /* An open bracket. */
 struct level {
 	char bracket;
 	unsigned line;
-	unsigned scope, parent; /* for the names in it, see struct name */
+	unsigned scope, parent; /* of the names in it */
 };
 
 struct prescan {
@@ -34,8 +47,9 @@ struct prescan {
 	size_t depth;
 	unsigned scopes;
 	struct names names;
-	struct odd_lines *odd;
-	bool lost; /* a bracket or string did not close: brackets tell nothing any more */
+	struct refused_lines *refused;
+	bool unbalanced; /* a bracket or string did not close: which brackets are open is not known
+			  */
 	int result; /* -EINVAL: libconfig must not see it */
 };
 
@@ -58,20 +72,16 @@ static const char *show(const struct token *token, char buffer[static SHOWN_MAX]
 	return shown_bytes(token->start, token->length, buffer);
 }
 
-/* Refuses an integer, which is no reason not to read on. */
+/* Reports an integer. libconfig may still see the file. */
 static void refuse_integer(struct prescan *prescan, const char *why)
 {
 	const struct token *word = &prescan->current;
-	struct odd_lines *odd = prescan->odd;
-	unsigned *lines = array_grow(odd->items, odd->count, sizeof(*lines));
 	char buffer[SHOWN_MAX];
 
-	if (!lines) {
+	if (array_add(prescan->refused, word->line) < 0) {
 		prescan->result = -ENOMEM;
 		return;
 	}
-	odd->items = lines;
-	lines[odd->count++] = word->line;
 	errors_add(prescan->errors, "%s:%u: %s %s", prescan->file, word->line, show(word, buffer),
 		why);
 }
@@ -125,12 +135,13 @@ static void refuse_value(struct prescan *prescan, const char *shown)
 			shown, shown);
 }
 
-/* A word that is neither a value nor the name of a setting: what was it meant to be? */
+/* A word that is neither a value nor the name of a setting: the error depends on what is around it.
+ */
 static void check_stray_word(struct prescan *prescan)
 {
 	const struct token *word = &prescan->current;
 	char bracket = prescan->levels[prescan->depth].bracket;
-	bool in_array = !prescan->lost && (bracket == '[' || bracket == '(');
+	bool in_array = !prescan->unbalanced && (bracket == '[' || bracket == '(');
 	char buffer[SHOWN_MAX];
 
 	show(word, buffer);
@@ -151,18 +162,20 @@ static void check_stray_word(struct prescan *prescan)
 static void check_word(struct prescan *prescan)
 {
 	const struct level *level = &prescan->levels[prescan->depth];
-	enum word_type type = word_type(&prescan->current);
+	const struct token *word = &prescan->current;
+	enum word_type type = word_type(word);
 	bool is_name = prescan->next.type == TOKEN_ASSIGN && prescan->previous.type != TOKEN_ASSIGN;
 	char buffer[SHOWN_MAX];
 
 	if (is_name && type == WORD_NAME) {
-		if (names_add(&prescan->names, &prescan->current, level->scope, level->parent) < 0)
+		if (array_add(&prescan->names, (struct name){word->start, word->length, word->line,
+						       level->scope, level->parent}) < 0)
 			prescan->result = -ENOMEM;
 	} else if (is_name) {
-		refuse(prescan, prescan->current.line,
+		refuse(prescan, word->line,
 			"syntax error, \"%s\" cannot be a name: use a letter, then letters, "
 			"digits, - and _",
-			show(&prescan->current, buffer));
+			show(word, buffer));
 	} else if (type == WORD_INTEGER) {
 		check_integer(prescan);
 	} else if (type == WORD_HEX) {
@@ -196,18 +209,14 @@ static void check_string(struct prescan *prescan)
 		refuse(prescan, string->line, "\\x00 cannot be in a string, remove it");
 }
 
-/* Brackets that do not pair are reported once: what follows from it would be guesses. */
-static void PRINTF_LIKE(3, 4) lose(struct prescan *prescan, unsigned line, const char *format, ...)
+/* Only the first bracket that does not pair is reported: all after it would be guesses. Returns
+ * whether this one is the first. */
+static bool mark_unbalanced(struct prescan *prescan)
 {
-	char why[WHY_MAX];
-	va_list arguments;
+	bool was_unbalanced = prescan->unbalanced;
 
-	va_start(arguments, format);
-	vsnprintf(why, sizeof(why), format, arguments);
-	va_end(arguments);
-	if (!prescan->lost)
-		refuse(prescan, line, "syntax error, %s", why);
-	prescan->lost = true;
+	prescan->unbalanced = true;
+	return !was_unbalanced;
 }
 
 static void open_level(struct prescan *prescan)
@@ -216,8 +225,10 @@ static void open_level(struct prescan *prescan)
 	struct level *level;
 
 	if (prescan->depth == DEPTH_MAX) {
-		lose(prescan, prescan->current.line,
-			"brackets are more than %d deep, is one not closed?", DEPTH_MAX);
+		if (mark_unbalanced(prescan))
+			refuse(prescan, prescan->current.line,
+				"syntax error, brackets are more than %d deep, is one not closed?",
+				DEPTH_MAX);
 		return;
 	}
 	level = &prescan->levels[++prescan->depth];
@@ -241,13 +252,17 @@ static void close_level(struct prescan *prescan)
 	char closing = *prescan->current.start;
 
 	if (!prescan->depth) {
-		lose(prescan, line, "this %c closes nothing, is there one too many above?",
-			closing);
+		if (mark_unbalanced(prescan))
+			refuse(prescan, line,
+				"syntax error, this %c closes nothing, is there one too many "
+				"above?",
+				closing);
 		return;
 	}
-	if (level->bracket != opening_of(closing))
-		lose(prescan, line,
-			"this %c cannot close the %c of line %u, is one missing in between?",
+	if (level->bracket != opening_of(closing) && mark_unbalanced(prescan))
+		refuse(prescan, line,
+			"syntax error, this %c cannot close the %c of line %u, is one missing in "
+			"between?",
 			closing, level->bracket, level->line);
 	prescan->depth--;
 }
@@ -297,18 +312,84 @@ static void check_token(struct prescan *prescan)
 		refuse(prescan, line,
 			"syntax error, the string has no closing \" on its line (a line break "
 			"within is \\n)");
-		prescan->lost = true;
+		prescan->unbalanced = true;
 		break;
 	case TOKEN_UNCLOSED_COMMENT:
 		refuse(prescan, line, "the comment that begins here is never closed, add */");
-		prescan->lost = true;
+		prescan->unbalanced = true;
 		break;
 	case TOKEN_END:
 		break;
 	}
 }
 
-/* What no token can stand for. Returns whether there is anything to scan. */
+/* ---- Names ---- */
+
+static int compare_names(const struct name *a, const struct name *b)
+{
+	if (a->scope != b->scope)
+		return a->scope < b->scope ? -1 : 1;
+	if (a->length != b->length)
+		return a->length < b->length ? -1 : 1;
+	return memcmp(a->start, b->start, a->length);
+}
+
+/* Equal ones stay in the order of the file, which is that of the array. */
+static int order_names(const void *a, const void *b)
+{
+	const struct name *left = *(const struct name *const *)a,
+			  *right = *(const struct name *const *)b;
+	int order = compare_names(left, right);
+
+	return order ? order : (left > right) - (left < right);
+}
+
+/* "groups.news.port" */
+static void append_path(struct text *path, const struct names *names, const struct name *name)
+{
+	char buffer[SHOWN_MAX];
+
+	if (name->parent) {
+		append_path(path, names, &names->items[name->parent - 1]);
+		text_append_string(path, ".");
+	}
+	text_append_string(path, shown_bytes(name->start, name->length, buffer));
+}
+
+/* Reports each name that its { } has already: libconfig would only say "duplicate setting name",
+ * stop, and not tell where the first is. */
+static void check_names(struct prescan *prescan)
+{
+	const struct names *names = &prescan->names;
+	AUTO_FREE const struct name **sorted = calloc(
+		names->count + 1, sizeof(const struct name *));
+	size_t first = 0;
+
+	if (!sorted) {
+		prescan->result = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < names->count; i++)
+		sorted[i] = &names->items[i];
+	qsort(sorted, names->count, sizeof(*sorted), order_names);
+	for (size_t i = 1; i < names->count; i++) {
+		AUTO_TEXT struct text path = {0};
+
+		if (compare_names(sorted[first], sorted[i])) {
+			first = i;
+			continue;
+		}
+		append_path(&path, names, sorted[i]);
+		errors_add(prescan->errors,
+			"%s:%u: %s: already defined at %s:%u, remove one of them", prescan->file,
+			sorted[i]->line, text_string(&path), prescan->file, sorted[first]->line);
+		prescan->result = prescan->result ? prescan->result : -EINVAL;
+	}
+}
+
+/* ---- The whole file ---- */
+
+/* Checks for bytes that belong to no token. Returns whether there is anything to scan. */
 static bool check_bytes(struct prescan *prescan, const char *bytes, size_t size)
 {
 	const char *nul = memchr(bytes, '\0', size);
@@ -332,7 +413,6 @@ static void scan_tokens(struct prescan *prescan, const char *bytes, size_t size)
 {
 	struct scanner scanner = {.at = bytes, .end = bytes + size, .line = 1};
 	const struct level *level;
-	int duplicates = 0;
 
 	prescan->current = scan(&scanner);
 	while (prescan->current.type != TOKEN_END) {
@@ -342,31 +422,29 @@ static void scan_tokens(struct prescan *prescan, const char *bytes, size_t size)
 		prescan->current = prescan->next;
 	}
 	level = &prescan->levels[prescan->depth];
-	if (prescan->depth)
-		lose(prescan, level->line, "the %c that is opened here is never closed",
-			level->bracket);
-	if (!prescan->lost)
-		duplicates = names_check(&prescan->names, prescan->file, prescan->errors);
-	if (duplicates && !prescan->result)
-		prescan->result = duplicates < 0 ? duplicates : -EINVAL;
+	if (prescan->depth && mark_unbalanced(prescan))
+		refuse(prescan, level->line,
+			"syntax error, the %c that is opened here is never closed", level->bracket);
+	if (!prescan->unbalanced)
+		check_names(prescan);
 }
 
 int prescan(const char *file, const char *bytes, size_t size, struct errors *errors,
-	struct odd_lines *ret_odd)
+	struct refused_lines *ret_refused)
 {
-	struct prescan prescan = {.file = file, .errors = errors, .odd = ret_odd};
+	struct prescan prescan = {.file = file, .errors = errors, .refused = ret_refused};
 
-	*ret_odd = (struct odd_lines){0};
+	*ret_refused = (struct refused_lines){0};
 	if (check_bytes(&prescan, bytes, size))
 		scan_tokens(&prescan, bytes, size);
-	names_clear(&prescan.names);
+	free(prescan.names.items);
 	return prescan.result;
 }
 
-void odd_lines_clear(struct odd_lines *odd)
+void refused_lines_clear(struct refused_lines *refused)
 {
-	free(odd->items);
-	*odd = (struct odd_lines){0};
+	free(refused->items);
+	*refused = (struct refused_lines){0};
 }
 
 static int compare_lines(const void *a, const void *b)
@@ -376,7 +454,8 @@ static int compare_lines(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-bool odd_lines_contain(const struct odd_lines *odd, unsigned line)
+bool refused_lines_contain(const struct refused_lines *refused, unsigned line)
 {
-	return odd->count && bsearch(&line, odd->items, odd->count, sizeof(line), compare_lines);
+	return refused->count &&
+	       bsearch(&line, refused->items, refused->count, sizeof(line), compare_lines);
 }

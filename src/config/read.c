@@ -6,28 +6,285 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "config/block.h"
-#include "config/build.h"
-#include "config/words.h"
+#include "config/prescan.h"
+#include "config/report.h"
+#include "config/value.h"
 
-static struct subject subject_of(const struct reader *reader, const char *section,
-	const config_setting_t *setting, bool is_named)
+/* One file that is being read. */
+struct reader {
+	struct config *config;
+	const struct config_kind *const *kinds;
+	struct errors *errors;
+	const char *file;
+	struct refused_lines refused;
+};
+
+/* A { }, or the top of the file, and the keys that may stand in it. */
+struct block {
+	struct subject subject;
+	struct config_part parts[HANDLER_PARTS];
+	size_t part_count;
+	bool is_open; /* any other key may stand there, too, since the handler's kind is unknown */
+};
+
+/* What stands at the top and is no value. */
+struct section {
+	const char *name;
+	/* Reads one member, when the members have names of their own; else NULL. */
+	int (*read_member)(struct reader *reader, const config_setting_t *setting);
+};
+
+static int read_group(struct reader *reader, const config_setting_t *setting);
+static int read_handler(struct reader *reader, const config_setting_t *setting);
+static int read_section(
+	struct reader *reader, const struct section *section, const config_setting_t *setting);
+
+static const struct section sections[] = {
+	{"groups", read_group}, {"handlers", read_handler}, {"control", NULL}};
+
+/* ---- Keys ---- */
+
+static struct value get_value(const config_setting_t *setting)
+{
+	static const enum value_type types[] = {
+		[CONFIG_TYPE_INT] = VALUE_NUMBER,
+		[CONFIG_TYPE_INT64] = VALUE_NUMBER,
+		[CONFIG_TYPE_FLOAT] = VALUE_FRACTION,
+		[CONFIG_TYPE_BOOL] = VALUE_BOOL,
+		[CONFIG_TYPE_STRING] = VALUE_STRING,
+		[CONFIG_TYPE_ARRAY] = VALUE_ARRAY,
+		[CONFIG_TYPE_LIST] = VALUE_LIST,
+		[CONFIG_TYPE_GROUP] = VALUE_GROUP,
+	};
+	struct value value = {.type = types[config_setting_type(setting)]};
+
+	if (value.type == VALUE_NUMBER)
+		value.number = config_setting_get_int64(setting);
+	else if (value.type == VALUE_BOOL)
+		value.number = config_setting_get_bool(setting);
+	else if (value.type == VALUE_STRING)
+		value.string = config_setting_get_string(setting);
+	return value;
+}
+
+/* Sets one value, or adds one item of a list. */
+static int read_value(struct reader *reader, const struct block *block, const struct key *key,
+	void *settings, const config_setting_t *setting)
+{
+	struct value value = get_value(setting);
+	unsigned line = config_setting_source_line(setting);
+	char why[WHY_MAX];
+	int r;
+
+	if (value.type == VALUE_NUMBER && refused_lines_contain(&reader->refused, line))
+		return -EINVAL; /* the pre-scan has said why */
+	r = key_set_value(key, settings, &value, why);
+	if (r < 0 && r != -ENOMEM)
+		config_report(reader->errors, &block->subject, line, key->name, "%s", why);
+	return r;
+}
+
+static int read_array(struct reader *reader, const struct block *block, const struct key *key,
+	void *settings, const config_setting_t *array)
+{
+	int count = config_setting_length(array), failed = 0;
+
+	if (!count && key->min > 0) {
+		config_report(reader->errors, &block->subject, config_setting_source_line(array),
+			key->name, "is empty, %s",
+			key->required ? "write at least one item"
+				      : "which would select nothing: leave the key out for its "
+					"default");
+		return -EINVAL;
+	}
+	for (int i = 0; i < count && failed != -ENOMEM; i++) {
+		int r = read_value(
+			reader, block, key, settings, config_setting_get_elem(array, (unsigned)i));
+
+		if (r < 0)
+			failed = r;
+		if (r == -ERANGE) /* full: all further items would say so again */
+			break;
+	}
+	return failed;
+}
+
+static int read_key(struct reader *reader, const struct block *block, const struct key *key,
+	const struct config_part *part, const config_setting_t *setting)
+{
+	struct key_mark *mark = &part->marks[key - part->schema->keys];
+	int r;
+
+	mark->line = config_setting_source_line(setting);
+	if (key_is_list(key))
+		key_clear(key, part->settings);
+	if (key_is_list(key) && config_setting_is_array(setting))
+		r = read_array(reader, block, key, part->settings, setting);
+	else
+		r = read_value(reader, block, key, part->settings, setting);
+	mark->failed = r < 0;
+	return r == -ENOMEM ? r : 0;
+}
+
+/* ---- Blocks ---- */
+
+static void refuse_key(struct reader *reader, const struct block *block, const char *name,
+	const config_setting_t *setting)
+{
+	AUTO_TEXT struct text known = {0};
+	struct guess guess = {.word = name};
+	char buffer[SHOWN_MAX], meant[GUESS_MAX];
+
+	if (block->is_open)
+		return;
+	for (size_t i = 0; i < block->part_count; i++) {
+		const struct schema *schema = block->parts[i].schema;
+
+		for (size_t j = 0; j < schema->count; j++) {
+			guess_offer(&guess, schema->keys[j].name);
+			text_printf(&known, "%s%s",
+				known.length ? ", " : ", known: ", schema->keys[j].name);
+		}
+	}
+	for (size_t i = 0; !block->subject.section && i < ARRAY_SIZE(sections); i++) {
+		guess_offer(&guess, sections[i].name);
+		text_printf(&known, ", %s", sections[i].name);
+	}
+	config_report(reader->errors, &block->subject, config_setting_source_line(setting), NULL,
+		"unknown key \"%s\"%s", shown(name, buffer),
+		guess_or(&guess, text_string(&known), meant));
+}
+
+/* Whether rows begin with the name and a dot: it is a block within the block. */
+static bool is_inner_block(const struct block *block, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < block->part_count; i++) {
+		const struct schema *schema = block->parts[i].schema;
+
+		for (size_t j = 0; j < schema->count; j++)
+			if (!strncmp(schema->keys[j].name, name, length) &&
+				schema->keys[j].name[length] == '.')
+				return true;
+	}
+	return false;
+}
+
+/* Reads one setting by this name, which has a dot where it stands in an inner block. */
+static int read_named(struct reader *reader, const struct block *block, const char *name,
+	const config_setting_t *setting)
+{
+	for (size_t i = 0; i < block->part_count; i++) {
+		const struct config_part *part = &block->parts[i];
+		const struct key *key = schema_find(part->schema, name);
+
+		if (key)
+			return read_key(reader, block, key, part, setting);
+	}
+	refuse_key(reader, block, name, setting);
+	return 0;
+}
+
+static int read_inner_block(
+	struct reader *reader, const struct block *block, const config_setting_t *setting)
+{
+	const char *outer = config_setting_name(setting);
+	int r = 0;
+
+	if (!config_setting_is_group(setting)) {
+		config_report(reader->errors, &block->subject, config_setting_source_line(setting),
+			outer, "%s, write %s: { ... };", value_type_name(get_value(setting).type),
+			outer);
+		return 0;
+	}
+	for (int i = 0; i < config_setting_length(setting) && r >= 0; i++) {
+		const config_setting_t *inner = config_setting_get_elem(setting, (unsigned)i);
+		AUTO_TEXT struct text name = {0};
+
+		text_printf(&name, "%s.%s", outer, config_setting_name(inner));
+		r = read_named(reader, block, text_string(&name), inner);
+	}
+	return r;
+}
+
+static int read_setting(
+	struct reader *reader, const struct block *block, const config_setting_t *setting)
+{
+	const char *name = config_setting_name(setting);
+	bool is_top = !block->subject.section;
+
+	for (size_t i = 0; is_top && i < ARRAY_SIZE(sections); i++)
+		if (!strcmp(sections[i].name, name))
+			return read_section(reader, &sections[i], setting);
+	if (is_inner_block(block, name))
+		return read_inner_block(reader, block, setting);
+	return read_named(reader, block, name, setting);
+}
+
+static void check_required(
+	struct reader *reader, const struct block *block, const struct config_part *part)
+{
+	for (size_t i = 0; i < part->schema->count; i++) {
+		const struct key *key = &part->schema->keys[i];
+		char buffer[SHOWN_MAX];
+
+		if (!key->required || part->marks[i].line)
+			continue;
+		config_report(reader->errors, &block->subject, 0, NULL,
+			"has no %s, add one: %s = %s;", key->name, key->name,
+			key_example(key, buffer));
+		part->marks[i].failed = true;
+	}
+}
+
+/* Reads all settings of a block, and checks that no required one is missing. Errors go to
+ * reader->errors. Returns 0 or -ENOMEM. */
+static int read_block(
+	struct reader *reader, const struct block *block, const config_setting_t *setting)
+{
+	int count = config_setting_length(setting), r = 0;
+
+	for (int i = 0; i < count && r >= 0; i++)
+		r = read_setting(reader, block, config_setting_get_elem(setting, (unsigned)i));
+	for (size_t i = 0; i < block->part_count && !block->is_open; i++)
+		check_required(reader, block, &block->parts[i]);
+	return r;
+}
+
+/* ---- Sections ---- */
+
+/* The subject is a section, or a member of one. */
+static struct subject subject_of(const struct reader *reader, const char *section, bool is_member,
+	const config_setting_t *setting)
 {
 	return (struct subject){
 		.place = {reader->file, config_setting_source_line(setting)},
 		.section = section,
-		.name = is_named ? config_setting_name(setting) : NULL,
+		.name = is_member ? config_setting_name(setting) : NULL,
 	};
+}
+
+/* Whether the setting is a { }, as it must be; reports it otherwise. */
+static bool expect_group(struct reader *reader, const struct subject *subject, const char *members,
+	const config_setting_t *setting)
+{
+	struct value value = get_value(setting);
+
+	if (value.type != VALUE_GROUP)
+		config_report(reader->errors, subject, 0, NULL, "%s, write %s: { %s };",
+			value_type_name(value.type), config_setting_name(setting), members);
+	return value.type == VALUE_GROUP;
 }
 
 static int read_group(struct reader *reader, const config_setting_t *setting)
 {
 	struct block block = {
-		.subject = subject_of(reader, "groups", setting, true), .target_count = 1};
+		.subject = subject_of(reader, "groups", true, setting), .part_count = 1};
 	CLEANUP(config_group_clear) struct config_group group = {0};
 	int r;
 
-	if (!expect_group(reader, &block.subject, setting))
+	if (!expect_group(reader, &block.subject, "...", setting))
 		return 0;
 	r = config_group_init(&group, config_setting_name(setting));
 	if (r < 0)
@@ -36,19 +293,19 @@ static int read_group(struct reader *reader, const config_setting_t *setting)
 	group.marks = calloc(group_schema.count, sizeof(*group.marks));
 	if (!group.marks)
 		return -ENOMEM;
-	block.targets[0] = (struct target){&group_schema, &group, group.marks};
+	block.parts[0] = (struct config_part){&group_schema, &group, group.marks};
 	r = read_block(reader, &block, setting);
 	return r < 0 ? r : config_add_group(reader->config, &group);
 }
 
-/* The kind that a handler's type names, or NULL after saying why not. That its value is no string
- * is for the row of "type" to say. */
+/* The kind that a handler's type names, or NULL after an error. A value that is no string is
+ * refused by the row of "type". */
 static const struct config_kind *find_kind(
 	struct reader *reader, const struct subject *subject, const config_setting_t *setting)
 {
 	const config_setting_t *type = config_setting_get_member(setting, "type");
 	const char *name = type ? config_setting_get_string(type) : "";
-	AUTO_TEXT struct text why = {0}, known = {0};
+	AUTO_TEXT struct text known = {0};
 	struct guess guess = {.word = name};
 	char buffer[SHOWN_MAX], meant[GUESS_MAX];
 
@@ -63,122 +320,69 @@ static const struct config_kind *find_kind(
 		text_printf(&known, "%s%s", i ? ", " : "", kind);
 	}
 	if (type)
-		text_printf(&why, "unknown type \"%s\"%s (there are %s)", shown(name, buffer),
+		config_report(reader->errors, subject, config_setting_source_line(type), "type",
+			"unknown type \"%s\"%s (there are %s)", shown(name, buffer),
 			guess_or(&guess, ", use another", meant), text_string(&known));
 	else
-		text_printf(&why, "has no type, add type = \"...\"; with one of %s",
-			text_string(&known));
-	report(reader->errors, subject, type ? config_setting_source_line(type) : 0,
-		type ? "type" : NULL, text_string(&why));
+		config_report(reader->errors, subject, 0, NULL,
+			"has no type, add type = \"...\"; with one of %s", text_string(&known));
 	return NULL;
 }
 
 static int read_handler(struct reader *reader, const config_setting_t *setting)
 {
-	struct block block = {.subject = subject_of(reader, "handlers", setting, true)};
+	struct block block = {.subject = subject_of(reader, "handlers", true, setting)};
 	const struct config_kind *kind;
 	struct config_handler *handler;
+	size_t rows = 0;
 
-	if (!expect_group(reader, &block.subject, setting))
+	if (!expect_group(reader, &block.subject, "...", setting))
 		return 0;
 	kind = find_kind(reader, &block.subject, setting);
 	handler = config_append_handler(reader->config, config_setting_name(setting), kind);
 	if (!handler)
 		return -ENOMEM;
 	handler->place = block.subject.place;
-	handler->marks = calloc(
-		handler_schema.count + filter_schema.count + (kind ? kind->schema.count : 0),
-		sizeof(*handler->marks));
+	block.part_count = config_handler_parts(handler, block.parts);
+	for (size_t i = 0; i < block.part_count; i++)
+		rows += block.parts[i].schema->count;
+	handler->marks = calloc(rows, sizeof(*handler->marks));
 	if (!handler->marks)
 		return -ENOMEM;
-	block.targets[block.target_count++] = (struct target){
-		&handler_schema, handler, handler->marks};
-	block.targets[block.target_count++] = (struct target){
-		&filter_schema, &handler->filter, handler->marks + handler_schema.count};
-	if (kind)
-		block.targets[block.target_count++] = (struct target){&kind->schema,
-			handler->settings,
-			handler->marks + handler_schema.count + filter_schema.count};
+	config_handler_parts(handler, block.parts);
 	block.is_open = !kind;
 	return read_block(reader, &block, setting);
 }
 
-static int read_members(struct reader *reader, const char *section, const config_setting_t *setting,
-	int (*read)(struct reader *reader, const config_setting_t *setting))
+/* Reads a block that goes into the configuration itself. */
+static int read_own_block(struct reader *reader, const struct subject *subject,
+	const struct schema *schema, const config_setting_t *setting)
 {
-	struct subject subject = subject_of(reader, section, setting, false);
+	AUTO_FREE struct key_mark *marks = calloc(schema->count, sizeof(*marks));
+	struct block block = {*subject, {{schema, reader->config, marks}}, 1, false};
+
+	return marks ? read_block(reader, &block, setting) : -ENOMEM;
+}
+
+static int read_section(
+	struct reader *reader, const struct section *section, const config_setting_t *setting)
+{
+	struct subject subject = subject_of(reader, section->name, false, setting);
 	int r = 0;
 
-	if (!expect_group(reader, &subject, setting))
+	if (!expect_group(
+		    reader, &subject, section->read_member ? "NAME: { ... };" : "...", setting))
 		return 0;
+	if (!section->read_member)
+		return read_own_block(reader, &subject, &control_schema, setting);
 	for (int i = 0; i < config_setting_length(setting) && r >= 0; i++)
-		r = read(reader, config_setting_get_elem(setting, (unsigned)i));
+		r = section->read_member(reader, config_setting_get_elem(setting, (unsigned)i));
 	return r;
 }
 
-static int read_groups(struct reader *reader, const config_setting_t *setting)
-{
-	return read_members(reader, "groups", setting, read_group);
-}
+/* ---- Files ---- */
 
-static int read_handlers(struct reader *reader, const config_setting_t *setting)
-{
-	return read_members(reader, "handlers", setting, read_handler);
-}
-
-static int read_control(struct reader *reader, const config_setting_t *setting)
-{
-	AUTO_FREE struct key_mark *marks = calloc(control_schema.count, sizeof(*marks));
-	struct block block = {
-		.subject = subject_of(reader, "control", setting, false),
-		.targets = {{&control_schema, reader->config, marks}},
-		.target_count = 1,
-	};
-
-	if (!marks)
-		return -ENOMEM;
-	return expect_group(reader, &block.subject, setting) ? read_block(reader, &block, setting)
-							     : 0;
-}
-
-/* What stands at the top and is no value. */
-static const struct section {
-	const char *name;
-	int (*read)(struct reader *reader, const config_setting_t *setting);
-} sections[] = {
-	{"groups", read_groups},
-	{"handlers", read_handlers},
-	{"control", read_control},
-};
-
-static const char *const section_names[] = {"groups", "handlers", "control", NULL};
-
-static int read_top(
-	struct reader *reader, const struct block *block, const config_setting_t *setting)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
-		if (!strcmp(sections[i].name, config_setting_name(setting)))
-			return sections[i].read(reader, setting);
-	return read_setting(reader, block, setting);
-}
-
-static int read_root(struct reader *reader, const config_setting_t *root)
-{
-	AUTO_FREE struct key_mark *marks = calloc(config_schema.count, sizeof(*marks));
-	struct block block = {
-		.subject = {.place = {reader->file, 1}},
-		.targets = {{&config_schema, reader->config, marks}},
-		.target_count = 1,
-		.others = section_names,
-	};
-	int r = marks ? 0 : -ENOMEM;
-
-	for (int i = 0; i < config_setting_length(root) && r >= 0; i++)
-		r = read_top(reader, &block, config_setting_get_elem(root, (unsigned)i));
-	return r;
-}
-
-/* The pre-scan has caught what it can name; the rest is in libconfig's few words. */
+/* What the pre-scan does not find is reported in libconfig's few words. */
 static void report_parse_error(struct reader *reader, const config_t *parsed)
 {
 	const char *text = config_error_text(parsed), *hint = "";
@@ -193,6 +397,7 @@ static void report_parse_error(struct reader *reader, const config_t *parsed)
 
 static int parse_text(struct reader *reader, const char *text)
 {
+	struct subject top = {.place = {reader->file, 1}};
 	CLEANUP(config_destroy) config_t parsed;
 
 	config_init(&parsed);
@@ -200,17 +405,17 @@ static int parse_text(struct reader *reader, const char *text)
 		report_parse_error(reader, &parsed);
 		return -EINVAL;
 	}
-	return read_root(reader, config_root_setting(&parsed));
+	return read_own_block(reader, &top, &config_schema, config_root_setting(&parsed));
 }
 
 int read_text(struct config *config, const char *file, const char *text, size_t size,
 	const struct config_kind *const *kinds, struct errors *errors)
 {
 	struct reader reader = {.config = config, .kinds = kinds, .errors = errors, .file = file};
-	int r = prescan(file, text, size, errors, &reader.odd);
+	int r = prescan(file, text, size, errors, &reader.refused);
 
 	if (r >= 0)
 		r = parse_text(&reader, text);
-	odd_lines_clear(&reader.odd);
+	refused_lines_clear(&reader.refused);
 	return r;
 }

@@ -1,10 +1,12 @@
 #include "config/report.h"
 
-#include "base/escape.h"
-#include "base/text.h"
-#include "config/words.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
-/* A name that is right in its length is never cut. */
+#include "base/escape.h"
+
+/* A name of permitted length is never shortened. */
 static void append_name(struct text *line, const char *name)
 {
 	char buffer[SHOWN_MAX];
@@ -15,50 +17,41 @@ static void append_name(struct text *line, const char *name)
 		text_append_string(line, shown(name, buffer));
 }
 
-static void append_file_path(struct text *line, const struct subject *subject, const char *key)
+/* "groups.news.port: " in a file, else "group news: port: ": the dots of a name such as
+ * 233.252.0.1:5004 would be lost among those of a path. */
+static void append_path(struct text *line, const struct subject *subject, const char *key)
 {
-	const char *parts[] = {subject->section, subject->name, key};
-	const char *dot = "";
+	const char *section = subject->section, *name = subject->name;
+	bool in_file = subject->place.file;
 
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		if (!parts[i])
-			continue;
-		text_append_string(line, dot);
-		append_name(line, parts[i]);
-		dot = ".";
+	if (section)
+		text_append(line, section, strlen(section) - (name && !in_file ? 1 : 0));
+	if (name) {
+		text_append_string(line, in_file ? "." : " ");
+		append_name(line, name);
 	}
-	if (*dot)
+	if (section)
+		text_append_string(line, key && in_file ? "." : ": ");
+	if (key) {
+		append_name(line, key);
 		text_append_string(line, ": ");
+	}
 }
 
-/* "group 233.252.0.1:5004: ": the dots of such a name would be lost among those of a path. */
-static void append_other_path(struct text *line, const struct subject *subject, const char *key)
-{
-	if (subject->section)
-		text_append(
-			line, subject->section, strlen(subject->section) - (subject->name ? 1 : 0));
-	if (subject->name) {
-		text_append_string(line, " ");
-		append_name(line, subject->name);
-	}
-	if (subject->section)
-		text_append_string(line, ": ");
-	if (key)
-		text_printf(line, "%s: ", key);
-}
-
-void report(struct errors *errors, const struct subject *subject, unsigned line, const char *key,
-	const char *why)
+void config_report(struct errors *errors, const struct subject *subject, unsigned line,
+	const char *key, const char *format, ...)
 {
 	const struct place *place = &subject->place;
-	AUTO_TEXT struct text text = {0};
+	AUTO_TEXT struct text path = {0};
+	AUTO_FREE char *why = NULL;
+	va_list arguments;
 
-	if (place->file) {
-		text_printf(&text, "%s:%u: ", place->file, line ? line : place->line);
-		append_file_path(&text, subject, key);
-	} else {
-		append_other_path(&text, subject, key);
-	}
-	text_append_string(&text, why);
-	errors_add(errors, "%s", text_string(&text));
+	va_start(arguments, format);
+	if (vasprintf(&why, format, arguments) < 0)
+		why = NULL;
+	va_end(arguments);
+	if (place->file)
+		text_printf(&path, "%s:%u: ", place->file, line ? line : place->line);
+	append_path(&path, subject, key);
+	errors_add(errors, "%s%s", text_string(&path), why ? why : "out of memory");
 }

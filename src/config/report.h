@@ -1,4 +1,4 @@
-/* Errors about one key, and where it stands. */
+/* Errors about a group, a handler or one of their keys, with its place. */
 #pragma once
 
 #include "config/config.h"
@@ -9,7 +9,17 @@ struct subject {
 	const char *name; /* of the group or handler; NULL: the section itself */
 };
 
+static inline struct subject group_subject(const struct config_group *group)
+{
+	return (struct subject){group->place, "groups", group->name};
+}
+
+static inline struct subject handler_subject(const struct config_handler *handler)
+{
+	return (struct subject){handler->place, "handlers", handler->name};
+}
+
 /* Adds "FILE:LINE: groups.news.port: WHY", or "group news: port: WHY" when it did not come from a
  * file. line 0: the place's own; key NULL: it is about the whole. */
-void report(struct errors *errors, const struct subject *subject, unsigned line, const char *key,
-	const char *why);
+void config_report(struct errors *errors, const struct subject *subject, unsigned line,
+	const char *key, const char *format, ...) PRINTF_LIKE(5, 6);

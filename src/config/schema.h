@@ -1,14 +1,31 @@
 /* What may stand in the configuration, as tables: one row a key. The rows drive reading, ranges,
- * defaults, the errors about unknown keys, comparing two configurations, freeing, and the lists in
- * the man page. A room that owns keys (each kind of handler) owns their rows. */
+ * defaults, errors about unknown keys, comparing, copying and freeing, and the lists in the man
+ * page. A room that owns keys (each kind of handler) owns their rows. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/array.h"
 #include "base/errors.h"
-#include "config/list.h"
+#include "config/words.h"
+#include "net/address.h"
+
+struct string_list {
+	char **items;
+	size_t count;
+};
+
+struct address_list {
+	struct address *items;
+	size_t count;
+};
+
+struct prefix_list {
+	struct prefix *items;
+	size_t count;
+};
 
 /* The C type that each key type fills in, at the row's offset. */
 enum key_type {
@@ -27,11 +44,11 @@ enum key_type {
 			  empty */
 	KEY_PREFIXES, /* struct prefix_list: an array of "10.0.0.0/8", or one; none twice */
 	KEY_RATE, /* uint64_t nanoseconds between two: a string ("1000/s") */
-	KEY_TYPES, /* how many there are */
+	KEY_TYPES, /* the number of types */
 };
 
-/* What a list may hold at most where its row names no max: far beyond any use, and small enough
- * that looking for duplicates one by one costs nothing. */
+/* The most items of a list whose row has no max: far beyond any use, and few enough that the search
+ * for duplicates may compare them one by one. */
 #define LIST_ITEMS_MAX 1024
 
 struct key {
@@ -39,14 +56,18 @@ struct key {
 	enum key_type type;
 	size_t offset; /* in the struct that the schema fills in */
 	/* KEY_NUMBER, KEY_SIZE, KEY_DURATION: the range; both 0: no limit. KEY_STRING, KEY_PATH:
-	 * max is the greatest length in bytes. Lists: how many items; a min of 1 refuses the empty
-	 * array. */
+	 * max is the greatest length in bytes. Lists: the number of items; a min of 1 refuses the
+	 * empty array. */
 	int64_t min, max;
 	const char *fallback; /* the default, as it would be written (without quotes); NULL: none */
 	const char *const *choices; /* KEY_CHOICE, NULL at the end */
 	bool required;
-	const char *help; /* one sentence for the man page */
+	const char *help; /* for the man page */
 };
+
+/* The beginning of a row whose key has the name of its member. */
+#define KEY(structure, member, key_type) \
+	.name = #member, .type = (key_type), .offset = offsetof(structure, member)
 
 struct schema {
 	const struct key *keys;
@@ -57,14 +78,13 @@ struct schema {
 /* Fills in the defaults of a zeroed struct. Returns 0 or -ENOMEM. */
 int schema_defaults(const struct schema *schema, void *settings);
 
-/* Copies the values of all keys into a zeroed struct. Returns 0, or -ENOMEM after a part; clear it
- * then. */
+/* Copies the values of all keys into a zeroed struct. Returns 0; or -ENOMEM after some of them, to
+ * be freed with schema_clear(). */
 int schema_copy(const struct schema *schema, void *ret, const void *settings);
 
-/* Whether two filled-in structs say the same. */
 bool schema_equal(const struct schema *schema, const void *a, const void *b);
 
-/* Frees what the keys own, not the struct itself. */
+/* Frees what the keys own, not the struct itself, and leaves every key absent. */
 void schema_clear(const struct schema *schema, void *settings);
 
 /* The row of a key, or NULL. */
@@ -72,16 +92,28 @@ const struct key *schema_find(const struct schema *schema, const char *name);
 
 /* Sets one key from text, as written in the configuration but without quotes; for a list key, adds
  * one item. For groups that come from the command line or from the control socket. Returns 0, or
- * -EINVAL, -ERANGE or -ENOENT (no such key), with the reason in why (what is wrong, and what would
- * do); or -ENOMEM. On failure nothing has changed. */
+ * -EINVAL, -ERANGE or -ENOENT (no such key), with what is wrong and what to write instead in why;
+ * or -ENOMEM. On failure nothing has changed. */
 int schema_set(const struct schema *schema, void *settings, const char *key, const char *text,
 	char why[static WHY_MAX]);
 
 /* The same for a row. */
 int key_set(const struct key *key, void *settings, const char *text, char why[static WHY_MAX]);
 
-/* Whether two filled-in structs have the same value. */
-bool key_equal(const struct key *key, const void *a, const void *b);
+/* Orders two filled-in structs by one value: below, at or above 0. The order is any, but always the
+ * same. */
+int key_compare(const struct key *key, const void *a, const void *b);
 
 /* Frees the key's value and leaves it absent. */
 void key_clear(const struct key *key, void *settings);
+
+/* "string", "addresses": as mcastd.conf(5) calls the types. */
+const char *key_type_name(const struct key *key);
+bool key_is_list(const struct key *key);
+
+/* A value of the key as one would write it, with its quotes. */
+const char *key_example(const struct key *key, char buffer[static SHOWN_MAX]);
+
+/* The string is copied. Returns 0 or -ENOMEM. */
+int string_list_add(struct string_list *list, const char *string);
+void string_list_clear(struct string_list *list);

@@ -24,8 +24,8 @@ static void skip_line(struct scanner *scanner)
 		scanner->at++;
 }
 
-/* Skips white space and comments. Returns false at a comment that does not end: the scanner then
- * still stands at its beginning. */
+/* Skips white space and comments. Returns false at a comment that does not end, and stays at its
+ * beginning. */
 static bool skip_blank(struct scanner *scanner)
 {
 	while (scanner->at < scanner->end) {
@@ -48,8 +48,7 @@ static bool skip_blank(struct scanner *scanner)
 	return true;
 }
 
-/* A backslash makes the next byte part of the string whatever it is: libconfig's escapes differ
- * from that in nothing but their meaning. */
+/* A backslash makes the next byte part of the string, whatever it is. So do libconfig's escapes. */
 static enum token_type scan_string(struct scanner *scanner)
 {
 	scanner->at++;
@@ -134,7 +133,7 @@ static const char *skip_digits(const char *at, const char *end)
 	return at;
 }
 
-/* At most two L, which make a 64-bit number of it. */
+/* At most two L, which mark a 64-bit number. */
 static bool is_suffix(const char *at, const char *end)
 {
 	return at == end || (*at == 'L' && (at + 1 == end || (at[1] == 'L' && at + 2 == end)));
@@ -151,7 +150,7 @@ static bool is_hex(const char *at, const char *end)
 	return at > digits && is_suffix(at, end);
 }
 
-/* What stands behind the leading digits of a fraction: "." and digits, an exponent, or both. */
+/* What follows the leading digits of a fraction: "." and digits, an exponent, or both. */
 static bool is_fraction_rest(const char *at, const char *end)
 {
 	const char *start = at, *digits;

@@ -1,6 +1,5 @@
-/* The words of a libconfig file: as much of its grammar as is needed to tell a string from a
- * comment and a name from a value, in a way that never disagrees with libconfig where that could
- * hurt. */
+/* The tokens of a libconfig file: enough of its grammar to tell a string from a comment and a name
+ * from a value. Must agree with libconfig wherever a difference would hide an error. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,10 +27,10 @@ struct token {
 struct scanner {
 	const char *at, *end;
 	unsigned line; /* 1 at the start */
-	bool in_value; /* after = or :, where another : can only belong to the word */
+	bool in_value; /* after = or :, where another : belongs to the word */
 };
 
-/* The next token; at the end of the bytes TOKEN_END, for ever. */
+/* The next token; at the end of the bytes always TOKEN_END. */
 struct token scan(struct scanner *scanner);
 
 enum word_type { WORD_OTHER, WORD_NAME, WORD_BOOL, WORD_INTEGER, WORD_HEX, WORD_FRACTION };

@@ -6,8 +6,6 @@
 #include <strings.h>
 
 #include "base/units.h"
-#include "config/behaviour.h"
-#include "config/words.h"
 
 const char *value_type_name(enum value_type type)
 {
@@ -24,15 +22,7 @@ const char *value_type_name(enum value_type type)
 	return names[type];
 }
 
-const char *key_example(const struct key *key, char buffer[static SHOWN_MAX])
-{
-	if (key->type != KEY_CHOICE)
-		return key_types[key->type].example;
-	snprintf(buffer, SHOWN_MAX, "\"%s\"", key->choices[0]);
-	return buffer;
-}
-
-/* What somebody meant who wrote a truth value as another type: "true", "false", or NULL. */
+/* "true" or "false" where the value of another type can only mean that; or NULL. */
 static const char *meant_bool(const struct value *value)
 {
 	static const char *const yes[] = {"true", "yes", "on", "1"};
@@ -65,7 +55,7 @@ static int refuse_for_number(const struct value *value, char why[static WHY_MAX]
 		value->type == VALUE_STRING ? " without quotes" : "");
 }
 
-/* Types that are strings in the file: a number only lacks its quotes, and maybe its unit. */
+/* For types that are strings in the file: a number lacks only its quotes, and maybe its unit. */
 static int refuse_for_string(
 	const struct key *key, const struct value *value, char why[static WHY_MAX])
 {
@@ -92,7 +82,7 @@ static int refuse_for_string(
 static int refuse_aggregate(
 	const struct key *key, const struct value *value, char why[static WHY_MAX])
 {
-	const char *wanted = key_types[key->type].is_list ? "an array" : "one value";
+	const char *wanted = key_is_list(key) ? "an array" : "one value";
 	char example[SHOWN_MAX];
 
 	return because(why, -EINVAL, "%s, write %s: %s = %s;", value_type_name(value->type), wanted,

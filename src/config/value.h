@@ -1,11 +1,10 @@
-/* Values as they stand in a file, with the type that they were written in, on their way into a
- * row's field. What is written in the wrong type is refused with the right way to write it. */
+/* Values as they stand in a file, with the type that they were written in. A value of the wrong
+ * type is refused, with the right way to write it. */
 #pragma once
 
 #include <stdint.h>
 
 #include "config/schema.h"
-#include "config/words.h"
 
 enum value_type {
 	VALUE_NUMBER,
@@ -26,9 +25,7 @@ struct value {
 /* "is a number" */
 const char *value_type_name(enum value_type type);
 
-/* A value of the key as one would write it, with its quotes. */
-const char *key_example(const struct key *key, char buffer[static SHOWN_MAX]);
-
-/* Sets the key, or adds to its list, as key_set(). An array is for the caller to take apart. */
+/* Sets the key, or adds to its list, as key_set(). The caller passes the items of an array one by
+ * one. */
 int key_set_value(
 	const struct key *key, void *settings, const struct value *value, char why[static WHY_MAX]);

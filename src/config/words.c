@@ -6,8 +6,8 @@
 
 #include "base/escape.h"
 
-#define SHOWN_BYTES 40 /* of the original; escaping makes up to four of each */
-#define WORD_LENGTH 64 /* longer words are not guessed at */
+#define SHOWN_BYTES 40 /* of the original; escaping makes up to four bytes of one */
+#define WORD_LENGTH 64 /* there are no guesses for longer words */
 
 const char *shown_bytes(const char *bytes, size_t size, char buffer[static SHOWN_MAX])
 {

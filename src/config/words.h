@@ -1,5 +1,4 @@
-/* How errors are worded: what strangers wrote is shown safely, and the word they meant is guessed.
- */
+/* Words in errors: untrusted text is escaped, and the word that was meant is guessed. */
 #pragma once
 
 #include <stddef.h>
@@ -8,13 +7,13 @@
 
 #define SHOWN_MAX 192
 
-/* The string as it can stand in a message: escaped, and cut after some forty bytes, so that no
- * value forges a line or fills a screen. Returns buffer. */
+/* The string as it can stand in a message: escaped, and shortened to 40 bytes, so that no value
+ * forges a line or fills a screen. Returns buffer. */
 const char *shown(const char *string, char buffer[static SHOWN_MAX]);
 const char *shown_bytes(const char *bytes, size_t size, char buffer[static SHOWN_MAX]);
 
-/* The candidate nearest to a word, if one is near enough to have been meant. Start out with the
- * word alone, then offer the candidates. */
+/* The candidate nearest to a word, if one is near enough to be what was meant. Begins with the word
+ * alone; then the candidates are offered. */
 struct guess {
 	const char *word;
 	const char *nearest; /* NULL: none yet */

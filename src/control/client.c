@@ -1,14 +1,48 @@
-#include "control/client_state.h"
+#include "control/client.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <poll.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdarg.h>
 #include <sys/socket.h>
 
-/* So much is read off the socket at once. */
+#include "base/escape.h"
+#include "base/json.h"
+#include "control/framing.h"
+
+/* Bytes read from the socket at once. */
 #define READ_SIZE (16 * 1024)
+
+/* A turn serves at most this many messages, and stops after this much output. */
+#define MESSAGES_PER_TURN 64
+#define OUTPUT_PER_TURN (64 * 1024)
+
+enum client_state {
+	CLIENT_OPEN,
+	CLIENT_ENDED, /* end of input: what was requested before is still answered */
+	CLIENT_CLOSING, /* no more requests; closes once flushed */
+};
+
+struct client {
+	struct link link; /* in the set */
+	struct client_set *set;
+	struct user *user;
+	int fd;
+	enum client_state state;
+	struct turn turn;
+	struct event readable, writable;
+	struct event timer; /* an unfinished message, or a half-closed subscription */
+	struct text input;
+	struct framing framing;
+	struct outbox output;
+	struct send_waiter waiter;
+	struct answer *answer; /* in progress, or NULL */
+	struct client_stream *stream; /* NULL: requests are answered one by one */
+	char terminator; /* of the current request */
+	bool oneway; /* the current request wants no answer */
+	bool input_drained; /* input has no whole message any more */
+};
 
 struct client_set *client_set(const struct client *client)
 {
@@ -18,6 +52,16 @@ struct client_set *client_set(const struct client *client)
 struct user *client_user(const struct client *client)
 {
 	return client->user;
+}
+
+char client_terminator(const struct client *client)
+{
+	return client->terminator;
+}
+
+void client_set_oneway(struct client *client, bool oneway)
+{
+	client->oneway = oneway;
 }
 
 struct outbox *client_output(struct client *client)
@@ -30,18 +74,142 @@ void client_wait(struct client *client, struct sender *busy)
 	sender_wait(busy, &client->waiter);
 }
 
-void client_wake(struct client *client)
-{
-	user_wait(client->user, &client->turn);
-}
-
 void client_start_stream(struct client *client, struct client_stream *stream)
 {
 	client->stream = stream;
 	client->set->streaming++;
 }
 
-void client_set_timer(struct client *client, bool on, int seconds)
+void client_close(struct client *client)
+{
+	client->state = CLIENT_CLOSING;
+}
+
+static void wake(struct client *client)
+{
+	user_wait(client->user, &client->turn);
+}
+
+void client_abort(struct client *client)
+{
+	outbox_break(&client->output);
+	wake(client);
+}
+
+size_t client_try(struct client *client, const char *data, size_t size)
+{
+	size_t n = outbox_try(&client->output, client->fd, data, size);
+
+	if (client->output.broken)
+		wake(client);
+	return n;
+}
+
+void client_watch(struct client *client)
+{
+	static const struct timeval stall = {.tv_sec = STALL_SECONDS};
+
+	if (client->output.size && !event_pending(&client->writable, EV_WRITE, NULL))
+		event_add(&client->writable, &stall);
+}
+
+bool client_has_room(const struct client *client)
+{
+	size_t size = client->output.size;
+
+	return size == 0 || (size < OUTPUT_MAX && !user_holds_too_much(client->user));
+}
+
+struct text *client_begin_reply(struct client *client)
+{
+	struct text *text = outbox_begin(&client->output);
+
+	json_put_open(text, NULL, '{');
+	json_put_open(text, "parameters", '{');
+	return text;
+}
+
+struct text *client_begin_error(struct client *client, const char *error)
+{
+	struct text *text = outbox_begin(&client->output);
+
+	json_put_open(text, NULL, '{');
+	json_put_string(text, "error", error);
+	json_put_open(text, "parameters", '{');
+	return text;
+}
+
+/* Without memory for the whole answer, there is none. */
+void client_end(struct client *client)
+{
+	struct text *text = &client->output.text;
+
+	json_put_close(text, '}');
+	json_put_close(text, '}');
+	text_append(text, &client->terminator, 1);
+	if (client->oneway)
+		outbox_cancel(&client->output);
+	else if (outbox_end(&client->output) < 0)
+		client_close(client);
+}
+
+void client_end_message(struct client *client, const char *format, ...)
+{
+	struct text *text = &client->output.text;
+	AUTO_TEXT struct text escaped = {0};
+	AUTO_FREE char *message = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&message, format, arguments) < 0)
+		text->failed = true;
+	va_end(arguments);
+	if (message && !utf8_valid(message, strlen(message)))
+		text_append_escaped(&escaped, message, strlen(message));
+	json_put_string(text, "message", escaped.length ? text_string(&escaped) : message);
+	client_end(client);
+}
+
+/* Adds a piece of the answer to what outbox_begin() returned. Without memory the client sees the
+ * connection closed in the middle of the answer. */
+static void add_piece(struct client *client)
+{
+	bool last = client->answer->next(client->answer, &client->output.text);
+
+	if (last)
+		client_end(client);
+	else if (outbox_end(&client->output) < 0)
+		client_close(client);
+	if (last || client->state == CLIENT_CLOSING || client->output.broken) {
+		struct answer *answer = take(client->answer);
+
+		answer->free(answer);
+	}
+}
+
+void client_start_answer(struct client *client, struct answer *answer)
+{
+	if (client->oneway) {
+		answer->free(answer);
+		return;
+	}
+	client->answer = answer;
+	client_begin_reply(client);
+	add_piece(client);
+}
+
+static void continue_answer(struct client *client)
+{
+	while (client->answer && client_has_room(client)) {
+		outbox_begin(&client->output);
+		add_piece(client);
+		if (turns_over(&client->set->users.turns))
+			break;
+	}
+}
+
+/* Starts or stops the timer; starting does not prolong one that runs. */
+static void set_timer(struct client *client, bool on, int seconds)
 {
 	struct timeval interval = {.tv_sec = seconds};
 
@@ -51,8 +219,8 @@ void client_set_timer(struct client *client, bool on, int seconds)
 		evtimer_del(&client->timer);
 }
 
-/* Reads once. Returns how many bytes. A client that goes and leaves answers unread resets the
- * connection, which is told once; what it wrote before is still there. */
+/* Reads once, returns how many bytes. A client that goes and leaves answers unread resets the
+ * connection; that is reported once, and what it wrote before is still there. */
 static size_t receive(struct client *client, char *data, size_t size)
 {
 	ssize_t n = recv(client->fd, data, size, MSG_DONTWAIT);
@@ -74,30 +242,115 @@ static void receive_requests(struct client *client)
 		client->state = CLIENT_ENDED;
 }
 
-void client_watch(struct client *client)
+/* Whether requests may be served now. */
+static bool is_open(const struct client *client)
 {
-	static const struct timeval stall = {.tv_sec = STALL_SECONDS};
-
-	if (client->output.size && !event_pending(&client->writable, EV_WRITE, NULL))
-		event_add(&client->writable, &stall);
+	return client->state != CLIENT_CLOSING && !client->stream && !client->answer &&
+	       !link_is_used(&client->waiter.link) && client_has_room(client);
 }
 
-size_t client_try(struct client *client, const char *data, size_t size)
+static bool may_continue(const struct client *client, unsigned messages, size_t output)
 {
-	size_t n = outbox_try(&client->output, client->fd, data, size);
-
-	if (client->output.broken)
-		client_wake(client);
-	return n;
+	return messages < MESSAGES_PER_TURN && client->output.size < output + OUTPUT_PER_TURN &&
+	       (messages == 0 || !turns_over(&client->set->users.turns));
 }
 
-void client_break(struct client *client)
+static enum call_result handle(
+	struct client *client, enum frame_result result, const struct frame *frame)
 {
-	outbox_break(&client->output);
-	client_wake(client);
+	client->terminator = frame->terminator;
+	client->oneway = false;
+	if (result == FRAME_MESSAGE)
+		return client->set->dispatch(client, frame->message, frame->length);
+	json_put_number(
+		client_begin_error(client, "io.mcastd.MessageTooLarge"), "limit", MESSAGE_MAX);
+	client_end_message(
+		client, "a message has at most %d bytes, this one was discarded", MESSAGE_MAX);
+	return CALL_DONE;
 }
 
-/* Writes what waits. The time that a client may take begins anew with each byte that it reads. */
+/* Serves as many requests as there is time for. Returns how many bytes of input they were. */
+static size_t handle_messages(struct client *client)
+{
+	const char *data = client->input.data ? client->input.data : "";
+	size_t size = client->input.length, used = 0, output = client->output.size;
+
+	client->input_drained = false;
+	for (unsigned messages = 0; is_open(client) && may_continue(client, messages, output);
+		messages++) {
+		struct framing before = client->framing;
+		enum frame_result result;
+		struct frame frame;
+
+		result = (client->state == CLIENT_ENDED ? framing_end : framing_next)(
+			&client->framing, data + used, size - used, &frame);
+		if (result == FRAME_INCOMPLETE) {
+			client->input_drained = true;
+			return used + frame.consumed;
+		}
+		if (handle(client, result, &frame) == CALL_RETRY) {
+			client->framing = before;
+			return used;
+		}
+		used += frame.consumed;
+	}
+	return used;
+}
+
+static void remove_input(struct client *client, size_t size)
+{
+	struct text *input = &client->input;
+
+	input->length -= size;
+	if (input->length)
+		memmove(input->data, input->data + size, input->length);
+	else
+		text_free(input);
+}
+
+/* Serves requests, and starts the timer for an unfinished one. */
+static void serve_requests(struct client *client)
+{
+	size_t used = handle_messages(client);
+	bool unfinished;
+
+	remove_input(client, used);
+	if (client->stream) {
+		text_free(&client->input);
+		set_timer(client, false, 0);
+		return;
+	}
+	unfinished = client->input_drained && client->state == CLIENT_OPEN &&
+		     (client->input.length || client->framing.discarding);
+	if (used)
+		set_timer(client, false, 0); /* the unfinished message is another one now */
+	set_timer(client, unfinished, MESSAGE_SECONDS);
+}
+
+static void client_free(struct client *client)
+{
+	link_remove(&client->link);
+	client->set->count--;
+	if (client->stream) {
+		client->set->streaming--;
+		client->stream->free(client->stream);
+	}
+	if (client->answer)
+		client->answer->free(client->answer);
+	link_remove(&client->turn.link);
+	sender_cancel(&client->waiter);
+	evtimer_del(&client->timer);
+	event_del(&client->readable);
+	event_del(&client->writable);
+	outbox_clear(&client->output);
+	text_free(&client->input);
+	close(client->fd);
+	user_disconnect(client->user);
+	free(client);
+}
+
+/* Writes what waits. Each byte that the client reads restarts the time after which it is
+ * disconnected. */
 static void write_out(struct client *client)
 {
 	size_t before = client->output.size;
@@ -118,8 +371,8 @@ static bool has_hung_up(const struct client *client)
 	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
 }
 
-/* What a subscriber writes is read only so that its end is noticed; there is nothing to wait for
- * once it has closed its writing half, as the socket then is always readable. */
+/* A subscriber's input is read only to notice its end. Once it has closed its writing half the
+ * socket is always readable, so a timer takes over. */
 static void serve_stream(struct client *client)
 {
 	char ignored[READ_SIZE];
@@ -135,23 +388,23 @@ static void serve_stream(struct client *client)
 	if (client->state == CLIENT_OPEN)
 		event_add(&client->readable, NULL);
 	else
-		client_set_timer(client, true, 1);
+		set_timer(client, true, 1);
 }
 
-/* What comes next for this client. May free it. */
+/* Decides what the client waits for next. May free it. */
 static void settle(struct client *client)
 {
 	bool finished = client->state == CLIENT_CLOSING ||
-			(client->state == CLIENT_ENDED && client->looked);
+			(client->state == CLIENT_ENDED && client->input_drained);
 
 	if (client->stream)
-		client_wake(client);
+		wake(client);
 	else if (finished && !client->output.size)
 		client_free(client);
 	else if (client->answer ? client_has_room(client)
-				: client_is_open(client) && !client->looked)
-		client_wake(client);
-	else if (!finished && client_is_open(client))
+				: is_open(client) && !client->input_drained)
+		wake(client);
+	else if (!finished && is_open(client))
 		event_add(&client->readable, NULL);
 }
 
@@ -164,10 +417,10 @@ static void serve(struct turn *turn)
 		serve_stream(client);
 		return;
 	}
-	client_go_on(client);
-	if (client->looked && client->state == CLIENT_OPEN && client_is_open(client))
+	continue_answer(client);
+	if (client->input_drained && client->state == CLIENT_OPEN && is_open(client))
 		receive_requests(client);
-	client_look(client);
+	serve_requests(client);
 	write_out(client);
 	settle(client);
 }
@@ -177,27 +430,28 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	struct client *client = argument;
 
 	(void)fd, (void)what;
-	client_wake(client);
+	wake(client);
 	if (client->stream)
 		return;
 	client->terminator = client->framing.lines ? '\n' : '\0';
-	client_fail_message(client, "io.mcastd.InvalidMessage",
-		json_pack("{ss}", "message",
-			"the message did not end within 10 seconds; end it with a line feed or a "
-			"NUL"));
-	client->state = CLIENT_CLOSING;
+	client->oneway = false;
+	client_begin_error(client, "io.mcastd.InvalidMessage");
+	client_end_message(client,
+		"the message did not end within %d seconds; end it with a line feed or a NUL",
+		MESSAGE_SECONDS);
+	client_close(client);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd, (void)what;
-	client_wake(argument);
+	wake(argument);
 }
 
-static void cut_stalled(struct client *client)
+static void disconnect_stalled(struct client *client)
 {
 	if (log_limit_pass(&client->set->stall_limit))
-		log_warning("control socket: a %s of user %u has read nothing for %d s, and is cut",
+		log_warning("control socket: disconnecting a %s of uid %u: no read for %d s",
 			client->stream ? "subscriber" : "client", (unsigned)client->user->uid,
 			STALL_SECONDS);
 	client_free(client);
@@ -207,25 +461,14 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	if (what & EV_TIMEOUT)
-		cut_stalled(argument);
+		disconnect_stalled(argument);
 	else
-		client_wake(argument);
+		wake(argument);
 }
 
 static void on_ready(struct send_waiter *waiter)
 {
-	client_wake(container_of(waiter, struct client, waiter));
-}
-
-static void link_client(struct client_set *set, struct client *client)
-{
-	client->set = set;
-	client->next = set->first;
-	client->link = &set->first;
-	if (client->next)
-		client->next->link = &client->next;
-	set->first = client;
-	set->count++;
+	wake(container_of(waiter, struct client, waiter));
 }
 
 void client_new(struct client_set *set, int fd, uid_t uid)
@@ -238,10 +481,12 @@ void client_new(struct client_set *set, int fd, uid_t uid)
 		free(client);
 		return;
 	}
-	link_client(set, client);
+	list_append(&set->clients, &client->link);
+	set->count++;
+	client->set = set;
 	client->user = user;
 	client->fd = fd;
-	client->looked = true;
+	client->input_drained = true;
 	client->turn.serve = serve;
 	client->waiter.ready = on_ready;
 	outbox_init(&client->output, user);
@@ -251,28 +496,21 @@ void client_new(struct client_set *set, int fd, uid_t uid)
 	event_add(&client->readable, NULL);
 }
 
-void client_free(struct client *client)
+void client_set_init(struct client_set *set, struct event_base *base,
+	const struct control_backend *backend, client_dispatch dispatch)
 {
-	struct client_set *set = client->set;
+	*set = (struct client_set){.base = base, .backend = backend, .dispatch = dispatch};
+	list_init(&set->clients);
+	list_init(&set->fan_outs);
+	users_init(&set->users, base);
+}
 
-	*client->link = client->next;
-	if (client->next)
-		client->next->link = client->link;
-	set->count--;
-	if (client->stream) {
-		set->streaming--;
-		client->stream->free(client->stream);
-	}
-	if (client->answer)
-		client->answer->free(client->answer);
-	turn_cancel(&client->turn);
-	sender_cancel(&client->waiter);
-	evtimer_del(&client->timer);
-	event_del(&client->readable);
-	event_del(&client->writable);
-	outbox_clear(&client->output);
-	text_free(&client->input);
-	close(client->fd);
-	user_disconnect(client->user);
-	free(client);
+void client_set_clear(struct client_set *set)
+{
+	struct client *client;
+
+	list_for_each(client, &set->clients, link)
+		client_free(client);
+	users_clear(&set->users);
+	text_free(&set->formatted);
 }

@@ -1,31 +1,23 @@
 /* One connection to the control socket: requests in, replies out in their order.
  *
- * Connections are served in turn, a few messages each (turns.h). Back-pressure: requests are not
- * looked at while OUTPUT_MAX bytes of replies wait to be read, while the user's connections
- * together hold too much (user.h), or while the network is too busy for a Send; the kernel then
- * stops the writer. Once the connection is a subscription, what it writes is thrown away. */
+ * Connections are served in round-robin turns, a few messages each (turns.h). Back-pressure:
+ * requests wait while OUTPUT_MAX bytes of replies are unread, while the user's connections together
+ * hold too much (user.h), or while the network is too busy for a Send; the kernel then blocks the
+ * writer. Once the connection is a subscription, its input is discarded. */
 #pragma once
 
-#include <jansson.h>
-#include <stdbool.h>
-
 #include "base/log.h"
-#include "base/text.h"
-#include "control/answer.h"
 #include "control/control.h"
-#include "control/framing.h"
 #include "control/outbox.h"
-#include "control/press.h"
-#include "control/user.h"
 
-/* Replies that wait to be read; a subscriber that is slower loses datagrams. */
+/* Unread replies, in bytes; a subscriber that is slower loses datagrams. */
 #define OUTPUT_MAX (512 * 1024)
 
-/* A message that has begun must end within this time. */
+/* A message must end within this time after its first byte. */
 #define MESSAGE_SECONDS 10
 
-/* A client that reads nothing for so long while something waits for it is cut: a minute, and a
- * little for one that was stopped just so long. */
+/* A client is disconnected when it reads nothing for this time while output waits for it: a minute,
+ * and a little more for one that was stopped for exactly that long. */
 #define STALL_SECONDS 65
 
 struct client;
@@ -35,69 +27,86 @@ enum call_result {
 	CALL_RETRY, /* client_wait() was called */
 };
 
-/* All clients, and what they serve. */
+/* Carries out one message. */
+typedef enum call_result (*client_dispatch)(
+	struct client *client, const char *message, size_t size);
+
+/* All clients, and what they share. */
 struct client_set {
 	struct event_base *base;
 	const struct control_backend *backend;
-	struct client *first;
+	struct link clients;
 	unsigned count, streaming;
 	struct users users;
-	struct audience *audiences; /* of the subscribers, see audience.h */
-	struct press press;
+	struct link fan_outs; /* see subscriber.c */
+	struct text formatted; /* likewise */
 	struct log_limit stall_limit;
 
-	/* Carries out one message. */
-	enum call_result (*dispatch)(struct client *client, const char *message, size_t size);
+	client_dispatch dispatch;
 };
 
-/* What a connection has become when its replies have no end: a subscription. Embedded in it. */
+void client_set_init(struct client_set *set, struct event_base *base,
+	const struct control_backend *backend, client_dispatch dispatch);
+
+/* Closes all connections. */
+void client_set_clear(struct client_set *set);
+
+/* A long answer, made piece by piece as the client reads it, so that it takes neither the loop nor
+ * the memory for all of it at once. Embedded in the object that makes it. */
+struct answer {
+	/* Appends the next members of the parameters. Returns whether they were the last. */
+	bool (*next)(struct answer *answer, struct text *text);
+	void (*free)(struct answer *answer);
+};
+
+/* What the connection has become when its replies have no end: a subscription. Embedded in it. */
 struct client_stream {
-	void (*written)(struct client_stream *stream); /* the client has read some of what waited */
+	void (*written)(struct client_stream *stream); /* some output was written */
 	void (*free)(struct client_stream *stream);
 };
 
-/* Serves a connection, as part of the set; fd is the client's then. Without memory fd is closed. */
+/* Serves a connection as part of the set, and owns fd. Without memory fd is closed. */
 void client_new(struct client_set *set, int fd, uid_t uid);
-void client_free(struct client *client);
 
 struct client_set *client_set(const struct client *client);
 struct user *client_user(const struct client *client);
 
-/* With which the request at hand ended, and its answers do. */
+/* Ends the current request, and its answers. */
 char client_terminator(const struct client *client);
 
-/* Whether the request at hand wants no answer. */
+/* Whether the current request wants no answer: then answers are discarded. */
 void client_set_oneway(struct client *client, bool oneway);
-bool client_is_oneway(const struct client *client);
 
-/* Answers the request at hand. parameters is taken over; NULL: out of memory, or none where
- * json_object() would do. A one-way request gets no answer. */
-void client_reply(struct client *client, json_t *parameters);
-void client_fail(struct client *client, const char *error, json_t *parameters);
-
-/* The same by hand: the object after "parameters": is appended to what client_begin_reply()
- * returns; NULL: none is wanted. */
+/* Answer the current request: what is appended to the text until client_end() are the members of
+ * the parameters of a reply or of an error. */
 struct text *client_begin_reply(struct client *client);
-void client_end_reply(struct client *client);
+struct text *client_begin_error(struct client *client, const char *error);
+void client_end(struct client *client);
 
-/* Answers the request at hand piece by piece, as the client reads; what is left to do then is freed
- * with the client. */
+/* The same, with "message" as the last member: text for people, escaped when it is not UTF-8 (a
+ * stranger's name may be anything). */
+void client_end_message(struct client *client, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Answers the current request piece by piece. Owns the answer. */
 void client_start_answer(struct client *client, struct answer *answer);
 
-/* Stops looking at requests until the sender can take more; the request at hand is then tried
- * again. */
+/* No more requests; closes once flushed. For a request that memory is missing for. */
+void client_close(struct client *client);
+
+/* Pauses until the sender can take more; then the current request is tried again. */
 void client_wait(struct client *client, struct sender *busy);
 
 /* From now on the connection belongs to the stream, which client_free() frees. */
 void client_start_stream(struct client *client, struct client_stream *stream);
 
-/* Whether more may wait to be read by the client. */
+/* Whether more may be added to the output. */
 bool client_has_room(const struct client *client);
 
 /* For streams, also from a deliver(): nothing is freed before the client's next turn. client_try()
- * writes what the socket takes, and returns how many bytes that was; client_watch() writes what is
- * added to the output later, when it takes more. */
+ * writes what the socket takes, and returns how many bytes that was. client_watch() writes what was
+ * added to the output when the socket takes more. client_abort() discards all output, and frees the
+ * client at its next turn. */
 struct outbox *client_output(struct client *client);
 size_t client_try(struct client *client, const char *data, size_t size);
 void client_watch(struct client *client);
-void client_break(struct client *client); /* it is of no use any more */
+void client_abort(struct client *client);

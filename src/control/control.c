@@ -1,25 +1,24 @@
 #include "control/control.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "control/method.h"
 #include "net/listener.h"
 
-/* All clients together, and those of one user other than root and the daemon's own: nobody can keep
- * the others out. */
+/* Connections of all users together, and of one user other than root and the daemon's own: nobody
+ * can lock out the others. */
 #define CLIENTS_MAX 4096
 #define CLIENTS_PER_USER_MAX 1024
 
-/* Kept free for root and the daemon's own user. */
+/* Reserved for root and the daemon's own user. */
 #define CLIENTS_RESERVED 64
 
 /* Whoever may open the socket may send and listen, as any local program may on the network itself;
- * what changes the daemon asks for more (method.h). */
+ * methods that change the daemon require more (method.h). */
 #define SOCKET_MODE 0666
 
 struct control {
@@ -28,22 +27,24 @@ struct control {
 	struct log_limit limit;
 };
 
-/* Before the first request nobody knows which terminator it will use: a line feed and a NUL serve
- * both. */
+/* Before the first request the terminator of the client is unknown: LF and NUL serve both. */
 static void turn_away(struct control *control, int fd, unsigned limit)
 {
-	char reply[256];
-	int length = snprintf(reply, sizeof(reply),
-		"{\"error\":\"io.mcastd.TooManyConnections\",\"parameters\":{\"limit\":%u,"
-		"\"message\":"
-		"\"too many connections are open, close some that are not needed\"}}\n",
-		limit);
+	AUTO_TEXT struct text reply = {0};
 
-	send(fd, reply, (size_t)length + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	json_put_open(&reply, NULL, '{');
+	json_put_string(&reply, "error", "io.mcastd.TooManyConnections");
+	json_put_open(&reply, "parameters", '{');
+	json_put_number(&reply, "limit", limit);
+	json_put_string(
+		&reply, "message", "too many connections are open, close some that are not needed");
+	json_put_close(&reply, '}');
+	json_put_close(&reply, '}');
+	text_append(&reply, "\n", 2);
+	send(fd, reply.data, reply.length, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 	if (log_limit_pass(&control->limit))
-		log_warning(
-			"control socket: more than %u connections, the next is turned away", limit);
+		log_warning("control socket: refusing a connection, %u are open", limit);
 }
 
 static void on_accept(int fd, void *argument)
@@ -78,10 +79,8 @@ int control_new(struct event_base *base, const struct control_backend *backend, 
 	int r;
 
 	if (!control)
-		return -ENOMEM;
-	control->clients = (struct client_set){
-		.base = base, .backend = backend, .dispatch = method_dispatch};
-	users_init(&control->clients.users, base);
+		return because(why, -ENOMEM, "out of memory");
+	client_set_init(&control->clients, base, backend, method_dispatch);
 	r = listener_new(base, &options, on_accept, control, why, &control->listener);
 	if (r < 0) {
 		free(control);
@@ -95,10 +94,7 @@ void control_free(struct control *control)
 {
 	if (!control)
 		return;
-	while (control->clients.first)
-		client_free(control->clients.first);
-	users_clear(&control->clients.users);
-	text_free(&control->clients.press.text);
+	client_set_clear(&control->clients);
 	listener_free(control->listener);
 	free(control);
 }

@@ -1,4 +1,4 @@
-/* The control socket: what programs and people ask of the daemon (io.mcastd.varlink). */
+/* The control socket: requests of programs and people to the daemon (io.mcastd.varlink). */
 #pragma once
 
 #include <sys/types.h>
@@ -18,26 +18,26 @@ struct control_backend {
 	struct groups *groups;
 	struct handlers *handlers;
 
-	/* The path of the configuration, NULL for none. */
+	/* The path of the configuration file, NULL for none. */
 	const char *(*configuration)(void *daemon);
 
-	/* Reads the configuration again; with dry_run only says what would change. Adds a line a
-	 * change to changes. Returns 0, or a negative errno with lines in errors. */
+	/* Reads the configuration again; with dry_run only says what would change. Adds a line for
+	 * each change to changes. Returns 0, or a negative errno with lines in errors. */
 	int (*reload)(
 		void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
 
-	/* Join and Leave have changed what is joined. */
+	/* Called after Join and Leave. */
 	void (*changed)(void *daemon);
 
-	/* Checks a group that Join asks for as the configuration's are checked; returns how many
-	 * errors it has. */
+	/* Checks a group for Join, like those of the configuration. Returns the number of errors.
+	 */
 	size_t (*check)(void *daemon, const struct config_group *group, struct errors *errors);
 };
 
-/* Listens on path, or on fd when it is not 0: one that systemd listens on already. backend must
- * live longer. Returns 0, or a negative errno with the reason in why. */
+/* Listens on path; or on fd when it is not 0, where systemd listens already. backend must live
+ * longer. Returns 0, or a negative errno with the reason in why. */
 int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
 	int fd, char why[static WHY_MAX], struct control **ret);
 
-/* Cuts all connections. Accepts NULL. */
+/* Closes all connections. Accepts NULL. */
 void control_free(struct control *control);

@@ -1,6 +1,6 @@
-/* Groups and handlers as the answers show them. */
+#include "control/describe.h"
+
 #include "base/clock.h"
-#include "control/listing.h"
 #include "base/json.h"
 
 static void put_strings(struct text *text, const char *name, const struct string_list *list)
@@ -28,7 +28,7 @@ static void put_time(struct text *text, const char *name, uint64_t ns)
 	json_put_string(text, name, ns ? format_timestamp(ns, string) : NULL);
 }
 
-/* kernel_dropped is of when the group's was read. */
+/* Reading the group's kernelDropped updates that of the memberships. */
 static void put_membership(struct text *text, const struct membership *membership)
 {
 	json_put_open(text, NULL, '{');
@@ -39,7 +39,7 @@ static void put_membership(struct text *text, const struct membership *membershi
 	json_put_number(text, "kernelDropped", membership->counters->kernel_dropped);
 	json_put_string(text, "lastError", membership->last_error);
 	json_put_number(text, "joins", membership->counters->joins);
-	json_put_number(text, "deafMilliseconds", membership->counters->deaf_ns / NS_PER_MS);
+	json_put_number(text, "deafMilliseconds", membership->counters->unjoined_ns / NS_PER_MS);
 	json_put_number(text, "receiveBuffer", membership->receive_buffer);
 	json_put_close(text, '}');
 }
@@ -66,16 +66,16 @@ void describe_group(struct text *text, struct group *group)
 	put_time(text, "lastReceived", counters->last_received_ns);
 	put_strings(text, "handlers", &config->handlers);
 	json_put_open(text, "memberships", '[');
-	for (size_t i = 0; i < group->membership_count; i++)
-		put_membership(text, group->memberships[i]);
+	for (size_t i = 0; i < group->memberships.count; i++)
+		put_membership(text, group->memberships.items[i]);
 	json_put_close(text, ']');
 	json_put_close(text, '}');
 }
 
 static bool delivers_to(const struct group *group, const struct outlet *outlet)
 {
-	for (size_t i = 0; i < group->outlet_count; i++)
-		if (group->outlets[i] == outlet)
+	for (size_t i = 0; i < group->outlets.count; i++)
+		if (group->outlets.items[i] == outlet)
 			return true;
 	return false;
 }
@@ -89,7 +89,7 @@ static void put_groups_of(struct text *text, const struct groups *groups, struct
 	json_put_close(text, ']');
 }
 
-/* Every reason, also those that did not happen: whoever reads it need not know them beforehand. */
+/* Every reason, also those with 0: readers need not know them beforehand. */
 static void put_dropped(struct text *text, const struct outcome *outcome)
 {
 	json_put_open(text, "dropped", '{');
@@ -98,7 +98,7 @@ static void put_dropped(struct text *text, const struct outcome *outcome)
 	json_put_close(text, '}');
 }
 
-/* What only this kind counts; an empty object for most. */
+/* Counters of this kind of handler only; an empty object for most. */
 static void put_counters(
 	struct text *text, const struct handler *handler, const struct outcome *outcome)
 {
@@ -110,7 +110,7 @@ static void put_counters(
 	json_put_close(text, '}');
 }
 
-/* The age in seconds of the oldest datagram that waits; null when none does. */
+/* The age in seconds of the oldest datagram that waits; null for none. */
 static void put_age(struct text *text, const char *name, uint64_t since_ns)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), age = now > since_ns ? now - since_ns : 0;

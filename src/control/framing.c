@@ -1,6 +1,6 @@
 #include "control/framing.h"
 
-/* Follows the JSON text one byte on, as far as it takes to know whether a value is open. */
+/* Advances by one byte of JSON, to know whether a value is open. */
 static void follow(struct framing *framing, char byte)
 {
 	if (framing->in_string) {
@@ -20,7 +20,7 @@ static void follow(struct framing *framing, char byte)
 		framing->depth--;
 }
 
-/* How many bytes from data[i] on are within a string, and plain. */
+/* The number of bytes from data[i] on that are plain text within a string. */
 static size_t plain_run(const struct framing *framing, const char *data, size_t i, size_t size)
 {
 	size_t start = i;
@@ -80,7 +80,7 @@ enum frame_result framing_next(
 		ret->consumed = i + 1;
 		if (result == FRAME_TOO_LARGE || !is_blank(ret->message, ret->length))
 			return result;
-		/* An empty line between messages is nothing, and says nothing about the framing. */
+		/* An empty line between messages is ignored; it does not choose the framing. */
 		framing->lines = lines;
 		start = i + 1;
 	}

@@ -1,8 +1,8 @@
 /* The framing of the control socket, both ends: pure, bytes in and messages out.
  *
- * A message ends with NUL, as Varlink has it, or with LF, so that `echo ... | socat` and three
- * lines of Python work. NUL always ends one. LF does where no JSON value is open; once a message
- * has ended with LF, every LF does, so that one malformed line does not swallow the next. */
+ * A message ends with NUL, as in Varlink, or with LF, so that `echo ... | socat` and three lines of
+ * Python work. NUL always ends a message. LF ends it where no JSON value is open; once a message
+ * has ended with LF, every LF ends one, so that a malformed line does not swallow the next. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 #define MESSAGE_MAX (128 * 1024)
 
 struct framing {
-	size_t scanned; /* bytes of the unfinished message already looked at */
+	size_t scanned; /* bytes of the unfinished message that were scanned before */
 	int depth; /* of brackets */
 	bool in_string, escaped;
 	bool lines; /* the last message ended with LF */
@@ -19,24 +19,23 @@ struct framing {
 };
 
 enum frame_result {
-	FRAME_INCOMPLETE, /* needs more bytes; consume what is asked for, keep the rest */
+	FRAME_INCOMPLETE, /* needs more bytes after those that are not consumed */
 	FRAME_MESSAGE,
-	FRAME_TOO_LARGE, /* one message that was over MESSAGE_MAX has ended */
+	FRAME_TOO_LARGE, /* a message over MESSAGE_MAX has ended */
 };
 
 struct frame {
 	const char *message; /* points into the data; not terminated */
 	size_t length; /* without the terminator */
-	size_t consumed; /* bytes to take off the front of the data, also when incomplete */
-	char terminator; /* with which the message ended, and the reply is to end */
+	size_t consumed; /* bytes to remove from the front of the data, also when incomplete */
+	char terminator; /* of the message, and of its reply */
 };
 
-/* Looks for one message at the start of data, which starts where the last call's consumed bytes
- * ended. */
+/* Finds the next message. data starts where the consumed bytes of the last call ended. */
 enum frame_result framing_next(
 	struct framing *framing, const char *data, size_t size, struct frame *ret);
 
-/* The same at the end of the stream: what is left counts as a message. FRAME_INCOMPLETE when
- * nothing is. */
+/* The same at the end of the stream: the remaining bytes are a message. FRAME_INCOMPLETE when there
+ * are none. */
 enum frame_result framing_end(
 	struct framing *framing, const char *data, size_t size, struct frame *ret);

@@ -5,32 +5,54 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Pieces that one sendmsg(2) takes. */
-#define PIECES_MAX 32
+/* Vectors of one sendmsg(2). */
+#define VECTORS_MAX 32
 
-/* An idle connection keeps no more than this for the next answer. */
+/* Memory that an idle connection retains for the next answer. */
 #define SPARE_MAX 1024
 
-struct extent {
-	struct extent *next;
-	struct block *block;
+struct piece {
+	struct link link; /* in the outbox */
+	struct shared_buffer *buffer;
 	size_t start, end;
 };
+
+struct shared_buffer *shared_buffer_new(struct user *user, size_t capacity)
+{
+	struct shared_buffer *buffer = malloc(sizeof(*buffer) + capacity);
+
+	if (!buffer)
+		return NULL;
+	*buffer = (struct shared_buffer){.user = user, .references = 1, .capacity = capacity};
+	user_hold(user, capacity);
+	return buffer;
+}
+
+struct shared_buffer *shared_buffer_ref(struct shared_buffer *buffer)
+{
+	buffer->references++;
+	return buffer;
+}
+
+void shared_buffer_unref(struct shared_buffer *buffer)
+{
+	if (!buffer || --buffer->references)
+		return;
+	user_release(buffer->user, buffer->capacity);
+	free(buffer);
+}
 
 void outbox_init(struct outbox *output, struct user *user)
 {
 	*output = (struct outbox){.user = user};
+	list_init(&output->pieces);
 }
 
-static void remove_first(struct outbox *output)
+static void free_piece(struct piece *piece)
 {
-	struct extent *extent = output->first;
-
-	output->first = extent->next;
-	if (!output->first)
-		output->last = NULL;
-	block_unref(extent->block);
-	free(extent);
+	link_remove(&piece->link);
+	shared_buffer_unref(piece->buffer);
+	free(piece);
 }
 
 static void clear_text(struct outbox *output)
@@ -45,10 +67,12 @@ static void clear_text(struct outbox *output)
 
 void outbox_clear(struct outbox *output)
 {
+	struct piece *piece;
+
 	clear_text(output);
 	text_free(&output->text);
-	while (output->first)
-		remove_first(output);
+	list_for_each(piece, &output->pieces, link)
+		free_piece(piece);
 	output->size = 0;
 }
 
@@ -58,59 +82,61 @@ struct text *outbox_begin(struct outbox *output)
 	return &output->text;
 }
 
+void outbox_cancel(struct outbox *output)
+{
+	output->text.length = output->begun;
+	output->text.failed = false;
+}
+
 int outbox_end(struct outbox *output)
 {
-	struct text *text = &output->text;
-	size_t added = text->length - output->begun;
+	bool failed = text_failed(&output->text);
+	size_t added = output->text.length - output->begun;
 
-	if (text_failed(text) || output->broken) {
-		int r = text_failed(text) ? -ENOMEM : 0;
-
-		text->length = output->begun;
-		text->failed = false;
-		return r;
+	if (failed || output->broken) {
+		outbox_cancel(output);
+		return failed ? -ENOMEM : 0;
 	}
 	output->size += added;
 	user_hold(output->user, added);
 	return 0;
 }
 
-int outbox_add_block(struct outbox *output, struct block *block, size_t start, size_t end)
+int outbox_add_shared(struct outbox *output, struct shared_buffer *buffer, size_t start, size_t end)
 {
-	struct extent *extent = output->last;
+	struct piece *piece = list_last(&output->pieces, struct piece, link);
 
 	if (output->broken)
 		return 0;
-	if (extent && extent->block == block && extent->end == start) {
-		extent->end = end;
-		output->size += end - start;
-		return 0;
+	if (piece && piece->buffer == buffer && piece->end == start) {
+		piece->end = end;
+	} else {
+		piece = malloc(sizeof(*piece));
+		if (!piece)
+			return -ENOMEM;
+		*piece = (struct piece){
+			.buffer = shared_buffer_ref(buffer), .start = start, .end = end};
+		list_append(&output->pieces, &piece->link);
 	}
-	extent = malloc(sizeof(*extent));
-	if (!extent)
-		return -ENOMEM;
-	*extent = (struct extent){.block = block_ref(block), .start = start, .end = end};
-	if (output->last)
-		output->last->next = extent;
-	else
-		output->first = extent;
-	output->last = extent;
 	output->size += end - start;
 	return 0;
 }
 
-/* Lists what comes next. Returns how many pieces. */
-static size_t gather(const struct outbox *output, struct iovec pieces[static PIECES_MAX])
+/* Collects what comes next. Returns the number of vectors. */
+static size_t gather(const struct outbox *output, struct iovec vectors[static VECTORS_MAX])
 {
 	size_t count = 0;
+	struct piece *piece;
 
 	if (output->text.length > output->written)
-		pieces[count++] = (struct iovec){
+		vectors[count++] = (struct iovec){
 			output->text.data + output->written, output->text.length - output->written};
-	for (struct extent *extent = output->first; extent && count < PIECES_MAX;
-		extent = extent->next)
-		pieces[count++] = (struct iovec){
-			extent->block->data + extent->start, extent->end - extent->start};
+	list_for_each(piece, &output->pieces, link) {
+		if (count == VECTORS_MAX)
+			break;
+		vectors[count++] = (struct iovec){
+			piece->buffer->data + piece->start, piece->end - piece->start};
+	}
 	return count;
 }
 
@@ -126,14 +152,14 @@ static void remove_written(struct outbox *output, size_t size)
 	}
 	clear_text(output);
 	for (size -= text; size;) {
-		struct extent *extent = output->first;
+		struct piece *piece = list_first(&output->pieces, struct piece, link);
 
-		if (size < extent->end - extent->start) {
-			extent->start += size;
+		if (size < piece->end - piece->start) {
+			piece->start += size;
 			return;
 		}
-		size -= extent->end - extent->start;
-		remove_first(output);
+		size -= piece->end - piece->start;
+		free_piece(piece);
 	}
 }
 
@@ -145,10 +171,10 @@ void outbox_break(struct outbox *output)
 
 int outbox_write(struct outbox *output, int fd)
 {
-	struct iovec pieces[PIECES_MAX];
+	struct iovec vectors[VECTORS_MAX];
 
 	while (output->size) {
-		struct msghdr message = {.msg_iov = pieces, .msg_iovlen = gather(output, pieces)};
+		struct msghdr message = {.msg_iov = vectors, .msg_iovlen = gather(output, vectors)};
 		ssize_t n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)

@@ -15,7 +15,7 @@ static void skip_blanks(struct cursor *cursor)
 		cursor->at++;
 }
 
-/* Takes a character that is there, with the blanks around it. */
+/* Consumes the wanted character and the blanks around it. */
 static bool take_character(struct cursor *cursor, char wanted)
 {
 	skip_blanks(cursor);
@@ -26,26 +26,25 @@ static bool take_character(struct cursor *cursor, char wanted)
 	return true;
 }
 
-/* Takes a string without escapes and control characters, which is valid UTF-8. */
+/* Consumes a string of valid UTF-8 without escapes and control characters. */
 static bool take_string(struct cursor *cursor, struct quick_text *ret)
 {
+	const char *start = cursor->at + 1, *at = start, *end = cursor->end;
 	unsigned char high = 0;
-	const char *start;
 
-	if (cursor->at == cursor->end || *cursor->at != '"')
+	if (cursor->at == end || *cursor->at != '"')
 		return false;
-	start = ++cursor->at;
-	for (; cursor->at < cursor->end && *cursor->at != '"'; cursor->at++) {
-		unsigned char byte = (unsigned char)*cursor->at;
+	for (; at < end && *at != '"'; at++) {
+		unsigned char byte = (unsigned char)*at;
 
 		if (byte < 0x20 || byte == '\\')
 			return false;
 		high |= byte;
 	}
-	*ret = (struct quick_text){start, (size_t)(cursor->at - start)};
-	if (cursor->at == cursor->end || (high & 0x80 && !utf8_valid(ret->data, ret->size)))
+	*ret = (struct quick_text){start, (size_t)(at - start)};
+	if (at == end || (high & 0x80 && !utf8_valid(ret->data, ret->size)))
 		return false;
-	cursor->at++;
+	cursor->at = at + 1;
 	return true;
 }
 
@@ -54,8 +53,8 @@ static bool is(const struct quick_text *text, const char *word)
 	return text->size == strlen(word) && !memcmp(text->data, word, text->size);
 }
 
-/* A member that may be there once: a string; or what nested takes, of which value only has where it
- * begins. */
+/* A member that may occur once: a string, or what nested() consumes; then only the start of value
+ * is set. */
 struct row {
 	const char *name;
 	struct quick_text *value;

@@ -1,5 +1,5 @@
-/* The plain form of a Send, read without building a tree of it: this call is made some hundred
- * thousand times a second. Pure. */
+/* The plain form of a Send, read without a JSON tree: this call is made some hundred thousand times
+ * a second. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@ struct quick_send {
 	struct quick_text group, text, base64;
 };
 
-/* Whether the message is a Send of the plain form: no member but method, parameters, group, and
- * text or base64, each at most once, and no string with an escape. Everything else, also whatever
- * is wrong, is for the parser that takes all of JSON. */
+/* Whether the message is a Send of the plain form: no members but method, parameters, group, and
+ * text or base64, each at most once, and no string with an escape. Everything else, including every
+ * error, is left to the full JSON parser. */
 bool quick_send_read(const char *message, size_t size, struct quick_send *ret);

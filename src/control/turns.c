@@ -2,42 +2,23 @@
 
 #include <event2/event.h>
 
-void turn_queue_init(struct turn_queue *queue)
+void turn_append(struct link *queue, struct turn *turn)
 {
-	queue->ends.next = queue->ends.previous = &queue->ends;
+	if (!link_is_used(&turn->link))
+		list_append(queue, &turn->link);
 }
 
-void turn_queue_add(struct turn_queue *queue, struct turn *turn)
+struct turn *turn_next(struct link *queue)
 {
-	if (turn->next)
-		return;
-	turn->next = &queue->ends;
-	turn->previous = queue->ends.previous;
-	turn->previous->next = turn;
-	queue->ends.previous = turn;
-}
+	struct turn *turn = list_first(queue, struct turn, link);
 
-struct turn *turn_queue_take(struct turn_queue *queue)
-{
-	struct turn *turn = queue->ends.next;
-
-	if (turn == &queue->ends)
-		return NULL;
-	turn_cancel(turn);
+	if (turn)
+		link_remove(&turn->link);
 	return turn;
 }
 
-void turn_cancel(struct turn *turn)
-{
-	if (!turn->next)
-		return;
-	turn->previous->next = turn->next;
-	turn->next->previous = turn->previous;
-	turn->next = turn->previous = NULL;
-}
-
-/* The rest is served after the loop has looked at its descriptors again: a timer is due in the next
- * round of the loop only, where an event that was made active would run in this one. */
+/* The rest is served after the loop has polled its descriptors: a timer is not due before the next
+ * round of the loop, where an event made active would run in this one. */
 static void on_turn(evutil_socket_t fd, short what, void *argument)
 {
 	static const struct timeval at_once = {0};
@@ -47,20 +28,20 @@ static void on_turn(evutil_socket_t fd, short what, void *argument)
 	(void)fd, (void)what;
 	turns->end_ns = clock_ns(CLOCK_MONOTONIC) + TURN_NS;
 	turns->serving = true;
-	while ((turn = turn_queue_take(&turns->queue))) {
+	while ((turn = turn_next(&turns->queue))) {
 		turn->serve(turn);
 		if (turns_over(turns))
 			break;
 	}
 	turns->serving = false;
-	if (!turn_queue_is_empty(&turns->queue))
+	if (!list_is_empty(&turns->queue))
 		evtimer_add(&turns->event, &at_once);
 }
 
 void turns_init(struct turns *turns, struct event_base *base)
 {
 	*turns = (struct turns){0};
-	turn_queue_init(&turns->queue);
+	list_init(&turns->queue);
 	evtimer_assign(&turns->event, base, on_turn, turns);
 }
 
@@ -69,11 +50,11 @@ void turns_clear(struct turns *turns)
 	evtimer_del(&turns->event);
 }
 
-/* The first to come is served in this round of the loop, after what else is ready in it. Who comes
- * back while they are served is seen by on_turn(). */
+/* The first turn is served in this round of the loop, after the other events that are ready.
+ * on_turn() itself sees those that are appended while it serves. */
 void turns_wait(struct turns *turns, struct turn *turn)
 {
-	if (!turns->serving && turn_queue_is_empty(&turns->queue))
+	if (!turns->serving && list_is_empty(&turns->queue))
 		event_active(&turns->event, EV_TIMEOUT, 0);
-	turn_queue_add(&turns->queue, turn);
+	turn_append(&turns->queue, turn);
 }

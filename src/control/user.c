@@ -10,6 +10,7 @@ bool user_is_privileged(uid_t uid)
 void users_init(struct users *users, struct event_base *base)
 {
 	*users = (struct users){0};
+	list_init(&users->list);
 	turns_init(&users->turns, base);
 }
 
@@ -18,29 +19,30 @@ void users_clear(struct users *users)
 	turns_clear(&users->turns);
 }
 
-static struct user **find(struct users *users, uid_t uid)
+static struct user *find(const struct users *users, uid_t uid)
 {
-	struct user **link = &users->buckets[uid % USER_BUCKETS];
+	struct user *user;
 
-	while (*link && (*link)->uid != uid)
-		link = &(*link)->next;
-	return link;
+	list_for_each(user, &users->list, link)
+		if (user->uid == uid)
+			return user;
+	return NULL;
 }
 
 unsigned users_count(const struct users *users, uid_t uid)
 {
-	const struct user *user = *find((struct users *)users, uid);
+	const struct user *user = find(users, uid);
 
 	return user ? user->connections : 0;
 }
 
-/* One of the user's connections is served, which may take the user along when it is the last. */
+/* Serves one of the user's connections. That may free the user, when it is the last one. */
 static void serve(struct turn *turn)
 {
 	struct user *user = container_of(turn, struct user, turn);
-	struct turn *first = turn_queue_take(&user->ready);
+	struct turn *first = turn_next(&user->ready);
 
-	if (!turn_queue_is_empty(&user->ready))
+	if (!list_is_empty(&user->ready))
 		turns_wait(&user->users->turns, turn);
 	if (first)
 		first->serve(first);
@@ -48,13 +50,13 @@ static void serve(struct turn *turn)
 
 void user_wait(struct user *user, struct turn *turn)
 {
-	turn_queue_add(&user->ready, turn);
+	turn_append(&user->ready, turn);
 	turns_wait(&user->users->turns, &user->turn);
 }
 
 struct user *user_connect(struct users *users, uid_t uid)
 {
-	struct user **link = find(users, uid), *user = *link;
+	struct user *user = find(users, uid);
 
 	if (!user) {
 		user = calloc(1, sizeof(*user));
@@ -64,8 +66,8 @@ struct user *user_connect(struct users *users, uid_t uid)
 		user->uid = uid;
 		user->privileged = user_is_privileged(uid);
 		user->turn.serve = serve;
-		turn_queue_init(&user->ready);
-		*link = user;
+		list_init(&user->ready);
+		list_append(&users->list, &user->link);
 	}
 	user->connections++;
 	return user;
@@ -73,13 +75,10 @@ struct user *user_connect(struct users *users, uid_t uid)
 
 void user_disconnect(struct user *user)
 {
-	struct user **link;
-
 	if (!user || --user->connections)
 		return;
-	link = find(user->users, user->uid);
-	*link = user->next;
-	turn_cancel(&user->turn);
+	link_remove(&user->link);
+	link_remove(&user->turn.link);
 	free(user);
 }
 

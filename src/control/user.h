@@ -1,5 +1,6 @@
-/* The users behind the connections: how many each has, and how much memory what they left unread
- * takes. A user who holds too much is served no faster than they read; the others do not notice. */
+/* The users behind the connections: how many connections each has, and how much memory their unread
+ * output takes. A user over the limit is served only as fast as they read; other users do not
+ * notice. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,35 +9,31 @@
 
 #include "control/turns.h"
 
-/* What may wait for the connections of one user together. Above it only those of the user's
- * connections are served that have read all they were sent, so that nobody is shut out by
- * themselves either. */
+/* Unread output of all connections of one user. Above it only connections that have read everything
+ * are served, so that users do not shut themselves out either. */
 #define USER_WAITING_MAX (8 * 1024 * 1024)
 
-/* The same for all users together; root and the daemon's own user do not depend on what the others
- * hold. */
+/* The same for all users together; root and the daemon's own user are exempt. */
 #define ALL_WAITING_MAX (64 * 1024 * 1024)
-
-#define USER_BUCKETS 64
 
 struct users;
 
 struct user {
 	struct users *users;
-	struct user *next;
+	struct link link; /* in the list of users */
 	uid_t uid;
 	unsigned connections;
 	size_t waiting; /* bytes */
 	struct turn turn;
-	struct turn_queue ready; /* connections that have something to do */
+	struct link ready; /* turns of connections that have something to do */
 	bool privileged; /* root, or the daemon's own */
 };
 
-/* Those who have a connection, hashed by uid. */
+/* Those who have a connection. */
 struct users {
 	struct turns turns;
-	struct user *buckets[USER_BUCKETS];
-	size_t waiting; /* of all but the privileged */
+	struct link list;
+	size_t waiting; /* bytes of all but the privileged */
 };
 
 void users_init(struct users *users, struct event_base *base);
@@ -45,17 +42,17 @@ void users_clear(struct users *users);
 /* How many connections a user has. */
 unsigned users_count(const struct users *users, uid_t uid);
 
-/* The user, with one more connection; NULL without memory. */
+/* Adds a connection to the user. Returns NULL without memory. */
 struct user *user_connect(struct users *users, uid_t uid);
 
-/* One connection less; the last one takes the user along. Accepts NULL. */
+/* Removes a connection, and with the last one the user. Accepts NULL. */
 void user_disconnect(struct user *user);
 
-/* Counts memory that waits for the user to read, and no longer does. */
+/* Charge and discharge memory that waits for the user to read. */
 void user_hold(struct user *user, size_t size);
 void user_release(struct user *user, size_t size);
 
-/* A connection of the user has something to do. */
+/* Queues a connection of the user that has something to do. */
 void user_wait(struct user *user, struct turn *turn);
 
 bool user_holds_too_much(const struct user *user);

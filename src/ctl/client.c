@@ -1,15 +1,17 @@
 #include "ctl/client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/text.h"
+#include "base/clock.h"
 
-/* How much is read at once. */
+/* Bytes per read. */
 #define READ_SIZE (128 * 1024)
+
+/* Requests are written in pieces of about this size. */
+#define UNSENT_MAX (64 * 1024)
 
 struct client {
 	int fd;
@@ -17,7 +19,7 @@ struct client {
 	size_t taken; /* bytes at the front of in that were answers already returned */
 	size_t scanned; /* bytes at the front of in that hold no further end of an answer */
 	struct text out;
-	bool closed; /* nobody reads what we write any more */
+	bool closed; /* the daemon reads no more */
 };
 
 int client_connect(const char *path, struct client **ret)
@@ -48,27 +50,6 @@ void client_close(struct client *client)
 	free(client);
 }
 
-void client_request(struct client *client, const char *method, const char *parameters,
-	size_t parameters_size, bool more)
-{
-	text_append_string(&client->out, "{\"method\":\"io.mcastd.");
-	text_append_string(&client->out, method);
-	text_append_string(&client->out, "\",\"parameters\":");
-	text_append(&client->out, parameters, parameters_size);
-	text_append_string(&client->out, more ? ",\"more\":true}" : "}");
-	text_append(&client->out, "", 1);
-}
-
-size_t client_unsent(const struct client *client)
-{
-	return client->out.length;
-}
-
-int client_fd(const struct client *client)
-{
-	return client->fd;
-}
-
 /* Moves the unfinished answer to the front, so that the buffer is as large as one answer and not as
  * the whole conversation. */
 static void compact(struct client *client)
@@ -83,7 +64,8 @@ static void compact(struct client *client)
 	client->taken = 0;
 }
 
-int client_fill(struct client *client)
+/* Reads what has arrived, without waiting. */
+static int fill(struct client *client)
 {
 	char *room;
 	ssize_t n;
@@ -133,11 +115,39 @@ int client_flush(struct client *client)
 		if (poll_fd.revents & (POLLOUT | POLLERR | POLLHUP))
 			r = write_some(client, &sent);
 		if (r == 0 && !client->closed && poll_fd.revents & POLLIN)
-			r = client_fill(client);
+			r = fill(client);
 	}
 	text_clear(&client->out);
-	/* It has gone, but what it said before is still to be read. */
+	/* It has gone, but what it answered before is still to be read. */
 	return r == -ECONNRESET ? 0 : r;
+}
+
+int client_request(
+	struct client *client, const char *method, const struct text *parameters, bool more)
+{
+	text_append_string(&client->out, "{\"method\":\"io.mcastd.");
+	text_append_string(&client->out, method);
+	text_append_string(
+		&client->out, more ? "\",\"more\":true,\"parameters\":{" : "\",\"parameters\":{");
+	text_append(&client->out, parameters->data, parameters->length);
+	text_append(&client->out, "}}", sizeof("}}"));
+	client->out.failed |= parameters->failed;
+	return client->out.length > UNSENT_MAX ? client_flush(client) : 0;
+}
+
+int client_wait(struct client *client, struct pollfd *fds, size_t count, uint64_t deadline_ns)
+{
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	struct timespec timeout = ns_timespec(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+	int r, filled;
+
+	fds[0] = (struct pollfd){.fd = client->fd, .events = POLLIN};
+	r = ppoll(fds, count, deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
+	if (r < 0 && errno != EINTR)
+		return -errno;
+	if (fds[0].revents && (filled = fill(client)) < 0)
+		return filled;
+	return r != 0;
 }
 
 bool client_ready(struct client *client)
@@ -180,12 +190,8 @@ int client_receive(struct client *client, struct reply *ret)
 	size_t size;
 	int r = client_flush(client);
 
-	while (r == 0 && !client_ready(client)) {
-		if (poll(&(struct pollfd){.fd = client->fd, .events = POLLIN}, 1, -1) < 0 &&
-			errno != EINTR)
-			return -errno;
-		r = client_fill(client);
-	}
+	while (r >= 0 && !client_ready(client))
+		r = client_wait(client, &(struct pollfd){0}, 1, UINT64_MAX);
 	if (r < 0)
 		return r;
 	start = client->in.data + client->taken;

@@ -1,18 +1,18 @@
 /* One connection to the daemon: Varlink calls, each message ended by NUL. Calls may be pipelined;
- * answers come in their order.
+ * answers come in the same order.
  *
- * Blocking, with one exception that keeps pipelining free of deadlock: while requests are being
- * written, answers are read as they come, so that the daemon can always get rid of them. */
+ * Blocking, with one exception that prevents a deadlock of pipelined calls: while requests are
+ * being written, answers are read as they come, so that the daemon can always write them. */
 #pragma once
 
 #include <jansson.h>
+#include <poll.h>
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
-#include "base/cleanup.h"
+#include "base/text.h"
 
-/* ListGroups of 10,000 groups is some MB; this much only says that it is not mcastd on the other
- * end. */
+/* ListGroups of 10,000 groups is a few MB; an answer over this is not mcastd's. */
 #define REPLY_MAX (64u * 1024 * 1024)
 
 struct client;
@@ -30,31 +30,28 @@ int client_connect(const char *path, struct client **ret);
 void client_close(struct client *client);
 DEFINE_CLEANUP(struct client *, client_close)
 
-/* Gathers a call of io.mcastd.METHOD for the next client_flush(). parameters is the JSON text of an
- * object. */
-void client_request(struct client *client, const char *method, const char *parameters,
-	size_t parameters_size, bool more);
+/* Queues a call of io.mcastd.METHOD; writes only once many bytes are queued. parameters are the
+ * members of a JSON object, as base/json.h writes them. more: several answers follow. Returns as
+ * client_flush(). */
+int client_request(
+	struct client *client, const char *method, const struct text *parameters, bool more);
 
-/* How many bytes of requests are not written yet. */
-size_t client_unsent(const struct client *client);
-
-/* Writes the requests. A daemon that has gone away is no error here but in client_receive(), after
- * its last words. Returns 0, -ENOMEM, or what client_fill() returns. */
+/* Writes the requests. A daemon that has gone away is no error here but when its last answer has
+ * been received. Returns 0; -EMSGSIZE when an answer that came meanwhile is over REPLY_MAX;
+ * -ENOMEM; or another negative errno. */
 int client_flush(struct client *client);
 
-/* Readable when answers have come. */
-int client_fd(const struct client *client);
-
-/* Takes in what has arrived, without waiting. Returns 0; -ECONNRESET when the daemon has gone away
- * and every answer was taken; -EMSGSIZE when one is over REPLY_MAX; -ENOMEM; another negative errno
- * of recv(2). */
-int client_fill(struct client *client);
+/* Waits until bytes of an answer arrive, until one of the other descriptors is ready, or until a
+ * time of CLOCK_MONOTONIC (UINT64_MAX: none). fds[0] is for the client; the revents of the others
+ * must be 0. Returns 0 at the deadline, else 1; -ECONNRESET when the daemon has gone away; or as
+ * client_flush(). */
+int client_wait(struct client *client, struct pollfd *fds, size_t count, uint64_t deadline_ns);
 
 /* Whether client_receive() would return without waiting. */
 bool client_ready(struct client *client);
 
-/* Writes the requests, then waits for one answer. Returns as client_fill(), or -EBADMSG when the
- * answer is not one. */
+/* Writes the requests, then waits for one answer. Returns 0; -EBADMSG when the answer is not one;
+ * or as client_wait(). */
 int client_receive(struct client *client, struct reply *ret);
 
 void reply_clear(struct reply *reply);

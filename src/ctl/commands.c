@@ -1,25 +1,26 @@
-#include "ctl/commands.h"
+/* The one table of subcommands. A new one is one file in commands/ that ends in its NAME_command,
+ * and one row here. */
+#include "ctl/command.h"
 
-#include <string.h>
+/* In the order of --help. */
+#define COMMANDS(ROW) \
+	ROW(send)     \
+	ROW(replay)   \
+	ROW(tail)     \
+	ROW(status)   \
+	ROW(groups)   \
+	ROW(handlers) \
+	ROW(stats)    \
+	ROW(join)     \
+	ROW(leave)    \
+	ROW(reload)   \
+	ROW(rotate)
 
-extern const struct command send_command, tail_command, status_command, groups_command,
-	handlers_command, stats_command, join_command, leave_command, reload_command,
-	rotate_command, replay_command;
+#define DECLARE(name) extern const struct command name##_command;
+COMMANDS(DECLARE)
 
-const struct command *const commands[] = {
-	&send_command,
-	&replay_command,
-	&tail_command,
-	&status_command,
-	&groups_command,
-	&handlers_command,
-	&stats_command,
-	&join_command,
-	&leave_command,
-	&reload_command,
-	&rotate_command,
-	NULL,
-};
+#define LIST(name) &name##_command,
+const struct command *const commands[] = {COMMANDS(LIST) NULL};
 
 const struct command *command_find(const char *name)
 {

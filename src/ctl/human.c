@@ -4,9 +4,8 @@
 #include <inttypes.h>
 #include <time.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "ctl/json.h"
+#include "base/escape.h"
 
 void text_append_size(struct text *text, uint64_t bytes)
 {
@@ -25,6 +24,21 @@ void text_append_size(struct text *text, uint64_t bytes)
 		text_printf(text, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10, tenths % 10, *suffix);
 	else
 		text_printf(text, "%" PRIu64 "%c", tenths / 10, *suffix);
+}
+
+void text_append_shown(struct text *text, const char *string, size_t size)
+{
+	const char *end = string + size;
+
+	while (string < end) {
+		const char *backslash = memchr(string, '\\', (size_t)(end - string));
+		size_t run = (size_t)((backslash ? backslash : end) - string);
+
+		text_append_escaped(text, string, run);
+		if (backslash)
+			text_append(text, "\\", 1);
+		string += run + (backslash != NULL);
+	}
 }
 
 int parse_timestamp(const char *string, uint64_t *ret_ns)

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "ctl/command.h"
-#include "ctl/help.h"
 
 #define DEFAULT_SOCKET "/run/mcastd.sock"
 
@@ -22,27 +21,25 @@ static const char *find_socket(const struct arguments *arguments)
 
 static int run_command(struct session *session, const struct arguments *arguments)
 {
-	const struct command *command = session->command;
+	const struct command *command = arguments->command;
 
 	if (!command)
-		return session_misuse(session, "a command is missing");
+		return session_fail(session, EXIT_MISUSED, "a command is missing");
 	if (arguments->word_count < command->words_min ||
 		arguments->word_count > command->words_max)
-		return session_misuse(session, "too %s arguments: it takes %s",
+		return session_fail(session, EXIT_MISUSED, "too %s arguments: it takes %s",
 			arguments->word_count < command->words_min ? "few" : "many",
 			*command->arguments ? command->arguments : "none");
 	return command->run(session, arguments);
 }
 
-/* --help and --version, before anything else is looked at. */
+/* --help and --version need nothing else of the command line. */
 static bool show_help(struct session *session, const struct arguments *arguments)
 {
 	struct text *out = &session->writer.out;
 
-	if (arguments->global[GLOBAL_HELP].given && session->command)
-		help_command(out, session->command);
-	else if (arguments->global[GLOBAL_HELP].given)
-		help_program(out);
+	if (arguments->global[GLOBAL_HELP].given)
+		help_append(out, arguments->command);
 	else if (arguments->global[GLOBAL_VERSION].given)
 		text_append_string(out, "mcastctl " MCASTD_VERSION "\n");
 	else
@@ -50,25 +47,19 @@ static bool show_help(struct session *session, const struct arguments *arguments
 	return true;
 }
 
-/* Nobody reading on, as with "| head", is not a failure: whoever read had enough. */
+/* A reader that has gone, as with "| head", is no failure: it had enough. */
 static int finish(struct session *session, int code)
 {
 	int r = writer_flush(&session->writer);
 
 	if (r == 0 || r == -EPIPE)
 		return code;
-	session_complain(session, "writing the output: %s", strerror(-r));
+	session_fail(session, EXIT_REFUSED, "writing the output: %s", strerror(-r));
 	return code ? code : EXIT_REFUSED;
 }
 
-static void session_clear(struct session *session)
-{
-	client_closep(&session->client);
-	writer_clear(&session->writer);
-}
-
-/* A standard stream that is closed would become the number of our socket, and be read and written
- * as that. Opened the wrong way round, it fails as a closed one should. */
+/* A standard stream that is closed would become the number of our socket. Opened the wrong way
+ * round, reading or writing it fails, as it should. */
 static void occupy_standard_streams(void)
 {
 	static const int modes[] = {
@@ -82,26 +73,24 @@ static void occupy_standard_streams(void)
 int main(int argc, char *argv[])
 {
 	AUTO_ARGUMENTS struct arguments arguments = {0};
-	CLEANUP(session_clear) struct session session = {0};
+	AUTO_SESSION struct session session = {0};
 	AUTO_TEXT struct text error = {0};
 	int r;
 
 	occupy_standard_streams();
-	/* The tables measure characters, and all text here is UTF-8, whatever the locale is. */
+	/* The tables measure characters, and all text here is UTF-8 in every locale. */
 	setlocale(LC_CTYPE, "");
 	if (strcmp(nl_langinfo(CODESET), "UTF-8"))
 		setlocale(LC_CTYPE, "C.UTF-8");
 	signal(SIGPIPE, SIG_IGN);
 	r = arguments_parse(argc, argv, &arguments, &error);
-	session.command = arguments.command;
+	session.command = arguments.command ? arguments.command->name : NULL;
 	session.socket = find_socket(&arguments);
 	session.writer.json = arguments.global[GLOBAL_JSON].given;
-	if (r == -ENOMEM) {
-		session_complain(&session, "%s", strerror(ENOMEM));
-		return EXIT_REFUSED;
-	}
+	if (r == -ENOMEM)
+		return session_fail(&session, EXIT_REFUSED, "%s", strerror(ENOMEM));
 	if (r < 0)
-		return session_misuse(&session, "%s", text_string(&error));
+		return session_fail(&session, EXIT_MISUSED, "%s", text_string(&error));
 	if (show_help(&session, &arguments))
 		return finish(&session, EXIT_DONE);
 	return finish(&session, run_command(&session, &arguments));

@@ -1,57 +1,54 @@
 #include "ctl/payload.h"
 
 #include <errno.h>
-#include <unistd.h>
+#include <poll.h>
 
 #include "base/codec.h"
 #include "base/escape.h"
+#include "base/json.h"
 #include "control/framing.h"
 
-/* What the call has around the parameters is less than this. */
+/* What a call has around the parameters is less than this. */
 #define ENVELOPE_MAX 128
 
-static void append_base64(struct text *text, const struct text *head, const void *data, size_t size)
-{
-	text_append(text, head->data, head->length);
-	text_append_string(text, ",\"base64\":\"");
-	text_append_base64(text, data, size);
-	text_append_string(text, "\"}");
-}
-
-void payload_append_parameters(
-	struct text *text, const struct text *head, const void *data, size_t size)
+void payload_put(struct text *text, const void *data, size_t size)
 {
 	size_t start = text->length;
 
-	if (!utf8_valid(data, size)) {
-		append_base64(text, head, data, size);
-		return;
+	if (utf8_valid(data, size)) {
+		json_put_member(text, "text");
+		text_append_json(text, data, size);
+		if (text->length <= MESSAGE_MAX - ENVELOPE_MAX)
+			return;
+		text->length = start;
 	}
-	text_append(text, head->data, head->length);
-	text_append_string(text, ",\"text\":");
-	text_append_json(text, data, size);
-	text_append(text, "}", 1);
-	if (text->length - start <= MESSAGE_MAX - ENVELOPE_MAX)
-		return;
-	text->length = start;
-	append_base64(text, head, data, size);
+	json_put_member(text, "base64");
+	text_append(text, "\"", 1);
+	text_append_base64(text, data, size);
+	text_append(text, "\"", 1);
 }
 
-int payload_read(int fd, struct text *ret)
+int payload_read_some(int fd, struct text *text)
 {
-	for (;;) {
-		char *room = text_reserve(ret, DATAGRAM_MAX + 1);
-		ssize_t n;
+	char *room = text_reserve(text, DATAGRAM_MAX + 1);
+	ssize_t n;
 
-		if (!room)
-			return -ENOMEM;
-		n = read(fd, room, DATAGRAM_MAX + 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		ret->length += (size_t)n;
-		if (ret->length > DATAGRAM_MAX)
-			return -EFBIG;
-	}
+	if (!room)
+		return -ENOMEM;
+	n = read(fd, room, DATAGRAM_MAX + 1);
+	if (n < 0 && errno == EAGAIN)
+		poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1);
+	else if (n < 0 && errno != EINTR)
+		return -errno;
+	text->length += n > 0 ? (size_t)n : 0;
+	return n != 0;
+}
+
+int payload_read(int fd, struct text *text)
+{
+	int r = 1;
+
+	while (r == 1 && text->length <= DATAGRAM_MAX)
+		r = payload_read_some(fd, text);
+	return r == 1 ? -EFBIG : r;
 }

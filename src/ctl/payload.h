@@ -1,4 +1,4 @@
-/* What Send takes, and where it comes from. */
+/* What is sent: read from a file, and written as a parameter of Send. */
 #pragma once
 
 #include <stddef.h>
@@ -6,12 +6,13 @@
 #include "base/text.h"
 #include "net/address.h"
 
-/* Appends the parameters of Send: head is an object without its closing brace. The payload is sent
- * as text where it is valid UTF-8, else as base64; also where its escapes would not fit into one
- * message. */
-void payload_append_parameters(
-	struct text *text, const struct text *head, const void *data, size_t size);
+/* Appends the payload as a member "text" where it is valid UTF-8, else "base64"; also where its
+ * escapes would make the parameters in text larger than one message. */
+void payload_put(struct text *text, const void *data, size_t size);
 
-/* Reads all of fd, which is not too much. Returns 0; -EFBIG past DATAGRAM_MAX; a negative errno of
+/* Reads once, up to DATAGRAM_MAX + 1 bytes. Returns 1; 0 at the end; or a negative errno of
  * read(2). */
-int payload_read(int fd, struct text *ret);
+int payload_read_some(int fd, struct text *text);
+
+/* Reads to the end. Returns 0; -EFBIG past DATAGRAM_MAX; or a negative errno of read(2). */
+int payload_read(int fd, struct text *text);

@@ -3,32 +3,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
-/* Twice the largest block, so that what is left of one is rarely moved to the front. */
+/* Twice the largest block, so that the rest of a block is rarely moved to the front. */
 #define BUFFER_SIZE (2 * (size_t)PCAPNG_BLOCK_MAX)
 
-/* So much at a time, that a slow disk has the kernel's read-ahead to make up for it. */
+/* Bytes read at a time: enough for the kernel's read-ahead to hide a slow disk. */
 #define READ_SIZE ((size_t)256 * 1024)
 
 const struct skip_name skip_names[SKIP_REASONS] = {
-	[SKIP_NOT_UDP] = {"not UDP", "notUdp"},
-	[SKIP_FRAGMENT] = {"fragmented", "fragmented"},
-	[SKIP_CUT] = {"not captured as a whole", "cut"},
-	[SKIP_BROKEN] = {"with broken headers", "broken"},
-	[SKIP_LINK] = {"of a link type that is not supported", "link"},
+	[DISSECT_NOT_UDP] = {"not UDP", "notUdp"},
+	[DISSECT_FRAGMENT] = {"fragmented", "fragmented"},
+	[DISSECT_CUT] = {"not captured as a whole", "cut"},
+	[DISSECT_BROKEN] = {"with broken headers", "broken"},
+	[DISSECT_LINK] = {"of a link type that is not supported", "link"},
 	[SKIP_UNTIMED] = {"without a timestamp", "untimed"},
 };
 
-static const enum skip_reason reasons[] = {
-	[DISSECT_NOT_UDP] = SKIP_NOT_UDP,
-	[DISSECT_FRAGMENT] = SKIP_FRAGMENT,
-	[DISSECT_CUT] = SKIP_CUT,
-	[DISSECT_BROKEN] = SKIP_BROKEN,
-	[DISSECT_LINK] = SKIP_LINK,
-};
-
-/* How much there is to read. */
+/* The bytes there are to read; of a stream, UINT64_MAX. */
 static uint64_t measure(int fd)
 {
 	struct stat status;
@@ -62,14 +55,13 @@ void recording_clear(struct recording *recording)
 	*recording = (struct recording){.fd = -1};
 }
 
-/* Drops bytes from the front of what is read. */
 static void consume(struct recording *recording, size_t size)
 {
 	recording->start += size;
 	recording->offset += size;
 }
 
-/* Passes over the rest of a block as far as it is here. Returns whether all of it was. */
+/* Skips what was read of a block that is not parsed. Returns whether that was the rest of it. */
 static bool discard(struct recording *recording)
 {
 	size_t here = recording->end - recording->start;
@@ -86,7 +78,7 @@ static int fail(struct recording *recording, const char *why)
 	return why ? -EBADMSG : -ENOMEM;
 }
 
-/* The end of the file, where data is what is left. Returns 0 or -EBADMSG. */
+/* The file has ended. Returns 0 or -EBADMSG. */
 static int end(struct recording *recording)
 {
 	size_t rest = recording->end - recording->start;
@@ -109,7 +101,7 @@ static int take_packet(
 		ret->timestamp_ns = packet->timestamp_ns;
 		return 1;
 	}
-	recording->skipped[reasons[result]]++;
+	recording->skipped[result]++;
 	return 0;
 }
 
@@ -151,19 +143,12 @@ int recording_next(struct recording *recording, struct recorded *ret)
 	return r == -EAGAIN && recording->ended ? end(recording) : r;
 }
 
-static size_t smallest(size_t a, size_t b, uint64_t c)
-{
-	size_t smaller = a < b ? a : b;
-
-	return smaller < c ? smaller : (size_t)c;
-}
-
 int recording_fill(struct recording *recording)
 {
 	size_t rest = recording->end - recording->start, room;
 	ssize_t n;
 
-	/* However long the block at start is, it has room. */
+	/* There is always room for the largest block. */
 	if (BUFFER_SIZE - recording->start < PCAPNG_BLOCK_MAX) {
 		memmove(recording->buffer, recording->buffer + recording->start, rest);
 		recording->start = 0;
@@ -171,8 +156,8 @@ int recording_fill(struct recording *recording)
 	} else if (!rest) {
 		recording->start = recording->end = 0;
 	}
-	room = smallest(BUFFER_SIZE - recording->end, READ_SIZE,
-		recording->size - recording->offset - rest);
+	room = MIN(BUFFER_SIZE - recording->end,
+		MIN(READ_SIZE, recording->size - recording->offset - rest));
 	n = read(recording->fd, recording->buffer + recording->end, room);
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;

@@ -1,5 +1,5 @@
 /* A run of Send calls, pipelined: up to SENDER_WINDOW of them wait for their answers at a time.
- * That is twenty times as fast as waiting for each, and bounds what is in memory and in flight.
+ * That is twenty times as fast as waiting for each, and bounds memory.
  *
  * The first refusal ends the run; its number is in the message. */
 #pragma once
@@ -13,30 +13,26 @@
 
 struct sender {
 	struct session *session;
-	struct text head; /* the parameters up to the payload */
-	const char *unit; /* what a message calls one payload, "line"; NULL: there is only one */
-	bool silent; /* with --json, the answers are not shown */
-	int stop_fd; /* when it can be read, sender_wait_until() returns; -1: none */
+	const char *unit; /* "line": names a payload in messages; NULL: there is only one */
+	bool silent; /* do not show the answers with --json */
+	int stop_fd; /* ends sender_wait_until() when it is readable; -1: none */
 	uint64_t submitted, answered, sent; /* sent: answered, and not with a refusal */
-	int code; /* the exit code; not EXIT_DONE: the run is over, and why has been said */
+	int code; /* the exit code; not EXIT_DONE: the run is over */
 };
 
-/* parameters are those of Send without the payload. */
-void sender_open(
-	struct sender *sender, struct session *session, const json_t *parameters, const char *unit);
-void sender_clear(struct sender *sender);
+/* The session has the parameters of Send but the payload. It outlives the sender, which owns
+ * nothing. */
+void sender_open(struct sender *sender, struct session *session, const char *unit);
 
 bool sender_has_room(const struct sender *sender);
 
-/* Sends one, maybe not before the next wait. */
+/* Sends one, perhaps not before the next wait. */
 void sender_submit(struct sender *sender, const void *data, size_t size);
 
 /* Waits for answers: until there is room again, or until all have come. */
 void sender_wait_for_room(struct sender *sender);
 void sender_finish(struct sender *sender);
 
-/* Writes out what was submitted, and takes answers until that time of CLOCK_MONOTONIC, or until
- * other_fd (-1: none) or stop_fd can be read; UINT64_MAX: no time. */
+/* Writes what was submitted, and takes answers until a time of CLOCK_MONOTONIC (UINT64_MAX: none)
+ * or until other_fd (-1: none) or stop_fd is readable. */
 void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd);
-
-#define AUTO_SENDER CLEANUP(sender_clear)

@@ -6,132 +6,133 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/escape.h"
 #include "base/io.h"
-#include "ctl/command.h"
+#include "base/json.h"
+#include "ctl/human.h"
 #include "ctl/json.h"
 
-/* One line, written at once so that it does not mix with those of others. */
-static void complain(const struct session *session, const char *format, va_list arguments)
+void session_clear(struct session *session)
 {
-	AUTO_FREE char *words = NULL;
+	client_closep(&session->client);
+	text_free(&session->parameters);
+	text_free(&session->writer.out);
+}
+
+int session_fail(const struct session *session, enum exit_code code, const char *format, ...)
+{
+	const char *command = session->command ? session->command : "";
 	AUTO_TEXT struct text line = {0};
-	int length = vasprintf(&words, format, arguments);
+	AUTO_FREE char *words = NULL;
+	va_list arguments;
+	int length;
 
+	va_start(arguments, format);
+	length = vasprintf(&words, format, arguments);
+	va_end(arguments);
 	if (length < 0)
-		return;
-	text_append_string(&line, "mcastctl: ");
-	if (session->command)
-		text_printf(&line, "%s: ", session->command->name);
+		return code;
+	text_printf(&line, "mcastctl: %s%s", command, *command ? ": " : "");
 	text_append_shown(&line, words, (size_t)length);
+	if (code == EXIT_MISUSED)
+		text_printf(&line, "; try 'mcastctl %s%s--help'", command, *command ? " " : "");
 	text_append(&line, "\n", 1);
+	/* At once, so that the line does not mix with those of other programs. */
 	write_all(STDERR_FILENO, line.data, line.length);
+	return code;
 }
 
-void session_complain(const struct session *session, const char *format, ...)
+void session_put_name(struct session *session, const char *key, const char *name)
 {
-	va_list arguments;
-
-	va_start(arguments, format);
-	complain(session, format, arguments);
-	va_end(arguments);
+	if (!name)
+		return;
+	if (!session->code && !utf8_valid(name, strlen(name)))
+		session->code = session_fail(session, EXIT_MISUSED, "'%s' is not UTF-8", name);
+	json_put_string(&session->parameters, key, name);
 }
 
-int session_misuse(const struct session *session, const char *format, ...)
+void session_put_names(
+	struct session *session, const char *key, const char *const *names, size_t count)
 {
-	const char *name = session->command ? session->command->name : "";
-	AUTO_FREE char *with_advice = NULL;
-	va_list arguments;
-
-	if (asprintf(&with_advice, "%s; try 'mcastctl %s%s--help'", format, name,
-		    *name ? " " : "") < 0)
-		return EXIT_MISUSED;
-	va_start(arguments, format);
-	complain(session, with_advice, arguments);
-	va_end(arguments);
-	return EXIT_MISUSED;
+	json_put_open(&session->parameters, key, '[');
+	for (size_t i = 0; i < count; i++)
+		session_put_name(session, NULL, names[i]);
+	json_put_close(&session->parameters, ']');
 }
 
-/* Who may open it, when that can be found out. */
-static void explain_permission(const struct session *session)
+/* Names the group whose members may open the socket, if there is one. */
+static int explain_permission(const struct session *session)
 {
+	const struct group *group = NULL;
 	struct stat status;
-	struct group *group;
 
-	if (stat(session->socket, &status) == 0 && status.st_mode & S_IWGRP && status.st_gid != 0 &&
-		(group = getgrgid(status.st_gid)))
-		session_complain(session,
+	if (stat(session->socket, &status) == 0 && status.st_mode & S_IWGRP && status.st_gid != 0)
+		group = getgrgid(status.st_gid);
+	if (group)
+		return session_fail(session, EXIT_NO_DAEMON,
 			"no permission to use %s: be root, or a member of the group '%s'",
 			session->socket, group->gr_name);
-	else
-		session_complain(session,
-			"no permission to use %s: be root, or ask who runs mcastd for access",
-			session->socket);
+	return session_fail(session, EXIT_NO_DAEMON,
+		"no permission to use %s: be root, or ask whoever runs mcastd for access",
+		session->socket);
 }
 
-/* The path, the reason, and what would mend it. */
-static void explain_no_daemon(const struct session *session, int error)
+/* The path, the reason, and the fix. */
+static int explain_no_daemon(const struct session *session, int error)
 {
-	static const char elsewhere[] =
-		"start mcastd, or name its socket with -s SOCKET or $MCASTD_SOCKET";
+	const char *why = strerror(-error);
 
 	switch (-error) {
-	case ENOENT:
-	case ENOTDIR:
-		session_complain(
-			session, "no mcastd at %s: no such file: %s", session->socket, elsewhere);
-		break;
-	case ECONNREFUSED:
-		session_complain(
-			session, "no mcastd at %s: nobody listens: %s", session->socket, elsewhere);
-		break;
 	case EACCES:
 	case EPERM:
-		explain_permission(session);
-		break;
+		return explain_permission(session);
 	case EPROTOTYPE:
-		session_complain(session,
+		return session_fail(session, EXIT_NO_DAEMON,
 			"no mcastd at %s: not a control socket, maybe a group's: name the right "
 			"one with -s SOCKET",
 			session->socket);
+	case ENOENT:
+	case ENOTDIR:
+		why = "no such file";
 		break;
-	default:
-		session_complain(session, "no mcastd at %s: %s: %s", session->socket,
-			strerror(-error), elsewhere);
+	case ECONNREFUSED:
+		why = "nobody listens";
+		break;
 	}
+	return session_fail(session, EXIT_NO_DAEMON,
+		"no mcastd at %s: %s: start mcastd, or name its socket with -s SOCKET or "
+		"$MCASTD_SOCKET",
+		session->socket, why);
 }
 
 int session_connect(struct session *session)
 {
 	int r;
 
-	if (session->client)
-		return EXIT_DONE;
+	if (session->code || session->client)
+		return session->code;
 	r = client_connect(session->socket, &session->client);
-	if (r == 0)
-		return EXIT_DONE;
-	explain_no_daemon(session, r);
-	return EXIT_NO_DAEMON;
+	return r < 0 ? explain_no_daemon(session, r) : EXIT_DONE;
 }
 
 int session_lost(const struct session *session, int error)
 {
 	switch (-error) {
 	case ECONNRESET:
-		session_complain(session, "mcastd at %s has gone away", session->socket);
-		break;
+		return session_fail(
+			session, EXIT_REFUSED, "mcastd at %s has gone away", session->socket);
 	case EBADMSG:
-		session_complain(session,
-			"what answers at %s does not speak mcastd's language: is it mcastd?",
+		return session_fail(session, EXIT_REFUSED,
+			"what answers at %s does not speak mcastd's protocol: is it mcastd?",
 			session->socket);
-		break;
 	case EMSGSIZE:
-		session_complain(session, "the answer of %s is larger than %u MiB: is it mcastd?",
-			session->socket, REPLY_MAX >> 20);
-		break;
+		return session_fail(session, EXIT_REFUSED,
+			"the answer of %s is larger than %u MiB: is it mcastd?", session->socket,
+			REPLY_MAX >> 20);
 	default:
-		session_complain(session, "%s: %s", session->socket, strerror(-error));
+		return session_fail(
+			session, EXIT_REFUSED, "%s: %s", session->socket, strerror(-error));
 	}
-	return EXIT_REFUSED;
 }
 
 int session_refused(const struct session *session, const struct reply *reply, const char *prefix)
@@ -144,41 +145,33 @@ int session_refused(const struct session *session, const struct reply *reply, co
 		const char *line = json_string_value(json_array_get(errors, i));
 
 		if (line && (!message || strcmp(line, message)))
-			session_complain(session, "%s%s", prefix, line);
+			session_fail(session, EXIT_REFUSED, "%s%s", prefix, line);
 	}
-	if (message) {
-		session_complain(session, "%s%s", prefix, message);
-		return EXIT_REFUSED;
-	}
-	/* Varlink's own errors have no words: MethodNotFound of an older daemon. */
+	if (message)
+		return session_fail(session, EXIT_REFUSED, "%s%s", prefix, message);
+	/* Varlink's own errors have no message: MethodNotFound of an older daemon. */
 	text_append_value(&parameters, reply->parameters);
-	session_complain(
-		session, "%smcastd answers %s %s", prefix, reply->error, text_string(&parameters));
-	return EXIT_REFUSED;
+	return session_fail(session, EXIT_REFUSED, "%smcastd answers %s %s", prefix, reply->error,
+		text_string(&parameters));
 }
 
-int session_request(
-	struct session *session, const char *method, const json_t *parameters, bool more)
+int session_request(struct session *session, const char *method, bool more)
 {
-	AUTO_TEXT struct text object = {0};
 	int code = session_connect(session), r;
 
 	if (code)
 		return code;
-	if (parameters)
-		text_append_value(&object, parameters);
-	else
-		text_append_string(&object, "{}");
-	client_request(session->client, method, object.data, object.length, more);
-	r = text_failed(&object) ? -ENOMEM : client_flush(session->client);
+	r = client_request(session->client, method, &session->parameters, more);
+	text_clear(&session->parameters);
+	if (r == 0)
+		r = client_flush(session->client);
 	return r < 0 ? session_lost(session, r) : EXIT_DONE;
 }
 
-int session_call(
-	struct session *session, const char *method, const json_t *parameters, struct reply *ret)
+int session_call(struct session *session, const char *method, struct reply *ret)
 {
 	AUTO_REPLY struct reply reply = {0};
-	int code = session_request(session, method, parameters, false), r;
+	int code = session_request(session, method, false), r;
 
 	if (code)
 		return code;
@@ -192,11 +185,11 @@ int session_call(
 	return EXIT_DONE;
 }
 
-int session_show(struct session *session, const char *method, const json_t *parameters,
+int session_show(struct session *session, const char *method,
 	void (*show)(struct writer *writer, const json_t *answer))
 {
 	AUTO_REPLY struct reply reply = {0};
-	int code = session_call(session, method, parameters, &reply);
+	int code = session_call(session, method, &reply);
 
 	if (code)
 		return code;

@@ -1,4 +1,4 @@
-/* One run of mcastctl: which command, which daemon, and the words for what goes wrong. */
+/* One run of mcastctl: the daemon it talks to, and the messages for what goes wrong. */
 #pragma once
 
 #include <jansson.h>
@@ -7,38 +7,55 @@
 #include "ctl/client.h"
 #include "ctl/writer.h"
 
-struct command;
+/* What mcastctl exits with. Functions that return an exit code have explained any failure on
+ * standard error. */
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_REFUSED = 1, /* refused or failed, by the daemon or here */
+	EXIT_MISUSED = 2, /* the command line is wrong */
+	EXIT_NO_DAEMON = 3, /* nobody listens at the socket, or it may not be used */
+};
 
 struct session {
-	const struct command *command; /* NULL while it is not known */
+	const char *command; /* its name; NULL while it is not known */
 	const char *socket;
 	struct client *client; /* NULL before session_connect() */
+	struct text parameters; /* JSON members for the next call, see session_put_name() */
+	int code; /* EXIT_MISUSED when one of them cannot be sent */
 	struct writer writer;
 };
 
-/* Writes "mcastctl: COMMAND: ..." on standard error, escaped. */
-void session_complain(const struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+void session_clear(struct session *session);
 
-/* Complains about the command line. Returns EXIT_MISUSED. */
-int session_misuse(const struct session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Writes "mcastctl: COMMAND: ..." on standard error, escaped; to EXIT_MISUSED it adds where help
+ * is. Returns code. */
+int session_fail(const struct session *session, enum exit_code code, const char *format, ...)
+	PRINTF_LIKE(3, 4);
 
-/* Connects to the daemon. Returns EXIT_DONE, or EXIT_NO_DAEMON and has said why. */
+/* Adds a string from the command line to the parameters, as json_put_string() does; NULL: nothing.
+ * Where it is not UTF-8, the next call fails. Other members are added by base/json.h. */
+void session_put_name(struct session *session, const char *key, const char *name);
+void session_put_names(
+	struct session *session, const char *key, const char *const *names, size_t count);
+
+/* Returns an exit code. */
 int session_connect(struct session *session);
 
-/* Says what a negative errno of client_receive() means. Returns EXIT_REFUSED. */
+/* Explains a negative errno of client_receive(). Returns EXIT_REFUSED. */
 int session_lost(const struct session *session, int error);
 
-/* Says why the daemon refused. prefix stands before its words. Returns EXIT_REFUSED. */
+/* Explains why the daemon refused, after a prefix. Returns EXIT_REFUSED. */
 int session_refused(const struct session *session, const struct reply *reply, const char *prefix);
 
-/* Connects, and sends one call; parameters may be NULL. Returns an exit code. */
-int session_request(
-	struct session *session, const char *method, const json_t *parameters, bool more);
+/* Connects, and sends one call with the parameters. Returns an exit code. */
+int session_request(struct session *session, const char *method, bool more);
 
-/* One call and its answer, as above. Every failure has been said. */
-int session_call(
-	struct session *session, const char *method, const json_t *parameters, struct reply *ret);
+/* One call and its answer. Returns an exit code. */
+int session_call(struct session *session, const char *method, struct reply *ret);
 
-/* One call, and its answer on standard output: as it is with --json, else as show() has it. */
-int session_show(struct session *session, const char *method, const json_t *parameters,
+/* One call, and its answer on standard output: as it is with --json, else by show(). Returns an
+ * exit code. */
+int session_show(struct session *session, const char *method,
 	void (*show)(struct writer *writer, const json_t *answer));
+
+#define AUTO_SESSION CLEANUP(session_clear)

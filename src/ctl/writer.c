@@ -12,68 +12,46 @@
 
 DEFINE_CLEANUP(struct libscols_table *, scols_unref_table)
 
-static void append_string(struct text *text, const json_t *string)
-{
-	text_append_shown(text, json_string_value(string), json_string_length(string));
-}
-
-static void append_list(struct text *text, const json_t *list)
-{
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const json_t *item = json_array_get(list, i);
-
-		if (i)
-			text_append(text, ", ", 2);
-		if (json_is_string(item))
-			append_string(text, item);
-		else
-			text_append_value(text, item);
-	}
-}
-
-/* The numbers that are not 0, by name. */
-static void append_counts(struct text *text, const json_t *counts)
-{
-	json_t *mutable = (json_t *)counts;
-	const char *separator = "", *name;
-	json_t *count;
-
-	json_object_foreach(mutable, name, count)
-	{
-		if (!json_integer_value(count))
-			continue;
-		text_append_string(text, separator);
-		text_append_shown(text, name, strlen(name));
-		text_append(text, " ", 1);
-		text_append_value(text, count);
-		separator = ", ";
-	}
-}
-
 static json_int_t sum_counts(const json_t *counts)
 {
-	json_t *mutable = (json_t *)counts;
 	const char *name;
 	json_t *count;
 	json_int_t sum = 0;
 
-	json_object_foreach(mutable, name, count) sum += json_integer_value(count);
+	json_object_foreach((json_t *)counts, name, count)
+		__builtin_add_overflow(sum, json_integer_value(count), &sum);
 	return sum;
 }
 
+/* A list as "a, b"; an object of numbers as "full 3, rate 1", without those that are 0. */
 static void append_text(struct text *text, const json_t *value)
 {
+	const char *separator = "", *name;
+	json_t *item;
+	size_t i;
+
 	if (json_is_string(value))
-		append_string(text, value);
-	else if (json_is_array(value))
-		append_list(text, value);
-	else if (json_is_object(value))
-		append_counts(text, value);
-	else if (!json_is_null(value))
+		text_append_shown(text, json_string_value(value), json_string_length(value));
+	else if (!json_is_null(value) && !json_is_array(value) && !json_is_object(value))
 		text_append_value(text, value);
+	json_array_foreach(value, i, item)
+	{
+		text_append_string(text, i ? ", " : "");
+		append_text(text, item);
+	}
+	json_object_foreach((json_t *)value, name, item)
+	{
+		if (!json_integer_value(item))
+			continue;
+		text_append_string(text, separator);
+		text_append_shown(text, name, strlen(name));
+		text_append(text, " ", 1);
+		text_append_value(text, item);
+		separator = ", ";
+	}
 }
 
-/* Left out when there is nothing in it. */
+/* Left out when it is empty. */
 static bool is_optional(const struct column *column)
 {
 	return column->kind == COLUMN_REMARK || column->kind == COLUMN_COUNT ||
@@ -136,7 +114,7 @@ static struct libscols_table *new_table(
 	if (!table)
 		return NULL;
 	/* What is not printable is escaped already. But without its own escaping, libsmartcols
-	 * loops for ever at a character that is none of the locale. */
+	 * loops forever at a character that the locale lacks. */
 	scols_table_enable_noencoding(table, !strcmp(nl_langinfo(CODESET), "UTF-8"));
 	scols_table_enable_noheadings(table, !columns[0].heading);
 	for (size_t i = 0; i < column_count; i++)
@@ -152,7 +130,7 @@ static struct libscols_table *new_table(
 	return take(table);
 }
 
-/* Each line without the blanks that fill up its last cells. */
+/* Each line without trailing blanks. */
 static void append_trimmed(struct text *text, const char *lines)
 {
 	while (*lines) {
@@ -196,6 +174,15 @@ void writer_line(struct writer *writer, const char *string)
 	text_append(&writer->out, "\n", 1);
 }
 
+void writer_lines(struct writer *writer, const json_t *strings, const char *none)
+{
+	for (size_t i = 0; i < json_array_size(strings); i++)
+		if (json_is_string(json_array_get(strings, i)))
+			writer_line(writer, json_string_value(json_array_get(strings, i)));
+	if (!json_array_size(strings))
+		writer_line(writer, none);
+}
+
 int writer_flush(struct writer *writer)
 {
 	if (!writer->error && text_failed(&writer->out))
@@ -204,9 +191,4 @@ int writer_flush(struct writer *writer)
 		writer->error = write_all(STDOUT_FILENO, writer->out.data, writer->out.length);
 	text_clear(&writer->out);
 	return writer->error;
-}
-
-void writer_clear(struct writer *writer)
-{
-	text_free(&writer->out);
 }

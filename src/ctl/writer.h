@@ -1,7 +1,7 @@
-/* All that mcastctl writes on standard output goes through here, as a table or as JSON, so that the
- * two cannot drift: a table is a list of the keys that the JSON has.
+/* All standard output of mcastctl, as a table or as JSON. A table is a list of the keys of the
+ * JSON, so that the two cannot differ.
  *
- * Output is gathered and written in whole records, because stdio would tear the last one when
+ * Output is buffered and written in whole records: stdio would leave a partial one when
  * interrupted. What came from elsewhere is escaped. */
 #pragma once
 
@@ -12,20 +12,20 @@
 #include "base/text.h"
 
 struct writer {
-	struct text out; /* not written yet */
+	struct text out; /* buffered; freed by the owner */
 	bool json; /* show answers as they are, not as tables */
-	int error; /* of the first write that failed; nothing is written after it */
+	int error; /* of the first failed write; nothing is written after it */
 };
 
 enum column_kind {
 	COLUMN_TEXT, /* a string; a list of strings; an object of numbers as "full 3, rate 1" */
-	COLUMN_REMARK, /* the same, and the column is left out when there is nothing in it */
+	COLUMN_REMARK, /* the same; the column is left out when it is empty */
 	COLUMN_NUMBER,
-	COLUMN_COUNT, /* a number, and the column is left out when there is nothing but 0 in it */
+	COLUMN_COUNT, /* a number; the column is left out when all are 0 */
 	COLUMN_SIZE, /* bytes */
 	COLUMN_SUM, /* of an object of numbers */
 	COLUMN_AGE, /* a timestamp as "3s ago", null as "never" */
-	COLUMN_WAIT, /* seconds as "12ms", and the column is left out when there is nothing in it */
+	COLUMN_WAIT, /* seconds as "12ms"; the column is left out when it is empty */
 };
 
 struct column {
@@ -34,8 +34,8 @@ struct column {
 	enum column_kind kind;
 };
 
-/* rows is an array of objects. Without any, the words in none are the output. Column headings may
- * be NULL, all of them: then there is no line of headings. */
+/* rows is an array of objects. Without any, the words in none are the output. Without headings (all
+ * NULL) there is no line for them. */
 void writer_table(struct writer *writer, const json_t *rows, const struct column *columns,
 	size_t column_count, const char *none);
 
@@ -45,8 +45,9 @@ void writer_value(struct writer *writer, const json_t *value);
 /* A line for people. */
 void writer_line(struct writer *writer, const char *string);
 
-/* Writes out what is gathered. Returns 0 or writer->error, a negative errno; -EPIPE means that
- * nobody reads any more. */
-int writer_flush(struct writer *writer);
+/* An array of strings, each on a line. Without any, the words in none are the output. */
+void writer_lines(struct writer *writer, const json_t *strings, const char *none);
 
-void writer_clear(struct writer *writer);
+/* Writes what is buffered. Returns 0 or writer->error, a negative errno; -EPIPE means that the
+ * reader has gone. */
+int writer_flush(struct writer *writer);

@@ -16,7 +16,6 @@
 #include "config/diff.h"
 #include "control/control.h"
 #include "daemon/identity.h"
-#include "handlers/worker.h"
 #include "net/link_monitor.h"
 #include "service/notify.h"
 #include "service/store.h"
@@ -94,8 +93,8 @@ static const char *format_status(const struct daemon *daemon, char status[static
 	for (size_t i = 0; i < count; i++) {
 		const struct group *group = groups_at(daemon->groups, i);
 
-		for (size_t j = 0; j < group->membership_count; j++)
-			states[group->memberships[j]->state]++;
+		for (size_t j = 0; j < group->memberships.count; j++)
+			states[group->memberships.items[j]->state]++;
 	}
 	snprintf(status, STATUS_MAX, "%zu group%s: %u membership%s joined, %u waiting, %u failed",
 		count, plural(count), states[MEMBERSHIP_JOINED], plural(states[MEMBERSHIP_JOINED]),
@@ -271,7 +270,7 @@ static void on_links_changed(void *argument, const struct link_change *change)
 static void on_audit(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd, (void)what;
-	workers_expire();
+	handlers_expire(((struct daemon *)argument)->handlers);
 	on_links_changed(argument, NULL);
 }
 
@@ -438,17 +437,17 @@ static int make_parts(struct daemon *daemon)
 /* After all that is wanted of an earlier run has been restored. */
 static void settle_earlier_run(struct daemon *daemon)
 {
-	const struct taken_back *back = groups_taken_back(daemon->groups);
+	const struct restored *restored = groups_restored(daemon->groups);
 	unsigned refused = store_refused(daemon->store);
 
-	if (back->sockets || back->lost)
+	if (restored->sockets || restored->lost)
 		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_RESTORED},
 			"continuing an earlier run: %u membership%s stayed joined, where the "
 			"kernel "
 			"has since dropped %" PRIu64 " datagram%s; %" PRIu64
 			" datagram%s of changed or removed groups lost",
-			back->sockets, plural(back->sockets), back->kernel_dropped,
-			plural(back->kernel_dropped), back->lost, plural(back->lost));
+			restored->sockets, plural(restored->sockets), restored->kernel_dropped,
+			plural(restored->kernel_dropped), restored->lost, plural(restored->lost));
 	if (refused)
 		log_warning("systemd stores at most %u sockets: %u membership%s will be joined "
 			    "again after a restart, and receive nothing until then",
@@ -514,8 +513,7 @@ void daemon_stop(struct daemon *daemon)
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
-	handlers_free(daemon->handlers, deadline);
-	stuck = workers_wait(deadline + NS_PER_S);
+	stuck = handlers_free(daemon->handlers, deadline);
 	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);
 	if (stuck)
 		_exit(EXIT_SUCCESS);

@@ -4,22 +4,22 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Longer than any ring takes on a LAN, shorter than most repeat themselves. */
+/* Longer than any ring takes on a LAN, shorter than the period of most senders that repeat. */
 #define WINDOW_MS 250
 
-/* Direct-mapped: a datagram that is pushed out by another within the window is held by its TTL
- * alone. Pages that are not touched are not resident. */
+/* Direct-mapped: when another datagram has taken the slot within the window, only the TTL ends the
+ * ring. Untouched pages are not resident. */
 #define SLOTS 32768
 
 struct slot {
-	uint32_t payload; /* of the hash, what the slot's number does not say */
+	uint32_t payload; /* the bits of its hash that are not in the slot's number */
 	uint32_t source;
 	uint32_t when_ms;
 	uint8_t ttl; /* 0: empty; a datagram that was relayed had at least 2 */
 };
 
 struct loop_guard {
-	uint64_t seed; /* so that nobody can make up payloads that meet */
+	uint64_t seed; /* random, so that nobody can construct payloads that collide */
 	struct slot slots[SLOTS];
 };
 

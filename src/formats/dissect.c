@@ -1,11 +1,12 @@
 #include "formats/dissect.h"
 
+#include <linux/if_ether.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 
 enum link_type {
 	LINK_ETHERNET = 1,
-	LINK_DLT_RAW = 12, /* raw again: what our recorder calls all interfaces of a file but the
-			      first, for tcpdump's sake */
+	LINK_DLT_RAW = 12, /* see pcapng.h: all interfaces of a file that we wrote but the first */
 	LINK_RAW = 101,
 	LINK_LINUX_SLL = 113,
 	LINK_IPV4 = 228,
@@ -13,31 +14,15 @@ enum link_type {
 	LINK_LINUX_SLL2 = 276,
 };
 
-enum ethertype {
-	ETHERTYPE_IP4 = 0x0800,
-	ETHERTYPE_VLAN = 0x8100,
-	ETHERTYPE_IP6 = 0x86dd,
-	ETHERTYPE_SERVICE_VLAN = 0x88a8,
-	ETHERTYPE_OLD_SERVICE_VLAN = 0x9100,
-};
-
-enum protocol {
-	PROTOCOL_HOP_BY_HOP = 0,
-	PROTOCOL_UDP = 17,
-	PROTOCOL_ROUTING = 43,
-	PROTOCOL_FRAGMENT = 44,
-	PROTOCOL_DESTINATION_OPTIONS = 60,
-};
-
 #define IP4_HEADER_SIZE 20
 #define IP6_HEADER_SIZE 40
 #define UDP_HEADER_SIZE 8
 
-/* What is left of the packet, from the front. */
+/* The rest of a packet, behind the headers so far. */
 struct rest {
 	const uint8_t *data;
 	size_t size; /* captured */
-	size_t stated; /* by the headers so far; what is captured beyond is padding of the link */
+	size_t stated; /* by those headers; what is captured beyond is padding of the link */
 };
 
 static uint16_t get16(const uint8_t *data)
@@ -55,7 +40,7 @@ static bool skip(struct rest *rest, size_t size)
 	return true;
 }
 
-/* A header of that size is not there: because the packet says so, or the capture was cut. */
+/* Why a header of that size is not there: the packet says so, or it was not captured. */
 static enum dissect_result too_short(const struct rest *rest, size_t size)
 {
 	return rest->stated < size ? DISSECT_BROKEN : DISSECT_CUT;
@@ -94,8 +79,8 @@ static enum dissect_result dissect_ip4(struct rest *ip, struct payload *ret)
 	if (ip->data[0] >> 4 != 4 || header_size < IP4_HEADER_SIZE || total < header_size)
 		return DISSECT_BROKEN;
 	if (get16(ip->data + 6) & 0x3fff) /* more fragments, or an offset */
-		return protocol == PROTOCOL_UDP ? DISSECT_FRAGMENT : DISSECT_NOT_UDP;
-	if (protocol != PROTOCOL_UDP)
+		return protocol == IPPROTO_UDP ? DISSECT_FRAGMENT : DISSECT_NOT_UDP;
+	if (protocol != IPPROTO_UDP)
 		return DISSECT_NOT_UDP;
 	ip->stated = total;
 	return skip(ip, header_size) ? dissect_udp(ip, ret) : DISSECT_CUT;
@@ -104,14 +89,14 @@ static enum dissect_result dissect_ip4(struct rest *ip, struct payload *ret)
 /* The extension header at the front: its size, and whether it makes the packet a fragment. */
 static size_t extension_size(const struct rest *rest, uint8_t type, bool *ret_fragment)
 {
-	*ret_fragment = type == PROTOCOL_FRAGMENT && get16(rest->data + 2) & 0xfff9;
-	return type == PROTOCOL_FRAGMENT ? 8 : 8 * ((size_t)rest->data[1] + 1);
+	*ret_fragment = type == IPPROTO_FRAGMENT && get16(rest->data + 2) & 0xfff9;
+	return type == IPPROTO_FRAGMENT ? 8 : 8 * ((size_t)rest->data[1] + 1);
 }
 
 static bool is_extension(uint8_t type)
 {
-	return type == PROTOCOL_HOP_BY_HOP || type == PROTOCOL_ROUTING ||
-	       type == PROTOCOL_FRAGMENT || type == PROTOCOL_DESTINATION_OPTIONS;
+	return type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_FRAGMENT ||
+	       type == IPPROTO_DSTOPTS;
 }
 
 static enum dissect_result dissect_ip6(struct rest *ip, struct payload *ret)
@@ -141,10 +126,10 @@ static enum dissect_result dissect_ip6(struct rest *ip, struct payload *ret)
 		skip(ip, size);
 		type = next;
 	}
-	return type == PROTOCOL_UDP ? dissect_udp(ip, ret) : DISSECT_NOT_UDP;
+	return type == IPPROTO_UDP ? dissect_udp(ip, ret) : DISSECT_NOT_UDP;
 }
 
-/* IP of the version that its first byte says. */
+/* IPv4 or IPv6, as the first byte says. */
 static enum dissect_result dissect_raw(struct rest *rest, struct payload *ret)
 {
 	if (!rest->size)
@@ -161,16 +146,15 @@ static enum dissect_result dissect_raw(struct rest *rest, struct payload *ret)
 /* What follows a link header, where type is its ethertype. */
 static enum dissect_result dissect_ethertype(struct rest *rest, uint16_t type, struct payload *ret)
 {
-	while (type == ETHERTYPE_VLAN || type == ETHERTYPE_SERVICE_VLAN ||
-		type == ETHERTYPE_OLD_SERVICE_VLAN) {
+	while (type == ETH_P_8021Q || type == ETH_P_8021AD || type == ETH_P_QINQ1) {
 		if (rest->size < 4)
 			return DISSECT_CUT;
 		type = get16(rest->data + 2);
 		skip(rest, 4);
 	}
-	if (type == ETHERTYPE_IP4)
+	if (type == ETH_P_IP)
 		return dissect_ip4(rest, ret);
-	return type == ETHERTYPE_IP6 ? dissect_ip6(rest, ret) : DISSECT_NOT_UDP;
+	return type == ETH_P_IPV6 ? dissect_ip6(rest, ret) : DISSECT_NOT_UDP;
 }
 
 /* A link header of that size, with the ethertype at an offset. */

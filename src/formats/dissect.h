@@ -1,17 +1,19 @@
 /* From a captured packet to the UDP payload in it: pure, bytes in and bytes out. Checksums are not
- * looked at: what a host sends to itself, or leaves to its network card, is captured without. */
+ * verified: packets on loopback, or with checksum offload, are captured without valid ones. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+/* The results other than DISSECT_UDP count from 0, so that they can be an index. */
 enum dissect_result {
-	DISSECT_UDP,
+	DISSECT_UDP = -1,
 	DISSECT_NOT_UDP, /* another protocol, or not even IP */
 	DISSECT_FRAGMENT, /* a part of a datagram */
 	DISSECT_CUT, /* not all of it was captured */
 	DISSECT_BROKEN, /* the headers contradict each other */
-	DISSECT_LINK, /* a link type that is not known here */
+	DISSECT_LINK, /* unknown link type */
+	DISSECT_RESULTS,
 };
 
 struct payload {

@@ -1,110 +1,120 @@
 #include "formats/format.h"
 
-#include "base/clock.h"
+#include <errno.h>
+
 #include "base/codec.h"
 #include "base/escape.h"
+#include "base/json.h"
 
 const char *const format_names[] = {"line", "json", "hex", "raw", NULL};
 
+int format_parse(const char *name, enum format *ret)
+{
+	for (int i = 0; format_names[i]; i++) {
+		if (strcmp(name, format_names[i]))
+			continue;
+		*ret = (enum format)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 unsigned format_needs(enum format format)
+{
+	if (format == FORMAT_RAW)
+		return 0;
+	return format == FORMAT_JSON ? NEED_ALL : NEED_SOURCE | NEED_TIMESTAMP;
+}
+
+static void append_word(struct text *text, const char *word)
+{
+	text_append_escaped(text, word, strlen(word));
+	text_append(text, " ", 1);
+}
+
+/* "TIMESTAMP GROUP SOURCE:PORT INTERFACE SIZE " */
+static void append_prefix(struct text *text, const struct fields *fields)
+{
+	const char *source = fields->values[FIELD_SOURCE].string;
+	unsigned port = (unsigned)fields->values[FIELD_SOURCE_PORT].number;
+	char endpoint[ENDPOINT_STRING_MAX];
+
+	if (strcmp(source, "-"))
+		source = format_address_port(source, port, endpoint);
+	append_word(text, fields->values[FIELD_TIMESTAMP].string);
+	append_word(text, fields->values[FIELD_GROUP].string);
+	append_word(text, source);
+	append_word(text, fields->values[FIELD_INTERFACE].string);
+	text_append_number(text, fields->values[FIELD_SIZE].number);
+	text_append(text, " ", 1);
+}
+
+static void append_json(
+	struct text *text, const struct fields *fields, const void *payload, size_t size)
+{
+	json_put_open(text, NULL, '{');
+	for (size_t i = 0; i < FIELDS; i++) {
+		const char *string = fields->values[i].string;
+
+		json_put_name(text, field_infos[i].name, field_infos[i].name_size);
+		if (field_infos[i].is_number)
+			text_append_number(text, fields->values[i].number);
+		else
+			text_append_json(text, string, strlen(string));
+	}
+	if (utf8_valid(payload, size)) {
+		json_put_member(text, "text");
+		text_append_json(text, payload, size);
+	} else {
+		json_put_member(text, "base64");
+		text_append(text, "\"", 1);
+		text_append_base64(text, payload, size);
+		text_append(text, "\"", 1);
+	}
+	json_put_close(text, '}');
+}
+
+void format_fields(struct text *text, enum format format, const struct fields *fields,
+	const void *payload, size_t size)
 {
 	switch (format) {
 	case FORMAT_LINE:
-	case FORMAT_HEX:
-		return NEED_SOURCE | NEED_TIMESTAMP;
-	case FORMAT_JSON:
-		return NEED_ALL;
-	case FORMAT_RAW:
+		append_prefix(text, fields);
+		text_append_escaped(text, payload, size);
 		break;
+	case FORMAT_HEX:
+		append_prefix(text, fields);
+		text_append_hex(text, payload, size);
+		break;
+	case FORMAT_JSON:
+		append_json(text, fields, payload, size);
+		break;
+	case FORMAT_RAW:
+		text_append(text, payload, size);
+		return;
 	}
-	return 0;
-}
-
-/* A decimal number; snprintf() would be half of a record's cost. */
-static void append_number(struct text *text, uint32_t number)
-{
-	char digits[10], *at = digits + sizeof(digits);
-
-	do {
-		*--at = (char)('0' + number % 10);
-		number /= 10;
-	} while (number);
-	text_append(text, at, (size_t)(digits + sizeof(digits) - at));
-}
-
-#define APPEND_LITERAL(text, literal) text_append(text, literal, sizeof(literal) - 1)
-
-static void append_prefix(
-	struct text *text, const struct origin *origin, const struct datagram *datagram)
-{
-	char timestamp[TIMESTAMP_MAX], source[ENDPOINT_STRING_MAX];
-
-	text_append(text, format_timestamp(datagram->timestamp_ns, timestamp), TIMESTAMP_MAX - 1);
-	APPEND_LITERAL(text, " ");
-	text_append_string(text, origin->group);
-	APPEND_LITERAL(text, " ");
-	text_append_string(text, endpoint_format(&datagram->source, source));
-	APPEND_LITERAL(text, " ");
-	text_append_string(text, origin->interface);
-	APPEND_LITERAL(text, " ");
-	append_number(text, datagram->size);
-	APPEND_LITERAL(text, " ");
-}
-
-void format_json(struct text *text, const struct origin *origin, const struct datagram *datagram)
-{
-	struct address source = endpoint_address(&datagram->source);
-	char timestamp[TIMESTAMP_MAX], string[INET6_ADDRSTRLEN];
-
-	APPEND_LITERAL(text, "{\"group\":");
-	text_append_json(text, origin->group, strlen(origin->group));
-	APPEND_LITERAL(text, ",\"address\":\"");
-	text_append_string(text, origin->address);
-	APPEND_LITERAL(text, "\",\"port\":");
-	append_number(text, origin->port);
-	APPEND_LITERAL(text, ",\"source\":\"");
-	text_append_string(text, address_format(&source, string));
-	APPEND_LITERAL(text, "\",\"sourcePort\":");
-	append_number(text, endpoint_port(&datagram->source));
-	APPEND_LITERAL(text, ",\"interface\":");
-	text_append_json(text, origin->interface, strlen(origin->interface));
-	APPEND_LITERAL(text, ",\"ttl\":");
-	append_number(text, datagram->ttl);
-	APPEND_LITERAL(text, ",\"timestamp\":\"");
-	text_append(text, format_timestamp(datagram->timestamp_ns, timestamp), TIMESTAMP_MAX - 1);
-	APPEND_LITERAL(text, "\",\"size\":");
-	append_number(text, datagram->size);
-	if (utf8_valid(datagram->payload, datagram->size)) {
-		APPEND_LITERAL(text, ",\"text\":");
-		text_append_json(text, datagram->payload, datagram->size);
-		APPEND_LITERAL(text, "}");
-	} else {
-		APPEND_LITERAL(text, ",\"base64\":\"");
-		text_append_base64(text, datagram->payload, datagram->size);
-		APPEND_LITERAL(text, "\"}");
-	}
+	text_append(text, "\n", 1);
 }
 
 void format_datagram(struct text *text, enum format format, const struct origin *origin,
 	const struct datagram *datagram)
 {
-	switch (format) {
-	case FORMAT_LINE:
-		append_prefix(text, origin, datagram);
-		text_append_escaped(text, datagram->payload, datagram->size);
-		break;
-	case FORMAT_HEX:
-		append_prefix(text, origin, datagram);
-		text_append_hex(text, datagram->payload, datagram->size);
-		break;
-	case FORMAT_JSON:
-		format_json(text, origin, datagram);
-		break;
-	case FORMAT_RAW:
+	struct fields fields;
+
+	if (format == FORMAT_RAW) { /* shows no fields */
 		text_append(text, datagram->payload, datagram->size);
 		return;
 	}
-	APPEND_LITERAL(text, "\n");
+	fields_read(&fields, origin, datagram);
+	format_fields(text, format, &fields, datagram->payload, datagram->size);
+}
+
+void format_json(struct text *text, const struct origin *origin, const struct datagram *datagram)
+{
+	struct fields fields;
+
+	fields_read(&fields, origin, datagram);
+	append_json(text, &fields, datagram->payload, datagram->size);
 }
 
 void format_message(struct text *text, const struct origin *origin, const struct datagram *datagram,
@@ -117,5 +127,5 @@ void format_message(struct text *text, const struct origin *origin, const struct
 		endpoint_format(&datagram->source, source), origin->interface);
 	text_append_escaped(text, datagram->payload, shown);
 	if (shown < datagram->size)
-		APPEND_LITERAL(text, "...");
+		text_append_string(text, "...");
 }

@@ -1,54 +1,26 @@
-#include "formats/pcapng_read.h"
+#include "formats/pcapng.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
-
-enum block_type {
-	BLOCK_SECTION = 0x0a0d0d0a, /* the same in both byte orders */
-	BLOCK_INTERFACE = 1,
-	BLOCK_OBSOLETE_PACKET = 2,
-	BLOCK_SIMPLE_PACKET = 3,
-	BLOCK_PACKET = 6,
-};
-
-#define BYTE_ORDER_MAGIC 0x1a2b3c4du
-#define HEADER_SIZE 8 /* type and length */
-#define TRAILER_SIZE 4 /* the length again */
-
-enum { OPTION_END = 0, OPTION_RESOLUTION = 9, OPTION_OFFSET = 14 };
+#include "base/io.h"
 
 #define DEFAULT_RESOLUTION 6 /* microseconds */
 
-/* What stands between header and trailer. */
-struct body {
-	const uint8_t *data;
-	size_t size;
+struct pcapng_interface {
+	uint16_t link_type;
+	uint8_t resolution; /* as if_tsresol has it: 10 or, with the top bit, 2 to minus that */
+	int64_t offset_seconds; /* added to every timestamp */
 };
 
-static uint16_t get16(const struct pcapng *parser, const uint8_t *data)
+static uint64_t get(const struct pcapng *parser, const uint8_t *data, size_t size)
 {
-	uint16_t value;
+	uint64_t value = 0;
 
-	memcpy(&value, data, sizeof(value));
-	return parser->swapped ? __builtin_bswap16(value) : value;
-}
-
-static uint32_t get32(const struct pcapng *parser, const uint8_t *data)
-{
-	uint32_t value;
-
-	memcpy(&value, data, sizeof(value));
-	return parser->swapped ? __builtin_bswap32(value) : value;
-}
-
-static uint64_t get64(const struct pcapng *parser, const uint8_t *data)
-{
-	uint64_t value;
-
-	memcpy(&value, data, sizeof(value));
-	return parser->swapped ? __builtin_bswap64(value) : value;
+	for (size_t i = 0; i < size; i++)
+		value = value << 8 | data[parser->big_endian ? i : size - 1 - i];
+	return value;
 }
 
 static enum pcapng_result bad(struct pcapng *parser, const char *why)
@@ -57,7 +29,7 @@ static enum pcapng_result bad(struct pcapng *parser, const char *why)
 	return PCAPNG_BAD;
 }
 
-/* What people have at hand instead, and what makes a pcapng of it. */
+/* The usual other files, and how to make a pcapng of them. */
 static const char *why_not_pcapng(const uint8_t *data, size_t size)
 {
 	static const struct {
@@ -80,90 +52,66 @@ static const char *why_not_pcapng(const uint8_t *data, size_t size)
 
 	if (!size)
 		return "it is empty";
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		if (size >= others[i].length && !memcmp(data, others[i].magic, others[i].length))
 			return others[i].why;
 	return "it is not a pcapng file";
 }
 
-/* The byte order is that of the section which the block begins. Returns whether it has one. */
+/* Takes the byte order of the section that begins here. Returns whether it has one. */
 static bool read_byte_order(struct pcapng *parser, const uint8_t *data)
 {
-	uint32_t magic;
-
-	memcpy(&magic, data + HEADER_SIZE, sizeof(magic));
-	parser->swapped = magic == __builtin_bswap32(BYTE_ORDER_MAGIC);
-	return parser->swapped || magic == BYTE_ORDER_MAGIC;
+	parser->big_endian = data[PCAPNG_HEADER_SIZE] == PCAPNG_BYTE_ORDER >> 24;
+	return get(parser, data + PCAPNG_HEADER_SIZE, 4) == PCAPNG_BYTE_ORDER;
 }
 
-static enum pcapng_result begin_section(struct pcapng *parser, const struct body *body)
+static enum pcapng_result begin_section(struct pcapng *parser, const uint8_t *body, size_t size)
 {
-	if (body->size < 16)
+	if (size < 16)
 		return bad(parser, "the section header is too short");
 	/* Minor versions are compatible; 1.2 is what some wrote for 1.0. */
-	if (get16(parser, body->data + 4) != 1)
+	if (get(parser, body + 4, 2) != 1)
 		return bad(parser, "its version of pcapng is not 1");
 	parser->in_section = true;
-	parser->interface_count = 0;
+	parser->interfaces.count = 0;
 	return PCAPNG_OTHER;
 }
 
 static enum pcapng_result read_options(
-	struct pcapng *parser, const struct body *options, struct pcapng_interface *interface)
+	struct pcapng *parser, const uint8_t *at, size_t rest, struct pcapng_interface *interface)
 {
-	const uint8_t *at = options->data;
-	size_t rest = options->size;
-
 	while (rest >= 4) {
-		uint16_t code = get16(parser, at), length = get16(parser, at + 2);
-		size_t padded = ((size_t)length + 3) & ~(size_t)3;
+		size_t code = get(parser, at, 2), length = get(parser, at + 2, 2);
+		size_t padded = pcapng_padded(length);
 
 		at += 4;
 		rest -= 4;
-		if (code == OPTION_END)
+		if (code == PCAPNG_OPTION_END)
 			break;
 		if (padded > rest)
 			return bad(parser, "an option of the interface goes past its block");
-		if (code == OPTION_RESOLUTION && length == 1)
+		if (code == PCAPNG_INTERFACE_RESOLUTION && length == 1)
 			interface->resolution = *at;
-		else if (code == OPTION_OFFSET && length == 8)
-			interface->offset_seconds = (int64_t)get64(parser, at);
+		else if (code == PCAPNG_INTERFACE_OFFSET && length == 8)
+			interface->offset_seconds = (int64_t)get(parser, at, 8);
 		at += padded;
 		rest -= padded;
 	}
 	return PCAPNG_OTHER;
 }
 
-static bool append_interface(struct pcapng *parser, const struct pcapng_interface *interface)
-{
-	if (parser->interface_count == parser->interface_capacity) {
-		size_t capacity = parser->interface_capacity ? 2 * parser->interface_capacity : 8;
-		struct pcapng_interface *grown = reallocarray(
-			parser->interfaces, capacity, sizeof(*grown));
-
-		if (!grown)
-			return false;
-		parser->interfaces = grown;
-		parser->interface_capacity = capacity;
-	}
-	parser->interfaces[parser->interface_count++] = *interface;
-	return true;
-}
-
-static enum pcapng_result read_interface(struct pcapng *parser, const struct body *body)
+static enum pcapng_result read_interface(struct pcapng *parser, const uint8_t *body, size_t size)
 {
 	struct pcapng_interface interface = {.resolution = DEFAULT_RESOLUTION};
-	struct body options;
 
-	if (body->size < 8)
+	if (size < 8)
 		return bad(parser, "the description of the interface is too short");
-	options = (struct body){body->data + 8, body->size - 8};
-	if (parser->interface_count >= PCAPNG_INTERFACES_MAX)
+	if (parser->interfaces.count >= PCAPNG_INTERFACES_MAX)
 		return bad(parser, "the section has too many interfaces");
-	interface.link_type = get16(parser, body->data);
-	if (read_options(parser, &options, &interface) == PCAPNG_BAD)
+	interface.link_type = (uint16_t)get(parser, body, 2);
+	if (read_options(parser, body + 8, size - 8, &interface) == PCAPNG_BAD)
 		return PCAPNG_BAD;
-	if (!append_interface(parser, &interface))
+	if (array_add(&parser->interfaces, interface) < 0)
 		return bad(parser, NULL);
 	return PCAPNG_OTHER;
 }
@@ -188,77 +136,65 @@ static uint64_t to_ns(const struct pcapng_interface *interface, uint64_t timesta
 	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
 }
 
-/* Enhanced Packet Blocks, and the obsolete ones, which only have another first word. */
-static enum pcapng_result read_packet(struct pcapng *parser, enum block_type type,
-	const struct body *body, struct pcapng_packet *ret)
+/* Of an Enhanced Packet Block, or an obsolete one, where the first word is shorter. */
+static enum pcapng_result read_packet(struct pcapng *parser, const uint8_t *body, size_t size,
+	size_t number_size, struct pcapng_packet *ret)
 {
 	const struct pcapng_interface *interface;
-	uint64_t timestamp;
-	size_t number, captured;
+	uint64_t number, timestamp, captured;
 
-	if (body->size < 20)
+	if (size < 20)
 		return bad(parser, "the packet's block is too short");
-	number = type == BLOCK_PACKET ? get32(parser, body->data) : get16(parser, body->data);
-	timestamp = (uint64_t)get32(parser, body->data + 4) << 32 | get32(parser, body->data + 8);
-	captured = get32(parser, body->data + 12);
-	if (number >= parser->interface_count)
+	number = get(parser, body, number_size);
+	timestamp = get(parser, body + 4, 4) << 32 | get(parser, body + 8, 4);
+	captured = get(parser, body + 12, 4);
+	if (number >= parser->interfaces.count)
 		return bad(parser, "the packet is of an interface that is not described");
-	if (captured > body->size - 20)
+	if (captured > size - 20)
 		return bad(parser, "the packet goes past its block");
-	interface = &parser->interfaces[number];
-	*ret = (struct pcapng_packet){.timestamp_ns = to_ns(interface, timestamp),
+	interface = &parser->interfaces.items[number];
+	*ret = (struct pcapng_packet){
+		.timestamp_ns = to_ns(interface, timestamp),
 		.link_type = interface->link_type,
-		.data = body->data + 20,
-		.size = captured};
+		.data = body + 20,
+		.size = captured,
+	};
 	return PCAPNG_PACKET;
 }
 
-static enum pcapng_result read_block(struct pcapng *parser, enum block_type type,
-	const struct body *body, struct pcapng_packet *ret)
+static bool is_parsed(uint32_t type)
 {
-	switch (type) {
-	case BLOCK_SECTION:
-		return begin_section(parser, body);
-	case BLOCK_INTERFACE:
-		return read_interface(parser, body);
-	case BLOCK_PACKET:
-	case BLOCK_OBSOLETE_PACKET:
-		return read_packet(parser, type, body, ret);
-	case BLOCK_SIMPLE_PACKET:
-		break;
-	}
-	return PCAPNG_OTHER;
-}
-
-static bool is_read(uint32_t type)
-{
-	return type == BLOCK_SECTION || type == BLOCK_INTERFACE || type == BLOCK_PACKET ||
-	       type == BLOCK_OBSOLETE_PACKET;
+	return type == PCAPNG_BLOCK_SECTION || type == PCAPNG_BLOCK_INTERFACE ||
+	       type == PCAPNG_BLOCK_PACKET || type == PCAPNG_BLOCK_OBSOLETE_PACKET;
 }
 
 /* Type and length of the block at the front. Returns PCAPNG_OTHER when they are sound. */
 static enum pcapng_result read_header(struct pcapng *parser, const uint8_t *data, size_t size,
 	uint32_t *ret_type, size_t *ret_size)
 {
-	uint32_t type = 0, length;
+	static const uint8_t section[] = {0x0a, 0x0d, 0x0d, 0x0a};
+	bool is_section = !memcmp(data, section, size < 4 ? size : 4);
 
-	memcpy(&type, data, size < sizeof(type) ? size : sizeof(type));
-	if (size >= sizeof(type) && type != BLOCK_SECTION && !parser->in_section)
+	if (!is_section && !parser->in_section)
 		return bad(parser, why_not_pcapng(data, size));
-	*ret_size = type == BLOCK_SECTION ? HEADER_SIZE + sizeof(uint32_t) : HEADER_SIZE;
+	*ret_size = is_section && size >= 4 ? PCAPNG_HEADER_SIZE + 4 : PCAPNG_HEADER_SIZE;
 	if (size < *ret_size)
 		return PCAPNG_MORE;
-	if (type == BLOCK_SECTION && !read_byte_order(parser, data))
+	if (is_section && !read_byte_order(parser, data))
 		return bad(parser, "the section header has no byte order");
-	type = get32(parser, data);
-	length = get32(parser, data + 4);
-	if (length < HEADER_SIZE + TRAILER_SIZE || length % 4)
+	*ret_type = (uint32_t)get(parser, data, 4);
+	*ret_size = get(parser, data + 4, 4);
+	if (*ret_size < PCAPNG_HEADER_SIZE + PCAPNG_TRAILER_SIZE || *ret_size % 4)
 		return bad(parser, "the block has an impossible length");
-	if (is_read(type) && length > PCAPNG_BLOCK_MAX)
+	if (is_parsed(*ret_type) && *ret_size > PCAPNG_BLOCK_MAX)
 		return bad(parser, "the block is larger than 1 MiB");
-	*ret_type = type;
-	*ret_size = length;
 	return PCAPNG_OTHER;
+}
+
+/* Whether the block, which is there as a whole, ends with its length. */
+static bool has_trailer(const struct pcapng *parser, const uint8_t *block, size_t size)
+{
+	return get(parser, block + size - PCAPNG_TRAILER_SIZE, 4) == size;
 }
 
 enum pcapng_result pcapng_next(struct pcapng *parser, const uint8_t *data, size_t size,
@@ -266,18 +202,23 @@ enum pcapng_result pcapng_next(struct pcapng *parser, const uint8_t *data, size_
 {
 	uint32_t type;
 	enum pcapng_result result = read_header(parser, data, size, &type, ret_size);
-	struct body body;
+	const uint8_t *body = data + PCAPNG_HEADER_SIZE;
+	size_t body_size = *ret_size - PCAPNG_HEADER_SIZE - PCAPNG_TRAILER_SIZE;
 
 	if (result != PCAPNG_OTHER)
 		return result;
-	if (!is_read(type))
-		return type == BLOCK_SIMPLE_PACKET ? PCAPNG_UNTIMED : PCAPNG_OTHER;
+	if (!is_parsed(type))
+		return type == PCAPNG_BLOCK_SIMPLE_PACKET ? PCAPNG_UNTIMED : PCAPNG_OTHER;
 	if (size < *ret_size)
 		return PCAPNG_MORE;
-	if (get32(parser, data + *ret_size - TRAILER_SIZE) != *ret_size)
+	if (!has_trailer(parser, data, *ret_size))
 		return bad(parser, "the two lengths of the block differ");
-	body = (struct body){data + HEADER_SIZE, *ret_size - HEADER_SIZE - TRAILER_SIZE};
-	return read_block(parser, type, &body, ret_packet);
+	if (type == PCAPNG_BLOCK_SECTION)
+		return begin_section(parser, body, body_size);
+	if (type == PCAPNG_BLOCK_INTERFACE)
+		return read_interface(parser, body, body_size);
+	return read_packet(
+		parser, body, body_size, type == PCAPNG_BLOCK_PACKET ? 4 : 2, ret_packet);
 }
 
 const char *pcapng_end(const struct pcapng *parser, const uint8_t *data, size_t size)
@@ -289,6 +230,80 @@ const char *pcapng_end(const struct pcapng *parser, const uint8_t *data, size_t 
 
 void pcapng_clear(struct pcapng *parser)
 {
-	free(parser->interfaces);
+	free(parser->interfaces.items);
 	*parser = (struct pcapng){0};
+}
+
+struct pcapng_block pcapng_read_block(const void *data)
+{
+	const struct pcapng parser = {.big_endian = false};
+	const uint8_t *at = data;
+
+	return (struct pcapng_block){
+		.type = (uint32_t)get(&parser, at, 4),
+		.size = (uint32_t)get(&parser, at + 4, 4),
+		.interface = (uint32_t)get(&parser, at + 8, 4),
+	};
+}
+
+/* Whether an interface is not as pcapng_append_interface() writes it. */
+static bool is_foreign(const struct pcapng *parser, const uint8_t *block, size_t size)
+{
+	uint64_t link = get(parser, block + 8, 2);
+
+	return size < 20 || (link != PCAPNG_LINK_RAW && link != PCAPNG_LINK_RAW_AGAIN) ||
+	       get(parser, block + 12, 4) != PCAPNG_SNAP_LENGTH;
+}
+
+/* *ret is the length of the block at the front, 0 when it is not whole. Its contents are not
+ * checked: this looks for the place where writing was interrupted. */
+static int measure_block(struct pcapng *parser, const uint8_t *data, size_t size, size_t *ret)
+{
+	size_t length;
+	uint32_t type;
+	enum pcapng_result result = read_header(parser, data, size, &type, &length);
+
+	if (parser->big_endian || (result == PCAPNG_BAD && !parser->in_section))
+		return -EBADMSG;
+	*ret = 0;
+	if (result != PCAPNG_OTHER || length > size || !has_trailer(parser, data, length))
+		return 0;
+	if (type == PCAPNG_BLOCK_INTERFACE && is_foreign(parser, data, length))
+		return -EBADMSG;
+	parser->in_section = true;
+	*ret = length;
+	return 0;
+}
+
+int pcapng_measure(int fd, uint64_t size, uint64_t *ret_whole)
+{
+	const size_t buffer_size = 2 * (size_t)PCAPNG_BLOCK_MAX;
+	AUTO_FREE uint8_t *buffer = malloc(buffer_size);
+	struct pcapng parser = {0};
+	uint64_t whole = 0;
+	size_t start = 0, end = 0, length; /* start is the place whole of the file */
+	int r;
+
+	if (!buffer)
+		return -ENOMEM;
+	do {
+		size_t rest = end - start;
+		uint64_t unread = size - whole - rest;
+
+		if (rest < PCAPNG_BLOCK_MAX && unread) {
+			memmove(buffer, buffer + start, rest);
+			start = 0;
+			end = unread < buffer_size - rest ? rest + unread : buffer_size;
+			r = read_at(fd, buffer + rest, end - rest, whole + rest);
+			if (r < 0)
+				return r;
+		}
+		r = measure_block(&parser, buffer + start, end - start, &length);
+		if (r < 0)
+			return r;
+		start += length;
+		whole += length;
+	} while (length);
+	*ret_whole = whole;
+	return 0;
 }

@@ -40,14 +40,13 @@ void arena_free(struct arena *arena)
 
 static size_t control_size(unsigned layout)
 {
-	/* Room for the credentials and no more: descriptors that a program passes along are not let
-	 * in. */
+	/* Room for the credentials and no more, so that descriptors that a program sends along are
+	 * refused. */
 	return layout & LAYOUT_CREDENTIALS ? CMSG_SPACE(sizeof(struct ucred))
 	       : layout & LAYOUT_CONTROL   ? SLOT_CONTROL_SIZE
 					   : 0;
 }
 
-/* Points a header at what is wanted. */
 static void lay_out(struct arena *arena, unsigned i, unsigned layout)
 {
 	struct msghdr *header = &arena->messages[i].msg_hdr;
@@ -59,14 +58,14 @@ static void lay_out(struct arena *arena, unsigned i, unsigned layout)
 	header->msg_control = header->msg_controllen ? arena->control[i] : NULL;
 }
 
-/* Sets up the headers: all of them for another layout, and else those whose lengths the kernel has
+/* Sets up the headers: all of them for a new layout, else those whose lengths the kernel has
  * changed. */
 static void prepare(struct arena *arena, unsigned layout)
 {
-	unsigned as_it_was = layout & (LAYOUT_NAMES | LAYOUT_CONTROL | LAYOUT_CREDENTIALS)
-				     ? arena->used
-				     : 0;
-	unsigned count = layout == arena->layout ? as_it_was : BATCH_MAX;
+	unsigned changed = layout & (LAYOUT_NAMES | LAYOUT_CONTROL | LAYOUT_CREDENTIALS)
+				   ? arena->used
+				   : 0;
+	unsigned count = layout == arena->layout ? changed : BATCH_MAX;
 
 	for (unsigned i = 0; i < count; i++)
 		lay_out(arena, i, layout);
@@ -80,7 +79,7 @@ static int fill(struct arena *arena, int fd, unsigned layout, unsigned count)
 	int n;
 
 	prepare(arena, layout);
-	/* MSG_TRUNC: the size of a datagram is told, whatever of it is copied (recv(2)). */
+	/* MSG_TRUNC: returns the size of the datagram, even where less was copied (recv(2)). */
 	n = recvmmsg(fd, arena->messages, count,
 		MSG_DONTWAIT | (layout & LAYOUT_UNREAD ? MSG_TRUNC : 0), NULL);
 	if (n < 0)
@@ -89,7 +88,7 @@ static int fill(struct arena *arena, int fd, unsigned layout, unsigned count)
 	return n;
 }
 
-/* Reads what came with a datagram, or with several: *ret_segment is the size of each. */
+/* Reads the control messages of a slot. *ret_segment is the size of each of several datagrams. */
 static void read_control(struct msghdr *header, struct datagram *datagram, uint32_t *ret_segment)
 {
 	int number;
@@ -130,7 +129,7 @@ static void read_slot(
 		read_control(&message->msg_hdr, datagram, ret_segment);
 }
 
-/* Appends the datagrams of a slot to the count that there are. Returns how many there are then. */
+/* Appends the datagrams of a slot to arena->datagrams, which has count. Returns the new count. */
 static unsigned split_slot(struct arena *arena, unsigned i, unsigned count)
 {
 	uint32_t segment = 0, left;
@@ -147,19 +146,19 @@ static unsigned split_slot(struct arena *arena, unsigned i, unsigned count)
 	return count;
 }
 
-/* Adds the slots up. What nobody wanted to read was not cut either. */
+/* Adds the slots up. What was not to be read does not count as truncated. */
 static void count_slots(const struct arena *arena, unsigned filled, struct arena_received *ret)
 {
-	int cut = arena->layout & LAYOUT_UNREAD ? 0 : MSG_TRUNC;
+	int truncated = arena->layout & LAYOUT_UNREAD ? 0 : MSG_TRUNC;
 
 	*ret = (struct arena_received){.count = filled};
 	for (unsigned i = 0; i < filled; i++) {
 		ret->bytes += arena->messages[i].msg_len;
-		ret->truncated += (arena->messages[i].msg_hdr.msg_flags & cut) != 0;
+		ret->truncated += (arena->messages[i].msg_hdr.msg_flags & truncated) != 0;
 	}
 }
 
-/* How the slots have to be laid out. What nobody reads is not copied out of the kernel. */
+/* Payloads that no outlet reads are not copied from the kernel. */
 static unsigned choose_layout(unsigned needs, bool coalesce)
 {
 	if (coalesce)
@@ -213,7 +212,7 @@ int arena_want(int fd, sa_family_t family, unsigned needs, bool coalesce)
 		r = set_flag(fd, IPPROTO_IP, IP_RECVTTL, needs & NEED_TTL);
 	else if (r >= 0)
 		r = set_flag(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, needs & NEED_TTL);
-	/* Before Linux 5.0 datagrams only come one by one. */
+	/* Fails before Linux 5.0, where datagrams come one by one. */
 	set_flag(fd, SOL_UDP, UDP_GRO, coalesce);
 	return r;
 }

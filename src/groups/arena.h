@@ -1,5 +1,5 @@
-/* The slots that recvmmsg(2) fills: one set for the whole daemon, as whatever was read is handed on
- * before the next read. 64 KiB of address space a slot; only the pages that datagrams touch are
+/* The slots that recvmmsg(2) fills: one set for the whole daemon, as what was read is delivered
+ * before the next read. A slot has 64 KiB of address space; only the pages that datagrams touch are
  * resident. */
 #pragma once
 
@@ -8,14 +8,14 @@
 
 #include "data/datagram.h"
 
-#define SLOT_SIZE 65536 /* more than any UDP payload, so that nothing is cut */
+#define SLOT_SIZE 65536 /* more than any UDP payload, so that none is truncated */
 #define SLOT_STRIDE                                                                             \
 	(SLOT_SIZE + 1536) /* a power of two would have all slots compete for the same lines of \
 			      the cache */
 #define SLOT_CONTROL_SIZE 128
 
-/* With UDP_GRO one slot holds up to SEGMENTS_MAX datagrams of one sender; fewer slots are filled
- * then, so that a wake-up still is a bounded piece of work. */
+/* With UDP_GRO one slot holds up to SEGMENTS_MAX datagrams of one sender. Fewer slots are filled
+ * then, to bound the work of a wake-up. */
 #define COALESCED_SLOTS 8
 #define SEGMENTS_MAX 128 /* UDP_MAX_SEGMENTS; before Linux 6.9 it was 64 */
 #define ARENA_DATAGRAMS_MAX (COALESCED_SLOTS * SEGMENTS_MAX)
@@ -44,17 +44,17 @@ struct arena_received {
 	unsigned count; /* datagrams */
 	unsigned truncated;
 	uint64_t bytes;
-	bool is_full; /* there was no room for more, which may wait */
+	bool is_full; /* there was no room for more, which may be queued */
 };
 
 /* Returns NULL without memory. */
 struct arena *arena_new(void);
 void arena_free(struct arena *arena);
 
-/* Receives what waits at a membership's socket: BATCH_MAX datagrams at most, so that one flood
+/* Receives what is queued at a membership's socket: BATCH_MAX datagrams at most, so that one flood
  * cannot starve the others, or, coalesced, ARENA_DATAGRAMS_MAX. With NEED_DATAGRAMS they are in
- * arena->datagrams then. needs and coalesce say what the kernel was asked for with arena_want().
- * Returns 0 or a negative errno; *ret is empty then. */
+ * arena->datagrams then. needs and coalesce must be those of arena_want(). Returns 0, or a negative
+ * errno and an empty *ret. */
 int arena_receive(
 	struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret);
 
@@ -63,7 +63,7 @@ int arena_receive(
  * the stream (SO_PASSCRED). */
 int arena_receive_packets(struct arena *arena, int fd);
 
-/* Asks the kernel for what needs says, of enum need, and for no more: each costs 35 to 47 ns a
- * datagram. With coalesce also to hand over datagrams of one sender together, where they came as
- * one buffer (udp(7), UDP_GRO). Returns 0 or a negative errno. */
+/* Asks the kernel for the needs (enum need), and for no more: each costs 35 to 47 ns a datagram.
+ * With coalesce the kernel also returns datagrams of one sender together, where they came as one
+ * buffer (udp(7), UDP_GRO). Returns 0 or a negative errno. */
 int arena_want(int fd, sa_family_t family, unsigned needs, bool coalesce);

@@ -1,7 +1,9 @@
 /* A group: its memberships, the outlets that it delivers to, and sending to it. */
 #pragma once
 
+#include "base/errors.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "groups/membership.h"
 #include "groups/senders.h"
 #include "net/link_monitor.h"
@@ -14,56 +16,56 @@ COUNTERS_RECORD(group_counters, {
 	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
 	uint64_t sent, sent_bytes;
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
-	uint64_t unread; /* not taken by programs at the group socket, each counted for itself */
-	uint64_t kernel_dropped; /* of all memberships, when they were last looked at */
+	uint64_t unread; /* datagrams missed by programs at the group socket, summed over them */
+	uint64_t kernel_dropped; /* of all memberships, when last read */
 });
 
-/* What a reload that is being prepared will do with a running group. */
-enum group_fate { GROUP_GOES, GROUP_IS_REPLACED, GROUP_STAYS };
-
 struct group {
-	struct membership_owner owner;
-	const struct config_group *config; /* of the configuration that runs, or own_config */
-	struct config_group *own_config; /* of a group that Join made */
-	struct membership **memberships;
-	size_t membership_count;
-	struct outlet **outlets;
-	size_t outlet_count;
+	struct group_context *context;
+	const struct config_group *config; /* of the running configuration, or own_config */
+	struct config_group *own_config; /* NULL: the configuration has the group; else Join made
+					    it, and it stays until the daemon stops */
+	struct {
+		struct membership **items;
+		size_t count;
+	} memberships;
+	struct {
+		struct outlet **items;
+		size_t count;
+	} outlets;
+	unsigned needs; /* of all outlets, of enum need */
 	struct group_counters *counters;
-	bool shares_counters; /* with the group that it replaces, or that replaces it, whose they
-				 are */
-	struct log_limit send_limit; /* of what is said about them */
-	struct group_socket *socket; /* NULL: none; freed by group_set_free_group() */
+	bool shares_counters; /* with the group that it replaces or is replaced by, which owns them
+			       */
+	struct log_limit send_limit; /* for warnings about what was not sent */
+	struct group_socket *socket; /* NULL: none */
 	unsigned send_ifindex; /* 0: the kernel's route */
-	enum group_fate fate;
-	const struct config_group
-		*wanted; /* of the configuration that is being prepared; NULL: it has none */
-	bool until_stop; /* made by Join, and no part of the configuration */
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().
- * replaced is the running one whose place it takes with group_inherit(), or NULL. Returns 0 or
+ * replaced is the running group that it will replace with group_inherit(), or NULL. Returns 0 or
  * -ENOMEM. */
-int group_new(const struct group_context *context, const struct config_group *config,
+int group_new(struct group_context *context, const struct config_group *config,
 	const struct group *replaced, struct group **ret);
 
-/* Gives it a copy of its configuration that is its own. Returns 0 or -ENOMEM. */
-int group_own_config(struct group *group);
-
-/* Puts an equal one in the place of its configuration. */
-void group_set_config(struct group *group, const struct config_group *config);
+/* Leaves, disconnects the programs at its socket, and frees it all. Accepts NULL. */
 void group_free(struct group *group);
 
-/* Takes over what outlives a change: the counters and, where both receive the same, the
- * memberships. */
+/* Gives it a copy of its configuration as its own_config. Returns 0 or -ENOMEM. */
+int group_own_config(struct group *group);
+
+/* Replaces its configuration by an equal one. */
+void group_set_config(struct group *group, const struct config_group *config);
+
+/* Takes over from a replaced group the counters, the programs at its socket and, where both receive
+ * the same, the memberships. */
 void group_inherit(struct group *group, struct group *from);
 
-/* At the start: takes back the sockets that an earlier run has left for the group. Returns 0 or
- * -ENOMEM. */
-int group_take_back(struct group *group, const struct interface_list *interfaces);
+/* At the start: restores the sockets of an earlier run. Returns 0 or -ENOMEM. */
+int group_restore(struct group *group, const struct interface_list *interfaces);
 
-/* Makes the memberships what the configuration wants on these interfaces. change says which of them
- * may have been made anew; NULL: none. Returns 0 or -ENOMEM. */
+/* Makes the memberships what the configuration wants on these interfaces. change tells which of
+ * them may have been replaced; NULL: none. Returns 0 or -ENOMEM. */
 int group_reconcile(struct group *group, const struct interface_list *interfaces,
 	const struct link_change *change);
 
@@ -72,7 +74,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 int group_attach(struct group *group, struct outlet *outlet);
 void group_detach(struct group *group, struct outlet *outlet);
 
-/* What the kernel dropped at all sockets that the group has had. */
+/* What the kernel has dropped at all sockets that the group has had, in datagrams. */
 uint64_t group_kernel_dropped(struct group *group);
 
 struct send_options {
@@ -85,7 +87,7 @@ struct send_options {
 int group_send(struct group *group, const void *payload, size_t size,
 	const struct send_options *options, char why[static WHY_MAX], struct sender **ret_busy);
 
-/* Sends one datagram for each vector, as far as the network takes them. Returns how many, or a
- * negative errno when not even the first could be sent; with -EAGAIN as group_send(). */
+/* Sends one datagram for each vector, until the network takes no more. Returns how many were sent,
+ * or a negative errno when not even the first could be; with -EAGAIN as group_send(). */
 int group_send_batch(
 	struct group *group, const struct iovec *vectors, unsigned count, struct sender **ret_busy);

@@ -1,13 +1,101 @@
+/* All groups. A reload is planned beside what runs, where all that can fail is done, and committed
+ * then, which cannot fail. */
 #include "groups/groups.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/log.h"
-#include "groups/joining.h"
-#include "groups/registry.h"
+#include "config/report.h"
+#include "groups/group_socket.h"
+
+struct set {
+	struct group **items; /* sorted by name */
+	size_t count;
+};
+
+struct groups {
+	struct group_context context;
+	struct set set;
+	bool is_restored; /* the sockets of an earlier run are restored or released */
+	struct link taps;
+	size_t short_buffers; /* groups with a smaller buffer than they want, when last counted */
+};
+
+/* A group in the plan stays as it is if it is the running one, the very same object. */
+struct groups_plan {
+	struct set set; /* the groups that there will be */
+	const struct config *wanted;
+	char *directory; /* of the group sockets */
+	bool dry_run; /* no sockets are made */
+};
+
+static int compare_name(const void *name, const void *item)
+{
+	return strcmp(name, (*(struct group *const *)item)->config->name);
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+	return compare_name((*(struct group *const *)a)->config->name, b);
+}
+
+/* The index of the group of this name, or where it would be. */
+static size_t set_position(const struct set *set, const char *name)
+{
+	return lower_bound(name, set->items, set->count, sizeof(*set->items), compare_name);
+}
+
+static struct group *set_find(const struct set *set, const char *name)
+{
+	size_t i = set_position(set, name);
+
+	return i < set->count && !compare_name(name, &set->items[i]) ? set->items[i] : NULL;
+}
+
+static void set_sort(struct set *set)
+{
+	if (set->count)
+		qsort(set->items, set->count, sizeof(*set->items), compare_groups);
+}
+
+static int set_add(struct set *set, struct group *group)
+{
+	size_t at = set_position(set, group->config->name);
+
+	if (set_find(set, group->config->name))
+		return -EEXIST;
+	if (array_add(set, group) < 0)
+		return -ENOMEM;
+	memmove(set->items + at + 1, set->items + at, (set->count - 1 - at) * sizeof(*set->items));
+	set->items[at] = group;
+	return 0;
+}
+
+static void set_remove(struct set *set, const struct group *group)
+{
+	size_t at = set_position(set, group->config->name);
+
+	set->count--;
+	memmove(set->items + at, set->items + at + 1, (set->count - at) * sizeof(*set->items));
+}
+
+/* Frees the groups but those that another set has, too. The last one comes first: the kernel
+ * searches an interface's list of memberships for each that is left, and has the latest first. In
+ * the order of joining that takes quadratic time. */
+static void set_clear(struct set *set, const struct set *others)
+{
+	for (size_t i = set->count; i-- > 0;)
+		if (set_find(others, set->items[i]->config->name) != set->items[i])
+			group_free(set->items[i]);
+	free(set->items);
+}
 
 struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store)
 {
@@ -15,13 +103,13 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, st
 
 	if (!groups)
 		return NULL;
+	list_init(&groups->taps);
 	groups->context = (struct group_context){.base = base,
 		.arena = arena_new(),
 		.senders = senders_new(base),
 		.pause = pause_new(base, membership_resume),
 		.counters = counters,
-		.store = store,
-		.taken_back = &groups->taken_back};
+		.store = store};
 	if (!groups->context.arena || !groups->context.senders || !groups->context.pause) {
 		groups_free(groups);
 		return NULL;
@@ -34,7 +122,7 @@ void groups_free(struct groups *groups)
 	if (!groups)
 		return;
 	groups->context.stopping = store_exists(groups->context.store);
-	group_set_clear(&groups->set);
+	set_clear(&groups->set, &(struct set){0});
 	pause_free(groups->context.pause);
 	senders_free(groups->context.senders);
 	arena_free(groups->context.arena);
@@ -43,7 +131,7 @@ void groups_free(struct groups *groups)
 
 struct group *groups_find(const struct groups *groups, const char *name)
 {
-	return group_set_find(&groups->set, name);
+	return set_find(&groups->set, name);
 }
 
 size_t groups_count(const struct groups *groups)
@@ -56,54 +144,67 @@ struct group *groups_at(const struct groups *groups, size_t i)
 	return groups->set.items[i];
 }
 
-/* Says once how many memberships have a smaller receive buffer than they want, and what would mend
- * it. */
+/* The smallest receive buffer of the group's sockets, in bytes. */
+static uint64_t smallest_buffer(const struct group *group)
+{
+	uint64_t smallest = UINT64_MAX;
+
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		const struct membership *membership = group->memberships.items[i];
+
+		if (membership->fd >= 0 && membership->receive_buffer < smallest)
+			smallest = membership->receive_buffer;
+	}
+	return smallest;
+}
+
+/* Says once which groups have a smaller receive buffer than they want, and how to fix it. */
 static void warn_of_short_buffers(struct groups *groups)
 {
 	uint64_t wanted = 0, granted = UINT64_MAX;
+	const char *first = NULL;
+	char others[32] = "";
 	size_t count = 0;
 
 	for (size_t i = 0; i < groups->set.count; i++) {
-		const struct group *group = groups->set.items[i];
+		const struct config_group *config = groups->set.items[i]->config;
+		uint64_t smallest = smallest_buffer(groups->set.items[i]);
 
-		for (size_t j = 0; j < group->membership_count; j++) {
-			const struct membership *membership = group->memberships[j];
-
-			if (membership->fd < 0 ||
-				membership->receive_buffer >= group->config->receive_buffer)
-				continue;
-			count++;
-			wanted = group->config->receive_buffer > wanted
-					 ? group->config->receive_buffer
-					 : wanted;
-			granted = membership->receive_buffer < granted ? membership->receive_buffer
-								       : granted;
-		}
+		if (smallest >= config->receive_buffer)
+			continue;
+		if (!count++)
+			first = config->name;
+		if (config->receive_buffer > wanted)
+			wanted = config->receive_buffer;
+		if (smallest < granted)
+			granted = smallest;
 	}
+	if (count > 1)
+		snprintf(others, sizeof(others), " and %zu more", count - 1);
 	if (count && count != groups->short_buffers)
-		log_warning("%zu memberships got a receive buffer of %" PRIu64
-			    " bytes where %" PRIu64 " are wanted, and may lose datagrams in a "
-			    "burst; sysctl -w net.core.rmem_max=%" PRIu64 " mends it",
-			count, granted, wanted, wanted);
+		log_warning(
+			"group %s%s: the receive_buffer is %" PRIu64 " bytes instead of %" PRIu64
+			"; a burst may be lost; to fix it: sysctl -w net.core.rmem_max=%" PRIu64,
+			first, others, granted, wanted, wanted);
 	groups->short_buffers = count;
 }
 
-/* The first thing of all: a socket that is given up after another was joined would take that
- * membership with it, where the interface was made anew with the same index. */
-static int take_back(struct groups *groups, const struct interface_list *interfaces)
+/* Must run before any join: a socket that is released later would take the new membership with it,
+ * where the interface was re-created with the same index. */
+static int restore(struct groups *groups, const struct interface_list *interfaces)
 {
 	struct store *store = groups->context.store;
 	char name[STORE_NAME_MAX];
 	int r = 0, fd;
 
-	if (groups->is_settled || !store_exists(store))
+	if (groups->is_restored || !store_exists(store))
 		return 0;
-	groups->is_settled = true;
+	groups->is_restored = true;
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		r = group_take_back(groups->set.items[i], interfaces);
+		r = group_restore(groups->set.items[i], interfaces);
 	while ((fd = store_restore_next(store, STORED_PREFIX, name)) >= 0) {
 		store_remove(store, name);
-		groups->taken_back.lost += leftover_close(fd, interfaces);
+		groups->context.restored.lost += stored_socket_discard(fd, interfaces);
 	}
 	return r;
 }
@@ -119,7 +220,7 @@ void groups_reconcile(struct groups *groups, const struct link_change *change)
 	if (joined_read(&joined) >= 0)
 		groups->context.joined = &joined;
 	groups->context.interfaces = &interfaces;
-	r = r < 0 ? r : take_back(groups, &interfaces);
+	r = r < 0 ? r : restore(groups, &interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_reconcile(groups->set.items[i], &interfaces, change);
 	if (r >= 0)
@@ -133,77 +234,65 @@ void groups_reconcile(struct groups *groups, const struct link_change *change)
 	warn_of_short_buffers(groups);
 }
 
-const struct taken_back *groups_taken_back(const struct groups *groups)
+const struct restored *groups_restored(const struct groups *groups)
 {
-	return &groups->taken_back;
+	return &groups->context.restored;
 }
 
-static int compare_name(const void *name, const void *item)
+static int compare_string(const void *name, const void *item)
 {
 	return strcmp(name, *(const char *const *)item);
 }
 
-static bool tap_wants(const struct tap *tap, const struct group *group)
+/* Attaches the taps that want a new group. Without memory a subscriber misses the group, and
+ * nothing else fails. */
+static void attach_taps(struct groups *groups, struct group *group)
 {
-	return !tap->name_count || bsearch(group->config->name, tap->names, tap->name_count,
-					   sizeof(*tap->names), compare_name);
+	const char *name = group->config->name;
+	struct tap *tap;
+
+	list_for_each(tap, &groups->taps, link) {
+		if (tap->name_count && !bsearch(name, tap->names, tap->name_count,
+					       sizeof(*tap->names), compare_string))
+			continue;
+		if (group_attach(group, &tap->outlet) < 0)
+			log_error("group %s: attaching a subscriber: out of memory", name);
+	}
 }
 
-/* The groups that a tap may be attached to, one after the other: as many as it names, or all. NULL:
- * there is none of that name. */
-static size_t tap_group_count(const struct groups *groups, const struct tap *tap)
+/* Attaches a tap to the groups that it names, or to all; or detaches it. */
+static int change_tap(struct groups *groups, struct tap *tap, bool attach)
 {
-	return tap->name_count ? tap->name_count : groups->set.count;
-}
+	size_t count = tap->name_count ? tap->name_count : groups->set.count;
+	int r = 0;
 
-static struct group *tap_group(const struct groups *groups, const struct tap *tap, size_t i)
-{
-	return tap->name_count ? groups_find(groups, tap->names[i]) : groups->set.items[i];
-}
+	for (size_t i = 0; i < count && r >= 0; i++) {
+		struct group *group = tap->name_count ? groups_find(groups, tap->names[i])
+						      : groups->set.items[i];
 
-/* A subscriber that cannot be attached for want of memory misses the group, and nothing else
- * breaks. */
-void groups_attach_taps(struct groups *groups, struct group *group)
-{
-	for (struct tap *tap = groups->taps; tap; tap = tap->next)
-		if (tap_wants(tap, group) && group_attach(group, &tap->outlet) < 0)
-			log_error("group %s: attaching a subscriber: out of memory",
-				group->config->name);
+		if (group && attach)
+			r = group_attach(group, &tap->outlet);
+		else if (group)
+			group_detach(group, &tap->outlet);
+	}
+	return r;
 }
 
 int groups_add_tap(struct groups *groups, struct tap *tap)
 {
-	size_t count = tap_group_count(groups, tap);
-	int r = 0;
+	int r = change_tap(groups, tap, true);
 
-	tap->next = groups->taps;
-	groups->taps = tap;
-	for (size_t i = 0; i < count && r >= 0; i++) {
-		struct group *group = tap_group(groups, tap, i);
-
-		if (group)
-			r = group_attach(group, &tap->outlet);
-	}
 	if (r < 0)
-		groups_remove_tap(groups, tap);
+		change_tap(groups, tap, false);
+	else
+		list_append(&groups->taps, &tap->link);
 	return r;
 }
 
 void groups_remove_tap(struct groups *groups, struct tap *tap)
 {
-	size_t count = tap_group_count(groups, tap);
-	struct tap **link;
-
-	for (link = &groups->taps; *link && *link != tap; link = &(*link)->next)
-		;
-	if (*link)
-		*link = tap->next;
-	for (size_t i = 0; i < count; i++) {
-		struct group *group = tap_group(groups, tap, i);
-
-		if (group)
-			group_detach(group, &tap->outlet);
-	}
+	link_remove(&tap->link);
+	change_tap(groups, tap, false);
 }
 
 int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers)
@@ -215,18 +304,17 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 	if (r < 0)
 		return r;
 	r = group_own_config(group);
-	group->until_stop = true;
 	for (size_t i = 0; i < config->handlers.count && r >= 0; i++) {
 		struct handler *handler = handlers_find(handlers, config->handlers.items[i]);
 
 		r = handler ? group_attach(group, handler_outlet(handler)) : -ENOENT;
 	}
-	r = r < 0 ? r : group_set_add(&groups->set, group);
+	r = r < 0 ? r : set_add(&groups->set, group);
 	if (r < 0) {
-		group_set_free_group(group);
+		group_free(group);
 		return r;
 	}
-	groups_attach_taps(groups, group);
+	attach_taps(groups, group);
 	if (interface_list_read(&interfaces) == 0)
 		group_reconcile(group, &interfaces, NULL);
 	interface_list_clear(&interfaces);
@@ -240,9 +328,214 @@ int groups_leave(struct groups *groups, const char *name)
 
 	if (!group)
 		return -ENOENT;
-	if (!group->until_stop)
+	if (!group->own_config)
 		return -EPERM;
-	group_set_remove(&groups->set, group);
-	group_set_free_group(group);
+	set_remove(&groups->set, group);
+	group_free(group);
 	return 0;
+}
+
+/* Whether the group can stay as it is: it wants the same, from the same handlers. */
+static bool is_unchanged(const struct group *running, const struct config_group *wanted,
+	const struct handlers_plan *handlers)
+{
+	if (!config_group_equal(running->config, wanted))
+		return false;
+	for (size_t i = 0; i < wanted->handlers.count; i++) {
+		const struct handler *handler = handlers_plan_find(
+			handlers, wanted->handlers.items[i]);
+
+		if (!handler || !handlers_plan_is_kept(handlers, handler))
+			return false;
+	}
+	return true;
+}
+
+/* A handler that Join named and a reload has removed is left out; the configuration's own are
+ * checked. */
+static int attach_handlers(struct group *group, const struct handlers_plan *handlers)
+{
+	const struct string_list *names = &group->config->handlers;
+	int r = 0;
+
+	for (size_t i = 0; i < names->count && r >= 0; i++) {
+		struct handler *handler = handlers_plan_find(handlers, names->items[i]);
+
+		if (handler)
+			r = group_attach(group, handler_outlet(handler));
+		else
+			log_warning("group %s: its handler %s does not exist any more",
+				group->config->name, names->items[i]);
+	}
+	return r;
+}
+
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* The group's socket is made under a temporary name, and moved to its place by the commit. What is
+ * there must be the one of the running group, or one that nobody listens on. */
+static int open_socket(struct group *group, const struct group *running,
+	const struct groups_plan *plan, char why[static WHY_MAX])
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (!group->config->socket || plan->dry_run)
+		return 0;
+	r = make_directory(plan->wanted->run_directory);
+	r = r < 0 ? r : make_directory(plan->directory);
+	if (r < 0)
+		return because(why, r,
+			"making the directory %s: %s; the daemon must be able to write to "
+			"run_directory",
+			plan->directory, strerror(-r));
+	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
+	if (!(running && running->socket) && (r = group_socket_check(path, why)) < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config->name);
+	return group_socket_new(group, path, why, &group->socket);
+}
+
+static int make_group(struct groups *groups, const struct groups_plan *plan,
+	const struct config_group *wanted, const struct handlers_plan *handlers,
+	char why[static WHY_MAX], struct group **ret)
+{
+	const struct group *running = groups_find(groups, wanted->name);
+	struct group *group = NULL;
+	int r = group_new(&groups->context, wanted, running, &group);
+
+	r = r < 0 ? r : attach_handlers(group, handlers);
+	r = r < 0 ? because(why, r, "out of memory") : open_socket(group, running, plan, why);
+	if (r < 0) {
+		group_free(group);
+		return r;
+	}
+	*ret = group;
+	return 0;
+}
+
+/* Adds one group to the plan: the running one where nothing changed, else a new one. */
+static int plan_group(struct groups_plan *plan, struct groups *groups,
+	const struct config_group *wanted, const struct handlers_plan *handlers,
+	struct errors *errors, struct group **ret)
+{
+	struct group *running = groups_find(groups, wanted->name), *group = running;
+	struct subject subject = group_subject(wanted);
+	char why[WHY_MAX];
+	int r = 0;
+
+	if (!running || !is_unchanged(running, wanted, handlers))
+		r = make_group(groups, plan, wanted, handlers, why, &group);
+	if (r < 0) {
+		config_report(errors, &subject, 0, NULL, "%s", why);
+		return r;
+	}
+	r = array_add(&plan->set, group);
+	if (r < 0 && group != running)
+		group_free(group);
+	*ret = group;
+	return r;
+}
+
+/* Groups that Join made stay, unless the configuration now has one of that name. */
+static int plan_joined(struct groups_plan *plan, struct groups *groups,
+	const struct handlers_plan *handlers, struct errors *errors)
+{
+	size_t configured = plan->set.count;
+	int r = 0;
+
+	for (size_t i = 0; i < groups->set.count && r >= 0; i++) {
+		struct group *joined = groups->set.items[i], *group;
+
+		if (!joined->own_config ||
+			set_find(&(struct set){plan->set.items, configured}, joined->config->name))
+			continue;
+		r = plan_group(plan, groups, joined->config, handlers, errors, &group);
+		if (r >= 0 && group != joined)
+			r = group_own_config(group);
+	}
+	return r;
+}
+
+int groups_prepare(struct groups *groups, const struct config *wanted,
+	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
+	struct groups_plan **ret)
+{
+	struct groups_plan *plan = calloc(1, sizeof(*plan));
+	struct group *group;
+	int r, failed = 0;
+
+	if (!plan)
+		return -ENOMEM;
+	if (asprintf(&plan->directory, "%s/groups", wanted->run_directory) < 0) {
+		free(plan);
+		return -ENOMEM;
+	}
+	plan->wanted = wanted;
+	plan->dry_run = dry_run;
+	for (size_t i = 0; i < wanted->group_count; i++)
+		if ((r = plan_group(plan, groups, &wanted->groups[i], handlers, errors, &group)) <
+			0)
+			failed = r;
+	set_sort(&plan->set);
+	if ((r = plan_joined(plan, groups, handlers, errors)) < 0)
+		failed = r;
+	if (failed < 0) {
+		groups_abandon(groups, plan);
+		return failed;
+	}
+	set_sort(&plan->set);
+	*ret = plan;
+	return 0;
+}
+
+void groups_abandon(struct groups *groups, struct groups_plan *plan)
+{
+	if (!plan)
+		return;
+	set_clear(&plan->set, &groups->set);
+	free(plan->directory);
+	free(plan);
+}
+
+/* Puts a new group in the place of the one that it replaces, if any. */
+static void take_place(const struct groups_plan *plan, struct group *group, struct group *replaced)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (replaced)
+		group_inherit(group, replaced);
+	if (!group->socket)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
+	r = group_socket_publish(group->socket, path);
+	if (r < 0)
+		log_error("group %s: moving its socket to %s: %s", group->config->name, path,
+			strerror(-r));
+}
+
+void groups_commit(struct groups *groups, struct groups_plan *plan)
+{
+	const struct config *wanted = plan->wanted;
+
+	/* One that Join made belongs to the configuration from now on, if that has it. */
+	for (size_t i = 0; i < wanted->group_count; i++)
+		group_set_config(set_find(&plan->set, wanted->groups[i].name), &wanted->groups[i]);
+	for (size_t i = 0; i < plan->set.count; i++) {
+		struct group *group = plan->set.items[i],
+			     *running = groups_find(groups, group->config->name);
+
+		if (group == running)
+			continue;
+		take_place(plan, group, running);
+		attach_taps(groups, group);
+	}
+	set_clear(&groups->set, &plan->set);
+	groups->set = plan->set;
+	free(plan->directory);
+	free(plan);
 }

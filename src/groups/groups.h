@@ -2,17 +2,18 @@
 #pragma once
 
 #include "base/errors.h"
+#include "base/list.h"
 #include "groups/group.h"
 #include "handlers/handlers.h"
 
 struct groups;
 struct groups_plan;
 
-/* Somebody who watches groups by name, also those that come later: a subscriber. */
+/* Watches groups by name, also those that come later: a subscriber. Zeroed otherwise. */
 struct tap {
 	struct outlet outlet;
-	struct tap *next;
-	const char *const *names; /* sorted, each once; owned by whoever has the tap */
+	struct link link;
+	const char *const *names; /* sorted, each once; they must live as long as the tap */
 	size_t name_count; /* 0: all groups */
 };
 
@@ -20,22 +21,22 @@ struct tap {
 struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store);
 
 /* What was found of an earlier run. */
-const struct taken_back *groups_taken_back(const struct groups *groups);
+const struct restored *groups_restored(const struct groups *groups);
 
-/* Leaves all groups, but for those whose sockets the keeper has. Accepts NULL. */
+/* Leaves all groups, except where the socket is stored for the next run. Accepts NULL. */
 void groups_free(struct groups *groups);
 
 /* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A
- * membership that cannot be joined does not fail, it waits or says why. On failure nothing has
- * changed, and errors says what. With dry_run no file is made either, and the plan is only good for
- * groups_abandon(). */
+ * membership that cannot be joined is no failure, its state tells why. On failure nothing has
+ * changed, and errors says why. With dry_run no file is made either, and the plan is only good for
+ * groups_abandon(). wanted must live until the commit, and as long as the groups after it. */
 int groups_prepare(struct groups *groups, const struct config *wanted,
 	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
 	struct groups_plan **ret);
 
-/* Makes the plan's groups the set; groups_reconcile() then joins. Groups that did not change keep
- * their sockets, connections and counters; those that changed keep their connections and counters;
- * those that Join made stay. Frees plan. */
+/* Makes the plan's groups the running ones; groups_reconcile() then joins. Groups that did not
+ * change keep their sockets, connections and counters; those that changed keep their connections
+ * and counters; those that Join made stay. Frees plan. */
 void groups_commit(struct groups *groups, struct groups_plan *plan);
 
 /* Undoes groups_prepare(). Accepts NULL. */
@@ -49,8 +50,7 @@ int groups_join(
  * it. */
 int groups_leave(struct groups *groups, const char *name);
 
-/* Compares the memberships with the interfaces of this moment, and mends what differs. change as
- * for group_reconcile(). */
+/* Makes the memberships match the current interfaces. change as for group_reconcile(). */
 void groups_reconcile(struct groups *groups, const struct link_change *change);
 
 struct group *groups_find(const struct groups *groups, const char *name);
@@ -59,7 +59,7 @@ struct group *groups_find(const struct groups *groups, const char *name);
 size_t groups_count(const struct groups *groups);
 struct group *groups_at(const struct groups *groups, size_t i);
 
-/* Attaches a tap to the groups of its names, and to those that a reload or Join will make. Returns
- * 0 or -ENOMEM. Not to be called from a deliver(). */
+/* Attaches a tap to the groups of its names, also to those that a reload or Join makes later.
+ * Returns 0 or -ENOMEM. Not to be called from a deliver(). */
 int groups_add_tap(struct groups *groups, struct tap *tap);
 void groups_remove_tap(struct groups *groups, struct tap *tap);

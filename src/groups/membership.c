@@ -8,22 +8,22 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
-#include "groups/joining.h"
+#include "groups/group.h"
 #include "net/multicast.h"
 
-/* So few datagrams in one reading are no traffic worth to pause for. */
+/* Below this many datagrams per turn, do not pause. */
 #define PAUSE_FROM 4
 
-/* What is read in one turn, in batches: waiting for the socket anew for each costs time, and the
- * others wait meanwhile. */
+/* Reads per turn: more would make the other memberships wait, fewer would wait for the event loop
+ * more often. */
 #define TURN_BATCHES 2
 
-/* Bytes of receive buffer without which there are no pauses: of what comes in one, even at full
- * speed, it holds twice as much. */
+/* Minimum receive buffer for pausing, in bytes: twice what arrives in one pause at full speed. */
 #define PAUSE_BUFFER (4 << 20)
 
-/* So long there are none where they might be too long, in whole seconds of the clock. */
+/* How long pausing stays off after a near-overflow, in whole seconds of the clock. */
 #define AWAKE_S 2
 
 const char *membership_state_name(enum membership_state state)
@@ -33,17 +33,16 @@ const char *membership_state_name(enum membership_state state)
 	return names[state];
 }
 
-/* was_held tells that it had something to wait for before: that all went well at once is not worth
- * a line. */
-static void log_state(const struct membership *membership, bool was_held)
+/* had_error: joining without any delay is not worth a line. */
+static void log_state(const struct membership *membership, bool had_error)
 {
 	struct log_fields fields = {
-		.group = membership->config->name, .interface = membership->interface};
+		.group = membership->group->config->name, .interface = membership->interface};
 
 	switch (membership->state) {
 	case MEMBERSHIP_JOINED:
 		fields.message_id = MESSAGE_JOINED;
-		if (was_held)
+		if (had_error)
 			log_event(LOG_INFO, &fields, "group %s: joined on %s", fields.group,
 				fields.interface);
 		break;
@@ -60,95 +59,60 @@ static void log_state(const struct membership *membership, bool was_held)
 	}
 }
 
-static void change_state(struct membership *membership, enum membership_state state)
+/* error is NULL when joined. What stays as it was is not logged again. */
+static void set_state(struct membership *membership, enum membership_state state, const char *error)
 {
-	uint64_t now = clock_ns(CLOCK_REALTIME);
+	bool had_error = membership->error;
 
-	if (state == MEMBERSHIP_JOINED) {
-		membership->counters->deaf_ns += now > membership->deaf_since_ns
-							 ? now - membership->deaf_since_ns
-							 : 0;
-	} else if (membership->state == MEMBERSHIP_JOINED) {
-		membership->deaf_since_ns = now;
-	}
-	membership->state = state;
-	membership->since_ns = now;
-}
-
-void membership_set_state(
-	struct membership *membership, enum membership_state state, const char *error)
-{
-	bool was_held, same_error = error ? membership->error && !strcmp(error, membership->error)
-					  : !membership->error;
-
-	if (membership->state == state && same_error)
+	if (membership->state == state &&
+		(error ? had_error && !strcmp(error, membership->error) : !had_error))
 		return;
 	if (membership->state != state || !membership->since_ns)
-		change_state(membership, state);
-	was_held = membership->error;
-	if (membership->error) {
+		membership->since_ns = clock_ns(CLOCK_REALTIME);
+	membership->state = state;
+	if (had_error) {
 		free(membership->last_error);
 		membership->last_error = take(membership->error);
 	}
 	membership->error = error ? strdup(error) : NULL;
-	log_state(membership, was_held);
+	log_state(membership, had_error);
 }
 
-struct membership *membership_new(
-	struct membership_owner *owner, const struct config_group *config, const char *interface)
+struct membership *membership_new(struct group *group, const char *interface)
 {
 	struct membership *membership = calloc(1, sizeof(*membership));
 	char key[GROUP_NAME_MAX + 300];
 
 	if (!membership)
 		return NULL;
-	snprintf(key, sizeof(key), "membership %s %s", config->name, interface);
-	membership->owner = owner;
-	membership->config = config;
+	snprintf(key, sizeof(key), "membership %s %s", group->config->name, interface);
+	membership->group = group;
 	membership->fd = -1;
-	membership->deaf_since_ns = clock_ns(CLOCK_REALTIME);
 	membership->interface = strdup(interface);
-	membership->counters = counters_take(owner->context->counters, key,
+	membership->counters = counters_take(group->context->counters, key,
 		sizeof(*membership->counters), membership_counters_members());
 	if (!membership->interface || !membership->counters) {
 		membership_free(membership);
 		return NULL;
 	}
+	if (!membership->counters->unjoined_since_ns)
+		membership->counters->unjoined_since_ns = clock_ns(CLOCK_BOOTTIME);
 	return membership;
 }
 
 uint32_t membership_count_drops(struct membership *membership)
 {
 	struct membership_counters *counters = membership->counters;
-	uint32_t now = socket_drops(membership->fd),
-		 more = now - (uint32_t)counters->socket_dropped;
+	uint32_t now, more;
 
+	if (membership->fd < 0 || socket_drops(membership->fd, &now) < 0)
+		return 0;
+	more = now - (uint32_t)counters->socket_dropped;
 	counters->kernel_dropped += more;
 	counters->socket_dropped = now;
-	*membership->owner->kernel_dropped += more;
+	membership->group->counters->kernel_dropped += more;
 	atomic_store_explicit(&membership->origin->kernel_dropped, now, memory_order_relaxed);
 	return more;
-}
-
-uint64_t membership_kernel_dropped(struct membership *membership)
-{
-	if (membership->fd >= 0)
-		membership_count_drops(membership);
-	return membership->counters->kernel_dropped;
-}
-
-/* Hands on what there is in arena->datagrams. */
-static void deliver(struct membership *membership, unsigned count)
-{
-	struct membership_owner *owner = membership->owner;
-
-	for (unsigned first = 0; first < count; first += BATCH_MAX) {
-		struct batch batch = {.origin = membership->origin,
-			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
-			.datagrams = owner->context->arena->datagrams + first};
-
-		owner->deliver(owner, &batch);
-	}
 }
 
 static uint32_t now_s(void)
@@ -156,43 +120,62 @@ static uint32_t now_s(void)
 	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
 }
 
-/* Now and then, for those who record them. */
-static void look_at_drops(struct membership *membership)
+static void count(struct group_counters *counters, const struct arena_received *received)
 {
-	uint32_t now = now_s();
-
-	if (now == membership->looked_s)
-		return;
-	membership->looked_s = now;
-	membership_count_drops(membership);
+	counters->received += received->count;
+	counters->received_bytes += received->bytes;
+	counters->truncated += received->truncated;
+	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
 }
 
-/* Reads once, and hands on what there was. Returns as arena_receive(). */
+/* Gives the datagrams in the arena to the group's outlets. */
+static void deliver(struct membership *membership, unsigned count)
+{
+	struct group *group = membership->group;
+
+	for (unsigned first = 0; first < count; first += BATCH_MAX) {
+		struct batch batch = {.origin = membership->origin,
+			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
+			.datagrams = group->context->arena->datagrams + first};
+
+		for (size_t i = 0; i < group->outlets.count; i++)
+			group->outlets.items[i]->deliver(group->outlets.items[i], &batch);
+	}
+}
+
+/* Reads once, and delivers what there was. Returns as arena_receive(). */
 static int receive(struct membership *membership, struct arena_received *received)
 {
-	struct membership_owner *owner = membership->owner;
-	int r = arena_receive(owner->context->arena, membership->fd, owner->needs,
+	struct group *group = membership->group;
+	int r = arena_receive(group->context->arena, membership->fd, group->needs,
 		membership->coalesces, received);
+	uint32_t now;
 
 	if (r < 0)
 		return r;
-	owner->count(owner, received);
-	if (!(owner->needs & NEED_DATAGRAMS))
+	count(group->counters, received);
+	if (!(group->needs & NEED_DATAGRAMS))
 		return 0;
-	look_at_drops(membership);
+	/* Once a second, for pcapng statistics. */
+	now = now_s();
+	if (now != membership->drops_read_s) {
+		membership->drops_read_s = now;
+		membership_count_drops(membership);
+	}
 	deliver(membership, received->count);
 	return 0;
 }
 
-/* Whether nobody wants datagrams at once, and the receive buffer holds what comes in a pause. */
+/* Whether no outlet needs datagrams at once, and the receive buffer holds what arrives in a pause.
+ */
 static bool may_pause(const struct membership *membership)
 {
-	return !(membership->owner->needs & NEED_PROMPT) &&
+	return !(membership->group->needs & NEED_PROMPT) &&
 	       membership->receive_buffer >= PAUSE_BUFFER && membership->awake_until_s <= now_s();
 }
 
-/* Reads what there is, but not more than is fair to the others. Returns how to go on: to let some
- * more gather where there is traffic, and the socket is drained. */
+/* Reads what is queued, but not more than is fair to the other memberships. Returns how to go on:
+ * pause where there is traffic and the socket was drained. */
 static enum pause_next take_turn(struct membership *membership)
 {
 	struct arena_received received = {.is_full = true};
@@ -207,8 +190,8 @@ static enum pause_next take_turn(struct membership *membership)
 	return received.is_full ? PAUSE_GOES_ON : PAUSE_AGAIN;
 }
 
-/* Where a pause fills a quarter of the receive buffer, which is twice what was asked for, the next
- * one may fill all of it. */
+/* A pause that fills a quarter of the receive buffer, of which the kernel allows twice what was
+ * granted, may be followed by one that fills all of it. */
 enum pause_next membership_resume(struct pause_member *member)
 {
 	struct membership *membership = container_of(member, struct membership, pause);
@@ -217,13 +200,13 @@ enum pause_next membership_resume(struct pause_member *member)
 	if (!member->goes_on && socket_backlog(membership->fd) > membership->receive_buffer / 2)
 		membership->awake_until_s = now_s() + AWAKE_S;
 	next = take_turn(membership);
-	/* What cannot be waited for is read from here. */
+	/* Where the event cannot be added, reading goes on from here. */
 	if (next == PAUSE_ENDS && event_add(&membership->readable, NULL) < 0)
 		next = PAUSE_AGAIN;
 	return next;
 }
 
-void membership_on_readable(evutil_socket_t fd, short what, void *argument)
+static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct membership *membership = argument;
 
@@ -231,23 +214,72 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 	if (take_turn(membership) != PAUSE_AGAIN)
 		return;
 	event_del(&membership->readable);
-	pause_add(membership->owner->context->pause, &membership->pause);
+	pause_add(membership->group->context->pause, &membership->pause);
 }
 
-/* What the kernel has taken for us is ours to account for: it is read to the end before the socket
- * goes. */
+void membership_apply_needs(struct membership *membership, bool force)
+{
+	uint8_t needs = membership->group->needs & NEED_ALL;
+
+	if (membership->fd < 0 || (!force && membership->asked == needs))
+		return;
+	membership->asked = needs;
+	arena_want(membership->fd, membership->group->config->address.family,
+		membership->group->needs, membership->coalesces);
+}
+
+/* The prefix of the fd store's names of this membership's sockets, whatever they are joined to. */
+static void name_membership(const struct membership *membership, char name[static STORE_NAME_MAX])
+{
+	const char *group = membership->group->config->name;
+	uint64_t hash = hash_bytes(HASH_BEGIN, group, strlen(group) + 1);
+
+	hash = hash_bytes(hash, membership->interface, strlen(membership->interface));
+	snprintf(name, STORE_NAME_MAX, STORED_PREFIX "%016" PRIx64 "-", hash);
+}
+
+static uint64_t hash_addresses(uint64_t hash, const struct address_list *list)
+{
+	hash = hash_bytes(hash, &list->count, sizeof(list->count));
+	for (size_t i = 0; i < list->count; i++)
+		hash = address_hash(hash, &list->items[i]);
+	return hash;
+}
+
+/* The fd store's name of the socket that is joined on an interface. It depends on all that the
+ * socket is joined to, so that a socket found under it is the right one. */
+static void name_socket(
+	const struct membership *membership, unsigned ifindex, char name[static STORE_NAME_MAX])
+{
+	const struct config_group *config = membership->group->config;
+	uint64_t hash = hash_bytes(HASH_BEGIN, &ifindex, sizeof(ifindex));
+	size_t length;
+
+	hash = address_hash(hash, &config->address);
+	hash = hash_bytes(hash, &config->port, sizeof(config->port));
+	hash = hash_bytes(hash, &config->coalesce, sizeof(config->coalesce));
+	hash = hash_addresses(hash, &config->sources);
+	hash = hash_addresses(hash, &config->block_sources);
+	name_membership(membership, name);
+	length = strlen(name);
+	snprintf(name + length, STORE_NAME_MAX - length, "%016" PRIx64, hash);
+}
+
+/* Leaves, and reads the socket to its end: what the kernel has accepted is to be accounted for. */
 static void leave(struct membership *membership)
 {
 	struct arena_received received;
 	char name[STORE_NAME_MAX];
 	int r;
 
-	if (membership->is_kept) {
-		membership_name_socket(membership, membership->origin->ifindex, name);
-		store_remove(membership->owner->context->store, name);
+	if (membership->is_stored) {
+		name_socket(membership, membership->origin->ifindex, name);
+		store_remove(membership->group->context->store, name);
 	}
-	multicast_leave(membership->fd, &membership->config->address, membership->origin->ifindex);
-	/* An error on a receiving socket (ENETDOWN) is read off by the call that returns it. */
+	multicast_leave(
+		membership->fd, &membership->group->config->address, membership->origin->ifindex);
+	membership->counters->unjoined_since_ns = clock_ns(CLOCK_BOOTTIME);
+	/* A pending error of the socket (ENETDOWN) is cleared by the call that returns it. */
 	do
 		r = receive(membership, &received);
 	while (r >= 0 || r == -ENETDOWN);
@@ -257,7 +289,7 @@ void membership_close(struct membership *membership)
 {
 	if (membership->fd < 0)
 		return;
-	if (!membership->is_kept || !membership->owner->context->stopping)
+	if (!membership->is_stored || !membership->group->context->stopping)
 		leave(membership);
 	membership_count_drops(membership);
 	pause_cancel(&membership->pause);
@@ -265,7 +297,7 @@ void membership_close(struct membership *membership)
 	close(membership->fd);
 	membership->fd = -1;
 	membership->asked = 0;
-	membership->is_kept = false;
+	membership->is_stored = false;
 	membership->receive_buffer = 0;
 	origin_unref(membership->origin);
 	membership->origin = NULL;
@@ -276,59 +308,245 @@ void membership_free(struct membership *membership)
 	if (!membership)
 		return;
 	membership_close(membership);
-	counters_release(membership->owner->context->counters, membership->counters);
+	counters_release(membership->group->context->counters, membership->counters);
 	free(membership->interface);
 	free(membership->error);
 	free(membership->last_error);
 	free(membership);
 }
 
-/* Whether the socket is still joined on this interface. The kernel keeps a membership while its
- * interface is down, but not over all that may happen to it, and the socket is not told. */
+/* Makes fd the membership's socket, joined on the interface. On failure it is closed. */
+static int adopt(struct membership *membership, const char *interface, unsigned ifindex, int fd)
+{
+	const struct config_group *config = membership->group->config;
+
+	membership->origin = origin_new(
+		config->name, &config->address, (uint16_t)config->port, interface, ifindex);
+	if (!membership->origin) {
+		close(fd);
+		return -ENOMEM;
+	}
+	membership->fd = fd;
+	event_assign(&membership->readable, membership->group->context->base, fd,
+		EV_READ | EV_PERSIST, on_readable, membership);
+	if (event_add(&membership->readable, NULL) < 0) {
+		membership_close(membership);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Gives a socket of any origin the receive buffer that is wanted. It may have a larger one. */
+static uint64_t raise_receive_buffer(int fd, uint64_t wanted)
+{
+	uint64_t granted = socket_receive_buffer(fd);
+
+	return granted < wanted ? socket_set_receive_buffer(fd, wanted) : granted;
+}
+
+/* The socket that a socket unit of systemd has opened for the membership, named GROUP%INTERFACE or
+ * GROUP; or -ENOENT. */
+static int claim_listening(const struct membership *membership, const struct interface *interface)
+{
+	struct store *store = membership->group->context->store;
+	const char *group = membership->group->config->name;
+	char name[GROUP_NAME_MAX + IF_NAMESIZE + 2];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s%%%s", group, interface->name);
+	fd = store_listening(store, name);
+	return fd < 0 ? store_listening(store, group) : fd;
+}
+
+static int open_socket(
+	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	const struct config_group *config = membership->group->config;
+	const struct address_list *sources = config->block_sources.count ? &config->block_sources
+									 : &config->sources;
+	struct multicast_membership wanted = {
+		.group = config->address,
+		.port = (uint16_t)config->port,
+		.interface = interface->name,
+		.ifindex = interface->index,
+		.sources = sources->items,
+		.source_count = sources->count,
+		.exclude = config->block_sources.count > 0,
+	};
+	AUTO_CLOSE int fd = claim_listening(membership, interface);
+	int r;
+
+	if (fd >= 0) {
+		r = multicast_adopt_receiver(fd, &wanted, why);
+		if (r < 0)
+			return r;
+		membership->receive_buffer = raise_receive_buffer(fd, config->receive_buffer);
+		return take_fd(fd);
+	}
+	r = multicast_open_receiver(&wanted, why);
+	/* After joining: the default buffer holds what arrives in those microseconds. */
+	if (r >= 0)
+		membership->receive_buffer = socket_set_receive_buffer(r, config->receive_buffer);
+	return r;
+}
+
+/* Joins on the interface with a new socket. Returns 0, or a negative errno with the reason in why.
+ */
+static int join(
+	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	struct membership_counters *counters = membership->counters;
+	int fd = open_socket(membership, interface, why), r;
+	char name[STORE_NAME_MAX];
+	uint64_t now;
+
+	if (fd < 0)
+		return fd;
+	counters->socket_dropped = 0;
+	membership->coalesces = membership->group->config->coalesce;
+	r = adopt(membership, interface->name, interface->index, fd);
+	if (r < 0)
+		return because(why, r, "out of memory");
+	now = clock_ns(CLOCK_BOOTTIME);
+	counters->joins++;
+	if (now > counters->unjoined_since_ns)
+		counters->unjoined_ns += now - counters->unjoined_since_ns;
+	counters->unjoined_since_ns = 0;
+	membership_apply_needs(membership, membership->coalesces);
+	name_socket(membership, interface->index, name);
+	membership->is_stored = store_add(membership->group->context->store, name, fd);
+	return 0;
+}
+
+/* Makes a restored socket this membership's. On failure it is closed. */
+static int adopt_restored(struct membership *membership, const char *interface, unsigned ifindex,
+	const char *name, int fd)
+{
+	struct membership_counters *counters = membership->counters;
+	uint32_t dropped = 0;
+	int r;
+
+	/* A new record: the counters of the earlier run are lost, and what they had counted is not
+	 * to be counted again. */
+	if (!counters->joins) {
+		socket_drops(fd, &dropped);
+		counters->socket_dropped = dropped;
+		counters->joins = 1;
+	}
+	/* The limit may be higher now than when it was opened. */
+	membership->receive_buffer = raise_receive_buffer(
+		fd, membership->group->config->receive_buffer);
+	counters->unjoined_since_ns = 0;
+	r = adopt(membership, interface, ifindex, fd);
+	if (r < 0)
+		store_remove(membership->group->context->store, name);
+	else
+		membership_apply_needs(membership, true);
+	return r;
+}
+
+/* Restores the socket that is joined exactly as wanted. One that the kernel no longer has as joined
+ * is left before it is closed, as any other: else the kernel would remove the next membership of
+ * that index when the fd store's copy is closed, some time later. */
+static bool restore_same(struct membership *membership, const struct interface *interface)
+{
+	struct group_context *context = membership->group->context;
+	char name[STORE_NAME_MAX];
+	int fd;
+
+	name_socket(membership, interface->index, name);
+	fd = store_restore(context->store, name);
+	membership->coalesces = membership->group->config->coalesce;
+	if (fd < 0 || adopt_restored(membership, interface->name, interface->index, name, fd) < 0)
+		return false;
+	membership->is_stored = true;
+	if (context->joined && !joined_contains(context->joined,
+				       &membership->group->config->address, interface->index)) {
+		membership_close(membership);
+		return false;
+	}
+	context->restored.sockets++;
+	context->restored.kernel_dropped += membership_count_drops(membership);
+	set_state(membership, MEMBERSHIP_JOINED, NULL);
+	return true;
+}
+
+/* Reads sockets that were joined otherwise to their end, and releases them. They may coalesce,
+ * whatever is configured now. */
+static void drain_others(struct membership *membership, unsigned ifindex)
+{
+	const struct config_group *config = membership->group->config;
+	struct group_context *context = membership->group->context;
+	char prefix[STORE_NAME_MAX], name[STORE_NAME_MAX];
+	int fd;
+
+	name_membership(membership, prefix);
+	while ((fd = store_restore_next(context->store, prefix, name)) >= 0) {
+		store_remove(context->store, name);
+		if (!socket_is_bound_to(fd, &config->address, (uint16_t)config->port)) {
+			context->restored.lost += stored_socket_discard(fd, context->interfaces);
+			continue;
+		}
+		membership->coalesces = true;
+		if (adopt_restored(membership, membership->interface, ifindex, name, fd) >= 0)
+			membership_close(membership);
+	}
+}
+
+void membership_restore(struct membership *membership, const struct interface *interface)
+{
+	if (!interface || !restore_same(membership, interface))
+		drain_others(membership, interface ? interface->index : 0);
+}
+
+uint64_t stored_socket_discard(int fd, const struct interface_list *interfaces)
+{
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < interfaces->count; i++)
+		multicast_leave_bound(fd, interfaces->items[i].index);
+	while (recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC) >= 0)
+		lost++;
+	close(fd);
+	return lost;
+}
+
+/* Whether the socket is still joined on this interface. A membership survives that its interface
+ * goes down, but not everything else, and the kernel does not tell the socket. */
 static bool is_joined_on(const struct membership *membership, const struct interface *interface)
 {
-	const struct joined *joined = membership->owner->context->joined;
+	const struct joined *joined = membership->group->context->joined;
+	const struct config_group *config = membership->group->config;
 
 	if (membership->fd < 0 || membership->origin->ifindex != interface->index)
 		return false;
-	if (!joined || joined_contains(joined, &membership->config->address, interface->index))
+	if (!joined || joined_contains(joined, &config->address, interface->index))
 		return true;
 	log_event(LOG_WARNING,
-		&(struct log_fields){MESSAGE_FORGOTTEN, .group = membership->config->name,
-			.interface = interface->name},
+		&(struct log_fields){
+			MESSAGE_FORGOTTEN, .group = config->name, .interface = interface->name},
 		"group %s: the kernel has forgotten the membership on %s; joining again",
-		membership->config->name, interface->name);
+		config->name, interface->name);
 	return false;
 }
 
 void membership_update(
 	struct membership *membership, const struct interface *interface, bool is_new)
 {
-	char why[WHY_MAX] = "out of memory";
+	char why[WHY_MAX];
 
 	if (interface && !is_new && is_joined_on(membership, interface))
 		return;
 	membership_close(membership);
 	if (!interface)
-		membership_set_state(membership, MEMBERSHIP_WAITING,
+		set_state(membership, MEMBERSHIP_WAITING,
 			interface_is_glob(membership->interface)
 				? "no interface that can do multicast matches"
 				: "there is no such interface");
 	else if (!(interface->flags & IFF_UP))
-		membership_set_state(membership, MEMBERSHIP_WAITING, "the interface is down");
-	else if (membership_join(membership, interface, why) < 0)
-		membership_set_state(membership, MEMBERSHIP_FAILED, why);
+		set_state(membership, MEMBERSHIP_WAITING, "the interface is down");
+	else if (join(membership, interface, why) < 0)
+		set_state(membership, MEMBERSHIP_FAILED, why);
 	else
-		membership_set_state(membership, MEMBERSHIP_JOINED, NULL);
-}
-
-void membership_apply_needs(struct membership *membership, bool in_any_case)
-{
-	unsigned needs = membership->owner->needs;
-
-	if (membership->fd < 0 || (!in_any_case && membership->asked == (needs & NEED_ALL)))
-		return;
-	membership->asked = needs & NEED_ALL;
-	arena_want(
-		membership->fd, membership->config->address.family, needs, membership->coalesces);
+		set_state(membership, MEMBERSHIP_JOINED, NULL);
 }

@@ -3,97 +3,114 @@
 
 #include <event2/event_struct.h>
 
-#include "config/config.h"
+#include "data/counters.h"
 #include "data/datagram.h"
-#include "groups/context.h"
+#include "groups/arena.h"
+#include "groups/pause.h"
 #include "net/interface.h"
+#include "net/joined.h"
+#include "service/store.h"
+
+struct group;
+struct senders;
+
+/* What was found of an earlier run. */
+struct restored {
+	unsigned sockets;
+	uint64_t kernel_dropped; /* datagrams, since the counters were last read */
+	uint64_t lost; /* datagrams at sockets that no membership needs any more */
+};
+
+/* What all groups share. */
+struct group_context {
+	struct event_base *base;
+	struct arena *arena;
+	struct senders *senders;
+	struct pause *pause;
+	struct counters *counters;
+	struct store *store;
+	/* The kernel's list of memberships and the interfaces, while memberships are compared with
+	 * them. joined is NULL where the kernel has no such list. */
+	const struct joined *joined;
+	const struct interface_list *interfaces;
+	struct restored restored;
+	bool stopping; /* stored sockets stay joined */
+};
+
+/* The fd store's names of the memberships' sockets begin with it. */
+#define STORED_PREFIX "membership-"
 
 enum membership_state {
-	MEMBERSHIP_WAITING, /* for an interface that is not there, or not up */
+	MEMBERSHIP_WAITING, /* for an interface that is absent or down */
 	MEMBERSHIP_JOINED,
 	MEMBERSHIP_FAILED, /* the kernel refused */
 };
 
-struct membership;
-
-/* Whoever the membership receives for: its group. */
-struct membership_owner {
-	const struct group_context *context;
-	uint64_t *kernel_dropped; /* what the kernel drops is added to it */
-	unsigned needs; /* what to ask the kernel for, of enum need */
-	void (*count)(struct membership_owner *owner, const struct arena_received *received);
-	void (*deliver)(struct membership_owner *owner, const struct batch *batch);
-};
-
 /* A record of data/counters.h. */
 COUNTERS_RECORD(membership_counters, {
-	uint64_t joins; /* how often it was joined */
-	uint64_t deaf_ns; /* how long it was not, in all, before it was joined last */
+	uint64_t joins;
+	uint64_t unjoined_ns; /* total time that it was not joined, until it was last joined; also
+				 between two runs, where the first one ended in order */
+	uint64_t unjoined_since_ns; /* CLOCK_BOOTTIME; 0: it is joined */
 	uint64_t kernel_dropped; /* over all sockets that it has had */
-	uint64_t socket_dropped; /* of this socket, when last read, modulo 2^32 */
+	uint64_t socket_dropped; /* by the current socket, when last read, modulo 2^32 */
 });
 
 struct membership {
-	struct membership_owner *owner;
-	const struct config_group *config;
+	struct group *group;
 	struct event readable;
 	struct pause_member pause;
 	struct origin *origin;
 	char *error; /* why it is not joined */
-	char *last_error; /* why it was not, last */
-	uint64_t since_ns; /* when it came into this state, CLOCK_REALTIME */
-	uint64_t deaf_since_ns; /* when it was not joined any more, if it is not */
+	char *last_error; /* the previous one */
+	uint64_t since_ns; /* when it entered its state, CLOCK_REALTIME */
 	uint64_t receive_buffer; /* granted, in bytes */
 	struct membership_counters *counters;
-	uint32_t looked_s; /* when the kernel's drops were last looked at while receiving,
-			      CLOCK_MONOTONIC_COARSE */
-	uint32_t awake_until_s; /* it does not pause before */
-	bool is_kept; /* the keeper has a copy of the socket */
+	uint32_t drops_read_s; /* when the kernel's drops were last read, CLOCK_MONOTONIC_COARSE */
+	uint32_t awake_until_s; /* no pause before, CLOCK_MONOTONIC_COARSE */
+	bool is_stored; /* the fd store has a copy of the socket */
 	bool coalesces; /* the socket does */
-	uint8_t asked; /* of the kernel, of enum need */
+	uint8_t asked; /* what the kernel was asked for, of enum need */
 	enum membership_state state;
 	int fd;
 	bool wanted; /* mark of a reconciliation that is under way */
 	char *interface; /* its name, or the pattern that matches none */
 };
 
-/* A membership in waiting, or NULL without memory. config and owner must live longer. */
-struct membership *membership_new(
-	struct membership_owner *owner, const struct config_group *config, const char *interface);
+/* A waiting membership, or NULL without memory. group must live longer. */
+struct membership *membership_new(struct group *group, const char *interface);
 
-/* Leaves, and hands on what still waits at the socket; at the stop, a socket that the keeper has
- * stays as it is. */
+/* Leaves the group, and delivers what is queued at the socket. Then closes it. While the daemon
+ * stops, a stored socket is closed without leaving. */
 void membership_close(struct membership *membership);
 
 /* Closes it first. Accepts NULL. */
 void membership_free(struct membership *membership);
 
-/* Brings it to what the interface allows, and to what the kernel says that is joined; interface is
- * NULL when there is none of that name. is_new tells that it may be another one than it was, though
- * it looks the same: a membership does not outlive its interface, so the group is joined again on a
- * fresh socket. A change of state is logged. */
+/* At the start, before anything is joined: restores the socket of an earlier run, if it fits and is
+ * still joined. What is queued at one that does not fit is delivered. interface is NULL when there
+ * is none of that name. */
+void membership_restore(struct membership *membership, const struct interface *interface);
+
+/* Brings it to the state that the interface allows; interface is NULL when there is none of that
+ * name. is_new tells that the interface may have been replaced: a membership ends with its
+ * interface, so the group is joined again on a new socket. A change of state is logged. */
 void membership_update(
 	struct membership *membership, const struct interface *interface, bool is_new);
 
-/* What the end of a pause calls. */
+/* The callback of pause_new(). */
 enum pause_next membership_resume(struct pause_member *member);
 
-/* For joining.c: what the socket's event calls with the membership; and coming into a state, where
- * error is NULL when joined. What stays as it was is not logged again. */
-void membership_on_readable(evutil_socket_t fd, short what, void *membership);
-void membership_set_state(
-	struct membership *membership, enum membership_state state, const char *error);
+/* Asks the kernel for what the group's outlets need, if that has changed; with force also where it
+ * is not known what was asked before. */
+void membership_apply_needs(struct membership *membership, bool force);
 
-/* Adds what the kernel has dropped at the socket since the last look. Returns how many datagrams.
- */
+/* Reads how many datagrams the kernel has dropped at the socket. Returns how many are new. */
 uint32_t membership_count_drops(struct membership *membership);
-
-/* Asks the kernel for what the owner's needs have become, if that is anything else than before; in
- * any case where it is not known what was asked before. */
-void membership_apply_needs(struct membership *membership, bool in_any_case);
-
-/* Reads how much the kernel has dropped, exact at this moment. */
-uint64_t membership_kernel_dropped(struct membership *membership);
 
 /* "waiting", "joined" or "failed". */
 const char *membership_state_name(enum membership_state state);
+
+/* Closes a socket of an earlier run that no membership needs any more. Returns how many datagrams
+ * were queued there; they are lost. */
+uint64_t stored_socket_discard(int fd, const struct interface_list *interfaces);

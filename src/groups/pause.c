@@ -9,11 +9,11 @@
 #define PAUSE_NS 2000000
 
 struct pause {
-	int timer; /* for all of them; libevent's own are as coarse as the kernel's tick, 4 or 10 ms
+	int timer; /* for all members; libevent's own are as coarse as the kernel's tick, 4 or 10 ms
 		    */
 	struct event due, turn;
 	bool is_running;
-	struct pause_member *first;
+	struct link members;
 	enum pause_next (*resume)(struct pause_member *member);
 };
 
@@ -25,20 +25,19 @@ static void run(struct pause *pause, bool on)
 	pause->is_running = on;
 }
 
-/* Has those read whose time it is: all of them, or only who was not ready the last time. Where
- * traffic keeps coming, the socket is read from here time and again, and never waited for. The next
- * turn is a timer's, though it is due at once: an event that is made active from its own callback
- * would be called before the loop has looked at any other. */
+/* Reads the members that are due: all of them, or only those that had more to read. While traffic
+ * continues, a socket is only read from here and never polled. The next turn comes from a timer of
+ * zero: an event that is activated from its own callback would be called before the loop polls any
+ * other. */
 static void resume(struct pause *pause, bool all)
 {
 	static const struct timeval at_once = {0};
-	struct pause_member *member, *next;
+	struct pause_member *member;
 	bool again = false;
 
-	for (member = pause->first; member; member = next) {
+	list_for_each(member, &pause->members, link) {
 		enum pause_next then;
 
-		next = member->next;
 		if (!all && !member->goes_on)
 			continue;
 		then = pause->resume(member);
@@ -51,7 +50,7 @@ static void resume(struct pause *pause, bool all)
 		evtimer_add(&pause->turn, &at_once);
 }
 
-/* The timer runs for as long as somebody pauses. */
+/* The timer runs while there are members. */
 static void on_due(evutil_socket_t fd, short what, void *argument)
 {
 	struct pause *pause = argument;
@@ -60,7 +59,7 @@ static void on_due(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	if (read(fd, &count, sizeof(count)) < 0)
 		return;
-	if (!pause->first)
+	if (list_is_empty(&pause->members))
 		run(pause, false);
 	resume(pause, true);
 }
@@ -78,6 +77,7 @@ struct pause *pause_new(
 
 	if (!pause)
 		return NULL;
+	list_init(&pause->members);
 	pause->resume = resume;
 	pause->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	event_assign(&pause->due, base, pause->timer, EV_READ | EV_PERSIST, on_due, pause);
@@ -104,20 +104,11 @@ void pause_add(struct pause *pause, struct pause_member *member)
 {
 	if (!pause->is_running)
 		run(pause, true);
-	member->next = pause->first;
-	member->link = &pause->first;
-	if (member->next)
-		member->next->link = &member->next;
-	pause->first = member;
+	list_append(&pause->members, &member->link);
 }
 
 void pause_cancel(struct pause_member *member)
 {
-	if (!member->link)
-		return;
-	*member->link = member->next;
-	if (member->next)
-		member->next->link = member->link;
-	member->link = NULL;
+	link_remove(&member->link);
 	member->goes_on = false;
 }

@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-/* Counts what the program did not read. It is told of with the next datagram that it takes. */
+/* Counts datagrams that the program missed. The next one that it takes tells it. */
 static void miss(struct reader *reader, unsigned count)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -28,8 +28,8 @@ static void miss(struct reader *reader, unsigned count)
 	reader->stalled(reader);
 }
 
-/* Whether a program that has missed something is to miss more: until it has read half of what waits
- * for it. Nearly every datagram would else come with a gap of its own. */
+/* Whether a program that has missed something is to miss more, until it has read half of what is
+ * queued: otherwise nearly every datagram would come with a gap of its own. */
 static bool is_behind(const struct reader *reader)
 {
 	int waiting = 0;
@@ -37,8 +37,7 @@ static bool is_behind(const struct reader *reader)
 	return ioctl(reader->fd, SIOCOUTQ, &waiting) == 0 && waiting > READER_BUFFER;
 }
 
-/* Has gap_fd say "gap N": a file of its own for each gap, as the program may read it at any time.
- */
+/* Writes "gap N" to gap_fd. Each gap has its own file, as the program may read it at any time. */
 static int write_gap(struct reader *reader)
 {
 	char text[32];
@@ -79,14 +78,14 @@ static unsigned send_all(int fd, struct mmsghdr *messages, unsigned count)
 	return sent;
 }
 
-/* The same, where the first message tells of a gap. */
+/* The same, where the first message announces a gap. */
 static unsigned send_after_gap(struct reader *reader, struct mmsghdr *messages, unsigned count)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
 	unsigned sent;
 
 	if (write_gap(reader) < 0)
-		return send_all(reader->fd, messages, count); /* told of later */
+		return send_all(reader->fd, messages, count); /* announced later */
 	attach_gap(reader, &messages[0].msg_hdr, control, sizeof(control));
 	sent = send_all(reader->fd, messages, count);
 	if (sent) {
@@ -94,7 +93,7 @@ static unsigned send_after_gap(struct reader *reader, struct mmsghdr *messages, 
 		closep(&reader->gap_fd);
 		reader->gap_fd = -1;
 	} else if (errno == ETOOMANYREFS) {
-		/* Too many descriptors on their way: the datagram matters more. */
+		/* Too many descriptors in flight: the datagram matters more. */
 		messages[0].msg_hdr.msg_control = NULL;
 		messages[0].msg_hdr.msg_controllen = 0;
 		sent = send_all(reader->fd, messages, count);
@@ -102,8 +101,8 @@ static unsigned send_after_gap(struct reader *reader, struct mmsghdr *messages, 
 	return sent;
 }
 
-/* A program that does not read loses its own datagrams, and nobody else's. One that has gone is
- * noticed by the reading side of its connection. */
+/* A program that does not read only loses its own datagrams. The reading side of its connection
+ * notices when it has closed the socket. */
 static void deliver(struct outlet *outlet, const struct batch *batch)
 {
 	struct reader *reader = container_of(outlet, struct reader, outlet);

@@ -9,32 +9,39 @@
 #include "net/multicast.h"
 
 struct sender {
-	struct sender *next;
+	struct link link;
 	sa_family_t family;
 	unsigned ifindex;
 	struct udp_out out;
 	int ttl, loop; /* as set on the socket; -1: not yet */
 	struct event *writable;
-	struct send_waiter *waiters;
-	struct send_waiter *called; /* waiters that are being told, and not told yet */
+	struct link waiters;
+	struct link called; /* waiters that are about to be told */
 };
 
 struct senders {
 	struct event_base *base;
-	struct sender *first;
+	struct link list;
 };
 
 struct senders *senders_new(struct event_base *base)
 {
 	struct senders *senders = calloc(1, sizeof(*senders));
 
-	if (senders)
-		senders->base = base;
+	if (!senders)
+		return NULL;
+	senders->base = base;
+	list_init(&senders->list);
 	return senders;
 }
 
 static void sender_free(struct sender *sender)
 {
+	struct send_waiter *waiter;
+
+	list_for_each(waiter, &sender->waiters, link)
+		sender_cancel(waiter);
+	link_remove(&sender->link);
 	if (sender->writable)
 		event_free(sender->writable);
 	closep(&sender->out.fd);
@@ -43,29 +50,27 @@ static void sender_free(struct sender *sender)
 
 void senders_free(struct senders *senders)
 {
+	struct sender *sender;
+
 	if (!senders)
 		return;
-	while (senders->first) {
-		struct sender *next = senders->first->next;
-
-		while (senders->first->waiters)
-			sender_cancel(senders->first->waiters);
-		sender_free(senders->first);
-		senders->first = next;
-	}
+	list_for_each(sender, &senders->list, link)
+		sender_free(sender);
 	free(senders);
 }
 
-/* Those who are told may wait again at once, and may end each other: both lists stay where
- * sender_cancel() finds them. */
+/* Those that are told may wait again at once, and may cancel each other: each is in a list until it
+ * is told. */
 static void call_waiters(struct sender *sender)
 {
-	sender->called = take(sender->waiters);
-	while (sender->called) {
-		struct send_waiter *waiter = sender->called;
+	struct send_waiter *waiter;
 
-		sender->called = waiter->next;
-		waiter->sender = NULL;
+	list_for_each(waiter, &sender->waiters, link) {
+		link_remove(&waiter->link);
+		list_append(&sender->called, &waiter->link);
+	}
+	while ((waiter = list_first(&sender->called, struct send_waiter, link))) {
+		link_remove(&waiter->link);
 		waiter->ready(waiter);
 	}
 }
@@ -86,16 +91,12 @@ static bool is_gone(const struct sender *sender, const struct interface_list *in
 
 void senders_reconcile(struct senders *senders, const struct interface_list *interfaces)
 {
-	struct sender **link = &senders->first;
+	struct sender *sender;
 
-	while (*link) {
-		struct sender *sender = *link;
-
-		if (!is_gone(sender, interfaces)) {
-			link = &sender->next;
+	list_for_each(sender, &senders->list, link) {
+		if (!is_gone(sender, interfaces))
 			continue;
-		}
-		*link = sender->next;
+		link_remove(&sender->link);
 		call_waiters(sender);
 		sender_free(sender);
 	}
@@ -112,6 +113,8 @@ static int sender_open(
 	sender->family = family;
 	sender->ifindex = ifindex;
 	sender->ttl = sender->loop = -1;
+	list_init(&sender->waiters);
+	list_init(&sender->called);
 	sender->out.fd = r = multicast_open_sender(family, ifindex);
 	if (r >= 0 && !(sender->writable = event_new(
 				senders->base, sender->out.fd, EV_WRITE, on_writable, sender)))
@@ -120,15 +123,16 @@ static int sender_open(
 		sender_free(sender);
 		return r;
 	}
-	sender->next = senders->first;
-	senders->first = sender;
+	list_append(&senders->list, &sender->link);
 	*ret = sender;
 	return 0;
 }
 
 int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret)
 {
-	for (struct sender *sender = senders->first; sender; sender = sender->next) {
+	struct sender *sender;
+
+	list_for_each(sender, &senders->list, link) {
 		if (sender->family != family || sender->ifindex != ifindex)
 			continue;
 		*ret = sender;
@@ -161,25 +165,11 @@ int sender_send(struct sender *sender, const struct send_target *target,
 void sender_wait(struct sender *sender, struct send_waiter *waiter)
 {
 	sender_cancel(waiter);
-	waiter->sender = sender;
-	waiter->next = sender->waiters;
-	sender->waiters = waiter;
+	list_append(&sender->waiters, &waiter->link);
 	event_add(sender->writable, NULL);
-}
-
-static void unlink_waiter(struct send_waiter **list, const struct send_waiter *waiter)
-{
-	while (*list && *list != waiter)
-		list = &(*list)->next;
-	if (*list)
-		*list = waiter->next;
 }
 
 void sender_cancel(struct send_waiter *waiter)
 {
-	if (!waiter->sender)
-		return;
-	unlink_waiter(&waiter->sender->waiters, waiter);
-	unlink_waiter(&waiter->sender->called, waiter);
-	waiter->sender = NULL;
+	link_remove(&waiter->link);
 }

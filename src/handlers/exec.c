@@ -1,12 +1,11 @@
 /* exec: a program for each datagram, with the payload as its standard input and the rest in its
  * environment.
  *
- * No more than max_running programs run at a time: the handler is not ready() for another datagram
- * until one of them is over, and what comes in meanwhile waits in its queue. A datagram is
- * delivered when its program is over, however that ended: the counters say how. */
+ * At most max_running programs run at a time: the handler is not ready() for another datagram until
+ * one of them is over, and what is received meanwhile waits in its queue. A datagram is delivered
+ * when its program is over, whatever its status: the counters tell that. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,7 +21,7 @@
 
 #define OUTPUT_LINES_MAX 64 /* of one program */
 
-/* MFD_NOEXEC_SEAL of Linux 6.3: a payload is nothing to execute. */
+/* MFD_NOEXEC_SEAL of Linux 6.3: nobody may execute a payload. */
 #define MEMFD_NOEXEC_SEAL 8u
 
 enum { COUNTED_TIMED_OUT = CHILD_ENDS, COUNTED_SPAWN_FAILED };
@@ -30,37 +29,30 @@ enum { COUNTED_TIMED_OUT = CHILD_ENDS, COUNTED_SPAWN_FAILED };
 static const char *const exec_counters[] = {CHILD_COUNTERS, "timedOut", "spawnFailed", NULL};
 
 struct exec_settings {
-	struct string_list command;
+	struct string_list command; /* first, for program_check() */
 	int64_t max_running;
 	uint64_t timeout;
 };
 
 struct slot {
-	struct slot *next_free;
-	struct child child;
-	uint64_t timeout_ns; /* when its time is over; 0: it has been, or no longer matters */
+	struct child child; /* its pid is 0: the slot is free */
+	uint64_t timeout_ns; /* when to end it, CLOCK_MONOTONIC */
 	bool timed_out;
-	bool cut_short; /* by the end of the handler */
+	bool shutdown; /* ended because the handler does */
 };
 
 struct exec_handler {
+	const char *name;
 	struct program program;
 	struct slot *slots;
-	struct slot *free;
 	unsigned max_running, running;
 	uint64_t timeout; /* ns */
-	uint64_t due_ns; /* when to look at the slots' times; not later than the first of them */
+	uint64_t due_ns; /* when to look at all slots: not after the first of them is due */
 	struct log_limit limit;
 };
 
 static const struct key exec_keys[] = {
-	{.name = "command",
-		.type = KEY_ARGUMENTS,
-		.offset = offsetof(struct exec_settings, command),
-		.min = 1,
-		.required = true,
-		.help = "The program, by its absolute path, and its arguments. No shell reads "
-			"them."},
+	PROGRAM_KEYS,
 	{.name = "max_running",
 		.type = KEY_NUMBER,
 		.offset = offsetof(struct exec_settings, max_running),
@@ -77,14 +69,6 @@ static const struct key exec_keys[] = {
 		.help = "How long it may run until it gets SIGTERM, and SIGKILL a second later, "
 			"with its process group."},
 };
-
-static int exec_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
-{
-	const struct exec_settings *wanted = settings;
-
-	*ret_key = "command";
-	return child_trust(wanted->command.items[0], why);
-}
 
 static unsigned exec_needs(const void *settings)
 {
@@ -113,24 +97,22 @@ static int exec_open(const void *settings, const char *name, char why[static WHY
 
 	if (!exec)
 		return -ENOMEM;
+	exec->name = name;
 	exec->max_running = (unsigned)wanted->max_running;
 	exec->timeout = wanted->timeout;
 	exec->slots = calloc(exec->max_running, sizeof(*exec->slots));
 	r = program_open(&exec->program, name, &wanted->command, OUTPUT_LINES_MAX);
-	if (r < 0 || !exec->slots) {
-		snprintf(why, WHY_MAX, "%s", strerror(r < 0 ? -r : ENOMEM));
+	if (r >= 0 && !exec->slots)
+		r = -ENOMEM;
+	if (r < 0) {
 		exec_close(exec);
-		return r < 0 ? r : -ENOMEM;
-	}
-	for (unsigned i = exec->max_running; i--;) {
-		exec->slots[i].next_free = exec->free;
-		exec->free = &exec->slots[i];
+		return because(why, r, "%s", strerror(-r));
 	}
 	*ret = exec;
 	return 0;
 }
 
-/* A file in memory, which has any size at once, and an end; sealed, so that it stays what was
+/* A file in memory, which unlike a pipe takes any size at once; sealed, so that it stays what was
  * received. */
 static int open_payload(const struct datagram *datagram)
 {
@@ -164,123 +146,101 @@ static int start(struct exec_handler *exec, struct slot *slot, const struct orig
 	return child_start(&slot->child, &exec->program, environment.list, payload, slot);
 }
 
-static void look_at(struct exec_handler *exec, uint64_t due_ns)
+/* When to look at a slot next. */
+static uint64_t slot_due(const struct slot *slot)
 {
-	if (due_ns && (!exec->due_ns || due_ns < exec->due_ns))
-		exec->due_ns = due_ns;
+	return slot->child.state == CHILD_RUNS ? slot->timeout_ns : slot->child.due_ns;
 }
 
 static void deliver_one(struct exec_handler *exec, const struct origin *origin,
 	const struct datagram *datagram, struct outcome *outcome)
 {
-	struct slot *slot = exec->free;
-	int r = start(exec, slot, origin, datagram);
+	struct slot *slot = exec->slots;
+	int r;
 
+	while (slot->child.pid)
+		slot++;
+	r = start(exec, slot, origin, datagram);
 	if (r < 0) {
 		outcome->dropped[DROP_IO]++;
 		outcome->counted[COUNTED_SPAWN_FAILED]++;
 		if (log_limit_pass(&exec->limit))
-			log_warning("handler %s: starting %s: %s", exec->program.budget.name,
-				exec->program.argv[0], strerror(-r));
+			log_warning("handler %s: starting %s: %s", exec->name,
+				exec->program.command.items[0], strerror(-r));
 		return;
 	}
-	exec->free = slot->next_free;
 	exec->running++;
-	slot->timed_out = slot->cut_short = false;
+	slot->timed_out = slot->shutdown = false;
 	slot->timeout_ns = clock_ns(CLOCK_MONOTONIC) + exec->timeout;
-	look_at(exec, slot->timeout_ns);
+	exec->due_ns = earlier_ns(exec->due_ns, slot->timeout_ns);
 }
 
-/* Says that programs fail, but not for each of them. */
-static void warn(struct exec_handler *exec, const struct slot *slot, pid_t pid, int status)
+/* Counts what became of the datagram, and logs failures, but not each of them. */
+static void settle(struct exec_handler *exec, const struct slot *slot, pid_t pid, int status,
+	struct outcome *outcome)
 {
 	char string[CHILD_STATUS_MAX];
 
-	if (!status && !slot->timed_out)
+	exec->running--;
+	if (slot->shutdown) {
+		outcome->dropped[DROP_SHUTDOWN]++;
 		return;
-	if (log_limit_pass(&exec->limit))
-		log_warning("handler %s[%d]: %s%s", exec->program.budget.name, (int)pid,
+	}
+	outcome->delivered++;
+	outcome->counted[slot->timed_out ? COUNTED_TIMED_OUT : (int)child_end(status)]++;
+	if ((status || slot->timed_out) && log_limit_pass(&exec->limit))
+		log_warning("handler %s[%d]: %s%s", exec->name, (int)pid,
 			slot->timed_out ? "ran for too long and " : "",
 			child_status(status, string));
 }
 
-/* Counts what became of the datagram, and frees the slot. */
-static void release(struct exec_handler *exec, struct slot *slot, pid_t pid, int status,
-	struct outcome *outcome)
-{
-	if (slot->cut_short) {
-		outcome->dropped[DROP_SHUTDOWN]++;
-	} else {
-		outcome->delivered++;
-		outcome->counted[slot->timed_out ? COUNTED_TIMED_OUT : (int)child_end(status)]++;
-		warn(exec, slot, pid, status);
-	}
-	slot->next_free = exec->free;
-	exec->free = slot;
-	exec->running--;
-}
-
-static void step(struct exec_handler *exec, struct slot *slot, struct outcome *outcome)
+/* Does what is due for a slot, and ends a program that has timed out. */
+static void step(
+	struct exec_handler *exec, struct slot *slot, uint64_t now, struct outcome *outcome)
 {
 	pid_t pid = slot->child.pid;
 	int status;
 
 	if (!pid)
 		return;
-	if (child_step(&slot->child, &exec->program, &status))
-		release(exec, slot, pid, status, outcome);
-	else
-		look_at(exec, slot->child.due_ns);
+	if (child_step(&slot->child, &exec->program, &status)) {
+		settle(exec, slot, pid, status, outcome);
+		return;
+	}
+	if (slot->child.state == CHILD_RUNS && now >= slot->timeout_ns) {
+		slot->timed_out = true;
+		child_terminate(&slot->child, now + CHILD_GRACE_NS);
+	}
+	exec->due_ns = earlier_ns(exec->due_ns, slot_due(slot));
 }
 
-static void serve_events(struct exec_handler *exec, struct outcome *outcome)
+static void exec_serve(void *object, struct outcome *outcome)
 {
+	struct exec_handler *exec = object;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct epoll_event events[64];
 	int n;
 
 	do {
 		n = epoll_wait(exec->program.epoll, events, ARRAY_SIZE(events), 0);
 		for (int i = 0; i < n; i++)
-			step(exec, events[i].data.ptr, outcome);
+			step(exec, events[i].data.ptr, now, outcome);
 	} while (n == (int)ARRAY_SIZE(events));
-}
-
-/* Ends a program whose time is over, and lets it take its next step when that is due. */
-static void check_time(
-	struct exec_handler *exec, struct slot *slot, uint64_t now, struct outcome *outcome)
-{
-	if (slot->child.state == CHILD_RUNS && now >= slot->timeout_ns) {
-		slot->timed_out = true;
-		child_terminate(&slot->child, now + CHILD_GRACE_NS);
-	} else if (slot->child.due_ns && now >= slot->child.due_ns) {
-		step(exec, slot, outcome);
-	}
-	if (slot->child.pid)
-		look_at(exec,
-			slot->child.state == CHILD_RUNS ? slot->timeout_ns : slot->child.due_ns);
-}
-
-static void serve_times(struct exec_handler *exec, struct outcome *outcome)
-{
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-
 	if (!exec->due_ns || now < exec->due_ns)
 		return;
 	exec->due_ns = 0;
-	for (unsigned i = 0; i < exec->max_running; i++)
-		if (exec->slots[i].child.pid)
-			check_time(exec, &exec->slots[i], now, outcome);
+	for (unsigned i = 0; i < exec->max_running; i++) {
+		struct slot *slot = &exec->slots[i];
+		uint64_t due = slot->child.pid ? slot_due(slot) : 0;
+
+		if (due && now >= due)
+			step(exec, slot, now, outcome);
+		else
+			exec->due_ns = earlier_ns(exec->due_ns, due);
+	}
 }
 
-static void exec_serve(void *object, struct outcome *outcome)
-{
-	struct exec_handler *exec = object;
-
-	serve_events(exec, outcome);
-	serve_times(exec, outcome);
-}
-
-/* Looks at the others first: while there are datagrams and free slots, nothing else does. */
+/* Serves first: while there are datagrams and free slots, nothing else does. */
 static void exec_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	exec_serve(object, outcome);
@@ -308,8 +268,7 @@ static int exec_descriptor(const void *object)
 static void serve_until(struct exec_handler *exec, uint64_t until_ns, struct outcome *outcome)
 {
 	while (exec->running && clock_ns(CLOCK_MONOTONIC) < until_ns) {
-		program_wait(&exec->program,
-			exec->due_ns && exec->due_ns < until_ns ? exec->due_ns : until_ns);
+		program_wait(&exec->program, earlier_ns(exec->due_ns, until_ns));
 		exec_serve(exec, outcome);
 	}
 }
@@ -326,9 +285,9 @@ static void exec_finish(void *object, uint64_t until_ns, struct outcome *outcome
 
 		if (!slot->child.pid)
 			continue;
-		slot->cut_short = slot->child.state == CHILD_RUNS;
+		slot->shutdown = slot->child.state == CHILD_RUNS;
 		child_terminate(&slot->child, kill_ns);
-		look_at(exec, kill_ns);
+		exec->due_ns = earlier_ns(exec->due_ns, kill_ns);
 	}
 	/* A killed program is gone at once, unless it hangs in the kernel. */
 	serve_until(exec, kill_ns + CHILD_GRACE_NS / 4, outcome);
@@ -338,7 +297,7 @@ const struct handler_kind exec_kind = {
 	.config = {.name = "exec",
 		.may_block = true,
 		.schema = {exec_keys, ARRAY_SIZE(exec_keys), sizeof(struct exec_settings)},
-		.check = exec_check},
+		.check = program_check},
 	.counters = exec_counters,
 	.needs = exec_needs,
 	.open = exec_open,

@@ -1,7 +1,5 @@
 /* file: records in one of the formats, appended to a file. */
 #include <ctype.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "formats/format.h"
@@ -11,11 +9,6 @@
 struct file_settings {
 	struct recorder_settings recorder;
 	int format;
-};
-
-struct file_handler {
-	struct recorder *recorder;
-	enum format format;
 };
 
 static const struct key file_keys[] = {
@@ -28,7 +21,7 @@ static const struct key file_keys[] = {
 		.help = "How a datagram is written: line, json, hex or raw."},
 };
 
-/* Whether data begins as format_timestamp() does, as far as it goes. */
+/* Whether data may be the start of what format_timestamp() writes. */
 static bool is_line(const char *data, size_t size)
 {
 	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddddddddZ ";
@@ -57,6 +50,7 @@ static int measure_json(int fd, uint64_t size, uint64_t *ret_whole)
 	return recorder_measure_lines(fd, size, is_json, ret_whole);
 }
 
+/* By enum format. */
 static const struct recorder_format file_formats[] = {
 	[FORMAT_LINE] = {.measure = measure_lines},
 	[FORMAT_JSON] = {.measure = measure_json},
@@ -69,79 +63,27 @@ static unsigned file_needs(const void *settings)
 	return format_needs((enum format)((const struct file_settings *)settings)->format);
 }
 
-static void file_close(void *object)
-{
-	struct file_handler *file = object;
-
-	if (!file)
-		return;
-	recorder_close(file->recorder);
-	free(file);
-}
-
 static int file_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct file_settings *wanted = settings;
-	struct file_handler *file = calloc(1, sizeof(*file));
-	int r;
 
-	if (!file)
-		return -ENOMEM;
-	file->format = (enum format)wanted->format;
-	r = recorder_open(
-		&wanted->recorder, &file_formats[file->format], file, name, why, &file->recorder);
-	if (r < 0) {
-		free(file);
-		return r;
-	}
-	*ret = file;
-	return 0;
-}
-
-static void file_begin(void *object)
-{
-	recorder_start(((struct file_handler *)object)->recorder);
+	return recorder_open(
+		&wanted->recorder, &file_formats[wanted->format], NULL, name, why, ret);
 }
 
 static void file_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
-	struct file_handler *file = object;
+	enum format format = (enum format)(recorder_format(object) - file_formats);
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		struct text *text = recorder_begin(file->recorder, outcome);
+		struct text *text = recorder_begin(object, outcome);
 
 		if (!text)
 			continue;
-		format_datagram(text, file->format, batch->origin, &batch->datagrams[i]);
-		recorder_commit(file->recorder, outcome);
+		format_datagram(text, format, batch->origin, &batch->datagrams[i]);
+		recorder_commit(object, outcome);
 	}
-	recorder_batch_end(file->recorder, outcome);
-}
-
-static uint64_t file_deadline(const void *object)
-{
-	return recorder_deadline(((const struct file_handler *)object)->recorder);
-}
-
-static uint64_t file_patience(const void *object)
-{
-	return recorder_patience(((const struct file_handler *)object)->recorder);
-}
-
-static void file_serve(void *object, struct outcome *outcome)
-{
-	recorder_serve(((struct file_handler *)object)->recorder, outcome);
-}
-
-static void file_rotate(void *object, struct outcome *outcome)
-{
-	recorder_rotate(((struct file_handler *)object)->recorder, outcome);
-}
-
-static void file_finish(void *object, uint64_t until_ns, struct outcome *outcome)
-{
-	(void)until_ns;
-	recorder_finish(((struct file_handler *)object)->recorder, outcome);
+	recorder_batch_end(object, outcome);
 }
 
 const struct handler_kind file_kind = {
@@ -152,12 +94,6 @@ const struct handler_kind file_kind = {
 		.file = recorder_file},
 	.needs = file_needs,
 	.open = file_open,
-	.begin = file_begin,
 	.deliver = file_deliver,
-	.deadline = file_deadline,
-	.serve = file_serve,
-	.patience = file_patience,
-	.rotate = file_rotate,
-	.finish = file_finish,
-	.close = file_close,
+	RECORDER_CALLS,
 };

@@ -1,7 +1,6 @@
 #include "handlers/handler.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +15,7 @@ struct handler {
 	const struct handler_kind *kind;
 	struct ledger *ledger;
 	struct worker *worker; /* for kinds that may block; owns their object */
-	void *object; /* for those that may not */
+	void *object; /* of other kinds */
 };
 
 static void hand_on(struct handler *handler, const struct batch *batch)
@@ -43,11 +42,11 @@ static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
 	struct handler *handler = container_of(outlet, struct handler, outlet);
 	uint64_t now = handler->filter.wanted.rate_interval_ns ? clock_ns(CLOCK_MONOTONIC) : 0;
 	struct datagram passed[BATCH_MAX];
-	struct filtered kept_out;
+	struct filtered filtered;
 	struct batch rest = {.origin = batch->origin, .datagrams = passed};
 
-	rest.count = filter_apply(&handler->filter, batch, now, passed, &kept_out);
-	ledger_kept_out(handler->ledger, &kept_out);
+	rest.count = filter_apply(&handler->filter, batch, now, passed, &filtered);
+	ledger_filtered(handler->ledger, &filtered);
 	hand_on(handler, &rest);
 }
 
@@ -68,9 +67,9 @@ static bool has_patience(const struct handler *handler)
 	return handler->kind->patience && handler->kind->patience(handler->object);
 }
 
-/* Opens the kind's object, and puts a worker in front of it where it may block. */
-static int open_object(
-	struct handler *handler, const struct config_handler *config, char why[static WHY_MAX])
+/* Opens the kind's object, and puts a worker in front of it if it may block. */
+static int open_object(struct handler *handler, const struct config_handler *config,
+	struct workers *workers, char why[static WHY_MAX])
 {
 	int r = handler->kind->open(config->settings, handler->ledger->name, why, &handler->object);
 
@@ -82,29 +81,28 @@ static int open_object(
 	handler->outlet.deliver = handler->filter.is_open ? deliver : deliver_filtered;
 	if (!handler->kind->config.may_block)
 		return 0;
-	r = worker_start(handler->kind, handler->object, config, handler->ledger, &handler->worker);
-	if (r < 0) {
-		snprintf(why, WHY_MAX, "starting its thread: %s", strerror(-r));
-		return r;
-	}
+	r = worker_start(
+		workers, handler->kind, handler->object, config, handler->ledger, &handler->worker);
+	if (r < 0)
+		return because(why, r, "starting its thread: %s", strerror(-r));
 	handler->object = NULL;
 	return 0;
 }
 
 int handler_start(const struct config_handler *config, struct ledger *ledger,
-	char why[static WHY_MAX], struct handler **ret)
+	struct workers *workers, char why[static WHY_MAX], struct handler **ret)
 {
 	CLEANUP(handler_freep) struct handler *handler = calloc(1, sizeof(*handler));
 	int r;
 
-	snprintf(why, WHY_MAX, "out of memory");
+	because(why, -ENOMEM, "out of memory"); /* unless open() says otherwise */
 	if (!handler)
 		return -ENOMEM;
 	handler->kind = container_of(config->kind, struct handler_kind, config);
 	handler->ledger = ledger_ref(ledger);
 	if (filter_init(&handler->filter, &config->filter) < 0)
 		return -ENOMEM;
-	r = open_object(handler, config, why);
+	r = open_object(handler, config, workers, why);
 	if (r < 0)
 		return r;
 	*ret = take(handler);
@@ -114,8 +112,12 @@ int handler_start(const struct config_handler *config, struct ledger *ledger,
 void handler_begin(struct handler *handler)
 {
 	ledger_set_kind(handler->ledger, handler->kind->config.name);
-	if (handler->kind->begin)
+	if (!handler->kind->begin)
+		return;
+	if (handler->worker)
 		worker_begin(handler->worker);
+	else
+		handler->kind->begin(handler->object);
 }
 
 void handler_retire(struct handler *handler, uint64_t deadline_ns)
@@ -129,9 +131,16 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 
 int handler_rotate(struct handler *handler)
 {
+	struct outcome outcome = {0};
+
 	if (!handler->kind->rotate)
 		return -EOPNOTSUPP;
-	worker_rotate(handler->worker);
+	if (handler->worker) {
+		worker_rotate(handler->worker);
+		return 0;
+	}
+	handler->kind->rotate(handler->object, &outcome);
+	ledger_received(handler->ledger, 0, &outcome);
 	return 0;
 }
 
@@ -162,11 +171,5 @@ struct ledger *handler_ledger(struct handler *handler)
 
 void handler_account(struct handler *handler, struct account *ret)
 {
-	struct ledger *ledger = handler->ledger;
-
-	pthread_mutex_lock(&ledger->lock);
-	workers_settle(ledger);
-	*ret = *ledger->account;
-	workers_queued(ledger, ret);
-	pthread_mutex_unlock(&ledger->lock);
+	workers_account(handler->ledger, ret);
 }

@@ -16,50 +16,50 @@ struct handler_kind {
 	/* What its datagrams must carry, of enum need. */
 	unsigned (*needs)(const void *settings);
 
-	/* Opens what it needs. settings are valid until it returns, name, the
-	 * handler's, until close(). On failure returns a negative
-	 * errno with the reason in why: what failed, and what would mend it. */
+	/* Opens what it needs. settings are valid until it returns; name, the handler's, until
+	 * close(): each line that the kind logs begins with "handler NAME: ". On failure returns a
+	 * negative errno with the reason in why: what failed, and how to fix it; or -ENOMEM. */
 	int (*open)(const void *settings, const char *name, char why[static WHY_MAX], void **ret);
 
 	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of
 	 * each datagram, now or, for one that it keeps back, in a later call. */
 	void (*deliver)(void *object, const struct batch *batch, struct outcome *outcome);
 
-	/* The rest is for kinds that may block, and may be NULL.
+	/* Frees it. Accepts NULL. */
+	void (*close)(void *object);
+
+	/* The rest may be NULL.
 	 *
-	 * The first call from the thread, before any other, once the configuration is in force. It
-	 * does not come where the configuration is only tried out, so that programs are started
-	 * here, and not in open(). */
+	 * The first call after open(), once the configuration is in force. It does not come when
+	 * the configuration is only checked: programs must be started here, not in open(). */
 	void (*begin)(void *object);
-
-	/* A kind that has more to do than to deliver (datagrams kept back in a buffer, children to
-	 * watch) says when: serve() is called once deadline() has passed (CLOCK_MONOTONIC; 0:
-	 * nothing is due), and whenever descriptor() is readable. */
-	uint64_t (*deadline)(const void *object);
-	int (*descriptor)(const void *object);
-	void (*serve)(void *object, struct outcome *outcome);
-
-	/* How long datagrams may lie in the queue although the thread has nothing to do (ns; NULL,
-	 * or 0: not at all): a kind that keeps them back in a buffer anyway is spared a wake-up for
-	 * each batch. */
-	uint64_t (*patience)(const void *object);
-
-	/* For a kind that must not be given more for now (its children are busy, its child does not
-	 * read): deliver() is called only while ready(). The thread meanwhile waits as above, and
-	 * sees when it is to stop: neither deliver() nor serve() of such a kind ever needs to wait.
-	 * batch_max, when not 0, is the most datagrams that it takes at once. */
-	bool (*ready)(const void *object);
-	unsigned batch_max;
 
 	/* Begins a new file, for kinds that record. */
 	void (*rotate)(void *object, struct outcome *outcome);
 
+	/* The rest is for kinds that may block: their thread makes all calls but open(). */
+
+	/* For a kind that has more to do than to deliver (write a buffer, watch children): serve()
+	 * is called once deadline() has passed (CLOCK_MONOTONIC; 0: nothing is due), and whenever
+	 * descriptor() is readable. */
+	uint64_t (*deadline)(const void *object);
+	int (*descriptor)(const void *object);
+	void (*serve)(void *object, struct outcome *outcome);
+
+	/* How long datagrams may stay in the queue while the thread is idle (ns; NULL, or 0: not at
+	 * all). Saves a kind that buffers them anyway a wake-up for each batch. */
+	uint64_t (*patience)(const void *object);
+
+	/* For a kind that at times takes no more (its children are busy, its child does not read):
+	 * deliver() is called only while ready(). Meanwhile the thread waits as above, and sees
+	 * when it has to stop: neither deliver() nor serve() of such a kind ever needs to wait.
+	 * batch_max, when not 0, is the most datagrams that it takes at once. */
+	bool (*ready)(const void *object);
+	unsigned batch_max;
+
 	/* Before close(): delivers what it kept back, and ends what it started, by until_ns at the
 	 * latest. */
 	void (*finish)(void *object, uint64_t until_ns, struct outcome *outcome);
-
-	/* Frees it. Accepts NULL. */
-	void (*close)(void *object);
 };
 
 /* All kinds, NULL at the end, as config_load() wants them. */
@@ -68,21 +68,22 @@ const struct config_kind *const *handler_config_kinds(void);
 /* A running handler. Its outlet is what groups deliver to. */
 struct handler;
 
-/* Starts a handler that settles on ledger. config is valid until it returns. Returns
- * 0, or a negative errno with the reason in why. */
+/* Starts a handler that settles on ledger, with its thread, if it has one, among workers. config is
+ * valid until it returns. Returns 0, or a negative errno with the reason in why. */
 struct ledger;
+struct workers;
 int handler_start(const struct config_handler *config, struct ledger *ledger,
-	char why[static WHY_MAX], struct handler **ret);
+	struct workers *workers, char why[static WHY_MAX], struct handler **ret);
 
-/* The configuration that has the handler is in force. Nothing was delivered to it before. */
+/* The configuration that has the handler is in force. Must come before anything is delivered. */
 void handler_begin(struct handler *handler);
 
-/* Takes no more datagrams; what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC),
- * and then counted as dropped. Does not wait. Accepts NULL. */
+/* Frees it without waiting: what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC),
+ * and then counted as dropped. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
 
-/* Asks a handler that records to begin a new file, soon. Returns 0, or -EOPNOTSUPP when it has
- * none. */
+/* Has a handler that records begin a new file, soon. Returns 0, or -EOPNOTSUPP when it does not
+ * record. */
 int handler_rotate(struct handler *handler);
 
 struct outlet *handler_outlet(struct handler *handler);

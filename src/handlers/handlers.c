@@ -1,11 +1,12 @@
 #include "handlers/handlers.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "config/report.h"
 #include "handlers/ledger.h"
+#include "handlers/worker.h"
 
 struct set {
 	struct handler **items;
@@ -14,22 +15,20 @@ struct set {
 
 struct handlers {
 	struct counters *counters;
+	struct workers workers;
 	struct set set;
 };
 
 struct handlers_plan {
+	const struct handlers *running;
 	struct set set;
-	bool *kept; /* set.items[i] runs already */
 };
 
-static struct handler *set_find(const struct set *set, const char *name, size_t *ret_index)
+static struct handler *set_find(const struct set *set, const char *name)
 {
-	for (size_t i = 0; i < set->count; i++) {
-		if (strcmp(handler_name(set->items[i]), name))
-			continue;
-		*ret_index = i;
-		return set->items[i];
-	}
+	for (size_t i = 0; i < set->count; i++)
+		if (!strcmp(handler_name(set->items[i]), name))
+			return set->items[i];
 	return NULL;
 }
 
@@ -37,65 +36,68 @@ struct handlers *handlers_new(struct counters *counters)
 {
 	struct handlers *handlers = calloc(1, sizeof(*handlers));
 
-	if (handlers)
-		handlers->counters = counters;
+	if (!handlers)
+		return NULL;
+	handlers->counters = counters;
+	workers_init(&handlers->workers);
 	return handlers;
 }
 
-void handlers_free(struct handlers *handlers, uint64_t deadline_ns)
+unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 {
+	unsigned stuck;
+
 	if (!handlers)
-		return;
-	for (size_t i = 0; i < handlers->set.count; i++)
-		handler_retire(handlers->set.items[i], deadline_ns);
+		return 0;
+	while (handlers->set.count)
+		handler_retire(handlers->set.items[--handlers->set.count], deadline_ns);
+	stuck = workers_wait(&handlers->workers, deadline_ns + WORKER_END_NS);
+	if (stuck)
+		return stuck;
+	workers_destroy(&handlers->workers);
 	free(handlers->set.items);
 	free(handlers);
+	return 0;
 }
 
-static void report(struct errors *errors, const struct config_handler *config, const char *why)
+void handlers_expire(struct handlers *handlers)
 {
-	if (config->place.file)
-		errors_add(errors, "%s:%u: handlers.%s: %s", config->place.file, config->place.line,
-			config->name, why);
-	else
-		errors_add(errors, "handler %s: %s", config->name, why);
+	workers_expire(&handlers->workers);
 }
 
-/* Starts a handler beside the running one of that name, if any, whose counters it goes on with. */
-static int start(const struct handlers *handlers, const struct config_handler *wanted,
+/* Starts a handler beside the running one of that name, if any, whose ledger it shares. */
+static int start(struct handlers *handlers, const struct config_handler *wanted,
 	struct handler *running, char why[static WHY_MAX], struct handler **ret)
 {
 	struct ledger *ledger = running ? ledger_ref(handler_ledger(running))
 					: ledger_new(handlers->counters, wanted->name);
-	int r = ledger ? handler_start(wanted, ledger, why, ret) : -ENOMEM;
+	int r = ledger ? handler_start(wanted, ledger, &handlers->workers, why, ret)
+		       : because(why, -ENOMEM, "out of memory");
 
-	if (!ledger)
-		snprintf(why, WHY_MAX, "out of memory");
 	ledger_unref(ledger);
 	return r;
 }
 
-/* Puts one wanted handler into the plan: the running one where nothing changed, else a new one that
- * goes on with the counters of the old. */
-static int plan_handler(struct handlers_plan *plan, const struct handlers *handlers,
+/* Adds the running handler where nothing has changed, else a new one. */
+static int plan_handler(struct handlers_plan *plan, struct handlers *handlers,
 	const struct config *before, const struct config_handler *wanted, struct errors *errors)
 {
-	size_t i = 0, at = plan->set.count;
-	struct handler *running = set_find(&handlers->set, wanted->name, &i);
+	struct handler *running = handlers_find(handlers, wanted->name), *handler = running;
 	const struct config_handler *was = before ? config_find_handler(before, wanted->name)
 						  : NULL;
+	struct subject subject = handler_subject(wanted);
 	char why[WHY_MAX];
 	int r = 0;
 
-	plan->kept[at] = running && was && config_handler_equal(was, wanted);
-	if (plan->kept[at])
-		plan->set.items[at] = running;
-	else
-		r = start(handlers, wanted, running, why, &plan->set.items[at]);
-	if (r < 0)
-		report(errors, wanted, why);
-	else
-		plan->set.count++;
+	if (!running || !was || !config_handler_equal(was, wanted))
+		r = start(handlers, wanted, running, why, &handler);
+	if (r < 0) {
+		config_report(errors, &subject, 0, NULL, "%s", why);
+		return r;
+	}
+	r = array_add(&plan->set, handler);
+	if (r < 0 && handler != running)
+		handler_retire(handler, 0);
 	return r;
 }
 
@@ -103,40 +105,29 @@ int handlers_prepare(struct handlers *handlers, const struct config *before,
 	const struct config *wanted, struct errors *errors, struct handlers_plan **ret)
 {
 	struct handlers_plan *plan = calloc(1, sizeof(*plan));
-	int r = 0, failed = 0;
+	int r, failed = 0;
 
 	if (!plan)
 		return -ENOMEM;
-	plan->set.items = calloc(wanted->handler_count + 1, sizeof(*plan->set.items));
-	plan->kept = calloc(wanted->handler_count + 1, sizeof(*plan->kept));
-	if (!plan->set.items || !plan->kept)
-		failed = -ENOMEM;
-	for (size_t i = 0; i < wanted->handler_count && failed != -ENOMEM; i++)
+	plan->running = handlers;
+	for (size_t i = 0; i < wanted->handler_count; i++)
 		if ((r = plan_handler(plan, handlers, before, &wanted->handlers[i], errors)) < 0)
 			failed = r;
-	if (failed < 0) {
+	if (failed < 0)
 		handlers_abandon(plan);
-		return failed;
-	}
-	*ret = plan;
-	return 0;
+	else
+		*ret = plan;
+	return failed;
 }
 
-struct handler *handlers_plan_find(
-	const struct handlers_plan *plan, const char *name, bool *ret_kept)
+struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name)
 {
-	size_t i;
-	struct handler *handler = set_find(&plan->set, name, &i);
-
-	*ret_kept = handler && plan->kept[i];
-	return handler;
+	return set_find(&plan->set, name);
 }
 
-static void plan_free(struct handlers_plan *plan)
+bool handlers_plan_is_kept(const struct handlers_plan *plan, const struct handler *handler)
 {
-	free(plan->set.items);
-	free(plan->kept);
-	free(plan);
+	return handler && handlers_find(plan->running, handler_name(handler)) == handler;
 }
 
 void handlers_abandon(struct handlers_plan *plan)
@@ -144,39 +135,37 @@ void handlers_abandon(struct handlers_plan *plan)
 	if (!plan)
 		return;
 	for (size_t i = 0; i < plan->set.count; i++)
-		if (!plan->kept[i])
+		if (!handlers_plan_is_kept(plan, plan->set.items[i]))
 			handler_retire(plan->set.items[i], 0);
-	plan_free(plan);
-}
-
-/* Whether the plan keeps a running handler. */
-static bool plan_keeps(const struct handlers_plan *plan, const struct handler *handler)
-{
-	for (size_t i = 0; i < plan->set.count; i++)
-		if (plan->set.items[i] == handler)
-			return true;
-	return false;
+	free(plan->set.items);
+	free(plan);
 }
 
 void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns)
 {
-	for (size_t i = 0; i < handlers->set.count; i++)
-		if (!plan_keeps(plan, handlers->set.items[i]))
-			handler_retire(handlers->set.items[i], deadline_ns);
+	struct set *running = &handlers->set;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < running->count; i++) {
+		struct handler *handler = running->items[i];
+
+		if (handlers_plan_find(plan, handler_name(handler)) == handler)
+			running->items[kept++] = handler;
+		else
+			handler_retire(handler, deadline_ns);
+	}
+	running->count = kept;
 	for (size_t i = 0; i < plan->set.count; i++)
-		if (!plan->kept[i])
+		if (!handlers_plan_is_kept(plan, plan->set.items[i]))
 			handler_begin(plan->set.items[i]);
-	free(handlers->set.items);
-	handlers->set = plan->set;
-	plan->set.items = NULL;
-	plan_free(plan);
+	free(running->items);
+	*running = plan->set;
+	free(plan);
 }
 
 struct handler *handlers_find(const struct handlers *handlers, const char *name)
 {
-	size_t i;
-
-	return set_find(&handlers->set, name, &i);
+	return set_find(&handlers->set, name);
 }
 
 size_t handlers_count(const struct handlers *handlers)

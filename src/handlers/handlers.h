@@ -6,30 +6,38 @@
 #include "handlers/handler.h"
 
 struct handlers;
+
+/* The set that there will be: running handlers that do not change, and new ones. */
 struct handlers_plan;
 
 /* An empty set, or NULL without memory. counters must live longer. */
 struct handlers *handlers_new(struct counters *counters);
 
-/* Retires all of them (handler_retire()) and frees the set. Accepts NULL. */
-void handlers_free(struct handlers *handlers, uint64_t deadline_ns);
+/* Retires all of them (handler_retire()), waits for their threads until a second after deadline_ns
+ * (CLOCK_MONOTONIC) at most, and frees the set. Returns how many are stuck in a system call: where
+ * any are, nothing is freed, and the process must end without them. Accepts NULL. */
+unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns);
 
-/* Starts everything of wanted that does not run unchanged already, beside what runs. before is the
- * configuration that runs, NULL at the start. On failure nothing has changed, and errors says what.
- */
+/* Drops what is queued for retired handlers past their deadline that are stuck. To be called now
+ * and again, so that their accounts settle. */
+void handlers_expire(struct handlers *handlers);
+
+/* Starts, beside what runs, each handler of wanted that does not run unchanged already. before is
+ * the configuration that runs, NULL at the start. On failure nothing has changed, and errors has
+ * the reasons. */
 int handlers_prepare(struct handlers *handlers, const struct config *before,
 	const struct config *wanted, struct errors *errors, struct handlers_plan **ret);
 
-/* The handler of that name after the plan is carried out, or NULL; and whether it is one that runs
- * already. */
-struct handler *handlers_plan_find(
-	const struct handlers_plan *plan, const char *name, bool *ret_kept);
+/* The handler of that name in the plan, or NULL; and whether it is the one that runs already.
+ * Accepts NULL as handler. */
+struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name);
+bool handlers_plan_is_kept(const struct handlers_plan *plan, const struct handler *handler);
 
-/* Makes the plan's handlers the set. What is not in it is retired; no group may deliver to it any
- * more. Frees plan. */
+/* Makes the plan the set. Running handlers that are not in it are retired; no group may deliver to
+ * them any more. Frees plan. */
 void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns);
 
-/* Ends what the plan started. Accepts NULL. */
+/* Retires what the plan has started, and frees it. Accepts NULL. */
 void handlers_abandon(struct handlers_plan *plan);
 
 struct handler *handlers_find(const struct handlers *handlers, const char *name);

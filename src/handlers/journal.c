@@ -1,5 +1,5 @@
 /* journal: one entry a datagram, with fields to search by (the table in mcastd.conf(5)).
- * sd_journal_sendv() costs about 20 us and blocks for as long as journald does not read. */
+ * sd_journal_sendv() takes about 20 us, and blocks while journald does not read. */
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 
@@ -9,88 +9,63 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "formats/format.h"
 #include "handlers/handler.h"
 
-/* So much of a payload is shown in MESSAGE; MCASTD_PAYLOAD has all of it. */
+/* The bytes of a payload that MESSAGE shows; MCASTD_PAYLOAD has all of them. */
 #define MESSAGE_PAYLOAD_MAX 512
 
+static const char *const constant_fields[] = {
+	"MESSAGE_ID=" MESSAGE_DATAGRAM, "PRIORITY=6", "SYSLOG_IDENTIFIER=mcastd"};
+
 struct journal_handler {
+	const char *name;
 	struct text text;
 	struct log_limit limit;
 };
 
-/* The fields are built one after the other in one text; where each ends is remembered, as the text
- * may move. */
-struct fields {
-	struct text *text;
-	size_t ends[16];
-	int count;
-};
+/* An entry has the fields of the datagram, these two, and the constant ones. */
+enum { ENTRY_MESSAGE = FIELDS, ENTRY_PAYLOAD, ENTRY_OWN };
 
-static void end_field(struct fields *fields)
+/* Builds the entry's own fields one after the other in text. ret_ends says where each ends, since
+ * text may move while it grows. */
+static void build_fields(struct text *text, const struct origin *origin,
+	const struct datagram *datagram, size_t ret_ends[static ENTRY_OWN])
 {
-	fields->ends[fields->count++] = fields->text->length;
-}
+	char number[FIELD_NUMBER_MAX];
+	struct fields fields;
 
-static void add_field(struct fields *fields, const char *name, const char *value)
-{
-	text_append_string(fields->text, name);
-	text_append(fields->text, "=", 1);
-	text_append_string(fields->text, value);
-	end_field(fields);
-}
-
-static void add_number(struct fields *fields, const char *name, unsigned value)
-{
-	text_printf(fields->text, "%s=%u", name, value);
-	end_field(fields);
-}
-
-static void build_fields(
-	struct fields *fields, const struct origin *origin, const struct datagram *datagram)
-{
-	struct address source = endpoint_address(&datagram->source);
-	char timestamp[TIMESTAMP_MAX], string[INET6_ADDRSTRLEN];
-
-	text_append_string(fields->text, "MESSAGE=");
-	format_message(fields->text, origin, datagram, MESSAGE_PAYLOAD_MAX);
-	end_field(fields);
-	add_field(fields, "MESSAGE_ID", MESSAGE_DATAGRAM);
-	add_field(fields, "PRIORITY", "6");
-	add_field(fields, "SYSLOG_IDENTIFIER", "mcastd");
-	add_field(fields, "MCASTD_GROUP", origin->group);
-	add_field(fields, "MCASTD_ADDRESS", origin->address);
-	add_number(fields, "MCASTD_PORT", origin->port);
-	add_field(fields, "MCASTD_SOURCE", address_format(&source, string));
-	add_number(fields, "MCASTD_SOURCE_PORT", endpoint_port(&datagram->source));
-	add_field(fields, "MCASTD_INTERFACE", origin->interface);
-	add_number(fields, "MCASTD_TTL", datagram->ttl);
-	add_field(fields, "MCASTD_TIMESTAMP", format_timestamp(datagram->timestamp_ns, timestamp));
-	add_number(fields, "MCASTD_SIZE", datagram->size);
-	text_append_string(fields->text, "MCASTD_PAYLOAD=");
-	text_append(fields->text, datagram->payload, datagram->size);
-	end_field(fields);
+	fields_read(&fields, origin, datagram);
+	for (enum field i = 0; i < FIELDS; i++) {
+		text_printf(
+			text, "%s=%s", field_infos[i].variable, fields_string(&fields, i, number));
+		ret_ends[i] = text->length;
+	}
+	text_append_string(text, "MESSAGE=");
+	format_message(text, origin, datagram, MESSAGE_PAYLOAD_MAX);
+	ret_ends[ENTRY_MESSAGE] = text->length;
+	text_append_string(text, "MCASTD_PAYLOAD=");
+	text_append(text, datagram->payload, datagram->size);
+	ret_ends[ENTRY_PAYLOAD] = text->length;
 }
 
 static int send_entry(
 	struct text *text, const struct origin *origin, const struct datagram *datagram)
 {
-	struct fields fields = {.text = text};
-	struct iovec vector[ARRAY_SIZE(fields.ends)];
-	size_t start = 0;
+	struct iovec vector[ENTRY_OWN + ARRAY_SIZE(constant_fields)];
+	size_t ends[ENTRY_OWN], start = 0;
 
 	text_clear(text);
-	build_fields(&fields, origin, datagram);
+	build_fields(text, origin, datagram, ends);
 	if (text_failed(text))
 		return -ENOMEM;
-	for (int i = 0; i < fields.count; i++) {
-		vector[i] = (struct iovec){text->data + start, fields.ends[i] - start};
-		start = fields.ends[i];
-	}
-	return sd_journal_sendv(vector, fields.count);
+	for (size_t i = 0; i < ENTRY_OWN; start = ends[i++])
+		vector[i] = (struct iovec){text->data + start, ends[i] - start};
+	for (size_t i = 0; i < ARRAY_SIZE(constant_fields); i++)
+		vector[ENTRY_OWN + i] = (struct iovec){
+			(char *)constant_fields[i], strlen(constant_fields[i])};
+	return sd_journal_sendv(vector, ARRAY_SIZE(vector));
 }
 
 static unsigned journal_needs(const void *settings)
@@ -102,20 +77,25 @@ static unsigned journal_needs(const void *settings)
 static int journal_open(
 	const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
-	(void)settings, (void)name, (void)why;
-	*ret = calloc(1, sizeof(struct journal_handler));
-	return *ret ? 0 : -ENOMEM;
+	struct journal_handler *journal = calloc(1, sizeof(*journal));
+
+	(void)settings, (void)why;
+	if (!journal)
+		return -ENOMEM;
+	journal->name = name;
+	*ret = journal;
+	return 0;
 }
 
 static void journal_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct journal_handler *journal = object;
 
-	/* sd_journal_sendv() calls it a success when no journal is there. */
+	/* Without a journal, sd_journal_sendv() reports success. */
 	if (access(JOURNAL_SOCKET, F_OK) < 0) {
 		outcome->dropped[DROP_ABSENT] += batch->count;
 		if (log_limit_pass(&journal->limit))
-			log_warning("journal handler: no journal: %s: %s", JOURNAL_SOCKET,
+			log_warning("handler %s: no journal: %s: %s", journal->name, JOURNAL_SOCKET,
 				strerror(errno));
 		return;
 	}
@@ -128,7 +108,8 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 		}
 		outcome->dropped[DROP_IO]++;
 		if (log_limit_pass(&journal->limit))
-			log_warning("journal handler: %s", strerror(-r));
+			log_warning("handler %s: writing to the journal: %s", journal->name,
+				strerror(-r));
 	}
 }
 

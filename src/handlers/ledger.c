@@ -8,12 +8,12 @@
 #include "base/hash.h"
 #include "base/log.h"
 
-/* The earlier run has ended, and what it held with it. */
+/* Drops what the earlier run had queued when it ended. */
 static void settle_earlier_run(struct account *account, const char *handler)
 {
 	uint64_t settled = account->filtered + outcome_total(&account->outcome), lost;
 
-	/* A process may be killed between counting what became of datagrams and counting them. */
+	/* The daemon may have been killed after counting outcomes, before counting received. */
 	if (settled > account->received)
 		account->received = settled;
 	lost = account->received - settled;
@@ -43,28 +43,20 @@ struct ledger *ledger_new(struct counters *counters, const char *handler)
 	}
 	settle_earlier_run(ledger->account, handler);
 	pthread_mutex_init(&ledger->lock, NULL);
+	list_init(&ledger->workers);
 	ledger->references = 1;
 	return ledger;
 }
 
 struct ledger *ledger_ref(struct ledger *ledger)
 {
-	pthread_mutex_lock(&ledger->lock);
 	ledger->references++;
-	pthread_mutex_unlock(&ledger->lock);
 	return ledger;
 }
 
 void ledger_unref(struct ledger *ledger)
 {
-	unsigned left;
-
-	if (!ledger)
-		return;
-	pthread_mutex_lock(&ledger->lock);
-	left = --ledger->references;
-	pthread_mutex_unlock(&ledger->lock);
-	if (left)
+	if (!ledger || --ledger->references)
 		return;
 	pthread_mutex_destroy(&ledger->lock);
 	counters_release(ledger->counters, ledger->account);
@@ -105,11 +97,11 @@ void ledger_received(struct ledger *ledger, unsigned received, const struct outc
 	pthread_mutex_unlock(&ledger->lock);
 }
 
-void ledger_kept_out(struct ledger *ledger, const struct filtered *kept_out)
+void ledger_filtered(struct ledger *ledger, const struct filtered *filtered)
 {
 	pthread_mutex_lock(&ledger->lock);
-	ledger->account->received += kept_out->filtered + kept_out->over_rate;
-	ledger->account->filtered += kept_out->filtered;
-	ledger->account->outcome.dropped[DROP_RATE] += kept_out->over_rate;
+	ledger->account->received += filtered->filtered + filtered->over_rate;
+	ledger->account->filtered += filtered->filtered;
+	ledger->account->outcome.dropped[DROP_RATE] += filtered->over_rate;
 	pthread_mutex_unlock(&ledger->lock);
 }

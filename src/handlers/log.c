@@ -1,4 +1,4 @@
-/* log: a line a datagram on stderr or stdout, which may be a terminal, a pipe or the journal's
+/* log: writes datagrams to stderr or stdout, which may be a terminal, a pipe or the journal's
  * stream. */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@ struct log_settings {
 };
 
 struct log_handler {
+	const char *name;
 	enum format format;
 	int fd;
 	struct text text;
@@ -60,9 +61,10 @@ static int log_open_handler(
 	const struct log_settings *wanted = settings;
 	struct log_handler *log = calloc(1, sizeof(*log));
 
-	(void)name, (void)why;
+	(void)why;
 	if (!log)
 		return -ENOMEM;
+	log->name = name;
 	log->format = (enum format)wanted->format;
 	log->fd = wanted->stream ? STDOUT_FILENO : STDERR_FILENO;
 	*ret = log;
@@ -85,7 +87,7 @@ static void log_deliver(void *object, const struct batch *batch, struct outcome 
 	}
 	outcome->dropped[DROP_IO] += batch->count;
 	if (log_limit_pass(&log->limit))
-		log_warning("log handler: writing to %s: %s",
+		log_warning("handler %s: writing to %s: %s", log->name,
 			log->fd == STDOUT_FILENO ? "stdout" : "stderr", strerror(-r));
 }
 

@@ -1,28 +1,28 @@
-/* pcapng: datagrams as packets, for Wireshark and tcpdump. Each file, and what follows after
- * writing has failed, is a section of its own with the interfaces that occur in it. */
+/* pcapng: datagrams as packets, for Wireshark and tcpdump. Each file is a section that declares the
+ * interfaces that occur in it. After writing has failed, a new section begins. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/escape.h"
-#include "base/log.h"
 #include "handlers/handler.h"
-#include "formats/pcapng_blocks.h"
-#include "formats/pcapng_walk.h"
+#include "formats/pcapng.h"
 #include "recorder/recorder.h"
 
-/* What is written of a group is remembered for so many; others have to take their place. A power of
- * two. */
+/* Origins whose headers and options are stored; another one replaces one of them. A power of two.
+ */
 #define FLOWS_MAX 64
 
-/* Statistics also come this often while datagrams do, for a recording that is read while it goes
- * on, or is killed. By the datagrams' time. */
+/* Interval of the statistics, by the time of the datagrams, for a recording that is read before it
+ * has ended. The last ones come at the end of a section. */
 #define STATISTICS_NS (10 * NS_PER_S)
 
-/* More are written as one, which is called OTHER: names can come and go for ever. */
+/* Beyond this number all are written as one interface, OTHER: the number of names that come and go
+ * has no limit. */
 #define INTERFACES_MAX 4096
 #define OTHER "(other)"
 
@@ -34,20 +34,20 @@ struct pcapng_settings {
 
 struct interface {
 	char name[IF_NAMESIZE];
-	uint32_t number; /* in the section; NOT_DECLARED: it has not occurred there */
-	struct pcapng_counts counts; /* since it was first seen */
+	uint32_t number; /* in the section, or NOT_DECLARED */
+	struct pcapng_counts counts; /* since its first datagram */
 };
 
 /* A group on an interface. */
 struct flow {
-	struct origin *origin; /* a reference, by which it is found again; NULL: free */
+	struct origin *origin; /* a reference; NULL: unused */
 	size_t interface;
-	uint64_t kernel_dropped; /* of the origin, when last looked at */
+	uint64_t kernel_dropped; /* of the origin, as counted so far */
 	struct pcapng_flow packets;
 };
 
+/* The recorder's owner. */
 struct pcapng_handler {
-	struct recorder *recorder;
 	struct utsname system;
 	struct interface *interfaces;
 	size_t interface_count;
@@ -81,15 +81,14 @@ static void begin_section(void *owner, struct text *text, bool is_first)
 	pcapng->statistics_ns = 0;
 }
 
-/* Adds what the kernel has dropped of a flow since the last look. */
+/* Adds what the kernel has dropped of a flow since the last call. */
 static void count_kernel_drops(struct pcapng_handler *pcapng, struct flow *flow)
 {
-	uint64_t now = flow->origin ? atomic_load_explicit(
-					      &flow->origin->kernel_dropped, memory_order_relaxed)
-				    : 0;
+	uint64_t now;
 
 	if (!flow->origin)
 		return;
+	now = atomic_load_explicit(&flow->origin->kernel_dropped, memory_order_relaxed);
 	pcapng->interfaces[flow->interface].counts.kernel_dropped += now - flow->kernel_dropped;
 	flow->kernel_dropped = now;
 }
@@ -122,11 +121,21 @@ static void count_lost(void *owner, const char *data, size_t size)
 
 	for (size_t at = 0; at < size; at += block.size) {
 		block = pcapng_read_block(data + at);
-		for (size_t i = 0;
-			block.type == PCAPNG_DATAGRAM_TYPE && i < pcapng->interface_count; i++)
+		for (size_t i = 0; block.type == PCAPNG_BLOCK_PACKET && i < pcapng->interface_count;
+			i++)
 			if (pcapng->interfaces[i].number == block.interface)
 				pcapng->interfaces[i].counts.dropped++;
 	}
+}
+
+static void pcapng_free(void *owner)
+{
+	struct pcapng_handler *pcapng = owner;
+
+	for (size_t i = 0; i < FLOWS_MAX; i++)
+		origin_unref(pcapng->flows[i].origin);
+	free(pcapng->interfaces);
+	free(pcapng);
 }
 
 static const struct recorder_format pcapng_format = {
@@ -134,37 +143,18 @@ static const struct recorder_format pcapng_format = {
 	.begin = begin_section,
 	.end = end_section,
 	.lost = count_lost,
+	.free = pcapng_free,
 };
-
-static void pcapng_close(void *object)
-{
-	struct pcapng_handler *pcapng = object;
-
-	if (!pcapng)
-		return;
-	for (size_t i = 0; i < FLOWS_MAX; i++)
-		origin_unref(pcapng->flows[i].origin);
-	recorder_close(pcapng->recorder);
-	free(pcapng->interfaces);
-	free(pcapng);
-}
 
 static int pcapng_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	const struct pcapng_settings *wanted = settings;
 	struct pcapng_handler *pcapng = calloc(1, sizeof(*pcapng));
-	int r;
 
 	if (!pcapng)
 		return -ENOMEM;
 	uname(&pcapng->system);
-	r = recorder_open(&wanted->recorder, &pcapng_format, pcapng, name, why, &pcapng->recorder);
-	if (r < 0) {
-		pcapng_close(pcapng);
-		return r;
-	}
-	*ret = pcapng;
-	return 0;
+	return recorder_open(&wanted->recorder, &pcapng_format, pcapng, name, why, ret);
 }
 
 /* The index of an interface, or a negative errno. */
@@ -178,7 +168,7 @@ static int find_interface(struct pcapng_handler *pcapng, const char *name)
 			return (int)i;
 	if (i >= INTERFACES_MAX && strcmp(name, OTHER))
 		return find_interface(pcapng, OTHER);
-	interfaces = reallocarray(pcapng->interfaces, i + 1, sizeof(*interfaces));
+	interfaces = array_grow(pcapng->interfaces, i, sizeof(*interfaces));
 	if (!interfaces)
 		return -ENOMEM;
 	interfaces[i] = (struct interface){.number = NOT_DECLARED};
@@ -188,7 +178,7 @@ static int find_interface(struct pcapng_handler *pcapng, const char *name)
 	return (int)i;
 }
 
-/* What is known of the origin's datagrams, or NULL without memory. */
+/* The flow of an origin, or NULL without memory. */
 static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *origin)
 {
 	struct flow *flow =
@@ -211,7 +201,7 @@ static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *orig
 	return flow;
 }
 
-/* The kernel allows any byte in the name of an interface; the file wants UTF-8. */
+/* The kernel allows any byte in the name of an interface; pcapng requires UTF-8. */
 static void declare(struct pcapng_handler *pcapng, struct interface *interface, struct text *text)
 {
 	AUTO_TEXT struct text name = {0}, description = {0};
@@ -223,7 +213,8 @@ static void declare(struct pcapng_handler *pcapng, struct interface *interface, 
 	interface->number = pcapng->declared++;
 }
 
-/* What has to stand before a datagram: its interface, and now and then statistics. */
+/* Appends what has to stand before a datagram: its interface, unless that is declared, and the
+ * statistics when they are due. */
 static void prepare(struct pcapng_handler *pcapng, struct interface *interface,
 	uint64_t timestamp_ns, struct text *text)
 {
@@ -236,14 +227,9 @@ static void prepare(struct pcapng_handler *pcapng, struct interface *interface,
 	pcapng->statistics_ns = timestamp_ns + STATISTICS_NS;
 }
 
-static void pcapng_begin(void *object)
-{
-	recorder_start(((struct pcapng_handler *)object)->recorder);
-}
-
 static void pcapng_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
-	struct pcapng_handler *pcapng = object;
+	struct pcapng_handler *pcapng = recorder_owner(object);
 	struct flow *flow = find_flow(pcapng, batch->origin);
 	struct interface *interface;
 
@@ -258,7 +244,7 @@ static void pcapng_deliver(void *object, const struct batch *batch, struct outco
 	interface->counts.dropped += batch->lost;
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
-		struct text *text = recorder_begin(pcapng->recorder, outcome);
+		struct text *text = recorder_begin(object, outcome);
 
 		interface->counts.received++;
 		if (!text) {
@@ -267,35 +253,9 @@ static void pcapng_deliver(void *object, const struct batch *batch, struct outco
 		}
 		prepare(pcapng, interface, datagram->timestamp_ns, text);
 		pcapng_append_datagram(text, &flow->packets, interface->number, datagram);
-		recorder_commit(pcapng->recorder, outcome);
+		recorder_commit(object, outcome);
 	}
-	recorder_batch_end(pcapng->recorder, outcome);
-}
-
-static uint64_t pcapng_deadline(const void *object)
-{
-	return recorder_deadline(((const struct pcapng_handler *)object)->recorder);
-}
-
-static uint64_t pcapng_patience(const void *object)
-{
-	return recorder_patience(((const struct pcapng_handler *)object)->recorder);
-}
-
-static void pcapng_serve(void *object, struct outcome *outcome)
-{
-	recorder_serve(((struct pcapng_handler *)object)->recorder, outcome);
-}
-
-static void pcapng_rotate(void *object, struct outcome *outcome)
-{
-	recorder_rotate(((struct pcapng_handler *)object)->recorder, outcome);
-}
-
-static void pcapng_finish(void *object, uint64_t until_ns, struct outcome *outcome)
-{
-	(void)until_ns;
-	recorder_finish(((struct pcapng_handler *)object)->recorder, outcome);
+	recorder_batch_end(object, outcome);
 }
 
 const struct handler_kind pcapng_kind = {
@@ -306,12 +266,6 @@ const struct handler_kind pcapng_kind = {
 		.file = recorder_file},
 	.needs = pcapng_needs,
 	.open = pcapng_open,
-	.begin = pcapng_begin,
 	.deliver = pcapng_deliver,
-	.deadline = pcapng_deadline,
-	.serve = pcapng_serve,
-	.patience = pcapng_patience,
-	.rotate = pcapng_rotate,
-	.finish = pcapng_finish,
-	.close = pcapng_close,
+	RECORDER_CALLS,
 };

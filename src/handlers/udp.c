@@ -1,23 +1,22 @@
 /* udp: relays datagrams to another address, unicast or multicast.
  *
- * Relays to groups can feed each other, so they are guarded three times: a datagram goes out with
- * at most one less than the TTL that it came with, as a router would send it (RFC 1812,
- * section 5.3.1), so that nothing circles for ever; what this relay has sent itself is known by its
- * sender; and what a ring of relays brings back is known by its payload (loop_guard.h). That a
- * configuration feeds itself is refused when it is loaded (relays()). */
+ * Relays to groups can form rings. A configuration that feeds itself is refused (relays()); against
+ * other rings there are three guards. A datagram is sent with at most one less than the TTL that it
+ * came with, as by a router (RFC 1812, section 5.3.1), so that none circles for ever. What this
+ * relay has sent itself is known by its source; what a ring of relays brings back, by its payload
+ * (data/loop_guard.h). */
 #include <errno.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "handlers/handler.h"
 #include "data/loop_guard.h"
-#include "handlers/udp_send.h"
+#include "handlers/handler.h"
 #include "net/multicast.h"
+#include "net/udp_out.h"
 
 #define RETRY_NS NS_PER_S
 
@@ -30,16 +29,19 @@ struct udp_settings {
 };
 
 struct udp_handler {
-	struct udp_output output;
-	struct loop_guard *guard; /* NULL: to a host, where nothing comes back from */
-	bool multicast;
-	char *interface; /* NULL: the kernel's route */
-	uint64_t retry_ns; /* when to open the socket again, after it could not be: CLOCK_MONOTONIC
-			    */
+	const char *name;
+	struct udp_out out;
+	union endpoint to;
+	socklen_t to_length;
 	sa_family_t family;
-	int ttl; /* the most a datagram goes out with */
-	int ttl_set; /* what the socket sends with now */
-	uint16_t source_port; /* what the socket sends from */
+	bool multicast;
+	struct loop_guard *guard; /* NULL: to a host, from which nothing comes back */
+	char *interface; /* NULL: the kernel's route */
+	uint64_t retry_ns; /* when to try again to open the socket, CLOCK_MONOTONIC */
+	int ttl; /* the largest to send with */
+	int ttl_set; /* of the socket, now */
+	uint16_t source_port; /* of the socket */
+	struct log_limit limit;
 };
 
 static const struct key udp_keys[] = {
@@ -82,24 +84,7 @@ static unsigned udp_needs(const void *settings)
 	return address_is_multicast(&wanted->address) ? NEED_TTL | NEED_SOURCE : 0;
 }
 
-static int set_unicast_ttl(int fd, sa_family_t family, int ttl)
-{
-	int level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
-	int option = family == AF_INET ? IP_TTL : IPV6_UNICAST_HOPS;
-
-	return setsockopt(fd, level, option, &ttl, sizeof(ttl)) < 0 ? -errno : 0;
-}
-
-static int bind_to_interface(int fd, const char *name)
-{
-	if (!name)
-		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0
-		       ? -errno
-		       : 0;
-}
-
-/* Binds to a port at once, so that what comes back from it can be known. */
+/* Binds now, and not with the first datagram, so that is_own() knows the port. */
 static int bind_port(struct udp_handler *udp, int fd, uint16_t port)
 {
 	union endpoint any = {.any = {.sa_family = udp->family}};
@@ -117,16 +102,21 @@ static int bind_port(struct udp_handler *udp, int fd, uint16_t port)
 	return 0;
 }
 
-/* Sets what is the same for all datagrams. */
 static int configure_socket(struct udp_handler *udp, int fd)
 {
-	int r = multicast_set_ttl(fd, udp->family, udp->ttl);
+	bool is_v4 = udp->family == AF_INET;
+	const char *interface = udp->interface;
 
 	udp->ttl_set = udp->ttl;
-	if (udp->multicast || r < 0)
-		return r;
-	r = set_unicast_ttl(fd, udp->family, udp->ttl);
-	return r < 0 ? r : bind_to_interface(fd, udp->interface);
+	if (udp->multicast)
+		return multicast_set_ttl(fd, udp->family, udp->ttl);
+	if (setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_TTL : IPV6_UNICAST_HOPS,
+		    &udp->ttl, sizeof(udp->ttl)) < 0)
+		return -errno;
+	if (interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
+				 (socklen_t)strlen(interface)) < 0)
+		return -errno;
+	return 0;
 }
 
 static int open_socket(struct udp_handler *udp)
@@ -138,7 +128,7 @@ static int open_socket(struct udp_handler *udp)
 	if (udp->interface && !ifindex)
 		return -ENODEV;
 	if (udp->family == AF_INET6)
-		udp->output.to.v6.sin6_scope_id = ifindex;
+		udp->to.v6.sin6_scope_id = ifindex;
 	fd = multicast_open_sender(udp->family, udp->multicast ? ifindex : 0);
 	if (fd < 0)
 		return fd;
@@ -146,7 +136,7 @@ static int open_socket(struct udp_handler *udp)
 	r = r < 0 ? r : bind_port(udp, fd, udp->source_port);
 	if (r < 0)
 		return r;
-	udp->output.out.fd = take_fd(fd);
+	udp->out.fd = take_fd(fd);
 	return 0;
 }
 
@@ -156,21 +146,21 @@ static void udp_close(void *object)
 
 	if (!udp)
 		return;
-	closep(&udp->output.out.fd);
+	closep(&udp->out.fd);
 	loop_guard_free(udp->guard);
 	free(udp->interface);
 	free(udp);
 }
 
-static struct udp_handler *make(const struct udp_settings *wanted)
+static struct udp_handler *make(const struct udp_settings *wanted, const char *name)
 {
 	struct udp_handler *udp = calloc(1, sizeof(*udp));
 
 	if (!udp)
 		return NULL;
-	udp->output.out.fd = -1;
-	udp->output.to_length = address_to_endpoint(
-		&wanted->address, (uint16_t)wanted->port, 0, &udp->output.to);
+	udp->name = name;
+	udp->out.fd = -1;
+	udp->to_length = address_to_endpoint(&wanted->address, (uint16_t)wanted->port, 0, &udp->to);
 	udp->family = wanted->address.family;
 	udp->multicast = address_is_multicast(&wanted->address);
 	udp->ttl = (int)wanted->ttl;
@@ -186,32 +176,28 @@ static struct udp_handler *make(const struct udp_settings *wanted)
 
 static int udp_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
-	struct udp_handler *udp = make(settings);
+	struct udp_handler *udp = make(settings, name);
 	int r = udp ? open_socket(udp) : -ENOMEM;
 
-	(void)name;
-	/* An interface that is not there yet is waited for. */
 	if (r < 0 && r != -ENODEV) {
-		snprintf(why, WHY_MAX, "opening a socket to send from: %s%s", strerror(-r),
-			r == -EADDRINUSE ? "; another program has source_port" : "");
 		udp_close(udp);
-		return r;
+		return because(why, r, "opening a socket to send from: %s%s", strerror(-r),
+			r == -EADDRINUSE ? "; another program has source_port" : "");
 	}
 	if (r < 0)
-		log_warning("udp handler: there is no interface %s yet; datagrams are dropped "
-			    "until there is",
-			udp->interface);
+		log_warning("handler %s: there is no interface %s yet; datagrams are dropped until "
+			    "there is",
+			name, udp->interface);
 	*ret = udp;
 	return 0;
 }
 
-/* Whether there is a socket to send from; one that could not be opened is tried again now and then.
- */
+/* Whether there is a socket to send from. Tries once a second to open one. */
 static bool is_open(struct udp_handler *udp)
 {
 	uint64_t now;
 
-	if (udp->output.out.fd >= 0)
+	if (udp->out.fd >= 0)
 		return true;
 	now = clock_ns(CLOCK_MONOTONIC_COARSE);
 	if (now < udp->retry_ns)
@@ -220,24 +206,13 @@ static bool is_open(struct udp_handler *udp)
 	return open_socket(udp) >= 0;
 }
 
-/* An interface that was made anew has another index: the socket still points at the old one. */
-static void check_interface(
-	struct udp_handler *udp, const struct outcome *outcome, uint64_t failed_before)
-{
-	if (!udp->interface || outcome->dropped[DROP_IO] == failed_before)
-		return;
-	closep(&udp->output.out.fd);
-	udp->output.out.fd = -1;
-}
-
-/* Whether this relay has sent the datagram itself. */
 static bool is_own(const struct udp_handler *udp, const struct datagram *datagram)
 {
 	return endpoint_port(&datagram->source) == udp->source_port &&
 	       endpoint_is_local(&datagram->source);
 }
 
-/* The TTL to send a datagram on with; 0: not at all, and *ret_reason says why. */
+/* The TTL to send a datagram with; 0: not at all, and *ret_reason tells why. */
 static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uint32_t now_ms,
 	enum drop_reason *ret_reason)
 {
@@ -252,50 +227,85 @@ static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uin
 	return left < udp->ttl ? left : udp->ttl;
 }
 
+static enum drop_reason refused_reason(int r)
+{
+	return r == -EAGAIN || r == -ENOBUFS ? DROP_BUSY : r == -EMSGSIZE ? DROP_SIZE : DROP_IO;
+}
+
+/* Returns the number of datagrams that the error is about: all left when the network is busy. */
+static unsigned count_refused(
+	struct udp_handler *udp, int r, unsigned left, struct outcome *outcome)
+{
+	enum drop_reason reason = refused_reason(r);
+	unsigned count = reason == DROP_BUSY ? left : 1;
+
+	outcome->dropped[reason] += count;
+	if (reason == DROP_IO && log_limit_pass(&udp->limit))
+		log_warning("handler %s: sending: %s", udp->name, strerror(-r));
+	return count;
+}
+
+/* Sends datagrams of one TTL; what is refused is counted, and the rest still sent. */
 static void send_run(struct udp_handler *udp, int ttl, const struct datagram *datagrams,
 	unsigned count, struct outcome *outcome)
 {
-	if (!count)
-		return;
-	if (ttl != udp->ttl_set && multicast_set_ttl(udp->output.out.fd, udp->family, ttl) == 0)
+	struct iovec vectors[BATCH_MAX];
+
+	if (ttl != udp->ttl_set && multicast_set_ttl(udp->out.fd, udp->family, ttl) == 0)
 		udp->ttl_set = ttl;
-	udp_output_send(&udp->output, datagrams, count, outcome);
+	for (unsigned i = 0; i < count; i++)
+		vectors[i] = (struct iovec){(void *)datagrams[i].payload, datagrams[i].size};
+	for (unsigned i = 0; i < count;) {
+		int r = udp_out_send(&udp->out, &udp->to, udp->to_length, vectors + i, count - i);
+
+		if (r > 0)
+			outcome->delivered += (unsigned)r;
+		i += r > 0 ? (unsigned)r : count_refused(udp, r, count - i, outcome);
+	}
+}
+
+/* Sends runs of one TTL. */
+static void send_guarded(
+	struct udp_handler *udp, const struct batch *batch, struct outcome *outcome)
+{
+	uint32_t now_ms = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
+	const struct datagram *first = batch->datagrams, *end = first + batch->count;
+	int run_ttl = 0;
+
+	for (const struct datagram *datagram = first; datagram < end; datagram++) {
+		enum drop_reason reason = DROP_TTL;
+		int ttl = ttl_out(udp, datagram, now_ms, &reason);
+
+		if (!ttl)
+			outcome->dropped[reason]++;
+		if (ttl && ttl == run_ttl)
+			continue;
+		/* Another TTL, or a datagram that is left out, ends the run. */
+		if (run_ttl)
+			send_run(udp, run_ttl, first, (unsigned)(datagram - first), outcome);
+		first = datagram;
+		run_ttl = ttl;
+	}
+	if (run_ttl)
+		send_run(udp, run_ttl, first, (unsigned)(end - first), outcome);
 }
 
 static void udp_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct udp_handler *udp = object;
-	uint32_t now_ms = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
-	uint64_t failed_before = outcome->dropped[DROP_IO];
-	unsigned first = 0;
-	int run_ttl = 0;
 
 	if (!is_open(udp)) {
 		outcome->dropped[DROP_ABSENT] += batch->count;
 		return;
 	}
-	if (!udp->multicast) {
+	if (udp->multicast)
+		send_guarded(udp, batch, outcome);
+	else
 		send_run(udp, udp->ttl, batch->datagrams, batch->count, outcome);
-		check_interface(udp, outcome, failed_before);
-		return;
-	}
-	for (unsigned i = 0; i < batch->count; i++) {
-		enum drop_reason reason = DROP_TTL;
-		int ttl = ttl_out(udp, &batch->datagrams[i], now_ms, &reason);
-
-		if (ttl && ttl == run_ttl)
-			continue;
-		/* Another TTL, or one that is left out, ends the run. */
-		if (run_ttl)
-			send_run(udp, run_ttl, batch->datagrams + first, i - first, outcome);
-		first = i;
-		run_ttl = ttl;
-		if (!ttl)
-			outcome->dropped[reason]++;
-	}
-	if (run_ttl)
-		send_run(udp, run_ttl, batch->datagrams + first, batch->count - first, outcome);
-	check_interface(udp, outcome, failed_before);
+	/* An interface that was re-created has another index; the socket is bound to the old one.
+	 */
+	if (udp->interface && outcome->dropped[DROP_IO])
+		closep(&udp->out.fd);
 }
 
 static bool udp_relays(const void *settings, struct config_relay *ret)

@@ -1,5 +1,5 @@
-/* unix: the payload, to another program's UNIX socket. A program that is not there, or comes back,
- * is no error. */
+/* unix: sends the payload to another program's UNIX socket. It is no error if the program is not
+ * there, or restarts. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "handlers/handler.h"
 
-#define SEND_BUFFER (1 << 20)
+#define SEND_BUFFER (1 << 20) /* bytes */
 #define QUEUE_LENGTH_WANTED 512u
 
 struct unix_settings {
@@ -19,6 +19,7 @@ struct unix_settings {
 };
 
 struct unix_handler {
+	const char *name;
 	struct sockaddr_un address;
 	int type;
 	int fd; /* connected, or -1 */
@@ -31,6 +32,7 @@ static const struct key unix_keys[] = {
 	{.name = "path",
 		.type = KEY_PATH,
 		.offset = offsetof(struct unix_settings, path),
+		.max = SOCKET_PATH_MAX,
 		.required = true,
 		.help = "The socket of the program that reads."},
 	{.name = "socket_type",
@@ -41,36 +43,23 @@ static const struct key unix_keys[] = {
 		.help = "dgram or seqpacket, as the program made it."},
 };
 
-static int unix_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
-{
-	const struct unix_settings *wanted = settings;
-	size_t longest = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
-
-	if (strlen(wanted->path) <= longest)
-		return 0;
-	*ret_key = "path";
-	snprintf(why, WHY_MAX, "is %zu bytes long, a socket's path has at most %zu",
-		strlen(wanted->path), longest);
-	return -EINVAL;
-}
-
 static unsigned unix_needs(const void *settings)
 {
 	(void)settings;
 	return 0;
 }
 
-/* So many datagrams may wait at a socket, whatever its buffers; the default of 10 loses every
- * burst. */
+/* max_dgram_qlen is the number of datagrams that may wait at a socket, whatever its buffers: the
+ * default of 10 loses every burst. */
 static void warn_of_short_queue(const struct unix_handler *handler)
 {
 	CLEANUP(fclosep) FILE *file = fopen("/proc/sys/net/unix/max_dgram_qlen", "re");
 	unsigned length;
 
 	if (file && fscanf(file, "%u", &length) == 1 && length < QUEUE_LENGTH_WANTED)
-		log_warning("unix handler: %s: only %u datagrams may wait there; sysctl -w "
-			    "net.unix.max_dgram_qlen=%u before its program starts mends it",
-			handler->address.sun_path, length, QUEUE_LENGTH_WANTED);
+		log_warning("handler %s: only %u datagrams may wait at %s; do sysctl -w "
+			    "net.unix.max_dgram_qlen=%u before its program starts",
+			handler->name, length, handler->address.sun_path, QUEUE_LENGTH_WANTED);
 }
 
 static int unix_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
@@ -78,10 +67,10 @@ static int unix_open(const void *settings, const char *name, char why[static WHY
 	const struct unix_settings *wanted = settings;
 	struct unix_handler *handler = calloc(1, sizeof(*handler));
 
-	(void)name;
 	(void)why;
 	if (!handler)
 		return -ENOMEM;
+	handler->name = name;
 	handler->address.sun_family = AF_UNIX;
 	strncpy(handler->address.sun_path, wanted->path, sizeof(handler->address.sun_path) - 1);
 	handler->type = wanted->socket_type ? SOCK_SEQPACKET : SOCK_DGRAM;
@@ -92,20 +81,13 @@ static int unix_open(const void *settings, const char *name, char why[static WHY
 	return 0;
 }
 
-static void disconnect(struct unix_handler *handler)
-{
-	closep(&handler->fd);
-	handler->fd = -1;
-}
-
-/* Connecting a UNIX socket never waits when the socket is non-blocking (unix(7)), so it may be
- * tried with every batch. */
+/* Connecting a non-blocking UNIX socket never waits (unix(7)): it is tried with every batch. */
 static int reconnect(struct unix_handler *handler)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, handler->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int size = SEND_BUFFER;
 
-	disconnect(handler);
+	closep(&handler->fd);
 	if (fd < 0)
 		return -errno;
 	if (connect(fd, (const struct sockaddr *)&handler->address, sizeof(handler->address)) < 0)
@@ -156,8 +138,8 @@ static void unix_deliver(void *object, const struct batch *batch, struct outcome
 		}
 		outcome->dropped[reason(r)]++;
 		if (reason(r) == DROP_IO && log_limit_pass(&handler->limit))
-			log_warning(
-				"unix handler: %s: %s", handler->address.sun_path, strerror(-r));
+			log_warning("handler %s: sending to %s: %s", handler->name,
+				handler->address.sun_path, strerror(-r));
 	}
 }
 
@@ -167,14 +149,13 @@ static void unix_close(void *object)
 
 	if (!handler)
 		return;
-	disconnect(handler);
+	closep(&handler->fd);
 	free(handler);
 }
 
 const struct handler_kind unix_kind = {
 	.config = {.name = "unix",
-		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)},
-		.check = unix_check},
+		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)}},
 	.needs = unix_needs,
 	.open = unix_open,
 	.deliver = unix_deliver,

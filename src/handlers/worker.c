@@ -1,139 +1,326 @@
-#include "handlers/worker_state.h"
+#include "handlers/worker.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "data/ring.h"
 
-/* The threads that live. */
-static struct {
-	pthread_mutex_t lock; /* before that of a ledger */
-	pthread_cond_t ended;
-	struct worker *first;
-} alive = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+#define STACK_SIZE (256 * 1024)
 
-static void begin_life(struct worker *worker)
+struct worker {
+	struct link of_ledger;
+	struct link of_workers;
+	struct workers *workers;
+	struct ledger *ledger; /* its lock guards everything below that both sides use */
+	const struct handler_kind *kind;
+	void *object; /* the thread's alone */
+	char *file; /* that the kind writes; NULL: none */
+	enum drop_policy policy;
+	int wake; /* eventfd(2): something to do for the thread */
+	struct ring ring;
+	bool waiting; /* the thread found the ring empty: wake it */
+	bool napping; /* the same, but it wakes by itself: wake it only when the ring fills up */
+	bool begin, rotate; /* asked for, and not done yet */
+	size_t rotate_after; /* chunks */
+	bool retired;
+	uint64_t deadline_ns; /* of the retirement */
+	bool is_expired; /* the deadline is over, and the queue was dropped */
+	uint64_t expired; /* datagrams that were queued then */
+	struct ring_chunk *chunk; /* taken from the ring and not given back */
+	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */
+	uint64_t in_hand_since_ns; /* of the chunk taken last */
+};
+
+static void lock(const struct worker *worker)
 {
-	pthread_mutex_lock(&alive.lock);
-	worker->next_alive = alive.first;
-	alive.first = worker;
-	pthread_mutex_unlock(&alive.lock);
+	pthread_mutex_lock(&worker->ledger->lock);
 }
 
-/* Takes it off the list. The lock is held. */
-static void forget_life(struct worker *worker)
+static void unlock(const struct worker *worker)
 {
-	struct worker **link = &alive.first;
-
-	while (*link != worker)
-		link = &(*link)->next_alive;
-	*link = worker->next_alive;
+	pthread_mutex_unlock(&worker->ledger->lock);
 }
 
 static void worker_free(struct worker *worker)
 {
 	ring_destroy(&worker->ring);
-	closep(&worker->filled);
+	closep(&worker->wake);
+	free(worker->file);
 	free(worker);
 }
 
-static void worker_leave_ledger(struct worker *worker)
+/* The thread has ended: what the worker still holds is dropped, and successors are woken. */
+static void end(struct worker *worker)
 {
+	struct workers *workers = worker->workers;
 	struct ledger *ledger = worker->ledger;
-	struct worker **link = &ledger->workers;
+	struct worker *other;
 	uint64_t left;
 
-	pthread_mutex_lock(&ledger->lock);
-	left = worker->expired + ring_drop_all(&worker->ring) + worker->in_hand;
-	ledger->account->outcome.dropped[DROP_SHUTDOWN] += left - worker->expired;
-	while (*link != worker)
-		link = &(*link)->next;
-	*link = worker->next;
-	pthread_mutex_unlock(&ledger->lock);
+	pthread_mutex_lock(&workers->lock);
+	lock(worker);
+	left = ring_drop_all(&worker->ring) + worker->in_hand;
+	ledger->account->outcome.dropped[DROP_SHUTDOWN] += left;
+	link_remove(&worker->of_ledger);
+	link_remove(&worker->of_workers);
+	unlock(worker);
+	left += worker->expired;
 	if (left)
 		log_warning("handler %s: %" PRIu64
 			    " datagrams dropped, it could not take them before it had to stop",
-			worker->ledger->name, left);
+			ledger->name, left);
+	list_for_each(other, &workers->list, of_workers)
+		if (worker->file && other->file)
+			eventfd_write(other->wake, 1);
 	ledger_unref(ledger);
-}
-
-void worker_end_life(struct worker *worker)
-{
-	pthread_mutex_lock(&alive.lock);
-	forget_life(worker);
-	worker_leave_ledger(worker);
 	worker_free(worker);
-	pthread_cond_broadcast(&alive.ended);
-	pthread_mutex_unlock(&alive.lock);
+	pthread_cond_broadcast(&workers->ended);
+	pthread_mutex_unlock(&workers->lock);
 }
 
-/* What is queued for a thread that is stuck past its deadline will not be delivered: that is
- * settled here, as the thread itself may never come to it. What it holds in its hands may yet go
- * either way. The ledger's lock is held. */
-static void expire(struct worker *worker)
-{
-	uint64_t dropped;
+/* ---- The thread ---- */
 
-	if (!worker->retired || worker->is_expired ||
-		clock_ns(CLOCK_MONOTONIC) < worker->deadline_ns)
+/* Whether the time to deliver what was queued is over. The lock is held. */
+static bool is_past_deadline(const struct worker *worker)
+{
+	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->deadline_ns;
+}
+
+/* Adds what became of datagrams in hand. Returns whether to go on. */
+static bool settle(struct worker *worker, const struct outcome *outcome)
+{
+	bool go_on;
+
+	lock(worker);
+	ledger_settle(worker->ledger, worker->kind->config.name, outcome);
+	worker->in_hand -= outcome_total(outcome);
+	go_on = !is_past_deadline(worker);
+	unlock(worker);
+	return go_on;
+}
+
+/* When serve() is due next; 0: never. */
+static uint64_t service_deadline(const struct worker *worker)
+{
+	return worker->kind->deadline ? worker->kind->deadline(worker->object) : 0;
+}
+
+static void serve_if(struct worker *worker, bool is_readable)
+{
+	uint64_t deadline = service_deadline(worker);
+	struct outcome outcome = {0};
+
+	if (!is_readable && (!deadline || clock_ns(CLOCK_MONOTONIC) < deadline))
 		return;
-	worker->is_expired = true;
-	dropped = ring_retire(&worker->ring, worker->chunk);
-	worker->expired += dropped;
-	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
+	worker->kind->serve(worker->object, &outcome);
+	settle(worker, &outcome);
 }
 
-void workers_expire(void)
+/* Does what the loop has asked for. has_chunk tells that one more is to be delivered; what was
+ * queued when rotating was asked for goes to the old file. */
+static void answer(struct worker *worker, bool has_chunk)
 {
-	pthread_mutex_lock(&alive.lock);
-	for (struct worker *worker = alive.first; worker; worker = worker->next_alive) {
-		pthread_mutex_lock(&worker->ledger->lock);
-		expire(worker);
-		pthread_mutex_unlock(&worker->ledger->lock);
+	struct outcome outcome = {0};
+	bool begin, rotate;
+
+	lock(worker);
+	begin = worker->begin;
+	rotate = worker->rotate && (!has_chunk || !worker->rotate_after--);
+	worker->begin = false;
+	worker->rotate &= !rotate;
+	unlock(worker);
+	if (begin)
+		worker->kind->begin(worker->object);
+	if (!rotate)
+		return;
+	worker->kind->rotate(worker->object, &outcome);
+	settle(worker, &outcome);
+}
+
+static uint64_t patience(const struct worker *worker)
+{
+	return worker->kind->patience ? worker->kind->patience(worker->object) : 0;
+}
+
+/* When to stop waiting; 0: never. */
+static uint64_t wait_deadline(const struct worker *worker)
+{
+	uint64_t deadline = service_deadline(worker);
+
+	lock(worker);
+	if (worker->retired)
+		deadline = earlier_ns(deadline, worker->deadline_ns);
+	if (worker->napping)
+		deadline = earlier_ns(deadline, clock_ns(CLOCK_MONOTONIC) + patience(worker));
+	unlock(worker);
+	return deadline;
+}
+
+/* Waits until the thread is woken, serve() is due, or latest_ns (0: never); and then serves. */
+static void wait_for_work(struct worker *worker, uint64_t latest_ns)
+{
+	struct pollfd fds[2] = {
+		{.fd = worker->wake, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+	uint64_t deadline = earlier_ns(wait_deadline(worker), latest_ns);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	struct timespec left = ns_timespec(deadline > now ? deadline - now : 0);
+	eventfd_t count;
+
+	if (worker->kind->descriptor)
+		fds[1].fd = worker->kind->descriptor(worker->object);
+	if (ppoll(fds, 2, deadline ? &left : NULL, NULL) < 0)
+		return;
+	if (fds[0].revents)
+		eventfd_read(worker->wake, &count);
+	serve_if(worker, fds[1].revents);
+}
+
+/* Waits until the kind takes more. Returns whether it does: not past the deadline. */
+static bool wait_until_ready(struct worker *worker)
+{
+	const struct handler_kind *kind = worker->kind;
+
+	while (kind->ready && !kind->ready(worker->object)) {
+		if (!settle(worker, &(struct outcome){0}))
+			return false;
+		wait_for_work(worker, 0);
 	}
-	pthread_mutex_unlock(&alive.lock);
+	return true;
 }
 
-/* The process ends without the thread. */
-static void abandon(struct worker *worker)
+/* Delivers one run, in as many batches as the kind wants it. Returns whether to go on. */
+static bool deliver_run(struct worker *worker, const struct batch *run)
 {
-	struct ledger *ledger = worker->ledger;
-	uint64_t lost;
+	unsigned most = worker->kind->batch_max ? worker->kind->batch_max : BATCH_MAX;
+	bool go_on = true;
 
-	pthread_mutex_lock(&ledger->lock);
-	expire(worker);
-	lost = worker->expired + worker->in_hand;
-	ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->in_hand;
-	worker->in_hand = 0;
-	pthread_mutex_unlock(&ledger->lock);
-	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
-		    " datagrams dropped",
-		worker->ledger->name, lost);
+	for (unsigned first = 0; go_on && first < run->count; first += most) {
+		struct batch batch = {.origin = run->origin,
+			.count = run->count - first < most ? run->count - first : most,
+			.lost = first ? 0 : run->lost,
+			.datagrams = run->datagrams + first};
+		struct outcome outcome = {0};
+
+		if (!wait_until_ready(worker))
+			return false;
+		worker->kind->deliver(worker->object, &batch, &outcome);
+		go_on = settle(worker, &outcome);
+		serve_if(worker, false);
+	}
+	return go_on;
 }
 
-unsigned workers_wait(uint64_t deadline_ns)
+static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 {
-	struct timespec deadline = ns_timespec(deadline_ns);
-	unsigned left = 0;
+	bool go_on = true;
 
-	pthread_mutex_lock(&alive.lock);
-	while (alive.first && pthread_cond_clockwait(&alive.ended, &alive.lock, CLOCK_MONOTONIC,
-				      &deadline) != ETIMEDOUT)
-		;
-	for (struct worker *worker = alive.first; worker; worker = worker->next_alive, left++)
-		abandon(worker);
-	pthread_mutex_unlock(&alive.lock);
-	return left;
+	for (unsigned i = chunk->first_run; go_on && i < chunk->run_count; i++) {
+		struct batch run = ring_chunk_batch(chunk, i);
+
+		go_on = deliver_run(worker, &run);
+	}
+	lock(worker);
+	ring_return(&worker->ring, chunk);
+	worker->chunk = NULL;
+	worker->in_hand_bytes = 0;
+	unlock(worker);
 }
 
-/* Signals are the loop's business: the thread starts with all of them blocked, but for the one that
- * a write to a pipe without readers is answered with. The daemon ignores that, or wants to be ended
- * by it (ad hoc mode). */
+/* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come.
+ * A thread whose kind has patience takes a nap after a chunk before it is woken for the next: while
+ * datagrams keep coming, it is never. */
+static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_go_on)
+{
+	struct ring_chunk *chunk = NULL;
+
+	lock(worker);
+	if (!is_past_deadline(worker))
+		chunk = ring_take(&worker->ring);
+	worker->chunk = chunk;
+	if (chunk) {
+		worker->in_hand += chunk->count;
+		worker->in_hand_bytes = chunk->payload_bytes;
+		worker->in_hand_since_ns = chunk->since_ns;
+	}
+	worker->waiting = !chunk && !nap;
+	worker->napping = !chunk && nap;
+	*ret_go_on = !worker->retired;
+	unlock(worker);
+	return chunk;
+}
+
+/* Waits for the next chunk to deliver; NULL at the end. */
+static struct ring_chunk *next_chunk(struct worker *worker)
+{
+	bool nap = patience(worker) > 0, go_on;
+	struct ring_chunk *chunk;
+
+	for (;; nap = false) {
+		chunk = take_chunk(worker, nap, &go_on);
+		/* Only now: begin() was asked for before the chunk could be filled. */
+		answer(worker, chunk);
+		if (chunk || !go_on)
+			return chunk;
+		wait_for_work(worker, 0);
+	}
+}
+
+/* Whether an older worker of the same handler or file still has to end: two must not write to a
+ * file, and the older one's datagrams come first. One that is stuck past its deadline does not
+ * count: *ret_until_ns is when that is; 0: it is not retired yet. */
+static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
+{
+	struct worker *older;
+	bool has = false;
+
+	if (!worker->file)
+		return false;
+	pthread_mutex_lock(&worker->workers->lock);
+	list_for_each(older, &worker->workers->list, of_workers) {
+		if (has || older == worker)
+			break;
+		if (!older->file ||
+			(older->ledger != worker->ledger && strcmp(older->file, worker->file) != 0))
+			continue;
+		lock(older);
+		*ret_until_ns = older->retired ? older->deadline_ns + WORKER_END_NS : 0;
+		has = !older->retired || clock_ns(CLOCK_MONOTONIC) < *ret_until_ns;
+		unlock(older);
+	}
+	pthread_mutex_unlock(&worker->workers->lock);
+	return has;
+}
+
+static void *worker_main(void *argument)
+{
+	struct worker *worker = argument;
+	struct outcome outcome = {0};
+	struct ring_chunk *chunk;
+	uint64_t until_ns;
+
+	while (has_predecessor(worker, &until_ns) && settle(worker, &outcome))
+		wait_for_work(worker, until_ns);
+	while ((chunk = next_chunk(worker)))
+		deliver_chunk(worker, chunk);
+	if (worker->kind->finish) {
+		worker->kind->finish(worker->object, worker->deadline_ns, &outcome);
+		settle(worker, &outcome);
+	}
+	worker->kind->close(worker->object);
+	end(worker);
+	return NULL;
+}
+
+/* ---- The loop's side ---- */
+
+/* Signals are handled in the loop: the thread starts with all of them blocked, except SIGPIPE for
+ * its own writes, which the daemon ignores, or wants to end at (ad hoc mode). */
 static int start_thread(struct worker *worker)
 {
 	sigset_t all, before;
@@ -146,61 +333,60 @@ static int start_thread(struct worker *worker)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, 256 * 1024);
-	begin_life(worker);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	r = pthread_create(&thread, &attributes, worker_main, worker);
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return -r;
 }
 
-static void join_ledger(struct worker *worker, struct ledger *ledger)
-{
-	worker->ledger = ledger_ref(ledger);
-	pthread_mutex_lock(&ledger->lock);
-	worker->next = ledger->workers;
-	ledger->workers = worker;
-	pthread_mutex_unlock(&ledger->lock);
-}
-
-int worker_start(const struct handler_kind *kind, void *object, const struct config_handler *config,
-	struct ledger *ledger, struct worker **ret)
+int worker_start(struct workers *workers, const struct handler_kind *kind, void *object,
+	const struct config_handler *config, struct ledger *ledger, struct worker **ret)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
+	const char *file = kind->config.file ? kind->config.file(config->settings) : NULL;
 	int r;
 
 	if (!worker)
 		return -ENOMEM;
-	worker->filled = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	worker->file = file ? strdup(file) : NULL;
+	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
-	if (worker->filled < 0 ||
-		ring_init(&worker->ring, config->queue,
-			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX) <
-			0) {
-		worker_free(worker);
-		return -ENOMEM;
-	}
-	join_ledger(worker, ledger);
-	r = start_thread(worker);
+	r = file && !worker->file ? -ENOMEM : worker->wake < 0 ? -errno : 0;
+	if (r >= 0)
+		r = ring_init(&worker->ring, config->queue,
+			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX);
 	if (r < 0) {
-		worker_end_life(worker);
+		worker_free(worker);
 		return r;
 	}
-	*ret = worker;
-	return 0;
+	worker->workers = workers;
+	worker->ledger = ledger_ref(ledger);
+	pthread_mutex_lock(&workers->lock);
+	lock(worker);
+	list_append(&workers->list, &worker->of_workers);
+	list_append(&ledger->workers, &worker->of_ledger);
+	unlock(worker);
+	pthread_mutex_unlock(&workers->lock);
+	r = start_thread(worker);
+	if (r < 0)
+		end(worker);
+	else
+		*ret = worker;
+	return r;
 }
 
 void worker_push(struct worker *worker, const struct batch *batch)
 {
-	struct ledger *ledger = worker->ledger;
+	struct account *account = worker->ledger->account;
 	uint64_t dropped = 0;
 	unsigned pushed, evicted;
 	bool wake;
 
-	pthread_mutex_lock(&ledger->lock);
-	ledger->account->received += batch->count;
+	lock(worker);
+	account->received += batch->count;
 	pushed = ring_push(&worker->ring, batch, 0);
 	while (pushed < batch->count && worker->policy == DROP_OLDEST &&
 		(evicted = ring_drop_oldest(&worker->ring))) {
@@ -210,70 +396,139 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	}
 	dropped += batch->count - pushed;
 	ring_lose(&worker->ring, batch->count - pushed);
-	ledger->account->outcome.dropped[DROP_QUEUE] += dropped;
-	if (worker->ring.queued + worker->in_hand > ledger->account->queued_max)
-		ledger->account->queued_max = worker->ring.queued + worker->in_hand;
+	account->outcome.dropped[DROP_QUEUE] += dropped;
+	if (worker->ring.queued + worker->in_hand > account->queued_max)
+		account->queued_max = worker->ring.queued + worker->in_hand;
 	wake = worker->waiting || (worker->napping && ring_is_half_full(&worker->ring));
 	if (wake)
 		worker->waiting = worker->napping = false;
-	pthread_mutex_unlock(&ledger->lock);
+	unlock(worker);
 	if (wake)
-		eventfd_write(worker->filled, 1);
+		eventfd_write(worker->wake, 1);
 }
 
 void worker_begin(struct worker *worker)
 {
-	pthread_mutex_lock(&worker->ledger->lock);
+	lock(worker);
 	worker->begin = true;
-	pthread_mutex_unlock(&worker->ledger->lock);
-	eventfd_write(worker->filled, 1);
+	eventfd_write(worker->wake, 1);
+	unlock(worker);
 }
 
-/* Wakes the thread in any case: it looks for the request before each chunk, and when there is none.
- */
 void worker_rotate(struct worker *worker)
 {
-	pthread_mutex_lock(&worker->ledger->lock);
+	lock(worker);
 	worker->rotate = true;
 	worker->rotate_after = worker->ring.chunks_queued;
-	pthread_mutex_unlock(&worker->ledger->lock);
-	eventfd_write(worker->filled, 1);
+	eventfd_write(worker->wake, 1);
+	unlock(worker);
 }
 
 void worker_retire(struct worker *worker, uint64_t deadline_ns)
 {
-	struct ledger *ledger = ledger_ref(worker->ledger);
+	struct ledger *ledger = worker->ledger;
 
-	pthread_mutex_lock(&ledger->lock);
+	lock(worker);
 	worker->retired = true;
 	worker->deadline_ns = deadline_ns;
-	eventfd_write(worker->filled, 1);
+	eventfd_write(worker->wake, 1);
+	/* Now the thread may free the worker. */
 	pthread_mutex_unlock(&ledger->lock);
-	ledger_unref(ledger);
 }
 
-/* Since when the oldest datagram of a worker waits; 0: none does. */
-static uint64_t oldest_ns(const struct worker *worker)
+/* ---- All workers ---- */
+
+void workers_init(struct workers *workers)
 {
-	if (worker->in_hand)
-		return worker->in_hand_since_ns;
-	return ring_since_ns(&worker->ring);
+	pthread_mutex_init(&workers->lock, NULL);
+	pthread_cond_init(&workers->ended, NULL);
+	list_init(&workers->list);
 }
 
-void workers_settle(struct ledger *ledger)
+void workers_destroy(struct workers *workers)
 {
-	for (struct worker *worker = ledger->workers; worker; worker = worker->next)
+	pthread_cond_destroy(&workers->ended);
+	pthread_mutex_destroy(&workers->lock);
+}
+
+/* Drops the queue of a worker that is past its deadline: its thread may be stuck, and never do so
+ * itself. What the thread has in hand is still open. The ledger's lock is held. */
+static void expire(struct worker *worker)
+{
+	uint64_t dropped;
+
+	if (worker->is_expired || !is_past_deadline(worker))
+		return;
+	worker->is_expired = true;
+	dropped = ring_retire(&worker->ring, worker->chunk);
+	worker->expired += dropped;
+	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
+}
+
+void workers_expire(struct workers *workers)
+{
+	struct worker *worker;
+
+	pthread_mutex_lock(&workers->lock);
+	list_for_each(worker, &workers->list, of_workers) {
+		lock(worker);
 		expire(worker);
+		unlock(worker);
+	}
+	pthread_mutex_unlock(&workers->lock);
 }
 
-void workers_queued(const struct ledger *ledger, struct account *account)
+/* The process ends without the thread. */
+static void abandon(struct worker *worker)
 {
-	for (const struct worker *worker = ledger->workers; worker; worker = worker->next) {
-		uint64_t oldest = oldest_ns(worker);
+	struct ledger *ledger = worker->ledger;
+	uint64_t lost;
 
-		account->queued += worker->ring.queued + worker->in_hand;
-		account->queued_bytes += worker->ring.queued_bytes + worker->in_hand_bytes;
-		if (oldest && (!account->oldest_ns || oldest < account->oldest_ns))
-			account->oldest_ns = oldest;
+	lock(worker);
+	expire(worker);
+	lost = worker->expired + worker->in_hand;
+	ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->in_hand;
+	worker->in_hand = 0;
+	unlock(worker);
+	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
+		    " datagrams dropped",
+		ledger->name, lost);
+}
+
+unsigned workers_wait(struct workers *workers, uint64_t deadline_ns)
+{
+	struct timespec deadline = ns_timespec(deadline_ns);
+	struct worker *worker;
+	unsigned left = 0;
+
+	pthread_mutex_lock(&workers->lock);
+	while (!list_is_empty(&workers->list) &&
+		pthread_cond_clockwait(
+			&workers->ended, &workers->lock, CLOCK_MONOTONIC, &deadline) != ETIMEDOUT)
+		;
+	list_for_each(worker, &workers->list, of_workers) {
+		abandon(worker);
+		left++;
 	}
+	pthread_mutex_unlock(&workers->lock);
+	return left;
+}
+
+void workers_account(struct ledger *ledger, struct account *ret)
+{
+	struct worker *worker;
+
+	pthread_mutex_lock(&ledger->lock);
+	list_for_each(worker, &ledger->workers, of_ledger)
+		expire(worker);
+	*ret = *ledger->account;
+	list_for_each(worker, &ledger->workers, of_ledger) {
+		const struct ring *ring = &worker->ring;
+
+		ret->queued += ring->queued + worker->in_hand;
+		ret->queued_bytes += ring->queued_bytes + worker->in_hand_bytes;
+		ret->oldest_ns = earlier_ns(ret->oldest_ns,
+			worker->in_hand ? worker->in_hand_since_ns : ring_since_ns(ring));
+	}
+	pthread_mutex_unlock(&ledger->lock);
 }

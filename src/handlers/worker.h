@@ -2,14 +2,40 @@
  */
 #pragma once
 
+#include "base/clock.h"
 #include "handlers/handler.h"
 #include "handlers/ledger.h"
 
 struct worker;
 
+/* How long a thread that is not stuck may take from its deadline to its end. */
+#define WORKER_END_NS NS_PER_S
+
+/* All workers whose threads have not ended. Those of retired handlers are among them. */
+struct workers {
+	pthread_mutex_t lock; /* is taken before that of a ledger */
+	pthread_cond_t ended; /* a thread has */
+	struct link list;
+};
+
+void workers_init(struct workers *workers);
+void workers_destroy(struct workers *workers); /* when none are left */
+
+/* Drops what is queued for retired workers past their deadline, wherever their threads are stuck.
+ */
+void workers_expire(struct workers *workers);
+
+/* Waits until all threads have ended, but not past deadline_ns (CLOCK_MONOTONIC). Returns how many
+ * are left, stuck in a system call: what they hold is counted as dropped and logged, and the
+ * process must end without them. */
+unsigned workers_wait(struct workers *workers, uint64_t deadline_ns);
+
+/* The account of a ledger with what is queued in its workers. */
+void workers_account(struct ledger *ledger, struct account *ret);
+
 /* Takes object over on success. Returns 0 or a negative errno. */
-int worker_start(const struct handler_kind *kind, void *object, const struct config_handler *config,
-	struct ledger *ledger, struct worker **ret);
+int worker_start(struct workers *workers, const struct handler_kind *kind, void *object,
+	const struct config_handler *config, struct ledger *ledger, struct worker **ret);
 
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
@@ -17,27 +43,10 @@ void worker_push(struct worker *worker, const struct batch *batch);
 /* Has the thread call the kind's begin(). */
 void worker_begin(struct worker *worker);
 
-/* Asks the thread to call the kind's rotate(), once what is queued now is delivered. */
+/* Has the thread call the kind's rotate(), after it has delivered what is queued now. */
 void worker_rotate(struct worker *worker);
 
-/* Ends it: the thread delivers what is queued until deadline_ns (CLOCK_MONOTONIC), counts the rest
- * as dropped, closes the object, and frees itself. Returns at once; worker is not to be used any
- * more. */
+/* Ends it without waiting: the thread delivers what is queued until deadline_ns (CLOCK_MONOTONIC),
+ * counts the rest as dropped, closes the object, and frees the worker. The caller has a reference
+ * to the ledger. */
 void worker_retire(struct worker *worker, uint64_t deadline_ns);
-
-/* Settles the queues of retired workers whose deadline is over, wherever their threads are stuck.
- */
-void workers_expire(void);
-
-/* Waits until all retired workers have ended, but not past deadline_ns. Returns how many are left:
- * stuck in a system call, and to be abandoned by ending the process. What they hold is counted as
- * dropped, and said. */
-unsigned workers_wait(uint64_t deadline_ns);
-
-/* Counts what is still queued for workers whose deadline is over as dropped. The ledger's lock is
- * held. */
-void workers_settle(struct ledger *ledger);
-
-/* Adds what is queued in the workers of a ledger, whose lock is held, to queued and queued_bytes.
- */
-void workers_queued(const struct ledger *ledger, struct account *account);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/units.h"
 
 int address_parse(const char *string, struct address *ret)
@@ -27,11 +28,28 @@ const char *address_format(const struct address *address, char string[static INE
 
 bool address_equal(const struct address *a, const struct address *b)
 {
+	return address_compare(a, b) == 0;
+}
+
+int address_compare(const struct address *a, const struct address *b)
+{
 	if (a->family != b->family)
-		return false;
+		return a->family < b->family ? -1 : 1;
 	if (a->family == AF_INET)
-		return a->v4.s_addr == b->v4.s_addr;
-	return a->family != AF_INET6 || IN6_ARE_ADDR_EQUAL(&a->v6, &b->v6);
+		return memcmp(&a->v4, &b->v4, sizeof(a->v4));
+	return a->family == AF_INET6 ? memcmp(&a->v6, &b->v6, sizeof(a->v6)) : 0;
+}
+
+uint64_t address_hash(uint64_t hash, const struct address *address)
+{
+	uint8_t bytes[sizeof(*address)] = {0};
+	bool v4 = address->family == AF_INET;
+
+	/* As a zeroed struct address, without its padding and what lies behind an IPv4 address. */
+	memcpy(bytes, &address->family, sizeof(address->family));
+	memcpy(bytes + offsetof(struct address, v6), &address->v6,
+		v4 ? sizeof(address->v4) : sizeof(address->v6));
+	return hash_bytes(hash, bytes, sizeof(bytes));
 }
 
 bool address_is_multicast(const struct address *address)
@@ -65,7 +83,7 @@ static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 	return !rest || (a[bits / 8] ^ b[bits / 8]) >> (8 - rest) == 0;
 }
 
-/* The address without the bits behind the length. */
+/* The address without the bits after the length. */
 static struct address mask(const struct address *address, unsigned length)
 {
 	struct address masked = *address;
@@ -167,8 +185,8 @@ bool endpoint_is_local(const union endpoint *endpoint)
 	socklen_t length = sizeof(from);
 	struct address theirs = endpoint_address(endpoint), ours;
 
-	/* To itself, a host sends from the same address. Nothing is sent here. A successful bind
-	 * would not tell: with ip_nonlocal_bind every address can be had. */
+	/* A host sends to itself from the same address. Nothing is sent here. A successful bind
+	 * would not prove it: with ip_nonlocal_bind every address can be bound. */
 	if (fd < 0 || connect(fd, &endpoint->any, sizeof(*endpoint)) < 0 ||
 		getsockname(fd, &from.any, &length) < 0)
 		return false;

@@ -17,7 +17,7 @@ struct address {
 	};
 };
 
-/* Where a datagram came from or goes to; 28 bytes, where sockaddr_storage has 128. */
+/* A socket address in 28 bytes, where sockaddr_storage has 128. */
 union endpoint {
 	struct sockaddr any;
 	struct sockaddr_in v4;
@@ -32,11 +32,18 @@ const char *address_format(const struct address *address, char string[static INE
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Below, at or above 0: by family, then by their bytes. */
+int address_compare(const struct address *a, const struct address *b);
+
+/* Goes on with a hash (base/hash.h); equal addresses hash equally. The fd store's names depend on
+ * it, so it must stay the same over releases. */
+uint64_t address_hash(uint64_t hash, const struct address *address);
+
 /* 224.0.0.0/4 or ff00::/8. */
 bool address_is_multicast(const struct address *address);
 
-/* Whether an address of this scope means nothing without an interface: ff01:: and ff02:: groups,
- * and fe80:: addresses. */
+/* Whether an address of this scope needs an interface: ff01:: and ff02:: groups, and fe80::
+ * addresses. */
 bool address_needs_scope(const struct address *address);
 
 /* The first length bits of an address: "10.0.0.0/8"; an address alone is a prefix of all its bits.
@@ -46,7 +53,7 @@ struct prefix {
 	unsigned length;
 };
 
-/* Returns 0; -EINVAL when it is none; -ERANGE when bits behind the length are set, as
+/* Returns 0; -EINVAL when it is none; -ERANGE when bits after the length are set, as
  * in 10.0.0.1/8. */
 int prefix_parse(const char *string, struct prefix *ret);
 
@@ -67,9 +74,9 @@ uint16_t endpoint_port(const union endpoint *endpoint);
 const char *endpoint_format(
 	const union endpoint *endpoint, char string[static ENDPOINT_STRING_MAX]);
 
-/* The same, of an address that is text already: the one printer of ADDRESS:PORT. Returns string. */
+/* The same for an address that is text already. Returns string. */
 const char *format_address_port(
 	const char *address, unsigned port, char string[static ENDPOINT_STRING_MAX]);
 
-/* Whether this host has the address, at this moment. */
+/* Whether this host has the address now. */
 bool endpoint_is_local(const union endpoint *endpoint);

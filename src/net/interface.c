@@ -11,7 +11,7 @@
 
 DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs)
 
-/* getifaddrs(3) has one AF_PACKET entry for each link, with or without addresses. */
+/* getifaddrs(3) has one AF_PACKET entry for each link. */
 static bool is_link(const struct ifaddrs *entry)
 {
 	return entry->ifa_addr && entry->ifa_addr->sa_family == AF_PACKET;

@@ -1,4 +1,4 @@
-/* The network interfaces of this namespace, as they are at one moment. */
+/* A snapshot of the network interfaces of this namespace. */
 #pragma once
 
 #include <net/if.h>
@@ -16,16 +16,16 @@ struct interface_list {
 	size_t count;
 };
 
-/* Returns 0, or a negative errno. To be freed with interface_list_clear(). */
+/* Returns 0 or a negative errno. Free it with interface_list_clear(). */
 int interface_list_read(struct interface_list *ret);
 void interface_list_clear(struct interface_list *list);
 
 /* The interface of that name, or NULL. */
 const struct interface *interface_find(const struct interface_list *list, const char *name);
 
-/* Whether a configured interface is a pattern ("vlan*") and not the name of one. */
+/* Whether a configured interface is a pattern ("vlan*") and not a name. */
 bool interface_is_glob(const char *pattern);
 
-/* Whether the pattern means this interface. A pattern only means interfaces that can do multicast;
- * a name means just that one, also lo, which can although it has no IFF_MULTICAST. */
+/* Whether the pattern matches this interface. A pattern only matches interfaces with IFF_MULTICAST;
+ * a name matches any, also lo, which can do multicast without that flag. */
 bool interface_matches(const struct interface *interface, const char *pattern);

@@ -5,25 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
-static int add(struct joined *joined, const struct address *group, unsigned ifindex)
-{
-	/* Grown when the count is a power of two. */
-	if (!(joined->count & (joined->count - 1))) {
-		size_t room = joined->count ? joined->count * 2 : 16;
-		struct joined_group *grown = reallocarray(joined->items, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		joined->items = grown;
-	}
-	joined->items[joined->count++] = (struct joined_group){.group = *group, .ifindex = ifindex};
-	return 0;
-}
-
-/* Lines of /proc/net/igmp: "4<tab>eth0 ...", and below it for each of its groups "<tab>...010000E0
- * ...", the address as the number that it is in memory. */
+/* Lines of /proc/net/igmp: "4<tab>eth0 ...", followed for each of its groups by
+ * "<tab>...010000E0 ...", the address as a number in this host's byte order. */
 static int read_line_v4(struct joined *joined, const char *line, unsigned *ifindex)
 {
 	struct address group = {.family = AF_INET};
@@ -36,7 +22,7 @@ static int read_line_v4(struct joined *joined, const char *line, unsigned *ifind
 	if (sscanf(line, " %8x", &address) != 1)
 		return 0;
 	group.v4.s_addr = address;
-	return add(joined, &group, *ifindex);
+	return array_add(joined, (struct joined_group){group, *ifindex});
 }
 
 /* Lines of /proc/net/igmp6: "4    eth0   ff020000000000000000000000000001     1 0000000C 0". */
@@ -50,7 +36,7 @@ static int read_line_v6(struct joined *joined, const char *line, unsigned *ifind
 	for (unsigned i = 0; i < 16; i++)
 		if (sscanf(digits + 2 * i, "%2hhx", &group.v6.s6_addr[i]) != 1)
 			return 0;
-	return add(joined, &group, *ifindex);
+	return array_add(joined, (struct joined_group){group, *ifindex});
 }
 
 typedef int line_reader(struct joined *joined, const char *line, unsigned *ifindex);
@@ -77,11 +63,7 @@ static int compare(const void *a, const void *b)
 
 	if (left->ifindex != right->ifindex)
 		return left->ifindex < right->ifindex ? -1 : 1;
-	if (left->group.family != right->group.family)
-		return left->group.family < right->group.family ? -1 : 1;
-	if (left->group.family == AF_INET)
-		return memcmp(&left->group.v4, &right->group.v4, sizeof(left->group.v4));
-	return memcmp(&left->group.v6, &right->group.v6, sizeof(left->group.v6));
+	return address_compare(&left->group, &right->group);
 }
 
 int joined_read(struct joined *joined)
@@ -89,7 +71,7 @@ int joined_read(struct joined *joined)
 	int r = read_file(joined, "/proc/net/igmp", read_line_v4);
 
 	r = r < 0 ? r : read_file(joined, "/proc/net/igmp6", read_line_v6);
-	/* Nobody at all has joined anything: there is no /proc, rather. */
+	/* Every host has joined 224.0.0.1: an empty list means that there is no /proc. */
 	if (r >= 0 && !joined->count)
 		r = -ENOENT;
 	if (r < 0)

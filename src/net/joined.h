@@ -1,6 +1,5 @@
-/* Which groups are joined on which interfaces, by whomever, as the kernel lists it in
- * /proc/net/igmp and /proc/net/igmp6. A socket does not notice when the kernel takes its membership
- * away. */
+/* Which groups are joined on which interfaces, by any program, as /proc/net/igmp and
+ * /proc/net/igmp6 list it. The kernel does not tell a socket that its membership was removed. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,7 +17,7 @@ struct joined {
 	size_t count;
 };
 
-/* Fills in a zeroed list. Returns 0, or a negative errno when the kernel does not tell. */
+/* Fills in a zeroed list. Returns 0 or a negative errno; the list is empty then. */
 int joined_read(struct joined *joined);
 void joined_clear(struct joined *joined);
 

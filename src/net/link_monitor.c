@@ -9,9 +9,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 
-/* Changes come in bursts: an interface that is made, named and set up is looked at once. */
+/* Delay that gathers a burst of changes: an interface is created, named and set up at once. */
 #define SETTLE_US 5000
 
 #define MESSAGE_SIZE 16384
@@ -22,30 +23,18 @@ struct link_monitor {
 	struct event settled;
 	link_changed changed;
 	void *argument;
-	unsigned *gone; /* grown as needed, up to as many interfaces as there can be */
-	unsigned gone_count, gone_room;
+	struct {
+		unsigned *items;
+		size_t count;
+	} gone;
 };
 
 bool link_change_is_new(const struct link_change *change, unsigned index)
 {
-	for (unsigned i = 0; i < change->gone_count; i++)
+	for (size_t i = 0; i < change->gone_count; i++)
 		if (change->gone[i] == index)
 			return true;
 	return false;
-}
-
-static void note_gone(struct link_monitor *monitor, unsigned index)
-{
-	if (monitor->gone_count == monitor->gone_room) {
-		unsigned room = monitor->gone_room ? 2 * monitor->gone_room : 64;
-		unsigned *grown = reallocarray(monitor->gone, room, sizeof(*grown));
-
-		if (!grown)
-			return;
-		monitor->gone = grown;
-		monitor->gone_room = room;
-	}
-	monitor->gone[monitor->gone_count++] = index;
 }
 
 static void read_messages(struct link_monitor *monitor, const void *data, size_t size)
@@ -56,11 +45,11 @@ static void read_messages(struct link_monitor *monitor, const void *data, size_t
 		header = NLMSG_NEXT(header, left)) {
 		const struct ifinfomsg *link = NLMSG_DATA(header);
 
-		/* With AF_BRIDGE it only left its bridge. */
+		/* AF_BRIDGE: it only left its bridge. */
 		if (header->nlmsg_type == RTM_DELLINK &&
 			header->nlmsg_len >= NLMSG_LENGTH(sizeof(*link)) &&
 			link->ifi_family == AF_UNSPEC)
-			note_gone(monitor, (unsigned)link->ifi_index);
+			array_add(&monitor->gone, (unsigned)link->ifi_index);
 	}
 }
 
@@ -72,8 +61,8 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 	ssize_t size;
 
 	(void)what;
-	/* After a loss (ENOBUFS) there is more to read. What was lost shows in what the kernel says
-	 * is joined. */
+	/* After a loss (ENOBUFS) there is more to read. Comparing with the kernel's list of
+	 * memberships makes up for what was lost. */
 	while ((size = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0 ||
 		(size < 0 && errno == ENOBUFS))
 		if (size > 0)
@@ -85,11 +74,11 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 static void on_settled(evutil_socket_t fd, short what, void *argument)
 {
 	struct link_monitor *monitor = argument;
-	struct link_change change = {monitor->gone, monitor->gone_count};
+	struct link_change change = {monitor->gone.items, monitor->gone.count};
 
 	(void)fd, (void)what;
 	monitor->changed(monitor->argument, &change);
-	monitor->gone_count = 0;
+	monitor->gone.count = 0;
 }
 
 static int open_socket(void)
@@ -134,6 +123,6 @@ void link_monitor_free(struct link_monitor *monitor)
 	event_del(&monitor->readable);
 	evtimer_del(&monitor->settled);
 	close(monitor->fd);
-	free(monitor->gone);
+	free(monitor->gone.items);
 	free(monitor);
 }

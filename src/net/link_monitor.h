@@ -1,19 +1,20 @@
-/* Tells that the network interfaces may have changed (rtnetlink(7)). It is a wake-up and no more:
- * whoever is told looks at what there is. */
+/* Tells that the network interfaces may have changed (rtnetlink(7)). It is only a wake-up: the
+ * callback reads the current state itself. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct event_base;
 struct link_monitor;
 
 struct link_change {
-	const unsigned *gone; /* indexes of interfaces that were deleted, or left the namespace:
-				 they may be back already */
-	unsigned gone_count;
+	const unsigned *gone; /* indexes of interfaces that were deleted or left the namespace;
+				 they may be back by now */
+	size_t gone_count;
 };
 
-/* Whether the interface of this index may be another one than before, although it is there. */
+/* Whether the interface of this index may have been replaced by another one. */
 bool link_change_is_new(const struct link_change *change, unsigned index);
 
 typedef void (*link_changed)(void *argument, const struct link_change *change);

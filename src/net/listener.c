@@ -38,7 +38,7 @@ static void pause_accepting(struct listener *listener)
 	evtimer_add(&listener->resume, &pause);
 }
 
-/* A few at a time: whoever connects again and again must not keep the loop. */
+/* A few per turn: a program that connects again and again must not hold up the loop. */
 static void on_acceptable(evutil_socket_t fd, short what, void *argument)
 {
 	struct listener *listener = argument;
@@ -81,49 +81,40 @@ int listener_check_path(const char *path, int type, char why[static WHY_MAX])
 	struct stat status;
 	int r = fill_address(path, &address);
 
-	snprintf(why, WHY_MAX, "%s: %s", path, strerror(r < 0 ? -r : EIO));
+	if (r >= 0 && lstat(path, &status) < 0)
+		r = -errno;
 	if (r < 0)
-		return r;
-	if (lstat(path, &status) < 0)
-		return -errno;
-	if (!S_ISSOCK(status.st_mode)) {
-		snprintf(why, WHY_MAX,
+		return because(why, r, "%s: %s", path, strerror(-r));
+	if (!S_ISSOCK(status.st_mode))
+		return because(why, -EEXIST,
 			"%s is there and is not a socket; remove it, or choose another path", path);
-		return -EEXIST;
-	}
 	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -errno;
+		return because(why, -errno, "%s: %s", path, strerror(errno));
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
-		errno != ECONNREFUSED) {
-		snprintf(why, WHY_MAX, "%s is in use; is another mcastd running?", path);
-		return -EADDRINUSE;
-	}
+		errno != ECONNREFUSED)
+		return because(why, -EADDRINUSE, "%s is in use; is another mcastd running?", path);
 	return 0;
-}
-
-/* Removes a socket file that is left over from a daemon that was killed. */
-static int remove_stale(const char *path, int type, char why[static WHY_MAX])
-{
-	int r = listener_check_path(path, type, why);
-
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 /* Binds and sets the permissions; nobody can connect before listen(2), so there is no moment in
  * which the socket is open to more than it should be. */
 static int bind_path(const struct listener_options *options, char why[static WHY_MAX])
 {
-	AUTO_CLOSE int fd = socket(AF_UNIX, options->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int r = listener_check_path(options->path, options->type, why);
 	struct sockaddr_un address;
-	int r = fd < 0 ? -errno : fill_address(options->path, &address);
+	AUTO_CLOSE int fd = -1;
 
-	if (r >= 0)
-		r = remove_stale(options->path, options->type, why);
-	if (r == -EEXIST || r == -EADDRINUSE)
+	if (r < 0 && r != -ENOENT)
 		return r;
+	/* The socket file of a daemon that was killed. */
+	if (r == 0 && unlink(options->path) < 0 && errno != ENOENT)
+		r = -errno;
+	else
+		r = fill_address(options->path, &address);
+	fd = socket(AF_UNIX, options->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (r >= 0 && fd < 0)
+		r = -errno;
 	if (r >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		r = -errno;
 	if (r >= 0 && chmod(options->path, options->mode) < 0)
@@ -134,29 +125,30 @@ static int bind_path(const struct listener_options *options, char why[static WHY
 	if (r >= 0 && listen(fd, SOMAXCONN) < 0)
 		r = -errno;
 	if (r < 0)
-		snprintf(why, WHY_MAX, "%s: %s", options->path, strerror(-r));
-	return r < 0 ? r : take_fd(fd);
+		return because(why, r, "%s: %s", options->path, strerror(-r));
+	return take_fd(fd);
 }
 
 int listener_new(struct event_base *base, const struct listener_options *options,
 	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
+	char *path = strdup(options->path);
 	AUTO_CLOSE int fd = -1;
 	struct stat status;
 
-	if (!listener || !(listener->path = strdup(options->path))) {
-		free(listener);
-		return -ENOMEM;
-	}
-	listener->accept = accept;
-	listener->argument = argument;
-	fd = options->fd ? options->fd : bind_path(options, why);
+	if (!listener || !path)
+		fd = because(why, -ENOMEM, "out of memory");
+	else
+		fd = options->fd ? options->fd : bind_path(options, why);
 	if (fd < 0) {
-		free(listener->path);
+		free(path);
 		free(listener);
 		return fd;
 	}
+	listener->path = path;
+	listener->accept = accept;
+	listener->argument = argument;
 	if (!options->fd && stat(options->path, &status) == 0) {
 		listener->device = status.st_dev;
 		listener->inode = status.st_ino;
@@ -168,7 +160,7 @@ int listener_new(struct event_base *base, const struct listener_options *options
 		listener);
 	if (event_add(&listener->acceptable, NULL) < 0) {
 		listener_free(listener);
-		return -ENOMEM;
+		return because(why, -ENOMEM, "out of memory");
 	}
 	*ret = listener;
 	return 0;

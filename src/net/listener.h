@@ -1,5 +1,5 @@
-/* A listening UNIX socket that survives running out of descriptors: libevent's own listener would
- * spin through failed accepts, so accepting pauses for a moment after an error. */
+/* A listening UNIX socket. After an error, such as running out of descriptors, accepting pauses for
+ * a moment; libevent's own listener would try again without end. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,27 +15,26 @@ struct listener_options {
 	int type; /* SOCK_STREAM or SOCK_SEQPACKET */
 	mode_t mode;
 	gid_t group; /* (gid_t)-1: leave it */
-	int fd; /* one that listens already and whose file is not ours, handed over by systemd; 0:
-		   make it */
+	int fd; /* a socket of systemd that listens already, whose file is not ours; 0: none */
 };
 
 /* Called for each connection; owns fd, which is non-blocking and close-on-exec. */
 typedef void (*listener_accept)(int fd, void *argument);
 
-/* Binds and listens. A socket file that nobody listens on any more is replaced; one that somebody
- * does is not. The permissions are in force before anybody can connect. Returns 0, or a negative
- * errno with the reason in why. */
+/* Binds and listens. A socket file that nobody listens on is replaced, no other file is. The
+ * permissions are set before anybody can connect. Returns 0, or a negative errno with the reason in
+ * why. */
 int listener_new(struct event_base *base, const struct listener_options *options,
 	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret);
 
-/* Looks at what is at a path where a socket is to be. Returns 0 when it is one that nobody listens
- * on any more, -ENOENT when nothing is there; or another negative errno with the reason in why. */
+/* Checks whether a socket may be made at a path. Returns 0 when there is a socket that nobody
+ * listens on, -ENOENT when there is nothing; or another negative errno with the reason in why. */
 int listener_check_path(const char *path, int type, char why[static WHY_MAX]);
 
-/* Renames the socket file over another, atomically; the listener removes that one when it is freed.
- * Returns 0 or a negative errno. */
+/* Renames the socket file, atomically replacing another. The listener removes it under its new name
+ * when it is freed. Returns 0 or a negative errno. */
 int listener_rename(struct listener *listener, const char *path);
 
-/* Stops listening, and removes the socket file if it still is the one that was made. Accepts NULL.
+/* Stops listening, and removes the socket file if it is still the one that was made. Accepts NULL.
  */
 void listener_free(struct listener *listener);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -21,33 +20,42 @@ static int ip_level(sa_family_t family)
 	return family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 }
 
-static int explain(int r, const char *step, char why[static WHY_MAX])
+/* Needs CAP_NET_RAW before Linux 5.7. */
+static int bind_to_interface(int fd, const char *name)
 {
-	snprintf(why, WHY_MAX, "%s: %s", step, strerror(-r));
-	return r;
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0
+		       ? -errno
+		       : 0;
 }
 
 /* Binds beside other programs. A holder of the port with SO_REUSEPORT alone refuses a binder with
- * SO_REUSEADDR alone, and the other way round, so the socket ends up with both. SO_REUSEPORT comes
- * after the bind where that goes: before it, the kernel looks at every socket of the port, and ten
- * thousand groups take ten thousand times as long. */
-static int bind_shared(int fd, const union endpoint *endpoint, socklen_t length)
+ * SO_REUSEADDR alone, and the other way round, so the socket ends up with both. SO_REUSEPORT is set
+ * after the bind where possible: set before, the kernel compares the socket with every other one of
+ * the port, which takes quadratic time for many groups. Set before, it also puts sockets of one
+ * group on different interfaces into one reuseport group, where they get each other's datagrams;
+ * binding to the interface keeps them apart. */
+static int bind_shared(int fd, const struct multicast_membership *membership)
 {
+	union endpoint endpoint;
+	socklen_t length = address_to_endpoint(
+		&membership->group, membership->port, membership->ifindex, &endpoint);
 	int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 
 	if (r < 0)
 		return r;
-	if (bind(fd, &endpoint->any, length) == 0)
+	if (bind(fd, &endpoint.any, length) == 0)
 		return set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (errno != EADDRINUSE)
 		return -errno;
-	if ((r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1)) < 0)
+	r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	r = r < 0 ? r : bind_to_interface(fd, membership->interface);
+	if (r < 0)
 		return r;
-	return bind(fd, &endpoint->any, length) < 0 ? -errno : 0;
+	return bind(fd, &endpoint.any, length) < 0 ? -errno : 0;
 }
 
 /* Binding to the group keeps other groups out; IP_MULTICAST_ALL=0 keeps other interfaces and other
- * processes' joins out. IPV6_MULTICAST_ALL=0 does not look at the interface, so IPv6 is bound to
+ * processes' joins out. IPV6_MULTICAST_ALL=0 ignores the interface, so an IPv6 socket is bound to
  * it. */
 static int isolate(int fd, const struct multicast_membership *membership)
 {
@@ -59,10 +67,7 @@ static int isolate(int fd, const struct multicast_membership *membership)
 		return r;
 	if ((r = set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)) < 0)
 		return r;
-	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, membership->interface,
-		    (socklen_t)strlen(membership->interface)) < 0)
-		return -errno;
-	return 0;
+	return bind_to_interface(fd, membership->interface);
 }
 
 uint64_t socket_set_receive_buffer(int fd, uint64_t bytes)
@@ -115,21 +120,19 @@ static int explain_join(
 	bool v4 = membership->group.family == AF_INET;
 
 	if (r == -ENOBUFS && membership->source_count)
-		snprintf(why, WHY_MAX,
+		return because(why, r,
 			"joining: the kernel takes fewer than %zu sources a group, raise the "
 			"sysctl %s",
 			membership->source_count,
 			v4 ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf");
-	else if (r == -ENOBUFS)
-		snprintf(why, WHY_MAX, "joining: too many memberships, raise the sysctl %s",
+	if (r == -ENOBUFS)
+		return because(why, r, "joining: too many memberships, raise the sysctl %s",
 			v4 ? "net.ipv4.igmp_max_memberships" : "net.core.optmem_max");
-	else if (r == -ENOMEM)
-		snprintf(why, WHY_MAX,
+	if (r == -ENOMEM)
+		return because(why, r,
 			"joining: no memory for the socket's options, raise the sysctl "
 			"net.core.optmem_max");
-	else
-		return explain(r, "joining", why);
-	return r;
+	return because(why, r, "joining: %s", strerror(-r));
 }
 
 static int join(int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
@@ -147,43 +150,32 @@ static int explain_bind(
 	int r, const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	if (r == -EADDRINUSE)
-		snprintf(why, WHY_MAX,
+		return because(why, r,
 			"port %u is held by a program that does not share it (SO_REUSEADDR); see "
 			"ss -lunp",
 			membership->port);
-	else if (r == -EACCES)
-		snprintf(why, WHY_MAX,
+	if (r == -EACCES)
+		return because(why, r,
 			"port %u is below net.ipv4.ip_unprivileged_port_start and needs "
 			"CAP_NET_BIND_SERVICE",
 			membership->port);
-	else
-		explain(r, "binding", why);
-	return r;
+	return because(why, r, "binding: %s", strerror(-r));
 }
 
 int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	sa_family_t family = membership->group.family;
 	AUTO_CLOSE int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	union endpoint endpoint;
-	socklen_t length;
 	int r;
 
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		r = -errno;
-		snprintf(why, WHY_MAX,
-			"opening a socket: %s; raise the limit on open files (LimitNOFILE=, ulimit "
-			"-n)",
-			strerror(-r));
-		return r;
-	}
 	if (fd < 0)
-		return explain(-errno, "opening a socket", why);
+		return because(why, -errno, "opening a socket: %s%s", strerror(errno),
+			errno == EMFILE || errno == ENFILE
+				? "; raise the limit on open files (LimitNOFILE=, ulimit -n)"
+				: "");
 	if ((r = isolate(fd, membership)) < 0)
-		return explain(r, "binding to the interface", why);
-	length = address_to_endpoint(
-		&membership->group, membership->port, membership->ifindex, &endpoint);
-	if ((r = bind_shared(fd, &endpoint, length)) < 0)
+		return because(why, r, "binding to the interface: %s", strerror(-r));
+	if ((r = bind_shared(fd, membership)) < 0)
 		return explain_bind(r, membership, why);
 	if ((r = join(fd, membership, why)) < 0)
 		return r;
@@ -209,15 +201,12 @@ int multicast_adopt_receiver(
 {
 	int r;
 
-	if (!socket_is_bound_to(fd, &membership->group, membership->port)) {
-		snprintf(why, WHY_MAX,
+	if (!socket_is_bound_to(fd, &membership->group, membership->port))
+		return because(why, -EADDRNOTAVAIL,
 			"the socket unit of that name has another address or port than the group");
-		return -EADDRNOTAVAIL;
-	}
 	if ((r = isolate(fd, membership)) < 0)
-		return explain(r, "binding to the interface", why);
-	/* From an earlier run, whose membership the socket may have kept, or only seems to: the
-	 * interface may be another. */
+		return because(why, r, "binding to the interface: %s", strerror(-r));
+	/* An earlier run may have joined it, possibly on another interface of the same index. */
 	multicast_leave(fd, &membership->group, membership->ifindex);
 	return join(fd, membership, why);
 }
@@ -238,8 +227,8 @@ void multicast_leave(int fd, const struct address *group, unsigned ifindex)
 {
 	struct group_req request = {.gr_interface = ifindex};
 
-	/* Takes the list of sources along, whichever way it was joined. It fails when the interface
-	 * has gone, and the membership with it. */
+	/* Also removes the sources, whichever way the group was joined. Fails when the interface is
+	 * gone, and its membership with it. */
 	put_address(&request.gr_group, group, ifindex);
 	setsockopt(fd, ip_level(group->family), MCAST_LEAVE_GROUP, &request, sizeof(request));
 }
@@ -253,23 +242,28 @@ uint64_t socket_receive_buffer(int fd)
 	return (uint64_t)value / 2;
 }
 
-static uint32_t read_memory_info(int fd, unsigned index)
+static int read_memory_info(int fd, unsigned index, uint32_t *ret)
 {
 	uint32_t values[SK_MEMINFO_VARS] = {0};
 	socklen_t length = sizeof(values);
 
-	getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, &length);
-	return values[index];
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, values, &length) < 0)
+		return -errno;
+	*ret = values[index];
+	return 0;
 }
 
-uint32_t socket_drops(int fd)
+int socket_drops(int fd, uint32_t *ret)
 {
-	return read_memory_info(fd, SK_MEMINFO_DROPS);
+	return read_memory_info(fd, SK_MEMINFO_DROPS, ret);
 }
 
 uint64_t socket_backlog(int fd)
 {
-	return read_memory_info(fd, SK_MEMINFO_RMEM_ALLOC);
+	uint32_t bytes = 0;
+
+	read_memory_info(fd, SK_MEMINFO_RMEM_ALLOC, &bytes);
+	return bytes;
 }
 
 static int set_sender_interface(int fd, sa_family_t family, unsigned ifindex)

@@ -1,5 +1,4 @@
-/* The socket options of multicast: everything that the forty lines in everybody's program forget.
- */
+/* Sockets that receive from and send to multicast groups, and their options. */
 #pragma once
 
 #include <stddef.h>
@@ -28,20 +27,19 @@ int multicast_open_receiver(
 	const struct multicast_membership *membership, char why[static WHY_MAX]);
 
 /* The same for a socket that the service manager has bound to the group and its port
- * (systemd.socket(5), ListenDatagram=), with what it is allowed and the daemon is not. Returns 0,
- * or a negative errno. */
+ * (systemd.socket(5), ListenDatagram=), with privileges that the daemon may lack. Returns 0, or a
+ * negative errno with the reason in why. */
 int multicast_adopt_receiver(
 	int fd, const struct multicast_membership *membership, char why[static WHY_MAX]);
 
-/* Leaves the group on the interface: nothing more comes in, what waits can still be read. */
+/* Leaves the group on the interface: nothing more arrives, and what is queued can still be read. */
 void multicast_leave(int fd, const struct address *group, unsigned ifindex);
-
-/* Asks for a receive buffer of so many bytes, as far as it may be had. Returns how many were
- * granted. */
-uint64_t socket_set_receive_buffer(int fd, uint64_t bytes);
 
 /* The same for the group that the socket is bound to. */
 void multicast_leave_bound(int fd, unsigned ifindex);
+
+/* Asks for a receive buffer of this size. Returns the size that was granted, in bytes. */
+uint64_t socket_set_receive_buffer(int fd, uint64_t bytes);
 
 /* Whether it is a UDP socket that is bound to this address and port. */
 bool socket_is_bound_to(int fd, const struct address *address, uint16_t port);
@@ -50,18 +48,18 @@ bool socket_is_bound_to(int fd, const struct address *address, uint16_t port);
 uint64_t socket_receive_buffer(int fd);
 
 /* Datagrams that the kernel dropped at this socket since it was opened, modulo 2^32. Exact at once,
- * where SO_RXQ_OVFL lags behind (SO_MEMINFO, SK_MEMINFO_DROPS). */
-uint32_t socket_drops(int fd);
+ * where SO_RXQ_OVFL lags behind (SO_MEMINFO, SK_MEMINFO_DROPS). Returns 0 or a negative errno. */
+int socket_drops(int fd, uint32_t *ret);
 
-/* What waits at a socket that has been read to its end before, in bytes of its receive buffer,
- * twice what is asked for. */
+/* What is queued at the socket, in bytes of its receive buffer as the kernel counts it: twice what
+ * socket_receive_buffer() says is its limit. */
 uint64_t socket_backlog(int fd);
 
 /* Opens a non-blocking socket for sending to groups of this family out of one interface; ifindex 0:
  * the kernel's route decides. Returns the descriptor, or a negative errno. */
 int multicast_open_sender(sa_family_t family, unsigned ifindex);
 
-/* How far datagrams go (IP TTL or hop limit, 0 to 255), and whether this host sees its own. Return
- * 0 or a negative errno. */
+/* The TTL or hop limit (0 to 255), and whether this host receives what it sends. Return 0 or a
+ * negative errno. */
 int multicast_set_ttl(int fd, sa_family_t family, int ttl);
 int multicast_set_loop(int fd, sa_family_t family, int loop);

@@ -5,7 +5,6 @@
 
 #include "net/compat.h"
 
-/* Where to, as sendmsg(2) wants it. */
 static struct msghdr header(
 	const union endpoint *to, socklen_t to_length, const struct iovec *vectors, size_t count)
 {
@@ -15,7 +14,7 @@ static struct msghdr header(
 		.msg_iovlen = count};
 }
 
-/* One by one, but in one call. */
+/* Each datagram as its own message, in one system call. */
 static int send_singly(const struct udp_out *out, const union endpoint *to, socklen_t to_length,
 	const struct iovec *vectors, unsigned count)
 {
@@ -45,12 +44,12 @@ static unsigned run_length(const struct iovec *vectors, unsigned count)
 	return length;
 }
 
-/* Runs of so many bytes are put together here: the kernel takes much longer over sixty vectors than
- * over one. */
+/* Runs of up to this size are copied into one buffer, in bytes: the kernel takes much longer for
+ * sixty vectors than for one. */
 #define STAGED_MAX 8192
 
-/* Datagrams that were received together lie behind each other: one vector does for them. Others are
- * copied, while they are small. Returns how many vectors are left. */
+/* Datagrams that were received together are adjacent, and become one vector. Others are copied
+ * where they are small. Returns how many vectors remain. */
 static unsigned merge(const struct iovec *vectors, unsigned count, struct iovec *merged,
 	char staged[static STAGED_MAX])
 {
@@ -98,7 +97,7 @@ static int send_segmented(const struct udp_out *out, const union endpoint *to, s
 	return sendmsg(out->fd, &message, MSG_DONTWAIT) < 0 ? -errno : (int)count;
 }
 
-/* Whether the device or the path does not segment, which says nothing about the datagrams. */
+/* Whether the device or the path does not segment: the datagrams may be valid. */
 static bool is_unsupported(int r)
 {
 	return r == -EIO || r == -EINVAL || r == -EMSGSIZE || r == -EOPNOTSUPP;
@@ -116,16 +115,17 @@ static int send_run(struct udp_out *out, const union endpoint *to, socklen_t to_
 	r = send_segmented(out, to, to_length, vectors, count);
 	if (!is_unsupported(r))
 		return r;
-	/* Segments larger than the MTU are refused, which singly are fragmented. */
+	/* Segments larger than the MTU are refused; as single datagrams they are fragmented. */
 	if (r == -EMSGSIZE)
 		out->too_large = size;
 	else
-		out->unsegmented = r != -EINVAL; /* from older kernels the same, and for other
-						    reasons: for this run only */
+		/* Older kernels return EINVAL for it, and for other reasons too: for this run only.
+		 */
+		out->unsegmented = r != -EINVAL;
 	return send_singly(out, to, to_length, vectors, count);
 }
 
-/* How many datagrams from the first on are better sent singly: up to where a run begins. */
+/* The number of datagrams before the next run. */
 static unsigned single_length(const struct iovec *vectors, unsigned count)
 {
 	unsigned length = 1;

@@ -1,26 +1,28 @@
 #include "recorder/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 
-/* A predecessor with nothing left to deliver is gone within this time, and then nothing has to be
- * moved. */
-#define PATIENCE_NS (100 * NS_PER_MS)
-
-/* A name may lie so many seconds ahead, when the clock was set back. */
+/* A name may lie this many seconds ahead, when the clock was set back. */
 #define CLOCK_STEP_MAX 86400
+
+#define CHUNK (32 * 1024)
+
+/* ---- Opening and locking ---- */
 
 static int explain_open(int r, const char *path, char why[static WHY_MAX])
 {
-	const char *mend =
+	const char *fix =
 		r == -ENOENT ? "; create its directory"
 		: r == -ELOOP
 			? "; symbolic links are not followed, give the path of the file itself"
@@ -31,34 +33,15 @@ static int explain_open(int r, const char *path, char why[static WHY_MAX])
 			? "; the daemon's user must be able to read and write there"
 			: "";
 
-	snprintf(why, WHY_MAX, "opening %s: %s%s", path, strerror(-r), mend);
-	return r;
+	return because(why, r, "opening %s: %s%s", path, strerror(-r), fix);
 }
 
-/* Returns 0, -EAGAIN when a recorder of this process writes to the file, or -EBUSY when another
- * program does. Where a file system has no locks, there are none. */
-static int lock_file(struct recorder_file *file)
-{
-	if (file->locked || !file->regular)
-		return 0;
-	if (!recorder_claim_write(&file->claim))
-		return -EAGAIN;
-	if (flock(file->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-		recorder_claim_no_write(&file->claim);
-		return -EBUSY;
-	}
-	file->locked = true;
-	return 0;
-}
-
-/* O_NONBLOCK: a FIFO without a reader must not hold us, and is refused below. O_RDWR: the end of
- * what is there is read. */
-static int open_path(struct recorder_file *file, bool create)
+/* O_NONBLOCK: opening a FIFO without a reader would block; it is refused below. O_RDWR: repairing
+ * reads what is there. */
+static int open_path(struct recorder_file *file, int flags)
 {
 	AUTO_CLOSE int fd = open(file->path->path,
-		O_RDWR | O_APPEND | (create ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-			O_CLOEXEC,
-		0640);
+		O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags, 0640);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
@@ -66,34 +49,49 @@ static int open_path(struct recorder_file *file, bool create)
 	if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode))
 		return -ENXIO;
 	file->regular = S_ISREG(status.st_mode);
-	file->size = file->regular ? (uint64_t)status.st_size : 0;
-	file->modified_ns = timespec_ns(&status.st_mtim);
-	file->locked = false;
+	file->device = status.st_dev;
+	file->inode = status.st_ino;
 	file->torn = false;
-	if (file->regular)
-		recorder_claim_set(&file->claim, status.st_dev, status.st_ino);
+	file->size = 0;
 	file->fd = take_fd(fd);
 	return 0;
 }
 
-/* Whether the file could be made. */
-static int check_directory(const char *directory)
+/* Returns 0 or -EBUSY. On a file system without locks there are none. */
+static int lock_file(const struct recorder_file *file)
 {
-	return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+	if (file->regular && flock(file->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return -EBUSY;
+	return 0;
 }
 
-int recorder_file_open(struct recorder_file *file, bool create, char why[static WHY_MAX])
+/* Whether this process has the file open once more. */
+static bool is_open_twice(const struct recorder_file *file)
 {
-	int r = open_path(file, create);
+	DIR *directory = opendir("/proc/self/fd");
+	const struct dirent *item;
+	struct stat status;
+	unsigned count = 0;
 
-	if (r == -ENOENT && !create && (r = check_directory(file->path->directory)) == 0)
-		return 0;
-	if (r >= 0)
-		r = lock_file(file);
-	if (r >= 0 || r == -EAGAIN)
-		return r;
-	recorder_file_close(file);
-	return explain_open(r, file->path->path, why);
+	while (directory && (item = readdir(directory)))
+		count += fstatat(dirfd(directory), item->d_name, &status, 0) == 0 &&
+			 status.st_dev == file->device && status.st_ino == file->inode;
+	if (directory)
+		closedir(directory);
+	return count > 1;
+}
+
+int recorder_file_check(const struct recorder_path *path, char why[static WHY_MAX])
+{
+	struct recorder_file file = {.path = path, .fd = -1};
+	int r = open_path(&file, 0);
+
+	if (r == -ENOENT)
+		r = faccessat(AT_FDCWD, path->directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+	else if (r >= 0 && !is_open_twice(&file))
+		r = lock_file(&file);
+	recorder_file_close(&file);
+	return r < 0 ? explain_open(r, path->path, why) : 0;
 }
 
 bool recorder_file_is_current(const struct recorder_file *file)
@@ -104,61 +102,40 @@ bool recorder_file_is_current(const struct recorder_file *file)
 		return true;
 	if (lstat(file->path->path, &status) < 0)
 		return errno != ENOENT;
-	return status.st_dev == file->claim.device && status.st_ino == file->claim.inode;
+	return status.st_dev == file->device && status.st_ino == file->inode;
 }
 
-/* Opens what stands at the path now, or locks what is open already. */
-static int open_current(struct recorder_file *file, char why[static WHY_MAX])
+int recorder_file_acquire(struct recorder_file *file, char why[static WHY_MAX])
 {
-	int r;
+	int r = 0;
 
-	if (file->fd < 0 || !recorder_file_is_current(file)) {
+	/* Who had the lock may have renamed the file between the two calls. */
+	while (r >= 0 && (file->fd < 0 || !recorder_file_is_current(file))) {
 		recorder_file_close(file);
-		return recorder_file_open(file, true, why);
+		r = open_path(file, O_CREAT);
+		if (r < 0)
+			return explain_open(r, file->path->path, why);
+		r = lock_file(file);
 	}
-	r = lock_file(file);
-	return r >= 0 || r == -EAGAIN ? r : explain_open(r, file->path->path, why);
-}
-
-static void wait_a_little(void)
-{
-	nanosleep(&(struct timespec){.tv_nsec = 2 * NS_PER_MS}, NULL);
-}
-
-/* Moves the file of an older recorder away. Returns 0 when the path is to be looked at again. */
-static int take_over_path(struct recorder_file *file, char why[static WHY_MAX])
-{
-	int r = recorder_claim_take_over(&file->claim);
-	char to[RECORDER_PATH_MAX];
-
-	if (r == -EAGAIN) {
-		wait_a_little();
+	if (r >= 0)
 		return 0;
-	}
-	if (r < 0) {
-		snprintf(
-			why, WHY_MAX, "%s: a newer handler writes to it already", file->path->path);
-		return r;
-	}
-	r = recorder_file_move(file, false, to, why);
-	return r == -ESTALE ? 0 : r;
+	recorder_file_close(file);
+	return because(
+		why, r, "another handler or program writes to it, give each a file of its own");
 }
 
-int recorder_file_acquire(struct recorder_file *file, bool take_over, char why[static WHY_MAX])
+/* Unlocks explicitly: a program that is being started may still have a copy of the descriptor. */
+void recorder_file_close(struct recorder_file *file)
 {
-	uint64_t patience = clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
-	int r;
-
-	while ((r = open_current(file, why)) == -EAGAIN && take_over) {
-		if (clock_ns(CLOCK_MONOTONIC) < patience)
-			wait_a_little();
-		else if ((r = take_over_path(file, why)) < 0)
-			return r;
-	}
-	return r;
+	if (file->fd >= 0)
+		flock(file->fd, LOCK_UN);
+	closep(&file->fd);
+	file->fd = -1;
 }
 
-/* Renames the path, but not to a name that is taken. */
+/* ---- Renaming ---- */
+
+/* Renames the path, but not to a name that exists. */
 static int rename_path(const char *path, const char *to)
 {
 	if (renameat2(AT_FDCWD, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
@@ -171,73 +148,197 @@ static int rename_path(const char *path, const char *to)
 	return unlink(path) < 0 ? -errno : 0;
 }
 
+/* time(2) may lag behind the clock that says when to rotate by a tick. */
+static time_t seconds_now(void)
+{
+	return (time_t)(clock_ns(CLOCK_REALTIME) / NS_PER_S);
+}
+
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last)
 {
-	time_t when = recorder_rotated_time(last), now = time(NULL);
-
-	/* A name that somebody made up does not count. */
-	if (when > now + CLOCK_STEP_MAX || when < file->moved)
-		return;
-	if (when > file->moved || last->number > file->moved_number)
-		file->moved_number = last->number;
-	file->moved = when;
+	/* Somebody may have made the name up. */
+	if (last->when <= seconds_now() + CLOCK_STEP_MAX &&
+		recorder_rotated_compare(last, &file->last) > 0)
+		file->last = *last;
 }
 
-/* The next time and number for a name: greater than the last, whatever was removed since, and
- * whatever the clock does. */
+/* Makes file->last the next name: it sorts after the last one, even if that was removed or the
+ * clock was set back. */
 static void next_name(struct recorder_file *file)
 {
-	time_t now = time(NULL);
+	struct recorder_rotated *last = &file->last;
+	time_t now = seconds_now();
 
-	if (now > file->moved) {
-		file->moved = now;
-		file->moved_number = 0;
-	} else if (file->moved_number++ == RECORDER_NUMBER_MAX) {
-		file->moved++;
-		file->moved_number = 0;
-	}
-}
-
-/* Renames the path to the next name that is free. */
-static int rename_free(
-	struct recorder_file *file, bool aside, char ret_to[static RECORDER_PATH_MAX])
-{
-	int r = -EEXIST;
-
-	for (unsigned i = 0; r == -EEXIST && i <= RECORDER_NUMBER_MAX; i++) {
-		next_name(file);
-		if (aside)
-			recorder_path_aside(file->path, file->moved, file->moved_number, ret_to);
-		else
-			recorder_path_rotated(file->path, file->moved, file->moved_number, ret_to);
-		r = rename_path(file->path->path, ret_to);
-	}
-	return r;
+	if (now > last->when)
+		*last = (struct recorder_rotated){.when = now};
+	else if (last->number < RECORDER_NUMBER_MAX)
+		last->number++;
+	else
+		*last = (struct recorder_rotated){.when = last->when + 1};
 }
 
 int recorder_file_move(struct recorder_file *file, bool aside,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX])
 {
-	int r = -ESTALE;
+	int r = -EEXIST;
 
-	if (!file->regular || !recorder_claim_begin_move(&file->claim))
-		return r;
-	if (recorder_file_is_current(file))
-		r = rename_free(file, aside, ret_to);
-	recorder_claim_end_move(&file->claim);
-	if (r < 0 && r != -ESTALE)
-		snprintf(why, WHY_MAX, "renaming %s: %s", file->path->path, strerror(-r));
+	if (!file->regular || !recorder_file_is_current(file))
+		return -ESTALE;
+	for (unsigned i = 0; r == -EEXIST && i <= RECORDER_NUMBER_MAX; i++) {
+		next_name(file);
+		(aside ? recorder_path_aside : recorder_path_rotated)(
+			file->path, file->last.when, file->last.number, ret_to);
+		r = rename_path(file->path->path, ret_to);
+	}
+	return r < 0 ? because(why, r, "renaming it: %s", strerror(-r)) : 0;
+}
+
+/* ---- Appending ---- */
+
+/* Cuts off what is beyond size. If that fails, it is done before anything else is written. */
+static int cut_off(struct recorder_file *file, uint64_t size)
+{
+	file->whole = size;
+	file->torn = ftruncate(file->fd, (off_t)size) < 0;
+	if (file->torn)
+		return -errno;
+	file->size = size;
+	return 0;
+}
+
+bool recorder_file_was_truncated(const struct recorder_file *file)
+{
+	struct stat status;
+
+	return file->regular && !file->torn && fstat(file->fd, &status) == 0 &&
+	       (uint64_t)status.st_size < file->size;
+}
+
+int recorder_file_prepare(struct recorder_file *file)
+{
+	struct stat status;
+
+	if (!file->regular)
+		return 0;
+	if (fstat(file->fd, &status) < 0)
+		return -errno;
+	file->size = (uint64_t)status.st_size;
+	file->modified_ns = timespec_ns(&status.st_mtim);
+	return file->torn && file->size > file->whole ? cut_off(file, file->whole) : 0;
+}
+
+/* Writes as much as possible, and returns the number of bytes. *ret_error is why it was not all, or
+ * 0. */
+static size_t write_some(int fd, const char *data, size_t size, int *ret_error)
+{
+	size_t written = 0;
+
+	*ret_error = 0;
+	while (written < size) {
+		ssize_t n = write(fd, data + written, size - written);
+
+		if (n > 0) {
+			written += (size_t)n;
+		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			*ret_error = n ? -errno : -EIO;
+			break;
+		} else if (errno == EAGAIN) {
+			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1); /* a terminal */
+		}
+	}
+	return written;
+}
+
+int recorder_file_append(struct recorder_file *file, const char *data, size_t size,
+	const uint32_t *ends, unsigned count, bool sync, unsigned *ret_written)
+{
+	uint64_t before = file->size;
+	size_t written;
+	int r;
+
+	written = write_some(file->fd, data, size, &r);
+	if (r >= 0 && sync && file->regular && fdatasync(file->fd) < 0) {
+		/* Nobody knows what of it is on the disk. */
+		r = -errno;
+		written = 0;
+	}
+	file->size += written;
+	while (r < 0 && count && ends[count - 1] > written)
+		count--;
+	*ret_written = count;
+	if (r < 0 && file->regular)
+		cut_off(file, before + (count ? ends[count - 1] : 0));
 	return r;
 }
 
-/* The lock goes with it at once, also where a program that is just being started still has a copy
- * of the descriptor. */
-void recorder_file_close(struct recorder_file *file)
+/* ---- Repairing ---- */
+
+/* Searches for the last line feed, from the end, but not further back than a torn record can reach.
+ * *ret_whole is where it ends; 0: there is none. */
+static int find_last_line(int fd, uint64_t size, uint64_t *ret_whole)
 {
-	if (file->locked)
-		flock(file->fd, LOCK_UN);
-	closep(&file->fd);
-	file->fd = -1;
-	file->locked = false;
-	recorder_claim_end(&file->claim);
+	uint64_t end = size, limit = size > RECORDER_TAIL_MAX ? size - RECORDER_TAIL_MAX : 0;
+	char chunk[CHUNK];
+
+	while (end > limit) {
+		size_t length = end - limit < CHUNK ? end - limit : CHUNK;
+		const char *found;
+		int r = read_at(fd, chunk, length, end - length);
+
+		if (r < 0)
+			return r;
+		found = memrchr(chunk, '\n', length);
+		if (found) {
+			*ret_whole = end - length + (size_t)(found - chunk) + 1;
+			return 0;
+		}
+		end -= length;
+	}
+	*ret_whole = 0;
+	return limit ? -EBADMSG : 0;
+}
+
+/* Whether a record of ours may start there. */
+static int check_start(
+	int fd, uint64_t at, uint64_t size, bool (*is_record)(const char *data, size_t size))
+{
+	char start[64];
+	size_t length = size - at < sizeof(start) ? size - at : sizeof(start);
+	int r = read_at(fd, start, length, at);
+
+	if (r < 0 || !length)
+		return r;
+	/* After a power cut a file system may return zeros for what had not reached the disk. */
+	return is_record(start, length) || (at && !start[0]) ? 0 : -EBADMSG;
+}
+
+int recorder_measure_lines(int fd, uint64_t size, bool (*is_record)(const char *data, size_t size),
+	uint64_t *ret_whole)
+{
+	uint64_t whole = 0;
+	int r = check_start(fd, 0, size, is_record);
+
+	if (r >= 0)
+		r = find_last_line(fd, size, &whole);
+	if (r >= 0)
+		r = check_start(fd, whole, size, is_record);
+	if (r >= 0)
+		*ret_whole = whole;
+	return r;
+}
+
+int recorder_file_repair(struct recorder_file *file, recorder_measure *measure, uint64_t *ret_cut)
+{
+	int r = recorder_file_prepare(file);
+	uint64_t size = file->size, whole = size;
+
+	if (r >= 0 && measure && size)
+		r = measure(file->fd, size, &whole);
+	if (r >= 0 && size - whole > RECORDER_TAIL_MAX)
+		return -EBADMSG;
+	if (r >= 0 && whole < size)
+		r = cut_off(file, whole);
+	if (r >= 0)
+		*ret_cut = size - whole;
+	return r;
 }

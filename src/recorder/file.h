@@ -1,66 +1,86 @@
-/* The file of a recorder: opened, locked against other programs that record, moved away, and
+/* The file of a recorder: opened, locked against whoever else records to it, repaired, renamed, and
  * appended to in whole records only.
  *
- * The lock is flock(2), which belongs to this one open file: it goes with the process however that
- * ends, and another descriptor of the same file in this process does not release it. */
+ * The lock is flock(2). It belongs to this one open file: it conflicts with that of another
+ * recorder in the same process as with that of another program, and ends with the process. */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
 #include "base/errors.h"
-#include "recorder/claim.h"
 #include "recorder/path.h"
 
 struct recorder_file {
 	const struct recorder_path *path;
 	int fd; /* -1: none */
 	bool regular; /* no character device */
-	bool locked;
-	bool torn; /* what is beyond whole could not be taken back yet */
+	dev_t device;
+	ino_t inode;
+	bool torn; /* what is beyond whole could not be cut off yet */
 	uint64_t whole; /* bytes, when torn */
-	uint64_t size; /* bytes, when last looked at */
+	uint64_t size; /* bytes, as of the last recorder_file_prepare() or append */
 	uint64_t modified_ns; /* CLOCK_REALTIME, as of then */
-	time_t moved; /* the time in the name that was given last, */
-	unsigned moved_number; /* and the number */
-	struct recorder_claim claim;
+	struct recorder_rotated last; /* the newest name that was given or found */
 };
 
-/* Opens the path, and locks it. Where it does not exist: creates it (0640), or without create
- * leaves it closed when that could be done. Symbolic links and anything that is no regular file or
- * character device are refused. Returns 0; -EAGAIN: it is open, and another recorder of this
- * process has the lock; or another negative errno with the reason in why. */
-int recorder_file_open(struct recorder_file *file, bool create, char why[static WHY_MAX]);
+/* Whether the file at the path could be opened and locked, or created; leaves it as it is. Symbolic
+ * links and anything that is no regular file or character device are refused. A lock that another
+ * recorder of this process holds is no error: that one may be about to end. Returns 0, or a
+ * negative errno with the reason in why. */
+int recorder_file_check(const struct recorder_path *path, char why[static WHY_MAX]);
 
-/* Opens and locks whatever stands at the path now, unless that is done. For as long as another
- * recorder of this process has the lock: with take_over, waits a little for it to end, and then
- * moves its file away; otherwise returns -EAGAIN. Otherwise as recorder_file_open(). Blocks. */
-int recorder_file_acquire(struct recorder_file *file, bool take_over, char why[static WHY_MAX]);
+/* Opens and locks the file at the path, unless that is done; creates it (0640). Does not wait.
+ * Returns 0, -EBUSY while another handler or program has the lock, or another negative errno; with
+ * the reason in why. */
+int recorder_file_acquire(struct recorder_file *file, char why[static WHY_MAX]);
 
 /* Whether the path still stands for the open file. */
 bool recorder_file_is_current(const struct recorder_file *file);
 
-/* Says what was rotated last: later names sort after it, even where its time is not over yet. */
+/* Names that are given later sort after this one, unless it lies too far ahead. */
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last);
 
-/* Gives the file that stands at the path its rotated name, or the one of a file that is set aside;
- * never one that is taken. It stays open. *ret_to is the new name. Returns 0, -ESTALE when the path
- * stands for another file or belongs to a younger recorder, or another negative errno with the
- * reason in why. */
+/* Gives the file at the path its rotated name, or the one of a file that is set aside; never one
+ * that exists. It stays open. *ret_to is the new name. Returns 0, -ESTALE when the path stands for
+ * another file, or another negative errno with the reason in why. */
 int recorder_file_move(struct recorder_file *file, bool aside,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX]);
 
 /* Whether somebody else has truncated the file, as log rotation by copying does: what is there may
  * end in the middle of a record. */
-bool recorder_file_was_cut(const struct recorder_file *file);
+bool recorder_file_was_truncated(const struct recorder_file *file);
 
-/* Looks at the size, and takes back what an earlier failure left behind; before anything is
- * appended. Returns 0 or a negative errno. */
+/* Reads the size, and cuts off what an earlier failure left behind; before anything is appended.
+ * Returns 0 or a negative errno. */
 int recorder_file_prepare(struct recorder_file *file);
 
 /* Appends size bytes: count records, which end at ends[], and whatever follows the last one. With
- * sync it is on the disk afterwards. On failure takes back what is not a whole record. *ret_written
+ * sync it is on the disk afterwards. On failure cuts off what is not a whole record. *ret_written
  * is, in any case, how many records are in the file, and file->size is right. Returns 0 or a
  * negative errno. */
 int recorder_file_append(struct recorder_file *file, const char *data, size_t size,
 	const uint32_t *ends, unsigned count, bool sync, unsigned *ret_written);
 
-/* Closes it; it can be opened again. */
+/* Unlocks and closes it; it can be acquired again. */
 void recorder_file_close(struct recorder_file *file);
+
+/* More than this was not torn by us: buffers are much smaller. */
+#define RECORDER_TAIL_MAX (4u * 1024 * 1024)
+
+/* Finds the end of the last whole record in a file of size bytes. Returns 0, -EBADMSG when the file
+ * has other content, or another negative errno. */
+typedef int recorder_measure(int fd, uint64_t size, uint64_t *ret_whole);
+
+/* For records that end with a line feed. is_record says whether these bytes may be the start of a
+ * record of ours, as far as they go: those at the start of the file must be, and what follows the
+ * last line feed. */
+int recorder_measure_lines(int fd, uint64_t size, bool (*is_record)(const char *data, size_t size),
+	uint64_t *ret_whole);
+
+/* Prepares the file, and cuts it after its last whole record: what follows is of a run that was
+ * killed, or that a power cut ended. Without measure all of it is whole. Returns 0, with the number
+ * of bytes in *ret_cut; or a negative errno as above. */
+int recorder_file_repair(struct recorder_file *file, recorder_measure *measure, uint64_t *ret_cut);

@@ -1,7 +1,7 @@
-/* A time in which a recorder cannot write: when it is tried again, and what it cost. Begins with
- * nothing on. Pauses are 100 ms at first and double up to 5 s; an outage that begins soon after the
- * last one ended goes on with its pauses, so that a disk at its limit makes no flood of tries and
- * of messages. */
+/* A time in which a recorder cannot write: when to try again, and how many records it cost. Zeroed,
+ * there is none. The pause between two attempts is 100 ms at first, and doubles up to 5 s. An
+ * outage that begins soon after the last one ended continues with its pauses: otherwise a disk that
+ * is almost full would cause a flood of attempts and messages. */
 #pragma once
 
 #include <stdbool.h>

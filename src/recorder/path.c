@@ -1,6 +1,5 @@
 #include "recorder/path.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,7 +13,7 @@ static const char *name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Where the extension begins. A dot in front makes a hidden file, and no extension. */
+/* Where the extension begins. A dot at the start makes a hidden file, no extension. */
 static size_t stem_of(const char *name)
 {
 	size_t length = strlen(name);
@@ -55,22 +54,22 @@ void recorder_path_clear(struct recorder_path *path)
 	*path = (struct recorder_path){0};
 }
 
-static void format_stamp(time_t when, unsigned number, char ret[static 32])
+static void format_stamp(time_t when, unsigned number, char ret[static RECORDER_ADDED_MAX])
 {
 	struct tm utc = {0};
 	size_t length;
 
 	gmtime_r(&when, &utc);
-	length = strftime(ret, 32, "%Y%m%dT%H%M%SZ", &utc);
+	length = strftime(ret, RECORDER_ADDED_MAX, "%Y%m%dT%H%M%SZ", &utc);
 	if (number)
-		snprintf(ret + length, 32 - length, ".%u", number);
+		snprintf(ret + length, RECORDER_ADDED_MAX - length, "_%03u", number);
 }
 
 void recorder_path_rotated(
 	const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX])
 {
 	int before_name = (int)(path->name - path->path);
-	char stamp[32];
+	char stamp[RECORDER_ADDED_MAX];
 
 	format_stamp(when, number, stamp);
 	snprintf(ret, RECORDER_PATH_MAX, "%.*s%.*s.%s%s", before_name, path->path, (int)path->stem,
@@ -80,35 +79,38 @@ void recorder_path_rotated(
 void recorder_path_aside(
 	const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX])
 {
-	char stamp[32];
+	char stamp[RECORDER_ADDED_MAX];
 
 	format_stamp(when, number, stamp);
 	snprintf(ret, RECORDER_PATH_MAX, "%s.%s.aside", path->path, stamp);
 }
 
-/* Reads "20261124T203350Z". Returns what follows it, or NULL. */
-static const char *read_stamp(const char *at, char ret[static RECORDER_STAMP_SIZE])
+/* Reads a time that exists. Returns what follows it, or NULL. */
+static const char *read_stamp(const char *at, time_t *ret)
 {
-	static const char form[] = "ddddddddTddddddZ";
+	struct tm utc = {0};
+	char stamp[RECORDER_ADDED_MAX];
+	size_t length;
 
-	for (size_t i = 0; form[i]; i++)
-		if (form[i] == 'd' ? !isdigit((unsigned char)at[i]) : at[i] != form[i])
-			return NULL;
-	memcpy(ret, at, sizeof(form) - 1);
-	ret[sizeof(form) - 1] = '\0';
-	return at + sizeof(form) - 1;
+	sscanf(at, "%4d%2d%2dT%2d%2d%2d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday, &utc.tm_hour,
+		&utc.tm_min, &utc.tm_sec);
+	utc.tm_year -= 1900;
+	utc.tm_mon -= 1;
+	*ret = timegm(&utc);
+	format_stamp(*ret, 0, stamp);
+	length = strlen(stamp);
+	return strncmp(at, stamp, length) ? NULL : at + length;
 }
 
-/* Reads ".1" to ".999", where it is there. Returns what follows. */
+/* Reads "_001" to "_999", or ".1" to ".999" as earlier versions wrote it, if it is there. Returns
+ * what follows. */
 static const char *read_number(const char *at, unsigned *ret)
 {
-	size_t digits = *at == '.' ? strspn(at + 1, "0123456789") : 0;
+	size_t digits = *at == '_' || *at == '.' ? strspn(at + 1, "0123456789") : 0;
+	bool is_number = *at == '_' ? digits == 3 : digits && digits <= 3 && at[1] != '0';
 
-	*ret = 0;
-	if (!digits || digits > 3 || at[1] == '0')
-		return at;
-	*ret = (unsigned)strtoul(at + 1, NULL, 10);
-	return at + 1 + digits;
+	*ret = is_number ? (unsigned)strtoul(at + 1, NULL, 10) : 0;
+	return *ret ? at + 1 + digits : at;
 }
 
 bool recorder_path_is_rotated(
@@ -119,7 +121,7 @@ bool recorder_path_is_rotated(
 
 	if (strncmp(name, path->name, path->stem) || name[path->stem] != '.')
 		return false;
-	at = read_stamp(name + path->stem + 1, rotated.stamp);
+	at = read_stamp(name + path->stem + 1, &rotated.when);
 	if (!at)
 		return false;
 	at = read_number(at, &rotated.number);
@@ -129,20 +131,9 @@ bool recorder_path_is_rotated(
 	return true;
 }
 
-time_t recorder_rotated_time(const struct recorder_rotated *rotated)
-{
-	struct tm utc = {0};
-
-	sscanf(rotated->stamp, "%4d%2d%2dT%2d%2d%2d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday,
-		&utc.tm_hour, &utc.tm_min, &utc.tm_sec);
-	utc.tm_year -= 1900;
-	utc.tm_mon -= 1;
-	return timegm(&utc);
-}
-
 int recorder_rotated_compare(const struct recorder_rotated *a, const struct recorder_rotated *b)
 {
-	int order = strcmp(a->stamp, b->stamp);
+	int order = (a->when > b->when) - (a->when < b->when);
 
 	return order ? order : (a->number > b->number) - (a->number < b->number);
 }

@@ -1,11 +1,13 @@
 /* The names of a recorder's files: pure, strings in and strings out.
  *
- *     /var/log/news.ndjson                         what is written now
- *     /var/log/news.20261124T203350Z.ndjson        what was rotated away then, in UTC
- *     /var/log/news.20261124T203350Z.1.ndjson      the same, where that name was taken
+ *     /var/log/news.ndjson                         the current file
+ *     /var/log/news.20261124T203350Z.ndjson        rotated at that time, in UTC
+ *     /var/log/news.20261124T203350Z_001.ndjson    the next one of the same second
+ *     /var/log/news.20261124T203350Z.1.ndjson      the same, from an earlier version
  *     /var/log/news.ndjson.20261124T203350Z.aside  what was there, and is no recording of ours
  *
- * Nothing of a datagram gets into a name. A name that is all digits after its last dot has no
+ * '_' sorts after '.': in the C locale the names sort in the order in which the files were rotated.
+ * No part of a name comes from a datagram. A name that is all digits after its last dot has no
  * extension, so that no two paths can give the same rotated name. */
 #pragma once
 
@@ -15,8 +17,7 @@
 #include <time.h>
 
 #define RECORDER_PATH_MAX 4096 /* PATH_MAX, with the terminator */
-#define RECORDER_NUMBER_MAX 999 /* so many files of one second */
-#define RECORDER_STAMP_SIZE 17 /* "20261124T203350Z" and its terminator */
+#define RECORDER_NUMBER_MAX 999 /* of one second */
 #define RECORDER_ADDED_MAX 32 /* bytes that rotating or setting aside adds to a name, at most */
 
 struct recorder_path {
@@ -28,7 +29,7 @@ struct recorder_path {
 
 /* What tells rotated files of one path apart. */
 struct recorder_rotated {
-	char stamp[RECORDER_STAMP_SIZE];
+	time_t when; /* seconds since the epoch */
 	unsigned number; /* 0: without */
 };
 
@@ -49,9 +50,6 @@ void recorder_path_aside(const struct recorder_path *path, time_t when, unsigned
  */
 bool recorder_path_is_rotated(
 	const struct recorder_path *path, const char *name, struct recorder_rotated *ret);
-
-/* When it was rotated, in seconds since the epoch. */
-time_t recorder_rotated_time(const struct recorder_rotated *rotated);
 
 /* Which was rotated first, as for qsort(3). */
 int recorder_rotated_compare(const struct recorder_rotated *a, const struct recorder_rotated *b);

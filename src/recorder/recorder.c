@@ -1,28 +1,92 @@
 #include "recorder/recorder.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
-#include "recorder/state.h"
+#include "base/log.h"
+#include "recorder/outage.h"
+#include "recorder/room.h"
 
 #define BUFFER_SIZE (256 * 1024)
-#define BUFFER_ROOM (128 * 1024) /* for the record that makes it full, as a rule */
+#define BUFFER_HEADROOM (128 * 1024) /* for the last record */
+#define RECORDS_MAX 8192 /* in the buffer */
 
-/* When the file is looked at again that a predecessor still writes to, if nothing comes. */
-#define START_AGAIN_NS NS_PER_S
+#define PATIENCE_NS (2 * NS_PER_MS) /* at most */
+#define SYNC_NS NS_PER_S
+#define ROTATE_AGAIN_NS (60 * NS_PER_S) /* after rotating has failed */
 
-/* So long datagrams may lie in the queue. */
-#define PATIENCE_NS (2 * NS_PER_MS)
+struct recorder {
+	const char *name; /* the handler's */
+	struct recorder_path path;
+	struct recorder_file file;
+	struct recorder_room room;
+	const struct recorder_format *format;
+	void *owner;
+	enum recorder_sync sync;
+	uint64_t flush_ns, rotate_size, rotate_every_ns;
 
-/* A handler that is replaced has delivered its queue within this time. One that still gets
- * datagrams then was not replaced: two of the configuration have the same path. */
-#define SUPERSEDED_NS (10 * NS_PER_S)
+	struct text buffer;
+	size_t full; /* bytes at which the buffer is written */
+	unsigned records; /* in the buffer */
+	bool ready; /* the file is open, locked and repaired; always while a record is in the buffer
+		     */
+	bool begun; /* format->begin() is done for what is in file and buffer */
+	struct recorder_outage outage;
 
-static void copy_settings(struct recorder *recorder, const struct recorder_settings *settings)
+	/* CLOCK_MONOTONIC; 0: not due. */
+	uint64_t flush_due_ns, sync_due_ns, turn_due_ns;
+	uint64_t turn_ns; /* when the file is to be rotated for its age, CLOCK_REALTIME */
+	uint64_t rotate_again_ns; /* not before, CLOCK_MONOTONIC */
+	struct log_limit limit;
+	uint32_t ends[RECORDS_MAX]; /* where each record of the buffer ends */
+};
+
+/* ---- Settings ---- */
+
+#define ROTATE_SIZE_MIN 4096
+
+const char *const recorder_sync_names[] = {"none", "interval", "each", NULL};
+
+int recorder_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
 {
-	recorder->room = (struct recorder_room){.path = &recorder->path,
+	const struct recorder_settings *wanted = settings;
+
+	*ret_key = "path";
+	if (!recorder_path_fits(wanted->path))
+		return because(why, -EINVAL,
+			"is too long a name to get a time added when it is rotated, use a shorter "
+			"one");
+	*ret_key = "rotate_every";
+	if (wanted->rotate_every && wanted->rotate_every < NS_PER_S)
+		return because(why, -EINVAL, "is too often, use 1s or more, or 0 for never");
+	*ret_key = "rotate_size";
+	if (wanted->rotate_size && wanted->rotate_size < ROTATE_SIZE_MIN)
+		return because(why, -EINVAL,
+			"would make a file of every few datagrams, use 4K or more, or 0 for never");
+	if (wanted->quota && wanted->rotate_size > wanted->quota)
+		return because(why, -EINVAL,
+			"is more than quota, the file would be full before it is rotated");
+	return 0;
+}
+
+const char *recorder_file(const void *settings)
+{
+	const char *path = ((const struct recorder_settings *)settings)->path;
+
+	return path && strncmp(path, "/dev/", 5) ? path : NULL;
+}
+
+/* ---- Life ---- */
+
+static void init(struct recorder *recorder, const struct recorder_settings *settings)
+{
+	recorder->file = (struct recorder_file){.path = &recorder->path, .fd = -1};
+	recorder->room = (struct recorder_room){.handler = recorder->name,
+		.path = &recorder->path,
 		.keep = (uint64_t)settings->keep,
 		.quota = settings->quota,
 		.keep_free = settings->keep_free};
@@ -30,75 +94,352 @@ static void copy_settings(struct recorder *recorder, const struct recorder_setti
 	recorder->flush_ns = settings->flush;
 	recorder->rotate_size = settings->rotate_size;
 	recorder->rotate_every_ns = settings->rotate_every;
+	text_reserve(&recorder->buffer, BUFFER_SIZE + BUFFER_HEADROOM);
+	text_clear(&recorder->buffer);
 }
 
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
-	void *owner, const char *name, char why[static WHY_MAX], struct recorder **ret)
+	void *owner, const char *name, char why[static WHY_MAX], void **ret)
 {
 	struct recorder *recorder = calloc(1, sizeof(*recorder));
 	int r;
 
-	if (!recorder)
+	if (!recorder) {
+		if (format->free)
+			format->free(owner);
 		return -ENOMEM;
+	}
 	recorder->format = format;
 	recorder->owner = owner;
 	recorder->name = name;
-	recorder->file = (struct recorder_file){.path = &recorder->path, .fd = -1};
-	copy_settings(recorder, settings);
+	init(recorder, settings);
 	r = recorder_path_init(&recorder->path, settings->path);
 	if (r >= 0)
-		r = recorder_file_open(&recorder->file, false, why);
-	if (r < 0 && r != -EAGAIN) {
+		r = recorder_file_check(&recorder->path, why);
+	if (r < 0) {
 		recorder_close(recorder);
 		return r;
 	}
-	text_reserve(&recorder->buffer, BUFFER_SIZE + BUFFER_ROOM);
-	text_clear(&recorder->buffer);
 	*ret = recorder;
 	return 0;
 }
 
-void recorder_close(struct recorder *recorder)
+void recorder_close(void *object)
 {
+	struct recorder *recorder = object;
+
 	if (!recorder)
 		return;
+	if (recorder->format->free)
+		recorder->format->free(recorder->owner);
 	recorder_file_close(&recorder->file);
 	recorder_path_clear(&recorder->path);
 	text_free(&recorder->buffer);
 	free(recorder);
 }
 
-static void flush(struct recorder *recorder, struct outcome *outcome)
+const struct recorder_format *recorder_format(const void *object)
 {
-	recorder_write_out(recorder, outcome);
-	if (recorder_rotation_is_due(recorder))
-		recorder_begin_new_file(recorder, outcome);
+	return ((const struct recorder *)object)->format;
 }
 
-/* Makes sure that the file is there, and ours, and the right one. */
-static int check_file(
-	struct recorder *recorder, uint64_t now, char why[static WHY_MAX], struct outcome *outcome)
+void *recorder_owner(const void *object)
 {
-	uint64_t superseded = recorder_claim_superseded(&recorder->file.claim);
+	return ((const struct recorder *)object)->owner;
+}
+
+/* ---- When to rotate for the age ---- */
+
+/* Says when turn_ns comes. */
+static void arm_turn(struct recorder *recorder)
+{
+	uint64_t now = clock_ns(CLOCK_REALTIME);
+
+	recorder->turn_due_ns = clock_ns(CLOCK_MONOTONIC) +
+				(recorder->turn_ns > now ? recorder->turn_ns - now : 0);
+}
+
+/* At the next multiple of rotate_every after last_ns. */
+static void set_turn(struct recorder *recorder, uint64_t last_ns)
+{
+	uint64_t every = recorder->rotate_every_ns;
+
+	if (!every || !recorder->file.regular)
+		return;
+	recorder->turn_ns = (last_ns / every + 1) * every;
+	arm_turn(recorder);
+}
+
+/* ---- Making the file ready ---- */
+
+/* Renames a file that is no recording of this kind. */
+static int set_aside(struct recorder *recorder, char why[static WHY_MAX])
+{
+	char to[RECORDER_PATH_MAX];
+	int r = recorder_file_move(&recorder->file, true, to, why);
+
+	if (r >= 0)
+		log_warning("handler %s: %s: what was there is no recording in this format, and is "
+			    "now %s",
+			recorder->name, recorder->path.path, to);
+	return r == -ESTALE ? 0 : r;
+}
+
+/* Opens the file and cuts off a partial record at its end. Returns 0; -EBADMSG when it is no
+ * recording of this kind, or another negative errno with the reason in why. */
+static int open_and_repair(struct recorder *recorder, char why[static WHY_MAX])
+{
+	uint64_t cut = 0;
+	int r = recorder_file_acquire(&recorder->file, why);
+
+	if (r < 0)
+		return r;
+	r = recorder_file_repair(&recorder->file, recorder->format->measure, &cut);
+	if (r < 0)
+		return because(why, r, "reading what is there: %s", strerror(-r));
+	if (cut)
+		log_warning("handler %s: %s: cut off %" PRIu64
+			    " bytes at its end, of a record that was not written whole",
+			recorder->name, recorder->path.path, cut);
+	return 0;
+}
+
+/* Opens, locks and repairs the file. Returns 0, or a negative errno with the reason in why. */
+static int get_ready(struct recorder *recorder, char why[static WHY_MAX])
+{
+	struct recorder_file *file = &recorder->file;
+	int r;
+
+	while ((r = open_and_repair(recorder, why)) == -EBADMSG)
+		if ((r = set_aside(recorder, why)) < 0)
+			return r;
+	if (r < 0)
+		return r;
+	recorder->ready = true;
+	recorder->begun = false;
+	set_turn(recorder, file->size ? file->modified_ns : clock_ns(CLOCK_REALTIME));
+	recorder_room_tidy(&recorder->room, file->size);
+	recorder_file_name_after(file, &recorder->room.newest);
+	return 0;
+}
+
+void recorder_start(void *object)
+{
+	char why[WHY_MAX];
+
+	/* If it fails, it fails again with the first datagram, and the reason is logged then. */
+	get_ready(object, why);
+}
+
+/* ---- Writing ---- */
+
+/* Counts records that cannot be written. The first time, logs why. */
+static void fail(struct recorder *recorder, unsigned lost, const char *why, struct outcome *outcome)
+{
+	bool first = recorder_outage_fail(&recorder->outage, clock_ns(CLOCK_MONOTONIC));
+
+	recorder->outage.lost += lost;
+	recorder->begun = false;
+	outcome->dropped[DROP_IO] += lost;
+	if (first)
+		log_event(LOG_ERR,
+			&(struct log_fields){
+				.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
+			"handler %s: %s: %s; datagrams are dropped until it can be written again",
+			recorder->name, recorder->path.path, why);
+}
+
+static void succeed(struct recorder *recorder)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), tenths;
+
+	if (recorder_outage_end(&recorder->outage, now)) {
+		tenths = (now - recorder->outage.since_ns) / (100 * NS_PER_MS);
+		log_event(LOG_NOTICE,
+			&(struct log_fields){
+				.message_id = MESSAGE_OUTAGE_ENDED, .handler = recorder->name},
+			"handler %s: %s: it can be written again after %" PRIu64 ".%" PRIu64
+			" s; %" PRIu64 " datagrams were lost",
+			recorder->name, recorder->path.path, tenths / 10, tenths % 10,
+			recorder->outage.lost);
+	}
+	if (recorder->sync == RECORDER_SYNC_INTERVAL && recorder->file.regular &&
+		!recorder->sync_due_ns)
+		recorder->sync_due_ns = now + SYNC_NS;
+}
+
+/* Records must not be appended to a section of the file whose beginning was truncated. */
+static int check_truncated(struct recorder *recorder, char why[static WHY_MAX])
+{
+	int r;
+
+	if (!recorder_file_was_truncated(&recorder->file))
+		return 0;
+	r = get_ready(recorder, why);
+	if (r < 0 || !recorder->format->begin)
+		return r;
+	return because(why, -ESTALE, "another program has truncated it");
+}
+
+/* Writes all of the buffer, or the first records that there is room for. Returns as
+ * recorder_file_append(), with the reason in why. */
+static int append_buffer(struct recorder *recorder, unsigned *ret_written, char why[static WHY_MAX])
+{
+	struct recorder_file *file = &recorder->file;
+	const struct text *buffer = &recorder->buffer;
+	uint64_t length = buffer->length;
+	unsigned count = recorder->records;
+	int room = 0, r = check_truncated(recorder, why);
+
+	*ret_written = 0;
+	if (r < 0)
+		return r;
+	r = recorder_file_prepare(file);
+	if (r >= 0 && file->regular)
+		room = recorder_room_check(&recorder->room, file->fd, file->size, &length, why);
+	if (room < 0) {
+		while (count && recorder->ends[count - 1] > length)
+			count--;
+		length = count ? recorder->ends[count - 1] : 0;
+	}
+	if (r >= 0)
+		r = recorder_file_append(file, buffer->data, length, recorder->ends, count,
+			recorder->sync == RECORDER_SYNC_EACH, ret_written);
+	return r < 0 ? because(why, r, "writing: %s", strerror(-r)) : room;
+}
+
+/* Empties the buffer into the file, and counts what became of its records. */
+static void write_out(struct recorder *recorder, struct outcome *outcome)
+{
+	struct text *buffer = &recorder->buffer;
+	unsigned written;
+	char why[WHY_MAX];
+	size_t whole;
+
+	if (!recorder->records && !buffer->length)
+		return;
+	if (append_buffer(recorder, &written, why) >= 0) {
+		succeed(recorder);
+	} else {
+		whole = written ? recorder->ends[written - 1] : 0;
+		if (recorder->format->lost)
+			recorder->format->lost(
+				recorder->owner, buffer->data + whole, buffer->length - whole);
+		fail(recorder, recorder->records - written, why, outcome);
+	}
+	outcome->delivered += written;
+	recorder->records = 0;
+	text_clear(buffer);
+}
+
+/* The same, with what ends a file. */
+static void end_section(struct recorder *recorder, struct outcome *outcome)
+{
+	if (recorder->begun && recorder->format->end)
+		recorder->format->end(recorder->owner, &recorder->buffer);
+	write_out(recorder, outcome);
+	recorder->begun = false;
+}
+
+static void sync_file(struct recorder *recorder)
+{
+	recorder->sync_due_ns = 0;
+	if (recorder->file.fd >= 0 && recorder->file.regular && fdatasync(recorder->file.fd) < 0 &&
+		log_limit_pass(&recorder->limit))
+		log_error("handler %s: %s: forcing it to the disk: %s; what was written last may "
+			  "be lost",
+			recorder->name, recorder->path.path, strerror(errno));
+}
+
+/* ---- Rotating ---- */
+
+/* Renames the file and begins a new one. If that fails, it continues the same file. */
+static void begin_new_file(struct recorder *recorder, struct outcome *outcome)
+{
+	char to[RECORDER_PATH_MAX], why[WHY_MAX];
+	int r;
+
+	end_section(recorder, outcome);
+	if (recorder->sync_due_ns)
+		sync_file(recorder);
+	r = recorder_file_move(&recorder->file, false, to, why);
+	if (r < 0 && r != -ESTALE) {
+		recorder->rotate_again_ns = clock_ns(CLOCK_MONOTONIC) + ROTATE_AGAIN_NS;
+		log_warning("handler %s: %s: %s; it goes on in the same file", recorder->name,
+			recorder->path.path, why);
+		return;
+	}
+	recorder->ready = false;
+	recorder_start(recorder);
+}
+
+static bool rotation_is_due(const struct recorder *recorder)
+{
+	if (!recorder->ready || !recorder->file.regular || !recorder->file.size ||
+		clock_ns(CLOCK_MONOTONIC) < recorder->rotate_again_ns)
+		return false;
+	return (recorder->rotate_size && recorder->file.size >= recorder->rotate_size) ||
+	       (recorder->rotate_every_ns && clock_ns(CLOCK_REALTIME) >= recorder->turn_ns);
+}
+
+/* Rotates the file if it is old enough, and sets turn_due_ns again. */
+static void serve_turn(struct recorder *recorder, struct outcome *outcome)
+{
+	uint64_t now;
+
+	if (rotation_is_due(recorder))
+		begin_new_file(recorder, outcome);
+	recorder->turn_due_ns = 0;
+	if (!recorder->ready)
+		return; /* get_ready() sets it */
+	now = clock_ns(CLOCK_REALTIME);
+	if (now >= recorder->turn_ns && recorder->file.size)
+		recorder->turn_due_ns = recorder->rotate_again_ns;
+	else if (now >= recorder->turn_ns || recorder->turn_ns - now > recorder->rotate_every_ns)
+		set_turn(recorder, now); /* an empty file, or the clock was set back */
+	else
+		arm_turn(recorder);
+}
+
+void recorder_rotate(void *object, struct outcome *outcome)
+{
+	struct recorder *recorder = object;
+	char why[WHY_MAX];
+
+	write_out(recorder, outcome);
+	if (!recorder->ready && get_ready(recorder, why) < 0)
+		return;
+	if (recorder->file.regular && recorder->file.size)
+		begin_new_file(recorder, outcome);
+}
+
+/* ---- Records ---- */
+
+static void flush(struct recorder *recorder, struct outcome *outcome)
+{
+	write_out(recorder, outcome);
+	if (rotation_is_due(recorder))
+		begin_new_file(recorder, outcome);
+}
+
+/* Before the first record of a buffer: makes sure that the file is ready, and still the one at the
+ * path. */
+static int check_file(struct recorder *recorder, char why[static WHY_MAX], struct outcome *outcome)
+{
 	int r = 0;
 
-	if (superseded && now - superseded > SUPERSEDED_NS) {
-		snprintf(why, WHY_MAX, "another handler writes to it, give each a path of its own");
-		return -EBUSY;
-	}
-	if (recorder->ready && recorder_file_was_cut(&recorder->file))
-		recorder->ready = recorder->begun =
-			false; /* what this section began with is gone */
-	if (recorder->ready && !superseded && !recorder_file_is_current(&recorder->file)) {
+	if (recorder->ready && recorder_file_was_truncated(&recorder->file))
+		recorder->ready = recorder->begun = false; /* the section's beginning is gone */
+	if (recorder->ready && !recorder_file_is_current(&recorder->file)) {
 		/* Somebody renamed or removed it. */
-		recorder_end_section(recorder, outcome);
+		end_section(recorder, outcome);
 		recorder->ready = false;
 	}
 	if (!recorder->ready)
-		r = recorder_get_ready(recorder, true, why);
-	if (r >= 0 && recorder_rotation_is_due(recorder))
-		recorder_begin_new_file(recorder, outcome);
-	return r >= 0 && !recorder->ready ? recorder_get_ready(recorder, true, why) : r;
+		r = get_ready(recorder, why);
+	if (r >= 0 && rotation_is_due(recorder))
+		begin_new_file(recorder, outcome);
+	return r >= 0 && !recorder->ready ? get_ready(recorder, why) : r;
 }
 
 /* The first record of a buffer. */
@@ -112,8 +453,8 @@ static struct text *begin_buffer(struct recorder *recorder, struct outcome *outc
 		recorder->outage.lost++;
 		return NULL;
 	}
-	if (check_file(recorder, now, why, outcome) < 0) {
-		recorder_fail(recorder, 1, why, outcome);
+	if (check_file(recorder, why, outcome) < 0) {
+		fail(recorder, 1, why, outcome);
 		return NULL;
 	}
 	if (!recorder->begun && recorder->format->begin)
@@ -128,53 +469,61 @@ static struct text *begin_buffer(struct recorder *recorder, struct outcome *outc
 	return &recorder->buffer;
 }
 
-struct text *recorder_begin(struct recorder *recorder, struct outcome *outcome)
+struct text *recorder_begin(void *object, struct outcome *outcome)
 {
+	struct recorder *recorder = object;
+
 	return recorder->records ? &recorder->buffer : begin_buffer(recorder, outcome);
 }
 
-/* Forgets a record that memory was short for, and whatever was appended with it. */
+/* Removes a record that memory was short for, and whatever was appended with it. */
 static void drop_record(struct recorder *recorder, struct outcome *outcome)
 {
-
 	text_clear(&recorder->buffer);
 	recorder->buffer.length = recorder->records ? recorder->ends[recorder->records - 1] : 0;
 	outcome->dropped[DROP_IO]++;
 	if (log_limit_pass(&recorder->limit))
-		log_error("%s: out of memory, a datagram was dropped", recorder->path.path);
-	recorder_write_out(recorder, outcome);
+		log_error("handler %s: %s: out of memory, a datagram was dropped", recorder->name,
+			recorder->path.path);
+	write_out(recorder, outcome);
 	recorder->begun = false;
 }
 
-void recorder_commit(struct recorder *recorder, struct outcome *outcome)
+void recorder_commit(void *object, struct outcome *outcome)
 {
+	struct recorder *recorder = object;
+
 	if (text_failed(&recorder->buffer)) {
 		drop_record(recorder, outcome);
 		return;
 	}
 	recorder->ends[recorder->records++] = (uint32_t)recorder->buffer.length;
-	if (recorder->buffer.length >= recorder->full || recorder->records == RECORDER_RECORDS_MAX)
+	if (recorder->buffer.length >= recorder->full || recorder->records == RECORDS_MAX)
 		flush(recorder, outcome);
 }
 
-void recorder_batch_end(struct recorder *recorder, struct outcome *outcome)
+void recorder_batch_end(void *object, struct outcome *outcome)
 {
+	struct recorder *recorder = object;
+
 	if (recorder->records && (recorder->sync == RECORDER_SYNC_EACH || !recorder->flush_ns))
 		flush(recorder, outcome);
 }
 
-uint64_t recorder_deadline(const struct recorder *recorder)
+/* ---- Times ---- */
+
+uint64_t recorder_deadline(const void *object)
 {
+	const struct recorder *recorder = object;
 	uint64_t due = recorder->records ? recorder->flush_due_ns : 0;
 
-	due = earlier_ns(due, recorder->sync_due_ns);
-	due = earlier_ns(due, recorder->start_due_ns);
-	return earlier_ns(due, recorder->turn_due_ns);
+	return earlier_ns(earlier_ns(due, recorder->sync_due_ns), recorder->turn_due_ns);
 }
 
 /* Well below flush, which is counted from when a datagram gets into the buffer. */
-uint64_t recorder_patience(const struct recorder *recorder)
+uint64_t recorder_patience(const void *object)
 {
+	const struct recorder *recorder = object;
 	uint64_t most = recorder->flush_ns / 10;
 
 	if (recorder->sync == RECORDER_SYNC_EACH)
@@ -182,49 +531,25 @@ uint64_t recorder_patience(const struct recorder *recorder)
 	return most < PATIENCE_NS ? most : PATIENCE_NS;
 }
 
-/* What hinders it is said with the first datagram. */
-static void start(struct recorder *recorder)
+void recorder_serve(void *object, struct outcome *outcome)
 {
-	char why[WHY_MAX];
-
-	recorder->start_due_ns = 0;
-	if (!recorder->ready && recorder_get_ready(recorder, false, why) == -EAGAIN)
-		recorder->start_due_ns = clock_ns(CLOCK_MONOTONIC) + START_AGAIN_NS;
-}
-
-void recorder_start(struct recorder *recorder)
-{
-	start(recorder);
-}
-
-void recorder_serve(struct recorder *recorder, struct outcome *outcome)
-{
+	struct recorder *recorder = object;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	if (recorder->start_due_ns && now >= recorder->start_due_ns)
-		start(recorder);
 	if (recorder->records && now >= recorder->flush_due_ns)
 		flush(recorder, outcome);
 	if (recorder->sync_due_ns && now >= recorder->sync_due_ns)
-		recorder_sync_file(recorder);
+		sync_file(recorder);
 	if (recorder->turn_due_ns && now >= recorder->turn_due_ns)
-		recorder_take_turn(recorder, outcome);
+		serve_turn(recorder, outcome);
 }
 
-void recorder_rotate(struct recorder *recorder, struct outcome *outcome)
+void recorder_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
-	char why[WHY_MAX];
+	struct recorder *recorder = object;
 
-	recorder_write_out(recorder, outcome);
-	if (!recorder->ready && recorder_get_ready(recorder, false, why) < 0)
-		return;
-	if (recorder->file.regular && recorder->file.size)
-		recorder_begin_new_file(recorder, outcome);
-}
-
-void recorder_finish(struct recorder *recorder, struct outcome *outcome)
-{
-	recorder_end_section(recorder, outcome);
+	(void)until_ns;
+	end_section(recorder, outcome);
 	if (recorder->sync != RECORDER_SYNC_NONE && recorder->ready)
-		recorder_sync_file(recorder);
+		sync_file(recorder);
 }

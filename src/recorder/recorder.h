@@ -1,9 +1,9 @@
-/* What the kinds that record have in common: records are gathered in a buffer and written whole, so
- * that the file ends in a whole record whatever happens; files are rotated; and where the disk
- * fails, datagrams are counted as dropped, and writing is tried again.
+/* What the kinds that record have in common. Records are gathered in a buffer and written whole, so
+ * that the file ends in a whole record whatever happens; files are rotated; when writing fails,
+ * datagrams are counted as dropped, and writing is tried again.
  *
- * A record is appended between recorder_begin() and recorder_commit(). All of it runs in the
- * handler's own thread, but for recorder_open(). */
+ * The object of such a kind is the recorder. What else the kind has is the recorder's owner. All
+ * functions but recorder_open() run in the handler's own thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "config/schema.h"
 #include "data/account.h"
-#include "recorder/tail.h"
+#include "recorder/file.h"
 
 enum recorder_sync { RECORDER_SYNC_NONE, RECORDER_SYNC_INTERVAL, RECORDER_SYNC_EACH };
 
@@ -63,48 +63,54 @@ int recorder_check(const void *settings, const char **ret_key, char why[static W
 /* For config_kind.file. NULL for a device, which may be shared. */
 const char *recorder_file(const void *settings);
 
-/* What a kind's file looks like; members may be NULL. owner is what recorder_open() was given. */
+/* What the file of a kind contains; members may be NULL. */
 struct recorder_format {
-	/* Finds the end of what is whole; NULL: everything is. */
+	/* Finds the end of the last whole record; NULL: any file is whole. */
 	recorder_measure *measure;
 	/* Appends what has to stand before the first record in a file (is_first), in what is added
 	 * to one that is there, and after anything went wrong with it. */
 	void (*begin)(void *owner, struct text *text, bool is_first);
 	/* Appends what ends a file. */
 	void (*end)(void *owner, struct text *text);
-	/* Is told of records that could not be written, as they were appended. */
+	/* Gets the records that could not be written, as they were appended. */
 	void (*lost)(void *owner, const char *data, size_t size);
+	/* Frees the owner. */
+	void (*free)(void *owner);
 };
 
-struct recorder;
-
-/* Opens the file, or sees whether it can be created (0640), which is done by recorder_start().
- * Symbolic links and anything that is no regular file or character device are refused, and files
- * that another program records to. What is in the file is looked at by recorder_start(), too.
- * Returns 0, or a negative errno with the reason in why. */
+/* For handler_kind.open. Checks that the file can be opened or created, which is done by
+ * recorder_start(). name is the handler's, and valid until recorder_close(). The recorder frees
+ * owner, also when this fails. Returns 0, or a negative errno with the reason in why. */
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
-	void *owner, const char *name, char why[static WHY_MAX], struct recorder **ret);
+	void *owner, const char *name, char why[static WHY_MAX], void **ret);
 
-/* As handler_kind.begin: makes the file where there is none, and mends one that an earlier run has
- * left torn. name is the handler's, and valid until recorder_close(). */
-void recorder_start(struct recorder *recorder);
+const struct recorder_format *recorder_format(const void *object);
+void *recorder_owner(const void *object);
 
 /* Where to append one datagram's record. NULL: it cannot be written now, and is counted as dropped.
  */
-struct text *recorder_begin(struct recorder *recorder, struct outcome *outcome);
+struct text *recorder_begin(void *object, struct outcome *outcome);
 
 /* Ends the record; writes when the buffer is full. */
-void recorder_commit(struct recorder *recorder, struct outcome *outcome);
+void recorder_commit(void *object, struct outcome *outcome);
 
 /* To be called at the end of deliver(). */
-void recorder_batch_end(struct recorder *recorder, struct outcome *outcome);
+void recorder_batch_end(void *object, struct outcome *outcome);
 
-/* As in struct handler_kind. */
-uint64_t recorder_deadline(const struct recorder *recorder);
-uint64_t recorder_patience(const struct recorder *recorder);
-void recorder_serve(struct recorder *recorder, struct outcome *outcome);
-void recorder_rotate(struct recorder *recorder, struct outcome *outcome);
-void recorder_finish(struct recorder *recorder, struct outcome *outcome);
+/* As in struct handler_kind. recorder_start() opens the file, and repairs it when an earlier run
+ * has left a partial record. */
+void recorder_start(void *object);
+uint64_t recorder_deadline(const void *object);
+uint64_t recorder_patience(const void *object);
+void recorder_serve(void *object, struct outcome *outcome);
+void recorder_rotate(void *object, struct outcome *outcome);
+void recorder_finish(void *object, uint64_t until_ns, struct outcome *outcome);
+void recorder_close(void *object);
 
-/* Finish first. Accepts NULL. */
-void recorder_close(struct recorder *recorder);
+/* The members of struct handler_kind that are the same for all such kinds. */
+/* clang-format off */
+#define RECORDER_CALLS \
+	.begin = recorder_start, .deadline = recorder_deadline, .patience = recorder_patience, \
+	.serve = recorder_serve, .rotate = recorder_rotate, .finish = recorder_finish, \
+	.close = recorder_close
+/* clang-format on */

@@ -10,43 +10,27 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/array.h"
 #include "base/units.h"
-#include "recorder/claim.h"
 
 /* A rotated file. */
 struct entry {
 	struct recorder_rotated rotated;
 	char name[NAME_MAX + 1];
 	uint64_t size;
-	bool open; /* by a recorder whose path was taken over: it stays */
 };
 
 struct listing {
 	DIR *directory;
-	struct entry *entries; /* oldest first */
-	size_t count, capacity;
+	struct entry *items; /* oldest first */
+	size_t count;
 };
 
 static void listing_clear(struct listing *listing)
 {
 	if (listing->directory)
 		closedir(listing->directory);
-	free(listing->entries);
-}
-
-static int listing_add(struct listing *listing, const struct entry *entry)
-{
-	if (listing->count == listing->capacity) {
-		size_t capacity = listing->capacity ? 2 * listing->capacity : 16;
-		struct entry *entries = reallocarray(listing->entries, capacity, sizeof(*entries));
-
-		if (!entries)
-			return -ENOMEM;
-		listing->entries = entries;
-		listing->capacity = capacity;
-	}
-	listing->entries[listing->count++] = *entry;
-	return 0;
+	free(listing->items);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -56,7 +40,7 @@ static int compare_entries(const void *a, const void *b)
 }
 
 /* Fills in an entry. Returns whether it is a rotated file. */
-static bool look_at(
+static bool read_entry(
 	const struct recorder_path *path, int directory, const char *name, struct entry *ret)
 {
 	struct stat status;
@@ -67,7 +51,6 @@ static bool look_at(
 		return false;
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	ret->size = (uint64_t)status.st_size;
-	ret->open = recorder_claim_exists(status.st_dev, status.st_ino);
 	return true;
 }
 
@@ -81,33 +64,31 @@ static int listing_read(struct listing *listing, const struct recorder_path *pat
 	if (!listing->directory)
 		return -errno;
 	while (r >= 0 && (item = readdir(listing->directory)))
-		if (look_at(path, dirfd(listing->directory), item->d_name, &entry))
-			r = listing_add(listing, &entry);
+		if (read_entry(path, dirfd(listing->directory), item->d_name, &entry))
+			r = array_add(listing, entry);
 	if (listing->count)
-		qsort(listing->entries, listing->count, sizeof(*listing->entries), compare_entries);
+		qsort(listing->items, listing->count, sizeof(*listing->items), compare_entries);
 	return r;
 }
 
 static void complain(struct recorder_room *room, const char *what, const char *name, int r)
 {
-
 	if (log_limit_pass(&room->limit))
-		log_warning("%s: %s %s: %s", room->path->path, what, name, strerror(-r));
+		log_warning("handler %s: %s: %s %s: %s", room->handler, room->path->path, what,
+			name, strerror(-r));
 }
 
-/* Removes the oldest of the files while there are too many, or they take too much. */
+/* Removes the oldest files while there are more than keep, or they have more than most_bytes. */
 static void remove_oldest(
 	struct recorder_room *room, const struct listing *listing, uint64_t most_bytes)
 {
 	size_t left = listing->count;
 
 	for (size_t i = 0; i < listing->count; i++) {
-		const struct entry *entry = &listing->entries[i];
+		const struct entry *entry = &listing->items[i];
 
 		if ((!room->keep || left <= room->keep) && room->rotated_bytes <= most_bytes)
 			break;
-		if (entry->open)
-			continue;
 		if (unlinkat(dirfd(listing->directory), entry->name, 0) < 0) {
 			complain(room, "removing", entry->name, -errno);
 			continue;
@@ -132,9 +113,9 @@ void recorder_room_tidy(struct recorder_room *room, uint64_t current_bytes)
 		complain(room, "reading", room->path->directory, r);
 	room->rotated_bytes = 0;
 	for (size_t i = 0; i < listing.count; i++)
-		room->rotated_bytes += listing.entries[i].size;
+		room->rotated_bytes += listing.items[i].size;
 	if (listing.count)
-		room->newest = listing.entries[listing.count - 1].rotated;
+		room->newest = listing.items[listing.count - 1].rotated;
 	remove_oldest(room, &listing, most);
 }
 
@@ -151,8 +132,7 @@ static int check_quota(
 	if (taken + *length <= room->quota)
 		return 0;
 	*length = room->quota > taken ? room->quota - taken : 0;
-	snprintf(why, WHY_MAX, "its quota of %s is used up", format_size(room->quota, quota));
-	return -EDQUOT;
+	return because(why, -EDQUOT, "its quota of %s is used up", format_size(room->quota, quota));
 }
 
 static int check_free(
@@ -161,24 +141,20 @@ static int check_free(
 	char floor[UNIT_STRING_MAX];
 	struct statvfs status;
 	uint64_t available;
-	int r;
 
 	if (!room->keep_free)
 		return 0;
 	if (fstatvfs(fd, &status) < 0) {
-		r = -errno;
 		*length = 0;
-		snprintf(why, WHY_MAX, "looking at the free space: %s", strerror(-r));
-		return r;
+		return because(why, -errno, "reading the free space: %s", strerror(errno));
 	}
 	available = (uint64_t)status.f_bavail * status.f_frsize;
 	available = available > room->keep_free ? available - room->keep_free : 0;
 	if (available >= *length)
 		return 0;
 	*length = available;
-	snprintf(why, WHY_MAX, "the file system has no more than keep_free = %s left",
+	return because(why, -ENOSPC, "the file system has no more than keep_free = %s left",
 		format_size(room->keep_free, floor));
-	return -ENOSPC;
 }
 
 int recorder_room_check(struct recorder_room *room, int fd, uint64_t size, uint64_t *length,

@@ -58,6 +58,10 @@ CASES = {
     "payload-text": (call("Send", group="news", text="x" * (LARGEST + 1)), "io.mcastd.PayloadTooLarge", "65507"),
     "payload-base64": (call("Send", group="news", base64=base64.b64encode(bytes(LARGEST + 1)).decode()),
                        "io.mcastd.PayloadTooLarge", "65507"),
+    "interface-cut-in-a-character": (call("Send", group="news", text="x", interface="é" * 200),
+                                     "io.mcastd.SendFailed", r"\\xc3"),  # the reason is cut at WHY_MAX: shown escaped
+    "interface-cut-at-a-character": (call("Send", group="news", text="x", interface="x" + "é" * 200),
+                                     "io.mcastd.SendFailed", r"\u00e9"),
     "message-too-large": (large(LIMIT + 1), "io.mcastd.MessageTooLarge", "131072"),
     "message-far-too-large": (large(3 * LIMIT), "io.mcastd.MessageTooLarge", "131072"),
     "subscribe-without-more": (call("Subscribe"), "org.varlink.service.ExpectedMore", ""),

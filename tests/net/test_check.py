@@ -69,6 +69,8 @@ BROKEN = {
                    3, ["handlers.b", "the same file as handlers.a"]),
     "nul": ("groups: { };\n\0", 2, ["NUL"]),
     "udp-port": (handler('type = "udp";', 'address = "192.0.2.1";'), 2, ["port"]),
+    "queue-that-is-none": (handler('type = "udp";', 'address = "192.0.2.1";', "port = 1;", 'queue = "lots";'), 6, ["queue", "lots"]),
+    "burst-of-no-rate": (handler('type = "log";', 'rate = "fast";', "burst = 5;"), 4, ["rate", "fast"]),
     "queue": (handler('type = "log";', 'queue = "lots";'), 4, ["queue", "lots"]),
 }
 
@@ -176,12 +178,15 @@ def test_the_daemon_itself_refuses_to_start_with_a_broken_configuration(tmp_path
     assert "mcastd.conf:5:" in result.stderr
 
 
-@pytest.mark.parametrize("argument", ["233.252.0.1", "192.0.2.1:5004", "233.252.0.1:0", "233.252.0.1:5004%a/b",
-                                      "233.252.0.1:5004,source=x", "233.252.0.1:5004,colour=red", "[ff15::1:5004"])
-def test_broken_groups_on_the_command_line_are_refused(argument):
+@pytest.mark.parametrize("argument, why", [
+    ("233.252.0.1", "write ADDRESS:PORT"), ("192.0.2.1:5004", "not a multicast address"),
+    ("233.252.0.1:0", "port: 0 is out of range"), ("233.252.0.1:5004%a/b", '"a/b" cannot be an interface'),
+    ("233.252.0.1:5004,source=x", 'sources: "x" is not an IP address'),
+    ("233.252.0.1:5004,colour=red", 'unknown setting "colour"'), ("[ff15::1:5004", "write ADDRESS:PORT")])
+def test_broken_groups_on_the_command_line_are_refused_with_the_reason(argument, why):
     result = run_mcastd(argument)
-    assert result.returncode in (2, 78)
-    assert argument.split(":")[0].lstrip("[") in result.stderr
+    assert result.returncode == 78
+    assert f"{argument.split(',')[0]}: " in result.stderr and why in result.stderr
 
 
 def test_unknown_options_are_wrong_usage():

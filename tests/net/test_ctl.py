@@ -194,6 +194,83 @@ def test_groups_shows_truncated_datagrams(fake):
     assert row["TRUNCATED"] == "4"
 
 
+# stats --check
+
+
+def check(fake, *handlers, status=0):
+    return fake(GetStats={"parameters": {"handlers": list(handlers)}}).ctl("stats", "--check", status=status)
+
+
+@pytest.mark.parametrize("numbers", [
+    {}, dict(received=10, filtered=1, delivered=1, dropped={"full": 3, "rate": 4}, queued=1),
+    dict(received=2**63 - 1, filtered=2**63 - 9, delivered=1, dropped={"full": 3, "rate": 3}, queued=1)],
+    ids=["0", "10", "max"])
+def test_check_counts_every_reason_and_what_is_queued(fake, numbers):
+    assert check(fake, handler("archive", **numbers)) == "every datagram is accounted for\n"
+
+
+@pytest.mark.parametrize("received", [98, 100])
+def test_check_explains_each_handler_with_one_datagram_too_many_or_too_few(fake, received):
+    numbers = dict(filtered=10, delivered=80, dropped={"full": 3, "rate": 4}, queued=2)
+    words = check(fake, handler("good", received=99, **numbers), handler("archive", received=received, **numbers),
+                  handler("other", received=1), status=1)
+    assert words.splitlines() == [
+        f"mcastctl: stats: archive: received {received}, but filtered 10 + delivered 80 + dropped 7 + queued 2 = 99",
+        "mcastctl: stats: other: received 1, but filtered 0 + delivered 0 + dropped 0 + queued 0 = 0"]
+
+
+@pytest.mark.parametrize("numbers", [
+    dict(received=0, filtered=2**62, delivered=2**62, queued=2**63 - 1), dict(dropped={"full": 2**63 - 1, "rate": 2**63 - 1})])
+def test_check_of_numbers_that_overflow_fails(fake, numbers):
+    words = check(fake, handler("archive", **numbers), status=1)
+    assert words.startswith("mcastctl: stats: archive: received ")
+
+
+@pytest.mark.parametrize("numbers", [dict(received=None), dict(delivered="0"), dict(dropped=7), dict(dropped={"full": "7"})],
+                         ids=str)
+def test_check_takes_no_unreadable_number_for_zero(fake, numbers):
+    assert "is it mcastd?" in check(fake, handler("archive", **numbers), status=1)
+
+
+@pytest.mark.parametrize("key", ["name", "received", "dropped", "queued"])
+def test_check_takes_no_missing_number_for_zero(fake, key):
+    numbers = handler("archive")
+    del numbers[key]
+    assert "is it mcastd?" in check(fake, numbers, status=1)
+
+
+def test_sums_that_overflow_are_shown(fake):
+    reasons = {"full": 2**63 - 1, "rate": 2**63 - 1}
+    assert "archive" in fake(ListHandlers={"parameters": {"handlers": [handler("archive", dropped=reasons)]}}).ctl("handlers")
+
+
+# send
+
+
+def test_send_of_an_empty_standard_input_sends_nothing_and_names_the_way_to(fake):
+    daemon = fake(Send={"parameters": {"bytes": 0}})
+    words = daemon.ctl("send", "news", status=1)
+    assert daemon.calls == []
+    assert "standard input is empty" in words and "mcastctl send news ''" in words
+
+
+@pytest.mark.parametrize("arguments", [("",), ("--hex", ""), ("--file", "/dev/null")], ids=" ".join)
+def test_send_of_an_empty_argument_or_file_is_an_empty_datagram(fake, arguments):
+    daemon = fake(Send={"parameters": {"bytes": 0}})
+    daemon.ctl("send", "news", *arguments)
+    assert daemon.calls[0]["parameters"] == {"group": "news", "text": ""}
+
+
+def test_a_name_that_is_not_utf8_is_named(fake):
+    daemon = fake(Join={"parameters": {"name": "x"}})
+    words = daemon.ctl("join", "233.252.0.1:5004", "--handler", "log", "--handler", b"\xff", status=2)
+    assert words == "mcastctl: join: '\\xff' is not UTF-8; try 'mcastctl join --help'\n"
+    assert daemon.calls == []
+
+
+# The numbers
+
+
 def test_the_numbers_are_those_of_the_daemon(daemon, net):
     """What the kernel dropped included: the daemon does not read for a while."""
     daemon.pause()

@@ -240,6 +240,24 @@ def test_a_program_whose_time_is_over_is_killed_with_its_process_group(run, net,
     assert children_of(daemon) == {}
 
 
+def test_a_program_whose_time_is_over_frees_its_slot_when_it_ends(run, net):
+    daemon = run("exec sleep 100", 'timeout = "100ms"; max_running = 1;')
+    since = time.monotonic()
+    send_all(net, *[b"x"] * 8)
+    wait_counters(daemon, timedOut=8)
+    assert time.monotonic() - since < 6  # 8 x 100 ms, and not the second until SIGKILL for each
+
+
+def test_what_a_program_whose_time_is_over_has_detached_is_killed_when_it_ends(run, net):
+    daemon = run("""
+        sh -c 'trap "" TERM; echo $$ >"$0/grandchild"; while [ -d "$0" ]; do sleep 0.01; done' "$1" >/dev/null 2>&1 &
+        while [ ! -s "$1/grandchild" ]; do sleep 0.01; done
+        exec sleep 100""", 'timeout = "2s"; max_running = 1;')
+    send_all(net, b"x")
+    wait_counters(daemon, timedOut=1)
+    wait_gone(int(daemon.read("grandchild")))
+
+
 def test_what_a_program_leaves_behind_does_not_hold_its_place(run, net):
     daemon = run('sleep 100 & echo $! >>"$1/pids"', "max_running = 1;")
     send_all(net, b"x", b"y", b"z")
@@ -295,7 +313,7 @@ def test_output_is_bounded_in_the_line_and_in_lines(run, net):
     lines = only_output(daemon)
     assert lines[0] == "x" * 1000 + "..."
     assert lines[1:64] == [str(number) for number in range(1, 64)]
-    assert lines[64:] == ["more output is passed over"]
+    assert lines[64:] == ["discarding further output"]
 
 
 def test_output_of_one_kind_of_bytes_fits_a_line_of_the_log(run, net):
@@ -311,7 +329,7 @@ def test_output_of_all_programs_together_is_bounded(run, net):
     send_all(net, *[b"x"] * 20)
     wait_delivered(daemon, 20)
     assert sum(map(len, output(daemon).values())) == 640
-    assert daemon.log().count("handler run: more output is passed over") == 1
+    assert daemon.log().count("handler run: discarding further output") == 1
 
 
 def test_a_program_that_writes_without_end_is_neither_waited_for_nor_blocked(run, net):
@@ -393,13 +411,13 @@ def test_a_program_that_others_can_write_is_refused(place, tmp_path, mode, who):
         f"{place.program} (mode {mode:04o}) lets {who} put another program there: chmod go-w it")
 
 
-@pytest.mark.parametrize("mode, who, mend", [
+@pytest.mark.parametrize("mode, who, fix", [
     (0o775, "its group", "chmod go-w it"), (0o2775, "its group", "chmod go-w it"),
     (0o1777, "everybody", "use one in a directory of root's")])
-def test_a_program_in_a_directory_that_others_can_write_is_refused(place, tmp_path, mode, who, mend):
+def test_a_program_in_a_directory_that_others_can_write_is_refused(place, tmp_path, mode, who, fix):
     os.chmod(place.directory, mode)
     assert check(tmp_path, [place.program]) == (
-        f"{place.directory} (mode {mode:04o}) lets {who} put another program there: {mend}")
+        f"{place.directory} (mode {mode:04o}) lets {who} put another program there: {fix}")
 
 
 def test_a_program_below_a_directory_that_others_can_write_is_refused(place, tmp_path, programs):  # noqa: F811

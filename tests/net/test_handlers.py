@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 
 import pytest
@@ -247,3 +248,23 @@ def test_udp_relays_to_another_group_on_another_interface(daemon, net, family):
         for payload in (ALL_BYTES, b"", b"last"):
             send(net.peer, payload, group["address"], 5004)
         assert receive(sock, 3) == [ALL_BYTES, b"", b"last"]
+
+
+def test_handlers_of_one_kind_log_their_names(start, net):
+    """Two that fail in the same way log lines that differ by their names only."""
+    daemon = start("""
+      groups: { news: { address = "233.252.0.20"; port = 5004; interfaces = ["eth0"];
+                        handlers = ["first", "second", "third", "fourth"]; }; };
+      handlers: { first:  { type = "udp"; address = "203.0.113.1"; port = 6000; };
+                  second: { type = "udp"; address = "203.0.113.1"; port = 6000; };
+                  third:  { type = "unix"; path = "$DIR/dgram"; socket_type = "seqpacket"; };
+                  fourth: { type = "unix"; path = "$DIR/dgram"; socket_type = "seqpacket"; }; };""")
+
+    def errors(name):
+        return re.findall(rf"^handler {name}: (.*)$", daemon.log(), re.MULTILINE)
+
+    with consumer(daemon.path("dgram"), socket.SOCK_DGRAM):
+        send(net.peer, b"x", "233.252.0.20", 5004)
+        for first, second in (("first", "second"), ("third", "fourth")):
+            wait_until(lambda: errors(first) and errors(second), f"a line about {first} and {second}")
+            assert errors(first) == errors(second)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from harness.peers import packed, receive, receiver_on, send, tutorial_receiver
+from harness.peers import packed, receive, receiver_on, send, tutorial_receiver, udp_socket
 from harness.records import lines_of
 from harness.waiting import wait_until
 
@@ -90,6 +90,28 @@ def test_a_group_on_two_interfaces_gets_each_datagram_once_and_names_its_interfa
     daemon.wait_arrived(f"both{family}", 20)
     wait_until(lambda: len(lines_of(daemon, "lines", f"both{family}")) == 20, "the file")
     lines = lines_of(daemon, "lines", f"both{family}")
+    assert all(line["payload"].split()[1] == line["interface"] for line in lines)
+    assert len({line["payload"] for line in lines}) == 20
+
+
+@FAMILIES
+def test_two_interfaces_are_told_apart_where_another_program_shares_the_port_by_reuseport_only(start, net, family):
+    """The program receives nothing itself: the kernel then looks up the one socket that does."""
+    address = "233.252.0.9" if family == "4" else "ff15::9"
+    multicast_all = (socket.IPPROTO_IP, 49) if family == "4" else (socket.IPPROTO_IPV6, 29)
+    with net.host, udp_socket(address) as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.setsockopt(*multicast_all, 0)
+        holder.bind(("", 5013))
+        daemon = start(f'''groups: {{
+            both: {{ address = "{address}"; port = 5013; interfaces = ["eth0", "eth1"]; handlers = ["lines"]; }}; }};
+        handlers: {{ lines: {{ type = "file"; path = "$DIR/lines"; format = "line"; }}; }};''')
+        for number in range(10):
+            send(net.peer, b"from eth0 %d" % number, address, 5013)
+            send(net.side, b"from eth1 %d" % number, address, 5013, interface="eth0")
+        daemon.wait_arrived("both", 20)
+        wait_until(lambda: len(lines_of(daemon, "lines", "both")) == 20, "the file")
+    lines = lines_of(daemon, "lines", "both")
     assert all(line["payload"].split()[1] == line["interface"] for line in lines)
     assert len({line["payload"] for line in lines}) == 20
 

@@ -10,6 +10,7 @@ import pytest
 from harness.daemon import Daemon, with_journal
 from harness.peers import LARGEST, send
 from harness.records import ALL_BYTES, HOSTILE
+from harness.waiting import wait_until
 
 ADDRESS = {"4": "233.252.0.1", "6": "ff15::1"}
 
@@ -92,3 +93,16 @@ def test_entries_of_one_kind_have_one_message_id(daemon, net, journal):
         send(net.peer, payload, ADDRESS["4"], 5004)
         ids.add(next_entry(journal)["MESSAGE_ID"])
     assert len(ids) == 1
+
+
+def test_a_failing_handler_is_logged_by_its_name(net, tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(path)
+    config = """
+      groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["diary"]; }; };
+      handlers: { diary: { type = "journal"; }; };"""
+    with Daemon(net.host, config, wrapper=with_journal(path)) as daemon:
+        send(net.peer, b"nobody reads this", "233.252.0.1", 5004)
+        wait_until(lambda: daemon.handler("diary")["dropped"]["io"] == 1, "the drop to be counted")
+        wait_until(lambda: "handler diary: writing to the journal: Connection refused" in daemon.log(), "the message")

@@ -258,6 +258,7 @@ def test_bash_completes_groups_and_handlers_that_there_are(start):
     assert complete("tail", "news", "o", socket=socket) == {"other"}
     assert complete("--socket", socket, "leave", "n") == {"news"}
     assert complete("-s", socket, "rotate", "to") == {"to-nowhere"}
+    assert complete(f"-s{socket}", "rotate", "to") == {"to-nowhere"}
     assert complete("join", "--handler", "l", socket=socket) == {"log"}
 
 

@@ -134,14 +134,24 @@ def test_the_receive_buffer_is_as_large_as_configured(start):
     assert daemon.membership("large", "eth0")["receiveBuffer"] == 1 << 20
 
 
-def test_a_smaller_receive_buffer_than_wanted_is_warned_of_with_the_sysctl_that_mends_it(start):
+def test_a_smaller_receive_buffer_than_wanted_is_warned_of_with_group_key_and_sysctl(start):
     unprivileged = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
     daemon = start(config(group("news", "233.252.0.1", interfaces='["eth0"]', receive_buffer='"512M"')),
                    wrapper=unprivileged)
     granted = daemon.membership("news", "eth0")["receiveBuffer"]
     assert granted < 512 << 20
     wait_until(lambda: "net.core.rmem_max" in daemon.log(), "a warning")
-    assert str(granted) in daemon.log()
+    assert f"group news: the receive_buffer is {granted} bytes instead of {512 << 20}" in daemon.log()
+
+
+def test_smaller_receive_buffers_than_wanted_are_one_line_that_names_the_first_group(start):
+    unprivileged = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+    groups = [group(name, f"233.252.0.{n}", interfaces='["eth0", "eth1"]', receive_buffer='"512M"')
+              for n, name in enumerate(("c", "a", "b"), 1)]
+    daemon = start(config(*groups), wrapper=unprivileged)
+    wait_until(lambda: "net.core.rmem_max" in daemon.log(), "a warning")
+    assert daemon.log().count("receive_buffer") == 1
+    assert "group a and 2 more: the receive_buffer is" in daemon.log()
 
 
 def test_an_unprivileged_daemon_receives_as_well(start, net):

@@ -101,7 +101,7 @@ def test_rotated_files_stand_for_themselves(start, net):
 
 
 def stop(daemon):
-    """Stops a daemon whose directory is looked at afterwards."""
+    """Stops a daemon and keeps its directory."""
     daemon.owned_directory = False
     daemon.stop()
 
@@ -150,7 +150,7 @@ def test_the_statistics_tell_what_the_queue_and_the_kernel_dropped(start, net, d
         handler["received"], handler["dropped"]["queue"], kernel, handler["delivered"])
 
 
-def test_a_recording_is_gone_on_with_in_a_new_section(start, net, directory):
+def test_a_recording_is_continued_in_a_new_section(start, net, directory):
     daemon = start(CONFIG, directory=directory)
     deliver(daemon, net, b"first", 1)
     daemon = restart(daemon, start)

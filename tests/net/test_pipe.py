@@ -171,7 +171,7 @@ def test_output_goes_to_the_log_for_as_long_as_the_child_lives(run, net):
 def test_output_is_bounded(run, net):
     daemon = run("seq 100000 | tr -d 0-9 >&2; exec cat")
     pid = child_of(daemon)
-    wait_until(lambda: "handler run: more output is passed over" in daemon.log(), "the bound")
+    wait_until(lambda: "handler run: discarding further output" in daemon.log(), "the bound")
     send_all(net, [b"x"])
     wait_until(lambda: daemon.handler("run")["delivered"] == 1, "the child to read")
     assert len(re.findall(r"^handler run\[\d+\]: $", daemon.log(), re.MULTILINE)) == 640
@@ -293,7 +293,7 @@ def test_a_child_that_ends_at_once_is_started_again_after_ever_longer_pauses(run
     numbers = daemon.handler("run")
     assert numbers["counters"][counter] in (numbers["counters"]["restarts"], numbers["counters"]["restarts"] + 1)
     assert balance(numbers) == 0 and len(children_of(daemon)) <= 1
-    assert re.search(r"handler run\[\d+\]: .*, starting it again in 1[0-4]\d ms", daemon.log())
+    assert re.search(r"handler run\[\d+\]: .*, restarting it in 1[0-4]\d ms", daemon.log())
 
 
 def test_a_child_that_closes_its_standard_input_is_ended_and_started_again(run, net, blast):

@@ -221,6 +221,28 @@ def test_joined_groups_survive_a_reload(daemon, net):
     daemon.wait_arrived("joined", 1)
 
 
+def test_a_joined_group_that_the_configuration_has_now_belongs_to_it_and_stays_joined(daemon):
+    daemon.call("Join", address="233.252.0.2", port=5004, name="two", interfaces=["eth0"])
+    daemon.write_config(config(ONE, TWO))
+    daemon.call("Reload")
+    assert daemon.membership("two", "eth0")["joins"] == 1
+    assert daemon.error("Leave", name="two").name == "io.mcastd.GroupConfigured"
+    daemon.write_config(config(ONE))
+    daemon.call("Reload")
+    assert names(daemon) == {"one"}
+
+
+def test_a_joined_group_whose_handler_changes_goes_on_and_can_be_left(daemon, net):
+    daemon.call("Join", address="233.252.0.50", port=5050, name="joined", interfaces=["eth0"], handlers=["raw"])
+    daemon.write_config(config(ONE).replace('format = "raw"', 'format = "line"'))
+    daemon.call("Reload")
+    send(net.peer, b"x", "233.252.0.50", 5050)
+    daemon.wait_arrived("joined", 1)
+    assert daemon.membership("joined", "eth0")["joins"] == 1
+    assert daemon.call("Leave", name="joined") == {}
+    assert names(daemon) == {"one"}
+
+
 def test_subscriptions_survive_a_reload(daemon, net):
     with daemon.connect() as control:
         control.send("Subscribe", {}, more=True)

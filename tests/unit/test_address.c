@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "net/address.h"
 
 static struct address parsed(const char *string)
@@ -76,6 +77,38 @@ static void v4_equality_ignores_what_lies_behind_it(void **state)
 	b.family = AF_INET;
 	b.v4 = a.v4;
 	assert_true(address_equal(&a, &b));
+}
+
+static void equal_addresses_hash_equally_whatever_lies_behind_them(void **state)
+{
+	struct address a = parsed("233.252.0.1"), b;
+
+	(void)state;
+	memset(&b, 0xff, sizeof(b));
+	b.family = AF_INET;
+	b.v4 = a.v4;
+	assert_int_equal(address_hash(HASH_BEGIN, &a), address_hash(HASH_BEGIN, &b));
+	a = parsed("ff15::1");
+	memset(&b, 0xff, sizeof(b));
+	b.family = AF_INET6;
+	b.v6 = a.v6;
+	assert_int_equal(address_hash(HASH_BEGIN, &a), address_hash(HASH_BEGIN, &b));
+}
+
+/* An upgraded daemon finds the sockets that an earlier version stored by it. */
+static void a_hash_is_that_of_a_zeroed_address(void **state)
+{
+	struct address v4, v6;
+
+	(void)state;
+	memset(&v4, 0, sizeof(v4));
+	v4.family = AF_INET;
+	inet_pton(AF_INET, "233.252.0.1", &v4.v4);
+	assert_int_equal(address_hash(HASH_BEGIN, &v4), hash_bytes(HASH_BEGIN, &v4, sizeof(v4)));
+	memset(&v6, 0, sizeof(v6));
+	v6.family = AF_INET6;
+	inet_pton(AF_INET6, "ff15::1", &v6.v6);
+	assert_int_equal(address_hash(HASH_BEGIN, &v6), hash_bytes(HASH_BEGIN, &v6, sizeof(v6)));
 }
 
 static void multicast_ends_where_its_blocks_end(void **state)
@@ -176,6 +209,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_an_address_is_refused),
 		cmocka_unit_test(addresses_are_equal_by_family_and_value),
 		cmocka_unit_test(v4_equality_ignores_what_lies_behind_it),
+		cmocka_unit_test(equal_addresses_hash_equally_whatever_lies_behind_them),
+		cmocka_unit_test(a_hash_is_that_of_a_zeroed_address),
 		cmocka_unit_test(multicast_ends_where_its_blocks_end),
 		cmocka_unit_test(only_link_and_node_local_need_a_scope),
 		cmocka_unit_test(endpoints_give_address_and_port_back),

@@ -140,18 +140,36 @@ static void signals_that_the_daemon_blocks_or_ignores_work(void **state)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void whoever_takes_sigterm_has_the_time_until_it_is_killed(void **state)
+static void whoever_ends_at_sigterm_is_over_at_once(void **state)
 {
 	struct fixture *fixture = *state;
-	uint64_t kill_ns = clock_ns(CLOCK_MONOTONIC) + 200 * NS_PER_MS;
+	uint64_t kill_ns = clock_ns(CLOCK_MONOTONIC) + 3 * NS_PER_S;
 	int status;
 
 	assert_int_equal(start(fixture, "/bin/sh", "kill -STOP $$; exit 3"), 0);
 	child_terminate(&fixture->child, kill_ns);
 	status = serve(fixture);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-	assert_true(
-		clock_ns(CLOCK_MONOTONIC) >= kill_ns); /* the rest of its group has had it, too */
+	assert_true(clock_ns(CLOCK_MONOTONIC) < kill_ns);
+}
+
+static void what_it_leaves_behind_with_the_output_open_has_the_time_until_it_is_killed(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t kill_ns;
+	int status;
+
+	assert_int_equal(
+		start(fixture, "/bin/sh", "(trap '' TERM; echo ready; sleep 100) & wait"), 0);
+	while (!fixture->child.output.lines) {
+		program_wait(&fixture->program, clock_ns(CLOCK_MONOTONIC) + LIMIT_NS);
+		assert_false(child_step(&fixture->child, &fixture->program, &status));
+	}
+	kill_ns = clock_ns(CLOCK_MONOTONIC) + 300 * NS_PER_MS;
+	child_terminate(&fixture->child, kill_ns);
+	status = serve(fixture);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	assert_true(clock_ns(CLOCK_MONOTONIC) >= kill_ns);
 }
 
 static void whoever_does_not_is_killed(void **state)
@@ -281,7 +299,8 @@ int main(void)
 		TEST(an_end_by_a_signal_without_a_name),
 		TEST(a_program_that_is_not_there_leaves_nothing_open),
 		TEST(signals_that_the_daemon_blocks_or_ignores_work),
-		TEST(whoever_takes_sigterm_has_the_time_until_it_is_killed),
+		TEST(whoever_ends_at_sigterm_is_over_at_once),
+		TEST(what_it_leaves_behind_with_the_output_open_has_the_time_until_it_is_killed),
 		TEST(whoever_does_not_is_killed),
 		TEST(what_is_left_behind_is_waited_for_while_it_has_the_output),
 		cmocka_unit_test(times_for_the_end),

@@ -21,7 +21,7 @@ static void pauses_double_up_to_their_limit(void **state)
 		assert_int_equal(backoff_next(&backoff, 0, 0), expected[i]);
 }
 
-static void chance_adds_up_to_half(void **state)
+static void jitter_adds_up_to_half(void **state)
 {
 	struct backoff backoff = {0};
 
@@ -49,7 +49,7 @@ static void no_pause_is_out_of_range(void **state)
 	}
 }
 
-static void a_minute_of_health_begins_anew(void **state)
+static void a_minute_of_running_resets_the_backoff(void **state)
 {
 	struct backoff backoff = {0};
 
@@ -65,9 +65,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pauses_double_up_to_their_limit),
-		cmocka_unit_test(chance_adds_up_to_half),
+		cmocka_unit_test(jitter_adds_up_to_half),
 		cmocka_unit_test(no_pause_is_out_of_range),
-		cmocka_unit_test(a_minute_of_health_begins_anew),
+		cmocka_unit_test(a_minute_of_running_resets_the_backoff),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

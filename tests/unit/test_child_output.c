@@ -130,7 +130,7 @@ static void a_child_has_a_limit_of_lines(void **state)
 	say(*state, "1\n2\n3\n4\n5\n6\n");
 	say(*state, "7\n");
 	assert_log(
-		*state, LINE("1") LINE("2") LINE("3") LINE("4") LINE("more output is passed over"));
+		*state, LINE("1") LINE("2") LINE("3") LINE("4") LINE("discarding further output"));
 }
 
 static void a_handler_has_one_in_each_period(void **state)
@@ -144,7 +144,7 @@ static void a_handler_has_one_in_each_period(void **state)
 	for (int i = 0; i < OUTPUT_PERIOD_LINES; i++)
 		text_append_string(&expected, LINE("x"));
 	text_append_string(&expected,
-		"handler test: more output is passed over, it was 640 lines in 10 seconds\n");
+		"handler test: discarding further output, it was 640 lines in 10 seconds\n");
 	assert_log(fixture, text_string(&expected));
 	fixture->budget.period_end_ns = 1; /* long ago */
 	say(fixture, "y\n");

@@ -141,7 +141,7 @@ static void drain(int fd, size_t count)
 	}
 }
 
-static void a_full_pipe_is_gone_on_with_later(void **state)
+static void what_a_full_pipe_does_not_take_is_written_later(void **state)
 {
 	static const char zeros[30000];
 	struct fixture *fixture = *state;
@@ -220,7 +220,7 @@ int main(void)
 		TEST(nul_ends_a_record_and_cannot_be_in_it),
 		TEST(json_is_an_object_and_a_line_feed),
 		TEST(what_is_written_is_delivered),
-		TEST(a_full_pipe_is_gone_on_with_later),
+		TEST(what_a_full_pipe_does_not_take_is_written_later),
 		TEST(a_torn_record_is_dropped_and_the_next_one_begins_whole),
 		TEST(the_last_record_may_be_the_torn_one),
 		TEST(nothing_is_torn_between_records),

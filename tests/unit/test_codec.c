@@ -1,4 +1,4 @@
-/* base64 and hexadecimal. */
+/* Decimal numbers, base64 and hexadecimal. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -93,6 +93,31 @@ static void base64_has_one_text_for_one_payload(void **state)
 	text_free(&text);
 }
 
+static void base64_appends_nothing_when_it_is_malformed(void **state)
+{
+	struct text text = {0};
+
+	(void)state;
+	text_append_string(&text, "before");
+	assert_int_equal(text_append_base64_decoded(&text, "Zm9vZm9-", 8), -EINVAL);
+	assert_string_equal(text_string(&text), "before");
+	text_free(&text);
+}
+
+static void numbers_have_all_their_digits(void **state)
+{
+	static const uint64_t numbers[] = {0, 9, 10, 65535, 1000000000000, UINT64_MAX};
+	struct text text = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		text_append_number(&text, numbers[i]);
+		text_append(&text, " ", 1);
+	}
+	assert_string_equal(text_string(&text), "0 9 10 65535 1000000000000 18446744073709551615 ");
+	text_free(&text);
+}
+
 static void hex_is_lower_case_and_reads_back(void **state)
 {
 	struct text encoded = {0}, decoded = {0};
@@ -111,7 +136,7 @@ static void hex_is_lower_case_and_reads_back(void **state)
 	text_free(&decoded);
 }
 
-static void hex_passes_over_separators_between_bytes(void **state)
+static void hex_skips_separators_between_bytes(void **state)
 {
 	struct text text = {0};
 	static const char hex[] = " 48:65 6C\n6c\t6f ";
@@ -159,8 +184,10 @@ int main(void)
 		cmocka_unit_test(base64_refuses_what_is_not_base64),
 		cmocka_unit_test(base64_refuses_a_nul_among_its_digits),
 		cmocka_unit_test(base64_has_one_text_for_one_payload),
+		cmocka_unit_test(base64_appends_nothing_when_it_is_malformed),
+		cmocka_unit_test(numbers_have_all_their_digits),
 		cmocka_unit_test(hex_is_lower_case_and_reads_back),
-		cmocka_unit_test(hex_passes_over_separators_between_bytes),
+		cmocka_unit_test(hex_skips_separators_between_bytes),
 		cmocka_unit_test(hex_refuses_what_is_not_hex),
 		cmocka_unit_test(hex_byte_knows_every_digit),
 	};

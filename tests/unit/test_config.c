@@ -196,7 +196,7 @@ static void without_a_file_there_are_the_compiled_defaults(void **state)
 	assert_string_equal(fixture->config->control_socket, "/run/mcastd.sock");
 	assert_string_equal(fixture->config->run_directory, "/run/mcastd");
 	assert_int_equal(fixture->config->group_count, 0);
-	assert_int_equal(fixture->config->file_count, 0);
+	assert_int_equal(fixture->config->files.count, 0);
 }
 
 static void an_empty_file_is_a_configuration(void **state)
@@ -204,7 +204,7 @@ static void an_empty_file_is_a_configuration(void **state)
 	const struct config *config = load_text(*state, "");
 
 	assert_int_equal(config->group_count, 0);
-	assert_int_equal(config->file_count, 1);
+	assert_int_equal(config->files.count, 1);
 }
 
 static void the_runtime_directory_is_the_first_of_the_list(void **state)
@@ -421,9 +421,9 @@ static void conf_d_is_read_by_name_behind_the_main_file(void **state)
 	assert_string_equal(config->groups[0].name, "b");
 	assert_string_equal(config->groups[1].name, "a");
 	assert_string_equal(config->groups[2].name, "c");
-	assert_int_equal(config->file_count, 3);
-	assert_string_equal(strrchr(config->files[1], '/'), "/B.conf");
-	assert_ptr_equal(config->groups[1].place.file, config->files[1]);
+	assert_int_equal(config->files.count, 3);
+	assert_string_equal(strrchr(config->files.items[1], '/'), "/B.conf");
+	assert_ptr_equal(config->groups[1].place.file, config->files.items[1]);
 }
 
 static void a_later_file_stands_above_an_earlier_one(void **state)
@@ -446,7 +446,7 @@ static void other_names_in_conf_d_are_ignored(void **state)
 	write_file(fixture, "conf.d/a.conf~", "broken");
 	write_file(fixture, "conf.d/.a.conf", "broken");
 	write_file(fixture, "conf.d/README", "broken");
-	assert_int_equal(load_files(fixture)->file_count, 1);
+	assert_int_equal(load_files(fixture)->files.count, 1);
 }
 
 static void a_group_may_use_a_handler_of_a_later_file(void **state)

@@ -26,7 +26,7 @@
 #define PACKET4 IP4 UDP HELLO
 #define PACKET6 IP6_OF("000d", "11") UDP HELLO
 
-/* In memory of just its size: it is seen when it is read past. */
+/* In memory of exactly its size, so that the sanitizer sees reads past it. */
 static enum dissect_result dissect_copy(
 	uint16_t link_type, const void *data, size_t size, struct payload *ret, uint8_t **ret_copy)
 {
@@ -107,7 +107,7 @@ static void headers_may_have_options(void **state)
 	assert_payload(RAW, IP6_OF("0015", "2c") "1100 0000 00000007" UDP HELLO, "hello");
 }
 
-static void fragments_are_told(void **state)
+static void fragments_are_recognised(void **state)
 {
 	(void)state;
 	assert_result(RAW, "4500 0021 0001 2000 01 11 0000 c0000201 e9fc0001" UDP HELLO,
@@ -118,7 +118,7 @@ static void fragments_are_told(void **state)
 	assert_result(RAW, IP6_OF("0015", "2c") "1100 0008 00000007" UDP HELLO, DISSECT_FRAGMENT);
 }
 
-static void other_protocols_are_told(void **state)
+static void other_protocols_are_recognised(void **state)
 {
 	(void)state;
 	assert_result(ETHERNET, MACS "0806 0001080006040001", DISSECT_NOT_UDP);
@@ -128,7 +128,7 @@ static void other_protocols_are_told(void **state)
 	assert_result(RAW, "55", DISSECT_NOT_UDP);
 }
 
-static void contradictions_are_told(void **state)
+static void contradictions_are_recognised(void **state)
 {
 	(void)state;
 	/* The IP header: 16 bytes long; longer than the packet; another version than Ethernet says.
@@ -166,7 +166,7 @@ static void assert_cuts(uint16_t link_type, const char *hex)
 	text_free(&packet);
 }
 
-static void cut_packets_are_told(void **state)
+static void truncated_packets_are_recognised(void **state)
 {
 	(void)state;
 	assert_cuts(RAW, PACKET4);
@@ -220,10 +220,10 @@ int main(void)
 		cmocka_unit_test(all_link_types_are_understood),
 		cmocka_unit_test(padding_of_the_link_is_no_payload),
 		cmocka_unit_test(headers_may_have_options),
-		cmocka_unit_test(fragments_are_told),
-		cmocka_unit_test(other_protocols_are_told),
-		cmocka_unit_test(contradictions_are_told),
-		cmocka_unit_test(cut_packets_are_told),
+		cmocka_unit_test(fragments_are_recognised),
+		cmocka_unit_test(other_protocols_are_recognised),
+		cmocka_unit_test(contradictions_are_recognised),
+		cmocka_unit_test(truncated_packets_are_recognised),
 		cmocka_unit_test(mutated_packets_do_no_harm),
 	};
 

@@ -7,8 +7,7 @@
 
 #include <errno.h>
 
-#include "ctl/commands.h"
-#include "ctl/help.h"
+#include "ctl/command.h"
 
 #define WORDS_MAX 16
 
@@ -95,8 +94,8 @@ static void lists_grow(void **state)
 	interfaces = &arguments.options[1];
 	assert_string_equal(arguments.command->options[1].name, "interface");
 	assert_int_equal(interfaces->count, 2);
-	assert_string_equal(interfaces->list[0], "a");
-	assert_string_equal(interfaces->list[1], "b");
+	assert_string_equal(interfaces->items[0], "a");
+	assert_string_equal(interfaces->items[1], "b");
 	arguments_clear(&arguments);
 }
 
@@ -105,14 +104,68 @@ static void mistakes_are_named(void **state)
 	(void)state;
 	assert_refused(LINE("sned"), "there is no command 'sned'");
 	assert_refused(LINE("--count", "3", "send"), "there is no option --count");
-	assert_refused(LINE("send", "--coun=3"), "there is no option --coun");
+	assert_refused(LINE("send", "--cuont=3"), "there is no option --cuont");
 	assert_refused(LINE("send", "-x"), "there is no option -x");
+	assert_refused(LINE("send", "-Vx"), "there is no option -x");
 	assert_refused(LINE("send", "--json=yes"), "--json takes no value");
 	assert_refused(LINE("send", "--file"), "--file needs a FILE");
+	assert_refused(LINE("status", "-s"), "--socket needs a SOCKET");
 	assert_refused(LINE("send", "--ttl", "256"), "--ttl: '256' is not a number from 0 to 255");
 	assert_refused(LINE("send", "--ttl="), "--ttl: '' is not a number from 0 to 255");
 	assert_refused(LINE("send", "--interval", "5"),
 		"--interval: '5' is not a duration like 250ms, 5s or 10m");
+}
+
+static void short_options_take_their_value_at_once(void **state)
+{
+	struct arguments arguments;
+	struct text error;
+
+	(void)state;
+	assert_int_equal(parse(&arguments, &error, LINE("-s/first", "status", "-hs/second")), 0);
+	assert_string_equal(arguments.global[GLOBAL_SOCKET].string, "/second");
+	assert_true(arguments.global[GLOBAL_HELP].given);
+	assert_int_equal(arguments.word_count, 0);
+	arguments_clear(&arguments);
+}
+
+static void long_options_may_be_abbreviated(void **state)
+{
+	struct arguments arguments;
+	struct text error;
+
+	(void)state;
+	assert_int_equal(
+		parse(&arguments, &error, LINE("--js", "send", "--interv=1s", "--cou", "3")), 0);
+	assert_true(arguments.global[GLOBAL_JSON].given);
+	arguments_clear(&arguments);
+	assert_refused(LINE("send", "--int=1s"),
+		"there is no option --int (did you mean --interface or --interval?)");
+}
+
+static void after_two_dashes_all_are_words(void **state)
+{
+	struct arguments arguments;
+	struct text error;
+
+	(void)state;
+	assert_int_equal(parse(&arguments, &error, LINE("--", "send", "news", "--", "--json")), 0);
+	assert_string_equal(arguments.command->name, "send");
+	assert_int_equal(arguments.word_count, 3);
+	assert_string_equal(arguments.words[1], "--");
+	assert_false(arguments.global[GLOBAL_JSON].given);
+	arguments_clear(&arguments);
+	assert_int_equal(parse(&arguments, &error, LINE("-s", "--", "status")), 0);
+	assert_string_equal(arguments.global[GLOBAL_SOCKET].string, "--");
+	arguments_clear(&arguments);
+}
+
+/* getopt(3) would then take the options before the first word only. */
+static void options_and_words_may_mix_where_posix_is_asked_for(void **state)
+{
+	setenv("POSIXLY_CORRECT", "1", 1);
+	options_and_words_may_mix(state);
+	unsetenv("POSIXLY_CORRECT");
 }
 
 static void nothing_is_no_mistake_here(void **state)
@@ -133,7 +186,7 @@ static void tables_fit_and_have_help(void **state)
 		const struct option_row *row = (*command)->options;
 		struct text help = {0};
 
-		help_command(&help, *command);
+		help_append(&help, *command);
 		assert_ptr_equal(command_find((*command)->name), *command);
 		assert_non_null((*command)->run);
 		assert_true((*command)->words_min <= (*command)->words_max);
@@ -153,6 +206,10 @@ int main(void)
 		cmocka_unit_test(numbers_and_durations_are_read),
 		cmocka_unit_test(lists_grow),
 		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(short_options_take_their_value_at_once),
+		cmocka_unit_test(long_options_may_be_abbreviated),
+		cmocka_unit_test(after_two_dashes_all_are_words),
+		cmocka_unit_test(options_and_words_may_mix_where_posix_is_asked_for),
 		cmocka_unit_test(nothing_is_no_mistake_here),
 		cmocka_unit_test(tables_fit_and_have_help),
 	};

@@ -8,17 +8,15 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "control/framing.h"
 #include "ctl/payload.h"
 
 static void append(struct text *text, const void *data, size_t size)
 {
-	struct text head = {0};
-
-	text_append_string(&head, "{\"group\":\"news\"");
-	payload_append_parameters(text, &head, data, size);
+	json_put_string(text, "group", "news");
+	payload_put(text, data, size);
 	assert_false(text_failed(text));
-	text_free(&head);
 }
 
 static void assert_parameters(const char *data, size_t size, const char *expected)
@@ -33,16 +31,16 @@ static void assert_parameters(const char *data, size_t size, const char *expecte
 static void valid_utf8_is_text(void **state)
 {
 	(void)state;
-	assert_parameters("hello", 5, "{\"group\":\"news\",\"text\":\"hello\"}");
-	assert_parameters("", 0, "{\"group\":\"news\",\"text\":\"\"}");
-	assert_parameters("a\0\n", 3, "{\"group\":\"news\",\"text\":\"a\\u0000\\n\"}");
-	assert_parameters("\xc3\xa9", 2, "{\"group\":\"news\",\"text\":\"\xc3\xa9\"}");
+	assert_parameters("hello", 5, "\"group\":\"news\",\"text\":\"hello\"");
+	assert_parameters("", 0, "\"group\":\"news\",\"text\":\"\"");
+	assert_parameters("a\0\n", 3, "\"group\":\"news\",\"text\":\"a\\u0000\\n\"");
+	assert_parameters("\xc3\xa9", 2, "\"group\":\"news\",\"text\":\"\xc3\xa9\"");
 }
 
 static void other_bytes_are_base64(void **state)
 {
 	(void)state;
-	assert_parameters("\xff\x00\xfe", 3, "{\"group\":\"news\",\"base64\":\"/wD+\"}");
+	assert_parameters("\xff\x00\xfe", 3, "\"group\":\"news\",\"base64\":\"/wD+\"");
 }
 
 /* 65,507 control characters would be 393,042 bytes of \u0001. */

@@ -1,4 +1,4 @@
-/* The blocks of a pcapng file: what all the writers make of it, and what nobody should. */
+/* The blocks of a pcapng file: what other writers make of it, and malformed ones. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 #include "formats/dissect.h"
-#include "formats/pcapng_read.h"
+#include "formats/pcapng.h"
 
 #define SECTION 0x0a0d0d0au
 #define INTERFACE 1u
@@ -21,7 +21,7 @@
 #define RAW 101
 #define SOME_TIME_NS 1764012799123456789ull
 
-/* A file in the making, in one of the byte orders. */
+/* A file that is being built, in one of the byte orders. */
 struct file {
 	struct text bytes;
 	bool big_endian;
@@ -79,7 +79,7 @@ static void put_section(struct file *file)
 	finish(file);
 }
 
-/* resolution and offset_seconds: -1 and 0 leave the option away. */
+/* resolution and offset_seconds: -1 and 0 omit the option. */
 static void put_interface(struct file *file, uint16_t link, int resolution, int64_t offset_seconds)
 {
 	begin(file, INTERFACE);
@@ -125,7 +125,7 @@ static void put_preface(struct file *file)
 	put_interface(file, RAW, 9, 0);
 }
 
-/* One that is as our recorder writes it, with a bit of everything. */
+/* All kinds of blocks. */
 static void put_everything(struct file *file)
 {
 	put_preface(file);
@@ -182,7 +182,7 @@ static void walk_clear(struct walk *walk)
 	*walk = (struct walk){0};
 }
 
-/* Passes over blocks without packets. */
+/* Skips blocks without packets. */
 static enum pcapng_result step_to_packet(struct walk *walk, const struct file *file)
 {
 	while (step(walk, file) == PCAPNG_OTHER)
@@ -280,7 +280,7 @@ static void obsolete_packet_blocks_are_read(void **state)
 	text_free(&file.bytes);
 }
 
-static void other_blocks_are_passed_over_however_large(void **state)
+static void other_blocks_are_skipped_whatever_their_size(void **state)
 {
 	static const uint8_t huge[] = {0xad, 0x0b, 0, 0, 0xfc, 0xff, 0xff, 0xff};
 	struct pcapng parser = {.in_section = true};
@@ -415,7 +415,7 @@ static void other_files_are_told_apart(void **state)
 	assert_bad(&file, "version");
 }
 
-static void no_cut_is_read_past(void **state)
+static void no_truncated_file_is_read_past_its_end(void **state)
 {
 	struct file file = {0};
 	size_t length;
@@ -505,14 +505,14 @@ int main(void)
 		cmocka_unit_test(every_resolution_becomes_nanoseconds),
 		cmocka_unit_test(no_timestamp_overflows),
 		cmocka_unit_test(obsolete_packet_blocks_are_read),
-		cmocka_unit_test(other_blocks_are_passed_over_however_large),
+		cmocka_unit_test(other_blocks_are_skipped_whatever_their_size),
 		cmocka_unit_test(impossible_lengths_are_refused),
 		cmocka_unit_test(what_goes_past_its_block_is_refused),
 		cmocka_unit_test(blocks_that_are_too_short_are_refused),
 		cmocka_unit_test(interfaces_are_those_of_the_section),
 		cmocka_unit_test(interfaces_have_a_limit),
 		cmocka_unit_test(other_files_are_told_apart),
-		cmocka_unit_test(no_cut_is_read_past),
+		cmocka_unit_test(no_truncated_file_is_read_past_its_end),
 		cmocka_unit_test(mutated_files_do_no_harm),
 	};
 

@@ -8,7 +8,6 @@
 #include <errno.h>
 
 #include "ctl/record.h"
-#include "formats/format.h"
 
 static struct origin *some_origin(const char *group_address)
 {
@@ -43,9 +42,9 @@ static void assert_same_records(const char *source, const void *payload, size_t 
 	assert_non_null(value);
 	for (size_t i = 0; format_names[i]; i++) {
 		struct text expected = {0}, shown = {0};
-		enum record_format format;
+		enum format format;
 
-		assert_int_equal(record_format_parse(format_names[i], &format), 0);
+		assert_int_equal(format_parse(format_names[i], &format), 0);
 		format_datagram(&expected, (enum format)i, origin, &datagram);
 		assert_int_equal(record_append(&shown, format, value), 0);
 		assert_int_equal(shown.length, expected.length);
@@ -106,14 +105,14 @@ static void no_field_gets_through_unescaped(void **state)
 	struct text text = {0};
 
 	(void)state;
-	assert_int_equal(record_append(&text, RECORD_LINE, value), 0);
+	assert_int_equal(record_append(&text, FORMAT_LINE, value), 0);
 	assert_string_equal(
 		text_string(&text), "T a\\nb\\x1b 192.0.2.7:4000 eth0 2 x\\xc2\\x9by\n");
 	json_decref(value);
 	text_free(&text);
 }
 
-static void assert_no_datagram(const char *json, enum record_format format)
+static void assert_no_datagram(const char *json, enum format format)
 {
 	json_t *value = parse(json);
 	struct text text = {0};
@@ -128,21 +127,38 @@ static void assert_no_datagram(const char *json, enum record_format format)
 static void what_is_no_datagram_appends_nothing(void **state)
 {
 	(void)state;
-	assert_no_datagram("[]", RECORD_JSON);
-	assert_no_datagram("{" SOME_FIELDS "}", RECORD_RAW);
-	assert_no_datagram("{" SOME_FIELDS ",'base64':'abc'}", RECORD_RAW);
-	assert_no_datagram("{" SOME_FIELDS ",'base64':7}", RECORD_HEX);
-	assert_no_datagram("{'text':'x'}", RECORD_LINE);
-	assert_no_datagram("{'group':'a','text':'x'}", RECORD_HEX);
+	assert_no_datagram("[]", FORMAT_JSON);
+	assert_no_datagram("{" SOME_FIELDS "}", FORMAT_RAW);
+	assert_no_datagram("{" SOME_FIELDS ",'base64':'abc'}", FORMAT_RAW);
+	assert_no_datagram("{" SOME_FIELDS ",'base64':7}", FORMAT_HEX);
+	assert_no_datagram("{'text':'x'}", FORMAT_LINE);
+	assert_no_datagram("{'group':'a','text':'x'}", FORMAT_HEX);
+}
+
+static void fields_that_only_one_side_knows_do_no_harm(void **state)
+{
+	json_t *newer = parse("{" SOME_FIELDS ",'sequence':7,'text':'x'}"), *older;
+	struct text text = {0};
+
+	(void)state;
+	assert_int_equal(record_append(&text, FORMAT_JSON, newer), 0);
+	assert_non_null(strstr(text_string(&text), ",\"sequence\":7,\"text\":\"x\"}\n"));
+	older = parse("{'timestamp':'T','group':'g','source':'-','interface':'i','text':'x'}");
+	text_clear(&text);
+	assert_int_equal(record_append(&text, FORMAT_LINE, older), 0);
+	assert_string_equal(text_string(&text), "T g - i 0 x\n");
+	json_decref(newer);
+	json_decref(older);
+	text_free(&text);
 }
 
 static void unknown_formats_are_refused(void **state)
 {
-	enum record_format format;
+	enum format format;
 
 	(void)state;
-	assert_int_equal(record_format_parse("pcap", &format), -EINVAL);
-	assert_int_equal(record_format_parse("", &format), -EINVAL);
+	assert_int_equal(format_parse("pcap", &format), -EINVAL);
+	assert_int_equal(format_parse("", &format), -EINVAL);
 }
 
 int main(void)
@@ -152,6 +168,7 @@ int main(void)
 		cmocka_unit_test(payloads_stay_exact),
 		cmocka_unit_test(no_field_gets_through_unescaped),
 		cmocka_unit_test(what_is_no_datagram_appends_nothing),
+		cmocka_unit_test(fields_that_only_one_side_knows_do_no_harm),
 		cmocka_unit_test(unknown_formats_are_refused),
 	};
 

@@ -1,4 +1,4 @@
-/* A pcapng file as it is read: blocks across the ends of the buffer, and what is left out. */
+/* A pcapng file as it is read: blocks across the ends of the buffer, and what is skipped. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -106,7 +106,7 @@ static void assert_number(struct recording *recording, uint32_t expected)
 	assert_int_equal(number, expected);
 }
 
-/* Blocks of 64 bytes after a preface of 48 lie across every end of what is read at once. */
+/* Blocks of 64 bytes after a preface of 48 lie across every end of the buffer. */
 static void all_of_a_large_file_is_read_and_again(void **state)
 {
 	enum { COUNT = 100000 };
@@ -128,7 +128,7 @@ static void all_of_a_large_file_is_read_and_again(void **state)
 	recording_clear(&recording);
 }
 
-static void blocks_of_any_size_are_passed_over(void **state)
+static void blocks_of_any_size_are_skipped(void **state)
 {
 	struct recording recording;
 	struct recorded recorded;
@@ -147,7 +147,7 @@ static void blocks_of_any_size_are_passed_over(void **state)
 	recording_clear(&recording);
 }
 
-/* The largest block that is looked into, wherever it comes to lie. */
+/* The largest block that is parsed, at any place of the buffer. */
 static void the_largest_packets_are_read(void **state)
 {
 	static uint8_t packet[PCAPNG_BLOCK_MAX - 32] = {
@@ -190,11 +190,11 @@ static void what_is_no_datagram_is_counted(void **state)
 	put_packet(&file, 0, tcp, 8);
 	open_recording(&recording, &file);
 	assert_int_equal(next(&recording, &recorded), 0);
-	assert_int_equal(recording.skipped[SKIP_NOT_UDP], 1);
-	assert_int_equal(recording.skipped[SKIP_FRAGMENT], 2);
-	assert_int_equal(recording.skipped[SKIP_BROKEN], 1);
-	assert_int_equal(recording.skipped[SKIP_CUT], 1);
-	assert_int_equal(recording.skipped[SKIP_LINK], 0);
+	assert_int_equal(recording.skipped[DISSECT_NOT_UDP], 1);
+	assert_int_equal(recording.skipped[DISSECT_FRAGMENT], 2);
+	assert_int_equal(recording.skipped[DISSECT_BROKEN], 1);
+	assert_int_equal(recording.skipped[DISSECT_CUT], 1);
+	assert_int_equal(recording.skipped[DISSECT_LINK], 0);
 	recording_clear(&recording);
 }
 
@@ -211,7 +211,7 @@ static void assert_cut(struct text *file, size_t length)
 	recording_clear(&recording);
 }
 
-static void a_torn_end_is_told_after_what_is_whole(void **state)
+static void a_torn_end_is_an_error_after_the_whole_blocks(void **state)
 {
 	struct text file = {0};
 
@@ -228,7 +228,7 @@ static void a_torn_end_is_told_after_what_is_whole(void **state)
 	assert_cut(&file, file.length - 1);
 }
 
-/* What is written to it later is not of this recording. */
+/* Later additions do not belong to this recording. */
 static void a_file_that_grows_has_an_end(void **state)
 {
 	struct recording recording;
@@ -284,10 +284,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_of_a_large_file_is_read_and_again),
-		cmocka_unit_test(blocks_of_any_size_are_passed_over),
+		cmocka_unit_test(blocks_of_any_size_are_skipped),
 		cmocka_unit_test(the_largest_packets_are_read),
 		cmocka_unit_test(what_is_no_datagram_is_counted),
-		cmocka_unit_test(a_torn_end_is_told_after_what_is_whole),
+		cmocka_unit_test(a_torn_end_is_an_error_after_the_whole_blocks),
 		cmocka_unit_test(a_file_that_grows_has_an_end),
 		cmocka_unit_test(malformed_blocks_are_named_by_their_place),
 		cmocka_unit_test(a_file_that_is_not_there_is_an_error),

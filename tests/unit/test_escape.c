@@ -1,4 +1,4 @@
-/* Bytes from strangers: what is shown is harmless, and can be read back. */
+/* Untrusted bytes: what is shown is harmless, and can be read back. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/escape.h"
 
@@ -169,6 +170,43 @@ static void json_hides_what_the_escaped_form_hides(void **state)
 	assert_json("\U0001f600", "\"\U0001f600\"");
 }
 
+static void json_replaces_bytes_that_are_not_utf8(void **state)
+{
+	(void)state;
+	assert_json("a\xff\xe2\x82z", "\"a\\ufffd\\ufffd\\ufffdz\"");
+}
+
+/* The escaped form of one byte below 0x80. */
+static const char *escape_ascii(char byte, char string[static 5])
+{
+	static const char *const short_forms[0x80] = {
+		['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t", ['\\'] = "\\\\"};
+
+	if (short_forms[(int)byte])
+		return short_forms[(int)byte];
+	snprintf(string, 5, byte >= 0x20 && byte < 0x7f ? "%c" : "\\x%02x", byte);
+	return string;
+}
+
+/* Bytes are compared in blocks of 16. */
+static void every_byte_is_escaped_at_every_place(void **state)
+{
+	(void)state;
+	for (size_t size = 1; size < 40; size++)
+		for (size_t i = 0; i < size * 0x80; i++) {
+			char *bytes = malloc(size), expected[50], string[5];
+			size_t at = i % size;
+
+			memset(bytes, 'x', size);
+			bytes[at] = (char)(i / size);
+			snprintf(expected, sizeof(expected), "%.*s%s%.*s", (int)at, bytes,
+				escape_ascii(bytes[at], string), (int)(size - at - 1),
+				bytes + at + 1);
+			assert_escaped(bytes, size, expected);
+			free(bytes);
+		}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -185,6 +223,8 @@ int main(void)
 		cmocka_unit_test(utf8_follows_rfc_3629),
 		cmocka_unit_test(json_strings_are_quoted),
 		cmocka_unit_test(json_hides_what_the_escaped_form_hides),
+		cmocka_unit_test(json_replaces_bytes_that_are_not_utf8),
+		cmocka_unit_test(every_byte_is_escaped_at_every_place),
 	};
 
 	return cmocka_run_group_tests_name("escape", tests, NULL, NULL);

@@ -112,6 +112,43 @@ static void json_object_alone_has_no_line_feed(void **state)
 	origin_unref(origin);
 }
 
+static void every_field_is_in_the_interface_description(void **state)
+{
+	static const char description[] =
+#include "control/io.mcastd.varlink.h"
+		;
+	const char *type = strstr(description, "\ntype Datagram (");
+	char expected[100];
+
+	(void)state;
+	assert_non_null(type);
+	for (size_t i = 0; i < FIELDS; i++) {
+		snprintf(expected, sizeof(expected), "\n  %s: %s,", field_infos[i].name,
+			field_infos[i].is_number ? "int" : "string");
+		type = strstr(type, expected);
+		assert_non_null(type);
+	}
+	assert_non_null(strstr(type, "\n  text: ?string,\n  base64: ?string\n)"));
+}
+
+static void interfaces_are_escaped_in_every_format(void **state)
+{
+	struct datagram datagram = some_datagram("192.0.2.7", "x", 1);
+	struct text text = {0};
+	struct address group;
+	struct origin *origin;
+
+	(void)state;
+	assert_int_equal(address_parse("233.252.0.1", &group), 0);
+	origin = origin_new("news", &group, 5004, "e\x1b\xff", 2);
+	format_datagram(&text, FORMAT_LINE, origin, &datagram);
+	assert_non_null(strstr(text_string(&text), " 192.0.2.7:4000 e\\x1b\\xff 1 x\n"));
+	format_datagram(&text, FORMAT_JSON, origin, &datagram);
+	assert_non_null(strstr(text_string(&text), "\"interface\":\"e\\u001b\\ufffd\","));
+	text_free(&text);
+	origin_unref(origin);
+}
+
 static void v6_sources_stand_in_brackets(void **state)
 {
 	struct datagram datagram = some_datagram("2001:db8::7", "x", 1);
@@ -262,6 +299,8 @@ int main(void)
 		cmocka_unit_test(json_has_text_where_the_payload_is_utf8),
 		cmocka_unit_test(json_has_base64_where_it_is_not),
 		cmocka_unit_test(json_object_alone_has_no_line_feed),
+		cmocka_unit_test(every_field_is_in_the_interface_description),
+		cmocka_unit_test(interfaces_are_escaped_in_every_format),
 		cmocka_unit_test(v6_sources_stand_in_brackets),
 		cmocka_unit_test(unknown_sources_are_a_dash),
 		cmocka_unit_test(records_are_appended),

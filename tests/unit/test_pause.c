@@ -94,7 +94,7 @@ static void it_is_quiet_when_nobody_pauses(void **state)
 	pause_add(pauses, &member);
 	while (!resumed)
 		event_base_loop(base, EVLOOP_ONCE);
-	assert_null(member.link);
+	assert_false(link_is_used(&member.link));
 	event_add(timer, &moment);
 	for (; evtimer_pending(timer, NULL); rounds++)
 		event_base_loop(base, EVLOOP_ONCE);

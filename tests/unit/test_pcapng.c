@@ -1,5 +1,5 @@
-/* pcapng: checksums against a plain reckoning, the blocks byte for byte, and where the last whole
- * block ends. */
+/* pcapng: checksums against a simple calculation, the blocks byte for byte, and where the last
+ * whole block ends. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "formats/pcapng_blocks.h"
-#include "formats/pcapng_walk.h"
+#include "formats/pcapng.h"
 
 /* 2025-11-24T19:33:19.123456789Z */
 #define SOME_TIME 1764012799123456789ull
 
-/* ---- A reckoning as in the RFCs, 16 bits at a time ---- */
+/* ---- The calculation of the RFCs, 16 bits at a time ---- */
 
 static uint32_t plain_sum(uint32_t sum, const uint8_t *data, size_t size)
 {
@@ -57,7 +56,7 @@ static void assert_checksums(const uint8_t *ip, size_t size)
 	assert_int_not_equal(read16(udp + 6), 0);
 }
 
-static void sums_are_those_of_a_plain_reckoning(void **state)
+static void sums_are_those_of_a_simple_calculation(void **state)
 {
 	uint8_t data[300];
 
@@ -214,7 +213,7 @@ static void only_the_first_interface_of_a_file_has_the_number_of_files(void **st
 	text_free(&text);
 }
 
-static void long_comments_are_cut(void **state)
+static void long_comments_are_truncated(void **state)
 {
 	struct pcapng_flow flow;
 	struct address group;
@@ -235,7 +234,7 @@ static void blocks_can_be_told_from_their_heads(void **state)
 	struct pcapng_block block = pcapng_read_block(packet.text.data);
 
 	(void)state;
-	assert_int_equal(block.type, PCAPNG_DATAGRAM_TYPE);
+	assert_int_equal(block.type, PCAPNG_BLOCK_PACKET);
 	assert_int_equal(block.size, packet.text.length);
 	assert_int_equal(block.interface, 3);
 	text_free(&packet.text);
@@ -282,7 +281,7 @@ static int measure(const void *data, size_t size, uint64_t *ret_whole)
 	return r;
 }
 
-static void every_place_to_tear_a_file_is_found(void **state)
+static void a_file_torn_at_any_place_is_measured(void **state)
 {
 	struct text text = {0};
 	size_t ends[8], count = make_file(&text, ends), whole = 0, next = 0;
@@ -315,7 +314,7 @@ static void zeros_at_the_end_are_torn_off(void **state)
 	text_free(&text);
 }
 
-static void blocks_across_the_edges_of_what_is_read_at_once_are_found(void **state)
+static void blocks_across_the_edges_of_the_buffer_are_found(void **state)
 {
 	struct text text = {0};
 	size_t ends[8], before;
@@ -386,23 +385,36 @@ static void no_length_in_a_file_is_trusted(void **state)
 	text_free(&text);
 }
 
+static void a_file_with_a_malformed_first_block_is_not_emptied(void **state)
+{
+	struct text text = {0};
+	size_t ends[8];
+
+	(void)state;
+	make_file(&text, ends);
+	text.data[4] = 0; /* of its length */
+	assert_foreign(text.data, text.length);
+	text_free(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_are_those_of_a_plain_reckoning),
+		cmocka_unit_test(sums_are_those_of_a_simple_calculation),
 		cmocka_unit_test(the_largest_sum_does_not_overflow),
 		cmocka_unit_test(v4_datagrams_are_whole_blocks),
 		cmocka_unit_test(v6_datagrams_have_the_addresses_and_the_hop_limit),
 		cmocka_unit_test(every_size_has_right_checksums_and_lengths),
 		cmocka_unit_test(a_checksum_of_zero_is_written_as_all_ones),
 		cmocka_unit_test(only_the_first_interface_of_a_file_has_the_number_of_files),
-		cmocka_unit_test(long_comments_are_cut),
+		cmocka_unit_test(long_comments_are_truncated),
 		cmocka_unit_test(blocks_can_be_told_from_their_heads),
-		cmocka_unit_test(every_place_to_tear_a_file_is_found),
+		cmocka_unit_test(a_file_torn_at_any_place_is_measured),
 		cmocka_unit_test(zeros_at_the_end_are_torn_off),
-		cmocka_unit_test(blocks_across_the_edges_of_what_is_read_at_once_are_found),
+		cmocka_unit_test(blocks_across_the_edges_of_the_buffer_are_found),
 		cmocka_unit_test(files_of_others_are_told_apart),
 		cmocka_unit_test(no_length_in_a_file_is_trusted),
+		cmocka_unit_test(a_file_with_a_malformed_first_block_is_not_emptied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

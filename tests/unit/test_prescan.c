@@ -11,38 +11,39 @@
 #include "config/prescan.h"
 
 /* The bytes are copied without a terminator, so that reading past their end is found. */
-static int scan_bytes(const char *bytes, size_t size, struct errors *errors, struct odd_lines *odd)
+static int scan_bytes(
+	const char *bytes, size_t size, struct errors *errors, struct refused_lines *refused)
 {
 	AUTO_FREE char *copy = malloc(size);
 	int r;
 
 	if (size)
 		memcpy(copy, bytes, size);
-	r = prescan("F", copy, size, errors, odd);
+	r = prescan("F", copy, size, errors, refused);
 	return r;
 }
 
 static void accept(const char *text)
 {
 	AUTO_ERRORS struct errors errors = {0};
-	struct odd_lines odd;
+	struct refused_lines refused;
 
-	if (scan_bytes(text, strlen(text), &errors, &odd))
+	if (scan_bytes(text, strlen(text), &errors, &refused))
 		fail_msg("%s: %s", text, errors.count ? errors.lines[0] : "no reason");
 	assert_int_equal(errors_total(&errors), 0);
-	assert_int_equal(odd.count, 0);
-	odd_lines_clear(&odd);
+	assert_int_equal(refused.count, 0);
+	refused_lines_clear(&refused);
 }
 
 static void refuse_bytes(const char *bytes, size_t size, const char *expected)
 {
 	AUTO_ERRORS struct errors errors = {0};
-	struct odd_lines odd;
+	struct refused_lines refused;
 
-	assert_int_equal(scan_bytes(bytes, size, &errors, &odd), -EINVAL);
+	assert_int_equal(scan_bytes(bytes, size, &errors, &refused), -EINVAL);
 	assert_int_equal(errors.count, 1);
 	assert_string_equal(errors.lines[0], expected);
-	odd_lines_clear(&odd);
+	refused_lines_clear(&refused);
 }
 
 static void refuse(const char *text, const char *expected)
@@ -54,13 +55,13 @@ static void refuse(const char *text, const char *expected)
 static void refuse_integer(const char *text, const char *expected)
 {
 	AUTO_ERRORS struct errors errors = {0};
-	struct odd_lines odd;
+	struct refused_lines refused;
 
-	assert_int_equal(scan_bytes(text, strlen(text), &errors, &odd), 0);
+	assert_int_equal(scan_bytes(text, strlen(text), &errors, &refused), 0);
 	assert_int_equal(errors.count, 1);
 	assert_string_equal(errors.lines[0], expected);
-	assert_int_equal(odd.count, 1);
-	odd_lines_clear(&odd);
+	assert_int_equal(refused.count, 1);
+	refused_lines_clear(&refused);
 }
 
 static void a_file_as_in_the_manual_is_accepted(void **state)
@@ -217,18 +218,18 @@ static void odd_lines_are_remembered(void **state)
 {
 	static const char text[] = "a = 1;\nb = 010;\nc = 2;\nd = [010,\n5000000000];";
 	AUTO_ERRORS struct errors errors = {0};
-	struct odd_lines odd;
+	struct refused_lines refused;
 
 	(void)state;
-	assert_int_equal(prescan("F", text, strlen(text), &errors, &odd), 0);
+	assert_int_equal(prescan("F", text, strlen(text), &errors, &refused), 0);
 	assert_int_equal(errors.count, 3);
-	assert_false(odd_lines_contain(&odd, 1));
-	assert_true(odd_lines_contain(&odd, 2));
-	assert_false(odd_lines_contain(&odd, 3));
-	assert_true(odd_lines_contain(&odd, 4));
-	assert_true(odd_lines_contain(&odd, 5));
-	odd_lines_clear(&odd);
-	assert_false(odd_lines_contain(&odd, 2));
+	assert_false(refused_lines_contain(&refused, 1));
+	assert_true(refused_lines_contain(&refused, 2));
+	assert_false(refused_lines_contain(&refused, 3));
+	assert_true(refused_lines_contain(&refused, 4));
+	assert_true(refused_lines_contain(&refused, 5));
+	refused_lines_clear(&refused);
+	assert_false(refused_lines_contain(&refused, 2));
 }
 
 static void an_unclosed_comment_is_refused_where_it_begins(void **state)
@@ -376,30 +377,30 @@ static void every_error_is_found_in_one_run(void **state)
 	static const char text[] =
 		"a = 010;\nb = yes;\n@include \"x\"\nc = \"x\" \"y\";\nb = 1;\nd = ;\n";
 	AUTO_ERRORS struct errors errors = {0};
-	struct odd_lines odd;
+	struct refused_lines refused;
 
 	(void)state;
-	assert_int_equal(prescan("F", text, strlen(text), &errors, &odd), -EINVAL);
+	assert_int_equal(prescan("F", text, strlen(text), &errors, &refused), -EINVAL);
 	assert_int_equal(errors.count, 6);
 	for (size_t i = 0; i < 4; i++)
 		assert_int_equal(errors.lines[i][2], '1' + i);
-	odd_lines_clear(&odd);
+	refused_lines_clear(&refused);
 }
 
 static void hostile_words_are_shown_escaped_and_cut(void **state)
 {
 	char text[10000];
 	AUTO_ERRORS struct errors errors = {0};
-	struct odd_lines odd;
+	struct refused_lines refused;
 
 	(void)state;
 	memset(text, '\x1b', sizeof(text));
 	memcpy(text, "a = ", 4);
-	assert_int_equal(prescan("F", text, sizeof(text), &errors, &odd), -EINVAL);
+	assert_int_equal(prescan("F", text, sizeof(text), &errors, &refused), -EINVAL);
 	assert_int_equal(errors.count, 1);
 	assert_null(strchr(errors.lines[0], '\x1b'));
 	assert_true(strlen(errors.lines[0]) < WHY_MAX + 8);
-	odd_lines_clear(&odd);
+	refused_lines_clear(&refused);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
-/* The recorder: names, what an earlier run left behind, rotating, limits, outages, and taking a
- * path over. */
+/* The recorder: names, what an earlier run left behind, rotating, limits, outages, and recorders
+ * that follow each other. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,13 +14,13 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "recorder/recorder.h"
-#include "recorder/claim.h"
 #include "recorder/outage.h"
 #include "recorder/path.h"
 
@@ -124,9 +124,8 @@ static void assert_rotated_name(const char *path, unsigned number, const char *e
 	recorder_path_rotated(&names, SOME_TIME, number, name);
 	assert_string_equal(name, expected);
 	assert_true(recorder_path_is_rotated(&names, strrchr(name, '/') + 1, &rotated));
-	assert_string_equal(rotated.stamp, SOME_STAMP);
+	assert_int_equal(rotated.when, SOME_TIME);
 	assert_int_equal(rotated.number, number);
-	assert_int_equal(recorder_rotated_time(&rotated), SOME_TIME);
 	recorder_path_clear(&names);
 }
 
@@ -134,9 +133,9 @@ static void rotated_names_have_the_time_before_the_extension(void **state)
 {
 	(void)state;
 	assert_rotated_name("/var/log/news.ndjson", 0, "/var/log/news." SOME_STAMP ".ndjson");
-	assert_rotated_name("/var/log/news.ndjson", 7, "/var/log/news." SOME_STAMP ".7.ndjson");
+	assert_rotated_name("/var/log/news.ndjson", 7, "/var/log/news." SOME_STAMP "_007.ndjson");
 	assert_rotated_name("/news", 0, "/news." SOME_STAMP);
-	assert_rotated_name("/news", 999, "/news." SOME_STAMP ".999");
+	assert_rotated_name("/news", 999, "/news." SOME_STAMP "_999");
 	assert_rotated_name("/a.b/news", 0, "/a.b/news." SOME_STAMP);
 	assert_rotated_name("/var/.hidden", 0, "/var/.hidden." SOME_STAMP);
 	assert_rotated_name("/var/news.tar.gz", 0, "/var/news.tar." SOME_STAMP ".gz");
@@ -150,6 +149,8 @@ static void only_exact_names_are_rotated_files(void **state)
 		"news." SOME_STAMP, "news." SOME_STAMP ".ndjson.gz", "news." SOME_STAMP ".0.ndjson",
 		"news." SOME_STAMP ".01.ndjson", "news." SOME_STAMP ".1000.ndjson",
 		"news." SOME_STAMP "..ndjson", "news." SOME_STAMP ".1",
+		"news." SOME_STAMP "_000.ndjson", "news." SOME_STAMP "_1.ndjson",
+		"news." SOME_STAMP "_0001.ndjson", "news." SOME_STAMP "_.ndjson",
 		"news.20261124T20335Z.ndjson", "news.20261124t203350Z.ndjson",
 		"news.20261124T203350.ndjson", "news.x0261124T203350Z.ndjson",
 		"old-news." SOME_STAMP ".ndjson", "news2." SOME_STAMP ".ndjson", "news.", "news",
@@ -162,6 +163,62 @@ static void only_exact_names_are_rotated_files(void **state)
 	assert_true(recorder_path_is_rotated(&names, "news." SOME_STAMP ".ndjson", &rotated));
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_false(recorder_path_is_rotated(&names, others[i], &rotated));
+	recorder_path_clear(&names);
+}
+
+static void only_names_with_a_real_date_and_time_are_rotated_files(void **state)
+{
+	static const char *const others[] = {"20261124T422157Z", "20261124T246060Z",
+		"20261124T205960Z", "20261324T000000Z", "20260024T000000Z", "20260230T000000Z",
+		"20261100T000000Z", "20250229T000000Z"};
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+	char name[64];
+
+	(void)state;
+	assert_int_equal(recorder_path_init(&names, "/var/log/news.ndjson"), 0);
+	assert_true(recorder_path_is_rotated(&names, "news.20240229T235959Z.ndjson", &rotated));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		for (unsigned numbered = 0; numbered < 2; numbered++) {
+			snprintf(name, sizeof(name), "news.%s%s.ndjson", others[i],
+				numbered ? ".1" : "");
+			assert_false(recorder_path_is_rotated(&names, name, &rotated));
+		}
+	recorder_path_clear(&names);
+}
+
+/* As ls(1) in the C locale, and the shell's glob, sort them. */
+static void names_of_one_second_sort_in_the_order_of_their_numbers(void **state)
+{
+	static const char *const paths[] = {"/d/news.ndjson", "/d/news"};
+	char earlier[RECORDER_PATH_MAX], later[RECORDER_PATH_MAX];
+	struct recorder_path names;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		assert_int_equal(recorder_path_init(&names, paths[i]), 0);
+		recorder_path_rotated(&names, SOME_TIME, 0, earlier);
+		for (unsigned number = 1; number <= RECORDER_NUMBER_MAX; number++) {
+			recorder_path_rotated(&names, SOME_TIME, number, later);
+			assert_true(strcmp(earlier, later) < 0);
+			strcpy(earlier, later);
+		}
+		recorder_path_rotated(&names, SOME_TIME + 1, 0, later);
+		assert_true(strcmp(earlier, later) < 0);
+		recorder_path_clear(&names);
+	}
+}
+
+static void names_of_earlier_versions_are_rotated_files(void **state)
+{
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+
+	(void)state;
+	assert_int_equal(recorder_path_init(&names, "/var/log/news.ndjson"), 0);
+	assert_true(recorder_path_is_rotated(&names, "news." SOME_STAMP ".10.ndjson", &rotated));
+	assert_int_equal(rotated.when, SOME_TIME);
+	assert_int_equal(rotated.number, 10);
 	recorder_path_clear(&names);
 }
 
@@ -206,8 +263,7 @@ static void names_that_leave_no_room_are_refused(void **state)
 
 static void rotated_files_are_ordered_by_time_and_number(void **state)
 {
-	struct recorder_rotated a = {SOME_STAMP, 2}, b = {SOME_STAMP, 10},
-				c = {"20261124T203351Z", 0};
+	struct recorder_rotated a = {SOME_TIME, 2}, b = {SOME_TIME, 10}, c = {SOME_TIME + 1, 0};
 
 	(void)state;
 	assert_true(recorder_rotated_compare(&a, &b) < 0);
@@ -261,19 +317,24 @@ static int measure(int fd, uint64_t size, uint64_t *ret_whole)
 	return recorder_measure_lines(fd, size, is_numbered, ret_whole);
 }
 
-/* Mends a file of that content. Returns what recorder_mend() does, and the size that it has then.
- */
-static int mend(const struct place *place, const char *content, size_t size, uint64_t *ret_size)
+/* Repairs a file of that content. Returns what recorder_file_repair() does, and the size that it
+ * has then. */
+static int repair(const struct place *place, const char *content, size_t size, uint64_t *ret_size)
 {
+	struct recorder_path path = {0};
+	struct recorder_file file = {.path = &path, .fd = -1};
+	char why[WHY_MAX];
 	struct stat status;
 	uint64_t cut = 0;
-	int fd, r;
+	int r;
 
 	write_file(place->path, content, size);
-	fd = open(place->path, O_RDWR);
-	r = recorder_mend(fd, size, measure, &cut);
-	assert_int_equal(fstat(fd, &status), 0);
-	close(fd);
+	assert_int_equal(recorder_path_init(&path, place->path), 0);
+	assert_int_equal(recorder_file_acquire(&file, why), 0);
+	r = recorder_file_repair(&file, measure, &cut);
+	assert_int_equal(fstat(file.fd, &status), 0);
+	recorder_file_close(&file);
+	recorder_path_clear(&path);
 	*ret_size = (uint64_t)status.st_size;
 	assert_int_equal(*ret_size + cut, size);
 	return r;
@@ -283,25 +344,25 @@ static void half_a_record_is_cut_off(void **state)
 {
 	uint64_t size;
 
-	assert_int_equal(mend(*state, "1 a\n2 b\n3 c", 11, &size), 0);
+	assert_int_equal(repair(*state, "1 a\n2 b\n3 c", 11, &size), 0);
 	assert_int_equal(size, 8);
-	assert_int_equal(mend(*state, "1 a\n2 b\n", 8, &size), 0);
+	assert_int_equal(repair(*state, "1 a\n2 b\n", 8, &size), 0);
 	assert_int_equal(size, 8);
-	assert_int_equal(mend(*state, "1 a", 3, &size), 0);
+	assert_int_equal(repair(*state, "1 a", 3, &size), 0);
 	assert_int_equal(size, 0);
-	assert_int_equal(mend(*state, "1 a\n\0\0\0\0", 8, &size), 0);
+	assert_int_equal(repair(*state, "1 a\n\0\0\0\0", 8, &size), 0);
 	assert_int_equal(size, 4);
-	assert_int_equal(mend(*state, "", 0, &size), 0);
+	assert_int_equal(repair(*state, "", 0, &size), 0);
 }
 
 static void what_is_not_ours_is_not_cut(void **state)
 {
 	uint64_t size;
 
-	assert_int_equal(mend(*state, "my notes", 8, &size), -EBADMSG);
-	assert_int_equal(mend(*state, "my notes\n1", 10, &size), -EBADMSG);
-	assert_int_equal(mend(*state, "1 a\nmy notes", 12, &size), -EBADMSG);
-	assert_int_equal(mend(*state, "\0\0\0\0", 4, &size), -EBADMSG);
+	assert_int_equal(repair(*state, "my notes", 8, &size), -EBADMSG);
+	assert_int_equal(repair(*state, "my notes\n1", 10, &size), -EBADMSG);
+	assert_int_equal(repair(*state, "1 a\nmy notes", 12, &size), -EBADMSG);
+	assert_int_equal(repair(*state, "\0\0\0\0", 4, &size), -EBADMSG);
 }
 
 static void long_tails_are_found_but_not_endless_ones(void **state)
@@ -313,9 +374,9 @@ static void long_tails_are_found_but_not_endless_ones(void **state)
 	assert_non_null(content);
 	memset(content, '5', length + 5);
 	memcpy(content, "1 a\n", 4);
-	assert_int_equal(mend(*state, content, length + 4, &size), 0);
+	assert_int_equal(repair(*state, content, length + 4, &size), 0);
 	assert_int_equal(size, 4);
-	assert_int_equal(mend(*state, content, length + 5, &size), -EBADMSG);
+	assert_int_equal(repair(*state, content, length + 5, &size), -EBADMSG);
 	free(content);
 }
 
@@ -323,11 +384,11 @@ static void long_tails_are_found_but_not_endless_ones(void **state)
 
 static const struct recorder_format lines = {.measure = measure};
 
-static struct recorder *open_recorder(
+static void *open_recorder(
 	const struct recorder_settings *settings, const struct recorder_format *format)
 {
 	char why[WHY_MAX] = "";
-	struct recorder *recorder = NULL;
+	void *recorder = NULL;
 	int r = recorder_open(settings, format, NULL, "test", why, &recorder);
 
 	if (r < 0)
@@ -336,7 +397,7 @@ static struct recorder *open_recorder(
 	return recorder;
 }
 
-static struct recorder *start(const struct place *place, struct recorder_settings settings)
+static void *start(const struct place *place, struct recorder_settings settings)
 {
 	settings.path = (char *)place->path;
 	if (!settings.flush)
@@ -344,7 +405,7 @@ static struct recorder *start(const struct place *place, struct recorder_setting
 	return open_recorder(&settings, &lines);
 }
 
-static void record(struct recorder *recorder, struct outcome *outcome, const char *string)
+static void record(void *recorder, struct outcome *outcome, const char *string)
 {
 	struct text *text = recorder_begin(recorder, outcome);
 
@@ -355,7 +416,7 @@ static void record(struct recorder *recorder, struct outcome *outcome, const cha
 }
 
 /* Records and writes, as after the time of flush. */
-static void record_now(struct recorder *recorder, struct outcome *outcome, const char *string)
+static void record_now(void *recorder, struct outcome *outcome, const char *string)
 {
 	record(recorder, outcome, string);
 	if (!recorder_deadline(recorder))
@@ -365,16 +426,16 @@ static void record_now(struct recorder *recorder, struct outcome *outcome, const
 	recorder_serve(recorder, outcome);
 }
 
-static void end(struct recorder *recorder, struct outcome *outcome)
+static void end(void *recorder, struct outcome *outcome)
 {
-	recorder_finish(recorder, outcome);
+	recorder_finish(recorder, 0, outcome);
 	recorder_close(recorder);
 }
 
 static void records_are_delivered_when_they_are_written(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	void *recorder = start(place, (struct recorder_settings){0});
 	struct outcome outcome = {0};
 
 	record(recorder, &outcome, "1 a\n");
@@ -392,8 +453,7 @@ static void records_are_delivered_when_they_are_written(void **state)
 
 static void a_full_buffer_is_written_at_once(void **state)
 {
-	struct recorder *recorder = start(
-		*state, (struct recorder_settings){.flush = 3600 * NS_PER_S});
+	void *recorder = start(*state, (struct recorder_settings){.flush = 3600 * NS_PER_S});
 	struct outcome outcome = {0};
 	char line[1025];
 
@@ -409,7 +469,7 @@ static void a_full_buffer_is_written_at_once(void **state)
 
 static void many_empty_records_are_written_too(void **state)
 {
-	struct recorder *recorder = start(*state, (struct recorder_settings){0});
+	void *recorder = start(*state, (struct recorder_settings){0});
 	struct outcome outcome = {0};
 
 	for (unsigned i = 0; i < 20000; i++)
@@ -429,11 +489,11 @@ static void a_recorder_that_got_nothing_leaves_the_file_alone(void **state)
 	assert_content(place->path, "1 a\n2");
 }
 
-static void a_torn_file_is_mended_before_anything_comes(void **state)
+static void a_torn_file_is_repaired_before_anything_comes(void **state)
 {
 	const struct place *place = *state;
 	struct outcome outcome = {0};
-	struct recorder *recorder;
+	void *recorder;
 
 	write_file(place->path, "1 a\n2", 5);
 	recorder = start(place, (struct recorder_settings){0});
@@ -448,7 +508,7 @@ static void a_torn_file_is_mended_before_anything_comes(void **state)
 static void a_file_of_something_else_is_set_aside(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder;
+	void *recorder;
 	struct outcome outcome = {0};
 	char path[512];
 
@@ -464,7 +524,7 @@ static void a_file_of_something_else_is_set_aside(void **state)
 static void files_are_rotated_by_size_and_on_request(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder = start(place, (struct recorder_settings){.rotate_size = 8});
+	void *recorder = start(place, (struct recorder_settings){.rotate_size = 8});
 	struct outcome outcome = {0};
 
 	record(recorder, &outcome, "1 a\n");
@@ -484,8 +544,7 @@ static void files_are_rotated_by_size_and_on_request(void **state)
 static void files_are_rotated_by_time(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder = start(
-		place, (struct recorder_settings){.rotate_every = NS_PER_S});
+	void *recorder = start(place, (struct recorder_settings){.rotate_every = NS_PER_S});
 	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 5 * NS_PER_S;
 	struct outcome outcome = {0};
 
@@ -501,12 +560,37 @@ static void files_are_rotated_by_time(void **state)
 	end(recorder, &outcome);
 }
 
+/* The multiple of rotate_every itself: "...T000000Z" for what is rotated at midnight. */
+static void a_file_is_named_after_the_time_at_which_it_is_rotated(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_every = NS_PER_S});
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+	struct outcome outcome = {0};
+	char path[512];
+	time_t due = 0;
+
+	record(recorder, &outcome, "1 a\n");
+	do {
+		while (clock_ns(CLOCK_MONOTONIC) < recorder_deadline(recorder))
+			;
+		due = (time_t)(clock_ns(CLOCK_REALTIME) / NS_PER_S);
+		recorder_serve(recorder, &outcome);
+	} while (!count_files(place, "Z.log", path));
+	assert_int_equal(recorder_path_init(&names, place->path), 0);
+	assert_true(recorder_path_is_rotated(&names, strrchr(path, '/') + 1, &rotated));
+	assert_in_range(rotated.when, due, due + 1);
+	recorder_path_clear(&names);
+	end(recorder, &outcome);
+}
+
 static void old_files_are_rotated_at_the_start(void **state)
 {
 	const struct place *place = *state;
 	struct timespec times[2] = {
 		{.tv_sec = SOME_TIME - 1000000000}, {.tv_sec = SOME_TIME - 1000000000}};
-	struct recorder *recorder;
+	void *recorder;
 	struct outcome outcome = {0};
 
 	write_file(place->path, "1 a\n", 4);
@@ -521,7 +605,7 @@ static void old_files_are_rotated_at_the_start(void **state)
 static void only_our_own_oldest_files_are_removed(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder;
+	void *recorder;
 	struct outcome outcome = {0};
 
 	write_beside(place, "news.20200101T000000Z.log", "1 oldest\n");
@@ -549,7 +633,7 @@ static void later_names_sort_after_earlier_ones(void **state)
 	const struct place *place = *state;
 	char name[512], stamp[32];
 	time_t ahead = time(NULL) + 1000;
-	struct recorder *recorder;
+	void *recorder;
 	struct outcome outcome = {0};
 	struct tm utc;
 
@@ -559,7 +643,7 @@ static void later_names_sort_after_earlier_ones(void **state)
 	write_beside(place, name, "1 a\n");
 	recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 1});
 	record(recorder, &outcome, "2 b\n");
-	snprintf(name, sizeof(name), "news.%s.999.log", stamp);
+	snprintf(name, sizeof(name), "news.%s_999.log", stamp);
 	assert_int_equal(count_files(place, name, NULL), 1);
 	record(recorder, &outcome, "3 c\n");
 	assert_int_equal(count_files(place, "Z.log", name), 1);
@@ -567,7 +651,7 @@ static void later_names_sort_after_earlier_ones(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		record(recorder, &outcome, "4 d\n");
 	record(recorder, &outcome, "5 e\n");
-	assert_int_equal(count_files(place, "Z.", name), 1);
+	assert_int_equal(count_files(place, "Z", name), 1);
 	assert_content(name, "5 e\n");
 	end(recorder, &outcome);
 }
@@ -575,7 +659,7 @@ static void later_names_sort_after_earlier_ones(void **state)
 static void the_quota_takes_the_oldest_files_first_and_then_drops(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder;
+	void *recorder;
 	struct outcome outcome = {0};
 
 	write_beside(place, "news.20200101T000000Z.log", "1 12345678901234567\n");
@@ -597,8 +681,7 @@ static void the_quota_takes_the_oldest_files_first_and_then_drops(void **state)
 static void nothing_is_written_below_the_floor_of_free_space(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder = start(
-		place, (struct recorder_settings){.keep_free = 1ull << 60});
+	void *recorder = start(place, (struct recorder_settings){.keep_free = 1ull << 60});
 	struct outcome outcome = {0};
 
 	record_now(recorder, &outcome, "1 a\n");
@@ -621,7 +704,7 @@ static void limit_files(rlim_t bytes)
 static void a_short_write_leaves_whole_records_only(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	void *recorder = start(place, (struct recorder_settings){0});
 	struct outcome outcome = {0};
 
 	limit_files(10);
@@ -645,7 +728,7 @@ static void a_short_write_leaves_whole_records_only(void **state)
 static void a_file_that_was_moved_away_is_begun_anew(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	void *recorder = start(place, (struct recorder_settings){0});
 	struct outcome outcome = {0};
 	char elsewhere[160];
 
@@ -665,7 +748,7 @@ static void a_file_that_was_moved_away_is_begun_anew(void **state)
 static void a_file_that_was_emptied_goes_on(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *recorder = start(place, (struct recorder_settings){0});
+	void *recorder = start(place, (struct recorder_settings){0});
 	struct outcome outcome = {0};
 
 	record_now(recorder, &outcome, "1 a\n");
@@ -678,23 +761,49 @@ static void a_file_that_was_emptied_goes_on(void **state)
 static int try_open(const char *path, char why[static WHY_MAX])
 {
 	struct recorder_settings settings = {.path = (char *)path};
-	struct recorder *recorder = NULL;
+	void *recorder = NULL;
 	int r = recorder_open(&settings, &lines, NULL, "test", why, &recorder);
 
 	recorder_close(recorder);
 	return r;
 }
 
+/* Has another process lock a file until *ret_release is closed. */
+static pid_t lock_elsewhere(const char *path, int *ret_release)
+{
+	int locked[2], release[2], fd;
+	char byte = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(locked), 0);
+	assert_int_equal(pipe(release), 0);
+	pid = fork();
+	if (!pid) {
+		close(release[1]);
+		fd = open(path, O_RDWR | O_CREAT, 0600);
+		if (flock(fd, LOCK_EX) < 0 || write(locked[1], "", 1) != 1)
+			_exit(1);
+		_exit(read(release[0], &byte, 1) != 0);
+	}
+	close(locked[1]);
+	close(release[0]);
+	assert_int_equal(read(locked[0], &byte, 1), 1);
+	close(locked[0]);
+	*ret_release = release[1];
+	return pid;
+}
+
 static void files_of_other_programs_are_refused(void **state)
 {
 	const struct place *place = *state;
 	char why[WHY_MAX], link_path[160];
-	int fd = open(place->path, O_RDWR | O_CREAT, 0600);
+	int release = 0;
+	pid_t program = lock_elsewhere(place->path, &release);
 
-	assert_int_equal(flock(fd, LOCK_EX), 0);
 	assert_int_equal(try_open(place->path, why), -EBUSY);
 	assert_non_null(strstr(why, "another program writes to it"));
-	close(fd);
+	close(release);
+	assert_int_equal(waitpid(program, NULL, 0), program);
 	assert_int_equal(try_open(place->path, why), 0);
 	snprintf(link_path, sizeof(link_path), "%s/link", place->directory);
 	assert_int_equal(symlink(place->path, link_path), 0);
@@ -710,7 +819,7 @@ static void files_of_other_programs_are_refused(void **state)
 static void a_new_recorder_waits_for_the_old_one_to_go(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *old = start(place, (struct recorder_settings){0}), *new;
+	void *old = start(place, (struct recorder_settings){0}), *new;
 	struct outcome outcome = {0};
 
 	record(old, &outcome, "1 a\n");
@@ -722,33 +831,37 @@ static void a_new_recorder_waits_for_the_old_one_to_go(void **state)
 	end(new, &outcome);
 }
 
-static void a_new_recorder_takes_the_path_from_an_old_one_that_still_writes(void **state)
+static void two_recorders_never_write_to_one_file(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *old = start(place, (struct recorder_settings){.rotate_size = 8}), *new;
+	void *old = start(place, (struct recorder_settings){.rotate_size = 8}), *new;
 	struct outcome outcome = {0};
 	char rotated[512];
 
 	record(old, &outcome, "1 a\n");
 	new = start(place, (struct recorder_settings){.keep = 1});
+	recorder_start(new);
 	record_now(new, &outcome, "2 b\n");
-	record_now(old, &outcome, "3 c\n"); /* has its size now, but no path to rotate */
-	record_now(old, &outcome, "4 d\n");
-	record_now(new, &outcome, "5 e\n");
-	assert_content(place->path, "2 b\n5 e\n");
+	assert_int_equal(outcome.dropped[DROP_IO], 1);
+	record(old, &outcome, "3 c\n"); /* it has its size now */
 	assert_int_equal(count_files(place, "Z.log", rotated), 1);
-	assert_content(rotated, "1 a\n3 c\n4 d\n");
-	recorder_rotate(old, &outcome);
-	assert_int_equal(count_files(place, "news.", NULL), 2);
+	assert_content(rotated, "1 a\n3 c\n");
+	record_now(old, &outcome, "4 d\n");
+	assert_content(place->path, "4 d\n");
 	end(old, &outcome);
-	assert_int_equal(outcome.delivered, 5);
+	usleep(110000);
+	record_now(new, &outcome, "5 e\n");
+	assert_content(place->path, "4 d\n5 e\n");
+	assert_int_equal(outcome.delivered, 4);
+	assert_int_equal(outcome.dropped[DROP_IO], 1);
+	assert_int_equal(count_files(place, "news.", NULL), 2);
 	end(new, &outcome);
 }
 
-static void a_recorder_that_is_tried_and_given_up_does_not_disturb(void **state)
+static void a_recorder_that_is_only_tried_does_not_disturb(void **state)
 {
 	const struct place *place = *state;
-	struct recorder *running = start(place, (struct recorder_settings){0}), *tried;
+	void *running = start(place, (struct recorder_settings){0}), *tried;
 	struct outcome outcome = {0};
 
 	record_now(running, &outcome, "1 a\n");
@@ -760,34 +873,12 @@ static void a_recorder_that_is_tried_and_given_up_does_not_disturb(void **state)
 	end(running, &outcome);
 }
 
-static void old_files_stay_while_they_are_written_to(void **state)
-{
-	const struct place *place = *state;
-	struct recorder *old = start(place, (struct recorder_settings){0}), *new;
-	struct outcome outcome = {0};
-	char rotated[512];
-
-	record_now(old, &outcome, "1 a\n");
-	new = start(place, (struct recorder_settings){.quota = 6});
-	record_now(new, &outcome, "2 b\n");
-	assert_int_equal(outcome.dropped[DROP_IO], 1);
-	record_now(old, &outcome, "3 c\n");
-	assert_int_equal(count_files(place, "Z.log", rotated), 1);
-	assert_content(rotated, "1 a\n3 c\n");
-	end(old, &outcome);
-	usleep(110000);
-	record_now(new, &outcome, "4 d\n");
-	assert_int_equal(count_files(place, "Z.log", NULL), 0);
-	assert_content(place->path, "4 d\n");
-	end(new, &outcome);
-}
-
 static void character_devices_are_written_to_and_never_rotated(void **state)
 {
 	struct recorder_settings settings = {
 		.path = (char *)"/dev/full", .rotate_size = 4096, .flush = 1};
 	struct outcome outcome = {0};
-	struct recorder *recorder = open_recorder(&settings, &lines);
+	void *recorder = open_recorder(&settings, &lines);
 
 	(void)state;
 	record_now(recorder, &outcome, "1 a\n");
@@ -824,7 +915,7 @@ static void each_file_begins_and_ends_as_its_format_wants(void **state)
 {
 	const struct place *place = *state;
 	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
-	struct recorder *recorder = open_recorder(&settings, &sections);
+	void *recorder = open_recorder(&settings, &sections);
 	struct outcome outcome = {0};
 	char rotated[512];
 
@@ -847,7 +938,7 @@ static void after_a_failure_a_section_begins_anew(void **state)
 {
 	const struct place *place = *state;
 	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
-	struct recorder *recorder = open_recorder(&settings, &sections);
+	void *recorder = open_recorder(&settings, &sections);
 	struct outcome outcome = {0};
 
 	limit_files(14);
@@ -859,6 +950,31 @@ static void after_a_failure_a_section_begins_anew(void **state)
 	record_now(recorder, &outcome, "3 c\n");
 	assert_content(place->path, "0 first\n1 a\n0 again\n3 c\n");
 	end(recorder, &outcome);
+}
+
+static void count_free(void *owner)
+{
+	++*(unsigned *)owner;
+}
+
+static void a_recorder_frees_its_owner_once_whether_it_opens_or_not(void **state)
+{
+	static const struct recorder_format counting = {.free = count_free};
+	struct recorder_settings settings = {.path = (char *)"/dev/null"};
+	unsigned freed = 0;
+	void *recorder = NULL;
+	char why[WHY_MAX];
+
+	(void)state;
+	assert_int_equal(recorder_open(&settings, &counting, &freed, "test", why, &recorder), 0);
+	assert_ptr_equal(recorder_owner(recorder), &freed);
+	assert_int_equal(freed, 0);
+	recorder_close(recorder);
+	assert_int_equal(freed, 1);
+	settings.path = (char *)"/nonexistent/file";
+	assert_int_equal(
+		recorder_open(&settings, &counting, &freed, "test", why, &recorder), -ENOENT);
+	assert_int_equal(freed, 2);
 }
 
 static void settings_that_cannot_be_meant_are_refused(void **state)
@@ -889,12 +1005,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rotated_names_have_the_time_before_the_extension),
 		cmocka_unit_test(only_exact_names_are_rotated_files),
+		cmocka_unit_test(only_names_with_a_real_date_and_time_are_rotated_files),
+		cmocka_unit_test(names_of_one_second_sort_in_the_order_of_their_numbers),
+		cmocka_unit_test(names_of_earlier_versions_are_rotated_files),
 		cmocka_unit_test(no_name_is_a_rotated_file_of_two_paths),
 		cmocka_unit_test(names_that_leave_no_room_are_refused),
 		cmocka_unit_test(rotated_files_are_ordered_by_time_and_number),
 		cmocka_unit_test(pauses_double_up_to_five_seconds),
 		cmocka_unit_test(pauses_start_again_only_after_a_while_of_health),
 		cmocka_unit_test(settings_that_cannot_be_meant_are_refused),
+		cmocka_unit_test(a_recorder_frees_its_owner_once_whether_it_opens_or_not),
 		WITH_PLACE(half_a_record_is_cut_off),
 		WITH_PLACE(what_is_not_ours_is_not_cut),
 		WITH_PLACE(long_tails_are_found_but_not_endless_ones),
@@ -902,10 +1022,11 @@ int main(void)
 		WITH_PLACE(a_full_buffer_is_written_at_once),
 		WITH_PLACE(many_empty_records_are_written_too),
 		WITH_PLACE(a_recorder_that_got_nothing_leaves_the_file_alone),
-		WITH_PLACE(a_torn_file_is_mended_before_anything_comes),
+		WITH_PLACE(a_torn_file_is_repaired_before_anything_comes),
 		WITH_PLACE(a_file_of_something_else_is_set_aside),
 		WITH_PLACE(files_are_rotated_by_size_and_on_request),
 		WITH_PLACE(files_are_rotated_by_time),
+		WITH_PLACE(a_file_is_named_after_the_time_at_which_it_is_rotated),
 		WITH_PLACE(old_files_are_rotated_at_the_start),
 		WITH_PLACE(only_our_own_oldest_files_are_removed),
 		WITH_PLACE(later_names_sort_after_earlier_ones),
@@ -916,9 +1037,8 @@ int main(void)
 		WITH_PLACE(a_file_that_was_emptied_goes_on),
 		WITH_PLACE(files_of_other_programs_are_refused),
 		WITH_PLACE(a_new_recorder_waits_for_the_old_one_to_go),
-		WITH_PLACE(a_new_recorder_takes_the_path_from_an_old_one_that_still_writes),
-		WITH_PLACE(a_recorder_that_is_tried_and_given_up_does_not_disturb),
-		WITH_PLACE(old_files_stay_while_they_are_written_to),
+		WITH_PLACE(two_recorders_never_write_to_one_file),
+		WITH_PLACE(a_recorder_that_is_only_tried_does_not_disturb),
 		WITH_PLACE(character_devices_are_written_to_and_never_rotated),
 		WITH_PLACE(each_file_begins_and_ends_as_its_format_wants),
 		WITH_PLACE(after_a_failure_a_section_begins_anew),

@@ -1,5 +1,5 @@
-/* Whose turn it is: in a fair order, a little each, and never so long that the loop does not look
- * at anything else. */
+/* Round-robin turns: a fair order, a little at each turn, and never so long that the loop neglects
+ * its descriptors. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 
 static char seen[256];
 
-/* A connection that has something to do so many times. */
+/* A connection that has something to do, left times. */
 struct job {
 	struct turn turn;
 	struct user *user;
@@ -102,8 +102,8 @@ static void test_who_has_gone_is_not_served(void **state)
 	add(&a, fixture->one, 'a', 1);
 	add(&x, fixture->other, 'x', 1);
 	add(&b, fixture->one, 'b', 1);
-	turn_cancel(&a.turn);
-	turn_cancel(&x.turn);
+	link_remove(&a.turn.link);
+	link_remove(&x.turn.link);
 	event_base_dispatch(fixture->base);
 	assert_string_equal(seen, "b");
 }
@@ -184,16 +184,15 @@ static void test_all_together_do_not_hold_up_the_privileged(void **state)
 static void test_connections_are_counted_by_user(void **state)
 {
 	struct fixture *fixture = *state;
-	uid_t same_bucket = 1 + USER_BUCKETS;
-	struct user *third = user_connect(&fixture->users, same_bucket);
+	struct user *third = user_connect(&fixture->users, 3);
 
 	assert_ptr_equal(user_connect(&fixture->users, 1), fixture->one);
 	assert_int_equal(users_count(&fixture->users, 1), 2);
-	assert_int_equal(users_count(&fixture->users, same_bucket), 1);
+	assert_int_equal(users_count(&fixture->users, 3), 1);
 	user_disconnect(fixture->one);
 	user_disconnect(third);
 	assert_int_equal(users_count(&fixture->users, 1), 1);
-	assert_int_equal(users_count(&fixture->users, same_bucket), 0);
+	assert_int_equal(users_count(&fixture->users, 3), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,5 +1,6 @@
-/* GetStatus: what runs, in a few numbers. */
+/* GetStatus: the daemon as a whole, in a few numbers. */
 #include "base/clock.h"
+#include "base/json.h"
 #include "control/method.h"
 
 static void count_memberships(struct groups *groups, unsigned counts[static 3])
@@ -7,8 +8,8 @@ static void count_memberships(struct groups *groups, unsigned counts[static 3])
 	for (size_t i = 0; i < groups_count(groups); i++) {
 		const struct group *group = groups_at(groups, i);
 
-		for (size_t j = 0; j < group->membership_count; j++)
-			counts[group->memberships[j]->state]++;
+		for (size_t j = 0; j < group->memberships.count; j++)
+			counts[group->memberships.items[j]->state]++;
 	}
 }
 
@@ -17,21 +18,26 @@ static enum call_result call_get_status(struct client *client, const struct call
 	const struct control_backend *backend = method_backend(client);
 	char started[TIMESTAMP_MAX];
 	unsigned counts[3] = {0};
+	struct text *text;
 
 	if (method_read_none(client, call) < 0)
 		return CALL_DONE;
 	count_memberships(backend->groups, counts);
-	client_reply(client,
-		json_pack("{ss,si,ss,ss?,sI,sI,s{si,si,si},si,si}", "version", backend->version,
-			"pid", (int)getpid(), "started",
-			format_timestamp(backend->started_ns, started), "configuration",
-			backend->configuration(backend->daemon), "groups",
-			(json_int_t)groups_count(backend->groups), "handlers",
-			(json_int_t)handlers_count(backend->handlers), "memberships", "joined",
-			(int)counts[MEMBERSHIP_JOINED], "waiting", (int)counts[MEMBERSHIP_WAITING],
-			"failed", (int)counts[MEMBERSHIP_FAILED], "connections",
-			(int)client_set(client)->count, "subscribers",
-			(int)client_set(client)->streaming));
+	text = client_begin_reply(client);
+	json_put_string(text, "version", backend->version);
+	json_put_number(text, "pid", (uint64_t)getpid());
+	json_put_string(text, "started", format_timestamp(backend->started_ns, started));
+	json_put_string(text, "configuration", backend->configuration(backend->daemon));
+	json_put_number(text, "groups", groups_count(backend->groups));
+	json_put_number(text, "handlers", handlers_count(backend->handlers));
+	json_put_open(text, "memberships", '{');
+	json_put_number(text, "joined", counts[MEMBERSHIP_JOINED]);
+	json_put_number(text, "waiting", counts[MEMBERSHIP_WAITING]);
+	json_put_number(text, "failed", counts[MEMBERSHIP_FAILED]);
+	json_put_close(text, '}');
+	json_put_number(text, "connections", client_set(client)->count);
+	json_put_number(text, "subscribers", client_set(client)->streaming);
+	client_end(client);
 	return CALL_DONE;
 }
 

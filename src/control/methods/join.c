@@ -1,33 +1,15 @@
-/* Join: a group until the daemon stops. It is checked as the configuration's groups are. */
+/* Join: a group until the daemon stops, checked like the groups of the configuration. */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "base/json.h"
 #include "control/method.h"
 
-/* Sets a key to each string of a list. Answers and returns a negative errno when that does not go.
- */
-static int set_all(
-	struct client *client, struct config_group *group, const char *key, const json_t *list)
-{
-	char why[WHY_MAX];
-
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *item = json_string_value(json_array_get(list, i));
-		int r = schema_set(&group_schema, group, key, item, why);
-
-		if (r >= 0)
-			continue;
-		method_invalid(client, key, why);
-		return r;
-	}
-	return 0;
-}
-
+/* Sets a key. When its value is wrong, answers and returns a negative errno. */
 static int set_one(
 	struct client *client, struct config_group *group, const char *key, const char *value)
 {
-	char why[WHY_MAX];
+	char why[WHY_MAX] = "out of memory";
 	int r = schema_set(&group_schema, group, key, value, why);
 
 	if (r < 0)
@@ -35,12 +17,24 @@ static int set_one(
 	return r;
 }
 
-/* Reads the request into group, which has its defaults. */
+/* The same with each string of an array, for a key that is a list. */
+static int set_all(
+	struct client *client, struct config_group *group, const char *key, const json_t *array)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < json_array_size(array) && r >= 0; i++)
+		r = set_one(client, group, key, json_string_value(json_array_get(array, i)));
+	return r;
+}
+
+/* Reads the request into a group, whose other keys have their defaults. Otherwise answers, and
+ * returns a negative errno. */
 static int read_request(struct client *client, const struct call *call, struct config_group *group)
 {
 	json_t *interfaces = NULL, *sources = NULL, *handlers = NULL;
 	const char *address, *name = NULL;
-	char port[24], text[GROUP_NAME_MAX + 1];
+	char port[24], endpoint[ENDPOINT_STRING_MAX];
 	int64_t number;
 	const struct parameter rows[] = {
 		{"address", PARAMETER_NAME, true, &address},
@@ -55,9 +49,12 @@ static int read_request(struct client *client, const struct call *call, struct c
 	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return -EINVAL;
 	snprintf(port, sizeof(port), "%lld", (long long)number);
-	snprintf(text, sizeof(text), strchr(address, ':') ? "[%s]:%s" : "%s:%s", address, port);
-	if (config_group_init(group, name ? name : text) < 0)
+	if (!name)
+		name = format_address_port(address, (unsigned)number, endpoint);
+	if (config_group_init(group, name) < 0) {
+		client_close(client);
 		return -ENOMEM;
+	}
 	r = set_one(client, group, "address", address);
 	r = r < 0 ? r : set_one(client, group, "port", port);
 	r = r < 0 ? r : set_all(client, group, "interfaces", interfaces);
@@ -67,13 +64,8 @@ static int read_request(struct client *client, const struct call *call, struct c
 
 static void fail_join(struct client *client, const struct errors *errors)
 {
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < errors->count; i++)
-		json_array_append_new(list, json_string(errors->lines[i]));
-	client_fail(client, "io.mcastd.JoinFailed",
-		json_pack("{soss}", "errors", list, "message",
-			errors->count ? errors->lines[0] : "out of memory"));
+	method_put_lines(client_begin_error(client, "io.mcastd.JoinFailed"), "errors", errors);
+	client_end_message(client, "%s", errors->count ? errors->lines[0] : "out of memory");
 }
 
 static enum call_result call_join(struct client *client, const struct call *call)
@@ -90,15 +82,18 @@ static enum call_result call_join(struct client *client, const struct call *call
 		return CALL_DONE;
 	}
 	r = groups_join(backend->groups, &group, backend->handlers);
-	if (r == -EEXIST)
-		client_fail(client, "io.mcastd.GroupExists",
-			json_pack("{ssss}", "group", group.name, "message",
-				"a group of this name is there already; give another name, or "
-				"leave it first"));
-	else if (r < 0)
+	if (r == -EEXIST) {
+		json_put_string(
+			client_begin_error(client, "io.mcastd.GroupExists"), "group", group.name);
+		client_end_message(client,
+			"there is a group of this name already; give another name, or leave it "
+			"first");
+	} else if (r < 0) {
 		fail_join(client, &errors);
-	else
-		client_reply(client, json_pack("{ss}", "name", group.name));
+	} else {
+		json_put_string(client_begin_reply(client), "name", group.name);
+		client_end(client);
+	}
 	backend->changed(backend->daemon);
 	return CALL_DONE;
 }

@@ -1,6 +1,7 @@
 /* Leave: a group that Join made. */
 #include <errno.h>
 
+#include "base/json.h"
 #include "control/method.h"
 
 static enum call_result call_leave(struct client *client, const struct call *call)
@@ -13,14 +14,17 @@ static enum call_result call_leave(struct client *client, const struct call *cal
 	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	r = groups_leave(backend->groups, name);
-	if (r == -ENOENT)
+	if (r == -ENOENT) {
 		method_no_such_group(client, name);
-	else if (r < 0)
-		client_fail(client, "io.mcastd.GroupConfigured",
-			json_pack("{ssss}", "group", name, "message",
-				"the configuration has this group; remove it there and reload"));
-	else
-		client_reply(client, json_object());
+	} else if (r < 0) {
+		json_put_string(
+			client_begin_error(client, "io.mcastd.GroupConfigured"), "group", name);
+		client_end_message(
+			client, "the configuration has this group; remove it there and reload");
+	} else {
+		client_begin_reply(client);
+		client_end(client);
+	}
 	backend->changed(backend->daemon);
 	return CALL_DONE;
 }

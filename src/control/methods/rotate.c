@@ -1,45 +1,51 @@
-/* Rotate: a new file, in the handlers that record. */
+/* Rotate: starts a new file in the handlers that record. */
 #include <errno.h>
 
+#include "base/json.h"
 #include "control/method.h"
 
-static void no_such_handler(struct client *client, const char *name, const char *format)
-{
-	client_fail(client, "io.mcastd.NoSuchHandler",
-		json_pack("{ssso}", "handler", name, "message", json_sprintf(format, name)));
-}
-
-static enum call_result rotate_one(struct client *client, const char *name)
+/* Rotates the handler of this name. Answers and returns a negative errno when that is impossible.
+ */
+static int rotate_one(struct client *client, const char *name)
 {
 	struct handler *handler = handlers_find(method_backend(client)->handlers, name);
+	int r = handler ? handler_rotate(handler) : -ENOENT;
 
-	if (!handler)
-		no_such_handler(
-			client, name, "there is no handler \"%s\"; mcastctl handlers lists them");
-	else if (handler_rotate(handler) == -EOPNOTSUPP)
-		no_such_handler(client, name, "the handler \"%s\" does not record to a file");
+	if (r == 0)
+		return 0;
+	json_put_string(client_begin_error(client, "io.mcastd.NoSuchHandler"), "handler", name);
+	if (handler)
+		client_end_message(client, "the handler \"%s\" does not record to a file", name);
 	else
-		client_reply(client, json_pack("{s[s]}", "handlers", name));
-	return CALL_DONE;
+		client_end_message(
+			client, "there is no handler \"%s\"; mcastctl handlers lists them", name);
+	return r;
+}
+
+static void rotate_all(struct handlers *handlers, struct text *text)
+{
+	for (size_t i = 0; i < handlers_count(handlers); i++)
+		if (handler_rotate(handlers_at(handlers, i)) == 0)
+			json_put_string(text, NULL, handler_name(handlers_at(handlers, i)));
 }
 
 static enum call_result call_rotate(struct client *client, const struct call *call)
 {
-	struct handlers *handlers = method_backend(client)->handlers;
 	const char *name = NULL;
 	const struct parameter rows[] = {{"handler", PARAMETER_NAME, false, &name}};
-	json_t *rotated;
+	struct text *text;
 
-	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0 ||
+		(name && rotate_one(client, name) < 0))
 		return CALL_DONE;
+	text = client_begin_reply(client);
+	json_put_open(text, "handlers", '[');
 	if (name)
-		return rotate_one(client, name);
-	rotated = json_array();
-	for (size_t i = 0; i < handlers_count(handlers); i++)
-		if (handler_rotate(handlers_at(handlers, i)) == 0)
-			json_array_append_new(
-				rotated, json_string(handler_name(handlers_at(handlers, i))));
-	client_reply(client, json_pack("{so}", "handlers", rotated));
+		json_put_string(text, NULL, name);
+	else
+		rotate_all(method_backend(client)->handlers, text);
+	json_put_close(text, ']');
+	client_end(client);
 	return CALL_DONE;
 }
 

@@ -1,6 +1,5 @@
 /* Send: one datagram to a group. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/codec.h"
@@ -44,20 +43,8 @@ static int read_request(struct client *client, const struct call *call, struct s
 
 static void fail_send(struct client *client, int r, const char *why)
 {
-	client_fail(client, "io.mcastd.SendFailed",
-		json_pack("{siso}", "errno", -r, "message", method_message(why)));
-}
-
-static void reply_bytes(struct client *client, size_t size)
-{
-	struct text *text = client_begin_reply(client);
-
-	if (!text)
-		return;
-	json_put_open(text, NULL, '{');
-	json_put_number(text, "bytes", size);
-	json_put_close(text, '}');
-	client_end_reply(client);
+	json_put_number(client_begin_error(client, "io.mcastd.SendFailed"), "errno", (uint64_t)-r);
+	client_end_message(client, "%s", why);
 }
 
 static enum call_result send_to(struct client *client, struct group *group,
@@ -71,10 +58,12 @@ static enum call_result send_to(struct client *client, struct group *group,
 		client_wait(client, busy);
 		return CALL_RETRY;
 	}
-	if (r < 0)
+	if (r < 0) {
 		fail_send(client, r, why);
-	else
-		reply_bytes(client, size);
+	} else {
+		json_put_number(client_begin_reply(client), "bytes", size);
+		client_end(client);
+	}
 	return CALL_DONE;
 }
 
@@ -83,18 +72,18 @@ static enum call_result send_payload(
 {
 	struct group *group = groups_find(method_backend(client)->groups, request->group);
 	struct send_options options = {.ttl = (int)request->ttl, .interface = request->interface};
-	char why[WHY_MAX];
+	struct text *text;
 
 	if (!group) {
 		method_no_such_group(client, request->group);
 		return CALL_DONE;
 	}
 	if (size > DATAGRAM_MAX) {
-		snprintf(why, sizeof(why), "the payload has %zu bytes, a datagram holds at most %d",
+		text = client_begin_error(client, "io.mcastd.PayloadTooLarge");
+		json_put_number(text, "size", size);
+		json_put_number(text, "limit", DATAGRAM_MAX);
+		client_end_message(client, "the payload has %zu bytes, a datagram holds at most %d",
 			size, DATAGRAM_MAX);
-		client_fail(client, "io.mcastd.PayloadTooLarge",
-			json_pack("{sIsiss}", "size", (json_int_t)size, "limit", DATAGRAM_MAX,
-				"message", why));
 		return CALL_DONE;
 	}
 	return send_to(client, group, &options, payload, size);
@@ -132,7 +121,8 @@ static struct group *find_group(struct client *client, const struct quick_text *
 	return groups_find(method_backend(client)->groups, string);
 }
 
-bool send_quickly(struct client *client, const char *message, size_t size, enum call_result *ret)
+static bool send_quickly(
+	struct client *client, const char *message, size_t size, enum call_result *ret)
 {
 	static const struct send_options configured = {.ttl = -1};
 	AUTO_TEXT struct text decoded = {0};
@@ -155,4 +145,5 @@ bool send_quickly(struct client *client, const char *message, size_t size, enum 
 	return true;
 }
 
-const struct method send_method = {.name = "io.mcastd.Send", .call = call_send};
+const struct method send_method = {
+	.name = "io.mcastd.Send", .call = call_send, .quick = send_quickly};

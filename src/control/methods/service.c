@@ -1,6 +1,7 @@
-/* org.varlink.service: what every Varlink service says of itself. */
+/* org.varlink.service: what every Varlink service says about itself. */
 #include <string.h>
 
+#include "base/json.h"
 #include "control/method.h"
 
 #define INTERFACE "io.mcastd"
@@ -34,12 +35,20 @@ static const char service_description[] =
 
 static enum call_result call_get_info(struct client *client, const struct call *call)
 {
-	const char *version = method_backend(client)->version;
+	struct text *text;
 
-	if (method_read_none(client, call) == 0)
-		client_reply(client, json_pack("{ssssssss,s[ss]}", "vendor", "mcastd", "product",
-					     "mcastd", "version", version, "url", "", "interfaces",
-					     SERVICE_INTERFACE, INTERFACE));
+	if (method_read_none(client, call) < 0)
+		return CALL_DONE;
+	text = client_begin_reply(client);
+	json_put_string(text, "vendor", "mcastd");
+	json_put_string(text, "product", "mcastd");
+	json_put_string(text, "version", method_backend(client)->version);
+	json_put_string(text, "url", "");
+	json_put_open(text, "interfaces", '[');
+	json_put_string(text, NULL, SERVICE_INTERFACE);
+	json_put_string(text, NULL, INTERFACE);
+	json_put_close(text, ']');
+	client_end(client);
 	return CALL_DONE;
 }
 
@@ -52,12 +61,13 @@ static enum call_result call_get_interface_description(
 	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	if (!strcmp(interface, INTERFACE))
-		client_reply(client, json_pack("{ss}", "description", description));
+		json_put_string(client_begin_reply(client), "description", description);
 	else if (!strcmp(interface, SERVICE_INTERFACE))
-		client_reply(client, json_pack("{ss}", "description", service_description));
+		json_put_string(client_begin_reply(client), "description", service_description);
 	else
-		client_fail(client, SERVICE_INTERFACE ".InterfaceNotFound",
-			json_pack("{ss}", "interface", interface));
+		json_put_string(client_begin_error(client, SERVICE_INTERFACE ".InterfaceNotFound"),
+			"interface", interface);
+	client_end(client);
 	return CALL_DONE;
 }
 

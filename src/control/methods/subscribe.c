@@ -1,77 +1,62 @@
-/* Subscribe: every datagram of some groups, until the client goes. */
+/* Subscribe: every datagram of some groups, until the client disconnects. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/audience.h"
 #include "control/method.h"
-#include "control/subscription.h"
+#include "control/subscriber.h"
 
 static int compare(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Sorts the names, and leaves each of them once. Returns how many are left. */
-static size_t sort_names(char **names, size_t count)
+static void sort_unique(struct string_list *names)
 {
-	size_t kept = 0;
+	size_t unique = 0;
 
-	if (count)
-		qsort(names, count, sizeof(*names), compare);
-	for (size_t i = 0; i < count; i++)
-		if (kept && !strcmp(names[kept - 1], names[i]))
-			free(names[i]);
+	if (names->count)
+		qsort(names->items, names->count, sizeof(*names->items), compare);
+	for (size_t i = 0; i < names->count; i++)
+		if (unique && !strcmp(names->items[unique - 1], names->items[i]))
+			free(names->items[i]);
 		else
-			names[kept++] = names[i];
-	return kept;
+			names->items[unique++] = names->items[i];
+	names->count = unique;
 }
 
-/* Copies the names of groups that exist. Answers and returns a negative errno when they are not so.
- */
-static int read_names(
-	struct client *client, const json_t *list, char ***ret_names, size_t *ret_count)
+/* Copies the names of groups that exist. Otherwise answers, and returns a negative errno. */
+static int read_names(struct client *client, const json_t *array, struct string_list *names)
 {
-	struct groups *groups = method_backend(client)->groups;
-	size_t size = json_array_size(list), count = 0;
-	char **names = calloc(size + 1, sizeof(*names));
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *name = json_string_value(json_array_get(array, i));
 
-	for (; names && count < size; count++) {
-		const char *name = json_string_value(json_array_get(list, count));
-
-		if (groups_find(groups, name) && (names[count] = strdup(name)))
-			continue;
-		method_no_such_group(client, name);
-		audience_free_names(names, count);
-		return -EINVAL;
+		if (!groups_find(method_backend(client)->groups, name)) {
+			method_no_such_group(client, name);
+			return -ENOENT;
+		}
+		if (string_list_add(names, name) < 0) {
+			client_close(client);
+			return -ENOMEM;
+		}
 	}
-	if (!names) {
-		client_reply(client, NULL);
-		return -ENOMEM;
-	}
-	*ret_names = names;
-	*ret_count = sort_names(names, count);
+	sort_unique(names);
 	return 0;
 }
 
 static enum call_result call_subscribe(struct client *client, const struct call *call)
 {
-	json_t *list = NULL;
-	const struct parameter rows[] = {{"groups", PARAMETER_NAMES, false, &list}};
-	char **names;
-	size_t count;
+	CLEANUP(string_list_clear) struct string_list names = {0};
+	json_t *array = NULL;
+	const struct parameter rows[] = {{"groups", PARAMETER_NAMES, false, &array}};
 
 	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	if (!call->more) {
-		client_fail(client, "org.varlink.service.ExpectedMore", json_object());
-		return CALL_DONE;
-	}
-	if (read_names(client, list, &names, &count) < 0)
-		return CALL_DONE;
-	if (subscription_start(client, names, count) < 0) {
-		audience_free_names(names, count);
-		client_reply(client, NULL);
+		client_begin_error(client, "org.varlink.service.ExpectedMore");
+		client_end(client);
+	} else if (read_names(client, array, &names) == 0 && subscriber_new(client, &names) < 0) {
+		client_close(client);
 	}
 	return CALL_DONE;
 }

@@ -1,10 +1,9 @@
-#include <string.h>
-
 #include "ctl/command.h"
 #include "ctl/json.h"
+#include "net/address.h"
 
-/* A line a membership; what belongs to the group stands on its first line only. What tells whether
- * anything is lost comes first; what is mostly empty, last. */
+/* One line per membership; the group's own values stand on its first line only. What shows
+ * losses comes first; what is mostly empty, last. */
 static const struct column columns[] = {
 	{"GROUP", "name", COLUMN_TEXT},
 	{"ADDRESS", "target", COLUMN_TEXT},
@@ -25,12 +24,10 @@ static const struct column columns[] = {
 static json_t *new_target(const json_t *group)
 {
 	const char *address = json_string_value(json_object_get(group, "address"));
-	json_int_t port = json_integer_value(json_object_get(group, "port"));
+	unsigned port = (unsigned)json_integer_value(json_object_get(group, "port"));
+	char string[ENDPOINT_STRING_MAX];
 
-	if (!address)
-		return json_null();
-	return json_sprintf(
-		strchr(address, ':') ? "[%s]:%lld" : "%s:%lld", address, (long long)port);
+	return address ? json_string(format_address_port(address, port, string)) : json_null();
 }
 
 static json_int_t kernel_dropped(const json_t *object)
@@ -38,8 +35,8 @@ static json_int_t kernel_dropped(const json_t *object)
 	return json_integer_value(json_object_get(object, "kernelDropped"));
 }
 
-/* A line of the table: row is the start of it, or NULL, and is taken over. What the kernel dropped
- * is that of the membership. */
+/* Adds a line to the table: row is its start, or NULL, and is taken over. dropped is what the
+ * kernel dropped on this membership. */
 static void append_line(json_t *rows, json_t *row, const json_t *membership, json_int_t dropped)
 {
 	if (!row)
@@ -49,7 +46,7 @@ static void append_line(json_t *rows, json_t *row, const json_t *membership, jso
 	json_array_append_new(rows, row);
 }
 
-/* The sum of the drops is the group's, also when interfaces have gone: those then have a line. */
+/* The lines add up to the group's drops: those of interfaces that are gone have a line, too. */
 static void append_group(json_t *rows, const json_t *group)
 {
 	const json_t *memberships = json_object_get(group, "memberships");
@@ -61,7 +58,7 @@ static void append_group(json_t *rows, const json_t *group)
 		const json_t *membership = json_array_get(memberships, i);
 
 		append_line(rows, take(row), membership, kernel_dropped(membership));
-		rest -= kernel_dropped(membership);
+		__builtin_sub_overflow(rest, kernel_dropped(membership), &rest);
 	}
 	if (row || rest > 0) {
 		AUTO_JSON json_t *gone = json_pack("{s:s}", "state", row ? "-" : "gone");
@@ -83,12 +80,12 @@ static void show(struct writer *writer, const json_t *answer)
 static int run(struct session *session, const struct arguments *arguments)
 {
 	(void)arguments;
-	return session_show(session, "ListGroups", NULL, show);
+	return session_show(session, "ListGroups", show);
 }
 
 const struct command groups_command = {
 	.name = "groups",
 	.arguments = "",
-	.help = "List the groups, and how each interface has joined them",
+	.help = "List the groups, and their membership on each interface",
 	.run = run,
 };

@@ -1,6 +1,6 @@
 #include "ctl/command.h"
 
-/* What tells whether anything is lost comes first; what is mostly empty, last. */
+/* What shows losses comes first; what is mostly empty, last. */
 static const struct column columns[] = {
 	{"HANDLER", "name", COLUMN_TEXT},
 	{"TYPE", "type", COLUMN_TEXT},
@@ -25,12 +25,12 @@ static void show(struct writer *writer, const json_t *answer)
 static int run(struct session *session, const struct arguments *arguments)
 {
 	(void)arguments;
-	return session_show(session, "ListHandlers", NULL, show);
+	return session_show(session, "ListHandlers", show);
 }
 
 const struct command handlers_command = {
 	.name = "handlers",
 	.arguments = "",
-	.help = "List the handlers, and which groups they take from",
+	.help = "List the handlers, their groups, and what became of the datagrams",
 	.run = run,
 };

@@ -1,19 +1,14 @@
 #include "ctl/command.h"
-#include "ctl/json.h"
 
 static void show(struct writer *writer, const json_t *answer)
 {
-	(void)writer;
-	(void)answer;
+	(void)writer, (void)answer;
 }
 
 static int run(struct session *session, const struct arguments *arguments)
 {
-	AUTO_JSON json_t *parameters = json_pack("{s:s}", "name", arguments->words[0]);
-
-	if (!parameters)
-		return session_misuse(session, "the name is not UTF-8");
-	return session_show(session, "Leave", parameters, show);
+	session_put_name(session, "name", arguments->words[0]);
+	return session_show(session, "Leave", show);
 }
 
 const struct command leave_command = {

@@ -1,7 +1,5 @@
-#include <stdio.h>
-
+#include "base/json.h"
 #include "ctl/command.h"
-#include "ctl/json.h"
 
 enum { RELOAD_DRY_RUN };
 
@@ -13,30 +11,22 @@ static const struct option_row options[] = {
 
 static void show(struct writer *writer, const json_t *answer)
 {
-	const json_t *changes = json_object_get(answer, "changes");
 	char kept[80];
 
-	for (size_t i = 0; i < json_array_size(changes); i++) {
-		const char *line = json_string_value(json_array_get(changes, i));
-
-		if (line)
-			writer_line(writer, line);
-	}
-	if (!json_array_size(changes))
-		writer_line(writer, "no changes");
+	writer_lines(writer, json_object_get(answer, "changes"), "no changes");
 	snprintf(kept, sizeof(kept), "kept: groups %lld, handlers %lld",
-		(long long)json_integer_value(json_object_get(answer, "keptGroups")),
-		(long long)json_integer_value(json_object_get(answer, "keptHandlers")));
+		json_integer_value(json_object_get(answer, "keptGroups")),
+		json_integer_value(json_object_get(answer, "keptHandlers")));
 	writer_line(writer, kept);
 }
 
 static int run(struct session *session, const struct arguments *arguments)
 {
-	AUTO_JSON json_t *parameters = NULL;
-
-	if (arguments->options[RELOAD_DRY_RUN].given)
-		parameters = json_pack("{s:b}", "dryRun", 1);
-	return session_show(session, "Reload", parameters, show);
+	if (arguments->options[RELOAD_DRY_RUN].given) {
+		json_put_member(&session->parameters, "dryRun");
+		text_append_string(&session->parameters, "true");
+	}
+	return session_show(session, "Reload", show);
 }
 
 const struct command reload_command = {

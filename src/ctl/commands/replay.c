@@ -1,12 +1,13 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "ctl/command.h"
-#include "ctl/interrupt.h"
-#include "ctl/json.h"
 #include "ctl/pace.h"
 #include "ctl/recording.h"
 #include "ctl/sender.h"
@@ -15,48 +16,72 @@ enum { REPLAY_SPEED, REPLAY_LOOP };
 
 static const struct option_row options[] = {
 	[REPLAY_SPEED] = {"speed", 0, OPTION_STRING, "X",
-		"So many times as fast, like 0.5 or 10, or max: without any pause"},
-	[REPLAY_LOOP] = {"loop", 0, OPTION_FLAG, NULL, "Again and again, until interrupted"},
+		"Factor of the recorded speed, like 0.5 or 10; or max: no pauses"},
+	[REPLAY_LOOP] = {"loop", 0, OPTION_FLAG, NULL, "Repeat until interrupted"},
 	{0},
 };
 
-/* What is sent later than this is told of: the machine, or the daemon, cannot keep up. */
+/* A delay over this is reported: the machine, or the daemon, cannot keep up. */
 #define LATE_NS (10 * NS_PER_MS)
 
 struct replay {
 	struct session *session;
 	struct sender sender;
-	struct recording recording;
+	struct recording *recording;
 	struct pace pace;
 	const char *name; /* of the recording, for people */
 	bool loop;
 	uint64_t bytes; /* of payload, submitted */
-	uint64_t latest_ns; /* the most that a datagram was sent after it was due */
+	uint64_t latest_ns; /* longest delay after the due time */
 };
 
-static void replay_clear(struct replay *replay)
+/* The first SIGINT or SIGTERM ends the replay in good order; the second kills. A signal handler has
+ * no argument: this is the only state that is not passed around. */
+static volatile sig_atomic_t interrupted;
+static int interrupt_fd = -1;
+
+static void on_signal(int number)
 {
-	recording_clear(&replay->recording);
-	sender_clear(&replay->sender);
+	int saved = errno;
+
+	(void)number;
+	interrupted = true;
+	eventfd_write(interrupt_fd, 1);
+	errno = saved;
 }
 
-/* Says what is wrong with the recording. */
+/* A signal that was ignored stays ignored. Returns a descriptor, never closed, that becomes
+ * readable when a signal comes, or a negative errno. */
+static int catch_interrupt(void)
+{
+	static const int signals[] = {SIGINT, SIGTERM};
+	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
+	struct sigaction before;
+
+	interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (interrupt_fd < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	return interrupt_fd;
+}
+
+/* Explains an error of the recording. */
 static void complain(struct replay *replay, int error)
 {
-	const struct recording *recording = &replay->recording;
+	const struct recording *recording = replay->recording;
+	char place[64] = "";
 
-	if (error != -EBADMSG)
-		session_complain(replay->session, "%s: %s", replay->name, strerror(-error));
-	else if (!recording->parser.in_section)
-		session_complain(replay->session, "%s: %s", replay->name, recording->why);
-	else
-		session_complain(replay->session, "%s: at byte %" PRIu64 ": %s", replay->name,
-			recording->offset, recording->why);
+	if (error == -EBADMSG && recording->parser.in_section)
+		snprintf(place, sizeof(place), "at byte %" PRIu64 ": ", recording->offset);
+	session_fail(replay->session, EXIT_REFUSED, "%s: %s%s", replay->name, place,
+		error == -EBADMSG ? recording->why : strerror(-error));
 	if (!replay->sender.code)
 		replay->sender.code = EXIT_REFUSED;
 }
 
-/* One that is due already is not waited for: then many go to the daemon at once. */
+/* Datagrams that are due already go to the daemon many at once. */
 static void play_one(struct replay *replay, const struct recorded *recorded)
 {
 	struct sender *sender = &replay->sender;
@@ -65,7 +90,7 @@ static void play_one(struct replay *replay, const struct recorded *recorded)
 
 	if (due_ns > now_ns)
 		sender_wait_until(sender, due_ns, -1);
-	if (interrupted())
+	if (interrupted)
 		return;
 	sender_wait_for_room(sender);
 	if (sender->code)
@@ -80,13 +105,14 @@ static void play_one(struct replay *replay, const struct recorded *recorded)
 /* Returns 0 or an error of the recording. */
 static int read_on(struct replay *replay)
 {
-	sender_wait_until(&replay->sender, UINT64_MAX, replay->recording.fd);
-	if (replay->sender.code || interrupted())
+	sender_wait_until(&replay->sender, UINT64_MAX, replay->recording->fd);
+	if (replay->sender.code || interrupted)
 		return 0;
-	return recording_fill(&replay->recording);
+	return recording_fill(replay->recording);
 }
 
-/* At the end of the recording. Returns 1 when it goes on, 0, or an error of the recording. */
+/* At the end of the recording. Returns 1 when it repeats, 0 when done, or an error of the
+ * recording. */
 static int repeat(struct replay *replay)
 {
 	int r;
@@ -94,13 +120,12 @@ static int repeat(struct replay *replay)
 	if (!replay->loop)
 		return 0;
 	if (!replay->pace.count) {
-		session_complain(replay->session, "%s: no UDP datagram is in it to be repeated",
-			replay->name);
-		replay->sender.code = EXIT_REFUSED;
+		replay->sender.code = session_fail(replay->session, EXIT_REFUSED,
+			"%s: there is no UDP datagram in it to repeat", replay->name);
 		return 0;
 	}
 	pace_repeat(&replay->pace);
-	r = recording_rewind(&replay->recording);
+	r = recording_rewind(replay->recording);
 	return r < 0 ? r : 1;
 }
 
@@ -108,10 +133,10 @@ static void play(struct replay *replay)
 {
 	int r = 1;
 
-	while (r == 1 && !replay->sender.code && !interrupted()) {
+	while (r == 1 && !replay->sender.code && !interrupted) {
 		struct recorded recorded;
 
-		r = recording_next(&replay->recording, &recorded);
+		r = recording_next(replay->recording, &recorded);
 		if (r == 1) {
 			play_one(replay, &recorded);
 		} else if (r == 0) {
@@ -125,10 +150,9 @@ static void play(struct replay *replay)
 	sender_finish(&replay->sender); /* a refusal of an earlier datagram comes first */
 	if (r < 0)
 		complain(replay, r);
-	if (r == 1 && !replay->loop && !replay->sender.code) {
-		session_complain(replay->session, "interrupted before the end");
-		replay->sender.code = EXIT_REFUSED;
-	}
+	if (r == 1 && !replay->loop && !replay->sender.code)
+		replay->sender.code = session_fail(
+			replay->session, EXIT_REFUSED, "interrupted before the end");
 }
 
 static void append_skipped(struct text *text, const struct recording *recording)
@@ -154,23 +178,26 @@ static void show_words(struct replay *replay, uint64_t elapsed_ns)
 		count == 1 ? "" : "s", ms / 1000, ms % 1000);
 	if (replay->latest_ns >= LATE_NS)
 		text_printf(&line, ", up to %" PRIu64 " ms late", late_ms);
-	append_skipped(&line, &replay->recording);
+	append_skipped(&line, replay->recording);
 	writer_line(&replay->session->writer, text_string(&line));
 }
 
-/* With --json this is all that is shown: millions of answers to Send would say nothing. */
+/* With --json this is all that is shown: the millions of answers to Send are of no interest. */
 static void show_json(struct replay *replay, uint64_t elapsed_ns)
 {
-	json_t *skipped = json_object();
-	AUTO_JSON json_t *value = NULL;
+	struct text *out = &replay->session->writer.out;
 
+	text_append(out, "{", 1);
+	json_put_number(out, "datagrams", replay->sender.sent);
+	json_put_number(out, "bytes", replay->bytes);
+	json_put_member(out, "seconds");
+	text_printf(out, "%.17g", (double)elapsed_ns / 1e9);
+	json_put_member(out, "late");
+	text_printf(out, "%.17g", (double)replay->latest_ns / 1e9);
+	json_put_open(out, "skipped", '{');
 	for (size_t i = 0; i < SKIP_REASONS; i++)
-		json_object_set_new(skipped, skip_names[i].key,
-			json_integer((json_int_t)replay->recording.skipped[i]));
-	value = json_pack("{s:I, s:I, s:f, s:f, s:o}", "datagrams", (json_int_t)replay->sender.sent,
-		"bytes", (json_int_t)replay->bytes, "seconds", (double)elapsed_ns / 1e9, "late",
-		(double)replay->latest_ns / 1e9, "skipped", skipped);
-	writer_value(&replay->session->writer, value);
+		json_put_number(out, skip_names[i].key, replay->recording->skipped[i]);
+	text_append_string(out, "}}\n");
 }
 
 static int prepare(struct replay *replay, const struct arguments *arguments)
@@ -182,34 +209,29 @@ static int prepare(struct replay *replay, const struct arguments *arguments)
 	replay->loop = arguments->options[REPLAY_LOOP].given;
 	replay->pace.speed = SPEED_OWN;
 	if (speed && speed_parse(speed, &replay->pace.speed) < 0)
-		return session_misuse(replay->session,
+		return session_fail(replay->session, EXIT_MISUSED,
 			"--speed: '%s' is neither a decimal from " SPEED_LIMITS " nor max", speed);
 	if (replay->loop && path != replay->name)
-		return session_misuse(
-			replay->session, "standard input cannot be repeated: --loop needs a file");
-	r = recording_open(&replay->recording, path);
-	if (r == 0)
-		return EXIT_DONE;
-	session_complain(replay->session, "%s: %s", replay->name, strerror(-r));
-	return EXIT_REFUSED;
+		return session_fail(replay->session, EXIT_MISUSED,
+			"standard input cannot be repeated: --loop needs a file");
+	r = recording_open(replay->recording, path);
+	return r < 0 ? session_fail(
+			       replay->session, EXIT_REFUSED, "%s: %s", replay->name, strerror(-r))
+		     : EXIT_DONE;
 }
 
-/* Opens the way to the daemon. Returns an exit code. */
+/* Connects to the daemon. Returns an exit code. */
 static int open_sender(struct replay *replay, const char *group)
 {
-	AUTO_JSON json_t *parameters = json_pack("{s:s}", "group", group);
 	int fd;
 
-	if (!parameters)
-		return session_misuse(replay->session, "the name of the group is not UTF-8");
-	sender_open(&replay->sender, replay->session, parameters, "datagram");
+	session_put_name(replay->session, "group", group);
+	sender_open(&replay->sender, replay->session, "datagram");
 	if (replay->sender.code)
 		return replay->sender.code;
-	fd = interrupt_catch();
-	if (fd < 0) {
-		session_complain(replay->session, "%s", strerror(-fd));
-		return EXIT_REFUSED;
-	}
+	fd = catch_interrupt();
+	if (fd < 0)
+		return session_fail(replay->session, EXIT_REFUSED, "%s", strerror(-fd));
 	replay->sender.stop_fd = fd;
 	replay->sender.silent = true;
 	prctl(PR_SET_TIMERSLACK, 1ul); /* the default lets each wait be 50 us longer */
@@ -218,7 +240,8 @@ static int open_sender(struct replay *replay, const char *group)
 
 static int run(struct session *session, const struct arguments *arguments)
 {
-	CLEANUP(replay_clear) struct replay replay = {.session = session, .recording = {.fd = -1}};
+	AUTO_RECORDING struct recording recording = {.fd = -1};
+	struct replay replay = {.session = session, .recording = &recording};
 	uint64_t elapsed_ns = 0;
 	int code = prepare(&replay, arguments);
 

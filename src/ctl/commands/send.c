@@ -5,46 +5,52 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/json.h"
 #include "ctl/command.h"
-#include "ctl/json.h"
 #include "ctl/payload.h"
 #include "ctl/sender.h"
 
 enum { SEND_FILE, SEND_HEX, SEND_LINES, SEND_TTL, SEND_INTERFACE, SEND_COUNT, SEND_INTERVAL };
 
 static const struct option_row options[] = {
-	[SEND_FILE] = {"file", 0, OPTION_STRING, "FILE", "The payload is what FILE holds"},
+	[SEND_FILE] = {"file", 0, OPTION_STRING, "FILE", "Send the contents of FILE"},
 	[SEND_HEX] = {"hex", 0, OPTION_STRING, "HEX",
-		"The payload in hexadecimal, like 'de:ad be ef'"},
+		"Send bytes that are given in hexadecimal, like 'de:ad be ef'"},
 	[SEND_LINES] = {"lines", 0, OPTION_FLAG, NULL,
-		"Each line of standard input is a datagram, without its line feed"},
-	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N", "IP TTL or hop limit; else the group's",
+		"Send each line of standard input as a datagram, without its line feed"},
+	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N", "IP TTL or hop limit; default: the group's",
 		.max = 255},
 	[SEND_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME",
-		"Out of this one; else the group's"},
+		"Send on this interface; default: the group's"},
 	[SEND_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Send it N times", .min = 1,
 		.max = INT64_MAX},
 	[SEND_INTERVAL] = {"interval", 0, OPTION_DURATION, "TIME",
-		"Again after each TIME, like 250ms, until interrupted or --count is reached"},
+		"Repeat every TIME, like 250ms, until interrupted or --count is reached"},
 	{0},
 };
 
-static const char too_large[] = "a datagram holds at most 65507 bytes";
+#define TOO_LARGE "a datagram holds at most %d bytes"
 
-/* Reads a file, or standard input without a path. Returns an exit code. */
-static int read_payload(const struct session *session, const char *path, struct text *ret)
+/* Reads a file, or standard input. Returns an exit code. */
+static int read_payload(
+	const struct session *session, const struct arguments *arguments, struct text *ret)
 {
-	AUTO_CLOSE int fd = -1;
-	int r;
+	const char *path = arguments->options[SEND_FILE].string;
+	AUTO_CLOSE int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+	const char *name = path ? path : "standard input";
+	int r = path && fd < 0 ? -errno : payload_read(path ? fd : STDIN_FILENO, ret);
 
-	if (path)
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	r = path && fd < 0 ? -errno : payload_read(path ? fd : STDIN_FILENO, ret);
-	if (r == 0)
-		return EXIT_DONE;
-	session_complain(session, "%s: %s", path ? path : "standard input",
-		r == -EFBIG ? too_large : strerror(-r));
-	return EXIT_REFUSED;
+	if (r == -EFBIG)
+		return session_fail(session, EXIT_REFUSED, "%s: " TOO_LARGE, name, DATAGRAM_MAX);
+	if (r < 0)
+		return session_fail(session, EXIT_REFUSED, "%s: %s", name, strerror(-r));
+	/* Usually a mistake, such as a pipe from a program that failed. */
+	if (!path && !ret->length)
+		return session_fail(session, EXIT_REFUSED,
+			"standard input is empty, nothing was sent; for an empty datagram: "
+			"mcastctl send %s ''",
+			arguments->words[0]);
+	return EXIT_DONE;
 }
 
 static int get_payload(
@@ -52,19 +58,17 @@ static int get_payload(
 {
 	const char *hex = arguments->options[SEND_HEX].string;
 
-	if (arguments->word_count > 1) {
+	if (arguments->word_count > 1)
 		text_append_string(ret, arguments->words[1]);
-		return EXIT_DONE;
-	}
-	if (!hex)
-		return read_payload(session, arguments->options[SEND_FILE].string, ret);
-	if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
-		return session_misuse(
-			session, "--hex: '%s' is not pairs of hexadecimal digits", hex);
+	else if (!hex)
+		return read_payload(session, arguments, ret);
+	else if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
+		return session_fail(session, EXIT_MISUSED,
+			"--hex: '%s' is not pairs of hexadecimal digits", hex);
 	return EXIT_DONE;
 }
 
-/* The slots lie on an absolute clock, so that the time that sending takes does not add up. */
+/* The times lie on an absolute clock, so that the time that sending takes does not add up. */
 static void send_repeatedly(
 	struct sender *sender, const struct arguments *arguments, const struct text *payload)
 {
@@ -83,8 +87,8 @@ static void send_repeatedly(
 	}
 }
 
-/* Submits the lines that are complete, as far as there is room; at the end of input the last one
- * needs no line feed. Returns how many bytes of input they were. */
+/* Submits complete lines while there is room; at the end of input the last one needs no line feed.
+ * Returns the number of bytes of input that were used. */
 static size_t submit_lines(struct sender *sender, const struct text *input, bool ended)
 {
 	size_t taken = 0;
@@ -98,8 +102,9 @@ static size_t submit_lines(struct sender *sender, const struct text *input, bool
 		if (length > DATAGRAM_MAX) {
 			sender_finish(sender); /* a refusal of an earlier line comes first */
 			if (!sender->code)
-				session_complain(sender->session, "line %" PRIu64 ": %s",
-					sender->submitted + 1, too_large);
+				session_fail(sender->session, EXIT_REFUSED,
+					"line %" PRIu64 ": " TOO_LARGE, sender->submitted + 1,
+					DATAGRAM_MAX);
 			sender->code = EXIT_REFUSED;
 		} else if (!end && !ended) {
 			break;
@@ -109,21 +114,6 @@ static size_t submit_lines(struct sender *sender, const struct text *input, bool
 		}
 	}
 	return taken;
-}
-
-/* Takes in more lines. Returns 1, 0 at the end of input, or a negative errno. */
-static int read_lines(struct text *input)
-{
-	char *room = text_reserve(input, DATAGRAM_MAX + 1);
-	ssize_t n;
-
-	if (!room)
-		return -ENOMEM;
-	n = read(STDIN_FILENO, room, DATAGRAM_MAX + 1);
-	if (n < 0)
-		return errno == EINTR || errno == EAGAIN ? 1 : -errno;
-	input->length += (size_t)n;
-	return n > 0;
 }
 
 static void send_lines(struct sender *sender)
@@ -146,11 +136,11 @@ static void send_lines(struct sender *sender)
 		}
 		sender_wait_until(sender, UINT64_MAX, STDIN_FILENO);
 		if (!sender->code)
-			more = read_lines(&input);
+			more = payload_read_some(STDIN_FILENO, &input);
 		if (more >= 0)
 			continue;
-		session_complain(sender->session, "standard input: %s", strerror(-more));
-		sender->code = EXIT_REFUSED;
+		sender->code = session_fail(
+			sender->session, EXIT_REFUSED, "standard input: %s", strerror(-more));
 	}
 }
 
@@ -162,23 +152,14 @@ static int check_usage(const struct session *session, const struct arguments *ar
 	bool repeats = given[SEND_COUNT].given || given[SEND_INTERVAL].given;
 
 	if (payloads > 1)
-		return session_misuse(
-			session, "only one of TEXT, --file, --hex and --lines can be the payload");
+		return session_fail(
+			session, EXIT_MISUSED, "give only one of TEXT, --file, --hex and --lines");
 	if (given[SEND_LINES].given && repeats)
-		return session_misuse(session, "--lines does not go with --count and --interval");
+		return session_fail(session, EXIT_MISUSED,
+			"--lines cannot be combined with --count or --interval");
 	if (given[SEND_INTERVAL].given && !given[SEND_INTERVAL].number && !given[SEND_COUNT].given)
-		return session_misuse(session, "an --interval of 0 needs a --count");
+		return session_fail(session, EXIT_MISUSED, "an --interval of 0 needs a --count");
 	return EXIT_DONE;
-}
-
-/* The parameters without the payload; NULL: not UTF-8. */
-static json_t *new_parameters(const struct arguments *arguments)
-{
-	const struct option_value *ttl = &arguments->options[SEND_TTL];
-
-	return json_pack("{s:s, s:o*, s:s*}", "group", arguments->words[0], "ttl",
-		ttl->given ? json_integer((json_int_t)ttl->number) : NULL, "interface",
-		arguments->options[SEND_INTERFACE].string);
 }
 
 /* What to call one of several payloads in a message; NULL: there is only one. */
@@ -193,20 +174,21 @@ static const char *unit_name(const struct arguments *arguments)
 
 static int run(struct session *session, const struct arguments *arguments)
 {
-	AUTO_JSON json_t *parameters = new_parameters(arguments);
+	const struct option_value *ttl = &arguments->options[SEND_TTL];
 	AUTO_TEXT struct text payload = {0};
-	AUTO_SENDER struct sender sender = {0};
+	struct sender sender;
 	bool lines = arguments->options[SEND_LINES].given;
 	int code = check_usage(session, arguments);
 
-	if (!code && !parameters)
-		code = session_misuse(
-			session, "the name of the group or the interface is not UTF-8");
 	if (!code && !lines)
 		code = get_payload(session, arguments, &payload);
 	if (code)
 		return code;
-	sender_open(&sender, session, parameters, unit_name(arguments));
+	session_put_name(session, "group", arguments->words[0]);
+	if (ttl->given)
+		json_put_number(&session->parameters, "ttl", ttl->number);
+	session_put_name(session, "interface", arguments->options[SEND_INTERFACE].string);
+	sender_open(&sender, session, unit_name(arguments));
 	if (lines)
 		send_lines(&sender);
 	else

@@ -1,13 +1,12 @@
 #include <errno.h>
 
-#include "ctl/balance.h"
 #include "ctl/command.h"
 
 enum { STATS_CHECK };
 
 static const struct option_row options[] = {
 	[STATS_CHECK] = {"check", 0, OPTION_FLAG, NULL,
-		"Instead see whether every datagram is accounted for; exit 1 when not"},
+		"Only check that every datagram is accounted for; exit 1 if not"},
 	{0},
 };
 
@@ -47,50 +46,69 @@ static void show(struct writer *writer, const json_t *answer)
 		ARRAY_SIZE(handler_columns), "no handlers");
 }
 
-/* Returns how many handlers do not balance, each named on standard error, or -EBADMSG. */
-static int count_unbalanced(const struct session *session, const json_t *handlers)
+#define N "%" JSON_INTEGER_FORMAT
+
+/* Whether every datagram of a handler is accounted for: received = filtered + delivered + all of
+ * dropped + queued. Returns 1; 0 after it explained the numbers on standard error; or -EBADMSG. */
+static int check_handler(const struct session *session, const json_t *handler)
 {
-	int unbalanced = 0;
+	json_int_t received, filtered, delivered, queued, dropped = 0, sum;
+	const char *name, *reason;
+	json_t *reasons, *count;
+	bool overflow = false;
 
-	if (!json_is_array(handlers))
+	if (json_unpack((json_t *)handler, "{s:s, s:I, s:I, s:I, s:o, s:I}", "name", &name,
+		    "received", &received, "filtered", &filtered, "delivered", &delivered,
+		    "dropped", &reasons, "queued", &queued) < 0 ||
+		!json_is_object(reasons))
 		return -EBADMSG;
-	for (size_t i = 0; i < json_array_size(handlers); i++) {
-		AUTO_TEXT struct text sentence = {0};
-		struct balance balance;
-
-		if (balance_read(json_array_get(handlers, i), &balance) < 0)
+	json_object_foreach(reasons, reason, count)
+	{
+		if (!json_is_integer(count))
 			return -EBADMSG;
-		if (balance_holds(&balance))
-			continue;
-		balance_explain(&sentence, &balance);
-		session_complain(session, "%s", text_string(&sentence));
-		unbalanced++;
+		overflow |= __builtin_add_overflow(dropped, json_integer_value(count), &dropped);
 	}
-	return unbalanced;
+	overflow |= __builtin_add_overflow(filtered, delivered, &sum);
+	overflow |= __builtin_add_overflow(sum, dropped, &sum);
+	overflow |= __builtin_add_overflow(sum, queued, &sum);
+	if (!overflow && received == sum)
+		return 1;
+	session_fail(session, EXIT_REFUSED,
+		"%s: received " N ", but filtered " N " + delivered " N " + dropped " N
+		" + queued " N " = " N,
+		name, received, filtered, delivered, dropped, queued, sum);
+	return 0;
 }
 
 static int check(struct session *session)
 {
 	AUTO_REPLY struct reply reply = {0};
-	int code = session_call(session, "GetStats", NULL, &reply), unbalanced;
+	int code = session_call(session, "GetStats", &reply), r = 1;
+	const json_t *handlers = json_object_get(reply.parameters, "handlers");
 
 	if (code)
 		return code;
 	if (session->writer.json)
 		writer_value(&session->writer, reply.parameters);
-	unbalanced = count_unbalanced(session, json_object_get(reply.parameters, "handlers"));
-	if (unbalanced < 0)
-		return session_lost(session, unbalanced);
-	if (!unbalanced && !session->writer.json)
+	if (!json_is_array(handlers))
+		return session_lost(session, -EBADMSG);
+	for (size_t i = 0; r >= 0 && i < json_array_size(handlers); i++) {
+		r = check_handler(session, json_array_get(handlers, i));
+		if (r == 0)
+			code = EXIT_REFUSED;
+	}
+	if (r < 0)
+		return session_lost(session, r);
+	if (!code && !session->writer.json)
 		writer_line(&session->writer, "every datagram is accounted for");
-	return unbalanced ? EXIT_REFUSED : EXIT_DONE;
+	return code;
 }
 
 static int run(struct session *session, const struct arguments *arguments)
 {
 	if (arguments->options[STATS_CHECK].given)
 		return check(session);
-	return session_show(session, "GetStats", NULL, show);
+	return session_show(session, "GetStats", show);
 }
 
 const struct command stats_command = {

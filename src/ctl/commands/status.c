@@ -7,57 +7,45 @@ static const struct column columns[] = {
 	{NULL, "age", COLUMN_AGE},
 };
 
-static void append_row(json_t *rows, const char *name, const json_t *value)
-{
-	if (value)
-		json_array_append_new(rows, json_pack("{s:s, s:O}", "name", name, "value", value));
-}
+static const char *const keys[] = {"version", "pid", "started", "configuration", "groups",
+	"handlers", "memberships", "connections", "subscribers"};
 
-static void append_started(json_t *rows, const json_t *started)
-{
-	if (started)
-		json_array_append_new(rows, json_pack("{s:s, s:O, s:O}", "name", "started", "value",
-						    started, "age", started));
-}
-
-static void append_memberships(json_t *rows, const json_t *memberships)
+/* What is shown of a key; NULL: nothing. A new reference. */
+static json_t *new_value(json_t *value)
 {
 	json_int_t joined, waiting, failed;
 
-	if (json_unpack((json_t *)memberships, "{s:I, s:I, s:I}", "joined", &joined, "waiting",
-		    &waiting, "failed", &failed) < 0)
-		return;
-	json_array_append_new(
-		rows, json_pack("{s:s, s:o}", "name", "memberships", "value",
-			      json_sprintf("%lld joined, %lld waiting, %lld failed",
-				      (long long)joined, (long long)waiting, (long long)failed)));
+	if (json_unpack(value, "{s:I, s:I, s:I}", "joined", &joined, "waiting", &waiting, "failed",
+		    &failed) == 0)
+		return json_sprintf(
+			"%lld joined, %lld waiting, %lld failed", joined, waiting, failed);
+	return json_incref(value);
 }
 
 static void show(struct writer *writer, const json_t *answer)
 {
 	AUTO_JSON json_t *rows = json_array();
 
-	append_row(rows, "version", json_object_get(answer, "version"));
-	append_row(rows, "pid", json_object_get(answer, "pid"));
-	append_started(rows, json_object_get(answer, "started"));
-	append_row(rows, "configuration", json_object_get(answer, "configuration"));
-	append_row(rows, "groups", json_object_get(answer, "groups"));
-	append_row(rows, "handlers", json_object_get(answer, "handlers"));
-	append_memberships(rows, json_object_get(answer, "memberships"));
-	append_row(rows, "connections", json_object_get(answer, "connections"));
-	append_row(rows, "subscribers", json_object_get(answer, "subscribers"));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		json_t *value = new_value(json_object_get(answer, keys[i]));
+		json_t *age = strcmp(keys[i], "started") ? NULL : value;
+
+		if (value)
+			json_array_append_new(rows, json_pack("{s:s, s:o, s:O*}", "name", keys[i],
+							    "value", value, "age", age));
+	}
 	writer_table(writer, rows, columns, ARRAY_SIZE(columns), "nothing");
 }
 
 static int run(struct session *session, const struct arguments *arguments)
 {
 	(void)arguments;
-	return session_show(session, "GetStatus", NULL, show);
+	return session_show(session, "GetStatus", show);
 }
 
 const struct command status_command = {
 	.name = "status",
 	.arguments = "",
-	.help = "Show the daemon itself: version, since when, how many of what",
+	.help = "Show the daemon: version, start, number of groups and handlers",
 	.run = run,
 };

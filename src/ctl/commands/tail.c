@@ -1,12 +1,11 @@
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "ctl/command.h"
-#include "ctl/json.h"
+#include "ctl/human.h"
 #include "ctl/record.h"
 
 enum { TAIL_FORMAT, TAIL_COUNT };
@@ -21,12 +20,12 @@ static const struct option_row options[] = {
 
 struct tail {
 	struct session *session;
-	enum record_format format;
+	enum format format;
 	uint64_t left; /* datagrams to show; 0: no end */
 	bool ended; /* all are shown */
 };
 
-/* On standard error, between the same records as it happened, so that it spoils no format. */
+/* On standard error, between the records where it happened, so that any format stays valid. */
 static int show_gap(struct tail *tail, const json_t *gap)
 {
 	const char *group;
@@ -44,7 +43,7 @@ static int show_gap(struct tail *tail, const json_t *gap)
 	return 0;
 }
 
-/* One answer of Subscribe. One with neither datagram nor gap says nothing. */
+/* One answer of Subscribe. */
 static int show_answer(struct tail *tail, const json_t *answer)
 {
 	const json_t *datagram = json_object_get(answer, "datagram");
@@ -67,24 +66,21 @@ static int show_answer(struct tail *tail, const json_t *answer)
 	return r;
 }
 
-/* Waits for the daemon, after everything gathered is out; also ends when the reader of standard
- * output has gone, which without a datagram would go unnoticed. Returns 0 or a negative errno. */
+/* Writes what is buffered, then waits for the daemon. Also notices that the reader of standard
+ * output has gone while there is no datagram to write. Returns as client_wait(). */
 static int wait_for_more(struct tail *tail)
 {
-	struct pollfd fds[] = {{.fd = client_fd(tail->session->client), .events = POLLIN},
-		{.fd = STDOUT_FILENO, .events = 0}};
-	int r = writer_flush(&tail->session->writer);
+	struct pollfd fds[] = {{0}, {.fd = STDOUT_FILENO}};
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
-		return errno == EINTR ? 0 : -errno;
+	if (writer_flush(&tail->session->writer) == 0)
+		r = client_wait(tail->session->client, fds, ARRAY_SIZE(fds), UINT64_MAX);
 	if (fds[1].revents & POLLERR)
 		tail->session->writer.error = -EPIPE;
-	return tail->session->writer.error;
+	return r;
 }
 
-/* Shows what comes. Returns an exit code. */
+/* Shows what arrives. Returns an exit code. */
 static int follow(struct tail *tail)
 {
 	struct client *client = tail->session->client;
@@ -93,56 +89,40 @@ static int follow(struct tail *tail)
 	while (!tail->ended) {
 		AUTO_REPLY struct reply reply = {0};
 
-		if (!client_ready(client)) {
-			if (wait_for_more(tail) < 0)
-				return EXIT_DONE; /* writing failed, and main() says so */
-			r = client_fill(client);
-			if (r < 0)
-				return session_lost(tail->session, r);
-			continue;
+		while (r >= 0 && !client_ready(client)) {
+			r = wait_for_more(tail);
+			if (tail->session->writer.error)
+				return EXIT_DONE; /* main() explains why writing failed */
 		}
-		r = client_receive(client, &reply);
+		if (r >= 0)
+			r = client_receive(client, &reply);
 		if (r == 0 && reply.error)
 			return session_refused(tail->session, &reply, "");
 		if (r == 0)
 			r = show_answer(tail, reply.parameters);
 		if (r < 0)
 			return session_lost(tail->session, r);
-		if (!reply.continues && !tail->ended) {
-			session_complain(tail->session, "mcastd ended the subscription");
-			return EXIT_REFUSED;
-		}
+		if (!reply.continues && !tail->ended)
+			return session_fail(
+				tail->session, EXIT_REFUSED, "mcastd ended the subscription");
 	}
 	return EXIT_DONE;
-}
-
-/* NULL: not UTF-8. */
-static json_t *new_parameters(const struct arguments *arguments)
-{
-	AUTO_JSON json_t *groups = json_array();
-
-	for (size_t i = 0; i < arguments->word_count; i++)
-		if (json_array_append_new(groups, json_string(arguments->words[i])) < 0)
-			return NULL;
-	return json_pack("{s:O}", "groups", groups);
 }
 
 static int run(struct session *session, const struct arguments *arguments)
 {
 	const char *format = arguments->options[TAIL_FORMAT].string;
-	AUTO_JSON json_t *parameters = new_parameters(arguments);
 	struct tail tail = {.session = session, .left = arguments->options[TAIL_COUNT].number};
 	int code;
 
-	if (format && record_format_parse(format, &tail.format) < 0)
-		return session_misuse(
-			session, "--format: '%s' is none of line, json, hex and raw", format);
+	if (format && format_parse(format, &tail.format) < 0)
+		return session_fail(session, EXIT_MISUSED,
+			"--format: '%s' is none of line, json, hex and raw", format);
 	if (format && session->writer.json)
-		return session_misuse(
-			session, "--json is a format of its own: leave --format away");
-	if (!parameters)
-		return session_misuse(session, "the name of a group is not UTF-8");
-	code = session_request(session, "Subscribe", parameters, true);
+		return session_fail(
+			session, EXIT_MISUSED, "--json is a format of its own: omit --format");
+	session_put_names(session, "groups", arguments->words, arguments->word_count);
+	code = session_request(session, "Subscribe", true);
 	return code ? code : follow(&tail);
 }
 
@@ -150,7 +130,7 @@ const struct command tail_command = {
 	.name = "tail",
 	.arguments = "[GROUP...]",
 	.words_max = SIZE_MAX,
-	.help = "Show datagrams as they come in, of all groups unless some are named",
+	.help = "Show datagrams as they arrive, of all groups unless some are named",
 	.options = options,
 	.run = run,
 };

@@ -1,0 +1,8 @@
+/* Groups and handlers as the answers show them: each one element of a JSON array. */
+#pragma once
+
+#include "groups/groups.h"
+#include "handlers/handlers.h"
+
+void describe_group(struct text *text, struct group *group);
+void describe_handler(struct text *text, const struct groups *groups, struct handler *handler);

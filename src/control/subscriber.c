@@ -1,0 +1,386 @@
+/* The fan-out: the subscribers of one user that want the same groups in the same framing. A batch
+ * is formatted once for all of them, and written to each from the same bytes. What some did not
+ * read at once waits in shared buffers, once for all of them. */
+#include "control/subscriber.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "formats/format.h"
+
+/* Size of the shared buffers that collect small answers; a larger answer gets one of its own. */
+#define SHARED_SIZE (16 * 1024)
+
+/* Memory for formatted text that is retained between two batches. */
+#define SPARE_MAX (256 * 1024)
+
+struct fan_out {
+	struct tap tap;
+	struct link link; /* in the set */
+	struct client_set *set;
+	struct user *user;
+	char terminator;
+	struct string_list groups; /* sorted and unique; none: all groups */
+	uint64_t hash; /* of groups */
+	struct link subscribers;
+	struct shared_buffer *buffer; /* to which answers are added; NULL: none waits */
+};
+
+/* How many datagrams of a group a subscriber missed since it was last told. */
+struct gap {
+	char group[GROUP_NAME_MAX + 1];
+	uint64_t count;
+};
+
+struct gaps {
+	struct gap *items; /* sorted by group */
+	size_t count;
+};
+
+struct subscriber {
+	struct link link; /* in the fan-out */
+	struct fan_out *fan_out;
+	struct client_stream stream;
+	struct client *client;
+	struct gaps
+		gaps; /* while there are any, nothing is sent until half of the output is read */
+};
+
+/* The answers for one batch. The first of them, shared_count, are in shared buffers, too. */
+struct formatted_batch {
+	struct fan_out *fan_out;
+	struct text *text; /* all answers, one after the other */
+	unsigned count; /* of answers; 0 without memory for them */
+	size_t ends[BATCH_MAX]; /* in text */
+	unsigned shared_count;
+	struct {
+		struct shared_buffer *buffer;
+		size_t start;
+	} shared[BATCH_MAX];
+};
+
+static void begin_answer(struct text *text)
+{
+	json_put_open(text, NULL, '{');
+	json_put_open(text, "parameters", '{');
+}
+
+static void end_answer(struct text *text, char terminator)
+{
+	json_put_close(text, '}');
+	json_put_member(text, "continues");
+	text_append_string(text, "true");
+	json_put_close(text, '}');
+	text_append(text, &terminator, 1);
+}
+
+static void format_batch(struct formatted_batch *formatted, const struct batch *batch)
+{
+	struct text *text = formatted->text;
+
+	text_clear(text);
+	for (unsigned i = 0; i < batch->count; i++) {
+		begin_answer(text);
+		json_put_member(text, "datagram");
+		format_json(text, batch->origin, &batch->datagrams[i]);
+		end_answer(text, formatted->fan_out->terminator);
+		formatted->ends[i] = text->length;
+	}
+	formatted->count = text_failed(text) ? 0 : batch->count;
+}
+
+static size_t start_of(const struct formatted_batch *formatted, unsigned i)
+{
+	return i ? formatted->ends[i - 1] : 0;
+}
+
+/* Which answer the byte at this offset belongs to. */
+static unsigned find_answer(const struct formatted_batch *formatted, size_t offset)
+{
+	unsigned i = 0;
+
+	while (i < formatted->count && formatted->ends[i] <= offset)
+		i++;
+	return i;
+}
+
+/* Makes room for size more bytes in the fan-out's buffer. */
+static int make_room(struct fan_out *fan_out, size_t size)
+{
+	struct shared_buffer *buffer = fan_out->buffer;
+
+	if (buffer && buffer->capacity - buffer->length >= size)
+		return 0;
+	buffer = shared_buffer_new(fan_out->user, size > SHARED_SIZE ? size : SHARED_SIZE);
+	if (!buffer)
+		return -ENOMEM;
+	shared_buffer_unref(fan_out->buffer);
+	fan_out->buffer = buffer;
+	return 0;
+}
+
+/* Copies the answers up to this one to shared buffers, unless they are there. They keep their
+ * order, so that several that wait for one subscriber are contiguous. */
+static int share_up_to(struct formatted_batch *formatted, unsigned last)
+{
+	struct fan_out *fan_out = formatted->fan_out;
+
+	for (unsigned i = formatted->shared_count; i <= last; i++) {
+		size_t start = start_of(formatted, i), size = formatted->ends[i] - start;
+		struct shared_buffer *buffer;
+		int r = make_room(fan_out, size);
+
+		if (r < 0)
+			return r;
+		buffer = fan_out->buffer;
+		memcpy(buffer->data + buffer->length, formatted->text->data + start, size);
+		formatted->shared[i].buffer = shared_buffer_ref(buffer);
+		formatted->shared[i].start = buffer->length;
+		buffer->length += size;
+		formatted->shared_count = i + 1;
+	}
+	return 0;
+}
+
+/* Adds an answer without its first skipped bytes to what waits for a subscriber. */
+static int enqueue_answer(
+	struct formatted_batch *formatted, unsigned i, size_t skipped, struct outbox *output)
+{
+	size_t start, size = formatted->ends[i] - start_of(formatted, i);
+	int r = share_up_to(formatted, i);
+
+	if (r < 0)
+		return r;
+	start = formatted->shared[i].start;
+	return outbox_add_shared(
+		output, formatted->shared[i].buffer, start + skipped, start + size);
+}
+
+static int compare_gap(const void *group, const void *gap)
+{
+	return strcmp(group, ((const struct gap *)gap)->group);
+}
+
+/* Without memory the gap is not counted. */
+static void count_gap(struct gaps *gaps, const char *group, unsigned count)
+{
+	size_t at = lower_bound(group, gaps->items, gaps->count, sizeof(*gaps->items), compare_gap);
+
+	if (at == gaps->count || strcmp(gaps->items[at].group, group)) {
+		struct gap *items = array_grow(gaps->items, gaps->count, sizeof(*items));
+
+		if (!items)
+			return;
+		gaps->items = items;
+		memmove(items + at + 1, items + at, (gaps->count++ - at) * sizeof(*items));
+		items[at].count = 0;
+		snprintf(items[at].group, sizeof(items[at].group), "%s", group);
+	}
+	gaps->items[at].count += count;
+}
+
+static void clear_gaps(struct gaps *gaps)
+{
+	free(gaps->items);
+	*gaps = (struct gaps){0};
+}
+
+/* Tells the subscriber what it missed, once it has read half of the output. Without memory the gaps
+ * stay. */
+static void tell_gaps(struct subscriber *subscriber)
+{
+	struct outbox *output = client_output(subscriber->client);
+	struct gaps *gaps = &subscriber->gaps;
+	AUTO_TEXT struct text text = {0};
+	struct shared_buffer *buffer;
+
+	if (!gaps->count || output->size >= OUTPUT_MAX / 2 || !client_has_room(subscriber->client))
+		return;
+	for (size_t i = 0; i < gaps->count; i++) {
+		begin_answer(&text);
+		json_put_open(&text, "gap", '{');
+		json_put_string(&text, "group", gaps->items[i].group);
+		json_put_number(&text, "count", gaps->items[i].count);
+		json_put_close(&text, '}');
+		end_answer(&text, subscriber->fan_out->terminator);
+	}
+	buffer = text_failed(&text) ? NULL : shared_buffer_new(output->user, text.length);
+	if (!buffer)
+		return;
+	memcpy(buffer->data, text.data, text.length);
+	if (outbox_add_shared(output, buffer, 0, text.length) == 0)
+		clear_gaps(gaps);
+	shared_buffer_unref(buffer);
+}
+
+/* Enqueues what the subscriber did not take, from this offset on. An answer that was partly written
+ * must be completed, whatever that takes; without memory the connection is aborted. */
+static void enqueue(struct subscriber *subscriber, struct formatted_batch *formatted, size_t taken,
+	const char *group)
+{
+	struct client *client = subscriber->client;
+
+	for (unsigned i = find_answer(formatted, taken); i < formatted->count; i++) {
+		size_t start = start_of(formatted, i), skipped = taken > start ? taken - start : 0;
+		bool room = !subscriber->gaps.count && client_has_room(client);
+
+		if ((room || skipped) &&
+			enqueue_answer(formatted, i, skipped, client_output(client)) == 0)
+			continue;
+		if (skipped)
+			client_abort(client);
+		count_gap(&subscriber->gaps, group, formatted->count - i);
+		return;
+	}
+}
+
+static void deliver_to(
+	struct subscriber *subscriber, struct formatted_batch *formatted, const struct batch *batch)
+{
+	struct outbox *output = client_output(subscriber->client);
+	const struct text *text = formatted->text;
+	size_t taken = 0;
+
+	tell_gaps(subscriber);
+	if (!formatted->count)
+		count_gap(&subscriber->gaps, batch->origin->group, batch->count);
+	else if (!output->size && !subscriber->gaps.count)
+		taken = client_try(subscriber->client, text->data, text->length);
+	if (taken < text->length && !output->broken)
+		enqueue(subscriber, formatted, taken, batch->origin->group);
+	client_watch(subscriber->client);
+}
+
+/* Releases the fan-out's buffer when all have read all of it. */
+static void tidy(struct fan_out *fan_out)
+{
+	if (fan_out->buffer && fan_out->buffer->references == 1)
+		shared_buffer_unref(take(fan_out->buffer));
+}
+
+static void deliver(struct outlet *outlet, const struct batch *batch)
+{
+	struct fan_out *fan_out = container_of(outlet, struct fan_out, tap.outlet);
+	struct formatted_batch formatted;
+	struct subscriber *subscriber;
+
+	formatted.fan_out = fan_out;
+	formatted.text = &fan_out->set->formatted;
+	formatted.shared_count = 0;
+	format_batch(&formatted, batch);
+	list_for_each(subscriber, &fan_out->subscribers, link)
+		deliver_to(subscriber, &formatted, batch);
+	while (formatted.shared_count)
+		shared_buffer_unref(formatted.shared[--formatted.shared_count].buffer);
+	if (formatted.text->capacity > SPARE_MAX)
+		text_free(formatted.text);
+	tidy(fan_out);
+}
+
+/* With the terminator of each name. */
+static uint64_t hash_names(const struct string_list *names)
+{
+	uint64_t hash = HASH_BEGIN;
+
+	for (size_t i = 0; i < names->count; i++)
+		hash = hash_bytes(hash, names->items[i], strlen(names->items[i]) + 1);
+	return hash;
+}
+
+static bool same_names(const struct string_list *a, const struct string_list *b)
+{
+	for (size_t i = 0; i < a->count && i < b->count; i++)
+		if (strcmp(a->items[i], b->items[i]))
+			return false;
+	return a->count == b->count;
+}
+
+/* Most fan-outs differ in the hash: long lists of names are compared only when it is the same. */
+static struct fan_out *find_fan_out(const struct client *client, const struct string_list *groups)
+{
+	uint64_t hash = hash_names(groups);
+	struct fan_out *fan_out;
+
+	list_for_each(fan_out, &client_set(client)->fan_outs, link)
+		if (fan_out->hash == hash && fan_out->user == client_user(client) &&
+			fan_out->terminator == client_terminator(client) &&
+			same_names(&fan_out->groups, groups))
+			return fan_out;
+	return NULL;
+}
+
+static struct fan_out *fan_out_new(struct client *client, struct string_list *groups)
+{
+	struct client_set *set = client_set(client);
+	struct fan_out *fan_out = calloc(1, sizeof(*fan_out));
+
+	if (!fan_out)
+		return NULL;
+	*fan_out = (struct fan_out){.set = set,
+		.user = client_user(client),
+		.terminator = client_terminator(client),
+		.groups = *groups,
+		.hash = hash_names(groups),
+		.tap = {.outlet = {.deliver = deliver, .needs = NEED_ALL | NEED_PROMPT},
+			.names = (const char *const *)groups->items,
+			.name_count = groups->count}};
+	list_init(&fan_out->subscribers);
+	if (groups_add_tap(set->backend->groups, &fan_out->tap) < 0) {
+		free(fan_out);
+		return NULL;
+	}
+	list_append(&set->fan_outs, &fan_out->link);
+	*groups = (struct string_list){0};
+	return fan_out;
+}
+
+static void fan_out_free(struct fan_out *fan_out)
+{
+	link_remove(&fan_out->link);
+	groups_remove_tap(fan_out->set->backend->groups, &fan_out->tap);
+	shared_buffer_unref(fan_out->buffer);
+	string_list_clear(&fan_out->groups);
+	free(fan_out);
+}
+
+static void on_written(struct client_stream *stream)
+{
+	struct subscriber *subscriber = container_of(stream, struct subscriber, stream);
+
+	tidy(subscriber->fan_out);
+	tell_gaps(subscriber);
+}
+
+static void free_subscriber(struct client_stream *stream)
+{
+	struct subscriber *subscriber = container_of(stream, struct subscriber, stream);
+
+	link_remove(&subscriber->link);
+	if (list_is_empty(&subscriber->fan_out->subscribers))
+		fan_out_free(subscriber->fan_out);
+	clear_gaps(&subscriber->gaps);
+	free(subscriber);
+}
+
+int subscriber_new(struct client *client, struct string_list *groups)
+{
+	struct subscriber *subscriber = calloc(1, sizeof(*subscriber));
+	struct fan_out *fan_out = subscriber ? find_fan_out(client, groups) : NULL;
+
+	if (subscriber && !fan_out)
+		fan_out = fan_out_new(client, groups);
+	if (!fan_out) {
+		free(subscriber);
+		return -ENOMEM;
+	}
+	subscriber->client = client;
+	subscriber->fan_out = fan_out;
+	subscriber->stream = (struct client_stream){.written = on_written, .free = free_subscriber};
+	list_append(&fan_out->subscribers, &subscriber->link);
+	client_start_stream(client, &subscriber->stream);
+	return 0;
+}

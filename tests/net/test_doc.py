@@ -1,0 +1,50 @@
+"""The configurations in README.md and in the recipes of doc/: what people copy from there is right."""
+
+import glob
+import os
+import re
+
+import pytest
+
+from harness.daemon import ROOT, run_mcastd
+
+PAGES = ["README.md", *(os.path.relpath(path, ROOT) for path in sorted(glob.glob(f"{ROOT}/doc/*.md")))]
+FENCED = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INDENTED = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
+
+
+def configurations(page):
+    """The blocks of a page that begin as a configuration does."""
+    with open(os.path.join(ROOT, page)) as file:
+        text = file.read()
+    blocks = FENCED.findall(text) + [re.sub("^    ", "", block, flags=re.MULTILINE) for block in INDENTED.findall(text)]
+    return [block for block in blocks if re.match(r"(groups|handlers|control): \{", block)]
+
+
+def links(page):
+    """The files that a page links to, seen from the top."""
+    with open(os.path.join(ROOT, page)) as file:
+        found = re.findall(r"\]\(([^)#:]+)\)", file.read())
+    return [os.path.normpath(os.path.join(os.path.dirname(page), link)) for link in found]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_configuration_of_a_page_passes_the_check(page, tmp_path):
+    for number, block in enumerate(configurations(page)):
+        path = tmp_path / f"{number}.conf"
+        path.write_text(block.replace("/var/log/mcastd", str(tmp_path)))
+        result = run_mcastd("-c", str(path), "--check")
+        assert (result.returncode, result.stderr) == (0, ""), f"{page}:\n{block}\n{result.stderr}"
+
+
+def test_the_recipes_and_readme_have_configurations():
+    assert all(configurations(page) for page in PAGES if page != "doc/README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_links_to_is_there(page):
+    assert [link for link in links(page) if not os.path.exists(os.path.join(ROOT, link))] == []
+
+
+def test_each_recipe_is_listed():
+    assert set(links("doc/README.md")) == set(PAGES) - {"README.md", "doc/README.md"}

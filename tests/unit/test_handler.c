@@ -1,0 +1,196 @@
+/* A handler in front of a kind that the test has made. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "handlers/handler.h"
+#include "handlers/ledger.h"
+#include "handlers/worker.h"
+
+#define LIMIT_NS (15 * NS_PER_S)
+
+/* What the kind was asked for. */
+struct calls {
+	bool begun;
+	unsigned kept_back; /* datagrams */
+};
+
+static unsigned fake_needs(const void *settings)
+{
+	(void)settings;
+	return 0;
+}
+
+static int fake_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+{
+	(void)name, (void)why;
+	*ret = *(struct calls *const *)settings;
+	return 0;
+}
+
+static void fake_begin(void *object)
+{
+	((struct calls *)object)->begun = true;
+}
+
+static void fake_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	(void)outcome;
+	((struct calls *)object)->kept_back += batch->count;
+}
+
+static void fake_rotate(void *object, struct outcome *outcome)
+{
+	struct calls *calls = object;
+
+	outcome->delivered += calls->kept_back;
+	calls->kept_back = 0;
+}
+
+static void fake_close(void *object)
+{
+	(void)object;
+}
+
+static const struct handler_kind in_loop = {
+	.config = {.name = "in-loop"},
+	.needs = fake_needs,
+	.open = fake_open,
+	.begin = fake_begin,
+	.deliver = fake_deliver,
+	.rotate = fake_rotate,
+	.close = fake_close,
+};
+
+static const struct handler_kind in_thread = {
+	.config = {.name = "in-thread", .may_block = true},
+	.needs = fake_needs,
+	.open = fake_open,
+	.begin = fake_begin,
+	.deliver = fake_deliver,
+	.rotate = fake_rotate,
+	.close = fake_close,
+};
+
+static const struct handler_kind *const kinds[] = {&in_loop, &in_thread};
+
+struct fixture {
+	struct counters *counters;
+	struct ledger *ledger;
+	struct workers workers;
+	struct calls calls;
+	struct handler *handler;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	if (!fixture || counters_open(-1, &fixture->counters) < 0)
+		return -1;
+	workers_init(&fixture->workers);
+	*state = fixture;
+	return 0;
+}
+
+/* Starts a handler of a kind. */
+static void start(struct fixture *fixture, const struct handler_kind *kind)
+{
+	struct calls *settings = &fixture->calls;
+	struct config_handler config = {.kind = &kind->config, .settings = &settings, .queue = 1};
+	char why[WHY_MAX];
+
+	fixture->calls = (struct calls){0};
+	fixture->ledger = ledger_new(fixture->counters, "test");
+	config.filter.sample = 1;
+	config.filter.max_size = DATAGRAM_MAX;
+	assert_int_equal(
+		handler_start(&config, fixture->ledger, &fixture->workers, why, &fixture->handler),
+		0);
+}
+
+/* Retires it, and waits until its thread, if any, has ended. */
+static void stop(struct fixture *fixture)
+{
+	uint64_t limit = clock_ns(CLOCK_MONOTONIC) + LIMIT_NS;
+
+	handler_retire(fixture->handler, limit);
+	assert_int_equal(workers_wait(&fixture->workers, limit), 0);
+	ledger_unref(fixture->ledger);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	workers_destroy(&fixture->workers);
+	counters_free(fixture->counters);
+	free(fixture);
+	return 0;
+}
+
+static void deliver(struct fixture *fixture, unsigned count)
+{
+	struct datagram datagrams[BATCH_MAX] = {0};
+	struct address group;
+	struct outlet *outlet = handler_outlet(fixture->handler);
+	struct batch batch = {.count = count, .datagrams = datagrams};
+
+	for (unsigned i = 0; i < count; i++)
+		datagrams[i].payload = (const uint8_t *)"";
+	assert_int_equal(address_parse("233.252.0.1", &group), 0);
+	batch.origin = origin_new("news", &group, 5004, "eth0", 2);
+	outlet->deliver(outlet, &batch);
+	origin_unref(batch.origin);
+}
+
+static void every_kind_begins(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		start(fixture, kinds[i]);
+		handler_begin(fixture->handler);
+		stop(fixture);
+		assert_true(fixture->calls.begun);
+	}
+}
+
+static void every_kind_rotates_and_settles_what_it_kept_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct account account;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		uint64_t limit = clock_ns(CLOCK_MONOTONIC) + LIMIT_NS;
+
+		start(fixture, kinds[i]);
+		handler_begin(fixture->handler);
+		deliver(fixture, 3);
+		assert_int_equal(handler_rotate(fixture->handler), 0);
+		do {
+			handler_account(fixture->handler, &account);
+			assert_true(clock_ns(CLOCK_MONOTONIC) < limit);
+		} while (account.outcome.delivered < 3);
+		assert_int_equal(account.received, 3);
+		assert_true(account_balances(&account));
+		stop(fixture);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_kind_begins),
+		TEST(every_kind_rotates_and_settles_what_it_kept_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
