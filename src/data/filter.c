@@ -105,21 +105,21 @@ static bool is_within_rate(struct filter *filter, uint64_t now_ns)
 }
 
 unsigned filter_apply(struct filter *filter, const struct batch *batch, uint64_t now_ns,
-	struct datagram *passed, struct filtered *ret_kept_out)
+	struct datagram *passed, struct filtered *ret_rejected)
 {
-	struct filtered kept_out = {0};
+	struct filtered rejected = {0};
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
 
 		if (!datagram_passes(filter, datagram) || !is_sample(filter))
-			kept_out.filtered++;
+			rejected.filtered++;
 		else if (!is_within_rate(filter, now_ns))
-			kept_out.over_rate++;
+			rejected.over_rate++;
 		else
 			passed[count++] = *datagram;
 	}
-	*ret_kept_out = kept_out;
+	*ret_rejected = rejected;
 	return count;
 }

@@ -30,4 +30,4 @@ struct filtered {
 /* Copies the datagrams that pass to passed, which has room for BATCH_MAX, and returns their number.
  * now_ns is CLOCK_MONOTONIC, and used only with a rate. */
 unsigned filter_apply(struct filter *filter, const struct batch *batch, uint64_t now_ns,
-	struct datagram *passed, struct filtered *ret_kept_out);
+	struct datagram *passed, struct filtered *ret_rejected);

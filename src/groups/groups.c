@@ -345,7 +345,7 @@ static bool is_unchanged(const struct group *running, const struct config_group 
 		const struct handler *handler = handlers_plan_find(
 			handlers, wanted->handlers.items[i]);
 
-		if (!handler || !handlers_plan_is_kept(handlers, handler))
+		if (!handler || !handlers_plan_is_unchanged(handlers, handler))
 			return false;
 	}
 	return true;
