@@ -1,7 +1,7 @@
 #include "base/clock.h"
 
-/* Writes value as exactly digits decimal digits. By hand: a timestamp stands on every record, and
- * snprintf would cost more than all the rest of the line. */
+/* Writes value as exactly digits decimal digits. Every record has a timestamp, and snprintf would
+ * cost more than the rest of its line. */
 static void put_digits(char *at, unsigned digits, uint64_t value)
 {
 	while (digits--) {

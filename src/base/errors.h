@@ -1,28 +1,27 @@
-/* A list of errors for the person who reads them: loading a configuration collects all that is
- * wrong before it gives up, so that one run shows every mistake. */
+/* A list of error texts: loading a configuration collects all errors before it fails, so that one
+ * run shows them all. */
 #pragma once
 
 #include <stddef.h>
 
 #include "base/cleanup.h"
 
-/* Room for one reason: what failed, why in the reader's words, and what would mend it. */
+/* Room for one reason: what failed, why, and how to fix it. */
 #define WHY_MAX 256
 
-/* Writes the reason and returns error, so that it can stand in a return statement. A constant error
- * lets the compiler see that the function fails. */
+/* Writes the reason and returns error, for use in a return statement. */
 int because(char why[static WHY_MAX], int error, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* More than this many are only counted: a file of garbage is not worth a million lines. */
+/* Errors beyond this number are only counted, for files of garbage. */
 #define ERRORS_MAX 200
 
 struct errors {
 	char **lines;
 	size_t count;
-	size_t omitted; /* errors beyond ERRORS_MAX, counted but not kept */
+	size_t omitted; /* errors beyond ERRORS_MAX */
 };
 
-/* Appends one formatted line. Running out of memory only counts it as omitted. */
+/* Appends one formatted line. Without memory it is counted as omitted. */
 void errors_add(struct errors *errors, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Frees the lines and leaves an empty list. */

@@ -12,7 +12,7 @@ int write_all(int fd, const void *data, size_t size)
 		ssize_t n = write(fd, at, size);
 
 		if (n < 0 && errno == EAGAIN) {
-			/* Somebody who shares our stdout or stderr made it non-blocking. */
+			/* A process that shares our stdout or stderr made it non-blocking. */
 			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
 			continue;
 		}

@@ -1,20 +1,41 @@
-/* The daemon's own log: one line a message on stderr, with the "<N>" priority prefix of
- * sd-daemon(3) when stderr is the journal. Never blocks: what stderr cannot take at once is
- * counted and said later. Safe from any thread. */
+/* The log of the process: one line per message on stderr, with the "<N>" priority prefix of
+ * sd-daemon(3) if stderr is the journal. Never blocks: lines for which stderr has no room are
+ * counted, and the number is logged later. Safe from any thread. */
 #pragma once
 
 #include <stdint.h>
 #include <syslog.h>
 
 #include "base/cleanup.h"
-#include "base/journal.h"
-#include "base/messages.h"
 
-/* Looks at what stderr is. Call it once, before any thread starts. */
+/* The kinds of messages that systemd/mcastd.catalog explains ("journalctl -x"). An id never
+ * changes.
+ */
+#define MESSAGE_DATAGRAM "39633774bfd14e6c9a1478d2c0dd0d20" /* of a handler of type journal */
+#define MESSAGE_STARTED "aaab786656304b2e83984e4c72416e92"
+#define MESSAGE_RESTORED "61f79516feee48bcb15b48af0f847f33"
+#define MESSAGE_RELOADED "c1bdce7bbd2d43c080957dfeecc24c46"
+#define MESSAGE_RELOAD_FAILED "71bd8a6effd64eed9fb53315fe1033cc"
+#define MESSAGE_JOINED "48ade7c0a2cc4716baa3ab3315c2fa4b"
+#define MESSAGE_WAITING "fb658578d5304ea784e4b172c2ef849e"
+#define MESSAGE_NOT_JOINED "80208d4064ac4db5807e7b41c1a545d9"
+#define MESSAGE_FORGOTTEN "97df48829e91419d891e63ae1239230f"
+#define MESSAGE_OUTAGE "9328f6250a0b405d854729690e5189b8"
+#define MESSAGE_OUTAGE_ENDED "26f16208616e4c92aa0daf5fb784c037"
+
+/* Fields of an entry in the journal besides its text; each may be NULL. */
+struct log_fields {
+	const char *message_id; /* MESSAGE_... */
+	const char *group, *interface, *handler; /* what it is about */
+};
+
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
+/* Finds out what stderr is. To be called once, before any thread starts. */
 void log_open(void);
 
-/* level is one of syslog(3). fields are for what the journal's catalog explains, and NULL for the
- * rest; anywhere else than in the journal they are not written. */
+/* level is one of syslog(3). fields are for messages that the journal's catalog explains, else
+ * NULL. They are written to the journal only. */
 void log_event(int level, const struct log_fields *fields, const char *format, ...)
 	PRINTF_LIKE(3, 4);
 
@@ -24,11 +45,11 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 #define log_notice(...) log_message(LOG_NOTICE, __VA_ARGS__)
 #define log_info(...) log_message(LOG_INFO, __VA_ARGS__)
 
-/* Lets one message through a period, so that a fault that repeats with every datagram stays one
- * line. One for each place that may repeat; not shared between threads. */
+/* Passes one message per 10 s, for faults that may repeat with every datagram. One for each kind of
+ * message; not shared between threads. */
 struct log_limit {
 	uint64_t next_ns;
 };
 
-/* Whether a message may be written now. */
+/* Whether a message may be logged now. */
 _Bool log_limit_pass(struct log_limit *limit);

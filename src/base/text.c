@@ -24,7 +24,7 @@ static __attribute__((noinline)) char *grow(struct text *text, size_t size)
 
 char *text_reserve(struct text *text, size_t size)
 {
-	if (text->capacity - text->length >= size && !text->failed)
+	if (text->data && text->capacity - text->length >= size && !text->failed)
 		return text->data + text->length;
 	return grow(text, size);
 }

@@ -1,9 +1,10 @@
-/* A growable run of bytes, for building records, replies and messages. Running out of memory is
- * sticky: later appends do nothing, and text_failed() tells once at the end. */
+/* A growable run of bytes, for building records, replies and messages. A failed allocation is
+ * sticky: later appends do nothing, so that one call of text_failed() at the end is enough. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -16,7 +17,7 @@ struct text {
 };
 
 /* Makes room for size more bytes. Returns where they start, or NULL without memory. The caller
- * writes there and adds what it wrote to length. */
+ * writes there, and adds the number of bytes written to length. */
 char *text_reserve(struct text *text, size_t size);
 
 void text_append(struct text *text, const void *data, size_t size);
@@ -41,6 +42,12 @@ static inline void text_clear(struct text *text)
 static inline bool text_failed(const struct text *text)
 {
 	return text->failed;
+}
+
+/* For "%u group%s": the ending of a regular noun that is counted. */
+static inline const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
 }
 
 #define AUTO_TEXT CLEANUP(text_free)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 struct unit {
 	const char *suffix;
@@ -16,11 +17,10 @@ struct unit {
 static const struct unit size_units[] = {
 	{"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40}};
 
-static const struct unit duration_units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000},
-	{"s", 1000000000ull}, {"m", 60 * 1000000000ull}, {"h", 3600 * 1000000000ull},
-	{"d", 86400 * 1000000000ull}};
+static const struct unit duration_units[] = {{"ns", 1}, {"us", 1000}, {"ms", NS_PER_MS},
+	{"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}, {"d", 86400 * NS_PER_S}};
 
-/* Reads the leading digits. *ret_rest points behind them. */
+/* Reads leading digits. *ret_rest points to what follows them. */
 static int leading_number(const char *string, uint64_t *ret_number, const char **ret_rest)
 {
 	uint64_t number = 0;
@@ -68,7 +68,7 @@ int parse_duration(const char *string, uint64_t *ret_ns)
 		return 0;
 	}
 	return parse_with_units(string, duration_units, ARRAY_SIZE(duration_units),
-		3650 * 86400 * 1000000000ull, ret_ns);
+		3650 * 86400 * NS_PER_S, ret_ns);
 }
 
 int parse_number(const char *string, uint64_t max, uint64_t *ret_number)
@@ -91,7 +91,7 @@ int parse_rate(const char *string, uint64_t *ret_interval_ns)
 	for (size_t i = 0; i < ARRAY_SIZE(duration_units); i++) {
 		uint64_t period = duration_units[i].factor;
 
-		if (strcmp(rest, duration_units[i].suffix) || period < 1000000000ull)
+		if (strcmp(rest, duration_units[i].suffix) || period < NS_PER_S)
 			continue;
 		if (number == 0 || number > period)
 			return -ERANGE;

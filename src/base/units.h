@@ -1,5 +1,5 @@
-/* Sizes and durations as people write them: "4M", "250ms". They are strings in the configuration
- * because libconfig's own integers overflow without a word. */
+/* Sizes and durations as people write them: "4M", "250ms". In the configuration they are strings,
+ * because integers overflow silently in libconfig. */
 #pragma once
 
 #include <stdint.h>
@@ -8,15 +8,16 @@
  * -ERANGE past 1 TiB. Writes *ret_bytes on success only. */
 int parse_size(const char *string, uint64_t *ret_bytes);
 
-/* "250ms", "5s", "10m", "2h", "1d", also "us" and "ns". A bare number other than 0 is refused:
- * nobody remembers its unit. Returns 0, -EINVAL, or -ERANGE past 10 years. In nanoseconds. */
+/* "250ms", "5s", "10m", "2h", "1d", also "us" and "ns". A number other than 0 needs a unit. Returns
+ * 0, -EINVAL, or -ERANGE past 10 years. */
 int parse_duration(const char *string, uint64_t *ret_ns);
 
-/* "1000/s", "30/m", "5/h": so many in a time. Returns 0, -EINVAL, or -ERANGE outside of 1/d to
- * 1000000000/s. Writes the nanoseconds between two. */
+/* A number per period: "1000/s", "30/m", "5/h". Returns 0, -EINVAL, or -ERANGE outside of 1/d to
+ * 1000000000/s. Writes the nanoseconds from one to the next. */
 int parse_rate(const char *string, uint64_t *ret_interval_ns);
 
-/* A decimal number without sign, all of the string. Returns 0, -EINVAL, or -ERANGE past max. */
+/* A decimal number without sign and without anything behind it. Returns 0, -EINVAL, or -ERANGE past
+ * max. */
 int parse_number(const char *string, uint64_t max, uint64_t *ret_number);
 
 #define UNIT_STRING_MAX 24

@@ -1,8 +1,8 @@
-/* System groups by name; apart, because grp.h has its own struct group. */
+/* System groups. A file of its own, because grp.h defines a struct group. */
 #pragma once
 
 #include <sys/types.h>
 
-/* A name, or a number. Returns 0; -ENOENT when the system has no such group; or another negative
- * errno when its database cannot be read. */
+/* Finds a group by its name or number. Returns 0, -ENOENT if there is none, or another negative
+ * errno if the database cannot be read. */
 int find_gid(const char *name, gid_t *ret);

@@ -109,9 +109,9 @@ void config_compare(
 {
 	static const struct config none;
 	const struct comparison handlers = {"handler", sizeof(struct config_handler),
-					name_handler_keys, &ret->lines, &ret->kept_handlers},
+					name_handler_keys, &ret->lines, &ret->unchanged_handlers},
 				groups = {"group", sizeof(struct config_group), name_group_keys,
-					&ret->lines, &ret->kept_groups};
+					&ret->lines, &ret->unchanged_groups};
 
 	before = before ? before : &none;
 	compare_all(&handlers, before->handlers, before->handler_count, wanted->handlers,
@@ -123,5 +123,5 @@ void config_compare(
 void config_changes_clear(struct config_changes *changes)
 {
 	errors_clear(&changes->lines);
-	changes->kept_groups = changes->kept_handlers = 0;
+	changes->unchanged_groups = changes->unchanged_handlers = 0;
 }

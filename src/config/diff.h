@@ -6,7 +6,7 @@
 struct config_changes {
 	/* One for each group or handler that is added, removed or changed, with the keys. */
 	struct errors lines;
-	size_t kept_groups, kept_handlers;
+	size_t unchanged_groups, unchanged_handlers;
 };
 
 /* Fills in a zeroed struct. before may be NULL: everything is added. */

@@ -1,51 +1,221 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "config/diff.h"
+#include "control/control.h"
 #include "daemon/identity.h"
-#include "daemon/state.h"
-#include "service/handover.h"
+#include "net/link_monitor.h"
 #include "service/notify.h"
 #include "service/store.h"
-#include "service/watchdog.h"
 
 /* FileDescriptorName= of mcastd.socket. */
 #define CONTROL_NAME "control"
 
-/* Under which the store has the counters. */
+/* The name of the counters in the fd store. */
 #define COUNTERS_NAME "counters"
 
-#define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
-
-/* So often the memberships are compared with the kernel's, whatever it tells: one that failed is
- * tried again, and one that the kernel has forgotten is found. */
+/* How often the memberships are compared with the kernel's, whatever it reports: one that failed is
+ * tried again, and one that the kernel has dropped is found. */
 #define AUDIT_S 60
 
-/* Signals that come sooner after a reload share the next one: a storm of them is no storm of
- * reloads. */
+/* Minimum time between two reloads by signal. Signals in between share the next reload. */
 #define RELOAD_NS (100 * NS_PER_MS)
 
-/* So much time joining may take beyond what systemd allows for a start: with many thousand groups
- * it does. */
+/* Extra start-up time for many thousand groups. */
 #define START_S 120
 
-/* So long the handlers may take at the end; and where systemd keeps the sockets, in whose buffers
- * datagrams gather until the next run. */
+/* How long the handlers may take at the stop; and if systemd stores the sockets: datagrams then
+ * gather in their buffers until the next run. */
 #define STOP_NS (5 * NS_PER_S)
-#define STOP_KEPT_NS NS_PER_S
+#define STOP_STORED_NS NS_PER_S
 
-/* Beside the groups': connections, files, and the store's copies of sockets. */
+/* How long the queue of a removed handler is still delivered. */
+#define DRAIN_NS (5 * NS_PER_S)
+
+/* Beside the groups': connections, files, and the duplicates for the fd store. */
 #define SPARE_DESCRIPTORS 4096
+
+#define SIGNAL_COUNT 4
+
+#define STATUS_MAX 160
+
+struct daemon {
+	const struct options *options;
+	struct event_base *base;
+	struct event signals[SIGNAL_COUNT];
+	struct event audit;
+	struct event reload; /* by signal */
+	uint64_t reloaded_ns; /* when the last such one ended, CLOCK_MONOTONIC */
+	struct config *config;
+	struct handlers *handlers;
+	struct groups *groups;
+	struct control *control;
+	struct control_backend backend;
+	struct link_monitor *links;
+	struct notify *notify;
+	struct store *store;
+	struct counters *counters;
+	char status[STATUS_MAX]; /* as last sent to systemd */
+};
+
+int daemon_load(const struct options *options, struct errors *errors, struct config **ret)
+{
+	CLEANUP(config_freep) struct config *config = NULL;
+	int r = config_load(options->configuration, handler_config_kinds(), errors, &config);
+
+	if (r < 0)
+		return r;
+	r = options_add_groups(options, config, errors);
+	if (r < 0)
+		return r;
+	*ret = take(config);
+	return 0;
+}
+
+/* One line on the memberships, for systemd and the log. */
+static const char *format_status(const struct daemon *daemon, char status[static STATUS_MAX])
+{
+	size_t count = groups_count(daemon->groups);
+	unsigned states[3] = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		const struct group *group = groups_at(daemon->groups, i);
+
+		for (size_t j = 0; j < group->memberships.count; j++)
+			states[group->memberships.items[j]->state]++;
+	}
+	snprintf(status, STATUS_MAX, "%zu group%s: %u membership%s joined, %u waiting, %u failed",
+		count, plural(count), states[MEMBERSHIP_JOINED], plural(states[MEMBERSHIP_JOINED]),
+		states[MEMBERSHIP_WAITING], states[MEMBERSHIP_FAILED]);
+	return status;
+}
+
+static void tell_status(void *argument)
+{
+	struct daemon *daemon = argument;
+	char status[STATUS_MAX];
+
+	if (!strcmp(format_status(daemon, status), daemon->status))
+		return;
+	strcpy(daemon->status, status);
+	notify_send(daemon->notify, "STATUS=%s", status);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* A running daemon can change neither its user nor the sockets that programs know by their path. */
+static int check_fixed(
+	const struct config *running, const struct config *wanted, struct errors *errors)
+{
+	const struct {
+		const char *key, *running, *wanted;
+	} fixed[] = {{"control.socket", running->control_socket, wanted->control_socket},
+		{"run_directory", running->run_directory, wanted->run_directory},
+		{"user", running->user, wanted->user}, {"group", running->group, wanted->group}};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+		if (is_same(fixed[i].running, fixed[i].wanted))
+			continue;
+		errors_add(errors,
+			"%s: cannot change from %s to %s while the daemon runs; restart it",
+			fixed[i].key, fixed[i].running ? fixed[i].running : "nothing",
+			fixed[i].wanted ? fixed[i].wanted : "nothing");
+		r = -EBUSY;
+	}
+	return r;
+}
+
+/* Makes wanted the running configuration, all of it or nothing. Takes wanted over on success,
+ * unless dry_run. Returns 0, or a negative errno with lines in errors. */
+static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
+	struct config_changes *changes, struct errors *errors)
+{
+	struct handlers_plan *handlers_plan = NULL;
+	struct groups_plan *groups_plan = NULL;
+	int r = daemon->config ? check_fixed(daemon->config, wanted, errors) : 0;
+
+	if (r >= 0)
+		r = handlers_prepare(
+			daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
+	if (r >= 0)
+		r = groups_prepare(
+			daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
+	if (r < 0 && !errors_total(errors))
+		errors_add(errors, "%s", strerror(-r));
+	if (r >= 0)
+		config_compare(daemon->config, wanted, changes);
+	if (r < 0 || dry_run) {
+		groups_abandon(daemon->groups, groups_plan);
+		handlers_abandon(handlers_plan);
+		return r;
+	}
+	/* Groups first: after that, nobody delivers to a removed handler. */
+	groups_commit(daemon->groups, groups_plan);
+	handlers_commit(daemon->handlers, handlers_plan, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
+	/* Join last, when everything is ready for the datagrams that arrive. */
+	identity_raise();
+	groups_reconcile(daemon->groups, NULL);
+	identity_lower();
+	config_free(daemon->config);
+	daemon->config = wanted;
+	return 0;
+}
+
+static void log_lines(int level, const struct errors *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		log_message(level, "%s", lines->lines[i]);
+	if (lines->omitted)
+		log_message(level, "and %zu more", lines->omitted);
+}
+
+/* control_backend.reload, and what SIGHUP does. The errors are for the caller to log or to return.
+ */
+static int reload(
+	void *argument, bool dry_run, struct config_changes *changes, struct errors *errors)
+{
+	struct daemon *daemon = argument;
+	CLEANUP(config_freep) struct config *wanted = NULL;
+	int r;
+
+	if (!dry_run)
+		notify_send(daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+			clock_ns(CLOCK_MONOTONIC) / 1000);
+	r = daemon_load(daemon->options, errors, &wanted);
+	if (r >= 0)
+		r = apply(daemon, wanted, dry_run, changes, errors);
+	if (dry_run)
+		return r;
+	if (r < 0) {
+		log_event(LOG_ERR, &(struct log_fields){.message_id = MESSAGE_RELOAD_FAILED},
+			"reloading failed, the old configuration stays in force: %zu error%s",
+			errors_total(errors), plural(errors_total(errors)));
+	} else {
+		take(wanted);
+		log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_RELOADED},
+			"reloaded: %zu change%s", errors_total(&changes->lines),
+			plural(errors_total(&changes->lines)));
+		log_lines(LOG_INFO, &changes->lines);
+	}
+	notify_send(daemon->notify, "READY=1\nSTATUS=%s", format_status(daemon, daemon->status));
+	return r;
+}
 
 static void on_stop_signal(evutil_socket_t signal_number, short what, void *argument)
 {
@@ -64,8 +234,8 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *ar
 	struct timeval delay = {.tv_usec = (suseconds_t)(wait / 1000)};
 
 	(void)signal_number, (void)what;
-	if (!evtimer_pending(daemon->reload, NULL))
-		evtimer_add(daemon->reload, &delay);
+	if (!evtimer_pending(&daemon->reload, NULL))
+		evtimer_add(&daemon->reload, &delay);
 }
 
 static void on_reload_due(evutil_socket_t fd, short what, void *argument)
@@ -75,7 +245,8 @@ static void on_reload_due(evutil_socket_t fd, short what, void *argument)
 	struct daemon *daemon = argument;
 
 	(void)fd, (void)what;
-	daemon_reload(daemon, false, &changes, &errors);
+	if (reload(daemon, false, &changes, &errors) < 0)
+		log_lines(LOG_ERR, &errors);
 	daemon->reloaded_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
@@ -93,7 +264,7 @@ static void on_links_changed(void *argument, const struct link_change *change)
 	struct daemon *daemon = argument;
 
 	groups_reconcile(daemon->groups, change);
-	daemon_tell_status(daemon);
+	tell_status(daemon);
 }
 
 static void on_audit(evutil_socket_t fd, short what, void *argument)
@@ -101,14 +272,6 @@ static void on_audit(evutil_socket_t fd, short what, void *argument)
 	(void)fd, (void)what;
 	handlers_expire(((struct daemon *)argument)->handlers);
 	on_links_changed(argument, NULL);
-}
-
-/* A reader that goes is an error of its own writes. In ad hoc mode the only one is whoever reads
- * the output: the signal then ends the daemon as it ends everything else in a pipeline. */
-static void ignore_broken_pipes(const struct options *options)
-{
-	if (options->configuration)
-		signal(SIGPIPE, SIG_IGN);
 }
 
 void daemon_hold_signals(bool hold)
@@ -130,28 +293,30 @@ static int watch_signals(struct daemon *daemon)
 		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal}};
 
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-		daemon->signals[i] = evsignal_new(
-			daemon->base, watched[i].number, watched[i].callback, daemon);
-		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
+		evsignal_assign(&daemon->signals[i], daemon->base, watched[i].number,
+			watched[i].callback, daemon);
+		if (event_add(&daemon->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
-	daemon->reload = evtimer_new(daemon->base, on_reload_due, daemon);
-	ignore_broken_pipes(daemon->options);
+	/* Without SIGPIPE, writing to a closed pipe or socket returns an error. In ad hoc mode the
+	 * only pipe is standard output: there it ends the daemon like the rest of a pipeline. */
+	if (daemon->options->configuration)
+		signal(SIGPIPE, SIG_IGN);
 	daemon_hold_signals(false);
-	return daemon->reload ? 0 : -ENOMEM;
+	return 0;
 }
 
-static int start_audit(struct daemon *daemon)
+static int start_timers(struct daemon *daemon)
 {
 	static const struct timeval interval = {.tv_sec = AUDIT_S};
 
-	daemon->audit = event_new(daemon->base, -1, EV_PERSIST, on_audit, daemon);
-	return daemon->audit && event_add(daemon->audit, &interval) == 0 ? 0 : -ENOMEM;
+	evtimer_assign(&daemon->reload, daemon->base, on_reload_due, daemon);
+	event_assign(&daemon->audit, daemon->base, -1, EV_PERSIST, on_audit, daemon);
+	return event_add(&daemon->audit, &interval) < 0 ? -ENOMEM : 0;
 }
 
-/* A membership is a descriptor: takes what the system allows, and has the kernel make room for them
- * now. As soon as there are threads, it waits 10 to 20 ms for all of them whenever it has to double
- * its table (expand_files()). */
+/* Raises the limit, as each membership is a descriptor, and has the kernel grow its table of
+ * descriptors now: once there are threads, doubling it takes 10 to 20 ms (expand_files()). */
 static void prepare_descriptors(size_t groups)
 {
 	rlim_t wanted = groups + SPARE_DESCRIPTORS;
@@ -179,11 +344,6 @@ static size_t check_group(void *argument, const struct config_group *group, stru
 	return config_check_group(((struct daemon *)argument)->config, group, errors);
 }
 
-static void on_joined(void *argument)
-{
-	daemon_tell_status(argument);
-}
-
 static int open_control(struct daemon *daemon, const char *path)
 {
 	char why[WHY_MAX];
@@ -196,13 +356,13 @@ static int open_control(struct daemon *daemon, const char *path)
 		.groups = daemon->groups,
 		.handlers = daemon->handlers,
 		.configuration = configuration_path,
-		.reload = daemon_reload,
+		.reload = reload,
 		.check = check_group,
-		.changed = on_joined,
+		.changed = tell_status,
 	};
 	if (!daemon->options->configuration)
-		return 0; /* ad hoc: nobody is to be asked, and several may run */
-	fd = handover_claim(daemon->handover, CONTROL_NAME);
+		return 0; /* ad hoc mode: several may run */
+	fd = store_listening(daemon->store, CONTROL_NAME);
 	r = control_new(
 		daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
 	if (r < 0)
@@ -220,23 +380,22 @@ static int apply_first(struct daemon *daemon, struct config *config)
 	if (r < 0)
 		errors_add(&errors, "%s", why);
 	else
-		r = daemon_apply(daemon, config, false, &changes, &errors);
+		r = apply(daemon, config, false, &changes, &errors);
 	if (r >= 0 && (r = identity_drop()) < 0)
-		errors_add(&errors, "giving up root: %s", strerror(-r));
-
-	for (size_t i = 0; r < 0 && i < errors.count; i++)
-		log_error("%s", errors.lines[i]);
+		errors_add(&errors, "dropping the privileges of root: %s", strerror(-r));
+	if (r < 0)
+		log_lines(LOG_ERR, &errors);
 	return r;
 }
 
 /* The counters of an earlier run, or new ones. */
 static int open_counters(struct daemon *daemon)
 {
-	int fd = store_claim(daemon->store, COUNTERS_NAME), r = -ENOENT;
+	int fd = store_restore(daemon->store, COUNTERS_NAME), r = -ENOENT;
 
 	if (fd >= 0 && (r = counters_open(fd, &daemon->counters)) < 0) {
-		log_warning(
-			"the counters begin anew: those of the earlier run are not readable: %s",
+		log_warning("the counters restart from zero: those of the earlier run cannot be "
+			    "read: %s",
 			strerror(-r));
 		store_remove(daemon->store, COUNTERS_NAME);
 	}
@@ -244,57 +403,55 @@ static int open_counters(struct daemon *daemon)
 		return r;
 	r = counters_open(-1, &daemon->counters);
 	if (r >= 0)
-		store_put(daemon->store, COUNTERS_NAME, counters_fd(daemon->counters));
+		store_add(daemon->store, COUNTERS_NAME, counters_fd(daemon->counters));
 	return r;
-}
-
-/* What may come from an earlier run. */
-static int open_store(struct daemon *daemon)
-{
-	int r = handover_take(&daemon->handover);
-
-	if (r < 0)
-		return r;
-	daemon->store = store_new(daemon->handover);
-	return daemon->store ? open_counters(daemon) : -ENOMEM;
 }
 
 static int make_parts(struct daemon *daemon)
 {
-	int r = open_store(daemon);
+	int r;
 
+	daemon->base = event_base_new();
+	if (!daemon->base)
+		return -ENOMEM;
+	r = notify_new(daemon->base, &daemon->notify);
+	if (r < 0)
+		log_warning("cannot notify the service manager at %s: %s", getenv("NOTIFY_SOCKET"),
+			strerror(-r));
+	r = store_new(daemon->notify, &daemon->store);
+	r = r < 0 ? r : open_counters(daemon);
 	if (r < 0)
 		return r;
-	daemon->base = event_base_new();
 	daemon->handlers = handlers_new(daemon->counters);
-	daemon->groups = daemon->base ? groups_new(daemon->base, daemon->counters, daemon->store)
-				      : NULL;
+	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
-	/* Before the first look at the interfaces, so that no change falls between. */
+	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
 		log_error("watching the network interfaces: %s", strerror(-r));
-	r = r < 0 ? r : watchdog_new(daemon->base, &daemon->watchdog);
-	r = r < 0 ? r : watch_signals(daemon);
-	return r < 0 ? r : start_audit(daemon);
+	r = r < 0 ? r : start_timers(daemon);
+	return r < 0 ? r : watch_signals(daemon);
 }
 
-/* All that is wanted of an earlier run has been taken back. */
+/* After all that is wanted of an earlier run has been restored. */
 static void settle_earlier_run(struct daemon *daemon)
 {
-	const struct restored *back = groups_restored(daemon->groups);
+	const struct restored *restored = groups_restored(daemon->groups);
+	unsigned refused = store_refused(daemon->store);
 
-	if (back->sockets || back->lost)
-		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_TAKEN_BACK},
-			"going on after an earlier run: %u memberships were never left; since it "
-			"last looked the kernel has dropped %" PRIu64 " datagrams there; %" PRIu64
-			" were lost that came for groups that have changed or are gone",
-			back->sockets, back->kernel_dropped, back->lost);
-	if (store_refused(daemon->store))
-		log_warning("systemd keeps the sockets of 2048 memberships; %u more are joined "
-			    "again after a restart, and receive nothing meanwhile",
-			store_refused(daemon->store));
+	if (restored->sockets || restored->lost)
+		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_RESTORED},
+			"continuing an earlier run: %u membership%s stayed joined, where the "
+			"kernel "
+			"has since dropped %" PRIu64 " datagram%s; %" PRIu64
+			" datagram%s of changed or removed groups lost",
+			restored->sockets, plural(restored->sockets), restored->kernel_dropped,
+			plural(restored->kernel_dropped), restored->lost, plural(restored->lost));
+	if (refused)
+		log_warning("systemd stores at most %u sockets: %u membership%s will be joined "
+			    "again after a restart, and receive nothing until then",
+			store_capacity(daemon->store), refused, plural(refused));
 	counters_settle(daemon->counters);
 }
 
@@ -303,7 +460,6 @@ int daemon_start(
 {
 	CLEANUP(config_freep) struct config *owned = config;
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
-	char status[STATUS_MAX];
 	int r;
 
 	*ret_status = EXIT_FAILURE;
@@ -312,14 +468,14 @@ int daemon_start(
 	daemon->options = options;
 	prepare_descriptors(config->group_count);
 	r = make_parts(daemon);
-	/* The control socket comes first: it tells whether another daemon runs, before anything of
-	 * its is touched. */
+	/* The control socket comes first: it shows whether another daemon runs, before anything of
+	 * that one is touched. */
 	r = r < 0 ? r : open_control(daemon, config->control_socket);
 	if (r < 0) {
 		daemon_stop(daemon);
 		return r;
 	}
-	notify_extend(START_S);
+	notify_send(daemon->notify, "EXTEND_TIMEOUT_USEC=%d", START_S * 1000000);
 	r = apply_first(daemon, config);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION;
@@ -329,10 +485,9 @@ int daemon_start(
 	take(owned);
 	settle_earlier_run(daemon);
 	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED},
-		"mcastd %s started: %s", MCASTD_VERSION, daemon_status(daemon, status));
-	notify_ready(strcpy(daemon->status, status));
+		"mcastd %s started: %s", MCASTD_VERSION, format_status(daemon, daemon->status));
+	notify_send(daemon->notify, "READY=1\nSTATUS=%s", daemon->status);
 	store_settle(daemon->store);
-	handover_free(take(daemon->handover));
 	*ret = daemon;
 	return 0;
 }
@@ -342,37 +497,28 @@ void daemon_run(struct daemon *daemon)
 	event_base_dispatch(daemon->base);
 }
 
-static void free_events(struct daemon *daemon)
-{
-	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		if (daemon->signals[i])
-			event_free(daemon->signals[i]);
-	if (daemon->reload)
-		event_free(daemon->reload);
-	if (daemon->audit)
-		event_free(daemon->audit);
-}
-
 void daemon_stop(struct daemon *daemon)
 {
-	bool kept = daemon->store && store_exists(daemon->store);
-	uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + (kept ? STOP_KEPT_NS : STOP_NS);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline = now + STOP_NS;
 	unsigned stuck;
 
-	notify_stopping();
-	notify_extend(STOP_NS / NS_PER_S + 5);
+	notify_send(daemon->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+		(STOP_NS + 5 * NS_PER_S) / 1000);
+	if (daemon->store)
+		store_flush(daemon->store, now + STOP_STORED_NS);
+	if (daemon->store && store_exists(daemon->store))
+		deadline = clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS;
 	if (daemon->counters)
-		counters_keep(daemon->counters);
+		counters_freeze(daemon->counters);
 	link_monitor_free(daemon->links);
-	watchdog_free(daemon->watchdog);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
-	handover_free(daemon->handover);
 	stuck = handlers_free(daemon->handlers, deadline);
-	store_free(daemon->store);
+	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);
 	if (stuck)
 		_exit(EXIT_SUCCESS);
-	free_events(daemon);
+	store_free(daemon->store);
+	notify_free(daemon->notify);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);

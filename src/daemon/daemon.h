@@ -1,7 +1,11 @@
-/* The daemon: owns everything, starts it in its order, reloads it, stops it. */
+/* The daemon: owns everything; starts, reloads and stops it in the right order. A reload prepares
+ * everything that can fail beside what runs, and then commits what cannot fail. The start is a
+ * reload from nothing. */
 #pragma once
 
 #include "daemon/options.h"
+
+#define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
 struct daemon;
 
@@ -9,18 +13,18 @@ struct daemon;
  * lines in errors. */
 int daemon_load(const struct options *options, struct errors *errors, struct config **ret);
 
-/* Holds back those signals that would end a daemon that is not ready to take them; daemon_start()
- * lets them through. */
+/* Blocks the signals that would end a daemon that does not handle them yet; daemon_start() unblocks
+ * them. */
 void daemon_hold_signals(bool hold);
 
-/* Starts. Takes config over. Returns 0, or a negative errno after having logged why; *ret_status is
- * then the exit status. */
+/* Starts, and takes config over. Returns 0, or a negative errno after it has logged why;
+ * *ret_status is then the exit status. */
 int daemon_start(
 	const struct options *options, struct config *config, int *ret_status, struct daemon **ret);
 
 /* Runs until a signal ends it. */
 void daemon_run(struct daemon *daemon);
 
-/* Stops everything, and lets the handlers take what they have. Ends the process when one is stuck.
- */
+/* Delivers what is queued, within some seconds, and stops everything. Ends the process if a handler
+ * is stuck. */
 void daemon_stop(struct daemon *daemon);

@@ -13,10 +13,10 @@
 #include "base/log.h"
 #include "base/users.h"
 
-#define KEEP ((uid_t)-1)
+#define UNCHANGED ((uid_t)-1)
 
-/* Whether root's rights are only laid down, and could be taken up again. */
-static bool is_root_below(void)
+/* Whether the process can still switch back to root. */
+static bool can_raise(void)
 {
 	uid_t real, effective, saved;
 
@@ -27,15 +27,11 @@ static int find_user(const struct config *config, struct passwd *ret, char why[s
 {
 	const struct passwd *entry = getpwnam(config->user);
 
-	if (!entry) {
-		snprintf(why, WHY_MAX, "user: this system has no user %s", config->user);
-		return -ENOENT;
-	}
+	if (!entry)
+		return because(why, -ENOENT, "user: this system has no user %s", config->user);
 	*ret = *entry;
-	if (config->group && find_gid(config->group, &ret->pw_gid) < 0) {
-		snprintf(why, WHY_MAX, "group: this system has no group %s", config->group);
-		return -ENOENT;
-	}
+	if (config->group && find_gid(config->group, &ret->pw_gid) < 0)
+		return because(why, -ENOENT, "group: this system has no group %s", config->group);
 	return 0;
 }
 
@@ -46,7 +42,7 @@ static int make_directory(const char *path, const struct passwd *user)
 	return chown(path, user->pw_uid, user->pw_gid) < 0 ? -errno : 0;
 }
 
-/* Where only root may make them. Those that are there already stay as they are. */
+/* Only root may be able to create them. Existing ones stay as they are. */
 static int make_directories(
 	const struct config *config, const struct passwd *user, char why[static WHY_MAX])
 {
@@ -55,22 +51,18 @@ static int make_directories(
 
 	snprintf(groups, sizeof(groups), "%s/groups", config->run_directory);
 	r = r < 0 ? r : make_directory(groups, user);
-	if (r < 0)
-		snprintf(why, WHY_MAX, "making run_directory for user %s: %s", user->pw_name,
-			strerror(-r));
-	return r;
+	return r < 0 ? because(why, r, "creating run_directory for user %s: %s", user->pw_name,
+			       strerror(-r))
+		     : 0;
 }
 
 static int become(const struct passwd *user, char why[static WHY_MAX])
 {
 	if (initgroups(user->pw_name, user->pw_gid) < 0 ||
 		setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
-		setresuid(user->pw_uid, user->pw_uid, 0) < 0) {
-		int r = -errno;
-
-		snprintf(why, WHY_MAX, "becoming user %s: %s", user->pw_name, strerror(-r));
-		return r;
-	}
+		setresuid(user->pw_uid, user->pw_uid, 0) < 0)
+		return because(
+			why, -errno, "switching to user %s: %s", user->pw_name, strerror(errno));
 	return 0;
 }
 
@@ -86,8 +78,7 @@ int identity_enter(const struct config *config, char why[static WHY_MAX])
 		return r;
 	if (geteuid() != 0) {
 		if (geteuid() != user.pw_uid)
-			log_warning("not started by root, and so not able to become user %s",
-				config->user);
+			log_warning("cannot switch to user %s: not started by root", config->user);
 		return 0;
 	}
 	if (user.pw_uid == 0)
@@ -96,15 +87,16 @@ int identity_enter(const struct config *config, char why[static WHY_MAX])
 	return r < 0 ? r : become(&user, why);
 }
 
-/* glibc's functions change all threads (nptl(7)), and those of the handlers are not to be root. */
+/* glibc's functions change all threads (nptl(7)), and those of the handlers must not become root.
+ */
 static void set_effective(uid_t uid)
 {
-	syscall(SYS_setresuid, KEEP, uid, KEEP);
+	syscall(SYS_setresuid, UNCHANGED, uid, UNCHANGED);
 }
 
 void identity_raise(void)
 {
-	if (is_root_below())
+	if (can_raise())
 		set_effective(0);
 }
 
@@ -118,9 +110,9 @@ void identity_lower(void)
 
 int identity_drop(void)
 {
-	if (!is_root_below())
+	if (!can_raise())
 		return 0;
-	if (setresuid(KEEP, KEEP, geteuid()) < 0)
+	if (setresuid(UNCHANGED, UNCHANGED, geteuid()) < 0)
 		return -errno;
 	return setuid(0) == 0 ? -EPERM : 0;
 }

@@ -1,22 +1,22 @@
-/* Who the daemon runs as, when it was started as root by hand: "user" and "group" of the
- * configuration. Under systemd that is the unit's business (User=).
+/* The user to run as if root starts the daemon by hand: "user" and "group" of the configuration.
+ * Under systemd the unit sets it (User=).
  *
- * Files are opened as that user from the beginning, as they will have to be later, too. Only the
- * first joining is done as root: ports under 1024 and large buffers need it. After that there is no
- * way back. */
+ * Files are opened as that user from the beginning, as after a reload. Only the first joining is
+ * done as root: ports under 1024 and large buffers need it. After that, root's privileges are
+ * dropped for good. */
 #pragma once
 
 #include "config/config.h"
 
-/* Becomes the user, but so that identity_raise() can undo it; makes the directories of the group
- * sockets before. Does nothing where no user is configured, or where the daemon was not started by
+/* Creates the directories of the group sockets, and switches to the user, so that identity_raise()
+ * can still undo it. Does nothing if no user is configured, or if the daemon was not started by
  * root. Returns 0, or a negative errno with the reason in why. */
 int identity_enter(const struct config *config, char why[static WHY_MAX]);
 
-/* Root again and the user again, for the calling thread alone. Do nothing but between
- * identity_enter() and identity_drop(). */
+/* Switch to root and back, for the calling thread only; do nothing after identity_drop(). */
 void identity_raise(void);
 void identity_lower(void);
 
-/* The user for good. Returns 0 or a negative errno, with which the daemon must not go on. */
+/* Drops root's privileges for good. Returns 0, or a negative errno: the daemon must not continue.
+ */
 int identity_drop(void);

@@ -3,24 +3,24 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/daemon.h"
-
-#define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
 static int report(const struct errors *errors)
 {
 	for (size_t i = 0; i < errors->count; i++)
 		fprintf(stderr, "%s\n", errors->lines[i]);
 	if (errors->omitted)
-		fprintf(stderr, "and %zu more errors\n", errors->omitted);
+		fprintf(stderr, "and %zu more error%s\n", errors->omitted, plural(errors->omitted));
 	return EXIT_CONFIGURATION;
 }
 
 static int summarize(const struct options *options, const struct config *config)
 {
-	printf("%s: no errors: %zu groups, %zu handlers\n",
+	printf("%s: no errors: %zu group%s, %zu handler%s\n",
 		options->configuration ? options->configuration : "command line",
-		config->group_count, config->handler_count);
+		config->group_count, plural(config->group_count), config->handler_count,
+		plural(config->handler_count));
 	return EXIT_SUCCESS;
 }
 

@@ -10,19 +10,19 @@
 
 #define EXIT_USAGE 2
 
-/* The handler of ad hoc mode; no name of the configuration can be this one. */
+/* The handler of ad hoc mode. The configuration cannot have this name. */
 #define PRINT_HANDLER "(print)"
 
 static void print_help(void)
 {
 	printf("Usage: mcastd [-c FILE] [GROUP:PORT[%%INTERFACE][,source=ADDRESS]...]...\n"
 	       "       mcastd [-c FILE] --check\n"
-	       "Join UDP multicast groups, hand every datagram on, and let local programs send.\n"
+	       "Join UDP multicast groups, deliver every datagram, and let local programs send.\n"
 	       "\n"
 	       "Groups on the command line are joined and printed, and need no file.\n"
 	       "\n"
 	       "  -c, --config FILE   the configuration (default: %s)\n"
-	       "      --check         check the configuration: say all errors, or a summary\n"
+	       "      --check         check the configuration, and print all errors or a summary\n"
 	       "      --version       print the version\n"
 	       "  -h, --help          print this\n"
 	       "\n"
@@ -72,8 +72,7 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 	return 0;
 }
 
-/* Cuts text at the first of a separator, and returns what stands behind it; NULL when there is
- * none. */
+/* Ends text at the first separator, and returns what follows it; NULL if there is none. */
 static char *cut(char *text, char separator)
 {
 	char *at = strchr(text, separator);
@@ -83,7 +82,8 @@ static char *cut(char *text, char separator)
 	return at;
 }
 
-/* "[ff15::1]:5004" or "233.252.0.1:5004": leaves the address in text, and returns the port. */
+/* Splits "[ff15::1]:5004" or "233.252.0.1:5004": leaves the address in text, and returns the port.
+ */
 static char *cut_port(char **text)
 {
 	char *end;
@@ -109,7 +109,7 @@ static int set(
 	return r;
 }
 
-/* Reads what stands behind the group: ",source=ADDRESS" any number of times. */
+/* Reads what follows the group: any number of ",source=ADDRESS". */
 static int read_settings(struct config_group *group, char *settings, struct errors *errors)
 {
 	int r = 0;
@@ -131,7 +131,7 @@ static int read_settings(struct config_group *group, char *settings, struct erro
 	return r;
 }
 
-/* The name of a group of the command line is what was written, without the settings. */
+/* A group of the command line is named by its argument, without the settings. */
 static int read_group(const char *argument, struct config_group *group, struct errors *errors)
 {
 	AUTO_FREE char *copy = strdup(argument), *name = NULL;
@@ -167,7 +167,7 @@ static const struct config_kind *find_kind(const char *name)
 	return *kind;
 }
 
-/* The log handler, but on standard output, as the receiver of a tutorial has it. */
+/* The log handler, but to standard output. */
 static int add_print_handler(struct config *config)
 {
 	struct config_handler *handler = config_add_handler(

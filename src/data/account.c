@@ -1,5 +1,9 @@
 #include "data/account.h"
 
+#include <string.h>
+
+#include "base/hash.h"
+
 static const char *const names[DROP_REASONS] = {
 	[DROP_RATE] = "rate",
 	[DROP_QUEUE] = "queue",
@@ -15,4 +19,14 @@ static const char *const names[DROP_REASONS] = {
 const char *drop_reason_name(enum drop_reason reason)
 {
 	return names[reason];
+}
+
+uint64_t account_layout(void)
+{
+	uint64_t layouts[] = {account_members(), outcome_members()};
+	uint64_t hash = hash_bytes(HASH_BEGIN, layouts, sizeof(layouts));
+
+	for (int i = 0; i < DROP_REASONS; i++)
+		hash = hash_bytes(hash, names[i], strlen(names[i]) + 1);
+	return hash;
 }

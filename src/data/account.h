@@ -1,23 +1,25 @@
-/* Where every datagram went. For each handler, at any moment:
+/* What became of every datagram. For each handler, at any moment:
  *
  *     received = filtered + delivered + sum of dropped[reason] + queued
  *
- * The three right-hand numbers only grow, and are counted where the thing happens; queued is
- * counted on its own, so that the identity can fail and account_balances() can tell. */
+ * All but queued only grow, and are counted where it happens; queued is counted independently, so
+ * that account_balances() is a real check. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "data/counters.h"
+
 enum drop_reason {
-	DROP_RATE, /* more came than the handler's rate lets through */
+	DROP_RATE, /* beyond the handler's rate */
 	DROP_QUEUE, /* the handler's queue was full */
 	DROP_IO, /* writing failed */
 	DROP_BUSY, /* the peer's or the network's buffer was full */
-	DROP_ABSENT, /* nobody there to take it */
-	DROP_SIZE, /* larger than what it goes to can take */
+	DROP_ABSENT, /* no recipient */
+	DROP_SIZE, /* larger than the recipient accepts */
 	DROP_LOOP, /* a relay has sent it before */
-	DROP_TTL, /* at the end of its way: a relay must not send it further */
+	DROP_TTL, /* TTL exhausted: a relay must not send it further */
 	DROP_SHUTDOWN, /* still queued when the daemon had to stop */
 	DROP_REASONS,
 };
@@ -25,15 +27,15 @@ enum drop_reason {
 /* The reason's name in answers and metrics: "queue", "io", ... */
 const char *drop_reason_name(enum drop_reason reason);
 
-/* What became of datagrams that were handed to deliver(): a kind adds to it as soon as it knows,
- * which for one that gathers datagrams in a buffer is when the buffer is written. */
 #define COUNTED_MAX 8
 
-struct outcome {
+/* What became of datagrams that were passed to deliver(). A kind adds to it as soon as it knows;
+ * one that buffers datagrams does when the buffer is written. */
+COUNTERS_RECORD(outcome, {
 	uint64_t delivered;
 	uint64_t dropped[DROP_REASONS];
 	uint64_t counted[COUNTED_MAX]; /* whatever else the kind counts; no part of the identity */
-};
+});
 
 static inline uint64_t outcome_total(const struct outcome *outcome)
 {
@@ -44,16 +46,19 @@ static inline uint64_t outcome_total(const struct outcome *outcome)
 	return total;
 }
 
-struct account {
+COUNTERS_RECORD(account, {
 	uint64_t received;
 	uint64_t filtered;
 	struct outcome outcome;
-	uint64_t kind; /* whose counted[] it has, a hash of its name */
+	uint64_t kind; /* the one that counted[] belongs to, a hash of its name */
 	uint64_t queued; /* datagrams waiting now */
 	uint64_t queued_bytes; /* their payload */
-	uint64_t queued_max; /* the most that ever waited */
+	uint64_t queued_max; /* the maximum so far */
 	uint64_t oldest_ns; /* since when the oldest of them waits, CLOCK_MONOTONIC; 0: none does */
-};
+});
+
+/* The layout of a struct account for counters_take(), with the meaning of dropped[]. */
+uint64_t account_layout(void);
 
 static inline bool account_balances(const struct account *account)
 {
@@ -61,7 +66,6 @@ static inline bool account_balances(const struct account *account)
 	       account->filtered + outcome_total(&account->outcome) + account->queued;
 }
 
-/* Adds what happened to a total. */
 static inline void outcome_add(struct outcome *total, const struct outcome *more)
 {
 	total->delivered += more->delivered;

@@ -3,33 +3,30 @@
  *     page 0           struct head
  *     page 1, 2, ...   struct page, record, record, ...      record: key, data
  *
- * The key is a hash of the name, 0 in a free record, whose data then links it to the next one. */
+ * The key is a hash of the name and the layout, or 0 in a free record, whose data is then the link
+ * to the next one. */
 #include "data/counters.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
-#include "base/hash.h"
 
 #define PAGE_SIZE ((size_t)4096)
-#define GROWTH                                                                                    \
-	(64 * 1024) /* bytes that the file grows by; pages that nobody has touched take no memory \
-		     */
-#define SIZE_MAX_BYTES ((size_t)256 << 20) /* address space, for a million groups */
 #define SIZES_MAX 4 /* different sizes of records */
 
-/* To be counted up when the meaning of any record changes. */
-#define LAYOUT 1
+/* Of the file, for a million groups. Pages take memory only once they are used. */
+#define MEMORY_SIZE ((size_t)256 << 20)
 
 struct head {
 	char magic[8];
-	uint64_t layout;
+	uint64_t version; /* of the structure of pages; records have their own layout */
 };
 
 struct page {
@@ -42,7 +39,7 @@ struct record {
 };
 
 /* A record of the earlier run. */
-struct carried {
+struct restored {
 	struct record *record;
 	bool taken;
 };
@@ -50,23 +47,24 @@ struct carried {
 struct counters {
 	int fd;
 	uint8_t *memory;
-	size_t size; /* of the file */
-	size_t used; /* of it, in pages that have records */
+	size_t used; /* bytes in pages that have records */
 	struct {
 		size_t record_size;
 		struct record *free;
 	} sizes[SIZES_MAX];
-	bool kept; /* nothing is forgotten any more */
+	bool frozen; /* records are not freed any more */
 	pthread_mutex_t lock; /* records are released by threads, too */
-	struct carried *carried; /* sorted by key; NULL after counters_settle() */
-	size_t carried_count;
+	struct {
+		struct restored *items;
+		size_t count;
+	} restored; /* sorted by key; empty after counters_settle() */
 };
 
-static const struct head head = {.magic = "mcastd\n", .layout = LAYOUT};
+static const struct head head = {.magic = "mcastd\n", .version = 1};
 
-static uint64_t hash(const char *key)
+static uint64_t hash(const char *key, uint64_t layout)
 {
-	uint64_t value = hash_bytes(HASH_BEGIN, key, strlen(key));
+	uint64_t value = hash_bytes(layout, key, strlen(key));
 
 	return value ? value : 1;
 }
@@ -97,27 +95,13 @@ static struct record *take_free(struct record **list)
 	return record;
 }
 
-static int grow(struct counters *counters)
-{
-	if (counters->used < counters->size)
-		return 0;
-	if (counters->size + GROWTH > SIZE_MAX_BYTES)
-		return -ENOMEM;
-	if (ftruncate(counters->fd, (off_t)(counters->size + GROWTH)) < 0)
-		return -errno;
-	counters->size += GROWTH;
-	return 0;
-}
-
-/* Begins a page of free records. */
+/* Adds a page of free records. */
 static int add_page(struct counters *counters, size_t record_size, struct record **list)
 {
-	struct page *page;
-	int r = grow(counters);
+	struct page *page = (struct page *)(counters->memory + counters->used);
 
-	if (r < 0)
-		return r;
-	page = (struct page *)(counters->memory + counters->used);
+	if (counters->used == MEMORY_SIZE)
+		return -ENOMEM;
 	counters->used += PAGE_SIZE;
 	page->record_size = record_size;
 	for (size_t at = sizeof(*page); at + record_size <= PAGE_SIZE; at += record_size)
@@ -127,8 +111,8 @@ static int add_page(struct counters *counters, size_t record_size, struct record
 
 static int compare_keys(const void *a, const void *b)
 {
-	uint64_t left = ((const struct carried *)a)->record->key,
-		 right = ((const struct carried *)b)->record->key;
+	uint64_t left = ((const struct restored *)a)->record->key,
+		 right = ((const struct restored *)b)->record->key;
 
 	return left < right ? -1 : left > right;
 }
@@ -137,33 +121,27 @@ static int compare_keys(const void *a, const void *b)
 static int read_page(struct counters *counters, struct page *page)
 {
 	struct record **list = free_list(counters, page->record_size);
-	size_t room = counters->carried_count + PAGE_SIZE / page->record_size;
-	struct carried *grown = reallocarray(counters->carried, room, sizeof(*grown));
 
-	if (!grown || !list)
+	if (!list)
 		return -ENOMEM;
-	counters->carried = grown;
 	for (size_t at = sizeof(*page); at + page->record_size <= PAGE_SIZE;
 		at += page->record_size) {
 		struct record *record = (struct record *)((uint8_t *)page + at);
 
-		if (record->key)
-			counters->carried[counters->carried_count++] = (struct carried){
-				.record = record};
-		else
+		if (!record->key)
 			put_free(list, record);
+		else if (array_add(&counters->restored, (struct restored){.record = record}) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
 
-/* Returns 0; -EPROTO when this is no memory of ours, or of another layout; or -ENOMEM. */
+/* Returns 0, -EPROTO if this is not the memory of counters, or -ENOMEM. */
 static int read_all(struct counters *counters)
 {
-	int r = 0;
-
-	if (counters->size < PAGE_SIZE || memcmp(counters->memory, &head, sizeof(head)))
+	if (memcmp(counters->memory, &head, sizeof(head)))
 		return -EPROTO;
-	for (counters->used = PAGE_SIZE; counters->used < counters->size;
+	for (counters->used = PAGE_SIZE; counters->used < MEMORY_SIZE;
 		counters->used += PAGE_SIZE) {
 		struct page *page = (struct page *)(counters->memory + counters->used);
 
@@ -172,43 +150,28 @@ static int read_all(struct counters *counters)
 		if (page->record_size < sizeof(struct record) + sizeof(void *) ||
 			page->record_size > PAGE_SIZE / 2 || page->record_size % sizeof(uint64_t))
 			return -EPROTO;
-		r = read_page(counters, page);
-		if (r < 0)
-			return r;
+		if (read_page(counters, page) < 0)
+			return -ENOMEM;
 	}
-	if (counters->carried)
-		qsort(counters->carried, counters->carried_count, sizeof(*counters->carried),
+	if (counters->restored.count)
+		qsort(counters->restored.items, counters->restored.count, sizeof(struct restored),
 			compare_keys);
-	return r;
-}
-
-/* Sets up new memory. */
-static int begin(struct counters *counters)
-{
-	counters->used = counters->size = 0;
-	if (grow(counters) < 0)
-		return -ENOMEM;
-	memcpy(counters->memory, &head, sizeof(head));
-	counters->used = PAGE_SIZE;
 	return 0;
 }
 
 static int map(struct counters *counters, bool is_new)
 {
-	struct stat status;
-
-	if (counters->fd < 0 || fstat(counters->fd, &status) < 0)
+	if (counters->fd < 0 || ftruncate(counters->fd, MEMORY_SIZE) < 0)
 		return -errno;
-	if (status.st_size % (off_t)PAGE_SIZE || (size_t)status.st_size > SIZE_MAX_BYTES)
-		return -EPROTO;
-	counters->size = (size_t)status.st_size;
-	counters->memory = mmap(NULL, SIZE_MAX_BYTES, PROT_READ | PROT_WRITE,
+	counters->memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_NORESERVE, counters->fd, 0);
 	if (counters->memory == MAP_FAILED) {
 		counters->memory = NULL;
 		return -errno;
 	}
-	return is_new ? begin(counters) : read_all(counters);
+	if (is_new)
+		memcpy(counters->memory, &head, sizeof(head));
+	return read_all(counters);
 }
 
 int counters_open(int fd, struct counters **ret)
@@ -234,10 +197,10 @@ void counters_free(struct counters *counters)
 	if (!counters)
 		return;
 	if (counters->memory)
-		munmap(counters->memory, SIZE_MAX_BYTES);
+		munmap(counters->memory, MEMORY_SIZE);
 	closep(&counters->fd);
 	pthread_mutex_destroy(&counters->lock);
-	free(counters->carried);
+	free(counters->restored.items);
 	free(counters);
 }
 
@@ -256,16 +219,17 @@ static size_t record_size_of(const struct counters *counters, const struct recor
 }
 
 /* The record of an earlier run, or NULL. */
-static struct record *take_carried(struct counters *counters, uint64_t key, size_t record_size)
+static struct record *take_restored(struct counters *counters, uint64_t key, size_t record_size)
 {
-	struct record wanted = {.key = key};
-	struct carried searched = {.record = &wanted};
-	struct carried *found = counters->carried ? bsearch(&searched, counters->carried,
-							    counters->carried_count, sizeof(*found),
-							    compare_keys)
-						  : NULL;
+	struct restored wanted = {.record = &(struct record){.key = key}}, *found;
+	size_t i = lower_bound(&wanted, counters->restored.items, counters->restored.count,
+		sizeof(wanted), compare_keys);
 
-	if (!found || found->taken || record_size_of(counters, found->record) != record_size)
+	if (i == counters->restored.count)
+		return NULL;
+	found = &counters->restored.items[i];
+	if (found->record->key != key || found->taken ||
+		record_size_of(counters, found->record) != record_size)
 		return NULL;
 	found->taken = true;
 	return found->record;
@@ -283,47 +247,44 @@ static struct record *take_new(struct counters *counters, uint64_t key, size_t r
 	return record;
 }
 
-void *counters_take(struct counters *counters, const char *key, size_t size)
+void *counters_take(struct counters *counters, const char *key, size_t size, uint64_t layout)
 {
 	size_t record_size = sizeof(struct record) + (size + 7) / 8 * 8;
+	uint64_t hashed = hash(key, layout);
 	struct record *record;
 
 	pthread_mutex_lock(&counters->lock);
-	record = take_carried(counters, hash(key), record_size);
+	record = take_restored(counters, hashed, record_size);
 	if (!record)
-		record = take_new(counters, hash(key), record_size);
+		record = take_new(counters, hashed, record_size);
 	pthread_mutex_unlock(&counters->lock);
 	return record ? record->data : NULL;
 }
 
-static void release(struct counters *counters, struct record *record)
-{
-	put_free(free_list(counters, record_size_of(counters, record)), record);
-}
-
 void counters_release(struct counters *counters, void *data)
 {
+	struct record *record = container_of(data, struct record, data);
+
 	if (!data)
 		return;
 	pthread_mutex_lock(&counters->lock);
-	if (!counters->kept)
-		release(counters, container_of(data, struct record, data));
+	if (!counters->frozen)
+		put_free(free_list(counters, record_size_of(counters, record)), record);
 	pthread_mutex_unlock(&counters->lock);
 }
 
 void counters_settle(struct counters *counters)
 {
-	for (size_t i = 0; i < counters->carried_count; i++)
-		if (!counters->carried[i].taken)
-			counters_release(counters, counters->carried[i].record->data);
-	free(counters->carried);
-	counters->carried = NULL;
-	counters->carried_count = 0;
+	for (size_t i = 0; i < counters->restored.count; i++)
+		if (!counters->restored.items[i].taken)
+			counters_release(counters, counters->restored.items[i].record->data);
+	free(take(counters->restored.items));
+	counters->restored.count = 0;
 }
 
-void counters_keep(struct counters *counters)
+void counters_freeze(struct counters *counters)
 {
 	pthread_mutex_lock(&counters->lock);
-	counters->kept = true;
+	counters->frozen = true;
 	pthread_mutex_unlock(&counters->lock);
 }

@@ -1,33 +1,44 @@
-/* The memory that counters lie in. It is a file without a name (memfd_create(2)), which a service
- * manager can keep for the next run of the daemon: counters then go on where they were, also after
- * a crash.
+/* The memory of the counters: a file without a name (memfd_create(2)), which the fd store holds for
+ * the next run of the daemon, so that counters continue after a restart or a crash.
  *
- * A record belongs to a key, such as "group news", and its owner reads and writes it in place. */
+ * A record belongs to a key, such as "group news". Its owner reads and writes it in place. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
+
+#include "base/hash.h"
 
 struct counters;
 
-/* Opens the memory of an earlier run, whose descriptor is taken over, or with -1 new memory. What
- * an earlier run has left in another layout is not used. Returns 0 or a negative errno. */
+/* Defines struct NAME, a type of records, and NAME_members(), a hash of its members' types, names
+ * and order. */
+#define COUNTERS_RECORD(name, ...)                                                 \
+	struct name __VA_ARGS__;                                                   \
+	static inline uint64_t name##_members(void)                                \
+	{                                                                          \
+		return hash_bytes(HASH_BEGIN, #__VA_ARGS__, sizeof(#__VA_ARGS__)); \
+	}                                                                          \
+	struct name
+
+/* Opens the memory of an earlier run, and takes over fd; or new memory with -1. Returns 0, -EPROTO
+ * if fd is something else, or another negative errno. */
 int counters_open(int fd, struct counters **ret);
 
-/* Unmaps it. The records stay as they are for whoever keeps the descriptor. Accepts NULL. */
+/* Unmaps it. The records remain for whoever holds the descriptor. Accepts NULL. */
 void counters_free(struct counters *counters);
 
 int counters_fd(const struct counters *counters);
 
-/* The record of a key: the one of the earlier run, or one of zeros. NULL without memory. size must
- * be the same for a key at all times. Records do not move. */
-void *counters_take(struct counters *counters, const char *key, size_t size);
+/* The record of a key: that of the earlier run, if its size and layout are the same, or one of
+ * zeros. NULL without memory. layout is the NAME_members() of its type: with other members it is
+ * another record. Records do not move. */
+void *counters_take(struct counters *counters, const char *key, size_t size, uint64_t layout);
 
-/* Forgets a record. Accepts NULL. Safe from any thread, like counters_take(). */
+/* Frees a record. Accepts NULL. Safe from any thread, like counters_take(). */
 void counters_release(struct counters *counters, void *record);
 
-/* Forgets what the earlier run has left and nobody has taken. */
+/* Frees the records of the earlier run that nobody has taken. */
 void counters_settle(struct counters *counters);
 
-/* The daemon stops: from now on nothing is forgotten, so that the next run finds it. */
-void counters_keep(struct counters *counters);
+/* The daemon stops: from now on records are not freed, so that the next run finds them. */
+void counters_freeze(struct counters *counters);

@@ -1,4 +1,4 @@
-/* What came out of a group: datagrams, in batches of one membership. */
+/* Datagrams that were received, in batches of one membership. */
 #pragma once
 
 #include <net/if.h>
@@ -8,20 +8,19 @@
 
 #include "net/address.h"
 
-/* The most datagrams in one batch: what one recvmmsg(2) asks for. */
+/* Maximum number of datagrams in a batch, and of one recvmmsg(2). */
 #define BATCH_MAX 64
 
-/* Where a batch came in. Immutable and counted, because rings hold on to it after its membership
- * has gone. The texts are made once, not for each datagram. */
+/* Where a batch was received. Reference-counted, because rings use it after its membership is
+ * freed; immutable but for kernel_dropped. The texts are formatted once, not for each datagram. */
 struct origin {
 	atomic_uint references;
 	uint16_t port;
 	unsigned ifindex;
-	atomic_uint_least64_t
-		kernel_dropped; /* datagrams, since the socket was opened, when last looked at */
+	atomic_uint_least64_t kernel_dropped; /* since the socket was opened, when last read */
 	char address[INET6_ADDRSTRLEN];
 	char interface[IF_NAMESIZE];
-	char group[]; /* the group's name */
+	char group[]; /* name */
 };
 
 /* Returns one reference, or NULL without memory. */
@@ -30,24 +29,23 @@ struct origin *origin_new(const char *group, const struct address *address, uint
 struct origin *origin_ref(struct origin *origin);
 void origin_unref(struct origin *origin);
 
-/* What a datagram's reader may ask for beyond the payload; each costs the kernel time. */
+/* What an outlet needs of datagrams; each costs time in the kernel. */
 enum need {
 	NEED_SOURCE = 1 << 0,
 	NEED_TIMESTAMP = 1 << 1,
 	NEED_TTL = 1 << 2,
-	NEED_DATAGRAMS = 1 << 3, /* the payload at all: what merely counts does not. Of every
-				    outlet, by itself */
-	NEED_PROMPT = 1 << 4, /* at once, and not two milliseconds later */
+	NEED_DATAGRAMS = 1 << 3, /* the payload (counting alone does not need it) */
+	NEED_PROMPT = 1 << 4, /* at once, not up to two milliseconds later */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
 
 /* One datagram. The payload belongs to whoever made the batch, and is valid until deliver()
- * returns. What nobody of the group asked for is zero. */
+ * returns. What no outlet of the group needs is zero. */
 struct datagram {
 	const uint8_t *payload;
 	uint32_t size;
 	uint8_t ttl; /* IP TTL or hop limit as received */
-	bool truncated; /* longer than the kernel could hand over */
+	bool truncated; /* longer than the receive buffer */
 	uint64_t timestamp_ns; /* kernel receive time, CLOCK_REALTIME */
 	union endpoint source;
 };
@@ -56,11 +54,11 @@ struct batch {
 	struct origin *origin;
 	unsigned count; /* at most BATCH_MAX */
 	const struct datagram *datagrams;
-	unsigned lost; /* datagrams that the queue in front of a handler dropped before these */
+	unsigned lost; /* datagrams that the handler's queue dropped before these */
 };
 
-/* Whoever takes batches from a group: a handler, a subscriber, a reader of a group socket.
- * deliver() runs in the loop and must not block. Embedded in the object that receives. */
+/* A recipient of a group's batches: a handler, a subscriber, a reader of a group socket. deliver()
+ * runs in the loop and must not block. Embedded in the object that receives. */
 struct outlet {
 	void (*deliver)(struct outlet *outlet, const struct batch *batch);
 	unsigned needs; /* of enum need */

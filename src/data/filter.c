@@ -74,18 +74,17 @@ static bool datagram_passes(const struct filter *filter, const struct datagram *
 	       source_passes(wanted, datagram);
 }
 
-/* The first of every so many. */
+/* The first of every n datagrams. */
 static bool is_sample(struct filter *filter)
 {
 	return filter->wanted.sample <= 1 ||
 	       filter->counted++ % (uint64_t)filter->wanted.sample == 0;
 }
 
-/* Some centuries: what is added to it does not overflow. */
+/* Some centuries: adding a time to it does not overflow. */
 #define TOLERANCE_MAX_NS (1ull << 62)
 
-/* The generic cell rate algorithm (ITU-T I.371): each datagram is paid for with one interval, and
- * as much as the burst may be owed. */
+/* The generic cell rate algorithm (ITU-T I.371). */
 static bool is_within_rate(struct filter *filter, uint64_t now_ns)
 {
 	uint64_t interval = filter->wanted.rate_interval_ns, tolerance;
@@ -106,21 +105,21 @@ static bool is_within_rate(struct filter *filter, uint64_t now_ns)
 }
 
 unsigned filter_apply(struct filter *filter, const struct batch *batch, uint64_t now_ns,
-	struct datagram *passed, struct filtered *ret_kept_out)
+	struct datagram *passed, struct filtered *ret_rejected)
 {
-	struct filtered kept_out = {0};
+	struct filtered rejected = {0};
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
 
 		if (!datagram_passes(filter, datagram) || !is_sample(filter))
-			kept_out.filtered++;
+			rejected.filtered++;
 		else if (!is_within_rate(filter, now_ns))
-			kept_out.over_rate++;
+			rejected.over_rate++;
 		else
 			passed[count++] = *datagram;
 	}
-	*ret_kept_out = kept_out;
+	*ret_rejected = rejected;
 	return count;
 }

@@ -1,5 +1,5 @@
-/* Which datagrams a handler gets: by sender, size and first bytes, one in so many, and so many in a
- * time. What a filter keeps out is counted as filtered, what the rate keeps out as dropped. */
+/* Which datagrams a handler gets: by source, size and first bytes; every n-th; at a limited rate.
+ * Datagrams beyond the rate are counted as dropped, the others as filtered. */
 #pragma once
 
 #include "config/config.h"
@@ -11,23 +11,23 @@ struct filter {
 	uint8_t *prefix;
 	size_t prefix_size;
 	bool is_open; /* everything passes */
-	uint64_t counted; /* for sampling: datagrams seen */
-	uint64_t ahead_ns; /* for the rate: CLOCK_MONOTONIC at which what has passed is paid for */
+	uint64_t counted; /* datagrams, for sampling */
+	uint64_t ahead_ns; /* for the rate: the theoretical arrival time, CLOCK_MONOTONIC */
 };
 
-/* Copies what it needs of config. Returns 0 or -ENOMEM. */
+/* Copies config. Returns 0 or -ENOMEM. */
 int filter_init(struct filter *filter, const struct config_filter *config);
 void filter_clear(struct filter *filter);
 
-/* What datagrams must carry to be filtered, of enum need. */
+/* What the filter reads of datagrams, of enum need. */
 unsigned filter_needs(const struct filter *filter);
 
-/* How many of a batch were kept out. */
+/* Numbers of datagrams of a batch that do not pass. */
 struct filtered {
 	unsigned filtered, over_rate;
 };
 
-/* Copies the datagrams that pass to passed, which has room for BATCH_MAX, and returns how many.
- * now_ns is CLOCK_MONOTONIC, and only looked at with a rate. */
+/* Copies the datagrams that pass to passed, which has room for BATCH_MAX, and returns their number.
+ * now_ns is CLOCK_MONOTONIC, and used only with a rate. */
 unsigned filter_apply(struct filter *filter, const struct batch *batch, uint64_t now_ns,
-	struct datagram *passed, struct filtered *ret_kept_out);
+	struct datagram *passed, struct filtered *ret_rejected);

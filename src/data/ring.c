@@ -7,8 +7,7 @@
 
 #include "base/clock.h"
 
-/* One is in the reader's hands, one is filled, and of the others the oldest can be thrown away
- * without losing all. */
+/* One for the reader, one to be filled, and two, so that dropping the oldest does not lose all. */
 #define CHUNKS_MIN 4
 
 int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
@@ -25,10 +24,11 @@ int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
 		ring->chunks = NULL;
 		return -ENOMEM;
 	}
+	list_init(&ring->queue);
+	list_init(&ring->free);
 	return 0;
 }
 
-/* Forgets what a chunk holds. */
 static void chunk_clear(struct ring_chunk *chunk)
 {
 	for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
@@ -38,35 +38,29 @@ static void chunk_clear(struct ring_chunk *chunk)
 
 void ring_destroy(struct ring *ring)
 {
+	if (!ring->chunks)
+		return;
 	ring_drop_all(ring);
-	if (ring->chunks)
-		munmap(ring->chunks, ring->chunk_count * sizeof(struct ring_chunk));
+	munmap(ring->chunks, ring->chunk_count * sizeof(struct ring_chunk));
 	*ring = (struct ring){0};
 }
 
-/* Adds an empty chunk at the end of the queue. Returns NULL when all are in use. The chunks are
- * linked into the free list one by one, as they are first needed: linking them all would touch all
- * pages. */
+/* Appends an empty chunk to the queue. Returns NULL if all are in use. Chunks get into the free
+ * list only after their first use: linking all at the start would make all their pages resident. */
 static struct ring_chunk *append_chunk(struct ring *ring)
 {
-	struct ring_chunk *chunk = ring->free;
+	struct ring_chunk *chunk = list_first(&ring->free, struct ring_chunk, link);
 
-	if (chunk)
-		ring->free = chunk->next;
-	else if (ring->chunks_used < ring->chunk_count)
-		chunk = &ring->chunks[ring->chunks_used++];
-	else
+	if (!chunk && ring->chunks_used == ring->chunk_count)
 		return NULL;
-	chunk->next = NULL;
+	if (!chunk)
+		chunk = &ring->chunks[ring->chunks_used++];
+	link_remove(&chunk->link);
+	list_append(&ring->queue, &chunk->link);
 	chunk->first_run = chunk->run_count = chunk->appended = chunk->count = 0;
 	chunk->payload_start = RING_CHUNK_DATA;
 	chunk->payload_bytes = 0;
 	chunk->since_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
-	if (ring->newest)
-		ring->newest->next = chunk;
-	else
-		ring->oldest = chunk;
-	ring->newest = chunk;
 	ring->chunks_queued++;
 	return chunk;
 }
@@ -114,7 +108,7 @@ unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from)
 
 	for (i = from; i < batch->count && ring->queued < ring->most; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
-		struct ring_chunk *chunk = ring->newest;
+		struct ring_chunk *chunk = list_last(&ring->queue, struct ring_chunk, link);
 
 		if (!chunk || !chunk_has_room(ring, chunk, batch, datagram->size))
 			chunk = append_chunk(ring);
@@ -129,13 +123,11 @@ unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from)
 
 struct ring_chunk *ring_take(struct ring *ring)
 {
-	struct ring_chunk *chunk = ring->oldest;
+	struct ring_chunk *chunk = list_first(&ring->queue, struct ring_chunk, link);
 
 	if (!chunk)
 		return NULL;
-	ring->oldest = chunk->next;
-	if (!ring->oldest)
-		ring->newest = NULL;
+	link_remove(&chunk->link);
 	ring->chunks_queued--;
 	ring->queued -= chunk->count;
 	ring->queued_bytes -= chunk->payload_bytes;
@@ -152,11 +144,18 @@ bool ring_is_half_full(const struct ring *ring)
 	return ring->chunks_queued * 2 >= ring->chunk_count || ring->queued >= ring->most / 2;
 }
 
-void ring_give_back(struct ring *ring, struct ring_chunk *chunk)
+uint64_t ring_since_ns(const struct ring *ring)
+{
+	const struct ring_chunk *oldest = list_first(&ring->queue, struct ring_chunk, link);
+
+	return oldest ? oldest->since_ns : 0;
+}
+
+/* To the front of the free list: the memory used last is the most likely to be in a cache. */
+void ring_return(struct ring *ring, struct ring_chunk *chunk)
 {
 	chunk_clear(chunk);
-	chunk->next = ring->free;
-	ring->free = chunk;
+	list_append(ring->free.next, &chunk->link);
 }
 
 static unsigned drop_chunk(struct ring *ring)
@@ -168,14 +167,14 @@ static unsigned drop_chunk(struct ring *ring)
 		return 0;
 	for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
 		ring_lose(ring, chunk->runs[i].lost);
-	ring_give_back(ring, chunk);
+	ring_return(ring, chunk);
 	return count;
 }
 
 /* The oldest chunk holds more than one datagram. */
 static void drop_datagram(struct ring *ring)
 {
-	struct ring_chunk *chunk = ring->oldest;
+	struct ring_chunk *chunk = list_first(&ring->queue, struct ring_chunk, link);
 	struct run *run = &chunk->runs[chunk->first_run];
 	uint32_t size = ((const struct datagram *)chunk->data)[run->first].size;
 
@@ -193,7 +192,9 @@ static void drop_datagram(struct ring *ring)
 
 unsigned ring_drop_oldest(struct ring *ring)
 {
-	if (ring->queued < ring->most || ring->oldest->count == 1)
+	const struct ring_chunk *oldest = list_first(&ring->queue, struct ring_chunk, link);
+
+	if (ring->queued < ring->most || oldest->count == 1)
 		return drop_chunk(ring);
 	drop_datagram(ring);
 	return 1;
@@ -203,7 +204,7 @@ uint64_t ring_drop_all(struct ring *ring)
 {
 	uint64_t count = ring->queued;
 
-	while (ring->oldest)
+	while (!list_is_empty(&ring->queue))
 		drop_chunk(ring);
 	return count;
 }
@@ -214,7 +215,7 @@ uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), from;
 	uint64_t count = ring_drop_all(ring);
 
-	ring->free = NULL;
+	list_init(&ring->free);
 	ring->chunks_used = ring->chunk_count;
 	madvise(ring->chunks, at * sizeof(*ring->chunks) / page * page, MADV_DONTNEED);
 	from = ((at + 1) * sizeof(*ring->chunks) + page - 1) / page * page;

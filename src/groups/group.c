@@ -14,7 +14,8 @@ static struct group_counters *take_counters(struct counters *counters, const cha
 	char key[GROUP_NAME_MAX + 8];
 
 	snprintf(key, sizeof(key), "group %s", name);
-	return counters_take(counters, key, sizeof(struct group_counters));
+	return counters_take(
+		counters, key, sizeof(struct group_counters), group_counters_members());
 }
 
 int group_new(struct group_context *context, const struct config_group *config,

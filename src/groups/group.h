@@ -11,14 +11,14 @@
 struct group_socket;
 
 /* A record of data/counters.h. */
-struct group_counters {
+COUNTERS_RECORD(group_counters, {
 	uint64_t received, received_bytes, truncated;
 	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
 	uint64_t sent, sent_bytes;
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* datagrams missed by programs at the group socket, summed over them */
 	uint64_t kernel_dropped; /* of all memberships, when last read */
-};
+});
 
 struct group {
 	struct group_context *context;

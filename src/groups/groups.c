@@ -121,7 +121,7 @@ void groups_free(struct groups *groups)
 {
 	if (!groups)
 		return;
-	groups->context.stopping = true;
+	groups->context.stopping = store_exists(groups->context.store);
 	set_clear(&groups->set, &(struct set){0});
 	pause_free(groups->context.pause);
 	senders_free(groups->context.senders);
@@ -202,7 +202,7 @@ static int restore(struct groups *groups, const struct interface_list *interface
 	groups->is_restored = true;
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_restore(groups->set.items[i], interfaces);
-	while ((fd = store_claim_next(store, STORED_PREFIX, name)) >= 0) {
+	while ((fd = store_restore_next(store, STORED_PREFIX, name)) >= 0) {
 		store_remove(store, name);
 		groups->context.restored.lost += stored_socket_discard(fd, interfaces);
 	}
@@ -345,7 +345,7 @@ static bool is_unchanged(const struct group *running, const struct config_group 
 		const struct handler *handler = handlers_plan_find(
 			handlers, wanted->handlers.items[i]);
 
-		if (!handler || !handlers_plan_is_kept(handlers, handler))
+		if (!handler || !handlers_plan_is_unchanged(handlers, handler))
 			return false;
 	}
 	return true;

@@ -89,8 +89,8 @@ struct membership *membership_new(struct group *group, const char *interface)
 	membership->group = group;
 	membership->fd = -1;
 	membership->interface = strdup(interface);
-	membership->counters = counters_take(
-		group->context->counters, key, sizeof(*membership->counters));
+	membership->counters = counters_take(group->context->counters, key,
+		sizeof(*membership->counters), membership_counters_members());
 	if (!membership->interface || !membership->counters) {
 		membership_free(membership);
 		return NULL;
@@ -354,8 +354,8 @@ static int claim_listening(const struct membership *membership, const struct int
 	int fd;
 
 	snprintf(name, sizeof(name), "%s%%%s", group, interface->name);
-	fd = store_claim(store, name);
-	return fd < 0 ? store_claim(store, group) : fd;
+	fd = store_listening(store, name);
+	return fd < 0 ? store_listening(store, group) : fd;
 }
 
 static int open_socket(
@@ -414,7 +414,7 @@ static int join(
 	counters->unjoined_since_ns = 0;
 	membership_apply_needs(membership, membership->coalesces);
 	name_socket(membership, interface->index, name);
-	membership->is_stored = store_put(membership->group->context->store, name, fd);
+	membership->is_stored = store_add(membership->group->context->store, name, fd);
 	return 0;
 }
 
@@ -455,7 +455,7 @@ static bool restore_same(struct membership *membership, const struct interface *
 	int fd;
 
 	name_socket(membership, interface->index, name);
-	fd = store_claim(context->store, name);
+	fd = store_restore(context->store, name);
 	membership->coalesces = membership->group->config->coalesce;
 	if (fd < 0 || adopt_restored(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
@@ -481,7 +481,7 @@ static void drain_others(struct membership *membership, unsigned ifindex)
 	int fd;
 
 	name_membership(membership, prefix);
-	while ((fd = store_claim_next(context->store, prefix, name)) >= 0) {
+	while ((fd = store_restore_next(context->store, prefix, name)) >= 0) {
 		store_remove(context->store, name);
 		if (!socket_is_bound_to(fd, &config->address, (uint16_t)config->port)) {
 			context->restored.lost += stored_socket_discard(fd, context->interfaces);

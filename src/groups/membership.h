@@ -47,14 +47,14 @@ enum membership_state {
 };
 
 /* A record of data/counters.h. */
-struct membership_counters {
+COUNTERS_RECORD(membership_counters, {
 	uint64_t joins;
 	uint64_t unjoined_ns; /* total time that it was not joined, until it was last joined; also
 				 between two runs, where the first one ended in order */
 	uint64_t unjoined_since_ns; /* CLOCK_BOOTTIME; 0: it is joined */
 	uint64_t kernel_dropped; /* over all sockets that it has had */
 	uint64_t socket_dropped; /* by the current socket, when last read, modulo 2^32 */
-};
+});
 
 struct membership {
 	struct group *group;

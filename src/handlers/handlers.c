@@ -125,7 +125,7 @@ struct handler *handlers_plan_find(const struct handlers_plan *plan, const char 
 	return set_find(&plan->set, name);
 }
 
-bool handlers_plan_is_kept(const struct handlers_plan *plan, const struct handler *handler)
+bool handlers_plan_is_unchanged(const struct handlers_plan *plan, const struct handler *handler)
 {
 	return handler && handlers_find(plan->running, handler_name(handler)) == handler;
 }
@@ -135,7 +135,7 @@ void handlers_abandon(struct handlers_plan *plan)
 	if (!plan)
 		return;
 	for (size_t i = 0; i < plan->set.count; i++)
-		if (!handlers_plan_is_kept(plan, plan->set.items[i]))
+		if (!handlers_plan_is_unchanged(plan, plan->set.items[i]))
 			handler_retire(plan->set.items[i], 0);
 	free(plan->set.items);
 	free(plan);
@@ -156,7 +156,7 @@ void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint
 	}
 	running->count = kept;
 	for (size_t i = 0; i < plan->set.count; i++)
-		if (!handlers_plan_is_kept(plan, plan->set.items[i]))
+		if (!handlers_plan_is_unchanged(plan, plan->set.items[i]))
 			handler_begin(plan->set.items[i]);
 	free(running->items);
 	*running = plan->set;

@@ -31,7 +31,7 @@ int handlers_prepare(struct handlers *handlers, const struct config *before,
 /* The handler of that name in the plan, or NULL; and whether it is the one that runs already.
  * Accepts NULL as handler. */
 struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name);
-bool handlers_plan_is_kept(const struct handlers_plan *plan, const struct handler *handler);
+bool handlers_plan_is_unchanged(const struct handlers_plan *plan, const struct handler *handler);
 
 /* Makes the plan the set. Running handlers that are not in it are retired; no group may deliver to
  * them any more. Frees plan. */

@@ -34,7 +34,8 @@ struct ledger *ledger_new(struct counters *counters, const char *handler)
 	ledger->counters = counters;
 	ledger->name = strdup(handler);
 	if (ledger->name && asprintf(&key, "handler %s", handler) >= 0)
-		ledger->account = counters_take(counters, key, sizeof(*ledger->account));
+		ledger->account = counters_take(
+			counters, key, sizeof(*ledger->account), account_layout());
 	if (!ledger->account) {
 		free(ledger->name);
 		free(ledger);

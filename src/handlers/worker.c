@@ -226,7 +226,7 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 		go_on = deliver_run(worker, &run);
 	}
 	lock(worker);
-	ring_give_back(&worker->ring, chunk);
+	ring_return(&worker->ring, chunk);
 	worker->chunk = NULL;
 	worker->in_hand_bytes = 0;
 	unlock(worker);
@@ -527,10 +527,8 @@ void workers_account(struct ledger *ledger, struct account *ret)
 
 		ret->queued += ring->queued + worker->in_hand;
 		ret->queued_bytes += ring->queued_bytes + worker->in_hand_bytes;
-		ret->oldest_ns = earlier_ns(ret->oldest_ns, worker->in_hand
-								    ? worker->in_hand_since_ns
-							    : ring->oldest ? ring->oldest->since_ns
-									   : 0);
+		ret->oldest_ns = earlier_ns(ret->oldest_ns,
+			worker->in_hand ? worker->in_hand_since_ns : ring_since_ns(ring));
 	}
 	pthread_mutex_unlock(&ledger->lock);
 }

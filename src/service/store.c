@@ -2,201 +2,151 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
-#include "base/log.h"
-#include "service/handover.h"
+#include "base/units.h"
+#include "service/notify.h"
 
-/* So many descriptors are put by. systemd compares each with all that it has: ten thousand would
- * take it half a minute. The unit's FileDescriptorStoreMax= is greater. */
-#define STORE_MAX 2048
+/* The sockets of 2048 memberships, and the counters. systemd compares each with all that it has:
+ * ten thousand would take it half a minute. FileDescriptorStoreMax= of systemd/common.conf is
+ * greater. */
+#define CAPACITY 2049
 
-/* More are not put by before systemd has taken some. What is removed was put at some time, so that
- * this bounds both. */
+/* Maximum number of queued requests up to which more is stored. What is removed was stored once, so
+ * that this bounds removals, too. */
 #define QUEUE_MAX 4096
 
-/* After so many messages the thread waits until systemd has read them. Its socket takes ten, or
- * some hundred (net.unix.max_dgram_qlen), and what the loop has to say, such as that it lives, must
- * not wait for room. */
-#define UNREAD_MAX 8
-#define BARRIER_US 5000000
-
-/* What systemd is to be told. */
-struct message {
-	struct message *next;
-	int fd; /* to keep, ours; -1: the name is to be given up */
-	char name[STORE_NAME_MAX];
+struct item {
+	char *name;
+	int fd; /* -1: taken */
 };
 
 struct store {
-	struct handover *handover; /* NULL after store_settle() */
-	bool exists;
-	unsigned count; /* as it will be */
+	struct notify *notify; /* NULL: nothing can be stored */
+	unsigned capacity;
+	unsigned count; /* what systemd holds once all requests are read */
 	unsigned refused;
-	pthread_t thread;
-	bool has_thread;
-	/* Under the lock: */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct message *first, **last;
-	unsigned queued;
-	bool ends;
+	size_t item_count;
+	struct item *items; /* what was passed at the start, sorted by name */
 };
 
-static void tell(const struct message *message)
+static int compare_items(const void *a, const void *b)
 {
-	char state[STORE_NAME_MAX + 64];
-
-	if (message->fd < 0) {
-		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", message->name);
-		return;
-	}
-	/* FDPOLL=0: a socket with an error to tell, as when its interface is down, is to be kept
-	 * all the same. */
-	snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", message->name);
-	sd_pid_notify_with_fds(0, 0, state, &message->fd, 1);
+	return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
 }
 
-/* The next message, after however long it takes; NULL at the end. */
-static struct message *next_message(struct store *store)
+static int compare_name(const void *name, const void *item)
 {
-	struct message *message;
-
-	pthread_mutex_lock(&store->lock);
-	while (!store->first && !store->ends)
-		pthread_cond_wait(&store->changed, &store->lock);
-	message = store->first;
-	if (message && !(store->first = message->next))
-		store->last = &store->first;
-	store->queued -= message != NULL;
-	pthread_mutex_unlock(&store->lock);
-	return message;
+	return strcmp(name, ((const struct item *)item)->name);
 }
 
-static void *run(void *argument)
+/* systemd 254 and later tell what FileDescriptorStoreMax= is. */
+static unsigned find_capacity(void)
 {
-	struct message *message;
-	unsigned unread = 0;
+	const char *text = getenv("FDSTORE");
+	uint64_t number;
 
-	while ((message = next_message(argument))) {
-		tell(message);
-		closep(&message->fd);
-		free(message);
-		if (++unread % UNREAD_MAX == 0)
-			sd_notify_barrier(0, BARRIER_US);
-	}
-	return NULL;
+	return text && parse_number(text, CAPACITY, &number) == 0 ? (unsigned)number : CAPACITY;
 }
 
-/* All signals are the loop's business. */
-static void start_thread(struct store *store)
+int store_new(struct notify *notify, struct store **ret)
 {
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	store->has_thread = pthread_create(&store->thread, NULL, run, store) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!store->has_thread)
-		log_warning("no thread could be started: systemd is told of the sockets only at "
-			    "the stop");
-}
-
-struct store *store_new(struct handover *handover)
-{
-	struct store *store = calloc(1, sizeof(*store));
+	AUTO_FREE char **names = NULL;
+	int count = sd_listen_fds_with_names(1, &names);
+	struct store *store = count < 0 ? NULL : calloc(1, sizeof(*store));
 
 	if (!store)
-		return NULL;
-	store->handover = handover;
-	store->exists = getenv("NOTIFY_SOCKET");
-	store->last = &store->first;
-	pthread_mutex_init(&store->lock, NULL);
-	pthread_cond_init(&store->changed, NULL);
-	return store;
+		return count < 0 ? count : -ENOMEM;
+	store->notify = notify;
+	store->capacity = find_capacity();
+	store->items = calloc((size_t)count + 1, sizeof(*store->items));
+	if (!store->items) {
+		free(store);
+		return -ENOMEM;
+	}
+	store->item_count = (size_t)count;
+	for (int i = 0; i < count; i++)
+		store->items[i] = (struct item){.name = names[i], .fd = SD_LISTEN_FDS_START + i};
+	qsort(store->items, store->item_count, sizeof(*store->items), compare_items);
+	*ret = store;
+	return 0;
+}
+
+void store_settle(struct store *store)
+{
+	for (size_t i = 0; i < store->item_count; i++) {
+		closep(&store->items[i].fd);
+		free(store->items[i].name);
+	}
+	free(take(store->items));
+	store->item_count = 0;
 }
 
 void store_free(struct store *store)
 {
 	if (!store)
 		return;
-	pthread_mutex_lock(&store->lock);
-	store->ends = true;
-	pthread_cond_signal(&store->changed);
-	pthread_mutex_unlock(&store->lock);
-	if (store->has_thread)
-		pthread_join(store->thread, NULL);
-	else
-		run(store);
-	pthread_cond_destroy(&store->changed);
-	pthread_mutex_destroy(&store->lock);
+	store_settle(store);
 	free(store);
 }
 
-/* Takes fd over. Returns whether it will be told. */
-static bool queue(struct store *store, const char *name, int fd)
+/* The first item whose name is equal in the first length bytes, and that nobody has taken; or NULL.
+ */
+static struct item *find(struct store *store, const char *name, size_t length)
 {
-	struct message *message = store->exists ? calloc(1, sizeof(*message)) : NULL;
+	size_t i = lower_bound(
+		name, store->items, store->item_count, sizeof(*store->items), compare_name);
 
-	if (!message) {
-		closep(&fd);
-		return false;
-	}
-	message->fd = fd;
-	snprintf(message->name, sizeof(message->name), "%s", name);
-	pthread_mutex_lock(&store->lock);
-	*store->last = message;
-	store->last = &message->next;
-	store->queued++;
-	pthread_cond_signal(&store->changed);
-	pthread_mutex_unlock(&store->lock);
-	return true;
+	for (; i < store->item_count && !strncmp(store->items[i].name, name, length); i++)
+		if (store->items[i].fd >= 0)
+			return &store->items[i];
+	return NULL;
 }
 
-int store_claim(struct store *store, const char *name)
+int store_listening(struct store *store, const char *name)
 {
-	return store->handover ? handover_claim(store->handover, name) : -ENOENT;
+	struct item *item = find(store, name, strlen(name) + 1);
+
+	return item ? take_fd(item->fd) : -ENOENT;
 }
 
-int store_claim_next(struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX])
+int store_restore(struct store *store, const char *name)
 {
-	const char *name;
-	int fd = store->handover ? handover_claim_next(store->handover, prefix, &name) : -ENOENT;
+	int fd = store_listening(store, name);
 
-	if (fd >= 0)
-		snprintf(ret_name, STORE_NAME_MAX, "%s", name);
+	store->count += fd >= 0;
 	return fd;
 }
 
-static bool is_busy(struct store *store)
+int store_restore_next(
+	struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX])
 {
-	bool busy;
+	struct item *item = find(store, prefix, strlen(prefix));
 
-	pthread_mutex_lock(&store->lock);
-	busy = store->queued >= QUEUE_MAX;
-	pthread_mutex_unlock(&store->lock);
-	return busy;
+	if (!item)
+		return -ENOENT;
+	snprintf(ret_name, STORE_NAME_MAX, "%s", item->name);
+	store->count++;
+	return take_fd(item->fd);
 }
 
-bool store_put(struct store *store, const char *name, int fd)
+bool store_add(struct store *store, const char *name, int fd)
 {
 	int copy;
 
-	if (!store->exists)
+	if (!store->notify)
 		return false;
-	if (store->count >= STORE_MAX || is_busy(store)) {
+	if (store->count >= store->capacity || notify_stores_queued(store->notify) >= QUEUE_MAX) {
 		store->refused++;
 		return false;
 	}
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (copy < 0 || !queue(store, name, copy))
+	if (copy < 0 || !notify_store(store->notify, name, copy))
 		return false;
 	store->count++;
 	return true;
@@ -204,14 +154,18 @@ bool store_put(struct store *store, const char *name, int fd)
 
 void store_remove(struct store *store, const char *name)
 {
-	queue(store, name, -1);
-	if (store->count)
+	if (store->notify && notify_store(store->notify, name, -1))
 		store->count--;
 }
 
 bool store_exists(const struct store *store)
 {
-	return store->exists;
+	return store->notify;
+}
+
+unsigned store_capacity(const struct store *store)
+{
+	return store->capacity;
 }
 
 unsigned store_refused(const struct store *store)
@@ -219,11 +173,8 @@ unsigned store_refused(const struct store *store)
 	return store->refused;
 }
 
-/* The thread comes after the start, whose time it would take: it has as much to say as there are
- * sockets. */
-void store_settle(struct store *store)
+void store_flush(struct store *store, uint64_t deadline_ns)
 {
-	store->handover = NULL;
-	if (store->exists)
-		start_thread(store);
+	if (!notify_flush(store->notify, deadline_ns))
+		store->notify = NULL;
 }

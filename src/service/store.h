@@ -1,42 +1,52 @@
-/* Descriptors that systemd keeps from one run of the daemon to the next, over a restart, a crash
- * and a kill (sd_pid_notify_with_fds(3), FDSTORE=1; FileDescriptorStoreMax=).
- *
- * Telling systemd means waiting for it, so a thread does: what is put and removed takes effect
- * soon, and in order. */
+/* Descriptors from systemd: sockets that it listens on for the daemon (sd_listen_fds(3)), and those
+ * in the fd store, where they outlive a restart, a crash and a kill of the daemon
+ * (sd_pid_notify_with_fds(3), FDSTORE=1; FileDescriptorStoreMax=). */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Room for a name, with its terminator. */
 #define STORE_NAME_MAX 64
 
-struct handover;
+struct notify;
 struct store;
 
-/* The store behind what was handed over, which must live until store_settle(). Returns NULL without
- * memory. */
-struct store *store_new(struct handover *handover);
+/* Takes over all descriptors that systemd has passed; outside of it there are none. notify may be
+ * NULL: then nothing can be stored. Returns 0 or a negative errno. */
+int store_new(struct notify *notify, struct store **ret);
 
-/* Waits until systemd has been told everything. Accepts NULL. */
+/* Closes what nobody has taken. Accepts NULL. */
 void store_free(struct store *store);
 
-/* What an earlier run has put by under this name, which is the caller's then; or -ENOENT. */
-int store_claim(struct store *store, const char *name);
+/* The listening socket of this name, which is the caller's then; or -ENOENT. */
+int store_listening(struct store *store, const char *name);
 
-/* The next of what an earlier run has put by under names that begin with prefix. */
-int store_claim_next(struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX]);
+/* What an earlier run has stored under this name, which is the caller's then; or -ENOENT. It stays
+ * in the store. */
+int store_restore(struct store *store, const char *name);
 
-/* Puts a copy by. Returns whether it will be kept: there may be no store, or it may be full. */
-bool store_put(struct store *store, const char *name, int fd);
+/* The same for the next name that begins with prefix. */
+int store_restore_next(
+	struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX]);
 
-/* Gives what lies under a name up, which was put or claimed. */
+/* After the start: closes what nobody has taken; nothing can be restored any more. */
+void store_settle(struct store *store);
+
+/* Stores a duplicate. Returns false if there is no store, or no room in it. */
+bool store_add(struct store *store, const char *name, int fd);
+
+/* Removes what was stored, or restored, under this name. */
 void store_remove(struct store *store, const char *name);
 
-/* Whether there is one. */
+/* Whether descriptors can be stored. */
 bool store_exists(const struct store *store);
 
-/* How many descriptors there was no room for. */
+/* The number of descriptors that systemd stores at most, and of those for which there was no room.
+ */
+unsigned store_capacity(const struct store *store);
 unsigned store_refused(const struct store *store);
 
-/* After the start: nothing can be claimed any more. */
-void store_settle(struct store *store);
+/* At the stop: waits until systemd has been sent all that is to be stored. If that fails until the
+ * deadline, CLOCK_MONOTONIC, there is no store from now on. */
+void store_flush(struct store *store, uint64_t deadline_ns);

@@ -175,7 +175,16 @@ def test_sighup_with_a_broken_configuration_is_survived_and_said(daemon):
     daemon.write_config(config(BROKEN))
     daemon.signal(signal.SIGHUP)
     wait_until(lambda: "192.0.2.1" in daemon.log(), "the error in the log")
+    assert "the old configuration stays in force: 1 error\n" in daemon.log()
     assert names(daemon) == {"one"}
+
+
+def test_an_error_that_mcastctl_prints_is_not_logged_as_well(daemon):
+    """Under systemd, both are in the journal of the unit."""
+    daemon.write_config(config(BROKEN, "four: { };"))
+    assert "192.0.2.1" in daemon.ctl("reload", status=1)
+    assert "192.0.2.1" not in daemon.log()
+    assert "the old configuration stays in force: 3 errors\n" in daemon.log()
 
 
 def test_programs_at_a_group_socket_stay_connected(daemon, net):

@@ -42,7 +42,7 @@ def test_a_start_returns_when_every_group_is_joined(service):
 
 def test_the_status_says_what_is_joined_and_what_is_waited_for(service):
     service.start('groups: { a: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0", "absent0"]; }; };')
-    assert service.show("StatusText") == "1 groups: 1 memberships joined, 1 waiting, 0 failed"
+    assert service.show("StatusText") == "1 group: 1 membership joined, 1 waiting, 0 failed"
 
 
 def test_a_stop_leaves_no_socket_behind_and_is_not_a_failure(service):

@@ -101,6 +101,6 @@ def test_an_interface_that_is_replaced_at_once_by_one_of_the_same_index_is_joine
 def test_the_status_follows_join_and_leave(service):
     service.start(CONFIG)
     service.ctl("join", "233.252.0.7:5007", "--name", "more", "--interface", "eth0")
-    wait_until(lambda: service.show("StatusText") == "3 groups: 1 memberships joined, 2 waiting, 0 failed", "the status")
+    wait_until(lambda: service.show("StatusText") == "3 groups: 1 membership joined, 2 waiting, 0 failed", "the status")
     service.ctl("leave", "more")
     wait_until(lambda: service.show("StatusText") == "2 groups: 0 memberships joined, 2 waiting, 0 failed", "the status")

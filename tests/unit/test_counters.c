@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/counters.h"
@@ -36,13 +37,13 @@ static uint64_t *take_named(
 	char key[40];
 
 	snprintf(key, sizeof(key), "%s %u", what, number);
-	return counters_take(counters, key, size);
+	return counters_take(counters, key, size, 0);
 }
 
 static void a_record_begins_with_zeros(void **state)
 {
 	struct counters *counters = open_counters(-1);
-	uint64_t *record = counters_take(counters, "group news", 24);
+	uint64_t *record = counters_take(counters, "group news", 24, 0);
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
@@ -84,15 +85,15 @@ static void what_nobody_takes_is_forgotten(void **state)
 	counters_free(counters);
 }
 
-static void what_was_released_begins_anew_and_takes_no_more_memory(void **state)
+static void what_was_released_restarts_from_zero_and_takes_no_more_memory(void **state)
 {
 	struct counters *counters = open_counters(-1);
-	off_t size;
+	struct stat before, after;
 
 	(void)state;
 	for (unsigned i = 0; i < MANY; i++)
 		*take_named(counters, "group", i, 72) = 1;
-	size = lseek(counters_fd(counters), 0, SEEK_END);
+	fstat(counters_fd(counters), &before);
 	for (unsigned i = 0; i < 20 * MANY; i++) {
 		uint64_t *record = take_named(counters, "other", i, 72);
 
@@ -100,7 +101,9 @@ static void what_was_released_begins_anew_and_takes_no_more_memory(void **state)
 		*record = 1;
 		counters_release(counters, record);
 	}
-	assert_in_range(lseek(counters_fd(counters), 0, SEEK_END), size, size + 65536);
+	fstat(counters_fd(counters), &after);
+	assert_in_range(
+		after.st_blocks * 512, before.st_blocks * 512, before.st_blocks * 512 + 65536);
 	counters_free(counters);
 }
 
@@ -116,6 +119,40 @@ static void a_record_of_another_size_is_not_taken(void **state)
 	counters_free(counters);
 }
 
+COUNTERS_RECORD(plain, { uint64_t received, sent; });
+COUNTERS_RECORD(commented, {
+	uint64_t received, /* in all */
+		sent; /* in all */
+});
+COUNTERS_RECORD(swapped, { uint64_t sent, received; });
+COUNTERS_RECORD(renamed, { uint64_t received, sent_bytes; });
+COUNTERS_RECORD(retyped, { int64_t received, sent; });
+
+static void the_layout_of_a_record_is_that_of_its_members(void **state)
+{
+	(void)state;
+	assert_true(plain_members() == commented_members());
+	assert_true(plain_members() != swapped_members());
+	assert_true(plain_members() != renamed_members());
+	assert_true(plain_members() != retyped_members());
+}
+
+static void a_record_of_another_layout_is_not_taken(void **state)
+{
+	struct counters *counters = open_counters(-1);
+	struct plain *record = counters_take(counters, "group", sizeof(*record), plain_members());
+
+	(void)state;
+	record->received = 7;
+	counters = open_next(counters);
+	record = counters_take(counters, "group", sizeof(*record), swapped_members());
+	assert_int_equal(record->received, 0);
+	record = counters_take(counters, "group", sizeof(*record), plain_members());
+	assert_int_equal(record->received, 7);
+	counters_settle(counters);
+	counters_free(counters);
+}
+
 static void at_the_stop_nothing_is_forgotten(void **state)
 {
 	struct counters *counters = open_counters(-1);
@@ -123,7 +160,7 @@ static void at_the_stop_nothing_is_forgotten(void **state)
 
 	(void)state;
 	*record = 7;
-	counters_keep(counters);
+	counters_freeze(counters);
 	counters_release(counters, record);
 	counters = open_next(counters);
 	assert_int_equal(*take_named(counters, "group", 1, 72), 7);
@@ -149,8 +186,10 @@ int main(void)
 		cmocka_unit_test(a_record_begins_with_zeros),
 		cmocka_unit_test(the_next_run_goes_on_where_the_last_one_was),
 		cmocka_unit_test(what_nobody_takes_is_forgotten),
-		cmocka_unit_test(what_was_released_begins_anew_and_takes_no_more_memory),
+		cmocka_unit_test(what_was_released_restarts_from_zero_and_takes_no_more_memory),
 		cmocka_unit_test(a_record_of_another_size_is_not_taken),
+		cmocka_unit_test(the_layout_of_a_record_is_that_of_its_members),
+		cmocka_unit_test(a_record_of_another_layout_is_not_taken),
 		cmocka_unit_test(at_the_stop_nothing_is_forgotten),
 		cmocka_unit_test(memory_that_is_not_ours_is_refused),
 	};

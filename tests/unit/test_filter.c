@@ -42,10 +42,10 @@ static bool passes(struct filter *filter, const char *payload, const char *sourc
 {
 	struct datagram datagram = make_datagram(payload, source), passed[BATCH_MAX];
 	struct batch batch = {.count = 1, .datagrams = &datagram};
-	struct filtered kept_out;
-	unsigned count = filter_apply(filter, &batch, 1000 * NS_PER_S, passed, &kept_out);
+	struct filtered rejected;
+	unsigned count = filter_apply(filter, &batch, 1000 * NS_PER_S, passed, &rejected);
 
-	assert_int_equal(count + kept_out.filtered + kept_out.over_rate, 1);
+	assert_int_equal(count + rejected.filtered + rejected.over_rate, 1);
 	return count;
 }
 
@@ -54,13 +54,13 @@ static unsigned pass_at(struct filter *filter, uint64_t now_ns, unsigned count)
 {
 	struct datagram datagrams[BATCH_MAX], passed[BATCH_MAX];
 	struct batch batch = {.count = count, .datagrams = datagrams};
-	struct filtered kept_out;
+	struct filtered rejected;
 	unsigned through;
 
 	for (unsigned i = 0; i < count; i++)
 		datagrams[i] = make_datagram("x", "192.0.2.1");
-	through = filter_apply(filter, &batch, now_ns, passed, &kept_out);
-	assert_int_equal(through + kept_out.filtered + kept_out.over_rate, count);
+	through = filter_apply(filter, &batch, now_ns, passed, &rejected);
+	assert_int_equal(through + rejected.filtered + rejected.over_rate, count);
 	return through;
 }
 

@@ -56,8 +56,8 @@ static struct membership *membership;
 
 static void begin_run(int counters_of_before)
 {
-	context = (struct group_context){
-		.base = event_base_new(), .arena = arena_new(), .store = store_new(NULL)};
+	context = (struct group_context){.base = event_base_new(), .arena = arena_new()};
+	assert_int_equal(store_new(NULL, &context.store), 0);
 	assert_int_equal(counters_open(counters_of_before, &context.counters), 0);
 	assert_int_equal(group_new(&context, &config, NULL, &group), 0);
 	membership = membership_new(group, "lo");
@@ -70,7 +70,7 @@ static int end_run(void)
 	int fd = dup(counters_fd(context.counters));
 
 	context.stopping = true;
-	counters_keep(context.counters);
+	counters_freeze(context.counters);
 	membership_free(membership);
 	group_free(group);
 	store_free(context.store);

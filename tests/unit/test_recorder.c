@@ -74,7 +74,7 @@ static void write_file(const char *path, const char *content, size_t size)
 
 static void write_beside(const struct place *place, const char *name, const char *content)
 {
-	char path[160];
+	char path[1024];
 
 	snprintf(path, sizeof(path), "%s/%s", place->directory, name);
 	write_file(path, content, strlen(content));

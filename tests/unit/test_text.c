@@ -43,6 +43,24 @@ static void appending_nothing_is_harmless(void **state)
 	text_free(&text);
 }
 
+static void room_for_nothing_is_no_failure(void **state)
+{
+	struct text text = {0};
+
+	(void)state;
+	assert_non_null(text_reserve(&text, 0));
+	assert_false(text_failed(&text));
+	text_free(&text);
+}
+
+static void only_one_is_singular(void **state)
+{
+	(void)state;
+	assert_string_equal(plural(0), "s");
+	assert_string_equal(plural(1), "");
+	assert_string_equal(plural(2), "s");
+}
+
 static void printing_appends_without_a_terminator_in_the_length(void **state)
 {
 	struct text text = {0};
@@ -145,6 +163,8 @@ int main(void)
 		cmocka_unit_test(empty_text_is_an_empty_string),
 		cmocka_unit_test(appending_keeps_every_byte_in_order),
 		cmocka_unit_test(appending_nothing_is_harmless),
+		cmocka_unit_test(room_for_nothing_is_no_failure),
+		cmocka_unit_test(only_one_is_singular),
 		cmocka_unit_test(printing_appends_without_a_terminator_in_the_length),
 		cmocka_unit_test(printing_grows_as_needed),
 		cmocka_unit_test(taking_the_string_does_not_change_the_length),

@@ -133,6 +133,26 @@ static void size_is_formatted_in_its_shortest_exact_form(void **state)
 	assert_formatted(UINT64_MAX, "18446744073709551615");
 }
 
+static void assert_formatted_duration(uint64_t ns, const char *expected)
+{
+	char string[UNIT_STRING_MAX];
+
+	assert_string_equal(format_duration(ns, string), expected);
+}
+
+static void duration_is_formatted_in_its_shortest_exact_form(void **state)
+{
+	(void)state;
+	assert_formatted_duration(0, "0");
+	assert_formatted_duration(1, "1ns");
+	assert_formatted_duration(250000000, "250ms");
+	assert_formatted_duration(1500000000, "1500ms");
+	assert_formatted_duration(90000000000, "90s");
+	assert_formatted_duration(3600000000000, "1h");
+	assert_formatted_duration(2 * 86400000000000, "2d");
+	assert_formatted_duration(UINT64_MAX, "18446744073709551615ns");
+}
+
 static void formatted_sizes_read_back(void **state)
 {
 	(void)state;
@@ -154,6 +174,7 @@ int main(void)
 		cmocka_unit_test(duration_ends_at_ten_years),
 		cmocka_unit_test(number_takes_all_of_the_string),
 		cmocka_unit_test(size_is_formatted_in_its_shortest_exact_form),
+		cmocka_unit_test(duration_is_formatted_in_its_shortest_exact_form),
 		cmocka_unit_test(formatted_sizes_read_back),
 	};
 

@@ -21,8 +21,8 @@ static enum call_result call_reload(struct client *client, const struct call *ca
 	}
 	text = client_begin_reply(client);
 	method_put_lines(text, "changes", &changes.lines);
-	json_put_number(text, "keptGroups", changes.kept_groups);
-	json_put_number(text, "keptHandlers", changes.kept_handlers);
+	json_put_number(text, "keptGroups", changes.unchanged_groups);
+	json_put_number(text, "keptHandlers", changes.unchanged_handlers);
 	client_end(client);
 	return CALL_DONE;
 }

@@ -1,0 +1,254 @@
+"""The service manager on the other side of $NOTIFY_SOCKET: one that does not read, and what its fd store holds.
+
+tests/service has the real one, which always reads.
+"""
+
+import array
+import os
+import signal
+import socket
+import sys
+
+import pytest
+
+from harness.peers import tutorial_sender
+from harness.waiting import TIMEOUT, wait_until
+
+NEWS = 'news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; };\n'
+RAW = 'handlers: { raw: { type = "file"; path = "$DIR/raw"; format = "raw"; }; };\n'
+
+
+def config(*groups):
+    return f"groups: {{\n{''.join(groups)}}};\n{RAW}"
+
+
+def group(number):
+    return f'g{number}: {{ address = "233.252.1.{number}"; port = 5004; interfaces = ["eth0"]; }};\n'
+
+
+class Manager:
+    """Receives what services tell, and holds the sockets that they store, as many as it has room for."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.socket.settimeout(TIMEOUT)
+        self.path = path
+        self.told = []
+        self.stored = []  # of (name, fd)
+
+    def close(self):
+        self.socket.close()
+        for _, fd in self.stored:
+            os.close(fd)
+
+    def fill(self):
+        """Leaves no room for a message."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            try:
+                while True:
+                    other.sendto(b"FILLER=1", self.path)
+            except BlockingIOError:
+                pass
+
+    def read(self):
+        """The next message."""
+        data, rights, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(4))
+        fds = array.array("i", b"".join(data for _, _, data in rights))
+        fields = dict(line.split("=", 1) for line in data.decode().splitlines())
+        if "FDSTORE" in fields:
+            self.stored.append((fields["FDNAME"], fds[0]))
+        elif "FDSTOREREMOVE" in fields:
+            for name, fd in self.stored:
+                if name == fields["FDNAME"]:
+                    os.close(fd)
+            self.stored = [item for item in self.stored if item[0] != fields["FDNAME"]]
+        if "FILLER" not in fields:
+            self.told.append(fields)
+        return fields
+
+    def read_all(self):
+        """Reads what waits, without waiting for more."""
+        self.socket.setblocking(False)
+        try:
+            while True:
+                self.read()
+        except BlockingIOError:
+            pass
+        finally:
+            self.socket.settimeout(TIMEOUT)
+
+    def wait_told(self, name, value="1"):
+        while self.read().get(name) != value:
+            pass
+
+    def told_of(self, *names):
+        """The messages with one of these fields, as the name of the field, in order."""
+        return [name for fields in self.told for name in names if name in fields]
+
+
+@pytest.fixture(params=["path", "abstract"])
+def any_manager(request, net, tmp_path, monkeypatch):
+    yield from make_manager(net, str(tmp_path / "notify") if request.param == "path" else "\0mcastd-test", monkeypatch)
+
+
+@pytest.fixture
+def manager(net, tmp_path, monkeypatch):
+    yield from make_manager(net, str(tmp_path / "notify"), monkeypatch)
+
+
+def make_manager(net, path, monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", path.replace("\0", "@"))
+    with net.host:
+        manager = Manager(path)
+    yield manager
+    manager.close()
+
+
+@pytest.fixture
+def full(manager):
+    manager.fill()
+    return manager
+
+
+MORE_THAN_ONE_ROUND_OF_THE_LOOP_READS = 300
+
+
+def assert_all_is_received_before_the_stop(daemon, net):
+    daemon.pause()
+    with tutorial_sender(net.peer, "233.252.0.1") as sock:
+        for _ in range(MORE_THAN_ONE_ROUND_OF_THE_LOOP_READS):
+            sock.sendto(b"x", ("233.252.0.1", 5004))
+    daemon.signal(signal.SIGTERM)
+    daemon.resume()
+    assert daemon.process.wait(TIMEOUT) == 0
+    assert daemon.read("raw") == b"x" * MORE_THAN_ONE_ROUND_OF_THE_LOOP_READS
+
+
+# One that does not read
+
+
+def test_the_daemon_answers_while_the_service_manager_does_not_read(start, full, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "30000")
+    daemon = start(config(NEWS))
+    daemon.call("Reload")
+    assert daemon.call("GetStatus")["groups"] == 1
+
+
+def test_sigterm_ends_the_daemon_while_the_service_manager_does_not_read(start, full):
+    daemon = start(config(NEWS))
+    daemon.signal(signal.SIGTERM)
+    assert daemon.process.wait(TIMEOUT) == 0
+
+
+def test_what_there_was_no_room_for_is_told_in_order_when_there_is(start, any_manager, net):
+    with net.host:
+        any_manager.fill()
+    daemon = start(config(NEWS))
+    daemon.call("Reload")
+    any_manager.wait_told("RELOADING")
+    any_manager.wait_told("READY")
+    assert any_manager.told_of("READY", "RELOADING") == ["READY", "RELOADING", "READY"]
+    assert any_manager.told[-1]["STATUS"] == "1 group: 1 membership joined, 0 waiting, 0 failed"
+    daemon.signal(signal.SIGTERM)
+    any_manager.wait_told("STOPPING")
+    assert daemon.process.wait(TIMEOUT) == 0
+
+
+def test_the_newest_state_is_told_after_more_changes_than_can_wait(start, full):
+    daemon = start(config(NEWS))
+    for number in range(1, 40):
+        daemon.write_config(config(NEWS, *map(group, range(number))))
+        daemon.call("Reload")
+    full.wait_told("STATUS", "40 groups: 40 memberships joined, 0 waiting, 0 failed")
+
+
+def test_the_watchdog_is_told_again_when_there_is_room_again(start, full, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "30000")
+    start(config(NEWS))
+    for _ in range(10):
+        full.wait_told("WATCHDOG")
+    wait_until(lambda: full.read_all() or len(full.stored) == 2, "the counters and the socket to be stored")
+
+
+def test_what_could_not_be_stored_is_received_before_the_stop(start, full, net):
+    assert_all_is_received_before_the_stop(start(config(NEWS)), net)
+
+
+# What it holds
+
+
+HAND_OVER = """
+import os, socket, sys
+path, *command = sys.argv[1:]
+with socket.socket(socket.AF_UNIX) as control:
+    control.connect(path)
+    names, fds, _, _ = socket.recv_fds(control, 65536, 250)
+for fd in fds:  # out of the way of their places
+    os.dup2(fd, fd + 1000)
+for number in range(len(fds)):
+    os.dup2(fds[number] + 1000, 3 + number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES=names.decode())
+os.closerange(3 + len(fds), 1300)
+os.execv(command[0], command)
+"""
+
+
+def start_with(start, stored, tmp_path, text):
+    """Starts a daemon that is given what is stored."""
+    path = str(tmp_path / "hand-over")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        daemon = start(text, wrapper=(sys.executable, "-c", HAND_OVER, path), wait=False)
+        listening.settimeout(TIMEOUT)
+        with listening.accept()[0] as connection:
+            socket.send_fds(connection, [":".join(name for name, _ in stored).encode()], [fd for _, fd in stored])
+    daemon.wait_until_ready()
+    return daemon
+
+
+def stored_names(manager):
+    manager.read_all()
+    return {name for name, _ in manager.stored}
+
+
+def end_abruptly(daemon):
+    daemon.process.kill()
+    daemon.process.wait()
+
+
+@pytest.fixture
+def earlier(start, manager):
+    """The manager with what a killed daemon of ten groups has left: their sockets and the counters."""
+    daemon = start(config(*map(group, range(1, 11))))
+    wait_until(lambda: len(stored_names(manager)) == 11, "the sockets and the counters to be stored")
+    end_abruptly(daemon)
+    return manager
+
+
+def test_what_an_earlier_run_has_stored_takes_its_place_in_the_fd_store(start, earlier, tmp_path, monkeypatch):
+    monkeypatch.setenv("FDSTORE", "15")
+    before = stored_names(earlier)
+    daemon = start_with(start, earlier.stored, tmp_path, config(*map(group, range(1, 21))))
+    assert "at most 15 sockets: 6 memberships will be joined again after a restart" in daemon.log()
+    wait_until(lambda: len(stored_names(earlier)) >= 15, "the store to be full")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.process.wait(TIMEOUT) == 0
+    assert len(stored_names(earlier)) == 15 and before < stored_names(earlier)
+
+
+def test_what_leaves_the_fd_store_makes_room_for_what_comes(start, earlier, tmp_path, monkeypatch):
+    monkeypatch.setenv("FDSTORE", "11")
+    before = stored_names(earlier)
+    daemon = start_with(start, earlier.stored, tmp_path, config(*map(group, range(6, 16))))
+    assert "will be joined again" not in daemon.log()
+    wait_until(lambda: len(stored_names(earlier) - before) == 5, "the new sockets to be stored")
+    assert len(stored_names(earlier)) == 11
+
+
+def test_what_the_fd_store_had_no_room_for_is_received_before_the_stop(start, earlier, net, tmp_path, monkeypatch):
+    monkeypatch.setenv("FDSTORE", "11")
+    daemon = start_with(start, earlier.stored, tmp_path, config(*map(group, range(1, 11)), NEWS))
+    assert_all_is_received_before_the_stop(daemon, net)
