@@ -25,6 +25,13 @@ class Programs:
         os.chmod(path, mode)
         return path
 
+    def runner(self, start, config):
+        """A function that starts a daemon with config(words of the command, settings), whose command is a shell script."""
+        def run(script, settings="", name="script"):
+            return start(config([self.write(name, script), "$DIR"], settings))
+
+        return run
+
 
 def command(*words):
     """The value of the key command."""

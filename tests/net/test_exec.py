@@ -33,12 +33,9 @@ def config(words, settings="", others=""):
 
 
 @pytest.fixture
-def run(start, net, programs):  # noqa: F811
+def run(start, programs):
     """Starts a daemon that runs a shell script for each datagram, with the daemon's directory as $1."""
-    def run(script, settings="", name="script"):
-        return start(config([programs.write(name, script), "$DIR"], settings))
-
-    return run
+    return programs.runner(start, config)
 
 
 def send_all(net, *payloads):
@@ -82,7 +79,7 @@ readlink /proc/$$/cwd >"$4/cwd"
 
 
 @pytest.fixture
-def dumped(start, net, monkeypatch, programs):  # noqa: F811
+def dumped(start, net, monkeypatch, programs):
     """A daemon that has run a program which looks at itself, with odd arguments, and has variables of its own."""
     monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
     monkeypatch.setenv("SECRET", "of the daemon")
@@ -122,12 +119,12 @@ def own_output(start, net, *words):
     return pid, lines
 
 
-def test_a_program_has_no_descriptors_of_the_daemons(start, net, programs):  # noqa: F811
+def test_a_program_has_no_descriptors_of_the_daemons(start, net, programs):
     pid, lines = own_output(start, net, "/bin/ls", "/proc/self/fd")
     assert lines == ["0", "1", "2", "3"]  # 3 is where ls reads this
 
 
-def test_a_program_has_no_signals_and_no_terminal_of_the_daemons(start, net, programs):  # noqa: F811
+def test_a_program_has_no_signals_and_no_terminal_of_the_daemons(start, net, programs):
     pid, lines = own_output(start, net, "/bin/grep", "-hE", "^(Sig(Blk|Ign)|[0-9])", "/proc/self/status",
                             "/proc/self/stat")
     blocked, ignored = (int(line.split("\\t")[1], 16) for line in lines[:2])
@@ -199,7 +196,7 @@ def test_ends_are_counted_by_their_class(run, net):
     assert re.search(r"handler run\[\d+\]: (exited with status 3|was ended by SIGSEGV)", daemon.log())
 
 
-def test_a_program_that_cannot_be_started_is_counted_and_said(run, net, programs):  # noqa: F811
+def test_a_program_that_cannot_be_started_is_counted_and_said(run, net, programs):
     daemon = run("exit 0", name="vanishes")
     os.unlink(programs.path("vanishes"))
     send_all(net, b"x", b"y")
@@ -351,7 +348,7 @@ def test_programs_that_run_at_the_end_are_ended(run, net):
     assert state_of(pid) is None
 
 
-def test_programs_that_run_at_a_reload_are_given_time_and_then_ended(start, net, programs):  # noqa: F811
+def test_programs_that_run_at_a_reload_are_given_time_and_then_ended(start, net, programs):
     script = programs.write("slow", """
         payload=$(cat)
         echo $$ >"$1/$payload"
@@ -389,7 +386,7 @@ def check(tmp_path, path, key="command"):
 
 
 @pytest.fixture
-def place(programs, tmp_path):  # noqa: F811
+def place(programs, tmp_path):
     """A trusted directory of its own for one test, with a trusted program in it."""
     class Place:
         directory = programs.path(tmp_path.name)
@@ -420,7 +417,7 @@ def test_a_program_in_a_directory_that_others_can_write_is_refused(place, tmp_pa
         f"{place.directory} (mode {mode:04o}) lets {who} put another program there: {fix}")
 
 
-def test_a_program_below_a_directory_that_others_can_write_is_refused(place, tmp_path, programs):  # noqa: F811
+def test_a_program_below_a_directory_that_others_can_write_is_refused(place, tmp_path, programs):
     os.mkdir(os.path.join(place.directory, "bin"), 0o755)
     program = programs.write(f"{tmp_path.name}/bin/program", "exit 0")
     assert check(tmp_path, [program]) is None
@@ -491,11 +488,11 @@ def test_symbolic_links_without_end_are_refused(place, tmp_path):
     ("/" + "x" * 300, "File name too long"),
     ("/" + "x/" * 3000, "File name too long"),
 ], ids=lambda value: value[:20])
-def test_what_is_no_program_is_refused(programs, tmp_path, path, words):  # noqa: F811
+def test_what_is_no_program_is_refused(programs, tmp_path, path, words):
     assert check(tmp_path, [path]).endswith(words)
 
 
-def test_a_command_is_needed_and_has_a_program(programs, tmp_path):  # noqa: F811
+def test_a_command_is_needed_and_has_a_program(programs, tmp_path):
     assert check(tmp_path, []).startswith("is empty")
 
 
@@ -513,7 +510,7 @@ def test_a_daemon_takes_programs_of_its_own_user(place):
         assert result.returncode == status
 
 
-def test_a_program_that_is_no_longer_trusted_fails_the_reload(run, net, programs):  # noqa: F811
+def test_a_program_that_is_no_longer_trusted_fails_the_reload(run, net, programs):
     daemon = run("exit 0", name="changes")
     os.chmod(programs.path("changes"), 0o775)
     assert "changes (mode 0775) lets its group put another program there" in daemon.ctl("reload", status=1)
@@ -553,7 +550,7 @@ def urgent():
 
 @pytest.mark.long
 @pytest.mark.parametrize("program", ["/bin/true", "/bin/cat"])
-def test_50000_datagrams_a_second_for_10_seconds(net, start, programs, release, say, urgent, program):  # noqa: F811
+def test_50000_datagrams_a_second_for_10_seconds(net, start, programs, release, say, urgent, program):
     daemon = start(config([program], "max_running = 8;"), binary=release)
     with net.peer:
         sender = subprocess.Popen([sys.executable, "-c", PACED, GROUP, "50000", "10"], stdout=subprocess.PIPE)

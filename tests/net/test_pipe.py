@@ -32,12 +32,9 @@ def config(words, settings=""):
 
 
 @pytest.fixture
-def run(start, net, programs):  # noqa: F811
+def run(start, programs):
     """Starts a daemon with a shell script as its child, with the daemon's directory as $1."""
-    def run(script, settings="", name="script"):
-        return start(config([programs.write(name, script), "$DIR"], settings))
-
-    return run
+    return programs.runner(start, config)
 
 
 def send_all(net, payloads):
@@ -131,7 +128,7 @@ def test_lines_are_the_default_and_json_has_all_fields(run, net):
                       "interface": "eth0", "ttl": 2, "size": 1, "text": "x"}
 
 
-def test_the_child_has_its_arguments_and_nothing_of_the_daemons(start, monkeypatch, programs):  # noqa: F811
+def test_the_child_has_its_arguments_and_nothing_of_the_daemons(start, monkeypatch, programs):
     monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
     words = ["/bin/sh", "-c", """
         cat /proc/$$/cmdline >"$0/cmdline"; cat /proc/$$/environ >"$0/environ"; ls /proc/$$/fd; echo done; exec cat""",
@@ -188,7 +185,7 @@ def test_the_child_runs_before_the_first_datagram(run):
                                 "backoffMilliseconds": 0, "containsNul": 0}
 
 
-def test_a_configuration_that_is_only_tried_starts_nothing(run, start, programs):  # noqa: F811
+def test_a_configuration_that_is_only_tried_starts_nothing(run, start, programs):
     daemon = run('exec cat')
     child = child_of(daemon)
     other = programs.write("other", 'echo started >>"$1/other"; exec cat')
@@ -228,7 +225,7 @@ def test_a_child_that_does_not_end_is_ended(run):
     assert state_of(pid) is None
 
 
-def test_a_reload_that_changes_it_ends_a_stopped_child_and_counts_what_it_did_not_take(run, net, programs):  # noqa: F811
+def test_a_reload_that_changes_it_ends_a_stopped_child_and_counts_what_it_did_not_take(run, net, programs):
     daemon = run("exec cat >/dev/null", 'queue = "1M"; framing = "length";')
     pid = stop_child(daemon)
     send_all(net, [bytes(1000)] * 500)
@@ -314,7 +311,7 @@ def test_a_child_that_closes_its_standard_input_is_noticed_without_a_datagram(ru
     wait_counters(daemon, restarts=1)
 
 
-def test_a_program_that_cannot_be_started_is_tried_again(run, net, programs):  # noqa: F811
+def test_a_program_that_cannot_be_started_is_tried_again(run, net, programs):
     daemon = run("exec cat", name="vanishes")
     child = child_of(daemon)
     os.unlink(programs.path("vanishes"))
