@@ -283,7 +283,6 @@ demo:
 
 # ---- Installation ----
 
-docs := README.md NEWS.md LICENSE
 confdir := $(DESTDIR)$(SYSCONFDIR)/mcastd
 
 # What is left to do after an installation that is not into a package.
@@ -291,11 +290,12 @@ service_advice := systemd-sysusers && journalctl --update-catalog && systemctl d
 	systemctl enable --now mcastd
 
 install: all install-systemd
-	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/doc $(confdir)/conf.d
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/recipes $(confdir)/conf.d
 	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
 	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
-	$(INSTALL) -m 644 $(docs) $(DESTDIR)$(DOCDIR)
-	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/doc
+	$(INSTALL) -m 644 NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
+	sed 's|](doc/|](recipes/|g' README.md | $(INSTALL) -m 644 /dev/stdin $(DESTDIR)$(DOCDIR)/README.md
+	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/recipes
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
 	$(INSTALL) -m 644 packaging/completions/mcastd.bash $(DESTDIR)$(BASHCOMPDIR)/mcastd

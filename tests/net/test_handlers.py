@@ -51,7 +51,8 @@ PAYLOADS = pytest.mark.parametrize(
 
 
 def next_record(daemon, name, sender):
-    """What a file grows by when sender() sends one datagram."""
+    """What a file grows by when sender() sends one datagram, after all that was sent before is written."""
+    daemon.wait_idle(name)
     before = len(daemon.read(name))
     sender()
 
