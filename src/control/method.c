@@ -112,8 +112,8 @@ int parameters_read(const json_t *object, const struct parameter *rows, size_t c
 	if (known == json_object_size(object))
 		return 0;
 	*ret_name = find_unknown(object, rows, count);
-	return because(why, -EINVAL,
-		"there is no such parameter; the interface description lists all parameters");
+	return because(
+		why, -EINVAL, "is not known; the interface description lists all parameters");
 }
 
 int method_read(

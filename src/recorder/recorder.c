@@ -259,7 +259,7 @@ static void succeed(struct recorder *recorder)
 			&(struct log_fields){
 				.message_id = MESSAGE_OUTAGE_ENDED, .handler = recorder->name},
 			"handler %s: %s: it can be written again after %" PRIu64 ".%" PRIu64
-			" s; %" PRIu64 " datagrams were lost",
+			" s; lost meanwhile: %" PRIu64,
 			recorder->name, recorder->path.path, tenths / 10, tenths % 10,
 			recorder->outage.lost);
 	}
