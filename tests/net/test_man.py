@@ -145,6 +145,22 @@ def test_every_key_is_explained(tmp_path):
     assert not missing
 
 
+def test_the_example_configuration_has_every_key(tmp_path):
+    """etc/mcastd.conf explains them for those who read no manual page."""
+    with open(os.path.join(ROOT, "etc", "mcastd.conf")) as file:
+        text = file.read()
+    missing = [key for _, keys in key_sections(tmp_path) for key in keys
+               if not re.search(rf"\b{re.escape(key.rpartition('.')[2])}\b", text)]
+    assert not missing
+
+
+def test_readme_has_every_type_of_handler_and_every_command(tmp_path):
+    with open(os.path.join(ROOT, "README.md")) as file:
+        text = file.read()
+    assert [kind for kind in handler_types(tmp_path) if f"| `{kind}` |" not in text] == []
+    assert [name for name in commands() if not re.search(rf"`(mcastctl )?{name}\b", text)] == []
+
+
 def test_every_type_of_value_is_explained():
     source, sections = source_of("mcastd.conf.5")
     used = set(re.findall(r"^\*.*\* = _(\w+)_", source, flags=re.MULTILINE))

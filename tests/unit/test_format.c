@@ -126,7 +126,9 @@ static void every_field_is_in_the_interface_description(void **state)
 		snprintf(expected, sizeof(expected), "\n  %s: %s,", field_infos[i].name,
 			field_infos[i].is_number ? "int" : "string");
 		type = strstr(type, expected);
-		assert_non_null(type);
+		if (!type)
+			fail_msg("type Datagram has no \"%s: ...\" in its place",
+				field_infos[i].name);
 	}
 	assert_non_null(strstr(type, "\n  text: ?string,\n  base64: ?string\n)"));
 }
