@@ -17,40 +17,38 @@
 /* Masters whose ports hand all that they receive to them. A VRF, for one, does not. */
 static const char *const port_kinds[] = {"bridge", "bond", "team", "openvswitch"};
 
-static bool is_port(const struct rtattr *link_info)
+/* The kind of master that an interface is a port of, or NULL. */
+static const char *port_kind(const struct rtattr *link_info)
 {
-	const struct rtattr *info[IFLA_INFO_MAX + 1];
-	const char *kind;
+	const struct rtattr *info[IFLA_INFO_MAX + 1], *kind;
 
 	if (!link_info)
-		return false;
+		return NULL;
 	rtnetlink_nested(link_info, info, ARRAY_SIZE(info));
-	if (!info[IFLA_INFO_SLAVE_KIND])
-		return false;
-	kind = RTA_DATA(info[IFLA_INFO_SLAVE_KIND]);
-	for (size_t i = 0; i < ARRAY_SIZE(port_kinds); i++)
-		if (!strncmp(kind, port_kinds[i], RTA_PAYLOAD(info[IFLA_INFO_SLAVE_KIND])))
-			return true;
-	return false;
+	kind = info[IFLA_INFO_SLAVE_KIND];
+	for (size_t i = 0; kind && i < ARRAY_SIZE(port_kinds); i++)
+		if (!strncmp(RTA_DATA(kind), port_kinds[i], RTA_PAYLOAD(kind)))
+			return port_kinds[i];
+	return NULL;
 }
 
 /* IFLA_AF_SPEC has a part for IPv6 where the interface does IPv6 at all. */
-static bool has_ipv6(const struct rtattr *families)
+static enum interface_ipv6 read_ipv6(const struct rtattr *families)
 {
 	const struct rtattr *family[AF_INET6 + 1], *parts[IFLA_INET6_MAX + 1];
 	const int32_t *settings;
 
 	if (!families)
-		return false;
+		return IPV6_ABSENT;
 	rtnetlink_nested(families, family, ARRAY_SIZE(family));
 	if (!family[AF_INET6])
-		return false;
+		return IPV6_ABSENT;
 	rtnetlink_nested(family[AF_INET6], parts, ARRAY_SIZE(parts));
 	if (!parts[IFLA_INET6_CONF] ||
 		RTA_PAYLOAD(parts[IFLA_INET6_CONF]) <= DEVCONF_DISABLE_IPV6 * sizeof(*settings))
-		return true;
+		return IPV6_ENABLED;
 	settings = RTA_DATA(parts[IFLA_INET6_CONF]);
-	return !settings[DEVCONF_DISABLE_IPV6];
+	return settings[DEVCONF_DISABLE_IPV6] ? IPV6_DISABLED : IPV6_ENABLED;
 }
 
 static int add_alternatives(
@@ -86,8 +84,9 @@ static int read_link(void *argument, const struct nlmsghdr *message)
 	strncpy(interface.name, RTA_DATA(parts[IFLA_IFNAME]), IF_NAMESIZE - 1);
 	interface.index = (unsigned)link->ifi_index;
 	interface.flags = link->ifi_flags;
-	interface.has_ipv6 = has_ipv6(parts[IFLA_AF_SPEC]);
-	if (parts[IFLA_MASTER] && is_port(parts[IFLA_LINKINFO]))
+	interface.ipv6 = read_ipv6(parts[IFLA_AF_SPEC]);
+	interface.port_kind = port_kind(parts[IFLA_LINKINFO]);
+	if (parts[IFLA_MASTER] && interface.port_kind)
 		memcpy(&interface.port_of, RTA_DATA(parts[IFLA_MASTER]), sizeof(interface.port_of));
 	r = array_add(list, interface);
 	if (r < 0 || !parts[IFLA_PROP_LIST])

@@ -9,12 +9,19 @@
 
 #include "net/address.h"
 
+enum interface_ipv6 {
+	IPV6_ABSENT, /* the kernel has no IPv6, or the MTU is below 1280 */
+	IPV6_DISABLED, /* the sysctl net.ipv6.conf.NAME.disable_ipv6 */
+	IPV6_ENABLED,
+};
+
 struct interface {
 	char name[IF_NAMESIZE];
 	unsigned index;
 	unsigned flags; /* IFF_UP, IFF_LOWER_UP, IFF_MULTICAST, IFF_LOOPBACK, ... (netdevice(7)) */
 	unsigned port_of; /* index of the bridge, bond or team that takes its frames; 0: none */
-	bool has_ipv6; /* false where disable_ipv6 is set, and where the MTU is below 1280 */
+	const char *port_kind; /* "bridge", ...; NULL: it is no port */
+	enum interface_ipv6 ipv6;
 };
 
 struct interface_address {
