@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/text.h"
 #include "base/users.h"
 #include "config/report.h"
+#include "net/interface.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
 
@@ -137,29 +137,53 @@ static void check_source_lists(struct check *check)
 			"cannot be used together with sources, remove one of the two");
 }
 
-/* As the kernel's dev_valid_name(), except that a glob may be longer than a name. */
-static void check_interface(
-	struct check *check, const char *key, const char *name, bool may_be_glob)
+/* As people write it elsewhere, and what to write here; NULL: there is nothing wrong. */
+static const char *misspelt(const char *name)
 {
+	if (strchr(name, ','))
+		return "is a list in one string, write [\"eth0\", \"eth1\"]";
+	if (strchr(name, '@'))
+		return "has what \"ip link\" prints behind the name, leave out the @ and what "
+		       "follows";
+	if (*name == '-')
+		return "begins with -, write ! in front of what to leave out";
+	if (strchr(name, '/'))
+		return "cannot be an interface: write its name or one of its addresses, without /";
+	return NULL;
+}
+
+/* As the kernel's dev_valid_name() and dev_valid_altname(); an address stands for the interface
+ * that has it. */
+static void check_interface(
+	struct check *check, const char *key, const char *pattern, bool may_be_pattern)
+{
+	const char *name = may_be_pattern && *pattern == '!' ? pattern + 1 : pattern, *wrong;
 	bool is_glob = strpbrk(name, "*?[");
+	struct address address;
 	char buffer[SHOWN_MAX];
 
-	shown(name, buffer);
-	for (const char *at = name; *at; at++) {
-		if (!isspace((unsigned char)*at) && *at != '/' && *at != ':')
-			continue;
-		complain(check, key,
-			"\"%s\" cannot be an interface: no name has a space, / or :", buffer);
-		return;
+	shown(pattern, buffer);
+	wrong = misspelt(name);
+	if (address_parse(name, &address) == 0 && is_sender(&address)) {
+		if (!address_needs_scope(&address))
+			return;
+		wrong = "is link-local: more than one interface may have it, write the name of one";
 	}
-	if (!strcmp(name, ".") || !strcmp(name, ".."))
+	for (const char *at = name; *at && !wrong; at++)
+		if (isspace((unsigned char)*at) || *at == ':')
+			wrong = "cannot be an interface: no name has a space or :";
+	if (wrong)
+		complain(check, key, "\"%s\" %s", buffer, wrong);
+	else if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
 		complain(check, key, "\"%s\" cannot be an interface", buffer);
-	else if (is_glob && !may_be_glob)
-		complain(check, key, "\"%s\" is a pattern, use the name of one interface", buffer);
-	else if (!is_glob && strlen(name) >= IFNAMSIZ)
+	else if (*pattern == '!' && !may_be_pattern)
+		complain(check, key, "\"%s\" leaves one out, name those to use", buffer);
+	else if (is_glob && !may_be_pattern)
+		complain(check, key, "\"%s\" is a pattern, use the names of interfaces", buffer);
+	else if (!is_glob && strlen(name) >= INTERFACE_NAME_MAX)
 		complain(check, key,
 			"\"%s\" is longer than an interface's name can be, use at most %d bytes",
-			buffer, IFNAMSIZ - 1);
+			buffer, INTERFACE_NAME_MAX - 1);
 }
 
 static void check_interfaces(struct check *check)
@@ -168,8 +192,27 @@ static void check_interfaces(struct check *check)
 
 	for (size_t i = 0; i < group->interfaces.count; i++)
 		check_interface(check, "interfaces", group->interfaces.items[i], true);
-	if (group->send_interface)
-		check_interface(check, "send_interface", group->send_interface, false);
+	for (size_t i = 0; i < group->send_interface.count; i++)
+		check_interface(check, "send_interface", group->send_interface.items[i], false);
+}
+
+/* What a group sends from. */
+static void check_sending(struct check *check)
+{
+	const struct config_group *group = check->group;
+	char string[INET6_ADDRSTRLEN];
+
+	if (group->source_address.family == AF_UNSPEC)
+		return;
+	address_format(&group->source_address, string);
+	if (!is_sender(&group->source_address))
+		complain(check, "source_address",
+			"\"%s\" cannot be sent from, use an address of this host", string);
+	else if (group->address.family != AF_UNSPEC &&
+		 group->source_address.family != group->address.family)
+		complain(check, "source_address",
+			"\"%s\" is not of the group's family, use an IPv%d address", string,
+			group->address.family == AF_INET ? 4 : 6);
 }
 
 static void refuse_handler(struct check *check, const char *name)
@@ -245,6 +288,7 @@ static void check_group(struct check *check, const struct config_group *group)
 	check_address(check);
 	check_source_lists(check);
 	check_interfaces(check);
+	check_sending(check);
 	check_handlers(check);
 	check_socket(check);
 }

@@ -30,7 +30,9 @@ struct config_group {
 	struct place place;
 	struct address address;
 	int64_t port;
-	struct string_list interfaces; /* names, globs; empty: all that can do multicast, but lo */
+	struct string_list interfaces; /* names, alternative names, addresses, globs, with '!' in
+					  front those to leave out; empty: all that can do
+					  multicast, but lo and ports */
 	struct address_list sources;
 	struct address_list block_sources;
 	struct string_list handlers;
@@ -38,7 +40,12 @@ struct config_group {
 	bool coalesce; /* UDP_GRO: receive the datagrams of one buffer together */
 	int64_t ttl;
 	bool loop;
-	char *send_interface;
+	int64_t dscp;
+	struct string_list send_interface; /* names, alternative names, addresses; empty: all joined
+					      interfaces if interfaces is given, else the route */
+	struct address source_address; /* AF_UNSPEC: the first of the interface */
+	int64_t source_port; /* 0: any */
+	bool replies; /* receive what comes back to the port that it sends from */
 	bool socket;
 	int64_t socket_mode;
 	char *socket_group;

@@ -20,8 +20,9 @@ static const struct key group_keys[] = {
 	{GROUP(port, KEY_NUMBER), .min = 1, .max = 65535, .required = true,
 		.help = "The UDP port."},
 	{GROUP(interfaces, KEY_STRINGS), .min = 1,
-		.help = "Names or globs of the interfaces to join on. Without it: all that can do "
-			"multicast, except lo."},
+		.help = "The interfaces to join on: names, alternative names, addresses, globs; "
+			"with ! in front, those to leave out. Without it: all that can do "
+			"multicast, except lo and the ports of bridges, bonds and teams."},
 	{GROUP(sources, KEY_ADDRESSES), .min = 1,
 		.help = "Receive from these senders only, by a source-specific join (SSM)."},
 	{GROUP(block_sources, KEY_ADDRESSES), .min = 1,
@@ -40,9 +41,20 @@ static const struct key group_keys[] = {
 		.help = "TTL or hop limit of sent datagrams: 1 stays on the link, 0 on this host."},
 	{GROUP(loop, KEY_BOOL), .fallback = "true",
 		.help = "Whether receivers on this host get what is sent."},
-	{GROUP(send_interface, KEY_STRING),
-		.help = "The interface to send on. Without it: the only interface of the group, or "
-			"the kernel's route."},
+	{GROUP(dscp, KEY_NUMBER), .min = 0, .max = 63, .fallback = "0",
+		.help = "The DSCP of sent datagrams, 46 for EF."},
+	{GROUP(send_interface, KEY_STRINGS), .min = 1,
+		.help = "The interfaces to send on: names, alternative names or addresses. Without "
+			"it: all joined interfaces where interfaces is given, else the kernel's "
+			"route."},
+	{GROUP(source_address, KEY_ADDRESS),
+		.help = "The address to send from. Without it: the first address of the "
+			"interface."},
+	{GROUP(source_port, KEY_NUMBER), .min = 1, .max = 65535,
+		.help = "The port to send from. Without it: any."},
+	{GROUP(replies, KEY_BOOL), .fallback = "false",
+		.help = "Whether what comes back to the port that the group sends from is received "
+			"as datagrams of the group."},
 	{GROUP(socket, KEY_BOOL), .fallback = "false",
 		.help = "Whether the group has a socket file, groups/NAME in run_directory."},
 	{GROUP(socket_mode, KEY_MODE), .fallback = "0660",

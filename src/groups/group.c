@@ -133,36 +133,59 @@ static int want(struct group *group, const char *interface)
 	return 0;
 }
 
-/* A pattern that matches nothing gets a membership itself, so that answers show that it waits. */
+/* Whether the configuration leaves the interface out. */
+static bool is_excluded(const struct group *group, const struct interface_list *interfaces,
+	const struct interface *interface)
+{
+	const struct string_list *patterns = &group->config->interfaces;
+
+	for (size_t i = 0; i < patterns->count; i++)
+		if (*patterns->items[i] == '!' &&
+			interface_is_excluded(interfaces, interface, patterns->items[i] + 1))
+			return true;
+	return false;
+}
+
+/* What matches nothing gets a membership itself, so that answers show that it waits. */
 static int want_pattern(
 	struct group *group, const char *pattern, const struct interface_list *interfaces)
 {
+	const struct interface *named = interface_find(interfaces, pattern);
 	bool matched = false;
 	int r = 0;
 
 	if (!interface_is_glob(pattern))
-		return want(group, pattern);
+		return want(group, named ? named->name : pattern);
 	for (size_t i = 0; i < interfaces->count && r >= 0; i++) {
-		if (!interface_matches(&interfaces->items[i], pattern))
+		const struct interface *interface = &interfaces->items[i];
+
+		if (!interface_matches(interfaces, interface, pattern) ||
+			is_excluded(group, interfaces, interface))
 			continue;
 		matched = true;
-		r = want(group, interfaces->items[i].name);
+		r = want(group, interface->name);
 	}
 	return matched || r < 0 ? r : want(group, pattern);
 }
 
-/* Gives it a membership for each interface that is wanted, and no other. */
+/* Gives it a membership for each interface that is wanted, and no other. Where the configuration
+ * only leaves some out, all others are wanted. */
 static int make_memberships(struct group *group, const struct interface_list *interfaces)
 {
 	const struct string_list *patterns = &group->config->interfaces;
+	bool is_default = true;
 	int r = 0;
 
 	for (size_t i = 0; i < group->memberships.count; i++)
 		group->memberships.items[i]->wanted = false;
-	if (!patterns->count)
-		r = want_pattern(group, "*", interfaces);
-	for (size_t i = 0; i < patterns->count && r >= 0; i++)
+	for (size_t i = 0; i < patterns->count && r >= 0; i++) {
+		if (*patterns->items[i] == '!')
+			continue;
+		is_default = false;
 		r = want_pattern(group, patterns->items[i], interfaces);
+	}
+	if (is_default && r >= 0)
+		r = want_pattern(group, "*", interfaces);
 	for (size_t i = group->memberships.count; i-- > 0 && r >= 0;)
 		if (!group->memberships.items[i]->wanted)
 			remove_membership(group, i);
@@ -184,7 +207,9 @@ int group_restore(struct group *group, const struct interface_list *interfaces)
 /* Where to send by default. */
 static void choose_send_interface(struct group *group, const struct interface_list *interfaces)
 {
-	const char *name = group->config->send_interface;
+	const char *name = group->config->send_interface.count
+				   ? group->config->send_interface.items[0]
+				   : NULL;
 	const struct interface *interface;
 
 	if (!name && group->memberships.count == 1)
@@ -200,14 +225,8 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < group->memberships.count; i++) {
-		struct membership *membership = group->memberships.items[i];
-		const struct interface *interface = interface_find(
-			interfaces, membership->interface);
-
-		membership_update(membership, interface,
-			interface && change && link_change_is_new(change, interface->index));
-	}
+	for (size_t i = 0; i < group->memberships.count; i++)
+		membership_update(group->memberships.items[i], interfaces, change);
 	choose_send_interface(group, interfaces);
 	return 0;
 }

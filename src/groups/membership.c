@@ -42,7 +42,10 @@ static void log_state(const struct membership *membership, bool had_error)
 	switch (membership->state) {
 	case MEMBERSHIP_JOINED:
 		fields.message_id = MESSAGE_JOINED;
-		if (had_error)
+		if (membership->error)
+			log_event(LOG_WARNING, &fields, "group %s: joined on %s, but %s",
+				fields.group, fields.interface, membership->error);
+		else if (had_error)
 			log_event(LOG_INFO, &fields, "group %s: joined on %s", fields.group,
 				fields.interface);
 		break;
@@ -59,7 +62,8 @@ static void log_state(const struct membership *membership, bool had_error)
 	}
 }
 
-/* error is NULL when joined. What stays as it was is not logged again. */
+/* What stays as it was is not logged again. When joined, error is NULL, or what to know about it.
+ */
 static void set_state(struct membership *membership, enum membership_state state, const char *error)
 {
 	bool had_error = membership->error;
@@ -530,23 +534,76 @@ static bool is_joined_on(const struct membership *membership, const struct inter
 	return false;
 }
 
-void membership_update(
-	struct membership *membership, const struct interface *interface, bool is_new)
+/* What a port receives, its master takes. While an interface is down the kernel keeps the
+ * membership, and reports it again when it is up. */
+static void set_joined(struct membership *membership, const struct interface_list *interfaces,
+	const struct interface *interface)
 {
-	char why[WHY_MAX];
+	const struct interface *master = interface->port_of ? interface_by_index(interfaces,
+								      interface->port_of)
+							    : NULL;
+	char note[WHY_MAX] = "";
 
-	if (interface && !is_new && is_joined_on(membership, interface))
-		return;
-	membership_close(membership);
+	if (!(interface->flags & IFF_UP))
+		snprintf(note, sizeof(note), "the interface is down");
+	else if (master)
+		snprintf(note, sizeof(note),
+			"%s is a port of the %s %s: datagrams arrive there, join %s",
+			interface->name, interface->port_kind, master->name, master->name);
+	set_state(membership, MEMBERSHIP_JOINED, *note ? note : NULL);
+}
+
+static bool has_family(const struct membership *membership, const struct interface *interface)
+{
+	return membership->group->config->address.family == AF_INET ||
+	       interface->ipv6 == IPV6_ENABLED;
+}
+
+/* Why nothing can be joined there now; NULL: it can. */
+static const char *find_obstacle(const struct membership *membership,
+	const struct interface *interface, char why[static WHY_MAX])
+{
+	struct address address;
+
+	if (!interface && interface_is_glob(membership->interface))
+		return "no interface with the flag MULTICAST matches; one without it, or a port of "
+		       "a "
+		       "bridge, is joined where it is named";
+	if (!interface && address_parse(membership->interface, &address) == 0)
+		return "no interface has this address";
 	if (!interface)
-		set_state(membership, MEMBERSHIP_WAITING,
-			interface_is_glob(membership->interface)
-				? "no interface that can do multicast matches"
-				: "there is no such interface");
-	else if (!(interface->flags & IFF_UP))
-		set_state(membership, MEMBERSHIP_WAITING, "the interface is down");
+		return "there is no such interface";
+	if (!(interface->flags & IFF_UP))
+		return "the interface is down";
+	if (has_family(membership, interface))
+		return NULL;
+	if (interface->ipv6 == IPV6_ABSENT)
+		return "the interface does no IPv6: its MTU is below 1280, or the kernel has none";
+	snprintf(why, WHY_MAX,
+		"IPv6 is disabled on the interface; sysctl -w net.ipv6.conf.%s.disable_ipv6=0 "
+		"enables it",
+		interface->name);
+	return why;
+}
+
+void membership_update(struct membership *membership, const struct interface_list *interfaces,
+	const struct link_change *change)
+{
+	const struct interface *interface = interface_find(interfaces, membership->interface);
+	bool is_new = interface && change && link_change_is_new(change, interface->index);
+	char why[WHY_MAX];
+	const char *obstacle = find_obstacle(membership, interface, why);
+
+	if (interface && has_family(membership, interface) && !is_new &&
+		is_joined_on(membership, interface)) {
+		set_joined(membership, interfaces, interface);
+		return;
+	}
+	membership_close(membership);
+	if (obstacle)
+		set_state(membership, MEMBERSHIP_WAITING, obstacle);
 	else if (join(membership, interface, why) < 0)
 		set_state(membership, MEMBERSHIP_FAILED, why);
 	else
-		set_state(membership, MEMBERSHIP_JOINED, NULL);
+		set_joined(membership, interfaces, interface);
 }

@@ -9,6 +9,7 @@
 #include "groups/pause.h"
 #include "net/interface.h"
 #include "net/joined.h"
+#include "net/link_monitor.h"
 #include "service/store.h"
 
 struct group;
@@ -92,11 +93,11 @@ void membership_free(struct membership *membership);
  * is none of that name. */
 void membership_restore(struct membership *membership, const struct interface *interface);
 
-/* Brings it to the state that the interface allows; interface is NULL when there is none of that
- * name. is_new tells that the interface may have been replaced: a membership ends with its
- * interface, so the group is joined again on a new socket. A change of state is logged. */
-void membership_update(
-	struct membership *membership, const struct interface *interface, bool is_new);
+/* Brings it to the state that its interface allows. change tells which interfaces may have been
+ * replaced: a membership ends with its interface, so the group is joined again on a new socket.
+ * NULL: none was. A change of state is logged. */
+void membership_update(struct membership *membership, const struct interface_list *interfaces,
+	const struct link_change *change);
 
 /* The callback of pause_new(). */
 enum pause_next membership_resume(struct pause_member *member);

@@ -51,7 +51,7 @@ uint64_t group_kernel_dropped(struct group *group)
  * was not at the last reconciliation. */
 static int outgoing(struct group *group, const char *interface, unsigned *ret_ifindex)
 {
-	const char *name = interface ? interface : group->config->send_interface;
+	const char *name = interface ? interface : group->config->send_interface.count ? group->config->send_interface.items[0] : NULL;
 
 	if (!interface && group->send_ifindex)
 		*ret_ifindex = group->send_ifindex;
@@ -87,7 +87,7 @@ static int send_vectors(struct group *group, const struct iovec *vectors, unsign
 static int explain(
 	int r, const struct group *group, const char *interface, char why[static WHY_MAX])
 {
-	const char *name = interface ? interface : group->config->send_interface;
+	const char *name = interface;
 	bool v4 = group->config->address.family == AF_INET;
 
 	switch (-r) {

@@ -2,43 +2,148 @@
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <ifaddrs.h>
-#include <linux/if_packet.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
+#include "net/rtnetlink.h"
 
-DEFINE_CLEANUP(struct ifaddrs *, freeifaddrs)
+/* From linux/ipv6.h, which does not go together with netinet/in.h. */
+#define DEVCONF_DISABLE_IPV6 26
 
-/* getifaddrs(3) has one AF_PACKET entry for each link. */
-static bool is_link(const struct ifaddrs *entry)
+/* Masters whose ports hand all that they receive to them. A VRF, for one, does not. */
+static const char *const port_kinds[] = {"bridge", "bond", "team", "openvswitch"};
+
+/* The kind of master that an interface is a port of, or NULL. */
+static const char *port_kind(const struct rtattr *link_info)
 {
-	return entry->ifa_addr && entry->ifa_addr->sa_family == AF_PACKET;
+	const struct rtattr *info[IFLA_INFO_MAX + 1], *kind;
+
+	if (!link_info)
+		return NULL;
+	rtnetlink_nested(link_info, info, ARRAY_SIZE(info));
+	kind = info[IFLA_INFO_SLAVE_KIND];
+	for (size_t i = 0; kind && i < ARRAY_SIZE(port_kinds); i++)
+		if (!strncmp(RTA_DATA(kind), port_kinds[i], RTA_PAYLOAD(kind)))
+			return port_kinds[i];
+	return NULL;
+}
+
+/* IFLA_AF_SPEC has a part for IPv6 where the interface does IPv6 at all. */
+static enum interface_ipv6 read_ipv6(const struct rtattr *families)
+{
+	const struct rtattr *family[AF_INET6 + 1], *parts[IFLA_INET6_MAX + 1];
+	const int32_t *settings;
+
+	if (!families)
+		return IPV6_ABSENT;
+	rtnetlink_nested(families, family, ARRAY_SIZE(family));
+	if (!family[AF_INET6])
+		return IPV6_ABSENT;
+	rtnetlink_nested(family[AF_INET6], parts, ARRAY_SIZE(parts));
+	if (!parts[IFLA_INET6_CONF] ||
+		RTA_PAYLOAD(parts[IFLA_INET6_CONF]) <= DEVCONF_DISABLE_IPV6 * sizeof(*settings))
+		return IPV6_ENABLED;
+	settings = RTA_DATA(parts[IFLA_INET6_CONF]);
+	return settings[DEVCONF_DISABLE_IPV6] ? IPV6_DISABLED : IPV6_ENABLED;
+}
+
+static int add_alternatives(
+	struct interface_list *list, unsigned ifindex, const struct rtattr *properties)
+{
+	const struct rtattr *item = RTA_DATA(properties);
+	int left = (int)RTA_PAYLOAD(properties), r = 0;
+
+	for (; RTA_OK(item, left) && r >= 0; item = RTA_NEXT(item, left)) {
+		struct interface_name name = {.ifindex = ifindex};
+
+		if ((item->rta_type & NLA_TYPE_MASK) != IFLA_ALT_IFNAME)
+			continue;
+		strncpy(name.name, RTA_DATA(item), sizeof(name.name) - 1);
+		r = array_add(&list->alternatives, name);
+	}
+	return r;
+}
+
+static int read_link(void *argument, const struct nlmsghdr *message)
+{
+	const struct ifinfomsg *link = NLMSG_DATA(message);
+	const struct rtattr *parts[IFLA_PROP_LIST + 1];
+	struct interface_list *list = argument;
+	struct interface interface = {0};
+	int r;
+
+	if (message->nlmsg_type != RTM_NEWLINK)
+		return 0;
+	rtnetlink_attributes(message, sizeof(*link), parts, ARRAY_SIZE(parts));
+	if (!parts[IFLA_IFNAME])
+		return 0;
+	strncpy(interface.name, RTA_DATA(parts[IFLA_IFNAME]), IF_NAMESIZE - 1);
+	interface.index = (unsigned)link->ifi_index;
+	interface.flags = link->ifi_flags;
+	interface.ipv6 = read_ipv6(parts[IFLA_AF_SPEC]);
+	interface.port_kind = port_kind(parts[IFLA_LINKINFO]);
+	if (parts[IFLA_MASTER] && interface.port_kind)
+		memcpy(&interface.port_of, RTA_DATA(parts[IFLA_MASTER]), sizeof(interface.port_of));
+	r = array_add(list, interface);
+	if (r < 0 || !parts[IFLA_PROP_LIST])
+		return r;
+	return add_alternatives(list, interface.index, parts[IFLA_PROP_LIST]);
+}
+
+/* On a point-to-point link IFA_ADDRESS is the other end's. */
+static int read_address(void *argument, const struct nlmsghdr *message)
+{
+	const struct ifaddrmsg *fixed = NLMSG_DATA(message);
+	const struct rtattr *parts[IFA_FLAGS + 1], *own;
+	struct interface_address address = {
+		.ifindex = fixed->ifa_index, .address = {.family = fixed->ifa_family}};
+	struct interface_list *list = argument;
+	uint32_t flags = fixed->ifa_flags;
+	size_t size = fixed->ifa_family == AF_INET ? sizeof(address.address.v4)
+						   : sizeof(address.address.v6);
+
+	if (message->nlmsg_type != RTM_NEWADDR ||
+		(fixed->ifa_family != AF_INET && fixed->ifa_family != AF_INET6))
+		return 0;
+	rtnetlink_attributes(message, sizeof(*fixed), parts, ARRAY_SIZE(parts));
+	own = parts[IFA_LOCAL] ? parts[IFA_LOCAL] : parts[IFA_ADDRESS];
+	if (!own || RTA_PAYLOAD(own) < size)
+		return 0;
+	memcpy(&address.address.v4, RTA_DATA(own), size);
+	if (parts[IFA_FLAGS])
+		memcpy(&flags, RTA_DATA(parts[IFA_FLAGS]), sizeof(flags));
+	address.is_tentative = flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) &&
+			       !(flags & IFA_F_OPTIMISTIC);
+	return array_add(&list->addresses, address);
+}
+
+static void forget_links(void *argument)
+{
+	struct interface_list *list = argument;
+
+	list->count = 0;
+	list->alternatives.count = 0;
+}
+
+static void forget_addresses(void *argument)
+{
+	((struct interface_list *)argument)->addresses.count = 0;
 }
 
 int interface_list_read(struct interface_list *ret)
 {
-	CLEANUP(freeifaddrsp) struct ifaddrs *entries = NULL;
 	struct interface_list list = {0};
-	size_t count = 0;
+	int r = rtnetlink_dump(RTM_GETLINK, read_link, forget_links, &list);
 
-	if (getifaddrs(&entries) < 0)
-		return -errno;
-	for (const struct ifaddrs *entry = entries; entry; entry = entry->ifa_next)
-		count += is_link(entry);
-	list.items = calloc(count + 1, sizeof(*list.items));
-	if (!list.items)
-		return -ENOMEM;
-	for (const struct ifaddrs *entry = entries; entry; entry = entry->ifa_next) {
-		struct interface *interface = &list.items[list.count];
-
-		if (!is_link(entry))
-			continue;
-		strncpy(interface->name, entry->ifa_name, IF_NAMESIZE - 1);
-		interface->index = (unsigned)((struct sockaddr_ll *)entry->ifa_addr)->sll_ifindex;
-		interface->flags = entry->ifa_flags;
-		list.count++;
+	if (r >= 0)
+		r = rtnetlink_dump(RTM_GETADDR, read_address, forget_addresses, &list);
+	if (r < 0) {
+		interface_list_clear(&list);
+		return r;
 	}
 	*ret = list;
 	return 0;
@@ -47,15 +152,58 @@ int interface_list_read(struct interface_list *ret)
 void interface_list_clear(struct interface_list *list)
 {
 	free(list->items);
+	free(list->addresses.items);
+	free(list->alternatives.items);
 	*list = (struct interface_list){0};
+}
+
+const struct interface *interface_by_index(const struct interface_list *list, unsigned index)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].index == index)
+			return &list->items[i];
+	return NULL;
 }
 
 const struct interface *interface_find(const struct interface_list *list, const char *name)
 {
+	struct address address;
+
 	for (size_t i = 0; i < list->count; i++)
 		if (!strcmp(list->items[i].name, name))
 			return &list->items[i];
+	for (size_t i = 0; i < list->alternatives.count; i++)
+		if (!strcmp(list->alternatives.items[i].name, name))
+			return interface_by_index(list, list->alternatives.items[i].ifindex);
+	if (address_parse(name, &address) < 0)
+		return NULL;
+	for (size_t i = 0; i < list->addresses.count; i++)
+		if (address_equal(&list->addresses.items[i].address, &address))
+			return interface_by_index(list, list->addresses.items[i].ifindex);
 	return NULL;
+}
+
+const struct address *interface_address(
+	const struct interface_list *list, const struct interface *interface, sa_family_t family)
+{
+	for (size_t i = 0; i < list->addresses.count; i++) {
+		const struct interface_address *item = &list->addresses.items[i];
+
+		if (item->ifindex == interface->index && item->address.family == family &&
+			!item->is_tentative)
+			return &item->address;
+	}
+	return NULL;
+}
+
+bool interface_has_address(const struct interface_list *list, const struct interface *interface,
+	const struct address *address)
+{
+	for (size_t i = 0; i < list->addresses.count; i++)
+		if (list->addresses.items[i].ifindex == interface->index &&
+			address_equal(&list->addresses.items[i].address, address))
+			return true;
+	return false;
 }
 
 bool interface_is_glob(const char *pattern)
@@ -63,10 +211,33 @@ bool interface_is_glob(const char *pattern)
 	return strpbrk(pattern, "*?[");
 }
 
-bool interface_matches(const struct interface *interface, const char *pattern)
+/* Whether one of the interface's names matches. */
+static bool has_name_like(
+	const struct interface_list *list, const struct interface *interface, const char *pattern)
 {
-	if (!interface_is_glob(pattern))
-		return !strcmp(interface->name, pattern);
+	if (!fnmatch(pattern, interface->name, 0))
+		return true;
+	for (size_t i = 0; i < list->alternatives.count; i++)
+		if (list->alternatives.items[i].ifindex == interface->index &&
+			!fnmatch(pattern, list->alternatives.items[i].name, 0))
+			return true;
+	return false;
+}
+
+bool interface_matches(
+	const struct interface_list *list, const struct interface *interface, const char *pattern)
+{
 	return interface->flags & IFF_MULTICAST && !(interface->flags & IFF_LOOPBACK) &&
-	       !fnmatch(pattern, interface->name, 0);
+	       !interface->port_of && has_name_like(list, interface, pattern);
+}
+
+bool interface_is_excluded(
+	const struct interface_list *list, const struct interface *interface, const char *pattern)
+{
+	struct address address;
+
+	if (has_name_like(list, interface, pattern))
+		return true;
+	return address_parse(pattern, &address) == 0 &&
+	       interface_has_address(list, interface, &address);
 }

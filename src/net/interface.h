@@ -1,31 +1,83 @@
-/* A snapshot of the network interfaces of this namespace. */
+/* The network interfaces of this namespace and their addresses, as they are at one moment
+ * (rtnetlink(7)): links of every kind, with and without a link-layer address, an IP address or the
+ * flag MULTICAST. */
 #pragma once
 
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "net/address.h"
+
+enum interface_ipv6 {
+	IPV6_ABSENT, /* the kernel has no IPv6, or the MTU is below 1280 */
+	IPV6_DISABLED, /* the sysctl net.ipv6.conf.NAME.disable_ipv6 */
+	IPV6_ENABLED,
+};
+
 struct interface {
 	char name[IF_NAMESIZE];
 	unsigned index;
-	unsigned flags; /* IFF_UP, IFF_MULTICAST, IFF_LOOPBACK, ... (netdevice(7)) */
+	unsigned flags; /* IFF_UP, IFF_LOWER_UP, IFF_MULTICAST, IFF_LOOPBACK, ... (netdevice(7)) */
+	unsigned port_of; /* index of the bridge, bond or team that takes its frames; 0: none */
+	const char *port_kind; /* "bridge", ...; NULL: it is no port */
+	enum interface_ipv6 ipv6;
+};
+
+struct interface_address {
+	unsigned ifindex;
+	struct address address; /* its own, also on a point-to-point link */
+	bool is_tentative; /* duplicate address detection is not over: it cannot be sent from */
+};
+
+/* Alternative names are longer than names (ip-link(8), altname). */
+#define INTERFACE_NAME_MAX 128
+
+struct interface_name {
+	unsigned ifindex;
+	char name[INTERFACE_NAME_MAX];
 };
 
 struct interface_list {
 	struct interface *items;
 	size_t count;
+	struct {
+		struct interface_address *items;
+		size_t count;
+	} addresses;
+	struct {
+		struct interface_name *items;
+		size_t count;
+	} alternatives;
 };
 
-/* Returns 0 or a negative errno. Free it with interface_list_clear(). */
+/* Returns 0, or a negative errno. To be freed with interface_list_clear(). */
 int interface_list_read(struct interface_list *ret);
 void interface_list_clear(struct interface_list *list);
 
-/* The interface of that name, or NULL. */
+/* The interface of that name, alternative name or address, or NULL. */
 const struct interface *interface_find(const struct interface_list *list, const char *name);
+const struct interface *interface_by_index(const struct interface_list *list, unsigned index);
 
-/* Whether a configured interface is a pattern ("vlan*") and not a name. */
+/* The first address of a family that the interface can send from; NULL: it has none. For IPv6 a
+ * link-local address is as good as any. */
+const struct address *interface_address(
+	const struct interface_list *list, const struct interface *interface, sa_family_t family);
+
+/* Whether the interface has this address. */
+bool interface_has_address(const struct interface_list *list, const struct interface *interface,
+	const struct address *address);
+
+/* Whether a configured interface is a pattern ("vlan*") and not the name of one. */
 bool interface_is_glob(const char *pattern);
 
-/* Whether the pattern matches this interface. A pattern only matches interfaces with IFF_MULTICAST;
- * a name matches any, also lo, which can do multicast without that flag. */
-bool interface_matches(const struct interface *interface, const char *pattern);
+/* Whether a pattern means this interface, by its name or an alternative name. A pattern means
+ * interfaces that can do multicast only, but not lo, and no ports of bridges, bonds and teams: what
+ * arrives at a port is the bridge's. */
+bool interface_matches(
+	const struct interface_list *list, const struct interface *interface, const char *pattern);
+
+/* The same for what is to be left out: any interface of that name, alternative name or address, or
+ * that the pattern matches. */
+bool interface_is_excluded(
+	const struct interface_list *list, const struct interface *interface, const char *pattern);

@@ -249,7 +249,11 @@ static void a_group_has_defaults(void **state)
 	assert_int_equal(group->block_sources.count, 0);
 	assert_int_equal(group->interfaces.count, 0);
 	assert_int_equal(group->handlers.count, 0);
-	assert_null(group->send_interface);
+	assert_int_equal(group->send_interface.count, 0);
+	assert_int_equal(group->source_address.family, AF_UNSPEC);
+	assert_int_equal(group->source_port, 0);
+	assert_int_equal(group->dscp, 0);
+	assert_false(group->replies);
 	assert_null(group->socket_group);
 }
 
@@ -260,6 +264,7 @@ static void every_key_of_a_group_is_read(void **state)
 		"\"vlan*\"];\n"
 		"sources = [\"2001:db8::1\", \"2001:db8::2\"]; handlers = [\"log\", \"journal\"];\n"
 		"receive_buffer = \"8M\"; ttl = 0; loop = false; send_interface = \"eth0\";\n"
+		"dscp = 46; source_address = \"2001:db8::9\"; source_port = 5353; replies = true;\n"
 		"socket = true; socket_mode = \"0600\"; socket_group = \"root\";\n"
 		"coalesce = true; }; };");
 
@@ -276,7 +281,12 @@ static void every_key_of_a_group_is_read(void **state)
 	assert_int_equal(group->receive_buffer, 8 << 20);
 	assert_int_equal(group->ttl, 0);
 	assert_false(group->loop);
-	assert_string_equal(group->send_interface, "eth0");
+	assert_int_equal(group->send_interface.count, 1);
+	assert_string_equal(group->send_interface.items[0], "eth0");
+	assert_int_equal(group->dscp, 46);
+	assert_int_equal(group->source_address.family, AF_INET6);
+	assert_int_equal(group->source_port, 5353);
+	assert_true(group->replies);
 	assert_true(group->socket);
 	assert_int_equal(group->socket_mode, 0600);
 	assert_string_equal(group->socket_group, "root");
@@ -616,12 +626,24 @@ static void a_file_too_large_is_refused(void **state)
 		"4: groups.a.socket: is a string, write true without quotes") \
 	X(no_interfaces, IN_A("interfaces = [];"), \
 		"4: groups.a.interfaces: is empty, which would select nothing: leave the key out for its default") \
-	X(interface_too_long, IN_A("interfaces = [\"eth0\",\n\"abcdefghijklmnop\"];"), \
-		"4: groups.a.interfaces: \"abcdefghijklmnop\" is longer than an interface's name can be, use at most 15 bytes") \
+	X(interfaces_in_one_string, IN_A("interfaces = \"eth0,eth1\";"), \
+		"4: groups.a.interfaces: \"eth0,eth1\" is a list in one string, write [\"eth0\", \"eth1\"]") \
+	X(interface_with_its_parent, IN_A("interfaces = \"eth0@if2\";"), \
+		"4: groups.a.interfaces: \"eth0@if2\" has what \"ip link\" prints behind the name, leave out the @ and what follows") \
+	X(interface_left_out_with_a_minus, IN_A("interfaces = \"-veth*\";"), \
+		"4: groups.a.interfaces: \"-veth*\" begins with -, write ! in front of what to leave out") \
+	X(interface_by_a_link_local_address, IN_A("interfaces = \"fe80::1\";"), \
+		"4: groups.a.interfaces: \"fe80::1\" is link-local: more than one interface may have it, write the name of one") \
+	X(interface_that_is_only_left_out, IN_A("send_interface = \"!eth0\";"), \
+		"4: groups.a.send_interface: \"!eth0\" leaves one out, name those to use") \
+	X(source_address_of_a_group, IN_A("source_address = \"233.252.0.9\";"), \
+		"4: groups.a.source_address: \"233.252.0.9\" cannot be sent from, use an address of this host") \
+	X(source_address_of_the_other_family, IN_A("source_address = \"2001:db8::1\";"), \
+		"4: groups.a.source_address: \"2001:db8::1\" is not of the group's family, use an IPv4 address") \
 	X(interface_with_a_space, IN_A("interfaces = \"eth 0\";"), \
-		"4: groups.a.interfaces: \"eth 0\" cannot be an interface: no name has a space, / or :") \
+		"4: groups.a.interfaces: \"eth 0\" cannot be an interface: no name has a space or :") \
 	X(interface_that_is_a_path, IN_A("interfaces = \"/sys\";"), \
-		"4: groups.a.interfaces: \"/sys\" cannot be an interface: no name has a space, / or :") \
+		"4: groups.a.interfaces: \"/sys\" cannot be an interface: write its name or one of its addresses, without /") \
 	X(interface_twice, IN_A("interfaces = [\"eth0\",\n\"eth0\"];"), \
 		"5: groups.a.interfaces: \"eth0\" is in the list twice, remove one") \
 	X(interfaces_as_a_list, IN_A("interfaces = (\"eth0\");"), \
@@ -629,9 +651,7 @@ static void a_file_too_large_is_refused(void **state)
 	X(interfaces_as_numbers, IN_A("interfaces = [1];"), \
 		"4: groups.a.interfaces: is a number, write it in quotes: \"1\"") \
 	X(send_interface_as_a_glob, IN_A("send_interface = \"eth*\";"), \
-		"4: groups.a.send_interface: \"eth*\" is a pattern, use the name of one interface") \
-	X(send_interface_as_an_array, IN_A("send_interface = [\"eth0\"];"), \
-		"4: groups.a.send_interface: is an array [ ], write one value: send_interface = \"text\";") \
+		"4: groups.a.send_interface: \"eth*\" is a pattern, use the names of interfaces") \
 	X(source_that_is_multicast, IN_A("sources = \"233.252.0.2\";"), \
 		"4: groups.a.sources: \"233.252.0.2\" is not the address of a sender, use a unicast address") \
 	X(source_of_the_other_family, IN_A("sources = [\"2001:db8::1\"];"), \
@@ -812,7 +832,7 @@ static void values_cannot_forge_lines_or_send_escapes(void **state)
 		IN_A("interfaces = \"\\n/etc/x:1: all is \\x1b[32mwell /\";"));
 	assert_refused(*state, "D/mcastd.conf:4: groups.a.interfaces: \"\\n/etc/x:1: all is "
 			       "\\x1b[32mwell /\" cannot be an "
-			       "interface: no name has a space, / or :");
+			       "interface: write its name or one of its addresses, without /");
 }
 
 static void long_values_are_cut(void **state)

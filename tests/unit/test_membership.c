@@ -99,9 +99,16 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* Tells the membership of lo, or that there is no interface. */
+static void update(size_t count, const struct link_change *change)
+{
+	membership_update(
+		membership, &(struct interface_list){.items = &lo, .count = count}, change);
+}
+
 static void join(void)
 {
-	membership_update(membership, &lo, false);
+	update(1, NULL);
 	assert_int_equal(membership->state, MEMBERSHIP_JOINED);
 }
 
@@ -118,7 +125,7 @@ static void unjoined_time_is_that_between_leaving_and_joining(void **state)
 	(void)state;
 	join();
 	boot_ahead_s += 1000; /* joined */
-	membership_update(membership, NULL, false);
+	update(0, NULL);
 	boot_ahead_s += 120;
 	join();
 	assert_in_range(
@@ -130,7 +137,7 @@ static void an_interface_that_is_replaced_at_once_adds_next_to_nothing(void **st
 	(void)state;
 	join();
 	boot_ahead_s += 1000;
-	membership_update(membership, &lo, true);
+	update(1, &(struct link_change){.gone = &lo.index, .gone_count = 1});
 	assert_int_equal(membership->counters->joins, 2);
 	assert_in_range(membership->counters->unjoined_ns, 0, MINUTE_NS);
 }
@@ -153,7 +160,7 @@ static void the_time_between_two_runs_counts_where_the_first_one_left(void **sta
 static void waiting_goes_on_over_a_restart(void **state)
 {
 	(void)state;
-	membership_update(membership, NULL, false);
+	update(0, NULL);
 	boot_ahead_s += 120;
 	begin_run(end_run());
 	boot_ahead_s += 120;

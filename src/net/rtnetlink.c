@@ -1,0 +1,156 @@
+#include "net/rtnetlink.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+
+/* The kernel fills at most so much at once (NLMSG_GOODSIZE and netlink_dump()). */
+#define RECEIVE_SIZE 32768
+
+/* While links come and go all the time, a list of which some was read twice is better than none. */
+#define DUMPS_MAX 5
+
+static int open_netlink(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void sort(
+	const struct rtattr *attribute, size_t size, const struct rtattr *table[], unsigned max)
+{
+	int left = (int)size;
+
+	memset(table, 0, max * sizeof(*table));
+	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
+		if ((attribute->rta_type & NLA_TYPE_MASK) < max)
+			table[attribute->rta_type & NLA_TYPE_MASK] = attribute;
+}
+
+void rtnetlink_attributes(
+	const struct nlmsghdr *message, size_t fixed, const struct rtattr *table[], unsigned max)
+{
+	const char *start = (const char *)NLMSG_DATA(message) + NLMSG_ALIGN(fixed);
+	size_t head = NLMSG_SPACE(fixed);
+
+	sort((const struct rtattr *)start,
+		message->nlmsg_len > head ? message->nlmsg_len - head : 0, table, max);
+}
+
+void rtnetlink_nested(const struct rtattr *attribute, const struct rtattr *table[], unsigned max)
+{
+	sort(RTA_DATA(attribute), RTA_PAYLOAD(attribute), table, max);
+}
+
+/* What the end of a dump, or an error, says; 1 for any other message. */
+static int end_of(const struct nlmsghdr *message)
+{
+	int error = 0;
+
+	if (message->nlmsg_type != NLMSG_DONE && message->nlmsg_type != NLMSG_ERROR)
+		return 1;
+	if (message->nlmsg_len >= NLMSG_LENGTH(sizeof(error)))
+		memcpy(&error, NLMSG_DATA(message), sizeof(error));
+	return error;
+}
+
+/* Takes the messages of one answer to a dump. Returns 0 at its end, 1 when more is to come, or a
+ * negative errno. */
+static int read_messages(
+	const char *data, size_t size, rtnetlink_item *item, void *argument, bool *ret_interrupted)
+{
+	unsigned left = (unsigned)size;
+
+	for (const struct nlmsghdr *message = (const void *)data; NLMSG_OK(message, left);
+		message = NLMSG_NEXT(message, left)) {
+		int r = end_of(message);
+
+		*ret_interrupted |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+		if (r <= 0)
+			return r;
+		r = item(argument, message);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+static int dump_once(int type, rtnetlink_item *item, void *argument, bool *ret_interrupted)
+{
+	AUTO_CLOSE int fd = open_netlink();
+	struct {
+		struct nlmsghdr header;
+		struct ifinfomsg body; /* of any family */
+	} request = {.header = {.nlmsg_len = sizeof(request),
+			     .nlmsg_type = (uint16_t)type,
+			     .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
+	AUTO_FREE char *data = malloc(RECEIVE_SIZE);
+	int r = fd < 0 ? fd : data ? 1 : -ENOMEM;
+
+	*ret_interrupted = false;
+	if (r > 0 && send(fd, &request, sizeof(request), 0) < 0)
+		r = -errno;
+	while (r > 0) {
+		ssize_t n = recv(fd, data, RECEIVE_SIZE, 0);
+
+		if (n > 0)
+			r = read_messages(data, (size_t)n, item, argument, ret_interrupted);
+		else if (n == 0 || errno != EINTR)
+			r = n ? -errno : -EIO;
+	}
+	return r;
+}
+
+int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argument), void *argument)
+{
+	bool interrupted = true;
+	int r = 0;
+
+	for (int i = 0; i < DUMPS_MAX && interrupted && r >= 0; i++) {
+		restart(argument);
+		r = dump_once(type, item, argument, &interrupted);
+	}
+	return r;
+}
+
+/* The type that an answer to RTM_GETROUTE tells, or a negative errno. */
+static int read_route_type(const char *data, size_t size)
+{
+	const struct nlmsghdr *message = (const void *)data;
+	int r = NLMSG_OK(message, (unsigned)size) ? end_of(message) : -EIO;
+
+	if (r <= 0)
+		return r ? r : -EIO;
+	return ((const struct rtmsg *)NLMSG_DATA(message))->rtm_type;
+}
+
+int rtnetlink_route_type(const struct address *address)
+{
+	AUTO_CLOSE int fd = open_netlink();
+	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
+	struct {
+		struct nlmsghdr header;
+		struct rtmsg route;
+		struct rtattr destination;
+		struct in6_addr bytes;
+	} request = {.header = {.nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST},
+		.route = {.rtm_family = (unsigned char)address->family,
+			.rtm_dst_len = (unsigned char)(8 * size)},
+		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
+	_Alignas(struct nlmsghdr) char answer[4096];
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	memcpy(&request.bytes, &address->v4, size);
+	request.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(request.route)) +
+					      RTA_LENGTH(size));
+	if (send(fd, &request, request.header.nlmsg_len, 0) < 0)
+		return -errno;
+	n = recv(fd, answer, sizeof(answer), 0);
+	return n < 0 ? -errno : read_route_type(answer, (size_t)n);
+}

@@ -1,0 +1,29 @@
+/* Questions to the kernel about its links, addresses and routes (rtnetlink(7)). */
+#pragma once
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
+
+#include "net/address.h"
+
+/* Takes one message of a dump. Returns 0, or a negative errno that ends the dump. */
+typedef int rtnetlink_item(void *argument, const struct nlmsghdr *message);
+
+/* Has the kernel list all links (RTM_GETLINK) or addresses (RTM_GETADDR). When something changes
+ * meanwhile, the dump starts over: restart() forgets what came before. Returns 0 or a negative
+ * errno.
+ */
+int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argument), void *argument);
+
+/* The type of the kernel's route to an address, such as RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST or
+ * RTN_UNICAST; or a negative errno. */
+int rtnetlink_route_type(const struct address *address);
+
+/* Sorts the attributes of a message behind its fixed part of fixed bytes into table, by their type;
+ * NULL where there is none. Types of max and above are left out. */
+void rtnetlink_attributes(
+	const struct nlmsghdr *message, size_t fixed, const struct rtattr *table[], unsigned max);
+
+/* The same for the attributes nested in one. */
+void rtnetlink_nested(const struct rtattr *attribute, const struct rtattr *table[], unsigned max);
