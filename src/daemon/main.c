@@ -7,21 +7,26 @@
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
-static int report(const struct errors *errors)
+static int report(const struct errors *errors, const char *called, int status)
 {
 	for (size_t i = 0; i < errors->count; i++)
 		fprintf(stderr, "%s\n", errors->lines[i]);
 	if (errors->omitted)
-		fprintf(stderr, "and %zu more errors\n", errors->omitted);
-	return EXIT_CONFIGURATION;
+		fprintf(stderr, "and %zu more %s\n", errors->omitted, called);
+	return status;
 }
 
 static int summarize(const struct options *options, const struct config *config)
 {
-	printf("%s: no errors: %zu groups, %zu handlers\n",
+	size_t warnings = errors_total(&config->warnings);
+
+	printf("%s: no errors: %zu groups, %zu handlers",
 		options->configuration ? options->configuration : "command line",
 		config->group_count, config->handler_count);
-	return EXIT_SUCCESS;
+	if (warnings)
+		printf(", %zu warning%s", warnings, warnings == 1 ? "" : "s");
+	putchar('\n');
+	return report(&config->warnings, "warnings", EXIT_SUCCESS);
 }
 
 int main(int argc, char **argv)
@@ -37,7 +42,7 @@ int main(int argc, char **argv)
 	daemon_hold_signals(true);
 	log_open();
 	if (daemon_load(&options, &errors, &config) < 0)
-		return report(&errors);
+		return report(&errors, "errors", EXIT_CONFIGURATION);
 	if (options.check) {
 		status = summarize(&options, config);
 		config_free(config);

@@ -22,6 +22,7 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 	r = options_add_groups(options, config, errors);
 	if (r < 0)
 		return r;
+	config_find_warnings(config);
 	*ret = take(config);
 	return 0;
 }
@@ -81,6 +82,14 @@ static int check_settled(
 	return r;
 }
 
+static void log_lines(int level, const struct errors *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		log_message(level, "%s", lines->lines[i]);
+	if (lines->omitted)
+		log_message(level, "and %zu more", lines->omitted);
+}
+
 int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 	struct config_changes *changes, struct errors *errors)
 {
@@ -112,15 +121,8 @@ int daemon_apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 	identity_lower();
 	config_free(daemon->config);
 	daemon->config = wanted;
+	log_lines(LOG_WARNING, &wanted->warnings);
 	return 0;
-}
-
-static void log_lines(int level, const struct errors *lines)
-{
-	for (size_t i = 0; i < lines->count; i++)
-		log_message(level, "%s", lines->lines[i]);
-	if (lines->omitted)
-		log_message(level, "and %zu more", lines->omitted);
 }
 
 int daemon_reload(

@@ -1,0 +1,255 @@
+/* What is permitted, but hardly what was meant. Without memory there are fewer warnings, and no
+ * error. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "config/report.h"
+
+static void PRINTF_LIKE(3, 4)
+	warn(struct config *config, const struct config_group *group, const char *format, ...)
+{
+	struct subject subject = group_subject(group);
+	char why[2 * WHY_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	config_report(&config->warnings, &subject, 0, NULL, "warning: %s", why);
+}
+
+/* ---- Multicast addresses with a meaning of their own ---- */
+
+static bool is_in(const struct address *address, const char *prefix_text)
+{
+	struct prefix prefix;
+
+	return prefix_parse(prefix_text, &prefix) == 0 && prefix_contains(&prefix, address);
+}
+
+/* Protocols of their own beside UDP, and those on UDP, that stay on their link (IANA, Local Network
+ * Control Block and link-local scope). */
+static const struct protocol {
+	const char *address, *name;
+} without_udp[] = {{"224.0.0.4", "DVMRP"}, {"224.0.0.5", "OSPF"}, {"224.0.0.6", "OSPF"},
+	{"224.0.0.10", "EIGRP"}, {"224.0.0.13", "PIM"}, {"224.0.0.18", "VRRP"},
+	{"224.0.0.22", "IGMPv3"}, {"224.0.0.106", "Multicast Router Discovery"},
+	{"ff02::5", "OSPF"}, {"ff02::6", "OSPF"}, {"ff02::a", "EIGRP"}, {"ff02::d", "PIM"},
+	{"ff02::12", "VRRP"}, {"ff02::16", "MLDv2"}, {"ff02::6a", "Multicast Router Discovery"}};
+static const struct protocol on_udp[] = {{"224.0.0.9", "RIP"}, {"224.0.0.12", "DHCP"},
+	{"224.0.0.102", "HSRP"}, {"224.0.0.107", "PTP"}, {"224.0.0.251", "mDNS"},
+	{"224.0.0.252", "LLMNR"}, {"ff02::9", "RIP"}, {"ff02::c", "SSDP"}, {"ff02::6b", "PTP"},
+	{"ff02::fb", "mDNS"}, {"ff02::1:2", "DHCP"}, {"ff02::1:3", "LLMNR"}};
+
+/* The name of the protocol; NULL: it is none of these. */
+static const char *find_protocol(
+	const struct protocol *protocols, size_t count, const struct address *address)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_in(address, protocols[i].address))
+			return protocols[i].name;
+	return NULL;
+}
+
+/* Where datagrams to the address end. The addresses that IANA assigns there are often taken for any
+ * others; who uses ff12:: knows its scope. */
+static void check_scope(
+	struct config *config, const struct config_group *group, const char *address)
+{
+	bool is_v4 = group->address.family == AF_INET;
+	unsigned scope = is_v4 ? 0 : group->address.v6.s6_addr[1] & 0xf;
+	const char *routed = is_v4 ? "239.0.0.0/8" : "ff15::/16";
+	bool is_assigned = is_in(&group->address, is_v4 ? "224.0.0.0/24" : "ff02::/16");
+	const char *protocol = is_assigned ? find_protocol(without_udp, ARRAY_SIZE(without_udp),
+						     &group->address)
+					   : NULL;
+
+	if (protocol)
+		warn(config, group,
+			"%s is used by %s, which does not use UDP: nothing of it arrives at a "
+			"port; tcpdump shows it",
+			address, protocol);
+	else if (scope == 1)
+		warn(config, group, "%s never leaves a host; use %s for a group of several hosts",
+			address, routed);
+	else if (is_assigned && find_protocol(on_udp, ARRAY_SIZE(on_udp), &group->address))
+		return;
+	else if ((is_assigned || scope == 2) && group->ttl > 1)
+		warn(config, group,
+			"%s never crosses a router, not with ttl = %" PRId64
+			" either; use %s for a group that is to be routed",
+			address, group->ttl, routed);
+	else if (is_assigned)
+		warn(config, group,
+			"%s never crosses a router; use %s for a group that is to be routed",
+			address, routed);
+}
+
+/* RFC 4607. */
+static void check_ssm(struct config *config, const struct config_group *group, const char *address)
+{
+	const struct in6_addr *v6 = &group->address.v6;
+	bool is_v4 = group->address.family == AF_INET;
+	bool is_ssm = is_v4 ? is_in(&group->address, "232.0.0.0/8")
+			    : (v6->s6_addr[1] & 0xf0) == 0x30 && !v6->s6_addr[2] && !v6->s6_addr[3];
+
+	if (is_ssm && !group->sources.count)
+		warn(config, group,
+			"%s is for source-specific multicast (SSM): networks deliver nothing "
+			"there without a source; name the senders, sources = [\"%s\"];",
+			address, is_v4 ? "192.0.2.7" : "2001:db8::7");
+}
+
+static void check_replies(struct config *config, const struct config_group *group)
+{
+	if (group->replies && group->source_port)
+		warn(config, group,
+			"replies with source_port = %" PRId64 " takes what is sent to that port of "
+			"this host from other programs, leave out one of the two",
+			group->source_port);
+}
+
+/* ---- Unicast and broadcast addresses ---- */
+
+/* Whether the address is what it is on every host, always. */
+static bool is_certain(const struct address *address)
+{
+	static const char *const prefixes[] = {
+		"0.0.0.0", "127.0.0.0/8", "255.255.255.255", "::", "::1"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (is_in(address, prefixes[i]))
+			return true;
+	return false;
+}
+
+static void check_host_address(
+	struct config *config, const struct config_group *group, const char *address)
+{
+	const struct {
+		const char *key;
+		bool is_set;
+	} sending[] = {{"dscp", group->dscp}, {"send_interface", group->send_interface.count},
+		{"source_address", group->source_address.family != AF_UNSPEC},
+		{"source_port", group->source_port}, {"replies", group->replies}};
+
+	if (!is_certain(&group->address))
+		warn(config, group,
+			"%s is not multicast: it is received only, and only while it is an address "
+			"of this host%s",
+			address,
+			group->address.family == AF_INET ? " or a broadcast address of its networks"
+							 : "");
+	for (size_t i = 0; i < ARRAY_SIZE(sending); i++)
+		if (sending[i].is_set)
+			warn(config, group,
+				"%s has no effect: nothing is sent to %s, which is not multicast; "
+				"remove it",
+				sending[i].key, address);
+}
+
+/* ---- Addresses with one MAC address ---- */
+
+struct mapped {
+	const struct config_group *group;
+	uint64_t mac;
+};
+
+/* RFC 1112, section 6.4, and RFC 2464, section 7. */
+static uint64_t multicast_mac(const struct address *address)
+{
+	const uint8_t *low = &address->v6.s6_addr[12];
+
+	if (address->family == AF_INET)
+		return 0x01005e000000 | (ntohl(address->v4.s_addr) & 0x7fffff);
+	return 0x333300000000 | (uint64_t)low[0] << 24 | (uint64_t)low[1] << 16 |
+	       (uint64_t)low[2] << 8 | low[3];
+}
+
+/* Groups lie in one array, in the order of the files. */
+static int compare_mapped(const void *a, const void *b)
+{
+	const struct mapped *left = a, *right = b;
+	int order = (left->mac > right->mac) - (left->mac < right->mac);
+
+	if (!order)
+		order = address_compare(&left->group->address, &right->group->address);
+	return order ? order : (left->group > right->group) - (left->group < right->group);
+}
+
+/* Whether both name their interfaces, and none that is the other's. */
+static bool are_apart(const struct string_list *a, const struct string_list *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t j = 0; j < b->count; j++)
+			if (!strcmp(a->items[i], b->items[j]) || strpbrk(a->items[i], "*?[!") ||
+				strpbrk(b->items[j], "*?[!"))
+				return false;
+	return a->count && b->count;
+}
+
+static void report_shared_mac(
+	struct config *config, const struct mapped *other, const struct mapped *mapped)
+{
+	char address[INET6_ADDRSTRLEN], shares[INET6_ADDRSTRLEN];
+	uint64_t mac = mapped->mac;
+
+	warn(config, mapped->group,
+		"%s and %s of group %s share the MAC address "
+		"%02x:%02x:%02x:%02x:%02x:%02x: network cards and switches cannot tell them apart, "
+		"use an address with other low %d bits",
+		address_format(&mapped->group->address, address),
+		address_format(&other->group->address, shares), other->group->name,
+		(unsigned)(mac >> 40), (unsigned)(mac >> 32) & 0xff, (unsigned)(mac >> 24) & 0xff,
+		(unsigned)(mac >> 16) & 0xff, (unsigned)(mac >> 8) & 0xff, (unsigned)mac & 0xff,
+		mapped->group->address.family == AF_INET ? 23 : 32);
+}
+
+/* One warning for each address that is not the first of its MAC address. Takes n log n. */
+static void find_shared_macs(struct config *config)
+{
+	AUTO_FREE struct mapped *mapped = calloc(config->group_count + 1, sizeof(*mapped));
+	const struct mapped *other = NULL; /* the last one of the address before */
+	const struct address *reported = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; mapped && i < config->group_count; i++)
+		if (address_is_multicast(&config->groups[i].address))
+			mapped[count++] = (struct mapped){
+				&config->groups[i], multicast_mac(&config->groups[i].address)};
+	if (count)
+		qsort(mapped, count, sizeof(*mapped), compare_mapped);
+	for (size_t i = 1; i < count; i++) {
+		const struct address *address = &mapped[i].group->address;
+
+		if (!address_equal(&mapped[i - 1].group->address, address))
+			other = &mapped[i - 1];
+		if (!other || other->mac != mapped[i].mac ||
+			(reported && address_equal(reported, address)) ||
+			are_apart(&other->group->interfaces, &mapped[i].group->interfaces))
+			continue;
+		report_shared_mac(config, other, &mapped[i]);
+		reported = address;
+	}
+}
+
+void config_find_warnings(struct config *config)
+{
+	for (size_t i = 0; i < config->group_count; i++) {
+		const struct config_group *group = &config->groups[i];
+		char address[INET6_ADDRSTRLEN];
+
+		address_format(&group->address, address);
+		if (!address_is_multicast(&group->address)) {
+			check_host_address(config, group, address);
+			continue;
+		}
+		check_scope(config, group, address);
+		check_ssm(config, group, address);
+		check_replies(config, group);
+	}
+	find_shared_macs(config);
+}
