@@ -55,7 +55,9 @@ BROKEN = {
     "source-family": (group('sources = ["2001:db8::1"];'), 5, ["2001:db8::1", "IPv4"]),
     "source-multicast": (group('sources = ["233.252.0.2"];'), 5, ["233.252.0.2", "unicast"]),
     "interface-name": (group('interfaces = ["eth 0"];'), 5, ["eth 0"]),
-    "interface-long": (group('interfaces = ["a-name-of-16-byte"];'), 5, ["15"]),
+    "interface-long": (group('interfaces = ["%s"];' % ("a" * 128)), 5, ["127"]),
+    "interface-with-parent": (group('interfaces = ["eth0@if2"];'), 5, ["eth0@if2", "leave out"]),
+    "interfaces-in-one-string": (group('interfaces = "eth0,eth1";'), 5, ['["eth0", "eth1"]']),
     "interfaces-empty": (group("interfaces = [];"), 5, ["interfaces"]),
     "relative-path": (handler('type = "file";', 'path = "news.log";'), 4, ["news.log", "absolute"]),
     "include": ('@include "other.conf"\n', 1, ["@include", "conf.d"]),
@@ -129,6 +131,39 @@ def test_a_good_configuration_is_summarized(check):
     status, lines = check(GOOD)
     assert status == 0
     assert "1 group" in " ".join(lines)
+
+
+WARNED = 'groups: { routing: { address = "224.0.0.18"; port = 5004; interfaces = ["eth0"]; }; };\n'
+WARNING = "mcastd.conf:1: groups.routing: warning: 224.0.0.18 is used by VRRP"
+
+
+def test_warnings_are_printed_and_are_no_errors(tmp_path):
+    (tmp_path / "mcastd.conf").write_text(WARNED)
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check")
+    assert result.returncode == 0
+    assert result.stdout.endswith("mcastd.conf: no errors: 1 groups, 2 handlers, 1 warning\n")
+    assert WARNING in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_an_error_is_told_without_warnings(check):
+    status, lines = check(WARNED, a='groups: { a: { address = "x"; port = 5004; }; };')
+    assert status == 78
+    assert [line.split(":")[0] for line in lines] == ["conf.d/a.conf"]
+
+
+def test_groups_of_the_command_line_are_warned_of():
+    result = run_mcastd("232.1.2.3:5004", "--check")
+    assert result.returncode == 0
+    assert "group 232.1.2.3:5004: warning: 232.1.2.3 is for source-specific multicast" in result.stderr
+
+
+def test_a_start_and_a_reload_log_warnings_once(start):
+    daemon = start(WARNED)
+    assert daemon.log().count(WARNING) == 1
+    daemon.call("Reload", dryRun=True)
+    assert daemon.log().count(WARNING) == 1
+    daemon.call("Reload")
+    assert daemon.log().count(WARNING) == 2
 
 
 def test_files_of_conf_d_are_read_in_the_order_of_their_names(start):
