@@ -114,18 +114,15 @@ static void check_replies(struct config *config, const struct config_group *grou
 
 /* ---- Unicast and broadcast addresses ---- */
 
-/* Whether the address is what it is on every host, always. */
-static bool is_certain(const struct address *address)
+/* Whether every host has the address. */
+static bool is_every_host(const struct address *address)
 {
-	static const char *const prefixes[] = {
-		"0.0.0.0", "127.0.0.0/8", "255.255.255.255", "::", "::1"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (is_in(address, prefixes[i]))
-			return true;
-	return false;
+	return is_in(address, "0.0.0.0") || is_in(address, "127.0.0.0/8") || is_in(address, "::") ||
+	       is_in(address, "::1");
 }
 
+/* What the address is, the kernel's table of local addresses tells, when the daemon runs. Nothing
+ * is sent to an address of this host. */
 static void check_host_address(
 	struct config *config, const struct config_group *group, const char *address)
 {
@@ -135,20 +132,27 @@ static void check_host_address(
 	} sending[] = {{"dscp", group->dscp}, {"send_interface", group->send_interface.count},
 		{"source_address", group->source_address.family != AF_UNSPEC},
 		{"source_port", group->source_port}, {"replies", group->replies}};
+	bool is_v4 = group->address.family == AF_INET;
+	bool is_own = is_every_host(&group->address);
 
-	if (!is_certain(&group->address))
+	if (is_in(&group->address, "255.255.255.255"))
+		return;
+	if (!is_own)
 		warn(config, group,
 			"%s is not multicast: it is received only, and only while it is an address "
 			"of this host%s",
 			address,
-			group->address.family == AF_INET ? " or a broadcast address of its networks"
-							 : "");
+			is_v4 ? "; or it is a broadcast address of its networks, which is sent to "
+				"as well"
+			      : "");
 	for (size_t i = 0; i < ARRAY_SIZE(sending); i++)
 		if (sending[i].is_set)
 			warn(config, group,
-				"%s has no effect: nothing is sent to %s, which is not multicast; "
-				"remove it",
-				sending[i].key, address);
+				"%s has no effect%s: nothing is sent to an address of "
+				"this host; remove it",
+				sending[i].key,
+				is_v4 && !is_own ? " unless the address is a broadcast address"
+						 : "");
 }
 
 /* ---- Addresses with one MAC address ---- */

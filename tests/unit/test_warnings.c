@@ -93,20 +93,20 @@ static void assert_warnings(struct config *config, const char *const *expected, 
 		"replies with source_port = 1900 takes what is sent to that port of this host from other programs, " \
 		"leave out one of the two") \
 	X(a_unicast_or_broadcast_address, "address=192.0.2.255", \
-		"192.0.2.255 is not multicast: it is received only, and only while it is an address of this host or a " \
-		"broadcast address of its networks") \
+		"192.0.2.255 is not multicast: it is received only, and only while it is an address of this host; or it " \
+		"is a broadcast address of its networks, which is sent to as well") \
 	X(a_unicast_address_of_ipv6, "address=2001:db8::1", \
 		"2001:db8::1 is not multicast: it is received only, and only while it is an address of this host") \
 	X(dscp_of_what_is_not_sent, "address=0.0.0.0 dscp=46", \
-		"dscp has no effect: nothing is sent to 0.0.0.0, which is not multicast; remove it") \
-	X(send_interface_of_what_is_not_sent, "address=255.255.255.255 send_interface=eth0", \
-		"send_interface has no effect: nothing is sent to 255.255.255.255, which is not multicast; remove it") \
+		"dscp has no effect: nothing is sent to an address of this host; remove it") \
+	X(send_interface_of_what_is_not_sent, "address=127.0.0.1 send_interface=eth0", \
+		"send_interface has no effect: nothing is sent to an address of this host; remove it") \
 	X(source_address_of_what_is_not_sent, "address=:: source_address=2001:db8::1", \
-		"source_address has no effect: nothing is sent to ::, which is not multicast; remove it") \
+		"source_address has no effect: nothing is sent to an address of this host; remove it") \
 	X(source_port_of_what_is_not_sent, "address=127.0.0.1 source_port=1", \
-		"source_port has no effect: nothing is sent to 127.0.0.1, which is not multicast; remove it") \
+		"source_port has no effect: nothing is sent to an address of this host; remove it") \
 	X(replies_to_what_is_not_sent, "address=::1 replies=true", \
-		"replies has no effect: nothing is sent to ::1, which is not multicast; remove it")
+		"replies has no effect: nothing is sent to an address of this host; remove it")
 
 /* clang-format on */
 
@@ -157,6 +157,23 @@ static void addresses_that_every_host_has_are_no_surprise(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		add_group(*state, "a", good[i]);
 	assert_no_warnings(*state);
+}
+
+static void keys_for_sending_to_a_broadcast_address_have_an_effect(void **state)
+{
+	add_group(*state, "a",
+		"address=255.255.255.255 dscp=46 source_port=5004 replies=true "
+		"send_interface=eth0");
+	assert_no_warnings(*state);
+}
+
+static void keys_for_sending_to_an_address_of_either_kind_are_warned_of(void **state)
+{
+	add_group(*state, "a", "address=192.0.2.255 dscp=46");
+	config_find_warnings(*state);
+	assert_string_equal((*(struct config **)state)->warnings.lines[1],
+		"group a: warning: dscp has no effect unless the address is a broadcast address: "
+		"nothing is sent to an address of this host; remove it");
 }
 
 /* ---- MAC addresses ---- */
@@ -270,6 +287,8 @@ int main(void)
 		TEST(good_groups_have_no_warnings)
 		TEST(protocols_on_udp_that_stay_on_their_link_have_no_warnings)
 		TEST(addresses_that_every_host_has_are_no_surprise)
+		TEST(keys_for_sending_to_a_broadcast_address_have_an_effect)
+		TEST(keys_for_sending_to_an_address_of_either_kind_are_warned_of)
 		TEST(addresses_with_one_mac_address_are_named_once)
 		TEST(addresses_of_ipv6_with_one_mac_address_are_named)
 		TEST(groups_on_interfaces_of_their_own_may_share_a_mac_address)
