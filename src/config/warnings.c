@@ -135,8 +135,10 @@ static void check_host_address(
 	bool is_v4 = group->address.family == AF_INET;
 	bool is_own = is_every_host(&group->address);
 
-	if (is_in(&group->address, "255.255.255.255"))
+	if (is_in(&group->address, "255.255.255.255")) {
+		check_replies(config, group);
 		return;
+	}
 	if (!is_own)
 		warn(config, group,
 			"%s is not multicast: it is received only, and only while it is an address "
