@@ -228,39 +228,13 @@ static void refuse_handler(struct check *check, const char *name)
 		guess_or(&guess, ", define it in handlers: { ... };", meant));
 }
 
-/* Multicast arrives from where it is routed; unicast from anywhere. It must not get into a network
- * unless its senders are named. */
-static void check_injection(struct check *check, const struct config_handler *handler)
-{
-	const struct config_group *group = check->group;
-	char string[INET6_ADDRSTRLEN];
-	struct config_relay relay;
-
-	if (group->address.family == AF_UNSPEC || address_is_multicast(&group->address) ||
-		mark_of(check, "sources").line || group->sources.count ||
-		handler->filter.sources.count || !handler->kind || !handler->kind->relays ||
-		!handler->kind->relays(handler->settings, &relay) || is_sender(&relay.address))
-		return;
-	complain(check, "handlers",
-		"\"%s\" would send what any host sends to %s into a network, name the senders: "
-		"sources = [\"%s\"];",
-		handler->name, address_format(&group->address, string),
-		group->address.family == AF_INET ? "192.0.2.7" : "2001:db8::7");
-}
-
 static void check_handlers(struct check *check)
 {
 	const struct string_list *handlers = &check->group->handlers;
 
-	for (size_t i = 0; i < handlers->count && !check->is_partial; i++) {
-		const struct config_handler *handler = config_find_handler(
-			check->config, handlers->items[i]);
-
-		if (handler)
-			check_injection(check, handler);
-		else
+	for (size_t i = 0; i < handlers->count && !check->is_partial; i++)
+		if (!config_find_handler(check->config, handlers->items[i]))
 			refuse_handler(check, handlers->items[i]);
-	}
 }
 
 static void check_socket_group(struct check *check)

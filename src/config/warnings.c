@@ -133,13 +133,8 @@ static void check_host_address(
 		{"source_address", group->source_address.family != AF_UNSPEC},
 		{"source_port", group->source_port}, {"replies", group->replies}};
 	bool is_v4 = group->address.family == AF_INET;
-	bool is_own = is_every_host(&group->address);
 
-	if (is_in(&group->address, "255.255.255.255")) {
-		check_replies(config, group);
-		return;
-	}
-	if (!is_own)
+	if (!is_every_host(&group->address))
 		warn(config, group,
 			"%s is not multicast: it is received only, and only while it is an address "
 			"of this host%s",
@@ -147,14 +142,32 @@ static void check_host_address(
 			is_v4 ? "; or it is a broadcast address of its networks, which is sent to "
 				"as well"
 			      : "");
-	for (size_t i = 0; i < ARRAY_SIZE(sending); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(sending) && is_v4; i++)
 		if (sending[i].is_set)
 			warn(config, group,
-				"%s has no effect%s: nothing is sent to an address of "
-				"this host; remove it",
-				sending[i].key,
-				is_v4 && !is_own ? " unless the address is a broadcast address"
-						 : "");
+				"%s has no effect unless %s is a broadcast address: nothing is "
+				"sent to an address of this host",
+				sending[i].key, address);
+}
+
+/* On interfaces that are named; on all of them it is an error (check.c). */
+static void check_relays(
+	struct config *config, const struct config_group *group, const char *address)
+{
+	for (size_t i = 0; i < group->handlers.count && !group->sources.count; i++) {
+		const struct config_handler *handler = config_find_handler(
+			config, group->handlers.items[i]);
+		struct config_relay relay;
+
+		if (handler->kind->relays && !handler->filter.sources.count &&
+			handler->kind->relays(handler->settings, &relay) &&
+			address_is_multicast(&relay.address))
+			warn(config, group,
+				"\"%s\" sends to a network what anybody on these interfaces sends "
+				"to %s; name the senders, sources = [\"%s\"];",
+				handler->name, address,
+				group->address.family == AF_INET ? "192.0.2.7" : "2001:db8::7");
+	}
 }
 
 /* ---- Addresses with one MAC address ---- */
@@ -249,8 +262,13 @@ void config_find_warnings(struct config *config)
 		char address[INET6_ADDRSTRLEN];
 
 		address_format(&group->address, address);
+		if (is_in(&group->address, "255.255.255.255")) {
+			check_replies(config, group);
+			continue;
+		}
 		if (!address_is_multicast(&group->address)) {
 			check_host_address(config, group, address);
+			check_relays(config, group, address);
 			continue;
 		}
 		check_scope(config, group, address);

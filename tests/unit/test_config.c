@@ -943,26 +943,33 @@ static bool is_injection(struct fixture *fixture, const char *text)
 		"network, name the senders: sources = [\"192.0.2.7\"];");
 }
 
-static void unicast_of_any_sender_is_not_relayed_to_a_group(void **state)
+static void unicast_of_any_sender_is_not_relayed_to_a_network(void **state)
 {
-	assert_true(is_injection(
-		*state, RELAY("address = \"192.0.2.1\";", "address = \"233.252.0.1\";")));
-	assert_true(is_injection(
-		*state, RELAY("address = \"192.0.2.1\";", "address = \"255.255.255.255\";")));
-	assert_true(is_injection(
-		*state, RELAY("address = \"192.0.2.1\"; block_sources = \"192.0.2.8\";",
-				"address = \"233.252.0.1\";")));
+	static const char *const texts[] = {
+		RELAY("address = \"192.0.2.1\";", "address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\";", "address = \"255.255.255.255\";"),
+		RELAY("address = \"192.0.2.1\"; interfaces = [\"eth*\", \"!eth0\"];",
+			"address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\"; block_sources = \"192.0.2.8\";",
+			"address = \"233.252.0.1\";")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_true(is_injection(*state, texts[i]));
 }
 
-static void unicast_of_named_senders_is_relayed(void **state)
+static void unicast_of_named_senders_or_interfaces_is_relayed(void **state)
 {
-	assert_false(is_injection(*state, RELAY("address = \"192.0.2.1\"; sources = \"192.0.2.7\";",
-						  "address = \"233.252.0.1\";")));
-	assert_false(is_injection(*state,
+	static const char *const texts[] = {
+		RELAY("address = \"192.0.2.1\"; sources = \"192.0.2.7\";",
+			"address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\"; interfaces = \"wg0\";",
+			"address = \"233.252.0.1\";"),
 		RELAY("address = \"192.0.2.1\";",
-			"address = \"233.252.0.1\"; filter: { sources = \"10.0.0.0/8\"; };")));
-	assert_false(is_injection(
-		*state, RELAY("address = \"192.0.2.1\";", "address = \"192.0.2.9\";")));
+			"address = \"233.252.0.1\"; filter: { sources = \"10.0.0.0/8\"; };"),
+		RELAY("address = \"192.0.2.1\";", "address = \"192.0.2.9\";")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_false(is_injection(*state, texts[i]));
 }
 
 /* A directory of groups whose socket's path has this many bytes. */
@@ -1303,8 +1310,8 @@ int main(void)
 		TEST(groups_that_differ_in_one_of_them_are_accepted)
 		TEST(a_ring_is_found_through_lists_that_leave_interfaces_out)
 		TEST(an_interface_that_is_left_out_closes_no_ring)
-		TEST(unicast_of_any_sender_is_not_relayed_to_a_group)
-		TEST(unicast_of_named_senders_is_relayed)
+		TEST(unicast_of_any_sender_is_not_relayed_to_a_network)
+		TEST(unicast_of_named_senders_or_interfaces_is_relayed)
 		TEST(a_socket_path_of_107_bytes_fits)
 		TEST(a_socket_path_of_108_bytes_is_refused)
 		TEST(a_group_name_makes_its_socket_path_too_long)
