@@ -939,16 +939,16 @@ static bool is_injection(struct fixture *fixture, const char *text)
 	config_free(take(fixture->config));
 	load(fixture);
 	return has_error(fixture,
-		":1: groups.a.handlers: \"r\" would send what any host sends to 192.0.2.1 into a "
-		"network, name the senders: sources = [\"192.0.2.7\"];");
+		":1: groups.a.handlers: \"r\" would send to the network what anybody sends to this "
+		"host; name the senders with sources, or where they are with interfaces");
 }
 
 static void unicast_of_any_sender_is_not_relayed_to_a_network(void **state)
 {
 	static const char *const texts[] = {
 		RELAY("address = \"192.0.2.1\";", "address = \"233.252.0.1\";"),
-		RELAY("address = \"192.0.2.1\";", "address = \"255.255.255.255\";"),
-		RELAY("address = \"192.0.2.1\"; interfaces = [\"eth*\", \"!eth0\"];",
+		RELAY("address = \"0.0.0.0\";", "address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\"; interfaces = [\"!eth0\"];",
 			"address = \"233.252.0.1\";"),
 		RELAY("address = \"192.0.2.1\"; block_sources = \"192.0.2.8\";",
 			"address = \"233.252.0.1\";")};

@@ -157,8 +157,8 @@ static void keys_for_sending_to_a_broadcast_address_have_an_effect(void **state)
 
 static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
 {
-	static const char *const keys[] = {"dscp", "send_interface", "source_address",
-		"source_port", "replies"};
+	static const char *const keys[] = {
+		"dscp", "send_interface", "source_address", "source_port", "replies"};
 	struct config *config = *state;
 	char expected[160];
 
