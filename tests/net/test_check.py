@@ -34,8 +34,9 @@ BROKEN = {
     "missing-type": ("handlers: {\n  out: { };\n};\n", 2, ["type"]),
     "missing-path": (handler('type = "file";'), 2, ["path"]),
     "not-an-address": ('groups: { news: {\n  address = "news.example";\n port = 5004; }; };\n', 2, ["news.example"]),
-    "not-multicast": ('groups: { news: {\n  address = "192.0.2.1";\n port = 5004; }; };\n', 2,
-                      ["multicast", "224.0.0.0/4"]),
+    "no-address-of-a-host": ('groups: { news: {\n  address = "0.0.0.1";\n port = 5004; }; };\n', 2, ["0.0.0.1", "host"]),
+    "injection": ('groups: { news: { address = "192.0.2.1"; port = 5004;\n handlers = ["out"]; }; };\n'
+                  + handler('type = "udp";', 'address = "233.252.0.1";', "port = 5004;"), 2, ["sources"]),
     "port-0": ('groups: { news: { address = "233.252.0.1";\n port = 0; }; };\n', 2, ["port", "65535"]),
     "port-65536": ('groups: { news: { address = "233.252.0.1";\n port = 65536; }; };\n', 2, ["port", "65535"]),
     "port-string": ('groups: { news: { address = "233.252.0.1";\n port = "5004"; }; };\n', 2, ["port", "number"]),

@@ -176,6 +176,29 @@ static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
 	}
 }
 
+static bool relay_to_a_group(const void *settings, struct config_relay *ret)
+{
+	(void)settings;
+	*ret = (struct config_relay){.port = 5004};
+	return address_parse("233.252.0.9", &ret->address) == 0;
+}
+
+static void unicast_that_is_relayed_to_a_group_is_warned_of(void **state)
+{
+	static const struct config_kind kind = {.name = "relay", .relays = relay_to_a_group};
+	static const char *const expected[] = {
+		"group a: warning: \"out\" sends to a network what anybody on these interfaces "
+		"sends to 127.0.0.1; name the senders, sources = [\"192.0.2.7\"];"};
+	struct config *config = *state;
+
+	assert_non_null(config_add_handler(config, "out", &kind));
+	add_group(config, "a", "address=127.0.0.1 interfaces=lo handlers=out");
+	add_group(config, "b", "address=127.0.0.2 sources=192.0.2.7 handlers=out");
+	add_group(config, "c", "address=255.255.255.255 handlers=out");
+	add_group(config, "d", "address=233.252.0.1 handlers=out");
+	assert_warnings(config, expected, 1);
+}
+
 /* ---- MAC addresses ---- */
 
 static void addresses_with_one_mac_address_are_named_once(void **state)
@@ -289,6 +312,7 @@ int main(void)
 		TEST(addresses_that_every_host_has_are_no_surprise)
 		TEST(keys_for_sending_to_a_broadcast_address_have_an_effect)
 		TEST(keys_for_sending_to_an_address_of_this_host_have_none)
+		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
 		TEST(addresses_with_one_mac_address_are_named_once)
 		TEST(addresses_of_ipv6_with_one_mac_address_are_named)
 		TEST(groups_on_interfaces_of_their_own_may_share_a_mac_address)
