@@ -92,9 +92,9 @@ static bool any_failed(const struct config_part *part)
 static const char *const send_keys[] = {
 	"ttl", "loop", "dscp", "send_interface", "source_address", "source_port", "replies"};
 
-/* An address that may be one of this host, or the broadcast address of a network, at some time:
- * what it is, only the host knows. */
-static void check_received_only(struct check *check)
+/* An address that may be one of this host, or the broadcast address of a network, at some time: what
+ * it is, only the host knows. Only a broadcast address can be sent to. */
+static void check_no_multicast(struct check *check)
 {
 	const struct address *address = &check->group->address;
 	char string[INET6_ADDRSTRLEN];
@@ -107,11 +107,12 @@ static void check_received_only(struct check *check)
 		 !address_is_any(address))
 		complain(check, "address",
 			"\"%s\" is no address of a host, use 0.0.0.0 for all of this host", string);
+	if (address->family == AF_INET && !address_is_any(address))
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(send_keys); i++)
 		if (mark_of(check, send_keys[i]).line)
-			complain(check, send_keys[i],
-				"has no effect, nothing is sent to an address that is not "
-				"multicast");
+			complain(check, send_keys[i], "has no effect, nothing can be sent to %s",
+				string);
 }
 
 /* A file without an address, or with one that is none, has been reported on reading. */
@@ -122,7 +123,7 @@ static void check_address(struct check *check)
 	if (group->address.family == AF_UNSPEC && !group->marks)
 		complain(check, "address", "is missing");
 	else if (group->address.family != AF_UNSPEC && !address_is_multicast(&group->address))
-		check_received_only(check);
+		check_no_multicast(check);
 	if (!group->port && !group->marks)
 		complain(check, "port", "is missing");
 }
