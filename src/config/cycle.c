@@ -1,5 +1,4 @@
-#include "config/cycle.h"
-
+/* Groups that would feed themselves through handlers that relay. */
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/text.h"
+#include "config/check.h"
 #include "config/report.h"
 
 enum visit { NOT_VISITED, ON_PATH, DONE };

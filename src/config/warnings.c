@@ -117,8 +117,7 @@ static void check_replies(struct config *config, const struct config_group *grou
 /* Whether every host has the address. */
 static bool is_every_host(const struct address *address)
 {
-	return is_in(address, "0.0.0.0") || is_in(address, "127.0.0.0/8") || is_in(address, "::") ||
-	       is_in(address, "::1");
+	return address_is_any(address) || is_in(address, "127.0.0.0/8") || is_in(address, "::1");
 }
 
 /* What the address is, the kernel's table of local addresses tells, when the daemon runs. Nothing
@@ -136,12 +135,9 @@ static void check_host_address(
 
 	if (!is_every_host(&group->address))
 		warn(config, group,
-			"%s is not multicast: it is received only, and only while it is an address "
+			"%s is not multicast: datagrams are received only while it is an address "
 			"of this host%s",
-			address,
-			is_v4 ? "; or it is a broadcast address of its networks, which is sent to "
-				"as well"
-			      : "");
+			address, is_v4 ? " or a broadcast address of its networks" : "");
 	for (size_t i = 0; i < ARRAY_SIZE(sending) && is_v4; i++)
 		if (sending[i].is_set)
 			warn(config, group,
@@ -174,25 +170,29 @@ static void check_relays(
 
 struct mapped {
 	const struct config_group *group;
-	uint64_t mac;
+	uint8_t mac[6];
 };
 
 /* RFC 1112, section 6.4, and RFC 2464, section 7. */
-static uint64_t multicast_mac(const struct address *address)
+static void set_mac(struct mapped *mapped)
 {
-	const uint8_t *low = &address->v6.s6_addr[12];
+	const struct address *address = &mapped->group->address;
+	bool is_v4 = address->family == AF_INET;
 
-	if (address->family == AF_INET)
-		return 0x01005e000000 | (ntohl(address->v4.s_addr) & 0x7fffff);
-	return 0x333300000000 | (uint64_t)low[0] << 24 | (uint64_t)low[1] << 16 |
-	       (uint64_t)low[2] << 8 | low[3];
+	memcpy(mapped->mac, is_v4 ? "\x01\x00\x5e" : "\x33\x33", 3);
+	if (is_v4)
+		memcpy(mapped->mac + 3, (const uint8_t *)&address->v4 + 1, 3);
+	else
+		memcpy(mapped->mac + 2, &address->v6.s6_addr[12], 4);
+	if (is_v4)
+		mapped->mac[3] &= 0x7f;
 }
 
 /* Groups lie in one array, in the order of the files. */
 static int compare_mapped(const void *a, const void *b)
 {
 	const struct mapped *left = a, *right = b;
-	int order = (left->mac > right->mac) - (left->mac < right->mac);
+	int order = memcmp(left->mac, right->mac, sizeof(left->mac));
 
 	if (!order)
 		order = address_compare(&left->group->address, &right->group->address);
@@ -214,17 +214,15 @@ static void report_shared_mac(
 	struct config *config, const struct mapped *other, const struct mapped *mapped)
 {
 	char address[INET6_ADDRSTRLEN], shares[INET6_ADDRSTRLEN];
-	uint64_t mac = mapped->mac;
+	const uint8_t *mac = mapped->mac;
 
 	warn(config, mapped->group,
 		"%s and %s of group %s share the MAC address "
 		"%02x:%02x:%02x:%02x:%02x:%02x: network cards and switches cannot tell them apart, "
 		"use an address with other low %d bits",
 		address_format(&mapped->group->address, address),
-		address_format(&other->group->address, shares), other->group->name,
-		(unsigned)(mac >> 40), (unsigned)(mac >> 32) & 0xff, (unsigned)(mac >> 24) & 0xff,
-		(unsigned)(mac >> 16) & 0xff, (unsigned)(mac >> 8) & 0xff, (unsigned)mac & 0xff,
-		mapped->group->address.family == AF_INET ? 23 : 32);
+		address_format(&other->group->address, shares), other->group->name, mac[0], mac[1],
+		mac[2], mac[3], mac[4], mac[5], mapped->group->address.family == AF_INET ? 23 : 32);
 }
 
 /* One warning for each address that is not the first of its MAC address. Takes n log n. */
@@ -236,9 +234,10 @@ static void find_shared_macs(struct config *config)
 	size_t count = 0;
 
 	for (size_t i = 0; mapped && i < config->group_count; i++)
-		if (address_is_multicast(&config->groups[i].address))
-			mapped[count++] = (struct mapped){
-				&config->groups[i], multicast_mac(&config->groups[i].address)};
+		if (address_is_multicast(&config->groups[i].address)) {
+			mapped[count].group = &config->groups[i];
+			set_mac(&mapped[count++]);
+		}
 	if (count)
 		qsort(mapped, count, sizeof(*mapped), compare_mapped);
 	for (size_t i = 1; i < count; i++) {
@@ -246,7 +245,7 @@ static void find_shared_macs(struct config *config)
 
 		if (!address_equal(&mapped[i - 1].group->address, address))
 			other = &mapped[i - 1];
-		if (!other || other->mac != mapped[i].mac ||
+		if (!other || memcmp(other->mac, mapped[i].mac, sizeof(other->mac)) ||
 			(reported && address_equal(reported, address)) ||
 			are_apart(&other->group->interfaces, &mapped[i].group->interfaces))
 			continue;
@@ -262,17 +261,14 @@ void config_find_warnings(struct config *config)
 		char address[INET6_ADDRSTRLEN];
 
 		address_format(&group->address, address);
-		if (is_in(&group->address, "255.255.255.255")) {
-			check_replies(config, group);
-			continue;
-		}
-		if (!address_is_multicast(&group->address)) {
+		if (address_is_multicast(&group->address)) {
+			check_scope(config, group, address);
+			check_ssm(config, group, address);
+		} else if (!address_is_everyone(&group->address)) {
 			check_host_address(config, group, address);
 			check_relays(config, group, address);
 			continue;
 		}
-		check_scope(config, group, address);
-		check_ssm(config, group, address);
 		check_replies(config, group);
 	}
 	find_shared_macs(config);

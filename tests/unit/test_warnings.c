@@ -93,10 +93,10 @@ static void assert_warnings(struct config *config, const char *const *expected, 
 		"replies with source_port = 1900 takes what is sent to that port of this host from other programs, " \
 		"leave out one of the two") \
 	X(a_unicast_or_broadcast_address, "address=192.0.2.255", \
-		"192.0.2.255 is not multicast: it is received only, and only while it is an address of this host; or it " \
-		"is a broadcast address of its networks, which is sent to as well") \
+		"192.0.2.255 is not multicast: datagrams are received only while it is an address of this host or a " \
+		"broadcast address of its networks") \
 	X(a_unicast_address_of_ipv6, "address=2001:db8::1", \
-		"2001:db8::1 is not multicast: it is received only, and only while it is an address of this host")
+		"2001:db8::1 is not multicast: datagrams are received only while it is an address of this host")
 
 /* clang-format on */
 
