@@ -1,5 +1,4 @@
-/* Checks of each group and handler that no single key allows. config_check_group() is in config.h.
- */
+/* Checks of groups and handlers that no single key allows. config_check_group() is in config.h. */
 #pragma once
 
 #include "config/config.h"
@@ -7,3 +6,13 @@
 /* Checks all groups and handlers, each alone. is_partial: a file could not be read, and may define
  * the handlers that are missing. */
 void config_check(const struct config *config, bool is_partial, struct errors *errors);
+
+/* Finds names that are defined twice, groups that would receive the same datagrams, and handlers
+ * that would write the same file, in a configuration that is still in the order of the files. Adds
+ * one error for each, at the later place and naming the first. Takes n log n. Returns 0 or -ENOMEM.
+ */
+int find_clashes(const struct config *config, struct errors *errors);
+
+/* Adds an error for each ring of relays: groups that would feed themselves through handlers.
+ * Returns 0 or -ENOMEM. */
+int find_cycles(const struct config *config, struct errors *errors);

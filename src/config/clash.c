@@ -1,9 +1,9 @@
-#include "config/clash.h"
-
+/* Groups and handlers that conflict with each other. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/check.h"
 #include "config/report.h"
 
 /* A group or handler that is compared with others. */

@@ -68,6 +68,7 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->handler_count; i++)
 		clear_handler(&config->handlers[i]);
 	string_list_clear(&config->files);
+	errors_clear(&config->warnings);
 	free(config->groups);
 	free(config->handlers);
 	schema_clear(&control_schema, config);

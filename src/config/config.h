@@ -132,6 +132,7 @@ struct config {
 	char *run_directory;
 	char *user, *group; /* to run as, when started as root; NULL: none */
 	struct string_list files; /* those that were read, in their order */
+	struct errors warnings; /* of config_find_warnings() */
 };
 
 /* Reads path and, beside it, conf.d/(all).conf in the order of their names, and checks all of it.
@@ -141,6 +142,11 @@ struct config {
  * file itself cannot be read. */
 int config_load(const char *path, const struct config_kind *const *kinds, struct errors *errors,
 	struct config **ret);
+
+/* Adds to config->warnings what is permitted, but hardly what was meant: one line each, "file:line:
+ * groups.NAME: warning: ...". For a configuration without errors, before it runs. Takes n log n. */
+void config_find_warnings(struct config *config);
+
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free)
 
@@ -168,11 +174,11 @@ int config_add_group(struct config *config, struct config_group *group);
 struct config_handler *config_add_handler(
 	struct config *config, const char *name, const struct config_kind *kind);
 
-/* Checks what no single key can: the name, that the address is multicast, sources of its family, no
- * sources beside block_sources, names of interfaces, handlers that exist in config, the path of the
- * group socket. Adds one line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME:
- * KEY: ..." when it did not come from a file, and returns their number. Does not compare it with
- * other groups. */
+/* Checks what no single key can: the name, sources of the group's family, no sources beside
+ * block_sources, names of interfaces, handlers that exist in config and do not let any host send
+ * into a network, the path of the group socket. Adds one line for each error, "file:line:
+ * groups.NAME.KEY: ..." or "group NAME: KEY: ..." when it did not come from a file, and returns
+ * their number. Does not compare it with other groups. */
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
 

@@ -1,5 +1,4 @@
-#include "config/cycle.h"
-
+/* Groups that would feed themselves through handlers that relay. */
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/text.h"
+#include "config/check.h"
 #include "config/report.h"
 
 enum visit { NOT_VISITED, ON_PATH, DONE };
@@ -47,16 +47,25 @@ static int compare_relay(const void *key, const void *item)
 	return compare_target(&relay->address, relay->port, ((const struct node *)item)->group);
 }
 
-/* Whether the group may receive what is sent out of that interface. Without a list, the group is on
- * all interfaces. */
+/* Whether the group receives what is sent out of that interface, as far as names tell. A group that
+ * only leaves some out is on all others. What alternative names and addresses stand for is known
+ * when the daemon runs. */
 static bool receives_on(const struct config_group *group, const char *interface)
 {
-	if (!interface || !group->interfaces.count)
-		return true;
-	for (size_t i = 0; i < group->interfaces.count; i++)
-		if (!fnmatch(group->interfaces.items[i], interface, 0))
-			return true;
-	return false;
+	const struct string_list *patterns = &group->interfaces;
+	bool names_any = false, is_named = false;
+
+	for (size_t i = 0; i < patterns->count && interface; i++) {
+		bool leaves_out = patterns->items[i][0] == '!';
+
+		names_any |= !leaves_out;
+		if (fnmatch(patterns->items[i] + leaves_out, interface, 0))
+			continue;
+		if (leaves_out)
+			return false;
+		is_named = true;
+	}
+	return is_named || !names_any;
 }
 
 /* Appends "GROUP -> HANDLER -> ... -> GROUP" from the start of a path to a node on it. */

@@ -6,8 +6,6 @@
 
 #include "base/text.h"
 #include "config/check.h"
-#include "config/clash.h"
-#include "config/cycle.h"
 #include "config/file.h"
 #include "config/read.h"
 

@@ -59,6 +59,7 @@ void describe_group(struct text *text, struct group *group)
 	json_put_number(text, "receivedBytes", counters->received_bytes);
 	json_put_number(text, "truncated", counters->truncated);
 	json_put_number(text, "kernelDropped", group_kernel_dropped(group));
+	json_put_number(text, "refused", counters->refused);
 	json_put_number(text, "sent", counters->sent);
 	json_put_number(text, "sentBytes", counters->sent_bytes);
 	json_put_number(text, "sendFailed", counters->send_failed);

@@ -80,6 +80,7 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 	r = options_add_groups(options, config, errors);
 	if (r < 0)
 		return r;
+	config_find_warnings(config);
 	*ret = take(config);
 	return 0;
 }
@@ -141,6 +142,14 @@ static int check_fixed(
 	return r;
 }
 
+static void log_lines(int level, const struct errors *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		log_message(level, "%s", lines->lines[i]);
+	if (lines->omitted)
+		log_message(level, "and %zu more", lines->omitted);
+}
+
 /* Makes wanted the running configuration, all of it or nothing. Takes wanted over on success,
  * unless dry_run. Returns 0, or a negative errno with lines in errors. */
 static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
@@ -174,15 +183,8 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 	identity_lower();
 	config_free(daemon->config);
 	daemon->config = wanted;
+	log_lines(LOG_WARNING, &wanted->warnings);
 	return 0;
-}
-
-static void log_lines(int level, const struct errors *lines)
-{
-	for (size_t i = 0; i < lines->count; i++)
-		log_message(level, "%s", lines->lines[i]);
-	if (lines->omitted)
-		log_message(level, "and %zu more", lines->omitted);
 }
 
 /* control_backend.reload, and what SIGHUP does. The errors are for the caller to log or to return.

@@ -6,22 +6,28 @@
 #include "base/text.h"
 #include "daemon/daemon.h"
 
-static int report(const struct errors *errors)
+static int report(const struct errors *errors, const char *called, int status)
 {
 	for (size_t i = 0; i < errors->count; i++)
 		fprintf(stderr, "%s\n", errors->lines[i]);
 	if (errors->omitted)
-		fprintf(stderr, "and %zu more error%s\n", errors->omitted, plural(errors->omitted));
-	return EXIT_CONFIGURATION;
+		fprintf(stderr, "and %zu more %s%s\n", errors->omitted, called,
+			plural(errors->omitted));
+	return status;
 }
 
 static int summarize(const struct options *options, const struct config *config)
 {
-	printf("%s: no errors: %zu group%s, %zu handler%s\n",
+	size_t warnings = errors_total(&config->warnings);
+
+	printf("%s: no errors: %zu group%s, %zu handler%s",
 		options->configuration ? options->configuration : "command line",
 		config->group_count, plural(config->group_count), config->handler_count,
 		plural(config->handler_count));
-	return EXIT_SUCCESS;
+	if (warnings)
+		printf(", %zu warning%s", warnings, plural(warnings));
+	putchar('\n');
+	return report(&config->warnings, "warning", EXIT_SUCCESS);
 }
 
 int main(int argc, char **argv)
@@ -37,7 +43,7 @@ int main(int argc, char **argv)
 	daemon_hold_signals(true);
 	log_open();
 	if (daemon_load(&options, &errors, &config) < 0)
-		return report(&errors);
+		return report(&errors, "error", EXIT_CONFIGURATION);
 	if (options.check) {
 		status = summarize(&options, config);
 		config_free(config);

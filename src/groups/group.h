@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "groups/membership.h"
+#include "groups/receive.h"
 #include "groups/senders.h"
 #include "net/link_monitor.h"
 
@@ -18,6 +19,8 @@ COUNTERS_RECORD(group_counters, {
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* datagrams missed by programs at the group socket, summed over them */
 	uint64_t kernel_dropped; /* of all memberships, when last read */
+	uint64_t refused; /* datagrams of other senders than sources has, where the kernel does not
+			     refuse them */
 });
 
 struct group {

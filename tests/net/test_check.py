@@ -34,8 +34,9 @@ BROKEN = {
     "missing-type": ("handlers: {\n  out: { };\n};\n", 2, ["type"]),
     "missing-path": (handler('type = "file";'), 2, ["path"]),
     "not-an-address": ('groups: { news: {\n  address = "news.example";\n port = 5004; }; };\n', 2, ["news.example"]),
-    "not-multicast": ('groups: { news: {\n  address = "192.0.2.1";\n port = 5004; }; };\n', 2,
-                      ["multicast", "224.0.0.0/4"]),
+    "no-address-of-a-host": ('groups: { news: {\n  address = "0.0.0.1";\n port = 5004; }; };\n', 2, ["0.0.0.1", "host"]),
+    "injection": ('groups: { news: { address = "192.0.2.1"; port = 5004;\n handlers = ["out"]; }; };\n'
+                  + handler('type = "udp";', 'address = "233.252.0.1";', "port = 5004;"), 2, ["sources"]),
     "port-0": ('groups: { news: { address = "233.252.0.1";\n port = 0; }; };\n', 2, ["port", "65535"]),
     "port-65536": ('groups: { news: { address = "233.252.0.1";\n port = 65536; }; };\n', 2, ["port", "65535"]),
     "port-string": ('groups: { news: { address = "233.252.0.1";\n port = "5004"; }; };\n', 2, ["port", "number"]),
@@ -55,7 +56,9 @@ BROKEN = {
     "source-family": (group('sources = ["2001:db8::1"];'), 5, ["2001:db8::1", "IPv4"]),
     "source-multicast": (group('sources = ["233.252.0.2"];'), 5, ["233.252.0.2", "unicast"]),
     "interface-name": (group('interfaces = ["eth 0"];'), 5, ["eth 0"]),
-    "interface-long": (group('interfaces = ["a-name-of-16-byte"];'), 5, ["15"]),
+    "interface-long": (group('interfaces = ["%s"];' % ("a" * 128)), 5, ["127"]),
+    "interface-with-parent": (group('interfaces = ["eth0@if2"];'), 5, ["eth0@if2", "leave out"]),
+    "interfaces-in-one-string": (group('interfaces = "eth0,eth1";'), 5, ['["eth0", "eth1"]']),
     "interfaces-empty": (group("interfaces = [];"), 5, ["interfaces"]),
     "relative-path": (handler('type = "file";', 'path = "news.log";'), 4, ["news.log", "absolute"]),
     "include": ('@include "other.conf"\n', 1, ["@include", "conf.d"]),
@@ -130,6 +133,39 @@ def test_a_good_configuration_is_summarized(check):
     assert status == 0 and re.fullmatch("mcastd.conf: no errors: 1 groups?, 2 handlers", line)
 
 
+WARNED = 'groups: { routing: { address = "224.0.0.18"; port = 5004; interfaces = ["eth0"]; }; };\n'
+WARNING = "mcastd.conf:1: groups.routing: warning: 224.0.0.18 is used by VRRP"
+
+
+def test_warnings_are_printed_and_are_no_errors(tmp_path):
+    (tmp_path / "mcastd.conf").write_text(WARNED)
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check")
+    assert result.returncode == 0
+    assert result.stdout.endswith("mcastd.conf: no errors: 1 group, 2 handlers, 1 warning\n")
+    assert WARNING in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_an_error_is_told_without_warnings(check):
+    status, lines = check(WARNED, a='groups: { a: { address = "x"; port = 5004; }; };')
+    assert status == 78
+    assert [line.split(":")[0] for line in lines] == ["conf.d/a.conf"]
+
+
+def test_groups_of_the_command_line_are_warned_of():
+    result = run_mcastd("232.1.2.3:5004", "--check")
+    assert result.returncode == 0
+    assert "group 232.1.2.3:5004: warning: 232.1.2.3 is for source-specific multicast" in result.stderr
+
+
+def test_a_start_and_a_reload_log_warnings_once(start):
+    daemon = start(WARNED)
+    assert daemon.log().count(WARNING) == 1
+    daemon.call("Reload", dryRun=True)
+    assert daemon.log().count(WARNING) == 1
+    daemon.call("Reload")
+    assert daemon.log().count(WARNING) == 2
+
+
 def test_files_of_conf_d_are_read_in_the_order_of_their_names(check):
     """Of two that define the same group, the later one is refused."""
     status, lines = check("", b=GOOD, a=GOOD)
@@ -188,7 +224,7 @@ def test_the_daemon_itself_refuses_to_start_with_a_broken_configuration(tmp_path
 
 
 @pytest.mark.parametrize("argument, why", [
-    ("233.252.0.1", "write ADDRESS:PORT"), ("192.0.2.1:5004", "not a multicast address"),
+    ("233.252.0.1", "write ADDRESS:PORT"), ("0.0.0.1:5004", "is no address of a host"),
     ("233.252.0.1:0", "port: 0 is out of range"), ("233.252.0.1:5004%a/b", '"a/b" cannot be an interface'),
     ("233.252.0.1:5004,source=x", 'sources: "x" is not an IP address'),
     ("233.252.0.1:5004,colour=red", 'unknown setting "colour"'), ("[ff15::1:5004", "write ADDRESS:PORT")])

@@ -287,7 +287,7 @@ def test_leaving_what_was_never_joined_is_a_named_error(daemon):
 
 
 @pytest.mark.parametrize("changes, parameter, words", [
-    ({"address": "192.0.2.1"}, None, '"192.0.2.1" is not a multicast address'),
+    ({"address": "0.0.0.1"}, None, '"0.0.0.1" is no address of a host'),
     ({"address": "news"}, "address", '"news" is not an IP address'),
     ({"port": 0}, "port", "0 is out of range, use 1 to 65535"),
     ({"port": 65536}, "port", "65536 is out of range, use 1 to 65535"),

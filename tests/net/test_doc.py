@@ -37,6 +37,28 @@ def test_each_configuration_of_a_page_passes_the_check(page, tmp_path):
         assert (result.returncode, result.stderr) == (0, ""), f"{page}:\n{block}\n{result.stderr}"
 
 
+def check_file(path, text, tmp_path):
+    """A configuration of etc/ with a directory and a program that are there."""
+    if os.stat("/bin/").st_uid != 0:
+        pytest.skip("in a user namespace root's directories belong to nobody")
+    path.write_text(re.sub('"/usr/local/bin/[^"]*"', '"/bin/true"', text).replace("/var/log/mcastd", str(tmp_path)))
+    result = run_mcastd("-c", str(path), "--check")
+    assert (result.returncode, result.stderr) == (0, ""), f"{result.stderr}\n{path.read_text()}"
+
+
+@pytest.mark.parametrize("name", [os.path.basename(path) for path in sorted(glob.glob(f"{ROOT}/etc/conf.d/*"))])
+def test_each_example_configuration_passes_the_check(name, tmp_path):
+    with open(os.path.join(ROOT, "etc", "conf.d", name)) as file:
+        check_file(tmp_path / "mcastd.conf", file.read(), tmp_path)
+
+
+def test_the_commented_configuration_passes_the_check_with_all_its_keys(tmp_path):
+    with open(os.path.join(ROOT, "etc", "mcastd.conf")) as file:
+        blocks = re.findall(r"^#(?:groups|handlers): \{\n(?:#.*\n)*?#\};\n", file.read(), re.MULTILINE)
+    assert len(blocks) == 2
+    check_file(tmp_path / "mcastd.conf", re.sub("^#", "", "".join(blocks), flags=re.MULTILINE), tmp_path)
+
+
 def test_the_recipes_and_readme_have_configurations():
     assert all(configurations(page) for page in PAGES if page != "doc/README.md")
 

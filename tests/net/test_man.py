@@ -220,7 +220,7 @@ def test_example_configurations_are_right(tmp_path):
             continue  # in a user namespace root's directories belong to nobody
         (tmp_path / "mcastd.conf").write_text(plain(example))
         result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
-        assert result.returncode == 0, result.stderr
+        assert (result.returncode, result.stderr) == (0, ""), result.stderr
 
 
 # ---- Completions ----

@@ -165,7 +165,7 @@ def test_join_takes_name_source_and_handler(daemon, net):
     (("send", "nobody", "x"), 'there is no group "nobody"'),
     (("leave", "nobody"), 'there is no group "nobody"'),
     (("leave", "news"), "the configuration has this group"),
-    (("join", "192.0.2.1:5004"), 'group 192.0.2.1:5004: address: "192.0.2.1" is not a multicast address'),
+    (("join", "0.0.0.1:5004"), 'group 0.0.0.1:5004: address: "0.0.0.1" is no address of a host'),
     (("join", "233.252.0.1:5004", "--name", "news"), "there is a group of this name already"),
     (("send", "news", "--file", "/nonexistent"), "/nonexistent: No such file or directory"),
     (("send", "news", "x", "--interface", "nowhere0"), "there is no interface nowhere0"),

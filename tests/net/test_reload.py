@@ -23,7 +23,7 @@ def group(name, number, **keys):
 
 ONE = group("one", 1, handlers='["raw"]', socket="true")
 TWO = group("two", 2)
-BROKEN = 'three: { address = "192.0.2.1"; port = 5004; };'
+BROKEN = 'three: { address = "0.0.0.1"; port = 5004; };'
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_broken_configuration_fails_with_all_errors_and_changes_nothing(daemon
     assert error.name == "io.mcastd.ReloadFailed"
     assert [line.partition(",")[0] for line in error.parameters["errors"]] == [
         f"{daemon.config_path}:1: groups.{words}" for words in (
-            "four: has no address", "four: has no port", 'three.address: "192.0.2.1" is not a multicast address')]
+            "four: has no address", "four: has no port", 'three.address: "0.0.0.1" is no address of a host')]
     assert names(daemon) == {"one"}
     send(net.peer, b"still here", "233.252.0.1", 5004)
     daemon.wait_arrived("one", 1)
@@ -152,7 +152,7 @@ def test_mcastctl_reload_prints_the_changes(daemon):
 def test_mcastctl_reload_fails_when_the_reload_does(daemon):
     daemon.write_config(config(BROKEN))
     words = daemon.ctl("reload", status=1)
-    assert f"{daemon.config_path}:1:" in words and "192.0.2.1" in words
+    assert f"{daemon.config_path}:1:" in words and "0.0.0.1" in words
 
 
 def test_sighup_reloads(daemon):
@@ -174,7 +174,7 @@ def test_a_storm_of_sighups_is_no_storm_of_reloads(daemon):
 def test_sighup_with_a_broken_configuration_is_survived_and_said(daemon):
     daemon.write_config(config(BROKEN))
     daemon.signal(signal.SIGHUP)
-    wait_until(lambda: "192.0.2.1" in daemon.log(), "the error in the log")
+    wait_until(lambda: "0.0.0.1" in daemon.log(), "the error in the log")
     assert "the old configuration stays in force: 1 error\n" in daemon.log()
     assert names(daemon) == {"one"}
 

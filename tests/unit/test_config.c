@@ -54,9 +54,34 @@ static const struct config_kind file_kind = {
 	.schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)},
 	.check = check_file,
 };
+
+struct relay_settings {
+	struct address address;
+	char *interface;
+};
+
+static const struct key relay_keys[] = {
+	{KEY(struct relay_settings, address, KEY_ADDRESS), .required = true},
+	{KEY(struct relay_settings, interface, KEY_STRING)},
+};
+
+static bool relay_relays(const void *object, struct config_relay *ret)
+{
+	const struct relay_settings *settings = object;
+
+	*ret = (struct config_relay){settings->address, 1, settings->interface};
+	return true;
+}
+
+static const struct config_kind relay_kind = {
+	.name = "relay",
+	.schema = {relay_keys, ARRAY_SIZE(relay_keys), sizeof(struct relay_settings)},
+	.relays = relay_relays,
+};
 static const struct config_kind log_kind = {.name = "log", .may_block = true},
 				journal_kind = {.name = "journal"};
-static const struct config_kind *const kinds[] = {&journal_kind, &log_kind, &file_kind, NULL};
+static const struct config_kind *const kinds[] = {
+	&journal_kind, &log_kind, &file_kind, &relay_kind, NULL};
 
 /* ---- A directory with configurations ---- */
 
@@ -601,8 +626,8 @@ static void a_file_too_large_is_refused(void **state)
 		"2: groups.a: has no address, add one: address = \"233.252.0.1\";") \
 	X(no_port, "groups: {\n a: { address = \"233.252.0.1\"; };\n};", \
 		"2: groups.a: has no port, add one: port = 5004;") \
-	X(unicast_address, "groups: { a: {\n address = \"192.0.2.1\"; port = 1; }; };", \
-		"2: groups.a.address: \"192.0.2.1\" is not a multicast address, use 224.0.0.0/4 or ff00::/8") \
+	X(address_of_no_host, "groups: { a: {\n address = \"0.0.0.1\"; port = 1; }; };", \
+		"2: groups.a.address: \"0.0.0.1\" is no address of a host, use 0.0.0.0 for all of this host") \
 	X(address_that_is_a_name, "groups: { a: { address = \"news\"; port = 1; }; };", \
 		"1: groups.a.address: \"news\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"") \
 	X(port_out_of_range, "groups: { a: { address = \"233.252.0.1\";\n port = 70000; }; };", \
@@ -686,9 +711,9 @@ static void a_file_too_large_is_refused(void **state)
 	X(run_directory_empty, "run_directory = \"\";", \
 		"1: run_directory: is empty, write a value or leave the key out") \
 	X(handler_without_type, "handlers: {\n h: { queue = \"1M\"; path = 5; };\n};", \
-		"2: handlers.h: has no type, add type = \"...\"; with one of journal, log, file") \
+		"2: handlers.h: has no type, add type = \"...\"; with one of journal, log, file, relay") \
 	X(handler_of_unknown_type, "handlers: { h: {\n type = \"flie\"; path = \"/x\"; }; };", \
-		"2: handlers.h.type: unknown type \"flie\", did you mean \"file\"? (there are journal, log, file)") \
+		"2: handlers.h.type: unknown type \"flie\", did you mean \"file\"? (there are journal, log, file, relay)") \
 	X(type_as_a_number, "handlers: { h: { type = 5; }; };", \
 		"1: handlers.h.type: is a number, write it in quotes: \"5\"") \
 	X(handler_without_a_required_key, "handlers: {\n h: { type = \"file\"; };\n};", \
@@ -755,7 +780,7 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 		"groups: {\n"
 		"  a: { adress = \"233.252.0.1\"; port = \"1\"; ttl = 010; handlers = [\"x1\", "
 		"\"log\"]; };\n"
-		"  b: { address = \"192.0.2.1\"; port = 70000; };\n"
+		"  b: { address = \"0.0.0.1\"; port = 70000; };\n"
 		"};\n"
 		"handlers: { h: { type = \"x\"; }; i: { type = \"file\"; }; };\n"
 		"contrl: {};\n");
@@ -769,14 +794,14 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 		"D/mcastd.conf:3: groups.b.port: 70000 is out of range, use 1 to 65535",
 		"D/mcastd.conf:5: handlers.h.type: unknown type \"x\", use another (there are "
 		"journal, log, "
-		"file)",
+		"file, relay)",
 		"D/mcastd.conf:5: handlers.i: has no path, add one: path = \"/a/path\";",
 		"D/mcastd.conf:6: unknown key \"contrl\", did you mean \"control\"?",
 		"D/mcastd.conf:2: groups.a.handlers: there is no handler \"x1\", define it in "
 		"handlers: { "
 		"... };",
-		"D/mcastd.conf:3: groups.b.address: \"192.0.2.1\" is not a multicast address, use "
-		"224.0.0.0/4 or ff00::/8");
+		"D/mcastd.conf:3: groups.b.address: \"0.0.0.1\" is no address of a host, use "
+		"0.0.0.0 for all of this host");
 }
 
 static void every_item_of_a_list_is_judged(void **state)
@@ -874,6 +899,87 @@ static void groups_that_differ_in_one_of_them_are_accepted(void **state)
 		"  g: { address = \"233.252.0.1\"; port = 1; sources = \"192.0.2.2\"; };\n"
 		"  h: { address = \"233.252.0.1\"; port = 1; block_sources = \"192.0.2.2\"; };\n"
 		"};");
+}
+
+/* ---- Relays: group a, and what it is relayed to ---- */
+
+#define RELAY(group, relay)                                                                    \
+	"groups: { a: { port = 1; " group " handlers = \"r\"; }; };\nhandlers: { r: { type = " \
+	"\"relay\"; " relay " }; };"
+
+static bool has_error(const struct fixture *fixture, const char *part)
+{
+	for (size_t i = 0; i < fixture->errors.count; i++)
+		if (strstr(fixture->errors.lines[i], part))
+			return true;
+	return false;
+}
+
+static bool is_ring(struct fixture *fixture, const char *text)
+{
+	write_file(fixture, "mcastd.conf", text);
+	errors_clear(&fixture->errors);
+	config_free(take(fixture->config));
+	load(fixture);
+	return has_error(fixture, "feeds itself: a -> r -> a;");
+}
+
+static void a_ring_is_found_through_lists_that_leave_interfaces_out(void **state)
+{
+	assert_true(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = \"!eth1\";",
+					    "address = \"233.252.0.1\"; interface = \"eth0\";")));
+	assert_true(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = [\"!eth1\", "
+					  "\"eth*\"];",
+					    "address = \"233.252.0.1\"; interface = \"eth0\";")));
+}
+
+static void an_interface_that_is_left_out_closes_no_ring(void **state)
+{
+	assert_false(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = \"!eth1\";",
+					     "address = \"233.252.0.1\"; interface = \"eth1\";")));
+	assert_false(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = [\"eth*\", "
+					   "\"!eth[12]\"];",
+					     "address = \"233.252.0.1\"; interface = \"eth1\";")));
+}
+
+static bool is_injection(struct fixture *fixture, const char *text)
+{
+	write_file(fixture, "mcastd.conf", text);
+	errors_clear(&fixture->errors);
+	config_free(take(fixture->config));
+	load(fixture);
+	return has_error(fixture,
+		":1: groups.a.handlers: \"r\" would send to the network what anybody sends to this "
+		"host; name the senders with sources, or where they are with interfaces");
+}
+
+static void unicast_of_any_sender_is_not_relayed_to_a_network(void **state)
+{
+	static const char *const texts[] = {
+		RELAY("address = \"192.0.2.1\";", "address = \"233.252.0.1\";"),
+		RELAY("address = \"0.0.0.0\";", "address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\"; interfaces = [\"!eth0\"];",
+			"address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\"; block_sources = \"192.0.2.8\";",
+			"address = \"233.252.0.1\";")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_true(is_injection(*state, texts[i]));
+}
+
+static void unicast_of_named_senders_or_interfaces_is_relayed(void **state)
+{
+	static const char *const texts[] = {
+		RELAY("address = \"192.0.2.1\"; sources = \"192.0.2.7\";",
+			"address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\"; interfaces = \"wg0\";",
+			"address = \"233.252.0.1\";"),
+		RELAY("address = \"192.0.2.1\";",
+			"address = \"233.252.0.1\"; filter: { sources = \"10.0.0.0/8\"; };"),
+		RELAY("address = \"192.0.2.1\";", "address = \"192.0.2.9\";")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_false(is_injection(*state, texts[i]));
 }
 
 /* A directory of groups whose socket's path has this many bytes. */
@@ -1024,13 +1130,14 @@ static void a_made_group_needs_an_address(void **state)
 	assert_error(*state, 0, "group x: address: is missing");
 }
 
-static void a_made_group_needs_a_multicast_address(void **state)
+static void a_made_group_needs_an_address_that_a_host_may_have(void **state)
 {
 	load_text(*state, "");
-	check_made_group(*state, "x", "192.0.2.1", 1);
+	check_made_group(*state, "x", "192.0.2.1", 0);
+	check_made_group(*state, "x", "0.0.0.1", 1);
 	assert_error(*state, 0,
-		"group x: address: \"192.0.2.1\" is not a multicast address, use 224.0.0.0/4 or "
-		"ff00::/8");
+		"group x: address: \"0.0.0.1\" is no address of a host, use "
+		"0.0.0.0 for all of this host");
 }
 
 static void an_added_group_belongs_to_the_configuration(void **state)
@@ -1219,6 +1326,10 @@ int main(void)
 		TEST(long_values_are_cut)
 		TEST(two_groups_that_receive_the_same_name_both_places)
 		TEST(groups_that_differ_in_one_of_them_are_accepted)
+		TEST(a_ring_is_found_through_lists_that_leave_interfaces_out)
+		TEST(an_interface_that_is_left_out_closes_no_ring)
+		TEST(unicast_of_any_sender_is_not_relayed_to_a_network)
+		TEST(unicast_of_named_senders_or_interfaces_is_relayed)
 		TEST(a_socket_path_of_107_bytes_fits)
 		TEST(a_socket_path_of_108_bytes_is_refused)
 		TEST(a_group_name_makes_its_socket_path_too_long)
@@ -1231,7 +1342,7 @@ int main(void)
 		TEST(a_group_name_is_not_empty)
 		TEST(a_group_name_has_64_bytes_at_most)
 		TEST(a_made_group_needs_an_address)
-		TEST(a_made_group_needs_a_multicast_address)
+		TEST(a_made_group_needs_an_address_that_a_host_may_have)
 		TEST(an_added_group_belongs_to_the_configuration)
 		TEST(groups_that_say_the_same_are_equal_wherever_they_stand)
 		TEST(groups_that_differ_in_a_key_are_not_equal)

@@ -1,0 +1,275 @@
+/* What is permitted, but hardly what was meant. Without memory there are fewer warnings, and no
+ * error. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "config/report.h"
+
+static void PRINTF_LIKE(3, 4)
+	warn(struct config *config, const struct config_group *group, const char *format, ...)
+{
+	struct subject subject = group_subject(group);
+	char why[2 * WHY_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	config_report(&config->warnings, &subject, 0, NULL, "warning: %s", why);
+}
+
+/* ---- Multicast addresses with a meaning of their own ---- */
+
+static bool is_in(const struct address *address, const char *prefix_text)
+{
+	struct prefix prefix;
+
+	return prefix_parse(prefix_text, &prefix) == 0 && prefix_contains(&prefix, address);
+}
+
+/* Protocols of their own beside UDP, and those on UDP, that stay on their link (IANA, Local Network
+ * Control Block and link-local scope). */
+static const struct protocol {
+	const char *address, *name;
+} without_udp[] = {{"224.0.0.4", "DVMRP"}, {"224.0.0.5", "OSPF"}, {"224.0.0.6", "OSPF"},
+	{"224.0.0.10", "EIGRP"}, {"224.0.0.13", "PIM"}, {"224.0.0.18", "VRRP"},
+	{"224.0.0.22", "IGMPv3"}, {"224.0.0.106", "Multicast Router Discovery"},
+	{"ff02::5", "OSPF"}, {"ff02::6", "OSPF"}, {"ff02::a", "EIGRP"}, {"ff02::d", "PIM"},
+	{"ff02::12", "VRRP"}, {"ff02::16", "MLDv2"}, {"ff02::6a", "Multicast Router Discovery"}};
+static const struct protocol on_udp[] = {{"224.0.0.9", "RIP"}, {"224.0.0.12", "DHCP"},
+	{"224.0.0.102", "HSRP"}, {"224.0.0.107", "PTP"}, {"224.0.0.251", "mDNS"},
+	{"224.0.0.252", "LLMNR"}, {"ff02::9", "RIP"}, {"ff02::c", "SSDP"}, {"ff02::6b", "PTP"},
+	{"ff02::fb", "mDNS"}, {"ff02::1:2", "DHCP"}, {"ff02::1:3", "LLMNR"}};
+
+/* The name of the protocol; NULL: it is none of these. */
+static const char *find_protocol(
+	const struct protocol *protocols, size_t count, const struct address *address)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_in(address, protocols[i].address))
+			return protocols[i].name;
+	return NULL;
+}
+
+/* Where datagrams to the address end. The addresses that IANA assigns there are often taken for any
+ * others; who uses ff12:: knows its scope. */
+static void check_scope(
+	struct config *config, const struct config_group *group, const char *address)
+{
+	bool is_v4 = group->address.family == AF_INET;
+	unsigned scope = is_v4 ? 0 : group->address.v6.s6_addr[1] & 0xf;
+	const char *routed = is_v4 ? "239.0.0.0/8" : "ff15::/16";
+	bool is_assigned = is_in(&group->address, is_v4 ? "224.0.0.0/24" : "ff02::/16");
+	const char *protocol = is_assigned ? find_protocol(without_udp, ARRAY_SIZE(without_udp),
+						     &group->address)
+					   : NULL;
+
+	if (protocol)
+		warn(config, group,
+			"%s is used by %s, which does not use UDP: nothing of it arrives at a "
+			"port; tcpdump shows it",
+			address, protocol);
+	else if (scope == 1)
+		warn(config, group, "%s never leaves a host; use %s for a group of several hosts",
+			address, routed);
+	else if (is_assigned && find_protocol(on_udp, ARRAY_SIZE(on_udp), &group->address))
+		return;
+	else if ((is_assigned || scope == 2) && group->ttl > 1)
+		warn(config, group,
+			"%s never crosses a router, not with ttl = %" PRId64
+			" either; use %s for a group that is to be routed",
+			address, group->ttl, routed);
+	else if (is_assigned)
+		warn(config, group,
+			"%s never crosses a router; use %s for a group that is to be routed",
+			address, routed);
+}
+
+/* RFC 4607. */
+static void check_ssm(struct config *config, const struct config_group *group, const char *address)
+{
+	const struct in6_addr *v6 = &group->address.v6;
+	bool is_v4 = group->address.family == AF_INET;
+	bool is_ssm = is_v4 ? is_in(&group->address, "232.0.0.0/8")
+			    : (v6->s6_addr[1] & 0xf0) == 0x30 && !v6->s6_addr[2] && !v6->s6_addr[3];
+
+	if (is_ssm && !group->sources.count)
+		warn(config, group,
+			"%s is for source-specific multicast (SSM): networks deliver nothing "
+			"there without a source; name the senders, sources = [\"%s\"];",
+			address, is_v4 ? "192.0.2.7" : "2001:db8::7");
+}
+
+static void check_replies(struct config *config, const struct config_group *group)
+{
+	if (group->replies && group->source_port)
+		warn(config, group,
+			"replies with source_port = %" PRId64 " takes what is sent to that port of "
+			"this host from other programs, leave out one of the two",
+			group->source_port);
+}
+
+/* ---- Unicast and broadcast addresses ---- */
+
+/* Whether every host has the address. */
+static bool is_every_host(const struct address *address)
+{
+	return address_is_any(address) || is_in(address, "127.0.0.0/8") || is_in(address, "::1");
+}
+
+/* What the address is, the kernel's table of local addresses tells, when the daemon runs. Nothing
+ * is sent to an address of this host. */
+static void check_host_address(
+	struct config *config, const struct config_group *group, const char *address)
+{
+	const struct {
+		const char *key;
+		bool is_set;
+	} sending[] = {{"dscp", group->dscp}, {"send_interface", group->send_interface.count},
+		{"source_address", group->source_address.family != AF_UNSPEC},
+		{"source_port", group->source_port}, {"replies", group->replies}};
+	bool is_v4 = group->address.family == AF_INET;
+
+	if (!is_every_host(&group->address))
+		warn(config, group,
+			"%s is not multicast: datagrams are received only while it is an address "
+			"of this host%s",
+			address, is_v4 ? " or a broadcast address of its networks" : "");
+	for (size_t i = 0; i < ARRAY_SIZE(sending) && is_v4; i++)
+		if (sending[i].is_set)
+			warn(config, group,
+				"%s has no effect unless %s is a broadcast address: nothing is "
+				"sent to an address of this host",
+				sending[i].key, address);
+}
+
+/* On interfaces that are named; on all of them it is an error (check.c). */
+static void check_relays(
+	struct config *config, const struct config_group *group, const char *address)
+{
+	for (size_t i = 0; i < group->handlers.count && !group->sources.count; i++) {
+		const struct config_handler *handler = config_find_handler(
+			config, group->handlers.items[i]);
+		struct config_relay relay;
+
+		if (handler->kind->relays && !handler->filter.sources.count &&
+			handler->kind->relays(handler->settings, &relay) &&
+			address_is_multicast(&relay.address))
+			warn(config, group,
+				"\"%s\" sends to a network what anybody on these interfaces sends "
+				"to %s; name the senders, sources = [\"%s\"];",
+				handler->name, address,
+				group->address.family == AF_INET ? "192.0.2.7" : "2001:db8::7");
+	}
+}
+
+/* ---- Addresses with one MAC address ---- */
+
+struct mapped {
+	const struct config_group *group;
+	uint8_t mac[6];
+};
+
+/* RFC 1112, section 6.4, and RFC 2464, section 7. */
+static void set_mac(struct mapped *mapped)
+{
+	const struct address *address = &mapped->group->address;
+	bool is_v4 = address->family == AF_INET;
+
+	memcpy(mapped->mac, is_v4 ? "\x01\x00\x5e" : "\x33\x33", 3);
+	if (is_v4)
+		memcpy(mapped->mac + 3, (const uint8_t *)&address->v4 + 1, 3);
+	else
+		memcpy(mapped->mac + 2, &address->v6.s6_addr[12], 4);
+	if (is_v4)
+		mapped->mac[3] &= 0x7f;
+}
+
+/* Groups lie in one array, in the order of the files. */
+static int compare_mapped(const void *a, const void *b)
+{
+	const struct mapped *left = a, *right = b;
+	int order = memcmp(left->mac, right->mac, sizeof(left->mac));
+
+	if (!order)
+		order = address_compare(&left->group->address, &right->group->address);
+	return order ? order : (left->group > right->group) - (left->group < right->group);
+}
+
+/* Whether both name their interfaces, and none that is the other's. */
+static bool are_apart(const struct string_list *a, const struct string_list *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t j = 0; j < b->count; j++)
+			if (!strcmp(a->items[i], b->items[j]) || strpbrk(a->items[i], "*?[!") ||
+				strpbrk(b->items[j], "*?[!"))
+				return false;
+	return a->count && b->count;
+}
+
+static void report_shared_mac(
+	struct config *config, const struct mapped *other, const struct mapped *mapped)
+{
+	char address[INET6_ADDRSTRLEN], shares[INET6_ADDRSTRLEN];
+	const uint8_t *mac = mapped->mac;
+
+	warn(config, mapped->group,
+		"%s and %s of group %s share the MAC address "
+		"%02x:%02x:%02x:%02x:%02x:%02x: network cards and switches cannot tell them apart, "
+		"use an address with other low %d bits",
+		address_format(&mapped->group->address, address),
+		address_format(&other->group->address, shares), other->group->name, mac[0], mac[1],
+		mac[2], mac[3], mac[4], mac[5], mapped->group->address.family == AF_INET ? 23 : 32);
+}
+
+/* One warning for each address that is not the first of its MAC address. Takes n log n. */
+static void find_shared_macs(struct config *config)
+{
+	AUTO_FREE struct mapped *mapped = calloc(config->group_count + 1, sizeof(*mapped));
+	const struct mapped *other = NULL; /* the last one of the address before */
+	const struct address *reported = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; mapped && i < config->group_count; i++)
+		if (address_is_multicast(&config->groups[i].address)) {
+			mapped[count].group = &config->groups[i];
+			set_mac(&mapped[count++]);
+		}
+	if (count)
+		qsort(mapped, count, sizeof(*mapped), compare_mapped);
+	for (size_t i = 1; i < count; i++) {
+		const struct address *address = &mapped[i].group->address;
+
+		if (!address_equal(&mapped[i - 1].group->address, address))
+			other = &mapped[i - 1];
+		if (!other || memcmp(other->mac, mapped[i].mac, sizeof(other->mac)) ||
+			(reported && address_equal(reported, address)) ||
+			are_apart(&other->group->interfaces, &mapped[i].group->interfaces))
+			continue;
+		report_shared_mac(config, other, &mapped[i]);
+		reported = address;
+	}
+}
+
+void config_find_warnings(struct config *config)
+{
+	for (size_t i = 0; i < config->group_count; i++) {
+		const struct config_group *group = &config->groups[i];
+		char address[INET6_ADDRSTRLEN];
+
+		address_format(&group->address, address);
+		if (address_is_multicast(&group->address)) {
+			check_scope(config, group, address);
+			check_ssm(config, group, address);
+		} else if (!address_is_everyone(&group->address)) {
+			check_host_address(config, group, address);
+			check_relays(config, group, address);
+			continue;
+		}
+		check_replies(config, group);
+	}
+	find_shared_macs(config);
+}

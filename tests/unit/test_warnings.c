@@ -1,0 +1,327 @@
+/* What a configuration is warned of, in which words; and what it is not. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "config/config.h"
+
+static int setup(void **state)
+{
+	struct errors errors = {0};
+
+	return config_load(
+		NULL, (const struct config_kind *const[]){NULL}, &errors, (struct config **)state);
+}
+
+static int teardown(void **state)
+{
+	config_free(*state);
+	return 0;
+}
+
+/* Adds a group without checking it: "KEY=VALUE KEY=VALUE ...". */
+static void add_group(struct config *config, const char *name, const char *settings)
+{
+	char copy[256], why[WHY_MAX], *rest = copy, *word;
+	struct config_group group;
+
+	strcpy(copy, settings);
+	assert_int_equal(config_group_init(&group, name), 0);
+	assert_int_equal(schema_set(&group_schema, &group, "port", "5004", why), 0);
+	while ((word = strsep(&rest, " "))) {
+		char *value = strchr(word, '=');
+
+		*value++ = '\0';
+		if (schema_set(&group_schema, &group, word, value, why) < 0)
+			fail_msg("%s: %s", word, why);
+	}
+	assert_int_equal(config_add_group(config, &group), 0);
+}
+
+static void assert_no_warnings(struct config *config)
+{
+	config_find_warnings(config);
+	if (config->warnings.count)
+		fail_msg("%s", config->warnings.lines[0]);
+	assert_int_equal(errors_total(&config->warnings), 0);
+}
+
+static void assert_warnings(struct config *config, const char *const *expected, size_t count)
+{
+	config_find_warnings(config);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(i < config->warnings.count);
+		assert_string_equal(config->warnings.lines[i], expected[i]);
+	}
+	assert_int_equal(errors_total(&config->warnings), count);
+}
+
+/* ---- One group: its keys, and the one warning after "group a: warning: " ---- */
+
+/* clang-format off */
+#define WARNINGS(X) \
+	X(a_link_local_address, "address=224.0.0.100", \
+		"224.0.0.100 never crosses a router; use 239.0.0.0/8 for a group that is to be routed") \
+	X(a_link_local_address_with_a_ttl, "address=224.0.0.100 ttl=8", \
+		"224.0.0.100 never crosses a router, not with ttl = 8 either; use 239.0.0.0/8 for a group that is to be routed") \
+	X(a_link_local_address_of_ipv6, "address=ff02::4711", \
+		"ff02::4711 never crosses a router; use ff15::/16 for a group that is to be routed") \
+	X(a_link_local_scope_with_a_ttl, "address=ff12::1 ttl=2", \
+		"ff12::1 never crosses a router, not with ttl = 2 either; use ff15::/16 for a group that is to be routed") \
+	X(a_host_local_scope, "address=ff11::1", \
+		"ff11::1 never leaves a host; use ff15::/16 for a group of several hosts") \
+	X(a_protocol_without_udp, "address=224.0.0.18", \
+		"224.0.0.18 is used by VRRP, which does not use UDP: nothing of it arrives at a port; tcpdump shows it") \
+	X(a_protocol_without_udp_of_ipv6, "address=ff02::16 ttl=8", \
+		"ff02::16 is used by MLDv2, which does not use UDP: nothing of it arrives at a port; tcpdump shows it") \
+	X(ssm_without_sources, "address=232.1.2.3", \
+		"232.1.2.3 is for source-specific multicast (SSM): networks deliver nothing there without a source; " \
+		"name the senders, sources = [\"192.0.2.7\"];") \
+	X(ssm_with_blocked_sources_only, "address=232.1.2.3 block_sources=192.0.2.66", \
+		"232.1.2.3 is for source-specific multicast (SSM): networks deliver nothing there without a source; " \
+		"name the senders, sources = [\"192.0.2.7\"];") \
+	X(ssm_of_ipv6_without_sources, "address=ff3e::8000:1", \
+		"ff3e::8000:1 is for source-specific multicast (SSM): networks deliver nothing there without a source; " \
+		"name the senders, sources = [\"2001:db8::7\"];") \
+	X(replies_at_a_port_of_others, "address=239.255.255.250 replies=true source_port=1900", \
+		"replies with source_port = 1900 takes what is sent to that port of this host from other programs, " \
+		"leave out one of the two") \
+	X(a_unicast_or_broadcast_address, "address=192.0.2.255", \
+		"192.0.2.255 is not multicast: datagrams are received only while it is an address of this host or a " \
+		"broadcast address of its networks") \
+	X(a_unicast_address_of_ipv6, "address=2001:db8::1", \
+		"2001:db8::1 is not multicast: datagrams are received only while it is an address of this host")
+
+/* clang-format on */
+
+#define WARNING_TEST(name, settings, expected)                      \
+	static void name(void **state)                              \
+	{                                                           \
+		const char *line = "group a: warning: " expected;   \
+                                                                    \
+		add_group(*state, "a", settings);                   \
+		assert_warnings(*state, (const char *[]){line}, 1); \
+	}
+
+WARNINGS(WARNING_TEST)
+
+/* ---- Nothing to warn of ---- */
+
+static void good_groups_have_no_warnings(void **state)
+{
+	static const char *const good[] = {"address=233.252.0.1 ttl=255 dscp=46 source_port=5004",
+		"address=239.255.255.250 replies=true", "address=224.0.1.129 ttl=8",
+		"address=232.1.2.3 sources=192.0.2.7", "address=231.255.255.255",
+		"address=ff15::1 ttl=64", "address=ff12::2", "address=ff3e::9 sources=2001:db8::7",
+		"address=ff3e:30:2001:db8::a" /* RFC 3306: by the network's prefix, not SSM */};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		add_group(*state, "a", good[i]);
+	assert_no_warnings(*state);
+}
+
+/* mDNS is sent with 255 (RFC 6762, section 11), and meant for its link. */
+static void protocols_on_udp_that_stay_on_their_link_have_no_warnings(void **state)
+{
+	static const char *const good[] = {"address=224.0.0.251 ttl=255 source_port=5353",
+		"address=ff02::fb ttl=255", "address=224.0.0.252", "address=ff02::1:3 ttl=2",
+		"address=ff02::c", "address=224.0.0.107", "address=ff02::6b"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		add_group(*state, "a", good[i]);
+	assert_no_warnings(*state);
+}
+
+static void addresses_that_every_host_has_are_no_surprise(void **state)
+{
+	static const char *const good[] = {"address=0.0.0.0",
+		"address=::", "address=255.255.255.255", "address=127.0.0.1",
+		"address=::1 ttl=64 loop=false"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		add_group(*state, "a", good[i]);
+	assert_no_warnings(*state);
+}
+
+static void keys_for_sending_to_a_broadcast_address_have_an_effect(void **state)
+{
+	add_group(*state, "a", "address=255.255.255.255 dscp=46 replies=true send_interface=eth0");
+	assert_no_warnings(*state);
+}
+
+static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
+{
+	static const char *const keys[] = {
+		"dscp", "send_interface", "source_address", "source_port", "replies"};
+	struct config *config = *state;
+	char expected[160];
+
+	add_group(config, "a",
+		"address=127.0.0.1 dscp=46 send_interface=eth0 source_address=192.0.2.1 "
+		"source_port=1 replies=true");
+	config_find_warnings(config);
+	assert_int_equal(errors_total(&config->warnings), ARRAY_SIZE(keys));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		snprintf(expected, sizeof(expected),
+			"group a: warning: %s has no effect unless 127.0.0.1 is a broadcast "
+			"address: nothing is sent to an address of this host",
+			keys[i]);
+		assert_string_equal(config->warnings.lines[i], expected);
+	}
+}
+
+static bool relay_to_a_group(const void *settings, struct config_relay *ret)
+{
+	(void)settings;
+	*ret = (struct config_relay){.port = 5004};
+	return address_parse("233.252.0.9", &ret->address) == 0;
+}
+
+static void unicast_that_is_relayed_to_a_group_is_warned_of(void **state)
+{
+	static const struct config_kind kind = {.name = "relay", .relays = relay_to_a_group};
+	static const char *const expected[] = {
+		"group a: warning: \"out\" sends to a network what anybody on these interfaces "
+		"sends to 127.0.0.1; name the senders, sources = [\"192.0.2.7\"];"};
+	struct config *config = *state;
+
+	assert_non_null(config_add_handler(config, "out", &kind));
+	add_group(config, "a", "address=127.0.0.1 interfaces=lo handlers=out");
+	add_group(config, "b", "address=127.0.0.2 sources=192.0.2.7 handlers=out");
+	add_group(config, "c", "address=255.255.255.255 handlers=out");
+	add_group(config, "d", "address=233.252.0.1 handlers=out");
+	assert_warnings(config, expected, 1);
+}
+
+/* ---- MAC addresses ---- */
+
+static void addresses_with_one_mac_address_are_named_once(void **state)
+{
+	static const char *const expected[] = {
+		"group b: warning: 233.252.0.1 and 225.124.0.1 of group c share the MAC address "
+		"01:00:5e:7c:00:01: network cards and switches cannot tell them apart, use an "
+		"address with other low 23 bits"};
+
+	add_group(*state, "a", "address=233.252.0.2");
+	add_group(*state, "b", "address=233.252.0.1");
+	add_group(*state, "c", "address=225.124.0.1");
+	add_group(*state, "b2", "address=233.252.0.1 port=5005");
+	assert_warnings(*state, expected, 1);
+}
+
+static void addresses_of_ipv6_with_one_mac_address_are_named(void **state)
+{
+	static const char *const expected[] = {
+		"group b: warning: ff18::dead:beef and ff15::dead:beef of group a share the MAC "
+		"address 33:33:de:ad:be:ef: network cards and switches cannot tell them apart, use "
+		"an address with other low 32 bits"};
+
+	add_group(*state, "a", "address=ff15::dead:beef");
+	add_group(*state, "b", "address=ff18::dead:beef");
+	assert_warnings(*state, expected, 1);
+}
+
+static void groups_on_interfaces_of_their_own_may_share_a_mac_address(void **state)
+{
+	add_group(*state, "a", "address=233.252.0.1 interfaces=eth0 interfaces=eth1");
+	add_group(*state, "b", "address=225.124.0.1 interfaces=eth2");
+	assert_no_warnings(*state);
+}
+
+static void groups_that_may_meet_on_an_interface_are_named(void **state)
+{
+	struct config *config = *state;
+
+	add_group(config, "a", "address=233.252.0.1 interfaces=eth0");
+	add_group(config, "b", "address=225.124.0.1");
+	add_group(config, "c", "address=234.124.0.1 interfaces=eth0");
+	add_group(config, "d", "address=235.124.0.1 interfaces=eth*");
+	add_group(config, "e", "address=236.124.0.1 interfaces=!eth1");
+	add_group(config, "f", "address=237.252.0.1 interfaces=eth2 interfaces=eth0");
+	config_find_warnings(config);
+	assert_int_equal(errors_total(&config->warnings), 5);
+}
+
+static void unicast_addresses_have_no_multicast_mac_address(void **state)
+{
+	add_group(*state, "a", "address=127.1.2.3");
+	add_group(*state, "b", "address=225.1.2.3");
+	assert_no_warnings(*state);
+}
+
+/* Quadratic, it would take minutes. */
+static void ten_thousand_groups_are_compared_at_once(void **state)
+{
+	clock_t before;
+
+	for (int i = 0; i < 10000; i++) {
+		char name[16], settings[64];
+
+		snprintf(name, sizeof(name), "g%d", i);
+		snprintf(settings, sizeof(settings), "address=%d.1.1.1 port=%d",
+			i < 5000 ? 225 : 239, i + 1);
+		add_group(*state, name, settings);
+	}
+	before = clock();
+	config_find_warnings(*state);
+	assert_true(clock() - before < CLOCKS_PER_SEC);
+	assert_int_equal(errors_total(&((struct config *)*state)->warnings), 1);
+}
+
+/* ---- Places ---- */
+
+static void a_warning_names_the_place_of_its_group(void **state)
+{
+	static const char *const expected[] = {
+		"D/mcastd.conf:7: groups.a: warning: ff01::1 never leaves a host; use ff15::/16 "
+		"for a group of several hosts"};
+	struct config *config = *state;
+
+	add_group(config, "a", "address=ff01::1");
+	config->groups[0].place = (struct place){"D/mcastd.conf", 7};
+	assert_warnings(config, expected, 1);
+}
+
+static void warnings_beyond_the_limit_are_counted(void **state)
+{
+	struct config *config = *state;
+
+	for (int i = 0; i < ERRORS_MAX + 7; i++)
+		add_group(config, "a", "address=224.0.0.18");
+	config_find_warnings(config);
+	assert_int_equal(config->warnings.count, ERRORS_MAX);
+	assert_int_equal(config->warnings.omitted, 7);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown),
+#define WARNING_ROW(name, settings, expected) TEST(name)
+
+/* clang-format off */
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WARNINGS(WARNING_ROW)
+		TEST(good_groups_have_no_warnings)
+		TEST(protocols_on_udp_that_stay_on_their_link_have_no_warnings)
+		TEST(addresses_that_every_host_has_are_no_surprise)
+		TEST(keys_for_sending_to_a_broadcast_address_have_an_effect)
+		TEST(keys_for_sending_to_an_address_of_this_host_have_none)
+		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
+		TEST(addresses_with_one_mac_address_are_named_once)
+		TEST(addresses_of_ipv6_with_one_mac_address_are_named)
+		TEST(groups_on_interfaces_of_their_own_may_share_a_mac_address)
+		TEST(groups_that_may_meet_on_an_interface_are_named)
+		TEST(unicast_addresses_have_no_multicast_mac_address)
+		TEST(ten_thousand_groups_are_compared_at_once)
+		TEST(a_warning_names_the_place_of_its_group)
+		TEST(warnings_beyond_the_limit_are_counted)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
