@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/adhoc.h"
 #include "daemon/identity.h"
 #include "daemon/state.h"
 #include "service/handover.h"
@@ -327,6 +328,11 @@ int daemon_start(
 		return r;
 	}
 	take(owned);
+	r = adhoc_start(options, daemon->base, daemon->groups, daemon->handlers, &daemon->adhoc);
+	if (r < 0) {
+		daemon_stop(daemon);
+		return r;
+	}
 	settle_earlier_run(daemon);
 	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED},
 		"mcastd %s started: %s", MCASTD_VERSION, daemon_status(daemon, status));
@@ -353,11 +359,12 @@ static void free_events(struct daemon *daemon)
 		event_free(daemon->audit);
 }
 
-void daemon_stop(struct daemon *daemon)
+int daemon_stop(struct daemon *daemon)
 {
 	bool kept = daemon->store && store_exists(daemon->store);
 	uint64_t deadline = clock_ns(CLOCK_MONOTONIC) + (kept ? STOP_KEPT_NS : STOP_NS);
 	unsigned stuck;
+	int status;
 
 	notify_stopping();
 	notify_extend(STOP_NS / NS_PER_S + 5);
@@ -369,13 +376,16 @@ void daemon_stop(struct daemon *daemon)
 	groups_free(daemon->groups);
 	handover_free(daemon->handover);
 	stuck = handlers_free(daemon->handlers, deadline);
+	status = adhoc_finish(daemon->adhoc);
 	store_free(daemon->store);
 	if (stuck)
-		_exit(EXIT_SUCCESS);
+		_exit(status);
+	adhoc_free(daemon->adhoc);
 	free_events(daemon);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);
 	config_free(daemon->config);
 	free(daemon);
+	return status;
 }

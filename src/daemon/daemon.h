@@ -1,6 +1,7 @@
 /* The daemon: owns everything, starts it in its order, reloads it, stops it. */
 #pragma once
 
+#include "config/config.h"
 #include "daemon/options.h"
 
 struct daemon;
@@ -21,6 +22,6 @@ int daemon_start(
 /* Runs until a signal ends it. */
 void daemon_run(struct daemon *daemon);
 
-/* Stops everything, and lets the handlers take what they have. Ends the process when one is stuck.
- */
-void daemon_stop(struct daemon *daemon);
+/* Stops everything, and lets the handlers take what they have. Returns the exit status, or ends the
+ * process with it when a handler is stuck. */
+int daemon_stop(struct daemon *daemon);

@@ -1,19 +1,22 @@
 /* The command line of mcastd. */
 #pragma once
 
-#include "config/config.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "formats/format.h"
 
 struct options {
-	const char *configuration; /* NULL: none, the groups on the command line are all */
+	const char *configuration; /* NULL: none, the targets are all */
 	bool check; /* only check it */
-	char **groups; /* ADDRESS:PORT[%INTERFACE][,source=ADDRESS]..., of argv */
-	int group_count;
+	char **targets; /* of argv, see net/target.h */
+	int target_count;
+	enum format format; /* the rest is for the targets */
+	uint64_t count; /* datagrams to print; 0: no limit */
+	int done_fd; /* eventfd(2): the count is reached; -1: there is none */
+	uint64_t timeout_ns; /* 0: none */
 };
 
 /* Returns 0; or a negative number when the program is to end, with *ret_status as its exit status.
  */
 int options_parse(int argc, char **argv, struct options *ret, int *ret_status);
-
-/* Adds the groups of the command line to a configuration, and the handler that prints them. Returns
- * 0, or -EINVAL with lines in errors. */
-int options_add_groups(const struct options *options, struct config *config, struct errors *errors);

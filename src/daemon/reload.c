@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/adhoc.h"
 #include "daemon/identity.h"
 #include "daemon/state.h"
 #include "service/notify.h"
@@ -19,7 +20,7 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 
 	if (r < 0)
 		return r;
-	r = options_add_groups(options, config, errors);
+	r = adhoc_configure(options, config, errors);
 	if (r < 0)
 		return r;
 	*ret = take(config);

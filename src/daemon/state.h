@@ -29,6 +29,7 @@ struct daemon {
 	struct handover *handover;
 	struct store *store;
 	struct counters *counters;
+	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	char status[STATUS_MAX]; /* as it was told last */
 };
 
