@@ -293,15 +293,18 @@ int adhoc_start(const struct options *options, struct event_base *base, struct g
 
 int adhoc_finish(struct adhoc *adhoc)
 {
-	uint64_t wanted;
+	uint64_t wanted, printed;
 
 	if (!adhoc)
 		return EXIT_SUCCESS;
 	adhoc->told = 0; /* says it once more, in all */
 	tell_lost(adhoc, adhoc->account, "in all");
 	wanted = adhoc->options->count ? adhoc->options->count : 1;
-	return adhoc->timed_out && adhoc->account->outcome.delivered < wanted ? EXIT_FAILURE
-									      : EXIT_SUCCESS;
+	printed = adhoc->account->outcome.delivered;
+	if (!adhoc->timed_out || printed >= wanted)
+		return EXIT_SUCCESS;
+	log_error("timeout: %" PRIu64 " of %" PRIu64 " datagrams came", printed, wanted);
+	return EXIT_FAILURE;
 }
 
 void adhoc_free(struct adhoc *adhoc)
