@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "groups/membership.h"
-#include "groups/senders.h"
+#include "groups/outgoing.h"
 #include "net/link_monitor.h"
 
 struct group_socket;
@@ -18,6 +18,9 @@ struct group_counters {
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* datagrams missed by programs at the group socket, summed over them */
 	uint64_t kernel_dropped; /* of all memberships, when last read */
+	uint64_t replies; /* received; of those that came to the port that it sends from */
+	uint64_t refused; /* datagrams of senders that sources or block_sources excludes */
+	uint64_t echoed; /* own datagrams that came back once more by another interface */
 };
 
 struct group {
@@ -39,7 +42,7 @@ struct group {
 			       */
 	struct log_limit send_limit; /* for warnings about what was not sent */
 	struct group_socket *socket; /* NULL: none */
-	unsigned send_ifindex; /* 0: the kernel's route */
+	struct outgoing outgoing;
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().
@@ -77,9 +80,12 @@ void group_detach(struct group *group, struct outlet *outlet);
 /* What the kernel has dropped at all sockets that the group has had, in datagrams. */
 uint64_t group_kernel_dropped(struct group *group);
 
+/* Has the kernel asked for what the outlets need, after the ways of sending have changed. */
+void group_apply_needs(struct group *group);
+
 struct send_options {
 	int ttl; /* -1: the configured one */
-	const char *interface; /* NULL: the configured one, the only one, or the kernel's route */
+	const char *interface; /* NULL: those that are configured */
 };
 
 /* Sends one datagram. Returns 0, or a negative errno with the reason in why. With -EAGAIN,
@@ -87,7 +93,11 @@ struct send_options {
 int group_send(struct group *group, const void *payload, size_t size,
 	const struct send_options *options, char why[static WHY_MAX], struct sender **ret_busy);
 
-/* Sends one datagram for each vector, until the network takes no more. Returns how many were sent,
- * or a negative errno when not even the first could be; with -EAGAIN as group_send(). */
-int group_send_batch(
-	struct group *group, const struct iovec *vectors, unsigned count, struct sender **ret_busy);
+/* Sends one datagram for each vector, BATCH_MAX at most, until the network takes no more. Returns
+ * how many were sent, or a negative errno when not even the first could be: with -EAGAIN as
+ * group_send(), else with the reason in why. */
+int group_send_batch(struct group *group, const struct iovec *vectors, unsigned count,
+	char why[static WHY_MAX], struct sender **ret_busy);
+
+/* The largest payload that the group's family can carry, in bytes. */
+size_t group_payload_max(const struct group *group);

@@ -223,8 +223,6 @@ void groups_reconcile(struct groups *groups, const struct link_change *change)
 	r = r < 0 ? r : restore(groups, &interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_reconcile(groups->set.items[i], &interfaces, change);
-	if (r >= 0)
-		senders_reconcile(groups->context.senders, &interfaces);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
 	groups->context.joined = NULL;

@@ -132,21 +132,6 @@ static void count(struct group_counters *counters, const struct arena_received *
 	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
 }
 
-/* Gives the datagrams in the arena to the group's outlets. */
-static void deliver(struct membership *membership, unsigned count)
-{
-	struct group *group = membership->group;
-
-	for (unsigned first = 0; first < count; first += BATCH_MAX) {
-		struct batch batch = {.origin = membership->origin,
-			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
-			.datagrams = group->context->arena->datagrams + first};
-
-		for (size_t i = 0; i < group->outlets.count; i++)
-			group->outlets.items[i]->deliver(group->outlets.items[i], &batch);
-	}
-}
-
 /* Reads once, and delivers what there was. Returns as arena_receive(). */
 static int receive(struct membership *membership, struct arena_received *received)
 {
@@ -157,6 +142,8 @@ static int receive(struct membership *membership, struct arena_received *receive
 
 	if (r < 0)
 		return r;
+	if (group->outgoing.echoes)
+		outgoing_remove_echoes(group, membership->origin->ifindex, received);
 	count(group->counters, received);
 	if (!(group->needs & NEED_DATAGRAMS))
 		return 0;
@@ -166,7 +153,8 @@ static int receive(struct membership *membership, struct arena_received *receive
 		membership->drops_read_s = now;
 		membership_count_drops(membership);
 	}
-	deliver(membership, received->count);
+	arena_deliver(group->context->arena, membership->origin, received->count,
+		group->outlets.items, group->outlets.count);
 	return 0;
 }
 

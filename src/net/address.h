@@ -9,6 +9,14 @@
 /* The largest UDP payload: 65,535 less the IPv4 and UDP headers. */
 #define DATAGRAM_MAX 65507
 
+/* The same over IPv6, whose length does not include the IP header. */
+#define DATAGRAM6_MAX 65527
+
+static inline size_t address_payload_max(sa_family_t family)
+{
+	return family == AF_INET6 ? DATAGRAM6_MAX : DATAGRAM_MAX;
+}
+
 struct address {
 	sa_family_t family; /* AF_INET or AF_INET6; AF_UNSPEC: none */
 	union {
