@@ -88,16 +88,22 @@ struct send_options {
 	const char *interface; /* NULL: those that are configured */
 };
 
-/* Sends one datagram. Returns 0, or a negative errno with the reason in why. With -EAGAIN,
- * *ret_busy is the sender to wait for. */
+/* What was not sent. */
+struct unsent {
+	unsigned count; /* datagrams, from the first on, that failed */
+	char why[WHY_MAX];
+	struct sender *busy; /* with -EAGAIN: to wait for */
+};
+
+/* Sends one datagram. Returns 0, or a negative errno. */
 int group_send(struct group *group, const void *payload, size_t size,
-	const struct send_options *options, char why[static WHY_MAX], struct sender **ret_busy);
+	const struct send_options *options, struct unsent *ret);
 
 /* Sends one datagram for each vector, BATCH_MAX at most, until the network takes no more. Returns
- * how many were sent, or a negative errno when not even the first could be: with -EAGAIN as
- * group_send(), else with the reason in why. */
-int group_send_batch(struct group *group, const struct iovec *vectors, unsigned count,
-	char why[static WHY_MAX], struct sender **ret_busy);
+ * how many were sent, or a negative errno when not even the first could be. What failed must not be
+ * sent again, and does not count as failed yet. */
+int group_send_batch(
+	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret);
 
 /* The largest payload that the group's family can carry, in bytes. */
-size_t group_payload_max(const struct group *group);
+unsigned group_payload_max(const struct group *group);

@@ -56,11 +56,11 @@ static void connection_free(struct connection *connection)
 	free(connection);
 }
 
-static void refuse(struct connection *connection, const char *why)
+static void refuse(struct connection *connection, unsigned count, const char *why)
 {
 	struct group *group = connection->group;
 
-	group->counters->send_failed++;
+	group->counters->send_failed += count;
 	if (log_limit_pass(&group->send_limit))
 		log_warning("group %s: a datagram from its socket was not sent: %s",
 			group->config->name, why);
@@ -92,21 +92,20 @@ static int defer(struct connection *connection, const struct iovec *vectors, uns
  * the rest. */
 static void send_on(struct connection *connection, const struct iovec *vectors, unsigned count)
 {
-	struct sender *busy;
-	char why[WHY_MAX];
+	struct unsent unsent;
 
 	for (unsigned i = 0; i < count;) {
-		int n = group_send_batch(connection->group, vectors + i, count - i, why, &busy);
+		int n = group_send_batch(connection->group, vectors + i, count - i, &unsent);
 
 		if (n > 0) {
 			i += (unsigned)n;
 		} else if (n == -EAGAIN && defer(connection, vectors + i, count - i) == 0) {
 			event_del(&connection->readable);
-			sender_wait(busy, &connection->waiter);
+			sender_wait(unsent.busy, &connection->waiter);
 			return;
 		} else {
-			refuse(connection, why);
-			i++;
+			refuse(connection, unsent.count, unsent.why);
+			i += unsent.count;
 		}
 	}
 }
@@ -132,7 +131,7 @@ static void on_writable(struct send_waiter *waiter)
 static unsigned pick_datagrams(struct connection *connection, const struct arena *arena,
 	unsigned count, struct iovec *vectors, bool *ret_end)
 {
-	size_t most = group_payload_max(connection->group);
+	unsigned most = group_payload_max(connection->group);
 	unsigned good = 0;
 	char why[WHY_MAX];
 
@@ -143,8 +142,8 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 		if (*ret_end)
 			break;
 		if (message->msg_len > most || message->msg_hdr.msg_flags & MSG_TRUNC) {
-			because(why, -EMSGSIZE, "it is larger than %zu bytes", most);
-			refuse(connection, why);
+			because(why, -EMSGSIZE, "it is larger than %u bytes", most);
+			refuse(connection, 1, why);
 			continue;
 		}
 		vectors[good++] = (struct iovec){arena->vectors[i].iov_base, message->msg_len};

@@ -495,13 +495,14 @@ int outgoing_choose(
 
 /* ---- Sending ---- */
 
-static int send_by(struct way *way, int ttl, const struct iovec *vectors, unsigned count)
+static int send_by(struct way *way, int ttl, const struct iovec *vectors, unsigned count,
+	unsigned *ret_refused)
 {
 	if (!way->sender)
 		return way->failure;
 	way->target.ttl = ttl;
 	way->target.loop = way->group->config->loop;
-	return sender_send(way->sender, &way->target, vectors, count);
+	return sender_send(way->sender, &way->target, vectors, count, ret_refused);
 }
 
 static void count_not_sent(struct way *way, unsigned count)
@@ -531,10 +532,10 @@ static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned
 static void send_too(
 	struct way *way, int ttl, const struct iovec *vectors, unsigned count, uint64_t *returned)
 {
-	unsigned done = 0;
+	unsigned done = 0, refused = 0;
 
 	while (done < count) {
-		int n = send_by(way, ttl, vectors + done, count - done);
+		int n = send_by(way, ttl, vectors + done, count - done, &refused);
 
 		if (n > 0) {
 			expect_echoes(way, vectors, done, (unsigned)n, returned);
@@ -543,41 +544,57 @@ static void send_too(
 			count_not_sent(way, count - done);
 			return;
 		} else {
-			count_not_sent(way, 1);
-			done++;
+			count_not_sent(way, refused);
+			done += refused;
 		}
 	}
 }
 
-int outgoing_send(struct group *group, const struct ways *ways, int ttl,
-	const struct iovec *vectors, unsigned count, struct way **ret_way)
+/* Sends on the first way that takes something, and sets *ret_taken to it. What a way refuses, the
+ * next ones may take: then it is about these datagrams only. */
+static int send_first(const struct ways *ways, int ttl, const struct iovec *vectors, unsigned count,
+	size_t *ret_taken, struct way **ret_way, unsigned *ret_refused)
 {
-	int ttl_wanted = ttl < 0 ? (int)group->config->ttl : ttl, r = -ENODEV, failure = 0;
-	uint64_t returned = 0;
-	size_t taken;
+	int r = -ENODEV, failure = 0;
+	unsigned refused;
 
-	*ret_way = NULL;
-	for (taken = 0; taken < ways->count; taken++) {
-		struct way *way = ways->items[taken];
+	for (*ret_taken = 0; *ret_taken < ways->count; ++*ret_taken) {
+		struct way *way = ways->items[*ret_taken];
 
-		r = send_by(way, ttl_wanted, vectors, count);
+		r = send_by(way, ttl, vectors, count, &refused);
 		if (!failure || r == -EAGAIN)
 			*ret_way = way;
 		if (r > 0 || r == -EAGAIN)
-			break;
+			return r;
 		failure = failure ? failure : r;
 		if (way->sender)
-			count = 1; /* the others may refuse this one too, and take the next */
+			*ret_refused = count = refused;
 	}
+	return failure ? failure : r;
+}
+
+int outgoing_send(struct group *group, const struct ways *ways, int ttl,
+	const struct iovec *vectors, unsigned count, struct way **ret_way, unsigned *ret_refused)
+{
+	uint64_t returned = 0;
+	unsigned missed;
+	size_t taken;
+	int r;
+
+	ttl = ttl < 0 ? (int)group->config->ttl : ttl;
+	*ret_way = NULL;
+	*ret_refused = 1;
+	r = send_first(ways, ttl, vectors, count, &taken, ret_way, ret_refused);
 	if (r == -EAGAIN)
 		return r;
+	missed = r > 0 ? (unsigned)r : *ret_refused;
 	for (size_t i = 0; i < taken; i++)
-		count_not_sent(ways->items[i], r > 0 ? (unsigned)r : 1);
+		count_not_sent(ways->items[i], missed);
 	if (r < 0)
-		return failure ? failure : r;
+		return r;
 	expect_echoes(ways->items[taken], vectors, 0, (unsigned)r, &returned);
 	for (size_t i = taken + 1; i < ways->count; i++)
-		send_too(ways->items[i], ttl_wanted, vectors, (unsigned)r, &returned);
+		send_too(ways->items[i], ttl, vectors, (unsigned)r, &returned);
 	return r;
 }
 

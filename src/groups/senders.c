@@ -181,10 +181,11 @@ static int configure(struct sender *sender, int ttl, int loop)
 }
 
 int sender_send(struct sender *sender, const struct send_target *target,
-	const struct iovec *vectors, unsigned count)
+	const struct iovec *vectors, unsigned count, unsigned *ret_refused)
 {
 	int r = configure(sender, target->ttl, target->loop);
 
+	*ret_refused = 1;
 	return r < 0 ? r
 		     : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
 }

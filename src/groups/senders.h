@@ -44,9 +44,10 @@ const struct send_socket *sender_options(const struct sender *sender);
 int sender_fd(const struct sender *sender);
 uint16_t sender_port(const struct sender *sender);
 
-/* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(). */
+/* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(); an error
+ * is about the first *ret_refused datagrams. */
 int sender_send(struct sender *sender, const struct send_target *target,
-	const struct iovec *vectors, unsigned count);
+	const struct iovec *vectors, unsigned count, unsigned *ret_refused);
 
 /* Calls waiter->ready once, when the sender can take more. */
 void sender_wait(struct sender *sender, struct send_waiter *waiter);

@@ -49,9 +49,9 @@ uint64_t group_kernel_dropped(struct group *group)
 	return group->counters->kernel_dropped;
 }
 
-size_t group_payload_max(const struct group *group)
+unsigned group_payload_max(const struct group *group)
 {
-	return address_payload_max(group->config->address.family);
+	return datagram_max(group->config->address.family);
 }
 
 /* Why a send failed. way is that of the reason, NULL: there is none. */
@@ -89,7 +89,7 @@ static int explain(
 			"with one",
 			strerror(-r));
 	case EMSGSIZE:
-		return because(why, r, "the datagram is larger than %zu bytes, or than %s takes",
+		return because(why, r, "the datagram is larger than %u bytes, or than %s takes",
 			group_payload_max(group), interface ? interface : "the interface");
 	case ENOBUFS:
 		return because(
@@ -102,47 +102,54 @@ static int explain(
 }
 
 static int send_by(struct group *group, const struct ways *ways, int ttl,
-	const struct iovec *vectors, unsigned count, char why[static WHY_MAX],
-	struct sender **ret_busy)
+	const struct iovec *vectors, unsigned count, struct unsent *ret)
 {
 	struct way *way;
-	int r = outgoing_send(group, ways, ttl, vectors, count, &way);
+	int r = outgoing_send(group, ways, ttl, vectors, count, &way, &ret->count);
 
 	if (r == -EAGAIN)
-		*ret_busy = way->sender;
+		ret->busy = way->sender;
 	if (r < 0)
-		return explain(r, group, way, why);
+		explain(r, group, way, ret->why);
 	for (int i = 0; i < r; i++)
 		group->counters->sent_bytes += vectors[i].iov_len;
-	group->counters->sent += (uint64_t)r;
+	if (r > 0)
+		group->counters->sent += (uint64_t)r;
 	return r;
 }
 
+/* By the ways that the configuration names. */
+static int send_configured(struct group *group, int ttl, const struct iovec *vectors,
+	unsigned count, struct unsent *ret)
+{
+	if (!group->outgoing.usable)
+		outgoing_examine(group);
+	return send_by(group, &group->outgoing.ways, ttl, vectors, count, ret);
+}
+
+static int send_chosen(struct group *group, const struct send_options *options,
+	const struct iovec *vector, struct unsent *ret)
+{
+	struct way *way;
+	int r = outgoing_choose(group, options->interface, ret->why, &way);
+
+	return r < 0 ? r : send_by(group, &(struct ways){&way, 1}, options->ttl, vector, 1, ret);
+}
+
 int group_send(struct group *group, const void *payload, size_t size,
-	const struct send_options *options, char why[static WHY_MAX], struct sender **ret_busy)
+	const struct send_options *options, struct unsent *ret)
 {
 	struct iovec vector = {(void *)payload, size};
-	struct ways chosen = group->outgoing.ways;
-	struct way *way;
-	int r = 0;
+	int r = options->interface ? send_chosen(group, options, &vector, ret)
+				   : send_configured(group, options->ttl, &vector, 1, ret);
 
-	if (options->interface) {
-		r = outgoing_choose(group, options->interface, why, &way);
-		chosen = (struct ways){&way, 1};
-	} else if (!group->outgoing.usable) {
-		outgoing_examine(group);
-		chosen = group->outgoing.ways;
-	}
-	r = r < 0 ? r : send_by(group, &chosen, options->ttl, &vector, 1, why, ret_busy);
 	if (r < 0 && r != -EAGAIN)
 		group->counters->send_failed++;
 	return r < 0 ? r : 0;
 }
 
-int group_send_batch(struct group *group, const struct iovec *vectors, unsigned count,
-	char why[static WHY_MAX], struct sender **ret_busy)
+int group_send_batch(
+	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret)
 {
-	if (!group->outgoing.usable)
-		outgoing_examine(group);
-	return send_by(group, &group->outgoing.ways, -1, vectors, count, why, ret_busy);
+	return send_configured(group, -1, vectors, count, ret);
 }

@@ -9,12 +9,10 @@
 /* The largest UDP payload: 65,535 less the IPv4 and UDP headers. */
 #define DATAGRAM_MAX 65507
 
-/* The same over IPv6, whose length does not include the IP header. */
-#define DATAGRAM6_MAX 65527
-
-static inline size_t address_payload_max(sa_family_t family)
+/* The same by family: the length of IPv6 does not include its header. */
+static inline unsigned datagram_max(sa_family_t family)
 {
-	return family == AF_INET6 ? DATAGRAM6_MAX : DATAGRAM_MAX;
+	return family == AF_INET ? DATAGRAM_MAX : 65527;
 }
 
 struct address {
