@@ -7,7 +7,7 @@ import struct
 NETLINK_NETFILTER = 12
 NFNL_SUBSYS_NFTABLES = 10
 BATCH_BEGIN, BATCH_END = 0x10, 0x11
-NEWTABLE, NEWCHAIN, NEWRULE = 0, 3, 6
+NEWTABLE, DELETE_TABLE, NEWCHAIN, NEWRULE = 0, 2, 3, 6
 REQUEST, ACK, CREATE = 1, 4, 0x400
 LOCAL_OUT = 3
 
@@ -52,9 +52,18 @@ def refuse_one_in(host, count):
          name(7, "filter")),
         (NEWRULE, name(1, "refuse") + name(2, "output") + nest(4, *every)),
     ]
+    return transact(host, bodies, CREATE)
+
+
+def refuse_nothing(host):
+    assert transact(host, [(DELETE_TABLE, name(1, "refuse"))])
+
+
+def transact(host, bodies, flags=0):
+    """All of it or nothing. Returns False where the kernel has no such thing."""
     batch = message(BATCH_BEGIN, REQUEST, 0, NFNL_SUBSYS_NFTABLES)
     for i, (kind, body) in enumerate(bodies):
-        batch += message(NFNL_SUBSYS_NFTABLES << 8 | kind, REQUEST | ACK | CREATE, i + 1, 0, body, socket.AF_INET)
+        batch += message(NFNL_SUBSYS_NFTABLES << 8 | kind, REQUEST | ACK | flags, i + 1, 0, body, socket.AF_INET)
     batch += message(BATCH_END, REQUEST, len(bodies) + 1, NFNL_SUBSYS_NFTABLES)
     try:
         with host:
