@@ -65,8 +65,8 @@ static void refuse(struct connection *connection, int r)
 	if (!log_limit_pass(&group->send_limit))
 		return;
 	if (r == -EMSGSIZE)
-		because(why, r, "it is larger than %d bytes, or than the interface takes",
-			DATAGRAM_MAX);
+		because(why, r, "it is larger than %u bytes, or than the interface takes",
+			datagram_max(group->config->address.family));
 	else
 		because(why, r, "%s", strerror(-r));
 	log_warning(
@@ -138,7 +138,7 @@ static void on_writable(struct send_waiter *waiter)
 static unsigned pick_datagrams(struct connection *connection, const struct arena *arena,
 	unsigned count, struct iovec *vectors, bool *ret_end)
 {
-	unsigned good = 0;
+	unsigned good = 0, max = datagram_max(connection->group->config->address.family);
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct mmsghdr *message = &arena->messages[i];
@@ -146,7 +146,7 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 		*ret_end = message->msg_len == 0 && message->msg_hdr.msg_controllen == 0;
 		if (*ret_end)
 			break;
-		if (message->msg_len > DATAGRAM_MAX || message->msg_hdr.msg_flags & MSG_TRUNC)
+		if (message->msg_len > max || message->msg_hdr.msg_flags & MSG_TRUNC)
 			refuse(connection, -EMSGSIZE);
 		else
 			vectors[good++] = (struct iovec){
