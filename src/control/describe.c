@@ -70,13 +70,14 @@ void describe_group(struct text *text, struct group *group)
 	json_put_number(text, "receivedBytes", counters->received_bytes);
 	json_put_number(text, "truncated", counters->truncated);
 	json_put_number(text, "kernelDropped", group_kernel_dropped(group));
+	json_put_number(text, "refused", counters->refused);
 	json_put_number(text, "sent", counters->sent);
 	json_put_number(text, "sentBytes", counters->sent_bytes);
 	json_put_number(text, "sendFailed", counters->send_failed);
 	json_put_number(text, "unread", counters->unread);
 	json_put_number(text, "replies", counters->replies);
-	json_put_number(text, "refused", counters->refused);
 	json_put_number(text, "echoed", counters->echoed);
+	json_put_number(text, "unreachable", counters->unreachable);
 	put_time(text, "lastReceived", counters->last_received_ns);
 	put_strings(text, "handlers", &config->handlers);
 	json_put_open(text, "memberships", '[');

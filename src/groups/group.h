@@ -20,6 +20,7 @@ struct group_counters {
 	uint64_t kernel_dropped; /* of all memberships, when last read */
 	uint64_t replies; /* received; of those that came to the port that it sends from */
 	uint64_t refused; /* datagrams of senders that sources or block_sources excludes */
+	uint64_t unreachable; /* ICMP errors about datagrams that were sent */
 	uint64_t echoed; /* own datagrams that came back once more by another interface */
 };
 
@@ -104,6 +105,3 @@ int group_send(struct group *group, const void *payload, size_t size,
  * sent again, and does not count as failed yet. */
 int group_send_batch(
 	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret);
-
-/* The largest payload that the group's family can carry, in bytes. */
-unsigned group_payload_max(const struct group *group);

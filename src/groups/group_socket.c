@@ -131,7 +131,7 @@ static void on_writable(struct send_waiter *waiter)
 static unsigned pick_datagrams(struct connection *connection, const struct arena *arena,
 	unsigned count, struct iovec *vectors, bool *ret_end)
 {
-	unsigned most = group_payload_max(connection->group);
+	unsigned most = datagram_max(connection->group->config->address.family);
 	unsigned good = 0;
 	char why[WHY_MAX];
 

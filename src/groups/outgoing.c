@@ -224,8 +224,6 @@ static int choose_options(const struct way *way, const struct interface_list *in
 		r = check_broadcast(config, why);
 	if (r >= 0)
 		r = choose_source(way, interfaces, interface, &ret->source, why);
-	if (ret->port)
-		ret->group = config->address;
 	if (r < 0 || !interface)
 		return r;
 	ret->ifindex = interface->index;
@@ -498,11 +496,17 @@ int outgoing_choose(
 static int send_by(struct way *way, int ttl, const struct iovec *vectors, unsigned count,
 	unsigned *ret_refused)
 {
+	uint64_t before;
+	int r;
+
 	if (!way->sender)
 		return way->failure;
 	way->target.ttl = ttl;
 	way->target.loop = way->group->config->loop;
-	return sender_send(way->sender, &way->target, vectors, count, ret_refused);
+	before = sender_unreachable(way->sender);
+	r = sender_send(way->sender, &way->target, vectors, count, ret_refused);
+	way->group->counters->unreachable += sender_unreachable(way->sender) - before;
+	return r;
 }
 
 static void count_not_sent(struct way *way, unsigned count)

@@ -115,7 +115,8 @@ static int sender_open(struct senders *senders, const struct send_socket *option
 	sender->ttl = sender->loop = -1;
 	list_init(&sender->waiters);
 	list_init(&sender->called);
-	sender->out.fd = r = send_socket_open(options, why);
+	sender->out.fd = -1;
+	r = send_socket_open(options, why, &sender->out);
 	if (r >= 0 && !(sender->writable = event_new(
 				senders->base, sender->out.fd, EV_WRITE, on_writable, sender)))
 		r = because(why, -ENOMEM, "out of memory");
@@ -162,6 +163,11 @@ int sender_fd(const struct sender *sender)
 	return sender->out.fd;
 }
 
+uint64_t sender_unreachable(const struct sender *sender)
+{
+	return sender->out.unreachable;
+}
+
 uint16_t sender_port(const struct sender *sender)
 {
 	return sender->port;
@@ -186,8 +192,11 @@ int sender_send(struct sender *sender, const struct send_target *target,
 	int r = configure(sender, target->ttl, target->loop);
 
 	*ret_refused = 1;
-	return r < 0 ? r
-		     : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
+	if (r < 0)
+		return r;
+	r = udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
+	*ret_refused = sender->out.refused;
+	return r;
 }
 
 void sender_wait(struct sender *sender, struct send_waiter *waiter)

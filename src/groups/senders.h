@@ -42,6 +42,10 @@ void sender_unref(struct sender *sender);
 
 const struct send_socket *sender_options(const struct sender *sender);
 int sender_fd(const struct sender *sender);
+
+/* ICMP errors so far, each about a datagram that was sent earlier. */
+uint64_t sender_unreachable(const struct sender *sender);
+
 uint16_t sender_port(const struct sender *sender);
 
 /* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(); an error

@@ -49,11 +49,6 @@ uint64_t group_kernel_dropped(struct group *group)
 	return group->counters->kernel_dropped;
 }
 
-unsigned group_payload_max(const struct group *group)
-{
-	return datagram_max(group->config->address.family);
-}
-
 /* Why a send failed. way is that of the reason, NULL: there is none. */
 static int explain(
 	int r, const struct group *group, const struct way *way, char why[static WHY_MAX])
@@ -90,7 +85,8 @@ static int explain(
 			strerror(-r));
 	case EMSGSIZE:
 		return because(why, r, "the datagram is larger than %u bytes, or than %s takes",
-			group_payload_max(group), interface ? interface : "the interface");
+			datagram_max(group->config->address.family),
+			interface ? interface : "the interface");
 	case ENOBUFS:
 		return because(
 			why, r, "the queue of %s is full", interface ? interface : "the interface");

@@ -62,18 +62,20 @@ void send_socket_stop_receiving(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
-/* The address to bind to. Bound to the group, an IPv4 socket takes the source address of
- * IP_MULTICAST_IF. */
+/* Groups that are reserved, and that nothing is ever sent to (RFC 5771, section 4; RFC 4291,
+ * section 2.7.1). */
+static const struct address reserved4 = {.family = AF_INET, .v6.s6_addr = {224}};
+static const struct address reserved6 = {.family = AF_INET6, .v6.s6_addr = {0xff, 0x05}};
+
+/* The address to bind to. Bound to a group, a socket gets no unicast, and still sends from the
+ * interface's address. */
 static struct address own_address(const struct send_socket *wanted)
 {
-	struct address any = {.family = wanted->family};
-
-	if (wanted->port && !wanted->receives)
-		return wanted->group;
-	if (wanted->source.family == AF_UNSPEC ||
-		(wanted->family == AF_INET && !wanted->receives && !wanted->broadcasts))
-		return any;
-	return wanted->source;
+	if (wanted->receives && wanted->source.family != AF_UNSPEC)
+		return wanted->source;
+	if (wanted->receives || !wanted->port)
+		return (struct address){.family = wanted->family};
+	return wanted->family == AF_INET ? reserved4 : reserved6;
 }
 
 /* A holder of the port with SO_REUSEPORT alone refuses a binder with SO_REUSEADDR alone, and the
@@ -140,20 +142,28 @@ static int set_up(int fd, const struct send_socket *wanted)
 	return bind_own(fd, wanted);
 }
 
-int send_socket_open(const struct send_socket *wanted, char why[static WHY_MAX])
+int send_socket_open(
+	const struct send_socket *wanted, char why[static WHY_MAX], struct udp_out *ret)
 {
 	AUTO_CLOSE int fd = socket(wanted->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r = fd < 0 ? -errno : set_up(fd, wanted);
 
-	return r < 0 ? explain(r, wanted, why) : take_fd(fd);
+	if (r < 0)
+		return explain(r, wanted, why);
+	*ret = (struct udp_out){.fd = take_fd(fd)};
+	/* For IPv4 groups IP_MULTICAST_IF says it, which costs less. */
+	if (wanted->source.family == AF_INET6 ||
+		(wanted->source.family == AF_INET && wanted->broadcasts))
+		udp_out_set_source(ret, &wanted->source, wanted->ifindex);
+	return 0;
 }
 
 bool send_socket_equal(const struct send_socket *a, const struct send_socket *b)
 {
 	return a->family == b->family && a->ifindex == b->ifindex &&
 	       !strcmp(a->interface, b->interface) && address_equal(&a->source, &b->source) &&
-	       a->port == b->port && a->dscp == b->dscp && address_equal(&a->group, &b->group) &&
-	       a->broadcasts == b->broadcasts && a->receives == b->receives;
+	       a->port == b->port && a->dscp == b->dscp && a->broadcasts == b->broadcasts &&
+	       a->receives == b->receives;
 }
 
 int send_socket_set_ttl(int fd, const struct send_socket *socket, int ttl)

@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "net/address.h"
+#include "net/udp_out.h"
 
 /* What a sending socket is set to. Sockets of equal options serve each other. */
 struct send_socket {
@@ -15,17 +16,17 @@ struct send_socket {
 	struct address source; /* AF_UNSPEC: the kernel chooses one of the interface */
 	uint16_t port; /* to send from; 0: any */
 	uint8_t dscp;
-	struct address group; /* that it sends to; AF_UNSPEC: any multicast group */
-	bool broadcasts; /* the group is a broadcast address */
+	bool broadcasts; /* what it sends to is a broadcast address */
 	bool receives; /* unicast to its port is received; otherwise nothing is */
 };
 
 /* Opens a non-blocking socket. It never sends by another interface than its own, and shares its
  * port with other programs where they share it. One that does not receive leaves unicast to its
- * port to the others: it is bound to the group, and has joined nothing. What a queueing discipline
- * drops fails with ENOBUFS (ip(7), IP_RECVERR). Returns the descriptor, or a negative errno with
- * the reason in why. */
-int send_socket_open(const struct send_socket *wanted, char why[static WHY_MAX]);
+ * port to the others: it is bound to a group that nothing is sent to. What a queueing discipline
+ * drops fails with ENOBUFS (ip(7), IP_RECVERR). Returns 0, or a negative errno with the reason in
+ * why. */
+int send_socket_open(
+	const struct send_socket *wanted, char why[static WHY_MAX], struct udp_out *ret);
 
 bool send_socket_equal(const struct send_socket *a, const struct send_socket *b);
 

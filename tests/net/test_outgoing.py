@@ -381,7 +381,8 @@ def test_one_interface_that_refuses_does_not_keep_the_others_from_sending(office
             for number in range(100):
                 program.send(b"%d" % number)
             wait_until(lambda: daemon.group("g")["sent"] == 100, "all to be sent")
-        assert [s[0] for s in taps["lan2"].seen()] == [b"%d" % number for number in range(100)]
+        # Several may be in one buffer that the far end would split.
+        assert b"".join(s[0] for s in taps["lan2"].seen()) == b"".join(b"%d" % number for number in range(100))
         assert not taps["lan1"].seen()
         assert outgoing(daemon)["lan1"]["notSent"] == 100 and outgoing(daemon)["lan2"]["notSent"] == 0
         assert daemon.membership("g", "wan0")["notSent"] == 0

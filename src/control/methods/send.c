@@ -72,19 +72,19 @@ static enum call_result send_payload(
 	struct group *group = groups_find(method_backend(client)->groups, request->group);
 	struct send_options options = {.ttl = (int)request->ttl, .interface = request->interface};
 	struct text *text;
-	unsigned most;
+	unsigned max;
 
 	if (!group) {
 		method_no_such_group(client, request->group);
 		return CALL_DONE;
 	}
-	most = group_payload_max(group);
-	if (size > most) {
+	max = datagram_max(group->config->address.family);
+	if (size > max) {
 		text = client_begin_error(client, "io.mcastd.PayloadTooLarge");
 		json_put_number(text, "size", size);
-		json_put_number(text, "limit", most);
+		json_put_number(text, "limit", max);
 		client_end_message(client, "the payload has %zu bytes, a datagram holds at most %u",
-			size, most);
+			size, max);
 		return CALL_DONE;
 	}
 	return send_to(client, group, &options, payload, size);
@@ -139,7 +139,7 @@ static bool send_quickly(
 			return false;
 		*payload = (struct quick_text){decoded.data, decoded.length};
 	}
-	if (payload->size > group_payload_max(group))
+	if (payload->size > datagram_max(group->config->address.family))
 		return false;
 	*ret = send_to(
 		client, group, &configured, payload->size ? payload->data : "", payload->size);
