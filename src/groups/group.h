@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "groups/membership.h"
 #include "groups/outgoing.h"
+#include "groups/receive.h"
 #include "net/link_monitor.h"
 
 struct group_socket;
@@ -18,8 +19,9 @@ struct group_counters {
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* datagrams missed by programs at the group socket, summed over them */
 	uint64_t kernel_dropped; /* of all memberships, when last read */
+	uint64_t refused; /* datagrams of other senders than sources has, where the kernel does not
+			     refuse them */
 	uint64_t replies; /* received; of those that came to the port that it sends from */
-	uint64_t refused; /* datagrams of senders that sources or block_sources excludes */
 	uint64_t unreachable; /* ICMP errors about datagrams that were sent */
 	uint64_t echoed; /* own datagrams that came back once more by another interface */
 };

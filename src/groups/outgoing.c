@@ -16,9 +16,6 @@
 /* Minimum time between two examinations that sends cause, in milliseconds. */
 #define EXAMINE_MS 100
 
-/* A port is tried again after one second, and then after twice as long each time. */
-#define RETRY_MAX_S 60
-
 static uint32_t now_ms(void)
 {
 	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
@@ -338,38 +335,23 @@ static int want_configured(
 	return r;
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *argument)
+void outgoing_retry(struct retry *retry, const struct interface_list *interfaces)
 {
-	struct interface_list interfaces = {0};
-
-	(void)fd, (void)what;
-	if (interface_list_read(&interfaces) == 0)
-		outgoing_update(argument, &interfaces);
-	interface_list_clear(&interfaces);
+	outgoing_update(container_of(retry, struct group, outgoing.retry), interfaces);
 }
 
 /* Tries again where a port could not be had: nothing tells when it is free. */
 static void schedule_retry(struct group *group)
 {
 	struct outgoing *outgoing = &group->outgoing;
-	struct timeval delay = {.tv_sec = RETRY_MAX_S};
 	bool is_waiting = false;
 
 	for (size_t i = 0; i < outgoing->ways.count; i++)
 		is_waiting |= outgoing->ways.items[i]->failure == -EADDRINUSE;
-	if (!is_waiting) {
-		outgoing->retries = 0;
-		if (outgoing->retry)
-			evtimer_del(outgoing->retry);
-		return;
-	}
-	if (!outgoing->retry)
-		outgoing->retry = evtimer_new(group->context->base, on_retry, group);
-	if (!outgoing->retry || evtimer_pending(outgoing->retry, NULL))
-		return;
-	if (1 << outgoing->retries < RETRY_MAX_S)
-		delay.tv_sec = 1 << outgoing->retries++;
-	evtimer_add(outgoing->retry, &delay);
+	if (!is_waiting)
+		retry_cancel(&outgoing->retry);
+	else if (!link_is_used(&outgoing->retry.link))
+		retry_add(group->context->send_retries, &outgoing->retry);
 }
 
 /* Only with several ways more than one copy of a datagram comes back. */
@@ -419,8 +401,7 @@ void outgoing_move(struct group *group, struct group *from)
 	bool is_same = address_equal(&group->config->address, &from->config->address) &&
 		       group->config->port == from->config->port;
 
-	if (from->outgoing.retry)
-		event_free(take(from->outgoing.retry));
+	retry_cancel(&from->outgoing.retry);
 	way_free(take(from->outgoing.extra));
 	group->outgoing = from->outgoing;
 	from->outgoing = (struct outgoing){0};
@@ -435,8 +416,7 @@ void outgoing_clear(struct group *group)
 {
 	struct outgoing *outgoing = &group->outgoing;
 
-	if (outgoing->retry)
-		event_free(take(outgoing->retry));
+	retry_cancel(&outgoing->retry);
 	way_free(take(outgoing->extra));
 	ways_clear(&outgoing->ways);
 	free(take(outgoing->echoes));

@@ -10,6 +10,7 @@
 
 #include "base/errors.h"
 #include "data/echoes.h"
+#include "groups/retry.h"
 #include "groups/senders.h"
 #include "net/interface.h"
 
@@ -48,8 +49,7 @@ struct outgoing {
 	size_t usable; /* of them */
 	struct way *extra; /* the last interface that a program chose beside them; or NULL */
 	struct echoes *echoes; /* NULL: no more than one copy comes back */
-	struct event *retry; /* for a port that was not to be had; NULL: never needed */
-	unsigned retries; /* since all ports were there */
+	struct retry retry; /* for a port that was not to be had */
 	uint32_t examined_ms; /* CLOCK_MONOTONIC_COARSE */
 };
 
@@ -59,6 +59,9 @@ int outgoing_update(struct group *group, const struct interface_list *interfaces
 
 /* Looks at the interfaces again, where nothing can be sent; not more often than every 100 ms. */
 void outgoing_examine(struct group *group);
+
+/* The callback of retries_new(). */
+void outgoing_retry(struct retry *retry, const struct interface_list *interfaces);
 
 /* Moves the ways to the group that replaces this one. */
 void outgoing_move(struct group *group, struct group *from);

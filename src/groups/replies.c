@@ -10,22 +10,6 @@
 /* Reads per turn: more would make the memberships wait. */
 #define TURN_BATCHES 2
 
-static bool contains(const struct address_list *list, const struct address *address)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (address_equal(&list->items[i], address))
-			return true;
-	return false;
-}
-
-static bool is_wanted(const struct config_group *config, const struct datagram *datagram)
-{
-	struct address source = endpoint_address(&datagram->source);
-
-	return (!config->sources.count || contains(&config->sources, &source)) &&
-	       !contains(&config->block_sources, &source);
-}
-
 /* Counts what was received, without what sources refuses. Returns how many datagrams remain. */
 static unsigned accept_replies(struct way *way, unsigned count)
 {
@@ -34,7 +18,9 @@ static unsigned accept_replies(struct way *way, unsigned count)
 	unsigned accepted = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (!is_wanted(way->group->config, &datagrams[i])) {
+		struct address source = endpoint_address(&datagrams[i].source);
+
+		if (!config_group_takes(way->group->config, &source)) {
 			counters->refused++;
 			continue;
 		}

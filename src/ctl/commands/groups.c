@@ -12,6 +12,7 @@ static const struct column columns[] = {
 	{"RECEIVED", "received", COLUMN_NUMBER},
 	{"DROPPED", "dropped", COLUMN_NUMBER},
 	{"TRUNCATED", "truncated", COLUMN_COUNT},
+	{"REFUSED", "refused", COLUMN_COUNT},
 	{"SENT", "sent", COLUMN_NUMBER},
 	{"UNSENT", "notSent", COLUMN_COUNT},
 	{"REPLIES", "replies", COLUMN_COUNT},
