@@ -30,12 +30,12 @@ void payload_put(struct text *text, const void *data, size_t size)
 
 int payload_read_some(int fd, struct text *text)
 {
-	char *room = text_reserve(text, PAYLOAD_MAX + 1);
+	char *room = text_reserve(text, DATAGRAM_MAX + 1);
 	ssize_t n;
 
 	if (!room)
 		return -ENOMEM;
-	n = read(fd, room, PAYLOAD_MAX + 1);
+	n = read(fd, room, DATAGRAM_MAX + 1);
 	if (n < 0 && errno == EAGAIN)
 		poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, -1);
 	else if (n < 0 && errno != EINTR)
@@ -48,7 +48,7 @@ int payload_read(int fd, struct text *text)
 {
 	int r = 1;
 
-	while (r == 1 && text->length <= PAYLOAD_MAX)
+	while (r == 1 && text->length <= DATAGRAM_MAX)
 		r = payload_read_some(fd, text);
 	return r == 1 ? -EFBIG : r;
 }

@@ -68,7 +68,10 @@ static int join_target(struct receiver *receiver, const struct target *target,
 	int r = 0;
 
 	if (!address_is_multicast(&target->address))
-		return because(why, -EINVAL, "it is not a multicast address");
+		return because(why, -EINVAL,
+			"it is not a multicast address: \"mcastd %s\" receives broadcast and "
+			"unicast",
+			target->name);
 	if (!interface_is_glob(pattern))
 		return named ? join(receiver, target, named, why)
 			     : because(why, -ENODEV, "there is no interface %s", pattern);

@@ -11,8 +11,8 @@
 
 #define PREFIX_MAX 64
 
-void sender_open(struct sender *sender, struct session *session,
-	const struct transmitter *transmitter, const char *unit)
+void sender_open(struct sender *sender, struct session *session, struct transmitter *transmitter,
+	const char *unit)
 {
 	*sender = (struct sender){
 		.session = session, .transmitter = transmitter, .unit = unit, .stop_fd = -1};

@@ -15,7 +15,7 @@
 
 struct sender {
 	struct session *session;
-	const struct transmitter *transmitter; /* NULL: the daemon sends */
+	struct transmitter *transmitter; /* NULL: the daemon sends */
 	const char *unit; /* "line": names a payload in messages; NULL: there is only one */
 	bool silent; /* do not show the answers with --json */
 	int stop_fd; /* ends sender_wait_until() when it is readable; -1: none */
@@ -25,8 +25,8 @@ struct sender {
 
 /* Without a transmitter the session has the parameters of Send but the payload. Both outlive the
  * sender, which owns nothing. */
-void sender_open(struct sender *sender, struct session *session,
-	const struct transmitter *transmitter, const char *unit);
+void sender_open(struct sender *sender, struct session *session, struct transmitter *transmitter,
+	const char *unit);
 
 bool sender_has_room(const struct sender *sender);
 

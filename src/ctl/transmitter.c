@@ -1,21 +1,17 @@
 #include "ctl/transmitter.h"
 
 #include <errno.h>
-#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
-#include "ctl/payload.h"
 #include "net/interface.h"
 #include "net/multicast.h"
-#include "net/rtnetlink.h"
 
 /* How long one datagram is tried again when a full queue of the network drops it, and how often. */
 #define BUSY_NS NS_PER_S
 #define BUSY_MS 2
-
-#define AUTO_INTERFACES CLEANUP(interface_list_clear)
 
 /* Which interface to send on, by whatever names it; NULL: the kernel's route. Returns an exit code.
  */
@@ -44,121 +40,48 @@ static int choose_name(const struct session *session, const struct target *targe
 	return EXIT_DONE;
 }
 
-/* Why nothing of a family can leave on the interface; or 0. */
-static int explain_interface(const struct interface_list *interfaces,
-	const struct interface *interface, const struct target *target, char why[static WHY_MAX])
+/* Without a carrier the kernel drops what is sent, and does not tell. */
+static bool has_carrier(const struct udp_socket *socket)
 {
-	const char *name = interface->name;
-	sa_family_t family = target->address.family;
+	struct ifreq request = {0};
 
-	if (!(interface->flags & IFF_UP))
-		return because(why, -ENETDOWN, "%s is down", name);
-	if (!(interface->flags & IFF_RUNNING))
-		return because(why, -ENETDOWN, "%s has no carrier", name);
-	if (family == AF_INET6 && interface->ipv6 != IPV6_ENABLED)
-		return because(why, -EADDRNOTAVAIL, "IPv6 is off on %s%s%s%s", name,
-			interface->ipv6 == IPV6_DISABLED ? ": sysctl net.ipv6.conf." : "",
-			interface->ipv6 == IPV6_DISABLED ? name : "",
-			interface->ipv6 == IPV6_DISABLED ? ".disable_ipv6=0" : "");
-	if (!target->sources.count && !interface_address(interfaces, interface, family))
-		return because(why, -EADDRNOTAVAIL,
-			"%s has no IPv%d address to send from: give it one (ip addr add ADDRESS "
-			"dev %s), or name one of another interface (--source)",
-			name, family == AF_INET ? 4 : 6, name);
-	return 0;
+	memcpy(request.ifr_name, socket->interface, sizeof(request.ifr_name));
+	return !socket->ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
+	       request.ifr_flags & IFF_RUNNING;
 }
 
-/* The interface of a name, which can send; name NULL: 0, the kernel's route. Returns 0 or a
- * negative errno with the reason in why. */
-static int find_interface(const char *name, const struct target *target, unsigned *ret_ifindex,
-	char why[static WHY_MAX])
+static int set_ttl(int fd, const struct address *to, int ttl)
 {
-	AUTO_INTERFACES struct interface_list interfaces = {0};
-	const struct interface *interface;
-	struct address address;
-	int r = name ? interface_list_read(&interfaces) : 0;
-
-	*ret_ifindex = 0;
-	if (r < 0)
-		return because(why, r, "listing the interfaces: %s", strerror(-r));
-	if (!name)
+	if (ttl < 0)
 		return 0;
-	interface = interface_find(&interfaces, name);
-	if (!interface && address_parse(name, &address) == 0)
-		return because(why, -ENODEV, "no interface of this host has the address %s", name);
-	if (!interface)
-		return because(why, -ENODEV, "there is no interface %s", name);
-	*ret_ifindex = interface->index;
-	return explain_interface(&interfaces, interface, target, why);
+	if (address_is_multicast(to))
+		return multicast_set_ttl(fd, to->family, ttl);
+	return setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)) < 0 ? -errno : 0;
 }
 
-static int set_int(int fd, int level, int option, int value)
+static int open_socket(struct udp_socket *socket, const struct target *target, const char *name,
+	int ttl, char why[static WHY_MAX])
 {
-	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-/* A broadcast address; it is not what multicast options are for. */
-static int allow_broadcast(int fd, unsigned ifindex, int ttl)
-{
-	char name[IF_NAMESIZE];
-	int r = set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
-
-	if (r >= 0 && ttl > 0)
-		r = set_int(fd, IPPROTO_IP, IP_TTL, ttl);
-	if (r >= 0 && ifindex && if_indextoname(ifindex, name))
-		r = setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, sizeof(name)) < 0 ? -errno
-											: 0;
-	return r;
-}
-
-/* Sets all but where it leaves. Returns 0 or a negative errno with the reason in why. */
-static int set_up(
-	int fd, const struct target *target, unsigned ifindex, int ttl, char why[static WHY_MAX])
-{
-	bool v4 = target->address.family == AF_INET;
+	struct udp_way way = {.to = target->address, .port = target->port, .interface = name};
 	char string[INET6_ADDRSTRLEN];
-	union endpoint from;
-	socklen_t length;
+	struct address address;
 	int r;
 
-	if (target->sources.count) {
-		length = address_to_endpoint(target->sources.items, 0, ifindex, &from);
-		if (bind(fd, &from.any, length) < 0)
-			return because(why, -errno, "sending from %s: %s",
-				address_format(target->sources.items, string), strerror(errno));
-	}
-	/* What a queue of the network drops is an error then (ip(7)). */
-	r = v4 ? set_int(fd, IPPROTO_IP, IP_RECVERR, 1)
-	       : set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-	if (r >= 0 && !address_is_multicast(&target->address))
-		r = allow_broadcast(fd, ifindex, ttl);
-	else if (r >= 0 && ttl >= 0)
-		r = multicast_set_ttl(fd, target->address.family, ttl);
-	return r < 0 ? because(why, r, "setting up the socket: %s", strerror(-r)) : 0;
-}
-
-static int open_socket(const struct target *target, const char *name, int ttl,
-	struct transmitter *transmitter, char why[static WHY_MAX])
-{
-	const struct address *address = &target->address;
-	char string[INET6_ADDRSTRLEN];
-	unsigned ifindex;
-	int r;
-
-	if (!address_is_multicast(address) && rtnetlink_route_type(address) != RTN_BROADCAST)
+	if (target->sources.count)
+		way.source = target->sources.items[0];
+	if (!address_is_multicast(&way.to) && !address_is_broadcast(&way.to))
 		return because(why, -EINVAL,
 			"%s is neither a multicast address nor a broadcast address of this host",
-			address_format(address, string));
-	r = find_interface(name, target, &ifindex, why);
+			address_format(&way.to, string));
+	r = udp_way_open(&way, socket, why);
+	if (r == -ENODEV && address_parse(name, &address) == 0)
+		return because(why, r, "no interface of this host has the address %s", name);
 	if (r < 0)
 		return r;
-	r = multicast_open_sender(address->family, ifindex);
-	if (r < 0)
-		return because(why, r, "opening a socket: %s", strerror(-r));
-	transmitter->fd = r;
-	transmitter->to_length = address_to_endpoint(
-		address, target->port, ifindex, &transmitter->to);
-	return set_up(transmitter->fd, target, ifindex, ttl, why);
+	if (!has_carrier(socket))
+		return because(why, -ENETDOWN, "%s has no carrier", socket->interface);
+	r = set_ttl(socket->out.fd, &way.to, ttl);
+	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;
 }
 
 int transmitter_open(struct transmitter *transmitter, const struct session *session,
@@ -168,42 +91,36 @@ int transmitter_open(struct transmitter *transmitter, const struct session *sess
 	const char *name = NULL;
 	int code = choose_name(session, target, options, source, &name);
 
-	if (code)
-		return code;
-	transmitter->size_max = target->address.family == AF_INET ? DATAGRAM_MAX : PAYLOAD_MAX;
-	if (open_socket(target, name, options->ttl, transmitter, why) < 0)
-		return session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why);
-	return EXIT_DONE;
+	if (!code && open_socket(&transmitter->socket, target, name, options->ttl, why) < 0)
+		code = session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why);
+	return code;
+}
+
+void transmitter_close(struct transmitter *transmitter)
+{
+	closep(&transmitter->socket.out.fd);
 }
 
 /* Sends, or waits for room. Returns 0, or a negative errno. */
-static int send_once(const struct transmitter *transmitter, const void *data, size_t size)
+static int send_once(struct udp_socket *socket, const void *data, size_t size)
 {
-	struct pollfd poll_fd = {.fd = transmitter->fd, .events = POLLOUT};
-	ssize_t n;
+	const struct iovec vector = {(void *)data, size};
+	struct pollfd poll_fd = {.fd = socket->out.fd, .events = POLLOUT};
+	int r;
 
-	do
-		n = sendto(transmitter->fd, data, size, 0, &transmitter->to.any,
-			transmitter->to_length);
-	while (n < 0 && (errno == EINTR || (errno == EAGAIN && poll(&poll_fd, 1, -1) >= 0)));
-	return n < 0 ? -errno : 0;
-}
-
-/* An ICMP error is about an earlier datagram, and the call that returns it has sent nothing. */
-static bool is_of_earlier(int error)
-{
-	return error == -ECONNREFUSED || error == -EHOSTUNREACH || error == -ENETUNREACH ||
-	       error == -ENOPROTOOPT;
+	while ((r = udp_out_send(&socket->out, &socket->to, socket->to_length, &vector, 1)) ==
+		-EAGAIN)
+		poll(&poll_fd, 1, -1);
+	return r < 0 ? r : 0;
 }
 
 static int explain(
-	const struct transmitter *transmitter, int error, size_t size, char why[static WHY_MAX])
+	const struct udp_socket *socket, int error, size_t size, char why[static WHY_MAX])
 {
 	switch (-error) {
 	case EMSGSIZE:
-		return because(why, error,
-			"the payload has %zu bytes, a datagram holds at most %zu", size,
-			transmitter->size_max);
+		return because(why, error, "the payload has %zu bytes, a datagram holds at most %u",
+			size, datagram_max(socket->to.any.sa_family));
 	case ENOBUFS:
 		return because(why, error, "the network's queue was full for a second");
 	case ENETUNREACH:
@@ -216,17 +133,15 @@ static int explain(
 	}
 }
 
-int transmitter_send(const struct transmitter *transmitter, const void *data, size_t size,
-	char why[static WHY_MAX])
+int transmitter_send(
+	struct transmitter *transmitter, const void *data, size_t size, char why[static WHY_MAX])
 {
 	uint64_t deadline_ns = clock_ns(CLOCK_MONOTONIC) + BUSY_NS;
-	int r = send_once(transmitter, data, size);
+	int r = send_once(&transmitter->socket, data, size);
 
-	if (is_of_earlier(r))
-		r = send_once(transmitter, data, size);
 	while (r == -ENOBUFS && clock_ns(CLOCK_MONOTONIC) < deadline_ns) {
 		poll(NULL, 0, BUSY_MS);
-		r = send_once(transmitter, data, size);
+		r = send_once(&transmitter->socket, data, size);
 	}
-	return r < 0 ? explain(transmitter, r, size, why) : 0;
+	return r < 0 ? explain(&transmitter->socket, r, size, why) : 0;
 }

@@ -4,12 +4,10 @@
 
 #include "ctl/session.h"
 #include "net/target.h"
+#include "net/udp_way.h"
 
 struct transmitter {
-	int fd; /* -1: none */
-	union endpoint to;
-	socklen_t to_length;
-	size_t size_max; /* bytes of payload */
+	struct udp_socket socket; /* socket.out.fd is -1 while there is none */
 };
 
 struct transmitter_options {
@@ -17,12 +15,18 @@ struct transmitter_options {
 	int ttl; /* -1: the kernel's default, which is 1 for a group */
 };
 
-/* The target's source is the address to send from. Returns an exit code; transmitter->fd is to be
- * closed. */
+/* The target's source is the address to send from. Returns an exit code. */
 int transmitter_open(struct transmitter *transmitter, const struct session *session,
 	const struct target *target, const struct transmitter_options *options);
 
+void transmitter_close(struct transmitter *transmitter);
+
 /* Sends one datagram; waits while the network is busy. Returns 0, or a negative errno with the
  * reason in why. */
-int transmitter_send(const struct transmitter *transmitter, const void *data, size_t size,
-	char why[static WHY_MAX]);
+int transmitter_send(
+	struct transmitter *transmitter, const void *data, size_t size, char why[static WHY_MAX]);
+
+#define NO_TRANSMITTER              \
+	{                           \
+		.socket.out.fd = -1 \
+	}

@@ -46,7 +46,7 @@ static void other_bytes_are_base64(void **state)
 /* 65,507 control characters would be 393,042 bytes of \u0001. */
 static void text_that_grows_over_a_message_is_base64(void **state)
 {
-	static char bytes[PAYLOAD_MAX];
+	static char bytes[DATAGRAM_MAX];
 	struct text text = {0};
 
 	(void)state;
@@ -81,9 +81,9 @@ static void a_file_is_read_up_to_the_largest_payload(void **state)
 	(void)state;
 	assert_int_equal(read_file_of(0, &length), 0);
 	assert_int_equal(length, 0);
-	assert_int_equal(read_file_of(PAYLOAD_MAX, &length), 0);
-	assert_int_equal(length, PAYLOAD_MAX);
-	assert_int_equal(read_file_of(PAYLOAD_MAX + 1, &length), -EFBIG);
+	assert_int_equal(read_file_of(DATAGRAM_MAX, &length), 0);
+	assert_int_equal(length, DATAGRAM_MAX);
+	assert_int_equal(read_file_of(DATAGRAM_MAX + 1, &length), -EFBIG);
 	assert_int_equal(read_file_of((size_t)1 << 40, &length), -EFBIG);
 }
 

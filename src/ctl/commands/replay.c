@@ -240,14 +240,15 @@ static int replay_all(struct replay *replay)
 static int run(struct session *session, const struct arguments *arguments)
 {
 	AUTO_RECORDING struct recording recording = {.fd = -1};
-	struct replay replay = {.session = session, .recording = &recording, .transmitter.fd = -1};
+	struct replay replay = {
+		.session = session, .recording = &recording, .transmitter = NO_TRANSMITTER};
 	int code = prepare(&replay, arguments);
 
 	if (!code)
 		code = open_sender(&replay, arguments->words[1], &arguments->options[REPLAY_TTL]);
 	if (!code)
 		code = replay_all(&replay);
-	closep(&replay.transmitter.fd);
+	transmitter_close(&replay.transmitter);
 	return code;
 }
 

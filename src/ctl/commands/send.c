@@ -53,7 +53,7 @@ static int read_payload(
 	int r = path && fd < 0 ? -errno : payload_read(path ? fd : STDIN_FILENO, ret);
 
 	if (r == -EFBIG)
-		return session_fail(session, EXIT_REFUSED, "%s: " TOO_LARGE, name, PAYLOAD_MAX);
+		return session_fail(session, EXIT_REFUSED, "%s: " TOO_LARGE, name, DATAGRAM_MAX);
 	if (r < 0)
 		return session_fail(session, EXIT_REFUSED, "%s: %s", name, strerror(-r));
 	/* Usually a mistake, such as a pipe from a program that failed. */
@@ -111,12 +111,12 @@ static size_t submit_lines(struct sender *sender, const struct text *input, bool
 		const char *end = memchr(line, '\n', rest);
 		size_t length = end ? (size_t)(end - line) : rest;
 
-		if (length > PAYLOAD_MAX) {
+		if (length > DATAGRAM_MAX) {
 			sender_finish(sender); /* a refusal of an earlier line comes first */
 			if (!sender->code)
 				session_fail(sender->session, EXIT_REFUSED,
 					"line %" PRIu64 ": " TOO_LARGE, sender->submitted + 1,
-					PAYLOAD_MAX);
+					DATAGRAM_MAX);
 			sender->code = EXIT_REFUSED;
 		} else if (!end && !ended) {
 			break;
@@ -185,8 +185,8 @@ static const char *unit_name(const struct arguments *arguments)
 }
 
 /* Sends with the daemon's help, or without where transmitter is not NULL. Returns an exit code. */
-static int send_all(struct session *session, const struct arguments *arguments,
-	const struct transmitter *transmitter)
+static int send_all(
+	struct session *session, const struct arguments *arguments, struct transmitter *transmitter)
 {
 	AUTO_TEXT struct text payload = {0};
 	struct sender sender;
@@ -210,7 +210,7 @@ static int send_to_target(
 	const struct option_value *values = arguments->options;
 	struct transmitter_options options = {.interface = values[SEND_INTERFACE].string,
 		.ttl = values[SEND_TTL].given ? (int)values[SEND_TTL].number : -1};
-	struct transmitter transmitter = {.fd = -1};
+	struct transmitter transmitter = NO_TRANSMITTER;
 	char why[WHY_MAX];
 	int code;
 
@@ -220,7 +220,7 @@ static int send_to_target(
 	code = transmitter_open(&transmitter, session, target, &options);
 	if (!code)
 		code = send_all(session, arguments, &transmitter);
-	closep(&transmitter.fd);
+	transmitter_close(&transmitter);
 	return code;
 }
 
