@@ -139,6 +139,12 @@ static int add_target(struct config *config, const char *string, struct errors *
 		errors_add(errors, "%s: %s", string, why);
 		return r;
 	}
+	for (size_t i = 0; i < config->group_count; i++) {
+		if (strcmp(config->groups[i].name, target.name) != 0)
+			continue;
+		errors_add(errors, "%s: there is a group of this name already", string);
+		return -EINVAL;
+	}
 	if (config_group_init(&group, target.name) < 0)
 		return -ENOMEM;
 	r = fill_group(&group, &target, errors);

@@ -149,6 +149,14 @@ def test_a_broadcast_address_can_be_sent_to(net):
         assert receive(sock, 2) == [b"all", b"all of eth0"]
 
 
+def test_all_hosts_of_a_link_can_be_sent_to(net):
+    with net.side, udp_socket("255.255.255.255") as side:
+        side.bind(("", 5704))
+        with sniffer(net.host, "eth0") as eth0:
+            ctl(net.host, "send", "255.255.255.255:5704%eth1", "all")
+            assert receive(side) == [b"all"] and not eth0()
+
+
 def test_json_has_the_answers_that_the_daemon_gives(net):
     assert json.loads(ctl(net.host, "--json", "send", TARGET[4], "hello")) == {"bytes": 5}
 
@@ -417,6 +425,11 @@ def test_wrong_values_are_wrong_usage(net, program, arguments):
 def test_options_of_targets_need_a_target(net):
     _, errors = run(net.host, MCASTD, "--count", "1", status=2)
     assert "there is none" in errors
+
+
+def test_a_target_that_is_named_twice_is_refused(net):
+    _, errors = run(net.host, MCASTD, TARGET[4] + "%eth0", TARGET[4] + "%eth0", "--timeout", "10s", status=78)
+    assert "there is a group of this name already" in errors
 
 
 def test_tail_of_a_group_has_a_timeout_too(start, net):

@@ -254,10 +254,11 @@ static int run(struct session *session, const struct arguments *arguments)
 
 const struct command replay_command = {
 	.name = "replay",
-	.arguments = "FILE.pcapng GROUP|TARGET",
+	.arguments = "FILE GROUP|TARGET",
 	.words_min = 2,
 	.words_max = 2,
-	.help = "Send the datagrams of a recording, with its own spacing; - is standard input",
+	.help = "Send the datagrams of a recording (pcapng), with its own spacing; - is standard "
+		"input",
 	.options = options,
 	.run = run,
 };
