@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -490,6 +491,29 @@ def test_mcastd_that_is_stuck_ends_and_says_what_is_lost(net, blast):
         printed = receiver.stdout.read().count(b"\n")
     assert receiver.returncode == 0
     assert count <= printed + lost(errors) <= count + 64  # those that were being written
+
+
+def test_tail_of_a_group_says_at_the_end_what_it_missed(start, net, blast):
+    daemon = start("""groups: { g: { address = "233.252.7.2"; port = 5702; interfaces = ["eth0"]; }; };\n""")
+    lines = []
+
+    def has_last():
+        send(net.peer, b"last", "233.252.7.2", 5702)
+        return any(line.endswith(b" last\n") for line in lines)
+
+    with daemon.ctl_start("tail", "g") as tail:
+        wait_until(lambda: daemon.call("GetStatus")["subscribers"], "the subscription")
+        count = blast(net.peer, "233.252.7.2", 5702, 200000, size=100)
+        daemon.wait_arrived("g", count)
+        reader = threading.Thread(target=lambda: lines.extend(tail.stdout))
+        reader.start()
+        wait_until(has_last, "what was sent last")
+        tail.terminate()
+        reader.join(TIMEOUT)
+        errors = tail.stderr.read().decode()
+    gaps = sum(map(int, re.findall(r"gap: (\d+) ", errors)))
+    assert gaps and lost(errors) == gaps
+    assert len(lines) + gaps >= count - daemon.group("g")["kernelDropped"]
 
 
 @programs
