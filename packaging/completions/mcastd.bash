@@ -1,6 +1,6 @@
 # bash completion for mcastd(8).
 
-# The interfaces, behind the % of a group: readline has split the word at its colons.
+# The interfaces, behind the % of a target: readline has split the word at its colons.
 _mcastd_offer_interfaces() { # WORD
 	local path
 
@@ -19,7 +19,11 @@ _mcastd() {
 	[[ $previous != = || $COMP_CWORD -lt 2 ]] || previous=${COMP_WORDS[COMP_CWORD - 2]}
 	case $previous,$word in
 	-c,* | --config,*) compopt -o default 2>/dev/null ;;
-	*,-*) mapfile -t COMPREPLY < <(compgen -W '-c --config --check --version -h --help' -- "$word") ;;
+	--format,*) mapfile -t COMPREPLY < <(compgen -W 'line json hex raw' -- "$word") ;;
+	*,-*)
+		mapfile -t COMPREPLY < <(compgen -W \
+			'-c --config --check --format --count --timeout --version -h --help' -- "$word")
+		;;
 	*,*%*) _mcastd_offer_interfaces "$word" ;;
 	esac
 	return 0

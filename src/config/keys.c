@@ -94,7 +94,7 @@ static const struct key filter_keys[] = {
 	{FILTER("filter.min_size", min_size, KEY_NUMBER), .min = 0, .max = DATAGRAM_MAX,
 		.fallback = "0", .help = "Only payloads of at least this size, in bytes."},
 	{FILTER("filter.max_size", max_size, KEY_NUMBER), .min = 0, .max = DATAGRAM_MAX,
-		.fallback = "65507", .help = "Only payloads of at most this size, in bytes."},
+		.fallback = "65527", .help = "Only payloads of at most this size, in bytes."},
 	{FILTER("filter.prefix", prefix, KEY_STRING), .max = 256,
 		.help = "Only payloads that begin with this text, or with these bytes: 0x and "
 			"hexadecimal digits."},

@@ -135,16 +135,23 @@ int client_request(
 	return client->out.length > UNSENT_MAX ? client_flush(client) : 0;
 }
 
-int client_wait(struct client *client, struct pollfd *fds, size_t count, uint64_t deadline_ns)
+int poll_until(struct pollfd *fds, size_t count, uint64_t deadline_ns)
 {
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 	struct timespec timeout = ns_timespec(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+	int r = ppoll(fds, count, deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
+
+	return r < 0 ? -errno : r;
+}
+
+int client_wait(struct client *client, struct pollfd *fds, size_t count, uint64_t deadline_ns)
+{
 	int r, filled;
 
 	fds[0] = (struct pollfd){.fd = client->fd, .events = POLLIN};
-	r = ppoll(fds, count, deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
-	if (r < 0 && errno != EINTR)
-		return -errno;
+	r = poll_until(fds, count, deadline_ns);
+	if (r < 0 && r != -EINTR)
+		return r;
 	if (fds[0].revents && (filled = fill(client)) < 0)
 		return filled;
 	return r != 0;

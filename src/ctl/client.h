@@ -41,6 +41,10 @@ int client_request(
  * -ENOMEM; or another negative errno. */
 int client_flush(struct client *client);
 
+/* poll(2) until a time of CLOCK_MONOTONIC (UINT64_MAX: none). Returns the number of descriptors
+ * that are ready, or a negative errno. */
+int poll_until(struct pollfd *fds, size_t count, uint64_t deadline_ns);
+
 /* Waits until bytes of an answer arrive, until one of the other descriptors is ready, or until a
  * time of CLOCK_MONOTONIC (UINT64_MAX: none). fds[0] is for the client; the revents of the others
  * must be 0. Returns 0 at the deadline, else 1; -ECONNRESET when the daemon has gone away; or as

@@ -86,6 +86,7 @@ int main(int argc, char *argv[])
 	r = arguments_parse(argc, argv, &arguments, &error);
 	session.command = arguments.command ? arguments.command->name : NULL;
 	session.socket = find_socket(&arguments);
+	session.socket_given = arguments.global[GLOBAL_SOCKET].given;
 	session.writer.json = arguments.global[GLOBAL_JSON].given;
 	if (r == -ENOMEM)
 		return session_fail(&session, EXIT_REFUSED, "%s", strerror(ENOMEM));

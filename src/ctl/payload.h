@@ -6,6 +6,11 @@
 #include "base/text.h"
 #include "net/address.h"
 
+/* The largest UDP payload, which is one of IPv6: 65,535 less the UDP header. IPv4 takes
+ * DATAGRAM_MAX.
+ */
+#define DATAGRAM_MAX 65527
+
 /* Appends the payload as a member "text" where it is valid UTF-8, else "base64"; also where its
  * escapes would make the parameters in text larger than one message. */
 void payload_put(struct text *text, const void *data, size_t size);

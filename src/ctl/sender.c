@@ -1,16 +1,22 @@
 #include "ctl/sender.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "ctl/payload.h"
 
 /* Answers are written in pieces of about this size. */
 #define UNWRITTEN_MAX (64 * 1024)
 
-void sender_open(struct sender *sender, struct session *session, const char *unit)
+#define PREFIX_MAX 64
+
+void sender_open(struct sender *sender, struct session *session, struct transmitter *transmitter,
+	const char *unit)
 {
-	*sender = (struct sender){.session = session, .unit = unit, .stop_fd = -1};
-	sender->code = session_connect(session);
+	*sender = (struct sender){
+		.session = session, .transmitter = transmitter, .unit = unit, .stop_fd = -1};
+	sender->code = transmitter ? EXIT_DONE : session_connect(session);
 }
 
 bool sender_has_room(const struct sender *sender)
@@ -23,7 +29,8 @@ static void lose(struct sender *sender, int error)
 	sender->code = session_lost(sender->session, error);
 }
 
-void sender_submit(struct sender *sender, const void *data, size_t size)
+/* Has the daemon send one. */
+static void request(struct sender *sender, const void *data, size_t size)
 {
 	struct text *parameters = &sender->session->parameters;
 	size_t length = parameters->length;
@@ -37,12 +44,53 @@ void sender_submit(struct sender *sender, const void *data, size_t size)
 		lose(sender, r);
 }
 
+/* "line 7: " for a message about the last answered one. */
+static const char *prefix_of(const struct sender *sender, char prefix[static PREFIX_MAX])
+{
+	*prefix = '\0';
+	if (sender->unit)
+		snprintf(prefix, PREFIX_MAX, "%s %" PRIu64 ": ", sender->unit, sender->answered);
+	return prefix;
+}
+
+static void bound_output(struct writer *writer)
+{
+	if (writer->out.length > UNWRITTEN_MAX)
+		writer_flush(writer);
+}
+
+/* Without the daemon. The answer with --json is the one that the daemon would give. */
+static void transmit(struct sender *sender, const void *data, size_t size)
+{
+	struct writer *writer = &sender->session->writer;
+	char why[WHY_MAX], prefix[PREFIX_MAX];
+	int r = transmitter_send(sender->transmitter, data, size, why);
+
+	sender->answered = ++sender->submitted;
+	if (r < 0) {
+		sender->code = session_fail(
+			sender->session, EXIT_REFUSED, "%s%s", prefix_of(sender, prefix), why);
+		return;
+	}
+	sender->sent++;
+	if (writer->json && !sender->silent)
+		text_printf(&writer->out, "{\"bytes\":%zu}\n", size);
+	bound_output(writer);
+}
+
+void sender_submit(struct sender *sender, const void *data, size_t size)
+{
+	if (sender->transmitter)
+		transmit(sender, data, size);
+	else
+		request(sender, data, size);
+}
 /* Waits for one answer. */
 static void take_answer(struct sender *sender)
 {
 	AUTO_REPLY struct reply reply = {0};
 	struct writer *writer = &sender->session->writer;
-	char prefix[64] = "";
+	char prefix[PREFIX_MAX];
 	int r = client_receive(sender->session->client, &reply);
 
 	if (r < 0) {
@@ -51,17 +99,13 @@ static void take_answer(struct sender *sender)
 	}
 	sender->answered++;
 	if (reply.error) {
-		if (sender->unit)
-			snprintf(prefix, sizeof(prefix), "%s %" PRIu64 ": ", sender->unit,
-				sender->answered);
-		sender->code = session_refused(sender->session, &reply, prefix);
+		sender->code = session_refused(sender->session, &reply, prefix_of(sender, prefix));
 	} else {
 		sender->sent++;
 		if (writer->json && !sender->silent)
 			writer_value(writer, reply.parameters);
 	}
-	if (writer->out.length > UNWRITTEN_MAX)
-		writer_flush(writer);
+	bound_output(writer);
 }
 
 /* Takes the answers that have arrived. */
@@ -86,7 +130,7 @@ void sender_finish(struct sender *sender)
 		take_answer(sender);
 }
 
-void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd)
+static void wait_for_answers(struct sender *sender, uint64_t deadline_ns, int other_fd)
 {
 	struct client *client = sender->session->client;
 	int r = client_flush(client);
@@ -106,4 +150,24 @@ void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd
 		lose(sender, r);
 	else
 		take_ready(sender);
+}
+
+/* The same without the daemon. */
+static void wait_alone(struct sender *sender, uint64_t deadline_ns, int other_fd)
+{
+	struct pollfd fds[] = {
+		{.fd = other_fd, .events = POLLIN}, {.fd = sender->stop_fd, .events = POLLIN}};
+
+	if (writer_flush(&sender->session->writer) < 0)
+		return;
+	while (poll_until(fds, ARRAY_SIZE(fds), deadline_ns) == -EINTR)
+		;
+}
+
+void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd)
+{
+	if (sender->transmitter)
+		wait_alone(sender, deadline_ns, other_fd);
+	else
+		wait_for_answers(sender, deadline_ns, other_fd);
 }

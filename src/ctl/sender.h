@@ -1,5 +1,6 @@
 /* A run of Send calls, pipelined: up to SENDER_WINDOW of them wait for their answers at a time.
- * That is twenty times as fast as waiting for each, and bounds memory.
+ * That is twenty times as fast as waiting for each, and bounds memory. Or the same run to a TARGET
+ * without the daemon, where each datagram is sent at once.
  *
  * The first refusal ends the run; its number is in the message. */
 #pragma once
@@ -8,11 +9,13 @@
 #include <stdint.h>
 
 #include "ctl/session.h"
+#include "ctl/transmitter.h"
 
 #define SENDER_WINDOW 256
 
 struct sender {
 	struct session *session;
+	struct transmitter *transmitter; /* NULL: the daemon sends */
 	const char *unit; /* "line": names a payload in messages; NULL: there is only one */
 	bool silent; /* do not show the answers with --json */
 	int stop_fd; /* ends sender_wait_until() when it is readable; -1: none */
@@ -20,9 +23,10 @@ struct sender {
 	int code; /* the exit code; not EXIT_DONE: the run is over */
 };
 
-/* The session has the parameters of Send but the payload. It outlives the sender, which owns
- * nothing. */
-void sender_open(struct sender *sender, struct session *session, const char *unit);
+/* Without a transmitter the session has the parameters of Send but the payload. Both outlive the
+ * sender, which owns nothing. */
+void sender_open(struct sender *sender, struct session *session, struct transmitter *transmitter,
+	const char *unit);
 
 bool sender_has_room(const struct sender *sender);
 

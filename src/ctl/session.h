@@ -19,6 +19,7 @@ enum exit_code {
 struct session {
 	const char *command; /* its name; NULL while it is not known */
 	const char *socket;
+	bool socket_given; /* on the command line: then the daemon must be there */
 	struct client *client; /* NULL before session_connect() */
 	struct text parameters; /* JSON members for the next call, see session_put_name() */
 	int code; /* EXIT_MISUSED when one of them cannot be sent */

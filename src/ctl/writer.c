@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <langinfo.h>
 #include <libsmartcols/libsmartcols.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -195,4 +196,22 @@ int writer_flush(struct writer *writer)
 		writer->error = write_all(STDOUT_FILENO, writer->out.data, writer->out.length);
 	text_clear(&writer->out);
 	return writer->error;
+}
+
+int writer_flush_some(struct writer *writer)
+{
+	struct text *out = &writer->out;
+	size_t size = out->length < PIPE_BUF ? out->length : PIPE_BUF;
+
+	if (!writer->error && text_failed(out))
+		writer->error = -ENOMEM;
+	if (!writer->error)
+		writer->error = write_all(STDOUT_FILENO, out->data, size);
+	if (writer->error || size == out->length) {
+		text_clear(out);
+		return writer->error;
+	}
+	out->length -= size;
+	memmove(out->data, out->data + size, out->length);
+	return 0;
 }

@@ -51,3 +51,7 @@ void writer_lines(struct writer *writer, const json_t *strings, const char *none
 /* Writes what is buffered. Returns 0 or writer->error, a negative errno; -EPIPE means that the
  * reader has gone. */
 int writer_flush(struct writer *writer);
+
+/* Writes the first bytes of what is buffered: no more than a pipe that poll(2) calls writable takes
+ * without waiting. Returns as writer_flush(). */
+int writer_flush_some(struct writer *writer);

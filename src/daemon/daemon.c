@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "config/diff.h"
 #include "control/control.h"
+#include "daemon/adhoc.h"
 #include "daemon/identity.h"
 #include "net/link_monitor.h"
 #include "service/notify.h"
@@ -67,6 +68,7 @@ struct daemon {
 	struct notify *notify;
 	struct store *store;
 	struct counters *counters;
+	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	char status[STATUS_MAX]; /* as last sent to systemd */
 };
 
@@ -77,7 +79,7 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 
 	if (r < 0)
 		return r;
-	r = options_add_groups(options, config, errors);
+	r = adhoc_configure(options, config, errors);
 	if (r < 0)
 		return r;
 	config_find_warnings(config);
@@ -485,6 +487,11 @@ int daemon_start(
 		return r;
 	}
 	take(owned);
+	r = adhoc_start(options, daemon->base, daemon->groups, daemon->handlers, &daemon->adhoc);
+	if (r < 0) {
+		daemon_stop(daemon);
+		return r;
+	}
 	settle_earlier_run(daemon);
 	log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_STARTED},
 		"mcastd %s started: %s", MCASTD_VERSION, format_status(daemon, daemon->status));
@@ -499,10 +506,11 @@ void daemon_run(struct daemon *daemon)
 	event_base_dispatch(daemon->base);
 }
 
-void daemon_stop(struct daemon *daemon)
+int daemon_stop(struct daemon *daemon)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline = now + STOP_NS;
 	unsigned stuck;
+	int status;
 
 	notify_send(daemon->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
 		(STOP_NS + 5 * NS_PER_S) / 1000);
@@ -516,9 +524,11 @@ void daemon_stop(struct daemon *daemon)
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	stuck = handlers_free(daemon->handlers, deadline);
+	status = adhoc_finish(daemon->adhoc);
 	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);
 	if (stuck)
-		_exit(EXIT_SUCCESS);
+		_exit(status);
+	adhoc_free(daemon->adhoc);
 	store_free(daemon->store);
 	notify_free(daemon->notify);
 	if (daemon->base)
@@ -526,4 +536,5 @@ void daemon_stop(struct daemon *daemon)
 	counters_free(daemon->counters);
 	config_free(daemon->config);
 	free(daemon);
+	return status;
 }

@@ -3,6 +3,7 @@
  * reload from nothing. */
 #pragma once
 
+#include "config/config.h"
 #include "daemon/options.h"
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
@@ -25,6 +26,6 @@ int daemon_start(
 /* Runs until a signal ends it. */
 void daemon_run(struct daemon *daemon);
 
-/* Delivers what is queued, within some seconds, and stops everything. Ends the process if a handler
- * is stuck. */
-void daemon_stop(struct daemon *daemon);
+/* Delivers what is queued, within some seconds, and stops everything. Returns the exit status, or
+ * ends the process with it if a handler is stuck. */
+int daemon_stop(struct daemon *daemon);

@@ -52,6 +52,5 @@ int main(int argc, char **argv)
 	if (daemon_start(&options, config, &status, &daemon) < 0)
 		return status;
 	daemon_run(daemon);
-	daemon_stop(daemon);
-	return EXIT_SUCCESS;
+	return daemon_stop(daemon);
 }

@@ -1,18 +1,21 @@
 /* The command line of mcastd. */
 #pragma once
 
-#include "config/config.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "formats/format.h"
 
 struct options {
-	const char *configuration; /* path; NULL: only the groups of the command line */
+	const char *configuration; /* path; NULL: only the targets of the command line */
 	bool check; /* check it, and do not start */
-	char **groups; /* ADDRESS:PORT[%INTERFACE][,source=ADDRESS]..., of argv */
-	int group_count;
+	char **targets; /* of argv, see net/target.h */
+	int target_count;
+	enum format format; /* the rest is for the targets */
+	uint64_t count; /* datagrams to print; 0: no limit */
+	int done_fd; /* eventfd(2): the count is reached; -1: there is none */
+	uint64_t timeout_ns; /* 0: none */
 };
 
 /* Returns 0; or a negative number if the program is to exit, with *ret_status. */
 int options_parse(int argc, char **argv, struct options *ret, int *ret_status);
-
-/* Adds the groups of the command line, and the handler that prints them, to a configuration.
- * Returns 0, or a negative errno with lines in errors. */
-int options_add_groups(const struct options *options, struct config *config, struct errors *errors);

@@ -74,6 +74,7 @@ void group_free(struct group *group)
 	if (!group)
 		return;
 	group_socket_free(group->socket);
+	outgoing_clear(group);
 	while (group->memberships.count)
 		remove_membership(group, group->memberships.count - 1);
 	free(group->memberships.items);
@@ -108,6 +109,7 @@ void group_inherit(struct group *group, struct group *from)
 		move_memberships(group, from);
 	while (from->memberships.count)
 		remove_membership(from, from->memberships.count - 1);
+	outgoing_move(group, from);
 	group->shares_counters = false;
 	from->shares_counters = true;
 	group_socket_move_connections(from->socket, group->socket);
@@ -270,20 +272,6 @@ int group_restore(struct group *group, const struct interface_list *interfaces)
 	return r;
 }
 
-/* Where to send by default. */
-static void choose_send_interface(struct group *group, const struct interface_list *interfaces)
-{
-	const char *name = group->config->send_interface.count
-				   ? group->config->send_interface.items[0]
-				   : NULL;
-	const struct interface *interface;
-
-	if (!name && group->memberships.count == 1)
-		name = group->memberships.items[0]->interface;
-	interface = name ? interface_find(interfaces, name) : NULL;
-	group->send_ifindex = interface ? interface->index : 0;
-}
-
 int group_reconcile(struct group *group, const struct interface_list *interfaces,
 	const struct link_change *change)
 {
@@ -293,6 +281,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++)
 		membership_update(group->memberships.items[i], interfaces, change);
-	choose_send_interface(group, interfaces);
-	return 0;
+	r = outgoing_update(group, interfaces);
+	group_apply_needs(group);
+	return r;
 }

@@ -31,6 +31,7 @@ struct group_context {
 	struct senders *senders;
 	struct pause *pause;
 	struct retries *retries; /* of memberships that could not be joined */
+	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
 	struct counters *counters;
 	struct store *store;

@@ -52,37 +52,6 @@ static void count(struct group_counters *counters, const struct arena_received *
 	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
 }
 
-/* Gives the datagrams in the arena to the group's outlets. */
-static void deliver(struct membership *membership, unsigned count)
-{
-	struct group *group = membership->group;
-
-	for (unsigned first = 0; first < count; first += BATCH_MAX) {
-		struct batch batch = {.origin = membership->origin,
-			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
-			.datagrams = group->context->arena->datagrams + first};
-
-		for (size_t i = 0; i < group->outlets.count; i++)
-			group->outlets.items[i]->deliver(group->outlets.items[i], &batch);
-	}
-}
-
-static bool contains(const struct address_list *list, const struct address *address)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (address_equal(&list->items[i], address))
-			return true;
-	return false;
-}
-
-/* Whether the configuration takes datagrams of this sender. */
-static bool takes_source(const struct config_group *config, const struct address *source)
-{
-	if (config->sources.count)
-		return contains(&config->sources, source);
-	return !contains(&config->block_sources, source);
-}
-
 /* Removes what other senders sent from the arena, and counts again. */
 static void refuse_others(struct membership *membership, struct arena_received *received)
 {
@@ -94,7 +63,7 @@ static void refuse_others(struct membership *membership, struct arena_received *
 	for (unsigned i = 0; i < received->count; i++) {
 		struct address source = endpoint_address(&datagrams[i].source);
 
-		if (!takes_source(membership->group->config, &source))
+		if (!config_group_takes(membership->group->config, &source))
 			continue;
 		received->bytes += datagrams[i].size;
 		received->truncated += datagrams[i].truncated;
@@ -132,6 +101,8 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 		return r;
 	if (looks)
 		look_at_senders(membership, received);
+	if (group->outgoing.echoes)
+		outgoing_remove_echoes(group, membership->origin->ifindex, received);
 	if (!received->count)
 		return 0;
 	count(group->counters, received);
@@ -143,7 +114,8 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 		membership->drops_read_s = now;
 		membership_count_drops(membership);
 	}
-	deliver(membership, received->count);
+	arena_deliver(group->context->arena, membership->origin, received->count,
+		group->outlets.items, group->outlets.count);
 	return 0;
 }
 

@@ -1,12 +1,13 @@
-/* udp: relays datagrams to another address, unicast or multicast.
+/* udp: relays datagrams to a host, a group or a broadcast address, by one way (net/udp_way.h).
+ * While it cannot be had, for want of the interface, an address or the port, datagrams are dropped
+ * as absent: they never leave by another way.
  *
- * Relays to groups can form rings. A configuration that feeds itself is refused (relays()); against
- * other rings there are three guards. A datagram is sent with at most one less than the TTL that it
- * came with, as by a router (RFC 1812, section 5.3.1), so that none circles for ever. What this
- * relay has sent itself is known by its source; what a ring of relays brings back, by its payload
- * (data/loop_guard.h). */
+ * Relays to groups and broadcast addresses can form rings. A configuration that feeds itself is
+ * refused (relays()); against other rings there are three guards. A datagram is sent with at most
+ * one less than the TTL that it came with, as by a router (RFC 1812, section 5.3.1), so that none
+ * circles for ever. What this relay has sent itself is known by its source; what a ring of relays
+ * brings back, by its payload (data/loop_guard.h). */
 #include <errno.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,31 +17,40 @@
 #include "data/loop_guard.h"
 #include "handlers/handler.h"
 #include "net/multicast.h"
-#include "net/udp_out.h"
+#include "net/udp_way.h"
 
-#define RETRY_NS NS_PER_S
+/* How often the interface is looked up while it sends, and the pause before it is opened again. */
+#define CHECK_NS NS_PER_S
+#define RETRY_MIN_NS NS_PER_S
+#define RETRY_MAX_NS (60 * NS_PER_S)
+
+enum { COUNTED_UNREACHABLE };
+
+static const char *const udp_counters[] = {"unreachable", NULL};
 
 struct udp_settings {
 	struct address address;
 	int64_t port;
 	char *interface;
 	int64_t ttl;
+	struct address source_address;
 	int64_t source_port;
+	int64_t dscp;
 };
 
 struct udp_handler {
 	const char *name;
-	struct udp_out out;
-	union endpoint to;
-	socklen_t to_length;
-	sa_family_t family;
-	bool multicast;
+	struct udp_way way;
+	char *interface; /* storage of way.interface */
+	struct udp_socket socket;
 	struct loop_guard *guard; /* NULL: to a host, from which nothing comes back */
-	char *interface; /* NULL: the kernel's route */
-	uint64_t retry_ns; /* when to try again to open the socket, CLOCK_MONOTONIC */
+	uint64_t check_ns; /* when to look up the interface, CLOCK_MONOTONIC_COARSE */
+	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
+	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
 	int ttl; /* the largest to send with */
 	int ttl_set; /* of the socket, now */
-	uint16_t source_port; /* of the socket */
+	bool multicast;
+	bool unreachable_logged;
 	struct log_limit limit;
 };
 
@@ -49,7 +59,7 @@ static const struct key udp_keys[] = {
 		.type = KEY_ADDRESS,
 		.offset = offsetof(struct udp_settings, address),
 		.required = true,
-		.help = "Where to send: a host or a group."},
+		.help = "Where to send: a host, a group or a broadcast address."},
 	{.name = "port",
 		.type = KEY_NUMBER,
 		.offset = offsetof(struct udp_settings, port),
@@ -60,7 +70,8 @@ static const struct key udp_keys[] = {
 	{.name = "interface",
 		.type = KEY_STRING,
 		.offset = offsetof(struct udp_settings, interface),
-		.help = "The interface to send out of. Default: the kernel's route."},
+		.help = "The interface to send out of, by name, alternative name or address. "
+			"Default: the kernel's route."},
 	{.name = "ttl",
 		.type = KEY_NUMBER,
 		.offset = offsetof(struct udp_settings, ttl),
@@ -69,75 +80,104 @@ static const struct key udp_keys[] = {
 		.fallback = "64",
 		.help = "The largest TTL or hop limit to send with; to a group, never more than "
 			"the received one less 1."},
+	{.name = "source_address",
+		.type = KEY_ADDRESS,
+		.offset = offsetof(struct udp_settings, source_address),
+		.help = "The address of this host to send from. Default: one of the interface."},
 	{.name = "source_port",
 		.type = KEY_NUMBER,
 		.offset = offsetof(struct udp_settings, source_port),
 		.min = 1,
 		.max = 65535,
-		.help = "The port to send from. Default: one that the kernel chooses."},
+		.help = "The port to send from, also one that other programs share. Default: one "
+			"that the kernel chooses."},
+	{.name = "dscp",
+		.type = KEY_NUMBER,
+		.offset = offsetof(struct udp_settings, dscp),
+		.min = 0,
+		.max = 63,
+		.fallback = "0",
+		.help = "The DSCP in the IP header, like 46 (EF)."},
 };
+
+/* Whether what it sends may come back. */
+static bool can_ring(const struct address *to)
+{
+	return address_is_multicast(to) || address_is_broadcast(to);
+}
 
 static unsigned udp_needs(const void *settings)
 {
 	const struct udp_settings *wanted = settings;
 
-	return address_is_multicast(&wanted->address) ? NEED_TTL | NEED_SOURCE : 0;
+	return can_ring(&wanted->address) ? NEED_TTL | NEED_SOURCE : 0;
 }
 
-/* Binds now, and not with the first datagram, so that is_own() knows the port. */
-static int bind_port(struct udp_handler *udp, int fd, uint16_t port)
+static int set_ttl(struct udp_handler *udp, int ttl)
 {
-	union endpoint any = {.any = {.sa_family = udp->family}};
-	socklen_t length = sizeof(any);
-	int on = 1;
+	int fd = udp->socket.out.fd;
+	bool is_v4 = udp->way.to.family == AF_INET;
+	int r = 0;
 
-	any.v4.sin_port = htons(port);
-	if (port && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
-		return -errno;
-	if (bind(fd, &any.any, udp->family == AF_INET ? sizeof(any.v4) : sizeof(any.v6)) < 0)
-		return -errno;
-	if (getsockname(fd, &any.any, &length) < 0)
-		return -errno;
-	udp->source_port = endpoint_port(&any);
-	return 0;
-}
-
-static int configure_socket(struct udp_handler *udp, int fd)
-{
-	bool is_v4 = udp->family == AF_INET;
-	const char *interface = udp->interface;
-
-	udp->ttl_set = udp->ttl;
 	if (udp->multicast)
-		return multicast_set_ttl(fd, udp->family, udp->ttl);
-	if (setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6, is_v4 ? IP_TTL : IPV6_UNICAST_HOPS,
-		    &udp->ttl, sizeof(udp->ttl)) < 0)
-		return -errno;
-	if (interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
-				 (socklen_t)strlen(interface)) < 0)
-		return -errno;
-	return 0;
+		r = multicast_set_ttl(fd, udp->way.to.family, ttl);
+	else if (setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6,
+			 is_v4 ? IP_TTL : IPV6_UNICAST_HOPS, &ttl, sizeof(ttl)) < 0)
+		r = -errno;
+	if (r >= 0)
+		udp->ttl_set = ttl;
+	return r;
 }
 
-static int open_socket(struct udp_handler *udp)
+static int open_socket(struct udp_handler *udp, char why[static WHY_MAX])
 {
-	unsigned ifindex = udp->interface ? if_nametoindex(udp->interface) : 0;
-	AUTO_CLOSE int fd = -1;
-	int r;
+	int r = udp_way_open(&udp->way, &udp->socket, why);
 
-	if (udp->interface && !ifindex)
-		return -ENODEV;
-	if (udp->family == AF_INET6)
-		udp->to.v6.sin6_scope_id = ifindex;
-	fd = multicast_open_sender(udp->family, udp->multicast ? ifindex : 0);
-	if (fd < 0)
-		return fd;
-	r = configure_socket(udp, fd);
-	r = r < 0 ? r : bind_port(udp, fd, udp->source_port);
 	if (r < 0)
 		return r;
-	udp->out.fd = take_fd(fd);
-	return 0;
+	udp->ttl_set = -1;
+	if (udp->socket.is_broadcast && !udp->guard)
+		r = because(why, -EADDRNOTAVAIL,
+			"the address has become a broadcast address: restart the daemon");
+	else if ((r = set_ttl(udp, udp->ttl)) < 0)
+		because(why, r, "setting the TTL: %s", strerror(-r));
+	if (r < 0)
+		closep(&udp->socket.out.fd);
+	return r;
+}
+
+/* Opens the socket, or says once why not. Looking for the interface is cheap, and it may come at
+ * any time; what else is missing is tried less and less often. */
+static void try_open(struct udp_handler *udp, uint64_t now)
+{
+	char why[WHY_MAX];
+	int r = open_socket(udp, why);
+
+	if (r >= 0 && udp->failure)
+		log_notice("handler %s: sends now", udp->name);
+	else if (r < 0 && r != udp->failure)
+		log_warning(
+			"handler %s: %s; datagrams are dropped until it can send", udp->name, why);
+	if (r >= 0 || r == -ENODEV || r == -ENETDOWN || r == -EADDRNOTAVAIL || !udp->pause_ns)
+		udp->pause_ns = RETRY_MIN_NS;
+	else if ((udp->pause_ns *= 2) > RETRY_MAX_NS)
+		udp->pause_ns = RETRY_MAX_NS;
+	udp->failure = r < 0 ? r : 0;
+	udp->retry_ns = now + udp->pause_ns;
+	udp->check_ns = now + CHECK_NS;
+}
+
+/* Whether there is a socket to send from, and its interface still is the one. */
+static bool is_open(struct udp_handler *udp, uint64_t now)
+{
+	if (udp->socket.out.fd >= 0 && now >= udp->check_ns) {
+		udp->check_ns = now + CHECK_NS;
+		if (!udp_way_is_current(&udp->socket))
+			closep(&udp->socket.out.fd);
+	}
+	if (udp->socket.out.fd < 0 && now >= udp->retry_ns)
+		try_open(udp, now);
+	return udp->socket.out.fd >= 0;
 }
 
 static void udp_close(void *object)
@@ -146,7 +186,7 @@ static void udp_close(void *object)
 
 	if (!udp)
 		return;
-	closep(&udp->out.fd);
+	closep(&udp->socket.out.fd);
 	loop_guard_free(udp->guard);
 	free(udp->interface);
 	free(udp);
@@ -155,60 +195,45 @@ static void udp_close(void *object)
 static struct udp_handler *make(const struct udp_settings *wanted, const char *name)
 {
 	struct udp_handler *udp = calloc(1, sizeof(*udp));
+	bool is_guarded = can_ring(&wanted->address);
 
 	if (!udp)
 		return NULL;
 	udp->name = name;
-	udp->out.fd = -1;
-	udp->to_length = address_to_endpoint(&wanted->address, (uint16_t)wanted->port, 0, &udp->to);
-	udp->family = wanted->address.family;
+	udp->socket.out.fd = -1;
 	udp->multicast = address_is_multicast(&wanted->address);
 	udp->ttl = (int)wanted->ttl;
-	udp->source_port = (uint16_t)wanted->source_port;
 	udp->interface = wanted->interface ? strdup(wanted->interface) : NULL;
-	udp->guard = udp->multicast ? loop_guard_new() : NULL;
-	if ((wanted->interface && !udp->interface) || (udp->multicast && !udp->guard)) {
+	udp->guard = is_guarded ? loop_guard_new() : NULL;
+	udp->way = (struct udp_way){.to = wanted->address,
+		.port = (uint16_t)wanted->port,
+		.interface = udp->interface,
+		.source = wanted->source_address,
+		.source_port = (uint16_t)wanted->source_port,
+		.dscp = (int)wanted->dscp};
+	if ((wanted->interface && !udp->interface) || (is_guarded && !udp->guard)) {
 		udp_close(udp);
 		return NULL;
 	}
 	return udp;
 }
 
+/* What is missing may come later: it never keeps the daemon from starting. */
 static int udp_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
 {
 	struct udp_handler *udp = make(settings, name);
-	int r = udp ? open_socket(udp) : -ENOMEM;
 
-	if (r < 0 && r != -ENODEV) {
-		udp_close(udp);
-		return because(why, r, "opening a socket to send from: %s%s", strerror(-r),
-			r == -EADDRINUSE ? "; another program has source_port" : "");
-	}
-	if (r < 0)
-		log_warning("handler %s: there is no interface %s yet; datagrams are dropped until "
-			    "there is",
-			name, udp->interface);
+	(void)why;
+	if (!udp)
+		return -ENOMEM;
+	try_open(udp, clock_ns(CLOCK_MONOTONIC_COARSE));
 	*ret = udp;
 	return 0;
 }
 
-/* Whether there is a socket to send from. Tries once a second to open one. */
-static bool is_open(struct udp_handler *udp)
-{
-	uint64_t now;
-
-	if (udp->out.fd >= 0)
-		return true;
-	now = clock_ns(CLOCK_MONOTONIC_COARSE);
-	if (now < udp->retry_ns)
-		return false;
-	udp->retry_ns = now + RETRY_NS;
-	return open_socket(udp) >= 0;
-}
-
 static bool is_own(const struct udp_handler *udp, const struct datagram *datagram)
 {
-	return endpoint_port(&datagram->source) == udp->source_port &&
+	return endpoint_port(&datagram->source) == udp->socket.source_port &&
 	       endpoint_is_local(&datagram->source);
 }
 
@@ -227,48 +252,96 @@ static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uin
 	return left < udp->ttl ? left : udp->ttl;
 }
 
-static enum drop_reason refused_reason(int r)
+/* Errors after which the way has to be found again: the interface was deleted, or has lost the
+ * address. */
+static bool is_gone(const struct udp_handler *udp, int r)
 {
-	return r == -EAGAIN || r == -ENOBUFS ? DROP_BUSY : r == -EMSGSIZE ? DROP_SIZE : DROP_IO;
+	return r == -ENODEV || r == -ENXIO || r == -EADDRNOTAVAIL ||
+	       (r == -EINVAL && udp->socket.out.control_size);
 }
 
-/* Returns the number of datagrams that the error is about: all left when the network is busy. */
+static enum drop_reason refused_reason(int r)
+{
+	switch (-r) {
+	case EAGAIN:
+	case ENOBUFS:
+		return DROP_BUSY;
+	case EMSGSIZE:
+		return DROP_SIZE;
+	case ENETUNREACH: /* there is no route, or the interface is down */
+	case ENETDOWN:
+		return DROP_ABSENT;
+	default:
+		return DROP_IO;
+	}
+}
+
+/* Returns the number of datagrams that are dropped: all that are left when the socket's buffer is
+ * full. */
 static unsigned count_refused(
 	struct udp_handler *udp, int r, unsigned left, struct outcome *outcome)
 {
-	enum drop_reason reason = refused_reason(r);
-	unsigned count = reason == DROP_BUSY ? left : 1;
+	enum drop_reason reason = is_gone(udp, r) ? DROP_ABSENT : refused_reason(r);
+	unsigned count = r == -EAGAIN ? left : udp->socket.out.refused;
 
 	outcome->dropped[reason] += count;
-	if (reason == DROP_IO && log_limit_pass(&udp->limit))
-		log_warning("handler %s: sending: %s", udp->name, strerror(-r));
+	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&udp->limit))
+		log_warning("handler %s: sending: %s%s", udp->name, strerror(-r),
+			r == -EPERM ? "; a firewall on this host refuses it" : "");
+	if (is_gone(udp, r))
+		closep(&udp->socket.out.fd);
 	return count;
+}
+
+static void count_unreachable(struct udp_handler *udp, struct outcome *outcome)
+{
+	struct udp_out *out = &udp->socket.out;
+	char to[ENDPOINT_STRING_MAX];
+
+	outcome->counted[COUNTED_UNREACHABLE] += out->unreachable;
+	out->unreachable = 0;
+	if (udp->unreachable_logged)
+		return;
+	udp->unreachable_logged = true;
+	log_warning(
+		"handler %s: what was sent to %s did not arrive: %s (ICMP); see \"unreachable\" "
+		"in its counters",
+		udp->name, endpoint_format(&udp->socket.to, to), strerror(out->unreachable_errno));
 }
 
 /* Sends datagrams of one TTL; what is refused is counted, and the rest still sent. */
 static void send_run(struct udp_handler *udp, int ttl, const struct datagram *datagrams,
-	unsigned count, struct outcome *outcome)
+	unsigned count, uint64_t now, struct outcome *outcome)
 {
+	struct udp_socket *socket = &udp->socket;
 	struct iovec vectors[BATCH_MAX];
 
-	if (ttl != udp->ttl_set && multicast_set_ttl(udp->out.fd, udp->family, ttl) == 0)
-		udp->ttl_set = ttl;
 	for (unsigned i = 0; i < count; i++)
 		vectors[i] = (struct iovec){(void *)datagrams[i].payload, datagrams[i].size};
 	for (unsigned i = 0; i < count;) {
-		int r = udp_out_send(&udp->out, &udp->to, udp->to_length, vectors + i, count - i);
+		int r;
 
+		if (!is_open(udp, now)) {
+			outcome->dropped[DROP_ABSENT] += count - i;
+			return;
+		}
+		if (ttl != udp->ttl_set)
+			set_ttl(udp, ttl);
+		r = udp_out_send(
+			&socket->out, &socket->to, socket->to_length, vectors + i, count - i);
 		if (r > 0)
 			outcome->delivered += (unsigned)r;
+		if (socket->out.unreachable)
+			count_unreachable(udp, outcome);
 		i += r > 0 ? (unsigned)r : count_refused(udp, r, count - i, outcome);
 	}
 }
 
 /* Sends runs of one TTL. */
 static void send_guarded(
-	struct udp_handler *udp, const struct batch *batch, struct outcome *outcome)
+	struct udp_handler *udp, const struct batch *batch, uint64_t now, struct outcome *outcome)
 {
-	uint32_t now_ms = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
+	uint32_t now_ms = (uint32_t)(now / NS_PER_MS);
 	const struct datagram *first = batch->datagrams, *end = first + batch->count;
 	int run_ttl = 0;
 
@@ -282,30 +355,25 @@ static void send_guarded(
 			continue;
 		/* Another TTL, or a datagram that is left out, ends the run. */
 		if (run_ttl)
-			send_run(udp, run_ttl, first, (unsigned)(datagram - first), outcome);
+			send_run(udp, run_ttl, first, (unsigned)(datagram - first), now, outcome);
 		first = datagram;
 		run_ttl = ttl;
 	}
 	if (run_ttl)
-		send_run(udp, run_ttl, first, (unsigned)(end - first), outcome);
+		send_run(udp, run_ttl, first, (unsigned)(end - first), now, outcome);
 }
 
 static void udp_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct udp_handler *udp = object;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
 
-	if (!is_open(udp)) {
+	if (!is_open(udp, now))
 		outcome->dropped[DROP_ABSENT] += batch->count;
-		return;
-	}
-	if (udp->multicast)
-		send_guarded(udp, batch, outcome);
+	else if (udp->guard)
+		send_guarded(udp, batch, now, outcome);
 	else
-		send_run(udp, udp->ttl, batch->datagrams, batch->count, outcome);
-	/* An interface that was re-created has another index; the socket is bound to the old one.
-	 */
-	if (udp->interface && outcome->dropped[DROP_IO])
-		closep(&udp->out.fd);
+		send_run(udp, udp->ttl, batch->datagrams, batch->count, now, outcome);
 }
 
 static bool udp_relays(const void *settings, struct config_relay *ret)
@@ -321,6 +389,7 @@ const struct handler_kind udp_kind = {
 	.config = {.name = "udp",
 		.schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)},
 		.relays = udp_relays},
+	.counters = udp_counters,
 	.needs = udp_needs,
 	.open = udp_open,
 	.deliver = udp_deliver,

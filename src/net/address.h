@@ -6,8 +6,15 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* The largest UDP payload: 65,535 less the IPv4 and UDP headers. */
-#define DATAGRAM_MAX 65507
+/* The largest UDP payload, in bytes: 65,535 less the UDP header, and for IPv4 less its header,
+ * which counts there. */
+#define DATAGRAM_MAX 65527
+#define DATAGRAM_MAX_V4 65507
+
+static inline unsigned datagram_max(sa_family_t family)
+{
+	return family == AF_INET ? DATAGRAM_MAX_V4 : DATAGRAM_MAX;
+}
 
 struct address {
 	sa_family_t family; /* AF_INET or AF_INET6; AF_UNSPEC: none */

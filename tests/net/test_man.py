@@ -295,6 +295,11 @@ def test_bash_completes_a_group_with_a_colon_in_its_name(start):
     assert complete("tail", "\\[ff15", "::", "1", socket=daemon.control_path) == {"1\\]:5004"}
 
 
+def test_bash_completes_the_interface_of_a_target():
+    assert complete("send", "233.252.0.1", ":", "5004%l") == {"5004%lo"}
+    assert complete("join", "233.252.0.1", ":", "5004%l") == {"5004%lo"}
+
+
 def test_bash_is_quiet_without_a_daemon():
     assert complete("send", "") == set()
     assert complete("join", "--handler", "") == set()

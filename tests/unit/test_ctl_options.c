@@ -185,6 +185,20 @@ static void nothing_is_no_mistake_here(void **state)
 	arguments_clear(&arguments);
 }
 
+static void the_commands_stand_beside_their_help(void **state)
+{
+	AUTO_TEXT struct text help = {0};
+
+	(void)state;
+	help_append(&help, NULL);
+	for (const struct command *const *command = commands; *command; command++) {
+		const char *at = strstr(text_string(&help), (*command)->help);
+
+		assert_non_null(at);
+		assert_int_equal(strncmp(at - 2, "  ", 2), 0);
+	}
+}
+
 static void tables_fit_and_have_help(void **state)
 {
 	(void)state;
@@ -217,6 +231,7 @@ int main(void)
 		cmocka_unit_test(after_two_dashes_all_are_words),
 		cmocka_unit_test(options_and_words_may_mix_where_posix_is_asked_for),
 		cmocka_unit_test(nothing_is_no_mistake_here),
+		cmocka_unit_test(the_commands_stand_beside_their_help),
 		cmocka_unit_test(tables_fit_and_have_help),
 	};
 

@@ -169,7 +169,7 @@ static void every_size_has_right_checksums_and_lengths(void **state)
 	for (size_t size = 0; size <= DATAGRAM_MAX; size += size < 300     ? 1
 							    : size < 65000 ? 977
 									   : 39)
-		for (size_t i = 0; i < 2; i++) {
+		for (size_t i = size > DATAGRAM_MAX_V4; i < 2; i++) {
 			struct packet packet = make_packet(
 				groups[i][0], groups[i][1], payload, size);
 

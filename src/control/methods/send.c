@@ -50,16 +50,15 @@ static void fail_send(struct client *client, int r, const char *why)
 static enum call_result send_to(struct client *client, struct group *group,
 	const struct send_options *options, const void *payload, size_t size)
 {
-	struct sender *busy = NULL;
-	char why[WHY_MAX];
-	int r = group_send(group, payload, size, options, why, &busy);
+	struct unsent unsent;
+	int r = group_send(group, payload, size, options, &unsent);
 
 	if (r == -EAGAIN) {
-		client_wait(client, busy);
+		client_wait(client, unsent.busy);
 		return CALL_RETRY;
 	}
 	if (r < 0) {
-		fail_send(client, r, why);
+		fail_send(client, r, unsent.why);
 	} else {
 		json_put_number(client_begin_reply(client), "bytes", size);
 		client_end(client);
@@ -73,17 +72,19 @@ static enum call_result send_payload(
 	struct group *group = groups_find(method_backend(client)->groups, request->group);
 	struct send_options options = {.ttl = (int)request->ttl, .interface = request->interface};
 	struct text *text;
+	unsigned max;
 
 	if (!group) {
 		method_no_such_group(client, request->group);
 		return CALL_DONE;
 	}
-	if (size > DATAGRAM_MAX) {
+	max = datagram_max(group->config->address.family);
+	if (size > max) {
 		text = client_begin_error(client, "io.mcastd.PayloadTooLarge");
 		json_put_number(text, "size", size);
-		json_put_number(text, "limit", DATAGRAM_MAX);
-		client_end_message(client, "the payload has %zu bytes, a datagram holds at most %d",
-			size, DATAGRAM_MAX);
+		json_put_number(text, "limit", max);
+		client_end_message(client, "the payload has %zu bytes, a datagram holds at most %u",
+			size, max);
 		return CALL_DONE;
 	}
 	return send_to(client, group, &options, payload, size);
@@ -138,7 +139,7 @@ static bool send_quickly(
 			return false;
 		*payload = (struct quick_text){decoded.data, decoded.length};
 	}
-	if (payload->size > DATAGRAM_MAX)
+	if (payload->size > datagram_max(group->config->address.family))
 		return false;
 	*ret = send_to(
 		client, group, &configured, payload->size ? payload->data : "", payload->size);

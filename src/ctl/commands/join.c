@@ -1,6 +1,6 @@
 #include "base/json.h"
 #include "ctl/command.h"
-#include "ctl/target.h"
+#include "net/target.h"
 
 enum { JOIN_NAME, JOIN_INTERFACE, JOIN_SOURCE, JOIN_HANDLER };
 
@@ -16,11 +16,31 @@ static const struct option_row options[] = {
 	{0},
 };
 
-/* An option that was not given is absent, so that the daemon's default holds. */
-static void put_list(struct session *session, const char *key, const struct option_value *value)
+/* What is given in the target and as options. A list without items is absent, so that the daemon's
+ * default holds. */
+static void put_interfaces(
+	struct session *session, const struct target *target, const struct option_value *value)
 {
-	if (value->given)
-		session_put_names(session, key, value->items, value->count);
+	if (!target->interface && !value->given)
+		return;
+	json_put_open(&session->parameters, "interfaces", '[');
+	session_put_name(session, NULL, target->interface);
+	for (size_t i = 0; i < value->count; i++)
+		session_put_name(session, NULL, value->items[i]);
+	json_put_close(&session->parameters, ']');
+}
+
+static void put_sources(struct session *session, const struct target *target)
+{
+	char string[INET6_ADDRSTRLEN];
+
+	if (!target->sources.count)
+		return;
+	json_put_open(&session->parameters, "sources", '[');
+	for (size_t i = 0; i < target->sources.count; i++)
+		json_put_string(&session->parameters, NULL,
+			address_format(&target->sources.items[i], string));
+	json_put_close(&session->parameters, ']');
 }
 
 /* The name alone, for "mcastctl leave". */
@@ -36,23 +56,27 @@ static int run(struct session *session, const struct arguments *arguments)
 {
 	const struct option_value *values = arguments->options;
 	char why[WHY_MAX], string[INET6_ADDRSTRLEN];
-	struct address address;
-	uint16_t port;
+	AUTO_TARGET struct target target = {0};
 
-	if (target_parse(arguments->words[0], &address, &port, why) < 0)
+	if (target_parse(arguments->words[0], &target, why) < 0)
 		return session_fail(session, EXIT_MISUSED, "'%s': %s", arguments->words[0], why);
-	json_put_string(&session->parameters, "address", address_format(&address, string));
-	json_put_number(&session->parameters, "port", port);
+	for (size_t i = 0; i < values[JOIN_SOURCE].count; i++)
+		if (target_add_source(&target, values[JOIN_SOURCE].items[i], why) < 0)
+			return session_fail(session, EXIT_MISUSED, "%s", why);
+	json_put_string(&session->parameters, "address", address_format(&target.address, string));
+	json_put_number(&session->parameters, "port", target.port);
 	session_put_name(session, "name", values[JOIN_NAME].string);
-	put_list(session, "interfaces", &values[JOIN_INTERFACE]);
-	put_list(session, "sources", &values[JOIN_SOURCE]);
-	put_list(session, "handlers", &values[JOIN_HANDLER]);
+	put_interfaces(session, &target, &values[JOIN_INTERFACE]);
+	put_sources(session, &target);
+	if (values[JOIN_HANDLER].given)
+		session_put_names(session, "handlers", values[JOIN_HANDLER].items,
+			values[JOIN_HANDLER].count);
 	return session_show(session, "Join", show);
 }
 
 const struct command join_command = {
 	.name = "join",
-	.arguments = "ADDRESS:PORT",
+	.arguments = "TARGET",
 	.words_min = 1,
 	.words_max = 1,
 	.help = "Join a group until the daemon stops, and print its name",

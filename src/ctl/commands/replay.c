@@ -1,23 +1,25 @@
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 
 #include "base/clock.h"
 #include "base/json.h"
 #include "ctl/command.h"
+#include "ctl/interrupt.h"
 #include "ctl/pace.h"
 #include "ctl/recording.h"
 #include "ctl/sender.h"
+#include "ctl/targets.h"
 
-enum { REPLAY_SPEED, REPLAY_LOOP };
+enum { REPLAY_SPEED, REPLAY_LOOP, REPLAY_TTL };
 
 static const struct option_row options[] = {
 	[REPLAY_SPEED] = {"speed", 0, OPTION_STRING, "X",
 		"Factor of the recorded speed, like 0.5 or 10; or max: no pauses"},
 	[REPLAY_LOOP] = {"loop", 0, OPTION_FLAG, NULL, "Repeat until interrupted"},
+	[REPLAY_TTL] = {"ttl", 0, OPTION_NUMBER, "N",
+		"IP TTL or hop limit; default: the group's; of a target: 1", .max = 255},
 	{0},
 };
 
@@ -27,6 +29,7 @@ static const struct option_row options[] = {
 struct replay {
 	struct session *session;
 	struct sender sender;
+	struct transmitter transmitter; /* of a target */
 	struct recording *recording;
 	struct pace pace;
 	const char *name; /* of the recording, for people */
@@ -34,38 +37,6 @@ struct replay {
 	uint64_t bytes; /* of payload, submitted */
 	uint64_t latest_ns; /* longest delay after the due time */
 };
-
-/* The first SIGINT or SIGTERM ends the replay in good order; the second kills. A signal handler has
- * no argument: this is the only state that is not passed around. */
-static volatile sig_atomic_t interrupted;
-static int interrupt_fd = -1;
-
-static void on_signal(int number)
-{
-	int saved = errno;
-
-	(void)number;
-	interrupted = true;
-	eventfd_write(interrupt_fd, 1);
-	errno = saved;
-}
-
-/* A signal that was ignored stays ignored. Returns a descriptor, never closed, that becomes
- * readable when a signal comes, or a negative errno. */
-static int catch_interrupt(void)
-{
-	static const int signals[] = {SIGINT, SIGTERM};
-	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
-	struct sigaction before;
-
-	interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (interrupt_fd < 0)
-		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
-	return interrupt_fd;
-}
 
 /* Explains an error of the recording. */
 static void complain(struct replay *replay, int error)
@@ -90,7 +61,7 @@ static void play_one(struct replay *replay, const struct recorded *recorded)
 
 	if (due_ns > now_ns)
 		sender_wait_until(sender, due_ns, -1);
-	if (interrupted)
+	if (interrupt_came())
 		return;
 	sender_wait_for_room(sender);
 	if (sender->code)
@@ -106,7 +77,7 @@ static void play_one(struct replay *replay, const struct recorded *recorded)
 static int read_on(struct replay *replay)
 {
 	sender_wait_until(&replay->sender, UINT64_MAX, replay->recording->fd);
-	if (replay->sender.code || interrupted)
+	if (replay->sender.code || interrupt_came())
 		return 0;
 	return recording_fill(replay->recording);
 }
@@ -133,7 +104,7 @@ static void play(struct replay *replay)
 {
 	int r = 1;
 
-	while (r == 1 && !replay->sender.code && !interrupted) {
+	while (r == 1 && !replay->sender.code && !interrupt_came()) {
 		struct recorded recorded;
 
 		r = recording_next(replay->recording, &recorded);
@@ -220,16 +191,27 @@ static int prepare(struct replay *replay, const struct arguments *arguments)
 		     : EXIT_DONE;
 }
 
-/* Connects to the daemon. Returns an exit code. */
-static int open_sender(struct replay *replay, const char *group)
+/* Connects to the daemon, or opens a socket of its own. Returns an exit code. */
+static int open_sender(struct replay *replay, const char *word, const struct option_value *ttl)
 {
-	int fd;
+	struct transmitter_options transmitter_options = {
+		.ttl = ttl->given ? (int)ttl->number : -1};
+	AUTO_TARGETS struct targets targets = {0};
+	int fd, code = targets_read(replay->session, &word, 1, &targets);
 
-	session_put_name(replay->session, "group", group);
-	sender_open(&replay->sender, replay->session, "datagram");
+	if (!code && targets.count)
+		code = transmitter_open(
+			&replay->transmitter, replay->session, targets.items, &transmitter_options);
+	if (code)
+		return code;
+	session_put_name(replay->session, "group", word);
+	if (ttl->given)
+		json_put_number(&replay->session->parameters, "ttl", ttl->number);
+	sender_open(&replay->sender, replay->session, targets.count ? &replay->transmitter : NULL,
+		"datagram");
 	if (replay->sender.code)
 		return replay->sender.code;
-	fd = catch_interrupt();
+	fd = interrupt_catch();
 	if (fd < 0)
 		return session_fail(replay->session, EXIT_REFUSED, "%s", strerror(-fd));
 	replay->sender.stop_fd = fd;
@@ -238,35 +220,45 @@ static int open_sender(struct replay *replay, const char *group)
 	return EXIT_DONE;
 }
 
+/* Returns an exit code. */
+static int replay_all(struct replay *replay)
+{
+	uint64_t elapsed_ns = 0;
+
+	play(replay);
+	if (replay->pace.start_ns)
+		elapsed_ns = clock_ns(CLOCK_MONOTONIC) - replay->pace.start_ns;
+	if (replay->sender.code && !replay->sender.sent)
+		return replay->sender.code;
+	if (replay->session->writer.json)
+		show_json(replay, elapsed_ns);
+	else
+		show_words(replay, elapsed_ns);
+	return replay->sender.code;
+}
+
 static int run(struct session *session, const struct arguments *arguments)
 {
 	AUTO_RECORDING struct recording recording = {.fd = -1};
-	struct replay replay = {.session = session, .recording = &recording};
-	uint64_t elapsed_ns = 0;
+	struct replay replay = {
+		.session = session, .recording = &recording, .transmitter = NO_TRANSMITTER};
 	int code = prepare(&replay, arguments);
 
 	if (!code)
-		code = open_sender(&replay, arguments->words[1]);
-	if (code)
-		return code;
-	play(&replay);
-	if (replay.pace.start_ns)
-		elapsed_ns = clock_ns(CLOCK_MONOTONIC) - replay.pace.start_ns;
-	if (replay.sender.code && !replay.sender.sent)
-		return replay.sender.code;
-	if (session->writer.json)
-		show_json(&replay, elapsed_ns);
-	else
-		show_words(&replay, elapsed_ns);
-	return replay.sender.code;
+		code = open_sender(&replay, arguments->words[1], &arguments->options[REPLAY_TTL]);
+	if (!code)
+		code = replay_all(&replay);
+	transmitter_close(&replay.transmitter);
+	return code;
 }
 
 const struct command replay_command = {
 	.name = "replay",
-	.arguments = "FILE.pcapng GROUP",
+	.arguments = "FILE GROUP|TARGET",
 	.words_min = 2,
 	.words_max = 2,
-	.help = "Send the datagrams of a recording, with its own spacing; - is standard input",
+	.help = "Send the datagrams of a recording (pcapng), with its own spacing; - is standard "
+		"input",
 	.options = options,
 	.run = run,
 };

@@ -9,8 +9,18 @@
 #include "ctl/command.h"
 #include "ctl/payload.h"
 #include "ctl/sender.h"
+#include "ctl/targets.h"
 
-enum { SEND_FILE, SEND_HEX, SEND_LINES, SEND_TTL, SEND_INTERFACE, SEND_COUNT, SEND_INTERVAL };
+enum {
+	SEND_FILE,
+	SEND_HEX,
+	SEND_LINES,
+	SEND_TTL,
+	SEND_INTERFACE,
+	SEND_SOURCE,
+	SEND_COUNT,
+	SEND_INTERVAL
+};
 
 static const struct option_row options[] = {
 	[SEND_FILE] = {"file", 0, OPTION_STRING, "FILE", "Send the contents of FILE"},
@@ -18,10 +28,12 @@ static const struct option_row options[] = {
 		"Send bytes that are given in hexadecimal, like 'de:ad be ef'"},
 	[SEND_LINES] = {"lines", 0, OPTION_FLAG, NULL,
 		"Send each line of standard input as a datagram, without its line feed"},
-	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N", "IP TTL or hop limit; default: the group's",
-		.max = 255},
+	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N",
+		"IP TTL or hop limit; default: the group's; of a target: 1", .max = 255},
 	[SEND_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME",
-		"Send on this interface; default: the group's"},
+		"Send on this interface; default: the group's; of a target: the kernel's route"},
+	[SEND_SOURCE] = {"source", 0, OPTION_STRING, "ADDRESS",
+		"Send from this address of this host; for a target"},
 	[SEND_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Send it N times", .min = 1,
 		.max = INT64_MAX},
 	[SEND_INTERVAL] = {"interval", 0, OPTION_DURATION, "TIME",
@@ -172,23 +184,18 @@ static const char *unit_name(const struct arguments *arguments)
 	return given[SEND_COUNT].given || given[SEND_INTERVAL].given ? "datagram" : NULL;
 }
 
-static int run(struct session *session, const struct arguments *arguments)
+/* Sends with the daemon's help, or without where transmitter is not NULL. Returns an exit code. */
+static int send_all(
+	struct session *session, const struct arguments *arguments, struct transmitter *transmitter)
 {
-	const struct option_value *ttl = &arguments->options[SEND_TTL];
 	AUTO_TEXT struct text payload = {0};
 	struct sender sender;
 	bool lines = arguments->options[SEND_LINES].given;
-	int code = check_usage(session, arguments);
+	int code = lines ? EXIT_DONE : get_payload(session, arguments, &payload);
 
-	if (!code && !lines)
-		code = get_payload(session, arguments, &payload);
 	if (code)
 		return code;
-	session_put_name(session, "group", arguments->words[0]);
-	if (ttl->given)
-		json_put_number(&session->parameters, "ttl", ttl->number);
-	session_put_name(session, "interface", arguments->options[SEND_INTERFACE].string);
-	sender_open(&sender, session, unit_name(arguments));
+	sender_open(&sender, session, transmitter, unit_name(arguments));
 	if (lines)
 		send_lines(&sender);
 	else
@@ -197,9 +204,56 @@ static int run(struct session *session, const struct arguments *arguments)
 	return sender.code;
 }
 
+static int send_to_target(
+	struct session *session, const struct arguments *arguments, struct target *target)
+{
+	const struct option_value *values = arguments->options;
+	struct transmitter_options options = {.interface = values[SEND_INTERFACE].string,
+		.ttl = values[SEND_TTL].given ? (int)values[SEND_TTL].number : -1};
+	struct transmitter transmitter = NO_TRANSMITTER;
+	char why[WHY_MAX];
+	int code;
+
+	if (values[SEND_SOURCE].given &&
+		target_add_source(target, values[SEND_SOURCE].string, why) < 0)
+		return session_fail(session, EXIT_MISUSED, "%s", why);
+	code = transmitter_open(&transmitter, session, target, &options);
+	if (!code)
+		code = send_all(session, arguments, &transmitter);
+	transmitter_close(&transmitter);
+	return code;
+}
+
+static int send_to_group(struct session *session, const struct arguments *arguments)
+{
+	const struct option_value *ttl = &arguments->options[SEND_TTL];
+
+	if (arguments->options[SEND_SOURCE].given)
+		return session_fail(session, EXIT_MISUSED,
+			"--source is for a target; a group of mcastd has its source_address");
+	session_put_name(session, "group", arguments->words[0]);
+	if (ttl->given)
+		json_put_number(&session->parameters, "ttl", ttl->number);
+	session_put_name(session, "interface", arguments->options[SEND_INTERFACE].string);
+	return send_all(session, arguments, NULL);
+}
+
+static int run(struct session *session, const struct arguments *arguments)
+{
+	AUTO_TARGETS struct targets targets = {0};
+	int code = check_usage(session, arguments);
+
+	if (!code)
+		code = targets_read(session, arguments->words, 1, &targets);
+	if (code)
+		return code;
+	return targets.count ? send_to_target(session, arguments, targets.items)
+			     : send_to_group(session, arguments);
+}
+
 const struct command send_command = {
 	.name = "send",
-	.arguments = "GROUP [TEXT]",
+	.arguments = "GROUP|TARGET [TEXT]",
 	.words_min = 1,
 	.words_max = 2,
 	.help = "Send a datagram: TEXT, or all of standard input",

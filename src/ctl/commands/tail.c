@@ -1,29 +1,135 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "ctl/command.h"
 #include "ctl/human.h"
+#include "ctl/interrupt.h"
+#include "ctl/json.h"
+#include "ctl/receiver.h"
 #include "ctl/record.h"
+#include "ctl/targets.h"
 
-enum { TAIL_FORMAT, TAIL_COUNT };
+enum { TAIL_FORMAT, TAIL_COUNT, TAIL_TIMEOUT, TAIL_INTERFACE, TAIL_SOURCE };
 
 static const struct option_row options[] = {
 	[TAIL_FORMAT] = {"format", 0, OPTION_STRING, "FORMAT",
 		"line (the default), json, hex, or raw: the payloads and nothing else"},
 	[TAIL_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Stop after N datagrams", .min = 1,
 		.max = INT64_MAX},
+	[TAIL_TIMEOUT] = {"timeout", 0, OPTION_DURATION, "TIME",
+		"Stop after TIME, like 5s; exit with 1 if fewer than N came, or none"},
+	[TAIL_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME",
+		"Receive on this interface, for targets that name none"},
+	[TAIL_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
+		"Only from this sender, for targets; may be repeated"},
 	{0},
 };
 
 struct tail {
 	struct session *session;
+	struct receiver *receiver; /* of targets; NULL: the daemon's groups */
 	enum format format;
-	uint64_t left; /* datagrams to show; 0: no end */
-	bool ended; /* all are shown */
+	uint64_t wanted; /* datagrams to show; 0: no end */
+	uint64_t shown; /* also those that are still buffered */
+	uint64_t buffered; /* datagrams */
+	struct text record; /* scratch */
+	uint64_t lost_before, lost_here;
+	uint64_t told; /* of those lost, in the last message */
+	uint64_t tick_ns; /* when to look for loss again, with a receiver */
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: none */
+	int interrupt_fd;
 };
+
+static bool has_enough(const struct tail *tail)
+{
+	return tail->wanted && tail->shown >= tail->wanted;
+}
+
+static bool is_timed_out(const struct tail *tail)
+{
+	return clock_ns(CLOCK_MONOTONIC) >= tail->deadline_ns;
+}
+
+/* A line on standard error. What cannot be written now is omitted: it must not hold up the end. */
+static void tell_lost(struct tail *tail, const char *when)
+{
+	struct pollfd poll_fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+	uint64_t lost = tail->lost_before + tail->lost_here;
+
+	if (lost == tail->told || poll(&poll_fd, 1, 0) != 1)
+		return;
+	tail->told = lost;
+	session_fail(tail->session, EXIT_DONE,
+		"%" PRIu64 " datagrams lost %s: %" PRIu64 " before mcastctl (%s), %" PRIu64
+		" in it (standard output too slow)",
+		lost, when, tail->lost_before, tail->receiver ? "receive buffer full" : "gaps",
+		tail->lost_here);
+}
+
+/* Once a second. Returns the time when to wait no longer. */
+static uint64_t tick(struct tail *tail)
+{
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+
+	if (!tail->receiver)
+		return tail->deadline_ns;
+	if (now_ns >= tail->tick_ns) {
+		tail->tick_ns = now_ns + NS_PER_S;
+		tail->lost_before = receiver_dropped(tail->receiver);
+		tell_lost(tail, "so far");
+	}
+	return earlier_ns(tail->deadline_ns, tail->tick_ns);
+}
+
+/* Writes what is buffered as standard output takes it. Returns whether it has: not when the command
+ * is to end first. */
+static bool write_out(struct tail *tail)
+{
+	struct writer *writer = &tail->session->writer;
+
+	while (writer->out.length) {
+		struct pollfd fds[] = {{.fd = STDOUT_FILENO, .events = POLLOUT},
+			{.fd = tail->interrupt_fd, .events = POLLIN}};
+
+		poll_until(fds, ARRAY_SIZE(fds), tick(tail));
+		if (fds[0].revents && writer_flush_some(writer) < 0)
+			return false;
+		if (!fds[0].revents && (interrupt_came() || is_timed_out(tail)))
+			return false;
+	}
+	tail->buffered = 0;
+	return true;
+}
+
+/* Buffers tail->record, the next datagram as it is shown. What is written at a time is whole
+ * records, as far as PIPE_BUF goes, so that what is lost at the end can be counted. Returns as
+ * write_out(). */
+static bool put_record(struct tail *tail)
+{
+	struct text *out = &tail->session->writer.out;
+	bool written = true;
+
+	if (out->length && out->length + tail->record.length > PIPE_BUF)
+		written = write_out(tail);
+	if (written) {
+		text_append(out, tail->record.data, tail->record.length);
+		out->failed |= tail->record.failed;
+		tail->shown++;
+		tail->buffered++;
+	} else {
+		tail->lost_here++;
+	}
+	text_clear(&tail->record);
+	return written;
+}
+
+/* ---- Groups of the daemon ---- */
 
 /* On standard error, between the records where it happened, so that any format stays valid. */
 static int show_gap(struct tail *tail, const json_t *gap)
@@ -34,11 +140,14 @@ static int show_gap(struct tail *tail, const json_t *gap)
 
 	if (json_unpack((json_t *)gap, "{s:s, s:I}", "group", &group, "count", &count) < 0)
 		return -EBADMSG;
+	tail->lost_before += (uint64_t)count;
+	if (tail->session->writer.json)
+		return 0;
 	text_printf(&line, "gap: %" JSON_INTEGER_FORMAT " datagram%s of ", count,
 		count == 1 ? "" : "s");
 	text_append_shown(&line, group, strlen(group));
 	text_printf(&line, " %s not seen here\n", count == 1 ? "was" : "were");
-	writer_flush(&tail->session->writer);
+	write_out(tail);
 	write_all(STDERR_FILENO, line.data, line.length);
 	return 0;
 }
@@ -51,84 +160,252 @@ static int show_answer(struct tail *tail, const json_t *answer)
 	struct writer *writer = &tail->session->writer;
 	int r = 0;
 
-	if (json_is_null(datagram))
-		datagram = NULL;
-	if (json_is_null(gap))
-		gap = NULL;
-	if (writer->json && (datagram || gap))
-		writer_value(writer, answer);
-	else if (datagram)
-		r = record_append(&writer->out, tail->format, datagram);
-	else if (gap)
-		r = show_gap(tail, gap);
-	if (datagram && tail->left)
-		tail->ended = --tail->left == 0;
+	if (!json_is_object(datagram)) {
+		if (writer->json && json_is_object(gap))
+			writer_value(writer, answer);
+		return json_is_object(gap) ? show_gap(tail, gap) : 0;
+	}
+	if (writer->json) {
+		text_append_value(&tail->record, answer);
+		text_append(&tail->record, "\n", 1);
+	} else {
+		r = record_append(&tail->record, tail->format, datagram);
+	}
+	if (r == 0)
+		put_record(tail);
 	return r;
 }
 
 /* Writes what is buffered, then waits for the daemon. Also notices that the reader of standard
- * output has gone while there is no datagram to write. Returns as client_wait(). */
+ * output has gone while there is no datagram to write. Returns as client_wait(), or 0 when the
+ * command is to end. */
 static int wait_for_more(struct tail *tail)
 {
-	struct pollfd fds[] = {{0}, {.fd = STDOUT_FILENO}};
-	int r = 0;
+	struct pollfd fds[] = {
+		{0}, {.fd = STDOUT_FILENO}, {.fd = tail->interrupt_fd, .events = POLLIN}};
+	int r;
 
-	if (writer_flush(&tail->session->writer) == 0)
-		r = client_wait(tail->session->client, fds, ARRAY_SIZE(fds), UINT64_MAX);
+	if (!write_out(tail))
+		return 0;
+	r = client_wait(tail->session->client, fds, ARRAY_SIZE(fds), tail->deadline_ns);
 	if (fds[1].revents & POLLERR)
 		tail->session->writer.error = -EPIPE;
 	return r;
 }
 
+static bool is_over(const struct tail *tail)
+{
+	return has_enough(tail) || interrupt_came() || is_timed_out(tail) ||
+	       tail->session->writer.error;
+}
+
 /* Shows what arrives. Returns an exit code. */
-static int follow(struct tail *tail)
+static int follow_groups(struct tail *tail)
 {
 	struct client *client = tail->session->client;
 	int r = 0;
 
-	while (!tail->ended) {
+	while (!is_over(tail)) {
 		AUTO_REPLY struct reply reply = {0};
 
-		while (r >= 0 && !client_ready(client)) {
+		if (!client_ready(client)) {
 			r = wait_for_more(tail);
-			if (tail->session->writer.error)
-				return EXIT_DONE; /* main() explains why writing failed */
+			if (r < 0)
+				return session_lost(tail->session, r);
+			continue;
 		}
-		if (r >= 0)
-			r = client_receive(client, &reply);
+		r = client_receive(client, &reply);
 		if (r == 0 && reply.error)
 			return session_refused(tail->session, &reply, "");
 		if (r == 0)
 			r = show_answer(tail, reply.parameters);
 		if (r < 0)
 			return session_lost(tail->session, r);
-		if (!reply.continues && !tail->ended)
+		if (!reply.continues && !has_enough(tail))
 			return session_fail(
 				tail->session, EXIT_REFUSED, "mcastd ended the subscription");
 	}
 	return EXIT_DONE;
 }
 
-static int run(struct session *session, const struct arguments *arguments)
+/* ---- Targets ---- */
+
+static void format_record(
+	struct tail *tail, const struct origin *origin, const struct datagram *datagram)
+{
+	struct text *out = &tail->record;
+
+	if (!tail->session->writer.json) {
+		format_datagram(out, tail->format, origin, datagram);
+		return;
+	}
+	json_put_open(out, NULL, '{');
+	json_put_member(out, "datagram");
+	format_json(out, origin, datagram);
+	json_put_close(out, '}');
+	text_append(out, "\n", 1);
+}
+
+/* Those that cannot be written before the command is to end are lost. */
+static void show_batch(struct tail *tail, const struct batch *batch)
+{
+	bool written = true;
+
+	for (unsigned i = 0; i < batch->count && !has_enough(tail); i++) {
+		format_record(tail, batch->origin, &batch->datagrams[i]);
+		written = put_record(tail);
+	}
+	if (written)
+		write_out(tail);
+}
+
+/* At the end: shows what is queued if standard output takes it at once, and counts it as lost if
+ * not. */
+static void show_queued(struct tail *tail)
+{
+	struct pollfd others[] = {{.fd = -1}, {.fd = -1}};
+	struct batch batch;
+
+	receiver_leave(tail->receiver);
+	while (!tail->session->writer.error && !has_enough(tail) &&
+		receiver_next(tail->receiver, others, 0, &batch) > 0)
+		show_batch(tail, &batch);
+}
+
+/* Returns an exit code. */
+static int follow_targets(struct tail *tail)
+{
+	while (!is_over(tail)) {
+		struct pollfd others[] = {
+			{.fd = STDOUT_FILENO}, {.fd = tail->interrupt_fd, .events = POLLIN}};
+		struct batch batch;
+		int r = receiver_next(tail->receiver, others, tick(tail), &batch);
+
+		if (r < 0)
+			return session_fail(tail->session, EXIT_REFUSED, "%s", strerror(-r));
+		if (others[0].revents & POLLERR)
+			tail->session->writer.error = -EPIPE;
+		else if (r)
+			show_batch(tail, &batch);
+	}
+	show_queued(tail);
+	return EXIT_DONE;
+}
+
+/* ---- */
+
+/* Says what was lost, unless the reader of standard output has gone. Returns an exit code. */
+static int finish(struct tail *tail, int code)
+{
+	struct writer *writer = &tail->session->writer;
+	uint64_t wanted = tail->wanted ? tail->wanted : 1;
+
+	if (!code)
+		write_out(tail);
+	if (writer->error)
+		return code; /* main() explains why writing failed */
+	tail->shown -= tail->buffered;
+	tail->lost_here += tail->buffered;
+	if (tail->buffered)
+		text_clear(&writer->out);
+	if (tail->receiver)
+		tail->lost_before = receiver_dropped(tail->receiver);
+	tail->told = 0; /* says it once more, in all */
+	tell_lost(tail, "in all");
+	interrupt_end();
+	if (code || tail->shown >= wanted || !is_timed_out(tail))
+		return code;
+	return session_fail(tail->session, EXIT_REFUSED,
+		"timeout: %" PRIu64 " of %" PRIu64 " datagrams came", tail->shown, wanted);
+}
+
+/* What the options add to the targets. Returns an exit code. */
+static int add_options(
+	struct session *session, const struct arguments *arguments, const struct targets *targets)
+{
+	const struct option_value *interface = &arguments->options[TAIL_INTERFACE];
+	const struct option_value *sources = &arguments->options[TAIL_SOURCE];
+	char why[WHY_MAX];
+
+	if (!targets->count && (interface->given || sources->given))
+		return session_fail(session, EXIT_MISUSED,
+			"--interface and --source are for targets; what a group of mcastd receives "
+			"is configured");
+	for (size_t i = 0; i < targets->count; i++) {
+		struct target *target = &targets->items[i];
+
+		if (interface->given && !target->interface)
+			target->interface = strdup(interface->string);
+		for (size_t j = 0; j < sources->count; j++)
+			if (target_add_source(target, sources->items[j], why) < 0)
+				return session_fail(
+					session, EXIT_MISUSED, "%s: %s", target->name, why);
+	}
+	return EXIT_DONE;
+}
+
+static int check_usage(
+	struct session *session, const struct arguments *arguments, enum format *ret_format)
 {
 	const char *format = arguments->options[TAIL_FORMAT].string;
-	struct tail tail = {.session = session, .left = arguments->options[TAIL_COUNT].number};
-	int code;
 
-	if (format && format_parse(format, &tail.format) < 0)
+	if (format && format_parse(format, ret_format) < 0)
 		return session_fail(session, EXIT_MISUSED,
 			"--format: '%s' is none of line, json, hex and raw", format);
 	if (format && session->writer.json)
 		return session_fail(
 			session, EXIT_MISUSED, "--json is a format of its own: omit --format");
-	session_put_names(session, "groups", arguments->words, arguments->word_count);
-	code = session_request(session, "Subscribe", true);
-	return code ? code : follow(&tail);
+	return EXIT_DONE;
+}
+
+/* Returns an exit code. */
+static int follow(
+	struct tail *tail, const struct arguments *arguments, const struct targets *targets)
+{
+	struct session *session = tail->session;
+	const struct option_value *timeout = &arguments->options[TAIL_TIMEOUT];
+	unsigned needs = session->writer.json ? NEED_ALL : format_needs(tail->format);
+	int code;
+
+	if (targets->count) {
+		code = receiver_open(
+			session, targets->items, targets->count, needs, &tail->receiver);
+	} else {
+		session_put_names(session, "groups", arguments->words, arguments->word_count);
+		code = session_request(session, "Subscribe", true);
+	}
+	if (code)
+		return code;
+	tail->interrupt_fd = interrupt_catch();
+	if (tail->interrupt_fd < 0)
+		return session_fail(session, EXIT_REFUSED, "%s", strerror(-tail->interrupt_fd));
+	if (timeout->given)
+		tail->deadline_ns = clock_ns(CLOCK_MONOTONIC) + timeout->number;
+	return finish(tail, targets->count ? follow_targets(tail) : follow_groups(tail));
+}
+
+static int run(struct session *session, const struct arguments *arguments)
+{
+	struct tail tail = {.session = session,
+		.wanted = arguments->options[TAIL_COUNT].number,
+		.deadline_ns = UINT64_MAX};
+	AUTO_TARGETS struct targets targets = {0};
+	int code = check_usage(session, arguments, &tail.format);
+
+	if (!code)
+		code = targets_read(session, arguments->words, arguments->word_count, &targets);
+	if (!code)
+		code = add_options(session, arguments, &targets);
+	if (!code)
+		code = follow(&tail, arguments, &targets);
+	receiver_close(tail.receiver);
+	text_free(&tail.record);
+	return code;
 }
 
 const struct command tail_command = {
 	.name = "tail",
-	.arguments = "[GROUP...]",
+	.arguments = "[GROUP|TARGET...]",
 	.words_max = SIZE_MAX,
 	.help = "Show datagrams as they arrive, of all groups unless some are named",
 	.options = options,

@@ -1,0 +1,20 @@
+/* What the words of send, replay and tail mean. A word that begins with an IP address is a TARGET
+ * (net/target.h), which needs no daemon, unless the daemon has a group of exactly that name, as
+ * those of Join have. Any other word is the name of a group. */
+#pragma once
+
+#include "ctl/session.h"
+#include "net/target.h"
+
+struct targets {
+	struct target *items;
+	size_t count; /* 0: the words are groups of the daemon */
+};
+
+/* Reads the words, which are all of one kind. A daemon that does not run has no groups, but one
+ * whose socket is given with -s must run. Returns an exit code. */
+int targets_read(
+	struct session *session, const char *const *words, size_t count, struct targets *ret);
+void targets_clear(struct targets *targets);
+
+#define AUTO_TARGETS CLEANUP(targets_clear)

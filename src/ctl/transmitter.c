@@ -1,0 +1,147 @@
+#include "ctl/transmitter.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/clock.h"
+#include "net/interface.h"
+#include "net/multicast.h"
+
+/* How long one datagram is tried again when a full queue of the network drops it, and how often. */
+#define BUSY_NS NS_PER_S
+#define BUSY_MS 2
+
+/* Which interface to send on, by whatever names it; NULL: the kernel's route. Returns an exit code.
+ */
+static int choose_name(const struct session *session, const struct target *target,
+	const struct transmitter_options *options, char source[static INET6_ADDRSTRLEN],
+	const char **ret)
+{
+	const char *name = options->interface ? options->interface : target->interface;
+
+	if (options->interface && target->interface && strcmp(name, target->interface) != 0)
+		return session_fail(session, EXIT_MISUSED,
+			"the target says interface '%s', and --interface '%s'", target->interface,
+			name);
+	if (target->sources.count > 1)
+		return session_fail(session, EXIT_MISUSED, "give one source to send from");
+	if (name && interface_is_glob(name))
+		return session_fail(session, EXIT_MISUSED,
+			"'%s' is a glob: name the interface to send on", name);
+	if (!name && target->sources.count && !address_needs_scope(target->sources.items))
+		name = address_format(target->sources.items, source);
+	else if (!name && (target->sources.count || address_needs_scope(&target->address)))
+		return session_fail(session, EXIT_MISUSED,
+			"a link-local address says nothing of the link: name the interface, as in "
+			"[ff02::1]:5004%%eth0");
+	*ret = name;
+	return EXIT_DONE;
+}
+
+/* Without a carrier the kernel drops what is sent, and does not tell. */
+static bool has_carrier(const struct udp_socket *socket)
+{
+	struct ifreq request = {0};
+
+	memcpy(request.ifr_name, socket->interface, sizeof(request.ifr_name));
+	return !socket->ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
+	       request.ifr_flags & IFF_RUNNING;
+}
+
+static int set_ttl(int fd, const struct address *to, int ttl)
+{
+	if (ttl < 0)
+		return 0;
+	if (address_is_multicast(to))
+		return multicast_set_ttl(fd, to->family, ttl);
+	return setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)) < 0 ? -errno : 0;
+}
+
+static int open_socket(struct udp_socket *socket, const struct target *target, const char *name,
+	int ttl, char why[static WHY_MAX])
+{
+	struct udp_way way = {.to = target->address, .port = target->port, .interface = name};
+	char string[INET6_ADDRSTRLEN];
+	struct address address;
+	int r;
+
+	if (target->sources.count)
+		way.source = target->sources.items[0];
+	if (!address_is_multicast(&way.to) && !address_is_broadcast(&way.to))
+		return because(why, -EINVAL,
+			"%s is neither a multicast address nor a broadcast address of this host",
+			address_format(&way.to, string));
+	r = udp_way_open(&way, socket, why);
+	if (r == -ENODEV && address_parse(name, &address) == 0)
+		return because(why, r, "no interface of this host has the address %s", name);
+	if (r < 0)
+		return r;
+	if (!has_carrier(socket))
+		return because(why, -ENETDOWN, "%s has no carrier", socket->interface);
+	r = set_ttl(socket->out.fd, &way.to, ttl);
+	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;
+}
+
+int transmitter_open(struct transmitter *transmitter, const struct session *session,
+	const struct target *target, const struct transmitter_options *options)
+{
+	char why[WHY_MAX], source[INET6_ADDRSTRLEN];
+	const char *name = NULL;
+	int code = choose_name(session, target, options, source, &name);
+
+	if (!code && open_socket(&transmitter->socket, target, name, options->ttl, why) < 0)
+		code = session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why);
+	return code;
+}
+
+void transmitter_close(struct transmitter *transmitter)
+{
+	closep(&transmitter->socket.out.fd);
+}
+
+/* Sends, or waits for room. Returns 0, or a negative errno. */
+static int send_once(struct udp_socket *socket, const void *data, size_t size)
+{
+	const struct iovec vector = {(void *)data, size};
+	struct pollfd poll_fd = {.fd = socket->out.fd, .events = POLLOUT};
+	int r;
+
+	while ((r = udp_out_send(&socket->out, &socket->to, socket->to_length, &vector, 1)) ==
+		-EAGAIN)
+		poll(&poll_fd, 1, -1);
+	return r < 0 ? r : 0;
+}
+
+static int explain(
+	const struct udp_socket *socket, int error, size_t size, char why[static WHY_MAX])
+{
+	switch (-error) {
+	case EMSGSIZE:
+		return because(why, error, "the payload has %zu bytes, a datagram holds at most %u",
+			size, datagram_max(socket->to.any.sa_family));
+	case ENOBUFS:
+		return because(why, error, "the network's queue was full for a second");
+	case ENETUNREACH:
+		return because(why, error,
+			"no route to the group: name an interface, as in 233.252.0.1:5004%%eth0");
+	case EPERM:
+		return because(why, error, "a firewall rule of this host refuses it");
+	default:
+		return because(why, error, "%s", strerror(-error));
+	}
+}
+
+int transmitter_send(
+	struct transmitter *transmitter, const void *data, size_t size, char why[static WHY_MAX])
+{
+	uint64_t deadline_ns = clock_ns(CLOCK_MONOTONIC) + BUSY_NS;
+	int r = send_once(&transmitter->socket, data, size);
+
+	while (r == -ENOBUFS && clock_ns(CLOCK_MONOTONIC) < deadline_ns) {
+		poll(NULL, 0, BUSY_MS);
+		r = send_once(&transmitter->socket, data, size);
+	}
+	return r < 0 ? explain(&transmitter->socket, r, size, why) : 0;
+}

@@ -1,0 +1,328 @@
+#include "daemon/adhoc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "handlers/handler.h"
+#include "handlers/ledger.h"
+#include "net/target.h"
+
+/* No name of the configuration can be this one. */
+#define PRINT_HANDLER "(print)"
+
+/* ---- The handler that prints ---- */
+
+struct print_settings {
+	enum format format;
+	uint64_t count; /* 0: no limit */
+	int done_fd; /* eventfd(2): the count is reached */
+};
+
+struct print {
+	struct print_settings settings;
+	const char *name;
+	uint64_t left; /* to print, with a count */
+	struct text text;
+	struct log_limit limit;
+};
+
+static unsigned print_needs(const void *settings)
+{
+	return format_needs(((const struct print_settings *)settings)->format);
+}
+
+static void print_close(void *object)
+{
+	struct print *print = object;
+
+	if (!print)
+		return;
+	text_free(&print->text);
+	free(print);
+}
+
+static int print_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+{
+	struct print *print = calloc(1, sizeof(*print));
+
+	(void)why;
+	if (!print)
+		return -ENOMEM;
+	print->settings = *(const struct print_settings *)settings;
+	print->name = name;
+	print->left = print->settings.count ? print->settings.count : UINT64_MAX;
+	*ret = print;
+	return 0;
+}
+
+/* What comes after the count was reached is dropped as at the end. */
+static void print_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	struct print *print = object;
+	unsigned count = batch->count < print->left ? batch->count : (unsigned)print->left;
+	int r;
+
+	outcome->dropped[DROP_SHUTDOWN] += batch->count - count;
+	if (!count)
+		return;
+	text_clear(&print->text);
+	for (unsigned i = 0; i < count; i++)
+		format_datagram(
+			&print->text, print->settings.format, batch->origin, &batch->datagrams[i]);
+	r = text_failed(&print->text)
+		    ? -ENOMEM
+		    : write_all(STDOUT_FILENO, print->text.data, print->text.length);
+	if (r < 0) {
+		outcome->dropped[DROP_IO] += count;
+		if (log_limit_pass(&print->limit))
+			log_warning("writing to standard output: %s", strerror(-r));
+		return;
+	}
+	outcome->delivered += count;
+	if (print->settings.count && !(print->left -= count))
+		eventfd_write(print->settings.done_fd, 1);
+}
+
+static const struct handler_kind print_kind = {
+	.config = {.name = "print",
+		.may_block = true,
+		.schema = {.size = sizeof(struct print_settings)}},
+	.needs = print_needs,
+	.open = print_open,
+	.deliver = print_deliver,
+	.close = print_close,
+};
+
+/* ---- The configuration ---- */
+
+static int set(
+	struct config_group *group, const char *key, const char *value, struct errors *errors)
+{
+	char why[WHY_MAX];
+	int r = schema_set(&group_schema, group, key, value, why);
+
+	if (r < 0)
+		errors_add(errors, "%s: %s: %s", group->name, key, why);
+	return r;
+}
+
+static int fill_group(
+	struct config_group *group, const struct target *target, struct errors *errors)
+{
+	char source[INET6_ADDRSTRLEN];
+	int r;
+
+	group->address = target->address;
+	group->port = target->port;
+	r = target->interface ? set(group, "interfaces", target->interface, errors) : 0;
+	for (size_t i = 0; i < target->sources.count && r >= 0; i++)
+		r = set(group, "sources", address_format(&target->sources.items[i], source),
+			errors);
+	return r < 0 ? r : set(group, "handlers", PRINT_HANDLER, errors);
+}
+
+static int add_target(struct config *config, const char *string, struct errors *errors)
+{
+	CLEANUP(config_group_clear) struct config_group group = {0};
+	AUTO_TARGET struct target target = {0};
+	char why[WHY_MAX];
+	int r = target_parse(string, &target, why);
+
+	if (r < 0) {
+		errors_add(errors, "%s: %s", string, why);
+		return r;
+	}
+	for (size_t i = 0; i < config->group_count; i++) {
+		if (strcmp(config->groups[i].name, target.name) != 0)
+			continue;
+		errors_add(errors, "%s: there is a group of this name already", string);
+		return -EINVAL;
+	}
+	if (config_group_init(&group, target.name) < 0)
+		return -ENOMEM;
+	r = fill_group(&group, &target, errors);
+	if (r >= 0 && config_check_group(config, &group, errors))
+		r = -EINVAL;
+	return r < 0 ? r : config_add_group(config, &group);
+}
+
+int adhoc_configure(const struct options *options, struct config *config, struct errors *errors)
+{
+	struct config_handler *handler;
+	struct print_settings *settings;
+	int r, failed = 0;
+
+	if (!options->target_count)
+		return 0;
+	handler = config_add_handler(config, PRINT_HANDLER, &print_kind.config);
+	if (!handler)
+		return -ENOMEM;
+	settings = handler->settings;
+	*settings = (struct print_settings){options->format, options->count, options->done_fd};
+	for (int i = 0; i < options->target_count; i++)
+		if ((r = add_target(config, options->targets[i], errors)) < 0)
+			failed = r;
+	return failed;
+}
+
+/* ---- While it runs ---- */
+
+struct watched {
+	char *name;
+	const struct group_counters *counters; /* outlive the group, as the daemon stops */
+};
+
+struct adhoc {
+	struct event_base *base;
+	const struct options *options;
+	struct groups *groups;
+	struct handler *handler;
+	const struct account *account; /* outlives the handler, likewise */
+	struct watched *watched; /* the targets' groups */
+	size_t watched_count;
+	struct event *tick, *end;
+	bool timed_out;
+	uint64_t told; /* lost, as logged last */
+};
+
+/* The count is reached, or the time is over. */
+static void on_end(evutil_socket_t fd, short what, void *argument)
+{
+	struct adhoc *adhoc = argument;
+
+	(void)fd;
+	adhoc->timed_out = what & EV_TIMEOUT;
+	event_base_loopbreak(adhoc->base);
+}
+
+/* Those that standard output did not take; at the end, also those that were still queued for it. */
+static uint64_t lost_here(const struct adhoc *adhoc, const struct account *account)
+{
+	const uint64_t *dropped = account->outcome.dropped;
+	uint64_t count = adhoc->options->count;
+	bool is_done = count && account->outcome.delivered >= count;
+
+	return dropped[DROP_QUEUE] + dropped[DROP_IO] + (is_done ? 0 : dropped[DROP_SHUTDOWN]);
+}
+
+static void tell_lost(struct adhoc *adhoc, const struct account *account, const char *when)
+{
+	uint64_t here = lost_here(adhoc, account), before = 0;
+
+	for (size_t i = 0; i < adhoc->watched_count; i++)
+		before += adhoc->watched[i].counters->kernel_dropped;
+	if (before + here == adhoc->told)
+		return;
+	adhoc->told = before + here;
+	log_warning("%" PRIu64 " datagrams lost %s: %" PRIu64
+		    " before mcastd (receive buffer full), %" PRIu64
+		    " in it (standard output too slow)",
+		before + here, when, before, here);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *argument)
+{
+	struct adhoc *adhoc = argument;
+	struct account account;
+
+	(void)fd, (void)what;
+	for (size_t i = 0; i < adhoc->watched_count; i++) {
+		struct group *group = groups_find(adhoc->groups, adhoc->watched[i].name);
+
+		if (group)
+			group_kernel_dropped(group); /* reads it from the sockets */
+	}
+	handler_account(adhoc->handler, &account);
+	tell_lost(adhoc, &account, "so far");
+}
+
+static int watch(struct adhoc *adhoc, const char *string)
+{
+	AUTO_TARGET struct target target = {0};
+	struct watched *watched = &adhoc->watched[adhoc->watched_count];
+	char why[WHY_MAX];
+	struct group *group;
+	int r = target_parse(string, &target, why);
+
+	if (r < 0)
+		return r;
+	group = groups_find(adhoc->groups, target.name);
+	if (!group)
+		return -ENOENT;
+	watched->name = take(target.name);
+	watched->counters = group->counters;
+	adhoc->watched_count++;
+	return 0;
+}
+
+static int start_events(struct adhoc *adhoc, const struct options *options)
+{
+	static const struct timeval second = {.tv_sec = 1};
+	struct timeval timeout = {.tv_sec = (time_t)(options->timeout_ns / NS_PER_S),
+		.tv_usec = (suseconds_t)(options->timeout_ns % NS_PER_S / 1000)};
+
+	adhoc->tick = event_new(adhoc->base, -1, EV_PERSIST, on_tick, adhoc);
+	adhoc->end = event_new(adhoc->base, options->done_fd, EV_READ, on_end, adhoc);
+	if (!adhoc->tick || !adhoc->end || event_add(adhoc->tick, &second) < 0)
+		return -ENOMEM;
+	return event_add(adhoc->end, options->timeout_ns ? &timeout : NULL);
+}
+
+int adhoc_start(const struct options *options, struct event_base *base, struct groups *groups,
+	struct handlers *handlers, struct adhoc **ret)
+{
+	struct adhoc *adhoc = options->target_count ? calloc(1, sizeof(*adhoc)) : NULL;
+	int r = 0;
+
+	*ret = adhoc;
+	if (!adhoc)
+		return options->target_count ? -ENOMEM : 0;
+	adhoc->base = base;
+	adhoc->options = options;
+	adhoc->groups = groups;
+	adhoc->handler = handlers_find(handlers, PRINT_HANDLER);
+	adhoc->account = handler_ledger(adhoc->handler)->account;
+	adhoc->watched = calloc((size_t)options->target_count, sizeof(*adhoc->watched));
+	if (!adhoc->watched)
+		return -ENOMEM;
+	for (int i = 0; i < options->target_count && r >= 0; i++)
+		r = watch(adhoc, options->targets[i]);
+	return r < 0 ? r : start_events(adhoc, options);
+}
+
+int adhoc_finish(struct adhoc *adhoc)
+{
+	uint64_t wanted, printed;
+
+	if (!adhoc)
+		return EXIT_SUCCESS;
+	adhoc->told = 0; /* says it once more, in all */
+	tell_lost(adhoc, adhoc->account, "in all");
+	wanted = adhoc->options->count ? adhoc->options->count : 1;
+	printed = adhoc->account->outcome.delivered;
+	if (!adhoc->timed_out || printed >= wanted)
+		return EXIT_SUCCESS;
+	log_error("timeout: %" PRIu64 " of %" PRIu64 " datagrams came", printed, wanted);
+	return EXIT_FAILURE;
+}
+
+void adhoc_free(struct adhoc *adhoc)
+{
+	if (!adhoc)
+		return;
+	if (adhoc->tick)
+		event_free(adhoc->tick);
+	if (adhoc->end)
+		event_free(adhoc->end);
+	for (size_t i = 0; i < adhoc->watched_count; i++)
+		free(adhoc->watched[i].name);
+	free(adhoc->watched);
+	free(adhoc);
+}

@@ -1,0 +1,36 @@
+/* A TARGET, as the command lines of mcastd and mcastctl have it: a group, its port, and where they
+ * are: ADDRESS:PORT[%INTERFACE][,source=ADDRESS]..., with an IPv6 address in brackets. Pure:
+ * whether the interface is there, and whether the address is a group, is for the caller to find
+ * out. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/errors.h"
+#include "net/address.h"
+
+struct target {
+	char *name; /* as it was written, without the sources */
+	struct address address;
+	uint16_t port;
+	char *interface; /* a name, alternative name, address or glob; NULL: none is given */
+	struct {
+		struct address *items; /* unicast, of the family of address */
+		size_t count;
+	} sources;
+};
+
+/* Whether a word is meant as a TARGET, right or wrong: it begins with an IP address or a bracket.
+ */
+bool target_is_meant(const char *word);
+
+/* Returns 0, or -EINVAL or -ENOMEM with the reason in why. Writes *ret on success only; to be freed
+ * with target_clear(). */
+int target_parse(const char *string, struct target *ret, char why[static WHY_MAX]);
+void target_clear(struct target *target);
+
+/* Adds a sender that is given apart from the TARGET. Returns as target_parse(). */
+int target_add_source(struct target *target, const char *source, char why[static WHY_MAX]);
+
+#define AUTO_TARGET CLEANUP(target_clear)

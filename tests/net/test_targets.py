@@ -1,0 +1,555 @@
+"""Targets on the command line: one syntax for mcastd and mcastctl, sent to and received from without a daemon."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+
+from harness.daemon import MCASTCTL, MCASTD, SANITIZER_REPORT
+from harness.firewall import refuse_nothing, refuse_one_in
+from harness.peers import (Blast, has_membership, process, receive, receiver_on, send, tutorial_receiver, udp_socket)
+from harness.records import parse_line
+from harness.waiting import TIMEOUT, wait_until
+
+GROUP = {4: "233.252.7.1", 6: "ff15::7:1"}
+TARGET = {4: "233.252.7.1:5704", 6: "[ff15::7:1]:5704"}
+NO_DAEMON = {**os.environ, "MCASTD_SOCKET": "/nonexistent/mcastd.sock"}
+IP_RECVTTL = 12
+families = pytest.mark.parametrize("family", [4, 6])
+programs = pytest.mark.parametrize("program", [(MCASTD,), (MCASTCTL, "tail")], ids=["mcastd", "tail"])
+
+
+def ctl(host, *arguments, status=0, **options):
+    """Runs mcastctl where there is no daemon. Returns what it printed: on standard error where it must fail."""
+    options = {"stdin": subprocess.DEVNULL, "text": True, "timeout": TIMEOUT, "env": NO_DAEMON, **options}
+    if "input" in options:
+        del options["stdin"]
+    with host:
+        result = subprocess.run([MCASTCTL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    assert result.returncode == status, result
+    assert not SANITIZER_REPORT.search(str(result.stderr)), result.stderr
+    return result.stderr if status else result.stdout
+
+
+def run(host, *command, status=0):
+    """Runs a receiver to its end. Returns standard output and standard error."""
+    with host:
+        result = subprocess.run(command, capture_output=True, timeout=TIMEOUT, env=NO_DAEMON, stdin=subprocess.DEVNULL)
+    assert result.returncode == status, result
+    assert not SANITIZER_REPORT.search(result.stderr.decode()), result.stderr
+    return result.stdout, result.stderr.decode()
+
+
+@contextlib.contextmanager
+def receiving(host, *command, group, interface="eth0", **options):
+    """A receiver that has joined. Its standard output and error are pipes."""
+    with process(host, *command, env=NO_DAEMON, stderr=subprocess.PIPE, **options) as receiver:
+        wait_until(lambda: has_membership(host, group, interface), f"{command} to join")
+        yield receiver
+
+
+def end(receiver, number=signal.SIGTERM):
+    """Ends it with a signal. Returns what it said on standard error."""
+    receiver.send_signal(number)
+    errors = receiver.stderr.read().decode()
+    receiver.wait(TIMEOUT)
+    assert not SANITIZER_REPORT.search(errors), errors
+    return errors
+
+
+# Sending
+
+
+@families
+def test_send_needs_no_daemon(net, family):
+    with tutorial_receiver(net.peer, GROUP[family], 5704) as sock:
+        assert ctl(net.host, "send", TARGET[family], "hello") == ""
+        assert receive(sock) == [b"hello"]
+
+
+@families
+def test_what_is_sent_to_an_interface_leaves_there_only(net, family):
+    with tutorial_receiver(net.side, GROUP[family], 5704) as side, tutorial_receiver(net.peer, GROUP[family], 5704) as peer:
+        ctl(net.host, "send", TARGET[family] + "%eth1", "aside")
+        assert receive(side) == [b"aside"]
+        ctl(net.host, "send", TARGET[family] + "%eth0", "ahead")
+        assert receive(peer) == [b"ahead"]
+
+
+@families
+def test_the_interface_may_be_an_option_or_an_address(net, family):
+    address = {4: "198.51.100.1", 6: "2001:db8:2::1"}[family]
+    with tutorial_receiver(net.side, GROUP[family], 5704) as side:
+        ctl(net.host, "send", TARGET[family], "option", "--interface", "eth1")
+        ctl(net.host, "send", f"{TARGET[family]}%{address}", "address")
+        assert receive(side, 2) == [b"option", b"address"]
+
+
+@families
+@pytest.mark.parametrize("way", ["option", "target"])
+def test_a_source_is_the_address_and_the_interface_to_send_from(net, family, way):
+    source = {4: "198.51.100.77", 6: "2001:db8:2::77"}[family]
+    net.host.ip(f"address add {source}/{24 if family == 4 else 64} dev eth1" + (" nodad" if family == 6 else ""))
+    try:
+        arguments = [f"{TARGET[family]},source={source}"] if way == "target" else [TARGET[family], "--source", source]
+        with tutorial_receiver(net.side, GROUP[family], 5704) as side:
+            ctl(net.host, "send", *arguments, "from")
+            payload, sender = side.recvfrom(100)
+        assert (payload, sender[0]) == (b"from", source)
+    finally:
+        net.host.ip(f"address del {source}/{24 if family == 4 else 64} dev eth1")
+
+
+@families
+def test_the_ttl_is_1_or_the_one_that_is_given(net, family):
+    with receiver_on(net.peer, GROUP[family], 5704, "eth0") as sock:
+        if family == 4:
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+        ttls = []
+        for options in ((), ("--ttl", "9")):
+            ctl(net.host, "send", TARGET[family] + "%eth0", "x", *options)
+            (_, _, data), = sock.recvmsg(10, 100)[1]
+            ttls.append(struct.unpack("@i", data)[0])
+    assert ttls == [1, 9]
+
+
+def test_lines_and_repetitions_go_to_a_target_as_well(net):
+    with tutorial_receiver(net.peer, GROUP[4], 5704) as sock:
+        ctl(net.host, "send", TARGET[4] + "%eth0", "--lines", input="one\ntwo\n")
+        ctl(net.host, "send", TARGET[4] + "%eth0", "again", "--count", "2", "--interval", "1ms")
+        assert receive(sock, 4) == [b"one", b"two", b"again", b"again"]
+
+
+def test_the_largest_datagrams_can_be_sent(net, tmp_path):
+    file = tmp_path / "file"
+    for family, largest in ((4, 65507), (6, 65527)):
+        file.write_bytes(bytes(largest))
+        with tutorial_receiver(net.peer, GROUP[family], 5704) as sock:
+            ctl(net.host, "send", TARGET[family] + "%eth0", "--file", str(file))
+            assert len(sock.recv(1 << 17)) == largest
+    file.write_bytes(bytes(65508))
+    assert "holds at most 65507" in ctl(net.host, "send", TARGET[4] + "%eth0", "--file", str(file), status=1)
+
+
+def test_a_broadcast_address_can_be_sent_to(net):
+    with net.peer, udp_socket("192.0.2.255") as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.bind(("192.0.2.255", 5704))
+        ctl(net.host, "send", "192.0.2.255:5704", "all")
+        ctl(net.host, "send", "192.0.2.255:5704%eth0", "all of eth0")
+        assert receive(sock, 2) == [b"all", b"all of eth0"]
+
+
+def test_all_hosts_of_a_link_can_be_sent_to(net):
+    with net.side, udp_socket("255.255.255.255") as side:
+        side.bind(("", 5704))
+        with sniffer(net.host, "eth0") as eth0:
+            ctl(net.host, "send", "255.255.255.255:5704%eth1", "all")
+            assert receive(side) == [b"all"] and not eth0()
+
+
+def test_json_has_the_answers_that_the_daemon_gives(net):
+    assert json.loads(ctl(net.host, "--json", "send", TARGET[4], "hello")) == {"bytes": 5}
+
+
+@pytest.fixture(scope="module")
+def links(net):
+    """Interfaces of the host that cannot send, beside its default route."""
+    net.host.ip("link add down0 type veth peer name down1", "address add 203.0.113.1/24 dev down0",
+                "link add bare0 type veth peer name bare1", "link set bare1 up", "link set bare0 up",
+                "link add cut0 type veth peer name cut1", "address add 203.0.113.33/27 dev cut0", "link set cut0 up")
+    net.host.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/bare0/disable_ipv6")
+    yield net.host
+    net.host.ip("link del down0", "link del bare0", "link del cut0")
+
+
+@contextlib.contextmanager
+def sniffer(host, interface):
+    """What leaves on the interface, of UDP to port 5704."""
+    with host:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        sock.bind((interface, 0))
+    with sock:
+        sock.setblocking(False)
+
+        def seen():
+            packets = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    packets.append(sock.recv(2048))
+            return [packet for packet in packets if struct.pack("!H", 5704) in packet[:60]]
+
+        yield seen
+
+
+@pytest.mark.parametrize("interface, family, why", [
+    ("nope0", 4, "there is no interface nope0"), ("203.0.113.99", 4, "no interface of this host has the address"),
+    ("down0", 4, "down0 is down"), ("down0", 6, "down0 is down"), ("cut0", 4, "cut0 has no carrier"),
+    ("bare0", 4, "ip addr add ADDRESS/LENGTH dev bare0"), ("bare0", 6, "sysctl net.ipv6.conf.bare0.disable_ipv6=0")])
+def test_what_cannot_leave_on_its_interface_leaves_nowhere(links, interface, family, why):
+    with sniffer(links, "eth0") as eth0, sniffer(links, "eth1") as eth1:
+        assert why in ctl(links, "send", f"{TARGET[family]}%{interface}", "x", status=1)
+        assert not eth0() and not eth1()
+        ctl(links, "send", f"{TARGET[family]}%eth0", "x")
+        assert wait_until(eth0, "the datagram on eth0") and not eth1()
+
+
+def test_an_interface_without_an_address_sends_with_the_one_that_is_given(links, net):
+    with sniffer(links, "bare0") as bare0, sniffer(links, "eth0") as eth0:
+        ctl(links, "send", TARGET[4] + "%bare0", "x", "--source", net.host.v4)
+        packet, = wait_until(bare0, "the datagram on bare0")
+        assert packet[12:16] == socket.inet_aton(net.host.v4) and not eth0()
+
+
+@pytest.mark.parametrize("arguments, status, why", [
+    (("233.252.7.1:5704%e*", "x"), 2, "is a glob"), (("[ff02::7]:5704", "x"), 2, "name the interface"),
+    (("233.252.7.1:5704%eth0", "x", "--interface", "eth1"), 2, "the target says interface 'eth0'"),
+    (("233.252.7.1:5704,source=192.0.2.1,source=192.0.2.2", "x"), 2, "one source"),
+    (("233.252.7.1", "x"), 2, "the port is missing"), (("233.252.7.1:5704%eth0@if2", "x"), 2, "leave out the @"),
+    (("233.252.7.1:5704", "x", "--source", "2001:db8::1"), 2, "use an IPv4 address"),
+    (("233.252.7.1:5704", "x", "--source", "203.0.113.200"), 1, "has the address 203.0.113.200"),
+    (("233.252.7.1:5704%eth0", "x", "--source", "203.0.113.200"), 1, "203.0.113.200"),
+    (("192.0.2.9:5704", "x"), 1, "neither a multicast address nor a broadcast address"),
+    (("news", "x"), 3, "no mcastd"), (("233.252.7.1:5704%\x1b31m", "x"), 1, "there is no interface \\x1b31m")],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None)
+def test_wrong_targets_are_refused_with_the_reason(net, arguments, status, why):
+    assert why in ctl(net.host, "send", *arguments, status=status)
+
+
+def test_a_firewall_that_refuses_is_the_reason(net):
+    if not refuse_one_in(net.host, 1):
+        pytest.skip("needs nf_tables")
+    try:
+        assert "firewall" in ctl(net.host, "send", TARGET[4] + "%eth0", "x", status=1)
+    finally:
+        refuse_nothing(net.host)
+
+
+def test_a_queue_that_is_full_holds_up_and_loses_nothing(net):
+    net.host.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "1mbit", "burst", "3000", "limit", "3000")
+    try:
+        with receiver_on(net.peer, GROUP[4], 5704, "eth0") as sock:
+            ctl(net.host, "send", TARGET[4] + "%eth0", "x" * 200, "--count", "100")
+            assert len(receive(sock, 100)) == 100
+    finally:
+        net.host.run("tc", "qdisc", "del", "dev", "eth0", "root")
+
+
+def test_a_recording_can_be_replayed_to_a_target(start, net):
+    daemon = start("""groups: { g: { address = "233.252.7.2"; port = 5702; interfaces = ["eth0"]; handlers = ["r"]; }; };
+                      handlers: { r: { type = "pcapng"; path = "$DIR/r.pcapng"; flush = "1ms"; }; };\n""")
+    send(net.peer, b"once more", "233.252.7.2", 5702)
+    wait_until(lambda: b"once more" in daemon.read("r.pcapng"), "the recording")
+    with tutorial_receiver(net.peer, GROUP[4], 5704) as sock:
+        words = ctl(net.host, "replay", daemon.path("r.pcapng"), TARGET[4] + "%eth0", "--speed", "max")
+        assert receive(sock) == [b"once more"] and words.startswith("replayed 1 datagram ")
+
+
+# Groups of the daemon and targets
+
+
+def test_a_group_of_exactly_that_name_is_meant_first(start, net):
+    daemon = start("""groups: { news: { address = "233.252.7.3"; port = 5703; interfaces = ["eth0"]; }; };\n""")
+    name = daemon.ctl("join", TARGET[4] + "%eth1").strip()
+    assert name == TARGET[4]
+    with tutorial_receiver(net.side, GROUP[4], 5704) as side, tutorial_receiver(net.peer, GROUP[4], 5704) as peer:
+        with net.host:
+            daemon.ctl("send", name, "of the daemon")
+            daemon.ctl("send", f"{TARGET[4]}%eth0", "direct")
+        assert receive(peer)[-1] == b"direct"
+        wait_until(lambda: daemon.group(name)["sent"] == 1, "the daemon to have sent one")
+    assert "name one kind only" in daemon.ctl("tail", "news", "233.252.7.9:5709", status=2)
+    assert "--source is for a target" in daemon.ctl("send", name, "x", "--source", net.host.v4, status=2)
+    assert "are for targets" in daemon.ctl("tail", name, "--interface", "eth0", status=2)
+
+
+def test_a_daemon_that_is_named_must_be_there(net):
+    assert "no mcastd" in ctl(net.host, "-s", "/nonexistent/mcastd.sock", "send", TARGET[4], "x", status=3)
+
+
+def test_join_takes_interface_and_sources_of_a_target(start, net):
+    daemon = start("")
+    name = daemon.ctl("join", f"232.7.1.1:5705%eth0,source={net.peer.v4}", "--interface", "eth1", "--source",
+                      net.other.v4).strip()
+    group = daemon.group(name)
+    assert sorted(m["interface"] for m in group["memberships"]) == ["eth0", "eth1"]
+    assert sorted(group["sources"]) == sorted([net.peer.v4, net.other.v4])
+
+
+@programs
+@pytest.mark.parametrize("target, why", [
+    ("233.252.7.1", "the port is missing"), ("233.252.7.1:0", "not a number from 1"),
+    ("233.252.7.1:5704%a/b", "cannot be an interface"), ("233.252.7.1:5704%eth0,eth1", "another target"),
+    ("233.252.7.1:5704%eth0@if2", "leave out the @"), ("[ff02::1%eth0]:5704", "behind the port"),
+    ("232.7.1.1:5704,source=x", "is not an IP address")])
+def test_the_same_targets_are_refused_with_the_same_words(net, program, target, why):
+    status = 78 if program[0] == MCASTD else 2
+    _, errors = run(net.host, *program, target, "--timeout", "10s", status=status)
+    assert why in errors
+
+
+# Receiving
+
+
+@programs
+@families
+def test_a_target_is_received_without_a_daemon(net, program, family):
+    with receiving(net.host, *program, TARGET[family] + "%eth0", "--count", "2", group=GROUP[family]) as receiver:
+        send(net.side, b"elsewhere", GROUP[family], 5704)
+        port = send(net.peer, b"one\n", GROUP[family], 5704)
+        send(net.peer, b"two", GROUP[family], 5704)
+        output, errors = receiver.communicate(timeout=TIMEOUT)
+    first, second = map(parse_line, output.splitlines())
+    assert (first["payload"], second["payload"], receiver.returncode) == (b"one\\n", b"two", 0)
+    assert first["group"].decode() == TARGET[family] + "%eth0" and first["interface"] == b"eth0"
+    assert int(first["port"]) == port
+    assert "lost" not in errors.decode()
+
+
+@programs
+@pytest.mark.parametrize("text, expected", [
+    ("raw", b"\x47\x00\nx"), ("hex", b"47000a78\n"), ("line", b"G\\x00\\nx\n"), ("json", None)])
+def test_formats_of_a_target(net, program, text, expected):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", "--count", "1", "--format", text, group=GROUP[4]) as receiver:
+        send(net.peer, b"\x47\x00\nx", GROUP[4], 5704)
+        output, _ = receiver.communicate(timeout=TIMEOUT)
+    if text == "json":
+        datagram = json.loads(output)
+        assert datagram["text"] == "G\x00\nx" and datagram["ttl"] == 2 and datagram["size"] == 4
+    elif text == "raw":
+        assert output == expected
+    else:
+        assert output.endswith(b" " + expected) and output.count(b"\n") == 1
+
+
+def test_tail_of_a_target_in_json_is_as_of_a_group(net):
+    with receiving(net.host, MCASTCTL, "--json", "tail", TARGET[4] + "%eth0", "--count", "1", group=GROUP[4]) as receiver:
+        send(net.peer, b"hello", GROUP[4], 5704)
+        output, _ = receiver.communicate(timeout=TIMEOUT)
+    datagram = json.loads(output)["datagram"]
+    assert datagram["text"] == "hello" and datagram["group"] == TARGET[4] + "%eth0" and datagram["source"] == net.peer.v4
+
+
+@programs
+@families
+def test_other_sources_are_not_received(net, program, family):
+    group, wanted, foreign = {4: ("232.7.1.1", net.peer.v4, net.other), 6: ("ff35::7:1", net.peer.v6, net.other)}[family]
+    target = f"[{group}]:5704" if family == 6 else f"{group}:5704"
+    with receiving(net.host, *program, f"{target}%eth0,source={wanted}", "--count", "1", group=group) as receiver:
+        send(foreign, b"foreign", group, 5704)
+        send(net.peer, b"wanted", group, 5704)
+        output, _ = receiver.communicate(timeout=TIMEOUT)
+    assert parse_line(output.rstrip(b"\n"))["payload"] == b"wanted"
+
+
+def test_tail_takes_interface_and_source_as_options(net):
+    with receiving(net.host, MCASTCTL, "tail", "232.7.1.1:5704", "--interface", "eth0", "--source", net.peer.v4, "--count", "1",
+                   group="232.7.1.1") as receiver:
+        assert not has_membership(net.host, "232.7.1.1", "eth1")
+        send(net.other, b"foreign", "232.7.1.1", 5704)
+        send(net.peer, b"wanted", "232.7.1.1", 5704)
+        output, _ = receiver.communicate(timeout=TIMEOUT)
+    assert parse_line(output.rstrip(b"\n"))["payload"] == b"wanted"
+
+
+@programs
+@pytest.mark.parametrize("pattern", ["", "%eth*"], ids=["default", "glob"])
+def test_all_interfaces_are_received_by_default_and_by_glob(net, program, pattern):
+    with receiving(net.host, *program, TARGET[4] + pattern, "--count", "2", group=GROUP[4]) as receiver:
+        wait_until(lambda: has_membership(net.host, GROUP[4], "eth1"), "eth1 to be joined")
+        send(net.peer, b"x", GROUP[4], 5704)
+        send(net.side, b"x", GROUP[4], 5704)
+        output, _ = receiver.communicate(timeout=TIMEOUT)
+    assert {parse_line(line)["interface"] for line in output.splitlines()} == {b"eth0", b"eth1"}
+
+
+def test_tail_of_an_interface_that_is_not_there_says_so(net):
+    _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%nope0", status=1)
+    assert "there is no interface nope0" in errors
+    _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%nope*", status=1)
+    assert "matches nope*" in errors
+    _, errors = run(net.host, MCASTCTL, "tail", f"{net.host.v4}:5704", status=1)
+    assert "is not a multicast address" in errors
+
+
+# Count and timeout
+
+
+@programs
+@pytest.mark.parametrize("count", [(), ("--count", "3")], ids=["any", "three"])
+def test_a_timeout_before_the_count_is_a_failure(net, program, count):
+    _, errors = run(net.host, *program, TARGET[4] + "%eth0", *count, "--timeout", "50ms", status=1)
+    assert f"timeout: 0 of {count[1] if count else 1} datagrams came" in errors
+
+
+@programs
+def test_a_timeout_after_a_datagram_is_none(net, program):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", "--timeout", "2s", group=GROUP[4]) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        output, errors = receiver.communicate(timeout=TIMEOUT)
+    assert (receiver.returncode, output.count(b"\n")) == (0, 1) and b"timeout" not in errors
+
+
+@programs
+def test_a_timeout_with_fewer_than_the_count_is_a_failure(net, program):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", "--timeout", "2s", "--count", "2", group=GROUP[4]) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        output, errors = receiver.communicate(timeout=TIMEOUT)
+    assert (receiver.returncode, output.count(b"\n")) == (1, 1) and b"timeout: 1 of 2 datagrams came" in errors
+
+
+@programs
+def test_no_more_than_the_count_is_printed(net, program, blast):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", "--count", "100", group=GROUP[4]) as receiver:
+        blast(net.peer, GROUP[4], 5704, 1000)
+        output, errors = receiver.communicate(timeout=TIMEOUT)
+    assert (receiver.returncode, output.count(b"\n")) == (0, 100)
+
+
+@programs
+@pytest.mark.parametrize("arguments", [("--count", "0"), ("--count", "x"), ("--timeout", "5"), ("--format", "xml")], ids=" ".join)
+def test_wrong_values_are_wrong_usage(net, program, arguments):
+    _, errors = run(net.host, *program, TARGET[4] + "%eth0", *arguments, status=2)
+    assert arguments[0] in errors and arguments[1] in errors
+
+
+def test_options_of_targets_need_a_target(net):
+    _, errors = run(net.host, MCASTD, "--count", "1", status=2)
+    assert "there is none" in errors
+
+
+def test_a_target_that_is_named_twice_is_refused(net):
+    _, errors = run(net.host, MCASTD, TARGET[4] + "%eth0", TARGET[4] + "%eth0", "--timeout", "10s", status=78)
+    assert "there is a group of this name already" in errors
+
+
+def test_tail_of_a_group_has_a_timeout_too(start, net):
+    daemon = start("""groups: { g: { address = "233.252.7.2"; port = 5702; interfaces = ["eth0"]; }; };\n""")
+    assert "timeout: 0 of 1 datagrams came" in daemon.ctl("tail", "g", "--timeout", "50ms", status=1)
+
+
+# What is lost
+
+
+@pytest.fixture(scope="module")
+def blast(tmp_path_factory):
+    return Blast(tmp_path_factory.mktemp("blast"))
+
+
+LOST = re.compile(r"(\d+) datagrams lost (so far|in all): (\d+) before \w+ \([^)]*\), (\d+) in it")
+
+
+def lost(errors):
+    """The last line on what was lost, which must be the one of the end."""
+    found = LOST.findall(errors)
+    assert found and found[-1][1] == "in all", errors
+    total, _, before, inside = found[-1]
+    assert int(total) == int(before) + int(inside)
+    return int(total)
+
+
+@programs
+@families
+def test_into_a_pipe_that_reads_late_all_is_printed_or_said_to_be_lost(net, program, family, blast):
+    with receiving(net.host, *program, TARGET[family] + "%eth0", group=GROUP[family]) as receiver:
+        count = blast(net.peer, GROUP[family], 5704, 100000)
+        said = b""
+        while b"so far" not in said:
+            line = receiver.stderr.readline()
+            assert line, said
+            said += line
+        receiver.send_signal(signal.SIGTERM)
+        printed = receiver.stdout.read().count(b"\n")
+        errors = said.decode() + receiver.stderr.read().decode()
+        receiver.wait(TIMEOUT)
+    assert printed + lost(errors) == count
+    assert receiver.returncode == (0 if program[0] == MCASTD else -signal.SIGTERM)
+
+
+def test_tail_that_is_stuck_ends_at_once_and_says_what_is_lost(net, blast):
+    with receiving(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+        count = blast(net.peer, GROUP[4], 5704, 50000)
+        errors = end(receiver)
+        printed = receiver.stdout.read()
+    assert printed.endswith(b"\n") and printed.count(b"\n") + lost(errors) == count
+
+
+def test_mcastd_that_is_stuck_ends_and_says_what_is_lost(net, blast):
+    with receiving(net.host, MCASTD, TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+        count = blast(net.peer, GROUP[4], 5704, 50000)
+        errors = end(receiver)
+        printed = receiver.stdout.read().count(b"\n")
+    assert receiver.returncode == 0
+    assert count <= printed + lost(errors) <= count + 64  # those that were being written
+
+
+def test_tail_of_a_group_says_at_the_end_what_it_missed(start, net, blast):
+    daemon = start("""groups: { g: { address = "233.252.7.2"; port = 5702; interfaces = ["eth0"]; }; };\n""")
+    lines = []
+
+    def has_last():
+        send(net.peer, b"last", "233.252.7.2", 5702)
+        return any(line.endswith(b" last\n") for line in lines)
+
+    with daemon.ctl_start("tail", "g") as tail:
+        wait_until(lambda: daemon.call("GetStatus")["subscribers"], "the subscription")
+        count = blast(net.peer, "233.252.7.2", 5702, 200000, size=100)
+        daemon.wait_arrived("g", count)
+        reader = threading.Thread(target=lambda: lines.extend(tail.stdout))
+        reader.start()
+        wait_until(has_last, "what was sent last")
+        tail.terminate()
+        reader.join(TIMEOUT)
+        errors = tail.stderr.read().decode()
+    gaps = sum(map(int, re.findall(r"gap: (\d+) ", errors)))
+    assert gaps and lost(errors) == gaps
+    assert len(lines) + gaps >= count - daemon.group("g")["kernelDropped"]
+
+
+@programs
+def test_nothing_is_said_where_nothing_is_lost(net, program):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        receiver.stdout.readline()
+        assert "lost" not in end(receiver)
+
+
+@programs
+def test_a_reader_that_goes_away_ends_it_quietly(net, program):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        receiver.stdout.readline()
+        receiver.stdout.close()
+
+        def ended():
+            send(net.peer, b"x", GROUP[4], 5704)
+            return receiver.poll() is not None
+
+        wait_until(ended, "the end")
+        errors = receiver.stderr.read().decode()
+        receiver.stdout = None
+    assert "lost" not in errors and "writing" not in errors
+    assert receiver.returncode in (0, -signal.SIGPIPE)
+
+
+def test_an_errors_pipe_that_is_full_does_not_hold_up_the_end(net, blast):
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(write, bytes(4096))
+    with process(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", env=NO_DAEMON, stdout=write, stderr=write) as receiver:
+        wait_until(lambda: has_membership(net.host, GROUP[4]), "tail to join")
+        blast(net.peer, GROUP[4], 5704, 50000)
+        receiver.terminate()
+        assert receiver.wait(TIMEOUT) == -signal.SIGTERM
+    os.close(read)
+    os.close(write)
