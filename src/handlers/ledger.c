@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/text.h"
 
 /* Drops what the earlier run had queued when it ended. */
 static void settle_earlier_run(struct account *account, const char *handler)
@@ -20,8 +21,8 @@ static void settle_earlier_run(struct account *account, const char *handler)
 	account->outcome.dropped[DROP_SHUTDOWN] += lost;
 	if (lost)
 		log_warning("handler %s: %" PRIu64
-			    " datagrams dropped, the daemon ended while they were queued",
-			handler, lost);
+			    " datagram%s dropped, still queued when the daemon ended",
+			handler, lost, plural(lost));
 }
 
 struct ledger *ledger_new(struct counters *counters, const char *handler)

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "data/ring.h"
 
 #define STACK_SIZE (256 * 1024)
@@ -73,8 +74,8 @@ static void end(struct worker *worker)
 	left += worker->expired;
 	if (left)
 		log_warning("handler %s: %" PRIu64
-			    " datagrams dropped, it could not take them before it had to stop",
-			ledger->name, left);
+			    " datagram%s dropped, not delivered before it had to stop",
+			ledger->name, left, plural(left));
 	list_for_each(other, &workers->list, of_workers)
 		if (worker->file && other->file)
 			eventfd_write(other->wake, 1);
@@ -491,8 +492,8 @@ static void abandon(struct worker *worker)
 	worker->in_hand = 0;
 	unlock(worker);
 	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
-		    " datagrams dropped",
-		ledger->name, lost);
+		    " datagram%s dropped",
+		ledger->name, lost, plural(lost));
 }
 
 unsigned workers_wait(struct workers *workers, uint64_t deadline_ns)
