@@ -237,8 +237,7 @@ static void pipe_serve(void *object, struct outcome *outcome)
 	if (handler->stdin_closed_deadline_ns && now >= handler->stdin_closed_deadline_ns) {
 		handler->stdin_closed_deadline_ns = 0;
 		log_warning("handler %s: process %d: has closed its standard input and still runs, "
-			    "ending "
-			    "it",
+			    "ending it",
 			handler->name, (int)handler->child.pid);
 		child_terminate(&handler->child, now + CHILD_GRACE_NS);
 	}
