@@ -30,8 +30,7 @@ int target_parse(const char *string, struct address *ret_address, uint16_t *ret_
 		bracketed != (address.family == AF_INET6))
 		return because(why, -EINVAL,
 			"not an IPv4 address, nor an IPv6 address in brackets (an interface is "
-			"named "
-			"with --interface)");
+			"named with --interface)");
 	if (parse_number(port_string, UINT16_MAX, &port) < 0 || !port)
 		return because(why, -EINVAL, "the port is not a number from 1 to 65535");
 	*ret_address = address;
