@@ -65,27 +65,31 @@ void ledger_unref(struct ledger *ledger)
 	free(ledger);
 }
 
-static uint64_t hash_kind(const char *kind)
+uint64_t ledger_kind_hash(const char *name, const char *const *counters)
 {
-	return hash_bytes(HASH_BEGIN, kind, strlen(kind));
+	uint64_t hash = hash_bytes(HASH_BEGIN, name, strlen(name) + 1);
+
+	for (size_t i = 0; counters && counters[i]; i++)
+		hash = hash_bytes(hash, counters[i], strlen(counters[i]) + 1);
+	return hash;
 }
 
-void ledger_set_kind(struct ledger *ledger, const char *kind)
+void ledger_set_kind(struct ledger *ledger, uint64_t kind)
 {
 	struct account *account = ledger->account;
 
 	pthread_mutex_lock(&ledger->lock);
-	if (account->kind != hash_kind(kind))
+	if (account->kind != kind)
 		memset(account->outcome.counted, 0, sizeof(account->outcome.counted));
-	account->kind = hash_kind(kind);
+	account->kind = kind;
 	pthread_mutex_unlock(&ledger->lock);
 }
 
-void ledger_settle(struct ledger *ledger, const char *kind, const struct outcome *outcome)
+void ledger_settle(struct ledger *ledger, uint64_t kind, const struct outcome *outcome)
 {
 	struct outcome settled = *outcome;
 
-	if (ledger->account->kind != hash_kind(kind))
+	if (ledger->account->kind != kind)
 		memset(settled.counted, 0, sizeof(settled.counted));
 	outcome_add(&ledger->account->outcome, &settled);
 }

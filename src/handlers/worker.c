@@ -20,6 +20,7 @@ struct worker {
 	struct workers *workers;
 	struct ledger *ledger; /* its lock guards everything below that both sides use */
 	const struct handler_kind *kind;
+	uint64_t kind_hash;
 	void *object; /* the thread's alone */
 	char *file; /* that the kind writes; NULL: none */
 	enum drop_policy policy;
@@ -99,7 +100,7 @@ static bool settle(struct worker *worker, const struct outcome *outcome)
 	bool go_on;
 
 	lock(worker);
-	ledger_settle(worker->ledger, worker->kind->config.name, outcome);
+	ledger_settle(worker->ledger, worker->kind_hash, outcome);
 	worker->in_hand -= outcome_total(outcome);
 	go_on = !is_past_deadline(worker);
 	unlock(worker);
@@ -353,6 +354,7 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	worker->file = file ? strdup(file) : NULL;
 	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
+	worker->kind_hash = ledger_kind_hash(kind->config.name, kind->counters);
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
 	r = file && !worker->file ? -ENOMEM : worker->wake < 0 ? -errno : 0;
