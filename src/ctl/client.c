@@ -131,10 +131,8 @@ int client_request(
 	json_put_open(out, NULL, '{');
 	json_put_member(out, "method");
 	text_printf(out, "\"io.mcastd.%s\"", method);
-	if (more) {
-		json_put_member(out, "more");
-		text_append_string(out, "true");
-	}
+	if (more)
+		json_put_true(out, "more");
 	json_put_open(out, "parameters", '{');
 	text_append(out, parameters->data, parameters->length);
 	json_put_close(out, '}');
