@@ -1,5 +1,5 @@
 /* Growable arrays: a struct of items and count, zeroed when empty. Their room is the next power of
- * two, so that it need not be kept. All growth must go through here. */
+ * two, so that it need not be stored. All growth must go through here. */
 #pragma once
 
 #include <errno.h>

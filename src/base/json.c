@@ -55,6 +55,20 @@ void json_put_number(struct text *text, const char *name, uint64_t number)
 	text_append_number(text, number);
 }
 
+void json_put_true(struct text *text, const char *name)
+{
+	json_put_member(text, name);
+	text_append_string(text, "true");
+}
+
+void json_put_base64(struct text *text, const char *name, const void *data, size_t size)
+{
+	json_put_member(text, name);
+	text_append(text, "\"", 1);
+	text_append_base64(text, data, size);
+	text_append(text, "\"", 1);
+}
+
 void json_put_open(struct text *text, const char *name, char bracket)
 {
 	json_put_member(text, name);

@@ -54,10 +54,6 @@ static inline void link_remove(struct link *link)
 #define list_last(list, type, member) \
 	(list_is_empty(list) ? NULL : container_of((list)->previous, type, member))
 
-/* The last object, NULL when there is none. */
-#define list_last(list, type, member) \
-	(list_is_empty(list) ? NULL : container_of((list)->previous, type, member))
-
 /* Goes through the objects with item, a pointer to them. The one at hand may leave the list, and be
  * freed; the one after it must stay. */
 #define list_for_each(item, list, member)                                                         \

@@ -39,7 +39,7 @@ static bool may_write(struct output *output, struct output_budget *budget)
 	if (!budget_pass(budget))
 		return false;
 	if (output->lines_max && output->lines == output->lines_max)
-		log_info("handler %s[%d]: discarding further output", budget->name,
+		log_info("handler %s: process %d: discarding further output", budget->name,
 			(int)output->pid);
 	output->lines++;
 	return !output->lines_max || output->lines <= output->lines_max;
@@ -51,8 +51,8 @@ static void write_line(struct output *output, struct output_budget *budget)
 
 	if (may_write(output, budget)) {
 		text_append_escaped(&text, output->line, output->length);
-		log_info("handler %s[%d]: %s%s", budget->name, (int)output->pid, text_string(&text),
-			output->is_shortened ? "..." : "");
+		log_info("handler %s: process %d: %s%s", budget->name, (int)output->pid,
+			text_string(&text), output->is_shortened ? "..." : "");
 	}
 	output->length = 0;
 	output->is_shortened = false;

@@ -64,7 +64,7 @@ struct comparison {
 	size_t size; /* of a struct */
 	void (*name_keys)(struct text *names, const void *a, const void *b);
 	struct errors *lines;
-	size_t *kept;
+	size_t *unchanged;
 };
 
 static void compare(
@@ -74,7 +74,7 @@ static void compare(
 
 	comparison->name_keys(&names, before, wanted);
 	if (!names.length)
-		++*comparison->kept;
+		++*comparison->unchanged;
 	else
 		errors_add(comparison->lines, "%s %s: changed: %.*s", comparison->what,
 			wanted->name, (int)names.length, names.data);

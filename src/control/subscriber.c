@@ -72,8 +72,7 @@ static void begin_answer(struct text *text)
 static void end_answer(struct text *text, char terminator)
 {
 	json_put_close(text, '}');
-	json_put_member(text, "continues");
-	text_append_string(text, "true");
+	json_put_true(text, "continues");
 	json_put_close(text, '}');
 	text_append(text, &terminator, 1);
 }

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 
 /* Bytes per read. */
 #define READ_SIZE (128 * 1024)
@@ -125,14 +126,20 @@ int client_flush(struct client *client)
 int client_request(
 	struct client *client, const char *method, const struct text *parameters, bool more)
 {
-	text_append_string(&client->out, "{\"method\":\"io.mcastd.");
-	text_append_string(&client->out, method);
-	text_append_string(
-		&client->out, more ? "\",\"more\":true,\"parameters\":{" : "\",\"parameters\":{");
-	text_append(&client->out, parameters->data, parameters->length);
-	text_append(&client->out, "}}", sizeof("}}"));
-	client->out.failed |= parameters->failed;
-	return client->out.length > UNSENT_MAX ? client_flush(client) : 0;
+	struct text *out = &client->out;
+
+	json_put_open(out, NULL, '{');
+	json_put_member(out, "method");
+	text_printf(out, "\"io.mcastd.%s\"", method);
+	if (more)
+		json_put_true(out, "more");
+	json_put_open(out, "parameters", '{');
+	text_append(out, parameters->data, parameters->length);
+	json_put_close(out, '}');
+	json_put_close(out, '}');
+	text_append(out, "", 1);
+	out->failed |= parameters->failed;
+	return out->length > UNSENT_MAX ? client_flush(client) : 0;
 }
 
 int poll_until(struct pollfd *fds, size_t count, uint64_t deadline_ns)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <poll.h>
 
-#include "base/codec.h"
 #include "base/escape.h"
 #include "base/json.h"
 #include "control/framing.h"
@@ -22,10 +21,7 @@ void payload_put(struct text *text, const void *data, size_t size)
 			return;
 		text->length = start;
 	}
-	json_put_member(text, "base64");
-	text_append(text, "\"", 1);
-	text_append_base64(text, data, size);
-	text_append(text, "\"", 1);
+	json_put_base64(text, "base64", data, size);
 }
 
 int payload_read_some(int fd, struct text *text)

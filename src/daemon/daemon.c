@@ -447,8 +447,7 @@ static void settle_earlier_run(struct daemon *daemon)
 	if (restored->sockets || restored->lost)
 		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_RESTORED},
 			"continuing an earlier run: %u membership%s stayed joined, where the "
-			"kernel "
-			"has since dropped %" PRIu64 " datagram%s; %" PRIu64
+			"kernel has since dropped %" PRIu64 " datagram%s; %" PRIu64
 			" datagram%s of changed or removed groups lost",
 			restored->sockets, plural(restored->sockets), restored->kernel_dropped,
 			plural(restored->kernel_dropped), restored->lost, plural(restored->lost));

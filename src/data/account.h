@@ -50,7 +50,7 @@ COUNTERS_RECORD(account, {
 	uint64_t received;
 	uint64_t filtered;
 	struct outcome outcome;
-	uint64_t kind; /* the one that counted[] belongs to, a hash of its name */
+	uint64_t kind; /* the one that counted[] belongs to, a hash of its counters' names */
 	uint64_t queued; /* datagrams waiting now */
 	uint64_t queued_bytes; /* their payload */
 	uint64_t queued_max; /* the maximum so far */

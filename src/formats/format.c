@@ -70,10 +70,7 @@ static void append_json(
 		json_put_member(text, "text");
 		text_append_json(text, payload, size);
 	} else {
-		json_put_member(text, "base64");
-		text_append(text, "\"", 1);
-		text_append_base64(text, payload, size);
-		text_append(text, "\"", 1);
+		json_put_base64(text, "base64", payload, size);
 	}
 	json_put_close(text, '}');
 }

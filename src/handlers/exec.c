@@ -189,7 +189,7 @@ static void settle(struct exec_handler *exec, const struct slot *slot, pid_t pid
 	outcome->delivered++;
 	outcome->counted[slot->timed_out ? COUNTED_TIMED_OUT : (int)child_end(status)]++;
 	if ((status || slot->timed_out) && log_limit_pass(&exec->limit))
-		log_warning("handler %s[%d]: %s%s", exec->name, (int)pid,
+		log_warning("handler %s: process %d: %s%s", exec->name, (int)pid,
 			slot->timed_out ? "ran for too long and " : "",
 			child_status(status, string));
 }

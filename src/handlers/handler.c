@@ -116,7 +116,8 @@ int handler_start(const struct config_handler *config, struct ledger *ledger,
 
 void handler_begin(struct handler *handler)
 {
-	ledger_set_kind(handler->ledger, handler->kind->config.name);
+	ledger_set_kind(handler->ledger,
+		ledger_kind_hash(handler->kind->config.name, handler->kind->counters));
 	if (!handler->kind->begin)
 		return;
 	if (handler->worker)

@@ -22,7 +22,7 @@ struct handler_kind {
 	int (*open)(const void *settings, const char *name, char why[static WHY_MAX], void **ret);
 
 	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of
-	 * each datagram, now or, for one that it keeps back, in a later call. */
+	 * each datagram, now or, for one that it buffers, in a later call. */
 	void (*deliver)(void *object, const struct batch *batch, struct outcome *outcome);
 
 	/* Frees it. Accepts NULL. */
@@ -57,8 +57,8 @@ struct handler_kind {
 	bool (*ready)(const void *object);
 	unsigned batch_max;
 
-	/* Before close(): delivers what it kept back, and ends what it started, by until_ns at the
-	 * latest. */
+	/* Before close(): delivers what it has buffered, and ends what it started, by until_ns at
+	 * the latest. */
 	void (*finish)(void *object, uint64_t until_ns, struct outcome *outcome);
 };
 

@@ -144,17 +144,17 @@ void handlers_abandon(struct handlers_plan *plan)
 void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns)
 {
 	struct set *running = &handlers->set;
-	size_t kept = 0;
+	size_t unchanged = 0;
 
 	for (size_t i = 0; i < running->count; i++) {
 		struct handler *handler = running->items[i];
 
 		if (handlers_plan_find(plan, handler_name(handler)) == handler)
-			running->items[kept++] = handler;
+			running->items[unchanged++] = handler;
 		else
 			handler_retire(handler, deadline_ns);
 	}
-	running->count = kept;
+	running->count = unchanged;
 	for (size_t i = 0; i < plan->set.count; i++)
 		if (!handlers_plan_is_unchanged(plan, plan->set.items[i]))
 			handler_begin(plan->set.items[i]);

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/text.h"
 
 /* Drops what the earlier run had queued when it ended. */
 static void settle_earlier_run(struct account *account, const char *handler)
@@ -20,8 +21,8 @@ static void settle_earlier_run(struct account *account, const char *handler)
 	account->outcome.dropped[DROP_SHUTDOWN] += lost;
 	if (lost)
 		log_warning("handler %s: %" PRIu64
-			    " datagrams dropped, the daemon ended while they were queued",
-			handler, lost);
+			    " datagram%s dropped, still queued when the daemon ended",
+			handler, lost, plural(lost));
 }
 
 struct ledger *ledger_new(struct counters *counters, const char *handler)
@@ -64,27 +65,31 @@ void ledger_unref(struct ledger *ledger)
 	free(ledger);
 }
 
-static uint64_t hash_kind(const char *kind)
+uint64_t ledger_kind_hash(const char *name, const char *const *counters)
 {
-	return hash_bytes(HASH_BEGIN, kind, strlen(kind));
+	uint64_t hash = hash_bytes(HASH_BEGIN, name, strlen(name) + 1);
+
+	for (size_t i = 0; counters && counters[i]; i++)
+		hash = hash_bytes(hash, counters[i], strlen(counters[i]) + 1);
+	return hash;
 }
 
-void ledger_set_kind(struct ledger *ledger, const char *kind)
+void ledger_set_kind(struct ledger *ledger, uint64_t kind)
 {
 	struct account *account = ledger->account;
 
 	pthread_mutex_lock(&ledger->lock);
-	if (account->kind != hash_kind(kind))
+	if (account->kind != kind)
 		memset(account->outcome.counted, 0, sizeof(account->outcome.counted));
-	account->kind = hash_kind(kind);
+	account->kind = kind;
 	pthread_mutex_unlock(&ledger->lock);
 }
 
-void ledger_settle(struct ledger *ledger, const char *kind, const struct outcome *outcome)
+void ledger_settle(struct ledger *ledger, uint64_t kind, const struct outcome *outcome)
 {
 	struct outcome settled = *outcome;
 
-	if (ledger->account->kind != hash_kind(kind))
+	if (ledger->account->kind != kind)
 		memset(settled.counted, 0, sizeof(settled.counted));
 	outcome_add(&ledger->account->outcome, &settled);
 }

@@ -28,13 +28,18 @@ struct ledger *ledger_new(struct counters *counters, const char *handler);
 struct ledger *ledger_ref(struct ledger *ledger);
 void ledger_unref(struct ledger *ledger);
 
-/* The handler is of this kind from now on: clears what another kind has counted in
- * outcome.counted. */
-void ledger_set_kind(struct ledger *ledger, const char *kind);
+/* A hash of the names of a kind and of its counters (NULL at the end, or NULL): what
+ * outcome.counted means. It outlives the process, so that a version with other counters does not
+ * continue these. */
+uint64_t ledger_kind_hash(const char *name, const char *const *counters);
+
+/* The handler is of this kind from now on, a ledger_kind_hash(): clears what another kind has
+ * counted in outcome.counted. */
+void ledger_set_kind(struct ledger *ledger, uint64_t kind);
 
 /* Adds what became of datagrams. outcome->counted is ignored when it is of another kind than that
  * of now. The lock is held. */
-void ledger_settle(struct ledger *ledger, const char *kind, const struct outcome *outcome);
+void ledger_settle(struct ledger *ledger, uint64_t kind, const struct outcome *outcome);
 
 /* Counts datagrams that were received, and what became of them or of earlier ones. */
 void ledger_received(struct ledger *ledger, unsigned received, const struct outcome *outcome);

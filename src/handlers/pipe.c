@@ -192,8 +192,8 @@ static void start(struct pipe_handler *handler, struct outcome *outcome)
 	handler->start_ns = 0;
 	r = spawn(handler);
 	if (r >= 0) {
-		log_info("handler %s[%d]: started %s", handler->name, (int)handler->child.pid,
-			program);
+		log_info("handler %s: process %d: started %s", handler->name,
+			(int)handler->child.pid, program);
 		write_records(handler, outcome);
 		return;
 	}
@@ -214,10 +214,10 @@ static void settle_child(
 	handler->stdin_closed_deadline_ns = 0;
 	child_status(status, string);
 	if (handler->finishing)
-		log_info("handler %s[%d]: %s", handler->name, (int)pid, string);
+		log_info("handler %s: process %d: %s", handler->name, (int)pid, string);
 	else
-		log_warning("handler %s[%d]: %s, restarting it in %" PRIu64 " ms", handler->name,
-			(int)pid, string, plan_start(handler, outcome));
+		log_warning("handler %s: process %d: %s, restarting it in %" PRIu64 " ms",
+			handler->name, (int)pid, string, plan_start(handler, outcome));
 }
 
 /* Does all that the descriptors may be ready for, and what is due. */
@@ -236,8 +236,8 @@ static void pipe_serve(void *object, struct outcome *outcome)
 	now = clock_ns(CLOCK_MONOTONIC);
 	if (handler->stdin_closed_deadline_ns && now >= handler->stdin_closed_deadline_ns) {
 		handler->stdin_closed_deadline_ns = 0;
-		log_warning("handler %s[%d]: has closed its standard input and still runs, ending "
-			    "it",
+		log_warning("handler %s: process %d: has closed its standard input and still runs, "
+			    "ending it",
 			handler->name, (int)handler->child.pid);
 		child_terminate(&handler->child, now + CHILD_GRACE_NS);
 	}

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "data/ring.h"
 
 #define STACK_SIZE (256 * 1024)
@@ -19,6 +20,7 @@ struct worker {
 	struct workers *workers;
 	struct ledger *ledger; /* its lock guards everything below that both sides use */
 	const struct handler_kind *kind;
+	uint64_t kind_hash;
 	void *object; /* the thread's alone */
 	char *file; /* that the kind writes; NULL: none */
 	enum drop_policy policy;
@@ -73,8 +75,8 @@ static void end(struct worker *worker)
 	left += worker->expired;
 	if (left)
 		log_warning("handler %s: %" PRIu64
-			    " datagrams dropped, it could not take them before it had to stop",
-			ledger->name, left);
+			    " datagram%s dropped, not delivered before it had to stop",
+			ledger->name, left, plural(left));
 	list_for_each(other, &workers->list, of_workers)
 		if (worker->file && other->file)
 			eventfd_write(other->wake, 1);
@@ -98,7 +100,7 @@ static bool settle(struct worker *worker, const struct outcome *outcome)
 	bool go_on;
 
 	lock(worker);
-	ledger_settle(worker->ledger, worker->kind->config.name, outcome);
+	ledger_settle(worker->ledger, worker->kind_hash, outcome);
 	worker->in_hand -= outcome_total(outcome);
 	go_on = !is_past_deadline(worker);
 	unlock(worker);
@@ -352,6 +354,7 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	worker->file = file ? strdup(file) : NULL;
 	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
+	worker->kind_hash = ledger_kind_hash(kind->config.name, kind->counters);
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
 	r = file && !worker->file ? -ENOMEM : worker->wake < 0 ? -errno : 0;
@@ -491,8 +494,8 @@ static void abandon(struct worker *worker)
 	worker->in_hand = 0;
 	unlock(worker);
 	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
-		    " datagrams dropped",
-		ledger->name, lost);
+		    " datagram%s dropped",
+		ledger->name, lost, plural(lost));
 }
 
 unsigned workers_wait(struct workers *workers, uint64_t deadline_ns)

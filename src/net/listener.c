@@ -91,10 +91,14 @@ int listener_check_path(const char *path, int type, char why[static WHY_MAX])
 	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return because(why, -errno, "%s: %s", path, strerror(errno));
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
-		errno != ECONNREFUSED)
-		return because(why, -EADDRINUSE, "%s is in use; is another mcastd running?", path);
-	return 0;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno == ECONNREFUSED)
+			return 0;
+		/* Of another user: nobody knows whether it is in use. */
+		if (errno == EACCES || errno == EPERM)
+			return because(why, -errno, "%s: %s", path, strerror(errno));
+	}
+	return because(why, -EADDRINUSE, "%s is in use; is another mcastd running?", path);
 }
 
 /* Binds and sets the permissions; nobody can connect before listen(2), so there is no moment in

@@ -199,8 +199,8 @@ static int open_and_repair(struct recorder *recorder, char why[static WHY_MAX])
 		return because(why, r, "reading what is there: %s", strerror(-r));
 	if (cut)
 		log_warning("handler %s: %s: cut off %" PRIu64
-			    " bytes at its end, of a record that was not written whole",
-			recorder->name, recorder->path.path, cut);
+			    " byte%s at its end, of a record that was not written whole",
+			recorder->name, recorder->path.path, cut, plural(cut));
 	return 0;
 }
 

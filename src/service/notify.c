@@ -15,7 +15,8 @@
 #include "base/clock.h"
 #include "base/list.h"
 
-/* Maximum number of queued states. The oldest is discarded: the newest is what counts. */
+/* Maximum number of queued states. The oldest is discarded: the newest is what counts. A status
+ * that follows another one replaces it, so that many of them discard no other state. */
 #define STATES_MAX 16
 
 /* Maximum number of requests to the fd store in one round of the loop. */
@@ -59,18 +60,26 @@ static bool try_send(const struct notify *notify, const struct message *message)
 	       errno != EAGAIN;
 }
 
-/* Sends the oldest of a queue, or discards it. */
-static bool advance(struct notify *notify, struct queue *queue, bool send)
+static struct message *first(const struct queue *queue)
 {
-	struct message *message = list_first(&queue->messages, struct message, link);
+	return list_first(&queue->messages, struct message, link);
+}
 
-	if (send && !try_send(notify, message))
-		return false;
+static void discard(struct queue *queue, struct message *message)
+{
 	link_remove(&message->link);
 	queue->count--;
 	closep(&message->fd);
 	free(message->text);
 	free(message);
+}
+
+/* Sends the oldest of a queue. */
+static bool advance(const struct notify *notify, struct queue *queue)
+{
+	if (!try_send(notify, first(queue)))
+		return false;
+	discard(queue, first(queue));
 	return true;
 }
 
@@ -79,10 +88,10 @@ static bool advance(struct notify *notify, struct queue *queue, bool send)
 static bool send_queued(struct notify *notify, unsigned stores)
 {
 	while (notify->states.count)
-		if (!advance(notify, &notify->states, true))
+		if (!advance(notify, &notify->states))
 			return false;
 	for (; notify->stores.count; stores--)
-		if (!stores || !advance(notify, &notify->stores, true))
+		if (!stores || !advance(notify, &notify->stores))
 			return false;
 	event_del(&notify->writable);
 	return true;
@@ -112,6 +121,22 @@ static bool enqueue(struct notify *notify, struct queue *queue, int fd, char *te
 	return true;
 }
 
+static bool is_status(const char *text)
+{
+	return !strncmp(text, "STATUS=", strlen("STATUS="));
+}
+
+/* Discards what a new state makes superfluous, or what there is no room for. */
+static void make_room(struct queue *states, const char *text)
+{
+	struct message *last = list_last(&states->messages, struct message, link);
+
+	if (last && is_status(last->text) && is_status(text))
+		discard(states, last);
+	else if (states->count == STATES_MAX)
+		discard(states, first(states));
+}
+
 void notify_send(struct notify *notify, const char *format, ...)
 {
 	va_list arguments;
@@ -123,9 +148,10 @@ void notify_send(struct notify *notify, const char *format, ...)
 	va_start(arguments, format);
 	length = vasprintf(&text, format, arguments);
 	va_end(arguments);
-	if (notify->states.count == STATES_MAX)
-		advance(notify, &notify->states, false);
-	enqueue(notify, &notify->states, -1, length < 0 ? NULL : text);
+	if (length < 0)
+		return;
+	make_room(&notify->states, text);
+	enqueue(notify, &notify->states, -1, text);
 	send_queued(notify, 0);
 }
 
@@ -231,9 +257,9 @@ void notify_free(struct notify *notify)
 	event_del(&notify->writable);
 	event_del(&notify->watchdog);
 	while (notify->states.count)
-		advance(notify, &notify->states, false);
+		discard(&notify->states, first(&notify->states));
 	while (notify->stores.count)
-		advance(notify, &notify->stores, false);
+		discard(&notify->stores, first(&notify->stores));
 	close(notify->socket);
 	free(notify);
 }

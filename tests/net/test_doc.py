@@ -3,13 +3,16 @@
 import glob
 import os
 import re
+import shlex
+import subprocess
 
 import pytest
 
-from harness.daemon import ROOT, run_mcastd
+from harness.daemon import MCASTCTL, ROOT, run_mcastd
 
 PAGES = ["README.md", *(os.path.relpath(path, ROOT) for path in sorted(glob.glob(f"{ROOT}/doc/*.md")))]
 FENCED = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"^    (?:\$ )?(?:[^\n]*\| )?(mcastctl .*)$|`(mcastctl [^`]*)`", re.MULTILINE)
 INDENTED = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
 
 
@@ -19,6 +22,13 @@ def configurations(page):
         text = file.read()
     blocks = FENCED.findall(text) + [re.sub("^    ", "", block, flags=re.MULTILINE) for block in INDENTED.findall(text)]
     return [block for block in blocks if re.match(r"(groups|handlers|control): \{", block)]
+
+
+def commands(page):
+    """The words of each mcastctl command on a page. Of a synopsis, what is optional is left out."""
+    with open(os.path.join(ROOT, page)) as file:
+        text = re.sub(r"\[[^]\n]*\]", "", file.read().replace("ADDRESS:PORT", "233.252.0.1:5004").replace("COMMAND", "send"))
+    return [shlex.split(block or inline, comments=True)[1:] for block, inline in COMMAND.findall(text)]
 
 
 def links(page):
@@ -61,6 +71,17 @@ def test_the_commented_configuration_passes_the_check_with_all_its_keys(tmp_path
 
 def test_the_recipes_and_readme_have_configurations():
     assert all(configurations(page) for page in PAGES if page != "doc/README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_mcastctl_command_of_a_page_is_right_usage(page):
+    for words in commands(page):
+        result = subprocess.run([MCASTCTL, *words, "--socket", "/none"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert result.returncode != 2, f"{page}: mcastctl {' '.join(words)}: {result.stderr}"
+
+
+def test_the_pages_have_mcastctl_commands():
+    assert all(commands(page) for page in PAGES if page not in ("doc/README.md", "doc/container-without-network.md"))
 
 
 @pytest.mark.parametrize("page", PAGES)

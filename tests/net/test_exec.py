@@ -193,7 +193,7 @@ def test_ends_are_counted_by_their_class(run, net):
     assert len(os.listdir(descriptors)) == before
     assert daemon.handler("run")["counters"] == {
         "exited0": 3, "exitedOther": 2, "signalled": 1, "timedOut": 0, "spawnFailed": 0}
-    assert re.search(r"handler run\[\d+\]: (exited with status 3|was ended by SIGSEGV)", daemon.log())
+    assert re.search(r"handler run: process \d+: (exited with status 3|was ended by SIGSEGV)", daemon.log())
 
 
 def test_a_program_that_cannot_be_started_is_counted_and_said(run, net, programs):
@@ -280,7 +280,7 @@ def test_what_a_program_detaches_from_its_output_goes_on(run, net):
 def output(daemon):
     """What the log has of programs' output, without the prefix, by process."""
     lines = {}
-    for pid, text in re.findall(r"^handler run\[(\d+)\]: (.*)$", daemon.log(), re.MULTILINE):
+    for pid, text in re.findall(r"^handler run: process (\d+): (.*)$", daemon.log(), re.MULTILINE):
         lines.setdefault(int(pid), []).append(text)
     return lines
 

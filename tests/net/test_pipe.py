@@ -139,7 +139,7 @@ def test_the_child_has_its_arguments_and_nothing_of_the_daemons(start, monkeypat
     assert daemon.read("cmdline").split(b"\0")[:-1] == expected
     assert sorted(daemon.read("environ").split(b"\0")[:-1]) == [
         b"LANG=C.UTF-8", b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-    assert re.findall(r"^handler run\[\d+\]: (\d)$", daemon.log(), re.MULTILINE) == ["0", "1", "2"]
+    assert re.findall(r"^handler run: process \d+: (\d)$", daemon.log(), re.MULTILINE) == ["0", "1", "2"]
 
 
 def test_a_flood_goes_through_one_child(run, net, blast):
@@ -160,8 +160,8 @@ def test_output_goes_to_the_log_for_as_long_as_the_child_lives(run, net):
         while read line; do echo "$line"; done""")
     payloads = [b"%d" % number for number in range(100)]
     send_all(net, payloads)
-    wait_until(lambda: "]: 99\n" in daemon.log(), "the last line")
-    lines = re.findall(r"^handler run\[\d+\]: (.*)$", daemon.log(), re.MULTILINE)
+    wait_until(lambda: ": 99\n" in daemon.log(), "the last line")
+    lines = re.findall(r"^handler run: process \d+: (.*)$", daemon.log(), re.MULTILINE)
     assert [line for line in lines if "started" not in line] == [r"one\x1b[2J", "two", *map(bytes.decode, payloads)]
 
 
@@ -171,7 +171,7 @@ def test_output_is_bounded(run, net):
     wait_until(lambda: "handler run: discarding further output" in daemon.log(), "the bound")
     send_all(net, [b"x"])
     wait_until(lambda: daemon.handler("run")["delivered"] == 1, "the child to read")
-    assert len(re.findall(r"^handler run\[\d+\]: $", daemon.log(), re.MULTILINE)) == 640
+    assert len(re.findall(r"^handler run: process \d+: $", daemon.log(), re.MULTILINE)) == 640
     assert is_alive(pid)
 
 
@@ -290,7 +290,7 @@ def test_a_child_that_ends_at_once_is_started_again_after_ever_longer_pauses(run
     numbers = daemon.handler("run")
     assert numbers["counters"][counter] in (numbers["counters"]["restarts"], numbers["counters"]["restarts"] + 1)
     assert balance(numbers) == 0 and len(children_of(daemon)) <= 1
-    assert re.search(r"handler run\[\d+\]: .*, restarting it in 1[0-4]\d ms", daemon.log())
+    assert re.search(r"handler run: process \d+: .*, restarting it in 1[0-4]\d ms", daemon.log())
 
 
 def test_a_child_that_closes_its_standard_input_is_ended_and_started_again(run, net, blast):

@@ -164,6 +164,14 @@ def test_the_newest_state_is_told_after_more_changes_than_can_wait(start, full):
     full.wait_told("STATUS", "40 groups: 40 memberships joined, 0 waiting, 0 failed")
 
 
+def test_readiness_is_told_after_more_statuses_than_can_wait(start, full):
+    daemon = start(config(NEWS))
+    for number in range(1, 40):
+        daemon.call("Join", address=f"233.252.1.{number}", port=5004, interfaces=["eth0"])
+    full.wait_told("STATUS", "40 groups: 40 memberships joined, 0 waiting, 0 failed")
+    assert full.told_of("READY", "STATUS") == ["READY", "STATUS", "STATUS"]
+
+
 def test_the_watchdog_is_told_again_when_there_is_room_again(start, full, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "30000")
     start(config(NEWS))

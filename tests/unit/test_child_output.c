@@ -67,7 +67,7 @@ static void assert_log(struct fixture *fixture, const char *expected)
 	assert_string_equal(log, expected);
 }
 
-#define LINE(text) "handler test[7]: " text "\n"
+#define LINE(text) "handler test: process 7: " text "\n"
 
 static void lines_may_come_in_pieces(void **state)
 {

@@ -183,6 +183,41 @@ static void every_kind_rotates_and_settles_what_it_kept_back(void **state)
 	}
 }
 
+static void counters_of_other_names_restart_from_zero(void **state)
+{
+	static const char *const before[] = {"pauses", NULL}, *const after[] = {"restarts", NULL};
+	struct fixture *fixture = *state;
+	struct ledger *ledger = ledger_new(fixture->counters, "test");
+	struct account account;
+
+	ledger_set_kind(ledger, ledger_kind_hash("test", before));
+	ledger_received(ledger, 1, &(struct outcome){.delivered = 1, .counted = {1}});
+	workers_account(ledger, &account);
+	assert_int_equal(account.outcome.counted[0], 1);
+	ledger_set_kind(ledger, ledger_kind_hash("test", before));
+	workers_account(ledger, &account);
+	assert_int_equal(account.outcome.counted[0], 1);
+	ledger_set_kind(ledger, ledger_kind_hash("test", after));
+	workers_account(ledger, &account);
+	assert_int_equal(account.outcome.counted[0], 0);
+	assert_int_equal(account.outcome.delivered, 1);
+	ledger_unref(ledger);
+}
+
+static void every_kind_has_room_for_its_counters(void **state)
+{
+	(void)state;
+	for (size_t i = 0; handler_config_kinds()[i]; i++) {
+		const struct handler_kind *kind = container_of(
+			handler_config_kinds()[i], struct handler_kind, config);
+		size_t count = 0;
+
+		while (kind->counters && kind->counters[count])
+			count++;
+		assert_true(count <= COUNTED_MAX);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -190,6 +225,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_kind_begins),
 		TEST(every_kind_rotates_and_settles_what_it_kept_back),
+		TEST(counters_of_other_names_restart_from_zero),
+		cmocka_unit_test(every_kind_has_room_for_its_counters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,13 +11,13 @@ static const struct option_row options[] = {
 
 static void show(struct writer *writer, const json_t *answer)
 {
-	char kept[80];
+	char unchanged[80];
 
 	writer_lines(writer, json_object_get(answer, "changes"), "no changes");
-	snprintf(kept, sizeof(kept), "kept: groups %lld, handlers %lld",
+	snprintf(unchanged, sizeof(unchanged), "kept: groups %lld, handlers %lld",
 		json_integer_value(json_object_get(answer, "keptGroups")),
 		json_integer_value(json_object_get(answer, "keptHandlers")));
-	writer_line(writer, kept);
+	writer_line(writer, unchanged);
 }
 
 static int run(struct session *session, const struct arguments *arguments)

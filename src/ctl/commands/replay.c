@@ -146,7 +146,7 @@ static void show_words(struct replay *replay, uint64_t elapsed_ns)
 	AUTO_TEXT struct text line = {0};
 
 	text_printf(&line, "replayed %" PRIu64 " datagram%s in %" PRIu64 ".%03" PRIu64 " s", count,
-		count == 1 ? "" : "s", ms / 1000, ms % 1000);
+		plural(count), ms / 1000, ms % 1000);
 	if (replay->latest_ns >= LATE_NS)
 		text_printf(&line, ", up to %" PRIu64 " ms late", late_ms);
 	append_skipped(&line, replay->recording);
@@ -158,7 +158,7 @@ static void show_json(struct replay *replay, uint64_t elapsed_ns)
 {
 	struct text *out = &replay->session->writer.out;
 
-	text_append(out, "{", 1);
+	json_put_open(out, NULL, '{');
 	json_put_number(out, "datagrams", replay->sender.sent);
 	json_put_number(out, "bytes", replay->bytes);
 	json_put_member(out, "seconds");
@@ -168,7 +168,9 @@ static void show_json(struct replay *replay, uint64_t elapsed_ns)
 	json_put_open(out, "skipped", '{');
 	for (size_t i = 0; i < SKIP_REASONS; i++)
 		json_put_number(out, skip_names[i].key, replay->recording->skipped[i]);
-	text_append_string(out, "}}\n");
+	json_put_close(out, '}');
+	json_put_close(out, '}');
+	text_append(out, "\n", 1);
 }
 
 static int prepare(struct replay *replay, const struct arguments *arguments)
