@@ -376,6 +376,30 @@ static void udp_deliver(void *object, const struct batch *batch, struct outcome 
 		send_run(udp, udp->ttl, batch->datagrams, batch->count, now, outcome);
 }
 
+static int udp_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct udp_settings *wanted = settings;
+	const struct address *source = &wanted->source_address;
+	sa_family_t family = wanted->address.family;
+
+	*ret_key = "interface";
+	if (wanted->interface && strpbrk(wanted->interface, ",@*?[!/"))
+		return because(why, -EINVAL,
+			"\"%s\" cannot be an interface: write one name, alternative name or "
+			"address",
+			wanted->interface);
+	if (!wanted->interface && !address_is_multicast(&wanted->address) &&
+		address_needs_scope(&wanted->address))
+		return because(why, -EINVAL, "must be set, since the address is link-local");
+	*ret_key = "source_address";
+	if (source->family && source->family != family)
+		return because(why, -EINVAL, "is not of the address's family, use an IPv%d address",
+			family == AF_INET ? 4 : 6);
+	if (source->family && address_is_multicast(source))
+		return because(why, -EINVAL, "is a group, use an address of this host");
+	return 0;
+}
+
 static bool udp_relays(const void *settings, struct config_relay *ret)
 {
 	const struct udp_settings *wanted = settings;
@@ -388,6 +412,7 @@ static bool udp_relays(const void *settings, struct config_relay *ret)
 const struct handler_kind udp_kind = {
 	.config = {.name = "udp",
 		.schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)},
+		.check = udp_check,
 		.relays = udp_relays},
 	.counters = udp_counters,
 	.needs = udp_needs,
