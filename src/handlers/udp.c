@@ -43,7 +43,7 @@ struct udp_handler {
 	struct udp_way way;
 	char *interface; /* storage of way.interface */
 	struct udp_socket socket;
-	struct loop_guard *guard; /* NULL: to a host, from which nothing comes back */
+	struct loop_guard *guard; /* NULL: to a host, from which nothing comes back (can_ring()) */
 	uint64_t check_ns; /* when to look up the interface, CLOCK_MONOTONIC_COARSE */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
@@ -100,10 +100,12 @@ static const struct key udp_keys[] = {
 		.help = "The DSCP in the IP header, like 46 (EF)."},
 };
 
-/* Whether what it sends may come back. */
+/* Whether what it sends may come back. An address may become a broadcast address at any time. Those
+ * of subnets end in two bits of 1 (a subnet of one or two addresses has none). */
 static bool can_ring(const struct address *to)
 {
-	return address_is_multicast(to) || address_is_broadcast(to);
+	return address_is_multicast(to) ||
+	       (to->family == AF_INET && (ntohl(to->v4.s_addr) & 3) == 3);
 }
 
 static unsigned udp_needs(const void *settings)
@@ -136,14 +138,12 @@ static int open_socket(struct udp_handler *udp, char why[static WHY_MAX])
 	if (r < 0)
 		return r;
 	udp->ttl_set = -1;
-	if (udp->socket.is_broadcast && !udp->guard)
-		r = because(why, -EADDRNOTAVAIL,
-			"the address has become a broadcast address: restart the daemon");
-	else if ((r = set_ttl(udp, udp->ttl)) < 0)
-		because(why, r, "setting the TTL: %s", strerror(-r));
-	if (r < 0)
+	r = set_ttl(udp, udp->ttl);
+	if (r < 0) {
 		closep(&udp->socket.out.fd);
-	return r;
+		return because(why, r, "setting the TTL: %s", strerror(-r));
+	}
+	return 0;
 }
 
 /* Opens the socket, or says once why not. Looking for the interface is cheap, and it may come at
@@ -370,7 +370,7 @@ static void udp_deliver(void *object, const struct batch *batch, struct outcome 
 
 	if (!is_open(udp, now))
 		outcome->dropped[DROP_ABSENT] += batch->count;
-	else if (udp->guard)
+	else if (udp->multicast || udp->socket.is_broadcast)
 		send_guarded(udp, batch, now, outcome);
 	else
 		send_run(udp, udp->ttl, batch->datagrams, batch->count, now, outcome);

@@ -261,6 +261,19 @@ def test_a_broadcast_address_is_sent_to(net, start, to, more):
     assert relayed(daemon)["delivered"] == 1
 
 
+def test_what_becomes_a_broadcast_address_is_guarded_as_one(net, start, late0):
+    daemon = start(relay("203.0.113.255", 'interface = "late0";', port=5014))
+    late0()
+    with host_receiver(net.side, 5014) as sock:
+        net.side.run("sysctl", "-qw", "net.ipv4.conf.late1.rp_filter=0")
+        wait_until(lambda: feed(net, b"x") or relayed(daemon)["delivered"], "a datagram to be relayed")
+        assert sock.recvfrom(100)[1][0] == "203.0.113.1"
+    before = relayed(daemon)["received"]
+    with net.peer, udp_socket("239.0.0.1") as sock:
+        sock.sendto(b"x", ("239.0.0.1", 5004))
+    assert wait_relayed(daemon, before + 1)["dropped"]["ttl"] == 1
+
+
 def test_a_datagram_of_ttl_1_is_not_broadcast(net, start):
     daemon = start(relay("198.51.100.255", port=5012))
     with net.peer, udp_socket("239.0.0.1") as sock:
