@@ -276,6 +276,15 @@ static enum drop_reason refused_reason(int r)
 	}
 }
 
+static const char *refused_hint(const struct udp_handler *udp, int r)
+{
+	if (r == -EPERM)
+		return "; a firewall on this host refuses it";
+	if (r == -ENETUNREACH && udp->interface)
+		return "; the interface is down, or has no route to there";
+	return r == -ENETUNREACH ? "; there is no route to there, set interface or add one" : "";
+}
+
 /* Returns the number of datagrams that are dropped: all that are left when the socket's buffer is
  * full. */
 static unsigned count_refused(
@@ -286,8 +295,8 @@ static unsigned count_refused(
 
 	outcome->dropped[reason] += count;
 	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&udp->limit))
-		log_warning("handler %s: sending: %s%s", udp->name, strerror(-r),
-			r == -EPERM ? "; a firewall on this host refuses it" : "");
+		log_warning(
+			"handler %s: sending: %s%s", udp->name, strerror(-r), refused_hint(udp, r));
 	if (is_gone(udp, r))
 		closep(&udp->socket.out.fd);
 	return count;

@@ -189,6 +189,26 @@ def test_nothing_leaves_by_another_interface(net, start, late0, family, to, stat
             "without an address": "ip addr add"}[state] in daemon.log()
 
 
+@pytest.mark.parametrize("family, to", [
+    (socket.AF_INET, "239.0.0.2"), (socket.AF_INET, "203.0.113.2"), (socket.AF_INET, "203.0.113.255"),
+    (socket.AF_INET6, "ff05::2"), (socket.AF_INET6, "2001:db8:9::2")])
+def test_nothing_leaves_by_another_interface_when_this_one_goes_down(net, start, late0, family, to):
+    late0()
+    net.host.ip("address add 2001:db8:9::1/64 dev late0 nodad")
+    net.side.ip("address add 2001:db8:9::2/64 dev late1 nodad")
+    daemon = start(relay(to, 'interface = "late0";', family))
+    with watch(net.peer, "eth0") as first, watch(net.side, "eth0") as second, watch(net.side, "late1") as late:
+        wait_until(lambda: feed(net, b"before", family=family) or seen(late, b"before"), "a datagram there")
+        count = daemon.wait_idle("relay")["received"]
+        net.host.ip("link set late0 down")
+        feed(net, b"nowhere", family=family)
+        numbers = wait_relayed(daemon, count + 1)
+        assert numbers["dropped"]["absent"] == 1 and numbers["delivered"] == count
+        assert [seen(sock, b"nowhere") for sock in (first, second, late)] == [1, 0, 0]
+        net.host.ip("link set late0 up", "address replace 2001:db8:9::1/64 dev late0 nodad")
+        wait_until(lambda: feed(net, b"again", family=family) or seen(late, b"again"), "a datagram there again")
+
+
 @pytest.mark.parametrize("to", ["239.0.0.2", "203.0.113.2"], ids=["group", "host"])
 def test_an_interface_that_gets_an_address_is_sent_from_with_it(net, start, late0, to):
     daemon = start(relay(to, 'interface = "late0";', port=5006))
