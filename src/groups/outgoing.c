@@ -115,7 +115,7 @@ static int check_broadcast(const struct config_group *config, char why[static WH
 	char string[INET6_ADDRSTRLEN];
 	int type = rtnetlink_route_type(&config->address);
 
-	if (type == RTN_BROADCAST)
+	if (type == RTN_BROADCAST || address_is_everyone(&config->address))
 		return 0;
 	return because(why, -EDESTADDRREQ, "%s is %s: the group only receives",
 		address_format(&config->address, string),
