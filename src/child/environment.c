@@ -34,5 +34,7 @@ void child_environment_describe(struct child_environment *environment, const str
 
 	fields_read(&fields, origin, datagram);
 	for (enum field i = 0; i < FIELDS; i++)
-		add(environment, field_infos[i].variable, fields_string(&fields, i, number));
+		if (!field_is_absent(&fields, i))
+			add(environment, field_infos[i].variable,
+				fields_string(&fields, i, number));
 }

@@ -78,20 +78,52 @@ static void check_name(struct check *check)
 			"the name has other characters than letters, digits and ._:%%-[]*");
 }
 
+static bool any_failed(const struct config_part *part)
+{
+	for (size_t i = 0; part->marks && i < part->schema->count; i++)
+		if (part->marks[i].failed)
+			return true;
+	return false;
+}
+
 /* ---- Groups ---- */
+
+/* Keys of sending. */
+static const char *const send_keys[] = {
+	"ttl", "loop", "dscp", "send_interface", "source_address", "source_port", "replies"};
+
+/* An address that may be one of this host, or the broadcast address of a network, at some time:
+ * what it is, only the host knows. Only a broadcast address can be sent to. */
+static void check_no_multicast(struct check *check)
+{
+	const struct address *address = &check->group->address;
+	char string[INET6_ADDRSTRLEN];
+
+	address_format(address, string);
+	if (address->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->v6))
+		complain(check, "address", "\"%s\" is an IPv4 address, write %s", string,
+			strrchr(string, ':') + 1);
+	else if (address->family == AF_INET && !(ntohl(address->v4.s_addr) >> 24) &&
+		 !address_is_any(address))
+		complain(check, "address",
+			"\"%s\" is no address of a host, use 0.0.0.0 for all of this host", string);
+	if (address->family == AF_INET && !address_is_any(address))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(send_keys); i++)
+		if (mark_of(check, send_keys[i]).line)
+			complain(check, send_keys[i], "has no effect, nothing can be sent to %s",
+				string);
+}
 
 /* A file without an address, or with one that is none, has been reported on reading. */
 static void check_address(struct check *check)
 {
 	const struct config_group *group = check->group;
-	char string[INET6_ADDRSTRLEN];
 
 	if (group->address.family == AF_UNSPEC && !group->marks)
 		complain(check, "address", "is missing");
 	else if (group->address.family != AF_UNSPEC && !address_is_multicast(&group->address))
-		complain(check, "address",
-			"\"%s\" is not a multicast address, use 224.0.0.0/4 or ff00::/8",
-			address_format(&group->address, string));
+		check_no_multicast(check);
 	if (!group->port && !group->marks)
 		complain(check, "port", "is missing");
 }
@@ -228,13 +260,49 @@ static void refuse_handler(struct check *check, const char *name)
 		guess_or(&guess, ", define it in handlers: { ... };", meant));
 }
 
+/* Whether whoever reaches this host reaches the group: it is unicast, of any sender, on any
+ * interface. */
+static bool is_open_to_all(const struct config_group *group)
+{
+	if (group->address.family == AF_UNSPEC || address_is_multicast(&group->address) ||
+		address_is_everyone(&group->address) || group->sources.count)
+		return false;
+	for (size_t i = 0; i < group->interfaces.count; i++)
+		if (*group->interfaces.items[i] != '!')
+			return false;
+	return true;
+}
+
+/* A handler that relays to a network, and takes datagrams of any sender. */
+static void check_relay(struct check *check, const struct config_handler *handler)
+{
+	struct config_part parts[HANDLER_PARTS];
+	size_t count = config_handler_parts(handler, parts);
+	struct config_relay relay;
+
+	if (!handler->kind || !handler->kind->relays || handler->filter.sources.count ||
+		any_failed(&parts[count - 1]))
+		return;
+	if (handler->kind->relays(handler->settings, &relay) &&
+		address_is_multicast(&relay.address))
+		complain(check, "handlers",
+			"\"%s\" would send to the network what anybody sends to this host; name "
+			"the senders with sources, or where they are with interfaces",
+			handler->name);
+}
+
 static void check_handlers(struct check *check)
 {
 	const struct string_list *handlers = &check->group->handlers;
+	const struct config_handler *handler;
 
-	for (size_t i = 0; i < handlers->count && !check->is_partial; i++)
-		if (!config_find_handler(check->config, handlers->items[i]))
+	for (size_t i = 0; i < handlers->count && !check->is_partial; i++) {
+		handler = config_find_handler(check->config, handlers->items[i]);
+		if (!handler)
 			refuse_handler(check, handlers->items[i]);
+		else if (is_open_to_all(check->group))
+			check_relay(check, handler);
+	}
 }
 
 static void check_socket_group(struct check *check)
@@ -329,14 +397,6 @@ static void check_queue(struct check *check)
 			complain(check, keys[i],
 				"has no effect, a handler of this type never waits and has no "
 				"queue; remove it");
-}
-
-static bool any_failed(const struct config_part *part)
-{
-	for (size_t i = 0; part->marks && i < part->schema->count; i++)
-		if (part->marks[i].failed)
-			return true;
-	return false;
 }
 
 static void check_handler(struct check *check, const struct config_handler *handler)

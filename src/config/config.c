@@ -235,3 +235,18 @@ int config_group_compare_joins(const struct config_group *a, const struct config
 		order = key_compare(schema_find(&group_schema, keys[i]), a, b);
 	return order;
 }
+
+static bool contains(const struct address_list *list, const struct address *address)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (address_equal(&list->items[i], address))
+			return true;
+	return false;
+}
+
+bool config_group_takes(const struct config_group *group, const struct address *source)
+{
+	if (group->sources.count)
+		return contains(&group->sources, source);
+	return !contains(&group->block_sources, source);
+}

@@ -176,6 +176,9 @@ struct config_handler *config_add_handler(
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
 
+/* Whether sources or block_sources let datagrams of this sender in. */
+bool config_group_takes(const struct config_group *group, const struct address *source);
+
 /* Takes log n. NULL: there is none. */
 const struct config_handler *config_find_handler(const struct config *config, const char *name);
 

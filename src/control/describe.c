@@ -41,6 +41,17 @@ static void put_membership(struct text *text, const struct membership *membershi
 	json_put_number(text, "joins", membership->counters->joins);
 	json_put_number(text, "deafMilliseconds", membership->counters->unjoined_ns / NS_PER_MS);
 	json_put_number(text, "receiveBuffer", membership->receive_buffer);
+	json_put_number(text, "notSent",
+		outgoing_not_sent(&membership->group->outgoing, membership->interface));
+	json_put_close(text, '}');
+}
+
+static void put_way(struct text *text, const struct way *way)
+{
+	json_put_open(text, NULL, '{');
+	json_put_string(text, "interface", way->interface);
+	json_put_number(text, "notSent", way->counters->not_sent);
+	json_put_string(text, "error", way->error);
 	json_put_close(text, '}');
 }
 
@@ -59,15 +70,23 @@ void describe_group(struct text *text, struct group *group)
 	json_put_number(text, "receivedBytes", counters->received_bytes);
 	json_put_number(text, "truncated", counters->truncated);
 	json_put_number(text, "kernelDropped", group_kernel_dropped(group));
+	json_put_number(text, "refused", counters->refused);
 	json_put_number(text, "sent", counters->sent);
 	json_put_number(text, "sentBytes", counters->sent_bytes);
 	json_put_number(text, "sendFailed", counters->send_failed);
 	json_put_number(text, "unread", counters->unread);
+	json_put_number(text, "replies", counters->replies);
+	json_put_number(text, "echoed", counters->echoed);
+	json_put_number(text, "unreachable", counters->unreachable);
 	put_time(text, "lastReceived", counters->last_received_ns);
 	put_strings(text, "handlers", &config->handlers);
 	json_put_open(text, "memberships", '[');
 	for (size_t i = 0; i < group->memberships.count; i++)
 		put_membership(text, group->memberships.items[i]);
+	json_put_close(text, ']');
+	json_put_open(text, "outgoing", '[');
+	for (size_t i = 0; i < group->outgoing.ways.count; i++)
+		put_way(text, group->outgoing.ways.items[i]);
 	json_put_close(text, ']');
 	json_put_close(text, '}');
 }

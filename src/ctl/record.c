@@ -21,6 +21,13 @@ static int append_payload(struct text *payload, const json_t *datagram)
 	return 0;
 }
 
+static bool has_type(const json_t *value, enum field_type type)
+{
+	return type == FIELD_STRING   ? json_is_string(value)
+	       : type == FIELD_NUMBER ? json_is_integer(value)
+				      : json_is_boolean(value);
+}
+
 /* An older daemon may lack fields: those stay as they are. */
 static int read_fields(const json_t *datagram, struct fields *ret)
 {
@@ -29,9 +36,11 @@ static int read_fields(const json_t *datagram, struct fields *ret)
 
 		if (!value)
 			continue;
-		if (field_infos[i].is_number ? !json_is_integer(value) : !json_is_string(value))
+		if (!has_type(value, field_infos[i].type))
 			return -EBADMSG;
-		if (field_infos[i].is_number)
+		if (field_infos[i].type == FIELD_FLAG)
+			ret->values[i].number = json_is_true(value);
+		else if (field_infos[i].type == FIELD_NUMBER)
 			ret->values[i].number = (uint64_t)json_integer_value(value);
 		else
 			ret->values[i].string = json_string_value(value);

@@ -16,6 +16,7 @@
 struct origin {
 	atomic_uint references;
 	uint16_t port;
+	bool is_reply; /* came to the port that the group sends from, not to the group */
 	unsigned ifindex;
 	atomic_uint_least64_t
 		kernel_dropped; /* datagrams, since the socket was opened, when last looked at */

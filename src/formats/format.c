@@ -53,12 +53,16 @@ static void append_json(
 	struct text *text, const struct fields *fields, const void *payload, size_t size)
 {
 	json_put_open(text, NULL, '{');
-	for (size_t i = 0; i < FIELDS; i++) {
+	for (enum field i = 0; i < FIELDS; i++) {
 		const char *string = fields->values[i].string;
 
+		if (field_is_absent(fields, i))
+			continue;
 		json_put_name(text, field_infos[i].name, field_infos[i].name_size);
-		if (field_infos[i].is_number)
+		if (field_infos[i].type == FIELD_NUMBER)
 			text_append_number(text, fields->values[i].number);
+		else if (field_infos[i].type == FIELD_FLAG)
+			text_append_string(text, "true");
 		else
 			text_append_json(text, string, strlen(string));
 	}

@@ -192,6 +192,19 @@ int arena_receive(
 	return 0;
 }
 
+void arena_deliver(const struct arena *arena, struct origin *origin, unsigned count,
+	struct outlet *const *outlets, size_t outlet_count)
+{
+	for (unsigned first = 0; first < count; first += BATCH_MAX) {
+		struct batch batch = {.origin = origin,
+			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
+			.datagrams = arena->datagrams + first};
+
+		for (size_t i = 0; i < outlet_count; i++)
+			outlets[i]->deliver(outlets[i], &batch);
+	}
+}
+
 int arena_receive_packets(struct arena *arena, int fd)
 {
 	return fill(arena, fd, LAYOUT_CREDENTIALS, BATCH_MAX);

@@ -58,6 +58,10 @@ void arena_free(struct arena *arena);
 int arena_receive(
 	struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret);
 
+/* Gives the first count datagrams in the arena to all of the outlets. */
+void arena_deliver(const struct arena *arena, struct origin *origin, unsigned count,
+	struct outlet *const *outlets, size_t outlet_count);
+
 /* Receives up to BATCH_MAX packets from a reader's or writer's UNIX socket into messages and
  * vectors. Returns how many, or a negative errno. Credentials tell an empty packet from the end of
  * the stream (SO_PASSCRED). */

@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "groups/group_socket.h"
+#include "net/rtnetlink.h"
 
 static struct group_counters *take_counters(struct counters *counters, const char *name)
 {
@@ -72,6 +73,7 @@ void group_free(struct group *group)
 	if (!group)
 		return;
 	group_socket_free(group->socket);
+	outgoing_clear(group);
 	while (group->memberships.count)
 		remove_membership(group, group->memberships.count - 1);
 	free(group->memberships.items);
@@ -106,6 +108,7 @@ void group_inherit(struct group *group, struct group *from)
 		move_memberships(group, from);
 	while (from->memberships.count)
 		remove_membership(from, from->memberships.count - 1);
+	outgoing_move(group, from);
 	group->shares_counters = false;
 	from->shares_counters = true;
 	group_socket_move_connections(from->socket, group->socket);
@@ -145,6 +148,18 @@ static bool is_excluded(const struct group *group, const struct interface_list *
 	return false;
 }
 
+/* Whether a pattern stands for the interface. Multicast is not wanted from everywhere that it may
+ * be had; other datagrams come in at each that is named. */
+static bool is_meant(const struct group *group, const struct interface_list *interfaces,
+	const struct interface *interface, const char *pattern)
+{
+	const struct address *address = &group->config->address;
+
+	if (address_is_multicast(address) || address_is_everyone(address))
+		return interface_matches(interfaces, interface, pattern);
+	return !interface->port_of && interface_has_name(interfaces, interface, pattern);
+}
+
 /* What matches nothing gets a membership itself, so that answers show that it waits. */
 static int want_pattern(
 	struct group *group, const char *pattern, const struct interface_list *interfaces)
@@ -158,13 +173,66 @@ static int want_pattern(
 	for (size_t i = 0; i < interfaces->count && r >= 0; i++) {
 		const struct interface *interface = &interfaces->items[i];
 
-		if (!interface_matches(interfaces, interface, pattern) ||
+		if (!is_meant(group, interfaces, interface, pattern) ||
 			is_excluded(group, interfaces, interface))
 			continue;
 		matched = true;
 		r = want(group, interface->name);
 	}
 	return matched || r < 0 ? r : want(group, pattern);
+}
+
+/* Where the address is of this host, or the broadcast address of a network: the interface that has
+ * it, which is lo for addresses without one. */
+static int want_owner(struct group *group, const struct interface_list *interfaces)
+{
+	const struct address *address = &group->config->address;
+	const struct interface *owner = NULL;
+	unsigned ifindex;
+	int type;
+
+	for (size_t i = 0; i < interfaces->count && !owner; i++)
+		if (interface_has_address(interfaces, &interfaces->items[i], address))
+			owner = &interfaces->items[i];
+	if (!owner) {
+		type = rtnetlink_route(address, &ifindex);
+		if (type == RTN_LOCAL || type == RTN_BROADCAST)
+			owner = interface_by_index(interfaces, ifindex);
+	}
+	if (owner && is_excluded(group, interfaces, owner))
+		owner = NULL;
+	return want(group, owner ? owner->name : "*");
+}
+
+/* Where 0.0.0.0 or :: is received: on each interface that has an address, and on no other, as
+ * unicast comes to addresses. */
+static int want_addressed(struct group *group, const struct interface_list *interfaces)
+{
+	bool found = false;
+	int r = 0;
+
+	for (size_t i = 0; i < interfaces->count && r >= 0; i++) {
+		const struct interface *interface = &interfaces->items[i];
+
+		if (interface->port_of || is_excluded(group, interfaces, interface) ||
+			!interface_address(interfaces, interface, group->config->address.family))
+			continue;
+		found = true;
+		r = want(group, interface->name);
+	}
+	return found || r < 0 ? r : want(group, "*");
+}
+
+/* Where the configuration names no interface. 255.255.255.255 comes from where multicast does. */
+static int want_default(struct group *group, const struct interface_list *interfaces)
+{
+	const struct address *address = &group->config->address;
+
+	if (address_is_multicast(address) || address_is_everyone(address))
+		return want_pattern(group, "*", interfaces);
+	if (address_is_any(address))
+		return want_addressed(group, interfaces);
+	return want_owner(group, interfaces);
 }
 
 /* Gives it a membership for each interface that is wanted, and no other. Where the configuration
@@ -184,7 +252,7 @@ static int make_memberships(struct group *group, const struct interface_list *in
 		r = want_pattern(group, patterns->items[i], interfaces);
 	}
 	if (is_default && r >= 0)
-		r = want_pattern(group, "*", interfaces);
+		r = want_default(group, interfaces);
 	for (size_t i = group->memberships.count; i-- > 0 && r >= 0;)
 		if (!group->memberships.items[i]->wanted)
 			remove_membership(group, i);
@@ -203,20 +271,6 @@ int group_restore(struct group *group, const struct interface_list *interfaces)
 	return r;
 }
 
-/* Where to send by default. */
-static void choose_send_interface(struct group *group, const struct interface_list *interfaces)
-{
-	const char *name = group->config->send_interface.count
-				   ? group->config->send_interface.items[0]
-				   : NULL;
-	const struct interface *interface;
-
-	if (!name && group->memberships.count == 1)
-		name = group->memberships.items[0]->interface;
-	interface = name ? interface_find(interfaces, name) : NULL;
-	group->send_ifindex = interface ? interface->index : 0;
-}
-
 int group_reconcile(struct group *group, const struct interface_list *interfaces,
 	const struct link_change *change)
 {
@@ -226,6 +280,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++)
 		membership_update(group->memberships.items[i], interfaces, change);
-	choose_send_interface(group, interfaces);
-	return 0;
+	r = outgoing_update(group, interfaces);
+	group_apply_needs(group);
+	return r;
 }

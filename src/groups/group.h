@@ -5,7 +5,8 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "groups/membership.h"
-#include "groups/senders.h"
+#include "groups/outgoing.h"
+#include "groups/receive.h"
 #include "net/link_monitor.h"
 
 struct group_socket;
@@ -18,6 +19,11 @@ struct group_counters {
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* datagrams missed by programs at the group socket, summed over them */
 	uint64_t kernel_dropped; /* of all memberships, when last read */
+	uint64_t refused; /* datagrams of other senders than sources has, where the kernel does not
+			     refuse them */
+	uint64_t replies; /* received; of those that came to the port that it sends from */
+	uint64_t unreachable; /* ICMP errors about datagrams that were sent */
+	uint64_t echoed; /* own datagrams that came back once more by another interface */
 };
 
 struct group {
@@ -39,7 +45,7 @@ struct group {
 			       */
 	struct log_limit send_limit; /* for warnings about what was not sent */
 	struct group_socket *socket; /* NULL: none */
-	unsigned send_ifindex; /* 0: the kernel's route */
+	struct outgoing outgoing;
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().
@@ -77,17 +83,27 @@ void group_detach(struct group *group, struct outlet *outlet);
 /* What the kernel has dropped at all sockets that the group has had, in datagrams. */
 uint64_t group_kernel_dropped(struct group *group);
 
+/* Has the kernel asked for what the outlets need, after the ways of sending have changed. */
+void group_apply_needs(struct group *group);
+
 struct send_options {
 	int ttl; /* -1: the configured one */
-	const char *interface; /* NULL: the configured one, the only one, or the kernel's route */
+	const char *interface; /* NULL: those that are configured */
 };
 
-/* Sends one datagram. Returns 0, or a negative errno with the reason in why. With -EAGAIN,
- * *ret_busy is the sender to wait for. */
-int group_send(struct group *group, const void *payload, size_t size,
-	const struct send_options *options, char why[static WHY_MAX], struct sender **ret_busy);
+/* What was not sent. */
+struct unsent {
+	unsigned count; /* datagrams, from the first on, that failed */
+	char why[WHY_MAX];
+	struct sender *busy; /* with -EAGAIN: to wait for */
+};
 
-/* Sends one datagram for each vector, until the network takes no more. Returns how many were sent,
- * or a negative errno when not even the first could be; with -EAGAIN as group_send(). */
+/* Sends one datagram. Returns 0, or a negative errno. */
+int group_send(struct group *group, const void *payload, size_t size,
+	const struct send_options *options, struct unsent *ret);
+
+/* Sends one datagram for each vector, BATCH_MAX at most, until the network takes no more. Returns
+ * how many were sent, or a negative errno when not even the first could be. What failed must not be
+ * sent again, and does not count as failed yet. */
 int group_send_batch(
-	struct group *group, const struct iovec *vectors, unsigned count, struct sender **ret_busy);
+	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret);

@@ -56,21 +56,14 @@ static void connection_free(struct connection *connection)
 	free(connection);
 }
 
-static void refuse(struct connection *connection, int r)
+static void refuse(struct connection *connection, unsigned count, const char *why)
 {
 	struct group *group = connection->group;
-	char why[WHY_MAX];
 
-	group->counters->send_failed++;
-	if (!log_limit_pass(&group->send_limit))
-		return;
-	if (r == -EMSGSIZE)
-		because(why, r, "it is larger than %u bytes, or than the interface takes",
-			datagram_max(group->config->address.family));
-	else
-		because(why, r, "%s", strerror(-r));
-	log_warning(
-		"group %s: a datagram from its socket was not sent: %s", group->config->name, why);
+	group->counters->send_failed += count;
+	if (log_limit_pass(&group->send_limit))
+		log_warning("group %s: a datagram from its socket was not sent: %s",
+			group->config->name, why);
 }
 
 /* Copies what could not be sent to the backlog. */
@@ -99,20 +92,20 @@ static int defer(struct connection *connection, const struct iovec *vectors, uns
  * the rest. */
 static void send_on(struct connection *connection, const struct iovec *vectors, unsigned count)
 {
-	struct sender *busy;
+	struct unsent unsent;
 
 	for (unsigned i = 0; i < count;) {
-		int n = group_send_batch(connection->group, vectors + i, count - i, &busy);
+		int n = group_send_batch(connection->group, vectors + i, count - i, &unsent);
 
 		if (n > 0) {
 			i += (unsigned)n;
 		} else if (n == -EAGAIN && defer(connection, vectors + i, count - i) == 0) {
 			event_del(&connection->readable);
-			sender_wait(busy, &connection->waiter);
+			sender_wait(unsent.busy, &connection->waiter);
 			return;
 		} else {
-			refuse(connection, n);
-			i++;
+			refuse(connection, unsent.count, unsent.why);
+			i += unsent.count;
 		}
 	}
 }
@@ -138,7 +131,9 @@ static void on_writable(struct send_waiter *waiter)
 static unsigned pick_datagrams(struct connection *connection, const struct arena *arena,
 	unsigned count, struct iovec *vectors, bool *ret_end)
 {
-	unsigned good = 0, max = datagram_max(connection->group->config->address.family);
+	unsigned most = datagram_max(connection->group->config->address.family);
+	unsigned good = 0;
+	char why[WHY_MAX];
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct mmsghdr *message = &arena->messages[i];
@@ -146,11 +141,12 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 		*ret_end = message->msg_len == 0 && message->msg_hdr.msg_controllen == 0;
 		if (*ret_end)
 			break;
-		if (message->msg_len > max || message->msg_hdr.msg_flags & MSG_TRUNC)
-			refuse(connection, -EMSGSIZE);
-		else
-			vectors[good++] = (struct iovec){
-				arena->vectors[i].iov_base, message->msg_len};
+		if (message->msg_len > most || message->msg_hdr.msg_flags & MSG_TRUNC) {
+			because(why, -EMSGSIZE, "it is larger than %u bytes", most);
+			refuse(connection, 1, why);
+			continue;
+		}
+		vectors[good++] = (struct iovec){arena->vectors[i].iov_base, message->msg_len};
 	}
 	return good;
 }

@@ -108,9 +108,14 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, st
 		.arena = arena_new(),
 		.senders = senders_new(base),
 		.pause = pause_new(base, membership_resume),
+		.retries = retries_new(base, membership_retry),
+		.send_retries = retries_new(base, outgoing_retry),
+		.reports = reports_new(base, &membership_report_callbacks),
 		.counters = counters,
 		.store = store};
-	if (!groups->context.arena || !groups->context.senders || !groups->context.pause) {
+	if (!groups->context.arena || !groups->context.senders || !groups->context.pause ||
+		!groups->context.retries || !groups->context.send_retries ||
+		!groups->context.reports) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -124,6 +129,9 @@ void groups_free(struct groups *groups)
 	groups->context.stopping = true;
 	set_clear(&groups->set, &(struct set){0});
 	pause_free(groups->context.pause);
+	retries_free(groups->context.retries);
+	retries_free(groups->context.send_retries);
+	reports_free(groups->context.reports);
 	senders_free(groups->context.senders);
 	arena_free(groups->context.arena);
 	free(groups);
@@ -223,8 +231,6 @@ void groups_reconcile(struct groups *groups, const struct link_change *change)
 	r = r < 0 ? r : restore(groups, &interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_reconcile(groups->set.items[i], &interfaces, change);
-	if (r >= 0)
-		senders_reconcile(groups->context.senders, &interfaces);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
 	groups->context.joined = NULL;

@@ -11,20 +11,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "groups/group.h"
+#include "groups/receive.h"
 #include "net/multicast.h"
-
-/* Below this many datagrams per turn, do not pause. */
-#define PAUSE_FROM 4
-
-/* Reads per turn: more would make the other memberships wait, fewer would wait for the event loop
- * more often. */
-#define TURN_BATCHES 2
-
-/* Minimum receive buffer for pausing, in bytes: twice what arrives in one pause at full speed. */
-#define PAUSE_BUFFER (4 << 20)
-
-/* How long pausing stays off after a near-overflow, in whole seconds of the clock. */
-#define AWAKE_S 2
+#include "net/rtnetlink.h"
 
 const char *membership_state_name(enum membership_state state)
 {
@@ -68,6 +57,10 @@ static void set_state(struct membership *membership, enum membership_state state
 {
 	bool had_error = membership->error;
 
+	if (state == MEMBERSHIP_FAILED)
+		retry_add(membership->group->context->retries, &membership->retry);
+	else
+		retry_cancel(&membership->retry);
 	if (membership->state == state &&
 		(error ? had_error && !strcmp(error, membership->error) : !had_error))
 		return;
@@ -104,132 +97,9 @@ struct membership *membership_new(struct group *group, const char *interface)
 	return membership;
 }
 
-uint32_t membership_count_drops(struct membership *membership)
+static bool is_multicast(const struct membership *membership)
 {
-	struct membership_counters *counters = membership->counters;
-	uint32_t now, more;
-
-	if (membership->fd < 0 || socket_drops(membership->fd, &now) < 0)
-		return 0;
-	more = now - (uint32_t)counters->socket_dropped;
-	counters->kernel_dropped += more;
-	counters->socket_dropped = now;
-	membership->group->counters->kernel_dropped += more;
-	atomic_store_explicit(&membership->origin->kernel_dropped, now, memory_order_relaxed);
-	return more;
-}
-
-static uint32_t now_s(void)
-{
-	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
-}
-
-static void count(struct group_counters *counters, const struct arena_received *received)
-{
-	counters->received += received->count;
-	counters->received_bytes += received->bytes;
-	counters->truncated += received->truncated;
-	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
-}
-
-/* Gives the datagrams in the arena to the group's outlets. */
-static void deliver(struct membership *membership, unsigned count)
-{
-	struct group *group = membership->group;
-
-	for (unsigned first = 0; first < count; first += BATCH_MAX) {
-		struct batch batch = {.origin = membership->origin,
-			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
-			.datagrams = group->context->arena->datagrams + first};
-
-		for (size_t i = 0; i < group->outlets.count; i++)
-			group->outlets.items[i]->deliver(group->outlets.items[i], &batch);
-	}
-}
-
-/* Reads once, and delivers what there was. Returns as arena_receive(). */
-static int receive(struct membership *membership, struct arena_received *received)
-{
-	struct group *group = membership->group;
-	int r = arena_receive(group->context->arena, membership->fd, group->needs,
-		membership->coalesces, received);
-	uint32_t now;
-
-	if (r < 0)
-		return r;
-	count(group->counters, received);
-	if (!(group->needs & NEED_DATAGRAMS))
-		return 0;
-	/* Once a second, for pcapng statistics. */
-	now = now_s();
-	if (now != membership->drops_read_s) {
-		membership->drops_read_s = now;
-		membership_count_drops(membership);
-	}
-	deliver(membership, received->count);
-	return 0;
-}
-
-/* Whether no outlet needs datagrams at once, and the receive buffer holds what arrives in a pause.
- */
-static bool may_pause(const struct membership *membership)
-{
-	return !(membership->group->needs & NEED_PROMPT) &&
-	       membership->receive_buffer >= PAUSE_BUFFER && membership->awake_until_s <= now_s();
-}
-
-/* Reads what is queued, but not more than is fair to the other memberships. Returns how to go on:
- * pause where there is traffic and the socket was drained. */
-static enum pause_next take_turn(struct membership *membership)
-{
-	struct arena_received received = {.is_full = true};
-	unsigned count = 0;
-
-	for (int i = 0; i < TURN_BATCHES && received.is_full; i++) {
-		receive(membership, &received);
-		count += received.count;
-	}
-	if ((count < PAUSE_FROM && !membership->pause.goes_on) || !may_pause(membership))
-		return PAUSE_ENDS;
-	return received.is_full ? PAUSE_GOES_ON : PAUSE_AGAIN;
-}
-
-/* A pause that fills a quarter of the receive buffer, of which the kernel allows twice what was
- * granted, may be followed by one that fills all of it. */
-enum pause_next membership_resume(struct pause_member *member)
-{
-	struct membership *membership = container_of(member, struct membership, pause);
-	enum pause_next next;
-
-	if (!member->goes_on && socket_backlog(membership->fd) > membership->receive_buffer / 2)
-		membership->awake_until_s = now_s() + AWAKE_S;
-	next = take_turn(membership);
-	/* Where the event cannot be added, reading goes on from here. */
-	if (next == PAUSE_ENDS && event_add(&membership->readable, NULL) < 0)
-		next = PAUSE_AGAIN;
-	return next;
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *argument)
-{
-	struct membership *membership = argument;
-
-	(void)fd, (void)what;
-	if (take_turn(membership) != PAUSE_AGAIN)
-		return;
-	event_del(&membership->readable);
-	pause_add(membership->group->context->pause, &membership->pause);
-}
-
-void membership_apply_needs(struct membership *membership, bool force)
-{
-	uint8_t needs = membership->group->needs & NEED_ALL;
-
-	if (membership->fd < 0 || (!force && membership->asked == needs))
-		return;
-	membership->asked = needs;
-	arena_want(membership->fd, membership->group->config->address.family,
-		membership->group->needs, membership->coalesces);
+	return address_is_multicast(&membership->group->config->address);
 }
 
 /* The prefix of the fd store's names of this membership's sockets, whatever they are joined to. */
@@ -264,6 +134,8 @@ static void name_socket(
 	hash = hash_bytes(hash, &config->coalesce, sizeof(config->coalesce));
 	hash = hash_addresses(hash, &config->sources);
 	hash = hash_addresses(hash, &config->block_sources);
+	if (!is_multicast(membership))
+		hash = hash_bytes(hash, &(bool){config->interfaces.count}, sizeof(bool));
 	name_membership(membership, name);
 	length = strlen(name);
 	snprintf(name + length, STORE_NAME_MAX - length, "%016" PRIx64, hash);
@@ -280,12 +152,13 @@ static void leave(struct membership *membership)
 		name_socket(membership, membership->origin->ifindex, name);
 		store_remove(membership->group->context->store, name);
 	}
+	membership_count_drops(membership);
 	multicast_leave(
 		membership->fd, &membership->group->config->address, membership->origin->ifindex);
 	membership->counters->unjoined_since_ns = clock_ns(CLOCK_BOOTTIME);
 	/* A pending error of the socket (ENETDOWN) is cleared by the call that returns it. */
 	do
-		r = receive(membership, &received);
+		r = membership_receive(membership, &received);
 	while (r >= 0 || r == -ENETDOWN);
 }
 
@@ -295,7 +168,10 @@ void membership_close(struct membership *membership)
 		return;
 	if (!membership->is_stored || !membership->group->context->stopping)
 		leave(membership);
-	membership_count_drops(membership);
+	/* Else what comes after leaving counts as dropped. */
+	if (is_multicast(membership))
+		membership_count_drops(membership);
+	report_cancel(&membership->report);
 	pause_cancel(&membership->pause);
 	event_del(&membership->readable);
 	close(membership->fd);
@@ -312,11 +188,47 @@ void membership_free(struct membership *membership)
 	if (!membership)
 		return;
 	membership_close(membership);
+	retry_cancel(&membership->retry);
 	counters_release(membership->group->context->counters, membership->counters);
 	free(membership->interface);
 	free(membership->error);
 	free(membership->last_error);
 	free(membership);
+}
+
+/* Whether a report gets to where it is of use: there is a carrier, and the address that many
+ * switches want as its source. */
+static bool is_heard(const struct membership *membership, const struct interface *interface)
+{
+	return interface->flags & INTERFACE_LOWER_UP &&
+	       (interface->has_ipv4 || membership->group->config->address.family == AF_INET6);
+}
+
+/* It has just been joined, which the kernel reports. */
+static void note_reported(struct membership *membership, const struct interface *interface)
+{
+	membership->is_reported = is_heard(membership, interface);
+	membership->attachment = interface->attachment;
+}
+
+/* Reports it again where switches may have forgotten it, or never knew. */
+static void follow_link(struct membership *membership, const struct interface *interface,
+	const struct link_change *change)
+{
+	const struct group_context *context = membership->group->context;
+	bool is_heard_now = is_heard(membership, interface);
+
+	if (!is_multicast(membership))
+		return;
+	if (membership->attachment != interface->attachment ||
+		(change && link_change_was_dark(change, interface->index)))
+		membership->is_reported = false;
+	if (is_heard_now && !membership->is_reported)
+		report_add(context->reports, &membership->report,
+			&membership->group->config->address, interface->index,
+			context->joined && joined_is_version2(context->joined, interface->index));
+	membership->is_reported = is_heard_now;
+	membership->attachment = interface->attachment;
 }
 
 /* Makes fd the membership's socket, joined on the interface. On failure it is closed. */
@@ -331,8 +243,11 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 		return -ENOMEM;
 	}
 	membership->fd = fd;
+	membership->check_sources = CHECK_NEVER;
+	if (!is_multicast(membership) && (config->sources.count || config->block_sources.count))
+		membership->check_sources = CHECK_ALWAYS;
 	event_assign(&membership->readable, membership->group->context->base, fd,
-		EV_READ | EV_PERSIST, on_readable, membership);
+		EV_READ | EV_PERSIST, membership_on_readable, membership);
 	if (event_add(&membership->readable, NULL) < 0) {
 		membership_close(membership);
 		return -ENOMEM;
@@ -362,21 +277,47 @@ static int claim_listening(const struct membership *membership, const struct int
 	return fd < 0 ? store_claim(store, group) : fd;
 }
 
-static int open_socket(
-	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+/* What the address is on this host, as far as a socket that is bound to it cares. */
+static enum reach reach_of(const struct address *address)
+{
+	if (address_is_multicast(address))
+		return REACH_MULTICAST;
+	if (address_is_everyone(address) ||
+		(!address_is_any(address) && rtnetlink_route_type(address) == RTN_BROADCAST))
+		return REACH_BROADCAST;
+	return REACH_UNICAST;
+}
+
+/* One of this host's addresses alone is received on whatever interface it comes in: also from the
+ * host itself. */
+static struct multicast_membership describe(
+	const struct membership *membership, const char *interface, unsigned ifindex)
 {
 	const struct config_group *config = membership->group->config;
 	const struct address_list *sources = config->block_sources.count ? &config->block_sources
 									 : &config->sources;
-	struct multicast_membership wanted = {
+	enum reach reach = reach_of(&config->address);
+
+	return (struct multicast_membership){
 		.group = config->address,
+		.reach = reach,
+		.any_interface = reach == REACH_UNICAST && !config->interfaces.count &&
+				 !address_is_any(&config->address),
 		.port = (uint16_t)config->port,
-		.interface = interface->name,
-		.ifindex = interface->index,
+		.interface = interface,
+		.ifindex = ifindex,
 		.sources = sources->items,
 		.source_count = sources->count,
 		.exclude = config->block_sources.count > 0,
 	};
+}
+
+static int open_socket(
+	struct membership *membership, const struct interface *interface, char why[static WHY_MAX])
+{
+	const struct config_group *config = membership->group->config;
+	struct multicast_membership wanted = describe(
+		membership, interface->name, interface->index);
 	AUTO_CLOSE int fd = claim_listening(membership, interface);
 	int r;
 
@@ -417,6 +358,7 @@ static int join(
 		counters->unjoined_ns += now - counters->unjoined_since_ns;
 	counters->unjoined_since_ns = 0;
 	membership_apply_needs(membership, membership->coalesces);
+	note_reported(membership, interface);
 	name_socket(membership, interface->index, name);
 	membership->is_stored = store_put(membership->group->context->store, name, fd);
 	return 0;
@@ -464,13 +406,15 @@ static bool restore_same(struct membership *membership, const struct interface *
 	if (fd < 0 || adopt_restored(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
 	membership->is_stored = true;
-	if (context->joined && !joined_contains(context->joined,
-				       &membership->group->config->address, interface->index)) {
+	if (is_multicast(membership) && context->joined &&
+		!joined_contains(
+			context->joined, &membership->group->config->address, interface->index)) {
 		membership_close(membership);
 		return false;
 	}
 	context->restored.sockets++;
 	context->restored.kernel_dropped += membership_count_drops(membership);
+	note_reported(membership, interface);
 	set_state(membership, MEMBERSHIP_JOINED, NULL);
 	return true;
 }
@@ -524,7 +468,8 @@ static bool is_joined_on(const struct membership *membership, const struct inter
 
 	if (membership->fd < 0 || membership->origin->ifindex != interface->index)
 		return false;
-	if (!joined || joined_contains(joined, &config->address, interface->index))
+	if (!joined || !is_multicast(membership) ||
+		joined_contains(joined, &config->address, interface->index))
 		return true;
 	log_event(LOG_WARNING,
 		&(struct log_fields){
@@ -559,12 +504,36 @@ static bool has_family(const struct membership *membership, const struct interfa
 	       interface->ipv6 == IPV6_ENABLED;
 }
 
+/* Whether the address is of this host, or reaches it. The kernel's table of local addresses has all
+ * but link-local ones, which belong to an interface. */
+static bool is_local(const struct address *address, const struct interface_list *interfaces,
+	const struct interface *interface)
+{
+	if (address_is_any(address) || reach_of(address) != REACH_UNICAST)
+		return true;
+	if (address_needs_scope(address))
+		return interface && interface_has_address(interfaces, interface, address);
+	return rtnetlink_route_type(address) == RTN_LOCAL;
+}
+
 /* Why nothing can be joined there now; NULL: it can. */
 static const char *find_obstacle(const struct membership *membership,
-	const struct interface *interface, char why[static WHY_MAX])
+	const struct interface_list *interfaces, const struct interface *interface,
+	char why[static WHY_MAX])
 {
+	const struct address *own = &membership->group->config->address;
+	char string[INET6_ADDRSTRLEN];
 	struct address address;
 
+	if (!(interface && !(interface->flags & IFF_UP)) && !is_local(own, interfaces, interface)) {
+		snprintf(why, WHY_MAX,
+			"%s is neither an address of this host nor a broadcast address of its "
+			"networks",
+			address_format(own, string));
+		return why;
+	}
+	if (!interface && interface_is_glob(membership->interface) && !is_multicast(membership))
+		return "no interface matches";
 	if (!interface && interface_is_glob(membership->interface))
 		return "no interface with the flag MULTICAST matches; one without it, or a port of "
 		       "a "
@@ -592,10 +561,11 @@ void membership_update(struct membership *membership, const struct interface_lis
 	const struct interface *interface = interface_find(interfaces, membership->interface);
 	bool is_new = interface && change && link_change_is_new(change, interface->index);
 	char why[WHY_MAX];
-	const char *obstacle = find_obstacle(membership, interface, why);
+	const char *obstacle = find_obstacle(membership, interfaces, interface, why);
 
 	if (interface && has_family(membership, interface) && !is_new &&
-		is_joined_on(membership, interface)) {
+		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
+		follow_link(membership, interface, change);
 		set_joined(membership, interfaces, interface);
 		return;
 	}
@@ -607,3 +577,29 @@ void membership_update(struct membership *membership, const struct interface_lis
 	else
 		set_joined(membership, interfaces, interface);
 }
+
+void membership_retry(struct retry *retry, const struct interface_list *interfaces)
+{
+	membership_update(container_of(retry, struct membership, retry), interfaces, NULL);
+}
+
+static int begin_report(struct report *report, struct multicast_membership *ret)
+{
+	struct membership *membership = container_of(report, struct membership, report);
+
+	if (!membership->check_sources)
+		membership->check_sources = CHECK_UNTIL_DRAINED;
+	*ret = describe(membership, membership->origin->interface, membership->origin->ifindex);
+	return membership->fd;
+}
+
+static void fail_report(struct report *report)
+{
+	struct membership *membership = container_of(report, struct membership, report);
+
+	membership_close(membership);
+	set_state(membership, MEMBERSHIP_FAILED,
+		"the kernel took its sources, and could not set them again; joining again");
+}
+
+const struct report_callbacks membership_report_callbacks = {begin_report, fail_report};

@@ -7,9 +7,11 @@
 #include "data/datagram.h"
 #include "groups/arena.h"
 #include "groups/pause.h"
+#include "groups/retry.h"
 #include "net/interface.h"
 #include "net/joined.h"
 #include "net/link_monitor.h"
+#include "net/report.h"
 #include "service/store.h"
 
 struct group;
@@ -28,6 +30,9 @@ struct group_context {
 	struct arena *arena;
 	struct senders *senders;
 	struct pause *pause;
+	struct retries *retries; /* of memberships that could not be joined */
+	struct retries *send_retries; /* of ports to send from */
+	struct reports *reports;
 	struct counters *counters;
 	struct store *store;
 	/* The kernel's list of memberships and the interfaces, while memberships are compared with
@@ -57,6 +62,14 @@ struct membership_counters {
 	uint64_t socket_dropped; /* by the current socket, when last read, modulo 2^32 */
 };
 
+/* Whether datagrams of senders that the group does not take reach the daemon, and are refused
+ * there. For groups the kernel does it, but while a membership is reported again. */
+enum check_sources {
+	CHECK_NEVER,
+	CHECK_UNTIL_DRAINED,
+	CHECK_ALWAYS, /* the address is no multicast, so the kernel does not know the sources */
+};
+
 struct membership {
 	struct group *group;
 	struct event readable;
@@ -72,8 +85,13 @@ struct membership {
 	bool is_stored; /* the fd store has a copy of the socket */
 	bool coalesces; /* the socket does */
 	uint8_t asked; /* what the kernel was asked for, of enum need */
+	uint8_t check_sources; /* enum check_sources */
+	bool is_reported; /* to the network, since the link last changed */
 	enum membership_state state;
 	int fd;
+	uint64_t attachment; /* of the interface, when last reported */
+	struct report report;
+	struct retry retry;
 	bool wanted; /* mark of a reconciliation that is under way */
 	char *interface; /* its name, or the pattern that matches none */
 };
@@ -99,15 +117,11 @@ void membership_restore(struct membership *membership, const struct interface *i
 void membership_update(struct membership *membership, const struct interface_list *interfaces,
 	const struct link_change *change);
 
-/* The callback of pause_new(). */
-enum pause_next membership_resume(struct pause_member *member);
+/* The callback of retries_new(). */
+void membership_retry(struct retry *retry, const struct interface_list *interfaces);
 
-/* Asks the kernel for what the group's outlets need, if that has changed; with force also where it
- * is not known what was asked before. */
-void membership_apply_needs(struct membership *membership, bool force);
-
-/* Reads how many datagrams the kernel has dropped at the socket. Returns how many are new. */
-uint32_t membership_count_drops(struct membership *membership);
+/* The callbacks of reports_new(). */
+extern const struct report_callbacks membership_report_callbacks;
 
 /* "waiting", "joined" or "failed". */
 const char *membership_state_name(enum membership_state state);

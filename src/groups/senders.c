@@ -5,15 +5,15 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "net/interface.h"
-#include "net/multicast.h"
 
 struct sender {
 	struct link link;
-	sa_family_t family;
-	unsigned ifindex;
+	struct send_socket options;
+	bool is_shared;
+	unsigned references;
 	struct udp_out out;
 	int ttl, loop; /* as set on the socket; -1: not yet */
+	uint16_t port;
 	struct event *writable;
 	struct link waiters;
 	struct link called; /* waiters that are about to be told */
@@ -21,7 +21,7 @@ struct sender {
 
 struct senders {
 	struct event_base *base;
-	struct link list;
+	struct link list; /* those without references too, while somebody waits for them */
 };
 
 struct senders *senders_new(struct event_base *base)
@@ -75,80 +75,108 @@ static void call_waiters(struct sender *sender)
 	}
 }
 
+static void close_if_unused(struct sender *sender)
+{
+	if (!sender->references && list_is_empty(&sender->waiters))
+		sender_free(sender);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *argument)
 {
-	(void)fd, (void)what;
-	call_waiters(argument);
+	struct sender *sender = argument;
+
+	(void)what;
+	send_socket_discard_errors(fd);
+	sender->references++;
+	call_waiters(sender);
+	sender->references--;
+	close_if_unused(sender);
 }
 
-static bool is_gone(const struct sender *sender, const struct interface_list *interfaces)
+void sender_unref(struct sender *sender)
 {
-	for (size_t i = 0; i < interfaces->count; i++)
-		if (interfaces->items[i].index == sender->ifindex)
-			return false;
-	return sender->ifindex != 0;
+	if (!sender || --sender->references)
+		return;
+	/* Who waits tries again, with what is there by then. */
+	if (!list_is_empty(&sender->waiters))
+		event_active(sender->writable, EV_WRITE, 0);
+	close_if_unused(sender);
 }
 
-void senders_reconcile(struct senders *senders, const struct interface_list *interfaces)
-{
-	struct sender *sender;
-
-	list_for_each(sender, &senders->list, link) {
-		if (!is_gone(sender, interfaces))
-			continue;
-		link_remove(&sender->link);
-		call_waiters(sender);
-		sender_free(sender);
-	}
-}
-
-static int sender_open(
-	struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret)
+static int sender_open(struct senders *senders, const struct send_socket *options,
+	char why[static WHY_MAX], struct sender **ret)
 {
 	struct sender *sender = calloc(1, sizeof(*sender));
 	int r;
 
 	if (!sender)
-		return -ENOMEM;
-	sender->family = family;
-	sender->ifindex = ifindex;
+		return because(why, -ENOMEM, "out of memory");
+	sender->options = *options;
 	sender->ttl = sender->loop = -1;
 	list_init(&sender->waiters);
 	list_init(&sender->called);
-	sender->out.fd = r = multicast_open_sender(family, ifindex);
+	sender->out.fd = -1;
+	r = send_socket_open(options, why, &sender->out);
 	if (r >= 0 && !(sender->writable = event_new(
 				senders->base, sender->out.fd, EV_WRITE, on_writable, sender)))
-		r = -ENOMEM;
+		r = because(why, -ENOMEM, "out of memory");
 	if (r < 0) {
 		sender_free(sender);
 		return r;
 	}
+	sender->port = send_socket_port(sender->out.fd);
 	list_append(&senders->list, &sender->link);
 	*ret = sender;
 	return 0;
 }
 
-int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret)
+int senders_get(struct senders *senders, const struct send_socket *options, bool share,
+	char why[static WHY_MAX], struct sender **ret)
 {
-	struct sender *sender;
+	struct sender *sender = NULL;
+	int r;
 
 	list_for_each(sender, &senders->list, link) {
-		if (sender->family != family || sender->ifindex != ifindex)
+		if (!share || !sender->is_shared || !sender->references ||
+			!send_socket_equal(&sender->options, options))
 			continue;
+		sender->references++;
 		*ret = sender;
 		return 0;
 	}
-	return sender_open(senders, family, ifindex, ret);
+	r = sender_open(senders, options, why, &sender);
+	if (r < 0)
+		return r;
+	sender->is_shared = share;
+	sender->references = 1;
+	*ret = sender;
+	return 0;
+}
+
+const struct send_socket *sender_options(const struct sender *sender)
+{
+	return &sender->options;
+}
+
+const struct udp_out *sender_out(const struct sender *sender)
+{
+	return &sender->out;
+}
+
+uint16_t sender_port(const struct sender *sender)
+{
+	return sender->port;
 }
 
 static int configure(struct sender *sender, int ttl, int loop)
 {
 	int r = 0;
 
-	if (sender->ttl != ttl && (r = multicast_set_ttl(sender->out.fd, sender->family, ttl)) >= 0)
+	if (sender->ttl != ttl &&
+		(r = send_socket_set_ttl(sender->out.fd, &sender->options, ttl)) >= 0)
 		sender->ttl = ttl;
 	if (r >= 0 && sender->loop != loop &&
-		(r = multicast_set_loop(sender->out.fd, sender->family, loop)) >= 0)
+		(r = send_socket_set_loop(sender->out.fd, &sender->options, loop)) >= 0)
 		sender->loop = loop;
 	return r;
 }
@@ -158,6 +186,7 @@ int sender_send(struct sender *sender, const struct send_target *target,
 {
 	int r = configure(sender, target->ttl, target->loop);
 
+	sender->out.refused = 1;
 	return r < 0 ? r
 		     : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
 }

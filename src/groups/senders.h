@@ -1,12 +1,13 @@
-/* The sockets that send to groups: one for each family and outgoing interface, shared by all
- * groups. So ten thousand groups do not need ten thousand more descriptors, and a slow interface
- * only holds up what goes out of it. */
+/* The sockets that send to groups: one for each set of options, shared by all groups that have the
+ * same. So ten thousand groups do not need ten thousand more descriptors, and a slow interface only
+ * holds up what leaves by it. */
 #pragma once
 
 #include <stddef.h>
 #include <sys/socket.h>
 
 #include "base/list.h"
+#include "net/send_socket.h"
 #include "net/udp_out.h"
 
 struct event_base;
@@ -27,15 +28,23 @@ struct send_target {
 };
 
 struct senders *senders_new(struct event_base *base);
+
+/* Also frees the senders that are still referenced. Accepts NULL. */
 void senders_free(struct senders *senders);
 
-/* Closes senders of interfaces that are gone. Their waiters are told to try again. */
-struct interface_list;
-void senders_reconcile(struct senders *senders, const struct interface_list *interfaces);
+/* A reference to a sender with these options: a shared one, opened at the first use, or a new one.
+ * Returns 0, or a negative errno with the reason in why. */
+int senders_get(struct senders *senders, const struct send_socket *options, bool share,
+	char why[static WHY_MAX], struct sender **ret);
 
-/* The sender for a family and an interface, 0 for the kernel's route, opened at the first use.
- * Returns 0 or a negative errno. */
-int senders_get(struct senders *senders, sa_family_t family, unsigned ifindex, struct sender **ret);
+/* Drops a reference. Without any the sender is closed, as soon as nobody waits for it. */
+void sender_unref(struct sender *sender);
+
+const struct send_socket *sender_options(const struct sender *sender);
+uint16_t sender_port(const struct sender *sender);
+
+/* Its socket, and what that has met. */
+const struct udp_out *sender_out(const struct sender *sender);
 
 /* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(). */
 int sender_send(struct sender *sender, const struct send_target *target,

@@ -6,9 +6,9 @@
 #include "groups/group.h"
 #include "net/interface.h"
 
-static void apply_needs(struct group *group)
+void group_apply_needs(struct group *group)
 {
-	unsigned needs = 0;
+	unsigned needs = group->outgoing.echoes ? NEED_DATAGRAMS | NEED_SOURCE : 0;
 
 	for (size_t i = 0; i < group->outlets.count; i++)
 		needs |= NEED_DATAGRAMS | group->outlets.items[i]->needs;
@@ -17,13 +17,14 @@ static void apply_needs(struct group *group)
 	group->needs = needs;
 	for (size_t i = 0; i < group->memberships.count; i++)
 		membership_apply_needs(group->memberships.items[i], false);
+	outgoing_apply_needs(group);
 }
 
 int group_attach(struct group *group, struct outlet *outlet)
 {
 	int r = array_add(&group->outlets, outlet);
 
-	apply_needs(group);
+	group_apply_needs(group);
 	return r;
 }
 
@@ -37,61 +38,30 @@ void group_detach(struct group *group, struct outlet *outlet)
 		items[i] = items[--group->outlets.count];
 		break;
 	}
-	apply_needs(group);
+	group_apply_needs(group);
 }
 
 uint64_t group_kernel_dropped(struct group *group)
 {
 	for (size_t i = 0; i < group->memberships.count; i++)
 		membership_count_drops(group->memberships.items[i]);
+	group->counters->kernel_dropped += outgoing_count_drops(group);
 	return group->counters->kernel_dropped;
 }
 
-/* The interface to send out of, 0 for the kernel's route. A configured one may be up by now that
- * was not at the last reconciliation. */
-static int outgoing(struct group *group, const char *interface, unsigned *ret_ifindex)
-{
-	const char *name = interface ? interface : group->config->send_interface.count ? group->config->send_interface.items[0] : NULL;
-
-	if (!interface && group->send_ifindex)
-		*ret_ifindex = group->send_ifindex;
-	else
-		*ret_ifindex = name ? if_nametoindex(name) : 0;
-	return name && !*ret_ifindex ? -ENODEV : 0;
-}
-
-static int send_vectors(struct group *group, const struct iovec *vectors, unsigned count,
-	const struct send_options *options, struct sender **ret_busy)
-{
-	const struct config_group *config = group->config;
-	struct send_target target = {
-		.ttl = options->ttl < 0 ? (int)config->ttl : options->ttl, .loop = config->loop};
-	unsigned ifindex;
-	int r;
-
-	if ((r = outgoing(group, options->interface, &ifindex)) < 0)
-		return r;
-	if ((r = senders_get(group->context->senders, config->address.family, ifindex, ret_busy)) <
-		0)
-		return r;
-	target.to_length = address_to_endpoint(
-		&config->address, (uint16_t)config->port, ifindex, &target.to);
-	r = sender_send(*ret_busy, &target, vectors, count);
-	for (int i = 0; i < r; i++)
-		group->counters->sent_bytes += vectors[i].iov_len;
-	if (r > 0)
-		group->counters->sent += (uint64_t)r;
-	return r;
-}
-
+/* Why a send failed. way is that of the reason, NULL: there is none. */
 static int explain(
-	int r, const struct group *group, const char *interface, char why[static WHY_MAX])
+	int r, const struct group *group, const struct way *way, char why[static WHY_MAX])
 {
-	const char *name = interface;
 	bool v4 = group->config->address.family == AF_INET;
+	const char *interface = way ? way->interface : NULL;
 
+	if (way && way->failure < 0)
+		return because(why, r, "%s", way->error ? way->error : strerror(-r));
 	switch (-r) {
 	case ENETUNREACH:
+		if (interface)
+			return because(why, r, "%s is down, or has no multicast route", interface);
 		return because(why, r,
 			"no route for %s: set send_interface, or add a multicast route (ip %s dev "
 			"IFACE)",
@@ -100,17 +70,26 @@ static int explain(
 			   : "-6 route add multicast ff00::/8 table local");
 	case ENODEV:
 	case ENXIO:
-		return because(why, r, "there is no interface %s", name ? name : "to send out of");
+		return because(why, r, "there is no interface %s",
+			interface ? interface : "to send out of");
 	case EADDRNOTAVAIL:
-		return because(why, r, "the interface has no %s address to send from",
-			v4 ? "IPv4" : "IPv6");
+		return because(why, r, "%s has no %s address to send from",
+			interface ? interface : "the interface", v4 ? "IPv4" : "IPv6");
 	case EINVAL:
+		if (interface)
+			return because(why, r, "%s: %s no longer has the address to send from",
+				strerror(-r), interface);
 		return because(why, r,
 			"%s: a link-local group needs an interface: set send_interface, or send "
 			"with one",
 			strerror(-r));
 	case EMSGSIZE:
-		return because(why, r, "the datagram is too large for the interface's path");
+		return because(why, r, "the datagram is larger than %u bytes, or than %s takes",
+			datagram_max(group->config->address.family),
+			interface ? interface : "the interface");
+	case ENOBUFS:
+		return because(
+			why, r, "the queue of %s is full", interface ? interface : "the interface");
 	case EPERM:
 		return because(why, r, "%s: a firewall on this host refuses it", strerror(-r));
 	default:
@@ -118,23 +97,55 @@ static int explain(
 	}
 }
 
+static int send_by(struct group *group, const struct ways *ways, int ttl,
+	const struct iovec *vectors, unsigned count, struct unsent *ret)
+{
+	struct way *way;
+	int r = outgoing_send(group, ways, ttl, vectors, count, &way, &ret->count);
+
+	if (r == -EAGAIN)
+		ret->busy = way->sender;
+	if (r < 0)
+		explain(r, group, way, ret->why);
+	for (int i = 0; i < r; i++)
+		group->counters->sent_bytes += vectors[i].iov_len;
+	if (r > 0)
+		group->counters->sent += (uint64_t)r;
+	return r;
+}
+
+/* By the ways that the configuration names. */
+static int send_configured(struct group *group, int ttl, const struct iovec *vectors,
+	unsigned count, struct unsent *ret)
+{
+	if (!group->outgoing.usable)
+		outgoing_examine(group);
+	return send_by(group, &group->outgoing.ways, ttl, vectors, count, ret);
+}
+
+static int send_chosen(struct group *group, const struct send_options *options,
+	const struct iovec *vector, struct unsent *ret)
+{
+	struct way *way;
+	int r = outgoing_choose(group, options->interface, ret->why, &way);
+
+	return r < 0 ? r : send_by(group, &(struct ways){&way, 1}, options->ttl, vector, 1, ret);
+}
+
 int group_send(struct group *group, const void *payload, size_t size,
-	const struct send_options *options, char why[static WHY_MAX], struct sender **ret_busy)
+	const struct send_options *options, struct unsent *ret)
 {
 	struct iovec vector = {(void *)payload, size};
-	int r = send_vectors(group, &vector, 1, options, ret_busy);
+	int r = options->interface ? send_chosen(group, options, &vector, ret)
+				   : send_configured(group, options->ttl, &vector, 1, ret);
 
-	if (r >= 0)
-		return 0;
-	if (r != -EAGAIN)
+	if (r < 0 && r != -EAGAIN)
 		group->counters->send_failed++;
-	return explain(r, group, options->interface, why);
+	return r < 0 ? r : 0;
 }
 
 int group_send_batch(
-	struct group *group, const struct iovec *vectors, unsigned count, struct sender **ret_busy)
+	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret)
 {
-	static const struct send_options configured = {.ttl = -1};
-
-	return send_vectors(group, vectors, count, &configured, ret_busy);
+	return send_configured(group, -1, vectors, count, ret);
 }

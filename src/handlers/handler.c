@@ -24,6 +24,11 @@ static void hand_on(struct handler *handler, const struct batch *batch)
 
 	if (!batch->count)
 		return;
+	if (batch->origin->is_reply && handler->kind->config.relays) {
+		/* It answers what this host asked. */
+		ledger_filtered(handler->ledger, &(struct filtered){.filtered = batch->count});
+		return;
+	}
 	if (handler->worker) {
 		worker_push(handler->worker, batch);
 		return;

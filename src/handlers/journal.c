@@ -38,8 +38,9 @@ static void build_fields(struct text *text, const struct origin *origin,
 
 	fields_read(&fields, origin, datagram);
 	for (enum field i = 0; i < FIELDS; i++) {
-		text_printf(
-			text, "%s=%s", field_infos[i].variable, fields_string(&fields, i, number));
+		if (!field_is_absent(&fields, i))
+			text_printf(text, "%s=%s", field_infos[i].variable,
+				fields_string(&fields, i, number));
 		ret_ends[i] = text->length;
 	}
 	text_append_string(text, "MESSAGE=");
@@ -55,17 +56,19 @@ static int send_entry(
 {
 	struct iovec vector[ENTRY_OWN + ARRAY_SIZE(constant_fields)];
 	size_t ends[ENTRY_OWN], start = 0;
+	int count = 0;
 
 	text_clear(text);
 	build_fields(text, origin, datagram, ends);
 	if (text_failed(text))
 		return -ENOMEM;
 	for (size_t i = 0; i < ENTRY_OWN; start = ends[i++])
-		vector[i] = (struct iovec){text->data + start, ends[i] - start};
+		if (ends[i] > start)
+			vector[count++] = (struct iovec){text->data + start, ends[i] - start};
 	for (size_t i = 0; i < ARRAY_SIZE(constant_fields); i++)
-		vector[ENTRY_OWN + i] = (struct iovec){
+		vector[count++] = (struct iovec){
 			(char *)constant_fields[i], strlen(constant_fields[i])};
-	return sd_journal_sendv(vector, ARRAY_SIZE(vector));
+	return sd_journal_sendv(vector, count);
 }
 
 static unsigned journal_needs(const void *settings)

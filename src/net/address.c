@@ -59,6 +59,19 @@ bool address_is_multicast(const struct address *address)
 	return address->family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&address->v6);
 }
 
+bool address_is_everyone(const struct address *address)
+{
+	return address->family == AF_INET && address->v4.s_addr == htonl(INADDR_BROADCAST);
+}
+
+bool address_is_any(const struct address *address)
+{
+	static const struct in6_addr any = {0};
+
+	return !memcmp(
+		&address->v6, &any, address->family == AF_INET ? sizeof(address->v4) : sizeof(any));
+}
+
 bool address_needs_scope(const struct address *address)
 {
 	const struct in6_addr *v6 = &address->v6;

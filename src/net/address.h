@@ -49,6 +49,12 @@ uint64_t address_hash(uint64_t hash, const struct address *address);
 /* 224.0.0.0/4 or ff00::/8. */
 bool address_is_multicast(const struct address *address);
 
+/* 255.255.255.255: every host of the link. */
+bool address_is_everyone(const struct address *address);
+
+/* 0.0.0.0 or ::. */
+bool address_is_any(const struct address *address);
+
 /* Whether an address of this scope needs an interface: ff01:: and ff02:: groups, and fe80::
  * addresses. */
 bool address_needs_scope(const struct address *address);

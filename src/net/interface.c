@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "net/rtnetlink.h"
 
 /* From linux/ipv6.h, which does not go together with netinet/in.h. */
@@ -88,6 +89,7 @@ static int read_link(void *argument, const struct nlmsghdr *message)
 	interface.port_kind = port_kind(parts[IFLA_LINKINFO]);
 	if (parts[IFLA_MASTER] && interface.port_kind)
 		memcpy(&interface.port_of, RTA_DATA(parts[IFLA_MASTER]), sizeof(interface.port_of));
+	interface.attachment = interface.port_of;
 	r = array_add(list, interface);
 	if (r < 0 || !parts[IFLA_PROP_LIST])
 		return r;
@@ -134,6 +136,30 @@ static void forget_addresses(void *argument)
 	((struct interface_list *)argument)->addresses.count = 0;
 }
 
+static struct interface *by_index(const struct interface_list *list, unsigned index)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].index == index)
+			return &list->items[i];
+	return NULL;
+}
+
+/* What the messages say of other interfaces than their own. */
+static void relate(struct interface_list *list)
+{
+	struct interface *interface;
+
+	for (size_t i = 0; i < list->addresses.count; i++)
+		if (list->addresses.items[i].address.family == AF_INET &&
+			(interface = by_index(list, list->addresses.items[i].ifindex)))
+			interface->has_ipv4 = true;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].port_of && list->items[i].flags & INTERFACE_LOWER_UP &&
+			(interface = by_index(list, list->items[i].port_of)))
+			interface->attachment = hash_bytes(interface->attachment,
+				&list->items[i].index, sizeof(list->items[i].index));
+}
+
 int interface_list_read(struct interface_list *ret)
 {
 	struct interface_list list = {0};
@@ -145,6 +171,7 @@ int interface_list_read(struct interface_list *ret)
 		interface_list_clear(&list);
 		return r;
 	}
+	relate(&list);
 	*ret = list;
 	return 0;
 }
@@ -159,10 +186,7 @@ void interface_list_clear(struct interface_list *list)
 
 const struct interface *interface_by_index(const struct interface_list *list, unsigned index)
 {
-	for (size_t i = 0; i < list->count; i++)
-		if (list->items[i].index == index)
-			return &list->items[i];
-	return NULL;
+	return by_index(list, index);
 }
 
 const struct interface *interface_find(const struct interface_list *list, const char *name)
@@ -211,8 +235,7 @@ bool interface_is_glob(const char *pattern)
 	return strpbrk(pattern, "*?[");
 }
 
-/* Whether one of the interface's names matches. */
-static bool has_name_like(
+bool interface_has_name(
 	const struct interface_list *list, const struct interface *interface, const char *pattern)
 {
 	if (!fnmatch(pattern, interface->name, 0))
@@ -228,7 +251,7 @@ bool interface_matches(
 	const struct interface_list *list, const struct interface *interface, const char *pattern)
 {
 	return interface->flags & IFF_MULTICAST && !(interface->flags & IFF_LOOPBACK) &&
-	       !interface->port_of && has_name_like(list, interface, pattern);
+	       !interface->port_of && interface_has_name(list, interface, pattern);
 }
 
 bool interface_is_excluded(
@@ -236,7 +259,7 @@ bool interface_is_excluded(
 {
 	struct address address;
 
-	if (has_name_like(list, interface, pattern))
+	if (interface_has_name(list, interface, pattern))
 		return true;
 	return address_parse(pattern, &address) == 0 &&
 	       interface_has_address(list, interface, &address);

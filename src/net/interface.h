@@ -15,13 +15,20 @@ enum interface_ipv6 {
 	IPV6_ENABLED,
 };
 
+/* From linux/if.h, which does not go together with net/if.h: there is a carrier. */
+#define INTERFACE_LOWER_UP 0x10000
+
 struct interface {
 	char name[IF_NAMESIZE];
 	unsigned index;
-	unsigned flags; /* IFF_UP, IFF_LOWER_UP, IFF_MULTICAST, IFF_LOOPBACK, ... (netdevice(7)) */
+	unsigned flags; /* IFF_UP, INTERFACE_LOWER_UP, IFF_MULTICAST, IFF_LOOPBACK, ...
+			   (netdevice(7)) */
 	unsigned port_of; /* index of the bridge, bond or team that takes its frames; 0: none */
 	const char *port_kind; /* "bridge", ...; NULL: it is no port */
 	enum interface_ipv6 ipv6;
+	bool has_ipv4; /* it has an IPv4 address */
+	uint64_t attachment; /* what it is attached to: a hash of its master, and of its own ports
+				that have a carrier */
 };
 
 struct interface_address {
@@ -75,6 +82,10 @@ bool interface_is_glob(const char *pattern);
  * interfaces that can do multicast only, but not lo, and no ports of bridges, bonds and teams: what
  * arrives at a port is the bridge's. */
 bool interface_matches(
+	const struct interface_list *list, const struct interface *interface, const char *pattern);
+
+/* Whether a pattern or name is that of the interface, or an alternative name. */
+bool interface_has_name(
 	const struct interface_list *list, const struct interface *interface, const char *pattern);
 
 /* The same for what is to be left out: any interface of that name, alternative name or address, or

@@ -8,15 +8,17 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 
-/* Lines of /proc/net/igmp: "4<tab>eth0 ...", followed for each of its groups by
+/* Lines of /proc/net/igmp: "4<tab>eth0      :     1      V3", followed for each of its groups by
  * "<tab>...010000E0 ...", the address as a number in this host's byte order. */
 static int read_line_v4(struct joined *joined, const char *line, unsigned *ifindex)
 {
 	struct address group = {.family = AF_INET};
-	unsigned address;
+	unsigned address, version;
 
 	if (*line != '\t') {
 		*ifindex = (unsigned)strtoul(line, NULL, 10);
+		if (sscanf(line, "%*u %*[^:]: %*u V%u", &version) == 1 && version < 3)
+			return array_add(&joined->version2, *ifindex);
 		return 0;
 	}
 	if (sscanf(line, " %8x", &address) != 1)
@@ -84,6 +86,7 @@ int joined_read(struct joined *joined)
 void joined_clear(struct joined *joined)
 {
 	free(joined->items);
+	free(joined->version2.items);
 	*joined = (struct joined){0};
 }
 
@@ -92,4 +95,12 @@ bool joined_contains(const struct joined *joined, const struct address *group, u
 	struct joined_group wanted = {.group = *group, .ifindex = ifindex};
 
 	return bsearch(&wanted, joined->items, joined->count, sizeof(wanted), compare);
+}
+
+bool joined_is_version2(const struct joined *joined, unsigned ifindex)
+{
+	for (size_t i = 0; i < joined->version2.count; i++)
+		if (joined->version2.items[i] == ifindex)
+			return true;
+	return false;
 }

@@ -15,10 +15,18 @@ struct joined_group {
 struct joined {
 	struct joined_group *items; /* sorted */
 	size_t count;
+	struct {
+		unsigned *items;
+		size_t count;
+	} version2; /* indexes of interfaces that do IGMPv1 or IGMPv2 */
 };
 
 /* Fills in a zeroed list. Returns 0 or a negative errno; the list is empty then. */
 int joined_read(struct joined *joined);
 void joined_clear(struct joined *joined);
+
+/* Whether the interface does IGMPv1 or IGMPv2: a querier of that version was heard, or a sysctl
+ * demands it. */
+bool joined_is_version2(const struct joined *joined, unsigned ifindex);
 
 bool joined_contains(const struct joined *joined, const struct address *group, unsigned ifindex);

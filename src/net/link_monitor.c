@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "net/interface.h"
 
 /* Delay that gathers a burst of changes: an interface is created, named and set up at once. */
 #define SETTLE_US 5000
@@ -23,18 +24,34 @@ struct link_monitor {
 	struct event settled;
 	link_changed changed;
 	void *argument;
-	struct {
+	struct indexes {
 		unsigned *items;
 		size_t count;
-	} gone;
+	} gone, dark;
 };
+
+static bool contains(const unsigned *items, size_t count, unsigned index)
+{
+	for (size_t i = 0; i < count; i++)
+		if (items[i] == index)
+			return true;
+	return false;
+}
 
 bool link_change_is_new(const struct link_change *change, unsigned index)
 {
-	for (size_t i = 0; i < change->gone_count; i++)
-		if (change->gone[i] == index)
-			return true;
-	return false;
+	return contains(change->gone, change->gone_count, index);
+}
+
+bool link_change_was_dark(const struct link_change *change, unsigned index)
+{
+	return contains(change->dark, change->dark_count, index);
+}
+
+static void add_once(struct indexes *indexes, unsigned index)
+{
+	if (!contains(indexes->items, indexes->count, index))
+		array_add(indexes, index);
 }
 
 static void read_messages(struct link_monitor *monitor, const void *data, size_t size)
@@ -46,10 +63,14 @@ static void read_messages(struct link_monitor *monitor, const void *data, size_t
 		const struct ifinfomsg *link = NLMSG_DATA(header);
 
 		/* AF_BRIDGE: it only left its bridge. */
-		if (header->nlmsg_type == RTM_DELLINK &&
-			header->nlmsg_len >= NLMSG_LENGTH(sizeof(*link)) &&
-			link->ifi_family == AF_UNSPEC)
-			array_add(&monitor->gone, (unsigned)link->ifi_index);
+		if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*link)) ||
+			(header->nlmsg_type == RTM_DELLINK && link->ifi_family != AF_UNSPEC))
+			continue;
+		if (header->nlmsg_type == RTM_DELLINK)
+			add_once(&monitor->gone, (unsigned)link->ifi_index);
+		else if (header->nlmsg_type == RTM_NEWLINK &&
+			 !(link->ifi_flags & INTERFACE_LOWER_UP))
+			add_once(&monitor->dark, (unsigned)link->ifi_index);
 	}
 }
 
@@ -74,17 +95,19 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 static void on_settled(evutil_socket_t fd, short what, void *argument)
 {
 	struct link_monitor *monitor = argument;
-	struct link_change change = {monitor->gone.items, monitor->gone.count};
+	struct link_change change = {
+		monitor->gone.items, monitor->gone.count, monitor->dark.items, monitor->dark.count};
 
 	(void)fd, (void)what;
 	monitor->changed(monitor->argument, &change);
-	monitor->gone.count = 0;
+	monitor->gone.count = monitor->dark.count = 0;
 }
 
 static int open_socket(void)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+			     RTMGRP_IPV6_IFINFO};
 	AUTO_CLOSE int fd = socket(
 		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -124,5 +147,6 @@ void link_monitor_free(struct link_monitor *monitor)
 	evtimer_del(&monitor->settled);
 	close(monitor->fd);
 	free(monitor->gone.items);
+	free(monitor->dark.items);
 	free(monitor);
 }

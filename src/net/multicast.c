@@ -1,12 +1,15 @@
 #include "net/multicast.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "net/compat.h"
+#include "net/holder.h"
 
 #define SEND_BUFFER (1 << 20)
 
@@ -28,6 +31,55 @@ static int bind_to_interface(int fd, const char *name)
 		       : 0;
 }
 
+/* Binding to the group keeps other groups out; IP_MULTICAST_ALL=0 keeps other interfaces and other
+ * processes' joins out. IPV6_MULTICAST_ALL=0 ignores the interface, so an IPv6 socket is bound to
+ * it; so is one that joins nothing. */
+static int isolate(int fd, const struct multicast_membership *membership)
+{
+	bool v4 = membership->group.family == AF_INET;
+	int r;
+
+	if (v4)
+		r = set_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+	else if ((r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) >= 0)
+		r = set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+	if (r < 0 || membership->any_interface || (v4 && membership->reach == REACH_MULTICAST))
+		return r;
+	return bind_to_interface(fd, membership->interface);
+}
+
+/* Whether a socket bound to all addresses has the port: then it receives what comes to an address
+ * that nobody has. */
+static bool is_held_for_all(const struct multicast_membership *membership)
+{
+	bool v4 = membership->group.family == AF_INET;
+	AUTO_CLOSE int fd = socket(membership->group.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct address nobody;
+	union endpoint endpoint;
+	socklen_t length;
+
+	address_parse(v4 ? "192.0.2.1" : "2001:db8::1", &nobody);
+	length = address_to_endpoint(&nobody, membership->port, 0, &endpoint);
+	if (fd < 0 || isolate(fd, membership) < 0 ||
+		set_int(fd, ip_level(nobody.family), v4 ? IP_FREEBIND : IPV6_FREEBIND, 1) < 0)
+		return true;
+	return bind(fd, &endpoint.any, length) < 0;
+}
+
+/* Binds so that no unicast is taken from other sockets: of two on one address with SO_REUSEADDR,
+ * the later one gets it. On the wildcard address the port is shared with sockets that are bound to
+ * one address, such as a group's: they go before. */
+static int bind_alone(int fd, const struct multicast_membership *membership,
+	const struct sockaddr *address, socklen_t length)
+{
+	bool shares = address_is_any(&membership->group) && !is_held_for_all(membership);
+	int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, shares);
+
+	if (r < 0)
+		return r;
+	return bind(fd, address, length) < 0 ? -errno : 0;
+}
+
 /* Binds beside other programs. A holder of the port with SO_REUSEPORT alone refuses a binder with
  * SO_REUSEADDR alone, and the other way round, so the socket ends up with both. SO_REUSEPORT is set
  * after the bind where possible: set before, the kernel compares the socket with every other one of
@@ -39,8 +91,11 @@ static int bind_shared(int fd, const struct multicast_membership *membership)
 	union endpoint endpoint;
 	socklen_t length = address_to_endpoint(
 		&membership->group, membership->port, membership->ifindex, &endpoint);
-	int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	int r;
 
+	if (membership->reach == REACH_UNICAST)
+		return bind_alone(fd, membership, &endpoint.any, length);
+	r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r < 0)
 		return r;
 	if (bind(fd, &endpoint.any, length) == 0)
@@ -52,22 +107,6 @@ static int bind_shared(int fd, const struct multicast_membership *membership)
 	if (r < 0)
 		return r;
 	return bind(fd, &endpoint.any, length) < 0 ? -errno : 0;
-}
-
-/* Binding to the group keeps other groups out; IP_MULTICAST_ALL=0 keeps other interfaces and other
- * processes' joins out. IPV6_MULTICAST_ALL=0 ignores the interface, so an IPv6 socket is bound to
- * it. */
-static int isolate(int fd, const struct multicast_membership *membership)
-{
-	int r;
-
-	if (membership->group.family == AF_INET)
-		return set_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
-	if ((r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) < 0)
-		return r;
-	if ((r = set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)) < 0)
-		return r;
-	return bind_to_interface(fd, membership->interface);
 }
 
 uint64_t socket_set_receive_buffer(int fd, uint64_t bytes)
@@ -135,7 +174,7 @@ static int explain_join(
 	return because(why, r, "joining: %s", strerror(-r));
 }
 
-static int join(int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
+int multicast_join(int fd, const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	bool any_source = membership->exclude || !membership->source_count;
 	int option = membership->exclude ? MCAST_BLOCK_SOURCE : MCAST_JOIN_SOURCE_GROUP;
@@ -146,14 +185,32 @@ static int join(int fd, const struct multicast_membership *membership, char why[
 	return r < 0 ? explain_join(r, membership, why) : 0;
 }
 
+int multicast_set_filter(int fd, const struct multicast_membership *membership)
+{
+	size_t size = GROUP_FILTER_SIZE(membership->source_count);
+	AUTO_FREE struct group_filter *filter = calloc(1, size);
+
+	if (!filter)
+		return -ENOMEM;
+	filter->gf_interface = membership->ifindex;
+	filter->gf_fmode = membership->exclude ? MCAST_EXCLUDE : MCAST_INCLUDE;
+	filter->gf_numsrc = (uint32_t)membership->source_count;
+	put_address(&filter->gf_group, &membership->group, membership->ifindex);
+	for (size_t i = 0; i < membership->source_count; i++)
+		put_address(&filter->gf_slist[i], &membership->sources[i], membership->ifindex);
+	if (setsockopt(fd, ip_level(membership->group.family), MCAST_MSFILTER, filter,
+		    (socklen_t)size) < 0)
+		return -errno;
+	return 0;
+}
+
 static int explain_bind(
 	int r, const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	if (r == -EADDRINUSE)
-		return because(why, r,
-			"port %u is held by a program that does not share it (SO_REUSEADDR); see "
-			"ss -lunp",
-			membership->port);
+		return holder_explain(&membership->group, membership->port, why);
+	if (r == -EADDRNOTAVAIL)
+		return because(why, r, "the address cannot be received on yet");
 	if (r == -EACCES)
 		return because(why, r,
 			"port %u is below net.ipv4.ip_unprivileged_port_start and needs "
@@ -177,7 +234,7 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 		return because(why, r, "binding to the interface: %s", strerror(-r));
 	if ((r = bind_shared(fd, membership)) < 0)
 		return explain_bind(r, membership, why);
-	if ((r = join(fd, membership, why)) < 0)
+	if (membership->reach == REACH_MULTICAST && (r = multicast_join(fd, membership, why)) < 0)
 		return r;
 	return take_fd(fd);
 }
@@ -206,9 +263,35 @@ int multicast_adopt_receiver(
 			"the socket unit of that name has another address or port than the group");
 	if ((r = isolate(fd, membership)) < 0)
 		return because(why, r, "binding to the interface: %s", strerror(-r));
+	if (membership->reach != REACH_MULTICAST)
+		return 0;
 	/* An earlier run may have joined it, possibly on another interface of the same index. */
 	multicast_leave(fd, &membership->group, membership->ifindex);
-	return join(fd, membership, why);
+	return multicast_join(fd, membership, why);
+}
+
+/* Where there is nothing to leave: a filter that takes no datagram. What it refuses counts as
+ * dropped at the socket. */
+static void refuse_all(int fd)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = {.len = 1, .filter = &nothing};
+
+	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+void multicast_leave(int fd, const struct address *group, unsigned ifindex)
+{
+	struct group_req request = {.gr_interface = ifindex};
+
+	if (!address_is_multicast(group)) {
+		refuse_all(fd);
+		return;
+	}
+	/* Also removes the sources, whichever way the group was joined. Fails when the interface is
+	 * gone, and its membership with it. */
+	put_address(&request.gr_group, group, ifindex);
+	setsockopt(fd, ip_level(group->family), MCAST_LEAVE_GROUP, &request, sizeof(request));
 }
 
 void multicast_leave_bound(int fd, unsigned ifindex)
@@ -221,16 +304,6 @@ void multicast_leave_bound(int fd, unsigned ifindex)
 		return;
 	group = endpoint_address(&bound);
 	multicast_leave(fd, &group, ifindex);
-}
-
-void multicast_leave(int fd, const struct address *group, unsigned ifindex)
-{
-	struct group_req request = {.gr_interface = ifindex};
-
-	/* Also removes the sources, whichever way the group was joined. Fails when the interface is
-	 * gone, and its membership with it. */
-	put_address(&request.gr_group, group, ifindex);
-	setsockopt(fd, ip_level(group->family), MCAST_LEAVE_GROUP, &request, sizeof(request));
 }
 
 uint64_t socket_receive_buffer(int fd)

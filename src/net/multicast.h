@@ -7,9 +7,15 @@
 #include "base/errors.h"
 #include "net/address.h"
 
-/* One membership: a group and port on one interface. */
+/* What a membership's address is on this host now. */
+enum reach { REACH_MULTICAST, REACH_BROADCAST, REACH_UNICAST };
+
+/* One membership: a group and port on one interface. A broadcast address, one of this host, or any
+ * (0.0.0.0, ::) is received as well: then nothing is joined, and the caller checks the sources. */
 struct multicast_membership {
 	struct address group;
+	enum reach reach; /* of group; the wildcard address is REACH_UNICAST */
+	bool any_interface; /* not only what arrives on the interface; not with REACH_MULTICAST */
 	uint16_t port;
 	const char *interface;
 	unsigned ifindex;
@@ -21,7 +27,8 @@ struct multicast_membership {
 /* Opens a non-blocking socket that receives this membership's datagrams and no others: not those of
  * other groups that anybody on the host has joined on the port, not this group's on other
  * interfaces, not other sources'. Other programs may bind the same group and port. Returns the
- * descriptor, or a negative errno with the reason in why. RFC 3678; ip(7), ipv6(7),
+ * descriptor, or a negative errno with the reason in why. Unicast is not shared: nobody else's is
+ * taken. RFC 3678; ip(7), ipv6(7),
  * IP_MULTICAST_ALL. */
 int multicast_open_receiver(
 	const struct multicast_membership *membership, char why[static WHY_MAX]);
@@ -32,7 +39,16 @@ int multicast_open_receiver(
 int multicast_adopt_receiver(
 	int fd, const struct multicast_membership *membership, char why[static WHY_MAX]);
 
-/* Leaves the group on the interface: nothing more arrives, and what is queued can still be read. */
+/* Joins, on a socket that receives the group's port and is not joined. Returns 0, or a negative
+ * errno with the reason in why. */
+int multicast_join(int fd, const struct multicast_membership *membership, char why[static WHY_MAX]);
+
+/* Replaces the sources of a joined socket (MCAST_MSFILTER, RFC 3678): those only, or with exclude
+ * all but those. Returns 0 or a negative errno. */
+int multicast_set_filter(int fd, const struct multicast_membership *membership);
+
+/* Leaves the group on the interface: nothing more arrives, and what is queued can still be read.
+ * What still comes to an address that is no multicast counts as dropped from then on. */
 void multicast_leave(int fd, const struct address *group, unsigned ifindex);
 
 /* The same for the group that the socket is bound to. */

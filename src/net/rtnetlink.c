@@ -118,17 +118,22 @@ int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argumen
 }
 
 /* The type that an answer to RTM_GETROUTE tells, or a negative errno. */
-static int read_route_type(const char *data, size_t size)
+static int read_route(const char *data, size_t size, unsigned *ret_ifindex)
 {
+	const struct rtattr *parts[RTA_OIF + 1];
 	const struct nlmsghdr *message = (const void *)data;
 	int r = NLMSG_OK(message, (unsigned)size) ? end_of(message) : -EIO;
 
 	if (r <= 0)
 		return r ? r : -EIO;
+	rtnetlink_attributes(message, sizeof(struct rtmsg), parts, ARRAY_SIZE(parts));
+	*ret_ifindex = 0;
+	if (parts[RTA_OIF])
+		memcpy(ret_ifindex, RTA_DATA(parts[RTA_OIF]), sizeof(*ret_ifindex));
 	return ((const struct rtmsg *)NLMSG_DATA(message))->rtm_type;
 }
 
-int rtnetlink_route_type(const struct address *address)
+int rtnetlink_route(const struct address *address, unsigned *ret_ifindex)
 {
 	AUTO_CLOSE int fd = open_netlink();
 	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
@@ -152,5 +157,12 @@ int rtnetlink_route_type(const struct address *address)
 	if (send(fd, &request, request.header.nlmsg_len, 0) < 0)
 		return -errno;
 	n = recv(fd, answer, sizeof(answer), 0);
-	return n < 0 ? -errno : read_route_type(answer, (size_t)n);
+	return n < 0 ? -errno : read_route(answer, (size_t)n, ret_ifindex);
+}
+
+int rtnetlink_route_type(const struct address *address)
+{
+	unsigned ifindex;
+
+	return rtnetlink_route(address, &ifindex);
 }

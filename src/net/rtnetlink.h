@@ -17,7 +17,12 @@ typedef int rtnetlink_item(void *argument, const struct nlmsghdr *message);
 int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argument), void *argument);
 
 /* The type of the kernel's route to an address, such as RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST or
- * RTN_UNICAST; or a negative errno. */
+ * RTN_UNICAST; or a negative errno. *ret_ifindex is its interface, lo for RTN_LOCAL; 0: it has
+ * none.
+ */
+int rtnetlink_route(const struct address *address, unsigned *ret_ifindex);
+
+/* The same without the interface. */
 int rtnetlink_route_type(const struct address *address);
 
 /* Sorts the attributes of a message behind its fixed part of fixed bytes into table, by their type;

@@ -179,7 +179,7 @@ def test_the_daemon_itself_refuses_to_start_with_a_broken_configuration(tmp_path
 
 
 @pytest.mark.parametrize("argument, why", [
-    ("233.252.0.1", "write ADDRESS:PORT"), ("192.0.2.1:5004", "not a multicast address"),
+    ("233.252.0.1", "write ADDRESS:PORT"), ("0.0.0.1:5004", "is no address of a host"),
     ("233.252.0.1:0", "port: 0 is out of range"), ("233.252.0.1:5004%a/b", '"a/b" cannot be an interface'),
     ("233.252.0.1:5004,source=x", 'sources: "x" is not an IP address'),
     ("233.252.0.1:5004,colour=red", 'unknown setting "colour"'), ("[ff15::1:5004", "write ADDRESS:PORT")])

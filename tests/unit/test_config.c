@@ -591,8 +591,8 @@ static void a_file_too_large_is_refused(void **state)
 		"2: groups.a: has no address, add one: address = \"233.252.0.1\";") \
 	X(no_port, "groups: {\n a: { address = \"233.252.0.1\"; };\n};", \
 		"2: groups.a: has no port, add one: port = 5004;") \
-	X(unicast_address, "groups: { a: {\n address = \"192.0.2.1\"; port = 1; }; };", \
-		"2: groups.a.address: \"192.0.2.1\" is not a multicast address, use 224.0.0.0/4 or ff00::/8") \
+	X(address_of_no_host, "groups: { a: {\n address = \"0.0.0.1\"; port = 1; }; };", \
+		"2: groups.a.address: \"0.0.0.1\" is no address of a host, use 0.0.0.0 for all of this host") \
 	X(address_that_is_a_name, "groups: { a: { address = \"news\"; port = 1; }; };", \
 		"1: groups.a.address: \"news\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"") \
 	X(port_out_of_range, "groups: { a: { address = \"233.252.0.1\";\n port = 70000; }; };", \
@@ -745,7 +745,7 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 		"groups: {\n"
 		"  a: { adress = \"233.252.0.1\"; port = \"1\"; ttl = 010; handlers = [\"x1\", "
 		"\"log\"]; };\n"
-		"  b: { address = \"192.0.2.1\"; port = 70000; };\n"
+		"  b: { address = \"0.0.0.1\"; port = 70000; };\n"
 		"};\n"
 		"handlers: { h: { type = \"x\"; }; i: { type = \"file\"; }; };\n"
 		"contrl: {};\n");
@@ -765,8 +765,8 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 		"D/mcastd.conf:2: groups.a.handlers: there is no handler \"x1\", define it in "
 		"handlers: { "
 		"... };",
-		"D/mcastd.conf:3: groups.b.address: \"192.0.2.1\" is not a multicast address, use "
-		"224.0.0.0/4 or ff00::/8");
+		"D/mcastd.conf:3: groups.b.address: \"0.0.0.1\" is no address of a host, use "
+		"0.0.0.0 for all of this host");
 }
 
 static void every_item_of_a_list_is_judged(void **state)
@@ -1007,13 +1007,14 @@ static void a_made_group_needs_an_address(void **state)
 	assert_error(*state, 0, "group x: address: is missing");
 }
 
-static void a_made_group_needs_a_multicast_address(void **state)
+static void a_made_group_needs_an_address_that_a_host_may_have(void **state)
 {
 	load_text(*state, "");
-	check_made_group(*state, "x", "192.0.2.1", 1);
+	check_made_group(*state, "x", "192.0.2.1", 0);
+	check_made_group(*state, "x", "0.0.0.1", 1);
 	assert_error(*state, 0,
-		"group x: address: \"192.0.2.1\" is not a multicast address, use 224.0.0.0/4 or "
-		"ff00::/8");
+		"group x: address: \"0.0.0.1\" is no address of a host, use "
+		"0.0.0.0 for all of this host");
 }
 
 static void an_added_group_belongs_to_the_configuration(void **state)
@@ -1214,7 +1215,7 @@ int main(void)
 		TEST(a_group_name_is_not_empty)
 		TEST(a_group_name_has_64_bytes_at_most)
 		TEST(a_made_group_needs_an_address)
-		TEST(a_made_group_needs_a_multicast_address)
+		TEST(a_made_group_needs_an_address_that_a_host_may_have)
 		TEST(an_added_group_belongs_to_the_configuration)
 		TEST(groups_that_say_the_same_are_equal_wherever_they_stand)
 		TEST(groups_that_differ_in_a_key_are_not_equal)

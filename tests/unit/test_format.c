@@ -117,6 +117,7 @@ static void every_field_is_in_the_interface_description(void **state)
 	static const char description[] =
 #include "control/io.mcastd.varlink.h"
 		;
+	static const char *const types[] = {"string", "int", "?bool"};
 	const char *type = strstr(description, "\ntype Datagram (");
 	char expected[100];
 
@@ -124,7 +125,7 @@ static void every_field_is_in_the_interface_description(void **state)
 	assert_non_null(type);
 	for (size_t i = 0; i < FIELDS; i++) {
 		snprintf(expected, sizeof(expected), "\n  %s: %s,", field_infos[i].name,
-			field_infos[i].is_number ? "int" : "string");
+			types[field_infos[i].type]);
 		type = strstr(type, expected);
 		assert_non_null(type);
 	}

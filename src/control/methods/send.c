@@ -50,16 +50,15 @@ static void fail_send(struct client *client, int r, const char *why)
 static enum call_result send_to(struct client *client, struct group *group,
 	const struct send_options *options, const void *payload, size_t size)
 {
-	struct sender *busy = NULL;
-	char why[WHY_MAX];
-	int r = group_send(group, payload, size, options, why, &busy);
+	struct unsent unsent;
+	int r = group_send(group, payload, size, options, &unsent);
 
 	if (r == -EAGAIN) {
-		client_wait(client, busy);
+		client_wait(client, unsent.busy);
 		return CALL_RETRY;
 	}
 	if (r < 0) {
-		fail_send(client, r, why);
+		fail_send(client, r, unsent.why);
 	} else {
 		json_put_number(client_begin_reply(client), "bytes", size);
 		client_end(client);

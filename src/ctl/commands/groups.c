@@ -12,13 +12,17 @@ static const struct column columns[] = {
 	{"RECEIVED", "received", COLUMN_NUMBER},
 	{"DROPPED", "dropped", COLUMN_NUMBER},
 	{"TRUNCATED", "truncated", COLUMN_COUNT},
+	{"REFUSED", "refused", COLUMN_COUNT},
 	{"SENT", "sent", COLUMN_NUMBER},
+	{"UNSENT", "notSent", COLUMN_COUNT},
+	{"REPLIES", "replies", COLUMN_COUNT},
 	{"LAST", "lastReceived", COLUMN_AGE},
 	{"BUFFER", "receiveBuffer", COLUMN_SIZE},
 	{"SINCE", "since", COLUMN_AGE},
 	{"HANDLERS", "handlers", COLUMN_TEXT},
 	{"SOURCES", "sources", COLUMN_REMARK},
 	{"ERROR", "error", COLUMN_REMARK},
+	{"SENDING", "sending", COLUMN_REMARK},
 };
 
 static json_t *new_target(const json_t *group)
@@ -46,11 +50,30 @@ static void append_line(json_t *rows, json_t *row, const json_t *membership, jso
 	json_array_append_new(rows, row);
 }
 
+/* Why nothing can be sent, where the line does not say it as why nothing is received. */
+static void add_sending(json_t *rows, size_t first, const json_t *group)
+{
+	const json_t *outgoing = json_object_get(group, "outgoing");
+
+	for (size_t i = 0; i < json_array_size(outgoing); i++) {
+		const json_t *way = json_array_get(outgoing, i);
+		json_t *error = json_object_get(way, "error"), *row = json_array_get(rows, first);
+
+		for (size_t j = first; j < json_array_size(rows); j++)
+			if (json_equal(json_object_get(json_array_get(rows, j), "interface"),
+				    json_object_get(way, "interface")))
+				row = json_array_get(rows, j);
+		if (json_is_string(error) && !json_is_string(json_object_get(row, "error")))
+			json_object_set(row, "sending", error);
+	}
+}
+
 /* The lines add up to the group's drops: those of interfaces that are gone have a line, too. */
 static void append_group(json_t *rows, const json_t *group)
 {
 	const json_t *memberships = json_object_get(group, "memberships");
 	json_int_t rest = kernel_dropped(group);
+	size_t first = json_array_size(rows);
 	json_t *row = json_copy((json_t *)group);
 
 	json_object_set_new(row, "target", new_target(group));
@@ -65,6 +88,7 @@ static void append_group(json_t *rows, const json_t *group)
 
 		append_line(rows, take(row), gone, rest);
 	}
+	add_sending(rows, first, group);
 }
 
 static void show(struct writer *writer, const json_t *answer)

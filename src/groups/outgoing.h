@@ -1,0 +1,95 @@
+/* The interfaces that a group sends on: those of send_interface, else all that it is joined on
+ * where interfaces is given, else the one of the kernel's route. Each is a way with a sender, or
+ * with the reason why it has none. Nothing leaves by another interface.
+ *
+ * A datagram that goes several ways is sent once it has left by one. Only the first usable way may
+ * be waited for; what another one does not take at once is counted as not sent there. */
+#pragma once
+
+#include <event2/event_struct.h>
+
+#include "base/errors.h"
+#include "data/echoes.h"
+#include "groups/retry.h"
+#include "groups/senders.h"
+#include "net/interface.h"
+
+struct arena_received;
+struct group;
+struct origin;
+
+/* A record of data/counters.h. */
+struct way_counters {
+	uint64_t not_sent; /* datagrams */
+};
+
+struct way {
+	struct group *group;
+	char *interface; /* its name, or what is configured where there is none; NULL: the kernel's
+			    route */
+	unsigned ifindex;
+	int failure; /* negative errno: why it has no sender; 0: it has one */
+	char *error; /* the failure, or what to know about it; NULL: nothing */
+	struct sender *sender;
+	const struct udp_out *out; /* of the sender */
+	struct send_target target;
+	struct way_counters *counters; /* NULL: the configuration does not name it */
+	bool is_joined; /* the group is, there: what is sent comes back */
+	struct origin *origin; /* of replies; NULL: none are received */
+	struct event replied;
+	uint32_t dropped; /* replies that the kernel dropped at the socket, when last read */
+};
+
+struct ways {
+	struct way **items;
+	size_t count;
+};
+
+struct outgoing {
+	struct ways ways; /* in the order of the configuration */
+	size_t usable; /* of them */
+	struct way *extra; /* the last interface that a program chose beside them; or NULL */
+	struct echoes *echoes; /* NULL: no more than one copy comes back */
+	struct retry retry; /* for a port that was not to be had */
+	uint32_t examined_ms; /* CLOCK_MONOTONIC_COARSE */
+};
+
+/* Makes the ways what the group's configuration, its memberships and these interfaces allow.
+ * Returns 0 or -ENOMEM. */
+int outgoing_update(struct group *group, const struct interface_list *interfaces);
+
+/* Looks at the interfaces again, where nothing can be sent; not more often than every 100 ms. */
+void outgoing_examine(struct group *group);
+
+/* The callback of retries_new(). */
+void outgoing_retry(struct retry *retry, const struct interface_list *interfaces);
+
+/* Moves the ways to the group that replaces this one. */
+void outgoing_move(struct group *group, struct group *from);
+
+/* Closes all, and hands out what is queued. */
+void outgoing_clear(struct group *group);
+
+/* The way by this interface, whether the configuration names it or not. Returns 0, or a negative
+ * errno with the reason in why. */
+int outgoing_choose(
+	struct group *group, const char *interface, char why[static WHY_MAX], struct way **ret);
+
+/* Sends one datagram for each vector, 64 at most, on each of the ways. Returns how many were sent,
+ * or a negative errno when not even the first could be. Then *ret_way is the way whose reason it
+ * is, or with -EAGAIN the one to wait for; NULL: there is no way. The error is about the first
+ * *ret_refused datagrams. */
+int outgoing_send(struct group *group, const struct ways *ways, int ttl,
+	const struct iovec *vectors, unsigned count, struct way **ret_way, unsigned *ret_refused);
+
+/* How many datagrams were not sent on this interface; 0 where none are to be. */
+uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface);
+
+/* Asks the kernel for what the group's outlets need of replies. */
+void outgoing_apply_needs(struct group *group);
+
+/* How many replies the kernel has dropped since the last call, in datagrams. */
+uint64_t outgoing_count_drops(struct group *group);
+
+/* Takes own datagrams that came back more than once out of the arena, and counts them. */
+void outgoing_remove_echoes(struct group *group, unsigned ifindex, struct arena_received *received);

@@ -1,0 +1,184 @@
+/* Reading a membership's socket: in turns that are fair to the other memberships, with pauses where
+ * there is traffic and nobody needs it at once. What is read is counted and delivered before the
+ * next read. */
+#include "groups/receive.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "groups/group.h"
+#include "net/multicast.h"
+
+/* Below this many datagrams per turn, do not pause. */
+#define PAUSE_FROM 4
+
+/* Reads per turn: more would make the other memberships wait, fewer would wait for the event loop
+ * more often. */
+#define TURN_BATCHES 2
+
+/* Minimum receive buffer for pausing, in bytes: twice what arrives in one pause at full speed. */
+#define PAUSE_BUFFER (4 << 20)
+
+/* How long pausing stays off after a near-overflow, in whole seconds of the clock. */
+#define AWAKE_S 2
+
+uint32_t membership_count_drops(struct membership *membership)
+{
+	struct membership_counters *counters = membership->counters;
+	uint32_t now, more;
+
+	if (membership->fd < 0 || socket_drops(membership->fd, &now) < 0)
+		return 0;
+	more = now - (uint32_t)counters->socket_dropped;
+	counters->kernel_dropped += more;
+	counters->socket_dropped = now;
+	membership->group->counters->kernel_dropped += more;
+	atomic_store_explicit(&membership->origin->kernel_dropped, now, memory_order_relaxed);
+	return more;
+}
+
+static uint32_t now_s(void)
+{
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
+}
+
+static void count(struct group_counters *counters, const struct arena_received *received)
+{
+	counters->received += received->count;
+	counters->received_bytes += received->bytes;
+	counters->truncated += received->truncated;
+	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
+}
+
+/* Removes what other senders sent from the arena, and counts again. */
+static void refuse_others(struct membership *membership, struct arena_received *received)
+{
+	struct datagram *datagrams = membership->group->context->arena->datagrams;
+	struct group_counters *counters = membership->group->counters;
+	unsigned count = 0;
+
+	received->bytes = received->truncated = 0;
+	for (unsigned i = 0; i < received->count; i++) {
+		struct address source = endpoint_address(&datagrams[i].source);
+
+		if (!config_group_takes(membership->group->config, &source))
+			continue;
+		received->bytes += datagrams[i].size;
+		received->truncated += datagrams[i].truncated;
+		datagrams[count++] = datagrams[i];
+	}
+	counters->refused += received->count - count;
+	received->count = count;
+}
+
+static bool looks_at_senders(const struct membership *membership)
+{
+	return membership->check_sources || report_is_learning(&membership->report);
+}
+
+static void look_at_senders(struct membership *membership, struct arena_received *received)
+{
+	const struct datagram *datagrams = membership->group->context->arena->datagrams;
+
+	if (membership->check_sources)
+		refuse_others(membership, received);
+	for (unsigned i = 0; i < received->count && report_is_learning(&membership->report); i++)
+		report_learn(&membership->report, &datagrams[i].source);
+}
+
+int membership_receive(struct membership *membership, struct arena_received *received)
+{
+	struct group *group = membership->group;
+	bool looks = looks_at_senders(membership);
+	int r = arena_receive(group->context->arena, membership->fd,
+		group->needs | (looks ? NEED_DATAGRAMS | NEED_SOURCE : 0), membership->coalesces,
+		received);
+	uint32_t now;
+
+	if (r < 0)
+		return r;
+	if (looks)
+		look_at_senders(membership, received);
+	if (group->outgoing.echoes)
+		outgoing_remove_echoes(group, membership->origin->ifindex, received);
+	if (!received->count)
+		return 0;
+	count(group->counters, received);
+	if (!(group->needs & NEED_DATAGRAMS))
+		return 0;
+	/* Once a second, for pcapng statistics. */
+	now = now_s();
+	if (now != membership->drops_read_s) {
+		membership->drops_read_s = now;
+		membership_count_drops(membership);
+	}
+	arena_deliver(group->context->arena, membership->origin, received->count,
+		group->outlets.items, group->outlets.count);
+	return 0;
+}
+
+/* Whether no outlet needs datagrams at once, and the receive buffer holds what arrives in a pause.
+ */
+static bool may_pause(const struct membership *membership)
+{
+	return !(membership->group->needs & NEED_PROMPT) &&
+	       membership->receive_buffer >= PAUSE_BUFFER && membership->awake_until_s <= now_s();
+}
+
+/* Reads what is queued, but not more than is fair to the other memberships. Returns how to go on:
+ * pause where there is traffic and the socket was drained. */
+static enum pause_next take_turn(struct membership *membership)
+{
+	struct arena_received received = {.is_full = true};
+	unsigned count = 0;
+
+	for (int i = 0; i < TURN_BATCHES && received.is_full; i++) {
+		membership_receive(membership, &received);
+		count += received.count;
+	}
+	if (membership->check_sources == CHECK_UNTIL_DRAINED && !received.is_full)
+		membership->check_sources = CHECK_NEVER;
+	if ((count < PAUSE_FROM && !membership->pause.goes_on) || !may_pause(membership))
+		return PAUSE_ENDS;
+	return received.is_full ? PAUSE_GOES_ON : PAUSE_AGAIN;
+}
+
+/* A pause that fills a quarter of the receive buffer, of which the kernel allows twice what was
+ * granted, may be followed by one that fills all of it. */
+enum pause_next membership_resume(struct pause_member *member)
+{
+	struct membership *membership = container_of(member, struct membership, pause);
+	enum pause_next next;
+
+	if (!member->goes_on && socket_backlog(membership->fd) > membership->receive_buffer / 2)
+		membership->awake_until_s = now_s() + AWAKE_S;
+	next = take_turn(membership);
+	/* Where the event cannot be added, reading goes on from here. */
+	if (next == PAUSE_ENDS && event_add(&membership->readable, NULL) < 0)
+		next = PAUSE_AGAIN;
+	return next;
+}
+
+void membership_on_readable(evutil_socket_t fd, short what, void *argument)
+{
+	struct membership *membership = argument;
+
+	(void)fd, (void)what;
+	if (take_turn(membership) != PAUSE_AGAIN)
+		return;
+	event_del(&membership->readable);
+	pause_add(membership->group->context->pause, &membership->pause);
+}
+
+void membership_apply_needs(struct membership *membership, bool force)
+{
+	uint8_t needs = membership->group->needs & NEED_ALL;
+
+	if (membership->fd < 0 || (!force && membership->asked == needs))
+		return;
+	membership->asked = needs;
+	arena_want(membership->fd, membership->group->config->address.family,
+		membership->group->needs, membership->coalesces);
+}

@@ -1,0 +1,113 @@
+#include "groups/replies.h"
+
+#include <errno.h>
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "groups/group.h"
+#include "net/multicast.h"
+
+/* Reads per turn: more would make the memberships wait. */
+#define TURN_BATCHES 2
+
+/* Counts what was received, without what sources refuses. Returns how many datagrams remain. */
+static unsigned accept_replies(struct way *way, unsigned count)
+{
+	struct group_counters *counters = way->group->counters;
+	struct datagram *datagrams = way->group->context->arena->datagrams;
+	unsigned accepted = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct address source = endpoint_address(&datagrams[i].source);
+
+		if (!config_group_takes(way->group->config, &source)) {
+			counters->refused++;
+			continue;
+		}
+		counters->received_bytes += datagrams[i].size;
+		counters->truncated += datagrams[i].truncated;
+		datagrams[accepted++] = datagrams[i];
+	}
+	counters->received += accepted;
+	counters->replies += accepted;
+	if (accepted)
+		counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
+	return accepted;
+}
+
+static unsigned needs_of(const struct way *way)
+{
+	return way->group->needs | NEED_SOURCE | NEED_DATAGRAMS;
+}
+
+/* Reads once. Returns whether there may be more. */
+static bool receive(struct way *way)
+{
+	struct group *group = way->group;
+	struct arena_received received;
+	int fd = way->out->fd;
+
+	/* An error of a datagram that was sent is pending, or more of them are queued. */
+	if (arena_receive(group->context->arena, fd, needs_of(way), false, &received) < 0) {
+		send_socket_discard_errors(fd);
+		return false;
+	}
+	arena_deliver(group->context->arena, way->origin, accept_replies(way, received.count),
+		group->outlets.items, group->outlets.count);
+	return received.is_full;
+}
+
+static void on_reply(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	for (int i = 0; i < TURN_BATCHES && receive(argument); i++)
+		;
+}
+
+void replies_apply_needs(struct way *way)
+{
+	if (way->origin)
+		arena_want(way->out->fd, way->group->config->address.family, needs_of(way), false);
+}
+
+int replies_open(struct way *way, char why[static WHY_MAX])
+{
+	const struct config_group *config = way->group->config;
+	const struct send_socket *options = sender_options(way->sender);
+	int fd = way->out->fd;
+
+	way->origin = origin_new(config->name, &config->address, (uint16_t)config->port,
+		options->interface, options->ifindex);
+	if (!way->origin)
+		return because(why, -ENOMEM, "out of memory");
+	way->origin->is_reply = true;
+	way->dropped = 0;
+	socket_set_receive_buffer(fd, config->receive_buffer);
+	replies_apply_needs(way);
+	event_assign(
+		&way->replied, way->group->context->base, fd, EV_READ | EV_PERSIST, on_reply, way);
+	return event_add(&way->replied, NULL) < 0 ? because(why, -ENOMEM, "out of memory") : 0;
+}
+
+void replies_close(struct way *way)
+{
+	if (!way->origin)
+		return;
+	event_del(&way->replied);
+	way->group->counters->kernel_dropped += replies_count_drops(way);
+	send_socket_stop_receiving(way->out->fd);
+	while (receive(way))
+		;
+	origin_unref(take(way->origin));
+}
+
+uint32_t replies_count_drops(struct way *way)
+{
+	uint32_t now, more;
+
+	if (!way->origin || socket_drops(way->out->fd, &now) < 0)
+		return 0;
+	more = now - way->dropped;
+	way->dropped = now;
+	return more;
+}

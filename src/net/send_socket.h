@@ -1,0 +1,45 @@
+/* Sockets that send to multicast groups and broadcast addresses. */
+#pragma once
+
+#include <net/if.h>
+#include <stdint.h>
+
+#include "base/errors.h"
+#include "net/address.h"
+#include "net/udp_out.h"
+
+/* What a sending socket is set to. Sockets of equal options serve each other. */
+struct send_socket {
+	sa_family_t family;
+	unsigned ifindex; /* the only interface to leave by; 0: the kernel's route */
+	char interface[IF_NAMESIZE]; /* its name */
+	struct address source; /* AF_UNSPEC: the kernel chooses one of the interface */
+	uint16_t port; /* to send from; 0: any */
+	uint8_t dscp;
+	bool broadcasts; /* what it sends to is a broadcast address */
+	bool receives; /* unicast to its port is received; otherwise nothing is */
+};
+
+/* Opens a non-blocking socket. It never sends by another interface than its own, and shares its
+ * port with other programs where they share it. One that does not receive leaves unicast to its
+ * port to the others: it is bound to a group that nothing is sent to. What a queueing discipline
+ * drops fails with ENOBUFS (ip(7), IP_RECVERR). Returns 0, or a negative errno with the reason in
+ * why. */
+int send_socket_open(
+	const struct send_socket *wanted, char why[static WHY_MAX], struct udp_out *ret);
+
+bool send_socket_equal(const struct send_socket *a, const struct send_socket *b);
+
+/* The TTL or hop limit (0 to 255; 1 at least for broadcasts), and whether this host receives what
+ * it sends. Return 0 or a negative errno. */
+int send_socket_set_ttl(int fd, const struct send_socket *socket, int ttl);
+int send_socket_set_loop(int fd, const struct send_socket *socket, int loop);
+
+/* The port that it sends from. */
+uint16_t send_socket_port(int fd);
+
+/* From now on nothing more is received; what is queued can still be read. */
+void send_socket_stop_receiving(int fd);
+
+/* Discards queued ICMP errors, as poll(2) reports them until they are read. */
+void send_socket_discard_errors(int fd);

@@ -1,0 +1,214 @@
+"""Every kind of link: which ones are joined by name, by pattern and by default, and that they are received on."""
+
+
+import pytest
+
+from harness.daemon import run_mcastd
+from harness.peers import send
+from harness.topology import Host
+from harness.tunnels import Tunnel
+from harness.waiting import wait_until
+
+GROUPS = {"name": 1, "glob": 2, "default": 3}
+WANTED = {"name": '"x0"', "glob": '"x*"', "default": None}
+
+
+def config(ways=WANTED):
+    groups = []
+    for way, pattern in ways.items():
+        interfaces = f"interfaces = [{pattern}]; " if pattern else ""
+        number = GROUPS.get(way, 9)
+        groups.append(f'{way}4: {{ address = "233.252.0.{number}"; port = 5004; {interfaces} }};')
+        groups.append(f'{way}6: {{ address = "ff15::{number}"; port = 5004; {interfaces} }};')
+    return "groups: { " + " ".join(groups) + " };"
+
+
+class Link:
+    """A link x0 of a host, and how datagrams get in."""
+
+    def __init__(self, kind):
+        self.host, self.peer, self.tunnel, self.ends = Host(), Host(), None, []
+        for setting in ("all", "default"):
+            self.host.run("sysctl", "-qw", f"net.ipv4.conf.{setting}.rp_filter=0")
+        getattr(self, "make_" + kind)()
+
+    def pair(self, name):
+        self.host.ip(f"link add {name} index 100 type veth peer name eth0 netns {self.peer.path}", f"link set {name} up")
+        self.peer.ip("address add 203.0.113.2/24 dev eth0", "address add 2001:db8:9::2/64 dev eth0 nodad",
+                     "link set eth0 up")
+
+    def number(self):
+        self.host.ip("address add 203.0.113.1/24 dev x0", "address add 2001:db8:9::1/64 dev x0 nodad",
+                     "link set x0 up")
+
+    def make_veth(self):
+        self.pair("x0")
+        self.number()
+
+    def make_veth_without_addresses(self):
+        self.pair("x0")
+
+    def make_macvlan(self, kind="macvlan"):
+        self.pair("base")
+        self.host.ip(f"link add x0 link base type {kind} mode bridge")
+        self.number()
+
+    def make_macvtap(self):
+        self.make_macvlan("macvtap")
+
+    def make_bridge(self):
+        self.pair("port")
+        self.host.ip("link add x0 type bridge mcast_snooping 0", "link set port master x0")
+        self.number()
+
+    def make_port(self):
+        self.pair("x0")
+        self.host.ip("link add br0 type bridge mcast_snooping 0", "link set x0 master br0", "link set br0 up")
+        self.number()
+
+    def make_tun(self, mode="tun", multicast="on"):
+        self.tunnel = Tunnel(self.host, "x0", mode)
+        self.host.ip(f"link set x0 multicast {multicast}")
+        self.number()
+
+    def make_tun_without_multicast(self):
+        self.make_tun(multicast="off")
+
+    def make_tap(self):
+        self.make_tun("tap")
+
+    def make_ifb(self):
+        self.host.ip("link add x0 type ifb")
+        self.number()
+
+    def make_vxlan(self):
+        self.pair("base")
+        self.host.ip("address add 198.51.100.1/24 dev base",
+                     "link add x0 type vxlan id 5 remote 198.51.100.2 dstport 4789 dev base")
+        self.peer.ip("address flush dev eth0", "address add 198.51.100.2/24 dev eth0",
+                     "link add x9 index 77 type vxlan id 5 remote 198.51.100.1 dstport 4789 dev eth0",
+                     "address add 203.0.113.2/24 dev x9", "address add 2001:db8:9::2/64 dev x9 nodad", "link set x9 up")
+        self.number()
+
+    def send(self, group):
+        if self.tunnel:
+            self.tunnel.put_in("2001:db8:9::2" if ":" in group else "203.0.113.2", group, 5004, b"x")
+        else:
+            out = "x9" if "x9" in self.peer.run("ip", "-br", "link") else "eth0"
+            if self.peer.has_route(out):
+                send(self.peer, b"x", group, 5004, out)
+
+    def close(self):
+        if self.tunnel:
+            self.tunnel.close()
+        self.host.close()
+        self.peer.close()
+
+
+@pytest.fixture
+def link(request):
+    link = Link(request.param)
+    yield link
+    link.close()
+
+
+# kind: the ways by which it is joined, and whether datagrams get to its sockets at all
+KINDS = {
+    "veth": ("name glob default", True),
+    "veth_without_addresses": ("name glob default", True),
+    "macvlan": ("name glob default", True),
+    "macvtap": ("name glob default", True),
+    "bridge": ("name glob default", True),
+    "port": ("name", False),  # the bridge takes them
+    "tun": ("name glob default", True),
+    "tun_without_multicast": ("name", True),
+    "tap": ("name glob default", True),
+    "ifb": ("name", False),  # the kernel hands its frames back to the link that they came from
+    "vxlan": ("name glob default", True),
+}
+
+
+def joined_on(daemon, group):
+    return {m["interface"] for m in daemon.group(group)["memberships"] if m["state"] == "joined"}
+
+
+@pytest.mark.parametrize("link", KINDS, indirect=True)
+def test_a_link_of_each_kind_is_joined_and_received_on(start, link, request):
+    ways, is_received = KINDS[request.node.callspec.params["link"]]
+    daemon = start(config(), host=link.host)
+    for way in WANTED:
+        for family in "46":
+            assert ("x0" in joined_on(daemon, way + family)) == (way in ways.split()), (way, family)
+    for way in ways.split() if is_received else ():
+        for family, address in ("4", f"233.252.0.{GROUPS[way]}"), ("6", f"ff15::{GROUPS[way]}"):
+
+            def received():
+                link.send(address)
+                return daemon.group(way + family)["received"]
+
+            wait_until(received, f"a datagram of {way}{family}")
+
+
+@pytest.mark.parametrize("link", ["port"], indirect=True)
+def test_a_port_that_is_named_says_where_its_datagrams_arrive(start, link):
+    daemon = start(config({"name": '"x0"'}), host=link.host)
+    assert daemon.membership("name4", "x0")["error"] == \
+        "x0 is a port of the bridge br0: datagrams arrive there, join br0"
+    link.host.ip("link set x0 nomaster")
+    wait_until(lambda: not daemon.membership("name4", "x0")["error"], "the port to be none")
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
+@pytest.mark.parametrize("name", ["203.0.113.1", "2001:db8:9::1", "lan-port-1", "lan-*"])
+def test_an_interface_may_be_named_by_what_the_kernel_knows_it_by(start, link, name):
+    link.host.ip("link property add dev x0 altname lan-port-1")
+    daemon = start(config({"other": f'"{name}"'}), host=link.host)
+    for group in "other4", "other6":
+        assert joined_on(daemon, group) == {"x0"}
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
+def test_an_interface_named_by_its_address_is_joined_when_it_gets_it(start, link):
+    daemon = start(config({"other": '"203.0.113.77"'}), host=link.host)
+    assert daemon.membership("other4", "203.0.113.77")["error"] == "no interface has this address"
+    link.host.ip("address add 203.0.113.77/24 dev x0")
+    wait_until(lambda: joined_on(daemon, "other4") == {"x0"}, "the membership")
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
+@pytest.mark.parametrize("left_out, wanted", [
+    ('"!x0"', {"y0", "y1"}), ('"!y*"', {"x0"}), ('"!203.0.113.1"', {"y0", "y1"}), ('"!other-name"', {"x0", "y1"}),
+    ('"y*", "!y1"', {"y0"}), ('"!y1", "*0"', {"x0", "y0"}), ('"y1", "!y*"', {"y1"}),
+])
+def test_what_is_left_out_is_not_joined(start, link, left_out, wanted):
+    """One that is named is wanted, whatever else is left out."""
+    link.host.ip("link add y0 type bridge", "link add y1 type bridge", "link set y0 up", "link set y1 up",
+                 "link property add dev y0 altname other-name")
+    daemon = start(config({"other": left_out}), host=link.host)
+    assert joined_on(daemon, "other4") == wanted
+
+
+@pytest.mark.parametrize("name, what", [
+    ("eth0,eth1", 'is a list in one string, write ["eth0", "eth1"]'), ("eth0@if2", "leave out the @ and what follows"),
+    ("eth0:10", "no name has a space or :"), ("10.1.0.0/24", "without /"), ("-eth0", "write ! in front"),
+])
+def test_what_cannot_be_an_interface_is_refused_with_what_to_write(tmp_path, name, what):
+    path = tmp_path / "mcastd.conf"
+    path.write_text(f'groups: {{ g: {{ address = "233.252.0.1"; port = 5004; interfaces = ["{name}"]; }}; }};')
+    result = run_mcastd("-c", str(path), "--check")
+    assert result.returncode == 78 and what in result.stderr
+
+
+def test_ipv6_is_waited_for_where_it_is_disabled_and_joined_when_it_is_enabled(start):
+    host = Host()
+    host.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+    host.ip("link add x0 type bridge", "link set x0 up", "address add 203.0.113.1/24 dev x0")
+    daemon = start(config({"name": '"x0"'}), host=host)
+    assert joined_on(daemon, "name4") == {"x0"}
+    assert daemon.membership("name6", "x0")["error"] == \
+        "IPv6 is disabled on the interface; sysctl -w net.ipv6.conf.x0.disable_ipv6=0 enables it"
+    host.run("sysctl", "-qw", "net.ipv6.conf.x0.disable_ipv6=0")
+    wait_until(lambda: joined_on(daemon, "name6") == {"x0"}, "the membership", 2)
+    host.run("sysctl", "-qw", "net.ipv6.conf.x0.disable_ipv6=1")
+    wait_until(lambda: not joined_on(daemon, "name6"), "the end of the membership", 2)
+    host.close()

@@ -1,0 +1,232 @@
+"""Reports follow the link: a switch that has forgotten a membership hears of it again, and nothing is lost by that."""
+
+import ctypes
+import errno
+import select
+import socket
+import struct
+import time
+
+import pytest
+
+from harness.peers import send
+from harness.topology import Host, Namespace
+from harness.waiting import wait_until
+
+IGMP_V2_REPORT, IGMP_V3_REPORT, MLD_V2_REPORT = 0x16, 0x22, 143
+EXCLUDES, INCLUDES = {2, 4}, {1, 3}
+
+SO_ATTACH_FILTER = 26
+
+# IGMP, or IPv6 with a hop-by-hop header (bpf(7), classic): the traffic would overflow the socket.
+ONLY_REPORTS = [(0x30, 0, 0, 0), (0x54, 0, 0, 0xF0), (0x15, 3, 0, 0x60), (0x30, 0, 0, 9), (0x15, 3, 0, 2), (0x06, 0, 0, 0),
+                (0x30, 0, 0, 6), (0x15, 0, 1, 0), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)]
+
+CONFIG = """
+groups: {
+  v4:    { address = "239.7.0.1"; port = 5004; interfaces = ["x0"]; };
+  other: { address = "239.7.0.1"; port = 5005; interfaces = ["x0"]; };
+  block: { address = "239.7.0.2"; port = 5004; interfaces = ["x0"]; block_sources = ["203.0.113.9"]; };
+  ssm:   { address = "232.7.0.1"; port = 5004; interfaces = ["x0"]; sources = ["203.0.113.2"]; };
+  v6:    { address = "ff15::7:1"; port = 5004; interfaces = ["x0"]; };
+  ssm6:  { address = "ff35::7:1"; port = 5004; interfaces = ["x0"]; sources = ["2001:db8:9::2"]; };
+};
+"""
+
+GROUPS = {"v4": "239.7.0.1", "block": "239.7.0.2", "ssm": "232.7.0.1", "v6": "ff15::7:1", "ssm6": "ff35::7:1"}
+
+
+class Reports:
+    """What a port of the switch gets of reports: (group, kind of record or message, source)."""
+
+    def __init__(self, host, interface):
+        with host:
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+            program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in ONLY_REPORTS))
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                                   struct.pack("HP", len(ONLY_REPORTS), ctypes.addressof(program)))
+            self.socket.bind((interface, 3))
+        self.socket.setblocking(False)
+        self.seen = set()
+
+    def read(self):
+        while True:
+            try:
+                self.take(self.socket.recv(9000))
+            except BlockingIOError:
+                return self.seen
+            except OSError as error:  # the interface was down
+                if error.errno != errno.ENETDOWN:
+                    raise
+
+    def take(self, data):
+        if data[0] >> 4 == 4 and data[9] == socket.IPPROTO_IGMP:
+            body, source = data[(data[0] & 15) * 4:], socket.inet_ntoa(data[12:16])
+            if body[0] == IGMP_V2_REPORT:
+                self.seen.add((socket.inet_ntoa(body[4:8]), IGMP_V2_REPORT, source))
+            elif body[0] == IGMP_V3_REPORT:
+                self.records(body, 4, socket.AF_INET, source)
+        elif data[0] >> 4 == 6 and data[6] == 0 and data[48] == MLD_V2_REPORT:
+            self.records(data[48:], 16, socket.AF_INET6, socket.inet_ntop(socket.AF_INET6, data[8:24]))
+
+    def records(self, body, size, family, source):
+        at = 8
+        for _ in range(struct.unpack_from("!H", body, 6)[0]):
+            kind, more, sources = struct.unpack_from("!BBH", body, at)
+            self.seen.add((socket.inet_ntop(family, body[at + 4:at + 4 + size]), kind, source))
+            at += 4 + size * (1 + sources) + 4 * more
+
+    def has(self, group, kinds, source=None):
+        return any(g == group and k in kinds and source in (None, s) for g, k, s in self.read())
+
+
+class Site:
+    """A host with x0 at a switch, and a sender at the same switch."""
+
+    def __init__(self, snooping, addressed=True):
+        self.host, self.peer, self.switch = Host(), Host(), Namespace()
+        settings = "mcast_snooping 1 mcast_querier 0" if snooping else "mcast_snooping 0"
+        self.switch.ip(f"link add switch type bridge stp_state 0 {settings}", "link set switch up")
+        for index, (host, name, far) in enumerate(((self.host, "x0", "p0"), (self.peer, "eth0", "p1"))):
+            self.switch.ip(f"link add {far} index {100 + index} type veth peer name {name} netns {host.path}",
+                           f"link set {far} master switch up")
+        for setting in ("all", "default", "x0"):
+            self.host.run("sysctl", "-qw", f"net.ipv4.conf.{setting}.rp_filter=0")
+        if addressed:
+            self.host.ip("address add 203.0.113.1/24 dev x0", "address add 2001:db8:9::1/64 dev x0 nodad")
+        self.host.ip("link set x0 up")
+        self.peer.ip("address add 203.0.113.2/24 dev eth0", "address add 2001:db8:9::2/64 dev eth0 nodad",
+                     "address add 203.0.113.3/24 dev eth0", "link set eth0 up")
+        wait_until(lambda: self.host.has_route("x0") and self.peer.has_route("eth0"), "the links")
+
+    def close(self):
+        for namespace in (self.host, self.peer, self.switch):
+            namespace.close()
+
+
+@pytest.fixture
+def make(start):
+    sites = []
+
+    def make(config=CONFIG, snooping=False, **options):
+        sites.append(Site(snooping, **options))
+        return sites[-1], start(config, host=sites[-1].host)
+
+    yield make
+    for site in sites:
+        site.close()
+
+
+def wait_reports(reports, seconds=2):
+    """Each group in its own way; groups of two sockets too."""
+    for group, kinds in ("v4", EXCLUDES), ("block", EXCLUDES), ("ssm", INCLUDES), ("v6", EXCLUDES), ("ssm6", INCLUDES):
+        wait_until(lambda: reports.has(GROUPS[group], kinds), f"a report of {group}", seconds)
+
+
+def first_reports_are_over(reports):
+    """The kernel reports a new membership twice, within some seconds. What comes later was caused."""
+    quiet = time.monotonic() + 1.5
+    while time.monotonic() < quiet:
+        if select.select([reports.socket], [], [], quiet - time.monotonic())[0]:
+            before = len(reports.seen)
+            reports.read()
+            if len(reports.seen) > before:
+                quiet = time.monotonic() + 1.5
+    reports.seen.clear()
+
+
+def test_memberships_are_reported_again_when_the_carrier_comes_back(make):
+    site, _ = make()
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(reports)
+    site.switch.ip("link set p0 down", "link set p0 up")
+    wait_reports(reports)
+
+
+def test_behind_a_switch_that_has_forgotten_the_port_it_is_received_again_within_two_seconds(make):
+    """With a querier that is heard every 125 s: the switch forwards to nobody whose report it has not seen."""
+    site, daemon = make(snooping=True)
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(reports)
+    # It believes in a querier, and floods nothing that nobody wants.
+    site.switch.ip("link set switch type bridge mcast_query_response_interval 10 mcast_query_interval 12500 "
+                   "mcast_startup_query_count 1", "link set switch type bridge mcast_querier 1")
+    for port in ("p0", "p1"):
+        site.switch.run("bridge", "link", "set", "dev", port, "mcast_flood", "off")
+
+    def known():
+        return all(group in site.switch.run("bridge", "mdb", "show") for group in GROUPS.values())
+
+    site.switch.ip("link set p0 down")
+    wait_until(lambda: "dev p0" not in "".join(line for line in site.switch.run("bridge", "mdb", "show").splitlines(True)
+                                               if "port p0" in line), "the switch to forget the port")
+    time.sleep(0.5)  # how long the carrier is away, not a wait for something
+    before = {group: daemon.group(group)["received"] for group in GROUPS}
+    site.switch.ip("link set p0 up")
+    started = time.monotonic()
+    for group, address in GROUPS.items():
+
+        def received():
+            send(site.peer, b"x", address, 5004, "eth0", source="203.0.113.2" if "." in address else "2001:db8:9::2")
+            return daemon.group(group)["received"] > before[group]
+
+        wait_until(received, f"{group}; known: {known()}", 2 - (time.monotonic() - started))
+
+
+def test_a_first_address_is_reported_with_it_within_a_second(make):
+    site, _ = make(addressed=False)
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(reports)
+    site.host.ip("address add 203.0.113.1/24 dev x0")
+    for group in "v4", "block", "ssm":
+        wait_until(lambda: reports.has(GROUPS[group], EXCLUDES | INCLUDES, "203.0.113.1"), f"a report of {group}", 1)
+
+
+def test_memberships_on_a_bridge_are_reported_when_a_port_is_added_to_it(make):
+    site, daemon = make(CONFIG.replace('"x0"', '"br0"'))
+    site.host.ip("link add br0 type bridge mcast_snooping 0", "link set br0 up", "address add 192.0.2.1/24 dev br0",
+                 "link add y0 type veth peer name y1", "link set y0 master br0 up", "link set y1 up")
+    wait_until(lambda: daemon.membership("v4", "br0")["state"] == "joined", "the membership")
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(Reports(site.host, "y1"))
+    reports.seen.clear()
+    site.host.ip("link set x0 master br0")
+    wait_reports(reports)
+
+
+def test_with_igmp_version_2_a_version_2_report_is_sent(make):
+    site, _ = make()
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(reports)
+    site.host.run("sysctl", "-qw", "net.ipv4.conf.x0.force_igmp_version=2")
+    site.switch.ip("link set p0 down", "link set p0 up")
+    wait_until(lambda: reports.has(GROUPS["v4"], {IGMP_V2_REPORT}), "a report")
+
+
+def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_reported(make, blast):
+    """A first address, again and again, causes the reports: nothing else happens to the traffic."""
+    own = 'groups: { own: { address = "203.0.113.1"; port = 5004; interfaces = ["x0"]; };'
+    config = CONFIG.replace("port = 5004;", 'port = 5004; receive_buffer = "16M";').replace("groups: {", own, 1)
+    site, daemon = make(config, addressed=False)
+    site.host.ip("address add 2001:db8:9::1/64 dev x0 nodad")
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(reports)
+    rounds = 20
+
+    def wait_own(state):
+        """The daemon has seen the address come or go."""
+        wait_until(lambda: daemon.membership("own", "x0")["state"] == state, f"the address to be {state}")
+
+    with blast.stream(site.peer, GROUPS["v4"], 5004, rate=20000, interface="eth0", source="203.0.113.2") as any_source, \
+            blast.stream(site.peer, GROUPS["ssm"], 5004, rate=20000, interface="eth0", source="203.0.113.2") as wanted, \
+            blast.stream(site.peer, GROUPS["ssm"], 5004, rate=20000, interface="eth0", source="203.0.113.3"):
+        for _ in range(rounds):
+            reports.seen.clear()
+            site.host.ip("address add 203.0.113.1/24 dev x0")
+            wait_own("joined")
+            wait_until(lambda: reports.has(GROUPS["v4"], EXCLUDES) and reports.has(GROUPS["ssm"], INCLUDES), "a report")
+            site.host.ip("address del 203.0.113.1/24 dev x0")
+            wait_own("waiting")
+    for group, stream in ("v4", any_source), ("ssm", wanted):
+        wait_until(lambda: daemon.arrived(group) >= stream.sent - 1, f"all of {group}: {stream.sent}, {daemon.arrived(group)}")
+        assert daemon.arrived(group) <= stream.sent
