@@ -16,7 +16,6 @@
 #include "base/log.h"
 #include "data/loop_guard.h"
 #include "handlers/handler.h"
-#include "net/multicast.h"
 #include "net/udp_way.h"
 
 /* How often the interface is looked up while it sends, and the pause before it is opened again. */
@@ -117,15 +116,8 @@ static unsigned udp_needs(const void *settings)
 
 static int set_ttl(struct udp_handler *udp, int ttl)
 {
-	int fd = udp->socket.out.fd;
-	bool is_v4 = udp->way.to.family == AF_INET;
-	int r = 0;
+	int r = send_socket_set_ttl(udp->socket.out.fd, &udp->socket.options, ttl);
 
-	if (udp->multicast)
-		r = multicast_set_ttl(fd, udp->way.to.family, ttl);
-	else if (setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6,
-			 is_v4 ? IP_TTL : IPV6_UNICAST_HOPS, &ttl, sizeof(ttl)) < 0)
-		r = -errno;
 	if (r >= 0)
 		udp->ttl_set = ttl;
 	return r;
@@ -257,7 +249,7 @@ static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uin
 static bool is_gone(const struct udp_handler *udp, int r)
 {
 	return r == -ENODEV || r == -ENXIO || r == -EADDRNOTAVAIL ||
-	       (r == -EINVAL && udp->socket.out.control_size);
+	       (r == -EINVAL && udp->socket.options.source.family);
 }
 
 static enum drop_reason refused_reason(int r)

@@ -376,7 +376,7 @@ def test_a_source_port_that_another_program_holds_is_waited_for(net, start):
         daemon = start(relay("239.0.0.2", 'interface = "eth1"; source_port = 5353;'))
         feed(net, b"x")
         assert wait_relayed(daemon, 1)["dropped"]["absent"] == 1
-        assert "source_port 5353 is held by a program that does not share it" in daemon.log()
+        assert "port 5353 is held by a program that does not share it" in daemon.log()
     wait_until(lambda: feed(net, b"x") or relayed(daemon)["delivered"], "a datagram to be relayed")
 
 
