@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "net/interface.h"
-#include "net/multicast.h"
 
 /* How long one datagram is tried again when a full queue of the network drops it, and how often. */
 #define BUSY_NS NS_PER_S
@@ -45,18 +44,9 @@ static bool has_carrier(const struct udp_socket *socket)
 {
 	struct ifreq request = {0};
 
-	memcpy(request.ifr_name, socket->interface, sizeof(request.ifr_name));
-	return !socket->ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
+	memcpy(request.ifr_name, socket->options.interface, sizeof(request.ifr_name));
+	return !socket->options.ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
 	       request.ifr_flags & IFF_RUNNING;
-}
-
-static int set_ttl(int fd, const struct address *to, int ttl)
-{
-	if (ttl < 0)
-		return 0;
-	if (address_is_multicast(to))
-		return multicast_set_ttl(fd, to->family, ttl);
-	return setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)) < 0 ? -errno : 0;
 }
 
 static int open_socket(struct udp_socket *socket, const struct target *target, const char *name,
@@ -69,18 +59,18 @@ static int open_socket(struct udp_socket *socket, const struct target *target, c
 
 	if (target->sources.count)
 		way.source = target->sources.items[0];
-	if (!address_is_multicast(&way.to) && !address_is_broadcast(&way.to))
-		return because(why, -EINVAL,
-			"%s is neither a multicast address nor a broadcast address of this host",
-			address_format(&way.to, string));
 	r = udp_way_open(&way, socket, why);
 	if (r == -ENODEV && address_parse(name, &address) == 0)
 		return because(why, r, "no interface of this host has the address %s", name);
 	if (r < 0)
 		return r;
+	if (!address_is_multicast(&way.to) && !socket->is_broadcast)
+		return because(why, -EINVAL,
+			"%s is neither a multicast address nor a broadcast address of this host",
+			address_format(&way.to, string));
 	if (!has_carrier(socket))
-		return because(why, -ENETDOWN, "%s has no carrier", socket->interface);
-	r = set_ttl(socket->out.fd, &way.to, ttl);
+		return because(why, -ENETDOWN, "%s has no carrier", socket->options.interface);
+	r = ttl < 0 ? 0 : send_socket_set_ttl(socket->out.fd, &socket->options, ttl);
 	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;
 }
 

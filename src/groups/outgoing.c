@@ -115,7 +115,7 @@ static int check_broadcast(const struct config_group *config, char why[static WH
 	char string[INET6_ADDRSTRLEN];
 	int type = rtnetlink_route_type(&config->address);
 
-	if (type == RTN_BROADCAST)
+	if (type == RTN_BROADCAST || address_is_everyone(&config->address))
 		return 0;
 	return because(why, -EDESTADDRREQ, "%s is %s: the group only receives",
 		address_format(&config->address, string),
@@ -215,7 +215,7 @@ static int choose_options(const struct way *way, const struct interface_list *in
 	*ret = (struct send_socket){.family = config->address.family,
 		.dscp = (uint8_t)config->dscp,
 		.port = (uint16_t)config->source_port,
-		.broadcasts = !multicast,
+		.unicast = !multicast,
 		.receives = config->replies && interface && way != way->group->outgoing.extra};
 	if (r >= 0 && !multicast)
 		r = check_broadcast(config, why);
@@ -266,6 +266,7 @@ static int way_open(struct way *way, const struct send_socket *options, char why
 
 	if (r < 0)
 		return r;
+	way->out = sender_out(way->sender);
 	way->ifindex = options->ifindex;
 	way->target.to_length = address_to_endpoint(
 		&config->address, (uint16_t)config->port, way->ifindex, &way->target.to);
@@ -473,19 +474,18 @@ int outgoing_choose(
 
 /* ---- Sending ---- */
 
-static int send_by(struct way *way, int ttl, const struct iovec *vectors, unsigned count,
-	unsigned *ret_refused)
+static int send_by(struct way *way, int ttl, const struct iovec *vectors, unsigned count)
 {
 	uint64_t before;
 	int r;
 
 	if (!way->sender)
 		return way->failure;
+	before = way->out->unreachable;
 	way->target.ttl = ttl;
 	way->target.loop = way->group->config->loop;
-	before = sender_unreachable(way->sender);
-	r = sender_send(way->sender, &way->target, vectors, count, ret_refused);
-	way->group->counters->unreachable += sender_unreachable(way->sender) - before;
+	r = sender_send(way->sender, &way->target, vectors, count);
+	way->group->counters->unreachable += way->out->unreachable - before;
 	return r;
 }
 
@@ -516,10 +516,10 @@ static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned
 static void send_too(
 	struct way *way, int ttl, const struct iovec *vectors, unsigned count, uint64_t *returned)
 {
-	unsigned done = 0, refused = 0;
+	unsigned done = 0;
 
 	while (done < count) {
-		int n = send_by(way, ttl, vectors + done, count - done, &refused);
+		int n = send_by(way, ttl, vectors + done, count - done);
 
 		if (n > 0) {
 			expect_echoes(way, vectors, done, (unsigned)n, returned);
@@ -528,8 +528,8 @@ static void send_too(
 			count_not_sent(way, count - done);
 			return;
 		} else {
-			count_not_sent(way, refused);
-			done += refused;
+			count_not_sent(way, way->out->refused);
+			done += way->out->refused;
 		}
 	}
 }
@@ -540,19 +540,18 @@ static int send_first(const struct ways *ways, int ttl, const struct iovec *vect
 	size_t *ret_taken, struct way **ret_way, unsigned *ret_refused)
 {
 	int r = -ENODEV, failure = 0;
-	unsigned refused;
 
 	for (*ret_taken = 0; *ret_taken < ways->count; ++*ret_taken) {
 		struct way *way = ways->items[*ret_taken];
 
-		r = send_by(way, ttl, vectors, count, &refused);
+		r = send_by(way, ttl, vectors, count);
 		if (!failure || r == -EAGAIN)
 			*ret_way = way;
 		if (r > 0 || r == -EAGAIN)
 			return r;
 		failure = failure ? failure : r;
 		if (way->sender)
-			*ret_refused = count = refused;
+			*ret_refused = count = way->out->refused;
 	}
 	return failure ? failure : r;
 }

@@ -32,6 +32,7 @@ struct way {
 	int failure; /* negative errno: why it has no sender; 0: it has one */
 	char *error; /* the failure, or what to know about it; NULL: nothing */
 	struct sender *sender;
+	const struct udp_out *out; /* of the sender */
 	struct send_target target;
 	struct way_counters *counters; /* NULL: the configuration does not name it */
 	bool is_joined; /* the group is, there: what is sent comes back */

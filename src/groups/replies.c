@@ -45,7 +45,7 @@ static bool receive(struct way *way)
 {
 	struct group *group = way->group;
 	struct arena_received received;
-	int fd = sender_fd(way->sender);
+	int fd = way->out->fd;
 
 	/* An error of a datagram that was sent is pending, or more of them are queued. */
 	if (arena_receive(group->context->arena, fd, needs_of(way), false, &received) < 0) {
@@ -67,15 +67,14 @@ static void on_reply(evutil_socket_t fd, short what, void *argument)
 void replies_apply_needs(struct way *way)
 {
 	if (way->origin)
-		arena_want(sender_fd(way->sender), way->group->config->address.family,
-			needs_of(way), false);
+		arena_want(way->out->fd, way->group->config->address.family, needs_of(way), false);
 }
 
 int replies_open(struct way *way, char why[static WHY_MAX])
 {
 	const struct config_group *config = way->group->config;
 	const struct send_socket *options = sender_options(way->sender);
-	int fd = sender_fd(way->sender);
+	int fd = way->out->fd;
 
 	way->origin = origin_new(config->name, &config->address, (uint16_t)config->port,
 		options->interface, options->ifindex);
@@ -96,7 +95,7 @@ void replies_close(struct way *way)
 		return;
 	event_del(&way->replied);
 	way->group->counters->kernel_dropped += replies_count_drops(way);
-	send_socket_stop_receiving(sender_fd(way->sender));
+	send_socket_stop_receiving(way->out->fd);
 	while (receive(way))
 		;
 	origin_unref(take(way->origin));
@@ -106,7 +105,7 @@ uint32_t replies_count_drops(struct way *way)
 {
 	uint32_t now, more;
 
-	if (!way->origin || socket_drops(sender_fd(way->sender), &now) < 0)
+	if (!way->origin || socket_drops(way->out->fd, &now) < 0)
 		return 0;
 	more = now - way->dropped;
 	way->dropped = now;

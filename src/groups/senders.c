@@ -158,14 +158,9 @@ const struct send_socket *sender_options(const struct sender *sender)
 	return &sender->options;
 }
 
-int sender_fd(const struct sender *sender)
+const struct udp_out *sender_out(const struct sender *sender)
 {
-	return sender->out.fd;
-}
-
-uint64_t sender_unreachable(const struct sender *sender)
-{
-	return sender->out.unreachable;
+	return &sender->out;
 }
 
 uint16_t sender_port(const struct sender *sender)
@@ -187,16 +182,13 @@ static int configure(struct sender *sender, int ttl, int loop)
 }
 
 int sender_send(struct sender *sender, const struct send_target *target,
-	const struct iovec *vectors, unsigned count, unsigned *ret_refused)
+	const struct iovec *vectors, unsigned count)
 {
 	int r = configure(sender, target->ttl, target->loop);
 
-	*ret_refused = 1;
-	if (r < 0)
-		return r;
-	r = udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
-	*ret_refused = sender->out.refused;
-	return r;
+	sender->out.refused = 1;
+	return r < 0 ? r
+		     : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
 }
 
 void sender_wait(struct sender *sender, struct send_waiter *waiter)

@@ -41,17 +41,14 @@ int senders_get(struct senders *senders, const struct send_socket *options, bool
 void sender_unref(struct sender *sender);
 
 const struct send_socket *sender_options(const struct sender *sender);
-int sender_fd(const struct sender *sender);
-
-/* ICMP errors so far, each about a datagram that was sent earlier. */
-uint64_t sender_unreachable(const struct sender *sender);
-
 uint16_t sender_port(const struct sender *sender);
 
-/* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(); an error
- * is about the first *ret_refused datagrams. */
+/* Its socket, and what that has met. */
+const struct udp_out *sender_out(const struct sender *sender);
+
+/* Sends one datagram for each vector, with this TTL and loop. Returns as udp_out_send(). */
 int sender_send(struct sender *sender, const struct send_target *target,
-	const struct iovec *vectors, unsigned count, unsigned *ret_refused);
+	const struct iovec *vectors, unsigned count);
 
 /* Calls waiter->ready once, when the sender can take more. */
 void sender_wait(struct sender *sender, struct send_waiter *waiter);

@@ -21,19 +21,29 @@ static int set_option(int fd, const struct send_socket *wanted, int v4, int v6, 
 					 : set_int(fd, IPPROTO_IPV6, v6, value);
 }
 
+static int bind_to_interface(int fd, const char *name)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0
+		       ? -errno
+		       : 0;
+}
+
 /* IPv4: with the interface's own address the kernel never takes another interface's, and refuses
- * when that address has gone. IP_MULTICAST_IF does not hold for broadcasts. */
+ * when that address has gone. IP_MULTICAST_IF holds for groups only. */
 static int set_interface(int fd, const struct send_socket *wanted)
 {
 	struct ip_mreqn request = {.imr_ifindex = (int)wanted->ifindex};
 
+	/* With a source address the kernel would use any route to a host. */
+	if (wanted->family == AF_INET6 && wanted->unicast && wanted->ifindex)
+		return bind_to_interface(fd, wanted->interface);
 	if (wanted->family == AF_INET6)
 		return set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)wanted->ifindex);
 	if (wanted->source.family == AF_INET)
 		request.imr_address = wanted->source.v4;
 	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request)) < 0)
 		return -errno;
-	if (!wanted->broadcasts)
+	if (!wanted->unicast)
 		return 0;
 	set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
 	return set_int(fd, IPPROTO_IP, IP_UNICAST_IF, (int)htonl(wanted->ifindex));
@@ -48,10 +58,7 @@ static int isolate(int fd, const struct send_socket *wanted)
 		r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (r < 0 || !wanted->receives)
 		return r;
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, wanted->interface,
-		       (socklen_t)strlen(wanted->interface)) < 0
-		       ? -errno
-		       : 0;
+	return bind_to_interface(fd, wanted->interface);
 }
 
 void send_socket_stop_receiving(int fd)
@@ -153,7 +160,7 @@ int send_socket_open(
 	*ret = (struct udp_out){.fd = take_fd(fd)};
 	/* For IPv4 groups IP_MULTICAST_IF says it, which costs less. */
 	if (wanted->source.family == AF_INET6 ||
-		(wanted->source.family == AF_INET && wanted->broadcasts))
+		(wanted->source.family == AF_INET && wanted->unicast))
 		udp_out_set_source(ret, &wanted->source, wanted->ifindex);
 	return 0;
 }
@@ -162,15 +169,14 @@ bool send_socket_equal(const struct send_socket *a, const struct send_socket *b)
 {
 	return a->family == b->family && a->ifindex == b->ifindex &&
 	       !strcmp(a->interface, b->interface) && address_equal(&a->source, &b->source) &&
-	       a->port == b->port && a->dscp == b->dscp && a->broadcasts == b->broadcasts &&
+	       a->port == b->port && a->dscp == b->dscp && a->unicast == b->unicast &&
 	       a->receives == b->receives;
 }
 
 int send_socket_set_ttl(int fd, const struct send_socket *socket, int ttl)
 {
-	int r = set_option(fd, socket, IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, ttl);
-
-	return r < 0 || !socket->broadcasts ? r : set_int(fd, IPPROTO_IP, IP_TTL, ttl);
+	return socket->unicast ? set_option(fd, socket, IP_TTL, IPV6_UNICAST_HOPS, ttl)
+			       : set_option(fd, socket, IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, ttl);
 }
 
 int send_socket_set_loop(int fd, const struct send_socket *socket, int loop)

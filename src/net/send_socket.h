@@ -1,4 +1,4 @@
-/* Sockets that send to multicast groups and broadcast addresses. */
+/* Sockets that send to multicast groups, broadcast addresses and hosts. */
 #pragma once
 
 #include <net/if.h>
@@ -16,7 +16,7 @@ struct send_socket {
 	struct address source; /* AF_UNSPEC: the kernel chooses one of the interface */
 	uint16_t port; /* to send from; 0: any */
 	uint8_t dscp;
-	bool broadcasts; /* what it sends to is a broadcast address */
+	bool unicast; /* it sends to a host or a broadcast address, and not to groups */
 	bool receives; /* unicast to its port is received; otherwise nothing is */
 };
 
@@ -30,7 +30,7 @@ int send_socket_open(
 
 bool send_socket_equal(const struct send_socket *a, const struct send_socket *b);
 
-/* The TTL or hop limit (0 to 255; 1 at least for broadcasts), and whether this host receives what
+/* The TTL or hop limit (0 to 255; 1 at least for unicast), and whether this host receives what
  * it sends. Return 0 or a negative errno. */
 int send_socket_set_ttl(int fd, const struct send_socket *socket, int ttl);
 int send_socket_set_loop(int fd, const struct send_socket *socket, int loop);
