@@ -43,7 +43,7 @@ struct udp_handler {
 	struct udp_way way;
 	char *interface; /* storage of way.interface */
 	struct udp_socket socket;
-	struct loop_guard *guard; /* NULL: to a host, from which nothing comes back */
+	struct loop_guard *guard; /* NULL: to a host, from which nothing comes back (can_ring()) */
 	uint64_t check_ns; /* when to look up the interface, CLOCK_MONOTONIC_COARSE */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
@@ -100,10 +100,12 @@ static const struct key udp_keys[] = {
 		.help = "The DSCP in the IP header, like 46 (EF)."},
 };
 
-/* Whether what it sends may come back. */
+/* Whether what it sends may come back. An address may become a broadcast address at any time. Those
+ * of subnets end in two bits of 1 (a subnet of one or two addresses has none). */
 static bool can_ring(const struct address *to)
 {
-	return address_is_multicast(to) || address_is_broadcast(to);
+	return address_is_multicast(to) ||
+	       (to->family == AF_INET && (ntohl(to->v4.s_addr) & 3) == 3);
 }
 
 static unsigned udp_needs(const void *settings)
@@ -136,14 +138,12 @@ static int open_socket(struct udp_handler *udp, char why[static WHY_MAX])
 	if (r < 0)
 		return r;
 	udp->ttl_set = -1;
-	if (udp->socket.is_broadcast && !udp->guard)
-		r = because(why, -EADDRNOTAVAIL,
-			"the address has become a broadcast address: restart the daemon");
-	else if ((r = set_ttl(udp, udp->ttl)) < 0)
-		because(why, r, "setting the TTL: %s", strerror(-r));
-	if (r < 0)
+	r = set_ttl(udp, udp->ttl);
+	if (r < 0) {
 		closep(&udp->socket.out.fd);
-	return r;
+		return because(why, r, "setting the TTL: %s", strerror(-r));
+	}
+	return 0;
 }
 
 /* Opens the socket, or says once why not. Looking for the interface is cheap, and it may come at
@@ -276,6 +276,15 @@ static enum drop_reason refused_reason(int r)
 	}
 }
 
+static const char *refused_hint(const struct udp_handler *udp, int r)
+{
+	if (r == -EPERM)
+		return "; a firewall on this host refuses it";
+	if (r == -ENETUNREACH && udp->interface)
+		return "; the interface is down, or has no route to there";
+	return r == -ENETUNREACH ? "; there is no route to there, set interface or add one" : "";
+}
+
 /* Returns the number of datagrams that are dropped: all that are left when the socket's buffer is
  * full. */
 static unsigned count_refused(
@@ -286,8 +295,8 @@ static unsigned count_refused(
 
 	outcome->dropped[reason] += count;
 	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&udp->limit))
-		log_warning("handler %s: sending: %s%s", udp->name, strerror(-r),
-			r == -EPERM ? "; a firewall on this host refuses it" : "");
+		log_warning(
+			"handler %s: sending: %s%s", udp->name, strerror(-r), refused_hint(udp, r));
 	if (is_gone(udp, r))
 		closep(&udp->socket.out.fd);
 	return count;
@@ -370,10 +379,34 @@ static void udp_deliver(void *object, const struct batch *batch, struct outcome 
 
 	if (!is_open(udp, now))
 		outcome->dropped[DROP_ABSENT] += batch->count;
-	else if (udp->guard)
+	else if (udp->multicast || udp->socket.is_broadcast)
 		send_guarded(udp, batch, now, outcome);
 	else
 		send_run(udp, udp->ttl, batch->datagrams, batch->count, now, outcome);
+}
+
+static int udp_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct udp_settings *wanted = settings;
+	const struct address *source = &wanted->source_address;
+	sa_family_t family = wanted->address.family;
+
+	*ret_key = "interface";
+	if (wanted->interface && strpbrk(wanted->interface, ",@*?[!/"))
+		return because(why, -EINVAL,
+			"\"%s\" cannot be an interface: write one name, alternative name or "
+			"address",
+			wanted->interface);
+	if (!wanted->interface && !address_is_multicast(&wanted->address) &&
+		address_needs_scope(&wanted->address))
+		return because(why, -EINVAL, "must be set, since the address is link-local");
+	*ret_key = "source_address";
+	if (source->family && source->family != family)
+		return because(why, -EINVAL, "is not of the address's family, use an IPv%d address",
+			family == AF_INET ? 4 : 6);
+	if (source->family && address_is_multicast(source))
+		return because(why, -EINVAL, "is a group, use an address of this host");
+	return 0;
 }
 
 static bool udp_relays(const void *settings, struct config_relay *ret)
@@ -388,6 +421,7 @@ static bool udp_relays(const void *settings, struct config_relay *ret)
 const struct handler_kind udp_kind = {
 	.config = {.name = "udp",
 		.schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)},
+		.check = udp_check,
 		.relays = udp_relays},
 	.counters = udp_counters,
 	.needs = udp_needs,

@@ -231,38 +231,43 @@ static bool is_singly(struct udp_out *out)
 	return out->unsegmented || out->singly_until_ns;
 }
 
-/* Sends the first run, of *ret_length datagrams. Returns the number that were sent, or a negative
- * errno. */
-static int send_first(struct udp_out *out, const union endpoint *to, socklen_t to_length,
-	const struct iovec *vectors, unsigned count, unsigned *ret_length)
+/* A queue has dropped what comes next, and the part before it was returned. */
+static int take_pending(struct udp_out *out)
 {
-	bool singly = is_singly(out);
+	int r = out->pending;
 
-	out->refused = 1;
-	*ret_length = singly ? 1 : run_length(vectors, count);
-	if (*ret_length > 1)
-		return send_run(out, to, to_length, vectors, *ret_length);
-	*ret_length = singly ? count : single_length(vectors, count);
-	return send_singly(out, to, to_length, vectors, *ret_length);
+	out->pending = 0;
+	return r;
 }
 
 int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_length,
 	const struct iovec *vectors, unsigned count)
 {
 	unsigned sent = 0, length;
-	int r = out->pending;
+	int r = 0;
 
-	out->pending = 0;
-	while (sent < count && r >= 0) {
-		r = send_first(out, to, to_length, vectors + sent, count - sent, &length);
+	if (out->pending)
+		return take_pending(out);
+	out->refused = 1;
+	while (sent < count) {
+		const struct iovec *next = vectors + sent;
+		bool singly = is_singly(out);
+
+		length = singly ? 1 : run_length(next, count - sent);
+		if (length > 1) {
+			r = send_run(out, to, to_length, next, length);
+		} else {
+			length = singly ? count - sent : single_length(next, count - sent);
+			r = send_singly(out, to, to_length, next, length);
+		}
 		if (r < 0)
 			break;
 		sent += (unsigned)r;
 		if ((unsigned)r < length)
 			break; /* the next call says why */
 	}
-	if (!sent)
-		return r;
-	out->pending = r == -ENOBUFS ? r : 0;
+	if (!sent || r != -ENOBUFS)
+		return sent ? (int)sent : r;
+	out->pending = r;
 	return (int)sent;
 }

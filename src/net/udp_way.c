@@ -111,20 +111,6 @@ static int probe(int fd, const union endpoint *to, socklen_t to_length, bool *re
 	return 0;
 }
 
-bool address_is_broadcast(const struct address *address)
-{
-	AUTO_CLOSE int fd = socket(address->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	union endpoint to;
-	socklen_t length = address_to_endpoint(address, 1, 0, &to);
-	bool broadcast = false;
-
-	if (address->family == AF_INET && address->v4.s_addr == htonl(INADDR_BROADCAST))
-		return true;
-	if (fd >= 0)
-		probe(fd, &to, length, &broadcast);
-	return broadcast;
-}
-
 /* The address that the kernel would send from to a host: the interface may have several. It is
  * fixed, so that the kernel takes no other interface's when this one loses it. Left as it is when
  * there is no route yet. */

@@ -40,6 +40,3 @@ int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[sta
 
 /* Whether the interface still is the one that the socket was opened for. */
 bool udp_way_is_current(const struct udp_socket *socket);
-
-/* Whether this host takes an address for a broadcast address now. */
-bool address_is_broadcast(const struct address *address);

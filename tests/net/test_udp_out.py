@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from harness.daemon import run_mcastd
 from harness.firewall import refuse_nothing, refuse_one_in
 from harness.peers import receive, receiver_on, udp_socket
 from harness.waiting import wait_until
@@ -135,10 +136,11 @@ def test_what_a_queue_of_this_host_drops_is_not_delivered(net, start, slow, to):
         assert numbers["delivered"] - 64 <= came <= numbers["delivered"]
 
 
-def test_what_nobody_takes_counts_as_unreachable_beside_delivered(net, start):
-    daemon = start(relay(net.side.v4, port=9))
+@pytest.mark.parametrize("family, to", [(socket.AF_INET, "198.51.100.2"), (socket.AF_INET6, "2001:db8:2::2")])
+def test_what_nobody_takes_counts_as_unreachable_beside_delivered(net, start, family, to):
+    daemon = start(relay(to, 'interface = "eth1";', family, port=9))
     for i in range(5):
-        feed(net, b"%d" % i)
+        feed(net, b"%d" % i, family=family)
         wait_relayed(daemon, i + 1)
     numbers = relayed(daemon)
     assert numbers["delivered"] == 5
@@ -185,6 +187,26 @@ def test_nothing_leaves_by_another_interface(net, start, late0, family, to, stat
         assert [seen(sock, b"nowhere") for sock in (first, second, late)] == [1, 0, 0]
     assert {"absent": "there is no interface late9", "down": "late0 is down",
             "without an address": "ip addr add"}[state] in daemon.log()
+
+
+@pytest.mark.parametrize("family, to", [
+    (socket.AF_INET, "239.0.0.2"), (socket.AF_INET, "203.0.113.2"), (socket.AF_INET, "203.0.113.255"),
+    (socket.AF_INET6, "ff05::2"), (socket.AF_INET6, "2001:db8:9::2")])
+def test_nothing_leaves_by_another_interface_when_this_one_goes_down(net, start, late0, family, to):
+    late0()
+    net.host.ip("address add 2001:db8:9::1/64 dev late0 nodad")
+    net.side.ip("address add 2001:db8:9::2/64 dev late1 nodad")
+    daemon = start(relay(to, 'interface = "late0";', family))
+    with watch(net.peer, "eth0") as first, watch(net.side, "eth0") as second, watch(net.side, "late1") as late:
+        wait_until(lambda: feed(net, b"before", family=family) or seen(late, b"before"), "a datagram there")
+        count = daemon.wait_idle("relay")["received"]
+        net.host.ip("link set late0 down")
+        feed(net, b"nowhere", family=family)
+        numbers = wait_relayed(daemon, count + 1)
+        assert numbers["dropped"]["absent"] == 1 and numbers["delivered"] == count
+        assert [seen(sock, b"nowhere") for sock in (first, second, late)] == [1, 0, 0]
+        net.host.ip("link set late0 up", "address replace 2001:db8:9::1/64 dev late0 nodad")
+        wait_until(lambda: feed(net, b"again", family=family) or seen(late, b"again"), "a datagram there again")
 
 
 @pytest.mark.parametrize("to", ["239.0.0.2", "203.0.113.2"], ids=["group", "host"])
@@ -256,6 +278,36 @@ def test_a_broadcast_address_is_sent_to(net, start, to, more):
         feed(net, b"to all")
         data, sender = sock.recvfrom(100)
         assert (data, sender[0]) == (b"to all", "198.51.100.1")
+    assert relayed(daemon)["delivered"] == 1
+
+
+def test_what_becomes_a_broadcast_address_is_guarded_as_one(net, start, late0):
+    daemon = start(relay("203.0.113.255", 'interface = "late0";', port=5014))
+    late0()
+    with host_receiver(net.side, 5014) as sock:
+        net.side.run("sysctl", "-qw", "net.ipv4.conf.late1.rp_filter=0")
+        wait_until(lambda: feed(net, b"x") or relayed(daemon)["delivered"], "a datagram to be relayed")
+        assert sock.recvfrom(100)[1][0] == "203.0.113.1"
+    before = relayed(daemon)["received"]
+    with net.peer, udp_socket("239.0.0.1") as sock:
+        sock.sendto(b"x", ("239.0.0.1", 5004))
+    assert wait_relayed(daemon, before + 1)["dropped"]["ttl"] == 1
+
+
+def test_a_datagram_of_ttl_1_is_not_broadcast(net, start):
+    daemon = start(relay("198.51.100.255", port=5012))
+    with net.peer, udp_socket("239.0.0.1") as sock:
+        sock.sendto(b"x", ("239.0.0.1", 5004))
+    assert wait_relayed(daemon, 1)["dropped"]["ttl"] == 1
+
+
+@pytest.mark.parametrize("to", ["239.0.0.2", "127.0.0.1"])
+def test_the_interface_may_be_lo(net, start, to):
+    daemon = start(relay(to, 'interface = "lo";', port=5013))
+    with receiver_on(net.host, "239.0.0.2", 5013, "lo") as sock:
+        feed(net, b"x")
+        data, sender = sock.recvfrom(100)
+        assert (data, sender[0]) == (b"x", "127.0.0.1")
     assert relayed(daemon)["delivered"] == 1
 
 
@@ -339,3 +391,19 @@ def test_answers_to_a_relay_are_not_queued_at_its_socket(net, start):
         queues = [line.split()[4].split(":")[1] for line in table.readlines()[1:]]
     assert queues and set(queues) == {"00000000"}, queues
     assert relayed(daemon)["counters"]["unreachable"] == 0
+
+
+@pytest.mark.parametrize("to, key, words", [
+    ("192.0.2.9", 'interface = "eth0,eth1";', "write one name"),
+    ("192.0.2.9", 'interface = "eth0@if2";', "write one name"),
+    ("fe80::1", "", "must be set, since the address is link-local"),
+    ("192.0.2.9", 'source_address = "2001:db8::1";', "use an IPv4 address"),
+    ("192.0.2.9", 'source_address = "239.0.0.1";', "is a group"),
+    ("192.0.2.9", "dscp = 64;", "63"),
+])
+def test_what_cannot_be_a_way_is_refused_with_what_to_write(tmp_path, to, key, words):
+    path = tmp_path / "mcastd.conf"
+    path.write_text(relay(to, key))
+    result = run_mcastd("-c", str(path), "--check")
+    assert result.returncode == 78
+    assert words in result.stderr
