@@ -92,8 +92,8 @@ static bool any_failed(const struct config_part *part)
 static const char *const send_keys[] = {
 	"ttl", "loop", "dscp", "send_interface", "source_address", "source_port", "replies"};
 
-/* An address that may be one of this host, or the broadcast address of a network, at some time: what
- * it is, only the host knows. Only a broadcast address can be sent to. */
+/* An address that may be one of this host, or the broadcast address of a network, at some time:
+ * what it is, only the host knows. Only a broadcast address can be sent to. */
 static void check_no_multicast(struct check *check)
 {
 	const struct address *address = &check->group->address;
