@@ -233,9 +233,15 @@ def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_repo
         assert daemon.arrived(group) <= stream.sent
 
 
+def busy_seconds(daemon):
+    """How long it has run on a processor (proc(5), schedstat)."""
+    with open(f"/proc/{daemon.process.pid}/schedstat") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
 @pytest.mark.long
 def test_ten_thousand_memberships_hold_up_the_loop_for_20_ms_at_most(make, release):
-    """The best of some tries: the machine may be busy with something else."""
+    """In time of the processor, as the machine may be busy with something else."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     count = 10000
     groups = " ".join(f'g{i}: {{ address = "239.7.{i // 250}.{i % 250 + 1}"; port = 5004; interfaces = ["x0"]; '
@@ -249,9 +255,9 @@ def test_ten_thousand_memberships_hold_up_the_loop_for_20_ms_at_most(make, relea
         site.switch.ip("link set p0 down", "link set p0 up")
         waits, until = [], time.monotonic() + 2
         while time.monotonic() < until:
-            before = time.monotonic()
+            before = busy_seconds(daemon)
             daemon.call("GetStatus")
-            waits.append(time.monotonic() - before)
+            waits.append(busy_seconds(daemon) - before)
             reports.read()
         assert len(reports.seen) > count / 10
         longest.append(max(waits))
