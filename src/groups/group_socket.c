@@ -140,9 +140,10 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 	for (unsigned i = 0; i < count; i++) {
 		const struct mmsghdr *message = &arena->messages[i];
 
-		*ret_end = message->msg_len == 0 && message->msg_hdr.msg_controllen == 0;
-		if (*ret_end)
+		if (message->msg_len == 0 && message->msg_hdr.msg_controllen == 0) {
+			*ret_end = true;
 			break;
+		}
 		if (message->msg_len > most || message->msg_hdr.msg_flags & MSG_TRUNC)
 			refuse(connection, -EMSGSIZE, &(struct unsent){.count = 1});
 		else
