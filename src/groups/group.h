@@ -91,12 +91,16 @@ struct send_options {
 	const char *interface; /* NULL: those that are configured */
 };
 
-/* What was not sent. */
+/* What was not sent. Valid until the loop goes on. */
 struct unsent {
 	unsigned count; /* datagrams, from the first on, that failed */
-	char why[WHY_MAX];
-	struct sender *busy; /* with -EAGAIN: to wait for */
+	const struct way *way; /* that refused them, or with -EAGAIN whose sender to wait for; NULL:
+				  there is none */
 };
+
+/* Why a send failed with r, for people. Returns r. */
+int group_explain(
+	const struct group *group, int r, const struct unsent *unsent, char why[static WHY_MAX]);
 
 /* Sends one datagram. Returns 0, or a negative errno. */
 int group_send(struct group *group, const void *payload, size_t size,

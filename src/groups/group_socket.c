@@ -56,14 +56,17 @@ static void connection_free(struct connection *connection)
 	free(connection);
 }
 
-static void refuse(struct connection *connection, unsigned count, const char *why)
+static void refuse(struct connection *connection, int r, const struct unsent *unsent)
 {
 	struct group *group = connection->group;
+	char why[WHY_MAX];
 
-	group->counters->send_failed += count;
-	if (log_limit_pass(&group->send_limit))
-		log_warning("group %s: a datagram from its socket was not sent: %s",
-			group->config->name, why);
+	group->counters->send_failed += unsent->count;
+	if (!log_limit_pass(&group->send_limit))
+		return;
+	group_explain(group, r, unsent, why);
+	log_warning(
+		"group %s: a datagram from its socket was not sent: %s", group->config->name, why);
 }
 
 /* Copies what could not be sent to the backlog. */
@@ -101,10 +104,10 @@ static void send_on(struct connection *connection, const struct iovec *vectors, 
 			i += (unsigned)n;
 		} else if (n == -EAGAIN && defer(connection, vectors + i, count - i) == 0) {
 			event_del(&connection->readable);
-			sender_wait(unsent.busy, &connection->waiter);
+			sender_wait(unsent.way->sender, &connection->waiter);
 			return;
 		} else {
-			refuse(connection, unsent.count, unsent.why);
+			refuse(connection, n, &unsent);
 			i += unsent.count;
 		}
 	}
@@ -133,20 +136,19 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 {
 	unsigned most = datagram_max(connection->group->config->address.family);
 	unsigned good = 0;
-	char why[WHY_MAX];
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct mmsghdr *message = &arena->messages[i];
 
-		*ret_end = message->msg_len == 0 && message->msg_hdr.msg_controllen == 0;
-		if (*ret_end)
+		if (message->msg_len == 0 && message->msg_hdr.msg_controllen == 0) {
+			*ret_end = true;
 			break;
-		if (message->msg_len > most || message->msg_hdr.msg_flags & MSG_TRUNC) {
-			because(why, -EMSGSIZE, "it is larger than %u bytes", most);
-			refuse(connection, 1, why);
-			continue;
 		}
-		vectors[good++] = (struct iovec){arena->vectors[i].iov_base, message->msg_len};
+		if (message->msg_len > most || message->msg_hdr.msg_flags & MSG_TRUNC)
+			refuse(connection, -EMSGSIZE, &(struct unsent){.count = 1});
+		else
+			vectors[good++] = (struct iovec){
+				arena->vectors[i].iov_base, message->msg_len};
 	}
 	return good;
 }

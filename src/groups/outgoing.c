@@ -425,7 +425,7 @@ void outgoing_clear(struct group *group)
 
 /* The way by an interface that the configuration does not name, until the next update. */
 static int choose_extra(struct group *group, const struct interface_list *interfaces,
-	const char *name, char why[static WHY_MAX], struct way **ret)
+	const char *name, struct way **ret)
 {
 	const struct interface *interface = interface_find(interfaces, name);
 	struct outgoing *outgoing = &group->outgoing;
@@ -439,14 +439,13 @@ static int choose_extra(struct group *group, const struct interface_list *interf
 	}
 	outgoing->extra = way_new(group, interface ? interface->name : name, false);
 	if (!outgoing->extra)
-		return because(why, -ENOMEM, "out of memory");
+		return -ENOMEM;
 	way_update(outgoing->extra, interfaces);
 	*ret = outgoing->extra;
 	return 0;
 }
 
-int outgoing_choose(
-	struct group *group, const char *interface, char why[static WHY_MAX], struct way **ret)
+int outgoing_choose(struct group *group, const char *interface, struct way **ret)
 {
 	struct outgoing *outgoing = &group->outgoing;
 	struct way **configured = ways_find(&outgoing->ways, interface);
@@ -463,11 +462,11 @@ int outgoing_choose(
 	if (*ret && (*ret)->sender)
 		return 0;
 	if ((r = interface_list_read(&interfaces)) < 0)
-		return because(why, r, "listing the network interfaces: %s", strerror(-r));
+		return r;
 	if (configured)
 		way_update(*configured, &interfaces);
 	else
-		r = choose_extra(group, &interfaces, interface, why, ret);
+		r = choose_extra(group, &interfaces, interface, ret);
 	interface_list_clear(&interfaces);
 	return r;
 }
@@ -537,7 +536,7 @@ static void send_too(
 /* Sends on the first way that takes something, and sets *ret_taken to it. What a way refuses, the
  * next ones may take: then it is about these datagrams only. */
 static int send_first(const struct ways *ways, int ttl, const struct iovec *vectors, unsigned count,
-	size_t *ret_taken, struct way **ret_way, unsigned *ret_refused)
+	size_t *ret_taken, const struct way **ret_way, unsigned *ret_refused)
 {
 	int r = -ENODEV, failure = 0;
 
@@ -557,7 +556,8 @@ static int send_first(const struct ways *ways, int ttl, const struct iovec *vect
 }
 
 int outgoing_send(struct group *group, const struct ways *ways, int ttl,
-	const struct iovec *vectors, unsigned count, struct way **ret_way, unsigned *ret_refused)
+	const struct iovec *vectors, unsigned count, const struct way **ret_way,
+	unsigned *ret_refused)
 {
 	uint64_t returned = 0;
 	unsigned missed;

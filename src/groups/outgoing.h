@@ -71,17 +71,17 @@ void outgoing_move(struct group *group, struct group *from);
 /* Closes all, and hands out what is queued. */
 void outgoing_clear(struct group *group);
 
-/* The way by this interface, whether the configuration names it or not. Returns 0, or a negative
- * errno with the reason in why. */
-int outgoing_choose(
-	struct group *group, const char *interface, char why[static WHY_MAX], struct way **ret);
+/* The way by this interface, whether the configuration names it or not. Returns 0 or a negative
+ * errno. */
+int outgoing_choose(struct group *group, const char *interface, struct way **ret);
 
 /* Sends one datagram for each vector, 64 at most, on each of the ways. Returns how many were sent,
  * or a negative errno when not even the first could be. Then *ret_way is the way whose reason it
  * is, or with -EAGAIN the one to wait for; NULL: there is no way. The error is about the first
  * *ret_refused datagrams. */
 int outgoing_send(struct group *group, const struct ways *ways, int ttl,
-	const struct iovec *vectors, unsigned count, struct way **ret_way, unsigned *ret_refused);
+	const struct iovec *vectors, unsigned count, const struct way **ret_way,
+	unsigned *ret_refused);
 
 /* How many datagrams were not sent on this interface; 0 where none are to be. */
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface);

@@ -49,10 +49,10 @@ uint64_t group_kernel_dropped(struct group *group)
 	return group->counters->kernel_dropped;
 }
 
-/* Why a send failed. way is that of the reason, NULL: there is none. */
-static int explain(
-	int r, const struct group *group, const struct way *way, char why[static WHY_MAX])
+int group_explain(
+	const struct group *group, int r, const struct unsent *unsent, char why[static WHY_MAX])
 {
+	const struct way *way = unsent->way;
 	bool v4 = group->config->address.family == AF_INET;
 	const char *interface = way ? way->interface : NULL;
 
@@ -100,17 +100,13 @@ static int explain(
 static int send_by(struct group *group, const struct ways *ways, int ttl,
 	const struct iovec *vectors, unsigned count, struct unsent *ret)
 {
-	struct way *way;
-	int r = outgoing_send(group, ways, ttl, vectors, count, &way, &ret->count);
+	uint64_t bytes = 0;
+	int r = outgoing_send(group, ways, ttl, vectors, count, &ret->way, &ret->count);
 
-	if (r == -EAGAIN)
-		ret->busy = way->sender;
-	if (r < 0)
-		explain(r, group, way, ret->why);
 	for (int i = 0; i < r; i++)
-		group->counters->sent_bytes += vectors[i].iov_len;
-	if (r > 0)
-		group->counters->sent += (uint64_t)r;
+		bytes += vectors[i].iov_len;
+	group->counters->sent_bytes += bytes;
+	group->counters->sent += r > 0 ? (uint64_t)r : 0;
 	return r;
 }
 
@@ -127,8 +123,9 @@ static int send_chosen(struct group *group, const struct send_options *options,
 	const struct iovec *vector, struct unsent *ret)
 {
 	struct way *way;
-	int r = outgoing_choose(group, options->interface, ret->why, &way);
+	int r = outgoing_choose(group, options->interface, &way);
 
+	ret->way = NULL;
 	return r < 0 ? r : send_by(group, &(struct ways){&way, 1}, options->ttl, vector, 1, ret);
 }
 

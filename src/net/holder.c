@@ -12,31 +12,25 @@ struct holders {
 	unsigned port;
 	bool any; /* the address is 0.0.0.0 or ::, which all others are in the way of */
 	char address[33]; /* as those files have it */
-	unsigned programs, kernel; /* sockets */
-	unsigned uid; /* of the last program */
+	bool found;
+	unsigned uid; /* of the last one found */
 };
 
 /* Lines such as "  411: 00000000:12B5 00000000:0000 07 00000000:00000000 00:00000000 00000000
- * 1000        0 18231 2 ...": local address and port, ..., user, timeout, inode, which a socket of
- * the kernel does not have. */
+ * 1000        0 18231 2 ...": local address and port, five fields, and the user. */
 static void read_line(const char *line, struct holders *holders)
 {
 	unsigned local, uid;
-	unsigned long inode;
 	char address[33];
 
-	if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %*s %*s %*s %*s %u %*u %lu", address, &local,
-		    &uid, &inode) != 4 ||
+	if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %*s %*s %*s %*s %u", address, &local, &uid) !=
+			3 ||
 		local != holders->port)
 		return;
 	if (!holders->any && address[strspn(address, "0")] && strcmp(address, holders->address))
 		return;
-	if (inode) {
-		holders->programs++;
-		holders->uid = uid;
-	} else {
-		holders->kernel++;
-	}
+	holders->found = true;
+	holders->uid = uid;
 }
 
 /* A socket of IPv6 may hold the port of IPv4, too. */
@@ -59,15 +53,12 @@ int holder_explain(const struct address *address, unsigned port, char why[static
 		snprintf(holders.address + 8 * i, 9, "%08X", address->v6.s6_addr32[i]);
 	read_holders("/proc/net/udp", &holders);
 	read_holders("/proc/net/udp6", &holders);
-	if (holders.programs)
-		return because(why, -EADDRINUSE,
-			"port %u is held by a program of uid %u that does not share it "
-			"(SO_REUSEADDR); see ss -lunp sport = %u",
-			port, holders.uid, port);
-	if (holders.kernel)
-		return because(why, -EADDRINUSE,
-			"port %u is held by the kernel, which does not share it (VXLAN, "
-			"WireGuard and other tunnels)",
-			port);
-	return because(why, -EADDRINUSE, "port %u is held and not shared (SO_REUSEADDR)", port);
+	if (!holders.found)
+		return because(
+			why, -EADDRINUSE, "port %u is held and not shared (SO_REUSEADDR)", port);
+	return because(why, -EADDRINUSE,
+		"port %u is held by uid %u, which does not share it (SO_REUSEADDR); ss -lunp "
+		"sport = %u shows the program%s",
+		port, holders.uid, port,
+		holders.uid ? "" : ", or none where it is the kernel (VXLAN, WireGuard)");
 }

@@ -13,8 +13,10 @@ struct joined_group {
 };
 
 struct joined {
-	struct joined_group *items; /* sorted */
+	struct joined_group *items;
 	size_t count;
+	uint32_t *slots; /* a hash table of indexes of items, plus 1; 0: free */
+	size_t slot_count; /* a power of two */
 	struct {
 		unsigned *items;
 		size_t count;

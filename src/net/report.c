@@ -8,7 +8,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 
-/* The kernel takes so many sources by default (igmp_max_msf). */
+/* Sources that the kernel takes by default (igmp_max_msf). */
 #define SENDERS_MAX 10
 
 /* How long senders are learned. */

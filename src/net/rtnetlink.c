@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 
-/* The kernel fills at most so much at once (NLMSG_GOODSIZE and netlink_dump()). */
+/* What the kernel fills at most at once, in bytes (NLMSG_GOODSIZE and netlink_dump()). */
 #define RECEIVE_SIZE 32768
 
 /* While links come and go all the time, a list of which some was read twice is better than none. */

@@ -154,15 +154,26 @@ def test_a_membership_that_the_kernel_forgets_is_joined_again(start, link, net):
     assert "group v6: the kernel has forgotten the membership on late0; joining again" in daemon.log()
 
 
-@pytest.mark.long
-def test_a_port_that_was_held_is_tried_again(start, net):
+def test_a_port_that_others_hold_is_tried_again_until_it_is_free(start, net):
     with net.host:
         holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         holder.bind(("233.252.0.1", 5004))
     with holder:
         daemon = start('groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; }; };')
         assert state(daemon, "g") == {"failed"}
-    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership", 90)
+        assert daemon.membership("g", "eth0")["error"] == (
+            "port 5004 is held by uid 0, which does not share it (SO_REUSEADDR); ss -lunp sport = 5004 shows the program, "
+            "or none where it is the kernel (VXLAN, WireGuard)")
+    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership", 5)
+    assert daemon.log().count("not joined on eth0") == 1
+
+
+def test_a_port_that_the_kernel_holds_is_told_and_tried_again(start, net):
+    net.host.ip("link add vx0 type vxlan id 5 remote 192.0.2.2 dstport 4789 dev eth0", "link set vx0 up")
+    daemon = start('groups: { g: { address = "233.252.0.1"; port = 4789; interfaces = ["eth0"]; }; };')
+    assert daemon.membership("g", "eth0")["error"].endswith("or none where it is the kernel (VXLAN, WireGuard)")
+    net.host.ip("link delete vx0")
+    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership", 5)
 
 
 def test_an_interface_may_leave_the_namespace_and_come_back(start, link, net):

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import resource
 import select
 import socket
 import struct
@@ -108,9 +109,9 @@ class Site:
 def make(start):
     sites = []
 
-    def make(config=CONFIG, snooping=False, **options):
-        sites.append(Site(snooping, **options))
-        return sites[-1], start(config, host=sites[-1].host)
+    def make(config=CONFIG, snooping=False, addressed=True, **options):
+        sites.append(Site(snooping, addressed))
+        return sites[-1], start(config, host=sites[-1].host, **options)
 
     yield make
     for site in sites:
@@ -230,3 +231,34 @@ def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_repo
     for group, stream in ("v4", any_source), ("ssm", wanted):
         wait_until(lambda: daemon.arrived(group) >= stream.sent - 1, f"all of {group}: {stream.sent}, {daemon.arrived(group)}")
         assert daemon.arrived(group) <= stream.sent
+
+
+def busy_seconds(daemon):
+    """How long it has run on a processor (proc(5), schedstat)."""
+    with open(f"/proc/{daemon.process.pid}/schedstat") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
+@pytest.mark.long
+def test_ten_thousand_memberships_hold_up_the_loop_for_20_ms_at_most(make, release):
+    """In time of the processor, as the machine may be busy with something else."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    count = 10000
+    groups = " ".join(f'g{i}: {{ address = "239.7.{i // 250}.{i % 250 + 1}"; port = 5004; interfaces = ["x0"]; '
+                      f'receive_buffer = "4K"; }};' for i in range(count))
+    site, daemon = make("groups: { " + groups + " };", binary=release)
+    reports = Reports(site.switch, "p0")
+    longest = []
+    for _ in range(3):
+        reports.read()
+        reports.seen.clear()
+        site.switch.ip("link set p0 down", "link set p0 up")
+        waits, until = [], time.monotonic() + 2
+        while time.monotonic() < until:
+            before = busy_seconds(daemon)
+            daemon.call("GetStatus")
+            waits.append(busy_seconds(daemon) - before)
+            reports.read()
+        assert len(reports.seen) > count / 10
+        longest.append(max(waits))
+    assert min(longest) <= 0.020, longest

@@ -118,7 +118,7 @@ def test_unicast_of_another_program_is_not_taken_even_where_it_shares(start, net
         daemon = start(config(group(address, 'interfaces = ["eth0"];')))
         membership = daemon.membership("g", "eth0")
         assert membership["state"] == "failed"
-        assert "port 7001 is held by a program of uid 0 that does not share it" in membership["error"]
+        assert "port 7001 is held by uid 0, which does not share it" in membership["error"]
         for _ in range(20):
             send(net.peer, b"theirs", to)
             assert other.recv(99) == b"theirs"

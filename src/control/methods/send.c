@@ -51,14 +51,16 @@ static enum call_result send_to(struct client *client, struct group *group,
 	const struct send_options *options, const void *payload, size_t size)
 {
 	struct unsent unsent;
+	char why[WHY_MAX];
 	int r = group_send(group, payload, size, options, &unsent);
 
 	if (r == -EAGAIN) {
-		client_wait(client, unsent.busy);
+		client_wait(client, unsent.way->sender);
 		return CALL_RETRY;
 	}
 	if (r < 0) {
-		fail_send(client, r, unsent.why);
+		group_explain(group, r, &unsent, why);
+		fail_send(client, r, why);
 	} else {
 		json_put_number(client_begin_reply(client), "bytes", size);
 		client_end(client);
