@@ -263,10 +263,11 @@ void *counters_take(struct counters *counters, const char *key, size_t size, uin
 
 void counters_release(struct counters *counters, void *data)
 {
-	struct record *record = container_of(data, struct record, data);
+	struct record *record;
 
 	if (!data)
 		return;
+	record = container_of(data, struct record, data);
 	pthread_mutex_lock(&counters->lock);
 	if (!counters->frozen)
 		put_free(free_list(counters, record_size_of(counters, record)), record);

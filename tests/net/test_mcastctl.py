@@ -196,7 +196,7 @@ def test_what_is_too_large_exits_with_1_and_words(daemon):
     "send news x --count 0": "send: --count: '0' is not a number from 1 ",
     "tail --format xml": "tail: --format: 'xml' is none of line, json, hex and raw",
     "join 233.252.0.1": "join: '233.252.0.1': the port is missing",
-    "join news:5004": "join: 'news:5004': not an IPv4 address",
+    "join news:5004": "join: 'news:5004': \"news\" is not an IP address",
     "leave": "leave: too few arguments",
     "-s": "--socket needs a SOCKET",
 }.items())
