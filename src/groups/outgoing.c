@@ -215,7 +215,7 @@ static int choose_options(const struct way *way, const struct interface_list *in
 	*ret = (struct send_socket){.family = config->address.family,
 		.dscp = (uint8_t)config->dscp,
 		.port = (uint16_t)config->source_port,
-		.broadcasts = !multicast,
+		.unicast = !multicast,
 		.receives = config->replies && interface && way != way->group->outgoing.extra};
 	if (r >= 0 && !multicast)
 		r = check_broadcast(config, why);

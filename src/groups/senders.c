@@ -172,11 +172,11 @@ static int configure(struct sender *sender, int ttl, int loop)
 {
 	int r = 0;
 
-	if (sender->ttl != ttl &&
-		(r = send_socket_set_ttl(sender->out.fd, &sender->options, ttl)) >= 0)
+	if (sender->ttl != ttl && (r = send_socket_set_ttl(sender->out.fd, sender->options.family,
+					   sender->options.unicast, ttl)) >= 0)
 		sender->ttl = ttl;
 	if (r >= 0 && sender->loop != loop &&
-		(r = send_socket_set_loop(sender->out.fd, &sender->options, loop)) >= 0)
+		(r = send_socket_set_loop(sender->out.fd, sender->options.family, loop)) >= 0)
 		sender->loop = loop;
 	return r;
 }

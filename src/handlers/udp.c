@@ -17,6 +17,7 @@
 #include "data/loop_guard.h"
 #include "handlers/handler.h"
 #include "net/multicast.h"
+#include "net/send_socket.h"
 #include "net/udp_way.h"
 
 /* How often the interface is looked up while it sends, and the pause before it is opened again. */
@@ -117,15 +118,8 @@ static unsigned udp_needs(const void *settings)
 
 static int set_ttl(struct udp_handler *udp, int ttl)
 {
-	int fd = udp->socket.out.fd;
-	bool is_v4 = udp->way.to.family == AF_INET;
-	int r = 0;
+	int r = send_socket_set_ttl(udp->socket.out.fd, udp->way.to.family, !udp->multicast, ttl);
 
-	if (udp->multicast)
-		r = multicast_set_ttl(fd, udp->way.to.family, ttl);
-	else if (setsockopt(fd, is_v4 ? IPPROTO_IP : IPPROTO_IPV6,
-			 is_v4 ? IP_TTL : IPV6_UNICAST_HOPS, &ttl, sizeof(ttl)) < 0)
-		r = -errno;
 	if (r >= 0)
 		udp->ttl_set = ttl;
 	return r;

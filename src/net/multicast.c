@@ -11,8 +11,6 @@
 #include "net/compat.h"
 #include "net/holder.h"
 
-#define SEND_BUFFER (1 << 20)
-
 static int set_int(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -337,46 +335,4 @@ uint64_t socket_backlog(int fd)
 
 	read_memory_info(fd, SK_MEMINFO_RMEM_ALLOC, &bytes);
 	return bytes;
-}
-
-static int set_sender_interface(int fd, sa_family_t family, unsigned ifindex)
-{
-	struct ip_mreqn request = {.imr_ifindex = (int)ifindex};
-	char name[IF_NAMESIZE];
-
-	if (family == AF_INET6)
-		return set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)ifindex);
-	/* On the loopback interface the kernel drops multicast from any other source than 127/8,
-	 * and would choose another interface's address. */
-	if (if_indextoname(ifindex, name) && !strcmp(name, "lo"))
-		request.imr_address.s_addr = htonl(INADDR_LOOPBACK);
-	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request)) < 0)
-		return -errno;
-	return 0;
-}
-
-int multicast_open_sender(sa_family_t family, unsigned ifindex)
-{
-	AUTO_CLOSE int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	if (ifindex && (r = set_sender_interface(fd, family, ifindex)) < 0)
-		return r;
-	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) < 0)
-		set_int(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
-	return take_fd(fd);
-}
-
-int multicast_set_ttl(int fd, sa_family_t family, int ttl)
-{
-	return set_int(fd, ip_level(family),
-		family == AF_INET ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS, ttl);
-}
-
-int multicast_set_loop(int fd, sa_family_t family, int loop)
-{
-	return set_int(fd, ip_level(family),
-		family == AF_INET ? IP_MULTICAST_LOOP : IPV6_MULTICAST_LOOP, loop);
 }

@@ -1,4 +1,4 @@
-/* Sockets that receive from and send to multicast groups, and their options. */
+/* Sockets that receive, and their options. */
 #pragma once
 
 #include <stddef.h>
@@ -70,12 +70,3 @@ int socket_drops(int fd, uint32_t *ret);
 /* What is queued at the socket, in bytes of its receive buffer as the kernel counts it: twice what
  * socket_receive_buffer() says is its limit. */
 uint64_t socket_backlog(int fd);
-
-/* Opens a non-blocking socket for sending to groups of this family out of one interface; ifindex 0:
- * the kernel's route decides. Returns the descriptor, or a negative errno. */
-int multicast_open_sender(sa_family_t family, unsigned ifindex);
-
-/* The TTL or hop limit (0 to 255), and whether this host receives what it sends. Return 0 or a
- * negative errno. */
-int multicast_set_ttl(int fd, sa_family_t family, int ttl);
-int multicast_set_loop(int fd, sa_family_t family, int loop);
