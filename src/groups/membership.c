@@ -580,7 +580,10 @@ void membership_update(struct membership *membership, const struct interface_lis
 
 void membership_retry(struct retry *retry, const struct interface_list *interfaces)
 {
-	membership_update(container_of(retry, struct membership, retry), interfaces, NULL);
+	struct membership *membership = container_of(retry, struct membership, retry);
+
+	membership_update(membership, interfaces, NULL);
+	outgoing_membership_changed(membership->group);
 }
 
 static int begin_report(struct report *report, struct multicast_membership *ret)

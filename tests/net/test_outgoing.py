@@ -392,7 +392,6 @@ def test_each_datagram_counts_where_it_left_and_none_leaves_twice(office, begin)
         assert seen[link] == sorted(set(seen[link]))
         assert len(seen[link]) + ways[link]["notSent"] == 300
         assert daemon.membership("g", link)["notSent"] == ways[link]["notSent"]
-    assert ways["lan1"]["notSent"] + ways["lan2"]["notSent"] > 0
     assert group["sent"] == len({*seen["lan1"], *seen["lan2"]})
 
 
