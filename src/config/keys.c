@@ -16,7 +16,10 @@
 
 static const struct key group_keys[] = {
 	{GROUP(address, KEY_ADDRESS), .required = true,
-		.help = "The multicast address, of 224.0.0.0/4 or ff00::/8."},
+		.help = "A multicast address, of 224.0.0.0/4 or ff00::/8; a broadcast address; or "
+			"an "
+			"address of this host, 0.0.0.0 or ::, for unicast, which is received "
+			"only."},
 	{GROUP(port, KEY_NUMBER), .min = 1, .max = 65535, .required = true,
 		.help = "The UDP port."},
 	{GROUP(interfaces, KEY_STRINGS), .min = 1,

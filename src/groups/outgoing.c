@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "groups/group.h"
 #include "groups/replies.h"
-#include "net/rtnetlink.h"
+#include "net/multicast.h"
 
 /* Minimum time between two examinations that sends cause, in milliseconds. */
 #define EXAMINE_MS 100
@@ -112,15 +112,15 @@ static const struct interface *find_route(
  * network of this host. */
 static int check_broadcast(const struct config_group *config, char why[static WHY_MAX])
 {
+	enum reach reach = multicast_reach(&config->address);
 	char string[INET6_ADDRSTRLEN];
-	int type = rtnetlink_route_type(&config->address);
 
-	if (type == RTN_BROADCAST || address_is_everyone(&config->address))
+	if (reach == REACH_BROADCAST)
 		return 0;
 	return because(why, -EDESTADDRREQ, "%s is %s: the group only receives",
 		address_format(&config->address, string),
-		type == RTN_LOCAL ? "an address of this host"
-				  : "neither a group nor a broadcast address of this host");
+		reach == REACH_UNICAST ? "an address of this host"
+				       : "neither a group nor a broadcast address of this host");
 }
 
 /* A source_address of another interface is for links without an address of their own, and at the

@@ -273,7 +273,7 @@ def test_leaving_what_was_never_joined_is_a_named_error(daemon):
 
 
 @pytest.mark.parametrize("parameters, word", [
-    ({"address": "192.0.2.1", "port": 5004}, "multicast"),
+    ({"address": "0.0.0.1", "port": 5004}, "no address of a host"),
     ({"address": "news", "port": 5004}, "news"),
     ({"address": "233.252.0.1", "port": 0}, "port"),
     ({"address": "233.252.0.1", "port": 65536}, "65535"),

@@ -162,7 +162,7 @@ def test_join_takes_name_source_and_handler(daemon, net):
 
 
 @pytest.mark.parametrize("arguments", [
-    ("send", "nobody", "x"), ("leave", "nobody"), ("leave", "news"), ("join", "192.0.2.1:5004"),
+    ("send", "nobody", "x"), ("leave", "nobody"), ("leave", "news"), ("join", "0.0.0.1:5004"),
     ("join", "233.252.0.1:5004", "--name", "news"), ("send", "news", "--file", "/nonexistent"),
     ("send", "news", "x", "--interface", "nowhere0"),
 ], ids=" ".join)
