@@ -19,7 +19,7 @@ struct origin {
 	bool is_reply; /* came to the port that the group sends from, not to the group */
 	unsigned ifindex;
 	atomic_uint_least64_t
-		kernel_dropped; /* datagrams, since the socket was opened, when last looked at */
+		kernel_dropped; /* datagrams, since the socket was opened, when last read */
 	char address[INET6_ADDRSTRLEN];
 	char interface[IF_NAMESIZE];
 	char group[]; /* the group's name */
