@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "net/interface.h"
+#include "net/send_socket.h"
 
 /* How long one datagram is tried again when a full queue of the network drops it, and how often. */
 #define BUSY_NS NS_PER_S
@@ -44,8 +45,8 @@ static bool has_carrier(const struct udp_socket *socket)
 {
 	struct ifreq request = {0};
 
-	memcpy(request.ifr_name, socket->options.interface, sizeof(request.ifr_name));
-	return !socket->options.ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
+	memcpy(request.ifr_name, socket->interface, sizeof(request.ifr_name));
+	return !socket->ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
 	       request.ifr_flags & IFF_RUNNING;
 }
 
@@ -69,8 +70,9 @@ static int open_socket(struct udp_socket *socket, const struct target *target, c
 			"%s is neither a multicast address nor a broadcast address of this host",
 			address_format(&way.to, string));
 	if (!has_carrier(socket))
-		return because(why, -ENETDOWN, "%s has no carrier", socket->options.interface);
-	r = ttl < 0 ? 0 : send_socket_set_ttl(socket->out.fd, &socket->options, ttl);
+		return because(why, -ENETDOWN, "%s has no carrier", socket->interface);
+	r = ttl < 0 ? 0
+		    : send_socket_set_ttl(socket->out.fd, way.to.family, socket->is_broadcast, ttl);
 	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;
 }
 

@@ -13,7 +13,6 @@
 #include "groups/group.h"
 #include "groups/receive.h"
 #include "net/multicast.h"
-#include "net/rtnetlink.h"
 
 const char *membership_state_name(enum membership_state state)
 {
@@ -277,17 +276,6 @@ static int claim_listening(const struct membership *membership, const struct int
 	return fd < 0 ? store_listening(store, group) : fd;
 }
 
-/* What the address is on this host, as far as a socket that is bound to it cares. */
-static enum reach reach_of(const struct address *address)
-{
-	if (address_is_multicast(address))
-		return REACH_MULTICAST;
-	if (address_is_everyone(address) ||
-		(!address_is_any(address) && rtnetlink_route_type(address) == RTN_BROADCAST))
-		return REACH_BROADCAST;
-	return REACH_UNICAST;
-}
-
 /* One of this host's addresses alone is received on whatever interface it comes in: also from the
  * host itself. */
 static struct multicast_membership describe(
@@ -296,7 +284,7 @@ static struct multicast_membership describe(
 	const struct config_group *config = membership->group->config;
 	const struct address_list *sources = config->block_sources.count ? &config->block_sources
 									 : &config->sources;
-	enum reach reach = reach_of(&config->address);
+	enum reach reach = multicast_reach(&config->address);
 
 	return (struct multicast_membership){
 		.group = config->address,
@@ -504,16 +492,13 @@ static bool has_family(const struct membership *membership, const struct interfa
 	       interface->ipv6 == IPV6_ENABLED;
 }
 
-/* Whether the address is of this host, or reaches it. The kernel's table of local addresses has all
- * but link-local ones, which belong to an interface. */
+/* Whether datagrams to the address can come to this host. Link-local ones are an interface's. */
 static bool is_local(const struct address *address, const struct interface_list *interfaces,
 	const struct interface *interface)
 {
-	if (address_is_any(address) || reach_of(address) != REACH_UNICAST)
-		return true;
-	if (address_needs_scope(address))
+	if (!address_is_multicast(address) && address_needs_scope(address))
 		return interface && interface_has_address(interfaces, interface, address);
-	return rtnetlink_route_type(address) == RTN_LOCAL;
+	return multicast_reach(address) != REACH_NONE;
 }
 
 /* Why nothing can be joined there now; NULL: it can. */
@@ -580,7 +565,10 @@ void membership_update(struct membership *membership, const struct interface_lis
 
 void membership_retry(struct retry *retry, const struct interface_list *interfaces)
 {
-	membership_update(container_of(retry, struct membership, retry), interfaces, NULL);
+	struct membership *membership = container_of(retry, struct membership, retry);
+
+	membership_update(membership, interfaces, NULL);
+	outgoing_membership_changed(membership->group);
 }
 
 static int begin_report(struct report *report, struct multicast_membership *ret)

@@ -11,12 +11,12 @@
 #include "base/clock.h"
 #include "groups/group.h"
 #include "groups/replies.h"
-#include "net/rtnetlink.h"
+#include "net/multicast.h"
 
 /* Minimum time between two examinations that sends cause, in milliseconds. */
 #define EXAMINE_MS 100
 
-static uint32_t now_ms(void)
+uint32_t outgoing_now_ms(void)
 {
 	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
 }
@@ -112,15 +112,15 @@ static const struct interface *find_route(
  * network of this host. */
 static int check_broadcast(const struct config_group *config, char why[static WHY_MAX])
 {
+	enum reach reach = multicast_reach(&config->address);
 	char string[INET6_ADDRSTRLEN];
-	int type = rtnetlink_route_type(&config->address);
 
-	if (type == RTN_BROADCAST || address_is_everyone(&config->address))
+	if (reach == REACH_BROADCAST)
 		return 0;
 	return because(why, -EDESTADDRREQ, "%s is %s: the group only receives",
 		address_format(&config->address, string),
-		type == RTN_LOCAL ? "an address of this host"
-				  : "neither a group nor a broadcast address of this host");
+		reach == REACH_UNICAST ? "an address of this host"
+				       : "neither a group nor a broadcast address of this host");
 }
 
 /* A source_address of another interface is for links without an address of their own, and at the
@@ -240,6 +240,20 @@ static const struct membership *find_membership(const struct way *way)
 	return NULL;
 }
 
+static bool is_joined(const struct membership *membership)
+{
+	return membership && membership->state == MEMBERSHIP_JOINED;
+}
+
+void outgoing_membership_changed(struct group *group)
+{
+	for (size_t i = 0; i < group->outgoing.ways.count; i++) {
+		struct way *way = group->outgoing.ways.items[i];
+
+		way->is_joined = is_joined(find_membership(way));
+	}
+}
+
 /* What stays as it was is not logged again, and not what the membership there says already. */
 static void set_failure(struct way *way, int failure, const char *error, bool say)
 {
@@ -295,7 +309,7 @@ static void way_update(struct way *way, const struct interface_list *interfaces)
 	if (r >= 0 && interface && !(interface->flags & IFF_RUNNING))
 		because(why, 0, "%s has no carrier: only this host hears what is sent",
 			interface->name);
-	way->is_joined = membership && membership->state == MEMBERSHIP_JOINED;
+	way->is_joined = is_joined(membership);
 	set_failure(
 		way, r, why, way != way->group->outgoing.extra && (!membership || way->is_joined));
 }
@@ -377,7 +391,7 @@ int outgoing_update(struct group *group, const struct interface_list *interfaces
 	ways_clear(&outgoing->ways);
 	outgoing->ways = wanted;
 	outgoing->usable = 0;
-	outgoing->examined_ms = now_ms();
+	outgoing->examined_ms = outgoing_now_ms();
 	for (size_t i = 0; i < wanted.count; i++) {
 		way_update(wanted.items[i], interfaces);
 		outgoing->usable += wanted.items[i]->sender != NULL;
@@ -390,7 +404,8 @@ void outgoing_examine(struct group *group)
 {
 	struct interface_list interfaces = {0};
 
-	if (group->outgoing.ways.count && now_ms() - group->outgoing.examined_ms < EXAMINE_MS)
+	if (group->outgoing.ways.count &&
+		outgoing_now_ms() - group->outgoing.examined_ms < EXAMINE_MS)
 		return;
 	if (interface_list_read(&interfaces) == 0)
 		outgoing_update(group, &interfaces);
@@ -471,116 +486,6 @@ int outgoing_choose(struct group *group, const char *interface, struct way **ret
 	return r;
 }
 
-/* ---- Sending ---- */
-
-static int send_by(struct way *way, int ttl, const struct iovec *vectors, unsigned count)
-{
-	uint64_t before;
-	int r;
-
-	if (!way->sender)
-		return way->failure;
-	before = way->out->unreachable;
-	way->target.ttl = ttl;
-	way->target.loop = way->group->config->loop;
-	r = sender_send(way->sender, &way->target, vectors, count);
-	way->group->counters->unreachable += way->out->unreachable - before;
-	return r;
-}
-
-static void count_not_sent(struct way *way, unsigned count)
-{
-	if (way->counters)
-		way->counters->not_sent += count;
-}
-
-/* What left by a joined interface comes back, and the first copy is delivered. returned has a bit
- * for each datagram that one is expected of. */
-static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned first,
-	unsigned count, uint64_t *returned)
-{
-	struct echoes *echoes = way->group->outgoing.echoes;
-
-	if (!echoes || !way->is_joined)
-		return;
-	for (unsigned i = first; i < first + count; i++) {
-		if (*returned & 1ull << i)
-			echoes_expect(echoes, vectors[i].iov_base, vectors[i].iov_len, way->ifindex,
-				now_ms());
-		*returned |= 1ull << i;
-	}
-}
-
-/* Sends on one more way what has left by the first one, and does not wait. */
-static void send_too(
-	struct way *way, int ttl, const struct iovec *vectors, unsigned count, uint64_t *returned)
-{
-	unsigned done = 0;
-
-	while (done < count) {
-		int n = send_by(way, ttl, vectors + done, count - done);
-
-		if (n > 0) {
-			expect_echoes(way, vectors, done, (unsigned)n, returned);
-			done += (unsigned)n;
-		} else if (n == -EAGAIN || !way->sender) {
-			count_not_sent(way, count - done);
-			return;
-		} else {
-			count_not_sent(way, way->out->refused);
-			done += way->out->refused;
-		}
-	}
-}
-
-/* Sends on the first way that takes something, and sets *ret_taken to it. What a way refuses, the
- * next ones may take: then it is about these datagrams only. */
-static int send_first(const struct ways *ways, int ttl, const struct iovec *vectors, unsigned count,
-	size_t *ret_taken, const struct way **ret_way, unsigned *ret_refused)
-{
-	int r = -ENODEV, failure = 0;
-
-	for (*ret_taken = 0; *ret_taken < ways->count; ++*ret_taken) {
-		struct way *way = ways->items[*ret_taken];
-
-		r = send_by(way, ttl, vectors, count);
-		if (!failure || r == -EAGAIN)
-			*ret_way = way;
-		if (r > 0 || r == -EAGAIN)
-			return r;
-		failure = failure ? failure : r;
-		if (way->sender)
-			*ret_refused = count = way->out->refused;
-	}
-	return failure ? failure : r;
-}
-
-int outgoing_send(struct group *group, const struct ways *ways, int ttl,
-	const struct iovec *vectors, unsigned count, const struct way **ret_way,
-	unsigned *ret_refused)
-{
-	uint64_t returned = 0;
-	unsigned missed;
-	size_t taken;
-	int r;
-
-	ttl = ttl < 0 ? (int)group->config->ttl : ttl;
-	*ret_way = NULL;
-	*ret_refused = 1;
-	r = send_first(ways, ttl, vectors, count, &taken, ret_way, ret_refused);
-	if (r == -EAGAIN)
-		return r;
-	missed = r > 0 ? (unsigned)r : *ret_refused;
-	for (size_t i = 0; i < taken; i++)
-		count_not_sent(ways->items[i], missed);
-	if (r < 0)
-		return r;
-	expect_echoes(ways->items[taken], vectors, 0, (unsigned)r, &returned);
-	for (size_t i = taken + 1; i < ways->count; i++)
-		send_too(ways->items[i], ttl, vectors, (unsigned)r, &returned);
-	return r;
-}
-
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface)
 {
 	struct way **way = ways_find(&outgoing->ways, interface);
@@ -601,7 +506,8 @@ static const struct way *way_by_index(const struct ways *ways, unsigned ifindex)
 static bool is_echo(struct echoes *echoes, const struct way *way, const struct datagram *datagram)
 {
 	return endpoint_port(&datagram->source) == sender_port(way->sender) &&
-	       echoes_take(echoes, datagram->payload, datagram->size, way->ifindex, now_ms()) &&
+	       echoes_take(echoes, datagram->payload, datagram->size, way->ifindex,
+		       outgoing_now_ms()) &&
 	       endpoint_is_local(&datagram->source);
 }
 

@@ -59,7 +59,10 @@ struct outgoing {
  * Returns 0 or -ENOMEM. */
 int outgoing_update(struct group *group, const struct interface_list *interfaces);
 
-/* Looks at the interfaces again, where nothing can be sent; not more often than every 100 ms. */
+/* A membership was joined since then. */
+void outgoing_membership_changed(struct group *group);
+
+/* Reads the interfaces again, where nothing can be sent; not more often than every 100 ms. */
 void outgoing_examine(struct group *group);
 
 /* The callback of retries_new(). */
@@ -75,16 +78,11 @@ void outgoing_clear(struct group *group);
  * errno. */
 int outgoing_choose(struct group *group, const char *interface, struct way **ret);
 
-/* Sends one datagram for each vector, 64 at most, on each of the ways. Returns how many were sent,
- * or a negative errno when not even the first could be. Then *ret_way is the way whose reason it
- * is, or with -EAGAIN the one to wait for; NULL: there is no way. The error is about the first
- * *ret_refused datagrams. */
-int outgoing_send(struct group *group, const struct ways *ways, int ttl,
-	const struct iovec *vectors, unsigned count, const struct way **ret_way,
-	unsigned *ret_refused);
-
 /* How many datagrams were not sent on this interface; 0 where none are to be. */
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface);
+
+/* CLOCK_MONOTONIC_COARSE in milliseconds, for the echoes. */
+uint32_t outgoing_now_ms(void);
 
 /* Asks the kernel for what the group's outlets need of replies. */
 void outgoing_apply_needs(struct group *group);

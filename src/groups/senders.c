@@ -9,7 +9,6 @@
 struct sender {
 	struct link link;
 	struct send_socket options;
-	bool is_shared;
 	unsigned references;
 	struct udp_out out;
 	int ttl, loop; /* as set on the socket; -1: not yet */
@@ -21,7 +20,8 @@ struct sender {
 
 struct senders {
 	struct event_base *base;
-	struct link list; /* those without references too, while somebody waits for them */
+	/* Those without references too, while somebody waits for them. */
+	struct link shared, own;
 };
 
 struct senders *senders_new(struct event_base *base)
@@ -31,7 +31,8 @@ struct senders *senders_new(struct event_base *base)
 	if (!senders)
 		return NULL;
 	senders->base = base;
-	list_init(&senders->list);
+	list_init(&senders->shared);
+	list_init(&senders->own);
 	return senders;
 }
 
@@ -54,7 +55,9 @@ void senders_free(struct senders *senders)
 
 	if (!senders)
 		return;
-	list_for_each(sender, &senders->list, link)
+	list_for_each(sender, &senders->shared, link)
+		sender_free(sender);
+	list_for_each(sender, &senders->own, link)
 		sender_free(sender);
 	free(senders);
 }
@@ -125,7 +128,6 @@ static int sender_open(struct senders *senders, const struct send_socket *option
 		return r;
 	}
 	sender->port = send_socket_port(sender->out.fd);
-	list_append(&senders->list, &sender->link);
 	*ret = sender;
 	return 0;
 }
@@ -136,9 +138,8 @@ int senders_get(struct senders *senders, const struct send_socket *options, bool
 	struct sender *sender = NULL;
 	int r;
 
-	list_for_each(sender, &senders->list, link) {
-		if (!share || !sender->is_shared || !sender->references ||
-			!send_socket_equal(&sender->options, options))
+	list_for_each(sender, &senders->shared, link) {
+		if (!share || !sender->references || !send_socket_equal(&sender->options, options))
 			continue;
 		sender->references++;
 		*ret = sender;
@@ -147,7 +148,7 @@ int senders_get(struct senders *senders, const struct send_socket *options, bool
 	r = sender_open(senders, options, why, &sender);
 	if (r < 0)
 		return r;
-	sender->is_shared = share;
+	list_append(share ? &senders->shared : &senders->own, &sender->link);
 	sender->references = 1;
 	*ret = sender;
 	return 0;
@@ -172,11 +173,11 @@ static int configure(struct sender *sender, int ttl, int loop)
 {
 	int r = 0;
 
-	if (sender->ttl != ttl &&
-		(r = send_socket_set_ttl(sender->out.fd, &sender->options, ttl)) >= 0)
+	if (sender->ttl != ttl && (r = send_socket_set_ttl(sender->out.fd, sender->options.family,
+					   sender->options.unicast, ttl)) >= 0)
 		sender->ttl = ttl;
 	if (r >= 0 && sender->loop != loop &&
-		(r = send_socket_set_loop(sender->out.fd, &sender->options, loop)) >= 0)
+		(r = send_socket_set_loop(sender->out.fd, sender->options.family, loop)) >= 0)
 		sender->loop = loop;
 	return r;
 }

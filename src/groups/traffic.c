@@ -1,4 +1,4 @@
-/* A group's traffic: the outlets that get what arrives, and sending to the group. */
+/* A group's traffic: the outlets that get what arrives, and sending to the group by its ways. */
 #include <errno.h>
 #include <string.h>
 
@@ -97,16 +97,114 @@ int group_explain(
 	}
 }
 
+static int send_on(struct way *way, int ttl, const struct iovec *vectors, unsigned count)
+{
+	uint64_t before;
+	int r;
+
+	if (!way->sender)
+		return way->failure;
+	before = way->out->unreachable;
+	way->target.ttl = ttl;
+	way->target.loop = way->group->config->loop;
+	r = sender_send(way->sender, &way->target, vectors, count);
+	way->group->counters->unreachable += way->out->unreachable - before;
+	return r;
+}
+
+static void count_not_sent(struct way *way, unsigned count)
+{
+	if (way->counters)
+		way->counters->not_sent += count;
+}
+
+/* What left by a joined interface comes back, and the first copy is delivered. returned has a bit
+ * for each datagram that one is expected of. */
+static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned first,
+	unsigned count, uint64_t *returned)
+{
+	struct echoes *echoes = way->group->outgoing.echoes;
+
+	if (!echoes || !way->is_joined)
+		return;
+	for (unsigned i = first; i < first + count; i++) {
+		if (*returned & 1ull << i)
+			echoes_expect(echoes, vectors[i].iov_base, vectors[i].iov_len, way->ifindex,
+				outgoing_now_ms());
+		*returned |= 1ull << i;
+	}
+}
+
+/* Sends on one more way what has left by the first one, and does not wait. */
+static void send_too(
+	struct way *way, int ttl, const struct iovec *vectors, unsigned count, uint64_t *returned)
+{
+	unsigned done = 0;
+
+	while (done < count) {
+		int n = send_on(way, ttl, vectors + done, count - done);
+
+		if (n > 0) {
+			expect_echoes(way, vectors, done, (unsigned)n, returned);
+			done += (unsigned)n;
+		} else if (n == -EAGAIN || !way->sender) {
+			count_not_sent(way, count - done);
+			return;
+		} else {
+			count_not_sent(way, way->out->refused);
+			done += way->out->refused;
+		}
+	}
+}
+
+/* Sends on the first way that takes something, and sets *ret_taken to it. What a way refuses, the
+ * next ones may take: then it is about these datagrams only. */
+static int send_first(const struct ways *ways, int ttl, const struct iovec *vectors, unsigned count,
+	size_t *ret_taken, struct unsent *ret)
+{
+	int r = -ENODEV, failure = 0;
+
+	for (*ret_taken = 0; *ret_taken < ways->count; ++*ret_taken) {
+		struct way *way = ways->items[*ret_taken];
+
+		r = send_on(way, ttl, vectors, count);
+		if (!failure || r == -EAGAIN)
+			ret->way = way;
+		if (r > 0 || r == -EAGAIN)
+			return r;
+		failure = failure ? failure : r;
+		if (way->sender)
+			ret->count = count = way->out->refused;
+	}
+	return failure ? failure : r;
+}
+
+/* Sends on each of the ways. Returns as group_send_batch(). */
 static int send_by(struct group *group, const struct ways *ways, int ttl,
 	const struct iovec *vectors, unsigned count, struct unsent *ret)
 {
-	uint64_t bytes = 0;
-	int r = outgoing_send(group, ways, ttl, vectors, count, &ret->way, &ret->count);
+	uint64_t returned = 0, bytes = 0;
+	unsigned missed;
+	size_t taken;
+	int r;
 
+	ttl = ttl < 0 ? (int)group->config->ttl : ttl;
+	*ret = (struct unsent){.count = 1};
+	r = send_first(ways, ttl, vectors, count, &taken, ret);
+	if (r == -EAGAIN)
+		return r;
+	missed = r > 0 ? (unsigned)r : ret->count;
+	for (size_t i = 0; i < taken; i++)
+		count_not_sent(ways->items[i], missed);
+	if (r < 0)
+		return r;
+	expect_echoes(ways->items[taken], vectors, 0, (unsigned)r, &returned);
+	for (size_t i = taken + 1; i < ways->count; i++)
+		send_too(ways->items[i], ttl, vectors, (unsigned)r, &returned);
 	for (int i = 0; i < r; i++)
 		bytes += vectors[i].iov_len;
 	group->counters->sent_bytes += bytes;
-	group->counters->sent += r > 0 ? (uint64_t)r : 0;
+	group->counters->sent += (uint64_t)r;
 	return r;
 }
 

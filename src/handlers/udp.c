@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "data/loop_guard.h"
 #include "handlers/handler.h"
+#include "net/multicast.h"
+#include "net/send_socket.h"
 #include "net/udp_way.h"
 
 /* How often the interface is looked up while it sends, and the pause before it is opened again. */
@@ -116,7 +118,7 @@ static unsigned udp_needs(const void *settings)
 
 static int set_ttl(struct udp_handler *udp, int ttl)
 {
-	int r = send_socket_set_ttl(udp->socket.out.fd, &udp->socket.options, ttl);
+	int r = send_socket_set_ttl(udp->socket.out.fd, udp->way.to.family, !udp->multicast, ttl);
 
 	if (r >= 0)
 		udp->ttl_set = ttl;
@@ -249,7 +251,7 @@ static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uin
 static bool is_gone(const struct udp_handler *udp, int r)
 {
 	return r == -ENODEV || r == -ENXIO || r == -EADDRNOTAVAIL ||
-	       (r == -EINVAL && udp->socket.options.source.family);
+	       (r == -EINVAL && udp->socket.out.control_size);
 }
 
 static enum drop_reason refused_reason(int r)

@@ -10,6 +10,25 @@
 #include "base/cleanup.h"
 #include "net/compat.h"
 #include "net/holder.h"
+#include "net/rtnetlink.h"
+
+enum reach multicast_reach(const struct address *address)
+{
+	if (address_is_multicast(address))
+		return REACH_MULTICAST;
+	if (address_is_everyone(address))
+		return REACH_BROADCAST;
+	if (address_is_any(address) || address_needs_scope(address))
+		return REACH_UNICAST;
+	switch (rtnetlink_route_type(address)) {
+	case RTN_BROADCAST:
+		return REACH_BROADCAST;
+	case RTN_LOCAL:
+		return REACH_UNICAST;
+	default:
+		return REACH_NONE;
+	}
+}
 
 static int set_int(int fd, int level, int option, int value)
 {

@@ -1,4 +1,4 @@
-/* Sockets that receive from multicast groups, and their options. */
+/* Sockets that receive, and their options. */
 #pragma once
 
 #include <stddef.h>
@@ -8,13 +8,20 @@
 #include "net/address.h"
 
 /* What a membership's address is on this host now. */
-enum reach { REACH_MULTICAST, REACH_BROADCAST, REACH_UNICAST };
+enum reach {
+	REACH_NONE, /* another host's, as far as the kernel's tables tell */
+	REACH_MULTICAST,
+	REACH_BROADCAST,
+	REACH_UNICAST, /* of this host, 0.0.0.0 or ::, or link-local */
+};
+
+enum reach multicast_reach(const struct address *address);
 
 /* One membership: a group and port on one interface. A broadcast address, one of this host, or any
  * (0.0.0.0, ::) is received as well: then nothing is joined, and the caller checks the sources. */
 struct multicast_membership {
 	struct address group;
-	enum reach reach; /* of group; the wildcard address is REACH_UNICAST */
+	enum reach reach; /* of group */
 	bool any_interface; /* not only what arrives on the interface; not with REACH_MULTICAST */
 	uint16_t port;
 	const char *interface;

@@ -15,50 +15,35 @@ static int set_int(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int set_option(int fd, const struct send_socket *wanted, int v4, int v6, int value)
+static int set_option(int fd, sa_family_t family, int v4, int v6, int value)
 {
-	return wanted->family == AF_INET ? set_int(fd, IPPROTO_IP, v4, value)
-					 : set_int(fd, IPPROTO_IPV6, v6, value);
+	return family == AF_INET ? set_int(fd, IPPROTO_IP, v4, value)
+				 : set_int(fd, IPPROTO_IPV6, v6, value);
 }
 
-static int bind_to_interface(int fd, const char *name)
-{
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0
-		       ? -errno
-		       : 0;
-}
-
-/* IPv4: with the interface's own address the kernel never takes another interface's, and refuses
- * when that address has gone. IP_MULTICAST_IF holds for groups only. */
+/* For groups. IPv4: with the interface's own address the kernel never takes another interface's,
+ * and refuses when that address has gone. */
 static int set_interface(int fd, const struct send_socket *wanted)
 {
 	struct ip_mreqn request = {.imr_ifindex = (int)wanted->ifindex};
 
-	/* With a source address the kernel would use any route to a host. */
-	if (wanted->family == AF_INET6 && wanted->unicast && wanted->ifindex)
-		return bind_to_interface(fd, wanted->interface);
 	if (wanted->family == AF_INET6)
 		return set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)wanted->ifindex);
 	if (wanted->source.family == AF_INET)
 		request.imr_address = wanted->source.v4;
-	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request)) < 0)
-		return -errno;
-	if (!wanted->unicast)
-		return 0;
-	set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
-	return set_int(fd, IPPROTO_IP, IP_UNICAST_IF, (int)htonl(wanted->ifindex));
+	return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request)) < 0 ? -errno
+											  : 0;
 }
 
-/* Nothing of any group arrives: the socket joins none, and other programs' groups do not count. */
-static int isolate(int fd, const struct send_socket *wanted)
+/* SO_BINDTODEVICE takes CAP_NET_RAW before Linux 5.7, so groups do without. */
+static int bind_to_interface(int fd, const struct send_socket *wanted)
 {
-	int r = set_option(fd, wanted, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, 0);
-
-	if (r >= 0 && wanted->family == AF_INET6)
-		r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (r < 0 || !wanted->receives)
-		return r;
-	return bind_to_interface(fd, wanted->interface);
+	if (!wanted->ifindex || (!wanted->unicast && !wanted->receives))
+		return 0;
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, wanted->interface,
+		       (socklen_t)strlen(wanted->interface)) < 0
+		       ? -errno
+		       : 0;
 }
 
 void send_socket_stop_receiving(int fd)
@@ -111,12 +96,12 @@ static int explain(int r, const struct send_socket *wanted, char why[static WHY_
 	switch (-r) {
 	case EADDRINUSE:
 		return because(why, r,
-			"source_port: port %u is held by a program that does not share it "
+			"source_port %u is held by a program that does not share it "
 			"(SO_REUSEADDR); ss -lunp may show which",
 			wanted->port);
 	case EACCES:
 		return because(why, r,
-			"source_port: port %u is below net.ipv4.ip_unprivileged_port_start and "
+			"source_port %u is below net.ipv4.ip_unprivileged_port_start and "
 			"needs CAP_NET_BIND_SERVICE",
 			wanted->port);
 	case EADDRNOTAVAIL:
@@ -132,16 +117,23 @@ static int explain(int r, const struct send_socket *wanted, char why[static WHY_
 	}
 }
 
+/* Nothing of any group arrives: the socket joins none, and other programs' groups do not count. */
 static int set_up(int fd, const struct send_socket *wanted)
 {
-	int r = set_interface(fd, wanted);
+	sa_family_t family = wanted->family;
+	int r = wanted->unicast ? 0 : set_interface(fd, wanted);
 
-	r = r < 0 ? r : isolate(fd, wanted);
+	r = r < 0 ? r : bind_to_interface(fd, wanted);
+	r = r < 0 ? r : set_option(fd, family, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, 0);
+	r = r < 0 ? r : set_option(fd, family, IP_RECVERR, IPV6_RECVERR, 1);
+	if (r >= 0 && family == AF_INET6)
+		r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (r >= 0 && wanted->dscp)
-		r = set_option(fd, wanted, IP_TOS, IPV6_TCLASS, wanted->dscp << 2);
-	r = r < 0 ? r : set_option(fd, wanted, IP_RECVERR, IPV6_RECVERR, 1);
+		r = set_option(fd, family, IP_TOS, IPV6_TCLASS, wanted->dscp << 2);
 	if (r < 0)
 		return r;
+	if (wanted->unicast)
+		set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
 	if (!wanted->receives)
 		send_socket_stop_receiving(fd);
 	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) < 0)
@@ -173,15 +165,15 @@ bool send_socket_equal(const struct send_socket *a, const struct send_socket *b)
 	       a->receives == b->receives;
 }
 
-int send_socket_set_ttl(int fd, const struct send_socket *socket, int ttl)
+int send_socket_set_ttl(int fd, sa_family_t family, bool unicast, int ttl)
 {
-	return socket->unicast ? set_option(fd, socket, IP_TTL, IPV6_UNICAST_HOPS, ttl)
-			       : set_option(fd, socket, IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, ttl);
+	return unicast ? set_option(fd, family, IP_TTL, IPV6_UNICAST_HOPS, ttl)
+		       : set_option(fd, family, IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, ttl);
 }
 
-int send_socket_set_loop(int fd, const struct send_socket *socket, int loop)
+int send_socket_set_loop(int fd, sa_family_t family, int loop)
 {
-	return set_option(fd, socket, IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, loop);
+	return set_option(fd, family, IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, loop);
 }
 
 uint16_t send_socket_port(int fd)

@@ -1,4 +1,4 @@
-/* Sockets that send to multicast groups, broadcast addresses and hosts. */
+/* Sockets that send, by one interface and from one address and port. */
 #pragma once
 
 #include <net/if.h>
@@ -16,7 +16,7 @@ struct send_socket {
 	struct address source; /* AF_UNSPEC: the kernel chooses one of the interface */
 	uint16_t port; /* to send from; 0: any */
 	uint8_t dscp;
-	bool unicast; /* it sends to a host or a broadcast address, and not to groups */
+	bool unicast; /* what it sends to is a host or a broadcast address, and no group */
 	bool receives; /* unicast to its port is received; otherwise nothing is */
 };
 
@@ -30,10 +30,10 @@ int send_socket_open(
 
 bool send_socket_equal(const struct send_socket *a, const struct send_socket *b);
 
-/* The TTL or hop limit (0 to 255; 1 at least for unicast), and whether this host receives what
- * it sends. Return 0 or a negative errno. */
-int send_socket_set_ttl(int fd, const struct send_socket *socket, int ttl);
-int send_socket_set_loop(int fd, const struct send_socket *socket, int loop);
+/* The TTL or hop limit (0 to 255; at least 1 where it is no group), and whether this host receives
+ * what it sends to a group. Return 0 or a negative errno. */
+int send_socket_set_ttl(int fd, sa_family_t family, bool unicast, int ttl);
+int send_socket_set_loop(int fd, sa_family_t family, int loop);
 
 /* The port that it sends from. */
 uint16_t send_socket_port(int fd);

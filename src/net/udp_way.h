@@ -2,11 +2,12 @@
  * from. */
 #pragma once
 
+#include <net/if.h>
 #include <stdbool.h>
 
 #include "base/errors.h"
 #include "net/address.h"
-#include "net/send_socket.h"
+#include "net/udp_out.h"
 
 /* As configured. */
 struct udp_way {
@@ -21,17 +22,20 @@ struct udp_way {
 /* A socket for one way. */
 struct udp_socket {
 	struct udp_out out; /* out.fd is -1 while there is none */
-	struct send_socket options;
 	union endpoint to;
 	socklen_t to_length;
+	unsigned ifindex; /* 0: the kernel's route */
+	char interface[IF_NAMESIZE];
 	uint16_t source_port; /* of the socket */
 	bool is_broadcast; /* where it goes is a broadcast address */
 };
 
-/* Opens a socket (net/send_socket.h) that sends by this way and by no other, and receives nothing.
- * ICMP errors reach it only where the way has no source_port. Returns 0, or a negative errno with
- * the reason in why: -ENODEV, -ENETDOWN or -EADDRNOTAVAIL while the interface or the address is not
- * there, -EADDRINUSE or -EACCES while the port cannot be had. */
+/* Opens a non-blocking socket that sends by this way and by no other, and receives nothing: it
+ * takes no unicast from programs that have the same port, and its queue does not fill up. It has
+ * IP_RECVERR set. ICMP errors reach it only where the way is to a host and has no source_port.
+ * ret->out is zeroed. Returns 0, or a negative errno with the reason in why: -ENODEV, -ENETDOWN or
+ * -EADDRNOTAVAIL while the interface or the address is not there, -EADDRINUSE or -EACCES while the
+ * port cannot be had. */
 int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[static WHY_MAX]);
 
 /* Whether the interface still is the one that the socket was opened for. */

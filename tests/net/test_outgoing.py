@@ -287,6 +287,45 @@ def test_the_port_is_the_configured_one_and_the_host_responder_keeps_its_unicast
     assert unread(office.host, 5353) == 0
 
 
+@FAMILIES
+def test_a_source_address_and_port_go_together(office, begin, family):
+    address = {"4": "203.0.2.1", "6": "2001:db8:2::1"}[family]
+    daemon = begin(family, f'interfaces = ["lan2"]; source_port = 6001; source_address = "{address}";')
+    taps = office.taps()
+    daemon.call("Send", group="g", text="x")
+    assert wait_until(taps["lan2"].seen, "the datagram")[0][1:3] == (address, 6001)
+    send(office.far, b"unicast", address, 6001)
+    daemon.call("Send", group="g", text="y")
+    assert unread(office.host, 6001) == 0
+
+
+@FAMILIES
+def test_why_nothing_can_be_sent_is_said_once(office, begin, family):
+    daemon = begin(family, 'interfaces = ["wan0"]; send_interface = ["lan1", "nowhere0"];')
+    for _ in range(3):
+        assert try_to_send(daemon, "x") is None
+    assert outgoing(daemon)["nowhere0"] == {"interface": "nowhere0", "notSent": 3,
+                                            "error": "there is no interface nowhere0"}
+    assert daemon.log().count("nothing can be sent on nowhere0: there is no interface nowhere0") == 1
+    assert "there is no interface nowhere0" in daemon.ctl("groups")
+
+
+@FAMILIES
+def test_a_group_that_is_joined_after_a_retry_comes_back_once(office, begin, family):
+    """Its port is held while the daemon starts."""
+    kind = socket.AF_INET if family == "4" else socket.AF_INET6
+    with office.host, socket.socket(kind, socket.SOCK_DGRAM) as holder:
+        holder.bind(("", PORT))
+        daemon = begin(family, 'interfaces = ["lan1", "lan2"];')
+        assert {m["state"] for m in daemon.group("g")["memberships"]} == {"failed"}
+    daemon.wait_joined("g")
+    with seqpacket(daemon.group_path("g")) as program:
+        program.send(b"x")
+        assert receive(program) == [b"x"]
+        wait_until(lambda: daemon.group("g")["echoed"] == 1, "the other copy")
+    assert daemon.group("g")["received"] == 1
+
+
 def unread(host, port):
     """Bytes that lie unread in sockets of the port."""
     total = 0

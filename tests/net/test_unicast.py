@@ -1,5 +1,6 @@
 """Groups whose address is no multicast: broadcast, one of this host's own addresses, or any."""
 
+import json
 import socket
 
 import pytest
@@ -57,6 +58,16 @@ def test_an_address_of_this_host_has_one_membership_and_is_received_on(start, ne
     net.side.ip("route replace 192.0.2.0/24 via 198.51.100.1", "route replace 2001:db8:1::/64 via 2001:db8:2::1")
     send(net.side, b"by eth1", address)
     assert {line["payload"] for line in wait_lines(daemon, 3)} == {b"from the peer", b"from the host", b"by eth1"}
+
+
+def test_a_link_local_address_is_received_on_the_interface_that_has_it(start, net):
+    shown = json.loads(net.host.run("ip", "-j", "-6", "address", "show", "dev", "eth0"))
+    address = next(a["local"] for link in shown for a in link.get("addr_info", []) if a.get("scope") == "link")
+    daemon = start(config(group(address)))
+    assert states(daemon) == {"eth0": "joined"}
+    with net.peer, udp_socket(address) as sock:
+        sock.sendto(b"x", (address, 7001, 0, socket.if_nametoindex("eth0")))
+    wait_lines(daemon, 1)
 
 
 @pytest.mark.parametrize("address, first", [
