@@ -28,7 +28,7 @@ def test_a_reload_returns_when_the_new_configuration_is_in_force(service):
 def test_a_reload_with_mistakes_fails_and_the_service_goes_on_as_it_was(service):
     service.start(CONFIG)
     pid = service.pid
-    service.configure(ADDED.replace('"233.252.0.2"', '"192.0.2.7"') + "nonsense = 1;\n")
+    service.configure(ADDED.replace('"233.252.0.2"', '"0.0.0.1"') + "nonsense = 1;\n")
     service.system.fail("systemctl", "reload", "mcastd")
     assert service.show("ActiveState") == RUNNING
     assert service.pid == pid
