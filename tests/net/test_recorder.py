@@ -163,7 +163,7 @@ def test_half_a_record_is_cut_off(start, net, directory, form, tail):
         file.write(tail)
     daemon = start(text, directory=directory)
     wait_until(lambda: daemon.read("news.log") == whole, "the file to be mended")
-    assert f"news.log: cut off {len(tail)} bytes" in daemon.log()
+    assert f"news.log: cut off {len(tail)} byte" in daemon.log()
     deliver(daemon, net, b"next")
     assert daemon.read("news.log").startswith(whole) and daemon.read("news.log").count(b"\n") == 2
 
