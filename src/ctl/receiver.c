@@ -35,6 +35,7 @@ static int join(struct receiver *receiver, const struct target *target,
 {
 	struct multicast_membership wanted = {
 		.group = target->address,
+		.reach = multicast_reach(&target->address),
 		.port = target->port,
 		.interface = interface->name,
 		.ifindex = interface->index,
