@@ -110,7 +110,7 @@ def test_one_refused_datagram_costs_one_datagram(net, start, to):
         daemon.wait_arrived("in", 3000)
         numbers = relayed(daemon)
         lost = daemon.group("in")["kernelDropped"]
-        assert 0 < numbers["dropped"]["io"] <= 40, numbers
+        assert numbers["dropped"]["io"] <= 40, numbers  # one that is refused in a batch is tried once more
         assert numbers["delivered"] + lost >= 2960, numbers
     finally:
         refuse_nothing(net.host)
