@@ -65,6 +65,10 @@ static int open_socket(struct udp_socket *socket, const struct target *target, c
 		return because(why, r, "no interface of this host has the address %s", name);
 	if (r < 0)
 		return r;
+	if (!address_is_multicast(&way.to) && !socket->is_broadcast && !name &&
+		address_is_everyone(&way.to))
+		return because(why, -ENETUNREACH,
+			"no route to it: name an interface, as in 255.255.255.255:5004%%eth0");
 	if (!address_is_multicast(&way.to) && !socket->is_broadcast)
 		return because(why, -EINVAL,
 			"%s is neither a multicast address nor a broadcast address of this host",

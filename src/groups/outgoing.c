@@ -254,12 +254,14 @@ void outgoing_membership_changed(struct group *group)
 	}
 }
 
-/* What stays as it was is not logged again, and not what the membership there says already. */
+/* What stays as it was is not logged again, and neither is what the membership there says already,
+ * nor that a group of a unicast address does not send. */
 static void set_failure(struct way *way, int failure, const char *error, bool say)
 {
 	const char *group = way->group->config->name;
 	bool failed = way->failure < 0 && way->error;
 
+	say = say && failure != -EDESTADDRREQ;
 	if (say && failure < 0 && (!way->error || strcmp(way->error, error)))
 		log_notice("group %s: nothing can be sent on %s: %s", group,
 			way->interface ? way->interface : "the kernel's route", error);

@@ -9,19 +9,24 @@
 
 #define FORM "write ADDRESS:PORT, as 233.252.0.1:5004 or [ff15::1]:5004"
 
-bool target_is_meant(const char *word)
+/* Whether what comes before the first of the separators is an IP address. */
+static bool begins_with_address(const char *word, const char *separators)
 {
 	char text[INET6_ADDRSTRLEN];
-	size_t length = strcspn(word, ":%,");
+	size_t length = strcspn(word, separators);
 	struct address address;
 
-	if (*word == '[' || address_parse(word, &address) == 0)
-		return true;
 	if (length >= sizeof(text))
 		return false;
 	memcpy(text, word, length);
 	text[length] = '\0';
 	return address_parse(text, &address) == 0;
+}
+
+/* An IPv6 address without brackets is meant as well, to be told of them. */
+bool target_is_meant(const char *word)
+{
+	return *word == '[' || begins_with_address(word, ":%,") || begins_with_address(word, "%,");
 }
 
 /* Ends text at the first of a separator, and returns what is behind it; NULL: there is none. */

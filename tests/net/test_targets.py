@@ -220,6 +220,7 @@ def test_an_interface_without_an_address_sends_with_the_one_that_is_given(links,
     (("233.252.7.1:5704", "x", "--source", "203.0.113.200"), 1, "has the address 203.0.113.200"),
     (("233.252.7.1:5704%eth0", "x", "--source", "203.0.113.200"), 1, "203.0.113.200"),
     (("192.0.2.9:5704", "x"), 1, "neither a multicast address nor a broadcast address"),
+    (("ff02::7:5704%eth0", "x"), 2, "is in brackets"), (("255.255.255.255:5704", "x"), 1, "name an interface"),
     (("news", "x"), 3, "no mcastd"), (("233.252.7.1:5704%\x1b31m", "x"), 1, "there is no interface \\x1b31m")],
     ids=lambda value: value[0] if isinstance(value, tuple) else None)
 def test_wrong_targets_are_refused_with_the_reason(net, arguments, status, why):

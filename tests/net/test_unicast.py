@@ -53,6 +53,7 @@ def wait_lines(daemon, count, name="g"):
 def test_an_address_of_this_host_has_one_membership_and_is_received_on(start, net, address):
     daemon = start(config(group(address)))
     assert states(daemon) == {"eth0": "joined"}
+    assert "nothing can be sent" not in daemon.log()
     send(net.peer, b"from the peer", address)
     send(net.host, b"from the host", address)
     net.side.ip("route replace 192.0.2.0/24 via 198.51.100.1", "route replace 2001:db8:1::/64 via 2001:db8:2::1")

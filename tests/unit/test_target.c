@@ -155,7 +155,8 @@ static void a_name_is_not_meant_as_a_target(void **state)
 	static const char *const names[] = {"news", "", "cam:5004", "10.0.0", "10.0.0.1.2:5004",
 		"eth0%x", "ff", "1234567890123456789012345678901234567890123456789:1"};
 	static const char *const meant[] = {"10.0.0.1", "10.0.0.1:x", "10.0.0.1%eth0", "[x",
-		"ff15::1", "233.252.0.1:5004,source=x"};
+		"ff15::1", "ff02::1:5004%eth0", "ff02::1%eth0:5004", "ff15::1,source=x",
+		"233.252.0.1:5004,source=x"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
