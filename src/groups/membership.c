@@ -211,16 +211,14 @@ static void note_reported(struct membership *membership, const struct interface 
 }
 
 /* Reports it again where switches may have forgotten it, or never knew. */
-static void follow_link(struct membership *membership, const struct interface *interface,
-	const struct link_change *change)
+static void follow_link(struct membership *membership, const struct interface *interface)
 {
 	const struct group_context *context = membership->group->context;
 	bool is_heard_now = is_heard(membership, interface);
 
 	if (!is_multicast(membership))
 		return;
-	if (membership->attachment != interface->attachment ||
-		(change && link_change_was_dark(change, interface->index)))
+	if (membership->attachment != interface->attachment)
 		membership->is_reported = false;
 	if (is_heard_now && !membership->is_reported)
 		report_add(context->reports, &membership->report,
@@ -550,7 +548,7 @@ void membership_update(struct membership *membership, const struct interface_lis
 
 	if (interface && has_family(membership, interface) && !is_new &&
 		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
-		follow_link(membership, interface, change);
+		follow_link(membership, interface);
 		set_joined(membership, interfaces, interface);
 		return;
 	}

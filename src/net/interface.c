@@ -75,6 +75,7 @@ static int read_link(void *argument, const struct nlmsghdr *message)
 	const struct rtattr *parts[IFLA_PROP_LIST + 1];
 	struct interface_list *list = argument;
 	struct interface interface = {0};
+	uint32_t carrier_losses = 0;
 	int r;
 
 	if (message->nlmsg_type != RTM_NEWLINK)
@@ -89,7 +90,10 @@ static int read_link(void *argument, const struct nlmsghdr *message)
 	interface.port_kind = port_kind(parts[IFLA_LINKINFO]);
 	if (parts[IFLA_MASTER] && interface.port_kind)
 		memcpy(&interface.port_of, RTA_DATA(parts[IFLA_MASTER]), sizeof(interface.port_of));
-	interface.attachment = interface.port_of;
+	if (parts[IFLA_CARRIER_DOWN_COUNT])
+		memcpy(&carrier_losses, RTA_DATA(parts[IFLA_CARRIER_DOWN_COUNT]),
+			sizeof(carrier_losses));
+	interface.attachment = (uint64_t)carrier_losses << 32 | interface.port_of;
 	r = array_add(list, interface);
 	if (r < 0 || !parts[IFLA_PROP_LIST])
 		return r;

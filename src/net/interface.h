@@ -27,8 +27,8 @@ struct interface {
 	const char *port_kind; /* "bridge", ...; NULL: it is no port */
 	enum interface_ipv6 ipv6;
 	bool has_ipv4; /* it has an IPv4 address */
-	uint64_t attachment; /* what it is attached to: a hash of its master, and of its own ports
-				that have a carrier */
+	uint64_t attachment; /* what it is attached to: a hash of its master, of how often it lost
+				its carrier, and of its own ports that have one */
 };
 
 struct interface_address {

@@ -24,34 +24,18 @@ struct link_monitor {
 	struct event settled;
 	link_changed changed;
 	void *argument;
-	struct indexes {
+	struct {
 		unsigned *items;
 		size_t count;
-	} gone, dark;
+	} gone;
 };
-
-static bool contains(const unsigned *items, size_t count, unsigned index)
-{
-	for (size_t i = 0; i < count; i++)
-		if (items[i] == index)
-			return true;
-	return false;
-}
 
 bool link_change_is_new(const struct link_change *change, unsigned index)
 {
-	return contains(change->gone, change->gone_count, index);
-}
-
-bool link_change_was_dark(const struct link_change *change, unsigned index)
-{
-	return contains(change->dark, change->dark_count, index);
-}
-
-static void add_once(struct indexes *indexes, unsigned index)
-{
-	if (!contains(indexes->items, indexes->count, index))
-		array_add(indexes, index);
+	for (size_t i = 0; i < change->gone_count; i++)
+		if (change->gone[i] == index)
+			return true;
+	return false;
 }
 
 static void read_messages(struct link_monitor *monitor, const void *data, size_t size)
@@ -63,14 +47,10 @@ static void read_messages(struct link_monitor *monitor, const void *data, size_t
 		const struct ifinfomsg *link = NLMSG_DATA(header);
 
 		/* AF_BRIDGE: it only left its bridge. */
-		if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*link)) ||
-			(header->nlmsg_type == RTM_DELLINK && link->ifi_family != AF_UNSPEC))
-			continue;
-		if (header->nlmsg_type == RTM_DELLINK)
-			add_once(&monitor->gone, (unsigned)link->ifi_index);
-		else if (header->nlmsg_type == RTM_NEWLINK &&
-			 !(link->ifi_flags & INTERFACE_LOWER_UP))
-			add_once(&monitor->dark, (unsigned)link->ifi_index);
+		if (header->nlmsg_type == RTM_DELLINK &&
+			header->nlmsg_len >= NLMSG_LENGTH(sizeof(*link)) &&
+			link->ifi_family == AF_UNSPEC)
+			array_add(&monitor->gone, (unsigned)link->ifi_index);
 	}
 }
 
@@ -95,12 +75,11 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 static void on_settled(evutil_socket_t fd, short what, void *argument)
 {
 	struct link_monitor *monitor = argument;
-	struct link_change change = {
-		monitor->gone.items, monitor->gone.count, monitor->dark.items, monitor->dark.count};
+	struct link_change change = {monitor->gone.items, monitor->gone.count};
 
 	(void)fd, (void)what;
 	monitor->changed(monitor->argument, &change);
-	monitor->gone.count = monitor->dark.count = 0;
+	monitor->gone.count = 0;
 }
 
 static int open_socket(void)
@@ -147,6 +126,5 @@ void link_monitor_free(struct link_monitor *monitor)
 	evtimer_del(&monitor->settled);
 	close(monitor->fd);
 	free(monitor->gone.items);
-	free(monitor->dark.items);
 	free(monitor);
 }

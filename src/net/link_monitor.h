@@ -12,16 +12,10 @@ struct link_change {
 	const unsigned *gone; /* indexes of interfaces that were deleted or left the namespace;
 				 they may be back by now */
 	size_t gone_count;
-	const unsigned *dark; /* indexes of interfaces that had no carrier for a time; they may
-				 have one by now */
-	size_t dark_count;
 };
 
 /* Whether the interface of this index may have been replaced by another one. */
 bool link_change_is_new(const struct link_change *change, unsigned index);
-
-/* Whether the interface of this index had no carrier for a time. */
-bool link_change_was_dark(const struct link_change *change, unsigned index);
 
 typedef void (*link_changed)(void *argument, const struct link_change *change);
 
