@@ -73,12 +73,12 @@ static void refuse_others(struct membership *membership, struct arena_received *
 	received->count = count;
 }
 
-static bool looks_at_senders(const struct membership *membership)
+static bool needs_senders(const struct membership *membership)
 {
 	return membership->check_sources || report_is_learning(&membership->report);
 }
 
-static void look_at_senders(struct membership *membership, struct arena_received *received)
+static void check_senders(struct membership *membership, struct arena_received *received)
 {
 	const struct datagram *datagrams = membership->group->context->arena->datagrams;
 
@@ -91,16 +91,16 @@ static void look_at_senders(struct membership *membership, struct arena_received
 int membership_receive(struct membership *membership, struct arena_received *received)
 {
 	struct group *group = membership->group;
-	bool looks = looks_at_senders(membership);
+	bool checks = needs_senders(membership);
 	int r = arena_receive(group->context->arena, membership->fd,
-		group->needs | (looks ? NEED_DATAGRAMS | NEED_SOURCE : 0), membership->coalesces,
+		group->needs | (checks ? NEED_DATAGRAMS | NEED_SOURCE : 0), membership->coalesces,
 		received);
 	uint32_t now;
 
 	if (r < 0)
 		return r;
-	if (looks)
-		look_at_senders(membership, received);
+	if (checks)
+		check_senders(membership, received);
 	if (group->outgoing.echoes)
 		outgoing_remove_echoes(group, membership->origin->ifindex, received);
 	if (!received->count)

@@ -33,10 +33,9 @@ struct multicast_membership {
 
 /* Opens a non-blocking socket that receives this membership's datagrams and no others: not those of
  * other groups that anybody on the host has joined on the port, not this group's on other
- * interfaces, not other sources'. Other programs may bind the same group and port. Returns the
- * descriptor, or a negative errno with the reason in why. Unicast is not shared: nobody else's is
- * taken. RFC 3678; ip(7), ipv6(7),
- * IP_MULTICAST_ALL. */
+ * interfaces, not other sources'. Other programs may bind the same group and port. A unicast
+ * address is not shared, so that no other program's datagrams are taken. Returns the descriptor, or
+ * a negative errno with the reason in why. RFC 3678; ip(7), ipv6(7), IP_MULTICAST_ALL. */
 int multicast_open_receiver(
 	const struct multicast_membership *membership, char why[static WHY_MAX]);
 
