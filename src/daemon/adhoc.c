@@ -48,7 +48,8 @@ static void print_close(void *object)
 	free(print);
 }
 
-static int print_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int print_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	struct print *print = calloc(1, sizeof(*print));
 
@@ -56,7 +57,7 @@ static int print_open(const void *settings, const char *name, char why[static WH
 	if (!print)
 		return -ENOMEM;
 	print->settings = *(const struct print_settings *)settings;
-	print->name = name;
+	print->name = context->name;
 	print->left = print->settings.count ? print->settings.count : UINT64_MAX;
 	*ret = print;
 	return 0;

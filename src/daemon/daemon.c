@@ -17,6 +17,8 @@
 #include "control/control.h"
 #include "daemon/adhoc.h"
 #include "daemon/identity.h"
+#include "data/loop_guard.h"
+#include "net/interface.h"
 #include "net/link_monitor.h"
 #include "service/notify.h"
 #include "service/store.h"
@@ -68,6 +70,7 @@ struct daemon {
 	struct notify *notify;
 	struct store *store;
 	struct counters *counters;
+	struct loop_guard *guard;
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	char status[STATUS_MAX]; /* as last sent to systemd */
 };
@@ -267,6 +270,11 @@ static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
 
+	struct interface_list interfaces = {0};
+
+	if (interface_list_read(&interfaces) >= 0)
+		handlers_links_changed(daemon->handlers, &interfaces);
+	interface_list_clear(&interfaces);
 	groups_reconcile(daemon->groups, change);
 	tell_status(daemon);
 }
@@ -426,7 +434,11 @@ static int make_parts(struct daemon *daemon)
 	r = r < 0 ? r : open_counters(daemon);
 	if (r < 0)
 		return r;
-	daemon->handlers = handlers_new(daemon->counters);
+	daemon->guard = loop_guard_new();
+	if (!daemon->guard)
+		return -ENOMEM;
+	daemon->handlers = handlers_new(
+		&(struct handler_context){.counters = daemon->counters, .guard = daemon->guard});
 	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
@@ -533,6 +545,7 @@ int daemon_stop(struct daemon *daemon)
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);
+	loop_guard_free(daemon->guard);
 	config_free(daemon->config);
 	free(daemon);
 	return status;

@@ -47,6 +47,7 @@ struct datagram {
 	uint32_t size;
 	uint8_t ttl; /* IP TTL or hop limit as received */
 	bool truncated; /* longer than the receive buffer */
+	bool is_own; /* sent by the group itself; told only where the group relays */
 	uint64_t timestamp_ns; /* kernel receive time, CLOCK_REALTIME */
 	union endpoint source;
 };

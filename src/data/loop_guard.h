@@ -1,19 +1,27 @@
-/* Recognizes datagrams that a ring of relays has brought back: they have the payload of one that
- * was relayed a moment ago, a smaller TTL, as each relay lowers it, and another source. A payload
- * that its own sender repeats has the same TTL, and passes. */
+/* Ends rings of relays, whoever is in them, and whatever they do to the TTL, to ports and to
+ * addresses. Pure: the caller says what came, from which address and when. One guard serves all
+ * relays of the daemon, as a ring may use several. */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "data/datagram.h"
+#include "net/address.h"
 
 struct loop_guard;
+
+enum loop_verdict {
+	LOOP_NONE, /* to be relayed */
+	LOOP_FOUND, /* not to be relayed, and the first of a ring: to be reported */
+	LOOP_AGAIN, /* not to be relayed: the ring goes on */
+};
 
 /* Returns NULL without memory. */
 struct loop_guard *loop_guard_new(void);
 void loop_guard_free(struct loop_guard *guard); /* accepts NULL */
 
-/* Whether this datagram has been relayed before. One that has not is remembered. Needs its source
- * and TTL. now_ms is any clock in milliseconds. */
-bool loop_guard_has_seen(
-	struct loop_guard *guard, const struct datagram *datagram, uint32_t now_ms);
+/* What to do with a datagram that came from this address. One that is to be relayed counts as
+ * relayed. now_ns is any monotonic clock. */
+enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload, size_t size,
+	const struct address *source, uint64_t now_ns);

@@ -89,7 +89,8 @@ static void exec_close(void *object)
 	free(exec);
 }
 
-static int exec_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int exec_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	const struct exec_settings *wanted = settings;
 	struct exec_handler *exec = calloc(1, sizeof(*exec));
@@ -97,11 +98,11 @@ static int exec_open(const void *settings, const char *name, char why[static WHY
 
 	if (!exec)
 		return -ENOMEM;
-	exec->name = name;
+	exec->name = context->name;
 	exec->max_running = (unsigned)wanted->max_running;
 	exec->timeout = wanted->timeout;
 	exec->slots = calloc(exec->max_running, sizeof(*exec->slots));
-	r = program_open(&exec->program, name, &wanted->command, OUTPUT_LINES_MAX);
+	r = program_open(&exec->program, context->name, &wanted->command, OUTPUT_LINES_MAX);
 	if (r >= 0 && !exec->slots)
 		r = -ENOMEM;
 	if (r < 0) {

@@ -63,12 +63,13 @@ static unsigned file_needs(const void *settings)
 	return format_needs((enum format)((const struct file_settings *)settings)->format);
 }
 
-static int file_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int file_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	const struct file_settings *wanted = settings;
 
 	return recorder_open(
-		&wanted->recorder, &file_formats[wanted->format], NULL, name, why, ret);
+		&wanted->recorder, &file_formats[wanted->format], NULL, context->name, why, ret);
 }
 
 static void file_deliver(void *object, const struct batch *batch, struct outcome *outcome)

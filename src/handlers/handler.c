@@ -74,10 +74,13 @@ static bool has_patience(const struct handler *handler)
 
 /* Opens the kind's object, and puts a worker in front of it if it may block. */
 static int open_object(struct handler *handler, const struct config_handler *config,
-	struct workers *workers, char why[static WHY_MAX])
+	const struct handler_context *context, struct workers *workers, char why[static WHY_MAX])
 {
-	int r = handler->kind->open(config->settings, handler->ledger->name, why, &handler->object);
+	struct handler_context own = *context;
+	int r;
 
+	own.name = handler->ledger->name;
+	r = handler->kind->open(config->settings, &own, why, &handler->object);
 	if (r < 0)
 		return r;
 	handler->outlet.needs = handler->kind->needs(config->settings) |
@@ -94,8 +97,9 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	return 0;
 }
 
-int handler_start(const struct config_handler *config, struct ledger *ledger,
-	struct workers *workers, char why[static WHY_MAX], struct handler **ret)
+int handler_start(const struct config_handler *config, const struct handler_context *context,
+	struct ledger *ledger, struct workers *workers, char why[static WHY_MAX],
+	struct handler **ret)
 {
 	CLEANUP(handler_freep) struct handler *handler = calloc(1, sizeof(*handler));
 	int r;
@@ -107,7 +111,7 @@ int handler_start(const struct config_handler *config, struct ledger *ledger,
 	handler->ledger = ledger_ref(ledger);
 	if (filter_init(&handler->filter, &config->filter) < 0)
 		return -ENOMEM;
-	r = open_object(handler, config, workers, why);
+	r = open_object(handler, config, context, workers, why);
 	if (r < 0)
 		return r;
 	*ret = take(handler);
@@ -133,6 +137,12 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 	if (handler->worker)
 		worker_retire(handler->worker, deadline_ns);
 	handler_free(handler);
+}
+
+void handler_links_changed(struct handler *handler, const struct interface_list *interfaces)
+{
+	if (handler->kind->links_changed)
+		handler->kind->links_changed(handler->object, interfaces);
 }
 
 int handler_rotate(struct handler *handler)

@@ -6,6 +6,21 @@
 #include "data/account.h"
 #include "data/datagram.h"
 
+struct interface_list;
+struct loop_guard;
+struct notice_sink;
+struct spoof;
+
+/* What a handler gets of the daemon. All of it lives until close(). */
+struct handler_context {
+	const char *
+		name; /* the handler's: each line that the kind logs begins with "handler NAME: " */
+	struct counters *counters;
+	struct loop_guard *guard; /* for all relays together: a ring may use several */
+	struct spoof *spoof; /* NULL: no handler can send with another host's address */
+	struct notice_sink *notices; /* for events; NULL: nobody takes them */
+};
+
 struct handler_kind {
 	struct config_kind config; /* name, keys, check */
 
@@ -16,10 +31,10 @@ struct handler_kind {
 	/* What its datagrams must carry, of enum need. */
 	unsigned (*needs)(const void *settings);
 
-	/* Opens what it needs. settings are valid until it returns; name, the handler's, until
-	 * close(): each line that the kind logs begins with "handler NAME: ". On failure returns a
-	 * negative errno with the reason in why: what failed, and how to fix it; or -ENOMEM. */
-	int (*open)(const void *settings, const char *name, char why[static WHY_MAX], void **ret);
+	/* Opens what it needs. settings and context are valid until it returns. On failure returns
+	 * a negative errno with the reason in why: what failed, and how to fix it; or -ENOMEM. */
+	int (*open)(const void *settings, const struct handler_context *context,
+		char why[static WHY_MAX], void **ret);
 
 	/* Takes a batch, whose memory is valid until it returns. Says in outcome what became of
 	 * each datagram, now or, for one that it buffers, in a later call. */
@@ -33,6 +48,10 @@ struct handler_kind {
 	 * The first call after open(), once the configuration is in force. It does not come when
 	 * the configuration is only checked: programs must be started here, not in open(). */
 	void (*begin)(void *object);
+
+	/* The network interfaces or their addresses may have changed. Not for kinds that may block.
+	 */
+	void (*links_changed)(void *object, const struct interface_list *interfaces);
 
 	/* Begins a new file, for kinds that record. */
 	void (*rotate)(void *object, struct outcome *outcome);
@@ -68,12 +87,14 @@ const struct config_kind *const *handler_config_kinds(void);
 /* A running handler. Its outlet is what groups deliver to. */
 struct handler;
 
-/* Starts a handler that settles on ledger, with its thread, if it has one, among workers. config is
- * valid until it returns. Returns 0, or a negative errno with the reason in why. */
+/* Starts a handler that settles on ledger, with its thread, if it has one, among workers. config
+ * and context, whose name is ignored, are valid until it returns. Returns 0, or a negative errno
+ * with the reason in why. */
 struct ledger;
 struct workers;
-int handler_start(const struct config_handler *config, struct ledger *ledger,
-	struct workers *workers, char why[static WHY_MAX], struct handler **ret);
+int handler_start(const struct config_handler *config, const struct handler_context *context,
+	struct ledger *ledger, struct workers *workers, char why[static WHY_MAX],
+	struct handler **ret);
 
 /* The configuration that has the handler is in force. Must come before anything is delivered. */
 void handler_begin(struct handler *handler);
@@ -81,6 +102,8 @@ void handler_begin(struct handler *handler);
 /* Frees it without waiting: what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC),
  * and then counted as dropped. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
+
+void handler_links_changed(struct handler *handler, const struct interface_list *interfaces);
 
 /* Has a handler that records begin a new file, soon. Returns 0, or -EOPNOTSUPP when it does not
  * record. */

@@ -14,7 +14,7 @@ struct set {
 };
 
 struct handlers {
-	struct counters *counters;
+	struct handler_context context;
 	struct workers workers;
 	struct set set;
 };
@@ -32,13 +32,13 @@ static struct handler *set_find(const struct set *set, const char *name)
 	return NULL;
 }
 
-struct handlers *handlers_new(struct counters *counters)
+struct handlers *handlers_new(const struct handler_context *context)
 {
 	struct handlers *handlers = calloc(1, sizeof(*handlers));
 
 	if (!handlers)
 		return NULL;
-	handlers->counters = counters;
+	handlers->context = *context;
 	workers_init(&handlers->workers);
 	return handlers;
 }
@@ -65,13 +65,20 @@ void handlers_expire(struct handlers *handlers)
 	workers_expire(&handlers->workers);
 }
 
+void handlers_links_changed(struct handlers *handlers, const struct interface_list *interfaces)
+{
+	for (size_t i = 0; i < handlers->set.count; i++)
+		handler_links_changed(handlers->set.items[i], interfaces);
+}
+
 /* Starts a handler beside the running one of that name, if any, whose ledger it shares. */
 static int start(struct handlers *handlers, const struct config_handler *wanted,
 	struct handler *running, char why[static WHY_MAX], struct handler **ret)
 {
 	struct ledger *ledger = running ? ledger_ref(handler_ledger(running))
-					: ledger_new(handlers->counters, wanted->name);
-	int r = ledger ? handler_start(wanted, ledger, &handlers->workers, why, ret)
+					: ledger_new(handlers->context.counters, wanted->name);
+	int r = ledger ? handler_start(
+				 wanted, &handlers->context, ledger, &handlers->workers, why, ret)
 		       : because(why, -ENOMEM, "out of memory");
 
 	ledger_unref(ledger);

@@ -10,8 +10,10 @@ struct handlers;
 /* The set that there will be: running handlers that do not change, and new ones. */
 struct handlers_plan;
 
-/* An empty set, or NULL without memory. counters must live longer. */
-struct handlers *handlers_new(struct counters *counters);
+/* An empty set, or NULL without memory. What is in context, whose name is ignored, must live
+ * longer.
+ */
+struct handlers *handlers_new(const struct handler_context *context);
 
 /* Retires all of them (handler_retire()), waits for their threads until a second after deadline_ns
  * (CLOCK_MONOTONIC) at most, and frees the set. Returns how many are stuck in a system call: where
@@ -21,6 +23,9 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns);
 /* Drops what is queued for retired handlers past their deadline that are stuck. To be called now
  * and again, so that their accounts settle. */
 void handlers_expire(struct handlers *handlers);
+
+/* The network interfaces or their addresses may have changed: tells all. */
+void handlers_links_changed(struct handlers *handlers, const struct interface_list *interfaces);
 
 /* Starts, beside what runs, each handler of wanted that does not run unchanged already. before is
  * the configuration that runs, NULL at the start. On failure nothing has changed, and errors has

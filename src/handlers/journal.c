@@ -77,15 +77,15 @@ static unsigned journal_needs(const void *settings)
 	return NEED_ALL;
 }
 
-static int journal_open(
-	const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int journal_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	struct journal_handler *journal = calloc(1, sizeof(*journal));
 
 	(void)settings, (void)why;
 	if (!journal)
 		return -ENOMEM;
-	journal->name = name;
+	journal->name = context->name;
 	*ret = journal;
 	return 0;
 }

@@ -55,8 +55,8 @@ static void log_close(void *object)
 	free(log);
 }
 
-static int log_open_handler(
-	const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int log_open_handler(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	const struct log_settings *wanted = settings;
 	struct log_handler *log = calloc(1, sizeof(*log));
@@ -64,7 +64,7 @@ static int log_open_handler(
 	(void)why;
 	if (!log)
 		return -ENOMEM;
-	log->name = name;
+	log->name = context->name;
 	log->format = (enum format)wanted->format;
 	log->fd = wanted->stream ? STDOUT_FILENO : STDERR_FILENO;
 	*ret = log;

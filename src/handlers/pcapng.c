@@ -146,7 +146,8 @@ static const struct recorder_format pcapng_format = {
 	.free = pcapng_free,
 };
 
-static int pcapng_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int pcapng_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	const struct pcapng_settings *wanted = settings;
 	struct pcapng_handler *pcapng = calloc(1, sizeof(*pcapng));
@@ -154,7 +155,7 @@ static int pcapng_open(const void *settings, const char *name, char why[static W
 	if (!pcapng)
 		return -ENOMEM;
 	uname(&pcapng->system);
-	return recorder_open(&wanted->recorder, &pcapng_format, pcapng, name, why, ret);
+	return recorder_open(&wanted->recorder, &pcapng_format, pcapng, context->name, why, ret);
 }
 
 /* The index of an interface, or a negative errno. */

@@ -80,7 +80,8 @@ static void pipe_close(void *object)
 	free(handler);
 }
 
-static int pipe_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int pipe_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	const struct pipe_settings *wanted = settings;
 	struct pipe_handler *handler = calloc(1, sizeof(*handler));
@@ -88,10 +89,10 @@ static int pipe_open(const void *settings, const char *name, char why[static WHY
 
 	if (!handler)
 		return -ENOMEM;
-	handler->name = name;
+	handler->name = context->name;
 	handler->input = -1;
 	handler->framing = (enum framing)wanted->framing;
-	r = program_open(&handler->program, name, &wanted->command, 0);
+	r = program_open(&handler->program, context->name, &wanted->command, 0);
 	if (r < 0) {
 		pipe_close(handler);
 		return because(why, r, "%s", strerror(-r));

@@ -213,9 +213,10 @@ static struct udp_handler *make(const struct udp_settings *wanted, const char *n
 }
 
 /* What is missing may come later: it never keeps the daemon from starting. */
-static int udp_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int udp_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
-	struct udp_handler *udp = make(settings, name);
+	struct udp_handler *udp = make(settings, context->name);
 
 	(void)why;
 	if (!udp)
@@ -235,13 +236,15 @@ static bool is_own(const struct udp_handler *udp, const struct datagram *datagra
 static int ttl_out(struct udp_handler *udp, const struct datagram *datagram, uint32_t now_ms,
 	enum drop_reason *ret_reason)
 {
+	struct address source = endpoint_address(&datagram->source);
 	int left = datagram->ttl - 1;
 
 	*ret_reason = DROP_TTL;
 	if (left <= 0)
 		return 0;
 	*ret_reason = DROP_LOOP;
-	if (is_own(udp, datagram) || loop_guard_has_seen(udp->guard, datagram, now_ms))
+	if (is_own(udp, datagram) || loop_guard_judge(udp->guard, datagram->payload, datagram->size,
+					     &source, (uint64_t)now_ms * NS_PER_MS) != LOOP_NONE)
 		return 0;
 	return left < udp->ttl ? left : udp->ttl;
 }

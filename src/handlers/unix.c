@@ -62,7 +62,8 @@ static void warn_of_short_queue(const struct unix_handler *handler)
 			handler->name, length, handler->address.sun_path, QUEUE_LENGTH_WANTED);
 }
 
-static int unix_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int unix_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
 	const struct unix_settings *wanted = settings;
 	struct unix_handler *handler = calloc(1, sizeof(*handler));
@@ -70,7 +71,7 @@ static int unix_open(const void *settings, const char *name, char why[static WHY
 	(void)why;
 	if (!handler)
 		return -ENOMEM;
-	handler->name = name;
+	handler->name = context->name;
 	handler->address.sun_family = AF_UNIX;
 	strncpy(handler->address.sun_path, wanted->path, sizeof(handler->address.sun_path) - 1);
 	handler->type = wanted->socket_type ? SOCK_SEQPACKET : SOCK_DGRAM;

@@ -26,9 +26,10 @@ static unsigned fake_needs(const void *settings)
 	return 0;
 }
 
-static int fake_open(const void *settings, const char *name, char why[static WHY_MAX], void **ret)
+static int fake_open(const void *settings, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
 {
-	(void)name, (void)why;
+	(void)context, (void)why;
 	*ret = *(struct calls *const *)settings;
 	return 0;
 }
@@ -109,8 +110,8 @@ static void start(struct fixture *fixture, const struct handler_kind *kind)
 	fixture->ledger = ledger_new(fixture->counters, "test");
 	config.filter.sample = 1;
 	config.filter.max_size = DATAGRAM_MAX;
-	assert_int_equal(
-		handler_start(&config, fixture->ledger, &fixture->workers, why, &fixture->handler),
+	assert_int_equal(handler_start(&config, &(struct handler_context){0}, fixture->ledger,
+				 &fixture->workers, why, &fixture->handler),
 		0);
 }
 

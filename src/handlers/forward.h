@@ -1,0 +1,39 @@
+/* Relaying datagrams by one way out of this host (net/udp_way.h), for the kinds that relay. While
+ * the way cannot be had, for want of the interface, an address or the port, datagrams are dropped
+ * as absent: they never leave by another way. */
+#pragma once
+
+#include "handlers/handler.h"
+#include "net/udp_way.h"
+
+struct forward;
+
+/* What the TTL or hop limit of a relayed datagram is. */
+enum forward_ttl {
+	FORWARD_TTL_HOST = 0, /* 64 */
+	FORWARD_TTL_LESS = -1, /* one less than received; one that came with 1 is dropped */
+	FORWARD_TTL_MIN_1 = -2, /* one less than received, and at least 1 */
+	/* 1 to 255: exactly that */
+};
+
+struct forward_options {
+	struct udp_way way; /* its interface is copied */
+	int ttl; /* enum forward_ttl */
+	bool loop; /* programs of this host receive what is relayed to a group */
+	bool keep_source; /* receivers see the address and port of the sender */
+};
+
+/* What is missing may come later, and is logged. Returns 0 or -ENOMEM. */
+int forward_new(const struct forward_options *options, const struct handler_context *context,
+	struct forward **ret);
+void forward_free(struct forward *forward); /* accepts NULL */
+
+/* What datagrams must carry, of enum need, for forward_send() and relayable_choose(). */
+unsigned forward_needs(const struct forward_options *options);
+
+/* Sends datagrams that may be relayed (handlers/relayable.h), BATCH_MAX at most, and says in
+ * outcome what became of each. */
+void forward_send(struct forward *forward, const struct datagram *datagrams, unsigned count,
+	struct outcome *outcome);
+
+void forward_links_changed(struct forward *forward, const struct interface_list *interfaces);

@@ -1,0 +1,20 @@
+/* Which datagrams may be relayed: none that this daemon has sent itself, none of an address that
+ * belongs to another interface of this host, none that a ring of relays brings back
+ * (data/loop_guard.h); and to keep its source, none whose source the kernel's route does not lead
+ * back to. All others are dropped as loops. */
+#pragma once
+
+#include "handlers/handler.h"
+
+struct relayable;
+
+/* Returns 0 or -ENOMEM. */
+int relayable_new(const struct handler_context *context, bool keeps_source, struct relayable **ret);
+void relayable_free(struct relayable *relayable); /* accepts NULL */
+
+/* Writes those of the batch that may be relayed to ret, and returns their number. The others are
+ * added to outcome. */
+unsigned relayable_choose(struct relayable *relayable, const struct batch *batch,
+	struct datagram ret[static BATCH_MAX], struct outcome *outcome);
+
+void relayable_links_changed(struct relayable *relayable, const struct interface_list *interfaces);
