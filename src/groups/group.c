@@ -166,7 +166,7 @@ static int want_owner(struct group *group, const struct interface_list *interfac
 		if (type == RTN_LOCAL || type == RTN_BROADCAST)
 			owner = interface_by_index(interfaces, ifindex);
 	}
-	if (owner && interface_is_excluded(interfaces, owner, &patterns))
+	if (owner && interface_is_left_out(interfaces, owner, &patterns))
 		owner = NULL;
 	return want(group, owner ? owner->name : "*");
 }
@@ -182,7 +182,7 @@ static int want_addressed(struct group *group, const struct interface_list *inte
 	for (size_t i = 0; i < interfaces->count && r >= 0; i++) {
 		const struct interface *interface = &interfaces->items[i];
 
-		if (interface->port_of || interface_is_excluded(interfaces, interface, &patterns) ||
+		if (interface->port_of || interface_is_left_out(interfaces, interface, &patterns) ||
 			!interface_address(interfaces, interface, group->config->address.family))
 			continue;
 		found = true;

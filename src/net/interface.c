@@ -258,21 +258,24 @@ bool interface_matches(
 	       !interface->port_of && interface_has_name(list, interface, pattern);
 }
 
-bool interface_is_excluded(const struct interface_list *list, const struct interface *interface,
-	const struct interface_patterns *patterns)
+bool interface_is_excluded(
+	const struct interface_list *list, const struct interface *interface, const char *pattern)
 {
 	struct address address;
 
-	for (size_t i = 0; i < patterns->count; i++) {
-		const char *pattern = patterns->items[i];
+	if (interface_has_name(list, interface, pattern))
+		return true;
+	return address_parse(pattern, &address) == 0 &&
+	       interface_has_address(list, interface, &address);
+}
 
-		if (*pattern++ != '!')
-			continue;
-		if (interface_has_name(list, interface, pattern) ||
-			(address_parse(pattern, &address) == 0 &&
-				interface_has_address(list, interface, &address)))
+bool interface_is_left_out(const struct interface_list *list, const struct interface *interface,
+	const struct interface_patterns *patterns)
+{
+	for (size_t i = 0; i < patterns->count; i++)
+		if (*patterns->items[i] == '!' &&
+			interface_is_excluded(list, interface, patterns->items[i] + 1))
 			return true;
-	}
 	return false;
 }
 
@@ -292,7 +295,7 @@ int interface_expand(const struct interface_list *list, const struct interface_p
 						 interface_has_name(list, interface, pattern)
 				       : interface_matches(list, interface, pattern);
 
-		if (!matches || interface_is_excluded(list, interface, patterns))
+		if (!matches || interface_is_left_out(list, interface, patterns))
 			continue;
 		matched = true;
 		r = want(argument, interface->name);
