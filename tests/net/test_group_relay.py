@@ -11,13 +11,14 @@ import struct
 import pytest
 
 from harness.daemon import balance
-from harness.peers import (IP_RECVTTL, LARGEST, Blast, receive, receiver_on, send, seqpacket, tutorial_receiver, udp_socket)
+from harness.peers import IP_RECVTTL, LARGEST, Blast, receive, receiver_on, send, seqpacket, udp_socket
 from harness.topology import Host, Network
-from harness.waiting import TIMEOUT, wait_until
+from harness.waiting import wait_until
 
 PORT = 5004
 GROUPS = {"v4": "239.1.2.3", "v6": "ff15::1:2:3", "v6-link": "ff02::1:2:3"}
-IP_MULTICAST_ALL = 49
+IP_MULTICAST_ALL = 49  # ip(7); missing from the socket module
+SO_RCVBUFFORCE = 33
 ALL = ("eth0", "eth1", "eth2")
 
 
@@ -185,7 +186,7 @@ def test_ttl_is_one_less_and_at_least_1_or_what_is_set(lan, start, group, block,
 def test_runs_of_one_size_come_through_whole_and_in_order(lan, start, blast):
     daemon = start(relay())
     with receiver_on(lan.b, GROUPS["v4"], PORT, "eth0") as sock:
-        sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
         sent = blast(lan.a, GROUPS["v4"], PORT, 3000, 700, bulk=True, rate=20000)
         daemon.wait_arrived("news", sent)
         expected = numbers(daemon)[1]["eth1"]["delivered"]
@@ -366,6 +367,34 @@ def test_what_went_to_interfaces_that_are_gone_stays_in_the_sum(lan, start):
     daemon.ctl("stats", "--check")
 
 
+def test_a_hub_with_63_spokes_loses_nothing_at_1000_a_second(lan, start, blast):
+    far = Host()
+    far.run("sysctl", "-qw", "net.ipv4.igmp_max_memberships=100")
+    spokes = [f"spoke{i}" for i in range(63)]
+    lan.host.ip(*(f"link add {name} type veth peer name {name} netns {far.path}" for name in spokes))
+    for host, last in ((lan.host, 1), (far, 2)):
+        host.ip(*(f"address add 10.7.{i}.{last}/24 dev {name}" for i, name in enumerate(spokes)),
+                *(f"link set {name} up" for name in spokes))
+    try:
+        daemon = start(relay(interfaces=["eth0", "spoke*"], keys='receive_buffer = "32M";'))
+        with receiver_on(far, GROUPS["v4"], PORT, spokes[0]) as sock, far:
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
+            for name in spokes[1:]:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GROUPS["v4"]) + bytes(4) +
+                                struct.pack("@i", socket.if_nametoindex(name)))
+            daemon.wait_joined("news")
+            sent = blast(lan.a, GROUPS["v4"], PORT, 2000, rate=1000)
+            daemon.wait_arrived("news", sent)
+            received = receive(sock, 63 * sent)
+        assert sorted(set(map(received.count, received[:5]))) == [63] and len(set(received)) == sent == 2000
+        row, interfaces = numbers(daemon)
+        assert row["delivered"] == row["received"] == 63 * sent and len(interfaces) == 64
+        assert_sums(daemon)
+    finally:
+        lan.host.ip(*(f"link delete {name}" for name in spokes))
+        far.close()
+
+
 # ---- Filters, reloads, what is shown ----
 
 def test_filter_and_rate_count_for_each_copy(lan, start):
@@ -386,7 +415,7 @@ def test_filter_and_rate_count_for_each_copy(lan, start):
 def test_reloads_under_traffic_lose_nothing(lan, start, blast):
     daemon = start(relay())
     with receiver_on(lan.b, GROUPS["v4"], PORT, "eth0") as sock:
-        sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
         with blast.stream(lan.a, GROUPS["v4"], PORT, 64, rate=2000) as stream:
             for ttl in range(2, 12):
                 before = daemon.group("news")["received"]
