@@ -48,20 +48,20 @@ static void show(struct writer *writer, const json_t *answer)
 
 #define N "%" JSON_INTEGER_FORMAT
 
-/* Whether every datagram of a handler, or copy of one of its interfaces, is accounted for: received
- * = filtered + delivered + all of dropped + queued. Returns 1; 0 after it explained the numbers on
- * standard error; or -EBADMSG. */
+/* Whether every datagram of a handler, or copy of one of its interfaces, which has no queue, is
+ * accounted for: received = filtered + delivered + all of dropped + queued. interface is "" for the
+ * handler. Returns 1; 0 after it explained the numbers on standard error; or -EBADMSG. */
 static int check_account(const struct session *session, const char *name, const char *interface,
 	const json_t *account)
 {
+	const char *form = *interface ? "{s:I, s:I, s:I, s:o}" : "{s:I, s:I, s:I, s:o, s:I}";
 	json_int_t received, filtered, delivered, queued = 0, dropped = 0, sum;
 	json_t *reasons, *count;
 	bool overflow = false;
 	const char *reason;
 
-	if (json_unpack((json_t *)account, "{s:I, s:I, s:I, s:o, s?I}", "received", &received,
-		    "filtered", &filtered, "delivered", &delivered, "dropped", &reasons, "queued",
-		    &queued) < 0 ||
+	if (json_unpack((json_t *)account, form, "received", &received, "filtered", &filtered,
+		    "delivered", &delivered, "dropped", &reasons, "queued", &queued) < 0 ||
 		!json_is_object(reasons))
 		return -EBADMSG;
 	json_object_foreach(reasons, reason, count)
