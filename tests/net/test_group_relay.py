@@ -166,6 +166,46 @@ def test_two_groups_of_one_address_are_hub_and_spokes(lan, start):
     assert_sums(daemon, "spokes")
 
 
+def test_an_interface_may_be_in_two_groups_of_one_address(lan, start):
+    """Each receives what arrives there, and relays it to its own networks."""
+    head = f'address = "{GROUPS["v4"]}"; port = {PORT};'
+    daemon = start(f"""
+    groups: {{
+      one: {{ {head} interfaces = ["eth0"];         relay: {{ to = "eth1"; }}; }};
+      two: {{ {head} interfaces = ["eth0", "eth1"]; relay: {{ to = "eth2"; }}; }};
+    }};
+    """)
+    a, b, c = receivers(lan)
+    with a, b, c:
+        send(lan.a, b"a", GROUPS["v4"], PORT)
+        send(lan.a, b"fence a", GROUPS["v4"], PORT)
+        assert until(b, b"fence a") == until(c, b"fence a") == [b"a"]
+    assert daemon.group("one")["received"] == daemon.group("two")["received"] == 2
+
+
+@pytest.mark.parametrize("name", ["uplink-of-b", "10.9.1.1", "fd00:9:1::1", "eth1"])
+def test_to_takes_alternative_names_and_addresses(lan, start, name):
+    lan.host.ip("link property add dev eth1 altname uplink-of-b")
+    try:
+        daemon = start(relay(f'to = "{name}";'))
+        assert set(numbers(daemon)[1]) == {"eth1"}
+        with receiver_on(lan.b, GROUPS["v4"], PORT, "eth0") as sock:
+            send(lan.a, b"x", GROUPS["v4"], PORT)
+            assert receive(sock) == [b"x"]
+    finally:
+        lan.host.ip("link property del dev eth1 altname uplink-of-b")
+
+
+def test_a_port_of_a_bridge_is_sent_on_where_it_is_named_only(lan, start):
+    lan.host.ip("link add br0 type bridge", "link set br0 up", "link add new1 type veth peer name far1",
+                "link set new1 master br0", "link set new1 up", "link set far1 up")
+    try:
+        assert set(numbers(start(relay(interfaces=["eth0", "new*"])))[1]) == {"eth0"}
+        assert set(numbers(start(relay('to = "new1";')))[1]) == {"new1"}
+    finally:
+        lan.host.ip("link delete new1", "link delete br0")
+
+
 @pytest.mark.parametrize("block, sent, received", [
     ("", 1, 1), ("", 2, 1), ("", 255, 254), ("ttl = 255;", 1, 255), ("ttl = 3;", 64, 3)])
 @pytest.mark.parametrize("group", [GROUPS["v4"], GROUPS["v6"]], ids=["v4", "v6"])
