@@ -337,6 +337,40 @@ def test_replies_are_never_relayed(lan, start):
     socks[2].close()
 
 
+@pytest.mark.parametrize("block", ["", "ttl = 255;"])
+@pytest.mark.parametrize("group", [GROUPS["v4"], GROUPS["v6"]], ids=["v4", "v6"])
+def test_a_ring_of_two_relays_on_two_hosts_falls_silent(lan, start, group, block):
+    second = Host()
+    try:
+        for network, interface in zip(lan.networks, ALL[:2]):
+            network.plug(second, interface, default=False)
+            wait_until(lambda: second.has_route(interface), "the links")
+        daemons = [start(relay(block, group, ALL[:2]), host) for host in (lan.host, second)]
+        with lan.a, udp_socket(group) as sender:  # of TTL 1
+            for i in range(20):
+                sender.sendto(b"payload %d" % i, (group, PORT))
+
+        def looped():
+            return any(numbers(daemon)[0]["dropped"]["loop"] for daemon in daemons)
+
+        wait_until(looped, "the ring to be found")
+        last = None
+        while (now := [numbers(daemon)[0]["delivered"] for daemon in daemons]) != last:
+            last = now
+            for daemon in daemons:
+                daemon.call("GetStats")
+        # 64 of each payload for each of the two addresses of the other relay.
+        assert all(count <= 20 * 129 for count in now), now
+        assert any("a ring of relays" in daemon.log() for daemon in daemons)
+        # Anything else still passes.
+        with receiver_on(lan.b, group, PORT, "eth0") as sock:
+            send(lan.a, b"other", group, PORT)
+            while sock.recv(LARGEST) != b"other":
+                pass
+    finally:
+        second.close()
+
+
 # ---- Interfaces that come and go ----
 
 def plug(lan, name, number):
