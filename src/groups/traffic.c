@@ -129,7 +129,7 @@ static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned
 {
 	const struct outgoing *outgoing = &way->group->outgoing;
 
-	if ((!outgoing->echoes && !outgoing->own) || !way->is_joined)
+	if (!way->is_joined || (!outgoing->echoes && !outgoing->own))
 		return;
 	for (unsigned i = first; i < first + count; i++) {
 		struct echoes *echoes = *returned & 1ull << i ? outgoing->echoes : outgoing->own;

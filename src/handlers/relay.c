@@ -68,7 +68,7 @@ static const struct schema relay_schema = {
 	relay_keys, ARRAY_SIZE(relay_keys), sizeof(struct relay_settings)};
 
 /* An outgoing interface. */
-struct exit {
+struct egress {
 	struct forward *forward;
 	struct ledger_interface *account;
 	unsigned ifindex; /* 0: it is absent */
@@ -80,9 +80,9 @@ struct relay {
 	struct relay_settings settings; /* a copy */
 	struct relayable *relayable;
 	struct {
-		struct exit *items;
+		struct egress *items;
 		size_t count;
-	} exits;
+	} egresses;
 	const char *error; /* as logged; NULL: none */
 };
 
@@ -109,10 +109,10 @@ static unsigned relay_needs(const void *settings)
 
 /* ---- The outgoing interfaces ---- */
 
-static void exit_close(struct relay *relay, struct exit *exit)
+static void egress_close(struct relay *relay, struct egress *egress)
 {
-	forward_free(exit->forward);
-	ledger_interface_unref(relay->context.ledger, exit->account);
+	forward_free(egress->forward);
+	ledger_interface_unref(relay->context.ledger, egress->account);
 }
 
 /* Marks the interface as wanted, and opens it when it is new. A glob that stands for none is no
@@ -121,20 +121,20 @@ static int want(void *argument, const char *name)
 {
 	struct relay *relay = argument;
 	struct forward_options options = options_of(&relay->settings, name);
-	struct exit exit = {.wanted = true};
+	struct egress egress = {.wanted = true};
 
 	if (interface_is_glob(name))
 		return 0;
-	for (size_t i = 0; i < relay->exits.count; i++)
-		if (!strcmp(relay->exits.items[i].account->name, name)) {
-			relay->exits.items[i].wanted = true;
+	for (size_t i = 0; i < relay->egresses.count; i++)
+		if (!strcmp(relay->egresses.items[i].account->name, name)) {
+			relay->egresses.items[i].wanted = true;
 			return 0;
 		}
-	exit.account = ledger_interface(relay->context.ledger, name);
-	if (exit.account && forward_new(&options, &relay->context, &exit.forward) >= 0 &&
-		array_add(&relay->exits, exit) >= 0)
+	egress.account = ledger_interface(relay->context.ledger, name);
+	if (egress.account && forward_new(&options, &relay->context, &egress.forward) >= 0 &&
+		array_add(&relay->egresses, egress) >= 0)
 		return 0;
-	exit_close(relay, &exit);
+	egress_close(relay, &egress);
 	return -ENOMEM;
 }
 
@@ -164,12 +164,12 @@ static const char *find_error(const struct relay *relay, const struct interface_
 	struct interface_patterns incoming = patterns_of(&relay->settings.interfaces);
 	const char *only = NULL;
 
-	if (!relay->exits.count)
+	if (!relay->egresses.count)
 		return "nowhere to send: no interface matches yet";
-	if (relay->exits.count > 1)
+	if (relay->egresses.count > 1)
 		return NULL;
 	interface_select(interfaces, &incoming, note_incoming, &only);
-	if (!only || strcmp(only, relay->exits.items[0].account->name))
+	if (!only || strcmp(only, relay->egresses.items[0].account->name))
 		return NULL;
 	return "nowhere to send: there is no other interface than the one that datagrams come "
 	       "from";
@@ -185,25 +185,26 @@ static void set_error(struct relay *relay, const char *error)
 }
 
 /* Makes the outgoing interfaces those that the configuration means now. Returns 0 or -ENOMEM. */
-static int choose_exits(struct relay *relay, const struct interface_list *interfaces)
+static int choose_egresses(struct relay *relay, const struct interface_list *interfaces)
 {
 	const struct relay_settings *settings = &relay->settings;
 	struct interface_patterns patterns = patterns_of(
 		settings->to.count ? &settings->to : &settings->interfaces);
 	int r;
 
-	for (size_t i = 0; i < relay->exits.count; i++)
-		relay->exits.items[i].wanted = false;
+	for (size_t i = 0; i < relay->egresses.count; i++)
+		relay->egresses.items[i].wanted = false;
 	r = interface_select(interfaces, &patterns, want, relay);
-	for (size_t i = relay->exits.count; i-- > 0;) {
-		struct exit *exit = &relay->exits.items[i];
-		const struct interface *interface = interface_find(interfaces, exit->account->name);
+	for (size_t i = relay->egresses.count; i-- > 0;) {
+		struct egress *egress = &relay->egresses.items[i];
+		const struct interface *interface = interface_find(
+			interfaces, egress->account->name);
 
-		exit->ifindex = interface ? interface->index : 0;
-		if (exit->wanted || r < 0)
+		egress->ifindex = interface ? interface->index : 0;
+		if (egress->wanted || r < 0)
 			continue;
-		exit_close(relay, exit);
-		*exit = relay->exits.items[--relay->exits.count];
+		egress_close(relay, egress);
+		*egress = relay->egresses.items[--relay->egresses.count];
 	}
 	set_error(relay, find_error(relay, interfaces));
 	return r < 0 ? r : 0;
@@ -214,10 +215,10 @@ static void relay_links_changed(void *object, const struct interface_list *inter
 	struct relay *relay = object;
 
 	relayable_links_changed(relay->relayable, interfaces);
-	if (choose_exits(relay, interfaces) < 0)
+	if (choose_egresses(relay, interfaces) < 0)
 		log_error("handler %s: choosing interfaces: out of memory", relay->context.name);
-	for (size_t i = 0; i < relay->exits.count; i++)
-		forward_links_changed(relay->exits.items[i].forward, interfaces);
+	for (size_t i = 0; i < relay->egresses.count; i++)
+		forward_links_changed(relay->egresses.items[i].forward, interfaces);
 }
 
 static const char *relay_error(const void *object)
@@ -233,9 +234,9 @@ static void relay_close(void *object)
 
 	if (!relay)
 		return;
-	for (size_t i = 0; i < relay->exits.count; i++)
-		exit_close(relay, &relay->exits.items[i]);
-	free(relay->exits.items);
+	for (size_t i = 0; i < relay->egresses.count; i++)
+		egress_close(relay, &relay->egresses.items[i]);
+	free(relay->egresses.items);
 	relayable_free(relay->relayable);
 	schema_clear(&relay_schema, &relay->settings);
 	free(relay);
@@ -255,7 +256,7 @@ static int relay_open(const void *settings, const struct handler_context *contex
 	}
 	if (r >= 0 && (r = interface_list_read(&interfaces)) < 0)
 		because(why, r, "listing the network interfaces: %s", strerror(-r));
-	r = r < 0 ? r : choose_exits(relay, &interfaces);
+	r = r < 0 ? r : choose_egresses(relay, &interfaces);
 	if (r < 0)
 		relay_close(relay);
 	else
@@ -267,10 +268,10 @@ static int relay_open(const void *settings, const struct handler_context *contex
 
 /* Whether what has this origin may leave there. The index tells also where a name was changed, the
  * name where the interface is absent now. */
-static bool is_other(const struct exit *exit, const struct origin *origin)
+static bool is_other(const struct egress *egress, const struct origin *origin)
 {
-	return exit->ifindex != origin->ifindex &&
-	       strcmp(exit->account->name, origin->interface) != 0;
+	return egress->ifindex != origin->ifindex &&
+	       strcmp(egress->account->name, origin->interface) != 0;
 }
 
 static unsigned relay_copies(
@@ -279,12 +280,12 @@ static unsigned relay_copies(
 	const struct relay *relay = object;
 	unsigned copies = 0;
 
-	for (size_t i = 0; i < relay->exits.count; i++) {
-		const struct exit *exit = &relay->exits.items[i];
+	for (size_t i = 0; i < relay->egresses.count; i++) {
+		const struct egress *egress = &relay->egresses.items[i];
 
-		if (!is_other(exit, origin))
+		if (!is_other(egress, origin))
 			continue;
-		ledger_interface_filtered(exit->account, filtered);
+		ledger_interface_filtered(egress->account, filtered);
 		copies++;
 	}
 	return copies;
@@ -298,11 +299,11 @@ static void relay_deliver(void *object, const struct batch *batch, struct outcom
 	bool is_judged = false;
 	unsigned count = 0;
 
-	for (size_t i = 0; i < relay->exits.count; i++) {
-		const struct exit *exit = &relay->exits.items[i];
+	for (size_t i = 0; i < relay->egresses.count; i++) {
+		const struct egress *egress = &relay->egresses.items[i];
 		struct outcome copies;
 
-		if (!is_other(exit, batch->origin))
+		if (!is_other(egress, batch->origin))
 			continue;
 		/* Not before there is one: the guard takes what may be relayed for relayed. */
 		if (!is_judged)
@@ -310,8 +311,8 @@ static void relay_deliver(void *object, const struct batch *batch, struct outcom
 		is_judged = true;
 		copies = refused;
 		if (count)
-			forward_send(exit->forward, chosen, count, &copies);
-		ledger_interface_received(exit->account, batch->count, &copies);
+			forward_send(egress->forward, chosen, count, &copies);
+		ledger_interface_received(egress->account, batch->count, &copies);
 		outcome_add(outcome, &copies);
 	}
 }
