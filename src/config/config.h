@@ -72,6 +72,8 @@ struct config_kind {
 	/* Whether it relays datagrams, and where to, so that groups that feed each other are found.
 	 * NULL: it does not. */
 	bool (*relays)(const void *settings, struct config_relay *ret);
+	/* Whether it sends with the address of the sender. NULL: it does not. */
+	bool (*keeps_source)(const void *settings);
 	/* The file that it writes, which no other handler may write. NULL: it writes none. */
 	const char *(*file)(const void *settings);
 };
@@ -187,6 +189,9 @@ bool config_group_takes(const struct config_group *group, const struct address *
 
 /* Takes log n. NULL: there is none. */
 const struct config_handler *config_find_handler(const struct config *config, const char *name);
+
+/* Whether it sends with the address of the sender, which takes CAP_NET_RAW at the start. */
+bool config_handler_keeps_source(const struct config_handler *handler);
 
 /* Whether all keys are equal; the place does not matter. */
 bool config_group_equal(const struct config_group *a, const struct config_group *b);
