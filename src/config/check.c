@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/users.h"
 #include "config/report.h"
 #include "net/interface.h"
+#include "net/multicast.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
 
@@ -24,6 +26,8 @@ struct check {
 	size_t found;
 	bool is_partial;
 	const char *known_group; /* the last socket_group that exists: most groups have the same */
+	struct interface_list interfaces; /* those of now, read when first needed */
+	bool has_interfaces;
 };
 
 /* The mark of a key; all zero where the group or handler does not come from a file. What a list
@@ -273,17 +277,87 @@ static bool is_open_to_all(const struct config_group *group)
 	return true;
 }
 
-/* A handler that relays to a network, and takes datagrams of any sender. */
+static const struct interface_list *interfaces_now(struct check *check)
+{
+	if (!check->has_interfaces)
+		interface_list_read(&check->interfaces);
+	check->has_interfaces = true;
+	return &check->interfaces;
+}
+
+/* Whether the group receives on an interface: by its names and addresses where it is there now,
+ * else by the name that is given. */
+static bool receives_on(struct check *check, const char *name)
+{
+	const struct interface_list *interfaces = interfaces_now(check);
+	const struct interface *interface = interface_find(interfaces, name);
+	const struct string_list *patterns = &check->group->interfaces;
+	bool names_any = false, is_named = false;
+
+	for (size_t i = 0; i < patterns->count; i++) {
+		bool leaves_out = *patterns->items[i] == '!';
+		const char *pattern = patterns->items[i] + leaves_out;
+
+		names_any |= !leaves_out;
+		if (fnmatch(pattern, name, 0) &&
+			!(interface && interface_is_excluded(interfaces, interface, pattern)))
+			continue;
+		if (leaves_out)
+			return false;
+		is_named = true;
+	}
+	if (!names_any)
+		return !interface || interface_matches(interfaces, interface, "*");
+	return is_named;
+}
+
+/* Whether what is sent to an address arrives at the group's. */
+static bool is_group_address(const struct config_group *group, const struct address *to)
+{
+	enum reach reach;
+
+	if (address_equal(to, &group->address))
+		return true;
+	if (!address_is_any(&group->address) || to->family != group->address.family)
+		return false;
+	reach = multicast_reach(to);
+	return reach == REACH_UNICAST || reach == REACH_BROADCAST;
+}
+
+/* A group that would hear its own handler. Whatever else relays do to each other shows only when
+ * they run (handlers/relayable.h). */
+static void check_echo(
+	struct check *check, const struct config_handler *handler, const struct config_relay *relay)
+{
+	const struct config_group *group = check->group;
+
+	if (any_failed(&check->parts[0]) || relay->port != group->port ||
+		!is_group_address(group, &relay->address))
+		return;
+	if (!relay->interface)
+		complain(check, "handlers",
+			"\"%s\" sends to the address and port of the group; set its interface to "
+			"one that the group does not receive on",
+			handler->name);
+	else if (receives_on(check, relay->interface))
+		complain(check, "handlers",
+			"\"%s\" sends to the address and port of the group on %s, where the group "
+			"receives; let it send on another interface, or set interfaces without %s",
+			handler->name, relay->interface, relay->interface);
+}
+
+/* A handler that relays. */
 static void check_relay(struct check *check, const struct config_handler *handler)
 {
 	struct config_part parts[HANDLER_PARTS];
 	size_t count = config_handler_parts(handler, parts);
 	struct config_relay relay;
 
-	if (!handler->kind || !handler->kind->relays || handler->filter.sources.count ||
-		any_failed(&parts[count - 1]))
+	if (!handler->kind || !handler->kind->relays || any_failed(&parts[count - 1]) ||
+		!handler->kind->relays(handler->settings, &relay))
 		return;
-	if (handler->kind->relays(handler->settings, &relay) &&
+	check_echo(check, handler, &relay);
+	if (is_open_to_all(check->group) && !handler->filter.sources.count &&
 		address_is_multicast(&relay.address))
 		complain(check, "handlers",
 			"\"%s\" would send to the network what anybody sends to this host; name "
@@ -300,7 +374,7 @@ static void check_handlers(struct check *check)
 		handler = config_find_handler(check->config, handlers->items[i]);
 		if (!handler)
 			refuse_handler(check, handlers->items[i]);
-		else if (is_open_to_all(check->group))
+		else
 			check_relay(check, handler);
 	}
 }
@@ -367,6 +441,7 @@ size_t config_check_group(
 	struct check check = {.config = config, .errors = errors};
 
 	check_group(&check, group);
+	interface_list_clear(&check.interfaces);
 	return check.found;
 }
 
@@ -430,4 +505,5 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
 		check_group(&check, &config->groups[i]);
 	for (size_t i = 0; i < config->handler_count; i++)
 		check_handler(&check, &config->handlers[i]);
+	interface_list_clear(&check.interfaces);
 }

@@ -69,8 +69,8 @@ struct config_kind {
 	/* Checks what no single row can; or NULL. Returns 0, or -EINVAL with the reason in why and
 	 * the key at fault in *ret_key. */
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
-	/* Whether it relays datagrams, and where to, so that groups that feed each other are found.
-	 * NULL: it does not. */
+	/* Whether it relays datagrams, and where to, so that a group that would hear its own
+	 * handler is refused. NULL: it does not. */
 	bool (*relays)(const void *settings, struct config_relay *ret);
 	/* Whether it sends with the address of the sender. NULL: it does not. */
 	bool (*keeps_source)(const void *settings);
@@ -177,10 +177,10 @@ struct config_handler *config_add_handler(
 	struct config *config, const char *name, const struct config_kind *kind);
 
 /* Checks what no single key can: the name, sources of the group's family, no sources beside
- * block_sources, names of interfaces, handlers that exist in config and do not let any host send
- * into a network, the path of the group socket. Adds one line for each error, "file:line:
- * groups.NAME.KEY: ..." or "group NAME: KEY: ..." when it did not come from a file, and returns
- * their number. Does not compare it with other groups. */
+ * block_sources, names of interfaces, handlers that exist in config, that the group does not hear
+ * itself, and that do not let any host send into a network, the path of the group socket. Adds one
+ * line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME: KEY: ..." when it did not
+ * come from a file, and returns their number. Does not compare it with other groups. */
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
 

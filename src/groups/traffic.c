@@ -12,6 +12,9 @@ void group_apply_needs(struct group *group)
 
 	for (size_t i = 0; i < group->outlets.count; i++)
 		needs |= NEED_DATAGRAMS | group->outlets.items[i]->needs;
+	/* Relays find rings of unicast by the sources (handlers/relayable.h). */
+	if (needs && !address_is_multicast(&group->config->address))
+		needs |= NEED_SOURCE;
 	if (needs == group->needs)
 		return;
 	group->needs = needs;

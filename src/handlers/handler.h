@@ -7,6 +7,7 @@
 #include "data/datagram.h"
 
 struct interface_list;
+struct link;
 struct loop_guard;
 struct notice_sink;
 struct spoof;
@@ -19,6 +20,7 @@ struct handler_context {
 	struct loop_guard *guard; /* for all relays together: a ring may use several */
 	struct spoof *spoof; /* NULL: no handler can send with another host's address */
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
+	struct link *forwards; /* of all handlers (handlers/forward.h); NULL: not known */
 };
 
 struct handler_kind {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/list.h"
 #include "config/report.h"
 #include "handlers/ledger.h"
 #include "handlers/worker.h"
@@ -15,6 +16,7 @@ struct set {
 
 struct handlers {
 	struct handler_context context;
+	struct link forwards;
 	struct workers workers;
 	struct set set;
 };
@@ -38,7 +40,9 @@ struct handlers *handlers_new(const struct handler_context *context)
 
 	if (!handlers)
 		return NULL;
+	list_init(&handlers->forwards);
 	handlers->context = *context;
+	handlers->context.forwards = &handlers->forwards;
 	workers_init(&handlers->workers);
 	return handlers;
 }

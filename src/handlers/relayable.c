@@ -1,0 +1,196 @@
+#include "handlers/relayable.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "data/loop_guard.h"
+#include "data/notice.h"
+#include "handlers/forward.h"
+#include "net/interface.h"
+
+/* How many relays of rings have a limit of their own on log lines about them. */
+#define NAMED_MAX 8
+
+/* Whose an address is. */
+enum owner {
+	OWNER_OTHER, /* another host's */
+	OWNER_THIS, /* this host's, where it may come from: the interface's, or on lo any */
+	OWNER_ELSEWHERE, /* another interface's of this host */
+};
+
+struct relayable {
+	const char *name; /* of the handler */
+	struct loop_guard *guard;
+	struct notice_sink *notices;
+	const struct link *forwards;
+	bool to_host;
+	bool keeps_source;
+	struct {
+		struct interface_address *items; /* of this host, sorted by address */
+		size_t count;
+	} own;
+	unsigned loopback; /* the index of lo */
+	struct address last; /* that was looked up; those of a batch are mostly equal */
+	unsigned last_ifindex;
+	enum owner last_owner;
+	struct {
+		struct address address;
+		struct log_limit limit;
+	} named[NAMED_MAX]; /* a ring, of relays that a log line was about */
+	unsigned named_count;
+};
+
+static int compare_own(const void *a, const void *b)
+{
+	const struct interface_address *left = a, *right = b;
+
+	return address_compare(&left->address, &right->address);
+}
+
+void relayable_links_changed(struct relayable *relayable, const struct interface_list *interfaces)
+{
+	relayable->own.count = 0;
+	for (size_t i = 0; i < interfaces->addresses.count; i++)
+		array_add(&relayable->own, interfaces->addresses.items[i]);
+	if (relayable->own.count)
+		qsort(relayable->own.items, relayable->own.count, sizeof(*relayable->own.items),
+			compare_own);
+	relayable->loopback = 0;
+	for (size_t i = 0; i < interfaces->count; i++)
+		if (interfaces->items[i].flags & IFF_LOOPBACK)
+			relayable->loopback = interfaces->items[i].index;
+	relayable->last = (struct address){0};
+}
+
+void relayable_free(struct relayable *relayable)
+{
+	if (!relayable)
+		return;
+	free(relayable->own.items);
+	free(relayable);
+}
+
+/* Where the interfaces cannot be read, all senders are other hosts until they change. */
+int relayable_new(const struct handler_context *context, bool to_host, bool keeps_source,
+	struct relayable **ret)
+{
+	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
+	struct relayable *relayable = calloc(1, sizeof(*relayable));
+
+	if (!relayable)
+		return -ENOMEM;
+	relayable->name = context->name;
+	relayable->guard = context->guard;
+	relayable->notices = context->notices;
+	relayable->forwards = context->forwards;
+	relayable->to_host = to_host;
+	relayable->keeps_source = keeps_source;
+	if (interface_list_read(&interfaces) >= 0)
+		relayable_links_changed(relayable, &interfaces);
+	*ret = relayable;
+	return 0;
+}
+
+/* Several interfaces may have one address: link-local ones of VLANs are an example. What arrives on
+ * lo, or at a socket of all interfaces (ifindex 0), may have any address of this host. */
+static enum owner look_up(
+	const struct relayable *relayable, const struct address *source, unsigned ifindex)
+{
+	struct interface_address key = {.address = *source};
+	bool anywhere = !ifindex || ifindex == relayable->loopback;
+	enum owner owner = OWNER_OTHER;
+	size_t i = lower_bound(&key, relayable->own.items, relayable->own.count,
+		sizeof(*relayable->own.items), compare_own);
+
+	for (; i < relayable->own.count && address_equal(&relayable->own.items[i].address, source);
+		i++) {
+		if (anywhere || relayable->own.items[i].ifindex == ifindex)
+			return OWNER_THIS;
+		owner = OWNER_ELSEWHERE;
+	}
+	return owner;
+}
+
+static enum owner owner_of(
+	struct relayable *relayable, const struct address *source, unsigned ifindex)
+{
+	if (!address_equal(&relayable->last, source) || relayable->last_ifindex != ifindex) {
+		relayable->last_owner = look_up(relayable, source, ifindex);
+		relayable->last = *source;
+		relayable->last_ifindex = ifindex;
+	}
+	return relayable->last_owner;
+}
+
+/* The limit of log lines about a relay. */
+static struct log_limit *limit_of(struct relayable *relayable, const struct address *address)
+{
+	unsigned i = 0;
+
+	while (i < NAMED_MAX && !address_equal(&relayable->named[i].address, address))
+		i++;
+	if (i == NAMED_MAX) {
+		i = relayable->named_count++ % NAMED_MAX;
+		relayable->named[i].address = *address;
+		relayable->named[i].limit = (struct log_limit){0};
+	}
+	return &relayable->named[i].limit;
+}
+
+static void report_ring(
+	struct relayable *relayable, const struct batch *batch, const struct address *source)
+{
+	const struct origin *origin = batch->origin;
+	char address[INET6_ADDRSTRLEN], text[512];
+	struct notice notice = {.kind = NOTICE_RELAY_LOOP,
+		.group = origin->group,
+		.interface = origin->interface,
+		.handler = relayable->name,
+		.source = source,
+		.level = LOG_WARNING};
+
+	snprintf(text, sizeof(text),
+		"handler %s: a ring of relays: %s sends back on %s what was relayed; its copies "
+		"are dropped as loop (a ring of other relays goes on: limit it with rate)",
+		relayable->name, address_format(source, address), origin->interface);
+	if (log_limit_pass(limit_of(relayable, source)))
+		notice.text = text;
+	if (notice.text && !relayable->notices)
+		log_message(notice.level, "%s", text);
+	notice_send(relayable->notices, &notice);
+}
+
+static bool may_relay(struct relayable *relayable, const struct batch *batch,
+	const struct datagram *datagram, uint64_t now)
+{
+	struct address source = endpoint_address(&datagram->source);
+	enum owner owner = owner_of(relayable, &source, batch->origin->ifindex);
+	enum loop_verdict verdict;
+
+	if (owner == OWNER_ELSEWHERE || (datagram->is_own && !relayable->to_host) ||
+		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, &datagram->source)))
+		return false;
+	verdict = loop_guard_judge(
+		relayable->guard, datagram->payload, datagram->size, &source, now);
+	if (verdict == LOOP_FOUND)
+		report_ring(relayable, batch, &source);
+	return verdict == LOOP_NONE;
+}
+
+unsigned relayable_choose(struct relayable *relayable, const struct batch *batch,
+	struct datagram ret[static BATCH_MAX], struct outcome *outcome)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < batch->count; i++)
+		if (may_relay(relayable, batch, &batch->datagrams[i], now))
+			ret[count++] = batch->datagrams[i];
+	outcome->dropped[DROP_LOOP] += batch->count - count;
+	return count;
+}
