@@ -207,8 +207,6 @@ static int reload(
 		notify_send(daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 			clock_ns(CLOCK_MONOTONIC) / 1000);
 	r = daemon_load(daemon->options, errors, &wanted);
-	if (r >= 0 && !daemon->spoof)
-		keep_source_warn_reload(wanted);
 	if (r >= 0)
 		r = apply(daemon, wanted, dry_run, changes, errors);
 	if (dry_run)

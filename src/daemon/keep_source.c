@@ -17,29 +17,15 @@ static bool is_wanted(const struct config *config)
 	return false;
 }
 
-static void warn(struct config *config, const char *why)
+int keep_source_open(const struct config *config, char why[static WHY_MAX], struct spoof **ret)
 {
-	for (size_t i = 0; i < config->handler_count; i++) {
-		struct subject subject = handler_subject(&config->handlers[i]);
-
-		if (config_handler_keeps_source(&config->handlers[i]))
-			config_report(
-				&config->warnings, &subject, 0, "keep_source", "warning: %s", why);
-	}
-}
-
-int keep_source_open(struct config *config, char why[static WHY_MAX], struct spoof **ret)
-{
-	char reason[WHY_MAX], text[2 * WHY_MAX];
 	int r;
 
 	if (!is_wanted(config))
 		return 0;
-	r = spoof_new(reason, ret);
-	if (r < 0) {
-		snprintf(text, sizeof(text), "all datagrams are dropped: %s", reason);
-		warn(config, text);
-	}
+	r = spoof_new(why, ret);
+	if (r < 0)
+		log_warning("no handler can send with the address of the sender: %s", why);
 	r = identity_drop_net_raw();
 	if (r < 0)
 		return because(why, r,
@@ -47,11 +33,6 @@ int keep_source_open(struct config *config, char why[static WHY_MAX], struct spo
 			"the drop-in relay-keeps-source.conf",
 			strerror(-r));
 	return 0;
-}
-
-void keep_source_warn_reload(struct config *config)
-{
-	warn(config, "all datagrams are dropped: " SPOOF_FIX);
 }
 
 /* ---- What a unit gives ---- */
@@ -118,7 +99,18 @@ static bool unit_gives(const char *unit)
 	return gives;
 }
 
-void keep_source_warn_check(struct config *config, const char *path)
+static void warn(struct config *config, const char *why)
+{
+	for (size_t i = 0; i < config->handler_count; i++) {
+		struct subject subject = handler_subject(&config->handlers[i]);
+
+		if (config_handler_keeps_source(&config->handlers[i]))
+			config_report(
+				&config->warnings, &subject, 0, "keep_source", "warning: %s", why);
+	}
+}
+
+void keep_source_warn(struct config *config, const char *path)
 {
 	char unit[NAME_MAX + 1], text[2 * WHY_MAX];
 

@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 	if (daemon_load(&options, &errors, &config) < 0)
 		return report(&errors, "error", EXIT_CONFIGURATION);
 	if (options.check) {
-		keep_source_warn_check(config, options.configuration);
+		keep_source_warn(config, options.configuration);
 		status = summarize(&options, config);
 		config_free(config);
 		return status;

@@ -12,6 +12,7 @@
 #include "data/notice.h"
 #include "handlers/forward.h"
 #include "net/interface.h"
+#include "net/reverse_path.h"
 
 /* How many relays of rings have a limit of their own on log lines about them. */
 #define NAMED_MAX 8
@@ -29,7 +30,7 @@ struct relayable {
 	struct notice_sink *notices;
 	const struct link *forwards;
 	bool to_host;
-	bool keeps_source;
+	struct reverse_path *paths; /* NULL: no source is kept */
 	struct {
 		struct interface_address *items; /* of this host, sorted by address */
 		size_t count;
@@ -65,12 +66,15 @@ void relayable_links_changed(struct relayable *relayable, const struct interface
 		if (interfaces->items[i].flags & IFF_LOOPBACK)
 			relayable->loopback = interfaces->items[i].index;
 	relayable->last = (struct address){0};
+	if (relayable->paths)
+		reverse_path_forget(relayable->paths);
 }
 
 void relayable_free(struct relayable *relayable)
 {
 	if (!relayable)
 		return;
+	reverse_path_free(relayable->paths);
 	free(relayable->own.items);
 	free(relayable);
 }
@@ -89,7 +93,10 @@ int relayable_new(const struct handler_context *context, bool to_host, bool keep
 	relayable->notices = context->notices;
 	relayable->forwards = context->forwards;
 	relayable->to_host = to_host;
-	relayable->keeps_source = keeps_source;
+	if (keeps_source && !(relayable->paths = reverse_path_new())) {
+		relayable_free(relayable);
+		return -ENOMEM;
+	}
 	if (interface_list_read(&interfaces) >= 0)
 		relayable_links_changed(relayable, &interfaces);
 	*ret = relayable;
@@ -174,6 +181,9 @@ static bool may_relay(struct relayable *relayable, const struct batch *batch,
 
 	if (owner == OWNER_ELSEWHERE || (datagram->is_own && !relayable->to_host) ||
 		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, &datagram->source)))
+		return false;
+	if (relayable->paths &&
+		!reverse_path_leads_to(relayable->paths, &source, batch->origin->ifindex, now))
 		return false;
 	verdict = loop_guard_judge(
 		relayable->guard, datagram->payload, datagram->size, &source, now);
