@@ -86,6 +86,15 @@ def feed(net, source, port, *payloads, ip=4):
             sock.sendto(payload, (GROUPS[ip][0], 5004))
 
 
+def forge(net, source, payload):
+    """An IPv4 datagram with any source: the kernel of the sender refuses some."""
+    with net.peer, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(net.peer.v4))
+        sock.sendto(struct.pack("!BBHHHBBH4s4sHHHH", 0x45, 0, 0, 0, 0, 9, socket.IPPROTO_UDP, 0, socket.inet_aton(source),
+                                socket.inet_aton(GROUPS[4][0]), 1900, 5004, 8 + len(payload), 0) + payload,
+                    (GROUPS[4][0], 0))
+
+
 def run_of(net, source, port, count=64, size=100, ip=4):
     """Datagrams of one size that arrive at once."""
     with sender_as(net.peer, source, port) as sock:
@@ -316,7 +325,7 @@ def test_this_host_receives_what_is_relayed_only_with_loop(net, start, loop):
 
 
 FORGED = {
-    4: ["198.51.100.2", "192.0.2.1", "198.51.100.1", "169.254.7.7", "192.0.2.255", "10.9.8.7", "203.0.113.9"],
+    4: ["198.51.100.2", "192.0.2.1", "198.51.100.1", "127.0.0.1", "169.254.7.7", "192.0.2.255", "0.0.0.0", "10.9.8.7", "203.0.113.9"],
     6: ["2001:db8:2::2", "2001:db8:1::1", "2001:db8:2::1", "fe80::1234", "2001:db8:99::1", "2001:db8:77::1"],
 }
 
@@ -333,7 +342,10 @@ def test_a_forged_source_never_passes(net, start, ip):
         with receiver_on(net.side, GROUPS[ip][1], 5004, "eth0") as sock:
             for source in forged:
                 before = daemon.group("in")["received"]
-                feed(net, source, 1900, source.encode(), ip=ip)
+                if ip == 4:
+                    forge(net, source, source.encode())
+                else:
+                    feed(net, source, 1900, source.encode(), ip=ip)
                 # What the kernel itself takes for forged does not arrive.
                 feed(net, good, 1901, b"good " + source.encode(), ip=ip)
                 wait_until(lambda: daemon.group("in")["received"] > before, "the good one")
