@@ -5,6 +5,7 @@ import collections
 import contextlib
 import fcntl
 import os
+import pathlib
 import pwd
 import random
 import re
@@ -13,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
@@ -140,20 +142,27 @@ def bound_ports(host, ip=4):
 
 
 @pytest.fixture
-def unprivileged(start, tmp_path):
-    """Starts a daemon as systemd does with the drop-in: as a user who has CAP_NET_RAW and nothing else."""
+def users_directory():
+    """A directory of the user's, with the daemon, which any user can reach. Above tmp_path pytest changes the permissions."""
     if ONE_USER:
         pytest.skip("in a user namespace of one user, there is no other")
-    binary = shutil.copy(MCASTD, tmp_path / "mcastd")
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        path.chmod(0o755)
-    os.chown(tmp_path, pwd.getpwnam(USER).pw_uid, -1)
+    path = pathlib.Path(tempfile.mkdtemp(prefix="mcastd-"))
+    shutil.copy(MCASTD, path / "mcastd")
+    path.chmod(0o755)
+    os.chown(path, pwd.getpwnam(USER).pw_uid, -1)
+    yield path
+    shutil.rmtree(path)
 
+
+@pytest.fixture
+def unprivileged(start, users_directory):
+    """Starts a daemon as systemd does with the drop-in: as a user who has CAP_NET_RAW and nothing else."""
     def start_unprivileged(config, has="+net_raw"):
         wrapper = ["env", f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0",
                    "setpriv", "--reuid", USER, "--clear-groups", "--no-new-privs", *(
                        f"--{kind}=-all{',' + has if has else ''}" for kind in ("inh-caps", "ambient-caps", "bounding-set"))]
-        return start(config, binary=str(binary), wrapper=wrapper, directory=str(tmp_path))
+        return start(config, binary=str(users_directory / "mcastd"), wrapper=wrapper,
+                     directory=str(users_directory))
 
     return start_unprivileged
 
@@ -325,7 +334,7 @@ def test_this_host_receives_what_is_relayed_only_with_loop(net, start, loop):
 
 
 FORGED = {
-    4: ["198.51.100.2", "192.0.2.1", "198.51.100.1", "127.0.0.1", "169.254.7.7", "192.0.2.255", "0.0.0.0", "10.9.8.7", "203.0.113.9"],
+    4: ["198.51.100.2", "192.0.2.1", "198.51.100.1", "127.0.0.1", "169.254.7.7", "192.0.2.255", "10.9.8.7", "203.0.113.9"],
     6: ["2001:db8:2::2", "2001:db8:1::1", "2001:db8:2::1", "fe80::1234", "2001:db8:99::1", "2001:db8:77::1"],
 }
 
@@ -421,13 +430,8 @@ def test_nothing_is_dropped_where_no_source_is_kept(net, unprivileged):
         assert {thread[name] for name in ("CapPrm", "CapEff", "CapAmb")} == {1 << 13}
 
 
-def test_root_that_becomes_another_user_keeps_sources_and_has_no_capability(net, start, tmp_path):
-    if ONE_USER:
-        pytest.skip("in a user namespace of one user, there is no other")
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        path.chmod(0o755)
-    os.chown(tmp_path, pwd.getpwnam(USER).pw_uid, -1)
-    daemon = start(relay("239.0.0.2") + f'user = "{USER}";\n', directory=str(tmp_path), wrapper=(
+def test_root_that_becomes_another_user_keeps_sources_and_has_no_capability(net, start, users_directory):
+    daemon = start(relay("239.0.0.2") + f'user = "{USER}";\n', directory=str(users_directory), wrapper=(
         "env", f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"))
     with receiver_on(net.side, "239.0.0.2", 5004, "eth0") as sock:
         feed(net, "192.0.2.77", 1900, b"x")
@@ -468,8 +472,6 @@ def test_a_reload_that_takes_keep_source_away_sends_as_itself(net, unprivileged)
 
 def check_as(path, *capabilities):
     """mcastd --check of a user with these capabilities and no others."""
-    if ONE_USER:
-        pytest.skip("in a user namespace of one user, there is no other")
     kept = "".join(f",+{name}" for name in capabilities)
     result = subprocess.run(
         ["setpriv", "--reuid", USER, "--clear-groups", f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}",
@@ -478,19 +480,12 @@ def check_as(path, *capabilities):
     return result.stderr
 
 
-@pytest.fixture
-def checked(tmp_path):
-    shutil.copy(MCASTD, tmp_path / "mcastd")
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        path.chmod(0o755)
-    (tmp_path / "mcastd.conf").write_text(relay("239.0.0.2"))
-    return tmp_path / "mcastd.conf"
-
-
-def test_check_says_that_the_capability_is_missing(checked):
-    words = check_as(checked)
+def test_check_says_that_the_capability_is_missing(users_directory):
+    path = users_directory / "mcastd.conf"
+    path.write_text(relay("239.0.0.2"))
+    words = check_as(path)
     assert ": handlers.relay.keep_source: warning: " in words and DROP_IN in words
-    assert check_as(checked, "net_raw") == ""
+    assert check_as(path, "net_raw") == ""
 
 
 @pytest.mark.parametrize("port, protocol", [(1900, "SSDP"), (3702, "WS-Discovery")])
