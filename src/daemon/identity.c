@@ -136,7 +136,7 @@ bool identity_has_net_raw(void)
 
 int identity_drop_net_raw(void)
 {
-	const uint32_t others = ~(uint32_t)CAP_TO_MASK(CAP_NET_RAW);
+	const uint32_t net_raw = CAP_TO_MASK(CAP_NET_RAW);
 	struct __user_cap_data_struct data[2];
 	int r = capabilities(SYS_capget, data);
 
@@ -144,8 +144,10 @@ int identity_drop_net_raw(void)
 		return r;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, CAP_NET_RAW, 0, 0);
 	prctl(PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0);
-	data[0].effective &= others;
-	data[0].permitted &= others;
-	data[0].inheritable &= others;
+	if (!((data[0].effective | data[0].permitted | data[0].inheritable) & net_raw))
+		return 0;
+	data[0].effective &= ~net_raw;
+	data[0].permitted &= ~net_raw;
+	data[0].inheritable &= ~net_raw;
 	return capabilities(SYS_capset, data);
 }

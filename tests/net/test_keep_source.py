@@ -20,12 +20,12 @@ import pytest
 
 from harness.captures import tshark
 from harness.daemon import MCASTD, run_mcastd
-from harness.peers import process, receive, receiver_on, udp_socket
+from harness.peers import IP_RECVTTL, process, receive, receiver_on, sender_as, udp_socket
 from harness.programs import command
 from harness.waiting import wait_until
 
 USER = "nobody"
-IP_TRANSPARENT, IPV6_TRANSPARENT, SO_RCVBUFFORCE, UDP_SEGMENT = 19, 75, 33, 103
+IP_RECVTOS, SO_RCVBUFFORCE, UDP_SEGMENT = 13, 33, 103
 SIOCETHTOOL, ETHTOOL_STXCSUM, IFNAMSIZ = 0x8946, 0x17, 16
 ONE_USER = open("/proc/self/uid_map").read().split()[2] == "1"
 
@@ -62,24 +62,6 @@ def leave_checksums_to_the_kernel(host, interface):
     request = struct.pack(f"{IFNAMSIZ}sP", interface.encode(), value.buffer_info()[0]).ljust(40, b"\0")
     with host, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCETHTOOL, request)
-
-
-def sender_as(host, source, port, interface="eth0", ttl=9):
-    """A socket that sends from any address to groups."""
-    with host:
-        sock, index = udp_socket(source), socket.if_nametoindex(interface)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sock.family == socket.AF_INET:
-            sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("@4s4si", bytes(4), bytes(4), index))
-            sock.bind((source, port))
-        else:
-            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-            sock.bind((source, port, 0, index))
-    return sock
 
 
 def feed(net, source, port, *payloads, ip=4):
@@ -227,6 +209,33 @@ def test_a_datagram_of_no_bytes_and_one_of_the_largest_size_keep_their_source(ne
         for payload in b"", largest:
             data, sender = sock.recvfrom(1 << 16)
             assert (data, sender[:2]) == (payload, (source, 1900))
+
+
+@pytest.mark.parametrize("to", ["198.51.100.255", "255.255.255.255"])
+def test_what_is_broadcast_keeps_its_source(net, start, to):
+    start(relay(to, port=5017))
+    with net.side, udp_socket("0.0.0.0") as sock:
+        sock.bind(("", 5017))
+        feed(net, "192.0.2.77", 1900, b"single")
+        run_of(net, "192.0.2.77", 1900)
+        assert {sock.recvfrom(200)[1] for _ in range(65)} == {("192.0.2.77", 1900)}
+
+
+@pytest.mark.parametrize("ip", [4, 6])
+def test_the_ttl_and_the_dscp_are_those_that_are_given(net, start, ip):
+    start(relay(GROUPS[ip][1], 'interface = "eth1"; ttl = 77; dscp = 46;', ip=ip))
+    source = f"{NETWORKS[ip]}{'.' if ip == 4 else ':'}77"
+    level, options = {4: (socket.IPPROTO_IP, (IP_RECVTTL, IP_RECVTOS)),
+                      6: (socket.IPPROTO_IPV6, (socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS))}[ip]
+    with receiver_on(net.side, GROUPS[ip][1], 5004, "eth0") as sock:
+        for option in options:
+            sock.setsockopt(level, option, 1)
+        feed(net, source, 1900, b"single", ip=ip)
+        run_of(net, source, 1900, ip=ip)
+        for _ in range(65):
+            _, ancillary, _, sender = sock.recvmsg(200, 100)
+            assert sender[:2] == (source, 1900)
+            assert sorted(data[0] for _, _, data in ancillary) == [77, 46 << 2]
 
 
 def test_answers_come_back_to_the_sender(net, start):
