@@ -349,18 +349,20 @@ static void send_run(struct forward *forward, struct run run, uint64_t now, stru
 	}
 }
 
-/* The TTL to send a datagram with; 0: not at all. */
-static int ttl_out(const struct forward *forward, const struct datagram *datagram)
+/* The TTL to send all datagrams with; 0: it depends on theirs. */
+static int ttl_of_all(const struct forward *forward)
 {
-	int wanted = forward->options.ttl;
-
-	if (wanted > 0)
-		return wanted;
-	if (wanted == FORWARD_TTL_HOST && !forward->socket.is_broadcast)
+	if (forward->options.ttl == FORWARD_TTL_HOST && !forward->socket.is_broadcast)
 		return TTL_HOST;
-	if (wanted == FORWARD_TTL_MIN_1 && datagram->ttl == 1)
+	return forward->options.ttl > 0 ? forward->options.ttl : 0;
+}
+
+/* The TTL to send a datagram with that came with this one; 0: not at all. */
+static int ttl_less(const struct forward *forward, uint8_t ttl)
+{
+	if (ttl == 1 && forward->options.ttl == FORWARD_TTL_MIN_1)
 		return 1;
-	return datagram->ttl ? datagram->ttl - 1 : 0;
+	return ttl ? ttl - 1 : 0;
 }
 
 /* Logs what to set, once for each source. */
@@ -391,32 +393,46 @@ static bool is_same_source(const union endpoint *a, const union endpoint *b)
 	return endpoint_port(a) == endpoint_port(b) && address_equal(&left, &right);
 }
 
+/* How many datagrams from the first on are of one TTL, and with keep_source of one sender. */
+static unsigned run_length(
+	const struct forward *forward, const struct datagram *first, unsigned count)
+{
+	bool keeps = forward->options.keep_source, any_ttl = ttl_of_all(forward);
+	unsigned length = 1;
+
+	if (any_ttl && !keeps)
+		return count;
+	while (length < count && (any_ttl || first[length].ttl == first->ttl) &&
+		(!keeps || is_same_source(&first[length].source, &first->source)))
+		length++;
+	return length;
+}
+
 void forward_send(struct forward *forward, const struct datagram *datagrams, unsigned count,
 	struct outcome *outcome)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
-	bool keeps = forward->options.keep_source;
 	struct iovec vectors[BATCH_MAX];
 
 	if (!is_open(forward, now)) {
 		outcome->dropped[DROP_ABSENT] += count;
 		return;
 	}
-	for (unsigned i = 0, next; i < count; i = next) {
-		const union endpoint *source = &datagrams[i].source;
-		int ttl = ttl_out(forward, &datagrams[i]);
+	for (unsigned i = 0; i < count; i++)
+		vectors[i] = (struct iovec){(void *)datagrams[i].payload, datagrams[i].size};
+	for (unsigned i = 0, length; i < count; i += length) {
+		const struct datagram *first = &datagrams[i];
+		int ttl = ttl_of_all(forward);
 
-		for (next = i; next < count && ttl_out(forward, &datagrams[next]) == ttl &&
-			       (!keeps || is_same_source(&datagrams[next].source, source));
-			next++)
-			vectors[next] = (struct iovec){
-				(void *)datagrams[next].payload, datagrams[next].size};
+		length = run_length(forward, first, count - i);
+		if (!ttl)
+			ttl = ttl_less(forward, first->ttl);
 		if (ttl) {
-			send_run(forward, (struct run){ttl, source, vectors + i, next - i}, now,
-				outcome);
+			send_run(forward, (struct run){ttl, &first->source, vectors + i, length},
+				now, outcome);
 		} else {
-			outcome->dropped[DROP_TTL] += next - i;
-			tell_ttl(forward, &datagrams[i], now);
+			outcome->dropped[DROP_TTL] += length;
+			tell_ttl(forward, first, now);
 		}
 	}
 }

@@ -14,9 +14,6 @@
 #include "net/interface.h"
 #include "net/reverse_path.h"
 
-/* How many relays of rings have a limit of their own on log lines about them. */
-#define NAMED_MAX 8
-
 /* Whose an address is. */
 enum owner {
 	OWNER_OTHER, /* another host's */
@@ -39,11 +36,6 @@ struct relayable {
 	struct address last; /* that was looked up; those of a batch are mostly equal */
 	unsigned last_ifindex;
 	enum owner last_owner;
-	struct {
-		struct address address;
-		struct log_limit limit;
-	} named[NAMED_MAX]; /* a ring, of relays that a log line was about */
-	unsigned named_count;
 };
 
 static int compare_own(const void *a, const void *b)
@@ -134,42 +126,27 @@ static enum owner owner_of(
 	return relayable->last_owner;
 }
 
-/* The limit of log lines about a relay. */
-static struct log_limit *limit_of(struct relayable *relayable, const struct address *address)
-{
-	unsigned i = 0;
-
-	while (i < NAMED_MAX && !address_equal(&relayable->named[i].address, address))
-		i++;
-	if (i == NAMED_MAX) {
-		i = relayable->named_count++ % NAMED_MAX;
-		relayable->named[i].address = *address;
-		relayable->named[i].limit = (struct log_limit){0};
-	}
-	return &relayable->named[i].limit;
-}
-
+/* The guard tells an address once a minute at most. Without a taker of notices it is logged here.
+ */
 static void report_ring(
 	struct relayable *relayable, const struct batch *batch, const struct address *source)
 {
 	const struct origin *origin = batch->origin;
 	char address[INET6_ADDRSTRLEN], text[512];
-	struct notice notice = {.kind = NOTICE_RELAY_LOOP,
-		.group = origin->group,
-		.interface = origin->interface,
-		.handler = relayable->name,
-		.source = source,
-		.level = LOG_WARNING};
 
 	snprintf(text, sizeof(text),
 		"handler %s: a ring of relays: %s sends back on %s what was relayed; its copies "
 		"are dropped as loop (a ring of other relays goes on: limit it with rate)",
 		relayable->name, address_format(source, address), origin->interface);
-	if (log_limit_pass(limit_of(relayable, source)))
-		notice.text = text;
-	if (notice.text && !relayable->notices)
-		log_message(notice.level, "%s", text);
-	notice_send(relayable->notices, &notice);
+	if (!relayable->notices)
+		log_warning("%s", text);
+	notice_send(relayable->notices, &(struct notice){.kind = NOTICE_RELAY_LOOP,
+						.group = origin->group,
+						.interface = origin->interface,
+						.handler = relayable->name,
+						.source = source,
+						.level = LOG_WARNING,
+						.text = text});
 }
 
 static bool may_relay(struct relayable *relayable, const struct batch *batch,

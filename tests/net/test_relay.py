@@ -130,26 +130,7 @@ def check(tmp_path, config):
     return run_mcastd("-c", str(path), "--check")
 
 
-def test_a_group_that_feeds_itself_is_refused(tmp_path):
-    result = check(tmp_path, relay(1, 1))
-    assert result.returncode == 78
-    assert "mcastd.conf:2: groups.ring: feeds itself: ring -> relay -> ring;" in result.stderr
-
-
-def test_groups_that_feed_each_other_are_refused(tmp_path):
-    result = check(tmp_path, """
-    groups: { a: { address = "239.0.0.1"; port = 1; handlers = ["to-b"]; };
-              b: { address = "239.0.0.2"; port = 1; handlers = ["log", "to-c"]; };
-              c: { address = "239.0.0.3"; port = 1; handlers = ["to-a"]; }; };
-    handlers: { to-b: { type = "udp"; address = "239.0.0.2"; port = 1; };
-                to-c: { type = "udp"; address = "239.0.0.3"; port = 1; };
-                to-a: { type = "udp"; address = "239.0.0.1"; port = 1; interface = "eth0"; }; };
-    """)
-    assert result.returncode == 78
-    assert "feeds itself: a -> to-b -> b -> to-c -> c -> to-a -> a;" in result.stderr
-
-
-def test_relays_to_other_ports_and_interfaces_are_no_ring(tmp_path):
+def test_relays_to_other_groups_ports_and_interfaces_are_accepted(tmp_path):
     result = check(tmp_path, """
     groups: { a: { address = "239.0.0.1"; port = 1; interfaces = ["eth0", "vlan*"]; handlers = ["to-b", "over"]; };
               b: { address = "239.0.0.2"; port = 1; handlers = ["back"]; }; };
