@@ -82,10 +82,7 @@ static int open_socket(struct forward *forward, char why[static WHY_MAX])
 	int r;
 
 	if (options->keep_source && !forward->spoof)
-		return because(why, -EPERM,
-			"keep_source needs CAP_NET_RAW, which the drop-in "
-			"systemd/examples/relay-keeps-source.conf gives; install it and restart "
-			"mcastd");
+		return because(why, -EPERM, SPOOF_FIX);
 	r = udp_way_open(&options->way, socket, why);
 	if (r < 0)
 		return r;
