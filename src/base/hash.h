@@ -26,5 +26,13 @@ struct hash_key {
 
 void hash_key_init(struct hash_key *ret);
 
+/* Multiplies to 128 bits and folds. Both factors must have been mixed with words of a key. */
+static inline uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+	__uint128_t product = (__uint128_t)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 /* Not the same in two runs. Fast for short and for long data. */
 uint64_t hash_keyed(const struct hash_key *key, const void *data, size_t size);

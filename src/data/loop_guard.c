@@ -12,7 +12,7 @@
  * ring soon has more than what an attacker sends to displace it. */
 #include "data/loop_guard.h"
 
-#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
@@ -47,7 +47,7 @@ struct seen {
 	uint32_t tags[SEEN_WAYS]; /* bits of the payload's hash; 0: free */
 	uint32_t sources[SEEN_WAYS];
 	uint32_t heard_ms[SEEN_WAYS];
-	uint32_t unused; /* makes it a cache line */
+	uint32_t next; /* to be replaced: the oldest */
 };
 
 struct entry {
@@ -98,6 +98,7 @@ struct loop_guard {
 	struct sender senders[SENDER_SETS][WAYS];
 	struct report reports[REPORTS];
 	struct hash_key key;
+	uint32_t repeated_ms; /* when a payload was last repeated */
 };
 
 _Static_assert(sizeof(struct seen) == 64, "a set takes one cache line");
@@ -122,10 +123,13 @@ void loop_guard_free(struct loop_guard *guard)
 
 static uint32_t hash_source(const struct loop_guard *guard, const struct address *source)
 {
-	bool is_v4 = source->family == AF_INET;
+	const uint64_t *key = guard->key.words;
+	uint64_t words[2];
 
-	return (uint32_t)hash_keyed(
-		&guard->key, &source->v6, is_v4 ? sizeof(source->v4) : sizeof(source->v6));
+	if (source->family == AF_INET)
+		return (uint32_t)hash_mix(source->v4.s_addr ^ key[0], key[1]);
+	memcpy(words, &source->v6, sizeof(words));
+	return (uint32_t)hash_mix(hash_mix(words[0] ^ key[0], words[1] ^ key[1]) ^ key[2], key[3]);
 }
 
 /* Whether the payload was heard before. Returns who sent it then; else remembers it. */
@@ -133,20 +137,18 @@ static bool was_seen(struct loop_guard *guard, uint64_t hash, uint32_t source, u
 	uint32_t *ret_first)
 {
 	struct seen *set = &guard->seen[hash % SEEN_SETS];
-	uint32_t tag = (uint32_t)(hash >> 32) | 1;
-	unsigned oldest = 0;
+	uint32_t tag = (uint32_t)(hash >> 32) | 1, next;
 
-	for (unsigned i = 0; i < SEEN_WAYS; i++) {
+	for (unsigned i = 0; i < SEEN_WAYS; i++)
 		if (set->tags[i] == tag && now_ms - set->heard_ms[i] < IDLE_MS) {
 			*ret_first = set->sources[i];
 			return true;
 		}
-		if (now_ms - set->heard_ms[i] > now_ms - set->heard_ms[oldest])
-			oldest = i;
-	}
-	set->tags[oldest] = tag;
-	set->sources[oldest] = source;
-	set->heard_ms[oldest] = now_ms;
+	next = set->next;
+	set->tags[next] = tag;
+	set->sources[next] = source;
+	set->heard_ms[next] = now_ms;
+	set->next = next + 1 < SEEN_WAYS ? next + 1 : 0;
 	return false;
 }
 
@@ -314,15 +316,18 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 {
 	uint64_t hash = hash_keyed(&guard->key, payload, size);
 	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS), id = hash_source(guard, source), first;
-	struct payload *known = find_payload(guard, hash, now_ms);
+	struct payload *known = NULL;
 	enum loop_verdict verdict = LOOP_NONE;
 	bool passes = true;
 
+	/* Where nothing is repeated, this is all. */
+	if (now_ms - guard->repeated_ms < IDLE_MS)
+		known = find_payload(guard, hash, now_ms);
 	if (!known && !was_seen(guard, hash, id, now_ms, &first))
 		return LOOP_NONE;
 	if (!known)
 		known = add_payload(guard, hash, first, now_ms);
-	known->entry.heard_ms = now_ms;
+	known->entry.heard_ms = guard->repeated_ms = now_ms;
 	known->entry.copies++;
 	if (id != known->first) {
 		struct sender *sender = find_sender(

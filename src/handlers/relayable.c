@@ -12,6 +12,7 @@
 #include "data/notice.h"
 #include "handlers/forward.h"
 #include "net/interface.h"
+#include "net/reverse_path.h"
 
 /* Whose an address is. */
 enum owner {
@@ -26,7 +27,7 @@ struct relayable {
 	struct notice_sink *notices;
 	const struct link *forwards;
 	bool to_host;
-	bool keeps_source;
+	struct reverse_path *paths; /* NULL: no source is kept */
 	struct {
 		struct interface_address *items; /* of this host, sorted by address */
 		size_t count;
@@ -53,12 +54,15 @@ void relayable_links_changed(struct relayable *relayable, const struct interface
 	for (size_t i = 0; i < interfaces->count; i++)
 		if (interfaces->items[i].flags & IFF_LOOPBACK)
 			relayable->loopback = interfaces->items[i].index;
+	if (relayable->paths)
+		reverse_path_forget(relayable->paths);
 }
 
 void relayable_free(struct relayable *relayable)
 {
 	if (!relayable)
 		return;
+	reverse_path_free(relayable->paths);
 	free(relayable->own.items);
 	free(relayable);
 }
@@ -77,7 +81,10 @@ int relayable_new(const struct handler_context *context, bool to_host, bool keep
 	relayable->notices = context->notices;
 	relayable->forwards = context->forwards;
 	relayable->to_host = to_host;
-	relayable->keeps_source = keeps_source;
+	if (keeps_source && !(relayable->paths = reverse_path_new())) {
+		relayable_free(relayable);
+		return -ENOMEM;
+	}
 	if (interface_list_read(&interfaces) >= 0)
 		relayable_links_changed(relayable, &interfaces);
 	*ret = relayable;
@@ -129,12 +136,15 @@ static void report_ring(
 
 /* Whether what this sender sends may be relayed, as far as its address and port tell. */
 static bool is_relayed(const struct relayable *relayable, const struct batch *batch,
-	const union endpoint *sender, const struct address *source)
+	const union endpoint *sender, const struct address *source, uint64_t now)
 {
-	enum owner owner = owner_of(relayable, source, batch->origin->ifindex);
+	unsigned ifindex = batch->origin->ifindex;
+	enum owner owner = owner_of(relayable, source, ifindex);
 
-	return owner == OWNER_OTHER ||
-	       (owner == OWNER_THIS && !forwards_have_sent(relayable->forwards, sender));
+	if (owner == OWNER_ELSEWHERE ||
+		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
+		return false;
+	return !relayable->paths || reverse_path_leads_to(relayable->paths, source, ifindex, now);
 }
 
 static bool may_relay(struct relayable *relayable, const struct batch *batch,
@@ -166,7 +176,7 @@ unsigned relayable_choose(struct relayable *relayable, const struct batch *batch
 		if (memcmp(&datagram->source, &sender, sizeof(sender))) {
 			sender = datagram->source;
 			source = endpoint_address(&sender);
-			relays = is_relayed(relayable, batch, &sender, &source);
+			relays = is_relayed(relayable, batch, &sender, &source, now);
 		}
 		if (relays && may_relay(relayable, batch, datagram, &source, now))
 			ret[count++] = *datagram;
