@@ -19,4 +19,5 @@ void relayable_free(struct relayable *relayable); /* accepts NULL */
 unsigned relayable_choose(struct relayable *relayable, const struct batch *batch,
 	struct datagram ret[static BATCH_MAX], struct outcome *outcome);
 
-void relayable_links_changed(struct relayable *relayable, const struct interface_list *interfaces);
+/* Links, addresses or routes have changed. */
+void relayable_links_changed(struct relayable *relayable);

@@ -162,7 +162,7 @@ static void udp_links_changed(void *object, const struct interface_list *interfa
 	struct udp_handler *udp = object;
 
 	forward_links_changed(udp->forward, interfaces);
-	relayable_links_changed(udp->relayable, interfaces);
+	relayable_links_changed(udp->relayable);
 }
 
 static int udp_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
