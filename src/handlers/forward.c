@@ -265,7 +265,9 @@ static unsigned count_refused(
 
 	outcome->dropped[reason] += count;
 	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&forward->limit))
-		log_warning("handler %s: sending: %s%s", forward->name, strerror(-r),
+		log_warning("handler %s: sending%s%s: %s%s", forward->name,
+			forward->interface ? " on " : "",
+			forward->interface ? forward->interface : "", strerror(-r),
 			refused_hint(forward, r));
 	if (is_gone(forward, r))
 		closep(&forward->socket.out.fd);
