@@ -108,9 +108,17 @@ static bool may_relay(struct relayable *relayable, const struct batch *batch,
 	return verdict == LOOP_NONE;
 }
 
-unsigned relayable_choose(struct relayable *relayable, const struct batch *batch,
-	struct datagram ret[static BATCH_MAX], struct outcome *outcome)
+/* Of IPv4, the first 8 bytes say it: the family, the port and the address. */
+static bool is_same_sender(const union endpoint *a, const union endpoint *b)
 {
+	return a->any.sa_family == AF_INET ? !memcmp(a, b, 8) : !memcmp(a, b, sizeof(*a));
+}
+
+/* Nothing is copied before one is left out, which is rare. */
+const struct datagram *relayable_choose(struct relayable *relayable, const struct batch *batch,
+	struct datagram room[static BATCH_MAX], unsigned *ret_count, struct outcome *outcome)
+{
+	const struct datagram *datagrams = batch->datagrams;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
 	union endpoint sender = {0}; /* the last one: those of a batch are mostly equal */
 	struct address source = {0};
@@ -118,16 +126,21 @@ unsigned relayable_choose(struct relayable *relayable, const struct batch *batch
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		const struct datagram *datagram = &batch->datagrams[i];
-
-		if (memcmp(&datagram->source, &sender, sizeof(sender))) {
-			sender = datagram->source;
+		if (!is_same_sender(&datagrams[i].source, &sender)) {
+			sender = datagrams[i].source;
 			source = endpoint_address(&sender);
 			relays = is_relayed(relayable, batch, &sender, &source, now);
 		}
-		if (relays && may_relay(relayable, batch, datagram, &source, now))
-			ret[count++] = *datagram;
+		if (!relays || !may_relay(relayable, batch, &datagrams[i], &source, now)) {
+			if (count == i)
+				memcpy(room, datagrams, count * sizeof(*room));
+			continue;
+		}
+		if (count < i)
+			room[count] = datagrams[i];
+		count++;
 	}
+	*ret_count = count;
 	outcome->dropped[DROP_LOOP] += batch->count - count;
-	return count;
+	return count < batch->count ? room : datagrams;
 }

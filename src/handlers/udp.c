@@ -145,14 +145,15 @@ static int udp_open(const void *settings, const struct handler_context *context,
 static void udp_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct udp_handler *udp = object;
-	struct datagram chosen[BATCH_MAX];
+	struct datagram room[BATCH_MAX];
+	const struct datagram *chosen;
 	unsigned count;
 
 	if (batch->datagrams->source.any.sa_family == AF_UNSPEC) {
 		forward_send(udp->forward, batch->datagrams, batch->count, outcome);
 		return;
 	}
-	count = relayable_choose(udp->relayable, batch, chosen, outcome);
+	chosen = relayable_choose(udp->relayable, batch, room, &count, outcome);
 	if (count)
 		forward_send(udp->forward, chosen, count, outcome);
 }
