@@ -12,6 +12,7 @@ struct ledger;
 struct link;
 struct loop_guard;
 struct notice_sink;
+struct own_addresses;
 struct spoof;
 
 /* What a handler gets of the daemon. All of it lives until close(). */
@@ -23,7 +24,8 @@ struct handler_context {
 	struct loop_guard *guard; /* for all relays together: a ring may use several */
 	struct spoof *spoof; /* NULL: no handler can send with another host's address */
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
-	struct link *forwards; /* of all handlers (handlers/forward.h); NULL: not known */
+	struct link *forwards; /* of all handlers (handlers/forward.h) */
+	const struct own_addresses *own_addresses; /* of this host, now */
 };
 
 struct handler_kind {

@@ -214,7 +214,7 @@ static void relay_links_changed(void *object, const struct interface_list *inter
 {
 	struct relay *relay = object;
 
-	relayable_links_changed(relay->relayable, interfaces);
+	relayable_links_changed(relay->relayable);
 	if (choose_egresses(relay, interfaces) < 0)
 		log_error("handler %s: choosing interfaces: out of memory", relay->context.name);
 	for (size_t i = 0; i < relay->egresses.count; i++)
@@ -294,7 +294,8 @@ static unsigned relay_copies(
 static void relay_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct relay *relay = object;
-	struct datagram chosen[BATCH_MAX];
+	struct datagram room[BATCH_MAX];
+	const struct datagram *chosen = NULL;
 	struct outcome refused = {0};
 	bool is_judged = false;
 	unsigned count = 0;
@@ -307,7 +308,7 @@ static void relay_deliver(void *object, const struct batch *batch, struct outcom
 			continue;
 		/* Not before there is one: the guard takes what may be relayed for relayed. */
 		if (!is_judged)
-			count = relayable_choose(relay->relayable, batch, chosen, &refused);
+			chosen = relayable_choose(relay->relayable, batch, room, &count, &refused);
 		is_judged = true;
 		copies = refused;
 		if (count)
