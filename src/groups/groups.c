@@ -134,6 +134,7 @@ void groups_free(struct groups *groups)
 	reports_free(groups->context.reports);
 	senders_free(groups->context.senders);
 	arena_free(groups->context.arena);
+	free(groups->context.twins);
 	free(groups);
 }
 

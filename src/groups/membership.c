@@ -347,6 +347,7 @@ static int join(
 	note_reported(membership, interface);
 	name_socket(membership, interface->index, name);
 	membership->is_stored = store_add(membership->group->context->store, name, fd);
+	same_network_expect(membership->group);
 	return 0;
 }
 

@@ -15,7 +15,9 @@
 #include "service/store.h"
 
 struct group;
+struct notice_sink;
 struct senders;
+struct twins;
 
 /* What was found of an earlier run. */
 struct restored {
@@ -35,6 +37,8 @@ struct group_context {
 	struct reports *reports;
 	struct counters *counters;
 	struct store *store;
+	struct notice_sink *notices; /* for events; NULL: nobody takes them */
+	struct twins *twins; /* of groups that keep duplicates, made when the first is watched */
 	/* The kernel's list of memberships and the interfaces, while memberships are compared with
 	 * them. joined is NULL where the kernel has no such list. */
 	const struct joined *joined;

@@ -91,10 +91,10 @@ static void check_senders(struct membership *membership, struct arena_received *
 int membership_receive(struct membership *membership, struct arena_received *received)
 {
 	struct group *group = membership->group;
-	bool checks = needs_senders(membership);
+	bool checks = needs_senders(membership), watched = same_network_is_watched(group);
 	int r = arena_receive(group->context->arena, membership->fd,
-		group->needs | (checks ? NEED_DATAGRAMS | NEED_SOURCE : 0), membership->coalesces,
-		received);
+		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0),
+		membership->coalesces, received);
 	uint32_t now;
 
 	if (r < 0)
@@ -103,6 +103,8 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 		check_senders(membership, received);
 	if (group->outgoing.echoes || group->outgoing.own)
 		outgoing_find_own(group, membership->origin->ifindex, received);
+	if (watched)
+		same_network_examine(membership, received);
 	if (!received->count)
 		return 0;
 	count(group->counters, received);
