@@ -18,6 +18,7 @@
 #include "daemon/adhoc.h"
 #include "daemon/identity.h"
 #include "data/loop_guard.h"
+#include "groups/events.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
 #include "service/notify.h"
@@ -71,6 +72,7 @@ struct daemon {
 	struct store *store;
 	struct counters *counters;
 	struct loop_guard *guard;
+	struct events *events;
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	char status[STATUS_MAX]; /* as last sent to systemd */
 };
@@ -94,6 +96,7 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 static const char *format_status(const struct daemon *daemon, char status[static STATUS_MAX])
 {
 	size_t count = groups_count(daemon->groups);
+	size_t named = count ? count - 1 : 0; /* not that of events */
 	unsigned states[3] = {0};
 
 	for (size_t i = 0; i < count; i++) {
@@ -103,7 +106,7 @@ static const char *format_status(const struct daemon *daemon, char status[static
 			states[group->memberships.items[j]->state]++;
 	}
 	snprintf(status, STATUS_MAX, "%zu group%s: %u membership%s joined, %u waiting, %u failed",
-		count, plural(count), states[MEMBERSHIP_JOINED], plural(states[MEMBERSHIP_JOINED]),
+		named, plural(named), states[MEMBERSHIP_JOINED], plural(states[MEMBERSHIP_JOINED]),
 		states[MEMBERSHIP_WAITING], states[MEMBERSHIP_FAILED]);
 	return status;
 }
@@ -435,13 +438,17 @@ static int make_parts(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon->guard = loop_guard_new();
-	if (!daemon->guard)
+	daemon->events = events_new(daemon->base);
+	if (!daemon->guard || !daemon->events)
 		return -ENOMEM;
-	daemon->handlers = handlers_new(
-		&(struct handler_context){.counters = daemon->counters, .guard = daemon->guard});
-	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
+	daemon->handlers = handlers_new(&(struct handler_context){.counters = daemon->counters,
+		.guard = daemon->guard,
+		.notices = events_sink(daemon->events)});
+	daemon->groups = groups_new(
+		daemon->base, daemon->counters, daemon->store, events_sink(daemon->events));
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
+	events_begin(daemon->events, daemon->groups);
 	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
@@ -531,10 +538,12 @@ int daemon_stop(struct daemon *daemon)
 		deadline = clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS;
 	if (daemon->counters)
 		counters_freeze(daemon->counters);
+	events_end(daemon->events);
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	stuck = handlers_free(daemon->handlers, deadline);
+	events_free(daemon->events);
 	status = adhoc_finish(daemon->adhoc);
 	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);
 	if (stuck)

@@ -7,6 +7,7 @@
 #include "groups/membership.h"
 #include "groups/outgoing.h"
 #include "groups/receive.h"
+#include "groups/silence.h"
 #include "net/link_monitor.h"
 
 struct group_socket;
@@ -46,6 +47,7 @@ struct group {
 	struct log_limit send_limit; /* for warnings about what was not sent */
 	struct group_socket *socket; /* NULL: none */
 	struct outgoing outgoing;
+	struct silence silence;
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().

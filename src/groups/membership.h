@@ -33,6 +33,8 @@ struct group_context {
 	struct retries *retries; /* of memberships that could not be joined */
 	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
+	struct silences *silences;
+	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct counters *counters;
 	struct store *store;
 	/* The kernel's list of memberships and the interfaces, while memberships are compared with
