@@ -29,7 +29,9 @@ struct topic {
 	struct notice *notice; /* count is the sum over those that were not told yet */
 	unsigned untold; /* notices */
 	uint64_t hash;
-	uint64_t told_ns; /* CLOCK_MONOTONIC; 0: not yet */
+	enum notice_state told; /* the last one */
+	uint64_t free_ns; /* it may be told again, CLOCK_MONOTONIC; 0: it was not told yet */
+	bool is_ahead; /* the last one was told before that time */
 };
 
 struct events {
@@ -38,7 +40,7 @@ struct events {
 	struct origin *origin;
 	struct event timer;
 	struct link buckets[BUCKETS];
-	struct link told; /* within the last second; the first one first */
+	struct link told; /* not free yet, in the order of free_ns */
 	struct link waiting; /* to be told as soon as the limit allows */
 	size_t count, senders, waiting_count;
 	uint64_t lost; /* notices that were not remembered, since it was told how many */
@@ -117,15 +119,28 @@ static void tell(struct events *events, const struct notice *notice, unsigned ot
 	deliver(events, notice);
 }
 
+/* Behind those that are free before it: nearly always the last one. */
+static void insert_told(struct events *events, struct topic *topic)
+{
+	struct link *behind = events->told.previous;
+
+	while (behind != &events->told &&
+		container_of(behind, struct topic, in_queue)->free_ns > topic->free_ns)
+		behind = behind->previous;
+	list_append(behind->next, &topic->in_queue);
+}
+
 static void tell_topic(struct events *events, struct topic *topic, uint64_t now)
 {
 	tell(events, topic->notice, topic->untold - 1, now);
-	link_remove(&topic->in_queue);
-	list_append(&events->told, &topic->in_queue);
-	events->waiting_count--;
+	topic->is_ahead = now < topic->free_ns;
+	topic->free_ns = (topic->is_ahead ? topic->free_ns : now) + NS_PER_S;
+	topic->told = topic->notice->state;
 	topic->untold = 0;
 	topic->notice->count = 0;
-	topic->told_ns = now;
+	events->waiting_count--;
+	link_remove(&topic->in_queue);
+	insert_told(events, topic);
 }
 
 static void tell_sum(struct events *events, uint64_t now)
@@ -224,7 +239,7 @@ static struct topic *add_topic(struct events *events, const struct notice *notic
 static void update(struct topic *topic, const struct notice *notice)
 {
 	uint64_t count = topic->notice->count + notice_weight(notice);
-	struct notice *copy = topic->untold || topic->told_ns ? notice_copy(notice) : NULL;
+	struct notice *copy = topic->untold || topic->free_ns ? notice_copy(notice) : NULL;
 
 	if (copy) {
 		free(topic->notice);
@@ -234,13 +249,13 @@ static void update(struct topic *topic, const struct notice *notice)
 	topic->untold++;
 }
 
-/* Those that were told a second ago may be told again, or are forgotten. */
+/* Those that are free may be told again, or are forgotten. */
 static void expire(struct events *events, uint64_t now)
 {
 	struct topic *topic;
 
 	while ((topic = list_first(&events->told, struct topic, in_queue)) &&
-		is_over(topic->told_ns, now)) {
+		topic->free_ns <= now) {
 		if (topic->untold)
 			queue(events, topic);
 		else
@@ -263,7 +278,7 @@ static void schedule(struct events *events, uint64_t now)
 	else if (events->lost)
 		due = room > sum ? room : sum;
 	if (told)
-		due = earlier_ns(due, told->told_ns + NS_PER_S);
+		due = earlier_ns(due, told->free_ns);
 	if (!due)
 		return;
 	wait = due > now ? (due - now + 999) / 1000 : 0;
@@ -280,6 +295,14 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	expire(events, now);
 	tell_waiting(events, now);
 	schedule(events, now);
+}
+
+/* Whether the notice ends what was said to begin: it need not wait, and the next one waits the
+ * longer. */
+static bool is_end(const struct topic *topic, const struct notice *notice)
+{
+	return notice->state == NOTICE_END && topic->told == NOTICE_BEGIN && topic->free_ns &&
+	       !topic->is_ahead && !topic->untold;
 }
 
 /* Nothing is told from here: the sender may be a handler that would get the event, in the middle of
@@ -301,6 +324,8 @@ static void take_notice(struct notice_sink *sink, const struct notice *notice)
 	}
 	if (!topic)
 		topic = add_topic(events, &general, hash);
+	if (topic && is_end(topic, notice))
+		queue(events, topic);
 	if (topic)
 		update(topic, &general);
 	else

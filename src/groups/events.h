@@ -2,9 +2,10 @@
  * object.
  *
  * Notices are limited, so that whatever happens in a network costs this host a bounded amount: one
- * a second for each topic, which is a kind, a group and a sender, and LIMIT a second in all. What
- * comes beyond is not forgotten: the last notice of each topic is told when there is room, and
- * stands for those before it. While many wait, one event tells how many. */
+ * a second for each topic, which is a kind, a group and a sender, and LIMIT a second in all. An end
+ * follows its begin at once, and then the topic has two seconds of rest. What comes beyond is not
+ * forgotten: the last notice of each topic is told when there is room, and stands for those before
+ * it. While many wait, one event tells how many. */
 #pragma once
 
 #include <event2/event.h>
