@@ -18,7 +18,7 @@
  * stopped, many groups are due at once, and have not been silent. */
 #define CHECK_NS (50 * NS_PER_MS)
 
-/* Most groups that are looked at before other events of the loop have their turn. */
+/* Most groups that are examined before other events of the loop have their turn. */
 #define TURN_MAX 500
 
 /* A binary heap: no group is due before the one at (i - 1) / 2. */
@@ -157,7 +157,7 @@ static bool has_queued(const struct group *group)
 }
 
 /* The group is due. Either it has heard something meanwhile, or it is silent. */
-static void look_at(struct silences *silences, struct group *group, uint64_t now)
+static void examine(struct silences *silences, struct group *group, uint64_t now)
 {
 	struct silence *silence = &group->silence;
 	uint64_t due = due_of(group);
@@ -185,7 +185,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	for (unsigned i = 0; i < TURN_MAX && silences->count; i++) {
 		if (silences->items[0]->due_ns > now)
 			break;
-		look_at(silences, group_of(silences->items[0]), now);
+		examine(silences, group_of(silences->items[0]), now);
 	}
 	schedule(silences);
 }
