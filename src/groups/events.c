@@ -27,6 +27,7 @@ struct topic {
 	struct link in_bucket;
 	struct link in_queue; /* told or waiting */
 	struct notice *notice; /* count is the sum over those that were not told yet */
+	uint64_t happened_ns; /* CLOCK_REALTIME */
 	unsigned untold; /* notices */
 	uint64_t hash;
 	enum notice_state told; /* the last one */
@@ -76,14 +77,14 @@ static bool is_heard(const struct events *events)
 	return group && group->outlets.count;
 }
 
-static void deliver(struct events *events, const struct notice *notice)
+static void deliver(struct events *events, const struct notice *notice, uint64_t happened_ns)
 {
 	struct group *group = find_group(events);
 	struct datagram datagram = {.ttl = EVENT_TTL, .timestamp_ns = clock_ns(CLOCK_REALTIME)};
 	struct batch batch = {.origin = events->origin, .count = 1, .datagrams = &datagram};
 
 	text_clear(&events->text);
-	notice_append_json(&events->text, notice, datagram.timestamp_ns);
+	notice_append_json(&events->text, notice, happened_ns);
 	if (!group || text_failed(&events->text))
 		return;
 	datagram.payload = (const uint8_t *)events->text.data;
@@ -110,16 +111,24 @@ static void write_log(const struct notice *notice, unsigned others)
 		log_event(notice->level, &fields, "%s", notice->text);
 }
 
-static void tell(struct events *events, const struct notice *notice, unsigned others, uint64_t now)
+/* Returns when it was told. That is after the time of the datagram, so that for readers of it, too,
+ * no second has more than LIMIT. */
+static uint64_t tell(
+	struct events *events, const struct notice *notice, uint64_t happened_ns, unsigned others)
 {
-	events->told_ns[events->next] = now;
-	events->next = (events->next + 1) % LIMIT;
+	uint64_t now;
+
 	if (notice->text)
 		write_log(notice, others);
-	deliver(events, notice);
+	deliver(events, notice, happened_ns);
+	now = clock_ns(CLOCK_MONOTONIC);
+	events->told_ns[events->next] = now;
+	events->next = (events->next + 1) % LIMIT;
+	return now;
 }
 
-/* Behind those that are free before it: nearly always the last one. */
+/* Behind those that are free before it, which are nearly always all of them. list_append() adds in
+ * front of any link. */
 static void insert_told(struct events *events, struct topic *topic)
 {
 	struct link *behind = events->told.previous;
@@ -130,9 +139,10 @@ static void insert_told(struct events *events, struct topic *topic)
 	list_append(behind->next, &topic->in_queue);
 }
 
-static void tell_topic(struct events *events, struct topic *topic, uint64_t now)
+static void tell_topic(struct events *events, struct topic *topic)
 {
-	tell(events, topic->notice, topic->untold - 1, now);
+	uint64_t now = tell(events, topic->notice, topic->happened_ns, topic->untold - 1);
+
 	topic->is_ahead = now < topic->free_ns;
 	topic->free_ns = (topic->is_ahead ? topic->free_ns : now) + NS_PER_S;
 	topic->told = topic->notice->state;
@@ -143,7 +153,7 @@ static void tell_topic(struct events *events, struct topic *topic, uint64_t now)
 	insert_told(events, topic);
 }
 
-static void tell_sum(struct events *events, uint64_t now)
+static void tell_sum(struct events *events)
 {
 	uint64_t count = events->waiting_count + events->lost;
 	char text[128];
@@ -158,9 +168,8 @@ static void tell_sum(struct events *events, uint64_t now)
 		count, LIMIT);
 	if (log_limit_pass(&events->sum_limit))
 		notice.text = text;
-	tell(events, &notice, 0, now);
 	events->lost = 0;
-	events->summed_ns = now;
+	events->summed_ns = tell(events, &notice, clock_ns(CLOCK_REALTIME), 0);
 }
 
 /* Whether it is time to tell how many wait: with the last event that the limit allows, or when
@@ -171,21 +180,23 @@ static bool is_sum_due(const struct events *events, uint64_t now)
 	       (!events->waiting_count || !has_room(events, 2, now));
 }
 
-static void tell_waiting(struct events *events, uint64_t now)
+static void tell_waiting(struct events *events)
 {
-	while (has_room(events, 1, now)) {
+	uint64_t now;
+
+	while (has_room(events, 1, now = clock_ns(CLOCK_MONOTONIC))) {
 		struct topic *first = list_first(&events->waiting, struct topic, in_queue);
 
 		if (is_sum_due(events, now))
-			tell_sum(events, now);
+			tell_sum(events);
 		else if (first)
-			tell_topic(events, first, now);
+			tell_topic(events, first);
 		else
 			return;
 	}
 }
 
-/* ---- Subjects ---- */
+/* ---- Topics ---- */
 
 static void topic_free(struct events *events, struct topic *topic)
 {
@@ -246,6 +257,7 @@ static void update(struct topic *topic, const struct notice *notice)
 		topic->notice = copy;
 	}
 	topic->notice->count = count;
+	topic->happened_ns = clock_ns(CLOCK_REALTIME);
 	topic->untold++;
 }
 
@@ -293,8 +305,8 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd, (void)what;
 	expire(events, now);
-	tell_waiting(events, now);
-	schedule(events, now);
+	tell_waiting(events);
+	schedule(events, clock_ns(CLOCK_MONOTONIC));
 }
 
 /* Whether the notice ends what was said to begin: it need not wait, and the next one waits the
@@ -390,7 +402,7 @@ void events_end(struct events *events)
 	list_for_each(topic, &events->told, in_queue)
 		if (topic->untold)
 			queue(events, topic);
-	tell_waiting(events, clock_ns(CLOCK_MONOTONIC));
+	tell_waiting(events);
 	evtimer_del(&events->timer);
 	events->groups = NULL;
 }
