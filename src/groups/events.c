@@ -246,12 +246,19 @@ static struct topic *add_topic(struct events *events, const struct notice *notic
 	return topic;
 }
 
-/* Replaces what the topic tells next. Without memory that stays, and only counts more. */
+/* Replaces what the topic tells next, but for a line of the log that is not replaced by another.
+ * Without memory all of it stays, and only counts more. */
 static void update(struct topic *topic, const struct notice *notice)
 {
 	uint64_t count = topic->notice->count + notice_weight(notice);
-	struct notice *copy = topic->untold || topic->free_ns ? notice_copy(notice) : NULL;
+	struct notice next = *notice, *copy = NULL;
 
+	if (!next.text && topic->untold) {
+		next.text = topic->notice->text;
+		next.level = topic->notice->level;
+	}
+	if (topic->untold || topic->free_ns)
+		copy = notice_copy(&next);
 	if (copy) {
 		free(topic->notice);
 		topic->notice = copy;

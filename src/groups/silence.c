@@ -236,7 +236,7 @@ void silence_cancel(struct group *group)
 	if (!silence->heard_ns)
 		return;
 	if (silence->is_silent)
-		end(group->context->silences, group, "silence is not watched any more");
+		end(group->context->silences, group, "the group or its expect_within was changed");
 	else
 		pop(group->context->silences, silence);
 	*silence = (struct silence){0};

@@ -58,7 +58,7 @@ int group_explain(
 
 	if (group->config->is_events)
 		return because(why, r,
-			"the group has no address: what is sent to it are the daemon's own events");
+			"the group has no address: its datagrams are the daemon's own events");
 	if (way && way->failure < 0)
 		return because(why, r, "%s", way->error ? way->error : strerror(-r));
 	switch (-r) {

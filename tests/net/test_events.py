@@ -207,7 +207,7 @@ def test_a_reload_that_takes_the_key_away_ends_the_silence(start):
         daemon.write_config(config(("feed", GROUP + ' interfaces = ["eth0"];')))
         daemon.call("Reload")
         end = event()
-    assert end["state"] == "end" and end["why"] == "silence is not watched any more"
+    assert end["state"] == "end" and end["why"] == "the group or its expect_within was changed"
     assert not daemon.group("feed")["silent"]
 
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -237,6 +238,40 @@ static void the_datagrams_of_a_ring_add_up(void **state)
 	assert_int_equal(told.weight, 192);
 }
 
+/* What is logged while this passes: the number of lines with the word. */
+static unsigned lines_logged(const char *word, uint64_t ns)
+{
+	int real = dup(STDERR_FILENO), file = memfd_create("log", 0);
+	char text[4096] = "";
+	unsigned lines = 0;
+
+	dup2(file, STDERR_FILENO);
+	pass(ns);
+	dup2(real, STDERR_FILENO);
+	assert_true(pread(file, text, sizeof(text) - 1, 0) >= 0);
+	for (const char *at = text; (at = strstr(at, word)); at++)
+		lines++;
+	close(real);
+	close(file);
+	return lines;
+}
+
+/* Who sends a notice for each datagram gives a text with some of them only. */
+static void a_line_of_the_log_outlives_the_notices_without_one(void **state)
+{
+	struct notice ring = {.kind = NOTICE_RELAY_LOOP, .group = "news", .level = LOG_WARNING};
+
+	(void)state;
+	ring.text = "a ring";
+	notice_send(events_sink(events), &ring);
+	ring.text = NULL;
+	notice_send(events_sink(events), &ring);
+	assert_int_equal(lines_logged("a ring (and 1 event", 0), 1);
+	notice_send(events_sink(events), &ring);
+	assert_int_equal(lines_logged("a ring", NS_PER_S), 0);
+	assert_int_equal(told.count, 2);
+}
+
 static void while_nobody_listens_nothing_waits(void **state)
 {
 	struct group *group = groups_find(groups, EVENTS_GROUP);
@@ -277,6 +312,7 @@ int main(void)
 		TEST(many_topics_have_a_hundred_events_a_second_and_all_are_told),
 		TEST(senders_beyond_those_that_are_told_apart_count_as_one),
 		TEST(the_datagrams_of_a_ring_add_up),
+		TEST(a_line_of_the_log_outlives_the_notices_without_one),
 		TEST(while_nobody_listens_nothing_waits),
 		TEST(what_waits_is_told_at_the_end),
 	};
