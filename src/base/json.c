@@ -55,10 +55,15 @@ void json_put_number(struct text *text, const char *name, uint64_t number)
 	text_append_number(text, number);
 }
 
-void json_put_true(struct text *text, const char *name)
+void json_put_flag(struct text *text, const char *name, bool flag)
 {
 	json_put_member(text, name);
-	text_append_string(text, "true");
+	text_append_string(text, flag ? "true" : "false");
+}
+
+void json_put_true(struct text *text, const char *name)
+{
+	json_put_flag(text, name, true);
 }
 
 void json_put_base64(struct text *text, const char *name, const void *data, size_t size)

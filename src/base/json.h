@@ -14,6 +14,7 @@ void json_put_name(struct text *text, const char *name, size_t size);
 
 void json_put_string(struct text *text, const char *name, const char *string); /* NULL: null */
 void json_put_number(struct text *text, const char *name, uint64_t number);
+void json_put_flag(struct text *text, const char *name, bool flag);
 void json_put_true(struct text *text, const char *name);
 void json_put_base64(struct text *text, const char *name, const void *data, size_t size);
 

@@ -444,13 +444,29 @@ static void check_socket(struct check *check)
 			length, SOCKET_PATH_MAX);
 }
 
-static void check_group(struct check *check, const struct config_group *group)
+static void begin_group(
+	struct check *check, const struct config_group *group, const struct schema *schema)
 {
 	check->group = group;
 	check->subject = group_subject(group);
-	check->parts[0] = (struct config_part){&group_schema, (void *)group, group->marks};
+	check->parts[0] = (struct config_part){schema, (void *)group, group->marks};
 	check->part_count = 1;
+}
+
+static void check_events(struct check *check, const struct config_group *group)
+{
+	begin_group(check, group, &events_schema);
+	check_handlers(check);
+	check_socket(check);
+}
+
+static void check_group(struct check *check, const struct config_group *group)
+{
+	begin_group(check, group, &group_schema);
 	check_name(check);
+	if (!strcmp(group->name, EVENTS_GROUP))
+		complain(check, NULL,
+			"the name belongs to the group of the daemon's own events, use another");
 	check_address(check);
 	check_source_lists(check);
 	check_interfaces(check);
@@ -528,6 +544,7 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
 			config->group);
 	for (size_t i = 0; i < config->group_count; i++)
 		check_group(&check, &config->groups[i]);
+	check_events(&check, &config->events);
 	for (size_t i = 0; i < config->handler_count; i++)
 		check_handler(&check, &config->handlers[i]);
 	interface_list_clear(&check.interfaces);

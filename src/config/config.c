@@ -22,11 +22,18 @@ static int set_run_directory(struct config *config)
 	return r;
 }
 
+static int init_events(struct config_group *events)
+{
+	*events = (struct config_group){.name = strdup(EVENTS_GROUP), .is_events = true};
+	return events->name ? schema_defaults(&events_schema, events) : -ENOMEM;
+}
+
 struct config *config_new(void)
 {
 	CLEANUP(config_freep) struct config *config = calloc(1, sizeof(*config));
 
-	if (!config || schema_defaults(&control_schema, config) < 0 ||
+	if (!config || init_events(&config->events) < 0 ||
+		schema_defaults(&control_schema, config) < 0 ||
 		schema_defaults(&config_schema, config) < 0 || set_run_directory(config) < 0)
 		return NULL;
 	return take(config);
@@ -67,6 +74,7 @@ void config_free(struct config *config)
 		config_group_clear(&config->groups[i]);
 	for (size_t i = 0; i < config->handler_count; i++)
 		clear_handler(&config->handlers[i]);
+	config_group_clear(&config->events);
 	string_list_clear(&config->files);
 	errors_clear(&config->warnings);
 	free(config->groups);
@@ -196,6 +204,7 @@ void config_forget_marks(struct config *config)
 {
 	for (size_t i = 0; i < config->group_count; i++)
 		free(take(config->groups[i].marks));
+	free(take(config->events.marks));
 	for (size_t i = 0; i < config->handler_count; i++)
 		free(take(config->handlers[i].marks));
 }

@@ -16,6 +16,7 @@ struct place {
 };
 
 #define GROUP_NAME_MAX 64
+#define EVENTS_GROUP "events" /* no other group may have the name */
 #define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
 
 /* While files are read: the line of a key (0: it is absent), and whether its value was refused, so
@@ -31,6 +32,8 @@ enum duplicates { DUPLICATES_KEEP, DUPLICATES_DROP };
 struct config_group {
 	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-[]*, no leading '.' */
 	struct place place;
+	bool is_events; /* the group of the daemon's own events: it has no address and does not
+			   send; all but the keys of events_schema is zero */
 	struct address address;
 	int64_t port;
 	struct string_list interfaces; /* names, alternative names, addresses, globs, with '!' in
@@ -41,6 +44,7 @@ struct config_group {
 	struct string_list handlers;
 	uint64_t receive_buffer; /* bytes, as for SO_RCVBUF */
 	bool coalesce; /* UDP_GRO: receive the datagrams of one buffer together */
+	uint64_t expect_within; /* ns without a datagram that are an event; 0: none are */
 	int64_t ttl;
 	bool loop;
 	int64_t dscp;
@@ -136,6 +140,7 @@ size_t config_handler_parts(
 struct config {
 	struct config_group *groups; /* in the order of the files */
 	size_t group_count;
+	struct config_group events;
 	struct config_handler *handlers; /* by name; "log" and "journal" are always there */
 	size_t handler_count;
 	char *control_socket;
@@ -162,6 +167,7 @@ DEFINE_CLEANUP(struct config *, config_free)
 
 /* All keys but those of the kinds. */
 extern const struct schema group_schema; /* struct config_group */
+extern const struct schema events_schema; /* struct config_group, with is_events */
 extern const struct schema handler_schema; /* struct config_handler */
 extern const struct schema filter_schema; /* struct config_filter, of any handler */
 extern const struct schema control_schema; /* struct config */
@@ -184,11 +190,12 @@ int config_add_group(struct config *config, struct config_group *group);
 struct config_handler *config_add_handler(
 	struct config *config, const char *name, const struct config_kind *kind);
 
-/* Checks what no single key can: the name, sources of the group's family, no sources beside
- * block_sources, names of interfaces, handlers that exist in config, that the group does not hear
- * itself, and that do not let any host send into a network, the path of the group socket. Adds one
- * line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME: KEY: ..." when it did not
- * come from a file, and returns their number. Does not compare it with other groups. */
+/* Checks what no single key can: the name, which must not be EVENTS_GROUP, sources of the group's
+ * family, no sources beside block_sources, names of interfaces, handlers that exist in config, that
+ * the group does not hear itself, and that do not let any host send into a network, the path of the
+ * group socket. Adds one line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME:
+ * KEY: ..." when it did not come from a file, and returns their number. Does not compare it with
+ * other groups. */
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
 

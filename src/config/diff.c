@@ -104,6 +104,19 @@ static void compare_all(const struct comparison *comparison, const void *before,
 	}
 }
 
+/* The group is always there, and its keys are those of a group. */
+static void compare_events(
+	const struct config *before, const struct config *wanted, const struct comparison *groups)
+{
+	struct comparison comparison = *groups;
+	size_t unchanged = 0;
+
+	comparison.unchanged = &unchanged;
+	if (before->events.name)
+		compare(&comparison, (const struct named *)&before->events,
+			(const struct named *)&wanted->events);
+}
+
 void config_compare(
 	const struct config *before, const struct config *wanted, struct config_changes *ret)
 {
@@ -118,6 +131,7 @@ void config_compare(
 		wanted->handler_count);
 	compare_all(
 		&groups, before->groups, before->group_count, wanted->groups, wanted->group_count);
+	compare_events(before, wanted, &groups);
 }
 
 void config_changes_clear(struct config_changes *changes)

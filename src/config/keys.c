@@ -8,6 +8,9 @@
 #define MIB (1ll << 20)
 #define GIB (1ll << 30)
 
+#define MS 1000000ll /* in ns */
+#define DAY (86400 * 1000 * MS)
+
 #define GROUP(member, type) KEY(struct config_group, member, type)
 #define HANDLER(member, type) KEY(struct config_handler, member, type)
 #define FILTER(key, member, key_type) \
@@ -16,6 +19,22 @@
 
 static const char *const duplicates_choices[] = {
 	[DUPLICATES_KEEP] = "keep", [DUPLICATES_DROP] = "drop", NULL};
+
+/* Of groups, and of events. */
+#define HANDLERS_ROW                                                            \
+	{                                                                       \
+		GROUP(handlers, KEY_STRINGS),                                   \
+			.help = "Names of the handlers that get each datagram." \
+	}
+#define SOCKET_ROWS                                                                               \
+	{GROUP(socket, KEY_BOOL), .fallback = "false",                                            \
+		.help = "Whether the group has a socket file, groups/NAME in run_directory."},    \
+		{GROUP(socket_mode, KEY_MODE), .fallback = "0660",                                \
+			.help = "Permissions of the socket file."},                               \
+	{                                                                                         \
+		GROUP(socket_group, KEY_STRING),                                                  \
+			.help = "The system group, by name or number, that owns the socket file." \
+	}
 
 static const struct key group_keys[] = {
 	{GROUP(address, KEY_ADDRESS), .required = true,
@@ -33,7 +52,7 @@ static const struct key group_keys[] = {
 		.help = "Receive from these senders only, by a source-specific join (SSM)."},
 	{GROUP(block_sources, KEY_ADDRESSES), .min = 1,
 		.help = "Receive from all senders except these."},
-	{GROUP(handlers, KEY_STRINGS), .help = "Names of the handlers that get each datagram."},
+	HANDLERS_ROW,
 	{GROUP(receive_buffer, KEY_SIZE), .min = 4 * KIB,
 		.max = GIB - MIB, /* it is an int, and the kernel doubles it */
 		.fallback = "4M",
@@ -47,6 +66,9 @@ static const struct key group_keys[] = {
 		.help = "Whether to drop what arrives a second time because two interfaces are on "
 			"the same network: the same sender, port and payload by another interface, "
 			"within a second."},
+	{GROUP(expect_within, KEY_DURATION), .min = 100 * MS, .max = 365 * DAY,
+		.help = "The longest time without a datagram. A longer one is an event, silence. "
+			"Without it: nothing is expected."},
 	{GROUP(ttl, KEY_NUMBER), .min = 0, .max = 255, .fallback = "1",
 		.help = "TTL or hop limit of sent datagrams: 1 stays on the link, 0 on this host."},
 	{GROUP(loop, KEY_BOOL), .fallback = "true",
@@ -65,16 +87,16 @@ static const struct key group_keys[] = {
 	{GROUP(replies, KEY_BOOL), .fallback = "false",
 		.help = "Whether what comes back to the port that the group sends from is received "
 			"as datagrams of the group."},
-	{GROUP(socket, KEY_BOOL), .fallback = "false",
-		.help = "Whether the group has a socket file, groups/NAME in run_directory."},
-	{GROUP(socket_mode, KEY_MODE), .fallback = "0660",
-		.help = "Permissions of the socket file."},
-	{GROUP(socket_group, KEY_STRING),
-		.help = "The system group, by name or number, that owns the socket file."},
+	SOCKET_ROWS,
 };
 
 const struct schema group_schema = {
 	group_keys, ARRAY_SIZE(group_keys), sizeof(struct config_group)};
+
+static const struct key events_keys[] = {HANDLERS_ROW, SOCKET_ROWS};
+
+const struct schema events_schema = {
+	events_keys, ARRAY_SIZE(events_keys), sizeof(struct config_group)};
 
 static const char *const drop_policies[] = {
 	[DROP_NEWEST] = "newest", [DROP_OLDEST] = "oldest", NULL};

@@ -33,17 +33,25 @@ struct section {
 	const char *name;
 	/* Reads one member, when the members have names of their own; else NULL. */
 	int (*read_member)(struct reader *reader, const config_setting_t *setting);
+	/* Else reads the whole. */
+	int (*read)(struct reader *reader, const struct subject *subject,
+		const config_setting_t *setting);
 };
 
 static int read_group(struct reader *reader, const config_setting_t *setting);
 static int read_handler(struct reader *reader, const config_setting_t *setting);
+static int read_control(
+	struct reader *reader, const struct subject *subject, const config_setting_t *setting);
+static int read_events(
+	struct reader *reader, const struct subject *subject, const config_setting_t *setting);
 static int read_section(
 	struct reader *reader, const struct section *section, const config_setting_t *setting);
 static int read_kind_block(struct reader *reader, const struct block *group,
 	const struct config_kind *kind, const config_setting_t *setting);
 
-static const struct section sections[] = {
-	{"groups", read_group}, {"handlers", read_handler}, {"control", NULL}};
+static const struct section sections[] = {{"groups", read_group, NULL},
+	{"handlers", read_handler, NULL}, {"control", NULL, read_control},
+	{"events", NULL, read_events}};
 
 /* ---- Keys ---- */
 
@@ -438,6 +446,28 @@ static int read_own_block(struct reader *reader, const struct subject *subject,
 	return marks ? read_block(reader, &block, setting) : -ENOMEM;
 }
 
+static int read_control(
+	struct reader *reader, const struct subject *subject, const config_setting_t *setting)
+{
+	return read_own_block(reader, subject, &control_schema, setting);
+}
+
+/* The block may be in several files, as any single value. */
+static int read_events(
+	struct reader *reader, const struct subject *subject, const config_setting_t *setting)
+{
+	struct config_group *events = &reader->config->events;
+	struct block block = {.subject = *subject, .part_count = 1};
+
+	events->place = subject->place;
+	if (!events->marks)
+		events->marks = calloc(events_schema.count, sizeof(*events->marks));
+	if (!events->marks)
+		return -ENOMEM;
+	block.parts[0] = (struct config_part){&events_schema, events, events->marks};
+	return read_block(reader, &block, setting);
+}
+
 static int read_section(
 	struct reader *reader, const struct section *section, const config_setting_t *setting)
 {
@@ -448,7 +478,7 @@ static int read_section(
 		    reader, &subject, section->read_member ? "NAME: { ... };" : "...", setting))
 		return 0;
 	if (!section->read_member)
-		return read_own_block(reader, &subject, &control_schema, setting);
+		return section->read(reader, &subject, setting);
 	for (int i = 0; i < config_setting_length(setting) && r >= 0; i++)
 		r = section->read_member(reader, config_setting_get_elem(setting, (unsigned)i));
 	return r;

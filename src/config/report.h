@@ -5,14 +5,15 @@
 
 struct subject {
 	struct place place; /* of the whole; without a file it did not come from one */
-	const char *section; /* "groups", "handlers", "control"; NULL: the top level */
+	const char *section; /* "groups", "handlers", "control", "events"; NULL: the top level */
 	const char *name; /* of the group or handler ("GROUP.KIND" for a block of a group); NULL:
 			     the section itself */
 };
 
 static inline struct subject group_subject(const struct config_group *group)
 {
-	return (struct subject){group->place, "groups", group->name};
+	return group->is_events ? (struct subject){group->place, EVENTS_GROUP, NULL}
+				: (struct subject){group->place, "groups", group->name};
 }
 
 static inline struct subject handler_subject(const struct config_handler *handler)

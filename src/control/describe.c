@@ -76,7 +76,8 @@ void describe_group(struct text *text, struct group *group)
 
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "name", config->name);
-	json_put_string(text, "address", address_format(&config->address, address));
+	json_put_string(text, "address",
+		config->is_events ? "" : address_format(&config->address, address));
 	json_put_number(text, "port", config->port);
 	put_addresses(text, "sources", &config->sources);
 	json_put_number(text, "received", counters->received);
@@ -94,6 +95,7 @@ void describe_group(struct text *text, struct group *group)
 	json_put_number(text, "duplicates", counters->duplicates);
 	put_same_network(text, &group->same_network);
 	put_time(text, "lastReceived", counters->last_received_ns);
+	json_put_flag(text, "silent", group->silence.is_silent);
 	put_strings(text, "handlers", &config->handlers);
 	json_put_open(text, "memberships", '[');
 	for (size_t i = 0; i < group->memberships.count; i++)

@@ -19,6 +19,7 @@
 #include "daemon/identity.h"
 #include "daemon/keep_source.h"
 #include "data/loop_guard.h"
+#include "groups/events.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
 #include "service/notify.h"
@@ -73,6 +74,7 @@ struct daemon {
 	struct counters *counters;
 	struct loop_guard *guard;
 	struct spoof *spoof; /* NULL: the configuration of the start did not need it */
+	struct events *events;
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	char status[STATUS_MAX]; /* as last sent to systemd */
 };
@@ -96,6 +98,7 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 static const char *format_status(const struct daemon *daemon, char status[static STATUS_MAX])
 {
 	size_t count = groups_count(daemon->groups);
+	size_t named = count ? count - 1 : 0; /* not that of events */
 	unsigned states[3] = {0};
 
 	for (size_t i = 0; i < count; i++) {
@@ -105,7 +108,7 @@ static const char *format_status(const struct daemon *daemon, char status[static
 			states[group->memberships.items[j]->state]++;
 	}
 	snprintf(status, STATUS_MAX, "%zu group%s: %u membership%s joined, %u waiting, %u failed",
-		count, plural(count), states[MEMBERSHIP_JOINED], plural(states[MEMBERSHIP_JOINED]),
+		named, plural(named), states[MEMBERSHIP_JOINED], plural(states[MEMBERSHIP_JOINED]),
 		states[MEMBERSHIP_WAITING], states[MEMBERSHIP_FAILED]);
 	return status;
 }
@@ -437,7 +440,8 @@ static int make_parts(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon->guard = loop_guard_new();
-	if (!daemon->guard)
+	daemon->events = events_new(daemon->base);
+	if (!daemon->guard || !daemon->events)
 		return -ENOMEM;
 	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
@@ -445,11 +449,15 @@ static int make_parts(struct daemon *daemon)
 		log_error("watching the network interfaces: %s", strerror(-r));
 		return r;
 	}
-	daemon->handlers = handlers_new(&(struct handler_context){
-		.counters = daemon->counters, .guard = daemon->guard, .spoof = daemon->spoof});
-	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
+	daemon->handlers = handlers_new(&(struct handler_context){.counters = daemon->counters,
+		.guard = daemon->guard,
+		.spoof = daemon->spoof,
+		.notices = events_sink(daemon->events)});
+	daemon->groups = groups_new(
+		daemon->base, daemon->counters, daemon->store, events_sink(daemon->events));
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
+	events_begin(daemon->events, daemon->groups);
 	r = start_timers(daemon);
 	return r < 0 ? r : watch_signals(daemon);
 }
@@ -539,10 +547,12 @@ int daemon_stop(struct daemon *daemon)
 		deadline = clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS;
 	if (daemon->counters)
 		counters_freeze(daemon->counters);
+	events_end(daemon->events);
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	stuck = handlers_free(daemon->handlers, deadline);
+	events_free(daemon->events);
 	status = adhoc_finish(daemon->adhoc);
 	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);
 	if (stuck)

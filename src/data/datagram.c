@@ -14,7 +14,8 @@ struct origin *origin_new(const char *group, const struct address *address, uint
 	atomic_init(&origin->references, 1);
 	origin->port = port;
 	origin->ifindex = ifindex;
-	address_format(address, origin->address);
+	if (address->family != AF_UNSPEC)
+		address_format(address, origin->address);
 	strncpy(origin->interface, interface, IF_NAMESIZE - 1);
 	memcpy(origin->group, group, name_size);
 	return origin;

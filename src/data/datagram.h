@@ -19,8 +19,8 @@ struct origin {
 	bool is_reply; /* came to the port that the group sends from, not to the group */
 	unsigned ifindex;
 	atomic_uint_least64_t kernel_dropped; /* since the socket was opened, when last read */
-	char address[INET6_ADDRSTRLEN];
-	char interface[IF_NAMESIZE];
+	char address[INET6_ADDRSTRLEN]; /* "" and port 0: an event of the daemon */
+	char interface[IF_NAMESIZE]; /* "": the same */
 	char group[]; /* name */
 };
 

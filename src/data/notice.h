@@ -2,15 +2,19 @@
  * called notices here, as libevent has a struct event. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "net/address.h"
+
+struct text;
 
 enum notice_kind {
 	NOTICE_MEMBERSHIP, /* a membership was joined, waits, or cannot be joined */
 	NOTICE_RELAY_LOOP, /* an address brings back what was relayed */
 	NOTICE_SAME_NETWORK_TWICE, /* two interfaces are on one network */
 	NOTICE_SILENCE, /* a group received nothing within expect_within */
+	NOTICE_SUPPRESSED, /* there are more events than are told at once: count of them wait */
 	NOTICE_KINDS,
 };
 
@@ -36,9 +40,29 @@ struct notice_sink {
 	void (*take)(struct notice_sink *sink, const struct notice *notice);
 };
 
-/* Hands a notice on. Accepts NULL as sink. */
+/* Hands a notice on, from the loop only. What it points to is valid until this returns. Accepts
+ * NULL as sink. */
 static inline void notice_send(struct notice_sink *sink, const struct notice *notice)
 {
 	if (sink)
 		(sink->take)(sink, notice); /* not the macro of that name */
 }
+
+/* "membership", "relayLoop", ...: the member event of the JSON object. */
+const char *notice_name(enum notice_kind kind);
+
+/* The MESSAGE_ of base/log.h for its log line. */
+const char *notice_message_id(const struct notice *notice);
+
+/* How many it stands for: datagrams where the kind counts them, else 1. */
+uint64_t notice_weight(const struct notice *notice);
+
+/* Appends the JSON object, without a line feed. timestamp_ns is CLOCK_REALTIME. */
+void notice_append_json(struct text *text, const struct notice *notice, uint64_t timestamp_ns);
+
+/* What limits hold for: the kind, the group, and the sender, or else the interface. */
+uint64_t notice_topic_hash(const struct notice *notice);
+bool notice_topic_equal(const struct notice *a, const struct notice *b);
+
+/* A copy with all that it points to, to be freed with free(3). NULL without memory. */
+struct notice *notice_copy(const struct notice *notice);

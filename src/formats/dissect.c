@@ -57,6 +57,9 @@ static enum dissect_result dissect_udp(const struct rest *udp, struct payload *r
 
 	if (!has(udp, UDP_HEADER_SIZE))
 		return too_short(udp, UDP_HEADER_SIZE);
+	/* An event of mcastd, which was never in a network. */
+	if (!get16(udp->data + 2))
+		return DISSECT_NOT_UDP;
 	length = get16(udp->data + 4);
 	if (length < UDP_HEADER_SIZE || length > udp->stated)
 		return DISSECT_BROKEN;

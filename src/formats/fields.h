@@ -17,7 +17,7 @@
 	STRING(GROUP, "group", origin->group) \
 	STRING(ADDRESS, "address", origin->address) \
 	NUMBER(PORT, "port", origin->port) \
-	STRING(SOURCE, "source", address_format(&source, ret->source)) \
+	STRING(SOURCE, "source", source.family ? address_format(&source, ret->source) : "") \
 	NUMBER(SOURCE_PORT, "sourcePort", endpoint_port(&datagram->source)) \
 	STRING(INTERFACE, "interface", origin->interface) \
 	FLAG(REPLY, "reply", origin->is_reply) \

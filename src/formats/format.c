@@ -26,9 +26,10 @@ unsigned format_needs(enum format format)
 	return format == FORMAT_JSON ? NEED_ALL : NEED_SOURCE | NEED_TIMESTAMP;
 }
 
+/* What the datagram does not have is "-". */
 static void append_word(struct text *text, const char *word)
 {
-	text_append_escaped(text, word, strlen(word));
+	text_append_escaped(text, *word ? word : "-", *word ? strlen(word) : 1);
 	text_append(text, " ", 1);
 }
 
@@ -39,7 +40,7 @@ static void append_prefix(struct text *text, const struct fields *fields)
 	unsigned port = (unsigned)fields->values[FIELD_SOURCE_PORT].number;
 	char endpoint[ENDPOINT_STRING_MAX];
 
-	if (strcmp(source, "-"))
+	if (*source && strcmp(source, "-"))
 		source = format_address_port(source, port, endpoint);
 	append_word(text, fields->values[FIELD_TIMESTAMP].string);
 	append_word(text, fields->values[FIELD_GROUP].string);
@@ -124,8 +125,10 @@ void format_message(struct text *text, const struct origin *origin, const struct
 	char source[ENDPOINT_STRING_MAX];
 	uint32_t shown = datagram->size < payload_max ? datagram->size : payload_max;
 
-	text_printf(text, "%s: %u bytes from %s on %s: ", origin->group, datagram->size,
-		endpoint_format(&datagram->source, source), origin->interface);
+	text_printf(text, "%s: ", origin->group);
+	if (*origin->interface)
+		text_printf(text, "%u bytes from %s on %s: ", datagram->size,
+			endpoint_format(&datagram->source, source), origin->interface);
 	text_append_escaped(text, datagram->payload, shown);
 	if (shown < datagram->size)
 		text_append_string(text, "...");

@@ -30,6 +30,7 @@ void format_fields(struct text *text, enum format format, const struct fields *f
 void format_json(struct text *text, const struct origin *origin, const struct datagram *datagram);
 
 /* A readable sentence for a log that has its own timestamps: "news: 5 bytes from
- * 192.0.2.7:4000 on eth0: hello". Shows at most payload_max bytes of the payload. */
+ * 192.0.2.7:4000 on eth0: hello"; of an event only the payload. Shows at most payload_max bytes of
+ * the payload. */
 void format_message(struct text *text, const struct origin *origin, const struct datagram *datagram,
 	uint32_t payload_max);

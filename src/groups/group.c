@@ -73,6 +73,7 @@ void group_free(struct group *group)
 {
 	if (!group)
 		return;
+	silence_cancel(group);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
 	same_network_clear(&group->same_network);
@@ -112,6 +113,7 @@ void group_inherit(struct group *group, struct group *from)
 		remove_membership(from, from->memberships.count - 1);
 	outgoing_move(group, from);
 	same_network_move(group, from);
+	silence_inherit(group, from);
 	group->shares_counters = false;
 	from->shares_counters = true;
 	group_socket_move_connections(from->socket, group->socket);
@@ -226,7 +228,7 @@ static int make_memberships(struct group *group, const struct interface_list *in
 
 int group_restore(struct group *group, const struct interface_list *interfaces)
 {
-	int r = make_memberships(group, interfaces);
+	int r = group->config->is_events ? 0 : make_memberships(group, interfaces);
 
 	for (size_t i = 0; r >= 0 && i < group->memberships.count; i++) {
 		struct membership *membership = group->memberships.items[i];
@@ -239,12 +241,18 @@ int group_restore(struct group *group, const struct interface_list *interfaces)
 int group_reconcile(struct group *group, const struct interface_list *interfaces,
 	const struct link_change *change)
 {
-	int r = make_memberships(group, interfaces);
+	int r;
 
+	if (group->config->is_events)
+		return 0;
+	r = make_memberships(group, interfaces);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < group->memberships.count; i++)
+	for (size_t i = 0; i < group->memberships.count; i++) {
 		membership_update(group->memberships.items[i], interfaces, change);
+		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
+			silence_watch(group); /* one that was joined before a reload */
+	}
 	r = outgoing_update(group, interfaces);
 	group_apply_needs(group);
 	return r;

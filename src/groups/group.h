@@ -8,6 +8,7 @@
 #include "groups/outgoing.h"
 #include "groups/receive.h"
 #include "groups/same_network.h"
+#include "groups/silence.h"
 #include "net/link_monitor.h"
 
 struct group_socket;
@@ -49,6 +50,7 @@ struct group {
 	struct group_socket *socket; /* NULL: none */
 	struct outgoing outgoing;
 	struct same_network same_network;
+	struct silence silence;
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().

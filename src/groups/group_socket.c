@@ -252,6 +252,9 @@ static void connection_open(struct group_socket *socket, int fd)
 		close(fd);
 		return;
 	}
+	/* Writing fails with EPIPE then. What was written before is read, and refused. */
+	if (socket->group->config->is_events)
+		shutdown(fd, SHUT_RD);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	reader_init(&connection->reader, fd);

@@ -97,7 +97,8 @@ static void set_clear(struct set *set, const struct set *others)
 	free(set->items);
 }
 
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store)
+struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store,
+	struct notice_sink *notices)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 
@@ -111,11 +112,13 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, st
 		.retries = retries_new(base, membership_retry),
 		.send_retries = retries_new(base, outgoing_retry),
 		.reports = reports_new(base, &membership_report_callbacks),
+		.silences = silences_new(base, notices),
+		.notices = notices,
 		.counters = counters,
 		.store = store};
 	if (!groups->context.arena || !groups->context.senders || !groups->context.pause ||
 		!groups->context.retries || !groups->context.send_retries ||
-		!groups->context.reports) {
+		!groups->context.reports || !groups->context.silences) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -132,6 +135,7 @@ void groups_free(struct groups *groups)
 	retries_free(groups->context.retries);
 	retries_free(groups->context.send_retries);
 	reports_free(groups->context.reports);
+	silences_free(groups->context.silences);
 	senders_free(groups->context.senders);
 	arena_free(groups->context.arena);
 	free(groups->context.twins);
@@ -251,20 +255,25 @@ static int compare_string(const void *name, const void *item)
 	return strcmp(name, *(const char *const *)item);
 }
 
+static bool wants(const struct tap *tap, const struct group *group)
+{
+	const char *name = group->config->name;
+
+	if (!tap->name_count)
+		return !group->config->is_events;
+	return bsearch(name, tap->names, tap->name_count, sizeof(*tap->names), compare_string);
+}
+
 /* Attaches the taps that want a new group. Without memory a subscriber misses the group, and
  * nothing else fails. */
 static void attach_taps(struct groups *groups, struct group *group)
 {
-	const char *name = group->config->name;
 	struct tap *tap;
 
-	list_for_each(tap, &groups->taps, link) {
-		if (tap->name_count && !bsearch(name, tap->names, tap->name_count,
-					       sizeof(*tap->names), compare_string))
-			continue;
-		if (group_attach(group, &tap->outlet) < 0)
-			log_error("group %s: attaching a subscriber: out of memory", name);
-	}
+	list_for_each(tap, &groups->taps, link)
+		if (wants(tap, group) && group_attach(group, &tap->outlet) < 0)
+			log_error("group %s: attaching a subscriber: out of memory",
+				group->config->name);
 }
 
 /* Attaches a tap to the groups that it names, or to all; or detaches it. */
@@ -277,7 +286,7 @@ static int change_tap(struct groups *groups, struct tap *tap, bool attach)
 		struct group *group = tap->name_count ? groups_find(groups, tap->names[i])
 						      : groups->set.items[i];
 
-		if (group && attach)
+		if (group && attach && wants(tap, group))
 			r = group_attach(group, &tap->outlet);
 		else if (group)
 			group_detach(group, &tap->outlet);
@@ -487,6 +496,8 @@ int groups_prepare(struct groups *groups, const struct config *wanted,
 		if ((r = plan_group(plan, groups, &wanted->groups[i], handlers, errors, &group)) <
 			0)
 			failed = r;
+	if ((r = plan_group(plan, groups, &wanted->events, handlers, errors, &group)) < 0)
+		failed = r;
 	set_sort(&plan->set);
 	if ((r = plan_joined(plan, groups, handlers, errors)) < 0)
 		failed = r;
@@ -532,6 +543,7 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	/* One that Join made belongs to the configuration from now on, if that has it. */
 	for (size_t i = 0; i < wanted->group_count; i++)
 		group_set_config(set_find(&plan->set, wanted->groups[i].name), &wanted->groups[i]);
+	group_set_config(set_find(&plan->set, EVENTS_GROUP), &wanted->events);
 	for (size_t i = 0; i < plan->set.count; i++) {
 		struct group *group = plan->set.items[i],
 			     *running = groups_find(groups, group->config->name);

@@ -14,11 +14,12 @@ struct tap {
 	struct outlet outlet;
 	struct link link;
 	const char *const *names; /* sorted, each once; they must live as long as the tap */
-	size_t name_count; /* 0: all groups */
+	size_t name_count; /* 0: all groups but that of events */
 };
 
-/* An empty set, or NULL without memory. counters and store must live longer. */
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store);
+/* An empty set, or NULL without memory. What it is given must live longer. */
+struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store,
+	struct notice_sink *notices);
 
 /* What was found of an earlier run. */
 const struct restored *groups_restored(const struct groups *groups);

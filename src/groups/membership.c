@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "data/notice.h"
 #include "groups/group.h"
 #include "groups/receive.h"
 #include "net/multicast.h"
@@ -50,6 +51,23 @@ static void log_state(const struct membership *membership, bool had_error)
 	}
 }
 
+/* Tells others of the new state. What is not worth a line of the log is not worth an event. */
+static void tell_state(const struct membership *membership, bool had_error)
+{
+	struct group *group = membership->group;
+
+	if (membership->state == MEMBERSHIP_JOINED)
+		silence_watch(group);
+	if (membership->state == MEMBERSHIP_JOINED && !membership->error && !had_error)
+		return;
+	notice_send(
+		group->context->notices, &(struct notice){.kind = NOTICE_MEMBERSHIP,
+						 .group = group->config->name,
+						 .interface = membership->interface,
+						 .detail = membership_state_name(membership->state),
+						 .why = membership->error});
+}
+
 /* What stays as it was is not logged again. When joined, error is NULL, or what to know about it.
  */
 static void set_state(struct membership *membership, enum membership_state state, const char *error)
@@ -72,6 +90,7 @@ static void set_state(struct membership *membership, enum membership_state state
 	}
 	membership->error = error ? strdup(error) : NULL;
 	log_state(membership, had_error);
+	tell_state(membership, had_error);
 }
 
 struct membership *membership_new(struct group *group, const char *interface)

@@ -35,9 +35,10 @@ struct group_context {
 	struct retries *retries; /* of memberships that could not be joined */
 	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
+	struct silences *silences;
+	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct counters *counters;
 	struct store *store;
-	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct twins *twins; /* of groups that keep duplicates, made when the first is watched */
 	/* The kernel's list of memberships and the interfaces, while memberships are compared with
 	 * them. joined is NULL where the kernel has no such list. */

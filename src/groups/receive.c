@@ -108,6 +108,7 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 	if (!received->count)
 		return 0;
 	count(group->counters, received);
+	silence_heard(&group->silence);
 	if (!(group->needs & NEED_DATAGRAMS))
 		return 0;
 	/* Once a second, for pcapng statistics. */

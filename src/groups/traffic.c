@@ -60,6 +60,9 @@ int group_explain(
 	bool v4 = group->config->address.family == AF_INET;
 	const char *interface = way ? way->interface : NULL;
 
+	if (group->config->is_events)
+		return because(why, r,
+			"the group has no address: its datagrams are the daemon's own events");
 	if (way && way->failure < 0)
 		return because(why, r, "%s", way->error ? way->error : strerror(-r));
 	switch (-r) {
@@ -218,6 +221,10 @@ static int send_by(struct group *group, const struct ways *ways, int ttl,
 static int send_configured(struct group *group, int ttl, const struct iovec *vectors,
 	unsigned count, struct unsent *ret)
 {
+	if (group->config->is_events) {
+		*ret = (struct unsent){.count = 1};
+		return -EPERM;
+	}
 	if (!group->outgoing.usable)
 		outgoing_examine(group);
 	return send_by(group, &group->outgoing.ways, ttl, vectors, count, ret);
@@ -237,8 +244,9 @@ int group_send(struct group *group, const void *payload, size_t size,
 	const struct send_options *options, struct unsent *ret)
 {
 	struct iovec vector = {(void *)payload, size};
-	int r = options->interface ? send_chosen(group, options, &vector, ret)
-				   : send_configured(group, options->ttl, &vector, 1, ret);
+	bool is_chosen = options->interface && !group->config->is_events;
+	int r = is_chosen ? send_chosen(group, options, &vector, ret)
+			  : send_configured(group, options->ttl, &vector, 1, ret);
 
 	if (r < 0 && r != -EAGAIN)
 		group->counters->send_failed++;

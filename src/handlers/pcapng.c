@@ -26,6 +26,9 @@
 #define INTERFACES_MAX 4096
 #define OTHER "(other)"
 
+/* Events of the daemon: packets from [::]:0 to [::]:0, as they have no addresses. */
+#define NO_INTERFACE "(none)"
+
 #define NOT_DECLARED UINT32_MAX
 
 struct pcapng_settings {
@@ -207,8 +210,14 @@ static void declare(struct pcapng_handler *pcapng, struct interface *interface, 
 {
 	AUTO_TEXT struct text name = {0}, description = {0};
 
-	text_append_escaped(&name, interface->name, strlen(interface->name));
-	text_printf(&description, "UDP multicast that mcastd received on %s", text_string(&name));
+	if (*interface->name) {
+		text_append_escaped(&name, interface->name, strlen(interface->name));
+		text_printf(&description, "UDP multicast that mcastd received on %s",
+			text_string(&name));
+	} else {
+		text_append_string(&name, NO_INTERFACE);
+		text_append_string(&description, "Events of mcastd itself");
+	}
 	pcapng_append_interface(text, pcapng->is_first && !pcapng->declared, text_string(&name),
 		text_string(&description));
 	interface->number = pcapng->declared++;

@@ -614,7 +614,15 @@ static void a_file_too_large_is_refused(void **state)
 		"4: groups.a: unknown key \"adress\", did you mean \"address\"?") \
 	X(unknown_key_at_the_top, "\ngruops: {};", "2: unknown key \"gruops\", did you mean \"groups\"?") \
 	X(key_that_does_not_exist_yet, "metrics: { listen = \"127.0.0.1:9184\"; };", \
-		"1: unknown key \"metrics\", known: user, group, run_directory, groups, handlers, control") \
+		"1: unknown key \"metrics\", known: user, group, run_directory, groups, handlers, control, events") \
+	X(a_group_named_as_that_of_events, \
+		"groups: { events: { address = \"233.252.0.1\"; port = 5004; }; };", \
+		"1: groups.events: the name belongs to the group of the daemon's own events, use " \
+		"another") \
+	X(an_unknown_handler_of_events, "events: { handlers = [\"nobody\"]; };", \
+		"1: events.handlers: there is no handler \"nobody\", define it in handlers: { ... };") \
+	X(a_key_of_events_without_effect, "events: { socket_mode = \"0600\"; };", \
+		"1: events.socket_mode: has no effect without socket = true") \
 	X(unknown_key_in_control, "control: { port = 1; };", \
 		"1: control: unknown key \"port\", known: socket") \
 	X(unknown_key_in_a_handler, IN_H("pth = \"x\";"), \
@@ -826,7 +834,7 @@ static void errors_of_all_files_are_found_in_one_run(void **state)
 	assert_refused(*state, "D/mcastd.conf:1: syntax error, there is no value after =",
 		"D/conf.d/a.conf:1: unknown key \"b\", known: user, group, run_directory, groups, "
 		"handlers, "
-		"control",
+		"control, events",
 		"D/conf.d/b.conf:1: run_directory: \"x\" is not an absolute path, begin it with /");
 }
 

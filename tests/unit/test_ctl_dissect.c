@@ -128,6 +128,12 @@ static void other_protocols_are_recognised(void **state)
 	assert_result(RAW, "55", DISSECT_NOT_UDP);
 }
 
+static void an_event_of_mcastd_is_no_datagram(void **state)
+{
+	(void)state;
+	assert_result(RAW, IP6_OF("000d", "11") "0000 0000 000d 0000" HELLO, DISSECT_NOT_UDP);
+}
+
 static void contradictions_are_recognised(void **state)
 {
 	(void)state;
@@ -222,6 +228,7 @@ int main(void)
 		cmocka_unit_test(headers_may_have_options),
 		cmocka_unit_test(fragments_are_recognised),
 		cmocka_unit_test(other_protocols_are_recognised),
+		cmocka_unit_test(an_event_of_mcastd_is_no_datagram),
 		cmocka_unit_test(contradictions_are_recognised),
 		cmocka_unit_test(truncated_packets_are_recognised),
 		cmocka_unit_test(mutated_packets_do_no_harm),

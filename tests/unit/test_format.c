@@ -178,6 +178,41 @@ static void unknown_sources_are_a_dash(void **state)
 	origin_unref(origin);
 }
 
+static void assert_event(enum format format, const char *expected)
+{
+	struct datagram datagram = {.payload = (const uint8_t *)"{}", .size = 2, .ttl = 64};
+	struct origin *origin = origin_new("events", &(struct address){0}, 0, "", 0);
+	struct text text = {0};
+
+	format_datagram(&text, format, origin, &datagram);
+	assert_string_equal(text_string(&text), expected);
+	text_free(&text);
+	origin_unref(origin);
+}
+
+static void events_have_no_address_and_no_interface(void **state)
+{
+	(void)state;
+	assert_event(FORMAT_LINE, "1970-01-01T00:00:00.000000000Z events - - 2 {}\n");
+	assert_event(FORMAT_JSON,
+		"{\"group\":\"events\",\"address\":\"\",\"port\":0,\"source\":\"\","
+		"\"sourcePort\":0,\"interface\":\"\",\"ttl\":64,"
+		"\"timestamp\":\"1970-01-01T00:00:00.000000000Z\",\"size\":2,\"text\":\"{}\"}\n");
+}
+
+static void the_message_of_an_event_is_its_payload(void **state)
+{
+	struct datagram datagram = {.payload = (const uint8_t *)"{}", .size = 2};
+	struct origin *origin = origin_new("events", &(struct address){0}, 0, "", 0);
+	struct text text = {0};
+
+	(void)state;
+	format_message(&text, origin, &datagram, 512);
+	assert_string_equal(text_string(&text), "events: {}");
+	text_free(&text);
+	origin_unref(origin);
+}
+
 static void records_are_appended(void **state)
 {
 	struct datagram datagram = some_datagram("192.0.2.7", "x", 1);
@@ -312,6 +347,8 @@ int main(void)
 		cmocka_unit_test(interfaces_are_escaped_in_every_format),
 		cmocka_unit_test(v6_sources_stand_in_brackets),
 		cmocka_unit_test(unknown_sources_are_a_dash),
+		cmocka_unit_test(events_have_no_address_and_no_interface),
+		cmocka_unit_test(the_message_of_an_event_is_its_payload),
 		cmocka_unit_test(records_are_appended),
 		cmocka_unit_test(largest_datagram_is_formatted_whole),
 		cmocka_unit_test(message_shows_no_more_than_asked_for),

@@ -28,7 +28,7 @@ static enum call_result call_get_status(struct client *client, const struct call
 	json_put_number(text, "pid", (uint64_t)getpid());
 	json_put_string(text, "started", format_timestamp(backend->started_ns, started));
 	json_put_string(text, "configuration", backend->configuration(backend->daemon));
-	json_put_number(text, "groups", groups_count(backend->groups));
+	json_put_number(text, "groups", groups_count(backend->groups) - 1); /* not that of events */
 	json_put_number(text, "handlers", handlers_count(backend->handlers));
 	json_put_open(text, "memberships", '{');
 	json_put_number(text, "joined", counts[MEMBERSHIP_JOINED]);

@@ -1,5 +1,6 @@
 /* Leave: a group that Join made. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "control/method.h"
@@ -19,8 +20,10 @@ static enum call_result call_leave(struct client *client, const struct call *cal
 	} else if (r < 0) {
 		json_put_string(
 			client_begin_error(client, "io.mcastd.GroupConfigured"), "group", name);
-		client_end_message(
-			client, "the configuration has this group; remove it there and reload");
+		client_end_message(client, "%s",
+			!strcmp(name, EVENTS_GROUP)
+				? "the group of the daemon's own events is always there"
+				: "the configuration has this group; remove it there and reload");
 	} else {
 		client_begin_reply(client);
 		client_end(client);

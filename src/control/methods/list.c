@@ -47,12 +47,20 @@ static void resume(struct listing *listing)
 		listing->at++;
 }
 
+/* The group of events, while nobody gets any. */
+static bool is_hidden(const struct group *group)
+{
+	return group->config->is_events && !group->outlets.count && !group->socket;
+}
+
 /* Appends the next element. Returns how many elements it counts for. */
 static int put_next(struct listing *listing, struct text *text)
 {
 	const struct control_backend *backend = listing->backend;
 	size_t i = listing->at++;
 
+	if (listing->groups && is_hidden(groups_at(backend->groups, i)))
+		return 0;
 	if (*listing->last && !text->length)
 		text_append(text, ",", 1); /* the element before is written already */
 	snprintf(listing->last, sizeof(listing->last), "%s", name_at(listing, i));

@@ -18,6 +18,7 @@ static const struct column columns[] = {
 	{"UNSENT", "notSent", COLUMN_COUNT},
 	{"REPLIES", "replies", COLUMN_COUNT},
 	{"LAST", "lastReceived", COLUMN_AGE},
+	{"SILENT", "silence", COLUMN_REMARK},
 	{"BUFFER", "receiveBuffer", COLUMN_SIZE},
 	{"SINCE", "since", COLUMN_AGE},
 	{"HANDLERS", "handlers", COLUMN_TEXT},
@@ -33,7 +34,8 @@ static json_t *new_target(const json_t *group)
 	unsigned port = (unsigned)json_integer_value(json_object_get(group, "port"));
 	char string[ENDPOINT_STRING_MAX];
 
-	return address ? json_string(format_address_port(address, port, string)) : json_null();
+	return address && *address ? json_string(format_address_port(address, port, string))
+				   : json_null();
 }
 
 static json_int_t kernel_dropped(const json_t *object)
@@ -79,6 +81,8 @@ static void append_group(json_t *rows, const json_t *group)
 	json_t *row = json_copy((json_t *)group);
 
 	json_object_set_new(row, "target", new_target(group));
+	if (json_is_true(json_object_get(group, "silent")))
+		json_object_set_new(row, "silence", json_string("yes"));
 	for (size_t i = 0; i < json_array_size(memberships); i++) {
 		const json_t *membership = json_array_get(memberships, i);
 
