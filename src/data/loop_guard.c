@@ -8,6 +8,10 @@
  * ring that is slower than the test makes more and more. Then they are dropped again, for twice as
  * long, until that is longer than the slowest ring takes.
  *
+ * What an address brings back of one payload tells what it is: of the next payloads none of its
+ * copies is relayed, but they are tested in the same way, and an address that passes is a host
+ * again. So two relays of the same two networks make one copy each.
+ *
  * Three tables of fixed size. What is expired gives way first, then what has the fewest copies: a
  * ring soon has more than what an attacker sends to displace it. */
 #include "data/loop_guard.h"
@@ -31,9 +35,14 @@
 /* A payload that was not heard for longer is new. Longer than the slowest ring takes. */
 #define IDLE_MS 5000
 
-/* How long the same address is not reported again, while it brings back other payloads. */
+/* How long the same address is not reported again, while it brings back other payloads, and how
+ * long it is known for a relay since it last did. */
 #define REPORT_MS 60000
-#define REPORTS 16
+#define RELAY_MS 3600000
+#define RELAYS 16
+
+/* The payloads that an address brings back before it is known for a relay. */
+#define RELAY_FOUND 3
 
 /* Sets of cache lines. Payloads that were heard once; at 40,000 new ones a second they are
  * remembered for 4 s. */
@@ -87,16 +96,19 @@ struct sender {
 	uint8_t passed_s; /* PASSING: for how long */
 };
 
-struct report {
+/* An address that was found in a ring. */
+struct relay {
 	uint32_t source;
-	uint32_t when_ms;
+	uint32_t heard_ms; /* its last copy of a ring */
+	uint32_t reported_ms;
+	uint32_t found; /* payloads that it has brought back, since one showed that it is a host */
 };
 
 struct loop_guard {
 	struct seen seen[SEEN_SETS];
 	struct payload payloads[PAYLOAD_SETS][WAYS];
 	struct sender senders[SENDER_SETS][WAYS];
-	struct report reports[REPORTS];
+	struct relay relays[RELAYS];
 	struct hash_key key;
 	uint32_t repeated_ms; /* when a payload was last repeated */
 };
@@ -271,7 +283,7 @@ static enum loop_verdict test(struct sender *sender, struct payload *payload, ui
 }
 
 static enum loop_verdict judge_sender(
-	struct sender *sender, struct payload *payload, uint32_t now_ms)
+	struct sender *sender, struct payload *payload, bool is_relay, uint32_t now_ms)
 {
 	if (sender->state == PASSING) {
 		if (may_pass(sender, now_ms))
@@ -284,31 +296,47 @@ static enum loop_verdict judge_sender(
 		sender->count = 0;
 	sender->round = payload->round;
 	if (++sender->count <= COPIES)
-		return LOOP_NONE;
+		return is_relay ? LOOP_AGAIN : LOOP_NONE;
 	begin_test(payload, TEST_S, now_ms);
 	test(sender, payload, now_ms);
 	return LOOP_FOUND;
 }
 
-/* Whether the address was reported lately. If not, it is now. */
-static bool was_reported(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
+/* What is known of the address, or NULL. */
+static struct relay *find_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
 {
-	struct report *oldest = guard->reports;
-	bool found;
+	for (unsigned i = 0; i < RELAYS; i++)
+		if (guard->relays[i].source == source && guard->relays[i].found &&
+			now_ms - guard->relays[i].heard_ms < RELAY_MS)
+			return &guard->relays[i];
+	return NULL;
+}
 
-	for (unsigned i = 0; i < REPORTS; i++) {
-		struct report *report = &guard->reports[i];
+static struct relay *oldest_relay(struct loop_guard *guard, uint32_t now_ms)
+{
+	struct relay *oldest = guard->relays;
 
-		if (report->source == source) {
-			oldest = report;
-			break;
-		}
-		if (now_ms - report->when_ms > now_ms - oldest->when_ms)
-			oldest = report;
+	for (unsigned i = 1; i < RELAYS; i++)
+		if (now_ms - guard->relays[i].heard_ms > now_ms - oldest->heard_ms)
+			oldest = &guard->relays[i];
+	return oldest;
+}
+
+/* The address was found in a ring. Returns whether it is to be reported. */
+static bool add_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
+{
+	struct relay *relay = find_relay(guard, source, now_ms);
+	bool is_news = !relay || now_ms - relay->reported_ms >= REPORT_MS;
+
+	if (!relay) {
+		relay = oldest_relay(guard, now_ms);
+		*relay = (struct relay){.source = source};
 	}
-	found = oldest->source == source && now_ms - oldest->when_ms < REPORT_MS;
-	*oldest = (struct report){.source = source, .when_ms = now_ms};
-	return found;
+	relay->heard_ms = now_ms;
+	relay->found++;
+	if (is_news)
+		relay->reported_ms = now_ms;
+	return is_news;
 }
 
 enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload, size_t size,
@@ -332,17 +360,22 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 	if (id != known->first) {
 		struct sender *sender = find_sender(
 			guard, hash ^ (id + 1ull) * 0x9e3779b97f4a7c15, now_ms);
+		struct relay *relay = find_relay(guard, id, now_ms);
 
 		sender->entry.heard_ms = now_ms;
 		sender->entry.copies++;
-		verdict = judge_sender(sender, known, now_ms);
+		verdict = judge_sender(sender, known, relay && relay->found >= RELAY_FOUND, now_ms);
 		passes = sender->state == PASSING;
+		if (relay && passes)
+			relay->found = 0;
+		else if (relay && verdict != LOOP_NONE)
+			relay->heard_ms = now_ms;
 	}
 	if (verdict == LOOP_NONE) {
 		known->relayed++;
 		known->round += passes;
 	}
-	if (verdict == LOOP_FOUND && was_reported(guard, id, now_ms))
+	if (verdict == LOOP_FOUND && !add_relay(guard, id, now_ms))
 		return LOOP_AGAIN;
 	return verdict;
 }

@@ -1,6 +1,7 @@
 #include "groups/same_network.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -34,7 +35,7 @@ void same_network_expect(struct group *group)
 	group->same_network.next_s = 0;
 }
 
-static void report(const struct group *group, enum notice_state state)
+static void report(const struct group *group, enum notice_state state, const char *text)
 {
 	const struct same_network *same = &group->same_network;
 
@@ -44,34 +45,38 @@ static void report(const struct group *group, enum notice_state state)
 			.group = group->config->name,
 			.interface = same->interfaces[0],
 			.other_interface = same->interfaces[1],
-			.level = state == NOTICE_BEGIN ? LOG_WARNING : LOG_NOTICE});
+			.level = state == NOTICE_BEGIN ? LOG_WARNING : LOG_NOTICE,
+			.text = text});
 }
 
 /* A copy came in by the first interface, of a datagram that came in by the second. */
 static void find(struct group *group, const char *interface, const char *other)
 {
 	struct same_network *same = &group->same_network;
+	char text[512];
 
 	strcpy(same->interfaces[0], other);
 	strcpy(same->interfaces[1], interface);
 	same->is_found = true;
-	log_warning("group %s: %s and %s bring the same datagrams: they are on the same network, "
-		    "or a router joins them; %s",
+	snprintf(text, sizeof(text),
+		"group %s: %s and %s bring the same datagrams: they are on the same network, or a "
+		"router joins them; %s",
 		group->config->name, other, interface,
 		group->config->duplicates == DUPLICATES_DROP
 			? "the second copies are dropped"
 			: "list one of them in interfaces, or set duplicates = \"drop\"");
-	report(group, NOTICE_BEGIN);
+	report(group, NOTICE_BEGIN, text);
 }
 
 static void lose(struct group *group)
 {
 	struct same_network *same = &group->same_network;
+	char text[512];
 
 	same->is_found = false;
-	log_notice("group %s: %s and %s no longer bring the same datagrams", group->config->name,
-		same->interfaces[0], same->interfaces[1]);
-	report(group, NOTICE_END);
+	snprintf(text, sizeof(text), "group %s: %s and %s no longer bring the same datagrams",
+		group->config->name, same->interfaces[0], same->interfaces[1]);
+	report(group, NOTICE_END, text);
 }
 
 /* Begins to watch for a second, after what the last one has shown. */

@@ -105,8 +105,9 @@ static int read_address(void *argument, const struct nlmsghdr *message)
 {
 	const struct ifaddrmsg *fixed = NLMSG_DATA(message);
 	const struct rtattr *parts[IFA_FLAGS + 1], *own;
-	struct interface_address address = {
-		.ifindex = fixed->ifa_index, .address = {.family = fixed->ifa_family}};
+	struct interface_address address = {.ifindex = fixed->ifa_index,
+		.address = {.family = fixed->ifa_family},
+		.prefix_length = fixed->ifa_prefixlen};
 	struct interface_list *list = argument;
 	uint32_t flags = fixed->ifa_flags;
 	size_t size = fixed->ifa_family == AF_INET ? sizeof(address.address.v4)

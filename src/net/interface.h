@@ -34,6 +34,7 @@ struct interface {
 struct interface_address {
 	unsigned ifindex;
 	struct address address; /* its own, also on a point-to-point link */
+	uint8_t prefix_length; /* of the network that it is on, in bits */
 	bool is_tentative; /* duplicate address detection is not over: it cannot be sent from */
 };
 

@@ -5,6 +5,9 @@
 #include "base/array.h"
 #include "net/interface.h"
 
+/* An address with a shorter prefix tells nothing of where hosts are. */
+#define NETWORK_MIN_BITS 8
+
 static int compare(const void *a, const void *b)
 {
 	const struct interface_address *left = a, *right = b;
@@ -31,6 +34,25 @@ void own_addresses_clear(struct own_addresses *own)
 	*own = (struct own_addresses){0};
 }
 
+/* Whether the address is on the network of another interface, and not on one of this interface. */
+static bool is_on_other_network(
+	const struct own_addresses *own, const struct address *source, unsigned ifindex)
+{
+	bool is_on_other = false;
+
+	for (size_t i = 0; i < own->count; i++) {
+		const struct interface_address *item = &own->items[i];
+		struct prefix network = {item->address, item->prefix_length};
+
+		if (item->prefix_length < NETWORK_MIN_BITS || !prefix_contains(&network, source))
+			continue;
+		if (item->ifindex == ifindex)
+			return false;
+		is_on_other = true;
+	}
+	return is_on_other;
+}
+
 /* Several interfaces may have one address: VLANs have the link-local one of the link below. */
 enum owner own_addresses_find(
 	const struct own_addresses *own, const struct address *source, unsigned ifindex)
@@ -45,5 +67,7 @@ enum owner own_addresses_find(
 			return OWNER_THIS;
 		owner = OWNER_ELSEWHERE;
 	}
+	if (owner == OWNER_OTHER && !anywhere && is_on_other_network(own, source, ifindex))
+		return OWNER_ELSEWHERE;
 	return owner;
 }

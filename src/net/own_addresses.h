@@ -1,4 +1,4 @@
-/* The addresses of this host, and which interfaces have them: whose a sender is. */
+/* The addresses of this host and the networks that they are on: where a sender belongs. */
 #pragma once
 
 #include <stddef.h>
@@ -18,14 +18,15 @@ struct own_addresses {
 enum owner {
 	OWNER_OTHER, /* another host's */
 	OWNER_THIS, /* this host's, where it may come from: the interface's, or on lo any */
-	OWNER_ELSEWHERE, /* another interface's of this host */
+	OWNER_ELSEWHERE, /* another interface's of this host, or of a host on its network */
 };
 
 /* Makes the addresses those of the list. Without memory some are missing. */
 void own_addresses_update(struct own_addresses *own, const struct interface_list *interfaces);
 void own_addresses_clear(struct own_addresses *own);
 
-/* Whose the source of what arrived on an interface is; ifindex 0: at a socket of all of them. Takes
- * log n. */
+/* Whose the source of what arrived on an interface is; ifindex 0: at a socket of all of them. A
+ * host on the network of another interface sends there: a copy that comes in elsewhere was brought
+ * by a router, or by a relay that keeps sources. */
 enum owner own_addresses_find(
 	const struct own_addresses *own, const struct address *source, unsigned ifindex);

@@ -71,6 +71,52 @@ static void copies_of_another_address_are_dropped_after_64_and_reported_once(voi
 	loop_guard_free(guard);
 }
 
+/* Each of some payloads once by host 1, and more often than COPIES by host 2. */
+static void circulate(struct loop_guard *guard, unsigned count, uint64_t *ms)
+{
+	char payload[16];
+
+	for (unsigned i = 0; i < count; i++, *ms += 5000) {
+		snprintf(payload, sizeof(payload), "ring %u", i);
+		judge(guard, payload, 1, *ms);
+		assert_int_equal(relayed(guard, payload, 2, COPIES + 1, 1, ms), COPIES);
+	}
+}
+
+static void of_an_address_that_brought_back_three_payloads_no_copy_is_relayed(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+	char payload[16];
+
+	(void)state;
+	circulate(guard, 3, &ms);
+	for (unsigned i = 0; i < 100; i++, ms += 10000) {
+		snprintf(payload, sizeof(payload), "next %u", i);
+		assert_int_equal(judge(guard, payload, 1, ms), LOOP_NONE);
+		assert_int_equal(judge(guard, payload, 2, ms), LOOP_AGAIN);
+		assert_int_equal(judge(guard, payload, 3, ms), LOOP_NONE);
+		/* What it is the first to send is its own. */
+		snprintf(payload, sizeof(payload), "own %u", i);
+		assert_int_equal(judge(guard, payload, 2, ms), LOOP_NONE);
+	}
+	loop_guard_free(guard);
+}
+
+static void an_address_that_goes_on_in_a_test_is_a_host_again(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	circulate(guard, 3, &ms);
+	judge(guard, "beat", 1, ms);
+	relayed(guard, "beat", 2, 3000, 1, &ms);
+	judge(guard, "next", 1, ms);
+	assert_int_equal(relayed(guard, "next", 2, COPIES, 1, &ms), COPIES);
+	loop_guard_free(guard);
+}
+
 static void the_port_does_not_matter_but_every_byte_and_the_size_do(void **state)
 {
 	static const unsigned sizes[] = {0, 1, 15, 16, 17, 64, 65, 127, 128, 129, 1472};
@@ -82,12 +128,14 @@ static void the_port_does_not_matter_but_every_byte_and_the_size_do(void **state
 	(void)state;
 	/* One copy more than allowed of each is dropped; of all others none is. */
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct address other = host(10 + i);
+
 		loop_guard_judge(guard, payload, sizes[i], &first, now);
 		for (unsigned j = 0; j < COPIES; j++)
-			assert_int_equal(loop_guard_judge(guard, payload, sizes[i], &second, now),
-				LOOP_NONE);
+			assert_int_equal(
+				loop_guard_judge(guard, payload, sizes[i], &other, now), LOOP_NONE);
 		assert_int_not_equal(
-			loop_guard_judge(guard, payload, sizes[i], &second, now), LOOP_NONE);
+			loop_guard_judge(guard, payload, sizes[i], &other, now), LOOP_NONE);
 	}
 	for (unsigned i = 0; i < sizeof(payload); i++) {
 		payload[i] = 1;
@@ -587,6 +635,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_address_is_never_dropped),
 		cmocka_unit_test(copies_of_another_address_are_dropped_after_64_and_reported_once),
+		cmocka_unit_test(of_an_address_that_brought_back_three_payloads_no_copy_is_relayed),
+		cmocka_unit_test(an_address_that_goes_on_in_a_test_is_a_host_again),
 		cmocka_unit_test(the_port_does_not_matter_but_every_byte_and_the_size_do),
 		cmocka_unit_test(other_addresses_are_tested_at_the_same_time),
 		cmocka_unit_test(what_the_first_address_sends_again_may_come_back_64_times_again),
