@@ -442,6 +442,7 @@ static int make_parts(struct daemon *daemon)
 	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
+	groups_set_guard(daemon->groups, daemon->guard);
 	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
