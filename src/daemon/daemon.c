@@ -443,6 +443,7 @@ static int make_parts(struct daemon *daemon)
 	daemon->events = events_new(daemon->base);
 	if (!daemon->guard || !daemon->events)
 		return -ENOMEM;
+	groups_set_guard(daemon->groups, daemon->guard);
 	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0) {

@@ -125,6 +125,11 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, st
 	return groups;
 }
 
+void groups_set_guard(struct groups *groups, struct loop_guard *guard)
+{
+	groups->context.guard = guard;
+}
+
 void groups_free(struct groups *groups)
 {
 	if (!groups)

@@ -21,6 +21,9 @@ struct tap {
 struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store,
 	struct notice_sink *notices);
 
+/* The guard of all relays, which must live longer: it may have memberships pause. */
+void groups_set_guard(struct groups *groups, struct loop_guard *guard);
+
 /* What was found of an earlier run. */
 const struct restored *groups_restored(const struct groups *groups);
 

@@ -191,6 +191,7 @@ void membership_close(struct membership *membership)
 		membership_count_drops(membership);
 	report_cancel(&membership->report);
 	pause_cancel(&membership->pause);
+	membership->guard_pause_ns = 0;
 	event_del(&membership->readable);
 	close(membership->fd);
 	membership->fd = -1;
