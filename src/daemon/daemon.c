@@ -486,8 +486,10 @@ int daemon_start(
 	daemon->options = options;
 	prepare_descriptors(config->group_count);
 	r = keep_source_open(config, why, &daemon->spoof);
-	if (r < 0)
+	if (r < 0) {
+		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_error("%s", why);
+	}
 	r = r < 0 ? r : make_parts(daemon);
 	/* The control socket comes first: it shows whether another daemon runs, before anything of
 	 * that one is touched. */

@@ -190,9 +190,12 @@ def test_receivers_see_the_sender_of_every_datagram(net, unprivileged, tmp_path,
     address = "ip.src" if ip == 4 else "ipv6.src"
     hops = "ip.ttl" if ip == 4 else "ipv6.hlim"
     seen = collections.Counter()
-    for source, port, length, checksum, ttl in tshark(path, address, "udp.srcport", "udp.length", "udp.checksum.status", hops):
-        if port and int(length) >= 8 and (source, int(port)) in senders:
+    for source, port, length, checksum, ttl, whole in tshark(
+            path, address, "udp.srcport", "udp.length", "udp.checksum.status", hops, "ip.flags.df"):
+        if port and (source, int(port)) in senders:
             assert checksum == "1", (source, port, length)
+            # A router that cannot send it on would tell the sender, who has not sent it there.
+            assert whole in ("", "0", "False")
             assert ttl == ("64" if "." in to and not to.startswith("239") or to.startswith("2001") else "8")
             seen[(source, int(port), int(length) - 8)] += 1
     assert seen == expected
