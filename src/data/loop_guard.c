@@ -1,24 +1,348 @@
+/* When a relay drops what comes back to it, a ring falls silent and a host goes on. Nothing else
+ * tells them apart for certain. So the copies of a payload are counted for each address:
+ *
+ * The address that sent it first is never counted: all that it sends is relayed, and what others
+ * have sent until then is forgotten. Of every other address COPIES are relayed, the rest is
+ * dropped. When copies still come TEST_S after the last one that was relayed, it was no ring, and
+ * they pass for PASS_S, as those of the first do; but not more of them than came meanwhile, as a
+ * ring that is slower than the test makes more and more. Then they are dropped again, for twice as
+ * long, until that is longer than the slowest ring takes.
+ *
+ * Three tables of fixed size. What is expired gives way first, then what has the fewest copies: a
+ * ring soon has more than what an attacker sends to displace it. */
 #include "data/loop_guard.h"
 
-#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+
+/* Copies of one address that are relayed for each time that the first address sends the payload. */
+#define COPIES 64
+
+#define TEST_S 1
+#define TEST_MAX_S 4
+#define PASS_S 60
+
+/* The most copies of an address that one relayed copy becomes in a ring: by parallel ways back. */
+#define RETURNS 4
+
+/* A payload that was not heard for longer is new. Longer than the slowest ring takes. */
+#define IDLE_MS 5000
+
+/* How long the same address is not reported again, while it brings back other payloads. */
+#define REPORT_MS 60000
+#define REPORTS 16
+
+/* Sets of cache lines. Payloads that were heard once; at 40,000 new ones a second they are
+ * remembered for 4 s. */
+#define SEEN_SETS 32768
+#define SEEN_WAYS 5
+#define PAYLOAD_SETS 2048
+#define SENDER_SETS 4096
+#define WAYS 4
+
+struct seen {
+	uint32_t tags[SEEN_WAYS]; /* bits of the payload's hash; 0: free */
+	uint32_t sources[SEEN_WAYS];
+	uint32_t heard_ms[SEEN_WAYS];
+	uint32_t next; /* to be replaced: the oldest */
+};
+
+struct entry {
+	uint64_t key; /* 0: free */
+	uint32_t heard_ms;
+	uint32_t copies; /* since it was added */
+};
+
+/* A payload that was heard more than once. */
+struct payload {
+	struct entry entry;
+	uint32_t first; /* the address that sent it first */
+	uint32_t relayed; /* copies, of all addresses */
+	uint16_t round; /* of them, those of the first address and of those that pass */
+	uint16_t test_round; /* the round when the last test began */
+	uint32_t test_relayed; /* and relayed */
+	uint32_t test_ms; /* when it began */
+	uint32_t test_s; /* how long it takes; 0: there was none */
+};
+
+enum state {
+	COUNTING, /* relayed, up to COPIES */
+	TESTING, /* dropped; they come from a ring unless they go on */
+	PASSING, /* relayed: they went on */
+};
+
+/* Another address that sends a payload. */
+struct sender {
+	struct entry entry;
+	uint32_t since_ms; /* PASSING: of the last test_s; TESTING: when the test began */
+	uint32_t count; /* of copies since then; COUNTING: in this round */
+	uint32_t late; /* TESTING: of them, those in the second half of the test */
+	uint32_t allowed; /* PASSING: the most copies in test_s */
+	uint16_t round; /* of the payload, when last counted */
+	uint8_t state;
+	uint8_t test_s; /* PASSING: how long the test took */
+	uint8_t passed_s; /* PASSING: for how long */
+};
+
+struct report {
+	uint32_t source;
+	uint32_t when_ms;
+};
 
 struct loop_guard {
-	uint64_t seed;
+	struct seen seen[SEEN_SETS];
+	struct payload payloads[PAYLOAD_SETS][WAYS];
+	struct sender senders[SENDER_SETS][WAYS];
+	struct report reports[REPORTS];
+	struct hash_key key;
+	uint32_t repeated_ms; /* when a payload was last repeated */
 };
+
+_Static_assert(sizeof(struct seen) == 64, "a set takes one cache line");
 
 struct loop_guard *loop_guard_new(void)
 {
-	return calloc(1, sizeof(struct loop_guard));
+	/* Aligned, zeroed, and not resident until used. */
+	struct loop_guard *guard = mmap(
+		NULL, sizeof(*guard), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (guard == MAP_FAILED)
+		return NULL;
+	hash_key_init(&guard->key);
+	return guard;
 }
 
 void loop_guard_free(struct loop_guard *guard)
 {
-	free(guard);
+	if (guard)
+		munmap(guard, sizeof(*guard));
+}
+
+static uint32_t hash_source(const struct loop_guard *guard, const struct address *source)
+{
+	const uint64_t *key = guard->key.words;
+	uint64_t words[2];
+
+	if (source->family == AF_INET)
+		return (uint32_t)hash_mix(source->v4.s_addr ^ key[0], key[1]);
+	memcpy(words, &source->v6, sizeof(words));
+	return (uint32_t)hash_mix(hash_mix(words[0] ^ key[0], words[1] ^ key[1]) ^ key[2], key[3]);
+}
+
+/* Whether the payload was heard before. Returns who sent it then; else remembers it. */
+static bool was_seen(struct loop_guard *guard, uint64_t hash, uint32_t source, uint32_t now_ms,
+	uint32_t *ret_first)
+{
+	struct seen *set = &guard->seen[hash % SEEN_SETS];
+	uint32_t tag = (uint32_t)(hash >> 32) | 1, next;
+
+	for (unsigned i = 0; i < SEEN_WAYS; i++)
+		if (set->tags[i] == tag && now_ms - set->heard_ms[i] < IDLE_MS) {
+			*ret_first = set->sources[i];
+			return true;
+		}
+	next = set->next;
+	set->tags[next] = tag;
+	set->sources[next] = source;
+	set->heard_ms[next] = now_ms;
+	set->next = next + 1 < SEEN_WAYS ? next + 1 : 0;
+	return false;
+}
+
+static bool is_used(const struct entry *entry, uint32_t now_ms)
+{
+	return entry->key && now_ms - entry->heard_ms < IDLE_MS;
+}
+
+/* Whether a gives way to b. */
+static bool is_worth_less(const struct entry *a, const struct entry *b, uint32_t now_ms)
+{
+	if (is_used(a, now_ms) != is_used(b, now_ms))
+		return is_used(b, now_ms);
+	return a->copies < b->copies ||
+	       (a->copies == b->copies && now_ms - a->heard_ms > now_ms - b->heard_ms);
+}
+
+static struct payload *find_payload(struct loop_guard *guard, uint64_t hash, uint32_t now_ms)
+{
+	struct payload *set = guard->payloads[hash % PAYLOAD_SETS];
+
+	for (unsigned i = 0; i < WAYS; i++)
+		if (set[i].entry.key == hash && is_used(&set[i].entry, now_ms))
+			return &set[i];
+	return NULL;
+}
+
+static struct payload *add_payload(
+	struct loop_guard *guard, uint64_t hash, uint32_t first, uint32_t now_ms)
+{
+	struct payload *set = guard->payloads[hash % PAYLOAD_SETS], *payload = set;
+
+	for (unsigned i = 1; i < WAYS; i++)
+		if (is_worth_less(&set[i].entry, &payload->entry, now_ms))
+			payload = &set[i];
+	*payload = (struct payload){.entry = {.key = hash, .copies = 1}, .first = first};
+	return payload;
+}
+
+/* Adds it if need be. */
+static struct sender *find_sender(struct loop_guard *guard, uint64_t hash, uint32_t now_ms)
+{
+	struct sender *set = guard->senders[hash % SENDER_SETS], *sender = set;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (set[i].entry.key == hash && is_used(&set[i].entry, now_ms))
+			return &set[i];
+		if (is_worth_less(&set[i].entry, &sender->entry, now_ms))
+			sender = &set[i];
+	}
+	*sender = (struct sender){.entry.key = hash};
+	return sender;
+}
+
+/* Whether all but the first address and those that pass are being tested: all at once, as copies
+ * of one may be what those of another have become. */
+static bool is_testing(const struct payload *payload, uint32_t now_ms)
+{
+	return now_ms - payload->test_ms < payload->test_s * 1000;
+}
+
+static void begin_test(struct payload *payload, uint32_t test_s, uint32_t now_ms)
+{
+	payload->test_s = test_s < TEST_MAX_S ? test_s : TEST_MAX_S;
+	payload->test_ms = now_ms;
+	payload->test_relayed = payload->relayed;
+	payload->test_round = payload->round;
+}
+
+static void begin_to_pass(struct sender *sender, const struct payload *payload, uint32_t now_ms)
+{
+	sender->state = PASSING;
+	sender->test_s = (uint8_t)payload->test_s;
+	sender->passed_s = 0;
+	sender->allowed = 2 * sender->count + COPIES / 4;
+	sender->since_ms = now_ms;
+	sender->count = 1;
+}
+
+/* Whether an address that was found not to be of a ring goes on as before. */
+static bool may_pass(struct sender *sender, uint32_t now_ms)
+{
+	uint32_t passed_s = (now_ms - sender->since_ms) / 1000;
+
+	if (passed_s >= sender->test_s) {
+		sender->passed_s += passed_s;
+		sender->since_ms = now_ms;
+		sender->count = 0;
+	}
+	if (sender->passed_s >= PASS_S && sender->test_s < TEST_MAX_S)
+		return false;
+	return ++sender->count <= sender->allowed;
+}
+
+/* A copy during the test, or the first one after it. In a ring, those in the second half of the
+ * test are what was relayed meanwhile, and came back by up to RETURNS ways. */
+static enum loop_verdict test(struct sender *sender, struct payload *payload, uint32_t now_ms)
+{
+	if (sender->state != TESTING || sender->since_ms != payload->test_ms) {
+		sender->state = TESTING;
+		sender->since_ms = payload->test_ms;
+		sender->count = sender->late = 0;
+	}
+	sender->count++;
+	sender->late += now_ms - payload->test_ms >= payload->test_s * 500;
+	if (is_testing(payload, now_ms))
+		return LOOP_AGAIN;
+	if (sender->late > RETURNS * (payload->relayed - payload->test_relayed)) {
+		begin_to_pass(sender, payload, now_ms);
+		return LOOP_NONE;
+	}
+	if (payload->round == payload->test_round) {
+		begin_test(payload, payload->test_s, now_ms);
+		return LOOP_AGAIN;
+	}
+	sender->state = COUNTING;
+	sender->round = payload->round;
+	sender->count = 1;
+	return LOOP_NONE;
+}
+
+static enum loop_verdict judge_sender(
+	struct sender *sender, struct payload *payload, uint32_t now_ms)
+{
+	if (sender->state == PASSING) {
+		if (may_pass(sender, now_ms))
+			return LOOP_NONE;
+		begin_test(payload, 2u * sender->test_s, now_ms);
+	}
+	if (sender->state != COUNTING || is_testing(payload, now_ms))
+		return test(sender, payload, now_ms);
+	if (sender->round != payload->round)
+		sender->count = 0;
+	sender->round = payload->round;
+	if (++sender->count <= COPIES)
+		return LOOP_NONE;
+	begin_test(payload, TEST_S, now_ms);
+	test(sender, payload, now_ms);
+	return LOOP_FOUND;
+}
+
+/* Whether the address was reported lately. If not, it is now. */
+static bool was_reported(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
+{
+	struct report *oldest = guard->reports;
+	bool found;
+
+	for (unsigned i = 0; i < REPORTS; i++) {
+		struct report *report = &guard->reports[i];
+
+		if (report->source == source) {
+			oldest = report;
+			break;
+		}
+		if (now_ms - report->when_ms > now_ms - oldest->when_ms)
+			oldest = report;
+	}
+	found = oldest->source == source && now_ms - oldest->when_ms < REPORT_MS;
+	*oldest = (struct report){.source = source, .when_ms = now_ms};
+	return found;
 }
 
 enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload, size_t size,
 	const struct address *source, uint64_t now_ns)
 {
-	(void)guard, (void)payload, (void)size, (void)source, (void)now_ns;
-	return LOOP_NONE;
+	uint64_t hash = hash_keyed(&guard->key, payload, size);
+	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS), id = hash_source(guard, source), first;
+	struct payload *known = NULL;
+	enum loop_verdict verdict = LOOP_NONE;
+	bool passes = true;
+
+	/* Where nothing is repeated, this is all. */
+	if (now_ms - guard->repeated_ms < IDLE_MS)
+		known = find_payload(guard, hash, now_ms);
+	if (!known && !was_seen(guard, hash, id, now_ms, &first))
+		return LOOP_NONE;
+	if (!known)
+		known = add_payload(guard, hash, first, now_ms);
+	known->entry.heard_ms = guard->repeated_ms = now_ms;
+	known->entry.copies++;
+	if (id != known->first) {
+		struct sender *sender = find_sender(
+			guard, hash ^ (id + 1ull) * 0x9e3779b97f4a7c15, now_ms);
+
+		sender->entry.heard_ms = now_ms;
+		sender->entry.copies++;
+		verdict = judge_sender(sender, known, now_ms);
+		passes = sender->state == PASSING;
+	}
+	if (verdict == LOOP_NONE) {
+		known->relayed++;
+		known->round += passes;
+	}
+	if (verdict == LOOP_FOUND && was_reported(guard, id, now_ms))
+		return LOOP_AGAIN;
+	return verdict;
 }

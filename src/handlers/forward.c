@@ -82,10 +82,7 @@ static int open_socket(struct forward *forward, char why[static WHY_MAX])
 	int r;
 
 	if (options->keep_source && !forward->spoof)
-		return because(why, -EPERM,
-			"keep_source needs CAP_NET_RAW, which the drop-in "
-			"systemd/examples/relay-keeps-source.conf gives; install it and restart "
-			"mcastd");
+		return because(why, -EPERM, SPOOF_FIX);
 	r = udp_way_open(&options->way, socket, why);
 	if (r < 0)
 		return r;
@@ -171,14 +168,16 @@ static bool has_address(const struct interface_list *interfaces, const struct ad
 
 /* Whether the socket still is what would be opened: the interface is the same one and up, and the
  * address is there. */
-static bool is_current(const struct forward *forward, const struct interface_list *interfaces)
+static bool is_current(struct forward *forward, const struct interface_list *interfaces)
 {
-	const struct udp_socket *socket = &forward->socket;
+	struct udp_socket *socket = &forward->socket;
 	const struct interface *interface = NULL;
 
+	if (!udp_way_is_current(socket))
+		return false;
 	if (forward->interface) {
 		interface = interface_find(interfaces, forward->interface);
-		if (!interface || !(interface->flags & IFF_UP) || !udp_way_is_current(socket))
+		if (!interface || !(interface->flags & IFF_UP))
 			return false;
 	}
 	if (socket->source.family)

@@ -33,9 +33,6 @@ struct relayable {
 		size_t count;
 	} own;
 	unsigned loopback; /* the index of lo */
-	struct address last; /* that was looked up; those of a batch are mostly equal */
-	unsigned last_ifindex;
-	enum owner last_owner;
 };
 
 static int compare_own(const void *a, const void *b)
@@ -57,7 +54,6 @@ void relayable_links_changed(struct relayable *relayable, const struct interface
 	for (size_t i = 0; i < interfaces->count; i++)
 		if (interfaces->items[i].flags & IFF_LOOPBACK)
 			relayable->loopback = interfaces->items[i].index;
-	relayable->last = (struct address){0};
 	if (relayable->paths)
 		reverse_path_forget(relayable->paths);
 }
@@ -97,7 +93,7 @@ int relayable_new(const struct handler_context *context, bool to_host, bool keep
 
 /* Several interfaces may have one address: link-local ones of VLANs are an example. What arrives on
  * lo, or at a socket of all interfaces (ifindex 0), may have any address of this host. */
-static enum owner look_up(
+static enum owner owner_of(
 	const struct relayable *relayable, const struct address *source, unsigned ifindex)
 {
 	struct interface_address key = {.address = *source};
@@ -113,17 +109,6 @@ static enum owner look_up(
 		owner = OWNER_ELSEWHERE;
 	}
 	return owner;
-}
-
-static enum owner owner_of(
-	struct relayable *relayable, const struct address *source, unsigned ifindex)
-{
-	if (!address_equal(&relayable->last, source) || relayable->last_ifindex != ifindex) {
-		relayable->last_owner = look_up(relayable, source, ifindex);
-		relayable->last = *source;
-		relayable->last_ifindex = ifindex;
-	}
-	return relayable->last_owner;
 }
 
 /* The guard tells an address once a minute at most. Without a taker of notices it is logged here.
@@ -149,23 +134,30 @@ static void report_ring(
 						.text = text});
 }
 
-static bool may_relay(struct relayable *relayable, const struct batch *batch,
-	const struct datagram *datagram, uint64_t now)
+/* Whether what this sender sends may be relayed, as far as its address and port tell. */
+static bool is_relayed(const struct relayable *relayable, const struct batch *batch,
+	const union endpoint *sender, const struct address *source, uint64_t now)
 {
-	struct address source = endpoint_address(&datagram->source);
-	enum owner owner = owner_of(relayable, &source, batch->origin->ifindex);
+	unsigned ifindex = batch->origin->ifindex;
+	enum owner owner = owner_of(relayable, source, ifindex);
+
+	if (owner == OWNER_ELSEWHERE ||
+		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
+		return false;
+	return !relayable->paths || reverse_path_leads_to(relayable->paths, source, ifindex, now);
+}
+
+static bool may_relay(struct relayable *relayable, const struct batch *batch,
+	const struct datagram *datagram, const struct address *source, uint64_t now)
+{
 	enum loop_verdict verdict;
 
-	if (owner == OWNER_ELSEWHERE || (datagram->is_own && !relayable->to_host) ||
-		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, &datagram->source)))
-		return false;
-	if (relayable->paths &&
-		!reverse_path_leads_to(relayable->paths, &source, batch->origin->ifindex, now))
+	if (datagram->is_own && !relayable->to_host)
 		return false;
 	verdict = loop_guard_judge(
-		relayable->guard, datagram->payload, datagram->size, &source, now);
+		relayable->guard, datagram->payload, datagram->size, source, now);
 	if (verdict == LOOP_FOUND)
-		report_ring(relayable, batch, &source);
+		report_ring(relayable, batch, source);
 	return verdict == LOOP_NONE;
 }
 
@@ -173,11 +165,22 @@ unsigned relayable_choose(struct relayable *relayable, const struct batch *batch
 	struct datagram ret[static BATCH_MAX], struct outcome *outcome)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+	union endpoint sender = {0}; /* the last one: those of a batch are mostly equal */
+	struct address source = {0};
+	bool relays = false;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < batch->count; i++)
-		if (may_relay(relayable, batch, &batch->datagrams[i], now))
-			ret[count++] = batch->datagrams[i];
+	for (unsigned i = 0; i < batch->count; i++) {
+		const struct datagram *datagram = &batch->datagrams[i];
+
+		if (memcmp(&datagram->source, &sender, sizeof(sender))) {
+			sender = datagram->source;
+			source = endpoint_address(&sender);
+			relays = is_relayed(relayable, batch, &sender, &source, now);
+		}
+		if (relays && may_relay(relayable, batch, datagram, &source, now))
+			ret[count++] = *datagram;
+	}
 	outcome->dropped[DROP_LOOP] += batch->count - count;
 	return count;
 }

@@ -80,10 +80,10 @@ def forge(net, source, payload):
 
 
 def run_of(net, source, port, count=64, size=100, ip=4):
-    """Datagrams of one size that arrive at once."""
+    """Datagrams of one size that arrive at once, and that no other host sends."""
     with sender_as(net.peer, source, port) as sock:
         sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
-        sock.sendto(b"r" * size * count, (GROUPS[ip][0], 5004))
+        sock.sendto(os.urandom(size) * count, (GROUPS[ip][0], 5004))
 
 
 def relayed(daemon):

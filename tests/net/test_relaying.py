@@ -1,9 +1,12 @@
 """What relays do not relay: their own datagrams, those of this host's other interfaces, what a configuration would feed to itself;
 the TTL that they send with; and interfaces that come and go."""
 
+import collections
 import contextlib
+import re
 import socket
 import struct
+import time
 
 import pytest
 
@@ -11,6 +14,7 @@ from harness.daemon import run_mcastd
 from harness.peers import IP_RECVTTL, family, receive, receiver_on, udp_socket
 from harness.waiting import wait_until
 
+SO_RCVBUFFORCE = 33
 PORT = 5353
 GROUPS = ["239.0.9.1", "ff05::9:1"]
 BROADCAST = "255.255.255.255"
@@ -444,3 +448,105 @@ def test_changes_elsewhere_leave_the_port_as_it_is(net, start, late0):
         say(net.peer, b"after", GROUPS[0])
         assert sock.recvfrom(100)[1][1] == port
     assert "sends" not in daemon.log()
+
+
+# Rings of several relays
+
+
+@pytest.fixture(scope="module")
+def second_relay(net):
+    """The other host is on both networks, too."""
+    net.second.plug(net.other, "eth1", default=False)
+    wait_until(lambda: net.other.has_route("eth1"), "the link of eth1")
+    return net.other
+
+
+def addresses(host):
+    return {line.split()[3].split("/")[0] for line in host.run("ip", "-o", "address").splitlines()}
+
+
+COPIES = 64  # that are relayed of what an address brings back
+
+
+def total(daemons):
+    return sum(h["received"] for daemon in daemons for h in daemon.call("ListHandlers")["handlers"] if h["type"] == "udp")
+
+
+def wait_for_silence(daemons):
+    """Until no relay has received anything for a while."""
+    last, since = None, 0
+
+    def is_silent():
+        nonlocal last, since
+        now = total(daemons)
+        if now != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > 0.5
+
+    wait_until(is_silent, "the ring to end")
+
+
+def assert_ring_ends(daemons, far, payloads, relays=1):
+    """far hears each payload, and not more copies than the relays may send of it."""
+    wait_for_silence(daemons)
+    copies = collections.Counter()
+    far.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            copies[far.recv(100)] += 1
+    assert set(copies) == set(payloads)
+    # Each relay sends what came first, and what each of the others brings back.
+    assert max(copies.values()) <= (relays + 1) * (COPIES * relays + 1), copies
+    handlers = [h for daemon in daemons for h in daemon.call("ListHandlers")["handlers"] if h["type"] == "udp"]
+    assert sum(h["dropped"]["loop"] for h in handlers) > 0
+    log = "".join(daemon.log() for daemon in daemons)
+    assert "a ring of relays: " in log
+    assert len([line for line in log.splitlines() if "a ring of relays" in line]) <= 4 * len(daemons)
+
+
+@pytest.mark.parametrize("ttl", [1, 255])
+@pytest.mark.parametrize("address", [*GROUPS, BROADCAST])
+def test_two_hosts_that_relay_both_ways_end_their_ring(net, start, second_relay, address, ttl):
+    daemons = [start(both_ways(address, f"ttl = {ttl};"), host) for host in (net.host, second_relay)]
+    payloads = [b"%d" % i for i in range(20)]
+    with receiver(net.side, address) as far:
+        far.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        for payload in payloads:
+            say(net.peer, payload, address)
+        assert_ring_ends(daemons, far, payloads)
+    for daemon, other in zip(daemons, [second_relay, net.host]):
+        named = re.findall(r"a ring of relays: (\S+) sends back", daemon.log())
+        assert set(named) <= addresses(other), (named, addresses(other))
+
+
+@pytest.mark.parametrize("address", [GROUPS[0], BROADCAST])
+def test_two_daemons_of_one_host_whose_datagrams_come_back_end_their_ring(net, start, address):
+    """Broadcasts, and groups with loop = true: each hears what the other sends."""
+    daemons = [start(one_way(address, *ways, "ttl = 255; loop = true;")) for ways in (("eth0", "eth1"), ("eth1", "eth0"))]
+    payloads = [b"%d" % i for i in range(20)]
+    with receiver(net.side, address) as far:
+        far.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        for payload in payloads:
+            say(net.peer, payload, address)
+        assert_ring_ends(daemons, far, payloads)
+
+
+def test_two_hosts_that_relay_unicast_to_each_other_end_their_ring(net, start):
+    def unicast(own, to):
+        return config([f'in: {{ address = "{own}"; port = 5030; handlers = ["out"]; }};'], [handler("out", to, port=5030)])
+
+    daemons = [start(unicast(net.host.v4, net.peer.v4)), start(unicast(net.peer.v4, net.host.v4), net.peer)]
+    with net.other, udp_socket("192.0.2.1") as sock:
+        for i in range(20):
+            sock.sendto(b"%d" % i, (net.host.v4, 5030))
+    wait_for_silence(daemons)
+    assert all(20 < d.handler("out")["delivered"] <= 20 * (COPIES + 1) for d in daemons)
+    assert any(dropped(d) for d in daemons)
+
+
+def test_equal_payloads_of_several_hosts_are_no_ring(net, start):
+    daemon = start(one_way(GROUPS[0], more="ttl = 4;"))
+    for _ in range(50):
+        for host, ttl in ((net.peer, 255), (net.other, 64), (net.peer, 32), (net.other, 1)):
+            say(host, b"beacon", GROUPS[0], ttl=ttl)
+    assert wait_handled(daemon, 200)["delivered"] == 200
