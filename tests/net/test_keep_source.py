@@ -297,15 +297,15 @@ def test_more_ports_than_the_reserve_are_served_and_idle_ones_make_room(net, sta
     assert numbers["delivered"] == numbers["received"]
 
 
-def test_what_a_queue_of_this_host_drops_is_not_delivered(net, start):
+@pytest.mark.parametrize("kinds", [1, 2], ids=["runs", "single"])
+def test_what_a_queue_of_this_host_drops_is_not_delivered(net, start, kinds):
     try:
-        net.host.run(*"tc qdisc replace dev eth1 root pfifo limit 1".split())
         net.host.run(*"tc qdisc replace dev eth1 root tbf rate 1mbit burst 20k limit 30k".split())
     except subprocess.CalledProcessError:
         pytest.skip("this kernel has no queueing discipline tbf")
     try:
         daemon = start(relay("239.0.0.2", port=5005))
-        feed(net, "192.0.2.77", 1900, *(b"%0*d" % (100 + i % 2, i) for i in range(1000)))
+        feed(net, "192.0.2.77", 1900, *(b"%0*d" % (100 + i % kinds, i) for i in range(1000)))
         numbers = wait_relayed(daemon, 1000)
         assert numbers["dropped"]["busy"] > 500, numbers
         assert numbers["delivered"] + numbers["dropped"]["busy"] == 1000
@@ -385,6 +385,7 @@ def test_a_source_behind_a_router_of_the_network_passes_once_there_is_a_route(ne
                      6: ("2001:db8:99::7", "2001:db8:99::/64 via 2001:db8:1::200")}[ip]
     feed(net, source, 1900, b"too early", ip=ip)
     assert wait_relayed(daemon, 1)["dropped"]["loop"] == 1
+    assert f"{source} cannot be kept as the source: no route to it leads out of eth0" in daemon.log()
     net.host.ip(f"route add {route}")
     try:
         wait_until(lambda: feed(net, source, 1900, b"x", ip=ip) or relayed(daemon)["delivered"], "it to be relayed")
