@@ -20,7 +20,7 @@ import pytest
 
 from harness.captures import tshark
 from harness.daemon import MCASTD, run_mcastd
-from harness.peers import IP_RECVTTL, process, receive, receiver_on, sender_as, udp_socket
+from harness.peers import IP_RECVTTL, has_membership, process, receive, receiver_on, sender_as, udp_socket
 from harness.programs import command
 from harness.waiting import wait_until
 
@@ -254,6 +254,25 @@ def test_answers_come_back_to_the_sender(net, start):
         for i in range(20):
             device.sendto(b"%d" % i, (net.peer.v4, 40007))
         assert receive(searcher, 20) == [b"%d" % i for i in range(20)]
+
+
+@pytest.mark.parametrize("keep, found", [("false", 0), ("true", 1)])
+def test_a_media_server_on_the_other_network_is_found(net, start, tmp_path, keep, found):
+    """By real programs."""
+    if not shutil.which("minidlnad") or not shutil.which("gssdp-discover"):
+        pytest.skip("minidlna or gssdp-tools is not installed")
+    net.host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    net.side.ip("route replace 239.0.0.0/8 dev eth0")
+    net.peer.ip("route replace 239.0.0.0/8 dev eth0")
+    (tmp_path / "minidlna.conf").write_text(
+        f"network_interface=eth0\nport=8200\nmedia_dir={tmp_path}\ndb_dir={tmp_path}/db\nlog_dir={tmp_path}\n")
+    start(relay("239.255.255.250", 'interface = "eth1"; ttl = 4;', keep=keep).replace("239.0.0.1", "239.255.255.250")
+          .replace("5004", "1900"))
+    with process(net.side, "minidlnad", "-S", "-f", str(tmp_path / "minidlna.conf"), "-P", str(tmp_path / "pid")):
+        wait_until(lambda: has_membership(net.side, "239.255.255.250"), "minidlna to join")
+        output = net.peer.run("timeout", "3", "gssdp-discover", "-i", "eth0", "-t",
+                              "urn:schemas-upnp-org:device:MediaServer:1", check=False)
+    assert output.count("resource available") == found, output
 
 
 def test_a_program_of_this_host_keeps_its_unicast_to_a_port_that_is_sent_from(net, start):
