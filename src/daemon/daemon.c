@@ -283,8 +283,12 @@ static void on_links_changed(void *argument, const struct link_change *change)
 
 static void on_audit(evutil_socket_t fd, short what, void *argument)
 {
+	struct daemon *daemon = argument;
+
 	(void)fd, (void)what;
-	handlers_expire(((struct daemon *)argument)->handlers);
+	handlers_expire(daemon->handlers);
+	if (daemon->spoof)
+		spoof_release_idle(daemon->spoof, clock_ns(CLOCK_MONOTONIC));
 	on_links_changed(argument, NULL);
 }
 
