@@ -190,36 +190,46 @@ static const char *misspelt(const char *name)
 
 /* As the kernel's dev_valid_name() and dev_valid_altname(); an address stands for the interface
  * that has it. */
-static void check_interface(
-	struct check *check, const char *key, const char *pattern, bool may_be_pattern)
+int config_check_interface(const char *item, bool may_be_pattern, char why[static WHY_MAX])
 {
-	const char *name = may_be_pattern && *pattern == '!' ? pattern + 1 : pattern, *wrong;
+	const char *name = may_be_pattern && *item == '!' ? item + 1 : item, *wrong;
 	bool is_glob = strpbrk(name, "*?[");
 	struct address address;
 	char buffer[SHOWN_MAX];
 
-	shown(pattern, buffer);
+	shown(item, buffer);
 	wrong = misspelt(name);
 	if (address_parse(name, &address) == 0 && is_sender(&address)) {
 		if (!address_needs_scope(&address))
-			return;
+			return 0;
 		wrong = "is link-local: more than one interface may have it, write the name of one";
 	}
 	for (const char *at = name; *at && !wrong; at++)
 		if (isspace((unsigned char)*at) || *at == ':')
 			wrong = "cannot be an interface: no name has a space or :";
 	if (wrong)
-		complain(check, key, "\"%s\" %s", buffer, wrong);
-	else if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-		complain(check, key, "\"%s\" cannot be an interface", buffer);
-	else if (*pattern == '!' && !may_be_pattern)
-		complain(check, key, "\"%s\" leaves one out, name those to use", buffer);
-	else if (is_glob && !may_be_pattern)
-		complain(check, key, "\"%s\" is a pattern, use the names of interfaces", buffer);
-	else if (!is_glob && strlen(name) >= INTERFACE_NAME_MAX)
-		complain(check, key,
+		return because(why, -EINVAL, "\"%s\" %s", buffer, wrong);
+	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
+		return because(why, -EINVAL, "\"%s\" cannot be an interface", buffer);
+	if (*item == '!' && !may_be_pattern)
+		return because(why, -EINVAL, "\"%s\" leaves one out, name those to use", buffer);
+	if (is_glob && !may_be_pattern)
+		return because(
+			why, -EINVAL, "\"%s\" is a pattern, use the names of interfaces", buffer);
+	if (!is_glob && strlen(name) >= INTERFACE_NAME_MAX)
+		return because(why, -EINVAL,
 			"\"%s\" is longer than an interface's name can be, use at most %d bytes",
 			buffer, INTERFACE_NAME_MAX - 1);
+	return 0;
+}
+
+static void check_interface(
+	struct check *check, const char *key, const char *item, bool may_be_pattern)
+{
+	char why[WHY_MAX];
+
+	if (config_check_interface(item, may_be_pattern, why) < 0)
+		complain(check, key, "%s", why);
 }
 
 static void check_interfaces(struct check *check)
@@ -365,6 +375,17 @@ static void check_relay(struct check *check, const struct config_handler *handle
 			handler->name);
 }
 
+/* The handler of a block is for the group that the block stands in. */
+static bool may_use(const struct config_group *group, const struct config_handler *handler)
+{
+	size_t length = strlen(group->name);
+
+	if (!handler->kind || !handler->kind->block.count)
+		return true;
+	return !strncmp(handler->name, group->name, length) && handler->name[length] == '.' &&
+	       !strcmp(handler->name + length + 1, handler->kind->name);
+}
+
 static void check_handlers(struct check *check)
 {
 	const struct string_list *handlers = &check->group->handlers;
@@ -374,6 +395,9 @@ static void check_handlers(struct check *check)
 		handler = config_find_handler(check->config, handlers->items[i]);
 		if (!handler)
 			refuse_handler(check, handlers->items[i]);
+		else if (!may_use(check->group, handler))
+			complain(check, "handlers", "\"%s\" is for its own group only, remove it",
+				handler->name);
 		else
 			check_relay(check, handler);
 	}
@@ -483,7 +507,8 @@ static void check_handler(struct check *check, const struct config_handler *hand
 	check->group = NULL;
 	check->subject = handler_subject(handler);
 	check->part_count = config_handler_parts(handler, check->parts);
-	check_name(check);
+	if (!kind || !kind->block.count)
+		check_name(check);
 	check_filter(check, &handler->filter);
 	if (kind && !kind->may_block)
 		check_queue(check);

@@ -66,6 +66,10 @@ struct config_kind {
 	 * own thread, behind a bounded queue; otherwise in the loop, and must return at once. */
 	bool may_block;
 	struct schema schema; /* the kind's own keys */
+	/* For a kind that is no type of handlers, but a block of its name in a group: the keys that
+	 * may stand there, the first ones of schema. The rest of schema is taken from the group's
+	 * keys of these names. The handler is named "GROUP.KIND". count is 0 for other kinds. */
+	struct schema block;
 	/* Checks what no single row can; or NULL. Returns 0, or -EINVAL with the reason in why and
 	 * the key at fault in *ret_key. */
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
@@ -183,6 +187,10 @@ struct config_handler *config_add_handler(
  * come from a file, and returns their number. Does not compare it with other groups. */
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
+
+/* Whether an item can be that of a list of interfaces; may_be_pattern: also a glob, and with ! in
+ * front. Returns 0, or -EINVAL with what is wrong in why. */
+int config_check_interface(const char *item, bool may_be_pattern, char why[static WHY_MAX]);
 
 /* Whether sources or block_sources let datagrams of this sender in. */
 bool config_group_takes(const struct config_group *group, const struct address *source);

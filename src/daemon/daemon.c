@@ -443,16 +443,18 @@ static int make_parts(struct daemon *daemon)
 	daemon->guard = loop_guard_new();
 	if (!daemon->guard)
 		return -ENOMEM;
+	/* Before the interfaces are first listed, so that no change is missed in between. */
+	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
+	if (r < 0) {
+		log_error("watching the network interfaces: %s", strerror(-r));
+		return r;
+	}
 	daemon->handlers = handlers_new(&(struct handler_context){
 		.counters = daemon->counters, .guard = daemon->guard, .spoof = daemon->spoof});
 	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
-	/* Before the interfaces are first listed, so that no change is missed in between. */
-	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
-	if (r < 0)
-		log_error("watching the network interfaces: %s", strerror(-r));
-	r = r < 0 ? r : start_timers(daemon);
+	r = start_timers(daemon);
 	return r < 0 ? r : watch_signals(daemon);
 }
 

@@ -265,7 +265,9 @@ static unsigned count_refused(
 
 	outcome->dropped[reason] += count;
 	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&forward->limit))
-		log_warning("handler %s: sending: %s%s", forward->name, strerror(-r),
+		log_warning("handler %s: sending%s%s: %s%s", forward->name,
+			forward->interface ? " on " : "",
+			forward->interface ? forward->interface : "", strerror(-r),
 			refused_hint(forward, r));
 	if (is_gone(forward, r))
 		closep(&forward->socket.out.fd);
@@ -396,14 +398,15 @@ static bool is_same_source(const union endpoint *a, const union endpoint *b)
 static unsigned run_length(
 	const struct forward *forward, const struct datagram *first, unsigned count)
 {
-	bool keeps = forward->options.keep_source, any_ttl = ttl_of_all(forward);
-	unsigned length = 1;
+	unsigned length = ttl_of_all(forward) ? count : 1;
 
-	if (any_ttl && !keeps)
-		return count;
-	while (length < count && (any_ttl || first[length].ttl == first->ttl) &&
-		(!keeps || is_same_source(&first[length].source, &first->source)))
+	while (length < count && first[length].ttl == first->ttl)
 		length++;
+	if (!forward->options.keep_source)
+		return length;
+	for (unsigned i = 1; i < length; i++)
+		if (!is_same_source(&first[i].source, &first->source))
+			return i;
 	return length;
 }
 

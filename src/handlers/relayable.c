@@ -5,56 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "data/loop_guard.h"
 #include "data/notice.h"
 #include "handlers/forward.h"
-#include "net/interface.h"
+#include "net/own_addresses.h"
 #include "net/reverse_path.h"
-
-/* Whose an address is. */
-enum owner {
-	OWNER_OTHER, /* another host's */
-	OWNER_THIS, /* this host's, where it may come from: the interface's, or on lo any */
-	OWNER_ELSEWHERE, /* another interface's of this host */
-};
 
 struct relayable {
 	const char *name; /* of the handler */
 	struct loop_guard *guard;
 	struct notice_sink *notices;
 	const struct link *forwards;
+	const struct own_addresses *own;
 	bool to_host;
 	struct reverse_path *paths; /* NULL: no source is kept */
 	struct log_limit unrouted;
-	struct {
-		struct interface_address *items; /* of this host, sorted by address */
-		size_t count;
-	} own;
-	unsigned loopback; /* the index of lo */
 };
 
-static int compare_own(const void *a, const void *b)
+void relayable_links_changed(struct relayable *relayable)
 {
-	const struct interface_address *left = a, *right = b;
-
-	return address_compare(&left->address, &right->address);
-}
-
-void relayable_links_changed(struct relayable *relayable, const struct interface_list *interfaces)
-{
-	relayable->own.count = 0;
-	for (size_t i = 0; i < interfaces->addresses.count; i++)
-		array_add(&relayable->own, interfaces->addresses.items[i]);
-	if (relayable->own.count)
-		qsort(relayable->own.items, relayable->own.count, sizeof(*relayable->own.items),
-			compare_own);
-	relayable->loopback = 0;
-	for (size_t i = 0; i < interfaces->count; i++)
-		if (interfaces->items[i].flags & IFF_LOOPBACK)
-			relayable->loopback = interfaces->items[i].index;
 	if (relayable->paths)
 		reverse_path_forget(relayable->paths);
 }
@@ -64,15 +35,12 @@ void relayable_free(struct relayable *relayable)
 	if (!relayable)
 		return;
 	reverse_path_free(relayable->paths);
-	free(relayable->own.items);
 	free(relayable);
 }
 
-/* Where the interfaces cannot be read, all senders are other hosts until they change. */
 int relayable_new(const struct handler_context *context, bool to_host, bool keeps_source,
 	struct relayable **ret)
 {
-	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
 	struct relayable *relayable = calloc(1, sizeof(*relayable));
 
 	if (!relayable)
@@ -81,35 +49,14 @@ int relayable_new(const struct handler_context *context, bool to_host, bool keep
 	relayable->guard = context->guard;
 	relayable->notices = context->notices;
 	relayable->forwards = context->forwards;
+	relayable->own = context->own_addresses;
 	relayable->to_host = to_host;
 	if (keeps_source && !(relayable->paths = reverse_path_new())) {
 		relayable_free(relayable);
 		return -ENOMEM;
 	}
-	if (interface_list_read(&interfaces) >= 0)
-		relayable_links_changed(relayable, &interfaces);
 	*ret = relayable;
 	return 0;
-}
-
-/* Several interfaces may have one address: link-local ones of VLANs are an example. What arrives on
- * lo, or at a socket of all interfaces (ifindex 0), may have any address of this host. */
-static enum owner owner_of(
-	const struct relayable *relayable, const struct address *source, unsigned ifindex)
-{
-	struct interface_address key = {.address = *source};
-	bool anywhere = !ifindex || ifindex == relayable->loopback;
-	enum owner owner = OWNER_OTHER;
-	size_t i = lower_bound(&key, relayable->own.items, relayable->own.count,
-		sizeof(*relayable->own.items), compare_own);
-
-	for (; i < relayable->own.count && address_equal(&relayable->own.items[i].address, source);
-		i++) {
-		if (anywhere || relayable->own.items[i].ifindex == ifindex)
-			return OWNER_THIS;
-		owner = OWNER_ELSEWHERE;
-	}
-	return owner;
 }
 
 /* The guard tells an address once a minute at most. Without a taker of notices it is logged here.
@@ -144,8 +91,9 @@ static void report_unrouted(
 	address_format(source, text);
 	if (log_limit_pass(&relayable->unrouted))
 		log_warning(
-			"handler %s: %s cannot be kept as the source: no route to it leads out of "
-			"%s, where it came in (ip route get %s); dropped as loop",
+			"handler %s: %s, which came in on %s, cannot be kept as the source: it is "
+			"of this host, link-local, or not routed out of there (ip route get %s); "
+			"dropped as loop",
 			relayable->name, text, batch->origin->interface, text);
 }
 
@@ -154,7 +102,7 @@ static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 	const union endpoint *sender, const struct address *source, uint64_t now)
 {
 	unsigned ifindex = batch->origin->ifindex;
-	enum owner owner = owner_of(relayable, source, ifindex);
+	enum owner owner = own_addresses_find(relayable->own, source, ifindex);
 
 	if (owner == OWNER_ELSEWHERE ||
 		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
@@ -179,9 +127,17 @@ static bool may_relay(struct relayable *relayable, const struct batch *batch,
 	return verdict == LOOP_NONE;
 }
 
-unsigned relayable_choose(struct relayable *relayable, const struct batch *batch,
-	struct datagram ret[static BATCH_MAX], struct outcome *outcome)
+/* Of IPv4, the first 8 bytes say it: the family, the port and the address. */
+static bool is_same_sender(const union endpoint *a, const union endpoint *b)
 {
+	return a->any.sa_family == AF_INET ? !memcmp(a, b, 8) : !memcmp(a, b, sizeof(*a));
+}
+
+/* Nothing is copied before one is left out, which is rare. */
+const struct datagram *relayable_choose(struct relayable *relayable, const struct batch *batch,
+	struct datagram room[static BATCH_MAX], unsigned *ret_count, struct outcome *outcome)
+{
+	const struct datagram *datagrams = batch->datagrams;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
 	union endpoint sender = {0}; /* the last one: those of a batch are mostly equal */
 	struct address source = {0};
@@ -189,16 +145,21 @@ unsigned relayable_choose(struct relayable *relayable, const struct batch *batch
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		const struct datagram *datagram = &batch->datagrams[i];
-
-		if (memcmp(&datagram->source, &sender, sizeof(sender))) {
-			sender = datagram->source;
+		if (!is_same_sender(&datagrams[i].source, &sender)) {
+			sender = datagrams[i].source;
 			source = endpoint_address(&sender);
 			relays = is_relayed(relayable, batch, &sender, &source, now);
 		}
-		if (relays && may_relay(relayable, batch, datagram, &source, now))
-			ret[count++] = *datagram;
+		if (!relays || !may_relay(relayable, batch, &datagrams[i], &source, now)) {
+			if (count == i)
+				memcpy(room, datagrams, count * sizeof(*room));
+			continue;
+		}
+		if (count < i)
+			room[count] = datagrams[i];
+		count++;
 	}
+	*ret_count = count;
 	outcome->dropped[DROP_LOOP] += batch->count - count;
-	return count;
+	return count < batch->count ? room : datagrams;
 }

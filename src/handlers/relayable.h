@@ -14,9 +14,10 @@ int relayable_new(const struct handler_context *context, bool to_host, bool keep
 	struct relayable **ret);
 void relayable_free(struct relayable *relayable); /* accepts NULL */
 
-/* Writes those of the batch that may be relayed to ret, and returns their number. The others are
- * added to outcome. Needs the sources. */
-unsigned relayable_choose(struct relayable *relayable, const struct batch *batch,
-	struct datagram ret[static BATCH_MAX], struct outcome *outcome);
+/* Returns those of the batch that may be relayed, which lie in the batch or in room, and their
+ * number. The others are added to outcome. Needs the sources. */
+const struct datagram *relayable_choose(struct relayable *relayable, const struct batch *batch,
+	struct datagram room[static BATCH_MAX], unsigned *ret_count, struct outcome *outcome);
 
-void relayable_links_changed(struct relayable *relayable, const struct interface_list *interfaces);
+/* Links, addresses or routes have changed. */
+void relayable_links_changed(struct relayable *relayable);

@@ -145,14 +145,15 @@ static int udp_open(const void *settings, const struct handler_context *context,
 static void udp_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct udp_handler *udp = object;
-	struct datagram chosen[BATCH_MAX];
+	struct datagram room[BATCH_MAX];
+	const struct datagram *chosen;
 	unsigned count;
 
 	if (batch->datagrams->source.any.sa_family == AF_UNSPEC) {
 		forward_send(udp->forward, batch->datagrams, batch->count, outcome);
 		return;
 	}
-	count = relayable_choose(udp->relayable, batch, chosen, outcome);
+	chosen = relayable_choose(udp->relayable, batch, room, &count, outcome);
 	if (count)
 		forward_send(udp->forward, chosen, count, outcome);
 }
@@ -162,7 +163,7 @@ static void udp_links_changed(void *object, const struct interface_list *interfa
 	struct udp_handler *udp = object;
 
 	forward_links_changed(udp->forward, interfaces);
-	relayable_links_changed(udp->relayable, interfaces);
+	relayable_links_changed(udp->relayable);
 }
 
 static int udp_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
