@@ -6,6 +6,7 @@
 #   make check-unit     the unit tests only          UNIT=test_units: only this program
 #   make check-net      the network tests only       PYTEST_ARGS="-k isolation": passed on to pytest
 #   make check-long     the tests that take minutes
+#   make check-peers    the tests with real programs of others, which are large
 #   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
 #   make bench          how fast it is, next to other programs, as root: under 15 minutes     BENCH_ARGS=--list
 #   make bench-quick    the same with fewer and shorter runs: under 2 minutes
@@ -64,7 +65,7 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all check check-unit check-net check-long check-service check-layers check-size check-format check-words
+.PHONY: all check check-unit check-net check-long check-peers check-service check-layers check-size check-format check-words
 .PHONY: bench bench-quick
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
@@ -228,6 +229,11 @@ check-long:
 	@packaging/install-deps check
 	$(Q)$(build_checked) all
 	$(Q)$(run_tests) --long -- $(PYTEST_ARGS)
+
+check-peers:
+	@packaging/install-deps peers
+	$(Q)$(build_checked) all
+	$(Q)$(run_tests) --peers -- $(PYTEST_ARGS)
 
 check-service:
 	@packaging/install-deps check
