@@ -1,17 +1,23 @@
-/* What a program of one's own would do, without a daemon: the receivers that mcastd is measured
- * against.
- *
- *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
- *     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
- *     raw unread GROUP PORT INTERFACE                         as count, but the payloads stay
- * unread raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a wake-up:
- * what most programs do, such as mcjoin raw forward GROUP PORT INTERFACE ADDRESS PORT           as
- * count, and a send(2) for each datagram raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as
- * count, and for each datagram a message of SIZE bytes to each of so many connections, made to PATH
- * first; SIZE 0: the payload itself, as a packet
- *
- * Ends with SIGTERM and prints {"received": ..., "unsent": ...}. */
+// What a program of one's own would do, without a daemon: the receivers that mcastd is measured
+// against.
+//
+//     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
+//     raw unread GROUP PORT INTERFACE                         as count, but the payloads stay
+//     unread raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a
+//     wake-up: what most programs do raw forward GROUP PORT INTERFACE ADDRESS PORT           as
+//     count, and a send(2) for each datagram raw spread GROUP PORT INTERFACE ADDRESS PORT PREFIX N
+//     the same to a group, by each of the interfaces PREFIX0 to
+//                                                             PREFIX(N-1)
+//     raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as count, and for each datagram a
+//     message of SIZE bytes to
+//                                                             each of the connections, made to PATH
+//                                                             first; SIZE 0: the payload itself, as
+//                                                             a packet
+//
+// Ends with SIGTERM and prints {"received": ..., "unsent": ...}.
+#include <arpa/inet.h>
 #include <err.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +133,34 @@ static void forward_to(struct receiver *receiver, const char *address, uint16_t 
 	receiver->outputs[0] = connect_udp(address, port);
 }
 
+static void spread_to(struct receiver *receiver, char *arguments[])
+{
+	unsigned count = (unsigned)number(arguments[3]);
+	char interface[IF_NAMESIZE];
+	int off = 0;
+
+	receiver->deliver = deliver_each;
+	receiver->output_count = count;
+	receiver->outputs = calloc(count, sizeof(*receiver->outputs));
+	if (!receiver->outputs)
+		err(1, "calloc");
+	for (unsigned i = 0; i < count; i++) {
+		struct sockaddr_in to = {
+			.sin_family = AF_INET, .sin_port = htons((uint16_t)number(arguments[1]))};
+		struct ip_mreqn by = {0};
+		int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		snprintf(interface, sizeof(interface), "%s%u", arguments[2], i);
+		by.imr_ifindex = (int)if_nametoindex(interface);
+		inet_pton(AF_INET, arguments[0], &to.sin_addr);
+		if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof(by)) < 0 ||
+			setsockopt(fd, IPPROTO_IP, IP_MULTICAST_LOOP, &off, sizeof(off)) < 0 ||
+			connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+			err(1, "%s", interface);
+		receiver->outputs[i] = fd;
+	}
+}
+
 static void accept_outputs(struct receiver *receiver, const char *path, unsigned count, size_t size)
 {
 	int listener = listen_unix(path, size ? SOCK_STREAM : SOCK_SEQPACKET), buffer = 1 << 20;
@@ -165,10 +199,13 @@ int main(int argc, char *argv[])
 		receiver.receive = receive_single;
 	else if (argc == 7 && !strcmp(mode, "forward"))
 		forward_to(&receiver, argv[5], (uint16_t)number(argv[6]));
+	else if (argc == 9 && !strcmp(mode, "spread"))
+		spread_to(&receiver, argv + 5);
 	else if (argc == 8 && !strcmp(mode, "sends"))
 		accept_outputs(&receiver, argv[5], (unsigned)number(argv[6]), number(argv[7]));
 	else if (argc != 5 || strcmp(mode, "count"))
-		errx(2, "usage: raw count|unread|single|forward|sends GROUP PORT INTERFACE [...]");
+		errx(2, "usage: raw count|unread|single|forward|spread|sends GROUP PORT INTERFACE "
+			"[...]");
 	prepare(receiver.flags & MSG_TRUNC);
 	if (receiver.receive == receive_single)
 		tell_groups_apart(receiver.fd);
