@@ -447,7 +447,6 @@ static int make_parts(struct daemon *daemon)
 	daemon->events = events_new(daemon->base);
 	if (!daemon->guard || !daemon->events)
 		return -ENOMEM;
-	groups_set_guard(daemon->groups, daemon->guard);
 	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0) {
@@ -462,6 +461,7 @@ static int make_parts(struct daemon *daemon)
 		daemon->base, daemon->counters, daemon->store, events_sink(daemon->events));
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
+	groups_set_guard(daemon->groups, daemon->guard);
 	events_begin(daemon->events, daemon->groups);
 	r = start_timers(daemon);
 	return r < 0 ? r : watch_signals(daemon);
