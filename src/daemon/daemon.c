@@ -267,7 +267,10 @@ static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
 
-	groups_reconcile(daemon->groups, change);
+	if (change && change->links_are_same)
+		groups_follow_routes(daemon->groups);
+	else
+		groups_reconcile(daemon->groups, change);
 	tell_status(daemon);
 }
 
