@@ -150,21 +150,23 @@ static int choose_options(const struct way *way, const struct interface_list *in
 	bool multicast = address_is_multicast(&config->address);
 	const char *name = way->interface;
 	char route[IF_NAMESIZE];
-	int r;
+	int r = multicast ? 0 : check_broadcast(config, why);
 
 	*ret = (struct send_socket){.family = config->address.family,
 		.source = config->source_address,
 		.dscp = (uint8_t)config->dscp,
 		.port = (uint16_t)config->source_port,
 		.unicast = !multicast};
-	if (!name && multicast && binds_to_route(config)) {
+	if (r < 0)
+		return r;
+	if (!name && binds_to_route(config)) {
 		if (outgoing_find_route(config, route) < 0)
 			return outgoing_explain_no_route(config, why);
 		name = route;
 	}
 	r = send_socket_choose(ret, interfaces, name, why);
 	ret->receives = config->replies && ret->ifindex;
-	return r < 0 || multicast ? r : check_broadcast(config, why);
+	return r;
 }
 
 /* ---- Keeping the ways up to date ---- */

@@ -226,6 +226,16 @@ def call(daemon, method, **parameters):
     return reply if "error" in reply else {"result": reply}
 
 
+def test_a_broadcast_has_its_answers(start, net):
+    daemon = start('groups: { ssdp: { address = "198.51.100.255"; port = 1900; replies = true; }; };')
+    with net.side, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+        device.settimeout(15)
+        device.bind(("", PORT))
+        daemon.call("Send", group="ssdp", text="search")
+        answer(net.side, device.recvfrom(100)[1])
+    wait_until(lambda: daemon.group("ssdp")["replies"] == 1, "the reply")
+
+
 @FAMILIES
 def test_answers_follow_a_change_of_the_route(start, net, to_the_side, family):
     daemon = start(by_route(family))

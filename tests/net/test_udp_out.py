@@ -1,6 +1,7 @@
 """The handler udp: what it sends from, where that leaves, and what becomes of what the network does not take."""
 
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -331,6 +332,22 @@ def test_an_interface_that_loses_its_address_does_not_send_with_another_ones(net
             feed(net, b"after")
             wait_relayed(daemon, 2)
             assert seen(late, b"after") == 0
+    assert relayed(daemon)["dropped"]["absent"] == 1
+
+
+def test_an_interface_that_loses_its_ipv6_address_does_not_send_to_a_host_with_another_ones(net, start, late0):
+    """A route and the neighbour remain, and the kernel would take the address of eth0."""
+    mac = json.loads(net.side.run("ip", "-json", "link", "show", "late1"))[0]["address"]
+    net.host.ip("address add 2001:db8:9::1/64 dev late0 nodad", "route add 2001:db8:77::/64 dev late0",
+                f"neighbor add 2001:db8:77::2 lladdr {mac} dev late0")
+    daemon = start(relay("2001:db8:77::2", 'interface = "late0";', socket.AF_INET6))
+    with watch(net.side, "late1") as late:
+        wait_until(lambda: feed(net, b"before", family=socket.AF_INET6) or seen(late, b"before"), "a datagram there")
+        count = daemon.wait_idle("relay")["received"]
+        net.host.ip("address delete 2001:db8:9::1/64 dev late0")
+        feed(net, b"after", family=socket.AF_INET6)
+        wait_relayed(daemon, count + 1)
+        assert seen(late, b"after") == 0
     assert relayed(daemon)["dropped"]["absent"] == 1
 
 
