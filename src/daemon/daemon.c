@@ -267,10 +267,10 @@ static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
 
-	if (change && change->links_are_same)
-		groups_follow_routes(daemon->groups);
-	else
+	if (!change || change->links_changed)
 		groups_reconcile(daemon->groups, change);
+	if (change && change->routes_changed)
+		groups_follow_routes(daemon->groups);
 	tell_status(daemon);
 }
 

@@ -32,7 +32,7 @@ struct link_monitor {
 	struct event minor; /* once, then off for PAUSE_MS */
 	struct event pause;
 	struct event settled;
-	bool links_changed;
+	bool links_changed, routes_changed; /* since the last call */
 	link_changed changed;
 	void *argument;
 	struct {
@@ -101,6 +101,7 @@ static void on_minor(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	for (int i = 0; i < MINOR_MAX && (size >= 0 || errno == ENOBUFS); i++)
 		size = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+	monitor->routes_changed = true;
 	settle(monitor);
 	evtimer_add(&monitor->pause, &pause);
 }
@@ -116,11 +117,12 @@ static void on_settled(evutil_socket_t fd, short what, void *argument)
 	struct link_monitor *monitor = argument;
 	struct link_change change = {.gone = monitor->gone.items,
 		.gone_count = monitor->gone.count,
-		.links_are_same = !monitor->links_changed};
+		.links_changed = monitor->links_changed,
+		.routes_changed = monitor->routes_changed};
 
 	(void)fd, (void)what;
 	interfaces_note_change();
-	monitor->links_changed = false;
+	monitor->links_changed = monitor->routes_changed = false;
 	monitor->changed(monitor->argument, &change);
 	monitor->gone.count = 0;
 }

@@ -12,7 +12,8 @@ struct link_change {
 	const unsigned *gone; /* indexes of interfaces that were deleted or left the namespace;
 				 they may be back by now */
 	size_t gone_count;
-	bool links_are_same; /* only routes or queueing disciplines have changed */
+	bool links_changed; /* or addresses */
+	bool routes_changed; /* or queueing disciplines */
 };
 
 /* Whether the interface of this index may have been replaced by another one. */
