@@ -42,8 +42,8 @@ static int choose_source(struct send_socket *wanted, const struct interface_list
 
 	if (!own)
 		return because(why, -EADDRNOTAVAIL,
-			"%s has no %s address: give it one with ip addr add ADDRESS/LENGTH dev %s, "
-			"or choose a source address",
+			"%s has no %s address to send from (ip addr add ADDRESS/LENGTH dev %s); "
+			"or set source_address",
 			interface->name, v4 ? "IPv4" : "IPv6", interface->name);
 	if (v4 && interface->flags & IFF_LOOPBACK) /* takes multicast from 127/8 only */
 		wanted->source = (struct address){
