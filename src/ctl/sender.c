@@ -85,6 +85,17 @@ void sender_submit(struct sender *sender, const void *data, size_t size)
 	else
 		request(sender, data, size);
 }
+
+/* Says once where what was sent has not left the daemon's host. */
+static void note_stay(struct sender *sender, const json_t *answer)
+{
+	if (sender->stayed_here || !json_is_true(json_object_get(answer, "stayedHere")))
+		return;
+	sender->stayed_here = true;
+	session_fail(sender->session, EXIT_DONE,
+		"only this host receives it: no interface that the group sends on has a carrier");
+}
+
 /* Waits for one answer. */
 static void take_answer(struct sender *sender)
 {
@@ -102,6 +113,7 @@ static void take_answer(struct sender *sender)
 		sender->code = session_refused(sender->session, &reply, prefix_of(sender, prefix));
 	} else {
 		sender->sent++;
+		note_stay(sender, reply.parameters);
 		if (writer->json && !sender->silent)
 			writer_value(writer, reply.parameters);
 	}

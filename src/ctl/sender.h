@@ -17,6 +17,7 @@ struct sender {
 	struct session *session;
 	struct transmitter *transmitter; /* NULL: the daemon sends */
 	const char *unit; /* "line": names a payload in messages; NULL: there is only one */
+	bool stayed_here; /* that something did was said on standard error */
 	bool silent; /* do not show the answers with --json */
 	int stop_fd; /* ends sender_wait_until() when it is readable; -1: none */
 	uint64_t submitted, answered, sent; /* sent: answered, and not with a refusal */

@@ -3,10 +3,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "net/interface.h"
+#include "net/joined.h"
+#include "net/rtnetlink.h"
 #include "net/send_socket.h"
 
 /* How long one datagram is tried again when a full queue of the network drops it, and how often. */
@@ -40,29 +41,42 @@ static int choose_name(const struct session *session, const struct target *targe
 	return EXIT_DONE;
 }
 
-/* Without a carrier the kernel drops what is sent, and does not tell. */
-static bool has_carrier(const struct udp_socket *socket)
+/* The kernel keeps a datagram of TTL 0 on this host only where a group is joined, or on lo. So the
+ * socket joins as well, where another program has: nothing new is reported to the network. */
+static int hold_here(
+	struct udp_socket *socket, const struct target *target, char why[static WHY_MAX])
 {
-	struct ifreq request = {0};
+	CLEANUP(joined_clear) struct joined joined = {0};
+	struct group_req request = {.gr_interface = socket->ifindex};
+	int level = target->address.family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 
-	memcpy(request.ifr_name, socket->interface, sizeof(request.ifr_name));
-	return !socket->ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
-	       request.ifr_flags & IFF_RUNNING;
+	if (!strcmp(socket->interface, "lo"))
+		return 0;
+	joined_read(&joined);
+	if (!joined_contains(&joined, &target->address, socket->ifindex))
+		return because(why, -EADDRNOTAVAIL,
+			"with TTL 0 only this host would receive it, and nobody here has joined "
+			"the group on %s",
+			socket->interface);
+	memcpy(&request.gr_group, &socket->to, socket->to_length);
+	if (setsockopt(socket->out.fd, level, MCAST_JOIN_GROUP, &request, sizeof(request)) < 0)
+		return because(why, -errno, "keeping TTL 0 on this host: %s", strerror(errno));
+	return 0;
 }
 
 static int open_socket(struct udp_socket *socket, const struct target *target, const char *name,
 	int ttl, char why[static WHY_MAX])
 {
 	struct udp_way way = {.to = target->address, .port = target->port, .interface = name};
-	char string[INET6_ADDRSTRLEN];
-	struct address address;
+	char string[INET6_ADDRSTRLEN], route[IF_NAMESIZE];
+	unsigned ifindex;
 	int r;
 
 	if (target->sources.count)
 		way.source = target->sources.items[0];
+	if (ttl == 0 && !name && rtnetlink_route(&way.to, &ifindex) >= 0)
+		way.interface = if_indextoname(ifindex, route);
 	r = udp_way_open(&way, socket, why);
-	if (r == -ENODEV && address_parse(name, &address) == 0)
-		return because(why, r, "no interface of this host has the address %s", name);
 	if (r < 0)
 		return r;
 	if (!address_is_multicast(&way.to) && !socket->is_broadcast && !name &&
@@ -73,8 +87,14 @@ static int open_socket(struct udp_socket *socket, const struct target *target, c
 		return because(why, -EINVAL,
 			"%s is neither a multicast address nor a broadcast address of this host",
 			address_format(&way.to, string));
-	if (!has_carrier(socket))
-		return because(why, -ENETDOWN, "%s has no carrier", socket->interface);
+	ifindex = socket->ifindex;
+	if (!ifindex)
+		rtnetlink_route(&way.to, &ifindex);
+	if (ifindex && !interface_has_carrier(ifindex))
+		return because(why, -ENETDOWN, "%s has no carrier",
+			socket->ifindex ? socket->interface : if_indextoname(ifindex, route));
+	if (ttl == 0 && address_is_multicast(&way.to) && (r = hold_here(socket, target, why)) < 0)
+		return r;
 	r = ttl < 0 ? 0
 		    : send_socket_set_ttl(socket->out.fd, way.to.family, socket->is_broadcast, ttl);
 	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;

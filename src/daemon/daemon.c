@@ -274,13 +274,15 @@ static void on_rotate_signal(evutil_socket_t signal_number, short what, void *ar
 static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
-
 	struct interface_list interfaces = {0};
 
 	if (interface_list_read(&interfaces) >= 0)
 		handlers_links_changed(daemon->handlers, &interfaces);
 	interface_list_clear(&interfaces);
-	groups_reconcile(daemon->groups, change);
+	if (!change || change->links_changed)
+		groups_reconcile(daemon->groups, change);
+	if (change && change->routes_changed)
+		groups_follow_routes(daemon->groups);
 	tell_status(daemon);
 }
 

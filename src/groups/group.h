@@ -99,6 +99,8 @@ struct send_options {
 /* What was not sent. Valid until the loop goes on. */
 struct unsent {
 	unsigned count; /* datagrams, from the first on, that failed */
+	bool stayed_here; /* nothing failed: they were sent, and only this host received them, for
+			     want of a carrier */
 	const struct way *way; /* that refused them, or with -EAGAIN whose sender to wait for; NULL:
 				  there is none */
 };

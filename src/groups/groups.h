@@ -57,6 +57,9 @@ int groups_leave(struct groups *groups, const char *name);
 /* Makes the memberships match the current interfaces. change as for group_reconcile(). */
 void groups_reconcile(struct groups *groups, const struct link_change *change);
 
+/* After a change of routes or queueing disciplines. */
+void groups_follow_routes(struct groups *groups);
+
 struct group *groups_find(const struct groups *groups, const char *name);
 
 /* In the order of their names. */

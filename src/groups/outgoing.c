@@ -12,9 +12,13 @@
 #include "groups/group.h"
 #include "groups/replies.h"
 #include "net/multicast.h"
+#include "net/rtnetlink.h"
 
 /* Minimum time between two examinations that sends cause, in milliseconds. */
 #define EXAMINE_MS 100
+
+/* How many ways that the configuration does not name stay open for each group. */
+#define EXTRAS_MAX 8
 
 uint32_t outgoing_now_ms(void)
 {
@@ -87,25 +91,40 @@ static struct way **ways_find(const struct ways *ways, const char *interface)
 
 /* ---- What a way needs ---- */
 
-/* The interface that the kernel's route to the group leads to now, or NULL. */
-static const struct interface *find_route(
-	const struct group *group, const struct interface_list *interfaces)
+/* Whether what is sent without a configured interface is bound to the one of the kernel's route:
+ * answers are received by interface, and what TTL 0 keeps on this host depends on it. */
+static bool binds_to_route(const struct config_group *config)
+{
+	return config->replies || config->ttl == 0;
+}
+
+bool outgoing_follows_route(const struct group *group)
 {
 	const struct config_group *config = group->config;
-	AUTO_CLOSE int fd = socket(config->address.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	union endpoint endpoint;
-	socklen_t length = address_to_endpoint(
-		&config->address, (uint16_t)config->port, 0, &endpoint);
-	struct address source;
-	char string[INET6_ADDRSTRLEN];
 
-	if (fd < 0 || connect(fd, &endpoint.any, length) < 0 ||
-		getsockname(fd, &endpoint.any, &length) < 0)
-		return NULL;
-	if (endpoint.any.sa_family == AF_INET6 && endpoint.v6.sin6_scope_id)
-		return interface_by_index(interfaces, endpoint.v6.sin6_scope_id);
-	source = endpoint_address(&endpoint);
-	return interface_find(interfaces, address_format(&source, string));
+	return !config->send_interface.count && !config->interfaces.count && binds_to_route(config);
+}
+
+int outgoing_explain_no_route(const struct config_group *config, char why[static WHY_MAX])
+{
+	char address[INET6_ADDRSTRLEN];
+	const char *hint =
+		config->address.family == AF_INET
+			? ", or add a multicast route (ip route add 224.0.0.0/4 dev IFACE)"
+			: ", or add a multicast route (ip -6 route add multicast "
+			  "ff00::/8 table local dev IFACE)";
+
+	return because(why, -ENETUNREACH, "no route for %s: set send_interface%s",
+		address_format(&config->address, address),
+		address_is_multicast(&config->address) ? hint : "");
+}
+
+int outgoing_find_route(const struct config_group *config, char ret_name[static IF_NAMESIZE])
+{
+	unsigned ifindex;
+	int r = rtnetlink_route(&config->address, &ifindex);
+
+	return r < 0 || !if_indextoname(ifindex, ret_name) ? -ENETUNREACH : 0;
 }
 
 /* Why nothing can be sent to an address that is not multicast; 0: it is the broadcast address of a
@@ -123,120 +142,40 @@ static int check_broadcast(const struct config_group *config, char why[static WH
 				       : "neither a group nor a broadcast address of this host");
 }
 
-/* A source_address of another interface is for links without an address of their own, and at the
- * user's word. */
-static int choose_source(const struct way *way, const struct interface_list *interfaces,
-	const struct interface *interface, struct address *ret, char why[static WHY_MAX])
-{
-	const struct address *wanted = &way->group->config->source_address;
-	char string[INET6_ADDRSTRLEN];
-	const struct interface *owner;
-
-	if (wanted->family == AF_UNSPEC)
-		return 0;
-	address_format(wanted, string);
-	owner = interface_find(interfaces, string);
-	if (owner && interface && address_needs_scope(wanted) &&
-		!interface_has_address(interfaces, interface, wanted))
-		return because(why, -EADDRNOTAVAIL, "%s does not have the source_address %s",
-			interface->name, string);
-	if (!owner)
-		return because(
-			why, -EADDRNOTAVAIL, "no interface has the source_address %s", string);
-	*ret = *wanted;
-	return 0;
-}
-
-/* IPv4 needs the interface's own address, else the kernel would take another interface's. */
-static int choose_source4(const struct interface_list *interfaces,
-	const struct interface *interface, struct address *ret, char why[static WHY_MAX])
-{
-	const struct address *own = interface_address(interfaces, interface, AF_INET);
-
-	if (ret->family != AF_UNSPEC)
-		return 0;
-	if (interface->flags & IFF_LOOPBACK) { /* takes multicast from 127/8 only */
-		*ret = (struct address){.family = AF_INET, .v4.s_addr = htonl(INADDR_LOOPBACK)};
-		return 0;
-	}
-	if (!own)
-		return because(why, -EADDRNOTAVAIL,
-			"%s has no IPv4 address: give it one with ip addr add ADDRESS/LENGTH dev "
-			"%s, or set source_address",
-			interface->name, interface->name);
-	*ret = *own;
-	return 0;
-}
-
-static int check_ipv6(const struct interface_list *interfaces, const struct interface *interface,
-	const struct address *source, char why[static WHY_MAX])
-{
-	if (interface->ipv6 == IPV6_DISABLED)
-		return because(why, -EADDRNOTAVAIL,
-			"IPv6 is disabled on %s; sysctl -w net.ipv6.conf.%s.disable_ipv6=0 enables "
-			"it",
-			interface->name, interface->name);
-	if (interface->ipv6 == IPV6_ABSENT)
-		return because(why, -EADDRNOTAVAIL,
-			"%s does no IPv6: its MTU is below 1280, or the kernel has none",
-			interface->name);
-	if (source->family == AF_UNSPEC && !interface_address(interfaces, interface, AF_INET6))
-		return because(why, -EADDRNOTAVAIL, "%s has no IPv6 address yet", interface->name);
-	return 0;
-}
-
-static int check_interface(
-	const struct way *way, const struct interface *interface, char why[static WHY_MAX])
-{
-	struct address address;
-
-	if (!interface && interface_is_glob(way->interface))
-		return because(why, -ENODEV, "no interface matches %s", way->interface);
-	if (!interface && address_parse(way->interface, &address) == 0)
-		return because(why, -ENODEV, "no interface has the address %s", way->interface);
-	if (!interface)
-		return because(why, -ENODEV, "there is no interface %s", way->interface);
-	if (!(interface->flags & IFF_UP))
-		return because(why, -ENETDOWN, "%s is down", interface->name);
-	/* Programs of this host still hear it. */
-	if (!(interface->flags & IFF_RUNNING) && !way->group->config->loop)
-		return because(why, -ENETDOWN, "%s is down: it has no carrier", interface->name);
-	return 0;
-}
-
 /* What the way's socket must be set to. Returns 0, or a negative errno with the reason in why. */
 static int choose_options(const struct way *way, const struct interface_list *interfaces,
-	const struct interface *interface, struct send_socket *ret, char why[static WHY_MAX])
+	struct send_socket *ret, char why[static WHY_MAX])
 {
 	const struct config_group *config = way->group->config;
 	bool multicast = address_is_multicast(&config->address);
-	int r = way->interface ? check_interface(way, interface, why) : 0;
+	const char *name = way->interface;
+	char route[IF_NAMESIZE];
+	int r = multicast ? 0 : check_broadcast(config, why);
 
 	*ret = (struct send_socket){.family = config->address.family,
+		.source = config->source_address,
 		.dscp = (uint8_t)config->dscp,
 		.port = (uint16_t)config->source_port,
-		.unicast = !multicast,
-		.receives = config->replies && interface && way != way->group->outgoing.extra};
-	if (r >= 0 && !multicast)
-		r = check_broadcast(config, why);
-	if (r >= 0)
-		r = choose_source(way, interfaces, interface, &ret->source, why);
-	if (r < 0 || !interface)
+		.unicast = !multicast};
+	if (r < 0)
 		return r;
-	ret->ifindex = interface->index;
-	memcpy(ret->interface, interface->name, sizeof(ret->interface));
-	if (ret->family == AF_INET)
-		return choose_source4(interfaces, interface, &ret->source, why);
-	return check_ipv6(interfaces, interface, &ret->source, why);
+	if (!name && binds_to_route(config)) {
+		if (outgoing_find_route(config, route) < 0)
+			return outgoing_explain_no_route(config, why);
+		name = route;
+	}
+	r = send_socket_choose(ret, interfaces, name, why);
+	ret->receives = config->replies && ret->ifindex;
+	return r;
 }
 
 /* ---- Keeping the ways up to date ---- */
 
-static const struct membership *find_membership(const struct way *way)
+static const struct membership *find_membership(const struct group *group, const char *interface)
 {
-	for (size_t i = 0; way->interface && i < way->group->memberships.count; i++)
-		if (!strcmp(way->group->memberships.items[i]->interface, way->interface))
-			return way->group->memberships.items[i];
+	for (size_t i = 0; interface && i < group->memberships.count; i++)
+		if (!strcmp(group->memberships.items[i]->interface, interface))
+			return group->memberships.items[i];
 	return NULL;
 }
 
@@ -250,7 +189,9 @@ void outgoing_membership_changed(struct group *group)
 	for (size_t i = 0; i < group->outgoing.ways.count; i++) {
 		struct way *way = group->outgoing.ways.items[i];
 
-		way->is_joined = is_joined(find_membership(way));
+		if (way->sender)
+			way->is_joined = is_joined(
+				find_membership(group, sender_options(way->sender)->interface));
 	}
 }
 
@@ -289,31 +230,52 @@ static int way_open(struct way *way, const struct send_socket *options, char why
 	return options->receives ? replies_open(way, why) : 0;
 }
 
-static void way_update(struct way *way, const struct interface_list *interfaces)
+/* Without a carrier only this host can receive what is sent. */
+static int check_carrier(const struct way *way, const char *name, char why[static WHY_MAX])
 {
-	const struct membership *membership = find_membership(way);
-	const struct interface *interface = NULL;
+	if (!way->has_no_carrier)
+		return 0;
+	if (way->is_joined && way->group->config->loop)
+		return because(
+			why, 0, "%s has no carrier: only this host hears what is sent", name);
+	return because(why, -ENETDOWN, "%s has no carrier", name);
+}
+
+void outgoing_read_carrier(struct way *way)
+{
+	const struct group *group = way->group;
+	char route[IF_NAMESIZE];
+
+	way->link_changes = interfaces_changes();
+	way->has_no_carrier = outgoing_find_route(group->config, route) == 0 &&
+			      !interface_has_carrier(if_nametoindex(route));
+	way->is_joined = way->has_no_carrier && is_joined(find_membership(group, route));
+}
+
+static void way_update(struct way *way, const struct interface_list *interfaces, bool say)
+{
+	const struct membership *membership;
+	const struct interface *interface;
 	struct send_socket options;
 	char why[WHY_MAX] = "";
-	int r;
+	int r = choose_options(way, interfaces, &options, why);
 
-	if (way->interface)
-		interface = interface_find(interfaces, way->interface);
-	else if (way->group->config->replies)
-		interface = find_route(way->group, interfaces);
-	r = choose_options(way, interfaces, interface, &options, why);
+	interface = options.ifindex ? interface_by_index(interfaces, options.ifindex) : NULL;
+	membership = find_membership(way->group, interface ? interface->name : way->interface);
+	way->is_joined = is_joined(membership);
+	way->is_loopback = interface && interface->flags & IFF_LOOPBACK;
+	way->has_no_carrier = interface && !(interface->flags & IFF_RUNNING);
+	way->link_changes = interfaces_changes() - 1; /* read again by the next send */
+	r = r < 0 ? r : check_carrier(way, options.interface, why);
 	if (r < 0 || !way->sender || !send_socket_equal(sender_options(way->sender), &options)) {
 		way_close(way);
 		r = r < 0 ? r : way_open(way, &options, why);
 		if (r < 0)
 			way_close(way);
 	}
-	if (r >= 0 && interface && !(interface->flags & IFF_RUNNING))
-		because(why, 0, "%s has no carrier: only this host hears what is sent",
-			interface->name);
-	way->is_joined = is_joined(membership);
-	set_failure(
-		way, r, why, way != way->group->outgoing.extra && (!membership || way->is_joined));
+	if (way->sender)
+		sender_set_splits_runs(way->sender, options.splits_runs);
+	set_failure(way, r, why, say && (!membership || way->is_joined));
 }
 
 /* Adds the way by an interface to those that are wanted: the one that there is, or a new one. */
@@ -390,21 +352,38 @@ static int update_echoes(struct group *group)
 	return r < 0 ? r : set_echoes(&outgoing->own, loop && group->needs & NEED_OWN);
 }
 
+/* Those that a program chose stay open for answers, while they can be sent on. */
+static void update_extras(struct outgoing *outgoing, const struct interface_list *interfaces)
+{
+	struct ways old = outgoing->extras;
+
+	outgoing->extras = (struct ways){0};
+	for (size_t i = 0; i < old.count; i++) {
+		struct way *way = old.items[i];
+
+		way_update(way, interfaces, false);
+		if (way->sender && !ways_find(&outgoing->ways, way->interface) &&
+			array_add(&outgoing->extras, way) == 0)
+			old.items[i] = NULL;
+	}
+	ways_clear(&old);
+}
+
 int outgoing_update(struct group *group, const struct interface_list *interfaces)
 {
 	struct outgoing *outgoing = &group->outgoing;
 	struct ways wanted = {0};
 	int r = want_configured(group, interfaces, &wanted);
 
-	way_free(take(outgoing->extra));
 	ways_clear(&outgoing->ways);
 	outgoing->ways = wanted;
 	outgoing->usable = 0;
 	outgoing->examined_ms = outgoing_now_ms();
 	for (size_t i = 0; i < wanted.count; i++) {
-		way_update(wanted.items[i], interfaces);
+		way_update(wanted.items[i], interfaces, true);
 		outgoing->usable += wanted.items[i]->sender != NULL;
 	}
+	update_extras(outgoing, interfaces);
 	schedule_retry(group);
 	return r < 0 ? r : update_echoes(group);
 }
@@ -427,7 +406,8 @@ void outgoing_move(struct group *group, struct group *from)
 		       group->config->port == from->config->port;
 
 	retry_cancel(&from->outgoing.retry);
-	way_free(take(from->outgoing.extra));
+	if (!is_same)
+		ways_clear(&from->outgoing.extras);
 	group->outgoing = from->outgoing;
 	from->outgoing = (struct outgoing){0};
 	for (size_t i = 0; i < group->outgoing.ways.count; i++) {
@@ -435,6 +415,8 @@ void outgoing_move(struct group *group, struct group *from)
 			way_close(group->outgoing.ways.items[i]);
 		group->outgoing.ways.items[i]->group = group;
 	}
+	for (size_t i = 0; i < group->outgoing.extras.count; i++)
+		group->outgoing.extras.items[i]->group = group;
 }
 
 void outgoing_clear(struct group *group)
@@ -442,58 +424,57 @@ void outgoing_clear(struct group *group)
 	struct outgoing *outgoing = &group->outgoing;
 
 	retry_cancel(&outgoing->retry);
-	way_free(take(outgoing->extra));
+	ways_clear(&outgoing->extras);
 	ways_clear(&outgoing->ways);
 	set_echoes(&outgoing->echoes, false);
 	set_echoes(&outgoing->own, false);
 }
 
-/* The way by an interface that the configuration does not name, until the next update. */
-static int choose_extra(struct group *group, const struct interface_list *interfaces,
-	const char *name, struct way **ret)
+/* Adds a way by an interface that the configuration does not name, in the place of the oldest. */
+static struct way *add_extra(struct outgoing *outgoing, struct group *group, const char *name)
 {
-	const struct interface *interface = interface_find(interfaces, name);
-	struct outgoing *outgoing = &group->outgoing;
-	struct way **configured;
+	struct ways *extras = &outgoing->extras;
+	struct way *way = way_new(group, name, false);
 
-	way_free(take(outgoing->extra));
-	configured = interface ? ways_find(&outgoing->ways, interface->name) : NULL;
-	if (configured) {
-		*ret = *configured;
-		return 0;
+	if (extras->count == EXTRAS_MAX) {
+		way_free(extras->items[0]);
+		memmove(extras->items, extras->items + 1, --extras->count * sizeof(*extras->items));
 	}
-	outgoing->extra = way_new(group, interface ? interface->name : name, false);
-	if (!outgoing->extra)
-		return -ENOMEM;
-	way_update(outgoing->extra, interfaces);
-	*ret = outgoing->extra;
-	return 0;
+	if (way && array_add(extras, way) == 0)
+		return way;
+	way_free(way);
+	return NULL;
 }
 
-int outgoing_choose(struct group *group, const char *interface, struct way **ret)
+static struct way *find_way(const struct outgoing *outgoing, const char *name)
 {
+	struct way **way = ways_find(&outgoing->ways, name);
+
+	way = way ? way : ways_find(&outgoing->extras, name);
+	return way ? *way : NULL;
+}
+
+int outgoing_choose(struct group *group, const char *name, struct way **ret)
+{
+	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
 	struct outgoing *outgoing = &group->outgoing;
-	struct way **configured = ways_find(&outgoing->ways, interface);
-	struct interface_list interfaces = {0};
+	const struct interface *interface;
 	int r;
 
-	if (outgoing->extra && !strcmp(outgoing->extra->interface, interface) &&
-		outgoing->extra->sender)
-		*ret = outgoing->extra;
-	else if (configured)
-		*ret = *configured;
-	else
-		*ret = NULL;
+	*ret = find_way(outgoing, name);
 	if (*ret && (*ret)->sender)
 		return 0;
 	if ((r = interface_list_read(&interfaces)) < 0)
 		return r;
-	if (configured)
-		way_update(*configured, &interfaces);
-	else
-		r = choose_extra(group, &interfaces, interface, ret);
-	interface_list_clear(&interfaces);
-	return r;
+	interface = interface_find(&interfaces, name);
+	name = interface ? interface->name : name;
+	*ret = find_way(outgoing, name);
+	*ret = *ret ? *ret : add_extra(outgoing, group, name);
+	if (!*ret)
+		return -ENOMEM;
+	if (!(*ret)->sender)
+		way_update(*ret, &interfaces, (*ret)->counters);
+	return 0;
 }
 
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface)
@@ -547,6 +528,8 @@ void outgoing_apply_needs(struct group *group)
 {
 	for (size_t i = 0; i < group->outgoing.ways.count; i++)
 		replies_apply_needs(group->outgoing.ways.items[i]);
+	for (size_t i = 0; i < group->outgoing.extras.count; i++)
+		replies_apply_needs(group->outgoing.extras.items[i]);
 }
 
 uint64_t outgoing_count_drops(struct group *group)
@@ -555,5 +538,7 @@ uint64_t outgoing_count_drops(struct group *group)
 
 	for (size_t i = 0; i < group->outgoing.ways.count; i++)
 		dropped += replies_count_drops(group->outgoing.ways.items[i]);
+	for (size_t i = 0; i < group->outgoing.extras.count; i++)
+		dropped += replies_count_drops(group->outgoing.extras.items[i]);
 	return dropped;
 }

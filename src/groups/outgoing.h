@@ -9,6 +9,7 @@
 #include <event2/event_struct.h>
 
 #include "base/errors.h"
+#include "config/config.h"
 #include "data/counters.h"
 #include "data/echoes.h"
 #include "groups/retry.h"
@@ -36,6 +37,9 @@ struct way {
 	struct send_target target;
 	struct way_counters *counters; /* NULL: the configuration does not name it */
 	bool is_joined; /* the group is, there: what is sent comes back */
+	bool is_loopback; /* it is by lo: nothing leaves this host */
+	bool has_no_carrier; /* nothing leaves: only this host receives what is sent */
+	uint32_t link_changes; /* interfaces_changes() at the last outgoing_read_carrier() */
 	struct origin *origin; /* of replies; NULL: none are received */
 	struct event replied;
 	uint32_t dropped; /* replies that the kernel dropped at the socket, when last read */
@@ -49,7 +53,7 @@ struct ways {
 struct outgoing {
 	struct ways ways; /* in the order of the configuration */
 	size_t usable; /* of them */
-	struct way *extra; /* the last interface that a program chose beside them; or NULL */
+	struct ways extras; /* that programs chose beside them, the latest last */
 	struct echoes *echoes; /* NULL: no more than one copy comes back */
 	struct echoes *own; /* the first copies; NULL: nobody needs to know them */
 	struct retry retry; /* for a port that was not to be had */
@@ -60,11 +64,23 @@ struct outgoing {
  * Returns 0 or -ENOMEM. */
 int outgoing_update(struct group *group, const struct interface_list *interfaces);
 
+/* Reads whether the interface of the kernel's route has a carrier, for a way that is not bound to
+ * one, and whether the group is joined there. Called by a send after a change. */
+void outgoing_read_carrier(struct way *way);
+
 /* A membership was joined since then. */
 void outgoing_membership_changed(struct group *group);
 
 /* Reads the interfaces again, where nothing can be sent; not more often than every 100 ms. */
 void outgoing_examine(struct group *group);
+
+/* Whether its ways depend on the kernel's route, and outgoing_update() must follow a change. */
+bool outgoing_follows_route(const struct group *group);
+
+/* The name of the interface that the kernel's route to the group leads to. Returns 0 or
+ * -ENETUNREACH, which outgoing_explain_no_route() explains and returns. */
+int outgoing_find_route(const struct config_group *config, char ret_name[static IF_NAMESIZE]);
+int outgoing_explain_no_route(const struct config_group *config, char why[static WHY_MAX]);
 
 /* The callback of retries_new(). */
 void outgoing_retry(struct retry *retry, const struct interface_list *interfaces);
@@ -75,9 +91,9 @@ void outgoing_move(struct group *group, struct group *from);
 /* Closes all, and hands out what is queued. */
 void outgoing_clear(struct group *group);
 
-/* The way by this interface, whether the configuration names it or not. Returns 0 or a negative
- * errno. */
-int outgoing_choose(struct group *group, const char *interface, struct way **ret);
+/* The way by this interface, whether the configuration names it or not. It has a sender, or the
+ * reason why not. Returns 0 or a negative errno. */
+int outgoing_choose(struct group *group, const char *name, struct way **ret);
 
 /* How many datagrams were not sent on this interface; 0 where none are to be. */
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface);

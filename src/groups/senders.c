@@ -164,6 +164,29 @@ const struct udp_out *sender_out(const struct sender *sender)
 	return &sender->out;
 }
 
+void sender_set_splits_runs(struct sender *sender, bool splits_runs)
+{
+	sender->out.splits_runs = splits_runs;
+}
+
+static void read_discipline(struct sender *sender, const struct interface_list *interfaces)
+{
+	const struct interface *interface = interface_by_index(interfaces, sender->options.ifindex);
+
+	sender_set_splits_runs(
+		sender, interface ? interface->splits_runs : interfaces->splits_runs);
+}
+
+void senders_read_disciplines(struct senders *senders, const struct interface_list *interfaces)
+{
+	struct sender *sender;
+
+	list_for_each(sender, &senders->shared, link)
+		read_discipline(sender, interfaces);
+	list_for_each(sender, &senders->own, link)
+		read_discipline(sender, interfaces);
+}
+
 uint16_t sender_port(const struct sender *sender)
 {
 	return sender->port;
@@ -187,9 +210,10 @@ int sender_send(struct sender *sender, const struct send_target *target,
 {
 	int r = configure(sender, target->ttl, target->loop);
 
+	if (r >= 0)
+		return udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
 	sender->out.refused = 1;
-	return r < 0 ? r
-		     : udp_out_send(&sender->out, &target->to, target->to_length, vectors, count);
+	return r;
 }
 
 void sender_wait(struct sender *sender, struct send_waiter *waiter)

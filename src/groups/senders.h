@@ -41,6 +41,12 @@ int senders_get(struct senders *senders, const struct send_socket *options, bool
 void sender_unref(struct sender *sender);
 
 const struct send_socket *sender_options(const struct sender *sender);
+/* Whether nothing is segmented (struct udp_out). */
+void sender_set_splits_runs(struct sender *sender, bool splits_runs);
+
+/* The same for all, as the links' queueing disciplines are now. */
+void senders_read_disciplines(struct senders *senders, const struct interface_list *interfaces);
+
 uint16_t sender_port(const struct sender *sender);
 
 /* Its socket, and what that has met. */

@@ -59,6 +59,7 @@ int group_explain(
 	const struct way *way = unsent->way;
 	bool v4 = group->config->address.family == AF_INET;
 	const char *interface = way ? way->interface : NULL;
+	char string[INET6_ADDRSTRLEN];
 
 	if (group->config->is_events)
 		return because(why, r,
@@ -69,12 +70,16 @@ int group_explain(
 	case ENETUNREACH:
 		if (interface)
 			return because(why, r, "%s is down, or has no multicast route", interface);
+		return outgoing_explain_no_route(group->config, why);
+	case ENONET:
 		return because(why, r,
-			"no route for %s: set send_interface, or add a multicast route (ip %s dev "
-			"IFACE)",
-			group->config->name,
-			v4 ? "route add 224.0.0.0/4"
-			   : "-6 route add multicast ff00::/8 table local");
+			"with TTL 0 it would leave this host by %s: the kernel keeps it here only "
+			"where %s is joined, with loop = true, and takes what this host sends",
+			interface ? interface : "the kernel's route",
+			address_format(&group->config->address, string));
+	case ENETDOWN:
+		return because(why, r, "%s has no carrier",
+			interface ? interface : "the interface of the kernel's route");
 	case ENODEV:
 	case ENXIO:
 		return because(why, r, "there is no interface %s",
@@ -104,6 +109,28 @@ int group_explain(
 	}
 }
 
+static void count_not_sent(struct way *way, unsigned count)
+{
+	if (way->counters)
+		way->counters->not_sent += count;
+}
+
+/* The kernel keeps a multicast datagram of TTL 0 on this host only where a membership takes it and
+ * IP_MULTICAST_LOOP is set; elsewhere it leaves like any other. */
+static bool keeps_ttl_0(const struct way *way)
+{
+	const struct config_group *config = way->group->config;
+	const struct send_socket *options = sender_options(way->sender);
+
+	if (way->is_loopback)
+		return true;
+	if (options->unicast || !way->is_joined || !config->loop)
+		return false;
+	if (options->source.family == AF_UNSPEC)
+		return !config->sources.count && !config->block_sources.count;
+	return config_group_takes(config, &options->source);
+}
+
 static int send_on(struct way *way, int ttl, const struct iovec *vectors, unsigned count)
 {
 	uint64_t before;
@@ -111,18 +138,20 @@ static int send_on(struct way *way, int ttl, const struct iovec *vectors, unsign
 
 	if (!way->sender)
 		return way->failure;
+	if (ttl == 0 && !keeps_ttl_0(way))
+		return -ENONET;
+	if (!way->ifindex && way->link_changes != interfaces_changes())
+		outgoing_read_carrier(way);
+	if (way->has_no_carrier && !(way->is_joined && way->group->config->loop))
+		return -ENETDOWN;
 	before = way->out->unreachable;
 	way->target.ttl = ttl;
 	way->target.loop = way->group->config->loop;
 	r = sender_send(way->sender, &way->target, vectors, count);
 	way->group->counters->unreachable += way->out->unreachable - before;
+	if (r > 0 && way->has_no_carrier)
+		count_not_sent(way, (unsigned)r);
 	return r;
-}
-
-static void count_not_sent(struct way *way, unsigned count)
-{
-	if (way->counters)
-		way->counters->not_sent += count;
 }
 
 /* What left by a joined interface comes back, and the first copy is delivered. returned has a bit
@@ -144,10 +173,18 @@ static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned
 	}
 }
 
-/* Sends on one more way what has left by the first one, and does not wait. */
-static void send_too(
+/* Whether the way takes nothing now: then nothing was given to its socket. */
+static bool is_refused(const struct way *way, int r)
+{
+	return !way->sender || r == -ENONET || r == -ENETDOWN;
+}
+
+/* Sends on one more way what has left by the first one, and does not wait. Returns whether some of
+ * it has left this host. */
+static bool send_too(
 	struct way *way, int ttl, const struct iovec *vectors, unsigned count, uint64_t *returned)
 {
+	bool left = false;
 	unsigned done = 0;
 
 	while (done < count) {
@@ -156,14 +193,16 @@ static void send_too(
 		if (n > 0) {
 			expect_echoes(way, vectors, done, (unsigned)n, returned);
 			done += (unsigned)n;
-		} else if (n == -EAGAIN || !way->sender) {
+			left = !way->has_no_carrier;
+		} else if (n == -EAGAIN || is_refused(way, n)) {
 			count_not_sent(way, count - done);
-			return;
+			break;
 		} else {
 			count_not_sent(way, way->out->refused);
 			done += way->out->refused;
 		}
 	}
+	return left;
 }
 
 /* Sends on the first way that takes something, and sets *ret_taken to it. What a way refuses, the
@@ -182,7 +221,7 @@ static int send_first(const struct ways *ways, int ttl, const struct iovec *vect
 		if (r > 0 || r == -EAGAIN)
 			return r;
 		failure = failure ? failure : r;
-		if (way->sender)
+		if (!is_refused(way, r))
 			ret->count = count = way->out->refused;
 	}
 	return failure ? failure : r;
@@ -208,8 +247,10 @@ static int send_by(struct group *group, const struct ways *ways, int ttl,
 	if (r < 0)
 		return r;
 	expect_echoes(ways->items[taken], vectors, 0, (unsigned)r, &returned);
+	ret->stayed_here = ways->items[taken]->has_no_carrier;
 	for (size_t i = taken + 1; i < ways->count; i++)
-		send_too(ways->items[i], ttl, vectors, (unsigned)r, &returned);
+		if (send_too(ways->items[i], ttl, vectors, (unsigned)r, &returned))
+			ret->stayed_here = false;
 	for (int i = 0; i < r; i++)
 		bytes += vectors[i].iov_len;
 	group->counters->sent_bytes += bytes;
@@ -240,14 +281,31 @@ static int send_chosen(struct group *group, const struct send_options *options,
 	return r < 0 ? r : send_by(group, &(struct ways){&way, 1}, options->ttl, vector, 1, ret);
 }
 
+/* Whether no interface is chosen, neither by the configuration nor by what a datagram of TTL 0 or
+ * answers need. */
+static bool is_by_route(const struct group *group)
+{
+	const struct ways *ways = &group->outgoing.ways;
+
+	return ways->count == 1 && !ways->items[0]->interface && !ways->items[0]->ifindex;
+}
+
 int group_send(struct group *group, const void *payload, size_t size,
 	const struct send_options *options, struct unsent *ret)
 {
 	struct iovec vector = {(void *)payload, size};
-	bool is_chosen = options->interface && !group->config->is_events;
-	int r = is_chosen ? send_chosen(group, options, &vector, ret)
-			  : send_configured(group, options->ttl, &vector, 1, ret);
+	struct send_options chosen = *options;
+	char route[IF_NAMESIZE];
+	int r;
 
+	if (group->config->is_events)
+		chosen.interface = NULL;
+	/* What becomes of it depends on the interface. */
+	else if (!options->interface && options->ttl == 0 && is_by_route(group) &&
+		outgoing_find_route(group->config, route) == 0)
+		chosen.interface = route;
+	r = chosen.interface ? send_chosen(group, &chosen, &vector, ret)
+			     : send_configured(group, options->ttl, &vector, 1, ret);
 	if (r < 0 && r != -EAGAIN)
 		group->counters->send_failed++;
 	return r < 0 ? r : 0;

@@ -6,6 +6,7 @@
 #include <linux/if_link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
@@ -17,6 +18,26 @@
 
 /* Masters whose ports hand all that they receive to them. A VRF, for one, does not. */
 static const char *const port_kinds[] = {"bridge", "bond", "team", "openvswitch"};
+
+/* Queueing disciplines that take or drop a buffer of segments as a whole. Others, as tbf, split it,
+ * and report success where a part of it fits. */
+static const char *const whole_disciplines[] = {"noqueue", "mq", "pfifo_fast", "fq", "fq_codel"};
+
+/* How many links may lie on each other. */
+#define LAYERS_MAX 8
+
+/* Of this process: handlers have no other way to the link monitor. */
+static uint32_t changes;
+
+uint32_t interfaces_changes(void)
+{
+	return changes;
+}
+
+void interfaces_note_change(void)
+{
+	changes++;
+}
 
 /* The kind of master that an interface is a port of, or NULL. */
 static const char *port_kind(const struct rtattr *link_info)
@@ -31,6 +52,30 @@ static const char *port_kind(const struct rtattr *link_info)
 		if (!strncmp(RTA_DATA(kind), port_kinds[i], RTA_PAYLOAD(kind)))
 			return port_kinds[i];
 	return NULL;
+}
+
+static bool splits_runs(const struct rtattr *discipline)
+{
+	for (size_t i = 0; discipline && i < ARRAY_SIZE(whole_disciplines); i++)
+		if (!strncmp(RTA_DATA(discipline), whole_disciplines[i], RTA_PAYLOAD(discipline)))
+			return false;
+	return discipline;
+}
+
+/* The index of the link below. The other end of a veth pair is none. */
+static unsigned lower_link(const struct rtattr *const parts[])
+{
+	const struct rtattr *info[IFLA_INFO_MAX + 1];
+	unsigned lower;
+
+	if (!parts[IFLA_LINK] || parts[IFLA_LINK_NETNSID] || !parts[IFLA_LINKINFO])
+		return 0;
+	rtnetlink_nested(parts[IFLA_LINKINFO], info, ARRAY_SIZE(info));
+	if (info[IFLA_INFO_KIND] &&
+		!strncmp(RTA_DATA(info[IFLA_INFO_KIND]), "veth", RTA_PAYLOAD(info[IFLA_INFO_KIND])))
+		return 0;
+	memcpy(&lower, RTA_DATA(parts[IFLA_LINK]), sizeof(lower));
+	return lower;
 }
 
 /* IFLA_AF_SPEC has a part for IPv6 where the interface does IPv6 at all. */
@@ -94,6 +139,9 @@ static int read_link(void *argument, const struct nlmsghdr *message)
 		memcpy(&carrier_losses, RTA_DATA(parts[IFLA_CARRIER_DOWN_COUNT]),
 			sizeof(carrier_losses));
 	interface.attachment = (uint64_t)carrier_losses << 32 | interface.port_of;
+	interface.splits_runs = splits_runs(parts[IFLA_QDISC]);
+	interface.lower = lower_link(parts);
+	list->splits_runs |= interface.splits_runs;
 	r = array_add(list, interface);
 	if (r < 0 || !parts[IFLA_PROP_LIST])
 		return r;
@@ -133,6 +181,7 @@ static void forget_links(void *argument)
 	struct interface_list *list = argument;
 
 	list->count = 0;
+	list->splits_runs = false;
 	list->alternatives.count = 0;
 }
 
@@ -147,6 +196,21 @@ static struct interface *by_index(const struct interface_list *list, unsigned in
 		if (list->items[i].index == index)
 			return &list->items[i];
 	return NULL;
+}
+
+/* Sets splits_runs also where a link below has it. */
+static void look_below(struct interface_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct interface *interface = &list->items[i];
+		const struct interface *lower = interface;
+
+		for (int layer = 0; lower && !interface->splits_runs && layer < LAYERS_MAX;
+			layer++) {
+			lower = lower->lower ? by_index(list, lower->lower) : NULL;
+			interface->splits_runs = lower && lower->splits_runs;
+		}
+	}
 }
 
 /* What the messages say of other interfaces than their own. */
@@ -177,6 +241,8 @@ int interface_list_read(struct interface_list *ret)
 		return r;
 	}
 	relate(&list);
+	if (list.splits_runs)
+		look_below(&list);
 	*ret = list;
 	return 0;
 }
@@ -192,6 +258,31 @@ void interface_list_clear(struct interface_list *list)
 const struct interface *interface_by_index(const struct interface_list *list, unsigned index)
 {
 	return by_index(list, index);
+}
+
+bool interface_has_carrier(unsigned index)
+{
+	AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_ifindex = (int)index};
+
+	return ioctl(fd, SIOCGIFNAME, &request) < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0 ||
+	       request.ifr_flags & IFF_RUNNING;
+}
+
+bool interface_splits_runs(unsigned index)
+{
+	struct interface_list list = {0};
+	bool splits = false;
+
+	for (int layer = 0; index && !splits && layer < LAYERS_MAX; layer++) {
+		forget_links(&list);
+		if (rtnetlink_link(index, read_link, &list) < 0 || !list.count)
+			break;
+		splits = list.items[0].splits_runs;
+		index = list.items[0].lower;
+	}
+	interface_list_clear(&list);
+	return splits;
 }
 
 const struct interface *interface_find(const struct interface_list *list, const char *name)

@@ -27,6 +27,9 @@ struct interface {
 	const char *port_kind; /* "bridge", ...; NULL: it is no port */
 	enum interface_ipv6 ipv6;
 	bool has_ipv4; /* it has an IPv4 address */
+	bool splits_runs; /* its queueing discipline, or that of a link below, may split a buffer
+			     of segments (udp(7), UDP_SEGMENT), and drop a part of it unseen */
+	unsigned lower; /* index of the link below it, as of a VLAN; 0: none */
 	uint64_t attachment; /* what it is attached to: a hash of its master, of how often it lost
 				its carrier, and of its own ports that have one */
 };
@@ -57,6 +60,7 @@ struct interface_list {
 		struct interface_name *items;
 		size_t count;
 	} alternatives;
+	bool splits_runs; /* one of them does */
 };
 
 /* Returns 0, or a negative errno. To be freed with interface_list_clear(). */
@@ -66,6 +70,17 @@ void interface_list_clear(struct interface_list *list);
 /* The interface of that name, alternative name or address, or NULL. */
 const struct interface *interface_find(const struct interface_list *list, const char *name);
 const struct interface *interface_by_index(const struct interface_list *list, unsigned index);
+
+/* How often the link monitor has noticed a change, for those that it does not call. */
+uint32_t interfaces_changes(void);
+void interfaces_note_change(void);
+
+/* Whether an interface can send at all now: without a carrier the kernel drops what is sent, and
+ * does not tell. True where there is no such interface. */
+bool interface_has_carrier(unsigned index);
+
+/* Reads anew whether an interface splits_runs, by its index. */
+bool interface_splits_runs(unsigned index);
 
 /* The first address of a family that the interface can send from; NULL: it has none. For IPv6 a
  * link-local address is as good as any. */

@@ -16,12 +16,23 @@
 /* Delay that gathers a burst of changes: an interface is created, named and set up at once. */
 #define SETTLE_US 5000
 
+/* How long changes of routes and queueing disciplines are not read after some were: a router may
+ * have thousands a second. The kernel keeps no more of them than fit into the buffer, in bytes,
+ * and no more than MINOR_MAX are read at once. */
+#define PAUSE_MS 500
+#define MINOR_BUFFER 4096
+#define MINOR_MAX 64
+
 #define MESSAGE_SIZE 16384
 
 struct link_monitor {
 	int fd;
+	int minor_fd; /* for routes and queueing disciplines */
 	struct event readable;
+	struct event minor; /* once, then off for PAUSE_MS */
+	struct event pause;
 	struct event settled;
+	bool links_changed, routes_changed; /* since the last call */
 	link_changed changed;
 	void *argument;
 	struct {
@@ -54,9 +65,16 @@ static void read_messages(struct link_monitor *monitor, const void *data, size_t
 	}
 }
 
+static void settle(struct link_monitor *monitor)
+{
+	static const struct timeval delay = {.tv_usec = SETTLE_US};
+
+	if (!evtimer_pending(&monitor->settled, NULL))
+		evtimer_add(&monitor->settled, &delay);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
-	static const struct timeval settle = {.tv_usec = SETTLE_US};
 	_Alignas(struct nlmsghdr) char data[MESSAGE_SIZE];
 	struct link_monitor *monitor = argument;
 	ssize_t size;
@@ -68,25 +86,50 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		(size < 0 && errno == ENOBUFS))
 		if (size > 0)
 			read_messages(monitor, data, (size_t)size);
-	if (!evtimer_pending(&monitor->settled, NULL))
-		evtimer_add(&monitor->settled, &settle);
+	monitor->links_changed = true;
+	settle(monitor);
+}
+
+/* A loss (ENOBUFS) is a change like any other. */
+static void on_minor(evutil_socket_t fd, short what, void *argument)
+{
+	static const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
+	struct link_monitor *monitor = argument;
+	ssize_t size = 0;
+	char data[1];
+
+	(void)what;
+	for (int i = 0; i < MINOR_MAX && (size >= 0 || errno == ENOBUFS); i++)
+		size = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+	monitor->routes_changed = true;
+	settle(monitor);
+	evtimer_add(&monitor->pause, &pause);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	event_add(&((struct link_monitor *)argument)->minor, NULL);
 }
 
 static void on_settled(evutil_socket_t fd, short what, void *argument)
 {
 	struct link_monitor *monitor = argument;
-	struct link_change change = {monitor->gone.items, monitor->gone.count};
+	struct link_change change = {.gone = monitor->gone.items,
+		.gone_count = monitor->gone.count,
+		.links_changed = monitor->links_changed,
+		.routes_changed = monitor->routes_changed};
 
 	(void)fd, (void)what;
+	interfaces_note_change();
+	monitor->links_changed = monitor->routes_changed = false;
 	monitor->changed(monitor->argument, &change);
 	monitor->gone.count = 0;
 }
 
-static int open_socket(void)
+static int open_socket(unsigned groups)
 {
-	struct sockaddr_nl address = {.nl_family = AF_NETLINK,
-		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-			     RTMGRP_IPV6_IFINFO};
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
 	AUTO_CLOSE int fd = socket(
 		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -98,22 +141,30 @@ static int open_socket(void)
 int link_monitor_new(
 	struct event_base *base, link_changed changed, void *argument, struct link_monitor **ret)
 {
-	struct link_monitor *monitor;
-	int fd = open_socket();
+	struct link_monitor *monitor = calloc(1, sizeof(*monitor));
+	int size = MINOR_BUFFER;
 
-	if (fd < 0)
-		return fd;
-	monitor = calloc(1, sizeof(*monitor));
-	if (!monitor) {
-		close(fd);
+	if (!monitor)
 		return -ENOMEM;
-	}
-	monitor->fd = fd;
+	monitor->fd = open_socket(
+		RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_IFINFO);
+	monitor->minor_fd = open_socket(RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_TC);
 	monitor->changed = changed;
 	monitor->argument = argument;
-	event_assign(&monitor->readable, base, fd, EV_READ | EV_PERSIST, on_readable, monitor);
+	event_assign(
+		&monitor->readable, base, monitor->fd, EV_READ | EV_PERSIST, on_readable, monitor);
+	event_assign(&monitor->minor, base, monitor->minor_fd, EV_READ, on_minor, monitor);
+	evtimer_assign(&monitor->pause, base, on_pause_over, monitor);
 	evtimer_assign(&monitor->settled, base, on_settled, monitor);
+	if (monitor->fd < 0 || monitor->minor_fd < 0) {
+		int r = monitor->fd < 0 ? monitor->fd : monitor->minor_fd;
+
+		link_monitor_free(monitor);
+		return r;
+	}
+	setsockopt(monitor->minor_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	event_add(&monitor->readable, NULL);
+	event_add(&monitor->minor, NULL);
 	*ret = monitor;
 	return 0;
 }
@@ -123,8 +174,11 @@ void link_monitor_free(struct link_monitor *monitor)
 	if (!monitor)
 		return;
 	event_del(&monitor->readable);
+	event_del(&monitor->minor);
+	evtimer_del(&monitor->pause);
 	evtimer_del(&monitor->settled);
-	close(monitor->fd);
+	closep(&monitor->fd);
+	closep(&monitor->minor_fd);
 	free(monitor->gone.items);
 	free(monitor);
 }

@@ -117,15 +117,50 @@ int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argumen
 	return r;
 }
 
-/* The type that an answer to RTM_GETROUTE tells, or a negative errno. */
-static int read_route(const char *data, size_t size, unsigned *ret_ifindex)
+/* Asks for one item. Returns 1 with the answer's only message, or a negative errno. */
+static int ask(const struct nlmsghdr *request, char *answer, size_t size)
+{
+	AUTO_CLOSE int fd = open_netlink();
+	const struct nlmsghdr *message = (const void *)answer;
+	ssize_t n;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	if (send(fd, request, request->nlmsg_len, 0) < 0)
+		return -errno;
+	n = recv(fd, answer, size, 0);
+	if (n < 0)
+		return -errno;
+	r = NLMSG_OK(message, (unsigned)n) ? end_of(message) : -EIO;
+	return r ? r : -EIO;
+}
+
+int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument)
+{
+	const struct {
+		struct nlmsghdr header;
+		struct ifinfomsg link;
+		struct rtattr attribute;
+		uint32_t skipped;
+	} request = {.header = {.nlmsg_len = sizeof(request),
+			     .nlmsg_type = RTM_GETLINK,
+			     .nlmsg_flags = NLM_F_REQUEST},
+		.link = {.ifi_index = (int)ifindex},
+		.attribute = {.rta_type = IFLA_EXT_MASK,
+			.rta_len = RTA_LENGTH(sizeof(request.skipped))},
+		.skipped = RTEXT_FILTER_SKIP_STATS};
+	_Alignas(struct nlmsghdr) char answer[RECEIVE_SIZE];
+	int r = ask(&request.header, answer, sizeof(answer));
+
+	return r < 0 ? r : item(argument, (const void *)answer);
+}
+
+/* The type that an answer to RTM_GETROUTE tells. */
+static int read_route(const struct nlmsghdr *message, unsigned *ret_ifindex)
 {
 	const struct rtattr *parts[RTA_OIF + 1];
-	const struct nlmsghdr *message = (const void *)data;
-	int r = NLMSG_OK(message, (unsigned)size) ? end_of(message) : -EIO;
 
-	if (r <= 0)
-		return r ? r : -EIO;
 	rtnetlink_attributes(message, sizeof(struct rtmsg), parts, ARRAY_SIZE(parts));
 	*ret_ifindex = 0;
 	if (parts[RTA_OIF])
@@ -135,7 +170,6 @@ static int read_route(const char *data, size_t size, unsigned *ret_ifindex)
 
 int rtnetlink_route(const struct address *address, unsigned *ret_ifindex)
 {
-	AUTO_CLOSE int fd = open_netlink();
 	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
 	struct {
 		struct nlmsghdr header;
@@ -147,17 +181,13 @@ int rtnetlink_route(const struct address *address, unsigned *ret_ifindex)
 			.rtm_dst_len = (unsigned char)(8 * size)},
 		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
 	_Alignas(struct nlmsghdr) char answer[4096];
-	ssize_t n;
+	int r;
 
-	if (fd < 0)
-		return fd;
 	memcpy(&request.bytes, &address->v4, size);
 	request.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(request.route)) +
 					      RTA_LENGTH(size));
-	if (send(fd, &request, request.header.nlmsg_len, 0) < 0)
-		return -errno;
-	n = recv(fd, answer, sizeof(answer), 0);
-	return n < 0 ? -errno : read_route(answer, (size_t)n, ret_ifindex);
+	r = ask(&request.header, answer, sizeof(answer));
+	return r < 0 ? r : read_route((const void *)answer, ret_ifindex);
 }
 
 int rtnetlink_route_type(const struct address *address)

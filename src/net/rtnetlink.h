@@ -16,6 +16,9 @@ typedef int rtnetlink_item(void *argument, const struct nlmsghdr *message);
  */
 int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argument), void *argument);
 
+/* Has the kernel describe one link to item. Returns what that does, or a negative errno. */
+int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument);
+
 /* The type of the kernel's route to an address, such as RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST or
  * RTN_UNICAST; or a negative errno. *ret_ifindex is its interface, lo for RTN_LOCAL; 0: it has
  * none.

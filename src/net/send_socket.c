@@ -10,6 +10,97 @@
 
 #define SEND_BUFFER (1 << 20)
 
+/* Whether the address that is configured is one of this host; a link-local one, of the interface.
+ */
+static int check_source(const struct send_socket *wanted, const struct interface_list *interfaces,
+	const struct interface *interface, char why[static WHY_MAX])
+{
+	bool is_local = interface && address_needs_scope(&wanted->source), found = false;
+	char string[INET6_ADDRSTRLEN];
+
+	address_format(&wanted->source, string);
+	for (size_t i = 0; i < interfaces->addresses.count && !found; i++) {
+		const struct interface_address *item = &interfaces->addresses.items[i];
+
+		found = address_equal(&item->address, &wanted->source) && !item->is_tentative &&
+			(!is_local || item->ifindex == interface->index);
+	}
+	if (!found && is_local)
+		return because(why, -EADDRNOTAVAIL, "%s does not have the source_address %s",
+			interface->name, string);
+	return found ? 0
+		     : because(why, -EADDRNOTAVAIL, "no interface has the source_address %s",
+			       string);
+}
+
+/* IPv4 needs the interface's own address, else the kernel would take another interface's. */
+static int choose_source(struct send_socket *wanted, const struct interface_list *interfaces,
+	const struct interface *interface, char why[static WHY_MAX])
+{
+	const struct address *own = interface_address(interfaces, interface, wanted->family);
+	bool v4 = wanted->family == AF_INET;
+
+	if (!own)
+		return because(why, -EADDRNOTAVAIL,
+			"%s has no %s address to send from (ip addr add ADDRESS/LENGTH dev %s); "
+			"or set source_address",
+			interface->name, v4 ? "IPv4" : "IPv6", interface->name);
+	if (v4 && interface->flags & IFF_LOOPBACK) /* takes multicast from 127/8 only */
+		wanted->source = (struct address){
+			.family = AF_INET, .v4.s_addr = htonl(INADDR_LOOPBACK)};
+	else if (v4)
+		wanted->source = *own;
+	return 0;
+}
+
+static int explain_missing(const char *name, char why[static WHY_MAX])
+{
+	struct address address;
+
+	if (interface_is_glob(name))
+		return because(why, -ENODEV, "no interface matches %s", name);
+	if (address_parse(name, &address) == 0)
+		return because(why, -ENODEV, "no interface of this host has the address %s", name);
+	return because(why, -ENODEV, "there is no interface %s", name);
+}
+
+static int check_link(
+	const struct interface *interface, sa_family_t family, char why[static WHY_MAX])
+{
+	const char *name = interface->name;
+
+	if (!(interface->flags & IFF_UP))
+		return because(why, -ENETDOWN, "%s is down (ip link set %s up)", name, name);
+	if (family == AF_INET6 && interface->ipv6 == IPV6_DISABLED)
+		return because(why, -EADDRNOTAVAIL,
+			"IPv6 is disabled on %s (sysctl net.ipv6.conf.%s.disable_ipv6=0)", name,
+			name);
+	if (family == AF_INET6 && interface->ipv6 == IPV6_ABSENT)
+		return because(why, -EADDRNOTAVAIL,
+			"%s does no IPv6: its MTU is below 1280, or the kernel has none", name);
+	return 0;
+}
+
+int send_socket_choose(struct send_socket *wanted, const struct interface_list *interfaces,
+	const char *name, char why[static WHY_MAX])
+{
+	const struct interface *interface = name ? interface_find(interfaces, name) : NULL;
+	int r;
+
+	wanted->splits_runs = interface ? interface->splits_runs : interfaces->splits_runs;
+	if (name && !interface)
+		return explain_missing(name, why);
+	if (interface) {
+		if ((r = check_link(interface, wanted->family, why)) < 0)
+			return r;
+		wanted->ifindex = interface->index;
+		memcpy(wanted->interface, interface->name, sizeof(wanted->interface));
+	}
+	if (wanted->source.family != AF_UNSPEC)
+		return check_source(wanted, interfaces, interface, why);
+	return interface ? choose_source(wanted, interfaces, interface, why) : 0;
+}
+
 static int set_int(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -154,7 +245,7 @@ int send_socket_open(
 
 	if (r < 0)
 		return explain(r, wanted, why);
-	*ret = (struct udp_out){.fd = take_fd(fd)};
+	*ret = (struct udp_out){.fd = take_fd(fd), .splits_runs = wanted->splits_runs};
 	/* For IPv4 groups IP_MULTICAST_IF says it, which costs less. */
 	if (wanted->source.family == AF_INET6 ||
 		(wanted->source.family == AF_INET && wanted->unicast))

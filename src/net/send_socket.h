@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "net/address.h"
+#include "net/interface.h"
 #include "net/udp_out.h"
 
 /* What a sending socket is set to. Sockets of equal options serve each other. */
@@ -18,7 +19,15 @@ struct send_socket {
 	uint8_t dscp;
 	bool unicast; /* what it sends to is a host or a broadcast address, and no group */
 	bool receives; /* unicast to its port is received; otherwise nothing is */
+	bool splits_runs; /* nothing is segmented (struct udp_out) */
 };
+
+/* Chooses the interface to leave by, from its name, alternative name or address (NULL: the kernel's
+ * route), and the address to send from: sets ifindex, interface, splits_runs, and source where it
+ * has none. IPv4 never takes another interface's address, unless source says so. Returns 0, or with
+ * the reason in why -ENODEV, -ENETDOWN or -EADDRNOTAVAIL. */
+int send_socket_choose(struct send_socket *wanted, const struct interface_list *interfaces,
+	const char *name, char why[static WHY_MAX]);
 
 /* Opens a non-blocking socket. It never sends by another interface than its own, and shares its
  * port with other programs where they share it. One that does not receive leaves unicast to its

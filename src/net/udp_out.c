@@ -241,16 +241,15 @@ static bool is_singly(struct udp_out *out)
 {
 	if (out->singly_until_ns && clock_ns(CLOCK_MONOTONIC_COARSE) >= out->singly_until_ns)
 		out->singly_until_ns = 0;
-	return out->unsegmented || out->singly_until_ns;
+	return out->unsegmented || out->splits_runs || out->singly_until_ns;
 }
 
 /* A queue has dropped what comes next, and the part before it was returned. */
-static int take_pending(struct udp_out *out)
+static int take_pending(struct udp_out *out, unsigned count)
 {
-	int r = out->pending;
-
-	out->pending = 0;
-	return r;
+	out->refused = out->pending < count ? out->pending : count;
+	out->pending -= out->refused;
+	return -ENOBUFS;
 }
 
 int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_length,
@@ -260,7 +259,7 @@ int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_len
 	int r = 0;
 
 	if (out->pending)
-		return take_pending(out);
+		return take_pending(out, count);
 	out->refused = 1;
 	while (sent < count) {
 		const struct iovec *next = vectors + sent;
@@ -281,6 +280,6 @@ int udp_out_send(struct udp_out *out, const union endpoint *to, socklen_t to_len
 	}
 	if (!sent || r != -ENOBUFS)
 		return sent ? (int)sent : r;
-	out->pending = r;
+	out->pending = out->refused;
 	return (int)sent;
 }

@@ -14,11 +14,13 @@
 struct udp_out {
 	int fd;
 	bool unsegmented; /* the device does not segment: not tried again */
+	bool splits_runs; /* a queueing discipline may split what is segmented: nothing is */
 	size_t too_large; /* the smallest segment that was refused, in bytes; 0: none was */
 	uint64_t singly_until_ns; /* no segments until then, CLOCK_MONOTONIC_COARSE; 0: no wait */
 
 	unsigned refused; /* the number of datagrams that the last error was about */
-	int pending; /* -ENOBUFS after a part was sent: the next call returns it */
+	unsigned pending; /* datagrams that a queue dropped after a part was sent: the next call
+			     returns -ENOBUFS for them */
 	uint64_t unreachable; /* ICMP errors: each is about a datagram that was sent earlier */
 	int unreachable_errno; /* of the last one */
 

@@ -3,9 +3,11 @@ unless the configuration names it. Nothing ever leaves elsewhere."""
 
 import socket
 import struct
+import subprocess
 
 import pytest
 
+from harness.daemon import MCASTCTL
 from harness.firewall import refuse_nothing, refuse_one_in
 from harness.peers import receive, seqpacket, send
 from harness.topology import Host
@@ -456,3 +458,150 @@ def test_a_broadcast_leaves_by_the_interface_that_is_named(office, begin, start)
     daemon.call("Send", group="g", text="x")
     assert wait_until(taps["lan2"].seen, "the broadcast")[0][:2] == (b"x", "203.0.2.1")
     assert not taps["wan0"].seen() and not taps["lan1"].seen()
+
+
+# TTL 0 stays on this host
+
+
+def left(office, taps, payload):
+    """On which links the payload left. What is sent after it on each link shows that it would have been seen."""
+    with office.host, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for link in taps:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
+                            bytes(8) + struct.pack("@i", socket.if_nametoindex(link)))
+            sock.sendto(b"marker", (GROUPS["4"], PORT))
+    found = []
+    for link, tap in taps.items():
+        seen = []
+        wait_until(lambda: seen.extend(tap.seen()) or any(s[0] == b"marker" for s in seen), f"the marker on {link}")
+        found += [link for s in seen if s[0] == payload]
+    return found
+
+
+OTHER = {"4": "203.0.1.99", "6": "2001:db8:1::99"}
+# (keys, whether it is received here)
+TTL_0 = {
+    "joined": ('interfaces = ["lan1"];', True),
+    "joined on all": ("", True),
+    "lo": ('send_interface = "lo"; interfaces = ["lo"];', True),
+    "lo, not joined": ('send_interface = "lo"; interfaces = ["lan1"];', None),
+    "not joined there": ('send_interface = "lan1"; interfaces = ["lan2"];', False),
+    "joined for another sender": ('interfaces = ["lan1"]; sources = ["OTHER"];', False),
+    "joined without loop": ('interfaces = ["lan1"]; loop = false;', False),
+}
+
+
+@pytest.mark.parametrize("family, name", [(family, name) for family in GROUPS for name in TTL_0
+                                          if family == "4" or "lo" not in name.split(",")])  # no route there
+@pytest.mark.parametrize("by", ["Send", "group socket", "ttl of Send"])
+def test_ttl_0_never_leaves_this_host(office, begin, family, name, by):
+    keys, heard = TTL_0[name]
+    daemon = begin(family, keys.replace("OTHER", OTHER[family]) + ("" if by == "ttl of Send" else " ttl = 0;"))
+    daemon.wait_joined("g")
+    taps = office.taps()
+    payload = f"{by} {name} {family}".encode()
+    if by == "group socket":
+        with seqpacket(daemon.group_path("g")) as program:
+            program.send(payload)
+            wait_until(lambda: sum(daemon.group("g")[key] for key in ("sent", "sendFailed")) == 1, "it to be tried")
+    elif heard is False:
+        error = daemon.error("Send", group="g", text=payload.decode(), **({"ttl": 0} if "ttl" in by else {}))
+        assert "with TTL 0 it would leave this host by lan1" in error.parameters["message"]
+    else:
+        daemon.call("Send", group="g", text=payload.decode(), **({"ttl": 0} if "ttl" in by else {}))
+    assert not left(office, taps, payload)
+    group = daemon.group("g")
+    assert (group["sent"], group["sendFailed"]) == ((0, 1) if heard is False else (1, 0))
+    if heard:
+        wait_until(lambda: daemon.group("g")["received"] >= 1, "its own datagram")
+
+
+def test_ttl_0_goes_no_further_where_only_another_interface_is_joined(office, begin):
+    daemon = begin("4", 'interfaces = ["lan1"]; send_interface = ["lan1", "lan2"]; ttl = 0;')
+    daemon.wait_joined("g")
+    taps = office.taps()
+    daemon.call("Send", group="g", text="x")
+    assert not left(office, taps, b"x")
+    assert {name: way["notSent"] for name, way in outgoing(daemon).items()} == {"lan1": 0, "lan2": 1}
+
+
+@FAMILIES
+def test_ttl_0_to_a_target_stays_here_and_is_refused_where_nobody_has_joined(office, begin, family):
+    daemon = begin(family, 'interfaces = ["lan1"];')
+    daemon.wait_joined("g")
+    taps = office.taps()
+    target = {"4": "233.252.0.7:5004", "6": "[ff15::7]:5004"}[family]
+    office.host.run(MCASTCTL, "send", f"{target}%lan1", "x", "--ttl", "0")
+    wait_until(lambda: daemon.group("g")["received"] >= 1, "the datagram")
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        office.host.run(MCASTCTL, "send", f"{target}%lan2", "x", "--ttl", "0", stderr=subprocess.PIPE)
+    assert "nobody here has joined" in refusal.value.stderr
+    assert not left(office, taps, b"x")
+
+
+# Without a carrier
+
+
+@pytest.fixture
+def unplugged(office):
+    """lan1 has no carrier."""
+    office.far.ip("link set lan1 down")
+    wait_until(lambda: "LOWER_UP" not in office.host.run("ip", "link", "show", "lan1"), "the carrier to be lost")
+    yield
+    office.far.ip("link set lan1 up")
+    wait_until(lambda: office.host.has_route("lan1") and office.far.has_route("lan1"), "the link of lan1")
+    office.restore("lan1", "no address")
+
+
+@FAMILIES
+def test_without_a_carrier_what_only_this_host_receives_counts_as_not_sent_there(begin, unplugged, family):
+    daemon = begin(family, 'interfaces = ["lan1"];')
+    assert daemon.call("Send", group="g", text="x") == {"bytes": 1, "stayedHere": True}
+    _, notes = daemon.ctl_start("send", "g", "x").communicate(timeout=15)
+    assert b"only this host receives it" in notes
+    group = daemon.group("g")
+    assert (group["sent"], group["sendFailed"], group["outgoing"][0]["notSent"]) == (2, 0, 2)
+    wait_until(lambda: daemon.group("g")["received"] == 2, "its own datagrams")
+
+
+def test_with_one_carrier_of_two_it_has_left(begin, unplugged):
+    daemon = begin("4", 'interfaces = ["lan1", "lan2"];')
+    assert daemon.call("Send", group="g", text="x") == {"bytes": 1}
+    assert {name: way["notSent"] for name, way in outgoing(daemon).items()} == {"lan1": 1, "lan2": 0}
+    assert daemon.group("g")["sent"] == 1
+
+
+@FAMILIES
+@pytest.mark.parametrize("keys", ['interfaces = ["lan1"]; loop = false;',
+                                  'interfaces = ["lan2"]; send_interface = "lan1";'], ids=["no loop", "not joined"])
+def test_without_a_carrier_what_nobody_receives_is_refused(begin, unplugged, family, keys):
+    daemon = begin(family, keys)
+    assert "lan1 has no carrier" in try_to_send(daemon, "x")
+    assert (daemon.group("g")["sent"], daemon.group("g")["sendFailed"]) == (0, 1)
+
+
+@pytest.mark.parametrize("keys", ["", "loop = false;"], ids=["loop", "no loop"])
+def test_a_route_by_an_interface_without_a_carrier_is_noticed(office, begin, keys):
+    office.host.ip("route add 233.252.0.7 dev lan1")
+    daemon = begin("4", keys)
+    taps = office.taps()
+    try:
+        assert daemon.call("Send", group="g", text="x") == {"bytes": 1}
+        wait_until(taps["lan1"].seen, "the datagram")
+        office.far.ip("link set lan1 down")
+        if keys:
+            wait_until(lambda: "has no carrier" in (try_to_send(daemon, "x") or ""), "the carrier to be lost")
+        else:
+            wait_until(lambda: try_to_send(daemon, "x") is None and "stayedHere" in daemon.call("Send", group="g", text="x"),
+                       "the carrier to be lost")
+        with pytest.raises(subprocess.CalledProcessError) as refusal:
+            office.host.run(MCASTCTL, "send", "233.252.0.7:5004", "x", stderr=subprocess.PIPE)
+        assert "lan1 has no carrier" in refusal.value.stderr
+    finally:
+        office.far.ip("link set lan1 up")
+        office.restore("lan1", "no address")
+
+
+def test_what_cannot_be_broadcast_without_a_route_says_what_to_set(start, office):
+    daemon = start('groups: { g: { address = "255.255.255.255"; port = 5004; }; };', host=office.host)
+    assert try_to_send(daemon, "x") == "no route for 255.255.255.255: set send_interface"

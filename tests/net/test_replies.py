@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 
 import pytest
 
@@ -182,3 +183,117 @@ def test_a_link_that_comes_back_has_its_replies(start, net):
             net.host.ip("link delete late0")
     finally:
         far.close()
+
+
+# Without interfaces: by the kernel's route
+
+
+def by_route(family):
+    return configuration(family, "loop = false;").replace('interfaces = ["eth0"];', "")
+
+
+@pytest.fixture
+def to_the_side(net):
+    """Returns a function after which the kernel's route to the group is by eth1."""
+    routes = {"4": "route {} 239.255.255.250 dev eth1", "6": "route {} multicast ff15::c/128 dev eth1 table local"}
+    changed = []
+
+    def change(family):
+        changed.append(family)
+        net.host.ip(routes[family].format("add"))
+
+    yield change
+    net.host.ip(*(routes[family].format("delete") for family in changed))
+
+
+def test_the_first_datagram_after_a_route_has_appeared_has_its_answer(start, net):
+    net.host.ip("route delete 224.0.0.0/4 dev eth0")
+    try:
+        daemon = start(by_route("4"))
+        assert "no route for 239.255.255.250" in daemon.error("Send", group="ssdp", text="x").parameters["message"]
+    finally:
+        net.host.ip("route add 224.0.0.0/4 dev eth0")
+    with receiver_on(net.peer, GROUPS["4"], PORT, "eth0") as device:
+        wait_until(lambda: "result" in call(daemon, "Send", group="ssdp", text="search"), "the route to be noticed")
+        answer(net.peer, device.recvfrom(100)[1])
+    wait_until(lambda: daemon.group("ssdp")["replies"] == 1, "the reply")
+
+
+def call(daemon, method, **parameters):
+    """{"result": what it returns}, or the error."""
+    daemon.control.send(method, parameters)
+    reply = daemon.control.reply()
+    return reply if "error" in reply else {"result": reply}
+
+
+def test_a_broadcast_has_its_answers(start, net):
+    daemon = start('groups: { ssdp: { address = "198.51.100.255"; port = 1900; replies = true; }; };')
+    with net.side, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+        device.settimeout(15)
+        device.bind(("", PORT))
+        daemon.call("Send", group="ssdp", text="search")
+        answer(net.side, device.recvfrom(100)[1])
+    wait_until(lambda: daemon.group("ssdp")["replies"] == 1, "the reply")
+
+
+@FAMILIES
+def test_answers_follow_a_change_of_the_route(start, net, to_the_side, family):
+    daemon = start(by_route(family))
+    answer(net.peer, search(daemon, net.peer, family))
+    wait_until(lambda: daemon.group("ssdp")["replies"] == 1, "the reply")
+    with receiver_on(net.side, GROUPS[family], PORT, "eth0") as device:
+        device.setblocking(False)
+
+        def left_by_eth1():
+            daemon.call("Send", group="ssdp", text="search")
+            try:
+                return device.recvfrom(100)
+            except BlockingIOError:
+                return None
+
+        to_the_side(family)
+        _, source = wait_until(left_by_eth1, "the change to be noticed")
+    with subscribe(daemon, "ssdp") as subscriber:
+        answer(net.side, source)
+        assert subscriber.result()["datagram"]["interface"] == "eth1"
+
+
+def test_a_storm_of_route_changes_does_not_keep_the_daemon_busy(start, net):
+    groups = "".join(f'g{i}: {{ address = "239.255.1.{i}"; port = {PORT}; replies = true; }}; ' for i in range(1, 201))
+    daemon = start(f"groups: {{ {groups} }};")
+
+    def used():
+        """CPU time of the daemon, in seconds."""
+        with open(f"/proc/{daemon.process.pid}/stat") as stat:
+            return sum(int(field) for field in stat.read().rpartition(")")[2].split()[11:13]) / 100
+
+    before, began = used(), time.monotonic()
+    while time.monotonic() < began + 2:
+        net.host.ip(*(f"route {verb} 10.1.{i}.0/24 dev eth1" for i in range(250) for verb in ("add", "delete")))
+        daemon.call("GetStatus")
+    share = (used() - before) / (time.monotonic() - began)
+    assert share < 0.15, share
+
+
+# On an interface of one call
+
+
+@FAMILIES
+def test_the_interface_of_one_call_has_its_answers(start, net, family):
+    """Also after another one was chosen, and after the interfaces have changed."""
+    daemon = start(configuration(family, "loop = false;").replace('["eth0"]', '["eth0", "x0"]'))
+    with receiver_on(net.side, GROUPS[family], PORT, "eth0") as device:
+        daemon.call("Send", group="ssdp", text="search", interface="eth1")
+        _, source = device.recvfrom(100)
+        with subscribe(daemon, "ssdp") as subscriber:
+            answer(net.side, source)
+            assert subscriber.result()["datagram"]["interface"] == "eth1"
+    call(daemon, "Send", group="ssdp", text="search", interface="lo")
+    before = daemon.membership("ssdp", "x0")
+    net.host.ip("link add x0 type veth peer name x1")
+    try:
+        wait_until(lambda: daemon.membership("ssdp", "x0")["error"] != before["error"], "the interface to be noticed")
+        answer(net.side, source)
+        wait_until(lambda: daemon.group("ssdp")["replies"] == 2, "the second answer")
+    finally:
+        net.host.ip("link delete x0")

@@ -262,6 +262,7 @@ def test_sending_out_of_an_interface_that_was_made_anew_works(start, net):
     for _ in range(3):
         net.host.ip("link add anew0 type veth peer name anew1", "address add 203.0.113.9/24 dev anew0",
                     "link set anew1 up", "link set anew0 up")
+        wait_until(lambda: net.host.has_route("anew0"), "the carrier")
         daemon.call("Send", group="news", text="x", interface="anew0")
         net.host.ip("link delete anew0")
         wait_until(lambda: len(os.listdir(descriptors)) == before, "the sender's socket to be closed")

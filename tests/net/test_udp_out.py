@@ -1,6 +1,7 @@
 """The handler udp: what it sends from, where that leaves, and what becomes of what the network does not take."""
 
 import contextlib
+import json
 import os
 import socket
 import struct
@@ -10,7 +11,7 @@ import pytest
 
 from harness.daemon import run_mcastd
 from harness.firewall import refuse_nothing, refuse_one_in
-from harness.peers import receive, receiver_on, udp_socket
+from harness.peers import receive, receiver_on, seqpacket, udp_socket
 from harness.waiting import wait_until
 
 IP_RECVTOS, IPV6_RECVTCLASS, SO_REUSEPORT, SO_RCVBUFFORCE = 13, 66, 15, 33
@@ -136,6 +137,114 @@ def test_what_a_queue_of_this_host_drops_is_not_delivered(net, start, slow, to):
         assert numbers["delivered"] - 64 <= came <= numbers["delivered"]
 
 
+@contextlib.contextmanager
+def patient(host, interface):
+    """A receiver that loses nothing by itself."""
+    with receiver_on(host, "239.0.0.2", 5005, interface) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
+        yield sock
+
+
+@contextlib.contextmanager
+def tight(host, link):
+    """tbf drops parts of what is sent as one buffer, and reports that it took it."""
+    try:
+        host.run(*f"tc qdisc replace dev {link} root tbf rate 1mbit burst 5000 limit 10000".split())
+    except subprocess.CalledProcessError:
+        pytest.skip("this kernel has no queueing discipline tbf")
+    yield
+    host.run("tc", "qdisc", "del", "dev", link, "root", check=False)
+
+
+def arrived(host, link, receiver):
+    """How many datagrams came, when a last one, which the same queue brings, has come as well."""
+    came = 0
+    with host, udp_socket("239.0.0.2") as last:
+        last.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
+                        bytes(8) + struct.pack("@i", socket.if_nametoindex(link)))
+        receiver.settimeout(0.3)
+        while True:
+            try:
+                data = receiver.recv(1000)
+            except TimeoutError:
+                last.sendto(b"the last", ("239.0.0.2", 5005))
+                continue
+            if data == b"the last":
+                return came
+            came += 1
+
+
+@pytest.fixture
+def upper(net):
+    """The link upper0 lies on eth1 of the host."""
+    net.host.ip("link add link eth1 name upper0 type macvlan mode bridge", "address add 198.51.100.9/24 dev upper0",
+                "link set upper0 up")
+    wait_until(lambda: net.host.has_route("upper0"), "the link upper0")
+    yield
+    net.host.ip("link delete upper0")
+
+
+# (to, key, link of the host, of which this is the queue, host that receives, on this link)
+TIGHT = pytest.mark.parametrize("to, key, link, queue, receiver, there", [
+    ("239.0.0.2", 'interface = "eth1";', "eth1", "eth1", "side", "eth0"),
+    ("198.51.100.2", "", "eth1", "eth1", "side", "eth0"),
+    ("239.0.0.2", "", "eth0", "eth0", "peer", "eth0"),
+    ("239.0.0.2", 'interface = "upper0";', "upper0", "eth1", "side", "eth0")],
+                                ids=["interface", "host", "route", "link below"])
+
+
+@TIGHT
+def test_no_part_of_a_run_is_lost_in_a_queue_that_splits_it(net, start, upper, to, key, link, queue, receiver, there):
+    """Runs of 64 that come one after another."""
+    host = getattr(net, receiver)
+    with patient(host, there) as sock, tight(net.host, queue):
+        daemon = start(relay(to, key, port=5005))
+        for i in range(10):
+            feed(net, *(b"%0200d" % j for j in range(64)))
+            daemon.wait_arrived("in", 64 * (i + 1))
+        came, numbers = arrived(net.host, link, sock), relayed(daemon)
+    assert numbers["delivered"] + numbers["dropped"]["busy"] == numbers["received"]
+    assert came == numbers["delivered"] < numbers["received"]
+
+
+def test_a_queue_that_is_set_later_is_noticed(net, start):
+    daemon = start(relay("239.0.0.2", 'interface = "eth1";', port=5005))
+    feed(net, *(b"%0200d" % j for j in range(64)))
+    total = daemon.wait_arrived("in", 64) or 64
+
+    def run_of_64():
+        """How many were delivered, and how many have arrived."""
+        nonlocal total
+        before = relayed(daemon)["delivered"]
+        feed(net, *(b"%0200d" % j for j in range(64)))
+        daemon.wait_arrived("in", total := total + 64)
+        return relayed(daemon)["delivered"] - before, arrived(net.host, "eth1", sock)
+
+    def is_noticed():
+        delivered, came = run_of_64()
+        return delivered == came < 64
+
+    with patient(net.side, "eth0") as sock, tight(net.host, "eth1"):
+        wait_until(is_noticed, "nothing to be segmented")
+        for _ in range(3):
+            delivered, came = run_of_64()
+            assert delivered == came
+
+
+@pytest.mark.parametrize("key, link, receiver", [('interfaces = ["eth1"];', "eth1", "side"), ("", "eth0", "peer")],
+                         ids=["interface", "route"])
+def test_a_burst_of_a_group_counts_as_sent_what_has_arrived(net, start, key, link, receiver):
+    host = getattr(net, receiver)
+    with patient(host, "eth0") as sock, tight(net.host, link):
+        daemon = start(f'groups: {{ g: {{ address = "239.0.0.2"; port = 5005; socket = true; loop = false; {key} }}; }};')
+        with seqpacket(daemon.group_path("g")) as program:
+            for i in range(1000):
+                program.send(b"%064d" % i)
+            wait_until(lambda: sum(daemon.group("g")[name] for name in ("sent", "sendFailed")) == 1000, "all")
+        came = arrived(net.host, link, sock)
+    assert came == daemon.group("g")["sent"] < 1000
+
+
 @pytest.mark.parametrize("family, to", [(socket.AF_INET, "198.51.100.2"), (socket.AF_INET6, "2001:db8:2::2")])
 def test_what_nobody_takes_counts_as_unreachable_beside_delivered(net, start, family, to):
     daemon = start(relay(to, 'interface = "eth1";', family, port=9))
@@ -238,6 +347,22 @@ def test_an_interface_that_loses_its_address_does_not_send_with_another_ones(net
             feed(net, b"after")
             wait_relayed(daemon, 2)
             assert seen(late, b"after") == 0
+    assert relayed(daemon)["dropped"]["absent"] == 1
+
+
+def test_an_interface_that_loses_its_ipv6_address_does_not_send_to_a_host_with_another_ones(net, start, late0):
+    """A route and the neighbour remain, and the kernel would take the address of eth0."""
+    mac = json.loads(net.side.run("ip", "-json", "link", "show", "late1"))[0]["address"]
+    net.host.ip("address add 2001:db8:9::1/64 dev late0 nodad", "route add 2001:db8:77::/64 dev late0",
+                f"neighbor add 2001:db8:77::2 lladdr {mac} dev late0")
+    daemon = start(relay("2001:db8:77::2", 'interface = "late0";', socket.AF_INET6))
+    with watch(net.side, "late1") as late:
+        wait_until(lambda: feed(net, b"before", family=socket.AF_INET6) or seen(late, b"before"), "a datagram there")
+        count = daemon.wait_idle("relay")["received"]
+        net.host.ip("address delete 2001:db8:9::1/64 dev late0")
+        feed(net, b"after", family=socket.AF_INET6)
+        wait_relayed(daemon, count + 1)
+        assert seen(late, b"after") == 0
     assert relayed(daemon)["dropped"]["absent"] == 1
 
 

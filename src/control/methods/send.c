@@ -62,7 +62,11 @@ static enum call_result send_to(struct client *client, struct group *group,
 		group_explain(group, r, &unsent, why);
 		fail_send(client, r, why);
 	} else {
-		json_put_number(client_begin_reply(client), "bytes", size);
+		struct text *text = client_begin_reply(client);
+
+		json_put_number(text, "bytes", size);
+		if (unsent.stayed_here)
+			json_put_true(text, "stayedHere");
 		client_end(client);
 	}
 	return CALL_DONE;
