@@ -324,6 +324,7 @@ static int send_as_sender(struct forward *forward, const struct run *run, unsign
 		.ifindex = socket->ifindex,
 		.ttl = run->ttl,
 		.dscp = forward->options.way.dscp,
+		.splits_runs = socket->out.splits_runs,
 		.loop = forward->options.loop};
 
 	return spoof_send(forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
