@@ -160,7 +160,7 @@ int target_parse(const char *string, struct target *ret, char why[static WHY_MAX
 	target.name = strdup(copy);
 	if (!target.name)
 		return because(why, -ENOMEM, "out of memory");
-	end = strchr(copy, ']');
+	end = *copy == '[' ? strchr(copy, ']') : NULL;
 	interface = split(copy, '%');
 	if (interface && end && interface <= end)
 		return because(why, -EINVAL,
