@@ -26,7 +26,7 @@ struct key_mark {
 };
 
 struct config_group {
-	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-[]*, no leading '.' */
+	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-+[]*?, no leading '.' */
 	struct place place;
 	struct address address;
 	int64_t port;

@@ -262,7 +262,7 @@ def test_a_recording_can_be_replayed_to_a_target(start, net):
 def test_a_group_of_exactly_that_name_is_meant_first(start, net):
     daemon = start("""groups: { news: { address = "233.252.7.3"; port = 5703; interfaces = ["eth0"]; }; };\n""")
     name = daemon.ctl("join", TARGET[4] + "%eth1").strip()
-    assert name == TARGET[4]
+    assert name == TARGET[4] + "%eth1"
     with tutorial_receiver(net.side, GROUP[4], 5704) as side, tutorial_receiver(net.peer, GROUP[4], 5704) as peer:
         with net.host:
             daemon.ctl("send", name, "of the daemon")
@@ -272,6 +272,29 @@ def test_a_group_of_exactly_that_name_is_meant_first(start, net):
     assert "name one kind only" in daemon.ctl("tail", "news", "233.252.7.9:5709", status=2)
     assert "--source is for a target" in daemon.ctl("send", name, "x", "--source", net.host.v4, status=2)
     assert "are for targets" in daemon.ctl("tail", name, "--interface", "eth0", status=2)
+
+
+@families
+def test_the_words_that_joined_a_target_leave_it(start, net, family):
+    daemon = start("")
+    on_eth0, on_eth1 = (f"{TARGET[family]}%{interface}" for interface in ("eth0", "eth1"))
+    source = {4: ",source=192.0.2.7", 6: ",source=2001:db8::7"}[family]
+    assert daemon.ctl("join", on_eth0).strip() == on_eth0
+    assert daemon.ctl("join", on_eth1 + source).strip() == on_eth1
+    assert has_membership(net.host, GROUP[family], "eth0") and has_membership(net.host, GROUP[family], "eth1")
+    daemon.ctl("leave", on_eth0)
+    assert not has_membership(net.host, GROUP[family], "eth0") and has_membership(net.host, GROUP[family], "eth1")
+    daemon.ctl("leave", on_eth1 + source)
+    assert daemon.call("ListGroups")["groups"] == []
+
+
+@pytest.mark.parametrize("pattern", ["eth?", "eth[01]", "eth*", "br+lan"])
+def test_any_interface_of_a_target_may_stand_in_the_name_of_its_group(start, net, pattern):
+    daemon = start("")
+    name = daemon.ctl("join", f"{TARGET[4]}%{pattern}").strip()
+    assert name == f"{TARGET[4]}%{pattern}"
+    daemon.ctl("leave", f"{TARGET[4]}%{pattern}")
+    run(net.host, MCASTD, f"{TARGET[4]}%{pattern}", "--timeout", "1ms", status=1)
 
 
 def test_a_daemon_that_is_named_must_be_there(net):

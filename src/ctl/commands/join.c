@@ -6,7 +6,7 @@ enum { JOIN_NAME, JOIN_INTERFACE, JOIN_SOURCE, JOIN_HANDLER };
 
 static const struct option_row options[] = {
 	[JOIN_NAME] = {"name", 0, OPTION_STRING, "NAME",
-		"Name of the group; default: ADDRESS:PORT"},
+		"Name of the group; default: TARGET without its sources"},
 	[JOIN_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
 		"Join on this interface; may be repeated; default: every suitable one"},
 	[JOIN_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
@@ -65,7 +65,8 @@ static int run(struct session *session, const struct arguments *arguments)
 			return session_fail(session, EXIT_MISUSED, "%s", why);
 	json_put_string(&session->parameters, "address", address_format(&target.address, string));
 	json_put_number(&session->parameters, "port", target.port);
-	session_put_name(session, "name", values[JOIN_NAME].string);
+	session_put_name(
+		session, "name", values[JOIN_NAME].given ? values[JOIN_NAME].string : target.name);
 	put_interfaces(session, &target, &values[JOIN_INTERFACE]);
 	put_sources(session, &target);
 	if (values[JOIN_HANDLER].given)
