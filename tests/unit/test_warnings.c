@@ -92,11 +92,12 @@ static void assert_warnings(struct config *config, const char *const *expected, 
 	X(replies_at_a_port_of_others, "address=239.255.255.250 replies=true source_port=1900", \
 		"replies with source_port = 1900 takes what is sent to that port of this host from other programs, " \
 		"leave out one of the two") \
-	X(a_unicast_or_broadcast_address, "address=192.0.2.255", \
-		"192.0.2.255 is not multicast: datagrams are received only while it is an address of this host or a " \
-		"broadcast address of its networks") \
+	X(a_unicast_or_broadcast_address, "address=198.51.100.255", \
+		"198.51.100.255 is no unicast or broadcast address of this host now: the group waits until it is") \
 	X(a_unicast_address_of_ipv6, "address=2001:db8::1", \
-		"2001:db8::1 is not multicast: datagrams are received only while it is an address of this host")
+		"2001:db8::1 is no address of this host now: the group waits until it is") \
+	X(a_link_local_address_of_another_host, "address=fe80::4711:4711:4711:4711", \
+		"fe80::4711:4711:4711:4711 is no address of this host now: the group waits until it is")
 
 /* clang-format on */
 
@@ -140,9 +141,8 @@ static void protocols_on_udp_that_stay_on_their_link_have_no_warnings(void **sta
 
 static void addresses_that_every_host_has_are_no_surprise(void **state)
 {
-	static const char *const good[] = {"address=0.0.0.0",
-		"address=::", "address=255.255.255.255", "address=127.0.0.1",
-		"address=::1 ttl=64 loop=false"};
+	static const char *const good[] = {
+		"address=0.0.0.0", "address=::", "address=255.255.255.255", "address=127.0.0.1"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		add_group(*state, "a", good[i]);
@@ -153,6 +153,17 @@ static void keys_for_sending_to_a_broadcast_address_have_an_effect(void **state)
 {
 	add_group(*state, "a", "address=255.255.255.255 dscp=46 replies=true send_interface=eth0");
 	assert_no_warnings(*state);
+}
+
+/* It may become a broadcast address. */
+static void keys_for_sending_to_what_is_no_address_yet_may_have_an_effect(void **state)
+{
+	static const char *const expected[] = {
+		"group a: warning: 198.51.100.255 is no unicast or broadcast address of this host "
+		"now: the group waits until it is"};
+
+	add_group(*state, "a", "address=198.51.100.255 dscp=46 replies=true send_interface=eth0");
+	assert_warnings(*state, expected, 1);
 }
 
 static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
@@ -169,8 +180,8 @@ static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
 	assert_int_equal(errors_total(&config->warnings), ARRAY_SIZE(keys));
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		snprintf(expected, sizeof(expected),
-			"group a: warning: %s has no effect unless 127.0.0.1 is a broadcast "
-			"address: nothing is sent to an address of this host",
+			"group a: warning: %s has no effect: 127.0.0.1 is an address of this host, "
+			"and nothing is sent to it",
 			keys[i]);
 		assert_string_equal(config->warnings.lines[i], expected);
 	}
@@ -311,6 +322,7 @@ int main(void)
 		TEST(protocols_on_udp_that_stay_on_their_link_have_no_warnings)
 		TEST(addresses_that_every_host_has_are_no_surprise)
 		TEST(keys_for_sending_to_a_broadcast_address_have_an_effect)
+		TEST(keys_for_sending_to_what_is_no_address_yet_may_have_an_effect)
 		TEST(keys_for_sending_to_an_address_of_this_host_have_none)
 		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
 		TEST(addresses_with_one_mac_address_are_named_once)
