@@ -28,6 +28,15 @@ static bool has_group(const struct reply *reply, const char *name)
 	return false;
 }
 
+/* Also a host's name where an address belongs, to be told of that. */
+static bool is_meant(const char *word)
+{
+	const char *colon = strchr(word, ':');
+	size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+
+	return target_is_meant(word) || (digits && strchr("%,", colon[1 + digits]));
+}
+
 static int add(struct session *session, const char *word, struct targets *targets)
 {
 	struct target target;
@@ -50,12 +59,12 @@ int targets_read(
 	int code = EXIT_DONE;
 
 	for (size_t i = 0; i < count && !target; i++)
-		target = target_is_meant(words[i]) ? words[i] : NULL;
+		target = is_meant(words[i]) ? words[i] : NULL;
 	if (target)
 		code = list_groups(session, &reply);
 	target = NULL;
 	for (size_t i = 0; i < count; i++)
-		if (target_is_meant(words[i]) && !has_group(&reply, words[i]))
+		if (is_meant(words[i]) && !has_group(&reply, words[i]))
 			target = words[i];
 		else
 			group = words[i];

@@ -1,6 +1,6 @@
-/* What the words of send, replay and tail mean. A word that begins with an IP address is a TARGET
- * (net/target.h), which needs no daemon, unless the daemon has a group of exactly that name, as
- * those of Join have. Any other word is the name of a group. */
+/* What the words of send, replay and tail mean. A word that begins with an IP address, or has a
+ * port behind a colon, is a TARGET (net/target.h), which needs no daemon, unless the daemon has a
+ * group of exactly that name, as those of Join have. Any other word is the name of a group. */
 #pragma once
 
 #include "ctl/session.h"

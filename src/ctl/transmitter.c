@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "net/interface.h"
+#include "net/rtnetlink.h"
 #include "net/send_socket.h"
 
 /* How long one datagram is tried again when a full queue of the network drops it, and how often. */
@@ -51,9 +52,12 @@ static bool has_carrier(const struct udp_socket *socket)
 }
 
 static int open_socket(struct udp_socket *socket, const struct target *target, const char *name,
-	int ttl, char why[static WHY_MAX])
+	const struct transmitter_options *options, char why[static WHY_MAX])
 {
-	struct udp_way way = {.to = target->address, .port = target->port, .interface = name};
+	struct udp_way way = {.to = target->address,
+		.port = target->port,
+		.interface = name,
+		.source_key = options->source_key};
 	char string[INET6_ADDRSTRLEN];
 	struct address address;
 	int r;
@@ -75,8 +79,9 @@ static int open_socket(struct udp_socket *socket, const struct target *target, c
 			address_format(&way.to, string));
 	if (!has_carrier(socket))
 		return because(why, -ENETDOWN, "%s has no carrier", socket->interface);
-	r = ttl < 0 ? 0
-		    : send_socket_set_ttl(socket->out.fd, way.to.family, socket->is_broadcast, ttl);
+	r = options->ttl < 0 ? 0
+			     : send_socket_set_ttl(socket->out.fd, way.to.family,
+				       socket->is_broadcast, options->ttl);
 	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;
 }
 
@@ -87,7 +92,7 @@ int transmitter_open(struct transmitter *transmitter, const struct session *sess
 	const char *name = NULL;
 	int code = choose_name(session, target, options, source, &name);
 
-	if (!code && open_socket(&transmitter->socket, target, name, options->ttl, why) < 0)
+	if (!code && open_socket(&transmitter->socket, target, name, options, why) < 0)
 		code = session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why);
 	return code;
 }
@@ -113,6 +118,10 @@ static int send_once(struct udp_socket *socket, const void *data, size_t size)
 static int explain(
 	const struct udp_socket *socket, int error, size_t size, char why[static WHY_MAX])
 {
+	struct address address = endpoint_address(&socket->to);
+	char to[ENDPOINT_STRING_MAX], interface[IF_NAMESIZE];
+
+	endpoint_format(&socket->to, to);
 	switch (-error) {
 	case EMSGSIZE:
 		return because(why, error, "the payload has %zu bytes, a datagram holds at most %u",
@@ -120,8 +129,14 @@ static int explain(
 	case ENOBUFS:
 		return because(why, error, "the network's queue was full for a second");
 	case ENETUNREACH:
+		return because(
+			why, error, "no route to the group: name an interface, as in %s%%eth0", to);
+	case EADDRNOTAVAIL:
 		return because(why, error,
-			"no route to the group: name an interface, as in 233.252.0.1:5004%%eth0");
+			"%s, to which the kernel's route leads, has no address to send from: give "
+			"it "
+			"one with ip addr add, or name another interface, as in %s%%eth0",
+			rtnetlink_route_name(&address, interface), to);
 	case EPERM:
 		return because(why, error, "a firewall rule of this host refuses it");
 	default:

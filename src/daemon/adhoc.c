@@ -221,10 +221,10 @@ static void tell_lost(struct adhoc *adhoc, const struct account *account, const 
 	if (before + here == adhoc->told)
 		return;
 	adhoc->told = before + here;
-	log_warning("%" PRIu64 " datagrams lost %s: %" PRIu64
+	log_warning("%" PRIu64 " datagram%s lost %s: %" PRIu64
 		    " before mcastd (receive buffer full), %" PRIu64
 		    " in it (standard output too slow)",
-		before + here, when, before, here);
+		before + here, plural(before + here), when, before, here);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *argument)
@@ -309,7 +309,11 @@ int adhoc_finish(struct adhoc *adhoc)
 	printed = adhoc->account->outcome.delivered;
 	if (!adhoc->timed_out || printed >= wanted)
 		return EXIT_SUCCESS;
-	log_error("timeout: %" PRIu64 " of %" PRIu64 " datagrams came", printed, wanted);
+	if (adhoc->options->count)
+		log_error("timeout: %" PRIu64 " of %" PRIu64 " datagram%s came", printed, wanted,
+			plural(wanted));
+	else
+		log_error("timeout: no datagram came");
 	return EXIT_FAILURE;
 }
 

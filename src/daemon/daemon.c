@@ -365,7 +365,7 @@ static int open_control(struct daemon *daemon, const char *path)
 		.changed = tell_status,
 	};
 	if (!daemon->options->configuration)
-		return 0; /* ad hoc mode: several may run */
+		return 0; /* several may run */
 	fd = store_listening(daemon->store, CONTROL_NAME);
 	r = control_new(
 		daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
@@ -427,7 +427,8 @@ static int make_parts(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon->handlers = handlers_new(daemon->counters);
-	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
+	daemon->groups = groups_new(
+		daemon->base, daemon->counters, daemon->store, !daemon->options->configuration);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
 	/* Before the interfaces are first listed, so that no change is missed in between. */

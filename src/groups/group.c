@@ -281,7 +281,8 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++)
 		membership_update(group->memberships.items[i], interfaces, change);
-	r = outgoing_update(group, interfaces);
+	if (!group->context->receive_only)
+		r = outgoing_update(group, interfaces);
 	group_apply_needs(group);
 	return r;
 }

@@ -97,7 +97,8 @@ static void set_clear(struct set *set, const struct set *others)
 	free(set->items);
 }
 
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store)
+struct groups *groups_new(
+	struct event_base *base, struct counters *counters, struct store *store, bool receive_only)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 
@@ -112,7 +113,8 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, st
 		.send_retries = retries_new(base, outgoing_retry),
 		.reports = reports_new(base, &membership_report_callbacks),
 		.counters = counters,
-		.store = store};
+		.store = store,
+		.receive_only = receive_only};
 	if (!groups->context.arena || !groups->context.senders || !groups->context.pause ||
 		!groups->context.retries || !groups->context.send_retries ||
 		!groups->context.reports) {

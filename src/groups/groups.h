@@ -17,8 +17,10 @@ struct tap {
 	size_t name_count; /* 0: all groups */
 };
 
-/* An empty set, or NULL without memory. counters and store must live longer. */
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store);
+/* An empty set, or NULL without memory. With receive_only there are no sockets to send from.
+ * counters and store must live longer. */
+struct groups *groups_new(
+	struct event_base *base, struct counters *counters, struct store *store, bool receive_only);
 
 /* What was found of an earlier run. */
 const struct restored *groups_restored(const struct groups *groups);

@@ -185,11 +185,15 @@ static int check_ipv6(const struct interface_list *interfaces, const struct inte
 	return 0;
 }
 
-static int check_interface(
-	const struct way *way, const struct interface *interface, char why[static WHY_MAX])
+static int check_interface(const struct way *way, const struct interface_list *interfaces,
+	const struct interface *interface, char why[static WHY_MAX])
 {
 	struct address address;
 
+	if (!interface && interface_is_glob(way->interface) &&
+		interface_any_matches(interfaces, way->interface))
+		return because(why, -ENODEV, "every interface that matches %s is left out",
+			way->interface);
 	if (!interface && interface_is_glob(way->interface))
 		return because(why, -ENODEV, "no interface matches %s", way->interface);
 	if (!interface && address_parse(way->interface, &address) == 0)
@@ -210,7 +214,7 @@ static int choose_options(const struct way *way, const struct interface_list *in
 {
 	const struct config_group *config = way->group->config;
 	bool multicast = address_is_multicast(&config->address);
-	int r = way->interface ? check_interface(way, interface, why) : 0;
+	int r = way->interface ? check_interface(way, interfaces, interface, why) : 0;
 
 	*ret = (struct send_socket){.family = config->address.family,
 		.dscp = (uint8_t)config->dscp,

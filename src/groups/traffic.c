@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "groups/group.h"
 #include "net/interface.h"
+#include "net/rtnetlink.h"
 
 void group_apply_needs(struct group *group)
 {
@@ -55,6 +56,7 @@ int group_explain(
 	const struct way *way = unsent->way;
 	bool v4 = group->config->address.family == AF_INET;
 	const char *interface = way ? way->interface : NULL;
+	char route[IF_NAMESIZE];
 
 	if (way && way->failure < 0)
 		return because(why, r, "%s", way->error ? way->error : strerror(-r));
@@ -73,8 +75,13 @@ int group_explain(
 		return because(why, r, "there is no interface %s",
 			interface ? interface : "to send out of");
 	case EADDRNOTAVAIL:
-		return because(why, r, "%s has no %s address to send from",
-			interface ? interface : "the interface", v4 ? "IPv4" : "IPv6");
+		if (interface)
+			return because(why, r, "%s has no %s address to send from", interface,
+				v4 ? "IPv4" : "IPv6");
+		return because(why, r,
+			"%s, to which the kernel's route leads, has no %s address to send from: "
+			"give it one with ip addr add, or set send_interface",
+			rtnetlink_route_name(&group->config->address, route), v4 ? "IPv4" : "IPv6");
 	case EINVAL:
 		if (interface)
 			return because(why, r, "%s: %s no longer has the address to send from",

@@ -12,6 +12,11 @@ static int set_int(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+static const char *source_key(const struct udp_way *way)
+{
+	return way->source_key ? way->source_key : "source_address";
+}
+
 static bool is_v4(const struct udp_way *way)
 {
 	return way->to.family == AF_INET;
@@ -53,8 +58,8 @@ static int find_interface(const struct udp_way *way, const struct interface_list
 	if (!address)
 		return because(why, -EADDRNOTAVAIL,
 			"%s has no %s address to send from (ip addr add ADDRESS/LENGTH dev %s); or "
-			"set source_address",
-			interface->name, v4 ? "IPv4" : "IPv6", interface->name);
+			"set %s",
+			interface->name, v4 ? "IPv4" : "IPv6", interface->name, source_key(way));
 	if (v4)
 		*ret_source = *address;
 	return 0;
@@ -76,7 +81,7 @@ static int resolve(const struct udp_way *way, struct udp_socket *socket, struct 
 	if (way->interface && (r = find_interface(way, &list, socket, ret_source, why)) < 0)
 		return r;
 	if (way->source.family && !is_ours(&list, &way->source))
-		return because(why, -EADDRNOTAVAIL, "no interface has the source_address %s",
+		return because(why, -EADDRNOTAVAIL, "no interface has the %s %s", source_key(way),
 			address_format(&way->source, text));
 	return 0;
 }

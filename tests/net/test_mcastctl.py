@@ -158,6 +158,21 @@ def test_join_takes_name_source_and_handler(daemon, net):
     daemon.ctl("leave", "own")
 
 
+@pytest.mark.parametrize("left_out, interface", [(["!*"], "*"), (["eth*", "!eth*"], "eth*")], ids=["default", "glob"])
+def test_groups_and_send_say_that_every_interface_is_left_out(start, left_out, interface):
+    daemon = start('groups: { g: { address = "233.252.0.31"; port = 5031; interfaces = [%s]; }; };\n'
+                   % ", ".join(f'"{pattern}"' for pattern in left_out))
+    membership, = daemon.group("g")["memberships"]
+    assert (membership["interface"], membership["error"]) == (interface, "every interface that matches is left out")
+    assert f"every interface that matches {interface} is left out" in daemon.ctl("send", "g", "x", status=1)
+
+
+def test_an_address_whose_interface_is_left_out_says_so(start, net):
+    daemon = start('groups: { g: { address = "%s"; port = 5031; interfaces = ["!eth*"]; }; };\n' % net.host.v4)
+    membership, = daemon.group("g")["memberships"]
+    assert membership["error"] == "no interface matches beside those that are left out"
+
+
 # Exit codes: 1 refused or failed, 2 usage, 3 no daemon
 
 

@@ -209,6 +209,7 @@ static int send_to_target(
 {
 	const struct option_value *values = arguments->options;
 	struct transmitter_options options = {.interface = values[SEND_INTERFACE].string,
+		.source_key = "--source",
 		.ttl = values[SEND_TTL].given ? (int)values[SEND_TTL].number : -1};
 	struct transmitter transmitter = NO_TRANSMITTER;
 	char why[WHY_MAX];

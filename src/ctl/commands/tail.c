@@ -66,10 +66,10 @@ static void tell_lost(struct tail *tail, const char *when)
 		return;
 	tail->told = lost;
 	session_fail(tail->session, EXIT_DONE,
-		"%" PRIu64 " datagrams lost %s: %" PRIu64 " before mcastctl (%s), %" PRIu64
+		"%" PRIu64 " datagram%s lost %s: %" PRIu64 " before mcastctl (%s), %" PRIu64
 		" in it (standard output too slow)",
-		lost, when, tail->lost_before, tail->receiver ? "receive buffer full" : "gaps",
-		tail->lost_here);
+		lost, plural(lost), when, tail->lost_before,
+		tail->receiver ? "receive buffer full" : "gaps", tail->lost_here);
 }
 
 /* Once a second. Returns the time when to wait no longer. */
@@ -144,7 +144,7 @@ static int show_gap(struct tail *tail, const json_t *gap)
 	if (tail->session->writer.json)
 		return 0;
 	text_printf(&line, "gap: %" JSON_INTEGER_FORMAT " datagram%s of ", count,
-		count == 1 ? "" : "s");
+		plural((uint64_t)count));
 	text_append_shown(&line, group, strlen(group));
 	text_printf(&line, " %s not seen here\n", count == 1 ? "was" : "were");
 	write_out(tail);
@@ -315,8 +315,11 @@ static int finish(struct tail *tail, int code)
 	interrupt_end();
 	if (code || tail->shown >= wanted || !is_timed_out(tail))
 		return code;
+	if (!tail->wanted)
+		return session_fail(tail->session, EXIT_REFUSED, "timeout: no datagram came");
 	return session_fail(tail->session, EXIT_REFUSED,
-		"timeout: %" PRIu64 " of %" PRIu64 " datagrams came", tail->shown, wanted);
+		"timeout: %" PRIu64 " of %" PRIu64 " datagram%s came", tail->shown, wanted,
+		plural(wanted));
 }
 
 /* What the options add to the targets. Returns an exit code. */
