@@ -17,15 +17,10 @@
 /* Which interface to send on, by whatever names it; NULL: the kernel's route. Returns an exit code.
  */
 static int choose_name(const struct session *session, const struct target *target,
-	const struct transmitter_options *options, char source[static INET6_ADDRSTRLEN],
-	const char **ret)
+	char source[static INET6_ADDRSTRLEN], const char **ret)
 {
-	const char *name = options->interface ? options->interface : target->interface;
+	const char *name = target->interface;
 
-	if (options->interface && target->interface && strcmp(name, target->interface) != 0)
-		return session_fail(session, EXIT_MISUSED,
-			"the target says interface '%s', and --interface '%s'", target->interface,
-			name);
 	if (target->sources.count > 1)
 		return session_fail(session, EXIT_MISUSED, "give one source to send from");
 	if (name && interface_is_glob(name))
@@ -60,6 +55,7 @@ static int open_socket(struct udp_socket *socket, const struct target *target, c
 		.source_key = options->source_key};
 	char string[INET6_ADDRSTRLEN];
 	struct address address;
+	bool is_group;
 	int r;
 
 	if (target->sources.count)
@@ -69,11 +65,11 @@ static int open_socket(struct udp_socket *socket, const struct target *target, c
 		return because(why, r, "no interface of this host has the address %s", name);
 	if (r < 0)
 		return r;
-	if (!address_is_multicast(&way.to) && !socket->is_broadcast && !name &&
-		address_is_everyone(&way.to))
+	is_group = address_is_multicast(&way.to) || socket->is_broadcast;
+	if (!is_group && !name && address_is_everyone(&way.to))
 		return because(why, -ENETUNREACH,
 			"no route to it: name an interface, as in 255.255.255.255:5004%%eth0");
-	if (!address_is_multicast(&way.to) && !socket->is_broadcast)
+	if (!is_group)
 		return because(why, -EINVAL,
 			"%s is neither a multicast address nor a broadcast address of this host",
 			address_format(&way.to, string));
@@ -90,7 +86,7 @@ int transmitter_open(struct transmitter *transmitter, const struct session *sess
 {
 	char why[WHY_MAX], source[INET6_ADDRSTRLEN];
 	const char *name = NULL;
-	int code = choose_name(session, target, options, source, &name);
+	int code = choose_name(session, target, source, &name);
 
 	if (!code && open_socket(&transmitter->socket, target, name, options, why) < 0)
 		code = session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why);

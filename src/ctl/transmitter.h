@@ -11,7 +11,6 @@ struct transmitter {
 };
 
 struct transmitter_options {
-	const char *interface; /* of the option; NULL: that of the target, if any */
 	const char *source_key; /* how messages name the address to send from */
 	int ttl; /* -1: the kernel's default, which is 1 for a group */
 };

@@ -225,6 +225,12 @@ def test_a_route_that_leads_to_an_interface_without_an_address_is_named():
         assert why in ctl(host, "send", TARGET[6], "x", status=1)
 
 
+def test_a_target_without_a_route_says_what_to_write():
+    with unaddressed() as (host, _):
+        why = f"send: no route to the group: name an interface, as in {TARGET[4]}%eth0"
+        assert why in ctl(host, "send", TARGET[4], "x", status=1)
+
+
 def test_a_group_names_the_route_that_leads_to_an_interface_without_an_address(tmp_path):
     (tmp_path / "mcastd.conf").write_text(
         f'control: {{ socket = "{tmp_path}/sock"; }}; groups: {{ g: {{ address = "{GROUP[6]}"; port = 5704; }}; }};')
@@ -255,6 +261,9 @@ def test_an_interface_without_an_address_sends_with_the_one_that_is_given(links,
 @pytest.mark.parametrize("arguments, status, why", [
     (("233.252.7.1:5704%e*", "x"), 2, "is a glob"), (("[ff02::7]:5704", "x"), 2, "name the interface"),
     (("233.252.7.1:5704%eth0", "x", "--interface", "eth1"), 2, "the target says interface 'eth0'"),
+    (("233.252.7.1:5704", "x", "--interface", "eth0@if2"), 2, "leave out the @"),
+    (("233.252.7.1:5704", "x", "--interface", "eth0,eth1"), 2, '"eth0,eth1" is a list: name one interface'),
+    (("233.252.7.1:5704", "x", "--interface", "eth0", "--interface", "eth1"), 2, "--interface is given twice"),
     (("233.252.7.1:5704,source=192.0.2.1,source=192.0.2.2", "x"), 2, "one source"),
     (("233.252.7.1", "x"), 2, "the port is missing"), (("233.252.7.1:5704%eth0@if2", "x"), 2, "leave out the @"),
     (("233.252.7.1:5704", "x", "--source", "2001:db8::1"), 2, "use an IPv4 address"),
@@ -311,7 +320,8 @@ def test_a_group_of_exactly_that_name_is_meant_first(start, net):
             daemon.ctl("send", f"{TARGET[4]}%eth0", "direct")
         assert receive(peer)[-1] == b"direct"
         wait_until(lambda: daemon.group(name)["sent"] == 1, "the daemon to have sent one")
-    assert "name one kind only" in daemon.ctl("tail", "news", "233.252.7.9:5709", status=2)
+    words = daemon.ctl("tail", "news", "233.252.7.9:5709", status=2)
+    assert "'news' is the name of a group and '233.252.7.9:5709' is a target: name one kind only" in words
     assert "--source is for a target" in daemon.ctl("send", name, "x", "--source", net.host.v4, status=2)
     assert "are for targets" in daemon.ctl("tail", name, "--interface", "eth0", status=2)
 
@@ -455,6 +465,16 @@ def test_tail_of_an_interface_that_is_not_there_says_so(net):
     assert "is not a multicast address" in errors
 
 
+@pytest.mark.parametrize("interfaces, why", [
+    (("eth0,eth1",), '"eth0,eth1" is a list: name one interface, and another target for each other'),
+    (("eth0", "eth1"), "--interface is given twice: for another interface, name another target"),
+    (("eth0@if2",), "leave out the @"), (("!eth0",), "leaves an interface out")], ids=lambda value: " ".join(value))
+def test_the_interface_option_of_tail_is_one_interface_as_in_a_target(net, interfaces, why):
+    options = [word for interface in interfaces for word in ("--interface", interface)]
+    _, errors = run(net.host, MCASTCTL, "tail", TARGET[4], *options, "--timeout", "10s", status=2)
+    assert why in errors
+
+
 # Count and timeout
 
 
@@ -507,9 +527,11 @@ def test_options_of_targets_need_a_target(net):
     assert "there is none" in errors
 
 
-def test_a_target_that_is_named_twice_is_refused(net):
-    _, errors = run(net.host, MCASTD, TARGET[4] + "%eth0", TARGET[4] + "%eth0", "--timeout", "10s", status=78)
-    assert "there is a group of this name already" in errors
+@programs
+def test_a_target_that_is_named_twice_is_refused(net, program):
+    status, why = (78, "there is a group of this name already") if program[0] == MCASTD else (2, "is named twice")
+    _, errors = run(net.host, *program, TARGET[4] + "%eth0", TARGET[4] + "%eth0", "--timeout", "10s", status=status)
+    assert why in errors
 
 
 def test_tail_of_a_group_has_a_timeout_too(start, net):

@@ -1,6 +1,6 @@
 #include "base/json.h"
 #include "ctl/command.h"
-#include "net/target.h"
+#include "ctl/targets.h"
 
 enum { JOIN_NAME, JOIN_INTERFACE, JOIN_SOURCE, JOIN_HANDLER };
 
@@ -55,14 +55,15 @@ static void show(struct writer *writer, const json_t *answer)
 static int run(struct session *session, const struct arguments *arguments)
 {
 	const struct option_value *values = arguments->options;
-	char why[WHY_MAX], string[INET6_ADDRSTRLEN];
+	char string[INET6_ADDRSTRLEN];
 	AUTO_TARGET struct target target = {0};
+	int code = target_read(session, arguments->words[0], &target);
 
-	if (target_parse(arguments->words[0], &target, why) < 0)
-		return session_fail(session, EXIT_MISUSED, "'%s': %s", arguments->words[0], why);
-	for (size_t i = 0; i < values[JOIN_SOURCE].count; i++)
-		if (target_add_source(&target, values[JOIN_SOURCE].items[i], why) < 0)
-			return session_fail(session, EXIT_MISUSED, "%s", why);
+	if (!code)
+		code = target_take_sources(
+			session, &target, values[JOIN_SOURCE].items, values[JOIN_SOURCE].count);
+	if (code)
+		return code;
 	json_put_string(&session->parameters, "address", address_format(&target.address, string));
 	json_put_number(&session->parameters, "port", target.port);
 	session_put_name(

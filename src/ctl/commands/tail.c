@@ -24,7 +24,7 @@ static const struct option_row options[] = {
 		.max = INT64_MAX},
 	[TAIL_TIMEOUT] = {"timeout", 0, OPTION_DURATION, "TIME",
 		"Stop after TIME, like 5s; exit with 1 if fewer than N came, or none"},
-	[TAIL_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME",
+	[TAIL_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
 		"Receive on this interface, for targets that name none"},
 	[TAIL_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
 		"Only from this sender, for targets; may be repeated"},
@@ -328,23 +328,20 @@ static int add_options(
 {
 	const struct option_value *interface = &arguments->options[TAIL_INTERFACE];
 	const struct option_value *sources = &arguments->options[TAIL_SOURCE];
-	char why[WHY_MAX];
+	int code = EXIT_DONE;
 
 	if (!targets->count && (interface->given || sources->given))
 		return session_fail(session, EXIT_MISUSED,
 			"--interface and --source are for targets; what a group of mcastd receives "
 			"is configured");
-	for (size_t i = 0; i < targets->count; i++) {
+	for (size_t i = 0; i < targets->count && !code; i++) {
 		struct target *target = &targets->items[i];
 
-		if (interface->given && !target->interface)
-			target->interface = strdup(interface->string);
-		for (size_t j = 0; j < sources->count; j++)
-			if (target_add_source(target, sources->items[j], why) < 0)
-				return session_fail(
-					session, EXIT_MISUSED, "%s: %s", target->name, why);
+		code = target_take_interface(session, target, interface);
+		if (!code)
+			code = target_take_sources(session, target, sources->items, sources->count);
 	}
-	return EXIT_DONE;
+	return code;
 }
 
 static int check_usage(
