@@ -594,6 +594,16 @@ def test_mcastd_that_is_stuck_ends_and_says_what_is_lost(net, blast):
     assert count <= printed + lost(errors) <= count + 64  # those that were being written
 
 
+@programs
+def test_a_burst_that_fits_into_4_mib_is_not_lost(net, program, blast):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", "--count", "500", group=GROUP[4]) as receiver:
+        receiver.send_signal(signal.SIGSTOP)
+        blast(net.peer, GROUP[4], 5704, 500, size=1400)
+        receiver.send_signal(signal.SIGCONT)
+        output, errors = receiver.communicate(timeout=TIMEOUT)
+    assert output.count(b"\n") == 500 and b"lost" not in errors
+
+
 def test_tail_of_a_group_says_at_the_end_what_it_missed(start, net, blast):
     daemon = start("""groups: { g: { address = "233.252.7.2"; port = 5702; interfaces = ["eth0"]; }; };\n""")
     lines = []
