@@ -146,7 +146,7 @@ static void check_host_address(
 		warn(config, group,
 			"%s is no %saddress of this host now: the group waits until it is", address,
 			is_v4 ? "unicast or broadcast " : "");
-	for (size_t i = 0; i < ARRAY_SIZE(sending) && is_v4 && reach == REACH_UNICAST; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(sending) && reach == REACH_UNICAST; i++)
 		if (sending[i].is_set)
 			warn(config, group,
 				"%s has no effect: %s is an address of this host, and nothing is "

@@ -120,7 +120,8 @@ static void good_groups_have_no_warnings(void **state)
 		"address=239.255.255.250 replies=true", "address=224.0.1.129 ttl=8",
 		"address=232.1.2.3 sources=192.0.2.7", "address=231.255.255.255",
 		"address=ff15::1 ttl=64", "address=ff12::2", "address=ff3e::9 sources=2001:db8::7",
-		"address=ff3e:30:2001:db8::a" /* RFC 3306: by the network's prefix, not SSM */};
+		"address=ff3e:30:2001:db8::a", /* RFC 3306: by the network's prefix, not SSM */
+		"address=ff3e:1000::b"}; /* RFC 7371: its flags */
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		add_group(*state, "a", good[i]);
@@ -194,19 +195,37 @@ static bool relay_to_a_group(const void *settings, struct config_relay *ret)
 	return address_parse("233.252.0.9", &ret->address) == 0;
 }
 
+static bool relay_to_a_host(const void *settings, struct config_relay *ret)
+{
+	(void)settings;
+	*ret = (struct config_relay){.port = 5004};
+	return address_parse("192.0.2.9", &ret->address) == 0;
+}
+
 static void unicast_that_is_relayed_to_a_group_is_warned_of(void **state)
 {
 	static const struct config_kind kind = {.name = "relay", .relays = relay_to_a_group};
 	static const char *const expected[] = {
 		"group a: warning: \"out\" sends to a network what anybody on these interfaces "
 		"sends to 127.0.0.1; name the senders, sources = [\"192.0.2.7\"];"};
+	static const struct config_kind unicast = {.name = "host", .relays = relay_to_a_host};
 	struct config *config = *state;
+	struct config_handler *filtered;
+	char why[WHY_MAX];
 
 	assert_non_null(config_add_handler(config, "out", &kind));
+	assert_non_null(config_add_handler(config, "host", &unicast));
+	filtered = config_add_handler(config, "filtered", &kind);
+	assert_non_null(filtered);
+	assert_int_equal(
+		schema_set(&filter_schema, &filtered->filter, "filter.sources", "192.0.2.7", why),
+		0);
 	add_group(config, "a", "address=127.0.0.1 interfaces=lo handlers=out");
 	add_group(config, "b", "address=127.0.0.2 sources=192.0.2.7 handlers=out");
 	add_group(config, "c", "address=255.255.255.255 handlers=out");
 	add_group(config, "d", "address=233.252.0.1 handlers=out");
+	add_group(config, "e", "address=127.0.0.1 port=5005 handlers=host");
+	add_group(config, "f", "address=127.0.0.1 port=5006 handlers=filtered");
 	assert_warnings(config, expected, 1);
 }
 
@@ -220,6 +239,7 @@ static void addresses_with_one_mac_address_are_named_once(void **state)
 		"address with other low 23 bits"};
 
 	add_group(*state, "a", "address=233.252.0.2");
+	add_group(*state, "lower", "address=233.1.0.1");
 	add_group(*state, "b", "address=233.252.0.1");
 	add_group(*state, "c", "address=225.124.0.1");
 	add_group(*state, "b2", "address=233.252.0.1 port=5005");
