@@ -92,25 +92,25 @@ int targets_read(
 {
 	AUTO_TARGETS struct targets targets = {0};
 	AUTO_REPLY struct reply reply = {0};
-	const char *group = NULL, *target = NULL;
+	const char *group = NULL;
+	bool listed = false;
 	int code = EXIT_DONE;
 
-	for (size_t i = 0; i < count && !target; i++)
-		target = is_meant(words[i]) ? words[i] : NULL;
-	if (target)
-		code = list_groups(session, &reply);
-	target = NULL;
-	for (size_t i = 0; i < count; i++)
-		if (is_meant(words[i]) && !has_group(&reply, words[i]))
-			target = words[i];
-		else
+	for (size_t i = 0; i < count && !code; i++) {
+		bool meant = is_meant(words[i]);
+
+		if (meant && !listed)
+			code = list_groups(session, &reply);
+		listed |= meant;
+		if (!meant || has_group(&reply, words[i]))
 			group = words[i];
-	if (!code && group && target)
-		return session_fail(session, EXIT_MISUSED,
+		else if (!code)
+			code = add(session, words[i], &targets);
+	}
+	if (!code && group && targets.count)
+		code = session_fail(session, EXIT_MISUSED,
 			"'%s' is the name of a group and '%s' is a target: name one kind only",
-			group, target);
-	for (size_t i = 0; i < count && target && !code; i++)
-		code = add(session, words[i], &targets);
+			group, targets.items[0].name);
 	if (code)
 		return code;
 	*ret = targets;
