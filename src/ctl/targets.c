@@ -79,7 +79,8 @@ static int add(const struct session *session, const char *word, struct targets *
 
 	for (size_t i = 0; i < targets->count && !code; i++)
 		if (!strcmp(targets->items[i].name, target.name))
-			code = session_fail(session, EXIT_MISUSED, "'%s' is named twice", word);
+			code = session_fail(session, EXIT_MISUSED,
+				"'%s' is named twice: name it once, with all its sources", word);
 	if (!code && array_add(targets, target) < 0)
 		code = session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
 	if (!code)

@@ -530,7 +530,9 @@ def test_options_of_targets_need_a_target(net):
 @programs
 def test_a_target_that_is_named_twice_is_refused(net, program):
     status, why = (78, "there is a group of this name already") if program[0] == MCASTD else (2, "is named twice")
-    _, errors = run(net.host, *program, TARGET[4] + "%eth0", TARGET[4] + "%eth0", "--timeout", "10s", status=status)
+    targets = (TARGET[4] + "%eth0", TARGET[4] + "%eth0,source=192.0.2.7")
+    _, errors = run(net.host, *program, *targets, "--timeout", "10s", status=status)
+    assert "name it once, with all its sources" in errors
     assert why in errors
 
 
