@@ -37,48 +37,63 @@ static int choose_name(const struct session *session, const struct target *targe
 }
 
 /* Without a carrier the kernel drops what is sent, and does not tell. */
-static bool has_carrier(const struct udp_socket *socket)
+static bool is_running(const struct udp_socket *socket, const char *interface)
 {
 	struct ifreq request = {0};
 
-	memcpy(request.ifr_name, socket->interface, sizeof(request.ifr_name));
-	return !socket->ifindex || ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
-	       request.ifr_flags & IFF_RUNNING;
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	return ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
+	       request.ifr_flags & IFF_RUNNING || !(request.ifr_flags & IFF_UP);
 }
 
-static int open_socket(struct udp_socket *socket, const struct target *target, const char *name,
-	const struct transmitter_options *options, char why[static WHY_MAX])
+/* Where the kernel's route decides, it may lead elsewhere by now. */
+static int check_carrier(struct transmitter *transmitter, char why[static WHY_MAX])
 {
-	struct udp_way way = {.to = target->address,
-		.port = target->port,
-		.interface = name,
-		.source_key = options->source_key};
+	const struct udp_socket *socket = &transmitter->socket;
+	char *leaves_on = transmitter->leaves_on;
+
+	if (is_running(socket, leaves_on))
+		return 0;
+	if (!socket->ifindex)
+		rtnetlink_route_name(&transmitter->way.to, leaves_on);
+	return is_running(socket, leaves_on)
+		       ? 0
+		       : because(why, -ENETDOWN, "%s has no carrier", leaves_on);
+}
+
+/* Replaces the socket, if there is one. */
+static int open_socket(struct transmitter *transmitter, char why[static WHY_MAX])
+{
+	const struct udp_way *way = &transmitter->way;
+	struct udp_socket *socket = &transmitter->socket, new = {.out.fd = -1};
 	char string[INET6_ADDRSTRLEN];
 	struct address address;
 	bool is_group;
-	int r;
+	int r = udp_way_open(way, &new, why);
 
-	if (target->sources.count)
-		way.source = target->sources.items[0];
-	r = udp_way_open(&way, socket, why);
-	if (r == -ENODEV && address_parse(name, &address) == 0)
-		return because(why, r, "no interface of this host has the address %s", name);
+	if (r == -ENODEV && address_parse(way->interface, &address) == 0)
+		return because(
+			why, r, "no interface of this host has the address %s", way->interface);
 	if (r < 0)
 		return r;
-	is_group = address_is_multicast(&way.to) || socket->is_broadcast;
-	if (!is_group && !name && address_is_everyone(&way.to))
+	closep(&socket->out.fd);
+	*socket = new;
+	is_group = address_is_multicast(&way->to) || socket->is_broadcast;
+	if (!is_group && !way->interface && address_is_everyone(&way->to))
 		return because(why, -ENETUNREACH,
 			"no route to it: name an interface, as in 255.255.255.255:5004%%eth0");
 	if (!is_group)
 		return because(why, -EINVAL,
 			"%s is neither a multicast address nor a broadcast address of this host",
-			address_format(&way.to, string));
-	if (!has_carrier(socket))
-		return because(why, -ENETDOWN, "%s has no carrier", socket->interface);
-	r = options->ttl < 0 ? 0
-			     : send_socket_set_ttl(socket->out.fd, way.to.family,
-				       socket->is_broadcast, options->ttl);
-	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;
+			address_format(&way->to, string));
+	memcpy(transmitter->leaves_on, socket->interface, sizeof(transmitter->leaves_on));
+	if (!socket->ifindex)
+		rtnetlink_route_name(&way->to, transmitter->leaves_on);
+	r = transmitter->ttl < 0 ? 0
+				 : send_socket_set_ttl(socket->out.fd, way->to.family,
+					   socket->is_broadcast, transmitter->ttl);
+	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r))
+		     : check_carrier(transmitter, why);
 }
 
 int transmitter_open(struct transmitter *transmitter, const struct session *session,
@@ -88,14 +103,24 @@ int transmitter_open(struct transmitter *transmitter, const struct session *sess
 	const char *name = NULL;
 	int code = choose_name(session, target, source, &name);
 
-	if (!code && open_socket(&transmitter->socket, target, name, options, why) < 0)
-		code = session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why);
-	return code;
+	if (code)
+		return code;
+	transmitter->ttl = options->ttl;
+	transmitter->way = (struct udp_way){
+		.to = target->address, .port = target->port, .source_key = options->source_key};
+	if (target->sources.count)
+		transmitter->way.source = target->sources.items[0];
+	if (name && !(transmitter->way.interface = transmitter->name = strdup(name)))
+		return session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
+	return open_socket(transmitter, why) < 0
+		       ? session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why)
+		       : EXIT_DONE;
 }
 
 void transmitter_close(struct transmitter *transmitter)
 {
 	closep(&transmitter->socket.out.fd);
+	free(take(transmitter->name));
 }
 
 /* Sends, or waits for room. Returns 0, or a negative errno. */
@@ -111,17 +136,24 @@ static int send_once(struct udp_socket *socket, const void *data, size_t size)
 	return r < 0 ? r : 0;
 }
 
-static int explain(
-	const struct udp_socket *socket, int error, size_t size, char why[static WHY_MAX])
+/* Whether another socket may do what this one cannot: its interface or its address has gone. */
+static bool is_lost(const struct transmitter *transmitter, int error)
 {
-	struct address address = endpoint_address(&socket->to);
+	return transmitter->way.interface && error < 0 && error != -EMSGSIZE && error != -ENOBUFS &&
+	       error != -EPERM;
+}
+
+static int explain(
+	const struct transmitter *transmitter, int error, size_t size, char why[static WHY_MAX])
+{
+	const struct udp_way *way = &transmitter->way;
 	char to[ENDPOINT_STRING_MAX], interface[IF_NAMESIZE];
 
-	endpoint_format(&socket->to, to);
+	endpoint_format(&transmitter->socket.to, to);
 	switch (-error) {
 	case EMSGSIZE:
 		return because(why, error, "the payload has %zu bytes, a datagram holds at most %u",
-			size, datagram_max(socket->to.any.sa_family));
+			size, datagram_max(way->to.family));
 	case ENOBUFS:
 		return because(why, error, "the network's queue was full for a second");
 	case ENETUNREACH:
@@ -130,9 +162,8 @@ static int explain(
 	case EADDRNOTAVAIL:
 		return because(why, error,
 			"%s, to which the kernel's route leads, has no address to send from: give "
-			"it "
-			"one with ip addr add, or name another interface, as in %s%%eth0",
-			rtnetlink_route_name(&address, interface), to);
+			"it one with ip addr add, or name another interface, as in %s%%eth0",
+			rtnetlink_route_name(&way->to, interface), to);
 	case EPERM:
 		return because(why, error, "a firewall rule of this host refuses it");
 	default:
@@ -144,11 +175,20 @@ int transmitter_send(
 	struct transmitter *transmitter, const void *data, size_t size, char why[static WHY_MAX])
 {
 	uint64_t deadline_ns = clock_ns(CLOCK_MONOTONIC) + BUSY_NS;
-	int r = send_once(&transmitter->socket, data, size);
+	int r = check_carrier(transmitter, why);
 
+	if (r < 0)
+		return r;
+	r = send_once(&transmitter->socket, data, size);
+	if (is_lost(transmitter, r)) {
+		r = open_socket(transmitter, why);
+		if (r < 0)
+			return r;
+		r = send_once(&transmitter->socket, data, size);
+	}
 	while (r == -ENOBUFS && clock_ns(CLOCK_MONOTONIC) < deadline_ns) {
 		poll(NULL, 0, BUSY_MS);
 		r = send_once(&transmitter->socket, data, size);
 	}
-	return r < 0 ? explain(&transmitter->socket, r, size, why) : 0;
+	return r < 0 ? explain(transmitter, r, size, why) : 0;
 }

@@ -251,6 +251,52 @@ def test_mcastd_that_only_receives_says_nothing_of_sending(links, family):
     assert "nothing can be sent" not in errors and "send from" not in errors
 
 
+@pytest.fixture
+def late(net):
+    """An interface that goes while something is sent on it, with two addresses."""
+    net.host.ip("link add late0 type veth peer name late1", "link set late1 up", "link set late0 up",
+                "address add 203.0.113.65/27 dev late0", "address add 203.0.113.97/27 dev late0")
+    yield net.host
+    with contextlib.suppress(subprocess.CalledProcessError):
+        net.host.ip("link del late0")
+
+
+@contextlib.contextmanager
+def sending(host, target):
+    """mcastctl that sends again and again, and whose datagrams have been seen on late0."""
+    with sniffer(host, "late0") as seen, process(host, MCASTCTL, "send", target, "x", "--interval", "5ms", env=NO_DAEMON,
+                                                 stderr=subprocess.PIPE) as sender:
+        wait_until(seen, "a datagram")
+        yield sender, seen
+
+
+@pytest.mark.parametrize("change, why", [
+    ("link set late0 down", "late0 is down (ip link set late0 up)"), ("link set late1 down", "late0 has no carrier"),
+    ("link del late0", "there is no interface late0"), ("address flush dev late0", "late0 has no IPv4 address to send from")])
+def test_an_interface_that_goes_meanwhile_is_the_reason(late, change, why):
+    with sending(late, TARGET[4] + "%late0") as (sender, _):
+        late.run("ip", *change.split())
+        _, errors = sender.communicate(timeout=TIMEOUT)
+    assert sender.returncode == 1 and re.search(r"^mcastctl: send: datagram \d+: " + re.escape(why), errors.decode()), errors
+
+
+def test_sending_goes_on_from_another_address_of_the_interface(late):
+    with sending(late, TARGET[4] + "%late0") as (sender, seen):
+        late.ip("address del 203.0.113.65/27 dev late0")
+        wait_until(lambda: any(packet[12:16] == socket.inet_aton("203.0.113.97") for packet in seen()),
+                   "a datagram from the other address")
+        assert sender.poll() is None
+
+
+def test_a_route_that_leads_to_a_link_without_a_carrier_sends_nothing(late):
+    late.ip(f"route add {GROUP[4]}/32 dev late0")
+    with sending(late, TARGET[4]) as (sender, _):
+        late.ip("link set late1 down")
+        _, errors = sender.communicate(timeout=TIMEOUT)
+    assert sender.returncode == 1 and b"late0 has no carrier" in errors
+    assert "late0 has no carrier" in ctl(late, "send", TARGET[4], "x", status=1)
+
+
 def test_an_interface_without_an_address_sends_with_the_one_that_is_given(links, net):
     with sniffer(links, "bare0") as bare0, sniffer(links, "eth0") as eth0:
         ctl(links, "send", TARGET[4] + "%bare0", "x", "--source", net.host.v4)
@@ -653,6 +699,20 @@ def test_a_reader_that_goes_away_ends_it_quietly(net, program):
         receiver.stdout = None
     assert "lost" not in errors and "writing" not in errors
     assert receiver.returncode in (0, -signal.SIGPIPE)
+
+
+def test_what_standard_output_does_not_take_until_the_timeout_is_not_shown(net):
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(write, bytes(4096))
+    with receiving(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", "--count", "1", "--timeout", "1s", group=GROUP[4],
+                   stdout=write) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        assert receiver.wait(TIMEOUT) == 1
+        errors = receiver.stderr.read().decode()
+    os.close(read)
+    os.close(write)
+    assert lost(errors) == 1 and "timeout: 0 of 1 datagram came" in errors
 
 
 def test_an_errors_pipe_that_is_full_does_not_hold_up_the_end(net, blast):
