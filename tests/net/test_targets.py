@@ -502,11 +502,29 @@ def test_all_interfaces_are_received_by_default_and_by_glob(net, program, patter
     assert {parse_line(line)["interface"] for line in output.splitlines()} == {b"eth0", b"eth1"}
 
 
+@pytest.mark.parametrize("interface, family, why", [
+    ("down0", 4, "down0 is down"), ("cut0", 4, "cut0 has no carrier"), ("bare0", 4, None),
+    ("bare0", 6, "IPv6 is disabled on bare0 (sysctl net.ipv6.conf.bare0.disable_ipv6=0)"),
+    ("port0", 4, "port0 is a port of the bridge bridge0: datagrams arrive there, name bridge0"), ("bridge0", 4, None)])
+def test_tail_says_why_nothing_arrives_on_its_interface(links, interface, family, why):
+    links.ip("link add bridge0 type bridge", "link set bridge0 up", "link add port0 type veth peer name port1",
+             "link set port0 master bridge0", "link set port0 up", "link set port1 up")
+    try:
+        wait_until(lambda: "LOWER_UP" in links.run("ip", "link", "show", "dev", "bridge0"), "the bridge")
+        _, errors = run(links, MCASTCTL, "tail", f"{TARGET[family]}%{interface}", "--timeout", "10ms", status=1)
+    finally:
+        links.ip("link del port0", "link del bridge0")
+    expected = f"mcastctl: tail: {TARGET[family]}%{interface}: {why}\n" if why else ""
+    assert errors == expected + "mcastctl: tail: timeout: no datagram came\n"
+
+
 def test_tail_of_an_interface_that_is_not_there_says_so(net):
     _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%nope0", status=1)
     assert "there is no interface nope0" in errors
     _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%nope*", status=1)
     assert "matches nope*" in errors
+    _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%203.0.113.200", status=1)
+    assert "no interface of this host has the address 203.0.113.200" in errors
     _, errors = run(net.host, MCASTCTL, "tail", f"{net.host.v4}:5704", status=1)
     assert "is not a multicast address" in errors
 
