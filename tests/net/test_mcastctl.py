@@ -138,6 +138,14 @@ def test_tail_says_when_the_daemon_goes_away(start):
     assert words.decode() == f"mcastctl: tail: mcastd at {daemon.control_path} has gone away\n"
 
 
+def test_tail_ends_when_its_reader_goes_away_and_nothing_arrives(daemon):
+    before = daemon.call("GetStatus")["subscribers"]
+    with daemon.ctl_start("tail", "news") as tail:
+        wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "the subscription")
+        tail.stdout.close()
+        assert tail.wait(15) == 0
+
+
 # join, leave
 
 

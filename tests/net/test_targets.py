@@ -481,10 +481,19 @@ def test_other_sources_are_not_received(net, program, family):
     assert parse_line(output.rstrip(b"\n"))["payload"] == b"wanted"
 
 
+@pytest.mark.parametrize("target", [TARGET[4], TARGET[4] + "%eth0"], ids=["without", "with"])
+def test_the_interface_option_of_tail_is_for_targets_that_name_none(net, target):
+    option = "eth1" if "%" in target else "eth0"
+    with receiving(net.host, MCASTCTL, "tail", target, "--interface", option, "--timeout", "1s", group=GROUP[4]) as receiver:
+        send(net.side, b"elsewhere", GROUP[4], 5704)
+        send(net.peer, b"wanted", GROUP[4], 5704)
+        output, _ = receiver.communicate(timeout=TIMEOUT)
+    assert [parse_line(line)["payload"] for line in output.splitlines()] == [b"wanted"]
+
+
 def test_tail_takes_interface_and_source_as_options(net):
     with receiving(net.host, MCASTCTL, "tail", "232.7.1.1:5704", "--interface", "eth0", "--source", net.peer.v4, "--count", "1",
                    group="232.7.1.1") as receiver:
-        assert not has_membership(net.host, "232.7.1.1", "eth1")
         send(net.other, b"foreign", "232.7.1.1", 5704)
         send(net.peer, b"wanted", "232.7.1.1", 5704)
         output, _ = receiver.communicate(timeout=TIMEOUT)
@@ -584,6 +593,11 @@ def test_no_more_than_the_count_is_printed(net, program, blast):
 def test_wrong_values_are_wrong_usage(net, program, arguments):
     _, errors = run(net.host, *program, TARGET[4] + "%eth0", *arguments, status=2)
     assert arguments[0] in errors and arguments[1] in errors
+
+
+def test_json_has_no_other_format(net):
+    _, errors = run(net.host, MCASTCTL, "--json", "tail", TARGET[4] + "%eth0", "--format", "hex", "--timeout", "1ms", status=2)
+    assert "--json is a format of its own" in errors
 
 
 def test_options_of_targets_need_a_target(net):
@@ -717,6 +731,13 @@ def test_a_reader_that_goes_away_ends_it_quietly(net, program):
         receiver.stdout = None
     assert "lost" not in errors and "writing" not in errors
     assert receiver.returncode in (0, -signal.SIGPIPE)
+
+
+def test_tail_ends_when_its_reader_goes_away_and_nothing_arrives(net):
+    with receiving(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+        receiver.stdout.close()
+        assert receiver.wait(TIMEOUT) == 0
+        receiver.stdout = None
 
 
 def test_what_standard_output_does_not_take_until_the_timeout_is_not_shown(net):
