@@ -141,9 +141,12 @@ def test_tail_says_when_the_daemon_goes_away(start):
 def test_tail_ends_when_its_reader_goes_away_and_nothing_arrives(daemon):
     before = daemon.call("GetStatus")["subscribers"]
     with daemon.ctl_start("tail", "news") as tail:
-        wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "the subscription")
-        tail.stdout.close()
-        assert tail.wait(15) == 0
+        try:
+            wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "the subscription")
+            tail.stdout.close()
+            assert tail.wait(15) == 0
+        finally:
+            tail.kill()
 
 
 # join, leave

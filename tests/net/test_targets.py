@@ -585,7 +585,7 @@ def test_no_more_than_the_count_is_printed(net, program, blast):
     with receiving(net.host, *program, TARGET[4] + "%eth0", "--count", "100", group=GROUP[4]) as receiver:
         blast(net.peer, GROUP[4], 5704, 1000)
         output, errors = receiver.communicate(timeout=TIMEOUT)
-    assert (receiver.returncode, output.count(b"\n")) == (0, 100)
+    assert (receiver.returncode, output.count(b"\n")) == (0, 100) and b"lost" not in errors
 
 
 @programs
@@ -682,6 +682,28 @@ def test_a_burst_that_fits_into_4_mib_is_not_lost(net, program, blast):
         receiver.send_signal(signal.SIGCONT)
         output, errors = receiver.communicate(timeout=TIMEOUT)
     assert output.count(b"\n") == 500 and b"lost" not in errors
+
+
+@programs
+def test_what_the_receive_buffer_does_not_hold_is_lost_before(net, program, blast, tmp_path):
+    with open(tmp_path / "out", "wb") as output, \
+            receiving(net.host, *program, TARGET[4] + "%eth0", group=GROUP[4], stdout=output) as receiver:
+        receiver.send_signal(signal.SIGSTOP)
+        count = blast(net.peer, GROUP[4], 5704, 20000, size=1400)
+        receiver.send_signal(signal.SIGTERM)
+        receiver.send_signal(signal.SIGCONT)
+        errors = receiver.stderr.read().decode()
+        receiver.wait(TIMEOUT)
+    assert (tmp_path / "out").read_bytes().count(b"\n") + lost(errors) == count
+    assert int(LOST.findall(errors)[-1][2]) > 0
+
+
+def test_what_mcastd_cannot_write_is_lost(net):
+    with open("/dev/full", "wb") as full, receiving(net.host, MCASTD, TARGET[4] + "%eth0", "--timeout", "1s", group=GROUP[4],
+                                                    stdout=full) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        assert receiver.wait(TIMEOUT) == 1
+        assert lost(receiver.stderr.read().decode()) == 1
 
 
 def test_tail_of_a_group_says_at_the_end_what_it_missed(start, net, blast):
