@@ -595,6 +595,11 @@ def test_wrong_values_are_wrong_usage(net, program, arguments):
     assert arguments[0] in errors and arguments[1] in errors
 
 
+def test_a_timeout_of_nothing_is_wrong_usage_of_mcastd(net):
+    _, errors = run(net.host, MCASTD, TARGET[4] + "%eth0", "--timeout", "0s", status=2)
+    assert "--timeout: '0s' is not a duration" in errors
+
+
 def test_json_has_no_other_format(net):
     _, errors = run(net.host, MCASTCTL, "--json", "tail", TARGET[4] + "%eth0", "--format", "hex", "--timeout", "1ms", status=2)
     assert "--json is a format of its own" in errors
