@@ -86,7 +86,7 @@ _mcastctl_offer_value() { # PROGRAM SOCKET OPTION PLACEHOLDER WORD VALUE
 	--speed,*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' 0.1 0.5 2 10 max) ;;
 	--socket,* | -s,* | *,FILE*) compopt -o default 2>/dev/null ;;
 	,GROUP* | ,NAME* | ,TARGET*)
-		if [[ $6 == *:*%* ]]; then # of a target
+		if [[ $4 != NAME* && $6 == *:*%* ]]; then # of a target
 			_mcastctl_offer "$5" "$6" < <(_mcastctl_interfaces | sed "s|^|${6%%%*}%|")
 		elif [[ $4 != TARGET* ]]; then
 			_mcastctl_offer "$5" "$6" < <(_mcastctl_names "$1" "$2" groups)

@@ -14,7 +14,7 @@
 #include "net/interface.h"
 #include "net/multicast.h"
 
-#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-+[]*?"
 
 struct check {
 	const struct config *config;
@@ -74,12 +74,13 @@ static void check_name(struct check *check)
 	if (!*name)
 		complain(check, NULL, "the name is empty");
 	else if (strlen(name) > GROUP_NAME_MAX)
-		complain(check, NULL, "the name is longer than %d bytes", GROUP_NAME_MAX);
+		complain(check, NULL, "the name is longer than %d bytes, use a shorter one",
+			GROUP_NAME_MAX);
 	else if (*name == '.')
 		complain(check, NULL, "the name begins with a dot");
 	else if (name[strspn(name, NAME_CHARACTERS)])
 		complain(check, NULL,
-			"the name has other characters than letters, digits and ._:%%-[]*");
+			"the name has other characters than letters, digits and ._:%%-+[]*?");
 }
 
 static bool any_failed(const struct config_part *part)

@@ -30,7 +30,7 @@ struct key_mark {
 enum duplicates { DUPLICATES_KEEP, DUPLICATES_DROP };
 
 struct config_group {
-	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-[]*, no leading '.' */
+	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-+[]*?, no leading '.' */
 	struct place place;
 	bool is_events; /* the group of the daemon's own events: it has no address and does not
 			   send; all but the keys of events_schema is zero */

@@ -7,6 +7,8 @@
 
 #include "base/text.h"
 #include "config/report.h"
+#include "net/interface.h"
+#include "net/multicast.h"
 
 static void PRINTF_LIKE(3, 4)
 	warn(struct config *config, const struct config_group *group, const char *format, ...)
@@ -114,14 +116,20 @@ static void check_replies(struct config *config, const struct config_group *grou
 
 /* ---- Unicast and broadcast addresses ---- */
 
-/* Whether every host has the address. */
-static bool is_every_host(const struct address *address)
+/* multicast_reach() does not ask the kernel about link-local addresses: their interface matters. */
+static enum reach find_reach(const struct address *address, const char *string)
 {
-	return address_is_any(address) || is_in(address, "127.0.0.0/8") || is_in(address, "::1");
+	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
+
+	if (!address_needs_scope(address))
+		return multicast_reach(address);
+	return interface_list_read(&interfaces) < 0 || interface_find(&interfaces, string)
+		       ? REACH_UNICAST
+		       : REACH_NONE;
 }
 
-/* What the address is, the kernel's table of local addresses tells, when the daemon runs. Nothing
- * is sent to an address of this host. */
+/* What the address is now; the table of the kernel changes while the daemon runs. Nothing is sent
+ * to an address of this host. */
 static void check_host_address(
 	struct config *config, const struct config_group *group, const char *address)
 {
@@ -132,17 +140,17 @@ static void check_host_address(
 		{"source_address", group->source_address.family != AF_UNSPEC},
 		{"source_port", group->source_port}, {"replies", group->replies}};
 	bool is_v4 = group->address.family == AF_INET;
+	enum reach reach = find_reach(&group->address, address);
 
-	if (!is_every_host(&group->address))
+	if (reach == REACH_NONE)
 		warn(config, group,
-			"%s is not multicast: datagrams are received only while it is an address "
-			"of this host%s",
-			address, is_v4 ? " or a broadcast address of its networks" : "");
-	for (size_t i = 0; i < ARRAY_SIZE(sending) && is_v4; i++)
+			"%s is no %saddress of this host now: the group waits until it is", address,
+			is_v4 ? "unicast or broadcast " : "");
+	for (size_t i = 0; i < ARRAY_SIZE(sending) && reach == REACH_UNICAST; i++)
 		if (sending[i].is_set)
 			warn(config, group,
-				"%s has no effect unless %s is a broadcast address: nothing is "
-				"sent to an address of this host",
+				"%s has no effect: %s is an address of this host, and nothing is "
+				"sent to it",
 				sending[i].key, address);
 }
 

@@ -199,7 +199,8 @@ static void append_program(struct text *text)
 {
 	text_append_string(text,
 		"Usage: mcastctl [-s SOCKET] [--json] COMMAND [ARGUMENT...]\n\n"
-		"Sends to multicast groups through mcastd, and shows its state.\n\nCommands:\n");
+		"Sends to and receives from multicast groups, through mcastd or by itself, and "
+		"shows what\nmcastd does.\n\nCommands:\n");
 	for (const struct command *const *command = commands; *command; command++) {
 		AUTO_TEXT struct text left = {0};
 
@@ -220,6 +221,10 @@ void help_append(struct text *text, const struct command *command)
 	}
 	text_printf(text, "Usage: mcastctl %s%s%s [OPTION...]\n\n%s.\n", command->name,
 		*command->arguments ? " " : "", command->arguments, command->help);
+	if (strstr(command->arguments, "TARGET"))
+		text_append_string(text,
+			"\nA TARGET is ADDRESS:PORT[%INTERFACE][,source=ADDRESS]..., with an IPv6 "
+			"address in brackets,\nsuch as 233.252.0.1:5004%eth0.\n");
 	if (command->options)
 		append_options(text, "Options", command->options);
 	append_options(text, "Options of every command", global_options);

@@ -59,13 +59,39 @@ static int join(struct receiver *receiver, const struct target *target,
 	return arena_want(item->fd, target->address.family, receiver->needs, false);
 }
 
+/* Why nothing arrives on the interface now. It is joined all the same: that may change. */
+static void warn_of_silence(const struct session *session, const struct target *target,
+	const struct interface_list *interfaces, const struct interface *interface)
+{
+	const struct interface *master = interface->port_of ? interface_by_index(interfaces,
+								      interface->port_of)
+							    : NULL;
+
+	if (!(interface->flags & IFF_UP))
+		session_fail(session, EXIT_DONE, "%s: %s is down", target->name, interface->name);
+	else if (master)
+		session_fail(session, EXIT_DONE,
+			"%s: %s is a port of the %s %s: datagrams arrive there, name %s",
+			target->name, interface->name, interface->port_kind, master->name,
+			master->name);
+	else if (target->address.family == AF_INET6 && interface->ipv6 == IPV6_DISABLED)
+		session_fail(session, EXIT_DONE,
+			"%s: IPv6 is disabled on %s (sysctl net.ipv6.conf.%s.disable_ipv6=0)",
+			target->name, interface->name, interface->name);
+	else if (!(interface->flags & IFF_RUNNING))
+		session_fail(
+			session, EXIT_DONE, "%s: %s has no carrier", target->name, interface->name);
+}
+
 /* Joins on all interfaces that are meant; on none is an error. */
-static int join_target(struct receiver *receiver, const struct target *target,
-	const struct interface_list *interfaces, char why[static WHY_MAX])
+static int join_target(struct receiver *receiver, const struct session *session,
+	const struct target *target, const struct interface_list *interfaces,
+	char why[static WHY_MAX])
 {
 	const char *pattern = target->interface ? target->interface : "*";
 	const struct interface *named = interface_find(interfaces, pattern);
 	size_t before = receiver->count;
+	struct address address;
 	int r = 0;
 
 	if (!address_is_multicast(&target->address))
@@ -73,9 +99,15 @@ static int join_target(struct receiver *receiver, const struct target *target,
 			"it is not a multicast address: \"mcastd %s\" receives broadcast and "
 			"unicast",
 			target->name);
+	if (named && !interface_is_glob(pattern)) {
+		warn_of_silence(session, target, interfaces, named);
+		return join(receiver, target, named, why);
+	}
+	if (!interface_is_glob(pattern) && address_parse(pattern, &address) == 0)
+		return because(
+			why, -ENODEV, "no interface of this host has the address %s", pattern);
 	if (!interface_is_glob(pattern))
-		return named ? join(receiver, target, named, why)
-			     : because(why, -ENODEV, "there is no interface %s", pattern);
+		return because(why, -ENODEV, "there is no interface %s", pattern);
 	for (size_t i = 0; i < interfaces->count && r >= 0; i++)
 		if (interface_matches(interfaces, &interfaces->items[i], pattern))
 			r = join(receiver, target, &interfaces->items[i], why);
@@ -96,7 +128,7 @@ static int open_all(struct receiver *receiver, const struct session *session,
 		return session_fail(
 			session, EXIT_REFUSED, "listing the interfaces: %s", strerror(-r));
 	for (size_t i = 0; i < count; i++)
-		if (join_target(receiver, &targets[i], &interfaces, why) < 0)
+		if (join_target(receiver, session, &targets[i], &interfaces, why) < 0)
 			return session_fail(session, EXIT_REFUSED, "%s: %s", targets[i].name, why);
 	receiver->fds = calloc(receiver->count + OTHERS, sizeof(*receiver->fds));
 	for (size_t i = 0; i < receiver->count && receiver->fds; i++)

@@ -28,17 +28,64 @@ static bool has_group(const struct reply *reply, const char *name)
 	return false;
 }
 
-static int add(struct session *session, const char *word, struct targets *targets)
+/* Also a host's name where an address belongs, to be told of that. */
+static bool is_meant(const char *word)
 {
-	struct target target;
-	char why[WHY_MAX];
-	int r = target_parse(word, &target, why);
+	const char *colon = strchr(word, ':');
+	size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
 
-	if (r == -EINVAL)
-		return session_fail(session, EXIT_MISUSED, "'%s': %s", word, why);
-	if (r >= 0 && (r = array_add(targets, target)) < 0)
-		target_clear(&target);
-	return r < 0 ? session_fail(session, EXIT_REFUSED, "%s", strerror(-r)) : EXIT_DONE;
+	return target_is_meant(word) || (digits && strchr("%,", colon[1 + digits]));
+}
+
+int target_read(const struct session *session, const char *word, struct target *ret)
+{
+	char why[WHY_MAX];
+	int r = target_parse(word, ret, why);
+
+	return r < 0 ? session_fail(session, r == -EINVAL ? EXIT_MISUSED : EXIT_REFUSED, "'%s': %s",
+			       word, why)
+		     : EXIT_DONE;
+}
+
+int target_take_interface(
+	const struct session *session, struct target *target, const struct option_value *option)
+{
+	char why[WHY_MAX];
+
+	if (option->count > 1)
+		return session_fail(session, EXIT_MISUSED,
+			"--interface is given twice: for another interface, name another target");
+	if (option->given && !target->interface &&
+		target_set_interface(target, option->items[0], why) < 0)
+		return session_fail(session, EXIT_MISUSED, "--interface: %s", why);
+	return EXIT_DONE;
+}
+
+int target_take_sources(const struct session *session, struct target *target,
+	const char *const *sources, size_t count)
+{
+	char why[WHY_MAX];
+
+	for (size_t i = 0; i < count; i++)
+		if (target_add_source(target, sources[i], why) < 0)
+			return session_fail(session, EXIT_MISUSED, "%s: %s", target->name, why);
+	return EXIT_DONE;
+}
+
+static int add(const struct session *session, const char *word, struct targets *targets)
+{
+	AUTO_TARGET struct target target = {0};
+	int code = target_read(session, word, &target);
+
+	for (size_t i = 0; i < targets->count && !code; i++)
+		if (!strcmp(targets->items[i].name, target.name))
+			code = session_fail(session, EXIT_MISUSED,
+				"'%s' is named twice: name it once, with all its sources", word);
+	if (!code && array_add(targets, target) < 0)
+		code = session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
+	if (!code)
+		target = (struct target){0};
+	return code;
 }
 
 int targets_read(
@@ -46,25 +93,25 @@ int targets_read(
 {
 	AUTO_TARGETS struct targets targets = {0};
 	AUTO_REPLY struct reply reply = {0};
-	const char *group = NULL, *target = NULL;
+	const char *group = NULL;
+	bool listed = false;
 	int code = EXIT_DONE;
 
-	for (size_t i = 0; i < count && !target; i++)
-		target = target_is_meant(words[i]) ? words[i] : NULL;
-	if (target)
-		code = list_groups(session, &reply);
-	target = NULL;
-	for (size_t i = 0; i < count; i++)
-		if (target_is_meant(words[i]) && !has_group(&reply, words[i]))
-			target = words[i];
-		else
+	for (size_t i = 0; i < count && !code; i++) {
+		bool meant = is_meant(words[i]);
+
+		if (meant && !listed)
+			code = list_groups(session, &reply);
+		listed |= meant;
+		if (!meant || has_group(&reply, words[i]))
 			group = words[i];
-	if (!code && group && target)
-		return session_fail(session, EXIT_MISUSED,
-			"'%s' is a group of mcastd and '%s' is a target: name one kind only", group,
-			target);
-	for (size_t i = 0; i < count && target && !code; i++)
-		code = add(session, words[i], &targets);
+		else if (!code)
+			code = add(session, words[i], &targets);
+	}
+	if (!code && group && targets.count)
+		code = session_fail(session, EXIT_MISUSED,
+			"'%s' is the name of a group and '%s' is a target: name one kind only",
+			group, targets.items[0].name);
 	if (code)
 		return code;
 	*ret = targets;

@@ -1,9 +1,9 @@
-/* What the words of send, replay and tail mean. A word that begins with an IP address is a TARGET
- * (net/target.h), which needs no daemon, unless the daemon has a group of exactly that name, as
- * those of Join have. Any other word is the name of a group. */
+/* What the words of send, replay and tail mean. A word that begins with an IP address, or has a
+ * port behind a colon, is a TARGET (net/target.h), which needs no daemon, unless the daemon has a
+ * group of exactly that name, as those of Join have. Any other word is the name of a group. */
 #pragma once
 
-#include "ctl/session.h"
+#include "ctl/command.h"
 #include "net/target.h"
 
 struct targets {
@@ -16,5 +16,17 @@ struct targets {
 int targets_read(
 	struct session *session, const char *const *words, size_t count, struct targets *ret);
 void targets_clear(struct targets *targets);
+
+/* Reads one TARGET. Returns an exit code; only EXIT_DONE writes *ret. */
+int target_read(const struct session *session, const char *word, struct target *ret);
+
+/* Gives a target that names no interface the one of the option --interface, a list. Returns an exit
+ * code. */
+int target_take_interface(
+	const struct session *session, struct target *target, const struct option_value *option);
+
+/* Adds the sources that options name. Returns an exit code. */
+int target_take_sources(const struct session *session, struct target *target,
+	const char *const *sources, size_t count);
 
 #define AUTO_TARGETS CLEANUP(targets_clear)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "net/interface.h"
@@ -17,15 +18,10 @@
 /* Which interface to send on, by whatever names it; NULL: the kernel's route. Returns an exit code.
  */
 static int choose_name(const struct session *session, const struct target *target,
-	const struct transmitter_options *options, char source[static INET6_ADDRSTRLEN],
-	const char **ret)
+	char source[static INET6_ADDRSTRLEN], const char **ret)
 {
-	const char *name = options->interface ? options->interface : target->interface;
+	const char *name = target->interface;
 
-	if (options->interface && target->interface && strcmp(name, target->interface) != 0)
-		return session_fail(session, EXIT_MISUSED,
-			"the target says interface '%s', and --interface '%s'", target->interface,
-			name);
 	if (target->sources.count > 1)
 		return session_fail(session, EXIT_MISUSED, "give one source to send from");
 	if (name && interface_is_glob(name))
@@ -41,19 +37,44 @@ static int choose_name(const struct session *session, const struct target *targe
 	return EXIT_DONE;
 }
 
+/* Without a carrier the kernel drops what is sent, and does not tell. */
+static bool is_running(const struct udp_socket *socket, const char *interface)
+{
+	struct ifreq request = {0};
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	return ioctl(socket->out.fd, SIOCGIFFLAGS, &request) < 0 ||
+	       request.ifr_flags & IFF_RUNNING || !(request.ifr_flags & IFF_UP);
+}
+
+/* Where the kernel's route decides, it may lead elsewhere by now. */
+static int check_carrier(struct transmitter *transmitter, char why[static WHY_MAX])
+{
+	const struct udp_socket *socket = &transmitter->socket;
+	char *leaves_on = transmitter->leaves_on;
+
+	if (is_running(socket, leaves_on))
+		return 0;
+	if (!socket->ifindex)
+		rtnetlink_route_name(&transmitter->way.to, leaves_on);
+	return is_running(socket, leaves_on)
+		       ? 0
+		       : because(why, -ENETDOWN, "%s has no carrier", leaves_on);
+}
+
 /* The kernel keeps a datagram of TTL 0 on this host only where a group is joined, or on lo. So the
  * socket joins as well, where another program has: nothing new is reported to the network. */
 static int hold_here(
-	struct udp_socket *socket, const struct target *target, char why[static WHY_MAX])
+	const struct udp_socket *socket, const struct address *group, char why[static WHY_MAX])
 {
 	CLEANUP(joined_clear) struct joined joined = {0};
 	struct group_req request = {.gr_interface = socket->ifindex};
-	int level = target->address.family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+	int level = group->family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 
 	if (!strcmp(socket->interface, "lo"))
 		return 0;
 	joined_read(&joined);
-	if (!joined_contains(&joined, &target->address, socket->ifindex))
+	if (!joined_contains(&joined, group, socket->ifindex))
 		return because(why, -EADDRNOTAVAIL,
 			"with TTL 0 only this host would receive it, and nobody here has joined "
 			"the group on %s",
@@ -64,57 +85,67 @@ static int hold_here(
 	return 0;
 }
 
-static int open_socket(struct udp_socket *socket, const struct target *target, const char *name,
-	int ttl, char why[static WHY_MAX])
+/* Replaces the socket, if there is one. */
+static int open_socket(struct transmitter *transmitter, char why[static WHY_MAX])
 {
-	struct udp_way way = {.to = target->address, .port = target->port, .interface = name};
-	char string[INET6_ADDRSTRLEN], route[IF_NAMESIZE];
-	unsigned ifindex;
-	int r;
+	const struct udp_way *way = &transmitter->way;
+	struct udp_socket *socket = &transmitter->socket, new = {.out.fd = -1};
+	char string[INET6_ADDRSTRLEN];
+	bool is_group;
+	int r = udp_way_open(way, &new, why);
 
-	if (target->sources.count)
-		way.source = target->sources.items[0];
-	if (ttl == 0 && !name && rtnetlink_route(&way.to, &ifindex) >= 0)
-		way.interface = if_indextoname(ifindex, route);
-	r = udp_way_open(&way, socket, why);
 	if (r < 0)
 		return r;
-	if (!address_is_multicast(&way.to) && !socket->is_broadcast && !name &&
-		address_is_everyone(&way.to))
+	closep(&socket->out.fd);
+	*socket = new;
+	is_group = address_is_multicast(&way->to) || socket->is_broadcast;
+	if (!is_group && !way->interface && address_is_everyone(&way->to))
 		return because(why, -ENETUNREACH,
 			"no route to it: name an interface, as in 255.255.255.255:5004%%eth0");
-	if (!address_is_multicast(&way.to) && !socket->is_broadcast)
+	if (!is_group)
 		return because(why, -EINVAL,
 			"%s is neither a multicast address nor a broadcast address of this host",
-			address_format(&way.to, string));
-	ifindex = socket->ifindex;
-	if (!ifindex)
-		rtnetlink_route(&way.to, &ifindex);
-	if (ifindex && !interface_has_carrier(ifindex))
-		return because(why, -ENETDOWN, "%s has no carrier",
-			socket->ifindex ? socket->interface : if_indextoname(ifindex, route));
-	if (ttl == 0 && address_is_multicast(&way.to) && (r = hold_here(socket, target, why)) < 0)
+			address_format(&way->to, string));
+	memcpy(transmitter->leaves_on, socket->interface, sizeof(transmitter->leaves_on));
+	if (!socket->ifindex)
+		rtnetlink_route_name(&way->to, transmitter->leaves_on);
+	if (transmitter->ttl == 0 && !socket->is_broadcast &&
+		(r = hold_here(socket, &way->to, why)) < 0)
 		return r;
-	r = ttl < 0 ? 0
-		    : send_socket_set_ttl(socket->out.fd, way.to.family, socket->is_broadcast, ttl);
-	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r)) : 0;
+	r = transmitter->ttl < 0 ? 0
+				 : send_socket_set_ttl(socket->out.fd, way->to.family,
+					   socket->is_broadcast, transmitter->ttl);
+	return r < 0 ? because(why, r, "setting the TTL: %s", strerror(-r))
+		     : check_carrier(transmitter, why);
 }
 
 int transmitter_open(struct transmitter *transmitter, const struct session *session,
 	const struct target *target, const struct transmitter_options *options)
 {
-	char why[WHY_MAX], source[INET6_ADDRSTRLEN];
+	char why[WHY_MAX], source[INET6_ADDRSTRLEN], route[IF_NAMESIZE];
 	const char *name = NULL;
-	int code = choose_name(session, target, options, source, &name);
+	int code = choose_name(session, target, source, &name);
 
-	if (!code && open_socket(&transmitter->socket, target, name, options->ttl, why) < 0)
-		code = session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why);
-	return code;
+	if (code)
+		return code;
+	transmitter->ttl = options->ttl;
+	transmitter->way = (struct udp_way){
+		.to = target->address, .port = target->port, .source_key = options->source_key};
+	if (target->sources.count)
+		transmitter->way.source = target->sources.items[0];
+	if (!name && options->ttl == 0) /* what becomes of it depends on the interface */
+		name = rtnetlink_route_name(&target->address, route);
+	if (name && !(transmitter->way.interface = transmitter->name = strdup(name)))
+		return session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
+	return open_socket(transmitter, why) < 0
+		       ? session_fail(session, EXIT_REFUSED, "%s: %s", target->name, why)
+		       : EXIT_DONE;
 }
 
 void transmitter_close(struct transmitter *transmitter)
 {
 	closep(&transmitter->socket.out.fd);
+	free(take(transmitter->name));
 }
 
 /* Sends, or waits for room. Returns 0, or a negative errno. */
@@ -130,18 +161,34 @@ static int send_once(struct udp_socket *socket, const void *data, size_t size)
 	return r < 0 ? r : 0;
 }
 
-static int explain(
-	const struct udp_socket *socket, int error, size_t size, char why[static WHY_MAX])
+/* Whether another socket may do what this one cannot: its interface or its address has gone. */
+static bool is_lost(const struct transmitter *transmitter, int error)
 {
+	return transmitter->way.interface && error < 0 && error != -EMSGSIZE && error != -ENOBUFS &&
+	       error != -EPERM;
+}
+
+static int explain(
+	const struct transmitter *transmitter, int error, size_t size, char why[static WHY_MAX])
+{
+	const struct udp_way *way = &transmitter->way;
+	char to[ENDPOINT_STRING_MAX], interface[IF_NAMESIZE];
+
+	endpoint_format(&transmitter->socket.to, to);
 	switch (-error) {
 	case EMSGSIZE:
 		return because(why, error, "the payload has %zu bytes, a datagram holds at most %u",
-			size, datagram_max(socket->to.any.sa_family));
+			size, datagram_max(way->to.family));
 	case ENOBUFS:
 		return because(why, error, "the network's queue was full for a second");
 	case ENETUNREACH:
+		return because(
+			why, error, "no route to the group: name an interface, as in %s%%eth0", to);
+	case EADDRNOTAVAIL:
 		return because(why, error,
-			"no route to the group: name an interface, as in 233.252.0.1:5004%%eth0");
+			"%s, to which the kernel's route leads, has no address to send from: give "
+			"it one with ip addr add, or name another interface, as in %s%%eth0",
+			rtnetlink_route_name(&way->to, interface), to);
 	case EPERM:
 		return because(why, error, "a firewall rule of this host refuses it");
 	default:
@@ -153,11 +200,20 @@ int transmitter_send(
 	struct transmitter *transmitter, const void *data, size_t size, char why[static WHY_MAX])
 {
 	uint64_t deadline_ns = clock_ns(CLOCK_MONOTONIC) + BUSY_NS;
-	int r = send_once(&transmitter->socket, data, size);
+	int r = check_carrier(transmitter, why);
 
+	if (r < 0)
+		return r;
+	r = send_once(&transmitter->socket, data, size);
+	if (is_lost(transmitter, r)) {
+		r = open_socket(transmitter, why);
+		if (r < 0)
+			return r;
+		r = send_once(&transmitter->socket, data, size);
+	}
 	while (r == -ENOBUFS && clock_ns(CLOCK_MONOTONIC) < deadline_ns) {
 		poll(NULL, 0, BUSY_MS);
 		r = send_once(&transmitter->socket, data, size);
 	}
-	return r < 0 ? explain(&transmitter->socket, r, size, why) : 0;
+	return r < 0 ? explain(transmitter, r, size, why) : 0;
 }

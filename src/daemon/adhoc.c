@@ -143,7 +143,10 @@ static int add_target(struct config *config, const char *string, struct errors *
 	for (size_t i = 0; i < config->group_count; i++) {
 		if (strcmp(config->groups[i].name, target.name) != 0)
 			continue;
-		errors_add(errors, "%s: there is a group of this name already", string);
+		errors_add(errors,
+			"%s: there is a group of this name already: name it once, with all its "
+			"sources",
+			string);
 		return -EINVAL;
 	}
 	if (config_group_init(&group, target.name) < 0)
@@ -222,10 +225,10 @@ static void tell_lost(struct adhoc *adhoc, const struct account *account, const 
 	if (before + here == adhoc->told)
 		return;
 	adhoc->told = before + here;
-	log_warning("%" PRIu64 " datagrams lost %s: %" PRIu64
+	log_warning("%" PRIu64 " datagram%s lost %s: %" PRIu64
 		    " before mcastd (receive buffer full), %" PRIu64
 		    " in it (standard output too slow)",
-		before + here, when, before, here);
+		before + here, plural(before + here), when, before, here);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *argument)
@@ -310,7 +313,11 @@ int adhoc_finish(struct adhoc *adhoc)
 	printed = adhoc->account->outcome.delivered;
 	if (!adhoc->timed_out || printed >= wanted)
 		return EXIT_SUCCESS;
-	log_error("timeout: %" PRIu64 " of %" PRIu64 " datagrams came", printed, wanted);
+	if (adhoc->options->count)
+		log_error("timeout: %" PRIu64 " of %" PRIu64 " datagram%s came", printed, wanted,
+			plural(wanted));
+	else
+		log_error("timeout: no datagram came");
 	return EXIT_FAILURE;
 }
 

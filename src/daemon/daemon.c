@@ -384,7 +384,7 @@ static int open_control(struct daemon *daemon, const char *path)
 		.changed = tell_status,
 	};
 	if (!daemon->options->configuration)
-		return 0; /* ad hoc mode: several may run */
+		return 0; /* several may run */
 	fd = store_listening(daemon->store, CONTROL_NAME);
 	r = control_new(
 		daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
@@ -459,11 +459,14 @@ static int make_parts(struct daemon *daemon)
 		.guard = daemon->guard,
 		.spoof = daemon->spoof,
 		.notices = events_sink(daemon->events)});
-	daemon->groups = groups_new(
-		daemon->base, daemon->counters, daemon->store, events_sink(daemon->events));
+	daemon->groups = groups_new(&(struct groups_setup){.base = daemon->base,
+		.counters = daemon->counters,
+		.store = daemon->store,
+		.notices = events_sink(daemon->events),
+		.guard = daemon->guard,
+		.receive_only = !daemon->options->configuration});
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
-	groups_set_guard(daemon->groups, daemon->guard);
 	events_begin(daemon->events, daemon->groups);
 	r = start_timers(daemon);
 	return r < 0 ? r : watch_signals(daemon);

@@ -97,25 +97,26 @@ static void set_clear(struct set *set, const struct set *others)
 	free(set->items);
 }
 
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store,
-	struct notice_sink *notices)
+struct groups *groups_new(const struct groups_setup *setup)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 
 	if (!groups)
 		return NULL;
 	list_init(&groups->taps);
-	groups->context = (struct group_context){.base = base,
+	groups->context = (struct group_context){.base = setup->base,
 		.arena = arena_new(),
-		.senders = senders_new(base),
-		.pause = pause_new(base, membership_resume),
-		.retries = retries_new(base, membership_retry),
-		.send_retries = retries_new(base, outgoing_retry),
-		.reports = reports_new(base, &membership_report_callbacks),
-		.silences = silences_new(base, notices),
-		.notices = notices,
-		.counters = counters,
-		.store = store};
+		.senders = senders_new(setup->base),
+		.pause = pause_new(setup->base, membership_resume),
+		.retries = retries_new(setup->base, membership_retry),
+		.send_retries = retries_new(setup->base, outgoing_retry),
+		.reports = reports_new(setup->base, &membership_report_callbacks),
+		.silences = silences_new(setup->base, setup->notices),
+		.notices = setup->notices,
+		.guard = setup->guard,
+		.counters = setup->counters,
+		.store = setup->store,
+		.receive_only = setup->receive_only};
 	if (!groups->context.arena || !groups->context.senders || !groups->context.pause ||
 		!groups->context.retries || !groups->context.send_retries ||
 		!groups->context.reports || !groups->context.silences) {
@@ -123,11 +124,6 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, st
 		return NULL;
 	}
 	return groups;
-}
-
-void groups_set_guard(struct groups *groups, struct loop_guard *guard)
-{
-	groups->context.guard = guard;
 }
 
 void groups_free(struct groups *groups)

@@ -17,12 +17,18 @@ struct tap {
 	size_t name_count; /* 0: all groups but that of events */
 };
 
-/* An empty set, or NULL without memory. What it is given must live longer. */
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store,
-	struct notice_sink *notices);
+/* What the groups share with the rest of the daemon, which must live longer. */
+struct groups_setup {
+	struct event_base *base;
+	struct counters *counters;
+	struct store *store;
+	struct notice_sink *notices; /* for events; NULL: nobody takes them */
+	struct loop_guard *guard; /* of all relays: it may have memberships pause */
+	bool receive_only; /* there are no sockets to send from */
+};
 
-/* The guard of all relays, which must live longer: it may have memberships pause. */
-void groups_set_guard(struct groups *groups, struct loop_guard *guard);
+/* An empty set, or NULL without memory. */
+struct groups *groups_new(const struct groups_setup *setup);
 
 /* What was found of an earlier run. */
 const struct restored *groups_restored(const struct groups *groups);

@@ -520,6 +520,14 @@ static bool is_local(const struct address *address, const struct interface_list 
 	return multicast_reach(address) != REACH_NONE;
 }
 
+static bool leaves_out(const struct config_group *config)
+{
+	for (size_t i = 0; i < config->interfaces.count; i++)
+		if (*config->interfaces.items[i] == '!')
+			return true;
+	return false;
+}
+
 /* Why nothing can be joined there now; NULL: it can. */
 static const char *find_obstacle(const struct membership *membership,
 	const struct interface_list *interfaces, const struct interface *interface,
@@ -537,7 +545,13 @@ static const char *find_obstacle(const struct membership *membership,
 		return why;
 	}
 	if (!interface && interface_is_glob(membership->interface) && !is_multicast(membership))
-		return "no interface matches";
+		return leaves_out(membership->group->config)
+			       ? "no interface matches beside those that are left out"
+			       : "no interface matches";
+	/* Those that match have memberships of their own, unless they are left out. */
+	if (!interface && interface_is_glob(membership->interface) &&
+		interface_any_matches(interfaces, membership->interface))
+		return "every interface that matches is left out";
 	if (!interface && interface_is_glob(membership->interface))
 		return "no interface with the flag MULTICAST matches; one without it, or a port of "
 		       "a "

@@ -47,6 +47,8 @@ struct group_context {
 	const struct joined *joined;
 	const struct interface_list *interfaces;
 	struct restored restored;
+	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
+			    */
 	bool stopping; /* stored sockets stay joined */
 };
 

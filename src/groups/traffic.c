@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "groups/group.h"
 #include "net/interface.h"
+#include "net/rtnetlink.h"
 
 void group_apply_needs(struct group *group)
 {
@@ -60,6 +61,7 @@ int group_explain(
 	bool v4 = group->config->address.family == AF_INET;
 	const char *interface = way ? way->interface : NULL;
 	char string[INET6_ADDRSTRLEN];
+	char route[IF_NAMESIZE];
 
 	if (group->config->is_events)
 		return because(why, r,
@@ -85,8 +87,13 @@ int group_explain(
 		return because(why, r, "there is no interface %s",
 			interface ? interface : "to send out of");
 	case EADDRNOTAVAIL:
-		return because(why, r, "%s has no %s address to send from",
-			interface ? interface : "the interface", v4 ? "IPv4" : "IPv6");
+		if (interface)
+			return because(why, r, "%s has no %s address to send from", interface,
+				v4 ? "IPv4" : "IPv6");
+		return because(why, r,
+			"%s, to which the kernel's route leads, has no %s address to send from: "
+			"give it one with ip addr add, or set send_interface",
+			rtnetlink_route_name(&group->config->address, route), v4 ? "IPv4" : "IPv6");
 	case EINVAL:
 		if (interface)
 			return because(why, r, "%s: %s no longer has the address to send from",
@@ -302,7 +309,7 @@ int group_send(struct group *group, const void *payload, size_t size,
 		chosen.interface = NULL;
 	/* What becomes of it depends on the interface. */
 	else if (!options->interface && options->ttl == 0 && is_by_route(group) &&
-		outgoing_find_route(group->config, route) == 0)
+		 outgoing_find_route(group->config, route) == 0)
 		chosen.interface = route;
 	r = chosen.interface ? send_chosen(group, &chosen, &vector, ret)
 			     : send_configured(group, options->ttl, &vector, 1, ret);

@@ -350,6 +350,14 @@ bool interface_matches(
 	       !interface->port_of && interface_has_name(list, interface, pattern);
 }
 
+bool interface_any_matches(const struct interface_list *list, const char *pattern)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (interface_matches(list, &list->items[i], pattern))
+			return true;
+	return false;
+}
+
 bool interface_is_excluded(
 	const struct interface_list *list, const struct interface *interface, const char *pattern)
 {

@@ -100,6 +100,9 @@ bool interface_is_glob(const char *pattern);
 bool interface_matches(
 	const struct interface_list *list, const struct interface *interface, const char *pattern);
 
+/* Whether a pattern means any interface. */
+bool interface_any_matches(const struct interface_list *list, const char *pattern);
+
 /* Whether a pattern or name is that of the interface, or an alternative name. */
 bool interface_has_name(
 	const struct interface_list *list, const struct interface *interface, const char *pattern);

@@ -196,3 +196,12 @@ int rtnetlink_route_type(const struct address *address)
 
 	return rtnetlink_route(address, &ifindex);
 }
+
+const char *rtnetlink_route_name(const struct address *address, char buffer[static IF_NAMESIZE])
+{
+	unsigned ifindex;
+
+	if (rtnetlink_route(address, &ifindex) >= 0 && if_indextoname(ifindex, buffer))
+		return buffer;
+	return "the interface";
+}

@@ -3,6 +3,7 @@
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stddef.h>
 
 #include "net/address.h"
@@ -27,6 +28,9 @@ int rtnetlink_route(const struct address *address, unsigned *ret_ifindex);
 
 /* The same without the interface. */
 int rtnetlink_route_type(const struct address *address);
+
+/* The name of its interface, for messages: "the interface" where it has none. */
+const char *rtnetlink_route_name(const struct address *address, char buffer[static IF_NAMESIZE]);
 
 /* Sorts the attributes of a message behind its fixed part of fixed bytes into table, by their type;
  * NULL where there is none. Types of max and above are left out. */

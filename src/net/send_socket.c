@@ -10,6 +10,11 @@
 
 #define SEND_BUFFER (1 << 20)
 
+static const char *source_key(const struct send_socket *wanted)
+{
+	return wanted->source_key ? wanted->source_key : "source_address";
+}
+
 /* Whether the address that is configured is one of this host; a link-local one, of the interface.
  */
 static int check_source(const struct send_socket *wanted, const struct interface_list *interfaces,
@@ -26,11 +31,11 @@ static int check_source(const struct send_socket *wanted, const struct interface
 			(!is_local || item->ifindex == interface->index);
 	}
 	if (!found && is_local)
-		return because(why, -EADDRNOTAVAIL, "%s does not have the source_address %s",
-			interface->name, string);
+		return because(why, -EADDRNOTAVAIL, "%s does not have the %s %s", interface->name,
+			source_key(wanted), string);
 	return found ? 0
-		     : because(why, -EADDRNOTAVAIL, "no interface has the source_address %s",
-			       string);
+		     : because(why, -EADDRNOTAVAIL, "no interface has the %s %s",
+			       source_key(wanted), string);
 }
 
 /* IPv4 needs the interface's own address, else the kernel would take another interface's. */
@@ -43,8 +48,8 @@ static int choose_source(struct send_socket *wanted, const struct interface_list
 	if (!own)
 		return because(why, -EADDRNOTAVAIL,
 			"%s has no %s address to send from (ip addr add ADDRESS/LENGTH dev %s); "
-			"or set source_address",
-			interface->name, v4 ? "IPv4" : "IPv6", interface->name);
+			"or set %s",
+			interface->name, v4 ? "IPv4" : "IPv6", interface->name, source_key(wanted));
 	if (v4 && interface->flags & IFF_LOOPBACK) /* takes multicast from 127/8 only */
 		wanted->source = (struct address){
 			.family = AF_INET, .v4.s_addr = htonl(INADDR_LOOPBACK)};
@@ -53,10 +58,13 @@ static int choose_source(struct send_socket *wanted, const struct interface_list
 	return 0;
 }
 
-static int explain_missing(const char *name, char why[static WHY_MAX])
+static int explain_missing(
+	const struct interface_list *interfaces, const char *name, char why[static WHY_MAX])
 {
 	struct address address;
 
+	if (interface_is_glob(name) && interface_any_matches(interfaces, name))
+		return because(why, -ENODEV, "every interface that matches %s is left out", name);
 	if (interface_is_glob(name))
 		return because(why, -ENODEV, "no interface matches %s", name);
 	if (address_parse(name, &address) == 0)
@@ -89,7 +97,7 @@ int send_socket_choose(struct send_socket *wanted, const struct interface_list *
 
 	wanted->splits_runs = interface ? interface->splits_runs : interfaces->splits_runs;
 	if (name && !interface)
-		return explain_missing(name, why);
+		return explain_missing(interfaces, name, why);
 	if (interface) {
 		if ((r = check_link(interface, wanted->family, why)) < 0)
 			return r;

@@ -15,6 +15,7 @@ struct send_socket {
 	unsigned ifindex; /* the only interface to leave by; 0: the kernel's route */
 	char interface[IF_NAMESIZE]; /* its name */
 	struct address source; /* AF_UNSPEC: the kernel chooses one of the interface */
+	const char *source_key; /* what the user calls it; NULL: source_address */
 	uint16_t port; /* to send from; 0: any */
 	uint8_t dscp;
 	bool unicast; /* what it sends to is a host or a broadcast address, and no group */

@@ -80,13 +80,17 @@ static int parse_endpoint(char *text, struct target *target, char why[static WHY
 	return 0;
 }
 
-static int set_interface(struct target *target, char *name, char why[static WHY_MAX])
+int target_set_interface(struct target *target, const char *name, char why[static WHY_MAX])
 {
 	struct address address;
 	bool is_address = address_parse(name, &address) == 0;
 
 	if (!*name)
-		return because(why, -EINVAL, "the name of the interface is missing behind %%");
+		return because(why, -EINVAL, "the name of the interface is missing");
+	if (strchr(name, ','))
+		return because(why, -EINVAL,
+			"\"%s\" is a list: name one interface, and another target for each other",
+			name);
 	if (strchr(name, '@'))
 		return because(why, -EINVAL,
 			"\"%s\" has what \"ip link\" prints behind the name, leave out the @ and "
@@ -160,14 +164,14 @@ int target_parse(const char *string, struct target *ret, char why[static WHY_MAX
 	target.name = strdup(copy);
 	if (!target.name)
 		return because(why, -ENOMEM, "out of memory");
-	end = strchr(copy, ']');
+	end = *copy == '[' ? strchr(copy, ']') : NULL;
 	interface = split(copy, '%');
 	if (interface && end && interface <= end)
 		return because(why, -EINVAL,
 			"the interface goes behind the port, as in [ff02::1]:5004%%eth0");
 	r = parse_endpoint(copy, &target, why);
 	if (r >= 0 && interface)
-		r = set_interface(&target, interface, why);
+		r = target_set_interface(&target, interface, why);
 	if (r >= 0)
 		r = parse_settings(&target, settings, why);
 	if (r < 0)

@@ -30,6 +30,10 @@ bool target_is_meant(const char *word);
 int target_parse(const char *string, struct target *ret, char why[static WHY_MAX]);
 void target_clear(struct target *target);
 
+/* Gives it the interface that is given apart from the TARGET, where it has none. Returns as
+ * target_parse(). */
+int target_set_interface(struct target *target, const char *name, char why[static WHY_MAX]);
+
 /* Adds a sender that is given apart from the TARGET. Returns as target_parse(). */
 int target_add_source(struct target *target, const char *source, char why[static WHY_MAX]);
 

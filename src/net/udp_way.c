@@ -79,6 +79,7 @@ int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[sta
 {
 	struct send_socket options = {.family = way->to.family,
 		.source = way->source,
+		.source_key = way->source_key,
 		.port = way->source_port,
 		.dscp = (uint8_t)way->dscp,
 		.unicast = !address_is_multicast(&way->to)};

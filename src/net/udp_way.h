@@ -15,6 +15,7 @@ struct udp_way {
 	uint16_t port;
 	const char *interface; /* a name, alternative name or address; NULL: the kernel's route */
 	struct address source; /* AF_UNSPEC: the interface's, or the kernel's choice */
+	const char *source_key; /* what the user calls it; NULL: source_address */
 	uint16_t source_port; /* 0: any */
 	int dscp; /* RFC 2474 */
 };

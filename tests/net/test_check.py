@@ -145,6 +145,22 @@ def test_warnings_are_printed_and_are_no_errors(tmp_path):
     assert WARNING in result.stderr and len(result.stderr.splitlines()) == 1
 
 
+def test_only_what_is_no_address_of_this_host_now_is_warned_of(net, tmp_path):
+    """What is one, the kernel's table tells: own addresses, broadcast addresses of its networks, what each host has."""
+    shown = net.host.run("ip", "-6", "address", "show", "dev", "eth0", "scope", "link")
+    link_local = re.search("inet6 (fe80::[^/]*)/", str(shown))[1]
+    ours = (net.host.v4, "192.0.2.255", "255.255.255.255", "127.0.0.1", "0.0.0.0", net.host.v6, link_local, "::1", "::")
+    not_ours = (net.peer.v4, "198.18.0.255", net.peer.v6, "fe80::1234")
+    (tmp_path / "mcastd.conf").write_text("groups: {\n" + "".join(
+        f'  g{i}: {{ address = "{address}"; port = {5000 + i}; interfaces = ["eth0"]; }};\n'
+        for i, address in enumerate(ours + not_ours)) + "};\n")
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check", host=net.host)
+    lines = result.stderr.splitlines()
+    assert result.returncode == 0 and len(lines) == len(not_ours), lines
+    for address, line in zip(not_ours, lines, strict=True):
+        assert f"warning: {address} is no " in line and "address of this host now: the group waits until it is" in line
+
+
 def test_an_error_is_told_without_warnings(check):
     status, lines = check(WARNED, a='groups: { a: { address = "x"; port = 5004; }; };')
     assert status == 78

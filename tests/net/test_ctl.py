@@ -301,3 +301,14 @@ def test_the_numbers_are_those_of_the_daemon(daemon, net):
     assert [int(row[name]) for name in ("RECEIVED", "FILTERED", "DELIVERED", "DROPPED")] == \
         [lines["received"], lines["filtered"], lines["delivered"], 0]
     assert lines["filtered"] > 0 and lines["delivered"] > 0
+
+
+@pytest.mark.parametrize("count, line, total", [
+    (1, "gap: 1 datagram of news was not seen here\n", "1 datagram lost in all: 1 before mcastctl (gaps), 0 in it"),
+    (3, "gap: 3 datagrams of news were not seen here\n", "3 datagrams lost in all: 3 before mcastctl (gaps), 0 in it")])
+def test_tail_says_a_gap_in_words_only_without_json(fake, count, line, total):
+    daemon = fake(Subscribe={"parameters": {"gap": {"group": "news", "count": count}}, "continues": True})
+    in_words = daemon.ctl("tail", "news", status=1)
+    in_json = daemon.ctl("--json", "tail", "news", status=1)
+    assert in_words.startswith(line) and total in in_words
+    assert "gap:" not in in_json and total in in_json

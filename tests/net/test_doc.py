@@ -27,7 +27,7 @@ def configurations(page):
 def commands(page):
     """The words of each mcastctl command on a page. Of a synopsis, what is optional is left out."""
     with open(os.path.join(ROOT, page)) as file:
-        text = re.sub(r"\[[^]\n]*\]", "", file.read().replace("ADDRESS:PORT", "233.252.0.1:5004").replace("COMMAND", "send"))
+        text = re.sub(r"\[[^]\n]*\]", "", file.read().replace("join TARGET", "join 233.252.0.1:5004").replace("COMMAND", "send"))
     return [shlex.split(block or inline, comments=True)[1:] for block, inline in COMMAND.findall(text)]
 
 
@@ -78,6 +78,25 @@ def test_each_mcastctl_command_of_a_page_is_right_usage(page):
     for words in commands(page):
         result = subprocess.run([MCASTCTL, *words, "--socket", "/none"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert result.returncode != 2, f"{page}: mcastctl {' '.join(words)}: {result.stderr}"
+
+
+def test_each_example_of_the_manual_page_is_right_usage():
+    with open(os.path.join(ROOT, "man", "mcastctl.1.scd")) as file:
+        examples = re.findall(r"^\$ (mcastctl .*)$", file.read(), re.MULTILINE)
+    assert len(examples) > 5
+    for example in examples:
+        words = [word for word in shlex.split(example)[1:] if not word.startswith("<")]
+        result = subprocess.run([MCASTCTL, *words, "--socket", "/none"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert result.returncode != 2, f"{example}: {result.stderr}"
+
+
+def test_the_targets_of_mcastd_in_the_readme_are_right():
+    with open(os.path.join(ROOT, "README.md")) as file:
+        examples = re.findall(r"^    \$ mcastd ([^-\n]+)$", file.read(), re.MULTILINE)
+    assert examples
+    for example in examples:
+        result = run_mcastd(*shlex.split(example), "--check")
+        assert (result.returncode, result.stderr) == (0, ""), f"{example}: {result.stderr}"
 
 
 def test_the_pages_have_mcastctl_commands():

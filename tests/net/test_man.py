@@ -304,6 +304,12 @@ def test_bash_completes_the_interface_of_a_target():
     assert complete("join", "233.252.0.1", ":", "5004%l") == {"5004%lo"}
 
 
+def test_bash_completes_the_groups_that_can_be_left(start):
+    daemon = start(CONFIG)
+    daemon.ctl("join", "233.252.0.9:5004%eth0")
+    assert complete("leave", "233.252.0.9", ":", "5004%", socket=daemon.control_path) == {"5004%eth0"}
+
+
 def test_bash_is_quiet_without_a_daemon():
     assert complete("send", "") == set()
     assert complete("join", "--handler", "") == set()

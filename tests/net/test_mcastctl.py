@@ -138,6 +138,17 @@ def test_tail_says_when_the_daemon_goes_away(start):
     assert words.decode() == f"mcastctl: tail: mcastd at {daemon.control_path} has gone away\n"
 
 
+def test_tail_ends_when_its_reader_goes_away_and_nothing_arrives(daemon):
+    before = daemon.call("GetStatus")["subscribers"]
+    with daemon.ctl_start("tail", "news") as tail:
+        try:
+            wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "the subscription")
+            tail.stdout.close()
+            assert tail.wait(15) == 0
+        finally:
+            tail.kill()
+
+
 # join, leave
 
 
@@ -156,6 +167,21 @@ def test_join_takes_name_source_and_handler(daemon, net):
     assert (group["address"], group["port"], group["sources"], group["handlers"]) == \
         ("ff15::30", 5030, [net.peer.v6], ["lines"])
     daemon.ctl("leave", "own")
+
+
+@pytest.mark.parametrize("left_out, interface", [(["!*"], "*"), (["eth*", "!eth*"], "eth*")], ids=["default", "glob"])
+def test_groups_and_send_say_that_every_interface_is_left_out(start, left_out, interface):
+    daemon = start('groups: { g: { address = "233.252.0.31"; port = 5031; interfaces = [%s]; }; };\n'
+                   % ", ".join(f'"{pattern}"' for pattern in left_out))
+    membership, = daemon.group("g")["memberships"]
+    assert (membership["interface"], membership["error"]) == (interface, "every interface that matches is left out")
+    assert f"every interface that matches {interface} is left out" in daemon.ctl("send", "g", "x", status=1)
+
+
+def test_an_address_whose_interface_is_left_out_says_so(start, net):
+    daemon = start('groups: { g: { address = "%s"; port = 5031; interfaces = ["!eth*"]; }; };\n' % net.host.v4)
+    membership, = daemon.group("g")["memberships"]
+    assert membership["error"] == "no interface matches beside those that are left out"
 
 
 # Exit codes: 1 refused or failed, 2 usage, 3 no daemon
@@ -219,6 +245,12 @@ def test_at_a_socket_that_is_no_control_socket_it_exits_with_3(start):
     result = subprocess.run([MCASTCTL, "-s", daemon.group_path("x"), "status"], stderr=subprocess.PIPE, text=True)
     assert result.returncode == 3
     assert f"{daemon.group_path('x')}: not a control socket, maybe a group's" in result.stderr
+
+
+@pytest.mark.parametrize("command, takes", [("send", True), ("tail", True), ("replay", True), ("join", True), ("leave", False)])
+def test_help_says_what_a_target_is(command, takes):
+    output = subprocess.run([MCASTCTL, command, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert ("A TARGET is ADDRESS:PORT[%INTERFACE][,source=ADDRESS]..." in output) == takes
 
 
 def test_help_and_version_need_no_daemon():

@@ -17,6 +17,7 @@ from harness.daemon import MCASTCTL, MCASTD, SANITIZER_REPORT
 from harness.firewall import refuse_nothing, refuse_one_in
 from harness.peers import (Blast, has_membership, process, receive, receiver_on, send, tutorial_receiver, udp_socket)
 from harness.records import parse_line
+from harness.topology import Namespace
 from harness.waiting import TIMEOUT, wait_until
 
 GROUP = {4: "233.252.7.1", 6: "ff15::7:1"}
@@ -195,13 +196,105 @@ def sniffer(host, interface):
 @pytest.mark.parametrize("interface, family, why", [
     ("nope0", 4, "there is no interface nope0"), ("203.0.113.99", 4, "no interface of this host has the address"),
     ("down0", 4, "down0 is down"), ("down0", 6, "down0 is down"), ("cut0", 4, "cut0 has no carrier"),
-    ("bare0", 4, "ip addr add ADDRESS/LENGTH dev bare0"), ("bare0", 6, "sysctl net.ipv6.conf.bare0.disable_ipv6=0")])
+    ("bare0", 4, "ip addr add ADDRESS/LENGTH dev bare0); or set --source"), ("bare0", 6, "sysctl net.ipv6.conf.bare0.disable_ipv6=0")])
 def test_what_cannot_leave_on_its_interface_leaves_nowhere(links, interface, family, why):
     with sniffer(links, "eth0") as eth0, sniffer(links, "eth1") as eth1:
         assert why in ctl(links, "send", f"{TARGET[family]}%{interface}", "x", status=1)
         assert not eth0() and not eth1()
         ctl(links, "send", f"{TARGET[family]}%eth0", "x")
         assert wait_until(eth0, "the datagram on eth0") and not eth1()
+
+
+@contextlib.contextmanager
+def unaddressed():
+    """A namespace that has routes for IPv6 multicast, and no address to send from."""
+    host = Namespace()
+    try:
+        host.ip("link set lo up", "link add e0 type veth peer name e1", "link set e0 addrgenmode none",
+                "link set e1 addrgenmode none", "link set e0 up", "link set e1 up")
+        wait_until(lambda: host.has_route("e0") and host.has_route("e1"), "the links")
+        route = host.run("ip", "-6", "route", "get", GROUP[6])
+        yield host, re.search(r" dev (\S+)", route)[1]
+    finally:
+        host.close()
+
+
+def test_a_route_that_leads_to_an_interface_without_an_address_is_named():
+    with unaddressed() as (host, interface):
+        why = f"send: {interface}, to which the kernel's route leads, has no address to send from"
+        assert why in ctl(host, "send", TARGET[6], "x", status=1)
+
+
+def test_a_target_without_a_route_says_what_to_write():
+    with unaddressed() as (host, _):
+        why = f"send: no route to the group: name an interface, as in {TARGET[4]}%eth0"
+        assert why in ctl(host, "send", TARGET[4], "x", status=1)
+
+
+def test_a_group_names_the_route_that_leads_to_an_interface_without_an_address(tmp_path):
+    (tmp_path / "mcastd.conf").write_text(
+        f'control: {{ socket = "{tmp_path}/sock"; }}; groups: {{ g: {{ address = "{GROUP[6]}"; port = 5704; }}; }};')
+    with unaddressed() as (host, interface), process(host, MCASTD, "-c", str(tmp_path / "mcastd.conf"), stderr=subprocess.DEVNULL):
+        wait_until(lambda: (tmp_path / "sock").exists() and has_membership(host, GROUP[6], interface), "the daemon to have joined")
+        why = f"send: {interface}, to which the kernel's route leads, has no IPv6 address to send from"
+        assert why in ctl(host, "-s", str(tmp_path / "sock"), "send", "g", "x", status=1)
+
+
+def test_an_address_to_send_from_is_called_as_it_was_given(net):
+    words = ctl(net.host, "send", TARGET[4] + "%eth0", "x", "--source", "203.0.113.200", status=1)
+    assert "no interface has the --source 203.0.113.200" in words
+
+
+@families
+def test_mcastd_that_only_receives_says_nothing_of_sending(links, family):
+    _, errors = run(links, MCASTD, f"{TARGET[family]}%bare0", "--timeout", "50ms", status=1)
+    assert "nothing can be sent" not in errors and "send from" not in errors
+
+
+@pytest.fixture
+def late(net):
+    """An interface that goes while something is sent on it, with two addresses."""
+    net.host.ip("link add late0 type veth peer name late1", "link set late1 up", "link set late0 up",
+                "address add 203.0.113.65/27 dev late0", "address add 203.0.113.97/27 dev late0")
+    yield net.host
+    with contextlib.suppress(subprocess.CalledProcessError):
+        net.host.ip("link del late0")
+
+
+@contextlib.contextmanager
+def sending(host, target):
+    """mcastctl that sends again and again, and whose datagrams have been seen on late0."""
+    with sniffer(host, "late0") as seen, process(host, MCASTCTL, "send", target, "x", "--interval", "5ms", env=NO_DAEMON,
+                                                 stderr=subprocess.PIPE) as sender:
+        wait_until(seen, "a datagram")
+        yield sender, seen
+
+
+@pytest.mark.parametrize("change, why", [
+    ("link set late0 down", "late0 is down (ip link set late0 up)"), ("link set late1 down", "late0 has no carrier"),
+    ("link del late0", "there is no interface late0"), ("address flush dev late0", "late0 has no IPv4 address to send from")])
+def test_an_interface_that_goes_meanwhile_is_the_reason(late, change, why):
+    with sending(late, TARGET[4] + "%late0") as (sender, _):
+        late.run("ip", *change.split())
+        _, errors = sender.communicate(timeout=TIMEOUT)
+    assert sender.returncode == 1 and re.search(r"^mcastctl: send: datagram \d+: " + re.escape(why), errors.decode()), errors
+
+
+def test_sending_goes_on_from_another_address_of_the_interface(late):
+    with sending(late, TARGET[4] + "%late0") as (sender, seen):
+        late.ip("address del 203.0.113.65/27 dev late0")
+        wait_until(lambda: any(packet[12:16] == socket.inet_aton("203.0.113.97") for packet in seen()),
+                   "a datagram from the other address")
+        assert sender.poll() is None
+
+
+def test_a_route_that_leads_to_a_link_without_a_carrier_sends_nothing(late):
+    late.ip(f"route add {GROUP[4]}/32 dev late0")
+    with sending(late, TARGET[4]) as (sender, _):
+        late.ip("link set late1 down")
+        _, errors = sender.communicate(timeout=TIMEOUT)
+    assert sender.returncode == 1 and b"late0 has no carrier" in errors
+    assert "late0 has no carrier" in ctl(late, "send", TARGET[4], "x", status=1)
 
 
 def test_an_interface_without_an_address_sends_with_the_one_that_is_given(links, net):
@@ -214,6 +307,9 @@ def test_an_interface_without_an_address_sends_with_the_one_that_is_given(links,
 @pytest.mark.parametrize("arguments, status, why", [
     (("233.252.7.1:5704%e*", "x"), 2, "is a glob"), (("[ff02::7]:5704", "x"), 2, "name the interface"),
     (("233.252.7.1:5704%eth0", "x", "--interface", "eth1"), 2, "the target says interface 'eth0'"),
+    (("233.252.7.1:5704", "x", "--interface", "eth0@if2"), 2, "leave out the @"),
+    (("233.252.7.1:5704", "x", "--interface", "eth0,eth1"), 2, '"eth0,eth1" is a list: name one interface'),
+    (("233.252.7.1:5704", "x", "--interface", "eth0", "--interface", "eth1"), 2, "--interface is given twice"),
     (("233.252.7.1:5704,source=192.0.2.1,source=192.0.2.2", "x"), 2, "one source"),
     (("233.252.7.1", "x"), 2, "the port is missing"), (("233.252.7.1:5704%eth0@if2", "x"), 2, "leave out the @"),
     (("233.252.7.1:5704", "x", "--source", "2001:db8::1"), 2, "use an IPv4 address"),
@@ -221,7 +317,8 @@ def test_an_interface_without_an_address_sends_with_the_one_that_is_given(links,
     (("233.252.7.1:5704%eth0", "x", "--source", "203.0.113.200"), 1, "203.0.113.200"),
     (("192.0.2.9:5704", "x"), 1, "neither a multicast address nor a broadcast address"),
     (("ff02::7:5704%eth0", "x"), 2, "is in brackets"), (("255.255.255.255:5704", "x"), 1, "name an interface"),
-    (("news", "x"), 3, "no mcastd"), (("233.252.7.1:5704%\x1b31m", "x"), 1, "there is no interface \\x1b31m")],
+    (("news", "x"), 3, "no mcastd"), (("localhost:5704", "x"), 2, '"localhost" is not an IP address: write ADDRESS:PORT'),
+    (("news.example:5704%eth0,source=192.0.2.1", "x"), 2, '"news.example" is not an IP address'), (("233.252.7.1:5704%\x1b31m", "x"), 1, "there is no interface \\x1b31m")],
     ids=lambda value: value[0] if isinstance(value, tuple) else None)
 def test_wrong_targets_are_refused_with_the_reason(net, arguments, status, why):
     assert why in ctl(net.host, "send", *arguments, status=status)
@@ -262,16 +359,47 @@ def test_a_recording_can_be_replayed_to_a_target(start, net):
 def test_a_group_of_exactly_that_name_is_meant_first(start, net):
     daemon = start("""groups: { news: { address = "233.252.7.3"; port = 5703; interfaces = ["eth0"]; }; };\n""")
     name = daemon.ctl("join", TARGET[4] + "%eth1").strip()
-    assert name == TARGET[4]
+    assert name == TARGET[4] + "%eth1"
     with tutorial_receiver(net.side, GROUP[4], 5704) as side, tutorial_receiver(net.peer, GROUP[4], 5704) as peer:
         with net.host:
             daemon.ctl("send", name, "of the daemon")
             daemon.ctl("send", f"{TARGET[4]}%eth0", "direct")
         assert receive(peer)[-1] == b"direct"
         wait_until(lambda: daemon.group(name)["sent"] == 1, "the daemon to have sent one")
-    assert "name one kind only" in daemon.ctl("tail", "news", "233.252.7.9:5709", status=2)
+    words = daemon.ctl("tail", "news", "233.252.7.9:5709", status=2)
+    assert "'news' is the name of a group and '233.252.7.9:5709' is a target: name one kind only" in words
     assert "--source is for a target" in daemon.ctl("send", name, "x", "--source", net.host.v4, status=2)
     assert "are for targets" in daemon.ctl("tail", name, "--interface", "eth0", status=2)
+
+
+@families
+def test_the_words_that_joined_a_target_leave_it(start, net, family):
+    daemon = start("")
+    on_eth0, on_eth1 = (f"{TARGET[family]}%{interface}" for interface in ("eth0", "eth1"))
+    source = {4: ",source=192.0.2.7", 6: ",source=2001:db8::7"}[family]
+    assert daemon.ctl("join", on_eth0).strip() == on_eth0
+    assert daemon.ctl("join", on_eth1 + source).strip() == on_eth1
+    assert has_membership(net.host, GROUP[family], "eth0") and has_membership(net.host, GROUP[family], "eth1")
+    daemon.ctl("leave", on_eth0)
+    assert not has_membership(net.host, GROUP[family], "eth0") and has_membership(net.host, GROUP[family], "eth1")
+    daemon.ctl("leave", on_eth1 + source)
+    assert daemon.call("ListGroups")["groups"] == []
+
+
+@pytest.mark.parametrize("pattern", ["eth?", "eth[01]", "eth*", "br+lan"])
+def test_any_interface_of_a_target_may_stand_in_the_name_of_its_group(start, net, pattern):
+    daemon = start("")
+    name = daemon.ctl("join", f"{TARGET[4]}%{pattern}").strip()
+    assert name == f"{TARGET[4]}%{pattern}"
+    daemon.ctl("leave", f"{TARGET[4]}%{pattern}")
+    run(net.host, MCASTD, f"{TARGET[4]}%{pattern}", "--timeout", "1ms", status=1)
+
+
+def test_a_group_whose_name_looks_like_a_host_and_a_port_is_a_group(start, net):
+    daemon = start("")
+    daemon.ctl("join", "233.252.7.3:5703", "--name", "news:5703", "--interface", "eth0")
+    daemon.ctl("send", "news:5703", "x")
+    wait_until(lambda: daemon.group("news:5703")["sent"] == 1, "the daemon to have sent one")
 
 
 def test_a_daemon_that_is_named_must_be_there(net):
@@ -353,10 +481,19 @@ def test_other_sources_are_not_received(net, program, family):
     assert parse_line(output.rstrip(b"\n"))["payload"] == b"wanted"
 
 
+@pytest.mark.parametrize("target", [TARGET[4], TARGET[4] + "%eth0"], ids=["without", "with"])
+def test_the_interface_option_of_tail_is_for_targets_that_name_none(net, target):
+    option = "eth1" if "%" in target else "eth0"
+    with receiving(net.host, MCASTCTL, "tail", target, "--interface", option, "--timeout", "1s", group=GROUP[4]) as receiver:
+        send(net.side, b"elsewhere", GROUP[4], 5704)
+        send(net.peer, b"wanted", GROUP[4], 5704)
+        output, _ = receiver.communicate(timeout=TIMEOUT)
+    assert [parse_line(line)["payload"] for line in output.splitlines()] == [b"wanted"]
+
+
 def test_tail_takes_interface_and_source_as_options(net):
     with receiving(net.host, MCASTCTL, "tail", "232.7.1.1:5704", "--interface", "eth0", "--source", net.peer.v4, "--count", "1",
                    group="232.7.1.1") as receiver:
-        assert not has_membership(net.host, "232.7.1.1", "eth1")
         send(net.other, b"foreign", "232.7.1.1", 5704)
         send(net.peer, b"wanted", "232.7.1.1", 5704)
         output, _ = receiver.communicate(timeout=TIMEOUT)
@@ -374,13 +511,41 @@ def test_all_interfaces_are_received_by_default_and_by_glob(net, program, patter
     assert {parse_line(line)["interface"] for line in output.splitlines()} == {b"eth0", b"eth1"}
 
 
+@pytest.mark.parametrize("interface, family, why", [
+    ("down0", 4, "down0 is down"), ("cut0", 4, "cut0 has no carrier"), ("bare0", 4, None),
+    ("bare0", 6, "IPv6 is disabled on bare0 (sysctl net.ipv6.conf.bare0.disable_ipv6=0)"),
+    ("port0", 4, "port0 is a port of the bridge bridge0: datagrams arrive there, name bridge0"), ("bridge0", 4, None)])
+def test_tail_says_why_nothing_arrives_on_its_interface(links, interface, family, why):
+    links.ip("link add bridge0 type bridge", "link set bridge0 up", "link add port0 type veth peer name port1",
+             "link set port0 master bridge0", "link set port0 up", "link set port1 up")
+    try:
+        wait_until(lambda: "LOWER_UP" in links.run("ip", "link", "show", "dev", "bridge0"), "the bridge")
+        _, errors = run(links, MCASTCTL, "tail", f"{TARGET[family]}%{interface}", "--timeout", "10ms", status=1)
+    finally:
+        links.ip("link del port0", "link del bridge0")
+    expected = f"mcastctl: tail: {TARGET[family]}%{interface}: {why}\n" if why else ""
+    assert errors == expected + "mcastctl: tail: timeout: no datagram came\n"
+
+
 def test_tail_of_an_interface_that_is_not_there_says_so(net):
     _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%nope0", status=1)
     assert "there is no interface nope0" in errors
     _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%nope*", status=1)
     assert "matches nope*" in errors
+    _, errors = run(net.host, MCASTCTL, "tail", TARGET[4] + "%203.0.113.200", status=1)
+    assert "no interface of this host has the address 203.0.113.200" in errors
     _, errors = run(net.host, MCASTCTL, "tail", f"{net.host.v4}:5704", status=1)
     assert "is not a multicast address" in errors
+
+
+@pytest.mark.parametrize("interfaces, why", [
+    (("eth0,eth1",), '"eth0,eth1" is a list: name one interface, and another target for each other'),
+    (("eth0", "eth1"), "--interface is given twice: for another interface, name another target"),
+    (("eth0@if2",), "leave out the @"), (("!eth0",), "leaves an interface out")], ids=lambda value: " ".join(value))
+def test_the_interface_option_of_tail_is_one_interface_as_in_a_target(net, interfaces, why):
+    options = [word for interface in interfaces for word in ("--interface", interface)]
+    _, errors = run(net.host, MCASTCTL, "tail", TARGET[4], *options, "--timeout", "10s", status=2)
+    assert why in errors
 
 
 # Count and timeout
@@ -390,7 +555,13 @@ def test_tail_of_an_interface_that_is_not_there_says_so(net):
 @pytest.mark.parametrize("count", [(), ("--count", "3")], ids=["any", "three"])
 def test_a_timeout_before_the_count_is_a_failure(net, program, count):
     _, errors = run(net.host, *program, TARGET[4] + "%eth0", *count, "--timeout", "50ms", status=1)
-    assert f"timeout: 0 of {count[1] if count else 1} datagrams came" in errors
+    assert errors.endswith("timeout: 0 of 3 datagrams came\n" if count else "timeout: no datagram came\n")
+
+
+@programs
+def test_one_datagram_that_is_missing_is_named_in_the_singular(net, program):
+    _, errors = run(net.host, *program, TARGET[4] + "%eth0", "--count", "1", "--timeout", "50ms", status=1)
+    assert errors.endswith("timeout: 0 of 1 datagram came\n")
 
 
 @programs
@@ -414,7 +585,7 @@ def test_no_more_than_the_count_is_printed(net, program, blast):
     with receiving(net.host, *program, TARGET[4] + "%eth0", "--count", "100", group=GROUP[4]) as receiver:
         blast(net.peer, GROUP[4], 5704, 1000)
         output, errors = receiver.communicate(timeout=TIMEOUT)
-    assert (receiver.returncode, output.count(b"\n")) == (0, 100)
+    assert (receiver.returncode, output.count(b"\n")) == (0, 100) and b"lost" not in errors
 
 
 @programs
@@ -424,19 +595,33 @@ def test_wrong_values_are_wrong_usage(net, program, arguments):
     assert arguments[0] in errors and arguments[1] in errors
 
 
+def test_a_timeout_of_nothing_is_wrong_usage_of_mcastd(net):
+    _, errors = run(net.host, MCASTD, TARGET[4] + "%eth0", "--timeout", "0s", status=2)
+    assert "--timeout: '0s' is not a duration" in errors
+
+
+def test_json_has_no_other_format(net):
+    _, errors = run(net.host, MCASTCTL, "--json", "tail", TARGET[4] + "%eth0", "--format", "hex", "--timeout", "1ms", status=2)
+    assert "--json is a format of its own" in errors
+
+
 def test_options_of_targets_need_a_target(net):
     _, errors = run(net.host, MCASTD, "--count", "1", status=2)
     assert "there is none" in errors
 
 
-def test_a_target_that_is_named_twice_is_refused(net):
-    _, errors = run(net.host, MCASTD, TARGET[4] + "%eth0", TARGET[4] + "%eth0", "--timeout", "10s", status=78)
-    assert "there is a group of this name already" in errors
+@programs
+def test_a_target_that_is_named_twice_is_refused(net, program):
+    status, why = (78, "there is a group of this name already") if program[0] == MCASTD else (2, "is named twice")
+    targets = (TARGET[4] + "%eth0", TARGET[4] + "%eth0,source=192.0.2.7")
+    _, errors = run(net.host, *program, *targets, "--timeout", "10s", status=status)
+    assert "name it once, with all its sources" in errors
+    assert why in errors
 
 
 def test_tail_of_a_group_has_a_timeout_too(start, net):
     daemon = start("""groups: { g: { address = "233.252.7.2"; port = 5702; interfaces = ["eth0"]; }; };\n""")
-    assert "timeout: 0 of 1 datagrams came" in daemon.ctl("tail", "g", "--timeout", "50ms", status=1)
+    assert "timeout: no datagram came" in daemon.ctl("tail", "g", "--timeout", "50ms", status=1)
 
 
 # What is lost
@@ -447,7 +632,7 @@ def blast(tmp_path_factory):
     return Blast(tmp_path_factory.mktemp("blast"))
 
 
-LOST = re.compile(r"(\d+) datagrams lost (so far|in all): (\d+) before \w+ \([^)]*\), (\d+) in it")
+LOST = re.compile(r"(\d+) datagrams? lost (so far|in all): (\d+) before \w+ \([^)]*\), (\d+) in it")
 
 
 def lost(errors):
@@ -492,6 +677,38 @@ def test_mcastd_that_is_stuck_ends_and_says_what_is_lost(net, blast):
         printed = receiver.stdout.read().count(b"\n")
     assert receiver.returncode == 0
     assert count <= printed + lost(errors) <= count + 64  # those that were being written
+
+
+@programs
+def test_a_burst_that_fits_into_4_mib_is_not_lost(net, program, blast):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", "--count", "500", group=GROUP[4]) as receiver:
+        receiver.send_signal(signal.SIGSTOP)
+        blast(net.peer, GROUP[4], 5704, 500, size=1400)
+        receiver.send_signal(signal.SIGCONT)
+        output, errors = receiver.communicate(timeout=TIMEOUT)
+    assert output.count(b"\n") == 500 and b"lost" not in errors
+
+
+@programs
+def test_what_the_receive_buffer_does_not_hold_is_lost_before(net, program, blast, tmp_path):
+    with open(tmp_path / "out", "wb") as output, \
+            receiving(net.host, *program, TARGET[4] + "%eth0", "--timeout", "4s", group=GROUP[4], stdout=output) as receiver:
+        receiver.send_signal(signal.SIGSTOP)
+        count = blast(net.peer, GROUP[4], 5704, 20000, size=1400)
+        receiver.send_signal(signal.SIGCONT)
+        assert receiver.wait(TIMEOUT) == 0
+        errors = receiver.stderr.read().decode()
+    assert re.search(r"lost so far: [1-9]\d* before", errors)
+    assert (tmp_path / "out").read_bytes().count(b"\n") + lost(errors) == count
+
+
+def test_what_mcastd_cannot_write_is_lost(net):
+    with open("/dev/full", "wb") as full, receiving(net.host, MCASTD, TARGET[4] + "%eth0", "--timeout", "2500ms", group=GROUP[4],
+                                                    stdout=full) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        assert receiver.wait(TIMEOUT) == 1
+        errors = receiver.stderr.read().decode()
+    assert "1 datagram lost so far" in errors and lost(errors) == 1
 
 
 def test_tail_of_a_group_says_at_the_end_what_it_missed(start, net, blast):
@@ -541,6 +758,27 @@ def test_a_reader_that_goes_away_ends_it_quietly(net, program):
         receiver.stdout = None
     assert "lost" not in errors and "writing" not in errors
     assert receiver.returncode in (0, -signal.SIGPIPE)
+
+
+def test_tail_ends_when_its_reader_goes_away_and_nothing_arrives(net):
+    with receiving(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+        receiver.stdout.close()
+        assert receiver.wait(TIMEOUT) == 0
+        receiver.stdout = None
+
+
+def test_what_standard_output_does_not_take_until_the_timeout_is_not_shown(net):
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(write, bytes(4096))
+    with receiving(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", "--count", "1", "--timeout", "1s", group=GROUP[4],
+                   stdout=write) as receiver:
+        send(net.peer, b"x", GROUP[4], 5704)
+        assert receiver.wait(TIMEOUT) == 1
+        errors = receiver.stderr.read().decode()
+    os.close(read)
+    os.close(write)
+    assert lost(errors) == 1 and "timeout: 0 of 1 datagram came" in errors
 
 
 def test_an_errors_pipe_that_is_full_does_not_hold_up_the_end(net, blast):

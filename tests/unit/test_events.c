@@ -85,7 +85,10 @@ static int begin(void **state)
 	assert_int_equal(config_load(NULL, handler_config_kinds(), &errors, &config), 0);
 	events = events_new(base);
 	handlers = handlers_new(&(struct handler_context){.counters = counters});
-	groups = groups_new(base, counters, store, events_sink(events));
+	groups = groups_new(&(struct groups_setup){.base = base,
+		.counters = counters,
+		.store = store,
+		.notices = events_sink(events)});
 	assert_true(events && handlers && groups);
 	assert_int_equal(handlers_prepare(handlers, NULL, config, &errors, &handlers_plan), 0);
 	assert_int_equal(groups_prepare(groups, config, handlers_plan, true, &errors, &plan), 0);

@@ -57,6 +57,8 @@ static void an_interface_is_a_name_an_address_or_a_glob(void **state)
 	(void)state;
 	assert_target("233.252.0.1:5004%eth0", "233.252.0.1", 5004, "eth0", 0);
 	assert_target("233.252.0.1:5004%eth0.7", "233.252.0.1", 5004, "eth0.7", 0);
+	assert_target("233.252.0.1:5004%eth[01]", "233.252.0.1", 5004, "eth[01]", 0);
+	assert_target("[ff15::1]:5004%eth[01]", "ff15::1", 5004, "eth[01]", 0);
 	assert_target("233.252.0.1:5004%vlan*", "233.252.0.1", 5004, "vlan*", 0);
 	assert_target("233.252.0.1:5004%192.0.2.1", "233.252.0.1", 5004, "192.0.2.1", 0);
 	assert_target("[ff02::1]:5004%2001:db8::1", "ff02::1", 5004, "2001:db8::1", 0);

@@ -92,11 +92,12 @@ static void assert_warnings(struct config *config, const char *const *expected, 
 	X(replies_at_a_port_of_others, "address=239.255.255.250 replies=true source_port=1900", \
 		"replies with source_port = 1900 takes what is sent to that port of this host from other programs, " \
 		"leave out one of the two") \
-	X(a_unicast_or_broadcast_address, "address=192.0.2.255", \
-		"192.0.2.255 is not multicast: datagrams are received only while it is an address of this host or a " \
-		"broadcast address of its networks") \
+	X(a_unicast_or_broadcast_address, "address=198.51.100.255", \
+		"198.51.100.255 is no unicast or broadcast address of this host now: the group waits until it is") \
 	X(a_unicast_address_of_ipv6, "address=2001:db8::1", \
-		"2001:db8::1 is not multicast: datagrams are received only while it is an address of this host")
+		"2001:db8::1 is no address of this host now: the group waits until it is") \
+	X(a_link_local_address_of_another_host, "address=fe80::4711:4711:4711:4711", \
+		"fe80::4711:4711:4711:4711 is no address of this host now: the group waits until it is")
 
 /* clang-format on */
 
@@ -119,7 +120,8 @@ static void good_groups_have_no_warnings(void **state)
 		"address=239.255.255.250 replies=true", "address=224.0.1.129 ttl=8",
 		"address=232.1.2.3 sources=192.0.2.7", "address=231.255.255.255",
 		"address=ff15::1 ttl=64", "address=ff12::2", "address=ff3e::9 sources=2001:db8::7",
-		"address=ff3e:30:2001:db8::a" /* RFC 3306: by the network's prefix, not SSM */};
+		"address=ff3e:30:2001:db8::a", /* RFC 3306: by the network's prefix, not SSM */
+		"address=ff3e:1000::b"}; /* RFC 7371: its flags */
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		add_group(*state, "a", good[i]);
@@ -140,9 +142,8 @@ static void protocols_on_udp_that_stay_on_their_link_have_no_warnings(void **sta
 
 static void addresses_that_every_host_has_are_no_surprise(void **state)
 {
-	static const char *const good[] = {"address=0.0.0.0",
-		"address=::", "address=255.255.255.255", "address=127.0.0.1",
-		"address=::1 ttl=64 loop=false"};
+	static const char *const good[] = {
+		"address=0.0.0.0", "address=::", "address=255.255.255.255", "address=127.0.0.1"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		add_group(*state, "a", good[i]);
@@ -153,6 +154,17 @@ static void keys_for_sending_to_a_broadcast_address_have_an_effect(void **state)
 {
 	add_group(*state, "a", "address=255.255.255.255 dscp=46 replies=true send_interface=eth0");
 	assert_no_warnings(*state);
+}
+
+/* It may become a broadcast address. */
+static void keys_for_sending_to_what_is_no_address_yet_may_have_an_effect(void **state)
+{
+	static const char *const expected[] = {
+		"group a: warning: 198.51.100.255 is no unicast or broadcast address of this host "
+		"now: the group waits until it is"};
+
+	add_group(*state, "a", "address=198.51.100.255 dscp=46 replies=true send_interface=eth0");
+	assert_warnings(*state, expected, 1);
 }
 
 static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
@@ -169,8 +181,8 @@ static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
 	assert_int_equal(errors_total(&config->warnings), ARRAY_SIZE(keys));
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		snprintf(expected, sizeof(expected),
-			"group a: warning: %s has no effect unless 127.0.0.1 is a broadcast "
-			"address: nothing is sent to an address of this host",
+			"group a: warning: %s has no effect: 127.0.0.1 is an address of this host, "
+			"and nothing is sent to it",
 			keys[i]);
 		assert_string_equal(config->warnings.lines[i], expected);
 	}
@@ -183,19 +195,37 @@ static bool relay_to_a_group(const void *settings, struct config_relay *ret)
 	return address_parse("233.252.0.9", &ret->address) == 0;
 }
 
+static bool relay_to_a_host(const void *settings, struct config_relay *ret)
+{
+	(void)settings;
+	*ret = (struct config_relay){.port = 5004};
+	return address_parse("192.0.2.9", &ret->address) == 0;
+}
+
 static void unicast_that_is_relayed_to_a_group_is_warned_of(void **state)
 {
 	static const struct config_kind kind = {.name = "relay", .relays = relay_to_a_group};
 	static const char *const expected[] = {
 		"group a: warning: \"out\" sends to a network what anybody on these interfaces "
 		"sends to 127.0.0.1; name the senders, sources = [\"192.0.2.7\"];"};
+	static const struct config_kind unicast = {.name = "host", .relays = relay_to_a_host};
 	struct config *config = *state;
+	struct config_handler *filtered;
+	char why[WHY_MAX];
 
 	assert_non_null(config_add_handler(config, "out", &kind));
+	assert_non_null(config_add_handler(config, "host", &unicast));
+	filtered = config_add_handler(config, "filtered", &kind);
+	assert_non_null(filtered);
+	assert_int_equal(
+		schema_set(&filter_schema, &filtered->filter, "filter.sources", "192.0.2.7", why),
+		0);
 	add_group(config, "a", "address=127.0.0.1 interfaces=lo handlers=out");
 	add_group(config, "b", "address=127.0.0.2 sources=192.0.2.7 handlers=out");
 	add_group(config, "c", "address=255.255.255.255 handlers=out");
 	add_group(config, "d", "address=233.252.0.1 handlers=out");
+	add_group(config, "e", "address=127.0.0.1 port=5005 handlers=host");
+	add_group(config, "f", "address=127.0.0.1 port=5006 handlers=filtered");
 	assert_warnings(config, expected, 1);
 }
 
@@ -244,6 +274,7 @@ static void addresses_with_one_mac_address_are_named_once(void **state)
 		"address with other low 23 bits"};
 
 	add_group(*state, "a", "address=233.252.0.2");
+	add_group(*state, "lower", "address=233.1.0.1");
 	add_group(*state, "b", "address=233.252.0.1");
 	add_group(*state, "c", "address=225.124.0.1");
 	add_group(*state, "b2", "address=233.252.0.1 port=5005");
@@ -346,6 +377,7 @@ int main(void)
 		TEST(protocols_on_udp_that_stay_on_their_link_have_no_warnings)
 		TEST(addresses_that_every_host_has_are_no_surprise)
 		TEST(keys_for_sending_to_a_broadcast_address_have_an_effect)
+		TEST(keys_for_sending_to_what_is_no_address_yet_may_have_an_effect)
 		TEST(keys_for_sending_to_an_address_of_this_host_have_none)
 		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
 		TEST(searches_that_are_relayed_with_an_own_source_are_warned_of)

@@ -1,12 +1,12 @@
 #include "base/json.h"
 #include "ctl/command.h"
-#include "net/target.h"
+#include "ctl/targets.h"
 
 enum { JOIN_NAME, JOIN_INTERFACE, JOIN_SOURCE, JOIN_HANDLER };
 
 static const struct option_row options[] = {
 	[JOIN_NAME] = {"name", 0, OPTION_STRING, "NAME",
-		"Name of the group; default: ADDRESS:PORT"},
+		"Name of the group; default: TARGET without its sources"},
 	[JOIN_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
 		"Join on this interface; may be repeated; default: every suitable one"},
 	[JOIN_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
@@ -55,17 +55,19 @@ static void show(struct writer *writer, const json_t *answer)
 static int run(struct session *session, const struct arguments *arguments)
 {
 	const struct option_value *values = arguments->options;
-	char why[WHY_MAX], string[INET6_ADDRSTRLEN];
+	char string[INET6_ADDRSTRLEN];
 	AUTO_TARGET struct target target = {0};
+	int code = target_read(session, arguments->words[0], &target);
 
-	if (target_parse(arguments->words[0], &target, why) < 0)
-		return session_fail(session, EXIT_MISUSED, "'%s': %s", arguments->words[0], why);
-	for (size_t i = 0; i < values[JOIN_SOURCE].count; i++)
-		if (target_add_source(&target, values[JOIN_SOURCE].items[i], why) < 0)
-			return session_fail(session, EXIT_MISUSED, "%s", why);
+	if (!code)
+		code = target_take_sources(
+			session, &target, values[JOIN_SOURCE].items, values[JOIN_SOURCE].count);
+	if (code)
+		return code;
 	json_put_string(&session->parameters, "address", address_format(&target.address, string));
 	json_put_number(&session->parameters, "port", target.port);
-	session_put_name(session, "name", values[JOIN_NAME].string);
+	session_put_name(
+		session, "name", values[JOIN_NAME].given ? values[JOIN_NAME].string : target.name);
 	put_interfaces(session, &target, &values[JOIN_INTERFACE]);
 	put_sources(session, &target);
 	if (values[JOIN_HANDLER].given)

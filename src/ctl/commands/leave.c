@@ -1,13 +1,20 @@
 #include "ctl/command.h"
+#include "net/target.h"
 
 static void show(struct writer *writer, const json_t *answer)
 {
 	(void)writer, (void)answer;
 }
 
+/* A TARGET is named as 'join' names its group: without the sources. */
 static int run(struct session *session, const struct arguments *arguments)
 {
-	session_put_name(session, "name", arguments->words[0]);
+	const char *word = arguments->words[0];
+	AUTO_TARGET struct target target = {0};
+	char why[WHY_MAX];
+
+	session_put_name(
+		session, "name", target_parse(word, &target, why) < 0 ? word : target.name);
 	return session_show(session, "Leave", show);
 }
 
@@ -16,6 +23,6 @@ const struct command leave_command = {
 	.arguments = "NAME",
 	.words_min = 1,
 	.words_max = 1,
-	.help = "Leave a group that was joined by 'join'",
+	.help = "Leave a group that 'join' made, by its name or TARGET",
 	.run = run,
 };

@@ -197,7 +197,7 @@ static int prepare(struct replay *replay, const struct arguments *arguments)
 static int open_sender(struct replay *replay, const char *word, const struct option_value *ttl)
 {
 	struct transmitter_options transmitter_options = {
-		.ttl = ttl->given ? (int)ttl->number : -1};
+		.source_key = "source", .ttl = ttl->given ? (int)ttl->number : -1};
 	AUTO_TARGETS struct targets targets = {0};
 	int fd, code = targets_read(replay->session, &word, 1, &targets);
 

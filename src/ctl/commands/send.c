@@ -30,7 +30,7 @@ static const struct option_row options[] = {
 		"Send each line of standard input as a datagram, without its line feed"},
 	[SEND_TTL] = {"ttl", 0, OPTION_NUMBER, "N",
 		"IP TTL or hop limit; default: the group's; of a target: 1", .max = 255},
-	[SEND_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME",
+	[SEND_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
 		"Send on this interface; default: the group's; of a target: the kernel's route"},
 	[SEND_SOURCE] = {"source", 0, OPTION_STRING, "ADDRESS",
 		"Send from this address of this host; for a target"},
@@ -208,16 +208,22 @@ static int send_to_target(
 	struct session *session, const struct arguments *arguments, struct target *target)
 {
 	const struct option_value *values = arguments->options;
-	struct transmitter_options options = {.interface = values[SEND_INTERFACE].string,
+	const struct option_value *interface = &values[SEND_INTERFACE];
+	struct transmitter_options options = {.source_key = "--source",
 		.ttl = values[SEND_TTL].given ? (int)values[SEND_TTL].number : -1};
 	struct transmitter transmitter = NO_TRANSMITTER;
-	char why[WHY_MAX];
 	int code;
 
-	if (values[SEND_SOURCE].given &&
-		target_add_source(target, values[SEND_SOURCE].string, why) < 0)
-		return session_fail(session, EXIT_MISUSED, "%s", why);
-	code = transmitter_open(&transmitter, session, target, &options);
+	if (interface->given && target->interface && strcmp(interface->string, target->interface))
+		return session_fail(session, EXIT_MISUSED,
+			"the target says interface '%s', and --interface '%s'", target->interface,
+			interface->string);
+	code = target_take_interface(session, target, interface);
+	if (!code)
+		code = target_take_sources(
+			session, target, &values[SEND_SOURCE].string, values[SEND_SOURCE].given);
+	if (!code)
+		code = transmitter_open(&transmitter, session, target, &options);
 	if (!code)
 		code = send_all(session, arguments, &transmitter);
 	transmitter_close(&transmitter);
@@ -230,7 +236,11 @@ static int send_to_group(struct session *session, const struct arguments *argume
 
 	if (arguments->options[SEND_SOURCE].given)
 		return session_fail(session, EXIT_MISUSED,
-			"--source is for a target; a group of mcastd has its source_address");
+			"'%s' is a group of mcastd, which has its source_address: --source is for "
+			"a target",
+			arguments->words[0]);
+	if (arguments->options[SEND_INTERFACE].count > 1)
+		return session_fail(session, EXIT_MISUSED, "--interface is given twice");
 	session_put_name(session, "group", arguments->words[0]);
 	if (ttl->given)
 		json_put_number(&session->parameters, "ttl", ttl->number);

@@ -24,7 +24,7 @@ static const struct option_row options[] = {
 		.max = INT64_MAX},
 	[TAIL_TIMEOUT] = {"timeout", 0, OPTION_DURATION, "TIME",
 		"Stop after TIME, like 5s; exit with 1 if fewer than N came, or none"},
-	[TAIL_INTERFACE] = {"interface", 0, OPTION_STRING, "NAME",
+	[TAIL_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
 		"Receive on this interface, for targets that name none"},
 	[TAIL_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
 		"Only from this sender, for targets; may be repeated"},
@@ -66,10 +66,10 @@ static void tell_lost(struct tail *tail, const char *when)
 		return;
 	tail->told = lost;
 	session_fail(tail->session, EXIT_DONE,
-		"%" PRIu64 " datagrams lost %s: %" PRIu64 " before mcastctl (%s), %" PRIu64
+		"%" PRIu64 " datagram%s lost %s: %" PRIu64 " before mcastctl (%s), %" PRIu64
 		" in it (standard output too slow)",
-		lost, when, tail->lost_before, tail->receiver ? "receive buffer full" : "gaps",
-		tail->lost_here);
+		lost, plural(lost), when, tail->lost_before,
+		tail->receiver ? "receive buffer full" : "gaps", tail->lost_here);
 }
 
 /* Once a second. Returns the time when to wait no longer. */
@@ -144,7 +144,7 @@ static int show_gap(struct tail *tail, const json_t *gap)
 	if (tail->session->writer.json)
 		return 0;
 	text_printf(&line, "gap: %" JSON_INTEGER_FORMAT " datagram%s of ", count,
-		count == 1 ? "" : "s");
+		plural((uint64_t)count));
 	text_append_shown(&line, group, strlen(group));
 	text_printf(&line, " %s not seen here\n", count == 1 ? "was" : "were");
 	write_out(tail);
@@ -315,8 +315,11 @@ static int finish(struct tail *tail, int code)
 	interrupt_end();
 	if (code || tail->shown >= wanted || !is_timed_out(tail))
 		return code;
+	if (!tail->wanted)
+		return session_fail(tail->session, EXIT_REFUSED, "timeout: no datagram came");
 	return session_fail(tail->session, EXIT_REFUSED,
-		"timeout: %" PRIu64 " of %" PRIu64 " datagrams came", tail->shown, wanted);
+		"timeout: %" PRIu64 " of %" PRIu64 " datagram%s came", tail->shown, wanted,
+		plural(wanted));
 }
 
 /* What the options add to the targets. Returns an exit code. */
@@ -325,23 +328,20 @@ static int add_options(
 {
 	const struct option_value *interface = &arguments->options[TAIL_INTERFACE];
 	const struct option_value *sources = &arguments->options[TAIL_SOURCE];
-	char why[WHY_MAX];
+	int code = EXIT_DONE;
 
 	if (!targets->count && (interface->given || sources->given))
 		return session_fail(session, EXIT_MISUSED,
 			"--interface and --source are for targets; what a group of mcastd receives "
 			"is configured");
-	for (size_t i = 0; i < targets->count; i++) {
+	for (size_t i = 0; i < targets->count && !code; i++) {
 		struct target *target = &targets->items[i];
 
-		if (interface->given && !target->interface)
-			target->interface = strdup(interface->string);
-		for (size_t j = 0; j < sources->count; j++)
-			if (target_add_source(target, sources->items[j], why) < 0)
-				return session_fail(
-					session, EXIT_MISUSED, "%s: %s", target->name, why);
+		code = target_take_interface(session, target, interface);
+		if (!code)
+			code = target_take_sources(session, target, sources->items, sources->count);
 	}
-	return EXIT_DONE;
+	return code;
 }
 
 static int check_usage(
