@@ -181,7 +181,7 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 	handlers_commit(daemon->handlers, handlers_plan, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
 	/* Join last, when everything is ready for the datagrams that arrive. */
 	identity_raise();
-	groups_reconcile(daemon->groups, NULL);
+	groups_reconcile(daemon->groups);
 	identity_lower();
 	config_free(daemon->config);
 	daemon->config = wanted;
@@ -267,8 +267,7 @@ static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
 
-	groups_reconcile(daemon->groups, change);
-	tell_status(daemon);
+	groups_follow_links(daemon->groups, change);
 }
 
 static void on_audit(evutil_socket_t fd, short what, void *argument)
@@ -427,7 +426,8 @@ static int make_parts(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon->handlers = handlers_new(daemon->counters);
-	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
+	daemon->groups = groups_new(
+		daemon->base, daemon->counters, daemon->store, tell_status, daemon);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
 	/* Before the interfaces are first listed, so that no change is missed in between. */

@@ -73,6 +73,7 @@ void group_free(struct group *group)
 {
 	if (!group)
 		return;
+	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
 	while (group->memberships.count)
@@ -272,16 +273,68 @@ int group_restore(struct group *group, const struct interface_list *interfaces)
 	return r;
 }
 
-int group_reconcile(struct group *group, const struct interface_list *interfaces,
-	const struct link_change *change)
+int group_reconcile(struct group *group, const struct interface_list *interfaces)
 {
 	int r = make_memberships(group, interfaces);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++)
-		membership_update(group->memberships.items[i], interfaces, change);
+		membership_update(group->memberships.items[i], interfaces);
 	r = outgoing_update(group, interfaces);
 	group_apply_needs(group);
 	return r;
+}
+
+/* Whether its state depends on routes, which may change with any interface, or without one. */
+static bool follows_routes(const struct config_group *config)
+{
+	return !address_is_multicast(&config->address) ||
+	       (config->replies && !config->interfaces.count && !config->send_interface.count);
+}
+
+static bool are_concerned(
+	const struct string_list *patterns, const struct interface_changes *changes)
+{
+	bool is_default = true;
+
+	for (size_t i = 0; i < patterns->count; i++) {
+		if (*patterns->items[i] == '!')
+			continue;
+		is_default = false;
+		if (interface_changes_concern(changes, patterns->items[i]))
+			return true;
+	}
+	return is_default && changes->count;
+}
+
+/* Whether the kernel may have removed a membership. */
+static bool seems_left(const struct group *group)
+{
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		const struct membership *membership = group->memberships.items[i];
+
+		if (membership->fd >= 0 &&
+			forgotten_seems_left(group->context->forgotten, &group->config->address,
+				membership->origin->ifindex, membership->touched))
+			return true;
+	}
+	return false;
+}
+
+bool group_is_concerned(const struct group *group, const struct interface_changes *changes)
+{
+	const struct config_group *config = group->config;
+	const struct way *extra = group->outgoing.extra;
+	char string[INET6_ADDRSTRLEN];
+
+	if (follows_routes(config) || seems_left(group) ||
+		are_concerned(&config->interfaces, changes))
+		return true;
+	if (config->send_interface.count && are_concerned(&config->send_interface, changes))
+		return true;
+	if (config->source_address.family != AF_UNSPEC &&
+		interface_changes_concern(changes, address_format(&config->source_address, string)))
+		return true;
+	return extra && interface_changes_concern(changes, extra->interface);
 }

@@ -13,7 +13,12 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "config/report.h"
+#include "groups/follow.h"
 #include "groups/group_socket.h"
+
+/* Up to this number, all groups are compared at once where nothing has told of a change: that is
+ * one wake-up instead of two, in a daemon that is idle. */
+#define AT_ONCE_MAX 256
 
 struct set {
 	struct group **items; /* sorted by name */
@@ -22,6 +27,10 @@ struct set {
 
 struct groups {
 	struct group_context context;
+	struct follow *follow;
+	struct forgotten forgotten;
+	void (*changed)(void *argument);
+	void *argument;
 	struct set set;
 	bool is_restored; /* the sockets of an earlier run are restored or released */
 	struct link taps;
@@ -97,61 +106,6 @@ static void set_clear(struct set *set, const struct set *others)
 	free(set->items);
 }
 
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store)
-{
-	struct groups *groups = calloc(1, sizeof(*groups));
-
-	if (!groups)
-		return NULL;
-	list_init(&groups->taps);
-	groups->context = (struct group_context){.base = base,
-		.arena = arena_new(),
-		.senders = senders_new(base),
-		.pause = pause_new(base, membership_resume),
-		.retries = retries_new(base, membership_retry),
-		.send_retries = retries_new(base, outgoing_retry),
-		.reports = reports_new(base, &membership_report_callbacks),
-		.counters = counters,
-		.store = store};
-	if (!groups->context.arena || !groups->context.senders || !groups->context.pause ||
-		!groups->context.retries || !groups->context.send_retries ||
-		!groups->context.reports) {
-		groups_free(groups);
-		return NULL;
-	}
-	return groups;
-}
-
-void groups_free(struct groups *groups)
-{
-	if (!groups)
-		return;
-	groups->context.stopping = store_exists(groups->context.store);
-	set_clear(&groups->set, &(struct set){0});
-	pause_free(groups->context.pause);
-	retries_free(groups->context.retries);
-	retries_free(groups->context.send_retries);
-	reports_free(groups->context.reports);
-	senders_free(groups->context.senders);
-	arena_free(groups->context.arena);
-	free(groups);
-}
-
-struct group *groups_find(const struct groups *groups, const char *name)
-{
-	return set_find(&groups->set, name);
-}
-
-size_t groups_count(const struct groups *groups)
-{
-	return groups->set.count;
-}
-
-struct group *groups_at(const struct groups *groups, size_t i)
-{
-	return groups->set.items[i];
-}
-
 /* The smallest receive buffer of the group's sockets, in bytes. */
 static uint64_t smallest_buffer(const struct group *group)
 {
@@ -197,6 +151,98 @@ static void warn_of_short_buffers(struct groups *groups)
 	groups->short_buffers = count;
 }
 
+static void on_links_changed(void *argument)
+{
+	struct groups *groups = argument;
+
+	for (size_t i = 0; i < groups->set.count; i++)
+		follow_group(groups->follow, groups->set.items[i]);
+}
+
+static void on_followed(void *argument)
+{
+	struct groups *groups = argument;
+
+	warn_of_short_buffers(groups);
+	groups->changed(groups->argument);
+}
+
+static const struct follow_callbacks follow_callbacks = {on_links_changed, on_followed};
+
+struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store,
+	void (*changed)(void *argument), void *argument)
+{
+	struct groups *groups = calloc(1, sizeof(*groups));
+	struct group_context *context;
+
+	if (!groups)
+		return NULL;
+	list_init(&groups->taps);
+	groups->changed = changed;
+	groups->argument = argument;
+	context = &groups->context;
+	*context = (struct group_context){.base = base,
+		.arena = arena_new(),
+		.senders = senders_new(base),
+		.pause = pause_new(base, membership_resume),
+		.reports = reports_new(base, &membership_report_callbacks),
+		.counters = counters,
+		.store = store,
+		.transitions = transitions_new(),
+		.forgotten = &groups->forgotten};
+	groups->follow = follow_new(
+		base, context->forgotten, context->transitions, &follow_callbacks, groups);
+	if (groups->follow) {
+		context->interfaces = follow_interfaces(groups->follow);
+		context->retries = retries_new(
+			base, context->interfaces, context->transitions, membership_retry);
+		context->send_retries = retries_new(
+			base, context->interfaces, context->transitions, outgoing_retry);
+	}
+	if (!context->arena || !context->senders || !context->pause || !context->retries ||
+		!context->send_retries || !context->reports || !context->transitions) {
+		groups_free(groups);
+		return NULL;
+	}
+	return groups;
+}
+
+void groups_free(struct groups *groups)
+{
+	struct group_context *context;
+
+	if (!groups)
+		return;
+	context = &groups->context;
+	context->stopping = store_exists(context->store);
+	set_clear(&groups->set, &(struct set){0});
+	pause_free(context->pause);
+	retries_free(context->retries);
+	retries_free(context->send_retries);
+	reports_free(context->reports);
+	follow_free(groups->follow);
+	forgotten_clear(context->forgotten);
+	transitions_free(context->transitions);
+	senders_free(context->senders);
+	arena_free(context->arena);
+	free(groups);
+}
+
+struct group *groups_find(const struct groups *groups, const char *name)
+{
+	return set_find(&groups->set, name);
+}
+
+size_t groups_count(const struct groups *groups)
+{
+	return groups->set.count;
+}
+
+struct group *groups_at(const struct groups *groups, size_t i)
+{
+	return groups->set.items[i];
+}
+
 /* Must run before any join: a socket that is released later would take the new membership with it,
  * where the interface was re-created with the same index. */
 static int restore(struct groups *groups, const struct interface_list *interfaces)
@@ -217,27 +263,32 @@ static int restore(struct groups *groups, const struct interface_list *interface
 	return r;
 }
 
-void groups_reconcile(struct groups *groups, const struct link_change *change)
+void groups_reconcile(struct groups *groups)
 {
-	struct interface_list interfaces = {0};
-	struct joined joined = {0};
-	int r = interface_list_read(&interfaces);
+	const struct interface_list *interfaces = groups->context.interfaces;
+	int r = follow_read_now(groups->follow);
 
-	if (r < 0)
+	if (r < 0) {
 		log_error("listing the network interfaces: %s", strerror(-r));
-	if (joined_read(&joined) >= 0)
-		groups->context.joined = &joined;
-	groups->context.interfaces = &interfaces;
-	r = r < 0 ? r : restore(groups, &interfaces);
+		return;
+	}
+	r = restore(groups, interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		r = group_reconcile(groups->set.items[i], &interfaces, change);
+		r = group_reconcile(groups->set.items[i], interfaces);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
-	groups->context.joined = NULL;
-	groups->context.interfaces = NULL;
-	joined_clear(&joined);
-	interface_list_clear(&interfaces);
+	follow_settle(groups->follow);
 	warn_of_short_buffers(groups);
+}
+
+void groups_follow_links(struct groups *groups, const struct link_change *change)
+{
+	if (change || groups->set.count > AT_ONCE_MAX) {
+		follow_links(groups->follow, change);
+		return;
+	}
+	groups_reconcile(groups);
+	groups->changed(groups->argument);
 }
 
 const struct restored *groups_restored(const struct groups *groups)
@@ -322,8 +373,9 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 	}
 	attach_taps(groups, group);
 	if (interface_list_read(&interfaces) == 0)
-		group_reconcile(group, &interfaces, NULL);
+		group_reconcile(group, &interfaces);
 	interface_list_clear(&interfaces);
+	follow_read_otherwise(groups->follow);
 	warn_of_short_buffers(groups);
 	return 0;
 }
@@ -528,6 +580,8 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 {
 	const struct config *wanted = plan->wanted;
 
+	/* They refer to the configuration that is freed. */
+	reports_wait(groups->context.reports);
 	/* One that Join made belongs to the configuration from now on, if that has it. */
 	for (size_t i = 0; i < wanted->group_count; i++)
 		group_set_config(set_find(&plan->set, wanted->groups[i].name), &wanted->groups[i]);

@@ -8,6 +8,7 @@
 
 struct groups;
 struct groups_plan;
+struct link_change;
 
 /* Watches groups by name, also those that come later: a subscriber. Zeroed otherwise. */
 struct tap {
@@ -17,8 +18,10 @@ struct tap {
 	size_t name_count; /* 0: all groups */
 };
 
-/* An empty set, or NULL without memory. counters and store must live longer. */
-struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store);
+/* An empty set, or NULL without memory. counters and store must live longer. changed() is called
+ * when the groups have followed a change of the links. */
+struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store,
+	void (*changed)(void *argument), void *argument);
 
 /* What was found of an earlier run. */
 const struct restored *groups_restored(const struct groups *groups);
@@ -50,8 +53,12 @@ int groups_join(
  * it. */
 int groups_leave(struct groups *groups, const char *name);
 
-/* Makes the memberships match the current interfaces. change as for group_reconcile(). */
-void groups_reconcile(struct groups *groups, const struct link_change *change);
+/* Makes the memberships match the current interfaces, all at once. */
+void groups_reconcile(struct groups *groups);
+
+/* Does so soon, in portions that do not hold up the loop, for the groups that are concerned. change
+ * is NULL where nothing has told of a change, and all groups are compared. */
+void groups_follow_links(struct groups *groups, const struct link_change *change);
 
 struct group *groups_find(const struct groups *groups, const char *name);
 

@@ -24,30 +24,15 @@ const char *membership_state_name(enum membership_state state)
 /* had_error: joining without any delay is not worth a line. */
 static void log_state(const struct membership *membership, bool had_error)
 {
-	struct log_fields fields = {
-		.group = membership->group->config->name, .interface = membership->interface};
+	static const enum transition kinds[] = {
+		TRANSITION_WAITING, TRANSITION_JOINED, TRANSITION_FAILED};
+	enum transition kind = kinds[membership->state];
 
-	switch (membership->state) {
-	case MEMBERSHIP_JOINED:
-		fields.message_id = MESSAGE_JOINED;
-		if (membership->error)
-			log_event(LOG_WARNING, &fields, "group %s: joined on %s, but %s",
-				fields.group, fields.interface, membership->error);
-		else if (had_error)
-			log_event(LOG_INFO, &fields, "group %s: joined on %s", fields.group,
-				fields.interface);
-		break;
-	case MEMBERSHIP_WAITING:
-		fields.message_id = MESSAGE_WAITING;
-		log_event(LOG_NOTICE, &fields, "group %s: waiting for %s: %s", fields.group,
-			fields.interface, membership->error);
-		break;
-	case MEMBERSHIP_FAILED:
-		fields.message_id = MESSAGE_NOT_JOINED;
-		log_event(LOG_WARNING, &fields, "group %s: not joined on %s: %s", fields.group,
-			fields.interface, membership->error);
-		break;
-	}
+	if (kind == TRANSITION_JOINED && membership->error)
+		kind = TRANSITION_JOINED_BUT;
+	if (kind != TRANSITION_JOINED || had_error)
+		transition_add(membership->group->context->transitions, kind,
+			membership->group->config->name, membership->interface, membership->error);
 }
 
 /* What stays as it was is not logged again. When joined, error is NULL, or what to know about it.
@@ -163,6 +148,7 @@ static void leave(struct membership *membership)
 
 void membership_close(struct membership *membership)
 {
+	report_cancel(&membership->report);
 	if (membership->fd < 0)
 		return;
 	if (!membership->is_stored || !membership->group->context->stopping)
@@ -170,7 +156,6 @@ void membership_close(struct membership *membership)
 	/* Else what comes after leaving counts as dropped. */
 	if (is_multicast(membership))
 		membership_count_drops(membership);
-	report_cancel(&membership->report);
 	pause_cancel(&membership->pause);
 	event_del(&membership->readable);
 	close(membership->fd);
@@ -206,6 +191,7 @@ static bool is_heard(const struct membership *membership, const struct interface
 /* It has just been joined, which the kernel reports. */
 static void note_reported(struct membership *membership, const struct interface *interface)
 {
+	membership->touched = forgotten_now(membership->group->context->forgotten);
 	membership->is_reported = is_heard(membership, interface);
 	membership->attachment = interface->attachment;
 }
@@ -223,7 +209,9 @@ static void follow_link(struct membership *membership, const struct interface *i
 	if (is_heard_now && !membership->is_reported)
 		report_add(context->reports, &membership->report,
 			&membership->group->config->address, interface->index,
-			context->joined && joined_is_version2(context->joined, interface->index));
+			forgotten_is_version2(context->forgotten, interface->index));
+	if (!is_heard_now && !membership->report.is_running)
+		report_cancel(&membership->report);
 	membership->is_reported = is_heard_now;
 	membership->attachment = interface->attachment;
 }
@@ -392,9 +380,9 @@ static bool restore_same(struct membership *membership, const struct interface *
 	if (fd < 0 || adopt_restored(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
 	membership->is_stored = true;
-	if (is_multicast(membership) && context->joined &&
-		!joined_contains(
-			context->joined, &membership->group->config->address, interface->index)) {
+	if (is_multicast(membership) &&
+		forgotten_is_left(context->forgotten, &membership->group->config->address,
+			interface->index, 0)) {
 		membership_close(membership);
 		return false;
 	}
@@ -449,19 +437,19 @@ uint64_t stored_socket_discard(int fd, const struct interface_list *interfaces)
  * goes down, but not everything else, and the kernel does not tell the socket. */
 static bool is_joined_on(const struct membership *membership, const struct interface *interface)
 {
-	const struct joined *joined = membership->group->context->joined;
 	const struct config_group *config = membership->group->config;
+	struct group_context *context = membership->group->context;
 
-	if (membership->fd < 0 || membership->origin->ifindex != interface->index)
+	if (membership->fd < 0 || membership->origin->ifindex != interface->index ||
+		forgotten_is_gone(context->forgotten, interface->index, membership->touched))
 		return false;
-	if (!joined || !is_multicast(membership) ||
-		joined_contains(joined, &config->address, interface->index))
+	/* While it is reported, it may be left for a moment. */
+	if (!is_multicast(membership) || membership->report.is_running ||
+		!forgotten_is_left(context->forgotten, &config->address, interface->index,
+			membership->touched))
 		return true;
-	log_event(LOG_WARNING,
-		&(struct log_fields){
-			MESSAGE_FORGOTTEN, .group = config->name, .interface = interface->name},
-		"group %s: the kernel has forgotten the membership on %s; joining again",
-		config->name, interface->name);
+	transition_add(context->transitions, TRANSITION_FORGOTTEN, config->name, interface->name,
+		"joining again");
 	return false;
 }
 
@@ -538,15 +526,13 @@ static const char *find_obstacle(const struct membership *membership,
 	return why;
 }
 
-void membership_update(struct membership *membership, const struct interface_list *interfaces,
-	const struct link_change *change)
+void membership_update(struct membership *membership, const struct interface_list *interfaces)
 {
 	const struct interface *interface = interface_find(interfaces, membership->interface);
-	bool is_new = interface && change && link_change_is_new(change, interface->index);
 	char why[WHY_MAX];
 	const char *obstacle = find_obstacle(membership, interfaces, interface, why);
 
-	if (interface && has_family(membership, interface) && !is_new &&
+	if (interface && has_family(membership, interface) &&
 		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
 		follow_link(membership, interface);
 		set_joined(membership, interfaces, interface);
@@ -565,7 +551,7 @@ void membership_retry(struct retry *retry, const struct interface_list *interfac
 {
 	struct membership *membership = container_of(retry, struct membership, retry);
 
-	membership_update(membership, interfaces, NULL);
+	membership_update(membership, interfaces);
 	outgoing_membership_changed(membership->group);
 }
 
@@ -573,19 +559,24 @@ static int begin_report(struct report *report, struct multicast_membership *ret)
 {
 	struct membership *membership = container_of(report, struct membership, report);
 
-	if (!membership->check_sources)
-		membership->check_sources = CHECK_UNTIL_DRAINED;
+	if (membership->check_sources != CHECK_ALWAYS)
+		membership->check_sources = CHECK_WHILE_REPORTED;
 	*ret = describe(membership, membership->origin->interface, membership->origin->ifindex);
 	return membership->fd;
 }
 
-static void fail_report(struct report *report)
+static void end_report(struct report *report, int r)
 {
 	struct membership *membership = container_of(report, struct membership, report);
 
+	if (membership->check_sources == CHECK_WHILE_REPORTED)
+		membership->check_sources = CHECK_UNTIL_DRAINED;
+	membership->touched = forgotten_now(membership->group->context->forgotten);
+	if (r >= 0)
+		return;
 	membership_close(membership);
 	set_state(membership, MEMBERSHIP_FAILED,
 		"the kernel took its sources, and could not set them again; joining again");
 }
 
-const struct report_callbacks membership_report_callbacks = {begin_report, fail_report};
+const struct report_callbacks membership_report_callbacks = {begin_report, end_report};

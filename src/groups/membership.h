@@ -6,11 +6,11 @@
 #include "data/counters.h"
 #include "data/datagram.h"
 #include "groups/arena.h"
+#include "groups/forgotten.h"
 #include "groups/pause.h"
 #include "groups/retry.h"
+#include "groups/transitions.h"
 #include "net/interface.h"
-#include "net/joined.h"
-#include "net/link_monitor.h"
 #include "net/report.h"
 #include "service/store.h"
 
@@ -35,10 +35,9 @@ struct group_context {
 	struct reports *reports;
 	struct counters *counters;
 	struct store *store;
-	/* The kernel's list of memberships and the interfaces, while memberships are compared with
-	 * them. joined is NULL where the kernel has no such list. */
-	const struct joined *joined;
-	const struct interface_list *interfaces;
+	struct transitions *transitions;
+	struct forgotten *forgotten;
+	const struct interface_list *interfaces; /* as last read for all groups */
 	struct restored restored;
 	bool stopping; /* stored sockets stay joined */
 };
@@ -66,6 +65,7 @@ COUNTERS_RECORD(membership_counters, {
  * there. For groups the kernel does it, but while a membership is reported again. */
 enum check_sources {
 	CHECK_NEVER,
+	CHECK_WHILE_REPORTED,
 	CHECK_UNTIL_DRAINED,
 	CHECK_ALWAYS, /* the address is no multicast, so the kernel does not know the sources */
 };
@@ -90,6 +90,7 @@ struct membership {
 	enum membership_state state;
 	int fd;
 	uint64_t attachment; /* of the interface, when last reported */
+	uint32_t touched; /* when it was last joined or reported, by the clock of forgotten */
 	struct report report;
 	struct retry retry;
 	bool wanted; /* mark of a reconciliation that is under way */
@@ -111,11 +112,10 @@ void membership_free(struct membership *membership);
  * is none of that name. */
 void membership_restore(struct membership *membership, const struct interface *interface);
 
-/* Brings it to the state that its interface allows. change tells which interfaces may have been
- * replaced: a membership ends with its interface, so the group is joined again on a new socket.
- * NULL: none was. A change of state is logged. */
-void membership_update(struct membership *membership, const struct interface_list *interfaces,
-	const struct link_change *change);
+/* Brings it to the state that its interface allows. A membership ends with its interface: where
+ * that may have been replaced, the group is joined again on a new socket. A change of state is
+ * logged. */
+void membership_update(struct membership *membership, const struct interface_list *interfaces);
 
 /* The callback of retries_new(). */
 void membership_retry(struct retry *retry, const struct interface_list *interfaces);
