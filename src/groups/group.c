@@ -206,8 +206,16 @@ static int want_owner(struct group *group, const struct interface_list *interfac
 	return want(group, owner ? owner->name : "*");
 }
 
-/* Where 0.0.0.0 or :: is received: on each interface that has an address, and on no other, as
- * unicast comes to addresses. */
+static bool may_receive(const struct interface *interface, const struct interface_list *interfaces,
+	sa_family_t family)
+{
+	if (interface_address(interfaces, interface, family))
+		return true;
+	return interface->flags & IFF_UP && (family == AF_INET || interface->ipv6 == IPV6_ENABLED);
+}
+
+/* Where 0.0.0.0 or :: is received: on each interface that has an address, and on those that are up
+ * without: on unnumbered links datagrams come to another address of this host. */
 static int want_addressed(struct group *group, const struct interface_list *interfaces)
 {
 	bool found = false;
@@ -217,7 +225,7 @@ static int want_addressed(struct group *group, const struct interface_list *inte
 		const struct interface *interface = &interfaces->items[i];
 
 		if (interface->port_of || is_excluded(group, interfaces, interface) ||
-			!interface_address(interfaces, interface, group->config->address.family))
+			!may_receive(interface, interfaces, group->config->address.family))
 			continue;
 		found = true;
 		r = want(group, interface->name);

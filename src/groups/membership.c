@@ -125,6 +125,14 @@ static void name_socket(
 	snprintf(name + length, STORE_NAME_MAX - length, "%016" PRIx64, hash);
 }
 
+static void forget_arrivals(struct membership *membership)
+{
+	for (size_t i = 0; i < membership->arrivals.count; i++)
+		origin_unref(membership->arrivals.items[i]);
+	free(membership->arrivals.items);
+	memset(&membership->arrivals, 0, sizeof(membership->arrivals));
+}
+
 /* Leaves, and reads the socket to its end: what the kernel has accepted is to be accounted for. */
 static void leave(struct membership *membership)
 {
@@ -163,8 +171,8 @@ void membership_close(struct membership *membership)
 	membership->asked = 0;
 	membership->is_stored = false;
 	membership->receive_buffer = 0;
-	origin_unref(membership->origin);
-	membership->origin = NULL;
+	forget_arrivals(membership);
+	origin_unref(take(membership->origin));
 }
 
 void membership_free(struct membership *membership)
@@ -216,6 +224,30 @@ static void follow_link(struct membership *membership, const struct interface *i
 	membership->attachment = interface->attachment;
 }
 
+/* One of this host's addresses alone is received on whatever interface it comes in: also from the
+ * host itself. */
+static struct multicast_membership describe(
+	const struct membership *membership, const char *interface, unsigned ifindex)
+{
+	const struct config_group *config = membership->group->config;
+	const struct address_list *sources = config->block_sources.count ? &config->block_sources
+									 : &config->sources;
+	enum reach reach = multicast_reach(&config->address);
+
+	return (struct multicast_membership){
+		.group = config->address,
+		.reach = reach,
+		.any_interface = reach == REACH_UNICAST && !config->interfaces.count &&
+				 !address_is_any(&config->address),
+		.port = (uint16_t)config->port,
+		.interface = interface,
+		.ifindex = ifindex,
+		.sources = sources->items,
+		.source_count = sources->count,
+		.exclude = config->block_sources.count > 0,
+	};
+}
+
 /* Makes fd the membership's socket, joined on the interface. On failure it is closed. */
 static int adopt(struct membership *membership, const char *interface, unsigned ifindex, int fd)
 {
@@ -228,6 +260,7 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 		return -ENOMEM;
 	}
 	membership->fd = fd;
+	membership->any_interface = describe(membership, interface, ifindex).any_interface;
 	membership->check_sources = CHECK_NEVER;
 	if (!is_multicast(membership) && (config->sources.count || config->block_sources.count))
 		membership->check_sources = CHECK_ALWAYS;
@@ -260,30 +293,6 @@ static int claim_listening(const struct membership *membership, const struct int
 	snprintf(name, sizeof(name), "%s%%%s", group, interface->name);
 	fd = store_listening(store, name);
 	return fd < 0 ? store_listening(store, group) : fd;
-}
-
-/* One of this host's addresses alone is received on whatever interface it comes in: also from the
- * host itself. */
-static struct multicast_membership describe(
-	const struct membership *membership, const char *interface, unsigned ifindex)
-{
-	const struct config_group *config = membership->group->config;
-	const struct address_list *sources = config->block_sources.count ? &config->block_sources
-									 : &config->sources;
-	enum reach reach = multicast_reach(&config->address);
-
-	return (struct multicast_membership){
-		.group = config->address,
-		.reach = reach,
-		.any_interface = reach == REACH_UNICAST && !config->interfaces.count &&
-				 !address_is_any(&config->address),
-		.port = (uint16_t)config->port,
-		.interface = interface,
-		.ifindex = ifindex,
-		.sources = sources->items,
-		.source_count = sources->count,
-		.exclude = config->block_sources.count > 0,
-	};
 }
 
 static int open_socket(
@@ -331,7 +340,7 @@ static int join(
 	if (now > counters->unjoined_since_ns)
 		counters->unjoined_ns += now - counters->unjoined_since_ns;
 	counters->unjoined_since_ns = 0;
-	membership_apply_needs(membership, membership->coalesces);
+	membership_apply_needs(membership, membership->coalesces || membership->any_interface);
 	note_reported(membership, interface);
 	name_socket(membership, interface->index, name);
 	membership->is_stored = store_add(membership->group->context->store, name, fd);
@@ -534,6 +543,7 @@ void membership_update(struct membership *membership, const struct interface_lis
 
 	if (interface && has_family(membership, interface) &&
 		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
+		forget_arrivals(membership);
 		follow_link(membership, interface);
 		set_joined(membership, interfaces, interface);
 		return;

@@ -75,6 +75,10 @@ struct membership {
 	struct event readable;
 	struct pause_member pause;
 	struct origin *origin;
+	struct {
+		struct origin **items;
+		size_t count;
+	} arrivals; /* of datagrams from other interfaces; until the links change */
 	char *error; /* why it is not joined */
 	char *last_error; /* the previous one */
 	uint64_t since_ns; /* when it entered its state, CLOCK_REALTIME */
@@ -84,6 +88,7 @@ struct membership {
 	uint32_t awake_until_s; /* no pause before, CLOCK_MONOTONIC_COARSE */
 	bool is_stored; /* the fd store has a copy of the socket */
 	bool coalesces; /* the socket does */
+	bool any_interface; /* datagrams come from whatever interface */
 	uint8_t asked; /* what the kernel was asked for, of enum need */
 	uint8_t check_sources; /* enum check_sources */
 	bool is_reported; /* to the network, since the link last changed */

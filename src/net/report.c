@@ -14,7 +14,7 @@
 /* How long senders are learned. */
 #define LEARN_US 10000
 
-/* So many are changed at once, and those of the same group and interface. */
+/* Sockets that are changed at once, plus the rest of the same group and interface. */
 #define BATCH 16
 
 /* A socket that is being changed. */
