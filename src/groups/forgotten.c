@@ -88,8 +88,9 @@ bool forgotten_is_left(
 	return forgotten_seems_left(forgotten, group, ifindex, since);
 }
 
-bool forgotten_is_version2(const struct forgotten *forgotten, unsigned ifindex)
+bool forgotten_is_older(
+	const struct forgotten *forgotten, const struct address *group, unsigned ifindex)
 {
 	return forgotten && forgotten->has_joined &&
-	       joined_is_version2(&forgotten->joined, ifindex);
+	       joined_is_older(&forgotten->joined, group, ifindex);
 }

@@ -54,5 +54,6 @@ bool forgotten_seems_left(const struct forgotten *forgotten, const struct addres
 bool forgotten_is_left(
 	struct forgotten *forgotten, const struct address *group, unsigned ifindex, uint32_t since);
 
-/* As joined_is_version2(). */
-bool forgotten_is_version2(const struct forgotten *forgotten, unsigned ifindex);
+/* As joined_is_older(). */
+bool forgotten_is_older(
+	const struct forgotten *forgotten, const struct address *group, unsigned ifindex);

@@ -217,7 +217,8 @@ static void follow_link(struct membership *membership, const struct interface *i
 	if (is_heard_now && !membership->is_reported)
 		report_add(context->reports, &membership->report,
 			&membership->group->config->address, interface->index,
-			forgotten_is_version2(context->forgotten, interface->index));
+			forgotten_is_older(context->forgotten, &membership->group->config->address,
+				interface->index));
 	if (!is_heard_now && !membership->report.is_running)
 		report_cancel(&membership->report);
 	membership->is_reported = is_heard_now;

@@ -51,8 +51,8 @@ struct reports *reports_new(struct event_base *base, const struct report_callbac
 void reports_free(struct reports *reports);
 
 /* Reports a membership within about 10 ms; many take longer, but do not hold up the loop. With
- * rejoins it leaves and joins instead: what IGMPv1 and IGMPv2 need, which know nothing of sources.
- * Returns 0 or -ENOMEM; 0 also where it is queued already. */
+ * rejoins it leaves and joins instead: what IGMPv1, IGMPv2 and MLDv1 need, which know nothing of
+ * sources. Returns 0 or -ENOMEM; 0 also where it is queued already. */
 int report_add(struct reports *reports, struct report *report, const struct address *group,
 	unsigned ifindex, bool rejoins);
 

@@ -14,7 +14,7 @@ from harness.peers import send
 from harness.topology import Host, Namespace
 from harness.waiting import wait_until
 
-IGMP_V2_REPORT, IGMP_V3_REPORT, MLD_V2_REPORT = 0x16, 0x22, 143
+IGMP_V2_REPORT, IGMP_V3_REPORT, MLD_V1_REPORT, MLD_V2_REPORT = 0x16, 0x22, 131, 143
 EXCLUDES, INCLUDES = {2, 4}, {1, 3}
 
 SO_ATTACH_FILTER = 26
@@ -67,8 +67,12 @@ class Reports:
                 self.seen.add((socket.inet_ntoa(body[4:8]), IGMP_V2_REPORT, source))
             elif body[0] == IGMP_V3_REPORT:
                 self.records(body, 4, socket.AF_INET, source)
-        elif data[0] >> 4 == 6 and data[6] == 0 and data[48] == MLD_V2_REPORT:
-            self.records(data[48:], 16, socket.AF_INET6, socket.inet_ntop(socket.AF_INET6, data[8:24]))
+        elif data[0] >> 4 == 6 and data[6] == 0:
+            source = socket.inet_ntop(socket.AF_INET6, data[8:24])
+            if data[48] == MLD_V2_REPORT:
+                self.records(data[48:], 16, socket.AF_INET6, source)
+            elif data[48] == MLD_V1_REPORT:
+                self.seen.add((socket.inet_ntop(socket.AF_INET6, data[56:72]), MLD_V1_REPORT, source))
 
     def records(self, body, size, family, source):
         at = 8
@@ -202,6 +206,51 @@ def test_with_igmp_version_2_a_version_2_report_is_sent(make):
     site.host.run("sysctl", "-qw", "net.ipv4.conf.x0.force_igmp_version=2")
     site.switch.ip("link set p0 down", "link set p0 up")
     wait_until(lambda: reports.has(GROUPS["v4"], {IGMP_V2_REPORT}), "a report")
+
+
+@pytest.fixture
+def bridged(make):
+    """Memberships on a bridge of the host; x0 is not yet a port of it. The kernel reports nothing by itself when it is."""
+    site, daemon = make(CONFIG.replace('"x0"', '"br0"'))
+    site.host.ip("link add br0 type bridge mcast_snooping 0", "link set br0 up", "address add 192.0.2.1/24 dev br0",
+                 "link add y0 type veth peer name y1", "link set y0 master br0 up", "link set y1 up")
+    wait_until(lambda: daemon.membership("v6", "br0")["state"] == "joined" and site.host.has_route("br0"), "the membership")
+    return site
+
+
+def assert_reported_in(site, kind, group):
+    reports, inside = Reports(site.switch, "p0"), Reports(site.host, "y1")
+    first_reports_are_over(inside)
+    reports.seen.clear()
+    site.host.ip("link set x0 master br0")
+    wait_until(lambda: reports.has(GROUPS[group], {kind}), "a report", 2)
+
+
+@pytest.mark.parametrize("setting", ["br0", "all"])
+def test_with_mld_version_1_a_version_1_report_is_sent(bridged, setting):
+    bridged.host.run("sysctl", "-qw", f"net.ipv6.conf.{setting}.force_mld_version=1")
+    assert_reported_in(bridged, MLD_V1_REPORT, "v6")
+
+
+def test_with_igmp_version_2_a_version_2_report_is_sent_for_a_port(bridged):
+    bridged.host.run("sysctl", "-qw", "net.ipv4.conf.br0.force_igmp_version=2")
+    assert_reported_in(bridged, IGMP_V2_REPORT, "v4")
+
+
+def test_after_a_query_of_mld_version_1_a_version_1_report_is_sent(bridged):
+    """The kernel does version 1 then, as long as the querier may be there."""
+    inside = Reports(bridged.host, "y1")
+    first_reports_are_over(inside)
+    with bridged.host:
+        querier = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        querier.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"y1")
+        querier.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, bytes.fromhex("3a00050200000100"))
+        index = socket.if_nametoindex("y1")
+    wait_until(lambda: bridged.host.has_route("y1"), "the link")
+    # Multicast listener query of version 1, for all groups, to be answered within 10 ms (RFC 2710).
+    querier.sendto(struct.pack("!BBHHH16x", 130, 0, 0, 10, 0), ("ff02::1", 0, 0, index))
+    wait_until(lambda: inside.has(GROUPS["v6"], {MLD_V1_REPORT}), "the answer")
+    assert_reported_in(bridged, MLD_V1_REPORT, "v6")
 
 
 def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_reported(make, blast):
