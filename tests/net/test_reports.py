@@ -6,6 +6,7 @@ import resource
 import select
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -282,32 +283,129 @@ def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_repo
         assert daemon.arrived(group) <= stream.sent
 
 
+def many(count, interfaces='interfaces = ["x0"]; '):
+    return "groups: { " + " ".join(
+        f'g{i}: {{ address = "239.7.{i // 250}.{i % 250 + 1}"; port = 5004; {interfaces}receive_buffer = "4K"; }};'
+        for i in range(count)) + " };"
+
+
+@pytest.mark.parametrize("count, lines", [(8, 8), (9, 1)])
+def test_what_happens_to_many_memberships_is_one_line(make, count, lines):
+    site, daemon = make(many(count))
+    daemon.new_log()
+
+    def change(command, state, error=None):
+        site.host.ip(command)
+        wait_until(lambda: {(m["state"], m["error"]) for g in daemon.call("ListGroups")["groups"] for m in g["memberships"]}
+                   == {(state, error)}, f"all to be {state}")
+        return daemon.new_log()
+
+    def said(log, one, sum_):
+        return sum(log.count(f"group g{i}: {one}\n") for i in range(count)), log.count(sum_ + "\n")
+
+    expected = (lines, 0) if lines > 1 else (0, 1)
+    log = change("link set x0 down", "joined", "the interface is down")
+    assert said(log, "joined on x0, but the interface is down", f"x0: {count} memberships joined, but the interface is down") \
+        == said(log, "nothing can be sent on x0: x0 is down", f"x0: {count} groups can send nothing: x0 is down") == expected
+    log = change("link set x0 up", "joined")
+    assert said(log, "joined on x0", f"x0: {count} memberships joined") == expected
+    log = change("link set x0 name x9", "waiting", "there is no such interface")
+    assert said(log, "waiting for x0: there is no such interface",
+                f"x0: {count} memberships waiting: there is no such interface") == expected
+
+
+def schedule_of(process, thread):
+    """How long a thread has run on a processor, and has waited for one, in seconds (proc(5), schedstat)."""
+    with open(f"/proc/{process}/task/{thread}/schedstat") as file:
+        run, waited, _ = file.read().split()
+        return int(run) / 1e9, int(waited) / 1e9
+
+
 def busy_seconds(daemon):
-    """How long it has run on a processor (proc(5), schedstat)."""
-    with open(f"/proc/{daemon.process.pid}/schedstat") as file:
-        return int(file.read().split()[0]) / 1e9
+    return schedule_of(daemon.process.pid, daemon.process.pid)[0]
+
+
+class Loop:
+    """Asks the daemon all the time while something happens, for the longest that its loop was away: busy, or held up. What
+    the machine was busy with otherwise does not count."""
+
+    def __init__(self, daemon):
+        self.daemon, self.away = daemon, 0
+
+    def time(self):
+        return time.monotonic() - sum(schedule_of(*of)[1] for of in (
+            (self.daemon.process.pid, self.daemon.process.pid), ("self", threading.get_native_id())))
+
+    def ask(self):
+        before = self.time()
+        self.daemon.call("GetStatus")
+        self.away = max(self.away, self.time() - before)
+
+    def watch(self, condition, timeout=30):
+        until = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < until
+            self.ask()
+        for _ in range(100):
+            self.ask()
+
+
+@pytest.fixture
+def crowd(make, release):
+    """Ten thousand memberships on x0."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    site, daemon = make(many(10000), binary=release)
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(reports)
+    return site, daemon, reports
+
+
+# what is done to site, and what has followed when it is over
+STORMS = {
+    "carrier": (lambda site: site.switch.ip("link set p0 down", "link set p0 up"), None),
+    "address": (lambda site: site.host.ip("address del 203.0.113.1/24 dev x0", "address add 203.0.113.1/24 dev x0"), None),
+    "down": (lambda site: site.host.ip("link set x0 down"), "joined, but the interface is down"),
+    "up": (lambda site: site.host.ip("link set x0 up"), "memberships joined\n"),
+    "flap": (lambda site: site.host.ip(*3 * ["link set x0 down", "link set x0 up"]), None),
+    "unrelated": (lambda site: site.host.ip("link add y0 type veth peer name y1", "link set y0 up", "link del y0"), None),
+}
 
 
 @pytest.mark.long
-def test_ten_thousand_memberships_hold_up_the_loop_for_20_ms_at_most(make, release):
-    """In time of the processor, as the machine may be busy with something else."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-    count = 10000
-    groups = " ".join(f'g{i}: {{ address = "239.7.{i // 250}.{i % 250 + 1}"; port = 5004; interfaces = ["x0"]; '
-                      f'receive_buffer = "4K"; }};' for i in range(count))
-    site, daemon = make("groups: { " + groups + " };", binary=release)
-    reports = Reports(site.switch, "p0")
-    longest = []
-    for _ in range(3):
-        reports.read()
-        reports.seen.clear()
-        site.switch.ip("link set p0 down", "link set p0 up")
-        waits, until = [], time.monotonic() + 2
-        while time.monotonic() < until:
-            before = busy_seconds(daemon)
-            daemon.call("GetStatus")
-            waits.append(busy_seconds(daemon) - before)
-            reports.read()
-        assert len(reports.seen) > count / 10
-        longest.append(max(waits))
-    assert min(longest) <= 0.020, longest
+def test_ten_thousand_memberships_on_a_link_hold_up_the_loop_for_20_ms_at_most(crowd, say):
+    """Where the kernel has its lock on links for long, as while such a link comes up again, for a small part of that: a
+    processor that the kernel does not let go of looks the same."""
+    site, daemon, _ = crowd
+    found, locked = {}, 0
+    for name in 3 * [*STORMS]:
+        action, line = STORMS[name]
+        daemon.new_log()
+        loop, ended = Loop(daemon), []
+        thread = threading.Thread(target=lambda: (action(site), ended.append(time.monotonic())))
+        started = time.monotonic()
+        thread.start()
+        loop.watch(lambda: ended and (not line or line in daemon.log()))
+        thread.join()
+        found.setdefault(name, []).append(loop.away)
+        locked = max(locked, ended[0] - started)
+        assert daemon.new_log().count("\n") < 100
+    say("; ".join(f"{name}: away for {' '.join(f'{1000 * away:.1f}' for away in times)} ms" for name, times in found.items())
+        + f"; locked for up to {1000 * locked:.0f} ms")
+    flap = found.pop("flap")
+    assert min(flap) < 0.02 + locked / 8 and max(min(times) for times in found.values()) <= 0.020
+
+
+@pytest.mark.long
+def test_a_change_of_a_link_that_no_group_is_on_concerns_no_group(crowd):
+    """A hundred of them cost less than following one change of the link that all are on."""
+    site, daemon, _ = crowd
+    before = busy_seconds(daemon)
+    site.host.ip("link set x0 down")
+    wait_until(lambda: "memberships joined, but" in daemon.log(), "the link to be down")
+    one = busy_seconds(daemon) - before
+    site.host.ip("link add y0 type veth peer name y1")
+    before = busy_seconds(daemon)
+    for _ in range(10):
+        site.host.ip("link set y0 up", "link set y0 down")
+        daemon.call("GetStatus")
+    assert busy_seconds(daemon) - before < 4 * one
