@@ -346,3 +346,16 @@ bool group_is_concerned(const struct group *group, const struct interface_change
 		return true;
 	return extra && interface_changes_concern(changes, extra->interface);
 }
+
+uint64_t group_smallest_buffer(const struct group *group)
+{
+	uint64_t smallest = UINT64_MAX;
+
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		const struct membership *membership = group->memberships.items[i];
+
+		if (membership->fd >= 0 && membership->receive_buffer < smallest)
+			smallest = membership->receive_buffer;
+	}
+	return smallest;
+}

@@ -78,6 +78,9 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
  * found to have forgotten. */
 bool group_is_concerned(const struct group *group, const struct interface_changes *changes);
 
+/* The smallest receive buffer of its sockets, in bytes. */
+uint64_t group_smallest_buffer(const struct group *group);
+
 /* From now on the outlet gets every datagram. Not to be called from a deliver(). Return 0 or
  * -ENOMEM. */
 int group_attach(struct group *group, struct outlet *outlet);

@@ -106,20 +106,6 @@ static void set_clear(struct set *set, const struct set *others)
 	free(set->items);
 }
 
-/* The smallest receive buffer of the group's sockets, in bytes. */
-static uint64_t smallest_buffer(const struct group *group)
-{
-	uint64_t smallest = UINT64_MAX;
-
-	for (size_t i = 0; i < group->memberships.count; i++) {
-		const struct membership *membership = group->memberships.items[i];
-
-		if (membership->fd >= 0 && membership->receive_buffer < smallest)
-			smallest = membership->receive_buffer;
-	}
-	return smallest;
-}
-
 /* Says once which groups have a smaller receive buffer than they want, and how to fix it. */
 static void warn_of_short_buffers(struct groups *groups)
 {
@@ -130,7 +116,7 @@ static void warn_of_short_buffers(struct groups *groups)
 
 	for (size_t i = 0; i < groups->set.count; i++) {
 		const struct config_group *config = groups->set.items[i]->config;
-		uint64_t smallest = smallest_buffer(groups->set.items[i]);
+		uint64_t smallest = group_smallest_buffer(groups->set.items[i]);
 
 		if (smallest >= config->receive_buffer)
 			continue;

@@ -2,7 +2,6 @@
  * callback reads the current state itself. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct event_base;
@@ -13,9 +12,6 @@ struct link_change {
 				 they may be back by now */
 	size_t gone_count;
 };
-
-/* Whether the interface of this index may have been replaced by another one. */
-bool link_change_is_new(const struct link_change *change, unsigned index);
 
 typedef void (*link_changed)(void *argument, const struct link_change *change);
 
