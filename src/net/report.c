@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/array.h"
@@ -38,6 +39,8 @@ struct reports {
 		struct change *items;
 		size_t count;
 	} changes; /* in the background */
+	size_t changed; /* of them, from the first on */
+	atomic_bool is_awaited; /* the rest of them is for later */
 };
 
 static int compare(const void *a, const void *b)
@@ -118,8 +121,10 @@ static void change_all(void *argument)
 {
 	struct reports *reports = argument;
 	struct change *changes = reports->changes.items;
+	size_t end = 0;
 
-	for (size_t first = 0, end = 0; first < reports->changes.count; first = end) {
+	for (size_t first = 0; first < reports->changes.count && !reports->is_awaited;
+		first = end) {
 		for (; end < reports->changes.count &&
 			!compare(&changes[first].report, &changes[end].report);
 			end++)
@@ -127,6 +132,7 @@ static void change_all(void *argument)
 		for (size_t i = first; i < end; i++)
 			change_back(&changes[i]);
 	}
+	reports->changed = end;
 }
 
 /* ---- In the loop ---- */
@@ -154,6 +160,7 @@ static void on_changed(void *argument)
 	for (size_t i = 0; i < count; i++) {
 		struct report *report = changes[i].report;
 
+		report->again |= i >= reports->changed;
 		reports->callbacks->end(report, changes[i].back_r);
 		if (report->again)
 			report_add(
@@ -193,6 +200,7 @@ static void begin_batch(struct reports *reports)
 			add_change(reports, report);
 		previous = report ? report : previous;
 	}
+	reports->is_awaited = false;
 	if (reports->changes.count)
 		background_start(reports->background);
 }
@@ -270,6 +278,7 @@ int report_add(struct reports *reports, struct report *report, const struct addr
 
 void reports_wait(struct reports *reports)
 {
+	reports->is_awaited = true;
 	background_wait(reports->background);
 }
 

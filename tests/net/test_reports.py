@@ -341,7 +341,17 @@ class Loop:
         self.daemon.call("GetStatus")
         self.away = max(self.away, self.time() - before)
 
-    def watch(self, condition, timeout=30):
+    def watch_while(self, action, line=None, timeout=30):
+        """While action() is done, and until it has led to a line of the log. Returns how long action() took."""
+        ended, shown = [], len(self.daemon.log())
+        thread = threading.Thread(target=lambda: (action(), ended.append(time.monotonic())))
+        started = time.monotonic()
+        thread.start()
+        self.watch(lambda: ended and (not line or line in self.daemon.log()[shown:]), timeout)
+        thread.join()
+        return ended[0] - started
+
+    def watch(self, condition, timeout):
         until = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < until
@@ -380,14 +390,9 @@ def test_ten_thousand_memberships_on_a_link_hold_up_the_loop_for_20_ms_at_most(c
     for name in 3 * [*STORMS]:
         action, line = STORMS[name]
         daemon.new_log()
-        loop, ended = Loop(daemon), []
-        thread = threading.Thread(target=lambda: (action(site), ended.append(time.monotonic())))
-        started = time.monotonic()
-        thread.start()
-        loop.watch(lambda: ended and (not line or line in daemon.log()))
-        thread.join()
+        loop = Loop(daemon)
+        locked = max(locked, loop.watch_while(lambda: action(site), line))
         found.setdefault(name, []).append(loop.away)
-        locked = max(locked, ended[0] - started)
         assert daemon.new_log().count("\n") < 100
     say("; ".join(f"{name}: away for {' '.join(f'{1000 * away:.1f}' for away in times)} ms" for name, times in found.items())
         + f"; locked for up to {1000 * locked:.0f} ms")
@@ -396,8 +401,25 @@ def test_ten_thousand_memberships_on_a_link_hold_up_the_loop_for_20_ms_at_most(c
 
 
 @pytest.mark.long
+def test_a_link_that_four_thousand_groups_join_by_default_holds_up_the_loop_for_20_ms_at_most(make, release, say):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    site, daemon = make(many(4000, ""), binary=release)
+    found = {"comes": [], "goes": []}
+    for _ in range(3):
+        for name, joined, commands in (
+                ("comes", 12000, ["link add y0 type veth peer name y1", "link set y0 up", "link set y1 up"]),
+                ("goes", 4000, ["link del y0"])):
+            loop = Loop(daemon)
+            loop.watch_while(lambda: site.host.ip(*commands))
+            loop.watch(lambda: daemon.call("GetStatus")["memberships"]["joined"] == joined, 60)
+            found[name].append(loop.away)
+    say(str({name: [f"{1000 * away:.1f} ms" for away in times] for name, times in found.items()}))
+    assert max(min(times) for times in found.values()) <= 0.020
+
+
+@pytest.mark.long
 def test_a_change_of_a_link_that_no_group_is_on_concerns_no_group(crowd):
-    """A hundred of them cost less than following one change of the link that all are on."""
+    """Ten of them cost less than following one change of the link that all are on."""
     site, daemon, _ = crowd
     before = busy_seconds(daemon)
     site.host.ip("link set x0 down")
