@@ -283,6 +283,34 @@ def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_repo
         assert daemon.arrived(group) <= stream.sent
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("group", ["v4", "ssm", "v6", "ssm6"])
+def test_at_a_hundred_thousand_a_second_nothing_is_lost_while_memberships_are_reported(make, release, blast, group):
+    """A second port of the bridge that comes and goes causes the reports; an address that comes and goes with it shows that
+    the daemon has seen it."""
+    own = 'groups: { own: { address = "198.51.100.9"; port = 5004; interfaces = ["br0"]; };'
+    config = CONFIG.replace('"x0"', '"br0"').replace("port = 5004;", 'port = 5004; receive_buffer = "16M";')
+    site, daemon = make(config.replace("groups: {", own, 1), binary=release)
+    site.host.ip("link add br0 type bridge mcast_snooping 0 stp_state 0", "link set br0 up", "link set x0 master br0",
+                 "address flush dev x0", "address add 203.0.113.1/24 dev br0", "address add 2001:db8:9::5/64 dev br0 nodad",
+                 "link add y0 type veth peer name y1", "link set y0 up", "link set y1 up")
+    site.host.run("sysctl", "-qw", "net.ipv4.conf.br0.rp_filter=0")
+    wait_until(lambda: daemon.membership(group, "br0")["state"] == "joined" and site.host.has_route("br0"), "the membership")
+    reports, address = Reports(site.switch, "p0"), GROUPS[group]
+    first_reports_are_over(reports)
+    source = "2001:db8:9::2" if ":" in address else "203.0.113.2"
+    with blast.stream(site.peer, address, 5004, rate=100000, interface="eth0", source=source) as stream:
+        wait_until(lambda: daemon.group(group)["received"] > 1000, "traffic")
+        for round_ in range(20):
+            reports.seen.clear()
+            site.host.ip(*(("link set y0 nomaster", "address del 198.51.100.9/32 dev br0") if round_ % 2 else
+                           ("link set y0 master br0", "address add 198.51.100.9/32 dev br0")))
+            wait_until(lambda: (daemon.membership("own", "br0")["state"] == "waiting") == bool(round_ % 2), "the daemon")
+            wait_until(lambda: reports.has(address, EXCLUDES | INCLUDES), "a report")
+    wait_until(lambda: daemon.arrived(group) >= stream.sent - 1, f"all: {stream.sent}, {daemon.arrived(group)}")
+    assert daemon.arrived(group) <= stream.sent
+
+
 def many(count, interfaces='interfaces = ["x0"]; '):
     return "groups: { " + " ".join(
         f'g{i}: {{ address = "239.7.{i // 250}.{i % 250 + 1}"; port = 5004; {interfaces}receive_buffer = "4K"; }};'
