@@ -189,7 +189,7 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 	handlers_commit(daemon->handlers, handlers_plan, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
 	/* Join last, when everything is ready for the datagrams that arrive. */
 	identity_raise();
-	groups_reconcile(daemon->groups, NULL);
+	groups_reconcile(daemon->groups);
 	identity_lower();
 	config_free(daemon->config);
 	daemon->config = wanted;
@@ -271,19 +271,25 @@ static void on_rotate_signal(evutil_socket_t signal_number, short what, void *ar
 		handler_rotate(handlers_at(daemon->handlers, i));
 }
 
+/* The groups have followed a change: so do the handlers. */
+static void on_followed(void *argument)
+{
+	struct daemon *daemon = argument;
+
+	handlers_links_changed(daemon->handlers, groups_interfaces(daemon->groups));
+	tell_status(daemon);
+}
+
 static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
-	struct interface_list interfaces = {0};
 
-	if (interface_list_read(&interfaces) >= 0)
-		handlers_links_changed(daemon->handlers, &interfaces);
-	interface_list_clear(&interfaces);
 	if (!change || change->links_changed)
-		groups_reconcile(daemon->groups, change);
-	if (change && change->routes_changed)
+		groups_follow_links(daemon->groups, change);
+	if (change && change->routes_changed) {
 		groups_follow_routes(daemon->groups);
-	tell_status(daemon);
+		on_followed(daemon);
+	}
 }
 
 static void on_audit(evutil_socket_t fd, short what, void *argument)
@@ -464,7 +470,9 @@ static int make_parts(struct daemon *daemon)
 		.store = daemon->store,
 		.notices = events_sink(daemon->events),
 		.guard = daemon->guard,
-		.receive_only = !daemon->options->configuration});
+		.receive_only = !daemon->options->configuration,
+		.changed = on_followed,
+		.argument = daemon});
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
 	events_begin(daemon->events, daemon->groups);

@@ -37,6 +37,7 @@ enum need {
 	NEED_TTL = 1 << 2,
 	NEED_DATAGRAMS = 1 << 3, /* the payload (counting alone does not need it) */
 	NEED_PROMPT = 1 << 4, /* at once, not up to two milliseconds later */
+	NEED_INTERFACE = 1 << 5, /* of arrival: for sockets that are not bound to one */
 	NEED_OWN = 1 << 6, /* whether the group itself has sent it */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
@@ -51,6 +52,7 @@ struct datagram {
 	bool is_own; /* sent by the group itself; told only with NEED_OWN */
 	uint64_t timestamp_ns; /* kernel receive time, CLOCK_REALTIME */
 	union endpoint source;
+	unsigned ifindex; /* of arrival; undefined without NEED_INTERFACE */
 };
 
 struct batch {

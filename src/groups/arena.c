@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -107,6 +108,12 @@ static void read_control(struct msghdr *header, struct datagram *datagram, uint3
 			datagram->ttl = (uint8_t)number;
 		else if (item->cmsg_level == SOL_UDP && item->cmsg_type == UDP_GRO)
 			*ret_segment = (uint32_t)number;
+		else if (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_PKTINFO)
+			datagram->ifindex = (unsigned)number; /* its first member */
+		else if (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_PKTINFO)
+			memcpy(&datagram->ifindex,
+				CMSG_DATA(item) + offsetof(struct in6_pktinfo, ipi6_ifindex),
+				sizeof(datagram->ifindex));
 	}
 }
 
@@ -126,8 +133,10 @@ static void read_slot(
 		datagram->source = arena->names[i];
 	else
 		datagram->source.any.sa_family = AF_UNSPEC;
-	if (arena->layout & LAYOUT_CONTROL)
+	if (arena->layout & LAYOUT_CONTROL) {
+		datagram->ifindex = 0;
 		read_control(&message->msg_hdr, datagram, ret_segment);
+	}
 }
 
 /* Appends the datagrams of a slot to arena->datagrams, which has count. Returns the new count. */
@@ -167,7 +176,7 @@ static unsigned choose_layout(unsigned needs, bool coalesce)
 	if (!(needs & NEED_DATAGRAMS))
 		return LAYOUT_UNREAD;
 	return (needs & NEED_SOURCE ? LAYOUT_NAMES : 0) |
-	       (needs & (NEED_TIMESTAMP | NEED_TTL) ? LAYOUT_CONTROL : 0);
+	       (needs & (NEED_TIMESTAMP | NEED_TTL | NEED_INTERFACE) ? LAYOUT_CONTROL : 0);
 }
 
 int arena_receive(
@@ -193,17 +202,23 @@ int arena_receive(
 	return 0;
 }
 
-void arena_deliver(const struct arena *arena, struct origin *origin, unsigned count,
-	struct outlet *const *outlets, size_t outlet_count)
+void arena_deliver_some(const struct arena *arena, struct origin *origin, unsigned first,
+	unsigned count, struct outlet *const *outlets, size_t outlet_count)
 {
-	for (unsigned first = 0; first < count; first += BATCH_MAX) {
+	for (unsigned end = first + count; first < end; first += BATCH_MAX) {
 		struct batch batch = {.origin = origin,
-			.count = count - first < BATCH_MAX ? count - first : BATCH_MAX,
+			.count = end - first < BATCH_MAX ? end - first : BATCH_MAX,
 			.datagrams = arena->datagrams + first};
 
 		for (size_t i = 0; i < outlet_count; i++)
 			outlets[i]->deliver(outlets[i], &batch);
 	}
+}
+
+void arena_deliver(const struct arena *arena, struct origin *origin, unsigned count,
+	struct outlet *const *outlets, size_t outlet_count)
+{
+	arena_deliver_some(arena, origin, 0, count, outlets, outlet_count);
 }
 
 int arena_receive_packets(struct arena *arena, int fd)
@@ -226,6 +241,9 @@ int arena_want(int fd, sa_family_t family, unsigned needs, bool coalesce)
 		r = set_flag(fd, IPPROTO_IP, IP_RECVTTL, needs & NEED_TTL);
 	else if (r >= 0)
 		r = set_flag(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, needs & NEED_TTL);
+	if (r >= 0 && needs & NEED_INTERFACE)
+		r = family == AF_INET ? set_flag(fd, IPPROTO_IP, IP_PKTINFO, true)
+				      : set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, true);
 	/* Fails before Linux 5.0, where datagrams come one by one. */
 	set_flag(fd, SOL_UDP, UDP_GRO, coalesce);
 	return r;

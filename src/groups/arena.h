@@ -62,6 +62,10 @@ int arena_receive(
 void arena_deliver(const struct arena *arena, struct origin *origin, unsigned count,
 	struct outlet *const *outlets, size_t outlet_count);
 
+/* The same for count datagrams from first on. */
+void arena_deliver_some(const struct arena *arena, struct origin *origin, unsigned first,
+	unsigned count, struct outlet *const *outlets, size_t outlet_count);
+
 /* Receives up to BATCH_MAX packets from a reader's or writer's UNIX socket into messages and
  * vectors. Returns how many, or a negative errno. Credentials tell an empty packet from the end of
  * the stream (SO_PASSCRED). */

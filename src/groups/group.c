@@ -74,6 +74,7 @@ void group_free(struct group *group)
 	if (!group)
 		return;
 	silence_cancel(group);
+	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
 	same_network_clear(&group->same_network);
@@ -175,8 +176,16 @@ static int want_owner(struct group *group, const struct interface_list *interfac
 	return want(group, owner ? owner->name : "*");
 }
 
-/* Where 0.0.0.0 or :: is received: on each interface that has an address, and on no other, as
- * unicast comes to addresses. */
+static bool may_receive(const struct interface *interface, const struct interface_list *interfaces,
+	sa_family_t family)
+{
+	if (interface_address(interfaces, interface, family))
+		return true;
+	return interface->flags & IFF_UP && (family == AF_INET || interface->ipv6 == IPV6_ENABLED);
+}
+
+/* Where 0.0.0.0 or :: is received: on each interface that has an address, and on those that are up
+ * without: on unnumbered links datagrams come to another address of this host. */
 static int want_addressed(struct group *group, const struct interface_list *interfaces)
 {
 	struct interface_patterns patterns = patterns_of(group->config);
@@ -187,7 +196,7 @@ static int want_addressed(struct group *group, const struct interface_list *inte
 		const struct interface *interface = &interfaces->items[i];
 
 		if (interface->port_of || interface_is_left_out(interfaces, interface, &patterns) ||
-			!interface_address(interfaces, interface, group->config->address.family))
+			!may_receive(interface, interfaces, group->config->address.family))
 			continue;
 		found = true;
 		r = want(group, interface->name);
@@ -238,8 +247,7 @@ int group_restore(struct group *group, const struct interface_list *interfaces)
 	return r;
 }
 
-int group_reconcile(struct group *group, const struct interface_list *interfaces,
-	const struct link_change *change)
+int group_reconcile(struct group *group, const struct interface_list *interfaces)
 {
 	int r;
 
@@ -249,7 +257,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++) {
-		membership_update(group->memberships.items[i], interfaces, change);
+		membership_update(group->memberships.items[i], interfaces);
 		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
 			silence_watch(group); /* one that was joined before a reload */
 	}
@@ -257,4 +265,69 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		r = outgoing_update(group, interfaces);
 	group_apply_needs(group);
 	return r;
+}
+
+/* Whether its state depends on routes, which may change with any interface, or without one. */
+static bool are_concerned(
+	const struct string_list *patterns, const struct interface_changes *changes)
+{
+	bool is_default = true;
+
+	for (size_t i = 0; i < patterns->count; i++) {
+		if (*patterns->items[i] == '!')
+			continue;
+		is_default = false;
+		if (interface_changes_concern(changes, patterns->items[i]))
+			return true;
+	}
+	return is_default && changes->count;
+}
+
+/* Whether the kernel may have removed a membership. */
+static bool seems_left(const struct group *group)
+{
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		const struct membership *membership = group->memberships.items[i];
+
+		if (membership->fd >= 0 &&
+			forgotten_seems_left(group->context->forgotten, &group->config->address,
+				membership->origin->ifindex, membership->touched))
+			return true;
+	}
+	return false;
+}
+
+bool group_is_concerned(const struct group *group, const struct interface_changes *changes)
+{
+	const struct config_group *config = group->config;
+	const struct ways *extras = &group->outgoing.extras;
+	char string[INET6_ADDRSTRLEN];
+
+	if (config->is_events)
+		return false;
+	if (!address_is_multicast(&config->address) || outgoing_follows_route(group) ||
+		seems_left(group) || are_concerned(&config->interfaces, changes))
+		return true;
+	if (config->send_interface.count && are_concerned(&config->send_interface, changes))
+		return true;
+	if (config->source_address.family != AF_UNSPEC &&
+		interface_changes_concern(changes, address_format(&config->source_address, string)))
+		return true;
+	for (size_t i = 0; i < extras->count; i++)
+		if (interface_changes_concern(changes, extras->items[i]->interface))
+			return true;
+	return false;
+}
+
+uint64_t group_smallest_buffer(const struct group *group)
+{
+	uint64_t smallest = UINT64_MAX;
+
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		const struct membership *membership = group->memberships.items[i];
+
+		if (membership->fd >= 0 && membership->receive_buffer < smallest)
+			smallest = membership->receive_buffer;
+	}
+	return smallest;
 }

@@ -9,7 +9,6 @@
 #include "groups/receive.h"
 #include "groups/same_network.h"
 #include "groups/silence.h"
-#include "net/link_monitor.h"
 
 struct group_socket;
 
@@ -51,6 +50,7 @@ struct group {
 	struct outgoing outgoing;
 	struct same_network same_network;
 	struct silence silence;
+	struct link due; /* in the list of those that follow a change of the links */
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().
@@ -75,10 +75,16 @@ void group_inherit(struct group *group, struct group *from);
 /* At the start: restores the sockets of an earlier run. Returns 0 or -ENOMEM. */
 int group_restore(struct group *group, const struct interface_list *interfaces);
 
-/* Makes the memberships what the configuration wants on these interfaces. change tells which of
- * them may have been replaced; NULL: none. Returns 0 or -ENOMEM. */
-int group_reconcile(struct group *group, const struct interface_list *interfaces,
-	const struct link_change *change);
+/* Makes the memberships and the ways of sending what the configuration wants on these interfaces.
+ * Returns 0 or -ENOMEM. */
+int group_reconcile(struct group *group, const struct interface_list *interfaces);
+
+/* Whether group_reconcile() may do anything after these changes, and after what the kernel was
+ * found to have forgotten. */
+bool group_is_concerned(const struct group *group, const struct interface_changes *changes);
+
+/* The smallest receive buffer of its sockets, in bytes. */
+uint64_t group_smallest_buffer(const struct group *group);
 
 /* From now on the outlet gets every datagram. Not to be called from a deliver(). Return 0 or
  * -ENOMEM. */

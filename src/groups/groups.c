@@ -13,7 +13,12 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "config/report.h"
+#include "groups/follow.h"
 #include "groups/group_socket.h"
+
+/* Up to this number, all groups are compared at once where nothing has told of a change: that is
+ * one wake-up instead of two, in a daemon that is idle. */
+#define AT_ONCE_MAX 256
 
 struct set {
 	struct group **items; /* sorted by name */
@@ -22,6 +27,10 @@ struct set {
 
 struct groups {
 	struct group_context context;
+	struct follow *follow;
+	struct forgotten forgotten;
+	void (*changed)(void *argument);
+	void *argument;
 	struct set set;
 	bool is_restored; /* the sockets of an earlier run are restored or released */
 	struct link taps;
@@ -97,81 +106,6 @@ static void set_clear(struct set *set, const struct set *others)
 	free(set->items);
 }
 
-struct groups *groups_new(const struct groups_setup *setup)
-{
-	struct groups *groups = calloc(1, sizeof(*groups));
-
-	if (!groups)
-		return NULL;
-	list_init(&groups->taps);
-	groups->context = (struct group_context){.base = setup->base,
-		.arena = arena_new(),
-		.senders = senders_new(setup->base),
-		.pause = pause_new(setup->base, membership_resume),
-		.retries = retries_new(setup->base, membership_retry),
-		.send_retries = retries_new(setup->base, outgoing_retry),
-		.reports = reports_new(setup->base, &membership_report_callbacks),
-		.silences = silences_new(setup->base, setup->notices),
-		.notices = setup->notices,
-		.guard = setup->guard,
-		.counters = setup->counters,
-		.store = setup->store,
-		.receive_only = setup->receive_only};
-	if (!groups->context.arena || !groups->context.senders || !groups->context.pause ||
-		!groups->context.retries || !groups->context.send_retries ||
-		!groups->context.reports || !groups->context.silences) {
-		groups_free(groups);
-		return NULL;
-	}
-	return groups;
-}
-
-void groups_free(struct groups *groups)
-{
-	if (!groups)
-		return;
-	groups->context.stopping = store_exists(groups->context.store);
-	set_clear(&groups->set, &(struct set){0});
-	pause_free(groups->context.pause);
-	retries_free(groups->context.retries);
-	retries_free(groups->context.send_retries);
-	reports_free(groups->context.reports);
-	silences_free(groups->context.silences);
-	senders_free(groups->context.senders);
-	arena_free(groups->context.arena);
-	free(groups->context.twins);
-	free(groups);
-}
-
-struct group *groups_find(const struct groups *groups, const char *name)
-{
-	return set_find(&groups->set, name);
-}
-
-size_t groups_count(const struct groups *groups)
-{
-	return groups->set.count;
-}
-
-struct group *groups_at(const struct groups *groups, size_t i)
-{
-	return groups->set.items[i];
-}
-
-/* The smallest receive buffer of the group's sockets, in bytes. */
-static uint64_t smallest_buffer(const struct group *group)
-{
-	uint64_t smallest = UINT64_MAX;
-
-	for (size_t i = 0; i < group->memberships.count; i++) {
-		const struct membership *membership = group->memberships.items[i];
-
-		if (membership->fd >= 0 && membership->receive_buffer < smallest)
-			smallest = membership->receive_buffer;
-	}
-	return smallest;
-}
-
 /* Says once which groups have a smaller receive buffer than they want, and how to fix it. */
 static void warn_of_short_buffers(struct groups *groups)
 {
@@ -182,7 +116,7 @@ static void warn_of_short_buffers(struct groups *groups)
 
 	for (size_t i = 0; i < groups->set.count; i++) {
 		const struct config_group *config = groups->set.items[i]->config;
-		uint64_t smallest = smallest_buffer(groups->set.items[i]);
+		uint64_t smallest = group_smallest_buffer(groups->set.items[i]);
 
 		if (smallest >= config->receive_buffer)
 			continue;
@@ -201,6 +135,111 @@ static void warn_of_short_buffers(struct groups *groups)
 			"; a burst may be lost; to fix it: sysctl -w net.core.rmem_max=%" PRIu64,
 			first, others, granted, wanted, wanted);
 	groups->short_buffers = count;
+}
+
+static void on_links_changed(void *argument)
+{
+	struct groups *groups = argument;
+
+	for (size_t i = 0; i < groups->set.count; i++)
+		follow_group(groups->follow, groups->set.items[i]);
+}
+
+static void tell_changed(struct groups *groups)
+{
+	if (groups->changed)
+		groups->changed(groups->argument);
+}
+
+static void on_followed(void *argument)
+{
+	struct groups *groups = argument;
+
+	warn_of_short_buffers(groups);
+	tell_changed(groups);
+}
+
+static const struct follow_callbacks follow_callbacks = {on_links_changed, on_followed};
+
+struct groups *groups_new(const struct groups_setup *setup)
+{
+	struct groups *groups = calloc(1, sizeof(*groups));
+	struct event_base *base = setup->base;
+	struct group_context *context;
+
+	if (!groups)
+		return NULL;
+	list_init(&groups->taps);
+	groups->changed = setup->changed;
+	groups->argument = setup->argument;
+	context = &groups->context;
+	*context = (struct group_context){.base = base,
+		.arena = arena_new(),
+		.senders = senders_new(base),
+		.pause = pause_new(base, membership_resume),
+		.reports = reports_new(base, &membership_report_callbacks),
+		.silences = silences_new(base, setup->notices),
+		.notices = setup->notices,
+		.guard = setup->guard,
+		.counters = setup->counters,
+		.store = setup->store,
+		.transitions = transitions_new(),
+		.forgotten = &groups->forgotten,
+		.receive_only = setup->receive_only};
+	groups->follow = follow_new(
+		base, context->forgotten, context->transitions, &follow_callbacks, groups);
+	if (groups->follow) {
+		context->interfaces = follow_interfaces(groups->follow);
+		context->retries = retries_new(
+			base, context->interfaces, context->transitions, membership_retry);
+		context->send_retries = retries_new(
+			base, context->interfaces, context->transitions, outgoing_retry);
+	}
+	if (!context->arena || !context->senders || !context->pause || !context->retries ||
+		!context->send_retries || !context->reports || !context->silences ||
+		!context->transitions) {
+		groups_free(groups);
+		return NULL;
+	}
+	return groups;
+}
+
+void groups_free(struct groups *groups)
+{
+	struct group_context *context;
+
+	if (!groups)
+		return;
+	context = &groups->context;
+	context->stopping = store_exists(context->store);
+	set_clear(&groups->set, &(struct set){0});
+	pause_free(context->pause);
+	retries_free(context->retries);
+	retries_free(context->send_retries);
+	reports_free(context->reports);
+	silences_free(context->silences);
+	follow_free(groups->follow);
+	forgotten_clear(context->forgotten);
+	transitions_free(context->transitions);
+	senders_free(context->senders);
+	arena_free(context->arena);
+	free(context->twins);
+	free(groups);
+}
+
+struct group *groups_find(const struct groups *groups, const char *name)
+{
+	return set_find(&groups->set, name);
+}
+
+size_t groups_count(const struct groups *groups)
+{
+	return groups->set.count;
+}
+
+struct group *groups_at(const struct groups *groups, size_t i)
+{
+	return groups->set.items[i];
 }
 
 /* Must run before any join: a socket that is released later would take the new membership with it,
@@ -223,27 +262,32 @@ static int restore(struct groups *groups, const struct interface_list *interface
 	return r;
 }
 
-void groups_reconcile(struct groups *groups, const struct link_change *change)
+void groups_reconcile(struct groups *groups)
 {
-	struct interface_list interfaces = {0};
-	struct joined joined = {0};
-	int r = interface_list_read(&interfaces);
+	const struct interface_list *interfaces = groups->context.interfaces;
+	int r = follow_read_now(groups->follow);
 
-	if (r < 0)
+	if (r < 0) {
 		log_error("listing the network interfaces: %s", strerror(-r));
-	if (joined_read(&joined) >= 0)
-		groups->context.joined = &joined;
-	groups->context.interfaces = &interfaces;
-	r = r < 0 ? r : restore(groups, &interfaces);
+		return;
+	}
+	r = restore(groups, interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		r = group_reconcile(groups->set.items[i], &interfaces, change);
+		r = group_reconcile(groups->set.items[i], interfaces);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
-	groups->context.joined = NULL;
-	groups->context.interfaces = NULL;
-	joined_clear(&joined);
-	interface_list_clear(&interfaces);
+	follow_settle(groups->follow);
 	warn_of_short_buffers(groups);
+}
+
+void groups_follow_links(struct groups *groups, const struct link_change *change)
+{
+	if (change || groups->set.count > AT_ONCE_MAX) {
+		follow_links(groups->follow, change);
+		return;
+	}
+	groups_reconcile(groups);
+	tell_changed(groups);
 }
 
 void groups_follow_routes(struct groups *groups)
@@ -264,6 +308,11 @@ void groups_follow_routes(struct groups *groups)
 		group_apply_needs(group);
 	}
 	interface_list_clear(&interfaces);
+}
+
+const struct interface_list *groups_interfaces(const struct groups *groups)
+{
+	return groups->context.interfaces;
 }
 
 const struct restored *groups_restored(const struct groups *groups)
@@ -353,8 +402,9 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 	}
 	attach_taps(groups, group);
 	if (interface_list_read(&interfaces) == 0)
-		group_reconcile(group, &interfaces, NULL);
+		group_reconcile(group, &interfaces);
 	interface_list_clear(&interfaces);
+	follow_read_otherwise(groups->follow);
 	warn_of_short_buffers(groups);
 	return 0;
 }
@@ -561,6 +611,8 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 {
 	const struct config *wanted = plan->wanted;
 
+	/* They refer to the configuration that is freed. */
+	reports_wait(groups->context.reports);
 	/* One that Join made belongs to the configuration from now on, if that has it. */
 	for (size_t i = 0; i < wanted->group_count; i++)
 		group_set_config(set_find(&plan->set, wanted->groups[i].name), &wanted->groups[i]);

@@ -8,6 +8,7 @@
 
 struct groups;
 struct groups_plan;
+struct link_change;
 
 /* Watches groups by name, also those that come later: a subscriber. Zeroed otherwise. */
 struct tap {
@@ -25,6 +26,9 @@ struct groups_setup {
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct loop_guard *guard; /* of all relays: it may have memberships pause */
 	bool receive_only; /* there are no sockets to send from */
+	/* The groups have followed a change of the links. */
+	void (*changed)(void *argument);
+	void *argument;
 };
 
 /* An empty set, or NULL without memory. */
@@ -60,8 +64,15 @@ int groups_join(
  * it. */
 int groups_leave(struct groups *groups, const char *name);
 
-/* Makes the memberships match the current interfaces. change as for group_reconcile(). */
-void groups_reconcile(struct groups *groups, const struct link_change *change);
+/* Makes the memberships match the current interfaces, all at once. */
+void groups_reconcile(struct groups *groups);
+
+/* Does so soon, in portions that do not hold up the loop, for the groups that are concerned. change
+ * is NULL where nothing has told of a change, and all groups are compared. */
+void groups_follow_links(struct groups *groups, const struct link_change *change);
+
+/* The network interfaces as last read for all groups. */
+const struct interface_list *groups_interfaces(const struct groups *groups);
 
 /* After a change of routes or queueing disciplines. */
 void groups_follow_routes(struct groups *groups);

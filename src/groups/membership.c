@@ -25,30 +25,15 @@ const char *membership_state_name(enum membership_state state)
 /* had_error: joining without any delay is not worth a line. */
 static void log_state(const struct membership *membership, bool had_error)
 {
-	struct log_fields fields = {
-		.group = membership->group->config->name, .interface = membership->interface};
+	static const enum transition kinds[] = {
+		TRANSITION_WAITING, TRANSITION_JOINED, TRANSITION_FAILED};
+	enum transition kind = kinds[membership->state];
 
-	switch (membership->state) {
-	case MEMBERSHIP_JOINED:
-		fields.message_id = MESSAGE_JOINED;
-		if (membership->error)
-			log_event(LOG_WARNING, &fields, "group %s: joined on %s, but %s",
-				fields.group, fields.interface, membership->error);
-		else if (had_error)
-			log_event(LOG_INFO, &fields, "group %s: joined on %s", fields.group,
-				fields.interface);
-		break;
-	case MEMBERSHIP_WAITING:
-		fields.message_id = MESSAGE_WAITING;
-		log_event(LOG_NOTICE, &fields, "group %s: waiting for %s: %s", fields.group,
-			fields.interface, membership->error);
-		break;
-	case MEMBERSHIP_FAILED:
-		fields.message_id = MESSAGE_NOT_JOINED;
-		log_event(LOG_WARNING, &fields, "group %s: not joined on %s: %s", fields.group,
-			fields.interface, membership->error);
-		break;
-	}
+	if (kind == TRANSITION_JOINED && membership->error)
+		kind = TRANSITION_JOINED_BUT;
+	if (kind != TRANSITION_JOINED || had_error)
+		transition_add(membership->group->context->transitions, kind,
+			membership->group->config->name, membership->interface, membership->error);
 }
 
 /* Tells others of the new state. What is not worth a line of the log is not worth an event. */
@@ -159,6 +144,14 @@ static void name_socket(
 	snprintf(name + length, STORE_NAME_MAX - length, "%016" PRIx64, hash);
 }
 
+static void forget_arrivals(struct membership *membership)
+{
+	for (size_t i = 0; i < membership->arrivals.count; i++)
+		origin_unref(membership->arrivals.items[i]);
+	free(membership->arrivals.items);
+	memset(&membership->arrivals, 0, sizeof(membership->arrivals));
+}
+
 /* Leaves, and reads the socket to its end: what the kernel has accepted is to be accounted for. */
 static void leave(struct membership *membership)
 {
@@ -182,6 +175,7 @@ static void leave(struct membership *membership)
 
 void membership_close(struct membership *membership)
 {
+	report_cancel(&membership->report);
 	if (membership->fd < 0)
 		return;
 	if (!membership->is_stored || !membership->group->context->stopping)
@@ -189,7 +183,6 @@ void membership_close(struct membership *membership)
 	/* Else what comes after leaving counts as dropped. */
 	if (is_multicast(membership))
 		membership_count_drops(membership);
-	report_cancel(&membership->report);
 	pause_cancel(&membership->pause);
 	membership->guard_pause_ns = 0;
 	event_del(&membership->readable);
@@ -198,8 +191,8 @@ void membership_close(struct membership *membership)
 	membership->asked = 0;
 	membership->is_stored = false;
 	membership->receive_buffer = 0;
-	origin_unref(membership->origin);
-	membership->origin = NULL;
+	forget_arrivals(membership);
+	origin_unref(take(membership->origin));
 }
 
 void membership_free(struct membership *membership)
@@ -226,6 +219,7 @@ static bool is_heard(const struct membership *membership, const struct interface
 /* It has just been joined, which the kernel reports. */
 static void note_reported(struct membership *membership, const struct interface *interface)
 {
+	membership->touched = forgotten_now(membership->group->context->forgotten);
 	membership->is_reported = is_heard(membership, interface);
 	membership->attachment = interface->attachment;
 }
@@ -243,9 +237,36 @@ static void follow_link(struct membership *membership, const struct interface *i
 	if (is_heard_now && !membership->is_reported)
 		report_add(context->reports, &membership->report,
 			&membership->group->config->address, interface->index,
-			context->joined && joined_is_version2(context->joined, interface->index));
+			forgotten_is_older(context->forgotten, &membership->group->config->address,
+				interface->index));
+	if (!is_heard_now && !membership->report.is_running)
+		report_cancel(&membership->report);
 	membership->is_reported = is_heard_now;
 	membership->attachment = interface->attachment;
+}
+
+/* One of this host's addresses alone is received on whatever interface it comes in: also from the
+ * host itself. */
+static struct multicast_membership describe(
+	const struct membership *membership, const char *interface, unsigned ifindex)
+{
+	const struct config_group *config = membership->group->config;
+	const struct address_list *sources = config->block_sources.count ? &config->block_sources
+									 : &config->sources;
+	enum reach reach = multicast_reach(&config->address);
+
+	return (struct multicast_membership){
+		.group = config->address,
+		.reach = reach,
+		.any_interface = reach == REACH_UNICAST && !config->interfaces.count &&
+				 !address_is_any(&config->address),
+		.port = (uint16_t)config->port,
+		.interface = interface,
+		.ifindex = ifindex,
+		.sources = sources->items,
+		.source_count = sources->count,
+		.exclude = config->block_sources.count > 0,
+	};
 }
 
 /* Makes fd the membership's socket, joined on the interface. On failure it is closed. */
@@ -260,6 +281,7 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 		return -ENOMEM;
 	}
 	membership->fd = fd;
+	membership->any_interface = describe(membership, interface, ifindex).any_interface;
 	membership->check_sources = CHECK_NEVER;
 	if (!is_multicast(membership) && (config->sources.count || config->block_sources.count))
 		membership->check_sources = CHECK_ALWAYS;
@@ -292,30 +314,6 @@ static int claim_listening(const struct membership *membership, const struct int
 	snprintf(name, sizeof(name), "%s%%%s", group, interface->name);
 	fd = store_listening(store, name);
 	return fd < 0 ? store_listening(store, group) : fd;
-}
-
-/* One of this host's addresses alone is received on whatever interface it comes in: also from the
- * host itself. */
-static struct multicast_membership describe(
-	const struct membership *membership, const char *interface, unsigned ifindex)
-{
-	const struct config_group *config = membership->group->config;
-	const struct address_list *sources = config->block_sources.count ? &config->block_sources
-									 : &config->sources;
-	enum reach reach = multicast_reach(&config->address);
-
-	return (struct multicast_membership){
-		.group = config->address,
-		.reach = reach,
-		.any_interface = reach == REACH_UNICAST && !config->interfaces.count &&
-				 !address_is_any(&config->address),
-		.port = (uint16_t)config->port,
-		.interface = interface,
-		.ifindex = ifindex,
-		.sources = sources->items,
-		.source_count = sources->count,
-		.exclude = config->block_sources.count > 0,
-	};
 }
 
 static int open_socket(
@@ -363,7 +361,7 @@ static int join(
 	if (now > counters->unjoined_since_ns)
 		counters->unjoined_ns += now - counters->unjoined_since_ns;
 	counters->unjoined_since_ns = 0;
-	membership_apply_needs(membership, membership->coalesces);
+	membership_apply_needs(membership, membership->coalesces || membership->any_interface);
 	note_reported(membership, interface);
 	name_socket(membership, interface->index, name);
 	membership->is_stored = store_add(membership->group->context->store, name, fd);
@@ -413,9 +411,9 @@ static bool restore_same(struct membership *membership, const struct interface *
 	if (fd < 0 || adopt_restored(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
 	membership->is_stored = true;
-	if (is_multicast(membership) && context->joined &&
-		!joined_contains(
-			context->joined, &membership->group->config->address, interface->index)) {
+	if (is_multicast(membership) &&
+		forgotten_is_left(context->forgotten, &membership->group->config->address,
+			interface->index, 0)) {
 		membership_close(membership);
 		return false;
 	}
@@ -470,19 +468,19 @@ uint64_t stored_socket_discard(int fd, const struct interface_list *interfaces)
  * goes down, but not everything else, and the kernel does not tell the socket. */
 static bool is_joined_on(const struct membership *membership, const struct interface *interface)
 {
-	const struct joined *joined = membership->group->context->joined;
 	const struct config_group *config = membership->group->config;
+	struct group_context *context = membership->group->context;
 
-	if (membership->fd < 0 || membership->origin->ifindex != interface->index)
+	if (membership->fd < 0 || membership->origin->ifindex != interface->index ||
+		forgotten_is_gone(context->forgotten, interface->index, membership->touched))
 		return false;
-	if (!joined || !is_multicast(membership) ||
-		joined_contains(joined, &config->address, interface->index))
+	/* While it is reported, it may be left for a moment. */
+	if (!is_multicast(membership) || membership->report.is_running ||
+		!forgotten_is_left(context->forgotten, &config->address, interface->index,
+			membership->touched))
 		return true;
-	log_event(LOG_WARNING,
-		&(struct log_fields){
-			MESSAGE_FORGOTTEN, .group = config->name, .interface = interface->name},
-		"group %s: the kernel has forgotten the membership on %s; joining again",
-		config->name, interface->name);
+	transition_add(context->transitions, TRANSITION_FORGOTTEN, config->name, interface->name,
+		"joining again");
 	return false;
 }
 
@@ -573,16 +571,15 @@ static const char *find_obstacle(const struct membership *membership,
 	return why;
 }
 
-void membership_update(struct membership *membership, const struct interface_list *interfaces,
-	const struct link_change *change)
+void membership_update(struct membership *membership, const struct interface_list *interfaces)
 {
 	const struct interface *interface = interface_find(interfaces, membership->interface);
-	bool is_new = interface && change && link_change_is_new(change, interface->index);
 	char why[WHY_MAX];
 	const char *obstacle = find_obstacle(membership, interfaces, interface, why);
 
-	if (interface && has_family(membership, interface) && !is_new &&
+	if (interface && has_family(membership, interface) &&
 		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
+		forget_arrivals(membership);
 		follow_link(membership, interface);
 		set_joined(membership, interfaces, interface);
 		return;
@@ -600,7 +597,7 @@ void membership_retry(struct retry *retry, const struct interface_list *interfac
 {
 	struct membership *membership = container_of(retry, struct membership, retry);
 
-	membership_update(membership, interfaces, NULL);
+	membership_update(membership, interfaces);
 	outgoing_membership_changed(membership->group);
 }
 
@@ -608,19 +605,24 @@ static int begin_report(struct report *report, struct multicast_membership *ret)
 {
 	struct membership *membership = container_of(report, struct membership, report);
 
-	if (!membership->check_sources)
-		membership->check_sources = CHECK_UNTIL_DRAINED;
+	if (membership->check_sources != CHECK_ALWAYS)
+		membership->check_sources = CHECK_WHILE_REPORTED;
 	*ret = describe(membership, membership->origin->interface, membership->origin->ifindex);
 	return membership->fd;
 }
 
-static void fail_report(struct report *report)
+static void end_report(struct report *report, int r)
 {
 	struct membership *membership = container_of(report, struct membership, report);
 
+	if (membership->check_sources == CHECK_WHILE_REPORTED)
+		membership->check_sources = CHECK_UNTIL_DRAINED;
+	membership->touched = forgotten_now(membership->group->context->forgotten);
+	if (r >= 0)
+		return;
 	membership_close(membership);
 	set_state(membership, MEMBERSHIP_FAILED,
 		"the kernel took its sources, and could not set them again; joining again");
 }
 
-const struct report_callbacks membership_report_callbacks = {begin_report, fail_report};
+const struct report_callbacks membership_report_callbacks = {begin_report, end_report};

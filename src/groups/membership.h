@@ -6,11 +6,11 @@
 #include "data/counters.h"
 #include "data/datagram.h"
 #include "groups/arena.h"
+#include "groups/forgotten.h"
 #include "groups/pause.h"
 #include "groups/retry.h"
+#include "groups/transitions.h"
 #include "net/interface.h"
-#include "net/joined.h"
-#include "net/link_monitor.h"
 #include "net/report.h"
 #include "service/store.h"
 
@@ -42,10 +42,9 @@ struct group_context {
 	struct store *store;
 	struct loop_guard *guard; /* of all relays; NULL: there are none */
 	struct twins *twins; /* of groups that keep duplicates, made when the first is watched */
-	/* The kernel's list of memberships and the interfaces, while memberships are compared with
-	 * them. joined is NULL where the kernel has no such list. */
-	const struct joined *joined;
-	const struct interface_list *interfaces;
+	struct transitions *transitions;
+	struct forgotten *forgotten;
+	const struct interface_list *interfaces; /* as last read for all groups */
 	struct restored restored;
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */
@@ -75,6 +74,7 @@ COUNTERS_RECORD(membership_counters, {
  * there. For groups the kernel does it, but while a membership is reported again. */
 enum check_sources {
 	CHECK_NEVER,
+	CHECK_WHILE_REPORTED,
 	CHECK_UNTIL_DRAINED,
 	CHECK_ALWAYS, /* the address is no multicast, so the kernel does not know the sources */
 };
@@ -84,6 +84,10 @@ struct membership {
 	struct event readable;
 	struct pause_member pause;
 	struct origin *origin;
+	struct {
+		struct origin **items;
+		size_t count;
+	} arrivals; /* of datagrams from other interfaces; until the links change */
 	char *error; /* why it is not joined */
 	char *last_error; /* the previous one */
 	uint64_t since_ns; /* when it entered its state, CLOCK_REALTIME */
@@ -95,12 +99,14 @@ struct membership {
 	uint32_t awake_until_s; /* no pause before, CLOCK_MONOTONIC_COARSE */
 	bool is_stored; /* the fd store has a copy of the socket */
 	bool coalesces; /* the socket does */
+	bool any_interface; /* datagrams come from whatever interface */
 	uint8_t asked; /* what the kernel was asked for, of enum need */
 	uint8_t check_sources; /* enum check_sources */
 	bool is_reported; /* to the network, since the link last changed */
 	enum membership_state state;
 	int fd;
 	uint64_t attachment; /* of the interface, when last reported */
+	uint32_t touched; /* when it was last joined or reported, by the clock of forgotten */
 	struct report report;
 	struct retry retry;
 	bool wanted; /* mark of a reconciliation that is under way */
@@ -122,11 +128,10 @@ void membership_free(struct membership *membership);
  * is none of that name. */
 void membership_restore(struct membership *membership, const struct interface *interface);
 
-/* Brings it to the state that its interface allows. change tells which interfaces may have been
- * replaced: a membership ends with its interface, so the group is joined again on a new socket.
- * NULL: none was. A change of state is logged. */
-void membership_update(struct membership *membership, const struct interface_list *interfaces,
-	const struct link_change *change);
+/* Brings it to the state that its interface allows. A membership ends with its interface: where
+ * that may have been replaced, the group is joined again on a new socket. A change of state is
+ * logged. */
+void membership_update(struct membership *membership, const struct interface_list *interfaces);
 
 /* The callback of retries_new(). */
 void membership_retry(struct retry *retry, const struct interface_list *interfaces);

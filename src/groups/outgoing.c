@@ -199,16 +199,16 @@ void outgoing_membership_changed(struct group *group)
  * nor that a group of a unicast address does not send. */
 static void set_failure(struct way *way, int failure, const char *error, bool say)
 {
+	struct transitions *transitions = way->group->context->transitions;
+	const char *interface = way->interface ? way->interface : "the kernel's route";
 	const char *group = way->group->config->name;
 	bool failed = way->failure < 0 && way->error;
 
 	say = say && failure != -EDESTADDRREQ;
 	if (say && failure < 0 && (!way->error || strcmp(way->error, error)))
-		log_notice("group %s: nothing can be sent on %s: %s", group,
-			way->interface ? way->interface : "the kernel's route", error);
+		transition_add(transitions, TRANSITION_NOT_SENDING, group, interface, error);
 	else if (say && failure >= 0 && failed)
-		log_info("group %s: sending on %s", group,
-			way->interface ? way->interface : "the kernel's route");
+		transition_add(transitions, TRANSITION_SENDING, group, interface, NULL);
 	free(way->error);
 	way->error = *error ? strdup(error) : NULL;
 	way->failure = failure;

@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "data/loop_guard.h"
 #include "groups/group.h"
@@ -89,12 +90,50 @@ static void check_senders(struct membership *membership, struct arena_received *
 		report_learn(&membership->report, &datagrams[i].source);
 }
 
+/* The origin of what arrived on an interface, named as it is called now. */
+static struct origin *find_arrival(struct membership *membership, unsigned ifindex)
+{
+	const struct config_group *config = membership->group->config;
+	const struct interface *interface;
+	struct origin *origin;
+
+	for (size_t i = 0; i < membership->arrivals.count; i++)
+		if (membership->arrivals.items[i]->ifindex == ifindex)
+			return membership->arrivals.items[i];
+	interface = interface_by_index(membership->group->context->interfaces, ifindex);
+	if (!interface || ifindex == membership->origin->ifindex)
+		return membership->origin;
+	origin = origin_new(
+		config->name, &config->address, (uint16_t)config->port, interface->name, ifindex);
+	if (origin && array_add(&membership->arrivals, origin) < 0)
+		origin_unref(take(origin));
+	return origin ? origin : membership->origin;
+}
+
+/* In runs of datagrams from one interface. */
+static void deliver_by_arrival(struct membership *membership, unsigned count)
+{
+	const struct arena *arena = membership->group->context->arena;
+	const struct group *group = membership->group;
+	unsigned next;
+
+	for (unsigned first = 0; first < count; first = next) {
+		unsigned ifindex = arena->datagrams[first].ifindex;
+
+		for (next = first + 1; next < count && arena->datagrams[next].ifindex == ifindex;)
+			next++;
+		arena_deliver_some(arena, find_arrival(membership, ifindex), first, next - first,
+			group->outlets.items, group->outlets.count);
+	}
+}
+
 int membership_receive(struct membership *membership, struct arena_received *received)
 {
 	struct group *group = membership->group;
 	bool checks = needs_senders(membership), watched = same_network_is_watched(group);
 	int r = arena_receive(group->context->arena, membership->fd,
-		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0),
+		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0) |
+			(membership->any_interface ? NEED_INTERFACE : 0),
 		membership->coalesces, received);
 	uint32_t now;
 
@@ -118,8 +157,11 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 		membership->drops_read_s = now;
 		membership_count_drops(membership);
 	}
-	arena_deliver(group->context->arena, membership->origin, received->count,
-		group->outlets.items, group->outlets.count);
+	if (membership->any_interface)
+		deliver_by_arrival(membership, received->count);
+	else
+		arena_deliver(group->context->arena, membership->origin, received->count,
+			group->outlets.items, group->outlets.count);
 	return 0;
 }
 
@@ -221,5 +263,6 @@ void membership_apply_needs(struct membership *membership, bool force)
 		return;
 	membership->asked = needs;
 	arena_want(membership->fd, membership->group->config->address.family,
-		membership->group->needs, membership->coalesces);
+		membership->group->needs | (membership->any_interface ? NEED_INTERFACE : 0),
+		membership->coalesces);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "net/interface.h"
+#include "groups/transitions.h"
 
 #define DELAY_MAX_S 60
 
@@ -18,6 +18,9 @@ struct retries {
 	struct link waiting; /* for the next round */
 	struct link due; /* in this round */
 	int delay_s; /* before the next round */
+	bool in_round;
+	const struct interface_list *interfaces;
+	struct transitions *transitions;
 	void (*again)(struct retry *retry, const struct interface_list *interfaces);
 };
 
@@ -32,7 +35,7 @@ static void move_all(struct link *from, struct link *to)
 }
 
 /* Tries those that are due, until the slice is over. */
-static void try_due(struct retries *retries, const struct interface_list *interfaces)
+static void try_due(struct retries *retries)
 {
 	uint64_t end = clock_ns(CLOCK_MONOTONIC) + SLICE_NS;
 	struct retry *retry;
@@ -41,32 +44,35 @@ static void try_due(struct retries *retries, const struct interface_list *interf
 		clock_ns(CLOCK_MONOTONIC) < end) {
 		link_remove(&retry->link);
 		list_append(&retries->waiting, &retry->link);
-		retries->again(retry, interfaces);
+		retries->again(retry, retries->interfaces);
 	}
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
 	struct retries *retries = argument;
-	struct interface_list interfaces = {0};
 	struct timeval next = {.tv_usec = REST_US};
 
 	(void)fd, (void)what;
-	if (list_is_empty(&retries->due)) {
+	if (!retries->in_round) {
+		transitions_begin(retries->transitions);
+		retries->in_round = true;
 		move_all(&retries->waiting, &retries->due);
 		retries->delay_s = 2 * retries->delay_s < DELAY_MAX_S ? 2 * retries->delay_s
 								      : DELAY_MAX_S;
 	}
-	if (!list_is_empty(&retries->due) && interface_list_read(&interfaces) >= 0)
-		try_due(retries, &interfaces);
-	interface_list_clear(&interfaces);
-	if (list_is_empty(&retries->due))
+	try_due(retries);
+	if (list_is_empty(&retries->due)) {
+		transitions_end(retries->transitions);
+		retries->in_round = false;
 		next = (struct timeval){.tv_sec = retries->delay_s};
+	}
 	if (!list_is_empty(&retries->due) || !list_is_empty(&retries->waiting))
 		evtimer_add(&retries->timer, &next);
 }
 
-struct retries *retries_new(struct event_base *base,
+struct retries *retries_new(struct event_base *base, const struct interface_list *interfaces,
+	struct transitions *transitions,
 	void (*again)(struct retry *retry, const struct interface_list *interfaces))
 {
 	struct retries *retries = calloc(1, sizeof(*retries));
@@ -75,6 +81,8 @@ struct retries *retries_new(struct event_base *base,
 		return NULL;
 	list_init(&retries->waiting);
 	list_init(&retries->due);
+	retries->interfaces = interfaces;
+	retries->transitions = transitions;
 	retries->again = again;
 	evtimer_assign(&retries->timer, base, on_timer, retries);
 	return retries;
@@ -85,6 +93,8 @@ void retries_free(struct retries *retries)
 	if (!retries)
 		return;
 	evtimer_del(&retries->timer);
+	if (retries->in_round)
+		transitions_end(retries->transitions);
 	free(retries);
 }
 
@@ -94,7 +104,7 @@ void retry_add(struct retries *retries, struct retry *retry)
 		return;
 	list_append(&retries->waiting, &retry->link);
 	retries->delay_s = 1;
-	if (list_is_empty(&retries->due))
+	if (!retries->in_round)
 		evtimer_add(&retries->timer, &(struct timeval){.tv_sec = retries->delay_s});
 }
 

@@ -7,14 +7,17 @@
 struct event_base;
 struct interface_list;
 struct retries;
+struct transitions;
 
 /* Embedded in what is tried again, and zeroed before. */
 struct retry {
 	struct link link;
 };
 
-/* again() calls retry_cancel() where it succeeds. Returns NULL without memory. */
-struct retries *retries_new(struct event_base *base,
+/* again() is given the interfaces, and calls retry_cancel() where it succeeds. Its transitions are
+ * logged at the end of each round. Both must live longer. Returns NULL without memory. */
+struct retries *retries_new(struct event_base *base, const struct interface_list *interfaces,
+	struct transitions *transitions,
 	void (*again)(struct retry *retry, const struct interface_list *interfaces));
 
 /* None may be left. Accepts NULL. */

@@ -13,6 +13,9 @@
 #include "base/hash.h"
 #include "net/rtnetlink.h"
 
+/* The flags that memberships and senders depend on. */
+#define FLAGS_USED (IFF_UP | IFF_RUNNING | INTERFACE_LOWER_UP | IFF_MULTICAST | IFF_LOOPBACK)
+
 /* From linux/ipv6.h, which does not go together with netinet/in.h. */
 #define DEVCONF_DISABLE_IPV6 26
 
@@ -213,6 +216,36 @@ static void look_below(struct interface_list *list)
 	}
 }
 
+static uint64_t digest_of(const struct interface_list *list, const struct interface *interface)
+{
+	const struct interface *master = by_index(list, interface->port_of);
+	unsigned flags = interface->flags & FLAGS_USED;
+	uint64_t hash = hash_bytes(HASH_BEGIN, interface->name, sizeof(interface->name));
+
+	hash = hash_bytes(hash, &flags, sizeof(flags));
+	hash = hash_bytes(hash, &interface->splits_runs, sizeof(interface->splits_runs));
+	hash = hash_bytes(hash, &interface->ipv6, sizeof(interface->ipv6));
+	hash = hash_bytes(hash, &interface->attachment, sizeof(interface->attachment));
+	if (interface->port_kind)
+		hash = hash_bytes(hash, interface->port_kind, strlen(interface->port_kind));
+	if (master)
+		hash = hash_bytes(hash, master->name, strlen(master->name));
+	for (size_t i = 0; i < list->addresses.count; i++) {
+		const struct interface_address *item = &list->addresses.items[i];
+
+		if (item->ifindex != interface->index)
+			continue;
+		hash = address_hash(hash, &item->address);
+		hash = hash_bytes(hash, &item->prefix_length, sizeof(item->prefix_length));
+		hash = hash_bytes(hash, &item->is_tentative, sizeof(item->is_tentative));
+	}
+	for (size_t i = 0; i < list->alternatives.count; i++)
+		if (list->alternatives.items[i].ifindex == interface->index)
+			hash = hash_bytes(hash, list->alternatives.items[i].name,
+				strlen(list->alternatives.items[i].name) + 1);
+	return hash;
+}
+
 /* What the messages say of other interfaces than their own. */
 static void relate(struct interface_list *list)
 {
@@ -227,6 +260,8 @@ static void relate(struct interface_list *list)
 			(interface = by_index(list, list->items[i].port_of)))
 			interface->attachment = hash_bytes(interface->attachment,
 				&list->items[i].index, sizeof(list->items[i].index));
+	for (size_t i = 0; i < list->count; i++)
+		list->items[i].digest = digest_of(list, &list->items[i]);
 }
 
 int interface_list_read(struct interface_list *ret)
@@ -240,9 +275,9 @@ int interface_list_read(struct interface_list *ret)
 		interface_list_clear(&list);
 		return r;
 	}
-	relate(&list);
 	if (list.splits_runs)
 		look_below(&list);
+	relate(&list);
 	*ret = list;
 	return 0;
 }
@@ -253,6 +288,59 @@ void interface_list_clear(struct interface_list *list)
 	free(list->addresses.items);
 	free(list->alternatives.items);
 	*list = (struct interface_list){0};
+}
+
+static bool contains(const struct interface_changes *changes, unsigned index)
+{
+	for (size_t i = 0; i < changes->count; i++)
+		if (changes->items[i] == index)
+			return true;
+	return false;
+}
+
+int interface_list_compare(const struct interface_list *before, const struct interface_list *after,
+	const unsigned *also, size_t also_count, struct interface_changes *ret)
+{
+	const struct interface *other;
+	int r = 0;
+
+	ret->before = before;
+	ret->after = after;
+	for (size_t i = 0; i < before->count && r >= 0; i++) {
+		other = by_index(after, before->items[i].index);
+		if (!other || other->digest != before->items[i].digest)
+			r = array_add(ret, before->items[i].index);
+	}
+	for (size_t i = 0; i < after->count && r >= 0; i++)
+		if (!by_index(before, after->items[i].index))
+			r = array_add(ret, after->items[i].index);
+	for (size_t i = 0; i < also_count && r >= 0; i++)
+		if (!contains(ret, also[i]))
+			r = array_add(ret, also[i]);
+	return r;
+}
+
+static bool is_changed(const struct interface_changes *changes, const struct interface_list *list,
+	const char *pattern)
+{
+	const struct interface *interface;
+
+	if (!interface_is_glob(pattern)) {
+		interface = interface_find(list, pattern);
+		return interface && contains(changes, interface->index);
+	}
+	for (size_t i = 0; i < changes->count; i++) {
+		interface = by_index(list, changes->items[i]);
+		if (interface && interface_has_name(list, interface, pattern))
+			return true;
+	}
+	return false;
+}
+
+bool interface_changes_concern(const struct interface_changes *changes, const char *pattern)
+{
+	return is_changed(changes, changes->before, pattern) ||
+	       is_changed(changes, changes->after, pattern);
 }
 
 const struct interface *interface_by_index(const struct interface_list *list, unsigned index)

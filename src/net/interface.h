@@ -32,6 +32,8 @@ struct interface {
 	unsigned lower; /* index of the link below it, as of a VLAN; 0: none */
 	uint64_t attachment; /* what it is attached to: a hash of its master, of how often it lost
 				its carrier, and of its own ports that have one */
+	uint64_t digest; /* a hash of all of this, of its addresses and its alternative names; of
+			    the flags only those that are used */
 };
 
 struct interface_address {
@@ -66,6 +68,22 @@ struct interface_list {
 /* Returns 0, or a negative errno. To be freed with interface_list_clear(). */
 int interface_list_read(struct interface_list *ret);
 void interface_list_clear(struct interface_list *list);
+
+/* The interfaces that are not the same in two lists. */
+struct interface_changes {
+	const struct interface_list *before, *after;
+	unsigned *items; /* indexes, also of those that are only in one of the lists */
+	size_t count;
+};
+
+/* Compares two lists, which must stay; indexes of also are added, each once. ret is zeroed before,
+ * its items are to be freed. Returns 0 or -ENOMEM. */
+int interface_list_compare(const struct interface_list *before, const struct interface_list *after,
+	const unsigned *also, size_t also_count, struct interface_changes *ret);
+
+/* Whether a name, alternative name, address or pattern stands for one that has changed, or did
+ * before. */
+bool interface_changes_concern(const struct interface_changes *changes, const char *pattern);
 
 /* The interface of that name, alternative name or address, or NULL. */
 const struct interface *interface_find(const struct interface_list *list, const char *name);

@@ -1,6 +1,7 @@
 #include "net/joined.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 
 #define BUFFER_SIZE 65536
 
+/* From the kernel's net/if_inet6.h, MAF_LAST_REPORTER. */
+#define LAST_REPORTER 2
+
 /* Lines of /proc/net/igmp: "4<tab>eth0      :     1      V3", followed for each of its groups by
  * "<tab>...010000E0 ...", the address as a number in this host's byte order. There may be ten
  * thousand: sscanf(3) would take most of the time. */
@@ -22,22 +26,53 @@ static int read_line_v4(struct joined *joined, const char *line, unsigned *ifind
 
 	if (*line == '\t') {
 		group.v4.s_addr = (in_addr_t)strtoul(line, NULL, 16);
-		return group.v4.s_addr ? array_add(joined, (struct joined_group){group, *ifindex})
-				       : 0;
+		if (!group.v4.s_addr)
+			return 0;
+		return array_add(joined, (struct joined_group){group, *ifindex, false});
 	}
 	*ifindex = (unsigned)strtoul(line, NULL, 10);
 	if (sscanf(line, "%*u %*[^:]: %*u V%u", &version) == 1 && version < 3)
-		return array_add(&joined->version2, *ifindex);
+		return array_add(&joined->older, (struct joined_protocol){AF_INET, *ifindex});
 	return 0;
 }
 
-/* Lines of /proc/net/igmp6: "4    eth0   ff020000000000000000000000000001     1 0000000C 0". */
+/* What net.ipv6.conf.NAME.force_mld_version demands; 0: nothing. */
+static int forced_mld(const char *name)
+{
+	char path[64 + IF_NAMESIZE];
+	CLEANUP(fclosep) FILE *file = NULL;
+	int version = 0;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/force_mld_version", name);
+	file = fopen(path, "re");
+	return file && fscanf(file, "%d", &version) == 1 ? version : 0;
+}
+
+/* The sysctl of all interfaces goes before that of one. */
+static int note_mld(struct joined *joined, const char *line, unsigned ifindex)
+{
+	int version = forced_mld("all");
+	char name[IF_NAMESIZE] = "";
+
+	if (!version && sscanf(line, "%*u %15s", name) == 1)
+		version = forced_mld(name);
+	if (version != 1)
+		return 0;
+	return array_add(&joined->older, (struct joined_protocol){AF_INET6, ifindex});
+}
+
+/* Lines of /proc/net/igmp6: "4    eth0   ff020000000000000000000000000001     1 0000000C 0", with
+ * the number of users and flags behind the address. */
 static int read_line_v6(struct joined *joined, const char *line, unsigned *ifindex)
 {
 	struct address group = {.family = AF_INET6};
+	unsigned previous = *ifindex;
 	const char *at = line;
+	char *rest;
 
 	*ifindex = (unsigned)strtoul(line, NULL, 10);
+	if (*ifindex != previous && note_mld(joined, line, *ifindex) < 0)
+		return -ENOMEM;
 	for (int words = 0; words < 2 && *at; words++) {
 		at += strcspn(at, " ");
 		at += strspn(at, " ");
@@ -47,7 +82,9 @@ static int read_line_v6(struct joined *joined, const char *line, unsigned *ifind
 			return 0;
 		group.v6.s6_addr[i] = (uint8_t)byte;
 	}
-	return array_add(joined, (struct joined_group){group, *ifindex});
+	strtoul(at, &rest, 10); /* users */
+	return array_add(joined,
+		(struct joined_group){group, *ifindex, strtoul(rest, NULL, 16) & LAST_REPORTER});
 }
 
 typedef int line_reader(struct joined *joined, const char *line, unsigned *ifindex);
@@ -119,7 +156,7 @@ void joined_clear(struct joined *joined)
 {
 	free(joined->items);
 	free(joined->slots);
-	free(joined->version2.items);
+	free(joined->older.items);
 	*joined = (struct joined){0};
 }
 
@@ -130,10 +167,16 @@ bool joined_contains(const struct joined *joined, const struct address *group, u
 	return joined->slots[find_slot(joined, &wanted)];
 }
 
-bool joined_is_version2(const struct joined *joined, unsigned ifindex)
+bool joined_is_older(const struct joined *joined, const struct address *group, unsigned ifindex)
 {
-	for (size_t i = 0; i < joined->version2.count; i++)
-		if (joined->version2.items[i] == ifindex)
+	struct joined_group wanted = {.group = *group, .ifindex = ifindex};
+	uint32_t slot = joined->slots[find_slot(joined, &wanted)];
+
+	if (slot && joined->items[slot - 1].is_reported_alone)
+		return true;
+	for (size_t i = 0; i < joined->older.count; i++)
+		if (joined->older.items[i].family == group->family &&
+			joined->older.items[i].ifindex == ifindex)
 			return true;
 	return false;
 }

@@ -10,6 +10,12 @@
 struct joined_group {
 	struct address group;
 	unsigned ifindex;
+	bool is_reported_alone; /* in a message of its own, as MLDv1 does */
+};
+
+struct joined_protocol {
+	sa_family_t family;
+	unsigned ifindex;
 };
 
 struct joined {
@@ -18,17 +24,18 @@ struct joined {
 	uint32_t *slots; /* a hash table of indexes of items, plus 1; 0: free */
 	size_t slot_count; /* a power of two */
 	struct {
-		unsigned *items;
+		struct joined_protocol *items;
 		size_t count;
-	} version2; /* indexes of interfaces that do IGMPv1 or IGMPv2 */
+	} older; /* interfaces that do IGMPv1, IGMPv2 or MLDv1 */
 };
 
 /* Fills in a zeroed list. Returns 0 or a negative errno; the list is empty then. */
 int joined_read(struct joined *joined);
 void joined_clear(struct joined *joined);
 
-/* Whether the interface does IGMPv1 or IGMPv2: a querier of that version was heard, or a sysctl
- * demands it. */
-bool joined_is_version2(const struct joined *joined, unsigned ifindex);
+/* Whether the group is reported by IGMPv1, IGMPv2 or MLDv1 there: a querier of that version was
+ * heard, or a sysctl demands it. Of queriers of MLDv1 the kernel only shows that it has answered,
+ * which may be over. */
+bool joined_is_older(const struct joined *joined, const struct address *group, unsigned ifindex);
 
 bool joined_contains(const struct joined *joined, const struct address *group, unsigned ifindex);

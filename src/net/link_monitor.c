@@ -41,14 +41,6 @@ struct link_monitor {
 	} gone;
 };
 
-bool link_change_is_new(const struct link_change *change, unsigned index)
-{
-	for (size_t i = 0; i < change->gone_count; i++)
-		if (change->gone[i] == index)
-			return true;
-	return false;
-}
-
 static void read_messages(struct link_monitor *monitor, const void *data, size_t size)
 {
 	unsigned left = (unsigned)size;

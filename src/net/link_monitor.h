@@ -16,9 +16,6 @@ struct link_change {
 	bool routes_changed; /* or queueing disciplines */
 };
 
-/* Whether the interface of this index may have been replaced by another one. */
-bool link_change_is_new(const struct link_change *change, unsigned index);
-
 typedef void (*link_changed)(void *argument, const struct link_change *change);
 
 /* Calls changed soon after something has changed, once for many changes; for routes and queueing

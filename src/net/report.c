@@ -3,10 +3,11 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "base/clock.h"
+#include "net/background.h"
 
 /* Sources that the kernel takes by default (igmp_max_msf). */
 #define SENDERS_MAX 10
@@ -14,9 +15,17 @@
 /* How long senders are learned. */
 #define LEARN_US 10000
 
-/* The loop is away for this duration at most, and for this delay it is not. */
-#define SLICE_NS (5 * NS_PER_MS)
-#define REST_US 1000
+/* Sockets that are changed at once, plus the rest of the same group and interface. */
+#define BATCH 16
+
+/* A socket that is being changed. */
+struct change {
+	struct report *report;
+	struct multicast_membership membership;
+	int fd;
+	int r; /* of changing it */
+	int back_r; /* of changing it back */
+};
 
 struct reports {
 	struct event timer;
@@ -25,12 +34,13 @@ struct reports {
 	size_t count;
 	size_t next; /* the first that was not reported */
 	size_t sorted; /* those before it are due, and sorted by group and interface */
-};
-
-/* A socket that is being changed. */
-struct change {
-	struct multicast_membership membership;
-	int fd; /* -1: it could not be changed, and is as it was */
+	struct background *background;
+	struct {
+		struct change *items;
+		size_t count;
+	} changes; /* in the background */
+	size_t changed; /* of them, from the first on */
+	atomic_bool is_awaited; /* the rest of them is for later */
 };
 
 static int compare(const void *a, const void *b)
@@ -50,10 +60,13 @@ static void forget(struct report *report)
 	report->senders.items = NULL;
 	report->senders.count = 0;
 	report->queue = NULL;
+	report->is_running = false;
 }
 
+/* ---- In the background ---- */
+
 /* Any source becomes those that are known, or nobody's; sources become any. */
-static int change_filter(const struct report *report, const struct change *change)
+static int change_filter(const struct change *change)
 {
 	struct multicast_membership other = change->membership;
 	struct address nobody;
@@ -65,8 +78,8 @@ static int change_filter(const struct report *report, const struct change *chang
 		return multicast_set_filter(change->fd, &other);
 	}
 	other.exclude = 0;
-	other.sources = report->senders.items;
-	other.source_count = report->senders.count;
+	other.sources = change->report->senders.items;
+	other.source_count = change->report->senders.count;
 	if (other.source_count)
 		r = multicast_set_filter(change->fd, &other);
 	if (r != -ENOBUFS)
@@ -77,60 +90,119 @@ static int change_filter(const struct report *report, const struct change *chang
 	return multicast_set_filter(change->fd, &other);
 }
 
-static int change_back(const struct report *report, const struct change *change)
+static void change_there(struct change *change)
+{
+	const struct report *report = change->report;
+
+	if (report->rejoins)
+		multicast_leave(change->fd, &report->group, report->ifindex);
+	else
+		change->r = change_filter(change);
+}
+
+static void change_back(struct change *change)
 {
 	struct multicast_membership membership = change->membership;
 	char why[WHY_MAX];
 
-	if (report->rejoins)
-		return multicast_join(change->fd, &membership, why);
+	if (change->r < 0)
+		return; /* it is as it was */
+	if (change->report->rejoins) {
+		change->back_r = multicast_join(change->fd, &membership, why);
+		return;
+	}
 	if (!membership.source_count)
 		membership.exclude = 1;
-	return multicast_set_filter(change->fd, &membership);
+	change->back_r = multicast_set_filter(change->fd, &membership);
 }
 
-static void begin(struct reports *reports, struct report *report, struct change *change)
+/* Runs of one group and interface. */
+static void change_all(void *argument)
 {
-	change->fd = reports->callbacks->begin(report, &change->membership);
-	if (report->rejoins)
-		multicast_leave(change->fd, &report->group, report->ifindex);
-	else if (change_filter(report, change) < 0)
-		change->fd = -1;
+	struct reports *reports = argument;
+	struct change *changes = reports->changes.items;
+	size_t end = 0;
+
+	for (size_t first = 0; first < reports->changes.count && !reports->is_awaited;
+		first = end) {
+		for (; end < reports->changes.count &&
+			!compare(&changes[first].report, &changes[end].report);
+			end++)
+			change_there(&changes[end]);
+		for (size_t i = first; i < end; i++)
+			change_back(&changes[i]);
+	}
+	reports->changed = end;
 }
 
-/* Reports a run of sockets of one group and interface. */
-static void report_run(struct reports *reports, struct report **items, size_t count)
-{
-	struct change one, *changes = count == 1 ? &one : calloc(count, sizeof(*changes));
+/* ---- In the loop ---- */
 
-	for (size_t i = 0; changes && i < count; i++)
-		begin(reports, items[i], &changes[i]);
+/* Senders are learned for a moment before a report. */
+static void schedule(struct reports *reports)
+{
+	struct timeval delay = {.tv_usec = reports->next < reports->sorted ? 0 : LEARN_US};
+
+	if (reports->next == reports->count)
+		reports->next = reports->sorted = reports->count = 0;
+	else
+		evtimer_add(&reports->timer, &delay);
+}
+
+static void on_changed(void *argument)
+{
+	struct reports *reports = argument;
+	struct change *changes = take(reports->changes.items);
+	size_t count = reports->changes.count;
+
+	reports->changes.count = 0;
+	for (size_t i = 0; i < count; i++)
+		forget(changes[i].report);
 	for (size_t i = 0; i < count; i++) {
-		int r = changes && changes[i].fd >= 0 ? change_back(items[i], &changes[i]) : 0;
+		struct report *report = changes[i].report;
 
-		forget(items[i]);
-		if (r < 0)
-			reports->callbacks->failed(items[i]);
+		report->again |= i >= reports->changed;
+		reports->callbacks->end(report, changes[i].back_r);
+		if (report->again)
+			report_add(
+				reports, report, &report->group, report->ifindex, report->rejoins);
 	}
-	if (changes != &one)
-		free(changes);
+	free(changes);
+	schedule(reports);
 }
 
-static void report_due(struct reports *reports)
+/* Without memory it is not reported. */
+static void add_change(struct reports *reports, struct report *report)
 {
-	uint64_t end = clock_ns(CLOCK_MONOTONIC) + SLICE_NS;
+	struct change change = {.report = report};
 
-	while (reports->next < reports->sorted && clock_ns(CLOCK_MONOTONIC) < end) {
-		struct report **items = reports->items + reports->next;
-		size_t count = 1;
+	change.fd = reports->callbacks->begin(report, &change.membership);
+	reports->items[report->position] = NULL;
+	report->is_running = true;
+	if (array_add(&reports->changes, change) >= 0)
+		return;
+	forget(report);
+	reports->callbacks->end(report, 0);
+}
 
-		while (reports->next + count < reports->sorted &&
-			!compare(&items[0], &items[count]))
-			count++;
-		reports->next += count;
-		if (*items)
-			report_run(reports, items, count);
+/* Begins with the next ones, without tearing a run of one group and interface. */
+static void begin_batch(struct reports *reports)
+{
+	const struct report *previous = NULL;
+
+	while (reports->next < reports->sorted) {
+		struct report *report = reports->items[reports->next];
+
+		if (reports->changes.count >= BATCH && report && previous &&
+			compare(&previous, &report))
+			break;
+		reports->next++;
+		if (report)
+			add_change(reports, report);
+		previous = report ? report : previous;
 	}
+	reports->is_awaited = false;
+	if (reports->changes.count)
+		background_start(reports->background);
 }
 
 static void sort(struct reports *reports)
@@ -146,19 +218,16 @@ static void sort(struct reports *reports)
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
-	struct timeval next = {.tv_usec = LEARN_US};
 	struct reports *reports = argument;
 
 	(void)fd, (void)what;
+	if (reports->changes.count)
+		return; /* goes on when they are changed */
 	if (reports->next == reports->sorted)
 		sort(reports);
-	report_due(reports);
-	if (reports->next == reports->count)
-		reports->next = reports->sorted = reports->count = 0;
-	if (reports->next < reports->sorted)
-		next.tv_usec = REST_US;
-	if (reports->count)
-		evtimer_add(&reports->timer, &next);
+	begin_batch(reports);
+	if (!reports->changes.count)
+		schedule(reports);
 }
 
 struct reports *reports_new(struct event_base *base, const struct report_callbacks *callbacks)
@@ -169,6 +238,11 @@ struct reports *reports_new(struct event_base *base, const struct report_callbac
 		return NULL;
 	reports->callbacks = callbacks;
 	evtimer_assign(&reports->timer, base, on_timer, reports);
+	reports->background = background_new(base, change_all, on_changed, reports);
+	if (!reports->background) {
+		free(reports);
+		return NULL;
+	}
 	return reports;
 }
 
@@ -176,6 +250,7 @@ void reports_free(struct reports *reports)
 {
 	if (!reports)
 		return;
+	background_free(reports->background);
 	evtimer_del(&reports->timer);
 	free(reports->items);
 	free(reports);
@@ -186,6 +261,7 @@ int report_add(struct reports *reports, struct report *report, const struct addr
 {
 	static const struct timeval learn = {.tv_usec = LEARN_US};
 
+	report->again = report->is_running;
 	if (report->queue)
 		return 0;
 	report->group = *group;
@@ -200,8 +276,17 @@ int report_add(struct reports *reports, struct report *report, const struct addr
 	return 0;
 }
 
+void reports_wait(struct reports *reports)
+{
+	reports->is_awaited = true;
+	background_wait(reports->background);
+}
+
 void report_cancel(struct report *report)
 {
+	report->again = false;
+	if (report->is_running)
+		reports_wait(report->queue);
 	if (!report->queue)
 		return;
 	report->queue->items[report->position] = NULL;

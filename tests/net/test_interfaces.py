@@ -1,10 +1,12 @@
 """Every kind of link: which ones are joined by name, by pattern and by default, and that they are received on."""
 
+import subprocess
 
 import pytest
 
-from harness.daemon import run_mcastd
-from harness.peers import send
+from harness.daemon import VarlinkError, run_mcastd
+from harness.peers import receiver_on, send
+from harness.records import lines_of
 from harness.topology import Host
 from harness.tunnels import Tunnel
 from harness.waiting import wait_until
@@ -212,3 +214,126 @@ def test_ipv6_is_waited_for_where_it_is_disabled_and_joined_when_it_is_enabled(s
     host.run("sysctl", "-qw", "net.ipv6.conf.x0.disable_ipv6=1")
     wait_until(lambda: not joined_on(daemon, "name6"), "the end of the membership", 2)
     host.close()
+
+
+def receives(daemon, link, group, address):
+    """Whether a datagram to the address arrives in the group."""
+    before = daemon.group(group)["received"]
+
+    def received():
+        link.send(address)
+        return daemon.group(group)["received"] > before
+
+    wait_until(received, f"a datagram of {group}")
+
+
+def second_link(link):
+    """y0, to the same peer."""
+    link.host.ip(f"link add y0 index 101 type veth peer name eth9 netns {link.peer.path}", "link set y0 up",
+                 "address add 198.51.100.1/24 dev y0")
+    link.peer.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.eth9.rp_filter=0")
+    link.peer.ip("address add 198.51.100.2/24 dev eth9", "link set eth9 up")
+    wait_until(lambda: link.peer.has_route("eth9") and link.host.has_route("y0"), "the second link")
+
+
+def rename(host, old, new):
+    """Also on kernels that do not rename what is up."""
+    try:
+        host.run("ip", "link", "set", old, "name", new, stderr=subprocess.DEVNULL)
+    except subprocess.CalledProcessError:
+        host.ip(f"link set {old} down", f"link set {old} name {new}", f"address replace 2001:db8:9::1/64 dev {new} nodad",
+                f"link set {new} up")
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
+def test_memberships_follow_the_names_of_interfaces(start, link):
+    """A name stands for whatever interface has it; a pattern, an address and an alternative name for the same interface."""
+    link.host.ip("link property add dev x0 altname lan-port-1", "link add x7 type bridge", "link set x7 up")
+    ways = {"name": '"x0"', "glob": '"x*"', "address": '"203.0.113.1"', "altname": '"lan-port-1"'}
+    groups = " ".join(f'{way}{family}: {{ address = "{address}{i}"; port = 5004; interfaces = [{pattern}]; '
+                      f'handlers = ["lines"]; }};' for i, (way, pattern) in enumerate(ways.items(), 1)
+                      for family, address in (("4", "233.252.0."), ("6", "ff15::")))
+    daemon = start("groups: { " + groups + ' }; handlers: { lines: { type = "file"; path = "$DIR/lines"; format = "line"; }; };',
+                   host=link.host)
+
+    def check(name, moved):
+        for i, way in enumerate(ways, 1):
+            for family, address in ("4", f"233.252.0.{i}"), ("6", f"ff15::{i}"):
+                if way == "name" and moved:
+                    continue
+                wait_until(lambda: name in joined_on(daemon, way + family), f"{way}{family} on {name}")
+                receives(daemon, link, way + family, address)
+                wait_until(lambda: lines_of(daemon, "lines", way + family)[-1:] and
+                           lines_of(daemon, "lines", way + family)[-1]["interface"] == name.encode(), (way, family))
+
+    check("x0", False)
+    rename(link.host, "x0", "x9")
+    wait_until(lambda: daemon.membership("name4", "x0")["error"] == "there is no such interface", "the name to be gone")
+    check("x9", True)
+    # The old name is that of another interface now.
+    link.host.ip("link set x7 down", "link set x7 name x0", "link set x0 up")
+    wait_until(lambda: joined_on(daemon, "name4") == joined_on(daemon, "name6") == {"x0"}, "the other interface")
+    before = daemon.group("name4")["received"]
+    receives(daemon, link, "glob4", "233.252.0.2")
+    link.send("233.252.0.1")
+    receives(daemon, link, "glob4", "233.252.0.2")
+    assert daemon.group("name4")["received"] == before
+    # And back.
+    link.host.ip("link set x0 down", "link set x0 name x7", "link set x7 up")
+    rename(link.host, "x9", "x0")
+    check("x0", False)
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
+def test_memberships_and_ways_follow_an_address_that_moves_and_an_alternative_name_that_goes(start, link):
+    second_link(link)
+    link.host.ip("address add 203.0.113.77/32 dev x0", "link property add dev x0 altname lan-port-1")
+    daemon = start('groups: { moves: { address = "233.252.0.1"; port = 5004; interfaces = ["203.0.113.77"]; }; '
+                   'goes: { address = "233.252.0.2"; port = 5004; interfaces = ["lan-port-1"]; }; '
+                   'sends: { address = "233.252.0.3"; port = 5004; send_interface = "lan-port-1"; }; };', host=link.host)
+    assert joined_on(daemon, "moves") == joined_on(daemon, "goes") == {"x0"}
+    daemon.call("Send", group="sends", text="x")
+    link.host.ip("address del 203.0.113.77/32 dev x0", "address add 203.0.113.77/32 dev y0")
+    wait_until(lambda: joined_on(daemon, "moves") == {"y0"}, "the other interface")
+    send(link.peer, b"x", "233.252.0.1", 5004, "eth9")
+    wait_until(lambda: daemon.group("moves")["received"] == 1, "a datagram of the other interface")
+    link.send("233.252.0.1")
+    link.send("233.252.0.2")
+    wait_until(lambda: daemon.group("goes")["received"] == 1, "a datagram")
+    assert daemon.group("moves")["received"] == 1
+    link.host.ip("link property del dev x0 altname lan-port-1")
+    wait_until(lambda: not joined_on(daemon, "goes"), "the end of the membership")
+    assert daemon.membership("goes", "lan-port-1")["error"] == "there is no such interface"
+    assert daemon.error("Send", group="sends", text="x").parameters["message"] == "there is no interface lan-port-1"
+    link.host.ip("link property add dev y0 altname lan-port-1")
+    wait_until(lambda: joined_on(daemon, "goes") == {"y0"}, "the interface that has the name now")
+    daemon.call("Send", group="sends", text="x")
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
+def test_what_is_sent_follows_the_name_of_its_interface(start, link):
+    """An interface that is renamed is no longer the one that is named; one that gets the name is."""
+    second_link(link)
+    daemon = start('groups: { one: { address = "233.252.0.1"; port = 5004; interfaces = ["x0"]; send_interface = "x0"; }; '
+                   'joined: { address = "233.252.0.2"; port = 5004; interfaces = ["x0"]; }; };', host=link.host)
+    receivers = {group: receiver_on(link.peer, address, 5004, "eth0")
+                 for group, address in (("one", "233.252.0.1"), ("joined", "233.252.0.2"))}
+    for address in "233.252.0.1", "233.252.0.2":  # joins for the receivers, too (IP_MULTICAST_ALL)
+        receivers[address] = receiver_on(link.peer, address, 5004, "eth9")
+
+    def outcome(group):
+        """Why nothing was sent, or from which address what was sent has arrived."""
+        try:
+            daemon.call("Send", group=group, text="x")
+        except VarlinkError as error:
+            return error.parameters["message"]
+        return receivers[group].recvfrom(99)[1][0]
+
+    assert outcome("one") == outcome("joined") == "203.0.113.1"
+    rename(link.host, "x0", "x9")
+    for group in "one", "joined":
+        wait_until(lambda: outcome(group) == "there is no interface x0", f"the refusal of {group}")
+    link.host.ip("link set y0 down", "link set y0 name x0", "link set x0 up")
+    for group in "one", "joined":
+        wait_until(lambda: "no interface" not in outcome(group), f"the way of {group}")
+        wait_until(lambda: outcome(group) == "198.51.100.1", f"the interface that has the name now, of {group}")

@@ -6,6 +6,7 @@ import resource
 import select
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -14,7 +15,7 @@ from harness.peers import send
 from harness.topology import Host, Namespace
 from harness.waiting import wait_until
 
-IGMP_V2_REPORT, IGMP_V3_REPORT, MLD_V2_REPORT = 0x16, 0x22, 143
+IGMP_V2_REPORT, IGMP_V3_REPORT, MLD_V1_REPORT, MLD_V2_REPORT = 0x16, 0x22, 131, 143
 EXCLUDES, INCLUDES = {2, 4}, {1, 3}
 
 SO_ATTACH_FILTER = 26
@@ -67,8 +68,12 @@ class Reports:
                 self.seen.add((socket.inet_ntoa(body[4:8]), IGMP_V2_REPORT, source))
             elif body[0] == IGMP_V3_REPORT:
                 self.records(body, 4, socket.AF_INET, source)
-        elif data[0] >> 4 == 6 and data[6] == 0 and data[48] == MLD_V2_REPORT:
-            self.records(data[48:], 16, socket.AF_INET6, socket.inet_ntop(socket.AF_INET6, data[8:24]))
+        elif data[0] >> 4 == 6 and data[6] == 0:
+            source = socket.inet_ntop(socket.AF_INET6, data[8:24])
+            if data[48] == MLD_V2_REPORT:
+                self.records(data[48:], 16, socket.AF_INET6, source)
+            elif data[48] == MLD_V1_REPORT:
+                self.seen.add((socket.inet_ntop(socket.AF_INET6, data[56:72]), MLD_V1_REPORT, source))
 
     def records(self, body, size, family, source):
         at = 8
@@ -204,6 +209,51 @@ def test_with_igmp_version_2_a_version_2_report_is_sent(make):
     wait_until(lambda: reports.has(GROUPS["v4"], {IGMP_V2_REPORT}), "a report")
 
 
+@pytest.fixture
+def bridged(make):
+    """Memberships on a bridge of the host; x0 is not yet a port of it. The kernel reports nothing by itself when it is."""
+    site, daemon = make(CONFIG.replace('"x0"', '"br0"'))
+    site.host.ip("link add br0 type bridge mcast_snooping 0", "link set br0 up", "address add 192.0.2.1/24 dev br0",
+                 "link add y0 type veth peer name y1", "link set y0 master br0 up", "link set y1 up")
+    wait_until(lambda: daemon.membership("v6", "br0")["state"] == "joined" and site.host.has_route("br0"), "the membership")
+    return site
+
+
+def assert_reported_in(site, kind, group):
+    reports, inside = Reports(site.switch, "p0"), Reports(site.host, "y1")
+    first_reports_are_over(inside)
+    reports.seen.clear()
+    site.host.ip("link set x0 master br0")
+    wait_until(lambda: reports.has(GROUPS[group], {kind}), "a report", 2)
+
+
+@pytest.mark.parametrize("setting", ["br0", "all"])
+def test_with_mld_version_1_a_version_1_report_is_sent(bridged, setting):
+    bridged.host.run("sysctl", "-qw", f"net.ipv6.conf.{setting}.force_mld_version=1")
+    assert_reported_in(bridged, MLD_V1_REPORT, "v6")
+
+
+def test_with_igmp_version_2_a_version_2_report_is_sent_for_a_port(bridged):
+    bridged.host.run("sysctl", "-qw", "net.ipv4.conf.br0.force_igmp_version=2")
+    assert_reported_in(bridged, IGMP_V2_REPORT, "v4")
+
+
+def test_after_a_query_of_mld_version_1_a_version_1_report_is_sent(bridged):
+    """The kernel does version 1 then, as long as the querier may be there."""
+    inside = Reports(bridged.host, "y1")
+    first_reports_are_over(inside)
+    with bridged.host:
+        querier = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        querier.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"y1")
+        querier.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, bytes.fromhex("3a00050200000100"))
+        index = socket.if_nametoindex("y1")
+    wait_until(lambda: bridged.host.has_route("y1"), "the link")
+    # Multicast listener query of version 1, for all groups, to be answered within 10 ms (RFC 2710).
+    querier.sendto(struct.pack("!BBHHH16x", 130, 0, 0, 10, 0), ("ff02::1", 0, 0, index))
+    wait_until(lambda: inside.has(GROUPS["v6"], {MLD_V1_REPORT}), "the answer")
+    assert_reported_in(bridged, MLD_V1_REPORT, "v6")
+
+
 def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_reported(make, blast):
     """A first address, again and again, causes the reports: nothing else happens to the traffic."""
     own = 'groups: { own: { address = "203.0.113.1"; port = 5004; interfaces = ["x0"]; };'
@@ -233,32 +283,179 @@ def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_repo
         assert daemon.arrived(group) <= stream.sent
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("group", ["v4", "ssm", "v6", "ssm6"])
+def test_at_a_hundred_thousand_a_second_nothing_is_lost_while_memberships_are_reported(make, release, blast, group):
+    """A second port of the bridge that comes and goes causes the reports; an address that comes and goes with it shows that
+    the daemon has seen it."""
+    own = 'groups: { own: { address = "198.51.100.9"; port = 5004; interfaces = ["br0"]; };'
+    config = CONFIG.replace('"x0"', '"br0"').replace("port = 5004;", 'port = 5004; receive_buffer = "16M";')
+    site, daemon = make(config.replace("groups: {", own, 1), binary=release)
+    site.host.ip("link add br0 type bridge mcast_snooping 0 stp_state 0", "link set br0 up", "link set x0 master br0",
+                 "address flush dev x0", "address add 203.0.113.1/24 dev br0", "address add 2001:db8:9::5/64 dev br0 nodad",
+                 "link add y0 type veth peer name y1", "link set y0 up", "link set y1 up")
+    site.host.run("sysctl", "-qw", "net.ipv4.conf.br0.rp_filter=0")
+    wait_until(lambda: daemon.membership(group, "br0")["state"] == "joined" and site.host.has_route("br0"), "the membership")
+    reports, address = Reports(site.switch, "p0"), GROUPS[group]
+    first_reports_are_over(reports)
+    source = "2001:db8:9::2" if ":" in address else "203.0.113.2"
+    with blast.stream(site.peer, address, 5004, rate=100000, interface="eth0", source=source) as stream:
+        wait_until(lambda: daemon.group(group)["received"] > 1000, "traffic")
+        for round_ in range(20):
+            reports.seen.clear()
+            site.host.ip(*(("link set y0 nomaster", "address del 198.51.100.9/32 dev br0") if round_ % 2 else
+                           ("link set y0 master br0", "address add 198.51.100.9/32 dev br0")))
+            wait_until(lambda: (daemon.membership("own", "br0")["state"] == "waiting") == bool(round_ % 2), "the daemon")
+            wait_until(lambda: reports.has(address, EXCLUDES | INCLUDES), "a report")
+    wait_until(lambda: daemon.arrived(group) >= stream.sent - 1, f"all: {stream.sent}, {daemon.arrived(group)}")
+    assert daemon.arrived(group) <= stream.sent
+
+
+def many(count, interfaces='interfaces = ["x0"]; '):
+    return "groups: { " + " ".join(
+        f'g{i}: {{ address = "239.7.{i // 250}.{i % 250 + 1}"; port = 5004; {interfaces}receive_buffer = "4K"; }};'
+        for i in range(count)) + " };"
+
+
+@pytest.mark.parametrize("count, lines", [(8, 8), (9, 1)])
+def test_what_happens_to_many_memberships_is_one_line(make, count, lines):
+    site, daemon = make(many(count))
+    daemon.new_log()
+
+    def change(command, state, error=None):
+        site.host.ip(command)
+        wait_until(lambda: {(m["state"], m["error"]) for g in daemon.call("ListGroups")["groups"] for m in g["memberships"]}
+                   == {(state, error)}, f"all to be {state}")
+        return daemon.new_log()
+
+    def said(log, one, sum_):
+        return sum(log.count(f"group g{i}: {one}\n") for i in range(count)), log.count(sum_ + "\n")
+
+    expected = (lines, 0) if lines > 1 else (0, 1)
+    log = change("link set x0 down", "joined", "the interface is down")
+    assert said(log, "joined on x0, but the interface is down", f"x0: {count} memberships joined, but the interface is down") \
+        == said(log, "nothing can be sent on x0: x0 is down", f"x0: {count} groups can send nothing: x0 is down") == expected
+    log = change("link set x0 up", "joined")
+    assert said(log, "joined on x0", f"x0: {count} memberships joined") == expected
+    log = change("link set x0 name x9", "waiting", "there is no such interface")
+    assert said(log, "waiting for x0: there is no such interface",
+                f"x0: {count} memberships waiting: there is no such interface") == expected
+
+
+def schedule_of(process, thread):
+    """How long a thread has run on a processor, and has waited for one, in seconds (proc(5), schedstat)."""
+    with open(f"/proc/{process}/task/{thread}/schedstat") as file:
+        run, waited, _ = file.read().split()
+        return int(run) / 1e9, int(waited) / 1e9
+
+
 def busy_seconds(daemon):
-    """How long it has run on a processor (proc(5), schedstat)."""
-    with open(f"/proc/{daemon.process.pid}/schedstat") as file:
-        return int(file.read().split()[0]) / 1e9
+    return schedule_of(daemon.process.pid, daemon.process.pid)[0]
+
+
+class Loop:
+    """Asks the daemon all the time while something happens, for the longest that its loop was away: busy, or held up. What
+    the machine was busy with otherwise does not count."""
+
+    def __init__(self, daemon):
+        self.daemon, self.away = daemon, 0
+
+    def time(self):
+        return time.monotonic() - sum(schedule_of(*of)[1] for of in (
+            (self.daemon.process.pid, self.daemon.process.pid), ("self", threading.get_native_id())))
+
+    def ask(self):
+        before = self.time()
+        self.daemon.call("GetStatus")
+        self.away = max(self.away, self.time() - before)
+
+    def watch_while(self, action, line=None, timeout=30):
+        """While action() is done, and until it has led to a line of the log. Returns how long action() took."""
+        ended, shown = [], len(self.daemon.log())
+        thread = threading.Thread(target=lambda: (action(), ended.append(time.monotonic())))
+        started = time.monotonic()
+        thread.start()
+        self.watch(lambda: ended and (not line or line in self.daemon.log()[shown:]), timeout)
+        thread.join()
+        return ended[0] - started
+
+    def watch(self, condition, timeout):
+        until = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < until
+            self.ask()
+        for _ in range(100):
+            self.ask()
+
+
+@pytest.fixture
+def crowd(make, release):
+    """Ten thousand memberships on x0."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    site, daemon = make(many(10000), binary=release)
+    reports = Reports(site.switch, "p0")
+    first_reports_are_over(reports)
+    return site, daemon, reports
+
+
+# what is done to site, and what has followed when it is over
+STORMS = {
+    "carrier": (lambda site: site.switch.ip("link set p0 down", "link set p0 up"), None),
+    "address": (lambda site: site.host.ip("address del 203.0.113.1/24 dev x0", "address add 203.0.113.1/24 dev x0"), None),
+    "down": (lambda site: site.host.ip("link set x0 down"), "joined, but the interface is down"),
+    "up": (lambda site: site.host.ip("link set x0 up"), "memberships joined\n"),
+    "flap": (lambda site: site.host.ip(*3 * ["link set x0 down", "link set x0 up"]), None),
+    "unrelated": (lambda site: site.host.ip("link add y0 type veth peer name y1", "link set y0 up", "link del y0"), None),
+}
 
 
 @pytest.mark.long
-def test_ten_thousand_memberships_hold_up_the_loop_for_20_ms_at_most(make, release):
-    """In time of the processor, as the machine may be busy with something else."""
+def test_ten_thousand_memberships_on_a_link_hold_up_the_loop_for_20_ms_at_most(crowd, say):
+    """Where the kernel has its lock on links for long, as while such a link comes up again, for a small part of that: a
+    processor that the kernel does not let go of looks the same."""
+    site, daemon, _ = crowd
+    found, locked = {}, 0
+    for name in 3 * [*STORMS]:
+        action, line = STORMS[name]
+        daemon.new_log()
+        loop = Loop(daemon)
+        locked = max(locked, loop.watch_while(lambda: action(site), line))
+        found.setdefault(name, []).append(loop.away)
+        assert daemon.new_log().count("\n") < 100
+    say("; ".join(f"{name}: away for {' '.join(f'{1000 * away:.1f}' for away in times)} ms" for name, times in found.items())
+        + f"; locked for up to {1000 * locked:.0f} ms")
+    flap = found.pop("flap")
+    assert min(flap) < 0.02 + locked / 8 and max(min(times) for times in found.values()) <= 0.020
+
+
+@pytest.mark.long
+def test_a_link_that_four_thousand_groups_join_by_default_holds_up_the_loop_for_20_ms_at_most(make, release, say):
     resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-    count = 10000
-    groups = " ".join(f'g{i}: {{ address = "239.7.{i // 250}.{i % 250 + 1}"; port = 5004; interfaces = ["x0"]; '
-                      f'receive_buffer = "4K"; }};' for i in range(count))
-    site, daemon = make("groups: { " + groups + " };", binary=release)
-    reports = Reports(site.switch, "p0")
-    longest = []
+    site, daemon = make(many(4000, ""), binary=release)
+    found = {"comes": [], "goes": []}
     for _ in range(3):
-        reports.read()
-        reports.seen.clear()
-        site.switch.ip("link set p0 down", "link set p0 up")
-        waits, until = [], time.monotonic() + 2
-        while time.monotonic() < until:
-            before = busy_seconds(daemon)
-            daemon.call("GetStatus")
-            waits.append(busy_seconds(daemon) - before)
-            reports.read()
-        assert len(reports.seen) > count / 10
-        longest.append(max(waits))
-    assert min(longest) <= 0.020, longest
+        for name, joined, commands in (
+                ("comes", 12000, ["link add y0 type veth peer name y1", "link set y0 up", "link set y1 up"]),
+                ("goes", 4000, ["link del y0"])):
+            loop = Loop(daemon)
+            loop.watch_while(lambda: site.host.ip(*commands))
+            loop.watch(lambda: daemon.call("GetStatus")["memberships"]["joined"] == joined, 60)
+            found[name].append(loop.away)
+    say(str({name: [f"{1000 * away:.1f} ms" for away in times] for name, times in found.items()}))
+    assert max(min(times) for times in found.values()) <= 0.020
+
+
+@pytest.mark.long
+def test_a_change_of_a_link_that_no_group_is_on_concerns_no_group(crowd):
+    """Ten of them cost less than following one change of the link that all are on."""
+    site, daemon, _ = crowd
+    before = busy_seconds(daemon)
+    site.host.ip("link set x0 down")
+    wait_until(lambda: "memberships joined, but" in daemon.log(), "the link to be down")
+    one = busy_seconds(daemon) - before
+    site.host.ip("link add y0 type veth peer name y1")
+    before = busy_seconds(daemon)
+    for _ in range(10):
+        site.host.ip("link set y0 up", "link set y0 down")
+        daemon.call("GetStatus")
+    assert busy_seconds(daemon) - before < 4 * one

@@ -8,6 +8,7 @@ import pytest
 from harness.daemon import run_mcastd
 from harness.peers import packed, udp_socket
 from harness.records import lines_of
+from harness.tunnels import Tunnel
 from harness.waiting import wait_until
 
 
@@ -47,6 +48,50 @@ def states(daemon, name="g"):
 def wait_lines(daemon, count, name="g"):
     wait_until(lambda: len(lines_of(daemon, "lines", name)) >= count, f"{count} lines of {name}")
     return lines_of(daemon, "lines", name)
+
+
+@pytest.mark.parametrize("coalesce", ["", "coalesce = true;"])
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1::1"])
+def test_a_datagram_to_an_address_says_on_which_interface_it_came_in(start, net, address, coalesce):
+    """Also on one that has another name now."""
+    daemon = start(config(group(address, coalesce)))
+    net.side.ip("route replace 192.0.2.0/24 via 198.51.100.1", "route replace 2001:db8:1::/64 via 2001:db8:2::1")
+    for _ in range(3):
+        send(net.peer, b"eth0", address)
+        send(net.side, b"eth1", address)
+    found = wait_lines(daemon, 6)
+    assert [line["interface"] for line in found] == [line["payload"] for line in found]
+    net.host.ip("link set eth1 down", "link set eth1 name renamed", "link set renamed up")
+    try:
+        wait_until(lambda: daemon.call("GetStatus") and net.host.has_route("renamed"), "the new name")
+        wait_until(lambda: (send(net.side, b"again", address),
+                            [line for line in lines_of(daemon, "lines", "g") if line["interface"] == b"renamed"])[1],
+                   "a datagram by the new name")
+    finally:
+        net.host.ip("link set renamed down", "link set renamed name eth1", "link set eth1 up",
+                    "address replace 2001:db8:2::1/64 dev eth1 nodad")
+        wait_until(lambda: net.host.has_route("eth1"), "the old name")
+
+
+def test_any_address_is_received_on_a_link_without_one(start, net):
+    """An unnumbered link, where datagrams come to another address of the host."""
+    tunnel = Tunnel(net.host, "tun9")
+    net.host.ip("link set tun9 up")
+    for setting in ("all", "tun9"):
+        net.host.run("sysctl", "-qw", f"net.ipv4.conf.{setting}.rp_filter=0")
+    daemon = start(config(group("0.0.0.0"), group("::", name="six")))
+    assert states(daemon)["tun9"] == states(daemon, "six")["tun9"] == "joined"
+    tunnel.put_in("203.0.113.9", "192.0.2.1", 7001, b"tun9")
+    tunnel.put_in("2001:db8:99::9", "2001:db8:1::1", 7001, b"tun9")
+    for name in "g", "six":
+        (line,) = wait_lines(daemon, 1, name)
+        assert line["payload"] == line["interface"] == b"tun9"
+    net.host.ip("link set tun9 down")
+    wait_until(lambda: "tun9" not in states(daemon), "the end of the membership")
+    net.host.ip("link set tun9 up")
+    wait_until(lambda: states(daemon).get("tun9") == "joined", "the membership")
+    tunnel.close()
+    wait_until(lambda: "tun9" not in states(daemon), "the end of the link")
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1::1"])

@@ -1,0 +1,250 @@
+#include "groups/follow.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "groups/group.h"
+#include "net/background.h"
+#include "net/link_monitor.h"
+
+/* The loop is away for this duration at most, and for this delay it is not. */
+#define SLICE_NS (4 * NS_PER_MS)
+#define REST_US 1000
+
+struct follow {
+	struct background *background;
+	struct event next_slice;
+	struct forgotten *forgotten;
+	struct transitions *transitions;
+	const struct follow_callbacks *callbacks;
+	void *argument;
+	struct link due; /* groups */
+	bool is_open; /* from the first reading to the end of the last group */
+	bool all; /* the next reading concerns all groups */
+	bool reads; /* in the background */
+	bool again; /* something has changed since that began */
+	bool is_outdated; /* what it reads is older than what was used meanwhile */
+	struct interface_list interfaces;
+	struct interface_changes changes;
+	struct { /* written in the background */
+		struct interface_list interfaces;
+		struct joined joined;
+		int r, joined_r;
+		uint32_t began;
+	} read;
+};
+
+static void read_links(void *argument)
+{
+	struct follow *follow = argument;
+
+	follow->read.r = interface_list_read(&follow->read.interfaces);
+	follow->read.joined_r = joined_read(&follow->read.joined);
+}
+
+static void begin_reading(struct follow *follow)
+{
+	if (!follow->is_open)
+		transitions_begin(follow->transitions);
+	follow->is_open = follow->reads = true;
+	follow->again = follow->is_outdated = false;
+	follow->read.began = forgotten_tick(follow->forgotten);
+	background_start(follow->background);
+}
+
+static void drop_reading(struct follow *follow)
+{
+	interface_list_clear(&follow->read.interfaces);
+	joined_clear(&follow->read.joined);
+}
+
+static void end(struct follow *follow)
+{
+	forgotten_clear(follow->forgotten);
+	transitions_end(follow->transitions);
+	follow->is_open = false;
+	follow->callbacks->done(follow->argument);
+}
+
+static void reconcile_due(struct follow *follow)
+{
+	static const struct timeval rest = {.tv_usec = REST_US};
+	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + SLICE_NS;
+	struct group *group;
+
+	while ((group = list_first(&follow->due, struct group, due)) &&
+		clock_ns(CLOCK_MONOTONIC) < end_ns) {
+		link_remove(&group->due);
+		if (group_reconcile(group, &follow->interfaces) < 0)
+			log_error("group %s: joining: out of memory", group->config->name);
+	}
+	if (!list_is_empty(&follow->due))
+		evtimer_add(&follow->next_slice, &rest);
+	else if (!follow->reads)
+		end(follow);
+}
+
+static void on_next_slice(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	reconcile_due(argument);
+}
+
+/* What has changed since the last reading. An interface that was deleted may be back, and look the
+ * same. */
+static int compare(struct follow *follow)
+{
+	const struct forgotten *forgotten = follow->forgotten;
+	struct {
+		unsigned *items;
+		size_t count;
+	} gone = {0};
+	int r = 0;
+
+	for (size_t i = 0; i < forgotten->gone.count && r >= 0; i++)
+		r = array_add(&gone, forgotten->gone.items[i].ifindex);
+	r = r < 0 ? r
+		  : interface_list_compare(&follow->interfaces, &follow->read.interfaces,
+			    gone.items, gone.count, &follow->changes);
+	free(gone.items);
+	return r;
+}
+
+/* Without memory for the comparison, all groups are concerned. */
+static void take_interfaces(struct follow *follow)
+{
+	struct interface_list before;
+
+	if (compare(follow) < 0)
+		follow->all = true;
+	if (follow->read.joined_r >= 0)
+		forgotten_note_joined(
+			follow->forgotten, &follow->read.joined, follow->read.began, false);
+	follow->callbacks->changed(follow->argument);
+	follow->all = false;
+	free(follow->changes.items);
+	follow->changes = (struct interface_changes){0};
+	before = follow->interfaces;
+	follow->interfaces = follow->read.interfaces;
+	follow->read.interfaces = (struct interface_list){0};
+	interface_list_clear(&before);
+}
+
+static void on_read(void *argument)
+{
+	struct follow *follow = argument;
+
+	follow->reads = false;
+	if (follow->read.r < 0)
+		log_error("listing the network interfaces: %s", strerror(-follow->read.r));
+	else if (!follow->is_outdated)
+		take_interfaces(follow);
+	drop_reading(follow);
+	if (follow->again || follow->is_outdated)
+		begin_reading(follow);
+	if (!evtimer_pending(&follow->next_slice, NULL))
+		reconcile_due(follow);
+}
+
+struct follow *follow_new(struct event_base *base, struct forgotten *forgotten,
+	struct transitions *transitions, const struct follow_callbacks *callbacks, void *argument)
+{
+	struct follow *follow = calloc(1, sizeof(*follow));
+
+	if (!follow)
+		return NULL;
+	list_init(&follow->due);
+	follow->forgotten = forgotten;
+	follow->transitions = transitions;
+	follow->callbacks = callbacks;
+	follow->argument = argument;
+	evtimer_assign(&follow->next_slice, base, on_next_slice, follow);
+	follow->background = background_new(base, read_links, on_read, follow);
+	if (!follow->background) {
+		follow_free(follow);
+		return NULL;
+	}
+	return follow;
+}
+
+void follow_free(struct follow *follow)
+{
+	if (!follow)
+		return;
+	background_free(follow->background);
+	evtimer_del(&follow->next_slice);
+	if (follow->is_open)
+		transitions_end(follow->transitions);
+	drop_reading(follow);
+	interface_list_clear(&follow->interfaces);
+	free(follow);
+}
+
+const struct interface_list *follow_interfaces(const struct follow *follow)
+{
+	return &follow->interfaces;
+}
+
+void follow_links(struct follow *follow, const struct link_change *change)
+{
+	if (!change)
+		follow->all = true;
+	else if (change->gone_count &&
+		 forgotten_note_gone(follow->forgotten, change->gone, change->gone_count) < 0)
+		follow->all = true;
+	if (follow->reads)
+		follow->again = true;
+	else
+		begin_reading(follow);
+}
+
+void follow_group(struct follow *follow, struct group *group)
+{
+	if (!link_is_used(&group->due) &&
+		(follow->all || group_is_concerned(group, &follow->changes)))
+		list_append(&follow->due, &group->due);
+}
+
+int follow_read_now(struct follow *follow)
+{
+	struct interface_list interfaces = {0};
+	struct joined joined = {0};
+	uint32_t began = forgotten_tick(follow->forgotten);
+	int r = interface_list_read(&interfaces);
+
+	follow->is_outdated = follow->reads;
+	if (r < 0)
+		return r;
+	interface_list_clear(&follow->interfaces);
+	follow->interfaces = interfaces;
+	if (joined_read(&joined) >= 0)
+		forgotten_note_joined(follow->forgotten, &joined, began, true);
+	transitions_begin(follow->transitions);
+	return 0;
+}
+
+void follow_settle(struct follow *follow)
+{
+	struct group *group;
+
+	while ((group = list_first(&follow->due, struct group, due)))
+		link_remove(&group->due);
+	evtimer_del(&follow->next_slice);
+	transitions_end(follow->transitions);
+	if (follow->reads)
+		return;
+	if (follow->is_open)
+		end(follow);
+	else
+		forgotten_clear(follow->forgotten);
+}
+
+void follow_read_otherwise(struct follow *follow)
+{
+	follow->is_outdated |= follow->reads;
+}

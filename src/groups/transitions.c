@@ -1,0 +1,167 @@
+#include "groups/transitions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+/* Up to this number each group has a line of its own. */
+#define SINGLES_MAX 8
+
+/* Beyond this number of different ones, all are logged at once. */
+#define SUMS_MAX 1024
+
+static const struct {
+	int level;
+	const char *message_id;
+	const char *one; /* "group NAME: ..." */
+	const char *many; /* "INTERFACE: COUNT ..." */
+	const char *separator; /* before the reason */
+} kinds[] = {
+	[TRANSITION_JOINED] = {LOG_INFO, MESSAGE_JOINED, "joined on", "memberships joined", ""},
+	[TRANSITION_JOINED_BUT] = {LOG_WARNING, MESSAGE_JOINED, "joined on", "memberships joined",
+		", but "},
+	[TRANSITION_WAITING] = {LOG_NOTICE, MESSAGE_WAITING, "waiting for", "memberships waiting",
+		": "},
+	[TRANSITION_FAILED] = {LOG_WARNING, MESSAGE_NOT_JOINED, "not joined on",
+		"memberships not joined", ": "},
+	[TRANSITION_FORGOTTEN] = {LOG_WARNING, MESSAGE_FORGOTTEN,
+		"the kernel has forgotten the membership on",
+		"memberships that the kernel has forgotten", "; "},
+	[TRANSITION_SENDING] = {LOG_INFO, NULL, "sending on", "groups are sending", ""},
+	[TRANSITION_NOT_SENDING] = {LOG_NOTICE, NULL, "nothing can be sent on",
+		"groups can send nothing", ": "},
+};
+
+/* Transitions of one kind, interface and reason. */
+struct sum {
+	uint64_t hash;
+	enum transition kind;
+	unsigned count;
+	char *interface, *reason;
+	char *groups[SINGLES_MAX];
+};
+
+struct transitions {
+	unsigned nesting;
+	struct {
+		struct sum *items;
+		size_t count;
+	} sums; /* in the order of the first of each */
+};
+
+static void log_one(
+	enum transition kind, const char *group, const char *interface, const char *reason)
+{
+	log_event(kinds[kind].level,
+		&(struct log_fields){
+			kinds[kind].message_id, .group = group, .interface = interface},
+		"group %s: %s %s%s%s", group, kinds[kind].one, interface, kinds[kind].separator,
+		reason);
+}
+
+static void log_sum(const struct sum *sum)
+{
+	if (sum->count > SINGLES_MAX)
+		log_event(kinds[sum->kind].level,
+			&(struct log_fields){
+				kinds[sum->kind].message_id, .interface = sum->interface},
+			"%s: %u %s%s%s", sum->interface, sum->count, kinds[sum->kind].many,
+			kinds[sum->kind].separator, sum->reason);
+	else
+		for (unsigned i = 0; i < sum->count; i++)
+			log_one(sum->kind, sum->groups[i], sum->interface, sum->reason);
+}
+
+static void sum_clear(struct sum *sum)
+{
+	for (unsigned i = 0; i < SINGLES_MAX; i++)
+		free(sum->groups[i]);
+	free(sum->interface);
+	free(sum->reason);
+}
+
+static void flush(struct transitions *transitions)
+{
+	for (size_t i = 0; i < transitions->sums.count; i++) {
+		log_sum(&transitions->sums.items[i]);
+		sum_clear(&transitions->sums.items[i]);
+	}
+	free(transitions->sums.items);
+	memset(&transitions->sums, 0, sizeof(transitions->sums));
+}
+
+struct transitions *transitions_new(void)
+{
+	return calloc(1, sizeof(struct transitions));
+}
+
+void transitions_free(struct transitions *transitions)
+{
+	if (!transitions)
+		return;
+	flush(transitions);
+	free(transitions);
+}
+
+void transitions_begin(struct transitions *transitions)
+{
+	if (transitions)
+		transitions->nesting++;
+}
+
+void transitions_end(struct transitions *transitions)
+{
+	if (transitions && !--transitions->nesting)
+		flush(transitions);
+}
+
+static struct sum *find(const struct transitions *transitions, uint64_t hash)
+{
+	for (size_t i = transitions->sums.count; i-- > 0;)
+		if (transitions->sums.items[i].hash == hash)
+			return &transitions->sums.items[i];
+	return NULL;
+}
+
+/* Returns NULL without memory. */
+static struct sum *add_sum(struct transitions *transitions, uint64_t hash, enum transition kind,
+	const char *interface, const char *reason)
+{
+	struct sum sum = {.hash = hash,
+		.kind = kind,
+		.interface = strdup(interface),
+		.reason = strdup(reason)};
+
+	if (transitions->sums.count == SUMS_MAX)
+		flush(transitions);
+	if (!sum.interface || !sum.reason || array_add(&transitions->sums, sum) < 0) {
+		sum_clear(&sum);
+		return NULL;
+	}
+	return &transitions->sums.items[transitions->sums.count - 1];
+}
+
+void transition_add(struct transitions *transitions, enum transition kind, const char *group,
+	const char *interface, const char *reason)
+{
+	struct sum *sum = NULL;
+	uint64_t hash;
+
+	reason = reason ? reason : "";
+	if (transitions && transitions->nesting) {
+		hash = hash_bytes(HASH_BEGIN, &kind, sizeof(kind));
+		hash = hash_bytes(hash, interface, strlen(interface) + 1);
+		hash = hash_bytes(hash, reason, strlen(reason));
+		sum = find(transitions, hash);
+		sum = sum ? sum : add_sum(transitions, hash, kind, interface, reason);
+	}
+	if (sum && sum->count < SINGLES_MAX && !(sum->groups[sum->count] = strdup(group)))
+		sum = NULL;
+	if (sum)
+		sum->count++;
+	else
+		log_one(kind, group, interface, reason);
+}

@@ -1,0 +1,34 @@
+/* What happened to memberships and to sending, for the log. Where many groups share an interface,
+ * one line says what the same event did to all of them: a link with ten thousand memberships
+ * that goes down and up would fill the journal. */
+#pragma once
+
+#include <stdbool.h>
+
+struct transitions;
+
+enum transition {
+	TRANSITION_JOINED,
+	TRANSITION_JOINED_BUT, /* reason: what to know about it */
+	TRANSITION_WAITING,
+	TRANSITION_FAILED,
+	TRANSITION_FORGOTTEN, /* by the kernel */
+	TRANSITION_SENDING, /* again */
+	TRANSITION_NOT_SENDING,
+};
+
+/* Returns NULL without memory. */
+struct transitions *transitions_new(void);
+
+/* Logs what is left. Accepts NULL. */
+void transitions_free(struct transitions *transitions);
+
+/* Between the two, transitions are gathered, and then logged: up to 8 of one kind, interface and
+ * reason with a line each, more with one line. May be nested. */
+void transitions_begin(struct transitions *transitions);
+void transitions_end(struct transitions *transitions);
+
+/* Outside of begin and end, or where transitions is NULL, it is logged at once. reason is NULL
+ * where the kind has none. */
+void transition_add(struct transitions *transitions, enum transition kind, const char *group,
+	const char *interface, const char *reason);

@@ -1,0 +1,115 @@
+#include "net/background.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define STACK_SIZE (256 * 1024)
+
+/* The thread ends with its work. One that waited for more would make each call of the loop that has
+ * a descriptor slower: the kernel counts references to files in processes with threads. */
+struct background {
+	struct event finished;
+	int wake; /* eventfd(2): the work is done */
+	pthread_t thread;
+	bool has_thread;
+	bool is_running;
+	void (*work)(void *argument);
+	void (*done)(void *argument);
+	void *argument;
+};
+
+static void *run(void *argument)
+{
+	struct background *background = argument;
+
+	background->work(background->argument);
+	eventfd_write(background->wake, 1);
+	return NULL;
+}
+
+static void finish(struct background *background)
+{
+	eventfd_t count;
+
+	if (background->has_thread)
+		pthread_join(background->thread, NULL);
+	background->has_thread = background->is_running = false;
+	eventfd_read(background->wake, &count);
+}
+
+static void on_finished(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	background_wait(argument);
+}
+
+struct background *background_new(struct event_base *base, void (*work)(void *argument),
+	void (*done)(void *argument), void *argument)
+{
+	struct background *background = calloc(1, sizeof(*background));
+
+	if (!background)
+		return NULL;
+	background->work = work;
+	background->done = done;
+	background->argument = argument;
+	background->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (background->wake < 0) {
+		free(background);
+		return NULL;
+	}
+	event_assign(&background->finished, base, background->wake, EV_READ | EV_PERSIST,
+		on_finished, background);
+	if (event_add(&background->finished, NULL) < 0) {
+		background_free(background);
+		return NULL;
+	}
+	return background;
+}
+
+void background_free(struct background *background)
+{
+	if (!background)
+		return;
+	if (background->is_running)
+		finish(background);
+	event_del(&background->finished);
+	close(background->wake);
+	free(background);
+}
+
+/* Signals are handled in the loop. */
+void background_start(struct background *background)
+{
+	sigset_t all, before;
+	pthread_attr_t attributes;
+
+	if (background->is_running)
+		return;
+	background->is_running = true;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	background->has_thread = !pthread_create(&background->thread, &attributes, run, background);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!background->has_thread)
+		run(background);
+}
+
+void background_wait(struct background *background)
+{
+	if (!background->is_running)
+		return;
+	finish(background);
+	background->done(background->argument);
+}

@@ -1,0 +1,22 @@
+/* Work that the kernel may hold up, one at a time, in a thread of its own: while another program
+ * changes a link with many memberships, the kernel's lock on links (RTNL) is held for half a
+ * second, and listing links or changing a membership waits for it. */
+#pragma once
+
+struct background;
+struct event_base;
+
+/* work() runs in the thread, done() in the loop afterwards. Returns NULL without memory or
+ * descriptors. */
+struct background *background_new(struct event_base *base, void (*work)(void *argument),
+	void (*done)(void *argument), void *argument);
+
+/* Waits for the work that is under way; done() is not called. Accepts NULL. */
+void background_free(struct background *background);
+
+/* Begins the work, where none is under way. Where no thread can be had, it is done at once, and
+ * done() is still called from the loop. */
+void background_start(struct background *background);
+
+/* Waits for the work that is under way, if any, and calls done() at once. */
+void background_wait(struct background *background);
