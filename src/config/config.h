@@ -25,6 +25,9 @@ struct key_mark {
 	bool failed;
 };
 
+/* What happens to a datagram that came in by another interface already. */
+enum duplicates { DUPLICATES_KEEP, DUPLICATES_DROP };
+
 struct config_group {
 	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-[]*, no leading '.' */
 	struct place place;
@@ -45,6 +48,7 @@ struct config_group {
 					      interfaces if interfaces is given, else the route */
 	struct address source_address; /* AF_UNSPEC: the first of the interface */
 	int64_t source_port; /* 0: any */
+	int duplicates; /* enum duplicates */
 	bool replies; /* receive what comes back to the port that it sends from */
 	bool socket;
 	int64_t socket_mode;

@@ -14,6 +14,9 @@
 	.name = key, .type = (key_type), .offset = offsetof(struct config_filter, member)
 #define CONFIG(member, type) KEY(struct config, member, type)
 
+static const char *const duplicates_choices[] = {
+	[DUPLICATES_KEEP] = "keep", [DUPLICATES_DROP] = "drop", NULL};
+
 static const struct key group_keys[] = {
 	{GROUP(address, KEY_ADDRESS), .required = true,
 		.help = "A multicast address, of 224.0.0.0/4 or ff00::/8; a broadcast address; or "
@@ -40,6 +43,10 @@ static const struct key group_keys[] = {
 			"passes in one buffer together (UDP_GRO). Costs far less for streams that "
 			"are sent like this. The kernel then counts the buffers that it drops, not "
 			"the datagrams."},
+	{GROUP(duplicates, KEY_CHOICE), .choices = duplicates_choices, .fallback = "keep",
+		.help = "Whether to drop what arrives a second time because two interfaces are on "
+			"the same network: the same sender, port and payload by another interface, "
+			"within a second."},
 	{GROUP(ttl, KEY_NUMBER), .min = 0, .max = 255, .fallback = "1",
 		.help = "TTL or hop limit of sent datagrams: 1 stays on the link, 0 on this host."},
 	{GROUP(loop, KEY_BOOL), .fallback = "true",

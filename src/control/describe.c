@@ -56,6 +56,18 @@ static void put_way(struct text *text, const struct way *way)
 	json_put_close(text, '}');
 }
 
+static void put_same_network(struct text *text, const struct same_network *same)
+{
+	if (!same->is_found) {
+		json_put_string(text, "sameNetworkTwice", NULL);
+		return;
+	}
+	json_put_open(text, "sameNetworkTwice", '[');
+	json_put_string(text, NULL, same->interfaces[0]);
+	json_put_string(text, NULL, same->interfaces[1]);
+	json_put_close(text, ']');
+}
+
 void describe_group(struct text *text, struct group *group)
 {
 	const struct group_counters *counters = group->counters;
@@ -79,6 +91,8 @@ void describe_group(struct text *text, struct group *group)
 	json_put_number(text, "replies", counters->replies);
 	json_put_number(text, "echoed", counters->echoed);
 	json_put_number(text, "unreachable", counters->unreachable);
+	json_put_number(text, "duplicates", counters->duplicates);
+	put_same_network(text, &group->same_network);
 	put_time(text, "lastReceived", counters->last_received_ns);
 	put_strings(text, "handlers", &config->handlers);
 	json_put_open(text, "memberships", '[');

@@ -450,6 +450,7 @@ static int make_parts(struct daemon *daemon)
 	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
+	groups_set_guard(daemon->groups, daemon->guard);
 	r = start_timers(daemon);
 	return r < 0 ? r : watch_signals(daemon);
 }

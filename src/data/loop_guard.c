@@ -35,6 +35,20 @@
 #define REPORT_MS 60000
 #define REPORTS 16
 
+/* The address that sent a payload first may be a relay of a ring whose host is not heard here. When
+ * it repeats the payload, the reader is asked to read nothing for twice as long as the last
+ * LONE_COPIES took, and what is queued then is counted: of a host about twice as many, of a ring
+ * only those that were under way. When few were queued SUSPICIONS times, the address is tested like
+ * others. When they were not few, there may be many in the ring: next time more are awaited. Slower
+ * rings than PAUSE_MAX_MS allows go on. */
+#define LONE_COPIES 16
+#define LONE_COPIES_MAX (1 << 24)
+#define FEW 4 /* at most one of 4 that are expected */
+#define SUSPICIONS 2
+#define PAUSE_MIN_MS 4
+#define PAUSE_MAX_MS 100
+#define RESTS 9 /* after a pause for a host, 9 times its duration without one */
+
 /* Sets of cache lines. Payloads that were heard once; at 40,000 new ones a second they are
  * remembered for 4 s. */
 #define SEEN_SETS 32768
@@ -59,7 +73,11 @@ struct entry {
 /* A payload that was heard more than once. */
 struct payload {
 	struct entry entry;
-	uint32_t first; /* the address that sent it first */
+	uint32_t first; /* the address that sent it first; 0: tested like others */
+	uint32_t lone; /* copies of it since lone_ms */
+	uint32_t lone_ms;
+	uint32_t lone_max; /* then the reader is asked to pause */
+	uint32_t suspicions; /* pauses one after the other in which few came */
 	uint32_t relayed; /* copies, of all addresses */
 	uint16_t round; /* of them, those of the first address and of those that pass */
 	uint16_t test_round; /* the round when the last test began */
@@ -92,12 +110,23 @@ struct report {
 	uint32_t when_ms;
 };
 
+/* What the reader is asked for. */
+struct pause {
+	uint64_t hash; /* of the payload; 0: nothing */
+	uint32_t asked_ms;
+	uint32_t ms;
+	uint32_t expected, count; /* of copies */
+	bool is_counting;
+};
+
 struct loop_guard {
 	struct seen seen[SEEN_SETS];
 	struct payload payloads[PAYLOAD_SETS][WAYS];
 	struct sender senders[SENDER_SETS][WAYS];
 	struct report reports[REPORTS];
 	struct hash_key key;
+	struct pause pause;
+	uint32_t rest_ms, rest_takes_ms; /* since when, and how long no pause is asked for */
 	uint32_t repeated_ms; /* when a payload was last repeated */
 };
 
@@ -127,9 +156,10 @@ static uint32_t hash_source(const struct loop_guard *guard, const struct address
 	uint64_t words[2];
 
 	if (source->family == AF_INET)
-		return (uint32_t)hash_mix(source->v4.s_addr ^ key[0], key[1]);
+		return (uint32_t)hash_mix(source->v4.s_addr ^ key[0], key[1]) | 1;
 	memcpy(words, &source->v6, sizeof(words));
-	return (uint32_t)hash_mix(hash_mix(words[0] ^ key[0], words[1] ^ key[1]) ^ key[2], key[3]);
+	return (uint32_t)hash_mix(hash_mix(words[0] ^ key[0], words[1] ^ key[1]) ^ key[2], key[3]) |
+	       1;
 }
 
 /* Whether the payload was heard before. Returns who sent it then; else remembers it. */
@@ -184,7 +214,8 @@ static struct payload *add_payload(
 	for (unsigned i = 1; i < WAYS; i++)
 		if (is_worth_less(&set[i].entry, &payload->entry, now_ms))
 			payload = &set[i];
-	*payload = (struct payload){.entry = {.key = hash, .copies = 1}, .first = first};
+	*payload = (struct payload){
+		.entry = {.key = hash, .copies = 1}, .first = first, .lone_max = LONE_COPIES};
 	return payload;
 }
 
@@ -311,6 +342,87 @@ static bool was_reported(struct loop_guard *guard, uint32_t source, uint32_t now
 	return found;
 }
 
+static uint64_t sender_hash(uint64_t payload, uint32_t source)
+{
+	return payload ^ (source + 1ull) * 0x9e3779b97f4a7c15;
+}
+
+/* A copy of the address that sent the payload first. */
+static void count_lone(
+	struct loop_guard *guard, struct payload *payload, uint64_t hash, uint32_t now_ms)
+{
+	struct pause *pause = &guard->pause;
+	uint32_t took, ms;
+
+	if (pause->is_counting && pause->hash == hash)
+		pause->count++;
+	if (!payload->lone)
+		payload->lone_ms = now_ms;
+	if (++payload->lone < payload->lone_max)
+		return;
+	took = now_ms > payload->lone_ms ? now_ms - payload->lone_ms : 1;
+	ms = 2 * took > PAUSE_MIN_MS ? 2 * took : PAUSE_MIN_MS;
+	if (ms > PAUSE_MAX_MS)
+		payload->suspicions = 0;
+	else if ((!pause->hash || now_ms - pause->asked_ms > 1000) &&
+		 now_ms - guard->rest_ms >= guard->rest_takes_ms)
+		*pause = (struct pause){.hash = hash,
+			.asked_ms = now_ms,
+			.ms = ms,
+			.expected = payload->lone * ms / took};
+	payload->lone = 0;
+}
+
+uint32_t loop_guard_take_pause(struct loop_guard *guard)
+{
+	uint32_t ms = guard->pause.ms;
+
+	guard->pause.ms = 0;
+	return ms;
+}
+
+void loop_guard_refuse_pause(struct loop_guard *guard)
+{
+	guard->pause.hash = 0;
+}
+
+void loop_guard_end_pause(struct loop_guard *guard)
+{
+	guard->pause.is_counting = guard->pause.hash;
+}
+
+void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_ns)
+{
+	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
+	struct pause pause = guard->pause;
+	struct payload *payload = pause.hash ? find_payload(guard, pause.hash, now_ms) : NULL;
+	struct sender *sender;
+
+	guard->pause = (struct pause){0};
+	if (!payload || !payload->first)
+		return;
+	/* A ring goes on at once, and a burst of a host does not. */
+	payload->lone = 1;
+	payload->lone_ms = now_ms;
+	if (!pause.count || pause.count * FEW > pause.expected || !is_all) {
+		payload->suspicions = 0;
+		if (pause.count && payload->lone_max < LONE_COPIES_MAX)
+			payload->lone_max *= 4;
+		guard->rest_ms = now_ms;
+		guard->rest_takes_ms = RESTS * (now_ms - pause.asked_ms);
+		return;
+	}
+	if (++payload->suspicions < SUSPICIONS)
+		return;
+	/* Its next copy is one too many. */
+	sender = find_sender(guard, sender_hash(pause.hash, payload->first), now_ms);
+	sender->entry.heard_ms = now_ms;
+	sender->state = COUNTING;
+	sender->round = payload->round;
+	sender->count = COPIES;
+	payload->first = 0;
+}
+
 enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload, size_t size,
 	const struct address *source, uint64_t now_ns)
 {
@@ -330,14 +442,15 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 	known->entry.heard_ms = guard->repeated_ms = now_ms;
 	known->entry.copies++;
 	if (id != known->first) {
-		struct sender *sender = find_sender(
-			guard, hash ^ (id + 1ull) * 0x9e3779b97f4a7c15, now_ms);
+		struct sender *sender = find_sender(guard, sender_hash(hash, id), now_ms);
 
 		sender->entry.heard_ms = now_ms;
 		sender->entry.copies++;
 		verdict = judge_sender(sender, known, now_ms);
 		passes = sender->state == PASSING;
 	}
+	if (id == known->first)
+		count_lone(guard, known, hash, now_ms);
 	if (verdict == LOOP_NONE) {
 		known->relayed++;
 		known->round += passes;

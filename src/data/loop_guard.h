@@ -25,3 +25,16 @@ void loop_guard_free(struct loop_guard *guard); /* accepts NULL */
  * relayed. now_ns is any monotonic clock. */
 enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload, size_t size,
 	const struct address *source, uint64_t now_ns);
+
+/* After a batch: how long the reader of its membership is asked to read nothing, in ms; 0: it goes
+ * on. Asked once. Then follows one of the others. */
+uint32_t loop_guard_take_pause(struct loop_guard *guard);
+
+/* The reader cannot pause. */
+void loop_guard_refuse_pause(struct loop_guard *guard);
+
+/* The pause is over: what is judged from now on was queued. */
+void loop_guard_end_pause(struct loop_guard *guard);
+
+/* What was queued has been judged; is_all: and there was no more of it. */
+void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_ns);

@@ -75,6 +75,7 @@ void group_free(struct group *group)
 		return;
 	group_socket_free(group->socket);
 	outgoing_clear(group);
+	same_network_clear(&group->same_network);
 	while (group->memberships.count)
 		remove_membership(group, group->memberships.count - 1);
 	free(group->memberships.items);
@@ -110,6 +111,7 @@ void group_inherit(struct group *group, struct group *from)
 	while (from->memberships.count)
 		remove_membership(from, from->memberships.count - 1);
 	outgoing_move(group, from);
+	same_network_move(group, from);
 	group->shares_counters = false;
 	from->shares_counters = true;
 	group_socket_move_connections(from->socket, group->socket);

@@ -7,6 +7,7 @@
 #include "groups/membership.h"
 #include "groups/outgoing.h"
 #include "groups/receive.h"
+#include "groups/same_network.h"
 #include "net/link_monitor.h"
 
 struct group_socket;
@@ -24,6 +25,7 @@ COUNTERS_RECORD(group_counters, {
 	uint64_t replies; /* received; of those that came to the port that it sends from */
 	uint64_t unreachable; /* ICMP errors about datagrams that were sent */
 	uint64_t echoed; /* own datagrams that came back once more by another interface */
+	uint64_t duplicates; /* dropped, as they came in by another interface already */
 });
 
 struct group {
@@ -46,6 +48,7 @@ struct group {
 	struct log_limit send_limit; /* for warnings about what was not sent */
 	struct group_socket *socket; /* NULL: none */
 	struct outgoing outgoing;
+	struct same_network same_network;
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().

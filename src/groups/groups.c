@@ -122,6 +122,11 @@ struct groups *groups_new(struct event_base *base, struct counters *counters, st
 	return groups;
 }
 
+void groups_set_guard(struct groups *groups, struct loop_guard *guard)
+{
+	groups->context.guard = guard;
+}
+
 void groups_free(struct groups *groups)
 {
 	if (!groups)
@@ -134,6 +139,7 @@ void groups_free(struct groups *groups)
 	reports_free(groups->context.reports);
 	senders_free(groups->context.senders);
 	arena_free(groups->context.arena);
+	free(groups->context.twins);
 	free(groups);
 }
 

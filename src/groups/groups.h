@@ -20,6 +20,9 @@ struct tap {
 /* An empty set, or NULL without memory. counters and store must live longer. */
 struct groups *groups_new(struct event_base *base, struct counters *counters, struct store *store);
 
+/* The guard of all relays, which must live longer: it may have memberships pause. */
+void groups_set_guard(struct groups *groups, struct loop_guard *guard);
+
 /* What was found of an earlier run. */
 const struct restored *groups_restored(const struct groups *groups);
 

@@ -172,6 +172,7 @@ void membership_close(struct membership *membership)
 		membership_count_drops(membership);
 	report_cancel(&membership->report);
 	pause_cancel(&membership->pause);
+	membership->guard_pause_ns = 0;
 	event_del(&membership->readable);
 	close(membership->fd);
 	membership->fd = -1;
@@ -347,6 +348,7 @@ static int join(
 	note_reported(membership, interface);
 	name_socket(membership, interface->index, name);
 	membership->is_stored = store_add(membership->group->context->store, name, fd);
+	same_network_expect(membership->group);
 	return 0;
 }
 

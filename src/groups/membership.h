@@ -15,7 +15,10 @@
 #include "service/store.h"
 
 struct group;
+struct loop_guard;
+struct notice_sink;
 struct senders;
+struct twins;
 
 /* What was found of an earlier run. */
 struct restored {
@@ -35,6 +38,9 @@ struct group_context {
 	struct reports *reports;
 	struct counters *counters;
 	struct store *store;
+	struct notice_sink *notices; /* for events; NULL: nobody takes them */
+	struct loop_guard *guard; /* of all relays; NULL: there are none */
+	struct twins *twins; /* of groups that keep duplicates, made when the first is watched */
 	/* The kernel's list of memberships and the interfaces, while memberships are compared with
 	 * them. joined is NULL where the kernel has no such list. */
 	const struct joined *joined;
@@ -81,6 +87,8 @@ struct membership {
 	uint64_t receive_buffer; /* granted, in bytes */
 	struct membership_counters *counters;
 	uint32_t drops_read_s; /* when the kernel's drops were last read, CLOCK_MONOTONIC_COARSE */
+	uint64_t guard_pause_ns; /* until when the guard against rings has it pause,
+				    CLOCK_MONOTONIC; 0: it does not */
 	uint32_t awake_until_s; /* no pause before, CLOCK_MONOTONIC_COARSE */
 	bool is_stored; /* the fd store has a copy of the socket */
 	bool coalesces; /* the socket does */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "data/loop_guard.h"
 #include "groups/group.h"
 #include "net/multicast.h"
 
@@ -91,10 +92,10 @@ static void check_senders(struct membership *membership, struct arena_received *
 int membership_receive(struct membership *membership, struct arena_received *received)
 {
 	struct group *group = membership->group;
-	bool checks = needs_senders(membership);
+	bool checks = needs_senders(membership), watched = same_network_is_watched(group);
 	int r = arena_receive(group->context->arena, membership->fd,
-		group->needs | (checks ? NEED_DATAGRAMS | NEED_SOURCE : 0), membership->coalesces,
-		received);
+		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0),
+		membership->coalesces, received);
 	uint32_t now;
 
 	if (r < 0)
@@ -103,6 +104,8 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 		check_senders(membership, received);
 	if (group->outgoing.echoes || group->outgoing.own)
 		outgoing_find_own(group, membership->origin->ifindex, received);
+	if (watched)
+		same_network_examine(membership, received);
 	if (!received->count)
 		return 0;
 	count(group->counters, received);
@@ -127,6 +130,39 @@ static bool may_pause(const struct membership *membership)
 	       membership->receive_buffer >= PAUSE_BUFFER && membership->awake_until_s <= now_s();
 }
 
+/* Whether the guard against rings has the membership pause, to see what comes meanwhile. */
+static bool begins_guard_pause(struct membership *membership)
+{
+	struct loop_guard *guard = membership->group->context->guard;
+	uint32_t ms = guard ? loop_guard_take_pause(guard) : 0;
+
+	if (!ms)
+		return false;
+	if (membership->receive_buffer < PAUSE_BUFFER) {
+		loop_guard_refuse_pause(guard);
+		return false;
+	}
+	membership->guard_pause_ns = clock_ns(CLOCK_MONOTONIC) + ms * NS_PER_MS;
+	return true;
+}
+
+/* Reads nothing for as long as the guard asked, and the receive buffer allows. Returns whether it
+ * goes on. */
+static bool goes_on_guard_pause(struct membership *membership)
+{
+	struct loop_guard *guard = membership->group->context->guard;
+	struct arena_received received;
+
+	if (clock_ns(CLOCK_MONOTONIC) < membership->guard_pause_ns &&
+		socket_backlog(membership->fd) <= membership->receive_buffer / 2)
+		return true;
+	membership->guard_pause_ns = 0;
+	loop_guard_end_pause(guard);
+	membership_receive(membership, &received);
+	loop_guard_was_queued(guard, !received.is_full, clock_ns(CLOCK_MONOTONIC_COARSE));
+	return false;
+}
+
 /* Reads what is queued, but not more than is fair to the other memberships. Returns how to go on:
  * pause where there is traffic and the socket was drained. */
 static enum pause_next take_turn(struct membership *membership)
@@ -140,6 +176,8 @@ static enum pause_next take_turn(struct membership *membership)
 	}
 	if (membership->check_sources == CHECK_UNTIL_DRAINED && !received.is_full)
 		membership->check_sources = CHECK_NEVER;
+	if (begins_guard_pause(membership))
+		return PAUSE_AGAIN;
 	if ((count < PAUSE_FROM && !membership->pause.goes_on) || !may_pause(membership))
 		return PAUSE_ENDS;
 	return received.is_full ? PAUSE_GOES_ON : PAUSE_AGAIN;
@@ -152,6 +190,8 @@ enum pause_next membership_resume(struct pause_member *member)
 	struct membership *membership = container_of(member, struct membership, pause);
 	enum pause_next next;
 
+	if (membership->guard_pause_ns && goes_on_guard_pause(membership))
+		return PAUSE_AGAIN;
 	if (!member->goes_on && socket_backlog(membership->fd) > membership->receive_buffer / 2)
 		membership->awake_until_s = now_s() + AWAKE_S;
 	next = take_turn(membership);

@@ -13,6 +13,7 @@ static const struct column columns[] = {
 	{"DROPPED", "dropped", COLUMN_NUMBER},
 	{"TRUNCATED", "truncated", COLUMN_COUNT},
 	{"REFUSED", "refused", COLUMN_COUNT},
+	{"DUPLICATES", "duplicates", COLUMN_COUNT},
 	{"SENT", "sent", COLUMN_NUMBER},
 	{"UNSENT", "notSent", COLUMN_COUNT},
 	{"REPLIES", "replies", COLUMN_COUNT},
@@ -23,6 +24,7 @@ static const struct column columns[] = {
 	{"SOURCES", "sources", COLUMN_REMARK},
 	{"ERROR", "error", COLUMN_REMARK},
 	{"SENDING", "sending", COLUMN_REMARK},
+	{"SAME NETWORK", "sameNetworkTwice", COLUMN_REMARK},
 };
 
 static json_t *new_target(const json_t *group)

@@ -1,0 +1,157 @@
+#include "groups/same_network.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "data/notice.h"
+#include "data/twins.h"
+#include "groups/group.h"
+
+/* In whole seconds of the clock, which is why a watch may be shorter by one. */
+#define WATCH_S 2
+#define INTERVAL_S 60
+
+/* Copies after which it is said, and datagrams without a copy after which it is over. */
+#define MATCHES_MIN 3
+#define SINGLE_MIN 8
+
+void same_network_clear(struct same_network *same)
+{
+	free(take(same->own));
+}
+
+void same_network_move(struct group *group, struct group *from)
+{
+	group->same_network = from->same_network;
+	from->same_network = (struct same_network){0};
+}
+
+void same_network_expect(struct group *group)
+{
+	group->same_network.next_s = 0;
+}
+
+static void report(const struct group *group, enum notice_state state)
+{
+	const struct same_network *same = &group->same_network;
+
+	notice_send(group->context->notices,
+		&(struct notice){.kind = NOTICE_SAME_NETWORK_TWICE,
+			.state = state,
+			.group = group->config->name,
+			.interface = same->interfaces[0],
+			.other_interface = same->interfaces[1],
+			.level = state == NOTICE_BEGIN ? LOG_WARNING : LOG_NOTICE});
+}
+
+/* A copy came in by the first interface, of a datagram that came in by the second. */
+static void find(struct group *group, const char *interface, const char *other)
+{
+	struct same_network *same = &group->same_network;
+
+	strcpy(same->interfaces[0], other);
+	strcpy(same->interfaces[1], interface);
+	same->is_found = true;
+	log_warning("group %s: %s and %s bring the same datagrams: they are on the same network, "
+		    "or a router joins them; %s",
+		group->config->name, other, interface,
+		group->config->duplicates == DUPLICATES_DROP
+			? "the second copies are dropped"
+			: "list one of them in interfaces, or set duplicates = \"drop\"");
+	report(group, NOTICE_BEGIN);
+}
+
+static void lose(struct group *group)
+{
+	struct same_network *same = &group->same_network;
+
+	same->is_found = false;
+	log_notice("group %s: %s and %s no longer bring the same datagrams", group->config->name,
+		same->interfaces[0], same->interfaces[1]);
+	report(group, NOTICE_END);
+}
+
+/* Begins to watch for a second, after what the last one has shown. */
+static void begin(struct group *group, uint32_t now_s)
+{
+	struct same_network *same = &group->same_network;
+
+	if (same->seen && !same->matched)
+		same->matches = 0;
+	if (same->is_found && same->seen >= SINGLE_MIN && !same->matched)
+		lose(group);
+	same->seen = same->matched = 0;
+	same->next_s = now_s + INTERVAL_S;
+	same->until_s = now_s + WATCH_S;
+}
+
+bool same_network_is_watched(struct group *group)
+{
+	struct same_network *same = &group->same_network;
+	uint32_t now_s;
+
+	if (group->memberships.count < 2)
+		return false;
+	now_s = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
+	if (now_s >= same->next_s)
+		begin(group, now_s);
+	return group->config->duplicates == DUPLICATES_DROP || now_s < same->until_s;
+}
+
+/* NULL without memory. */
+static struct twins *twins_of(struct group *group)
+{
+	struct twins **twins = group->config->duplicates == DUPLICATES_DROP
+				       ? &group->same_network.own
+				       : &group->context->twins;
+
+	if (!*twins)
+		*twins = twins_new();
+	return *twins;
+}
+
+static void match(struct membership *membership, unsigned other)
+{
+	struct group *group = membership->group;
+	struct same_network *same = &group->same_network;
+
+	same->matched++;
+	if (++same->matches < MATCHES_MIN || same->is_found)
+		return;
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		const struct origin *origin = group->memberships.items[i]->origin;
+
+		if (origin && origin->ifindex == other)
+			find(group, membership->origin->interface, origin->interface);
+	}
+}
+
+void same_network_examine(struct membership *membership, struct arena_received *received)
+{
+	struct group *group = membership->group;
+	struct datagram *datagrams = group->context->arena->datagrams;
+	uint32_t now_ms = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
+	struct twins *twins = twins_of(group);
+	unsigned rest = 0, other;
+
+	for (unsigned i = 0; twins && i < received->count; i++) {
+		bool is_copy = twins_take(
+			twins, group, &datagrams[i], membership->origin->ifindex, now_ms, &other);
+
+		group->same_network.seen++;
+		if (is_copy)
+			match(membership, other);
+		if (is_copy && group->config->duplicates == DUPLICATES_DROP) {
+			group->counters->duplicates++;
+			received->bytes -= datagrams[i].size;
+			received->truncated -= datagrams[i].truncated;
+		} else {
+			datagrams[rest++] = datagrams[i];
+		}
+	}
+	if (twins)
+		received->count = rest;
+}
