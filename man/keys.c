@@ -85,7 +85,7 @@ static const struct schema *find_schema(const char *name)
 			return schemas[i].schema;
 	for (const struct config_kind *const *kind = handler_config_kinds(); *kind; kind++)
 		if (!strcmp((*kind)->name, name))
-			return &(*kind)->schema;
+			return (*kind)->block.count ? &(*kind)->block : &(*kind)->schema;
 	fail("there are no keys of %s", name);
 }
 

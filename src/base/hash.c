@@ -53,20 +53,31 @@ static void load_rest(const uint8_t *at, size_t size, uint8_t ret[static 16])
 	memcpy(ret + 8, &high, 8);
 }
 
+/* All of 64 bytes but the last. Not inlined: what is smaller would have to save its registers. */
+static __attribute__((noinline)) uint64_t mix_lanes(
+	const uint64_t *words, const uint8_t *at, size_t left)
+{
+	uint64_t lanes[HASH_LANES];
+
+	memcpy(lanes, words, sizeof(lanes));
+	for (; left > 64; at += 64, left -= 64)
+		for (unsigned i = 0; i < HASH_LANES; i++)
+			lanes[i] = mix_block(&words[i], at + i * 16ul, lanes[i]);
+	return lanes[0] ^ hash_mix(lanes[1] ^ words[2], lanes[2] ^ words[3]) ^ lanes[3];
+}
+
 uint64_t hash_keyed(const struct hash_key *key, const void *data, size_t size)
 {
 	const uint64_t *words = key->words;
 	const uint8_t *at = data;
-	uint64_t lanes[HASH_LANES], value = words[0] ^ words[1];
+	uint64_t value = words[0] ^ words[1];
 	uint8_t rest[16];
 	size_t left = size;
 
 	if (left > 64) {
-		memcpy(lanes, words, sizeof(lanes));
-		for (; left > 64; at += 64, left -= 64)
-			for (unsigned i = 0; i < HASH_LANES; i++)
-				lanes[i] = mix_block(&words[i], at + i * sizeof(rest), lanes[i]);
-		value ^= lanes[0] ^ hash_mix(lanes[1] ^ words[2], lanes[2] ^ words[3]) ^ lanes[3];
+		value ^= mix_lanes(words, at, left);
+		at += (left - 1) / 64 * 64;
+		left -= (left - 1) / 64 * 64;
 	}
 	for (; left > sizeof(rest); at += sizeof(rest), left -= sizeof(rest))
 		value = mix_block(&words[1], at, value);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "base/users.h"
 #include "config/report.h"
 #include "net/interface.h"
+#include "net/multicast.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-[]*"
 
@@ -24,6 +26,8 @@ struct check {
 	size_t found;
 	bool is_partial;
 	const char *known_group; /* the last socket_group that exists: most groups have the same */
+	struct interface_list interfaces; /* those of now, read when first needed */
+	bool has_interfaces;
 };
 
 /* The mark of a key; all zero where the group or handler does not come from a file. What a list
@@ -186,36 +190,46 @@ static const char *misspelt(const char *name)
 
 /* As the kernel's dev_valid_name() and dev_valid_altname(); an address stands for the interface
  * that has it. */
-static void check_interface(
-	struct check *check, const char *key, const char *pattern, bool may_be_pattern)
+int config_check_interface(const char *item, bool may_be_pattern, char why[static WHY_MAX])
 {
-	const char *name = may_be_pattern && *pattern == '!' ? pattern + 1 : pattern, *wrong;
+	const char *name = may_be_pattern && *item == '!' ? item + 1 : item, *wrong;
 	bool is_glob = strpbrk(name, "*?[");
 	struct address address;
 	char buffer[SHOWN_MAX];
 
-	shown(pattern, buffer);
+	shown(item, buffer);
 	wrong = misspelt(name);
 	if (address_parse(name, &address) == 0 && is_sender(&address)) {
 		if (!address_needs_scope(&address))
-			return;
+			return 0;
 		wrong = "is link-local: more than one interface may have it, write the name of one";
 	}
 	for (const char *at = name; *at && !wrong; at++)
 		if (isspace((unsigned char)*at) || *at == ':')
 			wrong = "cannot be an interface: no name has a space or :";
 	if (wrong)
-		complain(check, key, "\"%s\" %s", buffer, wrong);
-	else if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-		complain(check, key, "\"%s\" cannot be an interface", buffer);
-	else if (*pattern == '!' && !may_be_pattern)
-		complain(check, key, "\"%s\" leaves one out, name those to use", buffer);
-	else if (is_glob && !may_be_pattern)
-		complain(check, key, "\"%s\" is a pattern, use the names of interfaces", buffer);
-	else if (!is_glob && strlen(name) >= INTERFACE_NAME_MAX)
-		complain(check, key,
+		return because(why, -EINVAL, "\"%s\" %s", buffer, wrong);
+	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
+		return because(why, -EINVAL, "\"%s\" cannot be an interface", buffer);
+	if (*item == '!' && !may_be_pattern)
+		return because(why, -EINVAL, "\"%s\" leaves one out, name those to use", buffer);
+	if (is_glob && !may_be_pattern)
+		return because(
+			why, -EINVAL, "\"%s\" is a pattern, use the names of interfaces", buffer);
+	if (!is_glob && strlen(name) >= INTERFACE_NAME_MAX)
+		return because(why, -EINVAL,
 			"\"%s\" is longer than an interface's name can be, use at most %d bytes",
 			buffer, INTERFACE_NAME_MAX - 1);
+	return 0;
+}
+
+static void check_interface(
+	struct check *check, const char *key, const char *item, bool may_be_pattern)
+{
+	char why[WHY_MAX];
+
+	if (config_check_interface(item, may_be_pattern, why) < 0)
+		complain(check, key, "%s", why);
 }
 
 static void check_interfaces(struct check *check)
@@ -273,22 +287,103 @@ static bool is_open_to_all(const struct config_group *group)
 	return true;
 }
 
-/* A handler that relays to a network, and takes datagrams of any sender. */
+static const struct interface_list *interfaces_now(struct check *check)
+{
+	if (!check->has_interfaces)
+		interface_list_read(&check->interfaces);
+	check->has_interfaces = true;
+	return &check->interfaces;
+}
+
+/* Whether the group receives on an interface: by its names and addresses where it is there now,
+ * else by the name that is given. */
+static bool receives_on(struct check *check, const char *name)
+{
+	const struct interface_list *interfaces = interfaces_now(check);
+	const struct interface *interface = interface_find(interfaces, name);
+	const struct string_list *patterns = &check->group->interfaces;
+	bool names_any = false, is_named = false;
+
+	for (size_t i = 0; i < patterns->count; i++) {
+		bool leaves_out = *patterns->items[i] == '!';
+		const char *pattern = patterns->items[i] + leaves_out;
+
+		names_any |= !leaves_out;
+		if (fnmatch(pattern, name, 0) &&
+			!(interface && interface_is_excluded(interfaces, interface, pattern)))
+			continue;
+		if (leaves_out)
+			return false;
+		is_named = true;
+	}
+	if (!names_any)
+		return !interface || interface_matches(interfaces, interface, "*");
+	return is_named;
+}
+
+/* Whether what is sent to an address arrives at the group's. */
+static bool is_group_address(const struct config_group *group, const struct address *to)
+{
+	enum reach reach;
+
+	if (address_equal(to, &group->address))
+		return true;
+	if (!address_is_any(&group->address) || to->family != group->address.family)
+		return false;
+	reach = multicast_reach(to);
+	return reach == REACH_UNICAST || reach == REACH_BROADCAST;
+}
+
+/* A group that would hear its own handler. Whatever else relays do to each other shows only when
+ * they run (handlers/relayable.h). */
+static void check_echo(
+	struct check *check, const struct config_handler *handler, const struct config_relay *relay)
+{
+	const struct config_group *group = check->group;
+
+	if (any_failed(&check->parts[0]) || relay->port != group->port ||
+		!is_group_address(group, &relay->address))
+		return;
+	if (!relay->interface)
+		complain(check, "handlers",
+			"\"%s\" sends to the address and port of the group; set its interface to "
+			"one that the group does not receive on",
+			handler->name);
+	else if (receives_on(check, relay->interface))
+		complain(check, "handlers",
+			"\"%s\" sends to the address and port of the group on %s, where the group "
+			"receives; let it send on another interface, or set interfaces without %s",
+			handler->name, relay->interface, relay->interface);
+}
+
+/* A handler that relays. */
 static void check_relay(struct check *check, const struct config_handler *handler)
 {
 	struct config_part parts[HANDLER_PARTS];
 	size_t count = config_handler_parts(handler, parts);
 	struct config_relay relay;
 
-	if (!handler->kind || !handler->kind->relays || handler->filter.sources.count ||
-		any_failed(&parts[count - 1]))
+	if (!handler->kind || !handler->kind->relays || any_failed(&parts[count - 1]) ||
+		!handler->kind->relays(handler->settings, &relay))
 		return;
-	if (handler->kind->relays(handler->settings, &relay) &&
+	check_echo(check, handler, &relay);
+	if (is_open_to_all(check->group) && !handler->filter.sources.count &&
 		address_is_multicast(&relay.address))
 		complain(check, "handlers",
 			"\"%s\" would send to the network what anybody sends to this host; name "
 			"the senders with sources, or where they are with interfaces",
 			handler->name);
+}
+
+/* The handler of a block is for the group that the block stands in. */
+static bool may_use(const struct config_group *group, const struct config_handler *handler)
+{
+	size_t length = strlen(group->name);
+
+	if (!handler->kind || !handler->kind->block.count)
+		return true;
+	return !strncmp(handler->name, group->name, length) && handler->name[length] == '.' &&
+	       !strcmp(handler->name + length + 1, handler->kind->name);
 }
 
 static void check_handlers(struct check *check)
@@ -300,7 +395,10 @@ static void check_handlers(struct check *check)
 		handler = config_find_handler(check->config, handlers->items[i]);
 		if (!handler)
 			refuse_handler(check, handlers->items[i]);
-		else if (is_open_to_all(check->group))
+		else if (!may_use(check->group, handler))
+			complain(check, "handlers", "\"%s\" is for its own group only, remove it",
+				handler->name);
+		else
 			check_relay(check, handler);
 	}
 }
@@ -367,6 +465,7 @@ size_t config_check_group(
 	struct check check = {.config = config, .errors = errors};
 
 	check_group(&check, group);
+	interface_list_clear(&check.interfaces);
 	return check.found;
 }
 
@@ -408,7 +507,8 @@ static void check_handler(struct check *check, const struct config_handler *hand
 	check->group = NULL;
 	check->subject = handler_subject(handler);
 	check->part_count = config_handler_parts(handler, check->parts);
-	check_name(check);
+	if (!kind || !kind->block.count)
+		check_name(check);
 	check_filter(check, &handler->filter);
 	if (kind && !kind->may_block)
 		check_queue(check);
@@ -430,4 +530,5 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
 		check_group(&check, &config->groups[i]);
 	for (size_t i = 0; i < config->handler_count; i++)
 		check_handler(&check, &config->handlers[i]);
+	interface_list_clear(&check.interfaces);
 }

@@ -12,7 +12,3 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
  * one error for each, at the later place and naming the first. Takes n log n. Returns 0 or -ENOMEM.
  */
 int find_clashes(const struct config *config, struct errors *errors);
-
-/* Adds an error for each ring of relays: groups that would feed themselves through handlers.
- * Returns 0 or -ENOMEM. */
-int find_cycles(const struct config *config, struct errors *errors);

@@ -123,13 +123,16 @@ static void find_group_clashes(
 static void find_handler_clashes(
 	const struct config *config, struct entry *entries, struct errors *errors)
 {
-	size_t count = config->handler_count;
+	size_t count = 0;
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < config->handler_count; i++) {
 		const struct config_handler *handler = &config->handlers[i];
 		bool may_write = handler->kind && handler->kind->file;
 
-		entries[i] = (struct entry){handler_subject(handler), NULL,
+		/* A block's name is that of its group, and no other handler's has a dot. */
+		if (handler->kind && handler->kind->block.count)
+			continue;
+		entries[count++] = (struct entry){handler_subject(handler), NULL,
 			may_write ? handler->kind->file(handler->settings) : NULL, i};
 	}
 	report_clashes(entries, count, compare_names, errors);

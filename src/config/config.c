@@ -214,6 +214,12 @@ bool config_group_equal(const struct config_group *a, const struct config_group 
 	return !strcmp(a->name, b->name) && schema_equal(&group_schema, a, b);
 }
 
+bool config_handler_keeps_source(const struct config_handler *handler)
+{
+	return handler->kind && handler->kind->keeps_source &&
+	       handler->kind->keeps_source(handler->settings);
+}
+
 bool config_handler_equal(const struct config_handler *a, const struct config_handler *b)
 {
 	struct config_part left[HANDLER_PARTS], right[HANDLER_PARTS];

@@ -70,12 +70,18 @@ struct config_kind {
 	 * own thread, behind a bounded queue; otherwise in the loop, and must return at once. */
 	bool may_block;
 	struct schema schema; /* the kind's own keys */
+	/* For a kind that is no type of handlers, but a block of its name in a group: the keys that
+	 * may stand there, the first ones of schema. The rest of schema is taken from the group's
+	 * keys of these names. The handler is named "GROUP.KIND". count is 0 for other kinds. */
+	struct schema block;
 	/* Checks what no single row can; or NULL. Returns 0, or -EINVAL with the reason in why and
 	 * the key at fault in *ret_key. */
 	int (*check)(const void *settings, const char **ret_key, char why[static WHY_MAX]);
-	/* Whether it relays datagrams, and where to, so that groups that feed each other are found.
-	 * NULL: it does not. */
+	/* Whether it relays datagrams, and where to, so that a group that would hear its own
+	 * handler is refused. NULL: it does not. */
 	bool (*relays)(const void *settings, struct config_relay *ret);
+	/* Whether it sends with the address of the sender. NULL: it does not. */
+	bool (*keeps_source)(const void *settings);
 	/* The file that it writes, which no other handler may write. NULL: it writes none. */
 	const char *(*file)(const void *settings);
 };
@@ -179,18 +185,25 @@ struct config_handler *config_add_handler(
 	struct config *config, const char *name, const struct config_kind *kind);
 
 /* Checks what no single key can: the name, sources of the group's family, no sources beside
- * block_sources, names of interfaces, handlers that exist in config and do not let any host send
- * into a network, the path of the group socket. Adds one line for each error, "file:line:
- * groups.NAME.KEY: ..." or "group NAME: KEY: ..." when it did not come from a file, and returns
- * their number. Does not compare it with other groups. */
+ * block_sources, names of interfaces, handlers that exist in config, that the group does not hear
+ * itself, and that do not let any host send into a network, the path of the group socket. Adds one
+ * line for each error, "file:line: groups.NAME.KEY: ..." or "group NAME: KEY: ..." when it did not
+ * come from a file, and returns their number. Does not compare it with other groups. */
 size_t config_check_group(
 	const struct config *config, const struct config_group *group, struct errors *errors);
+
+/* Whether an item can be that of a list of interfaces; may_be_pattern: also a glob, and with ! in
+ * front. Returns 0, or -EINVAL with what is wrong in why. */
+int config_check_interface(const char *item, bool may_be_pattern, char why[static WHY_MAX]);
 
 /* Whether sources or block_sources let datagrams of this sender in. */
 bool config_group_takes(const struct config_group *group, const struct address *source);
 
 /* Takes log n. NULL: there is none. */
 const struct config_handler *config_find_handler(const struct config *config, const char *name);
+
+/* Whether it sends with the address of the sender, which takes CAP_NET_RAW at the start. */
+bool config_handler_keeps_source(const struct config_handler *handler);
 
 /* Whether all keys are equal; the place does not matter. */
 bool config_group_equal(const struct config_group *a, const struct config_group *b);

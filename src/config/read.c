@@ -25,6 +25,7 @@ struct block {
 	struct config_part parts[HANDLER_PARTS];
 	size_t part_count;
 	bool is_open; /* any other key may stand there, too, since the handler's kind is unknown */
+	bool is_group; /* blocks of kinds of handlers may stand there, too */
 };
 
 /* What stands at the top and is no value. */
@@ -38,6 +39,8 @@ static int read_group(struct reader *reader, const config_setting_t *setting);
 static int read_handler(struct reader *reader, const config_setting_t *setting);
 static int read_section(
 	struct reader *reader, const struct section *section, const config_setting_t *setting);
+static int read_kind_block(struct reader *reader, const struct block *group,
+	const struct config_kind *kind, const config_setting_t *setting);
 
 static const struct section sections[] = {
 	{"groups", read_group}, {"handlers", read_handler}, {"control", NULL}};
@@ -150,6 +153,12 @@ static void refuse_key(struct reader *reader, const struct block *block, const c
 		guess_offer(&guess, sections[i].name);
 		text_printf(&known, ", %s", sections[i].name);
 	}
+	for (size_t i = 0; block->is_group && reader->kinds[i]; i++) {
+		if (!reader->kinds[i]->block.count)
+			continue;
+		guess_offer(&guess, reader->kinds[i]->name);
+		text_printf(&known, ", %s", reader->kinds[i]->name);
+	}
 	config_report(reader->errors, &block->subject, config_setting_source_line(setting), NULL,
 		"unknown key \"%s\"%s", shown(name, buffer),
 		guess_or(&guess, text_string(&known), meant));
@@ -217,6 +226,9 @@ static int read_setting(
 	for (size_t i = 0; is_top && i < ARRAY_SIZE(sections); i++)
 		if (!strcmp(sections[i].name, name))
 			return read_section(reader, &sections[i], setting);
+	for (size_t i = 0; block->is_group && reader->kinds[i]; i++)
+		if (reader->kinds[i]->block.count && !strcmp(reader->kinds[i]->name, name))
+			return read_kind_block(reader, block, reader->kinds[i], setting);
 	if (is_inner_block(block, name))
 		return read_inner_block(reader, block, setting);
 	return read_named(reader, block, name, setting);
@@ -277,11 +289,78 @@ static bool expect_group(struct reader *reader, const struct subject *subject, c
 	return value.type == VALUE_GROUP;
 }
 
+/* A handler with the marks of its keys, whose parts are written to ret_parts; or NULL. */
+static struct config_handler *add_handler(struct reader *reader, const char *name,
+	const struct config_kind *kind, struct place place,
+	struct config_part ret_parts[static HANDLER_PARTS], size_t *ret_count)
+{
+	struct config_handler *handler = config_append_handler(reader->config, name, kind);
+	size_t rows = 0;
+
+	if (!handler)
+		return NULL;
+	handler->place = place;
+	*ret_count = config_handler_parts(handler, ret_parts);
+	for (size_t i = 0; i < *ret_count; i++)
+		rows += ret_parts[i].schema->count;
+	handler->marks = calloc(rows, sizeof(*handler->marks));
+	config_handler_parts(handler, ret_parts);
+	return handler->marks ? handler : NULL;
+}
+
+/* Reads a block of a group that makes a handler of its own. */
+static int read_kind_block(struct reader *reader, const struct block *group,
+	const struct config_kind *kind, const config_setting_t *setting)
+{
+	struct block block = {.subject = group->subject, .part_count = 2};
+	struct config_part parts[HANDLER_PARTS];
+	AUTO_FREE char *name = NULL;
+	size_t count;
+
+	if (asprintf(&name, "%s.%s", group->subject.name, kind->name) < 0)
+		return -ENOMEM;
+	block.subject.name = name;
+	block.subject.place.line = config_setting_source_line(setting);
+	if (!expect_group(reader, &block.subject, "...", setting))
+		return 0;
+	if (!add_handler(reader, name, kind, block.subject.place, parts, &count))
+		return -ENOMEM;
+	block.parts[0] = (struct config_part){
+		&kind->block, parts[count - 1].settings, parts[count - 1].marks};
+	block.parts[1] = parts[1]; /* the filter */
+	return read_block(reader, &block, setting);
+}
+
+/* Gives the handler of a block the values of its group, and the group the handler. */
+static int complete_block(
+	struct reader *reader, struct config_group *group, struct config_handler *handler)
+{
+	const struct schema *schema = &handler->kind->schema;
+	struct subject subject = group_subject(group);
+	struct config_part parts[HANDLER_PARTS];
+	struct key_mark *marks = parts[config_handler_parts(handler, parts) - 1].marks;
+
+	for (size_t i = handler->kind->block.count; i < schema->count; i++) {
+		const struct key *from = schema_find(&group_schema, schema->keys[i].name);
+
+		marks[i].failed = group->marks[from - group_schema.keys].failed;
+		if (key_take_value(&schema->keys[i], handler->settings, from, group) < 0)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < group->handlers.count; i++)
+		if (!strcmp(group->handlers.items[i], handler->name))
+			config_report(reader->errors, &subject, 0, "handlers",
+				"\"%s\" is there by itself, remove it", handler->name);
+	return string_list_add(&group->handlers, handler->name);
+}
+
 static int read_group(struct reader *reader, const config_setting_t *setting)
 {
-	struct block block = {
-		.subject = subject_of(reader, "groups", true, setting), .part_count = 1};
+	struct block block = {.subject = subject_of(reader, "groups", true, setting),
+		.part_count = 1,
+		.is_group = true};
 	CLEANUP(config_group_clear) struct config_group group = {0};
+	size_t blocks = reader->config->handler_count;
 	int r;
 
 	if (!expect_group(reader, &block.subject, "...", setting))
@@ -295,6 +374,8 @@ static int read_group(struct reader *reader, const config_setting_t *setting)
 		return -ENOMEM;
 	block.parts[0] = (struct config_part){&group_schema, &group, group.marks};
 	r = read_block(reader, &block, setting);
+	for (; blocks < reader->config->handler_count && r >= 0; blocks++)
+		r = complete_block(reader, &group, &reader->config->handlers[blocks]);
 	return r < 0 ? r : config_add_group(reader->config, &group);
 }
 
@@ -314,10 +395,12 @@ static const struct config_kind *find_kind(
 	for (size_t i = 0; reader->kinds[i]; i++) {
 		const char *kind = reader->kinds[i]->name;
 
+		if (reader->kinds[i]->block.count)
+			continue;
 		if (!strcmp(kind, name))
 			return reader->kinds[i];
 		guess_offer(&guess, kind);
-		text_printf(&known, "%s%s", i ? ", " : "", kind);
+		text_printf(&known, "%s%s", known.length ? ", " : "", kind);
 	}
 	if (type)
 		config_report(reader->errors, subject, config_setting_source_line(type), "type",
@@ -333,23 +416,13 @@ static int read_handler(struct reader *reader, const config_setting_t *setting)
 {
 	struct block block = {.subject = subject_of(reader, "handlers", true, setting)};
 	const struct config_kind *kind;
-	struct config_handler *handler;
-	size_t rows = 0;
 
 	if (!expect_group(reader, &block.subject, "...", setting))
 		return 0;
 	kind = find_kind(reader, &block.subject, setting);
-	handler = config_append_handler(reader->config, config_setting_name(setting), kind);
-	if (!handler)
+	if (!add_handler(reader, config_setting_name(setting), kind, block.subject.place,
+		    block.parts, &block.part_count))
 		return -ENOMEM;
-	handler->place = block.subject.place;
-	block.part_count = config_handler_parts(handler, block.parts);
-	for (size_t i = 0; i < block.part_count; i++)
-		rows += block.parts[i].schema->count;
-	handler->marks = calloc(rows, sizeof(*handler->marks));
-	if (!handler->marks)
-		return -ENOMEM;
-	config_handler_parts(handler, block.parts);
 	block.is_open = !kind;
 	return read_block(reader, &block, setting);
 }
@@ -359,7 +432,8 @@ static int read_own_block(struct reader *reader, const struct subject *subject,
 	const struct schema *schema, const config_setting_t *setting)
 {
 	AUTO_FREE struct key_mark *marks = calloc(schema->count, sizeof(*marks));
-	struct block block = {*subject, {{schema, reader->config, marks}}, 1, false};
+	struct block block = {
+		.subject = *subject, .parts = {{schema, reader->config, marks}}, .part_count = 1};
 
 	return marks ? read_block(reader, &block, setting) : -ENOMEM;
 }

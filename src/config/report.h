@@ -6,7 +6,8 @@
 struct subject {
 	struct place place; /* of the whole; without a file it did not come from one */
 	const char *section; /* "groups", "handlers", "control"; NULL: the top level */
-	const char *name; /* of the group or handler; NULL: the section itself */
+	const char *name; /* of the group or handler ("GROUP.KIND" for a block of a group); NULL:
+			     the section itself */
 };
 
 static inline struct subject group_subject(const struct config_group *group)
@@ -16,7 +17,9 @@ static inline struct subject group_subject(const struct config_group *group)
 
 static inline struct subject handler_subject(const struct config_handler *handler)
 {
-	return (struct subject){handler->place, "handlers", handler->name};
+	bool is_block = handler->kind && handler->kind->block.count;
+
+	return (struct subject){handler->place, is_block ? "groups" : "handlers", handler->name};
 }
 
 /* Adds "FILE:LINE: groups.news.port: WHY", or "group news: port: WHY" when it did not come from a

@@ -446,13 +446,19 @@ int key_compare(const struct key *key, const void *a, const void *b)
 	return type->is_list ? compare_lists(type, left, right) : compare_values(type, left, right);
 }
 
-static int key_copy(const struct key *key, void *ret, const void *settings)
+static int copy_field(const struct behaviour *type, void *ret, const void *field)
+{
+	return type->is_list ? copy_list(type, ret, field) : copy_value(type, ret, field);
+}
+
+int key_take_value(
+	const struct key *key, void *settings, const struct key *from, const void *values)
 {
 	const struct behaviour *type = &behaviours[key->type];
-	void *to = (char *)ret + key->offset;
-	const void *from = (const char *)settings + key->offset;
+	const void *value = (const char *)values + from->offset;
 
-	return type->is_list ? copy_list(type, to, from) : copy_value(type, to, from);
+	key_clear(key, settings);
+	return copy_field(type, (char *)settings + key->offset, value);
 }
 
 void key_clear(const struct key *key, void *settings)
@@ -503,8 +509,12 @@ int schema_copy(const struct schema *schema, void *ret, const void *settings)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < schema->count && r >= 0; i++)
-		r = key_copy(&schema->keys[i], ret, settings);
+	for (size_t i = 0; i < schema->count && r >= 0; i++) {
+		const struct key *key = &schema->keys[i];
+
+		r = copy_field(&behaviours[key->type], (char *)ret + key->offset,
+			(const char *)settings + key->offset);
+	}
 	return r;
 }
 

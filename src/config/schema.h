@@ -104,6 +104,10 @@ int key_set(const struct key *key, void *settings, const char *text, char why[st
  * same. */
 int key_compare(const struct key *key, const void *a, const void *b);
 
+/* Sets the key to the value that another key of the same type has. Returns 0 or -ENOMEM. */
+int key_take_value(
+	const struct key *key, void *settings, const struct key *from, const void *values);
+
 /* Frees the key's value and leaves it absent. */
 void key_clear(const struct key *key, void *settings);
 

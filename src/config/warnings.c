@@ -166,6 +166,29 @@ static void check_relays(
 	}
 }
 
+/* ---- Searches that are answered to the searcher ---- */
+
+/* Answers go to the address and the port that a search was sent from (UPnP Device Architecture,
+ * section 1.3.3; WS-Discovery, section 3.2.2). */
+static void check_searches(struct config *config, const struct config_group *group)
+{
+	const char *protocol = group->port == 1900   ? "SSDP"
+			       : group->port == 3702 ? "WS-Discovery"
+						     : NULL;
+
+	for (size_t i = 0; i < group->handlers.count && protocol; i++) {
+		const struct config_handler *handler = config_find_handler(
+			config, group->handlers.items[i]);
+
+		if (handler->kind->keeps_source && !config_handler_keeps_source(handler))
+			warn(config, group,
+				"\"%s\" sends %s searches from an address of this host, and the "
+				"answers do not come back to who searches; set keep_source = true "
+				"in it",
+				handler->name, protocol);
+	}
+}
+
 /* ---- Addresses with one MAC address ---- */
 
 struct mapped {
@@ -261,6 +284,7 @@ void config_find_warnings(struct config *config)
 		char address[INET6_ADDRSTRLEN];
 
 		address_format(&group->address, address);
+		check_searches(config, group);
 		if (address_is_multicast(&group->address)) {
 			check_scope(config, group, address);
 			check_ssm(config, group, address);

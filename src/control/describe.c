@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "handlers/ledger.h"
 
 static void put_strings(struct text *text, const char *name, const struct string_list *list)
 {
@@ -131,6 +132,45 @@ static void put_dropped(struct text *text, const struct outcome *outcome)
 	json_put_close(text, '}');
 }
 
+/* Of a handler, or of one of its interfaces. */
+static void put_account(struct text *text, const struct account *account)
+{
+	json_put_number(text, "received", account->received);
+	json_put_number(text, "filtered", account->filtered);
+	json_put_number(text, "delivered", account->outcome.delivered);
+	put_dropped(text, &account->outcome);
+}
+
+static void put_interface(struct text *text, const char *name, const struct account *account)
+{
+	json_put_open(text, NULL, '{');
+	json_put_string(text, "interface", name);
+	put_account(text, account);
+	json_put_close(text, '}');
+}
+
+/* For handlers that send copies by several interfaces; the rest, where there is any, is what went
+ * to interfaces that are gone. */
+static void put_interfaces(
+	struct text *text, struct handler *handler, const struct account *account)
+{
+	const struct ledger *ledger = handler_ledger(handler);
+	const struct ledger_interface *interface;
+	struct account rest;
+
+	if (!handler_has_interfaces(handler)) {
+		json_put_string(text, "interfaces", NULL);
+		return;
+	}
+	json_put_open(text, "interfaces", '[');
+	list_for_each(interface, &ledger->interfaces, link)
+		put_interface(text, interface->name, interface->account);
+	ledger_other_interfaces(ledger, account, &rest);
+	if (rest.received)
+		put_interface(text, NULL, &rest);
+	json_put_close(text, ']');
+}
+
 /* Counters of this kind of handler only; an empty object for most. */
 static void put_counters(
 	struct text *text, const struct handler *handler, const struct outcome *outcome)
@@ -165,14 +205,13 @@ void describe_handler(struct text *text, const struct groups *groups, struct han
 	json_put_string(text, "name", handler_name(handler));
 	json_put_string(text, "type", handler_type(handler));
 	put_groups_of(text, groups, handler);
-	json_put_number(text, "received", account.received);
-	json_put_number(text, "filtered", account.filtered);
-	json_put_number(text, "delivered", account.outcome.delivered);
-	put_dropped(text, &account.outcome);
+	json_put_string(text, "error", handler_error(handler));
+	put_account(text, &account);
 	json_put_number(text, "queued", account.queued);
 	json_put_number(text, "queuedBytes", account.queued_bytes);
 	json_put_number(text, "queuedMax", account.queued_max);
 	put_age(text, "oldestQueued", account.oldest_ns);
 	put_counters(text, handler, &account.outcome);
+	put_interfaces(text, handler, &account);
 	json_put_close(text, '}');
 }

@@ -17,6 +17,7 @@
 #include "control/control.h"
 #include "daemon/adhoc.h"
 #include "daemon/identity.h"
+#include "daemon/keep_source.h"
 #include "data/loop_guard.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
@@ -71,6 +72,7 @@ struct daemon {
 	struct store *store;
 	struct counters *counters;
 	struct loop_guard *guard;
+	struct spoof *spoof; /* NULL: the configuration of the start did not need it */
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	char status[STATUS_MAX]; /* as last sent to systemd */
 };
@@ -437,17 +439,19 @@ static int make_parts(struct daemon *daemon)
 	daemon->guard = loop_guard_new();
 	if (!daemon->guard)
 		return -ENOMEM;
-	daemon->handlers = handlers_new(
-		&(struct handler_context){.counters = daemon->counters, .guard = daemon->guard});
+	/* Before the interfaces are first listed, so that no change is missed in between. */
+	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
+	if (r < 0) {
+		log_error("watching the network interfaces: %s", strerror(-r));
+		return r;
+	}
+	daemon->handlers = handlers_new(&(struct handler_context){
+		.counters = daemon->counters, .guard = daemon->guard, .spoof = daemon->spoof});
 	daemon->groups = groups_new(daemon->base, daemon->counters, daemon->store);
 	if (!daemon->handlers || !daemon->groups)
 		return -ENOMEM;
 	groups_set_guard(daemon->groups, daemon->guard);
-	/* Before the interfaces are first listed, so that no change is missed in between. */
-	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
-	if (r < 0)
-		log_error("watching the network interfaces: %s", strerror(-r));
-	r = r < 0 ? r : start_timers(daemon);
+	r = start_timers(daemon);
 	return r < 0 ? r : watch_signals(daemon);
 }
 
@@ -476,6 +480,7 @@ int daemon_start(
 {
 	CLEANUP(config_freep) struct config *owned = config;
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
+	char why[WHY_MAX];
 	int r;
 
 	*ret_status = EXIT_FAILURE;
@@ -483,7 +488,10 @@ int daemon_start(
 		return -ENOMEM;
 	daemon->options = options;
 	prepare_descriptors(config->group_count);
-	r = make_parts(daemon);
+	r = keep_source_open(config, why, &daemon->spoof);
+	if (r < 0)
+		log_error("%s", why);
+	r = r < 0 ? r : make_parts(daemon);
 	/* The control socket comes first: it shows whether another daemon runs, before anything of
 	 * that one is touched. */
 	r = r < 0 ? r : open_control(daemon, config->control_socket);
@@ -547,6 +555,7 @@ int daemon_stop(struct daemon *daemon)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);
 	loop_guard_free(daemon->guard);
+	spoof_free(daemon->spoof);
 	config_free(daemon->config);
 	free(daemon);
 	return status;

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -115,4 +117,37 @@ int identity_drop(void)
 	if (setresuid(UNCHANGED, UNCHANGED, geteuid()) < 0)
 		return -errno;
 	return setuid(0) == 0 ? -EPERM : 0;
+}
+
+/* libcap would be one more library, for two calls. */
+static int capabilities(long call, struct __user_cap_data_struct data[static 2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return syscall(call, &header, data) < 0 ? -errno : 0;
+}
+
+bool identity_has_net_raw(void)
+{
+	struct __user_cap_data_struct data[2];
+
+	return capabilities(SYS_capget, data) == 0 && data[0].effective & CAP_TO_MASK(CAP_NET_RAW);
+}
+
+int identity_drop_net_raw(void)
+{
+	const uint32_t net_raw = CAP_TO_MASK(CAP_NET_RAW);
+	struct __user_cap_data_struct data[2];
+	int r = capabilities(SYS_capget, data);
+
+	if (r < 0 || geteuid() == 0)
+		return r;
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, CAP_NET_RAW, 0, 0);
+	prctl(PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0);
+	if (!((data[0].effective | data[0].permitted | data[0].inheritable) & net_raw))
+		return 0;
+	data[0].effective &= ~net_raw;
+	data[0].permitted &= ~net_raw;
+	data[0].inheritable &= ~net_raw;
+	return capabilities(SYS_capset, data);
 }

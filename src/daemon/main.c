@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/daemon.h"
+#include "daemon/keep_source.h"
 
 static int report(const struct errors *errors, const char *called, int status)
 {
@@ -45,6 +46,7 @@ int main(int argc, char **argv)
 	if (daemon_load(&options, &errors, &config) < 0)
 		return report(&errors, "error", EXIT_CONFIGURATION);
 	if (options.check) {
+		keep_source_warn(config, options.configuration);
 		status = summarize(&options, config);
 		config_free(config);
 		return status;

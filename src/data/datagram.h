@@ -37,6 +37,7 @@ enum need {
 	NEED_TTL = 1 << 2,
 	NEED_DATAGRAMS = 1 << 3, /* the payload (counting alone does not need it) */
 	NEED_PROMPT = 1 << 4, /* at once, not up to two milliseconds later */
+	NEED_OWN = 1 << 5, /* whether the group itself has sent it */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
 
@@ -47,7 +48,7 @@ struct datagram {
 	uint32_t size;
 	uint8_t ttl; /* IP TTL or hop limit as received */
 	bool truncated; /* longer than the receive buffer */
-	bool is_own; /* sent by the group itself; told only where the group relays */
+	bool is_own; /* sent by the group itself; told only with NEED_OWN */
 	uint64_t timestamp_ns; /* kernel receive time, CLOCK_REALTIME */
 	union endpoint source;
 };

@@ -119,6 +119,7 @@ static void read_slot(
 	datagram->payload = arena->vectors[i].iov_base;
 	datagram->size = message->msg_len;
 	datagram->truncated = message->msg_hdr.msg_flags & MSG_TRUNC;
+	datagram->is_own = false;
 	datagram->ttl = 0;
 	datagram->timestamp_ns = 0;
 	if (arena->layout & LAYOUT_NAMES)

@@ -117,9 +117,11 @@ void group_inherit(struct group *group, struct group *from)
 	group_socket_move_connections(from->socket, group->socket);
 }
 
-/* Marks the membership on this interface as wanted, and creates it when there is none. */
-static int want(struct group *group, const char *interface)
+/* Marks the membership on this interface as wanted, and creates it when there is none. What matches
+ * nothing gets one itself, so that answers show that it waits. */
+static int want(void *argument, const char *interface)
 {
+	struct group *group = argument;
 	struct membership *membership;
 
 	for (size_t i = 0; i < group->memberships.count; i++) {
@@ -138,57 +140,21 @@ static int want(struct group *group, const char *interface)
 	return 0;
 }
 
-/* Whether the configuration leaves the interface out. */
-static bool is_excluded(const struct group *group, const struct interface_list *interfaces,
-	const struct interface *interface)
+/* Multicast is not wanted from everywhere that it may be had; other datagrams come in at each
+ * interface that is named. */
+static struct interface_patterns patterns_of(const struct config_group *config)
 {
-	const struct string_list *patterns = &group->config->interfaces;
+	const struct address *address = &config->address;
 
-	for (size_t i = 0; i < patterns->count; i++)
-		if (*patterns->items[i] == '!' &&
-			interface_is_excluded(interfaces, interface, patterns->items[i] + 1))
-			return true;
-	return false;
-}
-
-/* Whether a pattern stands for the interface. Multicast is not wanted from everywhere that it may
- * be had; other datagrams come in at each that is named. */
-static bool is_meant(const struct group *group, const struct interface_list *interfaces,
-	const struct interface *interface, const char *pattern)
-{
-	const struct address *address = &group->config->address;
-
-	if (address_is_multicast(address) || address_is_everyone(address))
-		return interface_matches(interfaces, interface, pattern);
-	return !interface->port_of && interface_has_name(interfaces, interface, pattern);
-}
-
-/* What matches nothing gets a membership itself, so that answers show that it waits. */
-static int want_pattern(
-	struct group *group, const char *pattern, const struct interface_list *interfaces)
-{
-	const struct interface *named = interface_find(interfaces, pattern);
-	bool matched = false;
-	int r = 0;
-
-	if (!interface_is_glob(pattern))
-		return want(group, named ? named->name : pattern);
-	for (size_t i = 0; i < interfaces->count && r >= 0; i++) {
-		const struct interface *interface = &interfaces->items[i];
-
-		if (!is_meant(group, interfaces, interface, pattern) ||
-			is_excluded(group, interfaces, interface))
-			continue;
-		matched = true;
-		r = want(group, interface->name);
-	}
-	return matched || r < 0 ? r : want(group, pattern);
+	return (struct interface_patterns){config->interfaces.items, config->interfaces.count,
+		.any_link = !address_is_multicast(address) && !address_is_everyone(address)};
 }
 
 /* Where the address is of this host, or the broadcast address of a network: the interface that has
  * it, which is lo for addresses without one. */
 static int want_owner(struct group *group, const struct interface_list *interfaces)
 {
+	struct interface_patterns patterns = patterns_of(group->config);
 	const struct address *address = &group->config->address;
 	const struct interface *owner = NULL;
 	unsigned ifindex;
@@ -202,7 +168,7 @@ static int want_owner(struct group *group, const struct interface_list *interfac
 		if (type == RTN_LOCAL || type == RTN_BROADCAST)
 			owner = interface_by_index(interfaces, ifindex);
 	}
-	if (owner && is_excluded(group, interfaces, owner))
+	if (owner && interface_is_left_out(interfaces, owner, &patterns))
 		owner = NULL;
 	return want(group, owner ? owner->name : "*");
 }
@@ -211,13 +177,14 @@ static int want_owner(struct group *group, const struct interface_list *interfac
  * unicast comes to addresses. */
 static int want_addressed(struct group *group, const struct interface_list *interfaces)
 {
+	struct interface_patterns patterns = patterns_of(group->config);
 	bool found = false;
 	int r = 0;
 
 	for (size_t i = 0; i < interfaces->count && r >= 0; i++) {
 		const struct interface *interface = &interfaces->items[i];
 
-		if (interface->port_of || is_excluded(group, interfaces, interface) ||
+		if (interface->port_of || interface_is_left_out(interfaces, interface, &patterns) ||
 			!interface_address(interfaces, interface, group->config->address.family))
 			continue;
 		found = true;
@@ -229,10 +196,11 @@ static int want_addressed(struct group *group, const struct interface_list *inte
 /* Where the configuration names no interface. 255.255.255.255 comes from where multicast does. */
 static int want_default(struct group *group, const struct interface_list *interfaces)
 {
+	struct interface_patterns patterns = patterns_of(group->config);
 	const struct address *address = &group->config->address;
 
-	if (address_is_multicast(address) || address_is_everyone(address))
-		return want_pattern(group, "*", interfaces);
+	if (!patterns.any_link)
+		return interface_expand(interfaces, &patterns, "*", want, group);
 	if (address_is_any(address))
 		return want_addressed(group, interfaces);
 	return want_owner(group, interfaces);
@@ -242,24 +210,18 @@ static int want_default(struct group *group, const struct interface_list *interf
  * only leaves some out, all others are wanted. */
 static int make_memberships(struct group *group, const struct interface_list *interfaces)
 {
-	const struct string_list *patterns = &group->config->interfaces;
-	bool is_default = true;
-	int r = 0;
+	struct interface_patterns patterns = patterns_of(group->config);
+	int r;
 
 	for (size_t i = 0; i < group->memberships.count; i++)
 		group->memberships.items[i]->wanted = false;
-	for (size_t i = 0; i < patterns->count && r >= 0; i++) {
-		if (*patterns->items[i] == '!')
-			continue;
-		is_default = false;
-		r = want_pattern(group, patterns->items[i], interfaces);
-	}
-	if (is_default && r >= 0)
+	r = interface_select(interfaces, &patterns, want, group);
+	if (!r)
 		r = want_default(group, interfaces);
 	for (size_t i = group->memberships.count; i-- > 0 && r >= 0;)
 		if (!group->memberships.items[i]->wanted)
 			remove_membership(group, i);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int group_restore(struct group *group, const struct interface_list *interfaces)

@@ -371,16 +371,23 @@ static void schedule_retry(struct group *group)
 		retry_add(group->context->send_retries, &outgoing->retry);
 }
 
+static int set_echoes(struct echoes **echoes, bool wanted)
+{
+	if (!wanted)
+		free(take(*echoes));
+	else if (!*echoes && !(*echoes = echoes_new()))
+		return -ENOMEM;
+	return 0;
+}
+
 /* Only with several ways more than one copy of a datagram comes back. */
 static int update_echoes(struct group *group)
 {
 	struct outgoing *outgoing = &group->outgoing;
+	bool loop = group->config->loop;
+	int r = set_echoes(&outgoing->echoes, loop && outgoing->ways.count > 1);
 
-	if (!group->config->loop || outgoing->ways.count < 2)
-		free(take(outgoing->echoes));
-	else if (!outgoing->echoes && !(outgoing->echoes = echoes_new()))
-		return -ENOMEM;
-	return 0;
+	return r < 0 ? r : set_echoes(&outgoing->own, loop && group->needs & NEED_OWN);
 }
 
 int outgoing_update(struct group *group, const struct interface_list *interfaces)
@@ -437,7 +444,8 @@ void outgoing_clear(struct group *group)
 	retry_cancel(&outgoing->retry);
 	way_free(take(outgoing->extra));
 	ways_clear(&outgoing->ways);
-	free(take(outgoing->echoes));
+	set_echoes(&outgoing->echoes, false);
+	set_echoes(&outgoing->own, false);
 }
 
 /* The way by an interface that the configuration does not name, until the next update. */
@@ -505,26 +513,29 @@ static const struct way *way_by_index(const struct ways *ways, unsigned ifindex)
 	return NULL;
 }
 
-static bool is_echo(struct echoes *echoes, const struct way *way, const struct datagram *datagram)
+static bool is_expected(
+	struct echoes *echoes, const struct way *way, const struct datagram *datagram)
 {
-	return endpoint_port(&datagram->source) == sender_port(way->sender) &&
+	return echoes && endpoint_port(&datagram->source) == sender_port(way->sender) &&
 	       echoes_take(echoes, datagram->payload, datagram->size, way->ifindex,
 		       outgoing_now_ms()) &&
 	       endpoint_is_local(&datagram->source);
 }
 
-void outgoing_remove_echoes(struct group *group, unsigned ifindex, struct arena_received *received)
+void outgoing_find_own(struct group *group, unsigned ifindex, struct arena_received *received)
 {
-	const struct way *way = way_by_index(&group->outgoing.ways, ifindex);
+	const struct outgoing *outgoing = &group->outgoing;
+	const struct way *way = way_by_index(&outgoing->ways, ifindex);
 	struct datagram *datagrams = group->context->arena->datagrams;
 	unsigned rest = 0;
 
 	for (unsigned i = 0; way && i < received->count; i++) {
-		if (is_echo(group->outgoing.echoes, way, &datagrams[i])) {
+		if (is_expected(outgoing->echoes, way, &datagrams[i])) {
 			group->counters->echoed++;
 			received->bytes -= datagrams[i].size;
 			received->truncated -= datagrams[i].truncated;
 		} else {
+			datagrams[i].is_own = is_expected(outgoing->own, way, &datagrams[i]);
 			datagrams[rest++] = datagrams[i];
 		}
 	}

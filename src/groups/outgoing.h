@@ -51,6 +51,7 @@ struct outgoing {
 	size_t usable; /* of them */
 	struct way *extra; /* the last interface that a program chose beside them; or NULL */
 	struct echoes *echoes; /* NULL: no more than one copy comes back */
+	struct echoes *own; /* the first copies; NULL: nobody needs to know them */
 	struct retry retry; /* for a port that was not to be had */
 	uint32_t examined_ms; /* CLOCK_MONOTONIC_COARSE */
 };
@@ -90,5 +91,6 @@ void outgoing_apply_needs(struct group *group);
 /* How many replies the kernel has dropped since the last call, in datagrams. */
 uint64_t outgoing_count_drops(struct group *group);
 
-/* Takes own datagrams that came back more than once out of the arena, and counts them. */
-void outgoing_remove_echoes(struct group *group, unsigned ifindex, struct arena_received *received);
+/* Marks own datagrams in the arena, takes those that came back more than once out, and counts them.
+ */
+void outgoing_find_own(struct group *group, unsigned ifindex, struct arena_received *received);

@@ -102,8 +102,8 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 		return r;
 	if (checks)
 		check_senders(membership, received);
-	if (group->outgoing.echoes)
-		outgoing_remove_echoes(group, membership->origin->ifindex, received);
+	if (group->outgoing.echoes || group->outgoing.own)
+		outgoing_find_own(group, membership->origin->ifindex, received);
 	if (watched)
 		same_network_examine(membership, received);
 	if (!received->count)

@@ -8,10 +8,14 @@
 
 void group_apply_needs(struct group *group)
 {
-	unsigned needs = group->outgoing.echoes ? NEED_DATAGRAMS | NEED_SOURCE : 0;
+	const struct outgoing *outgoing = &group->outgoing;
+	unsigned needs = outgoing->echoes || outgoing->own ? NEED_DATAGRAMS | NEED_SOURCE : 0;
 
 	for (size_t i = 0; i < group->outlets.count; i++)
 		needs |= NEED_DATAGRAMS | group->outlets.items[i]->needs;
+	/* Relays find rings of unicast by the sources (handlers/relayable.h). */
+	if (needs && !address_is_multicast(&group->config->address))
+		needs |= NEED_SOURCE;
 	if (needs == group->needs)
 		return;
 	group->needs = needs;
@@ -123,12 +127,14 @@ static void count_not_sent(struct way *way, unsigned count)
 static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned first,
 	unsigned count, uint64_t *returned)
 {
-	struct echoes *echoes = way->group->outgoing.echoes;
+	const struct outgoing *outgoing = &way->group->outgoing;
 
-	if (!echoes || !way->is_joined)
+	if (!way->is_joined || (!outgoing->echoes && !outgoing->own))
 		return;
 	for (unsigned i = first; i < first + count; i++) {
-		if (*returned & 1ull << i)
+		struct echoes *echoes = *returned & 1ull << i ? outgoing->echoes : outgoing->own;
+
+		if (echoes)
 			echoes_expect(echoes, vectors[i].iov_base, vectors[i].iov_len, way->ifindex,
 				outgoing_now_ms());
 		*returned |= 1ull << i;

@@ -10,7 +10,7 @@ struct forward;
 
 /* What the TTL or hop limit of a relayed datagram is. */
 enum forward_ttl {
-	FORWARD_TTL_HOST = 0, /* 64 */
+	FORWARD_TTL_HOST = 0, /* 64; as FORWARD_TTL_LESS to what is a broadcast address */
 	FORWARD_TTL_LESS = -1, /* one less than received; one that came with 1 is dropped */
 	FORWARD_TTL_MIN_1 = -2, /* one less than received, and at least 1 */
 	/* 1 to 255: exactly that */
@@ -22,6 +22,9 @@ struct forward_options {
 	bool loop; /* programs of this host receive what is relayed to a group */
 	bool keep_source; /* receivers see the address and port of the sender */
 };
+
+/* The names of what is counted in outcome.counted, NULL at the end. */
+extern const char *const forward_counters[];
 
 /* What is missing may come later, and is logged. Returns 0 or -ENOMEM. */
 int forward_new(const struct forward_options *options, const struct handler_context *context,
@@ -36,4 +39,10 @@ unsigned forward_needs(const struct forward_options *options);
 void forward_send(struct forward *forward, const struct datagram *datagrams, unsigned count,
 	struct outcome *outcome);
 
+/* Closes a socket whose interface or address has gone, and opens one that can be had now. */
 void forward_links_changed(struct forward *forward, const struct interface_list *interfaces);
+
+/* Whether what has this source, an address of this host, may have been sent by one of these: all of
+ * a daemon, which handler_context has. What does not come back to this host does not count, so that
+ * a program that shares source_port is relayed. Accepts NULL. */
+bool forwards_have_sent(const struct link *forwards, const union endpoint *source);

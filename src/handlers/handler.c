@@ -18,23 +18,44 @@ struct handler {
 	void *object; /* of other kinds */
 };
 
+/* The number of copies of each datagram; what the filter kept out is counted for each. */
+static unsigned count_copies(
+	struct handler *handler, const struct batch *batch, const struct filtered *filtered)
+{
+	if (!handler->kind->copies)
+		return 1;
+	return handler->kind->copies(handler->object, batch->origin, filtered);
+}
+
+static void count_filtered(
+	struct handler *handler, const struct batch *batch, struct filtered filtered)
+{
+	unsigned copies = count_copies(handler, batch, &filtered);
+
+	filtered.filtered *= copies;
+	filtered.over_rate *= copies;
+	ledger_filtered(handler->ledger, &filtered);
+}
+
 static void hand_on(struct handler *handler, const struct batch *batch)
 {
 	struct outcome outcome = {0};
+	unsigned copies;
 
 	if (!batch->count)
 		return;
 	if (batch->origin->is_reply && handler->kind->config.relays) {
 		/* It answers what this host asked. */
-		ledger_filtered(handler->ledger, &(struct filtered){.filtered = batch->count});
+		count_filtered(handler, batch, (struct filtered){.filtered = batch->count});
 		return;
 	}
 	if (handler->worker) {
 		worker_push(handler->worker, batch);
 		return;
 	}
+	copies = count_copies(handler, batch, &(struct filtered){0});
 	handler->kind->deliver(handler->object, batch, &outcome);
-	ledger_received(handler->ledger, batch->count, &outcome);
+	ledger_received(handler->ledger, batch->count * copies, &outcome);
 }
 
 static void deliver(struct outlet *outlet, const struct batch *batch)
@@ -51,7 +72,8 @@ static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
 	struct batch rest = {.origin = batch->origin, .datagrams = passed};
 
 	rest.count = filter_apply(&handler->filter, batch, now, passed, &filtered);
-	ledger_filtered(handler->ledger, &filtered);
+	if (filtered.filtered || filtered.over_rate)
+		count_filtered(handler, batch, filtered);
 	hand_on(handler, &rest);
 }
 
@@ -80,6 +102,7 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	int r;
 
 	own.name = handler->ledger->name;
+	own.ledger = handler->ledger;
 	r = handler->kind->open(config->settings, &own, why, &handler->object);
 	if (r < 0)
 		return r;
@@ -188,4 +211,14 @@ struct ledger *handler_ledger(struct handler *handler)
 void handler_account(struct handler *handler, struct account *ret)
 {
 	workers_account(handler->ledger, ret);
+}
+
+bool handler_has_interfaces(const struct handler *handler)
+{
+	return handler->kind->copies;
+}
+
+const char *handler_error(const struct handler *handler)
+{
+	return handler->kind->error ? handler->kind->error(handler->object) : NULL;
 }

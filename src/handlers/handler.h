@@ -6,19 +6,26 @@
 #include "data/account.h"
 #include "data/datagram.h"
 
+struct filtered;
 struct interface_list;
+struct ledger;
+struct link;
 struct loop_guard;
 struct notice_sink;
+struct own_addresses;
 struct spoof;
 
 /* What a handler gets of the daemon. All of it lives until close(). */
 struct handler_context {
 	const char *
 		name; /* the handler's: each line that the kind logs begins with "handler NAME: " */
+	struct ledger *ledger; /* the handler's */
 	struct counters *counters;
 	struct loop_guard *guard; /* for all relays together: a ring may use several */
 	struct spoof *spoof; /* NULL: no handler can send with another host's address */
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
+	struct link *forwards; /* of all handlers (handlers/forward.h) */
+	const struct own_addresses *own_addresses; /* of this host, now */
 };
 
 struct handler_kind {
@@ -48,6 +55,16 @@ struct handler_kind {
 	 * The first call after open(), once the configuration is in force. It does not come when
 	 * the configuration is only checked: programs must be started here, not in open(). */
 	void (*begin)(void *object);
+
+	/* For a kind that sends a copy of each datagram by several interfaces: the number of copies
+	 * of one that has this origin. Its account is in copies then. Counts for each of these
+	 * interfaces what the filter kept out. Not for kinds that may block. */
+	unsigned (*copies)(
+		void *object, const struct origin *origin, const struct filtered *filtered);
+
+	/* Why it delivers nothing at present; NULL: nothing is wrong. Not for kinds that may block.
+	 */
+	const char *(*error)(const void *object);
 
 	/* The network interfaces or their addresses may have changed. Not for kinds that may block.
 	 */
@@ -90,7 +107,6 @@ struct handler;
 /* Starts a handler that settles on ledger, with its thread, if it has one, among workers. config
  * and context, whose name is ignored, are valid until it returns. Returns 0, or a negative errno
  * with the reason in why. */
-struct ledger;
 struct workers;
 int handler_start(const struct config_handler *config, const struct handler_context *context,
 	struct ledger *ledger, struct workers *workers, char why[static WHY_MAX],
@@ -119,3 +135,9 @@ const char *const *handler_counters(const struct handler *handler);
 
 /* The numbers of one moment. */
 void handler_account(struct handler *handler, struct account *ret);
+
+/* Whether its ledger has an account for each interface, too. */
+bool handler_has_interfaces(const struct handler *handler);
+
+/* Why it delivers nothing at present, or NULL. */
+const char *handler_error(const struct handler *handler);

@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/list.h"
 #include "config/report.h"
 #include "handlers/ledger.h"
 #include "handlers/worker.h"
+#include "net/interface.h"
+#include "net/own_addresses.h"
 
 struct set {
 	struct handler **items;
@@ -15,6 +18,8 @@ struct set {
 
 struct handlers {
 	struct handler_context context;
+	struct link forwards;
+	struct own_addresses own_addresses;
 	struct workers workers;
 	struct set set;
 };
@@ -34,11 +39,17 @@ static struct handler *set_find(const struct set *set, const char *name)
 
 struct handlers *handlers_new(const struct handler_context *context)
 {
+	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
 	struct handlers *handlers = calloc(1, sizeof(*handlers));
 
 	if (!handlers)
 		return NULL;
+	list_init(&handlers->forwards);
 	handlers->context = *context;
+	handlers->context.forwards = &handlers->forwards;
+	handlers->context.own_addresses = &handlers->own_addresses;
+	if (interface_list_read(&interfaces) >= 0)
+		own_addresses_update(&handlers->own_addresses, &interfaces);
 	workers_init(&handlers->workers);
 	return handlers;
 }
@@ -56,6 +67,7 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 		return stuck;
 	workers_destroy(&handlers->workers);
 	free(handlers->set.items);
+	own_addresses_clear(&handlers->own_addresses);
 	free(handlers);
 	return 0;
 }
@@ -67,6 +79,7 @@ void handlers_expire(struct handlers *handlers)
 
 void handlers_links_changed(struct handlers *handlers, const struct interface_list *interfaces)
 {
+	own_addresses_update(&handlers->own_addresses, interfaces);
 	for (size_t i = 0; i < handlers->set.count; i++)
 		handler_links_changed(handlers->set.items[i], interfaces);
 }

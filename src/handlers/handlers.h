@@ -10,9 +10,8 @@ struct handlers;
 /* The set that there will be: running handlers that do not change, and new ones. */
 struct handlers_plan;
 
-/* An empty set, or NULL without memory. What is in context, whose name is ignored, must live
- * longer.
- */
+/* An empty set, or NULL without memory. What is in context must live longer; its name, forwards and
+ * own_addresses are ignored. */
 struct handlers *handlers_new(const struct handler_context *context);
 
 /* Retires all of them (handler_retire()), waits for their threads until a second after deadline_ns

@@ -9,6 +9,7 @@
 	ROW(log)     \
 	ROW(pcapng)  \
 	ROW(pipe)    \
+	ROW(relay)   \
 	ROW(udp)     \
 	ROW(unix)
 

@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/text.h"
 
-/* Drops what the earlier run had queued when it ended. */
-static void settle_earlier_run(struct account *account, const char *handler)
+/* Drops what the earlier run had queued when it ended. Returns how many datagrams. */
+static uint64_t settle_earlier_run(struct account *account)
 {
 	uint64_t settled = account->filtered + outcome_total(&account->outcome), lost;
 
@@ -19,6 +19,16 @@ static void settle_earlier_run(struct account *account, const char *handler)
 		account->received = settled;
 	lost = account->received - settled;
 	account->outcome.dropped[DROP_SHUTDOWN] += lost;
+	return lost;
+}
+
+static struct account *take_account(struct counters *counters, const char *key)
+{
+	return counters_take(counters, key, sizeof(struct account), account_layout());
+}
+
+static void log_lost(const char *handler, uint64_t lost)
+{
 	if (lost)
 		log_warning("handler %s: %" PRIu64
 			    " datagram%s dropped, still queued when the daemon ended",
@@ -35,16 +45,16 @@ struct ledger *ledger_new(struct counters *counters, const char *handler)
 	ledger->counters = counters;
 	ledger->name = strdup(handler);
 	if (ledger->name && asprintf(&key, "handler %s", handler) >= 0)
-		ledger->account = counters_take(
-			counters, key, sizeof(*ledger->account), account_layout());
+		ledger->account = take_account(counters, key);
 	if (!ledger->account) {
 		free(ledger->name);
 		free(ledger);
 		return NULL;
 	}
-	settle_earlier_run(ledger->account, handler);
+	log_lost(handler, settle_earlier_run(ledger->account));
 	pthread_mutex_init(&ledger->lock, NULL);
 	list_init(&ledger->workers);
+	list_init(&ledger->interfaces);
 	ledger->references = 1;
 	return ledger;
 }
@@ -55,10 +65,21 @@ struct ledger *ledger_ref(struct ledger *ledger)
 	return ledger;
 }
 
+static void interface_free(struct ledger *ledger, struct ledger_interface *interface)
+{
+	link_remove(&interface->link);
+	counters_release(ledger->counters, interface->account);
+	free(interface);
+}
+
 void ledger_unref(struct ledger *ledger)
 {
+	struct ledger_interface *interface;
+
 	if (!ledger || --ledger->references)
 		return;
+	list_for_each(interface, &ledger->interfaces, link)
+		interface_free(ledger, interface);
 	pthread_mutex_destroy(&ledger->lock);
 	counters_release(ledger->counters, ledger->account);
 	free(ledger->name);
@@ -109,4 +130,101 @@ void ledger_filtered(struct ledger *ledger, const struct filtered *filtered)
 	ledger->account->filtered += filtered->filtered;
 	ledger->account->outcome.dropped[DROP_RATE] += filtered->over_rate;
 	pthread_mutex_unlock(&ledger->lock);
+}
+
+/* ---- Copies by several interfaces ---- */
+
+static struct ledger_interface *interface_new(struct ledger *ledger, const char *name)
+{
+	struct ledger_interface *interface = calloc(1, sizeof(*interface) + strlen(name) + 1);
+	AUTO_FREE char *key = NULL;
+
+	if (!interface)
+		return NULL;
+	strcpy(interface->name, name);
+	if (asprintf(&key, "handler %s on %s", ledger->name, name) >= 0)
+		interface->account = take_account(ledger->counters, key);
+	if (!interface->account) {
+		free(interface);
+		return NULL;
+	}
+	settle_earlier_run(interface->account);
+	list_append(&ledger->interfaces, &interface->link);
+	return interface;
+}
+
+struct ledger_interface *ledger_interface(struct ledger *ledger, const char *name)
+{
+	struct ledger_interface *interface, *found = NULL;
+
+	list_for_each(interface, &ledger->interfaces, link)
+		if (!strcmp(interface->name, name))
+			found = interface;
+	if (!found)
+		found = interface_new(ledger, name);
+	if (!found)
+		return NULL;
+	found->users++;
+	return found;
+}
+
+/* Frees those that have been unused for longest. */
+static void limit_unused(struct ledger *ledger)
+{
+	struct ledger_interface *interface;
+	unsigned unused = 0;
+
+	list_for_each(interface, &ledger->interfaces, link)
+		unused += !interface->users;
+	list_for_each(interface, &ledger->interfaces, link)
+		if (!interface->users && unused > LEDGER_UNUSED_MAX) {
+			interface_free(ledger, interface);
+			unused--;
+		}
+}
+
+void ledger_interface_unref(struct ledger *ledger, struct ledger_interface *interface)
+{
+	if (!interface || --interface->users)
+		return;
+	link_remove(&interface->link);
+	list_append(&ledger->interfaces, &interface->link);
+	limit_unused(ledger);
+}
+
+void ledger_interface_filtered(struct ledger_interface *interface, const struct filtered *filtered)
+{
+	struct account *account = interface->account;
+
+	account->received += filtered->filtered + filtered->over_rate;
+	account->filtered += filtered->filtered;
+	account->outcome.dropped[DROP_RATE] += filtered->over_rate;
+}
+
+void ledger_interface_received(
+	struct ledger_interface *interface, unsigned received, const struct outcome *outcome)
+{
+	interface->account->received += received;
+	outcome_add(&interface->account->outcome, outcome);
+}
+
+/* Not below 0: a daemon that was killed may have counted one, and not the other. */
+static void subtract(uint64_t *from, uint64_t what)
+{
+	*from -= what < *from ? what : *from;
+}
+
+void ledger_other_interfaces(
+	const struct ledger *ledger, const struct account *account, struct account *ret)
+{
+	const struct ledger_interface *interface;
+
+	*ret = *account;
+	list_for_each(interface, &ledger->interfaces, link) {
+		subtract(&ret->filtered, interface->account->filtered);
+		subtract(&ret->outcome.delivered, interface->account->outcome.delivered);
+		for (int i = 0; i < DROP_REASONS; i++)
+			subtract(&ret->outcome.dropped[i], interface->account->outcome.dropped[i]);
+	}
+	ret->received = ret->filtered + outcome_total(&ret->outcome);
 }

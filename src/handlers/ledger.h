@@ -13,6 +13,14 @@
 #include "data/counters.h"
 #include "data/filter.h"
 
+/* What became of the copies that a handler sends by one interface. Only the loop uses it. */
+struct ledger_interface {
+	struct link link;
+	unsigned users;
+	struct account *account; /* in counters */
+	char name[]; /* of the interface, or what is configured where there is none */
+};
+
 struct ledger {
 	pthread_mutex_t lock;
 	atomic_uint references;
@@ -20,6 +28,8 @@ struct ledger {
 	struct counters *counters;
 	struct account *account; /* in counters; what is queued is added by workers_account() */
 	struct link workers;
+	struct link interfaces; /* for a kind that sends copies; those without users in the order in
+				   which they lost the last one */
 };
 
 /* One reference to the ledger of a handler, or NULL without memory. What an earlier run had
@@ -46,3 +56,21 @@ void ledger_received(struct ledger *ledger, unsigned received, const struct outc
 
 /* Counts datagrams that were received, and that the filter or the rate kept out. */
 void ledger_filtered(struct ledger *ledger, const struct filtered *filtered);
+
+/* ---- For kinds that send copies by several interfaces: each has the same identity, in copies ----
+ */
+
+/* A reference to the account of an interface, or NULL without memory. It stays after the last one
+ * is dropped, as interfaces come and go; but not for more than LEDGER_UNUSED_MAX of them. */
+#define LEDGER_UNUSED_MAX 64
+struct ledger_interface *ledger_interface(struct ledger *ledger, const char *name);
+void ledger_interface_unref(struct ledger *ledger, struct ledger_interface *interface);
+
+void ledger_interface_filtered(struct ledger_interface *interface, const struct filtered *filtered);
+void ledger_interface_received(
+	struct ledger_interface *interface, unsigned received, const struct outcome *outcome);
+
+/* What the handler's account has, and those of its interfaces do not: copies for interfaces that
+ * are no longer listed. */
+void ledger_other_interfaces(
+	const struct ledger *ledger, const struct account *account, struct account *ret);

@@ -8,13 +8,16 @@
 
 struct relayable;
 
-/* Returns 0 or -ENOMEM. */
-int relayable_new(const struct handler_context *context, bool keeps_source, struct relayable **ret);
+/* to_host: where it goes is a host, to which a group's own datagrams are relayed as well. Returns 0
+ * or -ENOMEM. */
+int relayable_new(const struct handler_context *context, bool to_host, bool keeps_source,
+	struct relayable **ret);
 void relayable_free(struct relayable *relayable); /* accepts NULL */
 
-/* Writes those of the batch that may be relayed to ret, and returns their number. The others are
- * added to outcome. */
-unsigned relayable_choose(struct relayable *relayable, const struct batch *batch,
-	struct datagram ret[static BATCH_MAX], struct outcome *outcome);
+/* Returns those of the batch that may be relayed, which lie in the batch or in room, and their
+ * number. The others are added to outcome. Needs the sources. */
+const struct datagram *relayable_choose(struct relayable *relayable, const struct batch *batch,
+	struct datagram room[static BATCH_MAX], unsigned *ret_count, struct outcome *outcome);
 
-void relayable_links_changed(struct relayable *relayable, const struct interface_list *interfaces);
+/* Links, addresses or routes have changed. */
+void relayable_links_changed(struct relayable *relayable);

@@ -268,3 +268,51 @@ bool interface_is_excluded(
 	return address_parse(pattern, &address) == 0 &&
 	       interface_has_address(list, interface, &address);
 }
+
+bool interface_is_left_out(const struct interface_list *list, const struct interface *interface,
+	const struct interface_patterns *patterns)
+{
+	for (size_t i = 0; i < patterns->count; i++)
+		if (*patterns->items[i] == '!' &&
+			interface_is_excluded(list, interface, patterns->items[i] + 1))
+			return true;
+	return false;
+}
+
+int interface_expand(const struct interface_list *list, const struct interface_patterns *patterns,
+	const char *pattern, int (*want)(void *argument, const char *name), void *argument)
+{
+	const struct interface *named = interface_find(list, pattern);
+	bool matched = false;
+	int r = 0;
+
+	if (!interface_is_glob(pattern))
+		return want(argument, named ? named->name : pattern);
+	for (size_t i = 0; i < list->count && r >= 0; i++) {
+		const struct interface *interface = &list->items[i];
+		bool matches = patterns->any_link
+				       ? !interface->port_of &&
+						 interface_has_name(list, interface, pattern)
+				       : interface_matches(list, interface, pattern);
+
+		if (!matches || interface_is_left_out(list, interface, patterns))
+			continue;
+		matched = true;
+		r = want(argument, interface->name);
+	}
+	return matched || r < 0 ? r : want(argument, pattern);
+}
+
+int interface_select(const struct interface_list *list, const struct interface_patterns *patterns,
+	int (*want)(void *argument, const char *name), void *argument)
+{
+	int named = 0, r = 0;
+
+	for (size_t i = 0; i < patterns->count && r >= 0; i++) {
+		if (*patterns->items[i] == '!')
+			continue;
+		named++;
+		r = interface_expand(list, patterns, patterns->items[i], want, argument);
+	}
+	return r < 0 ? r : named;
+}

@@ -92,3 +92,25 @@ bool interface_has_name(
  * that the pattern matches. */
 bool interface_is_excluded(
 	const struct interface_list *list, const struct interface *interface, const char *pattern);
+
+/* A configured list: names, alternative names, addresses and globs; with ! in front, those to leave
+ * out. */
+struct interface_patterns {
+	char *const *items;
+	size_t count;
+	bool any_link; /* globs mean all links but ports, not only what interface_matches() says */
+};
+
+/* Whether an item with ! means the interface. */
+bool interface_is_left_out(const struct interface_list *list, const struct interface *interface,
+	const struct interface_patterns *patterns);
+
+/* Calls want() with the name of each interface that the pattern means and that is not left out. A
+ * name, alternative name or address means its interface, whatever the list leaves out. What means
+ * none is passed on as it is. Returns 0, or the first negative value of want(). */
+int interface_expand(const struct interface_list *list, const struct interface_patterns *patterns,
+	const char *pattern, int (*want)(void *argument, const char *name), void *argument);
+
+/* Expands each item without !. Returns their number, or a negative value of want(). */
+int interface_select(const struct interface_list *list, const struct interface_patterns *patterns,
+	int (*want)(void *argument, const char *name), void *argument);

@@ -59,6 +59,11 @@ void send_socket_stop_receiving(int fd)
 static const struct address reserved4 = {.family = AF_INET, .v6.s6_addr = {224}};
 static const struct address reserved6 = {.family = AF_INET6, .v6.s6_addr = {0xff, 0x05}};
 
+socklen_t send_socket_reserved(sa_family_t family, uint16_t port, union endpoint *ret)
+{
+	return address_to_endpoint(family == AF_INET ? &reserved4 : &reserved6, port, 0, ret);
+}
+
 /* The address to bind to. Bound to a group, a socket gets no unicast, and still sends from the
  * interface's address. */
 static struct address own_address(const struct send_socket *wanted)

@@ -28,6 +28,10 @@ struct send_socket {
 int send_socket_open(
 	const struct send_socket *wanted, char why[static WHY_MAX], struct udp_out *ret);
 
+/* The address that a socket is bound to for its port alone: a group that nothing is ever sent to.
+ * Returns its length. */
+socklen_t send_socket_reserved(sa_family_t family, uint16_t port, union endpoint *ret);
+
 bool send_socket_equal(const struct send_socket *a, const struct send_socket *b);
 
 /* The TTL or hop limit (0 to 255; at least 1 where it is no group), and whether this host receives

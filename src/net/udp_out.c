@@ -52,6 +52,20 @@ void udp_out_set_source(struct udp_out *out, const struct address *source, unsig
 			out->control, IPPROTO_IPV6, IPV6_PKTINFO, &v6, sizeof(v6));
 }
 
+void udp_out_set_header(
+	struct udp_out *out, const struct address *source, unsigned ifindex, int ttl, int dscp)
+{
+	bool v4 = source->family == AF_INET;
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, tos = dscp << 2;
+
+	udp_out_set_source(out, source, ifindex);
+	out->control_size += put_control(out->control + out->control_size, level,
+		v4 ? IP_TTL : IPV6_HOPLIMIT, &ttl, sizeof(ttl));
+	if (tos)
+		out->control_size += put_control(out->control + out->control_size, level,
+			v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof(tos));
+}
+
 /* Reads one ICMP error, or one of this host, from the error queue. Returns 1 for ICMP, 0 for
  * others, or -EAGAIN at its end. */
 static int read_error(struct udp_out *out)
@@ -174,8 +188,7 @@ static int send_segmented(struct udp_out *out, const union endpoint *to, socklen
 	uint16_t size = (uint16_t)vectors[0].iov_len;
 	int r;
 
-	if (out->control_size)
-		memcpy(control, out->control, sizeof(out->control));
+	memcpy(control, out->control, out->control_size);
 	message.msg_control = control;
 	message.msg_controllen += put_control(
 		control + out->control_size, SOL_UDP, UDP_SEGMENT, &size, sizeof(size));

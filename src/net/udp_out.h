@@ -6,6 +6,9 @@
 
 #include "net/address.h"
 
+/* Room for the interface, the source, the TTL and the DSCP as control messages. */
+#define UDP_CONTROL_MAX (CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)))
+
 /* Zeroed but for the descriptor. IP_RECVERR or IPV6_RECVERR should be set on it: without, the
  * kernel does not tell what a queue of this host drops (ip(7)). */
 struct udp_out {
@@ -21,7 +24,7 @@ struct udp_out {
 
 	/* Control messages that each datagram is sent with: udp_out_set_source(). */
 	size_t control_size;
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	_Alignas(struct cmsghdr) char control[UDP_CONTROL_MAX];
 };
 
 /* The most datagrams that one call takes. */
@@ -30,6 +33,10 @@ struct udp_out {
 /* Sends from this address of this host from now on; ifindex is the interface that it leaves by, or
  * 0 for the kernel's route. When the host loses the address, sending fails with -EINVAL. */
 void udp_out_set_source(struct udp_out *out, const struct address *source, unsigned ifindex);
+
+/* The same with the TTL or hop limit and the DSCP, which otherwise the socket says. */
+void udp_out_set_header(
+	struct udp_out *out, const struct address *source, unsigned ifindex, int ttl, int dscp);
 
 /* Sends one datagram for each vector, UDP_OUT_MAX at most, without waiting. Datagrams of one size
  * go to the kernel as one buffer, which it or the device splits (udp(7), UDP_SEGMENT). Returns how

@@ -135,6 +135,7 @@ int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[sta
 		return because(why, r, "finding the address to send from: %s", strerror(-r));
 	if ((r = send_socket_open(&options, why, &new.out)) < 0)
 		return r;
+	new.source = options.source;
 	new.source_port = send_socket_port(new.out.fd);
 	*ret = new;
 	return 0;

@@ -26,6 +26,7 @@ struct udp_socket {
 	socklen_t to_length;
 	unsigned ifindex; /* 0: the kernel's route */
 	char interface[IF_NAMESIZE];
+	struct address source; /* sent from; AF_UNSPEC: the kernel chooses */
 	uint16_t source_port; /* of the socket */
 	bool is_broadcast; /* where it goes is a broadcast address */
 };

@@ -11,6 +11,7 @@ from bench.report import Limit, Row
 RELAY = "relay, 64 B, to a host"
 PROBE_PORT = 7000
 relay = receivers.relay()
+keeping = receivers.relay(address=OUT_GROUP, more="keep_source = true;")
 coalescing = receivers.relay(keys="coalesce = true;")
 
 
@@ -44,6 +45,8 @@ CASES = [
     Comparison("relay/multicat-ts", "relay, 1,316 B, to a host", relay, receivers.multicat_relay_ts, load=CHUNKS),
     Comparison("relay/raw", RELAY, relay, receivers.raw_relay),
     Comparison("relay-group/raw", "relay, 64 B, to a group", receivers.relay(address=OUT_GROUP), receivers.raw_relay),
+    Comparison("keep-source/relay", "relay with keep_source, 64 B, to a group", keeping,
+               receivers.relay("mcastd without it", address=OUT_GROUP), Limit(at_least=0.34)),
     Comparison("coalesce/socat", "relay with coalesce, 64 B, to a host", coalescing, receivers.socat_relay,
                Limit(at_least=15)),
     Case("latency", run_latency),

@@ -122,8 +122,8 @@ def recorder(kind="file", form="raw", **config):
     return mcastd(f"mcastd {form if kind == 'file' else kind}", handler=keys, **config)
 
 
-def relay(name="mcastd", keys="", address=SINK):
-    handler = f'type = "udp"; address = "{address}"; port = {OUT_PORT}; interface = "eth1";'
+def relay(name="mcastd", keys="", address=SINK, more=""):
+    handler = f'type = "udp"; address = "{address}"; port = {OUT_PORT}; interface = "eth1"; {more}'
     return mcastd(name, keys, handler, relay=True)
 
 

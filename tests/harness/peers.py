@@ -11,6 +11,7 @@ from harness.waiting import TIMEOUT
 
 LARGEST = 65507  # bytes of payload
 IP_RECVTTL = 12  # ip(7); missing from the socket module
+IP_TRANSPARENT, IPV6_TRANSPARENT = 19, 75
 
 
 def family(address):
@@ -84,6 +85,24 @@ def send(host, payload, group, port, interface=None, source=None):
             sock.bind((source, 0))
         sock.sendto(payload, (group, port))
         return sock.getsockname()[1]
+
+
+def sender_as(host, source, port, interface="eth0", ttl=9):
+    """A socket that sends from any address to groups."""
+    with host:
+        sock, index = udp_socket(source), socket.if_nametoindex(interface)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("@4s4si", bytes(4), bytes(4), index))
+            sock.bind((source, port))
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+            sock.bind((source, port, 0, index))
+    return sock
 
 
 def receive(sock, count=1):

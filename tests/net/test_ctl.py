@@ -240,6 +240,17 @@ def test_check_takes_no_missing_number_for_zero(fake, key):
     assert "is it mcastd?" in check(fake, numbers, status=1)
 
 
+def interface(name, **numbers):
+    return {"interface": name, "received": 9, "filtered": 1, "delivered": 2, "dropped": {"io": 6}, **numbers}
+
+
+def test_check_explains_each_interface_of_a_relay_that_misses_a_copy(fake):
+    relay = handler("news.relay", interfaces=[interface("eth0"), interface("eth1", received=10), interface(None, filtered=0)])
+    assert check(fake, handler("log", interfaces=None), relay, status=1).splitlines() == [
+        "mcastctl: stats: news.relay on eth1: received 10, but filtered 1 + delivered 2 + dropped 6 + queued 0 = 9",
+        "mcastctl: stats: news.relay on gone interfaces: received 9, but filtered 0 + delivered 2 + dropped 6 + queued 0 = 8"]
+
+
 def test_sums_that_overflow_are_shown_as_the_largest_number(fake):
     reasons = {"full": 2**63 - 1, "rate": 1, "io": 5}
     row = cells(fake(ListHandlers={"parameters": {"handlers": [handler("archive", dropped=reasons)]}}).ctl("handlers"))[0]

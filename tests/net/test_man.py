@@ -127,12 +127,15 @@ def key_sections(tmp_path):
     assert set(parts) <= set(top)
     yield "THE DAEMON ITSELF", set(top) - set(parts)
     yield "GROUPS", known_keys(tmp_path, f"groups: {{ g: {{ zzzzzzzz = 1; {good} }}; }};\n")
+    relay = known_keys(tmp_path, f"groups: {{ g: {{ relay: {{ zzzzzzzz = 1; }}; interfaces = \"a*\"; {good} }}; }};\n")
+    assert {"rate", "to"} <= set(relay)
     yield "CONTROL", known_keys(tmp_path, "control: { zzzzzzzz = 1; };\n")
     common = known_keys(tmp_path, 'handlers: { h: { type = "journal"; zzzzzzzz = 1; }; };\n')
     for kind in handler_types(tmp_path):
         keys = known_keys(tmp_path, f'handlers: {{ h: {{ type = "{kind}"; zzzzzzzz = 1; {good} }}; }};\n')
         assert set(common) <= set(keys)
         yield kind, set(keys) - set(common)
+    yield "Relays", set(relay) - set(common)
     queue = {"type", "queue", "queue_datagrams", "drop"}
     yield "HANDLERS", [key for key in common if key in queue]
     yield "What a handler gets", [key for key in common if key not in queue]

@@ -260,3 +260,26 @@ def test_what_the_fd_store_had_no_room_for_is_received_before_the_stop(start, ea
     monkeypatch.setenv("FDSTORE", "11")
     daemon = start_with(start, earlier.stored, tmp_path, config(*map(group, range(1, 11)), NEWS))
     assert_all_is_received_before_the_stop(daemon, net)
+
+
+def test_the_numbers_of_a_relays_interfaces_continue(start, manager, net, tmp_path):
+    """What went to an interface that the configuration no longer names stays in the sum."""
+    def relay(to):
+        return (f'''groups: {{ news: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"];
+                relay: {{ to = [{to}]; }}; }}; }};\n''')
+
+    def relayed(daemon, copies):
+        with tutorial_sender(net.peer, "233.252.0.1") as sock:
+            sock.sendto(b"x", ("233.252.0.1", 5004))
+        wait_until(lambda: daemon.handler("news.relay")["received"] == copies, f"{copies} copies")
+
+    daemon = start(relay('"eth1", "gone0"'))
+    relayed(daemon, 2)
+    relayed(daemon, 4)
+    wait_until(lambda: len(stored_names(manager)) == 2, "the socket and the counters to be stored")
+    end_abruptly(daemon)
+    daemon = start_with(start, manager.stored, tmp_path, relay('"eth1"'))
+    relayed(daemon, 5)
+    interfaces = {i["interface"]: i for i in daemon.handler("news.relay")["interfaces"]}
+    assert interfaces["eth1"]["delivered"] == 3
+    assert interfaces[None]["received"] == interfaces[None]["dropped"]["absent"] == 2

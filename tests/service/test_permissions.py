@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from harness.peers import send
+from harness.peers import receiver_on, send, sender_as
 from harness.service import EXAMPLES
 from harness.waiting import wait_until
 
@@ -119,6 +119,42 @@ def test_a_large_buffer_needs_the_example(service):
     use_example(service, "large-buffers")
     service.restart()
     assert service.group("news")["memberships"][0]["receiveBuffer"] == 64 << 20
+
+
+KEEPING = """
+groups: {
+  in: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["relay", "run"]; };
+};
+handlers: {
+  relay: { type = "udp"; address = "233.252.0.2"; port = 5005; interface = "lo"; keep_source = true; loop = true; };
+  run: { type = "exec"; command = ["/usr/local/libexec/handle"]; };
+};
+"""
+
+
+def test_keeping_sources_needs_the_example_and_leaves_no_capability(service):
+    service.system.write("/usr/local/libexec/handle", "#!/bin/sh\ngrep ^Cap /proc/self/status >/var/log/mcastd/out\n", 0o755)
+    service.configure(KEEPING)
+    check = service.system.try_run("mcastd", "--check")
+    assert "no drop-in of mcastd.service gives CAP_NET_RAW" in check.stderr
+    service.start(KEEPING)
+    assert "relay-keeps-source.conf" in service.log()
+    use_example(service, "relay-keeps-source")
+    use_example(service, "privileged-ports")
+    assert service.system.try_run("mcastd", "--check").stderr == ""
+    service.restart()
+    with receiver_on(service.system, "233.252.0.2", 5005, "lo") as sock:
+        with sender_as(service.system, "192.0.2.77", 40001, "eth0-end") as sender:
+            sender.sendto(b"x", ("233.252.0.1", 5004))
+        assert sock.recvfrom(100) == (b"x", ("192.0.2.77", 40001))
+    wait_until(lambda: service.handler("run")["delivered"] == 1, "the program")
+    net_raw, bind_service = 1 << 13, 1 << 10
+    status = service.process_status()
+    assert [int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [bind_service] * 4
+    assert int(status["CapBnd"], 16) == net_raw | bind_service
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    program = dict(line.split(":\t") for line in service.system.read("/var/log/mcastd/out").decode().splitlines())
+    assert int(program["CapEff"], 16) & net_raw == int(program["CapAmb"], 16) & net_raw == 0
 
 
 RECORDING = """

@@ -915,31 +915,92 @@ static bool has_error(const struct fixture *fixture, const char *part)
 	return false;
 }
 
-static bool is_ring(struct fixture *fixture, const char *text)
+static bool is_echo(struct fixture *fixture, const char *text)
 {
 	write_file(fixture, "mcastd.conf", text);
 	errors_clear(&fixture->errors);
 	config_free(take(fixture->config));
 	load(fixture);
-	return has_error(fixture, "feeds itself: a -> r -> a;");
+	return has_error(
+		fixture, "groups.a.handlers: \"r\" sends to the address and port of the group");
 }
 
-static void a_ring_is_found_through_lists_that_leave_interfaces_out(void **state)
+static void a_group_that_hears_its_own_handler_is_refused(void **state)
 {
-	assert_true(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = \"!eth1\";",
-					    "address = \"233.252.0.1\"; interface = \"eth0\";")));
-	assert_true(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = [\"!eth1\", "
-					  "\"eth*\"];",
-					    "address = \"233.252.0.1\"; interface = \"eth0\";")));
+	static const char *const texts[] = {
+		RELAY("address = \"233.252.0.1\";", "address = \"233.252.0.1\";"),
+		RELAY("address = \"233.252.0.1\"; interfaces = \"eth0\";",
+			"address = \"233.252.0.1\";"),
+		RELAY("address = \"233.252.0.1\"; interfaces = [\"eth0\", \"eth1\"];",
+			"address = \"233.252.0.1\"; interface = \"eth1\";"),
+		RELAY("address = \"233.252.0.1\"; interfaces = \"vlan*\";",
+			"address = \"233.252.0.1\"; interface = \"vlan7\";"),
+		RELAY("address = \"233.252.0.1\"; interfaces = \"!eth1\";",
+			"address = \"233.252.0.1\"; interface = \"eth0\";"),
+		RELAY("address = \"233.252.0.1\"; interfaces = [\"!eth1\", \"eth*\"];",
+			"address = \"233.252.0.1\"; interface = \"eth0\";"),
+		RELAY("address = \"ff05::1\"; interfaces = \"eth0\";",
+			"address = \"ff05::1\"; interface = \"eth0\";"),
+		RELAY("address = \"192.0.2.255\"; interfaces = \"eth0\";",
+			"address = \"192.0.2.255\"; interface = \"eth0\";"),
+		RELAY("address = \"192.0.2.1\";", "address = \"192.0.2.1\";"),
+		RELAY("address = \"0.0.0.0\";", "address = \"127.0.0.1\";"),
+		RELAY("address = \"::\";", "address = \"::1\";"),
+		RELAY("address = \"0.0.0.0\";", "address = \"255.255.255.255\";")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_true(is_echo(*state, texts[i]));
 }
 
-static void an_interface_that_is_left_out_closes_no_ring(void **state)
+static void a_group_that_does_not_hear_its_own_handler_is_accepted(void **state)
 {
-	assert_false(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = \"!eth1\";",
-					     "address = \"233.252.0.1\"; interface = \"eth1\";")));
-	assert_false(is_ring(*state, RELAY("address = \"233.252.0.1\"; interfaces = [\"eth*\", "
-					   "\"!eth[12]\"];",
-					     "address = \"233.252.0.1\"; interface = \"eth1\";")));
+	static const char *const texts[] = {
+		RELAY("address = \"233.252.0.1\"; interfaces = \"!eth1\";",
+			"address = \"233.252.0.1\"; interface = \"eth1\";"),
+		RELAY("address = \"233.252.0.1\"; interfaces = [\"eth*\", \"!eth[12]\"];",
+			"address = \"233.252.0.1\"; interface = \"eth1\";"),
+		RELAY("address = \"233.252.0.1\"; interfaces = \"eth0\";",
+			"address = \"233.252.0.1\"; interface = \"eth1\";"),
+		RELAY("address = \"233.252.0.1\";", "address = \"233.252.0.2\";"),
+		RELAY("address = \"0.0.0.0\";", "address = \"192.0.2.9\";"),
+		RELAY("address = \"127.0.0.2\";", "address = \"127.0.0.1\";"),
+		RELAY("address = \"::\";", "address = \"127.0.0.1\";")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_false(is_echo(*state, texts[i]));
+}
+
+static void the_own_handler_is_heard_on_interfaces_of_any_name_and_address(void **state)
+{
+	assert_true(is_echo(*state, RELAY("address = \"233.252.0.1\"; interfaces = \"lo\";",
+					    "address = \"233.252.0.1\"; interface = "
+					    "\"127.0.0.1\";")));
+	assert_true(is_echo(*state, RELAY("address = \"233.252.0.1\"; interfaces = "
+					  "\"127.0.0.1\";",
+					    "address = \"233.252.0.1\"; interface = \"lo\";")));
+	assert_false(is_echo(*state, RELAY("address = \"233.252.0.1\"; interfaces = "
+					   "\"!127.0.0.1\";",
+					     "address = \"233.252.0.1\"; interface = \"lo\";")));
+	assert_false(is_echo(*state, RELAY("address = \"233.252.0.1\";",
+					     "address = \"233.252.0.1\"; interface = \"lo\";")));
+}
+
+static void groups_of_one_address_may_feed_each_other(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_file(fixture, "mcastd.conf",
+		"groups: {\n"
+		"  a: { address = \"233.252.0.1\"; port = 1; interfaces = \"eth0\"; handlers = "
+		"\"to-b\"; };\n"
+		"  b: { address = \"233.252.0.1\"; port = 1; interfaces = \"eth1\"; handlers = "
+		"\"to-a\"; };\n"
+		"};\n"
+		"handlers: {\n"
+		"  to-a: { type = \"relay\"; address = \"233.252.0.1\"; interface = \"eth0\"; };\n"
+		"  to-b: { type = \"relay\"; address = \"233.252.0.1\"; interface = \"eth1\"; };\n"
+		"};");
+	assert_int_equal(load(fixture), 0);
 }
 
 static bool is_injection(struct fixture *fixture, const char *text)
@@ -1326,8 +1387,10 @@ int main(void)
 		TEST(long_values_are_cut)
 		TEST(two_groups_that_receive_the_same_name_both_places)
 		TEST(groups_that_differ_in_one_of_them_are_accepted)
-		TEST(a_ring_is_found_through_lists_that_leave_interfaces_out)
-		TEST(an_interface_that_is_left_out_closes_no_ring)
+		TEST(a_group_that_hears_its_own_handler_is_refused)
+		TEST(a_group_that_does_not_hear_its_own_handler_is_accepted)
+		TEST(the_own_handler_is_heard_on_interfaces_of_any_name_and_address)
+		TEST(groups_of_one_address_may_feed_each_other)
 		TEST(unicast_of_any_sender_is_not_relayed_to_a_network)
 		TEST(unicast_of_named_senders_or_interfaces_is_relayed)
 		TEST(a_socket_path_of_107_bytes_fits)

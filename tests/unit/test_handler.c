@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "handlers/handler.h"
@@ -18,6 +19,7 @@
 struct calls {
 	bool begun;
 	unsigned kept_back; /* datagrams */
+	unsigned kept_out; /* by the filter */
 };
 
 static unsigned fake_needs(const void *settings)
@@ -78,6 +80,37 @@ static const struct handler_kind in_thread = {
 	.close = fake_close,
 };
 
+#define COPIES 3
+
+static void copy_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	(void)object;
+	outcome->delivered += COPIES * batch->count;
+}
+
+static unsigned copy_copies(
+	void *object, const struct origin *origin, const struct filtered *filtered)
+{
+	(void)origin;
+	((struct calls *)object)->kept_out += filtered->filtered + filtered->over_rate;
+	return COPIES;
+}
+
+static bool copy_relays(const void *settings, struct config_relay *ret)
+{
+	(void)settings, (void)ret;
+	return false;
+}
+
+static const struct handler_kind in_copies = {
+	.config = {.name = "in-copies", .relays = copy_relays},
+	.needs = fake_needs,
+	.open = fake_open,
+	.deliver = copy_deliver,
+	.close = fake_close,
+	.copies = copy_copies,
+};
+
 static const struct handler_kind *const kinds[] = {&in_loop, &in_thread};
 
 struct fixture {
@@ -99,8 +132,8 @@ static int setup(void **state)
 	return 0;
 }
 
-/* Starts a handler of a kind. */
-static void start(struct fixture *fixture, const struct handler_kind *kind)
+/* Starts a handler of a kind, that gets one datagram out of a number. */
+static void start_sampled(struct fixture *fixture, const struct handler_kind *kind, unsigned out_of)
 {
 	struct calls *settings = &fixture->calls;
 	struct config_handler config = {.kind = &kind->config, .settings = &settings, .queue = 1};
@@ -108,11 +141,16 @@ static void start(struct fixture *fixture, const struct handler_kind *kind)
 
 	fixture->calls = (struct calls){0};
 	fixture->ledger = ledger_new(fixture->counters, "test");
-	config.filter.sample = 1;
+	config.filter.sample = out_of;
 	config.filter.max_size = DATAGRAM_MAX;
 	assert_int_equal(handler_start(&config, &(struct handler_context){0}, fixture->ledger,
 				 &fixture->workers, why, &fixture->handler),
 		0);
+}
+
+static void start(struct fixture *fixture, const struct handler_kind *kind)
+{
+	start_sampled(fixture, kind, 1);
 }
 
 /* Retires it, and waits until its thread, if any, has ended. */
@@ -135,7 +173,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void deliver(struct fixture *fixture, unsigned count)
+static void deliver_from(struct fixture *fixture, unsigned count, bool is_reply)
 {
 	struct datagram datagrams[BATCH_MAX] = {0};
 	struct address group;
@@ -146,8 +184,14 @@ static void deliver(struct fixture *fixture, unsigned count)
 		datagrams[i].payload = (const uint8_t *)"";
 	assert_int_equal(address_parse("233.252.0.1", &group), 0);
 	batch.origin = origin_new("news", &group, 5004, "eth0", 2);
+	batch.origin->is_reply = is_reply;
 	outlet->deliver(outlet, &batch);
 	origin_unref(batch.origin);
+}
+
+static void deliver(struct fixture *fixture, unsigned count)
+{
+	deliver_from(fixture, count, false);
 }
 
 static void every_kind_begins(void **state)
@@ -182,6 +226,78 @@ static void every_kind_rotates_and_settles_what_it_kept_back(void **state)
 		assert_true(account_balances(&account));
 		stop(fixture);
 	}
+}
+
+static void what_is_filtered_counts_for_each_copy(void **state)
+{
+	struct fixture *fixture = *state;
+	struct account account;
+
+	start_sampled(fixture, &in_copies, 5);
+	deliver(fixture, 10);
+	handler_account(fixture->handler, &account);
+	assert_int_equal(account.received, COPIES * 10);
+	assert_int_equal(account.filtered, COPIES * 8);
+	assert_int_equal(account.outcome.delivered, COPIES * 2);
+	assert_int_equal(fixture->calls.kept_out, 8);
+	deliver_from(fixture, 1, true);
+	handler_account(fixture->handler, &account);
+	assert_int_equal(account.filtered, COPIES * 9);
+	assert_true(account_balances(&account));
+	stop(fixture);
+}
+
+static size_t count_interfaces(struct ledger *ledger)
+{
+	struct ledger_interface *interface;
+	size_t count = 0;
+
+	list_for_each(interface, &ledger->interfaces, link)
+		count++;
+	return count;
+}
+
+static void an_interface_that_comes_back_has_its_numbers(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ledger *ledger = ledger_new(fixture->counters, "test");
+	struct ledger_interface *interface = ledger_interface(ledger, "eth0");
+
+	ledger_interface_received(interface, 2, &(struct outcome){.delivered = 2});
+	ledger_interface_unref(ledger, interface);
+	assert_int_equal(count_interfaces(ledger), 1);
+	interface = ledger_interface(ledger, "eth0");
+	assert_int_equal(interface->account->received, 2);
+	assert_true(account_balances(interface->account));
+	ledger_interface_unref(ledger, interface);
+	ledger_unref(ledger);
+}
+
+static void of_many_interfaces_that_are_gone_the_rest_is_one_sum(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ledger *ledger = ledger_new(fixture->counters, "test");
+	const struct outcome outcome = {.delivered = 1, .dropped = {[DROP_ABSENT] = 1}};
+	struct ledger_interface *in_use = ledger_interface(ledger, "eth0");
+	struct account rest;
+	char name[16];
+
+	for (unsigned i = 0; i < LEDGER_UNUSED_MAX + 10; i++) {
+		struct ledger_interface *interface;
+
+		snprintf(name, sizeof(name), "veth%u", i);
+		interface = ledger_interface(ledger, name);
+		ledger_interface_received(interface, 2, &outcome);
+		ledger_received(ledger, 2, &outcome);
+		ledger_interface_unref(ledger, interface);
+	}
+	assert_int_equal(count_interfaces(ledger), LEDGER_UNUSED_MAX + 1);
+	ledger_other_interfaces(ledger, ledger->account, &rest);
+	assert_int_equal(rest.received, 20);
+	assert_int_equal(rest.outcome.delivered, 10);
+	assert_int_equal(rest.outcome.dropped[DROP_ABSENT], 10);
+	ledger_interface_unref(ledger, in_use);
+	ledger_unref(ledger);
 }
 
 static void counters_of_other_names_restart_from_zero(void **state)
@@ -226,6 +342,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_kind_begins),
 		TEST(every_kind_rotates_and_settles_what_it_kept_back),
+		TEST(what_is_filtered_counts_for_each_copy),
+		TEST(an_interface_that_comes_back_has_its_numbers),
+		TEST(of_many_interfaces_that_are_gone_the_rest_is_one_sum),
 		TEST(counters_of_other_names_restart_from_zero),
 		cmocka_unit_test(every_kind_has_room_for_its_counters),
 	};

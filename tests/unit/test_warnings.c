@@ -199,6 +199,41 @@ static void unicast_that_is_relayed_to_a_group_is_warned_of(void **state)
 	assert_warnings(config, expected, 1);
 }
 
+static bool keeps_source(const void *settings)
+{
+	(void)settings;
+	return true;
+}
+
+static bool keeps_no_source(const void *settings)
+{
+	(void)settings;
+	return false;
+}
+
+static void searches_that_are_relayed_with_an_own_source_are_warned_of(void **state)
+{
+	static const struct config_kind own = {.name = "own", .keeps_source = keeps_no_source},
+					kept = {.name = "kept", .keeps_source = keeps_source},
+					none = {.name = "none"};
+	static const char *const expected[] = {
+		"group ssdp: warning: \"own\" sends SSDP searches from an address of this host, "
+		"and "
+		"the answers do not come back to who searches; set keep_source = true in it",
+		"group wsd: warning: \"own\" sends WS-Discovery searches from an address of this "
+		"host, and the answers do not come back to who searches; set keep_source = true in "
+		"it"};
+	struct config *config = *state;
+
+	assert_non_null(config_add_handler(config, "own", &own));
+	assert_non_null(config_add_handler(config, "kept", &kept));
+	assert_non_null(config_add_handler(config, "none", &none));
+	add_group(config, "ssdp", "address=239.255.255.250 port=1900 handlers=own handlers=kept");
+	add_group(config, "wsd", "address=ff15::c port=3702 handlers=none handlers=own");
+	add_group(config, "mdns", "address=224.0.0.251 port=5353 handlers=own");
+	assert_warnings(config, expected, 2);
+}
+
 /* ---- MAC addresses ---- */
 
 static void addresses_with_one_mac_address_are_named_once(void **state)
@@ -313,6 +348,7 @@ int main(void)
 		TEST(keys_for_sending_to_a_broadcast_address_have_an_effect)
 		TEST(keys_for_sending_to_an_address_of_this_host_have_none)
 		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
+		TEST(searches_that_are_relayed_with_an_own_source_are_warned_of)
 		TEST(addresses_with_one_mac_address_are_named_once)
 		TEST(addresses_of_ipv6_with_one_mac_address_are_named)
 		TEST(groups_on_interfaces_of_their_own_may_share_a_mac_address)

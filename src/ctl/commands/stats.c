@@ -48,18 +48,20 @@ static void show(struct writer *writer, const json_t *answer)
 
 #define N "%" JSON_INTEGER_FORMAT
 
-/* Whether every datagram of a handler is accounted for: received = filtered + delivered + all of
- * dropped + queued. Returns 1; 0 after it explained the numbers on standard error; or -EBADMSG. */
-static int check_handler(const struct session *session, const json_t *handler)
+/* Whether every datagram of a handler, or copy of one of its interfaces, which has no queue, is
+ * accounted for: received = filtered + delivered + all of dropped + queued. interface is "" for the
+ * handler. Returns 1; 0 after it explained the numbers on standard error; or -EBADMSG. */
+static int check_account(const struct session *session, const char *name, const char *interface,
+	const json_t *account)
 {
-	json_int_t received, filtered, delivered, queued, dropped = 0, sum;
-	const char *name, *reason;
+	const char *form = *interface ? "{s:I, s:I, s:I, s:o}" : "{s:I, s:I, s:I, s:o, s:I}";
+	json_int_t received, filtered, delivered, queued = 0, dropped = 0, sum;
 	json_t *reasons, *count;
 	bool overflow = false;
+	const char *reason;
 
-	if (json_unpack((json_t *)handler, "{s:s, s:I, s:I, s:I, s:o, s:I}", "name", &name,
-		    "received", &received, "filtered", &filtered, "delivered", &delivered,
-		    "dropped", &reasons, "queued", &queued) < 0 ||
+	if (json_unpack((json_t *)account, form, "received", &received, "filtered", &filtered,
+		    "delivered", &delivered, "dropped", &reasons, "queued", &queued) < 0 ||
 		!json_is_object(reasons))
 		return -EBADMSG;
 	json_object_foreach(reasons, reason, count)
@@ -74,10 +76,28 @@ static int check_handler(const struct session *session, const json_t *handler)
 	if (!overflow && received == sum)
 		return 1;
 	session_fail(session, EXIT_REFUSED,
-		"%s: received " N ", but filtered " N " + delivered " N " + dropped " N
+		"%s%s%s: received " N ", but filtered " N " + delivered " N " + dropped " N
 		" + queued " N " = " N,
-		name, received, filtered, delivered, dropped, queued, sum);
+		name, *interface ? " on " : "", interface, received, filtered, delivered, dropped,
+		queued, sum);
 	return 0;
+}
+
+/* Returns as check_account(). */
+static int check_handler(const struct session *session, const json_t *handler)
+{
+	const char *name = json_string_value(json_object_get(handler, "name"));
+	const json_t *interfaces = json_object_get(handler, "interfaces");
+	int r = name ? check_account(session, name, "", handler) : -EBADMSG;
+
+	for (size_t i = 0; r >= 0 && i < json_array_size(interfaces); i++) {
+		const json_t *interface = json_array_get(interfaces, i);
+		const char *of = json_string_value(json_object_get(interface, "interface"));
+		int checked = check_account(session, name, of ? of : "gone interfaces", interface);
+
+		r = checked > 0 ? r : checked;
+	}
+	return r;
 }
 
 static int check(struct session *session)

@@ -1,0 +1,440 @@
+#include "handlers/forward.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "net/interface.h"
+#include "net/multicast.h"
+#include "net/send_socket.h"
+#include "net/spoof.h"
+
+/* The TTL to a host. */
+#define TTL_HOST 64
+
+/* The pause before it is opened again. A change of the interfaces ends it. */
+#define RETRY_MIN_NS NS_PER_S
+#define RETRY_MAX_NS (60 * NS_PER_S)
+
+/* How many sources whose TTL is too small are remembered, and how often one is logged. */
+#define TOLD_MAX 16
+#define TELL_NS (60 * NS_PER_S)
+
+enum { COUNTED_UNREACHABLE };
+
+const char *const forward_counters[] = {"unreachable", NULL};
+
+struct forward {
+	struct link link; /* among all of the daemon */
+	const char *name; /* of the handler */
+	struct forward_options options;
+	char *interface; /* storage of options.way.interface */
+	struct spoof *spoof;
+	struct udp_socket socket; /* with keep_source it is not sent from */
+	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
+	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
+	int ttl_set; /* of the socket, now */
+	bool multicast;
+	bool unreachable_logged;
+	struct log_limit limit;
+	struct address told[TOLD_MAX]; /* sources whose TTL is too small, a ring */
+	unsigned told_count;
+	uint64_t tell_ns; /* no such line before then */
+};
+
+/* Whether it may be a group or a broadcast address. An address may become a broadcast address at
+ * any time. Those of subnets end in two bits of 1 (a subnet of one or two addresses has none). */
+static bool may_be_many(const struct address *to)
+{
+	return address_is_multicast(to) ||
+	       (to->family == AF_INET && (ntohl(to->v4.s_addr) & 3) == 3);
+}
+
+unsigned forward_needs(const struct forward_options *options)
+{
+	const struct address *to = &options->way.to;
+	unsigned needs = options->keep_source ? NEED_SOURCE : 0;
+
+	if (may_be_many(to))
+		needs |= NEED_SOURCE | (options->ttl <= 0 ? NEED_TTL : 0);
+	else if (multicast_reach(to) == REACH_UNICAST) /* of this host: a program may return it */
+		needs |= NEED_SOURCE;
+	return needs;
+}
+
+static int set_ttl(struct forward *forward, int ttl)
+{
+	int r = send_socket_set_ttl(
+		forward->socket.out.fd, forward->options.way.to.family, !forward->multicast, ttl);
+
+	if (r >= 0)
+		forward->ttl_set = ttl;
+	return r;
+}
+
+static int open_socket(struct forward *forward, char why[static WHY_MAX])
+{
+	const struct forward_options *options = &forward->options;
+	struct udp_socket *socket = &forward->socket;
+	int r;
+
+	if (options->keep_source && !forward->spoof)
+		return because(why, -EPERM, SPOOF_FIX);
+	r = udp_way_open(&options->way, socket, why);
+	if (r < 0)
+		return r;
+	forward->ttl_set = -1;
+	if (forward->multicast)
+		r = send_socket_set_loop(socket->out.fd, options->way.to.family, options->loop);
+	if (r < 0) {
+		closep(&socket->out.fd);
+		return because(why, r, "setting whether this host receives it: %s", strerror(-r));
+	}
+	return 0;
+}
+
+/* Opens the socket, or says once why not; what is missing is tried less and less often. */
+static void try_open(struct forward *forward, uint64_t now)
+{
+	char why[WHY_MAX];
+	int r = open_socket(forward, why);
+
+	if (r >= 0 && forward->failure)
+		log_notice("handler %s: sends%s%s now", forward->name,
+			forward->interface ? " on " : "",
+			forward->interface ? forward->interface : "");
+	else if (r < 0 && r != forward->failure)
+		log_warning("handler %s: %s; datagrams are dropped until it can send",
+			forward->name, why);
+	if (r >= 0 || !forward->pause_ns)
+		forward->pause_ns = RETRY_MIN_NS;
+	else if ((forward->pause_ns *= 2) > RETRY_MAX_NS)
+		forward->pause_ns = RETRY_MAX_NS;
+	forward->failure = r < 0 ? r : 0;
+	forward->retry_ns = now + forward->pause_ns;
+}
+
+static bool is_open(struct forward *forward, uint64_t now)
+{
+	if (forward->socket.out.fd < 0 && now >= forward->retry_ns)
+		try_open(forward, now);
+	return forward->socket.out.fd >= 0;
+}
+
+void forward_free(struct forward *forward)
+{
+	if (!forward)
+		return;
+	link_remove(&forward->link);
+	closep(&forward->socket.out.fd);
+	free(forward->interface);
+	free(forward);
+}
+
+int forward_new(const struct forward_options *options, const struct handler_context *context,
+	struct forward **ret)
+{
+	struct forward *forward = calloc(1, sizeof(*forward));
+
+	if (!forward)
+		return -ENOMEM;
+	forward->name = context->name;
+	forward->options = *options;
+	forward->spoof = context->spoof;
+	forward->socket.out.fd = -1;
+	forward->multicast = address_is_multicast(&options->way.to);
+	if (options->way.interface && !(forward->interface = strdup(options->way.interface))) {
+		forward_free(forward);
+		return -ENOMEM;
+	}
+	forward->options.way.interface = forward->interface;
+	if (context->forwards)
+		list_append(context->forwards, &forward->link);
+	try_open(forward, clock_ns(CLOCK_MONOTONIC_COARSE));
+	*ret = forward;
+	return 0;
+}
+
+static bool has_address(const struct interface_list *interfaces, const struct address *address)
+{
+	for (size_t i = 0; i < interfaces->addresses.count; i++)
+		if (address_equal(&interfaces->addresses.items[i].address, address))
+			return true;
+	return false;
+}
+
+/* Whether the socket still is what would be opened: the interface is the same one and up, and the
+ * address is there. */
+static bool is_current(struct forward *forward, const struct interface_list *interfaces)
+{
+	struct udp_socket *socket = &forward->socket;
+	const struct interface *interface = NULL;
+
+	if (!udp_way_is_current(socket))
+		return false;
+	if (forward->interface) {
+		interface = interface_find(interfaces, forward->interface);
+		if (!interface || !(interface->flags & IFF_UP))
+			return false;
+	}
+	if (socket->source.family)
+		return has_address(interfaces, &socket->source);
+	return !interface ||
+	       interface_address(interfaces, interface, forward->options.way.to.family);
+}
+
+void forward_links_changed(struct forward *forward, const struct interface_list *interfaces)
+{
+	const struct udp_way *way = &forward->options.way;
+	struct udp_socket *socket = &forward->socket;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+
+	if (socket->out.fd >= 0 && !is_current(forward, interfaces))
+		closep(&socket->out.fd);
+	if (socket->out.fd < 0) {
+		forward->pause_ns = 0;
+		try_open(forward, now);
+	} else if (!forward->multicast && may_be_many(&way->to)) {
+		socket->is_broadcast = multicast_reach(&way->to) == REACH_BROADCAST;
+	}
+}
+
+/* A broadcast always comes back to this host. */
+static bool may_return(const struct forward *forward)
+{
+	return forward->socket.out.fd >= 0 && (forward->options.loop || !forward->multicast);
+}
+
+bool forwards_have_sent(const struct link *forwards, const union endpoint *source)
+{
+	uint16_t port = endpoint_port(source);
+	const struct forward *forward;
+
+	if (!forwards)
+		return false;
+	list_for_each(forward, forwards, link)
+		if (may_return(forward) && forward->socket.source_port == port &&
+			forward->options.way.to.family == source->any.sa_family)
+			return true;
+	return false;
+}
+
+/* Errors after which the way has to be found again: the interface was deleted, or has lost the
+ * address. */
+static bool is_gone(const struct forward *forward, int r)
+{
+	return r == -ENODEV || r == -ENXIO || r == -EADDRNOTAVAIL ||
+	       (r == -EINVAL && forward->socket.out.control_size);
+}
+
+static enum drop_reason refused_reason(int r)
+{
+	switch (-r) {
+	case EAGAIN:
+	case ENOBUFS:
+		return DROP_BUSY;
+	case EMSGSIZE:
+		return DROP_SIZE;
+	case ENETUNREACH: /* there is no route, or the interface is down */
+	case ENETDOWN:
+		return DROP_ABSENT;
+	default:
+		return DROP_IO;
+	}
+}
+
+static const char *refused_hint(const struct forward *forward, int r)
+{
+	if (r == -EPERM)
+		return "; a firewall on this host refuses it";
+	if (r == -ENETUNREACH && forward->interface)
+		return "; the interface is down, or has no route to there";
+	return r == -ENETUNREACH ? "; there is no route to there, set interface or add one" : "";
+}
+
+/* Returns the number of datagrams that are dropped: all that are left when the socket's buffer is
+ * full. */
+static unsigned count_refused(
+	struct forward *forward, int r, unsigned refused, unsigned left, struct outcome *outcome)
+{
+	enum drop_reason reason = is_gone(forward, r) ? DROP_ABSENT : refused_reason(r);
+	unsigned count = r == -EAGAIN ? left : refused;
+
+	outcome->dropped[reason] += count;
+	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&forward->limit))
+		log_warning("handler %s: sending%s%s: %s%s", forward->name,
+			forward->interface ? " on " : "",
+			forward->interface ? forward->interface : "", strerror(-r),
+			refused_hint(forward, r));
+	if (is_gone(forward, r))
+		closep(&forward->socket.out.fd);
+	return count;
+}
+
+static void count_unreachable(struct forward *forward, struct outcome *outcome)
+{
+	struct udp_out *out = &forward->socket.out;
+	char to[ENDPOINT_STRING_MAX];
+
+	outcome->counted[COUNTED_UNREACHABLE] += out->unreachable;
+	out->unreachable = 0;
+	if (forward->unreachable_logged)
+		return;
+	forward->unreachable_logged = true;
+	log_warning(
+		"handler %s: what was sent to %s did not arrive: %s (ICMP); see \"unreachable\" "
+		"in its counters",
+		forward->name, endpoint_format(&forward->socket.to, to),
+		strerror(out->unreachable_errno));
+}
+
+/* Datagrams that are sent together: of one TTL, and with keep_source of one sender. */
+struct run {
+	int ttl;
+	const union endpoint *source;
+	const struct iovec *vectors;
+	unsigned count;
+};
+
+static int send_plain(struct forward *forward, const struct run *run, unsigned *ret_refused,
+	struct outcome *outcome)
+{
+	struct udp_socket *socket = &forward->socket;
+	int r = run->ttl == forward->ttl_set ? 0 : set_ttl(forward, run->ttl);
+
+	if (r < 0) {
+		*ret_refused = run->count;
+		return r;
+	}
+	r = udp_out_send(&socket->out, &socket->to, socket->to_length, run->vectors, run->count);
+	*ret_refused = socket->out.refused;
+	if (socket->out.unreachable)
+		count_unreachable(forward, outcome);
+	return r;
+}
+
+static int send_as_sender(struct forward *forward, const struct run *run, unsigned *ret_refused)
+{
+	const struct udp_socket *socket = &forward->socket;
+	struct spoof_way way = {.to = socket->to,
+		.to_length = socket->to_length,
+		.ifindex = socket->ifindex,
+		.ttl = run->ttl,
+		.dscp = forward->options.way.dscp,
+		.loop = forward->options.loop};
+
+	return spoof_send(forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
+}
+
+/* What is refused is counted, and the rest still sent. */
+static void send_run(struct forward *forward, struct run run, uint64_t now, struct outcome *outcome)
+{
+	while (run.count) {
+		unsigned refused = 0, done;
+		int r;
+
+		if (!is_open(forward, now)) {
+			outcome->dropped[DROP_ABSENT] += run.count;
+			return;
+		}
+		r = forward->options.keep_source ? send_as_sender(forward, &run, &refused)
+						 : send_plain(forward, &run, &refused, outcome);
+		if (r > 0)
+			outcome->delivered += (unsigned)r;
+		done = r > 0 ? (unsigned)r : count_refused(forward, r, refused, run.count, outcome);
+		run.vectors += done;
+		run.count -= done;
+	}
+}
+
+/* The TTL to send all datagrams with; 0: it depends on theirs. */
+static int ttl_of_all(const struct forward *forward)
+{
+	if (forward->options.ttl == FORWARD_TTL_HOST && !forward->socket.is_broadcast)
+		return TTL_HOST;
+	return forward->options.ttl > 0 ? forward->options.ttl : 0;
+}
+
+/* The TTL to send a datagram with that came with this one; 0: not at all. */
+static int ttl_less(const struct forward *forward, uint8_t ttl)
+{
+	if (ttl == 1 && forward->options.ttl == FORWARD_TTL_MIN_1)
+		return 1;
+	return ttl ? ttl - 1 : 0;
+}
+
+/* Logs what to set, once for each source. */
+static void tell_ttl(struct forward *forward, const struct datagram *datagram, uint64_t now)
+{
+	struct address source = endpoint_address(&datagram->source);
+	bool v4 = source.family == AF_INET;
+	char text[INET6_ADDRSTRLEN];
+
+	if (now < forward->tell_ns)
+		return;
+	for (unsigned i = 0; i < TOLD_MAX; i++)
+		if (address_equal(&forward->told[i], &source))
+			return;
+	forward->told[forward->told_count++ % TOLD_MAX] = source;
+	forward->tell_ns = now + TELL_NS;
+	log_warning(
+		"handler %s: datagrams of %s arrive with %s %u and are not relayed; set ttl = 1 "
+		"(or what receivers expect)",
+		forward->name, address_format(&source, text), v4 ? "TTL" : "hop limit",
+		datagram->ttl);
+}
+
+static bool is_same_source(const union endpoint *a, const union endpoint *b)
+{
+	struct address left = endpoint_address(a), right = endpoint_address(b);
+
+	return endpoint_port(a) == endpoint_port(b) && address_equal(&left, &right);
+}
+
+/* How many datagrams from the first on are of one TTL, and with keep_source of one sender. */
+static unsigned run_length(
+	const struct forward *forward, const struct datagram *first, unsigned count)
+{
+	unsigned length = ttl_of_all(forward) ? count : 1;
+
+	while (length < count && first[length].ttl == first->ttl)
+		length++;
+	if (!forward->options.keep_source)
+		return length;
+	for (unsigned i = 1; i < length; i++)
+		if (!is_same_source(&first[i].source, &first->source))
+			return i;
+	return length;
+}
+
+void forward_send(struct forward *forward, const struct datagram *datagrams, unsigned count,
+	struct outcome *outcome)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+	struct iovec vectors[BATCH_MAX];
+
+	if (!is_open(forward, now)) {
+		outcome->dropped[DROP_ABSENT] += count;
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
+		vectors[i] = (struct iovec){(void *)datagrams[i].payload, datagrams[i].size};
+	for (unsigned i = 0, length; i < count; i += length) {
+		const struct datagram *first = &datagrams[i];
+		int ttl = ttl_of_all(forward);
+
+		length = run_length(forward, first, count - i);
+		if (!ttl)
+			ttl = ttl_less(forward, first->ttl);
+		if (ttl) {
+			send_run(forward, (struct run){ttl, &first->source, vectors + i, length},
+				now, outcome);
+		} else {
+			outcome->dropped[DROP_TTL] += length;
+			tell_ttl(forward, first, now);
+		}
+	}
+}

@@ -1,0 +1,146 @@
+#include "handlers/relayable.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "data/loop_guard.h"
+#include "data/notice.h"
+#include "handlers/forward.h"
+#include "net/own_addresses.h"
+#include "net/reverse_path.h"
+
+struct relayable {
+	const char *name; /* of the handler */
+	struct loop_guard *guard;
+	struct notice_sink *notices;
+	const struct link *forwards;
+	const struct own_addresses *own;
+	bool to_host;
+	struct reverse_path *paths; /* NULL: no source is kept */
+};
+
+void relayable_links_changed(struct relayable *relayable)
+{
+	if (relayable->paths)
+		reverse_path_forget(relayable->paths);
+}
+
+void relayable_free(struct relayable *relayable)
+{
+	if (!relayable)
+		return;
+	reverse_path_free(relayable->paths);
+	free(relayable);
+}
+
+int relayable_new(const struct handler_context *context, bool to_host, bool keeps_source,
+	struct relayable **ret)
+{
+	struct relayable *relayable = calloc(1, sizeof(*relayable));
+
+	if (!relayable)
+		return -ENOMEM;
+	relayable->name = context->name;
+	relayable->guard = context->guard;
+	relayable->notices = context->notices;
+	relayable->forwards = context->forwards;
+	relayable->own = context->own_addresses;
+	relayable->to_host = to_host;
+	if (keeps_source && !(relayable->paths = reverse_path_new())) {
+		relayable_free(relayable);
+		return -ENOMEM;
+	}
+	*ret = relayable;
+	return 0;
+}
+
+/* The guard tells an address once a minute at most. Without a taker of notices it is logged here.
+ */
+static void report_ring(
+	struct relayable *relayable, const struct batch *batch, const struct address *source)
+{
+	const struct origin *origin = batch->origin;
+	char address[INET6_ADDRSTRLEN], text[512];
+
+	snprintf(text, sizeof(text),
+		"handler %s: a ring of relays: %s sends back on %s what was relayed; its copies "
+		"are dropped as loop (a ring of other relays goes on: limit it with rate)",
+		relayable->name, address_format(source, address), origin->interface);
+	if (!relayable->notices)
+		log_warning("%s", text);
+	notice_send(relayable->notices, &(struct notice){.kind = NOTICE_RELAY_LOOP,
+						.group = origin->group,
+						.interface = origin->interface,
+						.handler = relayable->name,
+						.source = source,
+						.level = LOG_WARNING,
+						.text = text});
+}
+
+/* Whether what this sender sends may be relayed, as far as its address and port tell. */
+static bool is_relayed(const struct relayable *relayable, const struct batch *batch,
+	const union endpoint *sender, const struct address *source, uint64_t now)
+{
+	unsigned ifindex = batch->origin->ifindex;
+	enum owner owner = own_addresses_find(relayable->own, source, ifindex);
+
+	if (owner == OWNER_ELSEWHERE ||
+		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
+		return false;
+	return !relayable->paths || reverse_path_leads_to(relayable->paths, source, ifindex, now);
+}
+
+static bool may_relay(struct relayable *relayable, const struct batch *batch,
+	const struct datagram *datagram, const struct address *source, uint64_t now)
+{
+	enum loop_verdict verdict;
+
+	if (datagram->is_own && !relayable->to_host)
+		return false;
+	verdict = loop_guard_judge(
+		relayable->guard, datagram->payload, datagram->size, source, now);
+	if (verdict == LOOP_FOUND)
+		report_ring(relayable, batch, source);
+	return verdict == LOOP_NONE;
+}
+
+/* Of IPv4, the first 8 bytes say it: the family, the port and the address. */
+static bool is_same_sender(const union endpoint *a, const union endpoint *b)
+{
+	return a->any.sa_family == AF_INET ? !memcmp(a, b, 8) : !memcmp(a, b, sizeof(*a));
+}
+
+/* Nothing is copied before one is left out, which is rare. */
+const struct datagram *relayable_choose(struct relayable *relayable, const struct batch *batch,
+	struct datagram room[static BATCH_MAX], unsigned *ret_count, struct outcome *outcome)
+{
+	const struct datagram *datagrams = batch->datagrams;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+	union endpoint sender = {0}; /* the last one: those of a batch are mostly equal */
+	struct address source = {0};
+	bool relays = false;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		if (!is_same_sender(&datagrams[i].source, &sender)) {
+			sender = datagrams[i].source;
+			source = endpoint_address(&sender);
+			relays = is_relayed(relayable, batch, &sender, &source, now);
+		}
+		if (!relays || !may_relay(relayable, batch, &datagrams[i], &source, now)) {
+			if (count == i)
+				memcpy(room, datagrams, count * sizeof(*room));
+			continue;
+		}
+		if (count < i)
+			room[count] = datagrams[i];
+		count++;
+	}
+	*ret_count = count;
+	outcome->dropped[DROP_LOOP] += batch->count - count;
+	return count < batch->count ? room : datagrams;
+}

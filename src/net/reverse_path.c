@@ -1,0 +1,170 @@
+#include "net/reverse_path.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "net/rtnetlink.h"
+
+#define VALID_NS NS_PER_S
+
+/* Direct-mapped. Forged addresses replace others, each of which then costs one more request. */
+#define ANSWERS 1024
+
+struct answer {
+	struct address source; /* AF_UNSPEC: none */
+	unsigned ifindex;
+	bool leads;
+	uint64_t until_ns;
+};
+
+struct reverse_path {
+	int fd; /* rtnetlink(7); -1: not open */
+	uint32_t sequence; /* of the last request */
+	struct answer answers[ANSWERS];
+};
+
+struct reverse_path *reverse_path_new(void)
+{
+	struct reverse_path *paths = calloc(1, sizeof(*paths));
+
+	if (paths)
+		paths->fd = -1;
+	return paths;
+}
+
+void reverse_path_free(struct reverse_path *paths)
+{
+	if (!paths)
+		return;
+	closep(&paths->fd);
+	free(paths);
+}
+
+void reverse_path_forget(struct reverse_path *paths)
+{
+	memset(paths->answers, 0, sizeof(paths->answers));
+}
+
+static bool is_link_local(const struct address *address)
+{
+	if (address->family == AF_INET)
+		return (ntohl(address->v4.s_addr) & 0xffff0000) == 0xa9fe0000; /* RFC 3927 */
+	return IN6_IS_ADDR_LINKLOCAL(&address->v6);
+}
+
+static bool is_loopback(const struct address *address)
+{
+	if (address->family == AF_INET)
+		return ntohl(address->v4.s_addr) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK(&address->v6);
+}
+
+/* Whether one of several next hops is by the interface. */
+static bool has_hop(const struct rtattr *multipath, unsigned ifindex)
+{
+	const struct rtnexthop *hop = RTA_DATA(multipath);
+	int left = (int)RTA_PAYLOAD(multipath);
+
+	for (; left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
+		left -= NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop))
+		if ((unsigned)hop->rtnh_ifindex == ifindex)
+			return true;
+	return false;
+}
+
+static bool route_leads_to(const struct nlmsghdr *message, unsigned ifindex)
+{
+	const struct rtmsg *route = NLMSG_DATA(message);
+	const struct rtattr *parts[RTA_MULTIPATH + 1];
+	unsigned out = 0;
+
+	if (message->nlmsg_type != RTM_NEWROUTE ||
+		message->nlmsg_len < NLMSG_LENGTH(sizeof(*route)) || route->rtm_type != RTN_UNICAST)
+		return false;
+	rtnetlink_attributes(message, sizeof(*route), parts, ARRAY_SIZE(parts));
+	if (parts[RTA_MULTIPATH])
+		return has_hop(parts[RTA_MULTIPATH], ifindex);
+	if (parts[RTA_OIF])
+		memcpy(&out, RTA_DATA(parts[RTA_OIF]), sizeof(out));
+	return out == ifindex;
+}
+
+/* Asks for the entry of the routing table, with all its next hops, where an ordinary request is
+ * answered with one of them. */
+static int send_request(struct reverse_path *paths, const struct address *source)
+{
+	size_t size = source->family == AF_INET ? sizeof(source->v4) : sizeof(source->v6);
+	struct {
+		struct nlmsghdr header;
+		struct rtmsg route;
+		struct rtattr destination;
+		struct in6_addr bytes;
+	} request = {.header = {.nlmsg_type = RTM_GETROUTE,
+			     .nlmsg_flags = NLM_F_REQUEST,
+			     .nlmsg_seq = ++paths->sequence},
+		.route = {.rtm_family = (unsigned char)source->family,
+			.rtm_dst_len = (unsigned char)(8 * size),
+			.rtm_flags = RTM_F_FIB_MATCH},
+		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
+
+	memcpy(&request.bytes, &source->v4, size);
+	request.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(request.route)) +
+					      RTA_LENGTH(size));
+	return send(paths->fd, &request, request.header.nlmsg_len, 0) < 0 ? -errno : 0;
+}
+
+/* The kernel answers before send() returns. Returns whether it does, or a negative errno. */
+static int ask(struct reverse_path *paths, const struct address *source, unsigned ifindex)
+{
+	_Alignas(struct nlmsghdr) char data[8192];
+	const struct nlmsghdr *message = (const void *)data;
+	ssize_t n;
+	int r;
+
+	if (paths->fd < 0)
+		paths->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (paths->fd < 0)
+		return -errno;
+	r = send_request(paths, source);
+	if (r < 0)
+		return r;
+	n = recv(paths->fd, data, sizeof(data), MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	if (!NLMSG_OK(message, (unsigned)n) || message->nlmsg_seq != paths->sequence)
+		return -EIO;
+	return route_leads_to(message, ifindex);
+}
+
+static struct answer *find(
+	struct reverse_path *paths, const struct address *source, unsigned ifindex)
+{
+	uint64_t hash = hash_bytes(address_hash(HASH_BEGIN, source), &ifindex, sizeof(ifindex));
+
+	return &paths->answers[hash % ANSWERS];
+}
+
+bool reverse_path_leads_to(
+	struct reverse_path *paths, const struct address *source, unsigned ifindex, uint64_t now_ns)
+{
+	struct answer *answer;
+	int r;
+
+	if (is_link_local(source) || is_loopback(source) || address_is_multicast(source) ||
+		address_is_any(source) || address_is_everyone(source))
+		return false;
+	answer = find(paths, source, ifindex);
+	if (now_ns < answer->until_ns && answer->ifindex == ifindex &&
+		address_equal(&answer->source, source))
+		return answer->leads;
+	r = ask(paths, source, ifindex);
+	if (r < 0)
+		closep(&paths->fd); /* what may still be in it is of another request */
+	*answer = (struct answer){*source, ifindex, r > 0, now_ns + VALID_NS};
+	return r > 0;
+}
