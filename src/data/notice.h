@@ -40,5 +40,5 @@ struct notice_sink {
 static inline void notice_send(struct notice_sink *sink, const struct notice *notice)
 {
 	if (sink)
-		(sink->take)(sink, notice); /* not the macro of that name */
+		(sink->take)(sink, notice); /* take() is a macro, too */
 }
