@@ -181,6 +181,7 @@ static bool was_seen(struct loop_guard *guard, uint64_t hash, uint32_t source, u
 	struct seen *set = &guard->seen[hash % SEEN_SETS];
 	uint32_t tag = (uint32_t)(hash >> 32) | 1, next;
 
+#pragma GCC unroll 5
 	for (unsigned i = 0; i < SEEN_WAYS; i++)
 		if (set->tags[i] == tag && now_ms - set->heard_ms[i] < IDLE_MS) {
 			*ret_first = set->sources[i];

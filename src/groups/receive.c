@@ -130,7 +130,8 @@ static void deliver_by_arrival(struct membership *membership, unsigned count)
 int membership_receive(struct membership *membership, struct arena_received *received)
 {
 	struct group *group = membership->group;
-	bool checks = needs_senders(membership), watched = same_network_is_watched(group);
+	bool checks = needs_senders(membership);
+	bool watched = group->memberships.count > 1 && same_network_is_watched(group);
 	int r = arena_receive(group->context->arena, membership->fd,
 		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0) |
 			(membership->any_interface ? NEED_INTERFACE : 0),

@@ -98,8 +98,6 @@ bool same_network_is_watched(struct group *group)
 	struct same_network *same = &group->same_network;
 	uint32_t now_s;
 
-	if (group->memberships.count < 2)
-		return false;
 	now_s = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
 	if (now_s >= same->next_s)
 		begin(group, now_s);

@@ -33,7 +33,8 @@ void same_network_move(struct group *group, struct group *from);
 /* A membership was joined: watch now. */
 void same_network_expect(struct group *group);
 
-/* Whether same_network_examine() wants what is read next, with payload and sender. */
+/* Whether same_network_examine() wants what is read next, with payload and sender. For a group on
+ * several interfaces. */
 bool same_network_is_watched(struct group *group);
 
 /* Looks at what was read from the membership's socket, and takes duplicates out of the arena where

@@ -166,37 +166,47 @@ static bool has_address(const struct interface_list *interfaces, const struct ad
 	return false;
 }
 
-/* Whether the socket still is what would be opened: the interface is the same one and up, and the
- * address is there. */
+/* Why nothing can be sent now, a negative errno as of udp_way_open(), as far as the list of
+ * interfaces tells. */
+static int find_obstacle(const struct forward *forward, const struct interface_list *interfaces)
+{
+	const struct udp_way *way = &forward->options.way;
+	const struct interface *interface;
+
+	if (!way->interface)
+		return 0;
+	interface = interface_find(interfaces, way->interface);
+	if (!interface)
+		return -ENODEV;
+	if (!(interface->flags & IFF_UP))
+		return -ENETDOWN;
+	if (!way->source.family && !interface_address(interfaces, interface, way->to.family))
+		return -EADDRNOTAVAIL;
+	return 0;
+}
+
+/* Whether the socket still is what would be opened: its interface and its address are there. */
 static bool is_current(struct forward *forward, const struct interface_list *interfaces)
 {
 	struct udp_socket *socket = &forward->socket;
-	const struct interface *interface = NULL;
 
-	if (!udp_way_is_current(socket))
-		return false;
-	if (forward->interface) {
-		interface = interface_find(interfaces, forward->interface);
-		if (!interface || !(interface->flags & IFF_UP))
-			return false;
-	}
-	if (socket->source.family)
-		return has_address(interfaces, &socket->source);
-	return !interface ||
-	       interface_address(interfaces, interface, forward->options.way.to.family);
+	return udp_way_is_current(socket) &&
+	       (!socket->source.family || has_address(interfaces, &socket->source));
 }
 
 void forward_links_changed(struct forward *forward, const struct interface_list *interfaces)
 {
 	const struct udp_way *way = &forward->options.way;
 	struct udp_socket *socket = &forward->socket;
-	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+	int obstacle = find_obstacle(forward, interfaces);
 
-	if (socket->out.fd >= 0 && !is_current(forward, interfaces))
+	if (socket->out.fd >= 0 && (obstacle || !is_current(forward, interfaces)))
 		closep(&socket->out.fd);
+	if (socket->out.fd < 0 && obstacle && obstacle == forward->failure)
+		return;
 	if (socket->out.fd < 0) {
 		forward->pause_ns = 0;
-		try_open(forward, now);
+		try_open(forward, clock_ns(CLOCK_MONOTONIC_COARSE));
 	} else if (!forward->multicast && may_be_many(&way->to)) {
 		socket->is_broadcast = multicast_reach(&way->to) == REACH_BROADCAST;
 	}

@@ -137,29 +137,28 @@ static bool is_same_sender(const union endpoint *a, const union endpoint *b)
 const struct datagram *relayable_choose(struct relayable *relayable, const struct batch *batch,
 	struct datagram room[static BATCH_MAX], unsigned *ret_count, struct outcome *outcome)
 {
-	const struct datagram *datagrams = batch->datagrams;
+	const struct datagram *first = batch->datagrams, *end = first + batch->count;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
 	union endpoint sender = {0}; /* the last one: those of a batch are mostly equal */
 	struct address source = {0};
+	struct datagram *next = NULL; /* in room; NULL: all could be relayed so far */
 	bool relays = false;
-	unsigned count = 0;
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		if (!is_same_sender(&datagrams[i].source, &sender)) {
-			sender = datagrams[i].source;
+	for (const struct datagram *datagram = first; datagram < end; datagram++) {
+		if (!is_same_sender(&datagram->source, &sender)) {
+			sender = datagram->source;
 			source = endpoint_address(&sender);
 			relays = is_relayed(relayable, batch, &sender, &source, now);
 		}
-		if (!relays || !may_relay(relayable, batch, &datagrams[i], &source, now)) {
-			if (count == i)
-				memcpy(room, datagrams, count * sizeof(*room));
-			continue;
+		if (!relays || !may_relay(relayable, batch, datagram, &source, now)) {
+			if (!next)
+				next = mempcpy(
+					room, first, (size_t)(datagram - first) * sizeof(*room));
+		} else if (next) {
+			*next++ = *datagram;
 		}
-		if (count < i)
-			room[count] = datagrams[i];
-		count++;
 	}
-	*ret_count = count;
-	outcome->dropped[DROP_LOOP] += batch->count - count;
-	return count < batch->count ? room : datagrams;
+	*ret_count = next ? (unsigned)(next - room) : batch->count;
+	outcome->dropped[DROP_LOOP] += batch->count - *ret_count;
+	return next ? room : first;
 }

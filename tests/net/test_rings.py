@@ -1,0 +1,143 @@
+"""Rings through the daemon and plain repeaters, which set TTL 255 and send from a port of their own.
+
+        a --- eth0  host  eth1 --- b
+    a, b and c are networks; a repeater is a host of its own between two of them.
+"""
+
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from harness.peers import process, send
+from harness.topology import Host, Network
+from harness.waiting import wait_until
+
+GROUP, PORT = "239.1.2.3", 5004
+COPIES = 64
+
+REPEATER = """
+import selectors, socket, sys
+ways, sel = [], selectors.DefaultSelector()
+for name in sys.argv[1:]:
+    index = socket.if_nametoindex(name)
+    request = bytes(8) + index.to_bytes(4, sys.byteorder)
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    receiver.setsockopt(socket.IPPROTO_IP, 49, 0)  # IP_MULTICAST_ALL
+    receiver.bind(("GROUP", PORT))
+    receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("GROUP") + request[4:])
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+    sel.register(receiver, selectors.EVENT_READ, len(ways))
+    ways.append(sender)
+print("ready", flush=True)
+while True:
+    for key, _ in sel.select():
+        payload = key.fileobj.recv(65536)
+        for number, sender in enumerate(ways):
+            if number != key.data:
+                sender.sendto(payload, ("GROUP", PORT))
+""".replace("GROUP", GROUP).replace("PORT", str(PORT))
+
+
+class Lan:
+    def __init__(self):
+        self.host, self.sender = Host(), Host()
+        self.networks = {name: Network(f"10.9.{i}", f"fd00:9:{i}") for i, name in enumerate("abc", 1)}
+        self.plug(self.host, eth0="a", eth1="b")
+        self.plug(self.sender, net_a="a", net_b="b", net_c="c")
+        self.repeaters = ExitStack()
+
+    def plug(self, host, **networks):
+        for interface, name in networks.items():
+            self.networks[name].plug(host, interface, default=False)
+            wait_until(lambda: host.has_route(interface), "the links")
+
+    def add_repeater(self, one, other):
+        repeater = Host()
+        self.repeaters.callback(repeater.close)
+        self.plug(repeater, eth0=one, eth1=other)
+        program = self.repeaters.enter_context(process(repeater, sys.executable, "-c", REPEATER, "eth0", "eth1"))
+        assert program.stdout.readline()
+
+
+@pytest.fixture(scope="module")
+def lan():
+    lan = Lan()
+    yield lan
+    for namespace in (lan.host, lan.sender, *(network.switch for network in lan.networks.values())):
+        namespace.close()
+
+
+@pytest.fixture(scope="module")
+def net(lan):
+    """What the fixture start() starts daemons on."""
+    return lan
+
+
+@pytest.fixture(autouse=True)
+def repeaters(lan):
+    yield
+    lan.repeaters.close()
+
+
+BOTH_WAYS = (f'groups: {{ g: {{ address = "{GROUP}"; port = {PORT}; interfaces = ["eth0", "eth1"]; '
+             'relay: { ttl = 255; }; }; };')
+ONE_WAY = (f'groups: {{ g: {{ address = "{GROUP}"; port = {PORT}; interfaces = ["eth1"]; handlers = ["over"]; }}; }};'
+           f'handlers: {{ over: {{ type = "udp"; address = "{GROUP}"; port = {PORT}; interface = "eth0"; '
+           'ttl = 255; }; };')
+
+
+def until_silent(daemon, relay):
+    """The number of datagrams that were relayed when no more come."""
+    wait_until(lambda: daemon.handler(relay)["dropped"]["loop"], "the ring to be found")
+    counts = [-1]
+
+    def is_silent():
+        counts.append(daemon.group("g")["received"])
+        return counts[-1] == counts[-2]
+
+    wait_until(is_silent, "silence")
+    return daemon.handler(relay)["delivered"]
+
+
+def test_beside_a_repeater(lan, start):
+    lan.add_repeater("a", "b")
+    daemon = start(BOTH_WAYS)
+    daemon.wait_joined("g")
+    for number in range(20):
+        send(lan.sender, b"query %d" % number, GROUP, PORT, interface="net_a")
+    # Once, and of both of the repeater's addresses; more where its copy was read before what it is a copy of.
+    assert until_silent(daemon, "g.relay") <= 20 * 3 * COPIES
+    assert daemon.log().count("a ring of relays") in (1, 2)
+
+
+def test_one_way_beside_a_repeater_which_is_all_that_is_heard(lan, start):
+    lan.add_repeater("a", "b")
+    daemon = start(ONE_WAY)
+    daemon.wait_joined("g")
+    send(lan.sender, b"query", GROUP, PORT, interface="net_a")
+    assert until_silent(daemon, "over") <= COPIES
+    assert daemon.log().count("a ring of relays") == 1
+
+
+def test_in_a_ring_of_three_whose_sender_is_on_the_far_network(lan, start):
+    lan.add_repeater("b", "c")
+    lan.add_repeater("c", "a")
+    daemon = start(BOTH_WAYS)
+    daemon.wait_joined("g")
+    send(lan.sender, b"query", GROUP, PORT, interface="net_c")
+    assert until_silent(daemon, "g.relay") <= 1000
+    assert "a ring of relays" in daemon.log()
+
+
+def test_heartbeats_of_one_host_are_all_relayed(lan, start):
+    daemon = start(ONE_WAY)
+    daemon.wait_joined("g")
+    for _ in range(3000):
+        send(lan.sender, b"beat", GROUP, PORT, interface="net_b")
+    wait_until(lambda: daemon.handler("over")["received"] == 3000, "all of them")
+    assert daemon.handler("over")["delivered"] == 3000
