@@ -1,12 +1,13 @@
 /* When a relay drops what comes back to it, a ring falls silent and a host goes on. Nothing else
  * tells them apart for certain. So the copies of a payload are counted for each address:
  *
- * The address that sent it first is never counted: all that it sends is relayed, and what others
- * have sent until then is forgotten. Of every other address COPIES are relayed, the rest is
- * dropped. When copies still come TEST_S after the last one that was relayed, it was no ring, and
- * they pass for PASS_S, as those of the first do; but not more of them than came meanwhile, as a
- * ring that is slower than the test makes more and more. Then they are dropped again, for twice as
- * long, until that is longer than the slowest ring takes.
+ * All that the address sends which sent it first is relayed. Of every other address COPIES are
+ * relayed each time that the first has sent it. One more begins a test: for TEST_S, the copies of
+ * all but the first are dropped. An address that still sends copies then, more than what was
+ * relayed meanwhile can have become, is of no ring. It passes for PASS_S, as the first does; but
+ * with not more than twice what came during the test, as a ring that is slower than the test makes
+ * more and more. Then there is another test, of twice the time, up to TEST_MAX_S. Who passes that
+ * passes for as long as it goes on.
  *
  * What an address brings back of one payload tells what it is: of the next payloads none of its
  * copies is relayed, but they are tested in the same way, and an address that passes is a host

@@ -20,10 +20,10 @@ static struct interface links[] = {
 };
 
 static struct interface_address addresses[] = {
-	{1, {.family = AF_INET}, false},
-	{2, {.family = AF_INET}, false},
-	{2, {.family = AF_INET6}, true},
-	{3, {.family = AF_INET6}, false},
+	{.ifindex = 1, .address = {.family = AF_INET}, .is_tentative = false},
+	{.ifindex = 2, .address = {.family = AF_INET}, .is_tentative = false},
+	{.ifindex = 2, .address = {.family = AF_INET6}, .is_tentative = true},
+	{.ifindex = 3, .address = {.family = AF_INET6}, .is_tentative = false},
 };
 static const char *const strings[] = {"127.0.0.1", "192.0.2.1", "2001:db8::1", "fe80::1"};
 
