@@ -245,6 +245,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++)
 		membership_update(group->memberships.items[i], interfaces, change);
+	same_network_update(group);
 	r = outgoing_update(group, interfaces);
 	group_apply_needs(group);
 	return r;
