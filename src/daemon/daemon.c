@@ -283,8 +283,12 @@ static void on_links_changed(void *argument, const struct link_change *change)
 
 static void on_audit(evutil_socket_t fd, short what, void *argument)
 {
+	struct daemon *daemon = argument;
+
 	(void)fd, (void)what;
-	handlers_expire(((struct daemon *)argument)->handlers);
+	handlers_expire(daemon->handlers);
+	if (daemon->spoof)
+		spoof_release_idle(daemon->spoof, clock_ns(CLOCK_MONOTONIC));
 	on_links_changed(argument, NULL);
 }
 
@@ -489,8 +493,10 @@ int daemon_start(
 	daemon->options = options;
 	prepare_descriptors(config->group_count);
 	r = keep_source_open(config, why, &daemon->spoof);
-	if (r < 0)
+	if (r < 0) {
+		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_error("%s", why);
+	}
 	r = r < 0 ? r : make_parts(daemon);
 	/* The control socket comes first: it shows whether another daemon runs, before anything of
 	 * that one is touched. */

@@ -142,7 +142,6 @@ int identity_drop_net_raw(void)
 
 	if (r < 0 || geteuid() == 0)
 		return r;
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, CAP_NET_RAW, 0, 0);
 	prctl(PR_CAPBSET_DROP, CAP_NET_RAW, 0, 0, 0);
 	if (!((data[0].effective | data[0].permitted | data[0].inheritable) & net_raw))
 		return 0;

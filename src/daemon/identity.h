@@ -25,8 +25,8 @@ int identity_drop(void);
  * another host's address (capabilities(7)). */
 bool identity_has_net_raw(void);
 
-/* Drops CAP_NET_RAW for good, and for the programs that handlers start: from the ambient, the
- * inheritable, the permitted and the effective set, and from the bounding set where that is
- * permitted. Of root it drops nothing: identity_drop() does, and root without "user" stays root. To
- * be called before there are threads. Returns 0 or a negative errno. */
+/* Drops CAP_NET_RAW for good, and for the programs that handlers start: from the effective, the
+ * permitted and the inheritable set, and so from the ambient one; and from the bounding set where
+ * that is permitted. Of root it drops nothing: identity_drop() does, and root without "user" stays
+ * root. To be called before there are threads. Returns 0 or a negative errno. */
 int identity_drop_net_raw(void);

@@ -37,7 +37,7 @@ enum need {
 	NEED_TTL = 1 << 2,
 	NEED_DATAGRAMS = 1 << 3, /* the payload (counting alone does not need it) */
 	NEED_PROMPT = 1 << 4, /* at once, not up to two milliseconds later */
-	NEED_OWN = 1 << 5, /* whether the group itself has sent it */
+	NEED_OWN = 1 << 6, /* whether the group itself has sent it */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
 

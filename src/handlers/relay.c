@@ -369,6 +369,8 @@ static int relay_check(const void *object, const char **ret_key, char why[static
 	char text[INET6_ADDRSTRLEN];
 
 	*ret_key = NULL;
+	if (settings->address.family == AF_UNSPEC)
+		return because(why, -EINVAL, "cannot relay a group that has no address");
 	if (!address_is_multicast(&settings->address) && !address_is_everyone(&settings->address))
 		return because(why, -EINVAL,
 			"cannot relay %s, which is no multicast address: use a handler of type "

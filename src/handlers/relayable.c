@@ -21,6 +21,7 @@ struct relayable {
 	const struct own_addresses *own;
 	bool to_host;
 	struct reverse_path *paths; /* NULL: no source is kept */
+	struct log_limit unrouted;
 };
 
 void relayable_links_changed(struct relayable *relayable)
@@ -81,8 +82,23 @@ static void report_ring(
 						.text = text});
 }
 
+/* A source that does not belong to the network, where it is to be kept. */
+static void report_unrouted(
+	struct relayable *relayable, const struct batch *batch, const struct address *source)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	address_format(source, text);
+	if (log_limit_pass(&relayable->unrouted))
+		log_warning(
+			"handler %s: %s, which came in on %s, cannot be kept as the source: it is "
+			"of this host, link-local, or not routed out of there (ip route get %s); "
+			"dropped as loop",
+			relayable->name, text, batch->origin->interface, text);
+}
+
 /* Whether what this sender sends may be relayed, as far as its address and port tell. */
-static bool is_relayed(const struct relayable *relayable, const struct batch *batch,
+static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 	const union endpoint *sender, const struct address *source, uint64_t now)
 {
 	unsigned ifindex = batch->origin->ifindex;
@@ -91,7 +107,10 @@ static bool is_relayed(const struct relayable *relayable, const struct batch *ba
 	if (owner == OWNER_ELSEWHERE ||
 		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
 		return false;
-	return !relayable->paths || reverse_path_leads_to(relayable->paths, source, ifindex, now);
+	if (!relayable->paths || reverse_path_leads_to(relayable->paths, source, ifindex, now))
+		return true;
+	report_unrouted(relayable, batch, source);
+	return false;
 }
 
 static bool may_relay(struct relayable *relayable, const struct batch *batch,

@@ -19,12 +19,14 @@ struct answer {
 	struct address source; /* AF_UNSPEC: none */
 	unsigned ifindex;
 	bool leads;
+	uint32_t generation;
 	uint64_t until_ns;
 };
 
 struct reverse_path {
 	int fd; /* rtnetlink(7); -1: not open */
 	uint32_t sequence; /* of the last request */
+	uint32_t generation; /* answers of earlier ones are not valid any more */
 	struct answer answers[ANSWERS];
 };
 
@@ -47,7 +49,7 @@ void reverse_path_free(struct reverse_path *paths)
 
 void reverse_path_forget(struct reverse_path *paths)
 {
-	memset(paths->answers, 0, sizeof(paths->answers));
+	paths->generation++;
 }
 
 static bool is_link_local(const struct address *address)
@@ -159,12 +161,12 @@ bool reverse_path_leads_to(
 		address_is_any(source) || address_is_everyone(source))
 		return false;
 	answer = find(paths, source, ifindex);
-	if (now_ns < answer->until_ns && answer->ifindex == ifindex &&
-		address_equal(&answer->source, source))
+	if (now_ns < answer->until_ns && answer->generation == paths->generation &&
+		answer->ifindex == ifindex && address_equal(&answer->source, source))
 		return answer->leads;
 	r = ask(paths, source, ifindex);
 	if (r < 0)
 		closep(&paths->fd); /* what may still be in it is of another request */
-	*answer = (struct answer){*source, ifindex, r > 0, now_ns + VALID_NS};
+	*answer = (struct answer){*source, ifindex, r > 0, paths->generation, now_ns + VALID_NS};
 	return r > 0;
 }

@@ -21,6 +21,11 @@
 /* A UDP socket that was not used for this long may be given to another port. */
 #define IDLE_NS NS_PER_S
 
+/* When idle ports are given back to programs of this host; those of fixed sockets later, as such a
+ * socket has to be closed for it, and no other can be opened. */
+#define RELEASE_NS (10 * NS_PER_S)
+#define RELEASE_FIXED_NS (600 * NS_PER_S)
+
 /* When to try again to bind to a port that could not be had. */
 #define REFUSED_NS (10 * NS_PER_S)
 
@@ -225,7 +230,7 @@ static struct sender *find_idle(struct side *side, uint64_t now)
 		struct sender *sender = &side->reserve[i];
 
 		if (sender->fd < 0)
-			break;
+			continue;
 		if (!sender->port)
 			return sender;
 		if (!sender->fixed && sender->used_ns + IDLE_NS <= now &&
@@ -278,8 +283,9 @@ static struct sender *acquire(struct spoof *spoof, struct side *side, uint16_t p
 	sender = find_idle(side, now);
 	if (!sender && !spoof->shortage_logged) {
 		spoof->shortage_logged = true;
-		log_notice("keep_source: more than %d ports are sent from at once; datagrams of "
-			   "further ones are sent one by one, which takes more CPU",
+		log_notice(
+			"keep_source: all %d sockets for fast senders are in use; datagrams from "
+			"further ports are sent one by one, which takes more CPU",
 			RESERVE);
 	}
 	if (!sender)
@@ -290,6 +296,27 @@ static struct sender *acquire(struct spoof *spoof, struct side *side, uint16_t p
 		return sender;
 	*refusal = (struct refusal){port, now + REFUSED_NS};
 	return NULL;
+}
+
+static void release_idle(struct side *side, uint64_t now)
+{
+	for (unsigned i = 0; i < RESERVE; i++) {
+		struct sender *sender = &side->reserve[i];
+		uint64_t wait = sender->fixed ? RELEASE_FIXED_NS : RELEASE_NS;
+
+		if (!sender->port || now < sender->used_ns + wait)
+			continue;
+		if (sender->fixed)
+			closep(&sender->fd);
+		unbind(sender);
+		sender->fixed = false;
+	}
+}
+
+void spoof_release_idle(struct spoof *spoof, uint64_t now_ns)
+{
+	release_idle(&spoof->v4, now_ns);
+	release_idle(&spoof->v6, now_ns);
 }
 
 /* The UDP socket to send with; NULL: the raw one. */

@@ -7,8 +7,9 @@
  * sender's port alone, and each call says the address, so that all hosts that send from that port
  * share it. It is bound to a group that nothing is sent to, and receives nothing: neither answers
  * for the sender nor datagrams for programs of this host. But a program of this host that wants the
- * port for itself alone (without SO_REUSEADDR) does not get it, so ports under 1024 are left out.
- * While the reserve is in use, and where a port cannot be had, datagrams leave by the raw sockets.
+ * port for itself alone (without SO_REUSEADDR) does not get it until it was not sent from for a
+ * while; ports under 1024 are left out. While the reserve is in use, and where a port cannot be
+ * had, datagrams leave by the raw sockets.
  */
 #pragma once
 
@@ -46,3 +47,8 @@ void spoof_free(struct spoof *spoof); /* accepts NULL */
  * is to be given again, or dropped, before anything else: an error may be left for it. */
 int spoof_send(struct spoof *spoof, const struct spoof_way *way, const union endpoint *from,
 	const struct iovec *vectors, unsigned count, unsigned *ret_refused);
+
+/* Gives ports that were not sent from for 10 s, or where that costs a socket of the reserve for
+ * 10 minutes, back to programs of this host. To be called every minute. now_ns is CLOCK_MONOTONIC.
+ */
+void spoof_release_idle(struct spoof *spoof, uint64_t now_ns);

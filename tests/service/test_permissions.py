@@ -157,6 +157,26 @@ def test_keeping_sources_needs_the_example_and_leaves_no_capability(service):
     assert int(program["CapEff"], 16) & net_raw == int(program["CapAmb"], 16) & net_raw == 0
 
 
+def test_a_check_of_an_instance_looks_for_the_drop_ins_of_its_unit(service):
+    path, drop_in = "/etc/mcastd/lab.conf", "/etc/systemd/system/mcastd@.service.d/keep.conf"
+    service.system.write(path, KEEPING)
+    try:
+        assert "no drop-in of mcastd@lab.service gives CAP_NET_RAW" in service.system.try_run("mcastd", "-c", path, "--check").stderr
+        service.system.write(drop_in, service.system.read(f"{EXAMPLES}/relay-keeps-source.conf").decode())
+        assert service.system.try_run("mcastd", "-c", path, "--check").stderr == ""
+    finally:
+        for name in path, drop_in:
+            service.system.try_run("rm", "-f", name)
+
+
+def test_a_capability_that_cannot_be_dropped_keeps_the_daemon_from_starting(service):
+    service.drop_in("half", "[Service]\nAmbientCapabilities=CAP_NET_RAW\nCapabilityBoundingSet=CAP_NET_RAW\n")
+    service.configure(KEEPING)
+    service.system.fail("systemctl", "start", "mcastd")
+    assert service.show("ExecMainStatus") == "78"
+    wait_until(lambda: "the unit needs SystemCallFilter=capset" in service.log(), "the reason")
+
+
 RECORDING = """
 groups: {
   news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["archive"]; };
