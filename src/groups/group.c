@@ -261,6 +261,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
 			silence_watch(group); /* one that was joined before a reload */
 	}
+	same_network_update(group);
 	if (!group->context->receive_only)
 		r = outgoing_update(group, interfaces);
 	group_apply_needs(group);

@@ -74,9 +74,30 @@ static void lose(struct group *group)
 	char text[512];
 
 	same->is_found = false;
+	same->matches = 0;
 	snprintf(text, sizeof(text), "group %s: %s and %s no longer bring the same datagrams",
 		group->config->name, same->interfaces[0], same->interfaces[1]);
 	report(group, NOTICE_END, text);
+}
+
+static bool is_joined(const struct group *group, const char *interface)
+{
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		const struct origin *origin = group->memberships.items[i]->origin;
+
+		if (origin && !strcmp(origin->interface, interface))
+			return true;
+	}
+	return false;
+}
+
+void same_network_update(struct group *group)
+{
+	struct same_network *same = &group->same_network;
+
+	if (same->is_found &&
+		!(is_joined(group, same->interfaces[0]) && is_joined(group, same->interfaces[1])))
+		lose(group);
 }
 
 /* Begins to watch for a second, after what the last one has shown. */

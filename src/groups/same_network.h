@@ -33,6 +33,9 @@ void same_network_move(struct group *group, struct group *from);
 /* A membership was joined: watch now. */
 void same_network_expect(struct group *group);
 
+/* Memberships may have been left: what was found of one of them is over. */
+void same_network_update(struct group *group);
+
 /* Whether same_network_examine() wants what is read next, with payload and sender. For a group on
  * several interfaces. */
 bool same_network_is_watched(struct group *group);

@@ -55,9 +55,10 @@ struct transitions {
 static void log_one(
 	enum transition kind, const char *group, const char *interface, const char *reason)
 {
-	log_event(kinds[kind].level,
-		&(struct log_fields){
-			kinds[kind].message_id, .group = group, .interface = interface},
+	struct log_fields fields = {kinds[kind].message_id, .group = group, .interface = interface};
+
+	/* Without an explanation in the catalog there are no fields to look it up by. */
+	log_event(kinds[kind].level, fields.message_id ? &fields : &(struct log_fields){0},
 		"group %s: %s %s%s%s", group, kinds[kind].one, interface, kinds[kind].separator,
 		reason);
 }

@@ -217,7 +217,7 @@ def test_what_comes_from_an_address_of_another_interface_is_dropped(net, start, 
 
 def test_the_addresses_of_this_host_are_followed(net, start):
     daemon = start(one_way(GROUPS[1], more="ttl = 2;"))
-    source = "2001:db8:2::99"
+    source = "2001:db8:9::99"
     net.other.ip(f"address add {source}/128 dev eth0 nodad")
     try:
         say(net.other, b"a host's", GROUPS[1], source=source)

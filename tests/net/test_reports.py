@@ -334,7 +334,8 @@ def test_what_happens_to_many_memberships_is_one_line(make, count, lines):
     expected = (lines, 0) if lines > 1 else (0, 1)
     log = change("link set x0 down", "joined", "the interface is down")
     assert said(log, "joined on x0, but the interface is down", f"x0: {count} memberships joined, but the interface is down") \
-        == said(log, "nothing can be sent on x0: x0 is down", f"x0: {count} groups can send nothing: x0 is down") == expected
+        == said(log, "nothing can be sent on x0: x0 is down (ip link set x0 up)",
+                    f"x0: {count} groups can send nothing: x0 is down (ip link set x0 up)") == expected
     log = change("link set x0 up", "joined")
     assert said(log, "joined on x0", f"x0: {count} memberships joined") == expected
     log = change("link set x0 name x9", "waiting", "there is no such interface")

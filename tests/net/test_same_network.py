@@ -81,6 +81,21 @@ def test_it_is_not_said_again_after_a_reload(office, start):
     assert daemon.log().count("bring the same datagrams") == 1
 
 
+def test_it_is_over_when_one_of_the_interfaces_is_gone_and_found_again(office, start):
+    daemon = start(config("4", "eth0", "wlan0"), host=office.host)
+    daemon.wait_joined("g")
+    say(office, "4", b"a", b"b", b"c")
+    wait_until(lambda: daemon.group("g")["sameNetworkTwice"], "the note")
+    office.host.ip("link delete wlan0")
+    wait_until(lambda: daemon.group("g")["sameNetworkTwice"] is None, "its end")
+    assert "no longer bring the same datagrams" in daemon.log()
+    office.lan.plug(office.host, "wlan0", default=False)
+    wait_until(lambda: office.host.has_route("wlan0"), "the link")
+    daemon.wait_joined("g")
+    say(office, "4", b"d", b"e", b"f")
+    wait_until(lambda: daemon.group("g")["sameNetworkTwice"], "the note again")
+
+
 @FAMILIES
 def test_second_copies_are_dropped(office, start, family):
     daemon = start(config(family, "eth0", "wlan0", more='duplicates = "drop"; socket = true;'), host=office.host)
