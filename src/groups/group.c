@@ -314,8 +314,10 @@ bool group_is_concerned(const struct group *group, const struct interface_change
 	if (config->source_address.family != AF_UNSPEC &&
 		interface_changes_concern(changes, address_format(&config->source_address, string)))
 		return true;
+	/* They were opened with what was read at that moment. */
 	for (size_t i = 0; i < extras->count; i++)
-		if (interface_changes_concern(changes, extras->items[i]->interface))
+		if (interface_changes_concern(changes, extras->items[i]->interface) ||
+			!interface_by_index(changes->after, extras->items[i]->ifindex))
 			return true;
 	return false;
 }
