@@ -74,6 +74,10 @@ BROKEN = {
     "udp-port": (handler('type = "udp";', 'address = "192.0.2.1";'), 2, ["port"]),
     "queue-that-is-none": (handler('type = "udp";', 'address = "192.0.2.1";', "port = 1;", 'queue = "lots";'), 6, ["queue", "lots"]),
     "burst-of-no-rate": (handler('type = "log";', 'rate = "fast";', "burst = 5;"), 4, ["rate", "fast"]),
+    "rate-number": (handler('type = "log";', "rate = 50;"), 4, ["rate", "\"50/s\""]),
+    "events-without-a-sender": ('events: {\n handlers = ["out"];\n};\nhandlers: { out: { type = "udp"; address = "192.0.2.1";'
+                                ' port = 1; keep_source = true; }; };\n', 2, ["out", "keep_source", "remove"]),
+    "relay-of-one-interface": (group('interfaces = ["eth0"];', "relay: { };"), 6, ["groups.news.relay:", "eth0", "name others"]),
     "queue": (handler('type = "log";', 'queue = "lots";'), 4, ["queue", "lots"]),
 }
 

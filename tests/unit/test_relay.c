@@ -158,6 +158,9 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 	X(to_that_is_no_interface, GROUP(LAN "relay: { to = \"eth1,eth2\"; };"), \
 		"3: groups.a.relay.to: \"eth1,eth2\" is a list in one string, write [\"eth0\", \"eth1\"]") \
 	X(one_interface, GROUP("interfaces = \"eth0\";\nrelay: { };"), \
+		"3: groups.a.relay: has no other interface than eth0, which the datagrams come from: name others in " \
+		"interfaces or in to") \
+	X(one_interface_to_itself, GROUP("interfaces = \"eth0\";\nrelay: { to = \"eth0\"; };"), \
 		"3: groups.a.relay.to: has no other interface than eth0, which the datagrams come from: name others") \
 	X(ttl_0, GROUP(LAN "relay: { ttl = 0; };"), \
 		"3: groups.a.relay.ttl: 0 is out of range, use 1 to 255") \
