@@ -185,8 +185,7 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 	X(a_relay_that_is_named, GROUP(LAN "relay: { }; handlers = [\"a.relay\"];"), \
 		"1: groups.a.handlers: \"a.relay\" is there by itself, remove it") \
 	X(a_type_relay, "handlers: { h: { type = \"relay\"; }; };", \
-		"1: handlers.h.type: unknown type \"relay\", use another (there are exec, file, journal, log, pcapng, " \
-		"pipe, udp, unix)") \
+		"1: handlers.h.type: \"relay\" is a block of a group, write groups: { NAME: { ... relay: { ... }; }; };") \
 	X(an_address_that_is_none, "groups: { a: { address = \"x\"; port = 1;\n" LAN " relay: { }; }; };", \
 		"1: groups.a.address: \"x\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"") \
 	X(a_relay_of_another_group, \
