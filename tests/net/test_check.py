@@ -139,6 +139,25 @@ def test_a_good_configuration_is_summarized(check):
     assert status == 0 and re.fullmatch("mcastd.conf: no errors: 1 groups?, 2 handlers", line)
 
 
+SITES = """groups: { lan: { address = "233.252.0.1"; port = 5004; interfaces = ["%s"]; handlers = ["site"]; };
+  vpn: { address = "0.0.0.0"; port = 5010; interfaces = ["wg0"]; sources = ["10.8.0.2"]; handlers = ["back"]; }; };
+handlers: { site: { type = "udp"; address = "10.8.0.2"; port = 5010; %s };
+  back: { type = "udp"; address = "233.252.0.1"; port = 5004; interface = "eth0"; loop = %s; }; };
+"""
+
+
+def test_what_the_daemon_sends_with_loop_and_passes_on_to_a_host_is_warned_of(check):
+    status, lines = check(SITES % ("eth0", "", "true"))
+    assert status == 0 and lines[-1].startswith('mcastd.conf:1: groups.lan: warning: "site" passes on to a host what "back" sends')
+
+
+@pytest.mark.parametrize("interface, more, loop", [
+    ("eth0", "", "false"), ("eth1", "", "true"), ("eth0", 'filter: { sources = ["192.0.2.0/24"]; };', "true")])
+def test_what_does_not_come_back_to_the_daemon_is_not_warned_of(check, interface, more, loop):
+    _, lines = check(SITES % (interface, more, loop))
+    assert not [line for line in lines if '"back"' in line]
+
+
 WARNED = 'groups: { routing: { address = "224.0.0.18"; port = 5004; interfaces = ["eth0"]; }; };\n'
 WARNING = "mcastd.conf:1: groups.routing: warning: 224.0.0.18 is used by VRRP"
 
