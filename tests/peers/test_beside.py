@@ -107,10 +107,11 @@ def pair():
 def test_a_redundant_pair_relays_one_copy_each_once_they_know_each_other(pair, ttl, more):
     with Daemon(pair.host, relay(GROUP, PORT, more)) as first, Daemon(pair.other, relay(GROUP, PORT, more)) as second, \
             Wire(pair.peer, "eth0", PORT) as here, Wire(pair.side, "eth0", PORT) as there:
-        for number in range(6):
+        for number in range(8):
             say(pair.peer, b"both %d" % number, ttl=ttl)
             wait_for_quiet(here, there)
-            most = 130 if number < 3 else 2
+            # Three payloads make a relay known, and either of the two may find the ring of each: by the fifth one is known.
+            most = 130 if number < 5 else 2
             assert 2 <= copies(there, b"both %d" % number) <= most
             assert copies(here, b"both %d" % number) <= most
         assert first.handler("both.relay")["dropped"]["loop"] or second.handler("both.relay")["dropped"]["loop"]
