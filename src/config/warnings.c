@@ -201,7 +201,13 @@ static const struct config_handler *find_looped(
 	return NULL;
 }
 
-/* Towards a host nothing tells the daemon's own datagrams, as the senders are not read there. */
+static bool reads_senders(const struct config_handler *handler)
+{
+	return handler->filter.sources.count || handler->filter.block_sources.count ||
+	       config_handler_keeps_source(handler);
+}
+
+/* Towards a host nothing tells the daemon's own datagrams, unless the senders are read. */
 static void check_looped(struct config *config, const struct config_group *group)
 {
 	const struct config_handler *looped = find_looped(config, group);
@@ -212,8 +218,7 @@ static void check_looped(struct config *config, const struct config_group *group
 		struct config_relay relay;
 
 		if (handler->kind->relays && handler->kind->relays(handler->settings, &relay) &&
-			!address_is_multicast(&relay.address) && !handler->filter.sources.count &&
-			!config_handler_keeps_source(handler))
+			!address_is_multicast(&relay.address) && !reads_senders(handler))
 			warn(config, group,
 				"\"%s\" passes on to a host what \"%s\" sends to this group with "
 				"loop = true; name the senders in the filter of \"%s\", sources = "

@@ -152,7 +152,8 @@ def test_what_the_daemon_sends_with_loop_and_passes_on_to_a_host_is_warned_of(ch
 
 
 @pytest.mark.parametrize("interface, more, loop", [
-    ("eth0", "", "false"), ("eth1", "", "true"), ("eth0", 'filter: { sources = ["192.0.2.0/24"]; };', "true")])
+    ("eth0", "", "false"), ("eth1", "", "true"), ("eth0", 'filter: { sources = ["192.0.2.0/24"]; };', "true"),
+    ("eth0", 'filter: { block_sources = ["192.0.2.1"]; };', "true")])
 def test_what_does_not_come_back_to_the_daemon_is_not_warned_of(check, interface, more, loop):
     _, lines = check(SITES % (interface, more, loop))
     assert not [line for line in lines if '"back"' in line]
