@@ -300,9 +300,10 @@ install: all install-systemd
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/recipes $(confdir)/conf.d
 	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
 	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
-	$(INSTALL) -m 644 NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
-	sed 's|](doc/|](recipes/|g' README.md | $(INSTALL) -m 644 /dev/stdin $(DESTDIR)$(DOCDIR)/README.md
+	$(INSTALL) -m 644 README.md NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/recipes
+	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g' \
+		$(DESTDIR)$(DOCDIR)/*.md $(DESTDIR)$(DOCDIR)/recipes/*.md
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
 	$(INSTALL) -m 644 packaging/completions/mcastd.bash $(DESTDIR)$(BASHCOMPDIR)/mcastd
