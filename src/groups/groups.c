@@ -282,6 +282,7 @@ void groups_reconcile(struct groups *groups)
 
 void groups_follow_links(struct groups *groups, const struct link_change *change)
 {
+	groups->context.link_changes++;
 	if (change || groups->set.count > AT_ONCE_MAX) {
 		follow_links(groups->follow, change);
 		return;
@@ -295,6 +296,7 @@ void groups_follow_routes(struct groups *groups)
 	struct interface_list interfaces = {0};
 	int r = interface_list_read(&interfaces);
 
+	groups->context.link_changes++;
 	if (r < 0)
 		log_error("listing the network interfaces: %s", strerror(-r));
 	else

@@ -45,6 +45,7 @@ struct group_context {
 	struct transitions *transitions;
 	struct forgotten *forgotten;
 	const struct interface_list *interfaces; /* as last read for all groups */
+	uint32_t link_changes; /* how often links or routes have changed */
 	struct restored restored;
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */

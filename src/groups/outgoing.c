@@ -246,7 +246,7 @@ void outgoing_read_carrier(struct way *way)
 	const struct group *group = way->group;
 	char route[IF_NAMESIZE];
 
-	way->link_changes = interfaces_changes();
+	way->link_changes = group->context->link_changes;
 	way->has_no_carrier = outgoing_find_route(group->config, route) == 0 &&
 			      !interface_has_carrier(if_nametoindex(route));
 	way->is_joined = way->has_no_carrier && is_joined(find_membership(group, route));
@@ -265,7 +265,7 @@ static void way_update(struct way *way, const struct interface_list *interfaces,
 	way->is_joined = is_joined(membership);
 	way->is_loopback = interface && interface->flags & IFF_LOOPBACK;
 	way->has_no_carrier = interface && !(interface->flags & IFF_RUNNING);
-	way->link_changes = interfaces_changes() - 1; /* read again by the next send */
+	way->link_changes = way->group->context->link_changes - 1; /* read again by the next send */
 	r = r < 0 ? r : check_carrier(way, options.interface, why);
 	if (r < 0 || !way->sender || !send_socket_equal(sender_options(way->sender), &options)) {
 		way_close(way);

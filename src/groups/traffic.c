@@ -147,7 +147,7 @@ static int send_on(struct way *way, int ttl, const struct iovec *vectors, unsign
 		return way->failure;
 	if (ttl == 0 && !keeps_ttl_0(way))
 		return -ENONET;
-	if (!way->ifindex && way->link_changes != interfaces_changes())
+	if (!way->ifindex && way->link_changes != way->group->context->link_changes)
 		outgoing_read_carrier(way);
 	if (way->has_no_carrier && !(way->is_joined && way->group->config->loop))
 		return -ENETDOWN;

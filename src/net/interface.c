@@ -29,19 +29,6 @@ static const char *const whole_disciplines[] = {"noqueue", "mq", "pfifo_fast", "
 /* How many links may lie on each other. */
 #define LAYERS_MAX 8
 
-/* Of this process: handlers have no other way to the link monitor. */
-static uint32_t changes;
-
-uint32_t interfaces_changes(void)
-{
-	return changes;
-}
-
-void interfaces_note_change(void)
-{
-	changes++;
-}
-
 /* The kind of master that an interface is a port of, or NULL. */
 static const char *port_kind(const struct rtattr *link_info)
 {

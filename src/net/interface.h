@@ -89,10 +89,6 @@ bool interface_changes_concern(const struct interface_changes *changes, const ch
 const struct interface *interface_find(const struct interface_list *list, const char *name);
 const struct interface *interface_by_index(const struct interface_list *list, unsigned index);
 
-/* How often the link monitor has noticed a change, for those that it does not call. */
-uint32_t interfaces_changes(void);
-void interfaces_note_change(void);
-
 /* Whether an interface can send at all now: without a carrier the kernel drops what is sent, and
  * does not tell. True where there is no such interface. */
 bool interface_has_carrier(unsigned index);
