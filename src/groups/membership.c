@@ -22,38 +22,26 @@ const char *membership_state_name(enum membership_state state)
 	return names[state];
 }
 
-/* had_error: joining without any delay is not worth a line. */
-static void log_state(const struct membership *membership, bool had_error)
+/* The line of the log and the event of a new state. */
+static void tell_state(const struct membership *membership)
 {
 	static const enum transition kinds[] = {
 		TRANSITION_WAITING, TRANSITION_JOINED, TRANSITION_FAILED};
+	const struct group_context *context = membership->group->context;
+	const char *group = membership->group->config->name;
 	enum transition kind = kinds[membership->state];
 
 	if (kind == TRANSITION_JOINED && membership->error)
 		kind = TRANSITION_JOINED_BUT;
-	if (kind != TRANSITION_JOINED || had_error)
-		transition_add(membership->group->context->transitions, kind,
-			membership->group->config->name, membership->interface, membership->error);
+	transition_add(context->transitions, kind, group, membership->interface, membership->error);
+	notice_send(context->notices, &(struct notice){.kind = NOTICE_MEMBERSHIP,
+					      .group = group,
+					      .interface = membership->interface,
+					      .detail = membership_state_name(membership->state),
+					      .why = membership->error});
 }
 
-/* Tells others of the new state. What is not worth a line of the log is not worth an event. */
-static void tell_state(const struct membership *membership, bool had_error)
-{
-	struct group *group = membership->group;
-
-	if (membership->state == MEMBERSHIP_JOINED)
-		silence_watch(group);
-	if (membership->state == MEMBERSHIP_JOINED && !membership->error && !had_error)
-		return;
-	notice_send(
-		group->context->notices, &(struct notice){.kind = NOTICE_MEMBERSHIP,
-						 .group = group->config->name,
-						 .interface = membership->interface,
-						 .detail = membership_state_name(membership->state),
-						 .why = membership->error});
-}
-
-/* What stays as it was is not logged again. When joined, error is NULL, or what to know about it.
+/* What stays as it was is not told again. When joined, error is NULL, or what to know about it.
  */
 static void set_state(struct membership *membership, enum membership_state state, const char *error)
 {
@@ -74,8 +62,11 @@ static void set_state(struct membership *membership, enum membership_state state
 		membership->last_error = take(membership->error);
 	}
 	membership->error = error ? strdup(error) : NULL;
-	log_state(membership, had_error);
-	tell_state(membership, had_error);
+	if (state == MEMBERSHIP_JOINED)
+		silence_watch(membership->group);
+	/* Joining without any delay is not worth a line. */
+	if (state != MEMBERSHIP_JOINED || error || had_error)
+		tell_state(membership);
 }
 
 struct membership *membership_new(struct group *group, const char *interface)
@@ -173,7 +164,7 @@ static void leave(struct membership *membership)
 	while (r >= 0 || r == -ENETDOWN);
 }
 
-void membership_close(struct membership *membership)
+static void close_socket(struct membership *membership)
 {
 	report_cancel(&membership->report);
 	if (membership->fd < 0)
@@ -199,7 +190,7 @@ void membership_free(struct membership *membership)
 {
 	if (!membership)
 		return;
-	membership_close(membership);
+	close_socket(membership);
 	retry_cancel(&membership->retry);
 	counters_release(membership->group->context->counters, membership->counters);
 	free(membership->interface);
@@ -288,7 +279,7 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 	event_assign(&membership->readable, membership->group->context->base, fd,
 		EV_READ | EV_PERSIST, membership_on_readable, membership);
 	if (event_add(&membership->readable, NULL) < 0) {
-		membership_close(membership);
+		close_socket(membership);
 		return -ENOMEM;
 	}
 	return 0;
@@ -414,7 +405,7 @@ static bool restore_same(struct membership *membership, const struct interface *
 	if (is_multicast(membership) &&
 		forgotten_is_left(context->forgotten, &membership->group->config->address,
 			interface->index, 0)) {
-		membership_close(membership);
+		close_socket(membership);
 		return false;
 	}
 	context->restored.sockets++;
@@ -442,7 +433,7 @@ static void drain_others(struct membership *membership, unsigned ifindex)
 		}
 		membership->coalesces = true;
 		if (adopt_restored(membership, membership->interface, ifindex, name, fd) >= 0)
-			membership_close(membership);
+			close_socket(membership);
 	}
 }
 
@@ -584,7 +575,7 @@ void membership_update(struct membership *membership, const struct interface_lis
 		set_joined(membership, interfaces, interface);
 		return;
 	}
-	membership_close(membership);
+	close_socket(membership);
 	if (obstacle)
 		set_state(membership, MEMBERSHIP_WAITING, obstacle);
 	else if (join(membership, interface, why) < 0)
@@ -620,7 +611,7 @@ static void end_report(struct report *report, int r)
 	membership->touched = forgotten_now(membership->group->context->forgotten);
 	if (r >= 0)
 		return;
-	membership_close(membership);
+	close_socket(membership);
 	set_state(membership, MEMBERSHIP_FAILED,
 		"the kernel took its sources, and could not set them again; joining again");
 }

@@ -117,11 +117,8 @@ struct membership {
 /* A waiting membership, or NULL without memory. group must live longer. */
 struct membership *membership_new(struct group *group, const char *interface);
 
-/* Leaves the group, and delivers what is queued at the socket. Then closes it. While the daemon
- * stops, a stored socket is closed without leaving. */
-void membership_close(struct membership *membership);
-
-/* Closes it first. Accepts NULL. */
+/* Leaves the group, and delivers what is queued at the socket. While the daemon stops, a stored
+ * socket is closed without leaving. Accepts NULL. */
 void membership_free(struct membership *membership);
 
 /* At the start, before anything is joined: restores the socket of an earlier run, if it fits and is

@@ -117,12 +117,8 @@ bool interface_matches(
 /* Whether a pattern means any interface. */
 bool interface_any_matches(const struct interface_list *list, const char *pattern);
 
-/* Whether a pattern or name is that of the interface, or an alternative name. */
-bool interface_has_name(
-	const struct interface_list *list, const struct interface *interface, const char *pattern);
-
-/* The same for what is to be left out: any interface of that name, alternative name or address, or
- * that the pattern matches. */
+/* Whether what is to be left out means it: any interface of that name, alternative name or address,
+ * or that the pattern matches. */
 bool interface_is_excluded(
 	const struct interface_list *list, const struct interface *interface, const char *pattern);
 
