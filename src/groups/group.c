@@ -120,24 +120,27 @@ void group_inherit(struct group *group, struct group *from)
 	group_socket_move_connections(from->socket, group->socket);
 }
 
+struct membership *group_find_membership(const struct group *group, const char *interface)
+{
+	for (size_t i = 0; i < group->memberships.count; i++)
+		if (!strcmp(group->memberships.items[i]->interface, interface))
+			return group->memberships.items[i];
+	return NULL;
+}
+
 /* Marks the membership on this interface as wanted, and creates it when there is none. What matches
  * nothing gets one itself, so that answers show that it waits. */
 static int want(void *argument, const char *interface)
 {
 	struct group *group = argument;
-	struct membership *membership;
+	struct membership *membership = group_find_membership(group, interface);
 
-	for (size_t i = 0; i < group->memberships.count; i++) {
-		membership = group->memberships.items[i];
-		if (!strcmp(membership->interface, interface)) {
-			membership->wanted = true;
-			return 0;
+	if (!membership) {
+		membership = membership_new(group, interface);
+		if (!membership || array_add(&group->memberships, membership) < 0) {
+			membership_free(membership);
+			return -ENOMEM;
 		}
-	}
-	membership = membership_new(group, interface);
-	if (!membership || array_add(&group->memberships, membership) < 0) {
-		membership_free(membership);
-		return -ENOMEM;
 	}
 	membership->wanted = true;
 	return 0;

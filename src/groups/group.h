@@ -83,6 +83,9 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
  * found to have forgotten. */
 bool group_is_concerned(const struct group *group, const struct interface_changes *changes);
 
+/* The membership on an interface, by its name or the pattern that matches none; or NULL. */
+struct membership *group_find_membership(const struct group *group, const char *interface);
+
 /* The smallest receive buffer of its sockets, in bytes. */
 uint64_t group_smallest_buffer(const struct group *group);
 

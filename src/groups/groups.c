@@ -242,6 +242,17 @@ struct group *groups_at(const struct groups *groups, size_t i)
 	return groups->set.items[i];
 }
 
+void groups_count_memberships(
+	const struct groups *groups, unsigned counts[static MEMBERSHIP_STATES])
+{
+	for (size_t i = 0; i < groups->set.count; i++) {
+		const struct group *group = groups->set.items[i];
+
+		for (size_t j = 0; j < group->memberships.count; j++)
+			counts[group->memberships.items[j]->state]++;
+	}
+}
+
 /* Must run before any join: a socket that is released later would take the new membership with it,
  * where the interface was re-created with the same index. */
 static int restore(struct groups *groups, const struct interface_list *interfaces)

@@ -83,6 +83,10 @@ struct group *groups_find(const struct groups *groups, const char *name);
 size_t groups_count(const struct groups *groups);
 struct group *groups_at(const struct groups *groups, size_t i);
 
+/* Adds the memberships of all groups to the numbers of their states. */
+void groups_count_memberships(
+	const struct groups *groups, unsigned counts[static MEMBERSHIP_STATES]);
+
 /* Attaches a tap to the groups of its names, also to those that a reload or Join makes later.
  * Returns 0 or -ENOMEM. Not to be called from a deliver(). */
 int groups_add_tap(struct groups *groups, struct tap *tap);

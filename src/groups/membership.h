@@ -59,6 +59,7 @@ enum membership_state {
 	MEMBERSHIP_WAITING, /* for an interface that is absent or down */
 	MEMBERSHIP_JOINED,
 	MEMBERSHIP_FAILED, /* the kernel refused */
+	MEMBERSHIP_STATES,
 };
 
 /* A record of data/counters.h. */

@@ -98,9 +98,6 @@ int outgoing_choose(struct group *group, const char *name, struct way **ret);
 /* How many datagrams were not sent on this interface; 0 where none are to be. */
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface);
 
-/* CLOCK_MONOTONIC_COARSE in milliseconds, for the echoes. */
-uint32_t outgoing_now_ms(void);
-
 /* Asks the kernel for what the group's outlets need of replies. */
 void outgoing_apply_needs(struct group *group);
 

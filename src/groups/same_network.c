@@ -117,9 +117,8 @@ static void begin(struct group *group, uint32_t now_s)
 bool same_network_is_watched(struct group *group)
 {
 	struct same_network *same = &group->same_network;
-	uint32_t now_s;
+	uint32_t now_s = coarse_s();
 
-	now_s = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
 	if (now_s >= same->next_s)
 		begin(group, now_s);
 	return group->config->duplicates == DUPLICATES_DROP || now_s < same->until_s;
@@ -157,7 +156,7 @@ void same_network_examine(struct membership *membership, struct arena_received *
 {
 	struct group *group = membership->group;
 	struct datagram *datagrams = group->context->arena->datagrams;
-	uint32_t now_ms = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
+	uint32_t now_ms = coarse_ms();
 	struct twins *twins = twins_of(group);
 	unsigned rest = 0, other;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "groups/group.h"
 #include "net/interface.h"
 #include "net/rtnetlink.h"
@@ -175,7 +176,7 @@ static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned
 
 		if (echoes)
 			echoes_expect(echoes, vectors[i].iov_base, vectors[i].iov_len, way->ifindex,
-				outgoing_now_ms());
+				coarse_ms());
 		*returned |= 1ull << i;
 	}
 }
