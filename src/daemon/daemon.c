@@ -175,7 +175,7 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 	if (r >= 0)
 		config_compare(daemon->config, wanted, changes);
 	if (r < 0 || dry_run) {
-		groups_abandon(daemon->groups, groups_plan);
+		groups_plan_free(groups_plan);
 		handlers_abandon(handlers_plan);
 		return r;
 	}

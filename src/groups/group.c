@@ -120,14 +120,6 @@ void group_inherit(struct group *group, struct group *from)
 	group_socket_move_connections(from->socket, group->socket);
 }
 
-struct membership *group_find_membership(const struct group *group, const char *interface)
-{
-	for (size_t i = 0; i < group->memberships.count; i++)
-		if (!strcmp(group->memberships.items[i]->interface, interface))
-			return group->memberships.items[i];
-	return NULL;
-}
-
 /* Marks the membership on this interface as wanted, and creates it when there is none. What matches
  * nothing gets one itself, so that answers show that it waits. */
 static int want(void *argument, const char *interface)

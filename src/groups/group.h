@@ -1,6 +1,8 @@
 /* A group: its memberships, the outlets that it delivers to, and sending to it. */
 #pragma once
 
+#include <string.h>
+
 #include "base/errors.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -84,7 +86,14 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 bool group_is_concerned(const struct group *group, const struct interface_changes *changes);
 
 /* The membership on an interface, by its name or the pattern that matches none; or NULL. */
-struct membership *group_find_membership(const struct group *group, const char *interface);
+static inline struct membership *group_find_membership(
+	const struct group *group, const char *interface)
+{
+	for (size_t i = 0; i < group->memberships.count; i++)
+		if (!strcmp(group->memberships.items[i]->interface, interface))
+			return group->memberships.items[i];
+	return NULL;
+}
 
 /* The smallest receive buffer of its sockets, in bytes. */
 uint64_t group_smallest_buffer(const struct group *group);
