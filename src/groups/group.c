@@ -176,7 +176,7 @@ static bool may_receive(const struct interface *interface, const struct interfac
 {
 	if (interface_address(interfaces, interface, family))
 		return true;
-	return interface->flags & IFF_UP && (family == AF_INET || interface->ipv6 == IPV6_ENABLED);
+	return interface->flags & IFF_UP && interface_has_family(interface, family);
 }
 
 /* Where 0.0.0.0 or :: is received: on each interface that has an address, and on those that are up

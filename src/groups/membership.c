@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "data/notice.h"
 #include "groups/group.h"
+#include "groups/obstacle.h"
 #include "groups/receive.h"
 #include "net/multicast.h"
 
@@ -494,81 +495,15 @@ static void set_joined(struct membership *membership, const struct interface_lis
 	set_state(membership, MEMBERSHIP_JOINED, *note ? note : NULL);
 }
 
-static bool has_family(const struct membership *membership, const struct interface *interface)
-{
-	return membership->group->config->address.family == AF_INET ||
-	       interface->ipv6 == IPV6_ENABLED;
-}
-
-/* Whether datagrams to the address can come to this host. Link-local ones are an interface's. */
-static bool is_local(const struct address *address, const struct interface_list *interfaces,
-	const struct interface *interface)
-{
-	if (!address_is_multicast(address) && address_needs_scope(address))
-		return interface && interface_has_address(interfaces, interface, address);
-	return multicast_reach(address) != REACH_NONE;
-}
-
-static bool leaves_out(const struct config_group *config)
-{
-	for (size_t i = 0; i < config->interfaces.count; i++)
-		if (*config->interfaces.items[i] == '!')
-			return true;
-	return false;
-}
-
-/* Why nothing can be joined there now; NULL: it can. */
-static const char *find_obstacle(const struct membership *membership,
-	const struct interface_list *interfaces, const struct interface *interface,
-	char why[static WHY_MAX])
-{
-	const struct address *own = &membership->group->config->address;
-	char string[INET6_ADDRSTRLEN];
-	struct address address;
-
-	if (!(interface && !(interface->flags & IFF_UP)) && !is_local(own, interfaces, interface)) {
-		snprintf(why, WHY_MAX,
-			"%s is neither an address of this host nor a broadcast address of its "
-			"networks",
-			address_format(own, string));
-		return why;
-	}
-	if (!interface && interface_is_glob(membership->interface) && !is_multicast(membership))
-		return leaves_out(membership->group->config)
-			       ? "no interface matches beside those that are left out"
-			       : "no interface matches";
-	/* Those that match have memberships of their own, unless they are left out. */
-	if (!interface && interface_is_glob(membership->interface) &&
-		interface_any_matches(interfaces, membership->interface))
-		return "every interface that matches is left out";
-	if (!interface && interface_is_glob(membership->interface))
-		return "no interface with the flag MULTICAST matches; one without it, or a port of "
-		       "a "
-		       "bridge, is joined where it is named";
-	if (!interface && address_parse(membership->interface, &address) == 0)
-		return "no interface has this address";
-	if (!interface)
-		return "there is no such interface";
-	if (!(interface->flags & IFF_UP))
-		return "the interface is down";
-	if (has_family(membership, interface))
-		return NULL;
-	if (interface->ipv6 == IPV6_ABSENT)
-		return "the interface does no IPv6: its MTU is below 1280, or the kernel has none";
-	snprintf(why, WHY_MAX,
-		"IPv6 is disabled on the interface; sysctl -w net.ipv6.conf.%s.disable_ipv6=0 "
-		"enables it",
-		interface->name);
-	return why;
-}
-
 void membership_update(struct membership *membership, const struct interface_list *interfaces)
 {
 	const struct interface *interface = interface_find(interfaces, membership->interface);
 	char why[WHY_MAX];
-	const char *obstacle = find_obstacle(membership, interfaces, interface, why);
+	const char *obstacle = obstacle_find(
+		membership->group->config, membership->interface, interfaces, interface, why);
 
-	if (interface && has_family(membership, interface) &&
+	if (interface &&
+		interface_has_family(interface, membership->group->config->address.family) &&
 		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
 		forget_arrivals(membership);
 		follow_link(membership, interface);

@@ -96,6 +96,12 @@ bool interface_has_carrier(unsigned index);
 /* Reads anew whether an interface splits_runs, by its index. */
 bool interface_splits_runs(unsigned index);
 
+/* Whether it can have addresses of the family. */
+static inline bool interface_has_family(const struct interface *interface, sa_family_t family)
+{
+	return family == AF_INET || interface->ipv6 == IPV6_ENABLED;
+}
+
 /* The first address of a family that the interface can send from; NULL: it has none. For IPv6 a
  * link-local address is as good as any. */
 const struct address *interface_address(
