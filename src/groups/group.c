@@ -263,7 +263,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 	return r;
 }
 
-/* Whether its state depends on routes, which may change with any interface, or without one. */
+/* Whether a configured list means an interface that has changed. One that names none means all. */
 static bool are_concerned(
 	const struct string_list *patterns, const struct interface_changes *changes)
 {
@@ -301,6 +301,7 @@ bool group_is_concerned(const struct group *group, const struct interface_change
 
 	if (config->is_events)
 		return false;
+	/* The first two depend on routes, which may change with any interface, or without one. */
 	if (!address_is_multicast(&config->address) || outgoing_follows_route(group) ||
 		seems_left(group) || are_concerned(&config->interfaces, changes))
 		return true;

@@ -55,25 +55,49 @@ uint64_t group_kernel_dropped(struct group *group)
 	return group->counters->kernel_dropped;
 }
 
+/* What has other reasons where the kernel's route chooses the interface. Returns 0 where it has
+ * not.
+ */
+static int explain_route(const struct config_group *config, int r, char why[static WHY_MAX])
+{
+	char route[IF_NAMESIZE];
+
+	switch (-r) {
+	case ENETUNREACH:
+		return outgoing_explain_no_route(config, why);
+	case EADDRNOTAVAIL:
+		return because(why, r,
+			"%s, to which the kernel's route leads, has no %s address to send from: "
+			"give it one with ip addr add, or set send_interface",
+			rtnetlink_route_name(&config->address, route),
+			config->address.family == AF_INET ? "IPv4" : "IPv6");
+	case EINVAL:
+		return because(why, r,
+			"%s: a link-local group needs an interface: set send_interface, or send "
+			"with one",
+			strerror(-r));
+	default:
+		return 0;
+	}
+}
+
 int group_explain(
 	const struct group *group, int r, const struct unsent *unsent, char why[static WHY_MAX])
 {
 	const struct way *way = unsent->way;
-	bool v4 = group->config->address.family == AF_INET;
 	const char *interface = way ? way->interface : NULL;
 	char string[INET6_ADDRSTRLEN];
-	char route[IF_NAMESIZE];
 
 	if (group->config->is_events)
 		return because(why, r,
 			"the group has no address: its datagrams are the daemon's own events");
 	if (way && way->failure < 0)
 		return because(why, r, "%s", way->error ? way->error : strerror(-r));
+	if (!interface && explain_route(group->config, r, why) < 0)
+		return r;
 	switch (-r) {
 	case ENETUNREACH:
-		if (interface)
-			return because(why, r, "%s is down, or has no multicast route", interface);
-		return outgoing_explain_no_route(group->config, why);
+		return because(why, r, "%s is down, or has no multicast route", interface);
 	case ENONET:
 		return because(why, r,
 			"with TTL 0 it would leave this host by %s: the kernel keeps it here only "
@@ -88,21 +112,11 @@ int group_explain(
 		return because(why, r, "there is no interface %s",
 			interface ? interface : "to send out of");
 	case EADDRNOTAVAIL:
-		if (interface)
-			return because(why, r, "%s has no %s address to send from", interface,
-				v4 ? "IPv4" : "IPv6");
-		return because(why, r,
-			"%s, to which the kernel's route leads, has no %s address to send from: "
-			"give it one with ip addr add, or set send_interface",
-			rtnetlink_route_name(&group->config->address, route), v4 ? "IPv4" : "IPv6");
+		return because(why, r, "%s has no %s address to send from", interface,
+			group->config->address.family == AF_INET ? "IPv4" : "IPv6");
 	case EINVAL:
-		if (interface)
-			return because(why, r, "%s: %s no longer has the address to send from",
-				strerror(-r), interface);
-		return because(why, r,
-			"%s: a link-local group needs an interface: set send_interface, or send "
-			"with one",
-			strerror(-r));
+		return because(why, r, "%s: %s no longer has the address to send from",
+			strerror(-r), interface);
 	case EMSGSIZE:
 		return because(why, r, "the datagram is larger than %u bytes, or than %s takes",
 			datagram_max(group->config->address.family),
