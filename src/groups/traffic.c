@@ -55,9 +55,8 @@ uint64_t group_kernel_dropped(struct group *group)
 	return group->counters->kernel_dropped;
 }
 
-/* What has other reasons where the kernel's route chooses the interface. Returns 0 where it has
- * not.
- */
+/* Reasons that there are only where the kernel's route chooses the interface. Returns r, or 0 for
+ * other errors. */
 static int explain_route(const struct config_group *config, int r, char why[static WHY_MAX])
 {
 	char route[IF_NAMESIZE];
