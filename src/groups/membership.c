@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "data/notice.h"
 #include "groups/group.h"
 #include "groups/obstacle.h"

@@ -3,7 +3,6 @@
  * next read. */
 #include "groups/receive.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 

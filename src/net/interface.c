@@ -1,6 +1,5 @@
 #include "net/interface.h"
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>

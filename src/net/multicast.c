@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
