@@ -95,6 +95,13 @@ static inline struct membership *group_find_membership(
 	return NULL;
 }
 
+static inline bool group_is_joined_on(const struct group *group, const char *interface)
+{
+	const struct membership *membership = group_find_membership(group, interface);
+
+	return membership && membership->state == MEMBERSHIP_JOINED;
+}
+
 /* The smallest receive buffer of its sockets, in bytes. */
 uint64_t group_smallest_buffer(const struct group *group);
 

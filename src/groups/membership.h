@@ -33,6 +33,7 @@ struct group_context {
 	struct arena *arena;
 	struct senders *senders;
 	struct pause *pause;
+	uint32_t link_changes; /* how often links or routes have changed */
 	struct retries *retries; /* of memberships that could not be joined */
 	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
@@ -45,7 +46,6 @@ struct group_context {
 	struct transitions *transitions;
 	struct forgotten *forgotten;
 	const struct interface_list *interfaces; /* as last read for all groups */
-	uint32_t link_changes; /* how often links or routes have changed */
 	struct restored restored;
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */

@@ -165,19 +165,14 @@ static int choose_options(const struct way *way, const struct interface_list *in
 
 /* ---- Keeping the ways up to date ---- */
 
-static bool is_joined(const struct membership *membership)
-{
-	return membership && membership->state == MEMBERSHIP_JOINED;
-}
-
 void outgoing_membership_changed(struct group *group)
 {
 	for (size_t i = 0; i < group->outgoing.ways.count; i++) {
 		struct way *way = group->outgoing.ways.items[i];
 
 		if (way->sender)
-			way->is_joined = is_joined(group_find_membership(
-				group, sender_options(way->sender)->interface));
+			way->is_joined = group_is_joined_on(
+				group, sender_options(way->sender)->interface);
 	}
 }
 
@@ -235,7 +230,7 @@ void outgoing_read_carrier(struct way *way)
 	way->link_changes = group->context->link_changes;
 	way->has_no_carrier = outgoing_find_route(group->config, route) == 0 &&
 			      !interface_has_carrier(if_nametoindex(route));
-	way->is_joined = way->has_no_carrier && is_joined(group_find_membership(group, route));
+	way->is_joined = way->has_no_carrier && group_is_joined_on(group, route);
 }
 
 static void way_update(struct way *way, const struct interface_list *interfaces, bool say)
@@ -250,7 +245,7 @@ static void way_update(struct way *way, const struct interface_list *interfaces,
 	if (interface || way->interface)
 		membership = group_find_membership(
 			way->group, interface ? interface->name : way->interface);
-	way->is_joined = is_joined(membership);
+	way->is_joined = membership && membership->state == MEMBERSHIP_JOINED;
 	way->is_loopback = interface && interface->flags & IFF_LOOPBACK;
 	way->has_no_carrier = interface && !(interface->flags & IFF_RUNNING);
 	way->link_changes = way->group->context->link_changes - 1; /* read again by the next send */

@@ -80,23 +80,12 @@ static void lose(struct group *group)
 	report(group, NOTICE_END, text);
 }
 
-static bool is_joined(const struct group *group, const char *interface)
-{
-	for (size_t i = 0; i < group->memberships.count; i++) {
-		const struct origin *origin = group->memberships.items[i]->origin;
-
-		if (origin && !strcmp(origin->interface, interface))
-			return true;
-	}
-	return false;
-}
-
 void same_network_update(struct group *group)
 {
 	struct same_network *same = &group->same_network;
 
-	if (same->is_found &&
-		!(is_joined(group, same->interfaces[0]) && is_joined(group, same->interfaces[1])))
+	if (same->is_found && !(group_is_joined_on(group, same->interfaces[0]) &&
+				      group_is_joined_on(group, same->interfaces[1])))
 		lose(group);
 }
 
