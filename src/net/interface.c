@@ -1,6 +1,5 @@
 #include "net/interface.h"
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -28,19 +27,6 @@ static const char *const whole_disciplines[] = {"noqueue", "mq", "pfifo_fast", "
 
 /* How many links may lie on each other. */
 #define LAYERS_MAX 8
-
-/* Of this process: handlers have no other way to the link monitor. */
-static uint32_t changes;
-
-uint32_t interfaces_changes(void)
-{
-	return changes;
-}
-
-void interfaces_note_change(void)
-{
-	changes++;
-}
 
 /* The kind of master that an interface is a port of, or NULL. */
 static const char *port_kind(const struct rtattr *link_info)
@@ -320,6 +306,19 @@ int interface_list_compare(const struct interface_list *before, const struct int
 	return r;
 }
 
+/* Whether a pattern or name is that of the interface, or an alternative name. */
+static bool has_name(
+	const struct interface_list *list, const struct interface *interface, const char *pattern)
+{
+	if (!fnmatch(pattern, interface->name, 0))
+		return true;
+	for (size_t i = 0; i < list->alternatives.count; i++)
+		if (list->alternatives.items[i].ifindex == interface->index &&
+			!fnmatch(pattern, list->alternatives.items[i].name, 0))
+			return true;
+	return false;
+}
+
 static bool is_changed(const struct interface_changes *changes, const struct interface_list *list,
 	const char *pattern)
 {
@@ -331,7 +330,7 @@ static bool is_changed(const struct interface_changes *changes, const struct int
 	}
 	for (size_t i = 0; i < changes->count; i++) {
 		interface = by_index(list, changes->items[i]);
-		if (interface && interface_has_name(list, interface, pattern))
+		if (interface && has_name(list, interface, pattern))
 			return true;
 	}
 	return false;
@@ -419,23 +418,11 @@ bool interface_is_glob(const char *pattern)
 	return strpbrk(pattern, "*?[");
 }
 
-bool interface_has_name(
-	const struct interface_list *list, const struct interface *interface, const char *pattern)
-{
-	if (!fnmatch(pattern, interface->name, 0))
-		return true;
-	for (size_t i = 0; i < list->alternatives.count; i++)
-		if (list->alternatives.items[i].ifindex == interface->index &&
-			!fnmatch(pattern, list->alternatives.items[i].name, 0))
-			return true;
-	return false;
-}
-
 bool interface_matches(
 	const struct interface_list *list, const struct interface *interface, const char *pattern)
 {
 	return interface->flags & IFF_MULTICAST && !(interface->flags & IFF_LOOPBACK) &&
-	       !interface->port_of && interface_has_name(list, interface, pattern);
+	       !interface->port_of && has_name(list, interface, pattern);
 }
 
 bool interface_any_matches(const struct interface_list *list, const char *pattern)
@@ -451,7 +438,7 @@ bool interface_is_excluded(
 {
 	struct address address;
 
-	if (interface_has_name(list, interface, pattern))
+	if (has_name(list, interface, pattern))
 		return true;
 	return address_parse(pattern, &address) == 0 &&
 	       interface_has_address(list, interface, &address);
@@ -479,8 +466,7 @@ int interface_expand(const struct interface_list *list, const struct interface_p
 	for (size_t i = 0; i < list->count && r >= 0; i++) {
 		const struct interface *interface = &list->items[i];
 		bool matches = patterns->any_link
-				       ? !interface->port_of &&
-						 interface_has_name(list, interface, pattern)
+				       ? !interface->port_of && has_name(list, interface, pattern)
 				       : interface_matches(list, interface, pattern);
 
 		if (!matches || interface_is_left_out(list, interface, patterns))

@@ -6,12 +6,10 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "net/interface.h"
 
 /* Delay that gathers a burst of changes: an interface is created, named and set up at once. */
 #define SETTLE_US 5000
@@ -113,7 +111,6 @@ static void on_settled(evutil_socket_t fd, short what, void *argument)
 		.routes_changed = monitor->routes_changed};
 
 	(void)fd, (void)what;
-	interfaces_note_change();
 	monitor->links_changed = monitor->routes_changed = false;
 	monitor->changed(monitor->argument, &change);
 	monitor->gone.count = 0;

@@ -168,24 +168,30 @@ static int read_route(const struct nlmsghdr *message, unsigned *ret_ifindex)
 	return ((const struct rtmsg *)NLMSG_DATA(message))->rtm_type;
 }
 
-int rtnetlink_route(const struct address *address, unsigned *ret_ifindex)
+void rtnetlink_route_request(
+	const struct address *address, unsigned flags, struct rtnetlink_route_request *ret)
 {
 	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
-	struct {
-		struct nlmsghdr header;
-		struct rtmsg route;
-		struct rtattr destination;
-		struct in6_addr bytes;
-	} request = {.header = {.nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST},
+
+	*ret = (struct rtnetlink_route_request){
+		.header = {.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(ret->route)) +
+						   RTA_LENGTH(size)),
+			.nlmsg_type = RTM_GETROUTE,
+			.nlmsg_flags = NLM_F_REQUEST},
 		.route = {.rtm_family = (unsigned char)address->family,
-			.rtm_dst_len = (unsigned char)(8 * size)},
+			.rtm_dst_len = (unsigned char)(8 * size),
+			.rtm_flags = flags},
 		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
+	memcpy(&ret->bytes, &address->v4, size);
+}
+
+int rtnetlink_route(const struct address *address, unsigned *ret_ifindex)
+{
 	_Alignas(struct nlmsghdr) char answer[4096];
+	struct rtnetlink_route_request request;
 	int r;
 
-	memcpy(&request.bytes, &address->v4, size);
-	request.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(request.route)) +
-					      RTA_LENGTH(size));
+	rtnetlink_route_request(address, 0, &request);
 	r = ask(&request.header, answer, sizeof(answer));
 	return r < 0 ? r : read_route((const void *)answer, ret_ifindex);
 }

@@ -20,6 +20,17 @@ int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argumen
 /* Has the kernel describe one link to item. Returns what that does, or a negative errno. */
 int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument);
 
+/* A question for the kernel's route to an address, with flags such as RTM_F_FIB_MATCH. */
+struct rtnetlink_route_request {
+	struct nlmsghdr header;
+	struct rtmsg route;
+	struct rtattr destination;
+	struct in6_addr bytes;
+};
+
+void rtnetlink_route_request(
+	const struct address *address, unsigned flags, struct rtnetlink_route_request *ret);
+
 /* The type of the kernel's route to an address, such as RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST or
  * RTN_UNICAST; or a negative errno. *ret_ifindex is its interface, lo for RTN_LOCAL; 0: it has
  * none.
