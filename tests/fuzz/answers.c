@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <locale.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "base/text.h"
 #include "ctl/command.h"
@@ -46,6 +48,16 @@ int connect(int fd, const struct sockaddr *address, socklen_t size)
 	closep(&peer);
 	peer = fds[1];
 	return 0;
+}
+
+/* The one of signals, which a process has once, and leaves to its end. */
+int eventfd(unsigned count, int flags)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = (int)syscall(SYS_eventfd2, count, flags);
+	return fd;
 }
 
 static void begin(void)

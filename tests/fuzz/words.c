@@ -81,7 +81,7 @@ static void try_recorder_path(const char *word)
 	recorder_path_clear(&path);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try_word(const uint8_t *data, size_t size)
 {
 	AUTO_FREE char *word = calloc(1, size + 1);
 
@@ -91,5 +91,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_addresses(word);
 	try_encodings(word, strlen(word));
 	try_recorder_path(word);
+}
+
+/* A word is a line. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *end = data + size, *feed;
+
+	for (; size && (feed = memchr(data, '\n', (size_t)(end - data))); data = feed + 1)
+		try_word(data, (size_t)(feed - data));
+	try_word(data, (size_t)(end - data));
 	return 0;
 }
