@@ -29,6 +29,9 @@ static const char *const lines[][4] = {
 	{"--json", "groups"},
 	{"--json", "handlers"},
 	{"--json", "stats"},
+	{"stats", "--check"},
+	{"--json", "stats", "--check"},
+	{"--json", "tail", "--count=3"},
 };
 
 static struct input answer;

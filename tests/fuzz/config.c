@@ -1,9 +1,26 @@
-/* A configuration is accepted, or refused with reasons that can be shown. */
+/* A configuration is accepted, or refused with reasons that can be shown. Its
+ * warnings and what changes with it can be shown, too, and it differs from itself in nothing. */
 #include <stdio.h>
 
-#include "config/config.h"
+#include "config/diff.h"
 #include "fuzz.h"
 #include "handlers/handlers.h"
+
+static void check_lines(const struct errors *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		CHECK(!has_controls(lines->lines[i], strlen(lines->lines[i])));
+}
+
+static void check_changes(const struct config *config)
+{
+	AUTO_CHANGES struct config_changes none = {0}, all = {0};
+
+	config_compare(config, config, &none);
+	CHECK(errors_total(&none.lines) == 0);
+	config_compare(NULL, config, &all);
+	check_lines(&all.lines);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -15,9 +32,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_file(data, size));
 	r = config_load(path, handler_config_kinds(), &errors, &config);
 	CHECK(r == 0 ? config != NULL : errors.count > 0);
-	for (size_t i = 0; i < errors.count; i++)
-		CHECK(!has_controls(errors.lines[i], strlen(errors.lines[i])));
-	if (r == 0)
-		config_free(config);
+	check_lines(&errors);
+	if (r < 0)
+		return 0;
+	config_find_warnings(config);
+	check_lines(&config->warnings);
+	check_changes(config);
+	config_free(config);
 	return 0;
 }
