@@ -13,8 +13,8 @@
 #   make check-layers   which room of src/ includes which, and circles
 #   make check-size     functions over 80 lines; says which files are over 600
 #   make check-format   whether clang-format agrees with all sources
-#   make fuzz           each parser against made-up input, with clang's libFuzzer: SECONDS=60 each    FUZZ="config pcapng": only these
 #   make check-words    words that the project does not use: tests/words.txt
+#   make fuzz           parsers against made-up input, with clang's libFuzzer      SECONDS=60 each, FUZZ=pcapng: only this
 #   make format         run clang-format over the sources
 #   make man            the manual pages, with scdoc, to $(BUILD)/man
 #   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept; the manual

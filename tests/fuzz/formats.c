@@ -65,6 +65,21 @@ static void check_escapes(const struct datagram *datagram)
 	CHECK(is_payload(&back, datagram));
 }
 
+/* As the log, the journal and programs are given it. */
+static void check_shown(const struct datagram *datagram)
+{
+	char buffer[FIELD_NUMBER_MAX];
+	struct fields fields;
+	AUTO_TEXT struct text message = {0};
+
+	format_message(&message, origin, datagram, 100);
+	CHECK(!has_controls(text_string(&message), message.length));
+	CHECK(utf8_valid(message.data, message.length));
+	fields_read(&fields, origin, datagram);
+	for (enum field field = 0; field < FIELDS; field++)
+		CHECK(!strpbrk(fields_string(&fields, field, buffer), "\n="));
+}
+
 /* Own pcapng files are read back by the unit tests; here no size may go wrong. */
 static void check_pcapng(const struct datagram *datagram, const struct address *group)
 {
@@ -95,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check_json(&record, &datagram);
 	}
 	check_escapes(&datagram);
+	check_shown(&datagram);
 	if (datagram.source.any.sa_family != AF_INET6)
 		check_pcapng(&datagram, &group);
 	return 0;
