@@ -1,5 +1,5 @@
 /* A configuration is accepted, or refused with reasons that can be shown. Its
- * warnings and what changes with it can be shown, too, and it differs from itself in nothing. */
+ * warnings and what changes with it can be shown, too, and it is the same when it is read again. */
 #include <stdio.h>
 
 #include "config/diff.h"
@@ -12,11 +12,12 @@ static void check_lines(const struct errors *lines)
 		CHECK(!has_controls(lines->lines[i], strlen(lines->lines[i])));
 }
 
-static void check_changes(const struct config *config)
+/* again is the same file, read once more. */
+static void check_changes(const struct config *config, const struct config *again)
 {
 	AUTO_CHANGES struct config_changes none = {0}, all = {0};
 
-	config_compare(config, config, &none);
+	config_compare(config, again, &none);
 	CHECK(errors_total(&none.lines) == 0);
 	config_compare(NULL, config, &all);
 	check_lines(&all.lines);
@@ -25,7 +26,7 @@ static void check_changes(const struct config *config)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO_ERRORS struct errors errors = {0};
-	struct config *config = NULL;
+	struct config *config = NULL, *again;
 	char path[32];
 	int r;
 
@@ -37,7 +38,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	config_find_warnings(config);
 	check_lines(&config->warnings);
-	check_changes(config);
+	CHECK(config_load(path, handler_config_kinds(), &errors, &again) == 0);
+	check_changes(config, again);
+	config_free(again);
 	config_free(config);
 	return 0;
 }
