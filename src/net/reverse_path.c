@@ -81,18 +81,16 @@ static bool has_hop(const struct rtattr *multipath, unsigned ifindex)
 
 static bool route_leads_to(const struct nlmsghdr *message, unsigned ifindex)
 {
-	const struct rtmsg *route = NLMSG_DATA(message);
+	const struct rtmsg *route = rtnetlink_fixed(message, sizeof(*route));
 	const struct rtattr *parts[RTA_MULTIPATH + 1];
 	unsigned out = 0;
 
-	if (message->nlmsg_type != RTM_NEWROUTE ||
-		message->nlmsg_len < NLMSG_LENGTH(sizeof(*route)) || route->rtm_type != RTN_UNICAST)
+	if (message->nlmsg_type != RTM_NEWROUTE || !route || route->rtm_type != RTN_UNICAST)
 		return false;
 	rtnetlink_attributes(message, sizeof(*route), parts, ARRAY_SIZE(parts));
 	if (parts[RTA_MULTIPATH])
 		return has_hop(parts[RTA_MULTIPATH], ifindex);
-	if (parts[RTA_OIF])
-		memcpy(&out, RTA_DATA(parts[RTA_OIF]), sizeof(out));
+	rtnetlink_copy(parts[RTA_OIF], &out, sizeof(out));
 	return out == ifindex;
 }
 
