@@ -1,6 +1,6 @@
 /* Relaying datagrams by one way out of this host (net/udp_way.h), for the kinds that relay. While
- * the way cannot be had, for want of the interface, an address or the port, datagrams are dropped
- * as absent: they never leave by another way. */
+ * the way cannot be had, for want of the interface, its carrier, an address or the port, datagrams
+ * are dropped as absent: they never leave by another way. */
 #pragma once
 
 #include "handlers/handler.h"

@@ -63,8 +63,9 @@ static int fix_source(
 	return 0;
 }
 
-/* Reads whether what leaves may be segmented. Of the kernel's route the first link counts. */
-static void update_splits_runs(struct udp_socket *socket)
+/* Reads whether anything leaves, and whether it may be segmented. Of the kernel's route the first
+ * link counts. */
+static void read_link(struct udp_socket *socket)
 {
 	struct address to = endpoint_address(&socket->to);
 	unsigned ifindex = socket->ifindex;
@@ -73,6 +74,7 @@ static void update_splits_runs(struct udp_socket *socket)
 	if (!ifindex && rtnetlink_route(&to, &ifindex) < 0)
 		return;
 	socket->out.splits_runs = interface_splits_runs(ifindex);
+	socket->has_no_carrier = !interface_has_carrier(ifindex);
 }
 
 int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[static WHY_MAX])
@@ -97,7 +99,7 @@ int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[sta
 		return r;
 	new.source = options.source;
 	new.source_port = send_socket_port(new.out.fd);
-	update_splits_runs(&new);
+	read_link(&new);
 	*ret = new;
 	return 0;
 }
@@ -111,6 +113,6 @@ bool udp_way_is_current(struct udp_socket *socket)
 				       (unsigned)request.ifr_ifindex != socket->ifindex))
 		return false;
 	if (socket->link_changes != interfaces_changes())
-		update_splits_runs(socket);
+		read_link(socket);
 	return true;
 }
