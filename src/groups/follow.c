@@ -27,6 +27,9 @@ struct follow {
 	bool is_open; /* from the first reading to the end of the last group */
 	bool all; /* the next reading concerns all groups */
 	bool reads; /* in the background */
+	bool wants_joined; /* the next reading has the kernel's memberships, too: those that a
+			      change of routes only does not remove */
+	bool reads_joined; /* this one has */
 	bool again; /* something has changed since that began */
 	bool is_outdated; /* what it reads is older than what was used meanwhile */
 	struct interface_list interfaces;
@@ -44,7 +47,7 @@ static void read_links(void *argument)
 	struct follow *follow = argument;
 
 	follow->read.r = interface_list_read(&follow->read.interfaces);
-	follow->read.joined_r = joined_read(&follow->read.joined);
+	follow->read.joined_r = follow->reads_joined ? joined_read(&follow->read.joined) : -ENODATA;
 }
 
 static void begin_reading(struct follow *follow)
@@ -53,6 +56,8 @@ static void begin_reading(struct follow *follow)
 		transitions_begin(follow->transitions);
 	follow->is_open = follow->reads = true;
 	follow->again = follow->is_outdated = false;
+	follow->reads_joined = follow->wants_joined;
+	follow->wants_joined = false;
 	follow->read.began = forgotten_tick(follow->forgotten);
 	background_start(follow->background);
 }
@@ -145,6 +150,7 @@ static void on_read(void *argument)
 	else if (!follow->is_outdated)
 		take_interfaces(follow);
 	drop_reading(follow);
+	follow->wants_joined |= follow->reads_joined && follow->is_outdated;
 	if (follow->again || follow->is_outdated)
 		begin_reading(follow);
 	if (!evtimer_pending(&follow->next_slice, NULL))
@@ -192,11 +198,14 @@ const struct interface_list *follow_interfaces(const struct follow *follow)
 
 void follow_links(struct follow *follow, const struct link_change *change)
 {
+	bool routes_only = change && !change->links_changed;
+
 	if (!change)
 		follow->all = true;
 	else if (change->gone_count &&
 		 forgotten_note_gone(follow->forgotten, change->gone, change->gone_count) < 0)
 		follow->all = true;
+	follow->wants_joined |= !routes_only;
 	if (follow->reads)
 		follow->again = true;
 	else

@@ -155,6 +155,7 @@ static void on_followed(void *argument)
 {
 	struct groups *groups = argument;
 
+	senders_read_disciplines(groups->context.senders, groups->context.interfaces);
 	warn_of_short_buffers(groups);
 	tell_changed(groups);
 }
@@ -288,26 +289,6 @@ void groups_follow_links(struct groups *groups, const struct link_change *change
 	}
 	groups_reconcile(groups);
 	tell_changed(groups);
-}
-
-void groups_follow_routes(struct groups *groups)
-{
-	struct interface_list interfaces = {0};
-	int r = interface_list_read(&interfaces);
-
-	if (r < 0)
-		log_error("listing the network interfaces: %s", strerror(-r));
-	else
-		senders_read_disciplines(groups->context.senders, &interfaces);
-	for (size_t i = 0; i < groups->set.count && r >= 0; i++) {
-		struct group *group = groups->set.items[i];
-
-		if (!outgoing_follows_route(group))
-			continue;
-		r = outgoing_update(group, &interfaces);
-		group_apply_needs(group);
-	}
-	interface_list_clear(&interfaces);
 }
 
 const struct interface_list *groups_interfaces(const struct groups *groups)
