@@ -92,7 +92,7 @@ static int open_socket(struct transmitter *transmitter, char why[static WHY_MAX]
 	struct udp_socket *socket = &transmitter->socket, new = {.out.fd = -1};
 	char string[INET6_ADDRSTRLEN];
 	bool is_group;
-	int r = udp_way_open(way, &new, why);
+	int r = udp_way_open(way, NULL, &new, why);
 
 	if (r < 0)
 		return r;

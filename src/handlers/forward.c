@@ -33,6 +33,7 @@ struct forward {
 	struct forward_options options;
 	char *interface; /* storage of options.way.interface */
 	struct spoof *spoof;
+	const struct interface_list *interfaces; /* of the daemon; NULL: it has not told yet */
 	struct udp_socket socket; /* with keep_source it is not sent from */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
@@ -84,7 +85,7 @@ static int open_socket(struct forward *forward, char why[static WHY_MAX])
 
 	if (options->keep_source && !forward->spoof)
 		return because(why, -EPERM, SPOOF_FIX);
-	r = udp_way_open(&options->way, socket, why);
+	r = udp_way_open(&options->way, forward->interfaces, socket, why);
 	if (r < 0)
 		return r;
 	forward->ttl_set = -1;
@@ -123,8 +124,7 @@ static void read_carrier(struct forward *forward)
 	if (forward->is_cut_off && !was_cut_off)
 		log_warning("handler %s: %s has no carrier; datagrams are dropped until it has one",
 			forward->name,
-			forward->interface ? forward->interface
-					   : "the interface of the kernel's route");
+			forward->interface ? forward->interface : "the interface of the kernel's route");
 	else if (was_cut_off && socket->out.fd >= 0)
 		log_sending(forward);
 }
@@ -191,14 +191,6 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	return 0;
 }
 
-static bool has_address(const struct interface_list *interfaces, const struct address *address)
-{
-	for (size_t i = 0; i < interfaces->addresses.count; i++)
-		if (address_equal(&interfaces->addresses.items[i].address, address))
-			return true;
-	return false;
-}
-
 /* Why nothing can be sent now, a negative errno as of udp_way_open(), as far as the list of
  * interfaces tells. */
 static int find_obstacle(const struct forward *forward, const struct interface_list *interfaces)
@@ -218,22 +210,14 @@ static int find_obstacle(const struct forward *forward, const struct interface_l
 	return 0;
 }
 
-/* Whether the socket still is what would be opened: its interface and its address are there. */
-static bool is_current(struct forward *forward, const struct interface_list *interfaces)
-{
-	struct udp_socket *socket = &forward->socket;
-
-	return udp_way_is_current(socket) &&
-	       (!socket->source.family || has_address(interfaces, &socket->source));
-}
-
 void forward_links_changed(struct forward *forward, const struct interface_list *interfaces)
 {
 	const struct udp_way *way = &forward->options.way;
 	struct udp_socket *socket = &forward->socket;
 	int obstacle = find_obstacle(forward, interfaces);
 
-	if (socket->out.fd >= 0 && (obstacle || !is_current(forward, interfaces)))
+	forward->interfaces = interfaces;
+	if (socket->out.fd >= 0 && (obstacle || !udp_way_follow(way, socket, interfaces)))
 		closep(&socket->out.fd);
 	if (socket->out.fd < 0 && obstacle && obstacle == forward->failure)
 		return;
