@@ -16,6 +16,9 @@
 #define SLICE_NS (4 * NS_PER_MS)
 #define REST_US 1000
 
+/* How long the loop waits for the links to be listed. */
+#define LOOK_NS (10 * NS_PER_MS)
+
 struct follow {
 	struct background *background;
 	struct event next_slice;
@@ -32,6 +35,7 @@ struct follow {
 	bool reads_joined; /* this one has */
 	bool again; /* something has changed since that began */
 	bool is_outdated; /* what it reads is older than what was used meanwhile */
+	uint64_t look_until_ns; /* nobody waits any longer; CLOCK_MONOTONIC */
 	struct interface_list interfaces;
 	struct interface_changes changes;
 	struct { /* written in the background */
@@ -253,7 +257,15 @@ void follow_settle(struct follow *follow)
 		forgotten_clear(follow->forgotten);
 }
 
-void follow_read_otherwise(struct follow *follow)
+/* A reading that was under way may have begun before the change, so there may be a second one. */
+void follow_look(struct follow *follow)
 {
-	follow->is_outdated |= follow->reads;
+	static const struct link_change look = {.routes_changed = true};
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	follow_links(follow, &look);
+	if (!follow->again)
+		follow->look_until_ns = now + LOOK_NS;
+	while (follow->reads && (now = clock_ns(CLOCK_MONOTONIC)) < follow->look_until_ns)
+		background_wait_for(follow->background, follow->look_until_ns - now);
 }

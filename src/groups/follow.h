@@ -43,6 +43,7 @@ void follow_group(struct follow *follow, struct group *group);
 int follow_read_now(struct follow *follow);
 void follow_settle(struct follow *follow);
 
-/* A group was reconciled with what was read otherwise, just now: what was read before is not
- * used. */
-void follow_read_otherwise(struct follow *follow);
+/* For those that cannot wait until a change is noticed: lists the links, and has the groups that
+ * are concerned follow. Where the kernel holds that up, it goes on in the background, and
+ * follow_interfaces() stays what it was. */
+void follow_look(struct follow *follow);

@@ -162,6 +162,11 @@ static void on_followed(void *argument)
 
 static const struct follow_callbacks follow_callbacks = {on_links_changed, on_followed};
 
+static void look(struct group_context *context)
+{
+	follow_look(container_of(context, struct groups, context)->follow);
+}
+
 struct groups *groups_new(const struct groups_setup *setup)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
@@ -185,6 +190,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.counters = setup->counters,
 		.store = setup->store,
 		.transitions = transitions_new(),
+		.look = look,
 		.forgotten = &groups->forgotten,
 		.receive_only = setup->receive_only};
 	groups->follow = follow_new(
@@ -364,7 +370,6 @@ void groups_remove_tap(struct groups *groups, struct tap *tap)
 
 int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers)
 {
-	struct interface_list interfaces = {0};
 	struct group *group;
 	int r = group_new(&groups->context, config, NULL, &group);
 
@@ -382,10 +387,8 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 		return r;
 	}
 	attach_taps(groups, group);
-	if (interface_list_read(&interfaces) == 0)
-		group_reconcile(group, &interfaces);
-	interface_list_clear(&interfaces);
-	follow_read_otherwise(groups->follow);
+	follow_look(groups->follow);
+	group_reconcile(group, groups->context.interfaces);
 	warn_of_short_buffers(groups);
 	return 0;
 }
