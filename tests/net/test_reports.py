@@ -448,6 +448,21 @@ def test_a_link_that_four_thousand_groups_join_by_default_holds_up_the_loop_for_
 
 
 @pytest.mark.long
+def test_a_change_of_a_route_that_six_thousand_groups_follow_holds_up_the_loop_for_20_ms_at_most(make, release, say):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    site, daemon = make(many(6000, "replies = true; "), binary=release)
+    site.host.ip("route add 224.0.0.0/4 dev x0")
+    away = []
+    for i in range(3):
+        loop = Loop(daemon)
+        loop.watch_while(lambda: site.host.ip(f"route add 10.1.{i}.0/24 dev x0"))
+        loop.watch_while(lambda: time.sleep(1))  # changes of routes are gathered for half a second
+        away.append(loop.away)
+    say(" ".join(f"{1000 * value:.1f}" for value in away) + " ms")
+    assert min(away) <= 0.020
+
+
+@pytest.mark.long
 def test_what_needs_the_links_at_once_waits_for_them_for_some_milliseconds_only(make, release, say):
     """A datagram that cannot be sent, an interface of one call, a group that is joined: while the kernel has its lock on
     links for half a second, as a link with many memberships goes down and up."""
