@@ -229,6 +229,69 @@ static void check_looped(struct config *config, const struct config_group *group
 	}
 }
 
+/* Whether both name their interfaces, and none that is the other's. */
+static bool are_apart(const struct string_list *a, const struct string_list *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t j = 0; j < b->count; j++)
+			if (!strcmp(a->items[i], b->items[j]) || strpbrk(a->items[i], "*?[!") ||
+				strpbrk(b->items[j], "*?[!"))
+				return false;
+	return a->count && b->count;
+}
+
+/* By port and family, 0.0.0.0 and :: before other addresses. */
+static int compare_unicast(const void *a, const void *b)
+{
+	const struct config_group *left = *(const struct config_group *const *)a;
+	const struct config_group *right = *(const struct config_group *const *)b;
+	int order = (left->port > right->port) - (left->port < right->port);
+
+	order = order ? order : address_compare(&left->address, &right->address);
+	return order ? order : (left > right) - (left < right);
+}
+
+/* Whether one socket is in the way of the other: what is sent to an address of this host is
+ * received by one only, so that nobody takes the unicast of another program. */
+static bool are_in_the_way(const struct config_group *first, const struct config_group *again)
+{
+	bool is_same = address_equal(&first->address, &again->address);
+
+	if (first->port != again->port || first->address.family != again->address.family ||
+		(!is_same && !address_is_any(&first->address)) ||
+		are_apart(&first->interfaces, &again->interfaces))
+		return false;
+	/* Which interface has the address is not known here. */
+	return is_same || !first->interfaces.count || again->interfaces.count;
+}
+
+static void find_shared_ports(struct config *config)
+{
+	AUTO_FREE const struct config_group **groups = calloc(
+		config->group_count + 1, sizeof(struct config_group *));
+	const struct config_group *first = NULL; /* of all addresses, or of this one */
+	size_t count = 0;
+
+	for (size_t i = 0; groups && i < config->group_count; i++)
+		if (!address_is_multicast(&config->groups[i].address) &&
+			!address_is_everyone(&config->groups[i].address))
+			groups[count++] = &config->groups[i];
+	if (count)
+		qsort(groups, count, sizeof(*groups), compare_unicast);
+	for (size_t i = 0; i < count; i++) {
+		const struct config_group *group = groups[i];
+
+		if (!first || !are_in_the_way(first, group))
+			first = group;
+		else if (multicast_reach(&group->address) != REACH_BROADCAST)
+			warn(config, group,
+				"group %s receives what is sent to port %" PRId64
+				" of this address, and only one of them can be joined; leave one "
+				"out, or name other interfaces",
+				first->name, group->port);
+	}
+}
+
 /* ---- Searches that are answered to the searcher ---- */
 
 /* Answers go to the address and the port that a search was sent from (UPnP Device Architecture,
@@ -283,17 +346,6 @@ static int compare_mapped(const void *a, const void *b)
 	if (!order)
 		order = address_compare(&left->group->address, &right->group->address);
 	return order ? order : (left->group > right->group) - (left->group < right->group);
-}
-
-/* Whether both name their interfaces, and none that is the other's. */
-static bool are_apart(const struct string_list *a, const struct string_list *b)
-{
-	for (size_t i = 0; i < a->count; i++)
-		for (size_t j = 0; j < b->count; j++)
-			if (!strcmp(a->items[i], b->items[j]) || strpbrk(a->items[i], "*?[!") ||
-				strpbrk(b->items[j], "*?[!"))
-				return false;
-	return a->count && b->count;
 }
 
 static void report_shared_mac(
@@ -359,5 +411,6 @@ void config_find_warnings(struct config *config)
 		}
 		check_replies(config, group);
 	}
+	find_shared_ports(config);
 	find_shared_macs(config);
 }

@@ -278,12 +278,7 @@ static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
 
-	if (!change || change->links_changed)
-		groups_follow_links(daemon->groups, change);
-	if (change && change->routes_changed) {
-		groups_follow_routes(daemon->groups);
-		on_followed(daemon);
-	}
+	groups_follow_links(daemon->groups, change);
 }
 
 static void on_audit(evutil_socket_t fd, short what, void *argument)

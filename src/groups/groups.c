@@ -74,11 +74,17 @@ static void on_followed(void *argument)
 {
 	struct groups *groups = argument;
 
+	senders_read_disciplines(groups->context.senders, groups->context.interfaces);
 	warn_of_short_buffers(groups);
 	tell_changed(groups);
 }
 
 static const struct follow_callbacks follow_callbacks = {on_links_changed, on_followed};
+
+static void look(struct group_context *context)
+{
+	follow_look(container_of(context, struct groups, context)->follow);
+}
 
 struct groups *groups_new(const struct groups_setup *setup)
 {
@@ -103,6 +109,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.counters = setup->counters,
 		.store = setup->store,
 		.transitions = transitions_new(),
+		.look = look,
 		.forgotten = &groups->forgotten,
 		.receive_only = setup->receive_only};
 	groups->follow = follow_new(
@@ -221,27 +228,6 @@ void groups_follow_links(struct groups *groups, const struct link_change *change
 	tell_changed(groups);
 }
 
-void groups_follow_routes(struct groups *groups)
-{
-	struct interface_list interfaces = {0};
-	int r = interface_list_read(&interfaces);
-
-	groups->context.link_changes++;
-	if (r < 0)
-		log_error("listing the network interfaces: %s", strerror(-r));
-	else
-		senders_read_disciplines(groups->context.senders, &interfaces);
-	for (size_t i = 0; i < groups->set.count && r >= 0; i++) {
-		struct group *group = groups->set.items[i];
-
-		if (!outgoing_follows_route(group))
-			continue;
-		r = outgoing_update(group, &interfaces);
-		group_apply_needs(group);
-	}
-	interface_list_clear(&interfaces);
-}
-
 const struct interface_list *groups_interfaces(const struct groups *groups)
 {
 	return groups->context.interfaces;
@@ -315,7 +301,6 @@ void groups_remove_tap(struct groups *groups, struct tap *tap)
 
 int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers)
 {
-	struct interface_list interfaces = {0};
 	struct group *group;
 	int r = group_new(&groups->context, config, NULL, &group);
 
@@ -333,10 +318,8 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 		return r;
 	}
 	attach_taps(groups, group);
-	if (interface_list_read(&interfaces) == 0)
-		group_reconcile(group, &interfaces);
-	interface_list_clear(&interfaces);
-	follow_read_otherwise(groups->follow);
+	follow_look(groups->follow);
+	group_reconcile(group, groups->context.interfaces);
 	warn_of_short_buffers(groups);
 	return 0;
 }

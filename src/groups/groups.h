@@ -65,14 +65,12 @@ int groups_leave(struct groups *groups, const char *name);
 void groups_reconcile(struct groups *groups);
 
 /* Does so soon, in portions that do not hold up the loop, for the groups that are concerned. change
- * is NULL where nothing has told of a change, and all groups are compared. */
+ * is NULL where nothing has told of a change, and all groups are compared. Routes and queueing
+ * disciplines are followed as well. */
 void groups_follow_links(struct groups *groups, const struct link_change *change);
 
 /* The network interfaces as last read for all groups. */
 const struct interface_list *groups_interfaces(const struct groups *groups);
-
-/* After a change of routes or queueing disciplines. */
-void groups_follow_routes(struct groups *groups);
 
 struct group *groups_find(const struct groups *groups, const char *name);
 

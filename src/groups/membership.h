@@ -46,6 +46,8 @@ struct group_context {
 	struct transitions *transitions;
 	struct forgotten *forgotten;
 	const struct interface_list *interfaces; /* as last read for all groups */
+	void (*look)(struct group_context *context); /* reads them again, and has all groups follow,
+							before their change is noticed */
 	struct restored restored;
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */

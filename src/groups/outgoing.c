@@ -374,13 +374,11 @@ int outgoing_update(struct group *group, const struct interface_list *interfaces
 
 void outgoing_examine(struct group *group)
 {
-	struct interface_list interfaces = {0};
-
-	if (group->outgoing.ways.count && coarse_ms() - group->outgoing.examined_ms < EXAMINE_MS)
+	if (coarse_ms() - group->outgoing.examined_ms < EXAMINE_MS)
 		return;
-	if (interface_list_read(&interfaces) == 0)
-		outgoing_update(group, &interfaces);
-	interface_list_clear(&interfaces);
+	group->context->look(group->context);
+	if (!group->outgoing.usable)
+		outgoing_update(group, group->context->interfaces);
 }
 
 void outgoing_move(struct group *group, struct group *from)
@@ -437,27 +435,31 @@ static struct way *find_way(const struct outgoing *outgoing, const char *name)
 	return way ? *way : NULL;
 }
 
-int outgoing_choose(struct group *group, const char *name, struct way **ret)
+/* Makes it, or tries again to open it. */
+static int choose(struct group *group, const char *name, struct way **ret)
 {
-	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
+	const struct interface_list *interfaces = group->context->interfaces;
+	const struct interface *interface = interface_find(interfaces, name);
 	struct outgoing *outgoing = &group->outgoing;
-	const struct interface *interface;
-	int r;
 
-	*ret = find_way(outgoing, name);
-	if (*ret && (*ret)->sender)
-		return 0;
-	if ((r = interface_list_read(&interfaces)) < 0)
-		return r;
-	interface = interface_find(&interfaces, name);
 	name = interface ? interface->name : name;
 	*ret = find_way(outgoing, name);
 	*ret = *ret ? *ret : add_extra(outgoing, group, name);
 	if (!*ret)
 		return -ENOMEM;
 	if (!(*ret)->sender)
-		way_update(*ret, &interfaces, (*ret)->counters);
+		way_update(*ret, interfaces, (*ret)->counters);
 	return 0;
+}
+
+int outgoing_choose(struct group *group, const char *name, struct way **ret)
+{
+	int r = choose(group, name, ret);
+
+	if (r < 0 || (*ret)->sender)
+		return r;
+	group->context->look(group->context);
+	return choose(group, name, ret);
 }
 
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface)

@@ -3,6 +3,9 @@
  * second, and listing links or changing a membership waits for it. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct background;
 struct event_base;
 
@@ -20,3 +23,7 @@ void background_start(struct background *background);
 
 /* Waits for the work that is under way, if any, and calls done() at once. */
 void background_wait(struct background *background);
+
+/* Waits at most this long, and calls done() when the work has ended by then. Returns whether none
+ * is under way. */
+bool background_wait_for(struct background *background, uint64_t timeout_ns);
