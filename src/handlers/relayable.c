@@ -12,6 +12,7 @@
 #include "handlers/forward.h"
 #include "net/own_addresses.h"
 #include "net/reverse_path.h"
+#include "net/spoof.h"
 
 struct relayable {
 	const char *name; /* of the handler */
@@ -51,6 +52,8 @@ int relayable_new(const struct handler_context *context, bool to_host, bool keep
 	relayable->forwards = context->forwards;
 	relayable->own = context->own_addresses;
 	relayable->to_host = to_host;
+	if (keeps_source && !context->spoof)
+		log_warning("handler %s: " SPOOF_FIX "; datagrams are dropped", context->name);
 	if (keeps_source && !(relayable->paths = reverse_path_new())) {
 		relayable_free(relayable);
 		return -ENOMEM;
