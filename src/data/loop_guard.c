@@ -316,20 +316,28 @@ static enum loop_verdict test(struct sender *sender, struct payload *payload, ui
 }
 
 static enum loop_verdict judge_sender(
-	struct sender *sender, struct payload *payload, bool is_relay, uint32_t now_ms)
+	struct sender *sender, struct payload *payload, bool is_known, uint32_t now_ms)
 {
+	bool is_in_ring;
+
 	if (sender->state == PASSING) {
 		if (may_pass(sender, now_ms))
 			return LOOP_NONE;
 		begin_test(payload, 2u * sender->test_s, now_ms);
 	}
-	if (sender->state != COUNTING || is_testing(payload, now_ms))
-		return test(sender, payload, now_ms);
+	if (sender->state != COUNTING || is_testing(payload, now_ms)) {
+		/* What is in the same ring has about as many copies. */
+		is_in_ring = sender->state == COUNTING && sender->round == payload->round &&
+			     sender->count >= COPIES / 2;
+		if (test(sender, payload, now_ms) == LOOP_NONE)
+			return LOOP_NONE;
+		return is_in_ring ? LOOP_FOUND : LOOP_AGAIN;
+	}
 	if (sender->round != payload->round)
 		sender->count = 0;
 	sender->round = payload->round;
 	if (++sender->count <= COPIES)
-		return is_relay ? LOOP_AGAIN : LOOP_NONE;
+		return is_known ? LOOP_AGAIN : LOOP_NONE;
 	begin_test(payload, TEST_S, now_ms);
 	test(sender, payload, now_ms);
 	return LOOP_FOUND;
@@ -343,6 +351,11 @@ static struct relay *find_relay(struct loop_guard *guard, uint32_t source, uint3
 			now_ms - guard->relays[i].heard_ms < RELAY_MS)
 			return &guard->relays[i];
 	return NULL;
+}
+
+static bool is_relay(const struct relay *known)
+{
+	return known && known->found >= RELAY_FOUND;
 }
 
 static struct relay *oldest_relay(struct loop_guard *guard, uint32_t now_ms)
@@ -471,13 +484,17 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 		known = add_payload(guard, hash, first, now_ms);
 	known->entry.heard_ms = guard->repeated_ms = now_ms;
 	known->entry.copies++;
+	/* A relay's copy may be read before what it is a copy of. */
+	if (id != known->first && is_relay(find_relay(guard, known->first, now_ms)) &&
+		!is_relay(find_relay(guard, id, now_ms)))
+		known->first = id;
 	if (id != known->first) {
 		struct sender *sender = find_sender(guard, sender_hash(hash, id), now_ms);
 		struct relay *relay = find_relay(guard, id, now_ms);
 
 		sender->entry.heard_ms = now_ms;
 		sender->entry.copies++;
-		verdict = judge_sender(sender, known, relay && relay->found >= RELAY_FOUND, now_ms);
+		verdict = judge_sender(sender, known, is_relay(relay), now_ms);
 		passes = sender->state == PASSING;
 		if (relay && passes)
 			relay->found = 0;

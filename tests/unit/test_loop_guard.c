@@ -103,6 +103,37 @@ static void of_an_address_that_brought_back_three_payloads_no_copy_is_relayed(vo
 	loop_guard_free(guard);
 }
 
+static void a_relay_that_is_heard_before_the_host_is_not_taken_for_it(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	circulate(guard, 3, &ms);
+	assert_int_equal(judge(guard, "next", 2, ms), LOOP_NONE);
+	assert_int_equal(judge(guard, "next", 1, ms), LOOP_NONE);
+	assert_int_equal(judge(guard, "next", 2, ms), LOOP_AGAIN);
+	assert_int_equal(judge(guard, "next", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
+static void all_addresses_of_a_ring_are_found_at_once(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	judge(guard, "query", 1, ms);
+	relayed(guard, "query", 3, COPIES - 1, 1, &ms);
+	judge(guard, "query", 4, ms);
+	relayed(guard, "query", 2, COPIES, 1, &ms);
+	assert_int_equal(judge(guard, "query", 2, ms), LOOP_FOUND);
+	assert_int_equal(judge(guard, "query", 3, ms), LOOP_FOUND);
+	assert_int_equal(judge(guard, "query", 3, ms), LOOP_AGAIN);
+	assert_int_equal(judge(guard, "query", 4, ms), LOOP_AGAIN);
+	loop_guard_free(guard);
+}
+
 static void an_address_that_goes_on_in_a_test_is_a_host_again(void **state)
 {
 	struct loop_guard *guard = loop_guard_new();
@@ -753,6 +784,8 @@ int main(void)
 		cmocka_unit_test(the_first_address_is_never_dropped),
 		cmocka_unit_test(copies_of_another_address_are_dropped_after_64_and_reported_once),
 		cmocka_unit_test(of_an_address_that_brought_back_three_payloads_no_copy_is_relayed),
+		cmocka_unit_test(a_relay_that_is_heard_before_the_host_is_not_taken_for_it),
+		cmocka_unit_test(all_addresses_of_a_ring_are_found_at_once),
 		cmocka_unit_test(an_address_that_goes_on_in_a_test_is_a_host_again),
 		cmocka_unit_test(the_port_does_not_matter_but_every_byte_and_the_size_do),
 		cmocka_unit_test(other_addresses_are_tested_at_the_same_time),
