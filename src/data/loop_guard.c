@@ -57,7 +57,9 @@
 #define SUSPICIONS 2
 #define PAUSE_MIN_MS 4
 #define PAUSE_MAX_MS 100
-#define RESTS 9 /* after a pause for a host, 9 times its duration without one */
+#define RESTS 9 /* after a pause, 9 times its duration without one for another payload */
+#define RESTS_MANY 99 /* after MANY_PAUSES without a ring: what is read comes late by them */
+#define MANY_PAUSES 8
 
 /* Sets of cache lines. Payloads that were heard once; at 40,000 new ones a second they are
  * remembered for 4 s. */
@@ -140,6 +142,7 @@ struct loop_guard {
 	struct hash_key key;
 	struct pause pause;
 	uint32_t rest_ms, rest_takes_ms; /* since when, and how long no pause is asked for */
+	uint32_t pauses; /* without a ring, and with less than a minute between two of them */
 	uint32_t repeated_ms; /* when a payload was last repeated */
 };
 
@@ -408,7 +411,7 @@ static void count_lone(
 	if (ms > PAUSE_MAX_MS)
 		payload->suspicions = 0;
 	else if ((!pause->hash || now_ms - pause->asked_ms > 1000) &&
-		 now_ms - guard->rest_ms >= guard->rest_takes_ms)
+		 (payload->suspicions || now_ms - guard->rest_ms >= guard->rest_takes_ms))
 		*pause = (struct pause){.hash = hash,
 			.asked_ms = now_ms,
 			.ms = ms,
@@ -434,6 +437,15 @@ void loop_guard_end_pause(struct loop_guard *guard)
 	guard->pause.is_counting = guard->pause.hash;
 }
 
+/* After a pause. */
+static void begin_rest(struct loop_guard *guard, uint32_t paused_ms, uint32_t now_ms)
+{
+	if (now_ms - guard->rest_ms >= PASS_S * 1000)
+		guard->pauses = 0;
+	guard->rest_ms = now_ms;
+	guard->rest_takes_ms = paused_ms * (++guard->pauses > MANY_PAUSES ? RESTS_MANY : RESTS);
+}
+
 void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_ns)
 {
 	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
@@ -442,6 +454,8 @@ void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_n
 	struct sender *sender;
 
 	guard->pause = (struct pause){0};
+	if (pause.hash)
+		begin_rest(guard, now_ms - pause.asked_ms, now_ms);
 	if (!payload || !payload->first)
 		return;
 	/* A ring goes on at once, and a burst of a host does not. */
@@ -451,12 +465,11 @@ void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_n
 		payload->suspicions = 0;
 		if (pause.count && payload->lone_max < LONE_COPIES_MAX)
 			payload->lone_max *= 4;
-		guard->rest_ms = now_ms;
-		guard->rest_takes_ms = RESTS * (now_ms - pause.asked_ms);
 		return;
 	}
 	if (++payload->suspicions < SUSPICIONS)
 		return;
+	guard->pauses = 0;
 	/* Its next copy is one too many. */
 	sender = find_sender(guard, sender_hash(pause.hash, payload->first), now_ms);
 	sender->entry.heard_ms = now_ms;

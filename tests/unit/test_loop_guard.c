@@ -733,6 +733,40 @@ static void bursts_of_a_host_pass(void **state)
 	}
 }
 
+/* A host whose payloads change often, and are repeated meanwhile: as long as the reader pauses, all
+ * that it reads is late. */
+static void a_host_that_repeats_many_payloads_is_seldom_paused_for(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	unsigned paused_ms = 0, queued = 0;
+	uint64_t until_ms = 0;
+	char payload[16];
+
+	(void)state;
+	for (uint64_t ms = 1000; ms < 61000; ms++) {
+		uint32_t asked_ms;
+
+		queued++;
+		if (ms < until_ms)
+			continue;
+		if (until_ms)
+			loop_guard_end_pause(guard);
+		for (; queued; queued--) {
+			snprintf(payload, sizeof(payload), "%u", (unsigned)(ms - queued + 1) / 20);
+			assert_int_equal(judge(guard, payload, 1, ms), LOOP_NONE);
+		}
+		if (until_ms)
+			loop_guard_was_queued(guard, true, ms * NS_PER_MS);
+		until_ms = 0;
+		asked_ms = loop_guard_take_pause(guard);
+		assert_in_range(asked_ms, 0, 100);
+		paused_ms += asked_ms;
+		until_ms = asked_ms ? ms + asked_ms : 0;
+	}
+	assert_in_range(paused_ms, 1, 8 * 100 + 600);
+	loop_guard_free(guard);
+}
+
 /* Regular hosts that begin and end at random lose a second each at most. */
 static void equal_senders_that_end_lose_a_second(void **state)
 {
@@ -803,6 +837,7 @@ int main(void)
 		cmocka_unit_test(rings_of_a_host_that_is_not_heard_end),
 		cmocka_unit_test(equal_senders_at_random_pass),
 		cmocka_unit_test(bursts_of_a_host_pass),
+		cmocka_unit_test(a_host_that_repeats_many_payloads_is_seldom_paused_for),
 		cmocka_unit_test(equal_senders_that_end_lose_a_second),
 	};
 
