@@ -350,7 +350,7 @@ static enum loop_verdict judge_sender(
 static struct relay *find_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
 {
 	for (unsigned i = 0; i < RELAYS; i++)
-		if (guard->relays[i].source == source && guard->relays[i].found &&
+		if (guard->relays[i].source == source &&
 			now_ms - guard->relays[i].heard_ms < RELAY_MS)
 			return &guard->relays[i];
 	return NULL;
@@ -371,8 +371,9 @@ static struct relay *oldest_relay(struct loop_guard *guard, uint32_t now_ms)
 	return oldest;
 }
 
-/* The address was found in a ring. Returns whether it is to be reported. */
-static bool add_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
+/* The address was found in a ring. is_lone: it may be a host's, whose address the relays of the
+ * ring keep. Returns whether it is to be reported. */
+static bool add_relay(struct loop_guard *guard, uint32_t source, bool is_lone, uint32_t now_ms)
 {
 	struct relay *relay = find_relay(guard, source, now_ms);
 	bool is_news = !relay || now_ms - relay->reported_ms >= REPORT_MS;
@@ -382,7 +383,7 @@ static bool add_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms
 		*relay = (struct relay){.source = source};
 	}
 	relay->heard_ms = now_ms;
-	relay->found++;
+	relay->found += !is_lone;
 	if (is_news)
 		relay->reported_ms = now_ms;
 	return is_news;
@@ -520,7 +521,7 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 		known->relayed++;
 		known->round += passes;
 	}
-	if (verdict == LOOP_FOUND && !add_relay(guard, id, now_ms))
+	if (verdict == LOOP_FOUND && !add_relay(guard, id, !known->first, now_ms))
 		return LOOP_AGAIN;
 	return verdict;
 }

@@ -103,6 +103,42 @@ static void of_an_address_that_brought_back_three_payloads_no_copy_is_relayed(vo
 	loop_guard_free(guard);
 }
 
+/* A ring of which only one address is heard: 16 copies, then one in each of two pauses. */
+static void find_lone_ring(struct loop_guard *guard, const char *payload, uint64_t *ms)
+{
+	enum loop_verdict verdict = LOOP_NONE;
+
+	for (unsigned i = 0; i < 200 && verdict == LOOP_NONE; i++, *ms += 1) {
+		uint32_t pause_ms;
+
+		verdict = judge(guard, payload, 1, *ms);
+		pause_ms = loop_guard_take_pause(guard);
+		if (!pause_ms)
+			continue;
+		*ms += pause_ms;
+		loop_guard_end_pause(guard);
+		judge(guard, payload, 1, *ms);
+		loop_guard_was_queued(guard, true, *ms * NS_PER_MS);
+	}
+	assert_int_not_equal(verdict, LOOP_NONE);
+}
+
+static void a_host_whose_address_the_relays_of_a_ring_keep_is_not_known_for_a_relay(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+	char payload[16];
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++, ms += 10000) {
+		snprintf(payload, sizeof(payload), "kept %u", i);
+		find_lone_ring(guard, payload, &ms);
+	}
+	judge(guard, "search", 2, ms);
+	assert_int_equal(judge(guard, "search", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
 static void a_relay_that_is_heard_before_the_host_is_not_taken_for_it(void **state)
 {
 	struct loop_guard *guard = loop_guard_new();
@@ -818,6 +854,8 @@ int main(void)
 		cmocka_unit_test(the_first_address_is_never_dropped),
 		cmocka_unit_test(copies_of_another_address_are_dropped_after_64_and_reported_once),
 		cmocka_unit_test(of_an_address_that_brought_back_three_payloads_no_copy_is_relayed),
+		cmocka_unit_test(
+			a_host_whose_address_the_relays_of_a_ring_keep_is_not_known_for_a_relay),
 		cmocka_unit_test(a_relay_that_is_heard_before_the_host_is_not_taken_for_it),
 		cmocka_unit_test(all_addresses_of_a_ring_are_found_at_once),
 		cmocka_unit_test(an_address_that_goes_on_in_a_test_is_a_host_again),
