@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <stddef.h>
 
 #include "base/units.h"
 

@@ -174,6 +174,61 @@ static void check_relays(
 	}
 }
 
+static bool may_receive_on(const struct config_group *group, const char *interface)
+{
+	const struct string_list *list = &group->interfaces;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (interface_is_glob(list->items[i]) || !strcmp(list->items[i], interface))
+			return true;
+	return !list->count;
+}
+
+/* The handler that sends to the group so that the group receives it, or NULL. */
+static const struct config_handler *find_looped(
+	const struct config *config, const struct config_group *group)
+{
+	for (size_t i = 0; i < config->handler_count; i++) {
+		const struct config_handler *handler = &config->handlers[i];
+		struct config_relay relay;
+
+		if (handler->kind->relays && handler->kind->relays(handler->settings, &relay) &&
+			relay.loop && relay.port == group->port &&
+			address_equal(&relay.address, &group->address) &&
+			(!relay.interface || may_receive_on(group, relay.interface)))
+			return handler;
+	}
+	return NULL;
+}
+
+static bool reads_senders(const struct config_handler *handler)
+{
+	return handler->filter.sources.count || handler->filter.block_sources.count ||
+	       config_handler_keeps_source(handler);
+}
+
+/* Towards a host nothing tells the daemon's own datagrams, unless the senders are read. */
+static void check_looped(struct config *config, const struct config_group *group)
+{
+	const struct config_handler *looped = find_looped(config, group);
+
+	for (size_t i = 0; looped && i < group->handlers.count; i++) {
+		const struct config_handler *handler = config_find_handler(
+			config, group->handlers.items[i]);
+		struct config_relay relay;
+
+		if (handler->kind->relays && handler->kind->relays(handler->settings, &relay) &&
+			!address_is_multicast(&relay.address) && !reads_senders(handler))
+			warn(config, group,
+				"\"%s\" passes on to a host what \"%s\" sends to this group with "
+				"loop = true; name the senders in the filter of \"%s\", sources = "
+				"[\"%s\"];",
+				handler->name, looped->name, handler->name,
+				group->address.family == AF_INET ? "192.0.2.0/24"
+								 : "2001:db8::/32");
+	}
+}
+
 /* ---- Searches that are answered to the searcher ---- */
 
 /* Answers go to the address and the port that a search was sent from (UPnP Device Architecture,
@@ -317,6 +372,7 @@ void config_find_warnings(struct config *config)
 		address_format(&group->address, address);
 		check_searches(config, group);
 		check_mdns(config, group, address);
+		check_looped(config, group);
 		if (address_is_multicast(&group->address)) {
 			check_scope(config, group, address);
 			check_ssm(config, group, address);

@@ -69,7 +69,6 @@ static void update_splits_runs(struct udp_socket *socket)
 	struct address to = endpoint_address(&socket->to);
 	unsigned ifindex = socket->ifindex;
 
-	socket->link_changes = interfaces_changes();
 	if (!ifindex && rtnetlink_route(&to, &ifindex) < 0)
 		return;
 	socket->out.splits_runs = interface_splits_runs(ifindex);
@@ -110,7 +109,6 @@ bool udp_way_is_current(struct udp_socket *socket)
 	if (socket->ifindex && (ioctl(socket->out.fd, SIOCGIFINDEX, &request) < 0 ||
 				       (unsigned)request.ifr_ifindex != socket->ifindex))
 		return false;
-	if (socket->link_changes != interfaces_changes())
-		update_splits_runs(socket);
+	update_splits_runs(socket);
 	return true;
 }

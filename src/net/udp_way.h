@@ -30,7 +30,6 @@ struct udp_socket {
 	struct address source; /* sent from; AF_UNSPEC: the kernel chooses */
 	uint16_t source_port; /* of the socket */
 	bool is_broadcast; /* where it goes is a broadcast address */
-	uint32_t link_changes; /* interfaces_changes() when the queueing discipline was read */
 };
 
 /* Opens a non-blocking socket that sends by this way and by no other, and receives nothing: it
@@ -41,7 +40,7 @@ struct udp_socket {
  * port cannot be had. */
 int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[static WHY_MAX]);
 
-/* Whether the interface still is the one that the socket was opened for. To be called each second
- * while it sends: after a change it reads the link's queueing discipline as well, and nothing is
- * segmented where that would split it. */
+/* Whether the interface still is the one that the socket was opened for. To be called after
+ * a change of the links: it reads the link's queueing discipline as well, and nothing is segmented
+ * where that would split it. */
 bool udp_way_is_current(struct udp_socket *socket);
