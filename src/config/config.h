@@ -87,6 +87,8 @@ struct config_kind {
 	bool (*relays)(const void *settings, struct config_relay *ret);
 	/* Whether it sends with the address of the sender. NULL: it does not. */
 	bool (*keeps_source)(const void *settings);
+	/* The port that it sends from; 0: any. NULL where keeps_source is. */
+	int64_t (*source_port)(const void *settings);
 	/* The file that it writes, which no other handler may write. NULL: it writes none. */
 	const char *(*file)(const void *settings);
 };

@@ -315,6 +315,29 @@ static void check_searches(struct config *config, const struct config_group *gro
 	}
 }
 
+/* Answers that were not sent from port 5353 are ignored (RFC 6762, section 6). */
+#define MDNS_PORT 5353
+
+static void check_mdns(struct config *config, const struct config_group *group, const char *address)
+{
+	if (group->port != MDNS_PORT ||
+		(!is_in(&group->address, "224.0.0.251") && !is_in(&group->address, "ff02::fb")))
+		return;
+	for (size_t i = 0; i < group->handlers.count; i++) {
+		const struct config_handler *handler = config_find_handler(
+			config, group->handlers.items[i]);
+
+		if (handler->kind->keeps_source && !config_handler_keeps_source(handler) &&
+			handler->kind->source_port(handler->settings) != MDNS_PORT)
+			warn(config, group,
+				"\"%s\" sends what is relayed of %s from a port of its own, and "
+				"mDNS "
+				"ignores answers that are not from port %d; set source_port = %d "
+				"in it",
+				handler->name, address, MDNS_PORT, MDNS_PORT);
+	}
+}
+
 /* ---- Addresses with one MAC address ---- */
 
 struct mapped {
@@ -400,6 +423,7 @@ void config_find_warnings(struct config *config)
 
 		address_format(&group->address, address);
 		check_searches(config, group);
+		check_mdns(config, group, address);
 		check_looped(config, group);
 		if (address_is_multicast(&group->address)) {
 			check_scope(config, group, address);

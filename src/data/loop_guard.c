@@ -57,7 +57,9 @@
 #define SUSPICIONS 2
 #define PAUSE_MIN_MS 4
 #define PAUSE_MAX_MS 100
-#define RESTS 9 /* after a pause for a host, 9 times its duration without one */
+#define RESTS 9 /* after a pause, 9 times its duration without one for another payload */
+#define RESTS_MANY 99 /* after MANY_PAUSES without a ring: what is read comes late by them */
+#define MANY_PAUSES 8
 
 /* Sets of cache lines. Payloads that were heard once; at 40,000 new ones a second they are
  * remembered for 4 s. */
@@ -140,6 +142,7 @@ struct loop_guard {
 	struct hash_key key;
 	struct pause pause;
 	uint32_t rest_ms, rest_takes_ms; /* since when, and how long no pause is asked for */
+	uint32_t pauses; /* without a ring, and with less than a minute between two of them */
 	uint32_t repeated_ms; /* when a payload was last repeated */
 };
 
@@ -316,20 +319,28 @@ static enum loop_verdict test(struct sender *sender, struct payload *payload, ui
 }
 
 static enum loop_verdict judge_sender(
-	struct sender *sender, struct payload *payload, bool is_relay, uint32_t now_ms)
+	struct sender *sender, struct payload *payload, bool is_known, uint32_t now_ms)
 {
+	bool is_in_ring;
+
 	if (sender->state == PASSING) {
 		if (may_pass(sender, now_ms))
 			return LOOP_NONE;
 		begin_test(payload, 2u * sender->test_s, now_ms);
 	}
-	if (sender->state != COUNTING || is_testing(payload, now_ms))
-		return test(sender, payload, now_ms);
+	if (sender->state != COUNTING || is_testing(payload, now_ms)) {
+		/* What is in the same ring has about as many copies. */
+		is_in_ring = sender->state == COUNTING && sender->round == payload->round &&
+			     sender->count >= COPIES / 2;
+		if (test(sender, payload, now_ms) == LOOP_NONE)
+			return LOOP_NONE;
+		return is_in_ring ? LOOP_FOUND : LOOP_AGAIN;
+	}
 	if (sender->round != payload->round)
 		sender->count = 0;
 	sender->round = payload->round;
 	if (++sender->count <= COPIES)
-		return is_relay ? LOOP_AGAIN : LOOP_NONE;
+		return is_known ? LOOP_AGAIN : LOOP_NONE;
 	begin_test(payload, TEST_S, now_ms);
 	test(sender, payload, now_ms);
 	return LOOP_FOUND;
@@ -339,10 +350,15 @@ static enum loop_verdict judge_sender(
 static struct relay *find_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
 {
 	for (unsigned i = 0; i < RELAYS; i++)
-		if (guard->relays[i].source == source && guard->relays[i].found &&
+		if (guard->relays[i].source == source &&
 			now_ms - guard->relays[i].heard_ms < RELAY_MS)
 			return &guard->relays[i];
 	return NULL;
+}
+
+static bool is_relay(const struct relay *known)
+{
+	return known && known->found >= RELAY_FOUND;
 }
 
 static struct relay *oldest_relay(struct loop_guard *guard, uint32_t now_ms)
@@ -355,8 +371,9 @@ static struct relay *oldest_relay(struct loop_guard *guard, uint32_t now_ms)
 	return oldest;
 }
 
-/* The address was found in a ring. Returns whether it is to be reported. */
-static bool add_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
+/* The address was found in a ring. is_lone: it may be a host's, whose address the relays of the
+ * ring keep. Returns whether it is to be reported. */
+static bool add_relay(struct loop_guard *guard, uint32_t source, bool is_lone, uint32_t now_ms)
 {
 	struct relay *relay = find_relay(guard, source, now_ms);
 	bool is_news = !relay || now_ms - relay->reported_ms >= REPORT_MS;
@@ -366,7 +383,7 @@ static bool add_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms
 		*relay = (struct relay){.source = source};
 	}
 	relay->heard_ms = now_ms;
-	relay->found++;
+	relay->found += !is_lone;
 	if (is_news)
 		relay->reported_ms = now_ms;
 	return is_news;
@@ -395,7 +412,7 @@ static void count_lone(
 	if (ms > PAUSE_MAX_MS)
 		payload->suspicions = 0;
 	else if ((!pause->hash || now_ms - pause->asked_ms > 1000) &&
-		 now_ms - guard->rest_ms >= guard->rest_takes_ms)
+		 (payload->suspicions || now_ms - guard->rest_ms >= guard->rest_takes_ms))
 		*pause = (struct pause){.hash = hash,
 			.asked_ms = now_ms,
 			.ms = ms,
@@ -421,6 +438,15 @@ void loop_guard_end_pause(struct loop_guard *guard)
 	guard->pause.is_counting = guard->pause.hash;
 }
 
+/* After a pause. */
+static void begin_rest(struct loop_guard *guard, uint32_t paused_ms, uint32_t now_ms)
+{
+	if (now_ms - guard->rest_ms >= PASS_S * 1000)
+		guard->pauses = 0;
+	guard->rest_ms = now_ms;
+	guard->rest_takes_ms = paused_ms * (++guard->pauses > MANY_PAUSES ? RESTS_MANY : RESTS);
+}
+
 void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_ns)
 {
 	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
@@ -429,6 +455,8 @@ void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_n
 	struct sender *sender;
 
 	guard->pause = (struct pause){0};
+	if (pause.hash)
+		begin_rest(guard, now_ms - pause.asked_ms, now_ms);
 	if (!payload || !payload->first)
 		return;
 	/* A ring goes on at once, and a burst of a host does not. */
@@ -438,12 +466,11 @@ void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_n
 		payload->suspicions = 0;
 		if (pause.count && payload->lone_max < LONE_COPIES_MAX)
 			payload->lone_max *= 4;
-		guard->rest_ms = now_ms;
-		guard->rest_takes_ms = RESTS * (now_ms - pause.asked_ms);
 		return;
 	}
 	if (++payload->suspicions < SUSPICIONS)
 		return;
+	guard->pauses = 0;
 	/* Its next copy is one too many. */
 	sender = find_sender(guard, sender_hash(pause.hash, payload->first), now_ms);
 	sender->entry.heard_ms = now_ms;
@@ -471,13 +498,17 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 		known = add_payload(guard, hash, first, now_ms);
 	known->entry.heard_ms = guard->repeated_ms = now_ms;
 	known->entry.copies++;
+	/* A relay's copy may be read before what it is a copy of. */
+	if (id != known->first && is_relay(find_relay(guard, known->first, now_ms)) &&
+		!is_relay(find_relay(guard, id, now_ms)))
+		known->first = id;
 	if (id != known->first) {
 		struct sender *sender = find_sender(guard, sender_hash(hash, id), now_ms);
 		struct relay *relay = find_relay(guard, id, now_ms);
 
 		sender->entry.heard_ms = now_ms;
 		sender->entry.copies++;
-		verdict = judge_sender(sender, known, relay && relay->found >= RELAY_FOUND, now_ms);
+		verdict = judge_sender(sender, known, is_relay(relay), now_ms);
 		passes = sender->state == PASSING;
 		if (relay && passes)
 			relay->found = 0;
@@ -490,7 +521,7 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 		known->relayed++;
 		known->round += passes;
 	}
-	if (verdict == LOOP_FOUND && !add_relay(guard, id, now_ms))
+	if (verdict == LOOP_FOUND && !add_relay(guard, id, !known->first, now_ms))
 		return LOOP_AGAIN;
 	return verdict;
 }

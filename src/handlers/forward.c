@@ -179,6 +179,8 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	forward->spoof = context->spoof;
 	forward->socket.out.fd = -1;
 	forward->multicast = address_is_multicast(&options->way.to);
+	if (options->keep_source && !context->spoof)
+		forward->failure = -EPERM; /* which was logged for the handler */
 	if (options->way.interface && !(forward->interface = strdup(options->way.interface))) {
 		forward_free(forward);
 		return -ENOMEM;

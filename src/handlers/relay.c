@@ -408,6 +408,11 @@ static bool relay_keeps_source(const void *settings)
 	return ((const struct relay_settings *)settings)->keep_source;
 }
 
+static int64_t relay_source_port(const void *settings)
+{
+	return ((const struct relay_settings *)settings)->source_port;
+}
+
 const struct handler_kind relay_kind = {
 	.config = {.name = "relay",
 		.schema = {relay_keys, ARRAY_SIZE(relay_keys), sizeof(struct relay_settings)},
@@ -415,7 +420,8 @@ const struct handler_kind relay_kind = {
 			sizeof(struct relay_settings)},
 		.check = relay_check,
 		.relays = relay_relays,
-		.keeps_source = relay_keeps_source},
+		.keeps_source = relay_keeps_source,
+		.source_port = relay_source_port},
 	.counters = forward_counters,
 	.needs = relay_needs,
 	.open = relay_open,

@@ -12,6 +12,7 @@
 #include "handlers/forward.h"
 #include "net/own_addresses.h"
 #include "net/reverse_path.h"
+#include "net/spoof.h"
 
 struct relayable {
 	const char *name; /* of the handler */
@@ -20,7 +21,8 @@ struct relayable {
 	const struct link *forwards;
 	const struct own_addresses *own;
 	bool to_host;
-	struct reverse_path *paths; /* NULL: no source is kept */
+	bool keeps_source;
+	struct reverse_path *paths; /* NULL: no route was needed yet */
 	struct log_limit unrouted;
 };
 
@@ -51,10 +53,9 @@ int relayable_new(const struct handler_context *context, bool to_host, bool keep
 	relayable->forwards = context->forwards;
 	relayable->own = context->own_addresses;
 	relayable->to_host = to_host;
-	if (keeps_source && !(relayable->paths = reverse_path_new())) {
-		relayable_free(relayable);
-		return -ENOMEM;
-	}
+	relayable->keeps_source = keeps_source;
+	if (keeps_source && !context->spoof)
+		log_warning("handler %s: " SPOOF_FIX "; datagrams are dropped", context->name);
 	*ret = relayable;
 	return 0;
 }
@@ -97,6 +98,15 @@ static void report_unrouted(
 			relayable->name, text, batch->origin->interface, text);
 }
 
+/* Whether the kernel's route to the source is the interface. Without memory: no. */
+static bool is_routed_by(
+	struct relayable *relayable, const struct address *source, unsigned ifindex, uint64_t now)
+{
+	if (!relayable->paths && !(relayable->paths = reverse_path_new()))
+		return false;
+	return reverse_path_leads_to(relayable->paths, source, ifindex, now);
+}
+
 /* Whether what this sender sends may be relayed, as far as its address and port tell. */
 static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 	const union endpoint *sender, const struct address *source, uint64_t now)
@@ -107,9 +117,12 @@ static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 	if (owner == OWNER_ELSEWHERE ||
 		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
 		return false;
-	if (!relayable->paths || reverse_path_leads_to(relayable->paths, source, ifindex, now))
+	if (!relayable->keeps_source && owner != OWNER_ELSEWHERE_ON_LINK)
 		return true;
-	report_unrouted(relayable, batch, source);
+	if (is_routed_by(relayable, source, ifindex, now))
+		return true;
+	if (relayable->keeps_source)
+		report_unrouted(relayable, batch, source);
 	return false;
 }
 

@@ -1,7 +1,7 @@
 /* Which datagrams may be relayed: none that this daemon has sent itself, none of an address that
- * belongs to another interface of this host, none that a ring of relays brings back
- * (data/loop_guard.h); and to keep its source, none whose source the kernel's route does not lead
- * back to. All others are dropped as loops. */
+ * belongs to another interface of this host or to its network, none that a ring of relays brings
+ * back (data/loop_guard.h); and to keep its source, none whose source the kernel's route does not
+ * lead back to. All others are dropped as loops. */
 #pragma once
 
 #include "handlers/handler.h"

@@ -217,12 +217,18 @@ static bool udp_keeps_source(const void *settings)
 	return ((const struct udp_settings *)settings)->keep_source;
 }
 
+static int64_t udp_source_port(const void *settings)
+{
+	return ((const struct udp_settings *)settings)->source_port;
+}
+
 const struct handler_kind udp_kind = {
 	.config = {.name = "udp",
 		.schema = {udp_keys, ARRAY_SIZE(udp_keys), sizeof(struct udp_settings)},
 		.check = udp_check,
 		.relays = udp_relays,
-		.keeps_source = udp_keeps_source},
+		.keeps_source = udp_keeps_source,
+		.source_port = udp_source_port},
 	.counters = forward_counters,
 	.needs = udp_needs,
 	.open = udp_open,

@@ -72,6 +72,13 @@ bool address_is_any(const struct address *address)
 		&address->v6, &any, address->family == AF_INET ? sizeof(address->v4) : sizeof(any));
 }
 
+bool address_is_link_local(const struct address *address)
+{
+	if (address->family == AF_INET)
+		return (ntohl(address->v4.s_addr) & 0xffff0000) == 0xa9fe0000;
+	return address->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->v6);
+}
+
 bool address_needs_scope(const struct address *address)
 {
 	const struct in6_addr *v6 = &address->v6;

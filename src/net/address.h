@@ -55,6 +55,9 @@ bool address_is_everyone(const struct address *address);
 /* 0.0.0.0 or ::. */
 bool address_is_any(const struct address *address);
 
+/* 169.254.0.0/16 or fe80::/10 (RFC 3927, RFC 4291). */
+bool address_is_link_local(const struct address *address);
+
 /* Whether an address of this scope needs an interface: ff01:: and ff02:: groups, and fe80::
  * addresses. */
 bool address_needs_scope(const struct address *address);

@@ -34,23 +34,29 @@ void own_addresses_clear(struct own_addresses *own)
 	*own = (struct own_addresses){0};
 }
 
-/* Whether the address is on the network of another interface, and not on one of this interface. */
+/* Whether the address is on the network of another interface, and not on one of this interface,
+ * which has networks. Every link has its own network of link-local addresses. */
 static bool is_on_other_network(
 	const struct own_addresses *own, const struct address *source, unsigned ifindex)
 {
-	bool is_on_other = false;
+	bool is_on_other = false, has_network = false;
 
+	if (address_is_link_local(source))
+		return false;
 	for (size_t i = 0; i < own->count; i++) {
 		const struct interface_address *item = &own->items[i];
 		struct prefix network = {item->address, item->prefix_length};
 
+		if (item->address.family != source->family || address_is_link_local(&item->address))
+			continue;
+		has_network |= item->ifindex == ifindex;
 		if (item->prefix_length < NETWORK_MIN_BITS || !prefix_contains(&network, source))
 			continue;
 		if (item->ifindex == ifindex)
 			return false;
 		is_on_other = true;
 	}
-	return is_on_other;
+	return is_on_other && has_network;
 }
 
 /* Several interfaces may have one address: VLANs have the link-local one of the link below. */
@@ -68,6 +74,6 @@ enum owner own_addresses_find(
 		owner = OWNER_ELSEWHERE;
 	}
 	if (owner == OWNER_OTHER && !anywhere && is_on_other_network(own, source, ifindex))
-		return OWNER_ELSEWHERE;
+		return OWNER_ELSEWHERE_ON_LINK;
 	return owner;
 }

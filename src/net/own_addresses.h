@@ -18,7 +18,9 @@ struct own_addresses {
 enum owner {
 	OWNER_OTHER, /* another host's */
 	OWNER_THIS, /* this host's, where it may come from: the interface's, or on lo any */
-	OWNER_ELSEWHERE, /* another interface's of this host, or of a host on its network */
+	OWNER_ELSEWHERE, /* another interface's of this host */
+	OWNER_ELSEWHERE_ON_LINK, /* a host's on the network of another interface, unless a route
+				    tells that it is here */
 };
 
 /* Makes the addresses those of the list. Without memory some are missing. */
@@ -27,6 +29,8 @@ void own_addresses_clear(struct own_addresses *own);
 
 /* Whose the source of what arrived on an interface is; ifindex 0: at a socket of all of them. A
  * host on the network of another interface sends there: a copy that comes in elsewhere was brought
- * by a router, or by a relay that keeps sources. */
+ * by a router, or by a relay that keeps sources. Not so where the networks overlap, which routes
+ * tell; and an interface without addresses may be that of any network: a macvlan on it, or a
+ * neighbour by proxy ARP, may have its addresses. */
 enum owner own_addresses_find(
 	const struct own_addresses *own, const struct address *source, unsigned ifindex);

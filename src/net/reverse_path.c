@@ -52,13 +52,6 @@ void reverse_path_forget(struct reverse_path *paths)
 	paths->generation++;
 }
 
-static bool is_link_local(const struct address *address)
-{
-	if (address->family == AF_INET)
-		return (ntohl(address->v4.s_addr) & 0xffff0000) == 0xa9fe0000; /* RFC 3927 */
-	return IN6_IS_ADDR_LINKLOCAL(&address->v6);
-}
-
 static bool is_loopback(const struct address *address)
 {
 	if (address->family == AF_INET)
@@ -142,7 +135,7 @@ bool reverse_path_leads_to(
 	struct answer *answer;
 	int r;
 
-	if (is_link_local(source) || is_loopback(source) || address_is_multicast(source) ||
+	if (address_is_link_local(source) || is_loopback(source) || address_is_multicast(source) ||
 		address_is_any(source) || address_is_everyone(source))
 		return false;
 	answer = find(paths, source, ifindex);

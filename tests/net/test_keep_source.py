@@ -479,6 +479,16 @@ def test_without_the_capability_the_daemon_runs_and_says_what_to_install(net, un
     assert "keep_source needs CAP_NET_RAW" in daemon.log() and DROP_IN in daemon.log()
 
 
+def test_a_relay_without_the_capability_says_so_once_for_all_its_interfaces(net, unprivileged):
+    daemon = unprivileged('groups: { g: { address = "239.0.0.1"; port = 5004; interfaces = ["eth0", "eth1"];'
+                          ' relay: { keep_source = true; }; }; };\n', "")
+    feed(net, "192.0.2.77", 1900, b"x")
+    wait_until(lambda: daemon.handler("g.relay")["dropped"]["absent"] == 1, "it to be dropped")
+    net.host.ip("link set eth1 down", "link set eth1 up")
+    wait_until(lambda: net.host.has_route("eth1"), "the link of eth1")
+    assert daemon.log().count("handler g.relay: keep_source needs CAP_NET_RAW") == 1
+
+
 def test_a_reload_that_adds_keep_source_says_that_a_restart_is_needed(net, unprivileged):
     daemon = unprivileged(relay("239.0.0.2", keep="false"))
     daemon.write_config(relay("239.0.0.2"))

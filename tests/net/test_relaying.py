@@ -141,6 +141,38 @@ def test_two_daemons_of_one_host_relay_one_way_each_without_an_echo(net, start, 
     assert_each_is_heard_once_on_the_other_side(net, daemons, address)
 
 
+def test_hosts_are_relayed_that_are_of_a_wider_network_of_another_interface(net, start):
+    """A tunnel's address without a network, whose hosts are in the network of the LAN as well, but for a route."""
+    net.host.ip("address add 10.0.0.1/8 dev eth0", "route add 10.8.0.0/24 dev eth1")
+    net.side.ip("address add 10.8.0.5/32 dev eth0")
+    try:
+        daemon = start(one_way(GROUPS[0], "eth1", "eth0", "ttl = 1;"))
+        with receiver(net.peer, GROUPS[0]) as far:
+            say(net.side, b"routed here", GROUPS[0], source="10.8.0.5")
+            assert receive(far) == [b"routed here"]
+            net.host.ip("route del 10.8.0.0/24 dev eth1")
+            wait_until(lambda: say(net.side, b"brought", GROUPS[0], source="10.8.0.5") or dropped(daemon),
+                       "it to be dropped once there is no such route")
+        assert set(dropped(daemon)) == {"loop"}
+    finally:
+        net.host.ip("address del 10.0.0.1/8 dev eth0")
+        net.side.ip("address del 10.8.0.5/32 dev eth0")
+
+
+def test_hosts_of_an_interface_without_addresses_are_relayed(net, start):
+    """The addresses of the network may be those of a macvlan on it."""
+    net.host.ip("link add link eth1 name shim type macvlan mode bridge", "address flush dev eth1",
+                "address add 198.51.100.1/24 dev shim", "link set shim up")
+    try:
+        daemon = start(one_way(GROUPS[0], "eth1", "eth0", "ttl = 1;"))
+        with receiver(net.peer, GROUPS[0]) as far:
+            say(net.side, b"x", GROUPS[0])
+            assert receive(far) == [b"x"]
+        assert not dropped(daemon)
+    finally:
+        net.host.ip("link del shim", "address add 198.51.100.1/24 dev eth1", "address add 2001:db8:2::1/64 dev eth1 nodad")
+
+
 def test_one_daemon_relays_broadcasts_both_ways_without_an_echo(net, start):
     daemon = start(both_ways(BROADCAST, "ttl = 1;"))
     with receiver(net.other, BROADCAST) as first, receiver(net.side, BROADCAST) as second:

@@ -107,15 +107,15 @@ def pair():
 def test_a_redundant_pair_relays_one_copy_each_once_they_know_each_other(pair, ttl, more):
     with Daemon(pair.host, relay(GROUP, PORT, more)) as first, Daemon(pair.other, relay(GROUP, PORT, more)) as second, \
             Wire(pair.peer, "eth0", PORT) as here, Wire(pair.side, "eth0", PORT) as there:
-        most = 130
+        knows = 0
         for number in range(12):
             say(pair.peer, b"both %d" % number, ttl=ttl)
             wait_for_quiet(here, there)
-            # Three payloads show each address of the other relay what it is; of some, its copy is read first.
-            if number == 9:
-                most = 3
-            assert 2 <= copies(there, b"both %d" % number) <= most
-            assert copies(here, b"both %d" % number) <= most
+            counts = copies(here, b"both %d" % number), copies(there, b"both %d" % number)
+            assert counts[0] <= 130 and 2 <= counts[1] <= 130
+            knows = knows + 1 if max(counts) <= 2 else 0
+        # Each payload shows at least one of two addresses of each ring, which is known after three.
+        assert knows >= 12 - 5
         assert first.handler("both.relay")["dropped"]["loop"] or second.handler("both.relay")["dropped"]["loop"]
 
 

@@ -103,6 +103,73 @@ static void of_an_address_that_brought_back_three_payloads_no_copy_is_relayed(vo
 	loop_guard_free(guard);
 }
 
+/* A ring of which only one address is heard: 16 copies, then one in each of two pauses. */
+static void find_lone_ring(struct loop_guard *guard, const char *payload, uint64_t *ms)
+{
+	enum loop_verdict verdict = LOOP_NONE;
+
+	for (unsigned i = 0; i < 200 && verdict == LOOP_NONE; i++, *ms += 1) {
+		uint32_t pause_ms;
+
+		verdict = judge(guard, payload, 1, *ms);
+		pause_ms = loop_guard_take_pause(guard);
+		if (!pause_ms)
+			continue;
+		*ms += pause_ms;
+		loop_guard_end_pause(guard);
+		judge(guard, payload, 1, *ms);
+		loop_guard_was_queued(guard, true, *ms * NS_PER_MS);
+	}
+	assert_int_not_equal(verdict, LOOP_NONE);
+}
+
+static void a_host_whose_address_the_relays_of_a_ring_keep_is_not_known_for_a_relay(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+	char payload[16];
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++, ms += 10000) {
+		snprintf(payload, sizeof(payload), "kept %u", i);
+		find_lone_ring(guard, payload, &ms);
+	}
+	judge(guard, "search", 2, ms);
+	assert_int_equal(judge(guard, "search", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
+static void a_relay_that_is_heard_before_the_host_is_not_taken_for_it(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	circulate(guard, 3, &ms);
+	assert_int_equal(judge(guard, "next", 2, ms), LOOP_NONE);
+	assert_int_equal(judge(guard, "next", 1, ms), LOOP_NONE);
+	assert_int_equal(judge(guard, "next", 2, ms), LOOP_AGAIN);
+	assert_int_equal(judge(guard, "next", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
+static void all_addresses_of_a_ring_are_found_at_once(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	judge(guard, "query", 1, ms);
+	relayed(guard, "query", 3, COPIES - 1, 1, &ms);
+	judge(guard, "query", 4, ms);
+	relayed(guard, "query", 2, COPIES, 1, &ms);
+	assert_int_equal(judge(guard, "query", 2, ms), LOOP_FOUND);
+	assert_int_equal(judge(guard, "query", 3, ms), LOOP_FOUND);
+	assert_int_equal(judge(guard, "query", 3, ms), LOOP_AGAIN);
+	assert_int_equal(judge(guard, "query", 4, ms), LOOP_AGAIN);
+	loop_guard_free(guard);
+}
+
 static void an_address_that_goes_on_in_a_test_is_a_host_again(void **state)
 {
 	struct loop_guard *guard = loop_guard_new();
@@ -702,6 +769,40 @@ static void bursts_of_a_host_pass(void **state)
 	}
 }
 
+/* A host whose payloads change often, and are repeated meanwhile: as long as the reader pauses, all
+ * that it reads is late. */
+static void a_host_that_repeats_many_payloads_is_seldom_paused_for(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	unsigned paused_ms = 0, queued = 0;
+	uint64_t until_ms = 0;
+	char payload[16];
+
+	(void)state;
+	for (uint64_t ms = 1000; ms < 61000; ms++) {
+		uint32_t asked_ms;
+
+		queued++;
+		if (ms < until_ms)
+			continue;
+		if (until_ms)
+			loop_guard_end_pause(guard);
+		for (; queued; queued--) {
+			snprintf(payload, sizeof(payload), "%u", (unsigned)(ms - queued + 1) / 20);
+			assert_int_equal(judge(guard, payload, 1, ms), LOOP_NONE);
+		}
+		if (until_ms)
+			loop_guard_was_queued(guard, true, ms * NS_PER_MS);
+		until_ms = 0;
+		asked_ms = loop_guard_take_pause(guard);
+		assert_in_range(asked_ms, 0, 100);
+		paused_ms += asked_ms;
+		until_ms = asked_ms ? ms + asked_ms : 0;
+	}
+	assert_in_range(paused_ms, 1, 8 * 100 + 600);
+	loop_guard_free(guard);
+}
+
 /* Regular hosts that begin and end at random lose a second each at most. */
 static void equal_senders_that_end_lose_a_second(void **state)
 {
@@ -753,6 +854,10 @@ int main(void)
 		cmocka_unit_test(the_first_address_is_never_dropped),
 		cmocka_unit_test(copies_of_another_address_are_dropped_after_64_and_reported_once),
 		cmocka_unit_test(of_an_address_that_brought_back_three_payloads_no_copy_is_relayed),
+		cmocka_unit_test(
+			a_host_whose_address_the_relays_of_a_ring_keep_is_not_known_for_a_relay),
+		cmocka_unit_test(a_relay_that_is_heard_before_the_host_is_not_taken_for_it),
+		cmocka_unit_test(all_addresses_of_a_ring_are_found_at_once),
 		cmocka_unit_test(an_address_that_goes_on_in_a_test_is_a_host_again),
 		cmocka_unit_test(the_port_does_not_matter_but_every_byte_and_the_size_do),
 		cmocka_unit_test(other_addresses_are_tested_at_the_same_time),
@@ -770,6 +875,7 @@ int main(void)
 		cmocka_unit_test(rings_of_a_host_that_is_not_heard_end),
 		cmocka_unit_test(equal_senders_at_random_pass),
 		cmocka_unit_test(bursts_of_a_host_pass),
+		cmocka_unit_test(a_host_that_repeats_many_payloads_is_seldom_paused_for),
 		cmocka_unit_test(equal_senders_that_end_lose_a_second),
 	};
 

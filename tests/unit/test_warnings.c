@@ -241,9 +241,23 @@ static bool keeps_no_source(const void *settings)
 	return false;
 }
 
+static int64_t sends_from_any_port(const void *settings)
+{
+	(void)settings;
+	return 0;
+}
+
+static int64_t sends_from_5353(const void *settings)
+{
+	(void)settings;
+	return 5353;
+}
+
 static void searches_that_are_relayed_with_an_own_source_are_warned_of(void **state)
 {
-	static const struct config_kind own = {.name = "own", .keeps_source = keeps_no_source},
+	static const struct config_kind own = {.name = "own",
+						.keeps_source = keeps_no_source,
+						.source_port = sends_from_5353},
 					kept = {.name = "kept", .keeps_source = keeps_source},
 					none = {.name = "none"};
 	static const char *const expected[] = {
@@ -261,6 +275,39 @@ static void searches_that_are_relayed_with_an_own_source_are_warned_of(void **st
 	add_group(config, "ssdp", "address=239.255.255.250 port=1900 handlers=own handlers=kept");
 	add_group(config, "wsd", "address=ff15::c port=3702 handlers=none handlers=own");
 	add_group(config, "mdns", "address=224.0.0.251 port=5353 handlers=own");
+	assert_warnings(config, expected, 2);
+}
+
+static void mdns_that_is_relayed_from_another_port_is_warned_of(void **state)
+{
+	static const struct config_kind any = {.name = "any",
+						.keeps_source = keeps_no_source,
+						.source_port = sends_from_any_port},
+					fixed = {.name = "fixed",
+						.keeps_source = keeps_no_source,
+						.source_port = sends_from_5353},
+					kept = {.name = "kept",
+						.keeps_source = keeps_source,
+						.source_port = sends_from_any_port},
+					none = {.name = "none"};
+	static const char *const expected[] = {
+		"group mdns: warning: \"any\" sends what is relayed of 224.0.0.251 from a port of "
+		"its own, and mDNS ignores answers that are not from port 5353; set source_port = "
+		"5353 in it",
+		"group mdns6: warning: \"any\" sends what is relayed of ff02::fb from a port of "
+		"its "
+		"own, and mDNS ignores answers that are not from port 5353; set source_port = 5353 "
+		"in it"};
+	struct config *config = *state;
+
+	assert_non_null(config_add_handler(config, "any", &any));
+	assert_non_null(config_add_handler(config, "fixed", &fixed));
+	assert_non_null(config_add_handler(config, "kept", &kept));
+	assert_non_null(config_add_handler(config, "none", &none));
+	add_group(config, "mdns",
+		"address=224.0.0.251 port=5353 handlers=any handlers=fixed handlers=kept");
+	add_group(config, "mdns6", "address=ff02::fb port=5353 handlers=none handlers=any");
+	add_group(config, "other", "address=224.0.0.251 port=5354 handlers=any");
 	assert_warnings(config, expected, 2);
 }
 
@@ -408,6 +455,7 @@ int main(void)
 		TEST(keys_for_sending_to_an_address_of_this_host_have_none)
 		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
 		TEST(searches_that_are_relayed_with_an_own_source_are_warned_of)
+		TEST(mdns_that_is_relayed_from_another_port_is_warned_of)
 		TEST(addresses_with_one_mac_address_are_named_once)
 		TEST(addresses_of_ipv6_with_one_mac_address_are_named)
 		TEST(groups_on_interfaces_of_their_own_may_share_a_mac_address)
