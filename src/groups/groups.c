@@ -21,7 +21,7 @@
 #define AT_ONCE_MAX 256
 
 struct set {
-	struct group **items; /* sorted by name */
+	struct group **items; /* sorted by name, but while a plan is made */
 	size_t count;
 };
 
@@ -40,6 +40,7 @@ struct groups {
 /* A group in the plan stays as it is if it is the running one, the very same object. */
 struct groups_plan {
 	struct set set; /* the groups that there will be */
+	struct group **configured; /* those of wanted, in its order */
 	const struct config *wanted;
 	char *directory; /* of the group sockets */
 	bool dry_run; /* no sockets are made */
@@ -95,14 +96,21 @@ static void set_remove(struct set *set, const struct group *group)
 	memmove(set->items + at, set->items + at + 1, (set->count - at) * sizeof(*set->items));
 }
 
-/* Frees the groups but those that another set has, too. The last one comes first: the kernel
- * searches an interface's list of memberships for each that is left, and has the latest first. In
- * the order of joining that takes quadratic time. */
+/* Frees the groups but those that another set has, too; both are sorted. The last one comes first:
+ * the kernel searches an interface's list of memberships for each that is left, and has the latest
+ * first. In the order of joining that takes quadratic time. */
 static void set_clear(struct set *set, const struct set *others)
 {
-	for (size_t i = set->count; i-- > 0;)
-		if (set_find(others, set->items[i]->config->name) != set->items[i])
-			group_free(set->items[i]);
+	size_t end = others->count;
+
+	for (size_t i = set->count; i-- > 0;) {
+		struct group *group = set->items[i];
+
+		while (end && compare_groups(&others->items[end - 1], &group) > 0)
+			end--;
+		if (!end || others->items[end - 1] != group)
+			group_free(group);
+	}
 	free(set->items);
 }
 
@@ -262,7 +270,8 @@ static int restore(struct groups *groups, const struct interface_list *interface
 	return r;
 }
 
-void groups_reconcile(struct groups *groups)
+/* new_only: those that never were. */
+static void reconcile(struct groups *groups, bool new_only)
 {
 	const struct interface_list *interfaces = groups->context.interfaces;
 	int r = follow_read_now(groups->follow);
@@ -273,11 +282,26 @@ void groups_reconcile(struct groups *groups)
 	}
 	r = restore(groups, interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		r = group_reconcile(groups->set.items[i], interfaces);
+		if (!new_only || !groups->set.items[i]->is_reconciled)
+			r = group_reconcile(groups->set.items[i], interfaces);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
 	follow_settle(groups->follow);
 	warn_of_short_buffers(groups);
+}
+
+void groups_reconcile(struct groups *groups)
+{
+	size_t count = groups->set.count, new = 0;
+
+	for (size_t i = 0; i < count; i++)
+		new += !groups->set.items[i]->is_reconciled;
+	if (count <= AT_ONCE_MAX)
+		reconcile(groups, false);
+	else if (new)
+		reconcile(groups, true);
+	if (count > AT_ONCE_MAX && new < count)
+		follow_links(groups->follow, NULL);
 }
 
 void groups_follow_links(struct groups *groups, const struct link_change *change)
@@ -286,7 +310,7 @@ void groups_follow_links(struct groups *groups, const struct link_change *change
 		follow_links(groups->follow, change);
 		return;
 	}
-	groups_reconcile(groups);
+	reconcile(groups, false);
 	tell_changed(groups);
 }
 
@@ -547,6 +571,22 @@ static int plan_joined(struct groups_plan *plan, struct groups *groups,
 	return r;
 }
 
+static struct group **copy_items(const struct set *set)
+{
+	struct group **items = calloc(set->count + 1, sizeof(struct group *));
+
+	if (items)
+		memcpy(items, set->items, set->count * sizeof(struct group *));
+	return items;
+}
+
+static void free_plan(struct groups_plan *plan)
+{
+	free(plan->configured);
+	free(plan->directory);
+	free(plan);
+}
+
 int groups_prepare(struct groups *groups, const struct config *wanted,
 	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
 	struct groups_plan **ret)
@@ -569,14 +609,16 @@ int groups_prepare(struct groups *groups, const struct config *wanted,
 			failed = r;
 	if ((r = plan_group(plan, groups, &wanted->events, handlers, errors, &group)) < 0)
 		failed = r;
+	if (failed >= 0 && !(plan->configured = copy_items(&plan->set)))
+		failed = -ENOMEM;
 	set_sort(&plan->set);
 	if ((r = plan_joined(plan, groups, handlers, errors)) < 0)
 		failed = r;
+	set_sort(&plan->set);
 	if (failed < 0) {
 		groups_abandon(groups, plan);
 		return failed;
 	}
-	set_sort(&plan->set);
 	*ret = plan;
 	return 0;
 }
@@ -586,8 +628,7 @@ void groups_abandon(struct groups *groups, struct groups_plan *plan)
 	if (!plan)
 		return;
 	set_clear(&plan->set, &groups->set);
-	free(plan->directory);
-	free(plan);
+	free_plan(plan);
 }
 
 /* Puts a new group in the place of the one that it replaces, if any. */
@@ -610,17 +651,21 @@ static void take_place(const struct groups_plan *plan, struct group *group, stru
 void groups_commit(struct groups *groups, struct groups_plan *plan)
 {
 	const struct config *wanted = plan->wanted;
+	size_t at = 0;
 
 	/* They refer to the configuration that is freed. */
 	reports_wait(groups->context.reports);
 	/* One that Join made belongs to the configuration from now on, if that has it. */
 	for (size_t i = 0; i < wanted->group_count; i++)
-		group_set_config(set_find(&plan->set, wanted->groups[i].name), &wanted->groups[i]);
-	group_set_config(set_find(&plan->set, EVENTS_GROUP), &wanted->events);
+		group_set_config(plan->configured[i], &wanted->groups[i]);
+	group_set_config(plan->configured[wanted->group_count], &wanted->events);
 	for (size_t i = 0; i < plan->set.count; i++) {
-		struct group *group = plan->set.items[i],
-			     *running = groups_find(groups, group->config->name);
+		struct group *group = plan->set.items[i], *running = NULL;
 
+		while (at < groups->set.count && compare_groups(&groups->set.items[at], &group) < 0)
+			at++;
+		if (at < groups->set.count && !compare_groups(&groups->set.items[at], &group))
+			running = groups->set.items[at];
 		if (group == running)
 			continue;
 		take_place(plan, group, running);
@@ -628,6 +673,5 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	}
 	set_clear(&groups->set, &plan->set);
 	groups->set = plan->set;
-	free(plan->directory);
-	free(plan);
+	free_plan(plan);
 }
