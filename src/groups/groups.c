@@ -270,8 +270,7 @@ static int restore(struct groups *groups, const struct interface_list *interface
 	return r;
 }
 
-/* new_only: those that never were. */
-static void reconcile(struct groups *groups, bool new_only)
+static void reconcile_all(struct groups *groups)
 {
 	const struct interface_list *interfaces = groups->context.interfaces;
 	int r = follow_read_now(groups->follow);
@@ -282,12 +281,29 @@ static void reconcile(struct groups *groups, bool new_only)
 	}
 	r = restore(groups, interfaces);
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		if (!new_only || !groups->set.items[i]->is_reconciled)
-			r = group_reconcile(groups->set.items[i], interfaces);
+		r = group_reconcile(groups->set.items[i], interfaces);
 	if (r == -ENOMEM)
 		log_error("joining groups: out of memory");
 	follow_settle(groups->follow);
 	warn_of_short_buffers(groups);
+}
+
+/* What was noted about the others stays for when they follow. */
+static void reconcile_new(struct groups *groups)
+{
+	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
+	int r = interface_list_read(&interfaces);
+
+	if (r < 0)
+		log_error("listing the network interfaces: %s", strerror(-r));
+	transitions_begin(groups->context.transitions);
+	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
+		if (!groups->set.items[i]->is_reconciled)
+			r = group_reconcile(groups->set.items[i], &interfaces);
+	transitions_end(groups->context.transitions);
+	if (r == -ENOMEM)
+		log_error("joining groups: out of memory");
+	follow_read_otherwise(groups->follow);
 }
 
 void groups_reconcile(struct groups *groups)
@@ -296,12 +312,13 @@ void groups_reconcile(struct groups *groups)
 
 	for (size_t i = 0; i < count; i++)
 		new += !groups->set.items[i]->is_reconciled;
-	if (count <= AT_ONCE_MAX)
-		reconcile(groups, false);
-	else if (new)
-		reconcile(groups, true);
-	if (count > AT_ONCE_MAX && new < count)
-		follow_links(groups->follow, NULL);
+	if (count <= AT_ONCE_MAX || new == count) {
+		reconcile_all(groups);
+		return;
+	}
+	if (new)
+		reconcile_new(groups);
+	follow_links(groups->follow, NULL);
 }
 
 void groups_follow_links(struct groups *groups, const struct link_change *change)
@@ -310,7 +327,7 @@ void groups_follow_links(struct groups *groups, const struct link_change *change
 		follow_links(groups->follow, change);
 		return;
 	}
-	reconcile(groups, false);
+	reconcile_all(groups);
 	tell_changed(groups);
 }
 
