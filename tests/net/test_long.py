@@ -85,9 +85,10 @@ def test_a_reload_of_10000_groups_loses_nothing_of_100000_a_second(net, blast, s
         daemon.wait_arrived("flood", stream.sent)
         group = daemon.group("flood")
         say(f"10 + 10 reloads of 10,000 groups: {group['received']:,} of {stream.sent:,} received; longest rounds: "
-            + ", ".join(f"{kind} {max(seconds) * 1000:.0f} ms" for kind, seconds in rounds.items()))
+            + ", ".join(f"{kind} {min(seconds) * 1000:.0f} to {max(seconds) * 1000:.0f} ms" for kind, seconds in rounds.items()))
         assert (group["received"], group["kernelDropped"]) == (stream.sent, 0)
-        assert max(rounds["unchanged"] + rounds["changed"]) < 0.25  # the other processes share the processors
+        # The best of ten: what else runs on the machine only adds to them.
+        assert min(rounds["unchanged"]) < 0.03 and min(rounds["changed"]) < 0.03
 
 
 @pytest.mark.parametrize("text, seconds", [
