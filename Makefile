@@ -14,6 +14,7 @@
 #   make check-size     functions over 80 lines; says which files are over 600
 #   make check-format   whether clang-format agrees with all sources
 #   make check-words    words that the project does not use: tests/words.txt
+#   make fuzz           parsers against made-up input, with clang's libFuzzer      SECONDS=60 each, FUZZ=pcapng: only this
 #   make format         run clang-format over the sources
 #   make man            the manual pages, with scdoc, to $(BUILD)/man
 #   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept; the manual
@@ -66,6 +67,7 @@ VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
 .PHONY: all check check-unit check-net check-long check-peers check-service check-layers check-size check-format check-words
+.PHONY: fuzz fuzz-programs
 .PHONY: bench bench-quick
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
@@ -116,6 +118,8 @@ test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.
 test_programs := $(test_objects:.o=)
 interface_header := $(BUILD)/gen/control/io.mcastd.varlink.h
 man_objects := $(call objects,man/*.c)
+fuzz_objects := $(call objects,tests/fuzz/*.c)
+fuzz_programs := $(fuzz_objects:.o=)
 bench_common := $(call objects,tests/bench/bench.c)
 bench_objects := $(filter-out $(bench_common) %/rcvbuf.o,$(call objects,tests/bench/*.c))
 bench_programs := $(bench_objects:.o=)
@@ -169,7 +173,7 @@ $(BUILD)/flags: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 -include $(patsubst %.o,%.d,$(sort $(mcastd_objects) $(mcastctl_objects) $(test_objects) \
-	$(test_helper_objects) $(man_objects) $(bench_objects) $(bench_common)))
+	$(test_helper_objects) $(fuzz_objects) $(man_objects) $(bench_objects) $(bench_common)))
 
 # ---- Manual pages ----
 
@@ -239,6 +243,27 @@ check-service:
 	@packaging/install-deps check
 	$(Q)$(run_tests) --service -- $(PYTEST_ARGS)
 
+# ---- Fuzzing ----
+
+FUZZ_CC ?= clang
+SECONDS ?= 60
+FUZZ ?=
+
+# Adding 0 to NULL, as in an empty text, is no fault that a compiler makes use of (and C2y defines it).
+fuzz_flags := -O1 -g -fsanitize=fuzzer-no-link -fno-sanitize=pointer-overflow -Wno-missing-field-initializers -Wno-string-concatenation
+
+fuzz:
+	@packaging/install-deps fuzz
+	$(Q)+$(MAKE) $(jobs) BUILD=$(BUILD)/fuzz CC="$(FUZZ_CC)" SANITIZE=address,undefined CFLAGS="$(fuzz_flags)" fuzz-programs
+	$(Q)tests/fuzz/run $(BUILD)/fuzz $(SECONDS) $(FUZZ)
+
+fuzz-programs: $(fuzz_programs)
+	@:
+$(fuzz_programs): %: %.o $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+		$(mcastd_libs) $(mcastctl_libs)
+
 check-layers: $(mcastd_objects) $(mcastctl_objects)
 	$(Q)tests/check-layers $(sort $^)
 
@@ -300,9 +325,10 @@ install: all install-systemd
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/recipes $(confdir)/conf.d
 	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
 	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
-	$(INSTALL) -m 644 NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
-	sed 's|](doc/|](recipes/|g' README.md | $(INSTALL) -m 644 /dev/stdin $(DESTDIR)$(DOCDIR)/README.md
+	$(INSTALL) -m 644 README.md NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/recipes
+	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g' \
+		$(DESTDIR)$(DOCDIR)/*.md $(DESTDIR)$(DOCDIR)/recipes/*.md
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
 	$(INSTALL) -m 644 packaging/completions/mcastd.bash $(DESTDIR)$(BASHCOMPDIR)/mcastd

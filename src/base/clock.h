@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/time.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000ull
@@ -18,12 +19,31 @@ static inline struct timespec ns_timespec(uint64_t ns)
 		.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 }
 
+/* Rounded up, so that a timer does not expire too early. */
+static inline struct timeval ns_timeval(uint64_t ns)
+{
+	uint64_t us = (ns + 999) / 1000;
+
+	return (struct timeval){(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+}
+
 static inline uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
 	clock_gettime(clock, &now);
 	return timespec_ns(&now);
+}
+
+/* CLOCK_MONOTONIC_COARSE, for short times on hot paths. They wrap around. */
+static inline uint32_t coarse_ms(void)
+{
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
+}
+
+static inline uint32_t coarse_s(void)
+{
+	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
 }
 
 /* The earlier of two times, where 0 is never. */

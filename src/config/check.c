@@ -5,7 +5,6 @@
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -454,10 +453,29 @@ static void begin_group(
 	check->part_count = 1;
 }
 
+/* Events come from nobody. */
+static void check_senders_of_events(struct check *check)
+{
+	const struct string_list *handlers = &check->group->handlers;
+
+	for (size_t i = 0; i < handlers->count && !check->is_partial; i++) {
+		const struct config_handler *handler = config_find_handler(
+			check->config, handlers->items[i]);
+
+		if (handler && config_handler_keeps_source(handler))
+			complain(check, "handlers",
+				"events have no sender, which \"%s\" would send from; remove it, "
+				"or "
+				"its keep_source",
+				handler->name);
+	}
+}
+
 static void check_events(struct check *check, const struct config_group *group)
 {
 	begin_group(check, group, &events_schema);
 	check_handlers(check);
+	check_senders_of_events(check);
 	check_socket(check);
 }
 

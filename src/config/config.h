@@ -65,6 +65,7 @@ struct config_relay {
 	struct address address;
 	int64_t port;
 	const char *interface; /* NULL: any */
+	bool loop; /* other groups of this host receive it, too */
 };
 
 /* What the configuration must know about a kind of handler. struct handler_kind embeds it. */

@@ -148,6 +148,18 @@ static int read_key(struct reader *reader, const struct block *block, const stru
 
 /* ---- Blocks ---- */
 
+#define BLOCK_OF_A_GROUP \
+	"\"%s\" is a block of a group, write groups: { NAME: { ... %s: { ... }; }; };"
+
+/* The kind whose handlers are blocks of groups, of this name, or NULL. */
+static const struct config_kind *find_block_kind(const struct reader *reader, const char *name)
+{
+	for (size_t i = 0; reader->kinds[i]; i++)
+		if (reader->kinds[i]->block.count && !strcmp(reader->kinds[i]->name, name))
+			return reader->kinds[i];
+	return NULL;
+}
+
 static void refuse_key(struct reader *reader, const struct block *block, const char *name,
 	const config_setting_t *setting)
 {
@@ -159,6 +171,11 @@ static void refuse_key(struct reader *reader, const struct block *block, const c
 		return;
 	if (errors_full(reader->errors)) {
 		errors_add(reader->errors, "unknown key");
+		return;
+	}
+	if (!block->subject.section && find_block_kind(reader, name)) {
+		config_report(reader->errors, &block->subject, line_of(reader, setting), NULL,
+			BLOCK_OF_A_GROUP, name, name);
 		return;
 	}
 	for (size_t i = 0; i < block->part_count; i++) {
@@ -241,14 +258,14 @@ static int read_setting(
 	struct reader *reader, const struct block *block, const config_setting_t *setting)
 {
 	const char *name = config_setting_name(setting);
+	const struct config_kind *kind = block->is_group ? find_block_kind(reader, name) : NULL;
 	bool is_top = !block->subject.section;
 
 	for (size_t i = 0; is_top && i < ARRAY_SIZE(sections); i++)
 		if (!strcmp(sections[i].name, name))
 			return read_section(reader, &sections[i], setting);
-	for (size_t i = 0; block->is_group && reader->kinds[i]; i++)
-		if (reader->kinds[i]->block.count && !strcmp(reader->kinds[i]->name, name))
-			return read_kind_block(reader, block, reader->kinds[i], setting);
+	if (kind)
+		return read_kind_block(reader, block, kind, setting);
 	if (is_inner_block(block, name))
 		return read_inner_block(reader, block, setting);
 	return read_named(reader, block, name, setting);
@@ -422,7 +439,10 @@ static const struct config_kind *find_kind(
 		guess_offer(&guess, kind);
 		text_printf(&known, "%s%s", known.length ? ", " : "", kind);
 	}
-	if (type)
+	if (type && find_block_kind(reader, name))
+		config_report(reader->errors, subject, line_of(reader, type), "type",
+			BLOCK_OF_A_GROUP, name, name);
+	else if (type)
 		config_report(reader->errors, subject, line_of(reader, type), "type",
 			"unknown type \"%s\"%s (there are %s)", shown(name, buffer),
 			guess_or(&guess, ", use another", meant), text_string(&known));

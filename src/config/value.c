@@ -72,6 +72,8 @@ static int refuse_for_string(
 		return because(why, -EINVAL,
 			"%s without a unit, write \"%" PRId64 "s\" or \"%" PRId64 "ms\"", is,
 			value->number, value->number);
+	if (key->type == KEY_RATE)
+		return because(why, -EINVAL, "%s, write \"%" PRId64 "/s\"", is, value->number);
 	if (key->type == KEY_MODE)
 		return because(why, -EINVAL,
 			"%s, write it in octal and in quotes: \"%04" PRId64 "\"", is,

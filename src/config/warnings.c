@@ -174,6 +174,124 @@ static void check_relays(
 	}
 }
 
+static bool may_receive_on(const struct config_group *group, const char *interface)
+{
+	const struct string_list *list = &group->interfaces;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (interface_is_glob(list->items[i]) || !strcmp(list->items[i], interface))
+			return true;
+	return !list->count;
+}
+
+/* The handler that sends to the group so that the group receives it, or NULL. */
+static const struct config_handler *find_looped(
+	const struct config *config, const struct config_group *group)
+{
+	for (size_t i = 0; i < config->handler_count; i++) {
+		const struct config_handler *handler = &config->handlers[i];
+		struct config_relay relay;
+
+		if (handler->kind->relays && handler->kind->relays(handler->settings, &relay) &&
+			relay.loop && relay.port == group->port &&
+			address_equal(&relay.address, &group->address) &&
+			(!relay.interface || may_receive_on(group, relay.interface)))
+			return handler;
+	}
+	return NULL;
+}
+
+static bool reads_senders(const struct config_handler *handler)
+{
+	return handler->filter.sources.count || handler->filter.block_sources.count ||
+	       config_handler_keeps_source(handler);
+}
+
+/* Towards a host nothing tells the daemon's own datagrams, unless the senders are read. */
+static void check_looped(struct config *config, const struct config_group *group)
+{
+	const struct config_handler *looped = find_looped(config, group);
+
+	for (size_t i = 0; looped && i < group->handlers.count; i++) {
+		const struct config_handler *handler = config_find_handler(
+			config, group->handlers.items[i]);
+		struct config_relay relay;
+
+		if (handler->kind->relays && handler->kind->relays(handler->settings, &relay) &&
+			!address_is_multicast(&relay.address) && !reads_senders(handler))
+			warn(config, group,
+				"\"%s\" passes on to a host what \"%s\" sends to this group with "
+				"loop = true; name the senders in the filter of \"%s\", sources = "
+				"[\"%s\"];",
+				handler->name, looped->name, handler->name,
+				group->address.family == AF_INET ? "192.0.2.0/24"
+								 : "2001:db8::/32");
+	}
+}
+
+/* Whether both name their interfaces, and none that is the other's. */
+static bool are_apart(const struct string_list *a, const struct string_list *b)
+{
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t j = 0; j < b->count; j++)
+			if (!strcmp(a->items[i], b->items[j]) || strpbrk(a->items[i], "*?[!") ||
+				strpbrk(b->items[j], "*?[!"))
+				return false;
+	return a->count && b->count;
+}
+
+/* By port and family, 0.0.0.0 and :: before other addresses. */
+static int compare_unicast(const void *a, const void *b)
+{
+	const struct config_group *left = *(const struct config_group *const *)a;
+	const struct config_group *right = *(const struct config_group *const *)b;
+	int order = (left->port > right->port) - (left->port < right->port);
+
+	order = order ? order : address_compare(&left->address, &right->address);
+	return order ? order : (left > right) - (left < right);
+}
+
+/* Whether one socket is in the way of the other: what is sent to an address of this host is
+ * received by one only, so that nobody takes the unicast of another program. */
+static bool are_in_the_way(const struct config_group *first, const struct config_group *again)
+{
+	bool is_same = address_equal(&first->address, &again->address);
+
+	if (first->port != again->port || first->address.family != again->address.family ||
+		(!is_same && !address_is_any(&first->address)) ||
+		are_apart(&first->interfaces, &again->interfaces))
+		return false;
+	/* Which interface has the address is not known here. */
+	return is_same || !first->interfaces.count || again->interfaces.count;
+}
+
+static void find_shared_ports(struct config *config)
+{
+	AUTO_FREE const struct config_group **groups = calloc(
+		config->group_count + 1, sizeof(struct config_group *));
+	const struct config_group *first = NULL; /* of all addresses, or of this one */
+	size_t count = 0;
+
+	for (size_t i = 0; groups && i < config->group_count; i++)
+		if (!address_is_multicast(&config->groups[i].address) &&
+			!address_is_everyone(&config->groups[i].address))
+			groups[count++] = &config->groups[i];
+	if (count)
+		qsort(groups, count, sizeof(*groups), compare_unicast);
+	for (size_t i = 0; i < count; i++) {
+		const struct config_group *group = groups[i];
+
+		if (!first || !are_in_the_way(first, group))
+			first = group;
+		else if (multicast_reach(&group->address) != REACH_BROADCAST)
+			warn(config, group,
+				"group %s receives what is sent to port %" PRId64
+				" of this address, and only one of them can be joined; leave one "
+				"out, or name other interfaces",
+				first->name, group->port);
+	}
+}
+
 /* ---- Searches that are answered to the searcher ---- */
 
 /* Answers go to the address and the port that a search was sent from (UPnP Device Architecture,
@@ -230,17 +348,6 @@ static int compare_mapped(const void *a, const void *b)
 	return order ? order : (left->group > right->group) - (left->group < right->group);
 }
 
-/* Whether both name their interfaces, and none that is the other's. */
-static bool are_apart(const struct string_list *a, const struct string_list *b)
-{
-	for (size_t i = 0; i < a->count; i++)
-		for (size_t j = 0; j < b->count; j++)
-			if (!strcmp(a->items[i], b->items[j]) || strpbrk(a->items[i], "*?[!") ||
-				strpbrk(b->items[j], "*?[!"))
-				return false;
-	return a->count && b->count;
-}
-
 static void report_shared_mac(
 	struct config *config, const struct mapped *other, const struct mapped *mapped)
 {
@@ -293,6 +400,7 @@ void config_find_warnings(struct config *config)
 
 		address_format(&group->address, address);
 		check_searches(config, group);
+		check_looped(config, group);
 		if (address_is_multicast(&group->address)) {
 			check_scope(config, group, address);
 			check_ssm(config, group, address);
@@ -303,5 +411,6 @@ void config_find_warnings(struct config *config)
 		}
 		check_replies(config, group);
 	}
+	find_shared_ports(config);
 	find_shared_macs(config);
 }

@@ -1,6 +1,5 @@
 #include "config/words.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 

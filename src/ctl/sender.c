@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "base/clock.h"
 #include "ctl/payload.h"
 
 /* Answers are written in pieces of about this size. */

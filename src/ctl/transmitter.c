@@ -92,7 +92,7 @@ static int open_socket(struct transmitter *transmitter, char why[static WHY_MAX]
 	struct udp_socket *socket = &transmitter->socket, new = {.out.fd = -1};
 	char string[INET6_ADDRSTRLEN];
 	bool is_group;
-	int r = udp_way_open(way, &new, why);
+	int r = udp_way_open(way, NULL, &new, why);
 
 	if (r < 0)
 		return r;
@@ -109,8 +109,10 @@ static int open_socket(struct transmitter *transmitter, char why[static WHY_MAX]
 	memcpy(transmitter->leaves_on, socket->interface, sizeof(transmitter->leaves_on));
 	if (!socket->ifindex)
 		rtnetlink_route_name(&way->to, transmitter->leaves_on);
-	if (transmitter->ttl == 0 && !socket->is_broadcast &&
-		(r = hold_here(socket, &way->to, why)) < 0)
+	if (transmitter->ttl == 0 && socket->is_broadcast)
+		return because(why, -EINVAL,
+			"with TTL 0 only this host would receive it, and a broadcast leaves it");
+	if (transmitter->ttl == 0 && (r = hold_here(socket, &way->to, why)) < 0)
 		return r;
 	r = transmitter->ttl < 0 ? 0
 				 : send_socket_set_ttl(socket->out.fd, way->to.family,

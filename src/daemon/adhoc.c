@@ -269,8 +269,7 @@ static int watch(struct adhoc *adhoc, const char *string)
 static int start_events(struct adhoc *adhoc, const struct options *options)
 {
 	static const struct timeval second = {.tv_sec = 1};
-	struct timeval timeout = {.tv_sec = (time_t)(options->timeout_ns / NS_PER_S),
-		.tv_usec = (suseconds_t)(options->timeout_ns % NS_PER_S / 1000)};
+	struct timeval timeout = ns_timeval(options->timeout_ns);
 
 	adhoc->tick = event_new(adhoc->base, -1, EV_PERSIST, on_tick, adhoc);
 	adhoc->end = event_new(adhoc->base, options->done_fd, EV_READ, on_end, adhoc);

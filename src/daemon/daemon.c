@@ -103,14 +103,9 @@ static const char *format_status(const struct daemon *daemon, char status[static
 {
 	size_t count = groups_count(daemon->groups);
 	size_t named = count ? count - 1 : 0; /* not that of events */
-	unsigned states[3] = {0};
+	unsigned states[MEMBERSHIP_STATES] = {0};
 
-	for (size_t i = 0; i < count; i++) {
-		const struct group *group = groups_at(daemon->groups, i);
-
-		for (size_t j = 0; j < group->memberships.count; j++)
-			states[group->memberships.items[j]->state]++;
-	}
+	groups_count_memberships(daemon->groups, states);
 	snprintf(status, STATUS_MAX, "%zu group%s: %u membership%s joined, %u waiting, %u failed",
 		named, plural(named), states[MEMBERSHIP_JOINED], plural(states[MEMBERSHIP_JOINED]),
 		states[MEMBERSHIP_WAITING], states[MEMBERSHIP_FAILED]);
@@ -181,7 +176,7 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 	if (r < 0 && !errors_total(errors))
 		errors_add(errors, "%s", strerror(-r));
 	if (r < 0 || dry_run) {
-		groups_abandon(daemon->groups, groups_plan);
+		groups_plan_free(groups_plan);
 		handlers_abandon(handlers_plan);
 		return r;
 	}
@@ -263,8 +258,7 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *ar
 {
 	struct daemon *daemon = argument;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), due = daemon->reloaded_ns + RELOAD_NS;
-	uint64_t wait = due > now ? due - now : 0;
-	struct timeval delay = {.tv_usec = (suseconds_t)(wait / 1000)};
+	struct timeval delay = ns_timeval(due > now ? due - now : 0);
 
 	(void)signal_number, (void)what;
 	if (daemon->signal_requested)
@@ -331,12 +325,7 @@ static void on_links_changed(void *argument, const struct link_change *change)
 {
 	struct daemon *daemon = argument;
 
-	if (!change || change->links_changed)
-		groups_follow_links(daemon->groups, change);
-	if (change && change->routes_changed) {
-		groups_follow_routes(daemon->groups);
-		on_followed(daemon);
-	}
+	groups_follow_links(daemon->groups, change);
 }
 
 static void on_audit(evutil_socket_t fd, short what, void *argument)

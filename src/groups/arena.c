@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "net/compat.h"
+#include "net/socket_option.h"
 
 struct arena *arena_new(void)
 {
@@ -226,25 +227,15 @@ int arena_receive_packets(struct arena *arena, int fd)
 	return fill(arena, fd, LAYOUT_CREDENTIALS, BATCH_MAX);
 }
 
-static int set_flag(int fd, int level, int option, bool on)
-{
-	int value = on;
-
-	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
 int arena_want(int fd, sa_family_t family, unsigned needs, bool coalesce)
 {
-	int r = set_flag(fd, SOL_SOCKET, SO_TIMESTAMPNS, needs & NEED_TIMESTAMP);
+	int r = socket_set(fd, SOL_SOCKET, SO_TIMESTAMPNS, !!(needs & NEED_TIMESTAMP));
 
-	if (r >= 0 && family == AF_INET)
-		r = set_flag(fd, IPPROTO_IP, IP_RECVTTL, needs & NEED_TTL);
-	else if (r >= 0)
-		r = set_flag(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, needs & NEED_TTL);
+	r = r < 0 ? r
+		  : socket_set_ip(fd, family, IP_RECVTTL, IPV6_RECVHOPLIMIT, !!(needs & NEED_TTL));
 	if (r >= 0 && needs & NEED_INTERFACE)
-		r = family == AF_INET ? set_flag(fd, IPPROTO_IP, IP_PKTINFO, true)
-				      : set_flag(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, true);
+		r = socket_set_ip(fd, family, IP_PKTINFO, IPV6_RECVPKTINFO, 1);
 	/* Fails before Linux 5.0, where datagrams come one by one. */
-	set_flag(fd, SOL_UDP, UDP_GRO, coalesce);
+	socket_set(fd, SOL_UDP, UDP_GRO, coalesce);
 	return r;
 }

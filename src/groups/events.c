@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -288,7 +287,7 @@ static void expire(struct events *events, uint64_t now)
 static void schedule(struct events *events, uint64_t now)
 {
 	const struct topic *told = list_first(&events->told, struct topic, in_queue);
-	uint64_t room = events->told_ns[events->next] + NS_PER_S, due = 0, wait;
+	uint64_t room = events->told_ns[events->next] + NS_PER_S, due = 0;
 	uint64_t sum = events->summed_ns + NS_PER_S;
 	struct timeval delay;
 
@@ -300,8 +299,7 @@ static void schedule(struct events *events, uint64_t now)
 		due = earlier_ns(due, told->free_ns);
 	if (!due)
 		return;
-	wait = due > now ? (due - now + 999) / 1000 : 0;
-	delay = (struct timeval){(time_t)(wait / 1000000), (suseconds_t)(wait % 1000000)};
+	delay = ns_timeval(due > now ? due - now : 0);
 	evtimer_add(&events->timer, &delay);
 }
 

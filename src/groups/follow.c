@@ -16,6 +16,9 @@
 #define SLICE_NS (4 * NS_PER_MS)
 #define REST_US 1000
 
+/* How long the loop waits for the links to be listed. */
+#define LOOK_NS (10 * NS_PER_MS)
+
 struct follow {
 	struct background *background;
 	struct event next_slice;
@@ -27,8 +30,12 @@ struct follow {
 	bool is_open; /* from the first reading to the end of the last group */
 	bool all; /* the next reading concerns all groups */
 	bool reads; /* in the background */
+	bool wants_joined; /* the next reading has the kernel's memberships, too: those that a
+			      change of routes only does not remove */
+	bool reads_joined; /* this one has */
 	bool again; /* something has changed since that began */
 	bool is_outdated; /* what it reads is older than what was used meanwhile */
+	uint64_t look_until_ns; /* nobody waits any longer; CLOCK_MONOTONIC */
 	struct interface_list interfaces;
 	struct interface_changes changes;
 	struct { /* written in the background */
@@ -44,7 +51,7 @@ static void read_links(void *argument)
 	struct follow *follow = argument;
 
 	follow->read.r = interface_list_read(&follow->read.interfaces);
-	follow->read.joined_r = joined_read(&follow->read.joined);
+	follow->read.joined_r = follow->reads_joined ? joined_read(&follow->read.joined) : -ENODATA;
 }
 
 static void begin_reading(struct follow *follow)
@@ -53,6 +60,8 @@ static void begin_reading(struct follow *follow)
 		transitions_begin(follow->transitions);
 	follow->is_open = follow->reads = true;
 	follow->again = follow->is_outdated = false;
+	follow->reads_joined = follow->wants_joined;
+	follow->wants_joined = false;
 	follow->read.began = forgotten_tick(follow->forgotten);
 	background_start(follow->background);
 }
@@ -145,6 +154,7 @@ static void on_read(void *argument)
 	else if (!follow->is_outdated)
 		take_interfaces(follow);
 	drop_reading(follow);
+	follow->wants_joined |= follow->reads_joined && follow->is_outdated;
 	if (follow->again || follow->is_outdated)
 		begin_reading(follow);
 	if (!evtimer_pending(&follow->next_slice, NULL))
@@ -192,11 +202,14 @@ const struct interface_list *follow_interfaces(const struct follow *follow)
 
 void follow_links(struct follow *follow, const struct link_change *change)
 {
+	bool routes_only = change && !change->links_changed;
+
 	if (!change)
 		follow->all = true;
 	else if (change->gone_count &&
 		 forgotten_note_gone(follow->forgotten, change->gone, change->gone_count) < 0)
 		follow->all = true;
+	follow->wants_joined |= !routes_only;
 	if (follow->reads)
 		follow->again = true;
 	else
@@ -244,7 +257,15 @@ void follow_settle(struct follow *follow)
 		forgotten_clear(follow->forgotten);
 }
 
-void follow_read_otherwise(struct follow *follow)
+/* A reading that was under way may have begun before the change, so there may be a second one. */
+void follow_look(struct follow *follow)
 {
-	follow->is_outdated |= follow->reads;
+	static const struct link_change look = {.routes_changed = true};
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	follow_links(follow, &look);
+	if (!follow->again)
+		follow->look_until_ns = now + LOOK_NS;
+	while (follow->reads && (now = clock_ns(CLOCK_MONOTONIC)) < follow->look_until_ns)
+		background_wait_for(follow->background, follow->look_until_ns - now);
 }

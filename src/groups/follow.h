@@ -1,7 +1,7 @@
-/* Has the groups follow the links. The links are listed in the background, as the kernel may hold
- * that up; the groups that a change concerns are reconciled in portions of some milliseconds, with
- * other events in between. Each group is reconciled as a whole. Links that change meanwhile are
- * listed again, and concern groups again. */
+/* Has the groups follow the links and routes. The links are listed in the background, as the kernel
+ * may hold that up; the groups that a change concerns are reconciled in portions of some
+ * milliseconds, with other events in between. Each group is reconciled as a whole. Links that
+ * change meanwhile are listed again, and concern groups again. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,8 +31,8 @@ void follow_free(struct follow *follow);
 /* The interfaces as last read, always at the same place. */
 const struct interface_list *follow_interfaces(const struct follow *follow);
 
-/* The links may have changed. change is NULL where nothing says so, and all groups are to be
- * compared with what there is. */
+/* The links or routes may have changed. change is NULL where nothing says so, and all groups are to
+ * be compared with what there is. */
 void follow_links(struct follow *follow, const struct link_change *change);
 
 /* Has the group reconciled soon, where the change concerns it. */
@@ -43,6 +43,7 @@ void follow_group(struct follow *follow, struct group *group);
 int follow_read_now(struct follow *follow);
 void follow_settle(struct follow *follow);
 
-/* A group was reconciled with what was read otherwise, just now: what was read before is not
- * used. */
-void follow_read_otherwise(struct follow *follow);
+/* For those that cannot wait until a change is noticed: lists the links, and has the groups that
+ * are concerned follow. Where the kernel holds that up, it goes on in the background, and
+ * follow_interfaces() stays what it was. */
+void follow_look(struct follow *follow);

@@ -125,19 +125,14 @@ void group_inherit(struct group *group, struct group *from)
 static int want(void *argument, const char *interface)
 {
 	struct group *group = argument;
-	struct membership *membership;
+	struct membership *membership = group_find_membership(group, interface);
 
-	for (size_t i = 0; i < group->memberships.count; i++) {
-		membership = group->memberships.items[i];
-		if (!strcmp(membership->interface, interface)) {
-			membership->wanted = true;
-			return 0;
+	if (!membership) {
+		membership = membership_new(group, interface);
+		if (!membership || array_add(&group->memberships, membership) < 0) {
+			membership_free(membership);
+			return -ENOMEM;
 		}
-	}
-	membership = membership_new(group, interface);
-	if (!membership || array_add(&group->memberships, membership) < 0) {
-		membership_free(membership);
-		return -ENOMEM;
 	}
 	membership->wanted = true;
 	return 0;
@@ -181,7 +176,7 @@ static bool may_receive(const struct interface *interface, const struct interfac
 {
 	if (interface_address(interfaces, interface, family))
 		return true;
-	return interface->flags & IFF_UP && (family == AF_INET || interface->ipv6 == IPV6_ENABLED);
+	return interface->flags & IFF_UP && interface_has_family(interface, family);
 }
 
 /* Where 0.0.0.0 or :: is received: on each interface that has an address, and on those that are up
@@ -269,7 +264,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 	return r;
 }
 
-/* Whether its state depends on routes, which may change with any interface, or without one. */
+/* Whether a configured list means an interface that has changed. One that names none means all. */
 static bool are_concerned(
 	const struct string_list *patterns, const struct interface_changes *changes)
 {
@@ -307,6 +302,7 @@ bool group_is_concerned(const struct group *group, const struct interface_change
 
 	if (config->is_events)
 		return false;
+	/* The first two depend on routes, which may change with any interface, or without one. */
 	if (!address_is_multicast(&config->address) || outgoing_follows_route(group) ||
 		seems_left(group) || are_concerned(&config->interfaces, changes))
 		return true;

@@ -1,6 +1,8 @@
 /* A group: its memberships, the outlets that it delivers to, and sending to it. */
 #pragma once
 
+#include <string.h>
+
 #include "base/errors.h"
 #include "base/log.h"
 #include "config/config.h"
@@ -83,6 +85,23 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 /* Whether group_reconcile() may do anything after these changes, and after what the kernel was
  * found to have forgotten. */
 bool group_is_concerned(const struct group *group, const struct interface_changes *changes);
+
+/* The membership on an interface, by its name or the pattern that matches none; or NULL. */
+static inline struct membership *group_find_membership(
+	const struct group *group, const char *interface)
+{
+	for (size_t i = 0; i < group->memberships.count; i++)
+		if (!strcmp(group->memberships.items[i]->interface, interface))
+			return group->memberships.items[i];
+	return NULL;
+}
+
+static inline bool group_is_joined_on(const struct group *group, const char *interface)
+{
+	const struct membership *membership = group_find_membership(group, interface);
+
+	return membership && membership->state == MEMBERSHIP_JOINED;
+}
 
 /* The smallest receive buffer of its sockets, in bytes. */
 uint64_t group_smallest_buffer(const struct group *group);

@@ -4,10 +4,10 @@
 #include "base/errors.h"
 #include "base/list.h"
 #include "groups/group.h"
+#include "groups/plan.h"
 #include "handlers/handlers.h"
 
 struct groups;
-struct groups_plan;
 struct link_change;
 
 /* Watches groups by name, also those that come later: a subscriber. Zeroed otherwise. */
@@ -43,7 +43,7 @@ void groups_free(struct groups *groups);
 /* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A
  * membership that cannot be joined is no failure, its state tells why. On failure nothing has
  * changed, and errors says why. With dry_run no file is made either, and the plan is only good for
- * groups_abandon(). wanted must live until the commit, and as long as the groups after it. */
+ * groups_plan_free(). wanted must live until the commit, and as long as the groups after it. */
 int groups_prepare(struct groups *groups, const struct config *wanted,
 	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
 	struct groups_plan **ret);
@@ -52,9 +52,6 @@ int groups_prepare(struct groups *groups, const struct config *wanted,
  * change keep their sockets, connections and counters; those that changed keep their connections
  * and counters; those that Join made stay. Frees plan. */
 void groups_commit(struct groups *groups, struct groups_plan *plan);
-
-/* Undoes groups_prepare(). Accepts NULL. */
-void groups_abandon(struct groups *groups, struct groups_plan *plan);
 
 /* Joins one more group until the daemon stops. Returns 0, -EEXIST, or -ENOMEM. */
 int groups_join(
@@ -69,20 +66,22 @@ int groups_leave(struct groups *groups, const char *name);
 void groups_reconcile(struct groups *groups);
 
 /* Does so soon, in portions that do not hold up the loop, for the groups that are concerned. change
- * is NULL where nothing has told of a change, and all groups are compared. */
+ * is NULL where nothing has told of a change, and all groups are compared. Routes and queueing
+ * disciplines are followed as well. */
 void groups_follow_links(struct groups *groups, const struct link_change *change);
 
 /* The network interfaces as last read for all groups. */
 const struct interface_list *groups_interfaces(const struct groups *groups);
-
-/* After a change of routes or queueing disciplines. */
-void groups_follow_routes(struct groups *groups);
 
 struct group *groups_find(const struct groups *groups, const char *name);
 
 /* In the order of their names. */
 size_t groups_count(const struct groups *groups);
 struct group *groups_at(const struct groups *groups, size_t i);
+
+/* Adds the memberships of all groups to the numbers of their states. */
+void groups_count_memberships(
+	const struct groups *groups, unsigned counts[static MEMBERSHIP_STATES]);
 
 /* Attaches a tap to the groups of its names, also to those that a reload or Join makes later.
  * Returns 0 or -ENOMEM. Not to be called from a deliver(). */

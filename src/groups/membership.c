@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "data/notice.h"
 #include "groups/group.h"
+#include "groups/obstacle.h"
 #include "groups/receive.h"
 #include "net/multicast.h"
 
@@ -22,38 +22,26 @@ const char *membership_state_name(enum membership_state state)
 	return names[state];
 }
 
-/* had_error: joining without any delay is not worth a line. */
-static void log_state(const struct membership *membership, bool had_error)
+/* The line of the log and the event of a new state. */
+static void tell_state(const struct membership *membership)
 {
 	static const enum transition kinds[] = {
 		TRANSITION_WAITING, TRANSITION_JOINED, TRANSITION_FAILED};
+	const struct group_context *context = membership->group->context;
+	const char *group = membership->group->config->name;
 	enum transition kind = kinds[membership->state];
 
 	if (kind == TRANSITION_JOINED && membership->error)
 		kind = TRANSITION_JOINED_BUT;
-	if (kind != TRANSITION_JOINED || had_error)
-		transition_add(membership->group->context->transitions, kind,
-			membership->group->config->name, membership->interface, membership->error);
+	transition_add(context->transitions, kind, group, membership->interface, membership->error);
+	notice_send(context->notices, &(struct notice){.kind = NOTICE_MEMBERSHIP,
+					      .group = group,
+					      .interface = membership->interface,
+					      .detail = membership_state_name(membership->state),
+					      .why = membership->error});
 }
 
-/* Tells others of the new state. What is not worth a line of the log is not worth an event. */
-static void tell_state(const struct membership *membership, bool had_error)
-{
-	struct group *group = membership->group;
-
-	if (membership->state == MEMBERSHIP_JOINED)
-		silence_watch(group);
-	if (membership->state == MEMBERSHIP_JOINED && !membership->error && !had_error)
-		return;
-	notice_send(
-		group->context->notices, &(struct notice){.kind = NOTICE_MEMBERSHIP,
-						 .group = group->config->name,
-						 .interface = membership->interface,
-						 .detail = membership_state_name(membership->state),
-						 .why = membership->error});
-}
-
-/* What stays as it was is not logged again. When joined, error is NULL, or what to know about it.
+/* What stays as it was is not told again. When joined, error is NULL, or what to know about it.
  */
 static void set_state(struct membership *membership, enum membership_state state, const char *error)
 {
@@ -74,8 +62,11 @@ static void set_state(struct membership *membership, enum membership_state state
 		membership->last_error = take(membership->error);
 	}
 	membership->error = error ? strdup(error) : NULL;
-	log_state(membership, had_error);
-	tell_state(membership, had_error);
+	if (state == MEMBERSHIP_JOINED)
+		silence_watch(membership->group);
+	/* Joining without any delay is not worth a line. */
+	if (state != MEMBERSHIP_JOINED || error || had_error)
+		tell_state(membership);
 }
 
 struct membership *membership_new(struct group *group, const char *interface)
@@ -173,7 +164,7 @@ static void leave(struct membership *membership)
 	while (r >= 0 || r == -ENETDOWN);
 }
 
-void membership_close(struct membership *membership)
+static void close_socket(struct membership *membership)
 {
 	report_cancel(&membership->report);
 	if (membership->fd < 0)
@@ -199,7 +190,7 @@ void membership_free(struct membership *membership)
 {
 	if (!membership)
 		return;
-	membership_close(membership);
+	close_socket(membership);
 	retry_cancel(&membership->retry);
 	counters_release(membership->group->context->counters, membership->counters);
 	free(membership->interface);
@@ -288,7 +279,7 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 	event_assign(&membership->readable, membership->group->context->base, fd,
 		EV_READ | EV_PERSIST, membership_on_readable, membership);
 	if (event_add(&membership->readable, NULL) < 0) {
-		membership_close(membership);
+		close_socket(membership);
 		return -ENOMEM;
 	}
 	return 0;
@@ -414,7 +405,7 @@ static bool restore_same(struct membership *membership, const struct interface *
 	if (is_multicast(membership) &&
 		forgotten_is_left(context->forgotten, &membership->group->config->address,
 			interface->index, 0)) {
-		membership_close(membership);
+		close_socket(membership);
 		return false;
 	}
 	context->restored.sockets++;
@@ -442,7 +433,7 @@ static void drain_others(struct membership *membership, unsigned ifindex)
 		}
 		membership->coalesces = true;
 		if (adopt_restored(membership, membership->interface, ifindex, name, fd) >= 0)
-			membership_close(membership);
+			close_socket(membership);
 	}
 }
 
@@ -503,88 +494,22 @@ static void set_joined(struct membership *membership, const struct interface_lis
 	set_state(membership, MEMBERSHIP_JOINED, *note ? note : NULL);
 }
 
-static bool has_family(const struct membership *membership, const struct interface *interface)
-{
-	return membership->group->config->address.family == AF_INET ||
-	       interface->ipv6 == IPV6_ENABLED;
-}
-
-/* Whether datagrams to the address can come to this host. Link-local ones are an interface's. */
-static bool is_local(const struct address *address, const struct interface_list *interfaces,
-	const struct interface *interface)
-{
-	if (!address_is_multicast(address) && address_needs_scope(address))
-		return interface && interface_has_address(interfaces, interface, address);
-	return multicast_reach(address) != REACH_NONE;
-}
-
-static bool leaves_out(const struct config_group *config)
-{
-	for (size_t i = 0; i < config->interfaces.count; i++)
-		if (*config->interfaces.items[i] == '!')
-			return true;
-	return false;
-}
-
-/* Why nothing can be joined there now; NULL: it can. */
-static const char *find_obstacle(const struct membership *membership,
-	const struct interface_list *interfaces, const struct interface *interface,
-	char why[static WHY_MAX])
-{
-	const struct address *own = &membership->group->config->address;
-	char string[INET6_ADDRSTRLEN];
-	struct address address;
-
-	if (!(interface && !(interface->flags & IFF_UP)) && !is_local(own, interfaces, interface)) {
-		snprintf(why, WHY_MAX,
-			"%s is neither an address of this host nor a broadcast address of its "
-			"networks",
-			address_format(own, string));
-		return why;
-	}
-	if (!interface && interface_is_glob(membership->interface) && !is_multicast(membership))
-		return leaves_out(membership->group->config)
-			       ? "no interface matches beside those that are left out"
-			       : "no interface matches";
-	/* Those that match have memberships of their own, unless they are left out. */
-	if (!interface && interface_is_glob(membership->interface) &&
-		interface_any_matches(interfaces, membership->interface))
-		return "every interface that matches is left out";
-	if (!interface && interface_is_glob(membership->interface))
-		return "no interface with the flag MULTICAST matches; one without it, or a port of "
-		       "a "
-		       "bridge, is joined where it is named";
-	if (!interface && address_parse(membership->interface, &address) == 0)
-		return "no interface has this address";
-	if (!interface)
-		return "there is no such interface";
-	if (!(interface->flags & IFF_UP))
-		return "the interface is down";
-	if (has_family(membership, interface))
-		return NULL;
-	if (interface->ipv6 == IPV6_ABSENT)
-		return "the interface does no IPv6: its MTU is below 1280, or the kernel has none";
-	snprintf(why, WHY_MAX,
-		"IPv6 is disabled on the interface; sysctl -w net.ipv6.conf.%s.disable_ipv6=0 "
-		"enables it",
-		interface->name);
-	return why;
-}
-
 void membership_update(struct membership *membership, const struct interface_list *interfaces)
 {
 	const struct interface *interface = interface_find(interfaces, membership->interface);
 	char why[WHY_MAX];
-	const char *obstacle = find_obstacle(membership, interfaces, interface, why);
+	const char *obstacle = obstacle_find(
+		membership->group->config, membership->interface, interfaces, interface, why);
 
-	if (interface && has_family(membership, interface) &&
+	if (interface &&
+		interface_has_family(interface, membership->group->config->address.family) &&
 		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
 		forget_arrivals(membership);
 		follow_link(membership, interface);
 		set_joined(membership, interfaces, interface);
 		return;
 	}
-	membership_close(membership);
+	close_socket(membership);
 	if (obstacle)
 		set_state(membership, MEMBERSHIP_WAITING, obstacle);
 	else if (join(membership, interface, why) < 0)
@@ -620,7 +545,7 @@ static void end_report(struct report *report, int r)
 	membership->touched = forgotten_now(membership->group->context->forgotten);
 	if (r >= 0)
 		return;
-	membership_close(membership);
+	close_socket(membership);
 	set_state(membership, MEMBERSHIP_FAILED,
 		"the kernel took its sources, and could not set them again; joining again");
 }

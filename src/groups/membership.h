@@ -33,6 +33,7 @@ struct group_context {
 	struct arena *arena;
 	struct senders *senders;
 	struct pause *pause;
+	uint32_t link_changes; /* how often links or routes have changed */
 	struct retries *retries; /* of memberships that could not be joined */
 	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
@@ -45,6 +46,8 @@ struct group_context {
 	struct transitions *transitions;
 	struct forgotten *forgotten;
 	const struct interface_list *interfaces; /* as last read for all groups */
+	void (*look)(struct group_context *context); /* reads them again, and has all groups follow,
+							before their change is noticed */
 	struct restored restored;
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */
@@ -58,6 +61,7 @@ enum membership_state {
 	MEMBERSHIP_WAITING, /* for an interface that is absent or down */
 	MEMBERSHIP_JOINED,
 	MEMBERSHIP_FAILED, /* the kernel refused */
+	MEMBERSHIP_STATES,
 };
 
 /* A record of data/counters.h. */
@@ -116,11 +120,8 @@ struct membership {
 /* A waiting membership, or NULL without memory. group must live longer. */
 struct membership *membership_new(struct group *group, const char *interface);
 
-/* Leaves the group, and delivers what is queued at the socket. Then closes it. While the daemon
- * stops, a stored socket is closed without leaving. */
-void membership_close(struct membership *membership);
-
-/* Closes it first. Accepts NULL. */
+/* Leaves the group, and delivers what is queued at the socket. While the daemon stops, a stored
+ * socket is closed without leaving. Accepts NULL. */
 void membership_free(struct membership *membership);
 
 /* At the start, before anything is joined: restores the socket of an earlier run, if it fits and is

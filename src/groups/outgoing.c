@@ -1,7 +1,6 @@
 #include "groups/outgoing.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +18,6 @@
 
 /* How many ways that the configuration does not name stay open for each group. */
 #define EXTRAS_MAX 8
-
-uint32_t outgoing_now_ms(void)
-{
-	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
-}
 
 static void way_close(struct way *way)
 {
@@ -102,7 +96,8 @@ bool outgoing_follows_route(const struct group *group)
 {
 	const struct config_group *config = group->config;
 
-	return !config->send_interface.count && !config->interfaces.count && binds_to_route(config);
+	return !config->is_events && !config->send_interface.count && !config->interfaces.count &&
+	       binds_to_route(config);
 }
 
 int outgoing_explain_no_route(const struct config_group *config, char why[static WHY_MAX])
@@ -171,27 +166,14 @@ static int choose_options(const struct way *way, const struct interface_list *in
 
 /* ---- Keeping the ways up to date ---- */
 
-static const struct membership *find_membership(const struct group *group, const char *interface)
-{
-	for (size_t i = 0; interface && i < group->memberships.count; i++)
-		if (!strcmp(group->memberships.items[i]->interface, interface))
-			return group->memberships.items[i];
-	return NULL;
-}
-
-static bool is_joined(const struct membership *membership)
-{
-	return membership && membership->state == MEMBERSHIP_JOINED;
-}
-
 void outgoing_membership_changed(struct group *group)
 {
 	for (size_t i = 0; i < group->outgoing.ways.count; i++) {
 		struct way *way = group->outgoing.ways.items[i];
 
 		if (way->sender)
-			way->is_joined = is_joined(
-				find_membership(group, sender_options(way->sender)->interface));
+			way->is_joined = group_is_joined_on(
+				group, sender_options(way->sender)->interface);
 	}
 }
 
@@ -246,26 +228,28 @@ void outgoing_read_carrier(struct way *way)
 	const struct group *group = way->group;
 	char route[IF_NAMESIZE];
 
-	way->link_changes = interfaces_changes();
+	way->link_changes = group->context->link_changes;
 	way->has_no_carrier = outgoing_find_route(group->config, route) == 0 &&
 			      !interface_has_carrier(if_nametoindex(route));
-	way->is_joined = way->has_no_carrier && is_joined(find_membership(group, route));
+	way->is_joined = way->has_no_carrier && group_is_joined_on(group, route);
 }
 
 static void way_update(struct way *way, const struct interface_list *interfaces, bool say)
 {
-	const struct membership *membership;
+	const struct membership *membership = NULL;
 	const struct interface *interface;
 	struct send_socket options;
 	char why[WHY_MAX] = "";
 	int r = choose_options(way, interfaces, &options, why);
 
 	interface = options.ifindex ? interface_by_index(interfaces, options.ifindex) : NULL;
-	membership = find_membership(way->group, interface ? interface->name : way->interface);
-	way->is_joined = is_joined(membership);
+	if (interface || way->interface)
+		membership = group_find_membership(
+			way->group, interface ? interface->name : way->interface);
+	way->is_joined = membership && membership->state == MEMBERSHIP_JOINED;
 	way->is_loopback = interface && interface->flags & IFF_LOOPBACK;
 	way->has_no_carrier = interface && !(interface->flags & IFF_RUNNING);
-	way->link_changes = interfaces_changes() - 1; /* read again by the next send */
+	way->link_changes = way->group->context->link_changes - 1; /* read again by the next send */
 	r = r < 0 ? r : check_carrier(way, options.interface, why);
 	if (r < 0 || !way->sender || !send_socket_equal(sender_options(way->sender), &options)) {
 		way_close(way);
@@ -378,7 +362,7 @@ int outgoing_update(struct group *group, const struct interface_list *interfaces
 	ways_clear(&outgoing->ways);
 	outgoing->ways = wanted;
 	outgoing->usable = 0;
-	outgoing->examined_ms = outgoing_now_ms();
+	outgoing->examined_ms = coarse_ms();
 	for (size_t i = 0; i < wanted.count; i++) {
 		way_update(wanted.items[i], interfaces, true);
 		outgoing->usable += wanted.items[i]->sender != NULL;
@@ -390,14 +374,11 @@ int outgoing_update(struct group *group, const struct interface_list *interfaces
 
 void outgoing_examine(struct group *group)
 {
-	struct interface_list interfaces = {0};
-
-	if (group->outgoing.ways.count &&
-		outgoing_now_ms() - group->outgoing.examined_ms < EXAMINE_MS)
+	if (coarse_ms() - group->outgoing.examined_ms < EXAMINE_MS)
 		return;
-	if (interface_list_read(&interfaces) == 0)
-		outgoing_update(group, &interfaces);
-	interface_list_clear(&interfaces);
+	group->context->look(group->context);
+	if (!group->outgoing.usable)
+		outgoing_update(group, group->context->interfaces);
 }
 
 void outgoing_move(struct group *group, struct group *from)
@@ -454,27 +435,31 @@ static struct way *find_way(const struct outgoing *outgoing, const char *name)
 	return way ? *way : NULL;
 }
 
-int outgoing_choose(struct group *group, const char *name, struct way **ret)
+/* Makes it, or tries again to open it. */
+static int choose(struct group *group, const char *name, struct way **ret)
 {
-	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
+	const struct interface_list *interfaces = group->context->interfaces;
+	const struct interface *interface = interface_find(interfaces, name);
 	struct outgoing *outgoing = &group->outgoing;
-	const struct interface *interface;
-	int r;
 
-	*ret = find_way(outgoing, name);
-	if (*ret && (*ret)->sender)
-		return 0;
-	if ((r = interface_list_read(&interfaces)) < 0)
-		return r;
-	interface = interface_find(&interfaces, name);
 	name = interface ? interface->name : name;
 	*ret = find_way(outgoing, name);
 	*ret = *ret ? *ret : add_extra(outgoing, group, name);
 	if (!*ret)
 		return -ENOMEM;
 	if (!(*ret)->sender)
-		way_update(*ret, &interfaces, (*ret)->counters);
+		way_update(*ret, interfaces, (*ret)->counters);
 	return 0;
+}
+
+int outgoing_choose(struct group *group, const char *name, struct way **ret)
+{
+	int r = choose(group, name, ret);
+
+	if (r < 0 || (*ret)->sender)
+		return r;
+	group->context->look(group->context);
+	return choose(group, name, ret);
 }
 
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface)
@@ -498,8 +483,7 @@ static bool is_expected(
 	struct echoes *echoes, const struct way *way, const struct datagram *datagram)
 {
 	return echoes && endpoint_port(&datagram->source) == sender_port(way->sender) &&
-	       echoes_take(echoes, datagram->payload, datagram->size, way->ifindex,
-		       outgoing_now_ms()) &&
+	       echoes_take(echoes, datagram->payload, datagram->size, way->ifindex, coarse_ms()) &&
 	       endpoint_is_local(&datagram->source);
 }
 

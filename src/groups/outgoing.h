@@ -39,7 +39,7 @@ struct way {
 	bool is_joined; /* the group is, there: what is sent comes back */
 	bool is_loopback; /* it is by lo: nothing leaves this host */
 	bool has_no_carrier; /* nothing leaves: only this host receives what is sent */
-	uint32_t link_changes; /* interfaces_changes() at the last outgoing_read_carrier() */
+	uint32_t link_changes; /* the context's at the last outgoing_read_carrier() */
 	struct origin *origin; /* of replies; NULL: none are received */
 	struct event replied;
 	uint32_t dropped; /* replies that the kernel dropped at the socket, when last read */
@@ -97,9 +97,6 @@ int outgoing_choose(struct group *group, const char *name, struct way **ret);
 
 /* How many datagrams were not sent on this interface; 0 where none are to be. */
 uint64_t outgoing_not_sent(const struct outgoing *outgoing, const char *interface);
-
-/* CLOCK_MONOTONIC_COARSE in milliseconds, for the echoes. */
-uint32_t outgoing_now_ms(void);
 
 /* Asks the kernel for what the group's outlets need of replies. */
 void outgoing_apply_needs(struct group *group);

@@ -3,7 +3,6 @@
  * next read. */
 #include "groups/receive.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 
@@ -39,11 +38,6 @@ uint32_t membership_count_drops(struct membership *membership)
 	membership->group->counters->kernel_dropped += more;
 	atomic_store_explicit(&membership->origin->kernel_dropped, now, memory_order_relaxed);
 	return more;
-}
-
-static uint32_t now_s(void)
-{
-	return (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
 }
 
 static void count(struct group_counters *counters, const struct arena_received *received)
@@ -153,7 +147,7 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 	if (!(group->needs & NEED_DATAGRAMS))
 		return 0;
 	/* Once a second, for pcapng statistics. */
-	now = now_s();
+	now = coarse_s();
 	if (now != membership->drops_read_s) {
 		membership->drops_read_s = now;
 		membership_count_drops(membership);
@@ -171,7 +165,8 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 static bool may_pause(const struct membership *membership)
 {
 	return !(membership->group->needs & NEED_PROMPT) &&
-	       membership->receive_buffer >= PAUSE_BUFFER && membership->awake_until_s <= now_s();
+	       membership->receive_buffer >= PAUSE_BUFFER &&
+	       membership->awake_until_s <= coarse_s();
 }
 
 /* Whether the guard against rings has the membership pause, to see what comes meanwhile. */
@@ -237,7 +232,7 @@ enum pause_next membership_resume(struct pause_member *member)
 	if (membership->guard_pause_ns && goes_on_guard_pause(membership))
 		return PAUSE_AGAIN;
 	if (!member->goes_on && socket_backlog(membership->fd) > membership->receive_buffer / 2)
-		membership->awake_until_s = now_s() + AWAKE_S;
+		membership->awake_until_s = coarse_s() + AWAKE_S;
 	next = take_turn(membership);
 	/* Where the event cannot be added, reading goes on from here. */
 	if (next == PAUSE_ENDS && event_add(&membership->readable, NULL) < 0)

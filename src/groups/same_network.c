@@ -80,23 +80,12 @@ static void lose(struct group *group)
 	report(group, NOTICE_END, text);
 }
 
-static bool is_joined(const struct group *group, const char *interface)
-{
-	for (size_t i = 0; i < group->memberships.count; i++) {
-		const struct origin *origin = group->memberships.items[i]->origin;
-
-		if (origin && !strcmp(origin->interface, interface))
-			return true;
-	}
-	return false;
-}
-
 void same_network_update(struct group *group)
 {
 	struct same_network *same = &group->same_network;
 
-	if (same->is_found &&
-		!(is_joined(group, same->interfaces[0]) && is_joined(group, same->interfaces[1])))
+	if (same->is_found && !(group_is_joined_on(group, same->interfaces[0]) &&
+				      group_is_joined_on(group, same->interfaces[1])))
 		lose(group);
 }
 
@@ -117,9 +106,8 @@ static void begin(struct group *group, uint32_t now_s)
 bool same_network_is_watched(struct group *group)
 {
 	struct same_network *same = &group->same_network;
-	uint32_t now_s;
+	uint32_t now_s = coarse_s();
 
-	now_s = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_S);
 	if (now_s >= same->next_s)
 		begin(group, now_s);
 	return group->config->duplicates == DUPLICATES_DROP || now_s < same->until_s;
@@ -157,7 +145,7 @@ void same_network_examine(struct membership *membership, struct arena_received *
 {
 	struct group *group = membership->group;
 	struct datagram *datagrams = group->context->arena->datagrams;
-	uint32_t now_ms = (uint32_t)(clock_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS);
+	uint32_t now_ms = coarse_ms();
 	struct twins *twins = twins_of(group);
 	unsigned rest = 0, other;
 

@@ -82,14 +82,13 @@ static void pop(struct silences *silences, struct silence *silence)
 /* Sets the timer for the group that is due first. */
 static void schedule(struct silences *silences)
 {
-	uint64_t due = silences->count ? silences->items[0]->due_ns : 0, now, wait;
+	uint64_t due = silences->count ? silences->items[0]->due_ns : 0, now;
 	struct timeval delay;
 
 	if (!due || (silences->timer_ns && silences->timer_ns <= due))
 		return;
 	now = clock_ns(CLOCK_MONOTONIC);
-	wait = due > now ? (due - now + 999) / 1000 : 0;
-	delay = (struct timeval){(time_t)(wait / 1000000), (suseconds_t)(wait % 1000000)};
+	delay = ns_timeval(due > now ? due - now : 0);
 	if (evtimer_add(&silences->timer, &delay) == 0)
 		silences->timer_ns = due;
 }

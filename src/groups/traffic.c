@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "groups/group.h"
 #include "net/interface.h"
 #include "net/rtnetlink.h"
@@ -54,25 +55,48 @@ uint64_t group_kernel_dropped(struct group *group)
 	return group->counters->kernel_dropped;
 }
 
+/* Reasons that there are only where the kernel's route chooses the interface. Returns r, or 0 for
+ * other errors. */
+static int explain_route(const struct config_group *config, int r, char why[static WHY_MAX])
+{
+	char route[IF_NAMESIZE];
+
+	switch (-r) {
+	case ENETUNREACH:
+		return outgoing_explain_no_route(config, why);
+	case EADDRNOTAVAIL:
+		return because(why, r,
+			"%s, to which the kernel's route leads, has no %s address to send from: "
+			"give it one with ip addr add, or set send_interface",
+			rtnetlink_route_name(&config->address, route),
+			config->address.family == AF_INET ? "IPv4" : "IPv6");
+	case EINVAL:
+		return because(why, r,
+			"%s: a link-local group needs an interface: set send_interface, or send "
+			"with one",
+			strerror(-r));
+	default:
+		return 0;
+	}
+}
+
 int group_explain(
 	const struct group *group, int r, const struct unsent *unsent, char why[static WHY_MAX])
 {
 	const struct way *way = unsent->way;
-	bool v4 = group->config->address.family == AF_INET;
 	const char *interface = way ? way->interface : NULL;
 	char string[INET6_ADDRSTRLEN];
-	char route[IF_NAMESIZE];
 
 	if (group->config->is_events)
 		return because(why, r,
 			"the group has no address: its datagrams are the daemon's own events");
 	if (way && way->failure < 0)
 		return because(why, r, "%s", way->error ? way->error : strerror(-r));
+	if (!interface && explain_route(group->config, r, why) < 0)
+		return r;
 	switch (-r) {
 	case ENETUNREACH:
-		if (interface)
-			return because(why, r, "%s is down, or has no multicast route", interface);
-		return outgoing_explain_no_route(group->config, why);
+		return because(why, r, "%s is down, or has no multicast route", interface);
 	case ENONET:
 		return because(why, r,
 			"with TTL 0 it would leave this host by %s: the kernel keeps it here only "
@@ -87,21 +111,11 @@ int group_explain(
 		return because(why, r, "there is no interface %s",
 			interface ? interface : "to send out of");
 	case EADDRNOTAVAIL:
-		if (interface)
-			return because(why, r, "%s has no %s address to send from", interface,
-				v4 ? "IPv4" : "IPv6");
-		return because(why, r,
-			"%s, to which the kernel's route leads, has no %s address to send from: "
-			"give it one with ip addr add, or set send_interface",
-			rtnetlink_route_name(&group->config->address, route), v4 ? "IPv4" : "IPv6");
+		return because(why, r, "%s has no %s address to send from", interface,
+			group->config->address.family == AF_INET ? "IPv4" : "IPv6");
 	case EINVAL:
-		if (interface)
-			return because(why, r, "%s: %s no longer has the address to send from",
-				strerror(-r), interface);
-		return because(why, r,
-			"%s: a link-local group needs an interface: set send_interface, or send "
-			"with one",
-			strerror(-r));
+		return because(why, r, "%s: %s no longer has the address to send from",
+			strerror(-r), interface);
 	case EMSGSIZE:
 		return because(why, r, "the datagram is larger than %u bytes, or than %s takes",
 			datagram_max(group->config->address.family),
@@ -147,7 +161,7 @@ static int send_on(struct way *way, int ttl, const struct iovec *vectors, unsign
 		return way->failure;
 	if (ttl == 0 && !keeps_ttl_0(way))
 		return -ENONET;
-	if (!way->ifindex && way->link_changes != interfaces_changes())
+	if (!way->ifindex && way->link_changes != way->group->context->link_changes)
 		outgoing_read_carrier(way);
 	if (way->has_no_carrier && !(way->is_joined && way->group->config->loop))
 		return -ENETDOWN;
@@ -175,7 +189,7 @@ static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned
 
 		if (echoes)
 			echoes_expect(echoes, vectors[i].iov_base, vectors[i].iov_len, way->ifindex,
-				outgoing_now_ms());
+				coarse_ms());
 		*returned |= 1ull << i;
 	}
 }

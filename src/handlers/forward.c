@@ -33,11 +33,13 @@ struct forward {
 	struct forward_options options;
 	char *interface; /* storage of options.way.interface */
 	struct spoof *spoof;
+	const struct interface_list *interfaces; /* of the daemon; NULL: it has not told yet */
 	struct udp_socket socket; /* with keep_source it is not sent from */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
 	int ttl_set; /* of the socket, now */
 	bool multicast;
+	bool is_cut_off; /* without a carrier nobody would receive anything; it was logged */
 	bool unreachable_logged;
 	struct log_limit limit;
 	struct address told[TOLD_MAX]; /* sources whose TTL is too small, a ring */
@@ -83,7 +85,7 @@ static int open_socket(struct forward *forward, char why[static WHY_MAX])
 
 	if (options->keep_source && !forward->spoof)
 		return because(why, -EPERM, SPOOF_FIX);
-	r = udp_way_open(&options->way, socket, why);
+	r = udp_way_open(&options->way, forward->interfaces, socket, why);
 	if (r < 0)
 		return r;
 	forward->ttl_set = -1;
@@ -96,16 +98,46 @@ static int open_socket(struct forward *forward, char why[static WHY_MAX])
 	return 0;
 }
 
+static void log_sending(const struct forward *forward)
+{
+	log_notice("handler %s: sends%s%s now", forward->name, forward->interface ? " on " : "",
+		forward->interface ? forward->interface : "");
+}
+
+/* The programs of this host receive what is sent to many with loop, and unicast to it. */
+static bool is_heard_here(const struct forward *forward)
+{
+	const struct address *to = &forward->options.way.to;
+
+	if (forward->multicast || forward->socket.is_broadcast)
+		return forward->options.loop;
+	return multicast_reach(to) == REACH_UNICAST;
+}
+
+static void read_carrier(struct forward *forward)
+{
+	const struct udp_socket *socket = &forward->socket;
+	bool was_cut_off = forward->is_cut_off;
+
+	forward->is_cut_off = socket->out.fd >= 0 && socket->has_no_carrier &&
+			      !is_heard_here(forward);
+	if (forward->is_cut_off && !was_cut_off)
+		log_warning("handler %s: %s has no carrier; datagrams are dropped until it has one",
+			forward->name,
+			forward->interface ? forward->interface : "the interface of the kernel's route");
+	else if (was_cut_off && socket->out.fd >= 0)
+		log_sending(forward);
+}
+
 /* Opens the socket, or says once why not; what is missing is tried less and less often. */
 static void try_open(struct forward *forward, uint64_t now)
 {
 	char why[WHY_MAX];
 	int r = open_socket(forward, why);
 
-	if (r >= 0 && forward->failure)
-		log_notice("handler %s: sends%s%s now", forward->name,
-			forward->interface ? " on " : "",
-			forward->interface ? forward->interface : "");
+	read_carrier(forward);
+	if (r >= 0 && forward->failure && !forward->is_cut_off)
+		log_sending(forward);
 	else if (r < 0 && r != forward->failure)
 		log_warning("handler %s: %s; datagrams are dropped until it can send",
 			forward->name, why);
@@ -117,11 +149,12 @@ static void try_open(struct forward *forward, uint64_t now)
 	forward->retry_ns = now + forward->pause_ns;
 }
 
+/* Whether it can send now. */
 static bool is_open(struct forward *forward, uint64_t now)
 {
 	if (forward->socket.out.fd < 0 && now >= forward->retry_ns)
 		try_open(forward, now);
-	return forward->socket.out.fd >= 0;
+	return forward->socket.out.fd >= 0 && !forward->is_cut_off;
 }
 
 void forward_free(struct forward *forward)
@@ -158,14 +191,6 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	return 0;
 }
 
-static bool has_address(const struct interface_list *interfaces, const struct address *address)
-{
-	for (size_t i = 0; i < interfaces->addresses.count; i++)
-		if (address_equal(&interfaces->addresses.items[i].address, address))
-			return true;
-	return false;
-}
-
 /* Why nothing can be sent now, a negative errno as of udp_way_open(), as far as the list of
  * interfaces tells. */
 static int find_obstacle(const struct forward *forward, const struct interface_list *interfaces)
@@ -185,31 +210,25 @@ static int find_obstacle(const struct forward *forward, const struct interface_l
 	return 0;
 }
 
-/* Whether the socket still is what would be opened: its interface and its address are there. */
-static bool is_current(struct forward *forward, const struct interface_list *interfaces)
-{
-	struct udp_socket *socket = &forward->socket;
-
-	return udp_way_is_current(socket) &&
-	       (!socket->source.family || has_address(interfaces, &socket->source));
-}
-
 void forward_links_changed(struct forward *forward, const struct interface_list *interfaces)
 {
 	const struct udp_way *way = &forward->options.way;
 	struct udp_socket *socket = &forward->socket;
 	int obstacle = find_obstacle(forward, interfaces);
 
-	if (socket->out.fd >= 0 && (obstacle || !is_current(forward, interfaces)))
+	forward->interfaces = interfaces;
+	if (socket->out.fd >= 0 && (obstacle || !udp_way_follow(way, socket, interfaces)))
 		closep(&socket->out.fd);
 	if (socket->out.fd < 0 && obstacle && obstacle == forward->failure)
 		return;
 	if (socket->out.fd < 0) {
 		forward->pause_ns = 0;
 		try_open(forward, clock_ns(CLOCK_MONOTONIC_COARSE));
-	} else if (!forward->multicast && may_be_many(&way->to)) {
-		socket->is_broadcast = multicast_reach(&way->to) == REACH_BROADCAST;
+		return;
 	}
+	if (!forward->multicast && may_be_many(&way->to))
+		socket->is_broadcast = multicast_reach(&way->to) == REACH_BROADCAST;
+	read_carrier(forward);
 }
 
 /* A broadcast always comes back to this host. */

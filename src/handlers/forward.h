@@ -1,6 +1,6 @@
 /* Relaying datagrams by one way out of this host (net/udp_way.h), for the kinds that relay. While
- * the way cannot be had, for want of the interface, an address or the port, datagrams are dropped
- * as absent: they never leave by another way. */
+ * the way cannot be had, for want of the interface, its carrier, an address or the port, datagrams
+ * are dropped as absent: they never leave by another way. */
 #pragma once
 
 #include "handlers/handler.h"
@@ -39,7 +39,8 @@ unsigned forward_needs(const struct forward_options *options);
 void forward_send(struct forward *forward, const struct datagram *datagrams, unsigned count,
 	struct outcome *outcome);
 
-/* Closes a socket whose interface or address has gone, and opens one that can be had now. */
+/* Closes a socket whose interface or address has gone, and opens one that can be had now. The list
+ * must stay where it is, and up to date. */
 void forward_links_changed(struct forward *forward, const struct interface_list *interfaces);
 
 /* Whether what has this source, an address of this host, may have been sent by one of these: all of

@@ -66,8 +66,8 @@ struct handler_kind {
 	 */
 	const char *(*error)(const void *object);
 
-	/* The network interfaces or their addresses may have changed. Not for kinds that may block.
-	 */
+	/* The network interfaces, their addresses or routes may have changed. The list is at the
+	 * same place each time, and up to date. Not for kinds that may block. */
 	void (*links_changed)(void *object, const struct interface_list *interfaces);
 
 	/* Begins a new file, for kinds that record. */

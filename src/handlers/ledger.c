@@ -123,12 +123,17 @@ void ledger_received(struct ledger *ledger, unsigned received, const struct outc
 	pthread_mutex_unlock(&ledger->lock);
 }
 
+static void add_filtered(struct account *account, const struct filtered *filtered)
+{
+	account->received += filtered->filtered + filtered->over_rate;
+	account->filtered += filtered->filtered;
+	account->outcome.dropped[DROP_RATE] += filtered->over_rate;
+}
+
 void ledger_filtered(struct ledger *ledger, const struct filtered *filtered)
 {
 	pthread_mutex_lock(&ledger->lock);
-	ledger->account->received += filtered->filtered + filtered->over_rate;
-	ledger->account->filtered += filtered->filtered;
-	ledger->account->outcome.dropped[DROP_RATE] += filtered->over_rate;
+	add_filtered(ledger->account, filtered);
 	pthread_mutex_unlock(&ledger->lock);
 }
 
@@ -194,11 +199,7 @@ void ledger_interface_unref(struct ledger *ledger, struct ledger_interface *inte
 
 void ledger_interface_filtered(struct ledger_interface *interface, const struct filtered *filtered)
 {
-	struct account *account = interface->account;
-
-	account->received += filtered->filtered + filtered->over_rate;
-	account->filtered += filtered->filtered;
-	account->outcome.dropped[DROP_RATE] += filtered->over_rate;
+	add_filtered(interface->account, filtered);
 }
 
 void ledger_interface_received(

@@ -329,7 +329,8 @@ static bool names_any(const struct string_list *list)
 	return false;
 }
 
-static int check_to(const struct relay_settings *settings, char why[static WHY_MAX])
+static int check_to(
+	const struct relay_settings *settings, const char **ret_key, char why[static WHY_MAX])
 {
 	const struct string_list *to = settings->to.count ? &settings->to : &settings->interfaces;
 	const struct string_list *from = &settings->interfaces;
@@ -339,13 +340,14 @@ static int check_to(const struct relay_settings *settings, char why[static WHY_M
 			return -EINVAL;
 	if (!names_any(to))
 		return because(why, -EINVAL, "only leaves interfaces out, name those to send on");
-	if (to->count == 1 && from->count == 1 && !interface_is_glob(to->items[0]) &&
-		!strcmp(to->items[0], from->items[0]))
-		return because(why, -EINVAL,
-			"has no other interface than %s, which the datagrams come from: name "
-			"others",
-			to->items[0]);
-	return 0;
+	if (to->count != 1 || from->count != 1 || interface_is_glob(to->items[0]) ||
+		strcmp(to->items[0], from->items[0]) != 0)
+		return 0;
+	if (!settings->to.count)
+		*ret_key = NULL;
+	return because(why, -EINVAL,
+		"has no other interface than %s, which the datagrams come from: name others%s",
+		to->items[0], settings->to.count ? "" : " in interfaces or in to");
 }
 
 static int check_source(const struct relay_settings *settings, char why[static WHY_MAX])
@@ -381,7 +383,7 @@ static int relay_check(const void *object, const char **ret_key, char why[static
 			"a relay on default interfaces would relay into VPN, WAN and docker0: name "
 			"them, interfaces = [\"eth0\", \"eth1\"];");
 	*ret_key = "to";
-	if (check_to(settings, why) < 0)
+	if (check_to(settings, ret_key, why) < 0)
 		return -EINVAL;
 	*ret_key = "source_address";
 	if (check_source(settings, why) < 0)

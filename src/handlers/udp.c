@@ -205,8 +205,10 @@ static bool udp_relays(const void *settings, struct config_relay *ret)
 {
 	const struct udp_settings *wanted = settings;
 
-	*ret = (struct config_relay){
-		.address = wanted->address, .port = wanted->port, .interface = wanted->interface};
+	*ret = (struct config_relay){.address = wanted->address,
+		.port = wanted->port,
+		.interface = wanted->interface,
+		.loop = wanted->loop};
 	return true;
 }
 

@@ -2,14 +2,15 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 /* The user database may load modules with buffers of their own (nsswitch.conf(5)). */
 #define STACK_SIZE (1024 * 1024)
@@ -113,4 +114,14 @@ void background_wait(struct background *background)
 		return;
 	finish(background);
 	background->done(background->argument);
+}
+
+bool background_wait_for(struct background *background, uint64_t timeout_ns)
+{
+	struct pollfd wake = {.fd = background->wake, .events = POLLIN};
+	struct timespec timeout = {(time_t)(timeout_ns / NS_PER_S), (long)(timeout_ns % NS_PER_S)};
+
+	if (background->is_running && ppoll(&wake, 1, &timeout, NULL) > 0)
+		background_wait(background);
+	return !background->is_running;
 }

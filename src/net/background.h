@@ -4,6 +4,9 @@
  * changing a membership waits for it. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct background;
 struct event_base;
 
@@ -21,3 +24,7 @@ void background_start(struct background *background);
 
 /* Waits for the work that is under way, if any, and calls done() at once. */
 void background_wait(struct background *background);
+
+/* Waits at most this long, and calls done() when the work has ended by then. Returns whether none
+ * is under way. */
+bool background_wait_for(struct background *background, uint64_t timeout_ns);

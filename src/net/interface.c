@@ -1,6 +1,5 @@
 #include "net/interface.h"
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -29,19 +28,6 @@ static const char *const whole_disciplines[] = {"noqueue", "mq", "pfifo_fast", "
 /* How many links may lie on each other. */
 #define LAYERS_MAX 8
 
-/* Of this process: handlers have no other way to the link monitor. */
-static uint32_t changes;
-
-uint32_t interfaces_changes(void)
-{
-	return changes;
-}
-
-void interfaces_note_change(void)
-{
-	changes++;
-}
-
 /* The kind of master that an interface is a port of, or NULL. */
 static const char *port_kind(const struct rtattr *link_info)
 {
@@ -69,7 +55,7 @@ static bool splits_runs(const struct rtattr *discipline)
 static unsigned lower_link(const struct rtattr *const parts[])
 {
 	const struct rtattr *info[IFLA_INFO_MAX + 1];
-	unsigned lower;
+	unsigned lower = 0;
 
 	if (!parts[IFLA_LINK] || parts[IFLA_LINK_NETNSID] || !parts[IFLA_LINKINFO])
 		return 0;
@@ -77,7 +63,7 @@ static unsigned lower_link(const struct rtattr *const parts[])
 	if (info[IFLA_INFO_KIND] &&
 		!strncmp(RTA_DATA(info[IFLA_INFO_KIND]), "veth", RTA_PAYLOAD(info[IFLA_INFO_KIND])))
 		return 0;
-	memcpy(&lower, RTA_DATA(parts[IFLA_LINK]), sizeof(lower));
+	rtnetlink_copy(parts[IFLA_LINK], &lower, sizeof(lower));
 	return lower;
 }
 
@@ -111,7 +97,7 @@ static int add_alternatives(
 
 		if ((item->rta_type & NLA_TYPE_MASK) != IFLA_ALT_IFNAME)
 			continue;
-		strncpy(name.name, RTA_DATA(item), sizeof(name.name) - 1);
+		rtnetlink_copy_string(item, name.name, sizeof(name.name));
 		r = array_add(&list->alternatives, name);
 	}
 	return r;
@@ -119,28 +105,26 @@ static int add_alternatives(
 
 static int read_link(void *argument, const struct nlmsghdr *message)
 {
-	const struct ifinfomsg *link = NLMSG_DATA(message);
+	const struct ifinfomsg *link = rtnetlink_fixed(message, sizeof(*link));
 	const struct rtattr *parts[IFLA_PROP_LIST + 1];
 	struct interface_list *list = argument;
 	struct interface interface = {0};
 	uint32_t carrier_losses = 0;
 	int r;
 
-	if (message->nlmsg_type != RTM_NEWLINK)
+	if (message->nlmsg_type != RTM_NEWLINK || !link)
 		return 0;
 	rtnetlink_attributes(message, sizeof(*link), parts, ARRAY_SIZE(parts));
 	if (!parts[IFLA_IFNAME])
 		return 0;
-	strncpy(interface.name, RTA_DATA(parts[IFLA_IFNAME]), IF_NAMESIZE - 1);
+	rtnetlink_copy_string(parts[IFLA_IFNAME], interface.name, sizeof(interface.name));
 	interface.index = (unsigned)link->ifi_index;
 	interface.flags = link->ifi_flags;
 	interface.ipv6 = read_ipv6(parts[IFLA_AF_SPEC]);
 	interface.port_kind = port_kind(parts[IFLA_LINKINFO]);
-	if (parts[IFLA_MASTER] && interface.port_kind)
-		memcpy(&interface.port_of, RTA_DATA(parts[IFLA_MASTER]), sizeof(interface.port_of));
-	if (parts[IFLA_CARRIER_DOWN_COUNT])
-		memcpy(&carrier_losses, RTA_DATA(parts[IFLA_CARRIER_DOWN_COUNT]),
-			sizeof(carrier_losses));
+	if (interface.port_kind)
+		rtnetlink_copy(parts[IFLA_MASTER], &interface.port_of, sizeof(interface.port_of));
+	rtnetlink_copy(parts[IFLA_CARRIER_DOWN_COUNT], &carrier_losses, sizeof(carrier_losses));
 	interface.attachment = (uint64_t)carrier_losses << 32 | interface.port_of;
 	interface.splits_runs = splits_runs(parts[IFLA_QDISC]);
 	interface.lower = lower_link(parts);
@@ -154,26 +138,26 @@ static int read_link(void *argument, const struct nlmsghdr *message)
 /* On a point-to-point link IFA_ADDRESS is the other end's. */
 static int read_address(void *argument, const struct nlmsghdr *message)
 {
-	const struct ifaddrmsg *fixed = NLMSG_DATA(message);
-	const struct rtattr *parts[IFA_FLAGS + 1], *own;
-	struct interface_address address = {.ifindex = fixed->ifa_index,
-		.address = {.family = fixed->ifa_family},
-		.prefix_length = fixed->ifa_prefixlen};
+	const struct ifaddrmsg *fixed = rtnetlink_fixed(message, sizeof(*fixed));
+	const struct rtattr *parts[IFA_FLAGS + 1];
+	struct interface_address address = {0};
 	struct interface_list *list = argument;
-	uint32_t flags = fixed->ifa_flags;
-	size_t size = fixed->ifa_family == AF_INET ? sizeof(address.address.v4)
-						   : sizeof(address.address.v6);
+	uint32_t flags;
 
-	if (message->nlmsg_type != RTM_NEWADDR ||
+	if (message->nlmsg_type != RTM_NEWADDR || !fixed ||
 		(fixed->ifa_family != AF_INET && fixed->ifa_family != AF_INET6))
 		return 0;
+	address.ifindex = fixed->ifa_index;
+	address.address.family = fixed->ifa_family;
+	address.prefix_length = fixed->ifa_prefixlen;
+	flags = fixed->ifa_flags;
 	rtnetlink_attributes(message, sizeof(*fixed), parts, ARRAY_SIZE(parts));
-	own = parts[IFA_LOCAL] ? parts[IFA_LOCAL] : parts[IFA_ADDRESS];
-	if (!own || RTA_PAYLOAD(own) < size)
+	if (!rtnetlink_copy(parts[IFA_LOCAL] ? parts[IFA_LOCAL] : parts[IFA_ADDRESS],
+		    &address.address.v4,
+		    fixed->ifa_family == AF_INET ? sizeof(address.address.v4)
+						 : sizeof(address.address.v6)))
 		return 0;
-	memcpy(&address.address.v4, RTA_DATA(own), size);
-	if (parts[IFA_FLAGS])
-		memcpy(&flags, RTA_DATA(parts[IFA_FLAGS]), sizeof(flags));
+	rtnetlink_copy(parts[IFA_FLAGS], &flags, sizeof(flags));
 	address.is_tentative = flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) &&
 			       !(flags & IFA_F_OPTIMISTIC);
 	return array_add(&list->addresses, address);
@@ -320,6 +304,19 @@ int interface_list_compare(const struct interface_list *before, const struct int
 	return r;
 }
 
+/* Whether a pattern or name is that of the interface, or an alternative name. */
+static bool has_name(
+	const struct interface_list *list, const struct interface *interface, const char *pattern)
+{
+	if (!fnmatch(pattern, interface->name, 0))
+		return true;
+	for (size_t i = 0; i < list->alternatives.count; i++)
+		if (list->alternatives.items[i].ifindex == interface->index &&
+			!fnmatch(pattern, list->alternatives.items[i].name, 0))
+			return true;
+	return false;
+}
+
 static bool is_changed(const struct interface_changes *changes, const struct interface_list *list,
 	const char *pattern)
 {
@@ -331,7 +328,7 @@ static bool is_changed(const struct interface_changes *changes, const struct int
 	}
 	for (size_t i = 0; i < changes->count; i++) {
 		interface = by_index(list, changes->items[i]);
-		if (interface && interface_has_name(list, interface, pattern))
+		if (interface && has_name(list, interface, pattern))
 			return true;
 	}
 	return false;
@@ -419,23 +416,11 @@ bool interface_is_glob(const char *pattern)
 	return strpbrk(pattern, "*?[");
 }
 
-bool interface_has_name(
-	const struct interface_list *list, const struct interface *interface, const char *pattern)
-{
-	if (!fnmatch(pattern, interface->name, 0))
-		return true;
-	for (size_t i = 0; i < list->alternatives.count; i++)
-		if (list->alternatives.items[i].ifindex == interface->index &&
-			!fnmatch(pattern, list->alternatives.items[i].name, 0))
-			return true;
-	return false;
-}
-
 bool interface_matches(
 	const struct interface_list *list, const struct interface *interface, const char *pattern)
 {
 	return interface->flags & IFF_MULTICAST && !(interface->flags & IFF_LOOPBACK) &&
-	       !interface->port_of && interface_has_name(list, interface, pattern);
+	       !interface->port_of && has_name(list, interface, pattern);
 }
 
 bool interface_any_matches(const struct interface_list *list, const char *pattern)
@@ -451,7 +436,7 @@ bool interface_is_excluded(
 {
 	struct address address;
 
-	if (interface_has_name(list, interface, pattern))
+	if (has_name(list, interface, pattern))
 		return true;
 	return address_parse(pattern, &address) == 0 &&
 	       interface_has_address(list, interface, &address);
@@ -479,8 +464,7 @@ int interface_expand(const struct interface_list *list, const struct interface_p
 	for (size_t i = 0; i < list->count && r >= 0; i++) {
 		const struct interface *interface = &list->items[i];
 		bool matches = patterns->any_link
-				       ? !interface->port_of &&
-						 interface_has_name(list, interface, pattern)
+				       ? !interface->port_of && has_name(list, interface, pattern)
 				       : interface_matches(list, interface, pattern);
 
 		if (!matches || interface_is_left_out(list, interface, patterns))

@@ -89,16 +89,18 @@ bool interface_changes_concern(const struct interface_changes *changes, const ch
 const struct interface *interface_find(const struct interface_list *list, const char *name);
 const struct interface *interface_by_index(const struct interface_list *list, unsigned index);
 
-/* How often the link monitor has noticed a change, for those that it does not call. */
-uint32_t interfaces_changes(void);
-void interfaces_note_change(void);
-
 /* Whether an interface can send at all now: without a carrier the kernel drops what is sent, and
  * does not tell. True where there is no such interface. */
 bool interface_has_carrier(unsigned index);
 
 /* Reads anew whether an interface splits_runs, by its index. */
 bool interface_splits_runs(unsigned index);
+
+/* Whether it can have addresses of the family. */
+static inline bool interface_has_family(const struct interface *interface, sa_family_t family)
+{
+	return family == AF_INET || interface->ipv6 == IPV6_ENABLED;
+}
 
 /* The first address of a family that the interface can send from; NULL: it has none. For IPv6 a
  * link-local address is as good as any. */
@@ -121,12 +123,8 @@ bool interface_matches(
 /* Whether a pattern means any interface. */
 bool interface_any_matches(const struct interface_list *list, const char *pattern);
 
-/* Whether a pattern or name is that of the interface, or an alternative name. */
-bool interface_has_name(
-	const struct interface_list *list, const struct interface *interface, const char *pattern);
-
-/* The same for what is to be left out: any interface of that name, alternative name or address, or
- * that the pattern matches. */
+/* Whether what is to be left out means it: any interface of that name, alternative name or address,
+ * or that the pattern matches. */
 bool interface_is_excluded(
 	const struct interface_list *list, const struct interface *interface, const char *pattern);
 

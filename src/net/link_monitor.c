@@ -6,12 +6,11 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
-#include "net/interface.h"
+#include "net/rtnetlink.h"
 
 /* Delay that gathers a burst of changes: an interface is created, named and set up at once. */
 #define SETTLE_US 5000
@@ -43,16 +42,13 @@ struct link_monitor {
 
 static void read_messages(struct link_monitor *monitor, const void *data, size_t size)
 {
-	unsigned left = (unsigned)size;
+	const struct nlmsghdr *header;
 
-	for (const struct nlmsghdr *header = data; NLMSG_OK(header, left);
-		header = NLMSG_NEXT(header, left)) {
-		const struct ifinfomsg *link = NLMSG_DATA(header);
+	while ((header = rtnetlink_next(&data, &size))) {
+		const struct ifinfomsg *link = rtnetlink_fixed(header, sizeof(*link));
 
 		/* AF_BRIDGE: it only left its bridge. */
-		if (header->nlmsg_type == RTM_DELLINK &&
-			header->nlmsg_len >= NLMSG_LENGTH(sizeof(*link)) &&
-			link->ifi_family == AF_UNSPEC)
+		if (header->nlmsg_type == RTM_DELLINK && link && link->ifi_family == AF_UNSPEC)
 			array_add(&monitor->gone, (unsigned)link->ifi_index);
 	}
 }
@@ -113,7 +109,6 @@ static void on_settled(evutil_socket_t fd, short what, void *argument)
 		.routes_changed = monitor->routes_changed};
 
 	(void)fd, (void)what;
-	interfaces_note_change();
 	monitor->links_changed = monitor->routes_changed = false;
 	monitor->changed(monitor->argument, &change);
 	monitor->gone.count = 0;

@@ -2,7 +2,6 @@
  * a moment; libevent's own listener would try again without end. */
 #pragma once
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/errors.h"

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,7 @@
 #include "net/compat.h"
 #include "net/holder.h"
 #include "net/rtnetlink.h"
+#include "net/socket_option.h"
 
 enum reach multicast_reach(const struct address *address)
 {
@@ -28,11 +28,6 @@ enum reach multicast_reach(const struct address *address)
 	default:
 		return REACH_NONE;
 	}
-}
-
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
 static int ip_level(sa_family_t family)
@@ -57,9 +52,9 @@ static int isolate(int fd, const struct multicast_membership *membership)
 	int r;
 
 	if (v4)
-		r = set_int(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
-	else if ((r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) >= 0)
-		r = set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
+		r = socket_set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0);
+	else if ((r = socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) >= 0)
+		r = socket_set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0);
 	if (r < 0 || membership->any_interface || (v4 && membership->reach == REACH_MULTICAST))
 		return r;
 	return bind_to_interface(fd, membership->interface);
@@ -78,7 +73,7 @@ static bool is_held_for_all(const struct multicast_membership *membership)
 	address_parse(v4 ? "192.0.2.1" : "2001:db8::1", &nobody);
 	length = address_to_endpoint(&nobody, membership->port, 0, &endpoint);
 	if (fd < 0 || isolate(fd, membership) < 0 ||
-		set_int(fd, ip_level(nobody.family), v4 ? IP_FREEBIND : IPV6_FREEBIND, 1) < 0)
+		socket_set_ip(fd, nobody.family, IP_FREEBIND, IPV6_FREEBIND, 1) < 0)
 		return true;
 	return bind(fd, &endpoint.any, length) < 0;
 }
@@ -90,7 +85,7 @@ static int bind_alone(int fd, const struct multicast_membership *membership,
 	const struct sockaddr *address, socklen_t length)
 {
 	bool shares = address_is_any(&membership->group) && !is_held_for_all(membership);
-	int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, shares);
+	int r = socket_set(fd, SOL_SOCKET, SO_REUSEADDR, shares);
 
 	if (r < 0)
 		return r;
@@ -112,14 +107,14 @@ static int bind_shared(int fd, const struct multicast_membership *membership)
 
 	if (membership->reach == REACH_UNICAST)
 		return bind_alone(fd, membership, &endpoint.any, length);
-	r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	r = socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r < 0)
 		return r;
 	if (bind(fd, &endpoint.any, length) == 0)
-		return set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		return socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (errno != EADDRINUSE)
 		return -errno;
-	r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	r = socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	r = r < 0 ? r : bind_to_interface(fd, membership->interface);
 	if (r < 0)
 		return r;
@@ -131,9 +126,9 @@ uint64_t socket_set_receive_buffer(int fd, uint64_t bytes)
 	int value = bytes > INT32_MAX / 2 ? INT32_MAX / 2 : (int)bytes;
 
 	/* Only CAP_NET_ADMIN may pass net.core.rmem_max. */
-	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) >= 0)
+	if (socket_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) >= 0)
 		return (uint64_t)value;
-	set_int(fd, SOL_SOCKET, SO_RCVBUF, value);
+	socket_set(fd, SOL_SOCKET, SO_RCVBUF, value);
 	return socket_receive_buffer(fd);
 }
 

@@ -81,18 +81,16 @@ static bool has_hop(const struct rtattr *multipath, unsigned ifindex)
 
 static bool route_leads_to(const struct nlmsghdr *message, unsigned ifindex)
 {
-	const struct rtmsg *route = NLMSG_DATA(message);
+	const struct rtmsg *route = rtnetlink_fixed(message, sizeof(*route));
 	const struct rtattr *parts[RTA_MULTIPATH + 1];
 	unsigned out = 0;
 
-	if (message->nlmsg_type != RTM_NEWROUTE ||
-		message->nlmsg_len < NLMSG_LENGTH(sizeof(*route)) || route->rtm_type != RTN_UNICAST)
+	if (message->nlmsg_type != RTM_NEWROUTE || !route || route->rtm_type != RTN_UNICAST)
 		return false;
 	rtnetlink_attributes(message, sizeof(*route), parts, ARRAY_SIZE(parts));
 	if (parts[RTA_MULTIPATH])
 		return has_hop(parts[RTA_MULTIPATH], ifindex);
-	if (parts[RTA_OIF])
-		memcpy(&out, RTA_DATA(parts[RTA_OIF]), sizeof(out));
+	rtnetlink_copy(parts[RTA_OIF], &out, sizeof(out));
 	return out == ifindex;
 }
 
@@ -100,23 +98,10 @@ static bool route_leads_to(const struct nlmsghdr *message, unsigned ifindex)
  * answered with one of them. */
 static int send_request(struct reverse_path *paths, const struct address *source)
 {
-	size_t size = source->family == AF_INET ? sizeof(source->v4) : sizeof(source->v6);
-	struct {
-		struct nlmsghdr header;
-		struct rtmsg route;
-		struct rtattr destination;
-		struct in6_addr bytes;
-	} request = {.header = {.nlmsg_type = RTM_GETROUTE,
-			     .nlmsg_flags = NLM_F_REQUEST,
-			     .nlmsg_seq = ++paths->sequence},
-		.route = {.rtm_family = (unsigned char)source->family,
-			.rtm_dst_len = (unsigned char)(8 * size),
-			.rtm_flags = RTM_F_FIB_MATCH},
-		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
+	struct rtnetlink_route_request request;
 
-	memcpy(&request.bytes, &source->v4, size);
-	request.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(request.route)) +
-					      RTA_LENGTH(size));
+	rtnetlink_route_request(source, RTM_F_FIB_MATCH, &request);
+	request.header.nlmsg_seq = ++paths->sequence;
 	return send(paths->fd, &request, request.header.nlmsg_len, 0) < 0 ? -errno : 0;
 }
 

@@ -1,7 +1,6 @@
 #include "net/rtnetlink.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -18,6 +17,45 @@ static int open_netlink(void)
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
 	return fd < 0 ? -errno : fd;
+}
+
+/* NLMSG_NEXT() goes wrong where the last message ends between two words. */
+const struct nlmsghdr *rtnetlink_next(const void **data, size_t *left)
+{
+	const struct nlmsghdr *message = *data;
+	size_t size;
+
+	if (!NLMSG_OK(message, *left))
+		return NULL;
+	size = NLMSG_ALIGN(message->nlmsg_len);
+	if (size > *left)
+		size = *left;
+	*data = (const char *)*data + size;
+	*left -= size;
+	return message;
+}
+
+const void *rtnetlink_fixed(const struct nlmsghdr *message, size_t size)
+{
+	return message->nlmsg_len < NLMSG_LENGTH(size) ? NULL : NLMSG_DATA(message);
+}
+
+bool rtnetlink_copy(const struct rtattr *attribute, void *ret, size_t size)
+{
+	if (!attribute || RTA_PAYLOAD(attribute) < size)
+		return false;
+	memcpy(ret, RTA_DATA(attribute), size);
+	return true;
+}
+
+void rtnetlink_copy_string(const struct rtattr *attribute, char *ret, size_t size)
+{
+	size_t length = strnlen(RTA_DATA(attribute), RTA_PAYLOAD(attribute));
+
+	if (length >= size)
+		length = size - 1;
+	memcpy(ret, RTA_DATA(attribute), length);
+	ret[length] = '\0';
 }
 
 static void sort(
@@ -63,10 +101,10 @@ static int end_of(const struct nlmsghdr *message)
 static int read_messages(
 	const char *data, size_t size, rtnetlink_item *item, void *argument, bool *ret_interrupted)
 {
-	unsigned left = (unsigned)size;
+	const void *at = data;
+	const struct nlmsghdr *message;
 
-	for (const struct nlmsghdr *message = (const void *)data; NLMSG_OK(message, left);
-		message = NLMSG_NEXT(message, left)) {
+	while ((message = rtnetlink_next(&at, &size))) {
 		int r = end_of(message);
 
 		*ret_interrupted |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
@@ -159,33 +197,41 @@ int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument)
 /* The type that an answer to RTM_GETROUTE tells. */
 static int read_route(const struct nlmsghdr *message, unsigned *ret_ifindex)
 {
+	const struct rtmsg *route = rtnetlink_fixed(message, sizeof(*route));
 	const struct rtattr *parts[RTA_OIF + 1];
 
-	rtnetlink_attributes(message, sizeof(struct rtmsg), parts, ARRAY_SIZE(parts));
+	if (!route)
+		return -EIO;
+	rtnetlink_attributes(message, sizeof(*route), parts, ARRAY_SIZE(parts));
 	*ret_ifindex = 0;
-	if (parts[RTA_OIF])
-		memcpy(ret_ifindex, RTA_DATA(parts[RTA_OIF]), sizeof(*ret_ifindex));
-	return ((const struct rtmsg *)NLMSG_DATA(message))->rtm_type;
+	rtnetlink_copy(parts[RTA_OIF], ret_ifindex, sizeof(*ret_ifindex));
+	return route->rtm_type;
+}
+
+void rtnetlink_route_request(
+	const struct address *address, unsigned flags, struct rtnetlink_route_request *ret)
+{
+	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
+
+	*ret = (struct rtnetlink_route_request){
+		.header = {.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(ret->route)) +
+						   RTA_LENGTH(size)),
+			.nlmsg_type = RTM_GETROUTE,
+			.nlmsg_flags = NLM_F_REQUEST},
+		.route = {.rtm_family = (unsigned char)address->family,
+			.rtm_dst_len = (unsigned char)(8 * size),
+			.rtm_flags = flags},
+		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
+	memcpy(&ret->bytes, &address->v4, size);
 }
 
 int rtnetlink_route(const struct address *address, unsigned *ret_ifindex)
 {
-	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
-	struct {
-		struct nlmsghdr header;
-		struct rtmsg route;
-		struct rtattr destination;
-		struct in6_addr bytes;
-	} request = {.header = {.nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST},
-		.route = {.rtm_family = (unsigned char)address->family,
-			.rtm_dst_len = (unsigned char)(8 * size)},
-		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
 	_Alignas(struct nlmsghdr) char answer[4096];
+	struct rtnetlink_route_request request;
 	int r;
 
-	memcpy(&request.bytes, &address->v4, size);
-	request.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(request.route)) +
-					      RTA_LENGTH(size));
+	rtnetlink_route_request(address, 0, &request);
 	r = ask(&request.header, answer, sizeof(answer));
 	return r < 0 ? r : read_route((const void *)answer, ret_ifindex);
 }

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "net/address.h"
@@ -20,6 +21,17 @@ int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argumen
 /* Has the kernel describe one link to item. Returns what that does, or a negative errno. */
 int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument);
 
+/* A question for the kernel's route to an address, with flags such as RTM_F_FIB_MATCH. */
+struct rtnetlink_route_request {
+	struct nlmsghdr header;
+	struct rtmsg route;
+	struct rtattr destination;
+	struct in6_addr bytes;
+};
+
+void rtnetlink_route_request(
+	const struct address *address, unsigned flags, struct rtnetlink_route_request *ret);
+
 /* The type of the kernel's route to an address, such as RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST or
  * RTN_UNICAST; or a negative errno. *ret_ifindex is its interface, lo for RTN_LOCAL; 0: it has
  * none.
@@ -32,6 +44,13 @@ int rtnetlink_route_type(const struct address *address);
 /* The name of its interface, for messages: "the interface" where it has none. */
 const char *rtnetlink_route_name(const struct address *address, char buffer[static IF_NAMESIZE]);
 
+/* Takes the message at the front of *data, of which *left bytes are left, and moves both behind it.
+ * Returns NULL when there is no whole message. */
+const struct nlmsghdr *rtnetlink_next(const void **data, size_t *left);
+
+/* The fixed part of a message, of size bytes; NULL where the message is shorter. */
+const void *rtnetlink_fixed(const struct nlmsghdr *message, size_t size);
+
 /* Sorts the attributes of a message behind its fixed part of fixed bytes into table, by their type;
  * NULL where there is none. Types of max and above are left out. */
 void rtnetlink_attributes(
@@ -39,3 +58,10 @@ void rtnetlink_attributes(
 
 /* The same for the attributes nested in one. */
 void rtnetlink_nested(const struct rtattr *attribute, const struct rtattr *table[], unsigned max);
+
+/* Copies the value of an attribute, a number or an address. Returns whether it is there, and is no
+ * shorter; else *ret stays as it is. Accepts NULL. */
+bool rtnetlink_copy(const struct rtattr *attribute, void *ret, size_t size);
+
+/* Copies a string, without what has no room. */
+void rtnetlink_copy_string(const struct rtattr *attribute, char *ret, size_t size);

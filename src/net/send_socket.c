@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "net/compat.h"
+#include "net/socket_option.h"
 
 #define SEND_BUFFER (1 << 20)
 
@@ -109,17 +110,6 @@ int send_socket_choose(struct send_socket *wanted, const struct interface_list *
 	return interface ? choose_source(wanted, interfaces, interface, why) : 0;
 }
 
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-static int set_option(int fd, sa_family_t family, int v4, int v6, int value)
-{
-	return family == AF_INET ? set_int(fd, IPPROTO_IP, v4, value)
-				 : set_int(fd, IPPROTO_IPV6, v6, value);
-}
-
 /* For groups. IPv4: with the interface's own address the kernel never takes another interface's,
  * and refuses when that address has gone. */
 static int set_interface(int fd, const struct send_socket *wanted)
@@ -127,7 +117,7 @@ static int set_interface(int fd, const struct send_socket *wanted)
 	struct ip_mreqn request = {.imr_ifindex = (int)wanted->ifindex};
 
 	if (wanted->family == AF_INET6)
-		return set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)wanted->ifindex);
+		return socket_set(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)wanted->ifindex);
 	if (wanted->source.family == AF_INET)
 		request.imr_address = wanted->source.v4;
 	return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof(request)) < 0 ? -errno
@@ -184,12 +174,12 @@ static int bind_own(int fd, const struct send_socket *wanted)
 	socklen_t length = address_to_endpoint(&address, wanted->port, wanted->ifindex, &own);
 
 	if (wanted->port)
-		set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (bind(fd, &own.any, length) == 0)
-		return wanted->port ? set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1) : 0;
+		return wanted->port ? socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1) : 0;
 	if (errno != EADDRINUSE || !wanted->port)
 		return -errno;
-	set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	return bind(fd, &own.any, length) < 0 ? -errno : 0;
 }
 
@@ -228,20 +218,20 @@ static int set_up(int fd, const struct send_socket *wanted)
 	int r = wanted->unicast ? 0 : set_interface(fd, wanted);
 
 	r = r < 0 ? r : bind_to_interface(fd, wanted);
-	r = r < 0 ? r : set_option(fd, family, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, 0);
-	r = r < 0 ? r : set_option(fd, family, IP_RECVERR, IPV6_RECVERR, 1);
+	r = r < 0 ? r : socket_set_ip(fd, family, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, 0);
+	r = r < 0 ? r : socket_set_ip(fd, family, IP_RECVERR, IPV6_RECVERR, 1);
 	if (r >= 0 && family == AF_INET6)
-		r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		r = socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (r >= 0 && wanted->dscp)
-		r = set_option(fd, family, IP_TOS, IPV6_TCLASS, wanted->dscp << 2);
+		r = socket_set_ip(fd, family, IP_TOS, IPV6_TCLASS, wanted->dscp << 2);
 	if (r < 0)
 		return r;
 	if (wanted->unicast)
-		set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
+		socket_set(fd, SOL_SOCKET, SO_BROADCAST, 1);
 	if (!wanted->receives)
 		send_socket_stop_receiving(fd);
-	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) < 0)
-		set_int(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+	if (socket_set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) < 0)
+		socket_set(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
 	return bind_own(fd, wanted);
 }
 
@@ -271,13 +261,13 @@ bool send_socket_equal(const struct send_socket *a, const struct send_socket *b)
 
 int send_socket_set_ttl(int fd, sa_family_t family, bool unicast, int ttl)
 {
-	return unicast ? set_option(fd, family, IP_TTL, IPV6_UNICAST_HOPS, ttl)
-		       : set_option(fd, family, IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, ttl);
+	return unicast ? socket_set_ip(fd, family, IP_TTL, IPV6_UNICAST_HOPS, ttl)
+		       : socket_set_ip(fd, family, IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, ttl);
 }
 
 int send_socket_set_loop(int fd, sa_family_t family, int loop)
 {
-	return set_option(fd, family, IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, loop);
+	return socket_set_ip(fd, family, IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, loop);
 }
 
 uint16_t send_socket_port(int fd)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "net/compat.h"
 #include "net/send_socket.h"
+#include "net/socket_option.h"
 #include "net/udp_header.h"
 #include "net/udp_out.h"
 
@@ -70,34 +71,23 @@ struct spoof {
 
 /* ---- Opening ---- */
 
-static int set_int(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
-}
-
-static int set_option(int fd, sa_family_t family, int v4, int v6, int value)
-{
-	return family == AF_INET ? set_int(fd, IPPROTO_IP, v4, value)
-				 : set_int(fd, IPPROTO_IPV6, v6, value);
-}
-
 /* IPv4: routers may fragment what is sent, since their reports of a smaller MTU go to the sender
  * whose address it has. */
 static int set_up(int fd, sa_family_t family)
 {
-	int r = set_option(fd, family, IP_TRANSPARENT, IPV6_TRANSPARENT, 1);
+	int r = socket_set_ip(fd, family, IP_TRANSPARENT, IPV6_TRANSPARENT, 1);
 
-	r = r < 0 ? r : set_option(fd, family, IP_RECVERR, IPV6_RECVERR, 1);
-	r = r < 0 ? r : set_option(fd, family, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, 0);
+	r = r < 0 ? r : socket_set_ip(fd, family, IP_RECVERR, IPV6_RECVERR, 1);
+	r = r < 0 ? r : socket_set_ip(fd, family, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, 0);
 	r = r < 0 ? r : send_socket_set_loop(fd, family, 0);
 	if (r >= 0 && family == AF_INET)
-		r = set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+		r = socket_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 	if (r < 0)
 		return r;
 	send_socket_stop_receiving(fd);
-	set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
-	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) < 0)
-		set_int(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+	socket_set(fd, SOL_SOCKET, SO_BROADCAST, 1);
+	if (socket_set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER) < 0)
+		socket_set(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
 	return 0;
 }
 
@@ -110,7 +100,7 @@ static int set_up_raw(int fd, sa_family_t family)
 	int r = set_up(fd, family);
 
 	if (r >= 0 && family == AF_INET6)
-		r = set_int(fd, IPPROTO_IPV6, IPV6_CHECKSUM, offsetof(struct udphdr, check));
+		r = socket_set(fd, IPPROTO_IPV6, IPV6_CHECKSUM, offsetof(struct udphdr, check));
 	if (r >= 0 && bind(fd, &reserved.any, length) < 0)
 		r = -errno;
 	return r;
@@ -121,9 +111,9 @@ static int set_up_udp(int fd, sa_family_t family)
 	int r = set_up(fd, family);
 
 	if (r >= 0 && family == AF_INET6)
-		r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	r = r < 0 ? r : set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	return r < 0 ? r : set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		r = socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	r = r < 0 ? r : socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	return r < 0 ? r : socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
 static int open_sender(struct sender *sender, sa_family_t family, bool raw)
@@ -257,7 +247,7 @@ static int bind_port(struct sender *sender, sa_family_t family, uint16_t port)
 	union endpoint reserved;
 	socklen_t length = send_socket_reserved(family, 0, &reserved);
 
-	if (set_int(sender->fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)range) == 0 &&
+	if (socket_set(sender->fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)range) == 0 &&
 		bind(sender->fd, &reserved.any, length) == 0) {
 		sender->port = send_socket_port(sender->fd);
 		if (sender->port == port)
@@ -364,7 +354,7 @@ static int bind_to_interface(struct sender *raw, unsigned ifindex)
 		return 0;
 	unbind(raw);
 	raw->ifindex = 0;
-	r = set_int(raw->fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)ifindex);
+	r = socket_set(raw->fd, SOL_SOCKET, SO_BINDTOIFINDEX, (int)ifindex);
 	if (r >= 0)
 		raw->ifindex = ifindex;
 	return r;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "net/interface.h"
 #include "net/rtnetlink.h"
@@ -14,13 +13,16 @@ static int set_int(int fd, int level, int option, int value)
 }
 
 /* Finds the interface and the address to send from, where they are configured. */
-static int resolve(const struct udp_way *way, struct send_socket *options, char why[static WHY_MAX])
+static int resolve(const struct udp_way *way, const struct interface_list *interfaces,
+	struct send_socket *options, char why[static WHY_MAX])
 {
 	CLEANUP(interface_list_clear) struct interface_list list = {0};
 	int r;
 
 	if (!way->interface && !way->source.family)
 		return 0;
+	if (interfaces)
+		return send_socket_choose(options, interfaces, way->interface, why);
 	if ((r = interface_list_read(&list)) < 0)
 		return because(why, r, "listing interfaces: %s", strerror(-r));
 	return send_socket_choose(options, &list, way->interface, why);
@@ -63,19 +65,25 @@ static int fix_source(
 	return 0;
 }
 
-/* Reads whether what leaves may be segmented. Of the kernel's route the first link counts. */
-static void update_splits_runs(struct udp_socket *socket)
+/* Sets whether anything leaves, and whether it may be segmented. Of the kernel's route the first
+ * link counts. */
+static void read_link(struct udp_socket *socket, const struct interface_list *interfaces)
 {
 	struct address to = endpoint_address(&socket->to);
+	const struct interface *interface;
 	unsigned ifindex = socket->ifindex;
 
-	socket->link_changes = interfaces_changes();
 	if (!ifindex && rtnetlink_route(&to, &ifindex) < 0)
 		return;
-	socket->out.splits_runs = interface_splits_runs(ifindex);
+	interface = interfaces ? interface_by_index(interfaces, ifindex) : NULL;
+	socket->out.splits_runs = interface ? interface->splits_runs
+					    : interface_splits_runs(ifindex);
+	socket->has_no_carrier = interface ? !(interface->flags & IFF_RUNNING)
+					   : !interface_has_carrier(ifindex);
 }
 
-int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[static WHY_MAX])
+int udp_way_open(const struct udp_way *way, const struct interface_list *interfaces,
+	struct udp_socket *ret, char why[static WHY_MAX])
 {
 	struct send_socket options = {.family = way->to.family,
 		.source = way->source,
@@ -84,7 +92,7 @@ int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[sta
 		.dscp = (uint8_t)way->dscp,
 		.unicast = !address_is_multicast(&way->to)};
 	struct udp_socket new = {.out.fd = -1};
-	int r = resolve(way, &options, why);
+	int r = resolve(way, interfaces, &options, why);
 
 	if (r < 0)
 		return r;
@@ -97,20 +105,35 @@ int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[sta
 		return r;
 	new.source = options.source;
 	new.source_port = send_socket_port(new.out.fd);
-	update_splits_runs(&new);
+	read_link(&new, interfaces);
 	*ret = new;
 	return 0;
 }
 
-bool udp_way_is_current(struct udp_socket *socket)
+/* A link-local address, or one that was found on the interface, is of that one only. */
+static bool has_source(const struct udp_way *way, const struct udp_socket *socket,
+	const struct interface *interface, const struct interface_list *interfaces)
 {
-	struct ifreq request = {0};
+	bool is_own = interface && address_is_multicast(&way->to) && !way->source.family;
 
-	memcpy(request.ifr_name, socket->interface, sizeof(request.ifr_name));
-	if (socket->ifindex && (ioctl(socket->out.fd, SIOCGIFINDEX, &request) < 0 ||
-				       (unsigned)request.ifr_ifindex != socket->ifindex))
+	if (interface && (is_own || address_needs_scope(&socket->source)))
+		return interface_has_address(interfaces, interface, &socket->source);
+	for (size_t i = 0; i < interfaces->addresses.count; i++)
+		if (address_equal(&interfaces->addresses.items[i].address, &socket->source))
+			return true;
+	return false;
+}
+
+bool udp_way_follow(const struct udp_way *way, struct udp_socket *socket,
+	const struct interface_list *interfaces)
+{
+	const struct interface *interface = way->interface ? interface_find(
+								     interfaces, way->interface)
+							   : NULL;
+
+	if (way->interface && (!interface || interface->index != socket->ifindex ||
+				      strcmp(interface->name, socket->interface) != 0))
 		return false;
-	if (socket->link_changes != interfaces_changes())
-		update_splits_runs(socket);
-	return true;
+	read_link(socket, interfaces);
+	return socket->source.family == AF_UNSPEC || has_source(way, socket, interface, interfaces);
 }

@@ -9,6 +9,8 @@
 #include "net/address.h"
 #include "net/udp_out.h"
 
+struct interface_list;
+
 /* As configured. */
 struct udp_way {
 	struct address to; /* a host, a group or a broadcast address */
@@ -30,18 +32,22 @@ struct udp_socket {
 	struct address source; /* sent from; AF_UNSPEC: the kernel chooses */
 	uint16_t source_port; /* of the socket */
 	bool is_broadcast; /* where it goes is a broadcast address */
-	uint32_t link_changes; /* interfaces_changes() when the queueing discipline was read */
+	bool has_no_carrier; /* nothing leaves this host: the link has no carrier */
 };
 
 /* Opens a non-blocking socket that sends by this way and by no other, and receives nothing: it
  * takes no unicast from programs that have the same port, and its queue does not fill up. It has
  * IP_RECVERR set. ICMP errors reach it only where the way is to a host and has no source_port.
- * ret->out is zeroed. Returns 0, or a negative errno with the reason in why: -ENODEV, -ENETDOWN or
- * -EADDRNOTAVAIL while the interface or the address is not there, -EADDRINUSE or -EACCES while the
- * port cannot be had. */
-int udp_way_open(const struct udp_way *way, struct udp_socket *ret, char why[static WHY_MAX]);
+ * interfaces are those of now, or NULL: then they are listed, where they matter, and the kernel
+ * may hold that up. ret->out is zeroed. Returns 0, or a negative errno with the reason in why:
+ * -ENODEV, -ENETDOWN or -EADDRNOTAVAIL while the interface or the address is not there, -EADDRINUSE
+ * or -EACCES while the port cannot be had. */
+int udp_way_open(const struct udp_way *way, const struct interface_list *interfaces,
+	struct udp_socket *ret, char why[static WHY_MAX]);
 
-/* Whether the interface still is the one that the socket was opened for. To be called each second
- * while it sends: after a change it reads the link's queueing discipline as well, and nothing is
- * segmented where that would split it. */
-bool udp_way_is_current(struct udp_socket *socket);
+/* To be called after a change of links or routes, with the interfaces as they are now. Returns
+ * whether the socket still is the one that udp_way_open() would open: its interface is the one that
+ * is meant, and its address is there. Takes over the link's carrier and queueing discipline:
+ * nothing is segmented where that would split it. */
+bool udp_way_follow(const struct udp_way *way, struct udp_socket *socket,
+	const struct interface_list *interfaces);

@@ -13,7 +13,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <time.h>
 
 #define RECORDER_PATH_MAX 4096 /* PATH_MAX, with the terminator */

@@ -204,8 +204,7 @@ static void start_watchdog(struct notify *notify)
 
 	if (sd_watchdog_enabled(0, &limit_us) <= 0)
 		return;
-	interval = (struct timeval){.tv_sec = (time_t)(limit_us / 3 / 1000000),
-		.tv_usec = (suseconds_t)(limit_us / 3 % 1000000)};
+	interval = ns_timeval(limit_us / 3 * 1000);
 	event_add(&notify->watchdog, &interval);
 }
 

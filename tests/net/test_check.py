@@ -74,6 +74,12 @@ BROKEN = {
     "udp-port": (handler('type = "udp";', 'address = "192.0.2.1";'), 2, ["port"]),
     "queue-that-is-none": (handler('type = "udp";', 'address = "192.0.2.1";', "port = 1;", 'queue = "lots";'), 6, ["queue", "lots"]),
     "burst-of-no-rate": (handler('type = "log";', 'rate = "fast";', "burst = 5;"), 4, ["rate", "fast"]),
+    "rate-number": (handler('type = "log";', "rate = 50;"), 4, ["rate", "\"50/s\""]),
+    "events-without-a-sender": ('events: {\n handlers = ["out"];\n};\nhandlers: { out: { type = "udp"; address = "192.0.2.1";'
+                                ' port = 1; keep_source = true; }; };\n', 2, ["out", "keep_source", "remove"]),
+    "relay-of-one-interface": (group('interfaces = ["eth0"];', "relay: { };"), 6, ["groups.news.relay:", "eth0", "name others"]),
+    "relay-at-the-top": ("relay: { };\n", 1, ["relay", "groups: {", "relay: { ... };"]),
+    "relay-as-a-type": (handler('type = "relay";'), 3, ["relay", "groups: {", "relay: { ... };"]),
     "queue": (handler('type = "log";', 'queue = "lots";'), 4, ["queue", "lots"]),
 }
 
@@ -131,6 +137,26 @@ def test_a_group_defined_in_two_files_names_both_places(check):
 def test_a_good_configuration_is_summarized(check):
     status, (line,) = check(GOOD)
     assert status == 0 and re.fullmatch("mcastd.conf: no errors: 1 groups?, 2 handlers", line)
+
+
+SITES = """groups: { lan: { address = "233.252.0.1"; port = 5004; interfaces = ["%s"]; handlers = ["site"]; };
+  vpn: { address = "0.0.0.0"; port = 5010; interfaces = ["wg0"]; sources = ["10.8.0.2"]; handlers = ["back"]; }; };
+handlers: { site: { type = "udp"; address = "10.8.0.2"; port = 5010; %s };
+  back: { type = "udp"; address = "233.252.0.1"; port = 5004; interface = "eth0"; loop = %s; }; };
+"""
+
+
+def test_what_the_daemon_sends_with_loop_and_passes_on_to_a_host_is_warned_of(check):
+    status, lines = check(SITES % ("eth0", "", "true"))
+    assert status == 0 and lines[-1].startswith('mcastd.conf:1: groups.lan: warning: "site" passes on to a host what "back" sends')
+
+
+@pytest.mark.parametrize("interface, more, loop", [
+    ("eth0", "", "false"), ("eth1", "", "true"), ("eth0", 'filter: { sources = ["192.0.2.0/24"]; };', "true"),
+    ("eth0", 'filter: { block_sources = ["192.0.2.1"]; };', "true")])
+def test_what_does_not_come_back_to_the_daemon_is_not_warned_of(check, interface, more, loop):
+    _, lines = check(SITES % (interface, more, loop))
+    assert not [line for line in lines if '"back"' in line]
 
 
 WARNED = 'groups: { routing: { address = "224.0.0.18"; port = 5004; interfaces = ["eth0"]; }; };\n'

@@ -92,6 +92,16 @@ def test_groups_shows_it_without_an_address(start):
     assert re.search(r"^events +- +- +0 +0 +0 +never ", table, re.M)
 
 
+def test_it_follows_no_route_as_it_sends_nothing(start, net):
+    daemon = start(config(("feed", f"{GROUP} replies = true;"), events="socket = true;"))
+    net.host.ip("route del 224.0.0.0/4 dev eth0")
+    try:
+        wait_until(lambda: daemon.group("feed")["outgoing"][0]["error"], "the daemon to see that the route is gone")
+        assert daemon.group("events")["outgoing"] == []
+    finally:
+        net.host.ip("route add 224.0.0.0/4 dev eth0")
+
+
 def test_no_other_group_has_its_name(start):
     daemon = start()
     daemon.write_config('groups: { events: { address = "233.252.0.1"; port = 5004; }; };')

@@ -446,6 +446,43 @@ def test_what_should_leave_by_an_absent_interface_is_counted_there(lan, start):
     assert_sums(daemon)
 
 
+@pytest.fixture
+def unplugged(lan):
+    """An interface cut0 of the host without a carrier; its other end is far0, in the same namespace."""
+    lan.host.ip("link add cut0 type veth peer name far0", "address add 10.8.2.1/24 dev cut0", "link set cut0 up")
+    yield
+    lan.host.ip("link delete cut0")
+
+
+@pytest.mark.parametrize("block", ["", "keep_source = true;"], ids=["own source", "keep_source"])
+def test_what_should_leave_by_an_interface_without_a_carrier_is_counted_as_absent(lan, start, unplugged, block):
+    daemon = start(relay('to = ["eth1", "cut0"]; ' + block))
+
+    def relayed(delivered, absent):
+        send(lan.a, b"x", GROUPS["v4"], PORT)
+        wait_until(lambda: numbers(daemon)[0]["received"] == 2 * (delivered + absent), "the datagram")
+        cut = numbers(daemon)[1]["cut0"]
+        return (cut["delivered"], cut["dropped"]["absent"]) == (delivered, absent)
+
+    assert relayed(0, 1)
+    assert daemon.log().count("cut0 has no carrier") == 1
+    lan.host.ip("link set far0 up")
+    wait_until(lambda: "sends on cut0 now" in daemon.log(), "the carrier")
+    assert relayed(1, 1)
+    lan.host.ip("link set far0 down")
+    wait_until(lambda: daemon.log().count("cut0 has no carrier") == 2, "the carrier to be lost")
+    assert relayed(1, 2)
+    assert_sums(daemon)
+
+
+def test_with_loop_programs_of_the_host_receive_what_has_no_carrier_to_leave_by(lan, start, unplugged):
+    daemon = start(relay('to = ["cut0"]; loop = true;'))
+    with receiver_on(lan.host, GROUPS["v4"], PORT, "cut0") as sock:
+        send(lan.a, b"x", GROUPS["v4"], PORT)
+        assert sock.recv(LARGEST) == b"x"
+    assert numbers(daemon)[1]["cut0"]["delivered"] == 1
+
+
 def test_what_went_to_interfaces_that_are_gone_stays_in_the_sum(lan, start):
     """And the list of them does not grow for ever."""
     daemon = start(relay(interfaces=["eth0", "new*"]))

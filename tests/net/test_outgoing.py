@@ -539,6 +539,14 @@ def test_ttl_0_to_a_target_stays_here_and_is_refused_where_nobody_has_joined(off
     assert not left(office, taps, b"x")
 
 
+def test_a_broadcast_of_ttl_0_to_a_target_is_refused(office):
+    taps = office.taps()
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        office.host.run(MCASTCTL, "send", f"203.0.1.255:{PORT}", "x", "--ttl", "0", stderr=subprocess.PIPE)
+    assert "with TTL 0 only this host would receive it, and a broadcast leaves it" in refusal.value.stderr
+    assert not any(tap.seen() for tap in taps.values())
+
+
 # Without a carrier
 
 

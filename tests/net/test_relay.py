@@ -125,6 +125,51 @@ def test_a_relay_waits_for_its_interface(net, start):
         net.host.ip("link delete late0")
 
 
+@pytest.fixture
+def movable(net):
+    """An alternative name and an address of eth1, and what moves them to eth2, another link of the host."""
+    names = ["uplink-name", "10.77.1.1"]
+    net.host.ip("link add eth2 type veth peer name far2", "link set eth2 up", "link set far2 up",
+                "address add 203.0.113.1/24 dev eth2", f"link property add dev eth1 altname {names[0]}",
+                f"address add {names[1]}/32 dev eth1")
+    yield lambda: net.host.ip(f"link property del dev eth1 altname {names[0]}", f"address del {names[1]}/32 dev eth1",
+                              f"link property add dev eth2 altname {names[0]}", f"address add {names[1]}/32 dev eth2")
+    net.host.ip("link delete eth2")
+
+
+@pytest.mark.parametrize("interface", ["uplink-name", "10.77.1.1"], ids=["alternative name", "address"])
+def test_a_relay_follows_the_alternative_name_and_the_address_of_its_interface(net, start, movable, interface):
+    daemon = start(relay(1, 2, interface))
+    with net.host:
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x800))
+        tap.bind(("far2", 0x800))
+    with tap, receiver_on(net.side, "239.0.0.2", 5004, "eth0") as sock:
+        send_far(net.peer, b"before", "239.0.0.1", 5004)
+        assert receive(sock) == [b"before"]
+        movable()
+
+        def leaves_by_eth2():
+            send_far(net.peer, b"after", "239.0.0.1", 5004)
+            tap.setblocking(False)
+            try:
+                return b"after" in tap.recv(2000)
+            except BlockingIOError:
+                return False
+
+        wait_until(leaves_by_eth2, "the change to be followed")
+        while True:  # what was sent before the change was noticed
+            sock.setblocking(False)
+            try:
+                sock.recv(100)
+            except BlockingIOError:
+                break
+        count = daemon.handler("relay")["delivered"]
+        send_far(net.peer, b"last", "239.0.0.1", 5004)
+        wait_until(lambda: daemon.handler("relay")["delivered"] == count + 1, "the datagram")
+        with pytest.raises(BlockingIOError):
+            sock.recv(100)
+
+
 def test_one_group_may_be_carried_to_another_interface(net, start):
     start(relay(1, 1, "eth1"))
     with receiver_on(net.side, "239.0.0.1", 5004, "eth0") as sock:

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from harness.daemon import VarlinkError
 from harness.peers import send
 from harness.topology import Host, Namespace
 from harness.waiting import wait_until
@@ -444,6 +445,50 @@ def test_a_link_that_four_thousand_groups_join_by_default_holds_up_the_loop_for_
             found[name].append(loop.away)
     say(str({name: [f"{1000 * away:.1f} ms" for away in times] for name, times in found.items()}))
     assert max(min(times) for times in found.values()) <= 0.020
+
+
+@pytest.mark.long
+def test_a_change_of_a_route_that_six_thousand_groups_follow_holds_up_the_loop_for_20_ms_at_most(make, release, say):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    site, daemon = make(many(6000, "replies = true; "), binary=release)
+    site.host.ip("route add 224.0.0.0/4 dev x0")
+    away = []
+    for i in range(3):
+        loop = Loop(daemon)
+        loop.watch_while(lambda: site.host.ip(f"route add 10.1.{i}.0/24 dev x0"))
+        loop.watch_while(lambda: time.sleep(1))  # changes of routes are gathered for half a second
+        away.append(loop.away)
+    say(" ".join(f"{1000 * value:.1f}" for value in away) + " ms")
+    assert min(away) <= 0.020
+
+
+@pytest.mark.long
+def test_what_needs_the_links_at_once_waits_for_them_for_some_milliseconds_only(make, release, say):
+    """A datagram that cannot be sent, an interface of one call, a group that is joined: while the kernel has its lock on
+    links for half a second, as a link with many memberships goes down and up."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20000, max(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    site, daemon = make(many(10000).replace("groups: {", 'groups: { no: { address = "239.77.0.1"; port = 5004; '
+                                            'send_interface = "none0"; };', 1), binary=release)
+    first_reports_are_over(Reports(site.switch, "p0"))
+    over, longest, number = [], {"examine": 0, "choose": 0, "join": 0}, 0
+    flaps = threading.Thread(target=lambda: (STORMS["flap"][0](site), over.append(True)))
+    loop = Loop(daemon)
+    flaps.start()
+    while not over:
+        number += 1
+        for what, method, parameters in (
+                ("examine", "Send", {"group": "no", "text": "x"}),
+                ("choose", "Send", {"group": "no", "text": "x", "interface": f"none{number}"}),
+                ("join", "Join", {"address": "239.77.0.2", "port": number, "interfaces": [f"none{number}"]})):
+            before = loop.time()
+            try:
+                daemon.call(method, **parameters)
+            except VarlinkError:
+                pass
+            longest[what] = max(longest[what], loop.time() - before)
+    flaps.join()
+    say(str({what: f"{1000 * away:.1f} ms" for what, away in longest.items()}) + f" in {number} rounds")
+    assert max(longest.values()) < 0.1
 
 
 @pytest.mark.long

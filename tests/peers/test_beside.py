@@ -128,3 +128,30 @@ def test_a_redundant_pair_that_keeps_sources_never_circles(pair):
             say(pair.peer, b"kept %d" % number, ttl=64)
             wait_for_quiet(here, there)
             assert (copies(here, b"kept %d" % number), copies(there, b"kept %d" % number)) == (1, 2)
+
+
+def answered(host, to, unicast):
+    """Whether a responder answers a question for web services that is sent to this address, to all or to who asks."""
+    question = QUESTION[:-2] + struct.pack("!H", 0x8001 if unicast else 1)
+    with host, udp_socket(to) as sock:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+        sock.settimeout(2)
+        sock.sendto(question, (to, 5353))
+        try:
+            while b"Web" not in sock.recv(2000):
+                pass
+        except TimeoutError:
+            return False
+    return True
+
+
+def test_avahi_answers_as_before_beside_a_group_that_sends_from_its_port(net, start, tmp_path):
+    with Avahi(net.host, tmp_path, "responder", "Web"):
+        wait_until(lambda: answered(net.peer, "224.0.0.251", False), "the responder")
+        daemon = start("""groups: { mdns: { address = "224.0.0.251"; port = 5353; interfaces = ["eth0"]; ttl = 255;
+            source_port = 5353; }; };""")
+        for _ in range(20):
+            daemon.call("Send", group="mdns", text="from the port")
+            assert answered(net.peer, "224.0.0.251", False)
+            assert answered(net.peer, "224.0.0.251", True)
+            assert answered(net.peer, net.host.v4, False)

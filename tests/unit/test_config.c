@@ -69,7 +69,8 @@ static bool relay_relays(const void *object, struct config_relay *ret)
 {
 	const struct relay_settings *settings = object;
 
-	*ret = (struct config_relay){settings->address, 1, settings->interface};
+	*ret = (struct config_relay){
+		.address = settings->address, .port = 1, .interface = settings->interface};
 	return true;
 }
 

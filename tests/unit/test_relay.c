@@ -158,6 +158,9 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 	X(to_that_is_no_interface, GROUP(LAN "relay: { to = \"eth1,eth2\"; };"), \
 		"3: groups.a.relay.to: \"eth1,eth2\" is a list in one string, write [\"eth0\", \"eth1\"]") \
 	X(one_interface, GROUP("interfaces = \"eth0\";\nrelay: { };"), \
+		"3: groups.a.relay: has no other interface than eth0, which the datagrams come from: name others in " \
+		"interfaces or in to") \
+	X(one_interface_to_itself, GROUP("interfaces = \"eth0\";\nrelay: { to = \"eth0\"; };"), \
 		"3: groups.a.relay.to: has no other interface than eth0, which the datagrams come from: name others") \
 	X(ttl_0, GROUP(LAN "relay: { ttl = 0; };"), \
 		"3: groups.a.relay.ttl: 0 is out of range, use 1 to 255") \
@@ -182,8 +185,7 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 	X(a_relay_that_is_named, GROUP(LAN "relay: { }; handlers = [\"a.relay\"];"), \
 		"1: groups.a.handlers: \"a.relay\" is there by itself, remove it") \
 	X(a_type_relay, "handlers: { h: { type = \"relay\"; }; };", \
-		"1: handlers.h.type: unknown type \"relay\", use another (there are exec, file, journal, log, pcapng, " \
-		"pipe, udp, unix)") \
+		"1: handlers.h.type: \"relay\" is a block of a group, write groups: { NAME: { ... relay: { ... }; }; };") \
 	X(an_address_that_is_none, "groups: { a: { address = \"x\"; port = 1;\n" LAN " relay: { }; }; };", \
 		"1: groups.a.address: \"x\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"") \
 	X(a_relay_of_another_group, \

@@ -142,8 +142,8 @@ static void protocols_on_udp_that_stay_on_their_link_have_no_warnings(void **sta
 
 static void addresses_that_every_host_has_are_no_surprise(void **state)
 {
-	static const char *const good[] = {
-		"address=0.0.0.0", "address=::", "address=255.255.255.255", "address=127.0.0.1"};
+	static const char *const good[] = {"address=0.0.0.0 port=5005",
+		"address=::", "address=255.255.255.255", "address=127.0.0.1"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		add_group(*state, "a", good[i]);
@@ -321,6 +321,33 @@ static void unicast_addresses_have_no_multicast_mac_address(void **state)
 	assert_no_warnings(*state);
 }
 
+static void unicast_groups_of_which_only_one_can_be_joined_are_named(void **state)
+{
+	static const char *const expected[] = {
+		"group b: warning: group a receives what is sent to port 5004 of this address, "
+		"and only one of them can be joined; leave one out, or name other interfaces",
+		"group d: warning: group c receives what is sent to port 5005 of this address, "
+		"and only one of them can be joined; leave one out, or name other interfaces"};
+	struct config *config = *state;
+
+	add_group(config, "a", "address=0.0.0.0");
+	add_group(config, "b", "address=127.0.0.1");
+	add_group(config, "c", "address=127.0.0.1 port=5005 sources=127.0.0.2");
+	add_group(config, "d", "address=127.0.0.1 port=5005 sources=127.0.0.3");
+	assert_warnings(config, expected, 2);
+}
+
+static void unicast_groups_that_can_all_be_joined_have_no_warnings(void **state)
+{
+	add_group(*state, "a", "address=0.0.0.0 interfaces=eth0");
+	add_group(*state, "b", "address=127.0.0.1");
+	add_group(*state, "c", "address=127.0.0.1 port=5005");
+	add_group(*state, "d", "address=127.0.0.2 port=5005");
+	add_group(*state, "e", "address=:: port=5004");
+	add_group(*state, "f", "address=255.255.255.255");
+	assert_no_warnings(*state);
+}
+
 /* Quadratic, it would take minutes. */
 static void ten_thousand_groups_are_compared_at_once(void **state)
 {
@@ -386,6 +413,8 @@ int main(void)
 		TEST(groups_on_interfaces_of_their_own_may_share_a_mac_address)
 		TEST(groups_that_may_meet_on_an_interface_are_named)
 		TEST(unicast_addresses_have_no_multicast_mac_address)
+		TEST(unicast_groups_of_which_only_one_can_be_joined_are_named)
+		TEST(unicast_groups_that_can_all_be_joined_have_no_warnings)
 		TEST(ten_thousand_groups_are_compared_at_once)
 		TEST(a_warning_names_the_place_of_its_group)
 		TEST(warnings_beyond_the_limit_are_counted)

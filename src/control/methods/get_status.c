@@ -3,26 +3,16 @@
 #include "base/json.h"
 #include "control/method.h"
 
-static void count_memberships(struct groups *groups, unsigned counts[static 3])
-{
-	for (size_t i = 0; i < groups_count(groups); i++) {
-		const struct group *group = groups_at(groups, i);
-
-		for (size_t j = 0; j < group->memberships.count; j++)
-			counts[group->memberships.items[j]->state]++;
-	}
-}
-
 static enum call_result call_get_status(struct client *client, const struct call *call)
 {
 	const struct control_backend *backend = method_backend(client);
 	char started[TIMESTAMP_MAX];
-	unsigned counts[3] = {0};
+	unsigned counts[MEMBERSHIP_STATES] = {0};
 	struct text *text;
 
 	if (method_read_none(client, call) < 0)
 		return CALL_DONE;
-	count_memberships(backend->groups, counts);
+	groups_count_memberships(backend->groups, counts);
 	text = client_begin_reply(client);
 	json_put_string(text, "version", backend->version);
 	json_put_number(text, "pid", (uint64_t)getpid());

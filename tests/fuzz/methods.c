@@ -1,0 +1,122 @@
+/* Requests of a client of the control socket, root's, to a daemon with a group that is joined
+ * nowhere: all methods read their parameters, and every answer is JSON. What would change something
+ * is refused by the backend. The loop turns only for what the client has written. */
+#include <event2/event.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "control/method.h"
+#include "data/counters.h"
+#include "fuzz.h"
+#include "groups/events.h"
+
+static const char text[] = "groups: { news: { address = \"233.252.0.1\"; port = 5004;"
+			   " interfaces = [\"absent\"]; handlers = [\"log\"]; }; };";
+
+static const char *configuration(void *daemon)
+{
+	(void)daemon;
+	return "/etc/mcastd/mcastd.conf";
+}
+
+static int reload(void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors)
+{
+	(void)daemon, (void)dry_run, (void)changes;
+	errors_add(errors, "not now");
+	return -EINVAL;
+}
+
+static void changed(void *daemon)
+{
+	(void)daemon;
+}
+
+static size_t check(void *daemon, const struct config_group *group, struct errors *errors)
+{
+	(void)daemon;
+	errors_add(errors, "%s: not now", group->name);
+	return 1;
+}
+
+static struct control_backend backend = {.version = "0",
+	.configuration = configuration,
+	.reload = reload,
+	.changed = changed,
+	.check = check};
+
+static struct event_base *begin(void)
+{
+	struct event_base *base = event_base_new();
+	struct events *events = events_new(base);
+	struct handlers_plan *handlers;
+	struct groups_plan *groups;
+	struct counters *counters;
+	struct errors errors = {0};
+	struct config *config;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_file(text, sizeof(text) - 1));
+	CHECK(config_load(path, handler_config_kinds(), &errors, &config) == 0);
+	CHECK(base && events && counters_open(-1, &counters) == 0);
+	backend.groups = groups_new(&(struct groups_setup){
+		.base = base, .counters = counters, .notices = events_sink(events)});
+	backend.handlers = handlers_new(&(struct handler_context){.counters = counters});
+	CHECK(backend.groups && backend.handlers);
+	events_begin(events, backend.groups);
+	CHECK(handlers_prepare(backend.handlers, NULL, config, &errors, &handlers) == 0);
+	CHECK(groups_prepare(backend.groups, config, handlers, false, &errors, &groups) == 0);
+	groups_commit(backend.groups, groups);
+	handlers_commit(backend.handlers, handlers, 0);
+	return base;
+}
+
+/* Each answer ends as its request did, and is one object of JSON, which has no raw NUL or LF. */
+static void check_answers(const char *data, size_t size)
+{
+	size_t length;
+
+	for (; size; data += length, size -= length) {
+		json_t *answer;
+
+		for (length = 0; length < size && data[length] && data[length] != '\n'; length++)
+			;
+		CHECK(length < size);
+		answer = json_loadb(data, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+		CHECK(json_is_object(answer));
+		json_decref(answer);
+		length++;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct event_base *base;
+	static char answers[1 << 20];
+	struct client_set set;
+	size_t used = 0;
+	ssize_t n;
+	int fds[2];
+
+	if (!base)
+		base = begin();
+	if (size > 100000) /* the socket takes no more at once */
+		return 0;
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+	client_set_init(&set, base, &backend, method_dispatch);
+	client_new(&set, fds[0], 0);
+	CHECK(send(fds[1], data, size, 0) == (ssize_t)size);
+	shutdown(fds[1], SHUT_WR);
+	for (int i = 0; i < 1000 && set.count; i++) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		while ((n = recv(fds[1], answers + used, sizeof(answers) - used, 0)) > 0)
+			used += (size_t)n;
+		if (set.streaming || used == sizeof(answers))
+			break;
+	}
+	if (used < sizeof(answers))
+		check_answers(answers, used);
+	client_set_clear(&set);
+	close(fds[1]);
+	return 0;
+}

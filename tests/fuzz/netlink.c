@@ -1,0 +1,80 @@
+/* Answers of a kernel of whatever release to questions for links, addresses and routes: nothing is
+ * read beyond an attribute. The input is the answers, each behind its size in two bytes. */
+#include <sanitizer/asan_interface.h>
+#include <sys/socket.h>
+
+#include "fuzz.h"
+#include "net/interface.h"
+#include "net/reverse_path.h"
+#include "net/rtnetlink.h"
+
+static struct input answers;
+
+/* Instead of the C library's: the kernel is not asked. */
+ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+	(void)fd, (void)data, (void)flags;
+	return (ssize_t)size;
+}
+
+/* What is behind an answer must not be read. In a buffer on the stack that would stay so for those
+ * who use the stack next. */
+static void forbid_rest(char *data, size_t used, size_t size)
+{
+	if (data < (char *)__builtin_frame_address(0))
+		ASAN_POISON_MEMORY_REGION(data + used, size - used);
+}
+
+ssize_t recv(int fd, void *data, size_t size, int flags)
+{
+	uint16_t wanted;
+	const uint8_t *bytes;
+	size_t used;
+
+	(void)fd, (void)flags;
+	ASAN_UNPOISON_MEMORY_REGION(data, size);
+	if (!input_take(&answers, &wanted, sizeof(wanted))) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	bytes = input_bytes(&answers, wanted < size ? wanted : size, &used);
+	if (used)
+		memcpy(data, bytes, used);
+	forbid_rest(data, used, size);
+	return (ssize_t)used;
+}
+
+static void check_list(const struct interface_list *list)
+{
+	static const char *const patterns[] = {"eth0", "eth*", "*", "192.0.2.5", "lan"};
+
+	for (size_t i = 0; i < list->count; i++) {
+		CHECK(memchr(list->items[i].name, '\0', IF_NAMESIZE));
+		interface_address(list, &list->items[i], AF_INET6);
+		for (size_t j = 0; j < ARRAY_SIZE(patterns); j++)
+			interface_matches(list, &list->items[i], patterns[j]);
+	}
+	for (size_t j = 0; j < ARRAY_SIZE(patterns); j++)
+		interface_find(list, patterns[j]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct address address = {.family = AF_INET, .v4.s_addr = htonl(0xc0000201)};
+	struct reverse_path *paths = reverse_path_new();
+	struct interface_list list = {0};
+	char name[IF_NAMESIZE];
+
+	answers = (struct input){data, size};
+	if (interface_list_read(&list) == 0)
+		check_list(&list);
+	interface_list_clear(&list);
+	answers = (struct input){data, size};
+	interface_splits_runs(2);
+	answers = (struct input){data, size};
+	rtnetlink_route_name(&address, name);
+	answers = (struct input){data, size};
+	reverse_path_leads_to(paths, &address, 2, 1);
+	reverse_path_free(paths);
+	return 0;
+}

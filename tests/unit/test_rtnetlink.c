@@ -1,0 +1,179 @@
+/* What the kernel answers, where it is cut short: nothing is read beyond a message or an attribute.
+ * The socket's functions are replaced. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "net/interface.h"
+#include "net/reverse_path.h"
+#include "net/rtnetlink.h"
+
+/* The answers, each given once, at the end of memory of its own: what reads further is caught by
+ * the sanitizer. The caller's buffer is larger, and filled with what is no part of an answer. */
+static struct answer {
+	_Alignas(struct nlmsghdr) char data[256];
+	size_t size;
+} answers[4];
+static size_t answer_count, answers_given;
+
+ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+	(void)fd, (void)data, (void)flags;
+	return (ssize_t)size;
+}
+
+ssize_t recv(int fd, void *data, size_t size, int flags)
+{
+	const struct answer *answer = &answers[answers_given];
+
+	(void)fd, (void)flags;
+	if (answers_given == answer_count)
+		return 0;
+	answers_given++;
+	memset(data, 'x', size);
+	memcpy(data, answer->data, answer->size);
+	return (ssize_t)answer->size;
+}
+
+static struct answer *begin_answer(void)
+{
+	struct answer *answer = &answers[answer_count++];
+
+	answer->size = 0;
+	return answer;
+}
+
+/* Begins a message in an answer. */
+static struct nlmsghdr *begin(struct answer *answer, int type, const void *fixed, size_t size)
+{
+	struct nlmsghdr *message = (struct nlmsghdr *)(answer->data + answer->size);
+
+	*message = (struct nlmsghdr){.nlmsg_len = (uint32_t)NLMSG_LENGTH(size),
+		.nlmsg_type = (uint16_t)type,
+		.nlmsg_seq = 1};
+	memcpy(NLMSG_DATA(message), fixed, size);
+	answer->size += message->nlmsg_len;
+	return message;
+}
+
+static void add(
+	struct answer *answer, struct nlmsghdr *message, int type, const void *value, size_t size)
+{
+	struct rtattr *attribute = (struct rtattr *)(answer->data + answer->size);
+
+	attribute->rta_len = (unsigned short)RTA_LENGTH(size);
+	attribute->rta_type = (unsigned short)type;
+	memset(RTA_DATA(attribute), 'x', RTA_ALIGN(size));
+	memcpy(RTA_DATA(attribute), value, size);
+	message->nlmsg_len += (uint32_t)RTA_SPACE(size);
+	answer->size += RTA_SPACE(size);
+}
+
+static void add_done(void)
+{
+	int none = 0;
+
+	begin(begin_answer(), NLMSG_DONE, &none, sizeof(none));
+}
+
+static int reset(void **state)
+{
+	(void)state;
+	answer_count = answers_given = 0;
+	return 0;
+}
+
+static void a_message_that_ends_between_two_words_is_the_last(void **state)
+{
+	struct answer *answer = begin_answer();
+	struct interface_list list;
+
+	(void)state;
+	begin(answer, RTM_NEWLINK, "\0\0", 2);
+	add_done();
+	add_done();
+	assert_int_equal(interface_list_read(&list), 0);
+	assert_int_equal(list.count, 0);
+	interface_list_clear(&list);
+}
+
+static void a_name_without_its_nul_ends_with_its_attribute(void **state)
+{
+	struct ifinfomsg link = {.ifi_index = 2};
+	struct answer *answer = begin_answer();
+	struct interface_list list;
+
+	(void)state;
+	add(answer, begin(answer, RTM_NEWLINK, &link, sizeof(link)), IFLA_IFNAME, "eth0", 4);
+	add_done();
+	add_done();
+	assert_int_equal(interface_list_read(&list), 0);
+	assert_int_equal(list.count, 1);
+	assert_string_equal(list.items[0].name, "eth0");
+	interface_list_clear(&list);
+}
+
+static void a_number_that_is_too_short_is_not_read(void **state)
+{
+	struct ifaddrmsg address = {.ifa_family = AF_INET, .ifa_index = 2};
+	struct answer *answer;
+	struct nlmsghdr *message;
+	struct interface_list list;
+
+	(void)state;
+	add_done();
+	answer = begin_answer();
+	message = begin(answer, RTM_NEWADDR, &address, sizeof(address));
+	add(answer, message, IFA_FLAGS, "\x40",
+		1); /* IFA_F_TENTATIVE, and three bytes that are none */
+	add(answer, message, IFA_ADDRESS, "\xc0\0\2\1", 4);
+	add_done();
+	assert_int_equal(interface_list_read(&list), 0);
+	assert_int_equal(list.addresses.count, 1);
+	assert_false(list.addresses.items[0].is_tentative);
+	interface_list_clear(&list);
+}
+
+static void a_route_without_all_of_its_fixed_part_is_none(void **state)
+{
+	struct address address = {.family = AF_INET};
+	unsigned ifindex;
+
+	(void)state;
+	begin(begin_answer(), RTM_NEWROUTE, "\2", 1);
+	assert_int_equal(rtnetlink_route(&address, &ifindex), -EIO);
+}
+
+static void a_route_by_half_an_interface_leads_nowhere(void **state)
+{
+	struct rtmsg route = {.rtm_type = RTN_UNICAST};
+	struct address source = {.family = AF_INET, .v4.s_addr = htonl(0xc0000201)};
+	struct reverse_path *paths = reverse_path_new();
+	struct answer *answer = begin_answer();
+
+	(void)state;
+	add(answer, begin(answer, RTM_NEWROUTE, &route, sizeof(route)), RTA_OIF, "xx", 2);
+	assert_false(reverse_path_leads_to(paths, &source, 0x78787878, 1));
+	reverse_path_free(paths);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_message_that_ends_between_two_words_is_the_last, reset),
+		cmocka_unit_test_setup(a_name_without_its_nul_ends_with_its_attribute, reset),
+		cmocka_unit_test_setup(a_number_that_is_too_short_is_not_read, reset),
+		cmocka_unit_test_setup(a_route_without_all_of_its_fixed_part_is_none, reset),
+		cmocka_unit_test_setup(a_route_by_half_an_interface_leads_nowhere, reset),
+	};
+
+	return cmocka_run_group_tests_name("rtnetlink", tests, NULL, NULL);
+}
