@@ -2,6 +2,7 @@
  * run shows them all. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
@@ -30,6 +31,12 @@ void errors_clear(struct errors *errors);
 static inline size_t errors_total(const struct errors *errors)
 {
 	return errors->count + errors->omitted;
+}
+
+/* Whether more errors are only counted, and their texts need not be made. */
+static inline bool errors_full(const struct errors *errors)
+{
+	return errors->count == ERRORS_MAX;
 }
 
 #define AUTO_ERRORS CLEANUP(errors_clear)

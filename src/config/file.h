@@ -5,8 +5,9 @@
 #include "base/text.h"
 #include "config/schema.h"
 
-/* Far more than ten thousand groups need. */
+/* Bytes of one file, and of all files together. Far more than ten thousand groups need. */
 #define CONFIG_FILE_MAX (16u << 20)
+#define CONFIG_FILES_MAX (32u << 20)
 
 /* Reads all of a regular file. Refuses anything else (a fifo, a directory, a device) without
  * waiting for it. Returns 0, or a negative errno with the reason in why. */

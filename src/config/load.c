@@ -14,9 +14,11 @@ struct loader {
 	const struct config_kind *const *kinds;
 	struct errors *errors;
 	bool is_partial; /* something could not be read */
+	size_t size; /* bytes of all files so far */
 };
 
-/* Reads a file that is in config->files. Returns 0 or -ENOMEM; other failures are in the errors. */
+/* Reads a file that is in config->files. Returns 0, -ENOMEM, or -EFBIG when no further one is to be
+ * read; other failures are in the errors. */
 static int load_file(struct loader *loader, const char *path)
 {
 	AUTO_TEXT struct text text = {0};
@@ -30,6 +32,15 @@ static int load_file(struct loader *loader, const char *path)
 		errors_add(loader->errors, "%s: %s", path, why);
 		loader->is_partial = true;
 		return 0;
+	}
+	loader->size += text.length;
+	if (loader->size > CONFIG_FILES_MAX) {
+		errors_add(loader->errors,
+			"%s: the files up to this one are larger than 32 MiB together: are these "
+			"the right files?",
+			path);
+		loader->is_partial = true;
+		return -EFBIG;
 	}
 	string = text_string(&text);
 	if (text_failed(&text))
@@ -63,7 +74,7 @@ static int load_files(struct loader *loader, const char *path)
 		loader->is_partial = true;
 	for (size_t i = 1; i < files->count && r >= 0; i++)
 		r = load_file(loader, files->items[i]);
-	return r;
+	return r == -EFBIG ? 0 : r;
 }
 
 /* Handlers that need no declaration, since no key of theirs is required. */

@@ -8,11 +8,16 @@
 
 #include "base/array.h"
 #include "base/text.h"
+#include "config/schema.h"
 #include "config/token.h"
 #include "config/words.h"
 
 /* The configuration needs four levels. libconfig's parser recurses: it must not see many more. */
 #define DEPTH_MAX 16
+
+/* Settings in one { } of a section, of which none has half as many. libconfig compares each with
+ * all before it. At the top level and in sections the file is parsed in chunks (chunks.h). */
+#define SETTINGS_MAX 128
 
 /* Numbers of this many digits always fit into an int. */
 #define INTEGER_DIGITS 9
@@ -37,6 +42,7 @@ struct level {
 	char bracket;
 	unsigned line;
 	unsigned scope, parent; /* of the names in it */
+	unsigned count; /* names in it; in an array or a list, separators */
 };
 
 struct prescan {
@@ -159,18 +165,30 @@ static void check_stray_word(struct prescan *prescan)
 			buffer);
 }
 
+/* The name of a setting, in the { } of the level. */
+static void add_name(struct prescan *prescan, struct level *level)
+{
+	const struct token *word = &prescan->current;
+
+	if (array_add(&prescan->names, (struct name){word->start, word->length, word->line,
+					       level->scope, level->parent}) < 0)
+		prescan->result = -ENOMEM;
+	if (++level->count == SETTINGS_MAX + 1 && prescan->depth > 1 && !prescan->unbalanced)
+		refuse(prescan, word->line,
+			"the { of line %u has more than %d settings: is this the right file?",
+			level->line, SETTINGS_MAX);
+}
+
 static void check_word(struct prescan *prescan)
 {
-	const struct level *level = &prescan->levels[prescan->depth];
+	struct level *level = &prescan->levels[prescan->depth];
 	const struct token *word = &prescan->current;
 	enum word_type type = word_type(word);
 	bool is_name = prescan->next.type == TOKEN_ASSIGN && prescan->previous.type != TOKEN_ASSIGN;
 	char buffer[SHOWN_MAX];
 
 	if (is_name && type == WORD_NAME) {
-		if (array_add(&prescan->names, (struct name){word->start, word->length, word->line,
-						       level->scope, level->parent}) < 0)
-			prescan->result = -ENOMEM;
+		add_name(prescan, level);
 	} else if (is_name) {
 		refuse(prescan, word->line,
 			"syntax error, \"%s\" cannot be a name: use a letter, then letters, "
@@ -233,7 +251,7 @@ static void open_level(struct prescan *prescan)
 	}
 	level = &prescan->levels[++prescan->depth];
 	*level = (struct level){
-		*prescan->current.start, prescan->current.line, outer->scope, outer->parent};
+		*prescan->current.start, prescan->current.line, outer->scope, outer->parent, 0};
 	if (prescan->previous.type == TOKEN_ASSIGN)
 		level->parent = (unsigned)prescan->names.count;
 	if (level->bracket == '{')
@@ -267,12 +285,25 @@ static void close_level(struct prescan *prescan)
 	prescan->depth--;
 }
 
+/* Beyond what any list takes, items would only use memory. */
+static void count_item(struct prescan *prescan)
+{
+	struct level *level = &prescan->levels[prescan->depth];
+
+	if (++level->count == LIST_ITEMS_MAX && level->bracket && !prescan->unbalanced)
+		refuse(prescan, prescan->current.line,
+			"the %c of line %u has more than %d items, the most that are allowed",
+			level->bracket, level->line, LIST_ITEMS_MAX);
+}
+
 /* After = and between separators. */
 static void check_gap(struct prescan *prescan)
 {
 	const struct token *token = &prescan->current, *next = &prescan->next;
 	char bracket = prescan->levels[prescan->depth].bracket;
 
+	if (token->type == TOKEN_SEPARATOR && bracket != '{')
+		count_item(prescan);
 	if (token->type == TOKEN_ASSIGN) {
 		if (next->type == TOKEN_SEPARATOR || next->type == TOKEN_CLOSE ||
 			next->type == TOKEN_END)
@@ -379,7 +410,8 @@ static void check_names(struct prescan *prescan)
 			first = i;
 			continue;
 		}
-		append_path(&path, names, sorted[i]);
+		if (!errors_full(prescan->errors))
+			append_path(&path, names, sorted[i]);
 		errors_add(prescan->errors,
 			"%s:%u: %s: already defined at %s:%u, remove one of them", prescan->file,
 			sorted[i]->line, text_string(&path), prescan->file, sorted[first]->line);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/text.h"
+#include "config/chunks.h"
 #include "config/prescan.h"
 #include "config/report.h"
 #include "config/value.h"
@@ -17,6 +19,7 @@ struct reader {
 	struct errors *errors;
 	const char *file;
 	struct refused_lines refused;
+	unsigned first_line; /* of the chunk that is being read */
 };
 
 /* A { }, or the top of the file, and the keys that may stand in it. */
@@ -53,6 +56,12 @@ static const struct section sections[] = {{"groups", read_group, NULL},
 	{"handlers", read_handler, NULL}, {"control", NULL, read_control},
 	{"events", NULL, read_events}};
 
+/* The line of the file, which libconfig counts from the chunk's first. */
+static unsigned line_of(const struct reader *reader, const config_setting_t *setting)
+{
+	return reader->first_line - 1 + config_setting_source_line(setting);
+}
+
 /* ---- Keys ---- */
 
 static struct value get_value(const config_setting_t *setting)
@@ -83,7 +92,7 @@ static int read_value(struct reader *reader, const struct block *block, const st
 	void *settings, const config_setting_t *setting)
 {
 	struct value value = get_value(setting);
-	unsigned line = config_setting_source_line(setting);
+	unsigned line = line_of(reader, setting);
 	char why[WHY_MAX];
 	int r;
 
@@ -101,8 +110,8 @@ static int read_array(struct reader *reader, const struct block *block, const st
 	int count = config_setting_length(array), failed = 0;
 
 	if (!count && key->min > 0) {
-		config_report(reader->errors, &block->subject, config_setting_source_line(array),
-			key->name, "is empty, %s",
+		config_report(reader->errors, &block->subject, line_of(reader, array), key->name,
+			"is empty, %s",
 			key->required ? "write at least one item"
 				      : "which would select nothing: leave the key out for its "
 					"default");
@@ -126,7 +135,7 @@ static int read_key(struct reader *reader, const struct block *block, const stru
 	struct key_mark *mark = &part->marks[key - part->schema->keys];
 	int r;
 
-	mark->line = config_setting_source_line(setting);
+	mark->line = line_of(reader, setting);
 	if (key_is_list(key))
 		key_clear(key, part->settings);
 	if (key_is_list(key) && config_setting_is_array(setting))
@@ -160,9 +169,13 @@ static void refuse_key(struct reader *reader, const struct block *block, const c
 
 	if (block->is_open)
 		return;
+	if (errors_full(reader->errors)) {
+		errors_add(reader->errors, "unknown key");
+		return;
+	}
 	if (!block->subject.section && find_block_kind(reader, name)) {
-		config_report(reader->errors, &block->subject, config_setting_source_line(setting),
-			NULL, BLOCK_OF_A_GROUP, name, name);
+		config_report(reader->errors, &block->subject, line_of(reader, setting), NULL,
+			BLOCK_OF_A_GROUP, name, name);
 		return;
 	}
 	for (size_t i = 0; i < block->part_count; i++) {
@@ -184,7 +197,7 @@ static void refuse_key(struct reader *reader, const struct block *block, const c
 		guess_offer(&guess, reader->kinds[i]->name);
 		text_printf(&known, ", %s", reader->kinds[i]->name);
 	}
-	config_report(reader->errors, &block->subject, config_setting_source_line(setting), NULL,
+	config_report(reader->errors, &block->subject, line_of(reader, setting), NULL,
 		"unknown key \"%s\"%s", shown(name, buffer),
 		guess_or(&guess, text_string(&known), meant));
 }
@@ -227,9 +240,8 @@ static int read_inner_block(
 	int r = 0;
 
 	if (!config_setting_is_group(setting)) {
-		config_report(reader->errors, &block->subject, config_setting_source_line(setting),
-			outer, "%s, write %s: { ... };", value_type_name(get_value(setting).type),
-			outer);
+		config_report(reader->errors, &block->subject, line_of(reader, setting), outer,
+			"%s, write %s: { ... };", value_type_name(get_value(setting).type), outer);
 		return 0;
 	}
 	for (int i = 0; i < config_setting_length(setting) && r >= 0; i++) {
@@ -296,7 +308,7 @@ static struct subject subject_of(const struct reader *reader, const char *sectio
 	const config_setting_t *setting)
 {
 	return (struct subject){
-		.place = {reader->file, config_setting_source_line(setting)},
+		.place = {reader->file, line_of(reader, setting)},
 		.section = section,
 		.name = is_member ? config_setting_name(setting) : NULL,
 	};
@@ -345,7 +357,7 @@ static int read_kind_block(struct reader *reader, const struct block *group,
 	if (asprintf(&name, "%s.%s", group->subject.name, kind->name) < 0)
 		return -ENOMEM;
 	block.subject.name = name;
-	block.subject.place.line = config_setting_source_line(setting);
+	block.subject.place.line = line_of(reader, setting);
 	if (!expect_group(reader, &block.subject, "...", setting))
 		return 0;
 	if (!add_handler(reader, name, kind, block.subject.place, parts, &count))
@@ -428,10 +440,10 @@ static const struct config_kind *find_kind(
 		text_printf(&known, "%s%s", known.length ? ", " : "", kind);
 	}
 	if (type && find_block_kind(reader, name))
-		config_report(reader->errors, subject, config_setting_source_line(type), "type",
+		config_report(reader->errors, subject, line_of(reader, type), "type",
 			BLOCK_OF_A_GROUP, name, name);
 	else if (type)
-		config_report(reader->errors, subject, config_setting_source_line(type), "type",
+		config_report(reader->errors, subject, line_of(reader, type), "type",
 			"unknown type \"%s\"%s (there are %s)", shown(name, buffer),
 			guess_or(&guess, ", use another", meant), text_string(&known));
 	else
@@ -506,30 +518,85 @@ static int read_section(
 
 /* ---- Files ---- */
 
-/* What the pre-scan does not find is reported in libconfig's few words. */
-static void report_parse_error(struct reader *reader, const config_t *parsed)
+/* A chunk, after libconfig. Its settings point to the config_t, which must not move. */
+struct chunk {
+	config_t parsed;
+	unsigned line; /* of the file, in which it begins */
+};
+
+struct chunks {
+	struct chunk **items;
+	size_t count;
+};
+
+static void clear_chunks(struct chunks *chunks)
 {
-	const char *text = config_error_text(parsed), *hint = "";
+	for (size_t i = 0; i < chunks->count; i++) {
+		config_destroy(&chunks->items[i]->parsed);
+		free(chunks->items[i]);
+	}
+	free(chunks->items);
+}
+
+/* What the pre-scan does not find is reported in libconfig's few words. */
+static void report_parse_error(struct reader *reader, const struct chunk *chunk)
+{
+	const char *text = config_error_text(&chunk->parsed), *hint = "";
 
 	if (!strcmp(text, "syntax error"))
 		hint = ", a setting is NAME = VALUE; look here and on the line above";
 	else if (!strcmp(text, "mismatched element type in array"))
 		hint = ", write all items as strings";
-	errors_add(
-		reader->errors, "%s:%d: %s%s", reader->file, config_error_line(parsed), text, hint);
+	errors_add(reader->errors, "%s:%u: %s%s", reader->file,
+		chunk->line - 1 + (unsigned)config_error_line(&chunk->parsed), text, hint);
 }
 
-static int parse_text(struct reader *reader, const char *text)
+static int parse_chunk(
+	struct reader *reader, struct chunks *chunks, unsigned line, const char *text)
+{
+	struct chunk *chunk = calloc(1, sizeof(*chunk));
+
+	if (!chunk || array_add(chunks, chunk) < 0) {
+		free(chunk);
+		return -ENOMEM;
+	}
+	config_init(&chunk->parsed);
+	chunk->line = line;
+	if (config_read_string(&chunk->parsed, text))
+		return 0;
+	report_parse_error(reader, chunk);
+	return -EINVAL;
+}
+
+/* Nothing is read of a file that libconfig refuses in a later chunk. */
+static int parse_text(struct reader *reader, const char *text, size_t size, struct chunks *chunks)
+{
+	AUTO_TEXT struct text part = {0};
+	struct chunker chunker;
+	unsigned line;
+	int r = 0;
+
+	chunker_init(&chunker, text, size);
+	while (r >= 0 && chunk_next(&chunker, &part, &line)) {
+		const char *string = text_string(&part);
+
+		r = text_failed(&part) ? -ENOMEM : parse_chunk(reader, chunks, line, string);
+	}
+	return r;
+}
+
+static int read_chunks(struct reader *reader, const char *text, size_t size)
 {
 	struct subject top = {.place = {reader->file, 1}};
-	CLEANUP(config_destroy) config_t parsed;
+	CLEANUP(clear_chunks) struct chunks chunks = {0};
+	int r = parse_text(reader, text, size, &chunks);
 
-	config_init(&parsed);
-	if (!config_read_string(&parsed, text)) {
-		report_parse_error(reader, &parsed);
-		return -EINVAL;
+	for (size_t i = 0; i < chunks.count && r >= 0; i++) {
+		reader->first_line = chunks.items[i]->line;
+		r = read_own_block(reader, &top, &config_schema,
+			config_root_setting(&chunks.items[i]->parsed));
 	}
-	return read_own_block(reader, &top, &config_schema, config_root_setting(&parsed));
+	return r;
 }
 
 int read_text(struct config *config, const char *file, const char *text, size_t size,
@@ -539,7 +606,7 @@ int read_text(struct config *config, const char *file, const char *text, size_t 
 	int r = prescan(file, text, size, errors, &reader.refused);
 
 	if (r >= 0)
-		r = parse_text(&reader, text);
+		r = read_chunks(&reader, text, size);
 	refused_lines_clear(&reader.refused);
 	return r;
 }

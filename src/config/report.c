@@ -46,6 +46,10 @@ void config_report(struct errors *errors, const struct subject *subject, unsigne
 	AUTO_FREE char *why = NULL;
 	va_list arguments;
 
+	if (errors_full(errors)) {
+		errors_add(errors, "%s", format);
+		return;
+	}
 	va_start(arguments, format);
 	if (vasprintf(&why, format, arguments) < 0)
 		why = NULL;

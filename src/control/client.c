@@ -38,6 +38,7 @@ struct client {
 	struct outbox output;
 	struct send_waiter waiter;
 	struct answer *answer; /* in progress, or NULL */
+	struct client_pending *pending; /* the request that is answered later, or NULL */
 	struct client_stream *stream; /* NULL: requests are answered one by one */
 	char terminator; /* of the current request */
 	bool oneway; /* the current request wants no answer */
@@ -88,6 +89,17 @@ void client_close(struct client *client)
 static void wake(struct client *client)
 {
 	user_wait(client->user, &client->turn);
+}
+
+void client_defer(struct client *client, struct client_pending *pending)
+{
+	client->pending = pending;
+}
+
+void client_resume(struct client *client)
+{
+	client->pending = NULL;
+	wake(client);
 }
 
 void client_abort(struct client *client)
@@ -246,7 +258,7 @@ static void receive_requests(struct client *client)
 static bool is_open(const struct client *client)
 {
 	return client->state != CLIENT_CLOSING && !client->stream && !client->answer &&
-	       !link_is_used(&client->waiter.link) && client_has_room(client);
+	       !client->pending && !link_is_used(&client->waiter.link) && client_has_room(client);
 }
 
 static bool may_continue(const struct client *client, unsigned messages, size_t output)
@@ -337,6 +349,8 @@ static void client_free(struct client *client)
 	}
 	if (client->answer)
 		client->answer->free(client->answer);
+	if (client->pending)
+		client->pending->gone(client->pending);
 	link_remove(&client->turn.link);
 	sender_cancel(&client->waiter);
 	evtimer_del(&client->timer);

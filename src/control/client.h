@@ -59,6 +59,12 @@ struct answer {
 	void (*free)(struct answer *answer);
 };
 
+/* A request that is answered later: until client_resume(), no other one is served. Embedded in the
+ * object that answers. */
+struct client_pending {
+	void (*gone)(struct client_pending *pending); /* the client is freed */
+};
+
 /* What the connection has become when its replies have no end: a subscription. Embedded in it. */
 struct client_stream {
 	void (*written)(struct client_stream *stream); /* some output was written */
@@ -89,6 +95,11 @@ void client_end_message(struct client *client, const char *format, ...) PRINTF_L
 
 /* Answers the current request piece by piece. Owns the answer. */
 void client_start_answer(struct client *client, struct answer *answer);
+
+/* The current request is answered later, with client_begin_reply() or client_begin_error(), and
+ * then client_resume(). */
+void client_defer(struct client *client, struct client_pending *pending);
+void client_resume(struct client *client);
 
 /* No more requests; closes once flushed. For a request that memory is missing for. */
 void client_close(struct client *client);

@@ -4,11 +4,23 @@
 #include <sys/types.h>
 
 #include "base/errors.h"
+#include "base/list.h"
 #include "config/diff.h"
 #include "groups/groups.h"
 #include "handlers/handlers.h"
 
 struct control;
+
+/* Embedded by who requests a reload. */
+struct reload_request {
+	struct link link;
+	bool dry_run; /* only say what would change */
+	/* Called once, from the loop, and never by reload() itself; may free the request. r is 0,
+	 * with a line for each change; or a negative errno, with lines in errors; or -ECANCELED
+	 * when the daemon stops. */
+	void (*done)(struct reload_request *request, int r, const struct config_changes *changes,
+		const struct errors *errors);
+};
 
 /* What the daemon does for the control socket. */
 struct control_backend {
@@ -21,10 +33,8 @@ struct control_backend {
 	/* The path of the configuration file, NULL for none. */
 	const char *(*configuration)(void *daemon);
 
-	/* Reads the configuration again; with dry_run only says what would change. Adds a line for
-	 * each change to changes. Returns 0, or a negative errno with lines in errors. */
-	int (*reload)(
-		void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors);
+	/* Reads the configuration again, after the reloads that were requested before. */
+	void (*reload)(void *daemon, struct reload_request *request);
 
 	/* Called after Join and Leave. */
 	void (*changed)(void *daemon);

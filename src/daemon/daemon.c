@@ -18,6 +18,7 @@
 #include "daemon/adhoc.h"
 #include "daemon/identity.h"
 #include "daemon/keep_source.h"
+#include "daemon/reload.h"
 #include "data/loop_guard.h"
 #include "groups/events.h"
 #include "net/interface.h"
@@ -61,7 +62,10 @@ struct daemon {
 	struct event_base *base;
 	struct event signals[SIGNAL_COUNT];
 	struct event audit;
+	struct reloads *reloads;
 	struct event reload; /* by signal */
+	struct reload_request signal_request;
+	bool signal_requested, signal_again;
 	uint64_t reloaded_ns; /* when the last such one ended, CLOCK_MONOTONIC */
 	struct config *config;
 	struct handlers *handlers;
@@ -157,8 +161,7 @@ static void log_lines(int level, const struct errors *lines)
 
 /* Makes wanted the running configuration, all of it or nothing. Takes wanted over on success,
  * unless dry_run. Returns 0, or a negative errno with lines in errors. */
-static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
-	struct config_changes *changes, struct errors *errors)
+static int apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct errors *errors)
 {
 	struct handlers_plan *handlers_plan = NULL;
 	struct groups_plan *groups_plan = NULL;
@@ -172,8 +175,6 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 			daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
 	if (r < 0 && !errors_total(errors))
 		errors_add(errors, "%s", strerror(-r));
-	if (r >= 0)
-		config_compare(daemon->config, wanted, changes);
 	if (r < 0 || dry_run) {
 		groups_plan_free(groups_plan);
 		handlers_abandon(handlers_plan);
@@ -186,51 +187,71 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run,
 	identity_raise();
 	groups_reconcile(daemon->groups);
 	identity_lower();
-	config_free(daemon->config);
+	reloads_discard(daemon->reloads, daemon->config);
 	daemon->config = wanted;
 	log_lines(LOG_WARNING, &wanted->warnings);
 	return 0;
 }
 
-/* control_backend.reload, and what SIGHUP does. The errors are for the caller to log or to return.
- */
-static int reload(
-	void *argument, bool dry_run, struct config_changes *changes, struct errors *errors)
+/* ---- Reloading ---- */
+
+static void begin_reload(void *argument, const struct reload_request *request)
 {
 	struct daemon *daemon = argument;
-	CLEANUP(config_freep) struct config *wanted = NULL;
-	int r;
 
-	if (!dry_run)
+	if (!request->dry_run)
 		notify_send(daemon->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
 			clock_ns(CLOCK_MONOTONIC) / 1000);
-	r = daemon_load(daemon->options, errors, &wanted);
-	if (r >= 0)
-		r = apply(daemon, wanted, dry_run, changes, errors);
-	if (dry_run)
-		return r;
+}
+
+/* In a thread. The running configuration is immutable, and only apply_reload() replaces it. */
+static void load_again(void *argument, struct loaded *loaded)
+{
+	const struct daemon *daemon = argument;
+
+	loaded->r = daemon_load(daemon->options, &loaded->errors, &loaded->config);
+	if (loaded->r >= 0)
+		config_compare(daemon->config, loaded->config, &loaded->changes);
+}
+
+static void log_reload(int r, const struct loaded *loaded)
+{
+	size_t errors = errors_total(&loaded->errors),
+	       changes = errors_total(&loaded->changes.lines);
+
 	if (r < 0) {
 		log_event(LOG_ERR, &(struct log_fields){.message_id = MESSAGE_RELOAD_FAILED},
 			"reloading failed, the old configuration stays in force: %zu error%s",
-			errors_total(errors), plural(errors_total(errors)));
+			errors, plural(errors));
 	} else {
-		take(wanted);
 		log_event(LOG_INFO, &(struct log_fields){.message_id = MESSAGE_RELOADED},
-			"reloaded: %zu change%s", errors_total(&changes->lines),
-			plural(errors_total(&changes->lines)));
-		log_lines(LOG_INFO, &changes->lines);
+			"reloaded: %zu change%s", changes, plural(changes));
+		log_lines(LOG_INFO, &loaded->changes.lines);
 	}
+}
+
+static int apply_reload(void *argument, const struct reload_request *request, struct loaded *loaded)
+{
+	struct daemon *daemon = argument;
+	int r = loaded->r;
+
+	if (r >= 0)
+		r = apply(daemon, loaded->config, request->dry_run, &loaded->errors);
+	if (request->dry_run)
+		return r;
+	if (r >= 0)
+		take(loaded->config);
+	log_reload(r, loaded);
 	notify_send(daemon->notify, "READY=1\nSTATUS=%s", format_status(daemon, daemon->status));
 	return r;
 }
 
-static void on_stop_signal(evutil_socket_t signal_number, short what, void *argument)
-{
-	struct daemon *daemon = argument;
+static const struct reload_callbacks reload_callbacks = {begin_reload, load_again, apply_reload};
 
-	(void)what;
-	log_info("stopping: %s", strsignal(signal_number));
-	event_base_loopbreak(daemon->base);
+/* control_backend.reload */
+static void request_reload(void *argument, struct reload_request *request)
+{
+	reloads_add(((struct daemon *)argument)->reloads, request);
 }
 
 static void on_reload_signal(evutil_socket_t signal_number, short what, void *argument)
@@ -240,20 +261,46 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *ar
 	struct timeval delay = ns_timeval(due > now ? due - now : 0);
 
 	(void)signal_number, (void)what;
-	if (!evtimer_pending(&daemon->reload, NULL))
+	if (daemon->signal_requested)
+		daemon->signal_again = true;
+	else if (!evtimer_pending(&daemon->reload, NULL))
 		evtimer_add(&daemon->reload, &delay);
+}
+
+static void on_signal_reloaded(struct reload_request *request, int r,
+	const struct config_changes *changes, const struct errors *errors)
+{
+	struct daemon *daemon = container_of(request, struct daemon, signal_request);
+
+	(void)changes;
+	if (r < 0)
+		log_lines(LOG_ERR, errors);
+	daemon->reloaded_ns = clock_ns(CLOCK_MONOTONIC);
+	daemon->signal_requested = false;
+	if (daemon->signal_again && r != -ECANCELED)
+		on_reload_signal(SIGHUP, 0, daemon);
 }
 
 static void on_reload_due(evutil_socket_t fd, short what, void *argument)
 {
-	AUTO_CHANGES struct config_changes changes = {0};
-	AUTO_ERRORS struct errors errors = {0};
 	struct daemon *daemon = argument;
 
 	(void)fd, (void)what;
-	if (reload(daemon, false, &changes, &errors) < 0)
-		log_lines(LOG_ERR, &errors);
-	daemon->reloaded_ns = clock_ns(CLOCK_MONOTONIC);
+	daemon->signal_requested = true;
+	daemon->signal_again = false;
+	daemon->signal_request = (struct reload_request){.done = on_signal_reloaded};
+	reloads_add(daemon->reloads, &daemon->signal_request);
+}
+
+/* ---- Other signals and events ---- */
+
+static void on_stop_signal(evutil_socket_t signal_number, short what, void *argument)
+{
+	struct daemon *daemon = argument;
+
+	(void)what;
+	log_info("stopping: %s", strsignal(signal_number));
+	event_base_loopbreak(daemon->base);
 }
 
 static void on_rotate_signal(evutil_socket_t signal_number, short what, void *argument)
@@ -374,7 +421,7 @@ static int open_control(struct daemon *daemon, const char *path)
 		.groups = daemon->groups,
 		.handlers = daemon->handlers,
 		.configuration = configuration_path,
-		.reload = reload,
+		.reload = request_reload,
 		.check = check_group,
 		.changed = tell_status,
 	};
@@ -390,7 +437,6 @@ static int open_control(struct daemon *daemon, const char *path)
 
 static int apply_first(struct daemon *daemon, struct config *config)
 {
-	AUTO_CHANGES struct config_changes changes = {0};
 	AUTO_ERRORS struct errors errors = {0};
 	char why[WHY_MAX];
 	int r = identity_enter(config, why);
@@ -398,7 +444,7 @@ static int apply_first(struct daemon *daemon, struct config *config)
 	if (r < 0)
 		errors_add(&errors, "%s", why);
 	else
-		r = apply(daemon, config, false, &changes, &errors);
+		r = apply(daemon, config, false, &errors);
 	if (r >= 0 && (r = identity_drop()) < 0)
 		errors_add(&errors, "dropping the privileges of root: %s", strerror(-r));
 	if (r < 0)
@@ -442,7 +488,8 @@ static int make_parts(struct daemon *daemon)
 		return r;
 	daemon->guard = loop_guard_new();
 	daemon->events = events_new(daemon->base);
-	if (!daemon->guard || !daemon->events)
+	daemon->reloads = reloads_new(daemon->base, &reload_callbacks, daemon);
+	if (!daemon->guard || !daemon->events || !daemon->reloads)
 		return -ENOMEM;
 	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
@@ -557,6 +604,7 @@ int daemon_stop(struct daemon *daemon)
 	if (daemon->counters)
 		counters_freeze(daemon->counters);
 	events_end(daemon->events);
+	reloads_free(daemon->reloads);
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
 	groups_free(daemon->groups);

@@ -246,6 +246,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 {
 	int r;
 
+	group->is_reconciled = true;
 	if (group->config->is_events)
 		return 0;
 	r = make_memberships(group, interfaces);

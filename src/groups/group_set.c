@@ -57,12 +57,28 @@ void group_set_remove(struct group_set *set, const struct group *group)
 	memmove(set->items + at, set->items + at + 1, (set->count - at) * sizeof(*set->items));
 }
 
+struct group *group_set_next(const struct group_set *set, size_t *at, struct group *group)
+{
+	int order = -1;
+
+	while (*at < set->count && (order = compare_groups(&set->items[*at], &group)) < 0)
+		++*at;
+	return *at < set->count && !order ? set->items[*at] : NULL;
+}
+
 /* The last one comes first: the kernel searches an interface's list of memberships for each that is
  * left, and has the latest first. In the order of joining that takes quadratic time. */
 void group_set_clear(struct group_set *set, const struct group_set *others)
 {
-	for (size_t i = set->count; i-- > 0;)
-		if (group_set_find(others, set->items[i]->config->name) != set->items[i])
-			group_free(set->items[i]);
+	size_t end = others->count;
+
+	for (size_t i = set->count; i-- > 0;) {
+		struct group *group = set->items[i];
+
+		while (end && compare_groups(&others->items[end - 1], &group) > 0)
+			end--;
+		if (!end || others->items[end - 1] != group)
+			group_free(group);
+	}
 	free(set->items);
 }

@@ -21,5 +21,9 @@ void group_set_remove(struct group_set *set, const struct group *group);
 /* Sorts again what was added otherwise. */
 void group_set_sort(struct group_set *set);
 
-/* Frees the groups but those that another set has, too, and the list. */
+/* Finds the one of the group's name, where the groups that are searched for come in the order of
+ * their names: then all searches together pass the set once. *at begins with 0. */
+struct group *group_set_next(const struct group_set *set, size_t *at, struct group *group);
+
+/* Both sets are sorted. Frees the groups but those that another set has, too, and the list. */
 void group_set_clear(struct group_set *set, const struct group_set *others);

@@ -199,7 +199,7 @@ static int restore(struct groups *groups, const struct interface_list *interface
 	return r;
 }
 
-void groups_reconcile(struct groups *groups)
+static void reconcile_all(struct groups *groups)
 {
 	const struct interface_list *interfaces = groups->context.interfaces;
 	int r = follow_read_now(groups->follow);
@@ -217,6 +217,36 @@ void groups_reconcile(struct groups *groups)
 	warn_of_short_buffers(groups);
 }
 
+/* As groups_join() does. What was noted about the others stays for when they follow. */
+static void reconcile_new(struct groups *groups)
+{
+	int r = 0;
+
+	follow_look(groups->follow);
+	transitions_begin(groups->context.transitions);
+	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
+		if (!groups->set.items[i]->is_reconciled)
+			r = group_reconcile(groups->set.items[i], groups->context.interfaces);
+	transitions_end(groups->context.transitions);
+	if (r == -ENOMEM)
+		log_error("joining groups: out of memory");
+}
+
+void groups_reconcile(struct groups *groups)
+{
+	size_t count = groups->set.count, new = 0;
+
+	for (size_t i = 0; i < count; i++)
+		new += !groups->set.items[i]->is_reconciled;
+	if (count <= AT_ONCE_MAX || new == count) {
+		reconcile_all(groups);
+		return;
+	}
+	if (new)
+		reconcile_new(groups);
+	follow_links(groups->follow, NULL);
+}
+
 void groups_follow_links(struct groups *groups, const struct link_change *change)
 {
 	groups->context.link_changes++;
@@ -224,7 +254,7 @@ void groups_follow_links(struct groups *groups, const struct link_change *change
 		follow_links(groups->follow, change);
 		return;
 	}
-	groups_reconcile(groups);
+	reconcile_all(groups);
 	tell_changed(groups);
 }
 
@@ -348,6 +378,7 @@ int groups_prepare(struct groups *groups, const struct config *wanted,
 void groups_commit(struct groups *groups, struct groups_plan *plan)
 {
 	struct group_set before = groups->set;
+	size_t at = 0;
 
 	/* They refer to the configuration that is freed. */
 	reports_wait(groups->context.reports);
@@ -355,7 +386,7 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	for (size_t i = 0; i < groups->set.count; i++) {
 		struct group *group = groups->set.items[i];
 
-		if (group_set_find(&before, group->config->name) != group)
+		if (group_set_next(&before, &at, group) != group)
 			attach_taps(groups, group);
 	}
 	group_set_clear(&before, &groups->set);

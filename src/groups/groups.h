@@ -61,7 +61,8 @@ int groups_join(
  * it. */
 int groups_leave(struct groups *groups, const char *name);
 
-/* Makes the memberships match the current interfaces, all at once. */
+/* Makes the memberships match the current interfaces: those of new groups at once, and where there
+ * are many groups, those of the others soon, in portions. */
 void groups_reconcile(struct groups *groups);
 
 /* Does so soon, in portions that do not hold up the loop, for the groups that are concerned. change

@@ -16,6 +16,7 @@
 
 /* A group in the plan stays as it is if it is the running one, the very same object. */
 struct groups_plan {
+	struct group **configured; /* those of wanted, in its order, then that of events */
 	struct group_set set; /* the groups that there will be */
 	struct group_context *context;
 	const struct group_set *running;
@@ -148,6 +149,15 @@ static int plan_joined(struct groups_plan *plan, struct errors *errors)
 	return r;
 }
 
+static struct group **copy_items(const struct group_set *set)
+{
+	struct group **items = calloc(set->count + 1, sizeof(struct group *));
+
+	if (items)
+		memcpy(items, set->items, set->count * sizeof(struct group *));
+	return items;
+}
+
 int groups_plan_new(struct group_context *context, const struct group_set *running,
 	const struct config *wanted, const struct handlers_plan *handlers, bool dry_run,
 	struct errors *errors, struct groups_plan **ret)
@@ -172,14 +182,16 @@ int groups_plan_new(struct group_context *context, const struct group_set *runni
 			failed = r;
 	if ((r = plan_group(plan, &wanted->events, errors, &group)) < 0)
 		failed = r;
+	if (failed >= 0 && !(plan->configured = copy_items(&plan->set)))
+		failed = -ENOMEM;
 	group_set_sort(&plan->set);
 	if ((r = plan_joined(plan, errors)) < 0)
 		failed = r;
+	group_set_sort(&plan->set);
 	if (failed < 0) {
 		groups_plan_free(plan);
 		return failed;
 	}
-	group_set_sort(&plan->set);
 	*ret = plan;
 	return 0;
 }
@@ -189,6 +201,7 @@ void groups_plan_free(struct groups_plan *plan)
 	if (!plan)
 		return;
 	group_set_clear(&plan->set, plan->running);
+	free(plan->configured);
 	free(plan->directory);
 	free(plan);
 }
@@ -214,18 +227,20 @@ struct group_set groups_plan_commit(struct groups_plan *plan)
 {
 	const struct config *wanted = plan->wanted;
 	struct group_set set = plan->set;
+	size_t at = 0;
 
 	/* One that Join made belongs to the configuration from now on, if that has it. */
 	for (size_t i = 0; i < wanted->group_count; i++)
-		group_set_config(group_set_find(&set, wanted->groups[i].name), &wanted->groups[i]);
-	group_set_config(group_set_find(&set, EVENTS_GROUP), &wanted->events);
+		group_set_config(plan->configured[i], &wanted->groups[i]);
+	group_set_config(plan->configured[wanted->group_count], &wanted->events);
 	for (size_t i = 0; i < set.count; i++) {
 		struct group *group = set.items[i];
-		struct group *running = group_set_find(plan->running, group->config->name);
+		struct group *running = group_set_next(plan->running, &at, group);
 
 		if (group != running)
 			take_place(plan, group, running);
 	}
+	free(plan->configured);
 	free(plan->directory);
 	free(plan);
 	return set;

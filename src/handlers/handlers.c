@@ -1,6 +1,7 @@
 #include "handlers/handlers.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -12,7 +13,7 @@
 #include "net/own_addresses.h"
 
 struct set {
-	struct handler **items;
+	struct handler **items; /* sorted by name, as the configuration has them */
 	size_t count;
 };
 
@@ -29,12 +30,18 @@ struct handlers_plan {
 	struct set set;
 };
 
+static int compare_name(const void *name, const void *item)
+{
+	return strcmp(name, handler_name(*(struct handler *const *)item));
+}
+
 static struct handler *set_find(const struct set *set, const char *name)
 {
-	for (size_t i = 0; i < set->count; i++)
-		if (!strcmp(handler_name(set->items[i]), name))
-			return set->items[i];
-	return NULL;
+	struct handler *const *found = NULL;
+
+	if (set->count)
+		found = bsearch(name, set->items, set->count, sizeof(*set->items), compare_name);
+	return found ? *found : NULL;
 }
 
 struct handlers *handlers_new(const struct handler_context *context)

@@ -12,7 +12,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define STACK_SIZE (256 * 1024)
+/* The user database may load modules with buffers of their own (nsswitch.conf(5)). */
+#define STACK_SIZE (1024 * 1024)
 
 /* The thread ends with its work. One that waited for more would make each call of the loop that has
  * a descriptor slower: the kernel counts references to files in processes with threads. */

@@ -1,6 +1,7 @@
-/* Work that the kernel may hold up, one at a time, in a thread of its own: while another program
- * changes a link with many memberships, the kernel's lock on links (RTNL) is held for half a
- * second, and listing links or changing a membership waits for it. */
+/* Work that takes long, one at a time, in a thread of its own: reading a configuration of many
+ * groups, or what the kernel may hold up. While another program changes a link with many
+ * memberships, the kernel's lock on links (RTNL) is held for half a second, and listing links or
+ * changing a membership waits for it. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 """Reloading: all of the new configuration or nothing of it, and what did not change goes on."""
 
 import os
+import select
 import signal
 import time
 
@@ -280,3 +281,81 @@ def test_a_handler_of_another_type_does_not_show_what_the_old_one_counted(daemon
     daemon.ctl("reload")
     assert daemon.handler("raw")["received"] == 1
     assert set(daemon.handler("raw")["counters"].values()) == {0}
+
+
+# ---- While the files are read ----
+
+def many(*groups):
+    """A configuration that takes a while to read: groups that wait for their interface."""
+    absent = " ".join(f'w{number}: {{ address = "239.1.{number // 256}.{number % 256}"; port = 5004; interfaces = ["absent"]; }};'
+                      for number in range(4000))
+    return config(*groups, absent)
+
+
+def is_answered(control):
+    return bool(select.select([control.socket], [], [], 0)[0])
+
+
+@pytest.fixture
+def large(start):
+    return start(many(ONE))
+
+
+def test_other_clients_are_answered_while_a_reload_reads(large):
+    with large.connect() as reloading, large.connect() as other:
+        reloading.send("Reload")
+        assert other.call("GetStatus")["groups"] == 4001
+        assert not is_answered(reloading)
+        assert reloading.result()["keptGroups"] == 4001
+
+
+def test_datagrams_are_delivered_while_a_reload_reads(large, net):
+    with large.connect() as reloading:
+        reloading.send("Reload")
+        send(net.peer, b"meanwhile", "233.252.0.1", 5004)
+        wait_until(lambda: large.read("raw") == b"meanwhile", "it in the file")
+        assert reloading.result()["changes"] == []
+
+
+def test_reloads_at_once_are_answered_one_by_one(large):
+    large.write_config(many(ONE, TWO))
+    with large.connect() as dry, large.connect() as first, large.connect() as second:
+        dry.send("Reload", {"dryRun": True})
+        assert dry.result()["changes"] == ["group two: added"]
+        first.send("Reload")
+        second.send("Reload")
+        changes = [first.result()["changes"], second.result()["changes"]]
+    assert sorted(changes) == [[], ["group two: added"]]
+
+
+def test_requests_behind_a_reload_are_answered_after_it(large):
+    large.write_config(many(ONE, TWO))
+    with large.connect() as control:
+        control.send("Reload")
+        control.send("GetStatus")
+        assert control.result()["changes"] == ["group two: added"]
+        assert control.result()["groups"] == 4002
+
+
+def test_a_reload_is_carried_out_when_its_caller_has_gone(large):
+    large.write_config(many(ONE, TWO))
+    with large.connect() as control:
+        control.send("Reload")
+    wait_until(lambda: "two" in names(large), "the new group")
+
+
+def test_a_signal_during_a_reload_reads_the_files_again(large):
+    with large.connect() as control:
+        control.send("Reload")
+        large.signal(signal.SIGHUP)
+        wait_until(lambda: large.log().count("reloaded: ") >= 1, "the first reload")
+        large.write_config(many(ONE, TWO))
+        large.signal(signal.SIGHUP)
+    wait_until(lambda: "two" in names(large), "the new group")
+
+
+def test_the_daemon_stops_while_a_reload_reads(large):
+    with large.connect() as control:
+        control.send("Reload")
+        large.signal(signal.SIGTERM)
+        assert large.process.wait(10) == 0

@@ -604,6 +604,22 @@ static void a_file_too_large_is_refused(void **state)
 	assert_refused(*state, "D/mcastd.conf: is larger than 16 MiB: is this the right file?");
 }
 
+static void files_too_large_together_are_refused(void **state)
+{
+	AUTO_FREE char *comment = malloc(16 << 20);
+
+	assert_non_null(comment);
+	memset(comment, '#', 16 << 20);
+	strcpy(comment + (16 << 20) - 2, "\n");
+	write_file(*state, "mcastd.conf", "\n\n");
+	write_file(*state, "conf.d/a.conf", comment);
+	write_file(*state, "conf.d/b.conf", comment);
+	write_file(*state, "conf.d/c.conf", "\n");
+	assert_refused(*state,
+		"D/conf.d/c.conf: the files up to this one are larger than 32 MiB together: are "
+		"these the right files?");
+}
+
 /* ---- Broken in one place: the text, and the one error after "D/mcastd.conf:" ---- */
 
 #define IN_A(keys) "groups: {\n a: {\n  address = \"233.252.0.1\"; port = 1;\n  " keys "\n };\n};\n"
@@ -1384,6 +1400,7 @@ int main(void)
 		TEST(a_file_name_that_forges_lines_is_refused)
 		TEST(a_missing_file_is_refused)
 		TEST(a_file_too_large_is_refused)
+		TEST(files_too_large_together_are_refused)
 		BROKEN_CONFIGURATIONS(BROKEN_ROW)
 		TEST(trap_nul_byte_that_truncates)
 		TEST(all_errors_of_a_file_are_found_in_one_run)

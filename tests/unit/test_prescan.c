@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "config/prescan.h"
 
 /* The bytes are copied without a terminator, so that reading past their end is found. */
@@ -387,6 +388,57 @@ static void every_error_is_found_in_one_run(void **state)
 	refused_lines_clear(&refused);
 }
 
+/* count times "n0 = 1; " with its number, in a { } of this depth. */
+static void put_settings(struct text *text, unsigned depth, unsigned count)
+{
+	text_clear(text);
+	for (unsigned i = 0; i < depth; i++)
+		text_append_string(text, "a: {\n");
+	for (unsigned i = 0; i < count; i++)
+		text_printf(text, "n%u = 1; ", i);
+	for (unsigned i = 0; i < depth; i++)
+		text_append_string(text, "}");
+}
+
+static void more_settings_than_any_block_has_are_refused(void **state)
+{
+	AUTO_TEXT struct text text = {0};
+
+	(void)state;
+	put_settings(&text, 2, 128);
+	accept(text_string(&text));
+	put_settings(&text, 2, 100000);
+	refuse(text_string(&text), "F:3: the { of line 2 has more than 128 settings: is this the "
+				   "right file?");
+}
+
+static void sections_and_the_top_may_have_any_number_of_settings(void **state)
+{
+	AUTO_TEXT struct text text = {0};
+
+	(void)state;
+	put_settings(&text, 0, 100000);
+	accept(text_string(&text));
+	put_settings(&text, 1, 100000);
+	accept(text_string(&text));
+}
+
+static void more_items_than_any_list_takes_are_refused(void **state)
+{
+	AUTO_TEXT struct text text = {0};
+
+	(void)state;
+	text_append_string(&text, "a = [1");
+	for (unsigned i = 1; i < 1024; i++)
+		text_append_string(&text, ", 1");
+	text_append_string(&text, "];");
+	accept(text_string(&text));
+	text.length -= 2;
+	text_append_string(&text, ",\n 1, 1];");
+	refuse(text_string(&text),
+		"F:1: the [ of line 1 has more than 1024 items, the most that are allowed");
+}
+
 static void hostile_words_are_shown_escaped_and_cut(void **state)
 {
 	char text[10000];
@@ -438,6 +490,9 @@ int main(void)
 		cmocka_unit_test(a_name_twice_is_refused_naming_both_places),
 		cmocka_unit_test(the_same_name_in_different_groups_is_accepted),
 		cmocka_unit_test(every_error_is_found_in_one_run),
+		cmocka_unit_test(more_settings_than_any_block_has_are_refused),
+		cmocka_unit_test(sections_and_the_top_may_have_any_number_of_settings),
+		cmocka_unit_test(more_items_than_any_list_takes_are_refused),
 		cmocka_unit_test(hostile_words_are_shown_escaped_and_cut),
 	};
 
