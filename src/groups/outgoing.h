@@ -41,7 +41,7 @@ struct way {
 	bool has_no_carrier; /* nothing leaves: only this host receives what is sent */
 	uint32_t link_changes; /* the context's at the last outgoing_read_carrier() */
 	struct origin *origin; /* of replies; NULL: none are received */
-	struct event replied;
+	struct event *replied; /* NULL: none are received */
 	uint32_t dropped; /* replies that the kernel dropped at the socket, when last read */
 };
 

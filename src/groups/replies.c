@@ -84,16 +84,19 @@ int replies_open(struct way *way, char why[static WHY_MAX])
 	way->dropped = 0;
 	socket_set_receive_buffer(fd, config->receive_buffer);
 	replies_apply_needs(way);
-	event_assign(
-		&way->replied, way->group->context->base, fd, EV_READ | EV_PERSIST, on_reply, way);
-	return event_add(&way->replied, NULL) < 0 ? because(why, -ENOMEM, "out of memory") : 0;
+	way->replied = event_new(
+		way->group->context->base, fd, EV_READ | EV_PERSIST, on_reply, way);
+	return !way->replied || event_add(way->replied, NULL) < 0
+		       ? because(why, -ENOMEM, "out of memory")
+		       : 0;
 }
 
 void replies_close(struct way *way)
 {
 	if (!way->origin)
 		return;
-	event_del(&way->replied);
+	if (way->replied)
+		event_free(take(way->replied));
 	way->group->counters->kernel_dropped += replies_count_drops(way);
 	send_socket_stop_receiving(way->out->fd);
 	while (receive(way))

@@ -20,11 +20,26 @@ static const char *configuration(void *daemon)
 	return "/etc/mcastd/mcastd.conf";
 }
 
-static int reload(void *daemon, bool dry_run, struct config_changes *changes, struct errors *errors)
+static struct event_base *loop;
+
+static void refuse(evutil_socket_t fd, short what, void *argument)
 {
-	(void)daemon, (void)dry_run, (void)changes;
-	errors_add(errors, "not now");
-	return -EINVAL;
+	struct reload_request *request = argument;
+	struct config_changes changes = {0};
+	struct errors errors = {0};
+
+	(void)fd, (void)what;
+	errors_add(&errors, "not now");
+	request->done(request, -EINVAL, &changes, &errors);
+	errors_clear(&errors);
+}
+
+static void reload(void *daemon, struct reload_request *request)
+{
+	static const struct timeval at_once = {0};
+
+	(void)daemon;
+	CHECK(event_base_once(loop, -1, EV_TIMEOUT, refuse, request, &at_once) == 0);
 }
 
 static void changed(void *daemon)
@@ -47,7 +62,7 @@ static struct control_backend backend = {.version = "0",
 
 static struct event_base *begin(void)
 {
-	struct event_base *base = event_base_new();
+	struct event_base *base = loop = event_base_new();
 	struct events *events = events_new(base);
 	struct handlers_plan *handlers;
 	struct groups_plan *groups;
