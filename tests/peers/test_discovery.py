@@ -100,6 +100,7 @@ def test_a_broadcast_search_is_answered_from_the_other_network(relays, routed, t
         assert_no_echo(*seen)
 
 
+@pytest.mark.long  # make check-peers PYTEST_ARGS="-m long"
 def test_a_minute_of_all_of_them_brings_no_echo(relays, routed, tmp_path):
     before = {handler["name"]: handler["delivered"] for handler in relays.call("ListHandlers")["handlers"]}
     with ExitStack() as stack:
