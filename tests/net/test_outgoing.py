@@ -1,6 +1,7 @@
 """Where datagrams leave: seen by packet sockets on every link of a host with three interfaces, of which none is named
 unless the configuration names it. Nothing ever leaves elsewhere."""
 
+import itertools
 import socket
 import struct
 import subprocess
@@ -57,13 +58,15 @@ class Office:
 
     def __init__(self):
         self.host, self.far = Host(), Host()
+        self.indexes = itertools.count(100)
         for number, link in enumerate(LINKS):
             self.add(link, number)
         self.host.ip("route add 224.0.0.0/4 dev wan0")
 
     def add(self, link, number=None, address=True):
         number = LINKS.index(link) if number is None else number
-        self.host.ip(f"link add {link} type veth peer name {link} netns {self.far.path}")
+        # With other indexes at its ends the carrier is noticed at once, see harness.topology.
+        self.host.ip(f"link add {link} index {next(self.indexes)} type veth peer name {link} netns {self.far.path}")
         self.far.ip(f"address add 203.0.{number}.2/24 dev {link}", f"link set {link} up",
                     f"address add 2001:db8:{number}::2/64 dev {link} nodad")
         if address:
