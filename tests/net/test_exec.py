@@ -230,7 +230,8 @@ def test_a_program_whose_time_is_over_is_killed_with_its_process_group(run, net,
     wait_until(lambda: daemon.read("child") and daemon.read("grandchild"), "both to run")
     pids = int(daemon.read("child")), int(daemon.read("grandchild"))
     wait_counters(daemon, timedOut=1)
-    assert not any(map(is_alive, pids))
+    for pid in pids:  # SIGKILL was sent to both, and may take a moment
+        wait_gone(pid)
     wait_counters(daemon, timedOut=2)
     assert "ran for too long and was ended by SIGKILL" in daemon.log()
     wait_gone(int(daemon.read("grandchild")))
