@@ -15,6 +15,8 @@ import pytest
 from harness.topology import die_with_us
 from harness.waiting import wait_until
 
+SOL_PACKET, PACKET_VNET_HDR = 263, 15  # packet(7); missing from the socket module
+VNET_HEADER = 10  # bytes, struct virtio_net_hdr
 ETH_P_IP, ETH_P_ALL = 0x0800, 3  # what a host sends itself is seen with the second one only
 
 DBUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -173,8 +175,9 @@ class Wire:
 
     def __init__(self, host, interface, port):
         with host:
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.socket.bind((interface, ETH_P_ALL))
+        self.socket.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
         self.socket.setblocking(False)
         self.port = port
         self.seen = []
@@ -183,18 +186,22 @@ class Wire:
         """All until now."""
         while True:
             try:
-                packet, (_, protocol, *_) = self.socket.recvfrom(65536)
+                data, (_, protocol, *_) = self.socket.recvfrom(1 << 17)
             except BlockingIOError:
                 return self.seen
-            if protocol != ETH_P_IP:
-                continue
-            header = (packet[0] & 15) * 4
-            if packet[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", packet, 6)[0] & 0x1fff:
-                continue
-            source_port, port, length = struct.unpack_from("!3H", packet, header)
-            if port == self.port:
-                self.seen.append((socket.inet_ntoa(packet[12:16]), source_port, packet[8],
-                                  packet[header + 8:header + length]))
+            if protocol == ETH_P_IP:
+                self.add(data[VNET_HEADER + 14:], struct.unpack_from("=H", data, 4)[0])
+
+    def add(self, packet, segment):
+        """A veth has runs of datagrams in one packet, which would be cut into segments of this size."""
+        header = (packet[0] & 15) * 4
+        if packet[9] != socket.IPPROTO_UDP or struct.unpack_from("!H", packet, 6)[0] & 0x1fff:
+            return
+        source_port, port, length = struct.unpack_from("!3H", packet, header)
+        payload = packet[header + 8:header + length]
+        if port == self.port:
+            self.seen += [(socket.inet_ntoa(packet[12:16]), source_port, packet[8], payload[at:at + (segment or length)])
+                          for at in range(0, max(len(payload), 1), segment or length)]
 
     def __enter__(self):
         return self

@@ -155,3 +155,17 @@ def test_avahi_answers_as_before_beside_a_group_that_sends_from_its_port(net, st
             assert answered(net.peer, "224.0.0.251", False)
             assert answered(net.peer, "224.0.0.251", True)
             assert answered(net.peer, net.host.v4, False)
+
+
+@pytest.mark.parametrize("ttl, more", [(1, ""), (64, ""), (64, "ttl = 255;")])
+def test_a_hundred_datagrams_circle_in_a_pair_at_most_64_times_for_each_address_and_one_is_named(pair, ttl, more):
+    with Daemon(pair.host, relay(GROUP, PORT, more)) as first, Daemon(pair.other, relay(GROUP, PORT, more)) as second, \
+            Wire(pair.peer, "eth0", PORT) as here, Wire(pair.side, "eth0", PORT) as there:
+        for number in range(100):
+            say(pair.peer, b"many %03d" % number, ttl=ttl)
+        wait_for_quiet(here, there)
+        for number in range(100):
+            # Each relay hears the other one's two addresses, and the sender itself.
+            assert max(copies(here, b"many %03d" % number), copies(there, b"many %03d" % number)) <= 2 * (2 * 64 + 1)
+        assert "a ring of relays" in first.log() + second.log()
+        assert first.handler("both.relay")["dropped"]["loop"] + second.handler("both.relay")["dropped"]["loop"] > 0
