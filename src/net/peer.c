@@ -1,0 +1,91 @@
+#include "net/peer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+
+/* Groups for which there is room at once. */
+#define ROOM 32
+
+/* The second call has the size that the first one has asked for: the groups of a connection do not
+ * change. */
+static int read_groups(int fd, struct peer *peer)
+{
+	socklen_t size = ROOM * sizeof(gid_t);
+	AUTO_FREE gid_t *groups = malloc(size);
+
+	if (!groups)
+		return -ENOMEM;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
+		if (errno != ERANGE)
+			return -errno;
+		if (size > PEER_GROUPS_MAX * sizeof(gid_t))
+			return 0;
+		free(groups);
+		groups = malloc(size);
+		if (!groups)
+			return -ENOMEM;
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+			return -errno;
+	}
+	peer->group_count = size / sizeof(gid_t);
+	if (peer->group_count)
+		peer->groups = take(groups);
+	return 0;
+}
+
+int peer_read(int fd, struct peer *ret)
+{
+	struct ucred credentials;
+	socklen_t size = sizeof(credentials);
+	struct peer peer = {0};
+	int r;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+		return -errno;
+	peer.uid = credentials.uid;
+	peer.gid = credentials.gid;
+	r = read_groups(fd, &peer);
+	if (r >= 0)
+		*ret = peer;
+	return r;
+}
+
+void peer_clear(struct peer *peer)
+{
+	free(peer->groups);
+	*peer = (struct peer){0};
+}
+
+int peer_copy(struct peer *ret, const struct peer *peer)
+{
+	struct peer copy = *peer;
+
+	if (peer->group_count) {
+		copy.groups = malloc(peer->group_count * sizeof(gid_t));
+		if (!copy.groups)
+			return -ENOMEM;
+		memcpy(copy.groups, peer->groups, peer->group_count * sizeof(gid_t));
+	}
+	*ret = copy;
+	return 0;
+}
+
+bool peer_equal(const struct peer *a, const struct peer *b)
+{
+	return a->uid == b->uid && a->gid == b->gid && a->group_count == b->group_count &&
+	       (!a->group_count || !memcmp(a->groups, b->groups, a->group_count * sizeof(gid_t)));
+}
+
+bool peer_is_in(const struct peer *peer, gid_t group)
+{
+	if (peer->gid == group)
+		return true;
+	for (size_t i = 0; i < peer->group_count; i++)
+		if (peer->groups[i] == group)
+			return true;
+	return false;
+}
