@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "base/users.h"
 #include "config/report.h"
 #include "net/interface.h"
 #include "net/multicast.h"
@@ -24,7 +23,6 @@ struct check {
 	size_t part_count;
 	size_t found;
 	bool is_partial;
-	const char *known_group; /* the last socket_group that exists: most groups have the same */
 	struct interface_list interfaces; /* those of now, read when first needed */
 	bool has_interfaces;
 };
@@ -93,8 +91,8 @@ static bool any_failed(const struct config_part *part)
 /* ---- Groups ---- */
 
 /* Keys of sending. */
-static const char *const send_keys[] = {
-	"ttl", "loop", "dscp", "send_interface", "source_address", "source_port", "replies"};
+static const char *const send_keys[] = {"ttl", "loop", "dscp", "send_interface", "source_address",
+	"source_port", "replies", "allow_send"};
 
 /* An address that may be one of this host, or the broadcast address of a network, at some time:
  * what it is, only the host knows. Only a broadcast address can be sent to. */
@@ -403,39 +401,31 @@ static void check_handlers(struct check *check)
 	}
 }
 
-static void check_socket_group(struct check *check)
+/* A key that has no effect is a mistake. */
+static void check_permissions(struct check *check)
 {
-	const char *name = check->group->socket_group;
-	char buffer[SHOWN_MAX];
-	gid_t gid;
+	static const char *const keys[] = {"socket_mode", "socket_group"};
+	const struct config_group *group = check->group;
 
-	if (!name || (check->known_group && !strcmp(check->known_group, name)))
+	if (config_asks_socket(&group->allow_receive) ||
+		(!group->is_events && config_asks_socket(&group->allow_send)))
 		return;
-	/* A database that cannot be read is no error of the configuration. */
-	if (find_gid(name, &gid) != -ENOENT)
-		check->known_group = name;
-	else
-		complain(check, "socket_group",
-			"there is no group \"%s\" on this system, use another or create it",
-			shown(name, buffer));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (mark_of(check, keys[i]).line)
+			complain(check, keys[i],
+				"has no effect where %s who may; remove it, or add \"socket\" "
+				"there",
+				group->is_events ? "allow_receive says"
+						 : "allow_send and allow_receive say");
 }
 
 static void check_socket(struct check *check)
 {
-	static const char needs[] = "has no effect without socket = true";
 	const struct config_group *group = check->group;
 	size_t length;
 
-	check_socket_group(check);
-	if (mark_of(check, "socket").failed)
+	if (!group->socket)
 		return;
-	if (!group->socket) {
-		if (mark_of(check, "socket_mode").line)
-			complain(check, "socket_mode", "%s", needs);
-		if (group->socket_group)
-			complain(check, "socket_group", "%s", needs);
-		return;
-	}
 	length = strlen(check->config->run_directory) + strlen("/groups/") + strlen(group->name);
 	if (length > SOCKET_PATH_MAX)
 		complain(check, "socket",
@@ -476,6 +466,7 @@ static void check_events(struct check *check, const struct config_group *group)
 	begin_group(check, group, &events_schema);
 	check_handlers(check);
 	check_senders_of_events(check);
+	check_permissions(check);
 	check_socket(check);
 }
 
@@ -491,6 +482,7 @@ static void check_group(struct check *check, const struct config_group *group)
 	check_interfaces(check);
 	check_sending(check);
 	check_handlers(check);
+	check_permissions(check);
 	check_socket(check);
 }
 

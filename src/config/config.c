@@ -24,8 +24,13 @@ static int set_run_directory(struct config *config)
 
 static int init_events(struct config_group *events)
 {
+	char why[WHY_MAX];
+	int r;
+
 	*events = (struct config_group){.name = strdup(EVENTS_GROUP), .is_events = true};
-	return events->name ? schema_defaults(&events_schema, events) : -ENOMEM;
+	r = events->name ? schema_defaults(&events_schema, events) : -ENOMEM;
+	/* No key of events: to send fails whoever tries, and those who may receive are told why. */
+	return r < 0 ? r : schema_set(&group_schema, events, "allow_send", "socket", why);
 }
 
 struct config *config_new(void)
@@ -256,6 +261,14 @@ static bool contains(const struct address_list *list, const struct address *addr
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (address_equal(&list->items[i], address))
+			return true;
+	return false;
+}
+
+bool config_asks_socket(const struct principal_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].kind == PRINCIPAL_SOCKET)
 			return true;
 	return false;
 }

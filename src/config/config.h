@@ -55,8 +55,10 @@ struct config_group {
 	int duplicates; /* enum duplicates */
 	bool replies; /* receive what comes back to the port that it sends from */
 	bool socket;
-	int64_t socket_mode;
-	char *socket_group;
+	int64_t socket_mode; /* of the socket file, and who may use the group without one */
+	struct principal socket_group; /* PRINCIPAL_NONE: that of the daemon */
+	struct principal_list allow_send, allow_receive; /* with PRINCIPAL_SOCKET: also those of
+							    socket_mode and socket_group */
 	struct key_mark *marks; /* NULL once the configuration is loaded */
 };
 
@@ -205,6 +207,9 @@ size_t config_check_group(
 /* Whether an item can be that of a list of interfaces; may_be_pattern: also a glob, and with ! in
  * front. Returns 0, or -EINVAL with what is wrong in why. */
 int config_check_interface(const char *item, bool may_be_pattern, char why[static WHY_MAX]);
+
+/* Whether the list lets those who may by socket_mode and socket_group. */
+bool config_asks_socket(const struct principal_list *list);
 
 /* Whether sources or block_sources let datagrams of this sender in. */
 bool config_group_takes(const struct config_group *group, const struct address *source);

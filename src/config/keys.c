@@ -20,20 +20,29 @@
 static const char *const duplicates_choices[] = {
 	[DUPLICATES_KEEP] = "keep", [DUPLICATES_DROP] = "drop", NULL};
 
+/* Users and groups in a list: more of them are one group of the system. */
+#define ALLOWED_MAX 64
+
 /* Of groups, and of events. */
 #define HANDLERS_ROW                                                            \
 	{                                                                       \
 		GROUP(handlers, KEY_STRINGS),                                   \
 			.help = "Names of the handlers that get each datagram." \
 	}
-#define SOCKET_ROWS                                                                               \
-	{GROUP(socket, KEY_BOOL), .fallback = "false",                                            \
-		.help = "Whether the group has a socket file, groups/NAME in run_directory."},    \
-		{GROUP(socket_mode, KEY_MODE), .fallback = "0660",                                \
-			.help = "Permissions of the socket file."},                               \
-	{                                                                                         \
-		GROUP(socket_group, KEY_STRING),                                                  \
-			.help = "The system group, by name or number, that owns the socket file." \
+#define SOCKET_ROWS                                                                                \
+	{GROUP(socket, KEY_BOOL), .fallback = "false",                                             \
+		.help = "Whether the group has a socket file, groups/NAME in run_directory."},     \
+		{GROUP(socket_mode, KEY_MODE), .fallback = "0660",                                 \
+			.help = "Permissions of the socket file, and of the group at the control " \
+				"socket: who may write the file may send and receive."},           \
+		{GROUP(socket_group, KEY_SYSTEM_GROUP),                                            \
+			.help = "The system group, by name or number, that owns the socket file. " \
+				"Without it: that of the daemon."},                                \
+	{                                                                                          \
+		GROUP(allow_receive, KEY_PRINCIPALS),                                              \
+			.max = ALLOWED_MAX, .fallback = "socket",                                  \
+			.help = "Who may receive, at the socket file and at the control socket. "  \
+				"[] is nobody."                                                    \
 	}
 
 static const struct key group_keys[] = {
@@ -88,6 +97,9 @@ static const struct key group_keys[] = {
 		.help = "Whether what comes back to the port that the group sends from is received "
 			"as datagrams of the group."},
 	SOCKET_ROWS,
+	{GROUP(allow_send, KEY_PRINCIPALS), .max = ALLOWED_MAX, .fallback = "socket",
+		.help = "Who may send, at the socket file and at the control socket. [] is "
+			"nobody."},
 };
 
 const struct schema group_schema = {

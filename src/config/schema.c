@@ -12,6 +12,7 @@
 union field {
 	struct prefix prefix; /* the largest first, for = {0} to zero all of it */
 	struct address address;
+	struct principal principal;
 	char *string;
 	bool boolean;
 	int choice;
@@ -230,6 +231,50 @@ static int parse_prefix(const struct input *input, union field *ret)
 	return 0;
 }
 
+/* Finds a user or group. It may wait for the database that the system asks. */
+static int find_principal(
+	const struct input *input, enum principal_kind kind, const char *name, union field *ret)
+{
+	const char *what = kind == PRINCIPAL_USER ? "user" : "group";
+	char buffer[SHOWN_MAX];
+	int r;
+
+	ret->principal.kind = kind;
+	r = kind == PRINCIPAL_USER ? find_uid(name, &ret->principal.id)
+				   : find_gid(name, &ret->principal.id);
+	if (r == -ENOENT)
+		return because(input->why, -EINVAL,
+			"there is no %s \"%s\" on this system, use another or create it", what,
+			shown(name, buffer));
+	if (r < 0)
+		return because(input->why, r, "looking up the %s \"%s\": %s", what,
+			shown(name, buffer), strerror(-r));
+	return 0;
+}
+
+static int parse_system_group(const struct input *input, union field *ret)
+{
+	if (!*input->text)
+		return because(input->why, -EINVAL, "is empty, write a value or leave the key out");
+	return find_principal(input, PRINCIPAL_GROUP, input->text, ret);
+}
+
+static int parse_principal(const struct input *input, union field *ret)
+{
+	const char *text = input->text;
+
+	if (!strncmp(text, "user:", 5))
+		return find_principal(input, PRINCIPAL_USER, text + 5, ret);
+	if (!strncmp(text, "group:", 6))
+		return find_principal(input, PRINCIPAL_GROUP, text + 6, ret);
+	ret->principal.kind = PRINCIPAL_SOCKET;
+	if (strcmp(text, "socket"))
+		return refuse(input, -EINVAL,
+			"is neither a user nor a group, write \"user:NAME\", \"group:NAME\", or "
+			"\"socket\" for those of socket_mode and socket_group");
+	return 0;
+}
+
 /* ---- What the types do ---- */
 
 static int compare_strings(const void *a, const void *b)
@@ -259,6 +304,7 @@ static int compare_prefixes(const void *a, const void *b)
 #define AMOUNT .size = sizeof(uint64_t)
 #define ADDRESS .size = sizeof(struct address), .compare = compare_addresses
 #define PREFIX .size = sizeof(struct prefix), .compare = compare_prefixes
+#define PRINCIPAL .size = sizeof(struct principal)
 #define LIST .is_list = true
 
 static const struct behaviour behaviours[KEY_TYPES] = {
@@ -279,6 +325,10 @@ static const struct behaviour behaviours[KEY_TYPES] = {
 	[KEY_PREFIXES] = {"prefixes", LIST, PREFIX, .parse = parse_prefix,
 		.example = "[\"10.0.0.0/8\"]"},
 	[KEY_RATE] = {"rate", AMOUNT, .parse = parse_interval, .example = "\"1000/s\""},
+	[KEY_SYSTEM_GROUP] = {"group", PRINCIPAL, .parse = parse_system_group,
+		.example = "\"telemetry\""},
+	[KEY_PRINCIPALS] = {"users", LIST, PRINCIPAL, .parse = parse_principal,
+		.example = "[\"user:alice\", \"group:telemetry\"]"},
 };
 
 static int compare_values(const struct behaviour *type, const void *a, const void *b)
@@ -320,7 +370,8 @@ struct list {
 };
 _Static_assert(sizeof(struct list) == sizeof(struct string_list) &&
 		       sizeof(struct list) == sizeof(struct address_list) &&
-		       sizeof(struct list) == sizeof(struct prefix_list),
+		       sizeof(struct list) == sizeof(struct prefix_list) &&
+		       sizeof(struct list) == sizeof(struct principal_list),
 	"see struct list");
 
 /* Copied as bytes, since pointers of different types must not alias. */

@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/errors.h"
+#include "base/users.h"
 #include "config/words.h"
 #include "net/address.h"
 
@@ -24,6 +25,11 @@ struct address_list {
 
 struct prefix_list {
 	struct prefix *items;
+	size_t count;
+};
+
+struct principal_list {
+	struct principal *items;
 	size_t count;
 };
 
@@ -44,6 +50,10 @@ enum key_type {
 			  empty */
 	KEY_PREFIXES, /* struct prefix_list: an array of "10.0.0.0/8", or one; none twice */
 	KEY_RATE, /* uint64_t nanoseconds between two: a string ("1000/s") */
+	KEY_SYSTEM_GROUP, /* struct principal: a name or number of this system; PRINCIPAL_NONE when
+			     absent */
+	KEY_PRINCIPALS, /* struct principal_list: an array of "user:alice", "group:telemetry" and
+			   "socket", or one; none twice */
 	KEY_TYPES, /* the number of types */
 };
 

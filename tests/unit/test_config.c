@@ -280,7 +280,11 @@ static void a_group_has_defaults(void **state)
 	assert_int_equal(group->source_port, 0);
 	assert_int_equal(group->dscp, 0);
 	assert_false(group->replies);
-	assert_null(group->socket_group);
+	assert_int_equal(group->socket_group.kind, PRINCIPAL_NONE);
+	assert_int_equal(group->allow_send.count, 1);
+	assert_int_equal(group->allow_send.items[0].kind, PRINCIPAL_SOCKET);
+	assert_int_equal(group->allow_receive.count, 1);
+	assert_int_equal(group->allow_receive.items[0].kind, PRINCIPAL_SOCKET);
 }
 
 static void every_key_of_a_group_is_read(void **state)
@@ -292,6 +296,7 @@ static void every_key_of_a_group_is_read(void **state)
 		"receive_buffer = \"8M\"; ttl = 0; loop = false; send_interface = \"eth0\";\n"
 		"dscp = 46; source_address = \"2001:db8::9\"; source_port = 5353; replies = true;\n"
 		"socket = true; socket_mode = \"0600\"; socket_group = \"root\";\n"
+		"allow_send = [\"user:root\", \"group:4711\"]; allow_receive = \"socket\";\n"
 		"coalesce = true; }; };");
 
 	assert_int_equal(group->address.family, AF_INET6);
@@ -315,7 +320,15 @@ static void every_key_of_a_group_is_read(void **state)
 	assert_true(group->replies);
 	assert_true(group->socket);
 	assert_int_equal(group->socket_mode, 0600);
-	assert_string_equal(group->socket_group, "root");
+	assert_int_equal(group->socket_group.kind, PRINCIPAL_GROUP);
+	assert_int_equal(group->socket_group.id, 0);
+	assert_int_equal(group->allow_send.count, 2);
+	assert_int_equal(group->allow_send.items[0].kind, PRINCIPAL_USER);
+	assert_int_equal(group->allow_send.items[0].id, 0);
+	assert_int_equal(group->allow_send.items[1].kind, PRINCIPAL_GROUP);
+	assert_int_equal(group->allow_send.items[1].id, 4711);
+	assert_int_equal(group->allow_receive.count, 1);
+	assert_int_equal(group->allow_receive.items[0].kind, PRINCIPAL_SOCKET);
 }
 
 static void a_single_string_is_a_list_of_one(void **state)
@@ -638,8 +651,10 @@ static void files_too_large_together_are_refused(void **state)
 		"another") \
 	X(an_unknown_handler_of_events, "events: { handlers = [\"nobody\"]; };", \
 		"1: events.handlers: there is no handler \"nobody\", define it in handlers: { ... };") \
-	X(a_key_of_events_without_effect, "events: { socket_mode = \"0600\"; };", \
-		"1: events.socket_mode: has no effect without socket = true") \
+	X(a_mode_of_events_without_effect, "events: { socket_mode = \"0600\"; allow_receive = []; };", \
+		"1: events.socket_mode: has no effect where allow_receive says who may; remove it, or add \"socket\" there") \
+	X(a_key_that_events_do_not_have, "events: { allow_send = []; };", \
+		"1: events: unknown key \"allow_send\", known: handlers, socket, socket_mode, socket_group, allow_receive") \
 	X(unknown_key_in_control, "control: { port = 1; };", \
 		"1: control: unknown key \"port\", known: socket") \
 	X(unknown_key_in_a_handler, IN_H("pth = \"x\";"), \
@@ -720,10 +735,21 @@ static void files_too_large_together_are_refused(void **state)
 		"4: groups.a.socket_mode: \"0999\" is not a file mode, write three octal digits such as \"0660\"") \
 	X(mode_as_a_number, IN_A("socket = true; socket_mode = 660;"), \
 		"4: groups.a.socket_mode: is a number, write it in octal and in quotes: \"0660\"") \
-	X(mode_without_a_socket, IN_A("socket_mode = \"0660\";"), \
-		"4: groups.a.socket_mode: has no effect without socket = true") \
-	X(socket_group_without_a_socket, IN_A("socket = false; socket_group = \"root\";"), \
-		"4: groups.a.socket_group: has no effect without socket = true") \
+	X(mode_beside_lists, IN_A("socket_mode = \"0660\"; allow_send = []; allow_receive = \"user:root\";"), \
+		"4: groups.a.socket_mode: has no effect where allow_send and allow_receive say who may; remove it, or add \"socket\" there") \
+	X(socket_group_beside_lists, IN_A("socket_group = \"root\"; allow_send = []; allow_receive = [];"), \
+		"4: groups.a.socket_group: has no effect where allow_send and allow_receive say who may; remove it, or add \"socket\" there") \
+	X(unknown_user, IN_A("allow_send = [\"user:no-such-user\"];"), \
+		"4: groups.a.allow_send: there is no user \"no-such-user\" on this system, use another or create it") \
+	X(unknown_group, IN_A("allow_receive = [\"group:no-such-group\"];"), \
+		"4: groups.a.allow_receive: there is no group \"no-such-group\" on this system, use another or create it") \
+	X(neither_a_user_nor_a_group, IN_A("allow_receive = [\"root\"];"), \
+		"4: groups.a.allow_receive: \"root\" is neither a user nor a group, write \"user:NAME\", \"group:NAME\", " \
+		"or \"socket\" for those of socket_mode and socket_group") \
+	X(a_user_twice, IN_A("allow_receive = [\"user:root\", \"user:0\"];"), \
+		"4: groups.a.allow_receive: \"user:0\" is in the list twice, remove one") \
+	X(allow_send_to_unicast, "groups: { a: { address = \"0.0.0.0\"; port = 1;\nallow_send = []; }; };", \
+		"2: groups.a.allow_send: has no effect, nothing can be sent to 0.0.0.0") \
 	X(unknown_socket_group, IN_A("socket = true; socket_group = \"no-such-group\";"), \
 		"4: groups.a.socket_group: there is no group \"no-such-group\" on this system, use another or create it") \
 	X(group_as_an_array, "groups: {\n a = [1];\n};", "2: groups.a: is an array [ ], write a: { ... };") \
@@ -1120,12 +1146,17 @@ static void a_control_socket_of_108_bytes_is_refused(void **state)
 	assert_non_null(strstr(fixture->errors.lines[0], "is longer than 107 bytes"));
 }
 
+static void an_empty_list_allows_nobody(void **state)
+{
+	assert_int_equal(load_group(*state, IN_A("allow_send = [];"))->allow_send.count, 0);
+}
+
 static void a_socket_group_may_be_a_number(void **state)
 {
 	const struct config_group *group = load_group(
 		*state, IN_A("socket = true; socket_group = \"4711\";"));
 
-	assert_string_equal(group->socket_group, "4711");
+	assert_int_equal(group->socket_group.id, 4711);
 }
 
 static void the_number_of_kept_errors_is_bounded(void **state)
@@ -1424,6 +1455,7 @@ int main(void)
 		TEST(a_group_name_makes_its_socket_path_too_long)
 		TEST(a_control_socket_of_108_bytes_is_refused)
 		TEST(a_socket_group_may_be_a_number)
+		TEST(an_empty_list_allows_nobody)
 		TEST(the_number_of_kept_errors_is_bounded)
 		TEST(a_group_may_be_named_after_its_address)
 		TEST(a_group_name_cannot_be_a_path)
