@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "base/json.h"
 #include "control/framing.h"
+#include "net/peer.h"
 
 /* Bytes read from the socket at once. */
 #define READ_SIZE (16 * 1024)
@@ -29,6 +30,8 @@ struct client {
 	struct client_set *set;
 	struct user *user;
 	int fd;
+	struct peer peer;
+	bool has_peer; /* it was read */
 	enum client_state state;
 	struct turn turn;
 	struct event readable, writable;
@@ -53,6 +56,13 @@ struct client_set *client_set(const struct client *client)
 struct user *client_user(const struct client *client)
 {
 	return client->user;
+}
+
+const struct peer *client_peer(struct client *client)
+{
+	if (!client->has_peer)
+		client->has_peer = peer_read(client->fd, &client->peer) >= 0;
+	return client->has_peer ? &client->peer : NULL;
 }
 
 char client_terminator(const struct client *client)
@@ -339,14 +349,30 @@ static void serve_requests(struct client *client)
 	set_timer(client, unfinished, MESSAGE_SECONDS);
 }
 
+static void free_stream(struct client *client)
+{
+	struct client_stream *stream = take(client->stream);
+
+	if (!stream)
+		return;
+	client->set->streaming--;
+	stream->free(stream);
+}
+
+void client_end_stream(struct client *client)
+{
+	free_stream(client);
+	set_timer(client, false, 0);
+	client_close(client);
+	client_watch(client);
+	wake(client);
+}
+
 static void client_free(struct client *client)
 {
 	link_remove(&client->link);
 	client->set->count--;
-	if (client->stream) {
-		client->set->streaming--;
-		client->stream->free(client->stream);
-	}
+	free_stream(client);
 	if (client->answer)
 		client->answer->free(client->answer);
 	if (client->pending)
@@ -358,6 +384,7 @@ static void client_free(struct client *client)
 	event_del(&client->writable);
 	outbox_clear(&client->output);
 	text_free(&client->input);
+	peer_clear(&client->peer);
 	close(client->fd);
 	user_disconnect(client->user);
 	free(client);

@@ -77,6 +77,9 @@ void client_new(struct client_set *set, int fd, uid_t uid);
 struct client_set *client_set(const struct client *client);
 struct user *client_user(const struct client *client);
 
+/* Who has connected, in full; read when it is first asked for. NULL without memory. */
+const struct peer *client_peer(struct client *client);
+
 /* Ends the current request, and its answers. */
 char client_terminator(const struct client *client);
 
@@ -109,6 +112,10 @@ void client_wait(struct client *client, struct sender *busy);
 
 /* From now on the connection belongs to the stream, which client_free() frees. */
 void client_start_stream(struct client *client, struct client_stream *stream);
+
+/* Ends the stream, which is freed at once; the connection closes when its output is written. Not to
+ * be called from a deliver(). */
+void client_end_stream(struct client *client);
 
 /* Whether more may be added to the output. */
 bool client_has_room(const struct client *client);

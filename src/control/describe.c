@@ -68,7 +68,7 @@ static void put_same_network(struct text *text, const struct same_network *same)
 	json_put_close(text, ']');
 }
 
-void describe_group(struct text *text, struct group *group)
+void describe_group(struct text *text, struct group *group, const struct peer *reader)
 {
 	const struct group_counters *counters = group->counters;
 	const struct config_group *config = group->config;
@@ -79,7 +79,10 @@ void describe_group(struct text *text, struct group *group)
 	json_put_string(text, "address",
 		config->is_events ? "" : address_format(&config->address, address));
 	json_put_number(text, "port", config->port);
-	put_addresses(text, "sources", &config->sources);
+	if (reader && group_permits(group, reader, ACCESS_RECEIVE))
+		put_addresses(text, "sources", &config->sources);
+	else
+		json_put_string(text, "sources", NULL);
 	json_put_number(text, "received", counters->received);
 	json_put_number(text, "receivedBytes", counters->received_bytes);
 	json_put_number(text, "truncated", counters->truncated);
@@ -108,19 +111,11 @@ void describe_group(struct text *text, struct group *group)
 	json_put_close(text, '}');
 }
 
-static bool delivers_to(const struct group *group, const struct outlet *outlet)
-{
-	for (size_t i = 0; i < group->outlets.count; i++)
-		if (group->outlets.items[i] == outlet)
-			return true;
-	return false;
-}
-
 static void put_groups_of(struct text *text, const struct groups *groups, struct handler *handler)
 {
 	json_put_open(text, "groups", '[');
 	for (size_t i = 0; i < groups_count(groups); i++)
-		if (delivers_to(groups_at(groups, i), handler_outlet(handler)))
+		if (group_delivers_to(groups_at(groups, i), handler_outlet(handler)))
 			json_put_string(text, NULL, groups_at(groups, i)->config->name);
 	json_put_close(text, ']');
 }

@@ -72,6 +72,9 @@ void method_invalid(struct client *client, const char *parameter, const char *me
 /* Answers NoSuchGroup. */
 void method_no_such_group(struct client *client, const char *name);
 
+/* Whether the client may use the group so. Otherwise answers NotPermitted. */
+bool method_permits(struct client *client, const struct group *group, enum access access);
+
 /* Appends an array of all lines. */
 void method_put_lines(struct text *text, const char *name, const struct errors *lines);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/users.h"
 #include "control/method.h"
 
 /* Send is the most frequent call, so it is first. */
@@ -39,12 +40,16 @@ static enum call_result call_method(
 	struct client *client, const char *name, const struct call *call)
 {
 	const struct method *method = find_method(name);
+	char user[ACCOUNT_NAME_MAX];
 
 	if (method && (!method->privileged || client_user(client)->privileged))
 		return method->call(client, call);
 	if (method) {
-		client_begin_error(client, "io.mcastd.NotPermitted");
-		client_end_message(client, "only root and the daemon's own user may do this");
+		name_user(client_user(client)->uid, user);
+		json_put_string(
+			client_begin_error(client, "io.mcastd.NotPermitted"), "group", NULL);
+		client_end_message(client,
+			"only root and the daemon's own user may do this, and not user %s", user);
 	} else {
 		json_put_string(client_begin_error(client, "org.varlink.service.MethodNotFound"),
 			"method", name);

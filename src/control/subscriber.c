@@ -1,6 +1,6 @@
-/* The fan-out: the subscribers of one user that want the same groups in the same framing. A batch
- * is formatted once for all of them, and written to each from the same bytes. What some did not
- * read at once waits in shared buffers, once for all of them. */
+/* The fan-out: the subscribers of one user, with the same system groups, that want the same groups
+ * in the same framing. A batch is formatted once for all of them, and written to each from the same
+ * bytes. What some did not read at once waits in shared buffers, once for all of them. */
 #include "control/subscriber.h"
 
 #include <errno.h>
@@ -23,6 +23,7 @@ struct fan_out {
 	struct link link; /* in the set */
 	struct client_set *set;
 	struct user *user;
+	struct peer peer;
 	char terminator;
 	struct string_list groups; /* sorted and unique; none: all groups */
 	uint64_t hash; /* of groups */
@@ -299,7 +300,7 @@ static bool same_names(const struct string_list *a, const struct string_list *b)
 }
 
 /* Most fan-outs differ in the hash: long lists of names are compared only when it is the same. */
-static struct fan_out *find_fan_out(const struct client *client, const struct string_list *groups)
+static struct fan_out *find_fan_out(struct client *client, const struct string_list *groups)
 {
 	uint64_t hash = hash_names(groups);
 	struct fan_out *fan_out;
@@ -307,9 +308,50 @@ static struct fan_out *find_fan_out(const struct client *client, const struct st
 	list_for_each(fan_out, &client_set(client)->fan_outs, link)
 		if (fan_out->hash == hash && fan_out->user == client_user(client) &&
 			fan_out->terminator == client_terminator(client) &&
+			peer_equal(&fan_out->peer, client_peer(client)) &&
 			same_names(&fan_out->groups, groups))
 			return fan_out;
 	return NULL;
+}
+
+static void end_refused(struct subscriber *subscriber, const struct group *group)
+{
+	struct client *client = subscriber->client;
+	const struct fan_out *fan_out = subscriber->fan_out;
+	AUTO_TEXT struct text why = {0}, text = {0};
+	struct shared_buffer *buffer;
+
+	permission_explain(group->config, &group->owner, &fan_out->peer, ACCESS_RECEIVE, &why);
+	json_put_open(&text, NULL, '{');
+	json_put_string(&text, "error", "io.mcastd.NotPermitted");
+	json_put_open(&text, "parameters", '{');
+	json_put_string(&text, "group", group->config->name);
+	json_put_string(&text, "message", text_string(&why));
+	json_put_close(&text, '}');
+	json_put_close(&text, '}');
+	text_append(&text, &fan_out->terminator, 1);
+	buffer = text_failed(&text) ? NULL : shared_buffer_new(fan_out->user, text.length);
+	if (buffer) {
+		memcpy(buffer->data, text.data, text.length);
+		outbox_add_shared(client_output(client), buffer, 0, text.length);
+		shared_buffer_unref(buffer);
+	}
+	client_end_stream(client);
+}
+
+/* Ends all subscribers; the last one frees the fan-out. */
+static void on_lost(struct tap *tap, const struct group *group)
+{
+	struct fan_out *fan_out = container_of(tap, struct fan_out, tap);
+	bool is_last;
+
+	do {
+		struct subscriber *subscriber = list_first(
+			&fan_out->subscribers, struct subscriber, link);
+
+		is_last = subscriber->link.next == &fan_out->subscribers;
+		end_refused(subscriber, group);
+	} while (!is_last);
 }
 
 static struct fan_out *fan_out_new(struct client *client, struct string_list *groups)
@@ -326,9 +368,13 @@ static struct fan_out *fan_out_new(struct client *client, struct string_list *gr
 		.hash = hash_names(groups),
 		.tap = {.outlet = {.deliver = deliver, .needs = NEED_ALL | NEED_PROMPT},
 			.names = (const char *const *)groups->items,
-			.name_count = groups->count}};
+			.name_count = groups->count,
+			.lost = on_lost}};
+	fan_out->tap.peer = &fan_out->peer;
 	list_init(&fan_out->subscribers);
-	if (groups_add_tap(set->backend->groups, &fan_out->tap) < 0) {
+	if (peer_copy(&fan_out->peer, client_peer(client)) < 0 ||
+		groups_add_tap(set->backend->groups, &fan_out->tap) < 0) {
+		peer_clear(&fan_out->peer);
 		free(fan_out);
 		return NULL;
 	}
@@ -342,6 +388,7 @@ static void fan_out_free(struct fan_out *fan_out)
 	link_remove(&fan_out->link);
 	groups_remove_tap(fan_out->set->backend->groups, &fan_out->tap);
 	shared_buffer_unref(fan_out->buffer);
+	peer_clear(&fan_out->peer);
 	string_list_clear(&fan_out->groups);
 	free(fan_out);
 }

@@ -28,6 +28,7 @@ int group_new(struct group_context *context, const struct config_group *config,
 		return -ENOMEM;
 	group->context = context;
 	group->config = config;
+	group->owner = owner_of(config);
 	group->counters = replaced ? replaced->counters
 				   : take_counters(context->counters, config->name);
 	group->shares_counters = replaced;
@@ -315,6 +316,14 @@ bool group_is_concerned(const struct group *group, const struct interface_change
 	for (size_t i = 0; i < extras->count; i++)
 		if (interface_changes_concern(changes, extras->items[i]->interface) ||
 			!interface_by_index(changes->after, extras->items[i]->ifindex))
+			return true;
+	return false;
+}
+
+bool group_delivers_to(const struct group *group, const struct outlet *outlet)
+{
+	for (size_t i = 0; i < group->outlets.count; i++)
+		if (group->outlets.items[i] == outlet)
 			return true;
 	return false;
 }

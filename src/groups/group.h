@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "groups/membership.h"
 #include "groups/outgoing.h"
+#include "groups/permission.h"
 #include "groups/receive.h"
 #include "groups/same_network.h"
 #include "groups/silence.h"
@@ -33,6 +34,7 @@ COUNTERS_RECORD(group_counters, {
 struct group {
 	struct group_context *context;
 	const struct config_group *config; /* of the running configuration, or own_config */
+	struct owner owner; /* of its socket file, also where it has none */
 	struct config_group *own_config; /* NULL: the configuration has the group; else Join made
 					    it, and it stays until the daemon stops */
 	struct {
@@ -110,6 +112,15 @@ uint64_t group_smallest_buffer(const struct group *group);
  * -ENOMEM. */
 int group_attach(struct group *group, struct outlet *outlet);
 void group_detach(struct group *group, struct outlet *outlet);
+
+bool group_delivers_to(const struct group *group, const struct outlet *outlet);
+
+/* Whether a user may send to it, or receive it. */
+static inline bool group_permits(
+	const struct group *group, const struct peer *peer, enum access access)
+{
+	return permission_allows(group->config, &group->owner, peer, access);
+}
 
 /* What the kernel has dropped at all sockets that the group has had, in datagrams. */
 uint64_t group_kernel_dropped(struct group *group);

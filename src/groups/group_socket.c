@@ -8,12 +8,14 @@
 
 #include "base/list.h"
 #include "base/log.h"
-#include "base/users.h"
 #include "groups/reader.h"
 #include "net/listener.h"
 
 /* Programs at one group's socket; the next one is refused. */
 #define CONNECTIONS_MAX 1024
+
+/* Of the file where its permissions do not say all: each program is judged when it connects. */
+#define OPEN_MODE 0666
 
 struct group_socket {
 	struct group *group;
@@ -33,6 +35,7 @@ struct backlog {
 /* A program at the socket: what it writes is sent, what arrives is written to it. */
 struct connection {
 	struct reader reader;
+	bool may_send, may_receive;
 	struct group *group;
 	struct link link;
 	struct event readable;
@@ -67,6 +70,22 @@ static void refuse(struct connection *connection, int r, const struct unsent *un
 	group_explain(group, r, unsent, why);
 	log_warning(
 		"group %s: a datagram from its socket was not sent: %s", group->config->name, why);
+}
+
+/* Counts what a program wrote that may not send. */
+static void refuse_program(struct connection *connection, unsigned count)
+{
+	struct group *group = connection->group;
+	AUTO_TEXT struct text why = {0};
+	struct peer peer;
+
+	group->counters->send_failed += count;
+	if (!count || !log_limit_pass(&group->send_limit) || peer_read(connection->fd, &peer) < 0)
+		return;
+	permission_explain(group->config, &group->owner, &peer, ACCESS_SEND, &why);
+	log_warning("group %s: a datagram from its socket was not sent: %s", group->config->name,
+		text_string(&why));
+	peer_clear(&peer);
 }
 
 /* Copies what could not be sent to the backlog. */
@@ -223,7 +242,10 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		return;
 	}
 	good = pick_datagrams(connection, arena, (unsigned)count, vectors, &end);
-	send_on(connection, vectors, good);
+	if (connection->may_send)
+		send_on(connection, vectors, good);
+	else
+		refuse_program(connection, good);
 	/* The end can be read again once the backlog was sent. */
 	if (!end || connection->backlog)
 		return;
@@ -233,14 +255,72 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		half_close(connection);
 }
 
+/* Decides what the program may do. With by_file the kernel has decided that it may connect, by the
+ * permissions of the file. Returns 0 or a negative errno. */
+static int judge(struct connection *connection, const struct group *group, bool by_file)
+{
+	struct peer peer;
+	int r;
+
+	connection->may_send = connection->may_receive = true;
+	if (by_file)
+		return 0;
+	r = peer_read(connection->fd, &peer);
+	if (r < 0)
+		return r;
+	connection->may_send = group_permits(group, &peer, ACCESS_SEND);
+	connection->may_receive = group_permits(group, &peer, ACCESS_RECEIVE);
+	peer_clear(&peer);
+	return 0;
+}
+
+/* Says why a program is refused, or disconnected. */
+static void explain(
+	const struct connection *connection, const struct group *group, const char *what)
+{
+	AUTO_TEXT struct text why = {0};
+	struct peer peer;
+
+	if (peer_read(connection->fd, &peer) < 0)
+		return;
+	permission_explain(group->config, &group->owner, &peer, ACCESS_RECEIVE, &why);
+	log_warning("group %s: %s a program at its socket: %s", group->config->name, what,
+		text_string(&why));
+	peer_clear(&peer);
+}
+
+/* A program that may not send, or not to the daemon's own events: writing fails with EPIPE then.
+ * What was written before is read, and refused. */
+static void shut_sending(const struct connection *connection, const struct group *group)
+{
+	if (!connection->may_send || group->config->is_events)
+		shutdown(connection->fd, SHUT_RD);
+}
+
 /* Adds it to a group and its socket. Without memory the program is disconnected. */
 static void add(struct connection *connection, struct group_socket *socket)
 {
 	connection->group = socket->group;
 	connection->reader.unread = &socket->group->counters->unread;
 	list_append(&socket->connections, &connection->link);
-	if (group_attach(socket->group, &connection->reader.outlet) < 0)
+	if (connection->may_receive && group_attach(socket->group, &connection->reader.outlet) < 0)
 		connection_free(connection);
+}
+
+/* Whether a new program may use the socket at all. */
+static bool admit(struct connection *connection, struct group_socket *socket)
+{
+	const struct group *group = socket->group;
+
+	if (judge(connection, group, permission_is_by_file(group->config)) < 0)
+		return false;
+	if (!connection->may_send && !connection->may_receive) {
+		if (log_limit_pass(&socket->limit))
+			explain(connection, group, "refusing");
+		return false;
+	}
+	shut_sending(connection, group);
+	return true;
 }
 
 static void connection_open(struct group_socket *socket, int fd)
@@ -252,15 +332,17 @@ static void connection_open(struct group_socket *socket, int fd)
 		close(fd);
 		return;
 	}
-	/* Writing fails with EPIPE then. What was written before is read, and refused. */
-	if (socket->group->config->is_events)
-		shutdown(fd, SHUT_RD);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	reader_init(&connection->reader, fd);
 	connection->reader.stalled = on_stalled;
 	connection->waiter.ready = on_writable;
 	connection->fd = fd;
+	if (!admit(connection, socket)) {
+		close(fd);
+		free(connection);
+		return;
+	}
 	event_assign(&connection->readable, socket->group->context->base, fd, EV_READ | EV_PERSIST,
 		on_readable, connection);
 	if (event_add(&connection->readable, NULL) < 0) {
@@ -306,19 +388,19 @@ int group_socket_check(const char *path, char why[static WHY_MAX])
 int group_socket_new(
 	struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret)
 {
+	const struct config_group *config = group->config;
 	struct listener_options options = {
-		.path = path, .type = SOCK_SEQPACKET, .mode = (mode_t)group->config->socket_mode};
-	const char *system_group = group->config->socket_group;
-	struct group_socket *socket;
+		.path = path, .type = SOCK_SEQPACKET, .mode = OPEN_MODE, .group = (gid_t)-1};
+	struct group_socket *socket = calloc(1, sizeof(*socket));
 	int r;
 
-	options.group = (gid_t)-1;
-	if (system_group && find_gid(system_group, &options.group) < 0)
-		return because(
-			why, -ENOENT, "socket_group: this system has no group %s", system_group);
-	socket = calloc(1, sizeof(*socket));
 	if (!socket)
 		return because(why, -ENOMEM, "out of memory");
+	if (permission_is_by_file(config)) {
+		options.mode = (mode_t)config->socket_mode;
+		if (config->socket_group.kind == PRINCIPAL_GROUP)
+			options.group = group->owner.gid;
+	}
 	socket->group = group;
 	list_init(&socket->connections);
 	r = listener_new(group->context->base, &options, on_accept, socket, why, &socket->listener);
@@ -347,13 +429,37 @@ void group_socket_free(struct group_socket *socket)
 	free(socket);
 }
 
+/* Whether a program stays connected where the rule has changed: not where it may not receive any
+ * more. What lets it send again is noticed when it connects again. */
+static bool keeps_place(struct connection *connection, struct group_socket *socket)
+{
+	const struct group *group = socket->group;
+	bool received = connection->may_receive;
+
+	if (judge(connection, group, false) < 0)
+		return false;
+	if (!connection->may_receive && (received || !connection->may_send)) {
+		if (log_limit_pass(&socket->limit))
+			explain(connection, group, "disconnecting");
+		return false;
+	}
+	shut_sending(connection, group);
+	return true;
+}
+
 void group_socket_move_connections(struct group_socket *from, struct group_socket *to)
 {
 	struct connection *connection;
+	bool is_same;
 
 	if (!from || !to)
 		return;
+	is_same = permission_equal(from->group->config, to->group->config);
 	list_for_each(connection, &from->connections, link) {
+		if (!is_same && !keeps_place(connection, to)) {
+			connection_free(connection);
+			continue;
+		}
 		group_detach(from->group, &connection->reader.outlet);
 		link_remove(&connection->link);
 		add(connection, to);

@@ -282,16 +282,29 @@ static bool wants(const struct tap *tap, const struct group *group)
 	return bsearch(name, tap->names, tap->name_count, sizeof(*tap->names), compare_string);
 }
 
-/* Attaches the taps that want a new group. Without memory a subscriber misses the group, and
- * nothing else fails. */
-static void attach_taps(struct groups *groups, struct group *group)
+static bool may_receive(const struct tap *tap, const struct group *group)
+{
+	return group_permits(group, tap->peer, ACCESS_RECEIVE);
+}
+
+/* Attaches the taps that want a new group, which may have replaced another one. Without memory a
+ * subscriber misses the group, and nothing else fails. */
+static void attach_taps(struct groups *groups, struct group *group, const struct group *replaced)
 {
 	struct tap *tap;
 
-	list_for_each(tap, &groups->taps, link)
-		if (wants(tap, group) && group_attach(group, &tap->outlet) < 0)
+	list_for_each(tap, &groups->taps, link) {
+		if (!wants(tap, group))
+			continue;
+		if (!may_receive(tap, group)) {
+			if (tap->name_count ||
+				(replaced && group_delivers_to(replaced, &tap->outlet)))
+				tap->lost(tap, group);
+		} else if (group_attach(group, &tap->outlet) < 0) {
 			log_error("group %s: attaching a subscriber: out of memory",
 				group->config->name);
+		}
+	}
 }
 
 /* Attaches a tap to the groups that it names, or to all; or detaches it. */
@@ -304,7 +317,7 @@ static int change_tap(struct groups *groups, struct tap *tap, bool attach)
 		struct group *group = tap->name_count ? groups_find(groups, tap->names[i])
 						      : groups->set.items[i];
 
-		if (group && attach && wants(tap, group))
+		if (group && attach && wants(tap, group) && may_receive(tap, group))
 			r = group_attach(group, &tap->outlet);
 		else if (group)
 			group_detach(group, &tap->outlet);
@@ -347,7 +360,7 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 		group_free(group);
 		return r;
 	}
-	attach_taps(groups, group);
+	attach_taps(groups, group, NULL);
 	follow_look(groups->follow);
 	group_reconcile(group, groups->context.interfaces);
 	warn_of_short_buffers(groups);
@@ -385,9 +398,10 @@ void groups_commit(struct groups *groups, struct groups_plan *plan)
 	groups->set = groups_plan_commit(plan);
 	for (size_t i = 0; i < groups->set.count; i++) {
 		struct group *group = groups->set.items[i];
+		struct group *replaced = group_set_next(&before, &at, group);
 
-		if (group_set_next(&before, &at, group) != group)
-			attach_taps(groups, group);
+		if (replaced != group)
+			attach_taps(groups, group, replaced);
 	}
 	group_set_clear(&before, &groups->set);
 }

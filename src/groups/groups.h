@@ -10,10 +10,15 @@
 struct groups;
 struct link_change;
 
-/* Watches groups by name, also those that come later: a subscriber. Zeroed otherwise. */
+/* Watches groups by name, also those that come later, as far as a user may receive them: a
+ * subscriber. Zeroed otherwise. */
 struct tap {
 	struct outlet outlet;
 	struct link link;
+	const struct peer *peer; /* must live as long as the tap */
+	/* A reload has taken from the user a group that the tap names, or that it watched. May
+	 * remove the tap. */
+	void (*lost)(struct tap *tap, const struct group *group);
 	const char *const *names; /* sorted, each once; they must live as long as the tap */
 	size_t name_count; /* 0: all groups but that of events */
 };

@@ -1,4 +1,4 @@
-"""Programs of a user who is neither root nor the daemon's own, and whom nobody trusts."""
+"""Programs of another user than root: unless told otherwise, one whom nobody trusts."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from harness.waiting import TIMEOUT
 HEAD = """
 import json, os, resource, socket, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.setgroups(GROUPS); os.setgid(UID); os.setuid(UID)
 
 def connect():
     stream = socket.socket(socket.AF_UNIX)
@@ -41,24 +41,27 @@ def write_all(stream, data):
 """
 
 
-def command(daemon, script):
+NOBODY = 65534
+
+
+def command(daemon, script, uid=NOBODY, groups=()):
     with open("/proc/self/uid_map") as file:
         if int(file.read().split()[2]) < 2:
             pytest.skip("there is only one user in this user namespace: run the tests as root")
     os.chmod(daemon.directory, 0o711)
-    return [sys.executable, "-c", f"PATH = {daemon.control_path!r}\n{HEAD}{script}"]
+    return [sys.executable, "-c", f"PATH, UID, GROUPS = {daemon.control_path!r}, {uid}, {list(groups)}\n{HEAD}{script}"]
 
 
-def as_stranger(daemon, script):
+def as_stranger(daemon, script, **user):
     """Runs a script as another user, with the functions of HEAD. Returns the words that it printed."""
-    return subprocess.run(command(daemon, script), check=True, stdout=subprocess.PIPE, text=True,
+    return subprocess.run(command(daemon, script, **user), check=True, stdout=subprocess.PIPE, text=True,
                           timeout=4 * TIMEOUT).stdout.split()
 
 
 @contextmanager
-def stranger(daemon, script):
+def stranger(daemon, script, **user):
     """The same for as long as the block lasts, or until the script ends; its output is a pipe."""
-    child = subprocess.Popen(command(daemon, script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    child = subprocess.Popen(command(daemon, script, **user), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                              preexec_fn=die_with_us)
     try:
         yield child

@@ -9,7 +9,7 @@ from harness.strangers import stranger
 from harness.waiting import wait_until
 
 CONFIG = """
-groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; }; };
+groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; socket_mode = "0666"; }; };
 """
 
 # What a sanitizer keeps of freed memory would say nothing about the daemon.

@@ -14,6 +14,7 @@
 
 struct listing {
 	struct answer answer;
+	struct client *client; /* who gets it */
 	const struct control_backend *backend;
 	bool groups, handlers; /* lists that are not complete yet; the groups come first */
 	bool begun; /* the first of them */
@@ -65,7 +66,7 @@ static int put_next(struct listing *listing, struct text *text)
 		text_append(text, ",", 1); /* the element before is written already */
 	snprintf(listing->last, sizeof(listing->last), "%s", name_at(listing, i));
 	if (listing->groups) {
-		describe_group(text, groups_at(backend->groups, i));
+		describe_group(text, groups_at(backend->groups, i), client_peer(listing->client));
 		return 1;
 	}
 	describe_handler(text, backend->groups, handlers_at(backend->handlers, i));
@@ -122,6 +123,7 @@ static enum call_result reply_lists(
 		return CALL_DONE;
 	}
 	*listing = (struct listing){.answer = {.next = next, .free = free_listing},
+		.client = client,
 		.backend = method_backend(client),
 		.groups = groups,
 		.handlers = handlers};

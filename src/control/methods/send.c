@@ -84,6 +84,8 @@ static enum call_result send_payload(
 		method_no_such_group(client, request->group);
 		return CALL_DONE;
 	}
+	if (!method_permits(client, group, ACCESS_SEND))
+		return CALL_DONE;
 	max = datagram_max(group->config->address.family);
 	if (size > max) {
 		text = client_begin_error(client, "io.mcastd.PayloadTooLarge");
@@ -147,6 +149,9 @@ static bool send_quickly(
 	}
 	if (payload->size > datagram_max(group->config->address.family))
 		return false;
+	*ret = CALL_DONE;
+	if (!method_permits(client, group, ACCESS_SEND))
+		return true;
 	*ret = send_to(
 		client, group, &configured, payload->size ? payload->data : "", payload->size);
 	return true;

@@ -25,16 +25,20 @@ static void sort_unique(struct string_list *names)
 	names->count = unique;
 }
 
-/* Copies the names of groups that exist. Otherwise answers, and returns a negative errno. */
+/* Copies the names of groups that exist and that the client may receive. Otherwise answers, and
+ * returns a negative errno. */
 static int read_names(struct client *client, const json_t *array, struct string_list *names)
 {
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		const char *name = json_string_value(json_array_get(array, i));
+		const struct group *group = groups_find(method_backend(client)->groups, name);
 
-		if (!groups_find(method_backend(client)->groups, name)) {
+		if (!group) {
 			method_no_such_group(client, name);
 			return -ENOENT;
 		}
+		if (!method_permits(client, group, ACCESS_RECEIVE))
+			return -EPERM;
 		if (string_list_add(names, name) < 0) {
 			client_close(client);
 			return -ENOMEM;
@@ -42,6 +46,29 @@ static int read_names(struct client *client, const json_t *array, struct string_
 	}
 	sort_unique(names);
 	return 0;
+}
+
+/* Whether there is a group that the client may receive, or none at all. Otherwise answers. */
+static bool may_receive_any(struct client *client)
+{
+	const struct groups *groups = method_backend(client)->groups;
+	const struct peer *peer = client_peer(client);
+	const struct group *refused = NULL;
+
+	if (!peer) {
+		client_close(client);
+		return false;
+	}
+	for (size_t i = 0; i < groups_count(groups); i++) {
+		const struct group *group = groups_at(groups, i);
+
+		if (group->config->is_events)
+			continue;
+		if (group_permits(group, peer, ACCESS_RECEIVE))
+			return true;
+		refused = group;
+	}
+	return !refused || method_permits(client, refused, ACCESS_RECEIVE);
 }
 
 static enum call_result call_subscribe(struct client *client, const struct call *call)
@@ -55,7 +82,8 @@ static enum call_result call_subscribe(struct client *client, const struct call 
 	if (!call->more) {
 		client_begin_error(client, "org.varlink.service.ExpectedMore");
 		client_end(client);
-	} else if (read_names(client, array, &names) == 0 && subscriber_new(client, &names) < 0) {
+	} else if (read_names(client, array, &names) == 0 &&
+		   (names.count || may_receive_any(client)) && subscriber_new(client, &names) < 0) {
 		client_close(client);
 	}
 	return CALL_DONE;
