@@ -17,8 +17,8 @@
 /* Reserved for root and the daemon's own user. */
 #define CLIENTS_RESERVED 64
 
-/* Whoever may open the socket may send and listen, as any local program may on the network itself;
- * methods that change the daemon require more (method.h). */
+/* Everybody may ask for states and counters. Groups have rules of their own (groups/permission.h),
+ * and methods that change the daemon require more (method.h). */
 #define SOCKET_MODE 0666
 
 struct control {

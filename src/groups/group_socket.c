@@ -262,13 +262,14 @@ static int judge(struct connection *connection, const struct group *group, bool 
 	struct peer peer;
 	int r;
 
-	connection->may_send = connection->may_receive = true;
+	connection->may_send = !group->config->is_events;
+	connection->may_receive = true;
 	if (by_file)
 		return 0;
 	r = peer_read(connection->fd, &peer);
 	if (r < 0)
 		return r;
-	connection->may_send = group_permits(group, &peer, ACCESS_SEND);
+	connection->may_send &= group_permits(group, &peer, ACCESS_SEND);
 	connection->may_receive = group_permits(group, &peer, ACCESS_RECEIVE);
 	peer_clear(&peer);
 	return 0;
@@ -289,12 +290,27 @@ static void explain(
 	peer_clear(&peer);
 }
 
-/* A program that may not send, or not to the daemon's own events: writing fails with EPIPE then.
- * What was written before is read, and refused. */
-static void shut_sending(const struct connection *connection, const struct group *group)
+/* Writing fails with EPIPE for a program that may not send. What it wrote before is read, and
+ * refused.
+ */
+static void shut_sending(const struct connection *connection)
 {
-	if (!connection->may_send || group->config->is_events)
+	if (!connection->may_send)
 		shutdown(connection->fd, SHUT_RD);
+}
+
+/* Before a program is disconnected by the rule: what it wrote and nobody has read is not sent. */
+static void discard_written(struct connection *connection)
+{
+	struct group *group = connection->group;
+	struct iovec vectors[BATCH_MAX];
+	bool end = false;
+	int count;
+
+	shutdown(connection->fd, SHUT_RD);
+	while (!end && (count = arena_receive_packets(group->context->arena, connection->fd)) > 0)
+		group->counters->send_failed += pick_datagrams(
+			connection, group->context->arena, (unsigned)count, vectors, &end);
 }
 
 /* Adds it to a group and its socket. Without memory the program is disconnected. */
@@ -317,9 +333,10 @@ static bool admit(struct connection *connection, struct group_socket *socket)
 	if (!connection->may_send && !connection->may_receive) {
 		if (log_limit_pass(&socket->limit))
 			explain(connection, group, "refusing");
+		discard_written(connection);
 		return false;
 	}
-	shut_sending(connection, group);
+	shut_sending(connection);
 	return true;
 }
 
@@ -338,6 +355,7 @@ static void connection_open(struct group_socket *socket, int fd)
 	connection->reader.stalled = on_stalled;
 	connection->waiter.ready = on_writable;
 	connection->fd = fd;
+	connection->group = socket->group;
 	if (!admit(connection, socket)) {
 		close(fd);
 		free(connection);
@@ -441,9 +459,10 @@ static bool keeps_place(struct connection *connection, struct group_socket *sock
 	if (!connection->may_receive && (received || !connection->may_send)) {
 		if (log_limit_pass(&socket->limit))
 			explain(connection, group, "disconnecting");
+		discard_written(connection);
 		return false;
 	}
-	shut_sending(connection, group);
+	shut_sending(connection);
 	return true;
 }
 
@@ -452,7 +471,7 @@ void group_socket_move_connections(struct group_socket *from, struct group_socke
 	struct connection *connection;
 	bool is_same;
 
-	if (!from || !to)
+	if (!from || !to || list_is_empty(&from->connections))
 		return;
 	is_same = permission_equal(from->group->config, to->group->config);
 	list_for_each(connection, &from->connections, link) {

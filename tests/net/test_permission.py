@@ -198,10 +198,12 @@ def test_events_have_a_rule_of_their_own(daemon, begin):
     assert status == 1
     assert words == (f"mcastctl: tail: user nobody may not receive group events; to change that: usermod -aG {GROUP} nobody, and log "
                      'in again; or write allow_receive = ["socket", "user:nobody"]; in events: { ... };, and reload\n')
-    told = begin('events: { allow_receive = ["user:nobody"]; };\n')
+    told = begin('events: { allow_receive = ["user:nobody"]; socket = true; };\n')
     assert ctl(told, "tail", "events", "--timeout", "10ms")[1] == "mcastctl: tail: timeout: no datagram came\n"
     assert told.ctl("tail", "events", status=1).startswith("mcastctl: tail: user root may not receive group events; to change that: "
                                                            'add "user:root" to allow_receive in events: { ... };, ')
+    with seqpacket(told.group_path("events")) as sock:
+        assert sock.recv(100) == b""
 
 
 def test_a_group_that_join_made_has_the_default(daemon):
@@ -274,6 +276,18 @@ control.sendall(b'{"method":"io.mcastd.Send","parameters":{"group":"mute","text"
 print(json.loads(control.makefile().readline())["error"], flush=True)
 print(group.recv(100).decode(), flush=True)
 """
+
+
+def test_what_was_written_by_a_program_that_is_refused_counts(daemon):
+    before = daemon.group("mute")["sendFailed"]
+    daemon.pause()
+    with stranger(daemon, AT_THE_GROUP_SOCKET) as early:
+        ask(early, daemon.group_path("mute"))
+        assert early.stdout.readline() == "wrote\n"
+        daemon.resume()
+        wait_until(lambda: daemon.group("mute")["sendFailed"] == before + 1, "the datagram to count")
+        ask(early, "state")
+        assert early.stdout.readline() == "closed\n"
 
 
 def test_root_of_a_container_cannot_send_to_a_group_that_nobody_may_send_to(net, daemon):
