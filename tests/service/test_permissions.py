@@ -73,12 +73,35 @@ def test_the_daemon_knows_its_clients_users(service):
     assert "only root and the daemon's own user may do this" in words
 
 
-def test_anybody_may_send_and_look_through_the_control_socket(service):
+def test_anybody_may_look_through_the_control_socket(service):
     service.start(CONFIG)
     assert stat.S_IMODE(os.stat(service.system.path("/run/mcastd.sock")).st_mode) == 0o666
-    service.ctl("send", "news", "hello", user="bob")
-    service.wait_received("news")
     assert "news" in service.ctl("groups", user="bob")
+
+
+def test_what_a_refusal_says_lets_the_user_send_and_receive(service):
+    service.start(CONFIG)
+    for command in ("send", "news", "hello"), ("tail", "news"):
+        status, words = service.system.fail("mcastctl", *command, user="bob")
+        assert status == 1 and "user bob may not" in words
+        assert "to change that: usermod -aG mcastd bob, and log in again; or write allow_" in words
+    service.system.run("usermod", "-aG", "mcastd", "bob")
+    try:
+        service.ctl("send", "news", "hello", user="bob")
+        service.wait_received("news")
+    finally:
+        service.system.run("gpasswd", "-d", "bob", "mcastd")
+
+
+def test_lists_of_users_and_groups_need_no_example(service):
+    service.start(CLOSED.replace('socket_mode = "0660";', 'allow_send = ["group:telemetry"];')
+                  .replace('socket_group = "telemetry";', 'allow_receive = ["user:bob"];'))
+    service.system.run("python3", "-c", SEND_TO_GROUP, user="alice")
+    service.wait_received("news")
+    service.ctl("send", "news", "x", user="alice")
+    assert "user bob may not send to group news" in service.system.fail("mcastctl", "send", "news", "x", user="bob")[1]
+    assert "user root may not receive group news" in service.system.fail("mcastctl", "tail", "news")[1]
+    assert "timeout: no datagram came" in service.system.fail("mcastctl", "tail", "news", "--timeout", "10ms", user="bob")[1]
 
 
 def test_a_group_socket_is_for_its_system_group(service):
