@@ -141,21 +141,27 @@ void method_no_such_group(struct client *client, const char *name)
 	client_end_message(client, "there is no group \"%s\"; mcastctl groups lists them", name);
 }
 
-bool method_permits(struct client *client, const struct group *group, enum access access)
+static void refuse(struct client *client, const struct group *group, const struct peer *peer,
+	enum access access)
 {
-	const struct peer *peer = client_peer(client);
 	AUTO_TEXT struct text why = {0};
 
-	if (!peer) {
-		client_close(client);
-		return false;
-	}
-	if (group_permits(group, peer, access))
-		return true;
 	permission_explain(group->config, &group->owner, peer, access, &why);
 	json_put_string(
 		client_begin_error(client, "io.mcastd.NotPermitted"), "group", group->config->name);
 	client_end_message(client, "%s", text_string(&why));
+}
+
+bool method_permits(struct client *client, const struct group *group, enum access access)
+{
+	const struct peer *peer = client_peer(client);
+
+	if (peer && group_permits(group, peer, access))
+		return true;
+	if (peer)
+		refuse(client, group, peer, access);
+	else
+		client_close(client);
 	return false;
 }
 
