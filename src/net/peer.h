@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Of a user in more groups than this, only its first one counts. */
+/* Of a user with more supplementary groups than this, these do not count. */
 #define PEER_GROUPS_MAX 1024
 
 struct peer {

@@ -251,6 +251,12 @@ while sys.stdin.readline():
                 assert child.stdout.readline().strip() == group
 
 
+@pytest.mark.parametrize("count, answers", [(40, "ok"), (1024, "ok"), (1025, "io.mcastd.NotPermitted")])
+def test_a_user_is_in_a_bounded_number_of_groups(daemon, count, answers):
+    groups = (*user_of("member")["groups"], *range(70001, 70000 + count))
+    assert as_stranger(daemon, "print(call(connect(), 'Send', group='plain', text='x'))", groups=groups) == [answers]
+
+
 def test_what_was_written_before_a_program_was_judged_counts(daemon):
     before = daemon.group("mute")["sendFailed"]
     daemon.pause()
