@@ -68,7 +68,7 @@ static void put_same_network(struct text *text, const struct same_network *same)
 	json_put_close(text, ']');
 }
 
-void describe_group(struct text *text, struct group *group, const struct peer *reader)
+void describe_group(struct text *text, struct group *group, bool shows_senders)
 {
 	const struct group_counters *counters = group->counters;
 	const struct config_group *config = group->config;
@@ -79,7 +79,7 @@ void describe_group(struct text *text, struct group *group, const struct peer *r
 	json_put_string(text, "address",
 		config->is_events ? "" : address_format(&config->address, address));
 	json_put_number(text, "port", config->port);
-	if (reader && group_permits(group, reader, ACCESS_RECEIVE))
+	if (shows_senders)
 		put_addresses(text, "sources", &config->sources);
 	else
 		json_put_string(text, "sources", NULL);

@@ -4,6 +4,6 @@
 #include "groups/groups.h"
 #include "handlers/handlers.h"
 
-/* As the reader, who may be NULL, may see it: addresses of senders are for who may receive it. */
-void describe_group(struct text *text, struct group *group, const struct peer *reader);
+/* Addresses of senders are null unless shows_senders. */
+void describe_group(struct text *text, struct group *group, bool shows_senders);
 void describe_handler(struct text *text, const struct groups *groups, struct handler *handler);

@@ -54,6 +54,15 @@ static bool is_hidden(const struct group *group)
 	return group->config->is_events && !group->outlets.count && !group->socket;
 }
 
+/* For who may receive the group, root and the daemon's own user. */
+static bool may_see_senders(struct client *client, const struct group *group)
+{
+	const struct peer *peer = client_peer(client);
+
+	return client_user(client)->privileged ||
+	       (peer && group_permits(group, peer, ACCESS_RECEIVE));
+}
+
 /* Appends the next element. Returns how many elements it counts for. */
 static int put_next(struct listing *listing, struct text *text)
 {
@@ -66,7 +75,8 @@ static int put_next(struct listing *listing, struct text *text)
 		text_append(text, ",", 1); /* the element before is written already */
 	snprintf(listing->last, sizeof(listing->last), "%s", name_at(listing, i));
 	if (listing->groups) {
-		describe_group(text, groups_at(backend->groups, i), client_peer(listing->client));
+		describe_group(text, groups_at(backend->groups, i),
+			may_see_senders(listing->client, groups_at(backend->groups, i)));
 		return 1;
 	}
 	describe_handler(text, backend->groups, handlers_at(backend->handlers, i));
