@@ -26,14 +26,13 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
-/* Copies of one address that are relayed before all origins have repeated the payload. */
+/* Copies of one address that are relayed until all origins have repeated the payload. */
 #define COPIES 64
 
 /* A round takes this many copies of one address at least. */
 #define ROUND_MIN (COPIES / 4)
 
-/* In how many rounds, and for how long, new addresses may be origins. */
-#define ORIGIN_ROUNDS 4
+/* How long new addresses may be origins, in the first round. */
 #define ORIGIN_MS 1000
 
 #define TEST_S 1
@@ -96,7 +95,7 @@ struct entry {
 struct payload {
 	struct entry entry;
 	uint32_t since_ms; /* when it was added */
-	uint32_t first; /* the first of the origins; 0: it was found in a ring */
+	uint32_t first; /* the first of the origins; 0: it is none any more */
 	uint32_t lone; /* copies of it since lone_ms */
 	uint32_t lone_ms;
 	uint32_t lone_max; /* then the reader is asked to pause */
@@ -104,8 +103,10 @@ struct payload {
 	uint32_t relayed; /* copies, of all addresses */
 	uint32_t round; /* in which COPIES of each address are relayed */
 	uint32_t most; /* copies of one address in this round */
-	uint32_t origins;
-	uint32_t awaited; /* of them, those that have not repeated it in this round */
+	uint32_t alone; /* the first, when no other is or can become an origin; all of it is relayed
+			 */
+	uint32_t origins; /* 0: a pause has shown a ring */
+	uint32_t awaited; /* of them, those that have not repeated it in this round; or 1 */
 	uint32_t test_round; /* in which the last test began */
 	uint32_t test_relayed; /* copies, before that */
 	uint32_t test_ms; /* when it began */
@@ -271,12 +272,11 @@ static struct sender *find_sender(
 	}
 	*sender = (struct sender){.entry = {.key = key, .heard_ms = now_ms},
 		.round = payload->round,
-		.is_origin = payload->round <= ORIGIN_ROUNDS &&
-			     now_ms - payload->since_ms < ORIGIN_MS &&
+		.is_origin = payload->round == 1 && now_ms - payload->since_ms < ORIGIN_MS &&
 			     (source == payload->first ||
 				     !is_relay(find_relay(guard, source, now_ms)))};
-	/* Where others have sent much of what is relayed, it is awaited from the next round on. */
-	sender->has_repeated = payload->round > 1 || payload->most > ROUND_MIN;
+	/* Where COPIES of others may come soon, it is awaited from the next round on. */
+	sender->has_repeated = payload->most > ROUND_MIN;
 	payload->origins += sender->is_origin;
 	payload->awaited += sender->is_origin && !sender->has_repeated;
 	return sender;
@@ -312,7 +312,12 @@ static void begin_round(struct payload *payload)
 {
 	payload->round++;
 	payload->most = 0;
-	payload->awaited = payload->first ? payload->origins : 1;
+	payload->awaited = payload->origins ? payload->origins : 1;
+}
+
+static bool is_origin(const struct sender *sender, const struct payload *payload)
+{
+	return sender->is_origin && payload->origins;
 }
 
 static void begin_test(struct payload *payload, uint32_t test_s, uint32_t now_ms)
@@ -323,6 +328,7 @@ static void begin_test(struct payload *payload, uint32_t test_s, uint32_t now_ms
 	payload->test_round = payload->round;
 }
 
+/* Of an address that is not tested. */
 static void count_copy(struct sender *sender, struct payload *payload)
 {
 	if (sender->round != payload->round) {
@@ -337,13 +343,14 @@ static void count_copy(struct sender *sender, struct payload *payload)
 	if (sender->entry.copies < 2 || sender->has_repeated)
 		return;
 	sender->has_repeated = true;
-	if (sender->is_origin && payload->awaited)
+	if (is_origin(sender, payload) && payload->awaited)
 		payload->awaited--;
 }
 
+/* What is known for a relay, is found in a ring, or passes. */
 static void end_as_origin(struct sender *sender, struct payload *payload)
 {
-	if (!sender->is_origin)
+	if (!is_origin(sender, payload))
 		return;
 	sender->is_origin = false;
 	payload->origins--;
@@ -351,8 +358,9 @@ static void end_as_origin(struct sender *sender, struct payload *payload)
 		payload->awaited--;
 }
 
-static void begin_to_pass(struct sender *sender, const struct payload *payload, uint32_t now_ms)
+static void begin_to_pass(struct sender *sender, struct payload *payload, uint32_t now_ms)
 {
+	end_as_origin(sender, payload);
 	sender->state = PASSING;
 	sender->test_s = (uint8_t)payload->test_s;
 	sender->passed_s = 0;
@@ -400,16 +408,17 @@ static enum loop_verdict test(struct sender *sender, struct payload *payload, ui
 	if (payload->round == payload->test_round)
 		begin_round(payload);
 	sender->state = COUNTING;
-	sender->has_repeated = true;
+	sender->has_repeated = false;
 	sender->round = payload->round;
-	sender->count = 1;
+	sender->count = 0;
+	count_copy(sender, payload);
 	return LOOP_NONE;
 }
 
 /* Whether its copies are relayed during a test: of origins that were silent before. */
 static bool is_exempt(struct sender *sender, const struct payload *payload)
 {
-	if (!sender->is_origin || !payload->first)
+	if (!is_origin(sender, payload))
 		return false;
 	if (sender->round != payload->round || !sender->has_repeated)
 		sender->since_ms = payload->test_ms;
@@ -445,7 +454,7 @@ static enum loop_verdict judge_sender(
 		begin_round(payload);
 	count_copy(sender, payload);
 	if (sender->count <= COPIES)
-		return is_known && !sender->is_origin ? LOOP_AGAIN : LOOP_NONE;
+		return is_known && !is_origin(sender, payload) ? LOOP_AGAIN : LOOP_NONE;
 	end_as_origin(sender, payload);
 	begin_test(payload, TEST_S, now_ms);
 	test(sender, payload, now_ms);
@@ -560,9 +569,34 @@ void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_n
 	sender = find_sender(guard, payload, payload->first, now_ms);
 	sender->count = COPIES;
 	sender->round = payload->round;
-	payload->first = 0;
+	payload->first = payload->alone = payload->origins = 0;
 	payload->awaited = 1;
 	begin_test(payload, TEST_S, now_ms);
+}
+
+/* A copy of a payload that was heard before. */
+static enum loop_verdict judge_address(
+	struct loop_guard *guard, struct payload *payload, uint32_t id, uint32_t now_ms)
+{
+	struct sender *sender = find_sender(guard, payload, id, now_ms);
+	struct relay *relay = find_relay(guard, id, now_ms);
+	enum loop_verdict verdict;
+
+	sender->entry.heard_ms = now_ms;
+	sender->entry.copies++;
+	verdict = judge_sender(sender, payload, is_relay(relay), now_ms);
+	if (relay && sender->state == PASSING)
+		relay->found = 0;
+	else if (relay && verdict != LOOP_NONE)
+		relay->heard_ms = now_ms;
+	if (id == payload->first && !is_origin(sender, payload))
+		payload->first = 0;
+	else if (id == payload->first)
+		payload->alone = payload->origins == 1 && payload->round > 1 &&
+						 sender->state == COUNTING
+					 ? id
+					 : 0;
+	return verdict;
 }
 
 enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload, size_t size,
@@ -571,9 +605,7 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 	uint64_t hash = hash_keyed(&guard->key, payload, size);
 	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS), id = hash_source(guard, source), first;
 	struct payload *known = NULL;
-	struct sender *sender;
-	struct relay *relay;
-	enum loop_verdict verdict;
+	enum loop_verdict verdict = LOOP_NONE;
 
 	/* Where nothing is repeated, this is all. */
 	if (now_ms - guard->repeated_ms < IDLE_MS)
@@ -584,19 +616,14 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 		known = add_payload(guard, hash, first, now_ms);
 	known->entry.heard_ms = guard->repeated_ms = now_ms;
 	known->entry.copies++;
-	sender = find_sender(guard, known, id, now_ms);
-	sender->entry.heard_ms = now_ms;
-	sender->entry.copies++;
-	relay = find_relay(guard, id, now_ms);
-	verdict = judge_sender(sender, known, is_relay(relay), now_ms);
-	if (relay && sender->state == PASSING)
-		relay->found = 0;
-	else if (relay && verdict != LOOP_NONE)
-		relay->heard_ms = now_ms;
-	if (id == known->first && sender->is_origin)
+	if (id == known->alone)
+		known->awaited = 0;
+	else
+		verdict = judge_address(guard, known, id, now_ms);
+	if (id == known->first)
 		count_lone(guard, known, hash, now_ms);
 	known->relayed += verdict == LOOP_NONE;
-	if (verdict == LOOP_FOUND && !add_relay(guard, id, !known->first, now_ms))
+	if (verdict == LOOP_FOUND && !add_relay(guard, id, !known->origins, now_ms))
 		return LOOP_AGAIN;
 	return verdict;
 }

@@ -153,6 +153,55 @@ static void a_relay_that_is_heard_before_the_host_is_not_taken_for_it(void **sta
 	loop_guard_free(guard);
 }
 
+/* It makes a copy of each datagram, the first of which is heard before the host's. */
+static void a_host_beside_a_known_relay_loses_nothing(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	circulate(guard, 3, &ms);
+	judge(guard, "beacon", 2, ms);
+	for (unsigned i = 0; i < 1000; i++, ms += 20) {
+		assert_int_equal(judge(guard, "beacon", 1, ms), LOOP_NONE);
+		if (i)
+			assert_int_equal(judge(guard, "beacon", 2, ms), LOOP_AGAIN);
+	}
+	/* Nor when the relay is gone. */
+	for (unsigned i = 0; i < 1000; i++, ms += 20)
+		assert_int_equal(judge(guard, "beacon", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
+/* The host's only datagram is read after that of a relay, which goes on. */
+static void a_relay_that_is_heard_before_the_host_is_found_after_64_copies(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	assert_int_equal(judge(guard, "query", 2, ms), LOOP_NONE);
+	assert_int_equal(judge(guard, "query", 1, ms), LOOP_NONE);
+	assert_int_equal(relayed(guard, "query", 2, COPIES - 1, 1, &ms), COPIES - 1);
+	assert_int_equal(judge(guard, "query", 2, ms), LOOP_FOUND);
+	assert_int_equal(judge(guard, "query", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
+/* A host at 1/s, and one at 1,000/s that was the first. */
+static void the_first_host_passes_beside_a_slower_one(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+
+	(void)state;
+	for (uint64_t ms = 0; ms < 60000; ms++) {
+		assert_int_equal(judge(guard, "beacon", 1, ms), LOOP_NONE);
+		if (ms % 1000 == 500)
+			assert_int_equal(judge(guard, "beacon", 2, ms), LOOP_NONE);
+	}
+	loop_guard_free(guard);
+}
+
 static void all_addresses_of_a_ring_are_found_at_once(void **state)
 {
 	struct loop_guard *guard = loop_guard_new();
@@ -935,6 +984,9 @@ int main(void)
 		cmocka_unit_test(
 			a_host_whose_address_the_relays_of_a_ring_keep_is_not_known_for_a_relay),
 		cmocka_unit_test(a_relay_that_is_heard_before_the_host_is_not_taken_for_it),
+		cmocka_unit_test(a_host_beside_a_known_relay_loses_nothing),
+		cmocka_unit_test(a_relay_that_is_heard_before_the_host_is_found_after_64_copies),
+		cmocka_unit_test(the_first_host_passes_beside_a_slower_one),
 		cmocka_unit_test(all_addresses_of_a_ring_are_found_at_once),
 		cmocka_unit_test(an_address_that_goes_on_in_a_test_is_a_host_again),
 		cmocka_unit_test(the_port_does_not_matter_but_every_byte_and_the_size_do),
