@@ -296,6 +296,20 @@ static void what_the_first_address_sends_again_may_come_back_64_times_again(void
 	loop_guard_free(guard);
 }
 
+static void what_the_first_address_sends_in_a_test_may_come_back_64_times(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	judge(guard, "query", 1, ms);
+	assert_int_equal(relayed(guard, "query", 2, COPIES + 1, 1, &ms), COPIES);
+	assert_int_equal(judge(guard, "query", 1, ms), LOOP_NONE);
+	ms += 1100;
+	assert_int_equal(relayed(guard, "query", 2, 200, 1, &ms), COPIES);
+	loop_guard_free(guard);
+}
+
 static void a_host_that_sends_more_often_than_the_first_passes(void **state)
 {
 	struct loop_guard *guard = loop_guard_new();
@@ -992,6 +1006,7 @@ int main(void)
 		cmocka_unit_test(the_port_does_not_matter_but_every_byte_and_the_size_do),
 		cmocka_unit_test(other_addresses_are_tested_at_the_same_time),
 		cmocka_unit_test(what_the_first_address_sends_again_may_come_back_64_times_again),
+		cmocka_unit_test(what_the_first_address_sends_in_a_test_may_come_back_64_times),
 		cmocka_unit_test(a_host_that_sends_more_often_than_the_first_passes),
 		cmocka_unit_test(equal_beacons_of_several_hosts_pass),
 		cmocka_unit_test(a_and_b_legs_pass),
