@@ -1,13 +1,16 @@
 /* When a relay drops what comes back to it, a ring falls silent and a host goes on. Nothing else
  * tells them apart for certain. So the copies of a payload are counted for each address:
  *
- * All that the address sends which sent it first is relayed. Of every other address COPIES are
- * relayed each time that the first has sent it. One more begins a test: for TEST_S, the copies of
- * all but the first are dropped. An address that still sends copies then, more than what was
- * relayed meanwhile can have become, is of no ring. It passes for PASS_S, as the first does; but
- * with not more than twice what came during the test, as a ring that is slower than the test makes
- * more and more. Then there is another test, of twice the time, up to TEST_MAX_S. Who passes that
- * passes for as long as it goes on.
+ * The host that sent it is one of those that are heard at the beginning: not always the first, as
+ * copies of relays on another network may be read before. In a ring it is silent, while the others
+ * send copies. So all that are heard at the beginning are origins, until one is found in a ring. Of
+ * each address COPIES are relayed, and as many again where all origins have repeated the payload
+ * meanwhile. One more begins a test: for TEST_S, all copies are dropped but those of origins that
+ * did not repeat it. An address that still sends copies then, more than what was relayed meanwhile
+ * can have become, is of no ring. It passes for PASS_S, and counts as all origins; but with not
+ * more than twice what came during the test, as a ring that is slower than the test makes more and
+ * more. Then there is another test, of twice the time, up to TEST_MAX_S. Who passes that passes for
+ * as long as it goes on.
  *
  * What an address brings back of one payload tells what it is: of the next payloads none of its
  * copies is relayed, but they are tested in the same way, and an address that passes is a host
@@ -23,8 +26,14 @@
 #include "base/clock.h"
 #include "base/hash.h"
 
-/* Copies of one address that are relayed for each time that the first address sends the payload. */
+/* Copies of one address that are relayed until all origins have repeated the payload. */
 #define COPIES 64
+
+/* A round takes this many copies of one address at least. */
+#define ROUND_MIN (COPIES / 4)
+
+/* How long new addresses may be origins, in the first round. */
+#define ORIGIN_MS 1000
 
 #define TEST_S 1
 #define TEST_MAX_S 4
@@ -45,8 +54,8 @@
 /* The payloads that an address brings back before it is known for a relay. */
 #define RELAY_FOUND 3
 
-/* The address that sent a payload first may be a relay of a ring whose host is not heard here. When
- * it repeats the payload, the reader is asked to read nothing for twice as long as the last
+/* All origins may be relays of a ring whose host is not heard here. When the first of them repeats
+ * the payload, and the others do, the reader is asked to read nothing for twice as long as the last
  * LONE_COPIES took, and what is queued then is counted: of a host about twice as many, of a ring
  * only those that were under way. When few were queued SUSPICIONS times, the address is tested like
  * others. When they were not few, there may be many in the ring: next time more are awaited. Slower
@@ -85,15 +94,21 @@ struct entry {
 /* A payload that was heard more than once. */
 struct payload {
 	struct entry entry;
-	uint32_t first; /* the address that sent it first; 0: tested like others */
+	uint32_t since_ms; /* when it was added */
+	uint32_t first; /* the first of the origins; 0: it is none any more */
 	uint32_t lone; /* copies of it since lone_ms */
 	uint32_t lone_ms;
 	uint32_t lone_max; /* then the reader is asked to pause */
 	uint32_t suspicions; /* pauses one after the other in which few came */
 	uint32_t relayed; /* copies, of all addresses */
-	uint16_t round; /* of them, those of the first address and of those that pass */
-	uint16_t test_round; /* the round when the last test began */
-	uint32_t test_relayed; /* and relayed */
+	uint32_t round; /* in which COPIES of each address are relayed */
+	uint32_t most; /* copies of one address in this round */
+	uint32_t alone; /* the first, when no other is or can become an origin; all of it is relayed
+			 */
+	uint32_t origins; /* 0: a pause has shown a ring */
+	uint32_t awaited; /* of them, those that have not repeated it in this round; or 1 */
+	uint32_t test_round; /* in which the last test began */
+	uint32_t test_relayed; /* copies, before that */
 	uint32_t test_ms; /* when it began */
 	uint32_t test_s; /* how long it takes; 0: there was none */
 };
@@ -104,14 +119,16 @@ enum state {
 	PASSING, /* relayed: they went on */
 };
 
-/* Another address that sends a payload. */
+/* An address that sends a payload. */
 struct sender {
 	struct entry entry;
+	uint32_t round; /* of the payload, when last counted */
 	uint32_t since_ms; /* PASSING: of the last test_s; TESTING: when the test began */
 	uint32_t count; /* of copies since then; COUNTING: in this round */
 	uint32_t late; /* TESTING: of them, those in the second half of the test */
 	uint32_t allowed; /* PASSING: the most copies in test_s */
-	uint16_t round; /* of the payload, when last counted */
+	bool is_origin;
+	bool has_repeated; /* the payload, in this round */
 	uint8_t state;
 	uint8_t test_s; /* PASSING: how long the test took */
 	uint8_t passed_s; /* PASSING: for how long */
@@ -223,39 +240,84 @@ static struct payload *find_payload(struct loop_guard *guard, uint64_t hash, uin
 	return NULL;
 }
 
-static struct payload *add_payload(
-	struct loop_guard *guard, uint64_t hash, uint32_t first, uint32_t now_ms)
+/* What is known of the address, or NULL. */
+static struct relay *find_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
 {
-	struct payload *set = guard->payloads[hash % PAYLOAD_SETS], *payload = set;
-
-	for (unsigned i = 1; i < WAYS; i++)
-		if (is_worth_less(&set[i].entry, &payload->entry, now_ms))
-			payload = &set[i];
-	*payload = (struct payload){
-		.entry = {.key = hash, .copies = 1}, .first = first, .lone_max = LONE_COPIES};
-	return payload;
+	for (unsigned i = 0; i < RELAYS; i++)
+		if (guard->relays[i].source == source &&
+			now_ms - guard->relays[i].heard_ms < RELAY_MS)
+			return &guard->relays[i];
+	return NULL;
 }
 
-/* Adds it if need be. */
-static struct sender *find_sender(struct loop_guard *guard, uint64_t hash, uint32_t now_ms)
+static bool is_relay(const struct relay *known)
 {
-	struct sender *set = guard->senders[hash % SENDER_SETS], *sender = set;
+	return known && known->found >= RELAY_FOUND;
+}
+
+/* Adds it if need be. One that is heard at the beginning is an origin, unless it is known for a
+ * relay. */
+static struct sender *find_sender(
+	struct loop_guard *guard, struct payload *payload, uint32_t source, uint32_t now_ms)
+{
+	uint64_t key = payload->entry.key ^ (source + 1ull) * 0x9e3779b97f4a7c15;
+	struct sender *set = guard->senders[key % SENDER_SETS], *sender = set;
 
 	for (unsigned i = 0; i < WAYS; i++) {
-		if (set[i].entry.key == hash && is_used(&set[i].entry, now_ms))
+		if (set[i].entry.key == key &&
+			(int32_t)(set[i].entry.heard_ms - payload->since_ms) >= 0)
 			return &set[i];
 		if (is_worth_less(&set[i].entry, &sender->entry, now_ms))
 			sender = &set[i];
 	}
-	*sender = (struct sender){.entry.key = hash};
+	*sender = (struct sender){.entry = {.key = key, .heard_ms = now_ms},
+		.round = payload->round,
+		.is_origin = payload->round == 1 && now_ms - payload->since_ms < ORIGIN_MS &&
+			     (source == payload->first ||
+				     !is_relay(find_relay(guard, source, now_ms)))};
+	/* Where COPIES of others may come soon, it is awaited from the next round on. */
+	sender->has_repeated = payload->most > ROUND_MIN;
+	payload->origins += sender->is_origin;
+	payload->awaited += sender->is_origin && !sender->has_repeated;
 	return sender;
 }
 
-/* Whether all but the first address and those that pass are being tested: all at once, as copies
- * of one may be what those of another have become. */
+static struct payload *add_payload(
+	struct loop_guard *guard, uint64_t hash, uint32_t first, uint32_t now_ms)
+{
+	struct payload *set = guard->payloads[hash % PAYLOAD_SETS], *payload = set;
+	struct sender *sender;
+
+	for (unsigned i = 1; i < WAYS; i++)
+		if (is_worth_less(&set[i].entry, &payload->entry, now_ms))
+			payload = &set[i];
+	*payload = (struct payload){.entry = {.key = hash, .copies = 1},
+		.since_ms = now_ms,
+		.first = first,
+		.round = 1,
+		.lone_max = LONE_COPIES};
+	sender = find_sender(guard, payload, first, now_ms);
+	sender->count = sender->entry.copies = 1;
+	return payload;
+}
+
+/* Whether all but some origins and those that pass are being tested: all at once, as copies of one
+ * may be what those of another have become. */
 static bool is_testing(const struct payload *payload, uint32_t now_ms)
 {
 	return now_ms - payload->test_ms < payload->test_s * 1000;
+}
+
+static void begin_round(struct payload *payload)
+{
+	payload->round++;
+	payload->most = 0;
+	payload->awaited = payload->origins ? payload->origins : 1;
+}
+
+static bool is_origin(const struct sender *sender, const struct payload *payload)
+{
+	return sender->is_origin && payload->origins;
 }
 
 static void begin_test(struct payload *payload, uint32_t test_s, uint32_t now_ms)
@@ -266,8 +328,39 @@ static void begin_test(struct payload *payload, uint32_t test_s, uint32_t now_ms
 	payload->test_round = payload->round;
 }
 
-static void begin_to_pass(struct sender *sender, const struct payload *payload, uint32_t now_ms)
+/* Of an address that is not tested. */
+static void count_copy(struct sender *sender, struct payload *payload)
 {
+	if (sender->round != payload->round) {
+		/* One that did not repeat it keeps its first copy. */
+		if (sender->has_repeated)
+			sender->count = 0;
+		sender->has_repeated = false;
+		sender->round = payload->round;
+	}
+	if (++sender->count > payload->most)
+		payload->most = sender->count;
+	if (sender->entry.copies < 2 || sender->has_repeated)
+		return;
+	sender->has_repeated = true;
+	if (is_origin(sender, payload) && payload->awaited)
+		payload->awaited--;
+}
+
+/* What is known for a relay, is found in a ring, or passes. */
+static void end_as_origin(struct sender *sender, struct payload *payload)
+{
+	if (!is_origin(sender, payload))
+		return;
+	sender->is_origin = false;
+	payload->origins--;
+	if (payload->awaited && (sender->round != payload->round || !sender->has_repeated))
+		payload->awaited--;
+}
+
+static void begin_to_pass(struct sender *sender, struct payload *payload, uint32_t now_ms)
+{
+	end_as_origin(sender, payload);
 	sender->state = PASSING;
 	sender->test_s = (uint8_t)payload->test_s;
 	sender->passed_s = 0;
@@ -308,57 +401,64 @@ static enum loop_verdict test(struct sender *sender, struct payload *payload, ui
 		begin_to_pass(sender, payload, now_ms);
 		return LOOP_NONE;
 	}
-	if (payload->round == payload->test_round) {
+	if (payload->round == payload->test_round && payload->awaited) {
 		begin_test(payload, payload->test_s, now_ms);
 		return LOOP_AGAIN;
 	}
+	if (payload->round == payload->test_round)
+		begin_round(payload);
 	sender->state = COUNTING;
+	sender->has_repeated = false;
 	sender->round = payload->round;
-	sender->count = 1;
+	sender->count = 0;
+	count_copy(sender, payload);
 	return LOOP_NONE;
+}
+
+/* Whether its copies are relayed during a test: of origins that were silent before. */
+static bool is_exempt(struct sender *sender, const struct payload *payload)
+{
+	if (!is_origin(sender, payload))
+		return false;
+	if (sender->round != payload->round || !sender->has_repeated)
+		sender->since_ms = payload->test_ms;
+	return sender->since_ms == payload->test_ms;
 }
 
 static enum loop_verdict judge_sender(
 	struct sender *sender, struct payload *payload, bool is_known, uint32_t now_ms)
 {
-	bool is_in_ring;
+	bool is_found = sender->state == COUNTING && sender->round == payload->round &&
+			sender->count >= COPIES / 2;
 
 	if (sender->state == PASSING) {
-		if (may_pass(sender, now_ms))
+		if (may_pass(sender, now_ms)) {
+			payload->awaited = 0;
 			return LOOP_NONE;
+		}
+		begin_round(payload);
 		begin_test(payload, 2u * sender->test_s, now_ms);
 	}
-	if (sender->state != COUNTING || is_testing(payload, now_ms)) {
+	if (sender->state != COUNTING ||
+		(is_testing(payload, now_ms) && !is_exempt(sender, payload))) {
 		/* What is in the same ring has about as many copies. */
-		is_in_ring = sender->state == COUNTING && sender->round == payload->round &&
-			     sender->count >= COPIES / 2;
+		if (is_found)
+			end_as_origin(sender, payload);
 		if (test(sender, payload, now_ms) == LOOP_NONE)
 			return LOOP_NONE;
-		return is_in_ring ? LOOP_FOUND : LOOP_AGAIN;
+		return is_found ? LOOP_FOUND : LOOP_AGAIN;
 	}
-	if (sender->round != payload->round)
-		sender->count = 0;
-	sender->round = payload->round;
-	if (++sender->count <= COPIES)
-		return is_known ? LOOP_AGAIN : LOOP_NONE;
+	if (is_known && payload->origins > 1)
+		end_as_origin(sender, payload);
+	if (sender->count >= ROUND_MIN && sender->round == payload->round && !payload->awaited)
+		begin_round(payload);
+	count_copy(sender, payload);
+	if (sender->count <= COPIES)
+		return is_known && !is_origin(sender, payload) ? LOOP_AGAIN : LOOP_NONE;
+	end_as_origin(sender, payload);
 	begin_test(payload, TEST_S, now_ms);
 	test(sender, payload, now_ms);
 	return LOOP_FOUND;
-}
-
-/* What is known of the address, or NULL. */
-static struct relay *find_relay(struct loop_guard *guard, uint32_t source, uint32_t now_ms)
-{
-	for (unsigned i = 0; i < RELAYS; i++)
-		if (guard->relays[i].source == source &&
-			now_ms - guard->relays[i].heard_ms < RELAY_MS)
-			return &guard->relays[i];
-	return NULL;
-}
-
-static bool is_relay(const struct relay *known)
-{
-	return known && known->found >= RELAY_FOUND;
 }
 
 static struct relay *oldest_relay(struct loop_guard *guard, uint32_t now_ms)
@@ -389,12 +489,7 @@ static bool add_relay(struct loop_guard *guard, uint32_t source, bool is_lone, u
 	return is_news;
 }
 
-static uint64_t sender_hash(uint64_t payload, uint32_t source)
-{
-	return payload ^ (source + 1ull) * 0x9e3779b97f4a7c15;
-}
-
-/* A copy of the address that sent the payload first. */
+/* A copy of the first of the origins. */
 static void count_lone(
 	struct loop_guard *guard, struct payload *payload, uint64_t hash, uint32_t now_ms)
 {
@@ -405,7 +500,7 @@ static void count_lone(
 		pause->count++;
 	if (!payload->lone)
 		payload->lone_ms = now_ms;
-	if (++payload->lone < payload->lone_max)
+	if (++payload->lone < payload->lone_max || payload->awaited)
 		return;
 	took = now_ms > payload->lone_ms ? now_ms - payload->lone_ms : 1;
 	ms = 2 * took > PAUSE_MIN_MS ? 2 * took : PAUSE_MIN_MS;
@@ -471,13 +566,37 @@ void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_n
 	if (++payload->suspicions < SUSPICIONS)
 		return;
 	guard->pauses = 0;
-	/* Its next copy is one too many. */
-	sender = find_sender(guard, sender_hash(pause.hash, payload->first), now_ms);
-	sender->entry.heard_ms = now_ms;
-	sender->state = COUNTING;
-	sender->round = payload->round;
+	sender = find_sender(guard, payload, payload->first, now_ms);
 	sender->count = COPIES;
-	payload->first = 0;
+	sender->round = payload->round;
+	payload->first = payload->alone = payload->origins = 0;
+	payload->awaited = 1;
+	begin_test(payload, TEST_S, now_ms);
+}
+
+/* A copy of a payload that was heard before. */
+static enum loop_verdict judge_address(
+	struct loop_guard *guard, struct payload *payload, uint32_t id, uint32_t now_ms)
+{
+	struct sender *sender = find_sender(guard, payload, id, now_ms);
+	struct relay *relay = find_relay(guard, id, now_ms);
+	enum loop_verdict verdict;
+
+	sender->entry.heard_ms = now_ms;
+	sender->entry.copies++;
+	verdict = judge_sender(sender, payload, is_relay(relay), now_ms);
+	if (relay && sender->state == PASSING)
+		relay->found = 0;
+	else if (relay && verdict != LOOP_NONE)
+		relay->heard_ms = now_ms;
+	if (id == payload->first && !is_origin(sender, payload))
+		payload->first = 0;
+	else if (id == payload->first)
+		payload->alone = payload->origins == 1 && payload->round > 1 &&
+						 sender->state == COUNTING
+					 ? id
+					 : 0;
+	return verdict;
 }
 
 enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload, size_t size,
@@ -487,7 +606,6 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS), id = hash_source(guard, source), first;
 	struct payload *known = NULL;
 	enum loop_verdict verdict = LOOP_NONE;
-	bool passes = true;
 
 	/* Where nothing is repeated, this is all. */
 	if (now_ms - guard->repeated_ms < IDLE_MS)
@@ -498,30 +616,14 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 		known = add_payload(guard, hash, first, now_ms);
 	known->entry.heard_ms = guard->repeated_ms = now_ms;
 	known->entry.copies++;
-	/* A relay's copy may be read before what it is a copy of. */
-	if (id != known->first && is_relay(find_relay(guard, known->first, now_ms)) &&
-		!is_relay(find_relay(guard, id, now_ms)))
-		known->first = id;
-	if (id != known->first) {
-		struct sender *sender = find_sender(guard, sender_hash(hash, id), now_ms);
-		struct relay *relay = find_relay(guard, id, now_ms);
-
-		sender->entry.heard_ms = now_ms;
-		sender->entry.copies++;
-		verdict = judge_sender(sender, known, is_relay(relay), now_ms);
-		passes = sender->state == PASSING;
-		if (relay && passes)
-			relay->found = 0;
-		else if (relay && verdict != LOOP_NONE)
-			relay->heard_ms = now_ms;
-	}
+	if (id == known->alone)
+		known->awaited = 0;
+	else
+		verdict = judge_address(guard, known, id, now_ms);
 	if (id == known->first)
 		count_lone(guard, known, hash, now_ms);
-	if (verdict == LOOP_NONE) {
-		known->relayed++;
-		known->round += passes;
-	}
-	if (verdict == LOOP_FOUND && !add_relay(guard, id, !known->first, now_ms))
+	known->relayed += verdict == LOOP_NONE;
+	if (verdict == LOOP_FOUND && !add_relay(guard, id, !known->origins, now_ms))
 		return LOOP_AGAIN;
 	return verdict;
 }

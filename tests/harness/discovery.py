@@ -15,7 +15,7 @@ import pytest
 from harness.topology import die_with_us
 from harness.waiting import wait_until
 
-SOL_PACKET, PACKET_VNET_HDR = 263, 15  # packet(7); missing from the socket module
+SOL_PACKET, PACKET_VNET_HDR, SO_RCVBUFFORCE = 263, 15, 33  # packet(7), socket(7); missing from the socket module
 VNET_HEADER = 10  # bytes, struct virtio_net_hdr
 ETH_P_IP, ETH_P_ALL = 0x0800, 3  # what a host sends itself is seen with the second one only
 
@@ -178,6 +178,7 @@ class Wire:
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.socket.bind((interface, ETH_P_ALL))
         self.socket.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
         self.socket.setblocking(False)
         self.port = port
         self.seen = []

@@ -4,12 +4,17 @@
     a, b and c are networks; a repeater is a host of its own between two of them.
 """
 
+import json
+import socket
 import sys
+from collections import Counter
 from contextlib import ExitStack
 
 import pytest
 
-from harness.peers import process, send
+from harness.daemon import subscribe
+from harness.discovery import Wire
+from harness.peers import process, send, tutorial_sender
 from harness.topology import Host, Network
 from harness.waiting import wait_until
 
@@ -56,10 +61,14 @@ class Lan:
             self.networks[name].plug(host, interface, default=False)
             wait_until(lambda: host.has_route(interface), "the links")
 
+    def add_host(self, one, other):
+        host = Host()
+        self.repeaters.callback(host.close)
+        self.plug(host, eth0=one, eth1=other)
+        return host
+
     def add_repeater(self, one, other):
-        repeater = Host()
-        self.repeaters.callback(repeater.close)
-        self.plug(repeater, eth0=one, eth1=other)
+        repeater = self.add_host(one, other)
         program = self.repeaters.enter_context(process(repeater, sys.executable, "-c", REPEATER, "eth0", "eth1"))
         assert program.stdout.readline()
 
@@ -102,6 +111,47 @@ def until_silent(daemon, relay):
 
     wait_until(is_silent, "silence")
     return daemon.handler(relay)["delivered"]
+
+
+def until_all_is_read(daemons, sent):
+    """Each has read what was sent, and what the others relayed, and relays no more of it. Returns what each relayed."""
+    def relayed():
+        return [daemon.handler("g.relay")["delivered"] for daemon in daemons]
+
+    def is_silent():
+        before = relayed()
+        arrived = [daemon.arrived("g") for daemon in daemons]
+        return arrived == [sent + sum(before) - own for own in before] and relayed() == before and before
+
+    return wait_until(is_silent, "silence")
+
+
+# Which of the addresses a daemon hears first, and so whom it takes for the sender, depends on what it reads first.
+@pytest.mark.parametrize("ttl", [1, 64])
+def test_three_daemons_side_by_side_relay_at_most_64_copies_for_each_address_of_the_others(lan, start, ttl):
+    payloads = [b"query %d" % number for number in range(100)]
+    daemons = [start(BOTH_WAYS, host=host) for host in (lan.host, lan.add_host("a", "b"), lan.add_host("a", "b"))]
+    for daemon in daemons:
+        daemon.wait_joined("g")
+    with ExitStack() as stack, tutorial_sender(lan.sender, GROUP, ttl) as sock:
+        events = [stack.enter_context(subscribe(daemon, "events")) for daemon in daemons]
+        wires = [stack.enter_context(Wire(lan.sender, interface, PORT)) for interface in ("net_a", "net_b")]
+        with lan.sender:
+            index = socket.if_nametoindex("net_a")
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, bytes(8) + index.to_bytes(4, sys.byteorder))
+        for payload in payloads:
+            sock.sendto(payload, (GROUP, PORT))
+        for relayed in until_all_is_read(daemons, len(payloads)):
+            assert len(payloads) <= relayed <= len(payloads) * (1 + 4 * COPIES)
+        # Of each payload, by each daemon: the sender's once, and the copies of the two others.
+        copies = [Counter((source, payload) for source, _, _, payload in wire.read()) for wire in wires]
+        assert max(max(wire.values()) for wire in copies) <= 1 + 2 * COPIES
+        assert {payload for _, payload in copies[1]} == set(payloads)
+        # Those whose copies the others have dropped before may have found nothing.
+        found = [daemon.handler("g.relay")["dropped"]["loop"] > 0 for daemon in daemons]
+        event = json.loads(events[found.index(True)].result()["datagram"]["text"])
+    assert event["event"] == "relayLoop" and event["handler"] == "g.relay"
+    assert f"a ring of relays: {event['source']} " in daemons[found.index(True)].log()
 
 
 def test_beside_a_repeater(lan, start):

@@ -153,6 +153,55 @@ static void a_relay_that_is_heard_before_the_host_is_not_taken_for_it(void **sta
 	loop_guard_free(guard);
 }
 
+/* It makes a copy of each datagram, the first of which is heard before the host's. */
+static void a_host_beside_a_known_relay_loses_nothing(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	circulate(guard, 3, &ms);
+	judge(guard, "beacon", 2, ms);
+	for (unsigned i = 0; i < 1000; i++, ms += 20) {
+		assert_int_equal(judge(guard, "beacon", 1, ms), LOOP_NONE);
+		if (i)
+			assert_int_equal(judge(guard, "beacon", 2, ms), LOOP_AGAIN);
+	}
+	/* Nor when the relay is gone. */
+	for (unsigned i = 0; i < 1000; i++, ms += 20)
+		assert_int_equal(judge(guard, "beacon", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
+/* The host's only datagram is read after that of a relay, which goes on. */
+static void a_relay_that_is_heard_before_the_host_is_found_after_64_copies(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	assert_int_equal(judge(guard, "query", 2, ms), LOOP_NONE);
+	assert_int_equal(judge(guard, "query", 1, ms), LOOP_NONE);
+	assert_int_equal(relayed(guard, "query", 2, COPIES - 1, 1, &ms), COPIES - 1);
+	assert_int_equal(judge(guard, "query", 2, ms), LOOP_FOUND);
+	assert_int_equal(judge(guard, "query", 1, ms), LOOP_NONE);
+	loop_guard_free(guard);
+}
+
+/* A host at 1/s, and one at 1,000/s that was the first. */
+static void the_first_host_passes_beside_a_slower_one(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+
+	(void)state;
+	for (uint64_t ms = 0; ms < 60000; ms++) {
+		assert_int_equal(judge(guard, "beacon", 1, ms), LOOP_NONE);
+		if (ms % 1000 == 500)
+			assert_int_equal(judge(guard, "beacon", 2, ms), LOOP_NONE);
+	}
+	loop_guard_free(guard);
+}
+
 static void all_addresses_of_a_ring_are_found_at_once(void **state)
 {
 	struct loop_guard *guard = loop_guard_new();
@@ -247,6 +296,20 @@ static void what_the_first_address_sends_again_may_come_back_64_times_again(void
 	loop_guard_free(guard);
 }
 
+static void what_the_first_address_sends_in_a_test_may_come_back_64_times(void **state)
+{
+	struct loop_guard *guard = loop_guard_new();
+	uint64_t ms = 1000;
+
+	(void)state;
+	judge(guard, "query", 1, ms);
+	assert_int_equal(relayed(guard, "query", 2, COPIES + 1, 1, &ms), COPIES);
+	assert_int_equal(judge(guard, "query", 1, ms), LOOP_NONE);
+	ms += 1100;
+	assert_int_equal(relayed(guard, "query", 2, 200, 1, &ms), COPIES);
+	loop_guard_free(guard);
+}
+
 static void a_host_that_sends_more_often_than_the_first_passes(void **state)
 {
 	struct loop_guard *guard = loop_guard_new();
@@ -308,9 +371,7 @@ static void a_host_that_goes_on_loses_a_second_and_passes_for_a_minute(void **st
 	uint64_t ms = 1000;
 
 	(void)state;
-	for (unsigned i = 0; i < 100; i++) /* somebody else sent it first */
-		judge(guard, "beacon", 66, ms);
-	ms += 50;
+	judge(guard, "beacon", 66, ms); /* somebody else sent it first */
 	assert_int_equal(relayed(guard, "beacon", 1, COPIES, 20, &ms), COPIES);
 	assert_int_equal(relayed(guard, "beacon", 1, 50, 20, &ms), 0);
 	assert_int_equal(relayed(guard, "beacon", 1, 3000, 20, &ms), 3000);
@@ -397,6 +458,7 @@ struct relay {
 	int from, to;
 	bool both, guarded, keeps_source;
 	double delay_min, delay_max, loss; /* s, s, share */
+	double late[NETS]; /* s: how long it takes to hear what is on a network */
 };
 
 /* A datagram that arrives at a network at this time. source: a host's number, or that of a relay's
@@ -405,6 +467,7 @@ struct arrival {
 	uint64_t us;
 	uint32_t payload, source;
 	int net, sender; /* the relay that has sent it; -1: a host */
+	int reader; /* the relay that hears it late, plus 1; 0: all that are not late */
 };
 
 static struct {
@@ -423,8 +486,8 @@ static struct {
 		struct arrival queue[64];
 		unsigned count;
 	} pauses[RELAYS];
-	/* What the first relay has relayed of each address, and dropped. */
-	unsigned relayed[HOSTS + RELAYS * NETS], dropped;
+	/* What each relay has relayed of each address, and what the first has dropped. */
+	unsigned relayed[RELAYS][HOSTS + RELAYS * NETS], dropped;
 } sim;
 
 static double chance(void)
@@ -493,8 +556,8 @@ static bool is_relayable(int index, const struct arrival *arrival)
 		return false;
 	passes = loop_guard_judge(sim.guards[index], &arrival->payload, sizeof(arrival->payload),
 			 &source, arrival->us * 1000) == LOOP_NONE;
-	if (!index)
-		*(passes ? &sim.relayed[arrival->source] : &sim.dropped) += 1;
+	sim.relayed[index][arrival->source] += passes;
+	sim.dropped += !index && !passes;
 	return passes;
 }
 
@@ -552,6 +615,23 @@ static void end_pause(int index, uint64_t us)
 	sim.pauses[index].is_paused = false;
 }
 
+/* All relays hear what is on a network, some of them late. */
+static void hear(struct arrival arrival)
+{
+	uint64_t us = arrival.us;
+
+	for (int i = 0; i < sim.relay_count; i++) {
+		double late = sim.relays[i].late[arrival.net];
+
+		arrival.reader = i + 1;
+		arrival.us = us + (uint64_t)(late * 1e6);
+		if (late > 0)
+			push(arrival);
+		else
+			read_at(i, &arrival);
+	}
+}
+
 /* Returns whether it became silent after at most this many arrivals. */
 static bool run(unsigned most)
 {
@@ -560,8 +640,10 @@ static bool run(unsigned most)
 
 		if (arrival.net < 0)
 			end_pause(arrival.sender, arrival.us);
-		for (int i = 0; arrival.net >= 0 && i < sim.relay_count; i++)
-			read_at(i, &arrival);
+		else if (arrival.reader)
+			read_at(arrival.reader - 1, &arrival);
+		else
+			hear(arrival);
 	}
 	return !sim.heap.count;
 }
@@ -575,6 +657,7 @@ static void add_relay(int from, int to, bool both, bool guarded, bool keeps, dou
 	relay->both = both;
 	relay->guarded = guarded;
 	relay->keeps_source = keeps;
+	memset(relay->late, 0, sizeof(relay->late));
 	relay->delay_max = slow * (0.25 + chance() * 0.75);
 	relay->delay_min = chance() < 0.3 ? 0.0001 : relay->delay_max * (0.25 + chance() * 0.75);
 	relay->loss = chance() < 0.5 ? 0 : chance() * 0.15;
@@ -631,13 +714,13 @@ static bool can_tell(void)
 	return !kept || !kept_by_other;
 }
 
-/* The most that was relayed of the address of another relay. */
-static unsigned most_relayed(void)
+/* The most that this relay has relayed of the address of another one. */
+static unsigned most_relayed(int index)
 {
 	unsigned most = 0;
 
 	for (unsigned i = HOSTS; i < HOSTS + RELAYS * NETS; i++)
-		most = sim.relayed[i] > most ? sim.relayed[i] : most;
+		most = sim.relayed[index][i] > most ? sim.relayed[index][i] : most;
 	return most;
 }
 
@@ -658,9 +741,67 @@ static void rings_at_random_are_bounded(void **state)
 		for (unsigned j = 0; j < originals; j++)
 			say(start_us + (uint64_t)(chance() * spread * 1e6), i, 1);
 		/* Relays that keep the source bring more of its address than it has sent. */
-		if (!run(100000) || most_relayed() > COPIES * sim.relayed[1])
+		if (!run(100000) || most_relayed(0) > COPIES * sim.relayed[0][1])
 			fail_msg("%u, %s of %d relays: %u copies of %u", i, kind, sim.relay_count,
-				most_relayed(), sim.relayed[1]);
+				most_relayed(0), sim.relayed[0][1]);
+	}
+}
+
+/* Two to four guarded relays of the same two networks. Each hears one of them late: to some of them
+ * another relay is the first that sends a payload. Returns the time of a hop in s. */
+static double make_side_by_side(int count, int decades, double hops_late)
+{
+	double hop = scale(0.0001, decades);
+
+	sim.relay_count = 0;
+	memset(sim.pauses, 0, sizeof(sim.pauses));
+	memset(sim.relayed, 0, sizeof(sim.relayed));
+	for (int i = 0; i < count; i++) {
+		add_relay(0, 1, true, true, false, hop);
+		sim.relays[i].late[pick(2)] = chance() * hop * hops_late;
+	}
+	return hop;
+}
+
+static void check_side_by_side(uint32_t number, unsigned most)
+{
+	for (int i = 0; i < sim.relay_count; i++)
+		if (most_relayed(i) > most)
+			fail_msg("%u, relay %d of %d: %u copies", number, i, sim.relay_count,
+				most_relayed(i));
+}
+
+static void relays_side_by_side_are_bounded_whichever_address_is_heard_first(void **state)
+{
+	uint64_t start_us = 1000000;
+
+	(void)state;
+	sim.random = 12;
+	for (uint32_t i = 0; i < 1000; i++, start_us += 10000000000ull) {
+		unsigned originals = pick(2) ? 1 : 1 + (unsigned)pick(20);
+		double hop = make_side_by_side(2 + (int)i % 3, 3, 1);
+
+		for (unsigned j = 0; j < originals; j++)
+			say(start_us + (uint64_t)(chance() * hop * 1e6), 5000000 + i, 1);
+		if (!run(1000000))
+			fail_msg("%u, %d relays: goes on", i, sim.relay_count);
+		check_side_by_side(i, originals * COPIES);
+	}
+}
+
+/* Where the host is heard after its datagram came round several times. */
+static void relays_side_by_side_fall_silent_however_late_they_hear_the_host(void **state)
+{
+	uint64_t start_us = 1000000;
+
+	(void)state;
+	sim.random = 13;
+	for (uint32_t i = 0; i < 300; i++, start_us += 10000000000ull) {
+		make_side_by_side(2 + (int)i % 3, 2, 20);
+		say(start_us, 6000000 + i, 1);
+		if (!run(1000000))
+			fail_msg("%u, %d relays: goes on", i, sim.relay_count);
+		check_side_by_side(i, 3 * COPIES);
 	}
 }
 
@@ -711,7 +852,7 @@ static void rings_of_a_host_that_is_not_heard_end(void **state)
 				.sender = -1});
 		if (!run(100000))
 			fail_msg("%u, %s: goes on", i, name);
-		most = kind == 1 ? sim.relayed[1] : most_relayed();
+		most = kind == 1 ? sim.relayed[0][1] : most_relayed(0);
 		/* In both directions, each copy of one makes those of the other count anew. */
 		if (most > originals * (kind < 2 ? COPIES : 20 * COPIES))
 			fail_msg("%u, %s: %u copies of %u", i, name, most, originals);
@@ -857,11 +998,15 @@ int main(void)
 		cmocka_unit_test(
 			a_host_whose_address_the_relays_of_a_ring_keep_is_not_known_for_a_relay),
 		cmocka_unit_test(a_relay_that_is_heard_before_the_host_is_not_taken_for_it),
+		cmocka_unit_test(a_host_beside_a_known_relay_loses_nothing),
+		cmocka_unit_test(a_relay_that_is_heard_before_the_host_is_found_after_64_copies),
+		cmocka_unit_test(the_first_host_passes_beside_a_slower_one),
 		cmocka_unit_test(all_addresses_of_a_ring_are_found_at_once),
 		cmocka_unit_test(an_address_that_goes_on_in_a_test_is_a_host_again),
 		cmocka_unit_test(the_port_does_not_matter_but_every_byte_and_the_size_do),
 		cmocka_unit_test(other_addresses_are_tested_at_the_same_time),
 		cmocka_unit_test(what_the_first_address_sends_again_may_come_back_64_times_again),
+		cmocka_unit_test(what_the_first_address_sends_in_a_test_may_come_back_64_times),
 		cmocka_unit_test(a_host_that_sends_more_often_than_the_first_passes),
 		cmocka_unit_test(equal_beacons_of_several_hosts_pass),
 		cmocka_unit_test(a_and_b_legs_pass),
@@ -872,6 +1017,8 @@ int main(void)
 		cmocka_unit_test(a_payload_that_was_silent_for_long_is_new),
 		cmocka_unit_test(floods_do_not_hide_a_ring),
 		cmocka_unit_test(rings_at_random_are_bounded),
+		cmocka_unit_test(relays_side_by_side_are_bounded_whichever_address_is_heard_first),
+		cmocka_unit_test(relays_side_by_side_fall_silent_however_late_they_hear_the_host),
 		cmocka_unit_test(rings_of_a_host_that_is_not_heard_end),
 		cmocka_unit_test(equal_senders_at_random_pass),
 		cmocka_unit_test(bursts_of_a_host_pass),
