@@ -401,24 +401,6 @@ static void check_handlers(struct check *check)
 	}
 }
 
-/* A key that has no effect is a mistake. */
-static void check_permissions(struct check *check)
-{
-	static const char *const keys[] = {"socket_mode", "socket_group"};
-	const struct config_group *group = check->group;
-
-	if (config_asks_socket(&group->allow_receive) ||
-		(!group->is_events && config_asks_socket(&group->allow_send)))
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (mark_of(check, keys[i]).line)
-			complain(check, keys[i],
-				"has no effect where %s who may; remove it, or add \"socket\" "
-				"there",
-				group->is_events ? "allow_receive says"
-						 : "allow_send and allow_receive say");
-}
-
 static void check_socket(struct check *check)
 {
 	const struct config_group *group = check->group;
@@ -466,7 +448,6 @@ static void check_events(struct check *check, const struct config_group *group)
 	begin_group(check, group, &events_schema);
 	check_handlers(check);
 	check_senders_of_events(check);
-	check_permissions(check);
 	check_socket(check);
 }
 
@@ -482,7 +463,6 @@ static void check_group(struct check *check, const struct config_group *group)
 	check_interfaces(check);
 	check_sending(check);
 	check_handlers(check);
-	check_permissions(check);
 	check_socket(check);
 }
 

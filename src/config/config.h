@@ -29,6 +29,8 @@ struct key_mark {
 /* What happens to a datagram that came in by another interface already. */
 enum duplicates { DUPLICATES_KEEP, DUPLICATES_DROP };
 
+#define GROUP_SOCKET_MODE 0660
+
 struct config_group {
 	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-+[]*?, no leading '.' */
 	struct place place;
@@ -55,7 +57,8 @@ struct config_group {
 	int duplicates; /* enum duplicates */
 	bool replies; /* receive what comes back to the port that it sends from */
 	bool socket;
-	int64_t socket_mode; /* of the socket file, and who may use the group without one */
+	int64_t socket_mode; /* by default GROUP_SOCKET_MODE; of the socket file, and who may use
+				the group without one */
 	struct principal socket_group; /* PRINCIPAL_NONE: that of the daemon */
 	struct principal_list allow_send, allow_receive; /* with PRINCIPAL_SOCKET: also those of
 							    socket_mode and socket_group */

@@ -23,6 +23,9 @@ static const char *const duplicates_choices[] = {
 /* Users and groups in a list: more of them are one group of the system. */
 #define ALLOWED_MAX 64
 
+#define IN_QUOTES_AS_IT_IS(value) #value
+#define IN_QUOTES(macro) IN_QUOTES_AS_IT_IS(macro)
+
 /* Of groups, and of events. */
 #define HANDLERS_ROW                                                            \
 	{                                                                       \
@@ -32,7 +35,7 @@ static const char *const duplicates_choices[] = {
 #define SOCKET_ROWS                                                                                \
 	{GROUP(socket, KEY_BOOL), .fallback = "false",                                             \
 		.help = "Whether the group has a socket file, groups/NAME in run_directory."},     \
-		{GROUP(socket_mode, KEY_MODE), .fallback = "0660",                                 \
+		{GROUP(socket_mode, KEY_MODE), .fallback = IN_QUOTES(GROUP_SOCKET_MODE),           \
 			.help = "Permissions of the socket file, and of the group at the control " \
 				"socket: who may write the file may send and receive."},           \
 		{GROUP(socket_group, KEY_SYSTEM_GROUP),                                            \

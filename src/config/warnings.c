@@ -415,6 +415,19 @@ static void find_shared_macs(struct config *config)
 	}
 }
 
+/* ---- Permissions ---- */
+
+/* Of the socket file, which then has no say: one rule holds through every door. */
+static void check_permissions(struct config *config, const struct config_group *group)
+{
+	if (config_asks_socket(&group->allow_receive) || config_asks_socket(&group->allow_send))
+		return;
+	if (group->socket_mode != GROUP_SOCKET_MODE || group->socket_group.kind != PRINCIPAL_NONE)
+		warn(config, group,
+			"allow_send and allow_receive say who may, and socket_mode and "
+			"socket_group have no effect; remove them, or add \"socket\" to a list");
+}
+
 void config_find_warnings(struct config *config)
 {
 	for (size_t i = 0; i < config->group_count; i++) {
@@ -425,6 +438,7 @@ void config_find_warnings(struct config *config)
 		check_searches(config, group);
 		check_mdns(config, group, address);
 		check_looped(config, group);
+		check_permissions(config, group);
 		if (address_is_multicast(&group->address)) {
 			check_scope(config, group, address);
 			check_ssm(config, group, address);
@@ -435,6 +449,7 @@ void config_find_warnings(struct config *config)
 		}
 		check_replies(config, group);
 	}
+	check_permissions(config, &config->events);
 	find_shared_ports(config);
 	find_shared_macs(config);
 }

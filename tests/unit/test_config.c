@@ -651,8 +651,6 @@ static void files_too_large_together_are_refused(void **state)
 		"another") \
 	X(an_unknown_handler_of_events, "events: { handlers = [\"nobody\"]; };", \
 		"1: events.handlers: there is no handler \"nobody\", define it in handlers: { ... };") \
-	X(a_mode_of_events_without_effect, "events: { socket_mode = \"0600\"; allow_receive = []; };", \
-		"1: events.socket_mode: has no effect where allow_receive says who may; remove it, or add \"socket\" there") \
 	X(a_key_that_events_do_not_have, "events: { allow_send = []; };", \
 		"1: events: unknown key \"allow_send\", known: handlers, socket, socket_mode, socket_group, allow_receive") \
 	X(unknown_key_in_control, "control: { port = 1; };", \
@@ -735,10 +733,6 @@ static void files_too_large_together_are_refused(void **state)
 		"4: groups.a.socket_mode: \"0999\" is not a file mode, write three octal digits such as \"0660\"") \
 	X(mode_as_a_number, IN_A("socket = true; socket_mode = 660;"), \
 		"4: groups.a.socket_mode: is a number, write it in octal and in quotes: \"0660\"") \
-	X(mode_beside_lists, IN_A("socket_mode = \"0660\"; allow_send = []; allow_receive = \"user:root\";"), \
-		"4: groups.a.socket_mode: has no effect where allow_send and allow_receive say who may; remove it, or add \"socket\" there") \
-	X(socket_group_beside_lists, IN_A("socket_group = \"root\"; allow_send = []; allow_receive = [];"), \
-		"4: groups.a.socket_group: has no effect where allow_send and allow_receive say who may; remove it, or add \"socket\" there") \
 	X(unknown_user, IN_A("allow_send = [\"user:no-such-user\"];"), \
 		"4: groups.a.allow_send: there is no user \"no-such-user\" on this system, use another or create it") \
 	X(unknown_group, IN_A("allow_receive = [\"group:no-such-group\"];"), \

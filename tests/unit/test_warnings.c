@@ -439,6 +439,23 @@ static void warnings_beyond_the_limit_are_counted(void **state)
 	assert_int_equal(config->warnings.omitted, 7);
 }
 
+static void a_mode_beside_lists_of_users_has_no_effect(void **state)
+{
+	struct config *config = *state;
+	struct config_group *group;
+
+	add_group(config, "a", "address=233.252.0.1 socket_mode=0600");
+	group = &config->groups[0];
+	*group->allow_receive.items = (struct principal){PRINCIPAL_USER, 0};
+	assert_no_warnings(config);
+	*group->allow_send.items = (struct principal){PRINCIPAL_USER, 0};
+	config_find_warnings(config);
+	assert_int_equal(config->warnings.count, 1);
+	assert_non_null(
+		strstr(config->warnings.lines[0], "socket_mode and socket_group have no effect; "
+						  "remove them, or add \"socket\" to a list"));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown),
 #define WARNING_ROW(name, settings, expected) TEST(name)
 
@@ -464,6 +481,7 @@ int main(void)
 		TEST(unicast_groups_of_which_only_one_can_be_joined_are_named)
 		TEST(unicast_groups_that_can_all_be_joined_have_no_warnings)
 		TEST(ten_thousand_groups_are_compared_at_once)
+		TEST(a_mode_beside_lists_of_users_has_no_effect)
 		TEST(a_warning_names_the_place_of_its_group)
 		TEST(warnings_beyond_the_limit_are_counted)
 	};
