@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/log.h"
@@ -296,11 +298,45 @@ static void on_accept(int fd, void *argument)
 	connection_open(socket, fd);
 }
 
-int group_socket_check(const char *path, char why[static WHY_MAX])
+int group_socket_check(const char *path, pid_t running, char why[static WHY_MAX])
 {
 	int r = listener_check_path(path, SOCK_SEQPACKET, why);
 
+	if (r == -EADDRINUSE && running && listener_owner(path, SOCK_SEQPACKET) == running)
+		return 0;
 	return r == -ENOENT ? 0 : r;
+}
+
+/* Tries it with a file in memory: the rules are the same, those of a sandbox included. */
+static int try_group(gid_t group)
+{
+	AUTO_CLOSE int fd = memfd_create("group", MFD_CLOEXEC);
+
+	return fd < 0 || fchown(fd, (uid_t)-1, group) < 0 ? -errno : 0;
+}
+
+/* Finds the socket_group; ret is (gid_t)-1 where there is none. */
+static int find_owner(const struct config_group *config, char why[static WHY_MAX], gid_t *ret)
+{
+	*ret = (gid_t)-1;
+	if (!config->socket_group || find_gid(config->socket_group, ret) >= 0)
+		return 0;
+	return because(
+		why, -ENOENT, "socket_group: this system has no group %s", config->socket_group);
+}
+
+int group_socket_check_owner(const struct config_group *config, char why[static WHY_MAX])
+{
+	gid_t group;
+	int r = find_owner(config, why, &group);
+
+	if (r < 0 || group == (gid_t)-1 || (r = try_group(group)) >= 0)
+		return r;
+	return because(why, r,
+		"socket_group: the daemon may not give a file to the group %s: %s; the service "
+		"needs the drop-in socket-group.conf (systemd/examples), [Service] "
+		"SupplementaryGroups=%s SystemCallFilter=@chown",
+		config->socket_group, strerror(-r), config->socket_group);
 }
 
 int group_socket_new(
@@ -308,14 +344,11 @@ int group_socket_new(
 {
 	struct listener_options options = {
 		.path = path, .type = SOCK_SEQPACKET, .mode = (mode_t)group->config->socket_mode};
-	const char *system_group = group->config->socket_group;
 	struct group_socket *socket;
-	int r;
+	int r = find_owner(group->config, why, &options.group);
 
-	options.group = (gid_t)-1;
-	if (system_group && find_gid(system_group, &options.group) < 0)
-		return because(
-			why, -ENOENT, "socket_group: this system has no group %s", system_group);
+	if (r < 0)
+		return r;
 	socket = calloc(1, sizeof(*socket));
 	if (!socket)
 		return because(why, -ENOMEM, "out of memory");
