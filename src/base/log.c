@@ -23,6 +23,7 @@ static struct {
 	int fd; /* stderr, or a non-blocking description of the same pipe or terminal */
 	bool is_socket;
 	bool with_priority;
+	bool errors_only;
 	pthread_mutex_t lock;
 	bool torn; /* the last line was written in part */
 	uint64_t lost; /* lines */
@@ -54,6 +55,11 @@ void log_open(void)
 		if (fd >= 0)
 			log_state.fd = fd;
 	}
+}
+
+void log_errors_only(void)
+{
+	log_state.errors_only = true;
 }
 
 static ssize_t write_some(const char *line, size_t length)
@@ -166,6 +172,8 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 	size_t length;
 	int saved_errno = errno;
 
+	if (log_state.errors_only && level > LOG_ERR)
+		return;
 	va_start(arguments, format);
 	length = format_line(line, level, format, arguments);
 	va_end(arguments);

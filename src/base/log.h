@@ -38,6 +38,10 @@ struct log_fields {
 /* Finds out what stderr is. To be called once, before any thread starts. */
 void log_open(void);
 
+/* From now on, messages that are no errors are left out: for a process that only tries what another
+ * one is to do. To be called like log_open(). */
+void log_errors_only(void);
+
 /* level is one of syslog(3). fields are for messages that the journal's catalog explains, else
  * NULL. They are written to the journal only. */
 void log_event(int level, const struct log_fields *fields, const char *format, ...)

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/escape.h"
 #include "config/words.h"
@@ -38,7 +39,10 @@ static const char *show(struct walk *walk, const char *path)
 
 static int failed(struct walk *walk, int r, const char *path)
 {
-	return because(walk->why, r, "%s: %s", show(walk, path), strerror(-r));
+	return because(walk->why, r, "%s: %s%s", show(walk, path), strerror(-r),
+		r == -EACCES ? "; the daemon's user must be able to get there (in the service, for "
+			       "/home: ProtectHome= in the drop-in handler-programs.conf)"
+			     : "");
 }
 
 /* Refuses what others may write to. */
@@ -198,4 +202,34 @@ int program_check(const void *settings, const char **ret_key, char why[static WH
 
 	*ret_key = "command";
 	return child_trust(command->items[0], why);
+}
+
+/* The first line of a script names its interpreter (execve(2)). */
+static bool doubt_script(struct walk *walk, const char *path, char *line)
+{
+	char *interpreter = line + 2 + strspn(line + 2, " \t");
+
+	interpreter[strcspn(interpreter, " \t\n")] = '\0';
+	if (*interpreter == '/' && access(interpreter, X_OK) == 0)
+		return false;
+	because(walk->why, 0, "%s cannot be started: its interpreter, %s: %s", path, interpreter,
+		strerror(*interpreter == '/' ? errno : ENOENT));
+	return true;
+}
+
+bool program_doubt(const void *settings, char why[static WHY_MAX])
+{
+	const char *path = ((const struct string_list *)settings)->items[0];
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct walk walk = {.why = why};
+	char shown[SHOWN_MAX], line[PATH_MAX] = "";
+	ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+
+	memcpy(shown, show(&walk, path), sizeof(shown));
+	if (n >= 2 && !strncmp(line, "#!", 2))
+		return doubt_script(&walk, shown, line);
+	if (fd < 0 || (n >= 4 && !memcmp(line, "\177ELF", 4)))
+		return false; /* what may only be executed is no script, or fails as one */
+	because(why, 0, "%s cannot be started: it is no program and does not begin with #!", shown);
+	return true;
 }

@@ -408,7 +408,8 @@ static void check_socket(struct check *check)
 
 	if (!group->socket)
 		return;
-	length = strlen(check->config->run_directory) + strlen("/groups/") + strlen(group->name);
+	/* With the dot that stands before the name while the socket is made. */
+	length = strlen(check->config->run_directory) + strlen("/groups/.") + strlen(group->name);
 	if (length > SOCKET_PATH_MAX)
 		complain(check, "socket",
 			"the socket's path would have %zu bytes, use at most %d: shorten the name "

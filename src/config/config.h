@@ -158,11 +158,12 @@ struct config {
 	struct errors warnings; /* of config_find_warnings() */
 };
 
-/* Reads path and, beside it, conf.d/(all).conf in the order of their names, and checks all of it.
- * path may be NULL: compiled defaults alone. kinds lists every kind of handler, NULL at the end.
- * Returns 0 and a configuration to be freed with config_free(); or -EINVAL with at least one line
- * in errors, each "file:line: what is wrong, what to write instead"; without the line where the
- * file itself cannot be read. */
+/* Reads path and then (all).conf of the directory beside it in the order of their names, and checks
+ * all of it. The directory is conf.d for mcastd.conf, and NAME.d for any other NAME.conf. path may
+ * be NULL: compiled defaults alone. kinds lists every kind of handler, NULL at the end. Returns 0
+ * and a configuration to be freed with config_free(); or -EINVAL with at least one line in errors,
+ * each "file:line: what is wrong, what to write instead"; without the line where the file itself
+ * cannot be read. */
 int config_load(const char *path, const struct config_kind *const *kinds, struct errors *errors,
 	struct config **ret);
 

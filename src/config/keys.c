@@ -1,8 +1,8 @@
 /* The keys of the configuration, except those of the kinds of handlers. */
 #include "config/config.h"
 
-/* Leaves room for "/groups/" and a name of one letter. */
-#define RUN_DIRECTORY_MAX (SOCKET_PATH_MAX - 9)
+/* Leaves room for "/groups/." and a name of one letter. */
+#define RUN_DIRECTORY_MAX (SOCKET_PATH_MAX - 10)
 
 #define KIB (1ll << 10)
 #define MIB (1ll << 20)

@@ -1,4 +1,5 @@
-/* From files to a configuration: the main file, then those of conf.d beside it, then the checks. */
+/* From files to a configuration: the main file, then those of the directory beside it, then the
+ * checks. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -51,21 +52,29 @@ static int load_file(struct loader *loader, const char *path)
 	return r == -ENOMEM ? r : 0;
 }
 
-/* conf.d lies beside the main file. */
-static char *sibling(const char *path, const char *name)
+/* conf.d beside mcastd.conf, and NAME.d beside any other NAME.conf, so that several daemons can
+ * have their files in one directory. */
+static char *directory_beside(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char *sibling;
+	static const char suffix[] = ".conf";
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	size_t length = strlen(path), tail = strlen(suffix);
+	char *directory;
+	int r;
 
-	if (asprintf(&sibling, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name) < 0)
-		return NULL;
-	return sibling;
+	if (length > tail && !strcmp(path + length - tail, suffix))
+		length -= tail;
+	if (!strcmp(name, "mcastd.conf"))
+		r = asprintf(&directory, "%.*sconf.d", (int)(name - path), path);
+	else
+		r = asprintf(&directory, "%.*s.d", (int)length, path);
+	return r < 0 ? NULL : directory;
 }
 
 static int load_files(struct loader *loader, const char *path)
 {
 	struct string_list *files = &loader->config->files;
-	AUTO_FREE char *directory = sibling(path, "conf.d");
+	AUTO_FREE char *directory = directory_beside(path);
 	int r = directory ? string_list_add(files, path) : -ENOMEM;
 
 	if (r >= 0)

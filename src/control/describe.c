@@ -68,6 +68,14 @@ static void put_same_network(struct text *text, const struct same_network *same)
 	json_put_close(text, ']');
 }
 
+void describe_memberships(struct text *text, const struct group *group)
+{
+	json_put_open(text, "memberships", '[');
+	for (size_t i = 0; i < group->memberships.count; i++)
+		put_membership(text, group->memberships.items[i]);
+	json_put_close(text, ']');
+}
+
 void describe_group(struct text *text, struct group *group, bool shows_senders)
 {
 	const struct group_counters *counters = group->counters;
@@ -100,10 +108,7 @@ void describe_group(struct text *text, struct group *group, bool shows_senders)
 	put_time(text, "lastReceived", counters->last_received_ns);
 	json_put_flag(text, "silent", group->silence.is_silent);
 	put_strings(text, "handlers", &config->handlers);
-	json_put_open(text, "memberships", '[');
-	for (size_t i = 0; i < group->memberships.count; i++)
-		put_membership(text, group->memberships.items[i]);
-	json_put_close(text, ']');
+	describe_memberships(text, group);
 	json_put_open(text, "outgoing", '[');
 	for (size_t i = 0; i < group->outgoing.ways.count; i++)
 		put_way(text, group->outgoing.ways.items[i]);

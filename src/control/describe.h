@@ -1,4 +1,5 @@
-/* Groups and handlers as the answers show them: each one element of a JSON array. */
+/* Groups and handlers as the answers show them: each one element of a JSON array, unless it is
+ * said. */
 #pragma once
 
 #include "groups/groups.h"
@@ -6,4 +7,8 @@
 
 /* Addresses of senders are null unless shows_senders. */
 void describe_group(struct text *text, struct group *group, bool shows_senders);
+
+/* The member "memberships" of a group. */
+void describe_memberships(struct text *text, const struct group *group);
+
 void describe_handler(struct text *text, const struct groups *groups, struct handler *handler);

@@ -80,6 +80,7 @@ struct daemon {
 	struct spoof *spoof; /* NULL: the configuration of the start did not need it */
 	struct events *events;
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
+	pid_t running; /* of daemon_try() */
 	char status[STATUS_MAX]; /* as last sent to systemd */
 };
 
@@ -165,14 +166,16 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 {
 	struct handlers_plan *handlers_plan = NULL;
 	struct groups_plan *groups_plan = NULL;
-	int r = daemon->config ? check_fixed(daemon->config, wanted, errors) : 0;
+	int groups_r = 0, r = daemon->config ? check_fixed(daemon->config, wanted, errors) : 0;
 
 	if (r >= 0)
 		r = handlers_prepare(
 			daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
-	if (r >= 0)
-		r = groups_prepare(
+	/* A dry run finds what is wrong with the groups as well. */
+	if (r >= 0 || dry_run)
+		groups_r = groups_prepare(
 			daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
+	r = r < 0 ? r : groups_r;
 	if (r < 0 && !errors_total(errors))
 		errors_add(errors, "%s", strerror(-r));
 	if (r < 0 || dry_run) {
@@ -497,7 +500,8 @@ static int make_parts(struct daemon *daemon)
 		log_error("watching the network interfaces: %s", strerror(-r));
 		return r;
 	}
-	daemon->handlers = handlers_new(&(struct handler_context){.counters = daemon->counters,
+	daemon->handlers = handlers_new(&(struct handler_context){.running = daemon->running,
+		.counters = daemon->counters,
 		.guard = daemon->guard,
 		.spoof = daemon->spoof,
 		.notices = events_sink(daemon->events)});
@@ -507,6 +511,7 @@ static int make_parts(struct daemon *daemon)
 		.notices = events_sink(daemon->events),
 		.guard = daemon->guard,
 		.receive_only = !daemon->options->configuration,
+		.running = daemon->running,
 		.changed = on_followed,
 		.argument = daemon});
 	if (!daemon->handlers || !daemon->groups)
@@ -582,6 +587,29 @@ int daemon_start(
 	store_settle(daemon->store);
 	*ret = daemon;
 	return 0;
+}
+
+int daemon_try(const struct options *options, struct config *config, struct spoof *spoof,
+	pid_t running, struct errors *errors)
+{
+	struct daemon *daemon = calloc(1, sizeof(*daemon));
+	int r;
+
+	if (!daemon) {
+		spoof_free(spoof);
+		errors_add(errors, "out of memory");
+		return -ENOMEM;
+	}
+	daemon->options = options;
+	daemon->spoof = spoof;
+	daemon->running = running;
+	r = make_parts(daemon);
+	if (r < 0)
+		errors_add(errors, "preparing the start: %s", strerror(-r));
+	else
+		r = apply(daemon, config, true, errors);
+	daemon_stop(daemon);
+	return r;
 }
 
 void daemon_run(struct daemon *daemon)

@@ -3,12 +3,15 @@
  * reload from nothing. */
 #pragma once
 
+#include <sys/types.h>
+
 #include "config/config.h"
 #include "daemon/options.h"
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG of sysexits.h */
 
 struct daemon;
+struct spoof;
 
 /* Reads the configuration with what the command line adds. Returns 0, or a negative errno with
  * lines in errors. */
@@ -17,6 +20,13 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 /* Blocks the signals that would end a daemon that does not handle them yet; daemon_start() unblocks
  * them. */
 void daemon_hold_signals(bool hold);
+
+/* Does all of a start that can fail but opens no control socket, makes no file, starts no program
+ * and joins nothing. Takes spoof over, which may be NULL. running is the daemon that has this
+ * configuration at present, whose files and sockets are not in the way; 0: none. Returns 0, or a
+ * negative errno with lines in errors. */
+int daemon_try(const struct options *options, struct config *config, struct spoof *spoof,
+	pid_t running, struct errors *errors);
 
 /* Starts, and takes config over. Returns 0, or a negative errno after it has logged why;
  * *ret_status is then the exit status. */

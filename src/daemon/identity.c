@@ -127,11 +127,11 @@ static int capabilities(long call, struct __user_cap_data_struct data[static 2])
 	return syscall(call, &header, data) < 0 ? -errno : 0;
 }
 
-bool identity_has_net_raw(void)
+bool identity_has(unsigned capability)
 {
 	struct __user_cap_data_struct data[2];
 
-	return capabilities(SYS_capget, data) == 0 && data[0].effective & CAP_TO_MASK(CAP_NET_RAW);
+	return capabilities(SYS_capget, data) == 0 && data[0].effective & CAP_TO_MASK(capability);
 }
 
 int identity_drop_net_raw(void)

@@ -21,9 +21,8 @@ void identity_lower(void);
  */
 int identity_drop(void);
 
-/* Whether the calling thread has CAP_NET_RAW, with which sockets can be opened that send with
- * another host's address (capabilities(7)). */
-bool identity_has_net_raw(void);
+/* Whether the calling thread has a capability (capabilities(7)), one of the first 32. */
+bool identity_has(unsigned capability);
 
 /* Drops CAP_NET_RAW for good, and for the programs that handlers start: from the effective, the
  * permitted and the inheritable set, and so from the ambient one; and from the bounding set where

@@ -13,7 +13,5 @@
  */
 int keep_source_open(const struct config *config, char why[static WHY_MAX], struct spoof **ret);
 
-/* Adds a warning for each handler with keep_source to a configuration that is only checked, if the
- * daemon would not have the capability. For a file in the directory of mcastd.conf its unit's
- * drop-ins tell, else the process that checks. */
-void keep_source_warn(struct config *config, const char *path);
+/* Adds a warning for each handler with keep_source, where the sockets could not be had. */
+void keep_source_warn(struct config *config);

@@ -1,35 +1,7 @@
 /* mcastd: the UDP multicast daemon. */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/log.h"
-#include "base/text.h"
+#include "daemon/check.h"
 #include "daemon/daemon.h"
-#include "daemon/keep_source.h"
-
-static int report(const struct errors *errors, const char *called, int status)
-{
-	for (size_t i = 0; i < errors->count; i++)
-		fprintf(stderr, "%s\n", errors->lines[i]);
-	if (errors->omitted)
-		fprintf(stderr, "and %zu more %s%s\n", errors->omitted, called,
-			plural(errors->omitted));
-	return status;
-}
-
-static int summarize(const struct options *options, const struct config *config)
-{
-	size_t warnings = errors_total(&config->warnings);
-
-	printf("%s: no errors: %zu group%s, %zu handler%s",
-		options->configuration ? options->configuration : "command line",
-		config->group_count, plural(config->group_count), config->handler_count,
-		plural(config->handler_count));
-	if (warnings)
-		printf(", %zu warning%s", warnings, plural(warnings));
-	putchar('\n');
-	return report(&config->warnings, "warning", EXIT_SUCCESS);
-}
 
 int main(int argc, char **argv)
 {
@@ -43,13 +15,11 @@ int main(int argc, char **argv)
 		return status;
 	daemon_hold_signals(true);
 	log_open();
-	if (daemon_load(&options, &errors, &config) < 0)
-		return report(&errors, "error", EXIT_CONFIGURATION);
-	if (options.check) {
-		keep_source_warn(config, options.configuration);
-		status = summarize(&options, config);
-		config_free(config);
-		return status;
+	if (options.check)
+		return check_configuration(&options);
+	if (daemon_load(&options, &errors, &config) < 0) {
+		check_print(&errors, "error");
+		return EXIT_CONFIGURATION;
 	}
 	if (daemon_start(&options, config, &status, &daemon) < 0)
 		return status;

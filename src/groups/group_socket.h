@@ -6,8 +6,13 @@
 #include "groups/group.h"
 
 /* Checks that a group's socket may take this path: nothing is there, or a socket that nobody
- * listens on. Returns 0, or a negative errno with the reason in why. */
-int group_socket_check(const char *path, char why[static WHY_MAX]);
+ * listens on, or the process running (0: none). Returns 0, or a negative errno with the reason in
+ * why. */
+int group_socket_check(const char *path, pid_t running, char why[static WHY_MAX]);
+
+/* Checks that the daemon may give a file to the group's socket_group. Returns 0, or a negative
+ * errno with the reason and its fix in why. */
+int group_socket_check_owner(const struct config_group *config, char why[static WHY_MAX]);
 
 /* Makes the socket at path; the directory must exist. Returns 0, or a negative errno with
  * the reason in why. */

@@ -111,6 +111,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.transitions = transitions_new(),
 		.look = look,
 		.forgotten = &groups->forgotten,
+		.running = setup->running,
 		.receive_only = setup->receive_only};
 	groups->follow = follow_new(
 		base, context->forgotten, context->transitions, &follow_callbacks, groups);

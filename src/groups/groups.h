@@ -31,6 +31,8 @@ struct groups_setup {
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct loop_guard *guard; /* of all relays: it may have memberships pause */
 	bool receive_only; /* there are no sockets to send from */
+	pid_t running; /* for a check: the daemon that runs, whose sockets are not in the way; else
+			  0 */
 	/* The groups have followed a change of the links. */
 	void (*changed)(void *argument);
 	void *argument;
@@ -47,8 +49,9 @@ void groups_free(struct groups *groups);
 
 /* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A
  * membership that cannot be joined is no failure, its state tells why. On failure nothing has
- * changed, and errors says why. With dry_run no file is made either, and the plan is only good for
- * groups_plan_free(). wanted must live until the commit, and as long as the groups after it. */
+ * changed, and errors says why. With dry_run no file is made either, handlers may be NULL, and the
+ * plan is only good for groups_plan_free(). wanted must live until the commit, and as long as the
+ * groups after it. */
 int groups_prepare(struct groups *groups, const struct config *wanted,
 	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
 	struct groups_plan **ret);

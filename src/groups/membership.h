@@ -49,6 +49,7 @@ struct group_context {
 	void (*look)(struct group_context *context); /* reads them again, and has all groups follow,
 							before their change is noticed */
 	struct restored restored;
+	pid_t running; /* as in struct groups_setup */
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */
 	bool stopping; /* stored sockets stay joined */

@@ -1,11 +1,13 @@
 #include "groups/plan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/log.h"
@@ -23,7 +25,7 @@ struct groups_plan {
 	const struct config *wanted;
 	const struct handlers_plan *handlers;
 	char *directory; /* of the group sockets */
-	bool dry_run; /* no sockets are made */
+	bool dry_run; /* no sockets are made, but whether they could be is checked */
 };
 
 /* Whether the group can stay as it is: it wants the same, from the same handlers. */
@@ -32,7 +34,7 @@ static bool is_unchanged(const struct group *running, const struct config_group 
 {
 	if (!config_group_equal(running->config, wanted))
 		return false;
-	for (size_t i = 0; i < wanted->handlers.count; i++) {
+	for (size_t i = 0; i < wanted->handlers.count && handlers; i++) {
 		const struct handler *handler = handlers_plan_find(
 			handlers, wanted->handlers.items[i]);
 
@@ -49,7 +51,7 @@ static int attach_handlers(struct group *group, const struct handlers_plan *hand
 	const struct string_list *names = &group->config->handlers;
 	int r = 0;
 
-	for (size_t i = 0; i < names->count && r >= 0; i++) {
+	for (size_t i = 0; i < names->count && handlers && r >= 0; i++) {
 		struct handler *handler = handlers_plan_find(handlers, names->items[i]);
 
 		if (handler)
@@ -66,6 +68,41 @@ static int make_directory(const char *path)
 	return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Whether make_directory() could make it, or files can be made in it. */
+static int check_directory(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) < 0)
+		return -errno;
+	if (!S_ISDIR(status.st_mode))
+		return -ENOTDIR;
+	return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+/* The first of these that is there must take what is to be made in it. */
+static int check_directories(const struct groups_plan *plan)
+{
+	const char *run_directory = plan->wanted->run_directory;
+	const char *slash = strrchr(run_directory, '/');
+	char parent[PATH_MAX];
+	int r = check_directory(plan->directory);
+
+	if (r == -ENOENT)
+		r = check_directory(run_directory);
+	if (r != -ENOENT)
+		return r;
+	snprintf(parent, sizeof(parent), "%.*s/", (int)(slash - run_directory), run_directory);
+	return check_directory(parent);
+}
+
+static int make_directories(const struct groups_plan *plan)
+{
+	int r = make_directory(plan->wanted->run_directory);
+
+	return r < 0 ? r : make_directory(plan->directory);
+}
+
 /* The group's socket is made under a temporary name, and moved to its place by the commit. What is
  * there must be the one of the running group, or one that nobody listens on. */
 static int open_socket(struct group *group, const struct group *running,
@@ -74,17 +111,19 @@ static int open_socket(struct group *group, const struct group *running,
 	char path[PATH_MAX];
 	int r;
 
-	if (!group->config->socket || plan->dry_run)
+	if (!group->config->socket)
 		return 0;
-	r = make_directory(plan->wanted->run_directory);
-	r = r < 0 ? r : make_directory(plan->directory);
+	r = plan->dry_run ? check_directories(plan) : make_directories(plan);
 	if (r < 0)
 		return because(why, r,
 			"making the directory %s: %s; the daemon must be able to write to "
 			"run_directory",
 			plan->directory, strerror(-r));
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
-	if (!(running && running->socket) && (r = group_socket_check(path, why)) < 0)
+	if (!(running && running->socket))
+		r = group_socket_check(path, plan->context->running, why);
+	r = r < 0 ? r : group_socket_check_owner(group->config, why);
+	if (r < 0 || plan->dry_run)
 		return r;
 	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config->name);
 	return group_socket_new(group, path, why, &group->socket);

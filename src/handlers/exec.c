@@ -301,6 +301,7 @@ const struct handler_kind exec_kind = {
 		.check = program_check},
 	.counters = exec_counters,
 	.needs = exec_needs,
+	.doubt = program_doubt,
 	.open = exec_open,
 	.deliver = exec_deliver,
 	.deadline = exec_deadline,

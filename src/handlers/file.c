@@ -68,8 +68,8 @@ static int file_open(const void *settings, const struct handler_context *context
 {
 	const struct file_settings *wanted = settings;
 
-	return recorder_open(
-		&wanted->recorder, &file_formats[wanted->format], NULL, context->name, why, ret);
+	return recorder_open(&wanted->recorder, &file_formats[wanted->format], NULL, context->name,
+		context->running, why, ret);
 }
 
 static void file_deliver(void *object, const struct batch *batch, struct outcome *outcome)

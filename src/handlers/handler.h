@@ -20,6 +20,8 @@ struct handler_context {
 	const char *
 		name; /* the handler's: each line that the kind logs begins with "handler NAME: " */
 	struct ledger *ledger; /* the handler's */
+	pid_t running; /* for a check: the daemon that runs, whose files are not in the way; else 0
+			*/
 	struct counters *counters;
 	struct loop_guard *guard; /* for all relays together: a ring may use several */
 	struct spoof *spoof; /* NULL: no handler can send with another host's address */
@@ -52,6 +54,12 @@ struct handler_kind {
 
 	/* The rest may be NULL.
 	 *
+	 * What would keep it from delivering here and now, although it can be opened: a warning of
+	 * mcastd --check. Returns whether there is something, with the reason and the fix in why.
+	 */
+	bool (*doubt)(const void *settings, char why[static WHY_MAX]);
+
+	/*
 	 * The first call after open(), once the configuration is in force. It does not come when
 	 * the configuration is only checked: programs must be started here, not in open(). */
 	void (*begin)(void *object);

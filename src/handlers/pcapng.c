@@ -158,7 +158,8 @@ static int pcapng_open(const void *settings, const struct handler_context *conte
 	if (!pcapng)
 		return -ENOMEM;
 	uname(&pcapng->system);
-	return recorder_open(&wanted->recorder, &pcapng_format, pcapng, context->name, why, ret);
+	return recorder_open(&wanted->recorder, &pcapng_format, pcapng, context->name,
+		context->running, why, ret);
 }
 
 /* The index of an interface, or a negative errno. */

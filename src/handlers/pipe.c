@@ -316,6 +316,7 @@ const struct handler_kind pipe_kind = {
 		.check = program_check},
 	.counters = pipe_counters,
 	.needs = pipe_needs,
+	.doubt = program_doubt,
 	.open = pipe_open,
 	.begin = pipe_begin,
 	.deliver = pipe_deliver,

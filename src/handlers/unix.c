@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "handlers/handler.h"
+#include "service/sandbox.h"
 
 #define SEND_BUFFER (1 << 20) /* bytes */
 #define QUEUE_LENGTH_WANTED 512u
@@ -80,6 +83,33 @@ static int unix_open(const void *settings, const struct handler_context *context
 		warn_of_short_queue(handler);
 	*ret = handler;
 	return 0;
+}
+
+/* A program that is not there yet is none. */
+static bool unix_doubt(const void *settings, char why[static WHY_MAX])
+{
+	const char *path = ((const struct unix_settings *)settings)->path;
+	const char *slash = strrchr(path, '/');
+	char directory[SOCKET_PATH_MAX + 1];
+	struct stat status;
+	int r = stat(path, &status) < 0 ? -errno : 0;
+
+	if (sandbox_hides(path))
+		return because(why, true,
+			"the service has a /tmp of its own (PrivateTmp=) and does not see %s: use "
+			"a socket in /run",
+			path);
+	if (r >= 0 && !S_ISSOCK(status.st_mode))
+		return because(why, true, "%s is no socket, and nothing is delivered to it", path);
+	if (r >= 0 && access(path, W_OK) < 0)
+		return because(why, true,
+			"%s: %s: the daemon's user must be able to write to it: chmod or chgrp it",
+			path, strerror(errno));
+	snprintf(directory, sizeof(directory), "%.*s/", (int)(slash - path), path);
+	if (r < 0 && access(directory, X_OK) < 0)
+		return because(why, true, "%s: %s: the daemon's user cannot reach the socket there",
+			directory, strerror(errno));
+	return false;
 }
 
 /* Connecting a non-blocking UNIX socket never waits (unix(7)): it is tried with every batch. */
@@ -158,6 +188,7 @@ const struct handler_kind unix_kind = {
 	.config = {.name = "unix",
 		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)}},
 	.needs = unix_needs,
+	.doubt = unix_doubt,
 	.open = unix_open,
 	.deliver = unix_deliver,
 	.close = unix_close,

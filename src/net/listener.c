@@ -101,6 +101,20 @@ int listener_check_path(const char *path, int type, char why[static WHY_MAX])
 	return because(why, -EADDRINUSE, "%s is in use; is another mcastd running?", path);
 }
 
+pid_t listener_owner(const char *path, int type)
+{
+	AUTO_CLOSE int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+	struct ucred owner = {0};
+	socklen_t length = sizeof(owner);
+
+	if (fd < 0 || fill_address(path, &address) < 0 ||
+		connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &length) < 0)
+		return 0;
+	return owner.pid;
+}
+
 /* Binds and sets the permissions; nobody can connect before listen(2), so there is no moment in
  * which the socket is open to more than it should be. */
 static int bind_path(const struct listener_options *options, char why[static WHY_MAX])

@@ -30,6 +30,10 @@ int listener_new(struct event_base *base, const struct listener_options *options
  * listens on, -ENOENT when there is nothing; or another negative errno with the reason in why. */
 int listener_check_path(const char *path, int type, char why[static WHY_MAX]);
 
+/* The process that listens at a path, as it was when it began to; 0: none that may be connected to.
+ */
+pid_t listener_owner(const char *path, int type);
+
 /* Renames the socket file, atomically replacing another. The listener removes it under its new name
  * when it is freed. Returns 0 or a negative errno. */
 int listener_rename(struct listener *listener, const char *path);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -22,14 +24,20 @@
 static int explain_open(int r, const char *path, char why[static WHY_MAX])
 {
 	const char *fix =
-		r == -ENOENT ? "; create its directory"
+		r == -ENOENT && !strncmp(path, "/dev/", 5)
+			? "; the service has no other devices without PrivateDevices=no, see the "
+			  "drop-in handler-programs.conf"
+		: r == -ENOENT ? "; create its directory"
 		: r == -ELOOP
 			? "; symbolic links are not followed, give the path of the file itself"
 		: r == -EISDIR ? "; give the path of a file"
 		: r == -ENXIO  ? "; it is a pipe or socket, use a handler of type pipe or unix"
 		: r == -EBUSY  ? "; another program writes to it, give each a file of its own"
-		: r == -EACCES || r == -EPERM || r == -EROFS
+		: r == -EACCES || r == -EPERM
 			? "; the daemon's user must be able to read and write there"
+		: r == -EROFS
+			? "; the service may write to /var/log/mcastd: for another place it needs "
+			  "the drop-in recordings-elsewhere.conf (systemd/examples)"
 			: "";
 
 	return because(why, r, "opening %s: %s%s", path, strerror(-r), fix);
@@ -80,14 +88,29 @@ static bool is_open_twice(const struct recorder_file *file)
 	return count > 1;
 }
 
-int recorder_file_check(const struct recorder_path *path, char why[static WHY_MAX])
+/* Whether that process has the lock (proc_locks(5)). */
+static bool is_locked_by(const struct recorder_file *file, pid_t pid)
+{
+	CLEANUP(fclosep) FILE *locks = pid ? fopen("/proc/locks", "re") : NULL;
+	uintmax_t inode;
+	char line[256];
+	int holder;
+
+	while (locks && fgets(line, sizeof(line), locks))
+		if (sscanf(line, "%*d: FLOCK %*s %*s %d %*x:%*x:%ju", &holder, &inode) == 2 &&
+			holder == pid && inode == file->inode)
+			return true;
+	return false;
+}
+
+int recorder_file_check(const struct recorder_path *path, pid_t running, char why[static WHY_MAX])
 {
 	struct recorder_file file = {.path = path, .fd = -1};
 	int r = open_path(&file, 0);
 
 	if (r == -ENOENT)
 		r = faccessat(AT_FDCWD, path->directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
-	else if (r >= 0 && !is_open_twice(&file))
+	else if (r >= 0 && !is_open_twice(&file) && !is_locked_by(&file, running))
 		r = lock_file(&file);
 	recorder_file_close(&file);
 	return r < 0 ? explain_open(r, path->path, why) : 0;

@@ -28,9 +28,9 @@ struct recorder_file {
 
 /* Whether the file at the path could be opened and locked, or created; leaves it as it is. Symbolic
  * links and anything that is no regular file or character device are refused. A lock that another
- * recorder of this process holds is no error: that one may be about to end. Returns 0, or a
- * negative errno with the reason in why. */
-int recorder_file_check(const struct recorder_path *path, char why[static WHY_MAX]);
+ * recorder of this process holds, or one of the process running (0: none), is no error: that one
+ * may be about to end. Returns 0, or a negative errno with the reason in why. */
+int recorder_file_check(const struct recorder_path *path, pid_t running, char why[static WHY_MAX]);
 
 /* Opens and locks the file at the path, unless that is done; creates it (0640). Does not wait.
  * Returns 0, -EBUSY while another handler or program has the lock, or another negative errno; with

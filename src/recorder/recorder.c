@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "recorder/outage.h"
 #include "recorder/room.h"
+#include "service/sandbox.h"
 
 #define BUFFER_SIZE (256 * 1024)
 #define BUFFER_HEADROOM (128 * 1024) /* for the last record */
@@ -80,6 +81,19 @@ const char *recorder_file(const void *settings)
 	return path && strncmp(path, "/dev/", 5) ? path : NULL;
 }
 
+bool recorder_doubt(const void *settings, char why[static WHY_MAX])
+{
+	const char *path = ((const struct recorder_settings *)settings)->path;
+
+	if (!sandbox_hides(path))
+		return false;
+	because(why, 0,
+		"%s is seen by the service alone, which has a /tmp of its own (PrivateTmp=): use "
+		"/var/log/mcastd",
+		path);
+	return true;
+}
+
 /* ---- Life ---- */
 
 static void init(struct recorder *recorder, const struct recorder_settings *settings)
@@ -99,7 +113,7 @@ static void init(struct recorder *recorder, const struct recorder_settings *sett
 }
 
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
-	void *owner, const char *name, char why[static WHY_MAX], void **ret)
+	void *owner, const char *name, pid_t running, char why[static WHY_MAX], void **ret)
 {
 	struct recorder *recorder = calloc(1, sizeof(*recorder));
 	int r;
@@ -115,7 +129,7 @@ int recorder_open(const struct recorder_settings *settings, const struct recorde
 	init(recorder, settings);
 	r = recorder_path_init(&recorder->path, settings->path);
 	if (r >= 0)
-		r = recorder_file_check(&recorder->path, why);
+		r = recorder_file_check(&recorder->path, running, why);
 	if (r < 0) {
 		recorder_close(recorder);
 		return r;

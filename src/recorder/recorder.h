@@ -63,6 +63,9 @@ int recorder_check(const void *settings, const char **ret_key, char why[static W
 /* For config_kind.file. NULL for a device, which may be shared. */
 const char *recorder_file(const void *settings);
 
+/* For handler_kind.doubt: the file would be hidden from everybody else. */
+bool recorder_doubt(const void *settings, char why[static WHY_MAX]);
+
 /* What the file of a kind contains; members may be NULL. */
 struct recorder_format {
 	/* Finds the end of the last whole record; NULL: any file is whole. */
@@ -79,10 +82,11 @@ struct recorder_format {
 };
 
 /* For handler_kind.open. Checks that the file can be opened or created, which is done by
- * recorder_start(). name is the handler's, and valid until recorder_close(). The recorder frees
- * owner, also when this fails. Returns 0, or a negative errno with the reason in why. */
+ * recorder_start(); running is as for recorder_file_check(). name is the handler's, and valid until
+ * recorder_close(). The recorder frees owner, also when this fails. Returns 0, or a negative errno
+ * with the reason in why. */
 int recorder_open(const struct recorder_settings *settings, const struct recorder_format *format,
-	void *owner, const char *name, char why[static WHY_MAX], void **ret);
+	void *owner, const char *name, pid_t running, char why[static WHY_MAX], void **ret);
 
 const struct recorder_format *recorder_format(const void *object);
 void *recorder_owner(const void *object);
@@ -110,7 +114,7 @@ void recorder_close(void *object);
 /* The members of struct handler_kind that are the same for all such kinds. */
 /* clang-format off */
 #define RECORDER_CALLS \
-	.begin = recorder_start, .deadline = recorder_deadline, .patience = recorder_patience, \
+	.doubt = recorder_doubt, .begin = recorder_start, .deadline = recorder_deadline, .patience = recorder_patience, \
 	.serve = recorder_serve, .rotate = recorder_rotate, .finish = recorder_finish, \
 	.close = recorder_close
 /* clang-format on */

@@ -283,6 +283,13 @@ class Daemon:
         assert not result.stderr, report
         return json.loads(result.stdout) if json_output else result.stdout
 
+    def join(self, *arguments, status=0):
+        """mcastctl join: the name that it prints, and what it says about interfaces where the group is not joined."""
+        result = subprocess.run([MCASTCTL, "-s", self.control_path, "join", *arguments], stdin=subprocess.DEVNULL,
+                                capture_output=True, text=True, timeout=TIMEOUT)
+        assert result.returncode == status, result
+        return result.stdout.strip(), result.stderr
+
     def ctl_start(self, *arguments, **options):
         """Starts mcastctl without waiting for its end; its output is a pipe."""
         return subprocess.Popen(

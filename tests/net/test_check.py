@@ -139,7 +139,7 @@ def test_a_group_defined_in_two_files_names_both_places(check):
 
 def test_a_good_configuration_is_summarized(check):
     status, (line,) = check(GOOD)
-    assert status == 0 and re.fullmatch("mcastd.conf: no errors: 1 groups?, 2 handlers", line)
+    assert status == 0 and re.fullmatch(r"mcastd.conf: no errors: 1 groups?, 2 handlers \(checked as user \w+\)", line)
 
 
 SITES = """groups: { lan: { address = "233.252.0.1"; port = 5004; interfaces = ["%s"]; handlers = ["site"]; };
@@ -170,7 +170,7 @@ def test_warnings_are_printed_and_are_no_errors(tmp_path):
     (tmp_path / "mcastd.conf").write_text(WARNED)
     result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check")
     assert result.returncode == 0
-    assert result.stdout.endswith("mcastd.conf: no errors: 1 group, 2 handlers, 1 warning\n")
+    assert "mcastd.conf: no errors: 1 group, 2 handlers, 1 warning (checked as user " in result.stdout
     assert WARNING in result.stderr and len(result.stderr.splitlines()) == 1
 
 
@@ -194,6 +194,51 @@ def test_an_error_is_told_without_warnings(check):
     status, lines = check(WARNED, a='groups: { a: { address = "x"; port = 5004; }; };')
     assert status == 78
     assert [line.split(":")[0] for line in lines] == ["conf.d/a.conf"]
+
+
+def test_a_check_names_all_that_a_start_by_hand_would_stop_at(tmp_path):
+    (tmp_path / "file").mkdir()
+    (tmp_path / "groups").write_text("")
+    (tmp_path / "mcastd.conf").write_text(
+        'groups: { news: { address = "233.252.0.1"; port = 5004; socket = true; }; };\n'
+        f'handlers: {{ a: {{ type = "file"; path = "{tmp_path}/file"; }};\n b: {{ type = "file"; path = "{tmp_path}/none/x"; }}; }};\n'
+        f'run_directory = "{tmp_path}"; control: {{ socket = "{tmp_path}/socket"; }};\n')
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check")
+    lines = result.stderr.replace(f"{tmp_path}/", "").splitlines()
+    assert result.returncode == 78
+    assert lines[0].startswith("mcastd.conf:2: handlers.a: opening file: Is a directory")
+    assert lines[1].startswith("mcastd.conf:3: handlers.b: opening none/x: No such file or directory; create its directory")
+    assert lines[2].startswith("mcastd.conf:1: groups.news: making the directory groups: Not a directory")
+    assert re.fullmatch(r"\(checked as user \w+\)", lines[3]) and len(lines) == 4
+
+
+def test_a_control_socket_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, words in ((f"{tmp_path}/none/socket", "No such file or directory; set control.socket"),
+                        (f"{tmp_path}/file", "is there and is not a socket")):
+        (tmp_path / "mcastd.conf").write_text(f'control: {{ socket = "{path}"; }};\n')
+        result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check")
+        assert result.returncode == 78 and f"control socket: {path}" in result.stderr and words in result.stderr
+
+
+def test_what_the_running_daemon_holds_is_not_in_the_way_of_a_check(start):
+    daemon = start('groups: { news: { address = "233.252.0.1"; port = 5004; socket = true; handlers = ["out"]; }; };\n'
+                   'handlers: { out: { type = "file"; path = "$DIR/out"; }; };\n')
+    result = run_mcastd("-c", daemon.config_path, "--check")
+    assert result.returncode == 0, result.stderr
+    assert daemon.call("GetStatus")["groups"] == 1
+    other = start('groups: { news: { address = "233.252.0.1"; port = 5004; handlers = ["out"]; }; };\n'
+                  'handlers: { out: { type = "file"; path = "$DIR/other"; }; };\n')
+    other.write_config(f'handlers: {{ out: {{ type = "file"; path = "{daemon.path("out")}"; }}; }};\n')
+    result = run_mcastd("-c", other.config_path, "--check")
+    assert result.returncode == 78 and "another program writes to it" in result.stderr
+
+
+def test_a_dry_run_of_a_reload_finds_what_is_in_the_way_of_a_group_socket(start):
+    daemon = start("")
+    os.makedirs(daemon.path("run", "groups", "news"))
+    daemon.write_config('groups: { news: { address = "233.252.0.1"; port = 5004; socket = true; }; };\n')
+    assert "news is there and is not a socket" in str(daemon.error("Reload", dryRun=True).parameters)
 
 
 def test_groups_of_the_command_line_are_warned_of():

@@ -244,7 +244,8 @@ def test_stats_are_the_two_lists_in_one(daemon):
 def test_a_joined_group_receives_and_sends_until_it_is_left(daemon, net):
     joined = daemon.call("Join", address="233.252.0.20", port=5020, name="extra", interfaces=["eth0"],
                          handlers=["lines"])
-    assert joined == {"name": "extra"}
+    assert joined["name"] == "extra"
+    assert [(m["interface"], m["state"]) for m in joined["memberships"]] == [("eth0", "joined")]
     assert has_membership(net.host, "233.252.0.20")
     send(net.peer, b"to the joined group", "233.252.0.20", 5020)
     wait_until(lambda: b" extra " in daemon.read("lines"), "the datagram in the file")
@@ -259,7 +260,7 @@ def test_a_joined_group_receives_and_sends_until_it_is_left(daemon, net):
 @pytest.mark.parametrize("address, name", [("233.252.0.21", "233.252.0.21:5021"), ("ff15::21", "[ff15::21]:5021")],
                          ids=["v4", "v6"])
 def test_a_joined_group_is_named_after_its_address(daemon, net, address, name):
-    assert daemon.call("Join", address=address, port=5021, interfaces=["eth0"]) == {"name": name}
+    assert daemon.call("Join", address=address, port=5021, interfaces=["eth0"])["name"] == name
     assert has_membership(net.host, address)
     daemon.call("Leave", name=name)
 

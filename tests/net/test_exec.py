@@ -502,7 +502,8 @@ def test_a_daemon_takes_programs_of_its_own_user(place):
     os.chown(place.program, 12345, 12345)
     file = os.path.join(place.directory, "mcastd.conf")
     with open(file, "w") as stream:
-        stream.write(f'handlers: {{ run: {{ type = "exec"; command = ["{place.program}"]; }}; }};\n')
+        stream.write(f'handlers: {{ run: {{ type = "exec"; command = ["{place.program}"]; }}; }};\n'
+                     'control: { socket = "/tmp/mcastd-test-none"; };\n')
     # What is tested may lie where other users cannot get to.
     binary = shutil.copy(MCASTD, os.path.join(place.directory, "mcastd"))
     for user, status in (12345, 0), (12346, 78):

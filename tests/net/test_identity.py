@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import shutil
+import tempfile
 
 import pytest
 
@@ -94,3 +96,32 @@ def test_a_user_that_there_is_not_is_refused(net, tmp_path):
     (tmp_path / "mcastd.conf").write_text(f'user = "nosuchuser"; control: {{ socket = "{tmp_path}/mcastd.sock"; }};')
     result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
     assert result.returncode == 78 and "user: this system has no user nosuchuser" in result.stderr
+
+
+def test_a_check_sees_with_the_eyes_of_the_user(net, tmp_path):
+    directory = tempfile.mkdtemp(prefix="mcastd-")
+    environment = {**os.environ, **dict(word.split("=", 1) for word in without_leak_check()[1:])}
+    try:
+        os.chmod(directory, 0o755)
+        os.mkdir(f"{directory}/conf.d")
+        for name, text in {"roots": "", "conf.d/secret.conf": ""}.items():
+            with open(f"{directory}/{name}", "w") as file:
+                file.write(text)
+            os.chmod(f"{directory}/{name}", 0o600)
+        config = f'''user = "{USER}"; run_directory = "{directory}/run"; control: {{ socket = "{directory}/socket"; }};
+            handlers: {{ a: {{ type = "file"; path = "{directory}/roots"; }};
+            b: {{ type = "file"; path = "{directory}/new"; }}; }};'''
+        with open(f"{directory}/mcastd.conf", "w") as file:
+            file.write(config)
+        for refused in ("conf.d/secret.conf: cannot open it: Permission denied", "roots: Permission denied; the daemon's user"):
+            result = run_mcastd("-c", f"{directory}/mcastd.conf", "--check", host=net.host, env=environment)
+            assert result.returncode == 78 and refused in result.stderr, result.stderr
+            assert f"(checked as user {USER})" in result.stderr
+            os.chmod(f"{directory}/conf.d/secret.conf", 0o644)
+        assert f"opening {directory}/new: Permission denied" in result.stderr
+        os.chown(directory, pwd.getpwnam(USER).pw_uid, -1)
+        os.chown(f"{directory}/roots", pwd.getpwnam(USER).pw_uid, -1)
+        result = run_mcastd("-c", f"{directory}/mcastd.conf", "--check", host=net.host, env=environment)
+        assert result.returncode == 0, result.stderr
+    finally:
+        shutil.rmtree(directory)

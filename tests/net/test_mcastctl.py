@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 
 import pytest
@@ -167,6 +168,24 @@ def test_join_takes_name_source_and_handler(daemon, net):
     assert (group["address"], group["port"], group["sources"], group["handlers"]) == \
         ("ff15::30", 5030, [net.peer.v6], ["lines"])
     daemon.ctl("leave", "own")
+
+
+@pytest.mark.parametrize("interface, why", [
+    ("none0", "there is no such interface"), ("none*", "no interface with the flag MULTICAST matches"),
+    ("192.0.2.99", "no interface has this address")])
+def test_join_says_which_interface_it_waits_for(daemon, interface, why):
+    name, words = daemon.join("233.252.0.32:5032", "--interface", interface)
+    assert name == "233.252.0.32:5032"
+    assert words.startswith(f"mcastctl: join: waiting on {interface}: {why}") and words.count("\n") == 1
+    daemon.ctl("leave", name)
+
+
+def test_join_fails_and_says_why_when_the_kernel_refuses(daemon, net):
+    with net.host, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("", 5033))
+        name, words = daemon.join("233.252.0.33:5033", "--interface", "eth0", status=1)
+    assert words.startswith("mcastctl: join: failed on eth0: ") and "5033" in words
+    daemon.ctl("leave", name)
 
 
 @pytest.mark.parametrize("left_out, interface", [(["!*"], "*"), (["eth*", "!eth*"], "eth*")], ids=["default", "glob"])

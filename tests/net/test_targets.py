@@ -389,7 +389,7 @@ def test_the_words_that_joined_a_target_leave_it(start, net, family):
 @pytest.mark.parametrize("pattern", ["eth?", "eth[01]", "eth*", "br+lan"])
 def test_any_interface_of_a_target_may_stand_in_the_name_of_its_group(start, net, pattern):
     daemon = start("")
-    name = daemon.ctl("join", f"{TARGET[4]}%{pattern}").strip()
+    name, _ = daemon.join(f"{TARGET[4]}%{pattern}")
     assert name == f"{TARGET[4]}%{pattern}"
     daemon.ctl("leave", f"{TARGET[4]}%{pattern}")
     run(net.host, MCASTD, f"{TARGET[4]}%{pattern}", "--timeout", "1ms", status=1)

@@ -35,6 +35,13 @@ def test_an_instance_has_everything_of_its_own(service, lab):
         wait_until(lambda: daemon.system.read(f"/var/log/{daemon.name}/out.raw") == b"for both", "the recording")
 
 
+def test_an_instance_does_not_read_the_files_of_the_first_daemon(service, lab):
+    service.start(FIRST)
+    lab.start(LAB)
+    assert [group["name"] for group in lab.call("ListGroups")["groups"]] == ["lab"]
+    assert "lab.conf: no errors: 1 group" in lab.system.run("mcastd", "-c", lab.configuration, "--check")
+
+
 def test_an_instance_outlives_the_first_daemon(service, lab):
     service.start(FIRST)
     lab.start(LAB)
@@ -61,9 +68,13 @@ def test_an_instance_is_started_by_its_socket(lab):
     assert lab.states("lab") == {"eth0": "joined"}
 
 
-def test_an_instance_may_have_a_directory_of_configurations(lab):
-    lab.drop_in("conf", "[Service]\nBindReadOnlyPaths=/etc/mcastd/lab.d:/etc/mcastd/conf.d\n")
+@pytest.mark.parametrize("drop_in", ["", "[Service]\nBindReadOnlyPaths=/etc/mcastd/lab.d:/etc/mcastd/conf.d\n"],
+                         ids=["shipped", "drop-in-for-0.1"])
+def test_an_instance_has_a_directory_of_configurations(lab, drop_in):
+    """0.1 needed the drop-in for it."""
     lab.system.write("/etc/mcastd/lab.d/lab.conf", LAB)
+    if drop_in:
+        lab.drop_in("conf", drop_in)
     try:
         lab.start("# All of it is in lab.d.\n")
         assert lab.states("lab") == {"eth0": "joined"}

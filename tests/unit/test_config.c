@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -136,8 +137,8 @@ static void write_bytes(struct fixture *fixture, const char *name, const void *b
 	char path[PATH_SIZE];
 	FILE *file;
 
-	if (!strncmp(name, "conf.d/", 7))
-		mkdir(path_of(fixture, "conf.d", path), 0755);
+	if (strchr(name, '/'))
+		mkdir(dirname(path_of(fixture, name, path)), 0755);
 	file = fopen(path_of(fixture, name, path), "w");
 	assert_non_null(file);
 	assert_int_equal(fwrite(bytes, 1, size, file), size);
@@ -506,6 +507,21 @@ static void other_names_in_conf_d_are_ignored(void **state)
 	write_file(fixture, "conf.d/.a.conf", "broken");
 	write_file(fixture, "conf.d/README", "broken");
 	assert_int_equal(load_files(fixture)->files.count, 1);
+}
+
+static void a_file_of_another_name_has_a_directory_of_its_own(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[PATH_SIZE];
+
+	write_file(fixture, "lab.conf", GROUP_A);
+	write_file(fixture, "lab.d/more.conf", GROUP_B);
+	write_file(fixture, "conf.d/others.conf", GROUP_C);
+	assert_int_equal(config_load(path_of(fixture, "lab.conf", path), kinds, &fixture->errors,
+				 &fixture->config),
+		0);
+	assert_int_equal(fixture->config->files.count, 2);
+	assert_string_equal(strrchr(fixture->config->files.items[1], '/'), "/more.conf");
 }
 
 static void a_group_may_use_a_handler_of_a_later_file(void **state)
@@ -1100,17 +1116,17 @@ static void write_socket_path(struct fixture *fixture, size_t length)
 	write_file(fixture, "mcastd.conf", text);
 }
 
-static void a_socket_path_of_107_bytes_fits(void **state)
+static void a_socket_path_of_106_bytes_fits(void **state)
 {
-	write_socket_path(*state, 107);
+	write_socket_path(*state, 106);
 	load_files(*state);
 }
 
-static void a_socket_path_of_108_bytes_is_refused(void **state)
+static void a_socket_path_of_107_bytes_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
 
-	write_socket_path(fixture, 108);
+	write_socket_path(fixture, 107);
 	assert_int_equal(load(fixture), -EINVAL);
 	assert_non_null(strstr(fixture->errors.lines[0], ":1: run_directory: "));
 }
@@ -1119,11 +1135,11 @@ static void a_group_name_makes_its_socket_path_too_long(void **state)
 {
 	write_file(*state, "mcastd.conf",
 		"run_directory = \"/run/01234567890123456789012345678901234567890123456789\";\n"
-		"groups: { abcdefghijklmnopqrstuvwxyz0123456789abcdefghi: {\n"
+		"groups: { abcdefghijklmnopqrstuvwxyz0123456789abcdefgh: {\n"
 		"  address = \"233.252.0.1\"; port = 1;\n"
 		"  socket = true; }; };");
 	assert_refused(*state,
-		"D/mcastd.conf:4: groups.abcdefghijklmnopqrstuvwxyz0123456789abcdefghi.socket: the "
+		"D/mcastd.conf:4: groups.abcdefghijklmnopqrstuvwxyz0123456789abcdefgh.socket: the "
 		"socket's "
 		"path would have 108 bytes, use at most 107: shorten the name or run_directory");
 }
@@ -1413,6 +1429,7 @@ int main(void)
 		TEST(conf_d_is_read_by_name_behind_the_main_file)
 		TEST(a_later_file_stands_above_an_earlier_one)
 		TEST(other_names_in_conf_d_are_ignored)
+		TEST(a_file_of_another_name_has_a_directory_of_its_own)
 		TEST(a_group_may_use_a_handler_of_a_later_file)
 		TEST(a_relative_path_has_its_conf_d_beside_it)
 		TEST(a_group_defined_twice_names_both_places)
@@ -1444,8 +1461,8 @@ int main(void)
 		TEST(groups_of_one_address_may_feed_each_other)
 		TEST(unicast_of_any_sender_is_not_relayed_to_a_network)
 		TEST(unicast_of_named_senders_or_interfaces_is_relayed)
-		TEST(a_socket_path_of_107_bytes_fits)
-		TEST(a_socket_path_of_108_bytes_is_refused)
+		TEST(a_socket_path_of_106_bytes_fits)
+		TEST(a_socket_path_of_107_bytes_is_refused)
 		TEST(a_group_name_makes_its_socket_path_too_long)
 		TEST(a_control_socket_of_108_bytes_is_refused)
 		TEST(a_socket_group_may_be_a_number)

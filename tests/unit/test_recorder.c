@@ -389,7 +389,7 @@ static void *open_recorder(
 {
 	char why[WHY_MAX] = "";
 	void *recorder = NULL;
-	int r = recorder_open(settings, format, NULL, "test", why, &recorder);
+	int r = recorder_open(settings, format, NULL, "test", 0, why, &recorder);
 
 	if (r < 0)
 		print_message("%s\n", why);
@@ -762,7 +762,7 @@ static int try_open(const char *path, char why[static WHY_MAX])
 {
 	struct recorder_settings settings = {.path = (char *)path};
 	void *recorder = NULL;
-	int r = recorder_open(&settings, &lines, NULL, "test", why, &recorder);
+	int r = recorder_open(&settings, &lines, NULL, "test", 0, why, &recorder);
 
 	recorder_close(recorder);
 	return r;
@@ -966,14 +966,14 @@ static void a_recorder_frees_its_owner_once_whether_it_opens_or_not(void **state
 	char why[WHY_MAX];
 
 	(void)state;
-	assert_int_equal(recorder_open(&settings, &counting, &freed, "test", why, &recorder), 0);
+	assert_int_equal(recorder_open(&settings, &counting, &freed, "test", 0, why, &recorder), 0);
 	assert_ptr_equal(recorder_owner(recorder), &freed);
 	assert_int_equal(freed, 0);
 	recorder_close(recorder);
 	assert_int_equal(freed, 1);
 	settings.path = (char *)"/nonexistent/file";
 	assert_int_equal(
-		recorder_open(&settings, &counting, &freed, "test", why, &recorder), -ENOENT);
+		recorder_open(&settings, &counting, &freed, "test", 0, why, &recorder), -ENOENT);
 	assert_int_equal(freed, 2);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "control/describe.h"
 #include "control/method.h"
 
 /* Sets a key. When its value is wrong, answers and returns a negative errno. */
@@ -73,6 +74,7 @@ static enum call_result call_join(struct client *client, const struct call *call
 	const struct control_backend *backend = method_backend(client);
 	CLEANUP(config_group_clear) struct config_group group = {0};
 	AUTO_ERRORS struct errors errors = {0};
+	struct text *text;
 	int r;
 
 	if (read_request(client, call, &group) < 0)
@@ -91,7 +93,9 @@ static enum call_result call_join(struct client *client, const struct call *call
 	} else if (r < 0) {
 		fail_join(client, &errors);
 	} else {
-		json_put_string(client_begin_reply(client), "name", group.name);
+		text = client_begin_reply(client);
+		json_put_string(text, "name", group.name);
+		describe_memberships(text, groups_find(backend->groups, group.name));
 		client_end(client);
 	}
 	backend->changed(backend->daemon);

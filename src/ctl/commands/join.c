@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/json.h"
 #include "ctl/command.h"
 #include "ctl/targets.h"
@@ -43,13 +45,52 @@ static void put_sources(struct session *session, const struct target *target)
 	json_put_close(&session->parameters, ']');
 }
 
-/* The name alone, for "mcastctl leave". */
-static void show(struct writer *writer, const json_t *answer)
+static const char *member(const json_t *object, const char *name)
 {
-	const char *name = json_string_value(json_object_get(answer, "name"));
+	const char *string = json_string_value(json_object_get(object, name));
 
-	if (name)
-		writer_line(writer, name);
+	return string ? string : "";
+}
+
+/* Says on standard error where the group is not joined, and why. Returns an exit code: what waits
+ * for an interface is no failure. */
+static int explain(const struct session *session, const json_t *answer)
+{
+	const json_t *memberships = json_object_get(answer, "memberships");
+	int code = EXIT_DONE;
+
+	for (size_t i = 0; i < json_array_size(memberships); i++) {
+		const json_t *membership = json_array_get(memberships, i);
+		const char *state = member(membership, "state");
+
+		if (!strcmp(state, "joined"))
+			continue;
+		session_fail(session, EXIT_REFUSED, "%s on %s: %s%s", state,
+			member(membership, "interface"), member(membership, "error"),
+			!strcmp(state, "waiting") ? "; joined as soon as that changes"
+						  : "; tried again");
+		if (strcmp(state, "waiting"))
+			code = EXIT_REFUSED;
+	}
+	if (json_is_array(memberships) && !json_array_size(memberships))
+		session_fail(session, EXIT_REFUSED,
+			"waiting: no interface can do multicast; joined as soon as one does");
+	return code;
+}
+
+/* Prints the name alone, for "mcastctl leave". */
+static int join(struct session *session)
+{
+	AUTO_REPLY struct reply reply = {0};
+	int code = session_call(session, "Join", &reply);
+
+	if (code)
+		return code;
+	if (session->writer.json)
+		writer_value(&session->writer, reply.parameters);
+	else
+		writer_line(&session->writer, member(reply.parameters, "name"));
+	return explain(session, reply.parameters);
 }
 
 static int run(struct session *session, const struct arguments *arguments)
@@ -73,7 +114,7 @@ static int run(struct session *session, const struct arguments *arguments)
 	if (values[JOIN_HANDLER].given)
 		session_put_names(session, "handlers", values[JOIN_HANDLER].items,
 			values[JOIN_HANDLER].count);
-	return session_show(session, "Join", show);
+	return join(session);
 }
 
 const struct command join_command = {

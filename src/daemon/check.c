@@ -1,0 +1,287 @@
+#include "daemon/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "daemon/daemon.h"
+#include "daemon/identity.h"
+#include "daemon/keep_source.h"
+#include "daemon/shortfalls.h"
+#include "net/listener.h"
+#include "service/sandbox.h"
+
+/* In the environment of the process that systemd starts for a check: the unit that it stands for,
+ * and the process of that unit which runs, or 0. */
+#define CHECKED_UNIT "MCASTD_CHECKED_UNIT"
+#define RUNNING "MCASTD_RUNNING"
+
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
+
+void check_print(const struct errors *lines, const char *called)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		fprintf(stderr, "%s\n", lines->lines[i]);
+	if (lines->omitted)
+		fprintf(stderr, "and %zu more %s%s\n", lines->omitted, called,
+			plural(lines->omitted));
+}
+
+/* ---- In the sandbox of a unit ---- */
+
+/* The unit whose configuration this is, as the units of systemd/ have it, and the path that the
+ * unit gives it. False: none. */
+static bool find_unit(const char *path, char unit[static UNIT_NAME_MAX + 1], char ret[PATH_MAX])
+{
+	static const char suffix[] = ".conf";
+	size_t directory = (size_t)(strrchr(MCASTD_CONFIG, '/') + 1 - MCASTD_CONFIG), length;
+	const char *name = MCASTD_CONFIG;
+
+	if (!realpath(path, ret) || strncmp(ret, MCASTD_CONFIG, directory))
+		snprintf(ret, PATH_MAX, "%s", path);
+	name = ret + directory;
+	if (!strcmp(ret, MCASTD_CONFIG)) {
+		strcpy(unit, "mcastd.service");
+		return true;
+	}
+	length = strlen(ret);
+	if (strncmp(ret, MCASTD_CONFIG, directory) || length < directory + sizeof(suffix) ||
+		strcmp(ret + length + 1 - sizeof(suffix), suffix) ||
+		name[strspn(name, NAME_CHARACTERS)])
+		return false;
+	length -= directory + sizeof(suffix) - 1;
+	return snprintf(unit, UNIT_NAME_MAX + 1, "mcastd@%.*s.service", (int)length, name) <=
+	       UNIT_NAME_MAX;
+}
+
+static int refuse(const char *unit, const char *why)
+{
+	fprintf(stderr, "%s: %s\n", unit, why);
+	return EXIT_CONFIGURATION;
+}
+
+/* A start for another user would take its directories from the daemon that runs. */
+static bool runs_as_another(const struct unit *unit)
+{
+	const struct passwd *user = *unit->user ? getpwnam(unit->user) : NULL;
+	struct stat status;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)unit->main_pid);
+	return unit->main_pid && user && stat(path, &status) == 0 && status.st_uid != user->pw_uid;
+}
+
+/* Anything else at the path of a socket is replaced by systemd. */
+static bool is_directory(const char *listen)
+{
+	char path[PATH_MAX];
+	struct stat status;
+
+	snprintf(path, sizeof(path), "%.*s", (int)strcspn(listen, " "), listen);
+	return lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* What keeps systemd from starting the unit before a sandbox does, or NULL. */
+static const char *find_obstacle(const struct unit *unit, const struct unit *socket)
+{
+	if (!strcmp(unit->load_state, "masked") || !strcmp(socket->load_state, "masked"))
+		return "it is masked, or its socket unit is: systemctl unmask";
+	if (strcmp(unit->load_state, "loaded"))
+		return "systemd cannot read it: systemd-analyze verify tells why";
+	if (strcmp(socket->load_state, "loaded"))
+		return "systemd cannot read its socket unit: systemd-analyze verify tells why";
+	if (is_directory(socket->listen))
+		return "a directory is where its control socket is to be: remove it";
+	if (runs_as_another(unit))
+		return "it runs as another user than User= says now: stop it, and check again";
+	return NULL;
+}
+
+static const char *fix_of(const char *why)
+{
+	return strstr(why, "user credentials") ? "; systemd-sysusers makes the user"
+	       : strstr(why, "namespacing")    ? "; make the path that a drop-in names"
+	       : strstr(why, "spawning")       ? "; is mcastd installed where the unit expects it?"
+					       : "; systemctl cat shows its settings";
+}
+
+static int check_in(const struct unit *unit, const char *path)
+{
+	AUTO_TEXT struct text output = {0}, errors = {0};
+	char arguments[PATH_MAX + 32], variables[UNIT_NAME_MAX + 64], why[WHY_MAX];
+	int status, r;
+
+	snprintf(arguments, sizeof(arguments), "--check -c %s", path);
+	snprintf(variables, sizeof(variables), CHECKED_UNIT "=%s " RUNNING "=%d", unit->name,
+		(int)unit->main_pid);
+	r = sandbox_run(unit, arguments, variables, &output, &errors, &status, why);
+	fputs(text_string(&output), stdout);
+	fputs(text_string(&errors), stderr);
+	if (r >= 0)
+		return status;
+	fprintf(stderr, "%s: systemd cannot start it: %s%s\n", unit->name, why, fix_of(why));
+	return EXIT_CONFIGURATION;
+}
+
+/* Has the check done where the unit would run. Returns whether there is a unit. */
+static bool check_in_unit(const char *path, int *ret_status)
+{
+	AUTO_UNIT struct unit unit = {0}, socket = {0};
+	char name[UNIT_NAME_MAX + 1], own_path[PATH_MAX];
+	const char *obstacle;
+
+	if (!find_unit(path, name, own_path) || unit_read(name, &unit) < 0)
+		return false;
+	strcpy(name + strlen(name) - strlen("service"), "socket");
+	if (unit_read(name, &socket) < 0)
+		return false;
+	if (unit.needs_reload || socket.needs_reload)
+		fprintf(stderr, "%s: warning: its files have changed: systemctl daemon-reload\n",
+			unit.name);
+	obstacle = find_obstacle(&unit, &socket);
+	*ret_status = obstacle ? refuse(unit.name, obstacle) : check_in(&unit, own_path);
+	return true;
+}
+
+/* ---- Here ---- */
+
+/* Whether the configuration is a unit's, and this user can only read it: not root, and not started
+ * by systemd as a part of the unit (ExecStartPre=). */
+static bool is_only_read(const char *path)
+{
+	const char *started = getenv("SYSTEMD_EXEC_PID");
+	char name[UNIT_NAME_MAX + 1], own_path[PATH_MAX];
+
+	return path && geteuid() && !(started && atoi(started) == getpid()) && systemd_runs() &&
+	       find_unit(path, name, own_path);
+}
+
+/* Who has checked, and where. */
+static void describe_eyes(bool is_only_read, char eyes[static WHY_MAX])
+{
+	const char *unit = getenv(CHECKED_UNIT);
+	const struct passwd *user = getpwuid(geteuid());
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
+	because(eyes, 0, "%s user %s%s%s%s", is_only_read ? "only read, by" : "checked as",
+		user ? user->pw_name : number, unit ? " in the sandbox of " : "", unit ? unit : "",
+		is_only_read ? ": root can check it as its unit runs" : "");
+}
+
+static void summarize(const struct options *options, const struct config *config, const char *eyes)
+{
+	size_t warnings = errors_total(&config->warnings);
+
+	printf("%s: no errors: %zu group%s, %zu handler%s",
+		options->configuration ? options->configuration : "command line",
+		config->group_count, plural(config->group_count), config->handler_count,
+		plural(config->handler_count));
+	if (warnings)
+		printf(", %zu warning%s", warnings, plural(warnings));
+	printf(" (%s)\n", eyes);
+	check_print(&config->warnings, "warning");
+}
+
+/* The control socket of a start by hand: one that a daemon listens on is that of the daemon that
+ * runs. */
+static int check_control(const char *path, char why[static WHY_MAX])
+{
+	int r = listener_check_path(path, SOCK_STREAM, why);
+	char directory[PATH_MAX];
+
+	if (r == -EADDRINUSE || (r < 0 && r != -ENOENT))
+		return r == -EADDRINUSE ? 0 : r;
+	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	return because(why, -errno, "%s: %s; set control.socket to a path that the daemon can make",
+		path, strerror(errno));
+}
+
+/* The daemon that runs with this configuration, or 0. */
+static pid_t running_daemon(const struct config *config)
+{
+	const char *running = getenv(RUNNING);
+
+	return running ? (pid_t)atoi(running) : listener_owner(config->control_socket, SOCK_STREAM);
+}
+
+/* As a reload will, when root has become the user of the configuration. */
+static int load_as_user(const struct options *options, struct errors *errors)
+{
+	CLEANUP(config_freep) struct config *config = NULL;
+
+	return daemon_load(options, errors, &config);
+}
+
+/* In the order of daemon_start(). */
+static int try_start(const struct options *options, struct config *config, struct errors *errors)
+{
+	bool by_hand = options->configuration && !getenv(CHECKED_UNIT);
+	pid_t running = options->configuration ? running_daemon(config) : 0;
+	struct spoof *spoof = NULL;
+	uid_t before = geteuid();
+	char why[WHY_MAX];
+	int r;
+
+	log_errors_only(); /* the start will log the rest */
+	shortfalls_find(config);
+	r = keep_source_open(config, why, &spoof);
+	if (!spoof)
+		keep_source_warn(config);
+	if (r >= 0 && by_hand && (r = check_control(config->control_socket, why)) < 0)
+		errors_add(errors, "control socket: %s", why);
+	else if (r < 0 || (r = identity_enter(config, why)) < 0)
+		errors_add(errors, "%s", why);
+	else if ((r = identity_drop()) < 0)
+		errors_add(errors, "dropping the privileges of root: %s", strerror(-r));
+	if (r >= 0 && geteuid() != before)
+		r = load_as_user(options, errors);
+	if (r < 0) {
+		spoof_free(spoof);
+		return r;
+	}
+	shortfalls_find_doubts(config);
+	return daemon_try(options, config, spoof, running, errors);
+}
+
+static int check_here(const struct options *options)
+{
+	CLEANUP(config_freep) struct config *config = NULL;
+	AUTO_ERRORS struct errors errors = {0};
+	bool only_read = is_only_read(options->configuration);
+	char eyes[WHY_MAX];
+	int r = daemon_load(options, &errors, &config);
+
+	if (r >= 0 && !only_read)
+		r = try_start(options, config, &errors);
+	describe_eyes(only_read, eyes);
+	if (r >= 0) {
+		summarize(options, config, eyes);
+		return EXIT_SUCCESS;
+	}
+	check_print(&errors, "error");
+	if (config || getenv(CHECKED_UNIT))
+		fprintf(stderr, "(%s)\n", eyes);
+	return EXIT_CONFIGURATION;
+}
+
+int check_configuration(const struct options *options)
+{
+	int status;
+
+	/* These belong to the process that whoever starts us runs. */
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("LISTEN_PID");
+	if (geteuid() == 0 && options->configuration && !options->target_count &&
+		!getenv(CHECKED_UNIT) && check_in_unit(options->configuration, &status))
+		return status;
+	return check_here(options);
+}

@@ -1,0 +1,131 @@
+#include "daemon/shortfalls.h"
+
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdarg.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "config/report.h"
+#include "daemon/identity.h"
+#include "handlers/handler.h"
+#include "net/multicast.h"
+
+/* Beside those of memberships: the log, sockets, the loop. */
+#define OTHER_DESCRIPTORS 64
+
+static void PRINTF_LIKE(3, 4)
+	warn(struct config *config, const struct subject *subject, const char *format, ...)
+{
+	char why[2 * WHY_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	config_report(&config->warnings, subject, 0, NULL, "warning: %s", why);
+}
+
+static int64_t read_sysctl(const char *path, int64_t otherwise)
+{
+	CLEANUP(fclosep) FILE *file = fopen(path, "re");
+	int64_t value;
+
+	return file && fscanf(file, "%" SCNd64, &value) == 1 ? value : otherwise;
+}
+
+/* ip(7), ip_unprivileged_port_start: for IPv6 as well. */
+static void find_low_ports(struct config *config)
+{
+	int64_t first = read_sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024);
+
+	for (size_t i = 0; i < config->group_count && !identity_has(CAP_NET_BIND_SERVICE); i++) {
+		struct subject subject = group_subject(&config->groups[i]);
+
+		if (config->groups[i].port < first)
+			warn(config, &subject,
+				"port %" PRId64
+				" takes CAP_NET_BIND_SERVICE, and the group is not joined: install "
+				"the drop-in privileged-ports.conf (systemd/examples), or have a "
+				"socket unit open it",
+				config->groups[i].port);
+	}
+}
+
+/* One line for all groups, as the log has it. */
+static void find_short_buffers(struct config *config)
+{
+	AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct config_group *largest = NULL;
+	uint64_t granted;
+	struct subject subject;
+
+	for (size_t i = 0; i < config->group_count; i++)
+		if (!largest || config->groups[i].receive_buffer > largest->receive_buffer)
+			largest = &config->groups[i];
+	if (fd < 0 || !largest)
+		return;
+	granted = socket_set_receive_buffer(fd, largest->receive_buffer);
+	if (granted >= largest->receive_buffer)
+		return;
+	subject = group_subject(largest);
+	warn(config, &subject,
+		"the kernel grants %" PRIu64 " bytes of receive_buffer instead of %" PRIu64
+		": sysctl -w net.core.rmem_max=%" PRIu64
+		", or the drop-in large-buffers.conf (systemd/examples)",
+		granted, largest->receive_buffer, largest->receive_buffer);
+}
+
+static void find_many_sources(struct config *config)
+{
+	int64_t v4 = read_sysctl("/proc/sys/net/ipv4/igmp_max_msf", INT64_MAX);
+	int64_t v6 = read_sysctl("/proc/sys/net/ipv6/mld_max_msf", INT64_MAX);
+
+	for (size_t i = 0; i < config->group_count; i++) {
+		const struct config_group *group = &config->groups[i];
+		struct subject subject = group_subject(group);
+		bool is_v4 = group->address.family == AF_INET;
+		size_t count = group->sources.count + group->block_sources.count;
+
+		if (address_is_multicast(&group->address) && (int64_t)count > (is_v4 ? v4 : v6))
+			warn(config, &subject,
+				"the kernel takes %" PRId64
+				" sources, and the group is not joined with %zu: sysctl -w %s=%zu",
+				is_v4 ? v4 : v6, count,
+				is_v4 ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf", count);
+	}
+}
+
+static void find_descriptors(struct config *config)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+		config->group_count + OTHER_DESCRIPTORS > limit.rlim_max)
+		errors_add(&config->warnings,
+			"warning: %zu groups take at least as many files, and the limit is %" PRIu64
+			": raise LimitNOFILE= of the unit, or ulimit -n",
+			config->group_count, (uint64_t)limit.rlim_max);
+}
+
+void shortfalls_find(struct config *config)
+{
+	find_low_ports(config);
+	find_short_buffers(config);
+	find_many_sources(config);
+	find_descriptors(config);
+}
+
+void shortfalls_find_doubts(struct config *config)
+{
+	for (size_t i = 0; i < config->handler_count; i++) {
+		const struct config_handler *handler = &config->handlers[i];
+		const struct handler_kind *kind = container_of(
+			handler->kind, struct handler_kind, config);
+		struct subject subject = handler_subject(handler);
+		char why[WHY_MAX];
+
+		if (kind->doubt && kind->doubt(handler->settings, why))
+			warn(config, &subject, "%s", why);
+	}
+}

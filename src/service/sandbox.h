@@ -1,0 +1,46 @@
+/* A unit of systemd, and running a program as systemd would start it for that unit: as its user,
+ * with its directories, limits and capabilities, in its sandbox. systemd itself prepares all of it,
+ * for a unit of its own that has the [Service] sections of the unit and of its drop-ins, and
+ * another program. It is asked by systemctl(1). */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/errors.h"
+#include "base/text.h"
+
+#define UNIT_NAME_MAX 255 /* systemd.unit(5) */
+
+struct unit {
+	char name[UNIT_NAME_MAX + 1];
+	char *load_state; /* "loaded", "masked" and so on, see systemctl(1) */
+	char *fragment; /* the path of its file */
+	char *drop_ins; /* their paths, with spaces between them */
+	char *program; /* the path of what it starts */
+	char *user; /* "" for root */
+	char *listen; /* of a socket unit: "/run/mcastd.sock (Stream)"; else "" */
+	pid_t main_pid; /* 0: it does not run */
+	bool needs_reload; /* systemd has not read the files as they are now */
+};
+
+/* Whether systemd runs here (sd_booted(3)). */
+bool systemd_runs(void);
+
+/* Returns 0; -ENOENT when systemd does not run here or there is no such unit; or another negative
+ * errno. */
+int unit_read(const char *name, struct unit *ret);
+void unit_clear(struct unit *unit);
+
+/* Runs the unit's program with other arguments, words for a unit file (systemd.service(5)), and
+ * variables added to its environment, "NAME=VALUE NAME=VALUE". What it writes is appended to output
+ * and errors. Needs root. The unit's runtime, state, cache and log directories are made, as for a
+ * start. Returns 0 with its exit status, or a negative errno with the reason in why: what systemd
+ * says. */
+int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
+	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX]);
+
+/* Whether the path lies in a /tmp or /var/tmp that this process has for itself (PrivateTmp=). */
+bool sandbox_hides(const char *path);
+
+#define AUTO_UNIT CLEANUP(unit_clear)

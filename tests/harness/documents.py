@@ -1,0 +1,44 @@
+"""The configurations that people copy: those in README.md, doc/, man/ and etc/."""
+
+import glob
+import os
+import re
+
+from harness.daemon import ROOT
+
+PAGES = ["README.md", *(os.path.relpath(path, ROOT) for path in sorted(glob.glob(f"{ROOT}/doc/*.md")))]
+MANUAL = [os.path.relpath(path, ROOT) for path in sorted(glob.glob(f"{ROOT}/man/*.scd"))]
+EXAMPLES = [os.path.relpath(path, ROOT) for path in sorted(glob.glob(f"{ROOT}/etc/conf.d/*.example"))]
+COMMENTED = "etc/mcastd.conf"
+
+FENCED = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INDENTED = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
+BEGIN = re.compile(r"(groups|handlers|control|events): \{")
+
+
+def read(path):
+    with open(os.path.join(ROOT, path)) as file:
+        return file.read()
+
+
+def configurations(page):
+    """The blocks of a page that begin as a configuration does; of an example all of it, and of etc/mcastd.conf what is commented
+    out, at once. Programs that are not there are another one."""
+    text = read(page)
+    if page in EXAMPLES:
+        blocks = [text]
+    elif page == COMMENTED:
+        parts = re.findall(r"^#(?:groups|handlers): \{\n(?:#.*\n)*?#\};\n", text, re.MULTILINE)
+        blocks = [re.sub("^#", "", "".join(parts), flags=re.MULTILINE)]
+    else:
+        blocks = FENCED.findall(text) + [re.sub("^    ", "", block, flags=re.MULTILINE) for block in INDENTED.findall(text)]
+        blocks = [block for block in blocks if BEGIN.match(block)]
+    if page in MANUAL:
+        blocks = [block.replace("\\", "") for block in blocks]
+    return [re.sub('"/usr/local/bin/[^"]*"', '"/bin/true"', block) for block in blocks]
+
+
+def all_configurations():
+    """All of them, by the page and a number: {"README.md-0": text}."""
+    return {f"{page}-{number}": block for page in (*PAGES, *MANUAL, *EXAMPLES, COMMENTED)
+            for number, block in enumerate(configurations(page))}
