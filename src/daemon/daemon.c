@@ -428,8 +428,11 @@ static int open_control(struct daemon *daemon, const char *path)
 	if (!daemon->options->configuration)
 		return 0; /* several may run */
 	fd = store_listening(daemon->store, CONTROL_NAME);
-	r = control_new(
-		daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
+	r = fd < 0 ? identity_raise_for(path, why) : 0;
+	if (r >= 0)
+		r = control_new(daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why,
+			&daemon->control);
+	identity_lower();
 	if (r < 0)
 		log_error("control socket: %s", why);
 	return r;
@@ -438,13 +441,8 @@ static int open_control(struct daemon *daemon, const char *path)
 static int apply_first(struct daemon *daemon, struct config *config)
 {
 	AUTO_ERRORS struct errors errors = {0};
-	char why[WHY_MAX];
-	int r = identity_enter(config, why);
+	int r = apply(daemon, config, false, &errors);
 
-	if (r < 0)
-		errors_add(&errors, "%s", why);
-	else
-		r = apply(daemon, config, false, &errors);
 	if (r >= 0 && (r = identity_drop()) < 0)
 		errors_add(&errors, "dropping the privileges of root: %s", strerror(-r));
 	if (r < 0)
@@ -471,36 +469,41 @@ static int open_counters(struct daemon *daemon)
 	return r;
 }
 
-static int make_parts(struct daemon *daemon)
+/* Says which part of the daemon could not be made. Returns r. */
+static int refuse(int r, const char *part)
+{
+	log_error("cannot start: %s: %s", part, strerror(-r));
+	return r;
+}
+
+/* What tells the service manager, and what it stores. */
+static int make_service(struct daemon *daemon)
 {
 	int r;
 
+	errno = ENOMEM; /* unless a system call says otherwise */
 	daemon->base = event_base_new();
 	if (!daemon->base)
-		return -ENOMEM;
+		return refuse(-errno, "the event loop");
 	r = notify_new(daemon->base, &daemon->notify);
 	if (r < 0)
 		log_warning("cannot notify the service manager at %s: %s", getenv("NOTIFY_SOCKET"),
 			strerror(-r));
 	r = store_new(daemon->notify, &daemon->store);
-	r = r < 0 ? r : open_counters(daemon);
 	if (r < 0)
-		return r;
-	daemon->guard = loop_guard_new();
-	daemon->events = events_new(daemon->base);
-	daemon->reloads = reloads_new(daemon->base, &reload_callbacks, daemon);
-	if (!daemon->guard || !daemon->events || !daemon->reloads)
-		return -ENOMEM;
-	/* Before the interfaces are first listed, so that no change is missed in between. */
-	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
-	if (r < 0) {
-		log_error("watching the network interfaces: %s", strerror(-r));
-		return r;
-	}
+		return refuse(r, "the sockets that systemd passes");
+	r = open_counters(daemon);
+	return r < 0 ? refuse(r, "the memory of the counters") : 0;
+}
+
+static int make_groups(struct daemon *daemon)
+{
 	daemon->handlers = handlers_new(&(struct handler_context){.counters = daemon->counters,
 		.guard = daemon->guard,
 		.spoof = daemon->spoof,
 		.notices = events_sink(daemon->events)});
+	if (!daemon->handlers)
+		return refuse(-ENOMEM, "the handlers");
 	daemon->groups = groups_new(&(struct groups_setup){.base = daemon->base,
 		.counters = daemon->counters,
 		.store = daemon->store,
@@ -509,11 +512,37 @@ static int make_parts(struct daemon *daemon)
 		.receive_only = !daemon->options->configuration,
 		.changed = on_followed,
 		.argument = daemon});
-	if (!daemon->handlers || !daemon->groups)
-		return -ENOMEM;
+	if (!daemon->groups)
+		return refuse(-ENOMEM, "the groups");
 	events_begin(daemon->events, daemon->groups);
+	return 0;
+}
+
+static int make_parts(struct daemon *daemon)
+{
+	int r = make_service(daemon);
+
+	if (r < 0)
+		return r;
+	daemon->guard = loop_guard_new();
+	if (!daemon->guard)
+		return refuse(-ENOMEM, "the memory of the loop guard");
+	daemon->events = events_new(daemon->base);
+	if (!daemon->events)
+		return refuse(-ENOMEM, "the group of events");
+	daemon->reloads = reloads_new(daemon->base, &reload_callbacks, daemon);
+	if (!daemon->reloads)
+		return refuse(-ENOMEM, "the thread for reloads");
+	/* Before the interfaces are first listed, so that no change is missed in between. */
+	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
+	if (r < 0)
+		return refuse(r, "watching the network interfaces");
+	r = make_groups(daemon);
+	if (r < 0)
+		return r;
 	r = start_timers(daemon);
-	return r < 0 ? r : watch_signals(daemon);
+	r = r < 0 ? r : watch_signals(daemon);
+	return r < 0 ? refuse(r, "watching timers and signals") : 0;
 }
 
 /* After all that is wanted of an earlier run has been restored. */
@@ -546,10 +575,11 @@ int daemon_start(
 
 	*ret_status = EXIT_FAILURE;
 	if (!daemon)
-		return -ENOMEM;
+		return refuse(-ENOMEM, "the daemon");
 	daemon->options = options;
 	prepare_descriptors(config->group_count);
 	r = keep_source_open(config, why, &daemon->spoof);
+	r = r < 0 ? r : identity_enter(config, why);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_error("%s", why);
@@ -572,6 +602,7 @@ int daemon_start(
 	take(owned);
 	r = adhoc_start(options, daemon->base, daemon->groups, daemon->handlers, &daemon->adhoc);
 	if (r < 0) {
+		refuse(r, "the targets of the command line");
 		daemon_stop(daemon);
 		return r;
 	}

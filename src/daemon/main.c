@@ -1,6 +1,7 @@
 /* mcastd: the UDP multicast daemon. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -37,13 +38,16 @@ int main(int argc, char **argv)
 	struct options options;
 	struct config *config;
 	struct daemon *daemon;
-	int status;
+	int status, r;
 
 	if (options_parse(argc, argv, &options, &status) < 0)
 		return status;
 	daemon_hold_signals(true);
 	log_open();
-	if (daemon_load(&options, &errors, &config) < 0)
+	r = daemon_load(&options, &errors, &config);
+	if (r < 0 && !errors_total(&errors))
+		errors_add(&errors, "cannot load the configuration: %s", strerror(-r));
+	if (r < 0)
 		return report(&errors, "error", EXIT_CONFIGURATION);
 	if (options.check) {
 		keep_source_warn(config, options.configuration);
