@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "child/orphans.h"
 #include "config/diff.h"
 #include "control/control.h"
 #include "daemon/adhoc.h"
@@ -53,7 +54,7 @@
 /* Beside the groups': connections, files, and the duplicates for the fd store. */
 #define SPARE_DESCRIPTORS 4096
 
-#define SIGNAL_COUNT 4
+#define SIGNAL_COUNT 5
 
 #define STATUS_MAX 160
 
@@ -79,6 +80,7 @@ struct daemon {
 	struct loop_guard *guard;
 	struct spoof *spoof; /* NULL: the configuration of the start did not need it */
 	struct events *events;
+	bool adopts; /* what programs leave behind */
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	char status[STATUS_MAX]; /* as last sent to systemd */
 };
@@ -312,6 +314,12 @@ static void on_rotate_signal(evutil_socket_t signal_number, short what, void *ar
 		handler_rotate(handlers_at(daemon->handlers, i));
 }
 
+static void on_child_signal(evutil_socket_t signal_number, short what, void *argument)
+{
+	(void)signal_number, (void)what, (void)argument;
+	orphans_reap();
+}
+
 /* The groups have followed a change: so do the handlers. */
 static void on_followed(void *argument)
 {
@@ -355,7 +363,8 @@ static int watch_signals(struct daemon *daemon)
 		int number;
 		event_callback_fn callback;
 	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal},
-		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal}};
+		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal},
+		{SIGCHLD, on_child_signal}};
 
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
 		evsignal_assign(&daemon->signals[i], daemon->base, watched[i].number,
@@ -577,6 +586,7 @@ int daemon_start(
 	if (!daemon)
 		return refuse(-ENOMEM, "the daemon");
 	daemon->options = options;
+	daemon->adopts = orphans_adopt();
 	prepare_descriptors(config->group_count);
 	r = keep_source_open(config, why, &daemon->spoof);
 	r = r < 0 ? r : identity_enter(config, why);
@@ -623,7 +633,7 @@ void daemon_run(struct daemon *daemon)
 int daemon_stop(struct daemon *daemon)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline = now + STOP_NS;
-	unsigned stuck;
+	unsigned stuck, orphans;
 	int status;
 
 	notify_send(daemon->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
@@ -640,6 +650,9 @@ int daemon_stop(struct daemon *daemon)
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	stuck = handlers_free(daemon->handlers, deadline);
+	if (daemon->adopts && (orphans = orphans_end()))
+		log_warning("%u process%s that programs have left behind did not end", orphans,
+			orphans == 1 ? "" : "es");
 	events_free(daemon->events);
 	status = adhoc_finish(daemon->adhoc);
 	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);
