@@ -434,6 +434,8 @@ static void check_socket(struct check *check)
 			complain(check, "socket_mode", "%s", needs);
 		if (group->socket_group)
 			complain(check, "socket_group", "%s", needs);
+		if (mark_of(check, "socket_empty").line)
+			complain(check, "socket_empty", "%s", needs);
 		return;
 	}
 	length = strlen(check->config->run_directory) + strlen("/groups/") + strlen(group->name);

@@ -56,6 +56,7 @@ struct config_group {
 	bool replies; /* receive what comes back to the port that it sends from */
 	bool socket;
 	int64_t socket_mode;
+	bool socket_empty;
 	char *socket_group;
 	struct key_mark *marks; /* NULL once the configuration is loaded */
 };

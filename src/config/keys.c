@@ -88,6 +88,9 @@ static const struct key group_keys[] = {
 		.help = "Whether what comes back to the port that the group sends from is received "
 			"as datagrams of the group."},
 	SOCKET_ROWS,
+	{GROUP(socket_empty, KEY_BOOL), .fallback = "true",
+		.help = "Whether programs at the socket file get datagrams without payload, which "
+			"many take for the end of the connection."},
 };
 
 const struct schema group_schema = {

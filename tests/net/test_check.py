@@ -50,6 +50,7 @@ BROKEN = {
     "mode": (group("socket = true;", 'socket_mode = "0999";'), 6, ["0999", "0660"]),
     "mode-number": (group("socket = true;", "socket_mode = 660;"), 6, ["socket_mode", "\"0660\""]),
     "socket-group": (group("socket = true;", 'socket_group = "no-such-group";'), 6, ["no-such-group"]),
+    "empty-without-socket": (group('socket_empty = false;'), 5, ["socket_empty", "socket = true"]),
     "mode-without-socket": (group('socket_mode = "0600";'), 5, ["socket_mode", "socket = true"]),
     "sources-and-blocked": (group('sources = ["192.0.2.7"];', 'block_sources = ["192.0.2.8"];'), 6,
                             ["block_sources", "sources"]),
