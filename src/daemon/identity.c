@@ -19,11 +19,10 @@
 #include "base/users.h"
 #include "daemon/only_root.h"
 
-/* What the first joining takes: ports under 1024, large buffers and, before Linux 5.7, binding to an
- * interface. */
-#define JOINING                                                             \
-	(CAP_TO_MASK(CAP_NET_BIND_SERVICE) | CAP_TO_MASK(CAP_NET_ADMIN) | \
-		CAP_TO_MASK(CAP_NET_RAW))
+/* What the first joining takes: ports under 1024, large buffers and, before Linux 5.7, binding to
+ * an interface. */
+#define JOINING \
+	(CAP_TO_MASK(CAP_NET_BIND_SERVICE) | CAP_TO_MASK(CAP_NET_ADMIN) | CAP_TO_MASK(CAP_NET_RAW))
 
 /* Whether the process has become another user, and has not dropped root's privileges yet. */
 static bool can_raise(void)
@@ -89,8 +88,8 @@ int identity_raise_for(const char *path, char why[static WHY_MAX])
 
 	if (!can_raise() || !slash)
 		return 0;
-	snprintf(directory, sizeof(directory), "%.*s", slash > path ? (int)(slash - path) : 1,
-		path);
+	snprintf(
+		directory, sizeof(directory), "%.*s", slash > path ? (int)(slash - path) : 1, path);
 	if (access(directory, W_OK | X_OK) == 0 || errno != EACCES)
 		return 0;
 	r = only_root_changes(directory, why);
