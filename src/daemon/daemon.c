@@ -176,7 +176,7 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 		r = groups_prepare(
 			daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
 	if (r < 0 && !errors_total(errors))
-		errors_add(errors, "%s", strerror(-r));
+		errors_add(errors, "applying the configuration: %s", strerror(-r));
 	if (r < 0 || dry_run) {
 		groups_plan_free(groups_plan);
 		handlers_abandon(handlers_plan);
