@@ -22,7 +22,7 @@ struct listener {
 	struct event resume;
 	listener_accept accept;
 	void *argument;
-	char *path;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	dev_t device; /* of the socket file that we made: another may stand there by now */
 	ino_t inode;
 	struct log_limit limit;
@@ -165,24 +165,28 @@ static int bind_path(
 	return take_fd(fd);
 }
 
+/* That of a socket of systemd is only shown. */
+static void set_path(struct listener *listener, const char *path)
+{
+	snprintf(listener->path, sizeof(listener->path), "%s", path);
+}
+
 int listener_new(struct event_base *base, const struct listener_options *options,
 	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
-	char *path = strdup(options->path);
 	struct stat file = {0};
 	AUTO_CLOSE int fd = -1;
 
-	if (!listener || !path)
+	if (!listener)
 		fd = because(why, -ENOMEM, "out of memory");
 	else
 		fd = options->fd ? options->fd : bind_path(options, &file, why);
 	if (fd < 0) {
-		free(path);
 		free(listener);
 		return fd;
 	}
-	listener->path = path;
+	set_path(listener, options->path);
 	listener->accept = accept;
 	listener->argument = argument;
 	listener->device = file.st_dev;
@@ -202,16 +206,9 @@ int listener_new(struct event_base *base, const struct listener_options *options
 
 int listener_rename(struct listener *listener, const char *path)
 {
-	char *copy = strdup(path);
-
-	if (!copy)
-		return -ENOMEM;
-	if (rename(listener->path, path) < 0) {
-		free(copy);
+	if (rename(listener->path, path) < 0)
 		return -errno;
-	}
-	free(listener->path);
-	listener->path = copy;
+	set_path(listener, path);
 	return 0;
 }
 
@@ -227,6 +224,5 @@ void listener_free(struct listener *listener)
 	event_del(&listener->acceptable);
 	evtimer_del(&listener->resume);
 	close(listener->fd);
-	free(listener->path);
 	free(listener);
 }
