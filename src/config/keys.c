@@ -159,8 +159,7 @@ const struct schema control_schema = {
 
 static const struct key config_keys[] = {
 	{CONFIG(user, KEY_STRING), .max = GROUP_NAME_MAX,
-		.help = "The user to run as after a start as root, once the groups are joined. "
-			"Without it: root."},
+		.help = "The user to become after a start as root. Without it: root."},
 	{CONFIG(group, KEY_STRING), .max = GROUP_NAME_MAX,
 		.help = "The system group to run as then. Without it: that of the user."},
 	{CONFIG(run_directory, KEY_PATH), .max = RUN_DIRECTORY_MAX,

@@ -590,6 +590,8 @@ int daemon_start(
 	prepare_descriptors(config->group_count);
 	r = keep_source_open(config, why, &daemon->spoof);
 	r = r < 0 ? r : identity_enter(config, why);
+	if (r >= 0 && options->configuration)
+		identity_tell_root(config, options->configuration);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_error("%s", why);

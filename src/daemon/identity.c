@@ -109,6 +109,15 @@ void identity_lower(void)
 	set_effective(0);
 }
 
+void identity_tell_root(const struct config *config, const char *path)
+{
+	if (!config->user && geteuid() == 0)
+		log_notice("the daemon runs as root, and stays root: write user = \"mcastd\"; (or "
+			   "another user that may use its files) into %s, and it becomes that user "
+			   "at its next start; in a unit, User=mcastd",
+			path);
+}
+
 /* Makes the directory as root, for the user. */
 static int give_directory(const char *path, const struct passwd *user)
 {

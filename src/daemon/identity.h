@@ -16,6 +16,10 @@
  * why. */
 int identity_enter(const struct config *config, char why[static WHY_MAX]);
 
+/* Says in the log that the daemon stays root, where it does, and what to write into the file of its
+ * configuration for another user. */
+void identity_tell_root(const struct config *config, const char *path);
+
 /* Gives the calling thread the capabilities that joining needs; does nothing after identity_drop().
  */
 void identity_raise(void);
