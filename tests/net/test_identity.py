@@ -1,8 +1,10 @@
 """A daemon that root starts by hand, and that becomes another user."""
 
 import os
+import pathlib
 import pwd
 import stat
+import tempfile
 
 import pytest
 
@@ -35,15 +37,20 @@ def without_leak_check():
 
 
 @pytest.fixture
-def daemon(start, tmp_path):
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    files = tmp_path / "files"
+def place():
+    """A directory that the user can reach. pytest's own are closed whenever another one starts."""
+    with tempfile.TemporaryDirectory(prefix="mcastd-") as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
+@pytest.fixture
+def daemon(place, start):
+    files = place / "files"
     files.mkdir()
-    for path in (tmp_path, files):
+    for path in (place, files):
         os.chown(path, pwd.getpwnam(USER).pw_uid, -1)
-    return start(CONFIG, directory=str(tmp_path), wrapper=without_leak_check())
+    return start(CONFIG, directory=str(place), wrapper=without_leak_check())
 
 
 def statuses(daemon):

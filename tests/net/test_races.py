@@ -3,7 +3,6 @@ finds on its way, and by what somebody puts there at the last moment."""
 
 import errno
 import os
-import pathlib
 import pwd
 import random
 import shutil
@@ -11,13 +10,14 @@ import signal
 import socket
 import stat
 import subprocess
-import tempfile
 
 import pytest
 
 from harness.daemon import MCASTD
 from harness.topology import die_with_us
-from net.test_identity import USER, without_leak_check
+from net.test_identity import USER, place, without_leak_check
+
+assert place  # the fixture
 
 pytestmark = pytest.mark.skipif(
     open("/proc/self/uid_map").read().split()[2] == "1", reason="in a user namespace of one user, there is no other")
@@ -50,14 +50,6 @@ def make_victims(directory):
     for path in (victims[0], victims[2]):
         os.chmod(path, 0o600)
     return victims
-
-
-@pytest.fixture
-def place():
-    """A directory that the user can reach. pytest's own are closed whenever another one starts."""
-    with tempfile.TemporaryDirectory(prefix="mcastd-") as name:
-        os.chmod(name, 0o755)
-        yield pathlib.Path(name)
 
 
 class Run:
