@@ -2,6 +2,9 @@
 
 #include <stdarg.h>
 
+/* The line where there is no memory for it. */
+static char out_of_memory[] = "out of memory";
+
 void errors_add(struct errors *errors, const char *format, ...)
 {
 	char *line = NULL;
@@ -11,21 +14,18 @@ void errors_add(struct errors *errors, const char *format, ...)
 		errors->omitted++;
 		return;
 	}
-	if (!errors->lines)
-		errors->lines = calloc(ERRORS_MAX, sizeof(*errors->lines));
 	va_start(arguments, format);
-	if (!errors->lines || vasprintf(&line, format, arguments) < 0)
-		errors->omitted++;
-	else
-		errors->lines[errors->count++] = line;
+	if (vasprintf(&line, format, arguments) < 0)
+		line = out_of_memory;
 	va_end(arguments);
+	errors->lines[errors->count++] = line;
 }
 
 void errors_clear(struct errors *errors)
 {
 	for (size_t i = 0; i < errors->count; i++)
-		free(errors->lines[i]);
-	free(errors->lines);
+		if (errors->lines[i] != out_of_memory)
+			free(errors->lines[i]);
 	*errors = (struct errors){0};
 }
 

@@ -17,12 +17,12 @@ int because(char why[static WHY_MAX], int error, const char *format, ...) PRINTF
 #define ERRORS_MAX 200
 
 struct errors {
-	char **lines;
+	char *lines[ERRORS_MAX];
 	size_t count;
 	size_t omitted; /* errors beyond ERRORS_MAX */
 };
 
-/* Appends one formatted line. Without memory it is counted as omitted. */
+/* Appends one formatted line; without memory, one that says so. */
 void errors_add(struct errors *errors, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Frees the lines and leaves an empty list. */

@@ -19,6 +19,7 @@
 int program_open(struct program *program, const char *name, const struct string_list *command,
 	unsigned lines_max)
 {
+	struct sigaction action;
 	int r = 0;
 
 	*program = (struct program){.lines_max = lines_max, .budget.name = name};
@@ -29,7 +30,8 @@ int program_open(struct program *program, const char *name, const struct string_
 		r = string_list_add(&program->command, command->items[i]);
 	/* If the daemon was started with SIGCHLD ignored, children could not be waited for
 	 * (sigaction(2)). */
-	signal(SIGCHLD, SIG_DFL);
+	if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+		signal(SIGCHLD, SIG_DFL);
 	return r < 0 ? r : array_add(&program->command, NULL);
 }
 

@@ -5,7 +5,8 @@
  * A child is over when the program itself has ended and its output is at its end. What it left in
  * the background with the output still open belongs to it: it gets CHILD_GRACE_NS, and then
  * SIGTERM; or, after child_terminate(), until kill_ns, and then SIGKILL. What has detached from the
- * output goes on; or, after child_terminate(), is killed when the program has ended. */
+ * output goes on until the daemon stops (orphans.h); or, after child_terminate(), is killed when
+ * the program has ended. */
 #pragma once
 
 #include <stdbool.h>

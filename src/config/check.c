@@ -406,8 +406,11 @@ static void check_socket(struct check *check)
 	const struct config_group *group = check->group;
 	size_t length;
 
-	if (!group->socket)
+	if (!group->socket) {
+		if (mark_of(check, "socket_empty").line)
+			complain(check, "socket_empty", "has no effect without socket = true");
 		return;
+	}
 	/* With the dot that stands before the name while the socket is made. */
 	length = strlen(check->config->run_directory) + strlen("/groups/.") + strlen(group->name);
 	if (length > SOCKET_PATH_MAX)

@@ -59,6 +59,7 @@ struct config_group {
 	bool socket;
 	int64_t socket_mode; /* by default GROUP_SOCKET_MODE; of the socket file, and who may use
 				the group without one */
+	bool socket_empty;
 	struct principal socket_group; /* PRINCIPAL_NONE: that of the daemon */
 	struct principal_list allow_send, allow_receive; /* with PRINCIPAL_SOCKET: also those of
 							    socket_mode and socket_group */

@@ -103,6 +103,9 @@ static const struct key group_keys[] = {
 	{GROUP(allow_send, KEY_PRINCIPALS), .max = ALLOWED_MAX, .fallback = "socket",
 		.help = "Who may send, at the socket file and at the control socket. [] is "
 			"nobody."},
+	{GROUP(socket_empty, KEY_BOOL), .fallback = "true",
+		.help = "Whether programs at the socket file get datagrams without payload, which "
+			"many take for the end of the connection."},
 };
 
 const struct schema group_schema = {
@@ -171,8 +174,7 @@ const struct schema control_schema = {
 
 static const struct key config_keys[] = {
 	{CONFIG(user, KEY_STRING), .max = GROUP_NAME_MAX,
-		.help = "The user to run as after a start as root, once the groups are joined. "
-			"Without it: root."},
+		.help = "The user to become after a start as root. Without it: root."},
 	{CONFIG(group, KEY_STRING), .max = GROUP_NAME_MAX,
 		.help = "The system group to run as then. Without it: that of the user."},
 	{CONFIG(run_directory, KEY_PATH), .max = RUN_DIRECTORY_MAX,

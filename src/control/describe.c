@@ -100,6 +100,7 @@ void describe_group(struct text *text, struct group *group, bool shows_senders)
 	json_put_number(text, "sentBytes", counters->sent_bytes);
 	json_put_number(text, "sendFailed", counters->send_failed);
 	json_put_number(text, "unread", counters->unread);
+	json_put_number(text, "emptySkipped", counters->empty_skipped);
 	json_put_number(text, "replies", counters->replies);
 	json_put_number(text, "echoed", counters->echoed);
 	json_put_number(text, "unreachable", counters->unreachable);

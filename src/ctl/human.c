@@ -58,7 +58,7 @@ int parse_timestamp(const char *string, uint64_t *ret_ns)
 		}
 	}
 	seconds = timegm(&date);
-	if (strcmp(string, "Z") || seconds < 0)
+	if (strcmp(string, "Z") || seconds < 0 || (uint64_t)seconds >= UINT64_MAX / NS_PER_S)
 		return -EINVAL;
 	*ret_ns = (uint64_t)seconds * NS_PER_S + ns;
 	return 0;

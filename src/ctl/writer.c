@@ -1,6 +1,7 @@
 #include "ctl/writer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <langinfo.h>
 #include <libsmartcols/libsmartcols.h>
 #include <limits.h>
@@ -8,22 +9,21 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/sums.h"
 #include "ctl/human.h"
 #include "ctl/json.h"
 
 DEFINE_CLEANUP(struct libscols_table *, scols_unref_table)
 
-/* The largest number where the sum is larger. */
-static json_int_t sum_counts(const json_t *counts)
+static int64_t sum_counts(const json_t *counts)
 {
 	const char *name;
 	json_t *count;
-	json_int_t sum = 0;
+	int64_t sum = 0;
 
 	json_object_foreach((json_t *)counts, name, count)
 	{
-		if (__builtin_add_overflow(sum, json_integer_value(count), &sum))
-			return INT64_MAX;
+		sum_add(&sum, json_integer_value(count));
 	}
 	return sum;
 }
@@ -69,10 +69,10 @@ static void append_cell(struct text *text, const struct column *column, const js
 
 	if (!value)
 		return;
-	if (column->kind == COLUMN_SIZE && json_is_integer(value))
+	if (column->kind == COLUMN_SIZE && json_integer_value(value) > 0)
 		text_append_size(text, (uint64_t)json_integer_value(value));
 	else if (column->kind == COLUMN_SUM && json_is_object(value))
-		text_printf(text, "%" JSON_INTEGER_FORMAT, sum_counts(value));
+		text_printf(text, "%" PRId64, sum_counts(value));
 	else if (column->kind == COLUMN_AGE && json_is_null(value))
 		text_append_string(text, "never");
 	else if (column->kind == COLUMN_AGE && json_is_string(value))

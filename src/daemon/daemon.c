@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "child/orphans.h"
 #include "config/diff.h"
 #include "control/control.h"
 #include "daemon/adhoc.h"
@@ -53,7 +54,7 @@
 /* Beside the groups': connections, files, and the duplicates for the fd store. */
 #define SPARE_DESCRIPTORS 4096
 
-#define SIGNAL_COUNT 4
+#define SIGNAL_COUNT 5
 
 #define STATUS_MAX 160
 
@@ -79,6 +80,7 @@ struct daemon {
 	struct loop_guard *guard;
 	struct spoof *spoof; /* NULL: the configuration of the start did not need it */
 	struct events *events;
+	bool adopts; /* what programs leave behind */
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	pid_t running; /* of daemon_try() */
 	char status[STATUS_MAX]; /* as last sent to systemd */
@@ -177,7 +179,7 @@ static int apply(struct daemon *daemon, struct config *wanted, bool dry_run, str
 			daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
 	r = r < 0 ? r : groups_r;
 	if (r < 0 && !errors_total(errors))
-		errors_add(errors, "%s", strerror(-r));
+		errors_add(errors, "applying the configuration: %s", strerror(-r));
 	if (r < 0 || dry_run) {
 		groups_plan_free(groups_plan);
 		handlers_abandon(handlers_plan);
@@ -315,6 +317,12 @@ static void on_rotate_signal(evutil_socket_t signal_number, short what, void *ar
 		handler_rotate(handlers_at(daemon->handlers, i));
 }
 
+static void on_child_signal(evutil_socket_t signal_number, short what, void *argument)
+{
+	(void)signal_number, (void)what, (void)argument;
+	orphans_reap();
+}
+
 /* The groups have followed a change: so do the handlers. */
 static void on_followed(void *argument)
 {
@@ -358,7 +366,8 @@ static int watch_signals(struct daemon *daemon)
 		int number;
 		event_callback_fn callback;
 	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal},
-		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal}};
+		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal},
+		{SIGCHLD, on_child_signal}};
 
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
 		evsignal_assign(&daemon->signals[i], daemon->base, watched[i].number,
@@ -431,8 +440,11 @@ static int open_control(struct daemon *daemon, const char *path)
 	if (!daemon->options->configuration)
 		return 0; /* several may run */
 	fd = store_listening(daemon->store, CONTROL_NAME);
-	r = control_new(
-		daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why, &daemon->control);
+	r = fd < 0 ? identity_raise_for(path, why) : 0;
+	if (r >= 0)
+		r = control_new(daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why,
+			&daemon->control);
+	identity_lower();
 	if (r < 0)
 		log_error("control socket: %s", why);
 	return r;
@@ -441,13 +453,8 @@ static int open_control(struct daemon *daemon, const char *path)
 static int apply_first(struct daemon *daemon, struct config *config)
 {
 	AUTO_ERRORS struct errors errors = {0};
-	char why[WHY_MAX];
-	int r = identity_enter(config, why);
+	int r = apply(daemon, config, false, &errors);
 
-	if (r < 0)
-		errors_add(&errors, "%s", why);
-	else
-		r = apply(daemon, config, false, &errors);
 	if (r >= 0 && (r = identity_drop()) < 0)
 		errors_add(&errors, "dropping the privileges of root: %s", strerror(-r));
 	if (r < 0)
@@ -474,37 +481,42 @@ static int open_counters(struct daemon *daemon)
 	return r;
 }
 
-static int make_parts(struct daemon *daemon)
+/* Says which part of the daemon could not be made. Returns r. */
+static int refuse(int r, const char *part)
+{
+	log_error("cannot start: %s: %s", part, strerror(-r));
+	return r;
+}
+
+/* What tells the service manager, and what it stores. */
+static int make_service(struct daemon *daemon)
 {
 	int r;
 
+	errno = ENOMEM; /* unless a system call says otherwise */
 	daemon->base = event_base_new();
 	if (!daemon->base)
-		return -ENOMEM;
+		return refuse(-errno, "the event loop");
 	r = notify_new(daemon->base, &daemon->notify);
 	if (r < 0)
 		log_warning("cannot notify the service manager at %s: %s", getenv("NOTIFY_SOCKET"),
 			strerror(-r));
 	r = store_new(daemon->notify, &daemon->store);
-	r = r < 0 ? r : open_counters(daemon);
 	if (r < 0)
-		return r;
-	daemon->guard = loop_guard_new();
-	daemon->events = events_new(daemon->base);
-	daemon->reloads = reloads_new(daemon->base, &reload_callbacks, daemon);
-	if (!daemon->guard || !daemon->events || !daemon->reloads)
-		return -ENOMEM;
-	/* Before the interfaces are first listed, so that no change is missed in between. */
-	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
-	if (r < 0) {
-		log_error("watching the network interfaces: %s", strerror(-r));
-		return r;
-	}
+		return refuse(r, "the sockets that systemd passes");
+	r = open_counters(daemon);
+	return r < 0 ? refuse(r, "the memory of the counters") : 0;
+}
+
+static int make_groups(struct daemon *daemon)
+{
 	daemon->handlers = handlers_new(&(struct handler_context){.running = daemon->running,
 		.counters = daemon->counters,
 		.guard = daemon->guard,
 		.spoof = daemon->spoof,
 		.notices = events_sink(daemon->events)});
+	if (!daemon->handlers)
+		return refuse(-ENOMEM, "the handlers");
 	daemon->groups = groups_new(&(struct groups_setup){.base = daemon->base,
 		.counters = daemon->counters,
 		.store = daemon->store,
@@ -514,11 +526,37 @@ static int make_parts(struct daemon *daemon)
 		.running = daemon->running,
 		.changed = on_followed,
 		.argument = daemon});
-	if (!daemon->handlers || !daemon->groups)
-		return -ENOMEM;
+	if (!daemon->groups)
+		return refuse(-ENOMEM, "the groups");
 	events_begin(daemon->events, daemon->groups);
+	return 0;
+}
+
+static int make_parts(struct daemon *daemon)
+{
+	int r = make_service(daemon);
+
+	if (r < 0)
+		return r;
+	daemon->guard = loop_guard_new();
+	if (!daemon->guard)
+		return refuse(-ENOMEM, "the memory of the loop guard");
+	daemon->events = events_new(daemon->base);
+	if (!daemon->events)
+		return refuse(-ENOMEM, "the group of events");
+	daemon->reloads = reloads_new(daemon->base, &reload_callbacks, daemon);
+	if (!daemon->reloads)
+		return refuse(-ENOMEM, "the thread for reloads");
+	/* Before the interfaces are first listed, so that no change is missed in between. */
+	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
+	if (r < 0)
+		return refuse(r, "watching the network interfaces");
+	r = make_groups(daemon);
+	if (r < 0)
+		return r;
 	r = start_timers(daemon);
-	return r < 0 ? r : watch_signals(daemon);
+	r = r < 0 ? r : watch_signals(daemon);
+	return r < 0 ? refuse(r, "watching timers and signals") : 0;
 }
 
 /* After all that is wanted of an earlier run has been restored. */
@@ -551,10 +589,14 @@ int daemon_start(
 
 	*ret_status = EXIT_FAILURE;
 	if (!daemon)
-		return -ENOMEM;
+		return refuse(-ENOMEM, "the daemon");
 	daemon->options = options;
+	daemon->adopts = orphans_adopt();
 	prepare_descriptors(config->group_count);
 	r = keep_source_open(config, why, &daemon->spoof);
+	r = r < 0 ? r : identity_enter(config, why);
+	if (r >= 0 && options->configuration)
+		identity_tell_root(config, options->configuration);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_error("%s", why);
@@ -577,6 +619,7 @@ int daemon_start(
 	take(owned);
 	r = adhoc_start(options, daemon->base, daemon->groups, daemon->handlers, &daemon->adhoc);
 	if (r < 0) {
+		refuse(r, "the targets of the command line");
 		daemon_stop(daemon);
 		return r;
 	}
@@ -620,7 +663,7 @@ void daemon_run(struct daemon *daemon)
 int daemon_stop(struct daemon *daemon)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline = now + STOP_NS;
-	unsigned stuck;
+	unsigned stuck, orphans;
 	int status;
 
 	notify_send(daemon->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
@@ -637,6 +680,9 @@ int daemon_stop(struct daemon *daemon)
 	control_free(daemon->control);
 	groups_free(daemon->groups);
 	stuck = handlers_free(daemon->handlers, deadline);
+	if (daemon->adopts && (orphans = orphans_end()))
+		log_warning("%u process%s that programs have left behind did not end", orphans,
+			orphans == 1 ? "" : "es");
 	events_free(daemon->events);
 	status = adhoc_finish(daemon->adhoc);
 	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);

@@ -1,4 +1,6 @@
 /* mcastd: the UDP multicast daemon. */
+#include <string.h>
+
 #include "base/log.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
@@ -9,7 +11,7 @@ int main(int argc, char **argv)
 	struct options options;
 	struct config *config;
 	struct daemon *daemon;
-	int status;
+	int status, r;
 
 	if (options_parse(argc, argv, &options, &status) < 0)
 		return status;
@@ -17,7 +19,10 @@ int main(int argc, char **argv)
 	log_open();
 	if (options.check)
 		return check_configuration(&options);
-	if (daemon_load(&options, &errors, &config) < 0) {
+	r = daemon_load(&options, &errors, &config);
+	if (r < 0 && !errors_total(&errors))
+		errors_add(&errors, "cannot load the configuration: %s", strerror(-r));
+	if (r < 0) {
 		check_print(&errors, "error");
 		return EXIT_CONFIGURATION;
 	}

@@ -22,6 +22,8 @@ COUNTERS_RECORD(group_counters, {
 	uint64_t sent, sent_bytes;
 	uint64_t send_failed; /* datagrams of local programs that were not sent */
 	uint64_t unread; /* datagrams missed by programs at the group socket, summed over them */
+	uint64_t empty_skipped; /* datagrams without payload that such programs do not get, summed
+				   over them */
 	uint64_t kernel_dropped; /* of all memberships, when last read */
 	uint64_t refused; /* datagrams of other senders than sources has, where the kernel does not
 			     refuse them */

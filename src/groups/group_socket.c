@@ -321,6 +321,9 @@ static void add(struct connection *connection, struct group_socket *socket)
 {
 	connection->group = socket->group;
 	connection->reader.unread = &socket->group->counters->unread;
+	connection->reader.empty_skipped = socket->group->config->socket_empty
+						   ? NULL
+						   : &socket->group->counters->empty_skipped;
 	list_append(&socket->connections, &connection->link);
 	if (connection->may_receive && group_attach(socket->group, &connection->reader.outlet) < 0)
 		connection_free(connection);

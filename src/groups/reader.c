@@ -101,6 +101,27 @@ static unsigned send_after_gap(struct reader *reader, struct mmsghdr *messages, 
 	return sent;
 }
 
+/* Fills in what is to be written. Returns how many messages. */
+static unsigned fill(const struct reader *reader, const struct batch *batch, struct iovec *vectors,
+	struct mmsghdr *messages)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		const struct datagram *datagram = &batch->datagrams[i];
+
+		if (!datagram->size && reader->empty_skipped) {
+			++*reader->empty_skipped;
+			continue;
+		}
+		vectors[count] = (struct iovec){(void *)datagram->payload, datagram->size};
+		messages[count] = (struct mmsghdr){
+			.msg_hdr = {.msg_iov = &vectors[count], .msg_iovlen = 1}};
+		count++;
+	}
+	return count;
+}
+
 /* A program that does not read only loses its own datagrams. The reading side of its connection
  * notices when it has closed the socket. */
 static void deliver(struct outlet *outlet, const struct batch *batch)
@@ -108,24 +129,20 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	struct reader *reader = container_of(outlet, struct reader, outlet);
 	struct mmsghdr messages[BATCH_MAX];
 	struct iovec vectors[BATCH_MAX];
-	unsigned sent;
+	unsigned count = fill(reader, batch, vectors, messages), sent;
 
+	if (!count)
+		return;
 	if (reader->gap && is_behind(reader)) {
-		miss(reader, batch->count);
+		miss(reader, count);
 		return;
 	}
-	for (unsigned i = 0; i < batch->count; i++) {
-		vectors[i] = (struct iovec){
-			(void *)batch->datagrams[i].payload, batch->datagrams[i].size};
-		messages[i] = (struct mmsghdr){
-			.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
-	}
-	sent = reader->gap ? send_after_gap(reader, messages, batch->count)
-			   : send_all(reader->fd, messages, batch->count);
+	sent = reader->gap ? send_after_gap(reader, messages, count)
+			   : send_all(reader->fd, messages, count);
 	if (sent)
 		reader->full_since_ns = 0;
-	if (sent < batch->count)
-		miss(reader, batch->count - sent);
+	if (sent < count)
+		miss(reader, count - sent);
 }
 
 void reader_init(struct reader *reader, int fd)

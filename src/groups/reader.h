@@ -9,6 +9,8 @@ struct reader {
 	struct outlet outlet;
 	int fd; /* of the connection */
 	uint64_t *unread; /* the group's counter of datagrams that the program missed */
+	uint64_t *empty_skipped; /* and of those without payload, which it does not get; NULL: it
+				    gets them */
 	void (*stalled)(struct reader *reader); /* it has read nothing for READER_STALL_S; must not
 						   free it */
 	bool is_stalled;
@@ -24,6 +26,6 @@ struct reader {
  * minute, and a margin for a program that was stopped for a minute. */
 #define READER_STALL_S 65
 
-/* The owner sets stalled and unread. */
+/* The owner sets stalled, unread and empty_skipped. */
 void reader_init(struct reader *reader, int fd);
 void reader_clear(struct reader *reader);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,7 +22,7 @@ struct listener {
 	struct event resume;
 	listener_accept accept;
 	void *argument;
-	char *path;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	dev_t device; /* of the socket file that we made: another may stand there by now */
 	ino_t inode;
 	struct log_limit limit;
@@ -115,62 +116,95 @@ pid_t listener_owner(const char *path, int type)
 	return owner.pid;
 }
 
-/* Binds and sets the permissions; nobody can connect before listen(2), so there is no moment in
- * which the socket is open to more than it should be. */
-static int bind_path(const struct listener_options *options, char why[static WHY_MAX])
+/* Removes the socket file of a daemon that was killed. */
+static int remove_unused(const struct listener_options *options, char why[static WHY_MAX])
 {
 	int r = listener_check_path(options->path, options->type, why);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (unlink(options->path) < 0 && errno != ENOENT)
+		return because(why, -errno,
+			"%s: %s; it is a socket that nobody listens on: remove it", options->path,
+			strerror(errno));
+	return 0;
+}
+
+/* Gives the file that was bound the permissions that bind(2) could not: bits that the umask has
+ * taken, and the group. By descriptor: in a directory of somebody else's, another file may stand
+ * there by now, or a link to one. */
+static int set_permissions(const struct listener_options *options, struct stat *ret)
+{
+	AUTO_CLOSE int fd = open(options->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char opened[32];
+
+	if (fd < 0 || fstat(fd, ret) < 0)
+		return -errno;
+	if (!S_ISSOCK(ret->st_mode) || ret->st_uid != geteuid() || ret->st_nlink != 1)
+		return -ESTALE;
+	if (options->group != (gid_t)-1 && ret->st_gid != options->group &&
+		fchownat(fd, "", (uid_t)-1, options->group, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if ((ret->st_mode & 07777) == options->mode)
+		return 0;
+	/* fchmod(2) takes no such descriptor, and an older chmodat(2) no AT_EMPTY_PATH. */
+	snprintf(opened, sizeof(opened), "/proc/self/fd/%d", fd);
+	return chmod(opened, options->mode) < 0 ? -errno : 0;
+}
+
+/* The file gets the mode of the socket, so that it never permits more than it should (bind(2) of
+ * unix(7)); nobody can connect before listen(2). ret_file is what was made. */
+static int bind_path(
+	const struct listener_options *options, struct stat *ret_file, char why[static WHY_MAX])
+{
+	int r = remove_unused(options, why);
 	struct sockaddr_un address;
 	AUTO_CLOSE int fd = -1;
 
-	if (r < 0 && r != -ENOENT)
+	if (r < 0)
 		return r;
-	/* The socket file of a daemon that was killed. */
-	if (r == 0 && unlink(options->path) < 0 && errno != ENOENT)
-		r = -errno;
-	else
-		r = fill_address(options->path, &address);
+	r = fill_address(options->path, &address);
 	fd = socket(AF_UNIX, options->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (r >= 0 && fd < 0)
+	if (r >= 0 && (fd < 0 || fchmod(fd, options->mode) < 0 ||
+			      bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0))
 		r = -errno;
-	if (r >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		r = -errno;
-	if (r >= 0 && chmod(options->path, options->mode) < 0)
-		r = -errno;
-	if (r >= 0 && options->group != (gid_t)-1 &&
-		chown(options->path, (uid_t)-1, options->group) < 0)
-		r = -errno;
+	if (r >= 0)
+		r = set_permissions(options, ret_file);
 	if (r >= 0 && listen(fd, SOMAXCONN) < 0)
 		r = -errno;
+	if (r == -ESTALE)
+		return because(why, r, "%s: somebody replaced it while it was made", options->path);
 	if (r < 0)
 		return because(why, r, "%s: %s", options->path, strerror(-r));
 	return take_fd(fd);
+}
+
+/* That of a socket of systemd is only shown. */
+static void set_path(struct listener *listener, const char *path)
+{
+	snprintf(listener->path, sizeof(listener->path), "%s", path);
 }
 
 int listener_new(struct event_base *base, const struct listener_options *options,
 	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
-	char *path = strdup(options->path);
+	struct stat file = {0};
 	AUTO_CLOSE int fd = -1;
-	struct stat status;
 
-	if (!listener || !path)
+	if (!listener)
 		fd = because(why, -ENOMEM, "out of memory");
 	else
-		fd = options->fd ? options->fd : bind_path(options, why);
+		fd = options->fd ? options->fd : bind_path(options, &file, why);
 	if (fd < 0) {
-		free(path);
 		free(listener);
 		return fd;
 	}
-	listener->path = path;
+	set_path(listener, options->path);
 	listener->accept = accept;
 	listener->argument = argument;
-	if (!options->fd && stat(options->path, &status) == 0) {
-		listener->device = status.st_dev;
-		listener->inode = status.st_ino;
-	}
+	listener->device = file.st_dev;
+	listener->inode = file.st_ino;
 	listener->fd = take_fd(fd);
 	evutil_make_socket_nonblocking(listener->fd);
 	evtimer_assign(&listener->resume, base, on_resume, listener);
@@ -186,16 +220,9 @@ int listener_new(struct event_base *base, const struct listener_options *options
 
 int listener_rename(struct listener *listener, const char *path)
 {
-	char *copy = strdup(path);
-
-	if (!copy)
-		return -ENOMEM;
-	if (rename(listener->path, path) < 0) {
-		free(copy);
+	if (rename(listener->path, path) < 0)
 		return -errno;
-	}
-	free(listener->path);
-	listener->path = copy;
+	set_path(listener, path);
 	return 0;
 }
 
@@ -211,6 +238,5 @@ void listener_free(struct listener *listener)
 	event_del(&listener->acceptable);
 	evtimer_del(&listener->resume);
 	close(listener->fd);
-	free(listener->path);
 	free(listener);
 }

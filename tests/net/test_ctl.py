@@ -44,7 +44,9 @@ class Fake:
     def answer(self, connection, message):
         call = json.loads(message)
         self.calls.append(call)
-        connection.sendall(json.dumps(self.answers[call["method"].rpartition(".")[2]]).encode() + b"\0")
+        answers = self.answers[call["method"].rpartition(".")[2]]
+        for answer in answers if isinstance(answers, list) else [answers]:
+            connection.sendall(json.dumps(answer).encode() + b"\0")
 
     def ctl(self, *arguments, status=0):
         result = subprocess.run([MCASTCTL, "-s", self.path, *arguments], stdin=subprocess.DEVNULL, text=True,
@@ -225,6 +227,7 @@ def test_check_explains_each_handler_with_one_datagram_too_many_or_too_few(fake,
 def test_check_of_numbers_that_overflow_fails(fake, numbers):
     words = check(fake, handler("archive", **numbers), status=1)
     assert words.startswith("mcastctl: stats: archive: received ")
+    assert words.endswith(f" = {2**63 - 1}, the most that can be counted\n") and "-" not in words
 
 
 @pytest.mark.parametrize("numbers", [dict(received=None), dict(delivered="0"), dict(dropped=7), dict(dropped={"full": "7"})],
@@ -255,6 +258,13 @@ def test_sums_that_overflow_are_shown_as_the_largest_number(fake):
     reasons = {"full": 2**63 - 1, "rate": 1, "io": 5}
     row = cells(fake(ListHandlers={"parameters": {"handlers": [handler("archive", dropped=reasons)]}}).ctl("handlers"))[0]
     assert row["DROPPED"] == str(2**63 - 1)
+
+
+def test_differences_that_overflow_are_shown_as_the_largest_number(fake):
+    members = [{"interface": f"eth{i}", "state": "joined", "kernelDropped": -2**63} for i in range(2)]
+    group = {"name": "news", "address": "233.252.0.1", "port": 5004, "kernelDropped": 2**63 - 1, "memberships": members}
+    last = fake(ListGroups={"parameters": {"groups": [group]}}).ctl("groups").splitlines()[-1]
+    assert "gone" in last and str(2**63 - 1) in last
 
 
 # send
@@ -301,6 +311,12 @@ def test_the_numbers_are_those_of_the_daemon(daemon, net):
     assert [int(row[name]) for name in ("RECEIVED", "FILTERED", "DELIVERED", "DROPPED")] == \
         [lines["received"], lines["filtered"], lines["delivered"], 0]
     assert lines["filtered"] > 0 and lines["delivered"] > 0
+
+
+def test_tail_counts_no_further_than_it_can(fake):
+    gap = {"parameters": {"gap": {"group": "news", "count": 2**63 - 1}}, "continues": True}
+    words = fake(Subscribe=[gap, gap, gap]).ctl("tail", "--json", "news", status=1)
+    assert f"{2**63 - 1} datagrams lost in all: {2**63 - 1} before mcastctl" in words
 
 
 @pytest.mark.parametrize("count, line, total", [

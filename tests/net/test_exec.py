@@ -349,6 +349,43 @@ def test_programs_that_run_at_the_end_are_ended(run, net):
     assert state_of(pid) is None
 
 
+LEAVE_STUBBORN = """
+trap '' TERM
+%s sh -c 'echo $$ >"$0/pid"; while [ -d "$0" ]; do sleep 0.01; done' "$1" >/dev/null 2>&1 &
+while [ ! -s "$1/pid" ]; do sleep 0.01; done"""
+
+
+@pytest.mark.parametrize("session", ["", "setsid"])
+def test_what_programs_have_left_behind_ends_with_the_daemon(run, net, session):
+    daemon = run(LEAVE_STUBBORN % session)
+    send_all(net, b"x")
+    wait_delivered(daemon, 1)
+    pid = int(daemon.read("pid"))
+    daemon.process.terminate()
+    assert daemon.process.wait(TIMEOUT) == 0
+    try:
+        assert not is_alive(pid)
+    finally:
+        end(pid)
+
+
+def test_what_programs_have_left_behind_is_reaped_when_it_ends(run, net):
+    daemon = run('setsid sleep 0.05 >/dev/null 2>&1 & echo $! >"$1/pid"')
+    send_all(net, *[b"x"] * 20)
+    wait_delivered(daemon, 20)
+    wait_no_children(daemon)
+
+
+def test_children_that_the_daemon_was_started_with_are_not_its_own_to_end(start, programs):
+    shell = programs.write("entrypoint", 'sleep 100 </dev/null >/dev/null 2>&1 & exec "$@"')
+    daemon = start(wrapper=[shell])
+    (pid,) = children_of(daemon)
+    daemon.process.terminate()
+    daemon.process.wait(TIMEOUT)
+    assert is_alive(pid)
+    end(pid)
+
+
 def test_programs_that_run_at_a_reload_are_given_time_and_then_ended(start, net, programs):
     script = programs.write("slow", """
         payload=$(cat)

@@ -25,6 +25,7 @@ groups: {
   private: { address = "233.252.0.5"; port = 5008; interfaces = ["eth0"]; socket = true; socket_mode = "0600"; };
   shared:  { address = "233.252.0.6"; port = 5009; interfaces = ["eth0"]; socket = true; socket_mode = "0666";
              socket_group = "root"; };
+  filled:  { address = "233.252.0.8"; port = 5011; interfaces = ["eth0"]; socket = true; socket_empty = false; };
   closed:  { address = "233.252.0.7"; port = 5010; interfaces = ["eth0"]; };
 };
 handlers: { raw: { type = "file"; path = "$DIR/raw"; format = "raw"; }; };
@@ -73,6 +74,37 @@ def test_what_arrives_is_read(daemon, net, family):
         send(net.peer, ALL_BYTES, ADDRESS[family], 5004)
         send(net.peer, b"second", ADDRESS[family], 5004)
         assert receive(sock, 2) == [ALL_BYTES, b"second"]
+
+
+def socat(daemon, net, group, port, *payloads):
+    """What socat prints of a group, which ends at the first empty datagram that it gets."""
+    address = daemon.group(group)["address"]
+    before = daemon.group(group)
+    reader = subprocess.Popen(
+        ["socat", "-u", f"UNIX-CONNECT:{daemon.group_path(group)},type=5", "STDOUT"], stdout=subprocess.PIPE)
+    with reader:
+        def reads():
+            send(net.other, b"?", address, port)
+            return select.select([reader.stdout], [], [], 0.05)[0]
+
+        wait_until(reads, "socat to print")
+        for payload in payloads:
+            send(net.peer, payload, address, port)
+        read = b""
+        while not read.endswith(b"end") and (some := os.read(reader.stdout.fileno(), 4096)):
+            read += some
+        ended = not read.endswith(b"end")
+        reader.kill()
+    return read.lstrip(b"?"), ended, daemon.group(group)["emptySkipped"] - before["emptySkipped"]
+
+
+def test_socat_ends_at_a_datagram_without_payload(daemon, net):
+    assert socat(daemon, net, "large", 5006, b"a", b"", b"b", b"end") == (b"a", True, 0)
+
+
+def test_socat_reads_on_where_the_group_does_not_pass_empty_datagrams(daemon, net):
+    assert socat(daemon, net, "filled", 5011, b"a", b"", b"", b"b", b"", b"end") == (b"abend", False, 3)
+    assert daemon.group("filled")["unread"] == 0
 
 
 def test_datagrams_without_payload_are_sent(daemon, net):
@@ -262,7 +294,7 @@ def test_file_permissions_are_as_configured(daemon):
 
 def test_only_groups_that_ask_for_it_have_a_socket(daemon):
     names = set(os.listdir(daemon.path("run", "groups")))
-    assert names == {"news4", "news6", "readers", "large", "busy", "private", "shared"}
+    assert names == {"news4", "news6", "readers", "large", "busy", "private", "shared", "filled"}
 
 
 def test_socket_files_are_removed_at_the_end(start):

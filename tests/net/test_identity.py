@@ -1,15 +1,17 @@
 """A daemon that root starts by hand, and that becomes another user."""
 
 import os
+import pathlib
 import pwd
 import shutil
+import stat
 import tempfile
 
 import pytest
 
 from harness.daemon import run_mcastd
 from harness.peers import receive, seqpacket, send, tutorial_receiver
-from harness.waiting import wait_until
+from harness.waiting import TIMEOUT, wait_until
 
 pytestmark = pytest.mark.skipif(
     open("/proc/self/uid_map").read().split()[2] == "1", reason="in a user namespace of one user, there is no other")
@@ -36,15 +38,20 @@ def without_leak_check():
 
 
 @pytest.fixture
-def daemon(start, tmp_path):
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    files = tmp_path / "files"
+def place():
+    """A directory that the user can reach. pytest's own are closed whenever another one starts."""
+    with tempfile.TemporaryDirectory(prefix="mcastd-") as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
+@pytest.fixture
+def daemon(place, start):
+    files = place / "files"
     files.mkdir()
-    for path in (tmp_path, files):
+    for path in (place, files):
         os.chown(path, pwd.getpwnam(USER).pw_uid, -1)
-    return start(CONFIG, directory=str(tmp_path), wrapper=without_leak_check())
+    return start(CONFIG, directory=str(place), wrapper=without_leak_check())
 
 
 def statuses(daemon):
@@ -85,6 +92,26 @@ def test_group_sockets_work_and_a_reload_makes_more_of_them(daemon, net):
     daemon.write_config(CONFIG.replace("receive_buffer", "socket = true; receive_buffer"))
     daemon.ctl("reload")
     assert os.path.exists(daemon.group_path("ptp"))
+
+
+def test_root_without_a_user_says_that_it_stays_root_and_what_to_write(start, daemon):
+    assert "stays root" not in daemon.log()
+    staying = start()
+    assert f'stays root: write user = "mcastd"; (or another user that may use its files) into {staying.config_path}' in \
+        staying.log()
+
+
+def test_root_makes_what_the_user_may_not_where_only_root_can_change_it(start):
+    daemon = start(CONFIG.replace("$DIR/files/raw", "/dev/null"), wrapper=without_leak_check(), wait=False)
+    os.chmod(daemon.directory, 0o755)
+    daemon.wait_until_ready()
+    assert os.stat(daemon.control_path).st_uid == 0
+    assert stat.S_IMODE(os.stat(daemon.control_path).st_mode) == 0o666
+    for path in (daemon.path("run"), daemon.path("run", "groups"), daemon.group_path("news")):
+        assert os.stat(path).st_uid == pwd.getpwnam(USER).pw_uid
+    daemon.process.terminate()
+    assert daemon.process.wait(TIMEOUT) == 0
+    os.unlink(daemon.control_path)  # the user may not: the next start does it
 
 
 def test_the_user_cannot_change_while_it_runs(daemon):

@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 
-from harness.daemon import run_mcastd
+from harness.daemon import MCASTD, run_mcastd
 from harness.peers import receive, seqpacket, tutorial_receiver
-from harness.waiting import wait_until
+from harness.topology import die_with_us
+from harness.waiting import TIMEOUT, wait_until
 
 CONFIG = """groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };"""
 
@@ -127,3 +129,26 @@ def test_a_file_in_place_of_a_group_socket_is_not_removed(start, net, tmp_path):
     result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
     assert result.returncode == 78 and "groups/news is there and is not a socket" in result.stderr
     assert (tmp_path / "run" / "groups" / "news").read_text() == "mine"
+
+
+def test_a_start_without_enough_descriptors_says_what_failed(net, tmp_path):
+    config = tmp_path / "mcastd.conf"
+    config.write_text(f"""{CONFIG} handlers: {{ lines: {{ type = "file"; path = "{tmp_path}/lines"; }}; }};
+        control: {{ socket = "{tmp_path}/mcastd.sock"; }}; run_directory = "{tmp_path}/run";""")
+    for limit in range(4, 60):
+        with net.host:
+            process = subprocess.Popen(
+                ["prlimit", f"--nofile={limit}", MCASTD, "-c", str(config)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL, preexec_fn=die_with_us, text=True)
+        log, started = [], False
+        while not started and (line := process.stderr.readline()):
+            log.append(line)
+            started = "started: " in line
+        process.terminate()
+        process.stderr.close()
+        process.wait(TIMEOUT)
+        if started:
+            break
+        # libevent's own warnings are not the daemon's.
+        assert [line for line in log if "[warn]" not in line], (limit, log)
+    assert started and limit > 10

@@ -272,6 +272,7 @@ static void a_group_has_defaults(void **state)
 	assert_false(group->socket);
 	assert_false(group->coalesce);
 	assert_int_equal(group->socket_mode, 0660);
+	assert_true(group->socket_empty);
 	assert_int_equal(group->sources.count, 0);
 	assert_int_equal(group->block_sources.count, 0);
 	assert_int_equal(group->interfaces.count, 0);

@@ -60,6 +60,8 @@ static void other_timestamps_are_refused(void **state)
 	assert_int_equal(parse_timestamp("2025-11-24T19:33:19", &ns), -EINVAL);
 	assert_int_equal(parse_timestamp("2025-11-24T19:33:19+01:00", &ns), -EINVAL);
 	assert_int_equal(parse_timestamp("1969-12-31T23:59:59Z", &ns), -EINVAL);
+	assert_int_equal(parse_timestamp("2554-07-21T23:34:34Z", &ns), -EINVAL);
+	assert_int_equal(parse_timestamp("9999-12-31T23:59:59Z", &ns), -EINVAL);
 	assert_int_equal(ns, 7);
 }
 

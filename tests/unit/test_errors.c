@@ -61,6 +61,18 @@ static void a_cleared_list_is_empty_and_usable(void **state)
 	errors_clear(&errors);
 }
 
+static void a_line_that_cannot_be_made_is_not_left_out(void **state)
+{
+	static const wchar_t no_character[] = {0x7fffffff, 0};
+	struct errors errors = {0};
+
+	(void)state;
+	errors_add(&errors, "%ls", no_character); /* vasprintf() fails, as it does without memory */
+	assert_int_equal(errors.count, 1);
+	assert_string_equal(errors.lines[0], "out of memory");
+	errors_clear(&errors);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -68,6 +80,7 @@ int main(void)
 		cmocka_unit_test(lines_may_be_long),
 		cmocka_unit_test(beyond_the_limit_they_are_only_counted),
 		cmocka_unit_test(a_cleared_list_is_empty_and_usable),
+		cmocka_unit_test(a_line_that_cannot_be_made_is_not_left_out),
 	};
 
 	return cmocka_run_group_tests_name("errors", tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,61 @@ static void a_path_that_may_not_be_reached_is_a_matter_of_permission(void **stat
 	assert_non_null(strstr(why, "Permission denied"));
 }
 
+static void on_accept(int fd, void *argument)
+{
+	(void)argument;
+	close(fd);
+}
+
+static void expect_mode(mode_t mask, mode_t mode)
+{
+	struct listener_options options = {
+		.path = path, .type = SOCK_STREAM, .mode = mode, .group = (gid_t)-1};
+	struct event_base *base = event_base_new();
+	mode_t before = umask(mask);
+	struct listener *listener;
+	char why[WHY_MAX];
+	struct stat file;
+
+	assert_int_equal(listener_new(base, &options, on_accept, NULL, why, &listener), 0);
+	umask(before);
+	assert_int_equal(stat(path, &file), 0);
+	assert_int_equal(file.st_mode, S_IFSOCK | mode);
+	listener_free(listener);
+	event_base_free(base);
+}
+
+static void a_socket_has_the_mode_that_is_wanted_whatever_the_umask(void **state)
+{
+	(void)state;
+	expect_mode(0, 0600);
+	expect_mode(022, 0660);
+	expect_mode(077, 0666);
+	expect_mode(0777, 0666);
+}
+
+/* Called by bind_path() between the two, in place of the C library's. */
+static mode_t bound_mode;
+
+int listen(int fd, int count)
+{
+	struct stat file;
+
+	(void)fd, (void)count;
+	assert_int_equal(stat(path, &file), 0);
+	bound_mode = file.st_mode & 07777;
+	return 0;
+}
+
+static void nobody_can_connect_before_a_socket_has_its_mode(void **state)
+{
+	(void)state;
+	expect_mode(0, 0600);
+	assert_int_equal(bound_mode, 0600);
+	expect_mode(077, 0666);
+	assert_int_equal(bound_mode, 0666);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -67,6 +123,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_path_that_may_not_be_reached_is_a_matter_of_permission, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_socket_has_the_mode_that_is_wanted_whatever_the_umask, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			nobody_can_connect_before_a_socket_has_its_mode, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("listener", tests, NULL, NULL);

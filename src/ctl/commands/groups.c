@@ -1,3 +1,4 @@
+#include "base/sums.h"
 #include "ctl/command.h"
 #include "ctl/json.h"
 #include "net/address.h"
@@ -76,7 +77,7 @@ static void add_sending(json_t *rows, size_t first, const json_t *group)
 static void append_group(json_t *rows, const json_t *group)
 {
 	const json_t *memberships = json_object_get(group, "memberships");
-	json_int_t rest = kernel_dropped(group);
+	int64_t rest = kernel_dropped(group);
 	size_t first = json_array_size(rows);
 	json_t *row = json_copy((json_t *)group);
 
@@ -87,7 +88,7 @@ static void append_group(json_t *rows, const json_t *group)
 		const json_t *membership = json_array_get(memberships, i);
 
 		append_line(rows, take(row), membership, kernel_dropped(membership));
-		__builtin_sub_overflow(rest, kernel_dropped(membership), &rest);
+		sum_subtract(&rest, kernel_dropped(membership));
 	}
 	if (row || rest > 0) {
 		AUTO_JSON json_t *gone = json_pack("{s:s}", "state", row ? "-" : "gone");

@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <inttypes.h>
 
+#include "base/sums.h"
 #include "ctl/command.h"
 
 enum { STATS_CHECK };
@@ -55,9 +57,10 @@ static int check_account(const struct session *session, const char *name, const 
 	const json_t *account)
 {
 	const char *form = *interface ? "{s:I, s:I, s:I, s:o}" : "{s:I, s:I, s:I, s:o, s:I}";
-	json_int_t received, filtered, delivered, queued = 0, dropped = 0, sum;
+	json_int_t received, filtered, delivered, queued = 0;
 	json_t *reasons, *count;
-	bool overflow = false;
+	int64_t dropped = 0, sum;
+	bool exact = true;
 	const char *reason;
 
 	if (json_unpack((json_t *)account, form, "received", &received, "filtered", &filtered,
@@ -68,18 +71,19 @@ static int check_account(const struct session *session, const char *name, const 
 	{
 		if (!json_is_integer(count))
 			return -EBADMSG;
-		overflow |= __builtin_add_overflow(dropped, json_integer_value(count), &dropped);
+		exact &= sum_add(&dropped, json_integer_value(count));
 	}
-	overflow |= __builtin_add_overflow(filtered, delivered, &sum);
-	overflow |= __builtin_add_overflow(sum, dropped, &sum);
-	overflow |= __builtin_add_overflow(sum, queued, &sum);
-	if (!overflow && received == sum)
+	sum = filtered;
+	exact &= sum_add(&sum, delivered);
+	exact &= sum_add(&sum, dropped);
+	exact &= sum_add(&sum, queued);
+	if (exact && received == sum)
 		return 1;
 	session_fail(session, EXIT_REFUSED,
-		"%s%s%s: received " N ", but filtered " N " + delivered " N " + dropped " N
-		" + queued " N " = " N,
+		"%s%s%s: received " N ", but filtered " N " + delivered " N " + dropped %" PRId64
+		" + queued " N " = %" PRId64 "%s",
 		name, *interface ? " on " : "", interface, received, filtered, delivered, dropped,
-		queued, sum);
+		queued, sum, exact ? "" : ", the most that can be counted");
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/sums.h"
 #include "ctl/command.h"
 #include "ctl/human.h"
 #include "ctl/interrupt.h"
@@ -137,10 +138,14 @@ static int show_gap(struct tail *tail, const json_t *gap)
 	const char *group;
 	AUTO_TEXT struct text line = {0};
 	json_int_t count;
+	int64_t lost;
 
-	if (json_unpack((json_t *)gap, "{s:s, s:I}", "group", &group, "count", &count) < 0)
+	if (json_unpack((json_t *)gap, "{s:s, s:I}", "group", &group, "count", &count) < 0 ||
+		count < 0)
 		return -EBADMSG;
-	tail->lost_before += (uint64_t)count;
+	lost = (int64_t)tail->lost_before;
+	sum_add(&lost, count);
+	tail->lost_before = (uint64_t)lost;
 	if (tail->session->writer.json)
 		return 0;
 	text_printf(&line, "gap: %" JSON_INTEGER_FORMAT " datagram%s of ", count,
