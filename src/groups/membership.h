@@ -134,6 +134,9 @@ void membership_restore(struct membership *membership, const struct interface *i
  * logged. */
 void membership_update(struct membership *membership, const struct interface_list *interfaces);
 
+/* Gives its socket the receive buffer that is configured now. What is queued stays. */
+void membership_apply_buffer(struct membership *membership);
+
 /* The callback of retries_new(). */
 void membership_retry(struct retry *retry, const struct interface_list *interfaces);
 

@@ -70,6 +70,12 @@ void replies_apply_needs(struct way *way)
 		arena_want(way->out->fd, way->group->config->address.family, needs_of(way), false);
 }
 
+void replies_apply_buffer(struct way *way)
+{
+	if (way->origin)
+		socket_set_receive_buffer(way->out->fd, way->group->config->receive_buffer);
+}
+
 int replies_open(struct way *way, char why[static WHY_MAX])
 {
 	const struct config_group *config = way->group->config;
@@ -82,7 +88,7 @@ int replies_open(struct way *way, char why[static WHY_MAX])
 		return because(why, -ENOMEM, "out of memory");
 	way->origin->is_reply = true;
 	way->dropped = 0;
-	socket_set_receive_buffer(fd, config->receive_buffer);
+	replies_apply_buffer(way);
 	replies_apply_needs(way);
 	way->replied = event_new(
 		way->group->context->base, fd, EV_READ | EV_PERSIST, on_reply, way);
