@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "groups/follow.h"
 #include "groups/plan.h"
+#include "groups/uncounted.h"
 
 /* Up to this number, all groups are compared at once where nothing has told of a change: that is
  * one wake-up instead of two, in a daemon that is idle. */
@@ -96,16 +97,18 @@ struct groups *groups_new(const struct groups_setup *setup)
 	struct groups *groups = calloc(1, sizeof(*groups));
 	struct event_base *base = setup->base;
 	struct group_context *context;
+	struct arena_memory *memory;
 
 	if (!groups)
 		return NULL;
+	memory = uncounted_settle(setup->counters);
 	list_init(&groups->taps);
 	list_init(&groups->waiters);
 	groups->changed = setup->changed;
 	groups->argument = setup->argument;
 	context = &groups->context;
 	*context = (struct group_context){.base = base,
-		.arena = arena_new(),
+		.arena = memory ? arena_new(memory) : NULL,
 		.senders = senders_new(base),
 		.pause = pause_new(base, membership_resume),
 		.reports = reports_new(base, &membership_report_callbacks),

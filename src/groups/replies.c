@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "groups/group.h"
+#include "groups/uncounted.h"
 #include "net/multicast.h"
 
 /* Reads per turn: more would make the memberships wait. */
@@ -45,15 +46,18 @@ static bool receive(struct way *way)
 {
 	struct group *group = way->group;
 	struct arena_received received;
-	int fd = way->out->fd;
+	struct arena *arena = group->context->arena;
+	int fd = way->out->fd, r;
 
+	uncounted_begin(arena, group->counters);
+	r = arena_receive(arena, fd, needs_of(way), false, &received);
+	received.count = accept_replies(way, received.count);
+	uncounted_end(arena);
 	/* An error of a datagram that was sent is pending, or more of them are queued. */
-	if (arena_receive(group->context->arena, fd, needs_of(way), false, &received) < 0) {
+	if (r < 0)
 		send_socket_discard_errors(fd);
-		return false;
-	}
-	arena_deliver(group->context->arena, way->origin, accept_replies(way, received.count),
-		group->outlets.items, group->outlets.count);
+	arena_deliver(
+		arena, way->origin, received.count, group->outlets.items, group->outlets.count);
 	return received.is_full;
 }
 

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 
 /* The loop is away for this duration at most, and for this delay it is not. */
-#define PORTION_NS (4 * NS_PER_MS)
+#define PORTION_NS (2 * NS_PER_MS)
 #define REST_US 1000
 
 static void do_portion(struct portions *portions)
