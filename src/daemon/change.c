@@ -90,7 +90,7 @@ static int decide(struct change *change);
 static const part preparing[] = {
 	check, begin_handlers, prepare_handlers, begin_groups, prepare_groups, decide, NULL};
 
-/* ---- Giving up ---- */
+/* ---- Abandoning ---- */
 
 static int abandon_groups(struct change *change)
 {
@@ -116,7 +116,7 @@ static int discard(struct change *change)
 	return 0;
 }
 
-static const part giving_up[] = {abandon_groups, abandon_handlers, discard, NULL};
+static const part abandoning[] = {abandon_groups, abandon_handlers, discard, NULL};
 
 /* ---- Committing ---- */
 
@@ -148,7 +148,7 @@ static const part committing[] = {commit_handlers, commit_groups, retire_handler
 
 static int decide(struct change *change)
 {
-	change->parts = giving_up;
+	change->parts = abandoning;
 	if (change->dry_run)
 		return 1;
 	change->parts = committing;
@@ -171,7 +171,7 @@ static bool go_on(struct change *change)
 	if (!errors_total(change->errors))
 		errors_add(change->errors, "%s", strerror(-r));
 	change->r = r;
-	change->parts = giving_up;
+	change->parts = abandoning;
 	return true;
 }
 
