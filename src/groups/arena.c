@@ -253,7 +253,8 @@ void arena_deliver_some(const struct arena *arena, struct origin *origin, unsign
 	for (unsigned end = first + count; first < end; first += BATCH_MAX) {
 		struct batch batch = {.origin = origin,
 			.count = end - first < BATCH_MAX ? end - first : BATCH_MAX,
-			.datagrams = arena->datagrams + first};
+			.datagrams = arena->datagrams + first,
+			.read = arena->memory->read};
 
 		for (size_t i = 0; i < outlet_count; i++)
 			outlets[i]->deliver(outlets[i], &batch);

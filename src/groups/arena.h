@@ -43,6 +43,7 @@ COUNTERS_RECORD(arena_memory, {
 			 */
 	uint64_t received, received_bytes, others; /* what it had counted before */
 	uint64_t count; /* datagrams that were read */
+	uint64_t read; /* the number of the read */
 	struct mmsghdr messages[BATCH_MAX];
 	uint8_t control[BATCH_MAX][SLOT_CONTROL_SIZE];
 });

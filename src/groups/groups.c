@@ -97,11 +97,12 @@ struct groups *groups_new(const struct groups_setup *setup)
 	struct groups *groups = calloc(1, sizeof(*groups));
 	struct event_base *base = setup->base;
 	struct group_context *context;
+	struct uncounted uncounted = {0};
 	struct arena_memory *memory;
 
 	if (!groups)
 		return NULL;
-	memory = uncounted_settle(setup->counters);
+	memory = uncounted_settle(setup->counters, &uncounted);
 	list_init(&groups->taps);
 	list_init(&groups->waiters);
 	groups->changed = setup->changed;
@@ -119,6 +120,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.store = setup->store,
 		.transitions = transitions_new(),
 		.look = look,
+		.uncounted = uncounted,
 		.forgotten = &groups->forgotten,
 		.receive_only = setup->receive_only};
 	groups->follow = follow_new(
@@ -219,6 +221,7 @@ static void reconcile_all(struct groups *groups)
 	}
 	r = restore(groups, interfaces);
 	groups->is_started = true;
+	groups->context.uncounted = (struct uncounted){0};
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_reconcile(groups->set.items[i], interfaces);
 	if (r == -ENOMEM)

@@ -27,6 +27,14 @@ struct restored {
 	uint64_t lost; /* datagrams at sockets that no membership needs any more */
 };
 
+/* What the earlier run had read when it was killed, of one group, and which its handlers may not
+ * all have received. */
+struct uncounted {
+	uint64_t group; /* counters_key() of its counters; 0: nothing */
+	uint64_t read; /* the number of the read */
+	uint64_t count; /* datagrams */
+};
+
 /* What all groups share. */
 struct group_context {
 	struct event_base *base;
@@ -49,6 +57,7 @@ struct group_context {
 	void (*look)(struct group_context *context); /* reads them again, and has all groups follow,
 							before their change is noticed */
 	struct restored restored;
+	struct uncounted uncounted; /* until the start is over */
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */
 	bool stopping; /* stored sockets stay joined */

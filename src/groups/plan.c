@@ -61,6 +61,7 @@ static bool is_unchanged(const struct group *running, const struct config_group 
  * checked. */
 static int attach_handlers(struct group *group, const struct handlers_plan *handlers)
 {
+	const struct uncounted *uncounted = &group->context->uncounted;
 	const struct string_list *names = &group->config->handlers;
 	int r = 0;
 
@@ -72,6 +73,8 @@ static int attach_handlers(struct group *group, const struct handlers_plan *hand
 		else
 			log_warning("group %s: its handler %s does not exist any more",
 				group->config->name, names->items[i]);
+		if (handler && uncounted->group == counters_key(group->counters))
+			handler_count_lost(handler, uncounted->read, uncounted->count);
 	}
 	return r;
 }

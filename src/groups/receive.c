@@ -169,13 +169,13 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 		membership->coalesces, received);
 	if (r >= 0)
 		examine(membership, checks, watched, received);
+	if (received->count) {
+		silence_heard(&group->silence);
+		if (group->needs & NEED_DATAGRAMS)
+			deliver(membership, received->count);
+	}
 	uncounted_end(group->context->arena);
-	if (r < 0 || !received->count)
-		return r;
-	silence_heard(&group->silence);
-	if (group->needs & NEED_DATAGRAMS)
-		deliver(membership, received->count);
-	return 0;
+	return r;
 }
 
 /* Whether no outlet needs datagrams at once, and the receive buffer holds what arrives in a pause.

@@ -51,13 +51,12 @@ static bool receive(struct way *way)
 
 	uncounted_begin(arena, group->counters);
 	r = arena_receive(arena, fd, needs_of(way), false, &received);
-	received.count = accept_replies(way, received.count);
-	uncounted_end(arena);
 	/* An error of a datagram that was sent is pending, or more of them are queued. */
 	if (r < 0)
 		send_socket_discard_errors(fd);
-	arena_deliver(
-		arena, way->origin, received.count, group->outlets.items, group->outlets.count);
+	arena_deliver(arena, way->origin, accept_replies(way, received.count), group->outlets.items,
+		group->outlets.count);
+	uncounted_end(arena);
 	return received.is_full;
 }
 

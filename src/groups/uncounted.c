@@ -49,7 +49,7 @@ static void count_taken(const struct arena_memory *memory, struct group_counters
 			missing, plural(missing));
 }
 
-struct arena_memory *uncounted_settle(struct counters *counters)
+struct arena_memory *uncounted_settle(struct counters *counters, struct uncounted *ret)
 {
 	struct arena_memory *memory = counters_take(
 		counters, "arena", sizeof(*memory), arena_memory_members());
@@ -62,8 +62,11 @@ struct arena_memory *uncounted_settle(struct counters *counters)
 	taken = count_slots(memory);
 	if (memory->count != COUNT_IN_SLOTS)
 		taken.count = memory->count;
-	if (group)
+	if (group) {
 		count_taken(memory, group, &taken);
+		*ret = (struct uncounted){
+			memory->group, memory->read, group->received - memory->received};
+	}
 	memory->group = 0;
 	return memory;
 }

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from harness.daemon import balance
 from harness.peers import tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
 
@@ -299,6 +300,12 @@ def kill_in_traffic(start, manager, net, blast, tmp_path, text, kills, **options
     return daemon, stream.sent
 
 
+def assert_all_is_known_of_the_handler(daemon, read):
+    if read == "recorded":
+        assert daemon.handler("raw")["received"] == daemon.group("news")["received"]
+        assert balance(daemon.handler("raw")) == 0
+
+
 READ = {"counted": "", "recorded": ' handlers = ["raw"];', "coalesced": " coalesce = true;", "refused": ' block_sources = ["192.0.2.99"];'}
 
 
@@ -307,6 +314,7 @@ def test_daemons_that_are_killed_in_traffic_leave_nothing_unexplained(start, man
     text = config(f'news: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"];{READ[read]} }};')
     daemon, sent = kill_in_traffic(start, manager, net, blast, tmp_path, text, 3)
     daemon.wait_arrived("news", sent)
+    assert_all_is_known_of_the_handler(daemon, read)
 
 
 @pytest.mark.long
@@ -316,5 +324,6 @@ def test_250_daemons_that_are_killed_in_traffic_leave_nothing_unexplained(
     text = config(f'news: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"];{READ[read]} }};')
     daemon, sent = kill_in_traffic(start, manager, net, blast, tmp_path, text, 250, binary=release)
     daemon.wait_arrived("news", sent)
+    assert_all_is_known_of_the_handler(daemon, read)
     group = daemon.group("news")
     say(f"{read}: {sent:,} sent over 250 kills = {group['received']:,} received + {group['kernelDropped']:,} dropped by the kernel")

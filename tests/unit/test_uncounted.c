@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "groups/uncounted.h"
+#include "handlers/ledger.h"
 #include "net/compat.h"
 
 #define WAITING 3
@@ -20,13 +21,15 @@ static struct counters *counters;
 static struct arena *arena;
 static struct group_counters *group;
 static int fds[2];
+static struct uncounted uncounted; /* of the run before */
 
 static void begin_run(int fd)
 {
 	struct arena_memory *memory;
 
 	assert_int_equal(counters_open(fd, &counters), 0);
-	memory = uncounted_settle(counters);
+	uncounted = (struct uncounted){0};
+	memory = uncounted_settle(counters, &uncounted);
 	assert_non_null(memory);
 	arena = arena_new(memory);
 	group = counters_take(
@@ -198,6 +201,41 @@ static void coalesced_datagrams_are_counted_singly(void **state)
 	assert_int_equal(group->received_bytes, 1000 + 64 * SIZE);
 }
 
+/* A handler of the group has received some of what was read. */
+static void assert_handler_counts(unsigned counted)
+{
+	struct ledger *ledger = ledger_new(counters, "h");
+
+	ledger_received(ledger, 7, &(struct outcome){.delivered = 7});
+	receive(NEED_DATAGRAMS);
+	if (counted)
+		ledger_begin_read(ledger, arena->memory->read);
+	ledger_received(ledger, counted, &(struct outcome){.delivered = counted});
+	counters_freeze(counters);
+	ledger_unref(ledger);
+	kill_and_begin();
+	assert_int_equal(uncounted.group, counters_key(group));
+	assert_int_equal(uncounted.count, WAITING);
+	ledger = ledger_new(counters, "h");
+	ledger_count_lost(ledger, uncounted.read, uncounted.count);
+	assert_int_equal(ledger->account->received, 7 + WAITING);
+	assert_int_equal(ledger->account->outcome.delivered, 7 + counted);
+	assert_int_equal(ledger->account->outcome.dropped[DROP_SHUTDOWN], WAITING - counted);
+	ledger_unref(ledger);
+}
+
+static void what_a_handler_did_not_receive_is_dropped(void **state)
+{
+	(void)state;
+	assert_handler_counts(0);
+}
+
+static void what_a_handler_received_is_not_dropped(void **state)
+{
+	(void)state;
+	assert_handler_counts(WAITING);
+}
+
 static void a_group_that_is_no_more_is_no_harm(void **state)
 {
 	(void)state;
@@ -227,6 +265,10 @@ int main(void)
 			what_an_earlier_read_left_in_the_slots_is_not_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			coalesced_datagrams_are_counted_singly, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_a_handler_did_not_receive_is_dropped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_a_handler_received_is_not_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_group_that_is_no_more_is_no_harm, set_up, tear_down),
 	};
