@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,8 @@
 #include "config/words.h"
 
 #define READ_CHUNK 65536
+
+DEFINE_CLEANUP(DIR *, closedir)
 
 /* O_NONBLOCK: opening a fifo would wait for its writer. */
 static int open_regular(const char *path, char why[static WHY_MAX])
@@ -50,16 +53,16 @@ int file_read(const char *path, struct text *text, char why[static WHY_MAX])
 	return 0;
 }
 
-static int is_config(const struct dirent *entry)
+static bool is_config(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);
 
 	return *entry->d_name != '.' && length > 5 && !strcmp(entry->d_name + length - 5, ".conf");
 }
 
-static int compare_entries(const struct dirent **a, const struct dirent **b)
+static int compare_names(const void *a, const void *b)
 {
-	return strcmp((*a)->d_name, (*b)->d_name);
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Paths stand in error messages without escapes. */
@@ -91,26 +94,51 @@ static int add_path(
 	return r;
 }
 
+/* Lists the names that are to be read, sorted. */
+static int list_names(const char *directory, struct string_list *names, char why[static WHY_MAX])
+{
+	CLEANUP(closedirp) DIR *stream = opendir(directory);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!stream)
+		return errno == ENOENT ? 0
+				       : because(why, -errno, "cannot read the directory: %s",
+						 strerror(errno));
+	while (r >= 0 && (errno = 0, entry = readdir(stream))) {
+		if (!is_config(entry))
+			continue;
+		if (names->count == CONFIG_D_MAX)
+			return because(why, -EFBIG,
+				"has more than %d files that end in .conf: is this the right "
+				"directory? Put many groups into one file",
+				CONFIG_D_MAX);
+		r = string_list_add(names, entry->d_name);
+	}
+	if (r < 0)
+		return because(why, r, "out of memory");
+	if (errno)
+		return because(why, -errno, "cannot read the directory: %s", strerror(errno));
+	if (names->count)
+		qsort(names->items, names->count, sizeof(*names->items), compare_names);
+	return 0;
+}
+
 int file_list(const char *directory, struct string_list *paths, struct errors *errors)
 {
-	struct dirent **entries;
-	int failed = 0, count = scandir(directory, &entries, is_config, compare_entries);
+	CLEANUP(string_list_clear) struct string_list names = {0};
+	char why[WHY_MAX];
+	int failed = list_names(directory, &names, why);
 
-	if (count < 0 && errno == ENOENT)
-		return 0;
-	if (count < 0) {
-		failed = -errno;
-		errors_add(
-			errors, "%s: cannot read the directory: %s", directory, strerror(-failed));
+	if (failed < 0) {
+		errors_add(errors, "%s: %s", directory, why);
+		return failed;
 	}
-	for (int i = 0; i < count; i++) {
-		int r = add_path(paths, directory, entries[i]->d_name, errors);
+	for (size_t i = 0; i < names.count; i++) {
+		int r = add_path(paths, directory, names.items[i], errors);
 
 		if (r < 0)
 			failed = r;
-		free(entries[i]);
 	}
-	if (count >= 0)
-		free(entries);
 	return failed;
 }

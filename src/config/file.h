@@ -9,6 +9,9 @@
 #define CONFIG_FILE_MAX (16u << 20)
 #define CONFIG_FILES_MAX (32u << 20)
 
+/* Files of conf.d: one for each of ten thousand groups, and more. */
+#define CONFIG_D_MAX 16384
+
 /* Reads all of a regular file. Refuses anything else (a fifo, a directory, a device) without
  * waiting for it. Returns 0, or a negative errno with the reason in why. */
 int file_read(const char *path, struct text *text, char why[static WHY_MAX]);

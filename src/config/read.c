@@ -578,9 +578,10 @@ static int parse_text(struct reader *reader, const char *text, size_t size, stru
 
 	chunker_init(&chunker, text, size);
 	while (r >= 0 && chunk_next(&chunker, &part, &line)) {
-		const char *string = text_string(&part);
-
-		r = text_failed(&part) ? -ENOMEM : parse_chunk(reader, chunks, line, string);
+		/* To libconfig a comment ends with a line feed, but not with the file. */
+		text_append_string(&part, "\n");
+		r = text_failed(&part) ? -ENOMEM
+				       : parse_chunk(reader, chunks, line, text_string(&part));
 	}
 	return r;
 }

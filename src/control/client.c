@@ -85,6 +85,11 @@ void client_wait(struct client *client, struct sender *busy)
 	sender_wait(busy, &client->waiter);
 }
 
+void client_wait_for_groups(struct client *client)
+{
+	groups_wait(client->set->backend->groups, &client->waiter);
+}
+
 void client_start_stream(struct client *client, struct client_stream *stream)
 {
 	client->stream = stream;

@@ -24,7 +24,7 @@ struct client;
 
 enum call_result {
 	CALL_DONE, /* answered */
-	CALL_RETRY, /* client_wait() was called */
+	CALL_RETRY, /* client_wait() or client_wait_for_groups() was called */
 };
 
 /* Carries out one message. */
@@ -109,6 +109,9 @@ void client_close(struct client *client);
 
 /* Pauses until the sender can take more; then the current request is tried again. */
 void client_wait(struct client *client, struct sender *busy);
+
+/* The same until the groups are not being changed any more. */
+void client_wait_for_groups(struct client *client);
 
 /* From now on the connection belongs to the stream, which client_free() frees. */
 void client_start_stream(struct client *client, struct client_stream *stream);

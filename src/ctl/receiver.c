@@ -145,7 +145,7 @@ int receiver_open(const struct session *session, const struct target *targets, s
 	int code;
 
 	if (receiver)
-		receiver->arena = arena_new();
+		receiver->arena = arena_new(NULL);
 	if (!receiver || !receiver->arena)
 		return session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
 	receiver->needs = needs | NEED_DATAGRAMS;

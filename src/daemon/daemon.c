@@ -14,9 +14,9 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "child/orphans.h"
-#include "config/diff.h"
 #include "control/control.h"
 #include "daemon/adhoc.h"
+#include "daemon/change.h"
 #include "daemon/identity.h"
 #include "daemon/keep_source.h"
 #include "daemon/reload.h"
@@ -48,9 +48,6 @@
 #define STOP_NS (5 * NS_PER_S)
 #define STOP_STORED_NS NS_PER_S
 
-/* How long the queue of a removed handler is still delivered. */
-#define DRAIN_NS (5 * NS_PER_S)
-
 /* Beside the groups': connections, files, and the duplicates for the fd store. */
 #define SPARE_DESCRIPTORS 4096
 
@@ -63,12 +60,14 @@ struct daemon {
 	struct event_base *base;
 	struct event signals[SIGNAL_COUNT];
 	struct event audit;
+	struct change *change;
 	struct reloads *reloads;
+	const struct reload_request *request; /* being applied */
+	const struct loaded *loaded; /* for it */
 	struct event reload; /* by signal */
 	struct reload_request signal_request;
 	bool signal_requested, signal_again;
 	uint64_t reloaded_ns; /* when the last such one ended, CLOCK_MONOTONIC */
-	struct config *config;
 	struct handlers *handlers;
 	struct groups *groups;
 	struct control *control;
@@ -126,76 +125,12 @@ static void tell_status(void *argument)
 	notify_send(daemon->notify, "STATUS=%s", status);
 }
 
-static bool is_same(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
-/* A running daemon can change neither its user nor the sockets that programs know by their path. */
-static int check_fixed(
-	const struct config *running, const struct config *wanted, struct errors *errors)
-{
-	const struct {
-		const char *key, *running, *wanted;
-	} fixed[] = {{"control.socket", running->control_socket, wanted->control_socket},
-		{"run_directory", running->run_directory, wanted->run_directory},
-		{"user", running->user, wanted->user}, {"group", running->group, wanted->group}};
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
-		if (is_same(fixed[i].running, fixed[i].wanted))
-			continue;
-		errors_add(errors,
-			"%s: cannot change from %s to %s while the daemon runs; restart it",
-			fixed[i].key, fixed[i].running ? fixed[i].running : "nothing",
-			fixed[i].wanted ? fixed[i].wanted : "nothing");
-		r = -EBUSY;
-	}
-	return r;
-}
-
 static void log_lines(int level, const struct errors *lines)
 {
 	for (size_t i = 0; i < lines->count; i++)
 		log_message(level, "%s", lines->lines[i]);
 	if (lines->omitted)
 		log_message(level, "and %zu more", lines->omitted);
-}
-
-/* Makes wanted the running configuration, all of it or nothing. Takes wanted over on success,
- * unless dry_run. Returns 0, or a negative errno with lines in errors. */
-static int apply(struct daemon *daemon, struct config *wanted, bool dry_run, struct errors *errors)
-{
-	struct handlers_plan *handlers_plan = NULL;
-	struct groups_plan *groups_plan = NULL;
-	int groups_r = 0, r = daemon->config ? check_fixed(daemon->config, wanted, errors) : 0;
-
-	if (r >= 0)
-		r = handlers_prepare(
-			daemon->handlers, daemon->config, wanted, errors, &handlers_plan);
-	/* A dry run finds what is wrong with the groups as well. */
-	if (r >= 0 || dry_run)
-		groups_r = groups_prepare(
-			daemon->groups, wanted, handlers_plan, dry_run, errors, &groups_plan);
-	r = r < 0 ? r : groups_r;
-	if (r < 0 && !errors_total(errors))
-		errors_add(errors, "applying the configuration: %s", strerror(-r));
-	if (r < 0 || dry_run) {
-		groups_plan_free(groups_plan);
-		handlers_abandon(handlers_plan);
-		return r;
-	}
-	/* Groups first: after that, nobody delivers to a removed handler. */
-	groups_commit(daemon->groups, groups_plan);
-	handlers_commit(daemon->handlers, handlers_plan, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
-	/* Join last, when everything is ready for the datagrams that arrive. */
-	identity_raise();
-	groups_reconcile(daemon->groups);
-	identity_lower();
-	reloads_discard(daemon->reloads, daemon->config);
-	daemon->config = wanted;
-	log_lines(LOG_WARNING, &wanted->warnings);
-	return 0;
 }
 
 /* ---- Reloading ---- */
@@ -209,14 +144,14 @@ static void begin_reload(void *argument, const struct reload_request *request)
 			clock_ns(CLOCK_MONOTONIC) / 1000);
 }
 
-/* In a thread. The running configuration is immutable, and only apply_reload() replaces it. */
+/* In a thread. The running configuration is immutable, and only a change replaces it. */
 static void load_again(void *argument, struct loaded *loaded)
 {
 	const struct daemon *daemon = argument;
 
 	loaded->r = daemon_load(daemon->options, &loaded->errors, &loaded->config);
 	if (loaded->r >= 0)
-		config_compare(daemon->config, loaded->config, &loaded->changes);
+		config_compare(change_running(daemon->change), loaded->config, &loaded->changes);
 }
 
 static void log_reload(int r, const struct loaded *loaded)
@@ -235,20 +170,32 @@ static void log_reload(int r, const struct loaded *loaded)
 	}
 }
 
-static int apply_reload(void *argument, const struct reload_request *request, struct loaded *loaded)
+static void end_reload(void *argument, int r)
 {
 	struct daemon *daemon = argument;
-	int r = loaded->r;
 
-	if (r >= 0)
-		r = apply(daemon, loaded->config, request->dry_run, &loaded->errors);
-	if (request->dry_run)
-		return r;
-	if (r >= 0)
-		take(loaded->config);
-	log_reload(r, loaded);
-	notify_send(daemon->notify, "READY=1\nSTATUS=%s", format_status(daemon, daemon->status));
-	return r;
+	if (!daemon->request->dry_run) {
+		if (r >= 0)
+			log_lines(LOG_WARNING, &change_running(daemon->change)->warnings);
+		log_reload(r, daemon->loaded);
+		notify_send(daemon->notify, "READY=1\nSTATUS=%s",
+			format_status(daemon, daemon->status));
+	}
+	reloads_applied(daemon->reloads, r, change_take_unused(daemon->change));
+}
+
+static void apply_reload(
+	void *argument, const struct reload_request *request, struct loaded *loaded)
+{
+	struct daemon *daemon = argument;
+
+	daemon->request = request;
+	daemon->loaded = loaded;
+	if (loaded->r < 0)
+		end_reload(daemon, loaded->r);
+	else
+		change_begin(
+			daemon->change, take(loaded->config), request->dry_run, &loaded->errors);
 }
 
 static const struct reload_callbacks reload_callbacks = {begin_reload, load_again, apply_reload};
@@ -418,7 +365,9 @@ static const char *configuration_path(void *argument)
 
 static size_t check_group(void *argument, const struct config_group *group, struct errors *errors)
 {
-	return config_check_group(((struct daemon *)argument)->config, group, errors);
+	const struct daemon *daemon = argument;
+
+	return config_check_group(change_running(daemon->change), group, errors);
 }
 
 static int open_control(struct daemon *daemon, const char *path)
@@ -450,15 +399,18 @@ static int open_control(struct daemon *daemon, const char *path)
 	return r;
 }
 
+/* Takes config over. */
 static int apply_first(struct daemon *daemon, struct config *config)
 {
 	AUTO_ERRORS struct errors errors = {0};
-	int r = apply(daemon, config, false, &errors);
+	int r = change_start(daemon->change, config, false, &errors);
 
 	if (r >= 0 && (r = identity_drop()) < 0)
 		errors_add(&errors, "dropping the privileges of root: %s", strerror(-r));
 	if (r < 0)
 		log_lines(LOG_ERR, &errors);
+	else
+		log_lines(LOG_WARNING, &change_running(daemon->change)->warnings);
 	return r;
 }
 
@@ -528,6 +480,13 @@ static int make_groups(struct daemon *daemon)
 		.argument = daemon});
 	if (!daemon->groups)
 		return refuse(-ENOMEM, "the groups");
+	daemon->change = change_new(&(struct change_setup){.base = daemon->base,
+		.handlers = daemon->handlers,
+		.groups = daemon->groups,
+		.done = end_reload,
+		.argument = daemon});
+	if (!daemon->change)
+		return refuse(-ENOMEM, "the memory of reloads");
 	events_begin(daemon->events, daemon->groups);
 	return 0;
 }
@@ -610,13 +569,12 @@ int daemon_start(
 		return r;
 	}
 	notify_send(daemon->notify, "EXTEND_TIMEOUT_USEC=%d", START_S * 1000000);
-	r = apply_first(daemon, config);
+	r = apply_first(daemon, take(owned));
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION;
 		daemon_stop(daemon);
 		return r;
 	}
-	take(owned);
 	r = adhoc_start(options, daemon->base, daemon->groups, daemon->handlers, &daemon->adhoc);
 	if (r < 0) {
 		refuse(r, "the targets of the command line");
@@ -647,10 +605,12 @@ int daemon_try(const struct options *options, struct config *config, struct spoo
 	daemon->spoof = spoof;
 	daemon->running = running;
 	r = make_parts(daemon);
-	if (r < 0)
+	if (r < 0) {
 		errors_add(errors, "preparing the start: %s", strerror(-r));
-	else
-		r = apply(daemon, config, true, errors);
+	} else {
+		r = change_start(daemon->change, config, true, errors);
+		change_take_unused(daemon->change); /* it stays the caller's */
+	}
 	daemon_stop(daemon);
 	return r;
 }
@@ -691,12 +651,12 @@ int daemon_stop(struct daemon *daemon)
 	adhoc_free(daemon->adhoc);
 	store_free(daemon->store);
 	notify_free(daemon->notify);
+	change_free(daemon->change);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);
 	loop_guard_free(daemon->guard);
 	spoof_free(daemon->spoof);
-	config_free(daemon->config);
 	free(daemon);
 	return status;
 }

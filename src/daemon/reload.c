@@ -11,7 +11,7 @@ struct reloads {
 	void *argument;
 	struct link requests; /* waiting */
 	struct reload_request *current; /* being carried out, or NULL */
-	bool works; /* in the background: loaded and discarded belong to it */
+	bool works; /* in the background, where loaded and discarded belong to it, or applies */
 	struct loaded loaded;
 	struct config *discarded;
 };
@@ -59,13 +59,19 @@ static void begin_next(struct reloads *reloads)
 static void on_done(void *argument)
 {
 	struct reloads *reloads = argument;
-	struct reload_request *request = take(reloads->current);
-	int r;
 
-	if (request) {
-		r = reloads->callbacks->apply(reloads->argument, request, &reloads->loaded);
-		end_request(reloads, request, r);
+	if (reloads->current) {
+		reloads->callbacks->apply(reloads->argument, reloads->current, &reloads->loaded);
+		return;
 	}
+	reloads->works = false;
+	begin_next(reloads);
+}
+
+void reloads_applied(struct reloads *reloads, int r, struct config *unused)
+{
+	reloads->discarded = unused;
+	end_request(reloads, take(reloads->current), r);
 	reloads->works = false;
 	begin_next(reloads);
 }
@@ -110,9 +116,4 @@ void reloads_add(struct reloads *reloads, struct reload_request *request)
 {
 	list_append(&reloads->requests, &request->link);
 	begin_next(reloads);
-}
-
-void reloads_discard(struct reloads *reloads, struct config *config)
-{
-	reloads->discarded = config;
 }

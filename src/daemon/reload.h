@@ -22,9 +22,9 @@ struct reload_callbacks {
 	/* Fills in a zeroed struct. Runs in the thread: between begin() and apply(), the loop must
 	 * not change what it reads. */
 	void (*load)(void *argument, struct loaded *loaded);
-	/* Applies what was read, may take the configuration over, and may add errors. Returns 0 or
-	 * a negative errno. */
-	int (*apply)(void *argument, const struct reload_request *request, struct loaded *loaded);
+	/* Applies what was read, takes the configuration over, and may add errors, until
+	 * reloads_applied() is called, from here or later. */
+	void (*apply)(void *argument, const struct reload_request *request, struct loaded *loaded);
 };
 
 /* Returns NULL without memory or descriptors. */
@@ -37,5 +37,6 @@ void reloads_free(struct reloads *reloads);
 /* The request must live until its done() is called, which is later, from the loop. */
 void reloads_add(struct reloads *reloads, struct reload_request *request);
 
-/* Frees a configuration that nobody refers to any more, in the thread. For apply(). */
-void reloads_discard(struct reloads *reloads, struct config *config);
+/* What was read is applied, or was not: r is 0, or a negative errno with lines in its errors. In
+ * the thread, unused is freed, a configuration that nobody refers to any more; it may be NULL. */
+void reloads_applied(struct reloads *reloads, int r, struct config *unused);

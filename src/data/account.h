@@ -55,6 +55,8 @@ COUNTERS_RECORD(account, {
 	uint64_t queued_bytes; /* their payload */
 	uint64_t queued_max; /* the maximum so far */
 	uint64_t oldest_ns; /* since when the oldest of them waits, CLOCK_MONOTONIC; 0: none does */
+	uint64_t read; /* the last one that it received from (struct batch) */
+	uint64_t before_read; /* received when that began */
 });
 
 /* The layout of a struct account for counters_take(), with the meaning of dropped[]. */

@@ -1,4 +1,4 @@
-/* A page holds records of one size, after its header:
+/* A page holds records of one size, after its header; a record that is larger has several pages:
  *
  *     page 0           struct head
  *     page 1, 2, ...   struct page, record, record, ...      record: key, data
@@ -19,7 +19,10 @@
 #include "base/cleanup.h"
 
 #define PAGE_SIZE ((size_t)4096)
-#define SIZES_MAX 4 /* different sizes of records */
+#define SIZES_MAX 8 /* different sizes of records */
+
+/* Bytes of a record, with its key. */
+#define RECORD_MAX (64 * PAGE_SIZE)
 
 /* Of the file, for a million groups. Pages take memory only once they are used. */
 #define MEMORY_SIZE ((size_t)256 << 20)
@@ -95,16 +98,23 @@ static struct record *take_free(struct record **list)
 	return record;
 }
 
+/* The size of a page with records of this size. */
+static size_t page_size(size_t record_size)
+{
+	return (sizeof(struct page) + record_size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
+}
+
 /* Adds a page of free records. */
 static int add_page(struct counters *counters, size_t record_size, struct record **list)
 {
 	struct page *page = (struct page *)(counters->memory + counters->used);
+	size_t size = page_size(record_size);
 
-	if (counters->used == MEMORY_SIZE)
+	if (size > MEMORY_SIZE - counters->used)
 		return -ENOMEM;
-	counters->used += PAGE_SIZE;
+	counters->used += size;
 	page->record_size = record_size;
-	for (size_t at = sizeof(*page); at + record_size <= PAGE_SIZE; at += record_size)
+	for (size_t at = sizeof(*page); at + record_size <= size; at += record_size)
 		put_free(list, (struct record *)((uint8_t *)page + at));
 	return 0;
 }
@@ -121,11 +131,11 @@ static int compare_keys(const void *a, const void *b)
 static int read_page(struct counters *counters, struct page *page)
 {
 	struct record **list = free_list(counters, page->record_size);
+	size_t size = page_size(page->record_size);
 
 	if (!list)
 		return -ENOMEM;
-	for (size_t at = sizeof(*page); at + page->record_size <= PAGE_SIZE;
-		at += page->record_size) {
+	for (size_t at = sizeof(*page); at + page->record_size <= size; at += page->record_size) {
 		struct record *record = (struct record *)((uint8_t *)page + at);
 
 		if (!record->key)
@@ -141,17 +151,19 @@ static int read_all(struct counters *counters)
 {
 	if (memcmp(counters->memory, &head, sizeof(head)))
 		return -EPROTO;
-	for (counters->used = PAGE_SIZE; counters->used < MEMORY_SIZE;
-		counters->used += PAGE_SIZE) {
+	counters->used = PAGE_SIZE;
+	while (counters->used < MEMORY_SIZE) {
 		struct page *page = (struct page *)(counters->memory + counters->used);
 
 		if (!page->record_size)
 			break;
 		if (page->record_size < sizeof(struct record) + sizeof(void *) ||
-			page->record_size > PAGE_SIZE / 2 || page->record_size % sizeof(uint64_t))
+			page->record_size > RECORD_MAX || page->record_size % sizeof(uint64_t) ||
+			page_size(page->record_size) > MEMORY_SIZE - counters->used)
 			return -EPROTO;
 		if (read_page(counters, page) < 0)
 			return -ENOMEM;
+		counters->used += page_size(page->record_size);
 	}
 	if (counters->restored.count)
 		qsort(counters->restored.items, counters->restored.count, sizeof(struct restored),
@@ -209,7 +221,7 @@ int counters_fd(const struct counters *counters)
 	return counters->fd;
 }
 
-/* The size of the records in the page of one. */
+/* The size of the records in the page of one, which begins in the first part of a larger page. */
 static size_t record_size_of(const struct counters *counters, const struct record *record)
 {
 	size_t offset = (size_t)((const uint8_t *)record - counters->memory);
@@ -219,7 +231,8 @@ static size_t record_size_of(const struct counters *counters, const struct recor
 }
 
 /* The record of an earlier run, or NULL. */
-static struct record *take_restored(struct counters *counters, uint64_t key, size_t record_size)
+static struct restored *find_restored(
+	const struct counters *counters, uint64_t key, size_t record_size)
 {
 	struct restored wanted = {.record = &(struct record){.key = key}}, *found;
 	size_t i = lower_bound(&wanted, counters->restored.items, counters->restored.count,
@@ -231,8 +244,22 @@ static struct record *take_restored(struct counters *counters, uint64_t key, siz
 	if (found->record->key != key || found->taken ||
 		record_size_of(counters, found->record) != record_size)
 		return NULL;
+	return found;
+}
+
+static struct record *take_restored(struct counters *counters, uint64_t key, size_t record_size)
+{
+	struct restored *found = find_restored(counters, key, record_size);
+
+	if (!found)
+		return NULL;
 	found->taken = true;
 	return found->record;
+}
+
+static size_t record_size_for(size_t size)
+{
+	return sizeof(struct record) + (size + 7) / 8 * 8;
 }
 
 static struct record *take_new(struct counters *counters, uint64_t key, size_t record_size)
@@ -249,7 +276,7 @@ static struct record *take_new(struct counters *counters, uint64_t key, size_t r
 
 void *counters_take(struct counters *counters, const char *key, size_t size, uint64_t layout)
 {
-	size_t record_size = sizeof(struct record) + (size + 7) / 8 * 8;
+	size_t record_size = record_size_for(size);
 	uint64_t hashed = hash(key, layout);
 	struct record *record;
 
@@ -259,6 +286,18 @@ void *counters_take(struct counters *counters, const char *key, size_t size, uin
 		record = take_new(counters, hashed, record_size);
 	pthread_mutex_unlock(&counters->lock);
 	return record ? record->data : NULL;
+}
+
+uint64_t counters_key(const void *data)
+{
+	return container_of(data, const struct record, data)->key;
+}
+
+void *counters_peek(const struct counters *counters, uint64_t key, size_t size)
+{
+	const struct restored *found = find_restored(counters, key, record_size_for(size));
+
+	return found ? found->record->data : NULL;
 }
 
 void counters_release(struct counters *counters, void *data)

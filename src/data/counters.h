@@ -34,6 +34,13 @@ int counters_fd(const struct counters *counters);
  * another record. Records do not move. */
 void *counters_take(struct counters *counters, const char *key, size_t size, uint64_t layout);
 
+/* The number by which counters_peek() finds a record in the next run. */
+uint64_t counters_key(const void *record);
+
+/* A record of the earlier run that nobody has taken yet, or NULL. It is of the type that it was of
+ * then, with the same members. */
+void *counters_peek(const struct counters *counters, uint64_t key, size_t size);
+
 /* Frees a record. Accepts NULL. Safe from any thread, like counters_take(). */
 void counters_release(struct counters *counters, void *record);
 

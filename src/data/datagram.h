@@ -60,6 +60,7 @@ struct batch {
 	unsigned count; /* at most BATCH_MAX */
 	const struct datagram *datagrams;
 	unsigned lost; /* datagrams that the handler's queue dropped before these */
+	uint64_t read; /* the number of the read that they came in by, over all runs; 0: none */
 };
 
 /* A recipient of a group's batches: a handler, a subscriber, a reader of a group socket. deliver()

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,23 +12,28 @@
 #include "net/compat.h"
 #include "net/socket_option.h"
 
-struct arena *arena_new(void)
+struct arena *arena_new(struct arena_memory *memory)
 {
 	struct arena *arena = calloc(1, sizeof(*arena));
 
 	if (!arena)
 		return NULL;
+	arena->owns_memory = !memory;
+	arena->memory = memory ? memory : calloc(1, sizeof(*memory));
 	arena->slots = mmap(NULL, (size_t)BATCH_MAX * SLOT_STRIDE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (arena->slots == MAP_FAILED) {
-		free(arena);
+	if (arena->slots == MAP_FAILED || !arena->memory) {
+		arena_free(arena);
 		return NULL;
 	}
+	arena->messages = arena->memory->messages;
+	memset(arena->messages, 0, sizeof(arena->memory->messages));
 	for (unsigned i = 0; i < BATCH_MAX; i++) {
 		arena->vectors[i] = (struct iovec){
 			arena->slots + (size_t)i * SLOT_STRIDE, SLOT_SIZE};
 		arena->messages[i].msg_hdr.msg_iov = &arena->vectors[i];
 		arena->messages[i].msg_hdr.msg_iovlen = 1;
+		arena->messages[i].msg_len = SLOT_EMPTY;
 	}
 	return arena;
 }
@@ -36,7 +42,10 @@ void arena_free(struct arena *arena)
 {
 	if (!arena)
 		return;
-	munmap(arena->slots, (size_t)BATCH_MAX * SLOT_STRIDE);
+	if (arena->slots != MAP_FAILED)
+		munmap(arena->slots, (size_t)BATCH_MAX * SLOT_STRIDE);
+	if (arena->owns_memory)
+		free(arena->memory);
 	free(arena);
 }
 
@@ -49,17 +58,6 @@ static size_t control_size(unsigned layout)
 					   : 0;
 }
 
-static void lay_out(struct arena *arena, unsigned i, unsigned layout)
-{
-	struct msghdr *header = &arena->messages[i].msg_hdr;
-
-	header->msg_name = layout & LAYOUT_NAMES ? &arena->names[i] : NULL;
-	header->msg_namelen = layout & LAYOUT_NAMES ? sizeof(arena->names[i]) : 0;
-	header->msg_iovlen = layout & LAYOUT_UNREAD ? 0 : 1;
-	header->msg_controllen = control_size(layout);
-	header->msg_control = header->msg_controllen ? arena->control[i] : NULL;
-}
-
 /* Sets up the headers: all of them for a new layout, else those whose lengths the kernel has
  * changed. */
 static void prepare(struct arena *arena, unsigned layout)
@@ -68,9 +66,19 @@ static void prepare(struct arena *arena, unsigned layout)
 				   ? arena->used
 				   : 0;
 	unsigned count = layout == arena->layout ? changed : BATCH_MAX;
+	size_t control = control_size(layout);
+	struct mmsghdr *messages = arena->messages;
 
-	for (unsigned i = 0; i < count; i++)
-		lay_out(arena, i, layout);
+	for (unsigned i = 0; i < count; i++) {
+		struct msghdr *header = &messages[i].msg_hdr;
+
+		header->msg_name = layout & LAYOUT_NAMES ? &arena->names[i] : NULL;
+		header->msg_namelen = layout & LAYOUT_NAMES ? sizeof(arena->names[i]) : 0;
+		header->msg_iovlen = layout & LAYOUT_UNREAD ? 0 : 1;
+		header->msg_controllen = control;
+		header->msg_control = control ? arena->memory->control[i] : NULL;
+		messages[i].msg_len = SLOT_EMPTY;
+	}
 	arena->layout = layout;
 	arena->used = 0;
 }
@@ -119,22 +127,20 @@ static void read_control(struct msghdr *header, struct datagram *datagram, uint3
 }
 
 /* Describes the datagram in a slot, or the first of several. */
-static void read_slot(
-	struct arena *arena, unsigned i, struct datagram *datagram, uint32_t *ret_segment)
+static void read_slot(const struct arena *arena, unsigned i, unsigned layout,
+	struct mmsghdr *message, struct datagram *datagram, uint32_t *ret_segment)
 {
-	struct mmsghdr *message = &arena->messages[i];
-
-	datagram->payload = arena->vectors[i].iov_base;
+	datagram->payload = arena->slots + (size_t)i * SLOT_STRIDE;
 	datagram->size = message->msg_len;
 	datagram->truncated = message->msg_hdr.msg_flags & MSG_TRUNC;
 	datagram->is_own = false;
 	datagram->ttl = 0;
 	datagram->timestamp_ns = 0;
-	if (arena->layout & LAYOUT_NAMES)
+	if (layout & LAYOUT_NAMES)
 		datagram->source = arena->names[i];
 	else
 		datagram->source.any.sa_family = AF_UNSPEC;
-	if (arena->layout & LAYOUT_CONTROL) {
+	if (layout & LAYOUT_CONTROL) {
 		datagram->ifindex = 0;
 		read_control(&message->msg_hdr, datagram, ret_segment);
 	}
@@ -146,7 +152,7 @@ static unsigned split_slot(struct arena *arena, unsigned i, unsigned count)
 	uint32_t segment = 0, left;
 	struct datagram datagram;
 
-	read_slot(arena, i, &datagram, &segment);
+	read_slot(arena, i, arena->layout, &arena->messages[i], &datagram, &segment);
 	left = datagram.size;
 	do {
 		datagram.size = segment && segment < left ? segment : left;
@@ -157,16 +163,53 @@ static unsigned split_slot(struct arena *arena, unsigned i, unsigned count)
 	return count;
 }
 
-/* Adds the slots up. What was not to be read does not count as truncated. */
-static void count_slots(const struct arena *arena, unsigned filled, struct arena_received *ret)
+unsigned arena_slot_datagrams(struct mmsghdr *message)
 {
-	int truncated = arena->layout & LAYOUT_UNREAD ? 0 : MSG_TRUNC;
+	struct datagram datagram;
+	uint32_t segment = 0;
 
-	*ret = (struct arena_received){.count = filled};
+	read_control(&message->msg_hdr, &datagram, &segment);
+	return segment && message->msg_len ? (message->msg_len + segment - 1) / segment : 1;
+}
+
+/* Only the sizes. What was not to be read does not count as truncated. */
+static void count_slots(struct mmsghdr *messages, struct arena_received *ret)
+{
+	for (unsigned i = 0; i < ret->count; i++) {
+		ret->bytes += messages[i].msg_len;
+		messages[i].msg_len = SLOT_EMPTY;
+	}
+}
+
+static void read_slots(struct arena *arena, struct arena_received *ret)
+{
+	unsigned count = ret->count, layout = arena->layout;
+	struct mmsghdr *message = arena->messages;
+	struct datagram *datagram = arena->datagrams;
+	uint32_t segment;
+
+	for (unsigned i = 0; i < count; i++, message++, datagram++) {
+		read_slot(arena, i, layout, message, datagram, &segment);
+		ret->bytes += datagram->size;
+		ret->truncated += datagram->truncated;
+		message->msg_len = SLOT_EMPTY;
+	}
+}
+
+static void split_slots(struct arena *arena, struct arena_received *ret)
+{
+	unsigned filled = ret->count;
+
+	ret->count = 0;
 	for (unsigned i = 0; i < filled; i++) {
 		ret->bytes += arena->messages[i].msg_len;
-		ret->truncated += (arena->messages[i].msg_hdr.msg_flags & truncated) != 0;
+		ret->truncated += (arena->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+		ret->count = split_slot(arena, i, ret->count);
 	}
+	arena->memory->count = ret->count;
+	atomic_signal_fence(memory_order_seq_cst);
+	for (unsigned i = 0; i < filled; i++)
+		arena->messages[i].msg_len = SLOT_EMPTY;
 }
 
 /* Payloads that no outlet reads are not copied from the kernel. */
@@ -185,21 +228,22 @@ int arena_receive(
 {
 	unsigned slots = coalesce ? COALESCED_SLOTS : BATCH_MAX;
 	int filled = fill(arena, fd, choose_layout(needs, coalesce), slots);
-	uint32_t segment;
 
 	*ret = (struct arena_received){0};
 	if (filled < 0)
 		return filled;
-	count_slots(arena, (unsigned)filled, ret);
-	ret->is_full = (unsigned)filled == slots;
+	ret->count = (unsigned)filled;
+	ret->is_full = ret->count == slots;
 	if (coalesce) {
-		ret->count = 0;
-		for (unsigned i = 0; i < (unsigned)filled; i++)
-			ret->count = split_slot(arena, i, ret->count);
-	} else if (needs & NEED_DATAGRAMS) {
-		for (unsigned i = 0; i < (unsigned)filled; i++)
-			read_slot(arena, i, &arena->datagrams[i], &segment);
+		split_slots(arena, ret);
+		return 0;
 	}
+	arena->memory->count = ret->count;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (needs & NEED_DATAGRAMS)
+		read_slots(arena, ret);
+	else
+		count_slots(arena->messages, ret);
 	return 0;
 }
 
@@ -209,7 +253,8 @@ void arena_deliver_some(const struct arena *arena, struct origin *origin, unsign
 	for (unsigned end = first + count; first < end; first += BATCH_MAX) {
 		struct batch batch = {.origin = origin,
 			.count = end - first < BATCH_MAX ? end - first : BATCH_MAX,
-			.datagrams = arena->datagrams + first};
+			.datagrams = arena->datagrams + first,
+			.read = arena->memory->read};
 
 		for (size_t i = 0; i < outlet_count; i++)
 			outlets[i]->deliver(outlets[i], &batch);

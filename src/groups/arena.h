@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "data/counters.h"
 #include "data/datagram.h"
 
 #define SLOT_SIZE 65536 /* more than any UDP payload, so that none is truncated */
@@ -28,13 +29,34 @@ enum arena_layout {
 	LAYOUT_UNREAD = 1 << 3, /* no payload, only its size */
 };
 
+/* The msg_len of a slot that is not filled. */
+#define SLOT_EMPTY UINT32_MAX
+
+/* The count of a call that has not returned, or whose slots hold several datagrams each. */
+#define COUNT_IN_SLOTS UINT64_MAX
+
+/* The part of the arena from which the next run of the daemon can tell what this one has read and
+ * not counted (groups/uncounted.h): a record of data/counters.h. The kernel sets a slot's msg_len
+ * when it has taken the datagram from the queue. */
+COUNTERS_RECORD(arena_memory, {
+	uint64_t group; /* whose socket is read: counters_key() of its counters; 0: all is counted
+			 */
+	uint64_t received, received_bytes, others; /* what it had counted before */
+	uint64_t count; /* datagrams that were read */
+	uint64_t read; /* the number of the read */
+	struct mmsghdr messages[BATCH_MAX];
+	uint8_t control[BATCH_MAX][SLOT_CONTROL_SIZE];
+});
+
 struct arena {
 	uint8_t *slots;
-	struct mmsghdr messages[BATCH_MAX];
+	struct arena_memory *memory;
+	struct mmsghdr
+		*messages; /* in memory; those that are not filled are SLOT_EMPTY at a call */
+	bool owns_memory;
 	struct iovec vectors[BATCH_MAX];
 	union endpoint names[BATCH_MAX];
 	struct datagram datagrams[ARENA_DATAGRAMS_MAX];
-	_Alignas(struct cmsghdr) uint8_t control[BATCH_MAX][SLOT_CONTROL_SIZE];
 	unsigned layout; /* of enum arena_layout */
 	unsigned used; /* headers that the kernel has changed since they were set up */
 };
@@ -47,8 +69,9 @@ struct arena_received {
 	bool is_full; /* there was no room for more, which may be queued */
 };
 
-/* Returns NULL without memory. */
-struct arena *arena_new(void);
+/* memory is zeroed, or of another arena that is no more, and must live longer; NULL: the arena has
+ * its own. Returns NULL without memory. */
+struct arena *arena_new(struct arena_memory *memory);
 void arena_free(struct arena *arena);
 
 /* Receives what is queued at a membership's socket: BATCH_MAX datagrams at most, so that one flood
@@ -57,6 +80,9 @@ void arena_free(struct arena *arena);
  * errno and an empty *ret. */
 int arena_receive(
 	struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret);
+
+/* The number of datagrams in a filled slot of a socket that coalesces, or of any other. */
+unsigned arena_slot_datagrams(struct mmsghdr *message);
 
 /* Gives the first count datagrams in the arena to all of the outlets. */
 void arena_deliver(const struct arena *arena, struct origin *origin, unsigned count,

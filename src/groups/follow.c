@@ -1,8 +1,6 @@
 #include "groups/follow.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,17 +9,14 @@
 #include "groups/group.h"
 #include "net/background.h"
 #include "net/link_monitor.h"
-
-/* The loop is away for this duration at most, and for this delay it is not. */
-#define SLICE_NS (4 * NS_PER_MS)
-#define REST_US 1000
+#include "net/portions.h"
 
 /* How long the loop waits for the links to be listed. */
 #define LOOK_NS (10 * NS_PER_MS)
 
 struct follow {
 	struct background *background;
-	struct event next_slice;
+	struct portions portions; /* of those that are due */
 	struct forgotten *forgotten;
 	struct transitions *transitions;
 	const struct follow_callbacks *callbacks;
@@ -80,28 +75,21 @@ static void end(struct follow *follow)
 	follow->callbacks->done(follow->argument);
 }
 
-static void reconcile_due(struct follow *follow)
+static bool reconcile_next(void *argument)
 {
-	static const struct timeval rest = {.tv_usec = REST_US};
-	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + SLICE_NS;
-	struct group *group;
+	struct follow *follow = argument;
+	struct group *group = list_first(&follow->due, struct group, due);
 
-	while ((group = list_first(&follow->due, struct group, due)) &&
-		clock_ns(CLOCK_MONOTONIC) < end_ns) {
+	if (group) {
 		link_remove(&group->due);
 		if (group_reconcile(group, &follow->interfaces) < 0)
 			log_error("group %s: joining: out of memory", group->config->name);
 	}
 	if (!list_is_empty(&follow->due))
-		evtimer_add(&follow->next_slice, &rest);
-	else if (!follow->reads)
+		return true;
+	if (!follow->reads)
 		end(follow);
-}
-
-static void on_next_slice(evutil_socket_t fd, short what, void *argument)
-{
-	(void)fd, (void)what;
-	reconcile_due(argument);
+	return false;
 }
 
 /* What has changed since the last reading. An interface that was deleted may be back, and look the
@@ -157,8 +145,7 @@ static void on_read(void *argument)
 	follow->wants_joined |= follow->reads_joined && follow->is_outdated;
 	if (follow->again || follow->is_outdated)
 		begin_reading(follow);
-	if (!evtimer_pending(&follow->next_slice, NULL))
-		reconcile_due(follow);
+	portions_start(&follow->portions);
 }
 
 struct follow *follow_new(struct event_base *base, struct forgotten *forgotten,
@@ -173,7 +160,7 @@ struct follow *follow_new(struct event_base *base, struct forgotten *forgotten,
 	follow->transitions = transitions;
 	follow->callbacks = callbacks;
 	follow->argument = argument;
-	evtimer_assign(&follow->next_slice, base, on_next_slice, follow);
+	portions_init(&follow->portions, base, reconcile_next, follow);
 	follow->background = background_new(base, read_links, on_read, follow);
 	if (!follow->background) {
 		follow_free(follow);
@@ -187,7 +174,7 @@ void follow_free(struct follow *follow)
 	if (!follow)
 		return;
 	background_free(follow->background);
-	evtimer_del(&follow->next_slice);
+	portions_stop(&follow->portions);
 	if (follow->is_open)
 		transitions_end(follow->transitions);
 	drop_reading(follow);
@@ -247,7 +234,7 @@ void follow_settle(struct follow *follow)
 
 	while ((group = list_first(&follow->due, struct group, due)))
 		link_remove(&group->due);
-	evtimer_del(&follow->next_slice);
+	portions_stop(&follow->portions);
 	transitions_end(follow->transitions);
 	if (follow->reads)
 		return;

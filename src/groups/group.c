@@ -89,21 +89,24 @@ void group_free(struct group *group)
 	free(group);
 }
 
-/* Whether the sockets of one serve the other. What is queued at a socket that coalesces can only be
- * read as such. */
+/* Whether the sockets of one serve the other, whose receive buffer may have another size. What is
+ * queued at a socket that coalesces can only be read as such. */
 static bool receives_same(const struct config_group *a, const struct config_group *b)
 {
-	return a->receive_buffer == b->receive_buffer && a->coalesce == b->coalesce &&
-	       !config_group_compare_joins(a, b);
+	return a->coalesce == b->coalesce && !config_group_compare_joins(a, b);
 }
 
 static void move_memberships(struct group *group, struct group *from)
 {
+	bool is_resized = group->config->receive_buffer != from->config->receive_buffer;
+
 	group->memberships = from->memberships;
 	memset(&from->memberships, 0, sizeof(from->memberships));
 	for (size_t i = 0; i < group->memberships.count; i++) {
 		group->memberships.items[i]->group = group;
 		membership_apply_needs(group->memberships.items[i], false);
+		if (is_resized)
+			membership_apply_buffer(group->memberships.items[i]);
 	}
 }
 
@@ -247,7 +250,6 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 {
 	int r;
 
-	group->is_reconciled = true;
 	if (group->config->is_events)
 		return 0;
 	r = make_memberships(group, interfaces);

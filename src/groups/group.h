@@ -57,7 +57,6 @@ struct group {
 	struct same_network same_network;
 	struct silence silence;
 	struct link due; /* in the list of those that follow a change of the links */
-	bool is_reconciled; /* at least once */
 };
 
 /* A group without memberships. config must live as long as the group, or until group_set_config().

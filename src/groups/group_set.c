@@ -12,11 +12,6 @@ static int compare_name(const void *name, const void *item)
 	return strcmp(name, (*(struct group *const *)item)->config->name);
 }
 
-static int compare_groups(const void *a, const void *b)
-{
-	return compare_name((*(struct group *const *)a)->config->name, b);
-}
-
 /* The index of the group of this name, or where it would be. */
 static size_t position(const struct group_set *set, const char *name)
 {
@@ -30,22 +25,25 @@ struct group *group_set_find(const struct group_set *set, const char *name)
 	return i < set->count && !compare_name(name, &set->items[i]) ? set->items[i] : NULL;
 }
 
-void group_set_sort(struct group_set *set)
+void group_set_put(struct group_set *set, size_t at, struct group *group)
 {
-	if (set->count)
-		qsort(set->items, set->count, sizeof(*set->items), compare_groups);
+	memmove(set->items + at + 1, set->items + at, (set->count - at) * sizeof(*set->items));
+	set->items[at] = group;
+	set->count++;
 }
 
 int group_set_add(struct group_set *set, struct group *group)
 {
 	size_t at = position(set, group->config->name);
+	struct group **items;
 
 	if (group_set_find(set, group->config->name))
 		return -EEXIST;
-	if (array_add(set, group) < 0)
+	items = array_grow(set->items, set->count, sizeof(*items));
+	if (!items)
 		return -ENOMEM;
-	memmove(set->items + at + 1, set->items + at, (set->count - 1 - at) * sizeof(*set->items));
-	set->items[at] = group;
+	set->items = items;
+	group_set_put(set, at, group);
 	return 0;
 }
 
@@ -57,28 +55,10 @@ void group_set_remove(struct group_set *set, const struct group *group)
 	memmove(set->items + at, set->items + at + 1, (set->count - at) * sizeof(*set->items));
 }
 
-struct group *group_set_next(const struct group_set *set, size_t *at, struct group *group)
+/* The last one comes first: see groups_plan_commit(). */
+void group_set_clear(struct group_set *set)
 {
-	int order = -1;
-
-	while (*at < set->count && (order = compare_groups(&set->items[*at], &group)) < 0)
-		++*at;
-	return *at < set->count && !order ? set->items[*at] : NULL;
-}
-
-/* The last one comes first: the kernel searches an interface's list of memberships for each that is
- * left, and has the latest first. In the order of joining that takes quadratic time. */
-void group_set_clear(struct group_set *set, const struct group_set *others)
-{
-	size_t end = others->count;
-
-	for (size_t i = set->count; i-- > 0;) {
-		struct group *group = set->items[i];
-
-		while (end && compare_groups(&others->items[end - 1], &group) > 0)
-			end--;
-		if (!end || others->items[end - 1] != group)
-			group_free(group);
-	}
+	while (set->count)
+		group_free(set->items[--set->count]);
 	free(set->items);
 }

@@ -157,10 +157,11 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 	unsigned count, struct iovec *vectors, bool *ret_end)
 {
 	unsigned most = datagram_max(connection->group->config->address.family);
+	const struct mmsghdr *messages = arena->messages;
 	unsigned good = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct mmsghdr *message = &arena->messages[i];
+		const struct mmsghdr *message = &messages[i];
 
 		if (message->msg_len == 0 && message->msg_hdr.msg_controllen == 0) {
 			*ret_end = true;

@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 #include "groups/follow.h"
+#include "groups/plan.h"
+#include "groups/uncounted.h"
 
 /* Up to this number, all groups are compared at once where nothing has told of a change: that is
  * one wake-up instead of two, in a daemon that is idle. */
@@ -20,7 +22,11 @@ struct groups {
 	void (*changed)(void *argument);
 	void *argument;
 	struct group_set set;
-	bool is_restored; /* the sockets of an earlier run are restored or released */
+	struct groups_plan *plan; /* of the change that is under way; NULL: there is none */
+	struct link waiters; /* for its end */
+	bool is_joining; /* the plan's groups are being joined */
+	bool is_started; /* all groups of the start are joined, and the sockets of an earlier run
+			    are restored or released */
 	struct link taps;
 	size_t short_buffers; /* groups with a smaller buffer than they want, when last counted */
 };
@@ -91,15 +97,19 @@ struct groups *groups_new(const struct groups_setup *setup)
 	struct groups *groups = calloc(1, sizeof(*groups));
 	struct event_base *base = setup->base;
 	struct group_context *context;
+	struct uncounted uncounted = {0};
+	struct arena_memory *memory;
 
 	if (!groups)
 		return NULL;
+	memory = uncounted_settle(setup->counters, &uncounted);
 	list_init(&groups->taps);
+	list_init(&groups->waiters);
 	groups->changed = setup->changed;
 	groups->argument = setup->argument;
 	context = &groups->context;
 	*context = (struct group_context){.base = base,
-		.arena = arena_new(),
+		.arena = memory ? arena_new(memory) : NULL,
 		.senders = senders_new(base),
 		.pause = pause_new(base, membership_resume),
 		.reports = reports_new(base, &membership_report_callbacks),
@@ -110,6 +120,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.store = setup->store,
 		.transitions = transitions_new(),
 		.look = look,
+		.uncounted = uncounted,
 		.forgotten = &groups->forgotten,
 		.running = setup->running,
 		.receive_only = setup->receive_only};
@@ -139,7 +150,8 @@ void groups_free(struct groups *groups)
 		return;
 	context = &groups->context;
 	context->stopping = store_exists(context->store);
-	group_set_clear(&groups->set, &(struct group_set){0});
+	groups_plan_free(groups->plan);
+	group_set_clear(&groups->set);
 	pause_free(context->pause);
 	retries_free(context->retries);
 	retries_free(context->send_retries);
@@ -188,9 +200,8 @@ static int restore(struct groups *groups, const struct interface_list *interface
 	char name[STORE_NAME_MAX];
 	int r = 0, fd;
 
-	if (groups->is_restored || !store_exists(store))
+	if (groups->is_started || !store_exists(store))
 		return 0;
-	groups->is_restored = true;
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_restore(groups->set.items[i], interfaces);
 	while ((fd = store_restore_next(store, STORED_PREFIX, name)) >= 0) {
@@ -210,6 +221,8 @@ static void reconcile_all(struct groups *groups)
 		return;
 	}
 	r = restore(groups, interfaces);
+	groups->is_started = true;
+	groups->context.uncounted = (struct uncounted){0};
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_reconcile(groups->set.items[i], interfaces);
 	if (r == -ENOMEM)
@@ -218,34 +231,12 @@ static void reconcile_all(struct groups *groups)
 	warn_of_short_buffers(groups);
 }
 
-/* As groups_join() does. What was noted about the others stays for when they follow. */
-static void reconcile_new(struct groups *groups)
-{
-	int r = 0;
-
-	follow_look(groups->follow);
-	transitions_begin(groups->context.transitions);
-	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
-		if (!groups->set.items[i]->is_reconciled)
-			r = group_reconcile(groups->set.items[i], groups->context.interfaces);
-	transitions_end(groups->context.transitions);
-	if (r == -ENOMEM)
-		log_error("joining groups: out of memory");
-}
-
 void groups_reconcile(struct groups *groups)
 {
-	size_t count = groups->set.count, new = 0;
-
-	for (size_t i = 0; i < count; i++)
-		new += !groups->set.items[i]->is_reconciled;
-	if (count <= AT_ONCE_MAX || new == count) {
+	if (groups->is_started && groups->set.count > AT_ONCE_MAX)
+		follow_links(groups->follow, NULL);
+	else
 		reconcile_all(groups);
-		return;
-	}
-	if (new)
-		reconcile_new(groups);
-	follow_links(groups->follow, NULL);
 }
 
 void groups_follow_links(struct groups *groups, const struct link_change *change)
@@ -346,7 +337,7 @@ void groups_remove_tap(struct groups *groups, struct tap *tap)
 int groups_join(struct groups *groups, const struct config_group *config, struct handlers *handlers)
 {
 	struct group *group;
-	int r = group_new(&groups->context, config, NULL, &group);
+	int r = groups->plan ? -EBUSY : group_new(&groups->context, config, NULL, &group);
 
 	if (r < 0)
 		return r;
@@ -372,6 +363,8 @@ int groups_leave(struct groups *groups, const char *name)
 {
 	struct group *group = groups_find(groups, name);
 
+	if (groups->plan)
+		return -EBUSY;
 	if (!group)
 		return -ENOENT;
 	if (!group->own_config)
@@ -381,28 +374,70 @@ int groups_leave(struct groups *groups, const char *name)
 	return 0;
 }
 
-int groups_prepare(struct groups *groups, const struct config *wanted,
-	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
-	struct groups_plan **ret)
+/* ---- Changing them as a whole ---- */
+
+int groups_begin_change(struct groups *groups, const struct config *wanted,
+	const struct handlers_plan *handlers, bool dry_run)
 {
 	return groups_plan_new(
-		&groups->context, &groups->set, wanted, handlers, dry_run, errors, ret);
+		&groups->context, &groups->set, wanted, handlers, dry_run, &groups->plan);
 }
 
-void groups_commit(struct groups *groups, struct groups_plan *plan)
+int groups_prepare(struct groups *groups, struct errors *errors)
 {
-	struct group_set before = groups->set;
-	size_t at = 0;
+	return groups_plan_prepare(groups->plan, errors);
+}
 
-	/* They refer to the configuration that is freed. */
-	reports_wait(groups->context.reports);
-	groups->set = groups_plan_commit(plan);
-	for (size_t i = 0; i < groups->set.count; i++) {
-		struct group *group = groups->set.items[i];
-		struct group *replaced = group_set_next(&before, &at, group);
+static void end_change(struct groups *groups)
+{
+	groups->plan = NULL;
+	if (groups->is_joining)
+		transitions_end(groups->context.transitions);
+	groups->is_joining = false;
+	send_waiters_call(&groups->waiters);
+}
 
-		if (replaced != group)
-			attach_taps(groups, group, replaced);
+/* What was noted about the other groups stays for when they follow. */
+static void join_new(struct groups *groups, struct group *group)
+{
+	if (!groups->is_joining) {
+		transitions_begin(groups->context.transitions);
+		follow_look(groups->follow);
 	}
-	group_set_clear(&before, &groups->set);
+	groups->is_joining = true;
+	if (group_reconcile(group, groups->context.interfaces) < 0)
+		log_error("group %s: joining: out of memory", group->config->name);
+}
+
+bool groups_commit(struct groups *groups)
+{
+	struct group *new, *replaced;
+
+	if (!groups_plan_commit(groups->plan, &new, &replaced)) {
+		groups_plan_free(groups->plan);
+		end_change(groups);
+		return false;
+	}
+	if (!new)
+		return true;
+	attach_taps(groups, new, replaced);
+	group_free(replaced);
+	if (groups->is_started)
+		join_new(groups, new);
+	return true;
+}
+
+bool groups_abandon(struct groups *groups)
+{
+	if (!groups->plan)
+		return false;
+	if (groups_plan_undo(groups->plan))
+		return true;
+	end_change(groups);
+	return false;
+}
+
+void groups_wait(struct groups *groups, struct send_waiter *waiter)
+{
+	list_append(&groups->waiters, &waiter->link);
 }

@@ -4,7 +4,6 @@
 #include "base/errors.h"
 #include "base/list.h"
 #include "groups/group.h"
-#include "groups/plan.h"
 #include "handlers/handlers.h"
 
 struct groups;
@@ -47,30 +46,42 @@ const struct restored *groups_restored(const struct groups *groups);
 /* Leaves all groups, except where the socket is stored for the next run. Accepts NULL. */
 void groups_free(struct groups *groups);
 
-/* Makes everything of wanted that is new or changed, beside what runs: all that can fail. A
- * membership that cannot be joined is no failure, its state tells why. On failure nothing has
- * changed, and errors says why. With dry_run no file is made either, handlers may be NULL, and the
- * plan is only good for groups_plan_free(). wanted must live until the commit, and as long as the
- * groups after it. */
-int groups_prepare(struct groups *groups, const struct config *wanted,
-	struct handlers_plan *handlers, bool dry_run, struct errors *errors,
-	struct groups_plan **ret);
+/* Begins a change to the groups of wanted, with the handlers of a plan that is prepared. Then come
+ * groups_prepare(), and groups_commit() or groups_abandon(), each until it says that there is no
+ * more to do. wanted must live until the commit, and as long as the groups after it; that which it
+ * replaces until the end of the commit. With dry_run no file is made either, and nothing can be
+ * committed. Returns 0 or -ENOMEM. */
+int groups_begin_change(struct groups *groups, const struct config *wanted,
+	const struct handlers_plan *handlers, bool dry_run);
 
-/* Makes the plan's groups the running ones; groups_reconcile() then joins. Groups that did not
- * change keep their sockets, connections and counters; those that changed keep their connections
- * and counters; those that Join made stay. Frees plan. */
-void groups_commit(struct groups *groups, struct groups_plan *plan);
+/* Makes the next group that is new or changed, beside what runs: all that can fail. A membership
+ * that cannot be joined is no failure, its state tells why. Returns 1 while there is more to do;
+ * then 0, or a negative errno with the reasons in errors, and nothing has changed. */
+int groups_prepare(struct groups *groups, struct errors *errors);
 
-/* Joins one more group until the daemon stops. Returns 0, -EEXIST, or -ENOMEM. */
+/* Puts the next group in its place, and joins it; at the start, groups_reconcile() joins. Groups
+ * that did not change keep their sockets, connections and counters; those that changed keep their
+ * connections and counters; those that Join made stay. Returns whether there is more to do. */
+bool groups_commit(struct groups *groups);
+
+/* Frees the next group that was prepared. Returns whether there is more to do: not where no change
+ * is under way. */
+bool groups_abandon(struct groups *groups);
+
+/* Has the waiter called once a change has ended. */
+void groups_wait(struct groups *groups, struct send_waiter *waiter);
+
+/* Joins one more group until the daemon stops. Returns 0, -EEXIST, -ENOMEM, or -EBUSY while a
+ * change is under way. */
 int groups_join(
 	struct groups *groups, const struct config_group *config, struct handlers *handlers);
 
-/* Leaves a group that groups_join() made. Returns 0, -ENOENT, or -EPERM when the configuration has
- * it. */
+/* Leaves a group that groups_join() made. Returns 0, -ENOENT, -EPERM when the configuration has it,
+ * or -EBUSY while a change is under way. */
 int groups_leave(struct groups *groups, const char *name);
 
-/* Makes the memberships match the current interfaces: those of new groups at once, and where there
- * are many groups, those of the others soon, in portions. */
+/* After a change: makes the memberships match the current interfaces, all of them at the start, and
+ * where there are many groups, soon and in portions. */
 void groups_reconcile(struct groups *groups);
 
 /* Does so soon, in portions that do not hold up the loop, for the groups that are concerned. change

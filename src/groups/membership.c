@@ -293,6 +293,13 @@ static uint64_t raise_receive_buffer(int fd, uint64_t wanted)
 	return granted < wanted ? socket_set_receive_buffer(fd, wanted) : granted;
 }
 
+void membership_apply_buffer(struct membership *membership)
+{
+	if (membership->fd >= 0)
+		membership->receive_buffer = socket_set_receive_buffer(
+			membership->fd, membership->group->config->receive_buffer);
+}
+
 /* The socket that a socket unit of systemd has opened for the membership, named GROUP%INTERFACE or
  * GROUP; or -ENOENT. */
 static int claim_listening(const struct membership *membership, const struct interface *interface)

@@ -27,6 +27,14 @@ struct restored {
 	uint64_t lost; /* datagrams at sockets that no membership needs any more */
 };
 
+/* What the earlier run had read when it was killed, of one group, and which its handlers may not
+ * all have received. */
+struct uncounted {
+	uint64_t group; /* counters_key() of its counters; 0: nothing */
+	uint64_t read; /* the number of the read */
+	uint64_t count; /* datagrams */
+};
+
 /* What all groups share. */
 struct group_context {
 	struct event_base *base;
@@ -50,6 +58,7 @@ struct group_context {
 							before their change is noticed */
 	struct restored restored;
 	pid_t running; /* as in struct groups_setup */
+	struct uncounted uncounted; /* until the start is over */
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */
 	bool stopping; /* stored sockets stay joined */
@@ -134,6 +143,9 @@ void membership_restore(struct membership *membership, const struct interface *i
  * that may have been replaced, the group is joined again on a new socket. A change of state is
  * logged. */
 void membership_update(struct membership *membership, const struct interface_list *interfaces);
+
+/* Gives its socket the receive buffer that is configured now. What is queued stays. */
+void membership_apply_buffer(struct membership *membership);
 
 /* The callback of retries_new(). */
 void membership_retry(struct retry *retry, const struct interface_list *interfaces);

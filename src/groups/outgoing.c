@@ -381,8 +381,18 @@ void outgoing_examine(struct group *group)
 		outgoing_update(group, group->context->interfaces);
 }
 
+static void move_ways(const struct ways *ways, struct group *group, bool is_resized)
+{
+	for (size_t i = 0; i < ways->count; i++) {
+		ways->items[i]->group = group;
+		if (is_resized)
+			replies_apply_buffer(ways->items[i]);
+	}
+}
+
 void outgoing_move(struct group *group, struct group *from)
 {
+	bool is_resized = group->config->receive_buffer != from->config->receive_buffer;
 	bool is_same = address_equal(&group->config->address, &from->config->address) &&
 		       group->config->port == from->config->port;
 
@@ -391,13 +401,10 @@ void outgoing_move(struct group *group, struct group *from)
 		ways_clear(&from->outgoing.extras);
 	group->outgoing = from->outgoing;
 	from->outgoing = (struct outgoing){0};
-	for (size_t i = 0; i < group->outgoing.ways.count; i++) {
-		if (!is_same)
-			way_close(group->outgoing.ways.items[i]);
-		group->outgoing.ways.items[i]->group = group;
-	}
-	for (size_t i = 0; i < group->outgoing.extras.count; i++)
-		group->outgoing.extras.items[i]->group = group;
+	for (size_t i = 0; i < group->outgoing.ways.count && !is_same; i++)
+		way_close(group->outgoing.ways.items[i]);
+	move_ways(&group->outgoing.ways, group, is_resized);
+	move_ways(&group->outgoing.extras, group, is_resized);
 }
 
 void outgoing_clear(struct group *group)

@@ -16,16 +16,31 @@
 #include "groups/group_socket.h"
 #include "handlers/handlers.h"
 
-/* A group in the plan stays as it is if it is the running one, the very same object. */
+/* What there is, and what there will be, of one name. */
+struct planned {
+	struct group *running; /* NULL: none */
+	struct group *group; /* NULL: none; the running one: it stays as it is */
+	const struct config_group *config; /* NULL: Join made it */
+};
+
 struct groups_plan {
-	struct group **configured; /* those of wanted, in its order, then that of events */
-	struct group_set set; /* the groups that there will be */
 	struct group_context *context;
-	const struct group_set *running;
+	struct group_set *running;
 	const struct config *wanted;
 	const struct handlers_plan *handlers;
 	char *directory; /* of the group sockets */
 	bool dry_run; /* no sockets are made, but whether they could be is checked */
+	const struct config_group **sorted; /* those of wanted by name, with that of events */
+	size_t next_wanted, next_running; /* to be planned */
+	struct {
+		struct planned *items;
+		size_t count;
+	} planned; /* sorted by name */
+	int failure;
+	struct group **room; /* for all groups; NULL: it is in use */
+	size_t left; /* planned groups from here on were freed if they are not wanted */
+	size_t placed; /* planned groups before are in their place */
+	size_t place; /* in running, of the next one */
 };
 
 /* Whether the group can stay as it is: it wants the same, from the same handlers. */
@@ -48,6 +63,7 @@ static bool is_unchanged(const struct group *running, const struct config_group 
  * checked. */
 static int attach_handlers(struct group *group, const struct handlers_plan *handlers)
 {
+	const struct uncounted *uncounted = &group->context->uncounted;
 	const struct string_list *names = &group->config->handlers;
 	int r = 0;
 
@@ -59,6 +75,8 @@ static int attach_handlers(struct group *group, const struct handlers_plan *hand
 		else
 			log_warning("group %s: its handler %s does not exist any more",
 				group->config->name, names->items[i]);
+		if (handler && uncounted->group == counters_key(group->counters))
+			handler_count_lost(handler, uncounted->read, uncounted->count);
 	}
 	return r;
 }
@@ -145,65 +163,94 @@ static int make_group(const struct groups_plan *plan, const struct config_group 
 	return 0;
 }
 
-/* Adds one group to the plan: the running one where nothing changed, else a new one. */
-static int plan_group(struct groups_plan *plan, const struct config_group *wanted,
-	struct errors *errors, struct group **ret)
+/* Plans one name: the running group where nothing changed, else a new one. */
+static int plan_group(struct groups_plan *plan, const struct config_group *wanted, bool is_joined,
+	struct planned *planned, struct errors *errors)
 {
-	struct group *running = group_set_find(plan->running, wanted->name), *group = running;
 	struct subject subject = group_subject(wanted);
 	char why[WHY_MAX];
-	int r = 0;
+	int r;
 
-	if (!running || !is_unchanged(running, wanted, plan->handlers))
-		r = make_group(plan, wanted, running, why, &group);
-	if (r < 0) {
+	planned->group = planned->running;
+	planned->config = is_joined ? NULL : wanted;
+	if (planned->running && is_unchanged(planned->running, wanted, plan->handlers))
+		return 0;
+	r = make_group(plan, wanted, planned->running, why, &planned->group);
+	if (r >= 0 && is_joined && (r = group_own_config(planned->group)) < 0) {
+		group_free(take(planned->group));
+		because(why, r, "out of memory");
+	}
+	if (r < 0)
 		config_report(errors, &subject, 0, NULL, "%s", why);
-		return r;
-	}
-	r = array_add(&plan->set, group);
-	if (r < 0 && group != running)
-		group_free(group);
-	*ret = group;
 	return r;
 }
 
-/* Groups that Join made stay, unless the configuration now has one of that name. */
-static int plan_joined(struct groups_plan *plan, struct errors *errors)
+/* Takes the next name from the wanted groups, the running ones, or both. A group that Join made
+ * stays, unless the configuration now has one of that name. */
+static int plan_next(struct groups_plan *plan, struct errors *errors)
 {
-	const struct group_set *running = plan->running;
-	size_t configured = plan->set.count;
-	int r = 0;
+	size_t wanted_count = plan->wanted->group_count + 1;
+	const struct config_group *wanted = NULL;
+	struct planned planned = {0};
+	int order = -1, r = 0;
 
-	for (size_t i = 0; i < running->count && r >= 0; i++) {
-		struct group *joined = running->items[i], *group;
-
-		if (!joined->own_config ||
-			group_set_find(&(struct group_set){plan->set.items, configured},
-				joined->config->name))
-			continue;
-		r = plan_group(plan, joined->config, errors, &group);
-		if (r >= 0 && group != joined)
-			r = group_own_config(group);
-	}
+	if (plan->next_running < plan->running->count)
+		planned.running = plan->running->items[plan->next_running];
+	if (plan->next_wanted < wanted_count)
+		wanted = plan->sorted[plan->next_wanted];
+	if (planned.running)
+		order = wanted ? strcmp(wanted->name, planned.running->config->name) : 1;
+	plan->next_wanted += order <= 0;
+	plan->next_running += order >= 0;
+	if (order < 0)
+		planned.running = NULL;
+	if (order <= 0)
+		r = plan_group(plan, wanted, false, &planned, errors);
+	else if (planned.running->own_config)
+		r = plan_group(plan, planned.running->config, true, &planned, errors);
+	if (r >= 0 && (r = array_add(&plan->planned, planned)) < 0 &&
+		planned.group != planned.running)
+		group_free(planned.group);
 	return r;
 }
 
-static struct group **copy_items(const struct group_set *set)
+/* Room for all groups, as array_grow() expects it: the commit cannot fail. */
+static int make_room(struct groups_plan *plan)
 {
-	struct group **items = calloc(set->count + 1, sizeof(struct group *));
+	size_t room = 1;
 
-	if (items)
-		memcpy(items, set->items, set->count * sizeof(struct group *));
-	return items;
+	while (room < plan->planned.count)
+		room *= 2;
+	plan->room = calloc(room, sizeof(struct group *));
+	return plan->room ? 0 : -ENOMEM;
 }
 
-int groups_plan_new(struct group_context *context, const struct group_set *running,
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp((*(const struct config_group *const *)a)->name,
+		(*(const struct config_group *const *)b)->name);
+}
+
+static int sort_wanted(struct groups_plan *plan)
+{
+	const struct config *wanted = plan->wanted;
+	size_t count = wanted->group_count;
+
+	plan->sorted = calloc(count + 1, sizeof(*plan->sorted));
+	if (!plan->sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		plan->sorted[i] = &wanted->groups[i];
+	plan->sorted[count] = &wanted->events;
+	qsort(plan->sorted, count + 1, sizeof(*plan->sorted), compare_names);
+	return 0;
+}
+
+int groups_plan_new(struct group_context *context, struct group_set *running,
 	const struct config *wanted, const struct handlers_plan *handlers, bool dry_run,
-	struct errors *errors, struct groups_plan **ret)
+	struct groups_plan **ret)
 {
 	struct groups_plan *plan = calloc(1, sizeof(*plan));
-	struct group *group;
-	int r, failed = 0;
 
 	if (!plan)
 		return -ENOMEM;
@@ -212,47 +259,59 @@ int groups_plan_new(struct group_context *context, const struct group_set *runni
 		.wanted = wanted,
 		.handlers = handlers,
 		.dry_run = dry_run};
-	if (asprintf(&plan->directory, "%s/groups", wanted->run_directory) < 0) {
-		free(plan);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < wanted->group_count; i++)
-		if ((r = plan_group(plan, &wanted->groups[i], errors, &group)) < 0)
-			failed = r;
-	if ((r = plan_group(plan, &wanted->events, errors, &group)) < 0)
-		failed = r;
-	if (failed >= 0 && !(plan->configured = copy_items(&plan->set)))
-		failed = -ENOMEM;
-	group_set_sort(&plan->set);
-	if ((r = plan_joined(plan, errors)) < 0)
-		failed = r;
-	group_set_sort(&plan->set);
-	if (failed < 0) {
+	if (sort_wanted(plan) < 0 ||
+		asprintf(&plan->directory, "%s/groups", wanted->run_directory) < 0) {
+		plan->directory = NULL;
 		groups_plan_free(plan);
-		return failed;
+		return -ENOMEM;
 	}
 	*ret = plan;
 	return 0;
 }
 
-void groups_plan_free(struct groups_plan *plan)
+int groups_plan_prepare(struct groups_plan *plan, struct errors *errors)
 {
-	if (!plan)
-		return;
-	group_set_clear(&plan->set, plan->running);
-	free(plan->configured);
-	free(plan->directory);
-	free(plan);
+	int r;
+
+	if (plan->next_wanted <= plan->wanted->group_count ||
+		plan->next_running < plan->running->count) {
+		r = plan_next(plan, errors);
+		plan->failure = r < 0 ? r : plan->failure;
+		return 1;
+	}
+	plan->left = plan->planned.count;
+	return plan->failure < 0 ? plan->failure : make_room(plan);
 }
 
-/* Puts a new group in the place of the one that it replaces, if any. */
-static void take_place(const struct groups_plan *plan, struct group *group, struct group *replaced)
+bool groups_plan_undo(struct groups_plan *plan)
+{
+	const struct planned *planned;
+
+	if (plan->planned.count) {
+		planned = &plan->planned.items[--plan->planned.count];
+		if (planned->group != planned->running)
+			group_free(planned->group);
+		return true;
+	}
+	free(plan->planned.items);
+	free(plan->sorted);
+	free(plan->room);
+	free(plan->directory);
+	free(plan);
+	return false;
+}
+
+void groups_plan_free(struct groups_plan *plan)
+{
+	while (plan && groups_plan_undo(plan))
+		;
+}
+
+static void publish_socket(const struct groups_plan *plan, const struct group *group)
 {
 	char path[PATH_MAX];
 	int r;
 
-	if (replaced)
-		group_inherit(group, replaced);
 	if (!group->socket)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
@@ -262,25 +321,66 @@ static void take_place(const struct groups_plan *plan, struct group *group, stru
 			strerror(-r));
 }
 
-struct group_set groups_plan_commit(struct groups_plan *plan)
+/* Begins the commit. */
+static void move_to_room(struct groups_plan *plan)
 {
-	const struct config *wanted = plan->wanted;
-	struct group_set set = plan->set;
-	size_t at = 0;
+	struct group_set *running = plan->running;
 
-	/* One that Join made belongs to the configuration from now on, if that has it. */
-	for (size_t i = 0; i < wanted->group_count; i++)
-		group_set_config(plan->configured[i], &wanted->groups[i]);
-	group_set_config(plan->configured[wanted->group_count], &wanted->events);
-	for (size_t i = 0; i < set.count; i++) {
-		struct group *group = set.items[i];
-		struct group *running = group_set_next(plan->running, &at, group);
+	if (running->count)
+		memcpy(plan->room, running->items, running->count * sizeof(struct group *));
+	free(running->items);
+	running->items = take(plan->room);
+}
 
-		if (group != running)
-			take_place(plan, group, running);
+static void leave(struct groups_plan *plan, struct planned *planned)
+{
+	if (planned->group)
+		return;
+	group_set_remove(plan->running, planned->running);
+	group_free(take(planned->running));
+}
+
+/* Returns the group if it is a new one. One that Join made belongs to the configuration from now
+ * on, if that has it. */
+static struct group *place(
+	struct groups_plan *plan, struct planned *planned, struct group **ret_replaced)
+{
+	struct group *group = planned->group, *replaced = planned->running;
+	size_t at = plan->place;
+
+	if (!group)
+		return NULL;
+	plan->place++;
+	if (planned->config)
+		group_set_config(group, planned->config);
+	if (group == replaced)
+		return NULL;
+	if (replaced) {
+		group_inherit(group, replaced);
+		plan->running->items[at] = group;
+	} else {
+		group_set_put(plan->running, at, group);
 	}
-	free(plan->configured);
-	free(plan->directory);
-	free(plan);
-	return set;
+	planned->running = group;
+	publish_socket(plan, group);
+	*ret_replaced = replaced;
+	return group;
+}
+
+/* Those that are left come first, as they may be there under another name, and the last of them
+ * first: the kernel searches an interface's list of memberships for each that is left, and has the
+ * latest first. In the order of joining that takes quadratic time. */
+bool groups_plan_commit(
+	struct groups_plan *plan, struct group **ret_new, struct group **ret_replaced)
+{
+	*ret_new = *ret_replaced = NULL;
+	if (plan->room)
+		move_to_room(plan);
+	if (plan->left)
+		leave(plan, &plan->planned.items[--plan->left]);
+	else if (plan->placed < plan->planned.count)
+		*ret_new = place(plan, &plan->planned.items[plan->placed++], ret_replaced);
+	else
+		return false;
+	return true;
 }

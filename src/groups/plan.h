@@ -1,5 +1,7 @@
 /* The groups that there will be after a reload. They are made beside those that run, where all that
- * can fail is done, and committed then, which cannot fail. */
+ * can fail is done, and committed then, which cannot fail. Both go group by group, in steps that
+ * take little time each, as there may be ten thousand. At every moment each group is the old one or
+ * the new one as a whole. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,19 +10,31 @@
 
 struct config;
 struct errors;
+struct group;
 struct group_context;
 struct groups_plan;
 struct handlers_plan;
 
-/* As groups_prepare(). context and running, the groups that run, must live as long as the plan,
- * handlers until this returns. */
-int groups_plan_new(struct group_context *context, const struct group_set *running,
+/* context, wanted and running, the groups that run, must live as long as the plan, handlers until
+ * all is prepared. Nothing else may change running meanwhile. With dry_run no file is made, and the
+ * plan is only good to be undone. Returns 0 or -ENOMEM. */
+int groups_plan_new(struct group_context *context, struct group_set *running,
 	const struct config *wanted, const struct handlers_plan *handlers, bool dry_run,
-	struct errors *errors, struct groups_plan **ret);
+	struct groups_plan **ret);
 
-/* Undoes groups_plan_new(): frees what does not run. Accepts NULL. */
+/* Makes the next group, if it is new or changed. Returns 1 while there is more to do; then 0, or a
+ * negative errno with the reasons in errors. */
+int groups_plan_prepare(struct groups_plan *plan, struct errors *errors);
+
+/* After all is prepared: frees the next group that is no longer wanted, or puts the next one in its
+ * place, where it inherits from the one that it replaces. Returns whether there is more to do.
+ * *ret_new is the group that has come to be among the running ones; NULL: none has. *ret_replaced
+ * is the one that it replaces, to be freed by the caller; or NULL. */
+bool groups_plan_commit(
+	struct groups_plan *plan, struct group **ret_new, struct group **ret_replaced);
+
+/* Frees the next group that does not run. Returns whether there is more to do. */
+bool groups_plan_undo(struct groups_plan *plan);
+
+/* Undoes the rest. Accepts NULL. */
 void groups_plan_free(struct groups_plan *plan);
-
-/* Puts the groups in the place of the running ones, which they inherit from, and frees the plan.
- * Returns the groups; the running ones that are not among them are to be freed. */
-struct group_set groups_plan_commit(struct groups_plan *plan);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "data/loop_guard.h"
 #include "groups/group.h"
+#include "groups/uncounted.h"
 #include "net/multicast.h"
 
 /* Below this many datagrams per turn, do not pause. */
@@ -121,43 +122,60 @@ static void deliver_by_arrival(struct membership *membership, unsigned count)
 	}
 }
 
-int membership_receive(struct membership *membership, struct arena_received *received)
+/* Counts what was read. What the group does not take is removed from the arena. */
+static void examine(
+	struct membership *membership, bool checks, bool watched, struct arena_received *received)
 {
 	struct group *group = membership->group;
-	bool checks = needs_senders(membership);
-	bool watched = group->memberships.count > 1 && same_network_is_watched(group);
-	int r = arena_receive(group->context->arena, membership->fd,
-		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0) |
-			(membership->any_interface ? NEED_INTERFACE : 0),
-		membership->coalesces, received);
-	uint32_t now;
 
-	if (r < 0)
-		return r;
 	if (checks)
 		check_senders(membership, received);
 	if (group->outgoing.echoes || group->outgoing.own)
 		outgoing_find_own(group, membership->origin->ifindex, received);
 	if (watched)
 		same_network_examine(membership, received);
-	if (!received->count)
-		return 0;
-	count(group->counters, received);
-	silence_heard(&group->silence);
-	if (!(group->needs & NEED_DATAGRAMS))
-		return 0;
+	if (received->count)
+		count(group->counters, received);
+}
+
+static void deliver(struct membership *membership, unsigned count)
+{
+	const struct group *group = membership->group;
+	uint32_t now = coarse_s();
+
 	/* Once a second, for pcapng statistics. */
-	now = coarse_s();
 	if (now != membership->drops_read_s) {
 		membership->drops_read_s = now;
 		membership_count_drops(membership);
 	}
 	if (membership->any_interface)
-		deliver_by_arrival(membership, received->count);
+		deliver_by_arrival(membership, count);
 	else
-		arena_deliver(group->context->arena, membership->origin, received->count,
+		arena_deliver(group->context->arena, membership->origin, count,
 			group->outlets.items, group->outlets.count);
-	return 0;
+}
+
+int membership_receive(struct membership *membership, struct arena_received *received)
+{
+	struct group *group = membership->group;
+	bool checks = needs_senders(membership);
+	bool watched = group->memberships.count > 1 && same_network_is_watched(group);
+	int r;
+
+	uncounted_begin(group->context->arena, group->counters);
+	r = arena_receive(group->context->arena, membership->fd,
+		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0) |
+			(membership->any_interface ? NEED_INTERFACE : 0),
+		membership->coalesces, received);
+	if (r >= 0)
+		examine(membership, checks, watched, received);
+	if (received->count) {
+		silence_heard(&group->silence);
+		if (group->needs & NEED_DATAGRAMS)
+			deliver(membership, received->count);
+	}
+	uncounted_end(group->context->arena);
+	return r;
 }
 
 /* Whether no outlet needs datagrams at once, and the receive buffer holds what arrives in a pause.

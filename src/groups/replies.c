@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "groups/group.h"
+#include "groups/uncounted.h"
 #include "net/multicast.h"
 
 /* Reads per turn: more would make the memberships wait. */
@@ -45,15 +46,17 @@ static bool receive(struct way *way)
 {
 	struct group *group = way->group;
 	struct arena_received received;
-	int fd = way->out->fd;
+	struct arena *arena = group->context->arena;
+	int fd = way->out->fd, r;
 
+	uncounted_begin(arena, group->counters);
+	r = arena_receive(arena, fd, needs_of(way), false, &received);
 	/* An error of a datagram that was sent is pending, or more of them are queued. */
-	if (arena_receive(group->context->arena, fd, needs_of(way), false, &received) < 0) {
+	if (r < 0)
 		send_socket_discard_errors(fd);
-		return false;
-	}
-	arena_deliver(group->context->arena, way->origin, accept_replies(way, received.count),
-		group->outlets.items, group->outlets.count);
+	arena_deliver(arena, way->origin, accept_replies(way, received.count), group->outlets.items,
+		group->outlets.count);
+	uncounted_end(arena);
 	return received.is_full;
 }
 
@@ -70,6 +73,12 @@ void replies_apply_needs(struct way *way)
 		arena_want(way->out->fd, way->group->config->address.family, needs_of(way), false);
 }
 
+void replies_apply_buffer(struct way *way)
+{
+	if (way->origin)
+		socket_set_receive_buffer(way->out->fd, way->group->config->receive_buffer);
+}
+
 int replies_open(struct way *way, char why[static WHY_MAX])
 {
 	const struct config_group *config = way->group->config;
@@ -82,7 +91,7 @@ int replies_open(struct way *way, char why[static WHY_MAX])
 		return because(why, -ENOMEM, "out of memory");
 	way->origin->is_reply = true;
 	way->dropped = 0;
-	socket_set_receive_buffer(fd, config->receive_buffer);
+	replies_apply_buffer(way);
 	replies_apply_needs(way);
 	way->replied = event_new(
 		way->group->context->base, fd, EV_READ | EV_PERSIST, on_reply, way);

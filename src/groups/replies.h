@@ -14,5 +14,8 @@ void replies_close(struct way *way);
 /* Asks the kernel for what the group's outlets need. */
 void replies_apply_needs(struct way *way);
 
+/* Gives the socket the receive buffer that is configured now. */
+void replies_apply_buffer(struct way *way);
+
 /* How many datagrams the kernel has dropped at the socket since the last call. */
 uint32_t replies_count_drops(struct way *way);

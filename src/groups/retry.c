@@ -4,17 +4,14 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "groups/transitions.h"
+#include "net/portions.h"
 
 #define DELAY_MAX_S 60
 
-/* The loop is away for this duration at most, and for this delay it is not. */
-#define SLICE_NS (5 * NS_PER_MS)
-#define REST_US 1000
-
 struct retries {
 	struct event timer;
+	struct portions round; /* those that are due */
 	struct link waiting; /* for the next round */
 	struct link due; /* in this round */
 	int delay_s; /* before the next round */
@@ -34,41 +31,43 @@ static void move_all(struct link *from, struct link *to)
 	}
 }
 
-/* Tries those that are due, until the slice is over. */
-static void try_due(struct retries *retries)
+/* Waits for the next round, where one is of use. */
+static void schedule(struct retries *retries)
 {
-	uint64_t end = clock_ns(CLOCK_MONOTONIC) + SLICE_NS;
-	struct retry *retry;
+	struct timeval delay = {.tv_sec = retries->delay_s};
 
-	while ((retry = list_first(&retries->due, struct retry, link)) &&
-		clock_ns(CLOCK_MONOTONIC) < end) {
+	if (!retries->in_round && !list_is_empty(&retries->waiting))
+		evtimer_add(&retries->timer, &delay);
+}
+
+static bool try_next(void *argument)
+{
+	struct retries *retries = argument;
+	struct retry *retry = list_first(&retries->due, struct retry, link);
+
+	if (retry) {
 		link_remove(&retry->link);
 		list_append(&retries->waiting, &retry->link);
 		retries->again(retry, retries->interfaces);
 	}
+	if (!list_is_empty(&retries->due))
+		return true;
+	transitions_end(retries->transitions);
+	retries->in_round = false;
+	schedule(retries);
+	return false;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
 	struct retries *retries = argument;
-	struct timeval next = {.tv_usec = REST_US};
 
 	(void)fd, (void)what;
-	if (!retries->in_round) {
-		transitions_begin(retries->transitions);
-		retries->in_round = true;
-		move_all(&retries->waiting, &retries->due);
-		retries->delay_s = 2 * retries->delay_s < DELAY_MAX_S ? 2 * retries->delay_s
-								      : DELAY_MAX_S;
-	}
-	try_due(retries);
-	if (list_is_empty(&retries->due)) {
-		transitions_end(retries->transitions);
-		retries->in_round = false;
-		next = (struct timeval){.tv_sec = retries->delay_s};
-	}
-	if (!list_is_empty(&retries->due) || !list_is_empty(&retries->waiting))
-		evtimer_add(&retries->timer, &next);
+	transitions_begin(retries->transitions);
+	retries->in_round = true;
+	move_all(&retries->waiting, &retries->due);
+	retries->delay_s = 2 * retries->delay_s < DELAY_MAX_S ? 2 * retries->delay_s : DELAY_MAX_S;
+	portions_start(&retries->round);
 }
 
 struct retries *retries_new(struct event_base *base, const struct interface_list *interfaces,
@@ -85,6 +84,7 @@ struct retries *retries_new(struct event_base *base, const struct interface_list
 	retries->transitions = transitions;
 	retries->again = again;
 	evtimer_assign(&retries->timer, base, on_timer, retries);
+	portions_init(&retries->round, base, try_next, retries);
 	return retries;
 }
 
@@ -93,6 +93,7 @@ void retries_free(struct retries *retries)
 	if (!retries)
 		return;
 	evtimer_del(&retries->timer);
+	portions_stop(&retries->round);
 	if (retries->in_round)
 		transitions_end(retries->transitions);
 	free(retries);
@@ -104,8 +105,7 @@ void retry_add(struct retries *retries, struct retry *retry)
 		return;
 	list_append(&retries->waiting, &retry->link);
 	retries->delay_s = 1;
-	if (!retries->in_round)
-		evtimer_add(&retries->timer, &(struct timeval){.tv_sec = retries->delay_s});
+	schedule(retries);
 }
 
 void retry_cancel(struct retry *retry)

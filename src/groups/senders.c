@@ -15,7 +15,6 @@ struct sender {
 	uint16_t port;
 	struct event *writable;
 	struct link waiters;
-	struct link called; /* waiters that are about to be told */
 };
 
 struct senders {
@@ -62,17 +61,18 @@ void senders_free(struct senders *senders)
 	free(senders);
 }
 
-/* Those that are told may wait again at once, and may cancel each other: each is in a list until it
- * is told. */
-static void call_waiters(struct sender *sender)
+/* Each is in a list until it is told. */
+void send_waiters_call(struct link *waiters)
 {
 	struct send_waiter *waiter;
+	struct link called;
 
-	list_for_each(waiter, &sender->waiters, link) {
+	list_init(&called);
+	list_for_each(waiter, waiters, link) {
 		link_remove(&waiter->link);
-		list_append(&sender->called, &waiter->link);
+		list_append(&called, &waiter->link);
 	}
-	while ((waiter = list_first(&sender->called, struct send_waiter, link))) {
+	while ((waiter = list_first(&called, struct send_waiter, link))) {
 		link_remove(&waiter->link);
 		waiter->ready(waiter);
 	}
@@ -91,7 +91,7 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	send_socket_discard_errors(fd);
 	sender->references++;
-	call_waiters(sender);
+	send_waiters_call(&sender->waiters);
 	sender->references--;
 	close_if_unused(sender);
 }
@@ -117,7 +117,6 @@ static int sender_open(struct senders *senders, const struct send_socket *option
 	sender->options = *options;
 	sender->ttl = sender->loop = -1;
 	list_init(&sender->waiters);
-	list_init(&sender->called);
 	sender->out.fd = -1;
 	r = send_socket_open(options, why, &sender->out);
 	if (r >= 0 && !(sender->writable = event_new(

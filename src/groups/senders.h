@@ -14,11 +14,16 @@ struct event_base;
 struct senders;
 struct sender;
 
-/* Waits until a sender can take more. Embedded in the object that waits, and zeroed before. */
+/* Waits until a sender can take more, or a change of the groups has ended. Embedded in the object
+ * that waits, and zeroed before. */
 struct send_waiter {
 	struct link link;
 	void (*ready)(struct send_waiter *waiter);
 };
+
+/* Empties the list and calls all that were in it. They may wait again at once, and cancel each
+ * other. */
+void send_waiters_call(struct link *waiters);
 
 /* The destination and the socket options. */
 struct send_target {

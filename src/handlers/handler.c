@@ -60,7 +60,10 @@ static void hand_on(struct handler *handler, const struct batch *batch)
 
 static void deliver(struct outlet *outlet, const struct batch *batch)
 {
-	hand_on(container_of(outlet, struct handler, outlet), batch);
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+
+	ledger_begin_read(handler->ledger, batch->read);
+	hand_on(handler, batch);
 }
 
 static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
@@ -71,6 +74,7 @@ static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
 	struct filtered filtered;
 	struct batch rest = {.origin = batch->origin, .datagrams = passed};
 
+	ledger_begin_read(handler->ledger, batch->read);
 	rest.count = filter_apply(&handler->filter, batch, now, passed, &filtered);
 	if (filtered.filtered || filtered.over_rate)
 		count_filtered(handler, batch, filtered);
@@ -206,6 +210,11 @@ const char *const *handler_counters(const struct handler *handler)
 struct ledger *handler_ledger(struct handler *handler)
 {
 	return handler->ledger;
+}
+
+void handler_count_lost(struct handler *handler, uint64_t read, uint64_t count)
+{
+	ledger_count_lost(handler->ledger, read, count);
 }
 
 void handler_account(struct handler *handler, struct account *ret)

@@ -141,6 +141,9 @@ struct ledger *handler_ledger(struct handler *handler);
 /* The names of outcome.counted, NULL at the end; or NULL. */
 const char *const *handler_counters(const struct handler *handler);
 
+/* See ledger_count_lost(). */
+void handler_count_lost(struct handler *handler, uint64_t read, uint64_t count);
+
 /* The numbers of one moment. */
 void handler_account(struct handler *handler, struct account *ret);
 

@@ -23,11 +23,15 @@ struct handlers {
 	struct own_addresses own_addresses;
 	struct workers workers;
 	struct set set;
+	struct handlers_plan *plan; /* NULL: none is under way */
 };
 
 struct handlers_plan {
-	const struct handlers *running;
-	struct set set;
+	struct handlers *handlers;
+	const struct config *before, *wanted;
+	struct set set; /* that there will be; after the commit, the one that there was */
+	size_t next; /* of wanted, or of set */
+	int failure; /* of one that was prepared */
 };
 
 static int compare_name(const void *name, const void *item)
@@ -67,6 +71,8 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 
 	if (!handlers)
 		return 0;
+	while (handlers->plan && handlers_retire(handlers->plan, deadline_ns))
+		;
 	while (handlers->set.count)
 		handler_retire(handlers->set.items[--handlers->set.count], deadline_ns);
 	stuck = workers_wait(&handlers->workers, deadline_ns + WORKER_END_NS);
@@ -106,12 +112,14 @@ static int start(struct handlers *handlers, const struct config_handler *wanted,
 }
 
 /* Adds the running handler where nothing has changed, else a new one. */
-static int plan_handler(struct handlers_plan *plan, struct handlers *handlers,
-	const struct config *before, const struct config_handler *wanted, struct errors *errors)
+static int plan_handler(
+	struct handlers_plan *plan, const struct config_handler *wanted, struct errors *errors)
 {
+	struct handlers *handlers = plan->handlers;
 	struct handler *running = handlers_find(handlers, wanted->name), *handler = running;
-	const struct config_handler *was = before ? config_find_handler(before, wanted->name)
-						  : NULL;
+	const struct config_handler *was = plan->before
+						   ? config_find_handler(plan->before, wanted->name)
+						   : NULL;
 	struct subject subject = handler_subject(wanted);
 	char why[WHY_MAX];
 	int r = 0;
@@ -128,23 +136,29 @@ static int plan_handler(struct handlers_plan *plan, struct handlers *handlers,
 	return r;
 }
 
-int handlers_prepare(struct handlers *handlers, const struct config *before,
-	const struct config *wanted, struct errors *errors, struct handlers_plan **ret)
+int handlers_plan_new(struct handlers *handlers, const struct config *before,
+	const struct config *wanted, struct handlers_plan **ret)
 {
 	struct handlers_plan *plan = calloc(1, sizeof(*plan));
-	int r, failed = 0;
 
 	if (!plan)
 		return -ENOMEM;
-	plan->running = handlers;
-	for (size_t i = 0; i < wanted->handler_count; i++)
-		if ((r = plan_handler(plan, handlers, before, &wanted->handlers[i], errors)) < 0)
-			failed = r;
-	if (failed < 0)
-		handlers_abandon(plan);
-	else
-		*ret = plan;
-	return failed;
+	*plan = (struct handlers_plan){.handlers = handlers, .before = before, .wanted = wanted};
+	handlers->plan = *ret = plan;
+	return 0;
+}
+
+int handlers_prepare(struct handlers_plan *plan, struct errors *errors)
+{
+	int r;
+
+	if (plan->next < plan->wanted->handler_count) {
+		r = plan_handler(plan, &plan->wanted->handlers[plan->next++], errors);
+		plan->failure = r < 0 ? r : plan->failure;
+		return 1;
+	}
+	plan->next = 0;
+	return plan->failure;
 }
 
 struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name)
@@ -154,40 +168,40 @@ struct handler *handlers_plan_find(const struct handlers_plan *plan, const char 
 
 bool handlers_plan_is_unchanged(const struct handlers_plan *plan, const struct handler *handler)
 {
-	return handler && handlers_find(plan->running, handler_name(handler)) == handler;
+	return handler && handlers_find(plan->handlers, handler_name(handler)) == handler;
 }
 
-void handlers_abandon(struct handlers_plan *plan)
+bool handlers_commit(struct handlers_plan *plan)
 {
-	if (!plan)
-		return;
-	for (size_t i = 0; i < plan->set.count; i++)
-		if (!handlers_plan_is_unchanged(plan, plan->set.items[i]))
-			handler_retire(plan->set.items[i], 0);
+	struct set before = plan->handlers->set;
+	struct handler *handler;
+
+	if (plan->next < plan->set.count) {
+		handler = plan->set.items[plan->next++];
+		if (!handlers_plan_is_unchanged(plan, handler))
+			handler_begin(handler);
+		return true;
+	}
+	plan->handlers->set = plan->set;
+	plan->set = before;
+	plan->next = 0;
+	return false;
+}
+
+bool handlers_retire(struct handlers_plan *plan, uint64_t deadline_ns)
+{
+	struct handler *handler;
+
+	if (plan->set.count) {
+		handler = plan->set.items[--plan->set.count];
+		if (!handlers_plan_is_unchanged(plan, handler))
+			handler_retire(handler, deadline_ns);
+		return true;
+	}
+	plan->handlers->plan = NULL;
 	free(plan->set.items);
 	free(plan);
-}
-
-void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns)
-{
-	struct set *running = &handlers->set;
-	size_t unchanged = 0;
-
-	for (size_t i = 0; i < running->count; i++) {
-		struct handler *handler = running->items[i];
-
-		if (handlers_plan_find(plan, handler_name(handler)) == handler)
-			running->items[unchanged++] = handler;
-		else
-			handler_retire(handler, deadline_ns);
-	}
-	running->count = unchanged;
-	for (size_t i = 0; i < plan->set.count; i++)
-		if (!handlers_plan_is_unchanged(plan, plan->set.items[i]))
-			handler_begin(plan->set.items[i]);
-	free(running->items);
-	*running = plan->set;
-	free(plan);
+	return false;
 }
 
 struct handler *handlers_find(const struct handlers *handlers, const char *name)

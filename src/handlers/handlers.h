@@ -7,7 +7,8 @@
 
 struct handlers;
 
-/* The set that there will be: running handlers that do not change, and new ones. */
+/* The set that there will be: running handlers that do not change, and new ones. Each call does one
+ * step of the way there, as hundreds of handlers would keep the loop away for long. */
 struct handlers_plan;
 
 /* An empty set, or NULL without memory. What is in context must live longer; its name, forwards and
@@ -26,23 +27,30 @@ void handlers_expire(struct handlers *handlers);
 /* The network interfaces or their addresses may have changed: tells all. */
 void handlers_links_changed(struct handlers *handlers, const struct interface_list *interfaces);
 
-/* Starts, beside what runs, each handler of wanted that does not run unchanged already. before is
- * the configuration that runs, NULL at the start. On failure nothing has changed, and errors has
- * the reasons. */
-int handlers_prepare(struct handlers *handlers, const struct config *before,
-	const struct config *wanted, struct errors *errors, struct handlers_plan **ret);
+/* A plan towards the handlers of wanted. before is the configuration that runs, NULL at the start.
+ * Both must live until the plan is committed or retired. Only one plan may be under way;
+ * handlers_free() ends it, too. Returns 0 or -ENOMEM. */
+int handlers_plan_new(struct handlers *handlers, const struct config *before,
+	const struct config *wanted, struct handlers_plan **ret);
+
+/* Starts, beside what runs, the next handler that does not run unchanged already. Returns 1 while
+ * there is more to do; then 0, or a negative errno with the reasons in errors. Then nothing has
+ * changed, and handlers_retire() must follow. */
+int handlers_prepare(struct handlers_plan *plan, struct errors *errors);
 
 /* The handler of that name in the plan, or NULL; and whether it is the one that runs already.
  * Accepts NULL as handler. */
 struct handler *handlers_plan_find(const struct handlers_plan *plan, const char *name);
 bool handlers_plan_is_unchanged(const struct handlers_plan *plan, const struct handler *handler);
 
-/* Makes the plan the set. Running handlers that are not in it are retired; no group may deliver to
- * them any more. Frees plan. */
-void handlers_commit(struct handlers *handlers, struct handlers_plan *plan, uint64_t deadline_ns);
+/* Begins the next handler that was prepared. Returns whether there is more to do. With the last one
+ * the plan becomes the set. Groups may deliver to what was the set until handlers_retire(). */
+bool handlers_commit(struct handlers_plan *plan);
 
-/* Retires what the plan has started, and frees it. Accepts NULL. */
-void handlers_abandon(struct handlers_plan *plan);
+/* Retires the next handler of the plan that is not in the set: after the commit one that ran, which
+ * no group may deliver to any more, else one that was prepared. Returns whether there is more to
+ * do; else the plan is freed. */
+bool handlers_retire(struct handlers_plan *plan, uint64_t deadline_ns);
 
 struct handler *handlers_find(const struct handlers *handlers, const char *name);
 

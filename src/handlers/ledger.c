@@ -123,6 +123,18 @@ void ledger_received(struct ledger *ledger, unsigned received, const struct outc
 	pthread_mutex_unlock(&ledger->lock);
 }
 
+void ledger_count_lost(struct ledger *ledger, uint64_t read, uint64_t count)
+{
+	struct account *account = ledger->account;
+	uint64_t counted = account->read == read ? account->received - account->before_read : 0;
+	uint64_t lost = counted < count ? count - counted : 0;
+
+	pthread_mutex_lock(&ledger->lock);
+	account->received += lost;
+	account->outcome.dropped[DROP_SHUTDOWN] += lost;
+	pthread_mutex_unlock(&ledger->lock);
+}
+
 static void add_filtered(struct account *account, const struct filtered *filtered)
 {
 	account->received += filtered->filtered + filtered->over_rate;

@@ -54,6 +54,23 @@ void ledger_settle(struct ledger *ledger, uint64_t kind, const struct outcome *o
 /* Counts datagrams that were received, and what became of them or of earlier ones. */
 void ledger_received(struct ledger *ledger, unsigned received, const struct outcome *outcome);
 
+/* A read is going to be received from. Must come before anything of it is counted. */
+static inline void ledger_begin_read(struct ledger *ledger, uint64_t read)
+{
+	struct account *account = ledger->account;
+
+	if (!read || account->read == read)
+		return;
+	account->before_read = account->received;
+	/* A run that follows a kill sees both in this order. */
+	atomic_signal_fence(memory_order_seq_cst);
+	account->read = read;
+}
+
+/* The earlier run was killed before all of count datagrams of a read were counted: counts the
+ * rest, which is lost. */
+void ledger_count_lost(struct ledger *ledger, uint64_t read, uint64_t count);
+
 /* Counts datagrams that were received, and that the filter or the rate kept out. */
 void ledger_filtered(struct ledger *ledger, const struct filtered *filtered);
 

@@ -5,6 +5,7 @@
 #include <event2/event_struct.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "net/background.h"
@@ -22,6 +23,7 @@
 struct change {
 	struct report *report;
 	struct multicast_membership membership;
+	struct address *sources; /* a copy of the membership's, whose owner may change meanwhile */
 	int fd;
 	int r; /* of changing it */
 	int back_r; /* of changing it back */
@@ -155,8 +157,10 @@ static void on_changed(void *argument)
 	size_t count = reports->changes.count;
 
 	reports->changes.count = 0;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		forget(changes[i].report);
+		free(changes[i].sources);
+	}
 	for (size_t i = 0; i < count; i++) {
 		struct report *report = changes[i].report;
 
@@ -170,6 +174,21 @@ static void on_changed(void *argument)
 	schedule(reports);
 }
 
+static int copy_sources(struct change *change)
+{
+	struct multicast_membership *membership = &change->membership;
+	size_t size = membership->source_count * sizeof(*change->sources);
+
+	if (!size)
+		return 0;
+	change->sources = malloc(size);
+	if (!change->sources)
+		return -ENOMEM;
+	memcpy(change->sources, membership->sources, size);
+	membership->sources = change->sources;
+	return 0;
+}
+
 /* Without memory it is not reported. */
 static void add_change(struct reports *reports, struct report *report)
 {
@@ -178,8 +197,9 @@ static void add_change(struct reports *reports, struct report *report)
 	change.fd = reports->callbacks->begin(report, &change.membership);
 	reports->items[report->position] = NULL;
 	report->is_running = true;
-	if (array_add(&reports->changes, change) >= 0)
+	if (copy_sources(&change) >= 0 && array_add(&reports->changes, change) >= 0)
 		return;
+	free(change.sources);
 	forget(report);
 	reports->callbacks->end(report, 0);
 }
@@ -251,6 +271,9 @@ void reports_free(struct reports *reports)
 	if (!reports)
 		return;
 	background_free(reports->background);
+	for (size_t i = 0; i < reports->changes.count; i++)
+		free(reports->changes.items[i].sources);
+	free(reports->changes.items);
 	evtimer_del(&reports->timer);
 	free(reports->items);
 	free(reports);
@@ -276,17 +299,15 @@ int report_add(struct reports *reports, struct report *report, const struct addr
 	return 0;
 }
 
-void reports_wait(struct reports *reports)
-{
-	reports->is_awaited = true;
-	background_wait(reports->background);
-}
-
 void report_cancel(struct report *report)
 {
+	struct reports *reports = report->queue;
+
 	report->again = false;
-	if (report->is_running)
-		reports_wait(report->queue);
+	if (report->is_running) {
+		reports->is_awaited = true;
+		background_wait(reports->background);
+	}
 	if (!report->queue)
 		return;
 	report->queue->items[report->position] = NULL;

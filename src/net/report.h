@@ -36,8 +36,8 @@ struct report {
 
 struct report_callbacks {
 	/* Before the socket is changed: fills in what it is joined to, and returns the descriptor.
-	 * Both must stay until end(), or until report_cancel() returns. Datagrams of other senders
-	 * may be queued there until then. */
+	 * It must stay open until end(), or until report_cancel() returns. Datagrams of other
+	 * senders may be queued there until then. */
 	int (*begin)(struct report *report, struct multicast_membership *ret);
 	/* Afterwards. r is a negative errno where the socket could not be changed back: it is to be
 	 * closed and joined again. */
@@ -59,9 +59,6 @@ int report_add(struct reports *reports, struct report *report, const struct addr
 /* Waits where the socket is being changed, and end() is called then. Not to be called from the
  * callbacks, except for the report that has ended. */
 void report_cancel(struct report *report);
-
-/* Waits for those whose socket is being changed. */
-void reports_wait(struct reports *reports);
 
 /* Senders may be learned while it waits. */
 static inline bool report_is_learning(const struct report *report)

@@ -1,11 +1,11 @@
 #include "recorder/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -72,19 +72,29 @@ static int lock_file(const struct recorder_file *file)
 	return 0;
 }
 
-/* Whether this process has the file open once more. */
+/* The size of this process's table of descriptors, or 0. */
+static int descriptor_count(void)
+{
+	AUTO_CLOSE int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	char text[4096] = "";
+	const char *line;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return 0;
+	line = strstr(text, "\nFDSize:");
+	return line ? atoi(line + strlen("\nFDSize:")) : 0;
+}
+
+/* Whether this process has the file open once more. To list /proc/self/fd would take ten times as
+ * long: 40 ms with ten thousand memberships. */
 static bool is_open_twice(const struct recorder_file *file)
 {
-	DIR *directory = opendir("/proc/self/fd");
-	const struct dirent *item;
-	struct stat status;
 	unsigned count = 0;
+	struct stat status;
 
-	while (directory && (item = readdir(directory)))
-		count += fstatat(dirfd(directory), item->d_name, &status, 0) == 0 &&
-			 status.st_dev == file->device && status.st_ino == file->inode;
-	if (directory)
-		closedir(directory);
+	for (int fd = descriptor_count(); fd-- > 0 && count < 2;)
+		count += fstat(fd, &status) == 0 && status.st_dev == file->device &&
+			 status.st_ino == file->inode;
 	return count > 1;
 }
 
@@ -110,8 +120,9 @@ int recorder_file_check(const struct recorder_path *path, pid_t running, char wh
 
 	if (r == -ENOENT)
 		r = faccessat(AT_FDCWD, path->directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
-	else if (r >= 0 && !is_open_twice(&file) && !is_locked_by(&file, running))
-		r = lock_file(&file);
+	else if (r >= 0 && (r = lock_file(&file)) == -EBUSY &&
+		 (is_open_twice(&file) || is_locked_by(&file, running)))
+		r = 0;
 	recorder_file_close(&file);
 	return r < 0 ? explain_open(r, path->path, why) : 0;
 }

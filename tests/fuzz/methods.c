@@ -65,7 +65,6 @@ static struct event_base *begin(void)
 	struct event_base *base = loop = event_base_new();
 	struct events *events = events_new(base);
 	struct handlers_plan *handlers;
-	struct groups_plan *groups;
 	struct counters *counters;
 	struct errors errors = {0};
 	struct config *config;
@@ -79,10 +78,18 @@ static struct event_base *begin(void)
 	backend.handlers = handlers_new(&(struct handler_context){.counters = counters});
 	CHECK(backend.groups && backend.handlers);
 	events_begin(events, backend.groups);
-	CHECK(handlers_prepare(backend.handlers, NULL, config, &errors, &handlers) == 0);
-	CHECK(groups_prepare(backend.groups, config, handlers, false, &errors, &groups) == 0);
-	groups_commit(backend.groups, groups);
-	handlers_commit(backend.handlers, handlers, 0);
+	CHECK(handlers_plan_new(backend.handlers, NULL, config, &handlers) == 0);
+	while (handlers_prepare(handlers, &errors) > 0)
+		;
+	CHECK(groups_begin_change(backend.groups, config, handlers, false) == 0);
+	while (groups_prepare(backend.groups, &errors) > 0)
+		;
+	while (handlers_commit(handlers))
+		;
+	while (groups_commit(backend.groups))
+		;
+	while (handlers_retire(handlers, 0))
+		;
 	return base;
 }
 

@@ -63,32 +63,41 @@ def longest_round(daemon):
         reloading.send("Reload")
         while not select.select([reloading.socket], [], [], 0)[0]:
             started = time.monotonic()
-            other.call("ListHandlers")
+            other.call("org.varlink.service.GetInfo")
             longest = max(longest, time.monotonic() - started)
         reloading.result()
     return longest
 
 
 def test_a_reload_of_10000_groups_loses_nothing_of_100000_a_second(net, blast, say, release):
-    flood = '\n  flood: { address = "239.2.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "4M"; ttl = %d; };\n}'
-    text = ten_thousand_groups().replace("\n}", flood % 1, 1)
-    changed = ten_thousand_groups().replace("\n}", flood % 2, 1)
-    with Daemon(net.host, text, binary=release) as daemon:
-        rounds = {"unchanged": [], "changed": []}
+    flood = '\n  flood: { address = "239.2.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "4M"; };\n}'
+
+    def configuration(text):
+        return text.replace("\n}", flood, 1)
+
+    base = ten_thousand_groups()
+    changed = {
+        "nothing": base,
+        "a handler": base.replace('"line"', '"hex"'),
+        "all buffers": base.replace("handlers = [", 'receive_buffer = "1M"; handlers = ['),
+        "all ports": base.replace("5004", "5005"),
+        "10,000 removed": "groups: {\n  g: " + base[base.index("{ address"):base.index("};") + 2] + base[base.index("\n};"):],
+    }
+    with Daemon(net.host, configuration(base), binary=release) as daemon:
+        rounds = {kind: [] for kind in changed}
         with blast.stream(net.peer, "239.2.0.1", 5004, 64, rate=100_000, bulk=True) as stream:
-            for number in range(1, 11):
-                before = daemon.group("flood")["received"]
-                wait_until(lambda: daemon.group("flood")["received"] > before + 1000, "the stream")
-                rounds["unchanged"].append(longest_round(daemon))
-                daemon.write_config(changed if number % 2 else text)
-                rounds["changed"].append(longest_round(daemon))
+            wait_until(lambda: daemon.group("flood")["received"] > 1000, "the stream")
+            for kind, text in [item for _ in range(3) for item in changed.items()]:
+                for wanted in (text, base):
+                    daemon.write_config(configuration(wanted))
+                    rounds[kind].append(longest_round(daemon))
         daemon.wait_arrived("flood", stream.sent)
         group = daemon.group("flood")
-        say(f"10 + 10 reloads of 10,000 groups: {group['received']:,} of {stream.sent:,} received; longest rounds: "
+        say(f"30 reloads of 10,000 groups: {group['received']:,} of {stream.sent:,} received; longest rounds: "
             + ", ".join(f"{kind} {min(seconds) * 1000:.0f} to {max(seconds) * 1000:.0f} ms" for kind, seconds in rounds.items()))
         assert (group["received"], group["kernelDropped"]) == (stream.sent, 0)
-        # The best of ten: what else runs on the machine only adds to them.
-        assert min(rounds["unchanged"]) < 0.03 and min(rounds["changed"]) < 0.03
+        # The best of six: what else runs on the machine only adds to them.
+        assert max(min(seconds) for seconds in rounds.values()) < 0.02
 
 
 @pytest.mark.parametrize("text, seconds", [

@@ -359,3 +359,121 @@ def test_the_daemon_stops_while_a_reload_reads(large):
         control.send("Reload")
         large.signal(signal.SIGTERM)
         assert large.process.wait(10) == 0
+
+
+# ---- While what was read is applied ----
+
+COUNT = 600
+STEADY = group("one", 1, receive_buffer='"16M"')  # holds seconds of the stream, however busy this machine is
+
+
+def changing(**keys):
+    """Groups of which all change together, beside one that never does."""
+    return config(STEADY, *(f'c{number}: {{ address = "239.3.{number // 256}.{number % 256}"; port = 5004; interfaces = ["eth0"]; '
+                         + "".join(f"{key} = {value}; " for key, value in keys.items()) + "};" for number in range(COUNT)))
+
+
+def numbers(daemon, key):
+    """The number of each group that changes."""
+    return [group[key] for group in daemon.call("ListGroups")["groups"] if group["name"] != "one"]
+
+
+def wait_numbers(daemon, key, number):
+    wait_until(lambda: numbers(daemon, key) == [number] * COUNT, f"{key} {number} of each group")
+
+
+@pytest.fixture
+def reloaded(start, net, blast):
+    """Reloads from one configuration to another, in traffic of the group that does not change, and datagrams before and
+    after to each that does. Returns the daemon."""
+    def reload(before, after, sent_after=1):
+        daemon = start(before)
+        blast(net.peer, "239.3.0.0", 5004, COUNT, groups=COUNT)
+        wait_numbers(daemon, "received", 1)
+        with blast.stream(net.peer, "233.252.0.1", 5004, 64, rate=5000) as stream:
+            for text in (after, before, after):
+                daemon.write_config(text)
+                daemon.call("Reload")
+        daemon.wait_arrived("one", stream.sent)
+        assert daemon.group("one")["kernelDropped"] == 0
+        blast(net.peer, "239.3.0.0", 5004, COUNT, groups=COUNT)
+        wait_numbers(daemon, "received", 1 + sent_after)
+        return daemon
+
+    return reload
+
+
+def test_many_groups_that_change_cost_the_others_nothing_and_keep_their_accounts(reloaded):
+    daemon = reloaded(changing(), changing(block_sources='["192.0.2.99"]'))
+    assert numbers(daemon, "kernelDropped") == [0] * COUNT
+
+
+def test_many_groups_with_another_port_cost_the_others_nothing(reloaded):
+    reloaded(changing(), changing().replace("port = 5004", "port = 5005").replace(STEADY.replace("5004", "5005"), STEADY),
+             sent_after=0)
+
+
+def test_many_groups_that_come_and_go_cost_the_others_nothing(start, net, blast):
+    daemon = start(config(STEADY))
+    with blast.stream(net.peer, "233.252.0.1", 5004, 64, rate=5000) as stream:
+        for text in (changing(), config(STEADY)) * 2:
+            daemon.write_config(text)
+            daemon.call("Reload")
+            assert len(names(daemon)) == (1 if text == config(STEADY) else COUNT + 1)
+    daemon.wait_arrived("one", stream.sent)
+    assert daemon.group("one")["kernelDropped"] == 0
+
+
+def test_another_receive_buffer_keeps_the_socket_and_what_it_holds(daemon, net):
+    daemon.pause()
+    with tutorial_sender(net.peer, "233.252.0.1") as sock:
+        for _ in range(100):
+            sock.sendto(b"x", ("233.252.0.1", 5004))
+    daemon.write_config(config(group("one", 1, handlers='["raw"]', socket="true", receive_buffer='"64K"')))
+    with daemon.connect() as control:
+        control.send("Reload")
+        daemon.resume()
+        assert control.result()["changes"] == ["group one: changed: receive_buffer"]
+    membership = daemon.membership("one", "eth0")
+    assert (membership["joins"], membership["receiveBuffer"]) == (1, 64 << 10)
+    daemon.wait_arrived("one", 100)
+    assert daemon.group("one")["kernelDropped"] == 0
+
+
+def test_join_and_leave_during_a_reload_are_answered_after_it(start):
+    daemon = start(changing())
+    daemon.write_config(changing(ttl=2))
+    with daemon.connect() as reloading, daemon.connect() as other:
+        reloading.send("Reload")
+        rounds = 0
+        while not is_answered(reloading) or not rounds:
+            other.call("Join", address="233.252.0.50", port=5050, name="joined", interfaces=["eth0"])
+            assert "joined" in names(daemon)
+            other.call("Leave", name="joined")
+            assert "joined" not in names(daemon)
+            rounds += 1
+        assert len(reloading.result()["changes"]) > COUNT // 6
+
+
+def test_each_group_is_listed_once_during_a_reload(start):
+    daemon = start(changing())
+    daemon.write_config(changing(ttl=2).replace(" c0: ", " d0: "))
+    with daemon.connect() as reloading:
+        reloading.send("Reload")
+        while not is_answered(reloading):
+            listed = [group["name"] for group in daemon.call("ListGroups")["groups"]]
+            assert len(listed) == len(set(listed)) and set(listed) >= {"one", *(f"c{number}" for number in range(1, COUNT))}
+        reloading.result()
+    assert "d0" in names(daemon) and "c0" not in names(daemon)
+
+
+@pytest.mark.parametrize("requests", [0, 10, 100])
+def test_the_daemon_stops_while_a_reload_is_applied(start, requests):
+    daemon = start(changing())
+    daemon.write_config(changing(block_sources='["192.0.2.99"]', handlers='["raw"]'))
+    with daemon.connect() as reloading:
+        reloading.send("Reload")
+        for _ in range(requests):
+            daemon.call("GetStatus")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.process.wait(10) == 0

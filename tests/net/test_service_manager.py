@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from harness.daemon import balance
 from harness.peers import tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
 
@@ -203,16 +204,17 @@ os.execv(command[0], command)
 """
 
 
-def start_with(start, stored, tmp_path, text):
+def start_with(start, stored, tmp_path, text, **options):
     """Starts a daemon that is given what is stored."""
     path = str(tmp_path / "hand-over")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        daemon = start(text, wrapper=(sys.executable, "-c", HAND_OVER, path), wait=False)
+        daemon = start(text, wrapper=(sys.executable, "-c", HAND_OVER, path), wait=False, **options)
         listening.settimeout(TIMEOUT)
         with listening.accept()[0] as connection:
             socket.send_fds(connection, [":".join(name for name, _ in stored).encode()], [fd for _, fd in stored])
+    os.unlink(path)
     daemon.wait_until_ready()
     return daemon
 
@@ -283,3 +285,45 @@ def test_the_numbers_of_a_relays_interfaces_continue(start, manager, net, tmp_pa
     interfaces = {i["interface"]: i for i in daemon.handler("news.relay")["interfaces"]}
     assert interfaces["eth1"]["delivered"] == 3
     assert interfaces[None]["received"] == interfaces[None]["dropped"]["absent"] == 2
+
+
+def kill_in_traffic(start, manager, net, blast, tmp_path, text, kills, **options):
+    """Kills daemons that follow each other. Returns the last one and the number of datagrams sent."""
+    daemon = start(text, **options)
+    with blast.stream(net.peer, "233.252.0.1", 5004, 64, rate=50_000, bulk=True) as stream:
+        for _ in range(kills):
+            before = daemon.arrived("news")
+            wait_until(lambda: daemon.arrived("news") > before + 500, "the stream")
+            wait_until(lambda: {"counters"} < stored_names(manager), "the socket and the counters to be stored")
+            end_abruptly(daemon)
+            daemon = start_with(start, manager.stored, tmp_path, text, **options)
+    return daemon, stream.sent
+
+
+def assert_all_is_known_of_the_handler(daemon, read):
+    if read == "recorded":
+        assert daemon.handler("raw")["received"] == daemon.group("news")["received"]
+        assert balance(daemon.handler("raw")) == 0
+
+
+READ = {"counted": "", "recorded": ' handlers = ["raw"];', "coalesced": " coalesce = true;", "refused": ' block_sources = ["192.0.2.99"];'}
+
+
+@pytest.mark.parametrize("read", READ)
+def test_daemons_that_are_killed_in_traffic_leave_nothing_unexplained(start, manager, net, blast, tmp_path, read):
+    text = config(f'news: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"];{READ[read]} }};')
+    daemon, sent = kill_in_traffic(start, manager, net, blast, tmp_path, text, 3)
+    daemon.wait_arrived("news", sent)
+    assert_all_is_known_of_the_handler(daemon, read)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("read", READ)
+def test_250_daemons_that_are_killed_in_traffic_leave_nothing_unexplained(
+        start, manager, net, blast, tmp_path, say, release, read):
+    text = config(f'news: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"];{READ[read]} }};')
+    daemon, sent = kill_in_traffic(start, manager, net, blast, tmp_path, text, 250, binary=release)
+    daemon.wait_arrived("news", sent)
+    assert_all_is_known_of_the_handler(daemon, read)
+    group = daemon.group("news")
+    say(f"{read}: {sent:,} sent over 250 kills = {group['received']:,} received + {group['kernelDropped']:,} dropped by the kernel")

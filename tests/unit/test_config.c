@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "config/config.h"
+#include "config/file.h"
 
 /* ---- Kinds of handlers as they could be ---- */
 
@@ -533,6 +535,39 @@ static void a_group_may_use_a_handler_of_a_later_file(void **state)
 		"groups: { a: { address = \"233.252.0.1\"; port = 1; handlers = \"late\"; }; };");
 	write_file(fixture, "conf.d/z.conf", "handlers: { late: { type = \"log\"; }; };");
 	assert_string_equal(load_files(fixture)->groups[0].handlers.items[0], "late");
+}
+
+static void a_conf_d_with_too_many_files_is_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	char first[PATH_SIZE], name[PATH_SIZE], path[PATH_SIZE];
+
+	write_file(fixture, "mcastd.conf", "");
+	write_file(fixture, "conf.d/0.conf", "");
+	path_of(fixture, "conf.d/0.conf", first);
+	for (unsigned i = 1; i <= CONFIG_D_MAX; i++) {
+		snprintf(name, sizeof(name), "conf.d/%u.conf", i);
+		assert_int_equal(link(first, path_of(fixture, name, path)), 0);
+	}
+	assert_int_equal(load(fixture), -EINVAL);
+	assert_non_null(strstr(fixture->errors.lines[0],
+		"/conf.d: has more than 16384 files that end in .conf: is this the right "
+		"directory?"));
+	assert_int_equal(unlink(path), 0);
+	errors_clear(&fixture->errors);
+	assert_int_equal(load_files(fixture)->files.count, 1 + CONFIG_D_MAX);
+}
+
+static void a_comment_may_end_with_the_file(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char *const texts[] = {
+		GROUP_A "\n# a comment", GROUP_A " // a comment", GROUP_A " /* a comment */", "#"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_int_equal(load_text(fixture, texts[i])->group_count, i < 3);
+		config_free(take(fixture->config));
+	}
 }
 
 static void a_relative_path_has_its_conf_d_beside_it(void **state)
@@ -1432,6 +1467,8 @@ int main(void)
 		TEST(other_names_in_conf_d_are_ignored)
 		TEST(a_file_of_another_name_has_a_directory_of_its_own)
 		TEST(a_group_may_use_a_handler_of_a_later_file)
+		TEST(a_conf_d_with_too_many_files_is_refused)
+		TEST(a_comment_may_end_with_the_file)
 		TEST(a_relative_path_has_its_conf_d_beside_it)
 		TEST(a_group_defined_twice_names_both_places)
 		TEST(a_handler_defined_twice_names_both_places)

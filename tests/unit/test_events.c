@@ -75,7 +75,7 @@ static int begin(void **state)
 {
 	struct errors errors = {0};
 	struct handlers_plan *handlers_plan;
-	struct groups_plan *plan;
+	int r;
 
 	(void)state;
 	memset(&told, 0, sizeof(told));
@@ -90,10 +90,20 @@ static int begin(void **state)
 		.store = store,
 		.notices = events_sink(events)});
 	assert_true(events && handlers && groups);
-	assert_int_equal(handlers_prepare(handlers, NULL, config, &errors, &handlers_plan), 0);
-	assert_int_equal(groups_prepare(groups, config, handlers_plan, true, &errors, &plan), 0);
-	groups_commit(groups, plan);
-	handlers_commit(handlers, handlers_plan, 0);
+	assert_int_equal(handlers_plan_new(handlers, NULL, config, &handlers_plan), 0);
+	while ((r = handlers_prepare(handlers_plan, &errors)) > 0)
+		;
+	assert_int_equal(r, 0);
+	assert_int_equal(groups_begin_change(groups, config, handlers_plan, true), 0);
+	while ((r = groups_prepare(groups, &errors)) > 0)
+		;
+	assert_int_equal(r, 0);
+	while (handlers_commit(handlers_plan))
+		;
+	while (groups_commit(groups))
+		;
+	while (handlers_retire(handlers_plan, 0))
+		;
 	events_begin(events, groups);
 	assert_int_equal(group_attach(groups_find(groups, EVENTS_GROUP), &outlet), 0);
 	return 0;

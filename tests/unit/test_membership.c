@@ -58,7 +58,7 @@ static struct membership *membership;
 static void begin_run(int counters_of_before)
 {
 	context = (struct group_context){
-		.base = event_base_new(), .arena = arena_new(), .forgotten = &forgotten};
+		.base = event_base_new(), .arena = arena_new(NULL), .forgotten = &forgotten};
 	assert_int_equal(store_new(NULL, &context.store), 0);
 	assert_int_equal(counters_open(counters_of_before, &context.counters), 0);
 	assert_int_equal(group_new(&context, &config, NULL, &group), 0);

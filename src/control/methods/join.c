@@ -84,6 +84,10 @@ static enum call_result call_join(struct client *client, const struct call *call
 		return CALL_DONE;
 	}
 	r = groups_join(backend->groups, &group, backend->handlers);
+	if (r == -EBUSY) {
+		client_wait_for_groups(client);
+		return CALL_RETRY;
+	}
 	if (r == -EEXIST) {
 		json_put_string(
 			client_begin_error(client, "io.mcastd.GroupExists"), "group", group.name);

@@ -15,6 +15,10 @@ static enum call_result call_leave(struct client *client, const struct call *cal
 	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0)
 		return CALL_DONE;
 	r = groups_leave(backend->groups, name);
+	if (r == -EBUSY) {
+		client_wait_for_groups(client);
+		return CALL_RETRY;
+	}
 	if (r == -ENOENT) {
 		method_no_such_group(client, name);
 	} else if (r < 0) {
