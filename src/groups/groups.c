@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "groups/follow.h"
+#include "net/turns.h"
 
 /* Up to this number, all groups are compared at once where nothing has told of a change: that is
  * one wake-up instead of two, in a daemon that is idle. */
@@ -15,6 +16,7 @@
 
 struct groups {
 	struct group_context context;
+	struct turns accepting;
 	struct follow *follow;
 	struct forgotten forgotten;
 	void (*changed)(void *argument);
@@ -98,7 +100,10 @@ struct groups *groups_new(const struct groups_setup *setup)
 	groups->changed = setup->changed;
 	groups->argument = setup->argument;
 	context = &groups->context;
+	turns_init(&groups->accepting, base);
 	*context = (struct group_context){.base = base,
+		.users = setup->users,
+		.accepting = &groups->accepting,
 		.arena = arena_new(),
 		.senders = senders_new(base),
 		.pause = pause_new(base, membership_resume),
@@ -139,6 +144,7 @@ void groups_free(struct groups *groups)
 	context = &groups->context;
 	context->stopping = store_exists(context->store);
 	group_set_clear(&groups->set, &(struct group_set){0});
+	turns_clear(&groups->accepting);
 	pause_free(context->pause);
 	retries_free(context->retries);
 	retries_free(context->send_retries);

@@ -16,10 +16,16 @@
 /* Counts datagrams that the program missed. The next one that it takes tells it. */
 static void miss(struct reader *reader, unsigned count)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
-
 	*reader->unread += count;
 	reader->gap += count;
+}
+
+/* The same, because it does not read. */
+static void miss_unread(struct reader *reader, unsigned count)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+
+	miss(reader, count);
 	if (!reader->full_since_ns)
 		reader->full_since_ns = now;
 	if (reader->is_stalled || now - reader->full_since_ns < READER_STALL_S * NS_PER_S)
@@ -110,8 +116,12 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	struct iovec vectors[BATCH_MAX];
 	unsigned sent;
 
-	if (reader->gap && is_behind(reader)) {
+	if (!user_may_deliver(reader->user)) {
 		miss(reader, batch->count);
+		return;
+	}
+	if (reader->gap && is_behind(reader)) {
+		miss_unread(reader, batch->count);
 		return;
 	}
 	for (unsigned i = 0; i < batch->count; i++) {
@@ -125,7 +135,8 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	if (sent)
 		reader->full_since_ns = 0;
 	if (sent < batch->count)
-		miss(reader, batch->count - sent);
+		miss_unread(reader, batch->count - sent);
+	user_delivered(reader->user);
 }
 
 void reader_init(struct reader *reader, int fd)

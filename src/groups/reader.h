@@ -3,11 +3,13 @@
 #pragma once
 
 #include "data/datagram.h"
+#include "net/user.h"
 
 /* Embedded in the connection that has it. */
 struct reader {
 	struct outlet outlet;
 	int fd; /* of the connection */
+	struct user *user; /* whose program it is */
 	uint64_t *unread; /* the group's counter of datagrams that the program missed */
 	void (*stalled)(struct reader *reader); /* it has read nothing for READER_STALL_S; must not
 						   free it */
@@ -24,6 +26,6 @@ struct reader {
  * minute, and a margin for a program that was stopped for a minute. */
 #define READER_STALL_S 65
 
-/* The owner sets stalled and unread. */
+/* The owner sets user, stalled and unread. */
 void reader_init(struct reader *reader, int fd);
 void reader_clear(struct reader *reader);
