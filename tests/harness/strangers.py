@@ -13,7 +13,7 @@ from harness.waiting import TIMEOUT
 HEAD = """
 import json, os, resource, socket, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
+os.setgroups([]); os.setgid(UID); os.setuid(UID)
 
 def connect():
     stream = socket.socket(socket.AF_UNIX)
@@ -41,17 +41,17 @@ def write_all(stream, data):
 """
 
 
-def command(daemon, script):
+def command(daemon, script, uid=65534):
     with open("/proc/self/uid_map") as file:
         if int(file.read().split()[2]) < 2:
             pytest.skip("there is only one user in this user namespace: run the tests as root")
     os.chmod(daemon.directory, 0o711)
-    return [sys.executable, "-c", f"PATH = {daemon.control_path!r}\n{HEAD}{script}"]
+    return [sys.executable, "-c", f"PATH = {daemon.control_path!r}\nUID = {uid}\n{HEAD}{script}"]
 
 
-def as_stranger(daemon, script):
+def as_stranger(daemon, script, uid=65534):
     """Runs a script as another user, with the functions of HEAD. Returns the words that it printed."""
-    return subprocess.run(command(daemon, script), check=True, stdout=subprocess.PIPE, text=True,
+    return subprocess.run(command(daemon, script, uid), check=True, stdout=subprocess.PIPE, text=True,
                           timeout=4 * TIMEOUT).stdout.split()
 
 
