@@ -137,9 +137,7 @@ static uint64_t mark(struct user *user)
 
 static void pay(struct user *user, uint64_t passed)
 {
-	uint64_t paid = passed / 100 * USER_DELIVERY_PERCENT;
-
-	user->delivery_ns = user->delivery_ns > paid ? user->delivery_ns - paid : 0;
+	user->delivery_ns -= user->delivery_ns < passed / 2 ? user->delivery_ns : passed / 2;
 }
 
 bool user_may_deliver(struct user *user)
@@ -159,7 +157,7 @@ bool user_delivered(struct user *user)
 	took = mark(user);
 	if (took > DELIVERY_NS_MAX)
 		took = DELIVERY_NS_MAX;
-	user->delivery_ns += took;
+	user->delivery_ns += took - took / user->connections;
 	pay(user, took);
 	return user->delivery_ns < USER_DELIVERY_NS;
 }

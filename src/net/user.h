@@ -27,12 +27,11 @@ enum user_memory {
 #define USER_INPUT_MAX (4 * 1024 * 1024)
 #define ALL_INPUT_MAX (32 * 1024 * 1024)
 
-/* Writing datagrams to the connections of one user takes at most this share of the loop's time, so
- * that a thousand readers do not keep the others from reading, nor groups from being received. The
- * share may be exceeded by USER_DELIVERY_NS at a time. Root and the daemon's own user are exempt.
- */
-#define USER_DELIVERY_PERCENT 75
-#define USER_DELIVERY_NS (5 * NS_PER_MS)
+/* Writing datagrams to the connections of one user takes at most as much of the loop's time as it
+ * leaves to the rest, and this much beyond it at a time: so a thousand readers keep neither others
+ * from being answered nor groups from being received. The share of one connection is free: a single
+ * reader has to be as fast as its group. Root and the daemon's own user are exempt. */
+#define USER_DELIVERY_NS (20 * NS_PER_MS)
 
 struct users;
 

@@ -41,10 +41,14 @@ def write_all(stream, data):
 """
 
 
-def command(daemon, script, uid=65534):
+def skip_without_strangers():
     with open("/proc/self/uid_map") as file:
         if int(file.read().split()[2]) < 2:
             pytest.skip("there is only one user in this user namespace: run the tests as root")
+
+
+def command(daemon, script, uid=65534):
+    skip_without_strangers()
     os.chmod(daemon.directory, 0o711)
     return [sys.executable, "-c", f"PATH = {daemon.control_path!r}\nUID = {uid}\n{HEAD}{script}"]
 

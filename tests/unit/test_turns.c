@@ -241,11 +241,22 @@ static void test_delivering_to_one_user_takes_a_share_of_the_time(void **state)
 {
 	struct fixture *fixture = *state;
 
+	while (fixture->one->connections < 10)
+		user_connect(&fixture->users, 1);
 	assert_true(deliver_until_over(fixture->one, 10000) < 10000);
 	assert_false(user_may_deliver(fixture->one));
 	assert_true(user_may_deliver(fixture->other));
 	spin(2 * USER_DELIVERY_NS);
 	assert_true(user_may_deliver(fixture->one));
+	while (fixture->one->connections > 1)
+		user_disconnect(fixture->one);
+}
+
+static void test_a_single_connection_takes_what_it_takes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(deliver_until_over(fixture->one, 400), 400);
 }
 
 static void test_delivering_to_the_privileged_takes_what_it_takes(void **state)
@@ -299,6 +310,7 @@ int main(void)
 		TEST(test_all_together_do_not_hold_up_the_privileged),
 		TEST(test_a_round_that_took_long_is_paid_for_with_rounds_without_turns),
 		TEST(test_delivering_to_one_user_takes_a_share_of_the_time),
+		TEST(test_a_single_connection_takes_what_it_takes),
 		TEST(test_delivering_to_the_privileged_takes_what_it_takes),
 		TEST(test_who_is_alone_needs_no_turn),
 		TEST(test_connections_are_counted_by_user),
