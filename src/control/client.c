@@ -497,7 +497,7 @@ static void serve(struct turn *turn)
 		receive_requests(client, READ_SIZE);
 	serve_requests(client);
 	/* The rest of a large message is there already, unless the client is slow. */
-	if (is_unfinished(client) && is_open(client)) {
+	if (is_unfinished(client) && is_open(client) && client->input.length >= READ_SIZE) {
 		receive_requests(client, MESSAGE_MAX);
 		serve_requests(client);
 	}
