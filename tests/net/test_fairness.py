@@ -250,8 +250,8 @@ def test_others_are_answered_within_100_ms_whatever_one_user_does(
     greedy = Greedy(tmp_path, daemon)
     largest = 0
     with blast.stream(net.peer, "233.252.0.1", 5004, 64, rate=100_000) as stream, greedy.start(65534, *attacks) as attackers:
-        os.sched_setscheduler(stream.pid, os.SCHED_RR, os.sched_param(1))
         assert attackers.stdout.readline() == "attacking\n"
+        os.sched_setscheduler(stream.pid, os.SCHED_RR, os.sched_param(1))
         askers = [greedy.start(uid, "ask", seconds, prefix=RUNNING_FIRST) for uid in (0, OTHER)]
         while any(asker.poll() is None for asker in askers):
             largest = max(largest, resident(daemon.process.pid))
