@@ -29,6 +29,21 @@ char *text_reserve(struct text *text, size_t size)
 	return grow(text, size);
 }
 
+void text_shrink(struct text *text)
+{
+	char *data;
+
+	if (!text->length)
+		text_free(text);
+	if (text->capacity == text->length)
+		return;
+	data = realloc(text->data, text->length);
+	if (!data)
+		return;
+	text->data = data;
+	text->capacity = text->length;
+}
+
 void text_append(struct text *text, const void *data, size_t size)
 {
 	char *room = text_reserve(text, size);

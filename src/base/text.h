@@ -23,6 +23,9 @@ char *text_reserve(struct text *text, size_t size);
 void text_append(struct text *text, const void *data, size_t size);
 void text_printf(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Releases the memory beyond length. */
+void text_shrink(struct text *text);
+
 /* The bytes as a C string, owned by text; "" without memory. */
 const char *text_string(struct text *text);
 

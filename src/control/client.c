@@ -12,8 +12,13 @@
 #include "control/framing.h"
 #include "net/peer.h"
 
-/* Bytes read from the socket at once. */
+/* Bytes read from the socket at once; and where the user holds too much input already, which is
+ * what each connection may have at least. */
 #define READ_SIZE (16 * 1024)
+#define READ_SIZE_LEAST 1024
+
+/* Connections of all users together. */
+#define CLIENTS_MAX 4096
 
 /* A turn serves at most this many messages, and stops after this much output. */
 #define MESSAGES_PER_TURN 64
@@ -28,7 +33,7 @@ enum client_state {
 struct client {
 	struct link link; /* in the set */
 	struct client_set *set;
-	struct user *user;
+	struct slot slot;
 	int fd;
 	struct peer peer;
 	bool has_peer; /* it was read */
@@ -37,6 +42,7 @@ struct client {
 	struct event readable, writable;
 	struct event timer; /* an unfinished message, or a half-closed subscription */
 	struct text input;
+	size_t charged; /* to the user, for input */
 	struct framing framing;
 	struct outbox output;
 	struct send_waiter waiter;
@@ -46,6 +52,7 @@ struct client {
 	char terminator; /* of the current request */
 	bool oneway; /* the current request wants no answer */
 	bool input_drained; /* input has no whole message any more */
+	bool refused; /* the message that is discarded: its user held too much */
 };
 
 struct client_set *client_set(const struct client *client)
@@ -55,7 +62,7 @@ struct client_set *client_set(const struct client *client)
 
 struct user *client_user(const struct client *client)
 {
-	return client->user;
+	return client->slot.user;
 }
 
 const struct peer *client_peer(struct client *client)
@@ -103,7 +110,7 @@ void client_close(struct client *client)
 
 static void wake(struct client *client)
 {
-	user_wait(client->user, &client->turn);
+	user_wait(client->slot.user, &client->turn);
 }
 
 void client_defer(struct client *client, struct client_pending *pending)
@@ -136,15 +143,17 @@ void client_watch(struct client *client)
 {
 	static const struct timeval stall = {.tv_sec = STALL_SECONDS};
 
-	if (client->output.size && !event_pending(&client->writable, EV_WRITE, NULL))
-		event_add(&client->writable, &stall);
+	if (client->output.size && !event_pending(&client->writable, EV_WRITE, NULL) &&
+		event_add(&client->writable, &stall) < 0)
+		client_abort(client);
 }
 
 bool client_has_room(const struct client *client)
 {
 	size_t size = client->output.size;
 
-	return size == 0 || (size < OUTPUT_MAX && !user_holds_too_much(client->user));
+	return size == 0 ||
+	       (size < OUTPUT_MAX && !user_holds_too_much(client->slot.user, MEMORY_OUTPUT));
 }
 
 struct text *client_begin_reply(struct client *client)
@@ -230,41 +239,60 @@ static void continue_answer(struct client *client)
 	while (client->answer && client_has_room(client)) {
 		outbox_begin(&client->output);
 		add_piece(client);
-		if (turns_over(&client->set->users.turns))
+		if (turns_over(&client->slot.user->users->turns))
 			break;
 	}
 }
 
-/* Starts or stops the timer; starting does not prolong one that runs. */
-static void set_timer(struct client *client, bool on, int seconds)
+/* Starts or stops the timer; starting does not prolong one that runs. Returns 0 or -ENOMEM. */
+static int set_timer(struct client *client, bool on, int seconds)
 {
 	struct timeval interval = {.tv_sec = seconds};
 
-	if (on && !evtimer_pending(&client->timer, NULL))
-		evtimer_add(&client->timer, &interval);
-	else if (!on)
+	if (!on)
 		evtimer_del(&client->timer);
+	else if (!evtimer_pending(&client->timer, NULL) &&
+		 evtimer_add(&client->timer, &interval) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* Whether the other side has closed its socket, and not only its writing half (poll(2)). */
+static bool has_hung_up(const struct client *client)
+{
+	struct pollfd poll_fd = {.fd = client->fd};
+
+	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
+}
+
+bool client_has_gone(const struct client *client)
+{
+	return client->output.broken || has_hung_up(client);
 }
 
 /* Reads once, returns how many bytes. A client that goes and leaves answers unread resets the
- * connection; that is reported once, and what it wrote before is still there. */
+ * connection; that is reported once, and what it wrote before is still there. One that cannot be
+ * answered any more ends where it has written nothing more. */
 static size_t receive(struct client *client, char *data, size_t size)
 {
 	ssize_t n = recv(client->fd, data, size, MSG_DONTWAIT);
 
 	if (n < 0 && errno == ECONNRESET)
 		n = recv(client->fd, data, size, MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	if (n == 0 || (n < 0 && (client->output.broken || (errno != EAGAIN && errno != EINTR))))
 		client->state = CLIENT_ENDED;
 	return n > 0 ? (size_t)n : 0;
 }
 
-static void receive_requests(struct client *client)
+static void receive_requests(struct client *client, size_t size)
 {
-	char *room = text_reserve(&client->input, READ_SIZE);
+	char *room;
 
+	if (user_holds_too_much(client->slot.user, MEMORY_INPUT))
+		size = READ_SIZE_LEAST;
+	room = text_reserve(&client->input, size);
 	if (room)
-		client->input.length += receive(client, room, READ_SIZE);
+		client->input.length += receive(client, room, size);
 	else
 		client->state = CLIENT_ENDED;
 }
@@ -279,7 +307,7 @@ static bool is_open(const struct client *client)
 static bool may_continue(const struct client *client, unsigned messages, size_t output)
 {
 	return messages < MESSAGES_PER_TURN && client->output.size < output + OUTPUT_PER_TURN &&
-	       (messages == 0 || !turns_over(&client->set->users.turns));
+	       (messages == 0 || !turns_over(&client->slot.user->users->turns));
 }
 
 static enum call_result handle(
@@ -289,6 +317,16 @@ static enum call_result handle(
 	client->oneway = false;
 	if (result == FRAME_MESSAGE)
 		return client->set->dispatch(client, frame->message, frame->length);
+	if (client->refused) {
+		client->refused = false;
+		json_put_number(client_begin_error(client, "io.mcastd.TooMuchInput"), "limit",
+			USER_INPUT_MAX);
+		client_end_message(client,
+			"unfinished messages on all connections of this user took more than %d "
+			"bytes, this one was discarded",
+			USER_INPUT_MAX);
+		return CALL_DONE;
+	}
 	json_put_number(
 		client_begin_error(client, "io.mcastd.MessageTooLarge"), "limit", MESSAGE_MAX);
 	client_end_message(
@@ -324,34 +362,64 @@ static size_t handle_messages(struct client *client)
 	return used;
 }
 
+static void charge_input(struct client *client)
+{
+	user_release(client->slot.user, MEMORY_INPUT, client->charged);
+	client->charged = client->input.capacity;
+	user_hold(client->slot.user, MEMORY_INPUT, client->charged);
+}
+
 static void remove_input(struct client *client, size_t size)
 {
 	struct text *input = &client->input;
 
 	input->length -= size;
-	if (input->length)
+	if (size && input->length)
 		memmove(input->data, input->data + size, input->length);
-	else
-		text_free(input);
+	text_shrink(input);
+	charge_input(client);
 }
 
-/* Serves requests, and starts the timer for an unfinished one. */
+/* The user's unfinished messages take too much: this one makes room. It is answered at its end. */
+static void refuse_input(struct client *client)
+{
+	struct user *user = client->slot.user;
+
+	if (log_limit_pass(&client->set->input_limit))
+		log_warning("control socket: discarding a message of uid %u: the unfinished "
+			    "messages of this user take %zu bytes",
+			(unsigned)user->uid, user->held[MEMORY_INPUT]);
+	client->refused = true;
+	client->framing.discarding = true;
+	client->framing.scanned = 0;
+	remove_input(client, client->input.length);
+}
+
+static bool is_unfinished(const struct client *client)
+{
+	return client->input_drained && client->state == CLIENT_OPEN && !client->stream &&
+	       (client->input.length || client->framing.discarding);
+}
+
+/* The timer runs while a message is unfinished. */
+static void watch_unfinished(struct client *client)
+{
+	bool unfinished = is_unfinished(client);
+
+	if (unfinished && client->input.length > READ_SIZE_LEAST &&
+		user_holds_too_much(client->slot.user, MEMORY_INPUT))
+		refuse_input(client);
+	if (set_timer(client, unfinished, MESSAGE_SECONDS) < 0)
+		client_close(client);
+}
+
 static void serve_requests(struct client *client)
 {
 	size_t used = handle_messages(client);
-	bool unfinished;
 
-	remove_input(client, used);
-	if (client->stream) {
-		text_free(&client->input);
-		set_timer(client, false, 0);
-		return;
-	}
-	unfinished = client->input_drained && client->state == CLIENT_OPEN &&
-		     (client->input.length || client->framing.discarding);
 	if (used)
-		set_timer(client, false, 0); /* the unfinished message is another one now */
-	set_timer(client, unfinished, MESSAGE_SECONDS);
+		set_timer(client, false, 0); /* an unfinished message is another one now */
+	remove_input(client, client->stream ? client->input.length : used);
 }
 
 static void free_stream(struct client *client)
@@ -390,8 +458,9 @@ static void client_free(struct client *client)
 	outbox_clear(&client->output);
 	text_free(&client->input);
 	peer_clear(&client->peer);
+	charge_input(client);
 	close(client->fd);
-	user_disconnect(client->user);
+	slot_leave(&client->slot);
 	free(client);
 }
 
@@ -409,14 +478,6 @@ static void write_out(struct client *client)
 	client_watch(client);
 }
 
-/* Whether the other side has closed its socket, and not only its writing half (poll(2)). */
-static bool has_hung_up(const struct client *client)
-{
-	struct pollfd poll_fd = {.fd = client->fd};
-
-	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
-}
-
 /* A subscriber's input is read only to notice its end. Once it has closed its writing half the
  * socket is always readable, so a timer takes over. */
 static void serve_stream(struct client *client)
@@ -431,10 +492,9 @@ static void serve_stream(struct client *client)
 	}
 	client->stream->written(client->stream);
 	client_watch(client);
-	if (client->state == CLIENT_OPEN)
-		event_add(&client->readable, NULL);
-	else
-		set_timer(client, true, 1);
+	if ((client->state == CLIENT_OPEN ? event_add(&client->readable, NULL)
+					  : set_timer(client, true, 1)) < 0)
+		client_free(client);
 }
 
 /* Decides what the client waits for next. May free it. */
@@ -447,11 +507,12 @@ static void settle(struct client *client)
 		wake(client);
 	else if (finished && !client->output.size)
 		client_free(client);
-	else if (client->answer ? client_has_room(client)
-				: is_open(client) && !client->input_drained)
+	else if (client->answer
+			 ? client_has_room(client)
+			 : is_open(client) && (!client->input_drained || client->output.broken))
 		wake(client);
-	else if (!finished && is_open(client))
-		event_add(&client->readable, NULL);
+	else if (!finished && is_open(client) && event_add(&client->readable, NULL) < 0)
+		client_free(client);
 }
 
 static void serve(struct turn *turn)
@@ -465,8 +526,14 @@ static void serve(struct turn *turn)
 	}
 	continue_answer(client);
 	if (client->input_drained && client->state == CLIENT_OPEN && is_open(client))
-		receive_requests(client);
+		receive_requests(client, READ_SIZE);
 	serve_requests(client);
+	/* The rest of a large message is there already, unless the client is slow. */
+	if (is_unfinished(client) && is_open(client) && client->input.length >= READ_SIZE) {
+		receive_requests(client, MESSAGE_MAX);
+		serve_requests(client);
+	}
+	watch_unfinished(client);
 	write_out(client);
 	settle(client);
 }
@@ -498,7 +565,7 @@ static void disconnect_stalled(struct client *client)
 {
 	if (log_limit_pass(&client->set->stall_limit))
 		log_warning("control socket: disconnecting a %s of uid %u: no read for %d s",
-			client->stream ? "subscriber" : "client", (unsigned)client->user->uid,
+			client->stream ? "subscriber" : "client", (unsigned)client->slot.user->uid,
 			STALL_SECONDS);
 	client_free(client);
 }
@@ -517,29 +584,29 @@ static void on_ready(struct send_waiter *waiter)
 	wake(container_of(waiter, struct client, waiter));
 }
 
-void client_new(struct client_set *set, int fd, uid_t uid)
+int client_new(struct client_set *set, int fd, uid_t uid)
 {
 	struct client *client = calloc(1, sizeof(*client));
-	struct user *user = client ? user_connect(&set->users, uid) : NULL;
+	int r = client ? slot_take(&client->slot, &set->slots, set->backend->users, uid, fd)
+		       : -ENOMEM;
 
-	if (!user) {
-		close(fd);
+	if (r < 0) {
 		free(client);
-		return;
+		return r;
 	}
 	list_append(&set->clients, &client->link);
 	set->count++;
 	client->set = set;
-	client->user = user;
 	client->fd = fd;
 	client->input_drained = true;
 	client->turn.serve = serve;
 	client->waiter.ready = on_ready;
-	outbox_init(&client->output, user);
+	outbox_init(&client->output, client->slot.user);
 	evtimer_assign(&client->timer, set->base, on_timer, client);
 	event_assign(&client->readable, set->base, fd, EV_READ, on_readable, client);
 	event_assign(&client->writable, set->base, fd, EV_WRITE, on_writable, client);
-	event_add(&client->readable, NULL);
+	wake(client); /* most have asked already */
+	return 0;
 }
 
 void client_set_init(struct client_set *set, struct event_base *base,
@@ -548,7 +615,7 @@ void client_set_init(struct client_set *set, struct event_base *base,
 	*set = (struct client_set){.base = base, .backend = backend, .dispatch = dispatch};
 	list_init(&set->clients);
 	list_init(&set->fan_outs);
-	users_init(&set->users, base);
+	slots_init(&set->slots, CLIENTS_MAX);
 }
 
 void client_set_clear(struct client_set *set)
@@ -557,6 +624,5 @@ void client_set_clear(struct client_set *set)
 
 	list_for_each(client, &set->clients, link)
 		client_free(client);
-	users_clear(&set->users);
 	text_free(&set->formatted);
 }

@@ -3,12 +3,14 @@
  * Connections are served in round-robin turns, a few messages each (turns.h). Back-pressure:
  * requests wait while OUTPUT_MAX bytes of replies are unread, while the user's connections together
  * hold too much (user.h), or while the network is too busy for a Send; the kernel then blocks the
- * writer. Once the connection is a subscription, its input is discarded. */
+ * writer. Requests that are not served yet are charged to the user, too. Once the connection is a
+ * subscription, its input is discarded. */
 #pragma once
 
 #include "base/log.h"
 #include "control/control.h"
 #include "control/outbox.h"
+#include "net/slots.h"
 
 /* Unread replies, in bytes; a subscriber that is slower loses datagrams. */
 #define OUTPUT_MAX (512 * 1024)
@@ -36,11 +38,11 @@ struct client_set {
 	struct event_base *base;
 	const struct control_backend *backend;
 	struct link clients;
+	struct slots slots;
 	unsigned count, streaming;
-	struct users users;
 	struct link fan_outs; /* see subscriber.c */
 	struct text formatted; /* likewise */
-	struct log_limit stall_limit;
+	struct log_limit stall_limit, input_limit;
 
 	client_dispatch dispatch;
 };
@@ -71,8 +73,9 @@ struct client_stream {
 	void (*free)(struct client_stream *stream);
 };
 
-/* Serves a connection as part of the set, and owns fd. Without memory fd is closed. */
-void client_new(struct client_set *set, int fd, uid_t uid);
+/* Serves a connection as part of the set, and owns fd. Returns 0; or, and then fd is the caller's,
+ * -EUSERS or -EMFILE when the user has no slot (slots.h), or -ENOMEM. */
+int client_new(struct client_set *set, int fd, uid_t uid);
 
 struct client_set *client_set(const struct client *client);
 struct user *client_user(const struct client *client);
@@ -103,6 +106,9 @@ void client_start_answer(struct client *client, struct answer *answer);
  * then client_resume(). */
 void client_defer(struct client *client, struct client_pending *pending);
 void client_resume(struct client *client);
+
+/* Whether nobody is there any more to read an answer. */
+bool client_has_gone(const struct client *client);
 
 /* No more requests; closes once flushed. For a request that memory is missing for. */
 void client_close(struct client *client);

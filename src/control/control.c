@@ -9,33 +9,27 @@
 #include "control/method.h"
 #include "net/listener.h"
 
-/* Connections of all users together, and of one user other than root and the daemon's own: nobody
- * can lock out the others. */
-#define CLIENTS_MAX 4096
-#define CLIENTS_PER_USER_MAX 1024
-
-/* Reserved for root and the daemon's own user. */
-#define CLIENTS_RESERVED 64
-
 /* Everybody may ask for states and counters. Groups have rules of their own (groups/permission.h),
  * and methods that change the daemon require more (method.h). */
 #define SOCKET_MODE 0666
 
 struct control {
 	struct client_set clients;
+	struct turns accepting;
 	struct listener *listener;
 	struct log_limit limit;
 };
 
 /* Before the first request the terminator of the client is unknown: LF and NUL serve both. */
-static void turn_away(struct control *control, int fd, unsigned limit)
+static void turn_away(struct control *control, int fd, uid_t uid, int r)
 {
+	unsigned own = users_count(control->clients.backend->users, uid);
 	AUTO_TEXT struct text reply = {0};
 
 	json_put_open(&reply, NULL, '{');
 	json_put_string(&reply, "error", "io.mcastd.TooManyConnections");
 	json_put_open(&reply, "parameters", '{');
-	json_put_number(&reply, "limit", limit);
+	json_put_number(&reply, "limit", own);
 	json_put_string(
 		&reply, "message", "too many connections are open, close some that are not needed");
 	json_put_close(&reply, '}');
@@ -44,27 +38,34 @@ static void turn_away(struct control *control, int fd, unsigned limit)
 	send(fd, reply.data, reply.length, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 	if (log_limit_pass(&control->limit))
-		log_warning("control socket: refusing a connection, %u are open", limit);
+		log_warning("control socket: refusing a connection of uid %u, which has %u: %s",
+			(unsigned)uid, own,
+			r == -EMFILE ? "descriptors are short; raise the limit on open files "
+				       "(LimitNOFILE=, ulimit -n)"
+				     : "the other slots are for other users");
+}
+
+/* Whether the other side has closed already, and asked nothing. */
+static bool has_ended(int fd)
+{
+	return recv(fd, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 static void on_accept(int fd, void *argument)
 {
 	struct control *control = argument;
-	struct ucred peer = {.uid = (uid_t)-1};
-	socklen_t length = sizeof(peer);
-	bool privileged;
+	uid_t uid = user_of_peer(fd);
+	int r;
 
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-	privileged = user_is_privileged(peer.uid);
-	if (control->clients.count >= CLIENTS_MAX - (privileged ? 0 : CLIENTS_RESERVED)) {
-		turn_away(control, fd, CLIENTS_MAX);
+	if (has_ended(fd)) {
+		close(fd);
 		return;
 	}
-	if (!privileged && users_count(&control->clients.users, peer.uid) >= CLIENTS_PER_USER_MAX) {
-		turn_away(control, fd, CLIENTS_PER_USER_MAX);
-		return;
-	}
-	client_new(&control->clients, fd, peer.uid);
+	r = client_new(&control->clients, fd, uid);
+	if (r == -EUSERS || r == -EMFILE)
+		turn_away(control, fd, uid, r);
+	else if (r < 0)
+		close(fd);
 }
 
 int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
@@ -74,13 +75,16 @@ int control_new(struct event_base *base, const struct control_backend *backend, 
 		.type = SOCK_STREAM,
 		.mode = SOCKET_MODE,
 		.group = (gid_t)-1,
-		.fd = fd};
+		.fd = fd,
+		.spare = true};
 	struct control *control = calloc(1, sizeof(*control));
 	int r;
 
 	if (!control)
 		return because(why, -ENOMEM, "out of memory");
 	client_set_init(&control->clients, base, backend, method_dispatch);
+	turns_init(&control->accepting, base);
+	options.turns = &control->accepting;
 	r = listener_new(base, &options, on_accept, control, why, &control->listener);
 	if (r < 0) {
 		free(control);
@@ -96,5 +100,6 @@ void control_free(struct control *control)
 		return;
 	client_set_clear(&control->clients);
 	listener_free(control->listener);
+	turns_clear(&control->accepting);
 	free(control);
 }

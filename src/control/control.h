@@ -8,6 +8,7 @@
 #include "config/diff.h"
 #include "groups/groups.h"
 #include "handlers/handlers.h"
+#include "net/user.h"
 
 struct control;
 
@@ -29,6 +30,7 @@ struct control_backend {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	struct groups *groups;
 	struct handlers *handlers;
+	struct users *users;
 
 	/* The path of the configuration file, NULL for none. */
 	const char *(*configuration)(void *daemon);

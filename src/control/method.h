@@ -15,6 +15,7 @@ struct call {
 struct method {
 	const char *name; /* with the interface: "io.mcastd.Send" */
 	bool privileged; /* for root and the daemon's own user */
+	bool acts; /* not only answers, so that it is also for a client that has gone */
 	enum call_result (*call)(struct client *client, const struct call *call);
 
 	/* Carries out a message of a plain form without parsing all of JSON; NULL: there is none.

@@ -7,6 +7,10 @@
 #include "base/users.h"
 #include "control/method.h"
 
+/* Bounds of a message, so that one costs others no time that they notice. */
+#define VALUES_MAX 4096
+#define DEPTH_MAX 32
+
 /* Send is the most frequent call, so it is first. */
 #define METHODS(ROW)       \
 	ROW(send)          \
@@ -42,6 +46,8 @@ static enum call_result call_method(
 	const struct method *method = find_method(name);
 	char user[ACCOUNT_NAME_MAX];
 
+	if (client_has_gone(client) && !(method && method->acts))
+		return CALL_DONE;
 	if (method && (!method->privileged || client_user(client)->privileged))
 		return method->call(client, call);
 	if (method) {
@@ -92,6 +98,34 @@ static enum call_result call_request(struct client *client, const json_t *reques
 	return result;
 }
 
+/* Counts what makes parsing expensive, and does not parse. Strings do not count. */
+static bool is_too_complex(const char *message, size_t size)
+{
+	unsigned values = 0, depth = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < size; i++) {
+		if (in_string) {
+			if (message[i] == '\\')
+				i++;
+			else if (message[i] == '"')
+				in_string = false;
+			continue;
+		}
+		if (message[i] == '"')
+			in_string = true;
+		else if (message[i] == ',' || message[i] == ':')
+			values++;
+		else if (message[i] == '[' || message[i] == '{')
+			values++, depth++;
+		else if ((message[i] == ']' || message[i] == '}') && depth)
+			depth--;
+		if (values > VALUES_MAX || depth > DEPTH_MAX)
+			return true;
+	}
+	return false;
+}
+
 enum call_result method_dispatch(struct client *client, const char *message, size_t size)
 {
 	enum call_result result = CALL_DONE;
@@ -101,6 +135,13 @@ enum call_result method_dispatch(struct client *client, const char *message, siz
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
 		if (methods[i]->quick && methods[i]->quick(client, message, size, &result))
 			return result;
+	if (is_too_complex(message, size)) {
+		client_begin_error(client, "io.mcastd.InvalidMessage");
+		client_end_message(client,
+			"a message has at most %d values and names, at a depth of at most %d",
+			VALUES_MAX, DEPTH_MAX);
+		return CALL_DONE;
+	}
 	request = json_loadb(message, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (request && json_is_object(request)) {
 		result = call_request(client, request);

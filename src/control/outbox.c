@@ -24,7 +24,7 @@ struct shared_buffer *shared_buffer_new(struct user *user, size_t capacity)
 	if (!buffer)
 		return NULL;
 	*buffer = (struct shared_buffer){.user = user, .references = 1, .capacity = capacity};
-	user_hold(user, capacity);
+	user_hold(user, MEMORY_OUTPUT, capacity);
 	return buffer;
 }
 
@@ -38,7 +38,7 @@ void shared_buffer_unref(struct shared_buffer *buffer)
 {
 	if (!buffer || --buffer->references)
 		return;
-	user_release(buffer->user, buffer->capacity);
+	user_release(buffer->user, MEMORY_OUTPUT, buffer->capacity);
 	free(buffer);
 }
 
@@ -57,7 +57,7 @@ static void free_piece(struct piece *piece)
 
 static void clear_text(struct outbox *output)
 {
-	user_release(output->user, output->text.length - output->written);
+	user_release(output->user, MEMORY_OUTPUT, output->text.length - output->written);
 	output->written = 0;
 	if (output->text.capacity > SPARE_MAX)
 		text_free(&output->text);
@@ -98,7 +98,7 @@ int outbox_end(struct outbox *output)
 		return failed ? -ENOMEM : 0;
 	}
 	output->size += added;
-	user_hold(output->user, added);
+	user_hold(output->user, MEMORY_OUTPUT, added);
 	return 0;
 }
 
@@ -147,7 +147,7 @@ static void remove_written(struct outbox *output, size_t size)
 	output->size -= size;
 	if (size < text) {
 		output->written += size;
-		user_release(output->user, size);
+		user_release(output->user, MEMORY_OUTPUT, size);
 		return;
 	}
 	clear_text(output);

@@ -6,7 +6,7 @@
 
 #include "base/list.h"
 #include "base/text.h"
-#include "control/user.h"
+#include "net/user.h"
 
 /* Bytes that subscribers of one user have not read yet. Counted by reference, and charged to the
  * user once. */

@@ -18,6 +18,12 @@
 /* Memory for formatted text that is retained between two batches. */
 #define SPARE_MAX (256 * 1024)
 
+/* Memory for a name beside its bytes: allocating it, and pointers to it and to the fan-out. */
+#define NAME_OVERHEAD 40
+
+/* Groups whose gaps a subscriber may have, however much its user holds. */
+#define GAPS_LEAST 64
+
 struct fan_out {
 	struct tap tap;
 	struct link link; /* in the set */
@@ -26,6 +32,7 @@ struct fan_out {
 	struct peer peer;
 	char terminator;
 	struct string_list groups; /* sorted and unique; none: all groups */
+	size_t charged; /* to the user, for groups */
 	uint64_t hash; /* of groups */
 	struct link subscribers;
 	struct shared_buffer *buffer; /* to which answers are added; NULL: none waits */
@@ -165,16 +172,37 @@ static int compare_gap(const void *group, const void *gap)
 	return strcmp(group, ((const struct gap *)gap)->group);
 }
 
-/* Without memory the gap is not counted. */
-static void count_gap(struct gaps *gaps, const char *group, unsigned count)
+/* A subscriber that misses datagrams of very many groups, while its user holds too much anyway. */
+static void disconnect_greedy(struct subscriber *subscriber)
 {
+	struct client *client = subscriber->client;
+
+	if (!client_output(client)->broken && log_limit_pass(&client_set(client)->stall_limit))
+		log_warning(
+			"control socket: disconnecting a subscriber of uid %u: it does not read, "
+			"and has missed datagrams of %zu groups",
+			(unsigned)client_user(client)->uid, subscriber->gaps.count);
+	client_abort(client);
+}
+
+/* Without memory the gap is not counted. */
+static void count_gap(struct subscriber *subscriber, const char *group, unsigned count)
+{
+	struct user *user = client_user(subscriber->client);
+	struct gaps *gaps = &subscriber->gaps;
 	size_t at = lower_bound(group, gaps->items, gaps->count, sizeof(*gaps->items), compare_gap);
 
 	if (at == gaps->count || strcmp(gaps->items[at].group, group)) {
-		struct gap *items = array_grow(gaps->items, gaps->count, sizeof(*items));
+		struct gap *items;
 
+		if (gaps->count >= GAPS_LEAST && user_holds_too_much(user, MEMORY_OUTPUT)) {
+			disconnect_greedy(subscriber);
+			return;
+		}
+		items = array_grow(gaps->items, gaps->count, sizeof(*items));
 		if (!items)
 			return;
+		user_hold(user, MEMORY_OUTPUT, sizeof(*items));
 		gaps->items = items;
 		memmove(items + at + 1, items + at, (gaps->count++ - at) * sizeof(*items));
 		items[at].count = 0;
@@ -183,8 +211,11 @@ static void count_gap(struct gaps *gaps, const char *group, unsigned count)
 	gaps->items[at].count += count;
 }
 
-static void clear_gaps(struct gaps *gaps)
+static void clear_gaps(struct subscriber *subscriber)
 {
+	struct gaps *gaps = &subscriber->gaps;
+
+	user_release(subscriber->fan_out->user, MEMORY_OUTPUT, gaps->count * sizeof(*gaps->items));
 	free(gaps->items);
 	*gaps = (struct gaps){0};
 }
@@ -213,7 +244,7 @@ static void tell_gaps(struct subscriber *subscriber)
 		return;
 	memcpy(buffer->data, text.data, text.length);
 	if (outbox_add_shared(output, buffer, 0, text.length) == 0)
-		clear_gaps(gaps);
+		clear_gaps(subscriber);
 	shared_buffer_unref(buffer);
 }
 
@@ -233,7 +264,7 @@ static void enqueue(struct subscriber *subscriber, struct formatted_batch *forma
 			continue;
 		if (skipped)
 			client_abort(client);
-		count_gap(&subscriber->gaps, group, formatted->count - i);
+		count_gap(subscriber, group, formatted->count - i);
 		return;
 	}
 }
@@ -247,7 +278,7 @@ static void deliver_to(
 
 	tell_gaps(subscriber);
 	if (!formatted->count)
-		count_gap(&subscriber->gaps, batch->origin->group, batch->count);
+		count_gap(subscriber, batch->origin->group, batch->count);
 	else if (!output->size && !subscriber->gaps.count)
 		taken = client_try(subscriber->client, text->data, text->length);
 	if (taken < text->length && !output->broken)
@@ -262,18 +293,37 @@ static void tidy(struct fan_out *fan_out)
 		shared_buffer_unref(take(fan_out->buffer));
 }
 
+/* Its user has had its share of the loop's time. */
+static void skip(struct fan_out *fan_out, const struct batch *batch)
+{
+	struct subscriber *subscriber;
+
+	list_for_each(subscriber, &fan_out->subscribers, link)
+		count_gap(subscriber, batch->origin->group, batch->count);
+}
+
 static void deliver(struct outlet *outlet, const struct batch *batch)
 {
 	struct fan_out *fan_out = container_of(outlet, struct fan_out, tap.outlet);
 	struct formatted_batch formatted;
 	struct subscriber *subscriber;
+	bool has_time = user_may_deliver(fan_out->user);
 
+	if (!has_time) {
+		skip(fan_out, batch);
+		return;
+	}
 	formatted.fan_out = fan_out;
 	formatted.text = &fan_out->set->formatted;
 	formatted.shared_count = 0;
 	format_batch(&formatted, batch);
-	list_for_each(subscriber, &fan_out->subscribers, link)
-		deliver_to(subscriber, &formatted, batch);
+	list_for_each(subscriber, &fan_out->subscribers, link) {
+		if (has_time)
+			deliver_to(subscriber, &formatted, batch);
+		else
+			count_gap(subscriber, batch->origin->group, batch->count);
+		has_time = has_time && user_delivered(fan_out->user);
+	}
 	while (formatted.shared_count)
 		shared_buffer_unref(formatted.shared[--formatted.shared_count].buffer);
 	if (formatted.text->capacity > SPARE_MAX)
@@ -354,6 +404,16 @@ static void on_lost(struct tap *tap, const struct group *group)
 	} while (!is_last);
 }
 
+/* Estimates the memory of a fan-out: that of its names, and of its place in each group. */
+static size_t cost(const struct string_list *names)
+{
+	size_t size = sizeof(struct fan_out);
+
+	for (size_t i = 0; i < names->count; i++)
+		size += strlen(names->items[i]) + NAME_OVERHEAD;
+	return size;
+}
+
 static struct fan_out *fan_out_new(struct client *client, struct string_list *groups)
 {
 	struct client_set *set = client_set(client);
@@ -379,6 +439,8 @@ static struct fan_out *fan_out_new(struct client *client, struct string_list *gr
 		return NULL;
 	}
 	list_append(&set->fan_outs, &fan_out->link);
+	fan_out->charged = cost(groups);
+	user_hold(fan_out->user, MEMORY_OUTPUT, fan_out->charged);
 	*groups = (struct string_list){0};
 	return fan_out;
 }
@@ -389,6 +451,7 @@ static void fan_out_free(struct fan_out *fan_out)
 	groups_remove_tap(fan_out->set->backend->groups, &fan_out->tap);
 	shared_buffer_unref(fan_out->buffer);
 	peer_clear(&fan_out->peer);
+	user_release(fan_out->user, MEMORY_OUTPUT, fan_out->charged);
 	string_list_clear(&fan_out->groups);
 	free(fan_out);
 }
@@ -406,9 +469,9 @@ static void free_subscriber(struct client_stream *stream)
 	struct subscriber *subscriber = container_of(stream, struct subscriber, stream);
 
 	link_remove(&subscriber->link);
+	clear_gaps(subscriber);
 	if (list_is_empty(&subscriber->fan_out->subscribers))
 		fan_out_free(subscriber->fan_out);
-	clear_gaps(&subscriber->gaps);
 	free(subscriber);
 }
 

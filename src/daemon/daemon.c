@@ -24,6 +24,7 @@
 #include "groups/events.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
+#include "net/user.h"
 #include "service/notify.h"
 #include "service/store.h"
 
@@ -69,6 +70,7 @@ struct daemon {
 	bool signal_requested, signal_again;
 	uint64_t reloaded_ns; /* when the last such one ended, CLOCK_MONOTONIC */
 	struct handlers *handlers;
+	struct users users;
 	struct groups *groups;
 	struct control *control;
 	struct control_backend backend;
@@ -381,6 +383,7 @@ static int open_control(struct daemon *daemon, const char *path)
 		.started_ns = clock_ns(CLOCK_REALTIME),
 		.groups = daemon->groups,
 		.handlers = daemon->handlers,
+		.users = &daemon->users,
 		.configuration = configuration_path,
 		.reload = request_reload,
 		.check = check_group,
@@ -469,7 +472,9 @@ static int make_groups(struct daemon *daemon)
 		.notices = events_sink(daemon->events)});
 	if (!daemon->handlers)
 		return refuse(-ENOMEM, "the handlers");
+	users_init(&daemon->users, daemon->base);
 	daemon->groups = groups_new(&(struct groups_setup){.base = daemon->base,
+		.users = &daemon->users,
 		.counters = daemon->counters,
 		.store = daemon->store,
 		.notices = events_sink(daemon->events),
@@ -639,6 +644,8 @@ int daemon_stop(struct daemon *daemon)
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
 	groups_free(daemon->groups);
+	if (daemon->groups)
+		users_clear(&daemon->users);
 	stuck = handlers_free(daemon->handlers, deadline);
 	if (daemon->adopts && (orphans = orphans_end()))
 		log_warning("%u process%s that programs have left behind did not end", orphans,

@@ -13,6 +13,7 @@
 #include "base/users.h"
 #include "groups/reader.h"
 #include "net/listener.h"
+#include "net/slots.h"
 
 /* Programs at one group's socket; the next one is refused. */
 #define CONNECTIONS_MAX 1024
@@ -24,6 +25,7 @@ struct group_socket {
 	struct group *group;
 	struct listener *listener;
 	struct link connections;
+	struct slots slots;
 	struct log_limit limit;
 };
 
@@ -41,10 +43,13 @@ struct connection {
 	bool may_send, may_receive;
 	struct group *group;
 	struct link link;
+	struct slot slot;
+	struct turn turn;
 	struct event readable;
 	struct send_waiter waiter;
 	struct backlog *backlog;
 	int fd;
+	bool failed; /* for want of memory; is freed at its next turn */
 };
 
 /* Disconnects the program. What it wrote and the network has not taken counts as not sent. */
@@ -57,6 +62,8 @@ static void connection_free(struct connection *connection)
 	event_del(&connection->readable);
 	close(connection->fd);
 	link_remove(&connection->link);
+	link_remove(&connection->turn.link);
+	slot_leave(&connection->slot);
 	reader_clear(&connection->reader);
 	free(connection->backlog);
 	free(connection);
@@ -146,7 +153,10 @@ static void on_writable(struct send_waiter *waiter)
 		vectors[i] = (struct iovec){at, backlog->sizes[i]};
 		at += backlog->sizes[i];
 	}
-	event_add(&connection->readable, NULL);
+	if (event_add(&connection->readable, NULL) < 0) {
+		connection->failed = true;
+		user_wait(connection->slot.user, &connection->turn);
+	}
 	send_on(connection, vectors, backlog->count);
 	free(backlog);
 }
@@ -217,21 +227,26 @@ static void half_close(struct connection *connection)
 	event_del(&connection->readable);
 	event_assign(&connection->readable, connection->group->context->base, connection->fd,
 		EV_PERSIST, on_half_closed, connection);
-	event_add(&connection->readable, &interval);
+	if (event_add(&connection->readable, &interval) < 0)
+		connection_free(connection);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *argument)
+/* Sends what the program has written: one batch at each turn of its user. */
+static void serve(struct turn *turn)
 {
-	struct connection *connection = argument;
+	struct connection *connection = container_of(turn, struct connection, turn);
 	struct arena *arena = connection->group->context->arena;
 	struct iovec vectors[BATCH_MAX];
+	int fd = connection->fd, count;
 	bool end = false;
 	unsigned good;
-	int count;
 
-	(void)what;
 	if (connection->reader.is_stalled) {
 		disconnect_stalled(connection);
+		return;
+	}
+	if (connection->failed) {
+		connection_free(connection);
 		return;
 	}
 	count = arena_receive_packets(arena, fd);
@@ -317,6 +332,17 @@ static void discard_written(struct connection *connection)
 			connection, group->context->arena, (unsigned)count, vectors, &end);
 }
 
+static void on_readable(evutil_socket_t fd, short what, void *argument)
+{
+	struct connection *connection = argument;
+
+	(void)fd, (void)what;
+	if (user_is_alone(connection->slot.user, &connection->turn))
+		serve(&connection->turn);
+	else
+		user_wait(connection->slot.user, &connection->turn);
+}
+
 /* Adds it to a group and its socket. Without memory the program is disconnected. */
 static void add(struct connection *connection, struct group_socket *socket)
 {
@@ -347,60 +373,63 @@ static bool admit(struct connection *connection, struct group_socket *socket)
 	return true;
 }
 
-static void connection_open(struct group_socket *socket, int fd)
+/* Returns 0; or a negative errno, and then fd is the caller's. */
+static int connection_open(struct group_socket *socket, int fd, uid_t uid)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
-	int size = READER_BUFFER, on = 1;
+	struct group_context *context = socket->group->context;
+	int size = READER_BUFFER, on = 1, r = -ENOMEM;
 
-	if (!connection) {
-		close(fd);
-		return;
+	if (connection)
+		r = slot_take(&connection->slot, &socket->slots, context->users, uid, fd);
+	if (r < 0) {
+		free(connection);
+		return r;
+	}
+	event_assign(&connection->readable, context->base, fd, EV_READ | EV_PERSIST, on_readable,
+		connection);
+	if (event_add(&connection->readable, NULL) < 0) {
+		slot_leave(&connection->slot);
+		free(connection);
+		return -ENOMEM;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	reader_init(&connection->reader, fd);
+	connection->reader.user = connection->slot.user;
 	connection->reader.stalled = on_stalled;
 	connection->waiter.ready = on_writable;
+	connection->turn.serve = serve;
 	connection->fd = fd;
 	connection->group = socket->group;
 	if (!admit(connection, socket)) {
-		close(fd);
+		event_del(&connection->readable);
+		slot_leave(&connection->slot);
 		free(connection);
-		return;
-	}
-	event_assign(&connection->readable, socket->group->context->base, fd, EV_READ | EV_PERSIST,
-		on_readable, connection);
-	if (event_add(&connection->readable, NULL) < 0) {
-		close(fd);
-		free(connection);
-		return;
+		return -EACCES;
 	}
 	add(connection, socket);
-}
-
-/* Whether there is room for one more. */
-static bool has_room(struct group_socket *socket)
-{
-	struct connection *connection;
-	unsigned count = 0;
-
-	list_for_each(connection, &socket->connections, link)
-		count++;
-	return count < CONNECTIONS_MAX;
+	return 0;
 }
 
 static void on_accept(int fd, void *argument)
 {
 	struct group_socket *socket = argument;
+	uid_t uid = user_of_peer(fd);
+	int r = connection_open(socket, fd, uid);
 
-	if (!has_room(socket)) {
-		if (log_limit_pass(&socket->limit))
-			log_warning("group %s: refusing a program at its socket: it has %d already",
-				socket->group->config->name, CONNECTIONS_MAX);
-		close(fd);
+	if (r >= 0)
 		return;
-	}
-	connection_open(socket, fd);
+	close(fd);
+	if (r == -ENOMEM || r == -EACCES || !log_limit_pass(&socket->limit))
+		return;
+	log_warning("group %s: refusing a program of uid %u at its socket, which has %u "
+		    "connections: %s",
+		socket->group->config->name, (unsigned)uid,
+		users_count(socket->group->context->users, uid),
+		r == -EMFILE ? "descriptors are short; raise the limit on open files "
+			       "(LimitNOFILE=, ulimit -n)"
+			     : "the other slots are for other users");
 }
 
 int group_socket_check(const char *path, pid_t running, char why[static WHY_MAX])
@@ -442,8 +471,11 @@ int group_socket_new(
 	struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret)
 {
 	const struct config_group *config = group->config;
-	struct listener_options options = {
-		.path = path, .type = SOCK_SEQPACKET, .mode = OPEN_MODE, .group = (gid_t)-1};
+	struct listener_options options = {.path = path,
+		.type = SOCK_SEQPACKET,
+		.mode = OPEN_MODE,
+		.group = (gid_t)-1,
+		.turns = group->context->accepting};
 	struct group_socket *socket = calloc(1, sizeof(*socket));
 	int r;
 
@@ -456,6 +488,7 @@ int group_socket_new(
 	}
 	socket->group = group;
 	list_init(&socket->connections);
+	slots_init(&socket->slots, CONNECTIONS_MAX);
 	r = listener_new(group->context->base, &options, on_accept, socket, why, &socket->listener);
 	if (r < 0) {
 		free(socket);
@@ -516,6 +549,9 @@ void group_socket_move_connections(struct group_socket *from, struct group_socke
 		}
 		group_detach(from->group, &connection->reader.outlet);
 		link_remove(&connection->link);
-		add(connection, to);
+		if (slot_move(&connection->slot, &to->slots) < 0)
+			connection_free(connection);
+		else
+			add(connection, to);
 	}
 }

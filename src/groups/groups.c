@@ -10,6 +10,7 @@
 #include "groups/follow.h"
 #include "groups/plan.h"
 #include "groups/uncounted.h"
+#include "net/turns.h"
 
 /* Up to this number, all groups are compared at once where nothing has told of a change: that is
  * one wake-up instead of two, in a daemon that is idle. */
@@ -17,6 +18,7 @@
 
 struct groups {
 	struct group_context context;
+	struct turns accepting;
 	struct follow *follow;
 	struct forgotten forgotten;
 	void (*changed)(void *argument);
@@ -108,8 +110,11 @@ struct groups *groups_new(const struct groups_setup *setup)
 	groups->changed = setup->changed;
 	groups->argument = setup->argument;
 	context = &groups->context;
+	turns_init(&groups->accepting, base);
 	*context = (struct group_context){.base = base,
 		.arena = memory ? arena_new(memory) : NULL,
+		.users = setup->users,
+		.accepting = &groups->accepting,
 		.senders = senders_new(base),
 		.pause = pause_new(base, membership_resume),
 		.reports = reports_new(base, &membership_report_callbacks),
@@ -152,6 +157,7 @@ void groups_free(struct groups *groups)
 	context->stopping = store_exists(context->store);
 	groups_plan_free(groups->plan);
 	group_set_clear(&groups->set);
+	turns_clear(&groups->accepting);
 	pause_free(context->pause);
 	retries_free(context->retries);
 	retries_free(context->send_retries);

@@ -8,6 +8,7 @@
 
 struct groups;
 struct link_change;
+struct users;
 
 /* Watches groups by name, also those that come later, as far as a user may receive them: a
  * subscriber. Zeroed otherwise. */
@@ -25,6 +26,7 @@ struct tap {
 /* What the groups share with the rest of the daemon, which must live longer. */
 struct groups_setup {
 	struct event_base *base;
+	struct users *users; /* of the programs at group sockets */
 	struct counters *counters;
 	struct store *store;
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */

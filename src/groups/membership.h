@@ -18,7 +18,9 @@ struct group;
 struct loop_guard;
 struct notice_sink;
 struct senders;
+struct turns;
 struct twins;
+struct users;
 
 /* What was found of an earlier run. */
 struct restored {
@@ -38,6 +40,8 @@ struct uncounted {
 /* What all groups share. */
 struct group_context {
 	struct event_base *base;
+	struct users *users; /* of the programs at group sockets */
+	struct turns *accepting; /* of the listeners of group sockets */
 	struct arena *arena;
 	struct senders *senders;
 	struct pause *pause;

@@ -16,10 +16,16 @@
 /* Counts datagrams that the program missed. The next one that it takes tells it. */
 static void miss(struct reader *reader, unsigned count)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
-
 	*reader->unread += count;
 	reader->gap += count;
+}
+
+/* The same, because it does not read. */
+static void miss_unread(struct reader *reader, unsigned count)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
+
+	miss(reader, count);
 	if (!reader->full_since_ns)
 		reader->full_since_ns = now;
 	if (reader->is_stalled || now - reader->full_since_ns < READER_STALL_S * NS_PER_S)
@@ -133,8 +139,12 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 
 	if (!count)
 		return;
-	if (reader->gap && is_behind(reader)) {
+	if (!user_may_deliver(reader->user)) {
 		miss(reader, count);
+		return;
+	}
+	if (reader->gap && is_behind(reader)) {
+		miss_unread(reader, count);
 		return;
 	}
 	sent = reader->gap ? send_after_gap(reader, messages, count)
@@ -142,7 +152,8 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	if (sent)
 		reader->full_since_ns = 0;
 	if (sent < count)
-		miss(reader, count - sent);
+		miss_unread(reader, count - sent);
+	user_delivered(reader->user);
 }
 
 void reader_init(struct reader *reader, int fd)

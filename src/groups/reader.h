@@ -3,11 +3,13 @@
 #pragma once
 
 #include "data/datagram.h"
+#include "net/user.h"
 
 /* Embedded in the connection that has it. */
 struct reader {
 	struct outlet outlet;
 	int fd; /* of the connection */
+	struct user *user; /* whose program it is */
 	uint64_t *unread; /* the group's counter of datagrams that the program missed */
 	uint64_t *empty_skipped; /* and of those without payload, which it does not get; NULL: it
 				    gets them */
@@ -26,6 +28,6 @@ struct reader {
  * minute, and a margin for a program that was stopped for a minute. */
 #define READER_STALL_S 65
 
-/* The owner sets stalled, unread and empty_skipped. */
+/* The owner sets user, stalled, unread and empty_skipped. */
 void reader_init(struct reader *reader, int fd);
 void reader_clear(struct reader *reader);

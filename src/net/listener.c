@@ -16,10 +16,18 @@
 #define PAUSE_AFTER_ERROR_US 100000
 #define ACCEPTS_AT_ONCE 8
 
+/* Connections that wait to be accepted. They are one queue for all users, so that it has to be
+ * short where one of them fills it; who finds it full waits in connect(2). */
+#define BACKLOG 512
+
 struct listener {
 	int fd;
+	int spare; /* -1: none */
+	bool has_spare;
 	struct event acceptable;
 	struct event resume;
+	struct turns *turns;
+	struct turn turn;
 	listener_accept accept;
 	void *argument;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -27,6 +35,14 @@ struct listener {
 	ino_t inode;
 	struct log_limit limit;
 };
+
+static void resume_accepting(struct listener *listener)
+{
+	static const struct timeval pause = {.tv_usec = PAUSE_AFTER_ERROR_US};
+
+	if (event_add(&listener->acceptable, NULL) < 0)
+		evtimer_add(&listener->resume, &pause);
+}
 
 static void pause_accepting(struct listener *listener)
 {
@@ -36,26 +52,60 @@ static void pause_accepting(struct listener *listener)
 		log_warning("%s: accepting connections: %s; waiting for a free descriptor",
 			listener->path, strerror(errno));
 	event_del(&listener->acceptable);
-	evtimer_add(&listener->resume, &pause);
+	if (evtimer_add(&listener->resume, &pause) < 0)
+		resume_accepting(listener);
 }
 
-/* A few per turn: a program that connects again and again must not hold up the loop. */
+static void keep_spare(struct listener *listener)
+{
+	if (listener->has_spare && listener->spare < 0)
+		listener->spare = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Returns a connection, or -1 with errno. The spare descriptor makes room for one when there is no
+ * other: whoever listens decides what becomes of it. */
+static int accept_one(struct listener *listener)
+{
+	int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0 || errno != EMFILE || listener->spare < 0)
+		return fd;
+	close(listener->spare);
+	listener->spare = -1;
+	return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/* Returns whether more may wait. */
+static bool accept_some(struct listener *listener)
+{
+	for (unsigned i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		int connection = accept_one(listener);
+
+		if (connection < 0) {
+			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+				pause_accepting(listener);
+			return false;
+		}
+		listener->accept(connection, listener->argument);
+		keep_spare(listener);
+	}
+	return true;
+}
+
+static void serve(struct turn *turn)
+{
+	struct listener *listener = container_of(turn, struct listener, turn);
+
+	if (accept_some(listener))
+		turns_wait(listener->turns, turn);
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *argument)
 {
 	struct listener *listener = argument;
 
-	(void)what;
-	for (unsigned i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (connection >= 0) {
-			listener->accept(connection, listener->argument);
-			continue;
-		}
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			pause_accepting(listener);
-		return;
-	}
+	(void)fd, (void)what;
+	turns_wait(listener->turns, &listener->turn);
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *argument)
@@ -63,7 +113,8 @@ static void on_resume(evutil_socket_t fd, short what, void *argument)
 	struct listener *listener = argument;
 
 	(void)fd, (void)what;
-	event_add(&listener->acceptable, NULL);
+	keep_spare(listener);
+	resume_accepting(listener);
 }
 
 static int fill_address(const char *path, struct sockaddr_un *ret)
@@ -170,7 +221,7 @@ static int bind_path(
 		r = -errno;
 	if (r >= 0)
 		r = set_permissions(options, ret_file);
-	if (r >= 0 && listen(fd, SOMAXCONN) < 0)
+	if (r >= 0 && listen(fd, BACKLOG) < 0)
 		r = -errno;
 	if (r == -ESTALE)
 		return because(why, r, "%s: somebody replaced it while it was made", options->path);
@@ -206,6 +257,13 @@ int listener_new(struct event_base *base, const struct listener_options *options
 	listener->device = file.st_dev;
 	listener->inode = file.st_ino;
 	listener->fd = take_fd(fd);
+	listener->turns = options->turns;
+	listener->turn.serve = serve;
+	listener->has_spare = options->spare;
+	listener->spare = -1;
+	keep_spare(listener);
+	if (options->fd)
+		listen(listener->fd, BACKLOG); /* systemd's is longer */
 	evutil_make_socket_nonblocking(listener->fd);
 	evtimer_assign(&listener->resume, base, on_resume, listener);
 	event_assign(&listener->acceptable, base, listener->fd, EV_READ | EV_PERSIST, on_acceptable,
@@ -237,6 +295,8 @@ void listener_free(struct listener *listener)
 		unlink(listener->path);
 	event_del(&listener->acceptable);
 	evtimer_del(&listener->resume);
+	link_remove(&listener->turn.link);
+	closep(&listener->spare);
 	close(listener->fd);
 	free(listener);
 }

@@ -1,10 +1,12 @@
-/* A listening UNIX socket. After an error, such as running out of descriptors, accepting pauses for
- * a moment; libevent's own listener would try again without end. */
+/* A listening UNIX socket. Accepting has turns of its own, so that it waits for no request, and the
+ * loop for no flood of connections. After an error, such as running out of descriptors, it pauses
+ * for a moment; libevent's own listener would try again without end. */
 #pragma once
 
 #include <sys/types.h>
 
 #include "base/errors.h"
+#include "net/turns.h"
 
 struct event_base;
 struct listener;
@@ -15,6 +17,8 @@ struct listener_options {
 	mode_t mode;
 	gid_t group; /* (gid_t)-1: leave it */
 	int fd; /* a socket of systemd that listens already, whose file is not ours; 0: none */
+	struct turns *turns; /* for accepting, shared with other listeners */
+	bool spare; /* keep a descriptor for the moment in which there is no other */
 };
 
 /* Called for each connection; owns fd, which is non-blocking and close-on-exec. */

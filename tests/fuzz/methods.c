@@ -60,6 +60,8 @@ static struct control_backend backend = {.version = "0",
 	.changed = changed,
 	.check = check};
 
+static struct users users;
+
 static struct event_base *begin(void)
 {
 	struct event_base *base = loop = event_base_new();
@@ -73,8 +75,12 @@ static struct event_base *begin(void)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_file(text, sizeof(text) - 1));
 	CHECK(config_load(path, handler_config_kinds(), &errors, &config) == 0);
 	CHECK(base && events && counters_open(-1, &counters) == 0);
-	backend.groups = groups_new(&(struct groups_setup){
-		.base = base, .counters = counters, .notices = events_sink(events)});
+	users_init(&users, base);
+	backend.users = &users;
+	backend.groups = groups_new(&(struct groups_setup){.base = base,
+		.users = &users,
+		.counters = counters,
+		.notices = events_sink(events)});
 	backend.handlers = handlers_new(&(struct handler_context){.counters = counters});
 	CHECK(backend.groups && backend.handlers);
 	events_begin(events, backend.groups);
@@ -126,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
 	client_set_init(&set, base, &backend, method_dispatch);
-	client_new(&set, fds[0], 0);
+	CHECK(client_new(&set, fds[0], 0) == 0);
 	CHECK(send(fds[1], data, size, 0) == (ssize_t)size);
 	shutdown(fds[1], SHUT_WR);
 	for (int i = 0; i < 1000 && set.count; i++) {

@@ -172,9 +172,10 @@ class Blast:
     def stream(self, host, *arguments, rate, **options):
         """Sends so many a second for as long as the block lasts; its "sent" then is how many those were."""
         command = self.command(*arguments[:2], 1 << 40, *arguments[2:], rate=rate, **options)
-        stream = types.SimpleNamespace(sent=None)
+        stream = types.SimpleNamespace(sent=None, pid=None)
         with host:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_us)
+        stream.pid = process.pid
         with process:
             try:
                 yield stream

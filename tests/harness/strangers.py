@@ -44,10 +44,14 @@ def write_all(stream, data):
 NOBODY = 65534
 
 
-def command(daemon, script, uid=NOBODY, groups=()):
+def skip_without_strangers():
     with open("/proc/self/uid_map") as file:
         if int(file.read().split()[2]) < 2:
             pytest.skip("there is only one user in this user namespace: run the tests as root")
+
+
+def command(daemon, script, uid=NOBODY, groups=()):
+    skip_without_strangers()
     os.chmod(daemon.directory, 0o711)
     return [sys.executable, "-c", f"PATH, UID, GROUPS = {daemon.control_path!r}, {uid}, {list(groups)}\n{HEAD}{script}"]
 

@@ -315,8 +315,8 @@ print(call(stream, "GetStatus"), call(stream, "GetStats"), call(stream, "Join", 
 
 def test_one_user_with_too_many_connections_does_not_keep_the_others_out(daemon):
     words = as_stranger(daemon, """
-streams = [connect() for _ in range(1025)]
-print(call(streams[1023], "GetStatus"), answer(streams[1024]))""")
+streams = [connect() for _ in range(2017)]
+print(call(streams[2015], "GetStatus"), answer(streams[2016]))""")
     assert words == ["ok", "io.mcastd.TooManyConnections"]
     with daemon.connect() as control:
         assert "version" in control.call("GetStatus")

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "control/user.h"
+#include "net/user.h"
 
 static char seen[256];
 
@@ -153,32 +153,134 @@ static void test_what_one_user_holds_does_not_count_for_the_other(void **state)
 {
 	struct fixture *fixture = *state;
 
-	user_hold(fixture->one, USER_WAITING_MAX);
-	assert_true(user_holds_too_much(fixture->one));
-	assert_false(user_holds_too_much(fixture->other));
-	user_release(fixture->one, 1);
-	assert_false(user_holds_too_much(fixture->one));
-	user_release(fixture->one, USER_WAITING_MAX - 1);
+	user_hold(fixture->one, MEMORY_OUTPUT, USER_OUTPUT_MAX);
+	assert_true(user_holds_too_much(fixture->one, MEMORY_OUTPUT));
+	assert_false(user_holds_too_much(fixture->other, MEMORY_OUTPUT));
+	user_release(fixture->one, MEMORY_OUTPUT, 1);
+	assert_false(user_holds_too_much(fixture->one, MEMORY_OUTPUT));
+	user_release(fixture->one, MEMORY_OUTPUT, USER_OUTPUT_MAX - 1);
 }
 
 static void test_all_together_do_not_hold_up_the_privileged(void **state)
 {
 	struct fixture *fixture = *state;
-	struct user *users[ALL_WAITING_MAX / USER_WAITING_MAX + 1],
+	struct user *users[ALL_OUTPUT_MAX / USER_OUTPUT_MAX + 1],
 		*own = user_connect(&fixture->users, geteuid());
 
 	for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
 		users[i] = user_connect(&fixture->users, (uid_t)(1000 + i));
-		user_hold(users[i], USER_WAITING_MAX - 1);
+		user_hold(users[i], MEMORY_OUTPUT, USER_OUTPUT_MAX - 1);
 	}
-	assert_true(user_holds_too_much(fixture->one));
-	assert_false(user_holds_too_much(own));
+	assert_true(user_holds_too_much(fixture->one, MEMORY_OUTPUT));
+	assert_false(user_holds_too_much(own, MEMORY_OUTPUT));
 	for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
-		user_release(users[i], USER_WAITING_MAX - 1);
+		user_release(users[i], MEMORY_OUTPUT, USER_OUTPUT_MAX - 1);
 		user_disconnect(users[i]);
 	}
-	assert_false(user_holds_too_much(fixture->one));
+	assert_false(user_holds_too_much(fixture->one, MEMORY_OUTPUT));
 	user_disconnect(own);
+}
+
+/* A job whose one message takes as long as ten rounds. */
+static void serve_heavily(struct turn *turn)
+{
+	struct job *job = container_of(turn, struct job, turn);
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + 10 * TURN_NS;
+
+	strncat(seen, &job->name, 1);
+	while (clock_ns(CLOCK_MONOTONIC) < end)
+		;
+	if (--job->left)
+		user_wait(job->user, turn);
+	else
+		event_base_loopbreak(event_get_base(&job->user->users->turns.event));
+}
+
+static void test_a_round_that_took_long_is_paid_for_with_rounds_without_turns(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event *datagram;
+	struct job a;
+	int pipes[2];
+
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(write(pipes[1], "x", 1), 1);
+	datagram = event_new(fixture->base, pipes[0], EV_READ | EV_PERSIST, on_datagram, NULL);
+	event_add(datagram, NULL);
+	add(&a, fixture->one, 'a', 3);
+	a.turn.serve = serve_heavily;
+	event_base_dispatch(fixture->base);
+	for (const char *at = seen; *at && at[1]; at += 1 + strspn(at + 1, "!"))
+		assert_true(strspn(at + 1, "!") >= 8);
+	event_free(datagram);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static void spin(uint64_t ns)
+{
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + ns;
+
+	while (clock_ns(CLOCK_MONOTONIC) < end)
+		;
+}
+
+/* The user's connections are written to without a pause, until it is their user's turn to wait. */
+static unsigned deliver_until_over(struct user *user, unsigned most)
+{
+	unsigned count = 0;
+
+	assert_true(user_may_deliver(user));
+	do
+		spin(NS_PER_MS / 2);
+	while (++count < most && user_delivered(user));
+	return count;
+}
+
+static void test_delivering_to_one_user_takes_a_share_of_the_time(void **state)
+{
+	struct fixture *fixture = *state;
+
+	while (fixture->one->connections < 10)
+		user_connect(&fixture->users, 1);
+	assert_true(deliver_until_over(fixture->one, 10000) < 10000);
+	assert_false(user_may_deliver(fixture->one));
+	assert_true(user_may_deliver(fixture->other));
+	spin(2 * USER_DELIVERY_NS);
+	assert_true(user_may_deliver(fixture->one));
+	while (fixture->one->connections > 1)
+		user_disconnect(fixture->one);
+}
+
+static void test_a_single_connection_takes_what_it_takes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(deliver_until_over(fixture->one, 400), 400);
+}
+
+static void test_delivering_to_the_privileged_takes_what_it_takes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct user *own = user_connect(&fixture->users, geteuid());
+
+	assert_int_equal(deliver_until_over(own, 200), 200);
+	user_disconnect(own);
+}
+
+static void test_who_is_alone_needs_no_turn(void **state)
+{
+	struct fixture *fixture = *state;
+	struct job a, b;
+
+	add(&a, fixture->one, 'a', 1);
+	assert_false(user_is_alone(fixture->one, &a.turn));
+	event_base_dispatch(fixture->base);
+	assert_true(user_is_alone(fixture->one, &a.turn));
+	add(&b, fixture->other, 'b', 1);
+	assert_false(user_is_alone(fixture->one, &a.turn));
+	event_base_dispatch(fixture->base);
+	assert_false(user_is_alone(fixture->one, &a.turn));
 }
 
 static void test_connections_are_counted_by_user(void **state)
@@ -206,6 +308,11 @@ int main(void)
 		TEST(test_the_loop_looks_at_its_descriptors_after_each_round),
 		TEST(test_what_one_user_holds_does_not_count_for_the_other),
 		TEST(test_all_together_do_not_hold_up_the_privileged),
+		TEST(test_a_round_that_took_long_is_paid_for_with_rounds_without_turns),
+		TEST(test_delivering_to_one_user_takes_a_share_of_the_time),
+		TEST(test_a_single_connection_takes_what_it_takes),
+		TEST(test_delivering_to_the_privileged_takes_what_it_takes),
+		TEST(test_who_is_alone_needs_no_turn),
 		TEST(test_connections_are_counted_by_user),
 	};
 

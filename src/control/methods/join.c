@@ -106,4 +106,5 @@ static enum call_result call_join(struct client *client, const struct call *call
 	return CALL_DONE;
 }
 
-const struct method join_method = {.name = "io.mcastd.Join", .privileged = true, .call = call_join};
+const struct method join_method = {
+	.name = "io.mcastd.Join", .acts = true, .privileged = true, .call = call_join};

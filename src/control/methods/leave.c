@@ -37,4 +37,4 @@ static enum call_result call_leave(struct client *client, const struct call *cal
 }
 
 const struct method leave_method = {
-	.name = "io.mcastd.Leave", .privileged = true, .call = call_leave};
+	.name = "io.mcastd.Leave", .acts = true, .privileged = true, .call = call_leave};

@@ -69,4 +69,4 @@ static enum call_result call_reload(struct client *client, const struct call *ca
 }
 
 const struct method reload_method = {
-	.name = "io.mcastd.Reload", .privileged = true, .call = call_reload};
+	.name = "io.mcastd.Reload", .acts = true, .privileged = true, .call = call_reload};

@@ -50,4 +50,4 @@ static enum call_result call_rotate(struct client *client, const struct call *ca
 }
 
 const struct method rotate_method = {
-	.name = "io.mcastd.Rotate", .privileged = true, .call = call_rotate};
+	.name = "io.mcastd.Rotate", .acts = true, .privileged = true, .call = call_rotate};

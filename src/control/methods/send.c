@@ -158,4 +158,4 @@ static bool send_quickly(
 }
 
 const struct method send_method = {
-	.name = "io.mcastd.Send", .call = call_send, .quick = send_quickly};
+	.name = "io.mcastd.Send", .acts = true, .call = call_send, .quick = send_quickly};

@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "control/method.h"
 #include "control/subscriber.h"
+
+/* Groups that one subscription names; without names it gets all. */
+#define NAMES_MAX 1024
 
 static int compare(const void *a, const void *b)
 {
@@ -71,6 +75,30 @@ static bool may_receive_any(struct client *client)
 	return !refused || method_permits(client, refused, ACCESS_RECEIVE);
 }
 
+/* Answers, and returns whether the subscription would be too much. */
+static bool is_too_much(struct client *client, const json_t *array)
+{
+	char message[WHY_MAX];
+
+	if (json_array_size(array) > NAMES_MAX) {
+		because(message, 0,
+			"names %zu groups, at most are %d; without it the subscription gets all",
+			json_array_size(array), NAMES_MAX);
+		method_invalid(client, "groups", message);
+		return true;
+	}
+	if (user_holds_too_much(client_user(client), MEMORY_OUTPUT)) {
+		json_put_number(client_begin_error(client, "io.mcastd.TooManySubscriptions"),
+			"limit", USER_OUTPUT_MAX);
+		client_end_message(client,
+			"subscriptions and unread answers of this user take more than %d bytes: "
+			"close some connections, or read from them",
+			USER_OUTPUT_MAX);
+		return true;
+	}
+	return false;
+}
+
 static enum call_result call_subscribe(struct client *client, const struct call *call)
 {
 	CLEANUP(string_list_clear) struct string_list names = {0};
@@ -82,6 +110,8 @@ static enum call_result call_subscribe(struct client *client, const struct call 
 	if (!call->more) {
 		client_begin_error(client, "org.varlink.service.ExpectedMore");
 		client_end(client);
+	} else if (is_too_much(client, array)) {
+		return CALL_DONE;
 	} else if (read_names(client, array, &names) == 0 &&
 		   (names.count || may_receive_any(client)) && subscriber_new(client, &names) < 0) {
 		client_close(client);

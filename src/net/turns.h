@@ -33,6 +33,7 @@ struct turns {
 	struct event event;
 	struct link queue;
 	uint64_t end_ns; /* of this round, CLOCK_MONOTONIC */
+	uint64_t debt_ns; /* what rounds took beyond TURN_NS; rounds without turns pay for it */
 	bool serving;
 };
 

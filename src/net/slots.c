@@ -1,0 +1,152 @@
+#include "net/slots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* One in this many slots is reserved. */
+#define SLOTS_RESERVED 64
+
+/* One in this many descriptors, and at most DESCRIPTORS_RESERVED_MAX, is for what the daemon does
+ * itself, and as many are reserved. */
+#define DESCRIPTORS_RESERVED 16
+#define DESCRIPTORS_RESERVED_MAX 512
+
+/* Connections that a privileged user gets out of the daemon's own descriptors: to see what is
+ * wrong, and to change it. */
+#define RESCUE_MAX 4
+
+struct share {
+	struct link link; /* in the slots */
+	struct user *user;
+	unsigned count;
+};
+
+void slots_init(struct slots *slots, unsigned max)
+{
+	*slots = (struct slots){.max = max};
+	list_init(&slots->shares);
+}
+
+static struct share *find_share(struct slots *slots, const struct user *user)
+{
+	struct share *share;
+
+	list_for_each(share, &slots->shares, link)
+		if (share->user == user)
+			return share;
+	return NULL;
+}
+
+/* How many descriptors are in use at least: the kernel gives the lowest that is free. */
+static unsigned descriptors_used(int fd, unsigned limit)
+{
+	int next = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (next < 0)
+		return limit;
+	close(next);
+	return (unsigned)next;
+}
+
+static bool descriptors_allow(const struct user *user, int fd)
+{
+	unsigned limit, used, own = user->connections - 1, reserved;
+	struct rlimit rlimit;
+
+	if (getrlimit(RLIMIT_NOFILE, &rlimit) < 0 || rlimit.rlim_cur > INT_MAX)
+		return true;
+	limit = (unsigned)rlimit.rlim_cur;
+	used = descriptors_used(fd, limit);
+	if (used < user->users->connections)
+		used = user->users->connections;
+	reserved = limit / DESCRIPTORS_RESERVED;
+	if (reserved > DESCRIPTORS_RESERVED_MAX)
+		reserved = DESCRIPTORS_RESERVED_MAX;
+	if (user->privileged && own < RESCUE_MAX)
+		return true;
+	return slots_allow(own, used, limit - reserved, reserved, user->privileged);
+}
+
+static struct share *share_new(struct slots *slots, struct user *user)
+{
+	struct share *share = calloc(1, sizeof(*share));
+
+	if (!share)
+		return NULL;
+	share->user = user;
+	list_append(&slots->shares, &share->link);
+	return share;
+}
+
+/* Adds a slot of the user, who has a connection. */
+static int enter(struct slot *slot, struct slots *slots, struct user *user)
+{
+	struct share *share = find_share(slots, user);
+
+	if (!share)
+		share = share_new(slots, user);
+	if (!share)
+		return -ENOMEM;
+	share->count++;
+	slots->taken++;
+	*slot = (struct slot){.slots = slots, .share = share, .user = user};
+	return 0;
+}
+
+static void leave(struct slot *slot)
+{
+	slot->slots->taken--;
+	if (--slot->share->count == 0) {
+		link_remove(&slot->share->link);
+		free(slot->share);
+	}
+	*slot = (struct slot){0};
+}
+
+static int may_enter(struct slots *slots, const struct user *user, int fd)
+{
+	const struct share *share = find_share(slots, user);
+
+	if (!slots_allow(share ? share->count : 0, slots->taken, slots->max,
+		    slots->max / SLOTS_RESERVED, user->privileged))
+		return -EUSERS;
+	return descriptors_allow(user, fd) ? 0 : -EMFILE;
+}
+
+int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd)
+{
+	struct user *user = user_connect(users, uid);
+	int r = user ? may_enter(slots, user, fd) : -ENOMEM;
+
+	if (r >= 0)
+		r = enter(slot, slots, user);
+	if (r < 0)
+		user_disconnect(user);
+	return r;
+}
+
+int slot_move(struct slot *slot, struct slots *to)
+{
+	struct user *user = slot->user;
+	int r;
+
+	leave(slot);
+	r = enter(slot, to, user);
+	if (r < 0)
+		user_disconnect(user);
+	return r;
+}
+
+void slot_leave(struct slot *slot)
+{
+	struct user *user = slot->user;
+
+	if (!user)
+		return;
+	leave(slot);
+	user_disconnect(user);
+}

@@ -1,0 +1,43 @@
+/* Who gets a slot where slots are few: the connections of local users at one socket, and the
+ * descriptors of the daemon. A user takes at most as many as it leaves free, so that the next user
+ * always finds some. The last ones are for root and the daemon's own user, whom nothing else
+ * limits, and some descriptors for what the daemon does itself: files, programs, a reload. */
+#pragma once
+
+#include "net/user.h"
+
+/* The slots at one socket. Must not move. */
+struct slots {
+	unsigned max, taken;
+	struct link shares; /* of the users who have some */
+};
+
+/* A connection's slot. Embedded in it; zeroed, it is none. */
+struct slot {
+	struct slots *slots;
+	struct share *share;
+	struct user *user;
+};
+
+void slots_init(struct slots *slots, unsigned max);
+
+/* Takes a slot for a connection of the user. fd is its descriptor, which stays the caller's.
+ * Returns 0; -EUSERS when the user has its share, -EMFILE when descriptors are short, or -ENOMEM.
+ */
+int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd);
+
+/* Moves a connection that stays to other slots, whether one is free or not. Returns 0; or -ENOMEM,
+ * and then it has none. */
+int slot_move(struct slot *slot, struct slots *to);
+
+/* Accepts a slot that was never taken. */
+void slot_leave(struct slot *slot);
+
+/* The rule itself. own: slots that the user has. Reserved are for the privileged. */
+static inline bool slots_allow(
+	unsigned own, unsigned taken, unsigned max, unsigned reserved, bool privileged)
+{
+	if (privileged)
+		return taken < max;
+	return taken + reserved < max && own < max - reserved - taken;
+}
