@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "groups/group.h"
 #include "net/background.h"
 #include "net/link_monitor.h"
@@ -93,7 +94,7 @@ static void reconcile_due(struct follow *follow)
 			log_error("group %s: joining: out of memory", group->config->name);
 	}
 	if (!list_is_empty(&follow->due))
-		evtimer_add(&follow->next_slice, &rest);
+		timer_start(&follow->next_slice, &rest);
 	else if (!follow->reads)
 		end(follow);
 }

@@ -124,9 +124,11 @@ static void on_writable(struct send_waiter *waiter)
 		vectors[i] = (struct iovec){at, backlog->sizes[i]};
 		at += backlog->sizes[i];
 	}
-	event_add(&connection->readable, NULL);
 	send_on(connection, vectors, backlog->count);
 	free(backlog);
+	/* A program that is not read again would wait for ever. */
+	if (!connection->backlog && event_add(&connection->readable, NULL) < 0)
+		connection_free(connection);
 }
 
 /* Picks the datagrams out of the packets that were read. Returns how many are to be sent; *ret_end
@@ -194,7 +196,8 @@ static void half_close(struct connection *connection)
 	event_del(&connection->readable);
 	event_assign(&connection->readable, connection->group->context->base, connection->fd,
 		EV_PERSIST, on_half_closed, connection);
-	event_add(&connection->readable, &interval);
+	if (event_add(&connection->readable, &interval) < 0)
+		connection_free(connection);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)

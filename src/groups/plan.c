@@ -84,7 +84,11 @@ static int open_socket(struct group *group, const struct group *running,
 			"run_directory",
 			plan->directory, strerror(-r));
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
-	if (!(running && running->socket) && (r = group_socket_check(path, why)) < 0)
+	if (!running || !running->socket)
+		r = group_socket_check(path, why);
+	else if ((r = group_socket_publish(running->socket, path)) < 0)
+		r = because(why, r, "moving its socket to %s: %s", path, strerror(-r));
+	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config->name);
 	return group_socket_new(group, path, why, &group->socket);
@@ -206,21 +210,20 @@ void groups_plan_free(struct groups_plan *plan)
 	free(plan);
 }
 
-/* Puts a new group in the place of the one that it replaces, if any. */
-static void take_place(const struct groups_plan *plan, struct group *group, struct group *replaced)
+/* Moves a group's socket to its place. One that could not be moved earlier is tried again by each
+ * reload. */
+static void publish(const struct groups_plan *plan, struct group *group)
 {
 	char path[PATH_MAX];
 	int r;
 
-	if (replaced)
-		group_inherit(group, replaced);
 	if (!group->socket)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
 	r = group_socket_publish(group->socket, path);
 	if (r < 0)
-		log_error("group %s: moving its socket to %s: %s", group->config->name, path,
-			strerror(-r));
+		log_error("group %s: moving its socket to %s: %s; a reload tries again",
+			group->config->name, path, strerror(-r));
 }
 
 struct group_set groups_plan_commit(struct groups_plan *plan)
@@ -237,8 +240,9 @@ struct group_set groups_plan_commit(struct groups_plan *plan)
 		struct group *group = set.items[i];
 		struct group *running = group_set_next(plan->running, &at, group);
 
-		if (group != running)
-			take_place(plan, group, running);
+		if (running && group != running)
+			group_inherit(group, running);
+		publish(plan, group);
 	}
 	free(plan->configured);
 	free(plan->directory);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/timer.h"
 #include "groups/transitions.h"
 
 #define DELAY_MAX_S 60
@@ -68,7 +69,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 		next = (struct timeval){.tv_sec = retries->delay_s};
 	}
 	if (!list_is_empty(&retries->due) || !list_is_empty(&retries->waiting))
-		evtimer_add(&retries->timer, &next);
+		timer_start(&retries->timer, &next);
 }
 
 struct retries *retries_new(struct event_base *base, const struct interface_list *interfaces,
@@ -105,7 +106,7 @@ void retry_add(struct retries *retries, struct retry *retry)
 	list_append(&retries->waiting, &retry->link);
 	retries->delay_s = 1;
 	if (!retries->in_round)
-		evtimer_add(&retries->timer, &(struct timeval){.tv_sec = retries->delay_s});
+		timer_start(&retries->timer, &(struct timeval){.tv_sec = retries->delay_s});
 }
 
 void retry_cancel(struct retry *retry)
