@@ -21,25 +21,11 @@ def net():
 
 @pytest.fixture(scope="session")
 def shim(tmp_path_factory):
-    """For the sanitized daemon, whose allocator is not the C library's."""
-    return Shim.build(tmp_path_factory.mktemp("shim"), "-DNO_MALLOC")
-
-
-@pytest.fixture(scope="session")
-def malloc_shim(tmp_path_factory):
     return Shim.build(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture
-def lab_for(net, shim, malloc_shim, request):
-    """A laboratory for faults of one call: where memory lacks, the daemon is the one that is installed."""
-    labs = []
-
-    def make(name):
-        binary = request.getfixturevalue("release") if name == "malloc" else MCASTD
-        labs.append(Lab(net, malloc_shim if name == "malloc" else shim, binary))
-        return labs[-1]
-
-    yield make
-    for lab in labs:
-        lab.close()
+def lab(net, shim):
+    lab = Lab(net, shim, MCASTD)
+    yield lab
+    lab.close()
