@@ -100,12 +100,9 @@ enum call_result method_dispatch(struct client *client, const char *message, siz
 	if (request && json_is_object(request)) {
 		result = call_request(client, request);
 	} else {
-		/* jansson says nothing of a lack of memory. */
 		client_begin_error(client, "io.mcastd.InvalidMessage");
-		client_end_message(client, "%s",
-			request       ? "a message must be a JSON object"
-			: *error.text ? error.text
-				      : "out of memory");
+		client_end_message(
+			client, "%s", request ? "a message must be a JSON object" : error.text);
 	}
 	json_decref(request);
 	return result;

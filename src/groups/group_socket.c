@@ -20,6 +20,7 @@ struct group_socket {
 	struct listener *listener;
 	struct link connections;
 	struct log_limit limit;
+	bool is_published; /* it is in its place */
 };
 
 /* What was read from a program and not sent yet, because the network was busy. Reading stops
@@ -124,11 +125,9 @@ static void on_writable(struct send_waiter *waiter)
 		vectors[i] = (struct iovec){at, backlog->sizes[i]};
 		at += backlog->sizes[i];
 	}
+	event_add(&connection->readable, NULL);
 	send_on(connection, vectors, backlog->count);
 	free(backlog);
-	/* A program that is not read again would wait for ever. */
-	if (!connection->backlog && event_add(&connection->readable, NULL) < 0)
-		connection_free(connection);
 }
 
 /* Picks the datagrams out of the packets that were read. Returns how many are to be sent; *ret_end
@@ -196,8 +195,7 @@ static void half_close(struct connection *connection)
 	event_del(&connection->readable);
 	event_assign(&connection->readable, connection->group->context->base, connection->fd,
 		EV_PERSIST, on_half_closed, connection);
-	if (event_add(&connection->readable, &interval) < 0)
-		connection_free(connection);
+	event_add(&connection->readable, &interval);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
@@ -335,7 +333,10 @@ int group_socket_new(
 
 int group_socket_publish(struct group_socket *socket, const char *path)
 {
-	return listener_rename(socket->listener, path);
+	int r = socket->is_published ? 0 : listener_rename(socket->listener, path);
+
+	socket->is_published = r >= 0;
+	return r;
 }
 
 void group_socket_free(struct group_socket *socket)

@@ -11,11 +11,9 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/timer.h"
 
+#define PAUSE_AFTER_ERROR_US 100000
 #define ACCEPTS_AT_ONCE 8
-
-static const struct timeval pause_after_error = {.tv_usec = 100000};
 
 struct listener {
 	int fd;
@@ -31,11 +29,13 @@ struct listener {
 
 static void pause_accepting(struct listener *listener)
 {
+	static const struct timeval pause = {.tv_usec = PAUSE_AFTER_ERROR_US};
+
 	if (log_limit_pass(&listener->limit))
 		log_warning("%s: accepting connections: %s; waiting for a free descriptor",
 			listener->path, strerror(errno));
 	event_del(&listener->acceptable);
-	timer_start(&listener->resume, &pause_after_error);
+	evtimer_add(&listener->resume, &pause);
 }
 
 /* A few per turn: a program that connects again and again must not hold up the loop. */
@@ -62,8 +62,7 @@ static void on_resume(evutil_socket_t fd, short what, void *argument)
 	struct listener *listener = argument;
 
 	(void)fd, (void)what;
-	if (event_add(&listener->acceptable, NULL) < 0)
-		timer_start(&listener->resume, &pause_after_error);
+	event_add(&listener->acceptable, NULL);
 }
 
 static int fill_address(const char *path, struct sockaddr_un *ret)
@@ -173,11 +172,8 @@ int listener_new(struct event_base *base, const struct listener_options *options
 
 int listener_rename(struct listener *listener, const char *path)
 {
-	char *copy;
+	char *copy = strdup(path);
 
-	if (!strcmp(listener->path, path))
-		return 0;
-	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
 	if (rename(listener->path, path) < 0) {
