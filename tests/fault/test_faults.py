@@ -13,7 +13,7 @@ from fault.lab import ALWAYS, Lab
 from harness.daemon import SANITIZER_REPORT
 
 # Of each name, error and phase, this many calls fail one after the other, spread over all that there are.
-POINTS = os.environ.get("FAULT_POINTS", "40")
+POINTS = os.environ.get("FAULT_POINTS", "20")
 BURST = 50
 
 EVERY_CALL = pytest.mark.parametrize("name", CALLS)
