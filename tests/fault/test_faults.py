@@ -45,6 +45,8 @@ class Findings(list):
 def say_why(lab, error):
     """None when the daemon ended with a line that says why, else what is wrong with that."""
     status, log = lab.daemon.process.returncode, lab.log()
+    if status is None:
+        return "does not end"
     if status not in (1, 78):
         return f"ended with {status}"
     if not log:
