@@ -5,7 +5,8 @@
 #   make check          all tests, under the address and undefined behaviour sanitizers
 #   make check-unit     the unit tests only          UNIT=test_units: only this program
 #   make check-net      the network tests only       PYTEST_ARGS="-k isolation": passed on to pytest
-#   make check-long     the tests that take minutes
+#   make check-fault    the tests in which calls of the daemon fail
+#   make check-long     the tests that take minutes, and each fuzz target for 10 minutes
 #   make check-peers    the tests with real programs of others, which are large
 #   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
 #   make bench          how fast it is, next to other programs, as root: under 15 minutes     BENCH_ARGS=--list
@@ -15,6 +16,7 @@
 #   make check-format   whether clang-format agrees with all sources
 #   make check-words    words that the project does not use: tests/words.txt
 #   make fuzz           parsers against made-up input, with clang's libFuzzer      SECONDS=60 each, FUZZ=pcapng: only this
+#   make fuzz-coverage  what of the parsers the seeds reach     COVERAGE=src/net/target.c: the lines that they do not
 #   make format         run clang-format over the sources
 #   make man            the manual pages, with scdoc, to $(BUILD)/man
 #   make install        DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc; an existing mcastd.conf is kept; the manual
@@ -66,8 +68,8 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all check check-unit check-net check-long check-peers check-service check-layers check-size check-format check-words
-.PHONY: fuzz fuzz-programs
+.PHONY: all check check-unit check-net check-fault check-long check-peers check-service check-layers check-size check-format check-words
+.PHONY: fuzz fuzz-coverage fuzz-programs
 .PHONY: bench bench-quick
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
@@ -213,11 +215,11 @@ run_tests = MCASTD=$(abspath $(check_build))/mcastd MCASTCTL=$(abspath $(check_b
 	$(PYTHON) tests/run
 unit_tests = --unit $(addprefix $(check_build)/tests/unit/,$(or $(UNIT),$(notdir $(test_programs))))
 
-# PYTEST_ARGS choose among the network tests: it is no failure that they name none in a systemd.
+# PYTEST_ARGS choose among the network tests: the other suites are left out then.
 check:
 	@packaging/install-deps check
 	$(Q)$(build_checked) all man test-programs
-	$(Q)$(run_tests) $(unit_tests) --net $(if $(PYTEST_ARGS),,--service) -- $(PYTEST_ARGS)
+	$(Q)$(run_tests) $(unit_tests) --net $(if $(PYTEST_ARGS),,--service --fault) -- $(PYTEST_ARGS)
 
 check-unit:
 	@packaging/install-deps check
@@ -229,10 +231,16 @@ check-net:
 	$(Q)$(build_checked) all man
 	$(Q)$(run_tests) --net -- $(PYTEST_ARGS)
 
+check-fault:
+	@packaging/install-deps check
+	$(Q)$(build_checked) all
+	$(Q)$(run_tests) --fault -- $(PYTEST_ARGS)
+
 check-long:
 	@packaging/install-deps check
 	$(Q)$(build_checked) all
 	$(Q)$(run_tests) --long -- $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,$(Q)+$(MAKE) fuzz SECONDS=600)
 
 check-peers:
 	@packaging/install-deps peers
@@ -248,6 +256,7 @@ check-service:
 FUZZ_CC ?= clang
 SECONDS ?= 60
 FUZZ ?=
+COVERAGE ?=
 
 # Adding 0 to NULL, as in an empty text, is no fault that a compiler makes use of (and C2y defines it).
 fuzz_flags := -O1 -g -fsanitize=fuzzer-no-link -fno-sanitize=pointer-overflow -Wno-missing-field-initializers -Wno-string-concatenation
@@ -256,6 +265,15 @@ fuzz:
 	@packaging/install-deps fuzz
 	$(Q)+$(MAKE) $(jobs) BUILD=$(BUILD)/fuzz CC="$(FUZZ_CC)" SANITIZE=address,undefined CFLAGS="$(fuzz_flags)" fuzz-programs
 	$(Q)tests/fuzz/run $(BUILD)/fuzz $(SECONDS) $(FUZZ)
+
+# Source-based coverage of clang, of the seeds alone.
+coverage_flags := -O0 -g -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping \
+	-Wno-missing-field-initializers -Wno-string-concatenation
+
+fuzz-coverage:
+	@packaging/install-deps fuzz
+	$(Q)+$(MAKE) $(jobs) BUILD=$(BUILD)/fuzz-coverage CC="$(FUZZ_CC)" SANITIZE= CFLAGS="$(coverage_flags)" fuzz-programs
+	$(Q)tests/fuzz/coverage $(BUILD)/fuzz-coverage $(COVERAGE)
 
 fuzz-programs: $(fuzz_programs)
 	@:

@@ -1,9 +1,13 @@
 """What the network tests and the service tests have in common."""
 
+import fcntl
+import os
 import signal
+import subprocess
 
 import pytest
 
+from harness.daemon import MCASTD, ROOT
 from harness.peers import Blast
 
 
@@ -35,3 +39,17 @@ def say(capsys):
             print(f"\n{text}", flush=True)
 
     return say
+
+
+@pytest.fixture(scope="session")
+def release():
+    """The daemon as it is installed, as time and memory of a sanitized one say nothing. Suites that run at the same time
+    share it: one of them builds."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    build = os.path.join(os.path.dirname(MCASTD), "release")
+    os.makedirs(build, exist_ok=True)
+    with open(os.path.join(build, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-j2", "-C", ROOT, "all", f"BUILD={build}", "SANITIZE="], check=True, env=environment,
+                       stdout=subprocess.DEVNULL)
+    return os.path.join(build, "mcastd")

@@ -64,6 +64,8 @@ int records_write(struct records *records, int fd, struct outcome *outcome)
 	while (records_left(records)) {
 		n = write(fd, records->bytes.data + records->written,
 			records->bytes.length - records->written);
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			return -errno;
 		records->written += (size_t)n;

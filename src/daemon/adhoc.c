@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/escape.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "handlers/handler.h"
@@ -129,6 +130,17 @@ static int fill_group(
 	return r < 0 ? r : set(group, "handlers", PRINT_HANDLER, errors);
 }
 
+/* What stands on the command line may not be text. */
+static void report(struct errors *errors, const char *string, const char *why)
+{
+	AUTO_TEXT struct text line = {0};
+
+	text_append_escaped(&line, string, strlen(string));
+	text_append(&line, ": ", 2);
+	text_append_escaped(&line, why, strlen(why));
+	errors_add(errors, "%s", text_string(&line));
+}
+
 static int add_target(struct config *config, const char *string, struct errors *errors)
 {
 	CLEANUP(config_group_clear) struct config_group group = {0};
@@ -137,7 +149,7 @@ static int add_target(struct config *config, const char *string, struct errors *
 	int r = target_parse(string, &target, why);
 
 	if (r < 0) {
-		errors_add(errors, "%s: %s", string, why);
+		report(errors, string, why);
 		return r;
 	}
 	for (size_t i = 0; i < config->group_count; i++) {

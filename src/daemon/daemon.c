@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "child/orphans.h"
+#include "base/timer.h"
 #include "control/control.h"
 #include "daemon/adhoc.h"
 #include "daemon/change.h"
@@ -218,7 +219,7 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *ar
 	if (daemon->signal_requested)
 		daemon->signal_again = true;
 	else if (!evtimer_pending(&daemon->reload, NULL))
-		evtimer_add(&daemon->reload, &delay);
+		timer_start(&daemon->reload, &delay);
 }
 
 static void on_signal_reloaded(struct reload_request *request, int r,

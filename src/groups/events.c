@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/timer.h"
 
 /* Most events in one second. The last one of them tells how many wait. */
 #define LIMIT 100
@@ -300,7 +301,7 @@ static void schedule(struct events *events, uint64_t now)
 	if (!due)
 		return;
 	delay = ns_timeval(due > now ? due - now : 0);
-	evtimer_add(&events->timer, &delay);
+	timer_start(&events->timer, &delay);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "groups/group.h"
 #include "net/background.h"
 #include "net/link_monitor.h"

@@ -27,6 +27,7 @@ struct group_socket {
 	struct link connections;
 	struct slots slots;
 	struct log_limit limit;
+	bool is_published; /* it is in its place */
 };
 
 /* What was read from a program and not sent yet, because the network was busy. Reading stops
@@ -500,7 +501,10 @@ int group_socket_new(
 
 int group_socket_publish(struct group_socket *socket, const char *path)
 {
-	return listener_rename(socket->listener, path);
+	int r = socket->is_published ? 0 : listener_rename(socket->listener, path);
+
+	socket->is_published = r >= 0;
+	return r;
 }
 
 void group_socket_free(struct group_socket *socket)

@@ -19,8 +19,8 @@ int group_socket_check_owner(const struct config_group *config, char why[static 
 int group_socket_new(
 	struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret);
 
-/* Moves the file to its path, over the one of the group that this one replaces. Returns 0 or a
- * negative errno. */
+/* Moves the file to its path, over the one of the group that this one replaces; nothing when that
+ * is done. Returns 0 or a negative errno. */
 int group_socket_publish(struct group_socket *socket, const char *path);
 
 /* Disconnects the programs and removes the file. Accepts NULL. */

@@ -1,10 +1,13 @@
 #include "groups/pause.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "base/timer.h"
 
 #define PAUSE_NS 2000000
 
@@ -17,12 +20,14 @@ struct pause {
 	enum pause_next (*resume)(struct pause_member *member);
 };
 
-static void run(struct pause *pause, bool on)
+static int run(struct pause *pause, bool on)
 {
 	struct timespec interval = {.tv_nsec = on ? PAUSE_NS : 0};
 
-	timerfd_settime(pause->timer, 0, &(struct itimerspec){interval, interval}, NULL);
+	if (timerfd_settime(pause->timer, 0, &(struct itimerspec){interval, interval}, NULL) < 0)
+		return -errno;
 	pause->is_running = on;
+	return 0;
 }
 
 /* Reads the members that are due: all of them, or only those that had more to read. While traffic
@@ -47,7 +52,7 @@ static void resume(struct pause *pause, bool all)
 			pause_cancel(member);
 	}
 	if (again)
-		evtimer_add(&pause->turn, &at_once);
+		timer_start(&pause->turn, &at_once);
 }
 
 /* The timer runs while there are members. */
@@ -100,11 +105,13 @@ void pause_free(struct pause *pause)
 	free(pause);
 }
 
-void pause_add(struct pause *pause, struct pause_member *member)
+int pause_add(struct pause *pause, struct pause_member *member)
 {
-	if (!pause->is_running)
-		run(pause, true);
-	list_append(&pause->members, &member->link);
+	int r = pause->is_running ? 0 : run(pause, true);
+
+	if (r >= 0)
+		list_append(&pause->members, &member->link);
+	return r;
 }
 
 void pause_cancel(struct pause_member *member)

@@ -31,7 +31,8 @@ struct pause *pause_new(
 /* No member may be left. Accepts NULL. */
 void pause_free(struct pause *pause);
 
-void pause_add(struct pause *pause, struct pause_member *member);
+/* Returns 0, or a negative errno when nothing calls resume. */
+int pause_add(struct pause *pause, struct pause_member *member);
 
 /* Ends its pause, if it has one. */
 void pause_cancel(struct pause_member *member);

@@ -138,8 +138,10 @@ static int open_socket(struct group *group, const struct group *running,
 			"run_directory",
 			plan->directory, strerror(-r));
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
-	if (!(running && running->socket))
+	if (!running || !running->socket)
 		r = group_socket_check(path, plan->context->running, why);
+	else if (!plan->dry_run && (r = group_socket_publish(running->socket, path)) < 0)
+		r = because(why, r, "moving its socket to %s: %s", path, strerror(-r));
 	r = r < 0 ? r : group_socket_check_owner(group->config, why);
 	if (r < 0 || plan->dry_run)
 		return r;
@@ -307,6 +309,8 @@ void groups_plan_free(struct groups_plan *plan)
 		;
 }
 
+/* Moves a group's socket to its place. One that could not be moved earlier is tried again by each
+ * reload. */
 static void publish_socket(const struct groups_plan *plan, const struct group *group)
 {
 	char path[PATH_MAX];
@@ -317,8 +321,8 @@ static void publish_socket(const struct groups_plan *plan, const struct group *g
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
 	r = group_socket_publish(group->socket, path);
 	if (r < 0)
-		log_error("group %s: moving its socket to %s: %s", group->config->name, path,
-			strerror(-r));
+		log_error("group %s: moving its socket to %s: %s; a reload tries again",
+			group->config->name, path, strerror(-r));
 }
 
 /* Begins the commit. */
@@ -353,8 +357,10 @@ static struct group *place(
 	plan->place++;
 	if (planned->config)
 		group_set_config(group, planned->config);
-	if (group == replaced)
+	if (group == replaced) {
+		publish_socket(plan, group);
 		return NULL;
+	}
 	if (replaced) {
 		group_inherit(group, replaced);
 		plan->running->items[at] = group;

@@ -203,6 +203,12 @@ static bool begins_guard_pause(struct membership *membership)
 	return true;
 }
 
+static void refuse_guard_pause(struct membership *membership)
+{
+	membership->guard_pause_ns = 0;
+	loop_guard_refuse_pause(membership->group->context->guard);
+}
+
 /* Reads nothing for as long as the guard asked, and the receive buffer allows. Returns whether it
  * goes on. */
 static bool goes_on_guard_pause(struct membership *membership)
@@ -265,8 +271,10 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 	(void)fd, (void)what;
 	if (take_turn(membership) != PAUSE_AGAIN)
 		return;
-	event_del(&membership->readable);
-	pause_add(membership->group->context->pause, &membership->pause);
+	if (pause_add(membership->group->context->pause, &membership->pause) >= 0)
+		event_del(&membership->readable);
+	else if (membership->guard_pause_ns)
+		refuse_guard_pause(membership);
 }
 
 void membership_apply_needs(struct membership *membership, bool force)

@@ -4,6 +4,8 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/timer.h"
 #include "groups/transitions.h"
 #include "net/portions.h"
 
@@ -37,7 +39,7 @@ static void schedule(struct retries *retries)
 	struct timeval delay = {.tv_sec = retries->delay_s};
 
 	if (!retries->in_round && !list_is_empty(&retries->waiting))
-		evtimer_add(&retries->timer, &delay);
+		timer_start(&retries->timer, &delay);
 }
 
 static bool try_next(void *argument)

@@ -2,9 +2,14 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/timer.h"
+
+/* How long those wait whose socket cannot be watched. */
+static const struct timeval unwatched = {.tv_usec = 10000};
 
 struct sender {
 	struct link link;
@@ -14,6 +19,7 @@ struct sender {
 	int ttl, loop; /* as set on the socket; -1: not yet */
 	uint16_t port;
 	struct event *writable;
+	struct event again; /* where the socket cannot be watched */
 	struct link waiters;
 };
 
@@ -42,6 +48,7 @@ static void sender_free(struct sender *sender)
 	list_for_each(waiter, &sender->waiters, link)
 		sender_cancel(waiter);
 	link_remove(&sender->link);
+	evtimer_del(&sender->again);
 	if (sender->writable)
 		event_free(sender->writable);
 	closep(&sender->out.fd);
@@ -96,6 +103,14 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 	close_if_unused(sender);
 }
 
+static void on_again(evutil_socket_t fd, short what, void *argument)
+{
+	struct sender *sender = argument;
+
+	(void)fd;
+	on_writable(sender->out.fd, what, sender);
+}
+
 void sender_unref(struct sender *sender)
 {
 	if (!sender || --sender->references)
@@ -114,6 +129,7 @@ static int sender_open(struct senders *senders, const struct send_socket *option
 
 	if (!sender)
 		return because(why, -ENOMEM, "out of memory");
+	evtimer_assign(&sender->again, senders->base, on_again, sender);
 	sender->options = *options;
 	sender->ttl = sender->loop = -1;
 	list_init(&sender->waiters);
@@ -219,7 +235,8 @@ void sender_wait(struct sender *sender, struct send_waiter *waiter)
 {
 	sender_cancel(waiter);
 	list_append(&sender->waiters, &waiter->link);
-	event_add(sender->writable, NULL);
+	if (event_add(sender->writable, NULL) < 0)
+		timer_start(&sender->again, &unwatched);
 }
 
 void sender_cancel(struct send_waiter *waiter)

@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/timer.h"
 #include "net/rtnetlink.h"
 
 /* Delay that gathers a burst of changes: an interface is created, named and set up at once. */
@@ -18,7 +19,8 @@
 /* How long changes of routes and queueing disciplines are not read after some were: a router may
  * have thousands a second. The kernel keeps no more of them than fit into the buffer, in bytes,
  * and no more than MINOR_MAX are read at once. */
-#define PAUSE_MS 500
+static const struct timeval minor_pause = {.tv_usec = 500000};
+
 #define MINOR_BUFFER 4096
 #define MINOR_MAX 64
 
@@ -28,7 +30,7 @@ struct link_monitor {
 	int fd;
 	int minor_fd; /* for routes and queueing disciplines */
 	struct event readable;
-	struct event minor; /* once, then off for PAUSE_MS */
+	struct event minor; /* once, then off for minor_pause */
 	struct event pause;
 	struct event settled;
 	bool links_changed, routes_changed; /* since the last call */
@@ -58,7 +60,7 @@ static void settle(struct link_monitor *monitor)
 	static const struct timeval delay = {.tv_usec = SETTLE_US};
 
 	if (!evtimer_pending(&monitor->settled, NULL))
-		evtimer_add(&monitor->settled, &delay);
+		timer_start(&monitor->settled, &delay);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
@@ -81,7 +83,6 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 /* A loss (ENOBUFS) is a change like any other. */
 static void on_minor(evutil_socket_t fd, short what, void *argument)
 {
-	static const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
 	struct link_monitor *monitor = argument;
 	ssize_t size = 0;
 	char data[1];
@@ -91,13 +92,16 @@ static void on_minor(evutil_socket_t fd, short what, void *argument)
 		size = recv(fd, data, sizeof(data), MSG_DONTWAIT);
 	monitor->routes_changed = true;
 	settle(monitor);
-	evtimer_add(&monitor->pause, &pause);
+	timer_start(&monitor->pause, &minor_pause);
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *argument)
 {
+	struct link_monitor *monitor = argument;
+
 	(void)fd, (void)what;
-	event_add(&((struct link_monitor *)argument)->minor, NULL);
+	if (event_add(&monitor->minor, NULL) < 0)
+		timer_start(&monitor->pause, &minor_pause);
 }
 
 static void on_settled(evutil_socket_t fd, short what, void *argument)
@@ -150,8 +154,10 @@ int link_monitor_new(
 		return r;
 	}
 	setsockopt(monitor->minor_fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	event_add(&monitor->readable, NULL);
-	event_add(&monitor->minor, NULL);
+	if (event_add(&monitor->readable, NULL) < 0 || event_add(&monitor->minor, NULL) < 0) {
+		link_monitor_free(monitor);
+		return -ENOMEM;
+	}
 	*ret = monitor;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/timer.h"
 
 /* The loop is away for this duration at most, and for this delay it is not. */
 #define PORTION_NS (2 * NS_PER_MS)
@@ -15,7 +16,7 @@ static void do_portion(struct portions *portions)
 
 	while (portions->step(portions->argument))
 		if (clock_ns(CLOCK_MONOTONIC) >= end_ns) {
-			evtimer_add(&portions->next, &rest);
+			timer_start(&portions->next, &rest);
 			return;
 		}
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/timer.h"
 #include "net/background.h"
 
 /* Sources that the kernel takes by default (igmp_max_msf). */
@@ -147,7 +148,7 @@ static void schedule(struct reports *reports)
 	if (reports->next == reports->count)
 		reports->next = reports->sorted = reports->count = 0;
 	else
-		evtimer_add(&reports->timer, &delay);
+		timer_start(&reports->timer, &delay);
 }
 
 static void on_changed(void *argument)
@@ -295,7 +296,7 @@ int report_add(struct reports *reports, struct report *report, const struct addr
 		return -ENOMEM;
 	report->queue = reports;
 	if (!evtimer_pending(&reports->timer, NULL))
-		evtimer_add(&reports->timer, &learn);
+		timer_start(&reports->timer, &learn);
 	return 0;
 }
 

@@ -157,9 +157,12 @@ int recorder_file_acquire(struct recorder_file *file, char why[static WHY_MAX])
 		why, r, "another handler or program writes to it, give each a file of its own");
 }
 
-/* Unlocks explicitly: a program that is being started may still have a copy of the descriptor. */
+/* Unlocks explicitly: a program that is being started may still have a copy of the descriptor. What
+ * could not be cut off is tried for the last time. */
 void recorder_file_close(struct recorder_file *file)
 {
+	if (file->fd >= 0 && file->torn)
+		recorder_file_prepare(file);
 	if (file->fd >= 0)
 		flock(file->fd, LOCK_UN);
 	closep(&file->fd);
@@ -217,6 +220,9 @@ int recorder_file_move(struct recorder_file *file, bool aside,
 
 	if (!file->regular || !recorder_file_is_current(file))
 		return -ESTALE;
+	if (file->torn && recorder_file_prepare(file) < 0)
+		return because(why, -EIO, "cutting off a partial record before renaming it: %s",
+			strerror(errno));
 	for (unsigned i = 0; r == -EEXIST && i <= RECORDER_NUMBER_MAX; i++) {
 		next_name(file);
 		(aside ? recorder_path_aside : recorder_path_rotated)(
@@ -257,7 +263,11 @@ int recorder_file_prepare(struct recorder_file *file)
 		return -errno;
 	file->size = (uint64_t)status.st_size;
 	file->modified_ns = timespec_ns(&status.st_mtim);
-	return file->torn && file->size > file->whole ? cut_off(file, file->whole) : 0;
+	if (file->torn && file->size > file->whole)
+		return cut_off(file, file->whole);
+	file->torn =
+		false; /* nothing was left behind: what is written from now on is not cut off */
+	return 0;
 }
 
 /* Writes as much as possible, and returns the number of bytes. *ret_error is why it was not all, or

@@ -1,10 +1,85 @@
-/* A configuration is accepted, or refused with reasons that can be shown. Its
- * warnings and what changes with it can be shown, too, and it is the same when it is read again. */
+/* A configuration is accepted, or refused with reasons that can be shown. Its warnings and what
+ * changes with it can be shown, too, and it is the same when it is read again. A line of "####"
+ * ends a file: those that follow are in conf.d. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 #include "config/diff.h"
 #include "fuzz.h"
 #include "handlers/handlers.h"
+
+#define MAIN "/fuzz/mcastd.conf"
+#define DIRECTORY "/fuzz/conf.d"
+#define END "\n####\n"
+#define FILES_MAX 8
+
+/* Main file first. */
+static struct input files[FILES_MAX];
+static size_t file_count;
+
+static void split(struct input input)
+{
+	const uint8_t *end = NULL;
+
+	for (file_count = 0; file_count < FILES_MAX && (!file_count || end); file_count++) {
+		struct input *file = &files[file_count];
+
+		*file = input;
+		end = memmem(input.data, input.size, END, strlen(END));
+		if (!end)
+			continue;
+		file->size = (size_t)(end - input.data) + 1;
+		input.data += file->size + strlen(END) - 1;
+		input.size -= file->size + strlen(END) - 1;
+	}
+}
+
+/* Instead of the C library's, for what lies below /fuzz. */
+int open(const char *path, int flags, ...)
+{
+	unsigned number = 0;
+	va_list list;
+	mode_t mode;
+	int fd;
+
+	va_start(list, flags);
+	mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;
+	va_end(list);
+	if (strcmp(path, MAIN) && sscanf(path, DIRECTORY "/%u.conf", &number) != 1)
+		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	CHECK(number < file_count);
+	fd = memfd_create("fuzz", MFD_CLOEXEC);
+	CHECK(fd >= 0 && pwrite(fd, files[number].data, files[number].size, 0) ==
+				 (ssize_t)files[number].size);
+	return fd;
+}
+
+int scandir(const char *path, struct dirent ***ret, int (*select)(const struct dirent *),
+	int (*compare)(const struct dirent **, const struct dirent **))
+{
+	struct dirent **entries;
+
+	(void)compare;
+	CHECK(!strcmp(path, DIRECTORY));
+	if (file_count < 2) {
+		errno = ENOENT;
+		return -1;
+	}
+	entries = calloc(file_count, sizeof(struct dirent *));
+	CHECK(entries);
+	for (size_t i = 1; i < file_count; i++) {
+		struct dirent *entry = entries[i - 1] = calloc(1, sizeof(*entry));
+
+		CHECK(entry);
+		snprintf(entry->d_name, sizeof(entry->d_name), "%zu.conf", i);
+		CHECK(select(entry));
+	}
+	*ret = entries;
+	return (int)file_count - 1;
+}
 
 static void check_lines(const struct errors *lines)
 {
@@ -21,24 +96,27 @@ static void check_changes(const struct config *config, const struct config *agai
 	CHECK(errors_total(&none.lines) == 0);
 	config_compare(NULL, config, &all);
 	check_lines(&all.lines);
+	for (size_t i = 0; i < config->group_count; i++)
+		CHECK(config_group_equal(&config->groups[i], &again->groups[i]));
+	for (size_t i = 0; i < config->handler_count; i++)
+		CHECK(config_handler_equal(&config->handlers[i], &again->handlers[i]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO_ERRORS struct errors errors = {0};
 	struct config *config = NULL, *again;
-	char path[32];
 	int r;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_file(data, size));
-	r = config_load(path, handler_config_kinds(), &errors, &config);
+	split((struct input){data, size});
+	r = config_load(MAIN, handler_config_kinds(), &errors, &config);
 	CHECK(r == 0 ? config != NULL : errors.count > 0);
 	check_lines(&errors);
 	if (r < 0)
 		return 0;
 	config_find_warnings(config);
 	check_lines(&config->warnings);
-	CHECK(config_load(path, handler_config_kinds(), &errors, &again) == 0);
+	CHECK(config_load(MAIN, handler_config_kinds(), &errors, &again) == 0);
 	check_changes(config, again);
 	config_free(again);
 	config_free(config);

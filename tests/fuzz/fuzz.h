@@ -79,3 +79,17 @@ static inline bool has_controls(const char *text, size_t size)
 			return true;
 	return false;
 }
+
+#define WORDS_MAX 16
+
+/* Words of a command line, each behind a NUL. Returns their number. The last one ends where the
+ * input does. */
+static inline int split_words(char *text, size_t size, char *words[WORDS_MAX + 1])
+{
+	int count = 0;
+
+	for (size_t at = 0; at <= size && count < WORDS_MAX; at += strlen(text + at) + 1)
+		words[count++] = text + at;
+	words[count] = NULL;
+	return count;
+}

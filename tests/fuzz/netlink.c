@@ -44,9 +44,18 @@ ssize_t recv(int fd, void *data, size_t size, int flags)
 	return (ssize_t)used;
 }
 
+static char *const patterns[] = {"eth0", "eth*", "*", "192.0.2.5", "lan", "!br*", "!2001:db8::2"};
+
+static int want(void *argument, const char *name)
+{
+	CHECK(*name);
+	return ++*(int *)argument < 100 ? 0 : -ENOMEM;
+}
+
 static void check_list(const struct interface_list *list)
 {
-	static const char *const patterns[] = {"eth0", "eth*", "*", "192.0.2.5", "lan"};
+	struct interface_patterns wanted = {patterns, ARRAY_SIZE(patterns), list->count % 2};
+	int names = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
 		CHECK(memchr(list->items[i].name, '\0', IF_NAMESIZE));
@@ -54,27 +63,68 @@ static void check_list(const struct interface_list *list)
 		for (size_t j = 0; j < ARRAY_SIZE(patterns); j++)
 			interface_matches(list, &list->items[i], patterns[j]);
 	}
-	for (size_t j = 0; j < ARRAY_SIZE(patterns); j++)
+	for (size_t j = 0; j < ARRAY_SIZE(patterns); j++) {
 		interface_find(list, patterns[j]);
+		interface_any_matches(list, patterns[j]);
+	}
+	interface_select(list, &wanted, want, &names);
+}
+
+/* What has changed from one list to the next. */
+static void check_changes(const struct interface_list *before, const struct interface_list *after)
+{
+	static const unsigned also[] = {1, 1, 77};
+	struct interface_changes changes = {0};
+
+	CHECK(interface_list_compare(before, after, also, ARRAY_SIZE(also), &changes) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
+		interface_changes_concern(&changes, patterns[i]);
+	free(changes.items);
+}
+
+static void try_lists(const uint8_t *data, size_t size)
+{
+	struct interface_list list = {0}, next = {0};
+
+	answers = (struct input){data, size};
+	if (interface_list_read(&list) == 0) {
+		check_list(&list);
+		if (interface_list_read(&next) < 0)
+			next.count = 0;
+		check_changes(&list, &next);
+	}
+	interface_list_clear(&next);
+	interface_list_clear(&list);
+}
+
+/* One that is asked for again, and one that is not asked for. */
+static void try_paths(const uint8_t *data, size_t size)
+{
+	static const char *const sources[] = {
+		"192.0.2.1", "192.0.2.1", "2001:db8::1", "::1", "127.0.0.1"};
+	struct reverse_path *paths = reverse_path_new();
+	struct address address;
+
+	answers = (struct input){data, size};
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+		CHECK(address_parse(sources[i], &address) == 0);
+		reverse_path_leads_to(paths, &address, 2, 1);
+	}
+	reverse_path_forget(paths);
+	reverse_path_leads_to(paths, &address, 2, 1);
+	reverse_path_free(paths);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct address address = {.family = AF_INET, .v4.s_addr = htonl(0xc0000201)};
-	struct reverse_path *paths = reverse_path_new();
-	struct interface_list list = {0};
 	char name[IF_NAMESIZE];
 
-	answers = (struct input){data, size};
-	if (interface_list_read(&list) == 0)
-		check_list(&list);
-	interface_list_clear(&list);
+	try_lists(data, size);
 	answers = (struct input){data, size};
 	interface_splits_runs(2);
 	answers = (struct input){data, size};
 	rtnetlink_route_name(&address, name);
-	answers = (struct input){data, size};
-	reverse_path_leads_to(paths, &address, 2, 1);
-	reverse_path_free(paths);
+	try_paths(data, size);
 	return 0;
 }

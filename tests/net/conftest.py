@@ -6,24 +6,18 @@ user, who is root in a user namespace of their own, pytest starts again in one.
 
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from harness import topology
-from harness.daemon import MCASTCTL, MCASTD, ROOT, Daemon
+from harness.daemon import Daemon
 from harness.programs import Programs
+from harness.root import run_as_root
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    if os.geteuid() != 0:
-        config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
-        os.execvp("unshare", ["unshare", "-Urnm", sys.executable, "-m", "pytest", *config.invocation_params.args])
-    for program in (MCASTD, MCASTCTL):
-        if not os.access(program, os.X_OK):
-            raise pytest.UsageError(f"there is no {program}: run make, or set MCASTD and MCASTCTL")
+    run_as_root(config)
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +69,6 @@ def accounting():
     for daemon in Daemon.running:
         print(daemon.new_log(), end="")
         daemon.assert_balanced()
-
-
-@pytest.fixture(scope="session")
-def release():
-    """The daemon as it is installed, as time and memory of a sanitized one say nothing."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    build = os.path.join(os.path.dirname(MCASTD), "release")
-    subprocess.run(["make", "-j2", "-C", ROOT, "all", f"BUILD={build}", "SANITIZE="], check=True, env=environment,
-                   stdout=subprocess.DEVNULL)
-    return os.path.join(build, "mcastd")
 
 
 @pytest.fixture(scope="module")

@@ -336,3 +336,9 @@ def test_help_and_version_succeed():
         version = file.read().strip()
     result = run_mcastd("--version")
     assert (result.returncode, result.stdout) == (0, f"mcastd {version}\n")
+
+
+def test_a_wrong_target_is_shown_without_control_characters():
+    result = run_mcastd("233.252.0.1\x1b[31m:5004")
+    assert result.returncode == 78
+    assert "\\x1b[31m" in result.stderr and "\x1b" not in result.stderr, result.stderr

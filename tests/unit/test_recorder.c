@@ -340,6 +340,68 @@ static int repair(const struct place *place, const char *content, size_t size, u
 	return r;
 }
 
+/* A file whose end could not be cut off: of all that it has, whole bytes are good. */
+static void open_torn(const struct place *place, const char *content, uint64_t whole,
+	struct recorder_path *path, struct recorder_file *file)
+{
+	char why[WHY_MAX];
+
+	*file = (struct recorder_file){.path = path, .fd = -1};
+	write_file(place->path, content, strlen(content));
+	assert_int_equal(recorder_path_init(path, place->path), 0);
+	assert_int_equal(recorder_file_acquire(file, why), 0);
+	file->torn = true;
+	file->whole = whole;
+}
+
+static void append_record(struct recorder_file *file, const char *record)
+{
+	uint32_t ends[] = {(uint32_t)strlen(record)};
+	unsigned written;
+
+	assert_int_equal(recorder_file_prepare(file), 0);
+	assert_int_equal(recorder_file_append(file, record, ends[0], ends, 1, false, &written), 0);
+	assert_int_equal(written, 1);
+}
+
+/* Of the write that failed nothing was in the file. */
+static void what_is_written_after_a_failure_is_not_cut_off(void **state)
+{
+	struct recorder_path path;
+	struct recorder_file file;
+
+	open_torn(*state, "1\n", 2, &path, &file);
+	append_record(&file, "2\n");
+	append_record(&file, "3\n");
+	recorder_file_close(&file);
+	assert_content(path.path, "1\n2\n3\n");
+	recorder_path_clear(&path);
+}
+
+static void half_a_record_is_cut_off_before_a_file_is_renamed(void **state)
+{
+	char to[RECORDER_PATH_MAX], why[WHY_MAX];
+	struct recorder_path path;
+	struct recorder_file file;
+
+	open_torn(*state, "1\n2", 2, &path, &file);
+	assert_int_equal(recorder_file_move(&file, false, to, why), 0);
+	recorder_file_close(&file);
+	assert_content(to, "1\n");
+	recorder_path_clear(&path);
+}
+
+static void half_a_record_is_cut_off_before_a_file_is_left(void **state)
+{
+	struct recorder_path path;
+	struct recorder_file file;
+
+	open_torn(*state, "1\n2", 2, &path, &file);
+	recorder_file_close(&file);
+	assert_content(path.path, "1\n");
+	recorder_path_clear(&path);
+}
+
 static void half_a_record_is_cut_off(void **state)
 {
 	uint64_t size;
@@ -1018,6 +1080,9 @@ int main(void)
 		cmocka_unit_test(settings_that_cannot_be_meant_are_refused),
 		cmocka_unit_test(a_recorder_frees_its_owner_once_whether_it_opens_or_not),
 		WITH_PLACE(half_a_record_is_cut_off),
+		WITH_PLACE(what_is_written_after_a_failure_is_not_cut_off),
+		WITH_PLACE(half_a_record_is_cut_off_before_a_file_is_renamed),
+		WITH_PLACE(half_a_record_is_cut_off_before_a_file_is_left),
 		WITH_PLACE(what_is_not_ours_is_not_cut),
 		WITH_PLACE(long_tails_are_found_but_not_endless_ones),
 		WITH_PLACE(records_are_delivered_when_they_are_written),

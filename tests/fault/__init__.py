@@ -1,0 +1,1 @@
+"""What happens when a call fails: each one that the daemon makes, in turn."""

@@ -1,0 +1,229 @@
+/* A recorder whose disk fails, at whatever call and for however long: when it has recovered, its
+ * files hold whole records, in order, and exactly those that counted as delivered. The input is a
+ * byte for each thing to do, and one for each system call, from both ends. */
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "fuzz.h"
+#include "recorder/recorder.h"
+
+#define RECORDS_MAX 400
+
+static char directory[] = "/tmp/fuzz-recorder-XXXXXX";
+static struct input steps;
+static bool fails; /* calls may fail */
+static uint64_t now_ns; /* both clocks; 0: libFuzzer asks */
+
+/* What becomes of a system call: most succeed. */
+static int fate(void)
+{
+	static const int errors[] = {EIO, ENOSPC, EINTR, EDQUOT};
+
+	if (!fails || !steps.size)
+		return 0;
+	return steps.data[--steps.size] & 0x80 ? errors[steps.data[steps.size] & 3] : 0;
+}
+
+static bool refuse(void)
+{
+	int error = fate();
+
+	if (error)
+		errno = error;
+	return error;
+}
+
+/* ---- Instead of the C library's ---- */
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+	int error = fate();
+
+	if (error == ENOSPC && size > 1) /* a part of it fits */
+		return (ssize_t)syscall(SYS_write, fd, data, size / 2);
+	if (!error)
+		return (ssize_t)syscall(SYS_write, fd, data, size);
+	errno = error;
+	return -1;
+}
+
+int ftruncate(int fd, off_t size)
+{
+	return refuse() ? -1 : (int)syscall(SYS_ftruncate, fd, size);
+}
+
+int fdatasync(int fd)
+{
+	(void)fd;
+	return refuse() ? -1 : 0;
+}
+
+int renameat2(int from, const char *path, int to, const char *other, unsigned flags)
+{
+	return refuse() ? -1 : (int)syscall(SYS_renameat2, from, path, to, other, flags);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	if (!now_ns)
+		return (int)syscall(SYS_clock_gettime, clock, ret);
+	*ret = ns_timespec(now_ns);
+	return 0;
+}
+
+/* ---- */
+
+static bool is_record(const char *data, size_t size)
+{
+	return size && *data == '#';
+}
+
+static int measure(int fd, uint64_t size, uint64_t *ret_whole)
+{
+	return recorder_measure_lines(fd, size, is_record, ret_whole);
+}
+
+static const struct recorder_format format = {.measure = measure};
+
+static struct recorder_settings make_settings(char *path)
+{
+	uint8_t choice = input_byte(&steps);
+
+	return (struct recorder_settings){.path = path,
+		.rotate_size = choice & 1 ? 4096 : 0,
+		.rotate_every = choice & 2 ? NS_PER_S : 0,
+		.flush = choice & 4 ? 0 : 100 * NS_PER_MS,
+		.sync = choice >> 3 & 3 ? RECORDER_SYNC_EACH : RECORDER_SYNC_INTERVAL};
+}
+
+/* Records have their number, and some length. */
+static void append(void *recorder, unsigned number, unsigned length, struct outcome *outcome)
+{
+	struct text *text = recorder_begin(recorder, outcome);
+
+	if (!text)
+		return;
+	text_printf(text, "#%u %0*d\n", number, (int)length + 1, 0);
+	recorder_commit(recorder, outcome);
+}
+
+static unsigned run(void *recorder, struct outcome *outcome)
+{
+	unsigned number = 0;
+
+	while (steps.size && number < RECORDS_MAX - 1) {
+		uint8_t step = input_byte(&steps);
+
+		now_ns += NS_PER_MS;
+		if (step < 0xa0)
+			append(recorder, number++, step * 4, outcome);
+		else if (step < 0xc0)
+			recorder_batch_end(recorder, outcome);
+		else if (step < 0xe0)
+			now_ns += NS_PER_MS * 100 * (step & 0x1f);
+		else if (step < 0xe8)
+			recorder_rotate(recorder, outcome);
+		recorder_serve(recorder, outcome);
+	}
+	return number;
+}
+
+/* Reads one file, of whole records that follow those before. Returns their number. */
+static unsigned check_file(const char *name, long *last)
+{
+	static char data[RECORDS_MAX * 1024];
+	char path[512];
+	unsigned count = 0;
+	size_t size;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = fopen(path, "r");
+	CHECK(file);
+	size = fread(data, 1, sizeof(data), file);
+	fclose(file);
+	unlink(path);
+	CHECK(!size || data[size - 1] == '\n');
+	for (char *line = data, *end; line < data + size; line = end + 1, count++) {
+		long number;
+
+		end = memchr(line, '\n', (size_t)(data + size - line));
+		*end = '\0';
+		CHECK(sscanf(line, "#%ld 0", &number) == 1 && number > *last);
+		*last = number;
+	}
+	return count;
+}
+
+/* Rotated files sort in their order, and before the current one. */
+static int compare(const struct dirent **a, const struct dirent **b)
+{
+	int left = !strcmp((*a)->d_name, "file.log"), right = !strcmp((*b)->d_name, "file.log");
+
+	return left != right ? left - right : strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_file(const struct dirent *entry)
+{
+	return *entry->d_name != '.';
+}
+
+static unsigned check_files(void)
+{
+	struct dirent **entries;
+	int files = scandir(directory, &entries, is_file, compare);
+	unsigned count = 0;
+	long last = -1;
+
+	for (int i = 0; i < files; i++) {
+		count += check_file(entries[i]->d_name, &last);
+		free(entries[i]);
+	}
+	free(entries);
+	return count;
+}
+
+static void remove_directory(void)
+{
+	rmdir(directory);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static bool made;
+	char path[64], why[WHY_MAX];
+	struct recorder_settings settings;
+	struct outcome outcome = {0};
+	unsigned number;
+	void *recorder;
+
+	if (!made) {
+		CHECK(mkdtemp(directory));
+		atexit(remove_directory);
+		signal(SIGALRM, SIG_IGN); /* libFuzzer would look at the clock of the input */
+		made = true;
+	}
+	steps = (struct input){data, size};
+	fails = false;
+	now_ns = 1795552430 * NS_PER_S;
+	snprintf(path, sizeof(path), "%s/file.log", directory);
+	settings = make_settings(path);
+	CHECK(recorder_open(&settings, &format, NULL, "file", why, &recorder) == 0);
+	fails = true;
+	recorder_start(recorder);
+	number = run(recorder, &outcome);
+	fails = false;
+	now_ns += 120 * NS_PER_S; /* longer than it waits to try again */
+	recorder_serve(recorder, &outcome);
+	append(recorder, number++, 1, &outcome);
+	recorder_finish(recorder, now_ns + NS_PER_S, &outcome);
+	recorder_close(recorder);
+	CHECK(outcome_total(&outcome) == number);
+	CHECK(check_files() == outcome.delivered);
+	now_ns = 0;
+	return 0;
+}
