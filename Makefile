@@ -190,14 +190,15 @@ $(man_pages:%=$(BUILD)/man/%.scd): $(BUILD)/man/%.scd: man/%.scd $(BUILD)/man/ta
 	$(Q)$(BUILD)/man/tables $< >$@
 
 # Each page has the date of the last commit, or of the release. Hyphens become minus signs, so that options and examples can
-# be copied: scdoc leaves that out.
+# be copied, and the first line of a page with tables asks man(1) for tbl(1): scdoc leaves that out.
 $(man_pages:%=$(BUILD)/man/%): %: %.scd
 	$(call say,MAN)
 	@command -v $(SCDOC) >/dev/null || { \
 		echo 'scdoc is missing: "packaging/install-deps check" installs it.' >&2; exit 1; }
 	$(Q)SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)} \
 		$(SCDOC) <$< >$@.roff
-	$(Q)sed -e "/^[.']\|\\\\h'/!s/-/\\\\-/g" $@.roff >$@ && rm $@.roff
+	$(Q){ ! grep -q '^\.TS' $@.roff || echo "'\\\" t"; } >$@
+	$(Q)sed -e "/^[.']\|\\\\h'/!s/-/\\\\-/g" $@.roff >>$@ && rm $@.roff
 
 # ---- Tests ----
 
