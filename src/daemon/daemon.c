@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -53,7 +54,7 @@
 /* Beside the groups': connections, files, and the duplicates for the fd store. */
 #define SPARE_DESCRIPTORS 4096
 
-#define SIGNAL_COUNT 4
+#define SIGNAL_COUNT 5
 
 #define STATUS_MAX 160
 
@@ -312,6 +313,15 @@ static void on_rotate_signal(evutil_socket_t signal_number, short what, void *ar
 		handler_rotate(handlers_at(daemon->handlers, i));
 }
 
+/* Process 1 of a container inherits what programs leave behind when they end. The programs of
+ * handlers are children of the handlers' threads, which wait for them: __WNOTHREAD, waitpid(2). */
+static void on_child_signal(evutil_socket_t signal_number, short what, void *argument)
+{
+	(void)signal_number, (void)what, (void)argument;
+	while (waitpid(-1, NULL, WNOHANG | __WNOTHREAD) > 0)
+		;
+}
+
 /* The groups have followed a change: so do the handlers. */
 static void on_followed(void *argument)
 {
@@ -355,11 +365,14 @@ static int watch_signals(struct daemon *daemon)
 		int number;
 		event_callback_fn callback;
 	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal},
-		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal}};
+		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal},
+		{SIGCHLD, on_child_signal}};
 
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
 		evsignal_assign(&daemon->signals[i], daemon->base, watched[i].number,
 			watched[i].callback, daemon);
+		if (watched[i].number == SIGCHLD && getpid() != 1)
+			continue;
 		if (event_add(&daemon->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
