@@ -288,3 +288,16 @@ def test_help_and_version_succeed():
         version = file.read().strip()
     result = run_mcastd("--version")
     assert (result.returncode, result.stdout) == (0, f"mcastd {version}\n")
+
+
+def test_the_environment_names_the_configuration(tmp_path):
+    (tmp_path / "other.conf").write_text("groups: { };\n")
+    environment = {**os.environ, "MCASTD_CONFIG": str(tmp_path / "other.conf")}
+    assert run_mcastd("--check", env=environment).stdout.startswith(f"{tmp_path}/other.conf: no errors: 0 groups")
+
+
+def test_option_c_stands_above_the_environment(tmp_path):
+    (tmp_path / "mcastd.conf").write_text("groups: { };\n")
+    environment = {**os.environ, "MCASTD_CONFIG": "/nowhere"}
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check", env=environment)
+    assert result.stdout.startswith(f"{tmp_path}/mcastd.conf: no errors")
