@@ -8,6 +8,8 @@
 #   make check-long     the tests that take minutes
 #   make check-peers    the tests with real programs of others, which are large
 #   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
+#   make check-systems  packages and tests in minimal roots of Debian 12 and 13, as root   SYSTEMS_DIR=build/systems
+#                       SYSTEMS_ARGS="--systems trixie --steps package check": only these
 #   make bench          how fast it is, next to other programs, as root: under 15 minutes     BENCH_ARGS=--list
 #   make bench-quick    the same with fewer and shorter runs: under 2 minutes
 #   make check-layers   which room of src/ includes which, and circles
@@ -41,6 +43,8 @@ SANITIZE ?=
 UNIT ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+SYSTEMS_ARGS ?=
+SYSTEMS_DIR ?= $(BUILD)/systems
 
 DESTDIR ?=
 PREFIX ?= /usr/local
@@ -68,7 +72,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: all check check-unit check-net check-long check-peers check-service check-layers check-size check-format check-words
 .PHONY: fuzz fuzz-programs
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick check-systems
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
 .DELETE_ON_ERROR:
@@ -243,6 +247,10 @@ check-peers:
 check-service:
 	@packaging/install-deps check
 	$(Q)$(run_tests) --service -- $(PYTEST_ARGS)
+
+# Its own make inside: nothing of this one gets in.
+check-systems:
+	$(Q)env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS PYTHONPATH=tests /usr/bin/python3 -B -m systems $(SYSTEMS_DIR) $(SYSTEMS_ARGS)
 
 # ---- Fuzzing ----
 
