@@ -59,6 +59,7 @@ class Container:
         self.control = None
         try:
             wait_until(self.answers, "the control socket to answer")
+            wait_until(self.has_joined, "the groups to be joined")
         except BaseException:
             print(self.log())
             self.remove()
@@ -77,6 +78,10 @@ class Container:
             return self.call("GetStatus")
         except (FileNotFoundError, ConnectionRefusedError):
             return None
+
+    def has_joined(self):
+        return all(membership["state"] == "joined" for group in self.call("ListGroups")["groups"]
+                   for membership in group["memberships"])
 
     def call(self, method, **parameters):
         return self.control.call(method, **parameters)

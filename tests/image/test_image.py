@@ -114,12 +114,14 @@ def test_a_second_run_begins_where_the_first_has_left_its_volumes(start, net):
     podman("start", container.name, network=net.host)
     container.control.close()
     wait_until(container.answers, "the control socket to answer")
+    wait_until(container.has_joined, "the groups to be joined")
     send(net.peer, b"again", "233.252.0.1", 5004)
     wait_recorded(container, b"again")
 
 
 def test_the_configuration_may_lie_elsewhere(net, tmp_path):
     (tmp_path / "other.conf").write_text(ON_HOST)
+    tmp_path.chmod(0o755)
     output = podman("run", "--rm", *CONFINED, *HERE, "--network", "host", "-v", f"{tmp_path}:/config:ro", "-e",
                     "MCASTD_CONFIG=/config/other.conf", IMAGE, "--check", network=net.host)
     assert output.startswith("/config/other.conf: no errors: 1 group")
