@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 
 ENTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "enter")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8",
@@ -29,7 +30,19 @@ def apt_settings():
     return "".join(f"{line}\n" for line in lines if line.startswith(APT_KEYS))
 
 
+def has_suite(address, suite):
+    """Whether the mirror can be reached and has the release. By apt: it knows the proxies."""
+    with tempfile.TemporaryDirectory() as directory:
+        return not subprocess.run(
+            ["/usr/lib/apt/apt-helper", "download-file", f"{address.rstrip('/')}/dists/{suite}/Release", f"{directory}/Release"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+
+
 class Failed(Exception):
+    pass
+
+
+class LeftOut(Exception):
     pass
 
 
@@ -51,6 +64,8 @@ class Root:
         """Only once: the bare root is used again by later runs."""
         if os.path.exists(self.base):
             return "as it was"
+        if not has_suite(address, self.suite):
+            raise LeftOut(f"{address} cannot be reached, or has no {self.suite}")
         new = f"{self.base}.new"
         shutil.rmtree(new, ignore_errors=True)
         include = ["--include=ca-certificates"] if address.startswith("https:") else []

@@ -3,13 +3,9 @@ returns a note, raises Failed, or raises LeftOut with the reason."""
 
 import re
 
-from systems.root import BASE, Failed
+from systems.root import BASE, Failed, LeftOut
 
 WANTED_VARLINKCTL = 257  # validate-idl and calls with --more
-
-
-class LeftOut(Exception):
-    pass
 
 
 def demo(root, archive):
@@ -26,7 +22,7 @@ def package(root, archive):
     """make deb on a bare machine, and lintian"""
     root.clear("package", archive)
     root.install("package", "apt-get -qy install make >/dev/null; packaging/install-deps packages")
-    root.test("package", "make deb; cp build/deb/mcastd_*.deb /var/cache/apt/archives/")
+    root.test("package", "make deb; rm -f /var/cache/apt/archives/mcastd_*; cp build/deb/mcastd_*.deb /var/cache/apt/archives/")
     output = root.test("package", "lintian --allow-root --pedantic --fail-on error,warning,pedantic build/deb/*.changes")
     if output.strip():
         raise Failed("lintian is not silent")
@@ -34,7 +30,7 @@ def package(root, archive):
 
 
 def install(root, archive):
-    """the package on a bare machine: installed, run, purged without a trace"""
+    """that package on a bare machine: installed, run, purged without a trace"""
     root.clear("install", archive)
     root.install("install", r"""
         cd /; list() { cat /etc/passwd /etc/group /etc/shadow /etc/gshadow
@@ -47,7 +43,6 @@ def install(root, archive):
         install -d -o mcastd /var/log/mcastd; touch /etc/mcastd/conf.d/mine.conf
         dpkg --purge mcastd
         list | sort >/tmp/after
-        rm /var/cache/apt/archives/mcastd_*.deb
         diff /tmp/before /tmp/after""")
     return "purged without a trace"
 
@@ -80,6 +75,7 @@ def image(root, archive):
     """packaging/Containerfile: built on the root, and run by podman"""
     root.install("check", f"""
         apt-get -qy --no-install-recommends install podman buildah >/dev/null
+        podman rmi --all --force >/dev/null
         tar -C {BASE} -c . | podman import - localhost/debian
         buildah bud --isolation chroot --network host --build-arg BASE=localhost/debian -f packaging/Containerfile -t mcastd .""")
     size = root.test("check", "podman image inspect --format '{{.Size}}' localhost/mcastd; podman image inspect"
