@@ -9,6 +9,8 @@
 #   make check-long     the tests that take minutes, and each fuzz target for 10 minutes
 #   make check-peers    the tests with real programs of others, which are large
 #   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
+#   make check-systems  packages and tests in minimal roots of Debian 12 and 13, as root   SYSTEMS_DIR=build/systems
+#                       SYSTEMS_ARGS="--systems trixie --steps package check": only these
 #   make bench          how fast it is, next to other programs, as root: under 15 minutes     BENCH_ARGS=--list
 #   make bench-quick    the same with fewer and shorter runs: under 2 minutes
 #   make check-layers   which room of src/ includes which, and circles
@@ -43,6 +45,8 @@ SANITIZE ?=
 UNIT ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+SYSTEMS_ARGS ?=
+SYSTEMS_DIR ?= $(BUILD)/systems
 
 DESTDIR ?=
 PREFIX ?= /usr/local
@@ -70,7 +74,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: all check check-unit check-net check-fault check-long check-peers check-service check-layers check-size check-format check-words
 .PHONY: fuzz fuzz-coverage fuzz-programs
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick check-systems
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
 .DELETE_ON_ERROR:
@@ -192,14 +196,15 @@ $(man_pages:%=$(BUILD)/man/%.scd): $(BUILD)/man/%.scd: man/%.scd $(BUILD)/man/ta
 	$(Q)$(BUILD)/man/tables $< >$@
 
 # Each page has the date of the last commit, or of the release. Hyphens become minus signs, so that options and examples can
-# be copied: scdoc leaves that out.
+# be copied, and the first line of a page with tables asks man(1) for tbl(1): scdoc leaves that out.
 $(man_pages:%=$(BUILD)/man/%): %: %.scd
 	$(call say,MAN)
 	@command -v $(SCDOC) >/dev/null || { \
 		echo 'scdoc is missing: "packaging/install-deps check" installs it.' >&2; exit 1; }
 	$(Q)SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)} \
 		$(SCDOC) <$< >$@.roff
-	$(Q)sed -e "/^[.']\|\\\\h'/!s/-/\\\\-/g" $@.roff >$@ && rm $@.roff
+	$(Q){ ! grep -q '^\.TS' $@.roff || echo "'\\\" t"; } >$@
+	$(Q)sed -e "/^[.']\|\\\\h'/!s/-/\\\\-/g" $@.roff >>$@ && rm $@.roff
 
 # ---- Tests ----
 
@@ -250,6 +255,10 @@ check-peers:
 check-service:
 	@packaging/install-deps check
 	$(Q)$(run_tests) --service -- $(PYTEST_ARGS)
+
+# Its own make inside: nothing of this one gets in.
+check-systems:
+	$(Q)env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS PYTHONPATH=tests /usr/bin/python3 -B -m systems $(SYSTEMS_DIR) $(SYSTEMS_ARGS)
 
 # ---- Fuzzing ----
 

@@ -16,10 +16,19 @@
 /* Minimum time from SIGTERM to SIGKILL. */
 #define LAST_GRACE_NS (NS_PER_S / 2)
 
+/* If the daemon was started with SIGCHLD ignored, children could not be waited for (sigaction(2)).
+ */
+static void allow_waiting(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+		signal(SIGCHLD, SIG_DFL);
+}
+
 int program_open(struct program *program, const char *name, const struct string_list *command,
 	unsigned lines_max)
 {
-	struct sigaction action;
 	int r = 0;
 
 	*program = (struct program){.lines_max = lines_max, .budget.name = name};
@@ -28,10 +37,7 @@ int program_open(struct program *program, const char *name, const struct string_
 		return -errno;
 	for (size_t i = 0; i < command->count && r >= 0; i++)
 		r = string_list_add(&program->command, command->items[i]);
-	/* If the daemon was started with SIGCHLD ignored, children could not be waited for
-	 * (sigaction(2)). */
-	if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-		signal(SIGCHLD, SIG_DFL);
+	allow_waiting();
 	return r < 0 ? r : array_add(&program->command, NULL);
 }
 

@@ -166,7 +166,7 @@ static const struct key control_keys[] = {
 		.offset = offsetof(struct config, control_socket),
 		.max = SOCKET_PATH_MAX,
 		.fallback = "/run/mcastd.sock",
-		.help = "Path of the control socket."},
+		.help = "Path of the control socket. $MCASTD_SOCKET comes before the default."},
 };
 
 const struct schema control_schema = {

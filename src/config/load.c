@@ -71,12 +71,23 @@ static char *directory_beside(const char *path)
 	return r < 0 ? NULL : directory;
 }
 
+/* The variable of mcastctl, so that both find each other where no file says it: in a container. */
+static void set_control_socket(struct loader *loader)
+{
+	const char *path = getenv("MCASTD_SOCKET");
+	char why[WHY_MAX];
+
+	if (path && *path && schema_set(&control_schema, loader->config, "socket", path, why) < 0)
+		errors_add(loader->errors, "$MCASTD_SOCKET: %s", why);
+}
+
 static int load_files(struct loader *loader, const char *path)
 {
 	struct string_list *files = &loader->config->files;
 	AUTO_FREE char *directory = directory_beside(path);
 	int r = directory ? string_list_add(files, path) : -ENOMEM;
 
+	set_control_socket(loader);
 	if (r >= 0)
 		r = load_file(loader, files->items[0]);
 	if (r >= 0 && file_list(directory, files, loader->errors) < 0)

@@ -20,7 +20,8 @@ static void print_help(void)
 	       "in\n"
 	       "brackets. It is joined and printed, and needs no file.\n"
 	       "\n"
-	       "  -c, --config FILE   the configuration (default: %s)\n"
+	       "  -c, --config FILE   the configuration (default: $MCASTD_CONFIG, else\n"
+	       "                      %s)\n"
 	       "      --check         check the configuration, and print all errors or a summary\n"
 	       "      --version       print the version\n"
 	       "  -h, --help          print this\n"
@@ -100,6 +101,13 @@ static int take_option(struct options *options, int option, int *ret_status)
 	}
 }
 
+static const char *default_configuration(void)
+{
+	const char *path = getenv("MCASTD_CONFIG");
+
+	return path && *path ? path : MCASTD_CONFIG;
+}
+
 int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 {
 	struct options options = {.done_fd = -1};
@@ -124,7 +132,7 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 		return finish(EXIT_FAILURE, ret_status);
 	}
 	if (!options.configuration && !options.target_count)
-		options.configuration = MCASTD_CONFIG;
+		options.configuration = default_configuration();
 	*ret = options;
 	return 0;
 }

@@ -342,3 +342,14 @@ def test_a_wrong_target_is_shown_without_control_characters():
     result = run_mcastd("233.252.0.1\x1b[31m:5004")
     assert result.returncode == 78
     assert "\\x1b[31m" in result.stderr and "\x1b" not in result.stderr, result.stderr
+def test_the_environment_names_the_configuration(tmp_path):
+    (tmp_path / "other.conf").write_text("groups: { };\n")
+    environment = {**os.environ, "MCASTD_CONFIG": str(tmp_path / "other.conf")}
+    assert run_mcastd("--check", env=environment).stdout.startswith(f"{tmp_path}/other.conf: no errors: 0 groups")
+
+
+def test_option_c_stands_above_the_environment(tmp_path):
+    (tmp_path / "mcastd.conf").write_text("groups: { };\n")
+    environment = {**os.environ, "MCASTD_CONFIG": "/nowhere"}
+    result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check", env=environment)
+    assert result.stdout.startswith(f"{tmp_path}/mcastd.conf: no errors")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -273,6 +274,19 @@ def test_what_a_program_detaches_from_its_output_goes_on(run, net):
     pid = int(daemon.read("pid"))
     assert is_alive(pid)
     end(pid)
+
+
+def test_process_1_of_a_container_reaps_what_programs_leave_behind(start, net, programs):
+    script = programs.write("script", 'sleep 0.1 >/dev/null 2>&1 & echo >>"$1/left"')
+    init = start(config([script, "$DIR"]), wrapper=("unshare", "--pid", "--fork", "--kill-child"))
+    (pid,) = children_of(init)
+    daemon = SimpleNamespace(process=SimpleNamespace(pid=pid))
+    send_all(net, *[b"x"] * 20)
+    wait_delivered(init, 20)
+    assert len(init.read("left").split(b"\n")) == 21
+    wait_no_children(daemon)
+    os.kill(pid, signal.SIGTERM)  # unshare does not pass it on
+    assert init.process.wait(TIMEOUT) == 0
 
 
 # Its output

@@ -32,8 +32,10 @@ def page_path(page):
 def render(page):
     """The page as a reader sees it, on one line. Whoever formats it must have nothing to complain about."""
     path = page_path(page)
+    with open(path) as file:
+        tables = ["-t"] if file.readline() == "'\\\" t\n" else []  # as man(1) reads it
     if shutil.which("groff"):
-        command = ["groff", "-man", "-t", "-ww", "-Tutf8", path]
+        command = ["groff", "-man", *tables, "-ww", "-Tutf8", path]
     elif shutil.which("mandoc"):
         command = ["mandoc", "-Tutf8", path]
     else:

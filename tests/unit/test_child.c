@@ -19,6 +19,7 @@
 #include "child/child.h"
 #include "child/environment.h"
 #include "child/trust.h"
+#include "range.h"
 
 #define LIMIT_NS (15 * NS_PER_S)
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "child/backoff.h"
+#include "range.h"
 
 #define S 1000000000ull
 #define MS 1000000ull

@@ -103,6 +103,7 @@ static int setup(void **state)
 	if (!mkdtemp(fixture->directory))
 		return -1;
 	unsetenv("RUNTIME_DIRECTORY");
+	unsetenv("MCASTD_SOCKET");
 	*state = fixture;
 	return 0;
 }
@@ -252,6 +253,31 @@ static void the_file_stands_above_the_runtime_directory(void **state)
 {
 	setenv("RUNTIME_DIRECTORY", "/run/first", 1);
 	assert_string_equal(load_text(*state, "run_directory = \"/x\";")->run_directory, "/x");
+}
+
+static void the_variable_of_mcastctl_is_the_default_of_the_control_socket(void **state)
+{
+	setenv("MCASTD_SOCKET", "/run/c", 1);
+	assert_string_equal(load_text(*state, "")->control_socket, "/run/c");
+}
+
+static void the_file_stands_above_the_variable_of_the_control_socket(void **state)
+{
+	setenv("MCASTD_SOCKET", "/run/c", 1);
+	assert_string_equal(
+		load_text(*state, "control: { socket = \"/run/d\"; };")->control_socket, "/run/d");
+}
+
+static void a_control_socket_of_the_environment_that_is_no_path_is_an_error(void **state)
+{
+	struct fixture *fixture = *state;
+
+	setenv("MCASTD_SOCKET", "mcastd.sock", 1);
+	write_file(fixture, "mcastd.conf", "");
+	assert_int_equal(load(fixture), -EINVAL);
+	assert_int_equal(errors_total(&fixture->errors), 1);
+	assert_error(fixture, 0,
+		"$MCASTD_SOCKET: \"mcastd.sock\" is not an absolute path, begin it with /");
 }
 
 static void the_control_socket_is_read(void **state)
@@ -1449,6 +1475,9 @@ int main(void)
 		TEST(a_runtime_directory_that_is_no_path_is_ignored)
 		TEST(the_file_stands_above_the_runtime_directory)
 		TEST(the_control_socket_is_read)
+		TEST(the_variable_of_mcastctl_is_the_default_of_the_control_socket)
+		TEST(the_file_stands_above_the_variable_of_the_control_socket)
+		TEST(a_control_socket_of_the_environment_that_is_no_path_is_an_error)
 		TEST(a_group_has_defaults)
 		TEST(every_key_of_a_group_is_read)
 		TEST(a_single_string_is_a_list_of_one)

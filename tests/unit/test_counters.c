@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "data/counters.h"
+#include "range.h"
 
 #define MANY 5000
 

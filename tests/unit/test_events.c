@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "groups/events.h"
 #include "handlers/handler.h"
+#include "range.h"
 
 static uint64_t ahead_ns; /* of the real clock */
 

@@ -154,7 +154,7 @@ static void start(struct fixture *fixture, const struct handler_kind *kind)
 }
 
 /* Retires it, and waits until its thread, if any, has ended. */
-static void stop(struct fixture *fixture)
+static void stop_handler(struct fixture *fixture)
 {
 	uint64_t limit = clock_ns(CLOCK_MONOTONIC) + LIMIT_NS;
 
@@ -201,7 +201,7 @@ static void every_kind_begins(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		start(fixture, kinds[i]);
 		handler_begin(fixture->handler);
-		stop(fixture);
+		stop_handler(fixture);
 		assert_true(fixture->calls.begun);
 	}
 }
@@ -224,7 +224,7 @@ static void every_kind_rotates_and_settles_what_it_kept_back(void **state)
 		} while (account.outcome.delivered < 3);
 		assert_int_equal(account.received, 3);
 		assert_true(account_balances(&account));
-		stop(fixture);
+		stop_handler(fixture);
 	}
 }
 
@@ -244,7 +244,7 @@ static void what_is_filtered_counts_for_each_copy(void **state)
 	handler_account(fixture->handler, &account);
 	assert_int_equal(account.filtered, COPIES * 9);
 	assert_true(account_balances(&account));
-	stop(fixture);
+	stop_handler(fixture);
 }
 
 static size_t count_interfaces(struct ledger *ledger)

@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "data/loop_guard.h"
+#include "range.h"
 
 /* Copies of an address that are relayed before it is tested. */
 #define COPIES 64

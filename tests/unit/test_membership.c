@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "groups/group.h"
+#include "range.h"
 
 #define YEARS_56 (56ull * 365 * 24 * 3600)
 #define MINUTE_NS (60 * NS_PER_S)

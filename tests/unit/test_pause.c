@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "groups/pause.h"
+#include "range.h"
 
 #define RESUMED_MAX 100000 /* so often in vain, and the loop will never look at anything else */
 

@@ -317,7 +317,7 @@ static void zeros_at_the_end_are_torn_off(void **state)
 static void blocks_across_the_edges_of_the_buffer_are_found(void **state)
 {
 	struct text text = {0};
-	size_t ends[8], before;
+	size_t ends[8], before = 0;
 	uint64_t found;
 
 	(void)state;

@@ -23,6 +23,7 @@
 #include "recorder/recorder.h"
 #include "recorder/outage.h"
 #include "recorder/path.h"
+#include "range.h"
 
 /* 2026-11-24T20:33:50Z */
 #define SOME_TIME 1795552430

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/ring.h"
+#include "range.h"
 
 #define GROUP_NAME "news"
 

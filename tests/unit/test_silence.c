@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "data/notice.h"
 #include "groups/group.h"
+#include "range.h"
 
 #define GROUPS 10000
 

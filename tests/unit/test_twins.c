@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "data/twins.h"
+#include "range.h"
 
 static struct twins *twins;
 
