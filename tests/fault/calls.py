@@ -21,6 +21,7 @@ CALLS = {
     "epoll_wait": "EINTR",
     "eventfd2": "EMFILE ENOMEM",
     "faccessat2": "EACCES",
+    "fchmod": "EPERM EROFS EINVAL",
     "fcntl": "EMFILE EINVAL",
     "fdatasync": "EIO ENOSPC EINTR",
     "flock": "EWOULDBLOCK EIO ENOLCK",

@@ -16,7 +16,7 @@ from harness.topology import die_with_us
 from harness.waiting import wait_until
 
 CONFIG = """
-groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; socket = true; }; };
+groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; socket = true; socket_mode = "0666"; }; };
 """
 
 # What a sanitizer keeps of freed memory would say nothing about the daemon.
@@ -178,7 +178,7 @@ sys.stdin.read()
 def test_with_512_descriptors_others_are_served_and_handlers_work(start, net, programs):
     script = programs.write("append", 'cat >>"$1/got"')
     daemon = start(f"""
-    groups: {{ g: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["h"]; }}; }};
+    groups: {{ g: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["h"]; socket_mode = "0666"; }}; }};
     handlers: {{ h: {{ type = "exec"; command = ["{script}", "$DIR"]; }}; }};
     """, wrapper=("prlimit", "--nofile=512:512"))
     with stranger(daemon, """
