@@ -27,8 +27,8 @@ int find_gid(const char *name, gid_t *ret);
 /* Room for a name, useradd(8), and for a number. */
 #define ACCOUNT_NAME_MAX 64
 
-/* Write the name that a user or group has in /etc/passwd or /etc/group, which usermod(8) knows;
- * else its number. They never block: other databases are not asked. Return whether there is a name.
- */
+/* Write the name that a user or group has in the first lines of /etc/passwd or /etc/group, which
+ * usermod(8) knows; else its number. They never block: other databases are not asked. Return
+ * whether there is a name. */
 bool name_user(uid_t uid, char ret[static ACCOUNT_NAME_MAX]);
 bool name_group(gid_t gid, char ret[static ACCOUNT_NAME_MAX]);

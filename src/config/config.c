@@ -24,13 +24,8 @@ static int set_run_directory(struct config *config)
 
 static int init_events(struct config_group *events)
 {
-	char why[WHY_MAX];
-	int r;
-
 	*events = (struct config_group){.name = strdup(EVENTS_GROUP), .is_events = true};
-	r = events->name ? schema_defaults(&events_schema, events) : -ENOMEM;
-	/* No key of events: to send fails whoever tries, and those who may receive are told why. */
-	return r < 0 ? r : schema_set(&group_schema, events, "allow_send", "socket", why);
+	return events->name ? schema_defaults(&events_schema, events) : -ENOMEM;
 }
 
 struct config *config_new(void)

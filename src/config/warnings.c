@@ -424,8 +424,8 @@ static void check_permissions(struct config *config, const struct config_group *
 		return;
 	if (group->socket_mode != GROUP_SOCKET_MODE || group->socket_group.kind != PRINCIPAL_NONE)
 		warn(config, group,
-			"allow_send and allow_receive say who may, and socket_mode and "
-			"socket_group have no effect; remove them, or add \"socket\" to a list");
+			"socket_mode and socket_group have no effect, as no list of who may has "
+			"\"socket\"; remove them, or add it to allow_receive");
 }
 
 void config_find_warnings(struct config *config)

@@ -364,10 +364,9 @@ static struct fan_out *find_fan_out(struct client *client, const struct string_l
 	return NULL;
 }
 
-static void end_refused(struct subscriber *subscriber, const struct group *group)
+/* The last answer, the same for all; NULL without memory. */
+static struct shared_buffer *make_refusal(struct fan_out *fan_out, const struct group *group)
 {
-	struct client *client = subscriber->client;
-	const struct fan_out *fan_out = subscriber->fan_out;
 	AUTO_TEXT struct text why = {0}, text = {0};
 	struct shared_buffer *buffer;
 
@@ -383,25 +382,29 @@ static void end_refused(struct subscriber *subscriber, const struct group *group
 	buffer = text_failed(&text) ? NULL : shared_buffer_new(fan_out->user, text.length);
 	if (buffer) {
 		memcpy(buffer->data, text.data, text.length);
-		outbox_add_shared(client_output(client), buffer, 0, text.length);
-		shared_buffer_unref(buffer);
+		buffer->length = text.length;
 	}
-	client_end_stream(client);
+	return buffer;
 }
 
 /* Ends all subscribers; the last one frees the fan-out. */
 static void on_lost(struct tap *tap, const struct group *group)
 {
 	struct fan_out *fan_out = container_of(tap, struct fan_out, tap);
+	struct shared_buffer *refusal = make_refusal(fan_out, group);
 	bool is_last;
 
 	do {
 		struct subscriber *subscriber = list_first(
 			&fan_out->subscribers, struct subscriber, link);
+		struct client *client = subscriber->client;
 
 		is_last = subscriber->link.next == &fan_out->subscribers;
-		end_refused(subscriber, group);
+		if (refusal)
+			outbox_add_shared(client_output(client), refusal, 0, refusal->length);
+		client_end_stream(client);
 	} while (!is_last);
+	shared_buffer_unref(refusal);
 }
 
 /* Estimates the memory of a fan-out: that of its names, and of its place in each group. */

@@ -18,7 +18,7 @@
 /* Programs at one group's socket; the next one is refused. */
 #define CONNECTIONS_MAX 1024
 
-/* Of the file where its permissions do not say all: each program is judged when it connects. */
+/* Of the file where a list names who may: each program is judged when it connects. */
 #define OPEN_MODE 0666
 
 struct group_socket {
@@ -232,6 +232,15 @@ static void half_close(struct connection *connection)
 		connection_free(connection);
 }
 
+/* A program that closes its socket with something unread resets the connection; what it wrote
+ * before is still queued. */
+static int receive_packets(struct arena *arena, int fd)
+{
+	int count = arena_receive_packets(arena, fd);
+
+	return count == -ECONNRESET ? arena_receive_packets(arena, fd) : count;
+}
+
 /* Sends what the program has written: one batch at each turn of its user. */
 static void serve(struct turn *turn)
 {
@@ -250,11 +259,7 @@ static void serve(struct turn *turn)
 		connection_free(connection);
 		return;
 	}
-	count = arena_receive_packets(arena, fd);
-	/* A program that closes its socket with something unread resets the connection; what it
-	 * wrote before is still queued. */
-	if (count == -ECONNRESET)
-		count = arena_receive_packets(arena, fd);
+	count = receive_packets(arena, fd);
 	if (count == -EAGAIN || count == -EINTR)
 		return;
 	if (count < 0) {
@@ -275,62 +280,19 @@ static void serve(struct turn *turn)
 		half_close(connection);
 }
 
-/* Decides what the program may do. With by_file the kernel has decided that it may connect, by the
- * permissions of the file. Returns 0 or a negative errno. */
-static int judge(struct connection *connection, const struct group *group, bool by_file)
-{
-	struct peer peer;
-	int r;
-
-	connection->may_send = !group->config->is_events;
-	connection->may_receive = true;
-	if (by_file)
-		return 0;
-	r = peer_read(connection->fd, &peer);
-	if (r < 0)
-		return r;
-	connection->may_send &= group_permits(group, &peer, ACCESS_SEND);
-	connection->may_receive = group_permits(group, &peer, ACCESS_RECEIVE);
-	peer_clear(&peer);
-	return 0;
-}
-
-/* Says why a program is refused, or disconnected. */
-static void explain(
-	const struct connection *connection, const struct group *group, const char *what)
-{
-	AUTO_TEXT struct text why = {0};
-	struct peer peer;
-
-	if (peer_read(connection->fd, &peer) < 0)
-		return;
-	permission_explain(group->config, &group->owner, &peer, ACCESS_RECEIVE, &why);
-	log_warning("group %s: %s a program at its socket: %s", group->config->name, what,
-		text_string(&why));
-	peer_clear(&peer);
-}
-
-/* Writing fails with EPIPE for a program that may not send. What it wrote before is read, and
- * refused.
- */
-static void shut_sending(const struct connection *connection)
-{
-	if (!connection->may_send)
-		shutdown(connection->fd, SHUT_RD);
-}
-
 /* Before a program is disconnected by the rule: what it wrote and nobody has read is not sent. */
 static void discard_written(struct connection *connection)
 {
 	struct group *group = connection->group;
+	struct arena *arena = group->context->arena;
 	struct iovec vectors[BATCH_MAX];
 	bool end = false;
 	int count;
 
 	shutdown(connection->fd, SHUT_RD);
-	while (!end && (count = arena_receive_packets(group->context->arena, connection->fd)) > 0)
+	while (!end && (count = receive_packets(arena, connection->fd)) > 0)
 		group->counters->send_failed += pick_datagrams(
-			connection, group->context->arena, (unsigned)count, vectors, &end);
+			connection, arena, (unsigned)count, vectors, &end);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
@@ -357,21 +319,33 @@ static void add(struct connection *connection, struct group_socket *socket)
 		connection_free(connection);
 }
 
-/* Whether a new program may use the socket at all. */
-static bool admit(struct connection *connection, struct group_socket *socket)
+/* Decides by the rule of the socket's group what a program may do, a new one or one that is
+ * connected while the rule changes. Returns whether it stays: not where it could do nothing, or may
+ * not receive any more. One that may not send gets EPIPE when it writes, and what it wrote before
+ * is read, and refused; what lets it send again is noticed when it connects again. */
+static bool admit(struct connection *connection, struct group_socket *socket, const char *refusing)
 {
 	const struct group *group = socket->group;
+	bool received = connection->may_receive, stays;
+	AUTO_TEXT struct text why = {0};
+	struct peer peer;
 
-	if (judge(connection, group, permission_is_by_file(group->config)) < 0)
+	if (peer_read(connection->fd, &peer) < 0)
 		return false;
-	if (!connection->may_send && !connection->may_receive) {
-		if (log_limit_pass(&socket->limit))
-			explain(connection, group, "refusing");
-		discard_written(connection);
-		return false;
+	connection->may_send = group_permits(group, &peer, ACCESS_SEND);
+	connection->may_receive = group_permits(group, &peer, ACCESS_RECEIVE);
+	stays = connection->may_receive || (connection->may_send && !received);
+	if (!stays && log_limit_pass(&socket->limit)) {
+		permission_explain(group->config, &group->owner, &peer, ACCESS_RECEIVE, &why);
+		log_warning("group %s: %s a program at its socket: %s", group->config->name,
+			refusing, text_string(&why));
 	}
-	shut_sending(connection);
-	return true;
+	peer_clear(&peer);
+	if (!stays)
+		discard_written(connection);
+	else if (!connection->may_send)
+		shutdown(connection->fd, SHUT_RD);
+	return stays;
 }
 
 /* Returns 0; or a negative errno, and then fd is the caller's. */
@@ -403,7 +377,7 @@ static int connection_open(struct group_socket *socket, int fd, uid_t uid)
 	connection->turn.serve = serve;
 	connection->fd = fd;
 	connection->group = socket->group;
-	if (!admit(connection, socket)) {
+	if (!admit(connection, socket, "refusing")) {
 		event_del(&connection->readable);
 		slot_leave(&connection->slot);
 		free(connection);
@@ -456,7 +430,7 @@ int group_socket_check_owner(const struct config_group *config, char why[static 
 	char name[ACCOUNT_NAME_MAX];
 	int r = 0;
 
-	if (owner->kind == PRINCIPAL_GROUP && permission_is_by_file(config))
+	if (owner->kind == PRINCIPAL_GROUP && !permission_names_others(config))
 		r = try_group(owner->id);
 	if (r >= 0)
 		return 0;
@@ -482,7 +456,7 @@ int group_socket_new(
 
 	if (!socket)
 		return because(why, -ENOMEM, "out of memory");
-	if (permission_is_by_file(config)) {
+	if (!permission_names_others(config)) {
 		options.mode = (mode_t)config->socket_mode;
 		if (config->socket_group.kind == PRINCIPAL_GROUP)
 			options.group = group->owner.gid;
@@ -519,35 +493,14 @@ void group_socket_free(struct group_socket *socket)
 	free(socket);
 }
 
-/* Whether a program stays connected where the rule has changed: not where it may not receive any
- * more. What lets it send again is noticed when it connects again. */
-static bool keeps_place(struct connection *connection, struct group_socket *socket)
-{
-	const struct group *group = socket->group;
-	bool received = connection->may_receive;
-
-	if (judge(connection, group, false) < 0)
-		return false;
-	if (!connection->may_receive && (received || !connection->may_send)) {
-		if (log_limit_pass(&socket->limit))
-			explain(connection, group, "disconnecting");
-		discard_written(connection);
-		return false;
-	}
-	shut_sending(connection);
-	return true;
-}
-
 void group_socket_move_connections(struct group_socket *from, struct group_socket *to)
 {
 	struct connection *connection;
-	bool is_same;
 
-	if (!from || !to || list_is_empty(&from->connections))
+	if (!from || !to)
 		return;
-	is_same = permission_equal(from->group->config, to->group->config);
 	list_for_each(connection, &from->connections, link) {
-		if (!is_same && !keeps_place(connection, to)) {
+		if (!admit(connection, to, "disconnecting")) {
 			connection_free(connection);
 			continue;
 		}

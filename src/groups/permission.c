@@ -54,25 +54,22 @@ bool permission_allows(const struct config_group *group, const struct owner *own
 	return false;
 }
 
-bool permission_equal(const struct config_group *a, const struct config_group *b)
-{
-	static const char *const keys[] = {
-		"socket_mode", "socket_group", "allow_send", "allow_receive"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (key_compare(schema_find(&group_schema, keys[i]), a, b))
-			return false;
-	return true;
-}
-
 static bool is_default(const struct principal_list *list)
 {
 	return list->count == 1 && list->items[0].kind == PRINCIPAL_SOCKET;
 }
 
-bool permission_is_by_file(const struct config_group *group)
+static bool names_others(const struct principal_list *list)
 {
-	return is_default(&group->allow_send) && is_default(&group->allow_receive);
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].kind != PRINCIPAL_SOCKET)
+			return true;
+	return false;
+}
+
+bool permission_names_others(const struct config_group *group)
+{
+	return names_others(&group->allow_send) || names_others(&group->allow_receive);
 }
 
 /* Whether being in the group of the socket file lets the user. Root's group is for root. */

@@ -23,12 +23,9 @@ struct owner owner_of(const struct config_group *group);
 bool permission_allows(const struct config_group *group, const struct owner *owner,
 	const struct peer *peer, enum access access);
 
-/* Whether two groups have the same rule. */
-bool permission_equal(const struct config_group *a, const struct config_group *b);
-
-/* Whether the permissions of the socket file say all; else anybody may connect, and what a program
- * may do is decided then. */
-bool permission_is_by_file(const struct config_group *group);
+/* Whether a list names users or groups, which the permissions of the socket file may keep out. Then
+ * anybody has to be able to connect. */
+bool permission_names_others(const struct config_group *group);
 
 /* Appends who may not do what, and the command or key that lets it. Not more than one page of text;
  * reads /etc/passwd and /etc/group. */

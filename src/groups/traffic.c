@@ -87,9 +87,6 @@ int group_explain(
 	const char *interface = way ? way->interface : NULL;
 	char string[INET6_ADDRSTRLEN];
 
-	if (group->config->is_events)
-		return because(why, r,
-			"the group has no address: its datagrams are the daemon's own events");
 	if (way && way->failure < 0)
 		return because(why, r, "%s", way->error ? way->error : strerror(-r));
 	if (!interface && explain_route(group->config, r, why) < 0)
@@ -283,10 +280,6 @@ static int send_by(struct group *group, const struct ways *ways, int ttl,
 static int send_configured(struct group *group, int ttl, const struct iovec *vectors,
 	unsigned count, struct unsent *ret)
 {
-	if (group->config->is_events) {
-		*ret = (struct unsent){.count = 1};
-		return -EPERM;
-	}
 	if (!group->outgoing.usable)
 		outgoing_examine(group);
 	return send_by(group, &group->outgoing.ways, ttl, vectors, count, ret);
@@ -319,11 +312,9 @@ int group_send(struct group *group, const void *payload, size_t size,
 	char route[IF_NAMESIZE];
 	int r;
 
-	if (group->config->is_events)
-		chosen.interface = NULL;
 	/* What becomes of it depends on the interface. */
-	else if (!options->interface && options->ttl == 0 && is_by_route(group) &&
-		 outgoing_find_route(group->config, route) == 0)
+	if (!options->interface && options->ttl == 0 && is_by_route(group) &&
+		outgoing_find_route(group->config, route) == 0)
 		chosen.interface = route;
 	r = chosen.interface ? send_chosen(group, &chosen, &vector, ret)
 			     : send_configured(group, options->ttl, &vector, 1, ret);

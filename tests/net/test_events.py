@@ -123,9 +123,9 @@ def test_nothing_is_sent_to_it(start):
     daemon = start(config(events="socket = true;"))
     for parameters in ({"text": "x"}, {"text": "x", "interface": "eth0"}):
         error = daemon.error("Send", group="events", **parameters)
-        assert error.name == "io.mcastd.SendFailed" and error.parameters["errno"] == 1
-        assert "the group has no address" in error.parameters["message"]
-    assert daemon.group("events")["sendFailed"] == 2
+        assert error.name == "io.mcastd.NotPermitted"
+        assert error.parameters == {"group": "events", "message": "user root may not send to group events; nobody can: its datagrams "
+                                                                  "are the daemon's own events"}
 
 
 def test_who_subscribes_to_all_groups_gets_none_of_it(start, net, late):

@@ -216,6 +216,16 @@ def test_a_group_that_join_made_has_the_default(daemon):
         daemon.ctl("leave", "joined")
 
 
+def test_join_is_no_way_around_the_rule_of_a_group(daemon):
+    """Root of a container that has the control socket mounted may join."""
+    for address, what in ("233.252.0.2", "send to group mute"), ("233.252.0.3", "receive group heard"):
+        error = daemon.error("Join", address=address, port=5004, name="another", interfaces=["eth0"])
+        assert error.name == "io.mcastd.NotPermitted"
+        assert error.parameters["message"].startswith(f"user root may not {what}; to change that: add ")
+    daemon.call("Join", address="233.252.0.2", port=5005, name="another", interfaces=["eth0"])
+    daemon.call("Leave", name="another")
+
+
 def test_counters_are_for_everybody_and_addresses_of_senders_are_not(daemon):
     script = """
 stream = connect()
@@ -253,9 +263,10 @@ while sys.stdin.readline():
 
 
 @pytest.mark.parametrize("count, answers", [(40, "ok"), (1024, "ok"), (1025, "io.mcastd.NotPermitted")])
-def test_a_user_is_in_a_bounded_number_of_groups(daemon, count, answers):
+def test_a_user_is_in_a_bounded_number_of_groups(net, daemon, count, answers):
     groups = (*user_of("member")["groups"], *range(70001, 70000 + count))
     assert as_stranger(daemon, "print(call(connect(), 'Send', group='plain', text='x'))", groups=groups) == [answers]
+    assert try_group_socket(net, daemon, "plain", {"groups": groups}) == ("sr" if answers == "ok" else "")
 
 
 def test_what_was_written_before_a_program_was_judged_counts(daemon):
@@ -266,6 +277,18 @@ def test_what_was_written_before_a_program_was_judged_counts(daemon):
         daemon.resume()
         wait_until(lambda: daemon.group("mute")["sendFailed"] == before + 1, "the datagram to count")
     assert "group mute: a datagram from its socket was not sent: user " in daemon.log()
+
+
+def test_what_was_written_by_a_program_that_is_refused_counts(daemon):
+    before = daemon.group("heard")["sendFailed"]
+    daemon.pause()
+    with stranger(daemon, AT_THE_GROUP_SOCKET, uid=65533) as early:
+        ask(early, daemon.group_path("heard"))
+        assert early.stdout.readline() == "wrote\n"
+        daemon.resume()
+        wait_until(lambda: daemon.group("heard")["sendFailed"] == before + 1, "the datagram to count")
+        ask(early, "state")
+        assert early.stdout.readline() == "closed\n"
 
 
 IN_A_CONTAINER = """
@@ -285,18 +308,6 @@ print(group.recv(100).decode(), flush=True)
 """
 
 
-def test_what_was_written_by_a_program_that_is_refused_counts(daemon):
-    before = daemon.group("mute")["sendFailed"]
-    daemon.pause()
-    with stranger(daemon, AT_THE_GROUP_SOCKET) as early:
-        ask(early, daemon.group_path("mute"))
-        assert early.stdout.readline() == "wrote\n"
-        daemon.resume()
-        wait_until(lambda: daemon.group("mute")["sendFailed"] == before + 1, "the datagram to count")
-        ask(early, "state")
-        assert early.stdout.readline() == "closed\n"
-
-
 def test_root_of_a_container_cannot_send_to_a_group_that_nobody_may_send_to(net, daemon):
     container = Namespace()
     try:
@@ -314,9 +325,9 @@ def test_root_of_a_container_cannot_send_to_a_group_that_nobody_may_send_to(net,
         container.close()
 
 
-def test_the_file_is_open_where_a_list_decides(daemon):
+def test_the_file_is_open_where_a_list_names_somebody(daemon):
     modes = {name: os.stat(daemon.group_path(name)).st_mode & 0o777 for name in ("plain", "mute", "heard")}
-    assert modes == {"plain": 0o660, "mute": 0o666, "heard": 0o666}
+    assert modes == {"plain": 0o660, "mute": 0o660, "heard": 0o666}
 
 
 # Reload

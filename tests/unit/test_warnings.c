@@ -452,8 +452,20 @@ static void a_mode_beside_lists_of_users_has_no_effect(void **state)
 	config_find_warnings(config);
 	assert_int_equal(config->warnings.count, 1);
 	assert_non_null(
-		strstr(config->warnings.lines[0], "socket_mode and socket_group have no effect; "
-						  "remove them, or add \"socket\" to a list"));
+		strstr(config->warnings.lines[0], "socket_mode and socket_group have no effect, as "
+						  "no list of who may has \"socket\"; remove them, "
+						  "or add it to allow_receive"));
+}
+
+static void a_mode_of_events_beside_a_list_of_users_has_no_effect(void **state)
+{
+	struct config_group *events = &((struct config *)*state)->events;
+
+	events->socket_mode = 0600;
+	assert_no_warnings(*state);
+	*events->allow_receive.items = (struct principal){PRINCIPAL_USER, 0};
+	config_find_warnings(*state);
+	assert_int_equal(((struct config *)*state)->warnings.count, 1);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown),
@@ -482,6 +494,7 @@ int main(void)
 		TEST(unicast_groups_that_can_all_be_joined_have_no_warnings)
 		TEST(ten_thousand_groups_are_compared_at_once)
 		TEST(a_mode_beside_lists_of_users_has_no_effect)
+		TEST(a_mode_of_events_beside_a_list_of_users_has_no_effect)
 		TEST(a_warning_names_the_place_of_its_group)
 		TEST(warnings_beyond_the_limit_are_counted)
 	};

@@ -69,6 +69,24 @@ static void fail_join(struct client *client, const struct errors *errors)
 	client_end_message(client, "%s", errors->count ? errors->lines[0] : "out of memory");
 }
 
+/* Whether the client may use each group of this address and port: with the new one it could send
+ * and receive the same. Otherwise answers. */
+static bool may_use_others(struct client *client, const struct config_group *group)
+{
+	const struct groups *groups = method_backend(client)->groups;
+
+	for (size_t i = 0; i < groups_count(groups); i++) {
+		const struct group *other = groups_at(groups, i);
+
+		if (address_equal(&other->config->address, &group->address) &&
+			other->config->port == group->port &&
+			!(method_permits(client, other, ACCESS_SEND) &&
+				method_permits(client, other, ACCESS_RECEIVE)))
+			return false;
+	}
+	return true;
+}
+
 static enum call_result call_join(struct client *client, const struct call *call)
 {
 	const struct control_backend *backend = method_backend(client);
@@ -83,6 +101,8 @@ static enum call_result call_join(struct client *client, const struct call *call
 		fail_join(client, &errors);
 		return CALL_DONE;
 	}
+	if (!may_use_others(client, &group))
+		return CALL_DONE;
 	r = groups_join(backend->groups, &group, backend->handlers);
 	if (r == -EBUSY) {
 		client_wait_for_groups(client);
