@@ -40,19 +40,12 @@ static void ask(
 	probe->is_counting = false;
 }
 
-void pause_probe_count(struct pause_probe *probe, struct repeats *repeats, uint64_t hash,
-	bool may_ask, uint32_t now_ms)
+void pause_probe_consider(
+	struct pause_probe *probe, struct repeats *repeats, uint64_t hash, uint32_t now_ms)
 {
-	uint32_t took, ms;
+	uint32_t took = now_ms > repeats->since_ms ? now_ms - repeats->since_ms : 1;
+	uint32_t ms = 2 * took > PAUSE_MIN_MS ? 2 * took : PAUSE_MIN_MS;
 
-	if (probe->is_counting && probe->hash == hash)
-		probe->count++;
-	if (!repeats->count)
-		repeats->since_ms = now_ms;
-	if (++repeats->count < repeats->max || !may_ask)
-		return;
-	took = now_ms > repeats->since_ms ? now_ms - repeats->since_ms : 1;
-	ms = 2 * took > PAUSE_MIN_MS ? 2 * took : PAUSE_MIN_MS;
 	if (ms > PAUSE_MAX_MS)
 		repeats->suspicions = 0;
 	else if (is_free(probe, now_ms) && (repeats->suspicions || !is_resting(probe, now_ms)))

@@ -30,9 +30,21 @@ struct repeats {
 
 void repeats_init(struct repeats *repeats);
 
+/* Enough copies have come: asks for a pause, unless there is one, or was a short time ago. */
+void pause_probe_consider(
+	struct pause_probe *probe, struct repeats *repeats, uint64_t hash, uint32_t now_ms);
+
 /* Counts a copy. hash is the payload's; a pause is asked for only where it may be. */
-void pause_probe_count(struct pause_probe *probe, struct repeats *repeats, uint64_t hash,
-	bool may_ask, uint32_t now_ms);
+static inline void pause_probe_count(struct pause_probe *probe, struct repeats *repeats,
+	uint64_t hash, bool may_ask, uint32_t now_ms)
+{
+	if (probe->is_counting && probe->hash == hash)
+		probe->count++;
+	if (!repeats->count++)
+		repeats->since_ms = now_ms;
+	if (repeats->count >= repeats->max && may_ask)
+		pause_probe_consider(probe, repeats, hash, now_ms);
+}
 
 /* The four steps of a pause: see loop_guard.h. */
 uint32_t pause_probe_take(struct pause_probe *probe);
