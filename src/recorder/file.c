@@ -18,6 +18,9 @@
 
 #define CHUNK (32 * 1024)
 
+/* How often the lock of a file that others rotate is tried. */
+#define LOCK_TRIES 3
+
 /* ---- Opening and locking ---- */
 
 static int explain_open(int r, const char *path, char why[static WHY_MAX])
@@ -87,6 +90,19 @@ static bool is_locked_by_daemon(const struct recorder_file *file, pid_t running)
 	return false;
 }
 
+/* Who had the lock may have rotated the file before the list is read: then it can be had. */
+static int check_lock(const struct recorder_file *file, pid_t running)
+{
+	int r = -EBUSY;
+
+	for (unsigned i = 0; i < LOCK_TRIES && r == -EBUSY; i++) {
+		r = lock_file(file);
+		if (r == -EBUSY && is_locked_by_daemon(file, running))
+			return 0;
+	}
+	return r;
+}
+
 int recorder_file_check(const struct recorder_path *path, pid_t running, char why[static WHY_MAX])
 {
 	struct recorder_file file = {.path = path, .fd = -1};
@@ -94,8 +110,8 @@ int recorder_file_check(const struct recorder_path *path, pid_t running, char wh
 
 	if (r == -ENOENT)
 		r = faccessat(AT_FDCWD, path->directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
-	else if (r >= 0 && (r = lock_file(&file)) == -EBUSY && is_locked_by_daemon(&file, running))
-		r = 0;
+	else if (r >= 0)
+		r = check_lock(&file, running);
 	recorder_file_close(&file);
 	return r < 0 ? explain_open(r, path->path, why) : 0;
 }
