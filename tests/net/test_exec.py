@@ -17,6 +17,8 @@ from harness.programs import children_of, command, end, is_alive, state_of, wait
 from harness.records import ALL_BYTES, unescape
 from harness.waiting import TIMEOUT, wait_until
 
+pytestmark = pytest.mark.waits
+
 GROUP = "233.252.0.31"
 
 
