@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 
@@ -257,17 +256,9 @@ static int set_timer(struct client *client, bool on, int seconds)
 	return 0;
 }
 
-/* Whether the other side has closed its socket, and not only its writing half (poll(2)). */
-static bool has_hung_up(const struct client *client)
-{
-	struct pollfd poll_fd = {.fd = client->fd};
-
-	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
-}
-
 bool client_has_gone(const struct client *client)
 {
-	return client->output.broken || has_hung_up(client);
+	return client->output.broken || peer_has_gone(client->fd);
 }
 
 /* Reads once, returns how many bytes. A client that goes and leaves answers unread resets the
@@ -486,7 +477,7 @@ static void serve_stream(struct client *client)
 
 	if (client->state == CLIENT_OPEN)
 		receive(client, ignored, sizeof(ignored));
-	if (client->output.broken || (client->state == CLIENT_ENDED && has_hung_up(client))) {
+	if (client->output.broken || (client->state == CLIENT_ENDED && peer_has_gone(client->fd))) {
 		client_free(client);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "control/method.h"
 #include "net/listener.h"
+#include "net/peer.h"
 
 /* Everybody may ask for states and counters. Groups have rules of their own (groups/permission.h),
  * and methods that change the daemon require more (method.h). */
@@ -39,10 +40,7 @@ static void turn_away(struct control *control, int fd, uid_t uid, int r)
 	close(fd);
 	if (log_limit_pass(&control->limit))
 		log_warning("control socket: refusing a connection of uid %u, which has %u: %s",
-			(unsigned)uid, own,
-			r == -EMFILE ? "descriptors are short; raise the limit on open files "
-				       "(LimitNOFILE=, ulimit -n)"
-				     : "the other slots are for other users");
+			(unsigned)uid, own, slot_explain(r));
 }
 
 /* Whether the other side has closed already, and asked nothing. */
@@ -54,7 +52,7 @@ static bool has_ended(int fd)
 static void on_accept(int fd, void *argument)
 {
 	struct control *control = argument;
-	uid_t uid = user_of_peer(fd);
+	uid_t uid = peer_uid(fd);
 	int r;
 
 	if (has_ended(fd)) {

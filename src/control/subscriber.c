@@ -220,6 +220,19 @@ static void clear_gaps(struct subscriber *subscriber)
 	*gaps = (struct gaps){0};
 }
 
+/* A shared buffer with this text; NULL without memory. */
+static struct shared_buffer *share_text(struct user *user, const struct text *text)
+{
+	struct shared_buffer *buffer = text_failed(text) ? NULL
+							 : shared_buffer_new(user, text->length);
+
+	if (!buffer)
+		return NULL;
+	memcpy(buffer->data, text->data, text->length);
+	buffer->length = text->length;
+	return buffer;
+}
+
 /* Tells the subscriber what it missed, once it has read half of the output. Without memory the gaps
  * stay. */
 static void tell_gaps(struct subscriber *subscriber)
@@ -239,11 +252,10 @@ static void tell_gaps(struct subscriber *subscriber)
 		json_put_close(&text, '}');
 		end_answer(&text, subscriber->fan_out->terminator);
 	}
-	buffer = text_failed(&text) ? NULL : shared_buffer_new(output->user, text.length);
+	buffer = share_text(output->user, &text);
 	if (!buffer)
 		return;
-	memcpy(buffer->data, text.data, text.length);
-	if (outbox_add_shared(output, buffer, 0, text.length) == 0)
+	if (outbox_add_shared(output, buffer, 0, buffer->length) == 0)
 		clear_gaps(subscriber);
 	shared_buffer_unref(buffer);
 }
@@ -368,7 +380,6 @@ static struct fan_out *find_fan_out(struct client *client, const struct string_l
 static struct shared_buffer *make_refusal(struct fan_out *fan_out, const struct group *group)
 {
 	AUTO_TEXT struct text why = {0}, text = {0};
-	struct shared_buffer *buffer;
 
 	permission_explain(group->config, &group->owner, &fan_out->peer, ACCESS_RECEIVE, &why);
 	json_put_open(&text, NULL, '{');
@@ -379,12 +390,7 @@ static struct shared_buffer *make_refusal(struct fan_out *fan_out, const struct 
 	json_put_close(&text, '}');
 	json_put_close(&text, '}');
 	text_append(&text, &fan_out->terminator, 1);
-	buffer = text_failed(&text) ? NULL : shared_buffer_new(fan_out->user, text.length);
-	if (buffer) {
-		memcpy(buffer->data, text.data, text.length);
-		buffer->length = text.length;
-	}
-	return buffer;
+	return share_text(fan_out->user, &text);
 }
 
 /* Ends all subscribers; the last one frees the fan-out. */

@@ -16,6 +16,9 @@
  * copies is relayed, but they are tested in the same way, and an address that passes is a host
  * again. So two relays of the same two networks make one copy each.
  *
+ * All origins may be relays of a ring whose host is not heard here. When the first of them repeats
+ * the payload, and the others do, a pause tells what it is (pause_probe.h).
+ *
  * Three tables of fixed size. What is expired gives way first, then what has the fewest copies: a
  * ring soon has more than what an attacker sends to displace it. */
 #include "data/loop_guard.h"
@@ -25,6 +28,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "data/pause_probe.h"
 
 /* Copies of one address that are relayed until all origins have repeated the payload. */
 #define COPIES 64
@@ -54,22 +58,6 @@
 /* The payloads that an address brings back before it is known for a relay. */
 #define RELAY_FOUND 3
 
-/* All origins may be relays of a ring whose host is not heard here. When the first of them repeats
- * the payload, and the others do, the reader is asked to read nothing for twice as long as the last
- * LONE_COPIES took, and what is queued then is counted: of a host about twice as many, of a ring
- * only those that were under way. When few were queued SUSPICIONS times, the address is tested like
- * others. When they were not few, there may be many in the ring: next time more are awaited. Slower
- * rings than PAUSE_MAX_MS allows go on. */
-#define LONE_COPIES 16
-#define LONE_COPIES_MAX (1 << 24)
-#define FEW 4 /* at most one of 4 that are expected */
-#define SUSPICIONS 2
-#define PAUSE_MIN_MS 4
-#define PAUSE_MAX_MS 100
-#define RESTS 9 /* after a pause, 9 times its duration without one for another payload */
-#define RESTS_MANY 99 /* after MANY_PAUSES without a ring: what is read comes late by them */
-#define MANY_PAUSES 8
-
 /* Sets of cache lines. Payloads that were heard once; at 40,000 new ones a second they are
  * remembered for 4 s. */
 #define SEEN_SETS 32768
@@ -96,10 +84,7 @@ struct payload {
 	struct entry entry;
 	uint32_t since_ms; /* when it was added */
 	uint32_t first; /* the first of the origins; 0: it is none any more */
-	uint32_t lone; /* copies of it since lone_ms */
-	uint32_t lone_ms;
-	uint32_t lone_max; /* then the reader is asked to pause */
-	uint32_t suspicions; /* pauses one after the other in which few came */
+	struct repeats repeats; /* of the first */
 	uint32_t relayed; /* copies, of all addresses */
 	uint32_t round; /* in which COPIES of each address are relayed */
 	uint32_t most; /* copies of one address in this round */
@@ -142,24 +127,13 @@ struct relay {
 	uint32_t found; /* payloads that it has brought back, since one showed that it is a host */
 };
 
-/* What the reader is asked for. */
-struct pause {
-	uint64_t hash; /* of the payload; 0: nothing */
-	uint32_t asked_ms;
-	uint32_t ms;
-	uint32_t expected, count; /* of copies */
-	bool is_counting;
-};
-
 struct loop_guard {
 	struct seen seen[SEEN_SETS];
 	struct payload payloads[PAYLOAD_SETS][WAYS];
 	struct sender senders[SENDER_SETS][WAYS];
 	struct relay relays[RELAYS];
 	struct hash_key key;
-	struct pause pause;
-	uint32_t rest_ms, rest_takes_ms; /* since when, and how long no pause is asked for */
-	uint32_t pauses; /* without a ring, and with less than a minute between two of them */
+	struct pause_probe probe;
 	uint32_t repeated_ms; /* when a payload was last repeated */
 };
 
@@ -294,8 +268,8 @@ static struct payload *add_payload(
 	*payload = (struct payload){.entry = {.key = hash, .copies = 1},
 		.since_ms = now_ms,
 		.first = first,
-		.round = 1,
-		.lone_max = LONE_COPIES};
+		.round = 1};
+	repeats_init(&payload->repeats);
 	sender = find_sender(guard, payload, first, now_ms);
 	sender->count = sender->entry.copies = 1;
 	return payload;
@@ -489,83 +463,32 @@ static bool add_relay(struct loop_guard *guard, uint32_t source, bool is_lone, u
 	return is_news;
 }
 
-/* A copy of the first of the origins. */
-static void count_lone(
-	struct loop_guard *guard, struct payload *payload, uint64_t hash, uint32_t now_ms)
-{
-	struct pause *pause = &guard->pause;
-	uint32_t took, ms;
-
-	if (pause->is_counting && pause->hash == hash)
-		pause->count++;
-	if (!payload->lone)
-		payload->lone_ms = now_ms;
-	if (++payload->lone < payload->lone_max || payload->awaited)
-		return;
-	took = now_ms > payload->lone_ms ? now_ms - payload->lone_ms : 1;
-	ms = 2 * took > PAUSE_MIN_MS ? 2 * took : PAUSE_MIN_MS;
-	if (ms > PAUSE_MAX_MS)
-		payload->suspicions = 0;
-	else if ((!pause->hash || now_ms - pause->asked_ms > 1000) &&
-		 (payload->suspicions || now_ms - guard->rest_ms >= guard->rest_takes_ms))
-		*pause = (struct pause){.hash = hash,
-			.asked_ms = now_ms,
-			.ms = ms,
-			.expected = payload->lone * ms / took};
-	payload->lone = 0;
-}
-
 uint32_t loop_guard_take_pause(struct loop_guard *guard)
 {
-	uint32_t ms = guard->pause.ms;
-
-	guard->pause.ms = 0;
-	return ms;
+	return pause_probe_take(&guard->probe);
 }
 
 void loop_guard_refuse_pause(struct loop_guard *guard)
 {
-	guard->pause.hash = 0;
+	pause_probe_refuse(&guard->probe);
 }
 
 void loop_guard_end_pause(struct loop_guard *guard)
 {
-	guard->pause.is_counting = guard->pause.hash;
+	pause_probe_end(&guard->probe);
 }
 
-/* After a pause. */
-static void begin_rest(struct loop_guard *guard, uint32_t paused_ms, uint32_t now_ms)
-{
-	if (now_ms - guard->rest_ms >= PASS_S * 1000)
-		guard->pauses = 0;
-	guard->rest_ms = now_ms;
-	guard->rest_takes_ms = paused_ms * (++guard->pauses > MANY_PAUSES ? RESTS_MANY : RESTS);
-}
-
+/* One that is found to be a ring is tested like others. */
 void loop_guard_was_queued(struct loop_guard *guard, bool is_all, uint64_t now_ns)
 {
 	uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS);
-	struct pause pause = guard->pause;
-	struct payload *payload = pause.hash ? find_payload(guard, pause.hash, now_ms) : NULL;
+	uint64_t hash = guard->probe.hash;
+	struct payload *payload = hash ? find_payload(guard, hash, now_ms) : NULL;
+	struct repeats *repeats = payload && payload->first ? &payload->repeats : NULL;
 	struct sender *sender;
 
-	guard->pause = (struct pause){0};
-	if (pause.hash)
-		begin_rest(guard, now_ms - pause.asked_ms, now_ms);
-	if (!payload || !payload->first)
+	if (!pause_probe_was_queued(&guard->probe, repeats, is_all, now_ms))
 		return;
-	/* A ring goes on at once, and a burst of a host does not. */
-	payload->lone = 1;
-	payload->lone_ms = now_ms;
-	if (!pause.count || pause.count * FEW > pause.expected || !is_all) {
-		payload->suspicions = 0;
-		if (pause.count && payload->lone_max < LONE_COPIES_MAX)
-			payload->lone_max *= 4;
-		return;
-	}
-	if (++payload->suspicions < SUSPICIONS)
-		return;
-	guard->pauses = 0;
 	sender = find_sender(guard, payload, payload->first, now_ms);
 	sender->count = COPIES;
 	sender->round = payload->round;
@@ -621,7 +544,7 @@ enum loop_verdict loop_guard_judge(struct loop_guard *guard, const void *payload
 	else
 		verdict = judge_address(guard, known, id, now_ms);
 	if (id == known->first)
-		count_lone(guard, known, hash, now_ms);
+		pause_probe_count(&guard->probe, &known->repeats, hash, !known->awaited, now_ms);
 	known->relayed += verdict == LOOP_NONE;
 	if (verdict == LOOP_FOUND && !add_relay(guard, id, !known->origins, now_ms))
 		return LOOP_AGAIN;

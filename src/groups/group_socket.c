@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -187,14 +186,6 @@ static unsigned pick_datagrams(struct connection *connection, const struct arena
 	return good;
 }
 
-/* Whether the program has closed its socket, and not only its writing half (poll(2), POLLHUP). */
-static bool has_hung_up(int fd)
-{
-	struct pollfd poll_fd = {.fd = fd};
-
-	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
-}
-
 static void disconnect_stalled(struct connection *connection)
 {
 	log_warning("group %s: disconnecting a program at its socket: no read for %d s",
@@ -215,7 +206,7 @@ static void on_half_closed(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	if (connection->reader.is_stalled)
 		disconnect_stalled(connection);
-	else if (has_hung_up(fd))
+	else if (peer_has_gone(fd))
 		connection_free(connection);
 }
 
@@ -274,7 +265,7 @@ static void serve(struct turn *turn)
 	/* The end can be read again once the backlog was sent. */
 	if (!end || connection->backlog)
 		return;
-	if (has_hung_up(fd))
+	if (peer_has_gone(fd))
 		connection_free(connection);
 	else
 		half_close(connection);
@@ -390,7 +381,7 @@ static int connection_open(struct group_socket *socket, int fd, uid_t uid)
 static void on_accept(int fd, void *argument)
 {
 	struct group_socket *socket = argument;
-	uid_t uid = user_of_peer(fd);
+	uid_t uid = peer_uid(fd);
 	int r = connection_open(socket, fd, uid);
 
 	if (r >= 0)
@@ -401,10 +392,7 @@ static void on_accept(int fd, void *argument)
 	log_warning("group %s: refusing a program of uid %u at its socket, which has %u "
 		    "connections: %s",
 		socket->group->config->name, (unsigned)uid,
-		users_count(socket->group->context->users, uid),
-		r == -EMFILE ? "descriptors are short; raise the limit on open files "
-			       "(LimitNOFILE=, ulimit -n)"
-			     : "the other slots are for other users");
+		users_count(socket->group->context->users, uid), slot_explain(r));
 }
 
 int group_socket_check(const char *path, pid_t running, char why[static WHY_MAX])

@@ -54,11 +54,6 @@ bool permission_allows(const struct config_group *group, const struct owner *own
 	return false;
 }
 
-static bool is_default(const struct principal_list *list)
-{
-	return list->count == 1 && list->items[0].kind == PRINCIPAL_SOCKET;
-}
-
 static bool names_others(const struct principal_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -118,7 +113,7 @@ void permission_explain(const struct config_group *group, const struct owner *ow
 		return;
 	if (joins)
 		text_append_string(text, "; or ");
-	if (is_default(list))
+	if (config_asks_socket(list) && !names_others(list))
 		text_printf(
 			text, "write %s = [\"socket\", \"user:%s\"]; in ", key_of(access), user);
 	else

@@ -100,12 +100,17 @@ static void serve(struct turn *turn)
 		turns_wait(listener->turns, turn);
 }
 
+/* At once where none waits: datagrams that come after a connection are read after it in this round
+ * of the loop, and are for it, too. */
 static void on_acceptable(evutil_socket_t fd, short what, void *argument)
 {
 	struct listener *listener = argument;
 
 	(void)fd, (void)what;
-	turns_wait(listener->turns, &listener->turn);
+	if (list_is_empty(&listener->turns->queue))
+		serve(&listener->turn);
+	else
+		turns_wait(listener->turns, &listener->turn);
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *argument)

@@ -1,6 +1,7 @@
 #include "net/peer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,15 +38,21 @@ static int read_groups(int fd, struct peer *peer)
 	return 0;
 }
 
+static int read_credentials(int fd, struct ucred *ret)
+{
+	socklen_t size = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret, &size) < 0 ? -errno : 0;
+}
+
 int peer_read(int fd, struct peer *ret)
 {
 	struct ucred credentials;
-	socklen_t size = sizeof(credentials);
 	struct peer peer = {0};
-	int r;
+	int r = read_credentials(fd, &credentials);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	peer.uid = credentials.uid;
 	peer.gid = credentials.gid;
 	r = read_groups(fd, &peer);
@@ -88,4 +95,18 @@ bool peer_is_in(const struct peer *peer, gid_t group)
 		if (peer->groups[i] == group)
 			return true;
 	return false;
+}
+
+uid_t peer_uid(int fd)
+{
+	struct ucred credentials;
+
+	return read_credentials(fd, &credentials) < 0 ? (uid_t)-1 : credentials.uid;
+}
+
+bool peer_has_gone(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd};
+
+	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
 }

@@ -1,5 +1,5 @@
 /* Who is at the other end of a UNIX socket: the user and the groups that it had when it connected
- * (SO_PEERCRED and SO_PEERGROUPS, unix(7) and socket(7)). */
+ * (SO_PEERCRED and SO_PEERGROUPS, unix(7) and socket(7)); and whether it is still there. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,3 +25,9 @@ bool peer_equal(const struct peer *a, const struct peer *b);
 
 /* Whether the group is one of its own. */
 bool peer_is_in(const struct peer *peer, gid_t group);
+
+/* The user alone, (uid_t)-1 when the kernel does not say. */
+uid_t peer_uid(int fd);
+
+/* Whether it has closed its socket, and not only its writing half (poll(2)). */
+bool peer_has_gone(int fd);

@@ -129,6 +129,13 @@ int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t
 	return r;
 }
 
+const char *slot_explain(int r)
+{
+	return r == -EMFILE ? "descriptors are short; raise the limit on open files (LimitNOFILE=, "
+			      "ulimit -n)"
+			    : "the other slots are for other users";
+}
+
 int slot_move(struct slot *slot, struct slots *to)
 {
 	struct user *user = slot->user;

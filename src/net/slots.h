@@ -26,6 +26,9 @@ void slots_init(struct slots *slots, unsigned max);
  */
 int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd);
 
+/* Why slot_take() has returned this, -EUSERS or -EMFILE, and how to fix it: for the log. */
+const char *slot_explain(int r);
+
 /* Moves a connection that stays to other slots, whether one is free or not. Returns 0; or -ENOMEM,
  * and then it has none. */
 int slot_move(struct slot *slot, struct slots *to);

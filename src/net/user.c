@@ -1,7 +1,5 @@
 #include "net/user.h"
 
-#include <sys/socket.h>
-
 #include "base/cleanup.h"
 
 /* A delivery that took longer has waited for the processor: this is neither the user's fault nor
@@ -11,15 +9,6 @@
 bool user_is_privileged(uid_t uid)
 {
 	return uid == 0 || uid == geteuid();
-}
-
-uid_t user_of_peer(int fd)
-{
-	struct ucred peer = {.uid = (uid_t)-1};
-	socklen_t length = sizeof(peer);
-
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-	return peer.uid;
 }
 
 void users_init(struct users *users, struct event_base *base)

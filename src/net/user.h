@@ -92,6 +92,3 @@ bool user_delivered(struct user *user);
 
 /* Whether this user may change the daemon: root, or the daemon's own. */
 bool user_is_privileged(uid_t uid);
-
-/* The user at the other end of a UNIX socket, (uid_t)-1 when the kernel does not say. */
-uid_t user_of_peer(int fd);

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -18,6 +17,9 @@
 #define CLOCK_STEP_MAX 86400
 
 #define CHUNK (32 * 1024)
+
+/* How often the lock of a file that others rotate is tried. */
+#define LOCK_TRIES 3
 
 /* ---- Opening and locking ---- */
 
@@ -72,45 +74,33 @@ static int lock_file(const struct recorder_file *file)
 	return 0;
 }
 
-/* The size of this process's table of descriptors, or 0. */
-static int descriptor_count(void)
+/* Whether this process or the one that runs has the lock (proc_locks(5)). */
+static bool is_locked_by_daemon(const struct recorder_file *file, pid_t running)
 {
-	AUTO_CLOSE int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-	char text[4096] = "";
-	const char *line;
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		return 0;
-	line = strstr(text, "\nFDSize:");
-	return line ? atoi(line + strlen("\nFDSize:")) : 0;
-}
-
-/* Whether this process has the file open once more. To list /proc/self/fd would take ten times as
- * long: 40 ms with ten thousand memberships. */
-static bool is_open_twice(const struct recorder_file *file)
-{
-	unsigned count = 0;
-	struct stat status;
-
-	for (int fd = descriptor_count(); fd-- > 0 && count < 2;)
-		count += fstat(fd, &status) == 0 && status.st_dev == file->device &&
-			 status.st_ino == file->inode;
-	return count > 1;
-}
-
-/* Whether that process has the lock (proc_locks(5)). */
-static bool is_locked_by(const struct recorder_file *file, pid_t pid)
-{
-	CLEANUP(fclosep) FILE *locks = pid ? fopen("/proc/locks", "re") : NULL;
+	CLEANUP(fclosep) FILE *locks = fopen("/proc/locks", "re");
+	pid_t own = getpid();
 	uintmax_t inode;
 	char line[256];
 	int holder;
 
 	while (locks && fgets(line, sizeof(line), locks))
 		if (sscanf(line, "%*d: FLOCK %*s %*s %d %*x:%*x:%ju", &holder, &inode) == 2 &&
-			holder == pid && inode == file->inode)
+			(holder == own || holder == running) && inode == file->inode)
 			return true;
 	return false;
+}
+
+/* Who had the lock may have rotated the file before the list is read: then it can be had. */
+static int check_lock(const struct recorder_file *file, pid_t running)
+{
+	int r = -EBUSY;
+
+	for (unsigned i = 0; i < LOCK_TRIES && r == -EBUSY; i++) {
+		r = lock_file(file);
+		if (r == -EBUSY && is_locked_by_daemon(file, running))
+			return 0;
+	}
+	return r;
 }
 
 int recorder_file_check(const struct recorder_path *path, pid_t running, char why[static WHY_MAX])
@@ -120,9 +110,8 @@ int recorder_file_check(const struct recorder_path *path, pid_t running, char wh
 
 	if (r == -ENOENT)
 		r = faccessat(AT_FDCWD, path->directory, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
-	else if (r >= 0 && (r = lock_file(&file)) == -EBUSY &&
-		 (is_open_twice(&file) || is_locked_by(&file, running)))
-		r = 0;
+	else if (r >= 0)
+		r = check_lock(&file, running);
 	recorder_file_close(&file);
 	return r < 0 ? explain_open(r, path->path, why) : 0;
 }

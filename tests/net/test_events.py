@@ -11,6 +11,8 @@ from harness.daemon import subscribe
 from harness.peers import receiver_on, send, seqpacket
 from harness.waiting import wait_until
 
+pytestmark = pytest.mark.waits
+
 GROUP = 'address = "233.252.0.1"; port = 5004;'
 FIELDS = {"event", "group", "count", "timestamp"}
 

@@ -17,6 +17,8 @@ from harness.programs import children_of, command, end, is_alive, state_of, wait
 from harness.records import ALL_BYTES, unescape
 from harness.waiting import TIMEOUT, wait_until
 
+pytestmark = pytest.mark.waits
+
 GROUP = "233.252.0.31"
 
 
@@ -236,7 +238,7 @@ def test_a_program_whose_time_is_over_is_killed_with_its_process_group(run, net,
     wait_counters(daemon, timedOut=2)
     assert "ran for too long and was ended by SIGKILL" in daemon.log()
     wait_gone(int(daemon.read("grandchild")))
-    assert children_of(daemon) == {}
+    wait_no_children(daemon)
 
 
 def test_a_program_whose_time_is_over_frees_its_slot_when_it_ends(run, net):

@@ -15,6 +15,8 @@ from harness.programs import children_of, command, is_alive, program_of, state_o
 from harness.records import ALL_BYTES, HOSTILE, payload_of, unescape
 from harness.waiting import wait_until
 
+pytestmark = pytest.mark.waits
+
 GROUP, OTHER = "233.252.0.41", "233.252.0.42"
 FRAMINGS = ["lines", "json", "length", "nul"]
 

@@ -16,6 +16,8 @@ from harness.peers import send
 from harness.topology import Host, Namespace
 from harness.waiting import wait_until
 
+pytestmark = pytest.mark.waits
+
 IGMP_V2_REPORT, IGMP_V3_REPORT, MLD_V1_REPORT, MLD_V2_REPORT = 0x16, 0x22, 131, 143
 EXCLUDES, INCLUDES = {2, 4}, {1, 3}
 

@@ -20,6 +20,8 @@ from harness.records import parse_line
 from harness.topology import Namespace
 from harness.waiting import TIMEOUT, wait_until
 
+pytestmark = pytest.mark.waits
+
 GROUP = {4: "233.252.7.1", 6: "ff15::7:1"}
 TARGET = {4: "233.252.7.1:5704", 6: "[ff15::7:1]:5704"}
 NO_DAEMON = {**os.environ, "MCASTD_SOCKET": "/nonexistent/mcastd.sock"}
