@@ -189,20 +189,38 @@ static void summarize(const struct options *options, const struct config *config
 	check_print(&config->warnings, "warning");
 }
 
-/* The control socket of a start by hand: one that a daemon listens on is that of the daemon that
- * runs. */
+/* Whether a start by hand could make the control socket. One that a daemon listens on is that of
+ * the daemon that runs. */
 static int check_control(const char *path, char why[static WHY_MAX])
 {
-	int r = listener_check_path(path, SOCK_STREAM, why);
 	char directory[PATH_MAX];
+	int r = identity_raise_for(path, why);
 
-	if (r == -EADDRINUSE || (r < 0 && r != -ENOENT))
-		return r == -EADDRINUSE ? 0 : r;
+	if (r < 0)
+		return r;
+	r = listener_check_path(path, SOCK_STREAM, why);
 	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
-	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
-		return 0;
-	return because(why, -errno, "%s: %s; set control.socket to a path that the daemon can make",
-		path, strerror(errno));
+	if (r == -EADDRINUSE)
+		r = 0;
+	else if (r == -ENOENT && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
+		r = 0;
+	else if (r == -ENOENT)
+		r = because(why, -errno,
+			"%s: %s; set control.socket to a path that the daemon can make", path,
+			strerror(errno));
+	identity_lower();
+	return r;
+}
+
+/* A check makes run_directory as a start does, so that what is made in it can be checked, and
+ * leaves none behind. */
+static void remove_run_directory(const char *path)
+{
+	char why[WHY_MAX];
+
+	if (identity_raise_for(path, why) >= 0)
+		rmdir(path);
+	identity_lower();
 }
 
 /* The daemon that runs with this configuration, or 0. */
@@ -221,28 +239,22 @@ static int load_as_user(const struct options *options, struct errors *errors)
 	return daemon_load(options, errors, &config);
 }
 
-/* In the order of daemon_start(). */
-static int try_start(const struct options *options, struct config *config, struct errors *errors)
+/* Becomes the user, and tries all that is done then, with the privileges of root at hand as in
+ * daemon_start(). Takes spoof over. */
+static int try_as_user(const struct options *options, struct config *config, struct spoof *spoof,
+	struct errors *errors)
 {
 	bool by_hand = options->configuration && !getenv(CHECKED_UNIT);
 	pid_t running = options->configuration ? running_daemon(config) : 0;
-	struct spoof *spoof = NULL;
 	uid_t before = geteuid();
 	char why[WHY_MAX];
-	int r;
+	int r = identity_enter(config, why);
 
-	log_errors_only(); /* the start will log the rest */
-	shortfalls_find(config);
-	r = keep_source_open(config, why, &spoof);
-	if (!spoof)
-		keep_source_warn(config);
-	if (r >= 0 && by_hand && (r = check_control(config->control_socket, why)) < 0)
-		errors_add(errors, "control socket: %s", why);
-	else if (r < 0 || (r = identity_enter(config, why)) < 0)
+	if (r < 0)
 		errors_add(errors, "%s", why);
-	else if ((r = identity_drop()) < 0)
-		errors_add(errors, "dropping the privileges of root: %s", strerror(-r));
-	if (r >= 0 && geteuid() != before)
+	else if (by_hand && (r = check_control(config->control_socket, why)) < 0)
+		errors_add(errors, "control socket: %s", why);
+	else if (geteuid() != before)
 		r = load_as_user(options, errors);
 	if (r < 0) {
 		spoof_free(spoof);
@@ -250,6 +262,30 @@ static int try_start(const struct options *options, struct config *config, struc
 	}
 	shortfalls_find_doubts(config);
 	return daemon_try(options, config, spoof, running, errors);
+}
+
+/* In the order of daemon_start(). */
+static int try_start(const struct options *options, struct config *config, struct errors *errors)
+{
+	bool had_run_directory = access(config->run_directory, F_OK) == 0;
+	struct spoof *spoof = NULL;
+	char why[WHY_MAX];
+	int r, dropped;
+
+	log_errors_only(); /* the start will log the rest */
+	shortfalls_find(config);
+	r = keep_source_open(config, why, &spoof);
+	if (!spoof)
+		keep_source_warn(config);
+	if (r < 0)
+		errors_add(errors, "%s", why);
+	r = r < 0 ? r : try_as_user(options, config, spoof, errors);
+	if (config->user && !had_run_directory)
+		remove_run_directory(config->run_directory);
+	dropped = identity_drop();
+	if (dropped < 0)
+		errors_add(errors, "dropping the privileges of root: %s", strerror(-dropped));
+	return r < 0 ? r : dropped;
 }
 
 static int check_here(const struct options *options)

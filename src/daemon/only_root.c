@@ -29,9 +29,9 @@ static int check_name(const char *path, char why[static WHY_MAX])
 	}
 	if (!S_ISDIR(status.st_mode))
 		return because(why, -ENOTDIR, "%s is not a directory", path);
-	/* In a sticky one nobody can replace what belongs to root (unlink(2)). */
-	if (!(status.st_mode & S_ISVTX) &&
-		(status.st_mode & S_IWOTH || (status.st_mode & S_IWGRP && status.st_gid != 0)))
+	/* In a sticky one nobody can replace what belongs to root (unlink(2)). The bit of the group
+	 * stands for all that an access control list names, too (acl(5)). */
+	if (!(status.st_mode & S_ISVTX) && status.st_mode & (S_IWGRP | S_IWOTH))
 		return because(why, -EPERM,
 			"%s (mode %04o) lets others than root replace what is in it", path,
 			(unsigned)status.st_mode & 07777);
