@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -45,10 +48,39 @@ static int read_all(int fd, struct text *text)
 	return 0;
 }
 
-/* Runs a program, whose output is appended to the text. Returns its exit status or a negative
- * errno.
- */
-static int run(const char *const *arguments, struct text *output)
+/* Holds what would end this process until it has removed what it made: these signals, where they
+ * are not ignored. Returns a descriptor that is readable then, or -1. */
+static int hold_signals(sigset_t *ret_before)
+{
+	static const int ending[] = {SIGINT, SIGTERM, SIGQUIT};
+	sigset_t held;
+
+	sigemptyset(&held);
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++) {
+		struct sigaction action;
+
+		if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(&held, ending[i]);
+	}
+	sigprocmask(SIG_BLOCK, &held, ret_before);
+	return signalfd(-1, &held, SFD_CLOEXEC);
+}
+
+/* Kills the program when one of those signals comes first. It writes nothing until it ends. */
+static void await(int output, int signals, pid_t pid)
+{
+	struct pollfd either[] = {
+		{.fd = output, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+
+	while (poll(either, ARRAY_SIZE(either), -1) < 0 && errno == EINTR)
+		;
+	if (either[1].revents)
+		kill(pid, SIGKILL);
+}
+
+/* Runs a program, whose output is appended to the text, until a descriptor of hold_signals() is
+ * readable; -1: until it ends. Returns its exit status or a negative errno. */
+static int run_until(const char *const *arguments, int signals, struct text *output)
 {
 	posix_spawn_file_actions_t actions;
 	int ends[2], status = 0, r;
@@ -64,12 +96,19 @@ static int run(const char *const *arguments, struct text *output)
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[1]);
 	if (r >= 0) {
+		if (signals >= 0)
+			await(ends[0], signals, pid);
 		r = read_all(ends[0], output);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 	}
 	close(ends[0]);
 	return r < 0 ? r : WIFEXITED(status) ? WEXITSTATUS(status) : -ECHILD;
+}
+
+static int run(const char *const *arguments, struct text *output)
+{
+	return run_until(arguments, -1, output);
 }
 
 /* ---- Units ---- */
@@ -178,6 +217,7 @@ struct sandbox {
 	char directory[32]; /* of its output */
 	char name[UNIT_NAME_MAX + 32];
 	char path[PATH_MAX]; /* of its file */
+	int signals; /* see hold_signals() */
 };
 
 /* Appends the [Service] sections of a unit's file: the others tell when it is started. */
@@ -309,7 +349,7 @@ static int start(const struct sandbox *sandbox, int *ret_status, char why[static
 		"systemctl", "show", "--property=Result,ExecMainStatus", sandbox->name, NULL};
 	AUTO_TEXT struct text ignored = {0}, shown = {0};
 	AUTO_FREE char *result = NULL;
-	int r = run(arguments, &ignored);
+	int r = run_until(arguments, sandbox->signals, &ignored);
 
 	*ret_status = 0;
 	if (r <= 0)
@@ -323,29 +363,44 @@ static int start(const struct sandbox *sandbox, int *ret_status, char why[static
 	return -ENOEXEC;
 }
 
+/* It runs only where a signal has kept start() from waiting for its end. */
 static void remove_sandbox(const struct sandbox *sandbox)
 {
+	const char *const stop[] = {"systemctl", "stop", sandbox->name, NULL};
 	const char *const reset[] = {"systemctl", "reset-failed", sandbox->name, NULL};
 	AUTO_TEXT struct text ignored = {0};
 
+	run(stop, &ignored);
 	unlink(sandbox->path);
 	run(reset, &ignored);
 	rmdir(sandbox->directory);
 }
 
-int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
-	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX])
+static int run_in(struct sandbox *sandbox, const struct unit *unit, const char *arguments,
+	const char *variables, struct text *output, struct text *errors, int *ret_status,
+	char why[static WHY_MAX])
 {
-	struct sandbox sandbox;
-	int r = make_sandbox(&sandbox, unit, why);
+	int r = make_sandbox(sandbox, unit, why);
 
 	if (r < 0)
 		return r;
-	r = write_unit(&sandbox, unit, arguments, variables, why);
-	r = r < 0 ? r : start(&sandbox, ret_status, why);
-	append_file(&sandbox, "out", output);
-	append_file(&sandbox, "err", errors);
-	remove_sandbox(&sandbox);
+	r = write_unit(sandbox, unit, arguments, variables, why);
+	r = r < 0 ? r : start(sandbox, ret_status, why);
+	append_file(sandbox, "out", output);
+	append_file(sandbox, "err", errors);
+	remove_sandbox(sandbox);
+	return r;
+}
+
+int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
+	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX])
+{
+	sigset_t before;
+	struct sandbox sandbox = {.signals = hold_signals(&before)};
+	int r = run_in(&sandbox, unit, arguments, variables, output, errors, ret_status, why);
+
+	closep(&sandbox.signals);
+	sigprocmask(SIG_SETMASK, &before, NULL); /* a signal that has come ends the process */
 	return r;
 }
 

@@ -35,8 +35,9 @@ void unit_clear(struct unit *unit);
 /* Runs the unit's program with other arguments, words for a unit file (systemd.service(5)), and
  * variables added to its environment, "NAME=VALUE NAME=VALUE". What it writes is appended to output
  * and errors. Needs root. The unit's runtime, state, cache and log directories are made, as for a
- * start. Returns 0 with its exit status, or a negative errno with the reason in why: what systemd
- * says. */
+ * start. SIGINT, SIGTERM and SIGQUIT end this process when all that it made is removed, but those
+ * directories. Returns 0 with its exit status, or a negative errno with the reason in why: what
+ * systemd says. */
 int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
 	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX]);
 
