@@ -20,7 +20,8 @@ static int check_name(const char *path, char why[static WHY_MAX])
 	if (lstat(path, &status) < 0)
 		return because(why, -errno, "%s: %s", path, strerror(errno));
 	if (status.st_uid != 0)
-		return because(why, -EPERM, "%s belongs to user %u, who could replace it", path,
+		return because(why, -EPERM,
+			"%s belongs to user %u, who could replace it: let it belong to root", path,
 			(unsigned)status.st_uid);
 	if (S_ISLNK(status.st_mode)) {
 		target = realpath(path, NULL);
@@ -33,8 +34,8 @@ static int check_name(const char *path, char why[static WHY_MAX])
 	 * stands for all that an access control list names, too (acl(5)). */
 	if (!(status.st_mode & S_ISVTX) && status.st_mode & (S_IWGRP | S_IWOTH))
 		return because(why, -EPERM,
-			"%s (mode %04o) lets others than root replace what is in it", path,
-			(unsigned)status.st_mode & 07777);
+			"%s (mode %04o) lets others than root replace what is in it: chmod go-w it",
+			path, (unsigned)status.st_mode & 07777);
 	return 0;
 }
 

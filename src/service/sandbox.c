@@ -15,6 +15,13 @@
 #define UNITS "/run/systemd/system" /* systemd makes it */
 #define READ_CHUNK 4096
 
+/* How long a program of systemd's may take: longer than TimeoutStopSec= of the unit. For a start
+ * there is TimeoutStartSec=. */
+#define RUN_MS 20000
+
+/* How long the journal may take to have all that was logged. */
+#define SYNC_MS 5000
+
 /* What does not belong to a start for a moment: the program is another one, nothing is restarted,
  * and what the unit's own process uses stays as it is. */
 #define OVERRIDES                                                                               \
@@ -66,21 +73,22 @@ static int hold_signals(sigset_t *ret_before)
 	return signalfd(-1, &held, SFD_CLOEXEC);
 }
 
-/* Kills the program when one of those signals comes first. It writes nothing until it ends. */
-static void await(int output, int signals, pid_t pid)
+/* Kills the program when one of those signals, or the time, comes first. It writes nothing until it
+ * has done its work. */
+static void await(int output, int signals, int timeout_ms, pid_t pid)
 {
 	struct pollfd either[] = {
 		{.fd = output, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
 
-	while (poll(either, ARRAY_SIZE(either), -1) < 0 && errno == EINTR)
+	while (poll(either, ARRAY_SIZE(either), timeout_ms) < 0 && errno == EINTR)
 		;
-	if (either[1].revents)
+	if (!either[0].revents)
 		kill(pid, SIGKILL);
 }
 
 /* Runs a program, whose output is appended to the text, until a descriptor of hold_signals() is
- * readable; -1: until it ends. Returns its exit status or a negative errno. */
-static int run_until(const char *const *arguments, int signals, struct text *output)
+ * readable, or for timeout_ms; -1: neither. Returns its exit status or a negative errno. */
+static int run_until(const char *const *arguments, int signals, int timeout_ms, struct text *output)
 {
 	posix_spawn_file_actions_t actions;
 	int ends[2], status = 0, r;
@@ -96,8 +104,7 @@ static int run_until(const char *const *arguments, int signals, struct text *out
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[1]);
 	if (r >= 0) {
-		if (signals >= 0)
-			await(ends[0], signals, pid);
+		await(ends[0], signals, timeout_ms, pid);
 		r = read_all(ends[0], output);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
@@ -108,7 +115,7 @@ static int run_until(const char *const *arguments, int signals, struct text *out
 
 static int run(const char *const *arguments, struct text *output)
 {
-	return run_until(arguments, -1, output);
+	return run_until(arguments, -1, RUN_MS, output);
 }
 
 /* ---- Units ---- */
@@ -323,9 +330,9 @@ static void explain(const struct sandbox *sandbox, char why[static WHY_MAX])
 
 	snprintf(match, sizeof(match), "UNIT=%s", sandbox->name);
 	snprintf(start, sizeof(start), "%s: Failed ", sandbox->name);
-	run(sync, &text);
+	run_until(sync, sandbox->signals, SYNC_MS, &text);
 	text_clear(&text);
-	run(arguments, &text);
+	run_until(arguments, sandbox->signals, RUN_MS, &text);
 	found = strstr(text_string(&text), start);
 	if (!found) {
 		because(why, 0, "journalctl %s tells why", match);
@@ -349,7 +356,7 @@ static int start(const struct sandbox *sandbox, int *ret_status, char why[static
 		"systemctl", "show", "--property=Result,ExecMainStatus", sandbox->name, NULL};
 	AUTO_TEXT struct text ignored = {0}, shown = {0};
 	AUTO_FREE char *result = NULL;
-	int r = run_until(arguments, sandbox->signals, &ignored);
+	int r = run_until(arguments, sandbox->signals, -1, &ignored);
 
 	*ret_status = 0;
 	if (r <= 0)

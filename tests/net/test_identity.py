@@ -193,7 +193,7 @@ def test_a_check_refuses_the_run_directory_that_the_start_refuses(net, place):
     (place / "mcastd.conf").write_text(f'user = "{USER}"; control: {{ socket = "{place}/socket"; }}; run_directory = "{place}/d/run";')
     for option in (["--check"], []):
         result = run_as_user(net, place, *option)
-        assert result.returncode == 78 and "belongs to user 1, who could replace it; make it first: install -d" in result.stderr
+        assert result.returncode == 78 and "belongs to user 1, who could replace it: let it belong to root; make it first: install -d" in result.stderr
 
 
 def test_a_check_leaves_no_run_directory_behind(net, place):
