@@ -74,7 +74,8 @@ static bool runs_as_another(const struct unit *unit)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)unit->main_pid);
-	return unit->main_pid && user && stat(path, &status) == 0 && status.st_uid != user->pw_uid;
+	return unit->is_active && unit->main_pid && user && stat(path, &status) == 0 &&
+	       status.st_uid != user->pw_uid;
 }
 
 /* Anything else at the path of a socket is replaced by systemd. */
@@ -198,7 +199,7 @@ static int check_control(const char *path, char why[static WHY_MAX])
 
 	if (r < 0)
 		return r;
-	r = listener_check_path(path, SOCK_STREAM, why);
+	r = listener_check_path(path, why);
 	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
 	if (r == -EADDRINUSE)
 		r = 0;
@@ -223,12 +224,44 @@ static void remove_run_directory(const char *path)
 	identity_lower();
 }
 
+/* Whether systemd listens at the control socket, for one of the units of systemd/, and the process
+ * of its service, or 0. To connect would start that. */
+static bool find_service(const char *path, pid_t *ret_running)
+{
+	static const char start[] = "/run/mcastd", end[] = ".sock";
+	AUTO_UNIT struct unit unit = {0}, socket = {0};
+	size_t length = strlen(path), tail = strlen(start);
+	char name[UNIT_NAME_MAX + 1];
+
+	if (length < tail + strlen(end) || strncmp(path, start, tail) ||
+		strcmp(path + length - strlen(end), end) || length > UNIT_NAME_MAX)
+		return false;
+	path += tail;
+	length -= tail + strlen(end);
+	if (length && *path != '-')
+		return false;
+	if (geteuid() != 0)
+		return systemd_runs(); /* only root's own daemon could be there */
+	snprintf(name, sizeof(name), "mcastd%s%.*s.socket", length ? "@" : "",
+		length ? (int)length - 1 : 0, path + 1);
+	if (unit_read(name, &socket) < 0 || !socket.is_active)
+		return false;
+	strcpy(strrchr(name, '.'), ".service");
+	*ret_running = unit_read(name, &unit) < 0 ? 0 : unit.main_pid;
+	return true;
+}
+
 /* The daemon that runs with this configuration, or 0. */
 static pid_t running_daemon(const struct config *config)
 {
 	const char *running = getenv(RUNNING);
+	pid_t pid = 0;
 
-	return running ? (pid_t)atoi(running) : listener_owner(config->control_socket, SOCK_STREAM);
+	if (running)
+		return (pid_t)atoi(running);
+	return find_service(config->control_socket, &pid)
+		       ? pid
+		       : listener_owner(config->control_socket, SOCK_STREAM);
 }
 
 /* As a reload will, when root has become the user of the configuration. */

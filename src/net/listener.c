@@ -147,7 +147,7 @@ static int check_removal(const char *path, const struct stat *file, char why[sta
 	return r < 0 ? because(why, r, "%s: " STALE, path, strerror(-r)) : 0;
 }
 
-int listener_check_path(const char *path, int type, char why[static WHY_MAX])
+int listener_check_path(const char *path, char why[static WHY_MAX])
 {
 	AUTO_CLOSE int fd = -1;
 	struct sockaddr_un address;
@@ -161,7 +161,9 @@ int listener_check_path(const char *path, int type, char why[static WHY_MAX])
 	if (!S_ISSOCK(status.st_mode))
 		return because(why, -EEXIST,
 			"%s is there and is not a socket; remove it, or choose another path", path);
-	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* Of another type, so that nobody is disturbed: not a daemon, nor systemd, which would
+	 * start one. Where a socket is bound it fails with EPROTOTYPE. */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return because(why, -errno, "%s: %s", path, strerror(errno));
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
@@ -193,7 +195,7 @@ pid_t listener_owner(const char *path, int type)
 /* Removes the socket file of a daemon that was killed. */
 static int remove_unused(const struct listener_options *options, char why[static WHY_MAX])
 {
-	int r = listener_check_path(options->path, options->type, why);
+	int r = listener_check_path(options->path, why);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;

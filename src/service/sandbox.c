@@ -177,7 +177,7 @@ int unit_read(const char *name, struct unit *ret)
 {
 	static const char properties[] =
 		"--property=LoadState,FragmentPath,DropInPaths,ExecStart,User,MainPID,"
-		"NeedDaemonReload,Listen";
+		"NeedDaemonReload,Listen,ActiveState";
 	const char *const arguments[] = {"systemctl", "show", properties, "--", name, NULL};
 	AUTO_TEXT struct text shown = {0};
 	AUTO_UNIT struct unit unit = {0};
@@ -199,6 +199,8 @@ int unit_read(const char *name, struct unit *ret)
 	if (!unit.load_state || !unit.fragment || !unit.drop_ins || !unit.program || !unit.user ||
 		!unit.listen)
 		return -ENOMEM;
+	unit.is_active = strstr(text_string(&shown), "ActiveState=active\n") ||
+			 strstr(text_string(&shown), "ActiveState=reloading\n");
 	unit.needs_reload = strstr(text_string(&shown), "NeedDaemonReload=yes");
 	if (!strcmp(unit.load_state, "not-found"))
 		return -ENOENT;

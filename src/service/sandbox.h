@@ -21,6 +21,7 @@ struct unit {
 	char *user; /* "" for root */
 	char *listen; /* of a socket unit: "/run/mcastd.sock (Stream)"; else "" */
 	pid_t main_pid; /* 0: it does not run */
+	bool is_active; /* started, or, of a socket unit, listening */
 	bool needs_reload; /* systemd has not read the files as they are now */
 };
 

@@ -251,6 +251,19 @@ def test_a_check_leaves_nothing_behind_and_the_daemon_alone(service):
     assert service.pid == pid and service.states("news") == {"eth0": "joined"}
 
 
+@pytest.mark.parametrize("user", ["root", "bin"])
+def test_a_check_of_another_file_does_not_start_the_service_by_its_socket(service, user):
+    """The control socket of the file is the one that systemd listens at."""
+    service.configure(group())
+    service.systemctl("start", service.socket_unit)
+    service.system.write("/run/other.conf", group())
+    service.system.try_run("mcastd", "-c", "/run/other.conf", "--check", user=user)
+    service.system.run("mcastd", "-c", "/run/other.conf", "--check", user=user)
+    assert service.show("NRestarts") == "0" and service.show("ActiveState") == "inactive"
+    assert service.show("NConnections", service.socket_unit) == service.show("NAccepted", service.socket_unit) == "0"
+    assert service.show("SubState", service.socket_unit) == "listening"
+
+
 INTERRUPT = """
 env --default-signal=INT,QUIT mcastd --check >/run/interrupted 2>&1 & pid=$!
 until systemctl list-units --plain --no-legend 'check-*' | grep -q activating; do sleep 0.02; done
