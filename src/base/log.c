@@ -192,3 +192,11 @@ bool log_limit_pass(struct log_limit *limit)
 	limit->next_ns = now + LIMIT_PERIOD_NS;
 	return true;
 }
+
+void log_lines(int level, const struct errors *lines)
+{
+	for (size_t i = 0; i < lines->count; i++)
+		log_message(level, "%s", lines->lines[i]);
+	if (lines->omitted)
+		log_message(level, "and %zu more", lines->omitted);
+}

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <syslog.h>
 
-#include "base/cleanup.h"
+#include "base/errors.h"
 
 /* The kinds of messages that systemd/mcastd.catalog explains ("journalctl -x"). An id never
  * changes.
@@ -52,6 +52,9 @@ void log_event(int level, const struct log_fields *fields, const char *format, .
 #define log_warning(...) log_message(LOG_WARNING, __VA_ARGS__)
 #define log_notice(...) log_message(LOG_NOTICE, __VA_ARGS__)
 #define log_info(...) log_message(LOG_INFO, __VA_ARGS__)
+
+/* Logs each line, and how many were left out. */
+void log_lines(int level, const struct errors *lines);
 
 /* Passes one message per 10 s, for faults that may repeat with every datagram. One for each kind of
  * message; not shared between threads. */

@@ -74,7 +74,8 @@ static bool runs_as_another(const struct unit *unit)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)unit->main_pid);
-	return unit->main_pid && user && stat(path, &status) == 0 && status.st_uid != user->pw_uid;
+	return unit->is_active && unit->main_pid && user && stat(path, &status) == 0 &&
+	       status.st_uid != user->pw_uid;
 }
 
 /* Anything else at the path of a socket is replaced by systemd. */
@@ -189,28 +190,78 @@ static void summarize(const struct options *options, const struct config *config
 	check_print(&config->warnings, "warning");
 }
 
-/* The control socket of a start by hand: one that a daemon listens on is that of the daemon that
- * runs. */
+/* Whether a start by hand could make the control socket. One that a daemon listens on is that of
+ * the daemon that runs. */
 static int check_control(const char *path, char why[static WHY_MAX])
 {
-	int r = listener_check_path(path, SOCK_STREAM, why);
 	char directory[PATH_MAX];
+	int r = identity_raise_for(path, why);
 
-	if (r == -EADDRINUSE || (r < 0 && r != -ENOENT))
-		return r == -EADDRINUSE ? 0 : r;
+	if (r < 0)
+		return r;
+	r = listener_check_path(path, why);
 	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
-	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
-		return 0;
-	return because(why, -errno, "%s: %s; set control.socket to a path that the daemon can make",
-		path, strerror(errno));
+	if (r == -EADDRINUSE)
+		r = 0;
+	else if (r == -ENOENT && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
+		r = 0;
+	else if (r == -ENOENT)
+		r = because(why, -errno,
+			"%s: %s; set control.socket to a path that the daemon can make", path,
+			strerror(errno));
+	identity_lower();
+	return r;
+}
+
+/* A check makes run_directory as a start does, so that what is made in it can be checked, and
+ * leaves none behind. */
+static void remove_run_directory(const char *path)
+{
+	char why[WHY_MAX];
+
+	if (identity_raise_for(path, why) >= 0)
+		rmdir(path);
+	identity_lower();
+}
+
+/* Whether systemd listens at the control socket, for one of the units of systemd/, and the process
+ * of its service, or 0. To connect would start that. */
+static bool find_service(const char *path, pid_t *ret_running)
+{
+	static const char start[] = "/run/mcastd", end[] = ".sock";
+	AUTO_UNIT struct unit unit = {0}, socket = {0};
+	size_t length = strlen(path), tail = strlen(start);
+	char name[UNIT_NAME_MAX + 1];
+
+	if (length < tail + strlen(end) || strncmp(path, start, tail) ||
+		strcmp(path + length - strlen(end), end) || length > UNIT_NAME_MAX)
+		return false;
+	path += tail;
+	length -= tail + strlen(end);
+	if (length && *path != '-')
+		return false;
+	if (geteuid() != 0)
+		return systemd_runs(); /* only root's own daemon could be there */
+	snprintf(name, sizeof(name), "mcastd%s%.*s.socket", length ? "@" : "",
+		length ? (int)length - 1 : 0, path + 1);
+	if (unit_read(name, &socket) < 0 || !socket.is_active)
+		return false;
+	strcpy(strrchr(name, '.'), ".service");
+	*ret_running = unit_read(name, &unit) < 0 ? 0 : unit.main_pid;
+	return true;
 }
 
 /* The daemon that runs with this configuration, or 0. */
 static pid_t running_daemon(const struct config *config)
 {
 	const char *running = getenv(RUNNING);
+	pid_t pid = 0;
 
-	return running ? (pid_t)atoi(running) : listener_owner(config->control_socket, SOCK_STREAM);
+	if (running)
+		return (pid_t)atoi(running);
+	return find_service(config->control_socket, &pid)
+		       ? pid
+		       : listener_owner(config->control_socket, SOCK_STREAM);
 }
 
 /* As a reload will, when root has become the user of the configuration. */
@@ -221,28 +272,22 @@ static int load_as_user(const struct options *options, struct errors *errors)
 	return daemon_load(options, errors, &config);
 }
 
-/* In the order of daemon_start(). */
-static int try_start(const struct options *options, struct config *config, struct errors *errors)
+/* Becomes the user, and tries all that is done then, with the privileges of root at hand as in
+ * daemon_start(). Takes spoof over. */
+static int try_as_user(const struct options *options, struct config *config, struct spoof *spoof,
+	struct errors *errors)
 {
 	bool by_hand = options->configuration && !getenv(CHECKED_UNIT);
 	pid_t running = options->configuration ? running_daemon(config) : 0;
-	struct spoof *spoof = NULL;
 	uid_t before = geteuid();
 	char why[WHY_MAX];
-	int r;
+	int r = identity_enter(config, why);
 
-	log_errors_only(); /* the start will log the rest */
-	shortfalls_find(config);
-	r = keep_source_open(config, why, &spoof);
-	if (!spoof)
-		keep_source_warn(config);
-	if (r >= 0 && by_hand && (r = check_control(config->control_socket, why)) < 0)
-		errors_add(errors, "control socket: %s", why);
-	else if (r < 0 || (r = identity_enter(config, why)) < 0)
+	if (r < 0)
 		errors_add(errors, "%s", why);
-	else if ((r = identity_drop()) < 0)
-		errors_add(errors, "dropping the privileges of root: %s", strerror(-r));
-	if (r >= 0 && geteuid() != before)
+	else if (by_hand && (r = check_control(config->control_socket, why)) < 0)
+		errors_add(errors, "control socket: %s", why);
+	else if (geteuid() != before)
 		r = load_as_user(options, errors);
 	if (r < 0) {
 		spoof_free(spoof);
@@ -250,6 +295,30 @@ static int try_start(const struct options *options, struct config *config, struc
 	}
 	shortfalls_find_doubts(config);
 	return daemon_try(options, config, spoof, running, errors);
+}
+
+/* In the order of daemon_start(). */
+static int try_start(const struct options *options, struct config *config, struct errors *errors)
+{
+	bool had_run_directory = access(config->run_directory, F_OK) == 0;
+	struct spoof *spoof = NULL;
+	char why[WHY_MAX];
+	int r, dropped;
+
+	log_errors_only(); /* the start will log the rest */
+	shortfalls_find(config);
+	r = keep_source_open(config, why, &spoof);
+	if (!spoof)
+		keep_source_warn(config);
+	if (r < 0)
+		errors_add(errors, "%s", why);
+	r = r < 0 ? r : try_as_user(options, config, spoof, errors);
+	if (config->user && !had_run_directory)
+		remove_run_directory(config->run_directory);
+	dropped = identity_drop();
+	if (dropped < 0)
+		errors_add(errors, "dropping the privileges of root: %s", strerror(-dropped));
+	return r < 0 ? r : dropped;
 }
 
 static int check_here(const struct options *options)

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -14,13 +13,13 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "child/orphans.h"
-#include "base/timer.h"
 #include "control/control.h"
 #include "daemon/adhoc.h"
 #include "daemon/change.h"
 #include "daemon/identity.h"
 #include "daemon/keep_source.h"
 #include "daemon/reload.h"
+#include "daemon/signals.h"
 #include "data/loop_guard.h"
 #include "groups/events.h"
 #include "net/interface.h"
@@ -39,9 +38,6 @@
  * tried again, and one that the kernel has dropped is found. */
 #define AUDIT_S 60
 
-/* Minimum time between two reloads by signal. Signals in between share the next reload. */
-#define RELOAD_NS (100 * NS_PER_MS)
-
 /* Extra start-up time for many thousand groups. */
 #define START_S 120
 
@@ -53,23 +49,17 @@
 /* Beside the groups': connections, files, and the duplicates for the fd store. */
 #define SPARE_DESCRIPTORS 4096
 
-#define SIGNAL_COUNT 5
-
 #define STATUS_MAX 160
 
 struct daemon {
 	const struct options *options;
 	struct event_base *base;
-	struct event signals[SIGNAL_COUNT];
 	struct event audit;
 	struct change *change;
 	struct reloads *reloads;
+	struct signals *signals;
 	const struct reload_request *request; /* being applied */
 	const struct loaded *loaded; /* for it */
-	struct event reload; /* by signal */
-	struct reload_request signal_request;
-	bool signal_requested, signal_again;
-	uint64_t reloaded_ns; /* when the last such one ended, CLOCK_MONOTONIC */
 	struct handlers *handlers;
 	struct users users;
 	struct groups *groups;
@@ -126,14 +116,6 @@ static void tell_status(void *argument)
 		return;
 	strcpy(daemon->status, status);
 	notify_send(daemon->notify, "STATUS=%s", status);
-}
-
-static void log_lines(int level, const struct errors *lines)
-{
-	for (size_t i = 0; i < lines->count; i++)
-		log_message(level, "%s", lines->lines[i]);
-	if (lines->omitted)
-		log_message(level, "and %zu more", lines->omitted);
 }
 
 /* ---- Reloading ---- */
@@ -209,69 +191,7 @@ static void request_reload(void *argument, struct reload_request *request)
 	reloads_add(((struct daemon *)argument)->reloads, request);
 }
 
-static void on_reload_signal(evutil_socket_t signal_number, short what, void *argument)
-{
-	struct daemon *daemon = argument;
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), due = daemon->reloaded_ns + RELOAD_NS;
-	struct timeval delay = ns_timeval(due > now ? due - now : 0);
-
-	(void)signal_number, (void)what;
-	if (daemon->signal_requested)
-		daemon->signal_again = true;
-	else if (!evtimer_pending(&daemon->reload, NULL))
-		timer_start(&daemon->reload, &delay);
-}
-
-static void on_signal_reloaded(struct reload_request *request, int r,
-	const struct config_changes *changes, const struct errors *errors)
-{
-	struct daemon *daemon = container_of(request, struct daemon, signal_request);
-
-	(void)changes;
-	if (r < 0)
-		log_lines(LOG_ERR, errors);
-	daemon->reloaded_ns = clock_ns(CLOCK_MONOTONIC);
-	daemon->signal_requested = false;
-	if (daemon->signal_again && r != -ECANCELED)
-		on_reload_signal(SIGHUP, 0, daemon);
-}
-
-static void on_reload_due(evutil_socket_t fd, short what, void *argument)
-{
-	struct daemon *daemon = argument;
-
-	(void)fd, (void)what;
-	daemon->signal_requested = true;
-	daemon->signal_again = false;
-	daemon->signal_request = (struct reload_request){.done = on_signal_reloaded};
-	reloads_add(daemon->reloads, &daemon->signal_request);
-}
-
-/* ---- Other signals and events ---- */
-
-static void on_stop_signal(evutil_socket_t signal_number, short what, void *argument)
-{
-	struct daemon *daemon = argument;
-
-	(void)what;
-	log_info("stopping: %s", strsignal(signal_number));
-	event_base_loopbreak(daemon->base);
-}
-
-static void on_rotate_signal(evutil_socket_t signal_number, short what, void *argument)
-{
-	struct daemon *daemon = argument;
-
-	(void)signal_number, (void)what;
-	for (size_t i = 0; i < handlers_count(daemon->handlers); i++)
-		handler_rotate(handlers_at(daemon->handlers, i));
-}
-
-static void on_child_signal(evutil_socket_t signal_number, short what, void *argument)
-{
-	(void)signal_number, (void)what, (void)argument;
-	orphans_reap();
-}
+/* ---- Events ---- */
 
 /* The groups have followed a change: so do the handlers. */
 static void on_followed(void *argument)
@@ -300,44 +220,10 @@ static void on_audit(evutil_socket_t fd, short what, void *argument)
 	on_links_changed(argument, NULL);
 }
 
-void daemon_hold_signals(bool hold)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
-}
-
-static int watch_signals(struct daemon *daemon)
-{
-	static const struct {
-		int number;
-		event_callback_fn callback;
-	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal},
-		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal},
-		{SIGCHLD, on_child_signal}};
-
-	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
-		evsignal_assign(&daemon->signals[i], daemon->base, watched[i].number,
-			watched[i].callback, daemon);
-		if (event_add(&daemon->signals[i], NULL) < 0)
-			return -ENOMEM;
-	}
-	/* Without SIGPIPE, writing to a closed pipe or socket returns an error. In ad hoc mode the
-	 * only pipe is standard output: there it ends the daemon like the rest of a pipeline. */
-	if (daemon->options->configuration)
-		signal(SIGPIPE, SIG_IGN);
-	daemon_hold_signals(false);
-	return 0;
-}
-
-static int start_timers(struct daemon *daemon)
+static int start_audit(struct daemon *daemon)
 {
 	static const struct timeval interval = {.tv_sec = AUDIT_S};
 
-	evtimer_assign(&daemon->reload, daemon->base, on_reload_due, daemon);
 	event_assign(&daemon->audit, daemon->base, -1, EV_PERSIST, on_audit, daemon);
 	return event_add(&daemon->audit, &interval) < 0 ? -ENOMEM : 0;
 }
@@ -519,8 +405,13 @@ static int make_parts(struct daemon *daemon)
 	r = make_groups(daemon);
 	if (r < 0)
 		return r;
-	r = start_timers(daemon);
-	r = r < 0 ? r : watch_signals(daemon);
+	r = start_audit(daemon);
+	r = r < 0 ? r
+		  : signals_new(&(struct signals_setup){.base = daemon->base,
+					.reloads = daemon->reloads,
+					.handlers = daemon->handlers,
+					.ends_with_pipe = !daemon->options->configuration},
+			    &daemon->signals);
 	return r < 0 ? refuse(r, "watching timers and signals") : 0;
 }
 
@@ -660,6 +551,7 @@ int daemon_stop(struct daemon *daemon)
 	store_free(daemon->store);
 	notify_free(daemon->notify);
 	change_free(daemon->change);
+	signals_free(daemon->signals);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	counters_free(daemon->counters);

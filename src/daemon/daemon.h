@@ -17,10 +17,6 @@ struct spoof;
  * lines in errors. */
 int daemon_load(const struct options *options, struct errors *errors, struct config **ret);
 
-/* Blocks the signals that would end a daemon that does not handle them yet; daemon_start() unblocks
- * them. */
-void daemon_hold_signals(bool hold);
-
 /* Does all of a start that can fail but opens no control socket, makes no file, starts no program
  * and joins nothing. Takes spoof over, which may be NULL. running is the daemon that has this
  * configuration at present, whose files and sockets are not in the way; 0: none. Returns 0, or a

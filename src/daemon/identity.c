@@ -37,10 +37,14 @@ static int find_user(const struct config *config, struct passwd *ret, char why[s
 	const struct passwd *entry = getpwnam(config->user);
 
 	if (!entry)
-		return because(why, -ENOENT, "user: this system has no user %s", config->user);
+		return because(why, -ENOENT,
+			"user: this system has no user %s: useradd --system %s, or name another",
+			config->user, config->user);
 	*ret = *entry;
 	if (config->group && find_gid(config->group, &ret->pw_gid) < 0)
-		return because(why, -ENOENT, "group: this system has no group %s", config->group);
+		return because(why, -ENOENT,
+			"group: this system has no group %s: groupadd --system %s, or name another",
+			config->group, config->group);
 	return 0;
 }
 
@@ -112,9 +116,9 @@ void identity_lower(void)
 void identity_tell_root(const struct config *config, const char *path)
 {
 	if (!config->user && geteuid() == 0)
-		log_notice("the daemon runs as root, and stays root: write user = \"mcastd\"; (or "
-			   "another user that may use its files) into %s, and it becomes that user "
-			   "at its next start; in a unit, User=mcastd",
+		log_notice("the daemon runs as root, and stays root: write user = \"mcastd\"; into "
+			   "%s, and it becomes that user at its next start, which has to be able "
+			   "to use its files; in a unit, write User=mcastd",
 			path);
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
+#include "daemon/signals.h"
 
 int main(int argc, char **argv)
 {
@@ -15,7 +16,7 @@ int main(int argc, char **argv)
 
 	if (options_parse(argc, argv, &options, &status) < 0)
 		return status;
-	daemon_hold_signals(true);
+	signals_hold(true);
 	log_open();
 	if (options.check)
 		return check_configuration(&options);

@@ -20,7 +20,8 @@ static int check_name(const char *path, char why[static WHY_MAX])
 	if (lstat(path, &status) < 0)
 		return because(why, -errno, "%s: %s", path, strerror(errno));
 	if (status.st_uid != 0)
-		return because(why, -EPERM, "%s belongs to user %u, who could replace it", path,
+		return because(why, -EPERM,
+			"%s belongs to user %u, who could replace it: let it belong to root", path,
 			(unsigned)status.st_uid);
 	if (S_ISLNK(status.st_mode)) {
 		target = realpath(path, NULL);
@@ -29,12 +30,12 @@ static int check_name(const char *path, char why[static WHY_MAX])
 	}
 	if (!S_ISDIR(status.st_mode))
 		return because(why, -ENOTDIR, "%s is not a directory", path);
-	/* In a sticky one nobody can replace what belongs to root (unlink(2)). */
-	if (!(status.st_mode & S_ISVTX) &&
-		(status.st_mode & S_IWOTH || (status.st_mode & S_IWGRP && status.st_gid != 0)))
+	/* In a sticky one nobody can replace what belongs to root (unlink(2)). The bit of the group
+	 * stands for all that an access control list names, too (acl(5)). */
+	if (!(status.st_mode & S_ISVTX) && status.st_mode & (S_IWGRP | S_IWOTH))
 		return because(why, -EPERM,
-			"%s (mode %04o) lets others than root replace what is in it", path,
-			(unsigned)status.st_mode & 07777);
+			"%s (mode %04o) lets others than root replace what is in it: chmod go-w it",
+			path, (unsigned)status.st_mode & 07777);
 	return 0;
 }
 

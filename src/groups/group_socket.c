@@ -397,7 +397,7 @@ static void on_accept(int fd, void *argument)
 
 int group_socket_check(const char *path, pid_t running, char why[static WHY_MAX])
 {
-	int r = listener_check_path(path, SOCK_SEQPACKET, why);
+	int r = listener_check_path(path, why);
 
 	if (r == -EADDRINUSE && running && listener_owner(path, SOCK_SEQPACKET) == running)
 		return 0;

@@ -20,6 +20,8 @@
  * short where one of them fills it; who finds it full waits in connect(2). */
 #define BACKLOG 512
 
+#define STALE "%s; it is a socket that nobody listens on: remove it"
+
 struct listener {
 	int fd;
 	int spare; /* -1: none */
@@ -131,7 +133,26 @@ static int fill_address(const char *path, struct sockaddr_un *ret)
 	return 0;
 }
 
-int listener_check_path(const char *path, int type, char why[static WHY_MAX])
+/* unlink(2): in a sticky directory, a file is removed by its owner and the directory's. */
+static int check_removal(const char *path, const struct stat *file, char why[static WHY_MAX])
+{
+	char directory[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const char *slash = strrchr(path, '/');
+	uid_t user = geteuid();
+	struct stat status;
+	int r = 0;
+
+	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash + 1 - path) : 1,
+		slash ? path : ".");
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0 ||
+		stat(directory, &status) < 0)
+		r = -errno;
+	else if (status.st_mode & S_ISVTX && user && user != file->st_uid && user != status.st_uid)
+		r = -EPERM;
+	return r < 0 ? because(why, r, "%s: " STALE, path, strerror(-r)) : 0;
+}
+
+int listener_check_path(const char *path, char why[static WHY_MAX])
 {
 	AUTO_CLOSE int fd = -1;
 	struct sockaddr_un address;
@@ -145,15 +166,19 @@ int listener_check_path(const char *path, int type, char why[static WHY_MAX])
 	if (!S_ISSOCK(status.st_mode))
 		return because(why, -EEXIST,
 			"%s is there and is not a socket; remove it, or choose another path", path);
-	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* Of another type, so that nobody is disturbed: not a daemon, nor systemd, which would
+	 * start one. Where a socket is bound it fails with EPROTOTYPE. */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return because(why, -errno, "%s: %s", path, strerror(errno));
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
 		if (errno == ECONNREFUSED)
-			return 0;
+			return check_removal(path, &status, why);
 		/* Of another user: nobody knows whether it is in use. */
 		if (errno == EACCES || errno == EPERM)
-			return because(why, -errno, "%s: %s", path, strerror(errno));
+			return because(why, -errno,
+				"%s is a socket of another user's: %s; choose another path", path,
+				strerror(errno));
 	}
 	return because(why, -EADDRINUSE, "%s is in use; is another mcastd running?", path);
 }
@@ -175,14 +200,12 @@ pid_t listener_owner(const char *path, int type)
 /* Removes the socket file of a daemon that was killed. */
 static int remove_unused(const struct listener_options *options, char why[static WHY_MAX])
 {
-	int r = listener_check_path(options->path, options->type, why);
+	int r = listener_check_path(options->path, why);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	if (unlink(options->path) < 0 && errno != ENOENT)
-		return because(why, -errno,
-			"%s: %s; it is a socket that nobody listens on: remove it", options->path,
-			strerror(errno));
+		return because(why, -errno, "%s: " STALE, options->path, strerror(errno));
 	return 0;
 }
 

@@ -30,12 +30,13 @@ typedef void (*listener_accept)(int fd, void *argument);
 int listener_new(struct event_base *base, const struct listener_options *options,
 	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret);
 
-/* Checks whether a socket may be made at a path. Returns 0 when there is a socket that nobody
- * listens on, -ENOENT when there is nothing; or another negative errno with the reason in why. */
-int listener_check_path(const char *path, int type, char why[static WHY_MAX]);
+/* Checks whether a socket may be made at a path, and connects to none. Returns 0 when there is a
+ * socket that nobody listens on and that can be replaced, -ENOENT when there is nothing; or another
+ * negative errno with the reason in why. */
+int listener_check_path(const char *path, char why[static WHY_MAX]);
 
 /* The process that listens at a path, as it was when it began to; 0: none that may be connected to.
- */
+ * It connects: where systemd listens, that starts the service. */
 pid_t listener_owner(const char *path, int type);
 
 /* Renames the socket file, atomically replacing another. The listener removes it under its new name

@@ -3,14 +3,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
 
 #define UNITS "/run/systemd/system" /* systemd makes it */
 #define READ_CHUNK 4096
+
+/* How long a program of systemd's may take: longer than TimeoutStopSec= of the unit. For a start
+ * there is TimeoutStartSec=. */
+#define RUN_MS 20000
+
+/* How long the journal may take to have all that was logged. */
+#define SYNC_MS 5000
 
 /* What does not belong to a start for a moment: the program is another one, nothing is restarted,
  * and what the unit's own process uses stays as it is. */
@@ -45,10 +55,40 @@ static int read_all(int fd, struct text *text)
 	return 0;
 }
 
-/* Runs a program, whose output is appended to the text. Returns its exit status or a negative
- * errno.
- */
-static int run(const char *const *arguments, struct text *output)
+/* Holds what would end this process until it has removed what it made: these signals, where they
+ * are not ignored. Returns a descriptor that is readable then, or -1. */
+static int hold_signals(sigset_t *ret_before)
+{
+	static const int ending[] = {SIGINT, SIGTERM, SIGQUIT};
+	sigset_t held;
+
+	sigemptyset(&held);
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++) {
+		struct sigaction action;
+
+		if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(&held, ending[i]);
+	}
+	sigprocmask(SIG_BLOCK, &held, ret_before);
+	return signalfd(-1, &held, SFD_CLOEXEC);
+}
+
+/* Kills the program when one of those signals, or the time, comes first. It writes nothing until it
+ * has done its work. */
+static void await(int output, int signals, int timeout_ms, pid_t pid)
+{
+	struct pollfd either[] = {
+		{.fd = output, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+
+	while (poll(either, ARRAY_SIZE(either), timeout_ms) < 0 && errno == EINTR)
+		;
+	if (!either[0].revents)
+		kill(pid, SIGKILL);
+}
+
+/* Runs a program, whose output is appended to the text, until a descriptor of hold_signals() is
+ * readable, or for timeout_ms; -1: neither. Returns its exit status or a negative errno. */
+static int run_until(const char *const *arguments, int signals, int timeout_ms, struct text *output)
 {
 	posix_spawn_file_actions_t actions;
 	int ends[2], status = 0, r;
@@ -64,12 +104,18 @@ static int run(const char *const *arguments, struct text *output)
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[1]);
 	if (r >= 0) {
+		await(ends[0], signals, timeout_ms, pid);
 		r = read_all(ends[0], output);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 	}
 	close(ends[0]);
 	return r < 0 ? r : WIFEXITED(status) ? WEXITSTATUS(status) : -ECHILD;
+}
+
+static int run(const char *const *arguments, struct text *output)
+{
+	return run_until(arguments, -1, RUN_MS, output);
 }
 
 /* ---- Units ---- */
@@ -131,7 +177,7 @@ int unit_read(const char *name, struct unit *ret)
 {
 	static const char properties[] =
 		"--property=LoadState,FragmentPath,DropInPaths,ExecStart,User,MainPID,"
-		"NeedDaemonReload,Listen";
+		"NeedDaemonReload,Listen,ActiveState";
 	const char *const arguments[] = {"systemctl", "show", properties, "--", name, NULL};
 	AUTO_TEXT struct text shown = {0};
 	AUTO_UNIT struct unit unit = {0};
@@ -153,6 +199,8 @@ int unit_read(const char *name, struct unit *ret)
 	if (!unit.load_state || !unit.fragment || !unit.drop_ins || !unit.program || !unit.user ||
 		!unit.listen)
 		return -ENOMEM;
+	unit.is_active = strstr(text_string(&shown), "ActiveState=active\n") ||
+			 strstr(text_string(&shown), "ActiveState=reloading\n");
 	unit.needs_reload = strstr(text_string(&shown), "NeedDaemonReload=yes");
 	if (!strcmp(unit.load_state, "not-found"))
 		return -ENOENT;
@@ -178,6 +226,7 @@ struct sandbox {
 	char directory[32]; /* of its output */
 	char name[UNIT_NAME_MAX + 32];
 	char path[PATH_MAX]; /* of its file */
+	int signals; /* see hold_signals() */
 };
 
 /* Appends the [Service] sections of a unit's file: the others tell when it is started. */
@@ -283,9 +332,9 @@ static void explain(const struct sandbox *sandbox, char why[static WHY_MAX])
 
 	snprintf(match, sizeof(match), "UNIT=%s", sandbox->name);
 	snprintf(start, sizeof(start), "%s: Failed ", sandbox->name);
-	run(sync, &text);
+	run_until(sync, sandbox->signals, SYNC_MS, &text);
 	text_clear(&text);
-	run(arguments, &text);
+	run_until(arguments, sandbox->signals, RUN_MS, &text);
 	found = strstr(text_string(&text), start);
 	if (!found) {
 		because(why, 0, "journalctl %s tells why", match);
@@ -309,7 +358,7 @@ static int start(const struct sandbox *sandbox, int *ret_status, char why[static
 		"systemctl", "show", "--property=Result,ExecMainStatus", sandbox->name, NULL};
 	AUTO_TEXT struct text ignored = {0}, shown = {0};
 	AUTO_FREE char *result = NULL;
-	int r = run(arguments, &ignored);
+	int r = run_until(arguments, sandbox->signals, -1, &ignored);
 
 	*ret_status = 0;
 	if (r <= 0)
@@ -323,29 +372,44 @@ static int start(const struct sandbox *sandbox, int *ret_status, char why[static
 	return -ENOEXEC;
 }
 
+/* It runs only where a signal has kept start() from waiting for its end. */
 static void remove_sandbox(const struct sandbox *sandbox)
 {
+	const char *const stop[] = {"systemctl", "stop", sandbox->name, NULL};
 	const char *const reset[] = {"systemctl", "reset-failed", sandbox->name, NULL};
 	AUTO_TEXT struct text ignored = {0};
 
+	run(stop, &ignored);
 	unlink(sandbox->path);
 	run(reset, &ignored);
 	rmdir(sandbox->directory);
 }
 
-int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
-	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX])
+static int run_in(struct sandbox *sandbox, const struct unit *unit, const char *arguments,
+	const char *variables, struct text *output, struct text *errors, int *ret_status,
+	char why[static WHY_MAX])
 {
-	struct sandbox sandbox;
-	int r = make_sandbox(&sandbox, unit, why);
+	int r = make_sandbox(sandbox, unit, why);
 
 	if (r < 0)
 		return r;
-	r = write_unit(&sandbox, unit, arguments, variables, why);
-	r = r < 0 ? r : start(&sandbox, ret_status, why);
-	append_file(&sandbox, "out", output);
-	append_file(&sandbox, "err", errors);
-	remove_sandbox(&sandbox);
+	r = write_unit(sandbox, unit, arguments, variables, why);
+	r = r < 0 ? r : start(sandbox, ret_status, why);
+	append_file(sandbox, "out", output);
+	append_file(sandbox, "err", errors);
+	remove_sandbox(sandbox);
+	return r;
+}
+
+int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
+	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX])
+{
+	sigset_t before;
+	struct sandbox sandbox = {.signals = hold_signals(&before)};
+	int r = run_in(&sandbox, unit, arguments, variables, output, errors, ret_status, why);
+
+	closep(&sandbox.signals);
+	sigprocmask(SIG_SETMASK, &before, NULL); /* a signal that has come ends the process */
 	return r;
 }
 

@@ -21,6 +21,7 @@ struct unit {
 	char *user; /* "" for root */
 	char *listen; /* of a socket unit: "/run/mcastd.sock (Stream)"; else "" */
 	pid_t main_pid; /* 0: it does not run */
+	bool is_active; /* started, or, of a socket unit, listening */
 	bool needs_reload; /* systemd has not read the files as they are now */
 };
 
@@ -35,8 +36,9 @@ void unit_clear(struct unit *unit);
 /* Runs the unit's program with other arguments, words for a unit file (systemd.service(5)), and
  * variables added to its environment, "NAME=VALUE NAME=VALUE". What it writes is appended to output
  * and errors. Needs root. The unit's runtime, state, cache and log directories are made, as for a
- * start. Returns 0 with its exit status, or a negative errno with the reason in why: what systemd
- * says. */
+ * start. SIGINT, SIGTERM and SIGQUIT end this process when all that it made is removed, but those
+ * directories. Returns 0 with its exit status, or a negative errno with the reason in why: what
+ * systemd says. */
 int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
 	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX]);
 

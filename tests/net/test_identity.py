@@ -4,6 +4,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import socket
 import stat
 import tempfile
 
@@ -97,14 +98,11 @@ def test_group_sockets_work_and_a_reload_makes_more_of_them(daemon, net):
 def test_root_without_a_user_says_that_it_stays_root_and_what_to_write(start, daemon):
     assert "stays root" not in daemon.log()
     staying = start()
-    assert f'stays root: write user = "mcastd"; (or another user that may use its files) into {staying.config_path}' in \
-        staying.log()
+    assert f'stays root: write user = "mcastd"; into {staying.config_path}' in staying.log()
 
 
-def test_root_makes_what_the_user_may_not_where_only_root_can_change_it(start):
-    daemon = start(CONFIG.replace("$DIR/files/raw", "/dev/null"), wrapper=without_leak_check(), wait=False)
-    os.chmod(daemon.directory, 0o755)
-    daemon.wait_until_ready()
+def test_root_makes_what_the_user_may_not_where_only_root_can_change_it(start, place):
+    daemon = start(CONFIG.replace("$DIR/files/raw", "/dev/null"), directory=str(place), wrapper=without_leak_check())
     assert os.stat(daemon.control_path).st_uid == 0
     assert stat.S_IMODE(os.stat(daemon.control_path).st_mode) == 0o666
     for path in (daemon.path("run"), daemon.path("run", "groups"), daemon.group_path("news")):
@@ -122,7 +120,7 @@ def test_the_user_cannot_change_while_it_runs(daemon):
 def test_a_user_that_there_is_not_is_refused(net, tmp_path):
     (tmp_path / "mcastd.conf").write_text(f'user = "nosuchuser"; control: {{ socket = "{tmp_path}/mcastd.sock"; }};')
     result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
-    assert result.returncode == 78 and "user: this system has no user nosuchuser" in result.stderr
+    assert result.returncode == 78 and "user: this system has no user nosuchuser: useradd --system nosuchuser" in result.stderr
 
 
 def test_a_check_sees_with_the_eyes_of_the_user(net, tmp_path):
@@ -152,3 +150,54 @@ def test_a_check_sees_with_the_eyes_of_the_user(net, tmp_path):
         assert result.returncode == 0, result.stderr
     finally:
         shutil.rmtree(directory)
+
+
+def run_as_user(net, place, *options):
+    """Where the start is refused, the process is not another user for good yet: see without_leak_check()."""
+    environment = {**os.environ, "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"}
+    return run_mcastd("-c", str(place / "mcastd.conf"), *options, host=net.host, env=environment)
+
+
+def leave_socket(path):
+    """What a daemon leaves that was killed."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+    os.chmod(path, 0o666)
+
+
+# What keeps root from making the control socket, or run_directory, for the user.
+OBSTACLES = {
+    "directory-of-another-user": (lambda d: os.chown(d, 1, 1), "belongs to user 1, who could replace it"),
+    "directory-that-a-group-may-write-to": (lambda d: os.chmod(d, 0o775), "lets others than root replace what is in it"),
+    "socket-of-root-in-a-sticky-directory": (
+        lambda d: (os.chmod(d, 0o1777), leave_socket(d / "socket")), "it is a socket that nobody listens on: remove it"),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_a_check_refuses_the_control_socket_that_the_start_refuses(net, place, name):
+    prepare, words = OBSTACLES[name]
+    (place / "d").mkdir()
+    prepare(place / "d")
+    (place / "mcastd.conf").write_text(f'user = "{USER}"; control: {{ socket = "{place}/d/socket"; }}; run_directory = "{place}/run";')
+    check, start = run_as_user(net, place, "--check"), run_as_user(net, place)
+    assert check.returncode == 78 and start.returncode == 1, check.stdout + start.stderr
+    said = [line for line in check.stderr.splitlines() if "control socket: " in line]
+    assert len(said) == 1 and words in said[0] and said[0] in start.stderr, check.stderr + start.stderr
+
+
+def test_a_check_refuses_the_run_directory_that_the_start_refuses(net, place):
+    (place / "d").mkdir()
+    os.chown(place / "d", 1, 1)
+    (place / "mcastd.conf").write_text(f'user = "{USER}"; control: {{ socket = "{place}/socket"; }}; run_directory = "{place}/d/run";')
+    for option in (["--check"], []):
+        result = run_as_user(net, place, *option)
+        assert result.returncode == 78 and "belongs to user 1, who could replace it: let it belong to root; make it first: install -d" in result.stderr
+
+
+def test_a_check_leaves_no_run_directory_behind(net, place):
+    (place / "mcastd.conf").write_text(f'''user = "{USER}"; control: {{ socket = "{place}/socket"; }}; run_directory = "{place}/run";
+        groups: {{ news: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }}; }};''')
+    result = run_as_user(net, place, "--check")
+    assert result.returncode == 0 and f"checked as user {USER}" in result.stdout, result.stderr
+    assert os.listdir(place) == ["mcastd.conf"]

@@ -179,7 +179,7 @@ def is_roots(path):
         if stat.S_ISLNK(status.st_mode):
             if not is_roots(os.path.realpath(at)):
                 return False
-        elif not status.st_mode & stat.S_ISVTX and status.st_mode & (0o022 if status.st_gid else 0o002):
+        elif not status.st_mode & stat.S_ISVTX and status.st_mode & 0o022:
             return False
     return True
 

@@ -251,6 +251,38 @@ def test_a_check_leaves_nothing_behind_and_the_daemon_alone(service):
     assert service.pid == pid and service.states("news") == {"eth0": "joined"}
 
 
+@pytest.mark.parametrize("user", ["root", "bin"])
+def test_a_check_of_another_file_does_not_start_the_service_by_its_socket(service, user):
+    """The control socket of the file is the one that systemd listens at."""
+    service.configure(group())
+    service.systemctl("start", service.socket_unit)
+    service.system.write("/run/other.conf", group())
+    service.system.try_run("mcastd", "-c", "/run/other.conf", "--check", user=user)
+    service.system.run("mcastd", "-c", "/run/other.conf", "--check", user=user)
+    assert service.show("NRestarts") == "0" and service.show("ActiveState") == "inactive"
+    assert service.show("NConnections", service.socket_unit) == service.show("NAccepted", service.socket_unit) == "0"
+    assert service.show("SubState", service.socket_unit) == "listening"
+
+
+INTERRUPT = """
+env --default-signal=INT,QUIT mcastd --check >/run/interrupted 2>&1 & pid=$!
+until systemctl list-units --plain --no-legend 'check-*' | grep -q activating; do sleep 0.02; done
+kill -$1 $pid; wait $pid; echo $?; cat /run/interrupted; rm /run/interrupted
+"""
+
+
+@pytest.mark.parametrize("number", [2, 3, 15])
+def test_a_check_that_a_signal_ends_leaves_nothing_behind(service, number):
+    system = service.system
+    system.write("/usr/local/libexec/slow", "#!/bin/sh\nexec sleep 60\n", mode=0o755)
+    service.configure(group())
+    service.drop_in("slow", "[Service]\nExecStart=\nExecStart=/usr/local/libexec/slow\n")
+    before = system.run("ls", "/run/systemd/system")
+    assert system.run("sh", "-c", INTERRUPT, "sh", str(number)) == f"{128 + number}\n"
+    assert system.run("ls", "/run/systemd/system") == before and "mcastd-check" not in system.run("ls", "/run")
+    assert "check-" not in service.systemctl("list-units", "--all", "--plain", "--no-legend", "check-*")
+
+
 @pytest.mark.usefixtures("recording")
 def test_another_user_is_told_that_only_root_sees_what_the_unit_sees(service):
     service.configure(RECORDING)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "net/listener.h"
@@ -41,7 +42,7 @@ static void a_free_path_is_not_there(void **state)
 	char why[WHY_MAX];
 
 	(void)state;
-	assert_int_equal(listener_check_path(path, SOCK_STREAM, why), -ENOENT);
+	assert_int_equal(listener_check_path(path, why), -ENOENT);
 }
 
 static void a_path_that_may_not_be_reached_is_a_matter_of_permission(void **state)
@@ -54,11 +55,33 @@ static void a_path_that_may_not_be_reached_is_a_matter_of_permission(void **stat
 	assert_int_equal(chmod(directory, 0), 0);
 	if (user == 0 && seteuid(NOBODY) < 0)
 		skip();
-	r = listener_check_path(path, SOCK_STREAM, why);
+	r = listener_check_path(path, why);
 	assert_int_equal(seteuid(user), 0);
 	assert_int_equal(r, -EACCES);
 	assert_non_null(strstr(why, path));
 	assert_non_null(strstr(why, "Permission denied"));
+}
+
+static void a_path_that_somebody_listens_on_is_in_use_and_nobody_is_disturbed(void **state)
+{
+	static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char why[WHY_MAX];
+
+	(void)state;
+	strcpy(address.sun_path, path);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		int fd = socket(AF_UNIX, types[i] | SOCK_NONBLOCK, 0);
+
+		assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+		if (types[i] != SOCK_DGRAM)
+			assert_int_equal(listen(fd, 1), 0);
+		assert_int_equal(listener_check_path(path, why), -EADDRINUSE);
+		assert_int_equal(accept(fd, NULL, NULL), -1);
+		close(fd);
+		assert_int_equal(listener_check_path(path, why), 0);
+		assert_int_equal(unlink(path), 0);
+	}
 }
 
 static void on_accept(int fd, void *argument)
@@ -122,6 +145,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_free_path_is_not_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_path_that_may_not_be_reached_is_a_matter_of_permission, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_path_that_somebody_listens_on_is_in_use_and_nobody_is_disturbed, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_socket_has_the_mode_that_is_wanted_whatever_the_umask, set_up, tear_down),
