@@ -186,8 +186,8 @@ static const char *misspelt(const char *name)
 	return NULL;
 }
 
-/* As the kernel's dev_valid_name() and dev_valid_altname(); an address stands for the interface
- * that has it. */
+/* As the kernel's dev_valid_name() and dev_valid_altname(), and without control characters, as
+ * names are shown; an address stands for the interface that has it. */
 int config_check_interface(const char *item, bool may_be_pattern, char why[static WHY_MAX])
 {
 	const char *name = may_be_pattern && *item == '!' ? item + 1 : item, *wrong;
@@ -203,8 +203,9 @@ int config_check_interface(const char *item, bool may_be_pattern, char why[stati
 		wrong = "is link-local: more than one interface may have it, write the name of one";
 	}
 	for (const char *at = name; *at && !wrong; at++)
-		if (isspace((unsigned char)*at) || *at == ':')
-			wrong = "cannot be an interface: no name has a space or :";
+		if (isspace((unsigned char)*at) || iscntrl((unsigned char)*at) || *at == ':')
+			wrong = "cannot be an interface: no name has a space, a control character "
+				"or :";
 	if (wrong)
 		return because(why, -EINVAL, "\"%s\" %s", buffer, wrong);
 	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))

@@ -6,10 +6,7 @@
 #include "base/json.h"
 #include "base/users.h"
 #include "control/method.h"
-
-/* Bounds of a message, so that one costs others no time that they notice. */
-#define VALUES_MAX 4096
-#define DEPTH_MAX 32
+#include "control/request.h"
 
 /* Send is the most frequent call, so it is first. */
 #define METHODS(ROW)       \
@@ -98,60 +95,22 @@ static enum call_result call_request(struct client *client, const json_t *reques
 	return result;
 }
 
-/* Counts what makes parsing expensive, and does not parse. Strings do not count. */
-static bool is_too_complex(const char *message, size_t size)
-{
-	unsigned values = 0, depth = 0;
-	bool in_string = false;
-
-	for (size_t i = 0; i < size; i++) {
-		if (in_string) {
-			if (message[i] == '\\')
-				i++;
-			else if (message[i] == '"')
-				in_string = false;
-			continue;
-		}
-		if (message[i] == '"')
-			in_string = true;
-		else if (message[i] == ',' || message[i] == ':')
-			values++;
-		else if (message[i] == '[' || message[i] == '{')
-			values++, depth++;
-		else if ((message[i] == ']' || message[i] == '}') && depth)
-			depth--;
-		if (values > VALUES_MAX || depth > DEPTH_MAX)
-			return true;
-	}
-	return false;
-}
-
 enum call_result method_dispatch(struct client *client, const char *message, size_t size)
 {
 	enum call_result result = CALL_DONE;
-	json_error_t error;
+	char why[WHY_MAX];
 	json_t *request;
 
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
 		if (methods[i]->quick && methods[i]->quick(client, message, size, &result))
 			return result;
-	if (is_too_complex(message, size)) {
+	request = request_read(message, size, why);
+	if (!request) {
 		client_begin_error(client, "io.mcastd.InvalidMessage");
-		client_end_message(client,
-			"a message has at most %d values and names, at a depth of at most %d",
-			VALUES_MAX, DEPTH_MAX);
+		client_end_message(client, "%s", why);
 		return CALL_DONE;
 	}
-	request = json_loadb(message, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-	if (request && json_is_object(request)) {
-		result = call_request(client, request);
-	} else {
-		client_begin_error(client, "io.mcastd.InvalidMessage");
-		client_end_message(client, "%s",
-			request       ? "a message must be a JSON object"
-			: *error.text ? error.text
-				      : "out of memory");
-	}
-	json_decref(request);
+	result = call_request(client, request);
+	request_free(request);
 	return result;
 }

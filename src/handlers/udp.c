@@ -175,9 +175,9 @@ static int udp_check(const void *settings, const char **ret_key, char why[static
 	*ret_key = "interface";
 	if (wanted->interface && strpbrk(wanted->interface, ",@*?[!/"))
 		return because(why, -EINVAL,
-			"\"%s\" cannot be an interface: write one name, alternative name or "
-			"address",
-			wanted->interface);
+			"cannot be an interface: write one name, alternative name or address");
+	if (wanted->interface && config_check_interface(wanted->interface, false, why) < 0)
+		return -EINVAL;
 	if (!wanted->interface && !address_is_multicast(&wanted->address) &&
 		address_needs_scope(&wanted->address))
 		return because(why, -EINVAL, "must be set, since the address is link-local");

@@ -115,9 +115,10 @@ static int read_link(void *argument, const struct nlmsghdr *message)
 	if (message->nlmsg_type != RTM_NEWLINK || !link)
 		return 0;
 	rtnetlink_attributes(message, sizeof(*link), parts, ARRAY_SIZE(parts));
-	if (!parts[IFLA_IFNAME])
+	if (parts[IFLA_IFNAME])
+		rtnetlink_copy_string(parts[IFLA_IFNAME], interface.name, sizeof(interface.name));
+	if (!*interface.name)
 		return 0;
-	rtnetlink_copy_string(parts[IFLA_IFNAME], interface.name, sizeof(interface.name));
 	interface.index = (unsigned)link->ifi_index;
 	interface.flags = link->ifi_flags;
 	interface.ipv6 = read_ipv6(parts[IFLA_AF_SPEC]);

@@ -44,9 +44,8 @@ struct fault {
 
 static struct fault none, *fault = &none;
 
-/* Some have memory whatever is asked for: libconfig exits without, the lexer of jansson 2.14 goes
- * on with what it has not, and the address sanitizer ends the program. The model of the variable
- * needs no memory itself. */
+/* Some have memory whatever is asked for: libconfig exits without, and the address sanitizer ends
+ * the program. The model of the variable needs no memory itself. */
 static __thread int is_spared __attribute__((tls_model("initial-exec")));
 
 __attribute__((constructor)) static void begin(void)
@@ -185,10 +184,8 @@ void *reallocarray(void *old, size_t count, size_t size)
 	}
 
 struct config_t;
-struct json_t;
 
 SPARE(int, config_read_string, (struct config_t * a, const char *b), a, b)
-SPARE(struct json_t *, json_loadb, (const char *a, size_t b, size_t c, void *d), a, b, c, d)
 SPARE(int, pthread_getattr_np, (pthread_t a, pthread_attr_t *b), a, b)
 
 void config_init(struct config_t *config)

@@ -212,7 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	now_ns = 1795552430 * NS_PER_S;
 	snprintf(path, sizeof(path), "%s/file.log", directory);
 	settings = make_settings(path);
-	CHECK(recorder_open(&settings, &format, NULL, "file", why, &recorder) == 0);
+	CHECK(recorder_open(&settings, &format, NULL, "file", 0, why, &recorder) == 0);
 	fails = true;
 	recorder_start(recorder);
 	number = run(recorder, &outcome);

@@ -521,6 +521,7 @@ def test_answers_to_a_relay_are_not_queued_at_its_socket(net, start):
 @pytest.mark.parametrize("to, key, words", [
     ("192.0.2.9", 'interface = "eth0,eth1";', "write one name"),
     ("192.0.2.9", 'interface = "eth0@if2";', "write one name"),
+    ("192.0.2.9", 'interface = "eth\\x1b";', '"eth\\x1b" cannot be an interface'),
     ("fe80::1", "", "must be set, since the address is link-local"),
     ("192.0.2.9", 'source_address = "2001:db8::1";', "use an IPv4 address"),
     ("192.0.2.9", 'source_address = "239.0.0.1";', "is a group"),

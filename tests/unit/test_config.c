@@ -782,7 +782,9 @@ static void files_too_large_together_are_refused(void **state)
 	X(source_address_of_the_other_family, IN_A("source_address = \"2001:db8::1\";"), \
 		"4: groups.a.source_address: \"2001:db8::1\" is not of the group's family, use an IPv4 address") \
 	X(interface_with_a_space, IN_A("interfaces = \"eth 0\";"), \
-		"4: groups.a.interfaces: \"eth 0\" cannot be an interface: no name has a space or :") \
+		"4: groups.a.interfaces: \"eth 0\" cannot be an interface: no name has a space, a control character or :") \
+	X(interface_with_a_control_character, IN_A("interfaces = \"eth\033\";"), \
+		"4: groups.a.interfaces: \"eth\\x1b\" cannot be an interface: no name has a space, a control character or :") \
 	X(interface_that_is_a_path, IN_A("interfaces = \"/sys\";"), \
 		"4: groups.a.interfaces: \"/sys\" cannot be an interface: write its name or one of its addresses, without /") \
 	X(interface_twice, IN_A("interfaces = [\"eth0\",\n\"eth0\"];"), \

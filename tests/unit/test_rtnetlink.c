@@ -121,6 +121,22 @@ static void a_name_without_its_nul_ends_with_its_attribute(void **state)
 	interface_list_clear(&list);
 }
 
+static void an_interface_without_a_name_is_none(void **state)
+{
+	struct ifinfomsg link = {.ifi_index = 2};
+	struct answer *answer = begin_answer();
+	struct interface_list list;
+
+	(void)state;
+	add(answer, begin(answer, RTM_NEWLINK, &link, sizeof(link)), IFLA_IFNAME, "", 0);
+	add(answer, begin(answer, RTM_NEWLINK, &link, sizeof(link)), IFLA_IFNAME, "\0", 1);
+	add_done();
+	add_done();
+	assert_int_equal(interface_list_read(&list), 0);
+	assert_int_equal(list.count, 0);
+	interface_list_clear(&list);
+}
+
 static void a_number_that_is_too_short_is_not_read(void **state)
 {
 	struct ifaddrmsg address = {.ifa_family = AF_INET, .ifa_index = 2};
@@ -170,6 +186,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_message_that_ends_between_two_words_is_the_last, reset),
 		cmocka_unit_test_setup(a_name_without_its_nul_ends_with_its_attribute, reset),
+		cmocka_unit_test_setup(an_interface_without_a_name_is_none, reset),
 		cmocka_unit_test_setup(a_number_that_is_too_short_is_not_read, reset),
 		cmocka_unit_test_setup(a_route_without_all_of_its_fixed_part_is_none, reset),
 		cmocka_unit_test_setup(a_route_by_half_an_interface_leads_nowhere, reset),
