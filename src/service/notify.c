@@ -14,10 +14,14 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/log.h"
 
 /* Maximum number of queued states. The oldest is discarded: the newest is what counts. A status
  * that follows another one replaces it, so that many of them discard no other state. */
 #define STATES_MAX 16
+
+/* Maximum size of a state, with its NUL. */
+#define TEXT_MAX 512
 
 /* Maximum number of requests to the fd store in one round of the loop. */
 #define BURST 32
@@ -39,10 +43,16 @@ struct notify {
 	struct event watchdog;
 	struct queue states; /* sent first */
 	struct queue stores;
+	struct log_limit limit;
 };
 
-/* Returns false if there is no room. Other errors are ignored, as by callers of sd_notify(). */
-static bool try_send(const struct notify *notify, const struct message *message)
+static bool may_pass(int error)
+{
+	return error == EAGAIN || error == ENOBUFS || error == ENOMEM || error == EINTR;
+}
+
+/* Returns false if there is no room, or no memory for now. Other errors are logged. */
+static bool try_send(struct notify *notify, const struct message *message)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec vector = {.iov_base = message->text, .iov_len = strlen(message->text)};
@@ -56,8 +66,14 @@ static bool try_send(const struct notify *notify, const struct message *message)
 			.cmsg_len = CMSG_LEN(sizeof(int))};
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&header)), &message->fd, sizeof(int));
 	}
-	return sendmsg(notify->socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
-	       errno != EAGAIN;
+	if (sendmsg(notify->socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		return true;
+	if (may_pass(errno))
+		return false;
+	if (log_limit_pass(&notify->limit))
+		log_warning("the service manager cannot be told %.*s: %s",
+			(int)strcspn(message->text, "\n"), message->text, strerror(errno));
+	return true;
 }
 
 static struct message *first(const struct queue *queue)
@@ -75,7 +91,7 @@ static void discard(struct queue *queue, struct message *message)
 }
 
 /* Sends the oldest of a queue. */
-static bool advance(const struct notify *notify, struct queue *queue)
+static bool advance(struct notify *notify, struct queue *queue)
 {
 	if (!try_send(notify, first(queue)))
 		return false;
@@ -137,22 +153,22 @@ static void make_room(struct queue *states, const char *text)
 		discard(states, first(states));
 }
 
+/* Needs no memory where the socket has room: the service manager waits for some of the states. */
 void notify_send(struct notify *notify, const char *format, ...)
 {
+	char text[TEXT_MAX];
 	va_list arguments;
-	char *text;
-	int length;
 
 	if (!notify)
 		return;
 	va_start(arguments, format);
-	length = vasprintf(&text, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	if (length < 0)
+	send_queued(notify, 0);
+	if (!notify->states.count && try_send(notify, &(struct message){.fd = -1, .text = text}))
 		return;
 	make_room(&notify->states, text);
-	enqueue(notify, &notify->states, -1, text);
-	send_queued(notify, 0);
+	enqueue(notify, &notify->states, -1, strdup(text));
 }
 
 bool notify_store(struct notify *notify, const char *name, int fd)
@@ -192,20 +208,21 @@ static void on_watchdog(evutil_socket_t fd, short what, void *argument)
 	struct notify *notify = argument;
 
 	(void)fd, (void)what;
+	send_queued(notify, 0);
 	if (!notify->states.count)
 		notify_send(notify, "WATCHDOG=1");
 }
 
 /* Every third of the limit: one report may be late by as much without harm. */
-static void start_watchdog(struct notify *notify)
+static int start_watchdog(struct notify *notify)
 {
 	struct timeval interval;
 	uint64_t limit_us;
 
 	if (sd_watchdog_enabled(0, &limit_us) <= 0)
-		return;
+		return 0;
 	interval = ns_timeval(limit_us / 3 * 1000);
-	event_add(&notify->watchdog, &interval);
+	return event_add(&notify->watchdog, &interval) < 0 ? -ENOMEM : 0;
 }
 
 /* In an abstract address, "@" stands for the zero byte (unix(7)). */
@@ -244,7 +261,10 @@ int notify_new(struct event_base *base, struct notify **ret)
 	list_init(&notify->stores.messages);
 	event_assign(&notify->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, notify);
 	event_assign(&notify->watchdog, base, -1, EV_PERSIST, on_watchdog, notify);
-	start_watchdog(notify);
+	if (start_watchdog(notify) < 0) {
+		notify_free(notify);
+		return -ENOMEM;
+	}
 	*ret = notify;
 	return 0;
 }

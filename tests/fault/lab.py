@@ -36,7 +36,7 @@ groups: {
 };
 handlers: {
   file: { type = "file"; path = "$DIR/file.json"; format = "json"; flush = "5ms"; CHANGED_KEY };
-  safe: { type = "file"; path = "$DIR/safe.log"; sync = "each"; quota = "64M"; };
+  safe: { type = "file"; path = "$DIR/safe.log"; sync = "each"; quota = "64M"; keep = 1; keep_free = "1K"; };
   capture: { type = "pcapng"; path = "$DIR/capture.pcapng"; flush = "5ms"; rotate_size = "64K"; keep = 3; };
   run: { type = "exec"; command = ["/bin/cat"]; max_running = 2; sample = 20; filter: { max_size = 40; }; };
   feed: { type = "pipe"; command = ["/bin/dd", "of=/dev/null", "status=none"]; };
@@ -101,20 +101,25 @@ class Shim:
 
 
 class Sink:
-    """A socket that is read for as long as it is there: a journal, a service manager, a consumer."""
+    """A socket that is read for as long as it is there: a journal, a service manager, a consumer. What a service manager was
+    told last of these two, `state` says."""
+
+    STATES = b"READY=1", b"RELOADING=1"
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
         os.chmod(path, 0o777)
         self.closed = False
+        self.state = None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
         with contextlib.suppress(OSError):
             while not self.closed:
-                _, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 8)
+                data, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 8)
+                self.state = next((state for state in self.STATES if data.startswith(state)), self.state)
                 for fd in fds:
                     os.close(fd)
 
@@ -167,6 +172,14 @@ class Lab:
 
         wait_until(outcome, "the start", 10)
         return self.daemon.process.poll() is None
+
+    def is_ready(self):
+        """Whether the service manager knows that it has started, or reloaded, where it can be told."""
+        if any("the service manager" in line for line in self.log()):
+            return True
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: self.sinks[1].state == b"READY=1", "the service manager to be told", 3)
+        return self.sinks[1].state == b"READY=1"
 
     def stop(self):
         """SIGTERM, and what it exits with; None when it does not."""

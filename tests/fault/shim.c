@@ -30,7 +30,6 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -208,7 +207,6 @@ FAIL(getsockname, int, -1, getsockname, (int a, struct sockaddr *b, socklen_t *c
 FAIL(getsockopt, int, -1, getsockopt, (int a, int b, int c, void *d, socklen_t *e), a, b, c, d, e)
 FAIL(setsockopt, int, -1, setsockopt, (int a, int b, int c, const void *d, socklen_t e), a, b, c, d,
 	e)
-FAIL(socketpair, int, -1, socketpair, (int a, int b, int c, int d[2]), a, b, c, d)
 FAIL(recvmmsg, int, -1, recvmmsg, (int a, struct mmsghdr *b, unsigned c, int d, struct timespec *e),
 	a, b, c, d, e)
 FAIL(recvmsg, ssize_t, -1, recvmsg, (int a, struct msghdr *b, int c), a, b, c)
@@ -233,12 +231,10 @@ FAIL(openat, int, -1, scandir,
 		int (*d)(const struct dirent **, const struct dirent **)),
 	a, b, c, d)
 FAIL(getdents64, struct dirent *, NULL, readdir, (DIR * a), a)
-HALVE(read, ssize_t, read, (int a, void *b, size_t c), c, a, b, c)
 HALVE(pread64, ssize_t, pread, (int a, void *b, size_t c, off_t d), c, a, b, c, d)
 HALVE(pread64, ssize_t, pread64, (int a, void *b, size_t c, off64_t d), c, a, b, c, d)
 HALVE(pwrite64, ssize_t, pwrite, (int a, const void *b, size_t c, off_t d), c, a, b, c, d)
 HALVE(pwrite64, ssize_t, pwrite64, (int a, const void *b, size_t c, off64_t d), c, a, b, c, d)
-HALVE(writev, ssize_t, writev, (int a, const struct iovec *b, int c), c, a, b, c)
 FAIL(lseek, off_t, -1, lseek, (int a, off_t b, int c), a, b, c)
 FAIL(lseek, off64_t, -1, lseek64, (int a, off64_t b, int c), a, b, c)
 FAIL(newfstatat, int, -1, fstat, (int a, struct stat *b), a, b)
@@ -272,8 +268,22 @@ FAIL(ftruncate, int, -1, ftruncate, (int a, off_t b), a, b)
 FAIL(ftruncate, int, -1, ftruncate64, (int a, off64_t b), a, b)
 FAIL(flock, int, -1, flock, (int a, int b), a, b)
 
-/* A single byte is what libevent's signal handler writes to a socket of its own: that does not
- * fail. */
+/* A single byte is what libevent's signal handler writes to a pipe of its own, and 1,024 are what
+ * it reads there: that does not fail. */
+ssize_t read(int fd, void *data, size_t size)
+{
+	static ssize_t (*real)(int, void *, size_t);
+
+	if (size != 1024 && hit("read")) {
+		if (errno)
+			return -1;
+		size = size > 1 ? size / 2 : size;
+	}
+	if (!real)
+		real = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
+	return real(fd, data, size);
+}
+
 ssize_t write(int fd, const void *data, size_t size)
 {
 	static ssize_t (*real)(int, const void *, size_t);
@@ -371,6 +381,18 @@ FAIL(prlimit64, int, -1, getrlimit, (__rlimit_resource_t a, struct rlimit *b), a
 FAIL(prlimit64, int, -1, setrlimit, (__rlimit_resource_t a, const struct rlimit *b), a, b)
 FAIL(rt_sigaction, int, -1, sigaction, (int a, const struct sigaction *b, struct sigaction *c), a,
 	b, c)
+
+int prctl(int option, ...)
+{
+	unsigned long a, b, c, d;
+	va_list list;
+
+	va_start(list, option);
+	a = va_arg(list, unsigned long), b = va_arg(list, unsigned long);
+	c = va_arg(list, unsigned long), d = va_arg(list, unsigned long);
+	va_end(list);
+	return hit("prctl") ? -1 : (int)syscall(SYS_prctl, option, a, b, c, d);
+}
 
 /* Those for which the C library has no function. */
 long syscall(long number, ...)

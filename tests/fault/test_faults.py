@@ -74,6 +74,8 @@ def judge(lab, findings, where, before, errors, phase):
                 findings.add(where, f"a refused reload changed {before} to {lab.names()}")
         if lab.unbalanced():
             findings.add(where, str(lab.unbalanced()))
+        if not lab.is_ready():
+            findings.add(where, "the service manager is not told that it is ready")
     except (AssertionError, OSError) as error:
         findings.add(where, f"does not answer: {error!r}")
         return False
@@ -189,6 +191,8 @@ def judge_start(lab, findings, where, error):
     injected = lab.shim.disarm()[1]
     if not answers and (wrong := say_why(lab, error)):
         findings.add(where, wrong)
+    if answers and not lab.is_ready():
+        findings.add(where, "the service manager is not told that it is ready")
     if answers and recovers(lab, findings, where) and lab.stop() != 0:
         findings.add(where, f"ended with {lab.daemon.process.returncode}")
     lab.assert_sound()

@@ -2,6 +2,7 @@
  * changes with it can be shown, too, and it is the same when it is read again. A line of "####"
  * ends a file: those that follow are in conf.d. */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -57,28 +58,38 @@ int open(const char *path, int flags, ...)
 	return fd;
 }
 
-int scandir(const char *path, struct dirent ***ret, int (*select)(const struct dirent *),
-	int (*compare)(const struct dirent **, const struct dirent **))
+/* The directory that is read, one at a time. */
+static struct {
+	size_t next;
+	struct dirent entry;
+} listing;
+
+#define REAL(function) ((__typeof__(&function))dlsym(RTLD_NEXT, #function))
+
+DIR *opendir(const char *path)
 {
-	struct dirent **entries;
+	if (strcmp(path, DIRECTORY) != 0)
+		return REAL(opendir)(path);
+	errno = ENOENT;
+	listing.next = 1;
+	return file_count < 2 ? NULL : (DIR *)&listing;
+}
 
-	(void)compare;
-	CHECK(!strcmp(path, DIRECTORY));
-	if (file_count < 2) {
-		errno = ENOENT;
-		return -1;
-	}
-	entries = calloc(file_count, sizeof(struct dirent *));
-	CHECK(entries);
-	for (size_t i = 1; i < file_count; i++) {
-		struct dirent *entry = entries[i - 1] = calloc(1, sizeof(*entry));
+/* Sorting is left to who reads: the last comes first. */
+struct dirent *readdir(DIR *directory)
+{
+	if (directory != (DIR *)&listing)
+		return REAL(readdir)(directory);
+	if (listing.next == file_count)
+		return NULL;
+	snprintf(listing.entry.d_name, sizeof(listing.entry.d_name), "%zu.conf",
+		file_count - listing.next++);
+	return &listing.entry;
+}
 
-		CHECK(entry);
-		snprintf(entry->d_name, sizeof(entry->d_name), "%zu.conf", i);
-		CHECK(select(entry));
-	}
-	*ret = entries;
-	return (int)file_count - 1;
+int closedir(DIR *directory)
+{
+	return directory == (DIR *)&listing ? 0 : REAL(closedir)(directory);
 }
 
 static void check_lines(const struct errors *lines)
