@@ -113,7 +113,8 @@ static bool is_locked_by(const struct recorder_file *file, pid_t pid)
 	return false;
 }
 
-int recorder_file_check(const struct recorder_path *path, pid_t running, char why[static WHY_MAX])
+/* Returns 0 or a negative errno: -EBUSY where neither this process nor running has the lock. */
+static int check_once(const struct recorder_path *path, pid_t running)
 {
 	struct recorder_file file = {.path = path, .fd = -1};
 	int r = open_path(&file, 0);
@@ -124,6 +125,17 @@ int recorder_file_check(const struct recorder_path *path, pid_t running, char wh
 		 (is_open_twice(&file) || is_locked_by(&file, running)))
 		r = 0;
 	recorder_file_close(&file);
+	return r;
+}
+
+/* A writer that rotates the file or ends may have let go of it between two questions, and then
+ * nobody seems to have had the lock: it is asked for again. */
+int recorder_file_check(const struct recorder_path *path, pid_t running, char why[static WHY_MAX])
+{
+	int r = -EBUSY;
+
+	for (int tries = 0; tries < 3 && r == -EBUSY; tries++)
+		r = check_once(path, running);
 	return r < 0 ? explain_open(r, path->path, why) : 0;
 }
 
