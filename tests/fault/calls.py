@@ -25,6 +25,7 @@ CALLS = {
     "fcntl": "EMFILE EINVAL",
     "fdatasync": "EIO ENOSPC EINTR",
     "flock": "EWOULDBLOCK EIO ENOLCK",
+    "fstat": "EIO EACCES ENOMEM",  # newfstatat before glibc 2.39
     "fstatfs": "EIO ENOSYS",
     "ftruncate": "EIO EPERM ENOSPC",
     "getdents64": "EIO",

@@ -16,7 +16,7 @@ import threading
 import time
 
 from harness.daemon import SANITIZER_REPORT, Control, Daemon, VarlinkError, balance, with_journal
-from harness.peers import seqpacket, tutorial_sender
+from harness.peers import seqpacket_at_once, tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -225,7 +225,7 @@ class Lab:
             control.send("Subscribe", {"groups": []}, more=True)
             for group in ("a", "b", "events"):
                 with contextlib.suppress(OSError):
-                    readers.append(seqpacket(self.daemon.group_path(group)))
+                    readers.append(seqpacket_at_once(self.daemon.group_path(group)))
             self.send()
             for reader in readers[:2]:
                 with contextlib.suppress(OSError):

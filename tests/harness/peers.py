@@ -7,7 +7,7 @@ import types
 from contextlib import contextmanager
 
 from harness.topology import die_with_us
-from harness.waiting import TIMEOUT
+from harness.waiting import TIMEOUT, wait_until
 
 LARGEST = 65507  # bytes of payload
 IP_RECVTTL = 12  # ip(7); missing from the socket module
@@ -110,11 +110,26 @@ def receive(sock, count=1):
     return [sock.recv(LARGEST + 1) for _ in range(count)]
 
 
-def seqpacket(path):
-    """A connection to a group socket."""
+def seqpacket_at_once(path):
+    """A connection to a group socket that the daemon may not have accepted yet."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.settimeout(TIMEOUT)
     sock.connect(path)
+    return sock
+
+
+def is_accepted(path):
+    """Whether no connection to a socket that was bound to the path waits to be accepted; of those that were made in the caller's
+    network namespace."""
+    with open("/proc/thread-self/net/unix") as file:
+        return not any(fields[6] == "0" and fields[-1] == path for fields in map(str.split, file))
+
+
+def seqpacket(path):
+    """A connection to a group socket that gets what arrives from now on: the daemon accepts it in its own time."""
+    sock = seqpacket_at_once(path)
+    bound = sock.getpeername()  # the daemon renames the file
+    wait_until(lambda: is_accepted(bound), "the connection to be accepted")
     return sock
 
 

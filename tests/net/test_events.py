@@ -8,7 +8,7 @@ import re
 import pytest
 
 from harness.daemon import subscribe
-from harness.peers import receiver_on, send, seqpacket
+from harness.peers import receiver_on, send, seqpacket, seqpacket_at_once
 from harness.waiting import wait_until
 
 pytestmark = pytest.mark.waits
@@ -312,7 +312,7 @@ def test_the_group_socket_cannot_be_written(start):
 def test_what_was_written_before_the_group_socket_was_accepted_counts(start):
     daemon = start(config(events="socket = true;"))
     daemon.pause()
-    with seqpacket(daemon.group_path("events")) as early:
+    with seqpacket_at_once(daemon.group_path("events")) as early:
         early.send(b"early")
         daemon.resume()
         wait_until(lambda: daemon.group("events")["sendFailed"] == 1, "the datagram to count")

@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 from harness.daemon import MCASTCTL, Daemon, subscribe
-from harness.peers import receive, send, seqpacket, tutorial_receiver
+from harness.peers import receive, send, seqpacket, seqpacket_at_once, tutorial_receiver
 from harness.strangers import NOBODY, as_stranger, stranger
 from harness.topology import Namespace
 from harness.waiting import TIMEOUT, wait_until
@@ -272,7 +272,7 @@ def test_a_user_is_in_a_bounded_number_of_groups(net, daemon, count, answers):
 def test_what_was_written_before_a_program_was_judged_counts(daemon):
     before = daemon.group("mute")["sendFailed"]
     daemon.pause()
-    with seqpacket(daemon.group_path("mute")) as early:
+    with seqpacket_at_once(daemon.group_path("mute")) as early:
         early.send(b"early")
         daemon.resume()
         wait_until(lambda: daemon.group("mute")["sendFailed"] == before + 1, "the datagram to count")
