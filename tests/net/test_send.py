@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from harness.daemon import VarlinkError
 from harness.peers import IP_RECVTTL, LARGEST, has_membership, process, receive, receiver_on, send, tutorial_receiver
 from harness.records import ALL_BYTES
 from harness.waiting import wait_until
@@ -255,6 +256,14 @@ def test_mcastctl_sends_out_of_an_interface(daemon, net):
         assert receive(sock) == [b"chosen"]
 
 
+def is_sent(daemon, **request):
+    try:
+        daemon.call("Send", **request)
+    except VarlinkError:
+        return False
+    return True
+
+
 def test_sending_out_of_an_interface_that_was_made_anew_works(start, net):
     daemon = start('groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; }; };')
     descriptors = f"/proc/{daemon.process.pid}/fd"
@@ -263,7 +272,7 @@ def test_sending_out_of_an_interface_that_was_made_anew_works(start, net):
         net.host.ip("link add anew0 type veth peer name anew1", "address add 203.0.113.9/24 dev anew0",
                     "link set anew1 up", "link set anew0 up")
         wait_until(lambda: net.host.has_route("anew0"), "the carrier")
-        daemon.call("Send", group="news", text="x", interface="anew0")
+        wait_until(lambda: is_sent(daemon, group="news", text="x", interface="anew0"), "the daemon to know the interface")
         net.host.ip("link delete anew0")
         wait_until(lambda: len(os.listdir(descriptors)) == before, "the sender's socket to be closed")
     assert daemon.group("news")["sent"] == 3
