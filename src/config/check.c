@@ -339,6 +339,7 @@ static void check_echo(
 	struct check *check, const struct config_handler *handler, const struct config_relay *relay)
 {
 	const struct config_group *group = check->group;
+	char interface[SHOWN_MAX];
 
 	if (any_failed(&check->parts[0]) || relay->port != group->port ||
 		!is_group_address(group, &relay->address))
@@ -352,7 +353,7 @@ static void check_echo(
 		complain(check, "handlers",
 			"\"%s\" sends to the address and port of the group on %s, where the group "
 			"receives; let it send on another interface, or set interfaces without %s",
-			handler->name, relay->interface, relay->interface);
+			handler->name, shown(relay->interface, interface), interface);
 }
 
 /* A handler that relays. */
