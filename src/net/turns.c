@@ -1,6 +1,6 @@
 #include "net/turns.h"
 
-#include <event2/event.h>
+#include "base/timer.h"
 
 /* The daemon may have been stopped, or have waited for the processor: that is nobody's debt. */
 #define DEBT_MAX_NS (8 * TURN_NS)
@@ -52,8 +52,8 @@ static void on_turn(evutil_socket_t fd, short what, void *argument)
 	else
 		serve_round(turns);
 	turns->serving = false;
-	if (!list_is_empty(&turns->queue) && evtimer_add(&turns->event, &at_once) < 0)
-		event_active(&turns->event, EV_TIMEOUT, 0);
+	if (!list_is_empty(&turns->queue))
+		timer_start(&turns->event, &at_once);
 }
 
 void turns_init(struct turns *turns, struct event_base *base)

@@ -118,6 +118,12 @@ def test_one_mistake_is_one_error(check, case):
     assert len(lines) == 1, lines
 
 
+def test_a_handlers_interface_is_shown_without_control_characters(check):
+    _, lines = check('groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth*"]; handlers = ["out"]; }; };\n'
+                     'handlers: { out: { type = "udp"; address = "233.252.0.1"; port = 5004; interface = "eth\\x1b"; }; };\n')
+    assert len(lines) == 2 and all("eth\\x1b" in line and "\x1b" not in line for line in lines), lines
+
+
 def test_all_errors_are_told_in_one_run(check):
     status, lines = check(group("ttl = 256;", "loop = 1;", "colour = 5;", 'handlers = ["nobody"];'))
     assert status == 78
