@@ -117,8 +117,8 @@ void identity_tell_root(const struct config *config, const char *path)
 {
 	if (!config->user && geteuid() == 0)
 		log_notice("the daemon runs as root, and stays root: write user = \"mcastd\"; into "
-			   "%s, and it becomes that user at its next start, which has to be able "
-			   "to use its files; in a unit, write User=mcastd",
+			   "%s, and start it again; that user must be able to use its files. In a "
+			   "unit, write User=mcastd",
 			path);
 }
 
