@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from harness.daemon import encode_call
+from harness.daemon import VarlinkError, encode_call
 from harness.peers import LARGEST, tutorial_sender
 from harness.waiting import wait_until
 
@@ -193,7 +193,10 @@ def test_running_out_of_descriptors_ends_neither_the_daemon_nor_its_groups(start
 
     def answers():
         with daemon.connect() as control:
-            return control.call("GetStatus")
+            try:
+                return control.call("GetStatus")
+            except VarlinkError:  # The ends of the old connections may not have been read yet.
+                return None
 
     assert wait_until(answers, "the daemon to answer new connections again")
     stream.assert_nothing_lost()
