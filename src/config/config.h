@@ -44,6 +44,7 @@ struct config_group {
 	struct address_list sources;
 	struct address_list block_sources;
 	struct string_list handlers;
+	struct string_list inputs; /* handlers whose brokers' datagrams are sent to the group */
 	uint64_t receive_buffer; /* bytes, as for SO_RCVBUF */
 	bool coalesce; /* UDP_GRO: receive the datagrams of one buffer together */
 	uint64_t expect_within; /* ns without a datagram that are an event; 0: none are */
@@ -95,6 +96,14 @@ struct config_kind {
 	bool (*keeps_source)(const void *settings);
 	/* The port that it sends from; 0: any. NULL where keeps_source is. */
 	int64_t (*source_port)(const void *settings);
+	/* It sends what it gets beyond this network: it gets neither replies nor what came in by
+	 * inputs, which leaves from import_port. */
+	bool exports;
+	/* A group may name it in inputs. */
+	bool imports;
+	/* Whether it can be used by a group of this name. NULL: by all. Returns 0, or -EINVAL with
+	 * the reason in why. */
+	int (*check_group)(const void *settings, const char *group, char why[static WHY_MAX]);
 	/* The file that it writes, which no other handler may write. NULL: it writes none. */
 	const char *(*file)(const void *settings);
 };
@@ -154,6 +163,7 @@ struct config {
 	size_t handler_count;
 	char *control_socket;
 	char *run_directory;
+	int64_t import_port; /* that what comes in by inputs is sent from; 0: there are none */
 	char *user, *group; /* to run as, when started as root; NULL: none */
 	struct string_list files; /* those that were read, in their order */
 	struct errors warnings; /* of config_find_warnings() */

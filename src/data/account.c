@@ -13,6 +13,8 @@ static const char *const names[DROP_REASONS] = {
 	[DROP_SIZE] = "size",
 	[DROP_LOOP] = "loop",
 	[DROP_TTL] = "ttl",
+	[DROP_UNCONFIRMED] = "unconfirmed",
+	[DROP_REFUSED] = "refused",
 	[DROP_SHUTDOWN] = "shutdown",
 };
 

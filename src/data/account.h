@@ -20,6 +20,8 @@ enum drop_reason {
 	DROP_SIZE, /* larger than the recipient accepts */
 	DROP_LOOP, /* a relay has sent it before */
 	DROP_TTL, /* TTL exhausted: a relay must not send it further */
+	DROP_UNCONFIRMED, /* sent to a broker, and not acknowledged when the handler had to stop */
+	DROP_REFUSED, /* the broker does not take it */
 	DROP_SHUTDOWN, /* still queued when the daemon had to stop */
 	DROP_REASONS,
 };

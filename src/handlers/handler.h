@@ -7,6 +7,7 @@
 #include "data/datagram.h"
 
 struct filtered;
+struct intake;
 struct interface_list;
 struct ledger;
 struct link;
@@ -28,10 +29,14 @@ struct handler_context {
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct link *forwards; /* of all handlers (handlers/forward.h) */
 	const struct own_addresses *own_addresses; /* of this host, now */
+	struct intake *intake; /* of a kind that config.imports: for what comes in; else NULL */
 };
 
 struct handler_kind {
 	struct config_kind config; /* name, keys, check */
+
+	/* The module that has all but config (handlers/module.h); NULL: it is here. */
+	const char *module;
 
 	/* The names of what else it counts, in outcome->counted; NULL at the end, COUNTED_MAX at
 	 * most. NULL: nothing. */
@@ -100,6 +105,18 @@ struct handler_kind {
 	 * batch_max, when not 0, is the most datagrams that it takes at once. */
 	bool (*ready)(const void *object);
 	unsigned batch_max;
+
+	/* Its object is known to a peer by a name: begin() is called only once the object that it
+	 * replaces has ended, while datagrams wait in the queue. */
+	bool exclusive;
+
+	/* The payload of what it holds and has not settled, in bytes. NULL: nothing. */
+	uint64_t (*held_bytes)(const void *object);
+
+	/* For a kind that config.imports: these groups take what comes in, by their names, sorted.
+	 * Called before begin(), and again whenever they change. groups is valid until it
+	 * returns. */
+	void (*subscribe)(void *object, const struct string_list *groups);
 
 	/* Before close(): delivers what it has buffered, and ends what it started, by until_ns at
 	 * the latest. */
