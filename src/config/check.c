@@ -386,6 +386,20 @@ static bool may_use(const struct config_group *group, const struct config_handle
 	       !strcmp(handler->name + length + 1, handler->kind->name);
 }
 
+/* The name of the group is a part of what the kind sends to. key: where the handler is named. */
+static void check_name_for(
+	struct check *check, const char *key, const struct config_handler *handler)
+{
+	struct config_part parts[HANDLER_PARTS];
+	size_t count = config_handler_parts(handler, parts);
+	char why[WHY_MAX];
+
+	if (!handler->kind || !handler->kind->check_group || any_failed(&parts[count - 1]))
+		return;
+	if (handler->kind->check_group(handler->settings, check->group->name, why) < 0)
+		complain(check, key, "\"%s\": the name of the group %s", handler->name, why);
+}
+
 static void check_handlers(struct check *check)
 {
 	const struct string_list *handlers = &check->group->handlers;
@@ -398,8 +412,10 @@ static void check_handlers(struct check *check)
 		else if (!may_use(check->group, handler))
 			complain(check, "handlers", "\"%s\" is for its own group only, remove it",
 				handler->name);
-		else
+		else {
 			check_relay(check, handler);
+			check_name_for(check, "handlers", handler);
+		}
 	}
 }
 
