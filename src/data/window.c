@@ -8,7 +8,7 @@
 
 /* Larger buffers are given back once their datagram is closed: the memory of a window that is empty
  * is at most this for each slot. */
-#define KEPT_MAX 1024
+#define REUSED_MAX 1024
 
 int window_init(struct window *window, unsigned capacity, uint64_t silence_ns)
 {
@@ -57,7 +57,7 @@ static void drop_buffer(struct window_slot *slot)
 /* Whether data has room for size bytes now. Small buffers grow in steps, as sizes vary. */
 static bool has_room(struct window_slot *slot, size_t size)
 {
-	size_t room = size < KEPT_MAX ? (size + 127) & ~(size_t)127 : size;
+	size_t room = size < REUSED_MAX ? (size + 127) & ~(size_t)127 : size;
 
 	if (size && size <= slot->room)
 		return true;
@@ -86,7 +86,7 @@ struct window_slot *window_add(struct window *window, size_t size, size_t payloa
 	return slot;
 }
 
-/* Whether so much time has passed. A time that was read in another thread may be later than now. */
+/* Whether that time has passed. A time that was read in another thread may be later than now. */
 static bool has_passed(uint64_t now_ns, uint64_t since_ns, uint64_t ns)
 {
 	return now_ns > since_ns && now_ns - since_ns >= ns;
@@ -165,7 +165,7 @@ static void close_slot(struct window *window, struct window_slot *slot, uint64_t
 	slot->is_open = false;
 	window->bytes -= slot->payload;
 	window->open--;
-	if (slot->room > KEPT_MAX)
+	if (slot->room > REUSED_MAX)
 		drop_buffer(slot);
 	while (window->low < window->head && !slot_of(window, window->low)->is_open)
 		window->low++;
@@ -208,7 +208,7 @@ void window_refuse(struct window *window, uint64_t number, uint64_t now_ns)
 	go_back(window);
 }
 
-bool window_give_up(struct window *window, uint64_t number)
+bool window_release(struct window *window, uint64_t number)
 {
 	struct window_slot *slot = window_slot(window, number);
 

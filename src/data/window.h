@@ -1,6 +1,6 @@
 /* What was handed to a broker and is not acknowledged yet: the datagrams with the numbers from low
  * to head, of which those below next were sent. Each keeps its place until it is acknowledged,
- * given up, or the window is emptied; then the place is free again once all older ones are.
+ * released, or the window is emptied; then the place is free again once all older ones are.
  *
  * The broker acknowledges in any order. After a reconnection, and when nothing is acknowledged for
  * the silence, or later ones only, all that is open is sent again from the oldest on (go-back-N),
@@ -21,7 +21,7 @@ struct window_slot {
 	uint32_t payload; /* bytes of it that are the datagram's */
 	uint32_t sends; /* how often it was sent */
 	uint32_t room; /* of data */
-	bool is_open; /* neither acknowledged nor given up */
+	bool is_open; /* neither acknowledged nor released */
 	void *object; /* the user's; NULL at first */
 };
 
@@ -77,7 +77,7 @@ void window_refuse(struct window *window, uint64_t number, uint64_t now_ns);
 
 /* The broker will never take it (size, permission), or it cannot be sent. Returns whether it was
  * open. */
-bool window_give_up(struct window *window, uint64_t number);
+bool window_release(struct window *window, uint64_t number);
 
 /* A connection begins: all that is open is sent again. */
 void window_connected(struct window *window, uint64_t now_ns);

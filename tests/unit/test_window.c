@@ -100,8 +100,8 @@ static void old_and_unknown_numbers_change_nothing(void **state)
 	assert_false(acknowledge(0));
 	assert_false(acknowledge(2));
 	assert_false(acknowledge(UINT64_MAX));
-	assert_false(window_give_up(&window, 0));
-	assert_false(window_give_up(&window, 2));
+	assert_false(window_release(&window, 0));
+	assert_false(window_release(&window, 2));
 	window_refuse(&window, 0, now);
 	window_refuse(&window, 77, now);
 	assert_int_equal(window.open, 1);
@@ -110,12 +110,12 @@ static void old_and_unknown_numbers_change_nothing(void **state)
 	assert_non_null(window_slot(&window, 1));
 }
 
-static void what_is_given_up_is_not_sent_again(void **state)
+static void what_is_released_is_not_sent_again(void **state)
 {
 	(void)state;
 	add(3);
 	assert_int_equal(send_from(0), 3);
-	assert_true(window_give_up(&window, 1));
+	assert_true(window_release(&window, 1));
 	assert_int_equal(window.bytes, 20);
 	window_connected(&window, now);
 	assert_int_equal(send_from(0), 2);
@@ -283,7 +283,7 @@ static void a_probe_that_nobody_answers_is_sent_again(void **state)
 	assert_int_equal(send_from(0), 1);
 	window_connected(&window, now);
 	assert_int_equal(send_from(0), 1);
-	assert_true(window_give_up(&window, 0));
+	assert_true(window_release(&window, 0));
 	assert_int_equal(send_from(1), 1);
 	assert_true(acknowledge(1));
 	assert_false(window.is_probing);
@@ -352,7 +352,7 @@ struct broker {
 
 /* What the test knows of each number by itself. */
 static struct model {
-	bool is_acknowledged, is_given_up;
+	bool is_acknowledged, is_released;
 } model[TOTAL];
 
 static unsigned added;
@@ -362,7 +362,7 @@ static void check_against_model(void)
 	unsigned open = 0, low = added;
 
 	for (unsigned i = added; i--;)
-		if (!model[i].is_acknowledged && !model[i].is_given_up)
+		if (!model[i].is_acknowledged && !model[i].is_released)
 			open++, low = i;
 	assert_int_equal(window.open, open);
 	assert_int_equal(window.bytes, 10 * open);
@@ -372,7 +372,7 @@ static void check_against_model(void)
 
 static void answer(struct broker *broker, unsigned number)
 {
-	bool is_new = !model[number].is_acknowledged && !model[number].is_given_up;
+	bool is_new = !model[number].is_acknowledged && !model[number].is_released;
 
 	if (broker->refuses) {
 		window_refuse(&window, number, now);
@@ -380,8 +380,8 @@ static void answer(struct broker *broker, unsigned number)
 	}
 	if (!broker->has[number] && !broker->is_healthy && !chance(50)) {
 		broker->has_refused[number] = true;
-		assert_int_equal(window_give_up(&window, number), is_new);
-		model[number].is_given_up |= is_new;
+		assert_int_equal(window_release(&window, number), is_new);
+		model[number].is_released |= is_new;
 		return;
 	}
 	if (!broker->has[number] && !broker->has_refused[number])
@@ -481,7 +481,7 @@ int main(void)
 		TEST(what_is_acknowledged_leaves_room),
 		TEST(acknowledgements_come_in_any_order),
 		TEST(old_and_unknown_numbers_change_nothing),
-		TEST(what_is_given_up_is_not_sent_again),
+		TEST(what_is_released_is_not_sent_again),
 		TEST(nothing_is_sent_without_a_connection),
 		TEST(a_connection_goes_back_to_the_oldest_that_is_open),
 		TEST(a_silence_goes_back),
