@@ -46,6 +46,9 @@ void worker_subscribe(struct worker *worker, struct string_list *groups);
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
 
+/* The kind's. */
+const void *worker_object(const struct worker *worker);
+
 /* Has the thread call the kind's begin(). */
 void worker_begin(struct worker *worker);
 
