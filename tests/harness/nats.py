@@ -196,21 +196,18 @@ class Nats:
             raise NatsError(answer["error"]["description"], answer["error"].get("err_code"))
         return answer
 
-    def messages(self, name, subject=None):
-        """All that a stream holds now, in its order, by a consumer that is gone afterwards."""
+    def messages(self, name, subject=">"):
+        """All that a stream's leader holds now, in its order, by a consumer that is gone afterwards."""
+        state = self.api(f"STREAM.INFO.{name}", subjects_filter=subject)["state"]
         deliver = f"{self.inbox}.deliver.{next(self.numbers)}"
         subscription = self.subscribe(deliver)
         config = {"deliver_subject": deliver, "ack_policy": "none", "deliver_policy": "all", "replay_policy": "instant",
-                  "inactive_threshold": 5_000_000_000, "mem_storage": True, "num_replicas": 1}
-        if subject:
-            config["filter_subject"] = subject
+                  "inactive_threshold": 60_000_000_000, "mem_storage": True, "num_replicas": 1, "filter_subject": subject}
         consumer = self.api(f"CONSUMER.CREATE.{name}", stream_name=name, config=config)
         try:
-            pending = consumer["num_pending"] + consumer["delivered"]["consumer_seq"]
-            while pending:
-                message = self.next(subscription)
-                pending = int(message.reply.split(".")[-1])  # what is left says each message itself
-                yield message
+            # The consumer may be at a replica that is behind: then its messages come later.
+            for _ in range(sum((state.get("subjects") or {}).values())):
+                yield self.next(subscription)
         finally:
             self.unsubscribe(subscription)
             self.api(f"CONSUMER.DELETE.{name}.{consumer['name']}")
