@@ -6,10 +6,13 @@ import json
 import os
 import socket
 import ssl
+import time
 
 from harness.credentials import url64
 from harness.streams import Stream
 from harness.waiting import TIMEOUT
+
+UNAVAILABLE = 10008  # err_code of "JetStream system temporarily unavailable"
 
 
 class NatsError(Exception):
@@ -161,11 +164,16 @@ class Nats:
     # JetStream
 
     def api(self, name, /, timeout=TIMEOUT, **parameters):
-        answer = json.loads(self.request(f"$JS.API.{name}", json.dumps(parameters).encode() if parameters else b"",
-                                         timeout=timeout).payload)
-        if "error" in answer:
-            raise NatsError(answer["error"].get("description", ""), answer["error"].get("err_code"))
-        return answer
+        """Asks again while a cluster says that it elects just now."""
+        subject, data = f"$JS.API.{name}", json.dumps(parameters).encode() if parameters else b""
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = json.loads(self.request(subject, data, timeout=timeout).payload)
+            if "error" not in answer:
+                return answer
+            if answer["error"].get("err_code") != UNAVAILABLE or time.monotonic() > deadline:
+                raise NatsError(answer["error"].get("description", ""), answer["error"].get("err_code"))
+            time.sleep(0.1)
 
     def create_stream(self, name, *subjects, replicas=1, storage="file", **more):
         return self.api(f"STREAM.CREATE.{name}", name=name, subjects=list(subjects), num_replicas=replicas, storage=storage,
