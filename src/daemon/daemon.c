@@ -23,6 +23,7 @@
 #include "data/loop_guard.h"
 #include "groups/events.h"
 #include "groups/inputs.h"
+#include "handlers/module.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
 #include "net/user.h"
@@ -91,6 +92,8 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 	if (r < 0)
 		return r;
 	r = adhoc_configure(options, config, errors);
+	if (r >= 0)
+		r = modules_load(config, errors);
 	if (r < 0)
 		return r;
 	config_find_warnings(config);
