@@ -2,10 +2,10 @@
  * again, as other sites may get streams of their own. Each stream of a route is a feed: one durable
  * consumer.
  *
- * Three subscriptions: answers to requests, INBOX.q.SERIAL; deliveries of this binding,
- * INBOX.d.BINDING.FEED; and the one of acknowledgements, which is not of this file. A binding ends
- * with its subscription, when anything is missing: the server refuses to deliver to another subject
- * while somebody listens at the old one. */
+ * Answers to requests come to INBOX.q.SERIAL, deliveries to INBOX.d.SERIAL, a new one for each
+ * binding of a feed, as the server refuses to deliver to another subject while somebody listens at
+ * the old one. It wants a subscription of exactly that subject. A binding ends when anything is
+ * missing. */
 #include "engines/nats/in.h"
 
 #include <errno.h>
@@ -52,8 +52,11 @@ struct feed {
 	struct request request;
 	char *group, *site, *filter, *stream;
 	char name[NATS_NAME_MAX]; /* of the consumer */
-	uint64_t id;
 	enum feed_state state;
+	natsSubscription *deliveries; /* of this binding; NULL: there is none */
+	char deliver_to[NATS_NAME_MAX];
+	bool must_rebind;
+	uint64_t bound_ns; /* when it was bound last */
 	struct nats_position position; /* when it was bound */
 	uint64_t next; /* the number that must come next; 0: the first one of the binding */
 	uint64_t redelivered; /* of position.pending, in this binding */
@@ -92,16 +95,16 @@ struct nats_in {
 	struct intake *intake;
 	struct sites *numbers;
 	natsConnection *connection; /* NULL: none */
-	natsSubscription *answers, *deliveries;
-	uint64_t binding, serial, due_ns;
+	natsSubscription *answers;
+	uint64_t serial, due_ns;
 	unsigned open; /* requests */
-	bool must_rebind, is_stopped, is_settling;
-	uint64_t bound_ns;
+	bool is_stopped, is_settling;
 	struct routes routes;
 	struct feeds feeds;
-	struct feed *last; /* that something came from */
 	natsMsg *held; /* waits for room in the intake, or for its feed to be bound */
+	struct feed *held_feed; /* one of these two has it */
 	struct route *held_route;
+	size_t turn; /* of the feeds */
 	bool is_judged; /* the held one */
 	uint64_t token;
 	struct hand *hands; /* a ring */
@@ -157,6 +160,14 @@ static void ask(struct nats_in *in, struct request *request, uint64_t now_ns, co
 
 /* ---- Feeds and routes ---- */
 
+static void drop_held(struct nats_in *in)
+{
+	natsMsg_Destroy(take(in->held));
+	in->held_feed = NULL;
+	in->held_route = NULL;
+	in->is_judged = false;
+}
+
 static void request_clear(struct nats_in *in, struct request *request)
 {
 	close_request(in, request);
@@ -168,6 +179,7 @@ static void feed_free(struct nats_in *in, struct feed *feed)
 	if (!feed)
 		return;
 	request_clear(in, &feed->request);
+	natsSubscription_Destroy(feed->deliveries);
 	free(feed->group), free(feed->site), free(feed->filter), free(feed->stream);
 	free(feed->acknowledge), free(feed->acknowledged);
 	free(feed);
@@ -189,53 +201,41 @@ static int copy(char **ret, const char *string)
 	return string && !*ret ? -ENOMEM : 0;
 }
 
-static int compare_names(const char *name, int length, const char *other)
-{
-	int r = strncmp(name, other, (size_t)length);
+struct feed_key {
+	const char *name, *stream;
+};
 
-	return r ? r : -(other[length] != '\0');
-}
-
-static int compare_delivery(const void *key, const void *item)
+static int compare_feed(const void *key, const void *item)
 {
-	const struct nats_delivery *delivery = key;
+	const struct feed_key *wanted = key;
 	const struct feed *feed = *(struct feed *const *)item;
-	int r = compare_names(delivery->consumer, delivery->consumer_length, feed->name);
+	int r = strcmp(wanted->name, feed->name);
 
-	return r ? r : compare_names(delivery->stream, delivery->stream_length, feed->stream);
-}
-
-static struct nats_delivery key_of(const char *name, const char *stream)
-{
-	return (struct nats_delivery){.consumer = name,
-		.consumer_length = (int)strlen(name),
-		.stream = stream,
-		.stream_length = (int)strlen(stream)};
+	return r ? r : strcmp(wanted->stream, feed->stream);
 }
 
 /* The place of a feed, whether it is there or not. */
-static size_t find_place(const struct nats_in *in, const struct nats_delivery *key)
+static size_t find_place(const struct nats_in *in, const char *name, const char *stream)
 {
+	struct feed_key key = {name, stream};
+
 	return lower_bound(
-		key, in->feeds.items, in->feeds.count, sizeof(*in->feeds.items), compare_delivery);
+		&key, in->feeds.items, in->feeds.count, sizeof(*in->feeds.items), compare_feed);
 }
 
-static struct feed *find_feed(struct nats_in *in, const struct nats_delivery *key)
+static struct feed *find_feed(struct nats_in *in, const char *name, const char *stream)
 {
-	size_t at;
+	struct feed_key key = {name, stream};
+	size_t at = find_place(in, name, stream);
 
-	if (in->last && !compare_delivery(key, &in->last))
-		return in->last;
-	at = find_place(in, key);
-	if (at < in->feeds.count && !compare_delivery(key, &in->feeds.items[at]))
-		return in->last = in->feeds.items[at];
-	return NULL;
+	return at < in->feeds.count && !compare_feed(&key, &in->feeds.items[at])
+		       ? in->feeds.items[at]
+		       : NULL;
 }
 
 static int insert_feed(struct nats_in *in, struct feed *feed)
 {
-	struct nats_delivery key = key_of(feed->name, feed->stream);
-	size_t at = find_place(in, &key);
+	size_t at = find_place(in, feed->name, feed->stream);
 	int r = array_add(&in->feeds, NULL);
 
 	if (r < 0)
@@ -251,14 +251,12 @@ static int add_feed(
 	struct nats_in *in, const struct route *route, const char *stream, uint64_t now_ns)
 {
 	struct feed *feed = calloc(1, sizeof(*feed)), *there;
-	struct nats_delivery key;
 	int r;
 
 	if (!feed)
 		return -ENOMEM;
 	r = nats_api_name(feed->name, in->site, in->handler, route->group, route->site);
-	key = key_of(feed->name, stream);
-	there = r < 0 ? NULL : find_feed(in, &key);
+	there = r < 0 ? NULL : find_feed(in, feed->name, stream);
 	if (there && there->state == FEED_DELETE) {
 		close_request(in, &there->request);
 		there->state = FEED_ASK;
@@ -268,7 +266,6 @@ static int add_feed(
 		free(feed);
 		return r;
 	}
-	feed->id = ++in->serial;
 	if (copy(&feed->group, route->group) < 0 || copy(&feed->site, route->site) < 0 ||
 		copy(&feed->filter, route->filter) < 0 || copy(&feed->stream, stream) < 0 ||
 		insert_feed(in, feed) < 0) {
@@ -281,14 +278,13 @@ static int add_feed(
 
 static void remove_feed(struct nats_in *in, struct feed *feed)
 {
-	struct nats_delivery key = key_of(feed->name, feed->stream);
-	size_t at = find_place(in, &key);
+	size_t at = find_place(in, feed->name, feed->stream);
 
+	if (in->held_feed == feed)
+		drop_held(in);
 	memmove(in->feeds.items + at, in->feeds.items + at + 1,
 		(in->feeds.count - 1 - at) * sizeof(*in->feeds.items));
 	in->feeds.count--;
-	if (in->last == feed)
-		in->last = NULL;
 	for (size_t i = 0; i < in->hand_count; i++) {
 		struct hand *hand = &in->hands[(in->hand_first + i) % in->hand_capacity];
 
@@ -482,85 +478,108 @@ static int take_bound(struct nats_in *in, struct feed *feed, natsMsg *message,
 }
 
 /* An idle consumer says how far it has come. Returns 0 or -EPROTO. */
-static int take_heartbeat(struct nats_in *in, natsMsg *message, uint64_t now_ns)
+static int take_heartbeat(struct feed *feed, natsMsg *message)
 {
-	uint64_t id = strtoull(site_of(natsMsg_GetSubject(message)), NULL, 10);
 	const char *text = NULL;
-	struct feed *feed = NULL;
 
-	for (size_t i = 0; i < in->feeds.count && !feed; i++)
-		if (in->feeds.items[i]->id == id)
-			feed = in->feeds.items[i];
-	if (!feed || feed->state != FEED_BOUND ||
+	if (feed->state != FEED_BOUND ||
 		natsMsgHeader_Get(message, "Nats-Last-Consumer", &text) != NATS_OK || !text)
 		return 0;
-	feed->heard_ns = now_ns;
 	return strtoull(text, NULL, 10) >= (feed->next ? feed->next : feed->position.delivered + 1)
 		       ? -EPROTO
 		       : 0;
 }
 
-static int take_delivery(struct nats_in *in, natsMsg *message, uint64_t now_ns)
+static int take_delivery(struct nats_in *in, struct feed *feed, natsMsg *message, uint64_t now_ns)
 {
 	struct nats_delivery delivery;
-	struct feed *feed;
 
-	if (!strncmp(natsMsg_GetSubject(message), in->inbox, strlen(in->inbox)))
-		return take_heartbeat(in, message, now_ns);
-	if (nats_api_read_delivery(natsMsg_GetReply(message), &delivery) < 0)
-		return 0;
-	feed = find_feed(in, &delivery);
-	if (!feed)
-		return 0;
 	if (feed->state == FEED_CREATE && feed->request.serial)
 		return -EAGAIN; /* the answer says whether this is the first one */
 	if (feed->state != FEED_BOUND)
 		return 0;
 	feed->heard_ns = now_ns;
+	if (!strcmp(natsMsg_GetSubject(message), feed->deliver_to))
+		return take_heartbeat(feed, message);
+	if (nats_api_read_delivery(natsMsg_GetReply(message), &delivery) < 0)
+		return 0;
 	return take_bound(in, feed, message, &delivery);
 }
 
-static void take_deliveries(struct nats_in *in, uint64_t now_ns)
+/* Something is missing: it begins again with what is not acknowledged. */
+static void plan_binding(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 {
-	natsMsg *message;
-	int r;
+	uint64_t earliest_ns = feed->bound_ns + REBIND_NS;
 
-	while (!in->is_stopped && !in->must_rebind) {
-		message = in->held ? take(in->held) : next_message(in->deliveries);
-		if (!message)
-			return;
-		r = take_delivery(in, message, now_ns);
-		if (r == -EAGAIN) {
-			in->held = message;
-			return;
-		}
-		in->must_rebind = r == -EPROTO;
-		natsMsg_Destroy(message);
-	}
+	feed->must_rebind = true;
+	feed->state = FEED_ASK;
+	plan(in, &feed->request, now_ns > earliest_ns ? now_ns : earliest_ns);
 }
 
-/* Without JetStream. */
+/* Returns 0, or -EAGAIN when nothing more can be taken now. */
+static int take_feed(struct nats_in *in, struct feed *feed, uint64_t now_ns)
+{
+	natsMsg *message;
+	int r = 0;
+
+	while (!feed->must_rebind &&
+		(message = in->held ? take(in->held) : next_message(feed->deliveries))) {
+		r = take_delivery(in, feed, message, now_ns);
+		if (r == -EAGAIN) {
+			in->held = message;
+			in->held_feed = feed;
+			return r;
+		}
+		in->held_feed = NULL;
+		natsMsg_Destroy(message);
+		if (r == -EPROTO)
+			plan_binding(in, feed, now_ns);
+	}
+	return 0;
+}
+
+/* Each feed in turn, as the intake may be full after any of them. */
+static void take_deliveries(struct nats_in *in, uint64_t now_ns)
+{
+	size_t count = in->feeds.count;
+
+	if (in->is_stopped || (in->held_feed && take_feed(in, in->held_feed, now_ns) < 0))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (take_feed(in, in->feeds.items[in->turn++ % count], now_ns) < 0)
+			return;
+}
+
+/* Without JetStream. Returns 0, or -EAGAIN when nothing more can be taken now. */
+static int take_route(struct nats_in *in, struct route *route)
+{
+	natsMsg *message;
+
+	while ((message = in->held ? take(in->held) : next_message(route->plain))) {
+		bool is_wanted = in->is_judged || !is_dropped(in, message);
+
+		in->is_judged = is_wanted;
+		if (is_wanted && push(in, route->group, message) == -EAGAIN) {
+			in->held = message;
+			in->held_route = route;
+			return -EAGAIN;
+		}
+		in->is_judged = false;
+		in->held_route = NULL;
+		natsMsg_Destroy(message);
+	}
+	return 0;
+}
+
 static void take_plain(struct nats_in *in)
 {
-	for (size_t i = 0; i < in->routes.count && !in->is_stopped; i++) {
-		struct route *route = in->held ? in->held_route : in->routes.items[i];
-		natsMsg *message;
+	size_t count = in->routes.count;
 
-		while ((message = in->held ? take(in->held) : next_message(route->plain))) {
-			if (!in->is_judged && is_dropped(in, message)) {
-				natsMsg_Destroy(message);
-				continue;
-			}
-			in->is_judged = true;
-			if (push(in, route->group, message) == -EAGAIN) {
-				in->held = message;
-				in->held_route = route;
-				return;
-			}
-			in->is_judged = false;
-			natsMsg_Destroy(message);
-		}
-	}
+	if (in->is_stopped || (in->held_route && take_route(in, in->held_route) < 0))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (take_route(in, in->routes.items[in->turn++ % count]) < 0)
+			return;
 }
 
 /* ---- Answers ---- */
@@ -743,23 +762,36 @@ static void take_answers(struct nats_in *in, uint64_t now_ns)
 
 /* ---- What is due ---- */
 
+/* Another subject to deliver to: the server begins with what is not acknowledged. */
+static bool listen_anew(struct nats_in *in, struct feed *feed)
+{
+	if (in->held_feed == feed)
+		drop_held(in);
+	natsSubscription_Destroy(take(feed->deliveries));
+	snprintf(feed->deliver_to, sizeof(feed->deliver_to), "%s.d.%" PRIu64, in->inbox,
+		++in->serial);
+	feed->must_rebind = false;
+	return natsConnection_SubscribeSync(&feed->deliveries, in->connection, feed->deliver_to) ==
+		       NATS_OK &&
+	       natsSubscription_SetPendingLimits(feed->deliveries, -1, -1) == NATS_OK;
+}
+
 static void create_consumer(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 {
-	char subject[2 * NATS_NAME_MAX + 64], deliver_to[NATS_NAME_MAX];
+	char subject[2 * NATS_NAME_MAX + 64];
 	struct nats_consumer consumer = {.stream = feed->stream,
 		.name = feed->name,
 		.filter = feed->filter,
-		.deliver_to = deliver_to,
+		.deliver_to = feed->deliver_to,
 		.start = feed->position.start,
 		.start_at = feed->position.start_at,
 		.most_pending = in->most_pending};
 	AUTO_FREE char *body = NULL;
 
-	snprintf(deliver_to, sizeof(deliver_to), "%s.d.%" PRIu64 ".%" PRIu64, in->inbox,
-		in->binding, feed->id);
+	feed->bound_ns = now_ns;
 	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.DURABLE.CREATE.%s.%s", feed->stream,
 		feed->name);
-	body = nats_api_create(&consumer);
+	body = listen_anew(in, feed) ? nats_api_create(&consumer) : NULL;
 	if (body)
 		ask(in, &feed->request, now_ns, subject, body);
 	else
@@ -838,46 +870,10 @@ static void step_route(struct nats_in *in, struct route *route, uint64_t now_ns)
 	}
 }
 
-static void drop_held(struct nats_in *in)
-{
-	natsMsg_Destroy(take(in->held));
-	in->is_judged = false;
-}
-
-/* Another subject to deliver to, for all: the server begins with what is not acknowledged. */
-static void rebind(struct nats_in *in, uint64_t now_ns)
-{
-	char subject[NATS_NAME_MAX];
-
-	if (now_ns < in->bound_ns + REBIND_NS) {
-		in->due_ns = earlier_ns(in->due_ns, in->bound_ns + REBIND_NS);
-		return;
-	}
-	drop_held(in);
-	natsSubscription_Destroy(take(in->deliveries));
-	snprintf(subject, sizeof(subject), "%s.d.%" PRIu64 ".*", in->inbox, ++in->binding);
-	if (natsConnection_SubscribeSync(&in->deliveries, in->connection, subject) != NATS_OK)
-		return;
-	natsSubscription_SetPendingLimits(in->deliveries, -1, -1);
-	in->must_rebind = false;
-	in->bound_ns = now_ns;
-	for (size_t i = 0; i < in->feeds.count; i++) {
-		struct feed *feed = in->feeds.items[i];
-
-		if (feed->state == FEED_DELETE)
-			continue;
-		close_request(in, &feed->request);
-		feed->state = FEED_ASK;
-		plan(in, &feed->request, now_ns);
-	}
-}
-
 void nats_in_step(struct nats_in *in, uint64_t now_ns)
 {
 	if (in->connection && in->is_stored)
 		take_answers(in, now_ns);
-	if (in->connection && !in->is_stopped && in->must_rebind && in->is_stored)
-		rebind(in, now_ns);
 	if (in->is_stored)
 		take_deliveries(in, now_ns);
 	else
@@ -890,8 +886,6 @@ void nats_in_step(struct nats_in *in, uint64_t now_ns)
 		step_route(in, in->routes.items[i], now_ns);
 	for (size_t i = 0; i < in->feeds.count; i++)
 		step_feed(in, in->feeds.items[i], now_ns);
-	if (in->must_rebind)
-		in->due_ns = earlier_ns(in->due_ns, in->bound_ns + REBIND_NS);
 }
 
 uint64_t nats_in_deadline(const struct nats_in *in)
@@ -910,8 +904,6 @@ void nats_in_connected(struct nats_in *in, natsConnection *connection, uint64_t 
 	if (in->is_stored &&
 		natsConnection_SubscribeSync(&in->answers, connection, subject) == NATS_OK)
 		natsSubscription_SetPendingLimits(in->answers, -1, -1);
-	in->must_rebind = in->is_stored;
-	in->bound_ns = 0;
 	for (size_t i = 0; i < in->routes.count; i++)
 		plan(in, &in->routes.items[i]->request, now_ns);
 	for (size_t i = 0; i < in->feeds.count; i++)
@@ -923,7 +915,6 @@ void nats_in_disconnected(struct nats_in *in)
 	in->connection = NULL;
 	drop_held(in);
 	natsSubscription_Destroy(take(in->answers));
-	natsSubscription_Destroy(take(in->deliveries));
 	for (size_t i = 0; i < in->routes.count; i++) {
 		natsSubscription_Destroy(take(in->routes.items[i]->plain));
 		close_request(in, &in->routes.items[i]->request);
@@ -931,6 +922,7 @@ void nats_in_disconnected(struct nats_in *in)
 	for (size_t i = 0; i < in->feeds.count; i++) {
 		struct feed *feed = in->feeds.items[i];
 
+		natsSubscription_Destroy(take(feed->deliveries));
 		close_request(in, &feed->request);
 		if (feed->state != FEED_DELETE)
 			feed->state = FEED_ASK;
@@ -983,7 +975,6 @@ static void drop_unwanted(struct nats_in *in, uint64_t now_ns)
 			continue;
 		if (in->held_route == route)
 			drop_held(in);
-		in->held_route = NULL;
 		in->routes.items[i--] = in->routes.items[--in->routes.count];
 		route_free(in, route);
 	}
@@ -1054,11 +1045,17 @@ bool nats_in_is_settled(struct nats_in *in, uint64_t now_ns)
 
 bool nats_in_is_full(const struct nats_in *in)
 {
-	int messages, bytes = 0;
+	uint64_t total = 0;
 
-	return in->held && in->deliveries &&
-	       natsSubscription_GetPending(in->deliveries, &messages, &bytes) == NATS_OK &&
-	       bytes > HELD_MAX;
+	for (size_t i = 0; in->held && i < in->feeds.count; i++) {
+		natsSubscription *deliveries = in->feeds.items[i]->deliveries;
+		int messages, bytes;
+
+		if (deliveries &&
+			natsSubscription_GetPending(deliveries, &messages, &bytes) == NATS_OK)
+			total += (uint64_t)bytes;
+	}
+	return total > HELD_MAX;
 }
 
 bool nats_in_is_used(const struct nats_in *in)
