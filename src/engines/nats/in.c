@@ -93,6 +93,7 @@ struct nats_in {
 	bool is_stored;
 	unsigned most_pending;
 	struct intake *intake;
+	struct trash *trash;
 	struct sites *numbers;
 	natsConnection *connection; /* NULL: none */
 	natsSubscription *answers;
@@ -162,7 +163,7 @@ static void ask(struct nats_in *in, struct request *request, uint64_t now_ns, co
 
 static void drop_held(struct nats_in *in)
 {
-	natsMsg_Destroy(take(in->held));
+	trash_add(in->trash, take(in->held));
 	in->held_feed = NULL;
 	in->held_route = NULL;
 	in->is_judged = false;
@@ -531,7 +532,7 @@ static int take_feed(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 			return r;
 		}
 		in->held_feed = NULL;
-		natsMsg_Destroy(message);
+		trash_add(in->trash, message);
 		if (r == -EPROTO)
 			plan_binding(in, feed, now_ns);
 	}
@@ -566,7 +567,7 @@ static int take_route(struct nats_in *in, struct route *route)
 		}
 		in->is_judged = false;
 		in->held_route = NULL;
-		natsMsg_Destroy(message);
+		trash_add(in->trash, message);
 	}
 	return 0;
 }
@@ -756,7 +757,7 @@ static void take_answers(struct nats_in *in, uint64_t now_ns)
 			return;
 		else
 			take_answer(in, message, now_ns);
-		natsMsg_Destroy(message);
+		trash_add(in->trash, message);
 	}
 }
 
@@ -1090,7 +1091,7 @@ bool nats_in_object(struct nats_in *in, const char *text, uint64_t now_ns)
 }
 
 struct nats_in *nats_in_new(const struct nats_settings *settings, const char *handler,
-	const char *inbox, struct intake *intake)
+	const char *inbox, struct intake *intake, struct trash *trash)
 {
 	struct nats_in *in = calloc(1, sizeof(*in));
 	int r = 0;
@@ -1098,6 +1099,7 @@ struct nats_in *nats_in_new(const struct nats_settings *settings, const char *ha
 	if (!in)
 		return NULL;
 	in->intake = intake;
+	in->trash = trash;
 	in->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
 	in->most_pending = (unsigned)settings->common.window;
 	in->numbers = sites_new();
