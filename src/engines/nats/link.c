@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
@@ -84,6 +85,7 @@ struct nats_link {
 	unsigned stuck; /* attempts that were abandoned */
 	uint64_t attempt_ns; /* when the attempt began, or the next one begins; 0: none does */
 	uint64_t backoff_ns;
+	uint64_t attempts; /* that have failed since the last connection */
 	natsConnection *connection, *old;
 	struct contact *contact;
 	uint32_t events; /* that the socket is watched for */
@@ -466,7 +468,7 @@ static void plan_attempt(struct nats_link *link, uint64_t now_ns)
 {
 	link->server = (link->server + 1) % (unsigned)link->servers.count;
 	link->attempt_ns = now_ns;
-	if (link->server)
+	if (++link->attempts % link->servers.count)
 		return;
 	link->backoff_ns = link->backoff_ns ? link->backoff_ns * 2 : BACKOFF_MIN_NS;
 	if (link->backoff_ns > BACKOFF_MAX_NS)
@@ -547,7 +549,7 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 	if (link->connection) {
 		link->contact = take(attempt->contact);
 		link->error[0] = '\0';
-		link->attempt_ns = link->backoff_ns = 0;
+		link->attempt_ns = link->backoff_ns = link->attempts = 0;
 		link->is_watched = false;
 		watch_socket(link);
 	} else {
@@ -766,6 +768,7 @@ static int set_up(struct nats_link *link, const struct nats_settings *settings, 
 {
 	const struct string_list *servers = &settings->common.servers;
 	int r = login_new(settings, handler, &link->login);
+	unsigned random;
 
 	for (size_t i = 0; i < servers->count && r >= 0; i++)
 		r = string_list_add(&link->servers, servers->items[i]);
@@ -774,6 +777,10 @@ static int set_up(struct nats_link *link, const struct nats_settings *settings, 
 	r = check_files(link->login, why);
 	if (r < 0)
 		return r;
+	/* Not all sites to the same one. */
+	if (getrandom(&random, sizeof(random), 0) < 0)
+		return because(why, -errno, "a random number: %s", strerror(errno));
+	link->server = random % (unsigned)servers->count;
 	link->epoll = epoll_create1(EPOLL_CLOEXEC);
 	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (link->epoll < 0 || link->wake < 0)

@@ -38,7 +38,7 @@
 	(5 * NS_PER_S) /* how long a subject that is not permitted is not tried again \
 			*/
 #define SHOWN_NS (10 * NS_PER_S) /* how long what is refused for good is shown */
-#define PATIENCE_NS (500 * 1000) /* how long datagrams wait for more, while they keep coming */
+#define PATIENCE_NS (250 * 1000) /* how long datagrams wait for more, while they keep coming */
 #define CAUSES_MAX 16 /* that are logged once */
 #define SILENCES_MAX 3 /* without any answer: then another connection, perhaps another server */
 
