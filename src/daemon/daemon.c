@@ -22,6 +22,7 @@
 #include "daemon/signals.h"
 #include "data/loop_guard.h"
 #include "groups/events.h"
+#include "handlers/module.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
 #include "net/user.h"
@@ -86,6 +87,8 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 	if (r < 0)
 		return r;
 	r = adhoc_configure(options, config, errors);
+	if (r >= 0)
+		r = modules_load(config, errors);
 	if (r < 0)
 		return r;
 	config_find_warnings(config);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "data/filter.h"
 #include "handlers/ledger.h"
+#include "handlers/module.h"
 #include "handlers/worker.h"
 
 struct handler {
@@ -131,10 +132,13 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	CLEANUP(handler_freep) struct handler *handler = calloc(1, sizeof(*handler));
 	int r;
 
-	because(why, -ENOMEM, "out of memory"); /* unless open() says otherwise */
+	because(why, -ENOMEM, "out of memory"); /* unless a call says otherwise */
 	if (!handler)
 		return -ENOMEM;
-	handler->kind = container_of(config->kind, struct handler_kind, config);
+	r = module_load(
+		container_of(config->kind, struct handler_kind, config), why, &handler->kind);
+	if (r < 0)
+		return r;
 	handler->ledger = ledger_ref(ledger);
 	if (filter_init(&handler->filter, &config->filter) < 0)
 		return -ENOMEM;
