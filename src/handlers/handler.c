@@ -153,6 +153,8 @@ void handler_begin(struct handler *handler)
 {
 	ledger_set_kind(handler->ledger,
 		ledger_kind_hash(handler->kind->config.name, handler->kind->counters));
+	ledger_set_object(handler->ledger,
+		handler->worker ? worker_object(handler->worker) : handler->object);
 	if (!handler->kind->begin)
 		return;
 	if (handler->worker)
@@ -233,5 +235,7 @@ bool handler_has_interfaces(const struct handler *handler)
 
 const char *handler_error(const struct handler *handler)
 {
-	return handler->kind->error ? handler->kind->error(handler->object) : NULL;
+	if (handler->kind->error)
+		return handler->kind->error(handler->object);
+	return ledger_error(handler->ledger);
 }

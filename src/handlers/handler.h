@@ -75,8 +75,8 @@ struct handler_kind {
 	unsigned (*copies)(
 		void *object, const struct origin *origin, const struct filtered *filtered);
 
-	/* Why it delivers nothing at present; NULL: nothing is wrong. Not for kinds that may block.
-	 */
+	/* Why it delivers nothing at present; NULL: nothing is wrong. Not for kinds that may block:
+	 * these call ledger_set_error(). */
 	const char *(*error)(const void *object);
 
 	/* The network interfaces, their addresses or routes may have changed. The list is at the
@@ -167,5 +167,5 @@ void handler_account(struct handler *handler, struct account *ret);
 /* Whether its ledger has an account for each interface, too. */
 bool handler_has_interfaces(const struct handler *handler);
 
-/* Why it delivers nothing at present, or NULL. */
+/* Why it delivers nothing at present, or NULL. Valid until the next call. */
 const char *handler_error(const struct handler *handler);

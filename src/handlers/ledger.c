@@ -106,6 +106,30 @@ void ledger_set_kind(struct ledger *ledger, uint64_t kind)
 	pthread_mutex_unlock(&ledger->lock);
 }
 
+void ledger_set_object(struct ledger *ledger, const void *object)
+{
+	pthread_mutex_lock(&ledger->lock);
+	ledger->object = object;
+	*ledger->error = '\0';
+	pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_set_error(struct ledger *ledger, const void *object, const char *text)
+{
+	pthread_mutex_lock(&ledger->lock);
+	if (object == ledger->object)
+		snprintf(ledger->error, sizeof(ledger->error), "%s", text ? text : "");
+	pthread_mutex_unlock(&ledger->lock);
+}
+
+const char *ledger_error(struct ledger *ledger)
+{
+	pthread_mutex_lock(&ledger->lock);
+	memcpy(ledger->shown, ledger->error, sizeof(ledger->shown));
+	pthread_mutex_unlock(&ledger->lock);
+	return *ledger->shown ? ledger->shown : NULL;
+}
+
 void ledger_settle(struct ledger *ledger, uint64_t kind, const struct outcome *outcome)
 {
 	struct outcome settled = *outcome;

@@ -21,6 +21,8 @@ struct ledger_interface {
 	char name[]; /* of the interface, or what is configured where there is none */
 };
 
+#define LEDGER_ERROR_MAX 512
+
 struct ledger {
 	pthread_mutex_t lock;
 	atomic_uint references;
@@ -30,6 +32,9 @@ struct ledger {
 	struct link workers;
 	struct link interfaces; /* for a kind that sends copies; those without users in the order in
 				   which they lost the last one */
+	const void *object; /* the kind's that is in force; NULL: none is yet */
+	char error[LEDGER_ERROR_MAX]; /* why it delivers nothing at present; "": nothing is wrong */
+	char shown[LEDGER_ERROR_MAX]; /* the loop's copy */
 };
 
 /* One reference to the ledger of a handler, or NULL without memory. What an earlier run had
@@ -46,6 +51,18 @@ uint64_t ledger_kind_hash(const char *name, const char *const *counters);
 /* The handler is of this kind from now on, a ledger_kind_hash(): clears what another kind has
  * counted in outcome.counted. */
 void ledger_set_kind(struct ledger *ledger, uint64_t kind);
+
+/* This object of the kind is in force from now on: errors of another one count no more, those of an
+ * object that was retired among them. */
+void ledger_set_object(struct ledger *ledger, const void *object);
+
+/* For kinds that may block, in any thread: why this object of theirs delivers nothing at present;
+ * NULL: nothing is wrong any more. Is shown until it is set again, and not logged. Text beyond
+ * LEDGER_ERROR_MAX is cut off. */
+void ledger_set_error(struct ledger *ledger, const void *object, const char *text);
+
+/* The error of now, or NULL. For the loop: valid until the next call. */
+const char *ledger_error(struct ledger *ledger);
 
 /* Adds what became of datagrams. outcome->counted is ignored when it is of another kind than that
  * of now. The lock is held. */

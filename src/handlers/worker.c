@@ -410,6 +410,11 @@ void worker_push(struct worker *worker, const struct batch *batch)
 		eventfd_write(worker->wake, 1);
 }
 
+const void *worker_object(const struct worker *worker)
+{
+	return worker->object;
+}
+
 void worker_begin(struct worker *worker)
 {
 	lock(worker);

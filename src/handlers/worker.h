@@ -40,6 +40,9 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
 
+/* The kind's. */
+const void *worker_object(const struct worker *worker);
+
 /* Has the thread call the kind's begin(). */
 void worker_begin(struct worker *worker);
 
