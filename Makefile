@@ -118,15 +118,16 @@ test_libs = $(test_module_libs) -ldl
 rooms := base service net config data formats recorder child handlers engines groups control daemon
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 
-# Modules: src/engines/NAME.c, and the library that each needs.
+# Modules: src/engines/NAME.c, or the files of src/engines/NAME/, and the libraries that each needs.
 engine_names := nats mqtt kafka
 engine_library_nats := libnats
-engine_library_mqtt := libmosquitto
+engine_library_mqtt := libmosquitto openssl
 engine_library_kafka := rdkafka
-engine_objects := $(engine_names:%=$(BUILD)/src/engines/%.o)
-engine_sources := $(wildcard $(engine_names:%=src/engines/%.c))
+objects_of_engine = $(call objects,src/engines/$(1).c src/engines/$(1)/*.c)
+engine_objects := $(foreach name,$(engine_names),$(call objects_of_engine,$(name)))
+engines_here := $(foreach name,$(engine_names),$(if $(call objects_of_engine,$(name)),$(name)))
 ifeq ($(origin ENGINES),undefined)
-ENGINES = $(eval ENGINES := $(foreach name,$(engine_sources:src/engines/%.c=%),$$(shell \
+ENGINES = $(eval ENGINES := $(foreach name,$(engines_here),$$(shell \
 	$(PKG_CONFIG) --exists $(engine_library_$(name)) 2>/dev/null && echo $(name))))$(ENGINES)
 endif
 module_directory := $(BUILD)/lib/mcastd/$(VERSION)
@@ -160,14 +161,6 @@ $(BUILD)/mcastd: $(mcastd_objects) $(exported) $(BUILD)/flags
 	$(call say,LINK)
 	$(Q)$(CC) $(ldflags) -Wl,--dynamic-list=$(exported) -o $@ $(mcastd_objects) $(mcastd_libs)
 
-$(engine_names:%=$(module_directory)/%.so): $(module_directory)/%.so: $(BUILD)/src/engines/%.o $(BUILD)/flags
-	$(call say,LINK)
-	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $(common_ldflags) -o $@ $< $$($(PKG_CONFIG) --libs $(engine_library_$*))
-
-$(engine_objects): engine_cflags = -fPIC -fvisibility=hidden \
-	$(shell $(PKG_CONFIG) --cflags $(engine_library_$(basename $(@F))))
-
 $(BUILD)/mcastctl: $(mcastctl_objects) $(BUILD)/flags
 	$(call say,LINK)
 	$(Q)$(CC) $(ldflags) -o $@ $(mcastctl_objects) $(mcastctl_libs)
@@ -192,8 +185,16 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(cppflags) $(module_cflags) $(cflags) $(engine_cflags) -MMD -MP -c -o $@ $<
 
+$(foreach name,$(engine_names),$(eval $(call objects_of_engine,$(name)): engine_cflags = \
+	-fPIC -fvisibility=hidden $$(shell $$(PKG_CONFIG) --cflags $(engine_library_$(name)))))
+
 .SECONDEXPANSION:
-left_out = $(filter-out $(ENGINES),$(engine_sources:src/engines/%.c=%))
+$(engine_names:%=$(module_directory)/%.so): $(module_directory)/%.so: $$(call objects_of_engine,$$*) $(BUILD)/flags
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(common_ldflags) -o $@ $(filter %.o,$^) $$($(PKG_CONFIG) --libs $(engine_library_$*))
+
+left_out = $(filter-out $(ENGINES),$(engines_here))
 say_left_out = @echo 'Without the library of each, these modules are left out:$(foreach \
 	name,$(left_out), $(name) ($(engine_library_$(name))))'
 engines: $$(engine_modules)
