@@ -233,6 +233,11 @@ bool handler_has_interfaces(const struct handler *handler)
 	return handler->kind->copies;
 }
 
+bool handler_has_window(const struct handler *handler)
+{
+	return handler->kind->held_bytes;
+}
+
 const char *handler_error(const struct handler *handler)
 {
 	if (handler->kind->error)

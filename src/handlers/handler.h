@@ -107,10 +107,13 @@ struct handler_kind {
 	unsigned batch_max;
 
 	/* Its object is known to a peer by a name: begin() is called only once the object that it
-	 * replaces has ended, while datagrams wait in the queue. */
+	 * replaces has ended, while datagrams wait in the queue. One that is stuck past its
+	 * deadline does not count. */
 	bool exclusive;
 
-	/* The payload of what it holds and has not settled, in bytes. NULL: nothing. */
+	/* The payload of what it holds, which it has not said the outcome of, in bytes. Must agree
+	 * with the outcomes of the calls so far: what another thread settles meanwhile counts once
+	 * the next call has said so. NULL: it holds nothing for long. */
 	uint64_t (*held_bytes)(const void *object);
 
 	/* For a kind that config.imports: these groups take what comes in, by their names, sorted.
@@ -166,6 +169,9 @@ void handler_account(struct handler *handler, struct account *ret);
 
 /* Whether its ledger has an account for each interface, too. */
 bool handler_has_interfaces(const struct handler *handler);
+
+/* Whether it holds datagrams that a peer has not acknowledged: the account's held. */
+bool handler_has_window(const struct handler *handler);
 
 /* Why it delivers nothing at present, or NULL. Valid until the next call. */
 const char *handler_error(const struct handler *handler);

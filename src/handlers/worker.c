@@ -14,6 +14,14 @@
 
 #define STACK_SIZE (256 * 1024)
 
+/* Datagrams that were taken from the ring together, or at about the same time. */
+struct taken {
+	uint64_t since_ns; /* the oldest waits */
+	uint64_t end; /* of all that were taken so far, the number with them */
+};
+
+#define TAKEN_MAX 64
+
 struct worker {
 	struct link of_ledger;
 	struct link of_workers;
@@ -23,6 +31,7 @@ struct worker {
 	uint64_t kind_hash;
 	void *object; /* the thread's alone */
 	char *file; /* that the kind writes; NULL: none */
+	bool succeeds; /* it begins after its predecessor, see has_predecessor() */
 	enum drop_policy policy;
 	int wake; /* eventfd(2): something to do for the thread */
 	struct ring ring;
@@ -33,10 +42,15 @@ struct worker {
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
 	bool is_expired; /* the deadline is over, and the queue was dropped */
-	uint64_t expired; /* datagrams that were queued then */
+	uint64_t expired; /* datagrams that were dropped for that so far */
 	struct ring_chunk *chunk; /* taken from the ring and not given back */
-	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */
-	uint64_t in_hand_since_ns; /* of the chunk taken last */
+	uint64_t in_hand; /* taken from the ring and not yet settled */
+	uint64_t chunk_left, chunk_bytes; /* of chunk, not delivered yet */
+	uint64_t held_bytes; /* that the kind holds of the others */
+	uint64_t taken_total;
+	struct taken taken[TAKEN_MAX]; /* what in_hand consists of, from the oldest on, as if it
+					  were settled in that order */
+	unsigned taken_count;
 };
 
 static void lock(const struct worker *worker)
@@ -57,12 +71,21 @@ static void worker_free(struct worker *worker)
 	free(worker);
 }
 
+/* Has those look that may wait for this one. The lock of all workers is held. */
+static void wake_successors(const struct worker *worker)
+{
+	struct worker *other;
+
+	list_for_each(other, &worker->workers->list, of_workers)
+		if (worker->succeeds && other->succeeds)
+			eventfd_write(other->wake, 1);
+}
+
 /* The thread has ended: what the worker still holds is dropped, and successors are woken. */
 static void end(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
 	struct ledger *ledger = worker->ledger;
-	struct worker *other;
 	uint64_t left;
 
 	pthread_mutex_lock(&workers->lock);
@@ -77,9 +100,7 @@ static void end(struct worker *worker)
 		log_warning("handler %s: %" PRIu64
 			    " datagram%s dropped, not delivered before it had to stop",
 			ledger->name, left, plural(left));
-	list_for_each(other, &workers->list, of_workers)
-		if (worker->file && other->file)
-			eventfd_write(other->wake, 1);
+	wake_successors(worker);
 	ledger_unref(ledger);
 	worker_free(worker);
 	pthread_cond_broadcast(&workers->ended);
@@ -94,17 +115,74 @@ static bool is_past_deadline(const struct worker *worker)
 	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->deadline_ns;
 }
 
-/* Adds what became of datagrams in hand. Returns whether to go on. */
-static bool settle(struct worker *worker, const struct outcome *outcome)
+/* Datagrams were taken from the ring. Where there are many times, each two become one. */
+static void note_taken(struct worker *worker, uint64_t count, uint64_t since_ns)
 {
+	struct taken *taken = worker->taken;
+
+	worker->in_hand += count;
+	worker->taken_total += count;
+	if (worker->taken_count == TAKEN_MAX) {
+		for (unsigned i = 0; i < TAKEN_MAX / 2; i++)
+			taken[i] = (struct taken){taken[2 * i].since_ns, taken[2 * i + 1].end};
+		worker->taken_count = TAKEN_MAX / 2;
+	}
+	taken[worker->taken_count++] = (struct taken){since_ns, worker->taken_total};
+}
+
+static void note_settled(struct worker *worker, uint64_t count)
+{
+	unsigned done = 0;
+
+	worker->in_hand -= count;
+	while (done < worker->taken_count &&
+		worker->taken[done].end <= worker->taken_total - worker->in_hand)
+		done++;
+	worker->taken_count -= done;
+	if (done)
+		memmove(worker->taken, worker->taken + done,
+			worker->taken_count * sizeof(*worker->taken));
+}
+
+/* Since when the oldest datagram in hand waits; 0: there is none. */
+static uint64_t in_hand_since_ns(const struct worker *worker)
+{
+	return worker->taken_count ? worker->taken[0].since_ns : 0;
+}
+
+static uint64_t batch_bytes(const struct batch *batch)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < batch->count; i++)
+		bytes += batch->datagrams[i].size;
+	return bytes;
+}
+
+/* Adds what became of datagrams in hand, after a batch was delivered or NULL. Returns whether to go
+ * on. */
+static bool settle_batch(
+	struct worker *worker, const struct batch *batch, const struct outcome *outcome)
+{
+	const struct handler_kind *kind = worker->kind;
+	uint64_t held = kind->held_bytes ? kind->held_bytes(worker->object) : 0;
+	uint64_t bytes = batch ? batch_bytes(batch) : 0;
 	bool go_on;
 
 	lock(worker);
 	ledger_settle(worker->ledger, worker->kind_hash, outcome);
-	worker->in_hand -= outcome_total(outcome);
+	note_settled(worker, outcome_total(outcome));
+	worker->held_bytes = held;
+	worker->chunk_left -= batch ? batch->count : 0;
+	worker->chunk_bytes -= bytes;
 	go_on = !is_past_deadline(worker);
 	unlock(worker);
 	return go_on;
+}
+
+static bool settle(struct worker *worker, const struct outcome *outcome)
+{
+	return settle_batch(worker, NULL, outcome);
 }
 
 /* When serve() is due next; 0: never. */
@@ -212,10 +290,19 @@ static bool deliver_run(struct worker *worker, const struct batch *run)
 		if (!wait_until_ready(worker))
 			return false;
 		worker->kind->deliver(worker->object, &batch, &outcome);
-		go_on = settle(worker, &outcome);
+		go_on = settle_batch(worker, &batch, &outcome);
 		serve_if(worker, false);
 	}
 	return go_on;
+}
+
+/* What there was no time for. The lock is held. */
+static void drop_rest(struct worker *worker)
+{
+	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->chunk_left;
+	worker->expired += worker->chunk_left;
+	note_settled(worker, worker->chunk_left);
+	worker->chunk_left = worker->chunk_bytes = 0;
 }
 
 static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
@@ -228,9 +315,9 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 		go_on = deliver_run(worker, &run);
 	}
 	lock(worker);
+	drop_rest(worker);
 	ring_return(&worker->ring, chunk);
 	worker->chunk = NULL;
-	worker->in_hand_bytes = 0;
 	unlock(worker);
 }
 
@@ -246,9 +333,9 @@ static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_
 		chunk = ring_take(&worker->ring);
 	worker->chunk = chunk;
 	if (chunk) {
-		worker->in_hand += chunk->count;
-		worker->in_hand_bytes = chunk->payload_bytes;
-		worker->in_hand_since_ns = chunk->since_ns;
+		note_taken(worker, chunk->count, chunk->since_ns);
+		worker->chunk_left = chunk->count;
+		worker->chunk_bytes = chunk->payload_bytes;
 	}
 	worker->waiting = !chunk && !nap;
 	worker->napping = !chunk && nap;
@@ -273,22 +360,29 @@ static struct ring_chunk *next_chunk(struct worker *worker)
 	}
 }
 
+static bool precedes(const struct worker *older, const struct worker *worker)
+{
+	if (older->ledger == worker->ledger)
+		return older->succeeds;
+	return older->file && worker->file && !strcmp(older->file, worker->file);
+}
+
 /* Whether an older worker of the same handler or file still has to end: two must not write to a
- * file, and the older one's datagrams come first. One that is stuck past its deadline does not
- * count: *ret_until_ns is when that is; 0: it is not retired yet. */
+ * file, or be known to a peer by one name, and the older one's datagrams come first. One that is
+ * stuck past its deadline does not count: *ret_until_ns is when that is; 0: it is not retired yet.
+ */
 static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
 {
 	struct worker *older;
 	bool has = false;
 
-	if (!worker->file)
+	if (!worker->succeeds)
 		return false;
 	pthread_mutex_lock(&worker->workers->lock);
 	list_for_each(older, &worker->workers->list, of_workers) {
 		if (has || older == worker)
 			break;
-		if (!older->file ||
-			(older->ledger != worker->ledger && strcmp(older->file, worker->file) != 0))
+		if (!precedes(older, worker))
 			continue;
 		lock(older);
 		*ret_until_ns = older->retired ? older->deadline_ns + WORKER_END_NS : 0;
@@ -299,15 +393,30 @@ static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
 	return has;
 }
 
+/* Past its deadline it never begins. */
+static void wait_for_predecessor(struct worker *worker)
+{
+	struct outcome nothing = {0};
+	uint64_t until_ns;
+
+	while (has_predecessor(worker, &until_ns)) {
+		if (!settle(worker, &nothing)) {
+			lock(worker);
+			worker->begin = false;
+			unlock(worker);
+			return;
+		}
+		wait_for_work(worker, until_ns);
+	}
+}
+
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	struct outcome outcome = {0};
 	struct ring_chunk *chunk;
-	uint64_t until_ns;
 
-	while (has_predecessor(worker, &until_ns) && settle(worker, &outcome))
-		wait_for_work(worker, until_ns);
+	wait_for_predecessor(worker);
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
 	if (worker->kind->finish) {
@@ -352,6 +461,7 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	if (!worker)
 		return -ENOMEM;
 	worker->file = file ? strdup(file) : NULL;
+	worker->succeeds = file || kind->exclusive;
 	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
 	worker->kind_hash = ledger_kind_hash(kind->config.name, kind->counters);
@@ -434,14 +544,17 @@ void worker_rotate(struct worker *worker)
 
 void worker_retire(struct worker *worker, uint64_t deadline_ns)
 {
-	struct ledger *ledger = worker->ledger;
+	struct workers *workers = worker->workers;
 
+	/* Until it is unlocked, the thread does not free the worker. */
+	pthread_mutex_lock(&workers->lock);
 	lock(worker);
 	worker->retired = true;
 	worker->deadline_ns = deadline_ns;
 	eventfd_write(worker->wake, 1);
-	/* Now the thread may free the worker. */
-	pthread_mutex_unlock(&ledger->lock);
+	unlock(worker);
+	wake_successors(worker);
+	pthread_mutex_unlock(&workers->lock);
 }
 
 /* ---- All workers ---- */
@@ -496,7 +609,7 @@ static void abandon(struct worker *worker)
 	expire(worker);
 	lost = worker->expired + worker->in_hand;
 	ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->in_hand;
-	worker->in_hand = 0;
+	note_settled(worker, worker->in_hand);
 	unlock(worker);
 	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
 		    " datagram%s dropped",
@@ -534,9 +647,10 @@ void workers_account(struct ledger *ledger, struct account *ret)
 		const struct ring *ring = &worker->ring;
 
 		ret->queued += ring->queued + worker->in_hand;
-		ret->queued_bytes += ring->queued_bytes + worker->in_hand_bytes;
-		ret->oldest_ns = earlier_ns(ret->oldest_ns,
-			worker->in_hand ? worker->in_hand_since_ns : ring_since_ns(ring));
+		ret->queued_bytes += ring->queued_bytes + worker->chunk_bytes + worker->held_bytes;
+		ret->held += worker->in_hand - worker->chunk_left;
+		ret->oldest_ns = earlier_ns(
+			ret->oldest_ns, earlier_ns(in_hand_since_ns(worker), ring_since_ns(ring)));
 	}
 	pthread_mutex_unlock(&ledger->lock);
 }
