@@ -165,14 +165,14 @@ static void clear_readable(int fd, bool *is_readable)
 
 /* ---- Records ---- */
 
-static uint32_t kept_size(uint32_t size)
+static uint32_t stored_size(uint32_t size)
 {
 	return size > DATAGRAM_MAX ? 0 : size;
 }
 
 static size_t record_length(size_t name_length, uint32_t size)
 {
-	size_t length = sizeof(struct record) + name_length + kept_size(size);
+	size_t length = sizeof(struct record) + name_length + stored_size(size);
 
 	return (length + _Alignof(struct record) - 1) / _Alignof(struct record) *
 	       _Alignof(struct record);
@@ -217,7 +217,7 @@ static void write_record(struct record *record, const struct intake_item *item, 
 	*record = (struct record){
 		.token = item->token, .size = item->size, .name_length = (uint16_t)name_length};
 	memcpy(record + 1, item->group, name_length);
-	if (kept_size(item->size))
+	if (stored_size(item->size))
 		memcpy((char *)(record + 1) + name_length, item->payload, item->size);
 }
 
@@ -240,7 +240,7 @@ static void count_taken(struct intake_book *book, uint32_t size)
 	pthread_mutex_lock(&book->lock);
 	book->account->taken++;
 	book->account->waiting++;
-	book->account->waiting_bytes += kept_size(size);
+	book->account->waiting_bytes += stored_size(size);
 	pthread_mutex_unlock(&book->lock);
 }
 
@@ -368,7 +368,8 @@ unsigned intake_peek(struct intake *intake, struct intake_item *items, unsigned 
 	return count;
 }
 
-/* Removes the oldest ones. Returns the bytes of their payloads. */
+/* Removes the oldest ones, and sets *done to the token of the last. Returns the bytes of their
+ * payloads. */
 static uint64_t remove_oldest(struct intake *intake, uint64_t count, uint64_t *done)
 {
 	uint64_t bytes = 0;
@@ -376,7 +377,7 @@ static uint64_t remove_oldest(struct intake *intake, uint64_t count, uint64_t *d
 	for (; count; count--) {
 		const struct record *record = record_at(intake, intake->tail);
 
-		bytes += kept_size(record->size);
+		bytes += stored_size(record->size);
 		*done = record->token;
 		intake->tail = behind(intake, intake->tail, record);
 		if (!intake->tail)
@@ -410,10 +411,14 @@ static void settle(struct intake *intake, uint64_t sent, uint64_t dropped, enum 
 
 void intake_settle(struct intake *intake, unsigned sent, unsigned dropped, enum intake_drop reason)
 {
-	if (!sent && !dropped)
-		return;
 	lock(intake);
-	settle(intake, sent, dropped, reason);
+	/* The other thread may have abandoned what the loop had in hand. */
+	if (sent > intake->waiting)
+		sent = intake->waiting;
+	if (dropped > intake->waiting - sent)
+		dropped = intake->waiting - sent;
+	if (sent || dropped)
+		settle(intake, sent, dropped, reason);
 	unlock(intake);
 }
 
@@ -421,6 +426,7 @@ void intake_stop(struct intake *intake)
 {
 	lock(intake);
 	intake->is_stopped = true;
+	set_readable(intake->fd, &intake->is_readable);
 	set_readable(intake->done_fd, &intake->is_done_readable);
 	pthread_cond_broadcast(&intake->changed);
 	unlock(intake);

@@ -156,3 +156,8 @@ int group_send(struct group *group, const void *payload, size_t size,
  * sent again, and does not count as failed yet. */
 int group_send_batch(
 	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret);
+
+/* The same from import_port, for what comes in: with -EAGAIN, wait for ret->way->importer. The
+ * group's configuration must have inputs. */
+int group_import_batch(
+	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret);

@@ -5,10 +5,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "data/filter.h"
+#include "data/intake.h"
 #include "handlers/ledger.h"
 #include "handlers/module.h"
 #include "handlers/worker.h"
+
+/* The ring of what comes in: what the network takes in some 10 ms. */
+#define INTAKE_BYTES (4 << 20)
 
 struct handler {
 	struct outlet outlet;
@@ -17,6 +22,9 @@ struct handler {
 	struct ledger *ledger;
 	struct worker *worker; /* for kinds that may block; owns their object */
 	void *object; /* of other kinds */
+	struct intake *intake; /* NULL: the kind imports nothing */
+	struct string_list *inputs; /* prepared: the groups that take what comes in */
+	uint64_t inputs_hash; /* of those that the kind was told of; 0: of none yet */
 };
 
 /* The number of copies of each datagram; what the filter kept out is counted for each. */
@@ -82,13 +90,22 @@ static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
 	hand_on(handler, &rest);
 }
 
+static void free_inputs(struct string_list *inputs)
+{
+	if (inputs)
+		string_list_clear(inputs);
+	free(inputs);
+}
+
 static void handler_free(struct handler *handler)
 {
 	if (!handler)
 		return;
 	if (handler->object)
 		handler->kind->close(handler->object);
+	free_inputs(take(handler->inputs));
 	filter_clear(&handler->filter);
+	intake_unref(handler->intake);
 	ledger_unref(handler->ledger);
 	free(handler);
 }
@@ -97,6 +114,17 @@ DEFINE_CLEANUP(struct handler *, handler_free)
 static bool has_patience(const struct handler *handler)
 {
 	return handler->kind->patience && handler->kind->patience(handler->object);
+}
+
+/* For a kind that imports. */
+static int make_intake(struct handler *handler)
+{
+	struct intake_book *book;
+
+	if (!handler->kind->config.imports)
+		return 0;
+	book = ledger_input(handler->ledger);
+	return book ? intake_new(INTAKE_BYTES, book, &handler->intake) : -ENOMEM;
 }
 
 /* Opens the kind's object, and puts a worker in front of it if it may block. */
@@ -108,6 +136,10 @@ static int open_object(struct handler *handler, const struct config_handler *con
 
 	own.name = handler->ledger->name;
 	own.ledger = handler->ledger;
+	r = make_intake(handler);
+	if (r < 0)
+		return because(why, r, "the ring of what comes in: %s", strerror(-r));
+	own.intake = handler->intake;
 	r = handler->kind->open(config->settings, &own, why, &handler->object);
 	if (r < 0)
 		return r;
@@ -122,6 +154,8 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	if (r < 0)
 		return because(why, r, "starting its thread: %s", strerror(-r));
 	handler->object = NULL;
+	if (handler->intake)
+		worker_hold(handler->worker, handler->intake);
 	return 0;
 }
 
@@ -149,6 +183,62 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	return 0;
 }
 
+static bool has_input(const struct config_group *group, const char *handler)
+{
+	for (size_t i = 0; i < group->inputs.count; i++)
+		if (!strcmp(group->inputs.items[i], handler))
+			return true;
+	return false;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
+{
+	struct string_list *inputs;
+	int r = 0;
+
+	if (!handler->intake)
+		return 0;
+	free_inputs(take(handler->inputs));
+	inputs = calloc(1, sizeof(*inputs));
+	if (!inputs)
+		return -ENOMEM;
+	for (size_t i = 0; i < wanted->group_count && r >= 0; i++)
+		if (has_input(&wanted->groups[i], handler_name(handler)))
+			r = string_list_add(inputs, wanted->groups[i].name);
+	if (inputs->count)
+		qsort(inputs->items, inputs->count, sizeof(*inputs->items), compare_names);
+	handler->inputs = inputs;
+	return r;
+}
+
+static uint64_t hash_names(const struct string_list *names)
+{
+	uint64_t hash = HASH_BEGIN;
+
+	for (size_t i = 0; i < names->count; i++)
+		hash = hash_bytes(hash, names->items[i], strlen(names->items[i]) + 1);
+	return hash;
+}
+
+void handler_follow_inputs(struct handler *handler)
+{
+	struct string_list *inputs = take(handler->inputs);
+	uint64_t hash = inputs ? hash_names(inputs) : 0;
+
+	if (!inputs || hash == handler->inputs_hash || !handler->kind->subscribe ||
+		!handler->worker) {
+		free_inputs(inputs);
+		return;
+	}
+	handler->inputs_hash = hash;
+	worker_subscribe(handler->worker, inputs);
+}
+
 void handler_begin(struct handler *handler)
 {
 	ledger_set_kind(handler->ledger,
@@ -167,6 +257,8 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 {
 	if (!handler)
 		return;
+	if (handler->intake)
+		intake_stop(handler->intake);
 	if (handler->worker)
 		worker_retire(handler->worker, deadline_ns);
 	handler_free(handler);
@@ -216,6 +308,11 @@ const char *const *handler_counters(const struct handler *handler)
 struct ledger *handler_ledger(struct handler *handler)
 {
 	return handler->ledger;
+}
+
+struct intake *handler_intake(struct handler *handler)
+{
+	return handler->intake;
 }
 
 void handler_count_lost(struct handler *handler, uint64_t read, uint64_t count)

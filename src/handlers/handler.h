@@ -140,6 +140,14 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	struct ledger *ledger, struct workers *workers, char why[static WHY_MAX],
 	struct handler **ret);
 
+/* Prepares what handler_follow_inputs() says: which groups of the configuration take what comes in.
+ * Does nothing for a kind that imports nothing. Returns 0 or -ENOMEM. */
+int handler_prepare_inputs(struct handler *handler, const struct config *wanted);
+
+/* What was prepared is in force: tells the kind, where that is new. Must come before
+ * handler_begin(). */
+void handler_follow_inputs(struct handler *handler);
+
 /* The configuration that has the handler is in force. Must come before anything is delivered. */
 void handler_begin(struct handler *handler);
 
@@ -160,6 +168,10 @@ struct ledger *handler_ledger(struct handler *handler);
 
 /* The names of outcome.counted, NULL at the end; or NULL. */
 const char *const *handler_counters(const struct handler *handler);
+
+/* What has come in by it; NULL: nothing can. A retired handler takes no more, and its thread ends
+ * when nothing waits there. */
+struct intake *handler_intake(struct handler *handler);
 
 /* See ledger_count_lost(). */
 void handler_count_lost(struct handler *handler, uint64_t read, uint64_t count);

@@ -130,7 +130,8 @@ static int plan_handler(
 		config_report(errors, &subject, 0, NULL, "%s", why);
 		return r;
 	}
-	r = array_add(&plan->set, handler);
+	r = handler_prepare_inputs(handler, plan->wanted);
+	r = r < 0 ? r : array_add(&plan->set, handler);
 	if (r < 0 && handler != running)
 		handler_retire(handler, 0);
 	return r;
@@ -178,6 +179,7 @@ bool handlers_commit(struct handlers_plan *plan)
 
 	if (plan->next < plan->set.count) {
 		handler = plan->set.items[plan->next++];
+		handler_follow_inputs(handler);
 		if (!handlers_plan_is_unchanged(plan, handler))
 			handler_begin(handler);
 		return true;

@@ -38,6 +38,8 @@ struct worker {
 	bool waiting; /* the thread found the ring empty: wake it */
 	bool napping; /* the same, but it wakes by itself: wake it only when the ring fills up */
 	bool begin, rotate; /* asked for, and not done yet */
+	struct string_list *groups; /* to subscribe to; NULL: they have not changed */
+	struct intake *intake; /* NULL: the kind imports nothing */
 	size_t rotate_after; /* chunks */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
@@ -63,8 +65,28 @@ static void unlock(const struct worker *worker)
 	pthread_mutex_unlock(&worker->ledger->lock);
 }
 
+static void free_groups(struct string_list *groups)
+{
+	if (groups)
+		string_list_clear(groups);
+	free(groups);
+}
+
+/* The datagrams that came in and were not sent in time will come again: they are not done. */
+static void drop_intake(struct worker *worker)
+{
+	uint64_t left = worker->intake ? intake_abandon(worker->intake) : 0;
+
+	if (left)
+		log_warning("handler %s: %" PRIu64
+			    " datagram%s that came in dropped, not sent before it had to stop",
+			worker->ledger->name, left, plural(left));
+	intake_unref(take(worker->intake));
+}
+
 static void worker_free(struct worker *worker)
 {
+	free_groups(worker->groups);
 	ring_destroy(&worker->ring);
 	closep(&worker->wake);
 	free(worker->file);
@@ -100,6 +122,7 @@ static void end(struct worker *worker)
 		log_warning("handler %s: %" PRIu64
 			    " datagram%s dropped, not delivered before it had to stop",
 			ledger->name, left, plural(left));
+	drop_intake(worker);
 	wake_successors(worker);
 	ledger_unref(ledger);
 	worker_free(worker);
@@ -207,14 +230,19 @@ static void serve_if(struct worker *worker, bool is_readable)
 static void answer(struct worker *worker, bool has_chunk)
 {
 	struct outcome outcome = {0};
+	struct string_list *groups;
 	bool begin, rotate;
 
 	lock(worker);
+	groups = take(worker->groups);
 	begin = worker->begin;
 	rotate = worker->rotate && (!has_chunk || !worker->rotate_after--);
 	worker->begin = false;
 	worker->rotate &= !rotate;
 	unlock(worker);
+	if (groups)
+		worker->kind->subscribe(worker->object, groups);
+	free_groups(groups);
 	if (begin)
 		worker->kind->begin(worker->object);
 	if (!rotate)
@@ -419,6 +447,9 @@ static void *worker_main(void *argument)
 	wait_for_predecessor(worker);
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
+	/* What has come in is sent first, so that finish() can acknowledge it. */
+	if (worker->intake)
+		intake_wait_empty(worker->intake, worker->deadline_ns);
 	if (worker->kind->finish) {
 		worker->kind->finish(worker->object, worker->deadline_ns, &outcome);
 		settle(worker, &outcome);
@@ -518,6 +549,25 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	unlock(worker);
 	if (wake)
 		eventfd_write(worker->wake, 1);
+}
+
+void worker_hold(struct worker *worker, struct intake *intake)
+{
+	lock(worker);
+	worker->intake = intake_ref(intake);
+	unlock(worker);
+}
+
+void worker_subscribe(struct worker *worker, struct string_list *groups)
+{
+	struct string_list *before;
+
+	lock(worker);
+	before = worker->groups;
+	worker->groups = groups;
+	eventfd_write(worker->wake, 1);
+	unlock(worker);
+	free_groups(before);
 }
 
 const void *worker_object(const struct worker *worker)

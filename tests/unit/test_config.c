@@ -982,7 +982,7 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 		"D/mcastd.conf:3: groups.b.port: 70000 is out of range, use 1 to 65535",
 		"D/mcastd.conf:5: handlers.h.type: unknown type \"x\", use another (there are "
 		"journal, log, "
-		"file, relay)",
+		"file, relay, broker)",
 		"D/mcastd.conf:5: handlers.i: has no path, add one: path = \"/a/path\";",
 		"D/mcastd.conf:6: unknown key \"contrl\", did you mean \"control\"?",
 		"D/mcastd.conf:2: groups.a.handlers: there is no handler \"x1\", define it in "

@@ -223,6 +223,23 @@ static void what_is_abandoned_is_not_done(void **state)
 	assert_int_equal(push("a", 1, 4), -ESHUTDOWN);
 }
 
+static void what_is_abandoned_while_it_is_sent_is_counted_once(void **state)
+{
+	struct intake_item items[MANY];
+
+	(void)state;
+	push("a", 3, 1);
+	push("a", 3, 2);
+	assert_int_equal(intake_peek(intake, items, MANY), 2);
+	intake_abandon(intake);
+	assert_memory_equal(items[1].payload, payload, 3);
+	intake_settle(intake, 1, 1, INTAKE_SEND);
+	assert_int_equal(account.sent, 0);
+	assert_int_equal(account.dropped[INTAKE_SHUTDOWN], 2);
+	assert_int_equal(total(&account), account.taken);
+	assert_int_equal(intake_done(intake), 0);
+}
+
 static void what_a_killed_run_had_waiting_is_dropped(void **state)
 {
 	struct intake_account earlier = {.taken = 10,
@@ -432,6 +449,7 @@ int main(void)
 		TEST(what_no_datagram_can_be_waits_without_its_payload),
 		TEST(after_stop_nothing_is_taken_and_all_is_sent),
 		TEST(what_is_abandoned_is_not_done),
+		TEST(what_is_abandoned_while_it_is_sent_is_counted_once),
 		TEST(what_a_killed_run_had_waiting_is_dropped),
 		TEST(does_as_a_naive_model),
 		TEST(takes_from_threads_in_their_order),
