@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/escape.h"
-#include "base/units.h"
+#include "engines/servers.h"
 
 #define SERVERS_MAX 32
 #define SITES_MAX 256
@@ -17,7 +17,6 @@
 
 #define SITE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 #define TOPIC_CHARACTERS SITE_CHARACTERS "."
-#define ADDRESS_CHARACTERS TOPIC_CHARACTERS ":%" /* of IPv6, with the interface */
 
 #define COMMON(key, member, key_type) \
 	.name = key, .type = (key_type), .offset = offsetof(struct engine_settings, member)
@@ -181,88 +180,6 @@ static const struct key kafka_keys[] = {
 	SECURITY_ROWS,
 };
 
-/* ---- Addresses of servers ---- */
-
-int engine_split_server(const char *server, uint16_t fallback, char ret_host[static HOST_MAX + 1],
-	uint16_t *ret_port)
-{
-	const char *scheme = strstr(server, "://"), *host = scheme ? scheme + 3 : server, *end;
-	bool is_bracketed = *host == '[';
-	uint64_t port = fallback;
-	size_t length;
-
-	host += is_bracketed;
-	length = strspn(host, is_bracketed ? ADDRESS_CHARACTERS : TOPIC_CHARACTERS);
-	end = host + length;
-	if (!length || length > HOST_MAX || (is_bracketed && *end++ != ']'))
-		return -EINVAL;
-	if (*end && (*end != ':' || parse_number(end + 1, UINT16_MAX, &port) < 0))
-		return -EINVAL;
-	if (!port)
-		return -EINVAL;
-	memcpy(ret_host, host, length);
-	ret_host[length] = '\0';
-	*ret_port = (uint16_t)port;
-	return 0;
-}
-
-struct schemes {
-	const char *plain, *tls; /* with "://"; NULL: there are none */
-	uint16_t port; /* 0: it must be given */
-};
-
-static bool begins_with(const char *string, const char *start)
-{
-	return start && !strncmp(string, start, strlen(start));
-}
-
-/* What is wrong never shows an address that may have a password in it. */
-static int check_server(const char *server, const struct schemes *schemes, char why[static WHY_MAX])
-{
-	char host[HOST_MAX + 1], buffer[SHOWN_MAX];
-	bool has_scheme = begins_with(server, schemes->plain) || begins_with(server, schemes->tls);
-	uint16_t port;
-
-	if (strchr(server, '@'))
-		return because(why, -EINVAL,
-			"has a user or a password in an address, where everybody reads them: write "
-			"username = \"USER\"; and password_file = \"FILE\";");
-	shown(server, buffer);
-	if (schemes->plain && !has_scheme)
-		return because(why, -EINVAL,
-			"\"%s\" has no scheme that is known here, write \"%sHOST\" or, for TLS, "
-			"\"%sHOST\"",
-			buffer, schemes->plain, schemes->tls);
-	if (!schemes->plain && strstr(server, "://"))
-		return because(why, -EINVAL, "\"%s\" has a scheme, write \"HOST:PORT\"", buffer);
-	if (engine_split_server(server, schemes->port, host, &port) < 0)
-		return because(why, -EINVAL,
-			"\"%s\" is no address of a server, write \"%sHOST:PORT\"", buffer,
-			schemes->plain ? schemes->plain : "");
-	return 0;
-}
-
-/* All of them are spoken to with TLS, or none: who can take one of them away must not get the rest
- * in the clear. */
-static int check_servers(const struct string_list *servers, const struct schemes *schemes,
-	bool *ret_tls, char why[static WHY_MAX])
-{
-	size_t tls = 0;
-
-	for (size_t i = 0; i < servers->count; i++) {
-		int r = check_server(servers->items[i], schemes, why);
-
-		if (r < 0)
-			return r;
-		tls += begins_with(servers->items[i], schemes->tls);
-	}
-	*ret_tls = tls;
-	if (tls && tls < servers->count)
-		return because(why, -EINVAL, "are with and without TLS, write \"%s...\" for all",
-			schemes->tls);
-	return 0;
-}
-
 /* ---- Names ---- */
 
 static bool consists_of(const char *string, const char *characters)
@@ -424,13 +341,13 @@ static int check_nats_user(
 
 static int nats_check(const void *object, const char **ret_key, char why[static WHY_MAX])
 {
-	static const struct schemes schemes = {"nats://", "tls://", 4222};
+	static const struct engine_schemes schemes = {"nats://", "tls://", 4222};
 	const struct nats_settings *settings = object;
 	bool is_tls;
 	int r;
 
 	*ret_key = "servers";
-	r = check_servers(&settings->common.servers, &schemes, &is_tls, why);
+	r = engine_check_servers(&settings->common.servers, &schemes, &is_tls, why);
 	if (r >= 0) {
 		*ret_key = "site";
 		r = check_site(settings->common.site, why);
@@ -502,14 +419,14 @@ static int check_topic(const char *pattern, char why[static WHY_MAX])
 
 static int mqtt_check(const void *object, const char **ret_key, char why[static WHY_MAX])
 {
-	static const struct schemes schemes = {"mqtt://", "mqtts://", 1883};
+	static const struct engine_schemes schemes = {"mqtt://", "mqtts://", 1883};
 	const struct mqtt_settings *settings = object;
 	char buffer[SHOWN_MAX];
 	bool is_tls;
 	int r;
 
 	*ret_key = "servers";
-	r = check_servers(&settings->common.servers, &schemes, &is_tls, why);
+	r = engine_check_servers(&settings->common.servers, &schemes, &is_tls, why);
 	if (r >= 0) {
 		*ret_key = "site";
 		r = check_site(settings->common.site, why);
@@ -579,13 +496,13 @@ static int check_sasl(
 
 static int kafka_check(const void *object, const char **ret_key, char why[static WHY_MAX])
 {
-	static const struct schemes schemes = {NULL, NULL, 0};
+	static const struct engine_schemes schemes = {NULL, NULL, 0};
 	const struct kafka_settings *settings = object;
 	bool is_tls;
 	int r;
 
 	*ret_key = "brokers";
-	r = check_servers(&settings->common.servers, &schemes, &is_tls, why);
+	r = engine_check_servers(&settings->common.servers, &schemes, &is_tls, why);
 	if (r >= 0) {
 		*ret_key = "site";
 		r = check_site(settings->common.site, why);

@@ -5,6 +5,7 @@
 
 #include "config/schema.h"
 #include "engines/secrets.h"
+#include "engines/servers.h"
 #include "formats/envelope.h"
 #include "handlers/handler.h"
 
@@ -78,13 +79,6 @@ struct kafka_settings {
 
 /* As Kafka names them. NULL at the end. */
 extern const char *const kafka_compressions[], *const kafka_mechanisms[];
-
-#define HOST_MAX 255 /* bytes of a host's name */
-
-/* The host of a server's address, without the brackets of IPv6, and its port, or fallback where
- * there is none. Returns 0, or -EINVAL: it is no SCHEME://HOST[:PORT] or HOST[:PORT]. */
-int engine_split_server(const char *server, uint16_t fallback, char ret_host[static HOST_MAX + 1],
-	uint16_t *ret_port);
 
 /* Puts a group's name into a subject or topic. Returns 0, or -ENAMETOOLONG. */
 int engine_address(char *ret, size_t size, const char *pattern, const char *group);
