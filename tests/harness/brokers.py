@@ -17,6 +17,8 @@ from harness.waiting import TIMEOUT, wait_until
 
 CLIENT_PORT, CLUSTER_PORT, MONITOR_PORT, MQTT_PORT, MQTTS_PORT = 4222, 6222, 8222, 1883, 8883
 
+ELECTION_TIMEOUT = 60  # seconds; it takes four to ten on a machine that has nothing else to do
+
 
 class Broker:
     """One process, of which start() makes a new one. program and arguments are what a kind of broker sets."""
@@ -205,7 +207,7 @@ class NatsCluster:
             size = max(len([peer for peer in answer.get("replicas") or [] if peer.get("current")]) for answer in answers)
             return len(leaders) == 1 and None not in leaders and size >= len(self.running()) - 1
 
-        wait_until(elected, "the cluster to have elected a leader", 2 * TIMEOUT)
+        wait_until(elected, "the cluster to have elected a leader", ELECTION_TIMEOUT)
 
     def client(self, **options):
         """A connection to a server that runs."""
@@ -223,7 +225,7 @@ class NatsCluster:
             except (NatsError, TimeoutError):
                 return None
 
-        return self.server(wait_until(found, f"a leader of stream {stream}", 2 * TIMEOUT))
+        return self.server(wait_until(found, f"a leader of stream {stream}", ELECTION_TIMEOUT))
 
     def wait_current(self, stream, **options):
         """Until every replica of a stream has all of it."""
@@ -237,7 +239,7 @@ class NatsCluster:
             return cluster.get("leader") and replicas and all(replica["current"] and not replica.get("offline")
                                                               for replica in replicas)
 
-        wait_until(current, f"the replicas of stream {stream} to be current", 2 * TIMEOUT)
+        wait_until(current, f"the replicas of stream {stream} to be current", ELECTION_TIMEOUT)
 
 
 class Mosquitto(Broker):

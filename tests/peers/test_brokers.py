@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness.brokers import MQTTS_PORT, Mosquitto, NatsCluster, NatsServer
+from harness.brokers import ELECTION_TIMEOUT, MQTTS_PORT, Mosquitto, NatsCluster, NatsServer
 from harness.credentials import Authority, NKey, Operator
 from harness.mqtt import Mqtt, MqttError
 from harness.nats import NatsError
@@ -63,9 +63,9 @@ def test_the_leader_of_a_stream_is_found_and_another_one_is_elected_when_it_is_k
         cluster.wait_current("GROUPS")
         leader = cluster.leader("GROUPS")
         leader.kill()
-        wait_until(lambda: cluster.leader("GROUPS") is not leader, "another leader", 30)
+        wait_until(lambda: cluster.leader("GROUPS") is not leader, "another leader", ELECTION_TIMEOUT)
         with cluster.client() as client:
-            wait_until(lambda: stored(client), "the stream to take something", 30)
+            wait_until(lambda: stored(client), "the stream to take something", ELECTION_TIMEOUT)
         leader.start()
         cluster.wait_current("GROUPS")
         with leader.client() as client:
