@@ -19,11 +19,11 @@
 #include "handlers/ledger.h"
 
 #define KEEPALIVE_S 15
-#define CHECK_NS (KEEPALIVE_S * NS_PER_S / 3) /* how often it is looked whether a ping is due */
+#define CHECK_NS (KEEPALIVE_S * NS_PER_S / 3) /* between two checks whether a ping is due */
 #define ATTEMPT_NS (10 * NS_PER_S) /* each of: looking up, TCP, TLS and the broker's answer */
 #define PAUSE_MIN_NS (100 * NS_PER_MS)
 #define PAUSE_MAX_NS (5 * NS_PER_S)
-#define STABLE_NS (10 * NS_PER_S) /* a connection that lasted so long is not waited for */
+#define STABLE_NS (10 * NS_PER_S) /* a connection that lasted this long resets the pause */
 #define SESSION_S 86400 /* how long the broker keeps what comes for us while we are away */
 #define READS_MAX 64 /* calls of the library's reader in one serve() */
 #define PACKET_MAX (256 * 1024) /* larger than any datagram: the broker need not send it */
@@ -306,7 +306,7 @@ static void end_lookup(struct connection *connection)
 	lookup_free(take(connection->lookup));
 }
 
-/* Up to half as long again, so that the sites of a broker do not come back all at once. */
+/* Jittered to 1.0-1.5 x the pause, so that the sites of a broker do not come back all at once. */
 static void wait_a_while(struct connection *connection, uint64_t pause_ns)
 {
 	set_state(connection, STATE_PAUSE,
