@@ -15,8 +15,7 @@
 #define MS 1000000ll /* in ns */
 #define MINUTE (60 * 1000 * MS)
 
-#define SITE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-#define TOPIC_CHARACTERS SITE_CHARACTERS "."
+#define TOPIC_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 #define COMMON(key, member, key_type) \
 	.name = key, .type = (key_type), .offset = offsetof(struct engine_settings, member)
@@ -199,7 +198,7 @@ static int check_site(const char *site, char why[static WHY_MAX])
 {
 	char buffer[SHOWN_MAX];
 
-	if (strlen(site) > SITE_MAX || !consists_of(site, SITE_CHARACTERS))
+	if (!envelope_is_site(site, strlen(site)))
 		return because(why, -EINVAL,
 			"\"%s\" cannot be a site: use up to %d letters, digits, - and _",
 			shown(site, buffer), SITE_MAX);
@@ -374,7 +373,8 @@ static int check_token(const char *pattern, const char *group, const char *bad, 
 	if (!strstr(pattern, "%g") || !found)
 		return 0;
 	return because(why, -EINVAL,
-		"would be part of its %s, where a name has no %c: rename the group, or write the "
+		"the name of the group would be part of its %s, where a name has no %c: rename the "
+		"group, or write the "
 		"%s without %%g",
 		what, *found, what);
 }

@@ -116,6 +116,9 @@ void group_detach(struct group *group, struct outlet *outlet);
 
 bool group_delivers_to(const struct group *group, const struct outlet *outlet);
 
+/* Whether what comes in by this handler is sent to the group. */
+bool group_takes_input(const struct group *group, const char *handler);
+
 /* Whether a user may send to it, or receive it. */
 static inline bool group_permits(
 	const struct group *group, const struct peer *peer, enum access access)

@@ -75,16 +75,6 @@ static void on_ready(struct send_waiter *waiter)
 
 /* ---- Sending ---- */
 
-static bool names_input(const struct group *group, const char *handler)
-{
-	const struct string_list *inputs = &group->config->inputs;
-
-	for (size_t i = 0; i < inputs->count; i++)
-		if (!strcmp(inputs->items[i], handler))
-			return true;
-	return false;
-}
-
 /* No group takes it: a reload has removed it from the configuration meanwhile. */
 static void drop_unwanted(struct input *input, const struct intake_item *items, unsigned count)
 {
@@ -146,7 +136,7 @@ static int send_oldest(struct input *input)
 	if (!count)
 		return 0;
 	group = groups_find(groups, items->group);
-	if (group && names_input(group, input->ledger->name))
+	if (group && group_takes_input(group, input->ledger->name))
 		return send_to(input, group, items, count);
 	/* The handler may know already what the change will bring. */
 	if (groups_are_changing(groups) && !input->is_ending) {

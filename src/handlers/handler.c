@@ -183,14 +183,6 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	return 0;
 }
 
-static bool has_input(const struct config_group *group, const char *handler)
-{
-	for (size_t i = 0; i < group->inputs.count; i++)
-		if (!strcmp(group->inputs.items[i], handler))
-			return true;
-	return false;
-}
-
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -208,7 +200,7 @@ int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
 	if (!inputs)
 		return -ENOMEM;
 	for (size_t i = 0; i < wanted->group_count && r >= 0; i++)
-		if (has_input(&wanted->groups[i], handler_name(handler)))
+		if (string_list_has(&wanted->groups[i].inputs, handler_name(handler)))
 			r = string_list_add(inputs, wanted->groups[i].name);
 	if (inputs->count)
 		qsort(inputs->items, inputs->count, sizeof(*inputs->items), compare_names);

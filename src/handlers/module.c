@@ -25,8 +25,18 @@ static bool ends_in(const char *path, const char *name)
 	return slash && !strcmp(slash + 1, name);
 }
 
-/* After an upgrade the program's own path ends in " (deleted)", behind the directory. */
-static int find_path(const char *module, char why[static WHY_MAX], struct text *path)
+/* The program's own path ends in " (deleted)" once another file has taken its place, which leaves
+ * the directory. */
+static bool was_replaced(const char *own)
+{
+	static const char mark[] = " (deleted)";
+	size_t length = strlen(own), tail = strlen(mark);
+
+	return length > tail && !strcmp(own + length - tail, mark);
+}
+
+static int find_path(
+	const char *module, char why[static WHY_MAX], struct text *path, bool *ret_replaced)
 {
 	char own[PATH_MAX] = "", *slash;
 
@@ -36,6 +46,7 @@ static int find_path(const char *module, char why[static WHY_MAX], struct text *
 	slash = strrchr(own, '/');
 	if (!slash)
 		return because(why, -ENOENT, "%s: is no path of a program", own);
+	*ret_replaced = was_replaced(own);
 	*slash = '\0';
 	if (ends_in(own, "bin") || ends_in(own, "sbin"))
 		*strrchr(own, '/') = '\0';
@@ -49,12 +60,18 @@ static int open_module(
 {
 	AUTO_TEXT struct text text = {0};
 	const char *path;
+	bool is_replaced;
 	void *object;
-	int r = find_path(row->module, why, &text);
+	int r = find_path(row->module, why, &text, &is_replaced);
 
 	if (r < 0)
 		return r;
 	path = text_string(&text);
+	if (access(path, F_OK) < 0 && errno == ENOENT && is_replaced)
+		return because(why, -ESTALE,
+			"type %s: this mcastd, version " MCASTD_VERSION
+			", has been replaced: restart it, and install mcastd-%s",
+			row->config.name, row->module);
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return because(why, -ENOENT, "type %s: install mcastd-%s (there is no %s)",
 			row->config.name, row->module, path);
