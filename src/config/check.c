@@ -398,7 +398,7 @@ static bool may_have_group(
 	if (!handler->kind || !handler->kind->check_group || any_failed(&parts[count - 1]) ||
 		handler->kind->check_group(handler->settings, check->group->name, why) >= 0)
 		return true;
-	complain(check, key, "\"%s\": %s", handler->name, why);
+	complain(check, key, "\"%s\": the name of the group %s", handler->name, why);
 	return false;
 }
 

@@ -41,6 +41,8 @@ struct intake {
 	unsigned waiting; /* records */
 	uint64_t done;
 	bool is_stopped;
+	bool stays_open; /* until is_ended, also when it was stopped */
+	bool is_ended;
 	bool is_abandoned; /* nothing is done any more */
 	int fd, done_fd;
 	bool is_readable, is_done_readable; /* the two descriptors */
@@ -165,14 +167,14 @@ static void clear_readable(int fd, bool *is_readable)
 
 /* ---- Records ---- */
 
-static uint32_t kept_size(uint32_t size)
+static uint32_t stored_size(uint32_t size)
 {
 	return size > DATAGRAM_MAX ? 0 : size;
 }
 
 static size_t record_length(size_t name_length, uint32_t size)
 {
-	size_t length = sizeof(struct record) + name_length + kept_size(size);
+	size_t length = sizeof(struct record) + name_length + stored_size(size);
 
 	return (length + _Alignof(struct record) - 1) / _Alignof(struct record) *
 	       _Alignof(struct record);
@@ -217,7 +219,7 @@ static void write_record(struct record *record, const struct intake_item *item, 
 	*record = (struct record){
 		.token = item->token, .size = item->size, .name_length = (uint16_t)name_length};
 	memcpy(record + 1, item->group, name_length);
-	if (kept_size(item->size))
+	if (stored_size(item->size))
 		memcpy((char *)(record + 1) + name_length, item->payload, item->size);
 }
 
@@ -240,8 +242,13 @@ static void count_taken(struct intake_book *book, uint32_t size)
 	pthread_mutex_lock(&book->lock);
 	book->account->taken++;
 	book->account->waiting++;
-	book->account->waiting_bytes += kept_size(size);
+	book->account->waiting_bytes += stored_size(size);
 	pthread_mutex_unlock(&book->lock);
+}
+
+static bool takes_more(const struct intake *intake)
+{
+	return !intake->is_ended && (!intake->is_stopped || intake->stays_open);
 }
 
 static int push(struct intake *intake, const struct intake_item *item)
@@ -249,7 +256,7 @@ static int push(struct intake *intake, const struct intake_item *item)
 	size_t name_length = strlen(item->group) + 1;
 	struct record *record;
 
-	if (intake->is_stopped)
+	if (!takes_more(intake))
 		return -ESHUTDOWN;
 	if (name_length > NAME_LENGTH_MAX)
 		return -EINVAL;
@@ -282,6 +289,28 @@ int intake_push_wait(struct intake *intake, const struct intake_item *item)
 		pthread_cond_wait(&intake->changed, &intake->lock);
 	unlock(intake);
 	return r;
+}
+
+void intake_stay_open(struct intake *intake)
+{
+	lock(intake);
+	intake->stays_open = true;
+	unlock(intake);
+}
+
+static void end(struct intake *intake)
+{
+	intake->is_stopped = intake->is_ended = true;
+	set_readable(intake->fd, &intake->is_readable);
+	set_readable(intake->done_fd, &intake->is_done_readable);
+	pthread_cond_broadcast(&intake->changed);
+}
+
+void intake_end(struct intake *intake)
+{
+	lock(intake);
+	end(intake);
+	unlock(intake);
 }
 
 void intake_drop(struct intake *intake, enum intake_drop reason)
@@ -368,7 +397,8 @@ unsigned intake_peek(struct intake *intake, struct intake_item *items, unsigned 
 	return count;
 }
 
-/* Removes the oldest ones. Returns the bytes of their payloads. */
+/* Removes the oldest ones, and sets *done to the token of the last. Returns the bytes of their
+ * payloads. */
 static uint64_t remove_oldest(struct intake *intake, uint64_t count, uint64_t *done)
 {
 	uint64_t bytes = 0;
@@ -376,7 +406,7 @@ static uint64_t remove_oldest(struct intake *intake, uint64_t count, uint64_t *d
 	for (; count; count--) {
 		const struct record *record = record_at(intake, intake->tail);
 
-		bytes += kept_size(record->size);
+		bytes += stored_size(record->size);
 		*done = record->token;
 		intake->tail = behind(intake, intake->tail, record);
 		if (!intake->tail)
@@ -410,10 +440,14 @@ static void settle(struct intake *intake, uint64_t sent, uint64_t dropped, enum 
 
 void intake_settle(struct intake *intake, unsigned sent, unsigned dropped, enum intake_drop reason)
 {
-	if (!sent && !dropped)
-		return;
 	lock(intake);
-	settle(intake, sent, dropped, reason);
+	/* The other thread may have abandoned what the loop had in hand. */
+	if (sent > intake->waiting)
+		sent = intake->waiting;
+	if (dropped > intake->waiting - sent)
+		dropped = intake->waiting - sent;
+	if (sent || dropped)
+		settle(intake, sent, dropped, reason);
 	unlock(intake);
 }
 
@@ -421,6 +455,7 @@ void intake_stop(struct intake *intake)
 {
 	lock(intake);
 	intake->is_stopped = true;
+	set_readable(intake->fd, &intake->is_readable);
 	set_readable(intake->done_fd, &intake->is_done_readable);
 	pthread_cond_broadcast(&intake->changed);
 	unlock(intake);
@@ -431,7 +466,7 @@ bool intake_is_finished(struct intake *intake)
 	bool is_finished;
 
 	lock(intake);
-	is_finished = intake->is_stopped && !intake->waiting;
+	is_finished = !takes_more(intake) && !intake->waiting;
 	unlock(intake);
 	return is_finished;
 }
@@ -442,9 +477,9 @@ uint64_t intake_abandon(struct intake *intake)
 
 	lock(intake);
 	count = intake->waiting;
-	intake->is_stopped = true;
 	if (count)
 		settle(intake, 0, count, INTAKE_SHUTDOWN);
+	end(intake);
 	unlock(intake);
 	return count;
 }

@@ -73,6 +73,12 @@ int intake_push(struct intake *intake, const struct intake_item *item);
 /* The same, waiting for room in a thread that may block. Never returns -EAGAIN. */
 int intake_push_wait(struct intake *intake, const struct intake_item *item);
 
+/* For a broker that does not deliver again what it has handed over: also after intake_stop()
+ * datagrams are taken, until intake_end(), which must come once nothing more is read. Before the
+ * first push. */
+void intake_stay_open(struct intake *intake);
+void intake_end(struct intake *intake);
+
 /* Counts a datagram as taken and dropped: it needs no place. */
 void intake_drop(struct intake *intake, enum intake_drop reason);
 
@@ -86,32 +92,35 @@ uint64_t intake_done(struct intake *intake);
  * last. */
 int intake_done_fd(const struct intake *intake);
 
-/* For finish(): waits until nothing is left in the ring, or until_ns (CLOCK_MONOTONIC). Returns
- * whether nothing is. Then all tokens are done but those of datagrams that had to be dropped for
- * INTAKE_SHUTDOWN, which are never done, nor are any after them. */
+/* Waits until nothing is left in the ring, or until_ns (CLOCK_MONOTONIC). Returns whether nothing
+ * is. The worker of a handler calls it before finish(): then all tokens are done but those of
+ * datagrams that had to be dropped for INTAKE_SHUTDOWN, which are never done, nor are any after
+ * them. */
 bool intake_wait_empty(struct intake *intake, uint64_t until_ns);
 
 /* ---- The loop's side ---- */
 
-/* Becomes readable (eventfd(2), not to be read) when something waits, and stays so until
- * intake_peek() finds nothing. */
+/* Becomes readable (eventfd(2), not to be read) when something waits or the intake is stopped, and
+ * stays so until intake_peek() finds nothing. */
 int intake_fd(const struct intake *intake);
 
 /* The oldest datagrams, of one group each call, most at most. Valid until intake_settle(). Returns
  * their number. */
 unsigned intake_peek(struct intake *intake, struct intake_item *items, unsigned most);
 
-/* The first ones of them are done: so many are sent, and then so many dropped for this reason. */
+/* The first ones of them are done: the number that was sent, and behind them the number that is
+ * dropped for this reason. */
 void intake_settle(struct intake *intake, unsigned sent, unsigned dropped, enum intake_drop reason);
 
 /* Takes no more from the engine, and wakes those that wait. What waits stays. Safe from any thread.
  */
 void intake_stop(struct intake *intake);
 
-/* Whether it was stopped, and nothing waits: nothing will ever come again. */
+/* Whether it was stopped, takes nothing any more, and nothing waits. */
 bool intake_is_finished(struct intake *intake);
 
-/* Drops what waits, for INTAKE_SHUTDOWN. Returns how many. */
+/* Stops it, and drops what waits, for INTAKE_SHUTDOWN. Returns how many. Safe from any thread: what
+ * the loop has in hand may still be sent, and settling it does nothing. */
 uint64_t intake_abandon(struct intake *intake);
 
 /* The account of one moment. */

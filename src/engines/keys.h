@@ -13,6 +13,9 @@
  * the daemon has the rows. */
 extern const struct handler_kind engine __attribute__((visibility("default")));
 
+/* The daemon's rows: a module that needs its settings later copies them by their schema. */
+extern const struct handler_kind mqtt_kind __attribute__((visibility("default")));
+
 #define ENGINE_PATTERN_MAX 128 /* bytes of a subject or topic, with its %g */
 
 /* Room for a pattern with a group's name in it, and the zero. */

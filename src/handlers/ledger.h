@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "data/counters.h"
 #include "data/filter.h"
+#include "data/intake.h"
 
 /* What became of the copies that a handler sends by one interface. Only the loop uses it. */
 struct ledger_interface {
@@ -29,6 +30,7 @@ struct ledger {
 	char *name; /* of the handler */
 	struct counters *counters;
 	struct account *account; /* in counters; what is queued is added by workers_account() */
+	struct intake_book input; /* its account is in counters; NULL: nothing has ever come in */
 	struct link workers;
 	struct link interfaces; /* for a kind that sends copies; those without users in the order in
 				   which they lost the last one */
@@ -42,6 +44,10 @@ struct ledger {
 struct ledger *ledger_new(struct counters *counters, const char *handler);
 struct ledger *ledger_ref(struct ledger *ledger);
 void ledger_unref(struct ledger *ledger);
+
+/* The account of what comes in, or NULL without memory. What an earlier run had waiting is counted
+ * as dropped. For the loop. */
+struct intake_book *ledger_input(struct ledger *ledger);
 
 /* A hash of the names of a kind and of its counters (NULL at the end, or NULL): what
  * outcome.counted means. It outlives the process, so that a version with other counters does not

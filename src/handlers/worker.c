@@ -10,17 +10,10 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "data/oldest.h"
 #include "data/ring.h"
 
 #define STACK_SIZE (256 * 1024)
-
-/* Datagrams that were taken from the ring together, or at about the same time. */
-struct taken {
-	uint64_t since_ns; /* the oldest waits */
-	uint64_t end; /* of all that were taken so far, the number with them */
-};
-
-#define TAKEN_MAX 64
 
 struct worker {
 	struct link of_ledger;
@@ -38,6 +31,8 @@ struct worker {
 	bool waiting; /* the thread found the ring empty: wake it */
 	bool napping; /* the same, but it wakes by itself: wake it only when the ring fills up */
 	bool begin, rotate; /* asked for, and not done yet */
+	struct string_list *groups; /* to subscribe to; NULL: they have not changed */
+	struct intake *intake; /* NULL: the kind imports nothing */
 	size_t rotate_after; /* chunks */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
@@ -47,10 +42,7 @@ struct worker {
 	uint64_t in_hand; /* taken from the ring and not yet settled */
 	uint64_t chunk_left, chunk_bytes; /* of chunk, not delivered yet */
 	uint64_t held_bytes; /* that the kind holds of the others */
-	uint64_t taken_total;
-	struct taken taken[TAKEN_MAX]; /* what in_hand consists of, from the oldest on, as if it
-					  were settled in that order */
-	unsigned taken_count;
+	struct oldest oldest; /* of those in hand */
 };
 
 static void lock(const struct worker *worker)
@@ -63,8 +55,28 @@ static void unlock(const struct worker *worker)
 	pthread_mutex_unlock(&worker->ledger->lock);
 }
 
+static void free_groups(struct string_list *groups)
+{
+	if (groups)
+		string_list_clear(groups);
+	free(groups);
+}
+
+/* The datagrams that came in and were not sent in time will come again: they are not done. */
+static void drop_intake(struct worker *worker)
+{
+	uint64_t left = worker->intake ? intake_abandon(worker->intake) : 0;
+
+	if (left)
+		log_warning("handler %s: %" PRIu64
+			    " datagram%s that came in dropped, not sent before it had to stop",
+			worker->ledger->name, left, plural(left));
+	intake_unref(take(worker->intake));
+}
+
 static void worker_free(struct worker *worker)
 {
+	free_groups(worker->groups);
 	ring_destroy(&worker->ring);
 	closep(&worker->wake);
 	free(worker->file);
@@ -100,6 +112,7 @@ static void end(struct worker *worker)
 		log_warning("handler %s: %" PRIu64
 			    " datagram%s dropped, not delivered before it had to stop",
 			ledger->name, left, plural(left));
+	drop_intake(worker);
 	wake_successors(worker);
 	ledger_unref(ledger);
 	worker_free(worker);
@@ -115,39 +128,11 @@ static bool is_past_deadline(const struct worker *worker)
 	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->deadline_ns;
 }
 
-/* Datagrams were taken from the ring. Where there are many times, each two become one. */
-static void note_taken(struct worker *worker, uint64_t count, uint64_t since_ns)
-{
-	struct taken *taken = worker->taken;
-
-	worker->in_hand += count;
-	worker->taken_total += count;
-	if (worker->taken_count == TAKEN_MAX) {
-		for (unsigned i = 0; i < TAKEN_MAX / 2; i++)
-			taken[i] = (struct taken){taken[2 * i].since_ns, taken[2 * i + 1].end};
-		worker->taken_count = TAKEN_MAX / 2;
-	}
-	taken[worker->taken_count++] = (struct taken){since_ns, worker->taken_total};
-}
-
+/* These datagrams in hand are settled. The lock is held. */
 static void note_settled(struct worker *worker, uint64_t count)
 {
-	unsigned done = 0;
-
 	worker->in_hand -= count;
-	while (done < worker->taken_count &&
-		worker->taken[done].end <= worker->taken_total - worker->in_hand)
-		done++;
-	worker->taken_count -= done;
-	if (done)
-		memmove(worker->taken, worker->taken + done,
-			worker->taken_count * sizeof(*worker->taken));
-}
-
-/* Since when the oldest datagram in hand waits; 0: there is none. */
-static uint64_t in_hand_since_ns(const struct worker *worker)
-{
-	return worker->taken_count ? worker->taken[0].since_ns : 0;
+	oldest_settle(&worker->oldest, count);
 }
 
 static uint64_t batch_bytes(const struct batch *batch)
@@ -207,14 +192,19 @@ static void serve_if(struct worker *worker, bool is_readable)
 static void answer(struct worker *worker, bool has_chunk)
 {
 	struct outcome outcome = {0};
+	struct string_list *groups;
 	bool begin, rotate;
 
 	lock(worker);
+	groups = take(worker->groups);
 	begin = worker->begin;
 	rotate = worker->rotate && (!has_chunk || !worker->rotate_after--);
 	worker->begin = false;
 	worker->rotate &= !rotate;
 	unlock(worker);
+	if (groups)
+		worker->kind->subscribe(worker->object, groups);
+	free_groups(groups);
 	if (begin)
 		worker->kind->begin(worker->object);
 	if (!rotate)
@@ -333,7 +323,8 @@ static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_
 		chunk = ring_take(&worker->ring);
 	worker->chunk = chunk;
 	if (chunk) {
-		note_taken(worker, chunk->count, chunk->since_ns);
+		worker->in_hand += chunk->count;
+		oldest_take(&worker->oldest, chunk->count, chunk->since_ns);
 		worker->chunk_left = chunk->count;
 		worker->chunk_bytes = chunk->payload_bytes;
 	}
@@ -419,6 +410,9 @@ static void *worker_main(void *argument)
 	wait_for_predecessor(worker);
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
+	/* What has come in is sent first, so that finish() can acknowledge it. */
+	if (worker->intake)
+		intake_wait_empty(worker->intake, worker->deadline_ns);
 	if (worker->kind->finish) {
 		worker->kind->finish(worker->object, worker->deadline_ns, &outcome);
 		settle(worker, &outcome);
@@ -518,6 +512,25 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	unlock(worker);
 	if (wake)
 		eventfd_write(worker->wake, 1);
+}
+
+void worker_hold(struct worker *worker, struct intake *intake)
+{
+	lock(worker);
+	worker->intake = intake_ref(intake);
+	unlock(worker);
+}
+
+void worker_subscribe(struct worker *worker, struct string_list *groups)
+{
+	struct string_list *before;
+
+	lock(worker);
+	before = worker->groups;
+	worker->groups = groups;
+	eventfd_write(worker->wake, 1);
+	unlock(worker);
+	free_groups(before);
 }
 
 const void *worker_object(const struct worker *worker)
@@ -649,8 +662,8 @@ void workers_account(struct ledger *ledger, struct account *ret)
 		ret->queued += ring->queued + worker->in_hand;
 		ret->queued_bytes += ring->queued_bytes + worker->chunk_bytes + worker->held_bytes;
 		ret->held += worker->in_hand - worker->chunk_left;
-		ret->oldest_ns = earlier_ns(
-			ret->oldest_ns, earlier_ns(in_hand_since_ns(worker), ring_since_ns(ring)));
+		ret->oldest_ns = earlier_ns(ret->oldest_ns,
+			earlier_ns(oldest_since_ns(&worker->oldest), ring_since_ns(ring)));
 	}
 	pthread_mutex_unlock(&ledger->lock);
 }

@@ -85,7 +85,7 @@ static const struct config_kind relay_kind = {
 static int check_broker_group(const void *settings, const char *group, char why[static WHY_MAX])
 {
 	(void)settings;
-	return strchr(group, '*') ? because(why, -EINVAL, "a subject cannot have a *") : 0;
+	return strchr(group, '*') ? because(why, -EINVAL, "has a *, which no subject has") : 0;
 }
 
 static int64_t broker_port(const void *settings)
@@ -776,11 +776,11 @@ static void files_too_large_together_are_refused(void **state)
 	X(a_group_whose_name_the_broker_cannot_have, "import_port = 5999;" \
 		"handlers: { hq: { type = \"broker\"; }; };\n" \
 		"groups: { a*: { address = \"233.252.0.1\"; port = 1; handlers = [\"hq\"]; }; };", \
-		"2: groups.a*.handlers: \"hq\": a subject cannot have a *") \
+		"2: groups.a*.handlers: \"hq\": the name of the group has a *, which no subject has") \
 	X(an_input_of_a_group_whose_name_the_broker_cannot_have, "import_port = 5999;" \
 		"handlers: { hq: { type = \"broker\"; }; };\n" \
 		"groups: { a*: { address = \"233.252.0.1\"; port = 1; inputs = [\"hq\"]; }; };", \
-		"2: groups.a*.inputs: \"hq\": a subject cannot have a *") \
+		"2: groups.a*.inputs: \"hq\": the name of the group has a *, which no subject has") \
 	X(unknown_key_in_a_group, IN_A("adress = \"x\";"), \
 		"4: groups.a: unknown key \"adress\", did you mean \"address\"?") \
 	X(unknown_key_at_the_top, "\ngruops: {};", "2: unknown key \"gruops\", did you mean \"groups\"?") \
@@ -982,7 +982,7 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 		"D/mcastd.conf:3: groups.b.port: 70000 is out of range, use 1 to 65535",
 		"D/mcastd.conf:5: handlers.h.type: unknown type \"x\", use another (there are "
 		"journal, log, "
-		"file, relay)",
+		"file, relay, broker)",
 		"D/mcastd.conf:5: handlers.i: has no path, add one: path = \"/a/path\";",
 		"D/mcastd.conf:6: unknown key \"contrl\", did you mean \"control\"?",
 		"D/mcastd.conf:2: groups.a.handlers: there is no handler \"x1\", define it in "
