@@ -123,12 +123,13 @@ engine_names := nats mqtt kafka
 engine_libraries_nats := libnats libcrypto jansson
 engine_libraries_mqtt := libmosquitto openssl
 engine_libraries_kafka := rdkafka
-engine_parts = $(call objects,src/engines/$(1)/*.c src/engines/$(1).c src/engines/$(1)_*.c)
+engine_parts = $(call objects,src/engines/$(1)/*.c)
 engine_objects := $(foreach name,$(engine_names),$(call engine_parts,$(name)))
 engines_here := $(foreach name,$(engine_names),$(if $(call engine_parts,$(name)),$(name)))
 ifeq ($(origin ENGINES),undefined)
 ENGINES = $(eval ENGINES := $(foreach name,$(engines_here),$$(shell \
 	$(PKG_CONFIG) --exists $(engine_libraries_$(name)) 2>/dev/null && echo $(name))))$(ENGINES)
+left_out = $(filter-out $(ENGINES),$(engines_here))
 endif
 module_directory := $(BUILD)/lib/mcastd/$(VERSION)
 engine_modules = $(ENGINES:%=$(module_directory)/%.so)
@@ -161,6 +162,10 @@ $(BUILD)/mcastd: $(mcastd_objects) $(exported) $(BUILD)/flags
 	$(call say,LINK)
 	$(Q)$(CC) $(ldflags) -Wl,--dynamic-list=$(exported) -o $@ $(mcastd_objects) $(mcastd_libs)
 
+$(BUILD)/mcastctl: $(mcastctl_objects) $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -o $@ $(mcastctl_objects) $(mcastctl_libs)
+
 # For the unit tests. q, not r: files of different rooms may have the same name.
 $(BUILD)/libmcastd.a: $(filter-out %/daemon/main.o,$(mcastd_objects))
 $(BUILD)/libctl.a: $(filter-out %/ctl/main.o,$(ctl_objects))
@@ -181,7 +186,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(cppflags) $(module_cflags) $(cflags) $(engine_cflags) -MMD -MP -c -o $@ $<
 
-$(foreach name,$(engine_names),$(eval $(call engine_parts,$(name)): engine_cflags = \
+# Position-independent as a library, and with one name to the outside (engines/keys.h).
+$(foreach name,$(engines_here),$(eval $(call engine_parts,$(name)): engine_cflags = \
 	-fPIC -fvisibility=hidden $$(shell $$(PKG_CONFIG) --cflags $(engine_libraries_$(name)))))
 
 .SECONDEXPANSION:
@@ -190,7 +196,6 @@ $(engine_names:%=$(module_directory)/%.so): $(module_directory)/%.so: $$(call en
 	@mkdir -p $(@D)
 	$(Q)$(CC) -shared $(common_ldflags) -o $@ $(filter %.o,$^) $$($(PKG_CONFIG) --libs $(engine_libraries_$*))
 
-left_out = $(filter-out $(ENGINES),$(engines_here))
 say_left_out = @echo 'Without the libraries of each, these modules are left out:$(foreach \
 	name,$(left_out), $(name) ($(engine_libraries_$(name))))'
 engines: $$(engine_modules)

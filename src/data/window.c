@@ -7,8 +7,9 @@
 #define PAUSE_MAX_NS 1000000000ull
 
 /* Larger buffers are given back once their datagram is closed: the memory of a window that is empty
- * is at most this for each slot. */
-#define REUSED_MAX 1024
+ * is at most this for each slot. Those of datagrams that fit into a frame are used again, since
+ * giving their pages back and getting new ones takes longer than all the rest. */
+#define REUSED_MAX 2048
 
 int window_init(struct window *window, unsigned capacity, uint64_t silence_ns)
 {
@@ -195,10 +196,11 @@ bool window_acknowledge(struct window *window, uint64_t number, uint64_t now_ns)
 	return true;
 }
 
-/* Those that were sent before the pause are answered one by one: the first one counts. */
+/* Those that were sent before the pause are answered one by one: the first one counts, then it has
+ * gone back. */
 void window_refuse(struct window *window, uint64_t number, uint64_t now_ns)
 {
-	if (!find_open(window, number) || number >= window->next || window->resume_ns)
+	if (!find_open(window, number) || number >= window->next)
 		return;
 	window->pause_ns = window->pause_ns ? 2 * window->pause_ns : PAUSE_MIN_NS;
 	if (window->pause_ns > PAUSE_MAX_NS)

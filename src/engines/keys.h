@@ -13,6 +13,9 @@
  * the daemon has the rows. */
 extern const struct handler_kind engine __attribute__((visibility("default")));
 
+/* The daemon's rows: a module that needs its settings later copies them by their schema. */
+extern const struct handler_kind mqtt_kind __attribute__((visibility("default")));
+
 #define ENGINE_PATTERN_MAX 128 /* bytes of a subject or topic, with its %g */
 
 /* Room for a pattern with a group's name in it, and the zero. */
@@ -69,6 +72,7 @@ struct kafka_settings {
 	struct engine_settings common; /* first; servers are the brokers */
 	char *topic; /* with %g */
 	int partition_key; /* enum partition_key; "key" is that of TLS */
+	uint64_t expire; /* ns; 0: never */
 	int compression; /* an index of kafka_compressions */
 	int sasl; /* enum kafka_sasl, an index of kafka_mechanisms */
 	bool tls;
