@@ -11,6 +11,7 @@ from harness.brokered import Broker, place_with_engine
 from harness.peers import IP_RECVTTL, receive, receiver_on, send
 from harness.waiting import TIMEOUT, wait_until
 from net import FAMILIES
+from net.test_service_manager import end_abruptly, manager, start_with, stored_names  # noqa: F401 (a fixture)
 
 PORT = 5999
 SO_RCVBUFFORCE = 33
@@ -369,3 +370,23 @@ def test_what_cannot_be_sent_before_the_stop_is_not_acknowledged(start, binary, 
     daemon.stop()
     assert 0 < broker.acknowledged < 2000
     assert "that came in dropped, not sent before the daemon had to stop\n" in daemon.log()
+
+
+def test_what_waited_when_the_daemon_was_killed_is_counted_and_comes_again(
+        start, binary, broker, net, limit, manager, tmp_path, directory):  # noqa: F811
+    limit("1mbit")
+    text = config(tmp_path, group(interfaces='"eth1"', keys="loop = false;"))
+    daemon = start(text, binary=binary, directory=directory)
+    wait_until(lambda: "counters" in stored_names(manager), "the counters to be stored")
+    broker.publish("news", *[bytes(1400)] * 2000)
+    wait_until(lambda: came_in(daemon)["waiting"] > 1000, "much to wait")
+    end_abruptly(daemon)
+    broker.wait_disconnected()
+    acknowledged, text = broker.acknowledged, config(tmp_path, group())
+    second = start_with(start, manager.stored, tmp_path, text, binary=binary, directory=directory)
+    broker.wait_acknowledged()
+    came = came_in(second)
+    assert came["dropped"]["shutdown"] > 1000 and came["waiting"] == 0
+    assert came["taken"] - came["dropped"]["shutdown"] == came["sent"] >= 2000 and acknowledged < 1000
+    assert f'handler hq: {came["dropped"]["shutdown"]} datagrams that came in dropped, still waiting when the daemon ' \
+           "ended\n" in second.log()
