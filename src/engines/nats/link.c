@@ -249,14 +249,22 @@ static void explain_unreachable(const struct attempt *attempt, char why[static W
 		error ? strerror(error) : "connected, but then it did not answer like a server");
 }
 
+/* What libnats says, without the line of its source in front: "(conn.c:1909): Expected 'PONG'" */
+static const char *last_error(natsStatus status)
+{
+	const char *text = nats_GetLastError(NULL), *end = text ? strstr(text, "): ") : NULL;
+
+	if (!text || !*text)
+		return natsStatus_GetText(status);
+	return *text == '(' && end ? end + strlen("): ") : text;
+}
+
 /* What libnats says, as a cause that somebody can remove. */
 static void explain(const struct attempt *attempt, natsStatus status, char why[static WHY_MAX])
 {
-	const char *text = nats_GetLastError(NULL);
+	const char *text = last_error(status);
 	const struct login *login = attempt->login;
 
-	if (!text || !*text)
-		text = natsStatus_GetText(status);
 	if (strstr(text, "unable to get local issuer certificate") ||
 		strstr(text, "self-signed certificate") || strstr(text, "self signed certificate"))
 		because(why, 0,
@@ -277,7 +285,7 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 					   : "or missing credentials, nkey or username");
 	else if (status == NATS_SECURE_CONNECTION_WANTED)
 		because(why, 0, "it does not speak TLS: write nats:// into \"servers\"");
-	else if (attempt->is_tls && !strncmp(text, "Expected 'PONG'", strlen("Expected 'PONG'")))
+	else if (attempt->is_tls && strstr(text, "Expected 'PONG'"))
 		because(why, 0,
 			"it does not accept the connection: it wants a client certificate that %s",
 			login->certificate ? "is signed by an authority it knows"
@@ -582,10 +590,11 @@ static void lose(struct nats_link *link)
 	const char *text = NULL;
 	natsStatus status = natsConnection_GetLastError(link->connection, &text);
 
-	nats_link_drop(
-		link, status == NATS_OK || status == NATS_CONNECTION_CLOSED || !text || !*text
-			      ? "the server closed the connection"
-			      : text);
+	if (status == NATS_OK || status == NATS_CONNECTION_CLOSED || !text || !*text)
+		text = "the server closed the connection";
+	else if (status == NATS_IO_ERROR)
+		text = "the connection was lost";
+	nats_link_drop(link, text);
 }
 
 bool nats_link_flush(struct nats_link *link)

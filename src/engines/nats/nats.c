@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/numbers.h"
 #include "data/window.h"
 #include "engines/keys.h"
@@ -371,7 +372,8 @@ static void forbid(struct nats_handler *handler, struct subject *subject, uint64
 	for (uint64_t n = handler->window.low; n < handler->window.next; n++) {
 		struct window_slot *slot = window_slot(&handler->window, n);
 
-		if (slot->is_open && !strcmp(natsMsg_GetSubject(slot->object), subject->name))
+		if (slot && slot->is_open &&
+			!strcmp(natsMsg_GetSubject(slot->object), subject->name))
 			refuse_for_good(handler, n, outcome);
 	}
 }
@@ -661,6 +663,10 @@ static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
 		free_message(handler, window_slot(&handler->window, n));
 	open = window_abandon(&handler->window, &sent);
+	if (open)
+		log_warning("handler %s: %u datagram%s dropped, which the server has not "
+			    "acknowledged before it had to stop; %u of them had been sent",
+			handler->name, open, plural(open), sent);
 	outcome->dropped[DROP_UNCONFIRMED] += sent;
 	outcome->dropped[DROP_SHUTDOWN] += open - sent;
 }
