@@ -547,7 +547,9 @@ int daemon_stop(struct daemon *daemon)
 	reloads_free(daemon->reloads);
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
-	inputs_finish(daemon->inputs, clock_ns(CLOCK_MONOTONIC) + STOP_INPUTS_NS);
+	handlers_end_imports(daemon->handlers, deadline);
+	inputs_finish(daemon->inputs, clock_ns(CLOCK_MONOTONIC) + STOP_INPUTS_NS,
+		deadline + STOP_INPUTS_NS);
 	groups_free(daemon->groups);
 	if (daemon->groups)
 		users_clear(&daemon->users);

@@ -43,6 +43,7 @@ struct input {
 	struct send_waiter waiter;
 	struct log_limit limit;
 	bool is_ending; /* by inputs_finish() */
+	bool stops_itself; /* its handler does, when it has ended */
 };
 
 static void input_free(struct input *input)
@@ -201,6 +202,7 @@ static void add(struct inputs *inputs, struct handler *handler)
 	input->intake = intake_ref(intake);
 	input->ledger = ledger_ref(handler_ledger(handler));
 	input->waiter.ready = on_ready;
+	input->stops_itself = handler_acknowledges_first(handler);
 	event_assign(&input->readable, inputs->base, intake_fd(intake), EV_READ | EV_PERSIST,
 		on_readable, input);
 	evtimer_assign(&input->retry, inputs->base, on_retry, input);
@@ -214,15 +216,12 @@ void inputs_follow(struct inputs *inputs, struct handlers *handlers)
 		add(inputs, handlers_at(handlers, i));
 }
 
-/* Sends until the network is busy. Returns whether something waits. */
-static bool drain(struct input *input)
+/* Sends until the network is busy. */
+static void drain(struct input *input)
 {
-	int r;
-
 	sender_cancel(&input->waiter);
-	while ((r = send_oldest(input)) > 0)
+	while (send_oldest(input) > 0)
 		;
-	return r < 0;
 }
 
 static void abandon(struct input *input)
@@ -236,7 +235,14 @@ static void abandon(struct input *input)
 			input->ledger->name, left, plural(left));
 }
 
-void inputs_finish(struct inputs *inputs, uint64_t until_ns)
+/* Whether more may come, or be sent, until the time is over. */
+static bool is_open(struct input *input, uint64_t until_ns, uint64_t ended_ns)
+{
+	return !intake_is_finished(input->intake) &&
+	       clock_ns(CLOCK_MONOTONIC) < (input->stops_itself ? ended_ns : until_ns);
+}
+
+void inputs_finish(struct inputs *inputs, uint64_t until_ns, uint64_t ended_ns)
 {
 	struct input *input;
 	bool is_busy = true;
@@ -245,12 +251,15 @@ void inputs_finish(struct inputs *inputs, uint64_t until_ns)
 		return;
 	list_for_each(input, &inputs->list, link) {
 		input->is_ending = true;
-		intake_stop(input->intake);
+		if (!input->stops_itself)
+			intake_stop(input->intake);
 	}
-	while (is_busy && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+	while (is_busy) {
 		is_busy = false;
-		list_for_each(input, &inputs->list, link)
-			is_busy |= drain(input);
+		list_for_each(input, &inputs->list, link) {
+			drain(input);
+			is_busy |= is_open(input, until_ns, ended_ns);
+		}
 		if (is_busy)
 			poll(NULL, 0, BUSY_MS);
 	}

@@ -249,11 +249,29 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 {
 	if (!handler)
 		return;
-	if (handler->intake)
+	if (handler->intake && !handler->kind->acknowledges_first)
 		intake_stop(handler->intake);
 	if (handler->worker)
 		worker_retire(handler->worker, deadline_ns);
 	handler_free(handler);
+}
+
+/* The daemon ends: nothing is received any more. */
+static void ignore(struct outlet *outlet, const struct batch *batch)
+{
+	(void)outlet, (void)batch;
+}
+
+bool handler_acknowledges_first(const struct handler *handler)
+{
+	return handler->kind->acknowledges_first;
+}
+
+void handler_end(struct handler *handler, uint64_t deadline_ns)
+{
+	handler->outlet.deliver = ignore;
+	if (handler->worker)
+		worker_retire(take(handler->worker), deadline_ns);
 }
 
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces)

@@ -111,6 +111,11 @@ struct handler_kind {
 	 * deadline does not count. */
 	bool exclusive;
 
+	/* For a kind that config.imports: it acknowledges what it reads before it can see it, so
+	 * that all of it must be sent. Its intake takes more until finish() has returned, after
+	 * which nothing more comes. */
+	bool acknowledges_first;
+
 	/* The payload of what it holds, which it has not said the outcome of, in bytes. Must agree
 	 * with the outcomes of the calls so far: what another thread settles meanwhile counts once
 	 * the next call has said so. NULL: it holds nothing for long. */
@@ -154,6 +159,13 @@ void handler_begin(struct handler *handler);
 /* Frees it without waiting: what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC),
  * and then counted as dropped. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
+
+/* Whether its kind does (see above). */
+bool handler_acknowledges_first(const struct handler *handler);
+
+/* The same, while the groups that deliver to it are still there: it delivers nothing more.
+ * handler_retire() must follow, and does not touch what this has begun. */
+void handler_end(struct handler *handler, uint64_t deadline_ns);
 
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces);
 

@@ -894,6 +894,7 @@ const struct handler_kind engine = {
 	.serve = mqtt_serve,
 	.ready = mqtt_ready,
 	.exclusive = true,
+	.acknowledges_first = true,
 	.held_bytes = mqtt_held_bytes,
 	.subscribe = mqtt_subscribe,
 	.finish = mqtt_finish,
