@@ -233,6 +233,16 @@ static void put_age(struct text *text, const char *name, uint64_t since_ns)
 		text_append_string(text, "null");
 }
 
+/* What a peer has not acknowledged; null for handlers that wait for no peer. */
+static void put_window(
+	struct text *text, const struct handler *handler, const struct account *account)
+{
+	if (handler_has_window(handler))
+		json_put_number(text, "window", account->held);
+	else
+		json_put_string(text, "window", NULL);
+}
+
 void describe_handler(struct text *text, const struct groups *groups, struct handler *handler)
 {
 	struct account account;
@@ -248,6 +258,7 @@ void describe_handler(struct text *text, const struct groups *groups, struct han
 	json_put_number(text, "queuedBytes", account.queued_bytes);
 	json_put_number(text, "queuedMax", account.queued_max);
 	put_age(text, "oldestQueued", account.oldest_ns);
+	put_window(text, handler, &account);
 	put_counters(text, handler, &account.outcome);
 	put_interfaces(text, handler, &account);
 	put_input(text, groups, handler);

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "data/filter.h"
 #include "data/intake.h"
+#include "handlers/exportable.h"
 #include "handlers/ledger.h"
 #include "handlers/module.h"
 #include "handlers/worker.h"
@@ -25,6 +26,7 @@ struct handler {
 	struct intake *intake; /* NULL: the kind imports nothing */
 	struct string_list *inputs; /* prepared: the groups that take what comes in */
 	uint64_t inputs_hash; /* of those that the kind was told of; 0: of none yet */
+	struct exportable *exportable; /* for kinds that export; else NULL */
 };
 
 /* The number of copies of each datagram; what the filter kept out is counted for each. */
@@ -75,15 +77,13 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	hand_on(handler, batch);
 }
 
-static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
+static void filter_and_hand_on(struct handler *handler, const struct batch *batch)
 {
-	struct handler *handler = container_of(outlet, struct handler, outlet);
 	uint64_t now = handler->filter.wanted.rate_interval_ns ? clock_ns(CLOCK_MONOTONIC) : 0;
 	struct datagram passed[BATCH_MAX];
 	struct filtered filtered;
 	struct batch rest = {.origin = batch->origin, .datagrams = passed};
 
-	ledger_begin_read(handler->ledger, batch->read);
 	rest.count = filter_apply(&handler->filter, batch, now, passed, &filtered);
 	if (filtered.filtered || filtered.over_rate)
 		count_filtered(handler, batch, filtered);
@@ -97,6 +97,32 @@ static void free_inputs(struct string_list *inputs)
 	free(inputs);
 }
 
+static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+
+	ledger_begin_read(handler->ledger, batch->read);
+	filter_and_hand_on(handler, batch);
+}
+
+/* What may not leave does not use up the rate. */
+static void deliver_exported(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+	struct datagram room[BATCH_MAX];
+	struct batch rest = *batch;
+
+	ledger_begin_read(handler->ledger, batch->read);
+	rest.datagrams = exportable_choose(handler->exportable, batch, room, &rest.count);
+	if (rest.count < batch->count)
+		count_filtered(
+			handler, batch, (struct filtered){.filtered = batch->count - rest.count});
+	if (handler->filter.is_open)
+		hand_on(handler, &rest);
+	else
+		filter_and_hand_on(handler, &rest);
+}
+
 static void handler_free(struct handler *handler)
 {
 	if (!handler)
@@ -106,6 +132,7 @@ static void handler_free(struct handler *handler)
 	free_inputs(take(handler->inputs));
 	filter_clear(&handler->filter);
 	intake_unref(handler->intake);
+	exportable_free(handler->exportable);
 	ledger_unref(handler->ledger);
 	free(handler);
 }
@@ -146,7 +173,11 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	handler->outlet.needs = handler->kind->needs(config->settings) |
 				filter_needs(&handler->filter) |
 				(has_patience(handler) ? 0 : NEED_PROMPT);
-	handler->outlet.deliver = handler->filter.is_open ? deliver : deliver_filtered;
+	handler->outlet.deliver = handler->exportable       ? deliver_exported
+				  : handler->filter.is_open ? deliver
+							    : deliver_filtered;
+	if (handler->exportable)
+		handler->outlet.needs |= EXPORTABLE_NEEDS;
 	if (!handler->kind->config.may_block)
 		return 0;
 	r = worker_start(
@@ -175,6 +206,8 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 		return r;
 	handler->ledger = ledger_ref(ledger);
 	if (filter_init(&handler->filter, &config->filter) < 0)
+		return -ENOMEM;
+	if (config->kind->exports && !(handler->exportable = exportable_new(context)))
 		return -ENOMEM;
 	r = open_object(handler, config, context, workers, why);
 	if (r < 0)

@@ -29,6 +29,7 @@ struct handler_context {
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct link *forwards; /* of all handlers (handlers/forward.h) */
 	const struct own_addresses *own_addresses; /* of this host, now */
+	const uint16_t *import_port; /* of the configuration, now; NULL, or 0: there is none */
 	struct intake *intake; /* of a kind that config.imports: for what comes in; else NULL */
 };
 

@@ -21,6 +21,7 @@ struct handlers {
 	struct handler_context context;
 	struct link forwards;
 	struct own_addresses own_addresses;
+	uint16_t import_port;
 	struct workers workers;
 	struct set set;
 	struct handlers_plan *plan; /* NULL: none is under way */
@@ -59,6 +60,7 @@ struct handlers *handlers_new(const struct handler_context *context)
 	handlers->context = *context;
 	handlers->context.forwards = &handlers->forwards;
 	handlers->context.own_addresses = &handlers->own_addresses;
+	handlers->context.import_port = &handlers->import_port;
 	if (interface_list_read(&interfaces) >= 0)
 		own_addresses_update(&handlers->own_addresses, &interfaces);
 	workers_init(&handlers->workers);
@@ -191,6 +193,7 @@ bool handlers_commit(struct handlers_plan *plan)
 			handler_begin(handler);
 		return true;
 	}
+	plan->handlers->import_port = (uint16_t)plan->wanted->import_port;
 	plan->handlers->set = plan->set;
 	plan->set = before;
 	plan->next = 0;

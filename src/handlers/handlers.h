@@ -11,8 +11,8 @@ struct handlers;
  * step of the way there, as hundreds of handlers would keep the loop away for long. */
 struct handlers_plan;
 
-/* An empty set, or NULL without memory. What is in context must live longer; its name, forwards and
- * own_addresses are ignored. */
+/* An empty set, or NULL without memory. What is in context must live longer; its name, forwards,
+ * own_addresses and import_port are ignored. */
 struct handlers *handlers_new(const struct handler_context *context);
 
 /* Retires all of them (handler_retire()), waits for their threads until a second after deadline_ns

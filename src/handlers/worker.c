@@ -10,17 +10,10 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "data/oldest.h"
 #include "data/ring.h"
 
 #define STACK_SIZE (256 * 1024)
-
-/* Datagrams that were taken from the ring together, or at about the same time. */
-struct taken {
-	uint64_t since_ns; /* the oldest waits */
-	uint64_t end; /* of all that were taken so far, the number with them */
-};
-
-#define TAKEN_MAX 64
 
 struct worker {
 	struct link of_ledger;
@@ -49,10 +42,7 @@ struct worker {
 	uint64_t in_hand; /* taken from the ring and not yet settled */
 	uint64_t chunk_left, chunk_bytes; /* of chunk, not delivered yet */
 	uint64_t held_bytes; /* that the kind holds of the others */
-	uint64_t taken_total;
-	struct taken taken[TAKEN_MAX]; /* what in_hand consists of, from the oldest on, as if it
-					  were settled in that order */
-	unsigned taken_count;
+	struct oldest oldest; /* of those in hand */
 };
 
 static void lock(const struct worker *worker)
@@ -138,39 +128,11 @@ static bool is_past_deadline(const struct worker *worker)
 	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->deadline_ns;
 }
 
-/* Datagrams were taken from the ring. Where there are many times, each two become one. */
-static void note_taken(struct worker *worker, uint64_t count, uint64_t since_ns)
-{
-	struct taken *taken = worker->taken;
-
-	worker->in_hand += count;
-	worker->taken_total += count;
-	if (worker->taken_count == TAKEN_MAX) {
-		for (unsigned i = 0; i < TAKEN_MAX / 2; i++)
-			taken[i] = (struct taken){taken[2 * i].since_ns, taken[2 * i + 1].end};
-		worker->taken_count = TAKEN_MAX / 2;
-	}
-	taken[worker->taken_count++] = (struct taken){since_ns, worker->taken_total};
-}
-
+/* These datagrams in hand are settled. The lock is held. */
 static void note_settled(struct worker *worker, uint64_t count)
 {
-	unsigned done = 0;
-
 	worker->in_hand -= count;
-	while (done < worker->taken_count &&
-		worker->taken[done].end <= worker->taken_total - worker->in_hand)
-		done++;
-	worker->taken_count -= done;
-	if (done)
-		memmove(worker->taken, worker->taken + done,
-			worker->taken_count * sizeof(*worker->taken));
-}
-
-/* Since when the oldest datagram in hand waits; 0: there is none. */
-static uint64_t in_hand_since_ns(const struct worker *worker)
-{
-	return worker->taken_count ? worker->taken[0].since_ns : 0;
+	oldest_settle(&worker->oldest, count);
 }
 
 static uint64_t batch_bytes(const struct batch *batch)
@@ -361,7 +323,8 @@ static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_
 		chunk = ring_take(&worker->ring);
 	worker->chunk = chunk;
 	if (chunk) {
-		note_taken(worker, chunk->count, chunk->since_ns);
+		worker->in_hand += chunk->count;
+		oldest_take(&worker->oldest, chunk->count, chunk->since_ns);
 		worker->chunk_left = chunk->count;
 		worker->chunk_bytes = chunk->payload_bytes;
 	}
@@ -703,8 +666,8 @@ void workers_account(struct ledger *ledger, struct account *ret)
 		ret->queued += ring->queued + worker->in_hand;
 		ret->queued_bytes += ring->queued_bytes + worker->chunk_bytes + worker->held_bytes;
 		ret->held += worker->in_hand - worker->chunk_left;
-		ret->oldest_ns = earlier_ns(
-			ret->oldest_ns, earlier_ns(in_hand_since_ns(worker), ring_since_ns(ring)));
+		ret->oldest_ns = earlier_ns(ret->oldest_ns,
+			earlier_ns(oldest_since_ns(&worker->oldest), ring_since_ns(ring)));
 	}
 	pthread_mutex_unlock(&ledger->lock);
 }

@@ -320,7 +320,7 @@ static void large_buffers_are_given_back(void **state)
 		assert_true(acknowledge(i));
 	}
 	for (size_t i = 0; i <= window.mask; i++)
-		assert_in_range(window.slots[i].room, 0, 1024);
+		assert_in_range(window.slots[i].room, 0, 2048);
 	assert_non_null(window_add(&window, 0, 7));
 	assert_null(window_slot(&window, 1000)->data);
 }

@@ -12,6 +12,7 @@ static const struct column columns[] = {
 	{"QUEUED", "queued", COLUMN_NUMBER},
 	{"PEAK", "queuedMax", COLUMN_COUNT},
 	{"OLDEST", "oldestQueued", COLUMN_WAIT},
+	{"WINDOW", "window", COLUMN_COUNT},
 	{"GROUPS", "groups", COLUMN_TEXT},
 	{"DROPPED BECAUSE", "dropped", COLUMN_REMARK},
 	{"COUNTERS", "counters", COLUMN_REMARK},

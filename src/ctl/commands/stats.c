@@ -36,6 +36,7 @@ static const struct column handler_columns[] = {
 	{"BYTES QUEUED", "queuedBytes", COLUMN_SIZE},
 	{"PEAK", "queuedMax", COLUMN_COUNT},
 	{"OLDEST", "oldestQueued", COLUMN_WAIT},
+	{"WINDOW", "window", COLUMN_COUNT},
 	{"DROPPED BECAUSE", "dropped", COLUMN_REMARK},
 	{"COUNTERS", "counters", COLUMN_REMARK},
 };
