@@ -58,7 +58,7 @@ class Consumer:
     FORMAT = "%p\t%k\t%T\t%h\t%s\n"
 
     def __init__(self, cluster, topic):
-        self.output = tempfile.TemporaryFile("w+b")
+        self.output = tempfile.TemporaryFile("w+b", buffering=0)
         with cluster.host:
             self.process = subprocess.Popen(
                 ["kcat", "-b", cluster.brokers, "-C", "-t", topic, "-o", "beginning", "-q", "-u", "-E", "-f", self.FORMAT,
@@ -74,8 +74,9 @@ class Consumer:
         self.output.close()
 
     def lines(self):
-        self.output.seek(0)
-        return [line for line in self.output.read().split(b"\n")[:-1]]
+        # With a seek, kcat would write there: the two have one offset.
+        output = os.pread(self.output.fileno(), os.fstat(self.output.fileno()).st_size, 0)
+        return output.split(b"\n")[:-1]
 
     def messages(self):
         """What has come so far, as (partition, key, milliseconds, headers, payload)."""
