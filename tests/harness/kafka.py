@@ -1,10 +1,11 @@
 """A Kafka cluster, which is librdkafka's mock (kafka_mock.c), and what a consumer reads from it."""
 
 import os
+import socket
 import subprocess
 import tempfile
 
-from harness.topology import die_with_us
+from harness.topology import CLONE_NEWNET, check, current_namespace, die_with_us, libc
 from harness.waiting import wait_until
 
 PRODUCE, INIT_PRODUCER_ID = 0, 22  # numbers of requests
@@ -45,6 +46,16 @@ class Cluster:
     def quoted(self):
         """As the key brokers has them."""
         return ", ".join(f'"{broker}"' for broker in self.brokers.split(","))
+
+    def connect(self, address):
+        """A connection from within its host. From any thread."""
+        outside = current_namespace()
+        try:
+            check(libc.setns(self.host.fd, CLONE_NEWNET))
+            return socket.create_connection(address)
+        finally:
+            check(libc.setns(outside, CLONE_NEWNET))
+            os.close(outside)
 
     def tell(self, command):
         """See kafka_mock.c."""

@@ -1,5 +1,5 @@
 """Handlers of type kafka, with librdkafka's mock of a cluster: no real broker is at hand. It keeps what it is sent in
-memory, knows producers and their sequence numbers, and has neither TLS nor users."""
+memory, and knows producers and their sequence numbers. TLS and users are what the tests put before it."""
 
 import re
 import shutil
@@ -9,8 +9,11 @@ import time
 import pytest
 
 from harness import kafka
+from harness.credentials import Authority
 from harness.kafka import Cluster, Consumer
+from harness.kafka_front import Front
 from harness.peers import Blast, send
+from harness.topology import Namespace
 from harness.waiting import wait_until
 
 GROUP, PORT = "239.14.0.1", 5014
@@ -281,3 +284,81 @@ def test_a_handler_that_is_replaced_without_brokers_counts_what_it_had(net, clus
     handler = daemon.handler("hq")
     assert handler["delivered"] == 100
     assert handler["dropped"]["shutdown"] + handler["dropped"]["unconfirmed"] == 600
+
+
+# TLS and users
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("made")
+    made = Authority(directory / "ours")
+    made.server = made.sign("k1", "127.0.0.1")
+    made.misnamed = made.sign("k2", "127.0.0.9")
+    made.client = made.sign("plant-1")
+    made.others = Authority(directory / "others")
+    made.password = directory / "password"
+    made.password.write_text(f"{SECRET}\n")
+    made.wrong_password = directory / "wrong"
+    made.wrong_password.write_text(f"{SECRET}, but not quite\n")
+    return made
+
+
+SECRET = "correct horse"
+
+
+@pytest.fixture
+def hidden(mock):
+    """A cluster that only a Front reaches."""
+    host = Namespace()
+    with Cluster(host, mock, TOPIC) as cluster:
+        yield cluster
+    host.close()
+
+
+def tls(made, ca=None, client=None):
+    keys = f'tls = true; ca = "{ca or made.ca}";'
+    return keys + (f'certificate = "{client.certificate}"; key = "{client.key}";' if client else "")
+
+
+def deliver_one(daemon, net, blast):
+    blast(net.peer, GROUP, PORT, 1, interface="eth0")
+    wait_until(lambda: daemon.handler("hq")["delivered"] == 1, "the acknowledgement")
+    assert daemon.handler("hq")["error"] is None
+
+
+def test_tls_with_a_certificate_of_ours_delivers(net, hidden, start, blast, made):
+    with Front(net.host, hidden, made.server, ca=made.ca):
+        deliver_one(start(config(hidden, tls(made, client=made.client))), net, blast)
+
+
+@pytest.mark.parametrize("certificate, ca, client, said", [
+    ("server", "others", "client", "certificate verify failed"),
+    ("misnamed", "ours", "client", "certificate verify failed"),
+    ("server", "ours", None, "certificate required")])
+def test_what_is_wrong_with_certificates_is_said(net, hidden, start, made, certificate, ca, client, said):
+    keys = tls(made, made.others.ca if ca == "others" else None, client and made.client)
+    with Front(net.host, hidden, getattr(made, certificate), ca=made.ca):
+        daemon = start(config(hidden, keys))
+        wait_for_error(daemon, said)
+        assert "see tls, ca, certificate and key" in daemon.handler("hq")["error"] and said in daemon.log()
+        print(daemon.handler("hq")["error"])
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+def test_a_user_with_the_password_delivers(net, hidden, start, blast, made, mechanism):
+    keys = tls(made) + f'sasl = "{mechanism}"; username = "plant-1"; password_file = "{made.password}";'
+    with Front(net.host, hidden, made.server, users={"plant-1": SECRET}) as front:
+        daemon = start(config(hidden, keys))
+        deliver_one(daemon, net, blast)
+        assert front.logins and all(front.logins)
+    assert SECRET not in daemon.log() + str(daemon.call("ListHandlers"))
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+def test_a_wrong_password_is_said_and_nowhere_shown(net, hidden, start, made, mechanism):
+    keys = f'sasl = "{mechanism}"; username = "plant-1"; password_file = "{made.wrong_password}";'
+    with Front(net.host, hidden, users={"plant-1": SECRET}):
+        daemon = start(config(hidden, keys))
+        wait_for_error(daemon, "see sasl, username and password_file")
+        assert "not quite" not in daemon.log() + str(daemon.call("ListHandlers"))

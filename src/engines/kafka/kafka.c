@@ -279,7 +279,7 @@ static void log_library(struct kafka_handler *kafka, rd_kafka_event_t *event)
 /* The producer has ended by itself: it gets the time to hear of what is in flight. */
 static void begin_failure(struct kafka_handler *kafka)
 {
-	char reason[WHY_MAX], shown_reason[WHY_MAX], text[WHY_MAX];
+	char reason[WHY_MAX], escaped[WHY_MAX], text[WHY_MAX];
 	rd_kafka_resp_err_t error = rd_kafka_fatal_error(kafka->producer, reason, sizeof(reason));
 
 	if (kafka->is_failed || kafka->is_finishing)
@@ -287,10 +287,11 @@ static void begin_failure(struct kafka_handler *kafka)
 	kafka->is_failed = true;
 	kafka->purge_ns = clock_ns(CLOCK_MONOTONIC) + kafka->ack_timeout;
 	window_disconnected(&kafka->window);
-	snprintf(text, sizeof(text), "the producer has ended, and is created again: %.180s%s",
-		trouble_text(reason, shown_reason),
+	reason[strcspn(reason, "(")] = '\0'; /* what only the library's authors understand */
+	snprintf(text, sizeof(text), "the producer has ended, and is created again: %.150s%s",
+		trouble_text(reason, escaped),
 		error == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
-			? "; it needs IdempotentWrite"
+			? "; this user needs IdempotentWrite"
 			: "");
 	trouble_show(&kafka->trouble, error, NULL, text);
 	rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);

@@ -39,33 +39,34 @@ void trouble_end(struct trouble *trouble, const void *topic)
 	log_notice("handler %s: Kafka takes datagrams again", trouble->name);
 }
 
-static const char *hint(int cause)
+static const char *hint(int cause, const char *text)
 {
-	switch (cause) {
-	case RD_KAFKA_RESP_ERR__SSL:
-		return "; see ca, certificate and key";
-	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	if (cause == RD_KAFKA_RESP_ERR__SSL || strstr(text, "SSL routines"))
+		return "; see tls, ca, certificate and key, and the names in brokers";
+	if (cause == RD_KAFKA_RESP_ERR__AUTHENTICATION)
 		return "; see sasl, username and password_file";
-	case RD_KAFKA_RESP_ERR__RESOLVE:
-		return "; see brokers";
-	default:
-		return "";
-	}
+	return cause == RD_KAFKA_RESP_ERR__RESOLVE ? "; see brokers" : "";
 }
 
-/* "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms
- * in state CONNECT)": without its end. */
+static void cut(char *text, const char *from)
+{
+	char *found = strstr(text, from);
+
+	if (found)
+		*found = '\0';
+}
+
+/* "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in
+ * state CONNECT)": without its end, and without advice in the library's own words. */
 void trouble_hear(struct trouble *trouble, int cause, const char *reason)
 {
 	char text[WHY_MAX];
-	char *end;
 
 	trouble_text(reason, text);
-	end = strstr(text, " (after ");
-	if (end)
-		*end = '\0';
+	cut(text, " (after ");
+	cut(text, ": broker certificate could not be verified");
 	trouble->heard_cause = cause;
-	snprintf(trouble->heard, sizeof(trouble->heard), "%.200s%s", text, hint(cause));
+	snprintf(trouble->heard, sizeof(trouble->heard), "%.170s%s", text, hint(cause, text));
 }
 
 void trouble_show_heard(struct trouble *trouble, uint64_t silence_ns)
