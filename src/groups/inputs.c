@@ -23,7 +23,7 @@
 /* When to try again where an event could not be added. */
 static const struct timeval again = {.tv_usec = 10000};
 
-/* How long inputs_finish() waits where the network is busy, in milliseconds. */
+/* How often inputs_finish() looks, in milliseconds. */
 #define BUSY_MS 1
 
 struct inputs {
@@ -214,15 +214,13 @@ void inputs_follow(struct inputs *inputs, struct handlers *handlers)
 		add(inputs, handlers_at(handlers, i));
 }
 
-/* Sends until the network is busy. Returns whether something waits. */
+/* Sends until the network is busy. Returns whether there is, or may be, more. */
 static bool drain(struct input *input)
 {
-	int r;
-
 	sender_cancel(&input->waiter);
-	while ((r = send_oldest(input)) > 0)
+	while (send_oldest(input) > 0)
 		;
-	return r < 0;
+	return !intake_is_finished(input->intake);
 }
 
 static void abandon(struct input *input)
@@ -243,10 +241,8 @@ void inputs_finish(struct inputs *inputs, uint64_t until_ns)
 
 	if (!inputs)
 		return;
-	list_for_each(input, &inputs->list, link) {
+	list_for_each(input, &inputs->list, link)
 		input->is_ending = true;
-		intake_stop(input->intake);
-	}
 	while (is_busy && clock_ns(CLOCK_MONOTONIC) < until_ns) {
 		is_busy = false;
 		list_for_each(input, &inputs->list, link)

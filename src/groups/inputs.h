@@ -21,6 +21,7 @@ struct inputs *inputs_new(struct event_base *base, struct groups *groups);
  * is still sent. */
 void inputs_follow(struct inputs *inputs, struct handlers *handlers);
 
-/* Has all handlers take no more, sends what waits, and drops what could not be sent until until_ns
- * (CLOCK_MONOTONIC). Frees it. Waits without the loop, which must have ended. Accepts NULL. */
+/* After handlers_stop_inputs(): sends what they have taken, until they have ended, and drops what
+ * could not be sent until until_ns (CLOCK_MONOTONIC). Frees it. Waits without the loop, which must
+ * have ended. Accepts NULL. */
 void inputs_finish(struct inputs *inputs, uint64_t until_ns);

@@ -289,6 +289,22 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 	handler_free(handler);
 }
 
+static void deliver_retired(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+	struct outcome outcome = {.dropped[DROP_SHUTDOWN] = batch->count};
+
+	ledger_received(handler->ledger, batch->count, &outcome);
+}
+
+void handler_retire_early(struct handler *handler, uint64_t deadline_ns)
+{
+	intake_stop(handler->intake);
+	if (handler->worker)
+		worker_retire(take(handler->worker), deadline_ns);
+	handler->outlet.deliver = deliver_retired;
+}
+
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces)
 {
 	if (handler->kind->links_changed)

@@ -156,6 +156,11 @@ void handler_begin(struct handler *handler);
  * and then counted as dropped. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
 
+/* At the stop, for a handler by which something comes in (handler_intake()): retires it while what
+ * it has taken is sent. handler_retire() must follow; what groups still deliver is counted as
+ * dropped. */
+void handler_retire_early(struct handler *handler, uint64_t deadline_ns);
+
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces);
 
 /* Has a handler that records begin a new file, soon. Returns 0, or -EOPNOTSUPP when it does not

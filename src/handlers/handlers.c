@@ -87,6 +87,13 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 	return 0;
 }
 
+void handlers_stop_inputs(struct handlers *handlers, uint64_t deadline_ns)
+{
+	for (size_t i = 0; handlers && i < handlers->set.count; i++)
+		if (handler_intake(handlers->set.items[i]))
+			handler_retire_early(handlers->set.items[i], deadline_ns);
+}
+
 void handlers_expire(struct handlers *handlers)
 {
 	workers_expire(&handlers->workers);

@@ -85,7 +85,7 @@ static const struct config_kind relay_kind = {
 static int check_broker_group(const void *settings, const char *group, char why[static WHY_MAX])
 {
 	(void)settings;
-	return strchr(group, '*') ? because(why, -EINVAL, "a subject cannot have a *") : 0;
+	return strchr(group, '*') ? because(why, -EINVAL, "has a *, which no subject has") : 0;
 }
 
 static int64_t broker_port(const void *settings)
@@ -776,11 +776,11 @@ static void files_too_large_together_are_refused(void **state)
 	X(a_group_whose_name_the_broker_cannot_have, "import_port = 5999;" \
 		"handlers: { hq: { type = \"broker\"; }; };\n" \
 		"groups: { a*: { address = \"233.252.0.1\"; port = 1; handlers = [\"hq\"]; }; };", \
-		"2: groups.a*.handlers: \"hq\": a subject cannot have a *") \
+		"2: groups.a*.handlers: \"hq\": the name of the group has a *, which no subject has") \
 	X(an_input_of_a_group_whose_name_the_broker_cannot_have, "import_port = 5999;" \
 		"handlers: { hq: { type = \"broker\"; }; };\n" \
 		"groups: { a*: { address = \"233.252.0.1\"; port = 1; inputs = [\"hq\"]; }; };", \
-		"2: groups.a*.inputs: \"hq\": a subject cannot have a *") \
+		"2: groups.a*.inputs: \"hq\": the name of the group has a *, which no subject has") \
 	X(unknown_key_in_a_group, IN_A("adress = \"x\";"), \
 		"4: groups.a: unknown key \"adress\", did you mean \"address\"?") \
 	X(unknown_key_at_the_top, "\ngruops: {};", "2: unknown key \"gruops\", did you mean \"groups\"?") \
