@@ -342,7 +342,6 @@ def test_what_is_wrong_with_certificates_is_said(net, hidden, start, made, certi
         daemon = start(config(hidden, keys))
         wait_for_error(daemon, said)
         assert "see tls, ca, certificate and key" in daemon.handler("hq")["error"] and said in daemon.log()
-        print(daemon.handler("hq")["error"])
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])

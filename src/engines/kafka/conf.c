@@ -180,6 +180,16 @@ rd_kafka_t *conf_make_producer(const rd_kafka_conf_t *conf, char why[static WHY_
 	return producer;
 }
 
+/* Of libcrypto, which librdkafka brings. */
+extern void OPENSSL_thread_stop(void) __attribute__((weak));
+
+void conf_end_producer(rd_kafka_t *producer)
+{
+	rd_kafka_destroy(producer);
+	if (OPENSSL_thread_stop)
+		OPENSSL_thread_stop();
+}
+
 /* Whether the library can use certificates and keys is known only when it makes a producer; this
  * one has no brokers. */
 bool conf_doubt(const struct kafka_settings *settings, char why[static WHY_MAX])
@@ -198,7 +208,7 @@ bool conf_doubt(const struct kafka_settings *settings, char why[static WHY_MAX])
 	rd_kafka_conf_set(conf, "bootstrap.servers", "", NULL, 0);
 	producer = conf_make_producer(conf, reason);
 	if (producer)
-		rd_kafka_destroy(producer);
+		conf_end_producer(producer);
 	else
 		because(why, 0, "%s", reason);
 	return !producer;

@@ -22,5 +22,8 @@ int conf_new(const struct kafka_settings *settings, const char *name, char why[s
  * Returns NULL with the reason in why. */
 rd_kafka_t *conf_make_producer(const rd_kafka_conf_t *conf, char why[static WHY_MAX]);
 
+/* Frees it, with what libraries keep for this thread: a process may end before its threads have. */
+void conf_end_producer(rd_kafka_t *producer);
+
 /* See handler_kind.doubt. */
 bool conf_doubt(const struct kafka_settings *settings, char why[static WHY_MAX]);

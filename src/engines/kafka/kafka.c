@@ -357,7 +357,7 @@ static void close_producer(struct kafka_handler *kafka)
 	}
 	rd_kafka_queue_io_event_enable(kafka->events, -1, NULL, 0);
 	rd_kafka_queue_destroy(kafka->events);
-	rd_kafka_destroy(kafka->producer);
+	conf_end_producer(kafka->producer);
 	kafka->producer = NULL;
 	kafka->events = NULL;
 }

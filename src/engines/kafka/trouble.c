@@ -56,8 +56,8 @@ static void cut(char *text, const char *from)
 		*found = '\0';
 }
 
-/* "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in
- * state CONNECT)": without its end, and without advice in the library's own words. */
+/* "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms
+ * in state CONNECT)": without its end, and without advice in the library's own words. */
 void trouble_hear(struct trouble *trouble, int cause, const char *reason)
 {
 	char text[WHY_MAX];
