@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from harness import kafka
 from harness.credentials import Authority
+from harness.daemon import run_mcastd
 from harness.kafka import Cluster, Consumer
 from harness.kafka_front import Front
 from harness.peers import Blast, send
@@ -39,10 +41,10 @@ def cluster(net, mock):
         yield cluster
 
 
-def config(cluster, keys="", group=""):
+def config(cluster, keys="", groups="", handlers=""):
     return f"""groups: {{ news: {{ address = "{GROUP}"; port = {PORT}; interfaces = ["eth0"]; handlers = ["hq"];
-            receive_buffer = "8M"; {group} }}; }};
-        handlers: {{ hq: {{ type = "kafka"; brokers = [{cluster.quoted}]; site = "plant-1"; {keys} }}; }};"""
+            receive_buffer = "8M"; }}; {groups} }};
+        handlers: {{ hq: {{ type = "kafka"; brokers = [{cluster.quoted}]; site = "plant-1"; {keys} }}; {handlers} }};"""
 
 
 def look_for(daemon, seconds):
@@ -361,3 +363,68 @@ def test_a_wrong_password_is_said_and_nowhere_shown(net, hidden, start, made, me
         daemon = start(config(hidden, keys))
         wait_for_error(daemon, "see sasl, username and password_file")
         assert "not quite" not in daemon.log() + str(daemon.call("ListHandlers"))
+
+
+# What --check says, and what does not depend on a cluster
+
+
+NOWHERE = SimpleNamespace(quoted='"nowhere.invalid:9092"')
+
+
+def check(tmp_path, keys):
+    path = tmp_path / "mcastd.conf"
+    path.write_text(config(NOWHERE, keys) + f'control: {{ socket = "{tmp_path}/socket"; }}; run_directory = "{tmp_path}/run";')
+    return run_mcastd("-c", str(path), "--check")
+
+
+def test_the_check_says_what_the_library_thinks_of_a_certificate(tmp_path, made):
+    assert check(tmp_path, tls(made, client=made.client)).stderr == ""
+    broken = tmp_path / "broken.pem"
+    broken.write_text("-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
+    result = check(tmp_path, tls(made, ca=broken))
+    assert result.returncode == 0 and "warning" in result.stderr and "ssl.ca.location failed" in result.stderr
+
+
+def test_the_check_warns_of_a_password_in_the_clear(tmp_path, made):
+    keys = f'username = "plant-1"; password_file = "{made.password}"; sasl = '
+    assert "sends its password in the clear" in check(tmp_path, keys + '"PLAIN";').stderr
+    assert check(tmp_path, keys + '"SCRAM-SHA-512";').stderr == ""
+
+
+def test_a_name_that_does_not_resolve_is_said(net, start):
+    daemon = start(config(NOWHERE))
+    wait_for_error(daemon, "nowhere.invalid")
+    assert "see brokers" in daemon.handler("hq")["error"]
+
+
+def memory(daemon):
+    """The resident memory, in bytes."""
+    with open(f"/proc/{daemon.process.pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) << 10
+
+
+@pytest.mark.long
+def test_a_minute_without_brokers_costs_the_queue_and_the_window_and_nobody_else(net, cluster, start, blast):
+    queue, window = 8 << 20, 10000
+    daemon = start(config(
+        cluster, f'window = {window}; queue = "8M"; drop = "oldest";',
+        f'other: {{ address = "239.14.0.2"; port = {PORT}; interfaces = ["eth0"]; handlers = ["raw"]; }};',
+        'raw: { type = "file"; path = "$DIR/raw"; format = "raw"; };'))
+    blast(net.peer, GROUP, PORT, 20000, interface="eth0", rate=20000)
+    settled(daemon, 20000)
+    before = memory(daemon)
+    cluster.tell("down")
+    with stream(blast, net, rate=20000) as sender, \
+            blast.stream(net.peer, "239.14.0.2", PORT, rate=500, interface="eth0") as others:
+        look_for(daemon, 60)
+        used = memory(daemon) - before
+    daemon.wait_arrived("other", others.sent)
+    daemon.wait_arrived("news", 20000 + sender.sent)
+    assert daemon.wait_idle("raw")["delivered"] == others.sent and not daemon.group("other")["kernelDropped"]
+    handler = daemon.handler("hq")
+    assert set(dropped(handler)) == {"queue"} and handler["delivered"] == 20000
+    print(f"{used / 2**20:.1f} MiB more for {handler['queued']} datagrams")
+    assert used < queue + window * 1024 + (16 << 20)
+    began = time.monotonic()
+    daemon.finish()
+    assert time.monotonic() - began < 15
