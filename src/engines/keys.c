@@ -377,7 +377,7 @@ static int check_token(const char *pattern, const char *group, const char *bad, 
 	if (!strstr(pattern, "%g") || !found)
 		return 0;
 	return because(why, -EINVAL,
-		"the name of the group would be part of its %s, where a name has no %c: rename the "
+		"would be part of its %s, where a name has no %c: rename the "
 		"group, or write the "
 		"%s without %%g",
 		what, *found, what);

@@ -248,19 +248,19 @@ static void a_group_has_a_name_that_is_one_token(void **state)
 		const char *text, *good, *bad, *expected;
 	} cases[] = {
 		{NATS(""), "a:b+c[d]%e", "a.b",
-			"the name of the group would be part of its subject, where a name has no "
+			"would be part of its subject, where a name has no "
 			".: rename the group, or "
 			"write the subject without %g"},
 		{NATS(""), "a?", "a*",
-			"the name of the group would be part of its subject, where a name has no "
+			"would be part of its subject, where a name has no "
 			"*: rename the group, or "
 			"write the subject without %g"},
 		{MQTT(""), "a.b:c*", "a+b",
-			"the name of the group would be part of its topic, where a name has no +: "
+			"would be part of its topic, where a name has no +: "
 			"rename the group, or "
 			"write the topic without %g"},
 		{KAFKA(""), "a.b_c-d", "a:b",
-			"the name of the group would be part of its topic, where a name has no :: "
+			"would be part of its topic, where a name has no :: "
 			"rename the group, or "
 			"write the topic without %g"},
 	};
