@@ -292,7 +292,7 @@ def test_nothing_is_lost_repeated_or_disordered_while_the_wan_is_cut(sites, serv
     def cut():
         getattr(sites, site).cut()
         time.sleep(2)
-        getattr(sites, site).mend()
+        getattr(sites, site).restore()
 
     outage(sites, pair, blast, sinks, cut)
 
