@@ -117,6 +117,9 @@ static void kafka_has_defaults(void **state)
 	assert_int_equal(settings->partition_key, PARTITION_BY_SITE);
 	assert_string_equal(kafka_compressions[settings->compression], "none");
 	assert_int_equal(settings->sasl, SASL_NONE);
+	assert_int_equal(settings->common.window, 10000);
+	assert_int_equal(settings->common.ack_timeout, 10 * 1000000000ll);
+	assert_int_equal(settings->expire, 0);
 	assert_true(settings->common.metadata);
 	assert_false(settings->tls);
 }
