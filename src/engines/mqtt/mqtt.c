@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -315,13 +316,12 @@ static struct topic *topic_new(const struct mqtt_handler *mqtt, const char *grou
 /* The topic of a group. They stay: groups do, too. Returns NULL without memory. */
 static struct topic *find_topic(struct mqtt_handler *mqtt, const char *group)
 {
-	struct topic **found = bsearch(
+	size_t at = lower_bound(
 		group, mqtt->topics, mqtt->topic_count, sizeof(*mqtt->topics), compare_topics);
 	struct topic **all, *topic;
-	size_t at = 0;
 
-	if (found)
-		return *found;
+	if (at < mqtt->topic_count && !strcmp(mqtt->topics[at]->group, group))
+		return mqtt->topics[at];
 	all = reallocarray(mqtt->topics, mqtt->topic_count + 1, sizeof(*all));
 	if (!all)
 		return NULL;
@@ -329,8 +329,6 @@ static struct topic *find_topic(struct mqtt_handler *mqtt, const char *group)
 	topic = topic_new(mqtt, group);
 	if (!topic)
 		return NULL;
-	while (at < mqtt->topic_count && strcmp(all[at]->group, group) < 0)
-		at++;
 	memmove(&all[at + 1], &all[at], (mqtt->topic_count - at) * sizeof(*all));
 	all[at] = topic;
 	mqtt->topic_count++;
@@ -479,12 +477,11 @@ static int compare_inputs(const void *base, const void *item)
 /* The first of the inputs with this base, as groups whose topic has no %g share theirs; or NULL. */
 static struct input *find_input(struct mqtt_handler *mqtt, const char *base)
 {
-	struct input *found = bsearch(
+	size_t at = lower_bound(
 		base, mqtt->inputs, mqtt->input_count, sizeof(*mqtt->inputs), compare_inputs);
 
-	while (found && found > mqtt->inputs && !strcmp(found[-1].base, base))
-		found--;
-	return found;
+	return at < mqtt->input_count && !strcmp(mqtt->inputs[at].base, base) ? &mqtt->inputs[at]
+									      : NULL;
 }
 
 static bool is_wanted_site(const struct mqtt_handler *mqtt, const char *site)
