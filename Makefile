@@ -123,7 +123,7 @@ engine_names := nats mqtt kafka
 engine_libraries_nats := libnats libcrypto jansson
 engine_libraries_mqtt := libmosquitto openssl
 engine_libraries_kafka := rdkafka
-engine_parts = $(call objects,src/engines/$(1)/*.c src/engines/$(1).c src/engines/$(1)_*.c)
+engine_parts = $(call objects,src/engines/$(1)/*.c)
 engine_objects := $(foreach name,$(engine_names),$(call engine_parts,$(name)))
 engines_here := $(foreach name,$(engine_names),$(if $(call engine_parts,$(name)),$(name)))
 ifeq ($(origin ENGINES),undefined)

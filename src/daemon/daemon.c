@@ -48,9 +48,6 @@
 #define STOP_NS (5 * NS_PER_S)
 #define STOP_STORED_NS NS_PER_S
 
-/* How long what has come in may still take to leave. */
-#define STOP_INPUTS_NS (500 * NS_PER_MS)
-
 /* Beside the groups': connections, files, and the duplicates for the fd store. */
 #define SPARE_DESCRIPTORS 4096
 
@@ -547,9 +544,10 @@ int daemon_stop(struct daemon *daemon)
 	reloads_free(daemon->reloads);
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
-	handlers_end_imports(daemon->handlers, deadline);
-	inputs_finish(daemon->inputs, clock_ns(CLOCK_MONOTONIC) + STOP_INPUTS_NS,
-		deadline + STOP_INPUTS_NS);
+	handlers_stop_inputs(daemon->handlers, deadline);
+	/* The rest is for acknowledging what was sent. */
+	now = clock_ns(CLOCK_MONOTONIC);
+	inputs_finish(daemon->inputs, now + (deadline > now ? deadline - now : 0) / 2);
 	groups_free(daemon->groups);
 	if (daemon->groups)
 		users_clear(&daemon->users);

@@ -41,6 +41,8 @@ struct intake {
 	unsigned waiting; /* records */
 	uint64_t done;
 	bool is_stopped;
+	bool stays_open; /* until is_ended, also when it was stopped */
+	bool is_ended;
 	bool is_abandoned; /* nothing is done any more */
 	int fd, done_fd;
 	bool is_readable, is_done_readable; /* the two descriptors */
@@ -244,12 +246,17 @@ static void count_taken(struct intake_book *book, uint32_t size)
 	pthread_mutex_unlock(&book->lock);
 }
 
+static bool takes_more(const struct intake *intake)
+{
+	return !intake->is_ended && (!intake->is_stopped || intake->stays_open);
+}
+
 static int push(struct intake *intake, const struct intake_item *item)
 {
 	size_t name_length = strlen(item->group) + 1;
 	struct record *record;
 
-	if (intake->is_stopped)
+	if (!takes_more(intake))
 		return -ESHUTDOWN;
 	if (name_length > NAME_LENGTH_MAX)
 		return -EINVAL;
@@ -282,6 +289,28 @@ int intake_push_wait(struct intake *intake, const struct intake_item *item)
 		pthread_cond_wait(&intake->changed, &intake->lock);
 	unlock(intake);
 	return r;
+}
+
+void intake_stay_open(struct intake *intake)
+{
+	lock(intake);
+	intake->stays_open = true;
+	unlock(intake);
+}
+
+static void end(struct intake *intake)
+{
+	intake->is_stopped = intake->is_ended = true;
+	set_readable(intake->fd, &intake->is_readable);
+	set_readable(intake->done_fd, &intake->is_done_readable);
+	pthread_cond_broadcast(&intake->changed);
+}
+
+void intake_end(struct intake *intake)
+{
+	lock(intake);
+	end(intake);
+	unlock(intake);
 }
 
 void intake_drop(struct intake *intake, enum intake_drop reason)
@@ -437,7 +466,7 @@ bool intake_is_finished(struct intake *intake)
 	bool is_finished;
 
 	lock(intake);
-	is_finished = intake->is_stopped && !intake->waiting;
+	is_finished = !takes_more(intake) && !intake->waiting;
 	unlock(intake);
 	return is_finished;
 }
@@ -448,9 +477,9 @@ uint64_t intake_abandon(struct intake *intake)
 
 	lock(intake);
 	count = intake->waiting;
-	intake->is_stopped = true;
 	if (count)
 		settle(intake, 0, count, INTAKE_SHUTDOWN);
+	end(intake);
 	unlock(intake);
 	return count;
 }

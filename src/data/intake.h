@@ -73,6 +73,12 @@ int intake_push(struct intake *intake, const struct intake_item *item);
 /* The same, waiting for room in a thread that may block. Never returns -EAGAIN. */
 int intake_push_wait(struct intake *intake, const struct intake_item *item);
 
+/* For a broker that does not deliver again what it has handed over: also after intake_stop()
+ * datagrams are taken, until intake_end(), which must come once nothing more is read. Before the
+ * first push. */
+void intake_stay_open(struct intake *intake);
+void intake_end(struct intake *intake);
+
 /* Counts a datagram as taken and dropped: it needs no place. */
 void intake_drop(struct intake *intake, enum intake_drop reason);
 
@@ -110,7 +116,7 @@ void intake_settle(struct intake *intake, unsigned sent, unsigned dropped, enum 
  */
 void intake_stop(struct intake *intake);
 
-/* Whether it was stopped, and nothing waits: nothing will ever come again. */
+/* Whether it was stopped, takes nothing any more, and nothing waits. */
 bool intake_is_finished(struct intake *intake);
 
 /* Stops it, and drops what waits, for INTAKE_SHUTDOWN. Returns how many. Safe from any thread: what

@@ -196,10 +196,11 @@ bool window_acknowledge(struct window *window, uint64_t number, uint64_t now_ns)
 	return true;
 }
 
-/* Those that were sent before the pause are answered one by one: the first one counts. */
+/* Those that were sent before the pause are answered one by one: the first one counts, then it has
+ * gone back. */
 void window_refuse(struct window *window, uint64_t number, uint64_t now_ns)
 {
-	if (!find_open(window, number) || number >= window->next || window->resume_ns)
+	if (!find_open(window, number) || number >= window->next)
 		return;
 	window->pause_ns = window->pause_ns ? 2 * window->pause_ns : PAUSE_MIN_NS;
 	if (window->pause_ns > PAUSE_MAX_NS)

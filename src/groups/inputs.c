@@ -23,7 +23,7 @@
 /* When to try again where an event could not be added. */
 static const struct timeval again = {.tv_usec = 10000};
 
-/* How long inputs_finish() waits where the network is busy, in milliseconds. */
+/* How often inputs_finish() looks, in milliseconds. */
 #define BUSY_MS 1
 
 struct inputs {
@@ -43,7 +43,6 @@ struct input {
 	struct send_waiter waiter;
 	struct log_limit limit;
 	bool is_ending; /* by inputs_finish() */
-	bool stops_itself; /* its handler does, when it has ended */
 };
 
 static void input_free(struct input *input)
@@ -202,7 +201,6 @@ static void add(struct inputs *inputs, struct handler *handler)
 	input->intake = intake_ref(intake);
 	input->ledger = ledger_ref(handler_ledger(handler));
 	input->waiter.ready = on_ready;
-	input->stops_itself = handler_acknowledges_first(handler);
 	event_assign(&input->readable, inputs->base, intake_fd(intake), EV_READ | EV_PERSIST,
 		on_readable, input);
 	evtimer_assign(&input->retry, inputs->base, on_retry, input);
@@ -216,12 +214,13 @@ void inputs_follow(struct inputs *inputs, struct handlers *handlers)
 		add(inputs, handlers_at(handlers, i));
 }
 
-/* Sends until the network is busy. */
-static void drain(struct input *input)
+/* Sends until the network is busy. Returns whether there is, or may be, more. */
+static bool drain(struct input *input)
 {
 	sender_cancel(&input->waiter);
 	while (send_oldest(input) > 0)
 		;
+	return !intake_is_finished(input->intake);
 }
 
 static void abandon(struct input *input)
@@ -235,31 +234,19 @@ static void abandon(struct input *input)
 			input->ledger->name, left, plural(left));
 }
 
-/* Whether more may come, or be sent, until the time is over. */
-static bool is_open(struct input *input, uint64_t until_ns, uint64_t ended_ns)
-{
-	return !intake_is_finished(input->intake) &&
-	       clock_ns(CLOCK_MONOTONIC) < (input->stops_itself ? ended_ns : until_ns);
-}
-
-void inputs_finish(struct inputs *inputs, uint64_t until_ns, uint64_t ended_ns)
+void inputs_finish(struct inputs *inputs, uint64_t until_ns)
 {
 	struct input *input;
 	bool is_busy = true;
 
 	if (!inputs)
 		return;
-	list_for_each(input, &inputs->list, link) {
+	list_for_each(input, &inputs->list, link)
 		input->is_ending = true;
-		if (!input->stops_itself)
-			intake_stop(input->intake);
-	}
-	while (is_busy) {
+	while (is_busy && clock_ns(CLOCK_MONOTONIC) < until_ns) {
 		is_busy = false;
-		list_for_each(input, &inputs->list, link) {
-			drain(input);
-			is_busy |= is_open(input, until_ns, ended_ns);
-		}
+		list_for_each(input, &inputs->list, link)
+			is_busy |= drain(input);
 		if (is_busy)
 			poll(NULL, 0, BUSY_MS);
 	}

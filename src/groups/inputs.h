@@ -21,8 +21,7 @@ struct inputs *inputs_new(struct event_base *base, struct groups *groups);
  * is still sent. */
 void inputs_follow(struct inputs *inputs, struct handlers *handlers);
 
-/* Has all handlers take no more, sends what waits, and drops what could not be sent until until_ns
- * (CLOCK_MONOTONIC). What comes in by handlers that handlers_end_imports() has told to end is sent
- * until they have, or until ended_ns. Frees it. Waits without the loop, which must have ended.
- * Accepts NULL. */
-void inputs_finish(struct inputs *inputs, uint64_t until_ns, uint64_t ended_ns);
+/* After handlers_stop_inputs(): sends what they have taken, until they have ended, and drops what
+ * could not be sent until until_ns (CLOCK_MONOTONIC). Frees it. Waits without the loop, which must
+ * have ended. Accepts NULL. */
+void inputs_finish(struct inputs *inputs, uint64_t until_ns);

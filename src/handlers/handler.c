@@ -282,29 +282,27 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 {
 	if (!handler)
 		return;
-	if (handler->intake && !handler->kind->acknowledges_first)
+	if (handler->intake)
 		intake_stop(handler->intake);
 	if (handler->worker)
 		worker_retire(handler->worker, deadline_ns);
 	handler_free(handler);
 }
 
-/* The daemon ends: nothing is received any more. */
-static void ignore(struct outlet *outlet, const struct batch *batch)
+static void deliver_retired(struct outlet *outlet, const struct batch *batch)
 {
-	(void)outlet, (void)batch;
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+	struct outcome outcome = {.dropped[DROP_SHUTDOWN] = batch->count};
+
+	ledger_received(handler->ledger, batch->count, &outcome);
 }
 
-bool handler_acknowledges_first(const struct handler *handler)
+void handler_retire_early(struct handler *handler, uint64_t deadline_ns)
 {
-	return handler->kind->acknowledges_first;
-}
-
-void handler_end(struct handler *handler, uint64_t deadline_ns)
-{
-	handler->outlet.deliver = ignore;
+	intake_stop(handler->intake);
 	if (handler->worker)
 		worker_retire(take(handler->worker), deadline_ns);
+	handler->outlet.deliver = deliver_retired;
 }
 
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces)

@@ -112,11 +112,6 @@ struct handler_kind {
 	 * deadline does not count. */
 	bool exclusive;
 
-	/* For a kind that config.imports: it acknowledges what it reads before it can see it, so
-	 * that all of it must be sent. Its intake takes more until finish() has returned, after
-	 * which nothing more comes. */
-	bool acknowledges_first;
-
 	/* The payload of what it holds, which it has not said the outcome of, in bytes. Must agree
 	 * with the outcomes of the calls so far: what another thread settles meanwhile counts once
 	 * the next call has said so. NULL: it holds nothing for long. */
@@ -161,12 +156,10 @@ void handler_begin(struct handler *handler);
  * and then counted as dropped. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
 
-/* Whether its kind does (see above). */
-bool handler_acknowledges_first(const struct handler *handler);
-
-/* The same, while the groups that deliver to it are still there: it delivers nothing more.
- * handler_retire() must follow, and does not touch what this has begun. */
-void handler_end(struct handler *handler, uint64_t deadline_ns);
+/* At the stop, for a handler by which something comes in (handler_intake()): retires it while what
+ * it has taken is sent. handler_retire() must follow; what groups still deliver is counted as
+ * dropped. */
+void handler_retire_early(struct handler *handler, uint64_t deadline_ns);
 
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces);
 

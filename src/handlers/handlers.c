@@ -87,11 +87,11 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 	return 0;
 }
 
-void handlers_end_imports(struct handlers *handlers, uint64_t deadline_ns)
+void handlers_stop_inputs(struct handlers *handlers, uint64_t deadline_ns)
 {
 	for (size_t i = 0; handlers && i < handlers->set.count; i++)
-		if (handler_acknowledges_first(handlers->set.items[i]))
-			handler_end(handlers->set.items[i], deadline_ns);
+		if (handler_intake(handlers->set.items[i]))
+			handler_retire_early(handlers->set.items[i], deadline_ns);
 }
 
 void handlers_expire(struct handlers *handlers)

@@ -20,9 +20,9 @@ struct handlers *handlers_new(const struct handler_context *context);
  * any are, nothing is freed, and the process must end without them. Accepts NULL. */
 unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns);
 
-/* Ends those whose intakes take more until they have ended (acknowledges_first), before the groups
- * do. */
-void handlers_end_imports(struct handlers *handlers, uint64_t deadline_ns);
+/* Before handlers_free(): has those take no more by which something comes in, and retires them
+ * (handler_retire_early()). */
+void handlers_stop_inputs(struct handlers *handlers, uint64_t deadline_ns);
 
 /* Drops what is queued for retired handlers past their deadline that are stuck. To be called now
  * and again, so that their accounts settle. */

@@ -411,15 +411,11 @@ static void *worker_main(void *argument)
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
 	/* What has come in is sent first, so that finish() can acknowledge it. */
-	if (worker->intake && !worker->kind->acknowledges_first)
+	if (worker->intake)
 		intake_wait_empty(worker->intake, worker->deadline_ns);
 	if (worker->kind->finish) {
 		worker->kind->finish(worker->object, worker->deadline_ns, &outcome);
 		settle(worker, &outcome);
-	}
-	if (worker->intake) {
-		intake_stop(worker->intake);
-		intake_wait_empty(worker->intake, worker->deadline_ns);
 	}
 	worker->kind->close(worker->object);
 	end(worker);

@@ -25,9 +25,12 @@ def place_with_engine(directory):
 
 
 class Broker:
-    """Keeps messages until they are acknowledged, and sends them again to whoever connects next."""
+    """Keeps messages until they are acknowledged, and sends them again to whoever connects next; or, as one of MQTT, forgets
+    what it has handed over."""
 
-    def __init__(self, path):
+    def __init__(self, path, forgets=False):
+        self.forgets = forgets
+        self.handed_over = 0
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(path)
         self.listener.listen()
@@ -66,8 +69,9 @@ class Broker:
                 self.sessions += 1
                 self.most = max(self.most, self.connections)
                 self.control = connection
-            state = {"open": True}
-            writer = threading.Thread(target=self.write, args=(connection, state, self.acknowledged), daemon=True)
+            state = {"open": True, "stop": False}
+            next = self.handed_over if self.forgets else self.acknowledged
+            writer = threading.Thread(target=self.write, args=(connection, state, next), daemon=True)
             writer.start()
             threading.Thread(target=self.read, args=(connection, state, writer), daemon=True).start()
 
@@ -84,6 +88,8 @@ class Broker:
                     self.groups = [name.decode() for name in packet[1:].split(b"\0") if name]
                 elif packet[:1] == b"O":
                     self.got.append(packet[1:])
+                elif packet[:1] == b"X":
+                    state["stop"] = True
                 elif packet[:1] == b"F":
                     self.finished += 1
                 elif not packet:
@@ -97,12 +103,15 @@ class Broker:
         try:
             while state["open"]:
                 with self.lock:
-                    self.lock.wait_for(lambda: next < len(self.messages) or not state["open"] or self.closed)
-                    if not state["open"] or self.closed:
+                    self.lock.wait_for(lambda: next < len(self.messages) or state["stop"] or not state["open"] or self.closed)
+                    if state["stop"] or not state["open"] or self.closed:
                         break
                     group, payload = self.messages[next]
-                next += 1
+                    next += 1
+                    self.handed_over = next
                 connection.sendall(b"M" + struct.pack("=Q", next) + group.encode() + b"\0" + payload)
+            if state["stop"]:
+                connection.sendall(b"E")
         except OSError:
             pass  # it has gone
 

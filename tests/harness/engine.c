@@ -7,7 +7,12 @@
  *     to it     S GROUP 0 GROUP 0 ...               what the groups take
  *               A token (8 bytes)                   up to here all is done
  *               O payload                           of a datagram that a group has delivered
- *               F                                   finish() is over */
+ *               F                                   finish() is over
+ *
+ * With metadata = false the broker forgets what it has handed over, as one of MQTT does:
+ *
+ *     to it     X                                   no more
+ *     from it   E                                   nothing comes behind it */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +34,8 @@ struct engine {
 	struct intake *intake;
 	int epoll, fd;
 	uint64_t acknowledged;
+	bool forgets; /* the broker does */
+	bool is_over; /* E has come */
 	size_t held; /* bytes of a packet for which there was no room; 0: none */
 	uint8_t packet[PACKET_MAX];
 };
@@ -57,6 +64,9 @@ static int open_engine(const void *object, const struct handler_context *context
 	engine->path = strdup(settings->credentials);
 	engine->intake = context->intake;
 	engine->fd = -1;
+	engine->forgets = !settings->common.metadata;
+	if (engine->forgets)
+		intake_stay_open(engine->intake);
 	engine->epoll = epoll_create1(EPOLL_CLOEXEC);
 	*ret = engine;
 	return 0;
@@ -114,8 +124,7 @@ static void acknowledge(struct engine *engine)
 	engine->acknowledged = done;
 }
 
-/* Returns whether it is done with the packet. */
-static bool take_message(struct engine *engine, size_t size)
+static struct intake_item item_of(const struct engine *engine, size_t size)
 {
 	const char *group = (const char *)engine->packet + 9;
 	size_t header = 9 + strlen(group) + 1;
@@ -124,7 +133,23 @@ static bool take_message(struct engine *engine, size_t size)
 		.size = (uint32_t)(size - header)};
 
 	memcpy(&item.token, engine->packet + 1, sizeof(item.token));
+	return item;
+}
+
+/* Returns whether it is done with the packet. */
+static bool take_message(struct engine *engine, size_t size)
+{
+	struct intake_item item = item_of(engine, size);
+
 	return intake_push(engine->intake, &item) != -EAGAIN;
+}
+
+static void take_last_message(struct engine *engine, size_t size)
+{
+	struct intake_item item = item_of(engine, size);
+
+	if (intake_push_wait(engine->intake, &item) < 0)
+		abort();
 }
 
 static bool take_packet(struct engine *engine, size_t size)
@@ -133,6 +158,7 @@ static bool take_packet(struct engine *engine, size_t size)
 
 	if (*engine->packet == 'M')
 		return take_message(engine, size);
+	engine->is_over |= *engine->packet == 'E';
 	if (*engine->packet == 'D')
 		intake_drop(engine->intake, (enum intake_drop)engine->packet[1]);
 	if (*engine->packet == 'G') {
@@ -189,9 +215,34 @@ static void deliver(void *object, const struct batch *batch, struct outcome *out
 	outcome->delivered += batch->count;
 }
 
+/* Takes all that the broker has handed over. */
+static void take_rest(struct engine *engine, uint64_t until_ns)
+{
+	ssize_t size = (ssize_t)engine->held;
+
+	tell(engine, "X", 1);
+	while (!engine->is_over) {
+		if (!size)
+			size = recv(engine->fd, engine->packet, PACKET_MAX, 0);
+		if (size <= 0)
+			break;
+		if (*engine->packet == 'M')
+			take_last_message(engine, (size_t)size);
+		else
+			take_packet(engine, (size_t)size);
+		size = 0;
+	}
+	intake_end(engine->intake);
+	intake_wait_empty(engine->intake, until_ns);
+}
+
 static void finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
-	(void)until_ns, (void)outcome;
+	struct engine *engine = object;
+
+	(void)outcome;
+	if (engine->forgets)
+		take_rest(engine, until_ns);
 	acknowledge(object);
 	tell(object, "F", 1);
 }

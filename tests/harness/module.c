@@ -1,5 +1,5 @@
-/* A module that takes every datagram and does nothing with it. What opens it leaves a line in the file
- * that $MODULE_TRACE names. See modules.py. */
+/* A module that takes every datagram and does nothing with it. What opens it leaves a line in the
+ * file that $MODULE_TRACE names. See modules.py. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

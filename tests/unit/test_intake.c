@@ -208,6 +208,27 @@ static void after_stop_nothing_is_taken_and_all_is_sent(void **state)
 	assert_int_equal(account.taken, 1);
 }
 
+static void one_that_stays_open_takes_until_its_end(void **state)
+{
+	struct intake_item items[MANY];
+
+	(void)state;
+	intake_stay_open(intake);
+	intake_stop(intake);
+	assert_int_equal(push("a", 1, 1), 0);
+	intake_settle(intake, intake_peek(intake, items, MANY), 0, INTAKE_SEND);
+	assert_false(intake_is_finished(intake));
+	assert_int_equal(intake_peek(intake, items, MANY), 0);
+	assert_int_equal(push("a", 1, 2), 0);
+	intake_end(intake);
+	assert_int_equal(push("a", 1, 3), -ESHUTDOWN);
+	assert_false(intake_is_finished(intake));
+	intake_settle(intake, intake_peek(intake, items, MANY), 0, INTAKE_SEND);
+	assert_true(intake_is_finished(intake));
+	assert_true(is_readable(intake_fd(intake)));
+	assert_int_equal(intake_done(intake), 2);
+}
+
 static void what_is_abandoned_is_not_done(void **state)
 {
 	(void)state;
@@ -448,6 +469,7 @@ int main(void)
 		TEST(a_full_ring_refuses_and_drops_nothing),
 		TEST(what_no_datagram_can_be_waits_without_its_payload),
 		TEST(after_stop_nothing_is_taken_and_all_is_sent),
+		TEST(one_that_stays_open_takes_until_its_end),
 		TEST(what_is_abandoned_is_not_done),
 		TEST(what_is_abandoned_while_it_is_sent_is_counted_once),
 		TEST(what_a_killed_run_had_waiting_is_dropped),

@@ -289,6 +289,34 @@ static void a_probe_that_nobody_answers_is_sent_again(void **state)
 	assert_false(window.is_probing);
 }
 
+static void what_was_on_its_way_before_a_pause_does_not_end_it(void **state)
+{
+	(void)state;
+	add(3);
+	assert_int_equal(send_from(0), 3);
+	window_refuse(&window, 1, now);
+	assert_true(acknowledge(0));
+	now += 50 * NS_PER_MS;
+	assert_int_equal(send_from(1), 1);
+	window_refuse(&window, 1, now);
+	assert_int_equal(window_deadline(&window), now + 100 * NS_PER_MS);
+}
+
+static void a_refusal_for_good_is_an_answer(void **state)
+{
+	(void)state;
+	add(10);
+	assert_int_equal(send_from(0), 10);
+	for (unsigned i = 0; i < 9; i++) {
+		now += SILENCE_NS / 2;
+		assert_true(window_release(&window, i));
+		assert_int_equal(send_from(0), 0);
+	}
+	assert_int_equal(window.resent, 0);
+	now += SILENCE_NS;
+	assert_int_equal(send_from(9), 1);
+}
+
 /* ---- The end, and memory ---- */
 
 static void abandoning_tells_what_was_sent(void **state)
@@ -492,6 +520,8 @@ int main(void)
 		TEST(a_refusal_pauses_and_then_sends_one_probe),
 		TEST(pauses_double_up_to_a_second_and_begin_anew),
 		TEST(a_probe_that_nobody_answers_is_sent_again),
+		TEST(what_was_on_its_way_before_a_pause_does_not_end_it),
+		TEST(a_refusal_for_good_is_an_answer),
 		TEST(abandoning_tells_what_was_sent),
 		TEST(large_buffers_are_given_back),
 		TEST(any_broker_gets_all_of_it_in_order),

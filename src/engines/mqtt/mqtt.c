@@ -802,6 +802,7 @@ static void finish_intake(struct mqtt_handler *mqtt, uint64_t until_ns)
 	}
 	for (struct held *held = mqtt->first; held; held = held->next)
 		intake_drop(mqtt->intake, INTAKE_SHUTDOWN);
+	intake_end(mqtt->intake);
 	intake_wait_empty(mqtt->intake, until_ns);
 }
 
@@ -896,6 +897,8 @@ static int mqtt_open(const void *settings, const struct handler_context *context
 	mqtt->name = context->name;
 	mqtt->ledger = context->ledger;
 	mqtt->intake = context->intake;
+	if (mqtt->intake)
+		intake_stay_open(mqtt->intake); /* what the library reads is acknowledged */
 	r = prepare(mqtt, settings);
 	if (r >= 0)
 		r = connection_new(&mqtt->settings, mqtt->name, mqtt->ledger, &events, mqtt, why,
@@ -918,7 +921,6 @@ const struct handler_kind engine = {
 	.serve = mqtt_serve,
 	.ready = mqtt_ready,
 	.exclusive = true,
-	.acknowledges_first = true,
 	.held_bytes = mqtt_held_bytes,
 	.subscribe = mqtt_subscribe,
 	.finish = mqtt_finish,
