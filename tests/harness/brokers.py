@@ -166,16 +166,16 @@ class NatsServer(Broker):
 
 
 class NatsCluster:
-    """Three nats-servers, each in a host of its own."""
+    """Three nats-servers, each in a host of its own. configs are their configurations, where they are others."""
 
-    def __init__(self, hosts, directory, tls=None, verify=True, more=""):
+    def __init__(self, hosts, directory, tls=None, verify=True, more="", configs=(None, None, None)):
         routes = ", ".join(f'"nats://{host.v4}:{CLUSTER_PORT}"' for host in hosts)
         self.servers = []
         for number, host in enumerate(hosts):
             cluster = (f'cluster {{ name: sites, listen: "{host.v4}:{CLUSTER_PORT}", routes: [{routes}] }}\n')
             certificate = tls[number] if tls else None
             self.servers.append(NatsServer(host, directory, f"n{number + 1}", tls=certificate, verify=verify, cluster=cluster,
-                                           more=more))
+                                           more=more, config=configs[number]))
         self.stack = ExitStack()
 
     def __enter__(self):
@@ -264,7 +264,7 @@ class Mosquitto(Broker):
             lines += [f"acl_file {self.write('acl', acl)}"]
         if persistence:
             lines += ["persistence true", f"persistence_location {self.directory}/"]
-        lines += ["log_dest stdout", "log_type all", "set_tcp_nodelay true", "max_queued_messages 0"]
+        lines += ["log_dest stderr", "log_type all", "set_tcp_nodelay true", "max_queued_messages 0"]
         # Where it starts as root it would go on as a user who cannot write here.
         text = config or "\n".join([*lines, more, ""])
         self.write("conf", text.replace("$DIR", self.directory) + "user root\n")

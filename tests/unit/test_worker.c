@@ -267,6 +267,16 @@ static bool has_begun(struct fixture *fixture, unsigned i)
 	return has;
 }
 
+static bool has_ended(struct fixture *fixture, unsigned i)
+{
+	bool has;
+
+	pthread_mutex_lock(&fixture->objects[i].lock);
+	has = fixture->objects[i].has_ended;
+	pthread_mutex_unlock(&fixture->objects[i].lock);
+	return has;
+}
+
 static void pause_until_limit(struct fixture *fixture)
 {
 	assert_true(clock_ns(CLOCK_MONOTONIC) < fixture->limit);
@@ -404,7 +414,7 @@ static void a_predecessor_that_is_stuck_past_its_deadline_does_not_count(void **
 	retire(fixture, 0, clock_ns(CLOCK_MONOTONIC));
 	WAIT_UNTIL(fixture, has_begun(fixture, 1));
 	WAIT_UNTIL(fixture, look(fixture).held == 3);
-	assert_false(fixture->objects[0].has_ended);
+	assert_false(has_ended(fixture, 0));
 }
 
 static void what_is_retired_before_its_predecessor_has_ended_never_begins(void **state)
@@ -418,6 +428,7 @@ static void what_is_retired_before_its_predecessor_has_ended_never_begins(void *
 	retire(fixture, 1, clock_ns(CLOCK_MONOTONIC));
 	WAIT_UNTIL(fixture, look(fixture).queued == 0);
 	assert_int_equal(look(fixture).outcome.dropped[DROP_SHUTDOWN], 3);
+	WAIT_UNTIL(fixture, has_ended(fixture, 1));
 	assert_false(has_begun(fixture, 1));
 }
 

@@ -288,8 +288,9 @@ static struct topic *topic_new(const struct mqtt_handler *mqtt, const char *grou
 /* The topic of a group. They stay: groups do, too. Returns NULL without memory. */
 static struct topic *find_topic(struct mqtt_handler *mqtt, const char *group)
 {
-	struct topic **found = bsearch(
-		group, mqtt->topics, mqtt->topic_count, sizeof(*mqtt->topics), compare_topics);
+	struct topic **found = mqtt->topics ? bsearch(group, mqtt->topics, mqtt->topic_count,
+						      sizeof(*mqtt->topics), compare_topics)
+					    : NULL;
 	struct topic **all, *topic;
 	size_t at = 0;
 
@@ -452,8 +453,9 @@ static int compare_inputs(const void *base, const void *item)
 /* The first of the inputs with this base, as groups whose topic has no %g share theirs; or NULL. */
 static struct input *find_input(struct mqtt_handler *mqtt, const char *base)
 {
-	struct input *found = bsearch(
-		base, mqtt->inputs, mqtt->input_count, sizeof(*mqtt->inputs), compare_inputs);
+	struct input *found = mqtt->inputs ? bsearch(base, mqtt->inputs, mqtt->input_count,
+						     sizeof(*mqtt->inputs), compare_inputs)
+					   : NULL;
 
 	while (found && found > mqtt->inputs && !strcmp(found[-1].base, base))
 		found--;
@@ -778,6 +780,7 @@ static void finish_intake(struct mqtt_handler *mqtt, uint64_t until_ns)
 	}
 	for (struct held *held = mqtt->first; held; held = held->next)
 		intake_drop(mqtt->intake, INTAKE_SHUTDOWN);
+	intake_end(mqtt->intake);
 	intake_wait_empty(mqtt->intake, until_ns);
 }
 
@@ -872,6 +875,8 @@ static int mqtt_open(const void *settings, const struct handler_context *context
 	mqtt->name = context->name;
 	mqtt->ledger = context->ledger;
 	mqtt->intake = context->intake;
+	if (mqtt->intake)
+		intake_stay_open(mqtt->intake); /* what the library reads is acknowledged */
 	r = prepare(mqtt, settings);
 	if (r >= 0)
 		r = connection_new(&mqtt->settings, mqtt->name, mqtt->ledger, &events, mqtt, why,

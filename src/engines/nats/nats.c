@@ -368,7 +368,8 @@ static void forbid(struct nats_handler *handler, struct subject *subject, uint64
 	for (uint64_t n = handler->window.low; n < handler->window.next; n++) {
 		struct window_slot *slot = window_slot(&handler->window, n);
 
-		if (slot->is_open && !strcmp(natsMsg_GetSubject(slot->object), subject->name))
+		if (slot && slot->is_open &&
+			!strcmp(natsMsg_GetSubject(slot->object), subject->name))
 			refuse_for_good(handler, n, outcome);
 	}
 }
