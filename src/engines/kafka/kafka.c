@@ -37,7 +37,8 @@
 /* How often it checks whether something is wrong, or wrong no longer. */
 #define TICK_NS NS_PER_S
 
-/* Between a fatal error and the next producer: doubled each time. */
+/* Between the end of a producer and the next: doubled each time, until something is acknowledged.
+ */
 #define RESTART_MIN_NS (500 * NS_PER_MS)
 #define RESTART_MAX_NS (30 * NS_PER_S)
 
@@ -258,6 +259,9 @@ static void settle_report(
 	}
 	if (window_acknowledge(&kafka->window, number, clock_ns(CLOCK_MONOTONIC)))
 		outcome->delivered++;
+	kafka->trouble.heard_cause = 0;
+	if (kafka->is_failed)
+		return;
 	kafka->restart_pause_ns = 0;
 	trouble_end(&kafka->trouble, slot->object);
 }
