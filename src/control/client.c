@@ -381,8 +381,7 @@ static void refuse_input(struct client *client)
 			    "messages of this user take %zu bytes",
 			(unsigned)user->uid, user->held[MEMORY_INPUT]);
 	client->refused = true;
-	client->framing.discarding = true;
-	client->framing.scanned = 0;
+	framing_discard(&client->framing);
 	remove_input(client, client->input.length);
 }
 
