@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.daemon import ROOT, VarlinkError
-from harness.peers import send
+from harness.peers import send, seqpacket, seqpacket_at_once
 from harness.programs import resident
 from harness.strangers import as_stranger, skip_without_strangers, stranger
 from harness.topology import die_with_us
@@ -142,6 +142,59 @@ def send_to_group(daemon, own):
     before = daemon.group("g")["sent"]
     own.send(b"x")
     wait_until(lambda: daemon.group("g")["sent"] == before + 1, "what root has written")
+
+
+def connections_until_one_is_refused(daemon, connect, is_refused):
+    """All but the last one."""
+    streams = []
+    while True:
+        streams.append(connect())
+        if is_refused(streams[-1]):
+            streams.pop().close()
+            return streams
+
+
+def test_who_closes_all_connections_may_open_another_one_at_once(start):
+    """Also where the daemon accepts one before it reads the ends of the old ones."""
+    daemon = start(CONFIG, wrapper=("prlimit", "--nofile=64"))
+
+    def is_refused(control):
+        control.send("GetStatus")
+        return "error" in control.reply()
+
+    old = connections_until_one_is_refused(daemon, daemon.connect, is_refused)
+    assert len(old) > 30
+    daemon.pause()
+    with daemon.connect() as new, daemon.connect() as newer:
+        for control in old:
+            control.close()
+        for control in (new, newer):
+            control.send("GetStatus")
+        daemon.resume()
+        assert "version" in new.result() and "version" in newer.result()
+
+
+def test_who_closes_all_connections_to_a_group_may_open_another_one_at_once(start):
+    daemon = start(CONFIG, wrapper=("prlimit", "--nofile=64"))
+
+    def is_refused(stream):
+        stream.settimeout(0)
+        try:
+            return stream.recv(1) == b""
+        except BlockingIOError:
+            return False
+
+    old = connections_until_one_is_refused(daemon, lambda: seqpacket(daemon.group_path("g")), is_refused)
+    assert len(old) > 30
+    daemon.pause()
+    with seqpacket_at_once(daemon.group_path("g")) as new:
+        old[0].send(b"before it went")
+        old[1].send(b"")
+        for stream in old:
+            stream.close()
+        new.send(b"new")
+        daemon.resume()
+        wait_until(lambda: daemon.group("g")["sent"] == 3, "all that was written")
 
 
 # Memory
