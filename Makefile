@@ -1,6 +1,6 @@
 # mcastd: build, test, install. There is no configure step.
 #
-#   make                build $(BUILD)/mcastd and $(BUILD)/mcastctl
+#   make                build $(BUILD)/mcastd and $(BUILD)/mcastctl, and the modules for brokers whose libraries there are
 #   make demo           build, run the daemon on loopback, send and receive two datagrams
 #   make check          all tests, under the address and undefined behaviour sanitizers
 #   make check-unit     the unit tests only          UNIT=test_units: only this program
@@ -35,6 +35,7 @@
 #   BUILD=build         where everything that is built goes
 #   V=1                 show the commands
 #   WERROR=1            warnings are errors
+#   ENGINES="nats mqtt kafka"   the modules to build, none left out; by default those whose libraries pkg-config finds
 #   SANITIZE=           for gcc's -fsanitize=, such as address,undefined or thread
 #   CC, CFLAGS, CPPFLAGS, LDFLAGS   as usual
 
@@ -72,14 +73,14 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all check check-unit check-net check-fault check-long check-peers check-service check-layers check-size check-format check-words
+.PHONY: all engines check check-unit check-net check-fault check-long check-peers check-service check-layers check-size check-format check-words
 .PHONY: fuzz fuzz-coverage fuzz-programs
 .PHONY: bench bench-quick check-systems
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
 .DELETE_ON_ERROR:
 .SUFFIXES:
-all: $(BUILD)/mcastd $(BUILD)/mcastctl
+all: $(BUILD)/mcastd $(BUILD)/mcastctl engines
 
 # ---- Flags ----
 
@@ -97,7 +98,8 @@ cppflags := -D_GNU_SOURCE -Isrc -I$(BUILD)/gen $(fortify) -DMCASTD_VERSION='"$(V
 same_paths := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)/=build/
 cflags := -std=gnu17 -pthread -fPIE -fstack-protector-strong -Wall -Wextra \
 	$(if $(WERROR),-Werror) $(sanitize) $(same_paths) $(CFLAGS)
-ldflags := -pthread -pie -Wl,-z,relro,-z,now $(sanitize) $(CFLAGS) $(LDFLAGS)
+common_ldflags := -pthread -Wl,-z,relro,-z,now $(sanitize) $(CFLAGS) $(LDFLAGS)
+ldflags := -pie $(common_ldflags)
 
 # Asked once, and only by a target that needs the answer: install-deps may yet bring pkg-config.
 mcastd_modules := libevent_core libconfig libsystemd jansson
@@ -105,16 +107,36 @@ mcastctl_modules := jansson smartcols
 modules := $(sort $(mcastd_modules) $(mcastctl_modules))
 once = $(eval $(1) := $$(shell $(PKG_CONFIG) $(2) 2>/dev/null))$($(1))
 module_cflags = $(call once,module_cflags,--cflags $(modules))
-mcastd_libs = $(call once,mcastd_libs,--libs $(mcastd_modules))
+mcastd_module_libs = $(call once,mcastd_module_libs,--libs $(mcastd_modules))
+mcastd_libs = $(mcastd_module_libs) -ldl
 mcastctl_libs = $(call once,mcastctl_libs,--libs $(mcastctl_modules))
-test_libs = $(call once,test_libs,--libs $(modules) cmocka)
+test_module_libs = $(call once,test_module_libs,--libs $(modules) cmocka)
+test_libs = $(test_module_libs) -ldl
 
 # ---- Sources ----
 
-rooms := base service net config data formats recorder child handlers groups control daemon
+rooms := base service net config data formats recorder child handlers engines groups control daemon
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 
-mcastd_objects := $(call objects,$(rooms:%=src/%/*.c) src/control/methods/*.c)
+# Modules: the files of src/engines/NAME/, and the libraries that each needs.
+engine_names := nats mqtt kafka
+engine_libraries_nats := libnats libcrypto jansson
+engine_libraries_mqtt := libmosquitto openssl
+engine_libraries_kafka := rdkafka
+engine_parts = $(call objects,src/engines/$(1)/*.c src/engines/$(1).c src/engines/$(1)_*.c)
+engine_objects := $(foreach name,$(engine_names),$(call engine_parts,$(name)))
+engines_here := $(foreach name,$(engine_names),$(if $(call engine_parts,$(name)),$(name)))
+ifeq ($(origin ENGINES),undefined)
+ENGINES = $(eval ENGINES := $(foreach name,$(engines_here),$$(shell \
+	$(PKG_CONFIG) --exists $(engine_libraries_$(name)) 2>/dev/null && echo $(name))))$(ENGINES)
+left_out = $(filter-out $(ENGINES),$(engines_here))
+endif
+module_directory := $(BUILD)/lib/mcastd/$(VERSION)
+engine_modules = $(ENGINES:%=$(module_directory)/%.so)
+# What modules use of the daemon.
+exported := src/engines/exported.list
+
+mcastd_objects := $(filter-out $(engine_objects),$(call objects,$(rooms:%=src/%/*.c) src/control/methods/*.c))
 ctl_objects := $(call objects,src/ctl/*.c src/ctl/commands/*.c)
 mcastctl_objects := $(ctl_objects) \
 	$(call objects,src/base/*.c src/formats/*.c src/control/framing.c src/data/datagram.c src/groups/arena.c \
@@ -136,9 +158,9 @@ man_pages := mcastctl.1 mcastd.conf.5 io.mcastd.7 mcastd.8
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-5s %s\n' '$(1)' '$(@:$(BUILD)/%=%)')
 
-$(BUILD)/mcastd: $(mcastd_objects) $(BUILD)/flags
+$(BUILD)/mcastd: $(mcastd_objects) $(exported) $(BUILD)/flags
 	$(call say,LINK)
-	$(Q)$(CC) $(ldflags) -o $@ $(mcastd_objects) $(mcastd_libs)
+	$(Q)$(CC) $(ldflags) -Wl,--dynamic-list=$(exported) -o $@ $(mcastd_objects) $(mcastd_libs)
 
 $(BUILD)/mcastctl: $(mcastctl_objects) $(BUILD)/flags
 	$(call say,LINK)
@@ -162,7 +184,22 @@ $(test_programs): %: %.o $(test_helper_objects) $(BUILD)/libmcastd.a $(BUILD)/li
 $(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(cppflags) $(module_cflags) $(cflags) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(cppflags) $(module_cflags) $(cflags) $(engine_cflags) -MMD -MP -c -o $@ $<
+
+# Position-independent as a library, and with one name to the outside (engines/keys.h).
+$(foreach name,$(engines_here),$(eval $(call engine_parts,$(name)): engine_cflags = \
+	-fPIC -fvisibility=hidden $$(shell $$(PKG_CONFIG) --cflags $(engine_libraries_$(name)))))
+
+.SECONDEXPANSION:
+$(engine_names:%=$(module_directory)/%.so): $(module_directory)/%.so: $$(call engine_parts,$$*) $(BUILD)/flags
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared $(common_ldflags) -o $@ $(filter %.o,$^) $$($(PKG_CONFIG) --libs $(engine_libraries_$*))
+
+say_left_out = @echo 'Without the libraries of each, these modules are left out:$(foreach \
+	name,$(left_out), $(name) ($(engine_libraries_$(name))))'
+engines: $$(engine_modules)
+	$(if $(left_out),$(say_left_out),@:)
 
 # The interface description as C string literals, for an #include within an initializer.
 $(interface_header): src/control/io.mcastd.varlink
@@ -178,7 +215,7 @@ $(BUILD)/flags: FORCE
 	@printf '%s\n' '$(subst ','\'',$(CC) $(cppflags) $(module_cflags) $(cflags) $(ldflags))' >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(patsubst %.o,%.d,$(sort $(mcastd_objects) $(mcastctl_objects) $(test_objects) \
+-include $(patsubst %.o,%.d,$(sort $(mcastd_objects) $(engine_objects) $(mcastctl_objects) $(test_objects) \
 	$(test_helper_objects) $(fuzz_objects) $(man_objects) $(bench_objects) $(bench_common)))
 
 # ---- Manual pages ----
@@ -343,6 +380,8 @@ demo:
 # ---- Installation ----
 
 confdir := $(DESTDIR)$(SYSCONFDIR)/mcastd
+# Where the program looks for its modules.
+moduledir := $(DESTDIR)$(patsubst %/bin,%,$(patsubst %/sbin,%,$(SBINDIR)))/lib/mcastd
 
 # What is left to do after an installation that is not into a package.
 service_advice := systemd-sysusers && journalctl --update-catalog && systemctl daemon-reload && \
@@ -352,6 +391,8 @@ install: all install-systemd
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/recipes $(confdir)/conf.d
 	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
 	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
+	$(if $(ENGINES),$(INSTALL) -d $(moduledir)/$(VERSION))
+	$(if $(ENGINES),$(INSTALL) -m 644 $(engine_modules) $(moduledir)/$(VERSION))
 	$(INSTALL) -m 644 README.md NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/recipes
 	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g' \
@@ -392,7 +433,7 @@ install-man: man
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(DESTDIR)$(BINDIR)/mcastctl $(systemd_files)
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR) $(moduledir)
 	rm -f $(foreach page,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/mcastd $(DESTDIR)$(BASHCOMPDIR)/mcastctl
 	rm -f $(DESTDIR)$(ZSHCOMPDIR)/_mcastd $(DESTDIR)$(ZSHCOMPDIR)/_mcastctl

@@ -23,6 +23,7 @@ struct check {
 	size_t part_count;
 	size_t found;
 	bool is_partial;
+	bool has_no_import_port; /* was reported */
 	struct interface_list interfaces; /* those of now, read when first needed */
 	bool has_interfaces;
 };
@@ -92,7 +93,7 @@ static bool any_failed(const struct config_part *part)
 
 /* Keys of sending. */
 static const char *const send_keys[] = {"ttl", "loop", "dscp", "send_interface", "source_address",
-	"source_port", "replies", "allow_send"};
+	"source_port", "replies", "allow_send", "inputs"};
 
 /* An address that may be one of this host, or the broadcast address of a network, at some time:
  * what it is, only the host knows. Only a broadcast address can be sent to. */
@@ -260,7 +261,7 @@ static void check_sending(struct check *check)
 			group->address.family == AF_INET ? 4 : 6);
 }
 
-static void refuse_handler(struct check *check, const char *name)
+static void refuse_handler(struct check *check, const char *key, const char *name)
 {
 	char buffer[SHOWN_MAX], meant[GUESS_MAX];
 	struct guess guess = {.word = name};
@@ -269,7 +270,7 @@ static void refuse_handler(struct check *check, const char *name)
 	for (size_t i = 0; check->errors->count < ERRORS_MAX && i < check->config->handler_count;
 		i++)
 		guess_offer(&guess, check->config->handlers[i].name);
-	complain(check, "handlers", "there is no handler \"%s\"%s", shown(name, buffer),
+	complain(check, key, "there is no handler \"%s\"%s", shown(name, buffer),
 		guess_or(&guess, ", define it in handlers: { ... };", meant));
 }
 
@@ -386,6 +387,21 @@ static bool may_use(const struct config_group *group, const struct config_handle
 	       !strcmp(handler->name + length + 1, handler->kind->name);
 }
 
+/* Whether the kind can be used by a group of this name. */
+static bool may_have_group(
+	struct check *check, const char *key, const struct config_handler *handler)
+{
+	struct config_part parts[HANDLER_PARTS];
+	size_t count = config_handler_parts(handler, parts);
+	char why[WHY_MAX];
+
+	if (!handler->kind || !handler->kind->check_group || any_failed(&parts[count - 1]) ||
+		handler->kind->check_group(handler->settings, check->group->name, why) >= 0)
+		return true;
+	complain(check, key, "\"%s\": the name of the group %s", handler->name, why);
+	return false;
+}
+
 static void check_handlers(struct check *check)
 {
 	const struct string_list *handlers = &check->group->handlers;
@@ -394,13 +410,70 @@ static void check_handlers(struct check *check)
 	for (size_t i = 0; i < handlers->count && !check->is_partial; i++) {
 		handler = config_find_handler(check->config, handlers->items[i]);
 		if (!handler)
-			refuse_handler(check, handlers->items[i]);
+			refuse_handler(check, "handlers", handlers->items[i]);
 		else if (!may_use(check->group, handler))
 			complain(check, "handlers", "\"%s\" is for its own group only, remove it",
 				handler->name);
-		else
+		else if (may_have_group(check, "handlers", handler))
 			check_relay(check, handler);
 	}
+}
+
+/* ---- What comes in ---- */
+
+/* What leaves from import_port is taken for what came in, also by the other daemons of the network:
+ * it would never get to a broker. */
+static void check_import_port(struct check *check)
+{
+	const struct config_group *group = check->group;
+	int64_t port = check->config->import_port;
+
+	if (!port)
+		return;
+	if (group->source_port == port)
+		complain(check, "source_port",
+			"%" PRId64 " is import_port, and what leaves from it is never given to a "
+			"broker; use another port",
+			port);
+	if (group->port == port && group->inputs.count)
+		complain(check, "port",
+			"%" PRId64 " is import_port, and many programs send from the port of the "
+			"group; use another import_port",
+			port);
+}
+
+static void check_input(struct check *check, const char *name)
+{
+	const struct config_handler *handler = config_find_handler(check->config, name);
+
+	if (!handler && !check->is_partial)
+		refuse_handler(check, "inputs", name);
+	if (!handler || !handler->kind)
+		return;
+	if (!handler->kind->imports)
+		complain(check, "inputs",
+			"nothing comes in by \"%s\", of type %s; name a handler that speaks to a "
+			"broker, or move it to handlers",
+			handler->name, handler->type);
+	else
+		may_have_group(check, "inputs", handler);
+}
+
+static void check_inputs(struct check *check)
+{
+	const struct string_list *inputs = &check->group->inputs;
+
+	check_import_port(check);
+	for (size_t i = 0; i < inputs->count; i++)
+		check_input(check, inputs->items[i]);
+	/* Once: it is one mistake. */
+	if (!inputs->count || check->config->import_port || check->is_partial ||
+		check->has_no_import_port)
+		return;
+	check->has_no_import_port = true;
+	complain(check, "inputs",
+		"needs import_port, add it outside of groups: import_port = 5999; (a free port, "
+		"the same in all daemons of this network)");
 }
 
 static void check_socket(struct check *check)
@@ -469,6 +542,7 @@ static void check_group(struct check *check, const struct config_group *group)
 	check_interfaces(check);
 	check_sending(check);
 	check_handlers(check);
+	check_inputs(check);
 	check_socket(check);
 }
 
@@ -511,6 +585,18 @@ static void check_queue(struct check *check)
 				"queue; remove it");
 }
 
+static void check_source_port(struct check *check, const struct config_handler *handler)
+{
+	const struct config_kind *kind = handler->kind;
+	int64_t port = check->config->import_port;
+
+	if (port && kind->source_port && kind->source_port(handler->settings) == port)
+		complain(check, "source_port",
+			"%" PRId64 " is import_port, and what leaves from it is never given to a "
+			"broker; use another port",
+			port);
+}
+
 static void check_handler(struct check *check, const struct config_handler *handler)
 {
 	const struct config_kind *kind = handler->kind;
@@ -526,9 +612,10 @@ static void check_handler(struct check *check, const struct config_handler *hand
 	if (kind && !kind->may_block)
 		check_queue(check);
 	/* The kind relies on what its rows promise: required keys, ranges. */
-	if (!kind || !kind->check || any_failed(&check->parts[check->part_count - 1]))
+	if (!kind || any_failed(&check->parts[check->part_count - 1]))
 		return;
-	if (kind->check(handler->settings, &key, why) < 0)
+	check_source_port(check, handler);
+	if (kind->check && kind->check(handler->settings, &key, why) < 0)
 		complain(check, key, "%s", why);
 }
 

@@ -117,6 +117,18 @@ static void compare_events(
 			(const struct named *)&wanted->events);
 }
 
+/* The only key outside of blocks that can change while the daemon runs. */
+static void compare_import_port(
+	const struct config *before, const struct config *wanted, struct errors *lines)
+{
+	if (before->import_port == wanted->import_port)
+		return;
+	errors_add(lines, "import_port: %s",
+		!before->import_port   ? "added"
+		: !wanted->import_port ? "removed"
+				       : "changed");
+}
+
 void config_compare(
 	const struct config *before, const struct config *wanted, struct config_changes *ret)
 {
@@ -132,6 +144,8 @@ void config_compare(
 	compare_all(
 		&groups, before->groups, before->group_count, wanted->groups, wanted->group_count);
 	compare_events(before, wanted, &groups);
+	if (before != &none)
+		compare_import_port(before, wanted, &ret->lines);
 }
 
 void config_changes_clear(struct config_changes *changes)

@@ -65,6 +65,9 @@ static const struct key group_keys[] = {
 	{GROUP(block_sources, KEY_ADDRESSES), .min = 1,
 		.help = "Receive from all senders except these."},
 	HANDLERS_ROW,
+	{GROUP(inputs, KEY_STRINGS),
+		.help = "Names of handlers that speak to a broker: what comes from other sites "
+			"there is sent to the group, from import_port."},
 	{GROUP(receive_buffer, KEY_SIZE), .min = 4 * KIB,
 		.max = GIB - MIB, /* it is an int, and the kernel doubles it */
 		.fallback = "4M",
@@ -180,6 +183,10 @@ static const struct key config_keys[] = {
 	{CONFIG(run_directory, KEY_PATH), .max = RUN_DIRECTORY_MAX,
 		.help = "The parent of the directory of group sockets. Without it: "
 			"$RUNTIME_DIRECTORY or /run/mcastd."},
+	{CONFIG(import_port, KEY_NUMBER), .min = 1, .max = 65535,
+		.help = "The port that what comes in by inputs is sent from. No handler gives a "
+			"broker what comes from it: it must be the same in all daemons of a "
+			"network."},
 };
 
 const struct schema config_schema = {config_keys, ARRAY_SIZE(config_keys), sizeof(struct config)};

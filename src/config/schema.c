@@ -451,6 +451,14 @@ static void clear_list(const struct behaviour *type, void *field)
 	memset(field, 0, sizeof(list));
 }
 
+bool string_list_has(const struct string_list *list, const char *string)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (!strcmp(list->items[i], string))
+			return true;
+	return false;
+}
+
 int string_list_add(struct string_list *list, const char *string)
 {
 	AUTO_FREE char *copy = strdup(string);

@@ -128,6 +128,8 @@ bool key_is_list(const struct key *key);
 /* A value of the key as one would write it, with its quotes. */
 const char *key_example(const struct key *key, char buffer[static SHOWN_MAX]);
 
+bool string_list_has(const struct string_list *list, const char *string);
+
 /* The string is copied. Returns 0 or -ENOMEM. */
 int string_list_add(struct string_list *list, const char *string);
 void string_list_clear(struct string_list *list);

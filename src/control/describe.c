@@ -109,6 +109,7 @@ void describe_group(struct text *text, struct group *group, bool shows_senders)
 	put_time(text, "lastReceived", counters->last_received_ns);
 	json_put_flag(text, "silent", group->silence.is_silent);
 	put_strings(text, "handlers", &config->handlers);
+	put_strings(text, "inputs", &config->inputs);
 	describe_memberships(text, group);
 	json_put_open(text, "outgoing", '[');
 	for (size_t i = 0; i < group->outgoing.ways.count; i++)
@@ -186,6 +187,39 @@ static void put_counters(
 	json_put_close(text, '}');
 }
 
+static void put_taking_groups(struct text *text, const struct groups *groups, const char *handler)
+{
+	json_put_open(text, "groups", '[');
+	for (size_t i = 0; i < groups_count(groups); i++)
+		if (group_takes_input(groups_at(groups, i), handler))
+			json_put_string(text, NULL, groups_at(groups, i)->config->name);
+	json_put_close(text, ']');
+}
+
+/* What comes in, for handlers by which anything can. */
+static void put_input(struct text *text, const struct groups *groups, struct handler *handler)
+{
+	struct intake_account account;
+
+	if (!handler_intake(handler)) {
+		json_put_string(text, "input", NULL);
+		return;
+	}
+	intake_read_account(ledger_input(handler_ledger(handler)), &account);
+	json_put_open(text, "input", '{');
+	put_taking_groups(text, groups, handler_name(handler));
+	json_put_number(text, "taken", account.taken);
+	json_put_number(text, "sent", account.sent);
+	json_put_open(text, "dropped", '{');
+	for (int i = 0; i < INTAKE_DROPS; i++)
+		json_put_number(text, intake_drop_name((enum intake_drop)i), account.dropped[i]);
+	json_put_close(text, '}');
+	json_put_number(text, "waiting", account.waiting);
+	json_put_number(text, "waitingBytes", account.waiting_bytes);
+	json_put_number(text, "gaps", account.gaps);
+	json_put_close(text, '}');
+}
+
 /* The age in seconds of the oldest datagram that waits; null for none. */
 static void put_age(struct text *text, const char *name, uint64_t since_ns)
 {
@@ -197,6 +231,16 @@ static void put_age(struct text *text, const char *name, uint64_t since_ns)
 			(unsigned long long)(age % NS_PER_S));
 	else
 		text_append_string(text, "null");
+}
+
+/* What a peer has not acknowledged; null for handlers that wait for no peer. */
+static void put_window(
+	struct text *text, const struct handler *handler, const struct account *account)
+{
+	if (handler_has_window(handler))
+		json_put_number(text, "window", account->held);
+	else
+		json_put_string(text, "window", NULL);
 }
 
 void describe_handler(struct text *text, const struct groups *groups, struct handler *handler)
@@ -214,7 +258,9 @@ void describe_handler(struct text *text, const struct groups *groups, struct han
 	json_put_number(text, "queuedBytes", account.queued_bytes);
 	json_put_number(text, "queuedMax", account.queued_max);
 	put_age(text, "oldestQueued", account.oldest_ns);
+	put_window(text, handler, &account);
 	put_counters(text, handler, &account.outcome);
 	put_interfaces(text, handler, &account);
+	put_input(text, groups, handler);
 	json_put_close(text, '}');
 }

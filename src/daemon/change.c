@@ -137,6 +137,13 @@ static int commit_groups(struct change *change)
 	return groups_commit(change->setup.groups);
 }
 
+/* Only now is there a group for all that new handlers take in. */
+static int follow_inputs(struct change *change)
+{
+	inputs_follow(change->setup.inputs, change->setup.handlers);
+	return 0;
+}
+
 static int retire_handlers(struct change *change)
 {
 	return retire(change, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
@@ -150,7 +157,8 @@ static int reconcile(struct change *change)
 	return 0;
 }
 
-static const part committing[] = {commit_handlers, commit_groups, retire_handlers, reconcile, NULL};
+static const part committing[] = {
+	commit_handlers, commit_groups, follow_inputs, retire_handlers, reconcile, NULL};
 
 static int decide(struct change *change)
 {

@@ -7,6 +7,7 @@
 #include "base/errors.h"
 #include "config/config.h"
 #include "groups/groups.h"
+#include "groups/inputs.h"
 #include "handlers/handlers.h"
 
 struct change;
@@ -16,6 +17,7 @@ struct change_setup {
 	struct event_base *base;
 	struct handlers *handlers;
 	struct groups *groups;
+	struct inputs *inputs;
 	/* The change has ended. r is 0, or a negative errno with lines in errors. */
 	void (*done)(void *argument, int r);
 	void *argument;

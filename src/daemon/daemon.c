@@ -22,6 +22,8 @@
 #include "daemon/signals.h"
 #include "data/loop_guard.h"
 #include "groups/events.h"
+#include "groups/inputs.h"
+#include "handlers/module.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
 #include "net/user.h"
@@ -63,6 +65,7 @@ struct daemon {
 	struct handlers *handlers;
 	struct users users;
 	struct groups *groups;
+	struct inputs *inputs;
 	struct control *control;
 	struct control_backend backend;
 	struct link_monitor *links;
@@ -86,6 +89,8 @@ int daemon_load(const struct options *options, struct errors *errors, struct con
 	if (r < 0)
 		return r;
 	r = adhoc_configure(options, config, errors);
+	if (r >= 0)
+		r = modules_load(config, errors);
 	if (r < 0)
 		return r;
 	config_find_warnings(config);
@@ -372,9 +377,13 @@ static int make_groups(struct daemon *daemon)
 		.argument = daemon});
 	if (!daemon->groups)
 		return refuse(-ENOMEM, "the groups");
+	daemon->inputs = inputs_new(daemon->base, daemon->groups);
+	if (!daemon->inputs)
+		return refuse(-ENOMEM, "the inputs of groups");
 	daemon->change = change_new(&(struct change_setup){.base = daemon->base,
 		.handlers = daemon->handlers,
 		.groups = daemon->groups,
+		.inputs = daemon->inputs,
 		.done = end_reload,
 		.argument = daemon});
 	if (!daemon->change)
@@ -535,6 +544,10 @@ int daemon_stop(struct daemon *daemon)
 	reloads_free(daemon->reloads);
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
+	handlers_stop_inputs(daemon->handlers, deadline);
+	/* The rest is for acknowledging what was sent. */
+	now = clock_ns(CLOCK_MONOTONIC);
+	inputs_finish(daemon->inputs, now + (deadline > now ? deadline - now : 0) / 2);
 	groups_free(daemon->groups);
 	if (daemon->groups)
 		users_clear(&daemon->users);

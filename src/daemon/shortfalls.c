@@ -9,6 +9,7 @@
 #include "config/report.h"
 #include "daemon/identity.h"
 #include "handlers/handler.h"
+#include "handlers/module.h"
 #include "net/multicast.h"
 
 /* Beside those of memberships: the log, sockets, the loop. */
@@ -120,11 +121,13 @@ void shortfalls_find_doubts(struct config *config)
 {
 	for (size_t i = 0; i < config->handler_count; i++) {
 		const struct config_handler *handler = &config->handlers[i];
-		const struct handler_kind *kind = container_of(
-			handler->kind, struct handler_kind, config);
 		struct subject subject = handler_subject(handler);
+		const struct handler_kind *kind;
 		char why[WHY_MAX];
 
+		if (module_load(container_of(handler->kind, struct handler_kind, config), why,
+			    &kind) < 0)
+			continue; /* an error, which is told already */
 		if (kind->doubt && kind->doubt(handler->settings, why))
 			warn(config, &subject, "%s", why);
 	}

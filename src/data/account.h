@@ -55,6 +55,7 @@ COUNTERS_RECORD(account, {
 	uint64_t kind; /* the one that counted[] belongs to, a hash of its counters' names */
 	uint64_t queued; /* datagrams waiting now */
 	uint64_t queued_bytes; /* their payload */
+	uint64_t held; /* of queued: taken from the queue, and not settled */
 	uint64_t queued_max; /* the maximum so far */
 	uint64_t oldest_ns; /* since when the oldest of them waits, CLOCK_MONOTONIC; 0: none does */
 	uint64_t read; /* the last one that it received from (struct batch) */

@@ -36,14 +36,3 @@ int envelope_read_id(const char *text, size_t length, struct envelope_id *ret);
 /* Writes a terminated text. Returns its length. */
 size_t envelope_write_from(char ret[static ENVELOPE_FROM_MAX], const struct origin *origin,
 	const struct datagram *datagram);
-
-/* The numbers of what leaves: each group of a handler is a run of its own, so that whoever takes
- * one of the groups sees no gaps of the others. */
-struct numbers;
-struct numbers *numbers_new(void); /* NULL without memory */
-void numbers_free(struct numbers *numbers); /* accepts NULL */
-
-/* The run of a group and the next number in it, after lost ones that the queue dropped. Returns 0,
- * or a negative errno (memory, getrandom(2)). */
-int numbers_next(struct numbers *numbers, const char *group, unsigned lost, uint64_t *ret_run,
-	uint64_t *ret_number);

@@ -330,6 +330,11 @@ bool group_delivers_to(const struct group *group, const struct outlet *outlet)
 	return false;
 }
 
+bool group_takes_input(const struct group *group, const char *handler)
+{
+	return string_list_has(&group->config->inputs, handler);
+}
+
 uint64_t group_smallest_buffer(const struct group *group)
 {
 	uint64_t smallest = UINT64_MAX;

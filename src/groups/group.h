@@ -116,6 +116,9 @@ void group_detach(struct group *group, struct outlet *outlet);
 
 bool group_delivers_to(const struct group *group, const struct outlet *outlet);
 
+/* Whether what comes in by this handler is sent to the group. */
+bool group_takes_input(const struct group *group, const char *handler);
+
 /* Whether a user may send to it, or receive it. */
 static inline bool group_permits(
 	const struct group *group, const struct peer *peer, enum access access)
@@ -155,4 +158,9 @@ int group_send(struct group *group, const void *payload, size_t size,
  * how many were sent, or a negative errno when not even the first could be. What failed must not be
  * sent again, and does not count as failed yet. */
 int group_send_batch(
+	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret);
+
+/* The same from import_port, for what comes in: with -EAGAIN, wait for ret->way->importer. The
+ * group's configuration must have inputs. */
+int group_import_batch(
 	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret);

@@ -443,6 +443,11 @@ bool groups_abandon(struct groups *groups)
 	return false;
 }
 
+bool groups_are_changing(const struct groups *groups)
+{
+	return groups->plan;
+}
+
 void groups_wait(struct groups *groups, struct send_waiter *waiter)
 {
 	list_append(&groups->waiters, &waiter->link);

@@ -70,6 +70,9 @@ bool groups_commit(struct groups *groups);
  * is under way. */
 bool groups_abandon(struct groups *groups);
 
+/* Whether a change is under way. */
+bool groups_are_changing(const struct groups *groups);
+
 /* Has the waiter called once a change has ended. */
 void groups_wait(struct groups *groups, struct send_waiter *waiter);
 

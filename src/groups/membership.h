@@ -63,6 +63,7 @@ struct group_context {
 	struct restored restored;
 	pid_t running; /* as in struct groups_setup */
 	struct uncounted uncounted; /* until the start is over */
+	uint16_t import_port; /* that what comes in is sent from; 0: none */
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */
 	bool stopping; /* stored sockets stay joined */

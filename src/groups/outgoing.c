@@ -23,6 +23,7 @@ static void way_close(struct way *way)
 {
 	replies_close(way);
 	sender_unref(take(way->sender));
+	sender_unref(take(way->importer));
 }
 
 static void way_free(struct way *way)
@@ -212,6 +213,23 @@ static int way_open(struct way *way, const struct send_socket *options, char why
 	return options->receives ? replies_open(way, why) : 0;
 }
 
+/* Opens what sends from import_port by the way, where the group has inputs. All groups share it. */
+static int open_importer(
+	struct way *way, const struct send_socket *options, char why[static WHY_MAX])
+{
+	const struct group *group = way->group;
+	struct send_socket wanted = *options;
+
+	wanted.port = group->config->inputs.count ? group->context->import_port : 0;
+	wanted.receives = false;
+	if (way->importer && send_socket_equal(sender_options(way->importer), &wanted))
+		return 0;
+	sender_unref(take(way->importer));
+	if (!wanted.port)
+		return 0;
+	return senders_get(group->context->senders, &wanted, true, why, &way->importer);
+}
+
 /* Without a carrier only this host can receive what is sent. */
 static int check_carrier(const struct way *way, const char *name, char why[static WHY_MAX])
 {
@@ -254,11 +272,14 @@ static void way_update(struct way *way, const struct interface_list *interfaces,
 	if (r < 0 || !way->sender || !send_socket_equal(sender_options(way->sender), &options)) {
 		way_close(way);
 		r = r < 0 ? r : way_open(way, &options, why);
-		if (r < 0)
-			way_close(way);
 	}
+	r = r < 0 ? r : open_importer(way, &options, why);
+	if (r < 0)
+		way_close(way);
 	if (way->sender)
 		sender_set_splits_runs(way->sender, options.splits_runs);
+	if (way->importer)
+		sender_set_splits_runs(way->importer, options.splits_runs);
 	set_failure(way, r, why, say && (!membership || way->is_joined));
 }
 
@@ -489,7 +510,11 @@ static const struct way *way_by_index(const struct ways *ways, unsigned ifindex)
 static bool is_expected(
 	struct echoes *echoes, const struct way *way, const struct datagram *datagram)
 {
-	return echoes && endpoint_port(&datagram->source) == sender_port(way->sender) &&
+	uint16_t port = endpoint_port(&datagram->source);
+
+	return echoes &&
+	       (port == sender_port(way->sender) ||
+		       (way->importer && port == sender_port(way->importer))) &&
 	       echoes_take(echoes, datagram->payload, datagram->size, way->ifindex, coarse_ms()) &&
 	       endpoint_is_local(&datagram->source);
 }

@@ -34,6 +34,8 @@ struct way {
 	char *error; /* the failure, or what to know about it; NULL: nothing */
 	struct sender *sender;
 	const struct udp_out *out; /* of the sender */
+	struct sender *importer; /* sends from import_port; NULL: the group has no inputs, or the
+				    way cannot be used */
 	struct send_target target;
 	struct way_counters *counters; /* NULL: the configuration does not name it */
 	bool is_joined; /* the group is, there: what is sent comes back */

@@ -44,10 +44,14 @@ struct groups_plan {
 };
 
 /* Whether the group can stay as it is: it wants the same, from the same handlers. */
-static bool is_unchanged(const struct group *running, const struct config_group *wanted,
-	const struct handlers_plan *handlers)
+static bool is_unchanged(const struct groups_plan *plan, const struct group *running,
+	const struct config_group *wanted)
 {
+	const struct handlers_plan *handlers = plan->handlers;
+
 	if (!config_group_equal(running->config, wanted))
+		return false;
+	if (wanted->inputs.count && plan->wanted->import_port != plan->context->import_port)
 		return false;
 	for (size_t i = 0; i < wanted->handlers.count && handlers; i++) {
 		const struct handler *handler = handlers_plan_find(
@@ -175,7 +179,7 @@ static int plan_group(struct groups_plan *plan, const struct config_group *wante
 
 	planned->group = planned->running;
 	planned->config = is_joined ? NULL : wanted;
-	if (planned->running && is_unchanged(planned->running, wanted, plan->handlers))
+	if (planned->running && is_unchanged(plan, planned->running, wanted))
 		return 0;
 	r = make_group(plan, wanted, planned->running, why, &planned->group);
 	if (r >= 0 && is_joined && (r = group_own_config(planned->group)) < 0) {
@@ -334,6 +338,7 @@ static void move_to_room(struct groups_plan *plan)
 		memcpy(plan->room, running->items, running->count * sizeof(struct group *));
 	free(running->items);
 	running->items = take(plan->room);
+	plan->context->import_port = (uint16_t)plan->wanted->import_port;
 }
 
 static void leave(struct groups_plan *plan, struct planned *planned)

@@ -149,24 +149,45 @@ static bool keeps_ttl_0(const struct way *way)
 	return config_group_takes(config, &options->source);
 }
 
-static int send_on(struct way *way, int ttl, const struct iovec *vectors, unsigned count)
+/* How a datagram is sent. */
+struct mode {
+	int ttl;
+	bool is_import; /* from import_port */
+};
+
+static struct sender *sender_of(const struct way *way, const struct mode *mode)
 {
+	return mode->is_import ? way->importer : way->sender;
+}
+
+/* How many datagrams the last error was about. */
+static unsigned refused_by(const struct way *way, const struct mode *mode)
+{
+	return sender_out(sender_of(way, mode))->refused;
+}
+
+static int send_on(
+	struct way *way, const struct mode *mode, const struct iovec *vectors, unsigned count)
+{
+	struct sender *sender = sender_of(way, mode);
+	const struct udp_out *out;
 	uint64_t before;
 	int r;
 
-	if (!way->sender)
-		return way->failure;
-	if (ttl == 0 && !keeps_ttl_0(way))
+	if (!sender)
+		return way->failure < 0 ? way->failure : -ENODEV;
+	if (mode->ttl == 0 && !keeps_ttl_0(way))
 		return -ENONET;
 	if (!way->ifindex && way->link_changes != way->group->context->link_changes)
 		outgoing_read_carrier(way);
 	if (way->has_no_carrier && !(way->is_joined && way->group->config->loop))
 		return -ENETDOWN;
-	before = way->out->unreachable;
-	way->target.ttl = ttl;
+	out = sender_out(sender);
+	before = out->unreachable;
+	way->target.ttl = mode->ttl;
 	way->target.loop = way->group->config->loop;
-	r = sender_send(way->sender, &way->target, vectors, count);
-	way->group->counters->unreachable += way->out->unreachable - before;
+	r = sender_send(sender, &way->target, vectors, count);
+	way->group->counters->unreachable += out->unreachable - before;
 	if (r > 0 && way->has_no_carrier)
 		count_not_sent(way, (unsigned)r);
 	return r;
@@ -192,32 +213,32 @@ static void expect_echoes(struct way *way, const struct iovec *vectors, unsigned
 }
 
 /* Whether the way takes nothing now: then nothing was given to its socket. */
-static bool is_refused(const struct way *way, int r)
+static bool is_refused(const struct way *way, const struct mode *mode, int r)
 {
-	return !way->sender || r == -ENONET || r == -ENETDOWN;
+	return !sender_of(way, mode) || r == -ENONET || r == -ENETDOWN;
 }
 
 /* Sends on one more way what has left by the first one, and does not wait. Returns whether some of
  * it has left this host. */
-static bool send_too(
-	struct way *way, int ttl, const struct iovec *vectors, unsigned count, uint64_t *returned)
+static bool send_too(struct way *way, const struct mode *mode, const struct iovec *vectors,
+	unsigned count, uint64_t *returned)
 {
 	bool left = false;
 	unsigned done = 0;
 
 	while (done < count) {
-		int n = send_on(way, ttl, vectors + done, count - done);
+		int n = send_on(way, mode, vectors + done, count - done);
 
 		if (n > 0) {
 			expect_echoes(way, vectors, done, (unsigned)n, returned);
 			done += (unsigned)n;
 			left = !way->has_no_carrier;
-		} else if (n == -EAGAIN || is_refused(way, n)) {
+		} else if (n == -EAGAIN || is_refused(way, mode, n)) {
 			count_not_sent(way, count - done);
 			break;
 		} else {
-			count_not_sent(way, way->out->refused);
-			done += way->out->refused;
+			count_not_sent(way, refused_by(way, mode));
+			done += refused_by(way, mode);
 		}
 	}
 	return left;
@@ -225,28 +246,28 @@ static bool send_too(
 
 /* Sends on the first way that takes something, and sets *ret_taken to it. What a way refuses, the
  * next ones may take: then it is about these datagrams only. */
-static int send_first(const struct ways *ways, int ttl, const struct iovec *vectors, unsigned count,
-	size_t *ret_taken, struct unsent *ret)
+static int send_first(const struct ways *ways, const struct mode *mode, const struct iovec *vectors,
+	unsigned count, size_t *ret_taken, struct unsent *ret)
 {
 	int r = -ENODEV, failure = 0;
 
 	for (*ret_taken = 0; *ret_taken < ways->count; ++*ret_taken) {
 		struct way *way = ways->items[*ret_taken];
 
-		r = send_on(way, ttl, vectors, count);
+		r = send_on(way, mode, vectors, count);
 		if (!failure || r == -EAGAIN)
 			ret->way = way;
 		if (r > 0 || r == -EAGAIN)
 			return r;
 		failure = failure ? failure : r;
-		if (!is_refused(way, r))
-			ret->count = count = way->out->refused;
+		if (!is_refused(way, mode, r))
+			ret->count = count = refused_by(way, mode);
 	}
 	return failure ? failure : r;
 }
 
 /* Sends on each of the ways. Returns as group_send_batch(). */
-static int send_by(struct group *group, const struct ways *ways, int ttl,
+static int send_by(struct group *group, const struct ways *ways, struct mode mode,
 	const struct iovec *vectors, unsigned count, struct unsent *ret)
 {
 	uint64_t returned = 0, bytes = 0;
@@ -254,9 +275,9 @@ static int send_by(struct group *group, const struct ways *ways, int ttl,
 	size_t taken;
 	int r;
 
-	ttl = ttl < 0 ? (int)group->config->ttl : ttl;
+	mode.ttl = mode.ttl < 0 ? (int)group->config->ttl : mode.ttl;
 	*ret = (struct unsent){.count = 1};
-	r = send_first(ways, ttl, vectors, count, &taken, ret);
+	r = send_first(ways, &mode, vectors, count, &taken, ret);
 	if (r == -EAGAIN)
 		return r;
 	missed = r > 0 ? (unsigned)r : ret->count;
@@ -267,7 +288,7 @@ static int send_by(struct group *group, const struct ways *ways, int ttl,
 	expect_echoes(ways->items[taken], vectors, 0, (unsigned)r, &returned);
 	ret->stayed_here = ways->items[taken]->has_no_carrier;
 	for (size_t i = taken + 1; i < ways->count; i++)
-		if (send_too(ways->items[i], ttl, vectors, (unsigned)r, &returned))
+		if (send_too(ways->items[i], &mode, vectors, (unsigned)r, &returned))
 			ret->stayed_here = false;
 	for (int i = 0; i < r; i++)
 		bytes += vectors[i].iov_len;
@@ -277,22 +298,23 @@ static int send_by(struct group *group, const struct ways *ways, int ttl,
 }
 
 /* By the ways that the configuration names. */
-static int send_configured(struct group *group, int ttl, const struct iovec *vectors,
+static int send_configured(struct group *group, struct mode mode, const struct iovec *vectors,
 	unsigned count, struct unsent *ret)
 {
 	if (!group->outgoing.usable)
 		outgoing_examine(group);
-	return send_by(group, &group->outgoing.ways, ttl, vectors, count, ret);
+	return send_by(group, &group->outgoing.ways, mode, vectors, count, ret);
 }
 
 static int send_chosen(struct group *group, const struct send_options *options,
 	const struct iovec *vector, struct unsent *ret)
 {
+	struct mode mode = {.ttl = options->ttl};
 	struct way *way;
 	int r = outgoing_choose(group, options->interface, &way);
 
 	ret->way = NULL;
-	return r < 0 ? r : send_by(group, &(struct ways){&way, 1}, options->ttl, vector, 1, ret);
+	return r < 0 ? r : send_by(group, &(struct ways){&way, 1}, mode, vector, 1, ret);
 }
 
 /* Whether no interface is chosen, neither by the configuration nor by what a datagram of TTL 0 or
@@ -317,7 +339,8 @@ int group_send(struct group *group, const void *payload, size_t size,
 		outgoing_find_route(group->config, route) == 0)
 		chosen.interface = route;
 	r = chosen.interface ? send_chosen(group, &chosen, &vector, ret)
-			     : send_configured(group, options->ttl, &vector, 1, ret);
+			     : send_configured(
+				       group, (struct mode){.ttl = options->ttl}, &vector, 1, ret);
 	if (r < 0 && r != -EAGAIN)
 		group->counters->send_failed++;
 	return r < 0 ? r : 0;
@@ -326,5 +349,12 @@ int group_send(struct group *group, const void *payload, size_t size,
 int group_send_batch(
 	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret)
 {
-	return send_configured(group, -1, vectors, count, ret);
+	return send_configured(group, (struct mode){.ttl = -1}, vectors, count, ret);
+}
+
+int group_import_batch(
+	struct group *group, const struct iovec *vectors, unsigned count, struct unsent *ret)
+{
+	return send_configured(
+		group, (struct mode){.ttl = -1, .is_import = true}, vectors, count, ret);
 }

@@ -253,6 +253,18 @@ bool forwards_have_sent(const struct link *forwards, const union endpoint *sourc
 	return false;
 }
 
+bool forwards_keep_sources(const struct link *forwards)
+{
+	const struct forward *forward;
+
+	if (!forwards)
+		return false;
+	list_for_each(forward, forwards, link)
+		if (forward->options.keep_source && may_return(forward))
+			return true;
+	return false;
+}
+
 /* Errors after which the way has to be found again: the interface was deleted, or has lost the
  * address. */
 static bool is_gone(const struct forward *forward, int r)

@@ -47,3 +47,7 @@ void forward_links_changed(struct forward *forward, const struct interface_list 
  * a daemon, which handler_context has. What does not come back to this host does not count, so that
  * a program that shares source_port is relayed. Accepts NULL. */
 bool forwards_have_sent(const struct link *forwards, const union endpoint *source);
+
+/* Whether this host receives what one of these sends with the address of its sender. Accepts NULL.
+ */
+bool forwards_keep_sources(const struct link *forwards);

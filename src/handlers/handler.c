@@ -5,9 +5,16 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "data/filter.h"
+#include "data/intake.h"
+#include "handlers/exportable.h"
 #include "handlers/ledger.h"
+#include "handlers/module.h"
 #include "handlers/worker.h"
+
+/* The ring of what comes in: what the network takes in some 10 ms. */
+#define INTAKE_BYTES (4 << 20)
 
 struct handler {
 	struct outlet outlet;
@@ -16,6 +23,10 @@ struct handler {
 	struct ledger *ledger;
 	struct worker *worker; /* for kinds that may block; owns their object */
 	void *object; /* of other kinds */
+	struct intake *intake; /* NULL: the kind imports nothing */
+	struct string_list *inputs; /* prepared: the groups that take what comes in */
+	uint64_t inputs_hash; /* of those that the kind was told of; 0: of none yet */
+	struct exportable *exportable; /* for kinds that export; else NULL */
 };
 
 /* The number of copies of each datagram; what the filter kept out is counted for each. */
@@ -66,19 +77,50 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	hand_on(handler, batch);
 }
 
-static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
+static void filter_and_hand_on(struct handler *handler, const struct batch *batch)
 {
-	struct handler *handler = container_of(outlet, struct handler, outlet);
 	uint64_t now = handler->filter.wanted.rate_interval_ns ? clock_ns(CLOCK_MONOTONIC) : 0;
 	struct datagram passed[BATCH_MAX];
 	struct filtered filtered;
 	struct batch rest = {.origin = batch->origin, .datagrams = passed};
 
-	ledger_begin_read(handler->ledger, batch->read);
 	rest.count = filter_apply(&handler->filter, batch, now, passed, &filtered);
 	if (filtered.filtered || filtered.over_rate)
 		count_filtered(handler, batch, filtered);
 	hand_on(handler, &rest);
+}
+
+static void free_inputs(struct string_list *inputs)
+{
+	if (inputs)
+		string_list_clear(inputs);
+	free(inputs);
+}
+
+static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+
+	ledger_begin_read(handler->ledger, batch->read);
+	filter_and_hand_on(handler, batch);
+}
+
+/* What may not leave does not use up the rate. */
+static void deliver_exported(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+	struct datagram room[BATCH_MAX];
+	struct batch rest = *batch;
+
+	ledger_begin_read(handler->ledger, batch->read);
+	rest.datagrams = exportable_choose(handler->exportable, batch, room, &rest.count);
+	if (rest.count < batch->count)
+		count_filtered(
+			handler, batch, (struct filtered){.filtered = batch->count - rest.count});
+	if (handler->filter.is_open)
+		hand_on(handler, &rest);
+	else
+		filter_and_hand_on(handler, &rest);
 }
 
 static void handler_free(struct handler *handler)
@@ -87,7 +129,10 @@ static void handler_free(struct handler *handler)
 		return;
 	if (handler->object)
 		handler->kind->close(handler->object);
+	free_inputs(take(handler->inputs));
 	filter_clear(&handler->filter);
+	intake_unref(handler->intake);
+	exportable_free(handler->exportable);
 	ledger_unref(handler->ledger);
 	free(handler);
 }
@@ -96,6 +141,17 @@ DEFINE_CLEANUP(struct handler *, handler_free)
 static bool has_patience(const struct handler *handler)
 {
 	return handler->kind->patience && handler->kind->patience(handler->object);
+}
+
+/* For a kind that imports. */
+static int make_intake(struct handler *handler)
+{
+	struct intake_book *book;
+
+	if (!handler->kind->config.imports)
+		return 0;
+	book = ledger_input(handler->ledger);
+	return book ? intake_new(INTAKE_BYTES, book, &handler->intake) : -ENOMEM;
 }
 
 /* Opens the kind's object, and puts a worker in front of it if it may block. */
@@ -107,13 +163,21 @@ static int open_object(struct handler *handler, const struct config_handler *con
 
 	own.name = handler->ledger->name;
 	own.ledger = handler->ledger;
+	r = make_intake(handler);
+	if (r < 0)
+		return because(why, r, "the ring of what comes in: %s", strerror(-r));
+	own.intake = handler->intake;
 	r = handler->kind->open(config->settings, &own, why, &handler->object);
 	if (r < 0)
 		return r;
 	handler->outlet.needs = handler->kind->needs(config->settings) |
 				filter_needs(&handler->filter) |
 				(has_patience(handler) ? 0 : NEED_PROMPT);
-	handler->outlet.deliver = handler->filter.is_open ? deliver : deliver_filtered;
+	handler->outlet.deliver = handler->exportable       ? deliver_exported
+				  : handler->filter.is_open ? deliver
+							    : deliver_filtered;
+	if (handler->exportable)
+		handler->outlet.needs |= EXPORTABLE_NEEDS;
 	if (!handler->kind->config.may_block)
 		return 0;
 	r = worker_start(
@@ -121,6 +185,8 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	if (r < 0)
 		return because(why, r, "starting its thread: %s", strerror(-r));
 	handler->object = NULL;
+	if (handler->intake)
+		worker_hold(handler->worker, handler->intake);
 	return 0;
 }
 
@@ -131,12 +197,17 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	CLEANUP(handler_freep) struct handler *handler = calloc(1, sizeof(*handler));
 	int r;
 
-	because(why, -ENOMEM, "out of memory"); /* unless open() says otherwise */
+	because(why, -ENOMEM, "out of memory"); /* unless a call says otherwise */
 	if (!handler)
 		return -ENOMEM;
-	handler->kind = container_of(config->kind, struct handler_kind, config);
+	r = module_load(
+		container_of(config->kind, struct handler_kind, config), why, &handler->kind);
+	if (r < 0)
+		return r;
 	handler->ledger = ledger_ref(ledger);
 	if (filter_init(&handler->filter, &config->filter) < 0)
+		return -ENOMEM;
+	if (config->kind->exports && !(handler->exportable = exportable_new(context)))
 		return -ENOMEM;
 	r = open_object(handler, config, context, workers, why);
 	if (r < 0)
@@ -145,10 +216,60 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	return 0;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
+{
+	struct string_list *inputs;
+	int r = 0;
+
+	if (!handler->intake)
+		return 0;
+	free_inputs(take(handler->inputs));
+	inputs = calloc(1, sizeof(*inputs));
+	if (!inputs)
+		return -ENOMEM;
+	for (size_t i = 0; i < wanted->group_count && r >= 0; i++)
+		if (string_list_has(&wanted->groups[i].inputs, handler_name(handler)))
+			r = string_list_add(inputs, wanted->groups[i].name);
+	if (inputs->count)
+		qsort(inputs->items, inputs->count, sizeof(*inputs->items), compare_names);
+	handler->inputs = inputs;
+	return r;
+}
+
+static uint64_t hash_names(const struct string_list *names)
+{
+	uint64_t hash = HASH_BEGIN;
+
+	for (size_t i = 0; i < names->count; i++)
+		hash = hash_bytes(hash, names->items[i], strlen(names->items[i]) + 1);
+	return hash;
+}
+
+void handler_follow_inputs(struct handler *handler)
+{
+	struct string_list *inputs = take(handler->inputs);
+	uint64_t hash = inputs ? hash_names(inputs) : 0;
+
+	if (!inputs || hash == handler->inputs_hash || !handler->kind->subscribe ||
+		!handler->worker) {
+		free_inputs(inputs);
+		return;
+	}
+	handler->inputs_hash = hash;
+	worker_subscribe(handler->worker, inputs);
+}
+
 void handler_begin(struct handler *handler)
 {
 	ledger_set_kind(handler->ledger,
 		ledger_kind_hash(handler->kind->config.name, handler->kind->counters));
+	ledger_set_object(handler->ledger,
+		handler->worker ? worker_object(handler->worker) : handler->object);
 	if (!handler->kind->begin)
 		return;
 	if (handler->worker)
@@ -161,9 +282,27 @@ void handler_retire(struct handler *handler, uint64_t deadline_ns)
 {
 	if (!handler)
 		return;
+	if (handler->intake)
+		intake_stop(handler->intake);
 	if (handler->worker)
 		worker_retire(handler->worker, deadline_ns);
 	handler_free(handler);
+}
+
+static void deliver_retired(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+	struct outcome outcome = {.dropped[DROP_SHUTDOWN] = batch->count};
+
+	ledger_received(handler->ledger, batch->count, &outcome);
+}
+
+void handler_retire_early(struct handler *handler, uint64_t deadline_ns)
+{
+	intake_stop(handler->intake);
+	if (handler->worker)
+		worker_retire(take(handler->worker), deadline_ns);
+	handler->outlet.deliver = deliver_retired;
 }
 
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces)
@@ -212,6 +351,11 @@ struct ledger *handler_ledger(struct handler *handler)
 	return handler->ledger;
 }
 
+struct intake *handler_intake(struct handler *handler)
+{
+	return handler->intake;
+}
+
 void handler_count_lost(struct handler *handler, uint64_t read, uint64_t count)
 {
 	ledger_count_lost(handler->ledger, read, count);
@@ -227,7 +371,14 @@ bool handler_has_interfaces(const struct handler *handler)
 	return handler->kind->copies;
 }
 
+bool handler_has_window(const struct handler *handler)
+{
+	return handler->kind->held_bytes;
+}
+
 const char *handler_error(const struct handler *handler)
 {
-	return handler->kind->error ? handler->kind->error(handler->object) : NULL;
+	if (handler->kind->error)
+		return handler->kind->error(handler->object);
+	return ledger_error(handler->ledger);
 }

@@ -29,6 +29,7 @@ struct handler_context {
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct link *forwards; /* of all handlers (handlers/forward.h) */
 	const struct own_addresses *own_addresses; /* of this host, now */
+	const uint16_t *import_port; /* of the configuration, now; NULL, or 0: there is none */
 	struct intake *intake; /* of a kind that config.imports: for what comes in; else NULL */
 };
 
@@ -75,8 +76,8 @@ struct handler_kind {
 	unsigned (*copies)(
 		void *object, const struct origin *origin, const struct filtered *filtered);
 
-	/* Why it delivers nothing at present; NULL: nothing is wrong. Not for kinds that may block.
-	 */
+	/* Why it delivers nothing at present; NULL: nothing is wrong. Not for kinds that may block:
+	 * these call ledger_set_error(). */
 	const char *(*error)(const void *object);
 
 	/* The network interfaces, their addresses or routes may have changed. The list is at the
@@ -107,10 +108,13 @@ struct handler_kind {
 	unsigned batch_max;
 
 	/* Its object is known to a peer by a name: begin() is called only once the object that it
-	 * replaces has ended, while datagrams wait in the queue. */
+	 * replaces has ended, while datagrams wait in the queue. One that is stuck past its
+	 * deadline does not count. */
 	bool exclusive;
 
-	/* The payload of what it holds and has not settled, in bytes. NULL: nothing. */
+	/* The payload of what it holds, which it has not said the outcome of, in bytes. Must agree
+	 * with the outcomes of the calls so far: what another thread settles meanwhile counts once
+	 * the next call has said so. NULL: it holds nothing for long. */
 	uint64_t (*held_bytes)(const void *object);
 
 	/* For a kind that config.imports: these groups take what comes in, by their names, sorted.
@@ -137,12 +141,25 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	struct ledger *ledger, struct workers *workers, char why[static WHY_MAX],
 	struct handler **ret);
 
+/* Prepares what handler_follow_inputs() says: which groups of the configuration take what comes in.
+ * Does nothing for a kind that imports nothing. Returns 0 or -ENOMEM. */
+int handler_prepare_inputs(struct handler *handler, const struct config *wanted);
+
+/* What was prepared is in force: tells the kind, where that is new. Must come before
+ * handler_begin(). */
+void handler_follow_inputs(struct handler *handler);
+
 /* The configuration that has the handler is in force. Must come before anything is delivered. */
 void handler_begin(struct handler *handler);
 
 /* Frees it without waiting: what is queued is still delivered until deadline_ns (CLOCK_MONOTONIC),
  * and then counted as dropped. Accepts NULL. */
 void handler_retire(struct handler *handler, uint64_t deadline_ns);
+
+/* At the stop, for a handler by which something comes in (handler_intake()): retires it while what
+ * it has taken is sent. handler_retire() must follow; what groups still deliver is counted as
+ * dropped. */
+void handler_retire_early(struct handler *handler, uint64_t deadline_ns);
 
 void handler_links_changed(struct handler *handler, const struct interface_list *interfaces);
 
@@ -158,6 +175,10 @@ struct ledger *handler_ledger(struct handler *handler);
 /* The names of outcome.counted, NULL at the end; or NULL. */
 const char *const *handler_counters(const struct handler *handler);
 
+/* What has come in by it; NULL: nothing can. A retired handler takes no more, and its thread ends
+ * when nothing waits there. */
+struct intake *handler_intake(struct handler *handler);
+
 /* See ledger_count_lost(). */
 void handler_count_lost(struct handler *handler, uint64_t read, uint64_t count);
 
@@ -167,5 +188,8 @@ void handler_account(struct handler *handler, struct account *ret);
 /* Whether its ledger has an account for each interface, too. */
 bool handler_has_interfaces(const struct handler *handler);
 
-/* Why it delivers nothing at present, or NULL. */
+/* Whether it holds datagrams that a peer has not acknowledged: the account's held. */
+bool handler_has_window(const struct handler *handler);
+
+/* Why it delivers nothing at present, or NULL. Valid until the next call. */
 const char *handler_error(const struct handler *handler);

@@ -21,6 +21,7 @@ struct handlers {
 	struct handler_context context;
 	struct link forwards;
 	struct own_addresses own_addresses;
+	uint16_t import_port;
 	struct workers workers;
 	struct set set;
 	struct handlers_plan *plan; /* NULL: none is under way */
@@ -59,6 +60,7 @@ struct handlers *handlers_new(const struct handler_context *context)
 	handlers->context = *context;
 	handlers->context.forwards = &handlers->forwards;
 	handlers->context.own_addresses = &handlers->own_addresses;
+	handlers->context.import_port = &handlers->import_port;
 	if (interface_list_read(&interfaces) >= 0)
 		own_addresses_update(&handlers->own_addresses, &interfaces);
 	workers_init(&handlers->workers);
@@ -83,6 +85,13 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 	own_addresses_clear(&handlers->own_addresses);
 	free(handlers);
 	return 0;
+}
+
+void handlers_stop_inputs(struct handlers *handlers, uint64_t deadline_ns)
+{
+	for (size_t i = 0; handlers && i < handlers->set.count; i++)
+		if (handler_intake(handlers->set.items[i]))
+			handler_retire_early(handlers->set.items[i], deadline_ns);
 }
 
 void handlers_expire(struct handlers *handlers)
@@ -130,7 +139,8 @@ static int plan_handler(
 		config_report(errors, &subject, 0, NULL, "%s", why);
 		return r;
 	}
-	r = array_add(&plan->set, handler);
+	r = handler_prepare_inputs(handler, plan->wanted);
+	r = r < 0 ? r : array_add(&plan->set, handler);
 	if (r < 0 && handler != running)
 		handler_retire(handler, 0);
 	return r;
@@ -178,10 +188,12 @@ bool handlers_commit(struct handlers_plan *plan)
 
 	if (plan->next < plan->set.count) {
 		handler = plan->set.items[plan->next++];
+		handler_follow_inputs(handler);
 		if (!handlers_plan_is_unchanged(plan, handler))
 			handler_begin(handler);
 		return true;
 	}
+	plan->handlers->import_port = (uint16_t)plan->wanted->import_port;
 	plan->handlers->set = plan->set;
 	plan->set = before;
 	plan->next = 0;

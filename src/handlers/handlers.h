@@ -11,14 +11,18 @@ struct handlers;
  * step of the way there, as hundreds of handlers would keep the loop away for long. */
 struct handlers_plan;
 
-/* An empty set, or NULL without memory. What is in context must live longer; its name, forwards and
- * own_addresses are ignored. */
+/* An empty set, or NULL without memory. What is in context must live longer; its name, forwards,
+ * own_addresses and import_port are ignored. */
 struct handlers *handlers_new(const struct handler_context *context);
 
 /* Retires all of them (handler_retire()), waits for their threads until a second after deadline_ns
  * (CLOCK_MONOTONIC) at most, and frees the set. Returns how many are stuck in a system call: where
  * any are, nothing is freed, and the process must end without them. Accepts NULL. */
 unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns);
+
+/* Before handlers_free(): has those take no more by which something comes in, and retires them
+ * (handler_retire_early()). */
+void handlers_stop_inputs(struct handlers *handlers, uint64_t deadline_ns);
 
 /* Drops what is queued for retired handlers past their deadline that are stuck. To be called now
  * and again, so that their accounts settle. */

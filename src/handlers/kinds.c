@@ -1,12 +1,15 @@
 /* The one table of kinds. A new kind is one file beside this one that ends in its NAME_kind, and
- * one row here. */
+ * one row here. Those whose functions are modules have their NAME_kind in engines/keys.c. */
 #include "handlers/handler.h"
 
 #define KINDS(ROW)   \
 	ROW(exec)    \
 	ROW(file)    \
 	ROW(journal) \
+	ROW(kafka)   \
 	ROW(log)     \
+	ROW(mqtt)    \
+	ROW(nats)    \
 	ROW(pcapng)  \
 	ROW(pipe)    \
 	ROW(relay)   \

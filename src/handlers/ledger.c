@@ -53,6 +53,7 @@ struct ledger *ledger_new(struct counters *counters, const char *handler)
 	}
 	log_lost(handler, settle_earlier_run(ledger->account));
 	pthread_mutex_init(&ledger->lock, NULL);
+	pthread_mutex_init(&ledger->input.lock, NULL);
 	list_init(&ledger->workers);
 	list_init(&ledger->interfaces);
 	ledger->references = 1;
@@ -81,9 +82,33 @@ void ledger_unref(struct ledger *ledger)
 	list_for_each(interface, &ledger->interfaces, link)
 		interface_free(ledger, interface);
 	pthread_mutex_destroy(&ledger->lock);
+	pthread_mutex_destroy(&ledger->input.lock);
 	counters_release(ledger->counters, ledger->account);
+	counters_release(ledger->counters, ledger->input.account);
 	free(ledger->name);
 	free(ledger);
+}
+
+struct intake_book *ledger_input(struct ledger *ledger)
+{
+	struct intake_book *book = &ledger->input;
+	AUTO_FREE char *key = NULL;
+	uint64_t lost;
+
+	if (book->account)
+		return book;
+	if (asprintf(&key, "input %s", ledger->name) >= 0)
+		book->account = counters_take(
+			ledger->counters, key, sizeof(*book->account), intake_account_members());
+	if (!book->account)
+		return NULL;
+	lost = intake_account_settle(book->account);
+	if (lost)
+		log_warning("handler %s: %" PRIu64
+			    " datagram%s that came in dropped, still waiting when the daemon "
+			    "ended",
+			ledger->name, lost, plural(lost));
+	return book;
 }
 
 uint64_t ledger_kind_hash(const char *name, const char *const *counters)
@@ -104,6 +129,30 @@ void ledger_set_kind(struct ledger *ledger, uint64_t kind)
 		memset(account->outcome.counted, 0, sizeof(account->outcome.counted));
 	account->kind = kind;
 	pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_set_object(struct ledger *ledger, const void *object)
+{
+	pthread_mutex_lock(&ledger->lock);
+	ledger->object = object;
+	*ledger->error = '\0';
+	pthread_mutex_unlock(&ledger->lock);
+}
+
+void ledger_set_error(struct ledger *ledger, const void *object, const char *text)
+{
+	pthread_mutex_lock(&ledger->lock);
+	if (object == ledger->object)
+		snprintf(ledger->error, sizeof(ledger->error), "%s", text ? text : "");
+	pthread_mutex_unlock(&ledger->lock);
+}
+
+const char *ledger_error(struct ledger *ledger)
+{
+	pthread_mutex_lock(&ledger->lock);
+	memcpy(ledger->shown, ledger->error, sizeof(ledger->shown));
+	pthread_mutex_unlock(&ledger->lock);
+	return *ledger->shown ? ledger->shown : NULL;
 }
 
 void ledger_settle(struct ledger *ledger, uint64_t kind, const struct outcome *outcome)

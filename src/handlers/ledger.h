@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "data/counters.h"
 #include "data/filter.h"
+#include "data/intake.h"
 
 /* What became of the copies that a handler sends by one interface. Only the loop uses it. */
 struct ledger_interface {
@@ -21,15 +22,21 @@ struct ledger_interface {
 	char name[]; /* of the interface, or what is configured where there is none */
 };
 
+#define LEDGER_ERROR_MAX 512
+
 struct ledger {
 	pthread_mutex_t lock;
 	atomic_uint references;
 	char *name; /* of the handler */
 	struct counters *counters;
 	struct account *account; /* in counters; what is queued is added by workers_account() */
+	struct intake_book input; /* its account is in counters; NULL: nothing has ever come in */
 	struct link workers;
 	struct link interfaces; /* for a kind that sends copies; those without users in the order in
 				   which they lost the last one */
+	const void *object; /* the kind's that is in force; NULL: none is yet */
+	char error[LEDGER_ERROR_MAX]; /* why it delivers nothing at present; "": nothing is wrong */
+	char shown[LEDGER_ERROR_MAX]; /* the loop's copy */
 };
 
 /* One reference to the ledger of a handler, or NULL without memory. What an earlier run had
@@ -37,6 +44,10 @@ struct ledger {
 struct ledger *ledger_new(struct counters *counters, const char *handler);
 struct ledger *ledger_ref(struct ledger *ledger);
 void ledger_unref(struct ledger *ledger);
+
+/* The account of what comes in, or NULL without memory. What an earlier run had waiting is counted
+ * as dropped. For the loop. */
+struct intake_book *ledger_input(struct ledger *ledger);
 
 /* A hash of the names of a kind and of its counters (NULL at the end, or NULL): what
  * outcome.counted means. It outlives the process, so that a version with other counters does not
@@ -46,6 +57,18 @@ uint64_t ledger_kind_hash(const char *name, const char *const *counters);
 /* The handler is of this kind from now on, a ledger_kind_hash(): clears what another kind has
  * counted in outcome.counted. */
 void ledger_set_kind(struct ledger *ledger, uint64_t kind);
+
+/* This object of the kind is in force from now on: errors of another one count no more, those of an
+ * object that was retired among them. */
+void ledger_set_object(struct ledger *ledger, const void *object);
+
+/* For kinds that may block, in any thread: why this object of theirs delivers nothing at present;
+ * NULL: nothing is wrong any more. Is shown until it is set again, and not logged. Text beyond
+ * LEDGER_ERROR_MAX is cut off. */
+void ledger_set_error(struct ledger *ledger, const void *object, const char *text);
+
+/* The error of now, or NULL. For the loop: valid until the next call. */
+const char *ledger_error(struct ledger *ledger);
 
 /* Adds what became of datagrams. outcome->counted is ignored when it is of another kind than that
  * of now. The lock is held. */

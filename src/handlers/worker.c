@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "data/oldest.h"
 #include "data/ring.h"
 
 #define STACK_SIZE (256 * 1024)
@@ -23,20 +24,25 @@ struct worker {
 	uint64_t kind_hash;
 	void *object; /* the thread's alone */
 	char *file; /* that the kind writes; NULL: none */
+	bool succeeds; /* it begins after its predecessor, see has_predecessor() */
 	enum drop_policy policy;
 	int wake; /* eventfd(2): something to do for the thread */
 	struct ring ring;
 	bool waiting; /* the thread found the ring empty: wake it */
 	bool napping; /* the same, but it wakes by itself: wake it only when the ring fills up */
 	bool begin, rotate; /* asked for, and not done yet */
+	struct string_list *groups; /* to subscribe to; NULL: they have not changed */
+	struct intake *intake; /* NULL: the kind imports nothing */
 	size_t rotate_after; /* chunks */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
 	bool is_expired; /* the deadline is over, and the queue was dropped */
-	uint64_t expired; /* datagrams that were queued then */
+	uint64_t expired; /* datagrams that were dropped for that so far */
 	struct ring_chunk *chunk; /* taken from the ring and not given back */
-	uint64_t in_hand, in_hand_bytes; /* taken from the ring and not yet settled */
-	uint64_t in_hand_since_ns; /* of the chunk taken last */
+	uint64_t in_hand; /* taken from the ring and not yet settled */
+	uint64_t chunk_left, chunk_bytes; /* of chunk, not delivered yet */
+	uint64_t held_bytes; /* that the kind holds of the others */
+	struct oldest oldest; /* of those in hand */
 };
 
 static void lock(const struct worker *worker)
@@ -49,12 +55,42 @@ static void unlock(const struct worker *worker)
 	pthread_mutex_unlock(&worker->ledger->lock);
 }
 
+static void free_groups(struct string_list *groups)
+{
+	if (groups)
+		string_list_clear(groups);
+	free(groups);
+}
+
+/* The datagrams that came in and were not sent in time will come again: they are not done. */
+static void drop_intake(struct worker *worker)
+{
+	uint64_t left = worker->intake ? intake_abandon(worker->intake) : 0;
+
+	if (left)
+		log_warning("handler %s: %" PRIu64
+			    " datagram%s that came in dropped, not sent before it had to stop",
+			worker->ledger->name, left, plural(left));
+	intake_unref(take(worker->intake));
+}
+
 static void worker_free(struct worker *worker)
 {
+	free_groups(worker->groups);
 	ring_destroy(&worker->ring);
 	closep(&worker->wake);
 	free(worker->file);
 	free(worker);
+}
+
+/* Has those look that may wait for this one. The lock of all workers is held. */
+static void wake_successors(const struct worker *worker)
+{
+	struct worker *other;
+
+	list_for_each(other, &worker->workers->list, of_workers)
+		if (worker->succeeds && other->succeeds)
+			eventfd_write(other->wake, 1);
 }
 
 /* The thread has ended: what the worker still holds is dropped, and successors are woken. */
@@ -62,7 +98,6 @@ static void end(struct worker *worker)
 {
 	struct workers *workers = worker->workers;
 	struct ledger *ledger = worker->ledger;
-	struct worker *other;
 	uint64_t left;
 
 	pthread_mutex_lock(&workers->lock);
@@ -77,9 +112,8 @@ static void end(struct worker *worker)
 		log_warning("handler %s: %" PRIu64
 			    " datagram%s dropped, not delivered before it had to stop",
 			ledger->name, left, plural(left));
-	list_for_each(other, &workers->list, of_workers)
-		if (worker->file && other->file)
-			eventfd_write(other->wake, 1);
+	drop_intake(worker);
+	wake_successors(worker);
 	ledger_unref(ledger);
 	worker_free(worker);
 	pthread_cond_broadcast(&workers->ended);
@@ -94,17 +128,46 @@ static bool is_past_deadline(const struct worker *worker)
 	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->deadline_ns;
 }
 
-/* Adds what became of datagrams in hand. Returns whether to go on. */
-static bool settle(struct worker *worker, const struct outcome *outcome)
+/* These datagrams in hand are settled. The lock is held. */
+static void note_settled(struct worker *worker, uint64_t count)
 {
+	worker->in_hand -= count;
+	oldest_settle(&worker->oldest, count);
+}
+
+static uint64_t batch_bytes(const struct batch *batch)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < batch->count; i++)
+		bytes += batch->datagrams[i].size;
+	return bytes;
+}
+
+/* Adds what became of datagrams in hand, after a batch was delivered or NULL. Returns whether to go
+ * on. */
+static bool settle_batch(
+	struct worker *worker, const struct batch *batch, const struct outcome *outcome)
+{
+	const struct handler_kind *kind = worker->kind;
+	uint64_t held = kind->held_bytes ? kind->held_bytes(worker->object) : 0;
+	uint64_t bytes = batch ? batch_bytes(batch) : 0;
 	bool go_on;
 
 	lock(worker);
 	ledger_settle(worker->ledger, worker->kind_hash, outcome);
-	worker->in_hand -= outcome_total(outcome);
+	note_settled(worker, outcome_total(outcome));
+	worker->held_bytes = held;
+	worker->chunk_left -= batch ? batch->count : 0;
+	worker->chunk_bytes -= bytes;
 	go_on = !is_past_deadline(worker);
 	unlock(worker);
 	return go_on;
+}
+
+static bool settle(struct worker *worker, const struct outcome *outcome)
+{
+	return settle_batch(worker, NULL, outcome);
 }
 
 /* When serve() is due next; 0: never. */
@@ -129,14 +192,19 @@ static void serve_if(struct worker *worker, bool is_readable)
 static void answer(struct worker *worker, bool has_chunk)
 {
 	struct outcome outcome = {0};
+	struct string_list *groups;
 	bool begin, rotate;
 
 	lock(worker);
+	groups = take(worker->groups);
 	begin = worker->begin;
 	rotate = worker->rotate && (!has_chunk || !worker->rotate_after--);
 	worker->begin = false;
 	worker->rotate &= !rotate;
 	unlock(worker);
+	if (groups)
+		worker->kind->subscribe(worker->object, groups);
+	free_groups(groups);
 	if (begin)
 		worker->kind->begin(worker->object);
 	if (!rotate)
@@ -212,10 +280,19 @@ static bool deliver_run(struct worker *worker, const struct batch *run)
 		if (!wait_until_ready(worker))
 			return false;
 		worker->kind->deliver(worker->object, &batch, &outcome);
-		go_on = settle(worker, &outcome);
+		go_on = settle_batch(worker, &batch, &outcome);
 		serve_if(worker, false);
 	}
 	return go_on;
+}
+
+/* What there was no time for. The lock is held. */
+static void drop_rest(struct worker *worker)
+{
+	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->chunk_left;
+	worker->expired += worker->chunk_left;
+	note_settled(worker, worker->chunk_left);
+	worker->chunk_left = worker->chunk_bytes = 0;
 }
 
 static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
@@ -228,9 +305,9 @@ static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
 		go_on = deliver_run(worker, &run);
 	}
 	lock(worker);
+	drop_rest(worker);
 	ring_return(&worker->ring, chunk);
 	worker->chunk = NULL;
-	worker->in_hand_bytes = 0;
 	unlock(worker);
 }
 
@@ -247,8 +324,9 @@ static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_
 	worker->chunk = chunk;
 	if (chunk) {
 		worker->in_hand += chunk->count;
-		worker->in_hand_bytes = chunk->payload_bytes;
-		worker->in_hand_since_ns = chunk->since_ns;
+		oldest_take(&worker->oldest, chunk->count, chunk->since_ns);
+		worker->chunk_left = chunk->count;
+		worker->chunk_bytes = chunk->payload_bytes;
 	}
 	worker->waiting = !chunk && !nap;
 	worker->napping = !chunk && nap;
@@ -273,22 +351,29 @@ static struct ring_chunk *next_chunk(struct worker *worker)
 	}
 }
 
+static bool precedes(const struct worker *older, const struct worker *worker)
+{
+	if (older->ledger == worker->ledger)
+		return older->succeeds;
+	return older->file && worker->file && !strcmp(older->file, worker->file);
+}
+
 /* Whether an older worker of the same handler or file still has to end: two must not write to a
- * file, and the older one's datagrams come first. One that is stuck past its deadline does not
- * count: *ret_until_ns is when that is; 0: it is not retired yet. */
+ * file, or be known to a peer by one name, and the older one's datagrams come first. One that is
+ * stuck past its deadline does not count: *ret_until_ns is when that is; 0: it is not retired yet.
+ */
 static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
 {
 	struct worker *older;
 	bool has = false;
 
-	if (!worker->file)
+	if (!worker->succeeds)
 		return false;
 	pthread_mutex_lock(&worker->workers->lock);
 	list_for_each(older, &worker->workers->list, of_workers) {
 		if (has || older == worker)
 			break;
-		if (!older->file ||
-			(older->ledger != worker->ledger && strcmp(older->file, worker->file) != 0))
+		if (!precedes(older, worker))
 			continue;
 		lock(older);
 		*ret_until_ns = older->retired ? older->deadline_ns + WORKER_END_NS : 0;
@@ -299,17 +384,35 @@ static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
 	return has;
 }
 
+/* Past its deadline it never begins. */
+static void wait_for_predecessor(struct worker *worker)
+{
+	struct outcome nothing = {0};
+	uint64_t until_ns;
+
+	while (has_predecessor(worker, &until_ns)) {
+		if (!settle(worker, &nothing)) {
+			lock(worker);
+			worker->begin = false;
+			unlock(worker);
+			return;
+		}
+		wait_for_work(worker, until_ns);
+	}
+}
+
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	struct outcome outcome = {0};
 	struct ring_chunk *chunk;
-	uint64_t until_ns;
 
-	while (has_predecessor(worker, &until_ns) && settle(worker, &outcome))
-		wait_for_work(worker, until_ns);
+	wait_for_predecessor(worker);
 	while ((chunk = next_chunk(worker)))
 		deliver_chunk(worker, chunk);
+	/* What has come in is sent first, so that finish() can acknowledge it. */
+	if (worker->intake)
+		intake_wait_empty(worker->intake, worker->deadline_ns);
 	if (worker->kind->finish) {
 		worker->kind->finish(worker->object, worker->deadline_ns, &outcome);
 		settle(worker, &outcome);
@@ -352,6 +455,7 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	if (!worker)
 		return -ENOMEM;
 	worker->file = file ? strdup(file) : NULL;
+	worker->succeeds = file || kind->exclusive;
 	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	worker->kind = kind;
 	worker->kind_hash = ledger_kind_hash(kind->config.name, kind->counters);
@@ -410,6 +514,30 @@ void worker_push(struct worker *worker, const struct batch *batch)
 		eventfd_write(worker->wake, 1);
 }
 
+void worker_hold(struct worker *worker, struct intake *intake)
+{
+	lock(worker);
+	worker->intake = intake_ref(intake);
+	unlock(worker);
+}
+
+void worker_subscribe(struct worker *worker, struct string_list *groups)
+{
+	struct string_list *before;
+
+	lock(worker);
+	before = worker->groups;
+	worker->groups = groups;
+	eventfd_write(worker->wake, 1);
+	unlock(worker);
+	free_groups(before);
+}
+
+const void *worker_object(const struct worker *worker)
+{
+	return worker->object;
+}
+
 void worker_begin(struct worker *worker)
 {
 	lock(worker);
@@ -429,14 +557,17 @@ void worker_rotate(struct worker *worker)
 
 void worker_retire(struct worker *worker, uint64_t deadline_ns)
 {
-	struct ledger *ledger = worker->ledger;
+	struct workers *workers = worker->workers;
 
+	/* Until it is unlocked, the thread does not free the worker. */
+	pthread_mutex_lock(&workers->lock);
 	lock(worker);
 	worker->retired = true;
 	worker->deadline_ns = deadline_ns;
 	eventfd_write(worker->wake, 1);
-	/* Now the thread may free the worker. */
-	pthread_mutex_unlock(&ledger->lock);
+	unlock(worker);
+	wake_successors(worker);
+	pthread_mutex_unlock(&workers->lock);
 }
 
 /* ---- All workers ---- */
@@ -491,7 +622,7 @@ static void abandon(struct worker *worker)
 	expire(worker);
 	lost = worker->expired + worker->in_hand;
 	ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->in_hand;
-	worker->in_hand = 0;
+	note_settled(worker, worker->in_hand);
 	unlock(worker);
 	log_warning("handler %s: stuck in writing when it had to stop; %" PRIu64
 		    " datagram%s dropped",
@@ -529,9 +660,10 @@ void workers_account(struct ledger *ledger, struct account *ret)
 		const struct ring *ring = &worker->ring;
 
 		ret->queued += ring->queued + worker->in_hand;
-		ret->queued_bytes += ring->queued_bytes + worker->in_hand_bytes;
+		ret->queued_bytes += ring->queued_bytes + worker->chunk_bytes + worker->held_bytes;
+		ret->held += worker->in_hand - worker->chunk_left;
 		ret->oldest_ns = earlier_ns(ret->oldest_ns,
-			worker->in_hand ? worker->in_hand_since_ns : ring_since_ns(ring));
+			earlier_ns(oldest_since_ns(&worker->oldest), ring_since_ns(ring)));
 	}
 	pthread_mutex_unlock(&ledger->lock);
 }

@@ -37,8 +37,17 @@ void workers_account(struct ledger *ledger, struct account *ret);
 int worker_start(struct workers *workers, const struct handler_kind *kind, void *object,
 	const struct config_handler *config, struct ledger *ledger, struct worker **ret);
 
+/* The worker of a kind that imports holds its intake, and abandons it when it ends. */
+void worker_hold(struct worker *worker, struct intake *intake);
+
+/* Has the thread call the kind's subscribe() with these groups, which it takes over. */
+void worker_subscribe(struct worker *worker, struct string_list *groups);
+
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
+
+/* The kind's. */
+const void *worker_object(const struct worker *worker);
 
 /* Has the thread call the kind's begin(). */
 void worker_begin(struct worker *worker);

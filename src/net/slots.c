@@ -20,9 +20,9 @@
  * wrong, and to change it. */
 #define RESCUE_MAX 4
 
-/* Connections that are looked at before one is refused, and how many of those may turn out to have
+/* Connections that are checked before one is refused, and how many of those may turn out to have
  * something unread: what refusing costs is bounded, too. */
-#define LOOKED_AT_MAX 64
+#define CHECKED_MAX 64
 #define UNREAD_MAX 4
 
 struct share {
@@ -128,20 +128,20 @@ static int may_enter(struct slots *slots, const struct user *user, int fd)
 /* Closes connections of the user whose other side has gone. Returns how many. */
 static unsigned close_gone(struct user *user)
 {
-	struct slot *slot, *looked_at[LOOKED_AT_MAX];
-	struct pollfd fds[LOOKED_AT_MAX];
+	struct slot *slot, *checked[CHECKED_MAX];
+	struct pollfd fds[CHECKED_MAX];
 	unsigned closed = 0, unread = 0;
 	nfds_t count = 0;
 
 	list_for_each(slot, &user->slots, link) {
-		if (count == LOOKED_AT_MAX)
+		if (count == CHECKED_MAX)
 			break;
 		fds[count] = (struct pollfd){.fd = slot->fd};
-		looked_at[count++] = slot;
+		checked[count++] = slot;
 	}
 	poll(fds, count, 0);
 	for (nfds_t i = 0; i < count; i++) {
-		slot = looked_at[i];
+		slot = checked[i];
 		link_remove(&slot->link);
 		list_append(&user->slots, &slot->link);
 		if (unread == UNREAD_MAX || !(fds[i].revents & (POLLHUP | POLLERR)))

@@ -24,7 +24,7 @@ struct slots {
 
 /* A connection's slot. Embedded in it; zeroed, it is none. */
 struct slot {
-	struct link link; /* of the user: the one that was looked at last comes last */
+	struct link link; /* of the user: the one that was checked last comes last */
 	int fd; /* the caller's */
 	struct slots *slots;
 	struct share *share;

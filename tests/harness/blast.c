@@ -1,13 +1,14 @@
 /* Sends datagrams as fast as the kernel takes them: Python is too slow to fill anybody's buffer.
  *
- *     blast [-bc] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE
+ *     blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE
  *
- * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -g the datagrams
- * go round robin to so many consecutive addresses. With -b they are handed to the kernel in bulk
- * (UDP_SEGMENT), which is ten times as fast and the only way to outrun a good receiver. With -c the
- * socket is connected, as the kernel makes a route for each datagram of another one, and frees a
- * hundred thousand at a time while a receiver on the same machine should run. With -r it sends so
- * many a second. It ends after COUNT, or with SIGTERM, and prints how many were sent. */
+ * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -c the number is
+ * followed by the time of CLOCK_REALTIME in ns, for sink.c. With -g the datagrams go round robin to
+ * so many consecutive addresses. With -b they are handed to the kernel in bulk (UDP_SEGMENT), which
+ * is ten times as fast and the only way to outrun a good receiver. With -k the socket is connected,
+ * as the kernel makes a route for each datagram of another one, and frees a hundred thousand at a
+ * time while a receiver on the same machine should run. With -r it sends so many a second. It ends
+ * after COUNT, or with SIGTERM, and prints how many were sent. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -101,7 +102,7 @@ struct blast {
 	socklen_t target_length;
 	const char *tag;
 	unsigned long groups, size;
-	int bulk, connected;
+	int bulk, timed, connected;
 };
 
 static volatile sig_atomic_t stopped;
@@ -129,9 +130,15 @@ static char payloads[BURST * SIZE_MAX_];
 
 static void fill_payload(const struct blast *blast, unsigned slot, unsigned long number)
 {
-	char head[64];
+	char head[96];
 	size_t length = (size_t)snprintf(head, sizeof(head), "%s %lu ", blast->tag, number);
+	struct timespec now;
 
+	if (blast->timed) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		length += (size_t)snprintf(head + length, sizeof(head) - length, "%lld%09ld ",
+			(long long)now.tv_sec, now.tv_nsec);
+	}
 	memcpy(payloads + slot * blast->size, head, length < blast->size ? length : blast->size);
 }
 
@@ -208,12 +215,15 @@ int main(int argc, char *argv[])
 	unsigned long count, rate = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "bci:s:t:g:r:")) != -1)
+	while ((option = getopt(argc, argv, "bcki:s:t:g:r:")) != -1)
 		switch (option) {
 		case 'b':
 			blast.bulk = 1;
 			break;
 		case 'c':
+			blast.timed = 1;
+			break;
+		case 'k':
 			blast.connected = 1;
 			break;
 		case 'i':
@@ -235,7 +245,7 @@ int main(int argc, char *argv[])
 			return 2;
 		}
 	if (argc - optind != 4)
-		errx(2, "usage: blast [-bc] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] "
+		errx(2, "usage: blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] "
 			"[-r RATE] ADDRESS PORT COUNT SIZE");
 	blast.target_length = resolve(
 		argv[optind], atoi(argv[optind + 1]), interface, &blast.first);

@@ -114,6 +114,12 @@ def balance(handler):
     return handler["received"] - where
 
 
+def input_balance(handler):
+    """The same for what has come in by it; 0."""
+    came = handler["input"]
+    return came and came["taken"] - came["sent"] - sum(came["dropped"].values()) - came["waiting"] or 0
+
+
 IN_FRONT_OF_OUR_JOURNAL = """
 mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && touch /run/systemd/journal/socket &&
 mount --bind "$0" /run/systemd/journal/socket && exec "$@"
@@ -347,6 +353,7 @@ class Daemon:
         if self.process.poll() is None and self.control and self.state() != "T":
             for handler in self.stats()["handlers"]:
                 assert balance(handler) == 0, handler
+                assert input_balance(handler) == 0, handler
 
 
 def run_mcastd(*arguments, host=None, **options):

@@ -109,6 +109,7 @@ class Network:
         self.ports = 0
 
     def plug(self, host, interface, default=True):
+        """Returns the name of the switch's port."""
         self.ports += 1
         port = f"port{self.ports}"
         # A link whose two ends have different indexes is noticed at once, else within a second
@@ -118,6 +119,7 @@ class Network:
             f"link set {port} master switch up",
         )
         host.plug(interface, self, self.ports, default)
+        return port
 
 
 class Topology:

@@ -79,6 +79,12 @@ def handler(name, **numbers):
             "dropped": {"queue": 0, "io": 0}, "queued": 0, "queuedBytes": 0, "counters": {}, **numbers}
 
 
+def taken(**numbers):
+    """What has come in by a handler."""
+    return {"groups": ["news"], "taken": 0, "sent": 0, "dropped": {"own": 0, "send": 0}, "waiting": 0, "waitingBytes": 0,
+            "gaps": 0, **numbers}
+
+
 def membership(interface, **fields):
     return {"interface": interface, "state": "joined", "since": "2025-11-24T19:33:19Z", "error": None,
             "kernelDropped": 0, "receiveBuffer": 4194304, **fields}
@@ -163,6 +169,20 @@ def test_tables_of_numbers_of_seven_digits_fit_into_eighty_columns(fake):
     assert lines[0].index(" SENT") < 75 and all(len(line) <= 120 for line in lines)
 
 
+def test_handlers_shows_what_comes_in_below_the_handler(fake):
+    came = taken(taken=12, sent=7, dropped={"own": 3, "duplicate": 0}, waiting=2, gaps=4)
+    output = fake(ListHandlers={"parameters": {"handlers": [
+        handler("hq", received=5, delivered=5, input=came), handler("other", input=taken(groups=[]))]}}).ctl("handlers")
+    assert [row["HANDLER"] for row in cells(output)] == ["hq", "in", "other"]
+    assert re.search(r"^  in +12 +0 +7 +3 +2 +news +own 3 +gaps 4$", output, re.M)
+
+
+def test_stats_shows_what_comes_in_below_the_handler(fake):
+    output = fake(GetStats={"parameters": {"groups": [], "handlers": [
+        handler("hq", input=taken(taken=12, sent=12, waitingBytes=2048))]}}).ctl("stats")
+    assert re.search(r"^  in +12 +0 +12 +0 +0 +2", output, re.M)
+
+
 # groups
 
 
@@ -234,6 +254,30 @@ def test_check_of_numbers_that_overflow_fails(fake, numbers):
                          ids=str)
 def test_check_takes_no_unreadable_number_for_zero(fake, numbers):
     assert "is it mcastd?" in check(fake, handler("archive", **numbers), status=1)
+
+
+def test_check_counts_what_came_in(fake):
+    came = taken(taken=12, sent=7, dropped={"own": 2, "send": 1}, waiting=2, gaps=99)
+    assert check(fake, handler("hq", input=came), handler("log", input=None)) == "every datagram is accounted for\n"
+
+
+@pytest.mark.parametrize("number", [11, 13])
+def test_check_explains_what_came_in_and_is_not_accounted_for(fake, number):
+    came = dict(sent=7, dropped={"own": 2, "send": 1}, waiting=2)
+    assert check(fake, handler("hq", input=taken(taken=number, **came)), status=1) == (
+        f"mcastctl: stats: what comes in by hq: taken {number}, but sent 7 + dropped 3 + waiting 2 = 12\n")
+
+
+def test_check_of_what_came_in_that_overflows_fails(fake):
+    words = check(fake, handler("hq", input=taken(sent=2**63 - 1, waiting=1)), status=1)
+    assert words.endswith(f" = {2**63 - 1}, the most that can be counted\n")
+
+
+@pytest.mark.parametrize("key", ["taken", "sent", "dropped", "waiting"])
+def test_check_takes_no_missing_number_of_what_came_in_for_zero(fake, key):
+    came = taken()
+    del came[key]
+    assert "is it mcastd?" in check(fake, handler("hq", input=came), status=1)
 
 
 @pytest.mark.parametrize("key", ["name", "received", "dropped", "queued"])

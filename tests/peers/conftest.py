@@ -1,7 +1,8 @@
-"""Fixtures of the tests with real programs: those of the network tests, and two networks that route to each other."""
+"""Fixtures of the tests with real programs: those of the network tests, two networks that route to each other, and two sites."""
 
 import pytest
 
+from harness.sites import Sinks, two_sites
 from net.conftest import accounting, directory, net, pytest_configure, start  # noqa: F401
 
 
@@ -15,3 +16,16 @@ def routed(net):
     net.peer.ip(f"route add default via {net.host.v4}")
     net.side.ip("route add default via 198.51.100.1")
     return net
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """Two sites, and three hosts for brokers on the WAN between them."""
+    with two_sites(brokers=3) as sites:
+        yield sites
+
+
+@pytest.fixture(scope="session")
+def sinks(tmp_path_factory):
+    """sinks(host, group, port): what comes of what blast(..., timed=True) sends."""
+    return Sinks(tmp_path_factory.mktemp("sinks"))

@@ -82,10 +82,39 @@ static const struct config_kind relay_kind = {
 	.schema = {relay_keys, ARRAY_SIZE(relay_keys), sizeof(struct relay_settings)},
 	.relays = relay_relays,
 };
+static int check_broker_group(const void *settings, const char *group, char why[static WHY_MAX])
+{
+	(void)settings;
+	return strchr(group, '*') ? because(why, -EINVAL, "has a *, which no subject has") : 0;
+}
+
+static int64_t broker_port(const void *settings)
+{
+	return ((const struct file_settings *)settings)->format;
+}
+
+/* Its port is for the checks alone. */
+static const struct key broker_keys[] = {
+	{.name = "source_port",
+		.type = KEY_CHOICE,
+		.offset = offsetof(struct file_settings, format),
+		.choices = formats,
+		.fallback = "line"},
+};
+
+static const struct config_kind broker_kind = {
+	.name = "broker",
+	.may_block = true,
+	.schema = {broker_keys, ARRAY_SIZE(broker_keys), sizeof(struct file_settings)},
+	.source_port = broker_port,
+	.exports = true,
+	.imports = true,
+	.check_group = check_broker_group,
+};
 static const struct config_kind log_kind = {.name = "log", .may_block = true},
 				journal_kind = {.name = "journal"};
 static const struct config_kind *const kinds[] = {
-	&journal_kind, &log_kind, &file_kind, &relay_kind, NULL};
+	&journal_kind, &log_kind, &file_kind, &relay_kind, &broker_kind, NULL};
 
 /* ---- A directory with configurations ---- */
 
@@ -716,13 +745,47 @@ static void files_too_large_together_are_refused(void **state)
 #define IN_A(keys) "groups: {\n a: {\n  address = \"233.252.0.1\"; port = 1;\n  " keys "\n };\n};\n"
 #define IN_H(keys) "handlers: {\n h: {\n  type = \"file\"; path = \"/x\";\n  " keys "\n };\n};\n"
 
+#define IN_B(keys) "handlers: { hq: { type = \"broker\"; }; };\n" IN_A(keys)
+
 /* clang-format off */
 #define BROKEN_CONFIGURATIONS(X) \
+	X(inputs_without_import_port, IN_B("inputs = [\"hq\"];"), \
+		"5: groups.a.inputs: needs import_port, add it outside of groups: import_port = 5999; " \
+		"(a free port, the same in all daemons of this network)") \
+	X(an_input_that_is_not_there, "import_port = 5999;" IN_B("inputs = [\"hr\"];"), \
+		"5: groups.a.inputs: there is no handler \"hr\", did you mean \"hq\"?") \
+	X(an_input_by_which_nothing_comes, "import_port = 5999;" IN_B("inputs = [\"log\"];"), \
+		"5: groups.a.inputs: nothing comes in by \"log\", of type log; name a handler that " \
+		"speaks to a broker, or move it to handlers") \
+	X(inputs_of_a_group_that_cannot_send, "import_port = 5999;" \
+		"handlers: { hq: { type = \"broker\"; }; };\n" \
+		"groups: { a: { address = \"::\"; port = 1;\n inputs = [\"hq\"]; }; };", \
+		"3: groups.a.inputs: has no effect, nothing can be sent to ::") \
+	X(import_port_out_of_range, "import_port = 65536;", \
+		"1: import_port: 65536 is out of range, use 1 to 65535") \
+	X(import_port_that_a_group_sends_from, "import_port = 5999;" IN_A("source_port = 5999;"), \
+		"4: groups.a.source_port: 5999 is import_port, and what leaves from it is never given " \
+		"to a broker; use another port") \
+	X(import_port_that_a_handler_sends_from, \
+		"import_port = 2; handlers: { hq: { type = \"broker\"; source_port = \"hex\"; }; };", \
+		"1: handlers.hq.source_port: 2 is import_port, and what leaves from it is never given " \
+		"to a broker; use another port") \
+	X(import_port_that_is_the_port_of_the_group, "import_port = 1;" IN_B("inputs = [\"hq\"];"), \
+		"4: groups.a.port: 1 is import_port, and many programs send from the port of the " \
+		"group; use another import_port") \
+	X(a_group_whose_name_the_broker_cannot_have, "import_port = 5999;" \
+		"handlers: { hq: { type = \"broker\"; }; };\n" \
+		"groups: { a*: { address = \"233.252.0.1\"; port = 1; handlers = [\"hq\"]; }; };", \
+		"2: groups.a*.handlers: \"hq\": the name of the group has a *, which no subject has") \
+	X(an_input_of_a_group_whose_name_the_broker_cannot_have, "import_port = 5999;" \
+		"handlers: { hq: { type = \"broker\"; }; };\n" \
+		"groups: { a*: { address = \"233.252.0.1\"; port = 1; inputs = [\"hq\"]; }; };", \
+		"2: groups.a*.inputs: \"hq\": the name of the group has a *, which no subject has") \
 	X(unknown_key_in_a_group, IN_A("adress = \"x\";"), \
 		"4: groups.a: unknown key \"adress\", did you mean \"address\"?") \
 	X(unknown_key_at_the_top, "\ngruops: {};", "2: unknown key \"gruops\", did you mean \"groups\"?") \
 	X(key_that_does_not_exist_yet, "metrics: { listen = \"127.0.0.1:9184\"; };", \
-		"1: unknown key \"metrics\", known: user, group, run_directory, groups, handlers, control, events") \
+		"1: unknown key \"metrics\", known: user, group, run_directory, import_port, groups, handlers, control, events") \
 	X(a_group_named_as_that_of_events, \
 		"groups: { events: { address = \"233.252.0.1\"; port = 5004; }; };", \
 		"1: groups.events: the name belongs to the group of the daemon's own events, use " \
@@ -836,9 +899,9 @@ static void files_too_large_together_are_refused(void **state)
 	X(run_directory_empty, "run_directory = \"\";", \
 		"1: run_directory: is empty, write a value or leave the key out") \
 	X(handler_without_type, "handlers: {\n h: { queue = \"1M\"; path = 5; };\n};", \
-		"2: handlers.h: has no type, add type = \"...\"; with one of journal, log, file, relay") \
+		"2: handlers.h: has no type, add type = \"...\"; with one of journal, log, file, relay, broker") \
 	X(handler_of_unknown_type, "handlers: { h: {\n type = \"flie\"; path = \"/x\"; }; };", \
-		"2: handlers.h.type: unknown type \"flie\", did you mean \"file\"? (there are journal, log, file, relay)") \
+		"2: handlers.h.type: unknown type \"flie\", did you mean \"file\"? (there are journal, log, file, relay, broker)") \
 	X(type_as_a_number, "handlers: { h: { type = 5; }; };", \
 		"1: handlers.h.type: is a number, write it in quotes: \"5\"") \
 	X(handler_without_a_required_key, "handlers: {\n h: { type = \"file\"; };\n};", \
@@ -919,7 +982,7 @@ static void all_errors_of_a_file_are_found_in_one_run(void **state)
 		"D/mcastd.conf:3: groups.b.port: 70000 is out of range, use 1 to 65535",
 		"D/mcastd.conf:5: handlers.h.type: unknown type \"x\", use another (there are "
 		"journal, log, "
-		"file, relay)",
+		"file, relay, broker)",
 		"D/mcastd.conf:5: handlers.i: has no path, add one: path = \"/a/path\";",
 		"D/mcastd.conf:6: unknown key \"contrl\", did you mean \"control\"?",
 		"D/mcastd.conf:2: groups.a.handlers: there is no handler \"x1\", define it in "
@@ -949,7 +1012,8 @@ static void errors_of_all_files_are_found_in_one_run(void **state)
 	write_file(*state, "conf.d/a.conf", "b = 1;");
 	write_file(*state, "conf.d/b.conf", "run_directory = \"x\";");
 	assert_refused(*state, "D/mcastd.conf:1: syntax error, there is no value after =",
-		"D/conf.d/a.conf:1: unknown key \"b\", known: user, group, run_directory, groups, "
+		"D/conf.d/a.conf:1: unknown key \"b\", known: user, group, run_directory, "
+		"import_port, groups, "
 		"handlers, "
 		"control, events",
 		"D/conf.d/b.conf:1: run_directory: \"x\" is not an absolute path, begin it with /");
@@ -1126,6 +1190,17 @@ static void groups_of_one_address_may_feed_each_other(void **state)
 		"  to-b: { type = \"relay\"; address = \"233.252.0.1\"; interface = \"eth1\"; };\n"
 		"};");
 	assert_int_equal(load(fixture), 0);
+}
+
+static void a_broker_may_serve_a_group_both_ways(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_file(fixture, "mcastd.conf",
+		"import_port = 5999;" IN_B("handlers = [\"hq\"]; inputs = [\"hq\"];"));
+	assert_int_equal(load(fixture), 0);
+	assert_int_equal(fixture->config->import_port, 5999);
+	assert_string_equal(fixture->config->groups[0].inputs.items[0], "hq");
 }
 
 static bool is_injection(struct fixture *fixture, const char *text)
@@ -1528,6 +1603,7 @@ int main(void)
 		TEST(a_group_that_does_not_hear_its_own_handler_is_accepted)
 		TEST(the_own_handler_is_heard_on_interfaces_of_any_name_and_address)
 		TEST(groups_of_one_address_may_feed_each_other)
+		TEST(a_broker_may_serve_a_group_both_ways)
 		TEST(unicast_of_any_sender_is_not_relayed_to_a_network)
 		TEST(unicast_of_named_senders_or_interfaces_is_relayed)
 		TEST(a_socket_path_of_106_bytes_fits)

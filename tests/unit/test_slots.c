@@ -173,7 +173,7 @@ static void test_each_refusal_looks_at_others(void **state)
 	struct fixture *fixture = *state;
 	AUTO_CLOSE int fd = -1;
 
-	take_all(fixture, geteuid(), -EUSERS); /* the first 64 were looked at for the last one */
+	take_all(fixture, geteuid(), -EUSERS); /* the first 64 were checked for the last one */
 	fd = let_go(&fixture->taken[10]);
 	assert_int_equal(slot_take(&fixture->taken[MAX], &fixture->slots, &fixture->users,
 				 geteuid(), STDERR_FILENO),

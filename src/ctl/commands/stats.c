@@ -3,6 +3,7 @@
 
 #include "base/sums.h"
 #include "ctl/command.h"
+#include "ctl/handler_rows.h"
 
 enum { STATS_CHECK };
 
@@ -35,20 +36,43 @@ static const struct column handler_columns[] = {
 	{"BYTES QUEUED", "queuedBytes", COLUMN_SIZE},
 	{"PEAK", "queuedMax", COLUMN_COUNT},
 	{"OLDEST", "oldestQueued", COLUMN_WAIT},
+	{"WINDOW", "window", COLUMN_COUNT},
 	{"DROPPED BECAUSE", "dropped", COLUMN_REMARK},
 	{"COUNTERS", "counters", COLUMN_REMARK},
 };
 
 static void show(struct writer *writer, const json_t *answer)
 {
+	json_t *rows = handler_rows(json_object_get(answer, "handlers"), false);
+
 	writer_table(writer, json_object_get(answer, "groups"), group_columns,
 		ARRAY_SIZE(group_columns), "no groups");
 	writer_line(writer, "");
-	writer_table(writer, json_object_get(answer, "handlers"), handler_columns,
-		ARRAY_SIZE(handler_columns), "no handlers");
+	writer_table(writer, rows, handler_columns, ARRAY_SIZE(handler_columns), "no handlers");
+	json_decref(rows);
 }
 
 #define N "%" JSON_INTEGER_FORMAT
+
+/* Adds up an object of numbers. Returns 1; 0 when the sum is more than can be counted; or -EBADMSG.
+ */
+static int add_reasons(const json_t *reasons, int64_t *ret)
+{
+	const char *reason;
+	json_t *count;
+	int exact = 1;
+
+	*ret = 0;
+	if (!json_is_object(reasons))
+		return -EBADMSG;
+	json_object_foreach((json_t *)reasons, reason, count)
+	{
+		if (!json_is_integer(count))
+			return -EBADMSG;
+		exact &= sum_add(ret, json_integer_value(count));
+	}
+	return exact;
+}
 
 /* Whether every datagram of a handler, or copy of one of its interfaces, which has no queue, is
  * accounted for: received = filtered + delivered + all of dropped + queued. interface is "" for the
@@ -58,21 +82,16 @@ static int check_account(const struct session *session, const char *name, const 
 {
 	const char *form = *interface ? "{s:I, s:I, s:I, s:o}" : "{s:I, s:I, s:I, s:o, s:I}";
 	json_int_t received, filtered, delivered, queued = 0;
-	json_t *reasons, *count;
-	int64_t dropped = 0, sum;
-	bool exact = true;
-	const char *reason;
+	int64_t dropped, sum;
+	json_t *reasons;
+	int exact;
 
 	if (json_unpack((json_t *)account, form, "received", &received, "filtered", &filtered,
-		    "delivered", &delivered, "dropped", &reasons, "queued", &queued) < 0 ||
-		!json_is_object(reasons))
+		    "delivered", &delivered, "dropped", &reasons, "queued", &queued) < 0)
 		return -EBADMSG;
-	json_object_foreach(reasons, reason, count)
-	{
-		if (!json_is_integer(count))
-			return -EBADMSG;
-		exact &= sum_add(&dropped, json_integer_value(count));
-	}
+	exact = add_reasons(reasons, &dropped);
+	if (exact < 0)
+		return exact;
 	sum = filtered;
 	exact &= sum_add(&sum, delivered);
 	exact &= sum_add(&sum, dropped);
@@ -87,17 +106,50 @@ static int check_account(const struct session *session, const char *name, const 
 	return 0;
 }
 
+/* The same for what comes in: taken = sent + all of dropped + waiting. */
+static int check_input(const struct session *session, const char *name, const json_t *input)
+{
+	json_int_t taken, sent, waiting;
+	int64_t dropped, sum;
+	json_t *reasons;
+	int exact;
+
+	if (json_unpack((json_t *)input, "{s:I, s:I, s:o, s:I}", "taken", &taken, "sent", &sent,
+		    "dropped", &reasons, "waiting", &waiting) < 0)
+		return -EBADMSG;
+	exact = add_reasons(reasons, &dropped);
+	if (exact < 0)
+		return exact;
+	sum = sent;
+	exact &= sum_add(&sum, dropped);
+	exact &= sum_add(&sum, waiting);
+	if (exact && taken == sum)
+		return 1;
+	session_fail(session, EXIT_REFUSED,
+		"what comes in by %s: taken " N ", but sent " N " + dropped %" PRId64
+		" + waiting " N " = %" PRId64 "%s",
+		name, taken, sent, dropped, waiting, sum,
+		exact ? "" : ", the most that can be counted");
+	return 0;
+}
+
 /* Returns as check_account(). */
 static int check_handler(const struct session *session, const json_t *handler)
 {
 	const char *name = json_string_value(json_object_get(handler, "name"));
 	const json_t *interfaces = json_object_get(handler, "interfaces");
+	const json_t *input = json_object_get(handler, "input");
 	int r = name ? check_account(session, name, "", handler) : -EBADMSG;
 
 	for (size_t i = 0; r >= 0 && i < json_array_size(interfaces); i++) {
 		const json_t *interface = json_array_get(interfaces, i);
 		const char *of = json_string_value(json_object_get(interface, "interface"));
 		int checked = check_account(session, name, of ? of : "gone interfaces", interface);
+
+		r = checked > 0 ? r : checked;
+	}
+	if (r >= 0 && json_is_object(input)) {
+		int checked = check_input(session, name, input);
 
 		r = checked > 0 ? r : checked;
 	}

@@ -1,0 +1,919 @@
+#include "engines/mqtt/connection.h"
+
+#include <errno.h>
+#include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engines/mqtt/lookup.h"
+#include "engines/mqtt/tls.h"
+#include "handlers/ledger.h"
+
+#define KEEPALIVE_S 15
+#define CHECK_NS (KEEPALIVE_S * NS_PER_S / 3) /* between two checks whether a ping is due */
+#define ATTEMPT_NS (10 * NS_PER_S) /* each of: looking up, TCP, TLS and the broker's answer */
+#define PAUSE_MIN_NS (100 * NS_PER_MS)
+#define PAUSE_MAX_NS (5 * NS_PER_S)
+#define STABLE_NS (10 * NS_PER_S) /* a connection that lasted this long resets the pause */
+#define SESSION_S 86400 /* how long the broker keeps what comes for us while we are away */
+#define READS_MAX 64 /* calls of the library's reader in one serve() */
+#define PACKET_MAX (256 * 1024) /* larger than any datagram: the broker need not send it */
+#define PORT_PLAIN 1883
+#define PORT_TLS 8883
+#define SAID_MAX 128
+
+enum state { STATE_STOPPED, STATE_PAUSE, STATE_LOOKUP, STATE_TCP, STATE_HANDSHAKE, STATE_UP };
+
+enum tag { TAG_OTHER = CONNECTION_OTHER, TAG_SOCKET, TAG_LOOKUP };
+
+struct server {
+	const char *url;
+	char host[HOST_MAX + 1];
+	uint16_t port;
+	char logged[WHY_MAX]; /* what was logged last since it was up */
+};
+
+struct connection {
+	const struct mqtt_settings *settings;
+	const char *name;
+	struct ledger *ledger;
+	const struct connection_events *events;
+	void *object;
+	struct mosquitto *client;
+	struct tls *tls; /* NULL: without */
+	int epoll;
+	enum state state;
+	uint64_t due_ns; /* the end of this state, or in STATE_UP the next look at the ping */
+	uint64_t up_ns; /* since when it is up */
+	uint64_t pause_ns; /* of the last round of attempts that failed */
+	size_t server_count, at, failed; /* failed: servers in this round of attempts */
+	struct server *servers;
+	struct lookup *lookup;
+	int watched; /* the socket in epoll, or -1 */
+	uint32_t watched_for;
+	bool reads, must_read;
+	bool is_gathering;
+	/* What callbacks of the library have seen. */
+	bool is_accepted, is_lost;
+	int lost; /* its code, or reason of MQTT 5 */
+	int refused; /* the reason of a CONNACK */
+	int errno_then;
+	char said[SAID_MAX]; /* the library's last error while connecting */
+	uint16_t receive_max;
+	uint32_t packet_max; /* 0: any */
+	uint8_t qos_max;
+};
+
+static struct server *server(const struct connection *connection)
+{
+	return &connection->servers[connection->at];
+}
+
+/* ---- What the library calls ---- */
+
+static void on_connect(struct mosquitto *client, void *object, int reason, int flags,
+	const mosquitto_property *properties)
+{
+	struct connection *connection = object;
+
+	(void)client, (void)flags;
+	connection->refused = reason;
+	connection->is_accepted = !reason;
+	connection->receive_max = UINT16_MAX;
+	connection->packet_max = 0;
+	connection->qos_max = 2;
+	mosquitto_property_read_int16(
+		properties, MQTT_PROP_RECEIVE_MAXIMUM, &connection->receive_max, false);
+	mosquitto_property_read_int32(
+		properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &connection->packet_max, false);
+	mosquitto_property_read_byte(
+		properties, MQTT_PROP_MAXIMUM_QOS, &connection->qos_max, false);
+}
+
+static void on_disconnect(
+	struct mosquitto *client, void *object, int code, const mosquitto_property *properties)
+{
+	struct connection *connection = object;
+
+	(void)client, (void)properties;
+	connection->is_lost = true;
+	connection->lost = code;
+	connection->errno_then = errno;
+}
+
+static void on_publish(struct mosquitto *client, void *object, int id, int reason,
+	const mosquitto_property *properties)
+{
+	struct connection *connection = object;
+
+	(void)client, (void)properties;
+	connection->events->settled(connection->object, id, reason);
+}
+
+static void on_message(struct mosquitto *client, void *object,
+	const struct mosquitto_message *message, const mosquitto_property *properties)
+{
+	struct connection *connection = object;
+
+	(void)client;
+	connection->events->message(connection->object, message, properties);
+	/* The library reads on while it likes to, unless it finds this. */
+	errno = connection->reads ? 0 : EAGAIN;
+}
+
+static void on_subscribe(struct mosquitto *client, void *object, int id, int count,
+	const int *reasons, const mosquitto_property *properties)
+{
+	struct connection *connection = object;
+
+	(void)client, (void)properties;
+	connection->events->subscribed(connection->object, id, count ? reasons[0] : 0x80);
+}
+
+/* Set while connecting only: each line costs an allocation. OpenSSL's come as
+ * "error:0A000086:SSL routines::certificate verify failed". */
+static void on_log(struct mosquitto *client, void *object, int level, const char *line)
+{
+	struct connection *connection = object;
+	const char *colon = strrchr(line, ':');
+
+	(void)client;
+	if (level == MOSQ_LOG_ERR)
+		snprintf(connection->said, sizeof(connection->said), "%s",
+			strstr(line, "OpenSSL") && colon ? colon + 1 : line);
+}
+
+/* ---- Telling why ---- */
+
+static const char *refusal(const struct connection *connection)
+{
+	switch (connection->refused) {
+	case CONNACK_REFUSED_PROTOCOL_VERSION:
+	case MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION:
+		return "the broker does not speak this version of MQTT (version)";
+	case CONNACK_REFUSED_IDENTIFIER_REJECTED:
+	case MQTT_RC_CLIENTID_NOT_VALID:
+		return "the broker does not accept this client identifier (client_id)";
+	case CONNACK_REFUSED_BAD_USERNAME_PASSWORD:
+	case MQTT_RC_BAD_USERNAME_OR_PASSWORD:
+	case CONNACK_REFUSED_NOT_AUTHORIZED:
+	case MQTT_RC_NOT_AUTHORIZED:
+		return connection->settings->common.username
+			       ? "not authorised: the broker does not accept this user name and "
+				 "password (username, password_file)"
+			       : "not authorised: the broker wants a user name and a password "
+				 "(username, password_file), or a client certificate (certificate, "
+				 "key)";
+	case CONNACK_REFUSED_SERVER_UNAVAILABLE:
+		return "the broker is not available";
+	default:
+		return mosquitto_reason_string(connection->refused);
+	}
+}
+
+/* What OpenSSL says, in words of who configures it. */
+static void explain_tls(const char *said, char ret[static WHY_MAX])
+{
+	if (strstr(said, "alert certificate required") || strstr(said, "alert handshake failure"))
+		because(ret, 0, "the broker wants a client certificate (certificate, key): TLS: %s",
+			said);
+	else if (strstr(said, "alert") && (strstr(said, "certificate") || strstr(said, " ca")))
+		because(ret, 0, "the broker does not accept our certificate (certificate): TLS: %s",
+			said);
+	else if (strstr(said, "version number") || strstr(said, "unexpected eof"))
+		because(ret, 0, "no TLS is spoken at this port: TLS: %s", said);
+	else
+		because(ret, 0, "TLS: %s", said);
+}
+
+static void explain_code(const struct connection *connection, int code, char ret[static WHY_MAX])
+{
+	bool was_up = connection->state == STATE_UP;
+
+	if (code == MQTT_RC_SESSION_TAKEN_OVER)
+		because(ret, 0, "another client has the same client_id, and has taken over");
+	else if (code >= 0x80)
+		because(ret, 0, "the broker says: %s", mosquitto_reason_string(code));
+	else if (code == MOSQ_ERR_CONN_LOST && !was_up && !connection->tls)
+		because(ret, 0,
+			"the broker closed the connection without an answer: is it an MQTT broker, "
+			"without TLS?");
+	else if (code == MOSQ_ERR_CONN_LOST || !code)
+		because(ret, 0, "the broker closed the connection");
+	else if (code == MOSQ_ERR_KEEPALIVE)
+		because(ret, 0, "no answer to a ping");
+	else if (code == MOSQ_ERR_ERRNO && connection->errno_then)
+		because(ret, 0, "%s", strerror(connection->errno_then));
+	else
+		because(ret, 0, "%s", mosquitto_strerror(code));
+}
+
+/* The first cause that is known, from the most to the least exact. */
+static void explain(const struct connection *connection, int code, char ret[static WHY_MAX])
+{
+	const char *bad = connection->tls ? tls_error(connection->tls) : NULL;
+
+	if (connection->refused)
+		because(ret, 0, "%s", refusal(connection));
+	else if (bad)
+		because(ret, 0, "%s", bad);
+	else if (*connection->said && connection->tls)
+		explain_tls(connection->said, ret);
+	else
+		explain_code(connection, code, ret);
+}
+
+static void tell(struct connection *connection, const char *why)
+{
+	struct server *at = server(connection);
+	bool was_up = connection->state == STATE_UP;
+	char text[2 * WHY_MAX];
+
+	if (was_up)
+		snprintf(text, sizeof(text), "connection to %s lost: %s", at->url, why);
+	else
+		snprintf(text, sizeof(text), "connecting to %s: %s", at->url, why);
+	ledger_set_error(connection->ledger, connection->object, text);
+	if (!was_up && !strcmp(at->logged, why))
+		return;
+	snprintf(at->logged, sizeof(at->logged), "%s", was_up ? "" : why);
+	log_warning("handler %s: %s", connection->name, text);
+}
+
+/* ---- The socket in epoll ---- */
+
+static void unwatch(struct connection *connection)
+{
+	if (connection->watched >= 0)
+		epoll_ctl(connection->epoll, EPOLL_CTL_DEL, connection->watched, NULL);
+	connection->watched = -1;
+}
+
+static bool wants_write(const struct connection *connection)
+{
+	SSL *ssl = mosquitto_ssl_get(connection->client);
+
+	if (connection->state == STATE_TCP)
+		return true;
+	/* The library says yes during all of the handshake. */
+	if (ssl && !SSL_is_init_finished(ssl))
+		return SSL_want_write(ssl);
+	return mosquitto_want_write(connection->client);
+}
+
+/* Waits for what is wanted of the socket now. */
+static void watch(struct connection *connection)
+{
+	int fd = connection->state >= STATE_TCP ? mosquitto_socket(connection->client) : -1;
+	bool reads = connection->reads && connection->state != STATE_TCP;
+	struct epoll_event event = {.data.u32 = TAG_SOCKET};
+
+	if (fd != connection->watched)
+		unwatch(connection);
+	if (fd < 0)
+		return;
+	event.events = (reads ? EPOLLIN : 0) | (wants_write(connection) ? EPOLLOUT : 0);
+	if (fd == connection->watched && event.events == connection->watched_for)
+		return;
+	if (epoll_ctl(connection->epoll, fd == connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
+		    fd, &event) < 0)
+		log_error("handler %s: epoll: %s", connection->name, strerror(errno));
+	connection->watched = fd;
+	connection->watched_for = event.events;
+}
+
+/* ---- Attempts ---- */
+
+static void set_state(struct connection *connection, enum state state, uint64_t lasts_ns)
+{
+	connection->state = state;
+	connection->due_ns = clock_ns(CLOCK_MONOTONIC) + lasts_ns;
+}
+
+static void end_lookup(struct connection *connection)
+{
+	if (connection->lookup)
+		epoll_ctl(connection->epoll, EPOLL_CTL_DEL, lookup_fd(connection->lookup), NULL);
+	lookup_free(take(connection->lookup));
+}
+
+/* Jittered to 1.0-1.5 x the pause, so that the sites of a broker do not come back all at once. */
+static void wait_a_while(struct connection *connection, uint64_t pause_ns)
+{
+	set_state(connection, STATE_PAUSE,
+		pause_ns + clock_ns(CLOCK_MONOTONIC) / 1000 * 1000003 % (pause_ns / 2 + 1));
+}
+
+static void begin_attempt(struct connection *connection);
+
+/* To the next server; after the last one waits for longer and longer. */
+static void next_server(struct connection *connection)
+{
+	end_lookup(connection);
+	connection->at = (connection->at + 1) % connection->server_count;
+	if (++connection->failed < connection->server_count) {
+		begin_attempt(connection);
+		return;
+	}
+	connection->failed = 0;
+	connection->pause_ns = connection->pause_ns ? 2 * connection->pause_ns : PAUSE_MIN_NS;
+	if (connection->pause_ns > PAUSE_MAX_NS)
+		connection->pause_ns = PAUSE_MAX_NS;
+	wait_a_while(connection, connection->pause_ns);
+}
+
+static void fail_server(struct connection *connection, const char *why)
+{
+	tell(connection, why);
+	unwatch(connection);
+	next_server(connection);
+}
+
+/* Reads the secrets, which may have been replaced, and connects to an address. */
+static int prepare(struct connection *connection, char why[static WHY_MAX])
+{
+	const struct engine_settings *settings = &connection->settings->common;
+	char *password = NULL;
+	int r = 0;
+
+	because(why, -ENOMEM, "out of memory"); /* unless one of them says otherwise */
+	if (connection->tls) {
+		r = tls_load(connection->tls, settings, why);
+		if (r >= 0)
+			r = tls_expect(connection->tls, server(connection)->host);
+	}
+	if (r >= 0 && settings->password_file)
+		r = engine_read_secret(settings->password_file, why, &password);
+	if (r >= 0 && settings->username &&
+		mosquitto_username_pw_set(connection->client, settings->username, password))
+		r = because(why, -EINVAL, "username cannot be used");
+	if (password)
+		explicit_bzero(password, strlen(password));
+	free(password);
+	return r;
+}
+
+/* Connects to the next address of the name; whether there is one that is not refused at once. */
+static bool connect_next(struct connection *connection)
+{
+	char address[NUMBER_MAX], why[WHY_MAX];
+	int code;
+
+	while (lookup_next(connection->lookup, address)) {
+		connection->is_accepted = connection->is_lost = false;
+		connection->refused = 0;
+		*connection->said = '\0';
+		mosquitto_log_callback_set(connection->client, on_log);
+		errno = 0;
+		code = mosquitto_connect_bind_async(
+			connection->client, address, server(connection)->port, KEEPALIVE_S, NULL);
+		if (!code) {
+			set_state(connection, STATE_TCP, ATTEMPT_NS);
+			return true;
+		}
+		connection->errno_then = errno;
+		explain(connection, code, why);
+		tell(connection, why);
+	}
+	return false;
+}
+
+static void try_next_address(struct connection *connection)
+{
+	unwatch(connection);
+	if (!connect_next(connection))
+		next_server(connection);
+}
+
+static void fail_address(struct connection *connection, const char *why)
+{
+	tell(connection, why);
+	try_next_address(connection);
+}
+
+static void use_lookup(struct connection *connection)
+{
+	const char *error = lookup_error(connection->lookup);
+	char why[WHY_MAX];
+
+	epoll_ctl(connection->epoll, EPOLL_CTL_DEL, lookup_fd(connection->lookup), NULL);
+	if (error) {
+		because(why, 0, "the name does not resolve: %s", error);
+		fail_server(connection, why);
+	} else if (prepare(connection, why) < 0) {
+		fail_server(connection, why);
+	} else {
+		try_next_address(connection);
+	}
+}
+
+static void begin_attempt(struct connection *connection)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = TAG_LOOKUP};
+	int r;
+
+	set_state(connection, STATE_LOOKUP, ATTEMPT_NS);
+	r = lookup_start(server(connection)->host, &connection->lookup);
+	if (r >= 0 && epoll_ctl(connection->epoll, EPOLL_CTL_ADD, lookup_fd(connection->lookup),
+			      &event) < 0)
+		r = -errno;
+	if (r < 0)
+		fail_server(connection, strerror(-r));
+}
+
+/* ---- Up and down ---- */
+
+static void go_up(struct connection *connection)
+{
+	const struct mqtt_settings *settings = connection->settings;
+	char why[WHY_MAX];
+
+	mosquitto_log_callback_set(connection->client, NULL);
+	end_lookup(connection);
+	if (connection->qos_max < settings->qos) {
+		because(why, 0, "the broker has no QoS above %u (qos)", connection->qos_max);
+		fail_server(connection, why);
+		return;
+	}
+	set_state(connection, STATE_UP, CHECK_NS);
+	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
+	connection->failed = 0;
+	ledger_set_error(connection->ledger, connection->object, NULL);
+	*server(connection)->logged = '\0';
+	log_info("handler %s: connected to %s", connection->name, server(connection)->url);
+	connection->events->up(connection->object);
+}
+
+static void go_down(struct connection *connection, const char *why)
+{
+	bool was_stable = clock_ns(CLOCK_MONOTONIC) - connection->up_ns >= STABLE_NS;
+	bool taken_over = connection->is_lost && connection->lost == MQTT_RC_SESSION_TAKEN_OVER;
+
+	tell(connection, why);
+	unwatch(connection);
+	if (was_stable)
+		connection->pause_ns = 0;
+	connection->state = STATE_PAUSE;
+	connection->events->down(connection->object);
+	wait_a_while(connection, taken_over             ? PAUSE_MAX_NS
+				 : connection->pause_ns ? connection->pause_ns
+							: PAUSE_MIN_NS);
+	if (!was_stable && connection->pause_ns < PAUSE_MAX_NS)
+		connection->pause_ns = connection->pause_ns ? 2 * connection->pause_ns
+							    : PAUSE_MIN_NS;
+}
+
+static void lose(struct connection *connection, const char *why)
+{
+	if (connection->state == STATE_UP)
+		go_down(connection, why);
+	else
+		fail_address(connection, why);
+}
+
+/* After a call of the library. Returns whether the connection is still there. */
+static bool survives(struct connection *connection, int code)
+{
+	char why[WHY_MAX];
+
+	if (!code && mosquitto_socket(connection->client) >= 0 && !connection->is_lost)
+		return true;
+	if (!connection->is_lost)
+		connection->errno_then = errno;
+	explain(connection, connection->is_lost ? connection->lost : code, why);
+	lose(connection, why);
+	return false;
+}
+
+/* ---- Reading and writing ---- */
+
+static bool write_out(struct connection *connection)
+{
+	return survives(connection, mosquitto_loop_write(connection->client, 1));
+}
+
+/* Reads what there is. Returns whether the connection is still there. */
+static bool read_in(struct connection *connection)
+{
+	for (int i = 0; i < READS_MAX && connection->reads; i++) {
+		bool is_empty;
+		int code;
+
+		errno = 0;
+		code = mosquitto_loop_read(connection->client, 1);
+		is_empty = errno == EAGAIN;
+		if (!survives(connection, code))
+			return false;
+		if (connection->is_accepted && connection->state == STATE_HANDSHAKE) {
+			go_up(connection);
+			return connection->state == STATE_UP;
+		}
+		if (is_empty)
+			break;
+	}
+	return true;
+}
+
+static void finish_tcp(struct connection *connection)
+{
+	socklen_t size = sizeof(int);
+	int error = 0;
+
+	if (getsockopt(mosquitto_socket(connection->client), SOL_SOCKET, SO_ERROR, &error, &size) <
+		0)
+		error = errno;
+	if (error) {
+		fail_address(connection, strerror(error));
+		return;
+	}
+	set_state(connection, STATE_HANDSHAKE, ATTEMPT_NS);
+	/* The library has tried before there was a connection, and goes on here. */
+	if (!connection->tls || read_in(connection))
+		write_out(connection);
+}
+
+static void step(struct connection *connection, uint32_t events)
+{
+	bool is_broken = events & (EPOLLHUP | EPOLLERR);
+	bool must_read = connection->must_read && connection->reads;
+	SSL *ssl = mosquitto_ssl_get(connection->client);
+	bool shakes_hands = ssl && !SSL_is_init_finished(ssl);
+
+	if (is_broken && !connection->reads) {
+		lose(connection, "the connection is broken");
+		return;
+	}
+	if (must_read || shakes_hands || events & EPOLLIN || is_broken) {
+		connection->must_read = false;
+		if (!read_in(connection))
+			return;
+	}
+	if (is_broken && connection->state == STATE_HANDSHAKE) {
+		/* The library takes some errors of TLS for a pause. */
+		lose(connection, "the broker closed the connection without an answer");
+		return;
+	}
+	if (mosquitto_want_write(connection->client))
+		write_out(connection);
+}
+
+static void time_out(struct connection *connection)
+{
+	switch (connection->state) {
+	case STATE_PAUSE:
+		begin_attempt(connection);
+		break;
+	case STATE_LOOKUP:
+		fail_server(connection, "the name does not resolve: no answer");
+		break;
+	case STATE_TCP:
+	case STATE_HANDSHAKE:
+		fail_address(connection, "no answer");
+		break;
+	case STATE_UP:
+		connection->due_ns = clock_ns(CLOCK_MONOTONIC) + CHECK_NS;
+		/* An answer may wait where it is not read now. */
+		if (connection->reads)
+			survives(connection, mosquitto_loop_misc(connection->client));
+		break;
+	case STATE_STOPPED:
+		break;
+	}
+}
+
+void connection_serve(struct connection *connection)
+{
+	struct epoll_event events[4];
+	uint32_t of_socket = 0;
+	bool is_found = false;
+	int n = epoll_wait(connection->epoll, events, ARRAY_SIZE(events), 0);
+
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.u32 == TAG_SOCKET)
+			of_socket = events[i].events;
+		is_found |= events[i].data.u32 == TAG_LOOKUP;
+	}
+	if (connection->state == STATE_LOOKUP && is_found)
+		use_lookup(connection);
+	else if (connection->state == STATE_TCP && of_socket)
+		finish_tcp(connection);
+	else if (connection->state >= STATE_HANDSHAKE && (of_socket || connection->must_read))
+		step(connection, of_socket);
+	if (connection->due_ns && clock_ns(CLOCK_MONOTONIC) >= connection->due_ns)
+		time_out(connection);
+	watch(connection);
+}
+
+uint64_t connection_deadline(const struct connection *connection)
+{
+	return connection->must_read && connection->reads ? 1 : connection->due_ns;
+}
+
+int connection_descriptor(const struct connection *connection)
+{
+	return connection->epoll;
+}
+
+bool connection_is_up(const struct connection *connection)
+{
+	return connection->state == STATE_UP;
+}
+
+bool connection_is_writable(const struct connection *connection)
+{
+	return connection->state == STATE_UP && !mosquitto_want_write(connection->client);
+}
+
+unsigned connection_inflight_max(const struct connection *connection)
+{
+	return connection->receive_max;
+}
+
+void connection_read(struct connection *connection, bool reads)
+{
+	/* TLS may have decrypted what is left. */
+	connection->must_read |= reads && !connection->reads && connection->state == STATE_UP;
+	connection->reads = reads;
+	watch(connection);
+}
+
+void connection_gather(struct connection *connection, bool gathers)
+{
+	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client) : -1,
+	    on = gathers;
+
+	if (fd >= 0 && connection->is_gathering != gathers)
+		setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	connection->is_gathering = gathers && fd >= 0;
+	if (!gathers)
+		watch(connection);
+}
+
+/* ---- Publishing and subscribing ---- */
+
+/* Whether the broker accepts it, with what MQTT adds to it. */
+static bool is_too_large(const struct connection *connection, const struct publication *publication)
+{
+	size_t size = publication->size + strlen(publication->topic) + 64 +
+		      (publication->id ? strlen(publication->id) + strlen(ENVELOPE_ID) : 0) +
+		      (publication->from ? strlen(publication->from) + strlen(ENVELOPE_FROM) : 0);
+
+	return connection->packet_max && size > connection->packet_max;
+}
+
+static int add_property(mosquitto_property **properties, const char *name, const char *value)
+{
+	if (!value)
+		return 0;
+	return mosquitto_property_add_string_pair(properties, MQTT_PROP_USER_PROPERTY, name, value);
+}
+
+int connection_publish(
+	struct connection *connection, const struct publication *publication, int *ret_id)
+{
+	mosquitto_property *properties = NULL;
+	int code;
+
+	if (is_too_large(connection, publication))
+		return -EMSGSIZE;
+	code = add_property(&properties, ENVELOPE_ID, publication->id);
+	if (!code)
+		code = add_property(&properties, ENVELOPE_FROM, publication->from);
+	if (!code)
+		code = mosquitto_publish_v5(connection->client, ret_id, publication->topic,
+			(int)publication->size, publication->payload,
+			(int)connection->settings->qos, false, properties);
+	mosquitto_property_free_all(&properties);
+	switch (code) {
+	case MOSQ_ERR_SUCCESS:
+		return 0;
+	case MOSQ_ERR_NOMEM:
+		return -ENOMEM;
+	case MOSQ_ERR_NO_CONN:
+	case MOSQ_ERR_CONN_LOST:
+	case MOSQ_ERR_ERRNO:
+		connection->must_read = true; /* that finds out */
+		return -EIO;
+	default:
+		return -EMSGSIZE;
+	}
+}
+
+/* In MQTT 5: neither what this connection has published itself, nor what was retained. */
+int connection_subscribe(struct connection *connection, const char *filter, int *ret_id)
+{
+	int options = MQTT_SUB_OPT_NO_LOCAL | MQTT_SUB_OPT_SEND_RETAIN_NEVER;
+
+	if (connection->state != STATE_UP)
+		return -ENOTCONN;
+	if (mosquitto_subscribe_v5(connection->client, ret_id, filter,
+		    (int)connection->settings->qos, options, NULL))
+		return -EIO;
+	return 0;
+}
+
+int connection_unsubscribe(struct connection *connection, const char *filter)
+{
+	if (connection->state != STATE_UP)
+		return -ENOTCONN;
+	return mosquitto_unsubscribe(connection->client, NULL, filter) ? -EIO : 0;
+}
+
+void connection_renew(struct connection *connection, const char *why)
+{
+	connection->is_lost = false;
+	if (connection->state == STATE_UP)
+		go_down(connection, why);
+}
+
+/* ---- Beginning and end ---- */
+
+static int set_options(struct connection *connection)
+{
+	const struct mqtt_settings *settings = connection->settings;
+	bool is_5 = settings->version == MQTT_5;
+	int window = (int)settings->common.window, code;
+	mosquitto_property *properties = NULL;
+
+	code = mosquitto_int_option(connection->client, MOSQ_OPT_PROTOCOL_VERSION,
+		is_5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+	code |= mosquitto_int_option(connection->client, MOSQ_OPT_SEND_MAXIMUM, window);
+	code |= mosquitto_int_option(connection->client, MOSQ_OPT_RECEIVE_MAXIMUM, window);
+	code |= mosquitto_int_option(connection->client, MOSQ_OPT_TCP_NODELAY, 1);
+	if (connection->tls) {
+		code |= mosquitto_void_option(
+			connection->client, MOSQ_OPT_SSL_CTX, tls_context(connection->tls));
+		code |= mosquitto_int_option(connection->client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+	}
+	if (is_5) {
+		code |= mosquitto_property_add_int32(
+			&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, SESSION_S);
+		code |= mosquitto_property_add_int32(
+			&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, PACKET_MAX);
+		/* Only the call that blocks takes properties, and it stores them: this one fails at
+		 * once, for want of a path of a UNIX socket. */
+		mosquitto_connect_bind_v5(connection->client, "", 0, KEEPALIVE_S, NULL, properties);
+		mosquitto_property_free_all(&properties);
+	}
+	mosquitto_connect_v5_callback_set(connection->client, on_connect);
+	mosquitto_disconnect_v5_callback_set(connection->client, on_disconnect);
+	mosquitto_publish_v5_callback_set(connection->client, on_publish);
+	mosquitto_message_v5_callback_set(connection->client, on_message);
+	mosquitto_subscribe_v5_callback_set(connection->client, on_subscribe);
+	return code ? -ENOMEM : 0;
+}
+
+static int add_servers(struct connection *connection)
+{
+	const struct string_list *urls = &connection->settings->common.servers;
+	uint16_t port = connection->tls ? PORT_TLS : PORT_PLAIN;
+
+	connection->servers = calloc(urls->count, sizeof(*connection->servers));
+	if (!connection->servers)
+		return -ENOMEM;
+	for (size_t i = 0; i < urls->count; i++) {
+		struct server *at = &connection->servers[i];
+
+		at->url = urls->items[i];
+		if (engine_split_server(at->url, port, at->host, &at->port) < 0)
+			return -EINVAL;
+	}
+	connection->server_count = urls->count;
+	return 0;
+}
+
+static int make_client(struct connection *connection)
+{
+	const struct mqtt_settings *settings = connection->settings;
+	AUTO_FREE char *id = NULL;
+
+	if (settings->client_id)
+		id = strdup(settings->client_id);
+	else if (asprintf(&id, "mcastd-%s-%s", settings->common.site, connection->name) < 0)
+		id = NULL;
+	if (!id)
+		return -ENOMEM;
+	mosquitto_lib_init();
+	connection->client = mosquitto_new(id, false, connection);
+	return connection->client ? set_options(connection) : -ENOMEM;
+}
+
+static bool uses_tls(const struct mqtt_settings *settings)
+{
+	return !strncmp(settings->common.servers.items[0], "mqtts:", 6);
+}
+
+int connection_new(const struct mqtt_settings *settings, const char *name, struct ledger *ledger,
+	const struct connection_events *events, void *object, char why[static WHY_MAX],
+	struct connection **ret)
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+	int r = 0;
+
+	because(why, -ENOMEM, "out of memory"); /* unless one of them says otherwise */
+	if (!connection)
+		return -ENOMEM;
+	connection->settings = settings;
+	connection->name = name;
+	connection->ledger = ledger;
+	connection->events = events;
+	connection->object = object;
+	connection->reads = true;
+	connection->watched = -1;
+	connection->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (connection->epoll < 0)
+		r = because(why, -errno, "epoll: %s", strerror(errno));
+	if (r >= 0 && uses_tls(settings))
+		r = tls_new(&connection->tls);
+	if (r >= 0)
+		r = add_servers(connection);
+	if (r >= 0)
+		r = make_client(connection);
+	/* To find out now what is wrong with the files. */
+	if (r >= 0)
+		r = prepare(connection, why);
+	if (r < 0)
+		connection_free(connection);
+	else
+		*ret = connection;
+	return r;
+}
+
+void connection_free(struct connection *connection)
+{
+	if (!connection)
+		return;
+	end_lookup(connection);
+	mosquitto_destroy(connection->client);
+	tls_free(connection->tls);
+	closep(&connection->epoll);
+	free(connection->servers);
+	free(connection);
+}
+
+void connection_start(struct connection *connection)
+{
+	begin_attempt(connection);
+	watch(connection);
+}
+
+/* Reads to the end without looking: closing a socket with something unread would reset the
+ * connection, and with it what the broker has not read yet. */
+static void drain(int fd, uint64_t until_ns)
+{
+	char buffer[16384];
+
+	shutdown(fd, SHUT_WR);
+	for (;;) {
+		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+		struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
+
+		if (ppoll(&poll_fd, 1, &left, NULL) <= 0)
+			return;
+		if (read(fd, buffer, sizeof(buffer)) <= 0 && errno != EAGAIN && errno != EINTR)
+			return;
+	}
+}
+
+static void wait_writable(struct connection *connection, uint64_t until_ns)
+{
+	struct pollfd poll_fd = {.fd = mosquitto_socket(connection->client), .events = POLLOUT};
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
+
+	ppoll(&poll_fd, 1, &left, NULL);
+}
+
+void connection_stop(struct connection *connection, uint64_t until_ns)
+{
+	AUTO_CLOSE int fd = -1;
+
+	end_lookup(connection);
+	unwatch(connection);
+	if (connection->state == STATE_UP) {
+		/* The library closes its socket as soon as it has written the last message. */
+		fd = dup(mosquitto_socket(connection->client));
+		mosquitto_disconnect_v5(connection->client, 0, NULL);
+		while (mosquitto_socket(connection->client) >= 0 &&
+			clock_ns(CLOCK_MONOTONIC) < until_ns) {
+			wait_writable(connection, until_ns);
+			if (mosquitto_loop_write(connection->client, 1))
+				break;
+		}
+	}
+	connection->state = STATE_STOPPED;
+	connection->due_ns = 0;
+	connection->must_read = false;
+	if (fd >= 0)
+		drain(fd, until_ns);
+}

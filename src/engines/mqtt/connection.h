@@ -1,0 +1,98 @@
+/* The connection to one of several brokers, over libmosquitto: made, kept, and made again when it
+ * is lost, in the caller's thread, which never waits here. A name is looked up in a thread of its
+ * own, TCP and TLS are connected without blocking, and nothing is read while the caller takes no
+ * messages.
+ *
+ * What the library does, and what follows from it: what was published with QoS 1 or 2 is in its
+ * list until it is acknowledged, and is sent again by itself, in order, after each reconnection; so
+ * it must never be published twice. The list is not bounded and is searched from its beginning: so
+ * the caller bounds it, by connection_inflight_max(). An incoming message is acknowledged before
+ * the caller gets it.
+ *
+ * Why there is no connection is told to the ledger, and each new cause to the log. */
+#pragma once
+
+#include <mosquitto.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engines/keys.h"
+
+struct connection;
+struct ledger;
+
+/* What the user of a connection is told. None of it may publish, subscribe, renew
+ * or free; it may unsubscribe. */
+struct connection_events {
+	/* The broker has accepted us; what the library had in its list was sent again. */
+	void (*up)(void *object);
+	void (*down)(void *object);
+	/* A message is settled: reason is 0, or one of MQTT 5. For QoS 0 it was written to the
+	 * socket; may come before connection_publish() returns, but after it has set its id. */
+	void (*settled)(void *object, int id, int reason);
+	void (*message)(void *object, const struct mosquitto_message *message,
+		const mosquitto_property *properties);
+	/* The answer to connection_subscribe(). */
+	void (*subscribed)(void *object, int id, int reason);
+};
+
+/* name, ledger, settings and events live longer; object is the handler's, for the ledger. Does not
+ * connect yet. Returns 0, or a negative
+ * errno with the reason in why: a file that cannot be used. */
+int connection_new(const struct mqtt_settings *settings, const char *name, struct ledger *ledger,
+	const struct connection_events *events, void *object, char why[static WHY_MAX],
+	struct connection **ret);
+void connection_free(struct connection *connection); /* accepts NULL */
+
+/* Begins to connect. */
+void connection_start(struct connection *connection);
+
+/* An epoll descriptor, readable when connection_serve() has something to do. The caller may add its
+ * own, with data.u32 of CONNECTION_OTHER. */
+#define CONNECTION_OTHER 0
+int connection_descriptor(const struct connection *connection);
+
+/* When connection_serve() has something to do at the latest; 0: never. */
+uint64_t connection_deadline(const struct connection *connection);
+
+/* Does what there is to do. */
+void connection_serve(struct connection *connection);
+
+bool connection_is_up(const struct connection *connection);
+
+/* Whether the socket takes more now. */
+bool connection_is_writable(const struct connection *connection);
+
+/* How many unacknowledged messages the broker takes; known while it is up. */
+unsigned connection_inflight_max(const struct connection *connection);
+
+/* Whether messages are read. While they are not, acknowledgements are not, either. */
+void connection_read(struct connection *connection, bool reads);
+
+/* Whether what is written waits for more, so that many small messages leave in few segments. Ends
+ * with what was begun. */
+void connection_gather(struct connection *connection, bool gathers);
+
+struct publication {
+	const char *topic;
+	const void *payload;
+	uint32_t size;
+	const char *id, *from; /* user properties; NULL: not sent */
+};
+
+/* Returns 0 or -EIO when the library has it, which is what *ret_id stands for; with -EIO the
+ * connection is being lost. Or -EMSGSIZE, larger than the broker accepts, or -ENOMEM. */
+int connection_publish(
+	struct connection *connection, const struct publication *publication, int *ret_id);
+
+/* Return 0, or a negative errno when there is no connection. *ret_id is what subscribed() will
+ * name. */
+int connection_subscribe(struct connection *connection, const char *filter, int *ret_id);
+int connection_unsubscribe(struct connection *connection, const char *filter);
+
+/* Gives the connection up and makes a new one, as the broker does not answer. */
+void connection_renew(struct connection *connection, const char *why);
+
+/* Says goodbye, and waits until the broker has read it all or until_ns: then nothing that was
+ * acknowledged is delivered again. What was not read stays with the broker. */
+void connection_stop(struct connection *connection, uint64_t until_ns);

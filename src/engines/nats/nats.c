@@ -1,0 +1,745 @@
+/* nats: datagrams to and from JetStream, or NATS without it.
+ *
+ * Each datagram is a message of its own that lies in the window (data/window.h) until the stream
+ * has stored it: the acknowledgement comes to a subject that ends in the number of its slot. What
+ * is sent again has the same Nats-Msg-Id, by which the stream drops what it has already. Without
+ * JetStream, the message leaves the window when the kernel has taken it.
+ *
+ * One thread does all of it (engines/nats/link.h). While messages keep coming it does not wake for
+ * each: after a read it leaves the socket alone for a moment. */
+#include <errno.h>
+#include <inttypes.h>
+#include <nats/nats.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "data/numbers.h"
+#include "data/window.h"
+#include "engines/keys.h"
+#include "engines/nats/api.h"
+#include "engines/nats/in.h"
+#include "engines/nats/link.h"
+#include "formats/envelope.h"
+#include "handlers/ledger.h"
+
+#define NAP_NS (500 * 1000) /* after a read, while nobody waits for what comes in */
+#define NAP_IN_NS (100 * 1000)
+#define UNWRITTEN_MAX (128 * 1024) /* bytes that libnats holds for the kernel, about */
+#define REFUSED_NS                                                                    \
+	(5 * NS_PER_S) /* how long a subject that is not permitted is not tried again \
+			*/
+#define SHOWN_NS (10 * NS_PER_S) /* how long what is refused for good is shown */
+#define CAUSES_MAX 16 /* that are logged once */
+#define SILENCES_MAX 3 /* without any answer: then another connection, perhaps another server */
+
+enum { COUNTED_RESENT };
+
+static const char *const nats_counters[] = {"resent", NULL};
+
+/* A group, and where its datagrams go. */
+struct subject {
+	char *group, *name;
+	uint64_t refused_until_ns; /* 0: it is permitted, as far as is known */
+};
+
+struct subjects {
+	struct subject *items; /* by group */
+	size_t count;
+};
+
+struct nats_handler {
+	const char *name;
+	struct ledger *ledger;
+	char *site, *pattern;
+	bool is_stored, is_ordered, has_metadata;
+	unsigned limit; /* of messages that are sent and not acknowledged */
+	struct nats_link *link;
+	struct nats_in *in; /* NULL: it imports nothing */
+	struct window window; /* slot->object is the message */
+	struct numbers *numbers;
+	struct subjects subjects;
+	size_t last_subject;
+	char inbox[96];
+	size_t answers_at; /* of the number in the subject of an acknowledgement */
+	natsSubscription *answers; /* NULL: there is no connection */
+	char last_id[ENVELOPE_ID_MAX]; /* of the message that was added last; "": none was */
+	uint64_t heard_ns; /* the last answer, or when one was first waited for */
+	uint64_t nap_ns; /* until then the socket is left alone; 0: it is watched */
+	uint64_t counted_resent;
+	char refusal[NATS_WHY_MAX]; /* "": nothing is refused */
+	uint64_t refusal_until_ns; /* 0: until something is stored */
+	char shown[NATS_WHY_MAX]; /* the error that the ledger has; "": none */
+	uint64_t causes[CAUSES_MAX]; /* hashes of those that were logged since all was well */
+	unsigned cause_count;
+};
+
+static unsigned nats_needs(const void *settings)
+{
+	return ((const struct nats_settings *)settings)->common.metadata ? NEED_ALL : 0;
+}
+
+/* ---- What is wrong ---- */
+
+static uint64_t hash_text(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+
+	for (; *text; text++)
+		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ull;
+	return hash;
+}
+
+/* Each cause once, until all is well again: servers that are away take turns. */
+static void log_cause(struct nats_handler *handler, const char *text)
+{
+	uint64_t hash = hash_text(text);
+
+	for (unsigned i = 0; i < handler->cause_count; i++)
+		if (handler->causes[i] == hash)
+			return;
+	if (handler->cause_count == CAUSES_MAX)
+		return;
+	handler->causes[handler->cause_count++] = hash;
+	log_warning("handler %s: %s", handler->name, text);
+}
+
+static void show_error(struct nats_handler *handler, uint64_t now_ns)
+{
+	const char *error = nats_link_error(handler->link);
+
+	if (handler->refusal_until_ns && now_ns >= handler->refusal_until_ns)
+		handler->refusal[0] = '\0';
+	if (!error && handler->refusal[0])
+		error = handler->refusal;
+	if (!error && handler->in)
+		error = nats_in_error(handler->in);
+	if (!strcmp(error ? error : "", handler->shown))
+		return;
+	if (error && strcmp(error, "connecting") != 0)
+		log_cause(handler, error);
+	ledger_set_error(handler->ledger, handler, error);
+	snprintf(handler->shown, sizeof(handler->shown), "%s", error ? error : "");
+}
+
+/* until_ns 0: until something is stored. */
+static void set_refusal(struct nats_handler *handler, uint64_t until_ns, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+static void set_refusal(struct nats_handler *handler, uint64_t until_ns, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(handler->refusal, sizeof(handler->refusal), format, arguments);
+	va_end(arguments);
+	handler->refusal_until_ns = until_ns;
+}
+
+/* ---- Subjects ---- */
+
+static int compare_subject(const void *key, const void *item)
+{
+	return strcmp(key, ((const struct subject *)item)->group);
+}
+
+static int add_subject(struct nats_handler *handler, const char *group, size_t at)
+{
+	char address[ENGINE_ADDRESS_MAX];
+	struct subject subject = {0};
+	int r = engine_address(address, sizeof(address), handler->pattern, group);
+
+	if (r < 0)
+		return r;
+	subject.group = strdup(group);
+	if (asprintf(&subject.name, "%s.%s", address, handler->site) < 0)
+		subject.name = NULL;
+	r = subject.group && subject.name ? array_add(&handler->subjects, subject) : -ENOMEM;
+	if (r < 0) {
+		free(subject.group), free(subject.name);
+		return r;
+	}
+	memmove(handler->subjects.items + at + 1, handler->subjects.items + at,
+		(handler->subjects.count - 1 - at) * sizeof(subject));
+	handler->subjects.items[at] = subject;
+	return 0;
+}
+
+/* The subject of a group, or NULL without memory. */
+static struct subject *find_subject(struct nats_handler *handler, const char *group)
+{
+	struct subjects *all = &handler->subjects;
+	size_t at = handler->last_subject;
+
+	if (at < all->count && !strcmp(all->items[at].group, group))
+		return &all->items[at];
+	at = lower_bound(group, all->items, all->count, sizeof(*all->items), compare_subject);
+	if ((at == all->count || compare_subject(group, &all->items[at])) &&
+		add_subject(handler, group, at) < 0)
+		return NULL;
+	handler->last_subject = at;
+	return &all->items[at];
+}
+
+/* ---- Messages ---- */
+
+#define EXPECTED_ID "Nats-Expected-Last-Msg-Id"
+
+/* The message of a datagram, as the slot of this number will have it; NULL without memory. */
+static natsMsg *make_message(struct nats_handler *handler, const struct subject *subject,
+	const struct batch *batch, const struct datagram *datagram, unsigned lost)
+{
+	char reply[sizeof(handler->inbox) + 32], id[ENVELOPE_ID_MAX], from[ENVELOPE_FROM_MAX];
+	uint64_t run, number;
+	natsMsg *message = NULL;
+	natsStatus status;
+
+	if (numbers_next(handler->numbers, batch->origin->group, lost, &run, &number) < 0)
+		return NULL;
+	envelope_write_id(id, handler->site, run, number);
+	snprintf(reply, sizeof(reply), "%s.a.%" PRIu64, handler->inbox, handler->window.head);
+	status = natsMsg_Create(&message, subject->name, handler->is_stored ? reply : NULL,
+		(const char *)datagram->payload, (int)datagram->size);
+	status = status ? status : natsMsgHeader_Set(message, "Nats-Msg-Id", id);
+	if (status == NATS_OK && handler->has_metadata) {
+		envelope_write_from(from, batch->origin, datagram);
+		status = natsMsgHeader_Set(message, ENVELOPE_FROM, from);
+	}
+	if (status == NATS_OK && handler->is_ordered && handler->last_id[0])
+		status = natsMsgHeader_Set(message, EXPECTED_ID, handler->last_id);
+	if (status != NATS_OK) {
+		natsMsg_Destroy(message);
+		return NULL;
+	}
+	memcpy(handler->last_id, id, sizeof(id));
+	return message;
+}
+
+static void free_message(struct window_slot *slot)
+{
+	natsMsg_Destroy(slot->object);
+	slot->object = NULL;
+}
+
+/* The next one expects what this one did: this one will never be stored. */
+static void skip_expectation(struct nats_handler *handler, uint64_t number)
+{
+	const char *expected = NULL;
+	struct window_slot *slot = window_slot(&handler->window, number), *next = NULL;
+
+	if (!handler->is_ordered)
+		return;
+	if (natsMsgHeader_Get(slot->object, EXPECTED_ID, &expected) != NATS_OK)
+		expected = NULL;
+	while (!next && ++number < handler->window.head) {
+		next = window_slot(&handler->window, number);
+		next = next && next->is_open ? next : NULL;
+	}
+	if (!next)
+		snprintf(
+			handler->last_id, sizeof(handler->last_id), "%s", expected ? expected : "");
+	else if (expected)
+		natsMsgHeader_Set(next->object, EXPECTED_ID, expected);
+	else
+		natsMsgHeader_Delete(next->object, EXPECTED_ID);
+}
+
+/* It will never be stored. */
+static void refuse_for_good(struct nats_handler *handler, uint64_t number, struct outcome *outcome)
+{
+	struct window_slot *slot = window_slot(&handler->window, number);
+
+	if (!slot || !slot->is_open)
+		return;
+	skip_expectation(handler, number);
+	free_message(slot);
+	if (window_release(&handler->window, number))
+		outcome->dropped[DROP_REFUSED]++;
+}
+
+static void confirm(
+	struct nats_handler *handler, uint64_t number, uint64_t now_ns, struct outcome *outcome)
+{
+	struct window_slot *slot = window_slot(&handler->window, number);
+
+	if (!slot || !slot->is_open)
+		return;
+	free_message(slot);
+	if (window_acknowledge(&handler->window, number, now_ns))
+		outcome->delivered++;
+	if (!handler->refusal_until_ns)
+		handler->refusal[0] = '\0';
+}
+
+/* ---- Answers ---- */
+
+/* The oldest one needs no expectation: what was before it is stored. A server that was restarted
+ * may not know any more which one that was. */
+static void forget_expectation(struct nats_handler *handler, uint64_t number)
+{
+	struct window_slot *slot = window_slot(&handler->window, number);
+
+	if (slot && slot->is_open && number == handler->window.low)
+		natsMsgHeader_Delete(slot->object, EXPECTED_ID);
+}
+
+static void take_refusal(struct nats_handler *handler, uint64_t number, const char *json,
+	size_t size, uint64_t now_ns, struct outcome *outcome)
+{
+	struct window_slot *slot = window_slot(&handler->window, number);
+	char text[NATS_REASON_MAX];
+	int code = nats_api_error(json, size, text);
+	const char *subject = slot && slot->object ? natsMsg_GetSubject(slot->object) : "?";
+
+	if (code == NATS_ERROR_TOO_LARGE) {
+		set_refusal(handler, now_ns + SHOWN_NS,
+			"%s: the stream takes no datagram of %" PRIu32 " bytes: raise its maximum "
+			"message size",
+			subject, slot ? slot->payload : 0);
+		refuse_for_good(handler, number, outcome);
+		return;
+	}
+	if (code == NATS_ERROR_LAST_ID)
+		forget_expectation(handler, number);
+	else
+		set_refusal(handler, 0, "%s: the server does not store it now: %s", subject, text);
+	window_refuse(&handler->window, number, now_ns);
+}
+
+/* Nobody takes the oldest one; libnats keeps for itself whether it is that. */
+static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
+{
+	struct window_slot *slot = window_slot(&handler->window, handler->window.low);
+	const char *subject = slot && slot->object ? natsMsg_GetSubject(slot->object) : "?";
+
+	set_refusal(handler, 0,
+		"no stream takes %s, or it has no leader at present: if there is none, make one "
+		"with \"nats stream add mcast --subjects '%s'\"",
+		subject, subject);
+	window_refuse(&handler->window, handler->window.low, now_ns);
+}
+
+/* Returns whether there were any. */
+static bool take_answers(struct nats_handler *handler, uint64_t now_ns, struct outcome *outcome)
+{
+	bool some = false;
+
+	while (handler->answers) {
+		natsMsg *message = NULL;
+		natsStatus status = natsSubscription_NextMsg(&message, handler->answers, 0);
+		const char *json;
+		uint64_t number;
+		size_t size;
+
+		if (status == NATS_NO_RESPONDERS) {
+			take_no_responders(handler, now_ns);
+			some = true;
+			continue;
+		}
+		if (status != NATS_OK)
+			break;
+		number = strtoull(natsMsg_GetSubject(message) + handler->answers_at, NULL, 10);
+		json = natsMsg_GetData(message);
+		size = (size_t)natsMsg_GetDataLength(message);
+		if (nats_api_is_stored(json, size))
+			confirm(handler, number, now_ns, outcome);
+		else
+			take_refusal(handler, number, json, size, now_ns, outcome);
+		natsMsg_Destroy(message);
+		some = true;
+	}
+	if (some)
+		handler->heard_ns = now_ns;
+	return some;
+}
+
+/* Nothing that was sent to the subject will be stored, nor will be what is sent now. */
+static void forbid(struct nats_handler *handler, struct subject *subject, uint64_t now_ns,
+	struct outcome *outcome)
+{
+	subject->refused_until_ns = now_ns + REFUSED_NS;
+	for (uint64_t n = handler->window.low; n < handler->window.next; n++) {
+		struct window_slot *slot = window_slot(&handler->window, n);
+
+		if (slot->is_open && !strcmp(natsMsg_GetSubject(slot->object), subject->name))
+			refuse_for_good(handler, n, outcome);
+	}
+}
+
+/* Such as: Permissions Violation for Publish to "SUBJECT" */
+static void take_objections(struct nats_handler *handler, uint64_t now_ns, struct outcome *outcome)
+{
+	char text[NATS_WHY_MAX];
+
+	while (nats_link_objection(handler->link, text)) {
+		const char *name = strchr(text, '"');
+		size_t length = name ? strcspn(name + 1, "\"") : 0;
+
+		set_refusal(handler, now_ns + SHOWN_NS, "the server does not permit it: %s", text);
+		if (!name || (handler->in && nats_in_object(handler->in, text, now_ns)))
+			continue;
+		for (size_t i = 0; i < handler->subjects.count; i++) {
+			struct subject *subject = &handler->subjects.items[i];
+
+			if (strlen(subject->name) == length &&
+				!memcmp(subject->name, name + 1, length))
+				forbid(handler, subject, now_ns, outcome);
+		}
+	}
+}
+
+/* ---- Sending ---- */
+
+/* Without JetStream: the kernel has all that was sent. */
+static void confirm_written(struct nats_handler *handler, uint64_t now_ns, struct outcome *outcome)
+{
+	if (handler->is_stored || !nats_link_connection(handler->link) ||
+		nats_link_unwritten(handler->link))
+		return;
+	for (uint64_t n = handler->window.low; n < handler->window.next; n++)
+		confirm(handler, n, now_ns, outcome);
+}
+
+/* Returns whether it is sent, or will never be. */
+static bool send_one(
+	struct nats_handler *handler, uint64_t number, uint64_t now_ns, struct outcome *outcome)
+{
+	struct window_slot *slot = window_slot(&handler->window, number);
+	natsConnection *connection = nats_link_connection(handler->link);
+	natsStatus status = natsConnection_PublishMsg(connection, slot->object);
+
+	switch (status) {
+	case NATS_OK:
+		if (number == handler->window.low && !slot->sends)
+			handler->heard_ns = now_ns;
+		window_sent(&handler->window, number, now_ns);
+		return true;
+	case NATS_MAX_PAYLOAD:
+		set_refusal(handler, now_ns + SHOWN_NS,
+			"the server takes no datagram of %" PRIu32 " bytes with its headers: raise "
+			"its max_payload, which is %" PRId64,
+			slot->payload, natsConnection_GetMaxPayload(connection));
+		break;
+	case NATS_NO_SERVER_SUPPORT:
+		set_refusal(handler, now_ns + SHOWN_NS,
+			"the server knows no headers: use 2.2 or later");
+		break;
+	case NATS_INVALID_SUBJECT:
+		set_refusal(handler, now_ns + SHOWN_NS, "%s cannot be a subject",
+			natsMsg_GetSubject(slot->object));
+		break;
+	default:
+		return false; /* the connection has ended, or there is no memory */
+	}
+	refuse_for_good(handler, number, outcome);
+	return true;
+}
+
+static void send_window(struct nats_handler *handler, uint64_t now_ns, struct outcome *outcome)
+{
+	uint64_t number, size = 0;
+
+	if (!nats_link_connection(handler->link))
+		return;
+	while (window_next(&handler->window, now_ns, &number)) {
+		if (number - handler->window.low >= handler->limit ||
+			!send_one(handler, number, now_ns, outcome))
+			break;
+		size += window_slot(&handler->window, number)->payload + 256;
+		if (size < UNWRITTEN_MAX)
+			continue;
+		size = 0;
+		if (!nats_link_flush(handler->link))
+			break;
+	}
+	nats_link_flush(handler->link);
+	confirm_written(handler, now_ns, outcome);
+	outcome->counted[COUNTED_RESENT] += handler->window.resent - handler->counted_resent;
+	handler->counted_resent = handler->window.resent;
+}
+
+/* ---- The connection ---- */
+
+static void connected(struct nats_handler *handler, uint64_t now_ns)
+{
+	natsConnection *connection = nats_link_connection(handler->link);
+	char subject[sizeof(handler->inbox) + 8];
+
+	snprintf(subject, sizeof(subject), "%s.a.*", handler->inbox);
+	if (natsConnection_SubscribeSync(&handler->answers, connection, subject) == NATS_OK)
+		natsSubscription_SetPendingLimits(handler->answers, -1, -1);
+	handler->heard_ns = now_ns;
+	handler->cause_count = 0;
+	log_info("handler %s: connected to %s", handler->name, nats_link_server(handler->link));
+	window_connected(&handler->window, now_ns);
+	if (handler->in)
+		nats_in_connected(handler->in, connection, now_ns);
+}
+
+static void disconnected(struct nats_handler *handler)
+{
+	natsSubscription_Destroy(take(handler->answers));
+	window_disconnected(&handler->window);
+	if (handler->in)
+		nats_in_disconnected(handler->in);
+}
+
+/* A server that takes and says nothing at all is left for another one. */
+static uint64_t silence_deadline(const struct nats_handler *handler)
+{
+	const struct window *window = &handler->window;
+
+	if (!handler->is_stored || !handler->answers || window->next == window->low)
+		return 0;
+	return handler->heard_ns + SILENCES_MAX * window->silence_ns;
+}
+
+static void leave_silent_server(struct nats_handler *handler, uint64_t now_ns)
+{
+	uint64_t deadline = silence_deadline(handler);
+
+	if (!deadline || now_ns < deadline)
+		return;
+	disconnected(handler);
+	nats_link_drop(handler->link, "the server acknowledges nothing");
+}
+
+/* How long the socket may be left alone after a read. */
+static uint64_t nap_length(const struct nats_handler *handler)
+{
+	if (handler->window.open >= handler->limit / 2 || !handler->answers)
+		return 0;
+	return handler->in && nats_in_is_used(handler->in) ? NAP_IN_NS : NAP_NS;
+}
+
+static void nats_serve(void *object, struct outcome *outcome)
+{
+	struct nats_handler *handler = object;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	enum nats_change change = nats_link_step(handler->link, now);
+	bool some;
+
+	if (change == NATS_UP)
+		connected(handler, now);
+	else if (change == NATS_DOWN)
+		disconnected(handler);
+	some = take_answers(handler, now, outcome);
+	take_objections(handler, now, outcome);
+	if (handler->in) {
+		nats_in_step(handler->in, now);
+		nats_link_pause_reading(handler->link, nats_in_is_full(handler->in));
+	}
+	leave_silent_server(handler, now);
+	send_window(handler, now, outcome);
+	show_error(handler, now);
+	handler->nap_ns = some && nap_length(handler) ? now + nap_length(handler) : 0;
+}
+
+static void nats_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	struct nats_handler *handler = object;
+	struct subject *subject = find_subject(handler, batch->origin->group);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	unsigned lost = batch->lost;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		const struct datagram *datagram = &batch->datagrams[i];
+		struct window_slot *slot;
+		natsMsg *message;
+
+		if (subject && subject->refused_until_ns > now) {
+			outcome->dropped[DROP_REFUSED]++;
+			lost++;
+			continue;
+		}
+		message = subject ? make_message(handler, subject, batch, datagram, lost) : NULL;
+		slot = message ? window_add(&handler->window, 0, datagram->size) : NULL;
+		if (!slot) {
+			natsMsg_Destroy(message);
+			outcome->dropped[DROP_IO]++;
+			lost++;
+			continue;
+		}
+		slot->object = message;
+		lost = 0;
+	}
+	send_window(handler, now, outcome);
+}
+
+static bool nats_ready(const void *object)
+{
+	return window_room(&((const struct nats_handler *)object)->window) >= BATCH_MAX;
+}
+
+static uint64_t nats_held_bytes(const void *object)
+{
+	return ((const struct nats_handler *)object)->window.bytes;
+}
+
+static uint64_t nats_deadline(const void *object)
+{
+	const struct nats_handler *handler = object;
+	uint64_t deadline = earlier_ns(handler->nap_ns, nats_link_deadline(handler->link));
+
+	deadline = earlier_ns(deadline, window_deadline(&handler->window));
+	deadline = earlier_ns(deadline, silence_deadline(handler));
+	if (handler->refusal[0])
+		deadline = earlier_ns(deadline, handler->refusal_until_ns);
+	return handler->in ? earlier_ns(deadline, nats_in_deadline(handler->in)) : deadline;
+}
+
+/* While it naps, its deadline wakes it. */
+static int nats_descriptor(const void *object)
+{
+	const struct nats_handler *handler = object;
+
+	return handler->nap_ns ? -1 : nats_link_descriptor(handler->link);
+}
+
+/* ---- Beginning and end ---- */
+
+static void nats_begin(void *object)
+{
+	nats_link_begin(((struct nats_handler *)object)->link);
+}
+
+static void nats_subscribe(void *object, const struct string_list *groups)
+{
+	struct nats_handler *handler = object;
+
+	if (handler->in)
+		nats_in_subscribe(handler->in, groups, clock_ns(CLOCK_MONOTONIC));
+}
+
+static bool is_settled(struct nats_handler *handler)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (handler->window.open)
+		return false;
+	return !handler->in || nats_in_is_settled(handler->in, now);
+}
+
+static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome)
+{
+	struct nats_handler *handler = object;
+	struct pollfd poller = {.fd = nats_link_descriptor(handler->link), .events = POLLIN};
+	unsigned open, sent = 0;
+
+	if (handler->in)
+		nats_in_stop(handler->in);
+	for (;;) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline;
+		struct timespec left;
+
+		if (is_settled(handler) || now >= until_ns)
+			break;
+		deadline = earlier_ns(nats_deadline(handler), until_ns);
+		left = ns_timespec(deadline > now ? deadline - now : 0);
+		poller.fd = nats_descriptor(handler);
+		ppoll(&poller, 1, &left, NULL);
+		nats_serve(handler, outcome);
+	}
+	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
+		free_message(window_slot(&handler->window, n));
+	open = window_abandon(&handler->window, &sent);
+	outcome->dropped[DROP_UNCONFIRMED] += sent;
+	outcome->dropped[DROP_SHUTDOWN] += open - sent;
+}
+
+static void nats_close(void *object)
+{
+	struct nats_handler *handler = object;
+
+	if (!handler)
+		return;
+	nats_in_free(handler->in);
+	natsSubscription_Destroy(handler->answers);
+	nats_link_free(handler->link);
+	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
+		free_message(window_slot(&handler->window, n));
+	window_clear(&handler->window);
+	numbers_free(handler->numbers);
+	for (size_t i = 0; i < handler->subjects.count; i++) {
+		free(handler->subjects.items[i].group);
+		free(handler->subjects.items[i].name);
+	}
+	free(handler->subjects.items);
+	free(handler->site), free(handler->pattern);
+	free(handler);
+}
+
+static int set_up(struct nats_handler *handler, const struct nats_settings *settings,
+	struct intake *intake, char why[static WHY_MAX])
+{
+	uint64_t random;
+	int r;
+
+	if (getrandom(&random, sizeof(random), 0) < 0)
+		return because(why, -errno, "a random number: %s", strerror(errno));
+	snprintf(handler->inbox, sizeof(handler->inbox), "_INBOX.mcastd.%s.%016" PRIx64,
+		settings->common.site, random);
+	handler->answers_at = strlen(handler->inbox) + strlen(".a.");
+	handler->site = strdup(settings->common.site);
+	handler->pattern = strdup(settings->subject);
+	handler->numbers = numbers_new();
+	if (!handler->site || !handler->pattern || !handler->numbers)
+		return -ENOMEM;
+	r = window_init(&handler->window, handler->limit + BATCH_MAX,
+		handler->is_stored ? settings->common.ack_timeout : 0);
+	r = r < 0 ? r : nats_link_new(settings, handler->name, why, &handler->link);
+	if (r < 0 || !intake)
+		return r;
+	handler->in = nats_in_new(settings, handler->name, handler->inbox, intake);
+	if (!handler->in)
+		return -ENOMEM;
+	r = nats_link_watch(handler->link, intake_done_fd(intake));
+	return r < 0 ? because(why, r, "%s", strerror(-r)) : 0;
+}
+
+static int nats_open(const void *object, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
+{
+	const struct nats_settings *settings = object;
+	struct nats_handler *handler = calloc(1, sizeof(*handler));
+	int r;
+
+	if (!handler)
+		return -ENOMEM;
+	handler->name = context->name;
+	handler->ledger = context->ledger;
+	handler->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
+	handler->is_ordered = settings->ordered;
+	handler->has_metadata = settings->common.metadata;
+	handler->limit = (unsigned)settings->common.window;
+	r = set_up(handler, settings, context->intake, why);
+	if (r < 0)
+		nats_close(handler);
+	else
+		*ret = handler;
+	return r;
+}
+
+const struct handler_kind engine = {
+	.counters = nats_counters,
+	.needs = nats_needs,
+	.open = nats_open,
+	.begin = nats_begin,
+	.deliver = nats_deliver,
+	.deadline = nats_deadline,
+	.descriptor = nats_descriptor,
+	.serve = nats_serve,
+	.ready = nats_ready,
+	.exclusive = true,
+	.held_bytes = nats_held_bytes,
+	.subscribe = nats_subscribe,
+	.finish = nats_finish,
+	.close = nats_close,
+};
