@@ -369,10 +369,10 @@ def test_what_cannot_be_sent_before_the_stop_is_not_acknowledged(start, binary, 
     limit("1mbit")
     text = config(tmp_path, group(interfaces='"eth1"', keys="loop = false;"))
     daemon = start(text, binary=binary, directory=directory)
-    broker.publish("news", *[bytes(1400)] * 2000)
+    broker.publish("news", *[bytes(1400)] * 2500)
     wait_until(lambda: came_in(daemon)["waiting"] > 1000, "much to wait")
     daemon.stop()
-    assert 0 < broker.acknowledged < 2000
+    assert 0 < broker.acknowledged < 2500
     assert "that came in dropped, not sent before the daemon had to stop\n" in daemon.log()
 
 
@@ -382,7 +382,7 @@ def test_what_waited_when_the_daemon_was_killed_is_counted_and_comes_again(
     text = config(tmp_path, group(interfaces='"eth1"', keys="loop = false;"))
     daemon = start(text, binary=binary, directory=directory)
     wait_until(lambda: "counters" in stored_names(manager), "the counters to be stored")
-    broker.publish("news", *[bytes(1400)] * 2000)
+    broker.publish("news", *[bytes(1400)] * 2500)
     wait_until(lambda: came_in(daemon)["waiting"] > 1000, "much to wait")
     end_abruptly(daemon)
     broker.wait_disconnected()
@@ -391,6 +391,6 @@ def test_what_waited_when_the_daemon_was_killed_is_counted_and_comes_again(
     broker.wait_acknowledged()
     came = came_in(second)
     assert came["dropped"]["shutdown"] > 1000 and came["waiting"] == 0
-    assert came["taken"] - came["dropped"]["shutdown"] == came["sent"] >= 2000 and acknowledged < 1000
+    assert came["taken"] - came["dropped"]["shutdown"] == came["sent"] >= 2500 > acknowledged
     assert f'handler hq: {came["dropped"]["shutdown"]} datagrams that came in dropped, still waiting when the daemon ' \
            "ended\n" in second.log()
