@@ -149,6 +149,24 @@ def test_an_outage_of_two_seconds_loses_repeats_and_reorders_nothing(net, cluste
     assert (handler["delivered"], dropped(handler), handler["error"]) == (sender.sent, {}, None)
 
 
+def test_a_leader_that_goes_away_and_another_one_lose_repeat_and_reorder_nothing(net, cluster, start, blast):
+    cluster.tell(f"leader {TOPIC} 0 1")
+    daemon = start(config(cluster, PACKED))
+    with Consumer(cluster, TOPIC) as consumer:
+        with stream(blast, net) as sender:
+            look_for(daemon, 1)
+            cluster.tell("down 1")
+            look_for(daemon, 1)
+            cluster.tell(f"leader {TOPIC} 0 2")
+            look_for(daemon, 1)
+            cluster.tell("up 1")
+            cluster.tell(f"leader {TOPIC} 0 3")
+            look_for(daemon, 1)
+        handler = settled(daemon, sender.sent)
+        assert consumer.wait(sender.sent) == list(range(sender.sent))
+    assert (handler["delivered"], dropped(handler), handler["error"]) == (sender.sent, {}, None)
+
+
 def test_a_cluster_that_falls_silent_is_asked_again_and_stores_nothing_twice(net, hidden, start, blast):
     with Front(net.host, hidden) as front, Consumer(hidden, TOPIC) as consumer:
         daemon = start(config(hidden, PACKED + 'ack_timeout = "1s";'))
