@@ -11,7 +11,7 @@ import pytest
 
 from harness import kafka
 from harness.credentials import Authority
-from harness.daemon import run_mcastd
+from harness.daemon import ROOT, run_mcastd
 from harness.kafka import Cluster, Consumer
 from harness.kafka_front import Front
 from harness.peers import Blast, send
@@ -380,7 +380,7 @@ def test_what_is_wrong_with_certificates_is_said(net, hidden, start, made, certi
         assert "see tls, ca, certificate and key" in daemon.handler("hq")["error"] and said in daemon.log()
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_user_with_the_password_delivers(net, hidden, start, blast, made, mechanism):
     keys = tls(made) + f'sasl = "{mechanism}"; username = "plant-1"; password_file = "{made.password}";'
     with Front(net.host, hidden, made.server, users={"plant-1": SECRET}) as front:
@@ -390,13 +390,24 @@ def test_a_user_with_the_password_delivers(net, hidden, start, blast, made, mech
     assert SECRET not in daemon.log() + str(daemon.call("ListHandlers"))
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_wrong_password_is_said_and_nowhere_shown(net, hidden, start, made, mechanism):
     keys = f'sasl = "{mechanism}"; username = "plant-1"; password_file = "{made.wrong_password}";'
     with Front(net.host, hidden, users={"plant-1": SECRET}):
         daemon = start(config(hidden, keys))
         wait_for_error(daemon, "see sasl, username and password_file")
         assert "not quite" not in daemon.log() + str(daemon.call("ListHandlers"))
+
+
+def test_the_example_of_a_configuration_delivers_to_a_cluster_that_knows_its_user(net, hidden, start, blast, made):
+    with open(f"{ROOT}/packaging/examples/kafka/mcastd.conf") as file:
+        text = re.sub(r"brokers = .*", f"brokers = [{hidden.quoted}];", file.read())
+    text = text.replace("kafka-ca.pem", made.ca).replace("kafka-password", str(made.password)).replace(
+        '"233.252.0.1"', f'"{GROUP}"').replace("port = 5004", f"port = {PORT}")
+    with Front(net.host, hidden, made.server, users={"plant-1": SECRET}):
+        daemon = start(text)
+        blast(net.peer, GROUP, PORT, 1, interface="eth0")
+        wait_until(lambda: daemon.handler("analysis")["delivered"] == 1, "the acknowledgement")
 
 
 # What --check says, and what does not depend on a cluster
