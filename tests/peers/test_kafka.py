@@ -1,6 +1,7 @@
 """Handlers of type kafka, with librdkafka's mock of a cluster: no real broker is at hand. It keeps what it is sent in
 memory. TLS, users, and what brokers do with the sequence numbers of idempotent producers is what the tests put before it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -99,6 +100,17 @@ def test_a_datagram_becomes_a_message_with_its_origin(net, cluster, start, blast
         assert abs(milliseconds / 1000 - time.time()) < 60
     assert len(runs) == 1
     assert settled(daemon, 3)["delivered"] == 3
+
+
+def test_events_are_messages_too(net, cluster, start):
+    cluster.tell("topic mcast.events 1")
+    start(config(cluster, 'partition_key = "source";') + 'events: { handlers = ["hq"]; };')
+    with Consumer(cluster, "mcast.events") as consumer:
+        net.host.ip("link set eth0 down")
+        net.host.ip("link set eth0 up")
+        consumer.wait(1, numbered=False)
+        _, key, _, headers, payload = consumer.messages()[0]
+    assert json.loads(payload)["event"] == "membership" and key == "-" and headers["Mcastd-Id"].startswith("plant-1/")
 
 
 def test_without_headers_a_message_is_the_payload_alone(net, cluster, start):
