@@ -401,7 +401,9 @@ install: all install-systemd
 	$(if $(ENGINES),$(INSTALL) -m 644 $(engine_modules) $(moduledir)/$(VERSION))
 	$(INSTALL) -m 644 README.md NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/recipes
-	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g' \
+	for file in packaging/examples/*/*; do mode=644; [ ! -x $$file ] || mode=755; \
+		$(INSTALL) -D -m $$mode $$file $(DESTDIR)$(DOCDIR)/examples/$${file#packaging/examples/} || exit; done
+	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g; s|](\.\./packaging/examples|](../examples|g' \
 		$(DESTDIR)$(DOCDIR)/*.md $(DESTDIR)$(DOCDIR)/recipes/*.md
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
