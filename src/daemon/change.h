@@ -41,8 +41,8 @@ void change_begin(
  * in errors; done() is not called. */
 int change_start(struct change *change, struct config *wanted, bool dry_run, struct errors *errors);
 
-/* Makes what is left of a commit at once: at the stop, each handler is one that runs or one that has
- * been retired, and what comes in has its group. What is only being prepared is left as it is.
+/* Makes what is left of a commit at once: at the stop, each handler is one that runs or one that
+ * has been retired, and what comes in has its group. What is only being prepared is left as it is.
  * Accepts NULL. */
 void change_finish(struct change *change);
 
