@@ -457,7 +457,7 @@ def test_the_next_server_is_used_when_one_is_not_there(sites, broker, start):
 
 def test_two_daemons_with_one_client_id_are_said(sites, broker, start):
     daemons = [start(config("plant-1", broker.url, client_id="same"), host=host) for host in (sites.first.host, sites.first.second)]
-    text = "another client has the same client_id"
+    text = "does another client have the same client_id?"
     wait_until(lambda: any(text in daemon.log() for daemon in daemons), "the cause")
 
 
