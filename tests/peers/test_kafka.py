@@ -413,6 +413,14 @@ def test_a_name_that_does_not_resolve_is_said(net, start):
     assert "see brokers" in daemon.handler("hq")["error"]
 
 
+def test_what_was_never_sent_is_counted_as_that(net, start, blast, directory):
+    daemon = start(config(NOWHERE), directory=directory)
+    blast(net.peer, GROUP, PORT, 500, interface="eth0")
+    wait_until(lambda: daemon.handler("hq")["queued"] == 500, "500 datagrams")
+    daemon.finish()
+    assert "stopped with 0 datagrams that no broker has acknowledged, and 500 that were not sent" in daemon.log()
+
+
 def memory(daemon):
     """The resident memory, in bytes."""
     with open(f"/proc/{daemon.process.pid}/status") as file:
