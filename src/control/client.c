@@ -381,8 +381,7 @@ static void refuse_input(struct client *client)
 			    "messages of this user take %zu bytes",
 			(unsigned)user->uid, user->held[MEMORY_INPUT]);
 	client->refused = true;
-	client->framing.discarding = true;
-	client->framing.scanned = 0;
+	framing_discard(&client->framing);
 	remove_input(client, client->input.length);
 }
 
@@ -453,6 +452,17 @@ static void client_free(struct client *client)
 	close(client->fd);
 	slot_leave(&client->slot);
 	free(client);
+}
+
+/* Whose end was not read yet. */
+static bool close_gone(struct slot *slot)
+{
+	struct client *client = container_of(slot, struct client, slot);
+
+	if (!client->stream && (client->input.length || !peer_has_ended(client->fd)))
+		return false;
+	client_free(client);
+	return true;
 }
 
 /* Writes what waits. Each byte that the client reads restarts the time after which it is
@@ -606,7 +616,7 @@ void client_set_init(struct client_set *set, struct event_base *base,
 	*set = (struct client_set){.base = base, .backend = backend, .dispatch = dispatch};
 	list_init(&set->clients);
 	list_init(&set->fan_outs);
-	slots_init(&set->slots, CLIENTS_MAX);
+	slots_init(&set->slots, CLIENTS_MAX, close_gone);
 }
 
 void client_set_clear(struct client_set *set)

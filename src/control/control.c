@@ -43,19 +43,13 @@ static void turn_away(struct control *control, int fd, uid_t uid, int r)
 			(unsigned)uid, own, slot_explain(r));
 }
 
-/* Whether the other side has closed already, and asked nothing. */
-static bool has_ended(int fd)
-{
-	return recv(fd, &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 static void on_accept(int fd, void *argument)
 {
 	struct control *control = argument;
 	uid_t uid = peer_uid(fd);
 	int r;
 
-	if (has_ended(fd)) {
+	if (peer_has_ended(fd)) { /* and asked nothing */
 		close(fd);
 		return;
 	}

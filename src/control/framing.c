@@ -1,43 +1,65 @@
 #include "control/framing.h"
 
-/* Advances by one byte of JSON, to know whether a value is open. */
-static void follow(struct framing *framing, char byte)
+#include <stdint.h>
+#include <string.h>
+
+/* Short, so that searching for one terminator does not run far past the other. */
+#define SEARCH_STEP 512
+
+/* How much deeper a byte leads that is in no string. */
+static const signed char nesting[256] = {['{'] = 1, ['['] = 1, ['}'] = -1, [']'] = -1};
+
+/* Advances to the byte at message[length], to know whether a value is open. In variables of its
+ * own: for all that the compiler knows, the message may be in the struct. */
+static void follow(struct framing *framing, const char *message, size_t length)
 {
-	if (framing->in_string) {
-		if (framing->escaped)
-			framing->escaped = false;
-		else if (byte == '\\')
-			framing->escaped = true;
-		else if (byte == '"')
-			framing->in_string = false;
-		return;
+	bool in_string = framing->in_string, escaped = framing->escaped;
+	size_t at = framing->followed;
+	int depth = framing->depth;
+
+	while (at < length) {
+		if (escaped) {
+			escaped = false;
+		} else if (in_string) {
+			while (at < length && message[at] != '"' && message[at] != '\\')
+				at++;
+			escaped = at < length && message[at] == '\\';
+			in_string = at == length || escaped;
+		} else {
+			while (at < length && message[at] != '"')
+				depth += nesting[(uint8_t)message[at++]];
+			in_string = at < length;
+		}
+		at++;
 	}
-	if (byte == '"')
-		framing->in_string = true;
-	else if (byte == '{' || byte == '[')
-		framing->depth++;
-	else if (byte == '}' || byte == ']')
-		framing->depth--;
+	framing->in_string = in_string;
+	framing->escaped = escaped;
+	framing->depth = depth;
+	framing->followed = length;
 }
 
-/* The number of bytes from data[i] on that are plain text within a string. */
-static size_t plain_run(const struct framing *framing, const char *data, size_t i, size_t size)
+/* Whether the terminator at message[length] ends the message. Only an LF that may be within a value
+ * has the bytes before it followed: that costs much more than to search for one. */
+static bool ends_message(struct framing *framing, const char *message, size_t length)
 {
-	size_t start = i;
-
-	if (!framing->in_string || framing->escaped)
-		return 0;
-	while (i < size && data[i] != '"' && data[i] != '\\' && data[i] != '\n' && data[i] != '\0')
-		i++;
-	return i - start;
-}
-
-static bool ends_message(const struct framing *framing, char byte)
-{
-	if (byte == '\0')
+	if (message[length] == '\0' || framing->lines || framing->discarding)
 		return true;
-	return byte == '\n' && (framing->lines || framing->discarding ||
-				       (framing->depth <= 0 && !framing->in_string));
+	follow(framing, message, length);
+	return framing->depth <= 0 && !framing->in_string;
+}
+
+/* The place of the first NUL or LF at or after a place, or size. */
+static size_t find_terminator(const char *data, size_t at, size_t size)
+{
+	for (; at < size; at += SEARCH_STEP) {
+		size_t step = size - at < SEARCH_STEP ? size - at : SEARCH_STEP;
+		const char *lf = memchr(data + at, '\n', step);
+		const char *nul = memchr(data + at, '\0', lf ? (size_t)(lf - data) - at : step);
+
+		if (nul || lf)
+			return (size_t)((nul ? nul : lf) - data);
+	}
+	return size;
 }
 
 static bool is_blank(const char *data, size_t size)
@@ -64,18 +86,12 @@ enum frame_result framing_next(
 {
 	size_t start = 0;
 
-	for (size_t i = framing->scanned; i < size; i++) {
+	for (size_t i = framing->scanned; (i = find_terminator(data, i, size)) < size; i++) {
 		bool lines = framing->lines;
 		enum frame_result result;
 
-		i += plain_run(framing, data, i, size);
-		if (i == size)
-			break;
-		if (!ends_message(framing, data[i])) {
-			if (!framing->discarding)
-				follow(framing, data[i]);
+		if (!ends_message(framing, data + start, i - start))
 			continue;
-		}
 		result = finish(framing, data + start, i - start, data[i], ret);
 		ret->consumed = i + 1;
 		if (result == FRAME_TOO_LARGE || !is_blank(ret->message, ret->length))
@@ -85,12 +101,18 @@ enum frame_result framing_next(
 		start = i + 1;
 	}
 	framing->scanned = size - start;
-	if (framing->scanned > MESSAGE_MAX)
-		framing->discarding = true;
-	*ret = (struct frame){.consumed = framing->discarding ? size : start};
-	if (framing->discarding)
-		framing->scanned = 0;
+	*ret = (struct frame){.consumed = start};
+	if (framing->discarding || framing->scanned > MESSAGE_MAX) {
+		framing_discard(framing);
+		ret->consumed = size;
+	}
 	return FRAME_INCOMPLETE;
+}
+
+void framing_discard(struct framing *framing)
+{
+	framing->discarding = true;
+	framing->scanned = framing->followed = 0;
 }
 
 enum frame_result framing_end(

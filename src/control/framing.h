@@ -11,11 +11,12 @@
 #define MESSAGE_MAX (128 * 1024)
 
 struct framing {
-	size_t scanned; /* bytes of the unfinished message that were scanned before */
+	size_t scanned; /* bytes of the unfinished message that do not end it */
+	size_t followed; /* of these: those that depth, in_string and escaped take into account */
 	int depth; /* of brackets */
 	bool in_string, escaped;
 	bool lines; /* the last message ended with LF */
-	bool discarding; /* the unfinished message is over MESSAGE_MAX */
+	bool discarding; /* the unfinished message, which is over MESSAGE_MAX */
 };
 
 enum frame_result {
@@ -39,3 +40,7 @@ enum frame_result framing_next(
  * are none. */
 enum frame_result framing_end(
 	struct framing *framing, const char *data, size_t size, struct frame *ret);
+
+/* The unfinished message, whose bytes the caller removes, is discarded up to its end: it is
+ * FRAME_TOO_LARGE then. */
+void framing_discard(struct framing *framing);

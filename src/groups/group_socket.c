@@ -193,6 +193,17 @@ static void disconnect_stalled(struct connection *connection)
 	connection_free(connection);
 }
 
+/* Whose end was not read yet. */
+static bool close_gone(struct slot *slot)
+{
+	struct connection *connection = container_of(slot, struct connection, slot);
+
+	if (connection->backlog || !peer_has_ended(connection->fd))
+		return false;
+	connection_free(connection);
+	return true;
+}
+
 /* Called from a deliver(), where nothing may be freed. */
 static void on_stalled(struct reader *reader)
 {
@@ -451,7 +462,7 @@ int group_socket_new(
 	}
 	socket->group = group;
 	list_init(&socket->connections);
-	slots_init(&socket->slots, CONNECTIONS_MAX);
+	slots_init(&socket->slots, CONNECTIONS_MAX, close_gone);
 	r = listener_new(group->context->base, &options, on_accept, socket, why, &socket->listener);
 	if (r < 0) {
 		free(socket);

@@ -110,3 +110,19 @@ bool peer_has_gone(int fd)
 
 	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & (POLLHUP | POLLERR);
 }
+
+/* An empty packet comes with credentials, where those are asked for, and the end does not. */
+bool peer_has_ended(int fd)
+{
+	char control[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec vector = {.iov_base = &(char){0}, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &vector,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0 && errno == ECONNRESET) /* that is reported once, before the rest */
+		n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 && message.msg_controllen == 0;
+}

@@ -31,3 +31,6 @@ uid_t peer_uid(int fd);
 
 /* Whether it has closed its socket, and not only its writing half (poll(2)). */
 bool peer_has_gone(int fd);
+
+/* Whether it writes no more, and all that it wrote was read. */
+bool peer_has_ended(int fd);

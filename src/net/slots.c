@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -19,15 +20,20 @@
  * wrong, and to change it. */
 #define RESCUE_MAX 4
 
+/* Connections that are checked before one is refused, and how many of those may turn out to have
+ * something unread: what refusing costs is bounded, too. */
+#define CHECKED_MAX 64
+#define UNREAD_MAX 4
+
 struct share {
 	struct link link; /* in the slots */
 	struct user *user;
 	unsigned count;
 };
 
-void slots_init(struct slots *slots, unsigned max)
+void slots_init(struct slots *slots, unsigned max, slot_close_gone *close_gone)
 {
-	*slots = (struct slots){.max = max};
+	*slots = (struct slots){.max = max, .close_gone = close_gone};
 	list_init(&slots->shares);
 }
 
@@ -83,7 +89,7 @@ static struct share *share_new(struct slots *slots, struct user *user)
 }
 
 /* Adds a slot of the user, who has a connection. */
-static int enter(struct slot *slot, struct slots *slots, struct user *user)
+static int enter(struct slot *slot, struct slots *slots, struct user *user, int fd)
 {
 	struct share *share = find_share(slots, user);
 
@@ -93,12 +99,14 @@ static int enter(struct slot *slot, struct slots *slots, struct user *user)
 		return -ENOMEM;
 	share->count++;
 	slots->taken++;
-	*slot = (struct slot){.slots = slots, .share = share, .user = user};
+	*slot = (struct slot){.fd = fd, .slots = slots, .share = share, .user = user};
+	list_append(&user->slots, &slot->link);
 	return 0;
 }
 
 static void leave(struct slot *slot)
 {
+	link_remove(&slot->link);
 	slot->slots->taken--;
 	if (--slot->share->count == 0) {
 		link_remove(&slot->share->link);
@@ -117,13 +125,44 @@ static int may_enter(struct slots *slots, const struct user *user, int fd)
 	return descriptors_allow(user, fd) ? 0 : -EMFILE;
 }
 
+/* Closes connections of the user whose other side has gone. Returns how many. */
+static unsigned close_gone(struct user *user)
+{
+	struct slot *slot, *checked[CHECKED_MAX];
+	struct pollfd fds[CHECKED_MAX];
+	unsigned closed = 0, unread = 0;
+	nfds_t count = 0;
+
+	list_for_each(slot, &user->slots, link) {
+		if (count == CHECKED_MAX)
+			break;
+		fds[count] = (struct pollfd){.fd = slot->fd};
+		checked[count++] = slot;
+	}
+	poll(fds, count, 0);
+	for (nfds_t i = 0; i < count; i++) {
+		slot = checked[i];
+		link_remove(&slot->link);
+		list_append(&user->slots, &slot->link);
+		if (unread == UNREAD_MAX || !(fds[i].revents & (POLLHUP | POLLERR)))
+			continue;
+		if (slot->slots->close_gone(slot))
+			closed++;
+		else
+			unread++;
+	}
+	return closed;
+}
+
 int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd)
 {
 	struct user *user = user_connect(users, uid);
 	int r = user ? may_enter(slots, user, fd) : -ENOMEM;
 
+	if ((r == -EUSERS || r == -EMFILE) && close_gone(user))
+		r = may_enter(slots, user, fd);
 	if (r >= 0)
-		r = enter(slot, slots, user);
+		r = enter(slot, slots, user, fd);
 	if (r < 0)
 		user_disconnect(user);
 	return r;
@@ -139,10 +178,10 @@ const char *slot_explain(int r)
 int slot_move(struct slot *slot, struct slots *to)
 {
 	struct user *user = slot->user;
-	int r;
+	int r, fd = slot->fd;
 
 	leave(slot);
-	r = enter(slot, to, user);
+	r = enter(slot, to, user, fd);
 	if (r < 0)
 		user_disconnect(user);
 	return r;

@@ -73,6 +73,7 @@ struct user *user_connect(struct users *users, uid_t uid)
 		user->privileged = user_is_privileged(uid);
 		user->turn.serve = serve;
 		list_init(&user->ready);
+		list_init(&user->slots);
 		list_append(&users->list, &user->link);
 	}
 	user->connections++;

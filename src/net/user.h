@@ -43,6 +43,7 @@ struct user {
 	size_t held[MEMORY_KINDS]; /* bytes */
 	struct turn turn;
 	struct link ready; /* turns of connections that have something to do */
+	struct link slots; /* of its connections: slots.h */
 	bool privileged; /* root, or the daemon's own */
 	uint64_t delivery_ns; /* time taken beyond the share */
 	uint64_t marked_ns; /* when that was last known, CLOCK_MONOTONIC */

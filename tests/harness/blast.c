@@ -1,12 +1,14 @@
 /* Sends datagrams as fast as the kernel takes them: Python is too slow to fill anybody's buffer.
  *
- *     blast [-bc] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE
+ *     blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE
  *
  * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -c the number is
- * followed by the time of CLOCK_REALTIME in ns, for sink.c. With -g the datagrams
- * go round robin to so many consecutive addresses. With -b they are handed to the kernel in bulk
- * (UDP_SEGMENT), which is ten times as fast and the only way to outrun a good receiver. With -r it
- * sends so many a second. It ends after COUNT, or with SIGTERM, and prints how many were sent. */
+ * followed by the time of CLOCK_REALTIME in ns, for sink.c. With -g the datagrams go round robin to
+ * so many consecutive addresses. With -b they are handed to the kernel in bulk (UDP_SEGMENT), which
+ * is ten times as fast and the only way to outrun a good receiver. With -k the socket is connected,
+ * as the kernel makes a route for each datagram of another one, and frees a hundred thousand at a
+ * time while a receiver on the same machine should run. With -r it sends so many a second. It ends
+ * after COUNT, or with SIGTERM, and prints how many were sent. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -100,7 +102,7 @@ struct blast {
 	socklen_t target_length;
 	const char *tag;
 	unsigned long groups, size;
-	int bulk, timed;
+	int bulk, timed, connected;
 };
 
 static volatile sig_atomic_t stopped;
@@ -165,8 +167,9 @@ static void send_burst(struct blast *blast, unsigned long number, unsigned count
 		fill_payload(blast, i, number + i);
 		targets[i] = advance(&blast->first, (number + i) % blast->groups);
 		vectors[i] = (struct iovec){payloads + i * blast->size, blast->size};
-		messages[i].msg_hdr = (struct msghdr){.msg_name = &targets[i],
-			.msg_namelen = blast->target_length,
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = blast->connected ? NULL : &targets[i],
+			.msg_namelen = blast->connected ? 0 : blast->target_length,
 			.msg_iov = &vectors[i],
 			.msg_iovlen = 1};
 	}
@@ -212,13 +215,16 @@ int main(int argc, char *argv[])
 	unsigned long count, rate = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "bci:s:t:g:r:")) != -1)
+	while ((option = getopt(argc, argv, "bcki:s:t:g:r:")) != -1)
 		switch (option) {
 		case 'b':
 			blast.bulk = 1;
 			break;
 		case 'c':
 			blast.timed = 1;
+			break;
+		case 'k':
+			blast.connected = 1;
 			break;
 		case 'i':
 			interface = optarg;
@@ -239,8 +245,8 @@ int main(int argc, char *argv[])
 			return 2;
 		}
 	if (argc - optind != 4)
-		errx(2, "usage: blast [-bc] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r "
-			"RATE] ADDRESS PORT COUNT SIZE");
+		errx(2, "usage: blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] "
+			"[-r RATE] ADDRESS PORT COUNT SIZE");
 	blast.target_length = resolve(
 		argv[optind], atoi(argv[optind + 1]), interface, &blast.first);
 	count = strtoul(argv[optind + 2], NULL, 10);
@@ -248,6 +254,9 @@ int main(int argc, char *argv[])
 	if (blast.size > SIZE_MAX_ || !blast.groups)
 		errx(2, "nothing that can be sent");
 	blast.fd = open_socket(&blast.first, interface, source);
+	if (blast.connected &&
+		(blast.groups != 1 || connect(blast.fd, &blast.first.any, blast.target_length) < 0))
+		err(1, "connect to one group");
 	memset(payloads, '.', sizeof(payloads));
 	if (blast.bulk)
 		set_bulk(&blast);

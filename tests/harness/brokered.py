@@ -129,3 +129,6 @@ class Broker:
 
     def wait_groups(self, *groups):
         wait_until(lambda: self.groups == sorted(groups), f"a subscription to {groups}, not {self.groups}")
+
+    def wait_disconnected(self):
+        wait_until(lambda: not self.connections, "the engine to have gone")

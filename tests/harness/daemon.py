@@ -59,8 +59,11 @@ class Control:
         self.socket.sendall(data)
 
     def send(self, method, parameters=None, **flags):
-        """Sends a call without waiting for its answer."""
-        self.write(encode_call(method, parameters, **flags) + self.terminator)
+        """Sends a call without waiting for its answer. A connection that was refused may be closed: why can still be read."""
+        try:
+            self.write(encode_call(method, parameters, **flags) + self.terminator)
+        except BrokenPipeError:
+            pass
 
     def read(self):
         """The bytes of one message, without its terminator; b"" when the other side has closed."""

@@ -1,6 +1,8 @@
 """A Kafka cluster, which is librdkafka's mock (kafka_mock.c), and what a consumer reads from it."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -46,6 +48,15 @@ class Cluster:
     def quoted(self):
         """As the key brokers has them."""
         return ", ".join(f'"{broker}"' for broker in self.brokers.split(","))
+
+    @contextlib.contextmanager
+    def paused(self):
+        """It keeps its connections, and does nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def connect(self, address):
         """A connection from within its host. From any thread."""

@@ -1,4 +1,4 @@
-"""What the mock of a Kafka cluster lacks: TLS and users. A front stands between it and its clients: it listens in another
+"""What the mock of a Kafka cluster lacks: TLS, users, and the sequence numbers of producers. A front stands between it and its clients: it listens in another
 network namespace at the addresses that the mock's brokers have in theirs, so that what they say of themselves is right."""
 
 import base64
@@ -10,8 +10,8 @@ import ssl
 import struct
 import threading
 
-API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36
-SASL_FAILED = 58
+PRODUCE, API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 0, 18, 17, 36
+SASL_FAILED, OUT_OF_ORDER, DUPLICATE = 58, 45, 46
 SALT, ITERATIONS = b"saltsalt", 4096
 
 
@@ -86,12 +86,44 @@ class Exchange:
         write_frame(self.client, self.correlation + struct.pack("!h", error) + text + struct.pack("!i", len(data)) + data)
 
 
+class Sequences:
+    """What a broker does for idempotent producers: a batch that was there before is not stored again, and none is stored
+    before those that come first. The mock does so for transactions only. Requests as librdkafka sends them: of version 3
+    to 7, with one batch."""
+
+    def __init__(self):
+        self.following, self.duplicates, self.refused = {}, 0, 0
+
+    def judge(self, frame):
+        """The answer to a request that must not go to the broker, or None."""
+        api, version, correlation, size = struct.unpack("!hh4sh", frame[:10])
+        if api != PRODUCE:
+            return None
+        assert 3 <= version <= 7
+        at = 10 + max(size, 0) + 2 + 2 + 4 + 4  # behind the transaction (none), acks, timeout, the number of topics
+        end = at + 2 + struct.unpack("!h", frame[at:at + 2])[0]
+        topic, (partition,), batch = frame[at:end], struct.unpack("!i", frame[end + 4:end + 8]), frame[end + 12:]
+        last, = struct.unpack("!i", batch[23:27])
+        producer, epoch, first = struct.unpack("!qhi", batch[43:57])
+        assert producer >= 0, "the producer is not idempotent"
+        key = topic, partition, producer, epoch
+        expected = self.following.get(key, 0)
+        if first == expected:
+            self.following[key] = first + last + 1
+            return None
+        error = DUPLICATE if first + last < expected else OUT_OF_ORDER
+        self.duplicates += error == DUPLICATE
+        self.refused += error == OUT_OF_ORDER
+        answer = struct.pack("!iih", 1, partition, error) + struct.pack("!qq", -1, -1) + (struct.pack("!q", 0) if version > 4 else b"")
+        return correlation + struct.pack("!i", 1) + topic + answer + struct.pack("!i", 0)
+
+
 class Front:
     """Stands before a cluster, on a host: with TLS when there is a certificate (ca: of clients, who then must have one), and
     with SASL when there are users, {name: password}."""
 
     def __init__(self, host, cluster, certificate=None, ca=None, users=None):
-        self.cluster, self.users, self.context = cluster, users, None
+        self.cluster, self.users, self.context, self.sequences = cluster, users, None, Sequences()
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(certificate.certificate, certificate.key)
@@ -125,9 +157,10 @@ class Front:
                 client = self.context.wrap_socket(client, server_side=True)
             with client, self.cluster.connect(address) as broker:
                 if self.users is None or self.log_in(client, broker):
-                    back = threading.Thread(target=self.copy, args=(broker, client), daemon=True)
+                    lock = threading.Lock()
+                    back = threading.Thread(target=self.pass_back, args=(broker, client, lock), daemon=True)
                     back.start()
-                    self.copy(client, broker)
+                    self.pass_on(client, broker, lock)
                     back.join()
 
     def log_in(self, client, broker):
@@ -155,11 +188,28 @@ class Front:
         exchange.reply(0 if is_good else SASL_FAILED, exchange.last)
         return is_good
 
+    def pass_on(self, client, broker, lock):
+        with contextlib.suppress(OSError, Closed):
+            while True:
+                frame = read_frame(client)
+                answer = self.sequences.judge(frame)
+                if answer is None:
+                    write_frame(broker, frame)
+                else:
+                    with lock:
+                        write_frame(client, answer)
+        self.end(client, broker)
+
+    def pass_back(self, broker, client, lock):
+        with contextlib.suppress(OSError, Closed):
+            while True:
+                frame = read_frame(broker)
+                with lock:
+                    write_frame(client, frame)
+        self.end(client, broker)
+
     @staticmethod
-    def copy(source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for sock in (source, sink):
+    def end(*sockets):
+        for sock in sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)

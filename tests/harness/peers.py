@@ -173,8 +173,9 @@ class Blast:
         subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.binary, source], check=True)
 
     def command(self, group, port, count, size=64, interface=None, source=None, tag="x", groups=1, bulk=False,
-                rate=0, timed=False):
-        options = ["-t", tag, "-g", str(groups), "-r", str(rate), *(["-b"] if bulk else []), *(["-c"] if timed else [])]
+                rate=0, timed=False, connected=False):
+        options = ["-t", tag, "-g", str(groups), "-r", str(rate), *(["-b"] if bulk else []), *(["-c"] if timed else []),
+                   *(["-k"] if connected else [])]
         options += ["-i", interface] if interface else []
         options += ["-s", source] if source else []
         return [self.binary, *options, group, str(port), str(count), str(size)]

@@ -1,5 +1,5 @@
 """Handlers of type kafka, with librdkafka's mock of a cluster: no real broker is at hand. It keeps what it is sent in
-memory, and knows producers and their sequence numbers. TLS and users are what the tests put before it."""
+memory. TLS, users, and what brokers do with the sequence numbers of idempotent producers is what the tests put before it."""
 
 import re
 import shutil
@@ -39,6 +39,15 @@ def blast(tmp_path_factory):
 def cluster(net, mock):
     with Cluster(net.host, mock, TOPIC) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def hidden(mock):
+    """A cluster that only a Front reaches."""
+    host = Namespace()
+    with Cluster(host, mock, TOPIC) as cluster:
+        yield cluster
+    host.close()
 
 
 def config(cluster, keys="", groups="", handlers=""):
@@ -138,6 +147,22 @@ def test_an_outage_of_two_seconds_loses_repeats_and_reorders_nothing(net, cluste
         handler = settled(daemon, sender.sent)
         assert consumer.wait(sender.sent) == list(range(sender.sent))
     assert (handler["delivered"], dropped(handler), handler["error"]) == (sender.sent, {}, None)
+
+
+def test_a_cluster_that_falls_silent_is_asked_again_and_stores_nothing_twice(net, hidden, start, blast):
+    with Front(net.host, hidden) as front, Consumer(hidden, TOPIC) as consumer:
+        daemon = start(config(hidden, PACKED + 'ack_timeout = "1s";'))
+        with stream(blast, net) as sender:
+            look_for(daemon, 1)
+            with hidden.paused():
+                look_for(daemon, 3.5)
+                wait_until(lambda: daemon.handler("hq")["error"], "the error")
+            look_for(daemon, 1)
+        handler = settled(daemon, sender.sent)
+        assert consumer.wait(sender.sent) == list(range(sender.sent))
+        assert (handler["delivered"], dropped(handler), handler["error"]) == (sender.sent, {}, None)
+        assert front.sequences.duplicates, "nothing was sent twice: what does this test show?"
+        daemon.finish()
 
 
 def test_nothing_expires_by_itself_and_the_queue_decides_what_is_lost(net, cluster, start, blast):
@@ -309,15 +334,6 @@ def made(tmp_path_factory):
 SECRET = "correct horse"
 
 
-@pytest.fixture
-def hidden(mock):
-    """A cluster that only a Front reaches."""
-    host = Namespace()
-    with Cluster(host, mock, TOPIC) as cluster:
-        yield cluster
-    host.close()
-
-
 def tls(made, ca=None, client=None):
     keys = f'tls = true; ca = "{ca or made.ca}";'
     return keys + (f'certificate = "{client.certificate}"; key = "{client.key}";' if client else "")
@@ -395,6 +411,14 @@ def test_a_name_that_does_not_resolve_is_said(net, start):
     daemon = start(config(NOWHERE))
     wait_for_error(daemon, "nowhere.invalid")
     assert "see brokers" in daemon.handler("hq")["error"]
+
+
+def test_what_was_never_sent_is_counted_as_that(net, start, blast, directory):
+    daemon = start(config(NOWHERE), directory=directory)
+    blast(net.peer, GROUP, PORT, 500, interface="eth0")
+    wait_until(lambda: daemon.handler("hq")["queued"] == 500, "500 datagrams")
+    daemon.finish()
+    assert "stopped with 0 datagrams that no broker has acknowledged, and 500 that were not sent" in daemon.log()
 
 
 def memory(daemon):

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness.daemon import MCASTD, ROOT
-from harness.packages import clean_environment, make, needs, only, pkgbuild, unpacked
+from harness.packages import MODULES, clean_environment, make, needs, only, pkgbuild, unpacked
 from harness.service import Service
 from harness.system import System, why_not
 
@@ -69,6 +69,12 @@ def build(tmp_path_factory):
 def package(build):
     """The Debian package."""
     return only(f"{build}/deb/mcastd_*.deb")
+
+
+@pytest.fixture(scope="session")
+def modules(build):
+    """The Debian packages of the modules, by the type of handler."""
+    return {name: only(f"{build}/deb/mcastd-{name}_*.deb") for name in MODULES}
 
 
 @pytest.fixture(scope="session")

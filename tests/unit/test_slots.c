@@ -9,8 +9,10 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "net/slots.h"
 
 #define MAX 128 /* of which two are reserved */
@@ -24,13 +26,25 @@ struct fixture {
 	struct rlimit limit;
 };
 
+static bool leave_gone(struct slot *slot)
+{
+	slot_leave(slot);
+	return true;
+}
+
+static bool stay(struct slot *slot)
+{
+	(void)slot;
+	return false;
+}
+
 static int set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	fixture->base = event_base_new();
 	users_init(&fixture->users, fixture->base);
-	slots_init(&fixture->slots, MAX);
+	slots_init(&fixture->slots, MAX, leave_gone);
 	getrlimit(RLIMIT_NOFILE, &fixture->limit);
 	*state = fixture;
 	return 0;
@@ -102,7 +116,7 @@ static void test_connections_that_move_count_where_they_are(void **state)
 	struct fixture *fixture = *state;
 	struct slots other;
 
-	slots_init(&other, 4);
+	slots_init(&other, 4, leave_gone);
 	take_all(fixture, 1000, -EUSERS);
 	for (unsigned i = 0; i < fixture->count; i++)
 		assert_int_equal(slot_move(&fixture->taken[i], &other), 0);
@@ -112,6 +126,62 @@ static void test_connections_that_move_count_where_they_are(void **state)
 	for (unsigned i = 0; i < fixture->count; i++)
 		assert_int_equal(slot_move(&fixture->taken[i], &fixture->slots), 0);
 	assert_true(list_is_empty(&other.shares));
+}
+
+/* Makes one of the connections one whose other side has gone. Returns its descriptor. */
+static int let_go(struct slot *slot)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	close(pair[1]);
+	slot->fd = pair[0];
+	return pair[0];
+}
+
+static void test_connections_that_have_gone_make_room(void **state)
+{
+	struct fixture *fixture = *state;
+	AUTO_CLOSE int first = -1, second = -1;
+
+	take_all(fixture, 1000, -EUSERS);
+	first = let_go(&fixture->taken[3]);
+	second = let_go(&fixture->taken[50]);
+	assert_int_equal(take_all(fixture, 1001, -EUSERS), 32); /* they are another user's */
+	assert_int_equal(slot_take(&fixture->taken[3], &fixture->slots, &fixture->users, 1000,
+				 STDERR_FILENO),
+		-EUSERS); /* as there are 32 others now */
+	assert_null(fixture->taken[3].user);
+	assert_null(fixture->taken[50].user);
+	assert_int_equal(users_count(&fixture->users, 1000), 61);
+}
+
+static void test_connections_that_have_gone_stay_while_something_is_unread(void **state)
+{
+	struct fixture *fixture = *state;
+	AUTO_CLOSE int fd = -1;
+
+	take_all(fixture, 1000, -EUSERS);
+	fixture->slots.close_gone = stay;
+	fd = let_go(&fixture->taken[0]);
+	assert_int_equal(take_all(fixture, 1000, -EUSERS), 0);
+	assert_int_equal(users_count(&fixture->users, 1000), 63);
+}
+
+static void test_each_refusal_looks_at_others(void **state)
+{
+	struct fixture *fixture = *state;
+	AUTO_CLOSE int fd = -1;
+
+	take_all(fixture, geteuid(), -EUSERS); /* the first 64 were checked for the last one */
+	fd = let_go(&fixture->taken[10]);
+	assert_int_equal(slot_take(&fixture->taken[MAX], &fixture->slots, &fixture->users,
+				 geteuid(), STDERR_FILENO),
+		-EUSERS);
+	assert_int_equal(slot_take(&fixture->taken[MAX], &fixture->slots, &fixture->users,
+				 geteuid(), STDERR_FILENO),
+		0);
+	fixture->count = MAX + 1;
 }
 
 /* Connections need no descriptors here, so that those of users are what counts. */
@@ -145,6 +215,9 @@ int main(void)
 		TEST(test_the_last_slots_are_for_the_privileged),
 		TEST(test_a_slot_that_was_left_can_be_taken),
 		TEST(test_connections_that_move_count_where_they_are),
+		TEST(test_connections_that_have_gone_make_room),
+		TEST(test_connections_that_have_gone_stay_while_something_is_unread),
+		TEST(test_each_refusal_looks_at_others),
 		TEST(test_descriptors_are_shared_the_same_way),
 		TEST(test_without_descriptors_the_privileged_get_some),
 	};

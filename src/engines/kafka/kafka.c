@@ -37,11 +37,12 @@
 /* How often it checks whether something is wrong, or wrong no longer. */
 #define TICK_NS NS_PER_S
 
-/* Between a fatal error and the next producer: doubled each time. */
+/* Between the end of a producer and the next: doubled each time, until something is acknowledged.
+ */
 #define RESTART_MIN_NS (500 * NS_PER_MS)
 #define RESTART_MAX_NS (30 * NS_PER_S)
 
-/* What the library gets beyond the end, to report what it had: no network is needed for that. */
+/* What the library gets at the end to report what it had: no network is needed for that. */
 #define PURGE_NS (500 * NS_PER_MS)
 
 enum {
@@ -258,6 +259,9 @@ static void settle_report(
 	}
 	if (window_acknowledge(&kafka->window, number, clock_ns(CLOCK_MONOTONIC)))
 		outcome->delivered++;
+	kafka->trouble.heard_cause = 0;
+	if (kafka->is_failed)
+		return;
 	kafka->restart_pause_ns = 0;
 	trouble_end(&kafka->trouble, slot->object);
 }
@@ -656,7 +660,7 @@ static void kafka_finish(void *object, uint64_t until_ns, struct outcome *outcom
 {
 	struct kafka_handler *kafka = object;
 
-	serve_until(kafka, until_ns, outcome);
+	serve_until(kafka, until_ns > PURGE_NS ? until_ns - PURGE_NS : 0, outcome);
 	kafka->is_finishing = true;
 	if (kafka->window.open && kafka->producer) {
 		rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |

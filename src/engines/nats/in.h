@@ -16,13 +16,14 @@
 
 #include "data/intake.h"
 #include "engines/keys.h"
+#include "engines/nats/trash.h"
 
 struct nats_in;
 
-/* For a handler of this name. inbox is the beginning of subjects that only this object uses. All
- * but settings must outlive it. Returns NULL without memory. */
+/* For a handler of this name. inbox is the beginning of subjects that only this object uses. intake
+ * and trash must outlive it. Returns NULL without memory. */
 struct nats_in *nats_in_new(const struct nats_settings *settings, const char *handler,
-	const char *inbox, struct intake *intake);
+	const char *inbox, struct intake *intake, struct trash *trash);
 void nats_in_free(struct nats_in *in); /* accepts NULL */
 
 /* These groups take what comes in. The consumers of others are deleted at the server. */
