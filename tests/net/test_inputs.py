@@ -177,6 +177,19 @@ def test_a_group_that_cannot_send_does_not_hold_up_the_others(begin, broker, net
     assert daemon.log().count("group lost: a datagram that came in by handler hq was not sent: ") == 1, warning
 
 
+def test_an_import_port_that_another_program_holds_is_named(begin, broker, net):
+    with net.host:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with holder:
+        holder.bind(("", PORT))
+        daemon = begin(group())
+        error = f"import_port {PORT} is held by a program that does not share it (SO_REUSEADDR); ss -lunp may show which"
+        assert daemon.group("news")["outgoing"][0]["error"] == error
+        broker.publish("news", b"x")
+        broker.wait_acknowledged()
+    assert came_in(daemon)["dropped"]["send"] == 1
+
+
 def test_what_no_group_takes_is_dropped_and_said(begin, broker):
     daemon = begin(group(), group("other", inputs="", interfaces='"eth1"'))
     broker.publish("nobody", b"x")
@@ -268,6 +281,18 @@ def test_another_import_port_is_used_from_the_reload_on(begin, broker, net, tmp_
         broker.publish("news", b"hello")
         payload, source = receiver.recvfrom(2000)
     assert (payload, source[1]) == (b"hello", 6001)
+
+
+def test_what_came_in_before_the_import_port_is_changed_is_not_given_to_a_broker(begin, broker, tmp_path):
+    """The exporters of this host hear what the group sends."""
+    both = group(keys='handlers = ["hq"];')
+    daemon = begin(both)
+    for part in range(6):
+        broker.publish("news", *[b"x"] * 2000)
+        reload(daemon, config(tmp_path, both, port=PORT + part % 2))
+    broker.wait_acknowledged()
+    wait_until(lambda: daemon.group("news")["received"] == len(broker.messages), "the group to hear all of it")
+    assert daemon.handler("hq")["filtered"] == len(broker.messages) and broker.got == []
 
 
 def test_a_reload_that_changes_the_handler_loses_and_repeats_nothing(begin, broker, net, limit, tmp_path):
