@@ -5,6 +5,8 @@ import socket
 import struct
 import subprocess
 import threading
+import time
+from random import Random
 
 import pytest
 
@@ -283,18 +285,6 @@ def test_another_import_port_is_used_from_the_reload_on(begin, broker, net, tmp_
     assert (payload, source[1]) == (b"hello", 6001)
 
 
-def test_what_came_in_before_the_import_port_is_changed_is_not_given_to_a_broker(begin, broker, tmp_path):
-    """The exporters of this host hear what the group sends."""
-    both = group(keys='handlers = ["hq"];')
-    daemon = begin(both)
-    for part in range(6):
-        broker.publish("news", *[b"x"] * 2000)
-        reload(daemon, config(tmp_path, both, port=PORT + part % 2))
-    broker.wait_acknowledged()
-    wait_until(lambda: daemon.group("news")["received"] == len(broker.messages), "the group to hear all of it")
-    assert daemon.handler("hq")["filtered"] == len(broker.messages) and broker.got == []
-
-
 def test_a_reload_that_changes_the_handler_loses_and_repeats_nothing(begin, broker, net, limit, tmp_path):
     """The network is slow, so that much waits whenever the handler is replaced."""
     limit("50mbit")
@@ -368,6 +358,39 @@ def test_a_reload_that_changes_the_group_loses_nothing(begin, broker, net, tmp_p
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]
     assert came_in(daemon)["sent"] == count
+
+
+def storm(random, tmp_path):
+    """A configuration that differs from the others in what handlers, groups and inputs are."""
+    names = random.sample(["hq", "other"], random.choice([1, 2, 2]))
+    lists = ["", *[f'"{name}"' for name in names], ", ".join(f'"{name}"' for name in names)]
+    keys = f"dscp = {random.randrange(2)};"
+    groups = [group(name, inputs=random.choice(lists), keys=f"{keys} handlers = [{random.choice(lists)}];", family=family)
+              for name, family in (("news", "4"), ("more", "6")) if random.random() < 0.8]
+    return config(tmp_path, *groups, handlers=names, port=random.choice([PORT, PORT, 6001]),
+                  keys=f"window = {random.randrange(100, 103)};")
+
+
+@pytest.mark.long
+def test_a_storm_of_reloads_under_traffic_both_ways_keeps_the_account_exact(start, binary, brokers, net, tmp_path):
+    random = Random(14)
+    hq, other = brokers("hq"), brokers("other")
+    daemon = start(config(tmp_path, group(), handlers=("hq", "other")), binary=binary)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for broker in hq, other:
+            broker.publish(random.choice(["news", "more", "nobody"]), *[b"x" * random.randrange(1000)] * random.randrange(300))
+        send(net.peer, b"y", ADDRESS["4"], 5004)
+        daemon.write_config(storm(random, tmp_path))
+        if random.random() < 0.5:
+            daemon.call("Reload")
+        else:
+            daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.ctl("stats", "--check") == "every datagram is accounted for\n"
+    daemon.write_config(config(tmp_path, group(), group("more", family="6"), handlers=("hq", "other")))
+    daemon.call("Reload")
+    hq.publish("news", b"end")
+    hq.wait_acknowledged()
 
 
 # ---- Stop ----
