@@ -418,7 +418,6 @@ static void *attempt_main(void *argument)
 	struct attempt *attempt = argument;
 	char why[WHY_MAX];
 	natsConnection *connection;
-	bool is_abandoned;
 
 	natsConnection_Destroy(attempt->old);
 	connection = dial(attempt, why);
@@ -426,10 +425,10 @@ static void *attempt_main(void *argument)
 	attempt->is_done = true;
 	attempt->connection = connection;
 	memcpy(attempt->why, why, sizeof(why));
-	is_abandoned = attempt->is_abandoned;
-	pthread_mutex_unlock(&attempt->lock);
-	if (!is_abandoned)
+	/* Whoever sees that it is done takes the contact. */
+	if (!attempt->is_abandoned)
 		eventfd_write(attempt->contact->wake, 1);
+	pthread_mutex_unlock(&attempt->lock);
 	attempt_unref(attempt);
 	release_thread();
 	return NULL;
