@@ -129,6 +129,10 @@ class Broker:
         """Has the engine count something that needs no place."""
         self.control.sendall(packet)
 
+    def flood(self, group, payload):
+        """Has the engine hand over this message as often as it is taken, for as long as the daemon runs."""
+        self.count(b"R" + group.encode() + b"\0" + payload)
+
     def wait_acknowledged(self, count=None):
         wait_until(lambda: self.acknowledged >= (len(self.messages) if count is None else count), "acknowledgements")
 
