@@ -1,5 +1,6 @@
 """What comes in from a broker, and leaves to groups: with an engine and a broker of the tests (harness/brokered.py)."""
 
+import signal
 import socket
 import struct
 import subprocess
@@ -358,8 +359,31 @@ def test_a_stop_sends_what_was_taken_and_leaves_the_rest_to_the_next_run(start, 
             daemon = start(text, binary=binary)
             wait_until(lambda: came_in(daemon)["sent"], "something to be sent")
             daemon.stop()
-            assert broker.connections == 0
+            broker.wait_disconnected()
         start(text, binary=binary)
+        broker.wait_acknowledged()
+        reader.join(TIMEOUT)
+    assert received == [b"%06d" % n for n in range(count)]
+
+
+def test_a_stop_in_the_middle_of_a_reload_drops_nothing(start, binary, broker, net, tmp_path):
+    count, received, groups = 60000, [], 1500
+    more = [f'm{n}: {{ address = "233.252.1.{n % 250 + 1}"; port = {6000 + n}; interfaces = ["eth0"]; }};' for n in range(groups)]
+    with receiver_on(net.peer, ADDRESS["4"], 5004, "eth0") as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 128 << 20)
+        reader = threading.Thread(target=lambda: received.extend(receive(receiver, count)))
+        reader.start()
+        for part in range(3):
+            broker.publish("news", *[b"%06d" % n for n in range(part * count // 3, (part + 1) * count // 3)])
+            daemon = start(config(tmp_path, group()), binary=binary)
+            wait_until(lambda: came_in(daemon)["sent"], "something to be sent")
+            daemon.write_config(config(tmp_path, group(), *more, keys=f"window = {100 + part};"))
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: daemon.call("GetStatus")["groups"] > 2 + part * groups // 4, "groups to be added")
+            daemon.process.terminate()
+            assert daemon.process.wait(TIMEOUT) == 0
+            assert "dropped" not in daemon.log()
+        start(config(tmp_path, group()), binary=binary)
         broker.wait_acknowledged()
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]
