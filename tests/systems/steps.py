@@ -51,12 +51,12 @@ def install(root, archive):
         apt-get -qy --no-install-recommends install {ARCHIVES}/mcastd_*.deb
         getent passwd mcastd; mcastd --check; mcastctl --version
         echo '{NATS}' >/srv/nats.conf
-        ! mcastd --check -c /srv/nats.conf 2>/srv/errors; grep 'handlers.hq: type nats: install mcastd-nats' /srv/errors
+        mcastd --check -c /srv/nats.conf 2>/srv/errors && exit 1; grep 'handlers.hq: type nats: install mcastd-nats' /srv/errors
         apt-get -qy --no-install-recommends install $(ls {ARCHIVES}/mcastd-*.deb)
         mcastd --check -c /srv/nats.conf""")
     output = root.test("install", "cd tests; MCASTD=/usr/sbin/mcastd MCASTCTL=/usr/bin/mcastctl python3 -B -m systems.brokers")
     root.install("install", f"""{LIST}
-        dpkg --remove mcastd-nats; mcastd --check; ! mcastd --check -c /srv/nats.conf
+        dpkg --remove mcastd-nats; mcastd --check; mcastd --check -c /srv/nats.conf && exit 1
         dpkg --remove mcastd-mqtt mcastd-kafka; [ ! -e /usr/lib/mcastd ]
         install -d -o mcastd /var/log/mcastd; touch /etc/mcastd/conf.d/mine.conf
         dpkg --purge mcastd-nats mcastd-mqtt mcastd-kafka mcastd
@@ -76,6 +76,15 @@ def check(root, archive):
     if "SKIPPED what needs a systemd" in output:
         raise Failed("the service tests were skipped")
     return counts
+
+
+def brokers(root, archive):
+    """the tests with brokers, those of this system and its libraries of clients"""
+    root.clear("brokers", archive)
+    root.install("brokers", "apt-get -qy install make >/dev/null; packaging/install-deps peers")
+    output = root.test("brokers", "make check-peers WERROR=1 PYTEST_ARGS='" + " ".join(
+        f"tests/peers/test_{name}.py" for name in ("brokers", "nats", "mqtt", "kafka")) + "'")
+    return output.strip().splitlines()[-1]
 
 
 def varlinkctl(root, archive):
@@ -110,4 +119,4 @@ def image(root, archive):
     return f"{counts}; {(int(size[0]) - int(size[1])) / 1e6:.0f} MB over its base"
 
 
-STEPS = [demo, package, install, check, varlinkctl, image]
+STEPS = [demo, package, install, check, brokers, varlinkctl, image]
