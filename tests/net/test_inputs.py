@@ -5,6 +5,8 @@ import socket
 import struct
 import subprocess
 import threading
+import time
+from random import Random
 
 import pytest
 
@@ -177,6 +179,19 @@ def test_a_group_that_cannot_send_does_not_hold_up_the_others(begin, broker, net
     assert daemon.log().count("group lost: a datagram that came in by handler hq was not sent: ") == 1, warning
 
 
+def test_an_import_port_that_another_program_holds_is_named(begin, broker, net):
+    with net.host:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with holder:
+        holder.bind(("", PORT))
+        daemon = begin(group())
+        error = f"import_port {PORT} is held by a program that does not share it (SO_REUSEADDR); ss -lunp may show which"
+        assert daemon.group("news")["outgoing"][0]["error"] == error
+        broker.publish("news", b"x")
+        broker.wait_acknowledged()
+    assert came_in(daemon)["dropped"]["send"] == 1
+
+
 def test_what_no_group_takes_is_dropped_and_said(begin, broker):
     daemon = begin(group(), group("other", inputs="", interfaces='"eth1"'))
     broker.publish("nobody", b"x")
@@ -343,6 +358,39 @@ def test_a_reload_that_changes_the_group_loses_nothing(begin, broker, net, tmp_p
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]
     assert came_in(daemon)["sent"] == count
+
+
+def storm(random, tmp_path):
+    """A configuration that differs from the others in what handlers, groups and inputs are."""
+    names = random.sample(["hq", "other"], random.choice([1, 2, 2]))
+    lists = ["", *[f'"{name}"' for name in names], ", ".join(f'"{name}"' for name in names)]
+    keys = f"dscp = {random.randrange(2)};"
+    groups = [group(name, inputs=random.choice(lists), keys=f"{keys} handlers = [{random.choice(lists)}];", family=family)
+              for name, family in (("news", "4"), ("more", "6")) if random.random() < 0.8]
+    return config(tmp_path, *groups, handlers=names, port=random.choice([PORT, PORT, 6001]),
+                  keys=f"window = {random.randrange(100, 103)};")
+
+
+@pytest.mark.long
+def test_a_storm_of_reloads_under_traffic_both_ways_keeps_the_account_exact(start, binary, brokers, net, tmp_path):
+    random = Random(14)
+    hq, other = brokers("hq"), brokers("other")
+    daemon = start(config(tmp_path, group(), handlers=("hq", "other")), binary=binary)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for broker in hq, other:
+            broker.publish(random.choice(["news", "more", "nobody"]), *[b"x" * random.randrange(1000)] * random.randrange(300))
+        send(net.peer, b"y", ADDRESS["4"], 5004)
+        daemon.write_config(storm(random, tmp_path))
+        if random.random() < 0.5:
+            daemon.call("Reload")
+        else:
+            daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.ctl("stats", "--check") == "every datagram is accounted for\n"
+    daemon.write_config(config(tmp_path, group(), group("more", family="6"), handlers=("hq", "other")))
+    daemon.call("Reload")
+    hq.publish("news", b"end")
+    hq.wait_acknowledged()
 
 
 # ---- Stop ----

@@ -672,6 +672,11 @@ void nats_link_pause_reading(struct nats_link *link, bool is_paused)
 		watch_socket(link);
 }
 
+bool nats_link_is_paused(const struct nats_link *link)
+{
+	return link->is_paused;
+}
+
 natsConnection *nats_link_connection(const struct nats_link *link)
 {
 	return link->connection;

@@ -501,7 +501,8 @@ static uint64_t silence_deadline(const struct nats_handler *handler)
 {
 	const struct window *window = &handler->window;
 
-	if (!handler->is_stored || !handler->answers || window->next == window->low)
+	if (!handler->is_stored || !handler->answers || window->next == window->low ||
+		nats_link_is_paused(handler->link))
 		return 0;
 	return handler->heard_ns + SILENCES_MAX * window->silence_ns;
 }
