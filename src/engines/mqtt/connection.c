@@ -216,6 +216,11 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0, "the broker closed the connection");
 	else if (code == MOSQ_ERR_KEEPALIVE)
 		because(ret, 0, "no answer to a ping");
+	else if (code == MOSQ_ERR_ERRNO && connection->errno_then == EPROTO && connection->tls)
+		/* The library's word for any end of TLS that it was not told the reason of. */
+		because(ret, 0,
+			"the broker broke off TLS without a reason: does it accept our certificate "
+			"(certificate)?");
 	else if (code == MOSQ_ERR_ERRNO && connection->errno_then)
 		because(ret, 0, "%s", strerror(connection->errno_then));
 	else
