@@ -1,6 +1,7 @@
 /* Sends datagrams as fast as the kernel takes them: Python is too slow to fill anybody's buffer.
  *
- *     blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT SIZE
+ *     blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT
+ * SIZE
  *
  * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -c the number is
  * followed by the time of CLOCK_REALTIME in ns, for sink.c. With -g the datagrams go round robin to

@@ -1,9 +1,12 @@
 """What comes in from a broker, and leaves to groups: with an engine and a broker of the tests (harness/brokered.py)."""
 
+import signal
 import socket
 import struct
 import subprocess
 import threading
+import time
+from random import Random
 
 import pytest
 
@@ -176,6 +179,19 @@ def test_a_group_that_cannot_send_does_not_hold_up_the_others(begin, broker, net
     assert daemon.log().count("group lost: a datagram that came in by handler hq was not sent: ") == 1, warning
 
 
+def test_an_import_port_that_another_program_holds_is_named(begin, broker, net):
+    with net.host:
+        holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with holder:
+        holder.bind(("", PORT))
+        daemon = begin(group())
+        error = f"import_port {PORT} is held by a program that does not share it (SO_REUSEADDR); ss -lunp may show which"
+        assert daemon.group("news")["outgoing"][0]["error"] == error
+        broker.publish("news", b"x")
+        broker.wait_acknowledged()
+    assert came_in(daemon)["dropped"]["send"] == 1
+
+
 def test_what_no_group_takes_is_dropped_and_said(begin, broker):
     daemon = begin(group(), group("other", inputs="", interfaces='"eth1"'))
     broker.publish("nobody", b"x")
@@ -344,6 +360,39 @@ def test_a_reload_that_changes_the_group_loses_nothing(begin, broker, net, tmp_p
     assert came_in(daemon)["sent"] == count
 
 
+def storm(random, tmp_path):
+    """A configuration that differs from the others in what handlers, groups and inputs are."""
+    names = random.sample(["hq", "other"], random.choice([1, 2, 2]))
+    lists = ["", *[f'"{name}"' for name in names], ", ".join(f'"{name}"' for name in names)]
+    keys = f"dscp = {random.randrange(2)};"
+    groups = [group(name, inputs=random.choice(lists), keys=f"{keys} handlers = [{random.choice(lists)}];", family=family)
+              for name, family in (("news", "4"), ("more", "6")) if random.random() < 0.8]
+    return config(tmp_path, *groups, handlers=names, port=random.choice([PORT, PORT, 6001]),
+                  keys=f"window = {random.randrange(100, 103)};")
+
+
+@pytest.mark.long
+def test_a_storm_of_reloads_under_traffic_both_ways_keeps_the_account_exact(start, binary, brokers, net, tmp_path):
+    random = Random(14)
+    hq, other = brokers("hq"), brokers("other")
+    daemon = start(config(tmp_path, group(), handlers=("hq", "other")), binary=binary)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for broker in hq, other:
+            broker.publish(random.choice(["news", "more", "nobody"]), *[b"x" * random.randrange(1000)] * random.randrange(300))
+        send(net.peer, b"y", ADDRESS["4"], 5004)
+        daemon.write_config(storm(random, tmp_path))
+        if random.random() < 0.5:
+            daemon.call("Reload")
+        else:
+            daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.ctl("stats", "--check") == "every datagram is accounted for\n"
+    daemon.write_config(config(tmp_path, group(), group("more", family="6"), handlers=("hq", "other")))
+    daemon.call("Reload")
+    hq.publish("news", b"end")
+    hq.wait_acknowledged()
+
+
 # ---- Stop ----
 
 
@@ -358,8 +407,31 @@ def test_a_stop_sends_what_was_taken_and_leaves_the_rest_to_the_next_run(start, 
             daemon = start(text, binary=binary)
             wait_until(lambda: came_in(daemon)["sent"], "something to be sent")
             daemon.stop()
-            assert broker.connections == 0
+            broker.wait_disconnected()
         start(text, binary=binary)
+        broker.wait_acknowledged()
+        reader.join(TIMEOUT)
+    assert received == [b"%06d" % n for n in range(count)]
+
+
+def test_a_stop_in_the_middle_of_a_reload_drops_nothing(start, binary, broker, net, tmp_path):
+    count, received, groups = 60000, [], 1500
+    more = [f'm{n}: {{ address = "233.252.1.{n % 250 + 1}"; port = {6000 + n}; interfaces = ["eth0"]; }};' for n in range(groups)]
+    with receiver_on(net.peer, ADDRESS["4"], 5004, "eth0") as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 128 << 20)
+        reader = threading.Thread(target=lambda: received.extend(receive(receiver, count)))
+        reader.start()
+        for part in range(3):
+            broker.publish("news", *[b"%06d" % n for n in range(part * count // 3, (part + 1) * count // 3)])
+            daemon = start(config(tmp_path, group()), binary=binary)
+            wait_until(lambda: came_in(daemon)["sent"], "something to be sent")
+            daemon.write_config(config(tmp_path, group(), *more, keys=f"window = {100 + part};"))
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: daemon.call("GetStatus")["groups"] > 2 + part * groups // 4, "groups to be added")
+            daemon.process.terminate()
+            assert daemon.process.wait(TIMEOUT) == 0
+            assert "dropped" not in daemon.log()
+        start(config(tmp_path, group()), binary=binary)
         broker.wait_acknowledged()
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]

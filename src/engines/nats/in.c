@@ -1,6 +1,6 @@
-/* Where streams are not named, a route asks the server which ones have its subject, now and then
- * again, as other sites may get streams of their own. Each stream of a route is a feed: one durable
- * consumer.
+/* Where streams are not named, a route asks the server which ones have its subject, and again each
+ * minute, as other sites may get streams of their own. Each stream of a route is a feed: one
+ * durable consumer.
  *
  * Answers to requests come to INBOX.q.SERIAL, deliveries to INBOX.d.SERIAL, a new one for each
  * binding of a feed, as the server refuses to deliver to another subject while somebody listens at
@@ -870,7 +870,7 @@ static void step_feed(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 	if (!request->due_ns || now_ns < request->due_ns) {
 		in->due_ns = earlier_ns(in->due_ns, request->due_ns);
 	} else if (feed->state == FEED_BOUND) {
-		/* An idle one is heard now and then: one that is not may be gone. */
+		/* An idle one sends heartbeats: one that does not may be gone. */
 		if (now_ns - feed->heard_ns >= HEARD_NS)
 			feed->state = FEED_ASK_STREAM;
 		plan(in, request, feed->state == FEED_BOUND ? feed->heard_ns + HEARD_NS : now_ns);

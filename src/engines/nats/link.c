@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -404,12 +405,19 @@ static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
 	return status == NATS_OK ? connection : NULL;
 }
 
+/* What the libraries have allocated for the calling thread: the process may end before the thread
+ * has. */
+static void release_thread(void)
+{
+	nats_ReleaseThreadMemory();
+	OPENSSL_thread_stop();
+}
+
 static void *attempt_main(void *argument)
 {
 	struct attempt *attempt = argument;
 	char why[WHY_MAX];
 	natsConnection *connection;
-	bool is_abandoned;
 
 	natsConnection_Destroy(attempt->old);
 	connection = dial(attempt, why);
@@ -417,12 +425,12 @@ static void *attempt_main(void *argument)
 	attempt->is_done = true;
 	attempt->connection = connection;
 	memcpy(attempt->why, why, sizeof(why));
-	is_abandoned = attempt->is_abandoned;
-	pthread_mutex_unlock(&attempt->lock);
-	if (!is_abandoned)
+	/* Whoever sees that it is done takes the contact. */
+	if (!attempt->is_abandoned)
 		eventfd_write(attempt->contact->wake, 1);
+	pthread_mutex_unlock(&attempt->lock);
 	attempt_unref(attempt);
-	nats_ReleaseThreadMemory();
+	release_thread();
 	return NULL;
 }
 
@@ -829,4 +837,5 @@ void nats_link_free(struct nats_link *link)
 	closep(&link->epoll);
 	closep(&link->wake);
 	free(link);
+	release_thread();
 }

@@ -679,10 +679,10 @@ static void nats_close(void *object)
 		return;
 	nats_in_free(handler->in);
 	natsSubscription_Destroy(handler->answers);
-	nats_link_free(handler->link);
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
 		free_message(handler, window_slot(&handler->window, n));
 	trash_empty(&handler->trash);
+	nats_link_free(handler->link);
 	window_clear(&handler->window);
 	numbers_free(handler->numbers);
 	for (size_t i = 0; i < handler->subjects.count; i++) {
