@@ -196,6 +196,14 @@ static void explain_tls(const char *said, char ret[static WHY_MAX])
 		because(ret, 0, "TLS: %s", said);
 }
 
+/* A connection that the broker has closed may end in several ways. */
+static bool is_closed(const struct connection *connection, int code)
+{
+	int error = code == MOSQ_ERR_ERRNO ? connection->errno_then : 0;
+
+	return code == MOSQ_ERR_CONN_LOST || error == ECONNRESET || error == EPIPE;
+}
+
 static void explain_code(const struct connection *connection, int code, char ret[static WHY_MAX])
 {
 	bool was_up = connection->state == STATE_UP;
@@ -204,7 +212,7 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0, "another client has the same client_id, and has taken over");
 	else if (code >= 0x80)
 		because(ret, 0, "the broker says: %s", mosquitto_reason_string(code));
-	else if (code == MOSQ_ERR_CONN_LOST && !was_up && !connection->tls)
+	else if (is_closed(connection, code) && !was_up && !connection->tls)
 		because(ret, 0,
 			"the broker closed the connection without an answer: is it an MQTT broker, "
 			"without TLS?");
@@ -212,7 +220,7 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0,
 			"the broker closes it again and again: does another client have the same "
 			"client_id?");
-	else if (code == MOSQ_ERR_CONN_LOST || !code)
+	else if (is_closed(connection, code) || !code)
 		because(ret, 0, "the broker closed the connection");
 	else if (code == MOSQ_ERR_KEEPALIVE)
 		because(ret, 0, "no answer to a ping");
@@ -555,13 +563,16 @@ static bool read_in(struct connection *connection)
 static void finish_tcp(struct connection *connection)
 {
 	socklen_t size = sizeof(int);
+	char why[WHY_MAX];
 	int error = 0;
 
 	if (getsockopt(mosquitto_socket(connection->client), SOL_SOCKET, SO_ERROR, &error, &size) <
 		0)
 		error = errno;
 	if (error) {
-		fail_address(connection, strerror(error));
+		connection->errno_then = error;
+		explain_code(connection, MOSQ_ERR_ERRNO, why);
+		fail_address(connection, why);
 		return;
 	}
 	set_state(connection, STATE_HANDSHAKE, ATTEMPT_NS);
