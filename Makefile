@@ -123,7 +123,7 @@ engine_names := nats mqtt kafka
 engine_libraries_nats := libnats libcrypto jansson
 engine_libraries_mqtt := libmosquitto openssl
 engine_libraries_kafka := rdkafka
-engine_parts = $(call objects,src/engines/$(1)/*.c src/engines/$(1).c src/engines/$(1)_*.c)
+engine_parts = $(call objects,src/engines/$(1)/*.c)
 engine_objects := $(foreach name,$(engine_names),$(call engine_parts,$(name)))
 engines_here := $(foreach name,$(engine_names),$(if $(call engine_parts,$(name)),$(name)))
 ifeq ($(origin ENGINES),undefined)
@@ -143,7 +143,9 @@ mcastctl_objects := $(ctl_objects) \
 		$(addprefix src/net/,address.c holder.c interface.c joined.c multicast.c rtnetlink.c send_socket.c target.c udp_out.c udp_way.c))
 test_objects := $(call objects,tests/unit/test_*.c)
 test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.c))
-test_programs := $(test_objects:.o=)
+# tests/unit/test_NAME.c is of the module NAME, and only there where that is built.
+engine_tests := $(engine_names:%=$(BUILD)/tests/unit/test_%)
+test_programs = $(filter-out $(filter-out $(ENGINES:%=$(BUILD)/tests/unit/test_%),$(engine_tests)),$(test_objects:.o=))
 interface_header := $(BUILD)/gen/control/io.mcastd.varlink.h
 man_objects := $(call objects,man/*.c)
 fuzz_objects := $(call objects,tests/fuzz/*.c)
@@ -174,12 +176,10 @@ $(BUILD)/libmcastd.a $(BUILD)/libctl.a:
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) qcs $@ $^
 
-test-programs: $(test_programs)
-	@:
-$(test_programs): %: %.o $(test_helper_objects) $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
+$(test_objects:.o=): %: %.o $(test_helper_objects) $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
 	$(call say,LINK)
 	$(Q)$(CC) $(ldflags) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
-		$(test_libs)
+		$(test_libs) $(engine_libs)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
 	$(call say,CC)
@@ -190,7 +190,13 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
 $(foreach name,$(engines_here),$(eval $(call engine_parts,$(name)): engine_cflags = \
 	-fPIC -fvisibility=hidden $$(shell $$(PKG_CONFIG) --cflags $(engine_libraries_$(name)))))
 
+$(foreach name,$(engine_names),$(eval $(BUILD)/tests/unit/test_$(name): engine_libs = \
+	$$(shell $$(PKG_CONFIG) --libs $(engine_libraries_$(name)))))
+
 .SECONDEXPANSION:
+test-programs: $$(test_programs)
+	@:
+$(engine_tests): $$(call engine_parts,$$(patsubst test_%,%,$$(@F)))
 $(engine_names:%=$(module_directory)/%.so): $(module_directory)/%.so: $$(call engine_parts,$$*) $(BUILD)/flags
 	$(call say,LINK)
 	@mkdir -p $(@D)
@@ -395,7 +401,9 @@ install: all install-systemd
 	$(if $(ENGINES),$(INSTALL) -m 644 $(engine_modules) $(moduledir)/$(VERSION))
 	$(INSTALL) -m 644 README.md NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/recipes
-	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g' \
+	for file in packaging/examples/*/*; do mode=644; [ ! -x $$file ] || mode=755; \
+		$(INSTALL) -D -m $$mode $$file $(DESTDIR)$(DOCDIR)/examples/$${file#packaging/examples/} || exit; done
+	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g; s|](\.\./packaging/examples|](../examples|g' \
 		$(DESTDIR)$(DOCDIR)/*.md $(DESTDIR)$(DOCDIR)/recipes/*.md
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)

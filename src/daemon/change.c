@@ -22,6 +22,7 @@ struct change {
 	struct config *wanted; /* before the commit */
 	struct config *unused; /* the one that ran before, or that was not committed */
 	bool dry_run;
+	bool is_committing;
 	struct errors *errors;
 	struct handlers_plan *handlers_plan;
 	const part *parts; /* the rest, NULL at the end */
@@ -166,6 +167,7 @@ static int decide(struct change *change)
 	if (change->dry_run)
 		return 1;
 	change->parts = committing;
+	change->is_committing = true;
 	change->unused = change->running;
 	change->running = take(change->wanted);
 	return 1;
@@ -195,6 +197,7 @@ static bool step(void *argument)
 
 	if (go_on(change))
 		return true;
+	change->is_committing = false;
 	change->setup.done(change->setup.argument, change->r);
 	return false;
 }
@@ -247,7 +250,17 @@ int change_start(struct change *change, struct config *wanted, bool dry_run, str
 	prepare(change, wanted, dry_run, errors);
 	while (go_on(change))
 		;
+	change->is_committing = false;
 	return change->r;
+}
+
+void change_finish(struct change *change)
+{
+	if (!change || !change->is_committing)
+		return;
+	portions_stop(&change->portions);
+	while (step(change))
+		;
 }
 
 struct config *change_take_unused(struct change *change)

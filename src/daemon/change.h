@@ -41,6 +41,11 @@ void change_begin(
  * in errors; done() is not called. */
 int change_start(struct change *change, struct config *wanted, bool dry_run, struct errors *errors);
 
+/* Makes what is left of a commit at once: at the stop, each handler is one that runs or one that
+ * has been retired, and what comes in has its group. What is only being prepared is left as it is.
+ * Accepts NULL. */
+void change_finish(struct change *change);
+
 /* For done(): the configuration that nobody refers to any more, which is the caller's then; or
  * NULL. */
 struct config *change_take_unused(struct change *change);

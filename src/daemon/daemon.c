@@ -528,10 +528,13 @@ void daemon_run(struct daemon *daemon)
 
 int daemon_stop(struct daemon *daemon)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline = now + STOP_NS;
+	uint64_t now, deadline;
 	unsigned stuck, orphans;
 	int status;
 
+	change_finish(daemon->change);
+	now = clock_ns(CLOCK_MONOTONIC);
+	deadline = now + STOP_NS;
 	notify_send(daemon->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
 		(STOP_NS + 5 * NS_PER_S) / 1000);
 	if (daemon->store)

@@ -168,9 +168,13 @@ static const struct key kafka_keys[] = {
 	{KAFKA(compression, KEY_CHOICE), .choices = kafka_compressions, .fallback = "none",
 		.help = "How batches of messages are compressed."},
 	WINDOW_ROW(1000000, "10000"),
-	TIMEOUT_ROW(1000 * MS, 24 * 60 * MINUTE, "5m",
-		"How long a datagram may be sent again without an acknowledgement. After that it "
-		"is dropped (unconfirmed)."),
+	TIMEOUT_ROW(1000 * MS, 4 * MINUTE, "10s",
+		"How long a broker may take to acknowledge; then it is asked again, at another "
+		"connection."),
+	{KAFKA(expire, KEY_DURATION), .min = 0, .max = 24 * 60 * MINUTE, .fallback = "0s",
+		.help = "How long a datagram may wait for its acknowledgement; then it is dropped: "
+			"unconfirmed when a broker may have it, else absent. 0s: until it is "
+			"acknowledged."},
 	METADATA_ROW("headers", "Whether messages have the headers Mcastd-Id (site, run, number) "
 				"and Mcastd-From (source, port, interface, TTL, time)."),
 	{KAFKA(tls, KEY_BOOL), .fallback = "false", .help = "Whether to use TLS."},
@@ -373,7 +377,7 @@ static int check_token(const char *pattern, const char *group, const char *bad, 
 	if (!strstr(pattern, "%g") || !found)
 		return 0;
 	return because(why, -EINVAL,
-		"the name of the group would be part of its %s, where a name has no %c: rename the "
+		"would be part of its %s, where a name has no %c: rename the "
 		"group, or write the "
 		"%s without %%g",
 		what, *found, what);

@@ -72,6 +72,7 @@ struct kafka_settings {
 	struct engine_settings common; /* first; servers are the brokers */
 	char *topic; /* with %g */
 	int partition_key; /* enum partition_key; "key" is that of TLS */
+	uint64_t expire; /* ns; 0: never */
 	int compression; /* an index of kafka_compressions */
 	int sasl; /* enum kafka_sasl, an index of kafka_mechanisms */
 	bool tls;

@@ -221,6 +221,7 @@ static int open_importer(
 	struct send_socket wanted = *options;
 
 	wanted.port = group->config->inputs.count ? group->context->import_port : 0;
+	wanted.port_key = "import_port";
 	wanted.receives = false;
 	if (way->importer && send_socket_equal(sender_options(way->importer), &wanted))
 		return 0;

@@ -3,14 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/hash.h"
 #include "data/twins.h"
 #include "handlers/forward.h"
 #include "net/own_addresses.h"
 
 struct exportable {
-	const uint16_t *import_port;
+	const struct import_ports *import_ports; /* NULL: there are none */
 	const struct link *forwards;
 	const struct own_addresses *own;
 	struct twins *twins; /* NULL: no relay kept sources so far */
@@ -22,7 +21,7 @@ struct exportable *exportable_new(const struct handler_context *context)
 
 	if (!exportable)
 		return NULL;
-	exportable->import_port = context->import_port;
+	exportable->import_ports = context->import_ports;
 	exportable->forwards = context->forwards;
 	exportable->own = context->own_addresses;
 	return exportable;
@@ -34,6 +33,36 @@ void exportable_free(struct exportable *exportable)
 		return;
 	free(exportable->twins);
 	free(exportable);
+}
+
+void import_ports_set(struct import_ports *ports, uint16_t port)
+{
+	if (ports->now == port)
+		return;
+	if (ports->now) {
+		ports->former = ports->now;
+		ports->until_ns = clock_ns(CLOCK_MONOTONIC_COARSE) + IMPORT_PORT_FORMER_NS;
+	}
+	ports->now = port;
+}
+
+/* As of now. */
+static struct import_ports read_ports(const struct exportable *exportable)
+{
+	struct import_ports ports = {0};
+
+	if (exportable->import_ports)
+		ports = *exportable->import_ports;
+	if (ports.former && clock_ns(CLOCK_MONOTONIC_COARSE) >= ports.until_ns)
+		ports.former = 0;
+	return ports;
+}
+
+static bool is_import(const struct import_ports *ports, const struct datagram *datagram)
+{
+	uint16_t port = endpoint_port(&datagram->source);
+
+	return (ports->now && port == ports->now) || (ports->former && port == ports->former);
 }
 
 /* Whether a relay of this daemon has sent it from its own socket. */
@@ -69,7 +98,7 @@ const struct datagram *exportable_choose(struct exportable *exportable, const st
 	struct datagram room[static BATCH_MAX], unsigned *ret_count)
 {
 	const struct datagram *first = batch->datagrams, *end = first + batch->count;
-	uint16_t import_port = exportable->import_port ? *exportable->import_port : 0;
+	struct import_ports ports = read_ports(exportable);
 	bool has_copies = forwards_keep_sources(exportable->forwards);
 	struct datagram *next = NULL; /* in room; NULL: none was left out so far */
 
@@ -77,7 +106,7 @@ const struct datagram *exportable_choose(struct exportable *exportable, const st
 	if (batch->origin->is_reply)
 		return first;
 	for (const struct datagram *datagram = first; datagram < end; datagram++) {
-		bool is_out = (import_port && endpoint_port(&datagram->source) == import_port) ||
+		bool is_out = is_import(&ports, datagram) ||
 			      is_relayed(exportable, batch, datagram) ||
 			      (has_copies && is_copy(exportable, batch, datagram));
 

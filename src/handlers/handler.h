@@ -7,6 +7,7 @@
 #include "data/datagram.h"
 
 struct filtered;
+struct import_ports;
 struct intake;
 struct interface_list;
 struct ledger;
@@ -29,7 +30,7 @@ struct handler_context {
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct link *forwards; /* of all handlers (handlers/forward.h) */
 	const struct own_addresses *own_addresses; /* of this host, now */
-	const uint16_t *import_port; /* of the configuration, now; NULL, or 0: there is none */
+	const struct import_ports *import_ports; /* of the configuration; NULL: there are none */
 	struct intake *intake; /* of a kind that config.imports: for what comes in; else NULL */
 };
 

@@ -12,7 +12,7 @@ struct handlers;
 struct handlers_plan;
 
 /* An empty set, or NULL without memory. What is in context must live longer; its name, forwards,
- * own_addresses and import_port are ignored. */
+ * own_addresses and import_ports are ignored. */
 struct handlers *handlers_new(const struct handler_context *context);
 
 /* Retires all of them (handler_retire()), waits for their threads until a second after deadline_ns

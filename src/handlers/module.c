@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "config/report.h"
+#include "handlers/module_file.h"
 
 #define SYMBOL "engine"
 
@@ -59,6 +60,7 @@ static int open_module(
 	const struct handler_kind *row, char why[static WHY_MAX], const struct handler_kind **ret)
 {
 	AUTO_TEXT struct text text = {0};
+	char wrong[WHY_MAX];
 	const char *path;
 	bool is_replaced;
 	void *object;
@@ -75,6 +77,10 @@ static int open_module(
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return because(why, -ENOENT, "type %s: install mcastd-%s (there is no %s)",
 			row->config.name, row->module, path);
+	r = module_file_check(path, wrong);
+	if (r < 0)
+		return because(why, r, "type %s: install mcastd-%s again: %s", row->config.name,
+			row->module, wrong);
 	object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!object)
 		return because(why, -ELIBACC, "type %s: install mcastd-%s again: %s",

@@ -1,5 +1,5 @@
 /* Kinds whose functions are in shared objects of their own, so that the daemon needs their
- * libraries only where such a handler is configured. A module is src/engines/NAME.c, and ends in
+ * libraries only where such a handler is configured. A module is src/engines/NAME/, and ends in
  * "const struct handler_kind engine"; it uses the daemon's own functions.
  *
  * Modules are looked for in one directory, whose name has this daemon's version:

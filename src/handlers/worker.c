@@ -187,24 +187,32 @@ static void serve_if(struct worker *worker, bool is_readable)
 	settle(worker, &outcome);
 }
 
+static void follow_groups(struct worker *worker)
+{
+	struct string_list *groups;
+
+	lock(worker);
+	groups = take(worker->groups);
+	unlock(worker);
+	if (groups)
+		worker->kind->subscribe(worker->object, groups);
+	free_groups(groups);
+}
+
 /* Does what the loop has asked for. has_chunk tells that one more is to be delivered; what was
  * queued when rotating was asked for goes to the old file. */
 static void answer(struct worker *worker, bool has_chunk)
 {
 	struct outcome outcome = {0};
-	struct string_list *groups;
 	bool begin, rotate;
 
+	follow_groups(worker);
 	lock(worker);
-	groups = take(worker->groups);
 	begin = worker->begin;
 	rotate = worker->rotate && (!has_chunk || !worker->rotate_after--);
 	worker->begin = false;
 	worker->rotate &= !rotate;
 	unlock(worker);
-	if (groups)
-		worker->kind->subscribe(worker->object, groups);
-	free_groups(groups);
 	if (begin)
 		worker->kind->begin(worker->object);
 	if (!rotate)
@@ -251,7 +259,8 @@ static void wait_for_work(struct worker *worker, uint64_t latest_ns)
 	serve_if(worker, fds[1].revents);
 }
 
-/* Waits until the kind takes more. Returns whether it does: not past the deadline. */
+/* Waits until the kind takes more. Returns whether it does: not past the deadline. What keeps it
+ * from taking more keeps nothing from coming in. */
 static bool wait_until_ready(struct worker *worker)
 {
 	const struct handler_kind *kind = worker->kind;
@@ -259,6 +268,7 @@ static bool wait_until_ready(struct worker *worker)
 	while (kind->ready && !kind->ready(worker->object)) {
 		if (!settle(worker, &(struct outcome){0}))
 			return false;
+		follow_groups(worker);
 		wait_for_work(worker, 0);
 	}
 	return true;
@@ -353,13 +363,14 @@ static struct ring_chunk *next_chunk(struct worker *worker)
 
 static bool precedes(const struct worker *older, const struct worker *worker)
 {
-	if (older->ledger == worker->ledger)
+	if (!strcmp(older->ledger->name, worker->ledger->name))
 		return older->succeeds;
 	return older->file && worker->file && !strcmp(older->file, worker->file);
 }
 
 /* Whether an older worker of the same handler or file still has to end: two must not write to a
- * file, or be known to a peer by one name, and the older one's datagrams come first. One that is
+ * file, or be known to a peer by one name, and the older one's datagrams come first. A handler that
+ * was removed and has come back has another ledger. One that is
  * stuck past its deadline does not count: *ret_until_ns is when that is; 0: it is not retired yet.
  */
 static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)

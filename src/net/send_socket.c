@@ -185,19 +185,20 @@ static int bind_own(int fd, const struct send_socket *wanted)
 
 static int explain(int r, const struct send_socket *wanted, char why[static WHY_MAX])
 {
+	const char *port_key = wanted->port_key ? wanted->port_key : "source_port";
 	char address[INET6_ADDRSTRLEN];
 
 	switch (-r) {
 	case EADDRINUSE:
 		return because(why, r,
-			"source_port %u is held by a program that does not share it "
+			"%s %u is held by a program that does not share it "
 			"(SO_REUSEADDR); ss -lunp may show which",
-			wanted->port);
+			port_key, wanted->port);
 	case EACCES:
 		return because(why, r,
-			"source_port %u is below net.ipv4.ip_unprivileged_port_start and "
+			"%s %u is below net.ipv4.ip_unprivileged_port_start and "
 			"needs CAP_NET_BIND_SERVICE",
-			wanted->port);
+			port_key, wanted->port);
 	case EADDRNOTAVAIL:
 		if (wanted->source.family != AF_UNSPEC)
 			return because(why, r, "the address %s cannot be sent from",

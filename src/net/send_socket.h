@@ -17,6 +17,7 @@ struct send_socket {
 	struct address source; /* AF_UNSPEC: the kernel chooses one of the interface */
 	const char *source_key; /* what the user calls it; NULL: source_address */
 	uint16_t port; /* to send from; 0: any */
+	const char *port_key; /* what the user calls it; NULL: source_port */
 	uint8_t dscp;
 	bool unicast; /* what it sends to is a host or a broadcast address, and no group */
 	bool receives; /* unicast to its port is received; otherwise nothing is */

@@ -45,12 +45,17 @@ class Broker:
         self.got = []  # payloads that groups have delivered
         self.control = None
         self.closed = False
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self.accept, daemon=True)
+        self.acceptor.start()
 
     def close(self):
         with self.lock:
             self.closed = True
             self.lock.notify_all()
+        # Closing does not end accept(): once the number of the descriptor is in use again, the thread could take the
+        # connections of another broker.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join()
         self.listener.close()
         if self.connections:
             self.control.shutdown(socket.SHUT_RDWR)
@@ -64,7 +69,7 @@ class Broker:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
             with self.lock:
                 # Whoever was there has acknowledged what it had to, and closed: that is read first.
-                self.lock.wait_for(lambda: not self.connections, 1)
+                self.lock.wait_for(lambda: not self.connections or self.closed, 1)
                 self.connections += 1
                 self.sessions += 1
                 self.most = max(self.most, self.connections)
@@ -129,3 +134,6 @@ class Broker:
 
     def wait_groups(self, *groups):
         wait_until(lambda: self.groups == sorted(groups), f"a subscription to {groups}, not {self.groups}")
+
+    def wait_disconnected(self):
+        wait_until(lambda: not self.connections, "the engine to have gone")

@@ -166,16 +166,16 @@ class NatsServer(Broker):
 
 
 class NatsCluster:
-    """Three nats-servers, each in a host of its own."""
+    """Three nats-servers, each in a host of its own. configs are their configurations, where they are others."""
 
-    def __init__(self, hosts, directory, tls=None, verify=True, more=""):
+    def __init__(self, hosts, directory, tls=None, verify=True, more="", configs=(None, None, None)):
         routes = ", ".join(f'"nats://{host.v4}:{CLUSTER_PORT}"' for host in hosts)
         self.servers = []
         for number, host in enumerate(hosts):
             cluster = (f'cluster {{ name: sites, listen: "{host.v4}:{CLUSTER_PORT}", routes: [{routes}] }}\n')
             certificate = tls[number] if tls else None
             self.servers.append(NatsServer(host, directory, f"n{number + 1}", tls=certificate, verify=verify, cluster=cluster,
-                                           more=more))
+                                           more=more, config=configs[number]))
         self.stack = ExitStack()
 
     def __enter__(self):
@@ -244,12 +244,12 @@ class NatsCluster:
 
 class Mosquitto(Broker):
     """A mosquitto that keeps what it is given on a directory. passwords is {user: password}; acl the text of its file; more is
-    lines for its configuration; config replaces all of it. In both $DIR is its directory."""
+    lines for its configuration; config replaces all of it. In both $DIR is its directory. A log_type of all has a line for each message."""
 
     program = "mosquitto"
 
     def __init__(self, host, directory, name="mosquitto", address=None, port=MQTT_PORT, tls=None, verify=False, passwords=None,
-                 acl=None, persistence=True, more="", config=None):
+                 acl=None, persistence=True, log_type="all", more="", config=None):
         super().__init__(host, directory, name, address or host.v4, port)
         lines = [f"listener {port} {self.address}"]
         if tls:
@@ -264,7 +264,7 @@ class Mosquitto(Broker):
             lines += [f"acl_file {self.write('acl', acl)}"]
         if persistence:
             lines += ["persistence true", f"persistence_location {self.directory}/"]
-        lines += ["log_dest stdout", "log_type all", "set_tcp_nodelay true", "max_queued_messages 0"]
+        lines += ["log_dest stderr", *(f"log_type {kind}" for kind in log_type.split()), "set_tcp_nodelay true", "max_queued_messages 0"]
         # Where it starts as root it would go on as a user who cannot write here.
         text = config or "\n".join([*lines, more, ""])
         self.write("conf", text.replace("$DIR", self.directory) + "user root\n")

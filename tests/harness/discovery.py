@@ -10,8 +10,6 @@ import subprocess
 import threading
 from contextlib import ExitStack
 
-import pytest
-
 from harness.topology import die_with_us
 from harness.waiting import wait_until
 
@@ -61,6 +59,7 @@ IN_PRIVATE = """mount -t tmpfs none /run && mkdir /run/avahi-daemon && mount --b
 def need(*programs):
     for program in programs:
         if not find(program):
+            import pytest  # the bench does without
             pytest.skip(f"{program} is not installed")
 
 

@@ -1,6 +1,7 @@
 """Building the packages, and a system that they are installed into."""
 
 import os
+import re
 import shutil
 import subprocess
 from glob import glob
@@ -15,6 +16,9 @@ from harness.system import System
 # pages takes longer than all the rest.
 OBSTACLES = "rm -rf /usr/sbin/policy-rc.d /etc/dpkg/dpkg.cfg.d/* /usr/local/lib/systemd/system/mcastd*" \
     " /usr/local/sbin/mcastd /usr/local/bin/mcastctl /var/lib/man-db/auto-update"
+
+MODULES = ("nats", "mqtt", "kafka")
+PACKAGES = ["mcastd", *(f"mcastd-{name}" for name in MODULES)]
 
 BOOKS = ("/var/lib/dpkg/", "/run/adduser", "/run/systemd/", "/run/log/")
 
@@ -69,15 +73,17 @@ def unpacked(archive, directory):
 
 
 def with_version(package, version, directory):
-    """A copy of a Debian package that has another version."""
+    """A copy of a Debian package that has another version, and where it names one of our own, names that version."""
     tree = os.path.join(directory, "tree")
     subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
     control = os.path.join(tree, "DEBIAN", "control")
     with open(control) as file:
-        lines = [f"Version: {version}\n" if line.startswith("Version:") else line for line in file]
+        lines = [f"Version: {version}\n" if line.startswith("Version:") else
+                 re.sub(r"(mcastd[a-z-]* \((=|<<) )[^)]*", rf"\g<1>{version}", line) for line in file]
     with open(control, "w") as file:
         file.writelines(lines)
-    output = os.path.join(directory, f"mcastd_{version}.deb")
+    name = os.path.basename(package).partition("_")[0]
+    output = os.path.join(directory, f"{name}_{version}.deb")
     subprocess.run(["dpkg-deb", "--build", "-Znone", "--root-owner-group", tree, output], check=True,
                    stdout=subprocess.DEVNULL)
     shutil.rmtree(tree)
@@ -91,7 +97,7 @@ class Machine(System):
         super().__init__(str(empty))
         try:
             self.run("sh", "-c", OBSTACLES)
-            self.try_run("dpkg", "--purge", "mcastd", "mcastd-dbgsym")
+            self.try_run("dpkg", "--purge", *PACKAGES, *(f"{name}-dbgsym" for name in PACKAGES))
         except BaseException:
             self.close()
             raise
@@ -102,14 +108,15 @@ class Machine(System):
         shutil.copy(file, self.path(inside))
         return inside
 
-    def install(self, package):
-        self.run("dpkg", "--install", self.copy(package))
+    def install(self, *packages):
+        """As apt does: what breaks between the versions is mended by another one of the packages."""
+        self.run("dpkg", "--auto-deconfigure", "--install", *(self.copy(package) for package in packages))
 
-    def remove_package(self):
-        self.run("dpkg", "--remove", "mcastd")
+    def remove_package(self, name="mcastd"):
+        self.run("dpkg", "--remove", name)
 
     def purge(self):
-        self.run("dpkg", "--purge", "mcastd")
+        self.run("dpkg", "--purge", *PACKAGES)
 
     def run_rpm(self, package, *arguments):
         """Without dependencies: rpm knows none of what is installed here."""

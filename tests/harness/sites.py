@@ -32,7 +32,7 @@ class Site:
         for port in self.ports.values():
             self.wan.switch.ip(f"link set {port} nomaster")
 
-    def mend(self):
+    def restore(self):
         for port in self.ports.values():
             self.wan.switch.ip(f"link set {port} master switch")
 

@@ -35,6 +35,8 @@ def test_each_configuration_of_a_page_passes_the_check(name, tmp_path):
     path = tmp_path / "mcastd.conf"
     path.write_text(BLOCKS[name].replace("/var/log/mcastd", str(tmp_path)) + f'control: {{ socket = "{tmp_path}/socket"; }};\n')
     result = run_mcastd("-c", str(path), "--check")
+    if module := re.search(r"install (mcastd-\w+) \(", result.stderr):
+        pytest.skip(f"the library of {module[1]} was not there when this was built")
     assert result.returncode == 0, f"{BLOCKS[name]}\n{result.stderr}"
     assert [line for line in result.stderr.splitlines() if "keep_source" not in line] == []
 

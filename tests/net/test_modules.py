@@ -171,18 +171,53 @@ def test_a_program_that_was_replaced_by_the_same_version_has_its_modules(place, 
 # ---- Where it is of no use ----
 
 
-def test_a_damaged_module_is_named(place, check):
+def refused(path, what):
+    return 78, f"2: handlers.hq: type nats: install mcastd-nats again: {path} {what}\n"
+
+
+@pytest.mark.parametrize("part", [0.01, 0.1, 0.3])
+def test_a_module_that_is_cut_off_is_named(place, check, part):
+    path = place.make_module("nats")
+    os.truncate(path, int(os.path.getsize(path) * part))
+    assert check(USED) == refused(path, "is not whole")
+
+
+def test_a_reload_outlives_a_module_that_is_cut_off(place, start):
+    daemon = start(PLAIN, binary=place.mcastd)
+    os.truncate(place.make_module("nats"), 4000)
+    daemon.write_config(USED)
+    [error] = daemon.error("Reload").parameters["errors"]
+    assert error.endswith(" is not whole")
+    assert daemon.group("news")["handlers"] == ["log"]
+
+
+def test_a_module_for_another_architecture_is_named(place, check):
     path = place.make_module("nats")
     with open(path, "r+b") as file:
-        file.truncate(100)
-    status, errors = check(USED)
-    assert status == 78
-    assert errors.startswith(f"2: handlers.hq: type nats: install mcastd-nats again: {path}: ")
+        file.seek(18)  # e_machine
+        machine = file.read(2)
+        file.seek(18)
+        file.write(bytes(byte ^ 0xff for byte in machine))
+    assert check(USED) == refused(path, "is for another architecture")
+
+
+def test_a_fifo_in_the_place_of_a_module_is_named(place, check):
+    path = place.make_module("nats")
+    os.remove(path)
+    os.mkfifo(path)
+    assert check(USED) == refused(path, "is not a regular file")
+
+
+@pytest.mark.parametrize("size", [0, 1, 63])
+def test_a_file_that_is_no_library_is_named(place, check, size):
+    path = place.make_module("nats")
+    os.truncate(path, size)
+    assert check(USED) == refused(path, "is no module")
 
 
 def test_what_is_no_module_is_named(place, check):
     path = place.make_module("nats", symbol="motor")
-    assert check(USED) == (78, f"2: handlers.hq: type nats: install mcastd-nats again: {path} is no module\n")
+    assert check(USED) == refused(path, "is no module")
 
 
 def test_a_module_that_may_not_be_read_is_named(place, check):

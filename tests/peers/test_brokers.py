@@ -186,7 +186,7 @@ def reaches(site, address):
         return False
 
 
-@pytest.mark.parametrize("down, up", [("cut", "mend"), ("unplug", "plug")])
+@pytest.mark.parametrize("down, up", [("cut", "restore"), ("unplug", "plug")])
 def test_a_site_loses_the_wan_and_gets_it_back(sites, listener, down, up):
     wait_until(lambda: reaches(sites.first, listener) and reaches(sites.second, listener), "the WAN")
     getattr(sites.first, down)()

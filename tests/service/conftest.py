@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness.daemon import MCASTD, ROOT
-from harness.packages import clean_environment, make, needs, only, pkgbuild, unpacked
+from harness.packages import MODULES, clean_environment, make, needs, only, pkgbuild, unpacked
 from harness.service import Service
 from harness.system import System, why_not
 
@@ -72,18 +72,29 @@ def package(build):
 
 
 @pytest.fixture(scope="session")
-def rpm(tmp_path_factory):
+def modules(build):
+    """The Debian packages of the modules, by the type of handler."""
+    return {name: only(f"{build}/deb/mcastd-{name}_*.deb") for name in MODULES}
+
+
+@pytest.fixture(scope="session")
+def rpm_directory(tmp_path_factory):
     needs("rpmbuild", "scdoc")
-    return only(f"{make('rpm', str(tmp_path_factory.mktemp('rpm')))}/mcastd-[0-9]*.rpm")
+    return make("rpm", str(tmp_path_factory.mktemp("rpm")))
+
+
+@pytest.fixture(scope="session")
+def rpm(rpm_directory):
+    return only(f"{rpm_directory}/mcastd-[0-9]*.rpm")
 
 
 @pytest.fixture(scope="session")
 def arch(tmp_path_factory):
-    """What PKGBUILD makes when it is run as makepkg would: the directories of the sources and of the package."""
+    """What PKGBUILD makes when it is run as makepkg would: the directories of the sources and of the packages, by name."""
     needs("scdoc")
     directory = str(tmp_path_factory.mktemp("arch"))
     make("dist", directory)
     sources = unpacked(only(f"{directory}/mcastd-*.tar.gz"), f"{directory}/src")
-    pkgbuild(f"srcdir={directory}/src pkgdir={directory}/pkg; export MAKEFLAGS=-j2;"
-             'cd "$srcdir"; build; cd "$srcdir"; package')
+    pkgbuild(f"srcdir={directory}/src; export MAKEFLAGS=-j2; cd $srcdir; build;"
+             f'for name in ${{pkgname[@]}}; do pkgdir={directory}/pkg/$name; cd "$srcdir"; package_$name; done')
     return sources, f"{directory}/pkg"

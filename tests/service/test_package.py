@@ -16,7 +16,13 @@ groups: {
 };
 handlers: { archive: { type = "file"; path = "/var/log/mcastd/news.raw"; format = "raw"; }; };
 """
+SERVERS = {"nats": 'servers = "nats://192.0.2.1";', "mqtt": 'servers = "mqtt://192.0.2.1";', "kafka": 'brokers = "192.0.2.1:9092";'}
 SIZE = 200
+
+
+def broker(kind):
+    """A configuration with a handler of a type that is a module. Its broker is not there."""
+    return f'handlers: {{\n  hq: {{ type = "{kind}"; site = "here"; {SERVERS[kind]} }};\n}};\n'
 
 
 @pytest.fixture
@@ -178,9 +184,9 @@ def test_removing_ends_the_service_and_its_instances(installed_service):
     assert not system.exists("/run/mcastd.sock") and not system.exists("/run/mcastd-lab.sock")
 
 
-def test_purging_leaves_nothing(machine, package):
+def test_purging_leaves_nothing(machine, package, modules):
     before = machine.changes()
-    machine.install(package)
+    machine.install(package, *modules.values())
     use_all(Service(machine))
     assert len(machine.changes() - before) > 30
     machine.purge()
@@ -200,6 +206,75 @@ def test_after_a_purge_it_can_be_installed_again(installed_service, package):
     installed_service.system.install(package)
     assert installed_service.show("ActiveState") == RUNNING
     assert installed_service.systemctl("is-enabled", "mcastd.service").strip() == "enabled"
+
+
+# ---- Modules ----
+
+
+def refusal(service):
+    """What mcastd --check says of a configuration that it does not take."""
+    status, said = service.system.fail("mcastd", "--check")
+    assert status == 78
+    return said
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_type_whose_package_is_missing_is_an_error_until_it_is_installed(installed_service, modules, kind):
+    installed_service.configure(broker(kind))
+    assert f"test.conf:2: handlers.hq: type {kind}: install mcastd-{kind} (" in refusal(installed_service)
+    installed_service.system.install(modules[kind])
+    installed_service.system.run("mcastd", "--check")
+    installed_service.reload()
+    assert installed_service.handler("hq")["type"] == kind
+
+
+def test_installing_a_module_starts_the_service_that_lacked_it(installed_service, modules):
+    installed_service.configure(broker("nats"))
+    installed_service.system.try_run("systemctl", "restart", installed_service.unit)
+    wait_until(lambda: installed_service.show("ActiveState") == "failed", "the start to fail")
+    installed_service.system.install(modules["nats"])
+    assert installed_service.show("ActiveState") == RUNNING
+    assert installed_service.handler("hq")["type"] == "nats"
+
+
+def test_installing_a_module_leaves_alone_what_runs_or_was_stopped(installed_service, modules):
+    instance = Service(installed_service.system, "lab")
+    instance.start("")
+    instance.systemctl("stop", instance.unit)
+    pid = installed_service.pid
+    installed_service.system.install(modules["nats"])
+    assert installed_service.pid == pid
+    assert instance.show("ActiveState") == "inactive"
+
+
+def test_an_upgrade_with_modules_restarts_the_service_with_them(installed_service, package, modules, tmp_path):
+    system = installed_service.system
+    system.install(*modules.values())
+    installed_service.configure(broker("nats"))
+    installed_service.reload()
+    pid = installed_service.pid
+    system.install(*(with_version(old, "9.1", str(tmp_path)) for old in (package, *modules.values())))
+    assert installed_service.show("ActiveState") == RUNNING and installed_service.pid != pid
+    assert installed_service.handler("hq")["type"] == "nats"
+
+
+def test_an_upgrade_without_the_module_that_is_installed_is_refused(installed_service, modules, newer):
+    system = installed_service.system
+    system.install(modules["nats"])
+    pid = installed_service.pid
+    _, said = system.fail("dpkg", "--install", system.copy(newer))
+    assert "mcastd breaks mcastd-nats" in said
+    assert installed_service.show("ActiveState") == RUNNING and installed_service.pid == pid
+
+
+def test_removing_a_module_leaves_the_service_running_with_it(installed_service, modules):
+    installed_service.system.install(modules["nats"])
+    installed_service.configure(broker("nats"))
+    installed_service.reload()
+    pid = installed_service.pid
+    installed_service.system.remove_package("mcastd-nats")
+    assert installed_service.pid == pid and installed_service.handler("hq")["type"] == "nats"
+    assert "install mcastd-nats (" in refusal(installed_service)
 
 
 # ---- The RPM package, as far as a system of another distribution can tell ----

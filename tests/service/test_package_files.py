@@ -14,6 +14,9 @@ def read(path):
         return file.read()
 
 
+VERSION = read(f"{ROOT}/VERSION").decode().strip()
+
+
 def files_below(directory):
     return {os.path.join(where, name)[len(directory):] for where, _, names in os.walk(directory) for name in names}
 
@@ -37,7 +40,8 @@ def rebuilt(build, tmp_path_factory):
     return f"{directory}/build", before, files_below(sources)
 
 
-@pytest.mark.parametrize("name", ["deb/mcastd_*.deb", "deb/mcastd-dbgsym_*.deb", "deb/mcastd_*.tar.xz", "mcastd-*.tar.gz"])
+@pytest.mark.parametrize("name", ["deb/mcastd_*.deb", "deb/mcastd-dbgsym_*.deb", "deb/mcastd-nats_*.deb",
+                                  "deb/mcastd-mqtt_*.deb", "deb/mcastd-kafka_*.deb", "deb/mcastd_*.tar.xz", "mcastd-*.tar.gz"])
 def test_the_debian_packages_are_the_same_wherever_they_are_built(build, rebuilt, name):
     assert read(only(f"{build}/{name}")) == read(only(f"{rebuilt[0]}/{name}"))
 
@@ -55,21 +59,25 @@ def test_the_programs_are_the_same_wherever_they_are_built(installed, arch):
 
 
 def test_the_manual_pages_are_the_same_wherever_they_are_built(installed, arch):
-    _, package = arch
+    _, packages = arch
     for page in ("man1/mcastctl.1", "man5/mcastd.conf.5", "man7/io.mcastd.7", "man8/mcastd.8"):
-        assert read(f"{installed}/usr/local/share/man/{page}") == read(f"{package}/usr/share/man/{page}")
+        assert read(f"{installed}/usr/local/share/man/{page}") == read(f"{packages}/mcastd/usr/share/man/{page}")
 
 
 def test_every_package_has_the_version_of_the_program(package, rpm):
-    version = read(f"{ROOT}/VERSION").decode().strip()
-    assert subprocess.check_output(["dpkg-deb", "--field", package, "Version"], text=True).strip() == version
-    assert query(rpm, "--queryformat", "%{version}") == version
-    assert pkgbuild("echo $pkgver").strip() == version
+    assert subprocess.check_output(["dpkg-deb", "--field", package, "Version"], text=True).strip() == VERSION
+    assert query(rpm, "--queryformat", "%{version}") == VERSION
+    assert pkgbuild("echo $pkgver").strip() == VERSION
 
 
 def debian_files(package):
     lines = subprocess.check_output(["dpkg-deb", "--contents", package], text=True).splitlines()
-    return {line.split()[5].removeprefix(".") for line in lines if not line.endswith("/")}
+    return {line.split()[5].removeprefix(".") for line in lines if not line.startswith("d")}
+
+
+def rpm_files(package):
+    lines = query(package, "--queryformat", r"[%{filemodes:perms} %{filenames}\n]").splitlines()
+    return {line.split()[1] for line in lines if not line.startswith("d")}
 
 
 def alike(files):
@@ -83,21 +91,41 @@ def alike(files):
 
 
 def test_the_rpm_package_has_all_that_the_debian_one_has(package, rpm):
-    lines = query(rpm, "--queryformat", r"[%{filemodes:perms} %{filenames}\n]").splitlines()
-    files = {line.split()[1] for line in lines if not line.startswith("d")}
-    assert alike(files) == alike(debian_files(package))
+    assert alike(rpm_files(rpm)) == alike(debian_files(package))
 
 
 def test_the_arch_package_has_all_that_the_debian_one_has(package, arch):
-    assert alike(files_below(arch[1])) == alike(debian_files(package))
+    assert alike(files_below(f"{arch[1]}/mcastd")) == alike(debian_files(package))
+
+
+LIBRARIES = {"nats": "libnats", "mqtt": "libmosquitto", "kafka": "librdkafka"}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_every_package_of_a_module_has_that_module(build, rpm_directory, arch, name):
+    module = {f"/usr/lib/mcastd/{VERSION}/{name}.so"}
+    assert alike(debian_files(only(f"{build}/deb/mcastd-{name}_*.deb"))) == module
+    assert alike(rpm_files(only(f"{rpm_directory}/mcastd-{name}-[0-9]*.rpm"))) == module
+    assert alike(files_below(f"{arch[1]}/mcastd-{name}")) == module
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_package_of_a_module_needs_its_library_and_the_daemon_of_its_version(build, rpm_directory, name):
+    depends = subprocess.check_output(
+        ["dpkg-deb", "--field", only(f"{build}/deb/mcastd-{name}_*.deb"), "Depends"], text=True)
+    assert f"mcastd (= {VERSION})" in depends and f", {LIBRARIES[name]}" in depends
+    requires = query(only(f"{rpm_directory}/mcastd-{name}-[0-9]*.rpm"), "--requires")
+    assert f" = {VERSION}-1" in requires and f"\n{LIBRARIES[name]}" in requires
 
 
 def test_every_package_keeps_the_configuration_that_was_edited(package, rpm):
     configuration = "/etc/mcastd/mcastd.conf"
     assert subprocess.check_output(["dpkg-deb", "--info", package, "conffiles"], text=True).split() == [configuration]
     assert query(rpm, "--configfiles").split() == [configuration]
-    assert pkgbuild('echo "/${backup[*]}"').split() == [configuration]
+    backup = 'eval "$(declare -f package_mcastd | grep backup=)"; echo "/${backup[*]}"'
+    assert pkgbuild(backup).split() == [configuration]
 
 
 def test_the_arch_package_has_its_programs_where_arch_has_them(arch):
-    assert {"/usr/bin/mcastd", "/usr/bin/mcastctl", "/usr/lib/systemd/system/mcastd.service"} <= files_below(arch[1])
+    assert {"/usr/bin/mcastd", "/usr/bin/mcastctl", "/usr/lib/systemd/system/mcastd.service"} <= files_below(
+        f"{arch[1]}/mcastd")

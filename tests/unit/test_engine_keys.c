@@ -117,6 +117,9 @@ static void kafka_has_defaults(void **state)
 	assert_int_equal(settings->partition_key, PARTITION_BY_SITE);
 	assert_string_equal(kafka_compressions[settings->compression], "none");
 	assert_int_equal(settings->sasl, SASL_NONE);
+	assert_int_equal(settings->common.window, 10000);
+	assert_int_equal(settings->common.ack_timeout, 10 * 1000000000ll);
+	assert_int_equal(settings->expire, 0);
 	assert_true(settings->common.metadata);
 	assert_false(settings->tls);
 }
@@ -245,19 +248,19 @@ static void a_group_has_a_name_that_is_one_token(void **state)
 		const char *text, *good, *bad, *expected;
 	} cases[] = {
 		{NATS(""), "a:b+c[d]%e", "a.b",
-			"the name of the group would be part of its subject, where a name has no "
+			"would be part of its subject, where a name has no "
 			".: rename the group, or "
 			"write the subject without %g"},
 		{NATS(""), "a?", "a*",
-			"the name of the group would be part of its subject, where a name has no "
+			"would be part of its subject, where a name has no "
 			"*: rename the group, or "
 			"write the subject without %g"},
 		{MQTT(""), "a.b:c*", "a+b",
-			"the name of the group would be part of its topic, where a name has no +: "
+			"would be part of its topic, where a name has no +: "
 			"rename the group, or "
 			"write the topic without %g"},
 		{KAFKA(""), "a.b_c-d", "a:b",
-			"the name of the group would be part of its topic, where a name has no :: "
+			"would be part of its topic, where a name has no :: "
 			"rename the group, or "
 			"write the topic without %g"},
 	};

@@ -21,7 +21,7 @@
 #define IMPORT_PORT 5999
 #define RELAY_PORT 45671
 
-static uint16_t import_port;
+static struct import_ports ports;
 static char spoof[1];
 
 struct fixture {
@@ -37,7 +37,7 @@ static int setup(void **state)
 	CLEANUP(interface_list_clear) struct interface_list interfaces = {0};
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
-	import_port = IMPORT_PORT;
+	ports = (struct import_ports){.now = IMPORT_PORT};
 	list_init(&fixture->forwards);
 	if (interface_list_read(&interfaces) < 0)
 		return -1;
@@ -46,7 +46,7 @@ static int setup(void **state)
 		.forwards = &fixture->forwards,
 		.own_addresses = &fixture->own,
 		.spoof = (struct spoof *)spoof,
-		.import_port = &import_port};
+		.import_ports = &ports};
 	fixture->exportable = exportable_new(&fixture->context);
 	*state = fixture;
 	return fixture->exportable ? 0 : -1;
@@ -116,8 +116,22 @@ static void what_came_in_by_a_broker_does_not_leave(void **state)
 		{"10.0.0.8", IMPORT_PORT}, {"10.0.0.7", 5005}, {"127.0.0.1", IMPORT_PORT}};
 
 	assert_int_equal(export(*state, "news", 2, senders, 5), 1 << 0 | 1 << 3);
-	import_port = 0;
+	ports.now = 0;
 	assert_int_equal(export(*state, "news", 2, senders, 5), 0x1f);
+}
+
+static void neither_does_what_came_in_before_the_port_was_changed(void **state)
+{
+	static const struct sender senders[] = {
+		{"10.0.0.7", 5004}, {"10.0.0.7", IMPORT_PORT}, {"10.0.0.7", 6000}};
+
+	import_ports_set(&ports, 6000);
+	import_ports_set(&ports, 6000);
+	assert_int_equal(export(*state, "news", 2, senders, 3), 1 << 0);
+	import_ports_set(&ports, 0);
+	assert_int_equal(export(*state, "news", 2, senders, 3), 1 << 0 | 1 << 1);
+	ports.until_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
+	assert_int_equal(export(*state, "news", 2, senders, 3), 7);
 }
 
 static void what_this_host_relays_and_receives_does_not_leave(void **state)
@@ -240,6 +254,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(what_came_in_by_a_broker_does_not_leave),
+		TEST(neither_does_what_came_in_before_the_port_was_changed),
 		TEST(what_this_host_relays_and_receives_does_not_leave),
 		TEST(a_copy_with_the_address_of_its_sender_does_not_leave),
 		TEST(without_such_a_relay_what_comes_twice_leaves_twice),

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "config/schema.h"
 #include "handlers/handler.h"
 #include "handlers/ledger.h"
 #include "handlers/worker.h"
@@ -25,6 +26,7 @@ struct object {
 	pthread_mutex_t lock;
 	bool has_begun, has_ended, is_stuck;
 	unsigned held, to_settle;
+	size_t groups; /* of subscribe() */
 	int wake;
 };
 
@@ -94,6 +96,15 @@ static void hold_serve(void *argument, struct outcome *outcome)
 	pthread_mutex_unlock(&object->lock);
 }
 
+static void hold_subscribe(void *argument, const struct string_list *groups)
+{
+	struct object *object = argument;
+
+	pthread_mutex_lock(&object->lock);
+	object->groups = groups->count;
+	pthread_mutex_unlock(&object->lock);
+}
+
 static uint64_t hold_held_bytes(const void *argument)
 {
 	return (uint64_t)SIZE * ((const struct object *)argument)->held;
@@ -129,6 +140,7 @@ static const struct handler_kind hold_kind = {
 	.ready = hold_ready,
 	.descriptor = hold_descriptor,
 	.serve = hold_serve,
+	.subscribe = hold_subscribe,
 	.held_bytes = hold_held_bytes,
 	.finish = hold_finish,
 	.close = hold_close,
@@ -212,11 +224,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void deliver(struct fixture *fixture, unsigned i, unsigned count)
+static void with_batch(
+	unsigned count, void (*take_batch)(void *, const struct batch *), void *taker)
 {
 	static const uint8_t payload[SIZE];
 	struct datagram datagrams[BATCH_MAX] = {0};
-	struct outlet *outlet = handler_outlet(fixture->handlers[i]);
 	struct batch batch = {.count = count, .datagrams = datagrams};
 	struct address group;
 
@@ -224,8 +236,30 @@ static void deliver(struct fixture *fixture, unsigned i, unsigned count)
 		datagrams[k] = (struct datagram){.payload = payload, .size = SIZE};
 	assert_int_equal(address_parse("233.252.0.1", &group), 0);
 	batch.origin = origin_new("news", &group, 5004, "eth0", 2);
-	outlet->deliver(outlet, &batch);
+	take_batch(taker, &batch);
 	origin_unref(batch.origin);
+}
+
+static void take_by_outlet(void *taker, const struct batch *batch)
+{
+	struct outlet *outlet = taker;
+
+	outlet->deliver(outlet, batch);
+}
+
+static void take_by_worker(void *taker, const struct batch *batch)
+{
+	worker_push(taker, batch);
+}
+
+static void deliver(struct fixture *fixture, unsigned i, unsigned count)
+{
+	with_batch(count, take_by_outlet, handler_outlet(fixture->handlers[i]));
+}
+
+static void push(struct worker *worker, unsigned count)
+{
+	with_batch(count, take_by_worker, worker);
 }
 
 static struct account look(struct fixture *fixture)
@@ -263,6 +297,26 @@ static bool has_begun(struct fixture *fixture, unsigned i)
 
 	pthread_mutex_lock(&fixture->objects[i].lock);
 	has = fixture->objects[i].has_begun;
+	pthread_mutex_unlock(&fixture->objects[i].lock);
+	return has;
+}
+
+static size_t groups_of(struct fixture *fixture, unsigned i)
+{
+	size_t count;
+
+	pthread_mutex_lock(&fixture->objects[i].lock);
+	count = fixture->objects[i].groups;
+	pthread_mutex_unlock(&fixture->objects[i].lock);
+	return count;
+}
+
+static bool has_ended(struct fixture *fixture, unsigned i)
+{
+	bool has;
+
+	pthread_mutex_lock(&fixture->objects[i].lock);
+	has = fixture->objects[i].has_ended;
 	pthread_mutex_unlock(&fixture->objects[i].lock);
 	return has;
 }
@@ -362,6 +416,39 @@ static void what_does_not_fit_waits_and_is_dropped_in_the_end(void **state)
 		look(fixture).outcome.dropped[DROP_SHUTDOWN], 5 * BATCH_MAX - account.held);
 }
 
+/* ---- What comes in ---- */
+
+static struct string_list *make_groups(const char *const *names, size_t count)
+{
+	struct string_list *groups = calloc(1, sizeof(*groups));
+
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(string_list_add(groups, names[i]), 0);
+	return groups;
+}
+
+static void groups_change_while_the_kind_takes_no_more(void **state)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	struct fixture *fixture = *state;
+	struct config_handler config = {.queue = 1 << 20};
+	struct worker *worker = NULL;
+
+	assert_int_equal(worker_start(&fixture->workers, &hold_kind, &fixture->objects[0], &config,
+				 fixture->ledger, &worker),
+		0);
+	worker_begin(worker);
+	for (unsigned i = 0; i < 5; i++)
+		push(worker, BATCH_MAX);
+	WAIT_UNTIL(fixture, look(fixture).held >= WINDOW);
+	worker_subscribe(worker, make_groups(names, 3));
+	WAIT_UNTIL(fixture, groups_of(fixture, 0) == 3);
+	worker_subscribe(worker, make_groups(names, 1));
+	WAIT_UNTIL(fixture, groups_of(fixture, 0) == 1);
+	assert_true(look(fixture).held >= WINDOW);
+	worker_retire(worker, 0);
+}
+
 /* ---- One after the other ---- */
 
 static void a_successor_begins_once_its_predecessor_has_ended(void **state)
@@ -389,6 +476,31 @@ static void a_successor_begins_once_its_predecessor_has_ended(void **state)
 	assert_int_equal(begun_max, 1);
 }
 
+static void a_handler_that_was_removed_and_came_back_begins_once_it_has_ended(void **state)
+{
+	struct fixture *fixture = *state;
+	struct ledger *before = fixture->ledger;
+
+	begin(fixture, 0);
+	deliver(fixture, 0, 1);
+	WAIT_UNTIL(fixture, look(fixture).held == 1);
+	stick(fixture, 0);
+	retire(fixture, 0, fixture->limit);
+	fixture->ledger = ledger_new(fixture->counters, "test");
+	begin(fixture, 1);
+	deliver(fixture, 1, 5);
+	/* By now it would have begun. */
+	poll(NULL, 0, 20);
+	assert_false(has_begun(fixture, 1));
+	pthread_mutex_lock(&fixture->objects[0].lock);
+	fixture->objects[0].is_stuck = false;
+	pthread_mutex_unlock(&fixture->objects[0].lock);
+	WAIT_UNTIL(fixture, has_begun(fixture, 1) && look(fixture).held == 5);
+	assert_true(has_ended(fixture, 0));
+	assert_int_equal(begun_max, 1);
+	ledger_unref(before);
+}
+
 static void a_predecessor_that_is_stuck_past_its_deadline_does_not_count(void **state)
 {
 	struct fixture *fixture = *state;
@@ -404,7 +516,7 @@ static void a_predecessor_that_is_stuck_past_its_deadline_does_not_count(void **
 	retire(fixture, 0, clock_ns(CLOCK_MONOTONIC));
 	WAIT_UNTIL(fixture, has_begun(fixture, 1));
 	WAIT_UNTIL(fixture, look(fixture).held == 3);
-	assert_false(fixture->objects[0].has_ended);
+	assert_false(has_ended(fixture, 0));
 }
 
 static void what_is_retired_before_its_predecessor_has_ended_never_begins(void **state)
@@ -418,6 +530,7 @@ static void what_is_retired_before_its_predecessor_has_ended_never_begins(void *
 	retire(fixture, 1, clock_ns(CLOCK_MONOTONIC));
 	WAIT_UNTIL(fixture, look(fixture).queued == 0);
 	assert_int_equal(look(fixture).outcome.dropped[DROP_SHUTDOWN], 3);
+	WAIT_UNTIL(fixture, has_ended(fixture, 1));
 	assert_false(has_begun(fixture, 1));
 }
 
@@ -460,7 +573,9 @@ int main(void)
 		TEST(bytes_and_datagrams_agree_at_every_look),
 		TEST(the_oldest_is_that_of_what_the_kind_holds),
 		TEST(what_does_not_fit_waits_and_is_dropped_in_the_end),
+		TEST(groups_change_while_the_kind_takes_no_more),
 		TEST(a_successor_begins_once_its_predecessor_has_ended),
+		TEST(a_handler_that_was_removed_and_came_back_begins_once_it_has_ended),
 		TEST(a_predecessor_that_is_stuck_past_its_deadline_does_not_count),
 		TEST(what_is_retired_before_its_predecessor_has_ended_never_begins),
 		TEST(the_error_is_that_of_the_object_in_force),

@@ -25,6 +25,7 @@
 #define PAUSE_MAX_NS (5 * NS_PER_S)
 #define STABLE_NS (10 * NS_PER_S) /* a connection that lasted this long resets the pause */
 #define SESSION_S 86400 /* how long the broker keeps what comes for us while we are away */
+#define SHORT_LIVED_MANY 3
 #define READS_MAX 64 /* calls of the library's reader in one serve() */
 #define PACKET_MAX (256 * 1024) /* larger than any datagram: the broker need not send it */
 #define PORT_PLAIN 1883
@@ -62,6 +63,9 @@ struct connection {
 	uint32_t watched_for;
 	bool reads, must_read;
 	bool is_gathering;
+	bool forgets; /* connection_forget() */
+	unsigned short_lived; /* connections that were lost at once, in a row */
+	struct log_limit limit; /* of those */
 	/* What callbacks of the library have seen. */
 	bool is_accepted, is_lost;
 	int lost; /* its code, or reason of MQTT 5 */
@@ -207,6 +211,10 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0,
 			"the broker closed the connection without an answer: is it an MQTT broker, "
 			"without TLS?");
+	else if (was_up && connection->short_lived >= SHORT_LIVED_MANY)
+		because(ret, 0,
+			"the broker closes it again and again: does another client have the same "
+			"client_id?");
 	else if (code == MOSQ_ERR_CONN_LOST || !code)
 		because(ret, 0, "the broker closed the connection");
 	else if (code == MOSQ_ERR_KEEPALIVE)
@@ -246,6 +254,9 @@ static void tell(struct connection *connection, const char *why)
 	if (!was_up && !strcmp(at->logged, why))
 		return;
 	snprintf(at->logged, sizeof(at->logged), "%s", was_up ? "" : why);
+	if (was_up && connection->short_lived >= SHORT_LIVED_MANY &&
+		!log_limit_pass(&connection->limit))
+		return;
 	log_warning("handler %s: %s", connection->name, text);
 }
 
@@ -447,10 +458,25 @@ static void go_up(struct connection *connection)
 	set_state(connection, STATE_UP, CHECK_NS);
 	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
 	connection->failed = 0;
+	connection->forgets = false;
 	ledger_set_error(connection->ledger, connection->object, NULL);
 	*server(connection)->logged = '\0';
-	log_info("handler %s: connected to %s", connection->name, server(connection)->url);
+	if (connection->short_lived < SHORT_LIVED_MANY || log_limit_pass(&connection->limit))
+		log_info("handler %s: connected to %s", connection->name, server(connection)->url);
 	connection->events->up(connection->object);
+}
+
+static int make_client(struct connection *connection);
+
+/* Whether the library has forgotten its list. */
+static bool forget(struct connection *connection)
+{
+	struct mosquitto *before = connection->client;
+
+	if (!connection->forgets || make_client(connection) < 0)
+		return false;
+	mosquitto_destroy(before);
+	return true;
 }
 
 static void go_down(struct connection *connection, const char *why)
@@ -463,7 +489,8 @@ static void go_down(struct connection *connection, const char *why)
 	if (was_stable)
 		connection->pause_ns = 0;
 	connection->state = STATE_PAUSE;
-	connection->events->down(connection->object);
+	connection->short_lived = was_stable ? 0 : connection->short_lived + 1;
+	connection->events->down(connection->object, forget(connection));
 	wait_a_while(connection, taken_over             ? PAUSE_MAX_NS
 				 : connection->pause_ns ? connection->pause_ns
 							: PAUSE_MIN_NS);
@@ -728,6 +755,11 @@ int connection_unsubscribe(struct connection *connection, const char *filter)
 	return mosquitto_unsubscribe(connection->client, NULL, filter) ? -EIO : 0;
 }
 
+void connection_forget(struct connection *connection)
+{
+	connection->forgets = connection->settings->qos < 2;
+}
+
 void connection_renew(struct connection *connection, const char *why)
 {
 	connection->is_lost = false;
@@ -791,10 +823,13 @@ static int add_servers(struct connection *connection)
 	return 0;
 }
 
+/* Leaves the client as it is on failure. */
 static int make_client(struct connection *connection)
 {
 	const struct mqtt_settings *settings = connection->settings;
+	struct mosquitto *before = connection->client;
 	AUTO_FREE char *id = NULL;
+	int r;
 
 	if (settings->client_id)
 		id = strdup(settings->client_id);
@@ -802,9 +837,13 @@ static int make_client(struct connection *connection)
 		id = NULL;
 	if (!id)
 		return -ENOMEM;
-	mosquitto_lib_init();
 	connection->client = mosquitto_new(id, false, connection);
-	return connection->client ? set_options(connection) : -ENOMEM;
+	r = connection->client ? set_options(connection) : -ENOMEM;
+	if (r >= 0)
+		return r;
+	mosquitto_destroy(connection->client);
+	connection->client = before;
+	return r;
 }
 
 static bool uses_tls(const struct mqtt_settings *settings)
@@ -836,6 +875,7 @@ int connection_new(const struct mqtt_settings *settings, const char *name, struc
 		r = tls_new(&connection->tls);
 	if (r >= 0)
 		r = add_servers(connection);
+	mosquitto_lib_init();
 	if (r >= 0)
 		r = make_client(connection);
 	/* To find out now what is wrong with the files. */

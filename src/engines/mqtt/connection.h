@@ -26,7 +26,8 @@ struct ledger;
 struct connection_events {
 	/* The broker has accepted us; what the library had in its list was sent again. */
 	void (*up)(void *object);
-	void (*down)(void *object);
+	/* Whether the library has forgotten what it had in its list. */
+	void (*down)(void *object, bool forgotten);
 	/* A message is settled: reason is 0, or one of MQTT 5. For QoS 0 it was written to the
 	 * socket; may come before connection_publish() returns, but after it has set its id. */
 	void (*settled)(void *object, int id, int reason);
@@ -89,6 +90,11 @@ int connection_publish(
  * name. */
 int connection_subscribe(struct connection *connection, const char *filter, int *ret_id);
 int connection_unsubscribe(struct connection *connection, const char *filter);
+
+/* Has the library forget its list if this connection is lost. Some brokers (mosquitto 2.0.11) close
+ * the connection after each message that they refuse: what is in the list would cost a connection
+ * each. Not for QoS 2, where a new list would use ids that the broker's session still knows. */
+void connection_forget(struct connection *connection);
 
 /* Gives the connection up and makes a new one, as the broker does not answer. */
 void connection_renew(struct connection *connection, const char *why);

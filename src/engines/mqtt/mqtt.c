@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -30,6 +31,7 @@
 #include "engines/mqtt/connection.h"
 #include "handlers/ledger.h"
 
+#define PUBLISH_AGAIN_NS (10 * NS_PER_S) /* to a topic that the broker does not allow */
 #define SUBSCRIBE_AGAIN_NS (60 * NS_PER_S) /* where the broker does not allow it */
 #define GOODBYE_NS (NS_PER_S / 2) /* of what is left at the end, for leaving in good order */
 
@@ -41,6 +43,7 @@ static const char *const mqtt_counters[] = {
 /* Of a group that goes out. */
 struct topic {
 	bool is_refused; /* was told already */
+	uint64_t again_ns; /* when the next one may be published; 0: any time */
 	char *name;
 	char group[]; /* its name */
 };
@@ -72,6 +75,7 @@ struct mqtt_handler {
 	struct numbers *numbers;
 	struct topic **topics; /* by the names of the groups */
 	size_t topic_count;
+	char refusal[2 * WHY_MAX]; /* of a topic, shown while it is; "": none is */
 	struct log_limit refused_limit;
 	/* In. */
 	struct intake *intake;
@@ -116,15 +120,14 @@ static bool find_number(const struct mqtt_handler *mqtt, int id, uint64_t *ret)
 /* Tells that the broker does not take what goes to a topic, once. */
 static void tell_refused(struct mqtt_handler *mqtt, struct topic *topic, const char *why)
 {
-	char text[2 * WHY_MAX];
-
 	if (topic->is_refused)
 		return;
 	topic->is_refused = true;
-	snprintf(text, sizeof(text), "publishing to %s: the broker refuses: %s", topic->name, why);
-	ledger_set_error(mqtt->ledger, mqtt, text);
+	snprintf(mqtt->refusal, sizeof(mqtt->refusal), "publishing to %s: the broker refuses: %s",
+		topic->name, why);
+	ledger_set_error(mqtt->ledger, mqtt, mqtt->refusal);
 	if (log_limit_pass(&mqtt->refused_limit))
-		log_warning("handler %s: %s", mqtt->name, text);
+		log_warning("handler %s: %s", mqtt->name, mqtt->refusal);
 }
 
 static void see_accepted(struct mqtt_handler *mqtt, struct topic *topic)
@@ -132,9 +135,12 @@ static void see_accepted(struct mqtt_handler *mqtt, struct topic *topic)
 	if (!topic->is_refused)
 		return;
 	topic->is_refused = false;
+	topic->again_ns = 0;
+	*mqtt->refusal = '\0';
 	ledger_set_error(mqtt->ledger, mqtt, NULL);
 }
 
+/* For good. */
 static void refuse(struct mqtt_handler *mqtt, uint64_t number, const char *why)
 {
 	struct topic *topic = window_slot(&mqtt->window, number)->object;
@@ -161,6 +167,10 @@ static void settled(void *object, int id, int reason)
 		window_refuse(&mqtt->window, number, now_ns());
 		return;
 	}
+	if (reason == MQTT_RC_NOT_AUTHORIZED || reason == MQTT_RC_TOPIC_NAME_INVALID) {
+		topic->again_ns = now_ns() + PUBLISH_AGAIN_NS;
+		connection_forget(mqtt->connection);
+	}
 	if (reason >= MQTT_RC_UNSPECIFIED) {
 		refuse(mqtt, number, mosquitto_reason_string(reason));
 		return;
@@ -178,17 +188,19 @@ static void up(void *object)
 
 	window_connected(&mqtt->window, now_ns());
 	mqtt->must_subscribe = true;
+	if (*mqtt->refusal)
+		ledger_set_error(mqtt->ledger, mqtt, mqtt->refusal);
 }
 
-static void down(void *object)
+static void down(void *object, bool forgotten)
 {
 	struct mqtt_handler *mqtt = object;
 
 	window_disconnected(&mqtt->window);
 	mqtt->subscribe_ns = 0;
-	if (mqtt->settings.qos)
+	/* With QoS 0 the library has thrown away what was not written. */
+	if (mqtt->settings.qos && !forgotten)
 		return;
-	/* The library has thrown it away. */
 	memset(mqtt->ids, 0, (mqtt->window.mask + 1) * sizeof(*mqtt->ids));
 	mqtt->inflight = 0;
 }
@@ -200,6 +212,18 @@ struct message {
 	uint16_t id_size, from_size; /* with the zero; 0: there is none */
 	char texts[];
 };
+
+/* Whether the broker has not allowed this topic, and it is not time to ask again. */
+static bool is_forbidden(struct topic *topic)
+{
+	uint64_t now = topic->again_ns ? now_ns() : 0;
+
+	if (now < topic->again_ns)
+		return true;
+	if (topic->again_ns)
+		topic->again_ns = now + PUBLISH_AGAIN_NS;
+	return false;
+}
 
 static void publish(struct mqtt_handler *mqtt, uint64_t number)
 {
@@ -213,6 +237,10 @@ static void publish(struct mqtt_handler *mqtt, uint64_t number)
 		.from = message->from_size ? message->texts + message->id_size : NULL};
 	int r;
 
+	if (is_forbidden(topic)) {
+		refuse(mqtt, number, "as before");
+		return;
+	}
 	/* For QoS 0 settled() comes before the call returns. */
 	mqtt->inflight++;
 	window_sent(&mqtt->window, number, now_ns());
@@ -288,13 +316,12 @@ static struct topic *topic_new(const struct mqtt_handler *mqtt, const char *grou
 /* The topic of a group. They stay: groups do, too. Returns NULL without memory. */
 static struct topic *find_topic(struct mqtt_handler *mqtt, const char *group)
 {
-	struct topic **found = bsearch(
+	size_t at = lower_bound(
 		group, mqtt->topics, mqtt->topic_count, sizeof(*mqtt->topics), compare_topics);
 	struct topic **all, *topic;
-	size_t at = 0;
 
-	if (found)
-		return *found;
+	if (at < mqtt->topic_count && !strcmp(mqtt->topics[at]->group, group))
+		return mqtt->topics[at];
 	all = reallocarray(mqtt->topics, mqtt->topic_count + 1, sizeof(*all));
 	if (!all)
 		return NULL;
@@ -302,8 +329,6 @@ static struct topic *find_topic(struct mqtt_handler *mqtt, const char *group)
 	topic = topic_new(mqtt, group);
 	if (!topic)
 		return NULL;
-	while (at < mqtt->topic_count && strcmp(all[at]->group, group) < 0)
-		at++;
 	memmove(&all[at + 1], &all[at], (mqtt->topic_count - at) * sizeof(*all));
 	all[at] = topic;
 	mqtt->topic_count++;
@@ -452,12 +477,11 @@ static int compare_inputs(const void *base, const void *item)
 /* The first of the inputs with this base, as groups whose topic has no %g share theirs; or NULL. */
 static struct input *find_input(struct mqtt_handler *mqtt, const char *base)
 {
-	struct input *found = bsearch(
+	size_t at = lower_bound(
 		base, mqtt->inputs, mqtt->input_count, sizeof(*mqtt->inputs), compare_inputs);
 
-	while (found && found > mqtt->inputs && !strcmp(found[-1].base, base))
-		found--;
-	return found;
+	return at < mqtt->input_count && !strcmp(mqtt->inputs[at].base, base) ? &mqtt->inputs[at]
+									      : NULL;
 }
 
 static bool is_wanted_site(const struct mqtt_handler *mqtt, const char *site)
@@ -778,6 +802,7 @@ static void finish_intake(struct mqtt_handler *mqtt, uint64_t until_ns)
 	}
 	for (struct held *held = mqtt->first; held; held = held->next)
 		intake_drop(mqtt->intake, INTAKE_SHUTDOWN);
+	intake_end(mqtt->intake);
 	intake_wait_empty(mqtt->intake, until_ns);
 }
 
@@ -872,6 +897,8 @@ static int mqtt_open(const void *settings, const struct handler_context *context
 	mqtt->name = context->name;
 	mqtt->ledger = context->ledger;
 	mqtt->intake = context->intake;
+	if (mqtt->intake)
+		intake_stay_open(mqtt->intake); /* what the library reads is acknowledged */
 	r = prepare(mqtt, settings);
 	if (r >= 0)
 		r = connection_new(&mqtt->settings, mqtt->name, mqtt->ledger, &events, mqtt, why,

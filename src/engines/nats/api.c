@@ -109,15 +109,65 @@ int nats_api_read_position(const char *text, size_t size, struct nats_position *
 	return -EINVAL;
 }
 
-int nats_api_read_last(const char *text, size_t size, uint64_t *ret)
+static int add_strings(struct string_list *ret, json_t *array)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(array, i, item)
+	{
+		const char *text = json_string_value(item);
+
+		if (text && string_list_add(ret, text) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int nats_api_read_stream(
+	const char *text, size_t size, struct string_list *subjects, uint64_t *ret_last)
 {
 	AUTO_JSON json_t *json = json_loadb(text, size, 0, NULL);
-	json_t *state = json_object_get(json, "state");
+	json_t *state = json_object_get(json, "state"), *config = json_object_get(json, "config");
 
-	if (!json_is_object(state))
+	if (!json_is_object(state) || !json_is_object(config))
 		return -EINVAL;
-	*ret = number_of(state, "last_seq");
-	return 0;
+	*ret_last = number_of(state, "last_seq");
+	return add_strings(subjects, json_object_get(config, "subjects"));
+}
+
+int nats_api_intersect(const char *a, const char *b, char ret[static NATS_SUBJECT_MAX])
+{
+	size_t length = 0;
+
+	for (;;) {
+		size_t a_size = strcspn(a, "."), b_size = strcspn(b, ".");
+		bool a_is_all = !strcmp(a, ">"), b_is_all = !strcmp(b, ">");
+		bool a_is_any = a_size == 1 && *a == '*', b_is_any = b_size == 1 && *b == '*';
+		const char *taken = a_is_all || a_is_any ? b : a;
+		size_t size = a_is_all || a_is_any ? b_size : a_size;
+
+		if (!a_is_all && !a_is_any && !b_is_all && !b_is_any &&
+			(a_size != b_size || memcmp(a, b, a_size) != 0))
+			return -ENOENT;
+		/* The rest of the other one is all in it. */
+		if (a_is_all || b_is_all) {
+			taken = a_is_all ? b : a;
+			size = strlen(taken);
+		}
+		if (length + size + 2 > NATS_SUBJECT_MAX)
+			return -ENAMETOOLONG;
+		memcpy(ret + length, taken, size);
+		length += size;
+		ret[length] = '\0';
+		if (a_is_all || b_is_all)
+			return 0;
+		if (!a[a_size] || !b[b_size])
+			return a[a_size] == b[b_size] ? 0 : -ENOENT;
+		ret[length++] = '.';
+		a += a_size + 1;
+		b += b_size + 1;
+	}
 }
 
 char *nats_api_find(const char *subject)
@@ -128,19 +178,10 @@ char *nats_api_find(const char *subject)
 int nats_api_read_names(const char *text, size_t size, struct string_list *ret)
 {
 	AUTO_JSON json_t *json = json_loadb(text, size, 0, NULL);
-	json_t *streams = json_object_get(json, "streams"), *item;
-	size_t i;
 
 	if (!json_is_object(json))
 		return -EINVAL;
-	json_array_foreach(streams, i, item)
-	{
-		const char *name = json_string_value(item);
-
-		if (name && strlen(name) < NATS_NAME_MAX && string_list_add(ret, name) < 0)
-			return -ENOMEM;
-	}
-	return 0;
+	return add_strings(ret, json_object_get(json, "streams"));
 }
 
 /* ---- Messages of a consumer ---- */
@@ -179,10 +220,6 @@ int nats_api_read_delivery(const char *reply, struct nats_delivery *ret)
 	if (count != 9 && count < 11)
 		return -EINVAL;
 	first = count == 9 ? 2 : 4;
-	delivery.stream = tokens[first];
-	delivery.consumer = tokens[first + 1];
-	delivery.stream_length = (int)(tokens[first + 1] - tokens[first] - 1);
-	delivery.consumer_length = (int)(tokens[first + 2] - tokens[first + 1] - 1);
 	if (!read_number(tokens[first + 3], &delivery.in_stream) ||
 		!read_number(tokens[first + 4], &delivery.number))
 		return -EINVAL;

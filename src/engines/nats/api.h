@@ -57,8 +57,15 @@ struct nats_position {
 /* Returns 0 or -EINVAL. */
 int nats_api_read_position(const char *json, size_t size, struct nats_position *ret);
 
-/* The last number of a stream. Returns 0 or -EINVAL. */
-int nats_api_read_last(const char *json, size_t size, uint64_t *ret);
+/* The subjects of a stream and its last number. Returns 0, -EINVAL or -ENOMEM; subjects has what
+ * was added before. */
+int nats_api_read_stream(
+	const char *json, size_t size, struct string_list *subjects, uint64_t *ret_last);
+
+/* The subjects that two patterns with * and > have in common, as a pattern. Returns 0, -ENOENT:
+ * there are none; or -ENAMETOOLONG. */
+#define NATS_SUBJECT_MAX 512
+int nats_api_intersect(const char *a, const char *b, char ret[static NATS_SUBJECT_MAX]);
 
 /* Which streams have a subject: the request to be freed, and its answer. */
 char *nats_api_find(const char *subject);
@@ -66,14 +73,13 @@ int nats_api_read_names(const char *json, size_t size, struct string_list *ret);
 
 /* ---- Messages of a consumer ---- */
 
-/* What the subject says that a delivered message is acknowledged to. The names point into it. */
+/* The numbers of a message, in its stream and of its consumer. */
 struct nats_delivery {
-	const char *stream, *consumer;
-	int stream_length, consumer_length;
-	uint64_t in_stream, number; /* of the stream, of the consumer */
+	uint64_t in_stream, number;
 };
 
-/* Returns 0 or -EINVAL: it is not of a consumer. */
+/* From the subject that a delivered message is acknowledged to. Returns 0 or -EINVAL: it is not of
+ * a consumer. */
 int nats_api_read_delivery(const char *reply, struct nats_delivery *ret);
 
 /* The name of the durable consumer for what comes from one site (NULL: any) into a group. Returns

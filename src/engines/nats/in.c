@@ -1,6 +1,6 @@
-/* Where streams are not named, a route asks the server which ones have its subject, now and then
- * again, as other sites may get streams of their own. Each stream of a route is a feed: one durable
- * consumer.
+/* Where streams are not named, a route asks the server which ones have its subject, and again each
+ * minute, as other sites may get streams of their own. Each stream of a route is a feed: one
+ * durable consumer.
  *
  * Answers to requests come to INBOX.q.SERIAL, deliveries to INBOX.d.SERIAL, a new one for each
  * binding of a feed, as the server refuses to deliver to another subject while somebody listens at
@@ -38,7 +38,14 @@ struct request {
 	char *error; /* NULL: none */
 };
 
-enum feed_state { FEED_ASK, FEED_ASK_STREAM, FEED_CREATE, FEED_BOUND, FEED_DELETE };
+enum feed_state {
+	FEED_ASK_STREAM, /* which of the route's subjects it has, and its last number */
+	FEED_ASK, /* for the consumer */
+	FEED_CREATE, /* or change */
+	FEED_BOUND,
+	FEED_OWN, /* nothing of other sites is in the stream */
+	FEED_DELETE,
+};
 
 struct route {
 	struct request request;
@@ -50,7 +57,9 @@ struct route {
 
 struct feed {
 	struct request request;
-	char *group, *site, *filter, *stream;
+	char *group, *site, *stream;
+	char *wanted; /* the subjects of the route */
+	char *filter; /* those of them that the stream has; NULL: not known yet */
 	char name[NATS_NAME_MAX]; /* of the consumer */
 	enum feed_state state;
 	natsSubscription *deliveries; /* of this binding; NULL: there is none */
@@ -63,6 +72,7 @@ struct feed {
 	bool is_mistaken; /* position.pending was more than there is */
 	bool has_acknowledged; /* in this binding */
 	bool is_marked; /* in->acknowledge has it */
+	uint64_t last; /* the last number of the stream, when it was asked */
 	uint64_t taken; /* the last number of the stream that was taken */
 	uint64_t judged; /* the same for one that waits for room in the intake */
 	uint64_t heard_ns;
@@ -93,6 +103,7 @@ struct nats_in {
 	bool is_stored;
 	unsigned most_pending;
 	struct intake *intake;
+	struct trash *trash;
 	struct sites *numbers;
 	natsConnection *connection; /* NULL: none */
 	natsSubscription *answers;
@@ -162,7 +173,7 @@ static void ask(struct nats_in *in, struct request *request, uint64_t now_ns, co
 
 static void drop_held(struct nats_in *in)
 {
-	natsMsg_Destroy(take(in->held));
+	trash_add(in->trash, take(in->held));
 	in->held_feed = NULL;
 	in->held_route = NULL;
 	in->is_judged = false;
@@ -180,7 +191,8 @@ static void feed_free(struct nats_in *in, struct feed *feed)
 		return;
 	request_clear(in, &feed->request);
 	natsSubscription_Destroy(feed->deliveries);
-	free(feed->group), free(feed->site), free(feed->filter), free(feed->stream);
+	free(feed->group), free(feed->site), free(feed->stream);
+	free(feed->wanted), free(feed->filter);
 	free(feed->acknowledge), free(feed->acknowledged);
 	free(feed);
 }
@@ -259,7 +271,7 @@ static int add_feed(
 	there = r < 0 ? NULL : find_feed(in, feed->name, stream);
 	if (there && there->state == FEED_DELETE) {
 		close_request(in, &there->request);
-		there->state = FEED_ASK;
+		there->state = FEED_ASK_STREAM;
 		plan(in, &there->request, now_ns);
 	}
 	if (r < 0 || there) {
@@ -267,7 +279,7 @@ static int add_feed(
 		return r;
 	}
 	if (copy(&feed->group, route->group) < 0 || copy(&feed->site, route->site) < 0 ||
-		copy(&feed->filter, route->filter) < 0 || copy(&feed->stream, stream) < 0 ||
+		copy(&feed->wanted, route->filter) < 0 || copy(&feed->stream, stream) < 0 ||
 		insert_feed(in, feed) < 0) {
 		feed_free(in, feed);
 		return -ENOMEM;
@@ -531,7 +543,7 @@ static int take_feed(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 			return r;
 		}
 		in->held_feed = NULL;
-		natsMsg_Destroy(message);
+		trash_add(in->trash, message);
 		if (r == -EPROTO)
 			plan_binding(in, feed, now_ns);
 	}
@@ -566,7 +578,7 @@ static int take_route(struct nats_in *in, struct route *route)
 		}
 		in->is_judged = false;
 		in->held_route = NULL;
-		natsMsg_Destroy(message);
+		trash_add(in->trash, message);
 	}
 	return 0;
 }
@@ -629,23 +641,60 @@ static void fail_feed(
 	fail(in, &feed->request, now_ns, why);
 }
 
-/* The consumer is not there. It begins with what comes from now on, or where it was lost. */
+/* The consumer is not there. It begins with what comes from now on, or where it was lost; but where
+ * the stream was lost, too, all that is in it is new. */
 static void plan_creation(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 {
 	feed->position = (struct nats_position){.start = NATS_START_NEW};
-	feed->state = feed->taken ? FEED_ASK_STREAM : FEED_CREATE;
+	if (feed->taken && feed->last >= feed->taken) {
+		feed->position.start = NATS_START_AT;
+		feed->position.start_at = feed->taken + 1;
+	} else if (feed->taken) {
+		feed->position.start = NATS_START_ALL;
+		feed->taken = feed->judged = 0;
+	}
+	feed->state = FEED_CREATE;
 	plan(in, &feed->request, now_ns);
 }
 
-/* The stream is there, the consumer was lost: if the stream was, too, all in it is new. */
-static void plan_restart(struct nats_in *in, struct feed *feed, uint64_t last, uint64_t now_ns)
+/* What the stream has of the route's subjects: what a consumer may filter by. */
+static int choose_filter(struct feed *feed, const struct string_list *subjects)
 {
-	feed->position.start = last < feed->taken ? NATS_START_ALL : NATS_START_AT;
-	feed->position.start_at = feed->taken + 1;
-	if (last < feed->taken)
-		feed->taken = feed->judged = 0;
-	feed->state = FEED_CREATE;
-	plan(in, &feed->request, now_ns);
+	char common[NATS_SUBJECT_MAX];
+	unsigned count = 0;
+
+	for (size_t i = 0; i < subjects->count; i++) {
+		if (nats_api_intersect(feed->wanted, subjects->items[i], common) < 0)
+			continue;
+		count++;
+		free(take(feed->filter));
+		if (copy(&feed->filter, common) < 0)
+			return -ENOMEM;
+	}
+	return count == 1 ? 0 : count ? -E2BIG : -ENOENT;
+}
+
+static void answer_stream(
+	struct nats_in *in, struct feed *feed, const char *json, size_t size, uint64_t now_ns)
+{
+	struct string_list subjects = {0};
+	int r = nats_api_read_stream(json, size, &subjects, &feed->last);
+
+	r = r < 0 ? r : choose_filter(feed, &subjects);
+	string_list_clear(&subjects);
+	if (r < 0) {
+		fail_feed(in, feed, NATS_ERROR_UNKNOWN,
+			r == -E2BIG    ? "it has several subjects for the group: name the sites "
+					 "with \"sites\""
+			: r == -ENOENT ? "it has no subject for the group any more"
+				       : "an answer that is not understood",
+			now_ns);
+		return;
+	}
+	feed->state = strcmp(site_of(feed->filter), in->site) != 0 ? FEED_ASK : FEED_OWN;
+	if (feed->state == FEED_OWN)
+		forget_error(&feed->request);
+	plan(in, &feed->request, feed->state == FEED_OWN ? 0 : now_ns);
 }
 
 static void answer_feed(
@@ -654,7 +703,6 @@ static void answer_feed(
 	char text[NATS_REASON_MAX];
 	struct nats_position position;
 	int code = nats_api_error(json, size, text);
-	uint64_t last;
 
 	close_request(in, &feed->request);
 	if (feed->state == FEED_DELETE &&
@@ -665,8 +713,8 @@ static void answer_feed(
 		plan_creation(in, feed, now_ns);
 	} else if (code != NATS_ERROR_NONE) {
 		fail_feed(in, feed, code, text, now_ns);
-	} else if (feed->state == FEED_ASK_STREAM && nats_api_read_last(json, size, &last) >= 0) {
-		plan_restart(in, feed, last, now_ns);
+	} else if (feed->state == FEED_ASK_STREAM) {
+		answer_stream(in, feed, json, size, now_ns);
 	} else if (nats_api_read_position(json, size, &position) < 0) {
 		fail_feed(in, feed, NATS_ERROR_UNKNOWN, "an answer that is not understood", now_ns);
 	} else if (feed->state == FEED_ASK) {
@@ -756,7 +804,7 @@ static void take_answers(struct nats_in *in, uint64_t now_ns)
 			return;
 		else
 			take_answer(in, message, now_ns);
-		natsMsg_Destroy(message);
+		trash_add(in->trash, message);
 	}
 }
 
@@ -822,10 +870,10 @@ static void step_feed(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 	if (!request->due_ns || now_ns < request->due_ns) {
 		in->due_ns = earlier_ns(in->due_ns, request->due_ns);
 	} else if (feed->state == FEED_BOUND) {
-		/* An idle one is heard now and then: one that is not may be gone. */
+		/* An idle one sends heartbeats: one that does not may be gone. */
 		if (now_ns - feed->heard_ns >= HEARD_NS)
-			feed->state = FEED_ASK;
-		plan(in, request, feed->state == FEED_ASK ? now_ns : feed->heard_ns + HEARD_NS);
+			feed->state = FEED_ASK_STREAM;
+		plan(in, request, feed->state == FEED_BOUND ? feed->heard_ns + HEARD_NS : now_ns);
 	} else if (request->serial) {
 		fail_feed(in, feed, NATS_ERROR_UNKNOWN, "the server does not answer", now_ns);
 	} else if (in->open < REQUESTS_MAX) {
@@ -925,7 +973,7 @@ void nats_in_disconnected(struct nats_in *in)
 		natsSubscription_Destroy(take(feed->deliveries));
 		close_request(in, &feed->request);
 		if (feed->state != FEED_DELETE)
-			feed->state = FEED_ASK;
+			feed->state = FEED_ASK_STREAM;
 	}
 }
 
@@ -1090,7 +1138,7 @@ bool nats_in_object(struct nats_in *in, const char *text, uint64_t now_ns)
 }
 
 struct nats_in *nats_in_new(const struct nats_settings *settings, const char *handler,
-	const char *inbox, struct intake *intake)
+	const char *inbox, struct intake *intake, struct trash *trash)
 {
 	struct nats_in *in = calloc(1, sizeof(*in));
 	int r = 0;
@@ -1098,6 +1146,7 @@ struct nats_in *nats_in_new(const struct nats_settings *settings, const char *ha
 	if (!in)
 		return NULL;
 	in->intake = intake;
+	in->trash = trash;
 	in->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
 	in->most_pending = (unsigned)settings->common.window;
 	in->numbers = sites_new();

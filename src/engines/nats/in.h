@@ -16,13 +16,14 @@
 
 #include "data/intake.h"
 #include "engines/keys.h"
+#include "engines/nats/trash.h"
 
 struct nats_in;
 
-/* For a handler of this name. inbox is the beginning of subjects that only this object uses. All
- * but settings must outlive it. Returns NULL without memory. */
+/* For a handler of this name. inbox is the beginning of subjects that only this object uses. intake
+ * and trash must outlive it. Returns NULL without memory. */
 struct nats_in *nats_in_new(const struct nats_settings *settings, const char *handler,
-	const char *inbox, struct intake *intake);
+	const char *inbox, struct intake *intake, struct trash *trash);
 void nats_in_free(struct nats_in *in); /* accepts NULL */
 
 /* These groups take what comes in. The consumers of others are deleted at the server. */
@@ -41,7 +42,7 @@ void nats_in_stop(struct nats_in *in);
 /* After nats_in_stop(): whether all that was taken is done, and the server knows it. */
 bool nats_in_is_settled(struct nats_in *in, uint64_t now_ns);
 
-/* Whether it holds so much that nothing more should be read. */
+/* Whether it holds enough that nothing more should be read. */
 bool nats_in_is_full(const struct nats_in *in);
 
 /* Whether something comes in, or is to. */

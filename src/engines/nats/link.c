@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
@@ -84,6 +86,7 @@ struct nats_link {
 	unsigned stuck; /* attempts that were abandoned */
 	uint64_t attempt_ns; /* when the attempt began, or the next one begins; 0: none does */
 	uint64_t backoff_ns;
+	uint64_t attempts; /* that have failed since the last connection */
 	natsConnection *connection, *old;
 	struct contact *contact;
 	uint32_t events; /* that the socket is watched for */
@@ -247,14 +250,22 @@ static void explain_unreachable(const struct attempt *attempt, char why[static W
 		error ? strerror(error) : "connected, but then it did not answer like a server");
 }
 
+/* What libnats says, without the line of its source in front: "(conn.c:1909): Expected 'PONG'" */
+static const char *last_error(natsStatus status)
+{
+	const char *text = nats_GetLastError(NULL), *end = text ? strstr(text, "): ") : NULL;
+
+	if (!text || !*text)
+		return natsStatus_GetText(status);
+	return *text == '(' && end ? end + strlen("): ") : text;
+}
+
 /* What libnats says, as a cause that somebody can remove. */
 static void explain(const struct attempt *attempt, natsStatus status, char why[static WHY_MAX])
 {
-	const char *text = nats_GetLastError(NULL);
+	const char *text = last_error(status);
 	const struct login *login = attempt->login;
 
-	if (!text || !*text)
-		text = natsStatus_GetText(status);
 	if (strstr(text, "unable to get local issuer certificate") ||
 		strstr(text, "self-signed certificate") || strstr(text, "self signed certificate"))
 		because(why, 0,
@@ -275,7 +286,7 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 					   : "or missing credentials, nkey or username");
 	else if (status == NATS_SECURE_CONNECTION_WANTED)
 		because(why, 0, "it does not speak TLS: write nats:// into \"servers\"");
-	else if (attempt->is_tls && !strncmp(text, "Expected 'PONG'", strlen("Expected 'PONG'")))
+	else if (attempt->is_tls && strstr(text, "Expected 'PONG'"))
 		because(why, 0,
 			"it does not accept the connection: it wants a client certificate that %s",
 			login->certificate ? "is signed by an authority it knows"
@@ -394,12 +405,19 @@ static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
 	return status == NATS_OK ? connection : NULL;
 }
 
+/* What the libraries have allocated for the calling thread: the process may end before the thread
+ * has. */
+static void release_thread(void)
+{
+	nats_ReleaseThreadMemory();
+	OPENSSL_thread_stop();
+}
+
 static void *attempt_main(void *argument)
 {
 	struct attempt *attempt = argument;
 	char why[WHY_MAX];
 	natsConnection *connection;
-	bool is_abandoned;
 
 	natsConnection_Destroy(attempt->old);
 	connection = dial(attempt, why);
@@ -407,12 +425,12 @@ static void *attempt_main(void *argument)
 	attempt->is_done = true;
 	attempt->connection = connection;
 	memcpy(attempt->why, why, sizeof(why));
-	is_abandoned = attempt->is_abandoned;
-	pthread_mutex_unlock(&attempt->lock);
-	if (!is_abandoned)
+	/* Whoever sees that it is done takes the contact. */
+	if (!attempt->is_abandoned)
 		eventfd_write(attempt->contact->wake, 1);
+	pthread_mutex_unlock(&attempt->lock);
 	attempt_unref(attempt);
-	nats_ReleaseThreadMemory();
+	release_thread();
 	return NULL;
 }
 
@@ -466,7 +484,7 @@ static void plan_attempt(struct nats_link *link, uint64_t now_ns)
 {
 	link->server = (link->server + 1) % (unsigned)link->servers.count;
 	link->attempt_ns = now_ns;
-	if (link->server)
+	if (++link->attempts % link->servers.count)
 		return;
 	link->backoff_ns = link->backoff_ns ? link->backoff_ns * 2 : BACKOFF_MIN_NS;
 	if (link->backoff_ns > BACKOFF_MAX_NS)
@@ -547,7 +565,7 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 	if (link->connection) {
 		link->contact = take(attempt->contact);
 		link->error[0] = '\0';
-		link->attempt_ns = link->backoff_ns = 0;
+		link->attempt_ns = link->backoff_ns = link->attempts = 0;
 		link->is_watched = false;
 		watch_socket(link);
 	} else {
@@ -580,10 +598,11 @@ static void lose(struct nats_link *link)
 	const char *text = NULL;
 	natsStatus status = natsConnection_GetLastError(link->connection, &text);
 
-	nats_link_drop(
-		link, status == NATS_OK || status == NATS_CONNECTION_CLOSED || !text || !*text
-			      ? "the server closed the connection"
-			      : text);
+	if (status == NATS_OK || status == NATS_CONNECTION_CLOSED || !text || !*text)
+		text = "the server closed the connection";
+	else if (status == NATS_IO_ERROR)
+		text = "the connection was lost";
+	nats_link_drop(link, text);
 }
 
 bool nats_link_flush(struct nats_link *link)
@@ -766,6 +785,7 @@ static int set_up(struct nats_link *link, const struct nats_settings *settings, 
 {
 	const struct string_list *servers = &settings->common.servers;
 	int r = login_new(settings, handler, &link->login);
+	unsigned random;
 
 	for (size_t i = 0; i < servers->count && r >= 0; i++)
 		r = string_list_add(&link->servers, servers->items[i]);
@@ -774,6 +794,10 @@ static int set_up(struct nats_link *link, const struct nats_settings *settings, 
 	r = check_files(link->login, why);
 	if (r < 0)
 		return r;
+	/* Not all sites to the same one. */
+	if (getrandom(&random, sizeof(random), 0) < 0)
+		return because(why, -errno, "a random number: %s", strerror(errno));
+	link->server = random % (unsigned)servers->count;
 	link->epoll = epoll_create1(EPOLL_CLOEXEC);
 	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (link->epoll < 0 || link->wake < 0)
@@ -813,4 +837,5 @@ void nats_link_free(struct nats_link *link)
 	closep(&link->epoll);
 	closep(&link->wake);
 	free(link);
+	release_thread();
 }

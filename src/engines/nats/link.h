@@ -22,7 +22,7 @@ struct nats_link;
 int nats_link_new(const struct nats_settings *settings, const char *handler,
 	char why[static WHY_MAX], struct nats_link **ret);
 
-/* Does not wait. Accepts NULL. */
+/* In the thread that has used it, as the last thing of libnats'. Accepts NULL. */
 void nats_link_free(struct nats_link *link);
 
 /* Begins to connect. */

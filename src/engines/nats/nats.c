@@ -21,12 +21,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/numbers.h"
 #include "data/window.h"
 #include "engines/keys.h"
 #include "engines/nats/api.h"
 #include "engines/nats/in.h"
 #include "engines/nats/link.h"
+#include "engines/nats/trash.h"
 #include "formats/envelope.h"
 #include "handlers/ledger.h"
 
@@ -37,6 +39,7 @@
 	(5 * NS_PER_S) /* how long a subject that is not permitted is not tried again \
 			*/
 #define SHOWN_NS (10 * NS_PER_S) /* how long what is refused for good is shown */
+#define PATIENCE_NS (250 * 1000) /* how long datagrams wait for more, while they keep coming */
 #define CAUSES_MAX 16 /* that are logged once */
 #define SILENCES_MAX 3 /* without any answer: then another connection, perhaps another server */
 
@@ -70,6 +73,7 @@ struct nats_handler {
 	char inbox[96];
 	size_t answers_at; /* of the number in the subject of an acknowledgement */
 	natsSubscription *answers; /* NULL: there is no connection */
+	struct trash trash;
 	char last_id[ENVELOPE_ID_MAX]; /* of the message that was added last; "": none was */
 	uint64_t heard_ns; /* the last answer, or when one was first waited for */
 	uint64_t nap_ns; /* until then the socket is left alone; 0: it is watched */
@@ -222,9 +226,9 @@ static natsMsg *make_message(struct nats_handler *handler, const struct subject 
 	return message;
 }
 
-static void free_message(struct window_slot *slot)
+static void free_message(struct nats_handler *handler, struct window_slot *slot)
 {
-	natsMsg_Destroy(slot->object);
+	trash_add(&handler->trash, slot->object);
 	slot->object = NULL;
 }
 
@@ -259,7 +263,7 @@ static void refuse_for_good(struct nats_handler *handler, uint64_t number, struc
 	if (!slot || !slot->is_open)
 		return;
 	skip_expectation(handler, number);
-	free_message(slot);
+	free_message(handler, slot);
 	if (window_release(&handler->window, number))
 		outcome->dropped[DROP_REFUSED]++;
 }
@@ -271,7 +275,7 @@ static void confirm(
 
 	if (!slot || !slot->is_open)
 		return;
-	free_message(slot);
+	free_message(handler, slot);
 	if (window_acknowledge(&handler->window, number, now_ns))
 		outcome->delivered++;
 	if (!handler->refusal_until_ns)
@@ -352,7 +356,7 @@ static bool take_answers(struct nats_handler *handler, uint64_t now_ns, struct o
 			confirm(handler, number, now_ns, outcome);
 		else
 			take_refusal(handler, number, json, size, now_ns, outcome);
-		natsMsg_Destroy(message);
+		trash_add(&handler->trash, message);
 		some = true;
 	}
 	if (some)
@@ -368,7 +372,8 @@ static void forbid(struct nats_handler *handler, struct subject *subject, uint64
 	for (uint64_t n = handler->window.low; n < handler->window.next; n++) {
 		struct window_slot *slot = window_slot(&handler->window, n);
 
-		if (slot->is_open && !strcmp(natsMsg_GetSubject(slot->object), subject->name))
+		if (slot && slot->is_open &&
+			!strcmp(natsMsg_GetSubject(slot->object), subject->name))
 			refuse_for_good(handler, n, outcome);
 	}
 }
@@ -539,6 +544,8 @@ static void nats_serve(void *object, struct outcome *outcome)
 	leave_silent_server(handler, now);
 	send_window(handler, now, outcome);
 	show_error(handler, now);
+	if (!handler->window.open)
+		trash_empty(&handler->trash);
 	handler->nap_ns = some && nap_length(handler) ? now + nap_length(handler) : 0;
 }
 
@@ -595,6 +602,12 @@ static uint64_t nats_deadline(const void *object)
 	return handler->in ? earlier_ns(deadline, nats_in_deadline(handler->in)) : deadline;
 }
 
+static uint64_t nats_patience(const void *object)
+{
+	(void)object;
+	return PATIENCE_NS;
+}
+
 /* While it naps, its deadline wakes it. */
 static int nats_descriptor(const void *object)
 {
@@ -648,8 +661,12 @@ static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome
 		nats_serve(handler, outcome);
 	}
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
-		free_message(window_slot(&handler->window, n));
+		free_message(handler, window_slot(&handler->window, n));
 	open = window_abandon(&handler->window, &sent);
+	if (open)
+		log_warning("handler %s: %u datagram%s dropped, which the server has not "
+			    "acknowledged before it had to stop; %u of them had been sent",
+			handler->name, open, plural(open), sent);
 	outcome->dropped[DROP_UNCONFIRMED] += sent;
 	outcome->dropped[DROP_SHUTDOWN] += open - sent;
 }
@@ -662,9 +679,10 @@ static void nats_close(void *object)
 		return;
 	nats_in_free(handler->in);
 	natsSubscription_Destroy(handler->answers);
-	nats_link_free(handler->link);
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
-		free_message(window_slot(&handler->window, n));
+		free_message(handler, window_slot(&handler->window, n));
+	trash_empty(&handler->trash);
+	nats_link_free(handler->link);
 	window_clear(&handler->window);
 	numbers_free(handler->numbers);
 	for (size_t i = 0; i < handler->subjects.count; i++) {
@@ -697,7 +715,7 @@ static int set_up(struct nats_handler *handler, const struct nats_settings *sett
 	r = r < 0 ? r : nats_link_new(settings, handler->name, why, &handler->link);
 	if (r < 0 || !intake)
 		return r;
-	handler->in = nats_in_new(settings, handler->name, handler->inbox, intake);
+	handler->in = nats_in_new(settings, handler->name, handler->inbox, intake, &handler->trash);
 	if (!handler->in)
 		return -ENOMEM;
 	r = nats_link_watch(handler->link, intake_done_fd(intake));
@@ -737,6 +755,7 @@ const struct handler_kind engine = {
 	.descriptor = nats_descriptor,
 	.serve = nats_serve,
 	.ready = nats_ready,
+	.patience = nats_patience,
 	.exclusive = true,
 	.held_bytes = nats_held_bytes,
 	.subscribe = nats_subscribe,

@@ -1,0 +1,694 @@
+/* kafka: datagrams to topics of a Kafka cluster, by librdkafka. One way: out.
+ *
+ * librdkafka keeps the order of each partition, sends again what was not acknowledged, and, as the
+ * producer is idempotent, the broker stores nothing twice. The window here only counts and bounds
+ * what is in the library: a slot holds the size of a datagram, and is open until the library has
+ * reported what became of its message. No message expires unless the key "expire" says so: while
+ * the brokers are away the window fills up, then the queue, and its policy decides what is lost.
+ *
+ * The library has threads of its own. What they report lies in its queue, which makes an eventfd
+ * readable; everything here is done by the handler's thread, which never waits in the library.
+ *
+ * An error that ends an idempotent producer (the broker has forgotten it, or does not allow it) is
+ * no end of the handler: what was not acknowledged comes back, is copied into its slots, and is
+ * produced again, in order, by a new producer. Of these, what the old one had sent may be stored
+ * twice; Mcastd-Id tells. */
+#include <errno.h>
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "data/numbers.h"
+#include "data/window.h"
+#include "engines/kafka/conf.h"
+#include "engines/kafka/message.h"
+#include "engines/kafka/topics.h"
+#include "engines/kafka/trouble.h"
+#include "engines/keys.h"
+#include "formats/envelope.h"
+#include "handlers/handler.h"
+
+/* How often it checks whether something is wrong, or wrong no longer. */
+#define TICK_NS NS_PER_S
+
+/* Between the end of a producer and the next: doubled each time, until something is acknowledged.
+ */
+#define RESTART_MIN_NS (500 * NS_PER_MS)
+#define RESTART_MAX_NS (30 * NS_PER_S)
+
+/* What the library gets at the end to report what it had: no network is needed for that. */
+#define PURGE_NS (500 * NS_PER_MS)
+
+enum {
+	COUNTED_UNKNOWN_TOPIC,
+	COUNTED_NOT_AUTHORIZED,
+	COUNTED_TOO_LARGE,
+	COUNTED_EXPIRED,
+	COUNTED_RESTARTS,
+	COUNTED_RESENT,
+};
+
+static const char *const kafka_counters[] = {
+	"unknownTopic", "notAuthorized", "tooLarge", "expired", "producerRestarts", "resent", NULL};
+
+struct kafka_handler {
+	const char *name;
+	char *site, *topic;
+	int partition_key;
+	bool has_headers;
+	uint64_t ack_timeout; /* ns */
+
+	rd_kafka_conf_t *conf; /* each producer gets a copy */
+	rd_kafka_t *producer; /* NULL: before begin(), and until start_ns */
+	rd_kafka_queue_t *events;
+	int wake; /* eventfd(2): something is in events */
+	struct topics topics;
+	struct numbers *numbers;
+	struct window window;
+	unsigned in_library; /* messages that the producer has not reported */
+
+	bool is_failed; /* the producer has ended by itself, and reports what it had */
+	bool is_finishing;
+	uint64_t purge_ns; /* of a failed one: when to wait no longer for its brokers */
+	uint64_t start_ns; /* when to create the next producer; 0: not now */
+	uint64_t restart_pause_ns;
+	uint64_t tick_ns; /* when to check next; 0: nothing to check */
+
+	struct trouble trouble;
+	struct log_limit library_limit;
+};
+
+/* Gives a message to the library. */
+static rd_kafka_resp_err_t produce(struct kafka_handler *kafka, struct topic *topic,
+	uint64_t number, const struct message *message)
+{
+	rd_kafka_resp_err_t error;
+
+	if (!topic->handle)
+		topic->handle = rd_kafka_topic_new(kafka->producer, topic->name, NULL);
+	if (!topic->handle)
+		return rd_kafka_last_error();
+	error = message_produce(message, kafka->producer, topic->handle, (uintptr_t)number);
+	if (!error)
+		kafka->in_library++;
+	return error;
+}
+
+/* ---- What became of messages ---- */
+
+/* What brokers refuse, or the library for them. */
+static const struct refusal {
+	int error, counter;
+	const char *hint;
+} refusals[] = {
+	{RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, COUNTED_UNKNOWN_TOPIC, ": it has to be created"},
+	{RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, COUNTED_UNKNOWN_TOPIC, ": it has to be created"},
+	{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, COUNTED_NOT_AUTHORIZED,
+		": the ACLs of the brokers do not let this user write to it"},
+	{RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, COUNTED_TOO_LARGE,
+		": raise max.message.bytes of the topic"},
+};
+
+static const struct refusal *find_refusal(rd_kafka_resp_err_t error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		if (refusals[i].error == (int)error)
+			return &refusals[i];
+	return NULL;
+}
+
+static void drop(struct kafka_handler *kafka, uint64_t number, enum drop_reason reason,
+	struct outcome *outcome)
+{
+	if (window_release(&kafka->window, number))
+		outcome->dropped[reason]++;
+}
+
+/* A message that will not be tried again: refused, or nobody knows where it is. */
+static void refuse(struct kafka_handler *kafka, uint64_t number, rd_kafka_resp_err_t error,
+	enum drop_reason reason, struct outcome *outcome)
+{
+	struct topic *topic = window_slot(&kafka->window, number)->object;
+	const struct refusal *refusal = find_refusal(error);
+	char text[WHY_MAX];
+
+	drop(kafka, number, reason, outcome);
+	if (refusal)
+		outcome->counted[refusal->counter]++;
+	if (!log_limit_pass(&topic->limit))
+		return;
+	snprintf(text, sizeof(text), "topic %s: %s%s", topic->name, rd_kafka_err2str(error),
+		refusal ? refusal->hint : "");
+	/* What is too large says nothing about others. */
+	if (kafka->trouble.cause || error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+		log_warning("handler %s: %s", kafka->name, text);
+	else
+		trouble_show(&kafka->trouble, error, topic, text);
+}
+
+/* Only the low half of a number passes through the library where pointers have 32 bits. */
+static uint64_t report_number(const struct kafka_handler *kafka, const rd_kafka_message_t *report)
+{
+	uint64_t low = kafka->window.low;
+
+	return low + (uintptr_t)((uintptr_t)report->_private - (uintptr_t)low);
+}
+
+/* A message that failed. */
+static void settle_failure(struct kafka_handler *kafka, const rd_kafka_message_t *report,
+	uint64_t number, struct outcome *outcome)
+{
+	bool was_sent = rd_kafka_message_status(report) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+	struct message message;
+
+	if (report->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
+		outcome->counted[COUNTED_EXPIRED]++;
+		drop(kafka, number, was_sent ? DROP_UNCONFIRMED : DROP_ABSENT, outcome);
+	} else if (find_refusal(report->err)) {
+		refuse(kafka, number, report->err, DROP_REFUSED, outcome);
+	} else if (kafka->is_finishing) {
+		drop(kafka, number, was_sent ? DROP_UNCONFIRMED : DROP_SHUTDOWN, outcome);
+	} else if (rd_kafka_fatal_error(kafka->producer, NULL, 0)) {
+		message = message_of_report(report);
+		if (message_pack(window_slot(&kafka->window, number), &message, was_sent) < 0)
+			drop(kafka, number, DROP_IO, outcome);
+	} else {
+		refuse(kafka, number, report->err, was_sent ? DROP_UNCONFIRMED : DROP_REFUSED,
+			outcome);
+	}
+}
+
+static void settle_report(
+	struct kafka_handler *kafka, const rd_kafka_message_t *report, struct outcome *outcome)
+{
+	uint64_t number = report_number(kafka, report);
+	const struct window_slot *slot = window_slot(&kafka->window, number);
+
+	kafka->in_library--;
+	if (!slot)
+		return;
+	if (report->err) {
+		settle_failure(kafka, report, number, outcome);
+		return;
+	}
+	if (window_acknowledge(&kafka->window, number, clock_ns(CLOCK_MONOTONIC)))
+		outcome->delivered++;
+	kafka->trouble.heard_cause = 0;
+	if (kafka->is_failed)
+		return;
+	kafka->restart_pause_ns = 0;
+	trouble_end(&kafka->trouble, slot->object);
+}
+
+static void log_library(struct kafka_handler *kafka, rd_kafka_event_t *event)
+{
+	const char *facility, *message;
+	char text[WHY_MAX];
+	int level;
+
+	/* What comes as an error, too, is said there. */
+	if (rd_kafka_event_log(event, &facility, &message, &level) < 0 || level > LOG_WARNING ||
+		strcmp(facility, "FAIL") == 0 || strcmp(facility, "FATAL") == 0 ||
+		!log_limit_pass(&kafka->library_limit))
+		return;
+	log_warning("handler %s: librdkafka: %s", kafka->name, trouble_text(message, text));
+}
+
+/* The producer has ended by itself: it gets the time to hear of what is in flight. */
+static void begin_failure(struct kafka_handler *kafka)
+{
+	char reason[WHY_MAX], escaped[WHY_MAX], text[WHY_MAX];
+	rd_kafka_resp_err_t error = rd_kafka_fatal_error(kafka->producer, reason, sizeof(reason));
+
+	if (kafka->is_failed || kafka->is_finishing)
+		return;
+	kafka->is_failed = true;
+	kafka->purge_ns = clock_ns(CLOCK_MONOTONIC) + kafka->ack_timeout;
+	window_disconnected(&kafka->window);
+	reason[strcspn(reason, "(")] = '\0'; /* what only the library's authors understand */
+	snprintf(text, sizeof(text), "the producer has ended, and is created again: %.150s%s",
+		trouble_text(reason, escaped),
+		error == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
+			? "; this user needs IdempotentWrite"
+			: "");
+	trouble_show(&kafka->trouble, error, NULL, text);
+	rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+/* One connection that fails is no trouble as long as others work; once none does, it is. */
+static void settle_error(struct kafka_handler *kafka, rd_kafka_event_t *event)
+{
+	rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+	bool nothing_works = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+	struct trouble *trouble = &kafka->trouble;
+
+	if (rd_kafka_fatal_error(kafka->producer, NULL, 0)) {
+		begin_failure(kafka);
+		return;
+	}
+	if (!nothing_works || !trouble->heard_cause)
+		trouble_hear(trouble, error, rd_kafka_event_error_string(event));
+	if (nothing_works || (trouble->cause && !trouble->topic))
+		trouble_show_heard(trouble, kafka->ack_timeout);
+}
+
+static void settle_event(
+	struct kafka_handler *kafka, rd_kafka_event_t *event, struct outcome *outcome)
+{
+	const rd_kafka_message_t *report;
+
+	switch (rd_kafka_event_type(event)) {
+	case RD_KAFKA_EVENT_DR:
+		while ((report = rd_kafka_event_message_next(event)))
+			settle_report(kafka, report, outcome);
+		break;
+	case RD_KAFKA_EVENT_ERROR:
+		settle_error(kafka, event);
+		break;
+	case RD_KAFKA_EVENT_LOG:
+		log_library(kafka, event);
+		break;
+	}
+}
+
+/* Does all that the library has for us. */
+static void settle_events(struct kafka_handler *kafka, struct outcome *outcome)
+{
+	rd_kafka_event_t *event;
+
+	while (kafka->producer && (event = rd_kafka_queue_poll(kafka->events, 0))) {
+		settle_event(kafka, event, outcome);
+		rd_kafka_event_destroy(event);
+	}
+}
+
+/* ---- Producers ---- */
+
+static void close_producer(struct kafka_handler *kafka)
+{
+	if (!kafka->producer)
+		return;
+	topics_release(&kafka->topics);
+	rd_kafka_queue_io_event_enable(kafka->events, -1, NULL, 0);
+	rd_kafka_queue_destroy(kafka->events);
+	conf_end_producer(kafka->producer);
+	kafka->producer = NULL;
+	kafka->events = NULL;
+}
+
+/* When to create the next producer. */
+static void plan_start(struct kafka_handler *kafka)
+{
+	uint64_t pause = 2 * kafka->restart_pause_ns;
+
+	pause = pause < RESTART_MIN_NS   ? RESTART_MIN_NS
+		: pause > RESTART_MAX_NS ? RESTART_MAX_NS
+					 : pause;
+	kafka->restart_pause_ns = pause;
+	kafka->start_ns = clock_ns(CLOCK_MONOTONIC) + pause;
+}
+
+static void start_producer(struct kafka_handler *kafka)
+{
+	static const uint64_t one = 1;
+	char why[WHY_MAX], text[WHY_MAX];
+
+	kafka->start_ns = 0;
+	kafka->producer = conf_make_producer(kafka->conf, why);
+	if (!kafka->producer) {
+		trouble_show(
+			&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, NULL, trouble_text(why, text));
+		plan_start(kafka);
+		return;
+	}
+	rd_kafka_set_log_queue(kafka->producer, NULL);
+	kafka->events = rd_kafka_queue_get_main(kafka->producer);
+	rd_kafka_queue_io_event_enable(kafka->events, kafka->wake, &one, sizeof(one));
+	eventfd_write(kafka->wake, 1); /* something may be in it already */
+	window_connected(&kafka->window, clock_ns(CLOCK_MONOTONIC));
+}
+
+/* A failed producer that has reported everything makes room for the next one. */
+static void step_failure(struct kafka_handler *kafka, struct outcome *outcome, uint64_t now)
+{
+	if (kafka->in_library) {
+		if (now >= kafka->purge_ns) {
+			kafka->purge_ns = now + TICK_NS;
+			rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE |
+								RD_KAFKA_PURGE_F_INFLIGHT |
+								RD_KAFKA_PURGE_F_NON_BLOCKING);
+		}
+		return;
+	}
+	close_producer(kafka);
+	kafka->is_failed = false;
+	outcome->counted[COUNTED_RESTARTS]++;
+	plan_start(kafka);
+}
+
+/* Produces one message, for the first time or again. Returns false when the library takes no more
+ * now. */
+static bool send_one(struct kafka_handler *kafka, uint64_t number, const struct message *message,
+	struct outcome *outcome)
+{
+	struct window_slot *slot = window_slot(&kafka->window, number);
+	rd_kafka_resp_err_t error = produce(kafka, slot->object, number, message);
+
+	if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+		return false;
+	if (error == RD_KAFKA_RESP_ERR__FATAL) {
+		begin_failure(kafka);
+		return false;
+	}
+	window_sent(&kafka->window, number, clock_ns(CLOCK_MONOTONIC));
+	if (error)
+		refuse(kafka, number, error, DROP_REFUSED, outcome);
+	return true;
+}
+
+/* Produces what waits in its slots. */
+static void send_waiting(struct kafka_handler *kafka, struct outcome *outcome)
+{
+	uint64_t number;
+
+	while (kafka->producer && !kafka->is_failed &&
+		window_next(&kafka->window, clock_ns(CLOCK_MONOTONIC), &number)) {
+		struct window_slot *slot = window_slot(&kafka->window, number);
+		struct message message = message_unpack(slot);
+
+		if (!send_one(kafka, number, &message, outcome))
+			return;
+		outcome->counted[COUNTED_RESENT]++;
+		message_forget(slot);
+	}
+}
+
+/* ---- Looking after it ---- */
+
+/* Whether a broker is connected. Asks it for the topics in use, whose answer nobody waits for. */
+static bool is_connected(const struct kafka_handler *kafka)
+{
+	const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t error = rd_kafka_metadata(kafka->producer, 0, NULL, &metadata, 0);
+
+	if (metadata)
+		rd_kafka_metadata_destroy(metadata);
+	return error != RD_KAFKA_RESP_ERR__TRANSPORT;
+}
+
+/* Nothing acknowledged for too long is an error; and one is over when a broker is there, although
+ * nothing was sent since. */
+static void look(struct kafka_handler *kafka, uint64_t now)
+{
+	const struct window *window = &kafka->window;
+	struct trouble *trouble = &kafka->trouble;
+
+	if (!kafka->producer || kafka->is_failed || kafka->is_finishing)
+		return;
+	if (window->open) {
+		if (!trouble->cause && now > window->heard_ns + kafka->ack_timeout)
+			trouble_show_heard(trouble, kafka->ack_timeout);
+	} else if (trouble->cause && !trouble->topic && is_connected(kafka)) {
+		trouble_end(trouble, NULL);
+	}
+}
+
+/* Looks every second while there is something to look for. */
+static void tick(struct kafka_handler *kafka, uint64_t now)
+{
+	bool is_wanted = kafka->window.open || kafka->trouble.cause;
+
+	if (kafka->tick_ns && now < kafka->tick_ns)
+		return;
+	if (kafka->tick_ns)
+		look(kafka, now);
+	kafka->tick_ns = is_wanted ? now + TICK_NS : 0;
+}
+
+static void kafka_serve(void *object, struct outcome *outcome)
+{
+	struct kafka_handler *kafka = object;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	eventfd_t count;
+
+	eventfd_read(kafka->wake, &count);
+	settle_events(kafka, outcome);
+	if (kafka->is_failed)
+		step_failure(kafka, outcome, now);
+	if (kafka->start_ns && now >= kafka->start_ns && !kafka->is_finishing)
+		start_producer(kafka);
+	send_waiting(kafka, outcome);
+	tick(kafka, now);
+}
+
+static uint64_t kafka_deadline(const void *object)
+{
+	const struct kafka_handler *kafka = object;
+	uint64_t deadline = earlier_ns(kafka->start_ns, kafka->tick_ns);
+
+	return kafka->is_failed ? earlier_ns(deadline, kafka->purge_ns) : deadline;
+}
+
+static int kafka_descriptor(const void *object)
+{
+	return ((const struct kafka_handler *)object)->wake;
+}
+
+static bool kafka_ready(const void *object)
+{
+	const struct kafka_handler *kafka = object;
+
+	return kafka->producer && !kafka->is_failed && window_room(&kafka->window) >= BATCH_MAX &&
+	       kafka->window.bytes < HELD_MAX;
+}
+
+static uint64_t kafka_held_bytes(const void *object)
+{
+	return ((const struct kafka_handler *)object)->window.bytes;
+}
+
+/* ---- Datagrams ---- */
+
+/* What decides about the partition; "": nothing does. */
+static const char *partition_key(const struct kafka_handler *kafka, const struct origin *origin,
+	const struct datagram *datagram, char source[static INET6_ADDRSTRLEN])
+{
+	struct address address;
+
+	switch ((enum partition_key)kafka->partition_key) {
+	case PARTITION_BY_SITE:
+		return kafka->site;
+	case PARTITION_BY_GROUP:
+		return origin->group;
+	case PARTITION_BY_SOURCE:
+		address = endpoint_address(&datagram->source);
+		return address_format(&address, source);
+	case PARTITION_BY_NOTHING:
+		break;
+	}
+	return "";
+}
+
+static void deliver_one(struct kafka_handler *kafka, struct topic *topic,
+	const struct origin *origin, const struct datagram *datagram, unsigned lost,
+	struct outcome *outcome)
+{
+	char id[ENVELOPE_ID_MAX], from[ENVELOPE_FROM_MAX], source[INET6_ADDRSTRLEN];
+	struct message message = {.payload = datagram->size ? datagram->payload : (uint8_t *)"",
+		.size = datagram->size,
+		.id = id,
+		.from = from,
+		.timestamp_ms = (int64_t)(datagram->timestamp_ns / NS_PER_MS)};
+	uint64_t run, number, next;
+	struct window_slot *slot;
+
+	if (numbers_next(kafka->numbers, origin->group, lost, &run, &number) < 0 ||
+		!(slot = window_add(&kafka->window, 0, datagram->size))) {
+		outcome->dropped[DROP_IO]++;
+		return;
+	}
+	slot->object = topic;
+	if (kafka->has_headers) {
+		message.id_size = envelope_write_id(id, kafka->site, run, number);
+		message.from_size = envelope_write_from(from, origin, datagram);
+	}
+	message.key = partition_key(kafka, origin, datagram, source);
+	message.key_size = strlen(message.key);
+	number = kafka->window.head - 1;
+	/* Behind what waits, and in its place. */
+	if (window_next(&kafka->window, clock_ns(CLOCK_MONOTONIC), &next) && next == number &&
+		send_one(kafka, number, &message, outcome))
+		return;
+	if (message_pack(slot, &message, false) < 0)
+		drop(kafka, number, DROP_IO, outcome);
+}
+
+static void kafka_deliver(void *object, const struct batch *batch, struct outcome *outcome)
+{
+	struct kafka_handler *kafka = object;
+	struct topic *topic;
+
+	settle_events(kafka, outcome);
+	topic = topics_find(&kafka->topics, kafka->topic, batch->origin->group);
+	if (!topic) {
+		outcome->dropped[DROP_IO] += batch->count;
+		return;
+	}
+	for (unsigned i = 0; i < batch->count; i++)
+		deliver_one(kafka, topic, batch->origin, &batch->datagrams[i], i ? 0 : batch->lost,
+			outcome);
+	tick(kafka, clock_ns(CLOCK_MONOTONIC));
+}
+
+/* ---- The end ---- */
+
+static void serve_until(struct kafka_handler *kafka, uint64_t until_ns, struct outcome *outcome)
+{
+	struct pollfd wake = {.fd = kafka->wake, .events = POLLIN};
+
+	while (kafka->window.open) {
+		uint64_t now = clock_ns(CLOCK_MONOTONIC);
+		uint64_t due = earlier_ns(until_ns, kafka_deadline(kafka));
+		struct timespec left = ns_timespec(due > now ? due - now : 0);
+
+		if (now >= until_ns)
+			return;
+		ppoll(&wake, 1, &left, NULL);
+		kafka_serve(kafka, outcome);
+	}
+}
+
+/* What is left in the window: it is in no producer. */
+static void abandon(struct kafka_handler *kafka, struct outcome *outcome)
+{
+	unsigned sent;
+
+	for (uint64_t number = kafka->window.low; number < kafka->window.head; number++) {
+		const struct window_slot *slot = window_slot(&kafka->window, number);
+
+		if (slot->is_open)
+			outcome->dropped[message_was_sent(slot) ? DROP_UNCONFIRMED
+								: DROP_SHUTDOWN]++;
+	}
+	window_abandon(&kafka->window, &sent);
+}
+
+/* After the daemon's end, the log is all that is left of its counters. */
+static void log_end(const struct kafka_handler *kafka, const struct outcome *outcome)
+{
+	uint64_t unconfirmed = outcome->dropped[DROP_UNCONFIRMED];
+	uint64_t unsent = outcome->dropped[DROP_SHUTDOWN];
+
+	if (unconfirmed || unsent)
+		log_warning("handler %s: stopped with %" PRIu64 " datagram%s that no broker has "
+			    "acknowledged, and %" PRIu64 " that %s not sent",
+			kafka->name, unconfirmed, plural(unconfirmed), unsent,
+			unsent == 1 ? "was" : "were");
+}
+
+static void kafka_finish(void *object, uint64_t until_ns, struct outcome *outcome)
+{
+	struct kafka_handler *kafka = object;
+
+	serve_until(kafka, until_ns > PURGE_NS ? until_ns - PURGE_NS : 0, outcome);
+	kafka->is_finishing = true;
+	if (kafka->window.open && kafka->producer) {
+		rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+							RD_KAFKA_PURGE_F_NON_BLOCKING);
+		serve_until(kafka, clock_ns(CLOCK_MONOTONIC) + PURGE_NS, outcome);
+	}
+	abandon(kafka, outcome);
+	log_end(kafka, outcome);
+}
+
+static void kafka_close(void *object)
+{
+	struct kafka_handler *kafka = object;
+
+	if (!kafka)
+		return;
+	close_producer(kafka);
+	topics_clear(&kafka->topics);
+	if (kafka->conf)
+		rd_kafka_conf_destroy(kafka->conf);
+	closep(&kafka->wake);
+	window_clear(&kafka->window);
+	numbers_free(kafka->numbers);
+	free(kafka->site);
+	free(kafka->topic);
+	free(kafka);
+}
+DEFINE_CLEANUP(struct kafka_handler *, kafka_close)
+
+static int kafka_open(const void *object, const struct handler_context *context,
+	char why[static WHY_MAX], void **ret)
+{
+	const struct kafka_settings *settings = object;
+	CLEANUP(kafka_closep) struct kafka_handler *kafka = calloc(1, sizeof(*kafka));
+	int r;
+
+	if (!kafka)
+		return -ENOMEM;
+	kafka->wake = -1;
+	kafka->name = context->name;
+	kafka->trouble = (struct trouble){
+		.name = context->name, .ledger = context->ledger, .object = kafka};
+	kafka->partition_key = settings->partition_key;
+	kafka->has_headers = settings->common.metadata;
+	kafka->ack_timeout = settings->common.ack_timeout;
+	kafka->site = strdup(settings->common.site);
+	kafka->topic = strdup(settings->topic);
+	kafka->numbers = numbers_new();
+	if (!kafka->site || !kafka->topic || !kafka->numbers ||
+		window_init(&kafka->window, (unsigned)settings->common.window, 0) < 0)
+		return -ENOMEM;
+	kafka->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (kafka->wake < 0)
+		return because(why, -errno, "eventfd: %s", strerror(errno));
+	r = conf_new(settings, context->name, why, &kafka->conf);
+	if (r >= 0)
+		*ret = take(kafka);
+	return r;
+}
+
+static void kafka_begin(void *object)
+{
+	start_producer(object);
+}
+
+static bool kafka_doubt(const void *settings, char why[static WHY_MAX])
+{
+	return conf_doubt(settings, why);
+}
+
+static unsigned kafka_needs(const void *object)
+{
+	const struct kafka_settings *settings = object;
+	unsigned needs = NEED_DATAGRAMS | NEED_TIMESTAMP;
+
+	if (settings->partition_key == PARTITION_BY_SOURCE)
+		needs |= NEED_SOURCE;
+	return settings->common.metadata ? needs | NEED_ALL : needs;
+}
+
+const struct handler_kind engine = {
+	.counters = kafka_counters,
+	.needs = kafka_needs,
+	.open = kafka_open,
+	.doubt = kafka_doubt,
+	.begin = kafka_begin,
+	.deliver = kafka_deliver,
+	.deadline = kafka_deadline,
+	.descriptor = kafka_descriptor,
+	.serve = kafka_serve,
+	.ready = kafka_ready,
+	.exclusive = true, /* for the order: what the one before has comes first */
+	.held_bytes = kafka_held_bytes,
+	.finish = kafka_finish,
+	.close = kafka_close,
+};

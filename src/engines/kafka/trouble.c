@@ -1,0 +1,83 @@
+#include "engines/kafka/trouble.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "handlers/ledger.h"
+
+const char *trouble_text(const char *string, char ret[static WHY_MAX])
+{
+	AUTO_TEXT struct text text = {0};
+
+	text_append_escaped(&text, string, strlen(string));
+	snprintf(ret, WHY_MAX, "%s", text_string(&text));
+	return ret;
+}
+
+void trouble_show(struct trouble *trouble, int cause, const void *topic, const char *text)
+{
+	bool is_new = trouble->cause != cause || trouble->topic != topic;
+
+	trouble->cause = cause;
+	trouble->topic = topic;
+	ledger_set_error(trouble->ledger, trouble->object, text);
+	if (is_new && log_limit_pass(&trouble->limit))
+		log_warning("handler %s: %s", trouble->name, text);
+}
+
+void trouble_end(struct trouble *trouble, const void *topic)
+{
+	if (!trouble->cause || (trouble->topic && trouble->topic != topic))
+		return;
+	trouble->cause = trouble->heard_cause = 0;
+	trouble->topic = NULL;
+	trouble->limit = (struct log_limit){0};
+	ledger_set_error(trouble->ledger, trouble->object, NULL);
+	log_notice("handler %s: Kafka takes datagrams again", trouble->name);
+}
+
+static const char *hint(int cause, const char *text)
+{
+	if (cause == RD_KAFKA_RESP_ERR__SSL || strstr(text, "SSL routines"))
+		return "; see tls, ca, certificate and key, and the names in brokers";
+	if (cause == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+		return "; see sasl, username and password_file";
+	return cause == RD_KAFKA_RESP_ERR__RESOLVE ? "; see brokers" : "";
+}
+
+static void cut(char *text, const char *from)
+{
+	char *found = strstr(text, from);
+
+	if (found)
+		*found = '\0';
+}
+
+/* "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms
+ * in state CONNECT)": without its end, and without advice in the library's own words. */
+void trouble_hear(struct trouble *trouble, int cause, const char *reason)
+{
+	char text[WHY_MAX];
+
+	trouble_text(reason, text);
+	cut(text, " (after ");
+	cut(text, ": broker certificate could not be verified");
+	trouble->heard_cause = cause;
+	snprintf(trouble->heard, sizeof(trouble->heard), "%.170s%s", text, hint(cause, text));
+}
+
+void trouble_show_heard(struct trouble *trouble, uint64_t silence_ns)
+{
+	char text[WHY_MAX];
+
+	if (trouble->heard_cause) {
+		trouble_show(trouble, trouble->heard_cause, NULL, trouble->heard);
+		return;
+	}
+	snprintf(text, sizeof(text), "no broker has acknowledged anything for %llu ms",
+		silence_ns / NS_PER_MS);
+	trouble_show(trouble, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, text);
+}
