@@ -75,7 +75,7 @@ int control_new(struct event_base *base, const struct control_backend *backend, 
 	if (!control)
 		return because(why, -ENOMEM, "out of memory");
 	client_set_init(&control->clients, base, backend, method_dispatch);
-	turns_init(&control->accepting, base);
+	turns_init(&control->accepting, base, true);
 	options.turns = &control->accepting;
 	r = listener_new(base, &options, on_accept, control, why, &control->listener);
 	if (r < 0) {

@@ -110,7 +110,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 	groups->changed = setup->changed;
 	groups->argument = setup->argument;
 	context = &groups->context;
-	turns_init(&groups->accepting, base);
+	turns_init(&groups->accepting, base, true);
 	*context = (struct group_context){.base = base,
 		.arena = memory ? arena_new(memory) : NULL,
 		.users = setup->users,

@@ -20,10 +20,12 @@
  * wrong, and to change it. */
 #define RESCUE_MAX 4
 
-/* Connections that are checked before one is refused, and how many of those may turn out to have
- * something unread: what refusing costs is bounded, too. */
+/* Connections that are checked before one is refused, how many of those may turn out to have
+ * something unread, and how long it takes until they are checked again where none had gone: what
+ * refusing costs is bounded, too. */
 #define CHECKED_MAX 64
 #define UNREAD_MAX 4
+#define NONE_GONE_NS NS_PER_MS
 
 struct share {
 	struct link link; /* in the slots */
@@ -128,11 +130,14 @@ static int may_enter(struct slots *slots, const struct user *user, int fd)
 /* Closes connections of the user whose other side has gone. Returns how many. */
 static unsigned close_gone(struct user *user)
 {
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct slot *slot, *checked[CHECKED_MAX];
 	struct pollfd fds[CHECKED_MAX];
 	unsigned closed = 0, unread = 0;
 	nfds_t count = 0;
 
+	if (now - user->none_gone_ns < NONE_GONE_NS)
+		return 0;
 	list_for_each(slot, &user->slots, link) {
 		if (count == CHECKED_MAX)
 			break;
@@ -151,6 +156,8 @@ static unsigned close_gone(struct user *user)
 		else
 			unread++;
 	}
+	if (!closed)
+		user->none_gone_ns = now;
 	return closed;
 }
 

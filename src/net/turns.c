@@ -32,7 +32,7 @@ static void serve_round(struct turns *turns)
 		turn->serve(turn);
 		now = clock_ns(CLOCK_MONOTONIC);
 	}
-	if (now > turns->end_ns)
+	if (now > turns->end_ns && !turns->are_short)
 		turns->debt_ns = now - turns->end_ns;
 	if (turns->debt_ns > DEBT_MAX_NS)
 		turns->debt_ns = DEBT_MAX_NS;
@@ -56,9 +56,9 @@ static void on_turn(evutil_socket_t fd, short what, void *argument)
 		timer_start(&turns->event, &at_once);
 }
 
-void turns_init(struct turns *turns, struct event_base *base)
+void turns_init(struct turns *turns, struct event_base *base, bool are_short)
 {
-	*turns = (struct turns){0};
+	*turns = (struct turns){.are_short = are_short};
 	list_init(&turns->queue);
 	evtimer_assign(&turns->event, base, on_turn, turns);
 }

@@ -34,10 +34,13 @@ struct turns {
 	struct link queue;
 	uint64_t end_ns; /* of this round, CLOCK_MONOTONIC */
 	uint64_t debt_ns; /* what rounds took beyond TURN_NS; rounds without turns pay for it */
+	bool are_short;
 	bool serving;
 };
 
-void turns_init(struct turns *turns, struct event_base *base);
+/* Where turns are short, what a round took beyond TURN_NS is what the daemon waited for the
+ * processor, and nothing is owed for it. */
+void turns_init(struct turns *turns, struct event_base *base, bool are_short);
 void turns_clear(struct turns *turns);
 
 /* Appends to the queue that the loop serves. */

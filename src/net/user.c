@@ -15,7 +15,7 @@ void users_init(struct users *users, struct event_base *base)
 {
 	*users = (struct users){0};
 	list_init(&users->list);
-	turns_init(&users->turns, base);
+	turns_init(&users->turns, base, false);
 }
 
 void users_clear(struct users *users)

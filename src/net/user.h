@@ -44,6 +44,7 @@ struct user {
 	struct turn turn;
 	struct link ready; /* turns of connections that have something to do */
 	struct link slots; /* of its connections: slots.h */
+	uint64_t none_gone_ns; /* when none of those that were checked had gone */
 	bool privileged; /* root, or the daemon's own */
 	uint64_t delivery_ns; /* time taken beyond the share */
 	uint64_t marked_ns; /* when that was last known, CLOCK_MONOTONIC */

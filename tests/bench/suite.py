@@ -1,6 +1,6 @@
 """All cases of the bench, in the order of the table."""
 
-from bench import cases_instructions, cases_life, cases_local, cases_many, cases_receive, cases_record, cases_relay, cases_scale, cases_send, plot
+from bench import cases_brokers, cases_instructions, cases_life, cases_local, cases_many, cases_receive, cases_record, cases_relay, cases_scale, cases_send, plot
 
 ALL = [
     *cases_receive.CASES,
@@ -9,6 +9,7 @@ ALL = [
     *cases_local.CASES,
     *cases_send.CASES,
     *cases_many.CASES,
+    *cases_brokers.CASES,
     *cases_life.CASES,
     *cases_instructions.CASES,
     *cases_scale.CASES,

@@ -45,12 +45,17 @@ class Broker:
         self.got = []  # payloads that groups have delivered
         self.control = None
         self.closed = False
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self.accept, daemon=True)
+        self.acceptor.start()
 
     def close(self):
         with self.lock:
             self.closed = True
             self.lock.notify_all()
+        # Closing does not end accept(): once the number of the descriptor is in use again, the thread could take the
+        # connections of another broker.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.acceptor.join()
         self.listener.close()
         if self.connections:
             self.control.shutdown(socket.SHUT_RDWR)
@@ -64,7 +69,7 @@ class Broker:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
             with self.lock:
                 # Whoever was there has acknowledged what it had to, and closed: that is read first.
-                self.lock.wait_for(lambda: not self.connections, 1)
+                self.lock.wait_for(lambda: not self.connections or self.closed, 1)
                 self.connections += 1
                 self.sessions += 1
                 self.most = max(self.most, self.connections)
@@ -123,6 +128,10 @@ class Broker:
     def count(self, packet):
         """Has the engine count something that needs no place."""
         self.control.sendall(packet)
+
+    def flood(self, group, payload):
+        """Has the engine hand over this message as often as it is taken, for as long as the daemon runs."""
+        self.count(b"R" + group.encode() + b"\0" + payload)
 
     def wait_acknowledged(self, count=None):
         wait_until(lambda: self.acknowledged >= (len(self.messages) if count is None else count), "acknowledgements")

@@ -244,12 +244,12 @@ class NatsCluster:
 
 class Mosquitto(Broker):
     """A mosquitto that keeps what it is given on a directory. passwords is {user: password}; acl the text of its file; more is
-    lines for its configuration; config replaces all of it. In both $DIR is its directory."""
+    lines for its configuration; config replaces all of it. In both $DIR is its directory. A log_type of all has a line for each message."""
 
     program = "mosquitto"
 
     def __init__(self, host, directory, name="mosquitto", address=None, port=MQTT_PORT, tls=None, verify=False, passwords=None,
-                 acl=None, persistence=True, more="", config=None):
+                 acl=None, persistence=True, log_type="all", more="", config=None):
         super().__init__(host, directory, name, address or host.v4, port)
         lines = [f"listener {port} {self.address}"]
         if tls:
@@ -264,7 +264,7 @@ class Mosquitto(Broker):
             lines += [f"acl_file {self.write('acl', acl)}"]
         if persistence:
             lines += ["persistence true", f"persistence_location {self.directory}/"]
-        lines += ["log_dest stderr", "log_type all", "set_tcp_nodelay true", "max_queued_messages 0"]
+        lines += ["log_dest stderr", *(f"log_type {kind}" for kind in log_type.split()), "set_tcp_nodelay true", "max_queued_messages 0"]
         # Where it starts as root it would go on as a user who cannot write here.
         text = config or "\n".join([*lines, more, ""])
         self.write("conf", text.replace("$DIR", self.directory) + "user root\n")

@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import threading
+from functools import partial
 
 PRODUCE, API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 0, 18, 17, 36
 SASL_FAILED, OUT_OF_ORDER, DUPLICATE = 58, 45, 46
@@ -37,34 +38,34 @@ def write_frame(sock, data):
     sock.sendall(struct.pack("!i", len(data)) + data)
 
 
-def digest(key, data):
-    return hmac.new(key, data, hashlib.sha256).digest()
-
-
 def check_plain(users, exchange):
     _, user, password = exchange(b"").split(b"\0")
     return users.get(user.decode()) == password.decode()
 
 
-def check_scram(users, exchange):
-    """SCRAM-SHA-256, RFC 5802."""
+def check_scram(users, exchange, algorithm):
+    """RFC 5802."""
+    def digest(key, data):
+        return hmac.new(key, data, algorithm).digest()
+
     first = exchange(b"").decode().split(",", 2)[2]
     fields = dict(field.split("=", 1) for field in first.split(","))
     password = users.get(fields["n"], "").encode()
     second = f"r={fields['r']}server,s={base64.b64encode(SALT).decode()},i={ITERATIONS}"
     final = exchange(second.encode()).decode()
     without_proof, _, proof = final.rpartition(",p=")
-    salted = hashlib.pbkdf2_hmac("sha256", password, SALT, ITERATIONS)
-    stored = hashlib.sha256(digest(salted, b"Client Key")).digest()
+    salted = hashlib.pbkdf2_hmac(algorithm, password, SALT, ITERATIONS)
+    stored = hashlib.new(algorithm, digest(salted, b"Client Key")).digest()
     signed = f"{first},{second},{without_proof}".encode()
     key = bytes(a ^ b for a, b in zip(base64.b64decode(proof), digest(stored, signed)))
-    if not password or hashlib.sha256(key).digest() != stored:
+    if not password or hashlib.new(algorithm, key).digest() != stored:
         return False
     exchange.last = b"v=" + base64.b64encode(digest(digest(salted, b"Server Key"), signed))
     return True
 
 
-MECHANISMS = {"PLAIN": check_plain, "SCRAM-SHA-256": check_scram}
+MECHANISMS = {"PLAIN": check_plain, "SCRAM-SHA-256": partial(check_scram, algorithm="sha256"),
+              "SCRAM-SHA-512": partial(check_scram, algorithm="sha512")}
 
 
 class Exchange:

@@ -6,11 +6,11 @@
  * standard input say, with a line "ok" for each:
  *
  *     topic NAME PARTITIONS       creates it
- *     down | up                   all brokers: down closes all connections and refuses new ones
- *     rtt MS                      the delay of each answer
- *     errors API CODE COUNT       the next COUNT requests with this number (Produce is 0) are
- * answered with this error topic-error NAME CODE       what brokers say of the topic from now on;
- * 0: nothing is wrong
+ *     down [ID] | up [ID]         this broker, or all: down closes all connections and refuses new
+ * ones leader NAME PARTITION ID    the broker that leads the partition from now on rtt MS the delay
+ * of each answer errors API CODE COUNT       the next COUNT requests with this number (Produce is
+ * 0) are answered with this error topic-error NAME CODE       what brokers say of the topic from
+ * now on; 0: nothing is wrong
  *
  * It ends at the end of its input. The mock keeps at most 100,000 messages, or 5 MB, of a
  * partition: whoever wants all of more must read along. */
@@ -50,6 +50,12 @@ static void obey(struct cluster *cluster, const char *line)
 	else if (sscanf(line, "rtt %d", &a) == 1)
 		for (int id = 1; id <= cluster->brokers; id++)
 			rd_kafka_mock_broker_set_rtt(cluster->mock, id, a);
+	else if (sscanf(line, "leader %255s %d %d", name, &a, &b) == 3)
+		rd_kafka_mock_partition_set_leader(cluster->mock, name, a, b);
+	else if (sscanf(line, "down %d", &a) == 1)
+		rd_kafka_mock_broker_set_down(cluster->mock, a);
+	else if (sscanf(line, "up %d", &a) == 1)
+		rd_kafka_mock_broker_set_up(cluster->mock, a);
 	else if (strcmp(line, "down\n") == 0)
 		for (int id = 1; id <= cluster->brokers; id++)
 			rd_kafka_mock_broker_set_down(cluster->mock, id);

@@ -1,6 +1,7 @@
 """Handlers of type kafka, with librdkafka's mock of a cluster: no real broker is at hand. It keeps what it is sent in
 memory. TLS, users, and what brokers do with the sequence numbers of idempotent producers is what the tests put before it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from harness import kafka
 from harness.credentials import Authority
-from harness.daemon import run_mcastd
+from harness.daemon import ROOT, run_mcastd
 from harness.kafka import Cluster, Consumer
 from harness.kafka_front import Front
 from harness.peers import Blast, send
@@ -101,6 +102,15 @@ def test_a_datagram_becomes_a_message_with_its_origin(net, cluster, start, blast
     assert settled(daemon, 3)["delivered"] == 3
 
 
+def test_events_are_messages_too(net, cluster, start):
+    cluster.tell("topic mcast.events 1")
+    silent = f'silent: {{ address = "239.14.0.3"; port = {PORT}; interfaces = ["eth0"]; expect_within = "1s"; }};'
+    start(config(cluster, 'partition_key = "source";', silent) + 'events: { handlers = ["hq"]; };')
+    with Consumer(cluster, "mcast.events") as consumer:
+        wait_until(lambda: ("silence", "-") in [(json.loads(payload)["event"], key)
+                                                for _, key, _, _, payload in consumer.messages()], "the event")
+
+
 def test_without_headers_a_message_is_the_payload_alone(net, cluster, start):
     start(config(cluster, "headers = false; partition_key = \"none\";"))
     with Consumer(cluster, TOPIC) as consumer:
@@ -144,6 +154,24 @@ def test_an_outage_of_two_seconds_loses_repeats_and_reorders_nothing(net, cluste
             wait_for_error(daemon, "Connection refused")
             cluster.tell("up")
             look_for(daemon, 2)
+        handler = settled(daemon, sender.sent)
+        assert consumer.wait(sender.sent) == list(range(sender.sent))
+    assert (handler["delivered"], dropped(handler), handler["error"]) == (sender.sent, {}, None)
+
+
+def test_a_leader_that_goes_away_and_another_one_lose_repeat_and_reorder_nothing(net, cluster, start, blast):
+    cluster.tell(f"leader {TOPIC} 0 1")
+    daemon = start(config(cluster, PACKED))
+    with Consumer(cluster, TOPIC) as consumer:
+        with stream(blast, net) as sender:
+            look_for(daemon, 1)
+            cluster.tell("down 1")
+            look_for(daemon, 1)
+            cluster.tell(f"leader {TOPIC} 0 2")
+            look_for(daemon, 1)
+            cluster.tell("up 1")
+            cluster.tell(f"leader {TOPIC} 0 3")
+            look_for(daemon, 1)
         handler = settled(daemon, sender.sent)
         assert consumer.wait(sender.sent) == list(range(sender.sent))
     assert (handler["delivered"], dropped(handler), handler["error"]) == (sender.sent, {}, None)
@@ -362,7 +390,7 @@ def test_what_is_wrong_with_certificates_is_said(net, hidden, start, made, certi
         assert "see tls, ca, certificate and key" in daemon.handler("hq")["error"] and said in daemon.log()
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_user_with_the_password_delivers(net, hidden, start, blast, made, mechanism):
     keys = tls(made) + f'sasl = "{mechanism}"; username = "plant-1"; password_file = "{made.password}";'
     with Front(net.host, hidden, made.server, users={"plant-1": SECRET}) as front:
@@ -372,13 +400,24 @@ def test_a_user_with_the_password_delivers(net, hidden, start, blast, made, mech
     assert SECRET not in daemon.log() + str(daemon.call("ListHandlers"))
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_a_wrong_password_is_said_and_nowhere_shown(net, hidden, start, made, mechanism):
     keys = f'sasl = "{mechanism}"; username = "plant-1"; password_file = "{made.wrong_password}";'
     with Front(net.host, hidden, users={"plant-1": SECRET}):
         daemon = start(config(hidden, keys))
         wait_for_error(daemon, "see sasl, username and password_file")
         assert "not quite" not in daemon.log() + str(daemon.call("ListHandlers"))
+
+
+def test_the_example_of_a_configuration_delivers_to_a_cluster_that_knows_its_user(net, hidden, start, blast, made):
+    with open(f"{ROOT}/packaging/examples/kafka/mcastd.conf") as file:
+        text = re.sub(r"brokers = .*", f"brokers = [{hidden.quoted}];", file.read())
+    text = text.replace("kafka-ca.pem", made.ca).replace("kafka-password", str(made.password)).replace(
+        '"233.252.0.1"', f'"{GROUP}"').replace("port = 5004", f"port = {PORT}")
+    with Front(net.host, hidden, made.server, users={"plant-1": SECRET}):
+        daemon = start(text)
+        blast(net.peer, GROUP, PORT, 1, interface="eth0")
+        wait_until(lambda: daemon.handler("analysis")["delivered"] == 1, "the acknowledgement")
 
 
 # What --check says, and what does not depend on a cluster

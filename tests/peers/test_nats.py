@@ -11,7 +11,7 @@ import pytest
 
 from harness.brokers import NatsCluster, NatsServer
 from harness.credentials import Authority, NKey, Operator
-from harness.daemon import Daemon
+from harness.daemon import MCASTD, Daemon
 from harness.peers import receive, receiver_on, send
 from harness.waiting import wait_until
 
@@ -113,13 +113,13 @@ def server(sites, tmp_path):
 
 
 @contextmanager
-def two_daemons(sites, server, more="", stream="mcast"):
+def two_daemons(sites, server, more="", binary=MCASTD):
     """A daemon at each site, both ways."""
     urls = server.urls if isinstance(server, NatsCluster) else [server.url]
-    with Daemon(sites.first.host, config("plant-1", urls, more)) as first, \
-            Daemon(sites.second.host, config("plant-2", urls, more)) as second:
+    with Daemon(sites.first.host, config("plant-1", urls, more), binary) as first, \
+            Daemon(sites.second.host, config("plant-2", urls, more), binary) as second:
         if "none" not in more:
-            wait_bound(server, consumer("plant-1"), consumer("plant-2"), stream=stream)
+            wait_bound(server, consumer("plant-1"), consumer("plant-2"))
         yield first, second
 
 
@@ -292,7 +292,7 @@ def test_nothing_is_lost_repeated_or_disordered_while_the_wan_is_cut(sites, serv
     def cut():
         getattr(sites, site).cut()
         time.sleep(2)
-        getattr(sites, site).mend()
+        getattr(sites, site).restore()
 
     outage(sites, pair, blast, sinks, cut)
 
@@ -361,12 +361,26 @@ def test_a_full_stream_is_named_and_what_is_sent_meanwhile_waits(sites, server, 
             assert [m.payload.split()[1] for m in client.messages("mcast")] == [b"%d" % n for n in range(300)]
 
 
+def wait_command(daemon, stream):
+    """What the command of an error makes: the name of a stream, and its subjects."""
+    command = wait_until(lambda: re.search(rf"nats stream add ({stream}) --subjects '(\S+)'", hq(daemon)["error"] or ""), "the command")
+    return command[1], command[2]
+
+
+def test_a_stream_of_the_configuration_that_is_missing_is_named_with_the_command_that_makes_it(sites, tmp_path):
+    with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
+        client.create_stream("here", "mcast.*.plant-1")
+        with Daemon(sites.first.host, config("plant-1", [server.url], 'sites = ["plant-2"]; stream = "there";')) as daemon:
+            client.create_stream(*wait_command(daemon, "there"))
+            wait_until(lambda: client.consumers("there"), "the consumer")
+            wait_until(lambda: hq(daemon)["error"] is None, "no error")
+
+
 def test_a_missing_stream_is_named_with_the_command_that_makes_it(sites, tmp_path):
     with NatsServer(sites.broker, tmp_path) as server, server.client() as client, \
             Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
         send(sites.first.peer, b"early", GROUP, PORT, "eth0")
-        wait_until(lambda: "nats stream add" in (hq(daemon)["error"] or ""), "the command")
-        client.create_stream("mcast", "mcast.>")
+        client.create_stream(*wait_command(daemon, "mcast"))
         assert wait_settled(daemon, 1)["delivered"] == 1
         wait_bound(server, consumer("plant-1"))
         wait_until(lambda: hq(daemon)["error"] is None, "no error")
@@ -489,6 +503,12 @@ def test_a_server_without_tls_is_not_spoken_to_where_tls_is_asked_for(sites, ser
         wait_error(daemon, "it does not speak TLS")
 
 
+def test_a_server_that_wants_tls_is_named_with_the_scheme_to_write(sites, tmp_path, made):
+    with NatsServer(sites.broker, tmp_path, tls=made.server) as server, \
+            Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
+        wait_error(daemon, 'it wants TLS: write tls:// into "servers"')
+
+
 def test_an_nkey_logs_in_and_a_wrong_one_is_named(sites, tmp_path):
     right, wrong = NKey(tmp_path / "keys", "right"), NKey(tmp_path / "keys", "wrong")
     with NatsServer(sites.broker, tmp_path, more=users(f"{{ nkey: {right.public} }}")) as server:
@@ -546,3 +566,107 @@ def test_two_daemons_with_the_same_site_and_handler_are_told(sites, server):
         with Daemon(sites.first.second, config("plant-1", [server.url])) as second:
             wait_error(second, "is in use: another daemon has this site")
             assert hq(first)["error"] is None
+
+
+# Long ones
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("run", range(5))
+def test_a_cluster_whose_leader_is_killed_loses_repeats_and_disorders_nothing(sites, tmp_path, blast, sinks, release, run, say):
+    count, rate = 200_000, 20_000
+    with NatsCluster(sites.brokers, tmp_path) as cluster:
+        with cluster.client() as client:
+            client.create_stream("mcast", "mcast.>", replicas=3)
+        cluster.wait_current("mcast")
+        leader = cluster.leader("mcast")
+        with two_daemons(sites, cluster, binary=release) as pair, sinks(sites.second.peer, GROUP, PORT) as sink, looking_at(*pair):
+            with flow(blast, sites.first.peer, count, rate, 64):
+                sink.wait(3 * rate)
+                leader.kill()
+                pause = longest_pause(sink, 6)
+                leader.start()
+            report = sink.wait(count, 120)
+            assert_all(report, count)
+            assert wait_settled(pair[0], count)["delivered"] == count
+    say(f"run {run + 1}: nothing came for {pause:.1f} s after the leader was killed")
+    assert pause < 15
+
+
+def longest_pause(sink, seconds):
+    """The longest time in which nothing comes, looked at from now on, and until it comes again."""
+    longest, last, received = 0, time.monotonic(), sink.look()["received"]
+    end = last + seconds
+    while time.monotonic() < end or received == sink.look()["received"]:
+        now, current = time.monotonic(), sink.look()["received"]
+        if current != received:
+            longest, last, received = max(longest, now - last), now, current
+        assert now - last < 90
+        time.sleep(0.02)
+    return max(longest, time.monotonic() - last)
+
+
+@pytest.mark.long
+def test_while_the_server_is_away_for_a_minute_memory_is_bounded_and_another_group_loses_nothing(sites, server, blast, release,
+                                                                                                say):
+    queue, window, rate = 64 << 20, 1024, 20_000
+    text = config("plant-1", [server.url], inputs=False).replace("512M", "64M").replace("groups: {", f"""groups: {{ near: {{
+        address = "{OTHER}"; port = {PORT}; interfaces = ["eth0"]; handlers = ["file"]; receive_buffer = "16M"; }};""").replace(
+        "handlers: {", 'handlers: { file: { type = "file"; path = "$DIR/near"; format = "raw"; };')
+    with Daemon(sites.first.host, text, release) as daemon:
+        wait_until(lambda: "connected to" in daemon.log(), "the connection")
+        blast(sites.first.peer, GROUP, PORT, rate, 64, interface="eth0", rate=rate)
+        wait_settled(daemon, rate)
+        before = resident(daemon)
+        server.kill()
+        with blast.stream(sites.first.peer, OTHER, PORT, 64, interface="eth0", rate=1000) as other:
+            blast(sites.first.peer, GROUP, PORT, 60 * rate, 64, interface="eth0", rate=rate)
+        daemon.wait_arrived("near", other.sent)
+        file = daemon.wait_idle("file")
+        assert file["delivered"] == other.sent and daemon.group("near")["kernelDropped"] == 0
+        handler, grown = hq(daemon), resident(daemon) - before
+        assert set(reason for reason, number in handler["dropped"].items() if number) == {"queue"}, handler
+        say(f"grown by {grown >> 20} MB, {handler['queued']} wait, {handler['dropped']['queue']} dropped")
+        assert grown <= queue + window * 64 + (16 << 20)
+        daemon.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        daemon.process.wait(15)
+        say(f"ended after {time.monotonic() - began:.1f} s")
+        dropped = [int(number) for number in re.findall(r"hq: (\d+) datagrams? dropped", daemon.log())]
+        assert sum(dropped) == handler["queued"], daemon.log()
+
+
+def resident(daemon):
+    with open(f"/proc/{daemon.process.pid}/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def cpu(daemon):
+    """Seconds of processor time."""
+    with open(f"/proc/{daemon.process.pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+@pytest.mark.long
+def test_what_a_datagram_costs_and_how_many_are_acknowledged(sites, server, blast, release, say):
+    for rate, count in (40_000, 400_000), (0, 400_000):
+        with Daemon(sites.first.host, config("plant-1", [server.url], inputs=False), release) as daemon:
+            wait_until(lambda: "connected to" in daemon.log(), "the connection")
+            used, began = cpu(daemon), time.monotonic()
+            blast(sites.first.peer, GROUP, PORT, count, 64, interface="eth0", rate=rate)
+            handler = wait_settled(daemon, count - daemon.group("news")["kernelDropped"])
+            took = time.monotonic() - began
+            say(f"{rate or 'all'} of 64 B a second: {handler['delivered'] / took:.0f} acknowledged a second, "
+                f"{(cpu(daemon) - used) / count * 1e6:.1f} us each, {handler['counters']['resent']} sent again")
+            assert handler["counters"]["resent"] == 0
+
+
+@pytest.mark.long
+def test_how_long_a_datagram_is_on_its_way(sites, server, blast, sinks, release, say):
+    with two_daemons(sites, server, binary=release) as pair, sinks(sites.second.peer, GROUP, PORT) as sink:
+        blast(sites.first.peer, GROUP, PORT, 100_000, 200, interface="eth0", timed=True, rate=20_000)
+        report = sink.wait(100_000)
+        assert_all(report, 100_000)
+        assert hq(pair[0])["counters"]["resent"] == 0
+    say(f"p50 {report['p50']:.0f} us, p99 {report['p99']:.0f} us")

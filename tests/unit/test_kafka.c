@@ -15,6 +15,7 @@
 #include "data/window.h"
 #include "engines/kafka/conf.h"
 #include "engines/kafka/message.h"
+#include "engines/kafka/topics.h"
 #include "engines/kafka/trouble.h"
 #include "engines/keys.h"
 #include "handlers/ledger.h"
@@ -178,6 +179,29 @@ static void only_what_a_slot_has_and_was_not_sent_is_unsent(void **state)
 	message_forget(&slot);
 }
 
+/* ---- Topics ---- */
+
+static void each_group_has_one_topic_in_whatever_order_they_come(void **state)
+{
+	static const char *const groups[] = {"news", "feed", "zebra", "alpha", "news", "alpha"};
+	struct topic *found[ARRAY_SIZE(groups)];
+	struct topics topics = {0};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
+		found[i] = topics_find(&topics, "mcast.%g", groups[i]);
+		assert_non_null(found[i]);
+		assert_string_equal(found[i]->group, groups[i]);
+	}
+	assert_int_equal(topics.count, 4);
+	assert_ptr_equal(found[0], found[4]);
+	assert_ptr_equal(found[3], found[5]);
+	assert_string_equal(found[2]->name, "mcast.zebra");
+	topics_release(&topics);
+	topics_clear(&topics);
+	assert_int_equal(topics.count, 0);
+}
+
 /* ---- What is wrong ---- */
 
 static void what_the_library_says_of_a_connection_is_shortened_and_gets_a_hint(void **state)
@@ -201,6 +225,9 @@ static void what_the_library_says_of_a_connection_is_shortened_and_gets_a_hint(v
 			"certificate and key, and the names in brokers"},
 		{RD_KAFKA_RESP_ERR__AUTHENTICATION, "no\x1b[31m",
 			"no\\x1b[31m; see sasl, username and password_file"},
+		{RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, "3/3 brokers are down",
+			"3/3 brokers are down; they close the connection and do not say why: see "
+			"tls, sasl and brokers"},
 	};
 	struct trouble trouble = {0};
 
@@ -244,6 +271,7 @@ int main(void)
 		TEST(a_message_comes_out_of_its_slot_as_it_went_in),
 		TEST(an_empty_message_without_key_and_headers_is_one),
 		TEST(only_what_a_slot_has_and_was_not_sent_is_unsent),
+		TEST(each_group_has_one_topic_in_whatever_order_they_come),
 		TEST(what_the_library_says_of_a_connection_is_shortened_and_gets_a_hint),
 		TEST(the_trouble_of_one_topic_does_not_end_with_another),
 	};

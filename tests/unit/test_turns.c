@@ -225,6 +225,47 @@ static void spin(uint64_t ns)
 		;
 }
 
+struct accepting {
+	struct turns turns;
+	struct turn turn;
+	unsigned left;
+};
+
+/* A turn in which the daemon waits for the processor. */
+static void serve_while_away(struct turn *turn)
+{
+	struct accepting *accepting = container_of(turn, struct accepting, turn);
+
+	strcat(seen, "a");
+	spin(10 * TURN_NS);
+	if (--accepting->left)
+		turns_wait(&accepting->turns, turn);
+	else
+		event_base_loopbreak(event_get_base(&accepting->turns.event));
+}
+
+static void test_short_turns_owe_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct accepting accepting = {.turn.serve = serve_while_away, .left = 3};
+	struct event *datagram;
+	int pipes[2];
+
+	turns_init(&accepting.turns, fixture->base, true);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(write(pipes[1], "x", 1), 1);
+	datagram = event_new(fixture->base, pipes[0], EV_READ | EV_PERSIST, on_datagram, NULL);
+	event_add(datagram, NULL);
+	turns_wait(&accepting.turns, &accepting.turn);
+	event_base_dispatch(fixture->base);
+	for (const char *at = seen; *at && at[1]; at += 1 + strspn(at + 1, "!"))
+		assert_in_range(strspn(at + 1, "!"), 1, 2); /* owing, there are eight */
+	event_free(datagram);
+	turns_clear(&accepting.turns);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 /* The user's connections are written to without a pause, until it is their user's turn to wait. */
 static unsigned deliver_until_over(struct user *user, unsigned most)
 {
@@ -309,6 +350,7 @@ int main(void)
 		TEST(test_what_one_user_holds_does_not_count_for_the_other),
 		TEST(test_all_together_do_not_hold_up_the_privileged),
 		TEST(test_a_round_that_took_long_is_paid_for_with_rounds_without_turns),
+		TEST(test_short_turns_owe_nothing),
 		TEST(test_delivering_to_one_user_takes_a_share_of_the_time),
 		TEST(test_a_single_connection_takes_what_it_takes),
 		TEST(test_delivering_to_the_privileged_takes_what_it_takes),

@@ -21,14 +21,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "base/array.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "data/numbers.h"
 #include "data/window.h"
 #include "engines/kafka/conf.h"
 #include "engines/kafka/message.h"
+#include "engines/kafka/topics.h"
 #include "engines/kafka/trouble.h"
 #include "engines/keys.h"
 #include "formats/envelope.h"
@@ -57,19 +56,6 @@ enum {
 static const char *const kafka_counters[] = {
 	"unknownTopic", "notAuthorized", "tooLarge", "expired", "producerRestarts", "resent", NULL};
 
-/* The topic of a group. */
-struct topic {
-	rd_kafka_topic_t *handle; /* of the producer of now; NULL: not used yet */
-	struct log_limit limit;
-	char *group;
-	char name[ENGINE_ADDRESS_MAX];
-};
-
-struct topics {
-	struct topic **items; /* by group */
-	size_t count;
-};
-
 struct kafka_handler {
 	const char *name;
 	char *site, *topic;
@@ -96,53 +82,6 @@ struct kafka_handler {
 	struct trouble trouble;
 	struct log_limit library_limit;
 };
-
-/* ---- Topics ---- */
-
-static int compare_group(const void *group, const void *item)
-{
-	return strcmp(group, (*(struct topic *const *)item)->group);
-}
-
-static void topic_free(struct topic *topic)
-{
-	free(topic->group);
-	free(topic);
-}
-DEFINE_CLEANUP(struct topic *, topic_free)
-
-static struct topic *topic_new(const struct kafka_handler *kafka, const char *group)
-{
-	CLEANUP(topic_freep) struct topic *topic = calloc(1, sizeof(*topic));
-
-	if (!topic || !(topic->group = strdup(group)) ||
-		engine_address(topic->name, sizeof(topic->name), kafka->topic, group) < 0)
-		return NULL;
-	return take(topic);
-}
-
-/* The topic of a group, or NULL without memory. */
-static struct topic *find_topic(struct kafka_handler *kafka, const char *group)
-{
-	struct topics *topics = &kafka->topics;
-	size_t place = lower_bound(
-		group, topics->items, topics->count, sizeof(*topics->items), compare_group);
-	struct topic *topic;
-
-	if (place < topics->count && strcmp(topics->items[place]->group, group) == 0)
-		return topics->items[place];
-	topic = topic_new(kafka, group);
-	if (!topic)
-		return NULL;
-	if (array_add(topics, topic) < 0) {
-		topic_free(topic);
-		return NULL;
-	}
-	memmove(topics->items + place + 1, topics->items + place,
-		(topics->count - 1 - place) * sizeof(*topics->items));
-	topics->items[place] = topic;
-	return topic;
-}
 
 /* Gives a message to the library. */
 static rd_kafka_resp_err_t produce(struct kafka_handler *kafka, struct topic *topic,
@@ -354,11 +293,7 @@ static void close_producer(struct kafka_handler *kafka)
 {
 	if (!kafka->producer)
 		return;
-	for (size_t i = 0; i < kafka->topics.count; i++) {
-		if (kafka->topics.items[i]->handle)
-			rd_kafka_topic_destroy(kafka->topics.items[i]->handle);
-		kafka->topics.items[i]->handle = NULL;
-	}
+	topics_release(&kafka->topics);
 	rd_kafka_queue_io_event_enable(kafka->events, -1, NULL, 0);
 	rd_kafka_queue_destroy(kafka->events);
 	conf_end_producer(kafka->producer);
@@ -599,7 +534,7 @@ static void kafka_deliver(void *object, const struct batch *batch, struct outcom
 	struct topic *topic;
 
 	settle_events(kafka, outcome);
-	topic = find_topic(kafka, batch->origin->group);
+	topic = topics_find(&kafka->topics, kafka->topic, batch->origin->group);
 	if (!topic) {
 		outcome->dropped[DROP_IO] += batch->count;
 		return;
@@ -678,9 +613,7 @@ static void kafka_close(void *object)
 	if (!kafka)
 		return;
 	close_producer(kafka);
-	for (size_t i = 0; i < kafka->topics.count; i++)
-		topic_free(kafka->topics.items[i]);
-	free(kafka->topics.items);
+	topics_clear(&kafka->topics);
 	if (kafka->conf)
 		rd_kafka_conf_destroy(kafka->conf);
 	closep(&kafka->wake);

@@ -42,7 +42,7 @@ void nats_in_stop(struct nats_in *in);
 /* After nats_in_stop(): whether all that was taken is done, and the server knows it. */
 bool nats_in_is_settled(struct nats_in *in, uint64_t now_ns);
 
-/* Whether it holds so much that nothing more should be read. */
+/* Whether it holds enough that nothing more should be read. */
 bool nats_in_is_full(const struct nats_in *in);
 
 /* Whether something comes in, or is to. */

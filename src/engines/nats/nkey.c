@@ -50,7 +50,7 @@ static int decode(const char *text, uint8_t *ret, size_t size)
 			return -EINVAL;
 		ret[filled++] = (uint8_t)(bits >> count);
 	}
-	return filled == size ? 0 : -EINVAL;
+	return filled == size && count < 5 ? 0 : -EINVAL;
 }
 
 /* The size is a multiple of 5 bytes. */
