@@ -335,15 +335,16 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
 {
 	struct window_slot *slot = window_slot(&handler->window, handler->window.low);
-	const char *subject;
+	const char *subject, *site;
 
 	if (!slot || !slot->is_open || !slot->sends)
 		return;
 	subject = natsMsg_GetSubject(slot->object);
+	site = strrchr(subject, '.');
 	set_refusal(handler, 0,
 		"no stream takes %s, or it has no leader at present: if there is none, make one "
-		"with \"nats stream add mcast --subjects '%s'\"",
-		subject, subject);
+		"with \"nats stream add mcast --subjects '%.*s.*'\"",
+		subject, site ? (int)(site - subject) : 0, subject);
 	window_refuse(&handler->window, handler->window.low, now_ns);
 }
 
