@@ -1,6 +1,8 @@
 """Handlers of type nats with a server that lies, floods or is broken: the daemon stays, its account is exact, its memory bounded."""
 
 import json
+import socket
+import struct
 import time
 from contextlib import contextmanager
 
@@ -104,13 +106,11 @@ def test_an_answer_that_makes_no_sense_is_named_and_asked_for_again(sites, text)
             assert receive(receiver)[0] == b"in"
 
 
-def test_more_streams_than_an_answer_may_have_are_not_all_followed(sites, release):
+def test_more_streams_than_an_answer_may_have_are_named_as_the_cause(sites):
     names = {r"\$JS\.API\.STREAM\.NAMES": lambda *_: {"streams": [f"s{i}" for i in range(200_000)]}}
-    with daemon_with(sites, release, answers=names) as (server, daemon):
-        before = resident(daemon)
-        wait_until(lambda: sum("STREAM.INFO" in subject for subject in list(server.published)) >= 200, "streams to be asked for")
+    with daemon_with(sites, answers=names) as (server, daemon):
+        wait_until(lambda: "more streams have mcast.news.*" in (hq(daemon)["error"] or ""), "the cause")
         assert_serves(sites, server, daemon)
-        assert resident(daemon) - before < 64 << 20
 
 
 @pytest.mark.parametrize("reply", ["", "x", "$JS.ACK.", "$JS.ACK.a.b.c.d.e.f.g", f"$JS.ACK.mcast.name.{HUGE}.{HUGE}.{HUGE}.0.0",
@@ -162,7 +162,6 @@ def test_a_flood_that_the_network_does_not_take_is_not_read(sites, release, mode
         else:
             wait_until(lambda: server.number("mcast.news.plant-2"), "the subscription")
         before = resident(daemon)
-        server.connection.settimeout(20)
         data = b""
         number = server.subscription("d")[1] if mode == "stored" else server.number("mcast.news.plant-2")
         for n in range(1, 1001):
@@ -180,14 +179,14 @@ def test_a_flood_of_pings_to_a_server_that_does_not_read_is_not_answered_without
     with daemon_with(sites, release) as (server, daemon):
         before = resident(daemon)
         other = server.connection
-        other.settimeout(3)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 3, 0))
         pings = b"PING\r\n" * 100_000
         end, most = time.monotonic() + 6, 0
         server.stuck.set()
         while time.monotonic() < end:
             try:
                 other.sendall(pings)
-            except (TimeoutError, OSError):
+            except OSError:
                 break
             most = max(most, resident(daemon) - before)
         assert most < 32 << 20

@@ -58,7 +58,7 @@ struct nats_position {
 /* Returns 0 or -EINVAL. */
 int nats_api_read_position(const char *json, size_t size, struct nats_position *ret);
 
-/* The last number of a stream, and when it was made: another one of the same name begins anew. */
+/* The last number of a stream, and when it was made: another one of the same name is new. */
 struct nats_stream {
 	uint64_t last;
 	char created[64];

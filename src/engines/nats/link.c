@@ -37,7 +37,7 @@
 #define STUCK_MAX 4 /* attempts that are abandoned, and not over */
 #define STUCK_LOOK_NS NS_PER_S
 
-/* A connection that ends sooner was none. After so many of them in a row nothing more is said. */
+/* A connection that ends sooner was none. After some of them in a row nothing more is said. */
 #define BRIEF_NS (5 * NS_PER_S)
 #define BRIEF_MANY 3
 
