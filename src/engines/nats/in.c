@@ -610,8 +610,7 @@ static void bound(struct nats_in *in, struct feed *feed, const struct nats_posit
 	plan(in, &feed->request, now_ns + HEARD_NS);
 }
 
-static void explain(const struct nats_in *in, const struct feed *feed, int code, const char *text,
-	char *ret, size_t size)
+static void explain(const struct feed *feed, int code, const char *text, char *ret, size_t size)
 {
 	switch (code) {
 	case NATS_ERROR_CONSUMER_IN_USE:
@@ -624,7 +623,7 @@ static void explain(const struct nats_in *in, const struct feed *feed, int code,
 		snprintf(ret, size,
 			"there is no stream %s: make it with \"nats stream add %s --subjects "
 			"'%s'\"",
-			feed->stream, feed->stream, in->subject);
+			feed->stream, feed->stream, feed->wanted);
 		return;
 	case NATS_ERROR_DISABLED:
 		snprintf(ret, size, "JetStream is not enabled for this account");
@@ -639,7 +638,7 @@ static void fail_feed(
 {
 	char why[sizeof(in->error)];
 
-	explain(in, feed, code, text, why, sizeof(why));
+	explain(feed, code, text, why, sizeof(why));
 	fail(in, &feed->request, now_ns, why);
 }
 
