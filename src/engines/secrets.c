@@ -26,7 +26,7 @@ static int find_path(const char *file, char why[static WHY_MAX], char **ret)
 }
 
 /* A named pipe would wait for who writes it. */
-static int open_file(const char *path, char why[static WHY_MAX], int *ret_fd)
+static int open_file(const char *path, bool is_credential, char why[static WHY_MAX], int *ret_fd)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat status;
@@ -36,6 +36,12 @@ static int open_file(const char *path, char why[static WHY_MAX], int *ret_fd)
 			"%s: %s: the daemon's user must be able to read it: chmod or chgrp it, or "
 			"have systemd pass it on with LoadCredential=",
 			path, strerror(EACCES));
+	if (fd < 0 && errno == ENOENT && is_credential)
+		return because(why, -ENOENT,
+			"%s: %s: give the service LoadCredential=%s:FILE, or write a path that "
+			"begins "
+			"with /",
+			path, strerror(ENOENT), strrchr(path, '/') + 1);
 	if (fd < 0 || fstat(fd, &status) < 0)
 		return because(why, -errno, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(status.st_mode))
@@ -65,7 +71,7 @@ int engine_read_secret(const char *file, char why[static WHY_MAX], char **ret)
 	ssize_t size;
 
 	if (r >= 0)
-		r = open_file(path, why, &fd);
+		r = open_file(path, *file != '/', why, &fd);
 	if (r < 0)
 		return r;
 	size = read(fd, text, SECRET_MAX);
@@ -89,7 +95,7 @@ int engine_find_file(const char *file, char why[static WHY_MAX], char **ret)
 	int r = find_path(file, why, &path);
 
 	if (r >= 0)
-		r = open_file(path, why, &fd);
+		r = open_file(path, *file != '/', why, &fd);
 	if (r >= 0)
 		*ret = take(path);
 	return r;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -25,13 +24,30 @@ bool envelope_is_site(const char *name, size_t length)
 	return length >= 1 && length <= SITE_MAX;
 }
 
+/* Decimal, without a zero at the end. Returns where it ends. */
+static char *write_number(char *at, uint64_t number)
+{
+	char digits[20], *first = digits + sizeof(digits);
+
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	return mempcpy(at, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+/* Every datagram has one, and sprintf(3) would be a good part of what it costs. */
 size_t envelope_write_id(
 	char ret[static ENVELOPE_ID_MAX], const char *site, uint64_t run, uint64_t number)
 {
-	size_t length = strnlen(site, SITE_MAX);
-	char *end = mempcpy(ret, site, length);
+	char *at = mempcpy(ret, site, strnlen(site, SITE_MAX));
 
-	return length + (size_t)sprintf(end, "/%016" PRIx64 "/%" PRIu64, run, number);
+	*at++ = '/';
+	for (int shift = 4 * RUN_DIGITS; shift; at++)
+		*at = "0123456789abcdef"[run >> (shift -= 4) & 15];
+	*at++ = '/';
+	at = write_number(at, number);
+	*at = '\0';
+	return (size_t)(at - ret);
 }
 
 /* Exactly RUN_DIGITS lower-case hexadecimal digits. */

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/timerfd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -21,13 +20,6 @@
  * wait for long. */
 #define BATCHES_MAX 2
 
-/* While datagrams come one after the other, the loop is not woken for each: it takes a nap once it
- * has sent what there was, if that came within BUSY_NS of what it had sent before, and naps again
- * while NAP_MIN come meanwhile. */
-#define NAP_NS 500000
-#define BUSY_NS 250000
-#define NAP_MIN 2
-
 /* When to try again where an event could not be added. */
 static const struct timeval again = {.tv_usec = 10000};
 
@@ -38,9 +30,6 @@ struct inputs {
 	struct event_base *base;
 	struct groups *groups;
 	struct link list;
-	int timer; /* of naps; libevent's own are as coarse as the kernel's tick */
-	struct event due;
-	bool is_running;
 };
 
 /* The ring of one handler. */
@@ -53,8 +42,6 @@ struct input {
 	struct event retry; /* where readable could not be added */
 	struct send_waiter waiter;
 	struct log_limit limit;
-	bool is_napping; /* readable is not watched */
-	uint64_t drained_ns; /* when nothing was left, CLOCK_MONOTONIC */
 	bool is_ending; /* by inputs_finish() */
 };
 
@@ -71,7 +58,6 @@ static void input_free(struct input *input)
 
 static void watch(struct input *input)
 {
-	input->is_napping = false;
 	if (event_add(&input->readable, NULL) < 0)
 		timer_start(&input->retry, &again);
 }
@@ -113,8 +99,8 @@ static void refuse(struct input *input, struct group *group, int r, const struct
 	intake_settle(input->intake, 0, unsent->count, reason);
 }
 
-/* Sends the first ones, of one group. Returns how many are done, or -EAGAIN when the group's sender
- * is to be waited for. */
+/* Sends the first ones, of one group. Returns 1, or -EAGAIN when the group's sender is to be waited
+ * for. */
 static int send_to(
 	struct input *input, struct group *group, const struct intake_item *items, unsigned count)
 {
@@ -129,18 +115,17 @@ static int send_to(
 		r = group_import_batch(group, vectors, good, &unsent);
 	if (r > 0) {
 		intake_settle(input->intake, (unsigned)r, 0, INTAKE_SEND);
-		return r;
 	} else if (r == -EAGAIN) {
 		sender_wait(unsent.way->importer, &input->waiter);
 		return r;
 	} else {
 		refuse(input, group, r, &unsent);
 	}
-	return (int)unsent.count;
+	return 1;
 }
 
-/* Sends the oldest datagrams. Returns how many are done, 0 when there are none, or -EAGAIN when the
- * waiter will be called. */
+/* Sends the oldest datagrams. Returns 1 when some are done, 0 when there are none, or -EAGAIN when
+ * the waiter will be called. */
 static int send_oldest(struct input *input)
 {
 	struct groups *groups = input->inputs->groups;
@@ -159,73 +144,21 @@ static int send_oldest(struct input *input)
 		return -EAGAIN;
 	}
 	drop_unwanted(input, items, count);
-	return (int)count;
-}
-
-static bool start_timer(struct inputs *inputs)
-{
-	struct itimerspec once = {.it_value.tv_nsec = NAP_NS};
-
-	if (!inputs->is_running)
-		inputs->is_running = timerfd_settime(inputs->timer, 0, &once, NULL) == 0;
-	return inputs->is_running;
-}
-
-/* Nothing is left. */
-static void rest(struct input *input, unsigned done)
-{
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), before = input->drained_ns;
-	bool is_busy = input->is_napping ? done >= NAP_MIN : done && now - before < BUSY_NS;
-
-	input->drained_ns = now;
-	if (intake_is_finished(input->intake)) {
-		input_free(input);
-	} else if (is_busy && start_timer(input->inputs)) {
-		event_del(&input->readable);
-		input->is_napping = true;
-	} else if (input->is_napping) {
-		watch(input);
-	}
-}
-
-static void serve(struct input *input)
-{
-	unsigned done = 0;
-	int r = 1;
-
-	for (unsigned i = 0; i < BATCHES_MAX && r > 0; i++) {
-		r = send_oldest(input);
-		done += r > 0 ? (unsigned)r : 0;
-	}
-	if (r == 0) {
-		rest(input, done);
-	} else if (r < 0) {
-		event_del(&input->readable);
-		input->is_napping = false;
-	} else if (input->is_napping) {
-		watch(input);
-	}
+	return 1;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
+	struct input *input = argument;
+	int r = 1;
+
 	(void)fd, (void)what;
-	serve(argument);
-}
-
-static void on_due(evutil_socket_t fd, short what, void *argument)
-{
-	struct inputs *inputs = argument;
-	struct input *input;
-	uint64_t count;
-
-	(void)what;
-	if (read(fd, &count, sizeof(count)) < 0)
-		return;
-	inputs->is_running = false;
-	list_for_each(input, &inputs->list, link)
-		if (input->is_napping)
-			serve(input);
+	for (unsigned i = 0; i < BATCHES_MAX && r > 0; i++)
+		r = send_oldest(input);
+	if (r < 0)
+		event_del(&input->readable);
+	else if (r == 0 && intake_is_finished(input->intake))
+		input_free(input);
 }
 
 /* ---- All inputs ---- */
@@ -239,13 +172,6 @@ struct inputs *inputs_new(struct event_base *base, struct groups *groups)
 	inputs->base = base;
 	inputs->groups = groups;
 	list_init(&inputs->list);
-	inputs->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	event_assign(&inputs->due, base, inputs->timer, EV_READ | EV_PERSIST, on_due, inputs);
-	if (inputs->timer < 0 || event_add(&inputs->due, NULL) < 0) {
-		closep(&inputs->timer);
-		free(inputs);
-		return NULL;
-	}
 	return inputs;
 }
 
@@ -328,7 +254,5 @@ void inputs_finish(struct inputs *inputs, uint64_t until_ns)
 		abandon(input);
 		input_free(input);
 	}
-	event_del(&inputs->due);
-	close(inputs->timer);
 	free(inputs);
 }

@@ -14,7 +14,7 @@ struct groups;
 struct handlers;
 struct inputs;
 
-/* NULL without memory or descriptors. groups must live longer. */
+/* NULL without memory. groups must live longer. */
 struct inputs *inputs_new(struct event_base *base, struct groups *groups);
 
 /* Sends from now on what comes in by these handlers, too. What the rings of retired ones have left

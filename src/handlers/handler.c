@@ -27,6 +27,7 @@ struct handler {
 	struct string_list *inputs; /* prepared: the groups that take what comes in */
 	uint64_t inputs_hash; /* of those that the kind was told of; 0: of none yet */
 	struct exportable *exportable; /* for kinds that export; else NULL */
+	bool is_patient; /* the kind has patience(): its object does not need datagrams at once */
 };
 
 /* The number of copies of each datagram; what the filter kept out is counted for each. */
@@ -170,9 +171,10 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	r = handler->kind->open(config->settings, &own, why, &handler->object);
 	if (r < 0)
 		return r;
+	handler->is_patient = has_patience(handler);
 	handler->outlet.needs = handler->kind->needs(config->settings) |
 				filter_needs(&handler->filter) |
-				(has_patience(handler) ? 0 : NEED_PROMPT);
+				(handler->is_patient ? 0 : NEED_PROMPT);
 	handler->outlet.deliver = handler->exportable       ? deliver_exported
 				  : handler->filter.is_open ? deliver
 							    : deliver_filtered;
@@ -221,6 +223,17 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* A handler by which something comes in as well is on the way from group to group, where the pauses
+ * of a group would be most of the time that a datagram takes. Groups ask later for what is needed.
+ */
+static void need_prompt_between_groups(struct handler *handler)
+{
+	if (handler->inputs->count)
+		handler->outlet.needs |= NEED_PROMPT;
+	else if (handler->is_patient)
+		handler->outlet.needs &= ~(unsigned)NEED_PROMPT;
+}
+
 int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
 {
 	struct string_list *inputs;
@@ -238,6 +251,7 @@ int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
 	if (inputs->count)
 		qsort(inputs->items, inputs->count, sizeof(*inputs->items), compare_names);
 	handler->inputs = inputs;
+	need_prompt_between_groups(handler);
 	return r;
 }
 

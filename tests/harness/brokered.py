@@ -6,16 +6,16 @@ import struct
 import subprocess
 import threading
 
-from harness.daemon import ROOT
+from harness.daemon import MCASTD, ROOT
 from harness.modules import Place
 from harness.waiting import wait_until
 
 PACKET_MAX = 256 * 1024
 
 
-def place_with_engine(directory):
+def place_with_engine(directory, binary=MCASTD):
     """A copy of mcastd whose module for the type nats is that of engine.c."""
-    place = Place(directory)
+    place = Place(directory, binary=binary)
     module = place.module("nats")
     os.makedirs(os.path.dirname(module))
     subprocess.run(
@@ -128,6 +128,10 @@ class Broker:
     def count(self, packet):
         """Has the engine count something that needs no place."""
         self.control.sendall(packet)
+
+    def flood(self, group, payload):
+        """Has the engine hand over this message as often as it is taken, for as long as the daemon runs."""
+        self.count(b"R" + group.encode() + b"\0" + payload)
 
     def wait_acknowledged(self, count=None):
         wait_until(lambda: self.acknowledged >= (len(self.messages) if count is None else count), "acknowledgements")

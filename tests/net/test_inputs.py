@@ -70,6 +70,11 @@ def begin(start, binary, broker, tmp_path):
     return begin
 
 
+def numbered(part, parts, count, padding=0):
+    """The payloads of one part of so many, of which each has its number."""
+    return [b"%06d" % n + bytes(padding) for n in range(part * count // parts, (part + 1) * count // parts)]
+
+
 def came_in(daemon, handler="hq"):
     return daemon.handler(handler)["input"]
 
@@ -255,6 +260,46 @@ def test_a_busy_network_is_waited_for_and_other_handlers_go_on(begin, broker, br
     assert came_in(daemon)["sent"] == count
 
 
+@pytest.fixture
+def flooded(begin, broker):
+    """A daemon that sends what comes in for one group as fast as it can, and more always waits; the other group receives."""
+    daemon = begin(group("flood", interfaces='"eth1"', keys="loop = false;"),
+                   group("calm", inputs="", keys='receive_buffer = "64M";'))
+    broker.wait_groups("flood")
+    broker.flood("flood", bytes(64))
+    wait_until(lambda: came_in(daemon)["waiting"] and came_in(daemon)["sent"] > 10000, "the flood")
+    return daemon
+
+
+def test_a_flood_that_comes_in_holds_up_neither_receiving_nor_control(flooded, net):
+    for count in range(1, 51):
+        send(net.peer, b"x", ADDRESS["4"], 5004)
+        wait_until(lambda: flooded.group("calm")["received"] == count, "a datagram")
+    assert came_in(flooded)["waiting"] and not flooded.group("calm")["kernelDropped"]
+
+
+@pytest.mark.long
+def test_beside_a_flood_that_comes_in_another_group_loses_nothing(flooded, net, blast):
+    before = came_in(flooded)["sent"]
+    sent = blast(net.peer, ADDRESS["4"], 5004, 500_000, interface="eth0", rate=50_000)
+    flooded.wait_arrived("calm", sent)
+    calm = flooded.group("calm")
+    assert (calm["received"], calm["kernelDropped"]) == (sent, 0)
+    assert came_in(flooded)["waiting"] and came_in(flooded)["sent"] - before > sent / 2
+
+
+@pytest.mark.long
+def test_beside_a_flood_that_comes_in_control_answers_within_a_tenth_of_a_second(flooded, net, blast):
+    times = []
+    with blast.stream(net.peer, ADDRESS["4"], 5004, 64, rate=50_000, interface="eth0"), flooded.connect() as control:
+        for _ in range(500):
+            began = time.monotonic()
+            control.call("GetStatus")
+            times.append(time.monotonic() - began)
+            time.sleep(0.01)
+    assert sorted(times)[475] < 0.1  # the machine may stop any program for longer
+
+
 # ---- Reload ----
 
 
@@ -295,7 +340,7 @@ def test_a_reload_that_changes_the_handler_loses_and_repeats_nothing(begin, brok
         reader = threading.Thread(target=lambda: received.extend(payload[:6] for payload in receive(receiver, count)))
         reader.start()
         for part in range(3):
-            broker.publish("news", *[b"%06d" % n + bytes(1394) for n in range(part * count // 3, (part + 1) * count // 3)])
+            broker.publish("news", *numbered(part, 3, count, padding=1394))
             wait_until(lambda: came_in(daemon)["waiting"] > 100, "something to wait")
             reload(daemon, config(tmp_path, news, keys=f"window = {100 + part};"))
         broker.wait_acknowledged()
@@ -321,7 +366,7 @@ def test_what_a_broker_has_handed_over_for_good_outlives_a_reload(start, binary,
         reader = threading.Thread(target=lambda: received.extend(receive(receiver, count)))
         reader.start()
         for part in range(5):
-            broker.publish("news", *[b"%06d" % n for n in range(part * count // 5, (part + 1) * count // 5)])
+            broker.publish("news", *numbered(part, 5, count))
             reload(daemon, text(group(), keys=f"window = {100 + part};"))
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]
@@ -335,12 +380,12 @@ def test_what_a_broker_has_handed_over_for_good_is_sent_before_the_stop(start, b
         receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 128 << 20)
         reader = threading.Thread(target=lambda: received.extend(receive(receiver, count)))
         reader.start()
-        broker.publish("news", *[b"%06d" % n for n in range(count)])
-        for _ in range(3):
+        for part in range(4):
+            broker.publish("news", *numbered(part, 4, count))
             daemon = start(text(group()), binary=binary)
             wait_until(lambda: came_in(daemon)["sent"], "something to be sent")
-            daemon.stop()
-        start(text(group()), binary=binary)
+            if part < 3:
+                daemon.stop()
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]
 
@@ -353,7 +398,7 @@ def test_a_reload_that_changes_the_group_loses_nothing(begin, broker, net, tmp_p
         reader = threading.Thread(target=lambda: received.extend(receive(receiver, count)))
         reader.start()
         for part in range(5):
-            broker.publish("news", *[b"%06d" % n for n in range(part * count // 5, (part + 1) * count // 5)])
+            broker.publish("news", *numbered(part, 5, count))
             reload(daemon, config(tmp_path, group(keys=f"dscp = {part};")))
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]
@@ -402,13 +447,13 @@ def test_a_stop_sends_what_was_taken_and_leaves_the_rest_to_the_next_run(start, 
         receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 128 << 20)
         reader = threading.Thread(target=lambda: received.extend(receive(receiver, count)))
         reader.start()
-        broker.publish("news", *[b"%06d" % n for n in range(count)])
-        for _ in range(3):
+        for part in range(4):
+            broker.publish("news", *numbered(part, 4, count))
             daemon = start(text, binary=binary)
             wait_until(lambda: came_in(daemon)["sent"], "something to be sent")
-            daemon.stop()
-            broker.wait_disconnected()
-        start(text, binary=binary)
+            if part < 3:
+                daemon.stop()
+                broker.wait_disconnected()
         broker.wait_acknowledged()
         reader.join(TIMEOUT)
     assert received == [b"%06d" % n for n in range(count)]

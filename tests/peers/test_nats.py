@@ -361,12 +361,26 @@ def test_a_full_stream_is_named_and_what_is_sent_meanwhile_waits(sites, server, 
             assert [m.payload.split()[1] for m in client.messages("mcast")] == [b"%d" % n for n in range(300)]
 
 
+def wait_command(daemon, stream):
+    """What the command of an error makes: the name of a stream, and its subjects."""
+    command = wait_until(lambda: re.search(rf"nats stream add ({stream}) --subjects '(\S+)'", hq(daemon)["error"] or ""), "the command")
+    return command[1], command[2]
+
+
+def test_a_stream_of_the_configuration_that_is_missing_is_named_with_the_command_that_makes_it(sites, tmp_path):
+    with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
+        client.create_stream("here", "mcast.*.plant-1")
+        with Daemon(sites.first.host, config("plant-1", [server.url], 'sites = ["plant-2"]; stream = "there";')) as daemon:
+            client.create_stream(*wait_command(daemon, "there"))
+            wait_until(lambda: client.consumers("there"), "the consumer")
+            wait_until(lambda: hq(daemon)["error"] is None, "no error")
+
+
 def test_a_missing_stream_is_named_with_the_command_that_makes_it(sites, tmp_path):
     with NatsServer(sites.broker, tmp_path) as server, server.client() as client, \
             Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
         send(sites.first.peer, b"early", GROUP, PORT, "eth0")
-        wait_until(lambda: "nats stream add" in (hq(daemon)["error"] or ""), "the command")
-        client.create_stream("mcast", "mcast.>")
+        client.create_stream(*wait_command(daemon, "mcast"))
         assert wait_settled(daemon, 1)["delivered"] == 1
         wait_bound(server, consumer("plant-1"))
         wait_until(lambda: hq(daemon)["error"] is None, "no error")
@@ -487,6 +501,12 @@ def test_what_is_wrong_with_tls_is_named(sites, tmp_path, made, ca, client, serv
 def test_a_server_without_tls_is_not_spoken_to_where_tls_is_asked_for(sites, server, made):
     with Daemon(sites.first.host, config("plant-1", [tls_url(server)], tls_keys(made.ca))) as daemon:
         wait_error(daemon, "it does not speak TLS")
+
+
+def test_a_server_that_wants_tls_is_named_with_the_scheme_to_write(sites, tmp_path, made):
+    with NatsServer(sites.broker, tmp_path, tls=made.server) as server, \
+            Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
+        wait_error(daemon, 'it wants TLS: write tls:// into "servers"')
 
 
 def test_an_nkey_logs_in_and_a_wrong_one_is_named(sites, tmp_path):

@@ -25,6 +25,17 @@ def program(path="/usr/local/libexec/NAME"):
     return group(handlers=f'out: {{ type = "exec"; command = ["{path}"]; }};')
 
 
+def broker(ca):
+    """A handler that shows nothing to its broker, and knows it by a file."""
+    return group(handlers=f'out: {{ type = "mqtt"; servers = "mqtts://192.0.2.1"; site = "here"; ca = "{ca}"; }};')
+
+
+# A certificate that nobody but root and systemd can read.
+SECRET = "/etc/mcastd/NAME.secrets"
+MAKE_SECRET = f"install -d -m 700 {SECRET} && openssl req -x509 -newkey ed25519 -noenc -keyout /dev/null -out {SECRET}/ca.pem" \
+    f" -subj /CN=ca 2>/dev/null && chmod 600 {SECRET}/ca.pem"
+PASSED_ON = f"LoadCredential=ca.pem:{SECRET}/ca.pem"
+
 SOCKET = group('socket = true; socket_group = "telemetry";')
 KEEPING = group(handlers='out: { type = "udp"; address = "192.0.2.9"; port = 9; keep_source = true; };')
 
@@ -73,6 +84,12 @@ BROKEN = {
     "no-user-of-the-unit": Case(group(), drop_in="User=nobody-here", says=("mcastd@NAME.service", "user credentials", "sysusers")),
     "path-of-a-drop-in": Case(group(), drop_in="ReadWritePaths=/srv/none-NAME", says=("mcastd@NAME.service", "/srv/none-NAME")),
     "no-credential": Case(group(), example="credentials", says=("mcastd@NAME.service", "systemd cannot start it")),
+    "no-secret-of-a-broker": Case(broker("ca.pem"), drop_in=PASSED_ON, says=("mcastd@NAME.service", "systemd cannot start it")),
+    "secret-that-no-drop-in-names": Case(broker("ca.pem"), MAKE_SECRET, says=("handlers.out", "ca.pem", "LoadCredential=ca.pem:FILE")),
+    "secret-that-a-drop-in-names-otherwise": Case(broker("ca.pem"), MAKE_SECRET, drop_in=PASSED_ON.replace("=ca.pem", "=ca"),
+                                                  says=("handlers.out", "/ca.pem: No such file", "LoadCredential=ca.pem:FILE")),
+    "secret-of-root": Case(broker(f"{SECRET}/ca.pem"), MAKE_SECRET, drop_in=PASSED_ON,
+                           says=("handlers.out", f"{SECRET}/ca.pem: Permission denied", "LoadCredential=")),
     "log-directory-is-a-file": Case(group(), "rm -rf /var/log/mcastd-NAME && touch /var/log/mcastd-NAME",
                                     says=("mcastd@NAME.service", "systemd cannot start it")),
     "no-netlink": Case(group(), drop_in="RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
@@ -85,6 +102,7 @@ BROKEN = {
 FINE = {
     "plain": Case(group("socket = true;", handlers='out: { type = "file"; path = "/var/log/mcastd-NAME/out"; };')),
     "recordings-with-the-drop-in": Case(file("/srv/recordings/NAME"), example="recordings-elsewhere"),
+    "secret-of-root-that-systemd-passes-on": Case(broker("ca.pem"), MAKE_SECRET, drop_in=PASSED_ON),
     "socket-group-with-the-drop-in": Case(SOCKET, example="socket-group"),
     "program-in-a-home-with-the-drop-in": Case(program("/home/NAME"), "install -m 755 /bin/true /home/NAME",
                                                example="handler-programs"),

@@ -5,6 +5,7 @@ import re
 
 from systems.root import BASE, Failed, LeftOut
 
+ARCHIVES = "/var/cache/apt/archives"
 WANTED_VARLINKCTL = 257  # validate-idl and calls with --more
 # Those of this machine: buildah of Debian 13 raises them, which takes CAP_SYS_RESOURCE.
 LIMITS = 'limits="--ulimit nofile=$(ulimit -Hn) --ulimit nproc=$(ulimit -Hp | sed s/unlimited/-1/)"'
@@ -24,29 +25,46 @@ def package(root, archive):
     """make deb on a bare machine, and lintian"""
     root.clear("package", archive)
     root.install("package", "apt-get -qy install make >/dev/null; packaging/install-deps packages")
-    root.test("package", "make deb; rm -f /var/cache/apt/archives/mcastd_*; cp build/deb/mcastd_*.deb /var/cache/apt/archives/")
+    root.test("package", f"make deb; rm -f {ARCHIVES}/mcastd*; cp $(ls build/deb/*.deb | grep -v dbgsym) {ARCHIVES}")
     output = root.test("package", "lintian --allow-root --pedantic --fail-on error,warning,pedantic build/deb/*.changes")
     if output.strip():
         raise Failed("lintian is not silent")
     return "lintian finds nothing"
 
 
+# All files but those of the sources and of apt's and dpkg's own books, and who the users are.
+LIST = r"""list() { { cat /etc/passwd /etc/group /etc/shadow /etc/gshadow; find / -xdev \( -path /srv -o -path /tmp -o -path /var/cache \
+    -o -path /var/lib/dpkg -o -path /var/log/apt \) -prune -o -print; } | sort >/srv/$1; }
+"""
+NATS = 'handlers: { hq: { type = "nats"; servers = "nats://192.0.2.1"; site = "here"; }; };'
+
+
 def install(root, archive):
-    """that package on a bare machine: installed, run, purged without a trace"""
+    """those packages on a bare machine: installed, run beside real brokers, purged without a trace"""
     root.clear("install", archive)
-    root.install("install", r"""
-        cd /; list() { cat /etc/passwd /etc/group /etc/shadow /etc/gshadow
-            find / -xdev \( -path /tmp -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/log/apt \) -prune -o -print; }
-        apt-get -qy --no-install-recommends install $(dpkg-deb -f /var/cache/apt/archives/mcastd_*.deb Depends | tr ',' '\n' |
-            sed 's/ (.*//; s/ *|.*//; s/ //g' | sort -u) >/dev/null
-        list | sort >/tmp/before
-        apt-get -qy --no-install-recommends install /var/cache/apt/archives/mcastd_*.deb
+    root.install("install", f"""{LIST}
+        apt-get -qy --no-install-recommends install python3 $(for package in {ARCHIVES}/mcastd*.deb; do
+            dpkg-deb -f $package Depends; done | tr ',' '\\n' | sed 's/ (.*//; s/ *|.*//; s/ //g' | grep -v ^mcastd | sort -u) >/dev/null
+        for broker in nats-server mosquitto; do
+            apt-get -qy --no-install-recommends install $broker >/dev/null || echo "$broker cannot be had"; done
+        list before
+        apt-get -qy --no-install-recommends install {ARCHIVES}/mcastd_*.deb
         getent passwd mcastd; mcastd --check; mcastctl --version
+        echo '{NATS}' >/srv/nats.conf
+        mcastd --check -c /srv/nats.conf 2>/srv/errors && exit 1; grep 'handlers.hq: type nats: install mcastd-nats' /srv/errors
+        apt-get -qy --no-install-recommends install $(ls {ARCHIVES}/mcastd-*.deb)
+        mcastd --check -c /srv/nats.conf""")
+    output = root.test("install", "cd tests; MCASTD=/usr/sbin/mcastd MCASTCTL=/usr/bin/mcastctl python3 -B -m systems.brokers")
+    root.install("install", f"""{LIST}
+        dpkg --remove mcastd-nats; mcastd --check; mcastd --check -c /srv/nats.conf && exit 1
+        dpkg --remove mcastd-mqtt mcastd-kafka; [ ! -e /usr/lib/mcastd ]
         install -d -o mcastd /var/log/mcastd; touch /etc/mcastd/conf.d/mine.conf
-        dpkg --purge mcastd
-        list | sort >/tmp/after
-        diff /tmp/before /tmp/after""")
-    return "purged without a trace"
+        dpkg --purge mcastd-nats mcastd-mqtt mcastd-kafka mcastd
+        list after; diff /srv/before /srv/after""")
+    modules = re.findall(r"^(nats|mqtt|kafka): (.*)$", output, re.MULTILINE)
+    if [name for name, _ in modules] != ["nats", "mqtt", "kafka"]:
+        raise Failed("a module was not tried")
+    return "; ".join(f"{name} {said}" for name, said in modules) + "; purged without a trace"
 
 
 def check(root, archive):
@@ -58,6 +76,15 @@ def check(root, archive):
     if "SKIPPED what needs a systemd" in output:
         raise Failed("the service tests were skipped")
     return counts
+
+
+def brokers(root, archive):
+    """the tests with brokers, those of this system and its libraries of clients"""
+    root.clear("brokers", archive)
+    root.install("brokers", "apt-get -qy install make >/dev/null; packaging/install-deps peers")
+    output = root.test("brokers", "make check-peers WERROR=1 PYTEST_ARGS='" + " ".join(
+        f"tests/peers/test_{name}.py" for name in ("brokers", "nats", "mqtt", "kafka")) + "'")
+    return output.strip().splitlines()[-1]
 
 
 def varlinkctl(root, archive):
@@ -92,4 +119,4 @@ def image(root, archive):
     return f"{counts}; {(int(size[0]) - int(size[1])) / 1e6:.0f} MB over its base"
 
 
-STEPS = [demo, package, install, check, varlinkctl, image]
+STEPS = [demo, package, install, check, brokers, varlinkctl, image]

@@ -225,6 +225,9 @@ static void what_the_library_says_of_a_connection_is_shortened_and_gets_a_hint(v
 			"certificate and key, and the names in brokers"},
 		{RD_KAFKA_RESP_ERR__AUTHENTICATION, "no\x1b[31m",
 			"no\\x1b[31m; see sasl, username and password_file"},
+		{RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, "3/3 brokers are down",
+			"3/3 brokers are down; they close the connection and do not say why: see "
+			"tls, sasl and brokers"},
 	};
 	struct trouble trouble = {0};
 

@@ -84,6 +84,17 @@ static void a_relative_path_is_a_credential(void **state)
 	assert_string_equal(fixture->result, fixture->path);
 }
 
+static void a_credential_that_is_missing_is_named_with_what_passes_it_on(void **state)
+{
+	struct fixture *fixture = *state;
+
+	setenv("CREDENTIALS_DIRECTORY", "/nonexistent", 1);
+	assert_int_equal(engine_find_file("hq", fixture->why, &fixture->result), -ENOENT);
+	assert_string_equal(fixture->why,
+		"/nonexistent/hq: No such file or directory: give the service "
+		"LoadCredential=hq:FILE, or write a path that begins with /");
+}
+
 static void without_credentials_a_relative_path_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -165,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_line_is_read_without_its_end),
 		TEST(a_relative_path_is_a_credential),
+		TEST(a_credential_that_is_missing_is_named_with_what_passes_it_on),
 		TEST(without_credentials_a_relative_path_is_refused),
 		TEST(a_file_that_is_missing_is_named),
 		TEST(more_or_less_than_a_line_is_refused_and_not_shown),

@@ -45,6 +45,9 @@ static const char *hint(int cause, const char *text)
 		return "; see tls, ca, certificate and key, and the names in brokers";
 	if (cause == RD_KAFKA_RESP_ERR__AUTHENTICATION)
 		return "; see sasl, username and password_file";
+	/* Nothing else has been heard: it was connected to some of them. */
+	if (cause == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		return "; they close the connection and do not say why: see tls, sasl and brokers";
 	return cause == RD_KAFKA_RESP_ERR__RESOLVE ? "; see brokers" : "";
 }
 

@@ -199,6 +199,14 @@ static void explain_tls(const char *said, char ret[static WHY_MAX])
 		because(ret, 0, "TLS: %s", said);
 }
 
+/* A connection that the broker has closed may end in several ways. */
+static bool is_closed(const struct connection *connection, int code)
+{
+	int error = code == MOSQ_ERR_ERRNO ? connection->errno_then : 0;
+
+	return code == MOSQ_ERR_CONN_LOST || error == ECONNRESET || error == EPIPE;
+}
+
 static void explain_code(const struct connection *connection, int code, char ret[static WHY_MAX])
 {
 	bool was_up = connection->state == STATE_UP;
@@ -207,7 +215,7 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0, "another client has the same client_id, and has taken over");
 	else if (code >= 0x80)
 		because(ret, 0, "the broker says: %s", mosquitto_reason_string(code));
-	else if (code == MOSQ_ERR_CONN_LOST && !was_up && !connection->tls)
+	else if (is_closed(connection, code) && !was_up && !connection->tls)
 		because(ret, 0,
 			"the broker closed the connection without an answer: is it an MQTT broker, "
 			"without TLS?");
@@ -215,10 +223,15 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0,
 			"the broker closes it again and again: does another client have the same "
 			"client_id?");
-	else if (code == MOSQ_ERR_CONN_LOST || !code)
+	else if (is_closed(connection, code) || !code)
 		because(ret, 0, "the broker closed the connection");
 	else if (code == MOSQ_ERR_KEEPALIVE)
 		because(ret, 0, "no answer to a ping");
+	else if (code == MOSQ_ERR_ERRNO && connection->errno_then == EPROTO && connection->tls)
+		/* The library's word for any end of TLS that it was not told the reason of. */
+		because(ret, 0,
+			"the broker broke off TLS without a reason: does it accept our certificate "
+			"(certificate)?");
 	else if (code == MOSQ_ERR_ERRNO && connection->errno_then)
 		because(ret, 0, "%s", strerror(connection->errno_then));
 	else
@@ -553,13 +566,16 @@ static bool read_in(struct connection *connection)
 static void finish_tcp(struct connection *connection)
 {
 	socklen_t size = sizeof(int);
+	char why[WHY_MAX];
 	int error = 0;
 
 	if (getsockopt(mosquitto_socket(connection->client), SOL_SOCKET, SO_ERROR, &error, &size) <
 		0)
 		error = errno;
 	if (error) {
-		fail_address(connection, strerror(error));
+		connection->errno_then = error;
+		explain_code(connection, MOSQ_ERR_ERRNO, why);
+		fail_address(connection, why);
 		return;
 	}
 	set_state(connection, STATE_HANDSHAKE, ATTEMPT_NS);
@@ -675,8 +691,8 @@ void connection_read(struct connection *connection, bool reads)
 
 void connection_gather(struct connection *connection, bool gathers)
 {
-	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client) : -1,
-	    on = gathers;
+	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client) : -1;
+	int on = gathers;
 
 	if (fd >= 0 && connection->is_gathering != gathers)
 		setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));

@@ -68,6 +68,7 @@ struct mqtt_handler {
 	struct mqtt_settings settings; /* a copy */
 	struct connection *connection;
 	struct outcome *outcome; /* of the call under way */
+	uint64_t now; /* when it began */
 	/* Out. */
 	struct window window;
 	int *ids; /* of the library's messages, by the number of the slot; 0: it has none */
@@ -175,7 +176,7 @@ static void settled(void *object, int id, int reason)
 		refuse(mqtt, number, mosquitto_reason_string(reason));
 		return;
 	}
-	if (!window_acknowledge(&mqtt->window, number, now_ns()))
+	if (!window_acknowledge(&mqtt->window, number, mqtt->now))
 		return;
 	mqtt->outcome->delivered++;
 	mqtt->outcome->counted[COUNTED_UNHEARD] += reason == MQTT_RC_NO_MATCHING_SUBSCRIBERS;
@@ -225,7 +226,7 @@ static bool is_forbidden(struct topic *topic)
 	return false;
 }
 
-static void publish(struct mqtt_handler *mqtt, uint64_t number)
+static void publish(struct mqtt_handler *mqtt, uint64_t number, uint64_t now)
 {
 	struct window_slot *slot = window_slot(&mqtt->window, number);
 	const struct message *message = (const void *)slot->data;
@@ -243,7 +244,7 @@ static void publish(struct mqtt_handler *mqtt, uint64_t number)
 	}
 	/* For QoS 0 settled() comes before the call returns. */
 	mqtt->inflight++;
-	window_sent(&mqtt->window, number, now_ns());
+	window_sent(&mqtt->window, number, now);
 	r = connection_publish(mqtt->connection, &publication, id_of(mqtt, number));
 	if (r >= 0 || r == -EIO)
 		return;
@@ -276,7 +277,7 @@ static void publish_all(struct mqtt_handler *mqtt)
 		}
 		if (!may_publish(mqtt))
 			break;
-		publish(mqtt, number);
+		publish(mqtt, number, now);
 	}
 	mqtt->outcome->counted[COUNTED_RESENT] += mqtt->window.resent - resent;
 }
@@ -746,6 +747,7 @@ static void mqtt_subscribe(void *object, const struct string_list *groups)
 static void serve(struct mqtt_handler *mqtt, struct outcome *outcome)
 {
 	mqtt->outcome = outcome;
+	mqtt->now = now_ns();
 	connection_gather(mqtt->connection, true);
 	connection_serve(mqtt->connection);
 	push_held(mqtt);

@@ -87,6 +87,9 @@ void tls_free(struct tls *tls)
 		return;
 	SSL_CTX_free(tls->context);
 	free(tls);
+	/* What OpenSSL has for this thread, now and not some time after the thread has said that it
+	 * ended: the process may be gone by then. */
+	OPENSSL_thread_stop();
 }
 
 void *tls_context(struct tls *tls)

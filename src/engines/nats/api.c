@@ -12,10 +12,10 @@
 
 /* How long the server waits for an acknowledgement before it delivers again. What is delivered to a
  * connection that was lost does not wait for it: see in.c. */
-#define ACK_WAIT_NS 30000000000ll
+#define ACK_WAIT_NS 10000000000ll
 
 /* How often an idle consumer says that it is there. */
-#define HEARTBEAT_NS 5000000000ll
+#define HEARTBEAT_NS 2000000000ll
 
 static void json_free(json_t **json)
 {

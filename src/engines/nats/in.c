@@ -25,7 +25,7 @@
 #define RETRY_MAX_NS (5 * NS_PER_S)
 #define REBIND_NS (100 * NS_PER_MS) /* between two bindings, at least */
 #define ASK_AGAIN_NS (60 * NS_PER_S) /* for the streams of a route */
-#define HEARD_NS (16 * NS_PER_S) /* three heartbeats of a consumer */
+#define HEARD_NS (7 * NS_PER_S) /* three heartbeats of a consumer */
 #define REQUESTS_MAX 256 /* without an answer */
 #define HELD_MAX (16 * 1024 * 1024) /* bytes that wait for the intake beside it */
 #define FAILURES_QUIET 3 /* what goes away by itself meanwhile is no error yet */
@@ -489,17 +489,19 @@ static int take_bound(struct nats_in *in, struct feed *feed, natsMsg *message,
 	return 0;
 }
 
-/* An idle consumer says how far it has come. Returns 0 or -EPROTO. */
-static int take_heartbeat(struct feed *feed, natsMsg *message)
+/* An idle consumer says how far it has come. Where it has delivered all that it may without an
+ * acknowledgement, that one was lost with a leader of the cluster. Returns 0 or -EPROTO. */
+static int take_heartbeat(struct nats_in *in, struct feed *feed, natsMsg *message)
 {
 	const char *text = NULL;
 
-	if (feed->state != FEED_BOUND ||
-		natsMsgHeader_Get(message, "Nats-Last-Consumer", &text) != NATS_OK || !text)
+	if (natsMsgHeader_Get(message, "Nats-Last-Consumer", &text) != NATS_OK || !text)
 		return 0;
-	return strtoull(text, NULL, 10) >= (feed->next ? feed->next : feed->position.delivered + 1)
-		       ? -EPROTO
-		       : 0;
+	if (strtoull(text, NULL, 10) >= (feed->next ? feed->next : feed->position.delivered + 1))
+		return -EPROTO;
+	if (feed->acknowledged)
+		natsConnection_Publish(in->connection, feed->acknowledged, "+ACK", 4);
+	return 0;
 }
 
 static int take_delivery(struct nats_in *in, struct feed *feed, natsMsg *message, uint64_t now_ns)
@@ -512,7 +514,7 @@ static int take_delivery(struct nats_in *in, struct feed *feed, natsMsg *message
 		return 0;
 	feed->heard_ns = now_ns;
 	if (!strcmp(natsMsg_GetSubject(message), feed->deliver_to))
-		return take_heartbeat(feed, message);
+		return take_heartbeat(in, feed, message);
 	if (nats_api_read_delivery(natsMsg_GetReply(message), &delivery) < 0)
 		return 0;
 	return take_bound(in, feed, message, &delivery);
@@ -608,8 +610,7 @@ static void bound(struct nats_in *in, struct feed *feed, const struct nats_posit
 	plan(in, &feed->request, now_ns + HEARD_NS);
 }
 
-static void explain(const struct nats_in *in, const struct feed *feed, int code, const char *text,
-	char *ret, size_t size)
+static void explain(const struct feed *feed, int code, const char *text, char *ret, size_t size)
 {
 	switch (code) {
 	case NATS_ERROR_CONSUMER_IN_USE:
@@ -622,7 +623,7 @@ static void explain(const struct nats_in *in, const struct feed *feed, int code,
 		snprintf(ret, size,
 			"there is no stream %s: make it with \"nats stream add %s --subjects "
 			"'%s'\"",
-			feed->stream, feed->stream, in->subject);
+			feed->stream, feed->stream, feed->wanted);
 		return;
 	case NATS_ERROR_DISABLED:
 		snprintf(ret, size, "JetStream is not enabled for this account");
@@ -637,7 +638,7 @@ static void fail_feed(
 {
 	char why[sizeof(in->error)];
 
-	explain(in, feed, code, text, why, sizeof(why));
+	explain(feed, code, text, why, sizeof(why));
 	fail(in, &feed->request, now_ns, why);
 }
 

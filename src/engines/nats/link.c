@@ -26,6 +26,7 @@
 
 #define DEFAULT_PORT 4222
 #define CONNECT_MS 2000 /* for all that a server has to answer until it is connected */
+#define PEM_MAX 16384 /* bytes of a file, in which what is looked for begins */
 #define BUFFER_SIZE (128 * 1024)
 #define STACK_SIZE (512 * 1024)
 #define BACKOFF_MIN_NS (50 * NS_PER_MS)
@@ -266,8 +267,12 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 	const char *text = last_error(status);
 	const struct login *login = attempt->login;
 
-	if (strstr(text, "unable to get local issuer certificate") ||
-		strstr(text, "self-signed certificate") || strstr(text, "self signed certificate"))
+	if (!attempt->is_tls && strstr(text, "certificate"))
+		because(why, 0,
+			"it wants TLS: write tls:// into \"servers\", and its authority's "
+			"certificate into the file of \"ca\"");
+	else if (strstr(text, "unable to get local issuer certificate") ||
+		 strstr(text, "self-signed certificate") || strstr(text, "self signed certificate"))
 		because(why, 0,
 			"its certificate is signed by an authority that is unknown here: put that "
 			"authority's certificate into the file of \"ca\"");
@@ -672,6 +677,11 @@ void nats_link_pause_reading(struct nats_link *link, bool is_paused)
 		watch_socket(link);
 }
 
+bool nats_link_is_paused(const struct nats_link *link)
+{
+	return link->is_paused;
+}
+
 natsConnection *nats_link_connection(const struct nats_link *link)
 {
 	return link->connection;
@@ -763,21 +773,58 @@ static int login_new(const struct nats_settings *settings, const char *handler, 
 	return 0;
 }
 
+/* Whether a file has the end of a line of PEM, as "PRIVATE KEY-----". Whether the rest is right,
+ * libnats says when it connects: it has threads, and there are none before the daemon has dropped
+ * its privileges. */
+static int check_pem(const char *file, const char *end, const char *what, char why[static WHY_MAX])
+{
+	AUTO_FREE char *path = NULL;
+	char chunk[PEM_MAX];
+	AUTO_CLOSE int fd = -1;
+	ssize_t size;
+	int r = engine_find_file(file, why, &path);
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size = fd < 0 ? -1 : read(fd, chunk, sizeof(chunk));
+	if (size < 0)
+		return because(why, -errno, "%s: %s", path, strerror(errno));
+	r = memmem(chunk, (size_t)size, end, strlen(end)) ? 0 : -EINVAL;
+	explicit_bzero(chunk, sizeof(chunk));
+	return r < 0 ? because(why, r, "%s: has no %s (PEM) in it", path, what) : 0;
+}
+
+static int check_password(const char *file, char why[static WHY_MAX])
+{
+	char *password = NULL;
+	int r = engine_read_secret(file, why, &password);
+
+	if (r < 0)
+		return r;
+	explicit_bzero(password, strlen(password));
+	free(password);
+	return 0;
+}
+
 /* Files that cannot be read are an error of the configuration; later ones are shown as the cause of
  * a missing connection. */
 static int check_files(const struct login *login, char why[static WHY_MAX])
 {
-	const char *const files[] = {login->ca, login->certificate, login->key,
-		login->password_file, login->credentials, login->nkey};
+	const struct {
+		const char *file, *end, *what;
+	} files[] = {{login->ca, "CERTIFICATE-----", "certificate"},
+		{login->certificate, "CERTIFICATE-----", "certificate"},
+		{login->key, "PRIVATE KEY-----", "private key"},
+		{login->credentials, "NKEY SEED-", "NKey seed"}};
+	char public_key[NKEY_PUBLIC_MAX];
+	int r = login->password_file ? check_password(login->password_file, why) : 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		AUTO_FREE char *path = NULL;
-		int r = files[i] ? engine_find_file(files[i], why, &path) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (r >= 0 && login->nkey)
+		r = nkey_public_of_file(login->nkey, why, public_key);
+	for (size_t i = 0; i < ARRAY_SIZE(files) && r >= 0; i++)
+		r = files[i].file ? check_pem(files[i].file, files[i].end, files[i].what, why) : 0;
+	return r;
 }
 
 static int set_up(struct nats_link *link, const struct nats_settings *settings, const char *handler,

@@ -48,6 +48,7 @@ uint64_t nats_link_deadline(const struct nats_link *link);
 
 /* Stops and resumes reading: what has come stays with the server. */
 void nats_link_pause_reading(struct nats_link *link, bool is_paused);
+bool nats_link_is_paused(const struct nats_link *link);
 
 /* NULL: there is none. Valid until the next nats_link_step(). */
 natsConnection *nats_link_connection(const struct nats_link *link);

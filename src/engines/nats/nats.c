@@ -322,11 +322,12 @@ static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
 {
 	struct window_slot *slot = window_slot(&handler->window, handler->window.low);
 	const char *subject = slot && slot->object ? natsMsg_GetSubject(slot->object) : "?";
+	const char *site = strrchr(subject, '.');
 
 	set_refusal(handler, 0,
 		"no stream takes %s, or it has no leader at present: if there is none, make one "
-		"with \"nats stream add mcast --subjects '%s'\"",
-		subject, subject);
+		"with \"nats stream add mcast --subjects '%.*s.*'\"",
+		subject, site ? (int)(site - subject) : 0, subject);
 	window_refuse(&handler->window, handler->window.low, now_ns);
 }
 
@@ -501,7 +502,8 @@ static uint64_t silence_deadline(const struct nats_handler *handler)
 {
 	const struct window *window = &handler->window;
 
-	if (!handler->is_stored || !handler->answers || window->next == window->low)
+	if (!handler->is_stored || !handler->answers || window->next == window->low ||
+		nats_link_is_paused(handler->link))
 		return 0;
 	return handler->heard_ns + SILENCES_MAX * window->silence_ns;
 }

@@ -1,0 +1,82 @@
+"""Files that handlers of brokers show to them, as mcastd --check sees them: what cannot be what it is meant to be is named, and the key
+or the command that mends it. No broker is needed."""
+
+import os
+from glob import glob
+
+import pytest
+
+from harness.credentials import Authority, NKey
+from harness.daemon import MCASTD, run_mcastd
+from harness.modules import version
+
+BUILT = {os.path.basename(path).removesuffix(".so")
+         for path in glob(os.path.join(os.path.dirname(MCASTD), "lib", "mcastd", version(), "*.so"))}
+SERVERS = {"nats": 'servers = "tls://127.0.0.1:1";', "mqtt": 'servers = "mqtts://127.0.0.1:1";', "kafka": 'brokers = "127.0.0.1:1"; tls = true;'}
+LOGIN = {"nats": 'username = "x";', "mqtt": 'username = "x";', "kafka": 'username = "x"; sasl = "PLAIN";'}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """What is right, and the file of lines that are nothing."""
+    authority = Authority(tmp_path_factory.mktemp("files"))
+    authority.site, authority.seed = authority.sign("here"), NKey(authority.directory, "here").seed_file
+    authority.nothing, authority.password = authority.path("nothing", "txt"), authority.path("password", "txt")
+    for path, text in (authority.nothing, "two\nlines\n"), (authority.password, "secret\n"):
+        with open(path, "w") as file:
+            file.write(text)
+    return authority
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Exit status and words of a check of a handler with these keys."""
+    def check(kind, keys):
+        if kind not in BUILT:
+            pytest.skip(f"there is no module {kind} in this build")
+        path = tmp_path / "mcastd.conf"
+        path.write_text(f'handlers: {{ hq: {{ type = "{kind}"; site = "here"; {SERVERS[kind]} {keys} }}; }};\n')
+        result = run_mcastd("--check", "-c", str(path))
+        return result.returncode, result.stderr
+
+    return check
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_files_that_are_right_pass(check, made, kind):
+    keys = f'ca = "{made.ca}"; certificate = "{made.site.certificate}"; key = "{made.site.key}"; '
+    assert check(kind, keys + LOGIN[kind] + f'password_file = "{made.password}";') == (0, "")
+
+
+def test_a_seed_that_is_right_passes(check, made):
+    assert check("nats", f'nkey = "{made.seed}";') == (0, "")
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_password_of_two_lines_is_named(check, made, kind):
+    status, errors = check(kind, LOGIN[kind] + f'password_file = "{made.nothing}";')
+    assert status == 78 and f"handlers.hq: {made.nothing}: must have one line of at most" in errors
+
+
+@pytest.mark.parametrize("kind", ["nats", "mqtt"])
+@pytest.mark.parametrize("key", ["ca", "certificate", "key"])
+def test_what_is_no_certificate_and_no_key_is_named(check, made, kind, key):
+    files = {"ca": made.ca, "certificate": made.site.certificate, "key": made.site.key, key: made.nothing}
+    status, errors = check(kind, " ".join(f'{name} = "{path}";' for name, path in files.items()))
+    assert status == 78 and "handlers.hq: " in errors and made.nothing in errors
+
+
+@pytest.mark.parametrize("keys, cause", [("nkey", "must have one line"), ("credentials", "has no NKey seed")])
+def test_what_is_no_seed_is_named(check, made, keys, cause):
+    status, errors = check("nats", f'{keys} = "{made.nothing}";')
+    assert status == 78 and f"handlers.hq: {made.nothing}: {cause}" in errors
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_name_without_credentials_is_named_with_what_passes_it_on(check, monkeypatch, tmp_path, kind):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    status, errors = check(kind, 'ca = "hq.pem";')
+    assert status == 78 and "LoadCredential=hq.pem:FILE" in errors
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    status, errors = check(kind, 'ca = "hq.pem";')
+    assert status == 78 and f"{tmp_path}/hq.pem: No such file or directory: give the service LoadCredential=hq.pem:FILE" in errors
