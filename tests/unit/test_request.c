@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,9 +160,34 @@ static void test_a_tree_of_another_allocator_may_be_freed_meanwhile(void **state
 	request_free(NULL);
 }
 
+static void *read_other(void *argument)
+{
+	(void)argument;
+	return json_loads("{\"a\": 1}", 0, NULL);
+}
+
+/* As the thread of a module reads what a broker says, while a request is being answered. */
+static void test_what_another_thread_reads_outlives_the_request(void **state)
+{
+	const char message[] = "{\"method\": \"x\"}";
+	char why[WHY_MAX];
+	json_t *request = request_read(message, strlen(message), why);
+	pthread_t thread;
+	void *other;
+
+	(void)state;
+	assert_non_null(request);
+	assert_int_equal(pthread_create(&thread, NULL, read_other, NULL), 0);
+	pthread_join(thread, &other);
+	request_free(request);
+	assert_int_equal(json_integer_value(json_object_get(other, "a")), 1);
+	json_decref(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_another_thread_reads_outlives_the_request),
 		cmocka_unit_test(test_the_memory_suffices_for_many_values),
 		cmocka_unit_test(test_the_memory_suffices_for_objects_of_any_size),
 		cmocka_unit_test(test_the_memory_suffices_for_strings_of_any_length),
