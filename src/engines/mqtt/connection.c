@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -60,6 +62,7 @@ struct connection {
 	int watched; /* the socket in epoll, or -1 */
 	uint32_t watched_for;
 	bool reads, must_read;
+	bool is_gathering;
 	bool forgets; /* connection_forget() */
 	unsigned short_lived; /* connections that were lost at once, in a row */
 	struct log_limit limit; /* of those */
@@ -686,9 +689,16 @@ void connection_read(struct connection *connection, bool reads)
 	watch(connection);
 }
 
-void connection_wait(struct connection *connection)
+void connection_gather(struct connection *connection, bool gathers)
 {
-	watch(connection);
+	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client) : -1;
+	int on = gathers;
+
+	if (fd >= 0 && connection->is_gathering != gathers)
+		setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	connection->is_gathering = gathers && fd >= 0;
+	if (!gathers)
+		watch(connection);
 }
 
 /* ---- Publishing and subscribing ---- */

@@ -70,8 +70,10 @@ unsigned connection_inflight_max(const struct connection *connection);
 /* Whether messages are read. While they are not, acknowledgements are not, either. */
 void connection_read(struct connection *connection, bool reads);
 
-/* To be called after publishing: has the descriptor tell when the socket takes more. */
-void connection_wait(struct connection *connection);
+/* Whether what is written waits for more (TCP_CORK), so that many small messages leave in few
+ * segments. Its end must come after publishing: it has the descriptor tell when the socket takes
+ * more. */
+void connection_gather(struct connection *connection, bool gathers);
 
 struct publication {
 	const char *topic;

@@ -748,13 +748,14 @@ static void serve(struct mqtt_handler *mqtt, struct outcome *outcome)
 {
 	mqtt->outcome = outcome;
 	mqtt->now = now_ns();
+	connection_gather(mqtt->connection, true);
 	connection_serve(mqtt->connection);
 	push_held(mqtt);
 	if (is_silent(mqtt))
 		connection_renew(mqtt->connection, "nothing was acknowledged for ack_timeout");
 	subscribe_due(mqtt);
 	publish_all(mqtt);
-	connection_wait(mqtt->connection);
+	connection_gather(mqtt->connection, false);
 }
 
 static void mqtt_serve(void *object, struct outcome *outcome)
