@@ -346,6 +346,59 @@ def test_with_a_server_that_went_away_sigterm_ends_it_and_says_how_many_were_not
         server.start()
 
 
+# What operators do meanwhile
+
+
+def arrive(sites, count, begin):
+    """So many numbers, sent at the first site, arrive at the second."""
+    with receiver_on(sites.second.peer, GROUP, PORT, "eth0") as receiver:
+        begin()
+        for number in range(count):
+            send(sites.first.peer, b"%d" % number, GROUP, PORT, "eth0")
+        receiver.settimeout(60)
+        return [receiver.recv(100) for _ in range(count)]
+
+
+@pytest.mark.parametrize("before", [0, 5])
+def test_a_consumer_that_was_deleted_goes_on_where_it_was(sites, server, pair, before):
+    with server.client() as client:
+        for number in range(before):
+            send(sites.first.peer, b"early", GROUP, PORT, "eth0")
+        wait_until(lambda: hq(pair[1])["input"]["sent"] == before, "the first ones")
+        got = arrive(sites, 10, lambda: client.api(f"CONSUMER.DELETE.mcast.{consumer('plant-2')}"))
+    assert got == [b"%d" % number for number in range(10)]
+    assert hq(pair[1])["error"] is None and is_exact(hq(pair[1]))
+
+
+@pytest.mark.parametrize("before", [0, 5])
+def test_a_stream_that_was_made_again_and_is_longer_is_taken_from_its_first_message_on(sites, server, pair, before):
+    with server.client() as client:
+        for number in range(before):
+            send(sites.first.peer, b"early", GROUP, PORT, "eth0")
+        wait_until(lambda: hq(pair[1])["input"]["sent"] == before, "the first ones")
+
+        def make_again():
+            client.api("STREAM.DELETE.mcast")
+            client.create_stream("mcast", "mcast.>")
+
+        got = arrive(sites, 20, make_again)
+    assert got == [b"%d" % number for number in range(20)]
+
+
+def test_what_a_stream_has_thrown_away_before_it_came_is_a_gap(sites, server, pair, blast):
+    with server.client() as client:
+        client.update_stream("mcast", max_msgs=10, discard="old")
+        blast(sites.first.peer, GROUP, PORT, 1, 64, interface="eth0")
+        wait_until(lambda: hq(pair[1])["input"]["sent"] == 1, "the first one")
+        sites.second.cut()
+        blast(sites.first.peer, GROUP, PORT, 99, 64, interface="eth0", rate=1000)
+        assert wait_settled(pair[0], 100)["delivered"] == 100
+        sites.second.restore()
+        wait_until(lambda: hq(pair[1])["input"]["sent"] + hq(pair[1])["input"]["gaps"] == 100, "the rest", 60)
+    taken = hq(pair[1])["input"]
+    assert taken["gaps"] > 0 and is_exact(hq(pair[1])), taken
+
+
 # What is refused
 
 

@@ -74,6 +74,7 @@ struct feed {
 	bool is_mistaken; /* position.pending was more than there is */
 	bool has_acknowledged; /* in this binding */
 	bool is_marked; /* in->acknowledge has it */
+	bool was_empty; /* the stream, at the last binding */
 	bool is_anew; /* the stream is another one than that of the last binding */
 	struct nats_stream is; /* the stream, when it was asked */
 	char was[sizeof(((struct nats_stream *)NULL)->created)]; /* the one that taken is of */
@@ -639,6 +640,7 @@ static void bound(struct nats_in *in, struct feed *feed, const struct nats_posit
 	if (!position->pending && position->delivered_in_stream > feed->taken)
 		feed->taken = position->delivered_in_stream;
 	snprintf(feed->was, sizeof(feed->was), "%s", feed->is.created);
+	feed->was_empty = !feed->is.last;
 	feed->is_anew = false;
 	feed->heard_ns = now_ns;
 	plan(in, &feed->request, now_ns + HEARD_NS);
@@ -683,7 +685,7 @@ static void plan_creation(struct nats_in *in, struct feed *feed, uint64_t now_ns
 	feed->position = (struct nats_position){.start = NATS_START_NEW};
 	if (feed->is_anew) {
 		feed->position.start = NATS_START_ALL;
-	} else if (feed->taken && feed->is.last >= feed->taken) {
+	} else if ((feed->taken || feed->was_empty) && feed->is.last >= feed->taken) {
 		feed->position.start = NATS_START_AT;
 		feed->position.start_at = feed->taken + 1;
 	} else if (feed->taken) {
