@@ -1,5 +1,5 @@
-/* What a nats-server says: its JSON, and the subjects of what it delivers; and files with a seed. The
- * first byte chooses. What is understood must be usable as it is: names in subjects, texts that
+/* What a nats-server says: its JSON, and the subjects of what it delivers; and files with a seed.
+ * The first byte chooses. What is understood must be usable as it is: names in subjects, texts that
  * end. */
 #include "engines/nats/api.h"
 #include "engines/nats/nkey.h"
