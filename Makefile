@@ -149,7 +149,9 @@ test_programs = $(filter-out $(filter-out $(ENGINES:%=$(BUILD)/tests/unit/test_%
 interface_header := $(BUILD)/gen/control/io.mcastd.varlink.h
 man_objects := $(call objects,man/*.c)
 fuzz_objects := $(call objects,tests/fuzz/*.c)
-fuzz_programs := $(fuzz_objects:.o=)
+# As with unit tests: tests/fuzz/NAME.c is of the module NAME.
+engine_fuzz := $(engine_names:%=$(BUILD)/tests/fuzz/%)
+fuzz_programs = $(filter-out $(filter-out $(ENGINES:%=$(BUILD)/tests/fuzz/%),$(engine_fuzz)),$(fuzz_objects:.o=))
 bench_common := $(call objects,tests/bench/bench.c)
 bench_objects := $(filter-out $(bench_common) %/rcvbuf.o,$(call objects,tests/bench/*.c))
 bench_programs := $(bench_objects:.o=)
@@ -190,7 +192,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
 $(foreach name,$(engines_here),$(eval $(call engine_parts,$(name)): engine_cflags = \
 	-fPIC -fvisibility=hidden $$(shell $$(PKG_CONFIG) --cflags $(engine_libraries_$(name)))))
 
-$(foreach name,$(engine_names),$(eval $(BUILD)/tests/unit/test_$(name): engine_libs = \
+$(foreach name,$(engine_names),$(eval $(BUILD)/tests/unit/test_$(name) $(BUILD)/tests/fuzz/$(name): engine_libs = \
 	$$(shell $$(PKG_CONFIG) --libs $(engine_libraries_$(name)))))
 
 .SECONDEXPANSION:
@@ -327,12 +329,13 @@ fuzz-coverage:
 	$(Q)+$(MAKE) $(jobs) BUILD=$(BUILD)/fuzz-coverage CC="$(FUZZ_CC)" SANITIZE= CFLAGS="$(coverage_flags)" fuzz-programs
 	$(Q)tests/fuzz/coverage $(BUILD)/fuzz-coverage $(COVERAGE)
 
-fuzz-programs: $(fuzz_programs)
+fuzz-programs: $$(fuzz_programs)
 	@:
-$(fuzz_programs): %: %.o $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
+$(engine_fuzz): $$(call engine_parts,$$(@F))
+$(fuzz_objects:.o=): %: %.o $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
 	$(call say,LINK)
-	$(Q)$(CC) $(ldflags) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
-		$(mcastd_libs) $(mcastctl_libs)
+	$(Q)$(CC) $(ldflags) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+		$(mcastd_libs) $(mcastctl_libs) $(engine_libs)
 
 check-layers: $(mcastd_objects) $(mcastctl_objects)
 	$(Q)tests/check-layers $(sort $^)

@@ -11,8 +11,9 @@
 /* For the buffer of the lexer, and what a method makes. */
 #define MEMORY_MIN 1024
 
-/* The memory of the one tree. Nothing is returned to it. */
-static struct {
+/* The memory of the one tree. Nothing is returned to it. jansson calls these functions in all
+ * threads from then on: those of engines have no such memory, and get the heap's. */
+static _Thread_local struct {
 	char *start;
 	size_t size, used;
 } memory;

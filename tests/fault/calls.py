@@ -52,6 +52,7 @@ CALLS = {
     "prlimit64": "EPERM",
     "pwrite64": "EIO ENOSPC SHORT",
     "read": "EIO EINTR EAGAIN SHORT",
+    "readlink": "EACCES ENOENT",
     "readlinkat": "EACCES",
     "recvfrom": "ENOMEM ENOBUFS EINTR EAGAIN",
     "recvmmsg": "ENOMEM ENOBUFS EINTR EAGAIN ENETDOWN ECONNREFUSED EPERM",

@@ -4,7 +4,7 @@ import pytest
 
 from fault.lab import Lab, Shim
 from harness import topology
-from harness.daemon import MCASTD
+from harness.brokered import place_with_engine
 from harness.root import run_as_root
 
 
@@ -24,8 +24,13 @@ def shim(tmp_path_factory):
     return Shim.build(tmp_path_factory.mktemp("shim"))
 
 
+@pytest.fixture(scope="session")
+def binary(tmp_path_factory):
+    return place_with_engine(tmp_path_factory.mktemp("place")).mcastd
+
+
 @pytest.fixture
-def lab(net, shim):
-    lab = Lab(net, shim, MCASTD)
+def lab(net, shim, binary):
+    lab = Lab(net, shim, binary)
     yield lab
     lab.close()

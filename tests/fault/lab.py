@@ -15,18 +15,20 @@ import tempfile
 import threading
 import time
 
-from harness.daemon import SANITIZER_REPORT, Control, Daemon, VarlinkError, balance, with_journal
+from harness.brokered import Broker
+from harness.daemon import SANITIZER_REPORT, Control, Daemon, VarlinkError, balance, input_balance, with_journal
 from harness.peers import seqpacket_at_once, tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ALWAYS = 1 << 30
 
-# One of each: kinds of handlers, relays, families, sockets, events. CHANGED is there after every second reload.
+# One of each: a broker, kinds of handlers, relays, families, sockets, events. CHANGED is there after every second reload.
 CONFIG = '''
+import_port = 5999;
 groups: {
   a: { address = "239.1.1.1"; port = 5001; interfaces = ["eth0"]; socket = true; replies = true; expect_within = "5s";
-       handlers = ["file", "capture", "run", "feed", "local", "host", "far", "journal", "log"]; };
+       handlers = ["file", "capture", "run", "feed", "local", "host", "far", "journal", "log", "hq"]; inputs = ["hq"]; };
   b: { address = "239.1.1.2"; port = 5002; interfaces = ["eth0", "absent*"]; handlers = ["file", "safe"]; socket = true; };
   c: { address = "ff15::1"; port = 5003; interfaces = ["eth0"]; handlers = ["capture"]; };
   r: { address = "239.1.1.3"; port = 5004; interfaces = ["eth0", "eth1"]; relay: { }; };
@@ -43,6 +45,7 @@ handlers: {
   local: { type = "unix"; path = "$DIR/local.sock"; };
   host: { type = "udp"; address = "192.0.2.9"; port = 5010; };
   far: { type = "udp"; address = "239.9.9.9"; port = 5009; interface = "eth1"; keep_source = true; };
+  hq: { type = "nats"; servers = "nats://192.0.2.1"; site = "here"; credentials = "$DIR/hq.sock"; CHANGED_WINDOW };
   told: { type = "file"; path = "$DIR/told"; };
   CHANGED_HANDLERS
 };
@@ -52,13 +55,14 @@ CHANGED = {
     "CHANGED_GROUP": 'd: { address = "239.1.1.5"; port = 5007; interfaces = ["eth0"]; handlers = ["file2", "run2", "feed2"];'
                      ' socket = true; };',
     "CHANGED_KEY": "keep = 7;",
+    "CHANGED_WINDOW": "window = 100;",
     "CHANGED_HANDLERS": 'file2: { type = "file"; path = "$DIR/file2"; }; run2: { type = "exec"; command = ["/bin/cat"]; };'
                         ' feed2: { type = "pipe"; command = ["/bin/dd", "of=/dev/null", "status=none"]; };',
 }
 GROUPS = {"a": ("239.1.1.1", 5001), "b": ("239.1.1.2", 5002), "c": ("ff15::1", 5003), "r": ("239.1.1.3", 5004),
           "k": ("239.1.1.4", 5005)}
 # Handlers that deliver to somebody who takes it.
-DELIVERING = "file", "safe", "capture", "feed", "local", "far", "journal", "log", "r.relay", "k.relay"
+DELIVERING = "file", "safe", "capture", "feed", "local", "far", "journal", "log", "hq", "r.relay", "k.relay"
 KEEPING_SOURCE = "far", "k.relay"
 BACKOFF = 75  # seconds: a program that failed often is started again after 60
 
@@ -150,6 +154,7 @@ class Lab:
         preload = ["env", f"FAULT_FILE={self.shim.path}", f"LD_PRELOAD={self.shim.library}",
                    f"NOTIFY_SOCKET={self.directory}/manager", "WATCHDOG_USEC=3000000", "FDSTORE=64",
                    f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"]
+        self.broker = Broker(f"{self.directory}/hq.sock")
         self.daemon = Daemon(self.net.host, config(False), binary=self.binary, directory=self.directory, wait=wait,
                              wrapper=[*with_journal(f"{self.directory}/journal"), *preload, *wrapper])
         return self.daemon
@@ -161,6 +166,7 @@ class Lab:
         self.shim.disarm()
         self.daemon.kill()
         self.daemon = None
+        self.broker.close()
         for sink in self.sinks:
             sink.close()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -200,6 +206,7 @@ class Lab:
             for number in range(count):
                 self.senders[":" in address].sendto(b"%d " % number + b"x" * 20 * number, (address, port))
         self.senders[False].sendto(b"to the host", (self.net.host.v4, 5006))
+        self.broker.publish("a", *[b"from a broker"] * count)
 
     def client(self, work):
         """What work(connection) gets that is no answer. A daemon may close a connection, as it must where it has no
@@ -290,7 +297,8 @@ class Lab:
         return [[item["name"] for item in stats[kind]] for kind in ("groups", "handlers")]
 
     def unbalanced(self):
-        return [f"{handler['name']} is off by {balance(handler)}" for handler in self.stats()["handlers"] if balance(handler)]
+        return [f"{handler['name']} is off by {balance(handler)} and {input_balance(handler)}"
+                for handler in self.stats()["handlers"] if balance(handler) or input_balance(handler)]
 
     def log(self):
         """What the daemon says, without the datagrams that its handler "log" writes."""
@@ -321,6 +329,9 @@ class Lab:
                        if group["name"] in GROUPS and group["received"] <= old["received"]]
             idle.extend(f"handler {handler['name']} delivers nothing" for handler, old in zip(now["handlers"], before["handlers"])
                         if handler["name"] in delivering and handler["delivered"] <= old["delivered"])
+            idle.extend(f"by handler {handler['name']} nothing comes in"
+                        for handler, old in zip(now["handlers"], before["handlers"])
+                        if handler["input"] and handler["input"]["sent"] <= old["input"]["sent"])
             idle.extend(f"group {group['name']} is not joined on {membership['interface']}: {membership['error']}"
                         for group in now["groups"] for membership in group["memberships"]
                         if membership["state"] != "joined" and "*" not in membership["interface"])

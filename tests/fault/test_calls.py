@@ -5,6 +5,7 @@ import re
 
 from fault.calls import CALLS, LEFT_ALONE, UNSEEN
 from fault.lab import Lab
+from harness.brokered import place_with_engine
 
 
 def system_calls(prefix):
@@ -19,7 +20,7 @@ def system_calls(prefix):
 
 
 def test_every_system_call_of_the_daemon_is_made_to_fail(lab, release, tmp_path):
-    lab.binary = release  # the sanitizers make calls of their own
+    lab.binary = place_with_engine(tmp_path / "place", release).mcastd  # the sanitizers make calls of their own
     prefix = str(tmp_path / "trace")
     lab.start(wrapper=["strace", "-D", "-ff", "-qq", "-o", prefix])
     for phase in *Lab.PHASES.values(), Lab.rotate:  # the second file that is rotated makes the first one go

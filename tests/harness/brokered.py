@@ -6,16 +6,16 @@ import struct
 import subprocess
 import threading
 
-from harness.daemon import ROOT
+from harness.daemon import MCASTD, ROOT
 from harness.modules import Place
 from harness.waiting import wait_until
 
 PACKET_MAX = 256 * 1024
 
 
-def place_with_engine(directory):
+def place_with_engine(directory, binary=MCASTD):
     """A copy of mcastd whose module for the type nats is that of engine.c."""
-    place = Place(directory)
+    place = Place(directory, binary=binary)
     module = place.module("nats")
     os.makedirs(os.path.dirname(module))
     subprocess.run(

@@ -1,8 +1,8 @@
 """The processor as systemd shares it out: services, users and whoever else, each in a control group of their own.
 
-The groups stand beside those of the machine, and beside the kernel's threads, which have as much as one of them: a tree that had
-more than those would keep the kernel from its own work, such as RCU, and the work that has piled up is done at the cost of whoever
-runs then.
+The groups stand beside those of the machine and beside the kernel's threads. They have a few times as much, so that who else uses
+the machine takes little of it, and no more than that: the kernel would not get to its own work, such as RCU, and what has piled up of
+it is done at the cost of whoever runs then.
 """
 
 import os
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from harness.waiting import TIMEOUT
 
 UNIT = 100  # the default of CPUWeight=
+FIRST = 4 * UNIT  # of each group that is in no other
 
 
 def shares(weight):
@@ -61,9 +62,10 @@ class Shares:
         self.made = []
 
     def path(self, name, weight=UNIT):
+        """The weight is that of a group within another one."""
         first, *rest = name.split("/")
         above, path = self.controller.mount, os.path.join(self.controller.mount, f"mcastd-test-{os.getpid()}-{first}")
-        self._make(above, path, UNIT if rest else weight)
+        self._make(above, path, FIRST)
         for part in rest:
             above, path = path, os.path.join(path, part)
             self._make(above, path, weight)

@@ -11,6 +11,7 @@ from harness.topology import Namespace, topology
 from harness.waiting import TIMEOUT, wait_until
 
 IMAGE = os.environ.get("MCASTD_IMAGE")
+WITH_MODULES = os.environ.get("MCASTD_IMAGE_MODULES")
 USER = 65532  # of packaging/Containerfile
 CONFINED = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
 # What podman would do beyond that takes controllers of cgroups and CAP_SYS_RESOURCE, which not every root has.
@@ -45,7 +46,7 @@ def podman(*arguments, network=None, **options):
 class Container:
     """A daemon of the image, with a directory of this machine for each of its volumes."""
 
-    def __init__(self, config, host, network="host"):
+    def __init__(self, config, host, network="host", image=IMAGE, options=()):
         self.directory = tempfile.mkdtemp(prefix="mcastd-image-")
         self.host = host
         for name, user in (("etc", 0), ("run", USER), ("log", USER)):
@@ -55,7 +56,7 @@ class Container:
         self.configure(config)
         self.name = podman(
             "run", "--detach", *CONFINED, *HERE, "--network", network, "-v", f"{self.path('etc')}:/etc/mcastd:ro",
-            "-v", f"{self.path('run')}:/run/mcastd", "-v", f"{self.path('log')}:/var/log/mcastd", IMAGE, network=host).strip()
+            "-v", f"{self.path('run')}:/run/mcastd", "-v", f"{self.path('log')}:/var/log/mcastd", *options, image, network=host).strip()
         self.control = None
         try:
             wait_until(self.answers, "the control socket to answer")

@@ -6,10 +6,13 @@ import signal
 import socket
 import subprocess
 
+import pytest
+
+from harness.brokers import NatsServer
 from harness.daemon import MCASTCTL
 from harness.peers import receiver_on, send
 from harness.waiting import TIMEOUT, wait_until
-from image.conftest import CONFINED, HERE, IMAGE, USER, podman
+from image.conftest import CONFINED, HERE, IMAGE, USER, WITH_MODULES, podman
 
 CONFIG = """
 groups: {
@@ -143,3 +146,43 @@ def test_a_target_needs_no_configuration(net):
         process.send_signal(signal.SIGTERM)
         process.wait(4 * TIMEOUT)
         process.stdout.close()
+
+
+SERVERS = {"nats": 'servers = "nats://192.0.2.1";', "mqtt": 'servers = "mqtt://192.0.2.1";', "kafka": 'brokers = "192.0.2.1:9092";'}
+EXPORTING = ON_HOST.replace('handlers = ["raw"]', 'handlers = ["hq"]').replace(
+    "handlers: {", """handlers: {
+  hq: { type = "nats"; site = "plant-1"; servers = "nats://%s"; username = "plant-1"; password_file = "hq-password"; };""")
+
+
+@pytest.fixture
+def with_modules():
+    if not WITH_MODULES:
+        pytest.skip("MCASTD_IMAGE_MODULES names no image")
+    return WITH_MODULES
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_an_image_with_modules_has_each_and_one_without_names_it(with_modules, tmp_path, kind):
+    (tmp_path / "mcastd.conf").write_text(f'handlers: {{ hq: {{ type = "{kind}"; site = "here"; {SERVERS[kind]} }}; }};\n')
+    tmp_path.chmod(0o755)
+    command = ["podman", "run", "--rm", *CONFINED, *HERE, "--network", "none", "-v", f"{tmp_path}:/etc/mcastd:ro"]
+    assert "no errors" in podman(*command[1:], with_modules, "--check")
+    result = subprocess.run([*command, IMAGE, "--check"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 78 and f"type {kind}: install mcastd-{kind}" in result.stderr
+
+
+def test_a_broker_is_shown_a_secret_of_podman(with_modules, start, net, tmp_path):
+    (tmp_path / "password").write_text("correct-horse\n")
+    podman("secret", "create", "hq-password", str(tmp_path / "password"))
+    try:
+        user = 'authorization { users: [ { user: "plant-1", password: "correct-horse" } ] }\n'
+        with NatsServer(net.host, tmp_path, more=user) as server:
+            with server.client(user="plant-1", password="correct-horse") as client:
+                client.create_stream("mcast", "mcast.>")
+            container = start(EXPORTING % server.address, image=with_modules, options=(
+                "--secret", f"hq-password,uid={USER},mode=0400", "-e", "CREDENTIALS_DIRECTORY=/run/secrets"))
+            send(net.peer, b"hello", "233.252.0.1", 5004)
+            wait_until(lambda: client.count("mcast") == 1, "the message in the stream", 30)
+            assert "correct-horse" not in container.log()
+    finally:
+        podman("secret", "rm", "hq-password")

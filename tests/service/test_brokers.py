@@ -9,7 +9,7 @@ import pytest
 
 from harness import kafka
 from harness.brokers import MQTTS_PORT, Mosquitto, NatsServer
-from harness.credentials import Authority
+from harness.credentials import Authority, openssl
 from harness.kafka import Cluster
 from harness.kafka_front import Front
 from harness.mqtt import Mqtt
@@ -104,6 +104,39 @@ def wait_taken(service):
     assert service.handler("hq")["input"]["taken"] == 1
 
 
+@pytest.fixture
+def trusted(system, certificates):
+    """The authority is one of those that the system trusts."""
+    name = openssl("x509", "-hash", "-noout", "-in", certificates.ca, text=True).strip()
+    with open(certificates.ca) as file:
+        system.write(f"/etc/ssl/certs/{name}.0", file.read())
+    yield
+    system.remove(f"/etc/ssl/certs/{name}.0")
+
+
+WITHOUT_CA = 'ca = "ca.pem"; ', ""
+
+
+def test_nats_needs_no_ca_where_the_system_trusts_the_authority(secured, names, trusted, certificates, tmp_path):
+    with NatsServer(secured.system, tmp_path, address=ADDRESS, tls=certificates.broker) as server:
+        with server.client(tls=certificates.site) as client:
+            client.create_stream("mcast", "mcast.>")
+        start(secured, NATS.replace(*WITHOUT_CA))
+        assert_delivered(secured)
+
+
+def test_mqtt_needs_no_ca_where_the_system_trusts_the_authority(secured, names, trusted, certificates, tmp_path):
+    with Mosquitto(secured.system, tmp_path, address=ADDRESS, port=MQTTS_PORT, tls=certificates.broker):
+        start(secured, MQTT.replace(*WITHOUT_CA))
+        assert_delivered(secured)
+
+
+def test_kafka_needs_no_ca_where_the_system_trusts_the_authority(secured, trusted, certificates, cluster):
+    with Front(secured.system, cluster, certificates.broker, ca=certificates.ca, users={"plant-1": PASSWORD}):
+        start(secured, kafka_config(cluster).replace(*WITHOUT_CA))
+        assert_delivered(secured)
+
+
 def test_nats_works_in_the_sandbox_of_the_unit(secured, names, certificates, tmp_path):
     user = f'authorization {{ users: [ {{ user: "plant-1", password: "{PASSWORD}" }} ] }}\n'
     login = {"tls": certificates.site, "user": "plant-1", "password": PASSWORD}
@@ -147,11 +180,14 @@ def cluster(tmp_path):
     host.close()
 
 
-def test_kafka_works_in_the_sandbox_of_the_unit(secured, certificates, cluster):
+def kafka_config(cluster):
     port = cluster.brokers.split(",")[0].rpartition(":")[2]
-    keys = f'brokers = "localhost:{port}"; tls = true; sasl = "SCRAM-SHA-256"; {LOGIN}'
+    return CONFIG % ("", "kafka", f'brokers = "localhost:{port}"; tls = true; sasl = "SCRAM-SHA-256"; {LOGIN}')
+
+
+def test_kafka_works_in_the_sandbox_of_the_unit(secured, certificates, cluster):
     with Front(secured.system, cluster, certificates.broker, ca=certificates.ca, users={"plant-1": PASSWORD}) as front:
-        start(secured, CONFIG % ("", "kafka", keys))
+        start(secured, kafka_config(cluster))
         assert_delivered(secured)
         assert front.logins and all(front.logins)
 

@@ -101,22 +101,25 @@ def varlinkctl(root, archive):
 
 
 def image(root, archive):
-    """packaging/Containerfile: built on the root, and run by podman"""
+    """packaging/Containerfile: built on the root without and with modules, and run by podman"""
+    def build(name, *arguments):
+        return (f"buildah bud --layers --isolation chroot --network host $limits --build-arg BASE=localhost/debian {' '.join(arguments)} "
+                f"-f packaging/Containerfile -t {name} .\n")
+
     root.install("check", f"""
-        apt-get -qy --no-install-recommends install podman buildah >/dev/null
+        apt-get -qy --no-install-recommends install podman buildah nats-server >/dev/null
         podman rmi --all --force >/dev/null
         tar -C {BASE} -c . | podman import - localhost/debian
         {LIMITS}
-        buildah bud --isolation chroot --network host $limits --build-arg BASE=localhost/debian -f packaging/Containerfile \
-            -t mcastd .""")
-    size = root.test("check", "podman image inspect --format '{{.Size}}' localhost/mcastd; podman image inspect"
-                              " --format '{{.Size}}' localhost/debian").split()
+        {build("mcastd")}{build("mcastd-modules", '--build-arg MODULES="nats mqtt kafka"')}""")
+    sizes = [int(size) for size in root.test("check", "podman image inspect --format '{{.Size}}' " + " ".join(
+        f"localhost/{name}" for name in ("debian", "mcastd", "mcastd-modules"))).split()]
     counts = root.test("check", """
         MCASTD=$PWD/build/check/mcastd MCASTCTL=$PWD/build/check/mcastctl MCASTD_IMAGE=localhost/mcastd \
-            tests/run --image""").strip().splitlines()[-1]
+            MCASTD_IMAGE_MODULES=localhost/mcastd-modules tests/run --image""").strip().splitlines()[-1]
     if not re.match(r"\d+ passed, 0 failed$", counts):
         raise Failed(counts)
-    return f"{counts}; {(int(size[0]) - int(size[1])) / 1e6:.0f} MB over its base"
+    return f"{counts}; {(sizes[1] - sizes[0]) / 1e6:.0f} MB over its base, with all modules {(sizes[2] - sizes[0]) / 1e6:.0f} MB"
 
 
 STEPS = [demo, package, install, check, brokers, varlinkctl, image]

@@ -111,6 +111,21 @@ static const struct handler_kind in_copies = {
 	.copies = copy_copies,
 };
 
+static uint64_t broker_patience(const void *object)
+{
+	(void)object;
+	return NS_PER_MS;
+}
+
+static const struct handler_kind of_broker = {
+	.config = {.name = "of-broker", .may_block = true, .imports = true},
+	.needs = fake_needs,
+	.open = fake_open,
+	.deliver = fake_deliver,
+	.close = fake_close,
+	.patience = broker_patience,
+};
+
 static const struct handler_kind *const kinds[] = {&in_loop, &in_thread};
 
 struct fixture {
@@ -321,6 +336,29 @@ static void counters_of_other_names_restart_from_zero(void **state)
 	ledger_unref(ledger);
 }
 
+static bool is_prompt(const struct fixture *fixture)
+{
+	return handler_outlet(fixture->handler)->needs & NEED_PROMPT;
+}
+
+/* Whether the group of a handler may pause depends on whether something comes in by it, too. */
+static void what_is_on_the_way_from_group_to_group_is_needed_at_once(void **state)
+{
+	struct fixture *fixture = *state;
+	char *name = (char *)"test";
+	struct config_group group = {
+		.name = (char *)"news", .inputs = {.items = &name, .count = 1}};
+	struct config with = {.groups = &group, .group_count = 1}, without = {0};
+
+	start(fixture, &of_broker);
+	assert_false(is_prompt(fixture));
+	assert_int_equal(handler_prepare_inputs(fixture->handler, &with), 0);
+	assert_true(is_prompt(fixture));
+	assert_int_equal(handler_prepare_inputs(fixture->handler, &without), 0);
+	assert_false(is_prompt(fixture));
+	stop_handler(fixture);
+}
+
 static void every_kind_has_room_for_its_counters(void **state)
 {
 	(void)state;
@@ -346,6 +384,7 @@ int main(void)
 		TEST(an_interface_that_comes_back_has_its_numbers),
 		TEST(of_many_interfaces_that_are_gone_the_rest_is_one_sum),
 		TEST(counters_of_other_names_restart_from_zero),
+		TEST(what_is_on_the_way_from_group_to_group_is_needed_at_once),
 		cmocka_unit_test(every_kind_has_room_for_its_counters),
 	};
 

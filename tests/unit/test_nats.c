@@ -72,18 +72,40 @@ static void a_consumer_says_where_it_is(void **state)
 static void a_stream_has_subjects_and_a_last_number(void **state)
 {
 	struct string_list subjects = {0};
-	uint64_t last;
+	struct nats_stream is;
 
 	(void)state;
 	assert_int_equal(nats_api_read_stream(TEXT("{\"config\":{\"subjects\":[\"a.*\",7,\"b.>\"]},"
+						   "\"created\":\"2026-01-01T00:00:00Z\","
 						   "\"state\":{\"last_seq\":9}}"),
-				 &subjects, &last),
+				 &subjects, &is),
 		0);
-	assert_int_equal(last, 9);
+	assert_int_equal(is.last, 9);
+	assert_string_equal(is.created, "2026-01-01T00:00:00Z");
 	assert_int_equal(subjects.count, 2);
 	assert_string_equal(subjects.items[1], "b.>");
 	string_list_clear(&subjects);
-	assert_int_equal(nats_api_read_stream(TEXT("{}"), &subjects, &last), -EINVAL);
+	assert_int_equal(nats_api_read_stream(TEXT("{}"), &subjects, &is), -EINVAL);
+}
+
+static void what_can_be_no_name_of_a_stream_is_left_out(void **state)
+{
+	struct string_list names = {0};
+	char many[(NATS_NAMES_MAX + 1) * 4 + 32] = "{\"streams\":[\"s\"";
+
+	(void)state;
+	assert_int_equal(nats_api_read_names(TEXT("{\"streams\":[\"a\",\"\",\"b c\",\"b.c\",7,"
+						  "\"*\",\"x\\r\\nPUB\",\"z\"]}"),
+				 &names),
+		0);
+	assert_int_equal(names.count, 2);
+	assert_string_equal(names.items[1], "z");
+	string_list_clear(&names);
+	for (int i = 0; i < NATS_NAMES_MAX; i++)
+		strcat(many, ",\"s\"");
+	strcat(many, "]}");
+	assert_int_equal(nats_api_read_names(TEXT(many), &names), -E2BIG);
+	assert_int_equal(nats_api_read_names(TEXT("[]"), &names), -EINVAL);
 }
 
 /* ---- Requests ---- */
@@ -188,6 +210,19 @@ static void what_is_no_delivery_is_refused(void **state)
 		assert_int_equal(nats_api_read_delivery(wrong[i], &delivery), -EINVAL);
 }
 
+static void an_answer_is_only_at_the_subject_that_it_was_asked_for_at(void **state)
+{
+	static const char *const wrong[] = {"", "x", "in.a", "in.a.", "in.b.7", "in.a.x", "in.a.7x",
+		"in.a.7.8", "in.a.-1", "in.a.18446744073709551616"};
+	uint64_t number;
+
+	(void)state;
+	assert_int_equal(nats_api_read_serial("in.a.7", "in.a.", &number), 0);
+	assert_int_equal(number, 7);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_int_equal(nats_api_read_serial(wrong[i], "in.a.", &number), -EINVAL);
+}
+
 /* ---- NKeys ---- */
 
 #define SEED "SUAK6DAAEYBGGGUNZ6D4XQPBJNBHHPYXB7R6ERXODZEL6PUENJYGGXQ2VI"
@@ -228,6 +263,8 @@ int main(void)
 		cmocka_unit_test(the_common_subjects_of_two_patterns_are_a_pattern),
 		cmocka_unit_test(a_delivery_has_the_numbers_of_stream_and_consumer),
 		cmocka_unit_test(what_is_no_delivery_is_refused),
+		cmocka_unit_test(an_answer_is_only_at_the_subject_that_it_was_asked_for_at),
+		cmocka_unit_test(what_can_be_no_name_of_a_stream_is_left_out),
 		cmocka_unit_test(the_public_key_of_a_seed_is_found),
 		cmocka_unit_test(what_is_no_seed_of_a_user_is_refused),
 	};

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -159,6 +161,33 @@ static void test_a_tree_of_another_allocator_may_be_freed_meanwhile(void **state
 	request_free(NULL);
 }
 
+static void *dump_json(void *argument)
+{
+	json_t *json = json_pack("{ss}", "of", "an engine");
+	char *text = json_dumps(json, 0);
+
+	(void)argument;
+	json_decref(json);
+	return text;
+}
+
+static void test_another_thread_has_the_memory_of_the_heap(void **state)
+{
+	static const char message[] = "{\"method\":\"io.mcastd.GetStatus\"}";
+	char why[WHY_MAX];
+	json_t *request = request_read(message, strlen(message), why);
+	pthread_t thread;
+	void *text;
+
+	(void)state;
+	assert_non_null(request);
+	assert_int_equal(pthread_create(&thread, NULL, dump_json, NULL), 0);
+	assert_int_equal(pthread_join(thread, &text), 0);
+	request_free(request);
+	assert_string_equal(text, "{\"of\": \"an engine\"}");
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_strings_do_not_count_as_values),
 		cmocka_unit_test(test_more_values_than_the_bound_are_refused),
 		cmocka_unit_test(test_what_is_no_object_is_refused),
+		cmocka_unit_test(test_another_thread_has_the_memory_of_the_heap),
 		cmocka_unit_test(test_a_tree_of_another_allocator_may_be_freed_meanwhile),
 	};
 

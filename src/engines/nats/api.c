@@ -125,14 +125,16 @@ static int add_strings(struct string_list *ret, json_t *array)
 }
 
 int nats_api_read_stream(
-	const char *text, size_t size, struct string_list *subjects, uint64_t *ret_last)
+	const char *text, size_t size, struct string_list *subjects, struct nats_stream *ret)
 {
 	AUTO_JSON json_t *json = json_loadb(text, size, 0, NULL);
 	json_t *state = json_object_get(json, "state"), *config = json_object_get(json, "config");
+	const char *created = json_string_value(json_object_get(json, "created"));
 
 	if (!json_is_object(state) || !json_is_object(config))
 		return -EINVAL;
-	*ret_last = number_of(state, "last_seq");
+	ret->last = number_of(state, "last_seq");
+	snprintf(ret->created, sizeof(ret->created), "%s", created ? created : "");
 	return add_strings(subjects, json_object_get(config, "subjects"));
 }
 
@@ -175,13 +177,31 @@ char *nats_api_find(const char *subject)
 	return dump(json_pack("{ss}", "subject", subject));
 }
 
+/* Whether it can be a token of a subject, as the names of streams are. */
+static bool is_token(const char *text)
+{
+	size_t length = text ? strnlen(text, NATS_NAME_MAX) : 0;
+
+	for (size_t i = 0; i < length; i++)
+		if (!isgraph((unsigned char)text[i]) || strchr(".*>/\\", text[i]))
+			return false;
+	return length && length < NATS_NAME_MAX;
+}
+
 int nats_api_read_names(const char *text, size_t size, struct string_list *ret)
 {
 	AUTO_JSON json_t *json = json_loadb(text, size, 0, NULL);
+	json_t *names = json_object_get(json, "streams"), *name;
+	size_t i;
 
 	if (!json_is_object(json))
 		return -EINVAL;
-	return add_strings(ret, json_object_get(json, "streams"));
+	if (json_array_size(names) > NATS_NAMES_MAX)
+		return -E2BIG;
+	json_array_foreach(names, i,
+		name) if (is_token(json_string_value(name)) &&
+			  string_list_add(ret, json_string_value(name)) < 0) return -ENOMEM;
+	return 0;
 }
 
 /* ---- Messages of a consumer ---- */
@@ -203,6 +223,18 @@ static bool read_number(const char *token, uint64_t *ret)
 	return *token == '.' || !*token;
 }
 
+int nats_api_read_serial(const char *subject, const char *prefix, uint64_t *ret)
+{
+	size_t length = strlen(prefix);
+	uint64_t number;
+
+	if (strncmp(subject, prefix, length) != 0 || !read_number(subject + length, &number) ||
+		strchr(subject + length, '.'))
+		return -EINVAL;
+	*ret = number;
+	return 0;
+}
+
 /* $JS.ACK.[DOMAIN.ACCOUNT.]STREAM.CONSUMER.DELIVERIES.IN_STREAM.NUMBER.TIME.PENDING[.TOKEN] */
 int nats_api_read_delivery(const char *reply, struct nats_delivery *ret)
 {
@@ -210,7 +242,8 @@ int nats_api_read_delivery(const char *reply, struct nats_delivery *ret)
 	struct nats_delivery delivery;
 	unsigned count = 0, first;
 
-	if (!reply || strncmp(reply, "$JS.ACK.", strlen("$JS.ACK.")) != 0)
+	if (!reply || strncmp(reply, "$JS.ACK.", strlen("$JS.ACK.")) != 0 ||
+		strnlen(reply, NATS_REPLY_MAX) == NATS_REPLY_MAX)
 		return -EINVAL;
 	for (const char *at = reply; at && count < TOKENS_MAX; count++) {
 		tokens[count] = at;

@@ -9,6 +9,7 @@
 #include "config/schema.h"
 
 #define NATS_NAME_MAX 256 /* of a stream or consumer, with the zero */
+#define NATS_REPLY_MAX 1024 /* of where a message is acknowledged to */
 
 /* err_code of what is told apart: server/errors.json of nats-server. */
 enum nats_error {
@@ -57,21 +58,33 @@ struct nats_position {
 /* Returns 0 or -EINVAL. */
 int nats_api_read_position(const char *json, size_t size, struct nats_position *ret);
 
-/* The subjects of a stream and its last number. Returns 0, -EINVAL or -ENOMEM; subjects has what
- * was added before. */
+/* The last number of a stream, and when it was made: another one of the same name is new. */
+struct nats_stream {
+	uint64_t last;
+	char created[64];
+};
+
+/* What a stream is, and its subjects. Returns 0, -EINVAL or -ENOMEM; subjects has what was added
+ * before. */
 int nats_api_read_stream(
-	const char *json, size_t size, struct string_list *subjects, uint64_t *ret_last);
+	const char *json, size_t size, struct string_list *subjects, struct nats_stream *ret);
 
 /* The subjects that two patterns with * and > have in common, as a pattern. Returns 0, -ENOENT:
  * there are none; or -ENAMETOOLONG. */
 #define NATS_SUBJECT_MAX 512
 int nats_api_intersect(const char *a, const char *b, char ret[static NATS_SUBJECT_MAX]);
 
-/* Which streams have a subject: the request to be freed, and its answer. */
+/* Which streams have a subject: the request to be freed, and its answer, of which what can be no
+ * name of a stream is left out. Returns 0, -EINVAL, -ENOMEM, or -E2BIG: more than an answer has. */
+#define NATS_NAMES_MAX 1024
 char *nats_api_find(const char *subject);
 int nats_api_read_names(const char *json, size_t size, struct string_list *ret);
 
 /* ---- Messages of a consumer ---- */
+
+/* The number behind the prefix of a subject that an answer comes to. Returns 0, or -EINVAL: it is
+ * something else. */
+int nats_api_read_serial(const char *subject, const char *prefix, uint64_t *ret);
 
 /* The numbers of a message, in its stream and of its consumer. */
 struct nats_delivery {

@@ -28,6 +28,8 @@
 #define HEARD_NS (7 * NS_PER_S) /* three heartbeats of a consumer */
 #define REQUESTS_MAX 256 /* without an answer */
 #define HELD_MAX (16 * 1024 * 1024) /* bytes that wait for the intake beside it */
+#define MESSAGE_COST 320 /* of one that waits there, besides its bytes */
+#define FEEDS_MAX 16384
 #define FAILURES_QUIET 3 /* what goes away by itself meanwhile is no error yet */
 
 /* What is asked, and asked again when it fails. */
@@ -72,7 +74,9 @@ struct feed {
 	bool is_mistaken; /* position.pending was more than there is */
 	bool has_acknowledged; /* in this binding */
 	bool is_marked; /* in->acknowledge has it */
-	uint64_t last; /* the last number of the stream, when it was asked */
+	bool is_anew; /* the stream is another one than that of the last binding */
+	struct nats_stream is; /* the stream, when it was asked */
+	char was[sizeof(((struct nats_stream *)NULL)->created)]; /* the one that taken is of */
 	uint64_t taken; /* the last number of the stream that was taken */
 	uint64_t judged; /* the same for one that waits for room in the intake */
 	uint64_t heard_ns;
@@ -274,6 +278,8 @@ static int add_feed(
 		there->state = FEED_ASK_STREAM;
 		plan(in, &there->request, now_ns);
 	}
+	if (r >= 0 && !there && in->feeds.count == FEEDS_MAX)
+		r = -E2BIG;
 	if (r < 0 || there) {
 		free(feed);
 		return r;
@@ -331,15 +337,35 @@ static int make_hand(struct nats_in *in)
 	return 0;
 }
 
+/* The one of a feed for the last token, which all that is dropped behind it waits for: so what
+ * waits here is bounded by the intake, however much is dropped. */
+static struct hand *find_hand(struct nats_in *in, const struct feed *feed, uint64_t token)
+{
+	for (size_t i = in->hand_count; i-- > 0;) {
+		struct hand *hand = &in->hands[(in->hand_first + i) % in->hand_capacity];
+
+		if (hand->token != token)
+			break;
+		if (hand->feed == feed)
+			return hand;
+	}
+	return NULL;
+}
+
 static void remember(struct nats_in *in, struct feed *feed, uint64_t token, const char *reply)
 {
+	struct hand *same = find_hand(in, feed, token);
 	char *acknowledge = strdup(reply);
 
-	if (acknowledge && make_hand(in) >= 0)
+	if (acknowledge && same) {
+		free(same->acknowledge);
+		same->acknowledge = acknowledge;
+	} else if (acknowledge && make_hand(in) >= 0) {
 		in->hands[(in->hand_first + in->hand_count++) % in->hand_capacity] = (struct hand){
 			token, feed, acknowledge};
-	else
+	} else {
 		free(acknowledge); /* the next one of the feed acknowledges it, too */
+	}
 }
 
 static void mark(struct nats_in *in, struct feed *feed)
@@ -428,7 +454,8 @@ static bool is_repeated(struct nats_in *in, natsMsg *message, const char *site)
 	bool is_new;
 
 	if (natsMsgHeader_Get(message, "Nats-Msg-Id", &text) != NATS_OK || !text ||
-		envelope_read_id(text, strlen(text), &id) < 0)
+		envelope_read_id(text, strlen(text), &id) < 0 ||
+		!envelope_is_site(site, strlen(site)))
 		return false;
 	is_new = sites_see(in->numbers, site, id.run, id.number, &gaps);
 	if (is_new && gaps)
@@ -526,6 +553,7 @@ static void plan_binding(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 	uint64_t earliest_ns = feed->bound_ns + REBIND_NS;
 
 	feed->must_rebind = true;
+	natsSubscription_Destroy(take(feed->deliveries));
 	feed->state = FEED_ASK;
 	plan(in, &feed->request, now_ns > earliest_ns ? now_ns : earliest_ns);
 }
@@ -545,6 +573,7 @@ static int take_feed(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 			return r;
 		}
 		in->held_feed = NULL;
+		in->is_judged = false;
 		trash_add(in->trash, message);
 		if (r == -EPROTO)
 			plan_binding(in, feed, now_ns);
@@ -606,6 +635,11 @@ static void bound(struct nats_in *in, struct feed *feed, const struct nats_posit
 	feed->position = *position;
 	feed->next = feed->redelivered = 0;
 	feed->has_acknowledged = false;
+	/* From there on, should the consumer be lost before anything comes. */
+	if (!position->pending && position->delivered_in_stream > feed->taken)
+		feed->taken = position->delivered_in_stream;
+	snprintf(feed->was, sizeof(feed->was), "%s", feed->is.created);
+	feed->is_anew = false;
 	feed->heard_ns = now_ns;
 	plan(in, &feed->request, now_ns + HEARD_NS);
 }
@@ -647,7 +681,9 @@ static void fail_feed(
 static void plan_creation(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 {
 	feed->position = (struct nats_position){.start = NATS_START_NEW};
-	if (feed->taken && feed->last >= feed->taken) {
+	if (feed->is_anew) {
+		feed->position.start = NATS_START_ALL;
+	} else if (feed->taken && feed->is.last >= feed->taken) {
 		feed->position.start = NATS_START_AT;
 		feed->position.start_at = feed->taken + 1;
 	} else if (feed->taken) {
@@ -679,7 +715,7 @@ static void answer_stream(
 	struct nats_in *in, struct feed *feed, const char *json, size_t size, uint64_t now_ns)
 {
 	struct string_list subjects = {0};
-	int r = nats_api_read_stream(json, size, &subjects, &feed->last);
+	int r = nats_api_read_stream(json, size, &subjects, &feed->is);
 
 	r = r < 0 ? r : choose_filter(feed, &subjects);
 	string_list_clear(&subjects);
@@ -691,6 +727,10 @@ static void answer_stream(
 				       : "an answer that is not understood",
 			now_ns);
 		return;
+	}
+	if (*feed->was && strcmp(feed->was, feed->is.created) != 0) {
+		feed->is_anew = true;
+		feed->taken = feed->judged = 0;
 	}
 	feed->state = strcmp(site_of(feed->filter), in->site) != 0 ? FEED_ASK : FEED_OWN;
 	if (feed->state == FEED_OWN)
@@ -743,7 +783,10 @@ static void answer_route(
 		plan(in, &route->request, now_ns + ASK_AGAIN_NS);
 	} else {
 		snprintf(why, sizeof(why),
-			code == NATS_ERROR_DISABLED ? "JetStream is not enabled for this account"
+			r == -E2BIG ? "more streams have %s than are followed: name one with "
+				      "\"stream\""
+			: r < 0 ? "asking for the stream of %s: an answer that is not understood"
+			: code == NATS_ERROR_DISABLED ? "JetStream is not enabled for this account"
 			: code != NATS_ERROR_NONE
 				? "asking for the stream of %s: %s"
 				: "no stream has %s: make one with \"nats stream add mcast "
@@ -756,10 +799,14 @@ static void answer_route(
 
 static void take_answer(struct nats_in *in, natsMsg *message, uint64_t now_ns)
 {
-	uint64_t serial = strtoull(site_of(natsMsg_GetSubject(message)), NULL, 10);
 	const char *json = natsMsg_GetData(message);
 	size_t size = (size_t)natsMsg_GetDataLength(message);
+	char prefix[NATS_NAME_MAX];
+	uint64_t serial;
 
+	snprintf(prefix, sizeof(prefix), "%s.q.", in->inbox);
+	if (nats_api_read_serial(natsMsg_GetSubject(message), prefix, &serial) < 0 || !serial)
+		return;
 	for (size_t i = 0; i < in->routes.count; i++)
 		if (in->routes.items[i]->request.serial == serial) {
 			answer_route(in, in->routes.items[i], json, size, now_ns);
@@ -872,6 +919,8 @@ static void step_feed(struct nats_in *in, struct feed *feed, uint64_t now_ns)
 		in->due_ns = earlier_ns(in->due_ns, request->due_ns);
 	} else if (feed->state == FEED_BOUND) {
 		/* An idle one sends heartbeats: one that does not may be gone. */
+		if (in->held)
+			feed->heard_ns = now_ns; /* nothing is listened to now */
 		if (now_ns - feed->heard_ns >= HEARD_NS)
 			feed->state = FEED_ASK_STREAM;
 		plan(in, request, feed->state == FEED_BOUND ? feed->heard_ns + HEARD_NS : now_ns);
@@ -928,7 +977,7 @@ void nats_in_step(struct nats_in *in, uint64_t now_ns)
 	else
 		take_plain(in);
 	settle(in);
-	if (!in->connection || in->is_settling || !in->due_ns || now_ns < in->due_ns)
+	if (!in->connection || in->is_stopped || !in->due_ns || now_ns < in->due_ns)
 		return;
 	in->due_ns = 0;
 	for (size_t i = 0; i < in->routes.count; i++)
@@ -1057,6 +1106,10 @@ void nats_in_stop(struct nats_in *in)
 {
 	in->is_stopped = true;
 	drop_held(in);
+	for (size_t i = 0; i < in->routes.count; i++)
+		natsSubscription_Destroy(take(in->routes.items[i]->plain));
+	for (size_t i = 0; i < in->feeds.count; i++)
+		natsSubscription_Destroy(take(in->feeds.items[i]->deliveries));
 }
 
 /* Asks the server for an answer to the last acknowledgement of each feed. */
@@ -1092,18 +1145,25 @@ bool nats_in_is_settled(struct nats_in *in, uint64_t now_ns)
 
 /* ---- State ---- */
 
+/* Bytes that libnats holds for a subscription, about. */
+static uint64_t pending_bytes(natsSubscription *subscription)
+{
+	int messages, bytes;
+
+	if (!subscription ||
+		natsSubscription_GetPending(subscription, &messages, &bytes) != NATS_OK)
+		return 0;
+	return (uint64_t)bytes + (uint64_t)messages * MESSAGE_COST;
+}
+
 bool nats_in_is_full(const struct nats_in *in)
 {
 	uint64_t total = 0;
 
-	for (size_t i = 0; in->held && i < in->feeds.count; i++) {
-		natsSubscription *deliveries = in->feeds.items[i]->deliveries;
-		int messages, bytes;
-
-		if (deliveries &&
-			natsSubscription_GetPending(deliveries, &messages, &bytes) == NATS_OK)
-			total += (uint64_t)bytes;
-	}
+	for (size_t i = 0; in->held && i < in->feeds.count; i++)
+		total += pending_bytes(in->feeds.items[i]->deliveries);
+	for (size_t i = 0; in->held && i < in->routes.count; i++)
+		total += pending_bytes(in->routes.items[i]->plain);
 	return total > HELD_MAX;
 }
 

@@ -34,7 +34,15 @@
 
 /* A handshake of TLS that stops in the middle is beyond libnats' timeout. */
 #define ATTEMPT_NS (10 * NS_PER_S)
-#define STUCK_MAX 4
+#define STUCK_MAX 4 /* attempts that are abandoned, and not over */
+#define STUCK_LOOK_NS NS_PER_S
+
+/* A connection that ends sooner was none. After some of them in a row nothing more is said. */
+#define BRIEF_NS (5 * NS_PER_S)
+#define BRIEF_MANY 3
+
+/* Bytes that the kernel has not taken: with more, nothing is read, as reading makes answers. */
+#define CLOGGED_MAX (4 * 1024 * 1024)
 
 /* When the kernel ends a connection whose other end does not acknowledge: a cable that was pulled,
  * a firewall that forgot it. */
@@ -47,6 +55,7 @@
 /* How to log in: immutable. */
 struct login {
 	atomic_uint references;
+	atomic_uint stuck; /* attempts that are abandoned, and not over */
 	char *name; /* of the connection, for "nats server report connections" */
 	char *ca, *certificate, *key, *username, *password_file, *credentials, *nkey;
 };
@@ -84,10 +93,11 @@ struct nats_link {
 	unsigned server; /* the one that is tried, or connected */
 	int epoll, wake;
 	struct attempt *attempt; /* NULL: none */
-	unsigned stuck; /* attempts that were abandoned */
 	uint64_t attempt_ns; /* when the attempt began, or the next one begins; 0: none does */
 	uint64_t backoff_ns;
-	uint64_t attempts; /* that have failed since the last connection */
+	uint64_t attempts; /* that have failed, or led to a brief connection, in a row */
+	uint64_t up_ns; /* when the connection began */
+	unsigned brief; /* connections in a row */
 	natsConnection *connection, *old;
 	struct contact *contact;
 	uint32_t events; /* that the socket is watched for */
@@ -431,7 +441,9 @@ static void *attempt_main(void *argument)
 	attempt->connection = connection;
 	memcpy(attempt->why, why, sizeof(why));
 	/* Whoever sees that it is done takes the contact. */
-	if (!attempt->is_abandoned)
+	if (attempt->is_abandoned)
+		atomic_fetch_sub(&attempt->login->stuck, 1);
+	else
 		eventfd_write(attempt->contact->wake, 1);
 	pthread_mutex_unlock(&attempt->lock);
 	attempt_unref(attempt);
@@ -526,6 +538,8 @@ static void abandon_attempt(struct nats_link *link)
 	struct attempt *attempt = take(link->attempt);
 
 	pthread_mutex_lock(&attempt->lock);
+	if (!attempt->is_done)
+		atomic_fetch_add(&attempt->login->stuck, 1);
 	attempt->is_abandoned = true;
 	pthread_mutex_unlock(&attempt->lock);
 	attempt_unref(attempt);
@@ -534,7 +548,8 @@ static void abandon_attempt(struct nats_link *link)
 /* What the socket is watched for, as far as it has changed. */
 static void watch_socket(struct nats_link *link)
 {
-	uint32_t wanted = (link->is_paused ? 0 : EPOLLIN) |
+	bool is_clogged = link->contact->wants_to_write && nats_link_unwritten(link) > CLOGGED_MAX;
+	uint32_t wanted = (link->is_paused || is_clogged ? 0 : EPOLLIN) |
 			  (link->contact->wants_to_write ? EPOLLOUT : 0);
 	struct epoll_event event = {.events = wanted, .data.fd = link->contact->fd};
 	int operation = link->is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
@@ -543,6 +558,21 @@ static void watch_socket(struct nats_link *link)
 		return;
 	link->is_watched = epoll_ctl(link->epoll, operation, link->contact->fd, &event) == 0;
 	link->events = wanted;
+}
+
+/* Of one that takes too long. Without bound only as many may be left behind. */
+static void leave_attempt(struct nats_link *link, uint64_t now_ns)
+{
+	if (now_ns - link->attempt_ns < ATTEMPT_NS)
+		return;
+	if (atomic_load(&link->login->stuck) >= STUCK_MAX) {
+		link->attempt_ns += STUCK_LOOK_NS;
+		return;
+	}
+	snprintf(link->error, sizeof(link->error),
+		"connecting to %s: no answer in the middle of it for 10 s", link->address);
+	abandon_attempt(link);
+	plan_attempt(link, now_ns);
 }
 
 /* The result of the attempt, if there is one. */
@@ -555,14 +585,7 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 	is_done = attempt->is_done;
 	pthread_mutex_unlock(&attempt->lock);
 	if (!is_done) {
-		if (now_ns - link->attempt_ns >= ATTEMPT_NS && link->stuck < STUCK_MAX) {
-			snprintf(link->error, sizeof(link->error),
-				"connecting to %s: no answer in the middle of it for 10 s",
-				link->address);
-			link->stuck++;
-			abandon_attempt(link);
-			plan_attempt(link, now_ns);
-		}
+		leave_attempt(link, now_ns);
 		return NATS_SAME;
 	}
 	link->attempt = NULL;
@@ -570,7 +593,8 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 	if (link->connection) {
 		link->contact = take(attempt->contact);
 		link->error[0] = '\0';
-		link->attempt_ns = link->backoff_ns = link->attempts = 0;
+		link->attempt_ns = 0;
+		link->up_ns = now_ns;
 		link->is_watched = false;
 		watch_socket(link);
 	} else {
@@ -584,6 +608,8 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 
 void nats_link_drop(struct nats_link *link, const char *why)
 {
+	uint64_t now_ns;
+
 	if (!link->connection)
 		return;
 	snprintf(link->error, sizeof(link->error), "%s: %s", link->address, why);
@@ -593,8 +619,12 @@ void nats_link_drop(struct nats_link *link, const char *why)
 	/* Closing may wait for the server: the thread of the next attempt does it. */
 	link->old = take(link->connection);
 	contact_unref(take(link->contact));
-	link->attempt_ns = clock_ns(CLOCK_MONOTONIC);
-	plan_attempt(link, link->attempt_ns);
+	now_ns = clock_ns(CLOCK_MONOTONIC);
+	if (now_ns - link->up_ns >= BRIEF_NS)
+		link->attempts = link->backoff_ns = link->brief = 0;
+	else
+		link->brief++;
+	plan_attempt(link, now_ns);
 }
 
 /* libnats has closed it. */
@@ -666,7 +696,7 @@ enum nats_change nats_link_step(struct nats_link *link, uint64_t now_ns)
 uint64_t nats_link_deadline(const struct nats_link *link)
 {
 	if (link->attempt)
-		return link->stuck < STUCK_MAX ? link->attempt_ns + ATTEMPT_NS : 0;
+		return link->attempt_ns + ATTEMPT_NS;
 	return link->connection ? 0 : link->attempt_ns;
 }
 
@@ -697,6 +727,11 @@ uint64_t nats_link_unwritten(const struct nats_link *link)
 	int bytes = link->connection ? natsConnection_Buffered(link->connection) : 0;
 
 	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+bool nats_link_is_unsteady(const struct nats_link *link)
+{
+	return link->brief >= BRIEF_MANY;
 }
 
 const char *nats_link_error(const struct nats_link *link)

@@ -62,6 +62,9 @@ bool nats_link_flush(struct nats_link *link);
 /* Bytes that the kernel has not taken. */
 uint64_t nats_link_unwritten(const struct nats_link *link);
 
+/* Whether the last connections ended right after they were made: no news any more. */
+bool nats_link_is_unsteady(const struct nats_link *link);
+
 /* Ends the connection, for this reason, and makes another one. */
 void nats_link_drop(struct nats_link *link, const char *why);
 

@@ -20,6 +20,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/escape.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "data/numbers.h"
@@ -41,6 +42,7 @@
 #define SHOWN_NS (10 * NS_PER_S) /* how long what is refused for good is shown */
 #define PATIENCE_NS (250 * 1000) /* how long datagrams wait for more, while they keep coming */
 #define CAUSES_MAX 16 /* that are logged once */
+#define NATS_SHOWN_MAX 1024 /* more than any error has */
 #define SILENCES_MAX 3 /* without any answer: then another connection, perhaps another server */
 
 enum { COUNTED_RESENT };
@@ -71,7 +73,7 @@ struct nats_handler {
 	struct subjects subjects;
 	size_t last_subject;
 	char inbox[96];
-	size_t answers_at; /* of the number in the subject of an acknowledgement */
+	char answers_prefix[96 + 8]; /* of an acknowledgement's subject, before its number */
 	natsSubscription *answers; /* NULL: there is no connection */
 	struct trash trash;
 	char last_id[ENVELOPE_ID_MAX]; /* of the message that was added last; "": none was */
@@ -80,7 +82,7 @@ struct nats_handler {
 	uint64_t counted_resent;
 	char refusal[NATS_WHY_MAX]; /* "": nothing is refused */
 	uint64_t refusal_until_ns; /* 0: until something is stored */
-	char shown[NATS_WHY_MAX]; /* the error that the ledger has; "": none */
+	char shown[NATS_SHOWN_MAX]; /* the error that the ledger has, unescaped; "": none */
 	uint64_t causes[CAUSES_MAX]; /* hashes of those that were logged since all was well */
 	unsigned cause_count;
 };
@@ -118,6 +120,8 @@ static void log_cause(struct nats_handler *handler, const char *text)
 static void show_error(struct nats_handler *handler, uint64_t now_ns)
 {
 	const char *error = nats_link_error(handler->link);
+	AUTO_TEXT struct text text = {0};
+	bool is_cause;
 
 	if (handler->refusal_until_ns && now_ns >= handler->refusal_until_ns)
 		handler->refusal[0] = '\0';
@@ -127,10 +131,15 @@ static void show_error(struct nats_handler *handler, uint64_t now_ns)
 		error = nats_in_error(handler->in);
 	if (!strcmp(error ? error : "", handler->shown))
 		return;
-	if (error && strcmp(error, "connecting") != 0)
-		log_cause(handler, error);
-	ledger_set_error(handler->ledger, handler, error);
 	snprintf(handler->shown, sizeof(handler->shown), "%s", error ? error : "");
+	is_cause = error && strcmp(error, "connecting") != 0;
+	/* Some of it is the server's own text. */
+	if (is_cause) {
+		text_append_escaped(&text, error, strlen(error));
+		error = text_string(&text);
+		log_cause(handler, error);
+	}
+	ledger_set_error(handler->ledger, handler, error);
 }
 
 /* until_ns 0: until something is stored. */
@@ -200,7 +209,8 @@ static struct subject *find_subject(struct nats_handler *handler, const char *gr
 static natsMsg *make_message(struct nats_handler *handler, const struct subject *subject,
 	const struct batch *batch, const struct datagram *datagram, unsigned lost)
 {
-	char reply[sizeof(handler->inbox) + 32], id[ENVELOPE_ID_MAX], from[ENVELOPE_FROM_MAX];
+	char reply[sizeof(handler->answers_prefix) + 24], id[ENVELOPE_ID_MAX],
+		from[ENVELOPE_FROM_MAX];
 	uint64_t run, number;
 	natsMsg *message = NULL;
 	natsStatus status;
@@ -208,7 +218,7 @@ static natsMsg *make_message(struct nats_handler *handler, const struct subject 
 	if (numbers_next(handler->numbers, batch->origin->group, lost, &run, &number) < 0)
 		return NULL;
 	envelope_write_id(id, handler->site, run, number);
-	snprintf(reply, sizeof(reply), "%s.a.%" PRIu64, handler->inbox, handler->window.head);
+	snprintf(reply, sizeof(reply), "%s%" PRIu64, handler->answers_prefix, handler->window.head);
 	status = natsMsg_Create(&message, subject->name, handler->is_stored ? reply : NULL,
 		(const char *)datagram->payload, (int)datagram->size);
 	status = status ? status : natsMsgHeader_Set(message, "Nats-Msg-Id", id);
@@ -273,11 +283,11 @@ static void confirm(
 {
 	struct window_slot *slot = window_slot(&handler->window, number);
 
-	if (!slot || !slot->is_open)
+	/* What was not sent is not acknowledged, whatever the server says. */
+	if (!window_acknowledge(&handler->window, number, now_ns))
 		return;
 	free_message(handler, slot);
-	if (window_acknowledge(&handler->window, number, now_ns))
-		outcome->delivered++;
+	outcome->delivered++;
 	if (!handler->refusal_until_ns)
 		handler->refusal[0] = '\0';
 }
@@ -299,14 +309,18 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 {
 	struct window_slot *slot = window_slot(&handler->window, number);
 	char text[NATS_REASON_MAX];
-	int code = nats_api_error(json, size, text);
-	const char *subject = slot && slot->object ? natsMsg_GetSubject(slot->object) : "?";
+	const char *subject;
+	int code;
 
+	if (!slot || !slot->is_open || !slot->sends)
+		return;
+	code = nats_api_error(json, size, text);
+	subject = natsMsg_GetSubject(slot->object);
 	if (code == NATS_ERROR_TOO_LARGE) {
 		set_refusal(handler, now_ns + SHOWN_NS,
 			"%s: the stream takes no datagram of %" PRIu32 " bytes: raise its maximum "
 			"message size",
-			subject, slot ? slot->payload : 0);
+			subject, slot->payload);
 		refuse_for_good(handler, number, outcome);
 		return;
 	}
@@ -321,9 +335,12 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
 {
 	struct window_slot *slot = window_slot(&handler->window, handler->window.low);
-	const char *subject = slot && slot->object ? natsMsg_GetSubject(slot->object) : "?";
-	const char *site = strrchr(subject, '.');
+	const char *subject, *site;
 
+	if (!slot || !slot->is_open || !slot->sends)
+		return;
+	subject = natsMsg_GetSubject(slot->object);
+	site = strrchr(subject, '.');
 	set_refusal(handler, 0,
 		"no stream takes %s, or it has no leader at present: if there is none, make one "
 		"with \"nats stream add mcast --subjects '%.*s.*'\"",
@@ -350,10 +367,12 @@ static bool take_answers(struct nats_handler *handler, uint64_t now_ns, struct o
 		}
 		if (status != NATS_OK)
 			break;
-		number = strtoull(natsMsg_GetSubject(message) + handler->answers_at, NULL, 10);
 		json = natsMsg_GetData(message);
 		size = (size_t)natsMsg_GetDataLength(message);
-		if (nats_api_is_stored(json, size))
+		if (nats_api_read_serial(
+			    natsMsg_GetSubject(message), handler->answers_prefix, &number) < 0)
+			; /* nothing of ours */
+		else if (nats_api_is_stored(json, size))
 			confirm(handler, number, now_ns, outcome);
 		else
 			take_refusal(handler, number, json, size, now_ns, outcome);
@@ -413,7 +432,7 @@ static void confirm_written(struct nats_handler *handler, uint64_t now_ns, struc
 		confirm(handler, n, now_ns, outcome);
 }
 
-/* Returns whether it is sent, or will never be. */
+/* Returns whether it is sent, or will never be: then its slot may be gone. */
 static bool send_one(
 	struct nats_handler *handler, uint64_t number, uint64_t now_ns, struct outcome *outcome)
 {
@@ -452,13 +471,16 @@ static void send_window(struct nats_handler *handler, uint64_t now_ns, struct ou
 {
 	uint64_t number, size = 0;
 
-	if (!nats_link_connection(handler->link))
+	/* Where the kernel has no room, nothing is added to what waits for it. */
+	if (!nats_link_connection(handler->link) || !nats_link_flush(handler->link))
 		return;
 	while (window_next(&handler->window, now_ns, &number)) {
+		uint32_t payload = window_slot(&handler->window, number)->payload;
+
 		if (number - handler->window.low >= handler->limit ||
 			!send_one(handler, number, now_ns, outcome))
 			break;
-		size += window_slot(&handler->window, number)->payload + 256;
+		size += payload + 256;
 		if (size < UNWRITTEN_MAX)
 			continue;
 		size = 0;
@@ -476,14 +498,17 @@ static void send_window(struct nats_handler *handler, uint64_t now_ns, struct ou
 static void connected(struct nats_handler *handler, uint64_t now_ns)
 {
 	natsConnection *connection = nats_link_connection(handler->link);
-	char subject[sizeof(handler->inbox) + 8];
+	char subject[sizeof(handler->answers_prefix) + 2];
 
-	snprintf(subject, sizeof(subject), "%s.a.*", handler->inbox);
+	snprintf(subject, sizeof(subject), "%s*", handler->answers_prefix);
 	if (natsConnection_SubscribeSync(&handler->answers, connection, subject) == NATS_OK)
 		natsSubscription_SetPendingLimits(handler->answers, -1, -1);
 	handler->heard_ns = now_ns;
-	handler->cause_count = 0;
-	log_info("handler %s: connected to %s", handler->name, nats_link_server(handler->link));
+	if (!nats_link_is_unsteady(handler->link)) {
+		handler->cause_count = 0;
+		log_info("handler %s: connected to %s", handler->name,
+			nats_link_server(handler->link));
+	}
 	window_connected(&handler->window, now_ns);
 	if (handler->in)
 		nats_in_connected(handler->in, connection, now_ns);
@@ -706,7 +731,7 @@ static int set_up(struct nats_handler *handler, const struct nats_settings *sett
 		return because(why, -errno, "a random number: %s", strerror(errno));
 	snprintf(handler->inbox, sizeof(handler->inbox), "_INBOX.mcastd.%s.%016" PRIx64,
 		settings->common.site, random);
-	handler->answers_at = strlen(handler->inbox) + strlen(".a.");
+	snprintf(handler->answers_prefix, sizeof(handler->answers_prefix), "%s.a.", handler->inbox);
 	handler->site = strdup(settings->common.site);
 	handler->pattern = strdup(settings->subject);
 	handler->numbers = numbers_new();
