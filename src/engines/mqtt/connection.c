@@ -19,7 +19,6 @@
 #include "handlers/ledger.h"
 
 #define KEEPALIVE_S 15
-#define CHECK_NS (KEEPALIVE_S * NS_PER_S / 3) /* between two checks whether a ping is due */
 #define ATTEMPT_NS (10 * NS_PER_S) /* each of: looking up, TCP, TLS and the broker's answer */
 #define PAUSE_MIN_NS (100 * NS_PER_MS)
 #define PAUSE_MAX_NS (5 * NS_PER_S)
@@ -27,7 +26,10 @@
 #define SESSION_S 86400 /* how long the broker keeps what comes for us while we are away */
 #define SHORT_LIVED_MANY 3
 #define READS_MAX 64 /* calls of the library's reader in one serve() */
+#define MESSAGES_MAX 4096 /* in one of them */
+#define UNREAD_MAX 16384 /* messages whose answers the broker does not read */
 #define PACKET_MAX (256 * 1024) /* larger than any datagram: the broker need not send it */
+#define GOODBYE_NS (2 * NS_PER_S) /* for the broker to read the end and close */
 #define PORT_PLAIN 1883
 #define PORT_TLS 8883
 #define SAID_MAX 128
@@ -63,6 +65,8 @@ struct connection {
 	uint32_t watched_for;
 	bool reads, must_read;
 	bool is_gathering;
+	unsigned messages; /* in this call of the library's reader */
+	unsigned unread; /* messages that came while the socket took nothing */
 	bool forgets; /* connection_forget() */
 	unsigned short_lived; /* connections that were lost at once, in a row */
 	struct log_limit limit; /* of those */
@@ -73,6 +77,7 @@ struct connection {
 	int errno_then;
 	char said[SAID_MAX]; /* the library's last error while connecting */
 	uint16_t receive_max;
+	uint16_t keepalive_s; /* 0: the broker wants no pings */
 	uint32_t packet_max; /* 0: any */
 	uint8_t qos_max;
 };
@@ -95,12 +100,15 @@ static void on_connect(struct mosquitto *client, void *object, int reason, int f
 	connection->receive_max = UINT16_MAX;
 	connection->packet_max = 0;
 	connection->qos_max = 2;
+	connection->keepalive_s = KEEPALIVE_S;
 	mosquitto_property_read_int16(
 		properties, MQTT_PROP_RECEIVE_MAXIMUM, &connection->receive_max, false);
 	mosquitto_property_read_int32(
 		properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &connection->packet_max, false);
 	mosquitto_property_read_byte(
 		properties, MQTT_PROP_MAXIMUM_QOS, &connection->qos_max, false);
+	mosquitto_property_read_int16(
+		properties, MQTT_PROP_SERVER_KEEP_ALIVE, &connection->keepalive_s, false);
 }
 
 static void on_disconnect(
@@ -128,10 +136,11 @@ static void on_message(struct mosquitto *client, void *object,
 {
 	struct connection *connection = object;
 
-	(void)client;
+	connection->unread = mosquitto_want_write(client) ? connection->unread + 1 : 0;
 	connection->events->message(connection->object, message, properties);
-	/* The library reads on while it likes to, unless it finds this. */
-	errno = connection->reads ? 0 : EAGAIN;
+	/* The library reads on while it likes to, with TLS as long as something comes, unless it
+	 * finds this. */
+	errno = connection->reads && ++connection->messages < MESSAGES_MAX ? 0 : EAGAIN;
 }
 
 static void on_subscribe(struct mosquitto *client, void *object, int id, int count,
@@ -225,6 +234,9 @@ static void explain_code(const struct connection *connection, int code, char ret
 			"client_id?");
 	else if (is_closed(connection, code) || !code)
 		because(ret, 0, "the broker closed the connection");
+	else if (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET ||
+		 (code == MOSQ_ERR_ERRNO && !connection->errno_then))
+		because(ret, 0, "what the broker sent is not MQTT");
 	else if (code == MOSQ_ERR_KEEPALIVE)
 		because(ret, 0, "no answer to a ping");
 	else if (code == MOSQ_ERR_ERRNO && connection->errno_then == EPROTO && connection->tls)
@@ -232,7 +244,9 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0,
 			"the broker broke off TLS without a reason: does it accept our certificate "
 			"(certificate)?");
-	else if (code == MOSQ_ERR_ERRNO && connection->errno_then)
+	else if (code == MOSQ_ERR_TLS) /* newer libraries do not say more */
+		because(ret, 0, "the TLS handshake failed: perhaps no TLS is spoken at this port");
+	else if (code == MOSQ_ERR_ERRNO)
 		because(ret, 0, "%s", strerror(connection->errno_then));
 	else
 		because(ret, 0, "%s", mosquitto_strerror(code));
@@ -395,6 +409,7 @@ static bool connect_next(struct connection *connection)
 	while (lookup_next(connection->lookup, address)) {
 		connection->is_accepted = connection->is_lost = false;
 		connection->refused = 0;
+		connection->unread = 0;
 		*connection->said = '\0';
 		mosquitto_log_callback_set(connection->client, on_log);
 		errno = 0;
@@ -456,6 +471,15 @@ static void begin_attempt(struct connection *connection)
 
 /* ---- Up and down ---- */
 
+/* Between two checks whether a ping is due: the broker waits for one and a half times what it has
+ * asked for. */
+static uint64_t check_ns(const struct connection *connection)
+{
+	unsigned keepalive = connection->keepalive_s;
+
+	return (keepalive && keepalive < KEEPALIVE_S ? keepalive : KEEPALIVE_S) * NS_PER_S / 3;
+}
+
 static void go_up(struct connection *connection)
 {
 	const struct mqtt_settings *settings = connection->settings;
@@ -468,7 +492,7 @@ static void go_up(struct connection *connection)
 		fail_server(connection, why);
 		return;
 	}
-	set_state(connection, STATE_UP, CHECK_NS);
+	set_state(connection, STATE_UP, check_ns(connection));
 	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
 	connection->failed = 0;
 	connection->forgets = false;
@@ -549,10 +573,17 @@ static bool read_in(struct connection *connection)
 		int code;
 
 		errno = 0;
+		connection->messages = 0;
 		code = mosquitto_loop_read(connection->client, 1);
 		is_empty = errno == EAGAIN;
+		connection->must_read |= connection->messages >= MESSAGES_MAX;
 		if (!survives(connection, code))
 			return false;
+		/* The library would store the answers, without a limit. */
+		if (connection->unread > UNREAD_MAX) {
+			lose(connection, "the broker does not read what is sent to it");
+			return false;
+		}
 		if (connection->is_accepted && connection->state == STATE_HANDSHAKE) {
 			go_up(connection);
 			return connection->state == STATE_UP;
@@ -623,7 +654,7 @@ static void time_out(struct connection *connection)
 		fail_address(connection, "no answer");
 		break;
 	case STATE_UP:
-		connection->due_ns = clock_ns(CLOCK_MONOTONIC) + CHECK_NS;
+		connection->due_ns = clock_ns(CLOCK_MONOTONIC) + check_ns(connection);
 		/* An answer may wait where it is not read now. */
 		if (connection->reads)
 			survives(connection, mosquitto_loop_misc(connection->client));
@@ -658,7 +689,9 @@ void connection_serve(struct connection *connection)
 
 uint64_t connection_deadline(const struct connection *connection)
 {
-	return connection->must_read && connection->reads ? 1 : connection->due_ns;
+	bool must_read = connection->must_read && connection->reads;
+
+	return must_read && connection->state >= STATE_HANDSHAKE ? 1 : connection->due_ns;
 }
 
 int connection_descriptor(const struct connection *connection)
@@ -934,9 +967,13 @@ static void drain(int fd, uint64_t until_ns)
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 		struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
 
+		ssize_t n;
+
 		if (ppoll(&poll_fd, 1, &left, NULL) <= 0)
 			return;
-		if (read(fd, buffer, sizeof(buffer)) <= 0 && errno != EAGAIN && errno != EINTR)
+		n = read(fd, buffer, sizeof(buffer));
+		/* A broker may go on writing for ever. */
+		if (!n || (n < 0 && errno != EAGAIN && errno != EINTR) || now >= until_ns)
 			return;
 	}
 }
@@ -971,5 +1008,5 @@ void connection_stop(struct connection *connection, uint64_t until_ns)
 	connection->due_ns = 0;
 	connection->must_read = false;
 	if (fd >= 0)
-		drain(fd, until_ns);
+		drain(fd, earlier_ns(until_ns, clock_ns(CLOCK_MONOTONIC) + GOODBYE_NS));
 }

@@ -76,7 +76,8 @@ struct mqtt_handler {
 	struct numbers *numbers;
 	struct topic **topics; /* by the names of the groups */
 	size_t topic_count;
-	char refusal[2 * WHY_MAX]; /* of a topic, shown while it is; "": none is */
+	char refusal[2 * WHY_MAX]; /* of the topic, shown while it is; "": none is */
+	const struct topic *refused;
 	struct log_limit refused_limit;
 	/* In. */
 	struct intake *intake;
@@ -86,6 +87,8 @@ struct mqtt_handler {
 	int *requests; /* ids of subscriptions under way, for each input as many as filter_count()
 			*/
 	size_t answered; /* the place in requests of the last one that was answered */
+	char denial[2 * WHY_MAX]; /* of the request, shown while it is; "": none is */
+	size_t denied; /* its place in requests */
 	bool must_subscribe;
 	uint64_t subscribe_ns; /* when to try it again; 0: it has not failed */
 	char *left; /* the topic that was left last */
@@ -118,15 +121,24 @@ static bool find_number(const struct mqtt_handler *mqtt, int id, uint64_t *ret)
 	return false;
 }
 
+/* What the broker does not allow is an error for as long as that is so. */
+static void show_error(const struct mqtt_handler *mqtt)
+{
+	const char *text = *mqtt->refusal ? mqtt->refusal : *mqtt->denial ? mqtt->denial : NULL;
+
+	ledger_set_error(mqtt->ledger, mqtt, text);
+}
+
 /* Tells that the broker does not take what goes to a topic, once. */
 static void tell_refused(struct mqtt_handler *mqtt, struct topic *topic, const char *why)
 {
 	if (topic->is_refused)
 		return;
 	topic->is_refused = true;
+	mqtt->refused = topic;
 	snprintf(mqtt->refusal, sizeof(mqtt->refusal), "publishing to %s: the broker refuses: %s",
 		topic->name, why);
-	ledger_set_error(mqtt->ledger, mqtt, mqtt->refusal);
+	show_error(mqtt);
 	if (log_limit_pass(&mqtt->refused_limit))
 		log_warning("handler %s: %s", mqtt->name, mqtt->refusal);
 }
@@ -137,8 +149,10 @@ static void see_accepted(struct mqtt_handler *mqtt, struct topic *topic)
 		return;
 	topic->is_refused = false;
 	topic->again_ns = 0;
+	if (mqtt->refused != topic)
+		return;
 	*mqtt->refusal = '\0';
-	ledger_set_error(mqtt->ledger, mqtt, NULL);
+	show_error(mqtt);
 }
 
 /* For good. */
@@ -189,8 +203,7 @@ static void up(void *object)
 
 	window_connected(&mqtt->window, now_ns());
 	mqtt->must_subscribe = true;
-	if (*mqtt->refusal)
-		ledger_set_error(mqtt->ledger, mqtt, mqtt->refusal);
+	show_error(mqtt);
 }
 
 static void down(void *object, bool forgotten)
@@ -542,18 +555,20 @@ static void give(struct mqtt_handler *mqtt, const struct input *first,
 			hold(mqtt, input->group, message->payload, size);
 }
 
-/* An earlier session's subscription that nobody wants any more: ends it. The message is lost. */
+/* An earlier session's subscription that nobody wants any more: ends it. The message is lost. A
+ * broker that reads nothing gets no more to read. */
 static void leave(struct mqtt_handler *mqtt, const char *topic, const char *base)
 {
 	AUTO_FREE char *all = NULL;
 
-	intake_drop(mqtt->intake, INTAKE_SEND);
-	if (mqtt->left && !strcmp(mqtt->left, topic))
+	if (mqtt->intake)
+		intake_drop(mqtt->intake, INTAKE_SEND);
+	if ((mqtt->left && !strcmp(mqtt->left, topic)) || !connection_is_writable(mqtt->connection))
 		return;
 	free(mqtt->left);
 	mqtt->left = strdup(topic);
 	connection_unsubscribe(mqtt->connection, topic);
-	if (asprintf(&all, "%s/+", base) >= 0)
+	if (base && asprintf(&all, "%s/+", base) >= 0)
 		connection_unsubscribe(mqtt->connection, all);
 }
 
@@ -566,18 +581,21 @@ static void message(
 	struct input *input;
 
 	/* What was retained is old. MQTT 3.1.1 cannot ask the broker to leave it out. */
-	if (message->retain || !slash || !mqtt->intake)
+	if (message->retain)
 		return;
-	*slash = '\0';
-	if (!strcmp(slash + 1, mqtt->settings.common.site)) {
-		intake_drop(mqtt->intake, INTAKE_OWN);
-		return;
-	}
-	input = find_input(mqtt, base);
-	if (!input || !is_wanted_site(mqtt, slash + 1))
+	if (slash)
+		*slash++ = '\0';
+	input = slash ? find_input(mqtt, base) : NULL;
+	if (!mqtt->intake)
 		leave(mqtt, message->topic, base);
-	else if (!is_new(mqtt, properties, slash + 1))
+	else if (slash && !strcmp(slash, mqtt->settings.common.site))
+		intake_drop(mqtt->intake, INTAKE_OWN);
+	else if (!input || !is_wanted_site(mqtt, slash))
+		leave(mqtt, message->topic, base);
+	else if (!is_new(mqtt, properties, slash))
 		intake_drop(mqtt->intake, INTAKE_DUPLICATE);
+	else if (message->payloadlen > DATAGRAM_MAX)
+		intake_drop(mqtt->intake, INTAKE_SIZE);
 	else
 		give(mqtt, input, message);
 }
@@ -662,20 +680,25 @@ static void subscribed(void *object, int id, int reason)
 {
 	struct mqtt_handler *mqtt = object;
 	AUTO_FREE char *topics = NULL;
-	char text[2 * WHY_MAX];
 	size_t at;
 
 	if (!find_request(mqtt, id, &at))
 		return;
 	mqtt->requests[at] = 0;
-	if (reason < MQTT_RC_UNSPECIFIED)
+	if (reason < MQTT_RC_UNSPECIFIED) {
+		if (*mqtt->denial && mqtt->denied == at) {
+			*mqtt->denial = '\0';
+			show_error(mqtt);
+		}
 		return;
+	}
 	topics = filter(mqtt, mqtt->inputs[at / filter_count(mqtt)].base, at % filter_count(mqtt));
-	snprintf(text, sizeof(text), "subscribing to %s: the broker refuses: %s",
+	mqtt->denied = at;
+	snprintf(mqtt->denial, sizeof(mqtt->denial), "subscribing to %s: the broker refuses: %s",
 		topics ? topics : "?", mosquitto_reason_string(reason));
-	ledger_set_error(mqtt->ledger, mqtt, text);
+	show_error(mqtt);
 	if (!mqtt->subscribe_ns && log_limit_pass(&mqtt->refused_limit))
-		log_warning("handler %s: %s", mqtt->name, text);
+		log_warning("handler %s: %s", mqtt->name, mqtt->denial);
 	mqtt->subscribe_ns = now_ns() + SUBSCRIBE_AGAIN_NS;
 }
 
@@ -732,6 +755,10 @@ static void mqtt_subscribe(void *object, const struct string_list *groups)
 	free(mqtt->requests);
 	mqtt->requests = requests;
 	mqtt->answered = 0;
+	/* The places are others now. It comes again where it still is so. */
+	*mqtt->denial = '\0';
+	if (connection_is_up(mqtt->connection))
+		show_error(mqtt);
 	mqtt->inputs = inputs;
 	mqtt->input_count = groups->count;
 	mqtt->must_subscribe = true;
