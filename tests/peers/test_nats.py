@@ -385,20 +385,6 @@ def test_a_stream_that_was_made_again_and_is_longer_is_taken_from_its_first_mess
     assert got == [b"%d" % number for number in range(20)]
 
 
-def test_what_a_stream_has_thrown_away_before_it_came_is_a_gap(sites, server, pair, blast):
-    with server.client() as client:
-        client.update_stream("mcast", max_msgs=10, discard="old")
-        blast(sites.first.peer, GROUP, PORT, 1, 64, interface="eth0")
-        wait_until(lambda: hq(pair[1])["input"]["sent"] == 1, "the first one")
-        sites.second.cut()
-        blast(sites.first.peer, GROUP, PORT, 99, 64, interface="eth0", rate=1000)
-        assert wait_settled(pair[0], 100)["delivered"] == 100
-        sites.second.restore()
-        wait_until(lambda: hq(pair[1])["input"]["sent"] + hq(pair[1])["input"]["gaps"] == 100, "the rest", 60)
-    taken = hq(pair[1])["input"]
-    assert taken["gaps"] > 0 and is_exact(hq(pair[1])), taken
-
-
 # What is refused
 
 
