@@ -26,6 +26,7 @@ class FalseNats:
                         r"mcast\.": lambda *_: {"stream": "mcast", "seq": 1}, **(answers or {})}
         self.url = f"nats://{address}:{port}"
         self.lock = threading.RLock()
+        self.writing = threading.Lock()  # whole messages
         self.subscriptions = {}  # of the last connection: {subject: number}
         self.published = []  # subjects
         self.bodies = []  # of requests
@@ -108,7 +109,8 @@ class FalseNats:
                 return
 
     def write(self, data):
-        self.connection.sendall(data)
+        with self.writing:
+            self.connection.sendall(data)
 
     def number(self, subject):
         """The subscription that has a subject; 0: none has it."""

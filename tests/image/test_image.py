@@ -176,9 +176,9 @@ def test_a_broker_is_shown_a_secret_of_podman(with_modules, start, net, tmp_path
     podman("secret", "create", "hq-password", str(tmp_path / "password"))
     try:
         user = 'authorization { users: [ { user: "plant-1", password: "correct-horse" } ] }\n'
-        with NatsServer(net.host, tmp_path, more=user) as server:
-            with server.client(user="plant-1", password="correct-horse") as client:
-                client.create_stream("mcast", "mcast.>")
+        with NatsServer(net.host, tmp_path, more=user) as server, \
+                server.client(user="plant-1", password="correct-horse") as client:
+            client.create_stream("mcast", "mcast.>")
             container = start(EXPORTING % server.address, image=with_modules, options=(
                 "--secret", f"hq-password,uid={USER},mode=0400", "-e", "CREDENTIALS_DIRECTORY=/run/secrets"))
             send(net.peer, b"hello", "233.252.0.1", 5004)

@@ -103,7 +103,7 @@ def varlinkctl(root, archive):
 def image(root, archive):
     """packaging/Containerfile: built on the root without and with modules, and run by podman"""
     def build(name, *arguments):
-        return (f"buildah bud --layers --isolation chroot --network host $limits --build-arg BASE=localhost/debian {' '.join(arguments)} "
+        return (f"buildah bud --isolation chroot --network host $limits --build-arg BASE=localhost/debian {' '.join(arguments)} "
                 f"-f packaging/Containerfile -t {name} .\n")
 
     root.install("check", f"""

@@ -244,6 +244,8 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0,
 			"the broker broke off TLS without a reason: does it accept our certificate "
 			"(certificate)?");
+	else if (code == MOSQ_ERR_TLS) /* newer libraries do not say more */
+		because(ret, 0, "the TLS handshake failed: perhaps no TLS is spoken at this port");
 	else if (code == MOSQ_ERR_ERRNO)
 		because(ret, 0, "%s", strerror(connection->errno_then));
 	else

@@ -301,7 +301,9 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 					   : "or missing credentials, nkey or username");
 	else if (status == NATS_SECURE_CONNECTION_WANTED)
 		because(why, 0, "it does not speak TLS: write nats:// into \"servers\"");
-	else if (attempt->is_tls && strstr(text, "Expected 'PONG'"))
+	/* libnats 3.4 says the first, 3.10 the second. */
+	else if (attempt->is_tls &&
+		 (strstr(text, "Expected 'PONG'") || status == NATS_CONNECTION_CLOSED))
 		because(why, 0,
 			"it does not accept the connection: it wants a client certificate that %s",
 			login->certificate ? "is signed by an authority it knows"
