@@ -236,7 +236,7 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0, "the broker closed the connection");
 	else if (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET ||
 		 (code == MOSQ_ERR_ERRNO && !connection->errno_then))
-		because(ret, 0, "what the broker sent is not MQTT");
+		because(ret, 0, "what the broker sent breaks the protocol of MQTT");
 	else if (code == MOSQ_ERR_KEEPALIVE)
 		because(ret, 0, "no answer to a ping");
 	else if (code == MOSQ_ERR_ERRNO && connection->errno_then == EPROTO && connection->tls)
