@@ -49,6 +49,11 @@ def assert_serves(sites, server, daemon):
     wait_until(lambda: hq(daemon)["delivered"] > before, "a datagram to be delivered")
 
 
+def first_is_short(values):
+    """Each of them takes some seconds: all but the first are for the long tests."""
+    return [values[0], *(pytest.param(value, marks=pytest.mark.long) for value in values[1:])]
+
+
 @pytest.mark.parametrize("subject", ["x", "mcast", "", "a.b.c.d.e.f"], ids=["short", "other", "none", "deep"])
 @pytest.mark.parametrize("kind", ["a", "q"])
 def test_an_answer_at_another_subject_than_it_was_asked_for_is_ignored(sites, kind, subject):
@@ -114,9 +119,9 @@ def test_more_streams_than_an_answer_may_have_are_named_as_the_cause(sites):
         assert_serves(sites, server, daemon)
 
 
-@pytest.mark.parametrize("reply", ["", "x", "$JS.ACK.", "$JS.ACK.a.b.c.d.e.f.g", f"$JS.ACK.mcast.name.{HUGE}.{HUGE}.{HUGE}.0.0",
+@pytest.mark.parametrize("reply", first_is_short(["", "x", "$JS.ACK.", "$JS.ACK.a.b.c.d.e.f.g", f"$JS.ACK.mcast.name.{HUGE}.{HUGE}.{HUGE}.0.0",
                                    f"$JS.ACK.mcast.name.1.{HUGE + 1}.1.0.0", "$JS.ACK." + "x." * 20_000,
-                                   "$JS.ACK." + "x" * 100_000 + ".n.1.1.1.0.0", "$JS.ACK.other.consumer.1.5.99.0.0"],
+                                   "$JS.ACK." + "x" * 100_000 + ".n.1.1.1.0.0", "$JS.ACK.other.consumer.1.5.99.0.0"]),
                          ids=lambda reply: reply[:24])
 def test_a_delivery_that_makes_no_sense_harms_nothing(sites, reply):
     with daemon_with(sites) as (server, daemon):
@@ -130,10 +135,10 @@ def test_a_delivery_that_makes_no_sense_harms_nothing(sites, reply):
             assert receive(receiver)[0] in (b"in", b"wrong")
 
 
-@pytest.mark.parametrize("head", ["NATS/1.0\r\n" + "X: y\r\n" * 20_000 + "\r\n", "NATS/1.0\r\nNats-Msg-Id: " + "x" * 1_000_000 + "\r\n\r\n",
+@pytest.mark.parametrize("head", first_is_short(["NATS/1.0\r\n" + "X: y\r\n" * 20_000 + "\r\n", "NATS/1.0\r\nNats-Msg-Id: " + "x" * 1_000_000 + "\r\n\r\n",
                                   ID.format(f"plant-2/ffffffffffffffff/{HUGE}"), ID.format(f"plant-2/1/{HUGE + 1}"),
                                   "NATS/1.0 100 \r\nNats-Last-Consumer: 99999999999999999999\r\n\r\n", "NATS/9.9\r\n\r\n", "\0\0\0\0",
-                                  "NATS/1.0\r\n: \r\n:\r\n\r\n"], ids=lambda head: repr(head)[:32])
+                                  "NATS/1.0\r\n: \r\n:\r\n\r\n"]), ids=lambda head: repr(head)[:32])
 def test_headers_that_make_no_sense_harm_nothing(sites, head):
     with daemon_with(sites) as (server, daemon):
         wait_bound(server)
@@ -144,6 +149,7 @@ def test_headers_that_make_no_sense_harm_nothing(sites, head):
         assert_serves(sites, server, daemon)
 
 
+@pytest.mark.long
 def test_a_message_of_64_mb_is_dropped_for_its_size(sites, release):
     with daemon_with(sites, release) as (server, daemon):
         wait_bound(server)
@@ -166,6 +172,7 @@ def slow_network(host):
             subprocess.run([*tc[:2], "del", *tc[3:6]], check=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [0, 1000])
 @pytest.mark.parametrize("mode", ["stored", "none"])
 def test_a_flood_that_the_network_does_not_take_is_not_read(sites, release, mode, size):
@@ -191,6 +198,7 @@ def test_a_flood_that_the_network_does_not_take_is_not_read(sites, release, mode
         assert is_exact(hq(daemon))
 
 
+@pytest.mark.long
 def test_a_flood_of_pings_to_a_server_that_does_not_read_is_not_answered_without_bound(sites, release):
     with daemon_with(sites, release) as (server, daemon):
         before = resident(daemon)
