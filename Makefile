@@ -287,7 +287,7 @@ check-fault:
 	$(Q)$(run_tests) --fault -- $(PYTEST_ARGS)
 
 check-long:
-	@packaging/install-deps check
+	@packaging/install-deps peers
 	$(Q)$(build_checked) all
 	$(Q)$(run_tests) --long -- $(PYTEST_ARGS)
 	$(if $(PYTEST_ARGS),,$(Q)+$(MAKE) fuzz SECONDS=600)

@@ -128,9 +128,9 @@ static const struct key mqtt_keys[] = {
 	SITES_ROW(offsetof(struct mqtt_settings, sites)),
 	{MQTT(version, KEY_CHOICE), .choices = version_choices, .fallback = "5",
 		.help = "The version of MQTT. Messages of 3.1.1 have no headers."},
-	{MQTT(qos, KEY_NUMBER), .min = 0, .max = 2, .fallback = "1",
+	{MQTT(qos, KEY_NUMBER), .min = 0, .max = 1, .fallback = "1",
 		.help = "The quality of service. 0: delivered means handed to the broker, which "
-			"may lose it; 1 and 2: acknowledged by it."},
+			"may lose it; 1: acknowledged by it."},
 	{MQTT(client_id, KEY_STRING), .max = NAME_MAX_BYTES,
 		.help = "The client identifier, which no other client of the broker has. Without "
 			"it: mcastd-SITE-HANDLER."},

@@ -236,7 +236,7 @@ static void explain_code(const struct connection *connection, int code, char ret
 		because(ret, 0, "the broker closed the connection");
 	else if (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET ||
 		 (code == MOSQ_ERR_ERRNO && !connection->errno_then))
-		because(ret, 0, "what the broker sent is not MQTT");
+		because(ret, 0, "what the broker sent breaks the protocol of MQTT");
 	else if (code == MOSQ_ERR_KEEPALIVE)
 		because(ret, 0, "no answer to a ping");
 	else if (code == MOSQ_ERR_ERRNO && connection->errno_then == EPROTO && connection->tls)
@@ -480,6 +480,18 @@ static uint64_t check_ns(const struct connection *connection)
 	return (keepalive && keepalive < KEEPALIVE_S ? keepalive : KEEPALIVE_S) * NS_PER_S / 3;
 }
 
+/* A broker may ask for no pings, and an end that only reads would not notice that the way is gone.
+ */
+static void keep_alive(const struct connection *connection)
+{
+	int fd = mosquitto_socket(connection->client), on = 1, seconds = KEEPALIVE_S;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof(seconds));
+}
+
 static void go_up(struct connection *connection)
 {
 	const struct mqtt_settings *settings = connection->settings;
@@ -492,6 +504,7 @@ static void go_up(struct connection *connection)
 		fail_server(connection, why);
 		return;
 	}
+	keep_alive(connection);
 	set_state(connection, STATE_UP, check_ns(connection));
 	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
 	connection->failed = 0;
@@ -806,7 +819,7 @@ int connection_unsubscribe(struct connection *connection, const char *filter)
 
 void connection_forget(struct connection *connection)
 {
-	connection->forgets = connection->settings->qos < 2;
+	connection->forgets = true;
 }
 
 void connection_renew(struct connection *connection, const char *why)

@@ -94,7 +94,7 @@ int connection_unsubscribe(struct connection *connection, const char *filter);
 
 /* Has the library forget its list if this connection is lost. Some brokers (mosquitto 2.0.11) close
  * the connection after each message that they refuse: what is in the list would cost a connection
- * each. Not for QoS 2, where a new list would use ids that the broker's session still knows. */
+ * each. */
 void connection_forget(struct connection *connection);
 
 /* Gives the connection up and makes a new one, as the broker does not answer. */
