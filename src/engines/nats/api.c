@@ -235,6 +235,13 @@ int nats_api_read_serial(const char *subject, const char *prefix, uint64_t *ret)
 	return 0;
 }
 
+const char *nats_api_site(const char *subject)
+{
+	const char *dot = strrchr(subject, '.');
+
+	return dot ? dot + 1 : subject;
+}
+
 /* $JS.ACK.[DOMAIN.ACCOUNT.]STREAM.CONSUMER.DELIVERIES.IN_STREAM.NUMBER.TIME.PENDING[.TOKEN] */
 int nats_api_read_delivery(const char *reply, struct nats_delivery *ret)
 {

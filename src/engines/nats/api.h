@@ -86,6 +86,9 @@ int nats_api_read_names(const char *json, size_t size, struct string_list *ret);
  * something else. */
 int nats_api_read_serial(const char *subject, const char *prefix, uint64_t *ret);
 
+/* The last token of a subject, which is the site: the broker's permissions protect it. */
+const char *nats_api_site(const char *subject);
+
 /* The numbers of a message, in its stream and of its consumer. */
 struct nats_delivery {
 	uint64_t in_stream, number;
