@@ -33,6 +33,7 @@
 
 #define PUBLISH_AGAIN_NS (10 * NS_PER_S) /* to a topic that the broker does not allow */
 #define SUBSCRIBE_AGAIN_NS (60 * NS_PER_S) /* where the broker does not allow it */
+#define PATIENCE_NS (250 * 1000) /* how long datagrams wait for more, while they keep coming */
 #define GOODBYE_NS (NS_PER_S / 2) /* of what is left at the end, for leaving in good order */
 
 enum { COUNTED_RESENT, COUNTED_UNHEARD };
@@ -939,6 +940,12 @@ static int mqtt_open(const void *settings, const struct handler_context *context
 	return r;
 }
 
+static uint64_t mqtt_patience(const void *object)
+{
+	(void)object;
+	return PATIENCE_NS;
+}
+
 const struct handler_kind engine = {
 	.counters = mqtt_counters,
 	.needs = mqtt_needs,
@@ -948,6 +955,7 @@ const struct handler_kind engine = {
 	.deadline = mqtt_deadline,
 	.descriptor = mqtt_descriptor,
 	.serve = mqtt_serve,
+	.patience = mqtt_patience,
 	.ready = mqtt_ready,
 	.exclusive = true,
 	.held_bytes = mqtt_held_bytes,
