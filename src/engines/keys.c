@@ -342,6 +342,24 @@ static int check_nats_user(
 	return check_login(&settings->common, false, ret_key, why);
 }
 
+/* What the three check alike. sites is NULL where nothing comes in. */
+static int check_common(const struct engine_settings *settings, const struct string_list *sites,
+	const struct engine_schemes *schemes, bool *ret_tls, const char **ret_key,
+	char why[static WHY_MAX])
+{
+	int r = engine_check_servers(&settings->servers, schemes, ret_tls, why);
+
+	if (r >= 0) {
+		*ret_key = "site";
+		r = check_site(settings->site, why);
+	}
+	if (r >= 0 && sites) {
+		*ret_key = "sites";
+		r = check_sites(sites, settings->site, why);
+	}
+	return r;
+}
+
 static int nats_check(const void *object, const char **ret_key, char why[static WHY_MAX])
 {
 	static const struct engine_schemes schemes = {"nats://", "tls://", 4222};
@@ -350,15 +368,7 @@ static int nats_check(const void *object, const char **ret_key, char why[static 
 	int r;
 
 	*ret_key = "servers";
-	r = engine_check_servers(&settings->common.servers, &schemes, &is_tls, why);
-	if (r >= 0) {
-		*ret_key = "site";
-		r = check_site(settings->common.site, why);
-	}
-	if (r >= 0) {
-		*ret_key = "sites";
-		r = check_sites(&settings->sites, settings->common.site, why);
-	}
+	r = check_common(&settings->common, &settings->sites, &schemes, &is_tls, ret_key, why);
 	if (r >= 0) {
 		*ret_key = "subject";
 		r = check_subject(settings->subject, why);
@@ -430,15 +440,7 @@ static int mqtt_check(const void *object, const char **ret_key, char why[static 
 	int r;
 
 	*ret_key = "servers";
-	r = engine_check_servers(&settings->common.servers, &schemes, &is_tls, why);
-	if (r >= 0) {
-		*ret_key = "site";
-		r = check_site(settings->common.site, why);
-	}
-	if (r >= 0) {
-		*ret_key = "sites";
-		r = check_sites(&settings->sites, settings->common.site, why);
-	}
+	r = check_common(&settings->common, &settings->sites, &schemes, &is_tls, ret_key, why);
 	if (r >= 0) {
 		*ret_key = "topic";
 		r = check_topic(settings->topic, why);
@@ -506,11 +508,7 @@ static int kafka_check(const void *object, const char **ret_key, char why[static
 	int r;
 
 	*ret_key = "brokers";
-	r = engine_check_servers(&settings->common.servers, &schemes, &is_tls, why);
-	if (r >= 0) {
-		*ret_key = "site";
-		r = check_site(settings->common.site, why);
-	}
+	r = check_common(&settings->common, NULL, &schemes, &is_tls, ret_key, why);
 	if (r >= 0) {
 		*ret_key = "topic";
 		r = check_kafka_topic(settings->topic, why);

@@ -365,6 +365,7 @@ static void events_are_exported_like_a_group(void **state)
 		"2: handlers.hq.username: has no effect without sasl, add one: sasl = \"SCRAM-SHA-512\";") \
 	X(sasl_without_a_user, KAFKA("sasl = \"PLAIN\";"), \
 		"1: handlers.hq.username: is missing, sasl needs it") \
+	X(a_quality_of_two, MQTT("qos = 2;"), "2: handlers.hq.qos: 2 is out of range, use 0 to 1") \
 	X(a_window_of_none, NATS("window = 0;"), \
 		"2: handlers.hq.window: 0 is out of range, use 1 to 65536")
 /* clang-format on */
