@@ -138,7 +138,7 @@ static int commit_groups(struct change *change)
 	return groups_commit(change->setup.groups);
 }
 
-/* Only now is there a group for all that new handlers take in. */
+/* After the groups: by now there is one for all that new handlers take in. */
 static int follow_inputs(struct change *change)
 {
 	inputs_follow(change->setup.inputs, change->setup.handlers);

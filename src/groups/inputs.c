@@ -16,8 +16,8 @@
 #include "handlers/handlers.h"
 #include "handlers/ledger.h"
 
-/* Batches of one handler for each time that the loop comes by: neither receiving nor other handlers
- * wait for long. */
+/* Batches of one handler in one round of the loop: neither receiving nor other handlers wait for
+ * long. */
 #define BATCHES_MAX 2
 
 /* When to try again where an event could not be added. */

@@ -1,7 +1,7 @@
-/* Which datagrams a handler gets that sends beyond this network: none that came back by a broker or
- * will, else they circulate, and none twice. What it does not get: replies; what came in by inputs,
- * whichever daemon of the network has sent it there, which leaves from import_port; and what a
- * relay of this daemon has sent and this host receives. */
+/* Which datagrams a handler gets that sends beyond this network. Nothing may circulate between
+ * sites, and nothing may leave twice. So it does not get replies; what came in by the inputs of any
+ * daemon of the network, all of which leaves from import_port; and what a relay of this daemon has
+ * sent and this host receives. */
 #pragma once
 
 #include "base/clock.h"

@@ -62,7 +62,8 @@ static void free_groups(struct string_list *groups)
 	free(groups);
 }
 
-/* The datagrams that came in and were not sent in time will come again: they are not done. */
+/* Datagrams that came in and could not be sent in time are never done, so that the broker is not
+ * told that it may forget them. */
 static void drop_intake(struct worker *worker)
 {
 	uint64_t left = worker->intake ? intake_abandon(worker->intake) : 0;
@@ -83,7 +84,7 @@ static void worker_free(struct worker *worker)
 	free(worker);
 }
 
-/* Has those look that may wait for this one. The lock of all workers is held. */
+/* Wakes workers that may be waiting for this one to end. The lock of all workers is held. */
 static void wake_successors(const struct worker *worker)
 {
 	struct worker *other;
@@ -259,8 +260,8 @@ static void wait_for_work(struct worker *worker, uint64_t latest_ns)
 	serve_if(worker, fds[1].revents);
 }
 
-/* Waits until the kind takes more. Returns whether it does: not past the deadline. What keeps it
- * from taking more keeps nothing from coming in. */
+/* Waits until the kind takes more. Returns whether it does: not past the deadline. A kind that
+ * takes no more for its broker may still take in what comes from there, so groups are followed. */
 static bool wait_until_ready(struct worker *worker)
 {
 	const struct handler_kind *kind = worker->kind;

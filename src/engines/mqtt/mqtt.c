@@ -167,7 +167,7 @@ static void refuse(struct mqtt_handler *mqtt, uint64_t number, const char *why)
 	tell_refused(mqtt, topic, why);
 }
 
-/* Of the reasons of MQTT 5 that are no success, only a quota passes by itself. */
+/* Of the failures that MQTT 5 names, only an exceeded quota is temporary. */
 static void settled(void *object, int id, int reason)
 {
 	struct mqtt_handler *mqtt = object;
@@ -296,7 +296,7 @@ static void publish_all(struct mqtt_handler *mqtt)
 	mqtt->outcome->counted[COUNTED_RESENT] += mqtt->window.resent - resent;
 }
 
-/* Whether the broker has not said a word about what was sent, for too long. */
+/* Whether nothing was acknowledged for ack_timeout. */
 static bool is_silent(const struct mqtt_handler *mqtt)
 {
 	uint64_t silence = mqtt->settings.common.ack_timeout, now = now_ns();
