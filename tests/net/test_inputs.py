@@ -487,7 +487,7 @@ def test_what_cannot_be_sent_before_the_stop_is_not_acknowledged(start, binary, 
     text = config(tmp_path, group(interfaces='"eth1"', keys="loop = false;"))
     daemon = start(text, binary=binary, directory=directory)
     broker.publish("news", *[bytes(1400)] * 2500)
-    wait_until(lambda: came_in(daemon)["waiting"] > 1000, "much to wait")
+    wait_until(lambda: came_in(daemon)["taken"] == 2500 and came_in(daemon)["waiting"] > 1000, "much to wait")
     daemon.stop()
     assert 0 < broker.acknowledged < 2500
     assert "that came in dropped, not sent before the daemon had to stop\n" in daemon.log()
@@ -500,7 +500,7 @@ def test_what_waited_when_the_daemon_was_killed_is_counted_and_comes_again(
     daemon = start(text, binary=binary, directory=directory)
     wait_until(lambda: "counters" in stored_names(manager), "the counters to be stored")
     broker.publish("news", *[bytes(1400)] * 2500)
-    wait_until(lambda: came_in(daemon)["waiting"] > 1000, "much to wait")
+    wait_until(lambda: came_in(daemon)["taken"] == 2500 and came_in(daemon)["waiting"] > 1000, "much to wait")
     end_abruptly(daemon)
     broker.wait_disconnected()
     acknowledged, text = broker.acknowledged, config(tmp_path, group())
