@@ -1,0 +1,85 @@
+/* What is on the wire, for who may look (CAP_NET_RAW, packet(7)): one AF_PACKET socket for all
+ * interfaces, with a classic BPF filter that lets through UDP to the groups asked for or to their
+ * MAC addresses, and IGMP and MLD. What is seen is counted at once; no frame is kept. */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ctl/doctor/frame.h"
+#include "net/address.h"
+
+struct wire;
+
+#define WIRE_SENDERS_MAX 16
+#define WIRE_PORTS_MAX 8
+
+struct wire_sender {
+	struct address address;
+	uint16_t port;
+	uint64_t datagrams;
+	uint8_t ttl; /* the least that was seen */
+};
+
+/* What was seen of one group on one interface. */
+struct wire_seen {
+	uint64_t in; /* datagrams (or first fragments) for its port, without a VLAN tag that has no
+			interface here */
+	uint64_t from_here; /* sent by this host on the interface, to group and port */
+	uint64_t other_port; /* in, to other ports */
+	uint16_t other_ports[WIRE_PORTS_MAX]; /* some of them, ascending */
+	size_t other_port_count;
+	struct wire_sender senders[WIRE_SENDERS_MAX]; /* of in; the first ones */
+	size_t sender_count;
+	uint64_t tagged; /* in, with a VLAN tag */
+	uint16_t vlan; /* one of these */
+	uint64_t bad_ip_checksums, bad_udp_checksums, bad_lengths;
+	uint64_t first_fragments, later_fragments; /* in */
+	uint64_t incomplete; /* datagrams of which fragments were missing after a second, or at the
+				end of the look */
+	size_t largest; /* IP packet in, in bytes */
+	uint8_t ttl_min, ttl_max; /* of in; 0: nothing came */
+	uint64_t collisions; /* in: other groups on the same MAC address */
+	struct address collision; /* one of these */
+	uint64_t reports_out; /* of the group, by this host */
+	bool reports_with_sources; /* one of them names sources */
+	uint8_t report_version; /* of the last; 0: none */
+	struct address report_source; /* of the last */
+	uint64_t queries; /* that ask for this group or all, on the interface */
+	struct address querier;
+	uint8_t query_version;
+	uint64_t duplicates; /* in: the same sender, identification and payload within the look had
+				come in on another interface */
+	char duplicate_of[IF_NAMESIZE]; /* that interface */
+};
+
+/* Opens it for groups and their ports. Returns 0; -EPERM where it may not look; or another negative
+ * errno. Closed with wire_close(), which accepts NULL. */
+struct wire_group {
+	struct address address;
+	uint16_t port;
+};
+int wire_open(const struct wire_group *groups, size_t count, struct wire **ret);
+void wire_close(struct wire *wire);
+
+/* To be polled for POLLIN; then wire_read() takes and counts what is there, for at most some
+ * milliseconds. */
+int wire_fd(const struct wire *wire);
+void wire_read(struct wire *wire);
+
+/* Counts from zero again: a second look. */
+void wire_restart(struct wire *wire);
+
+/* What was seen of a group (by its position in groups) on an interface. All is 0 where nothing was
+ * seen. Borrowed until the next call of wire_. */
+const struct wire_seen *wire_seen(struct wire *wire, size_t group, unsigned ifindex);
+
+/* The interface, other than this one and lo, on which most came in for the group and its port; 0:
+ * none. */
+unsigned wire_elsewhere(struct wire *wire, size_t group, unsigned ifindex);
+
+/* Frames that the kernel dropped before they could be looked at: what was not seen may have been
+ * there. */
+uint64_t wire_missed(struct wire *wire);
