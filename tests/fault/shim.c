@@ -30,6 +30,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -203,6 +204,7 @@ FAIL(connect, int, -1, connect, (int a, const struct sockaddr *b, socklen_t c), 
 FAIL(listen, int, -1, listen, (int a, int b), a, b)
 FAIL(shutdown, int, -1, shutdown, (int a, int b), a, b)
 FAIL(accept4, int, -1, accept4, (int a, struct sockaddr *b, socklen_t *c, int d), a, b, c, d)
+FAIL(getpeername, int, -1, getpeername, (int a, struct sockaddr *b, socklen_t *c), a, b, c)
 FAIL(getsockname, int, -1, getsockname, (int a, struct sockaddr *b, socklen_t *c), a, b, c)
 FAIL(getsockopt, int, -1, getsockopt, (int a, int b, int c, void *d, socklen_t *e), a, b, c, d, e)
 FAIL(setsockopt, int, -1, setsockopt, (int a, int b, int c, const void *d, socklen_t e), a, b, c, d,
@@ -217,6 +219,9 @@ HALVE(sendto, ssize_t, send, (int a, const void *b, size_t c, int d), c, a, b, c
 FAIL(sendto, ssize_t, -1, sendto,
 	(int a, const void *b, size_t c, int d, const struct sockaddr *e, socklen_t f), a, b, c, d,
 	e, f)
+
+FAIL(readv, ssize_t, -1, readv, (int a, const struct iovec *b, int c), a, b, c)
+FAIL(writev, ssize_t, -1, writev, (int a, const struct iovec *b, int c), a, b, c)
 
 /* Files */
 FAIL_VARIADIC(openat, open, a, b, const char *a, int b)
