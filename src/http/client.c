@@ -128,6 +128,7 @@ struct http_client *http_client_new(struct http_clients *clients)
 		free(client);
 		return NULL;
 	}
+	bufferevent_setcb(client->buffer, NULL, NULL, NULL, client);
 	bufferevent_setwatermark(client->buffer, EV_READ, 0, READ_AHEAD);
 	client->clients = clients;
 	client->turn.serve = serve;
@@ -214,24 +215,35 @@ static void make_room(struct http_client *newcomer)
 	evhttp_connection_free(first->connection);
 }
 
-/* evhttp gives the buffer's callbacks the connection as their argument; once it has freed the
- * buffer there are none. */
+/* The connection that evhttp made with the buffer: it is the argument of the buffer's callbacks.
+ * That is still the client where evhttp failed before it took the buffer, and NULL where it has
+ * freed it. */
+static struct evhttp_connection *find_connection(struct http_client *client)
+{
+	struct bufferevent *buffer = take(client->buffer);
+	void *connection = NULL;
+
+	bufferevent_getcb(buffer, NULL, NULL, NULL, &connection);
+	if (connection == client) {
+		bufferevent_free(buffer);
+		connection = NULL;
+	}
+	bufferevent_decref(buffer);
+	return connection;
+}
+
 void http_client_admit(struct http_client *client)
 {
 	struct http_clients *clients = client->clients;
-	struct bufferevent *buffer = take(client->buffer);
-	void *connection = NULL;
-	int fd = bufferevent_getfd(buffer);
+	struct evhttp_connection *connection = find_connection(client);
 
-	bufferevent_getcb(buffer, NULL, NULL, NULL, &connection);
-	if (!connection || fd < 0) {
+	if (!connection) {
 		free(client);
-		bufferevent_decref(buffer);
 		return;
 	}
-	bufferevent_decref(buffer);
 	client->connection = connection;
-	client->owner = charge_peer(fd);
+	client->owner = charge_peer(
+		bufferevent_getfd(evhttp_connection_get_bufferevent(connection)));
 	evhttp_connection_set_closecb(client->connection, on_closed, client);
 	list_append(&clients->list, &client->link);
 	clients->counters.connections++;

@@ -44,8 +44,9 @@ struct fault {
 
 static struct fault none, *fault = &none;
 
-/* Some have memory whatever is asked for: libconfig exits without, and the address sanitizer ends
- * the program. The model of the variable needs no memory itself. */
+/* Some have memory whatever is asked for: libconfig exits without, two functions of libevent
+ * follow NULL, and the address sanitizer ends the program. The
+ * model of the variable needs no memory itself. */
 static __thread int is_spared __attribute__((tls_model("initial-exec")));
 
 __attribute__((constructor)) static void begin(void)
@@ -187,6 +188,22 @@ struct config_t;
 
 SPARE(int, config_read_string, (struct config_t * a, const char *b), a, b)
 SPARE(int, pthread_getattr_np, (pthread_t a, pthread_attr_t *b), a, b)
+
+struct evhttp_request;
+struct bufferevent;
+
+SPARE(struct evhttp_request *, evhttp_request_new,
+	(void (*a)(struct evhttp_request *, void *), void *b), a, b)
+
+void bufferevent_setwatermark(struct bufferevent *buffer, short what, size_t low, size_t high)
+{
+	void (*real)(struct bufferevent *, short, size_t, size_t) = dlsym(
+		RTLD_NEXT, "bufferevent_setwatermark");
+
+	is_spared++;
+	real(buffer, what, low, high);
+	is_spared--;
+}
 
 void config_init(struct config_t *config)
 {
