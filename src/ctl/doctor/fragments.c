@@ -46,7 +46,7 @@ static uint64_t hash(const struct fragments *fragments, const struct frame *fram
 	return hash_keyed(&fragments->key, &key, sizeof(key)) | 1;
 }
 
-static void give_up(struct fragments *fragments, struct entry *entry, uint64_t now_ns)
+static void expire_entry(struct fragments *fragments, struct entry *entry, uint64_t now_ns)
 {
 	if (entry->key && now_ns - entry->last_ns >= FRAGMENTS_LATE_NS)
 		fragments->incomplete(entry->owner, entry->other);
@@ -67,7 +67,7 @@ static struct entry *find(
 	}
 	if (!may_begin)
 		return NULL;
-	give_up(fragments, oldest, now_ns);
+	expire_entry(fragments, oldest, now_ns);
 	*oldest = (struct entry){.key = key};
 	return oldest;
 }
@@ -100,7 +100,7 @@ void fragments_expire(struct fragments *fragments, uint64_t now_ns)
 
 	for (unsigned i = 0; i < SETS * WAYS; i++)
 		if (entries[i].key && now_ns - entries[i].last_ns >= FRAGMENTS_LATE_NS)
-			give_up(fragments, &entries[i], now_ns);
+			expire_entry(fragments, &entries[i], now_ns);
 }
 
 void fragments_clear(struct fragments *fragments)

@@ -1,5 +1,5 @@
 /* Which datagrams have come in whole, by their fragments (RFC 791, 3.2; RFC 8200, 4.5). Pure.
- * Bounded: of more datagrams on their way at once than there is room for, the oldest are given up.
+ * Bounded: of more datagrams on their way at once than there is room for, the oldest are forgotten.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 
 #include "ctl/doctor/frame.h"
 
-/* A datagram of which for so long no more fragments have come is incomplete. They leave their
+/* A datagram is incomplete when no more of its fragments have come for this time. They leave their
  * sender back to back. */
 #define FRAGMENTS_LATE_NS (100 * 1000 * 1000ull)
 

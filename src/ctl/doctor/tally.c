@@ -11,7 +11,8 @@
 #include "data/twins.h"
 
 #define BUCKETS 4096 /* power of 2 */
-#define STREAMS_MAX 32768
+#define STRANGERS_MAX \
+	4096 /* addresses of no group; the others are as many as groups and interfaces */
 #define LOOPBACK_IFINDEX 1 /* in every network namespace */
 
 /* What goes to an address on an interface: to a port that a group has, or (port 0) whatever is of
@@ -42,7 +43,7 @@ struct tally {
 	struct mac_keys macs;
 	bool has_any_v4, has_any_v6; /* groups for all addresses of this host */
 	struct stream *buckets[BUCKETS], *mac_buckets[BUCKETS];
-	size_t stream_count;
+	size_t stranger_count;
 	uint64_t left_out;
 	uint64_t begin_ns;
 	struct fragments *fragments;
@@ -164,7 +165,7 @@ static void free_streams(struct tally *tally)
 			free(stream);
 		}
 	memset(tally->mac_buckets, 0, sizeof(tally->mac_buckets));
-	tally->stream_count = 0;
+	tally->stranger_count = 0;
 }
 
 void tally_free(struct tally *tally)
@@ -207,8 +208,9 @@ static struct stream *lookup(
 static struct stream *add_stream(struct tally *tally, const struct address *address, uint16_t port,
 	unsigned ifindex, bool is_wanted)
 {
-	struct stream *stream = tally->stream_count < STREAMS_MAX ? calloc(1, sizeof(*stream))
-								  : NULL;
+	struct stream *stream = is_wanted || tally->stranger_count < STRANGERS_MAX
+					? calloc(1, sizeof(*stream))
+					: NULL;
 	struct stream **bucket = &tally->buckets[hash_stream(tally, address, port, ifindex)];
 	struct stream **mac_bucket;
 
@@ -229,7 +231,7 @@ static struct stream *add_stream(struct tally *tally, const struct address *addr
 	*bucket = stream;
 	stream->next_mac = *mac_bucket;
 	*mac_bucket = stream;
-	tally->stream_count++;
+	tally->stranger_count += !is_wanted;
 	return stream;
 }
 

@@ -27,7 +27,7 @@
 /* One call of wire_read(). */
 #define READ_NS (5 * NS_PER_MS)
 
-/* So many datagrams of a look are checked; of those after them, each sixteenth. */
+/* The frames of a look whose checksums are checked; of those after them, each sixteenth is. */
 #define CHECKSUMS_ALL 10000
 #define CHECKSUMS_EACH 16
 

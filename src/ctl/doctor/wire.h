@@ -88,6 +88,6 @@ const struct wire_seen *wire_seen(struct wire *wire, size_t group, unsigned ifin
  * none. */
 unsigned wire_elsewhere(struct wire *wire, size_t group, unsigned ifindex);
 
-/* Frames that the kernel dropped before they could be looked at: what was not seen may have been
+/* Frames that the kernel dropped before they could be counted: what was not seen may have been
  * there. */
 uint64_t wire_missed(struct wire *wire);
