@@ -196,12 +196,29 @@ static void a_second_look_begins_from_zero(void **state)
 	wait_for(GROUP, 1);
 }
 
+/* After 10,000 frames, another filter takes the place of the first. */
+static void a_flood_is_counted_to_its_end(void **state)
+{
+	(void)state;
+	open_wire(150);
+	for (uint64_t count = 1; count <= 12; count++) {
+		for (int i = 0; i < 1000; i++)
+			send_to("127.0.0.1", 6000);
+		wait_for(UNICAST, count * 1000);
+	}
+	send_to_all();
+	wait_for(UNICAST, 12001);
+	wait_for(GROUP6, 1);
+	assert_int_equal(wire_missed(wire), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(groups_of_all_kinds_are_seen, close_wire),
 		cmocka_unit_test_teardown(they_are_seen_among_many_others, close_wire),
 		cmocka_unit_test_teardown(they_are_seen_among_more_than_are_compared, close_wire),
+		cmocka_unit_test_teardown(a_flood_is_counted_to_its_end, close_wire),
 		cmocka_unit_test_teardown(a_second_look_begins_from_zero, close_wire),
 	};
 
