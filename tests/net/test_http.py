@@ -377,6 +377,35 @@ def test_a_half_closed_connection_ends(daemon):
         assert read_all(sock) == b""
 
 
+@pytest.mark.long
+def test_one_that_asks_nothing_or_never_to_the_end_is_closed(daemon):
+    before = samples(daemon)["mcastd_http_timed_out_connections_total"]
+    with connect(daemon) as silent, connect(daemon) as slow:
+        begin, sent = time.monotonic(), 0
+        slow.settimeout(1)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            while time.monotonic() < begin + 60:
+                slow.sendall(METRICS[sent % 20:][:1])  # a byte a second
+                sent += 1
+                with contextlib.suppress(TimeoutError):
+                    slow.recv(1)
+        assert 9 < time.monotonic() - begin < 20
+        assert read_all(silent) == b""
+    assert samples(daemon)["mcastd_http_timed_out_connections_total"] == before + 2
+
+
+@pytest.mark.long
+def test_one_that_does_not_read_its_answers_is_closed(daemon):
+    before = samples(daemon)["mcastd_http_timed_out_connections_total"]
+    with connect(daemon) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            while True:
+                sock.sendall(METRICS * 1000)
+        wait_until(lambda: samples(daemon)["mcastd_http_timed_out_connections_total"] == before + 1, "the end", 60)
+
+
 # The file
 
 
