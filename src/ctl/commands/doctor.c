@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "ctl/command.h"
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 
 #define WAIT_NS (3 * NS_PER_S)
 #define WAIT_MAX_NS (3600 * NS_PER_S)

@@ -438,31 +438,9 @@ void tell_host_firewall(const struct evidence *e, struct finding *f)
 	tell_counts(e, f);
 }
 
-/* For each chain that may drop it, as each alone would. */
-static void fix_chains(const struct evidence *e, struct finding *f, bool out)
-{
-	const struct firewall *firewall = e->firewall;
-	char group[INET6_ADDRSTRLEN], command[256];
-	size_t before = f->fixes.length;
-
-	show_address(&e->group->address, group);
-	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
-		const struct firewall_chain *chain = &firewall->chains[i];
-
-		if (!chain_may_drop(e, chain, out))
-			continue;
-		firewall_accept_command(
-			chain, group, out ? 0 : e->group->port, command, sizeof(command));
-		finding_fix(f, "%s", command);
-	}
-	if (f->fixes.length == before && !out)
-		finding_fix(f, "iptables -I INPUT -d %s -p udp --dport %u -j ACCEPT", group,
-			e->group->port);
-}
-
 void fix_host_firewall(const struct evidence *e, struct finding *f)
 {
-	fix_chains(e, f, false);
+	fix_firewall(e, f, false);
 }
 
 /* More multicast got past the first hooks than anybody read, or nobody wanted. What is not UDP is
@@ -496,15 +474,15 @@ void fix_firewall_counted(const struct evidence *e, struct finding *f)
 void fix_report_blocked(const struct evidence *e, struct finding *f)
 {
 	const struct firewall *firewall = e->firewall;
+	char command[FIREWALL_COMMAND_MAX];
 
 	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
-		const struct firewall_chain *chain = &firewall->chains[i];
-
-		if (chain_may_drop(e, chain, true))
-			finding_fix(f, "nft insert rule %s %s %s %s accept", chain->family,
-				chain->table, chain->name,
-				is_v4(e) ? "meta l4proto igmp"
-					 : "icmpv6 type mld2-listener-report");
+		if (!chain_may_drop(e, &firewall->chains[i], true))
+			continue;
+		firewall_accept_reports_command(
+			&firewall->chains[i], e->group->address.family, command, sizeof(command));
+		if (*command)
+			finding_fix(f, "%s", command);
 	}
 	if (!f->fixes.length && is_v4(e))
 		finding_fix(f, "iptables -I OUTPUT -p igmp -j ACCEPT");

@@ -69,21 +69,7 @@ void tell_send_firewall(const struct evidence *e, struct finding *f)
 
 void fix_send_firewall(const struct evidence *e, struct finding *f)
 {
-	const struct firewall *firewall = e->firewall;
-	char group[INET6_ADDRSTRLEN], command[256];
-
-	show_address(&e->group->address, group);
-	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
-		const struct firewall_chain *chain = &firewall->chains[i];
-
-		if (!chain_may_drop(e, chain, true))
-			continue;
-		firewall_accept_command(chain, group, e->group->port, command, sizeof(command));
-		finding_fix(f, "%s", command);
-	}
-	if (!f->fixes.length)
-		finding_fix(f, "%s -I OUTPUT -d %s -p udp --dport %u -j ACCEPT",
-			is_v4(e) ? "iptables" : "ip6tables", group, e->group->port);
+	fix_firewall(e, f, true);
 }
 
 enum certainty is_send_no_address(const struct evidence *e)

@@ -1,4 +1,4 @@
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 
 #include "ctl/doctor/gather.h"
 #include "ctl/doctor/report.h"

@@ -2,7 +2,7 @@
  * and to the daemon's counters, and what is there afterwards. */
 #pragma once
 
-#include "ctl/doctor.h"
+#include "ctl/doctor/doctor.h"
 #include "ctl/doctor/daemon.h"
 #include "ctl/doctor/host.h"
 #include "ctl/doctor/probe.h"

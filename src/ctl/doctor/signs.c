@@ -148,6 +148,45 @@ void fix_interface(const struct evidence *evidence, struct finding *finding, con
 			finding, "mcastctl doctor %s%%%s", show_group(evidence, group), interface);
 }
 
+/* Where only iptables-legacy can have dropped it, its tables are not known. */
+static void fix_legacy(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	static const char *const in_chains[] = {"raw -I PREROUTING", "mangle -I PREROUTING",
+		"mangle -I INPUT", "filter -I INPUT"},
+				 *const out_chains[] = {"raw -I OUTPUT", "mangle -I OUTPUT",
+					 "filter -I OUTPUT", "mangle -I POSTROUTING"};
+	char group[INET6_ADDRSTRLEN];
+
+	show_address(&evidence->group->address, group);
+	for (size_t i = 0; i < ARRAY_SIZE(in_chains); i++)
+		finding_fix(finding, "%s-legacy -t %s -d %s -p udp --dport %u -j ACCEPT",
+			is_v4(evidence) ? "iptables" : "ip6tables",
+			out ? out_chains[i] : in_chains[i], group, evidence->group->port);
+}
+
+void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	const struct firewall *firewall = evidence->firewall;
+	char command[FIREWALL_COMMAND_MAX], group[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
+		const struct firewall_chain *chain = &firewall->chains[i];
+
+		if (!chain_may_drop(evidence, chain, out))
+			continue;
+		firewall_accept_command(chain, &evidence->group->address, evidence->group->port,
+			command, sizeof(command));
+		if (*command)
+			finding_fix(finding, "%s", command);
+	}
+	if (firewall && firewall->has_legacy)
+		fix_legacy(evidence, finding, out);
+	if (!finding->fixes.length)
+		finding_fix(finding, "%s -I %s -d %s -p udp --dport %u -j ACCEPT",
+			is_v4(evidence) ? "iptables" : "ip6tables", out ? "OUTPUT" : "INPUT",
+			show_address(&evidence->group->address, group), evidence->group->port);
+}
+
 void tell_counts(const struct evidence *evidence, struct finding *finding)
 {
 	if (evidence->wire)

@@ -54,6 +54,10 @@ void fix_key(const struct evidence *evidence, struct finding *finding, const cha
 /* Names another interface to join on: in the configuration, or in the TARGET. */
 void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface);
 
+/* Adds the command for each chain that may drop what comes in, or with out what leaves, as each
+ * alone would. */
+void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out);
+
 /* How many came in on the wire, where that was seen, and at the socket. */
 void tell_counts(const struct evidence *evidence, struct finding *finding);
 
