@@ -5,8 +5,9 @@
 #include <sys/stat.h>
 
 #include "base/array.h"
-#include "base/hash.h"
+#include "base/clock.h"
 #include "ctl/doctor/sending.h"
+#include "data/twins.h"
 #include "groups/arena.h"
 #include "net/multicast.h"
 
@@ -14,14 +15,6 @@
 #define RECEIVE_BUFFER (4 << 20)
 
 #define NEEDS (NEED_DATAGRAMS | NEED_SOURCE | NEED_TTL)
-
-/* Datagrams that are remembered to find copies: what has the same hash replaces another. */
-#define SEEN_MAX 4096
-
-struct seen_datagram {
-	uint64_t hash; /* of the sender and the payload */
-	size_t socket;
-};
 
 /* ---- Joining ---- */
 
@@ -108,9 +101,9 @@ int own_sockets_join(struct own_sockets *sockets, const struct target *target,
 
 	if (!sockets->arena)
 		sockets->arena = arena_new(NULL);
-	if (!sockets->seen)
-		sockets->seen = calloc(SEEN_MAX, sizeof(*sockets->seen));
-	if (!sockets->arena || !sockets->seen)
+	if (!sockets->twins)
+		sockets->twins = twins_new();
+	if (!sockets->arena || !sockets->twins)
 		return -ENOMEM;
 	r = subjects_add_group(subjects, target->name, &target->address, target->port, &group);
 	for (size_t i = 0; i < target->sources.count && r == 0; i++)
@@ -123,7 +116,7 @@ void own_sockets_clear(struct own_sockets *sockets)
 	for (size_t i = 0; i < sockets->count; i++)
 		closep(&sockets->items[i].fd);
 	free(sockets->items);
-	free(sockets->seen);
+	free(sockets->twins);
 	if (sockets->arena)
 		arena_free(sockets->arena);
 	*sockets = (struct own_sockets){0};
@@ -131,21 +124,24 @@ void own_sockets_clear(struct own_sockets *sockets)
 
 /* ---- Receiving ---- */
 
-/* Whether another socket has had the same datagram of the same sender. */
-static void find_twin(struct own_sockets *sockets, size_t i, const struct datagram *datagram)
+/* Where another socket has had the same datagram. */
+static void find_twin(struct own_sockets *sockets, size_t i, const struct datagram *datagram,
+	const struct subjects *subjects)
 {
-	struct address sender = endpoint_address(&datagram->source);
-	uint64_t hash = address_hash(
-		hash_bytes(HASH_BEGIN, datagram->payload, datagram->size), &sender);
-	struct seen_datagram *seen = &sockets->seen[hash % SEEN_MAX];
+	const struct subject *subject = &subjects->items[sockets->items[i].subject];
+	unsigned other;
 
-	if (seen->hash == hash && seen->socket != i) {
+	if (!twins_take(sockets->twins, &subjects->groups.items[subject->group], datagram,
+		    subject->ifindex, coarse_ms(), &other))
+		return;
+	for (size_t j = 0; j < sockets->count; j++) {
+		if (j == i || subjects->items[sockets->items[j].subject].ifindex != other)
+			continue;
 		sockets->items[i].twice++;
-		sockets->items[i].twin = sockets->items[seen->socket].subject;
-		sockets->items[seen->socket].twice++;
-		sockets->items[seen->socket].twin = sockets->items[i].subject;
+		sockets->items[i].twin = sockets->items[j].subject;
+		sockets->items[j].twice++;
+		sockets->items[j].twin = sockets->items[i].subject;
 	}
-	*seen = (struct seen_datagram){hash, i};
 }
 
 /* What a doctor sends, here or elsewhere, is no traffic. */
@@ -156,8 +152,9 @@ static bool is_of_doctor(const struct datagram *datagram)
 }
 
 /* Returns whether there may be more. */
-static bool read_batch(struct own_sockets *sockets, size_t i, struct subject *subject)
+static bool read_batch(struct own_sockets *sockets, size_t i, struct subjects *subjects)
 {
+	struct subject *subject = &subjects->items[sockets->items[i].subject];
 	struct arena_received received;
 
 	if (arena_receive(sockets->arena, sockets->items[i].fd, NEEDS, false, &received) < 0)
@@ -170,14 +167,14 @@ static bool read_batch(struct own_sockets *sockets, size_t i, struct subject *su
 			continue;
 		subject->after.received++;
 		subject_add_sender(subject, &sender, 1, datagram->ttl);
-		find_twin(sockets, i, datagram);
+		find_twin(sockets, i, datagram, subjects);
 	}
 	return received.count == BATCH_MAX;
 }
 
 void own_sockets_read(struct own_sockets *sockets, size_t i, struct subjects *subjects)
 {
-	read_batch(sockets, i, &subjects->items[sockets->items[i].subject]);
+	read_batch(sockets, i, subjects);
 }
 
 void own_sockets_finish(struct own_sockets *sockets, struct subjects *subjects)
@@ -187,7 +184,7 @@ void own_sockets_finish(struct own_sockets *sockets, struct subjects *subjects)
 		uint32_t drops;
 
 		/* What comes while we read is not waited for. */
-		for (int batches = 0; batches < 64 && read_batch(sockets, i, subject); batches++)
+		for (int batches = 0; batches < 64 && read_batch(sockets, i, subjects); batches++)
 			;
 		if (socket_drops(sockets->items[i].fd, &drops) == 0)
 			subject->after.dropped = drops;

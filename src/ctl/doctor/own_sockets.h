@@ -16,12 +16,13 @@ struct own_socket {
 };
 
 struct arena;
+struct twins;
 
 struct own_sockets {
 	struct own_socket *items;
 	size_t count;
 	struct arena *arena;
-	struct seen_datagram *seen; /* a hash table of what has come lately */
+	struct twins *twins;
 };
 
 /* Adds a group for the target to subjects, with a membership for each interface that it means;
