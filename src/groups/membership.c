@@ -543,14 +543,14 @@ static int begin_report(struct report *report, struct multicast_membership *ret)
 	return membership->fd;
 }
 
-static void end_report(struct report *report, int r)
+static void end_report(struct report *report, const struct report_result *result)
 {
 	struct membership *membership = container_of(report, struct membership, report);
 
 	if (membership->check_sources == CHECK_WHILE_REPORTED)
 		membership->check_sources = CHECK_UNTIL_DRAINED;
 	membership->touched = forgotten_now(membership->group->context->forgotten);
-	if (r >= 0)
+	if (result->back_r >= 0)
 		return;
 	close_socket(membership);
 	set_state(membership, MEMBERSHIP_FAILED,
