@@ -1,4 +1,4 @@
-/* The memberships that are looked at: those of the daemon's groups, or those of a TARGET, which has
+/* The memberships in question: those of the daemon's groups, or those of a TARGET, which has
  * sockets of our own (own_sockets.h). Compact, as there may be 10,000 groups. */
 #pragma once
 
