@@ -44,6 +44,9 @@ static void put_membership(struct text *text, const struct membership *membershi
 	json_put_number(text, "receiveBuffer", membership->receive_buffer);
 	json_put_number(text, "notSent",
 		outgoing_not_sent(&membership->group->outgoing, membership->interface));
+	json_put_number(text, "received", membership->counters->received);
+	json_put_number(text, "receivedBytes", membership->counters->received_bytes);
+	put_time(text, "lastReceived", membership->counters->last_received_ns);
 	json_put_close(text, '}');
 }
 

@@ -88,6 +88,10 @@ COUNTERS_RECORD(membership_counters, {
 	uint64_t unjoined_since_ns; /* CLOCK_BOOTTIME; 0: it is joined */
 	uint64_t kernel_dropped; /* over all sockets that it has had */
 	uint64_t socket_dropped; /* by the current socket, when last read, modulo 2^32 */
+	/* What its sockets brought to the group, which counts the same: memberships that are gone,
+	 * replies, and what a killed run had read last are only there. */
+	uint64_t received, received_bytes;
+	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
 });
 
 /* Whether datagrams of senders that the group does not take reach the daemon, and are refused

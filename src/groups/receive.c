@@ -47,12 +47,19 @@ uint32_t membership_count_drops(struct membership *membership)
 	return more;
 }
 
-static void count(struct group_counters *counters, const struct arena_received *received)
+static void count(struct membership *membership, const struct arena_received *received)
 {
-	counters->received += received->count;
-	counters->received_bytes += received->bytes;
-	counters->truncated += received->truncated;
-	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
+	struct group_counters *group = membership->group->counters;
+	struct membership_counters *own = membership->counters;
+	uint64_t now = clock_ns(CLOCK_REALTIME_COARSE);
+
+	group->received += received->count;
+	group->received_bytes += received->bytes;
+	group->truncated += received->truncated;
+	group->last_received_ns = now;
+	own->received += received->count;
+	own->received_bytes += received->bytes;
+	own->last_received_ns = now;
 }
 
 /* Removes what other senders sent from the arena, and counts again. */
@@ -141,7 +148,7 @@ static void examine(
 	if (watched)
 		same_network_examine(membership, received);
 	if (received->count)
-		count(group->counters, received);
+		count(membership, received);
 }
 
 static void deliver(struct membership *membership, unsigned count)
