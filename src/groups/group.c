@@ -75,6 +75,7 @@ void group_free(struct group *group)
 	if (!group)
 		return;
 	silence_cancel(group);
+	sender_watch_clear(group);
 	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
@@ -112,8 +113,10 @@ static void move_memberships(struct group *group, struct group *from)
 
 void group_inherit(struct group *group, struct group *from)
 {
-	if (receives_same(group->config, from->config))
+	if (receives_same(group->config, from->config)) {
 		move_memberships(group, from);
+		sender_watch_move(group, from);
+	}
 	while (from->memberships.count)
 		remove_membership(from, from->memberships.count - 1);
 	outgoing_move(group, from);

@@ -11,6 +11,7 @@
 #include "groups/permission.h"
 #include "groups/receive.h"
 #include "groups/same_network.h"
+#include "groups/sender_watch.h"
 #include "groups/silence.h"
 
 struct group_socket;
@@ -55,6 +56,7 @@ struct group {
 	struct group_socket *socket; /* NULL: none */
 	struct outgoing outgoing;
 	struct same_network same_network;
+	struct sender_watch sender_watch;
 	struct silence silence;
 	struct link due; /* in the list of those that follow a change of the links */
 };

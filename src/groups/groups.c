@@ -119,6 +119,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.pause = pause_new(base, membership_resume),
 		.reports = reports_new(base, &membership_report_callbacks),
 		.silences = silences_new(base, setup->notices),
+		.sender_watches = sender_watches_new(base, group_apply_needs),
 		.notices = setup->notices,
 		.guard = setup->guard,
 		.counters = setup->counters,
@@ -140,7 +141,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 	}
 	if (!context->arena || !context->senders || !context->pause || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||
-		!context->transitions) {
+		!context->sender_watches || !context->transitions) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -163,6 +164,7 @@ void groups_free(struct groups *groups)
 	retries_free(context->send_retries);
 	reports_free(context->reports);
 	silences_free(context->silences);
+	sender_watches_free(context->sender_watches);
 	follow_free(groups->follow);
 	forgotten_clear(context->forgotten);
 	transitions_free(context->transitions);

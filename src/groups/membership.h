@@ -17,6 +17,7 @@
 struct group;
 struct loop_guard;
 struct notice_sink;
+struct sender_watches;
 struct senders;
 struct turns;
 struct twins;
@@ -51,6 +52,7 @@ struct group_context {
 	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
 	struct silences *silences;
+	struct sender_watches *sender_watches;
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct counters *counters;
 	struct store *store;

@@ -118,11 +118,22 @@ static struct origin *find_arrival(struct membership *membership, unsigned ifind
 	return origin ? origin : membership->origin;
 }
 
+/* Delivers some of what was read, of one interface. */
+static void hand_out(
+	struct membership *membership, struct origin *origin, unsigned first, unsigned count)
+{
+	const struct arena *arena = membership->group->context->arena;
+	struct group *group = membership->group;
+
+	if (group->needs & NEED_SOURCE)
+		sender_watch_note(group, origin, arena->datagrams + first, count);
+	arena_deliver_some(arena, origin, first, count, group->outlets.items, group->outlets.count);
+}
+
 /* In runs of datagrams from one interface. */
 static void deliver_by_arrival(struct membership *membership, unsigned count)
 {
 	const struct arena *arena = membership->group->context->arena;
-	const struct group *group = membership->group;
 	unsigned next;
 
 	for (unsigned first = 0; first < count; first = next) {
@@ -130,8 +141,7 @@ static void deliver_by_arrival(struct membership *membership, unsigned count)
 
 		for (next = first + 1; next < count && arena->datagrams[next].ifindex == ifindex;)
 			next++;
-		arena_deliver_some(arena, find_arrival(membership, ifindex), first, next - first,
-			group->outlets.items, group->outlets.count);
+		hand_out(membership, find_arrival(membership, ifindex), first, next - first);
 	}
 }
 
@@ -153,7 +163,6 @@ static void examine(
 
 static void deliver(struct membership *membership, unsigned count)
 {
-	const struct group *group = membership->group;
 	uint32_t now = coarse_s();
 
 	/* Once a second, for pcapng statistics. */
@@ -164,8 +173,7 @@ static void deliver(struct membership *membership, unsigned count)
 	if (membership->any_interface)
 		deliver_by_arrival(membership, count);
 	else
-		arena_deliver(group->context->arena, membership->origin, count,
-			group->outlets.items, group->outlets.count);
+		hand_out(membership, membership->origin, 0, count);
 }
 
 int membership_receive(struct membership *membership, struct arena_received *received)
@@ -306,7 +314,7 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 
 void membership_apply_needs(struct membership *membership, bool force)
 {
-	uint8_t needs = membership->group->needs & NEED_ALL;
+	uint8_t needs = membership->group->needs & (NEED_TIMESTAMP | NEED_TTL);
 
 	if (membership->fd < 0 || (!force && membership->asked == needs))
 		return;
