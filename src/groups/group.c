@@ -122,6 +122,7 @@ void group_inherit(struct group *group, struct group *from)
 	outgoing_move(group, from);
 	same_network_move(group, from);
 	silence_inherit(group, from);
+	group->hinted_s = from->hinted_s;
 	group->shares_counters = false;
 	from->shares_counters = true;
 	group_socket_move_connections(from->socket, group->socket);

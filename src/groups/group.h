@@ -57,6 +57,8 @@ struct group {
 	struct outgoing outgoing;
 	struct same_network same_network;
 	struct sender_watch sender_watch;
+	uint32_t hinted_s; /* when the log last had a hint about it (hints.h),
+			      CLOCK_MONOTONIC_COARSE; 0: never */
 	struct silence silence;
 	struct link due; /* in the list of those that follow a change of the links */
 };

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "groups/follow.h"
+#include "groups/hints.h"
 #include "groups/plan.h"
 #include "groups/uncounted.h"
 #include "net/turns.h"
@@ -24,6 +25,7 @@ struct groups {
 	void (*changed)(void *argument);
 	void *argument;
 	struct group_set set;
+	struct hints *hints;
 	struct groups_plan *plan; /* of the change that is under way; NULL: there is none */
 	struct link waiters; /* for its end */
 	bool is_joining; /* the plan's groups are being joined */
@@ -130,6 +132,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.forgotten = &groups->forgotten,
 		.running = setup->running,
 		.receive_only = setup->receive_only};
+	if (context->transitions)
+		groups->hints = hints_new(base, &groups->set, context->transitions);
 	groups->follow = follow_new(
 		base, context->forgotten, context->transitions, &follow_callbacks, groups);
 	if (groups->follow) {
@@ -141,7 +145,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 	}
 	if (!context->arena || !context->senders || !context->pause || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||
-		!context->sender_watches || !context->transitions) {
+		!context->sender_watches || !context->transitions || !groups->hints) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -156,6 +160,7 @@ void groups_free(struct groups *groups)
 		return;
 	context = &groups->context;
 	context->stopping = store_exists(context->store);
+	hints_free(groups->hints);
 	groups_plan_free(groups->plan);
 	group_set_clear(&groups->set);
 	turns_clear(&groups->accepting);

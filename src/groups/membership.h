@@ -7,6 +7,7 @@
 #include "data/datagram.h"
 #include "groups/arena.h"
 #include "groups/forgotten.h"
+#include "groups/hints.h"
 #include "groups/pause.h"
 #include "groups/retry.h"
 #include "groups/transitions.h"
@@ -135,6 +136,7 @@ struct membership {
 	uint32_t touched; /* when it was last joined or reported, by the clock of forgotten */
 	struct report report;
 	struct retry retry;
+	struct hint_member hint;
 	bool wanted; /* mark of a reconciliation that is under way */
 	char *interface; /* its name, or the pattern that matches none */
 };
