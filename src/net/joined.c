@@ -10,29 +10,26 @@
 #include "base/cleanup.h"
 #include "base/codec.h"
 #include "base/hash.h"
+#include "net/interface.h"
 
 #define BUFFER_SIZE 65536
 
 /* From the kernel's net/if_inet6.h, MAF_LAST_REPORTER. */
 #define LAST_REPORTER 2
 
-/* The sysctl of all interfaces goes before that of one. 0: nothing is demanded. */
-static int forced_version(const char *family, const char *protocol, const char *interface)
+int joined_forced_igmp(const char *interface)
 {
-	const char *const names[] = {"all", interface};
-	int version = 0;
+	int all = interface_sysctl("ipv4", "all", "force_igmp_version");
+	int own = interface_sysctl("ipv4", interface, "force_igmp_version");
 
-	for (size_t i = 0; i < ARRAY_SIZE(names) && !version; i++) {
-		char path[80 + IF_NAMESIZE];
-		CLEANUP(fclosep) FILE *file = NULL;
+	return !all || (own && own < all) ? own : all;
+}
 
-		snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/force_%s_version", family,
-			names[i], protocol);
-		file = fopen(path, "re");
-		if (!file || fscanf(file, "%d", &version) != 1)
-			version = 0;
-	}
-	return version;
+int joined_forced_mld(const char *interface)
+{
+	int all = interface_sysctl("ipv6", "all", "force_mld_version");
+
+	return all ? all : interface_sysctl("ipv6", interface, "force_mld_version");
 }
 
 /* "4<tab>eth0      :     1      V3" */
@@ -44,7 +41,7 @@ static int read_interface_v4(struct joined *joined, const char *line, unsigned i
 
 	if (sscanf(line, "%*u %15[^: ] : %*u V%u", name, &version) != 2 || version >= 3)
 		return 0;
-	forced = forced_version("ipv4", "igmp", name);
+	forced = joined_forced_igmp(name);
 	return array_add(&joined->older,
 		(struct joined_protocol){AF_INET, ifindex, forced == 1 || forced == 2});
 }
@@ -70,7 +67,7 @@ static int note_mld(struct joined *joined, const char *line, unsigned ifindex)
 {
 	char name[IF_NAMESIZE] = "";
 
-	if (sscanf(line, "%*u %15s", name) != 1 || forced_version("ipv6", "mld", name) != 1)
+	if (sscanf(line, "%*u %15s", name) != 1 || joined_forced_mld(name) != 1)
 		return 0;
 	return array_add(&joined->older, (struct joined_protocol){AF_INET6, ifindex, true});
 }
