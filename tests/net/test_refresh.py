@@ -142,9 +142,9 @@ def flow_through(site, make, version, interval, text, names, count, rate):
 def test_behind_a_switch_that_nobody_queries_the_flow_goes_on_with_refresh_and_dies_without(site, make, version):
     groups = [*(group(name, 'refresh = "1s";') for name in GROUPS), *map(group, FORGOTTEN)]
     text = "groups: { " + " ".join(groups) + " };"
-    daemon, arrived = flow_through(site, make, version, 300, text, ADDRESSES, 250, 50)
-    wait_until(lambda: all(arrived()[name] == 250 for name in GROUPS), f"all of it: {arrived()}")
-    assert all(0 < arrived()[name] < 250 for name in FORGOTTEN), arrived()
+    daemon, arrived = flow_through(site, make, version, 250, text, ADDRESSES, 200, 50)
+    wait_until(lambda: all(arrived()[name] == 200 for name in GROUPS), f"all of it: {arrived()}")
+    assert all(0 < arrived()[name] < 200 for name in FORGOTTEN), arrived()
     for name in GROUPS:
         membership = daemon.membership(name, "x0")
         assert membership["refreshed"] and membership["refreshImpossible"] is None
