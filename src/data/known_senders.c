@@ -82,22 +82,32 @@ static uint64_t head_of(const union endpoint *source)
 	return head;
 }
 
-/* How many datagrams from the first on have its source. This is the hot path: IPv4 sources are
- * compared in one step. */
+/* How many of the datagrams have this head, from the first on; four are compared in one step, as
+ * this is the hot path. */
+static unsigned count_heads(const struct datagram *datagrams, unsigned count, uint64_t head)
+{
+	const struct datagram *at = datagrams, *end = datagrams + count;
+
+	while (end - at >= 4 &&
+		!((head_of(&at[0].source) ^ head) | (head_of(&at[1].source) ^ head) |
+			(head_of(&at[2].source) ^ head) | (head_of(&at[3].source) ^ head)))
+		at += 4;
+	while (at < end && head_of(&at->source) == head)
+		at++;
+	return (unsigned)(at - datagrams);
+}
+
+/* How many of the datagrams have the source of the first, from it on. */
 static unsigned count_equal(const struct datagram *datagrams, unsigned count)
 {
 	const union endpoint *first = &datagrams->source;
-	uint64_t head = head_of(first);
-	unsigned equal = 1;
+	unsigned heads = count_heads(datagrams, count, head_of(first)), equal = 1;
 
 	if (first->any.sa_family == AF_INET)
-		while (equal < count && head_of(&datagrams[equal].source) == head)
-			equal++;
-	else
-		while (equal < count && head_of(&datagrams[equal].source) == head &&
-			!memcmp(&datagrams[equal].source.v6.sin6_addr, &first->v6.sin6_addr,
-				sizeof(first->v6.sin6_addr)))
-			equal++;
+		return heads;
+	while (equal < heads && !memcmp(&datagrams[equal].source.v6.sin6_addr, &first->v6.sin6_addr,
+					sizeof(first->v6.sin6_addr)))
+		equal++;
 	return equal;
 }
 

@@ -1,15 +1,13 @@
 #include "net/rp_filter.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/io.h"
 
-/* More than the kernel writes; what is beyond is not read. */
+/* More than the kernel writes, in bytes. */
 #define TEXT_MAX (32 * 1024)
 
 /* The next word of a line, or NULL at its end. */
@@ -44,18 +42,8 @@ int rp_filter_parse(const char *text, uint64_t *ret)
 
 int rp_filter_dropped(uint64_t *ret)
 {
-	AUTO_CLOSE int fd = open("/proc/net/netstat", O_RDONLY | O_CLOEXEC);
-	char text[TEXT_MAX];
-	size_t size = 0;
-	ssize_t n;
+	AUTO_TEXT struct text text = {0};
+	int r = read_file("/proc/net/netstat", TEXT_MAX, &text);
 
-	if (fd < 0)
-		return -errno;
-	while (size < sizeof(text) - 1 && (n = read(fd, text + size, sizeof(text) - 1 - size))) {
-		if (n < 0)
-			return -errno;
-		size += (size_t)n;
-	}
-	text[size] = '\0';
-	return rp_filter_parse(text, ret);
+	return r < 0 ? r : rp_filter_parse(text_string(&text), ret);
 }

@@ -1,6 +1,7 @@
 """Who sends to a group, as ListGroups tells it to who asks and may receive the group; and what each membership received."""
 
 import os
+import re
 import socket
 import time
 
@@ -52,16 +53,25 @@ def test_they_are_null_unless_asked_for(daemon):
 
 
 def test_each_sender_is_named_with_port_interface_number_and_time(daemon, net):
+    others = senders(daemon, "json")
     with tutorial_sender(net.peer, "233.252.0.2") as sock:
         for _ in range(3):
             sock.sendto(b"x", ("233.252.0.2", 5004))
         port = sock.getsockname()[1]
     other = send(net.side, b"y", "233.252.0.2", 5004)
     expected = {(net.peer.v4, port, "eth0"): 3, (net.side.v4, other, "eth1"): 1}
-    wait_until(lambda: senders(daemon, "json") == expected, "both senders")
+    wait_until(lambda: senders(daemon, "json") == {**others, **expected}, "both senders")
     group = ask(daemon, "json")
     assert group["sendersForgotten"] == 0
     assert max(sender["lastReceived"] for sender in group["senders"]) == group["lastReceived"]
+
+
+def test_a_sender_has_the_described_fields(daemon, net):
+    text = daemon.call("org.varlink.service.GetInterfaceDescription", interface="io.mcastd")["description"]
+    described = set(re.findall(r"^  (\w+):", re.search(r"^type Sender \((.*?)^\)", text, re.M | re.S)[1], re.M))
+    send(net.peer, b"x", "233.252.0.2", 5004)
+    wait_until(lambda: ask(daemon, "json")["senders"], "a sender")
+    assert set(ask(daemon, "json")["senders"][0]) == described
 
 
 def test_ipv6_senders_are_named(daemon, net):
