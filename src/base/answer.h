@@ -10,4 +10,6 @@ struct answer {
 	/* Appends the next piece. Returns whether it was the last. */
 	bool (*next)(struct answer *answer, struct text *text);
 	void (*free)(struct answer *answer);
+	bool is_many; /* of the control socket: each piece is a reply of its own, for a call with
+			 "more" */
 };

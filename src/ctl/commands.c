@@ -11,9 +11,11 @@
 	ROW(groups)   \
 	ROW(handlers) \
 	ROW(stats)    \
+	ROW(doctor)   \
 	ROW(join)     \
 	ROW(leave)    \
 	ROW(reload)   \
+	ROW(refresh)  \
 	ROW(rotate)
 
 #define DECLARE(name) extern const struct command name##_command;

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "groups/follow.h"
+#include "groups/hints.h"
 #include "groups/plan.h"
 #include "groups/uncounted.h"
 #include "net/turns.h"
@@ -24,6 +25,7 @@ struct groups {
 	void (*changed)(void *argument);
 	void *argument;
 	struct group_set set;
+	struct hints *hints;
 	struct groups_plan *plan; /* of the change that is under way; NULL: there is none */
 	struct link waiters; /* for its end */
 	bool is_joining; /* the plan's groups are being joined */
@@ -94,6 +96,18 @@ static void look(struct group_context *context)
 	follow_look(container_of(context, struct groups, context)->follow);
 }
 
+static void choose_refreshed(void *argument, const struct refresh_request *request)
+{
+	struct groups *groups = argument;
+	struct group *named = request->group ? groups_find(groups, request->group) : NULL;
+
+	if (named)
+		refresh_choose(named);
+	for (size_t i = 0; !request->group && i < groups->set.count; i++)
+		if (address_is_multicast(&groups->set.items[i]->config->address))
+			refresh_choose(groups->set.items[i]);
+}
+
 struct groups *groups_new(const struct groups_setup *setup)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
@@ -119,6 +133,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.pause = pause_new(base, membership_resume),
 		.reports = reports_new(base, &membership_report_callbacks),
 		.silences = silences_new(base, setup->notices),
+		.same_groups = same_groups_new(),
+		.sender_watches = sender_watches_new(base, group_apply_needs),
 		.notices = setup->notices,
 		.guard = setup->guard,
 		.counters = setup->counters,
@@ -129,6 +145,9 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.forgotten = &groups->forgotten,
 		.running = setup->running,
 		.receive_only = setup->receive_only};
+	context->refreshes = refreshes_new(context, choose_refreshed, groups);
+	if (context->transitions)
+		groups->hints = hints_new(base, &groups->set, context->transitions);
 	groups->follow = follow_new(
 		base, context->forgotten, context->transitions, &follow_callbacks, groups);
 	if (groups->follow) {
@@ -140,7 +159,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 	}
 	if (!context->arena || !context->senders || !context->pause || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||
-		!context->transitions) {
+		!context->same_groups || !context->refreshes || !context->sender_watches ||
+		!context->transitions || !groups->hints) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -155,6 +175,7 @@ void groups_free(struct groups *groups)
 		return;
 	context = &groups->context;
 	context->stopping = store_exists(context->store);
+	hints_free(groups->hints);
 	groups_plan_free(groups->plan);
 	group_set_clear(&groups->set);
 	turns_clear(&groups->accepting);
@@ -163,6 +184,9 @@ void groups_free(struct groups *groups)
 	retries_free(context->send_retries);
 	reports_free(context->reports);
 	silences_free(context->silences);
+	refreshes_free(context->refreshes);
+	same_groups_free(context->same_groups);
+	sender_watches_free(context->sender_watches);
 	follow_free(groups->follow);
 	forgotten_clear(context->forgotten);
 	transitions_free(context->transitions);
@@ -378,6 +402,11 @@ int groups_leave(struct groups *groups, const char *name)
 	group_set_remove(&groups->set, group);
 	group_free(group);
 	return 0;
+}
+
+void groups_refresh(struct groups *groups, struct refresh_request *request)
+{
+	refresh_ask(groups->context.refreshes, request);
 }
 
 /* ---- Changing them as a whole ---- */

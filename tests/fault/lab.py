@@ -275,6 +275,7 @@ class Lab:
     def requests(self):
         calls = [
             ("GetStatus", {}), ("ListGroups", {}), ("ListHandlers", {}), ("GetStats", {}),
+            ("ListGroups", {"groups": ["a", "c"], "senders": True}),
             ("Send", {"group": "a", "text": "hello"}), ("Send", {"group": "c", "text": "he\\llo", "ttl": 3}),
             ("Join", {"address": "239.5.5.5", "port": 5555, "interfaces": ["eth0"], "handlers": ["file"]}),
             ("Leave", {"name": "239.5.5.5:5555"}), ("Reload", {"dryRun": True}),
