@@ -166,7 +166,7 @@ static void show_membership(
 
 /* ---- Many ---- */
 
-/* So many names of memberships that are alike. */
+/* The number of names that are told of memberships that are alike. */
 #define NAMES_MAX 10
 
 /* Written when it is this long, in bytes. */
