@@ -16,7 +16,8 @@
 	ROW(leave)    \
 	ROW(reload)   \
 	ROW(refresh)  \
-	ROW(rotate)
+	ROW(rotate)   \
+	ROW(help)
 
 #define DECLARE(name) extern const struct command name##_command;
 COMMANDS(DECLARE)
