@@ -85,6 +85,7 @@ _mcastctl_offer_value() { # PROGRAM SOCKET OPTION PLACEHOLDER WORD VALUE
 	--format,*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' line json hex raw) ;;
 	--speed,*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' 0.1 0.5 2 10 max) ;;
 	--socket,* | -s,* | *,FILE*) compopt -o default 2>/dev/null ;;
+	,COMMAND*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' "${!synopses[@]}") ;;
 	,GROUP* | ,NAME* | ,TARGET*)
 		if [[ $4 != NAME* && $6 == *:*%* ]]; then # of a target
 			_mcastctl_offer "$5" "$6" < <(_mcastctl_interfaces | sed "s|^|${6%%%*}%|")

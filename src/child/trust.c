@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/escape.h"
-#include "config/words.h"
+#include "base/words.h"
 
 #define LINKS_MAX 40 /* the kernel's limit */
 #define PATH_SHOWN 100

@@ -10,7 +10,7 @@
 
 #include "base/escape.h"
 #include "base/io.h"
-#include "config/words.h"
+#include "base/words.h"
 
 DEFINE_CLEANUP(DIR *, closedir)
 

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "config/schema.h"
 #include "config/token.h"
-#include "config/words.h"
+#include "base/words.h"
 
 /* The configuration needs four levels. libconfig's parser recurses: it must not see many more. */
 #define DEPTH_MAX 16

@@ -10,7 +10,7 @@
 #include "base/array.h"
 #include "base/errors.h"
 #include "base/users.h"
-#include "config/words.h"
+#include "base/words.h"
 #include "net/address.h"
 
 struct string_list {

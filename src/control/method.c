@@ -141,6 +141,13 @@ void method_no_such_group(struct client *client, const char *name)
 	client_end_message(client, "there is no group \"%s\"; mcastctl groups lists them", name);
 }
 
+void method_no_such_handler(struct client *client, const char *name)
+{
+	json_put_string(client_begin_error(client, "io.mcastd.NoSuchHandler"), "handler", name);
+	client_end_message(
+		client, "there is no handler \"%s\"; mcastctl handlers lists them", name);
+}
+
 static void refuse(struct client *client, const struct group *group, const struct peer *peer,
 	enum access access)
 {

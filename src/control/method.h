@@ -70,8 +70,9 @@ static inline int method_read_none(struct client *client, const struct call *cal
 /* Answers that one parameter is wrong, and why. */
 void method_invalid(struct client *client, const char *parameter, const char *message);
 
-/* Answers NoSuchGroup. */
+/* Answer NoSuchGroup and NoSuchHandler. */
 void method_no_such_group(struct client *client, const char *name);
+void method_no_such_handler(struct client *client, const char *name);
 
 /* Whether the client may use the group so. Otherwise answers NotPermitted. */
 bool method_permits(struct client *client, const struct group *group, enum access access);

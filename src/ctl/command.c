@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/units.h"
+#include "base/words.h"
 
 /* Where the explanations of --help start. */
 #define HELP_COLUMN 28
@@ -128,6 +129,16 @@ static int take_option(
 	return -EINVAL;
 }
 
+void command_suggest(const char *name, struct text *text)
+{
+	struct guess guess = {.word = name};
+
+	for (const struct command *const *command = commands; *command; command++)
+		guess_offer(&guess, (*command)->name);
+	if (guess.nearest)
+		text_printf(text, "; did you mean %s?", guess.nearest);
+}
+
 static int take_word(
 	struct parser *parser, struct arguments *arguments, const char *word, struct text *error)
 {
@@ -138,6 +149,7 @@ static int take_word(
 	arguments->command = command_find(word);
 	if (!arguments->command) {
 		text_printf(error, "there is no command '%s'", word);
+		command_suggest(word, error);
 		return -EINVAL;
 	}
 	add_rows(parser, arguments->command->options, arguments->options);

@@ -31,6 +31,14 @@ struct option_row {
 	uint64_t min, max; /* of a number */
 };
 
+/* Of commands that print a table. */
+#define WIDE_OPTION                                                                         \
+	{                                                                                   \
+		"wide", 'w', OPTION_FLAG, NULL,                                             \
+			"Leave out no column that has a value, also where the terminal is " \
+			"narrower"                                                          \
+	}
+
 struct option_value {
 	bool given;
 	const char *string; /* as given, the last one; also of a number or a duration */
@@ -60,6 +68,7 @@ struct command {
 	size_t words_min, words_max; /* the number of arguments */
 	const char *help; /* one line */
 	const struct option_row *options; /* ends with an empty row; NULL: none */
+	/* Returns an exit code. NULL: main() prints help. */
 	int (*run)(struct session *session, const struct arguments *arguments);
 };
 
@@ -68,6 +77,9 @@ extern const struct command *const commands[];
 
 /* NULL: there is no command of this name. */
 const struct command *command_find(const char *name);
+
+/* Appends "; did you mean NAME?" where a command is spelled nearly so. */
+void command_suggest(const char *name, struct text *text);
 
 /* All strings point into argv. Returns 0; -EINVAL with the reason appended to error; -ENOMEM. *ret
  * must be empty before, and be cleared after, also on failure. */

@@ -11,12 +11,14 @@
 	ROW(groups)   \
 	ROW(handlers) \
 	ROW(stats)    \
+	ROW(top)      \
 	ROW(doctor)   \
 	ROW(join)     \
 	ROW(leave)    \
 	ROW(reload)   \
 	ROW(refresh)  \
-	ROW(rotate)
+	ROW(rotate)   \
+	ROW(help)
 
 #define DECLARE(name) extern const struct command name##_command;
 COMMANDS(DECLARE)

@@ -1,6 +1,7 @@
 /* Values as people read them; programs use --json. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/text.h"
@@ -22,3 +23,19 @@ void text_append_age(struct text *text, const char *timestamp, uint64_t now_ns);
 
 /* A duration: "0ms", "250ms", "1.2s", "59s", "5m", "2h", "12d", rounded down. */
 void text_append_wait(struct text *text, double seconds);
+
+/* The same from 1 s on; below it "now". */
+void text_append_seconds(struct text *text, uint64_t seconds);
+
+/* A number per second: "0", "0.5", "12", "1.2k", "345M": powers of 1000. */
+void text_append_rate(struct text *text, double rate);
+
+/* A number in at most six characters: "0", "99999", "123k". */
+void text_append_count(struct text *text, uint64_t count);
+
+/* Columns that a string takes on a terminal; its locale must be one of UTF-8. */
+size_t text_columns(const char *string, size_t size);
+
+/* Bytes from elsewhere in exactly this number of columns: escaped, filled up with blanks, or cut,
+ * with "~" at the end. */
+void text_append_fitted(struct text *text, const char *string, size_t columns, bool is_right);

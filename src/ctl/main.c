@@ -19,6 +19,21 @@ static const char *find_socket(const struct arguments *arguments)
 	return environment && *environment ? environment : DEFAULT_SOCKET;
 }
 
+static int run_help(struct session *session, const struct arguments *arguments)
+{
+	const char *name = arguments->word_count ? arguments->words[0] : NULL;
+	const struct command *command = name ? command_find(name) : NULL;
+	AUTO_TEXT struct text hint = {0};
+
+	if (name && !command) {
+		command_suggest(name, &hint);
+		return session_fail(session, EXIT_MISUSED, "there is no command '%s'%s", name,
+			text_string(&hint));
+	}
+	help_append(&session->writer.out, command);
+	return EXIT_DONE;
+}
+
 static int run_command(struct session *session, const struct arguments *arguments)
 {
 	const struct command *command = arguments->command;
@@ -30,7 +45,7 @@ static int run_command(struct session *session, const struct arguments *argument
 		return session_fail(session, EXIT_MISUSED, "too %s arguments: it takes %s",
 			arguments->word_count < command->words_min ? "few" : "many",
 			*command->arguments ? command->arguments : "none");
-	return command->run(session, arguments);
+	return command->run ? command->run(session, arguments) : run_help(session, arguments);
 }
 
 /* --help and --version need nothing else of the command line. */
@@ -80,7 +95,8 @@ int main(int argc, char *argv[])
 	occupy_standard_streams();
 	/* The tables measure characters, and all text here is UTF-8 in every locale. */
 	setlocale(LC_CTYPE, "");
-	if (strcmp(nl_langinfo(CODESET), "UTF-8"))
+	session.writer.has_utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	if (!session.writer.has_utf8)
 		setlocale(LC_CTYPE, "C.UTF-8");
 	signal(SIGPIPE, SIG_IGN);
 	r = arguments_parse(argc, argv, &arguments, &error);

@@ -9,6 +9,7 @@
 #include "base/escape.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/words.h"
 #include "ctl/human.h"
 #include "ctl/json.h"
 
@@ -135,6 +136,50 @@ int session_lost(const struct session *session, int error)
 	}
 }
 
+/* What a daemon says where a name is unknown, and the list that has the others. */
+static const struct {
+	const char *error, *key, *method, *list;
+} unknown_names[] = {
+	{"io.mcastd.NoSuchGroup", "group", "ListGroups", "groups"},
+	{"io.mcastd.NoSuchHandler", "handler", "ListHandlers", "handlers"},
+};
+
+/* Asks by a connection of its own: more answers may be under way on that of the session. */
+static int call_apart(const struct session *session, const char *method, struct reply *ret)
+{
+	CLEANUP(client_closep) struct client *client = NULL;
+	int r = client_connect(session->socket, &client);
+
+	if (r == 0)
+		r = client_request(client, method, &(struct text){0}, false);
+	return r == 0 ? client_receive(client, ret) : r;
+}
+
+/* Appends the name that was meant, where one is spelled nearly so. */
+static void suggest(const struct session *session, const struct reply *refusal, struct text *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(unknown_names); i++) {
+		AUTO_REPLY struct reply reply = {0};
+		struct guess guess = {.word = json_string_value(json_object_get(
+					      refusal->parameters, unknown_names[i].key))};
+		const json_t *list;
+
+		if (strcmp(refusal->error, unknown_names[i].error) || !guess.word ||
+			call_apart(session, unknown_names[i].method, &reply) < 0)
+			continue;
+		list = json_object_get(reply.parameters, unknown_names[i].list);
+		for (size_t j = 0; j < json_array_size(list); j++) {
+			const char *name = json_string_value(
+				json_object_get(json_array_get(list, j), "name"));
+
+			if (name && strcmp(name, guess.word)) /* that would be no answer */
+				guess_offer(&guess, name);
+		}
+		if (guess.nearest)
+			text_printf(text, "; did you mean \"%s\"?", guess.nearest);
+	}
+}
+
 int session_refused(const struct session *session, const struct reply *reply, const char *prefix)
 {
 	const json_t *errors = json_object_get(reply->parameters, "errors");
@@ -147,8 +192,13 @@ int session_refused(const struct session *session, const struct reply *reply, co
 		if (line && (!message || strcmp(line, message)))
 			session_fail(session, EXIT_REFUSED, "%s%s", prefix, line);
 	}
-	if (message)
-		return session_fail(session, EXIT_REFUSED, "%s%s", prefix, message);
+	if (message) {
+		AUTO_TEXT struct text hint = {0};
+
+		suggest(session, reply, &hint);
+		return session_fail(
+			session, EXIT_REFUSED, "%s%s%s", prefix, message, text_string(&hint));
+	}
 	/* Varlink's own errors have no message: MethodNotFound of an older daemon. */
 	text_append_value(&parameters, reply->parameters);
 	return session_fail(session, EXIT_REFUSED, "%smcastd answers %s %s", prefix, reply->error,

@@ -5,6 +5,8 @@
 #include <langinfo.h>
 #include <libsmartcols/libsmartcols.h>
 #include <limits.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -60,7 +62,7 @@ static void append_text(struct text *text, const json_t *value)
 static bool is_optional(const struct column *column)
 {
 	return column->kind == COLUMN_REMARK || column->kind == COLUMN_COUNT ||
-	       column->kind == COLUMN_WAIT;
+	       column->kind == COLUMN_WAIT || column->kind == COLUMN_VOLUME;
 }
 
 static void append_cell(struct text *text, const struct column *column, const json_t *value)
@@ -69,7 +71,8 @@ static void append_cell(struct text *text, const struct column *column, const js
 
 	if (!value)
 		return;
-	if (column->kind == COLUMN_SIZE && json_integer_value(value) > 0)
+	if ((column->kind == COLUMN_SIZE || column->kind == COLUMN_VOLUME) &&
+		json_integer_value(value) > 0)
 		text_append_size(text, (uint64_t)json_integer_value(value));
 	else if (column->kind == COLUMN_SUM && json_is_object(value))
 		text_printf(text, "%" PRId64, sum_counts(value));
@@ -90,81 +93,284 @@ static bool is_right_aligned(const struct column *column)
 	return column->kind != COLUMN_TEXT && column->kind != COLUMN_REMARK;
 }
 
-/* Fills one column. Returns whether anything is in it, other than counts of 0. */
-static bool fill_column(
-	struct libscols_table *table, const json_t *rows, const struct column *column, size_t index)
-{
-	bool filled = false;
+/* ---- Tables ---- */
 
+/* A column that is too wide is rather left out than cut to less. */
+#define CUT_MIN 10
+
+/* A table that is being made. */
+struct making {
+	struct libscols_table *table;
+	const struct column *columns;
+	size_t count;
+	size_t *widths; /* of each column, with its heading; 0: it is left out */
+	size_t *wanted; /* widths, as they were without a limit */
+	bool has_color;
+};
+
+static bool is_zero(const json_t *value)
+{
+	return json_is_integer(value)  ? !json_integer_value(value)
+	       : json_is_object(value) ? !sum_counts(value)
+				       : !value || json_is_null(value);
+}
+
+static const char *alarm_color(const struct column *column, const json_t *value, const char *cell)
+{
+	switch (column->alarm) {
+	case ALARM_RED:
+		return is_zero(value) ? NULL : "red";
+	case ALARM_YELLOW:
+		return is_zero(value) ? NULL : "yellow";
+	case ALARM_STATE:
+		return !strcmp(cell, "joined") || !strcmp(cell, "-") ? NULL
+		       : !strcmp(cell, "waiting")                    ? "yellow"
+								     : "red";
+	default:
+		return NULL;
+	}
+}
+
+static void set_cell(const struct making *making, size_t line, size_t index, const json_t *value,
+	struct text *cell)
+{
+	struct libscols_line *at = scols_table_get_line(making->table, line);
+	const struct column *column = &making->columns[index];
+	const char *color = alarm_color(column, value, text_string(cell));
+	size_t width = text_columns(cell->data, cell->length);
+
+	scols_line_set_data(at, index, text_string(cell));
+	if (making->has_color && color)
+		scols_cell_set_color(scols_line_get_cell(at, index), color);
+	if (width > making->widths[index])
+		making->widths[index] = width;
+}
+
+/* Fills one column, or leaves it out: an optional one needs anything in it, other than counts of 0.
+ */
+static void fill_column(const struct making *making, const json_t *rows, size_t index)
+{
+	const struct column *column = &making->columns[index];
+	bool is_filled = !is_optional(column);
+
+	making->widths[index] = column->heading ? strlen(column->heading) : 0;
 	for (size_t i = 0; i < json_array_size(rows); i++) {
-		struct libscols_line *line = scols_table_get_line(table, i);
 		const json_t *value = json_object_get(json_array_get(rows, i), column->key);
 		AUTO_TEXT struct text cell = {0};
 
 		append_cell(&cell, column, value);
 		if (!cell.length)
 			continue;
-		if (column->kind != COLUMN_COUNT || json_integer_value(value))
-			filled = true;
-		scols_line_set_data(line, index, text_string(&cell));
+		if ((column->kind != COLUMN_COUNT && column->kind != COLUMN_VOLUME) ||
+			json_integer_value(value))
+			is_filled = true;
+		set_cell(making, i, index, value, &cell);
 	}
-	return filled;
+	if (!is_filled)
+		making->widths[index] = 0;
 }
 
-static struct libscols_table *new_table(
-	const json_t *rows, const struct column *columns, size_t column_count)
+/* The column to leave out next: the last one of the highest rank; else to cut: the last remark.
+ * count: there is none. */
+static size_t least_important(const struct making *making)
 {
-	CLEANUP(scols_unref_tablep) struct libscols_table *table = scols_new_table();
+	size_t least = making->count, remark = making->count;
 
-	if (!table)
-		return NULL;
+	for (size_t i = 0; i < making->count; i++) {
+		const struct column *column = &making->columns[i];
+
+		if (!making->widths[i])
+			continue;
+		if (column->rank &&
+			(least == making->count || column->rank >= making->columns[least].rank))
+			least = i;
+		if (column->kind == COLUMN_REMARK)
+			remark = i;
+	}
+	return least < making->count ? least : remark;
+}
+
+static void cut_column(const struct making *making, size_t index, size_t width)
+{
+	making->widths[index] = width;
+	for (size_t i = 0; i < scols_table_get_nlines(making->table); i++) {
+		struct libscols_line *line = scols_table_get_line(making->table, i);
+		const char *data = scols_cell_get_data(scols_line_get_cell(line, index));
+		AUTO_TEXT struct text cell = {0};
+
+		if (!data)
+			continue;
+		text_append_fitted(&cell, data, width, false);
+		scols_line_set_data(line, index, text_string(&cell));
+	}
+}
+
+static size_t total_width(const struct making *making)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < making->count; i++)
+		total += making->widths[i] ? making->widths[i] + 1 : 0;
+	return total ? total - 1 : 0;
+}
+
+/* Leaves columns out, or cuts one of text, until the table is not wider than the limit. */
+static void leave_out(const struct making *making, size_t limit)
+{
+	size_t total;
+
+	while ((total = total_width(making)) > limit) {
+		size_t i = least_important(making), rest;
+		bool can_be_cut;
+
+		if (i == making->count)
+			return;
+		rest = total - making->widths[i];
+		can_be_cut = !is_right_aligned(&making->columns[i]);
+		if (can_be_cut && (rest + CUT_MIN <= limit || !making->columns[i].rank)) {
+			cut_column(making, i, rest + CUT_MIN <= limit ? limit - rest : CUT_MIN);
+			return;
+		}
+		making->widths[i] = 0;
+	}
+}
+
+/* The most important column that was left out and has room now; count: none. */
+static size_t find_room(const struct making *making, size_t limit)
+{
+	size_t best = making->count, total = total_width(making);
+
+	for (size_t i = 0; i < making->count; i++)
+		if (!making->widths[i] && making->wanted[i] &&
+			total + 1 + making->wanted[i] <= limit &&
+			(best == making->count ||
+				making->columns[i].rank < making->columns[best].rank))
+			best = i;
+	return best;
+}
+
+/* A wide column may have made room for narrower ones of a higher rank. */
+static void fit_table(const struct making *making, size_t limit, struct text *left_out)
+{
+	size_t i;
+
+	memcpy(making->wanted, making->widths, making->count * sizeof(*making->widths));
+	leave_out(making, limit);
+	while ((i = find_room(making, limit)) < making->count)
+		making->widths[i] = making->wanted[i];
+	for (i = 0; i < making->count; i++)
+		if (making->wanted[i] && !making->widths[i])
+			text_printf(left_out, "%s%s", left_out->length ? ", " : "",
+				making->columns[i].heading);
+}
+
+static int make_table(const struct making *making, const json_t *rows)
+{
+	struct libscols_table *table = making->table;
+
 	/* What is not printable is escaped already. But without its own escaping, libsmartcols
 	 * loops forever at a character that the locale lacks. */
 	scols_table_enable_noencoding(table, !strcmp(nl_langinfo(CODESET), "UTF-8"));
-	scols_table_enable_noheadings(table, !columns[0].heading);
-	for (size_t i = 0; i < column_count; i++)
-		if (!scols_table_new_column(table, columns[i].heading ? columns[i].heading : "", 0,
-			    is_right_aligned(&columns[i]) ? SCOLS_FL_RIGHT : 0))
-			return NULL;
+	scols_table_enable_noheadings(table, !making->columns[0].heading);
+	scols_table_enable_colors(table, making->has_color);
+	for (size_t i = 0; i < making->count; i++)
+		if (!scols_table_new_column(table,
+			    making->columns[i].heading ? making->columns[i].heading : "", 0,
+			    is_right_aligned(&making->columns[i]) ? SCOLS_FL_RIGHT : 0))
+			return -ENOMEM;
 	for (size_t i = 0; i < json_array_size(rows); i++)
 		if (!scols_table_new_line(table, NULL))
-			return NULL;
-	for (size_t i = 0; i < column_count; i++)
-		if (!fill_column(table, rows, &columns[i], i) && is_optional(&columns[i]))
-			scols_column_set_flags(scols_table_get_column(table, i), SCOLS_FL_HIDDEN);
-	return take(table);
+			return -ENOMEM;
+	for (size_t i = 0; i < making->count; i++)
+		fill_column(making, rows, i);
+	return 0;
+}
+
+/* What libsmartcols puts behind a coloured cell. */
+#define NO_COLOR "\x1b[0m"
+
+static size_t trim(const char *line, size_t length)
+{
+	while (length && line[length - 1] == ' ')
+		length--;
+	return length;
 }
 
 /* Each line without trailing blanks. */
 static void append_trimmed(struct text *text, const char *lines)
 {
-	while (*lines) {
-		size_t line = strcspn(lines, "\n"), length = line;
+	static const size_t end = sizeof(NO_COLOR) - 1;
 
-		while (length && lines[length - 1] == ' ')
-			length--;
-		text_append(text, lines, length);
+	while (*lines) {
+		size_t line = strcspn(lines, "\n"), length = trim(lines, line);
+		bool is_coloured = length >= end && !memcmp(lines + length - end, NO_COLOR, end);
+
+		text_append(text, lines, is_coloured ? trim(lines, length - end) : length);
+		text_append_string(text, is_coloured ? NO_COLOR : "");
 		text_append(text, "\n", 1);
 		lines += line + (lines[line] == '\n');
 	}
+}
+
+/* Returns 0 or -ENOMEM. */
+static int append_table(struct writer *writer, const struct making *making, const json_t *rows)
+{
+	AUTO_TEXT struct text left_out = {0};
+	AUTO_FREE char *lines = NULL;
+	size_t limit = writer->is_wide ? 0 : writer_width();
+
+	if (make_table(making, rows) < 0)
+		return -ENOMEM;
+	if (limit)
+		fit_table(making, limit, &left_out);
+	for (size_t i = 0; i < making->count; i++)
+		if (!making->widths[i])
+			scols_column_set_flags(
+				scols_table_get_column(making->table, i), SCOLS_FL_HIDDEN);
+	if (scols_print_table_to_string(making->table, &lines) || !lines)
+		return -ENOMEM;
+	append_trimmed(&writer->out, lines);
+	if (left_out.length)
+		text_printf(
+			&writer->out, "left out: %s; --wide shows them\n", text_string(&left_out));
+	return 0;
 }
 
 void writer_table(struct writer *writer, const json_t *rows, const struct column *columns,
 	size_t column_count, const char *none)
 {
 	CLEANUP(scols_unref_tablep) struct libscols_table *table = NULL;
-	AUTO_FREE char *lines = NULL;
+	AUTO_FREE size_t *widths = NULL;
 
 	if (!json_array_size(rows)) {
 		writer_line(writer, none);
 		return;
 	}
-	table = new_table(rows, columns, column_count);
-	if (!table || scols_print_table_to_string(table, &lines) || !lines) {
+	table = scols_new_table();
+	widths = calloc(2 * column_count, sizeof(*widths));
+	if (!table || !widths ||
+		append_table(writer,
+			&(struct making){table, columns, column_count, widths,
+				widths + column_count, writer_has_color()},
+			rows) < 0)
 		writer->out.failed = true;
-		return;
-	}
-	append_trimmed(&writer->out, lines);
+}
+
+size_t writer_width(void)
+{
+	struct winsize size = {0};
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+bool writer_has_color(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && *term &&
+	       strcmp(term, "dumb");
 }
 
 void writer_value(struct writer *writer, const json_t *value)

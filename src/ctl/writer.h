@@ -14,6 +14,8 @@
 struct writer {
 	struct text out; /* buffered; freed by the owner */
 	bool json; /* show answers as they are, not as tables */
+	bool is_wide; /* tables have all their columns also where the terminal is narrower */
+	bool has_utf8; /* the locale's own, see main() */
 	int error; /* of the first failed write; nothing is written after it */
 };
 
@@ -23,21 +25,41 @@ enum column_kind {
 	COLUMN_NUMBER,
 	COLUMN_COUNT, /* a number; the column is left out when all are 0 */
 	COLUMN_SIZE, /* bytes */
+	COLUMN_VOLUME, /* bytes; the column is left out when all are 0 */
 	COLUMN_SUM, /* of an object of numbers */
 	COLUMN_AGE, /* a timestamp as "3s ago", null as "never" */
 	COLUMN_WAIT, /* seconds as "12ms"; the column is left out when it is empty */
 };
 
+/* How a cell is coloured on a terminal. */
+enum column_alarm {
+	ALARM_NONE,
+	ALARM_RED, /* where it is neither empty nor 0 */
+	ALARM_YELLOW, /* likewise */
+	ALARM_STATE, /* "joined" is good, "waiting" yellow, all else red */
+};
+
 struct column {
-	const char *heading;
+	const char *heading; /* one word, so that the line of headings is not ambiguous */
 	const char *key; /* in each row; an absent one leaves the cell empty */
 	enum column_kind kind;
+	int rank; /* on a terminal that is too narrow, those with the highest are left out first;
+		     0: never */
+	enum column_alarm alarm;
 };
 
 /* rows is an array of objects. Without any, the words in none are the output. Without headings (all
- * NULL) there is no line for them. */
+ * NULL) there is no line for them. Where standard output is no terminal, no column is left out for
+ * want of room, and nothing is cut. */
 void writer_table(struct writer *writer, const json_t *rows, const struct column *columns,
 	size_t column_count, const char *none);
+
+/* Columns of the terminal at standard output; 0: it is none. */
+size_t writer_width(void);
+
+/* Whether colours are wanted: on a terminal, but for one that has none (TERM=dumb), and not with
+ * NO_COLOR (https://no-color.org). */
+bool writer_has_color(void);
 
 /* The value on a line of its own. */
 void writer_value(struct writer *writer, const json_t *value);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/daemon.h"
+#include "daemon/elapsed.h"
 #include "daemon/identity.h"
 #include "daemon/keep_source.h"
 #include "daemon/shortfalls.h"
@@ -116,12 +117,15 @@ static int check_in(const struct unit *unit, const char *path)
 {
 	AUTO_TEXT struct text output = {0}, errors = {0};
 	char arguments[PATH_MAX + 32], variables[UNIT_NAME_MAX + 64], why[WHY_MAX];
+	struct elapsed elapsed;
 	int status, r;
 
 	snprintf(arguments, sizeof(arguments), "--check -c %s", path);
 	snprintf(variables, sizeof(variables), CHECKED_UNIT "=%s " RUNNING "=%d", unit->name,
 		(int)unit->main_pid);
+	elapsed_begin(&elapsed, "checking the configuration");
 	r = sandbox_run(unit, arguments, variables, &output, &errors, &status, why);
+	elapsed_end(&elapsed);
 	fputs(text_string(&output), stdout);
 	fputs(text_string(&errors), stderr);
 	if (r >= 0)
@@ -327,10 +331,14 @@ static int check_here(const struct options *options)
 	AUTO_ERRORS struct errors errors = {0};
 	bool only_read = is_only_read(options->configuration);
 	char eyes[WHY_MAX];
-	int r = daemon_load(options, &errors, &config);
+	struct elapsed elapsed;
+	int r;
 
+	elapsed_begin(&elapsed, "checking the configuration");
+	r = daemon_load(options, &errors, &config);
 	if (r >= 0 && !only_read)
 		r = try_start(options, config, &errors);
+	elapsed_end(&elapsed);
 	describe_eyes(only_read, eyes);
 	if (r >= 0) {
 		summarize(options, config, eyes);

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from harness.daemon import ROOT, run_mcastd
+from harness.daemon import MCASTD, ROOT, run_mcastd
+from harness.terminal import run_in_terminal
 
 GOOD = 'groups: { news: { address = "233.252.0.1"; port = 5004; }; };\n'
 
@@ -359,3 +360,21 @@ def test_option_c_stands_above_the_environment(tmp_path):
     environment = {**os.environ, "MCASTD_CONFIG": "/nowhere"}
     result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check", env=environment)
     assert result.stdout.startswith(f"{tmp_path}/mcastd.conf: no errors")
+
+
+def test_a_check_that_takes_longer_than_a_second_says_so_on_a_terminal(tmp_path):
+    path = tmp_path / "mcastd.conf"
+    path.write_text(f'run_directory = "{tmp_path}/run"; control: {{ socket = "{tmp_path}/sock"; }};\n')
+    slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(path), "-e", "inject=openat:delay_enter=2500000:when=1"]
+    status, output = run_in_terminal([*slow, MCASTD, "--check", "-c", str(path)], err_only=True,
+                                     ASAN_OPTIONS="detect_leaks=0")  # LeakSanitizer does not work under strace
+    shown, _, rest = output.rpartition("\r")
+    assert status == 0
+    assert re.fullmatch(r"checking the configuration: 1 s\x1b\[K\r(checking the configuration: \d s\x1b\[K\r?)+", shown), output
+    assert rest == "\x1b[K"
+
+
+def test_a_check_that_is_soon_over_says_nothing_of_it(tmp_path):
+    path = tmp_path / "mcastd.conf"
+    path.write_text(f'run_directory = "{tmp_path}/run"; control: {{ socket = "{tmp_path}/sock"; }};\n')
+    assert run_in_terminal([MCASTD, "--check", "-c", str(path)], err_only=True) == (0, "")

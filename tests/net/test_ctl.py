@@ -12,6 +12,7 @@ import pytest
 
 from harness.daemon import MCASTCTL
 from harness.peers import tutorial_sender
+from harness.terminal import ESCAPE, run_in_terminal
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -70,7 +71,7 @@ def fake(tmp_path):
 
 def cells(output):
     """A table as dictionaries, as far as no cell is empty or has blanks."""
-    lines = output.replace("DROPPED BECAUSE", "BECAUSE").splitlines()
+    lines = output.splitlines()
     return [dict(zip(lines[0].split(), line.split())) for line in lines[1:]]
 
 
@@ -142,7 +143,7 @@ def test_handlers_shows_reasons_and_counters_that_are_not_zero(fake):
     assert re.search(r"archive .* queue 40, shutdown 3$", output, re.M)
     assert re.search(r"exec .* exit0 12, timeouts 2$", output, re.M)
     assert "io" not in output and "exit1" not in output
-    assert "DROPPED BECAUSE" in output and "COUNTERS" in output
+    assert "REASONS" in output and "COUNTERS" in output
 
 
 def test_handlers_without_trouble_have_no_columns_for_it(fake):
@@ -215,6 +216,138 @@ def test_groups_shows_truncated_datagrams(fake):
     row = cells(fake(ListGroups={"parameters": {"groups": [
         group("news", membership("eth0"), truncated=4), group("other", membership("eth0"))]}}).ctl("groups"))[0]
     assert row["TRUNCATED"] == "4"
+
+
+# On a terminal
+
+EVERYTHING = dict(received=10**7, receivedBytes=10**9, truncated=12345, kernelDropped=12345, refused=12345, duplicates=12345,
+                  sent=10**6, sentBytes=10**8, sendFailed=12345, unread=12345, replies=12345, silent=True,
+                  lastReceived="2025-11-24T19:33:19Z", handlers=["archive", "relay-to-site", "log"], sources=["192.0.2.7"],
+                  outgoing=[{"interface": "eth1", "notSent": 5, "error": "the link is down"}],
+                  sameNetworkTwice=["eth0", "eth1"])
+BUSY_HANDLER = dict(received=10**7, filtered=10**6, delivered=10**7, dropped={"queue": 12345, "io": 678}, queued=4321,
+                    queuedBytes=10**6, queuedMax=54321, oldestQueued=1.25, window=4321, counters={"exit0": 99, "timeouts": 3},
+                    error="the file cannot be written: No space left on device")
+
+
+def everything(fake):
+    groups = [group("telemetry", membership("eth0", kernelDropped=12345, notSent=12345),
+                    membership("later0", state="waiting", error="there is no such interface", since="2025-11-24T19:33:19Z"),
+                    **EVERYTHING), group("news", membership("eth1", state="failed", error="No buffer space available"))]
+    handlers = [handler("archive", **BUSY_HANDLER), handler("log")]
+    return fake(ListGroups={"parameters": {"groups": groups}}, ListHandlers={"parameters": {"handlers": handlers}},
+                GetStats={"parameters": {"groups": groups, "handlers": handlers}})
+
+
+def on_terminal(daemon, *arguments, **options):
+    status, output = run_in_terminal([MCASTCTL, "-s", daemon.path, *arguments], **options)
+    assert status == 0, output
+    return output
+
+
+@pytest.mark.parametrize("command, kept", [
+    ("groups", ["GROUP", "INTERFACE", "STATE", "RECEIVED", "DROPPED", "ERROR"]),
+    ("handlers", ["HANDLER", "RECEIVED", "DELIVERED", "DROPPED", "QUEUED", "ERROR"]),
+    ("stats", ["GROUP", "RECEIVED", "DROPPED", "SENT", "HANDLER", "DELIVERED", "QUEUED"])])
+def test_tables_with_everything_in_them_fit_a_terminal(fake, command, kept):
+    lines = ESCAPE.sub("", on_terminal(everything(fake), command)).splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith("left out: ")), lines
+    headings = " ".join(line for line in lines if line.startswith(("GROUP", "HANDLER"))).split()
+    assert set(kept) <= set(headings)
+    assert any(line.startswith("left out: ") and line.endswith("; --wide shows them") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["groups", "handlers", "stats"])
+def test_wide_and_what_is_no_terminal_have_all_columns(fake, command):
+    daemon = everything(fake)
+    wide = ESCAPE.sub("", on_terminal(daemon, command, "--wide"))
+    assert "left out" not in wide and wide == daemon.ctl(command)
+    assert any(len(line) > 80 for line in wide.splitlines())
+
+
+def test_a_wide_terminal_has_all_columns(fake):
+    daemon = everything(fake)
+    assert ESCAPE.sub("", on_terminal(daemon, "groups", columns=400)) == daemon.ctl("groups")
+
+
+@pytest.mark.parametrize("command", ["groups", "handlers", "stats"])
+def test_headings_are_one_word_each_and_differ(fake, command):
+    for line in everything(fake).ctl(command).splitlines():
+        if line.startswith(("GROUP", "HANDLER")):
+            words = line.split()
+            assert len(words) == len(set(words)) and len(re.split(r"  +| ", line.strip())) == len(words)
+
+
+def test_what_is_wrong_is_coloured_on_a_terminal(fake):
+    output = on_terminal(everything(fake), "groups")
+    assert re.search(r"\x1b\[31m *failed", output) and re.search(r"\x1b\[(1;)?33m *waiting", output)
+    assert re.search(r"\x1b\[31m *12345", output) and not re.search(r"\x1b\[[0-9;]+m *joined", output)
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_colours_can_be_refused(fake, environment):
+    assert "\x1b" not in on_terminal(everything(fake), "groups", **environment)
+
+
+def test_what_is_no_terminal_has_no_colours(fake):
+    assert "\x1b" not in everything(fake).ctl("groups")
+
+
+def test_columns_in_which_nothing_is_are_left_out(fake):
+    output = fake(GetStats={"parameters": {"groups": [group("news")], "handlers": [handler("log")]}}).ctl("stats")
+    assert output.splitlines()[0].split() == ["GROUP", "RECEIVED", "BYTES-IN", "DROPPED", "LAST"]
+    assert output.splitlines()[3].split() == ["HANDLER", "RECEIVED", "FILTERED", "DELIVERED", "DROPPED", "QUEUED"]
+
+
+# Names
+
+
+def test_groups_and_handlers_of_these_names(fake):
+    daemon = fake(ListGroups={"parameters": {"groups": []}}, ListHandlers={"parameters": {"handlers": []}})
+    daemon.ctl("groups", "news", "sport")
+    daemon.ctl("handlers", "log")
+    assert [call["parameters"] for call in daemon.calls] == [{"groups": ["news", "sport"]}, {"handlers": ["log"]}]
+
+
+def test_the_daemon_lists_what_is_named(daemon):
+    assert [row["GROUP"] for row in cells(daemon.ctl("groups", "busy"))] == ["busy"]
+    assert [row["HANDLER"] for row in cells(daemon.ctl("handlers", "log", "lines", "log"))] == ["lines", "log"]
+    assert len(cells(daemon.ctl("handlers"))) == 3
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["groups", "bsuy"], 'there is no group "bsuy"; mcastctl groups lists them; did you mean "busy"?'),
+    (["send", "busi", "x"], 'there is no group "busi"; mcastctl groups lists them; did you mean "busy"?'),
+    (["handlers", "line"], 'there is no handler "line"; mcastctl handlers lists them; did you mean "lines"?'),
+    (["groups", "something-else"], 'there is no group "something-else"; mcastctl groups lists them')])
+def test_a_name_that_is_nearly_right_gets_the_right_one(daemon, arguments, words):
+    assert daemon.ctl(*arguments, status=1) == f"mcastctl: {arguments[0]}: {words}\n"
+
+
+def test_too_many_handlers_in_one_request_are_refused(daemon):
+    error = daemon.error("ListHandlers", handlers=["log"] * 1025)
+    assert error.name == "org.varlink.service.InvalidParameter" and error.parameters["parameter"] == "handlers"
+
+
+# help
+
+
+def test_a_command_that_is_nearly_right_gets_the_right_one():
+    for word, meant in [("sned", "send"), ("group", "groups"), ("tali", "tail"), ("stat", "stats")]:
+        result = subprocess.run([MCASTCTL, word], capture_output=True, text=True)
+        assert result.returncode == 2
+        assert result.stderr == f"mcastctl: there is no command '{word}'; did you mean {meant}?; try 'mcastctl --help'\n"
+    assert "did you mean" not in subprocess.run([MCASTCTL, "frobnicate"], capture_output=True, text=True).stderr
+
+
+def test_help_is_that_of_the_option():
+    def output(*arguments):
+        return subprocess.run([MCASTCTL, *arguments], capture_output=True, text=True, check=True).stdout
+
+    assert output("help") == output("--help")
+    assert output("help", "tail") == output("tail", "--help")
+    wrong = subprocess.run([MCASTCTL, "help", "tial"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "did you mean tail?" in wrong.stderr
 
 
 # stats --check

@@ -91,7 +91,7 @@ def test_it_does_not_count_as_a_group_of_the_daemon(start):
 
 def test_groups_shows_it_without_an_address(start):
     table = start(config(events="socket = true;")).ctl("groups")
-    assert re.search(r"^events +- +- +0 +0 +0 +never ", table, re.M)
+    assert re.search(r"^events +- +- +0 +0 +never ", table, re.M)
 
 
 def test_it_follows_no_route_as_it_sends_nothing(start, net):

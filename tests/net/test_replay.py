@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 import signal
 import struct
@@ -14,6 +15,7 @@ from harness.daemon import MCASTCTL
 from harness.peers import LARGEST, receive, tutorial_receiver
 from harness.programs import resident
 from harness.records import ALL_BYTES, HOSTILE, wait_objects
+from harness.terminal import run_in_terminal
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -396,3 +398,26 @@ def test_the_number_of_datagrams_is_what_the_daemon_sent(daemon, save):
         [MCASTCTL, "-s", daemon.control_path, "--json", "replay", save(recording([b"x" * 100] * 5000)), "news"],
         check=True, stdout=subprocess.PIPE).stdout)
     assert words["datagrams"] == 5000 == daemon.group("news")["sent"] - before
+
+
+# Progress
+
+
+def test_a_terminal_sees_how_far_it_is_and_then_nothing(daemon, save):
+    path = save(recording([b"x" * 100] * 30, spacing=100_000_000))
+    status, output = run_in_terminal([MCASTCTL, "-s", daemon.control_path, "replay", path, "news"], err_only=True)
+    assert status == 0
+    lines = output.split("\r")
+    shown = [line.rstrip() for line in lines[:-1]]
+    assert re.fullmatch(r"1\.\ds, \d\d %, [12]\.\ds to go, 1\d datagrams, (9\.\d|1\d)/s", shown[0]), output
+    assert re.fullmatch(r"2\.\ds, ([6-9]\d|100) %, .*s to go, [23]\d datagrams, (9\.\d|1\d)/s", shown[-1]), output
+    assert 3 <= len(shown) <= 11  # of 2 s
+    assert all(len(line) < 80 for line in lines) and lines[-1] == "\x1b[K"
+
+
+@pytest.mark.parametrize("environment, count", [({}, 2), ({"TERM": "dumb"}, 12)], ids=["short", "dumb"])
+def test_no_progress_of_what_is_soon_over_or_on_a_dumb_terminal(daemon, save, environment, count):
+    path = save(recording([b"x"] * count, spacing=100_000_000))
+    status, output = run_in_terminal([MCASTCTL, "-s", daemon.control_path, "replay", path, "news"], err_only=True,
+                                     **environment)
+    assert (status, output) == (0, "")

@@ -106,7 +106,7 @@ static void lists_grow(void **state)
 static void mistakes_are_named(void **state)
 {
 	(void)state;
-	assert_refused(LINE("sned"), "there is no command 'sned'");
+	assert_refused(LINE("sned"), "there is no command 'sned'; did you mean send?");
 	assert_refused(LINE("--count", "3", "send"), "there is no option --count");
 	assert_refused(LINE("send", "--cuont=3"), "there is no option --cuont");
 	assert_refused(LINE("send", "-x"), "there is no option -x");
@@ -208,7 +208,7 @@ static void tables_fit_and_have_help(void **state)
 
 		help_append(&help, *command);
 		assert_ptr_equal(command_find((*command)->name), *command);
-		assert_non_null((*command)->run);
+		assert_int_equal(!(*command)->run, !strcmp((*command)->name, "help"));
 		assert_true((*command)->words_min <= (*command)->words_max);
 		for (; row && row->name; row++) {
 			assert_true(row - (*command)->options < OPTIONS_MAX);

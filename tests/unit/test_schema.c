@@ -10,7 +10,7 @@
 
 #include "config/schema.h"
 #include "config/value.h"
-#include "config/words.h"
+#include "base/words.h"
 
 struct all {
 	char *string, *limited, *path;

@@ -18,7 +18,7 @@ struct listing {
 	struct answer answer;
 	struct client *client; /* who gets it */
 	const struct control_backend *backend;
-	struct string_list names; /* of the groups, when is_named */
+	struct string_list names; /* of the groups or handlers, when is_named */
 	bool is_named;
 	bool senders; /* of groups; they are kept from now on */
 	bool groups, handlers; /* lists that are not complete yet; the groups come first */
@@ -29,17 +29,18 @@ struct listing {
 
 static size_t count(const struct listing *listing)
 {
-	if (!listing->groups)
-		return handlers_count(listing->backend->handlers);
-	return listing->is_named ? listing->names.count : groups_count(listing->backend->groups);
+	if (listing->is_named)
+		return listing->names.count;
+	return listing->groups ? groups_count(listing->backend->groups)
+			       : handlers_count(listing->backend->handlers);
 }
 
 static const char *name_at(const struct listing *listing, size_t i)
 {
-	if (!listing->groups)
-		return handler_name(handlers_at(listing->backend->handlers, i));
-	return listing->is_named ? listing->names.items[i]
-				 : groups_at(listing->backend->groups, i)->config->name;
+	if (listing->is_named)
+		return listing->names.items[i];
+	return listing->groups ? groups_at(listing->backend->groups, i)->config->name
+			       : handler_name(handlers_at(listing->backend->handlers, i));
 }
 
 /* The list may have changed since the last piece. It is sorted by name, so it continues after the
@@ -83,6 +84,15 @@ static struct group *group_to_show(const struct listing *listing, size_t i)
 	return is_hidden(group) ? NULL : group;
 }
 
+/* The same for a handler. */
+static struct handler *handler_to_show(const struct listing *listing, size_t i)
+{
+	struct handlers *handlers = listing->backend->handlers;
+
+	return listing->is_named ? handlers_find(handlers, listing->names.items[i])
+				 : handlers_at(handlers, i);
+}
+
 /* Returns how many elements it counts for. */
 static int put_group(const struct listing *listing, struct group *group, struct text *text)
 {
@@ -103,15 +113,16 @@ static int put_next(struct listing *listing, struct text *text)
 	const struct control_backend *backend = listing->backend;
 	size_t i = listing->at++;
 	struct group *group = listing->groups ? group_to_show(listing, i) : NULL;
+	struct handler *handler = listing->groups ? NULL : handler_to_show(listing, i);
 
-	if (listing->groups && !group)
+	if (!group && !handler)
 		return 0;
 	if (*listing->last && !text->length)
 		text_append(text, ",", 1); /* the element before is written already */
 	snprintf(listing->last, sizeof(listing->last), "%s", name_at(listing, i));
 	if (group)
 		return put_group(listing, group, text);
-	describe_handler(text, backend->groups, handlers_at(backend->handlers, i));
+	describe_handler(text, backend->groups, handler);
 	return 1 + (int)(groups_count(backend->groups) / PIECE_NAMES);
 }
 
@@ -176,14 +187,6 @@ static enum call_result reply(struct client *client, struct listing *model)
 	return CALL_DONE;
 }
 
-static enum call_result reply_lists(
-	struct client *client, const struct call *call, bool groups, bool handlers)
-{
-	if (method_read_none(client, call) < 0)
-		return CALL_DONE;
-	return reply(client, &(struct listing){.groups = groups, .handlers = handlers});
-}
-
 static enum call_result call_list_groups(struct client *client, const struct call *call)
 {
 	struct listing model = {.groups = true, .answer.is_many = call->more};
@@ -202,12 +205,22 @@ static enum call_result call_list_groups(struct client *client, const struct cal
 
 static enum call_result call_list_handlers(struct client *client, const struct call *call)
 {
-	return reply_lists(client, call, false, true);
+	struct listing model = {.handlers = true};
+	json_t *array = NULL;
+	const struct parameter rows[] = {{"handlers", PARAMETER_NAMES, false, &array}};
+
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0 ||
+		names_read_handlers(client, array, &model.names) < 0)
+		return CALL_DONE;
+	model.is_named = model.names.count;
+	return reply(client, &model);
 }
 
 static enum call_result call_get_stats(struct client *client, const struct call *call)
 {
-	return reply_lists(client, call, true, true);
+	if (method_read_none(client, call) < 0)
+		return CALL_DONE;
+	return reply(client, &(struct listing){.groups = true, .handlers = true});
 }
 
 const struct method list_groups_method = {.name = "io.mcastd.ListGroups", .call = call_list_groups};

@@ -23,15 +23,16 @@ static void sort_unique(struct string_list *names)
 	names->count = unique;
 }
 
-static bool are_too_many(struct client *client, const json_t *array, const char *without)
+static bool are_too_many(
+	struct client *client, const json_t *array, const char *parameter, const char *without)
 {
 	char message[WHY_MAX];
 
 	if (json_array_size(array) <= NAMES_MAX)
 		return false;
-	because(message, 0, "names %zu groups, at most are %d; without it %s",
-		json_array_size(array), NAMES_MAX, without);
-	method_invalid(client, "groups", message);
+	because(message, 0, "names %zu %s, at most are %d; without it %s", json_array_size(array),
+		parameter, NAMES_MAX, without);
+	method_invalid(client, parameter, message);
 	return true;
 }
 
@@ -40,7 +41,7 @@ int names_read(struct client *client, const json_t *array, bool is_to_receive, c
 {
 	CLEANUP(string_list_clear) struct string_list names = {0};
 
-	if (are_too_many(client, array, without))
+	if (are_too_many(client, array, "groups", without))
 		return -E2BIG;
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		const char *name = json_string_value(json_array_get(array, i));
@@ -52,6 +53,30 @@ int names_read(struct client *client, const json_t *array, bool is_to_receive, c
 		}
 		if (is_to_receive && !method_permits(client, group, ACCESS_RECEIVE))
 			return -EPERM;
+		if (string_list_add(&names, name) < 0) {
+			client_close(client);
+			return -ENOMEM;
+		}
+	}
+	sort_unique(&names);
+	*ret = names;
+	names = (struct string_list){0};
+	return 0;
+}
+
+int names_read_handlers(struct client *client, const json_t *array, struct string_list *ret)
+{
+	CLEANUP(string_list_clear) struct string_list names = {0};
+
+	if (are_too_many(client, array, "handlers", "the answer has all"))
+		return -E2BIG;
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *name = json_string_value(json_array_get(array, i));
+
+		if (!handlers_find(method_backend(client)->handlers, name)) {
+			method_no_such_handler(client, name);
+			return -ENOENT;
+		}
 		if (string_list_add(&names, name) < 0) {
 			client_close(client);
 			return -ENOMEM;

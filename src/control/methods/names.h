@@ -1,4 +1,4 @@
-/* The groups that a request names. */
+/* The groups or handlers that a request names. */
 #pragma once
 
 #include "config/config.h"
@@ -12,3 +12,6 @@
  * negative errno. without says what the method does without names. */
 int names_read(struct client *client, const json_t *array, bool is_to_receive, const char *without,
 	struct string_list *ret);
+
+/* The same of handlers that exist; without, the answer has all. */
+int names_read_handlers(struct client *client, const json_t *array, struct string_list *ret);

@@ -13,12 +13,12 @@ static int rotate_one(struct client *client, const char *name)
 
 	if (r == 0)
 		return 0;
+	if (!handler) {
+		method_no_such_handler(client, name);
+		return r;
+	}
 	json_put_string(client_begin_error(client, "io.mcastd.NoSuchHandler"), "handler", name);
-	if (handler)
-		client_end_message(client, "the handler \"%s\" does not record to a file", name);
-	else
-		client_end_message(
-			client, "there is no handler \"%s\"; mcastctl handlers lists them", name);
+	client_end_message(client, "the handler \"%s\" does not record to a file", name);
 	return r;
 }
 

@@ -6,27 +6,34 @@
 /* One line per membership; the group's own values stand on its first line only. What shows
  * losses comes first; what is mostly empty, last. */
 static const struct column columns[] = {
-	{"GROUP", "name", COLUMN_TEXT},
-	{"ADDRESS", "target", COLUMN_TEXT},
-	{"INTERFACE", "interface", COLUMN_TEXT},
-	{"STATE", "state", COLUMN_TEXT},
-	{"RECEIVED", "received", COLUMN_NUMBER},
-	{"DROPPED", "dropped", COLUMN_NUMBER},
-	{"TRUNCATED", "truncated", COLUMN_COUNT},
-	{"REFUSED", "refused", COLUMN_COUNT},
-	{"DUPLICATES", "duplicates", COLUMN_COUNT},
-	{"SENT", "sent", COLUMN_NUMBER},
-	{"UNSENT", "notSent", COLUMN_COUNT},
-	{"REPLIES", "replies", COLUMN_COUNT},
-	{"LAST", "lastReceived", COLUMN_AGE},
-	{"SILENT", "silence", COLUMN_REMARK},
-	{"BUFFER", "receiveBuffer", COLUMN_SIZE},
-	{"SINCE", "since", COLUMN_AGE},
-	{"HANDLERS", "handlers", COLUMN_TEXT},
-	{"SOURCES", "sources", COLUMN_REMARK},
-	{"ERROR", "error", COLUMN_REMARK},
-	{"SENDING", "sending", COLUMN_REMARK},
-	{"SAME NETWORK", "sameNetworkTwice", COLUMN_REMARK},
+	{"GROUP", "name", COLUMN_TEXT, 0, ALARM_NONE},
+	{"ADDRESS", "target", COLUMN_TEXT, 3, ALARM_NONE},
+	{"INTERFACE", "interface", COLUMN_TEXT, 0, ALARM_NONE},
+	{"STATE", "state", COLUMN_TEXT, 0, ALARM_STATE},
+	{"RECEIVED", "received", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"DROPPED", "dropped", COLUMN_NUMBER, 0, ALARM_RED},
+	{"TRUNCATED", "truncated", COLUMN_COUNT, 4, ALARM_RED},
+	{"REFUSED", "refused", COLUMN_COUNT, 6, ALARM_NONE},
+	{"DUPLICATES", "duplicates", COLUMN_COUNT, 6, ALARM_NONE},
+	{"SENT", "sent", COLUMN_COUNT, 2, ALARM_NONE},
+	{"UNSENT", "notSent", COLUMN_COUNT, 1, ALARM_RED},
+	{"REPLIES", "replies", COLUMN_COUNT, 6, ALARM_NONE},
+	{"LAST", "lastReceived", COLUMN_AGE, 1, ALARM_NONE},
+	{"SILENT", "silence", COLUMN_REMARK, 1, ALARM_YELLOW},
+	{"BUFFER", "receiveBuffer", COLUMN_SIZE, 9, ALARM_NONE},
+	{"SINCE", "since", COLUMN_AGE, 8, ALARM_NONE},
+	{"HANDLERS", "handlers", COLUMN_TEXT, 5, ALARM_NONE},
+	{"SOURCES", "sources", COLUMN_REMARK, 7, ALARM_NONE},
+	{"ERROR", "error", COLUMN_REMARK, 0, ALARM_RED},
+	{"SENDING", "sending", COLUMN_REMARK, 1, ALARM_RED},
+	{"SAME-NETWORK", "sameNetworkTwice", COLUMN_REMARK, 4, ALARM_YELLOW},
+};
+
+enum { GROUPS_WIDE };
+
+static const struct option_row options[] = {
+	[GROUPS_WIDE] = WIDE_OPTION,
+	{0},
 };
 
 static json_t *new_target(const json_t *group)
@@ -110,13 +117,17 @@ static void show(struct writer *writer, const json_t *answer)
 
 static int run(struct session *session, const struct arguments *arguments)
 {
-	(void)arguments;
+	session->writer.is_wide = arguments->options[GROUPS_WIDE].given;
+	if (arguments->word_count)
+		session_put_names(session, "groups", arguments->words, arguments->word_count);
 	return session_show(session, "ListGroups", show);
 }
 
 const struct command groups_command = {
 	.name = "groups",
-	.arguments = "",
+	.arguments = "[GROUP...]",
+	.words_max = SIZE_MAX,
 	.help = "List the groups, and their membership on each interface",
+	.options = options,
 	.run = run,
 };

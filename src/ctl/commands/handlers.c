@@ -3,20 +3,27 @@
 
 /* What shows losses comes first; what is mostly empty, last. */
 static const struct column columns[] = {
-	{"HANDLER", "name", COLUMN_TEXT},
-	{"TYPE", "type", COLUMN_TEXT},
-	{"RECEIVED", "received", COLUMN_NUMBER},
-	{"FILTERED", "filtered", COLUMN_NUMBER},
-	{"DELIVERED", "delivered", COLUMN_NUMBER},
-	{"DROPPED", "dropped", COLUMN_SUM},
-	{"QUEUED", "queued", COLUMN_NUMBER},
-	{"PEAK", "queuedMax", COLUMN_COUNT},
-	{"OLDEST", "oldestQueued", COLUMN_WAIT},
-	{"WINDOW", "window", COLUMN_COUNT},
-	{"GROUPS", "groups", COLUMN_TEXT},
-	{"DROPPED BECAUSE", "dropped", COLUMN_REMARK},
-	{"COUNTERS", "counters", COLUMN_REMARK},
-	{"ERROR", "error", COLUMN_REMARK},
+	{"HANDLER", "name", COLUMN_TEXT, 0, ALARM_NONE},
+	{"TYPE", "type", COLUMN_TEXT, 2, ALARM_NONE},
+	{"RECEIVED", "received", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"FILTERED", "filtered", COLUMN_NUMBER, 3, ALARM_NONE},
+	{"DELIVERED", "delivered", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"DROPPED", "dropped", COLUMN_SUM, 0, ALARM_RED},
+	{"QUEUED", "queued", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"PEAK", "queuedMax", COLUMN_COUNT, 5, ALARM_NONE},
+	{"OLDEST", "oldestQueued", COLUMN_WAIT, 4, ALARM_NONE},
+	{"WINDOW", "window", COLUMN_COUNT, 4, ALARM_NONE},
+	{"GROUPS", "groups", COLUMN_TEXT, 6, ALARM_NONE},
+	{"REASONS", "dropped", COLUMN_REMARK, 1, ALARM_RED},
+	{"COUNTERS", "counters", COLUMN_REMARK, 7, ALARM_NONE},
+	{"ERROR", "error", COLUMN_REMARK, 0, ALARM_RED},
+};
+
+enum { HANDLERS_WIDE };
+
+static const struct option_row options[] = {
+	[HANDLERS_WIDE] = WIDE_OPTION,
+	{0},
 };
 
 static void show(struct writer *writer, const json_t *answer)
@@ -29,13 +36,17 @@ static void show(struct writer *writer, const json_t *answer)
 
 static int run(struct session *session, const struct arguments *arguments)
 {
-	(void)arguments;
+	session->writer.is_wide = arguments->options[HANDLERS_WIDE].given;
+	if (arguments->word_count)
+		session_put_names(session, "handlers", arguments->words, arguments->word_count);
 	return session_show(session, "ListHandlers", show);
 }
 
 const struct command handlers_command = {
 	.name = "handlers",
-	.arguments = "",
+	.arguments = "[HANDLER...]",
+	.words_max = SIZE_MAX,
 	.help = "List the handlers, their groups, and what became of the datagrams",
+	.options = options,
 	.run = run,
 };

@@ -6,8 +6,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "ctl/command.h"
+#include "ctl/human.h"
 #include "ctl/interrupt.h"
 #include "ctl/pace.h"
+#include "ctl/progress.h"
 #include "ctl/recording.h"
 #include "ctl/sender.h"
 #include "ctl/targets.h"
@@ -36,7 +38,73 @@ struct replay {
 	bool loop;
 	uint64_t bytes; /* of payload, submitted */
 	uint64_t latest_ns; /* longest delay after the due time */
+	struct progress progress;
+	uint64_t passes; /* over the recording */
+	uint64_t marked, marked_ns; /* datagrams that were submitted, and when, for their rate */
+	double rate;
 };
+
+/* The rate is that of the last second, or a little more. */
+static void measure_rate(struct replay *replay, uint64_t now_ns)
+{
+	uint64_t submitted = replay->sender.submitted;
+	uint64_t since_ns = replay->marked_ns ? replay->marked_ns : replay->pace.start_ns;
+
+	if (now_ns < since_ns + NS_PER_S - NS_PER_MS)
+		return;
+	replay->rate = (double)(submitted - replay->marked) / ((double)(now_ns - since_ns) / 1e9);
+	replay->marked = submitted;
+	replay->marked_ns = now_ns;
+}
+
+/* Of how much, as far as that is known: of a file by its bytes. */
+static void append_part(const struct replay *replay, uint64_t elapsed_ns, struct text *line)
+{
+	const struct recording *recording = replay->recording;
+	double part;
+
+	if (recording->size == UINT64_MAX || !recording->size || !recording->offset)
+		return;
+	part = (double)recording->offset / (double)recording->size;
+	if (replay->loop) {
+		text_printf(line, ", %.0f %% of pass %" PRIu64, part * 100, replay->passes + 1);
+		return;
+	}
+	text_printf(line, ", %.0f %%, ", part * 100);
+	text_append_wait(line, (double)elapsed_ns / 1e9 * (1 - part) / part);
+	text_append_string(line, " to go");
+}
+
+static void show_progress(struct replay *replay, uint64_t now_ns)
+{
+	uint64_t elapsed_ns = now_ns - replay->pace.start_ns, count = replay->sender.submitted;
+	AUTO_TEXT struct text line = {0};
+
+	if (!replay->pace.start_ns || !progress_is_due(&replay->progress, now_ns))
+		return;
+	measure_rate(replay, now_ns);
+	text_append_wait(&line, (double)elapsed_ns / 1e9);
+	append_part(replay, elapsed_ns, &line);
+	text_printf(&line, ", %" PRIu64 " datagram%s, ", count, plural(count));
+	text_append_rate(&line, replay->rate);
+	text_append_string(&line, "/s");
+	progress_show(&replay->progress, &line);
+}
+
+/* Waits until then, and shows meanwhile how far it is. */
+static void wait_until(struct replay *replay, uint64_t due_ns)
+{
+	struct sender *sender = &replay->sender;
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+
+	while (now_ns < due_ns && !sender->code && !interrupt_came()) {
+		uint64_t next_ns = replay->progress.next_ns;
+
+		sender_wait_until(sender, next_ns < due_ns ? next_ns : due_ns, -1);
+		now_ns = clock_ns(CLOCK_MONOTONIC);
+		show_progress(replay, now_ns);
+	}
+}
 
 /* Explains an error of the recording. */
 static void complain(struct replay *replay, int error)
@@ -59,8 +127,8 @@ static void play_one(struct replay *replay, const struct recorded *recorded)
 	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 	uint64_t due_ns = pace_due(&replay->pace, recorded->timestamp_ns, now_ns);
 
-	if (due_ns > now_ns)
-		sender_wait_until(sender, due_ns, -1);
+	show_progress(replay, now_ns);
+	wait_until(replay, due_ns);
 	if (interrupt_came())
 		return;
 	sender_wait_for_room(sender);
@@ -96,6 +164,7 @@ static int repeat(struct replay *replay)
 		return 0;
 	}
 	pace_repeat(&replay->pace);
+	replay->passes++;
 	r = recording_rewind(replay->recording);
 	return r < 0 ? r : 1;
 }
@@ -104,6 +173,7 @@ static void play(struct replay *replay)
 {
 	int r = 1;
 
+	progress_begin(&replay->progress);
 	while (r == 1 && !replay->sender.code && !interrupt_came()) {
 		struct recorded recorded;
 
@@ -118,6 +188,7 @@ static void play(struct replay *replay)
 				r = 1;
 		}
 	}
+	progress_erase(&replay->progress);
 	sender_finish(&replay->sender); /* a refusal of an earlier datagram comes first */
 	if (r < 0)
 		complain(replay, r);

@@ -5,40 +5,41 @@
 #include "ctl/command.h"
 #include "ctl/handler_rows.h"
 
-enum { STATS_CHECK };
+enum { STATS_CHECK, STATS_WIDE };
 
 static const struct option_row options[] = {
 	[STATS_CHECK] = {"check", 0, OPTION_FLAG, NULL,
 		"Only check that every datagram is accounted for; exit 1 if not"},
+	[STATS_WIDE] = WIDE_OPTION,
 	{0},
 };
 
 static const struct column group_columns[] = {
-	{"GROUP", "name", COLUMN_TEXT},
-	{"RECEIVED", "received", COLUMN_NUMBER},
-	{"BYTES", "receivedBytes", COLUMN_SIZE},
-	{"TRUNCATED", "truncated", COLUMN_NUMBER},
-	{"KERNEL DROPPED", "kernelDropped", COLUMN_NUMBER},
-	{"SENT", "sent", COLUMN_NUMBER},
-	{"BYTES SENT", "sentBytes", COLUMN_SIZE},
-	{"NOT SENT", "sendFailed", COLUMN_NUMBER},
-	{"UNREAD", "unread", COLUMN_NUMBER},
-	{"LAST RECEIVED", "lastReceived", COLUMN_AGE},
+	{"GROUP", "name", COLUMN_TEXT, 0, ALARM_NONE},
+	{"RECEIVED", "received", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"BYTES-IN", "receivedBytes", COLUMN_SIZE, 1, ALARM_NONE},
+	{"TRUNCATED", "truncated", COLUMN_COUNT, 2, ALARM_RED},
+	{"DROPPED", "kernelDropped", COLUMN_NUMBER, 0, ALARM_RED},
+	{"SENT", "sent", COLUMN_COUNT, 0, ALARM_NONE},
+	{"BYTES-OUT", "sentBytes", COLUMN_VOLUME, 1, ALARM_NONE},
+	{"SEND-FAILED", "sendFailed", COLUMN_COUNT, 2, ALARM_RED},
+	{"UNREAD", "unread", COLUMN_COUNT, 2, ALARM_RED},
+	{"LAST", "lastReceived", COLUMN_AGE, 3, ALARM_NONE},
 };
 
 static const struct column handler_columns[] = {
-	{"HANDLER", "name", COLUMN_TEXT},
-	{"RECEIVED", "received", COLUMN_NUMBER},
-	{"FILTERED", "filtered", COLUMN_NUMBER},
-	{"DELIVERED", "delivered", COLUMN_NUMBER},
-	{"DROPPED", "dropped", COLUMN_SUM},
-	{"QUEUED", "queued", COLUMN_NUMBER},
-	{"BYTES QUEUED", "queuedBytes", COLUMN_SIZE},
-	{"PEAK", "queuedMax", COLUMN_COUNT},
-	{"OLDEST", "oldestQueued", COLUMN_WAIT},
-	{"WINDOW", "window", COLUMN_COUNT},
-	{"DROPPED BECAUSE", "dropped", COLUMN_REMARK},
-	{"COUNTERS", "counters", COLUMN_REMARK},
+	{"HANDLER", "name", COLUMN_TEXT, 0, ALARM_NONE},
+	{"RECEIVED", "received", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"FILTERED", "filtered", COLUMN_NUMBER, 2, ALARM_NONE},
+	{"DELIVERED", "delivered", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"DROPPED", "dropped", COLUMN_SUM, 0, ALARM_RED},
+	{"QUEUED", "queued", COLUMN_NUMBER, 0, ALARM_NONE},
+	{"BYTES-QUEUED", "queuedBytes", COLUMN_VOLUME, 4, ALARM_NONE},
+	{"PEAK", "queuedMax", COLUMN_COUNT, 5, ALARM_NONE},
+	{"OLDEST", "oldestQueued", COLUMN_WAIT, 3, ALARM_NONE},
+	{"WINDOW", "window", COLUMN_COUNT, 3, ALARM_NONE},
+	{"REASONS", "dropped", COLUMN_REMARK, 1, ALARM_RED},
+	{"COUNTERS", "counters", COLUMN_REMARK, 6, ALARM_NONE},
 };
 
 static void show(struct writer *writer, const json_t *answer)
@@ -182,6 +183,7 @@ static int check(struct session *session)
 
 static int run(struct session *session, const struct arguments *arguments)
 {
+	session->writer.is_wide = arguments->options[STATS_WIDE].given;
 	if (arguments->options[STATS_CHECK].given)
 		return check(session);
 	return session_show(session, "GetStats", show);

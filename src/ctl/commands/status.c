@@ -2,9 +2,9 @@
 #include "ctl/json.h"
 
 static const struct column columns[] = {
-	{NULL, "name", COLUMN_TEXT},
-	{NULL, "value", COLUMN_TEXT},
-	{NULL, "age", COLUMN_AGE},
+	{NULL, "name", COLUMN_TEXT, 0, ALARM_NONE},
+	{NULL, "value", COLUMN_TEXT, 0, ALARM_NONE},
+	{NULL, "age", COLUMN_AGE, 0, ALARM_NONE},
 };
 
 static const char *const keys[] = {"version", "pid", "started", "configuration", "groups",
