@@ -21,7 +21,7 @@ static bool put_daemon(
 	exposition_head(text, &build_info);
 	exposition_number(text, &build_info, &version, 1, 1);
 	exposition_head(text, &start_time);
-	exposition_seconds(text, &start_time, NULL, 0, context->started_ns);
+	exposition_decimal(text, &start_time, NULL, 0, context->started_ns);
 	return true;
 }
 
@@ -41,9 +41,9 @@ static bool put_loop(
 	exposition_head(text, &rounds);
 	exposition_number(text, &rounds, NULL, 0, meter->rounds);
 	exposition_head(text, &busy);
-	exposition_seconds(text, &busy, NULL, 0, meter->busy_ns);
+	exposition_decimal(text, &busy, NULL, 0, meter->busy_ns);
 	exposition_head(text, &longest);
-	exposition_seconds(
+	exposition_decimal(
 		text, &longest, NULL, 0, loop_meter_longest(meter, clock_ns(CLOCK_MONOTONIC)));
 	return true;
 }
