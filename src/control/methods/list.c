@@ -56,12 +56,6 @@ static void resume(struct listing *listing)
 		listing->at++;
 }
 
-/* The group of events, while nobody gets any. */
-static bool is_hidden(const struct group *group)
-{
-	return group->config->is_events && !group->outlets.count && !group->socket;
-}
-
 /* For who may receive the group, root and the daemon's own user. */
 static bool may_see_senders(struct client *client, const struct group *group)
 {
@@ -80,7 +74,7 @@ static struct group *group_to_show(const struct listing *listing, size_t i)
 	if (listing->is_named)
 		return groups_find(groups, listing->names.items[i]);
 	group = groups_at(groups, i);
-	return is_hidden(group) ? NULL : group;
+	return group_is_hidden(group) ? NULL : group;
 }
 
 /* Returns how many elements it counts for. */
