@@ -14,6 +14,7 @@ import pytest
 from harness.daemon import balance
 from harness.peers import tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
+from net import test_metrics
 
 NEWS = 'news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; };\n'
 RAW = 'handlers: { raw: { type = "file"; path = "$DIR/raw"; format = "raw"; }; };\n'
@@ -285,6 +286,21 @@ def test_the_numbers_of_a_relays_interfaces_continue(start, manager, net, tmp_pa
     interfaces = {i["interface"]: i for i in daemon.handler("news.relay")["interfaces"]}
     assert interfaces["eth1"]["delivered"] == 3
     assert interfaces[None]["received"] == interfaces[None]["dropped"]["absent"] == 2
+
+
+def test_restarts_are_counted_as_long_as_the_counters_are_stored(start, manager, tmp_path):
+    text = config(NEWS) + 'http: { listen = ["127.0.0.1:9184"]; };\n'
+
+    def restarts(daemon):
+        return test_metrics.value(test_metrics.scrape(daemon), "mcastd_restarts_total")
+
+    daemon = start(text)
+    assert restarts(daemon) == 0
+    for number in 1, 2:
+        wait_until(lambda: {"counters"} < stored_names(manager), "the socket and the counters to be stored")
+        end_abruptly(daemon)
+        daemon = start_with(start, manager.stored, tmp_path, text)
+        assert restarts(daemon) == number
 
 
 def kill_in_traffic(start, manager, net, blast, tmp_path, text, kills, **options):
