@@ -1,0 +1,150 @@
+"""Hosts with which nothing is wrong, though it may look so."""
+
+import contextlib
+
+from harness.faults.network import add_noise
+from harness.faults.table import HEALTHY, healthy
+from harness.lab import GROUP, HOST, PEER, PORT, Frames, Receiver, nft, network, set_sysctl, tagged
+from harness.tunnels import Tunnel, frame, packet
+
+BOTH = 4, 6
+
+
+@healthy(families=BOTH)
+def plain(lab):
+    pass
+
+
+@healthy(families=BOTH)
+def with_sources(lab):
+    lab.sources = [PEER[lab.family]]
+
+
+@healthy(base="snooping", families=BOTH)
+def behind_a_snooping_switch(lab):
+    pass
+
+
+@healthy(base=None)
+def behind_a_switch_with_a_querier(lab):
+    lab.switched(bridge="mcast_snooping 1 mcast_query_interval 200 mcast_query_response_interval 100 mcast_startup_query_interval 100 "
+                 "mcast_querier 1")
+    lab.switch.ip(f"address add {network(4)}250/24 dev switch")
+
+
+@healthy()
+def among_noise(lab):
+    """Other groups are refused by a firewall, by the reverse path, and as nobody has the port."""
+    add_noise(lab)
+
+
+@healthy(base=None, families=BOTH)
+def two_interfaces_with_streams_of_their_own(lab):
+    lab.pair()
+    other = lab.add_host()
+    lab.link(other, "eth0", lab.host, "eth1", 2)
+    lab.interfaces = ["eth0", "eth1"]
+    lab.add_stream(other, lab.group, PORT, size=40)
+
+
+@healthy(base=None)
+def macvlan_child(lab):
+    lab.pair()
+    lab.host.ip(f"address del {HOST[4]}/24 dev eth0", "link add link eth0 name mac0 type macvlan mode bridge",
+                f"address add {HOST[4]}/24 dev mac0", "link set mac0 up")
+    lab.interfaces = ["mac0"]
+    lab.wait_links((lab.host, "mac0"))
+
+
+@healthy()
+def one_datagram_a_second(lab):
+    lab.options["rate"] = 1
+    lab.wait = "3s"
+
+
+@healthy(base=None, families=BOTH)
+def tun(lab):
+    lab.peer = lab.host = lab.add_host()
+    tunnel = lab.stack.enter_context(contextlib.closing(Tunnel(lab.host, "tun0")))
+    lab.host.ip("link set tun0 up", f"address add {HOST[4]}/24 dev tun0", f"address add {HOST[6]}/64 dev tun0 nodad")
+    lab.interfaces = ["tun0"]
+    lab.tunnel = tunnel
+
+
+@healthy(base=None)
+def loopback(lab):
+    lab.peer = lab.host = lab.add_host()
+    lab.interfaces = ["lo"]
+    lab.options["interface"] = "lo"
+
+
+@healthy(families=BOTH)
+def sender_on_this_host(lab):
+    lab.options["host"] = lab.host
+
+
+@healthy(families=BOTH)
+def firewall_that_accepts_it(lab):
+    nft(lab.host, "table inet filter { chain input { type filter hook input priority 0; policy drop; ip protocol igmp accept; "
+        "meta l4proto ipv6-icmp accept; udp dport 5004 counter accept; counter drop; }; }")
+    lab.add_stream(lab.peer, lab.group, 6009)
+
+
+@healthy(families=BOTH)
+def fragments_that_fit(lab):
+    lab.options["size"] = 4000
+
+
+@healthy(families=BOTH)
+def another_program_has_the_group_too(lab):
+    lab.stack.enter_context(contextlib.closing(Receiver(lab.host, lab.group, PORT, "eth0")))
+    lab.stack.enter_context(contextlib.closing(Receiver(lab.host, lab.group, PORT, "eth0", loose=True)))
+
+
+@healthy()
+def priority_tags(lab):
+    """VLAN 0 is no VLAN (IEEE 802.1Q, 6.9)."""
+    lab.change = lambda data, number: [tagged(frame(data), 0)]
+
+
+@healthy(base="routed")
+def behind_a_router(lab):
+    pass
+
+
+@healthy()
+def strict_rp_filter_and_a_sender_nearby(lab):
+    with lab.host:
+        set_sysctl("net.ipv4.conf.all.rp_filter", 1)
+
+
+@healthy()
+def igmp_version_2_forced_without_sources(lab):
+    with lab.host:
+        set_sysctl("net.ipv4.conf.all.force_igmp_version", 2)
+
+
+@healthy()
+def other_ports_of_the_group_come_too(lab):
+    lab.add_stream(lab.peer, lab.group, PORT + 1)
+
+
+@healthy()
+def other_senders_than_the_wanted_come_too(lab):
+    lab.sources = [PEER[4]]
+    lab.peer.ip("address add 192.0.2.77/24 dev eth0")
+    lab.add_stream(lab.peer, lab.group, PORT, source="192.0.2.77")
+
+
+@healthy()
+def a_thousand_a_second(lab):
+    lab.options.update(rate=1000, burst=10, sockets=4)
+
+
+@healthy()
+def two_senders_of_the_same_payloads(lab):
+    lab.peer.ip("address add 192.0.2.77/24 dev eth0")
+    lab.add_stream(lab.peer, lab.group, PORT, source="192.0.2.77")
+
+
+__all__ = ["HEALTHY"]

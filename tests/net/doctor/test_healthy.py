@@ -1,0 +1,52 @@
+"""Where nothing is wrong, mcastctl doctor finds nothing."""
+
+import pytest
+
+from harness.faults import HEALTHY
+from harness.lab import COUNT
+from net.doctor.trial import examine, try_one
+
+pytestmark = pytest.mark.waits
+
+# The settings that are run again and again: as different as they can be.
+FIRST = ["plain", "with_sources", "behind_a_snooping_switch", "among_noise", "two_interfaces_with_streams_of_their_own", "macvlan_child",
+         "plain_v6", "one_datagram_a_second", "tun", "loopback"]
+ROUNDS = 100
+
+
+@pytest.fixture(scope="session")
+def trials(results, office):
+    return results("setting", lambda setting: try_one(office, setting))
+
+
+@pytest.fixture(scope="session")
+def sights(results):
+    return results("situation", examine)
+
+
+def assert_healthy(trial):
+    for way, answer in trial.answers.items():
+        print(f"{way}: exit {answer.status} after {answer.seconds:.1f} s\n{answer.text}{answer.stderr}")
+        assert answer.report, "no answer"
+        assert not answer.causes(), "a false alarm"
+        assert answer.status == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("situation", HEALTHY, ids=str)
+def test_a_healthy_host_receives_all(sights, situation):
+    sight = sights[situation]
+    assert min(sight.received) >= min(COUNT, sight.sent) - 2
+
+
+@pytest.mark.parametrize("setting", HEALTHY, ids=str)
+def test_nothing_is_found(trials, setting):
+    assert_healthy(trials[setting])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FIRST)
+def test_nothing_is_found_in_a_hundred_runs(office, pool, name):
+    setting = next(setting for setting in HEALTHY if str(setting) == name)
+    for trial in pool.map(lambda _: try_one(office, setting), range(ROUNDS)):
+        assert_healthy(trial)
