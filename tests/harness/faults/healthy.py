@@ -3,9 +3,9 @@
 import contextlib
 
 from harness.faults.network import add_noise
-from harness.faults.table import HEALTHY, healthy
-from harness.lab import GROUP, HOST, PEER, PORT, Frames, Receiver, nft, network, set_sysctl, tagged
-from harness.tunnels import Tunnel, frame, packet
+from harness.faults.table import healthy
+from harness.lab import HOST, PEER, PORT, Receiver, network, nft, set_sysctl, tagged
+from harness.tunnels import Tunnel, frame
 
 BOTH = 4, 6
 
@@ -147,4 +147,3 @@ def two_senders_of_the_same_payloads(lab):
     lab.add_stream(lab.peer, lab.group, PORT, source="192.0.2.77")
 
 
-__all__ = ["HEALTHY"]

@@ -1,11 +1,10 @@
 """What is wrong with the host, its interfaces and the programs on it."""
 
-import contextlib
 import socket
 
 from harness.faults.table import fault
-from harness.lab import (GROUP, HOST, IN_A_CGROUP, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, PEER, PORT, STRANGE, Receiver, as_user,
-                         denying_cgroup, domain, filter_all, level, network, set_sysctl, sockets_of, stuttering, sysctl)
+from harness.lab import (HOST, IN_A_CGROUP, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, PEER, PORT, STRANGE, as_user, denying_cgroup, domain,
+                         filter_all, level, network, sockets_of, stuttering, sysctl)
 from harness.strangers import NOBODY
 
 BOTH = 4, 6

@@ -3,7 +3,8 @@
 import contextlib
 
 from harness.faults.table import fault
-from harness.lab import IN_A_CGROUP, PORT, Receiver, nft
+from harness.lab import PORT, Receiver, nft
+from harness.waiting import wait_until
 
 BOTH = 4, 6
 SILENT = {"wire": False, "unnamed": "user nobody"}
@@ -56,7 +57,6 @@ def sender_uses_another_group(lab):
 def switch_forgot_the_host(lab):
     lab.snooping(3)
     lab.before_look.append(lambda: wait_forgotten(lab))
-    # Who joins later is told to the switch again.
 
 
 @fault("refresh-impossible", base=None, families=BOTH, wire=False, ways=("root", "user", "nobody"), also=("not-on-wire",))
@@ -68,8 +68,6 @@ def switch_forgot_and_another_program_has_the_group(lab):
 
 def wait_forgotten(lab):
     """Until a switch has ceased to send the group: no datagram of ten has come."""
-    from harness.waiting import wait_until
-
     watch = lab.watch()
 
     def has_died():

@@ -1,7 +1,7 @@
 """What is wrong with sending. The stream of the peer arrives."""
 
 from harness.faults.table import fault
-from harness.lab import HOST, IN_A_CGROUP, denying_cgroup, drop_at, nft
+from harness.lab import HOST, IN_A_CGROUP, denying_cgroup, drop_at
 
 BOTH = 4, 6
 SENDS = {"send": True, "arrives": "all"}

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.daemon import MCASTCTL
 from net.doctor.trial import Office
 
 AT_ONCE = 16

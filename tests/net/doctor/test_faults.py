@@ -1,10 +1,8 @@
 """Each fault is what it says; and mcastctl doctor names it, to whomever it can, and never says with certainty what is not so."""
 
-import os
-
 import pytest
 
-from harness.faults import FAULTS, HONEST, WAYS
+from harness.faults import FAULTS, HONEST
 from harness.lab import COUNT
 from net.doctor.trial import examine, try_one
 

@@ -44,12 +44,9 @@ class Sight:
     repaired: int = None  # received of COUNT and more, after the repair
 
 
-def look(lab, with_receiver=True, count=COUNT):
+def look(lab, with_receiver=True, with_watch=True, count=COUNT):
     with contextlib.ExitStack() as stack:
-        watch = None
-        if with_receiver is not None:
-            with contextlib.suppress(OSError):
-                watch = stack.enter_context(contextlib.closing(lab.watch()))
+        watch = stack.enter_context(contextlib.closing(lab.watch())) if with_watch else None
         receivers = [stack.enter_context(contextlib.closing(lab.receiver(interface)))
                      for interface in lab.interfaces if with_receiver]
         lab.stream.wait(min(5, count))  # the first ones may be lost while a switch learns
@@ -68,7 +65,7 @@ def examine(fault):
             lab.receiver()  # which stays
         for prepare in lab.before_look:
             prepare()
-        sight = look(lab, fault.plain and not lab.before_look, 3 if lab.options.get("rate") == 1 else COUNT)
+        sight = look(lab, fault.plain and not lab.before_look, fault.wire is not None, 3 if lab.options.get("rate") == 1 else COUNT)
         if fault.plain and lab.repairs:
             lab.repair()
             sight.repaired = 0
