@@ -464,9 +464,13 @@ def bpf(command, attributes):
     return result
 
 
+CGROUP_SKB, XDP = 8, 6  # kinds of programs
+
+
 def load_program(kind):
-    """A program that says 0 to every packet (bpf(2)): "drop" for a cgroup; for XDP it is XDP_ABORTED."""
-    code = struct.pack("=BBhi", 0xb7, 0, 0, 1 if kind == 6 else 0) + struct.pack("=BBhi", 0x95, 0, 0, 0)
+    """A program that drops every packet (bpf(2))."""
+    verdict = 1 if kind == XDP else 0
+    code = struct.pack("=BBhi", 0xb7, 0, 0, verdict) + struct.pack("=BBhi", 0x95, 0, 0, 0)
     instructions, licence = ctypes.create_string_buffer(code), ctypes.create_string_buffer(b"GPL")
     return bpf(5, struct.pack("=IIQQ", kind, 2, ctypes.addressof(instructions), ctypes.addressof(licence)))
 
@@ -482,7 +486,7 @@ def denying_cgroup(egress=False):
     function that ends it."""
     path = tempfile.mkdtemp(prefix="mcastd-test-", dir=cgroup_root())
     directory = os.open(path, os.O_RDONLY)
-    program = load_program(8)  # BPF_PROG_TYPE_CGROUP_SKB
+    program = load_program(CGROUP_SKB)
     try:
         bpf(8, struct.pack("=IIII", directory, program, egress, 0))  # BPF_PROG_ATTACH, BPF_CGROUP_INET_INGRESS or EGRESS
         yield path, lambda: bpf(9, struct.pack("=IIII", directory, program, egress, 0))  # BPF_PROG_DETACH
@@ -491,6 +495,17 @@ def denying_cgroup(egress=False):
         os.close(directory)
         wait_until(lambda: not open(os.path.join(path, "cgroup.procs")).read(), "the cgroup to be empty")
         os.rmdir(path)
+
+
+def set_xdp(interface, program):
+    """Attaches an XDP program to an interface of this namespace, as every driver can (rtnetlink(7), IFLA_XDP); -1: none."""
+    data = struct.pack("=HHiHHI", 8, 1, program, 8, 3, 2)  # IFLA_XDP_FD, IFLA_XDP_FLAGS: XDP_FLAGS_SKB_MODE
+    body = struct.pack("=BxHiII", 0, 0, socket.if_nametoindex(interface), 0, 0) + struct.pack("=HH", 4 + len(data), 43 | 0x8000) + data
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(struct.pack("=IHHII", 16 + len(body), 19, 5, 1, 0) + body)  # RTM_SETLINK, NLM_F_REQUEST | NLM_F_ACK
+        error = -struct.unpack_from("=i", netlink.recv(4096), 16)[0]
+    if error:
+        raise OSError(error, os.strerror(error))
 
 
 IN_A_CGROUP = "sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"'

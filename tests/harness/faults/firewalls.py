@@ -1,7 +1,7 @@
 """Packet filters on the host: nf_tables and both iptables, at each hook."""
 
 from harness.faults.table import fault
-from harness.lab import drop_at, nft, sh
+from harness.lab import HOST, drop_at, nft, sh
 
 BOTH = 4, 6
 
@@ -41,6 +41,35 @@ def a_chain_that_input_jumps_to_drops(lab):
 def a_verdict_map_drops(lab):
     nft(lab.host, "table inet filter { chain input { type filter hook input priority 0; udp dport vmap { 5004 : drop, 6000 : accept }; }; }")
     lab.repair_with("nft delete table inet filter")
+
+
+@fault("host-firewall", unnamed="user nobody", pasted=True)
+def input_drops_all_multicast(lab):
+    drop_at(lab, "input", "meta pkttype multicast")
+
+
+@fault("host-firewall", unnamed="user nobody", pasted=True)
+def input_drops_by_a_set(lab):
+    nft(lab.host, "table ip filter { set wanted { type inet_service; elements = { 22, 80 }; }; "
+        "chain input { type filter hook input priority 10; udp dport != @wanted drop; }; }")
+    lab.repair_with("nft delete table ip filter")
+
+
+@fault("host-firewall", unnamed="target root user nobody")
+def a_rule_of_nat_redirects(lab):
+    nft(lab.host, "table ip nat { chain prerouting { type nat hook prerouting priority -100; udp dport 5004 counter redirect to :6000; }; }")
+    lab.repair_with("nft delete table ip nat")
+
+
+@fault("host-firewall", base=None, wire=False, unnamed="target root user nobody")
+def a_bridge_of_the_host_drops(lab):
+    lab.pair()
+    lab.host.ip("link add br0 type bridge stp_state 0 mcast_snooping 0", "link set eth0 master br0", "link set br0 up",
+                f"address del {HOST[4]}/24 dev eth0", f"address add {HOST[4]}/24 dev br0")
+    lab.interfaces = ["br0"]
+    lab.wait_links((lab.host, "br0"))
+    nft(lab.host, "table bridge filter { chain input { type filter hook input priority 0; udp dport 5004 counter drop; }; }")
+    lab.repair_with("nft delete table bridge filter")
 
 
 @fault("host-firewall", families=BOTH, unnamed="user nobody", pasted=True)

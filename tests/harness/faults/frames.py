@@ -52,12 +52,12 @@ def later_fragments_are_lost(lab):
     lose(lab, slice(0, 1))
 
 
-@fault("fragments-missing", families=BOTH, wire=None)
+@fault("fragments-missing", families=BOTH)
 def first_fragments_are_lost(lab):
     lose(lab, slice(1, None))
 
 
-@fault("fragments-missing", wire=None)
+@fault("fragments-missing")
 def last_fragments_are_lost(lab):
     lose(lab, slice(0, -1))
 

@@ -2,10 +2,10 @@
 
 import contextlib
 
-from harness.faults.network import add_noise
+from harness.faults.network import add_damage, add_noise
 from harness.faults.table import healthy
-from harness.lab import HOST, PEER, PORT, Receiver, network, nft, set_sysctl, tagged
-from harness.tunnels import Tunnel, frame
+from harness.lab import HOST, PEER, PORT, Frames, Receiver, network, nft, set_sysctl, tagged
+from harness.tunnels import Tunnel, checksum, frame, packet
 
 BOTH = 4, 6
 
@@ -147,3 +147,48 @@ def two_senders_of_the_same_payloads(lab):
     lab.add_stream(lab.peer, lab.group, PORT, source="192.0.2.77")
 
 
+
+
+@healthy()
+def among_damage(lab):
+    """Frames of another group are broken, and another program loses for want of a buffer."""
+    add_damage(lab)
+
+
+@healthy()
+def the_group_comes_in_a_vlan_too(lab):
+    lab.keep(Frames(lab.peer, lambda number: [tagged(frame(packet(PEER[4], lab.group, PORT, b"x")), 100)]))
+
+
+@healthy()
+def no_udp_checksum(lab):
+    """Zero: the sender made none (RFC 768)."""
+    lab.change = lambda data, number: [frame(data[:26] + bytes(2) + data[28:])]
+
+
+@healthy()
+def ip_options(lab):
+    """The option Router Alert (RFC 2113)."""
+    def change(data, number):
+        head = b"\x46" + data[1:2] + (len(data) + 4).to_bytes(2, "big") + data[4:10] + bytes(2) + data[12:20] + b"\x94\x04\0\0"
+        return [frame(head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + data[20:])]
+
+    lab.change = change
+
+
+@healthy(base=None)
+def joined_on_a_bridge(lab):
+    lab.pair()
+    lab.host.ip("link add br0 type bridge stp_state 0", "link set eth0 master br0", "link set br0 up",
+                f"address del {HOST[4]}/24 dev eth0", f"address add {HOST[4]}/24 dev br0")
+    lab.interfaces = ["br0"]
+    lab.wait_links((lab.host, "br0"))
+
+
+@healthy(base=None, families=BOTH)
+def firewall_that_drops_other_multicast(lab):
+    lab.pair()
+    word = "ip" if lab.family == 4 else "ip6"
+    nft(lab.host, f"table inet filter {{ chain prerouting {{ type filter hook prerouting priority -300; {word} daddr {lab.group} accept; "
+        "meta pkttype multicast udp dport 5000-6000 counter drop; }; }")
+    lab.add_stream(lab.peer, "233.252.0.77", PORT)

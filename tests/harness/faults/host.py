@@ -1,10 +1,11 @@
 """What is wrong with the host, its interfaces and the programs on it."""
 
+import os
 import socket
 
 from harness.faults.table import fault
 from harness.lab import (HOST, IN_A_CGROUP, IP_MULTICAST_ALL, IPV6_MULTICAST_ALL, PEER, PORT, STRANGE, as_user, denying_cgroup, domain,
-                         filter_all, level, network, sockets_of, stuttering, sysctl)
+                         XDP, filter_all, level, load_program, network, set_xdp, sh, sockets_of, stuttering, sysctl)
 from harness.strangers import NOBODY
 
 BOTH = 4, 6
@@ -233,6 +234,12 @@ def igmp_version_1_forced_with_sources(lab):
     lab.sources = [PEER[4]]
 
 
+@fault("forced-igmp-version", families=(6,), arrives="all", pasted=True)
+def mld_version_1_forced_with_sources(lab):
+    sysctl(lab.host, "net.ipv6.conf.all.force_mld_version", 1)
+    lab.sources = [PEER[6]]
+
+
 @fault("local-sender-no-loop", families=BOTH, wire=False)
 def sender_on_this_host_without_loop(lab):
     lab.options.update(host=lab.host, loop=False)
@@ -279,9 +286,50 @@ def macvlan_parent_to_child(lab):
     lab.options.update(host=parent, source=HOST[4])
 
 
+@fault("other-interface", wire=False, unnamed="user nobody")
+def joined_on_the_loopback_interface(lab):
+    lab.interfaces = ["lo"]
+    lab.repairs.append(lambda: setattr(lab, "interfaces", ["eth0"]))
+
+
+@fault("rp-filter")
+def a_route_refuses_the_sender(lab):
+    sysctl(lab.host, "net.ipv4.conf.eth0.rp_filter", 1)
+    lab.host.ip(f"route add blackhole {PEER[4]}/32")
+    lab.repair_with(f"ip route del blackhole {PEER[4]}/32")
+
+
 # Not in the table of causes: only a wrong certainty is a failure.
 
 @fault(unnamed="target root user nobody")
 def sender_has_the_address_of_this_host(lab):
     lab.host.ip(f"address add {PEER[4]}/32 dev lo")
     lab.repair_with(f"ip address del {PEER[4]}/32 dev lo")
+
+
+@fault(unnamed="target root user nobody", arrives="all", also=("no-ipv4-address",))
+def no_ipv4_address_but_it_arrives(lab):
+    lab.host.ip(f"address del {HOST[4]}/24 dev eth0")
+
+
+@fault("interface-drops", "host-firewall", unnamed="target root user nobody", wire=False)
+def a_program_of_xdp_drops(lab):
+    program = load_program(XDP)
+    with lab.host:
+        set_xdp("eth0", program)
+    os.close(program)
+    lab.repair_with("ip link set eth0 xdpgeneric off")
+
+
+@fault("fragments-missing", "interface-drops", unnamed="target root user nobody")
+def there_is_no_memory_for_fragments(lab):
+    sysctl(lab.host, "net.ipv4.ipfrag_low_thresh", 0)
+    sysctl(lab.host, "net.ipv4.ipfrag_high_thresh", 1)
+    lab.options["size"] = 4000
+    lab.repair_with("sysctl -qw net.ipv4.ipfrag_high_thresh=4194304")
+
+
+@fault("host-firewall", unnamed="target root user nobody")
+def a_policy_of_ipsec_blocks(lab):
+    sh(lab.host, f"ip xfrm policy add dir in dst {lab.group}/32 action block")
+    lab.repair_with("ip xfrm policy flush")

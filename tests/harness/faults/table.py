@@ -1,9 +1,10 @@
 """The table of faults: what makes each, and what a doctor may say of it. Whoever looks for the cause knows nothing of this."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-# The ways to ask, and who asks: mcastctl alone, as root; and with a daemon that has the group.
+# The ways to ask, and who asks: mcastctl alone, as root; and with a daemon that has the group. STRANGER is nobody, alone.
 WAYS = "target", "root", "user", "nobody"
+STRANGER = "stranger"
 
 # What an honest program says that cannot know better.
 HONEST = frozenset({"host-or-network", "not-on-wire"})
@@ -24,8 +25,6 @@ class Fault:
     plain: bool = True  # a plain receiver meets the fault, not only the daemon
     pasted: bool = False  # what the doctor says can be pasted on this host, and ends the fault
     send: bool = False  # the doctor is asked to send
-    options: tuple = ()
-    effects: list = field(default_factory=list)
 
     def __str__(self):
         return self.name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.faults import FAULTS, HONEST
+from harness.faults import FAULTS, HONEST, STRANGER
 from harness.lab import COUNT
 from net.doctor.trial import examine, try_one
 
@@ -49,3 +49,14 @@ def test_the_cause_is_named(trials, fault):
     if trial.pasted is not None:
         print("\n".join(trial.pasted))
         assert trial.arrives, "what the doctor said does not end the fault"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("alone", FAULTS, ids=str)
+def test_nobody_alone_is_told_what_is_so(results, office, alone):
+    trial = results("alone", lambda fault: try_one(office, fault, ways=[STRANGER]))[alone]
+    for way, answer in trial.answers.items():
+        print(f"{alone}, {way}: exit {answer.status} after {answer.seconds:.1f} s\n{answer.text}{answer.stderr}")
+        assert answer.report, "no answer"
+        assert not trial.wrong(way), "certain and wrong"
+        assert not alone.causes or answer.causes(), "nothing found"

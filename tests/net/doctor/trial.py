@@ -17,7 +17,9 @@ from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
 
 USER = "daemon"  # who may receive the group: there on every Linux
-UIDS = {"target": 0, "root": 0, "user": pwd.getpwnam(USER).pw_uid, "nobody": NOBODY}
+UIDS = {"target": 0, "stranger": NOBODY, "root": 0, "user": pwd.getpwnam(USER).pw_uid, "nobody": NOBODY}
+
+ALONE = {"target": "target", "stranger": "target"}  # ways without a daemon, and the one that a fault must have for it
 
 
 @contextlib.contextmanager
@@ -88,7 +90,6 @@ class Answer:
     text: str
     stderr: str
     seconds: float
-    memory: int  # KiB, at most
     report: dict = None
 
     def memberships(self):
@@ -127,14 +128,15 @@ class Office:
 
     def ask(self, lab, way, daemon=None, more=()):
         socket_option = ["-s", daemon.control_path] if daemon else []
-        wrapper = lab.wrapper if way == "target" else ()
+        wrapper = [*(() if daemon else lab.wrapper)]
+        if UIDS[way]:
+            wrapper += ["setpriv", f"--reuid={UIDS[way]}", f"--regid={UIDS[way]}", "--clear-groups"]
         command = [*wrapper, self.ctl, *socket_option, "--json", "doctor", "g" if daemon else target_of(lab), "--wait", lab.wait, *more]
         environment = {**os.environ, "MCASTD_SOCKET": "/nonexistent/mcastd.sock"}
         began = time.monotonic()
         with lab.viewer or lab.host:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                     user=UIDS[way], group=UIDS[way], extra_groups=[], cwd="/", env=environment,
-                                     preexec_fn=die_with_us)
+                                     cwd="/", env=environment, preexec_fn=die_with_us)
         with child:
             try:
                 text, errors = child.communicate(timeout=TIMEOUT)
@@ -142,7 +144,7 @@ class Office:
                 child.kill()
                 text, errors = child.communicate()
                 errors += f"\nstill running after {TIMEOUT} s"
-        answer = Answer(child.returncode, text, errors, time.monotonic() - began, 0)
+        answer = Answer(child.returncode, text, errors, time.monotonic() - began)
         with contextlib.suppress(ValueError):
             answer.report = json.loads(text)
         assert not SANITIZER_REPORT.search(errors), errors
@@ -183,15 +185,15 @@ class Trial:
 def try_one(office, *faults, ways=None, paste=True):
     """Asks in each of the ways, and then runs what root was told to."""
     trial, began = Trial(faults), time.monotonic()
-    ways = [way for way in ways or faults[0].ways if all(way in fault.ways for fault in faults)]
+    ways = [way for way in ways or faults[0].ways if all(ALONE.get(way, way) in fault.ways for fault in faults)]
     more = ["--send"] if any(fault.send for fault in faults) else []
     with situation(*faults) as lab:
         lab.begin()
-        if "target" in ways:
+        for way in filter(ALONE.get, ways):
             for prepare in lab.before_look:
                 prepare()
-            trial.answers["target"] = office.ask(lab, "target", more=more)
-        with_daemon = [way for way in ways if way != "target"]
+            trial.answers[way] = office.ask(lab, way, more=more)
+        with_daemon = [way for way in ways if way not in ALONE]
         if with_daemon:
             ask_with_daemon(trial, office, lab, with_daemon, more, paste and all(fault.pasted for fault in faults))
     trial.seconds = time.monotonic() - began
