@@ -225,6 +225,7 @@ class Lab:
         self.before_look = []  # functions that are called before each look
         # How the daemon is configured and started, and what happens then.
         self.settings, self.handlers, self.more, self.wrapper, self.on_start = "", "", "", (), []
+        self.senders = None  # who may send; None: everybody
         self.host = self.peer = None
         self.viewer = None  # the host that the doctor runs on: None: the same
         self.wait = "1s"

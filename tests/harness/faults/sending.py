@@ -1,6 +1,6 @@
 """What is wrong with sending. The stream of the peer arrives."""
 
-from harness.faults.table import fault
+from harness.faults.table import fault, healthy
 from harness.lab import HOST, IN_A_CGROUP, denying_cgroup, drop_at
 
 BOTH = 4, 6
@@ -37,3 +37,26 @@ def no_route_and_no_interface_named(lab):
 @fault("send-ttl", ways=("root", "user", "nobody"), **SENDS)
 def ttl_is_zero(lab):
     lab.settings = "ttl = 0;"
+
+
+@fault("send-other-interface", base=None, ways=("root", "user", "nobody"), **SENDS)
+def it_leaves_by_another_interface(lab):
+    lab.pair()
+    lab.link(lab.add_host(), "eth0", lab.host, "eth1", 2)
+    lab.settings = 'send_interface = "eth1";'
+
+
+@fault("send-refused", ways=("nobody",), **SENDS)
+def the_user_may_not_send(lab):
+    lab.senders = "user:root"
+
+
+@healthy(families=BOTH, send=True)
+def sending_works(lab):
+    pass
+
+
+@healthy(send=True)
+def sending_works_beside_a_firewall_for_others(lab):
+    drop_at(lab, "output", "udp dport 6000")
+    lab.add_stream(lab.host, lab.group, 6000)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from harness.faults import FAULTS
+from harness.faults import FAULTS, HEALTHY
 from net.doctor.trial import try_one
 
 pytestmark = [pytest.mark.long, pytest.mark.waits]
@@ -54,6 +54,14 @@ def pairs():
             yield BY_NAME[one], BY_NAME[other]
 
 
+def beside_a_firewall():
+    """Any fault that starts from a plain pair, on a host with a usual firewall: it drops all but what is wanted, and accepts ours."""
+    firewall = {setting.family: setting for setting in HEALTHY if setting.make.__name__ == "firewall_that_accepts_it"}
+    for fault in FAULTS:
+        if fault.base == "pair" and not fault.send and fault.causes != {"host-firewall"}:
+            yield fault, firewall[fault.family]
+
+
 class Pair(tuple):
     def __str__(self):
         return f"{self[0]}+{self[1]}"
@@ -73,3 +81,14 @@ def test_one_of_two_causes_is_named(trials, pair):
         assert not trial.wrong(way), "certain and wrong"
         assert answer.status == 1
         assert way == "nobody" or trial.named(way), "not named"
+
+
+@pytest.mark.parametrize("guarded", list(map(Pair, beside_a_firewall())), ids=str)
+def test_a_firewall_that_accepts_it_is_not_blamed(results, office, guarded):
+    fault = guarded[0]
+    trial = results("guarded", lambda pair: try_one(office, *pair, ways=("target", "root", "nobody"), paste=False))[guarded]
+    for way, answer in trial.answers.items():
+        print(f"{way}: exit {answer.status} after {answer.seconds:.1f} s\n{answer.text}{answer.stderr}")
+        assert answer.report, "no answer"
+        assert not trial.wrong(way), "certain and wrong"
+        assert way not in fault.named_by or not fault.causes or trial.named(way), "not named"

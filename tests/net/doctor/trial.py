@@ -157,8 +157,9 @@ def config(lab):
     interfaces = f"interfaces = [{interfaces}];" if lab.interfaces else ""
     sources = ", ".join(f'"{source}"' for source in lab.sources)
     sources = f"sources = [{sources}];" if lab.sources else ""
+    senders = ", ".join(f'"{user}"' for user in (lab.senders.split() if lab.senders else ("user:root", f"user:{USER}", "user:nobody")))
     return (f'groups: {{ g: {{ address = "{lab.group}"; port = {lab.port}; {interfaces} {sources} '
-            f'allow_receive = ["user:root", "user:{USER}"]; allow_send = ["user:root", "user:{USER}", "user:nobody"]; {lab.settings} }}; {lab.more} }}; handlers: {{ {lab.handlers} }};\n')
+            f'allow_receive = ["user:root", "user:{USER}"]; allow_send = [{senders}]; {lab.settings} }}; {lab.more} }}; handlers: {{ {lab.handlers} }};\n')
 
 
 @dataclass
