@@ -1,8 +1,14 @@
 #include "base/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define READ_CHUNK 65536
 
 int write_all(int fd, const void *data, size_t size)
 {
@@ -42,4 +48,41 @@ int read_at(int fd, void *data, size_t size, uint64_t offset)
 		offset += (uint64_t)n;
 	}
 	return 0;
+}
+
+int read_all(int fd, size_t max, struct text *text)
+{
+	ssize_t n = 1;
+
+	while (n > 0) {
+		char *room = text_reserve(text, READ_CHUNK);
+
+		if (!room)
+			return -ENOMEM;
+		n = read(fd, room, READ_CHUNK);
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n < 0)
+			return -errno;
+		else
+			text->length += (size_t)n;
+		if (text->length > max)
+			return -EFBIG;
+	}
+	return 0;
+}
+
+int read_file(const char *path, size_t max, struct text *text)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : read_all(fd, max, text);
+}
+
+int64_t read_number(const char *path, int64_t otherwise)
+{
+	CLEANUP(fclosep) FILE *file = fopen(path, "re");
+	int64_t value;
+
+	return file && fscanf(file, "%" SCNd64, &value) == 1 ? value : otherwise;
 }

@@ -9,9 +9,8 @@
 #include <unistd.h>
 
 #include "base/escape.h"
+#include "base/io.h"
 #include "config/words.h"
-
-#define READ_CHUNK 65536
 
 DEFINE_CLEANUP(DIR *, closedir)
 
@@ -33,24 +32,15 @@ static int open_regular(const char *path, char why[static WHY_MAX])
 int file_read(const char *path, struct text *text, char why[static WHY_MAX])
 {
 	AUTO_CLOSE int fd = open_regular(path, why);
-	ssize_t n = 1;
+	int r = fd < 0 ? fd : read_all(fd, CONFIG_FILE_MAX, text);
 
-	if (fd < 0)
-		return fd;
-	while (n > 0) {
-		char *room = text_reserve(text, READ_CHUNK);
-
-		if (!room)
-			return because(why, -ENOMEM, "out of memory");
-		n = read(fd, room, READ_CHUNK);
-		if (n < 0)
-			return because(why, -errno, "cannot read it: %s", strerror(errno));
-		text->length += (size_t)n;
-		if (text->length > CONFIG_FILE_MAX)
-			return because(
-				why, -EFBIG, "is larger than 16 MiB: is this the right file?");
-	}
-	return 0;
+	if (fd < 0 || r >= 0)
+		return r;
+	if (r == -ENOMEM)
+		return because(why, r, "out of memory");
+	if (r == -EFBIG)
+		return because(why, r, "is larger than 16 MiB: is this the right file?");
+	return because(why, r, "cannot read it: %s", strerror(-r));
 }
 
 static bool is_config(const struct dirent *entry)

@@ -11,6 +11,7 @@
 	ROW(groups)   \
 	ROW(handlers) \
 	ROW(stats)    \
+	ROW(doctor)   \
 	ROW(join)     \
 	ROW(leave)    \
 	ROW(reload)   \

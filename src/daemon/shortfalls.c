@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "base/io.h"
 #include "config/report.h"
 #include "daemon/identity.h"
 #include "handlers/handler.h"
@@ -27,18 +28,10 @@ static void PRINTF_LIKE(3, 4)
 	config_report(&config->warnings, subject, 0, NULL, "warning: %s", why);
 }
 
-static int64_t read_sysctl(const char *path, int64_t otherwise)
-{
-	CLEANUP(fclosep) FILE *file = fopen(path, "re");
-	int64_t value;
-
-	return file && fscanf(file, "%" SCNd64, &value) == 1 ? value : otherwise;
-}
-
 /* ip(7), ip_unprivileged_port_start: for IPv6 as well. */
 static void find_low_ports(struct config *config)
 {
-	int64_t first = read_sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024);
+	int64_t first = read_number("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024);
 
 	for (size_t i = 0; i < config->group_count && !identity_has(CAP_NET_BIND_SERVICE); i++) {
 		struct subject subject = group_subject(&config->groups[i]);
@@ -79,8 +72,8 @@ static void find_short_buffers(struct config *config)
 
 static void find_many_sources(struct config *config)
 {
-	int64_t v4 = read_sysctl("/proc/sys/net/ipv4/igmp_max_msf", INT64_MAX);
-	int64_t v6 = read_sysctl("/proc/sys/net/ipv6/mld_max_msf", INT64_MAX);
+	int64_t v4 = read_number("/proc/sys/net/ipv4/igmp_max_msf", INT64_MAX);
+	int64_t v6 = read_number("/proc/sys/net/ipv6/mld_max_msf", INT64_MAX);
 
 	for (size_t i = 0; i < config->group_count; i++) {
 		const struct config_group *group = &config->groups[i];

@@ -1,6 +1,7 @@
 /* unix: sends the payload to another program's UNIX socket. It is no error if the program is not
  * there, or restarts. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "handlers/handler.h"
 #include "service/sandbox.h"
 
 #define SEND_BUFFER (1 << 20) /* bytes */
-#define QUEUE_LENGTH_WANTED 512u
+#define QUEUE_LENGTH_WANTED 512
 
 struct unix_settings {
 	char *path;
@@ -56,11 +58,10 @@ static unsigned unix_needs(const void *settings)
  * default of 10 loses every burst. */
 static void warn_of_short_queue(const struct unix_handler *handler)
 {
-	CLEANUP(fclosep) FILE *file = fopen("/proc/sys/net/unix/max_dgram_qlen", "re");
-	unsigned length;
+	int64_t length = read_number("/proc/sys/net/unix/max_dgram_qlen", QUEUE_LENGTH_WANTED);
 
-	if (file && fscanf(file, "%u", &length) == 1 && length < QUEUE_LENGTH_WANTED)
-		log_warning("handler %s: only %u datagrams may wait at %s; do sysctl -w "
+	if (length < QUEUE_LENGTH_WANTED)
+		log_warning("handler %s: only %" PRId64 " datagrams may wait at %s; do sysctl -w "
 			    "net.unix.max_dgram_qlen=%u before its program starts",
 			handler->name, length, handler->address.sun_path, QUEUE_LENGTH_WANTED);
 }

@@ -2,63 +2,44 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/cleanup.h"
+#include "net/udp_sockets.h"
 
-struct holders {
-	unsigned port;
-	bool any; /* the address is 0.0.0.0 or ::, which all others are in the way of */
-	char address[33]; /* as those files have it */
-	bool found;
-	unsigned uid; /* of the last one found */
-};
-
-/* Lines such as "  411: 00000000:12B5 00000000:0000 07 00000000:00000000 00:00000000 00000000
- * 1000        0 18231 2 ...": local address and port, five fields, and the user. */
-static void read_line(const char *line, struct holders *holders)
+/* Whether a socket is in the way of an address: 0.0.0.0 or :: is of all others. A socket of IPv6
+ * may hold the port of IPv4, too. */
+static bool is_in_the_way(const struct udp_socket *socket, const struct address *address)
 {
-	unsigned local, uid;
-	char address[33];
-
-	if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %*s %*s %*s %*s %u", address, &local, &uid) !=
-			3 ||
-		local != holders->port)
-		return;
-	if (!holders->any && address[strspn(address, "0")] && strcmp(address, holders->address))
-		return;
-	holders->found = true;
-	holders->uid = uid;
+	return address_is_any(address) || address_is_any(&socket->address) ||
+	       address_equal(address, &socket->address);
 }
 
-/* A socket of IPv6 may hold the port of IPv4, too. */
-static void read_holders(const char *path, struct holders *holders)
+/* The user of the last one found. */
+static bool find_holder(const struct address *address, unsigned port, uid_t *ret)
 {
-	CLEANUP(fclosep) FILE *file = fopen(path, "re");
-	AUTO_FREE char *line = NULL;
-	size_t room = 0;
+	struct udp_sockets sockets = {0};
+	bool found = false;
 
-	while (file && getline(&line, &room, file) > 0)
-		read_line(line, holders);
+	udp_sockets_read(&sockets);
+	for (size_t i = 0; i < sockets.count; i++) {
+		if (sockets.items[i].port != port || !is_in_the_way(&sockets.items[i], address))
+			continue;
+		*ret = sockets.items[i].uid;
+		found = true;
+	}
+	udp_sockets_clear(&sockets);
+	return found;
 }
 
 int holder_explain(const struct address *address, unsigned port, char why[static WHY_MAX])
 {
-	struct holders holders = {.port = port, .any = address_is_any(address)};
-	size_t words = address->family == AF_INET ? 1 : 4;
+	uid_t uid;
 
-	for (size_t i = 0; i < words; i++)
-		snprintf(holders.address + 8 * i, 9, "%08X", address->v6.s6_addr32[i]);
-	read_holders("/proc/net/udp", &holders);
-	read_holders("/proc/net/udp6", &holders);
-	if (!holders.found)
+	if (!find_holder(address, port, &uid))
 		return because(
 			why, -EADDRINUSE, "port %u is held and not shared (SO_REUSEADDR)", port);
 	return because(why, -EADDRINUSE,
 		"port %u is held by uid %u, which does not share it (SO_REUSEADDR); ss -lunp "
 		"sport = %u shows the program%s",
-		port, holders.uid, port,
-		holders.uid ? "" : ", or none where it is the kernel (VXLAN, WireGuard)");
+		port, (unsigned)uid, port,
+		uid ? "" : ", or none where it is the kernel (VXLAN, WireGuard)");
 }

@@ -10,6 +10,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/hash.h"
+#include "base/io.h"
 #include "net/rtnetlink.h"
 
 /* The flags that memberships and senders depend on. */
@@ -355,6 +356,14 @@ bool interface_has_carrier(unsigned index)
 	       request.ifr_flags & IFF_RUNNING;
 }
 
+int interface_sysctl(const char *family, const char *interface, const char *key)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, key);
+	return (int)read_number(path, 0);
+}
+
 bool interface_splits_runs(unsigned index)
 {
 	struct interface_list list = {0};
@@ -362,7 +371,8 @@ bool interface_splits_runs(unsigned index)
 
 	for (int layer = 0; index && !splits && layer < LAYERS_MAX; layer++) {
 		forget_links(&list);
-		if (rtnetlink_link(index, read_link, &list) < 0 || !list.count)
+		if (rtnetlink_link(index, RTEXT_FILTER_SKIP_STATS, read_link, &list) < 0 ||
+			!list.count)
 			break;
 		splits = list.items[0].splits_runs;
 		index = list.items[0].lower;

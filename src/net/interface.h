@@ -93,6 +93,10 @@ const struct interface *interface_by_index(const struct interface_list *list, un
  * does not tell. True where there is no such interface. */
 bool interface_has_carrier(unsigned index);
 
+/* The number that the sysctl net.FAMILY.conf.INTERFACE.KEY has, "ipv4" or "ipv6"; the interface may
+ * be "all". 0 where there is none. */
+int interface_sysctl(const char *family, const char *interface, const char *key);
+
 /* Reads anew whether an interface splits_runs, by its index. */
 bool interface_splits_runs(unsigned index);
 

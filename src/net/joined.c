@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/codec.h"
 #include "base/hash.h"
+#include "net/interface.h"
 
 #define BUFFER_SIZE 65536
 
@@ -36,27 +37,26 @@ static int read_line_v4(struct joined *joined, const char *line, unsigned *ifind
 	return 0;
 }
 
-/* What net.ipv6.conf.NAME.force_mld_version demands; 0: nothing. */
-static int forced_mld(const char *name)
+int joined_forced_igmp(const char *interface)
 {
-	char path[64 + IF_NAMESIZE];
-	CLEANUP(fclosep) FILE *file = NULL;
-	int version = 0;
+	int all = interface_sysctl("ipv4", "all", "force_igmp_version");
+	int own = interface_sysctl("ipv4", interface, "force_igmp_version");
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/force_mld_version", name);
-	file = fopen(path, "re");
-	return file && fscanf(file, "%d", &version) == 1 ? version : 0;
+	return !all || (own && own < all) ? own : all;
 }
 
-/* The sysctl of all interfaces goes before that of one. */
+int joined_forced_mld(const char *interface)
+{
+	int all = interface_sysctl("ipv6", "all", "force_mld_version");
+
+	return all ? all : interface_sysctl("ipv6", interface, "force_mld_version");
+}
+
 static int note_mld(struct joined *joined, const char *line, unsigned ifindex)
 {
-	int version = forced_mld("all");
 	char name[IF_NAMESIZE] = "";
 
-	if (!version && sscanf(line, "%*u %15s", name) == 1)
-		version = forced_mld(name);
-	if (version != 1)
+	if (sscanf(line, "%*u %15s", name) != 1 || joined_forced_mld(name) != 1)
 		return 0;
 	return array_add(&joined->older, (struct joined_protocol){AF_INET6, ifindex});
 }

@@ -33,6 +33,11 @@ struct joined {
 int joined_read(struct joined *joined);
 void joined_clear(struct joined *joined);
 
+/* The version that sysctls force on an interface; 0: none. Of IGMP the older one that is forced on
+ * it or on all, of MLD the one of all interfaces first. */
+int joined_forced_igmp(const char *interface);
+int joined_forced_mld(const char *interface);
+
 /* Whether the group is reported by IGMPv1, IGMPv2 or MLDv1 there: a querier of that version was
  * heard, or a sysctl demands it. Of queriers of MLDv1 the kernel only shows that it has answered,
  * which may be over. */

@@ -155,7 +155,8 @@ int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argumen
 	return r;
 }
 
-/* Asks for one item. Returns 1 with the answer's only message, or a negative errno. */
+/* Asks for one item; the kernel answers before send() returns. Returns 1 with the answer's only
+ * message, or a negative errno. */
 static int ask(const struct nlmsghdr *request, char *answer, size_t size)
 {
 	AUTO_CLOSE int fd = open_netlink();
@@ -167,27 +168,27 @@ static int ask(const struct nlmsghdr *request, char *answer, size_t size)
 		return fd;
 	if (send(fd, request, request->nlmsg_len, 0) < 0)
 		return -errno;
-	n = recv(fd, answer, size, 0);
+	n = recv(fd, answer, size, MSG_DONTWAIT);
 	if (n < 0)
 		return -errno;
 	r = NLMSG_OK(message, (unsigned)n) ? end_of(message) : -EIO;
 	return r ? r : -EIO;
 }
 
-int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument)
+int rtnetlink_link(unsigned ifindex, uint32_t filter, rtnetlink_item *item, void *argument)
 {
 	const struct {
 		struct nlmsghdr header;
 		struct ifinfomsg link;
 		struct rtattr attribute;
-		uint32_t skipped;
+		uint32_t filter;
 	} request = {.header = {.nlmsg_len = sizeof(request),
 			     .nlmsg_type = RTM_GETLINK,
 			     .nlmsg_flags = NLM_F_REQUEST},
 		.link = {.ifi_index = (int)ifindex},
 		.attribute = {.rta_type = IFLA_EXT_MASK,
-			.rta_len = RTA_LENGTH(sizeof(request.skipped))},
-		.skipped = RTEXT_FILTER_SKIP_STATS};
+			.rta_len = RTA_LENGTH(sizeof(request.filter))},
+		.filter = filter};
 	_Alignas(struct nlmsghdr) char answer[RECEIVE_SIZE];
 	int r = ask(&request.header, answer, sizeof(answer));
 
@@ -195,7 +196,7 @@ int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument)
 }
 
 /* The type that an answer to RTM_GETROUTE tells. */
-static int read_route(const struct nlmsghdr *message, unsigned *ret_ifindex)
+static int read_route(void *ret_ifindex, const struct nlmsghdr *message)
 {
 	const struct rtmsg *route = rtnetlink_fixed(message, sizeof(*route));
 	const struct rtattr *parts[RTA_OIF + 1];
@@ -203,37 +204,70 @@ static int read_route(const struct nlmsghdr *message, unsigned *ret_ifindex)
 	if (!route)
 		return -EIO;
 	rtnetlink_attributes(message, sizeof(*route), parts, ARRAY_SIZE(parts));
-	*ret_ifindex = 0;
-	rtnetlink_copy(parts[RTA_OIF], ret_ifindex, sizeof(*ret_ifindex));
+	*(unsigned *)ret_ifindex = 0;
+	rtnetlink_copy(parts[RTA_OIF], ret_ifindex, sizeof(unsigned));
 	return route->rtm_type;
+}
+
+static void add_attribute(struct rtnetlink_route_request *request, unsigned short type,
+	const void *value, size_t size)
+{
+	struct rtattr *attribute = (struct rtattr *)((char *)request +
+						     NLMSG_ALIGN(request->header.nlmsg_len));
+
+	attribute->rta_type = type;
+	attribute->rta_len = (unsigned short)RTA_LENGTH(size);
+	memcpy(RTA_DATA(attribute), value, size);
+	request->header.nlmsg_len += (uint32_t)RTA_SPACE(size);
+}
+
+/* Returns the number of its bits. */
+static unsigned char add_address(
+	struct rtnetlink_route_request *request, unsigned short type, const struct address *address)
+{
+	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
+
+	add_attribute(request, type, &address->v4, size);
+	return (unsigned char)(8 * size);
 }
 
 void rtnetlink_route_request(
 	const struct address *address, unsigned flags, struct rtnetlink_route_request *ret)
 {
-	size_t size = address->family == AF_INET ? sizeof(address->v4) : sizeof(address->v6);
-
 	*ret = (struct rtnetlink_route_request){
-		.header = {.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(ret->route)) +
-						   RTA_LENGTH(size)),
+		.header = {.nlmsg_len = NLMSG_LENGTH(sizeof(ret->route)),
 			.nlmsg_type = RTM_GETROUTE,
 			.nlmsg_flags = NLM_F_REQUEST},
-		.route = {.rtm_family = (unsigned char)address->family,
-			.rtm_dst_len = (unsigned char)(8 * size),
-			.rtm_flags = flags},
-		.destination = {.rta_type = RTA_DST, .rta_len = (unsigned short)RTA_LENGTH(size)}};
-	memcpy(&ret->bytes, &address->v4, size);
+		.route = {.rtm_family = (unsigned char)address->family, .rtm_flags = flags}};
+	ret->route.rtm_dst_len = add_address(ret, RTA_DST, address);
+}
+
+void rtnetlink_route_from(struct rtnetlink_route_request *request, const struct address *source)
+{
+	request->route.rtm_src_len = add_address(request, RTA_SRC, source);
+}
+
+void rtnetlink_route_interface(
+	struct rtnetlink_route_request *request, unsigned short type, unsigned ifindex)
+{
+	add_attribute(request, type, &ifindex, sizeof(ifindex));
+}
+
+int rtnetlink_route_ask(
+	const struct rtnetlink_route_request *request, rtnetlink_item *item, void *argument)
+{
+	_Alignas(struct nlmsghdr) char answer[4096];
+	int r = ask(&request->header, answer, sizeof(answer));
+
+	return r < 0 ? r : item(argument, (const void *)answer);
 }
 
 int rtnetlink_route(const struct address *address, unsigned *ret_ifindex)
 {
-	_Alignas(struct nlmsghdr) char answer[4096];
 	struct rtnetlink_route_request request;
-	int r;
 
 	rtnetlink_route_request(address, 0, &request);
-	r = ask(&request.header, answer, sizeof(answer));
-	return r < 0 ? r : read_route((const void *)answer, ret_ifindex);
+	return rtnetlink_route_ask(&request, read_route, ret_ifindex);
 }
 
 int rtnetlink_route_type(const struct address *address)

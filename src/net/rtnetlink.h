@@ -18,19 +18,30 @@ typedef int rtnetlink_item(void *argument, const struct nlmsghdr *message);
  */
 int rtnetlink_dump(int type, rtnetlink_item *item, void (*restart)(void *argument), void *argument);
 
-/* Has the kernel describe one link to item. Returns what that does, or a negative errno. */
-int rtnetlink_link(unsigned ifindex, rtnetlink_item *item, void *argument);
+/* Has the kernel describe one link to item, with a filter such as RTEXT_FILTER_SKIP_STATS. Returns
+ * what that does, or a negative errno. */
+int rtnetlink_link(unsigned ifindex, uint32_t filter, rtnetlink_item *item, void *argument);
 
 /* A question for the kernel's route to an address, with flags such as RTM_F_FIB_MATCH. */
 struct rtnetlink_route_request {
 	struct nlmsghdr header;
 	struct rtmsg route;
-	struct rtattr destination;
-	struct in6_addr bytes;
+	_Alignas(struct rtattr) char attributes[2 * RTA_SPACE(sizeof(struct in6_addr)) +
+						RTA_SPACE(sizeof(unsigned))];
 };
 
 void rtnetlink_route_request(
 	const struct address *address, unsigned flags, struct rtnetlink_route_request *ret);
+
+/* Add to it: where the datagram comes from, and an interface, as RTA_IIF or RTA_OIF. Each once. */
+void rtnetlink_route_from(struct rtnetlink_route_request *request, const struct address *source);
+void rtnetlink_route_interface(
+	struct rtnetlink_route_request *request, unsigned short type, unsigned ifindex);
+
+/* Has the kernel answer it to item. Returns what that does, or a negative errno. -EAGAIN where it
+ * leaves the answer to a daemon that routes multicast. */
+int rtnetlink_route_ask(
+	const struct rtnetlink_route_request *request, rtnetlink_item *item, void *argument);
 
 /* The type of the kernel's route to an address, such as RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST or
  * RTN_UNICAST; or a negative errno. *ret_ifindex is its interface, lo for RTN_LOCAL; 0: it has

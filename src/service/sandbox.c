@@ -13,7 +13,6 @@
 #include "base/io.h"
 
 #define UNITS "/run/systemd/system" /* systemd makes it */
-#define READ_CHUNK 4096
 
 /* How long a program of systemd's may take: longer than TimeoutStopSec= of the unit. For a start
  * there is TimeoutStartSec=. */
@@ -34,26 +33,6 @@
 	"StandardError=truncate:%s/err\n"
 
 /* ---- Other programs ---- */
-
-static int read_all(int fd, struct text *text)
-{
-	ssize_t n = 1;
-
-	while (n > 0) {
-		char *room = text_reserve(text, READ_CHUNK);
-
-		if (!room)
-			return -ENOMEM;
-		n = read(fd, room, READ_CHUNK);
-		if (n < 0 && errno == EINTR)
-			n = 1;
-		else if (n < 0)
-			return -errno;
-		else
-			text->length += (size_t)n;
-	}
-	return 0;
-}
 
 /* Holds what would end this process until it has removed what it made: these signals, where they
  * are not ignored. Returns a descriptor that is readable then, or -1. */
@@ -105,7 +84,7 @@ static int run_until(const char *const *arguments, int signals, int timeout_ms, 
 	close(ends[1]);
 	if (r >= 0) {
 		await(ends[0], signals, timeout_ms, pid);
-		r = read_all(ends[0], output);
+		r = read_all(ends[0], SIZE_MAX, output);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 	}
@@ -311,7 +290,7 @@ static void append_file(const struct sandbox *sandbox, const char *name, struct 
 	snprintf(path, sizeof(path), "%s/%s", sandbox->directory, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
-		read_all(fd, text);
+		read_all(fd, SIZE_MAX, text);
 	unlink(path);
 }
 

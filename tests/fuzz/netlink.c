@@ -3,6 +3,8 @@
 #include <sanitizer/asan_interface.h>
 #include <sys/socket.h>
 
+#include "ctl/doctor/link.h"
+#include "ctl/doctor/route.h"
 #include "fuzz.h"
 #include "net/interface.h"
 #include "net/reverse_path.h"
@@ -115,6 +117,35 @@ static void try_paths(const uint8_t *data, size_t size)
 	reverse_path_free(paths);
 }
 
+static bool is_string(const char *string, size_t size)
+{
+	return memchr(string, '\0', size);
+}
+
+/* What mcastctl asks to find why nothing arrives. */
+static void try_doctor(const uint8_t *data, size_t size)
+{
+	static struct interface interfaces[] = {{.name = "eth0", .index = 2}, {"br0", .index = 3}};
+	static const struct interface_list list = {.items = interfaces, .count = 2};
+	struct address group = {.family = AF_INET, .v4.s_addr = htonl(0xef010101)};
+	struct route route;
+	struct link link;
+	char name[IF_NAMESIZE];
+
+	answers = (struct input){data, size};
+	if (link_read("eth0", &list, &link) == 0)
+		CHECK(is_string(link.name, sizeof(link.name)) &&
+			is_string(link.kind, sizeof(link.kind)) &&
+			is_string(link.master_kind, sizeof(link.master_kind)));
+	answers = (struct input){data, size};
+	CHECK(!link_find_vlan("lo", 77, name) || is_string(name, sizeof(name)));
+	answers = (struct input){data, size};
+	route_verdict(&group, &group, 2);
+	answers = (struct input){data, size};
+	route_find(&group, 2, &route);
+	CHECK(route.exists == !route.error && is_string(route.interface, IF_NAMESIZE));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct address address = {.family = AF_INET, .v4.s_addr = htonl(0xc0000201)};
@@ -126,5 +157,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	answers = (struct input){data, size};
 	rtnetlink_route_name(&address, name);
 	try_paths(data, size);
+	try_doctor(data, size);
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/address.h"
+
 enum firewall_hook {
 	HOOK_INGRESS,
 	HOOK_PREROUTING,
@@ -18,7 +20,7 @@ enum firewall_hook {
 	HOOK_FORWARD
 };
 
-/* A base chain that may drop: of type filter, by its policy or by rules. */
+/* A base chain of type filter or route: it may drop, by its policy or by rules. */
 struct firewall_chain {
 	char family[8]; /* as nft(8) says it: "ip", "ip6", "inet", "netdev", "bridge" */
 	char table[64], name[64];
@@ -26,33 +28,44 @@ struct firewall_chain {
 	enum firewall_hook hook;
 	int priority;
 	bool drops_by_policy;
-	size_t dropping_rules; /* that end in drop or reject, also in chains that it jumps to */
+	size_t dropping_rules; /* that end in drop, reject or queue, also in chains that it jumps
+				  to; and verdict maps, which may have such verdicts */
 	uint64_t policy_drops; /* not counted by the kernel without a counter: 0 */
 	bool is_iptables; /* iptables-nft made it: iptables(8) is the way to change it */
 };
 
-/* A rule that drops, with a counter. */
+/* A rule that drops, with a counter of what it drops: nothing that may not match is behind it. It
+ * is here once for each base chain that leads there. */
 struct firewall_rule {
-	size_t chain; /* index of the base chain that leads there */
+	size_t chain; /* index of that base chain */
 	char table_chain[64]; /* the chain that it stands in */
 	uint64_t handle;
 	uint64_t packets; /* counted so far */
 };
 
+/* How chains lead to others. */
+struct firewall_graph;
+
 struct firewall {
 	bool is_readable;
+	bool is_cut; /* there are more rules than are read (FIREWALL_BYTES_MAX) */
 	struct firewall_chain *chains;
 	size_t chain_count;
 	struct firewall_rule *rules;
 	size_t rule_count;
 	bool has_legacy; /* tables of iptables-legacy or ip6tables-legacy */
+	struct firewall_graph *graph; /* until firewall_resolve() */
 };
 
-/* The pure part: takes the messages of the two dumps. Return 0 or -ENOMEM; what is not understood
- * is left out. */
+/* Of each of the two dumps, in bytes: some 16,000 rules. */
+#define FIREWALL_BYTES_MAX (4 * 1024 * 1024)
+
+/* The pure part: takes the messages of the two dumps; then firewall_resolve() finds out which rules
+ * a base chain leads to. Return 0 or -ENOMEM; what is not understood is left out. */
 struct nlmsghdr;
 int firewall_take_chain(struct firewall *firewall, const struct nlmsghdr *message);
 int firewall_take_rule(struct firewall *firewall, const struct nlmsghdr *message);
+int firewall_resolve(struct firewall *firewall);
 
 /* Never fails: without the privilege or nf_tables, is_readable is false. To be freed with
  * firewall_clear(). */
@@ -63,3 +76,12 @@ void firewall_clear(struct firewall *firewall);
  * how much its counter grew. */
 const struct firewall_rule *firewall_grown(const struct firewall *before,
 	const struct firewall *after, enum firewall_hook hook, uint64_t *ret_packets);
+
+/* The command that has a chain let through what goes to a group and port; and that for IGMP or MLD,
+ * as the family says. For a shell: names are quoted where they need it. Empty where a chain of this
+ * family never sees it, or where there is no room. */
+#define FIREWALL_COMMAND_MAX 512
+void firewall_accept_command(const struct firewall_chain *chain, const struct address *group,
+	uint16_t port, char *ret, size_t size);
+void firewall_accept_reports_command(
+	const struct firewall_chain *chain, sa_family_t family, char *ret, size_t size);

@@ -15,6 +15,7 @@ enum route_verdict {
 	VERDICT_UNKNOWN, /* the kernel gave no answer; always for IPv6, which does not check */
 };
 
+/* Where a program of this host routes multicast, it hears of the question as of a datagram. */
 enum route_verdict route_verdict(
 	const struct address *group, const struct address *source, unsigned ifindex);
 

@@ -19,15 +19,20 @@ struct wire;
 struct wire_sender {
 	struct address address;
 	uint16_t port;
-	uint64_t datagrams;
 	uint8_t ttl; /* the least that was seen */
+	uint64_t datagrams;
 };
 
-/* What was seen of one group on one interface. */
+/* What was seen of one group on one interface. A frame of a bridge, bond or macvlan is seen twice:
+ * on the port or the link below, and on br0. One with a VLAN tag is seen with it on the link below,
+ * where it is tagged and not in, and then without it on the VLAN interface. Of a packet that the
+ * link's segmentation offload has put together from several, one is counted. */
 struct wire_seen {
-	uint64_t in; /* datagrams (or first fragments) for its port, without a VLAN tag that has no
-			interface here */
-	uint64_t from_here; /* sent by this host on the interface, to group and port */
+	uint64_t in; /* datagrams (or first fragments) for its port, without a VLAN tag. Not those
+			that this host has sent, even if it receives them itself: the kernel loops
+			them without a device. On lo they are both in and from_here. */
+	uint64_t from_here; /* sent by this host on the interface, to group and port; with a
+			       firewall in OUTPUT, those that passed it */
 	uint64_t other_port; /* in, to other ports */
 	uint16_t other_ports[WIRE_PORTS_MAX]; /* some of them, ascending */
 	size_t other_port_count;
@@ -35,23 +40,26 @@ struct wire_seen {
 	size_t sender_count;
 	uint64_t tagged; /* in, with a VLAN tag */
 	uint16_t vlan; /* one of these */
-	uint64_t bad_ip_checksums, bad_udp_checksums, bad_lengths;
+	uint64_t bad_ip_checksums, bad_lengths; /* of in */
+	uint64_t bad_udp_checksums; /* of in, where they were checked: of the first 10,000 frames of
+				       the look, and then of each sixteenth */
 	uint64_t first_fragments, later_fragments; /* in */
-	uint64_t incomplete; /* datagrams of which fragments were missing after a second, or at the
-				end of the look */
+	uint64_t incomplete; /* datagrams of which fragments were missing a tenth of a second after
+				the last one */
 	size_t largest; /* IP packet in, in bytes */
 	uint8_t ttl_min, ttl_max; /* of in; 0: nothing came */
 	uint64_t collisions; /* in: other groups on the same MAC address */
 	struct address collision; /* one of these */
-	uint64_t reports_out; /* of the group, by this host */
+	uint64_t reports_out; /* of the group, by this host; leaves are none */
 	bool reports_with_sources; /* one of them names sources */
 	uint8_t report_version; /* of the last; 0: none */
 	struct address report_source; /* of the last */
 	uint64_t queries; /* that ask for this group or all, on the interface */
 	struct address querier;
 	uint8_t query_version;
-	uint64_t duplicates; /* in: the same sender, identification and payload within the look had
-				come in on another interface */
+	uint64_t duplicates; /* in: the same sender and payload had come in on another interface,
+				within the last second; also from a port to its bridge. The caller
+				asks for interfaces with memberships. */
 	char duplicate_of[IF_NAMESIZE]; /* that interface */
 };
 
@@ -80,6 +88,6 @@ const struct wire_seen *wire_seen(struct wire *wire, size_t group, unsigned ifin
  * none. */
 unsigned wire_elsewhere(struct wire *wire, size_t group, unsigned ifindex);
 
-/* Frames that the kernel dropped before they could be looked at: what was not seen may have been
+/* Frames that the kernel dropped before they could be counted: what was not seen may have been
  * there. */
 uint64_t wire_missed(struct wire *wire);

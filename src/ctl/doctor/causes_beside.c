@@ -1,0 +1,262 @@
+/* What is received all the same, and notes that need no traffic. */
+#include <string.h>
+
+#include "ctl/doctor/rows.h"
+#include "ctl/doctor/signs.h"
+
+/* How long a querier may be silent: RFC 3376, 8.2. */
+#define QUERY_INTERVAL_NS (125ull * 1000000000)
+
+static int forced_version(const struct evidence *e)
+{
+	return is_v4(e) ? e->link.sysctl.force_igmp_version : e->link.sysctl.force_mld_version;
+}
+
+enum certainty is_forced_version(const struct evidence *e)
+{
+	int version = forced_version(e);
+
+	return !e->is_elsewhere && e->group->sources.count && version &&
+			       version < (is_v4(e) ? 3 : 2)
+		       ? CERTAINTY_CERTAIN
+		       : CERTAINTY_NO;
+}
+
+void tell_forced_version(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"%s version %d is forced on %s, which cannot report sources: routers and "
+		"switches do not learn of them",
+		is_v4(e) ? "IGMP" : "MLD", forced_version(e), e->link.name);
+	finding_number(f, is_v4(e) ? "force_igmp_version" : "force_mld_version",
+		(uint64_t)forced_version(e));
+	if (e->wire && e->wire->report_version)
+		finding_number(f, "version of our report", e->wire->report_version);
+}
+
+void fix_forced_version(const struct evidence *e, struct finding *f)
+{
+	const char *family = is_v4(e) ? "ipv4" : "ipv6";
+	const char *key = is_v4(e) ? "force_igmp_version" : "force_mld_version";
+
+	finding_fix(f, "sysctl -w net.%s.conf.all.%s=0 net.%s.conf.%s.%s=0", family, key, family,
+		e->link.name, key);
+}
+
+enum certainty is_same_network_twice(const struct evidence *e)
+{
+	return e->twin ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+void tell_same_network_twice(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "%s and %s are on one network: each datagram comes twice",
+		e->subject->interface, e->twin);
+	finding_string(f, "the same on", e->twin);
+	if (e->wire)
+		finding_number(f, "twice on the wire", e->wire->duplicates);
+	tell_counts(e, f);
+}
+
+void fix_same_network_twice(const struct evidence *e, struct finding *f)
+{
+	fix_interface(e, f, e->subject->interface);
+	if (e->is_daemon)
+		finding_fix(f, "# or, to have both and one copy: duplicates = \"drop\";");
+}
+
+enum certainty is_mac_collision(const struct evidence *e)
+{
+	return e->wire && e->wire->collisions ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+void tell_mac_collision(const struct evidence *e, struct finding *f)
+{
+	char other[INET6_ADDRSTRLEN];
+
+	finding_say(f,
+		"the group %s has the same MAC address, so that this host gets its frames, "
+		"too, and drops them",
+		show_address(&e->wire->collision, other));
+	finding_number(f, "frames of other groups", e->wire->collisions);
+	finding_string(f, "other group", other);
+}
+
+void fix_mac_collision(const struct evidence *e, struct finding *f)
+{
+	fix_key(e, f,
+		is_v4(e) ? "address: another, as 32 groups share each MAC address"
+			 : "address: another, with other last 32 bits");
+}
+
+/* ---- Handlers ---- */
+
+enum certainty is_all_filtered(const struct evidence *e)
+{
+	const struct evidence_handlers *h = &e->handlers;
+
+	if (!e->received || !h->count || !h->received || h->filtered < h->received)
+		return CERTAINTY_NO;
+	return h->is_shared ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
+}
+
+void tell_all_filtered(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"the group receives, and the filters of its handlers let nothing through: "
+		"%s",
+		e->handlers.name);
+	finding_number(f, "received by handlers", e->handlers.received);
+	finding_number(f, "filtered", e->handlers.filtered);
+}
+
+void fix_all_filtered(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "# in the handler %s: change or remove filter", e->handlers.name);
+	finding_fix(f, "systemctl reload mcastd");
+}
+
+enum certainty is_handler_drops(const struct evidence *e)
+{
+	const struct evidence_handlers *h = &e->handlers;
+
+	if (!e->received || !h->count || !h->dropped)
+		return CERTAINTY_NO;
+	return h->is_shared ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
+}
+
+void tell_handler_drops(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "the group receives, and the handler %s drops", e->handlers.name);
+	finding_number(f, "received by handlers", e->handlers.received);
+	finding_number(f, "dropped by handlers", e->handlers.dropped);
+}
+
+void fix_handler_drops(const struct evidence *e, struct finding *f)
+{
+	(void)e;
+	finding_fix(f, "mcastctl handlers");
+}
+
+/* ---- Notes ---- */
+
+static bool has_prefix(const struct evidence *e, const char *string)
+{
+	struct prefix prefix;
+
+	return prefix_parse(string, &prefix) == 0 && prefix_contains(&prefix, &e->group->address);
+}
+
+enum certainty is_ssm_without_sources(const struct evidence *e)
+{
+	const struct address *address = &e->group->address;
+	bool is_ssm = has_prefix(e, "232.0.0.0/8") ||
+		      (address->family == AF_INET6 && address->v6.s6_addr[0] == 0xff &&
+			      address->v6.s6_addr[1] >> 4 == 3 && !address->v6.s6_addr[2] &&
+			      !address->v6.s6_addr[3]);
+
+	return is_ssm && !e->group->sources.count && !e->group->hides_sources ? CERTAINTY_CERTAIN
+									      : CERTAINTY_NO;
+}
+
+void tell_ssm_without_sources(const struct evidence *e, struct finding *f)
+{
+	char group[INET6_ADDRSTRLEN];
+
+	finding_say(f,
+		"%s is for source-specific multicast, and no source is named: routers do "
+		"not forward it to us",
+		show_address(&e->group->address, group));
+	finding_number(f, "sources", 0);
+}
+
+void fix_ssm_without_sources(const struct evidence *e, struct finding *f)
+{
+	fix_key(e, f, "sources = [\"SENDER\"];");
+}
+
+enum certainty is_local_block(const struct evidence *e)
+{
+	return has_prefix(e, "224.0.0.0/24") ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+void tell_local_block(const struct evidence *e, struct finding *f)
+{
+	char group[INET6_ADDRSTRLEN];
+
+	finding_say(f,
+		"%s is of the local control block: no router forwards it, switches send it "
+		"to all ports, and it is never reported",
+		show_address(&e->group->address, group));
+	finding_string(f, "address", group);
+}
+
+void fix_local_block(const struct evidence *e, struct finding *f)
+{
+	fix_key(e, f, "address: one of 239.0.0.0/8");
+}
+
+enum certainty is_shared_mac(const struct evidence *e)
+{
+	return e->same_mac ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+void tell_shared_mac(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"the group %s has the same MAC address: switches send both to whoever wants "
+		"one",
+		e->same_mac);
+	finding_string(f, "other group", e->same_mac);
+}
+
+void fix_shared_mac(const struct evidence *e, struct finding *f)
+{
+	fix_mac_collision(e, f);
+}
+
+/* Of senders that were seen, or of our own. */
+static bool comes_with_ttl_one(const struct evidence *e)
+{
+	return e->wire && e->wire->ttl_max == 1 && e->wire->in;
+}
+
+enum certainty is_ttl_one(const struct evidence *e)
+{
+	return comes_with_ttl_one(e) || (e->sending.is_meant && e->sending.ttl == 1)
+		       ? CERTAINTY_CERTAIN
+		       : CERTAINTY_NO;
+}
+
+void tell_ttl_one(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "%s with a TTL of 1: no router forwards it",
+		comes_with_ttl_one(e) ? "it comes" : "it is sent");
+	finding_number(f, "TTL", 1);
+}
+
+void fix_ttl_one(const struct evidence *e, struct finding *f)
+{
+	fix_key(e, f, "ttl = 16;   # at the sender, where receivers are behind routers");
+}
+
+enum certainty is_no_querier(const struct evidence *e)
+{
+	return e->wire && !e->wire->queries && e->listened_ns > QUERY_INTERVAL_NS
+		       ? CERTAINTY_CERTAIN
+		       : CERTAINTY_NO;
+}
+
+void tell_no_querier(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"nobody has asked for groups: switches that snoop forget this host after 260 "
+		"s");
+	finding_number(f, "seconds", e->listened_ns / 1000000000);
+	finding_number(f, "queries heard", 0);
+}
+
+void fix_no_querier(const struct evidence *e, struct finding *f)
+{
+	fix_switch_forgot(e, f);
+}

@@ -1,0 +1,491 @@
+/* What is lost between the wire and the socket. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "ctl/doctor/rows.h"
+#include "ctl/doctor/signs.h"
+
+/* ---- The way back ---- */
+
+enum certainty is_rp_filter(const struct evidence *e)
+{
+	const struct evidence_sender *refused = find_refused(e);
+
+	if (!refused)
+		return CERTAINTY_NO;
+	/* With the wire it is known whether that sender sends at all. */
+	if (e->wire)
+		return refused->datagrams ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+	if (!is_missed(e))
+		return CERTAINTY_NO;
+	return e->growth[COUNTER_REVERSE_PATH] || e->group->sources.count == 1 ? CERTAINTY_CERTAIN
+									       : CERTAINTY_LIKELY;
+}
+
+void tell_rp_filter(const struct evidence *e, struct finding *f)
+{
+	const struct evidence_sender *refused = find_refused(e);
+	char source[INET6_ADDRSTRLEN], group[INET6_ADDRSTRLEN];
+
+	show_address(&refused->address, source);
+	show_address(&e->group->address, group);
+	if (refused->back.exists)
+		finding_say(f,
+			"reverse path filter: the way back to %s is by %s, not by %s, and "
+			"rp_filter is %d",
+			source, refused->back.interface, e->link.name, e->link.sysctl.rp_filter);
+	else
+		finding_say(f,
+			"reverse path filter: there is no way back to %s, and rp_filter is "
+			"%d",
+			source, e->link.sysctl.rp_filter);
+	finding_string(f, "the kernel refuses", source);
+	finding_number(f, "rp_filter", (uint64_t)e->link.sysctl.rp_filter);
+	finding_growth(f, e, COUNTER_REVERSE_PATH);
+	tell_counts(e, f);
+}
+
+/* The larger of the two values counts. Loose (2) is enough where there is any route. */
+static void fix_sysctl(const struct evidence *e, struct finding *f, int value)
+{
+	const char *name = e->link.name;
+
+	if (value < e->rp_filter_all)
+		finding_fix(f,
+			"sysctl -w net.ipv4.conf.all.rp_filter=%d net.ipv4.conf.%s.rp_filter=%d",
+			value, name, value);
+	else
+		finding_fix(f, "sysctl -w net.ipv4.conf.%s.rp_filter=%d", name, value);
+}
+
+void fix_rp_filter(const struct evidence *e, struct finding *f)
+{
+	const struct evidence_sender *refused = find_refused(e);
+	char source[INET6_ADDRSTRLEN];
+
+	show_address(&refused->address, source);
+	fix_sysctl(e, f, refused->back.exists ? 2 : 0);
+	finding_fix(f, "# or: ip route add %s/32 dev %s", source, e->link.name);
+}
+
+enum certainty is_rp_filter_counted(const struct evidence *e)
+{
+	return is_v4(e) && is_blind(e) && e->growth[COUNTER_REVERSE_PATH] &&
+			       e->link.sysctl.rp_filter
+		       ? CERTAINTY_LIKELY
+		       : CERTAINTY_NO;
+}
+
+void tell_rp_filter_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"reverse path filter: the kernel has refused datagrams whose way back is "
+		"not by the interface that they came in on, and rp_filter of %s is %d",
+		e->link.name, e->link.sysctl.rp_filter);
+	finding_number(f, "rp_filter", (uint64_t)e->link.sysctl.rp_filter);
+	finding_growth(f, e, COUNTER_REVERSE_PATH);
+}
+
+void fix_rp_filter_counted(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "# with the sender's network: ip route add NETWORK dev %s", e->link.name);
+	fix_sysctl(e, f, 0);
+}
+
+/* ---- Drops at the socket ---- */
+
+enum certainty is_receive_buffer(const struct evidence *e)
+{
+	uint64_t full = dropped_for_room(e);
+
+	if (!e->dropped || (e->is_elsewhere ? 0 : !full))
+		return e->dropped && e->is_elsewhere ? CERTAINTY_LIKELY : CERTAINTY_NO;
+	return e->is_elsewhere || e->other_drops ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
+}
+
+void tell_receive_buffer(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "the socket's receive buffer was full");
+	if (e->subject->receive_buffer)
+		finding_number(f, "receive buffer in bytes", e->subject->receive_buffer);
+	finding_growth(f, e, COUNTER_BUFFER_FULL);
+	finding_growth(f, e, COUNTER_MEMORY);
+	tell_counts(e, f);
+}
+
+/* More than was granted, and what the kernel would grant. */
+void fix_receive_buffer(const struct evidence *e, struct finding *f)
+{
+	uint64_t wanted = e->subject->receive_buffer * 4;
+
+	if (wanted < 4 << 20)
+		wanted = 4 << 20;
+	if (!e->is_elsewhere && e->link.receive_buffer_max < wanted)
+		finding_fix(f, "sysctl -w net.core.rmem_max=%" PRIu64, wanted);
+	fix_key(e, f, "receive_buffer = \"%" PRIu64 "M\";", wanted >> 20);
+}
+
+enum certainty is_service_firewall(const struct evidence *e)
+{
+	uint64_t policy = e->dropped - dropped_for_room(e);
+	bool is_full = e->growth[COUNTER_BUFFER_FULL] || e->growth[COUNTER_MEMORY];
+
+	if (e->is_elsewhere || policy <= e->growth[COUNTER_UDP_CHECKSUM])
+		return CERTAINTY_NO;
+	return !is_full || !e->other_drops ? CERTAINTY_CERTAIN : CERTAINTY_LIKELY;
+}
+
+void tell_service_firewall(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"a BPF program at the %s or at the socket drops it, not a full buffer: "
+		"systemd's IPAddressDeny= works like that",
+		e->is_daemon ? "service's cgroup" : "cgroup");
+	finding_growth(f, e, COUNTER_UDP_ERRORS);
+	finding_number(f, "of them for a full buffer", dropped_for_room(e));
+	tell_counts(e, f);
+}
+
+void fix_service_firewall(const struct evidence *e, struct finding *f)
+{
+	if (!e->is_daemon) {
+		finding_fix(f, "systemctl show -p IPAddressDeny -p IPAddressAllow UNIT");
+		return;
+	}
+	finding_fix(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");
+	finding_fix(f, "systemctl set-property --runtime mcastd IPAddressAllow=any");
+}
+
+/* ---- Damaged ---- */
+
+static enum certainty is_damaged(const struct evidence *e, uint64_t count)
+{
+	if (!e->wire || !count || e->is_elsewhere)
+		return CERTAINTY_NO;
+	return is_missed(e) || is_many(count, e->wire->in) ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+static enum certainty is_counted(const struct evidence *e, uint64_t count)
+{
+	return is_blind(e) && count ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+enum certainty is_bad_udp_checksum(const struct evidence *e)
+{
+	return is_damaged(e, e->wire ? e->wire->bad_udp_checksums : 0);
+}
+
+static const char *first_sender(const struct evidence *e, char buffer[static INET6_ADDRSTRLEN])
+{
+	return e->sender_count ? show_address(&e->senders[0].address, buffer) : "the sender";
+}
+
+void tell_bad_udp_checksum(const struct evidence *e, struct finding *f)
+{
+	char sender[INET6_ADDRSTRLEN];
+
+	finding_say(f, "the UDP checksum of what %s sends is wrong", first_sender(e, sender));
+	finding_number(f, "with a wrong UDP checksum", e->wire->bad_udp_checksums);
+	finding_growth(f, e, COUNTER_UDP_CHECKSUM);
+	tell_counts(e, f);
+}
+
+void fix_bad_udp_checksum(const struct evidence *e, struct finding *f)
+{
+	char sender[INET6_ADDRSTRLEN];
+
+	finding_fix(f, "# on %s: ethtool -K NAME tx off", first_sender(e, sender));
+}
+
+enum certainty is_udp_checksum_counted(const struct evidence *e)
+{
+	return is_counted(e, e->growth[COUNTER_UDP_CHECKSUM]);
+}
+
+void tell_udp_checksum_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "datagrams with a wrong UDP checksum came in");
+	finding_growth(f, e, COUNTER_UDP_CHECKSUM);
+}
+
+void fix_udp_checksum_counted(const struct evidence *e, struct finding *f)
+{
+	fix_bad_udp_checksum(e, f);
+}
+
+enum certainty is_bad_ip_checksum(const struct evidence *e)
+{
+	return is_damaged(e, e->wire ? e->wire->bad_ip_checksums : 0);
+}
+
+void tell_bad_ip_checksum(const struct evidence *e, struct finding *f)
+{
+	char sender[INET6_ADDRSTRLEN];
+
+	finding_say(f, "the checksum of the IP header of what %s sends is wrong",
+		first_sender(e, sender));
+	finding_number(f, "with a wrong IP checksum", e->wire->bad_ip_checksums);
+	finding_growth(f, e, COUNTER_IP_CHECKSUM);
+	tell_counts(e, f);
+}
+
+void fix_bad_ip_checksum(const struct evidence *e, struct finding *f)
+{
+	fix_bad_udp_checksum(e, f);
+}
+
+enum certainty is_ip_checksum_counted(const struct evidence *e)
+{
+	return is_counted(e, e->growth[COUNTER_IP_CHECKSUM]);
+}
+
+void tell_ip_checksum_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "packets with a wrong checksum of the IP header came in");
+	finding_growth(f, e, COUNTER_IP_CHECKSUM);
+	finding_growth(f, e, COUNTER_IP_HEADER);
+}
+
+void fix_ip_checksum_counted(const struct evidence *e, struct finding *f)
+{
+	fix_bad_udp_checksum(e, f);
+}
+
+enum certainty is_bad_length(const struct evidence *e)
+{
+	return is_damaged(e, e->wire ? e->wire->bad_lengths : 0);
+}
+
+void tell_bad_length(const struct evidence *e, struct finding *f)
+{
+	char sender[INET6_ADDRSTRLEN];
+
+	finding_say(f, "the headers of what %s sends claim more bytes than there are",
+		first_sender(e, sender));
+	finding_number(f, "with a wrong length", e->wire->bad_lengths);
+	finding_growth(f, e, COUNTER_UDP_ERRORS);
+	finding_growth(f, e, COUNTER_TRUNCATED);
+	tell_counts(e, f);
+}
+
+void fix_bad_length(const struct evidence *e, struct finding *f)
+{
+	char sender[INET6_ADDRSTRLEN];
+
+	finding_fix(f, "# the program on %s, or a device between, makes broken headers",
+		first_sender(e, sender));
+}
+
+/* A short UDP packet is an error like any other, so it is what is left. */
+enum certainty is_length_counted(const struct evidence *e)
+{
+	uint64_t errors = e->growth[COUNTER_UDP_ERRORS];
+	uint64_t others = e->growth[COUNTER_UDP_CHECKSUM] + e->growth[COUNTER_BUFFER_FULL] +
+			  e->growth[COUNTER_MEMORY] + e->other_drops;
+
+	return is_counted(e, e->growth[COUNTER_TRUNCATED] + (errors > others));
+}
+
+void tell_length_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "datagrams whose headers claim more bytes than there are came in");
+	finding_growth(f, e, COUNTER_UDP_ERRORS);
+	finding_growth(f, e, COUNTER_TRUNCATED);
+}
+
+void fix_length_counted(const struct evidence *e, struct finding *f)
+{
+	fix_bad_length(e, f);
+}
+
+/* ---- Fragments ---- */
+
+enum certainty is_fragments_missing(const struct evidence *e)
+{
+	return is_damaged(e, e->wire ? e->wire->incomplete : 0);
+}
+
+void tell_fragments_missing(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "the datagrams come in fragments, and not all of them arrive");
+	finding_number(f, "first fragments", e->wire->first_fragments);
+	finding_number(f, "later fragments", e->wire->later_fragments);
+	finding_number(f, "incomplete datagrams", e->wire->incomplete);
+	finding_growth(f, e, COUNTER_FRAGMENTS);
+	tell_counts(e, f);
+}
+
+void fix_fragments_missing(const struct evidence *e, struct finding *f)
+{
+	unsigned headers = is_v4(e) ? 28 : 48;
+
+	if (e->link.mtu > headers)
+		finding_fix(
+			f, "# at the sender: a payload of %u bytes at most", e->link.mtu - headers);
+}
+
+enum certainty is_fragments_counted(const struct evidence *e)
+{
+	uint64_t fragments = e->growth[COUNTER_FRAGMENTS];
+
+	return is_counted(e, e->growth[COUNTER_REASSEMBLY_FAILED] +
+				     (fragments && !e->growth[COUNTER_REASSEMBLED]));
+}
+
+void tell_fragments_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "fragments came in that do not make whole datagrams");
+	finding_growth(f, e, COUNTER_FRAGMENTS);
+	finding_growth(f, e, COUNTER_REASSEMBLED);
+	finding_growth(f, e, COUNTER_REASSEMBLY_FAILED);
+}
+
+void fix_fragments_counted(const struct evidence *e, struct finding *f)
+{
+	fix_fragments_missing(e, f);
+}
+
+/* ---- Another socket ---- */
+
+/* Somebody on this host has read at least as many. */
+static bool was_read_here(const struct evidence *e)
+{
+	uint64_t lost = missing(e), read = e->growth[COUNTER_UDP_RECEIVED];
+
+	return lost && read >= e->received + lost;
+}
+
+enum certainty is_shared_port(const struct evidence *e)
+{
+	return e->rivals && !e->is_elsewhere && was_read_here(e) ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+void tell_shared_port(const struct evidence *e, struct finding *f)
+{
+	finding_say(
+		f, "another socket on the same address and port gets them instead: %s", e->rival);
+	finding_number(f, "other sockets", e->rivals);
+	finding_growth(f, e, COUNTER_UDP_RECEIVED);
+	tell_counts(e, f);
+}
+
+void fix_shared_port(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ss -lunpe sport = %u", e->group->port);
+	finding_fix(f, "# end that program, or have it set SO_REUSEADDR and not SO_REUSEPORT");
+}
+
+enum certainty is_shared_port_counted(const struct evidence *e)
+{
+	return e->rivals && is_counted(e, e->growth[COUNTER_UDP_RECEIVED]) ? CERTAINTY_LIKELY
+									   : CERTAINTY_NO;
+}
+
+void tell_shared_port_counted(const struct evidence *e, struct finding *f)
+{
+	tell_shared_port(e, f);
+}
+
+void fix_shared_port_counted(const struct evidence *e, struct finding *f)
+{
+	fix_shared_port(e, f);
+}
+
+/* ---- The firewall ---- */
+
+enum certainty is_host_firewall(const struct evidence *e)
+{
+	uint64_t lost = e->is_elsewhere ? 0 : missing(e);
+
+	if (!lost || is_shared_port(e))
+		return CERTAINTY_NO;
+	/* Only a counter proves it: most hosts have chains that may drop something. */
+	if (e->grown_rule && e->grown_packets >= lost && lost >= SPARSE)
+		return CERTAINTY_CERTAIN;
+	return CERTAINTY_LIKELY;
+}
+
+static void tell_rule(struct finding *f, const struct firewall_chain *chain,
+	const struct firewall_rule *rule, uint64_t packets)
+{
+	finding_say(f, ": rule %" PRIu64 " of the chain %s in the table %s %s", rule->handle,
+		rule->table_chain, chain->family, chain->table);
+	finding_number(f, "packets that the rule dropped", packets);
+}
+
+static void tell_chain(const struct evidence *e, struct finding *f, bool out)
+{
+	const struct firewall_chain *chain = find_chain(e, out);
+
+	if (out ? e->grown_out_rule != NULL : e->grown_rule != NULL)
+		tell_rule(f, out ? e->grown_out_chain : e->grown_chain,
+			out ? e->grown_out_rule : e->grown_rule,
+			out ? e->grown_out_packets : e->grown_packets);
+	else if (chain)
+		finding_say(f, ": the chain %s in the table %s %s may drop it", chain->name,
+			chain->family, chain->table);
+	else if (e->firewall && e->firewall->has_legacy)
+		finding_say(f, ": there are rules of iptables-legacy");
+	else if (e->firewall)
+		finding_say(f, ", but no rule of nftables drops: maybe a filter of tc(8) or XDP");
+}
+
+void tell_host_firewall(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "a firewall of this host drops it");
+	tell_chain(e, f, false);
+	finding_growth(f, e, COUNTER_MULTICAST);
+	tell_counts(e, f);
+}
+
+void fix_host_firewall(const struct evidence *e, struct finding *f)
+{
+	fix_firewall(e, f, false);
+}
+
+/* More multicast got past the first hooks than anybody read, or nobody wanted. What is not UDP is
+ * among it, too, so some is nothing. */
+enum certainty is_firewall_counted(const struct evidence *e)
+{
+	uint64_t passed = e->growth[COUNTER_MULTICAST];
+	uint64_t known = e->growth[COUNTER_UDP_RECEIVED] + e->growth[COUNTER_IGNORED] +
+			 e->growth[COUNTER_UDP_ERRORS];
+
+	return is_blind(e) && passed > known + SPARSE ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+void tell_firewall_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "a firewall of this host drops multicast: more came in than reached any "
+		       "socket");
+	finding_growth(f, e, COUNTER_MULTICAST);
+	finding_growth(f, e, COUNTER_UDP_RECEIVED);
+}
+
+void fix_firewall_counted(const struct evidence *e, struct finding *f)
+{
+	char group[INET6_ADDRSTRLEN];
+
+	finding_fix(f, "nft insert rule inet filter input %s daddr %s udp dport %u accept",
+		is_v4(e) ? "ip" : "ip6", show_address(&e->group->address, group), e->group->port);
+}
+
+/* Our reports do not leave: told by the network's causes, fixed by the firewall's. */
+void fix_report_blocked(const struct evidence *e, struct finding *f)
+{
+	const struct firewall *firewall = e->firewall;
+	char command[FIREWALL_COMMAND_MAX];
+
+	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
+		if (!chain_may_drop(e, &firewall->chains[i], true))
+			continue;
+		firewall_accept_reports_command(
+			&firewall->chains[i], e->group->address.family, command, sizeof(command));
+		if (*command)
+			finding_fix(f, "%s", command);
+	}
+	if (!f->fixes.length && is_v4(e))
+		finding_fix(f, "iptables -I OUTPUT -p igmp -j ACCEPT");
+	else if (!f->fixes.length)
+		finding_fix(f, "ip6tables -I OUTPUT -p icmpv6 --icmpv6-type 143 -j ACCEPT");
+}

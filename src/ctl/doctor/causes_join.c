@@ -1,0 +1,286 @@
+/* What keeps a group from being joined, and interfaces that receive nothing as they are. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "ctl/doctor/rows.h"
+#include "ctl/doctor/signs.h"
+
+/* Of linux/if.h, which does not go together with net/if.h. */
+#define OPERSTATE_DOWN 2
+#define OPERSTATE_LOWER_DOWN 3
+
+static bool is_refused(const struct evidence *e)
+{
+	return e->subject->state != SUBJECT_JOINED;
+}
+
+static bool error_says(const struct evidence *e, const char *words)
+{
+	return e->subject->error && strstr(e->subject->error, words);
+}
+
+static enum certainty certain_if(bool condition)
+{
+	return condition ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+/* ---- The view ---- */
+
+enum certainty is_other_namespace(const struct evidence *e)
+{
+	return certain_if(e->is_elsewhere && !e->received);
+}
+
+void tell_other_namespace(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "mcastd is in another network namespace than this mcastctl: what is told "
+		       "here is only what mcastd itself counts");
+	finding_number(f, "mcastd's process", e->daemon_pid);
+	finding_number(f, "received", e->received);
+}
+
+void fix_other_namespace(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "sudo nsenter -t %u -n mcastctl doctor %s", e->daemon_pid, e->group->name);
+}
+
+/* ---- Cannot be joined ---- */
+
+enum certainty is_no_such_interface(const struct evidence *e)
+{
+	return certain_if(!e->is_elsewhere && !e->link.exists && is_refused(e));
+}
+
+void tell_no_such_interface(const struct evidence *e, struct finding *f)
+{
+	if (e->subject->error && strpbrk(e->subject->interface, "*?["))
+		finding_say(f, "%s: %s", e->subject->interface, e->subject->error);
+	else
+		finding_say(f, "this host has no interface %s now", e->subject->interface);
+	finding_string(f, "interface", e->subject->interface);
+}
+
+void fix_no_such_interface(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ip -br link");
+	fix_interface(e, f, "NAME");
+}
+
+enum certainty is_port_taken(const struct evidence *e)
+{
+	return certain_if(is_refused(e) &&
+			  (e->subject->error_number == -EADDRINUSE || error_says(e, "is held")));
+}
+
+void tell_port_taken(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "another program has port %u and does not share it", e->group->port);
+	if (*e->rival)
+		finding_say(f, ": %s", e->rival);
+	finding_number(f, "other sockets on the port", e->holders);
+	finding_string(f, "error", e->subject->error ? e->subject->error : "EADDRINUSE");
+}
+
+void fix_port_taken(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ss -lunp sport = %u", e->group->port);
+	finding_fix(f, "# end that program, or have it set SO_REUSEADDR before it binds");
+}
+
+enum certainty is_too_many_memberships(const struct evidence *e)
+{
+	int r = e->subject->error_number;
+
+	return certain_if(is_refused(e) &&
+			  (r == -ENOBUFS || r == -ENOMEM || error_says(e, "too many memberships") ||
+				  error_says(e, "sources a group") || error_says(e, "optmem_max")));
+}
+
+void tell_too_many_memberships(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "a limit of the kernel on memberships or sources is reached");
+	finding_string(f, "error", e->subject->error ? e->subject->error : "ENOBUFS");
+	if (e->group->sources.count)
+		finding_number(f, "sources", e->group->sources.count);
+}
+
+void fix_too_many_memberships(const struct evidence *e, struct finding *f)
+{
+	if (error_says(e, "optmem_max"))
+		finding_fix(f, "sysctl -w net.core.optmem_max=1048576");
+	else if (e->group->sources.count)
+		finding_fix(f, "sysctl -w %s=%zu",
+			is_v4(e) ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf",
+			e->group->sources.count < 64 ? (size_t)64 : e->group->sources.count);
+	else
+		finding_fix(f, "sysctl -w net.ipv4.igmp_max_memberships=1000");
+}
+
+static bool has_link_obstacle(const struct evidence *e)
+{
+	return !e->is_elsewhere && (!e->link.exists || !(e->link.flags & IFF_UP) ||
+					   (!is_v4(e) && e->link.sysctl.disable_ipv6));
+}
+
+enum certainty is_cannot_join(const struct evidence *e)
+{
+	return certain_if(is_refused(e) && !has_link_obstacle(e) && !is_port_taken(e) &&
+			  !is_too_many_memberships(e));
+}
+
+void tell_cannot_join(const struct evidence *e, struct finding *f)
+{
+	const char *why = e->subject->error;
+
+	finding_say(f, "%s", why ? why : strerror(-e->subject->error_number));
+	finding_string(f, "error", why ? why : strerror(-e->subject->error_number));
+}
+
+void fix_cannot_join(const struct evidence *e, struct finding *f)
+{
+	if (e->is_daemon)
+		finding_fix(f, "journalctl -u mcastd | grep -F '%s'", e->group->name);
+}
+
+/* ---- The interface ---- */
+
+enum certainty is_interface_down(const struct evidence *e)
+{
+	return certain_if(
+		!e->is_elsewhere && e->link.exists && !(e->link.flags & IFF_UP) && !e->received);
+}
+
+void tell_interface_down(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "the interface %s is down", e->link.name);
+	finding_string(f, "state", "down");
+}
+
+void fix_interface_down(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ip link set %s up", e->link.name);
+}
+
+enum certainty is_no_carrier(const struct evidence *e)
+{
+	bool is_up = e->link.exists && e->link.flags & IFF_UP;
+
+	return certain_if(
+		!e->is_elsewhere && is_up && !e->received &&
+		(!(e->link.flags & INTERFACE_LOWER_UP) || e->link.operstate == OPERSTATE_DOWN ||
+			e->link.operstate == OPERSTATE_LOWER_DOWN));
+}
+
+void tell_no_carrier(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "the interface %s has no carrier: no cable, or the other end is down",
+		e->link.name);
+	finding_string(f, "state", "no carrier");
+	if (*e->link.lower)
+		finding_string(f, "lower interface", e->link.lower);
+}
+
+void fix_no_carrier(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ip link show %s", *e->link.lower ? e->link.lower : e->link.name);
+	finding_fix(f, "# plug in the cable, or set the other end up");
+}
+
+static bool is_port_of_switch(const struct evidence *e)
+{
+	static const char *const kinds[] = {"bridge", "bond", "team", "openvswitch", "ovs"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) && *e->link.master; i++)
+		if (!strcmp(e->link.master_kind, kinds[i]))
+			return true;
+	return false;
+}
+
+enum certainty is_enslaved(const struct evidence *e)
+{
+	return certain_if(!e->is_elsewhere && is_port_of_switch(e) && !e->received);
+}
+
+void tell_enslaved(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "%s is a port of the %s %s, which takes all of its frames", e->link.name,
+		e->link.master_kind, e->link.master);
+	finding_string(f, "master", e->link.master);
+	tell_counts(e, f);
+}
+
+void fix_enslaved(const struct evidence *e, struct finding *f)
+{
+	fix_interface(e, f, e->link.master);
+}
+
+enum certainty is_ipv6_disabled(const struct evidence *e)
+{
+	return certain_if(!e->is_elsewhere && e->link.exists && !is_v4(e) && !e->received &&
+			  e->link.sysctl.disable_ipv6);
+}
+
+void tell_ipv6_disabled(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "IPv6 is disabled on %s", e->link.name);
+	finding_number(f, "disable_ipv6", 1);
+}
+
+void fix_ipv6_disabled(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "sysctl -w net.ipv6.conf.%s.disable_ipv6=0", e->link.name);
+}
+
+/* Without the check of the way back an interface without an address receives. */
+enum certainty is_no_ipv4_address(const struct evidence *e)
+{
+	bool holds = e->link.exists && is_v4(e) && is_missed(e) && !e->link.has_ipv4 &&
+		     !is_port_of_switch(e) && !(e->link.flags & IFF_LOOPBACK);
+	bool is_checked = e->link.sysctl.rp_filter &&
+			  (e->growth[COUNTER_REVERSE_PATH] || find_refused(e));
+
+	if (!holds)
+		return CERTAINTY_NO;
+	return is_checked ? CERTAINTY_CERTAIN : CERTAINTY_LIKELY;
+}
+
+void tell_no_ipv4_address(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "%s has no IPv4 address", e->link.name);
+	if (e->link.sysctl.rp_filter)
+		finding_say(f, ", and rp_filter is %d: the kernel refuses all that comes in there",
+			e->link.sysctl.rp_filter);
+	else
+		finding_say(f, ": its reports leave from 0.0.0.0, which switches may ignore");
+	finding_number(f, "rp_filter", (uint64_t)e->link.sysctl.rp_filter);
+	finding_growth(f, e, COUNTER_REVERSE_PATH);
+	tell_counts(e, f);
+}
+
+void fix_no_ipv4_address(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ip addr add ADDRESS/LENGTH dev %s", e->link.name);
+}
+
+enum certainty is_vrf(const struct evidence *e)
+{
+	return !e->is_elsewhere && is_missed(e) && *e->link.master &&
+			       !strcmp(e->link.master_kind, "vrf")
+		       ? CERTAINTY_LIKELY
+		       : CERTAINTY_NO;
+}
+
+void tell_vrf(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "%s is in the VRF %s: a socket outside of it receives nothing there",
+		e->link.name, e->link.master);
+	finding_string(f, "vrf", e->link.master);
+	tell_counts(e, f);
+}
+
+void fix_vrf(const struct evidence *e, struct finding *f)
+{
+	(void)e;
+	finding_fix(f, "sysctl -w net.ipv4.udp_l3mdev_accept=1");
+}

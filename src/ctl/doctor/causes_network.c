@@ -1,0 +1,425 @@
+/* What comes but not as asked, and what does not come at all. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "ctl/doctor/rows.h"
+#include "ctl/doctor/signs.h"
+
+/* The wire was seen, and all of it that matters here. */
+static enum certainty by_wire(const struct evidence *e)
+{
+	return e->wire_missed ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
+}
+
+/* ---- Not as asked ---- */
+
+static const struct evidence_sender *find_unwanted(const struct evidence *e)
+{
+	for (size_t i = 0; i < e->sender_count; i++)
+		if (!e->senders[i].is_wanted && e->senders[i].datagrams)
+			return &e->senders[i];
+	return NULL;
+}
+
+static bool has_wanted(const struct evidence *e)
+{
+	for (size_t i = 0; i < e->sender_count; i++)
+		if (e->senders[i].is_wanted && e->senders[i].datagrams)
+			return true;
+	return false;
+}
+
+enum certainty is_other_source(const struct evidence *e)
+{
+	return is_missed(e) && find_unwanted(e) && !has_wanted(e) ? CERTAINTY_CERTAIN
+								  : CERTAINTY_NO;
+}
+
+void tell_other_source(const struct evidence *e, struct finding *f)
+{
+	char sender[INET6_ADDRSTRLEN], wanted[INET6_ADDRSTRLEN];
+	const struct evidence_sender *other = find_unwanted(e);
+
+	finding_say(f, "it comes from %s, and only datagrams from %s%s are wanted",
+		show_address(&other->address, sender),
+		show_address(&e->group->sources.items[0], wanted),
+		e->group->sources.count > 1 ? " and others" : "");
+	finding_string(f, "sender", sender);
+	finding_number(f, "datagrams of that sender", other->datagrams);
+	tell_counts(e, f);
+}
+
+void fix_other_source(const struct evidence *e, struct finding *f)
+{
+	char sender[INET6_ADDRSTRLEN], group[ENDPOINT_STRING_MAX];
+	const struct evidence_sender *other = find_unwanted(e);
+
+	show_address(&other->address, sender);
+	if (e->is_daemon)
+		fix_key(e, f, "sources = [\"%s\"];", sender);
+	else
+		finding_fix(f, "mcastctl doctor %s%%%s,source=%s", show_group(e, group),
+			e->subject->interface, sender);
+}
+
+enum certainty is_source_counted(const struct evidence *e)
+{
+	return is_blind(e) && e->group->sources.count && e->growth[COUNTER_IGNORED]
+		       ? CERTAINTY_LIKELY
+		       : CERTAINTY_NO;
+}
+
+void tell_source_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"multicast came that no socket here wanted: another sender than the "
+		"sources, or another port than %u",
+		e->group->port);
+	finding_growth(f, e, COUNTER_IGNORED);
+}
+
+void fix_source_counted(const struct evidence *e, struct finding *f)
+{
+	fix_host_or_network(e, f);
+}
+
+enum certainty is_other_port(const struct evidence *e)
+{
+	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->other_port)
+		return CERTAINTY_NO;
+	return e->other_port_is_used || e->wire->other_port < SPARSE ? CERTAINTY_LIKELY
+								     : by_wire(e);
+}
+
+void tell_other_port(const struct evidence *e, struct finding *f)
+{
+	const struct wire_seen *wire = e->wire;
+
+	finding_say(f, "the group is sent to port");
+	for (size_t i = 0; i < wire->other_port_count; i++)
+		finding_say(f, "%s %u", i ? "," : "", wire->other_ports[i]);
+	finding_say(f, ", not to port %u", e->group->port);
+	finding_number(f, "to other ports", wire->other_port);
+	finding_growth(f, e, COUNTER_IGNORED);
+	tell_counts(e, f);
+}
+
+void fix_other_port(const struct evidence *e, struct finding *f)
+{
+	char address[INET6_ADDRSTRLEN], group[ENDPOINT_STRING_MAX];
+	unsigned port = e->wire->other_port_count ? e->wire->other_ports[0] : 0;
+
+	if (e->is_daemon)
+		fix_key(e, f, "port = %u;", port);
+	else
+		finding_fix(f, "mcastctl doctor %s%%%s",
+			format_address_port(show_address(&e->group->address, address), port, group),
+			e->subject->interface);
+}
+
+enum certainty is_port_counted(const struct evidence *e)
+{
+	return is_blind(e) && e->growth[COUNTER_IGNORED] ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+void tell_port_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "multicast came that no socket here wanted: maybe to another port than %u",
+		e->group->port);
+	finding_growth(f, e, COUNTER_IGNORED);
+}
+
+void fix_port_counted(const struct evidence *e, struct finding *f)
+{
+	fix_host_or_network(e, f);
+}
+
+enum certainty is_vlan_tagged(const struct evidence *e)
+{
+	return is_missed(e) && is_wire_silent(e) && e->wire->tagged ? by_wire(e) : CERTAINTY_NO;
+}
+
+void tell_vlan_tagged(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "it comes with the tag of VLAN %u", e->wire->vlan);
+	if (*e->vlan_interface)
+		finding_say(f, ", which is received on %s", e->vlan_interface);
+	else
+		finding_say(f, ", and this host has no interface for that");
+	finding_number(f, "tagged", e->wire->tagged);
+	finding_number(f, "VLAN", e->wire->vlan);
+	tell_counts(e, f);
+}
+
+void fix_vlan_tagged(const struct evidence *e, struct finding *f)
+{
+	char name[IF_NAMESIZE + 8];
+
+	if (!*e->vlan_interface) {
+		snprintf(name, sizeof(name), "%s.%u", e->link.name, e->wire->vlan);
+		finding_fix(f, "ip link add link %s name %s type vlan id %u", e->link.name, name,
+			e->wire->vlan);
+		finding_fix(f, "ip link set %s up", name);
+		if (is_v4(e))
+			finding_fix(f, "ip addr add ADDRESS/LENGTH dev %s", name);
+	}
+	fix_interface(e, f, *e->vlan_interface ? e->vlan_interface : name);
+}
+
+enum certainty is_vlan_counted(const struct evidence *e)
+{
+	return is_blind(e) && e->statistics.received_otherhost >= SPARSE ? CERTAINTY_LIKELY
+									 : CERTAINTY_NO;
+}
+
+void tell_vlan_counted(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "frames came in on %s that are for nobody here: maybe with a VLAN tag",
+		e->link.name);
+	finding_number(f, "rx_otherhost", e->statistics.received_otherhost);
+}
+
+void fix_vlan_counted(const struct evidence *e, struct finding *f)
+{
+	fix_host_or_network(e, f);
+}
+
+enum certainty is_local_sender_no_loop(const struct evidence *e)
+{
+	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->from_here)
+		return CERTAINTY_NO;
+	/* What is looped is counted as received multicast. */
+	return e->growth[COUNTER_MULTICAST] >= e->wire->from_here || e->wire->from_here < SPARSE
+		       ? CERTAINTY_LIKELY
+		       : by_wire(e);
+}
+
+void tell_local_sender_no_loop(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "a program on this host sends it, and does not want it looped back to this "
+		       "host (IP_MULTICAST_LOOP)");
+	finding_number(f, "sent by this host", e->wire->from_here);
+	tell_counts(e, f);
+}
+
+void fix_local_sender_no_loop(const struct evidence *e, struct finding *f)
+{
+	fix_key(e, f, "loop = true;");
+	finding_fix(f, "# or, in the program that sends: IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP");
+}
+
+enum certainty is_other_interface(const struct evidence *e)
+{
+	if (!is_missed(e) || !*e->elsewhere || (e->wire && !is_wire_silent(e)))
+		return CERTAINTY_NO;
+	return e->elsewhere_count < SPARSE ? CERTAINTY_LIKELY : by_wire(e);
+}
+
+void tell_other_interface(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "it comes in on %s, not on %s", e->elsewhere, e->subject->interface);
+	finding_string(f, "seen on", e->elsewhere);
+	if (e->elsewhere_count)
+		finding_number(f, "datagrams there", e->elsewhere_count);
+	tell_counts(e, f);
+}
+
+void fix_other_interface(const struct evidence *e, struct finding *f)
+{
+	fix_interface(e, f, e->elsewhere);
+}
+
+/* ---- The interface drops ---- */
+
+static uint64_t count_errors(const struct evidence *e)
+{
+	const struct link_statistics *s = &e->statistics;
+
+	return s->received_errors + s->received_dropped + s->received_missed +
+	       s->received_fifo_errors;
+}
+
+enum certainty is_interface_drops(const struct evidence *e)
+{
+	return is_missed(e) && (is_wire_silent(e) || !e->wire) && count_errors(e) >= SPARSE
+		       ? CERTAINTY_LIKELY
+		       : CERTAINTY_NO;
+}
+
+void tell_interface_drops(const struct evidence *e, struct finding *f)
+{
+	const struct {
+		const char *name;
+		uint64_t count;
+	} counts[] = {{"rx_dropped", e->statistics.received_dropped},
+		{"rx_errors", e->statistics.received_errors},
+		{"rx_missed", e->statistics.received_missed},
+		{"rx_fifo_errors", e->statistics.received_fifo_errors},
+		{"rx_crc_errors", e->statistics.received_crc_errors},
+		{"rx_length_errors", e->statistics.received_length_errors}};
+
+	if (e->link.has_xdp)
+		finding_say(f, "%s drops frames, maybe by its XDP program", e->link.name);
+	else
+		finding_say(f,
+			"%s drops frames before they can be looked at: larger than its MTU of %u, "
+			"damaged, or too fast",
+			e->link.name, e->link.mtu);
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		if (counts[i].count)
+			finding_number(f, counts[i].name, counts[i].count);
+	finding_number(f, "MTU", e->link.mtu);
+}
+
+void fix_interface_drops(const struct evidence *e, struct finding *f)
+{
+	if (e->link.has_xdp)
+		finding_fix(f, "bpftool net show dev %s", e->link.name);
+	finding_fix(f, "ip link set %s mtu 9000", e->link.name);
+	finding_fix(f, "ethtool -S %s", e->link.name);
+}
+
+/* ---- It does not come ---- */
+
+enum certainty is_switch_forgot(const struct evidence *e)
+{
+	if (!e->was_refreshed || !e->after_refresh)
+		return CERTAINTY_NO;
+	return e->after_refresh >= SPARSE ? CERTAINTY_CERTAIN : CERTAINTY_LIKELY;
+}
+
+void tell_switch_forgot(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "nothing came until the group was reported again: a snooping switch had "
+		       "forgotten this host, as nobody asks for groups");
+	finding_number(f, "received after the report", e->after_refresh);
+	if (e->wire)
+		finding_number(f, "queries heard", e->wire->queries);
+}
+
+void fix_switch_forgot(const struct evidence *e, struct finding *f)
+{
+	fix_key(e, f, "refresh = \"60s\";");
+	finding_fix(f, "# better: a querier in the network, such as the switch's own");
+}
+
+/* The kernel was asked to send a report, and counted it as a packet. */
+static bool is_report_due(const struct evidence *e)
+{
+	return (e->was_joined_now || e->was_refreshed) && !e->has_old_querier;
+}
+
+enum certainty is_report_blocked(const struct evidence *e)
+{
+	bool is_held = e->growth[COUNTER_OUT_REQUESTS] > e->growth[COUNTER_OUT_SENT];
+
+	if (!is_missed(e) || !is_report_due(e) || (e->link.flags & IFF_LOOPBACK))
+		return CERTAINTY_NO;
+	if (!e->wire)
+		return is_held && e->growth[COUNTER_OUT_SENT] == 0 ? CERTAINTY_LIKELY
+								   : CERTAINTY_NO;
+	if (!is_wire_silent(e) || e->wire->reports_out)
+		return CERTAINTY_NO;
+	return e->grown_out_rule || (is_held && find_chain(e, true)) ? by_wire(e)
+								     : CERTAINTY_LIKELY;
+}
+
+void tell_report_blocked(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"our own %s reports do not leave this host, so that no switch and no router "
+		"knows of us",
+		is_v4(e) ? "IGMP" : "MLD");
+	if (e->grown_out_rule)
+		finding_say(f, ": rule %" PRIu64 " of the chain %s in the table %s %s drops them",
+			e->grown_out_rule->handle, e->grown_out_rule->table_chain,
+			e->grown_out_chain->family, e->grown_out_chain->table);
+	if (e->wire)
+		finding_number(f, "reports that left", e->wire->reports_out);
+	finding_growth(f, e, COUNTER_OUT_REQUESTS);
+	finding_growth(f, e, COUNTER_OUT_SENT);
+}
+
+enum certainty is_refresh_impossible(const struct evidence *e)
+{
+	return is_missed(e) && (is_wire_silent(e) || !e->wire) && e->refresh_impossible
+		       ? CERTAINTY_LIKELY
+		       : CERTAINTY_NO;
+}
+
+void tell_refresh_impossible(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "nothing comes, and the group cannot be reported again: %s",
+		e->refresh_impossible);
+	tell_counts(e, f);
+}
+
+void fix_refresh_impossible(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ip maddr show dev %s", e->subject->interface);
+	finding_fix(f, "# end the other programs of the group for a moment, then: mcastctl doctor");
+}
+
+enum certainty is_not_on_wire(const struct evidence *e)
+{
+	if (!is_missed(e) || !is_wire_silent(e))
+		return CERTAINTY_NO;
+	/* These drop before the wire is looked at. */
+	if (e->link.has_xdp || !strcmp(e->link.kind, "bridge"))
+		return CERTAINTY_LIKELY;
+	return by_wire(e);
+}
+
+void tell_not_on_wire(const struct evidence *e, struct finding *f)
+{
+	char querier[INET6_ADDRSTRLEN];
+	const struct wire_seen *wire = e->wire;
+
+	finding_say(f, "nothing comes in on the wire, and this host is clean: no sender, a TTL "
+		       "that is too small, a router, or a firewall elsewhere");
+	if (wire->queries)
+		finding_say(f, "; %s asks for groups", show_address(&wire->querier, querier));
+	else
+		finding_say(f, "; nobody asked for groups meanwhile");
+	if (wire->reports_out)
+		finding_say(f, "; our report left");
+	if (e->was_refreshed)
+		finding_say(f, "; reporting the group again brought nothing");
+	finding_number(f, "on the wire", 0);
+	finding_number(f, "reports that left", wire->reports_out);
+	finding_number(f, "queries heard", wire->queries);
+	if (e->wire_missed)
+		finding_number(f, "frames not seen", e->wire_missed);
+}
+
+void fix_not_on_wire(const struct evidence *e, struct finding *f)
+{
+	char group[ENDPOINT_STRING_MAX];
+
+	finding_fix(
+		f, "# on the sender's host: mcastctl doctor --send %s%%NAME", show_group(e, group));
+}
+
+enum certainty is_host_or_network(const struct evidence *e)
+{
+	return is_blind(e) ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+void tell_host_or_network(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "nothing comes; whether it is on the wire only root can see");
+	if (e->was_refreshed)
+		finding_say(f, "; reporting the group again brought nothing");
+	tell_counts(e, f);
+}
+
+void fix_host_or_network(const struct evidence *e, struct finding *f)
+{
+	char group[ENDPOINT_STRING_MAX];
+
+	if (e->is_daemon)
+		finding_fix(f, "sudo mcastctl doctor %s", e->group->name);
+	else
+		finding_fix(f, "sudo mcastctl doctor %s%%%s", show_group(e, group),
+			e->subject->interface);
+}

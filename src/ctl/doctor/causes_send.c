@@ -1,0 +1,204 @@
+/* What keeps a datagram from leaving. */
+#include <errno.h>
+#include <string.h>
+
+#include "ctl/doctor/rows.h"
+#include "ctl/doctor/signs.h"
+
+static enum certainty certain_if(bool condition)
+{
+	return condition ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+static bool is_of_route(int error)
+{
+	return error == -ENETUNREACH || error == -EHOSTUNREACH;
+}
+
+static const char *interface_of(const struct evidence *e)
+{
+	return *e->sending.interface ? e->sending.interface : e->subject->interface;
+}
+
+static void tell_error(const struct evidence *e, struct finding *f)
+{
+	if (e->sending.error)
+		finding_string(
+			f, "error", *e->sending.why ? e->sending.why : strerror(-e->sending.error));
+	else if (e->sending.was_tried)
+		finding_number(f, "sent", 1);
+}
+
+enum certainty is_send_no_route(const struct evidence *e)
+{
+	const struct sending *s = &e->sending;
+
+	return certain_if(s->is_meant && !s->names_interface &&
+			  (s->was_tried ? is_of_route(s->error) : !s->has_route));
+}
+
+void tell_send_no_route(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "nothing can be sent: no interface is named, and the kernel has no route to "
+		       "the group");
+	tell_error(e, f);
+}
+
+void fix_send_no_route(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ip route add %s dev %s", is_v4(e) ? "224.0.0.0/4" : "ff00::/8",
+		e->subject->interface);
+}
+
+enum certainty is_send_firewall(const struct evidence *e)
+{
+	return certain_if(e->sending.error == -EPERM || e->sending.error == -EACCES);
+}
+
+void tell_send_firewall(const struct evidence *e, struct finding *f)
+{
+	const struct firewall_chain *chain = find_chain(e, true);
+
+	finding_say(f, "a firewall of this host refuses what is sent");
+	if (chain)
+		finding_say(f, ": the chain %s in the table %s %s may drop it", chain->name,
+			chain->family, chain->table);
+	tell_error(e, f);
+	finding_number(f, "packets discarded on their way out", e->sending.out_dropped);
+}
+
+void fix_send_firewall(const struct evidence *e, struct finding *f)
+{
+	fix_firewall(e, f, true);
+}
+
+enum certainty is_send_no_address(const struct evidence *e)
+{
+	const struct sending *s = &e->sending;
+
+	return certain_if(s->is_meant && *s->interface &&
+			  (s->error == -EADDRNOTAVAIL || (!s->has_address && !s->error)));
+}
+
+void tell_send_no_address(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "%s has no %s address to send from", interface_of(e),
+		is_v4(e) ? "IPv4" : "IPv6");
+	tell_error(e, f);
+	finding_string(f, "interface", interface_of(e));
+}
+
+void fix_send_no_address(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "ip addr add ADDRESS/LENGTH dev %s", interface_of(e));
+}
+
+enum certainty is_send_too_large(const struct evidence *e)
+{
+	return certain_if(e->sending.error == -EMSGSIZE);
+}
+
+void tell_send_too_large(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "what is sent is larger than the MTU of %u", e->link.mtu);
+	tell_error(e, f);
+}
+
+void fix_send_too_large(const struct evidence *e, struct finding *f)
+{
+	finding_fix(f, "# send at most %u bytes", e->link.mtu > 28 ? e->link.mtu - 28 : 0);
+}
+
+enum certainty is_send_refused(const struct evidence *e)
+{
+	return certain_if(e->sending.error && !is_send_no_route(e) && !is_send_firewall(e) &&
+			  !is_send_no_address(e) && !is_send_too_large(e) && !is_send_dropped(e));
+}
+
+void tell_send_refused(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "nothing can be sent: %s",
+		*e->sending.why ? e->sending.why : strerror(-e->sending.error));
+	tell_error(e, f);
+}
+
+void fix_send_refused(const struct evidence *e, struct finding *f)
+{
+	if (e->sending.error == -ENETDOWN)
+		finding_fix(f, "ip link set %s up", interface_of(e));
+}
+
+enum certainty is_send_ttl(const struct evidence *e)
+{
+	return certain_if(e->sending.is_meant && e->sending.ttl == 0);
+}
+
+void tell_send_ttl(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "with a TTL of 0 nothing leaves this host");
+	tell_error(e, f);
+}
+
+void fix_send_ttl(const struct evidence *e, struct finding *f)
+{
+	fix_key(e, f, "ttl = 1;");
+}
+
+enum certainty is_send_other_interface(const struct evidence *e)
+{
+	const struct sending *s = &e->sending;
+
+	if (!s->is_meant || s->names_interface || !*s->interface || s->error)
+		return CERTAINTY_NO;
+	if (!s->is_received_there)
+		return CERTAINTY_CERTAIN;
+	return s->is_only_one ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+void tell_send_other_interface(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "what is sent leaves by %s only, where the kernel's route leads%s%s",
+		e->sending.interface, e->sending.is_received_there ? "" : ", and not by ",
+		e->sending.is_received_there ? "" : e->subject->interface);
+	finding_string(f, "leaves by", e->sending.interface);
+}
+
+void fix_send_other_interface(const struct evidence *e, struct finding *f)
+{
+	char group[ENDPOINT_STRING_MAX];
+
+	if (e->is_daemon)
+		fix_key(e, f, "send_interface = \"%s\";", e->subject->interface);
+	else
+		finding_fix(f, "mcastctl doctor --send %s%%%s", show_group(e, group),
+			e->subject->interface);
+}
+
+enum certainty is_send_dropped(const struct evidence *e)
+{
+	const struct sending *s = &e->sending;
+
+	/* The socket has IP_RECVERR, so that the kernel tells what is dropped on its way. */
+	if (s->error == -ENOBUFS)
+		return CERTAINTY_CERTAIN;
+	return certain_if(
+		s->was_tried && !s->error && s->saw_wire && !s->on_wire && !s->stayed_here);
+}
+
+void tell_send_dropped(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"the kernel took what was sent, and it did not leave %s: a firewall at the "
+		"hook egress or postrouting, or the queue",
+		interface_of(e));
+	if (e->sending.saw_wire)
+		finding_number(f, "on the wire", e->sending.on_wire);
+	finding_number(f, "packets discarded on their way out", e->sending.out_dropped);
+	finding_number(f, "errors of the send buffer", e->sending.send_buffer);
+}
+
+void fix_send_dropped(const struct evidence *e, struct finding *f)
+{
+	fix_send_firewall(e, f);
+	finding_fix(f, "tc -s qdisc show dev %s", interface_of(e));
+}

@@ -1,0 +1,71 @@
+#include "ctl/doctor/doctor.h"
+
+#include "ctl/doctor/gather.h"
+#include "ctl/doctor/report.h"
+#include "ctl/targets.h"
+
+/* From this number of memberships on, those without a finding are only counted. */
+#define BRIEF_FROM 4
+
+/* Returns an exit code. */
+static int read_subjects(struct look *look, struct targets *targets)
+{
+	const char *word = look->options->word;
+	int code = EXIT_DONE;
+
+	if (word)
+		code = targets_read(look->session, &word, 1, targets);
+	if (code || targets->count)
+		return code;
+	code = daemon_ask(look->session, &look->daemon);
+	return code ? code : daemon_list(look->session, word, &look->subjects);
+}
+
+/* Only the first membership of the group tells of it. Returns an exit code. */
+static int try_sending(struct look *look, const struct target *target)
+{
+	struct sending *sending = &look->sending;
+	int code = target ? sending_try_target(look->session, target, sending)
+			  : sending_try_group(look->session, &look->subjects, sending);
+
+	for (size_t i = 0; i < look->subjects.count; i++)
+		sending->is_received_there |= !strcmp(
+			look->subjects.items[i].interface, sending->interface);
+	sending->is_only_one = look->subjects.count > 1;
+	return code;
+}
+
+/* Returns an exit code. */
+static int judge_all(struct look *look)
+{
+	struct report report = {.writer = &look->session->writer,
+		.is_privileged = look->wire != NULL,
+		.is_brief = look->subjects.count >= BRIEF_FROM};
+
+	report_begin(&report);
+	for (size_t i = 0; i < look->subjects.count; i++) {
+		AUTO_JUDGEMENT struct judgement judgement = {0};
+		struct evidence evidence;
+
+		gather(look, i, &evidence);
+		judge(&evidence, &judgement);
+		report_add(&report, &evidence, &judgement);
+	}
+	report_end(&report);
+	return report.found ? EXIT_REFUSED : EXIT_DONE;
+}
+
+int doctor_run(struct session *session, const struct doctor_options *options)
+{
+	AUTO_LOOK struct look look = {.session = session, .options = options};
+	AUTO_TARGETS struct targets targets = {0};
+	const struct target *target;
+	int code = read_subjects(&look, &targets);
+
+	target = targets.count ? targets.items : NULL;
+	if (!code)
+		code = look_run(&look, target);
+	if (!code && options->sends)
+		code = try_sending(&look, target);
+	return code ? code : judge_all(&look);
+}

@@ -1,0 +1,21 @@
+/* The filter of the socket that looks at the wire (classic BPF: packet(7), and linux/filter.h for
+ * its extensions). Pure. What it lets through that is not wanted is left out later; what is wanted,
+ * it must let through. Offsets are from the network header, so that it does for links without
+ * Ethernet's. */
+#pragma once
+
+#include <linux/filter.h>
+#include <stddef.h>
+
+#include "ctl/doctor/wire.h"
+#include "net/address.h"
+
+struct filter {
+	struct sock_filter *items;
+	size_t count;
+};
+
+/* Lets through the first snap bytes of each frame: IGMP, MLD, UDP to the groups and to what has
+ * their MAC addresses; and what has two tags, to multicast addresses. Of more groups than it can
+ * compare at this speed, all multicast. Returns 0 or -ENOMEM. Released with free(ret->items). */
+int filter_build(const struct wire_group *groups, size_t count, unsigned snap, struct filter *ret);

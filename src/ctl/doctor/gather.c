@@ -1,0 +1,372 @@
+#include "ctl/doctor/gather.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* ---- Counters ---- */
+
+static void gather_growth(const struct host *host, sa_family_t family, struct evidence *ret)
+{
+	for (enum counter counter = 0; counter < COUNTER_COUNT; counter++) {
+		const char *name = counter_name(counter, family);
+
+		if (name)
+			ret->growth[counter] = kernel_counters_growth(
+				&host->before, &host->after, name);
+	}
+}
+
+static uint64_t grown(uint64_t before, uint64_t after)
+{
+	return after > before ? after - before : 0;
+}
+
+static struct link_statistics grown_statistics(
+	const struct link_statistics *before, const struct link_statistics *after)
+{
+#define GROWN(member) .member = grown(before->member, after->member)
+	return (struct link_statistics){
+		GROWN(received),
+		GROWN(received_errors),
+		GROWN(received_dropped),
+		GROWN(received_otherhost),
+		GROWN(received_missed),
+		GROWN(received_crc_errors),
+		GROWN(received_fifo_errors),
+		GROWN(received_length_errors),
+		GROWN(multicast),
+		GROWN(sent),
+		GROWN(sent_errors),
+		GROWN(sent_dropped),
+		GROWN(carrier_errors),
+	};
+#undef GROWN
+}
+
+static void gather_link(const struct host *host, struct evidence *ret)
+{
+	const struct host_link *link = host_link(host, ret->subject->interface);
+
+	if (!link)
+		return;
+	ret->link = link->after;
+	ret->rp_filter_all = link->rp_filter_all;
+	ret->statistics = grown_statistics(&link->before.statistics, &link->after.statistics);
+}
+
+/* ---- Senders ---- */
+
+static bool is_wanted(const struct subject_group *group, const struct address *address)
+{
+	for (size_t i = 0; i < group->sources.count; i++)
+		if (address_equal(&group->sources.items[i], address))
+			return true;
+	return !group->sources.count;
+}
+
+static struct evidence_sender *find_sender(struct evidence *ret, const struct address *address)
+{
+	for (size_t i = 0; i < ret->sender_count; i++)
+		if (address_equal(&ret->senders[i].address, address))
+			return &ret->senders[i];
+	return NULL;
+}
+
+static void add_sender(
+	struct evidence *ret, const struct address *address, uint64_t datagrams, uint8_t ttl)
+{
+	struct evidence_sender *sender = find_sender(ret, address);
+
+	if (sender) {
+		sender->datagrams += datagrams;
+		return;
+	}
+	if (ret->sender_count == EVIDENCE_SENDERS_MAX)
+		return;
+	sender = &ret->senders[ret->sender_count++];
+	*sender = (struct evidence_sender){.address = *address,
+		.datagrams = datagrams,
+		.ttl = ttl,
+		.is_wanted = is_wanted(ret->group, address),
+		.verdict = VERDICT_UNKNOWN};
+	if (ret->is_elsewhere)
+		return;
+	route_find(address, 0, &sender->back);
+	sender->is_local = sender->back.is_local;
+	if (ret->subject->ifindex && ret->is_joined && !sender->is_local)
+		sender->verdict = route_verdict(
+			&ret->group->address, address, ret->subject->ifindex);
+}
+
+/* Those on the wire first: the others may be long gone. */
+static void gather_senders(struct evidence *ret)
+{
+	const struct subject *subject = ret->subject;
+	const struct wire_seen *wire = ret->wire;
+
+	for (size_t i = 0; wire && i < wire->sender_count; i++)
+		add_sender(ret, &wire->senders[i].address, wire->senders[i].datagrams,
+			wire->senders[i].ttl);
+	for (size_t i = 0; i < subject->sender_count; i++)
+		add_sender(ret, &subject->senders[i].address, 0, subject->senders[i].ttl);
+	for (size_t i = 0; i < ret->group->sources.count; i++)
+		add_sender(ret, &ret->group->sources.items[i], 0, 0);
+}
+
+/* ---- The wire ---- */
+
+static void gather_wire(const struct look *look, struct evidence *ret)
+{
+	unsigned ifindex = ret->subject->ifindex, elsewhere;
+
+	if (!look->wire)
+		return;
+	elsewhere = wire_elsewhere(look->wire, ret->subject->group, ifindex);
+	if (elsewhere && if_indextoname(elsewhere, ret->elsewhere))
+		ret->elsewhere_count = wire_seen(look->wire, ret->subject->group, elsewhere)->in;
+	ret->wire_missed = wire_missed(look->wire);
+	ret->wire = wire_seen(look->wire, ret->subject->group, ifindex);
+	if (ret->wire->tagged)
+		link_find_vlan(ret->subject->interface, ret->wire->vlan, ret->vlan_interface);
+}
+
+/* What our own sockets show, which take any sender on any interface. */
+static void gather_probe(const struct look *look, struct evidence *ret)
+{
+	const char *interface = ret->subject->interface;
+	const struct subject *here = probe_seen(&look->probe, ret->group, interface);
+	const struct subject *elsewhere = probe_elsewhere(&look->probe, ret->group, interface);
+
+	if (elsewhere && !*ret->elsewhere) {
+		memcpy(ret->elsewhere, elsewhere->interface, sizeof(ret->elsewhere));
+		ret->elsewhere_count = elsewhere->after.received;
+	}
+	for (size_t i = 0; here && !ret->wire && i < here->sender_count; i++)
+		add_sender(ret, &here->senders[i].address, here->senders[i].datagrams,
+			here->senders[i].ttl);
+	ret->probed = here ? here->after.received : 0;
+}
+
+/* ---- Sockets ---- */
+
+static bool has_inode(const struct own_sockets *sockets, uint64_t inode)
+{
+	for (size_t i = 0; i < sockets->count; i++)
+		if (sockets->items[i].inode == inode)
+			return true;
+	return false;
+}
+
+static bool is_ours(const struct look *look, const struct udp_socket *socket)
+{
+	return has_inode(&look->sockets, socket->inode) ||
+	       has_inode(&look->probe.sockets, socket->inode);
+}
+
+static size_t count_joined(const struct look *look, const struct subject_group *group)
+{
+	size_t count = 0;
+
+	for (size_t i = group->first; i < group->first + group->count; i++)
+		count += look->subjects.items[i].state == SUBJECT_JOINED;
+	return count;
+}
+
+/* Of the daemon's own sockets only the number is known. */
+static void gather_sockets(const struct look *look, struct evidence *ret)
+{
+	const struct udp_sockets *sockets = &look->host.sockets;
+	size_t own = look->subjects.is_daemon ? count_joined(look, ret->group) : 0;
+
+	for (size_t i = 0; i < sockets->count; i++) {
+		const struct udp_socket *socket = &sockets->items[i];
+		bool is_same = address_equal(&socket->address, &ret->group->address);
+
+		if (ret->wire && is_same)
+			for (size_t j = 0; j < ret->wire->other_port_count; j++)
+				ret->other_port_is_used |= socket->port ==
+							   ret->wire->other_ports[j];
+		if (socket->port != ret->group->port || is_ours(look, socket))
+			continue;
+		ret->holders++;
+		ret->rivals += is_same;
+		if (is_same || !*ret->rival)
+			udp_socket_owner(socket, ret->rival, sizeof(ret->rival));
+	}
+	ret->rivals = ret->rivals > own ? ret->rivals - own : 0;
+	ret->other_drops = host_other_drops(&look->host, &ret->group->address, ret->group->port);
+}
+
+/* ---- Other memberships, handlers ---- */
+
+static void gather_siblings(const struct look *look, struct evidence *ret)
+{
+	const struct subject_group *group = ret->group;
+
+	for (size_t i = group->first; i < group->first + group->count; i++) {
+		const struct subject *other = &look->subjects.items[i];
+
+		if (other != ret->subject && other->after.received > other->before.received)
+			ret->sibling = other->interface;
+	}
+}
+
+/* A few that are alike may be chance: many a sender repeats itself. */
+static const char *find_own_twin(const struct look *look, const struct evidence *e)
+{
+	for (size_t i = 0; i < look->sockets.count; i++) {
+		const struct own_socket *socket = &look->sockets.items[i];
+
+		if (&look->subjects.items[socket->subject] == e->subject && socket->twice >= 3 &&
+			socket->twice > e->received / 5)
+			return look->subjects.items[socket->twin].interface;
+	}
+	return NULL;
+}
+
+static void gather_twin(const struct look *look, struct evidence *ret)
+{
+	char *const *pair = ret->group->same_network;
+	const char *interface = ret->subject->interface;
+
+	if (pair[0] && pair[1] && !strcmp(pair[0], interface))
+		ret->twin = pair[1];
+	else if (pair[0] && pair[1] && !strcmp(pair[1], interface))
+		ret->twin = pair[0];
+	else
+		ret->twin = find_own_twin(look, ret);
+}
+
+static uint64_t mac_of(const struct address *address)
+{
+	uint32_t low;
+
+	if (address->family == AF_INET)
+		return ntohl(address->v4.s_addr) & 0x7fffff;
+	memcpy(&low, address->v6.s6_addr + 12, sizeof(low));
+	return 1ull << 32 | low;
+}
+
+static void gather_same_mac(const struct look *look, struct evidence *ret)
+{
+	const struct address *own = &ret->group->address;
+
+	for (size_t i = 0; i < look->subjects.groups.count && !ret->same_mac; i++) {
+		const struct subject_group *other = &look->subjects.groups.items[i];
+
+		if (!address_equal(&other->address, own) && other->address.family == own->family &&
+			mac_of(&other->address) == mac_of(own))
+			ret->same_mac = other->name;
+	}
+}
+
+static void gather_handlers(const struct look *look, struct evidence *ret)
+{
+	struct evidence_handlers *sum = &ret->handlers;
+
+	for (size_t i = 0; i < ret->group->handlers.count; i++) {
+		const char *name = ret->group->handlers.items[i];
+		const struct handler_count *before = handler_counts_find(
+			&look->handlers_before, name);
+		const struct handler_count *after = handler_counts_find(&look->handlers, name);
+		uint64_t filtered, dropped;
+
+		if (!before || !after)
+			continue;
+		filtered = grown(before->filtered, after->filtered);
+		dropped = grown(before->dropped, after->dropped);
+		sum->count++;
+		sum->received += grown(before->received, after->received);
+		sum->delivered += grown(before->delivered, after->delivered);
+		sum->filtered += filtered;
+		sum->dropped += dropped;
+		sum->is_shared |= after->is_shared;
+		if (!sum->name || dropped)
+			sum->name = after->name;
+	}
+}
+
+/* ---- The firewall ---- */
+
+static void gather_rule(const struct host *host, enum firewall_hook hook,
+	const struct firewall_rule **rule, const struct firewall_chain **chain, uint64_t *packets)
+{
+	uint64_t more;
+	const struct firewall_rule *found = firewall_grown(
+		&host->firewall_before, &host->firewall, hook, &more);
+
+	if (!found || more <= *packets)
+		return;
+	*rule = found;
+	*chain = &host->firewall.chains[found->chain];
+	*packets = more;
+}
+
+static void gather_firewall(const struct host *host, struct evidence *ret)
+{
+	static const enum firewall_hook in[] = {HOOK_INGRESS, HOOK_PREROUTING, HOOK_INPUT},
+					out[] = {HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_EGRESS};
+
+	if (!host->firewall.is_readable)
+		return;
+	ret->firewall = &host->firewall;
+	for (size_t i = 0; i < ARRAY_SIZE(in); i++)
+		gather_rule(host, in[i], &ret->grown_rule, &ret->grown_chain, &ret->grown_packets);
+	for (size_t i = 0; i < ARRAY_SIZE(out); i++)
+		gather_rule(host, out[i], &ret->grown_out_rule, &ret->grown_out_chain,
+			&ret->grown_out_packets);
+}
+
+/* ---- All ---- */
+
+static void gather_refresh(const struct look *look, struct evidence *ret)
+{
+	const struct subject *subject = ret->subject;
+
+	ret->was_refreshed = subject->was_refreshed;
+	ret->refresh_impossible = subject->refresh_impossible;
+	ret->was_joined_now = subject->is_ours_alone;
+	if (subject->was_refreshed && subject->quiet_received == subject->before.received)
+		ret->after_refresh = grown(subject->quiet_received, subject->after.received);
+	ret->has_old_querier = joined_is_older(
+		&look->host.joined, &ret->group->address, subject->ifindex);
+}
+
+void gather(const struct look *look, size_t subject, struct evidence *ret)
+{
+	const struct subjects *subjects = &look->subjects;
+
+	*ret = (struct evidence){
+		.subject = &subjects->items[subject],
+		.group = &subjects->groups.items[subjects->items[subject].group],
+		.is_daemon = subjects->is_daemon,
+		.is_elsewhere = look->daemon.is_elsewhere,
+		.daemon_pid = look->daemon.pid,
+		.configuration = look->daemon.configuration,
+		.listened_ns = look->listened_ns,
+	};
+	if (subject == ret->group->first)
+		ret->sending = look->sending;
+	ret->received = grown(ret->subject->before.received, ret->subject->after.received);
+	ret->dropped = grown(ret->subject->before.dropped, ret->subject->after.dropped);
+	ret->others = grown(ret->group->others_before, ret->group->others);
+	ret->is_joined = joined_contains(
+				 &look->host.joined, &ret->group->address, ret->subject->ifindex) ||
+			 ret->subject->is_ours_alone;
+	gather_siblings(look, ret);
+	gather_twin(look, ret);
+	gather_same_mac(look, ret);
+	gather_handlers(look, ret);
+	gather_refresh(look, ret);
+	if (!ret->is_elsewhere) {
+		gather_growth(&look->host, ret->group->address.family, ret);
+		gather_link(&look->host, ret);
+		gather_wire(look, ret);
+		gather_sockets(look, ret);
+		gather_firewall(&look->host, ret);
+	}
+	gather_senders(ret);
+	if (!ret->is_elsewhere)
+		gather_probe(look, ret);
+}

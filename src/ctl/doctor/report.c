@@ -1,0 +1,213 @@
+#include "ctl/doctor/report.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "base/json.h"
+#include "ctl/human.h"
+
+/* ---- JSON ---- */
+
+static const char *const verdicts[] = {
+	[VERDICT_DELIVERED] = "delivered",
+	[VERDICT_HOST] = "host",
+	[VERDICT_NETWORK] = "network",
+	[VERDICT_NOT_JOINED] = "notJoined",
+	[VERDICT_OPEN] = "unknown",
+};
+
+static void put_fixes(struct text *out, const char *fixes)
+{
+	json_put_open(out, "mend", '[');
+	while (*fixes) {
+		size_t length = strcspn(fixes, "\n");
+
+		json_put_member(out, NULL);
+		text_append_json(out, fixes, length);
+		fixes += length + (fixes[length] == '\n');
+	}
+	json_put_close(out, ']');
+}
+
+static void put_finding(struct text *out, struct finding *finding)
+{
+	json_put_open(out, NULL, '{');
+	json_put_string(out, "cause", finding->cause->name);
+	json_put_flag(out, "certain", finding->is_certain);
+	json_put_string(out, "message", text_string(&finding->message));
+	json_put_open(out, "evidence", '{');
+	text_append(out, finding->members.data, finding->members.length);
+	json_put_close(out, '}');
+	put_fixes(out, text_string(&finding->fixes));
+	json_put_close(out, '}');
+}
+
+/* The notes, or the findings. */
+static void put_findings(
+	struct text *out, const char *name, const struct judgement *judgement, bool notes)
+{
+	json_put_open(out, name, '[');
+	for (size_t i = 0; i < judgement->count; i++)
+		if ((judgement->findings[i].cause->stage == STAGE_NOTE) == notes)
+			put_finding(out, (struct finding *)&judgement->findings[i]);
+	json_put_close(out, ']');
+}
+
+static void put_membership(
+	struct text *out, const struct evidence *evidence, const struct judgement *judgement)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	json_put_open(out, NULL, '{');
+	json_put_string(out, "group", evidence->group->name);
+	json_put_string(out, "address", address_format(&evidence->group->address, address));
+	json_put_number(out, "port", evidence->group->port);
+	json_put_string(out, "interface", evidence->subject->interface);
+	json_put_string(out, "verdict", verdicts[judgement->verdict]);
+	json_put_number(out, "received", evidence->received);
+	if (evidence->wire)
+		json_put_number(out, "onWire", evidence->wire->in);
+	else
+		json_put_string(out, "onWire", NULL);
+	put_findings(out, "findings", judgement, false);
+	put_findings(out, "notes", judgement, true);
+	json_put_close(out, '}');
+}
+
+/* ---- For people ---- */
+
+static void append_string(struct text *out, const char *string)
+{
+	text_append_shown(out, string, strlen(string));
+}
+
+static void append_time(struct text *out, uint64_t ns)
+{
+	text_append_wait(out, (double)ns / NS_PER_S);
+}
+
+/* The line of the verdict: what came, and what became of it. */
+static void append_verdict(
+	struct text *out, const struct evidence *e, const struct judgement *judgement)
+{
+	uint64_t came = e->wire ? e->wire->in : 0;
+
+	append_string(out, e->group->name);
+	text_append_string(out, " on ");
+	append_string(out, e->subject->interface);
+	text_append_string(out, ": ");
+	switch (judgement->verdict) {
+	case VERDICT_NOT_JOINED:
+		text_append_string(out, "cannot be joined");
+		return;
+	case VERDICT_DELIVERED:
+		text_printf(out, "%" PRIu64 " datagram%s received in ", e->received,
+			plural(e->received));
+		append_time(out, e->listened_ns);
+		return;
+	case VERDICT_HOST:
+		if (came)
+			text_printf(out, "%" PRIu64 " datagram%s came in on the wire in ", came,
+				plural(came));
+		else
+			text_append_string(out, "in ");
+		append_time(out, e->listened_ns);
+		text_printf(out, came ? ", and this host dropped %s" : " this host dropped %s",
+			e->received ? "some of them"
+			: came      ? "all of them"
+				    : "what came");
+		return;
+	case VERDICT_NETWORK:
+		text_append_string(out, "the network brought nothing in ");
+		append_time(out, e->listened_ns);
+		break;
+	case VERDICT_OPEN:
+		text_append_string(out, "nothing was received in ");
+		append_time(out, e->listened_ns);
+		break;
+	}
+	if (e->sibling) {
+		text_append_string(out, "; it comes in on ");
+		append_string(out, e->sibling);
+	}
+}
+
+/* The lines of a text, the first one behind a label. */
+static void append_lines(struct text *out, const char *label, const char *lines)
+{
+	while (*lines) {
+		size_t length = strcspn(lines, "\n");
+
+		text_printf(out, "  %-9s %.*s\n", label, (int)length, lines);
+		lines += length + (lines[length] == '\n');
+		label = "";
+	}
+}
+
+static void append_finding(struct text *out, struct finding *finding)
+{
+	const char *label = finding->cause->stage == STAGE_NOTE ? "note" : "cause";
+
+	text_printf(out, "  %-9s %s: %s%s\n", label, finding->cause->name,
+		finding->is_certain ? "" : "(likely) ", text_string(&finding->message));
+	append_lines(out, "evidence", text_string(&finding->evidence));
+	append_lines(out, "fix", text_string(&finding->fixes));
+}
+
+static void show_membership(
+	struct text *out, const struct evidence *evidence, const struct judgement *judgement)
+{
+	append_verdict(out, evidence, judgement);
+	text_append_string(out, "\n");
+	for (size_t i = 0; i < judgement->count; i++)
+		append_finding(out, (struct finding *)&judgement->findings[i]);
+}
+
+/* ---- */
+
+void report_begin(struct report *report)
+{
+	struct text *out = &report->writer->out;
+
+	if (!report->writer->json)
+		return;
+	json_put_open(out, NULL, '{');
+	json_put_open(out, "memberships", '[');
+}
+
+void report_add(
+	struct report *report, const struct evidence *evidence, const struct judgement *judgement)
+{
+	struct text *out = &report->writer->out;
+
+	report->found += judgement->found > 0;
+	if (report->writer->json) {
+		put_membership(out, evidence, judgement);
+		return;
+	}
+	if (report->is_brief && !judgement->count && judgement->verdict == VERDICT_DELIVERED) {
+		report->healthy++;
+		return;
+	}
+	show_membership(out, evidence, judgement);
+	report->told++;
+}
+
+void report_end(struct report *report)
+{
+	struct text *out = &report->writer->out;
+
+	if (report->writer->json) {
+		json_put_close(out, ']');
+		json_put_flag(out, "privileged", report->is_privileged);
+		json_put_close(out, '}');
+		text_append_string(out, "\n");
+		return;
+	}
+	if (report->healthy)
+		text_printf(out, "%zu membership%s: all is well\n", report->healthy,
+			plural(report->healthy));
+	else if (!report->told)
+		text_append_string(out, "no groups\n");
+}

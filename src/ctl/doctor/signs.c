@@ -1,0 +1,210 @@
+#include "ctl/doctor/signs.h"
+
+#include <stdarg.h>
+
+#include "base/cleanup.h"
+
+bool is_missed(const struct evidence *evidence)
+{
+	return is_silent(evidence) && !evidence->sibling && !evidence->is_elsewhere;
+}
+
+bool is_blind(const struct evidence *evidence)
+{
+	return is_missed(evidence) && !evidence->wire;
+}
+
+bool is_wire_silent(const struct evidence *evidence)
+{
+	return evidence->wire && !evidence->wire->in;
+}
+
+bool is_many(uint64_t number, uint64_t of)
+{
+	return number >= SPARSE && number > of / 20;
+}
+
+/* Datagrams on the wire of senders that are not wanted or that the kernel refuses. */
+static uint64_t count_refused(const struct evidence *evidence)
+{
+	uint64_t refused = 0;
+
+	for (size_t i = 0; i < evidence->sender_count; i++) {
+		const struct evidence_sender *sender = &evidence->senders[i];
+
+		if (!sender->is_wanted || (!sender->is_local && sender->verdict == VERDICT_REFUSES))
+			refused += sender->datagrams;
+	}
+	return refused;
+}
+
+uint64_t missing(const struct evidence *evidence)
+{
+	const struct wire_seen *wire = evidence->wire;
+	uint64_t explained, lost;
+
+	if (!wire || evidence->wire_missed || evidence->subject->state != SUBJECT_JOINED)
+		return 0;
+	/* Beyond those senders nobody knows whose it is. */
+	if (wire->sender_count == WIRE_SENDERS_MAX && evidence->received)
+		return 0;
+	explained = evidence->received + evidence->dropped + evidence->others +
+		    count_refused(evidence) + wire->bad_ip_checksums + wire->bad_udp_checksums +
+		    wire->bad_lengths + wire->incomplete;
+	lost = wire->in > explained ? wire->in - explained : 0;
+	return !evidence->received || is_many(lost, wire->in) ? lost : 0;
+}
+
+uint64_t dropped_for_room(const struct evidence *evidence)
+{
+	uint64_t full = evidence->growth[COUNTER_BUFFER_FULL] + evidence->growth[COUNTER_MEMORY];
+	uint64_t own = full > evidence->other_drops ? full - evidence->other_drops : 0;
+
+	return own < evidence->dropped ? own : evidence->dropped;
+}
+
+static bool is_refused_by_way_back(
+	const struct evidence *evidence, const struct evidence_sender *sender)
+{
+	const struct link *link = &evidence->link;
+
+	if (sender->is_local || !sender->is_wanted || sender->verdict != VERDICT_REFUSES)
+		return false;
+	if (link->sysctl.rp_filter == 1)
+		return !sender->back.exists || strcmp(sender->back.interface, link->name);
+	return link->sysctl.rp_filter == 2 && !sender->back.exists;
+}
+
+const struct evidence_sender *find_refused(const struct evidence *evidence)
+{
+	if (!is_v4(evidence) || !evidence->is_joined || evidence->is_elsewhere)
+		return NULL;
+	for (size_t i = 0; i < evidence->sender_count; i++)
+		if (is_refused_by_way_back(evidence, &evidence->senders[i]))
+			return &evidence->senders[i];
+	return NULL;
+}
+
+/* Whether packets of the group's family on the interface run through a chain. */
+static bool is_on_way(const struct evidence *evidence, const struct firewall_chain *chain)
+{
+	if (!strcmp(chain->family, "netdev"))
+		return !*chain->device || !strcmp(chain->device, evidence->subject->interface);
+	return !strcmp(chain->family, "inet") ||
+	       !strcmp(chain->family, is_v4(evidence) ? "ip" : "ip6");
+}
+
+static bool is_hook(enum firewall_hook hook, bool out)
+{
+	return out ? hook == HOOK_OUTPUT || hook == HOOK_POSTROUTING || hook == HOOK_EGRESS
+		   : hook == HOOK_INGRESS || hook == HOOK_PREROUTING || hook == HOOK_INPUT;
+}
+
+bool chain_may_drop(const struct evidence *evidence, const struct firewall_chain *chain, bool out)
+{
+	return is_hook(chain->hook, out) && is_on_way(evidence, chain) &&
+	       (chain->drops_by_policy || chain->dropping_rules);
+}
+
+const struct firewall_chain *find_chain(const struct evidence *evidence, bool out)
+{
+	const struct firewall *firewall = evidence->firewall;
+
+	for (size_t i = 0; firewall && i < firewall->chain_count; i++)
+		if (chain_may_drop(evidence, &firewall->chains[i], out))
+			return &firewall->chains[i];
+	return NULL;
+}
+
+void fix_key(const struct evidence *evidence, struct finding *finding, const char *format, ...)
+{
+	AUTO_FREE char *line = NULL;
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vasprintf(&line, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		finding->fixes.failed = true;
+	else if (evidence->is_daemon)
+		finding_fix(finding, "# in the group %s of %s: %s", evidence->group->name,
+			evidence->configuration ? evidence->configuration : "the configuration",
+			line);
+	else
+		finding_fix(finding, "# in the program that receives: %s", line);
+	if (evidence->is_daemon)
+		finding_fix(finding, "systemctl reload mcastd");
+}
+
+void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface)
+{
+	char group[ENDPOINT_STRING_MAX];
+
+	if (evidence->is_daemon)
+		fix_key(evidence, finding, "interfaces = [\"%s\"];", interface);
+	else
+		finding_fix(
+			finding, "mcastctl doctor %s%%%s", show_group(evidence, group), interface);
+}
+
+/* Where only iptables-legacy can have dropped it, its tables are not known. */
+static void fix_legacy(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	static const char *const in_chains[] = {"raw -I PREROUTING", "mangle -I PREROUTING",
+		"mangle -I INPUT", "filter -I INPUT"},
+				 *const out_chains[] = {"raw -I OUTPUT", "mangle -I OUTPUT",
+					 "filter -I OUTPUT", "mangle -I POSTROUTING"};
+	char group[INET6_ADDRSTRLEN];
+
+	show_address(&evidence->group->address, group);
+	for (size_t i = 0; i < ARRAY_SIZE(in_chains); i++)
+		finding_fix(finding, "%s-legacy -t %s -d %s -p udp --dport %u -j ACCEPT",
+			is_v4(evidence) ? "iptables" : "ip6tables",
+			out ? out_chains[i] : in_chains[i], group, evidence->group->port);
+}
+
+void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	const struct firewall *firewall = evidence->firewall;
+	char command[FIREWALL_COMMAND_MAX], group[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
+		const struct firewall_chain *chain = &firewall->chains[i];
+
+		if (!chain_may_drop(evidence, chain, out))
+			continue;
+		firewall_accept_command(chain, &evidence->group->address, evidence->group->port,
+			command, sizeof(command));
+		if (*command)
+			finding_fix(finding, "%s", command);
+	}
+	if (firewall && firewall->has_legacy)
+		fix_legacy(evidence, finding, out);
+	if (!finding->fixes.length)
+		finding_fix(finding, "%s -I %s -d %s -p udp --dport %u -j ACCEPT",
+			is_v4(evidence) ? "iptables" : "ip6tables", out ? "OUTPUT" : "INPUT",
+			show_address(&evidence->group->address, group), evidence->group->port);
+}
+
+void tell_counts(const struct evidence *evidence, struct finding *finding)
+{
+	if (evidence->wire)
+		finding_number(finding, "on the wire", evidence->wire->in);
+	finding_number(finding, "received", evidence->received);
+	if (evidence->dropped)
+		finding_number(finding, "dropped at the socket", evidence->dropped);
+}
+
+const char *show_address(const struct address *address, char buffer[static INET6_ADDRSTRLEN])
+{
+	return address->family == AF_UNSPEC ? "-" : address_format(address, buffer);
+}
+
+const char *show_group(const struct evidence *evidence, char buffer[static ENDPOINT_STRING_MAX])
+{
+	char address[INET6_ADDRSTRLEN];
+
+	return format_address_port(
+		show_address(&evidence->group->address, address), evidence->group->port, buffer);
+}

@@ -1,0 +1,66 @@
+/* What several causes read from the evidence. */
+#pragma once
+
+#include "ctl/doctor/finding.h"
+
+/* Fewer datagrams than this may be chance: a flow that just begins or ends. */
+#define SPARSE 3
+
+static inline bool is_v4(const struct evidence *evidence)
+{
+	return evidence->group->address.family == AF_INET;
+}
+
+/* It is joined, and nothing came to its socket, neither to be read nor to be dropped. */
+static inline bool is_silent(const struct evidence *evidence)
+{
+	return evidence->subject->state == SUBJECT_JOINED && !evidence->received &&
+	       !evidence->dropped;
+}
+
+/* The same, and another interface does not bring the group either: nothing is what it gets. */
+bool is_missed(const struct evidence *evidence);
+
+/* Counters of the whole host are all that there is to go by: the wire may not be looked at. */
+bool is_blind(const struct evidence *evidence);
+
+/* The wire was seen, and brought nothing for the membership. */
+bool is_wire_silent(const struct evidence *evidence);
+
+/* A number, or 1 where it would be smaller than what chance explains in a flow of this size. */
+bool is_many(uint64_t number, uint64_t of);
+
+/* Datagrams that came in on the wire as they should, and that the socket neither got nor dropped; 0
+ * too where that is within what chance explains, or where the wire was not seen as a whole. */
+uint64_t missing(const struct evidence *evidence);
+
+/* What of the drops at the socket its full buffer explains, as far as the counters tell. */
+uint64_t dropped_for_room(const struct evidence *evidence);
+
+/* The first sender that the kernel refuses because of the way back; NULL: there is none. */
+const struct evidence_sender *find_refused(const struct evidence *evidence);
+
+/* Whether a base chain may drop what comes in, or with out what leaves. */
+bool chain_may_drop(const struct evidence *evidence, const struct firewall_chain *chain, bool out);
+
+/* A base chain that may drop what comes in, or with out what leaves; NULL: none is known. */
+const struct firewall_chain *find_chain(const struct evidence *evidence, bool out);
+
+/* Adds "# in the group NAME of FILE: LINE" and the command that makes the daemon read it; of a
+ * TARGET, "# LINE". */
+void fix_key(const struct evidence *evidence, struct finding *finding, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+/* Names another interface to join on: in the configuration, or in the TARGET. */
+void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface);
+
+/* Adds the command for each chain that may drop what comes in, or with out what leaves, as each
+ * alone would. */
+void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out);
+
+/* How many came in on the wire, where that was seen, and at the socket. */
+void tell_counts(const struct evidence *evidence, struct finding *finding);
+
+/* The group's address and "ADDRESS:PORT", in buffer. */
+const char *show_address(const struct address *address, char buffer[static INET6_ADDRSTRLEN]);
+const char *show_group(const struct evidence *evidence, char buffer[static ENDPOINT_STRING_MAX]);

@@ -1,0 +1,88 @@
+#include "ctl/doctor/subject.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+
+static void clear_subject(struct subject *subject)
+{
+	free(subject->error);
+	free(subject->sending_error);
+	free(subject->last_received);
+	free(subject->refresh_impossible);
+	free(subject->senders);
+}
+
+static void clear_group(struct subject_group *group)
+{
+	free(group->name);
+	free(group->sources.items);
+	free(group->same_network[0]);
+	free(group->same_network[1]);
+	for (size_t i = 0; i < group->handlers.count; i++)
+		free(group->handlers.items[i]);
+	free(group->handlers.items);
+	free(group->sending_error);
+	free(group->sending_interface);
+}
+
+void subjects_clear(struct subjects *subjects)
+{
+	for (size_t i = 0; i < subjects->count; i++)
+		clear_subject(&subjects->items[i]);
+	for (size_t i = 0; i < subjects->groups.count; i++)
+		clear_group(&subjects->groups.items[i]);
+	free(subjects->items);
+	free(subjects->groups.items);
+	*subjects = (struct subjects){0};
+}
+
+int subjects_add_group(struct subjects *subjects, const char *name, const struct address *address,
+	uint16_t port, struct subject_group **ret)
+{
+	struct subject_group group = {
+		.name = strdup(name), .address = *address, .port = port, .first = subjects->count};
+
+	if (!group.name || array_add(&subjects->groups, group) < 0) {
+		free(group.name);
+		return -ENOMEM;
+	}
+	*ret = &subjects->groups.items[subjects->groups.count - 1];
+	return 0;
+}
+
+int subjects_add(struct subjects *subjects, const char *interface, struct subject **ret)
+{
+	struct subject subject = {.group = subjects->groups.count - 1};
+
+	strncpy(subject.interface, interface, sizeof(subject.interface) - 1);
+	subject.ifindex = if_nametoindex(interface);
+	if (array_add(subjects, subject) < 0)
+		return -ENOMEM;
+	subjects->groups.items[subject.group].count++;
+	*ret = &subjects->items[subjects->count - 1];
+	return 0;
+}
+
+void subject_add_sender(
+	struct subject *subject, const struct address *address, uint64_t datagrams, uint8_t ttl)
+{
+	size_t size = sizeof(*subject->senders);
+
+	for (size_t i = 0; i < subject->sender_count; i++)
+		if (address_equal(&subject->senders[i].address, address)) {
+			subject->senders[i].datagrams += datagrams;
+			return;
+		}
+	if (subject->sender_count == SUBJECT_SENDERS_MAX)
+		return;
+	if (!subject->sender_count) {
+		free(subject->senders);
+		subject->senders = malloc(SUBJECT_SENDERS_MAX * size);
+	}
+	if (subject->senders)
+		subject->senders[subject->sender_count++] = (struct subject_sender){
+			*address, datagrams, ttl};
+}
