@@ -73,6 +73,11 @@ def another_group_on_the_same_mac_address(lab):
     lab.add_stream(lab.peer, "238.252.0.10" if lab.family == 4 else "ff05::10", 5004)
 
 
+@fault("bad-length")
+def ip_packet_is_shorter_than_it_says(lab):
+    change(lab, lambda packet, number: [frame(packet)[:50]])
+
+
 # Not in the table of causes.
 
 @fault(unnamed="target root user nobody")
@@ -81,11 +86,6 @@ def source_address_is_zero(lab):
     lab.change = lambda packet, number: [frame(packet)]
 
 
-@fault(unnamed="target root user nobody")
+@fault(unnamed="target root user nobody", also=("not-on-wire",))
 def frames_go_to_another_station(lab):
     change(lab, lambda packet, number: [b"\2\0\0\0\0\x77" + frame(packet)[6:]])
-
-
-@fault(unnamed="target root user nobody")
-def ip_packet_is_shorter_than_it_says(lab):
-    change(lab, lambda packet, number: [frame(packet)[:50]])

@@ -149,7 +149,7 @@ def too_many_sources(lab):
     lab.sources = [PEER[4], "192.0.2.77"]
 
 
-@fault("shared-port", plain=False, arrives="some")
+@fault("shared-port", plain=False, arrives="some", ways=WITH_DAEMON, unnamed="user nobody")
 def port_shared_by_another_program(lab):
     """A program of the same user in the same SO_REUSEPORT group, which has not joined: the kernel hands it a half."""
     family = lab.family
