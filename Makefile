@@ -140,7 +140,7 @@ mcastd_objects := $(filter-out $(engine_objects),$(call objects,$(rooms:%=src/%/
 ctl_objects := $(call objects,src/ctl/*.c src/ctl/commands/*.c src/ctl/doctor/*.c)
 mcastctl_objects := $(ctl_objects) \
 	$(call objects,src/base/*.c src/formats/*.c src/control/framing.c src/data/datagram.c src/data/twins.c src/groups/arena.c \
-		$(addprefix src/net/,address.c holder.c interface.c joined.c multicast.c rtnetlink.c send_socket.c target.c udp_out.c udp_sockets.c udp_way.c))
+		$(addprefix src/net/,address.c holder.c interface.c joined.c multicast.c report_sockets.c rtnetlink.c send_socket.c target.c udp_out.c udp_sockets.c udp_way.c))
 test_objects := $(call objects,tests/unit/test_*.c)
 test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.c))
 # tests/unit/test_NAME.c is of the module NAME, and only there where that is built.

@@ -118,6 +118,37 @@ static void check_no_multicast(struct check *check)
 				string);
 }
 
+/* The kernel keeps these to the link or to the host (RFC 3376, 5; RFC 3810, 6). */
+static bool is_never_reported(const struct address *address)
+{
+	struct address all_nodes;
+
+	if (address->family == AF_INET)
+		return address->v4.s_addr == htonl(INADDR_ALLHOSTS_GROUP);
+	address_parse("ff02::1", &all_nodes);
+	return (address->v6.s6_addr[1] & 0xf) < 2 || address_equal(address, &all_nodes);
+}
+
+static void check_refresh(struct check *check)
+{
+	const struct address *address = &check->group->address;
+	char string[INET6_ADDRSTRLEN];
+
+	if (!check->group->refresh || address->family == AF_UNSPEC)
+		return;
+	address_format(address, string);
+	if (!address_is_multicast(address))
+		complain(check, "refresh",
+			"has no effect, %s is no multicast address and is never reported; remove "
+			"the key",
+			string);
+	else if (is_never_reported(address))
+		complain(check, "refresh",
+			"has no effect, %s is never reported and switches do not filter it; remove "
+			"the key",
+			string);
+}
+
 /* A file without an address, or with one that is none, has been reported on reading. */
 static void check_address(struct check *check)
 {
@@ -127,6 +158,7 @@ static void check_address(struct check *check)
 		complain(check, "address", "is missing");
 	else if (group->address.family != AF_UNSPEC && !address_is_multicast(&group->address))
 		check_no_multicast(check);
+	check_refresh(check);
 	if (!group->port && !group->marks)
 		complain(check, "port", "is missing");
 }

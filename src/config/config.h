@@ -47,6 +47,7 @@ struct config_group {
 	struct string_list inputs; /* handlers whose brokers' datagrams are sent to the group */
 	uint64_t receive_buffer; /* bytes, as for SO_RCVBUF */
 	bool coalesce; /* UDP_GRO: receive the datagrams of one buffer together */
+	uint64_t refresh; /* ns between two reports of a membership; 0: only when it changes */
 	uint64_t expect_within; /* ns without a datagram that are an event; 0: none are */
 	int64_t ttl;
 	bool loop;

@@ -81,6 +81,10 @@ static const struct key group_keys[] = {
 		.help = "Whether to drop what arrives a second time because two interfaces are on "
 			"the same network: the same sender, port and payload by another interface, "
 			"within a second."},
+	{GROUP(refresh, KEY_DURATION), .min = 1000 * MS, .max = DAY,
+		.help = "How often the memberships are reported to the network again, for snooping "
+			"switches that forget them because no querier asks. Without it: only when "
+			"they change."},
 	{GROUP(expect_within, KEY_DURATION), .min = 100 * MS, .max = 365 * DAY,
 		.help = "The longest time without a datagram. A longer one is an event, silence. "
 			"Without it: nothing is expected."},

@@ -44,6 +44,8 @@ static void put_membership(struct text *text, const struct membership *membershi
 	json_put_number(text, "receiveBuffer", membership->receive_buffer);
 	json_put_number(text, "notSent",
 		outgoing_not_sent(&membership->group->outgoing, membership->interface));
+	put_time(text, "refreshed", membership->refreshed.at_ns);
+	json_put_string(text, "refreshImpossible", membership->refreshed.impossible);
 	json_put_close(text, '}');
 }
 

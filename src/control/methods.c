@@ -19,6 +19,7 @@
 	ROW(join)          \
 	ROW(leave)         \
 	ROW(reload)        \
+	ROW(refresh)       \
 	ROW(rotate)        \
 	ROW(get_info)      \
 	ROW(get_interface_description)

@@ -15,6 +15,7 @@
 	ROW(join)     \
 	ROW(leave)    \
 	ROW(reload)   \
+	ROW(refresh)  \
 	ROW(rotate)
 
 #define DECLARE(name) extern const struct command name##_command;

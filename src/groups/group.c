@@ -75,6 +75,7 @@ void group_free(struct group *group)
 	if (!group)
 		return;
 	silence_cancel(group);
+	refresh_cancel(group);
 	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
@@ -105,6 +106,8 @@ static void move_memberships(struct group *group, struct group *from)
 	for (size_t i = 0; i < group->memberships.count; i++) {
 		group->memberships.items[i]->group = group;
 		membership_apply_needs(group->memberships.items[i], false);
+		if (!group->config->refresh)
+			refresh_forget(group->memberships.items[i]);
 		if (is_resized)
 			membership_apply_buffer(group->memberships.items[i]);
 	}
@@ -260,6 +263,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
 			silence_watch(group); /* one that was joined before a reload */
 	}
+	refresh_watch(group);
 	same_network_update(group);
 	if (!group->context->receive_only)
 		r = outgoing_update(group, interfaces);

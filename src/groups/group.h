@@ -10,6 +10,8 @@
 #include "groups/outgoing.h"
 #include "groups/permission.h"
 #include "groups/receive.h"
+#include "groups/refresh.h"
+#include "groups/same_group.h"
 #include "groups/same_network.h"
 #include "groups/silence.h"
 
@@ -56,6 +58,7 @@ struct group {
 	struct outgoing outgoing;
 	struct same_network same_network;
 	struct silence silence;
+	struct refresh refresh;
 	struct link due; /* in the list of those that follow a change of the links */
 };
 

@@ -119,6 +119,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.pause = pause_new(base, membership_resume),
 		.reports = reports_new(base, &membership_report_callbacks),
 		.silences = silences_new(base, setup->notices),
+		.same_groups = same_groups_new(),
 		.notices = setup->notices,
 		.guard = setup->guard,
 		.counters = setup->counters,
@@ -129,6 +130,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.forgotten = &groups->forgotten,
 		.running = setup->running,
 		.receive_only = setup->receive_only};
+	context->refreshes = refreshes_new(context, &groups->set);
 	groups->follow = follow_new(
 		base, context->forgotten, context->transitions, &follow_callbacks, groups);
 	if (groups->follow) {
@@ -140,7 +142,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 	}
 	if (!context->arena || !context->senders || !context->pause || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||
-		!context->transitions) {
+		!context->same_groups || !context->refreshes || !context->transitions) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -163,6 +165,8 @@ void groups_free(struct groups *groups)
 	retries_free(context->send_retries);
 	reports_free(context->reports);
 	silences_free(context->silences);
+	refreshes_free(context->refreshes);
+	same_groups_free(context->same_groups);
 	follow_free(groups->follow);
 	forgotten_clear(context->forgotten);
 	transitions_free(context->transitions);
@@ -378,6 +382,11 @@ int groups_leave(struct groups *groups, const char *name)
 	group_set_remove(&groups->set, group);
 	group_free(group);
 	return 0;
+}
+
+void groups_refresh(struct groups *groups, struct refresh_request *request)
+{
+	refresh_ask(groups->context.refreshes, request);
 }
 
 /* ---- Changing them as a whole ---- */

@@ -167,6 +167,7 @@ static void leave(struct membership *membership)
 static void close_socket(struct membership *membership)
 {
 	report_cancel(&membership->report);
+	membership->refreshed.is_asked = false;
 	if (membership->fd < 0)
 		return;
 	if (!membership->is_stored || !membership->group->context->stopping)
@@ -178,6 +179,7 @@ static void close_socket(struct membership *membership)
 	membership->guard_pause_ns = 0;
 	event_del(&membership->readable);
 	close(membership->fd);
+	same_groups_remove(membership->group->context->same_groups, membership);
 	membership->fd = -1;
 	membership->asked = 0;
 	membership->is_stored = false;
@@ -196,6 +198,7 @@ void membership_free(struct membership *membership)
 	free(membership->interface);
 	free(membership->error);
 	free(membership->last_error);
+	refresh_forget(membership);
 	free(membership);
 }
 
@@ -282,6 +285,8 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 		close_socket(membership);
 		return -ENOMEM;
 	}
+	if (is_multicast(membership))
+		same_groups_add(membership->group->context->same_groups, membership);
 	return 0;
 }
 
@@ -543,14 +548,22 @@ static int begin_report(struct report *report, struct multicast_membership *ret)
 	return membership->fd;
 }
 
-static void end_report(struct report *report, int r)
+static void end_report(struct report *report, const struct report_result *result)
 {
 	struct membership *membership = container_of(report, struct membership, report);
+	char why[WHY_MAX];
 
 	if (membership->check_sources == CHECK_WHILE_REPORTED)
 		membership->check_sources = CHECK_UNTIL_DRAINED;
 	membership->touched = forgotten_now(membership->group->context->forgotten);
-	if (r >= 0)
+	if (result->is_reported && result->back_r >= 0) {
+		refresh_reported(membership, NULL);
+	} else if (result->there_r < 0) {
+		snprintf(why, sizeof(why), "the kernel does not change its sources: %s",
+			strerror(-result->there_r));
+		refresh_reported(membership, why);
+	}
+	if (result->back_r >= 0)
 		return;
 	close_socket(membership);
 	set_state(membership, MEMBERSHIP_FAILED,

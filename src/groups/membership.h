@@ -8,6 +8,7 @@
 #include "groups/arena.h"
 #include "groups/forgotten.h"
 #include "groups/pause.h"
+#include "groups/refresh.h"
 #include "groups/retry.h"
 #include "groups/transitions.h"
 #include "net/interface.h"
@@ -17,6 +18,8 @@
 struct group;
 struct loop_guard;
 struct notice_sink;
+struct refreshes;
+struct same_groups;
 struct senders;
 struct turns;
 struct twins;
@@ -50,6 +53,8 @@ struct group_context {
 	struct retries *retries; /* of memberships that could not be joined */
 	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
+	struct same_groups *same_groups;
+	struct refreshes *refreshes;
 	struct silences *silences;
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct counters *counters;
@@ -128,6 +133,8 @@ struct membership {
 	uint64_t attachment; /* of the interface, when last reported */
 	uint32_t touched; /* when it was last joined or reported, by the clock of forgotten */
 	struct report report;
+	struct link same_group; /* while it is joined */
+	struct refreshed refreshed;
 	struct retry retry;
 	bool wanted; /* mark of a reconciliation that is under way */
 	char *interface; /* its name, or the pattern that matches none */

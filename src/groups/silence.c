@@ -1,12 +1,10 @@
 #include "groups/silence.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <poll.h>
 #include <stdlib.h>
 
-#include "base/array.h"
 #include "base/units.h"
 #include "data/notice.h"
 #include "groups/group.h"
@@ -21,10 +19,8 @@
 /* Most groups that are examined before other events of the loop have their turn. */
 #define TURN_MAX 500
 
-/* A binary heap: no group is due before the one at (i - 1) / 2. */
 struct silences {
-	struct silence **items;
-	size_t count;
+	struct deadlines deadlines; /* CLOCK_MONOTONIC */
 	struct event timer;
 	uint64_t timer_ns; /* when it expires, CLOCK_MONOTONIC; 0: it does not run */
 	struct notice_sink *notices;
@@ -35,54 +31,19 @@ static struct group *group_of(struct silence *silence)
 	return container_of(silence, struct group, silence);
 }
 
-static void put(struct silences *silences, struct silence *silence, size_t i)
+/* The one that is due first; NULL: there is none. */
+static struct silence *first_of(const struct silences *silences)
 {
-	silences->items[i] = silence;
-	silence->place = i;
-}
+	struct deadline *deadline = deadlines_first(&silences->deadlines);
 
-/* Moves it to where it belongs by its time. */
-static void sift(struct silences *silences, struct silence *silence)
-{
-	struct silence **items = silences->items;
-	size_t i = silence->place, child;
-
-	for (; i && silence->due_ns < items[(i - 1) / 2]->due_ns; i = (i - 1) / 2)
-		put(silences, items[(i - 1) / 2], i);
-	while ((child = 2 * i + 1) < silences->count) {
-		if (child + 1 < silences->count && items[child + 1]->due_ns < items[child]->due_ns)
-			child++;
-		if (items[child]->due_ns >= silence->due_ns)
-			break;
-		put(silences, items[child], i);
-		i = child;
-	}
-	put(silences, silence, i);
-}
-
-static int push(struct silences *silences, struct silence *silence)
-{
-	silence->place = silences->count;
-	if (array_add(silences, silence) < 0)
-		return -ENOMEM;
-	sift(silences, silence);
-	return 0;
-}
-
-static void pop(struct silences *silences, struct silence *silence)
-{
-	struct silence *last = silences->items[--silences->count];
-
-	if (last == silence)
-		return;
-	last->place = silence->place;
-	sift(silences, last);
+	return deadline ? container_of(deadline, struct silence, deadline) : NULL;
 }
 
 /* Sets the timer for the group that is due first. */
 static void schedule(struct silences *silences)
 {
-	uint64_t due = silences->count ? silences->items[0]->due_ns : 0, now;
+	const struct silence *first = first_of(silences);
+	uint64_t due = first ? first->deadline.due_ns : 0, now;
 	struct timeval delay;
 
 	if (!due || (silences->timer_ns && silences->timer_ns <= due))
@@ -110,7 +71,7 @@ static void begin(struct silences *silences, struct group *group, uint64_t now)
 
 	snprintf(text, sizeof(text), "group %s: silent: no datagram for %s", group->config->name,
 		shown_duration(group->config->expect_within, within));
-	pop(silences, &group->silence);
+	deadlines_remove(&silences->deadlines, &group->silence.deadline);
 	group->silence.is_silent = true;
 	notice_send(silences->notices, &(struct notice){.kind = NOTICE_SILENCE,
 					       .state = NOTICE_BEGIN,
@@ -170,8 +131,8 @@ static void examine(struct silences *silences, struct group *group, uint64_t now
 	} else {
 		silence->is_checked = false;
 	}
-	silence->due_ns = due;
-	sift(silences, silence);
+	silence->deadline.due_ns = due;
+	deadlines_move(&silences->deadlines, &silence->deadline);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
@@ -181,10 +142,12 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd, (void)what;
 	silences->timer_ns = 0;
-	for (unsigned i = 0; i < TURN_MAX && silences->count; i++) {
-		if (silences->items[0]->due_ns > now)
+	for (unsigned i = 0; i < TURN_MAX; i++) {
+		struct silence *first = first_of(silences);
+
+		if (!first || first->deadline.due_ns > now)
 			break;
-		examine(silences, group_of(silences->items[0]), now);
+		examine(silences, group_of(first), now);
 	}
 	schedule(silences);
 }
@@ -205,7 +168,7 @@ void silences_free(struct silences *silences)
 	if (!silences)
 		return;
 	evtimer_del(&silences->timer);
-	free(silences->items);
+	free(silences->deadlines.items);
 	free(silences);
 }
 
@@ -215,8 +178,8 @@ static void start(struct group *group)
 	struct silences *silences = group->context->silences;
 
 	group->silence = (struct silence){.heard_ns = clock_ns(CLOCK_MONOTONIC_COARSE)};
-	group->silence.due_ns = due_of(group);
-	if (push(silences, &group->silence) < 0)
+	group->silence.deadline.due_ns = due_of(group);
+	if (deadlines_add(&silences->deadlines, &group->silence.deadline) < 0)
 		group->silence.heard_ns = 0;
 	else
 		schedule(silences);
@@ -237,7 +200,7 @@ void silence_cancel(struct group *group)
 	if (silence->is_silent)
 		end(group->context->silences, group, "the group or its expect_within was changed");
 	else
-		pop(group->context->silences, silence);
+		deadlines_remove(&group->context->silences->deadlines, &silence->deadline);
 	*silence = (struct silence){0};
 }
 
@@ -248,7 +211,7 @@ void silence_inherit(struct group *group, struct group *from)
 	group->silence = from->silence;
 	from->silence = (struct silence){0};
 	if (!group->silence.is_silent)
-		put(group->context->silences, &group->silence, group->silence.place);
+		deadlines_replace(&group->context->silences->deadlines, &group->silence.deadline);
 }
 
 void silence_end(struct silence *silence)

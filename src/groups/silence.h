@@ -4,10 +4,10 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "base/deadlines.h"
 
 struct event_base;
 struct group;
@@ -18,8 +18,7 @@ struct silences;
 struct silence {
 	uint64_t heard_ns; /* the last datagram, or the join, CLOCK_MONOTONIC_COARSE; 0: not watched
 			    */
-	uint64_t due_ns; /* when to look at it next, CLOCK_MONOTONIC */
-	size_t place; /* in the heap, unless it is silent */
+	struct deadline deadline; /* when to look at it next, unless it is silent */
 	bool is_silent;
 	bool is_checked; /* its sockets had datagrams when it was due, and will be read before it
 			    is due again */

@@ -13,6 +13,9 @@ enum transition {
 	TRANSITION_WAITING,
 	TRANSITION_FAILED,
 	TRANSITION_FORGOTTEN, /* by the kernel */
+	TRANSITION_NOT_REFRESHED, /* another program has the group */
+	TRANSITION_REFRESHED, /* no more */
+	TRANSITION_REJOINING, /* to be refreshed */
 	TRANSITION_SENDING, /* again */
 	TRANSITION_NOT_SENDING,
 };

@@ -7,35 +7,15 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "net/interface.h"
 #include "base/cleanup.h"
 #include "base/codec.h"
 #include "base/hash.h"
-#include "net/interface.h"
 
 #define BUFFER_SIZE 65536
 
 /* From the kernel's net/if_inet6.h, MAF_LAST_REPORTER. */
 #define LAST_REPORTER 2
-
-/* Lines of /proc/net/igmp: "4<tab>eth0      :     1      V3", followed for each of its groups by
- * "<tab>...010000E0 ...", the address as a number in this host's byte order. There may be ten
- * thousand: sscanf(3) would take most of the time. */
-static int read_line_v4(struct joined *joined, const char *line, unsigned *ifindex)
-{
-	struct address group = {.family = AF_INET};
-	unsigned version;
-
-	if (*line == '\t') {
-		group.v4.s_addr = (in_addr_t)strtoul(line, NULL, 16);
-		if (!group.v4.s_addr)
-			return 0;
-		return array_add(joined, (struct joined_group){group, *ifindex, false});
-	}
-	*ifindex = (unsigned)strtoul(line, NULL, 10);
-	if (sscanf(line, "%*u %*[^:]: %*u V%u", &version) == 1 && version < 3)
-		return array_add(&joined->older, (struct joined_protocol){AF_INET, *ifindex});
-	return 0;
-}
 
 int joined_forced_igmp(const char *interface)
 {
@@ -52,25 +32,56 @@ int joined_forced_mld(const char *interface)
 	return all ? all : interface_sysctl("ipv6", interface, "force_mld_version");
 }
 
+/* "4<tab>eth0      :     1      V3" */
+static int read_interface_v4(struct joined *joined, const char *line, unsigned ifindex)
+{
+	char name[IF_NAMESIZE] = "";
+	unsigned version;
+	int forced;
+
+	if (sscanf(line, "%*u %15[^: ] : %*u V%u", name, &version) != 2 || version >= 3)
+		return 0;
+	forced = joined_forced_igmp(name);
+	return array_add(&joined->older,
+		(struct joined_protocol){AF_INET, ifindex, forced == 1 || forced == 2});
+}
+
+/* Lines of /proc/net/igmp: that of an interface, followed for each of its groups by
+ * "<tab>...010000E0     1 0:00000000<tab><tab>0", the address as a number in this host's byte
+ * order, and the users. There may be ten thousand: sscanf(3) would take most of the time. */
+static int read_line_v4(struct joined *joined, const char *line, unsigned *ifindex)
+{
+	struct joined_group group = {.group.family = AF_INET, .ifindex = *ifindex};
+	char *rest;
+
+	if (*line != '\t') {
+		*ifindex = (unsigned)strtoul(line, NULL, 10);
+		return read_interface_v4(joined, line, *ifindex);
+	}
+	group.group.v4.s_addr = (in_addr_t)strtoul(line, &rest, 16);
+	group.users = (unsigned)strtoul(rest, NULL, 10);
+	return group.group.v4.s_addr ? array_add(joined, group) : 0;
+}
+
 static int note_mld(struct joined *joined, const char *line, unsigned ifindex)
 {
 	char name[IF_NAMESIZE] = "";
 
 	if (sscanf(line, "%*u %15s", name) != 1 || joined_forced_mld(name) != 1)
 		return 0;
-	return array_add(&joined->older, (struct joined_protocol){AF_INET6, ifindex});
+	return array_add(&joined->older, (struct joined_protocol){AF_INET6, ifindex, true});
 }
 
 /* Lines of /proc/net/igmp6: "4    eth0   ff020000000000000000000000000001     1 0000000C 0", with
  * the number of users and flags behind the address. */
 static int read_line_v6(struct joined *joined, const char *line, unsigned *ifindex)
 {
-	struct address group = {.family = AF_INET6};
+	struct joined_group group = {.group.family = AF_INET6};
 	unsigned previous = *ifindex;
 	const char *at = line;
 	char *rest;
 
-	*ifindex = (unsigned)strtoul(line, NULL, 10);
+	group.ifindex = *ifindex = (unsigned)strtoul(line, NULL, 10);
 	if (*ifindex != previous && note_mld(joined, line, *ifindex) < 0)
 		return -ENOMEM;
 	for (int words = 0; words < 2 && *at; words++) {
@@ -80,11 +91,11 @@ static int read_line_v6(struct joined *joined, const char *line, unsigned *ifind
 	for (unsigned i = 0, byte; i < 16; i++, at += 2) {
 		if ((byte = (unsigned)hex_byte(at)) > UINT8_MAX)
 			return 0;
-		group.v6.s6_addr[i] = (uint8_t)byte;
+		group.group.v6.s6_addr[i] = (uint8_t)byte;
 	}
-	strtoul(at, &rest, 10); /* users */
-	return array_add(joined,
-		(struct joined_group){group, *ifindex, strtoul(rest, NULL, 16) & LAST_REPORTER});
+	group.users = (unsigned)strtoul(at, &rest, 10);
+	group.is_reported_alone = strtoul(rest, NULL, 16) & LAST_REPORTER;
+	return array_add(joined, group);
 }
 
 typedef int line_reader(struct joined *joined, const char *line, unsigned *ifindex);
@@ -160,23 +171,50 @@ void joined_clear(struct joined *joined)
 	*joined = (struct joined){0};
 }
 
-bool joined_contains(const struct joined *joined, const struct address *group, unsigned ifindex)
-{
-	struct joined_group wanted = {.group = *group, .ifindex = ifindex};
-
-	return joined->slots[find_slot(joined, &wanted)];
-}
-
-bool joined_is_older(const struct joined *joined, const struct address *group, unsigned ifindex)
+static const struct joined_group *find(
+	const struct joined *joined, const struct address *group, unsigned ifindex)
 {
 	struct joined_group wanted = {.group = *group, .ifindex = ifindex};
 	uint32_t slot = joined->slots[find_slot(joined, &wanted)];
 
-	if (slot && joined->items[slot - 1].is_reported_alone)
-		return true;
+	return slot ? &joined->items[slot - 1] : NULL;
+}
+
+bool joined_contains(const struct joined *joined, const struct address *group, unsigned ifindex)
+{
+	return find(joined, group, ifindex);
+}
+
+unsigned joined_users(const struct joined *joined, const struct address *group, unsigned ifindex)
+{
+	const struct joined_group *found = find(joined, group, ifindex);
+
+	return found ? found->users : 0;
+}
+
+static const struct joined_protocol *find_older(
+	const struct joined *joined, sa_family_t family, unsigned ifindex)
+{
 	for (size_t i = 0; i < joined->older.count; i++)
-		if (joined->older.items[i].family == group->family &&
+		if (joined->older.items[i].family == family &&
 			joined->older.items[i].ifindex == ifindex)
-			return true;
-	return false;
+			return &joined->older.items[i];
+	return NULL;
+}
+
+bool joined_is_older(const struct joined *joined, const struct address *group, unsigned ifindex)
+{
+	const struct joined_group *found = find(joined, group, ifindex);
+
+	return (found && found->is_reported_alone) || find_older(joined, group->family, ifindex);
+}
+
+enum joined_reports joined_reports(
+	const struct joined *joined, const struct address *group, unsigned ifindex)
+{
+	const struct joined_protocol *older = find_older(joined, group->family, ifindex);
+
+	if (!older)
+		return JOINED_REPORTS_CHANGES;
+	return older->is_forced ? JOINED_REPORTS_JOINS : JOINED_REPORTS_ANSWERS;
 }

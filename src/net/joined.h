@@ -10,12 +10,23 @@
 struct joined_group {
 	struct address group;
 	unsigned ifindex;
+	unsigned users; /* sockets that have joined, and the kernel itself for some groups */
 	bool is_reported_alone; /* in a message of its own, as MLDv1 does */
 };
 
 struct joined_protocol {
 	sa_family_t family;
 	unsigned ifindex;
+	bool is_forced; /* by a sysctl, whoever asks */
+};
+
+/* What the kernel reports there by itself. */
+enum joined_reports {
+	JOINED_REPORTS_CHANGES, /* also of sources: IGMPv3, MLDv2; or MLDv1, where its querier asks
+				 */
+	JOINED_REPORTS_ANSWERS, /* to a querier of IGMPv1 or IGMPv2, which was heard */
+	JOINED_REPORTS_JOINS, /* a sysctl demands an older protocol: nothing but joins, and answers
+				 where somebody asks */
 };
 
 struct joined {
@@ -42,5 +53,11 @@ int joined_forced_mld(const char *interface);
  * heard, or a sysctl demands it. Of queriers of MLDv1 the kernel only shows that it has answered,
  * which may be over. */
 bool joined_is_older(const struct joined *joined, const struct address *group, unsigned ifindex);
+
+enum joined_reports joined_reports(
+	const struct joined *joined, const struct address *group, unsigned ifindex);
+
+/* How many sockets of this host have joined; 0: it is not joined. */
+unsigned joined_users(const struct joined *joined, const struct address *group, unsigned ifindex);
 
 bool joined_contains(const struct joined *joined, const struct address *group, unsigned ifindex);

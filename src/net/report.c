@@ -10,9 +10,7 @@
 #include "base/array.h"
 #include "base/timer.h"
 #include "net/background.h"
-
-/* Sources that the kernel takes by default (igmp_max_msf). */
-#define SENDERS_MAX 10
+#include "net/report_sockets.h"
 
 /* How long senders are learned. */
 #define LEARN_US 10000
@@ -23,11 +21,7 @@
 /* A socket that is being changed. */
 struct change {
 	struct report *report;
-	struct multicast_membership membership;
 	struct address *sources; /* a copy of the membership's, whose owner may change meanwhile */
-	int fd;
-	int r; /* of changing it */
-	int back_r; /* of changing it back */
 };
 
 struct reports {
@@ -42,6 +36,10 @@ struct reports {
 		struct change *items;
 		size_t count;
 	} changes; /* in the background */
+	struct {
+		struct report_socket *items;
+		size_t count;
+	} sockets; /* of the changes, in their order */
 	size_t changed; /* of them, from the first on */
 	atomic_bool is_awaited; /* the rest of them is for later */
 };
@@ -57,67 +55,13 @@ static int compare(const void *a, const void *b)
 	return order ? order : (left->ifindex > right->ifindex) - (left->ifindex < right->ifindex);
 }
 
-static void forget(struct report *report)
+static void leave_queue(struct report *report)
 {
-	free(report->senders.items);
-	report->senders.items = NULL;
-	report->senders.count = 0;
 	report->queue = NULL;
 	report->is_running = false;
 }
 
 /* ---- In the background ---- */
-
-/* Any source becomes those that are known, or nobody's; sources become any. */
-static int change_filter(const struct change *change)
-{
-	struct multicast_membership other = change->membership;
-	struct address nobody;
-	int r = -ENOBUFS;
-
-	if (other.source_count && !other.exclude) {
-		other.source_count = 0;
-		other.exclude = 1;
-		return multicast_set_filter(change->fd, &other);
-	}
-	other.exclude = 0;
-	other.sources = change->report->senders.items;
-	other.source_count = change->report->senders.count;
-	if (other.source_count)
-		r = multicast_set_filter(change->fd, &other);
-	if (r != -ENOBUFS)
-		return r;
-	address_parse(other.group.family == AF_INET ? "192.0.2.1" : "2001:db8::1", &nobody);
-	other.sources = &nobody;
-	other.source_count = 1;
-	return multicast_set_filter(change->fd, &other);
-}
-
-static void change_there(struct change *change)
-{
-	const struct report *report = change->report;
-
-	if (report->rejoins)
-		multicast_leave(change->fd, &report->group, report->ifindex);
-	else
-		change->r = change_filter(change);
-}
-
-static void change_back(struct change *change)
-{
-	struct multicast_membership membership = change->membership;
-	char why[WHY_MAX];
-
-	if (change->r < 0)
-		return; /* it is as it was */
-	if (change->report->rejoins) {
-		change->back_r = multicast_join(change->fd, &membership, why);
-		return;
-	}
-	if (!membership.source_count)
-		membership.exclude = 1;
-	change->back_r = multicast_set_filter(change->fd, &membership);
-}
 
 /* Runs of one group and interface. */
 static void change_all(void *argument)
@@ -128,12 +72,11 @@ static void change_all(void *argument)
 
 	for (size_t first = 0; first < reports->changes.count && !reports->is_awaited;
 		first = end) {
-		for (; end < reports->changes.count &&
-			!compare(&changes[first].report, &changes[end].report);
-			end++)
-			change_there(&changes[end]);
-		for (size_t i = first; i < end; i++)
-			change_back(&changes[i]);
+		while (end < reports->changes.count &&
+			!compare(&changes[first].report, &changes[end].report))
+			end++;
+		report_sockets(reports->sockets.items + first, end - first,
+			changes[first].report->rejoins);
 	}
 	reports->changed = end;
 }
@@ -151,33 +94,40 @@ static void schedule(struct reports *reports)
 		timer_start(&reports->timer, &delay);
 }
 
+static void end_change(struct reports *reports, struct report *report,
+	const struct report_socket *socket, bool is_changed)
+{
+	struct report_result result = {.is_reported = is_changed && socket->there_r >= 0,
+		.there_r = socket->there_r,
+		.back_r = socket->back_r};
+
+	report->again |= !is_changed;
+	reports->callbacks->end(report, &result);
+	if (report->again)
+		report_add(reports, report, &report->group, report->ifindex, report->rejoins);
+}
+
 static void on_changed(void *argument)
 {
 	struct reports *reports = argument;
 	struct change *changes = take(reports->changes.items);
+	struct report_socket *sockets = take(reports->sockets.items);
 	size_t count = reports->changes.count;
 
-	reports->changes.count = 0;
+	reports->changes.count = reports->sockets.count = 0;
 	for (size_t i = 0; i < count; i++) {
-		forget(changes[i].report);
+		leave_queue(changes[i].report);
 		free(changes[i].sources);
 	}
-	for (size_t i = 0; i < count; i++) {
-		struct report *report = changes[i].report;
-
-		report->again |= i >= reports->changed;
-		reports->callbacks->end(report, changes[i].back_r);
-		if (report->again)
-			report_add(
-				reports, report, &report->group, report->ifindex, report->rejoins);
-	}
+	for (size_t i = 0; i < count; i++)
+		end_change(reports, changes[i].report, &sockets[i], i < reports->changed);
 	free(changes);
+	free(sockets);
 	schedule(reports);
 }
 
-static int copy_sources(struct change *change)
+static int copy_sources(struct change *change, struct multicast_membership *membership)
 {
-	struct multicast_membership *membership = &change->membership;
 	size_t size = membership->source_count * sizeof(*change->sources);
 
 	if (!size)
@@ -190,19 +140,35 @@ static int copy_sources(struct change *change)
 	return 0;
 }
 
+/* The arrays have the same length. */
+static int append_change(
+	struct reports *reports, struct change *change, struct report_socket *socket)
+{
+	if (copy_sources(change, &socket->membership) < 0 ||
+		array_add(&reports->sockets, *socket) < 0)
+		return -ENOMEM;
+	if (array_add(&reports->changes, *change) >= 0)
+		return 0;
+	reports->sockets.count--;
+	return -ENOMEM;
+}
+
 /* Without memory it is not reported. */
 static void add_change(struct reports *reports, struct report *report)
 {
 	struct change change = {.report = report};
+	struct report_socket socket = {
+		.senders = report->senders.items, .sender_count = report->senders.count};
+	struct report_result result = {.there_r = -ENOMEM};
 
-	change.fd = reports->callbacks->begin(report, &change.membership);
+	socket.fd = reports->callbacks->begin(report, &socket.membership);
 	reports->items[report->position] = NULL;
 	report->is_running = true;
-	if (copy_sources(&change) >= 0 && array_add(&reports->changes, change) >= 0)
+	if (append_change(reports, &change, &socket) >= 0)
 		return;
 	free(change.sources);
-	forget(report);
-	reports->callbacks->end(report, 0);
+	leave_queue(report);
+	reports->callbacks->end(report, &result);
 }
 
 /* Begins with the next ones, without tearing a run of one group and interface. */
@@ -275,6 +241,7 @@ void reports_free(struct reports *reports)
 	for (size_t i = 0; i < reports->changes.count; i++)
 		free(reports->changes.items[i].sources);
 	free(reports->changes.items);
+	free(reports->sockets.items);
 	evtimer_del(&reports->timer);
 	free(reports->items);
 	free(reports);
@@ -309,19 +276,29 @@ void report_cancel(struct report *report)
 		reports->is_awaited = true;
 		background_wait(reports->background);
 	}
+	free(take(report->senders.items));
+	report->senders.count = 0;
 	if (!report->queue)
 		return;
 	report->queue->items[report->position] = NULL;
-	forget(report);
+	leave_queue(report);
 }
 
+/* Those that were heard last come first, and the others are forgotten in time. */
 void report_learn(struct report *report, const union endpoint *sender)
 {
-	struct address address = endpoint_address(sender);
+	struct address address = endpoint_address(sender), *items = report->senders.items;
+	size_t i = 0;
 
-	for (size_t i = 0; i < report->senders.count; i++)
-		if (address_equal(&report->senders.items[i], &address))
+	while (i < report->senders.count && !address_equal(&items[i], &address))
+		i++;
+	if (i == report->senders.count) {
+		if (i == REPORT_SENDERS_MAX)
+			i--;
+		else if (array_add(&report->senders, address) < 0)
 			return;
-	if (report->senders.count < SENDERS_MAX)
-		array_add(&report->senders, address);
+		items = report->senders.items;
+	}
+	memmove(items + 1, items, i * sizeof(*items));
+	items[0] = address;
 }

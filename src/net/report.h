@@ -1,12 +1,10 @@
 /* Reports memberships to the network again, without a gap in what is received: a snooping switch
- * forgets a port whose carrier was lost, and the kernel only reports what has changed. So the
- * socket's source filter is changed and changed back at once; what the kernel then sends is the
- * state of now, once for the change and once more for safety (RFC 3376, 4.2.12, 6.4; RFC 3810).
+ * forgets a port whose carrier was lost, or that it has long not heard of, and the kernel only
+ * reports what has changed. report_sockets.h says how.
  *
- * Meanwhile, for microseconds, an any-source membership only takes the senders that it is known to
- * have. They are learned for a moment before. Several sockets of one group on one interface are
- * changed together, as the kernel reports what all of them want. Nothing can be reported where a
- * socket of another program has the group, too.
+ * The senders that a membership has are learned for a moment before, and kept for the next time.
+ * Several sockets of one group on one interface are changed together, as the kernel reports what
+ * all of them want. Nothing can be reported where a socket of another program has the group, too.
  *
  * The sockets are changed in the background: the kernel searches all memberships of the interface
  * for each, under a lock that others may hold for long. */
@@ -31,7 +29,14 @@ struct report {
 	struct {
 		struct address *items;
 		size_t count;
-	} senders;
+	} senders; /* the last heard come first; until report_cancel() */
+};
+
+struct report_result {
+	bool is_reported;
+	int there_r; /* where it is not: a negative errno, or 0: it is for later */
+	int back_r; /* a negative errno: the socket could not be changed back, and is to be closed
+		       and joined again */
 };
 
 struct report_callbacks {
@@ -39,9 +44,7 @@ struct report_callbacks {
 	 * It must stay open until end(), or until report_cancel() returns. Datagrams of other
 	 * senders may be queued there until then. */
 	int (*begin)(struct report *report, struct multicast_membership *ret);
-	/* Afterwards. r is a negative errno where the socket could not be changed back: it is to be
-	 * closed and joined again. */
-	void (*end)(struct report *report, int r);
+	void (*end)(struct report *report, const struct report_result *result);
 };
 
 /* Returns NULL without memory or descriptors. callbacks must live longer. */
@@ -56,8 +59,8 @@ void reports_free(struct reports *reports);
 int report_add(struct reports *reports, struct report *report, const struct address *group,
 	unsigned ifindex, bool rejoins);
 
-/* Waits where the socket is being changed, and end() is called then. Not to be called from the
- * callbacks, except for the report that has ended. */
+/* Before the socket is closed. Waits where it is being changed, and end() is called then. Not to be
+ * called from the callbacks, except for the report that has ended. */
 void report_cancel(struct report *report);
 
 /* Senders may be learned while it waits. */

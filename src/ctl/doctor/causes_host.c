@@ -130,7 +130,7 @@ enum certainty is_service_firewall(const struct evidence *e)
 	uint64_t policy = e->dropped - dropped_for_room(e);
 	bool is_full = e->growth[COUNTER_BUFFER_FULL] || e->growth[COUNTER_MEMORY];
 
-	if (e->is_elsewhere || policy <= e->growth[COUNTER_UDP_CHECKSUM])
+	if (e->is_elsewhere || policy <= e->growth[COUNTER_UDP_CHECKSUM] + blocked_by_ipsec(e))
 		return CERTAINTY_NO;
 	return !is_full || !e->other_drops ? CERTAINTY_CERTAIN : CERTAINTY_LIKELY;
 }
@@ -300,24 +300,41 @@ void fix_length_counted(const struct evidence *e, struct finding *f)
 
 /* ---- Fragments ---- */
 
+/* All came, and the kernel had no room to put them together. */
+static bool are_fragments_dropped(const struct evidence *e)
+{
+	return missing(e) && e->wire->later_fragments && e->growth[COUNTER_REASSEMBLY_FAILED];
+}
+
 enum certainty is_fragments_missing(const struct evidence *e)
 {
-	return is_damaged(e, e->wire ? e->wire->incomplete : 0);
+	enum certainty certainty = is_damaged(e, e->wire ? e->wire->incomplete : 0);
+
+	return certainty == CERTAINTY_NO && are_fragments_dropped(e) ? CERTAINTY_LIKELY : certainty;
 }
 
 void tell_fragments_missing(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "the datagrams come in fragments, and not all of them arrive");
+	if (!e->wire->incomplete)
+		finding_say(f, "the datagrams come in fragments, and the kernel does not put them "
+			       "together");
+	else
+		finding_say(f, "the datagrams come in fragments, and not all of them arrive");
 	finding_number(f, "first fragments", e->wire->first_fragments);
 	finding_number(f, "later fragments", e->wire->later_fragments);
 	finding_number(f, "incomplete datagrams", e->wire->incomplete);
 	finding_growth(f, e, COUNTER_FRAGMENTS);
+	finding_growth(f, e, COUNTER_REASSEMBLY_FAILED);
 	tell_counts(e, f);
 }
 
 void fix_fragments_missing(const struct evidence *e, struct finding *f)
 {
 	unsigned headers = is_v4(e) ? 28 : 48;
+
+	if (e->wire && !e->wire->incomplete)
+		finding_fix(f, "sysctl -w net.%s=4194304",
+			is_v4(e) ? "ipv4.ipfrag_high_thresh" : "ipv6.ip6frag_high_thresh");
 
 	if (e->link.mtu > headers)
 		finding_fix(
@@ -397,7 +414,11 @@ enum certainty is_host_firewall(const struct evidence *e)
 {
 	uint64_t lost = e->is_elsewhere ? 0 : missing(e);
 
-	if (!lost || is_shared_port(e))
+	if (is_missed(e) && !lost && is_wire_silent(e))
+		lost = e->below_count;
+	if (!lost)
+		lost = e->dropped ? blocked_by_ipsec(e) : 0;
+	if (!lost || is_shared_port(e) || are_fragments_dropped(e))
 		return CERTAINTY_NO;
 	/* Only a counter proves it: most hosts have chains that may drop something. */
 	if (e->grown_rule && e->grown_packets >= lost && lost >= SPARSE)
@@ -432,15 +453,26 @@ static void tell_chain(const struct evidence *e, struct finding *f, bool out)
 
 void tell_host_firewall(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "a firewall of this host drops it");
-	tell_chain(e, f, false);
+	if (blocked_by_ipsec(e)) {
+		finding_say(f, "a policy of IPsec drops it: ip xfrm policy");
+	} else {
+		finding_say(f, "a firewall of this host drops it");
+		tell_chain(e, f, false);
+	}
+	if (*e->below)
+		finding_number(f, e->below, e->below_count);
+	finding_growth(f, e, COUNTER_IPSEC_BLOCKED);
+	finding_growth(f, e, COUNTER_IPSEC_NO_POLICY);
 	finding_growth(f, e, COUNTER_MULTICAST);
 	tell_counts(e, f);
 }
 
 void fix_host_firewall(const struct evidence *e, struct finding *f)
 {
-	fix_firewall(e, f, false);
+	if (blocked_by_ipsec(e))
+		finding_fix(f, "ip xfrm policy");
+	else
+		fix_firewall(e, f, false);
 }
 
 /* More multicast got past the first hooks than anybody read, or nobody wanted. What is not UDP is

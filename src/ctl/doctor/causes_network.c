@@ -342,9 +342,11 @@ void tell_report_blocked(const struct evidence *e, struct finding *f)
 
 enum certainty is_refresh_impossible(const struct evidence *e)
 {
-	return is_missed(e) && (is_wire_silent(e) || !e->wire) && e->refresh_impossible
-		       ? CERTAINTY_LIKELY
-		       : CERTAINTY_NO;
+	/* Of other reasons there are other causes. */
+	bool is_shared = e->refresh_impossible && strstr(e->refresh_impossible, "joined it there");
+
+	return is_missed(e) && (is_wire_silent(e) || !e->wire) && is_shared ? CERTAINTY_LIKELY
+									    : CERTAINTY_NO;
 }
 
 void tell_refresh_impossible(const struct evidence *e, struct finding *f)
@@ -364,8 +366,12 @@ enum certainty is_not_on_wire(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e))
 		return CERTAINTY_NO;
-	/* These drop before the wire is looked at. */
-	if (e->link.has_xdp || !strcmp(e->link.kind, "bridge"))
+	/* These drop before the wire is looked at; and with another likely cause this host is not
+	 * clean. */
+	if (e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
+		e->statistics.received_otherhost >= SPARSE || is_interface_drops(e) ||
+		is_report_blocked(e) || is_refresh_impossible(e) || is_no_ipv4_address(e) ||
+		is_vrf(e))
 		return CERTAINTY_LIKELY;
 	return by_wire(e);
 }

@@ -23,6 +23,8 @@ static const struct {
 	[COUNTER_OUT_NO_ROUTE] = {"Ip.OutNoRoutes", "Ip6OutNoRoutes"},
 	[COUNTER_SEND_BUFFER] = {"Udp.SndbufErrors", "Udp6SndbufErrors"},
 	[COUNTER_QUERIES] = {NULL, "Icmp6InGroupMembQueries"},
+	[COUNTER_IPSEC_BLOCKED] = {"XfrmInPolBlock", "XfrmInPolBlock"},
+	[COUNTER_IPSEC_NO_POLICY] = {"XfrmInNoPols", "XfrmInNoPols"},
 };
 
 const char *counter_name(enum counter counter, sa_family_t family)

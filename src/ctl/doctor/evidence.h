@@ -32,6 +32,8 @@ enum counter {
 	COUNTER_OUT_NO_ROUTE,
 	COUNTER_SEND_BUFFER,
 	COUNTER_QUERIES, /* of MLD */
+	COUNTER_IPSEC_BLOCKED, /* by a policy of ip-xfrm(8) */
+	COUNTER_IPSEC_NO_POLICY,
 	COUNTER_COUNT
 };
 
@@ -81,6 +83,9 @@ struct evidence {
 	uint64_t wire_missed;
 	char elsewhere[IF_NAMESIZE]; /* another interface on which it comes in; empty: none */
 	uint64_t elsewhere_count; /* datagrams there; 0: not known */
+	char below[IF_NAMESIZE]; /* a port of our bridge, or the link below ours, on which it comes
+				    in, and goes no further; empty: none */
+	uint64_t below_count;
 
 	uint64_t probed; /* received on the interface by a socket of ours that takes any sender */
 

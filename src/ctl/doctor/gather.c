@@ -116,6 +116,20 @@ static void gather_senders(struct evidence *ret)
 
 /* ---- The wire ---- */
 
+/* What is seen below our interface is not elsewhere. */
+static void find_below(const struct look *look, struct evidence *ret)
+{
+	struct link other;
+
+	if (link_read(ret->elsewhere, &look->host.interfaces, &other) < 0 ||
+		(strcmp(other.master, ret->link.name) && strcmp(ret->link.lower, other.name)))
+		return;
+	memcpy(ret->below, ret->elsewhere, sizeof(ret->below));
+	ret->below_count = ret->elsewhere_count;
+	*ret->elsewhere = '\0';
+	ret->elsewhere_count = 0;
+}
+
 static void gather_wire(const struct look *look, struct evidence *ret)
 {
 	unsigned ifindex = ret->subject->ifindex, elsewhere;
@@ -123,8 +137,10 @@ static void gather_wire(const struct look *look, struct evidence *ret)
 	if (!look->wire)
 		return;
 	elsewhere = wire_elsewhere(look->wire, ret->subject->group, ifindex);
-	if (elsewhere && if_indextoname(elsewhere, ret->elsewhere))
+	if (elsewhere && if_indextoname(elsewhere, ret->elsewhere)) {
 		ret->elsewhere_count = wire_seen(look->wire, ret->subject->group, elsewhere)->in;
+		find_below(look, ret);
+	}
 	ret->wire_missed = wire_missed(look->wire);
 	ret->wire = wire_seen(look->wire, ret->subject->group, ifindex);
 	if (ret->wire->tagged)

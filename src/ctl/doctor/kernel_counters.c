@@ -162,6 +162,7 @@ int kernel_counters_read(struct kernel_counters *ret)
 
 	r = r < 0 ? r : read_counters(&counters, "/proc/net/netstat", kernel_counters_parse);
 	r = r < 0 ? r : read_counters(&counters, "/proc/net/snmp6", kernel_counters_parse6);
+	r = r < 0 ? r : read_counters(&counters, "/proc/net/xfrm_stat", kernel_counters_parse6);
 	if (r < 0) {
 		kernel_counters_clear(&counters);
 		return r;

@@ -10,6 +10,7 @@
 #include "data/twins.h"
 #include "groups/arena.h"
 #include "net/multicast.h"
+#include "net/report_sockets.h"
 
 /* As the default of a group's receive_buffer. */
 #define RECEIVE_BUFFER (4 << 20)
@@ -193,7 +194,40 @@ void own_sockets_finish(struct own_sockets *sockets, struct subjects *subjects)
 
 /* ---- Refresh ---- */
 
+static int refresh(int fd, const struct subject_group *group, struct subject *subject,
+	const struct joined *joined)
+{
+	enum joined_reports reports = joined_reports(joined, &group->address, subject->ifindex);
+	struct multicast_membership membership = {
+		.group = group->address,
+		.reach = REACH_MULTICAST,
+		.port = group->port,
+		.interface = subject->interface,
+		.ifindex = subject->ifindex,
+		.sources = group->sources.items,
+		.source_count = group->sources.count,
+	};
+
+	if (joined_users(joined, &group->address, subject->ifindex) > 1)
+		return -EBUSY;
+	if (reports == JOINED_REPORTS_ANSWERS)
+		return -EAGAIN;
+	return report_now(fd, &membership, reports == JOINED_REPORTS_JOINS, NULL, 0);
+}
+
 void own_sockets_refresh(struct own_sockets *sockets, struct subjects *subjects)
 {
-	(void)sockets, (void)subjects;
+	CLEANUP(joined_clear) struct joined joined = {0};
+
+	joined_read(&joined);
+	for (size_t i = 0; i < sockets->count; i++) {
+		struct subject *subject = &subjects->items[sockets->items[i].subject];
+		int r = refresh(sockets->items[i].fd, &subjects->groups.items[subject->group],
+			subject, &joined);
+
+		subject->was_refreshed = r == 0;
+		if (r == -EBUSY)
+			subject->refresh_impossible = strdup(
+				"another program has joined it there, too");
+	}
 }

@@ -46,13 +46,18 @@ uint64_t missing(const struct evidence *evidence)
 	if (!wire || evidence->wire_missed || evidence->subject->state != SUBJECT_JOINED)
 		return 0;
 	/* Beyond those senders nobody knows whose it is. */
-	if (wire->sender_count == WIRE_SENDERS_MAX && evidence->received)
+	if (wire->sender_count == WIRE_SENDERS_MAX && evidence->group->sources.count)
 		return 0;
 	explained = evidence->received + evidence->dropped + evidence->others +
 		    count_refused(evidence) + wire->bad_ip_checksums + wire->bad_udp_checksums +
 		    wire->bad_lengths + wire->incomplete;
 	lost = wire->in > explained ? wire->in - explained : 0;
 	return !evidence->received || is_many(lost, wire->in) ? lost : 0;
+}
+
+uint64_t blocked_by_ipsec(const struct evidence *evidence)
+{
+	return evidence->growth[COUNTER_IPSEC_BLOCKED] + evidence->growth[COUNTER_IPSEC_NO_POLICY];
 }
 
 uint64_t dropped_for_room(const struct evidence *evidence)
@@ -88,6 +93,8 @@ const struct evidence_sender *find_refused(const struct evidence *evidence)
 /* Whether packets of the group's family on the interface run through a chain. */
 static bool is_on_way(const struct evidence *evidence, const struct firewall_chain *chain)
 {
+	if (!strcmp(chain->family, "bridge"))
+		return !strcmp(evidence->link.kind, "bridge");
 	if (!strcmp(chain->family, "netdev"))
 		return !*chain->device || !strcmp(chain->device, evidence->subject->interface);
 	return !strcmp(chain->family, "inet") ||

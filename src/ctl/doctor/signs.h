@@ -34,6 +34,9 @@ bool is_many(uint64_t number, uint64_t of);
  * too where that is within what chance explains, or where the wire was not seen as a whole. */
 uint64_t missing(const struct evidence *evidence);
 
+/* What policies of IPsec have dropped; that counts as drops at the socket, too. */
+uint64_t blocked_by_ipsec(const struct evidence *evidence);
+
 /* What of the drops at the socket its full buffer explains, as far as the counters tell. */
 uint64_t dropped_for_room(const struct evidence *evidence);
 
