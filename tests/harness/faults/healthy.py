@@ -87,7 +87,9 @@ def sender_on_this_host(lab):
 def firewall_that_accepts_it(lab):
     nft(lab.host, "table inet filter { chain input { type filter hook input priority 0; policy drop; ip protocol igmp accept; "
         "meta l4proto ipv6-icmp accept; udp dport 5004 counter accept; counter drop; }; }")
-    lab.add_stream(lab.peer, lab.group, 6009)
+    other = "233.252.0.97" if lab.family == 4 else "ff15::97"
+    lab.stack.enter_context(contextlib.closing(Receiver(lab.host, other, 6009, "eth0")))
+    lab.add_stream(lab.peer, other, 6009)
 
 
 @healthy(families=BOTH)

@@ -59,7 +59,7 @@ def beside_a_firewall():
     firewall = {setting.family: setting for setting in HEALTHY if setting.make.__name__ == "firewall_that_accepts_it"}
     for fault in FAULTS:
         if fault.base == "pair" and not fault.send and fault.causes != {"host-firewall"}:
-            yield fault, firewall[fault.family]
+            yield firewall[fault.family], fault
 
 
 class Pair(tuple):
@@ -85,7 +85,7 @@ def test_one_of_two_causes_is_named(trials, pair):
 
 @pytest.mark.parametrize("guarded", list(map(Pair, beside_a_firewall())), ids=str)
 def test_a_firewall_that_accepts_it_is_not_blamed(results, office, guarded):
-    fault = guarded[0]
+    fault = guarded[1]
     trial = results("guarded", lambda pair: try_one(office, *pair, ways=("target", "root", "nobody"), paste=False))[guarded]
     for way, answer in trial.answers.items():
         print(f"{way}: exit {answer.status} after {answer.seconds:.1f} s\n{answer.text}{answer.stderr}")
