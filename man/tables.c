@@ -6,6 +6,7 @@
  *   @COMMAND NAME@     a command of mcastctl: its synopsis and options
  *   @OPTIONS@          the options of all commands
  *   @TYPES@, @METHODS@, @ERRORS@   those of the interface io.mcastd
+ *   @CAUSES@           what mcastctl doctor finds
  *
  * A directive is a line of its own. In all other lines @VERSION@ and @CONFDIR@ are replaced. */
 #include "tables.h"
@@ -57,6 +58,7 @@ static const struct directive {
 	{"TYPES", put_types},
 	{"METHODS", put_methods},
 	{"ERRORS", put_errors},
+	{"CAUSES", put_causes},
 };
 
 /* The line is "@NAME@" or "@NAME ARGUMENT@", without its line feed. */

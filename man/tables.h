@@ -12,6 +12,7 @@ void put_options(struct text *out, const char *argument);
 void put_types(struct text *out, const char *argument);
 void put_methods(struct text *out, const char *argument);
 void put_errors(struct text *out, const char *argument);
+void put_causes(struct text *out, const char *argument);
 
 /* Append a string so that scdoc shows every character as it is. */
 void append_plain(struct text *out, const char *string, size_t size);

@@ -115,7 +115,9 @@ static int bind_shared(int fd, const struct multicast_membership *membership)
 	if (errno != EADDRINUSE)
 		return -errno;
 	r = socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	r = r < 0 ? r : bind_to_interface(fd, membership->interface);
+	/* isolate() has done that for IPv6, and only root may do it again. */
+	if (r == 0 && membership->group.family == AF_INET)
+		r = bind_to_interface(fd, membership->interface);
 	if (r < 0)
 		return r;
 	return bind(fd, &endpoint.any, length) < 0 ? -errno : 0;

@@ -364,12 +364,12 @@ void fix_fragments_counted(const struct evidence *e, struct finding *f)
 
 /* ---- Another socket ---- */
 
-/* Somebody on this host has read at least as many. */
+/* Somebody on this host has got them: has read as many, or has them in its queue. */
 static bool was_read_here(const struct evidence *e)
 {
 	uint64_t lost = missing(e), read = e->growth[COUNTER_UDP_RECEIVED];
 
-	return lost && read >= e->received + lost;
+	return lost && (read >= e->received + lost || e->rival_takes);
 }
 
 enum certainty is_shared_port(const struct evidence *e)

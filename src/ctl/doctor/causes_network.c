@@ -262,7 +262,7 @@ void tell_interface_drops(const struct evidence *e, struct finding *f)
 		finding_say(f, "%s drops frames, maybe by its XDP program", e->link.name);
 	else
 		finding_say(f,
-			"%s drops frames before they can be looked at: larger than its MTU of %u, "
+			"%s drops frames before they are on the wire: larger than its MTU of %u, "
 			"damaged, or too fast",
 			e->link.name, e->link.mtu);
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
@@ -366,7 +366,7 @@ enum certainty is_not_on_wire(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e))
 		return CERTAINTY_NO;
-	/* These drop before the wire is looked at; and with another likely cause this host is not
+	/* These drop before the wire is seen; and with another likely cause this host is not
 	 * clean. */
 	if (e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
 		e->statistics.received_otherhost >= SPARSE || is_interface_drops(e) ||

@@ -318,6 +318,7 @@ int daemon_list(struct session *session, const char *name, struct subjects *subj
 	int code = read_groups(session, name, subjects, add_group);
 
 	subjects->is_daemon = true;
+	subjects_find_same_mac(subjects);
 	if (!code && name && !subjects->groups.count)
 		return session_fail(session, EXIT_REFUSED,
 			"mcastd has no group '%s': mcastctl groups lists them", name);

@@ -1,5 +1,6 @@
-/* "mcastctl doctor": why nothing arrives. Three looks at the same seconds: what the wire brings, what
- * what the socket gets, and the kernel's counters between them. The rest is in the folder doctor/.
+/* "mcastctl doctor": why nothing arrives. Three looks at the same seconds: what the wire brings,
+ * what what the socket gets, and the kernel's counters between them. The rest is in the folder
+ * doctor/.
  */
 #pragma once
 

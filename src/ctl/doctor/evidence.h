@@ -102,6 +102,7 @@ struct evidence {
 
 	/* Other sockets on the port. */
 	size_t rivals; /* that are bound to the same address and port and are not the group's */
+	bool rival_takes; /* one of them, or of ours, has taken datagrams without reading them */
 	size_t holders; /* all others that are bound to the port, where it could not be had */
 	char rival[96]; /* one of them, as udp_socket_owner() tells it */
 

@@ -189,29 +189,71 @@ static size_t count_joined(const struct look *look, const struct subject_group *
 	return count;
 }
 
+/* Whether it has taken datagrams while we listened, also without reading them. */
+static bool has_taken(const struct host *host, const struct udp_socket *socket)
+{
+	const struct udp_socket *before = host_socket_before(host, socket->inode);
+
+	return before && (socket->queued > before->queued || socket->drops != before->drops);
+}
+
+/* Prefers a socket that is not the daemon's, as far as that can be told. */
+static void name_rival(const struct look *look, const struct udp_socket *socket, bool is_same,
+	struct evidence *ret)
+{
+	char own[32];
+
+	snprintf(own, sizeof(own), "(pid %u)", look->daemon.pid);
+	if (!*ret->rival || (is_same && strstr(ret->rival, own)))
+		udp_socket_owner(socket, ret->rival, sizeof(ret->rival));
+}
+
+static void gather_other_ports(const struct look *look, struct evidence *ret)
+{
+	const struct udp_sockets *sockets = &look->host.sockets;
+
+	for (size_t i = 0; ret->wire && i < sockets->count; i++)
+		for (size_t j = 0; j < ret->wire->other_port_count; j++)
+			ret->other_port_is_used |= sockets->items[i].port ==
+							   ret->wire->other_ports[j] &&
+						   address_equal(&sockets->items[i].address,
+							   &ret->group->address);
+}
+
 /* Of the daemon's own sockets only the number is known. */
-static void gather_sockets(const struct look *look, struct evidence *ret)
+static void gather_rivals(const struct look *look, struct evidence *ret)
 {
 	const struct udp_sockets *sockets = &look->host.sockets;
 	size_t own = look->subjects.is_daemon ? count_joined(look, ret->group) : 0;
 
 	for (size_t i = 0; i < sockets->count; i++) {
 		const struct udp_socket *socket = &sockets->items[i];
-		bool is_same = address_equal(&socket->address, &ret->group->address);
 
-		if (ret->wire && is_same)
-			for (size_t j = 0; j < ret->wire->other_port_count; j++)
-				ret->other_port_is_used |= socket->port ==
-							   ret->wire->other_ports[j];
 		if (socket->port != ret->group->port || is_ours(look, socket))
 			continue;
 		ret->holders++;
-		ret->rivals += is_same;
-		if (is_same || !*ret->rival)
-			udp_socket_owner(socket, ret->rival, sizeof(ret->rival));
+		if (!address_equal(&socket->address, &ret->group->address))
+			continue;
+		ret->rivals++;
+		ret->rival_takes |= has_taken(&look->host, socket);
 	}
 	ret->rivals = ret->rivals > own ? ret->rivals - own : 0;
-	ret->other_drops = host_other_drops(&look->host, &ret->group->address, ret->group->port);
+	ret->rival_takes &= ret->rivals > 0;
+	for (size_t i = 0; i < sockets->count && (ret->rivals || !own) && ret->holders; i++) {
+		const struct udp_socket *socket = &sockets->items[i];
+		bool is_same = address_equal(&socket->address, &ret->group->address);
+
+		if (socket->port == ret->group->port && !is_ours(look, socket) &&
+			(is_same || !ret->rivals))
+			name_rival(look, socket, is_same, ret);
+	}
+}
+
+/* All is received as it should: then nobody asks who else has the port. */
+static bool is_clean(const struct evidence *e)
+{
+	return e->subject->state == SUBJECT_JOINED && e->received && !e->dropped &&
+	       (!e->wire || e->wire->in <= e->received);
 }
 
 /* ---- Other memberships, handlers ---- */
@@ -252,29 +294,6 @@ static void gather_twin(const struct look *look, struct evidence *ret)
 		ret->twin = pair[0];
 	else
 		ret->twin = find_own_twin(look, ret);
-}
-
-static uint64_t mac_of(const struct address *address)
-{
-	uint32_t low;
-
-	if (address->family == AF_INET)
-		return ntohl(address->v4.s_addr) & 0x7fffff;
-	memcpy(&low, address->v6.s6_addr + 12, sizeof(low));
-	return 1ull << 32 | low;
-}
-
-static void gather_same_mac(const struct look *look, struct evidence *ret)
-{
-	const struct address *own = &ret->group->address;
-
-	for (size_t i = 0; i < look->subjects.groups.count && !ret->same_mac; i++) {
-		const struct subject_group *other = &look->subjects.groups.items[i];
-
-		if (!address_equal(&other->address, own) && other->address.family == own->family &&
-			mac_of(&other->address) == mac_of(own))
-			ret->same_mac = other->name;
-	}
 }
 
 static void gather_handlers(const struct look *look, struct evidence *ret)
@@ -372,14 +391,19 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 			 ret->subject->is_ours_alone;
 	gather_siblings(look, ret);
 	gather_twin(look, ret);
-	gather_same_mac(look, ret);
+	ret->same_mac = ret->group->same_mac;
 	gather_handlers(look, ret);
 	gather_refresh(look, ret);
 	if (!ret->is_elsewhere) {
 		gather_growth(&look->host, ret->group->address.family, ret);
 		gather_link(&look->host, ret);
 		gather_wire(look, ret);
-		gather_sockets(look, ret);
+		if (!is_clean(ret)) {
+			gather_other_ports(look, ret);
+			gather_rivals(look, ret);
+			ret->other_drops = host_other_drops(
+				&look->host, &ret->group->address, ret->group->port);
+		}
 		gather_firewall(&look->host, ret);
 	}
 	gather_senders(ret);

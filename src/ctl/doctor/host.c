@@ -84,8 +84,10 @@ int host_read_after(struct host *host)
 	return r;
 }
 
-static const struct udp_socket *find_socket(const struct udp_sockets *sockets, uint64_t inode)
+const struct udp_socket *host_socket_before(const struct host *host, uint64_t inode)
 {
+	const struct udp_sockets *sockets = &host->sockets_before;
+
 	for (size_t i = 0; i < sockets->count; i++)
 		if (sockets->items[i].inode == inode)
 			return &sockets->items[i];
@@ -102,7 +104,7 @@ uint64_t host_other_drops(const struct host *host, const struct address *address
 		if (!socket->drops ||
 			(socket->port == port && address_equal(&socket->address, address)))
 			continue;
-		before = find_socket(&host->sockets_before, socket->inode);
+		before = host_socket_before(host, socket->inode);
 		drops += (uint32_t)(socket->drops - (before ? before->drops : 0));
 	}
 	return drops;

@@ -39,6 +39,9 @@ int host_read_after(struct host *host);
 /* NULL: it was not there. */
 const struct host_link *host_link(const struct host *host, const char *name);
 
+/* A socket as it was before; NULL: it was not there. */
+const struct udp_socket *host_socket_before(const struct host *host, uint64_t inode);
+
 /* The drops at all sockets since before, but at those of an address and port. */
 uint64_t host_other_drops(const struct host *host, const struct address *address, uint16_t port);
 

@@ -21,7 +21,7 @@ static inline bool is_silent(const struct evidence *evidence)
 /* The same, and another interface does not bring the group either: nothing is what it gets. */
 bool is_missed(const struct evidence *evidence);
 
-/* Counters of the whole host are all that there is to go by: the wire may not be looked at. */
+/* Counters of the whole host are all that there is to go by: the wire cannot be seen. */
 bool is_blind(const struct evidence *evidence);
 
 /* The wire was seen, and brought nothing for the membership. */

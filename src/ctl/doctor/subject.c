@@ -66,6 +66,67 @@ int subjects_add(struct subjects *subjects, const char *interface, struct subjec
 	return 0;
 }
 
+/* The bits of the address that are in the MAC address (RFC 1112, 6.4; RFC 2464, 7). */
+static uint64_t mac_of(const struct address *address)
+{
+	uint32_t low;
+
+	if (address->family == AF_INET)
+		return ntohl(address->v4.s_addr) & 0x7fffff;
+	memcpy(&low, address->v6.s6_addr + 12, sizeof(low));
+	return 1ull << 32 | low;
+}
+
+struct mac_row {
+	uint64_t mac;
+	struct subject_group *group;
+};
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct mac_row *left = a, *right = b;
+
+	if (left->mac != right->mac)
+		return left->mac < right->mac ? -1 : 1;
+	return address_compare(&left->group->address, &right->group->address);
+}
+
+static void find_other(struct mac_row *rows, size_t i, size_t j)
+{
+	if (rows[i].mac == rows[j].mac &&
+		!address_equal(&rows[i].group->address, &rows[j].group->address)) {
+		rows[i].group->same_mac = rows[j].group->name;
+		if (!rows[j].group->same_mac)
+			rows[j].group->same_mac = rows[i].group->name;
+	}
+}
+
+void subjects_find_same_mac(struct subjects *subjects)
+{
+	size_t count = subjects->groups.count;
+	AUTO_FREE struct mac_row *rows = calloc(count + 1, sizeof(*rows));
+
+	if (!rows)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct subject_group *group = &subjects->groups.items[i];
+
+		rows[i] = (struct mac_row){mac_of(&group->address), group};
+	}
+	qsort(rows, count, sizeof(*rows), compare_rows);
+	for (size_t i = 0; i + 1 < count; i++)
+		find_other(rows, i, i + 1);
+	/* Several groups of one address have the same neighbour. */
+	for (size_t i = 1; i < count; i++)
+		if (!rows[i].group->same_mac &&
+			address_equal(&rows[i].group->address, &rows[i - 1].group->address))
+			rows[i].group->same_mac = rows[i - 1].group->same_mac;
+	for (size_t i = count; i-- > 1;)
+		if (!rows[i - 1].group->same_mac &&
+			address_equal(&rows[i].group->address, &rows[i - 1].group->address))
+			rows[i - 1].group->same_mac = rows[i].group->same_mac;
+}
+
 void subject_add_sender(
 	struct subject *subject, const struct address *address, uint64_t datagrams, uint8_t ttl)
 {

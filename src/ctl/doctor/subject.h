@@ -1,4 +1,4 @@
-/* The memberships that are looked at: those of the daemon's groups, or those of a TARGET, which has
+/* The memberships in question: those of the daemon's groups, or those of a TARGET, which has
  * sockets of our own (own_sockets.h). Compact, as there may be 10,000 groups. */
 #pragma once
 
@@ -69,6 +69,7 @@ struct subject_group {
 		char **items;
 		size_t count;
 	} handlers;
+	const char *same_mac; /* another group on its MAC address; NULL: none */
 	size_t first, count; /* its memberships, in subjects.items */
 	char *sending_error; /* of the kernel's route; NULL: none */
 	char *sending_interface; /* that it sends on; NULL: the kernel's route decides */
@@ -83,6 +84,9 @@ struct subjects {
 	} groups;
 	bool is_daemon; /* the groups are the daemon's */
 };
+
+/* Fills in same_mac of all groups. Without memory it stays as it is. */
+void subjects_find_same_mac(struct subjects *subjects);
 
 void subjects_clear(struct subjects *subjects);
 
