@@ -25,6 +25,7 @@
 #define MESSAGE_RELAY_LOOP "669c191d0be24861a361991c901a2ca3"
 #define MESSAGE_SAME_NETWORK_TWICE "8a898276d1be4d76b1975e97a4fde2f3"
 #define MESSAGE_SILENCE "8426397e6ad946299bcf0c63aa745f13"
+#define MESSAGE_NOTHING "2b70083650194a7e8c8e5ede8798b119"
 #define MESSAGE_SUPPRESSED "87e918b5d60748f0a606b60aa671b2f7"
 
 /* Fields of an entry in the journal besides its text; each may be NULL. */

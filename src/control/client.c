@@ -175,17 +175,24 @@ struct text *client_begin_error(struct client *client, const char *error)
 }
 
 /* Without memory for the whole answer, there is none. */
-void client_end(struct client *client)
+static void end_answer(struct client *client, bool continues)
 {
 	struct text *text = &client->output.text;
 
 	json_put_close(text, '}');
+	if (continues)
+		json_put_true(text, "continues");
 	json_put_close(text, '}');
 	text_append(text, &client->terminator, 1);
 	if (client->oneway)
 		outbox_cancel(&client->output);
 	else if (outbox_end(&client->output) < 0)
 		client_close(client);
+}
+
+void client_end(struct client *client)
+{
+	end_answer(client, false);
 }
 
 void client_end_message(struct client *client, const char *format, ...)
@@ -205,14 +212,16 @@ void client_end_message(struct client *client, const char *format, ...)
 	client_end(client);
 }
 
-/* Adds a piece of the answer to what outbox_begin() returned. Without memory the client sees the
- * connection closed in the middle of the answer. */
-static void add_piece(struct client *client)
+/* Adds a piece of the answer. Without memory the client sees the connection closed in the middle of
+ * the answer. */
+static void add_piece(struct client *client, bool is_first)
 {
-	bool last = client->answer->next(client->answer, &client->output.text);
+	bool is_reply = is_first || client->answer->is_many;
+	struct text *text = is_reply ? client_begin_reply(client) : outbox_begin(&client->output);
+	bool last = client->answer->next(client->answer, text);
 
-	if (last)
-		client_end(client);
+	if (last || client->answer->is_many)
+		end_answer(client, !last);
 	else if (outbox_end(&client->output) < 0)
 		client_close(client);
 	if (last || client->state == CLIENT_CLOSING || client->output.broken) {
@@ -229,15 +238,13 @@ void client_start_answer(struct client *client, struct answer *answer)
 		return;
 	}
 	client->answer = answer;
-	client_begin_reply(client);
-	add_piece(client);
+	add_piece(client, true);
 }
 
 static void continue_answer(struct client *client)
 {
 	while (client->answer && client_has_room(client)) {
-		outbox_begin(&client->output);
-		add_piece(client);
+		add_piece(client, false);
 		if (turns_over(&client->slot.user->users->turns))
 			break;
 	}

@@ -59,6 +59,7 @@ struct answer {
 	/* Appends the next members of the parameters. Returns whether they were the last. */
 	bool (*next)(struct answer *answer, struct text *text);
 	void (*free)(struct answer *answer);
+	bool is_many; /* each piece is a reply of its own, for a call with "more" */
 };
 
 /* A request that is answered later: until client_resume(), no other one is served. Embedded in the

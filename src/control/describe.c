@@ -44,6 +44,9 @@ static void put_membership(struct text *text, const struct membership *membershi
 	json_put_number(text, "receiveBuffer", membership->receive_buffer);
 	json_put_number(text, "notSent",
 		outgoing_not_sent(&membership->group->outgoing, membership->interface));
+	json_put_number(text, "received", membership->counters->received);
+	json_put_number(text, "receivedBytes", membership->counters->received_bytes);
+	put_time(text, "lastReceived", membership->counters->last_received_ns);
 	put_time(text, "refreshed", membership->refreshed.at_ns);
 	json_put_string(text, "refreshImpossible", membership->refreshed.impossible);
 	json_put_close(text, '}');
@@ -78,7 +81,35 @@ void describe_memberships(struct text *text, const struct group *group)
 	json_put_close(text, ']');
 }
 
-void describe_group(struct text *text, struct group *group, bool shows_senders)
+static void put_sender(struct text *text, const struct known_sender *sender)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	json_put_open(text, NULL, '{');
+	json_put_string(text, "source", address_format(&sender->address, address));
+	json_put_number(text, "sourcePort", sender->port);
+	json_put_string(text, "interface", sender->interface);
+	json_put_number(text, "received", sender->received);
+	put_time(text, "lastReceived", sender->last_received_ns);
+	json_put_close(text, '}');
+}
+
+static void put_senders(struct text *text, const struct known_senders *senders, bool shows)
+{
+	struct known_sender sender;
+	unsigned cursor = 0;
+
+	if (!shows) {
+		json_put_string(text, "senders", NULL);
+		return;
+	}
+	json_put_open(text, "senders", '[');
+	while (known_senders_next(senders, &cursor, &sender))
+		put_sender(text, &sender);
+	json_put_close(text, ']');
+}
+
+void describe_group(struct text *text, struct group *group, struct group_shows shows)
 {
 	const struct group_counters *counters = group->counters;
 	const struct config_group *config = group->config;
@@ -89,7 +120,7 @@ void describe_group(struct text *text, struct group *group, bool shows_senders)
 	json_put_string(text, "address",
 		config->is_events ? "" : address_format(&config->address, address));
 	json_put_number(text, "port", config->port);
-	if (shows_senders)
+	if (shows.sources)
 		put_addresses(text, "sources", &config->sources);
 	else
 		json_put_string(text, "sources", NULL);
@@ -117,6 +148,9 @@ void describe_group(struct text *text, struct group *group, bool shows_senders)
 	for (size_t i = 0; i < group->outgoing.ways.count; i++)
 		put_way(text, group->outgoing.ways.items[i]);
 	json_put_close(text, ']');
+	put_senders(text, group->sender_watch.known, shows.senders);
+	json_put_number(
+		text, "sendersForgotten", known_senders_forgotten(group->sender_watch.known));
 	json_put_close(text, '}');
 }
 

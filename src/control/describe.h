@@ -5,8 +5,12 @@
 #include "groups/groups.h"
 #include "handlers/handlers.h"
 
-/* Addresses of senders are null unless shows_senders. */
-void describe_group(struct text *text, struct group *group, bool shows_senders);
+struct group_shows {
+	bool sources; /* else they are null: addresses are for who may receive the group */
+	bool senders; /* else they are null */
+};
+
+void describe_group(struct text *text, struct group *group, struct group_shows shows);
 
 /* The member "memberships" of a group. */
 void describe_memberships(struct text *text, const struct group *group);

@@ -76,6 +76,7 @@ void group_free(struct group *group)
 		return;
 	silence_cancel(group);
 	refresh_cancel(group);
+	sender_watch_clear(group);
 	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
@@ -115,13 +116,16 @@ static void move_memberships(struct group *group, struct group *from)
 
 void group_inherit(struct group *group, struct group *from)
 {
-	if (receives_same(group->config, from->config))
+	if (receives_same(group->config, from->config)) {
 		move_memberships(group, from);
+		sender_watch_move(group, from);
+	}
 	while (from->memberships.count)
 		remove_membership(from, from->memberships.count - 1);
 	outgoing_move(group, from);
 	same_network_move(group, from);
 	silence_inherit(group, from);
+	group->hinted_s = from->hinted_s;
 	group->shares_counters = false;
 	from->shares_counters = true;
 	group_socket_move_connections(from->socket, group->socket);

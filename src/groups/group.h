@@ -13,6 +13,7 @@
 #include "groups/refresh.h"
 #include "groups/same_group.h"
 #include "groups/same_network.h"
+#include "groups/sender_watch.h"
 #include "groups/silence.h"
 
 struct group_socket;
@@ -57,6 +58,9 @@ struct group {
 	struct group_socket *socket; /* NULL: none */
 	struct outgoing outgoing;
 	struct same_network same_network;
+	struct sender_watch sender_watch;
+	uint32_t hinted_s; /* when the log last had a hint about it (hints.h),
+			      CLOCK_MONOTONIC_COARSE; 0: never */
 	struct silence silence;
 	struct refresh refresh;
 	struct link due; /* in the list of those that follow a change of the links */

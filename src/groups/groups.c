@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "groups/follow.h"
+#include "groups/hints.h"
 #include "groups/plan.h"
 #include "groups/uncounted.h"
 #include "net/turns.h"
@@ -24,6 +25,7 @@ struct groups {
 	void (*changed)(void *argument);
 	void *argument;
 	struct group_set set;
+	struct hints *hints;
 	struct groups_plan *plan; /* of the change that is under way; NULL: there is none */
 	struct link waiters; /* for its end */
 	bool is_joining; /* the plan's groups are being joined */
@@ -120,6 +122,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.reports = reports_new(base, &membership_report_callbacks),
 		.silences = silences_new(base, setup->notices),
 		.same_groups = same_groups_new(),
+		.sender_watches = sender_watches_new(base, group_apply_needs),
 		.notices = setup->notices,
 		.guard = setup->guard,
 		.counters = setup->counters,
@@ -131,6 +134,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.running = setup->running,
 		.receive_only = setup->receive_only};
 	context->refreshes = refreshes_new(context, &groups->set);
+	if (context->transitions)
+		groups->hints = hints_new(base, &groups->set, context->transitions);
 	groups->follow = follow_new(
 		base, context->forgotten, context->transitions, &follow_callbacks, groups);
 	if (groups->follow) {
@@ -142,7 +147,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 	}
 	if (!context->arena || !context->senders || !context->pause || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||
-		!context->same_groups || !context->refreshes || !context->transitions) {
+		!context->same_groups || !context->refreshes || !context->sender_watches ||
+		!context->transitions || !groups->hints) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -157,6 +163,7 @@ void groups_free(struct groups *groups)
 		return;
 	context = &groups->context;
 	context->stopping = store_exists(context->store);
+	hints_free(groups->hints);
 	groups_plan_free(groups->plan);
 	group_set_clear(&groups->set);
 	turns_clear(&groups->accepting);
@@ -167,6 +174,7 @@ void groups_free(struct groups *groups)
 	silences_free(context->silences);
 	refreshes_free(context->refreshes);
 	same_groups_free(context->same_groups);
+	sender_watches_free(context->sender_watches);
 	follow_free(groups->follow);
 	forgotten_clear(context->forgotten);
 	transitions_free(context->transitions);

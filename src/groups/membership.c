@@ -275,6 +275,7 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 		return -ENOMEM;
 	}
 	membership->fd = fd;
+	hint_begin(&membership->hint, membership->counters->received);
 	membership->any_interface = describe(membership, interface, ifindex).any_interface;
 	membership->check_sources = CHECK_NEVER;
 	if (!is_multicast(membership) && (config->sources.count || config->block_sources.count))

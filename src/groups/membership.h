@@ -7,6 +7,7 @@
 #include "data/datagram.h"
 #include "groups/arena.h"
 #include "groups/forgotten.h"
+#include "groups/hints.h"
 #include "groups/pause.h"
 #include "groups/refresh.h"
 #include "groups/retry.h"
@@ -20,6 +21,7 @@ struct loop_guard;
 struct notice_sink;
 struct refreshes;
 struct same_groups;
+struct sender_watches;
 struct senders;
 struct turns;
 struct twins;
@@ -56,6 +58,7 @@ struct group_context {
 	struct same_groups *same_groups;
 	struct refreshes *refreshes;
 	struct silences *silences;
+	struct sender_watches *sender_watches;
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct counters *counters;
 	struct store *store;
@@ -93,6 +96,10 @@ COUNTERS_RECORD(membership_counters, {
 	uint64_t unjoined_since_ns; /* CLOCK_BOOTTIME; 0: it is joined */
 	uint64_t kernel_dropped; /* over all sockets that it has had */
 	uint64_t socket_dropped; /* by the current socket, when last read, modulo 2^32 */
+	/* What its sockets brought to the group, which counts the same: memberships that are gone,
+	 * replies, and what a killed run had read last are only there. */
+	uint64_t received, received_bytes;
+	uint64_t last_received_ns; /* CLOCK_REALTIME; 0: nothing yet */
 });
 
 /* Whether datagrams of senders that the group does not take reach the daemon, and are refused
@@ -136,6 +143,7 @@ struct membership {
 	struct link same_group; /* while it is joined */
 	struct refreshed refreshed;
 	struct retry retry;
+	struct hint_member hint;
 	bool wanted; /* mark of a reconciliation that is under way */
 	char *interface; /* its name, or the pattern that matches none */
 };

@@ -47,12 +47,19 @@ uint32_t membership_count_drops(struct membership *membership)
 	return more;
 }
 
-static void count(struct group_counters *counters, const struct arena_received *received)
+static void count(struct membership *membership, const struct arena_received *received)
 {
-	counters->received += received->count;
-	counters->received_bytes += received->bytes;
-	counters->truncated += received->truncated;
-	counters->last_received_ns = clock_ns(CLOCK_REALTIME_COARSE);
+	struct group_counters *group = membership->group->counters;
+	struct membership_counters *own = membership->counters;
+	uint64_t now = clock_ns(CLOCK_REALTIME_COARSE);
+
+	group->received += received->count;
+	group->received_bytes += received->bytes;
+	group->truncated += received->truncated;
+	group->last_received_ns = now;
+	own->received += received->count;
+	own->received_bytes += received->bytes;
+	own->last_received_ns = now;
 }
 
 /* Removes what other senders sent from the arena, and counts again. */
@@ -111,11 +118,22 @@ static struct origin *find_arrival(struct membership *membership, unsigned ifind
 	return origin ? origin : membership->origin;
 }
 
+/* Delivers some of what was read, of one interface. */
+static void hand_out(
+	struct membership *membership, struct origin *origin, unsigned first, unsigned count)
+{
+	const struct arena *arena = membership->group->context->arena;
+	struct group *group = membership->group;
+
+	if (group->needs & NEED_SOURCE)
+		sender_watch_note(group, origin, arena->datagrams + first, count);
+	arena_deliver_some(arena, origin, first, count, group->outlets.items, group->outlets.count);
+}
+
 /* In runs of datagrams from one interface. */
 static void deliver_by_arrival(struct membership *membership, unsigned count)
 {
 	const struct arena *arena = membership->group->context->arena;
-	const struct group *group = membership->group;
 	unsigned next;
 
 	for (unsigned first = 0; first < count; first = next) {
@@ -123,8 +141,7 @@ static void deliver_by_arrival(struct membership *membership, unsigned count)
 
 		for (next = first + 1; next < count && arena->datagrams[next].ifindex == ifindex;)
 			next++;
-		arena_deliver_some(arena, find_arrival(membership, ifindex), first, next - first,
-			group->outlets.items, group->outlets.count);
+		hand_out(membership, find_arrival(membership, ifindex), first, next - first);
 	}
 }
 
@@ -141,12 +158,11 @@ static void examine(
 	if (watched)
 		same_network_examine(membership, received);
 	if (received->count)
-		count(group->counters, received);
+		count(membership, received);
 }
 
 static void deliver(struct membership *membership, unsigned count)
 {
-	const struct group *group = membership->group;
 	uint32_t now = coarse_s();
 
 	/* Once a second, for pcapng statistics. */
@@ -157,8 +173,7 @@ static void deliver(struct membership *membership, unsigned count)
 	if (membership->any_interface)
 		deliver_by_arrival(membership, count);
 	else
-		arena_deliver(group->context->arena, membership->origin, count,
-			group->outlets.items, group->outlets.count);
+		hand_out(membership, membership->origin, 0, count);
 }
 
 int membership_receive(struct membership *membership, struct arena_received *received)
@@ -299,7 +314,7 @@ void membership_on_readable(evutil_socket_t fd, short what, void *argument)
 
 void membership_apply_needs(struct membership *membership, bool force)
 {
-	uint8_t needs = membership->group->needs & NEED_ALL;
+	uint8_t needs = membership->group->needs & (NEED_TIMESTAMP | NEED_TTL);
 
 	if (membership->fd < 0 || (!force && membership->asked == needs))
 		return;

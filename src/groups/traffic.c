@@ -18,9 +18,13 @@ void group_apply_needs(struct group *group)
 	/* Relays find rings of unicast by the sources (handlers/relayable.h). */
 	if (needs && !address_is_multicast(&group->config->address))
 		needs |= NEED_SOURCE;
+	if (sender_watch_is_asked(&group->sender_watch))
+		needs |= NEED_DATAGRAMS | NEED_SOURCE;
 	if (needs == group->needs)
 		return;
 	group->needs = needs;
+	if (!(needs & NEED_SOURCE))
+		sender_watch_forget(group);
 	for (size_t i = 0; i < group->memberships.count; i++)
 		membership_apply_needs(group->memberships.items[i], false);
 	outgoing_apply_needs(group);

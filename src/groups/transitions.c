@@ -19,6 +19,8 @@ static const struct {
 	const char *one; /* "group NAME: ..." */
 	const char *many; /* "INTERFACE: COUNT ..." */
 	const char *separator; /* before the reason */
+	const char *doctor; /* when to call it; NULL: it does not explain that. A line of one group
+			       adds the name */
 } kinds[] = {
 	[TRANSITION_JOINED] = {LOG_INFO, MESSAGE_JOINED, "joined on", "memberships joined", ""},
 	[TRANSITION_JOINED_BUT] = {LOG_WARNING, MESSAGE_JOINED, "joined on", "memberships joined",
@@ -39,6 +41,19 @@ static const struct {
 	[TRANSITION_SENDING] = {LOG_INFO, NULL, "sending on", "groups are sending", ""},
 	[TRANSITION_NOT_SENDING] = {LOG_NOTICE, NULL, "nothing can be sent on",
 		"groups can send nothing", ": "},
+	[TRANSITION_NOTHING_YET] = {LOG_INFO, MESSAGE_NOTHING, "no datagram yet on",
+		"groups have received no datagram yet", "",
+		"; if something is sent, this finds out why: mcastctl doctor"},
+	[TRANSITION_NOTHING_BUT_OTHERS] = {LOG_NOTICE, MESSAGE_NOTHING, "no datagram yet on",
+		"groups have received no datagram yet", "",
+		", while other groups receive there; to find out why: mcastctl doctor"},
+	[TRANSITION_NOTHING_ANY_MORE] = {LOG_NOTICE, MESSAGE_NOTHING, "no datagrams any more on",
+		"groups receive no datagrams any more", "",
+		", while other groups receive there; to find out why: mcastctl doctor"},
+	[TRANSITION_NOTHING_BY_RP_FILTER] = {LOG_NOTICE, MESSAGE_NOTHING, "no datagrams on",
+		"groups receive no datagrams", "",
+		", while the kernel drops packets for their source address (rp_filter); to find "
+		"out why: mcastctl doctor"},
 };
 
 /* Transitions of one kind, interface and reason. */
@@ -62,21 +77,25 @@ static void log_one(
 	enum transition kind, const char *group, const char *interface, const char *reason)
 {
 	struct log_fields fields = {kinds[kind].message_id, .group = group, .interface = interface};
+	const char *doctor = kinds[kind].doctor;
 
 	/* Without an explanation in the catalog there are no fields to look it up by. */
 	log_event(kinds[kind].level, fields.message_id ? &fields : &(struct log_fields){0},
-		"group %s: %s %s%s%s", group, kinds[kind].one, interface, kinds[kind].separator,
-		reason);
+		"group %s: %s %s%s%s%s%s%s", group, kinds[kind].one, interface,
+		kinds[kind].separator, reason, doctor ? doctor : "", doctor ? " " : "",
+		doctor ? group : "");
 }
 
 static void log_sum(const struct sum *sum)
 {
+	const char *doctor = kinds[sum->kind].doctor;
+
 	if (sum->count > SINGLES_MAX)
 		log_event(kinds[sum->kind].level,
 			&(struct log_fields){
 				kinds[sum->kind].message_id, .interface = sum->interface},
-			"%s: %u %s%s%s", sum->interface, sum->count, kinds[sum->kind].many,
-			kinds[sum->kind].separator, sum->reason);
+			"%s: %u %s%s%s%s", sum->interface, sum->count, kinds[sum->kind].many,
+			kinds[sum->kind].separator, sum->reason, doctor ? doctor : "");
 	else
 		for (unsigned i = 0; i < sum->count; i++)
 			log_one(sum->kind, sum->groups[i], sum->interface, sum->reason);

@@ -18,6 +18,12 @@ enum transition {
 	TRANSITION_REJOINING, /* to be refreshed */
 	TRANSITION_SENDING, /* again */
 	TRANSITION_NOT_SENDING,
+	/* What "mcastctl doctor" would explain, and the line names it: groups/hints.h. Without a
+	 * reason. */
+	TRANSITION_NOTHING_YET,
+	TRANSITION_NOTHING_BUT_OTHERS,
+	TRANSITION_NOTHING_ANY_MORE,
+	TRANSITION_NOTHING_BY_RP_FILTER,
 };
 
 /* Returns NULL without memory. */

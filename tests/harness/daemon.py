@@ -354,6 +354,9 @@ class Daemon:
             for handler in self.stats()["handlers"]:
                 assert balance(handler) == 0, handler
                 assert input_balance(handler) == 0, handler
+            for group in self.stats()["groups"]:
+                brought = sum(membership["received"] for membership in group["memberships"])
+                assert brought + group["replies"] <= group["received"], group
 
 
 def run_mcastd(*arguments, host=None, **options):

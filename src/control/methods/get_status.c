@@ -1,7 +1,17 @@
 /* GetStatus: the daemon as a whole, in a few numbers. */
+#include <sys/stat.h>
+
 #include "base/clock.h"
 #include "base/json.h"
 #include "control/method.h"
+
+/* By which programs tell whether they are in the same one (namespaces(7)). */
+static uint64_t network_namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/self/ns/net", &status) < 0 ? 0 : (uint64_t)status.st_ino;
+}
 
 static enum call_result call_get_status(struct client *client, const struct call *call)
 {
@@ -27,6 +37,7 @@ static enum call_result call_get_status(struct client *client, const struct call
 	json_put_close(text, '}');
 	json_put_number(text, "connections", client_set(client)->count);
 	json_put_number(text, "subscribers", client_set(client)->streaming);
+	json_put_number(text, "networkNamespace", network_namespace());
 	client_end(client);
 	return CALL_DONE;
 }

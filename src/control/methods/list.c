@@ -4,18 +4,23 @@
 
 #include "base/json.h"
 #include "control/describe.h"
-#include "control/method.h"
+#include "control/methods/names.h"
 
 /* Elements of a piece; shorter lists are of one moment altogether. */
 #define PIECE_ITEMS 64
 
-/* A handler names its groups: this many of them take as long as one more element. */
+/* A handler names its groups, and a group its senders: this many of them take as long as one more
+ * element. */
 #define PIECE_NAMES 256
+#define PIECE_SENDERS 8
 
 struct listing {
 	struct answer answer;
 	struct client *client; /* who gets it */
 	const struct control_backend *backend;
+	struct string_list names; /* of the groups, when is_named */
+	bool is_named;
+	bool senders; /* of groups; they are kept from now on */
 	bool groups, handlers; /* lists that are not complete yet; the groups come first */
 	bool begun; /* the first of them */
 	size_t at; /* the next element */
@@ -24,14 +29,17 @@ struct listing {
 
 static size_t count(const struct listing *listing)
 {
-	return listing->groups ? groups_count(listing->backend->groups)
-			       : handlers_count(listing->backend->handlers);
+	if (!listing->groups)
+		return handlers_count(listing->backend->handlers);
+	return listing->is_named ? listing->names.count : groups_count(listing->backend->groups);
 }
 
 static const char *name_at(const struct listing *listing, size_t i)
 {
-	return listing->groups ? groups_at(listing->backend->groups, i)->config->name
-			       : handler_name(handlers_at(listing->backend->handlers, i));
+	if (!listing->groups)
+		return handler_name(handlers_at(listing->backend->handlers, i));
+	return listing->is_named ? listing->names.items[i]
+				 : groups_at(listing->backend->groups, i)->config->name;
 }
 
 /* The list may have changed since the last piece. It is sorted by name, so it continues after the
@@ -63,43 +71,69 @@ static bool may_see_senders(struct client *client, const struct group *group)
 	       (peer && group_permits(group, peer, ACCESS_RECEIVE));
 }
 
+/* The group of an element; NULL: it is not shown, or has gone since it was named. */
+static struct group *group_to_show(const struct listing *listing, size_t i)
+{
+	struct groups *groups = listing->backend->groups;
+	struct group *group;
+
+	if (listing->is_named)
+		return groups_find(groups, listing->names.items[i]);
+	group = groups_at(groups, i);
+	return is_hidden(group) ? NULL : group;
+}
+
+/* Returns how many elements it counts for. */
+static int put_group(const struct listing *listing, struct group *group, struct text *text)
+{
+	struct group_shows shows = {.sources = may_see_senders(listing->client, group)};
+
+	shows.senders = shows.sources && listing->senders;
+	if (shows.senders)
+		sender_watch_ask(group);
+	describe_group(text, group, shows);
+	return 1 + (shows.senders ? (int)(known_senders_count(group->sender_watch.known) /
+					    PIECE_SENDERS)
+				  : 0);
+}
+
 /* Appends the next element. Returns how many elements it counts for. */
 static int put_next(struct listing *listing, struct text *text)
 {
 	const struct control_backend *backend = listing->backend;
 	size_t i = listing->at++;
+	struct group *group = listing->groups ? group_to_show(listing, i) : NULL;
 
-	if (listing->groups && is_hidden(groups_at(backend->groups, i)))
+	if (listing->groups && !group)
 		return 0;
 	if (*listing->last && !text->length)
 		text_append(text, ",", 1); /* the element before is written already */
 	snprintf(listing->last, sizeof(listing->last), "%s", name_at(listing, i));
-	if (listing->groups) {
-		describe_group(text, groups_at(backend->groups, i),
-			may_see_senders(listing->client, groups_at(backend->groups, i)));
-		return 1;
-	}
+	if (group)
+		return put_group(listing, group, text);
 	describe_handler(text, backend->groups, handlers_at(backend->handlers, i));
 	return 1 + (int)(groups_count(backend->groups) / PIECE_NAMES);
 }
 
-/* Continues the first list, for as many elements as there is room for. Returns whether it is
- * complete. */
+/* Continues the first list, for as many elements as there is room for; where each piece is a reply
+ * of its own, it is a list of its own, too. Returns whether it is complete. */
 static bool put_list(struct listing *listing, struct text *text, int *room)
 {
 	if (listing->begun) {
 		resume(listing);
 	} else {
-		json_put_open(text, listing->groups ? "groups" : "handlers", '[');
-		listing->begun = true;
 		listing->at = 0;
 		*listing->last = '\0';
 	}
+	if (!listing->begun || listing->answer.is_many)
+		json_put_open(text, listing->groups ? "groups" : "handlers", '[');
+	listing->begun = true;
 	while (*room > 0 && listing->at < count(listing))
 		*room -= put_next(listing, text);
+	if (listing->at >= count(listing) || listing->answer.is_many)
+		json_put_close(text, ']');
 	if (listing->at < count(listing))
 		return false;
-	json_put_close(text, ']');
 	listing->begun = false;
 	*(listing->groups ? &listing->groups : &listing->handlers) = false;
 	return true;
@@ -117,33 +151,53 @@ static bool next(struct answer *answer, struct text *text)
 
 static void free_listing(struct answer *answer)
 {
-	free(container_of(answer, struct listing, answer));
+	struct listing *listing = container_of(answer, struct listing, answer);
+
+	string_list_clear(&listing->names);
+	free(listing);
+}
+
+/* Takes the names of the model. */
+static enum call_result reply(struct client *client, struct listing *model)
+{
+	struct listing *listing = calloc(1, sizeof(*listing));
+
+	if (!listing) {
+		string_list_clear(&model->names);
+		client_close(client);
+		return CALL_DONE;
+	}
+	*listing = *model;
+	listing->answer.next = next;
+	listing->answer.free = free_listing;
+	listing->client = client;
+	listing->backend = method_backend(client);
+	client_start_answer(client, &listing->answer);
+	return CALL_DONE;
 }
 
 static enum call_result reply_lists(
 	struct client *client, const struct call *call, bool groups, bool handlers)
 {
-	struct listing *listing;
-
 	if (method_read_none(client, call) < 0)
 		return CALL_DONE;
-	listing = calloc(1, sizeof(*listing));
-	if (!listing) {
-		client_close(client);
-		return CALL_DONE;
-	}
-	*listing = (struct listing){.answer = {.next = next, .free = free_listing},
-		.client = client,
-		.backend = method_backend(client),
-		.groups = groups,
-		.handlers = handlers};
-	client_start_answer(client, &listing->answer);
-	return CALL_DONE;
+	return reply(client, &(struct listing){.groups = groups, .handlers = handlers});
 }
 
 static enum call_result call_list_groups(struct client *client, const struct call *call)
 {
-	return reply_lists(client, call, true, false);
+	struct listing model = {.groups = true, .answer.is_many = call->more};
+	json_t *array = NULL;
+	const struct parameter rows[] = {
+		{"groups", PARAMETER_NAMES, false, &array},
+		{"senders", PARAMETER_FLAG, false, &model.senders},
+	};
+
+	if (method_read(client, call, rows, ARRAY_SIZE(rows)) < 0 ||
+		names_read(client, array, false, "the answer has all", &model.names) < 0)
+		return CALL_DONE;
+	model.is_named = model.names.count;
+	return reply(client, &model);
 }
 
 static enum call_result call_list_handlers(struct client *client, const struct call *call)
