@@ -25,7 +25,7 @@ def udp_checksum_is_wrong(lab):
     change(lab, lambda packet, number: [frame(spoil(packet, header(lab) + 6))])
 
 
-@fault("bad-udp-checksum", families=(6,))
+@fault("bad-udp-checksum", families=(6,), unnamed="user nobody")
 def udp_checksum_is_missing(lab):
     """Zero, which IPv6 forbids (RFC 8200, 8.1)."""
     change(lab, lambda packet, number: [frame(packet[:46] + bytes(2) + packet[48:])])
