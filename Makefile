@@ -420,7 +420,7 @@ install: all install-systemd
 	$(if $(DESTDIR),,@echo 'To run it under systemd: $(service_advice)')
 
 systemd_files := $(DESTDIR)$(SYSUSERSDIR)/mcastd.conf $(DESTDIR)$(CATALOGDIR)/mcastd.catalog \
-	$(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/,mcastd.service mcastd@.service mcastd.socket mcastd@.socket)
+	$(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/,mcastd.service mcastd@.service mcastd.socket mcastd@.socket mcastd.slice)
 # Puts in what both services have in common, and the paths.
 fill_in = sed -e '/^@COMMON@$$/{r systemd/common.conf' -e 'd}' -e 's|@SBINDIR@|$(SBINDIR)|g' \
 	-e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@DOCDIR@|$(DOCDIR)|g' \
@@ -428,7 +428,7 @@ fill_in = sed -e '/^@COMMON@$$/{r systemd/common.conf' -e 'd}' -e 's|@SBINDIR@|$
 
 install-systemd:
 	$(INSTALL) -d $(sort $(dir $(systemd_files))) $(DESTDIR)$(DOCDIR)/examples/systemd
-	$(INSTALL) -m 644 systemd/mcastd.socket systemd/mcastd@.socket $(DESTDIR)$(SYSTEMDUNITDIR)
+	$(INSTALL) -m 644 systemd/mcastd.socket systemd/mcastd@.socket systemd/mcastd.slice $(DESTDIR)$(SYSTEMDUNITDIR)
 	$(call fill_in,mcastd.service)
 	$(call fill_in,mcastd@.service)
 	$(INSTALL) -m 644 systemd/mcastd.sysusers $(DESTDIR)$(SYSUSERSDIR)/mcastd.conf

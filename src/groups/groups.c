@@ -96,6 +96,18 @@ static void look(struct group_context *context)
 	follow_look(container_of(context, struct groups, context)->follow);
 }
 
+static void choose_refreshed(void *argument, const struct refresh_request *request)
+{
+	struct groups *groups = argument;
+	struct group *named = request->group ? groups_find(groups, request->group) : NULL;
+
+	if (named)
+		refresh_choose(named);
+	for (size_t i = 0; !request->group && i < groups->set.count; i++)
+		if (address_is_multicast(&groups->set.items[i]->config->address))
+			refresh_choose(groups->set.items[i]);
+}
+
 struct groups *groups_new(const struct groups_setup *setup)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
@@ -133,7 +145,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.forgotten = &groups->forgotten,
 		.running = setup->running,
 		.receive_only = setup->receive_only};
-	context->refreshes = refreshes_new(context, &groups->set);
+	context->refreshes = refreshes_new(context, choose_refreshed, groups);
 	if (context->transitions)
 		groups->hints = hints_new(base, &groups->set, context->transitions);
 	groups->follow = follow_new(

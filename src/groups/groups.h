@@ -103,7 +103,7 @@ struct group *groups_find(const struct groups *groups, const char *name);
 size_t groups_count(const struct groups *groups);
 struct group *groups_at(const struct groups *groups, size_t i);
 
-/* Reports the memberships of a group, or of all, to the network again. */
+/* Reports the memberships of a group, or of all, to the network again, as refresh_ask(). */
 void groups_refresh(struct groups *groups, struct refresh_request *request);
 
 /* Adds the memberships of all groups to the numbers of their states. */

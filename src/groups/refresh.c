@@ -11,7 +11,6 @@
 #include "base/hash.h"
 #include "base/timer.h"
 #include "groups/group.h"
-#include "groups/group_set.h"
 #include "groups/reportable.h"
 #include "net/background.h"
 #include "net/portions.h"
@@ -25,7 +24,8 @@
 
 struct refreshes {
 	struct group_context *context;
-	const struct group_set *set;
+	void (*choose)(void *argument, const struct refresh_request *request);
+	void *argument;
 	struct deadlines deadlines;
 	struct event timer;
 	uint64_t timer_ns; /* when it expires, CLOCK_MONOTONIC; 0: it does not run */
@@ -287,20 +287,9 @@ static void on_read(void *argument)
 	portions_start(&refreshes->portions);
 }
 
-static void begin_request(struct refreshes *refreshes)
+void refresh_choose(struct group *group)
 {
-	struct refresh_request *request = refreshes->request;
-	struct group *group;
-
-	if (request->group) {
-		group = group_set_find(refreshes->set, request->group);
-		if (group)
-			ask(refreshes, group);
-		return;
-	}
-	for (size_t i = 0; i < refreshes->set->count; i++)
-		if (address_is_multicast(&refreshes->set->items[i]->config->address))
-			ask(refreshes, refreshes->set->items[i]);
+	ask(group->context->refreshes, group);
 }
 
 /* Requests go before what is due. */
@@ -314,7 +303,7 @@ static void begin_next(struct refreshes *refreshes)
 	if (request) {
 		link_remove(&request->link);
 		refreshes->request = request;
-		begin_request(refreshes);
+		refreshes->choose(refreshes->argument, request);
 	} else {
 		take_due(refreshes);
 	}
@@ -335,14 +324,16 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	begin_next(refreshes);
 }
 
-struct refreshes *refreshes_new(struct group_context *context, const struct group_set *set)
+struct refreshes *refreshes_new(struct group_context *context,
+	void (*choose)(void *argument, const struct refresh_request *request), void *argument)
 {
 	struct refreshes *refreshes = calloc(1, sizeof(*refreshes));
 
 	if (!refreshes)
 		return NULL;
 	refreshes->context = context;
-	refreshes->set = set;
+	refreshes->choose = choose;
+	refreshes->argument = argument;
 	list_init(&refreshes->requests);
 	list_init(&refreshes->asked);
 	list_init(&refreshes->unclear);

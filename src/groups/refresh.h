@@ -16,7 +16,6 @@
 
 struct group;
 struct group_context;
-struct group_set;
 struct membership;
 struct refreshes;
 
@@ -53,14 +52,17 @@ struct refresh_request {
 	} impossible; /* the others; free them with refresh_request_clear() */
 };
 
-/* context and set must live longer. Returns NULL without memory or descriptors. */
-struct refreshes *refreshes_new(struct group_context *context, const struct group_set *set);
+/* When the turn of a request has come, choose() is called, and calls refresh_choose() for each
+ * group that it means. context must live longer. Returns NULL without memory or descriptors. */
+struct refreshes *refreshes_new(struct group_context *context,
+	void (*choose)(void *argument, const struct refresh_request *request), void *argument);
 
 /* No group may be watched any more. Accepts NULL. */
 void refreshes_free(struct refreshes *refreshes);
 
 /* Asks for a refresh: done() is called once it is decided, in some milliseconds. */
 void refresh_ask(struct refreshes *refreshes, struct refresh_request *request);
+void refresh_choose(struct group *group);
 void refresh_request_clear(struct refresh_request *request);
 
 /* Refreshes the group from now on, if its configuration wants that. Does nothing where it is

@@ -16,17 +16,26 @@ void reportable_begin(
 		.changes = same_groups_changes(context->same_groups)};
 }
 
+static int compare_sockets(const void *a, const void *b)
+{
+	const struct udp_socket *left = a, *right = b;
+
+	return address_compare(&left->address, &right->address);
+}
+
 void reportable_read(struct reportable *reportable)
 {
+	struct udp_sockets *holders = &reportable->holders;
+
 	reportable->has_joined = joined_read(&reportable->joined) >= 0;
-	if (reportable->wants_holders)
-		udp_holders_read(&reportable->holders);
+	if (reportable->wants_holders && udp_sockets_read(holders) >= 0 && holders->count)
+		qsort(holders->items, holders->count, sizeof(*holders->items), compare_sockets);
 }
 
 void reportable_clear(struct reportable *reportable)
 {
 	joined_clear(&reportable->joined);
-	udp_holders_clear(&reportable->holders);
+	udp_sockets_clear(&reportable->holders);
 	reportable->has_joined = false;
 }
 
@@ -54,25 +63,56 @@ bool reportable_is_unclear(const struct reportable *reportable, const struct mem
 	       is_joined(membership) && is_shared(reportable, membership);
 }
 
-/* The sockets of this process that have the group. */
-static const struct udp_holder *find_holder(
-	const struct reportable *reportable, const struct membership *membership)
+struct inodes {
+	uint64_t *items;
+	size_t count;
+};
+
+/* Adds the sockets of this process that have the group, on any interface. */
+static void add_own(
+	const struct reportable *reportable, const struct address *group, struct inodes *own)
 {
-	const struct address *group = &membership->group->config->address;
-	const struct membership *same = NULL;
-	const struct udp_holder *found;
-	struct {
-		uint64_t *items;
-		size_t count;
-	} own = {0};
+	const struct interface_list *interfaces = reportable->context->interfaces;
 	struct stat status;
 
-	for (size_t i = 0; i < membership->group->context->interfaces->count; i++)
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct membership *same = NULL;
+
 		while ((same = same_groups_next(reportable->context->same_groups, group,
-				membership->group->context->interfaces->items[i].index, same)))
+				interfaces->items[i].index, same)))
 			if (fstat(same->fd, &status) == 0)
-				array_add(&own, status.st_ino);
-	found = udp_holders_find_other(&reportable->holders, group, own.items, own.count);
+				array_add(own, status.st_ino);
+	}
+}
+
+static bool is_among(const struct inodes *inodes, uint64_t inode)
+{
+	for (size_t i = 0; i < inodes->count; i++)
+		if (inodes->items[i] == inode)
+			return true;
+	return false;
+}
+
+static int compare_address(const void *key, const void *item)
+{
+	return address_compare(key, &((const struct udp_socket *)item)->address);
+}
+
+/* A socket of another program that is bound to the group; or NULL. */
+static const struct udp_socket *find_holder(
+	const struct reportable *reportable, const struct address *group)
+{
+	const struct udp_sockets *holders = &reportable->holders;
+	size_t i = lower_bound(
+		group, holders->items, holders->count, sizeof(*holders->items), compare_address);
+	const struct udp_socket *found = NULL;
+	struct inodes own = {0};
+
+	add_own(reportable, group, &own);
+	for (; !found && i < holders->count && address_equal(&holders->items[i].address, group);
+		i++)
+		if (!is_among(&own, holders->items[i].inode))
+			found = &holders->items[i];
 	free(own.items);
 	return found;
 }
@@ -81,19 +121,19 @@ static const struct udp_holder *find_holder(
 static void explain_shared(const struct reportable *reportable, const struct membership *membership,
 	char why[static WHY_MAX])
 {
-	const struct udp_holder *holder;
+	const struct udp_socket *holder;
 
 	if (!reportable->wants_holders && membership->refreshed.impossible) {
 		snprintf(why, WHY_MAX, "%s", membership->refreshed.impossible);
 		return;
 	}
-	holder = find_holder(reportable, membership);
+	holder = find_holder(reportable, &membership->group->config->address);
 	if (holder)
 		snprintf(why, WHY_MAX,
 			"a program of uid %u has joined it there, too, so the kernel reports no "
 			"change: end that program, or have it leave and join; ss -lunp sport = %u "
 			"shows it",
-			holder->uid, holder->port);
+			(unsigned)holder->uid, holder->port);
 	else
 		snprintf(why, WHY_MAX,
 			"another program has joined it there, too, so the kernel reports no "

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "base/errors.h"
-#include "net/holder.h"
 #include "net/joined.h"
+#include "net/udp_sockets.h"
 
 struct group_context;
 struct membership;
@@ -18,7 +18,7 @@ struct reportable {
 	const struct group_context *context;
 	struct joined joined; /* empty where it cannot be read */
 	bool has_joined;
-	struct udp_holders holders;
+	struct udp_sockets holders; /* sorted by address */
 	bool wants_holders;
 	uint32_t changes; /* of same_groups, when reading began */
 };

@@ -4,9 +4,11 @@
  * (RFC 3376, 4.2.12, 6.4; RFC 3810).
  *
  * Where a socket takes any sender, its source filter is changed: for microseconds it only takes the
- * senders that it is known to have. Where all take named sources only, they are left alone: another
- * socket joins and leaves again. Nothing is sent while a socket of another program wants any sender
- * of the group, or where IGMPv1, IGMPv2 or MLDv1 is in force: those know nothing of sources. */
+ * senders that it is known to have, and for some 10 ns of each change nothing, as the kernel sets
+ * the list and its meaning one after the other. Where all take named sources only, they are left
+ * alone: another socket joins and leaves again. Nothing is sent while a socket of another program
+ * wants any sender of the group, or where IGMPv1, IGMPv2 or MLDv1 is in force: those know nothing
+ * of sources. */
 #pragma once
 
 #include <stdbool.h>

@@ -27,7 +27,7 @@ static void serve_round(struct turns *turns)
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct turn *turn;
 
-	turns->end_ns = now + TURN_NS;
+	turns->end_ns = now + (turns->are_short ? SHORT_TURNS_NS : TURN_NS);
 	while (now < turns->end_ns && (turn = turn_next(&turns->queue))) {
 		turn->serve(turn);
 		now = clock_ns(CLOCK_MONOTONIC);

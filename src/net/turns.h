@@ -15,6 +15,10 @@
  * the loop does not matter. */
 #define TURN_NS (250 * 1000)
 
+/* The same where turns are short. More than TURN_NS: connections are accepted faster than the
+ * requests on them are served, as a full backlog holds up all users alike. */
+#define SHORT_TURNS_NS (500 * 1000)
+
 /* An object that may wait in a queue. Embedded in it; zeroed, it waits in none. link_remove() makes
  * it leave its queue. */
 struct turn {
@@ -38,7 +42,7 @@ struct turns {
 	bool serving;
 };
 
-/* Where turns are short, what a round took beyond TURN_NS is what the daemon waited for the
+/* Where turns are short, what a round took beyond SHORT_TURNS_NS is what the daemon waited for the
  * processor, and nothing is owed for it. */
 void turns_init(struct turns *turns, struct event_base *base, bool are_short);
 void turns_clear(struct turns *turns);

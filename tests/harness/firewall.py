@@ -9,7 +9,10 @@ NFNL_SUBSYS_NFTABLES = 10
 BATCH_BEGIN, BATCH_END = 0x10, 0x11
 NEWTABLE, DELETE_TABLE, NEWCHAIN, NEWRULE = 0, 2, 3, 6
 REQUEST, ACK, CREATE = 1, 4, 0x400
-LOCAL_OUT = 3
+NFPROTO_INET = 1
+PRE_ROUTING, LOCAL_OUT = 0, 3
+META_L4PROTO = 16
+TRANSPORT_HEADER = 2
 
 
 def attribute(kind, value, nested=False):
@@ -59,11 +62,31 @@ def refuse_nothing(host):
     assert transact(host, [(DELETE_TABLE, name(1, "refuse"))])
 
 
-def transact(host, bodies, flags=0):
+def equals(value):
+    return expression("cmp", number(1, 1), number(2, 0), nest(3, attribute(1, bytes([value]))))
+
+
+def hear_no_query(host):
+    """The host gets no query of IGMP or MLD. Returns False where the kernel cannot do that."""
+    bodies = [
+        (NEWTABLE, name(1, "quiet")),
+        (NEWCHAIN, name(1, "quiet") + name(3, "input") + nest(4, number(1, PRE_ROUTING), number(2, 0)) + name(7, "filter")),
+    ]
+    for protocol, kind in ((socket.IPPROTO_IGMP, 0x11), (socket.IPPROTO_ICMPV6, 130)):
+        drop = [
+            expression("meta", number(1, 1), number(2, META_L4PROTO)), equals(protocol),
+            expression("payload", number(1, 1), number(2, TRANSPORT_HEADER), number(3, 0), number(4, 1)), equals(kind),
+            expression("immediate", number(1, 0), nest(2, nest(2, number(1, 0)))),
+        ]
+        bodies.append((NEWRULE, name(1, "quiet") + name(2, "input") + nest(4, *drop)))
+    return transact(host, bodies, CREATE, NFPROTO_INET)
+
+
+def transact(host, bodies, flags=0, family=socket.AF_INET):
     """All of it or nothing. Returns False where the kernel has no such thing."""
     batch = message(BATCH_BEGIN, REQUEST, 0, NFNL_SUBSYS_NFTABLES)
     for i, (kind, body) in enumerate(bodies):
-        batch += message(NFNL_SUBSYS_NFTABLES << 8 | kind, REQUEST | ACK | flags, i + 1, 0, body, socket.AF_INET)
+        batch += message(NFNL_SUBSYS_NFTABLES << 8 | kind, REQUEST | ACK | flags, i + 1, 0, body, family)
     batch += message(BATCH_END, REQUEST, len(bodies) + 1, NFNL_SUBSYS_NFTABLES)
     try:
         with host:

@@ -62,13 +62,13 @@ class Shares:
         self.made = []
 
     def path(self, name, weight=UNIT):
-        """The weight is that of a group within another one."""
+        """The weight is that of the first group, among all of the first ones."""
         first, *rest = name.split("/")
         above, path = self.controller.mount, os.path.join(self.controller.mount, f"mcastd-test-{os.getpid()}-{first}")
-        self._make(above, path, FIRST)
+        self._make(above, path, FIRST * weight // UNIT)
         for part in rest:
             above, path = path, os.path.join(path, part)
-            self._make(above, path, weight)
+            self._make(above, path, UNIT)
         return path
 
     def _make(self, above, path, weight):

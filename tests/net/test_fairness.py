@@ -275,10 +275,10 @@ def test_root_is_served_when_no_descriptor_is_left(start):
 
 # All of it, for half a minute
 
-# As systemd shares out the processor: the unit's CPUWeight= among services; services and users get as much as each other, and
-# so does each user. The sender stands for another host.
-DAEMON, SENDER = "system/mcastd", "sender"
-with open(os.path.join(ROOT, "systemd", "common.conf")) as file:
+# As systemd shares out the processor: the CPUWeight= of the daemon's slice, beside that of all users; each user gets as much as
+# another. The sender stands for another host.
+DAEMON, SENDER = "mcastd/mcastd", "sender"
+with open(os.path.join(ROOT, "systemd", "mcastd.slice")) as file:
     DAEMON_WEIGHT = next(int(line.partition("=")[2]) for line in file if line.startswith("CPUWeight="))
 
 

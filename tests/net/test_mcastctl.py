@@ -273,7 +273,7 @@ def test_help_says_what_a_target_is(command, takes):
 
 
 def test_help_and_version_need_no_daemon():
-    commands = ("send", "tail", "status", "groups", "handlers", "stats", "join", "leave", "reload", "replay", "rotate")
+    commands = ("send", "tail", "status", "groups", "handlers", "stats", "join", "leave", "reload", "refresh", "replay", "rotate")
     output = subprocess.run([MCASTCTL, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert set(re.findall(r"^  ([a-z]\w*)", output, re.M)) == set(commands)
     for command in commands:

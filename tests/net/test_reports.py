@@ -1,9 +1,6 @@
 """Reports follow the link: a switch that has forgotten a membership hears of it again, and nothing is lost by that."""
 
-import ctypes
-import errno
 import resource
-import select
 import socket
 import struct
 import threading
@@ -12,20 +9,13 @@ import time
 import pytest
 
 from harness.daemon import VarlinkError
+from harness.loop import Loop, busy_seconds, schedule_of
 from harness.peers import send
+from harness.reports import EXCLUDES, IGMP_V2_REPORT, INCLUDES, MLD_V1_REPORT, Reports, first_reports_are_over
 from harness.topology import Host, Namespace
 from harness.waiting import wait_until
 
 pytestmark = pytest.mark.waits
-
-IGMP_V2_REPORT, IGMP_V3_REPORT, MLD_V1_REPORT, MLD_V2_REPORT = 0x16, 0x22, 131, 143
-EXCLUDES, INCLUDES = {2, 4}, {1, 3}
-
-SO_ATTACH_FILTER = 26
-
-# IGMP, or IPv6 with a hop-by-hop header (bpf(7), classic): the traffic would overflow the socket.
-ONLY_REPORTS = [(0x30, 0, 0, 0), (0x54, 0, 0, 0xF0), (0x15, 3, 0, 0x60), (0x30, 0, 0, 9), (0x15, 3, 0, 2), (0x06, 0, 0, 0),
-                (0x30, 0, 0, 6), (0x15, 0, 1, 0), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0)]
 
 CONFIG = """
 groups: {
@@ -39,54 +29,6 @@ groups: {
 """
 
 GROUPS = {"v4": "239.7.0.1", "block": "239.7.0.2", "ssm": "232.7.0.1", "v6": "ff15::7:1", "ssm6": "ff35::7:1"}
-
-
-class Reports:
-    """What a port of the switch gets of reports: (group, kind of record or message, source)."""
-
-    def __init__(self, host, interface):
-        with host:
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-            program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in ONLY_REPORTS))
-            self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
-                                   struct.pack("HP", len(ONLY_REPORTS), ctypes.addressof(program)))
-            self.socket.bind((interface, 3))
-        self.socket.setblocking(False)
-        self.seen = set()
-
-    def read(self):
-        while True:
-            try:
-                self.take(self.socket.recv(9000))
-            except BlockingIOError:
-                return self.seen
-            except OSError as error:  # the interface was down
-                if error.errno != errno.ENETDOWN:
-                    raise
-
-    def take(self, data):
-        if data[0] >> 4 == 4 and data[9] == socket.IPPROTO_IGMP:
-            body, source = data[(data[0] & 15) * 4:], socket.inet_ntoa(data[12:16])
-            if body[0] == IGMP_V2_REPORT:
-                self.seen.add((socket.inet_ntoa(body[4:8]), IGMP_V2_REPORT, source))
-            elif body[0] == IGMP_V3_REPORT:
-                self.records(body, 4, socket.AF_INET, source)
-        elif data[0] >> 4 == 6 and data[6] == 0:
-            source = socket.inet_ntop(socket.AF_INET6, data[8:24])
-            if data[48] == MLD_V2_REPORT:
-                self.records(data[48:], 16, socket.AF_INET6, source)
-            elif data[48] == MLD_V1_REPORT:
-                self.seen.add((socket.inet_ntop(socket.AF_INET6, data[56:72]), MLD_V1_REPORT, source))
-
-    def records(self, body, size, family, source):
-        at = 8
-        for _ in range(struct.unpack_from("!H", body, 6)[0]):
-            kind, more, sources = struct.unpack_from("!BBH", body, at)
-            self.seen.add((socket.inet_ntop(family, body[at + 4:at + 4 + size]), kind, source))
-            at += 4 + size * (1 + sources) + 4 * more
-
-    def has(self, group, kinds, source=None):
-        return any(g == group and k in kinds and source in (None, s) for g, k, s in self.read())
 
 
 class Site:
@@ -130,18 +72,6 @@ def wait_reports(reports, seconds=2):
     """Each group in its own way; groups of two sockets too."""
     for group, kinds in ("v4", EXCLUDES), ("block", EXCLUDES), ("ssm", INCLUDES), ("v6", EXCLUDES), ("ssm6", INCLUDES):
         wait_until(lambda: reports.has(GROUPS[group], kinds), f"a report of {group}", seconds)
-
-
-def first_reports_are_over(reports):
-    """The kernel reports a new membership twice, within some seconds. What comes later was caused."""
-    quiet = time.monotonic() + 1.5
-    while time.monotonic() < quiet:
-        if select.select([reports.socket], [], [], quiet - time.monotonic())[0]:
-            before = len(reports.seen)
-            reports.read()
-            if len(reports.seen) > before:
-                quiet = time.monotonic() + 1.5
-    reports.seen.clear()
 
 
 def test_memberships_are_reported_again_when_the_carrier_comes_back(make):
@@ -344,52 +274,6 @@ def test_what_happens_to_many_memberships_is_one_line(make, count, lines):
     log = change("link set x0 name x9", "waiting", "there is no such interface")
     assert said(log, "waiting for x0: there is no such interface",
                 f"x0: {count} memberships waiting: there is no such interface") == expected
-
-
-def schedule_of(process, thread):
-    """How long a thread has run on a processor, and has waited for one, in seconds (proc(5), schedstat)."""
-    with open(f"/proc/{process}/task/{thread}/schedstat") as file:
-        run, waited, _ = file.read().split()
-        return int(run) / 1e9, int(waited) / 1e9
-
-
-def busy_seconds(daemon):
-    return schedule_of(daemon.process.pid, daemon.process.pid)[0]
-
-
-class Loop:
-    """Asks the daemon all the time while something happens, for the longest that its loop was away: busy, or held up. What
-    the machine was busy with otherwise does not count."""
-
-    def __init__(self, daemon):
-        self.daemon, self.away = daemon, 0
-
-    def time(self):
-        return time.monotonic() - sum(schedule_of(*of)[1] for of in (
-            (self.daemon.process.pid, self.daemon.process.pid), ("self", threading.get_native_id())))
-
-    def ask(self):
-        before = self.time()
-        self.daemon.call("GetStatus")
-        self.away = max(self.away, self.time() - before)
-
-    def watch_while(self, action, line=None, timeout=30):
-        """While action() is done, and until it has led to a line of the log. Returns how long action() took."""
-        ended, shown = [], len(self.daemon.log())
-        thread = threading.Thread(target=lambda: (action(), ended.append(time.monotonic())))
-        started = time.monotonic()
-        thread.start()
-        self.watch(lambda: ended and (not line or line in self.daemon.log()[shown:]), timeout)
-        thread.join()
-        return ended[0] - started
-
-    def watch(self, condition, timeout):
-        until = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < until
-            self.ask()
-        for _ in range(100):
-            self.ask()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from harness.daemon import ROOT
 from harness.service import EXAMPLES
 
-UNITS = ["mcastd.service", "mcastd.socket", "mcastd@lab.service", "mcastd@lab.socket"]
+UNITS = ["mcastd.service", "mcastd.socket", "mcastd@lab.service", "mcastd@lab.socket", "mcastd.slice"]
 UNIT_DIRECTORY = "/usr/local/lib/systemd/system"
 EXPOSURE_MAX = 13  # tenths
 
@@ -82,6 +82,12 @@ def test_enabling_the_service_enables_its_socket(system, service):
             assert service.systemctl("is-enabled", unit).strip() == "enabled"
     finally:
         service.systemctl("disable", "mcastd")
+
+
+def test_the_daemons_are_in_a_slice_beside_those_of_services_and_users(service):
+    for unit in ("mcastd.service", "mcastd@lab.service"):
+        assert service.show("Slice", unit) == "mcastd.slice"
+    assert service.show("CPUWeight", "mcastd.slice") == "300"
 
 
 def test_booting_makes_the_user(system):

@@ -378,6 +378,7 @@ static void strangers_cost_no_memory_beyond_a_limit(void **state)
 
 static void a_filter_has_no_more_instructions_than_the_kernel_takes(void **state)
 {
+	const struct filter_snap snap = {.whole = 1600, .some = 192, .samples = true};
 	struct wire_group groups[1000];
 	struct filter filter = {0};
 
@@ -387,10 +388,10 @@ static void a_filter_has_no_more_instructions_than_the_kernel_takes(void **state
 		groups[i].address.v6.s6_addr32[i % 2 ? 0 : 3] ^= htonl(i);
 		groups[i].port = 5004;
 	}
-	assert_int_equal(filter_build(groups, ARRAY_SIZE(groups), 1600, &filter), 0);
+	assert_int_equal(filter_build(groups, ARRAY_SIZE(groups), &snap, &filter), 0);
 	assert_in_range(filter.count, 1, BPF_MAXINSNS);
 	free(filter.items);
-	assert_int_equal(filter_build(groups, 150, 1600, &filter), 0);
+	assert_int_equal(filter_build(groups, 150, &snap, &filter), 0);
 	assert_in_range(filter.count, 300, BPF_MAXINSNS);
 	free(filter.items);
 }

@@ -266,6 +266,28 @@ static void test_short_turns_owe_nothing(void **state)
 	close(pipes[1]);
 }
 
+/* Ends the loop in the first round. */
+static void serve_once(struct turn *turn)
+{
+	struct accepting *accepting = container_of(turn, struct accepting, turn);
+
+	event_base_loopbreak(event_get_base(&accepting->turns.event));
+}
+
+static void test_a_round_of_short_turns_is_longer(void **state)
+{
+	struct fixture *fixture = *state;
+	struct accepting accepting = {.turn.serve = serve_once};
+	uint64_t before;
+
+	turns_init(&accepting.turns, fixture->base, true);
+	before = clock_ns(CLOCK_MONOTONIC);
+	turns_wait(&accepting.turns, &accepting.turn);
+	event_base_dispatch(fixture->base);
+	assert_true(accepting.turns.end_ns >= before + SHORT_TURNS_NS);
+	turns_clear(&accepting.turns);
+}
+
 /* The user's connections are written to without a pause, until it is their user's turn to wait. */
 static unsigned deliver_until_over(struct user *user, unsigned most)
 {
@@ -351,6 +373,7 @@ int main(void)
 		TEST(test_all_together_do_not_hold_up_the_privileged),
 		TEST(test_a_round_that_took_long_is_paid_for_with_rounds_without_turns),
 		TEST(test_short_turns_owe_nothing),
+		TEST(test_a_round_of_short_turns_is_longer),
 		TEST(test_delivering_to_one_user_takes_a_share_of_the_time),
 		TEST(test_a_single_connection_takes_what_it_takes),
 		TEST(test_delivering_to_the_privileged_takes_what_it_takes),

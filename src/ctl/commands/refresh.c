@@ -38,7 +38,7 @@ static int run(struct session *session, const struct arguments *arguments)
 	int code;
 
 	session_put_name(session, "group", arguments->word_count ? arguments->words[0] : NULL);
-	code = session_call(session, "io.mcastd.Refresh", &reply);
+	code = session_call(session, "Refresh", &reply);
 	if (code)
 		return code;
 	if (session->writer.json)

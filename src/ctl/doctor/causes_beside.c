@@ -113,7 +113,7 @@ void tell_all_filtered(const struct evidence *e, struct finding *f)
 void fix_all_filtered(const struct evidence *e, struct finding *f)
 {
 	finding_fix(f, "# in the handler %s: change or remove filter", e->handlers.name);
-	finding_fix(f, "systemctl reload mcastd");
+	finding_fix(f, "mcastctl reload");
 }
 
 enum certainty is_handler_drops(const struct evidence *e)

@@ -127,11 +127,14 @@ void fix_receive_buffer(const struct evidence *e, struct finding *f)
 
 enum certainty is_service_firewall(const struct evidence *e)
 {
-	uint64_t policy = e->dropped - dropped_for_room(e);
+	uint64_t policy = e->dropped - dropped_for_room(e), damaged;
 	bool is_full = e->growth[COUNTER_BUFFER_FULL] || e->growth[COUNTER_MEMORY];
 
-	if (e->is_elsewhere || policy <= e->growth[COUNTER_UDP_CHECKSUM] + blocked_by_ipsec(e))
+	damaged = e->growth[COUNTER_UDP_CHECKSUM] + blocked_by_ipsec(e);
+	if (e->is_elsewhere || policy <= damaged)
 		return CERTAINTY_NO;
+	if (blocked_by_ipsec(e) || !is_many(policy, e->dropped))
+		return CERTAINTY_LIKELY;
 	return !is_full || !e->other_drops ? CERTAINTY_CERTAIN : CERTAINTY_LIKELY;
 }
 
@@ -418,6 +421,8 @@ enum certainty is_host_firewall(const struct evidence *e)
 		lost = e->below_count;
 	if (!lost)
 		lost = e->dropped ? blocked_by_ipsec(e) : 0;
+	if (!lost && is_missed(e) && find_martian(e))
+		return CERTAINTY_LIKELY;
 	if (!lost || is_shared_port(e) || are_fragments_dropped(e))
 		return CERTAINTY_NO;
 	/* Only a counter proves it: most hosts have chains that may drop something. */
@@ -453,8 +458,16 @@ static void tell_chain(const struct evidence *e, struct finding *f, bool out)
 
 void tell_host_firewall(const struct evidence *e, struct finding *f)
 {
+	const struct evidence_sender *martian = find_martian(e);
+	char sender[INET6_ADDRSTRLEN];
+
 	if (blocked_by_ipsec(e)) {
 		finding_say(f, "a policy of IPsec drops it: ip xfrm policy");
+	} else if (!missing(e) && martian) {
+		finding_say(f,
+			"the kernel refuses the sender %s, which is an address of this host, "
+			"or of no host",
+			show_address(&martian->address, sender));
 	} else {
 		finding_say(f, "a firewall of this host drops it");
 		tell_chain(e, f, false);
@@ -516,8 +529,9 @@ void fix_report_blocked(const struct evidence *e, struct finding *f)
 		if (*command)
 			finding_fix(f, "%s", command);
 	}
-	if (!f->fixes.length && is_v4(e))
-		finding_fix(f, "iptables -I OUTPUT -p igmp -j ACCEPT");
-	else if (!f->fixes.length)
-		finding_fix(f, "ip6tables -I OUTPUT -p icmpv6 --icmpv6-type 143 -j ACCEPT");
+	if (!f->fixes.length || firewall->has_legacy)
+		finding_fix(f, "%s%s -I OUTPUT %s -j ACCEPT", is_v4(e) ? "iptables" : "ip6tables",
+			firewall && firewall->has_legacy ? "-legacy" : "",
+			is_v4(e) ? "-p igmp" : "-p icmpv6 --icmpv6-type 143");
+	fix_refresh(e, f);
 }

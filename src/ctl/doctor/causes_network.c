@@ -64,23 +64,30 @@ void fix_other_source(const struct evidence *e, struct finding *f)
 
 enum certainty is_source_counted(const struct evidence *e)
 {
-	return is_blind(e) && e->group->sources.count && e->growth[COUNTER_IGNORED]
-		       ? CERTAINTY_LIKELY
-		       : CERTAINTY_NO;
+	bool is_ignored = e->group->sources.count && e->growth[COUNTER_IGNORED];
+	bool is_hidden = e->group->hides_sources && e->probed >= SPARSE;
+
+	return is_blind(e) && (is_ignored || is_hidden) ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_source_counted(const struct evidence *e, struct finding *f)
 {
-	finding_say(f,
-		"multicast came that no socket here wanted: another sender than the "
-		"sources, or another port than %u",
-		e->group->port);
+	if (e->probed)
+		finding_say(f, "a socket of mcastctl, which takes any sender, received it: maybe "
+			       "the group's sources leave the sender out");
+	else
+		finding_say(f,
+			"multicast came that no socket here wanted: another sender than the "
+			"sources, or another port than %u",
+			e->group->port);
+	if (e->probed)
+		finding_number(f, "received by mcastctl", e->probed);
 	finding_growth(f, e, COUNTER_IGNORED);
 }
 
 void fix_source_counted(const struct evidence *e, struct finding *f)
 {
-	fix_host_or_network(e, f);
+	(void)e, (void)f;
 }
 
 enum certainty is_other_port(const struct evidence *e)
@@ -131,7 +138,7 @@ void tell_port_counted(const struct evidence *e, struct finding *f)
 
 void fix_port_counted(const struct evidence *e, struct finding *f)
 {
-	fix_host_or_network(e, f);
+	(void)e, (void)f;
 }
 
 enum certainty is_vlan_tagged(const struct evidence *e)
@@ -181,7 +188,7 @@ void tell_vlan_counted(const struct evidence *e, struct finding *f)
 
 void fix_vlan_counted(const struct evidence *e, struct finding *f)
 {
-	fix_host_or_network(e, f);
+	(void)e, (void)f;
 }
 
 enum certainty is_local_sender_no_loop(const struct evidence *e)
@@ -275,7 +282,7 @@ void fix_interface_drops(const struct evidence *e, struct finding *f)
 {
 	if (e->link.has_xdp)
 		finding_fix(f, "bpftool net show dev %s", e->link.name);
-	finding_fix(f, "ip link set %s mtu 9000", e->link.name);
+	finding_fix(f, "ip link set %s mtu %u", e->link.name, e->link.mtu < 1500 ? 1500 : 9000);
 	finding_fix(f, "ethtool -S %s", e->link.name);
 }
 
@@ -299,6 +306,7 @@ void tell_switch_forgot(const struct evidence *e, struct finding *f)
 
 void fix_switch_forgot(const struct evidence *e, struct finding *f)
 {
+	fix_refresh(e, f);
 	fix_key(e, f, "refresh = \"60s\";");
 	finding_fix(f, "# better: a querier in the network, such as the switch's own");
 }
@@ -362,13 +370,20 @@ void fix_refresh_impossible(const struct evidence *e, struct finding *f)
 	finding_fix(f, "# end the other programs of the group for a moment, then: mcastctl doctor");
 }
 
+/* The network can know of us: a report was seen, or this group is never reported. */
+static bool is_reported(const struct evidence *e)
+{
+	return e->wire->reports_out || e->was_refreshed || e->was_joined_now ||
+	       e->has_old_querier || is_local_block(e) || (e->link.flags & IFF_LOOPBACK);
+}
+
 enum certainty is_not_on_wire(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e))
 		return CERTAINTY_NO;
 	/* These drop before the wire is seen; and with another likely cause this host is not
 	 * clean. */
-	if (e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
+	if (!is_reported(e) || e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
 		e->statistics.received_otherhost >= SPARSE || is_interface_drops(e) ||
 		is_report_blocked(e) || is_refresh_impossible(e) || is_no_ipv4_address(e) ||
 		is_vrf(e))
@@ -421,11 +436,5 @@ void tell_host_or_network(const struct evidence *e, struct finding *f)
 
 void fix_host_or_network(const struct evidence *e, struct finding *f)
 {
-	char group[ENDPOINT_STRING_MAX];
-
-	if (e->is_daemon)
-		finding_fix(f, "sudo mcastctl doctor %s", e->group->name);
-	else
-		finding_fix(f, "sudo mcastctl doctor %s%%%s", show_group(e, group),
-			e->subject->interface);
+	fix_by_root(e, f);
 }

@@ -148,17 +148,18 @@ enum certainty is_send_other_interface(const struct evidence *e)
 {
 	const struct sending *s = &e->sending;
 
-	if (!s->is_meant || s->names_interface || !*s->interface || s->error)
+	if (!s->is_meant || !*s->interface || s->error)
 		return CERTAINTY_NO;
 	if (!s->is_received_there)
 		return CERTAINTY_CERTAIN;
-	return s->is_only_one ? CERTAINTY_LIKELY : CERTAINTY_NO;
+	return s->is_only_one && !s->names_interface ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_send_other_interface(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "what is sent leaves by %s only, where the kernel's route leads%s%s",
-		e->sending.interface, e->sending.is_received_there ? "" : ", and not by ",
+	finding_say(f, "what is sent leaves by %s only%s%s%s", e->sending.interface,
+		e->sending.names_interface ? "" : ", where the kernel's route leads",
+		e->sending.is_received_there ? "" : ", and not by ",
 		e->sending.is_received_there ? "" : e->subject->interface);
 	finding_string(f, "leaves by", e->sending.interface);
 }
@@ -181,8 +182,8 @@ enum certainty is_send_dropped(const struct evidence *e)
 	/* The socket has IP_RECVERR, so that the kernel tells what is dropped on its way. */
 	if (s->error == -ENOBUFS)
 		return CERTAINTY_CERTAIN;
-	return certain_if(
-		s->was_tried && !s->error && s->saw_wire && !s->on_wire && !s->stayed_here);
+	return certain_if(s->ttl != 0 && s->was_tried && !s->error && s->saw_wire && !s->on_wire &&
+			  !s->stayed_here);
 }
 
 void tell_send_dropped(const struct evidence *e, struct finding *f)

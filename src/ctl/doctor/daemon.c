@@ -158,8 +158,9 @@ static void take_outgoing(
 		const char *interface = get_string(way, "interface");
 		struct subject *subject = find_subject(subjects, group, interface);
 
-		if (!i)
+		if (!i || (subject && !group->sends_where_joined))
 			replace(&group->sending_interface, way, "interface");
+		group->sends_where_joined |= subject != NULL;
 		if (!interface)
 			replace(&group->sending_error, way, "error");
 		else if (subject)

@@ -60,8 +60,12 @@ int doctor_run(struct session *session, const struct doctor_options *options)
 	AUTO_LOOK struct look look = {.session = session, .options = options};
 	AUTO_TARGETS struct targets targets = {0};
 	const struct target *target;
-	int code = read_subjects(&look, &targets);
+	int code = EXIT_DONE, r = host_read_before(&look.host);
 
+	if (r < 0)
+		return session_fail(
+			session, EXIT_REFUSED, "looking at this host: %s", strerror(-r));
+	code = read_subjects(&look, &targets);
 	target = targets.count ? targets.items : NULL;
 	if (!code)
 		code = look_run(&look, target);

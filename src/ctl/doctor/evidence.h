@@ -48,6 +48,8 @@ struct evidence_sender {
 	uint8_t ttl; /* the least that was seen; 0: not known */
 	bool is_wanted; /* the group's sources do not leave it out */
 	bool is_local; /* an address of this host: the kernel's verdict says nothing */
+	bool is_martian; /* the kernel takes no such sender from the network: an address of this
+			    host, or of no host */
 	enum route_verdict verdict;
 	struct route back; /* the way to it */
 };

@@ -25,7 +25,6 @@ struct keys {
 
 struct builder {
 	struct filter program;
-	unsigned snap;
 	bool failed;
 };
 
@@ -40,9 +39,23 @@ static void load(struct builder *builder, uint16_t size, uint32_t offset)
 	add(builder, (struct sock_filter)BPF_STMT((uint16_t)(BPF_LD | size | BPF_ABS), offset));
 }
 
+/* The number of bytes is in memory. */
+static void begin_program(struct builder *builder, const struct filter_snap *snap)
+{
+	if (snap->samples) {
+		add(builder, (struct sock_filter)BPF_STMT(BPF_LD | BPF_IMM, snap->some));
+		add(builder, (struct sock_filter)BPF_STMT(BPF_ST, 0));
+		load(builder, BPF_W, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM));
+		add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0xf, 2, 0));
+	}
+	add(builder, (struct sock_filter)BPF_STMT(BPF_LD | BPF_IMM, snap->whole));
+	add(builder, (struct sock_filter)BPF_STMT(BPF_ST, 0));
+}
+
 static void accept_it(struct builder *builder)
 {
-	add(builder, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, builder->snap));
+	add(builder, (struct sock_filter)BPF_STMT(BPF_LD | BPF_MEM, 0));
+	add(builder, (struct sock_filter)BPF_STMT(BPF_RET | BPF_A, 0));
 }
 
 static void reject_it(struct builder *builder)
@@ -50,10 +63,10 @@ static void reject_it(struct builder *builder)
 	add(builder, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0));
 }
 
-/* A jump reaches 255 instructions at most, so none goes over more than one. */
+/* A jump reaches 255 instructions at most, so none goes over more than what accepts. */
 static void accept_if(struct builder *builder, uint32_t value)
 {
-	add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1));
+	add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 2));
 	accept_it(builder);
 }
 
@@ -172,16 +185,17 @@ static void add_tagged(struct builder *builder)
 		size_t begin = begin_if(builder, tags[i]);
 
 		load(builder, BPF_B, 0);
-		add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 0, 1));
+		add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 0, 2));
 		accept_it(builder);
 		reject_it(builder);
 		end_if(builder, begin);
 	}
 }
 
-int filter_build(const struct wire_group *groups, size_t count, unsigned snap, struct filter *ret)
+int filter_build(const struct wire_group *groups, size_t count, const struct filter_snap *snap,
+	struct filter *ret)
 {
-	struct builder builder = {.snap = snap};
+	struct builder builder = {0};
 	struct wanted *wanted = calloc(2, sizeof(*wanted));
 	size_t begin;
 
@@ -189,6 +203,7 @@ int filter_build(const struct wire_group *groups, size_t count, unsigned snap, s
 		return -ENOMEM;
 	collect(groups, count, AF_INET, &wanted[0]);
 	collect(groups, count, AF_INET6, &wanted[1]);
+	begin_program(&builder, snap);
 	load(&builder, BPF_H, (uint32_t)(SKF_AD_OFF + SKF_AD_PROTOCOL));
 	begin = begin_if(&builder, ETH_P_IP);
 	add_ip4(&builder, &wanted[0]);

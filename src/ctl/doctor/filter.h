@@ -5,6 +5,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ctl/doctor/wire.h"
@@ -15,7 +16,15 @@ struct filter {
 	size_t count;
 };
 
-/* Lets through the first snap bytes of each frame: IGMP, MLD, UDP to the groups and to what has
- * their MAC addresses; and what has two tags, to multicast addresses. Of more groups than it can
- * compare at this speed, all multicast. Returns 0 or -ENOMEM. Released with free(ret->items). */
-int filter_build(const struct wire_group *groups, size_t count, unsigned snap, struct filter *ret);
+/* How many bytes of a frame are let through: whole of each, or of one in sixteen, and some of the
+ * others. */
+struct filter_snap {
+	unsigned whole, some;
+	bool samples;
+};
+
+/* Lets through the start of each frame of: IGMP, MLD, UDP to the groups and to what has their MAC
+ * addresses; and what has two tags, to multicast addresses. Of more groups than it can compare at
+ * this speed, all multicast. Returns 0 or -ENOMEM. Released with free(ret->items). */
+int filter_build(const struct wire_group *groups, size_t count, const struct filter_snap *snap,
+	struct filter *ret);

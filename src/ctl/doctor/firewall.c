@@ -131,8 +131,14 @@ static bool is_same_rule(const struct firewall *before, const struct firewall_ru
 static uint64_t packets_before(const struct firewall *before, const struct firewall *after,
 	const struct firewall_rule *rule)
 {
+	const struct firewall_chain *chain = &after->chains[rule->chain];
+	size_t same = (size_t)(rule - after->rules);
+
+	/* Usually nothing has changed but the counters. */
+	if (same < before->rule_count && is_same_rule(before, &before->rules[same], chain, rule))
+		return before->rules[same].packets;
 	for (size_t i = 0; i < before->rule_count; i++)
-		if (is_same_rule(before, &before->rules[i], &after->chains[rule->chain], rule))
+		if (is_same_rule(before, &before->rules[i], chain, rule))
 			return before->rules[i].packets;
 	return 0;
 }

@@ -57,7 +57,7 @@ struct firewall {
 	struct firewall_graph *graph; /* until firewall_resolve() */
 };
 
-/* Of each of the two dumps, in bytes: some 16,000 rules. */
+/* Of each of the two dumps, in bytes: some 8,000 rules. */
 #define FIREWALL_BYTES_MAX (4 * 1024 * 1024)
 
 /* The pure part: takes the messages of the two dumps; then firewall_resolve() finds out which rules

@@ -102,7 +102,7 @@ static struct address address_at(const uint8_t *data, sa_family_t family)
 static bool is_bad_checksum(const struct rest *udp, size_t length,
 	const struct frame_context *context, const struct frame *frame)
 {
-	if (context->checksum_not_ready || context->skips_checksum || length > udp->size)
+	if (context->checksum_not_ready || length > udp->size)
 		return false;
 	if (!get16(udp->data + 6))
 		return frame->source.family == AF_INET6;

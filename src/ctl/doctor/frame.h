@@ -54,7 +54,6 @@ struct frame {
 struct frame_context {
 	int vlan; /* of a tag that the kernel has taken off; -1: none */
 	bool checksum_not_ready; /* it was sent on this host, and a device would fill it in */
-	bool skips_checksum; /* of UDP: the caller has checked enough of them */
 	size_t wire_size; /* of the frame on the wire; what was captured may be less */
 	bool has_ethernet; /* false: it begins with the IP header (tun, and other links without) */
 };

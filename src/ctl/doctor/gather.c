@@ -65,6 +65,13 @@ static bool is_wanted(const struct subject_group *group, const struct address *a
 	return !group->sources.count;
 }
 
+static bool is_no_host(const struct address *address)
+{
+	return address_is_any(address) || address_is_multicast(address) ||
+	       address_is_everyone(address) ||
+	       (address->family == AF_INET && ntohl(address->v4.s_addr) >> 24 == IN_LOOPBACKNET);
+}
+
 static struct evidence_sender *find_sender(struct evidence *ret, const struct address *address)
 {
 	for (size_t i = 0; i < ret->sender_count; i++)
@@ -94,6 +101,9 @@ static void add_sender(
 		return;
 	route_find(address, 0, &sender->back);
 	sender->is_local = sender->back.is_local;
+	/* What this host sends itself is not among what came in on the wire; but on lo. */
+	sender->is_martian = (sender->is_local || is_no_host(address)) && datagrams &&
+			     !(ret->link.flags & IFF_LOOPBACK);
 	if (ret->subject->ifindex && ret->is_joined && !sender->is_local)
 		sender->verdict = route_verdict(
 			&ret->group->address, address, ret->subject->ifindex);

@@ -19,13 +19,6 @@ void host_clear(struct host *host)
 	*host = (struct host){0};
 }
 
-int host_begin(struct host *host)
-{
-	int r = interface_list_read(&host->interfaces);
-
-	return r < 0 ? r : joined_read(&host->joined);
-}
-
 const struct host_link *host_link(const struct host *host, const char *name)
 {
 	for (size_t i = 0; i < host->links.count; i++)
@@ -34,7 +27,7 @@ const struct host_link *host_link(const struct host *host, const char *name)
 	return NULL;
 }
 
-static int read_links(struct host *host, const struct subjects *subjects)
+int host_read_links(struct host *host, const struct subjects *subjects)
 {
 	for (size_t i = 0; i < subjects->count; i++) {
 		const char *name = subjects->items[i].interface;
@@ -56,14 +49,13 @@ static int read_links(struct host *host, const struct subjects *subjects)
 	return 0;
 }
 
-int host_read_before(struct host *host, const struct subjects *subjects)
+int host_read_before(struct host *host)
 {
-	int r = read_links(host, subjects);
+	int r = interface_list_read(&host->interfaces);
 
-	if (r == 0)
-		r = udp_sockets_read(&host->sockets_before);
-	if (r == 0)
-		r = kernel_counters_read(&host->before);
+	r = r < 0 ? r : joined_read(&host->joined);
+	r = r < 0 ? r : udp_sockets_read(&host->sockets_before);
+	r = r < 0 ? r : kernel_counters_read(&host->before);
 	firewall_read(&host->firewall_before);
 	return r;
 }

@@ -30,10 +30,11 @@ struct host {
 
 void host_clear(struct host *host);
 
-/* Both return 0 or a negative errno. interfaces and joined are read first, by host_begin(); the
- * interfaces of the subjects are known only then. */
-int host_begin(struct host *host);
-int host_read_before(struct host *host, const struct subjects *subjects);
+/* All return 0 or a negative errno. host_read_before() is to be called before the daemon's counters
+ * are read, and host_read_after() after that: what a membership has lost is then in the host's
+ * counters, too. The interfaces of the subjects are read in between. */
+int host_read_before(struct host *host);
+int host_read_links(struct host *host, const struct subjects *subjects);
 int host_read_after(struct host *host);
 
 /* NULL: it was not there. */

@@ -1,5 +1,7 @@
 #include "ctl/doctor/judge.h"
 
+#include "ctl/doctor/signs.h"
+
 static bool is_receiving(enum stage stage)
 {
 	return stage >= STAGE_JOIN && stage <= STAGE_LAST;
@@ -53,8 +55,9 @@ void judge(const struct evidence *evidence, struct judgement *ret)
 		finding->cause = cause;
 		finding->is_certain = certainty == CERTAINTY_CERTAIN;
 		cause->tell(evidence, finding);
-		if (cause->fix)
-			cause->fix(evidence, finding);
+		if (cause->stage == STAGE_COUNTERS && !evidence->wire)
+			fix_by_root(evidence, finding); /* who sees more */
+		cause->fix(evidence, finding);
 		ret->count++;
 		ret->found += cause->stage != STAGE_NOTE;
 	}

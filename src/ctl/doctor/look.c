@@ -12,6 +12,10 @@
 /* How long to wait for what a refresh brings. */
 #define REFRESH_NS (1500 * NS_PER_MS)
 
+/* When the group is joined on other interfaces: with another socket of the host the kernel would
+ * not report it again. */
+#define PROBE_NS (400 * NS_PER_MS)
+
 /* More silent groups than this are not refreshed; and not joined on other interfaces. */
 #define REFRESH_GROUPS_MAX 16
 #define PROBE_GROUPS_MAX 4
@@ -108,15 +112,13 @@ static int open_wire(struct look *look, const struct target *target)
 
 static int prepare(struct look *look, const struct target *target)
 {
-	int r = host_begin(&look->host);
+	int r = look->daemon.is_elsewhere ? 0 : open_wire(look, target);
 
-	if (r == 0 && !look->daemon.is_elsewhere)
-		r = open_wire(look, target);
 	if (r == 0 && target)
 		r = own_sockets_join(&look->sockets, target, &look->host.interfaces,
 			&look->host.joined, &look->subjects);
 	if (r == 0)
-		r = host_read_before(&look->host, &look->subjects);
+		r = host_read_links(&look->host, &look->subjects);
 	return r;
 }
 
@@ -198,7 +200,7 @@ static int probe(struct look *look)
 /* Reports the silent groups again, and listens for what that brings. Returns an exit code. */
 static int try_refresh(struct look *look)
 {
-	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + REFRESH_NS;
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 	size_t silent = count_to_refresh(look);
 	int code, r = 0;
 
@@ -207,11 +209,14 @@ static int try_refresh(struct look *look)
 	if (!silent || silent > REFRESH_GROUPS_MAX || interrupt_came())
 		return EXIT_DONE;
 	code = refresh(look);
-	if (!code)
-		r = silent <= PROBE_GROUPS_MAX ? probe(look) : 0;
-	if (!code && r == 0)
-		r = listen_until(look, end_ns);
-	return r < 0 ? fail(look, "listening", r) : code;
+	if (code)
+		return code;
+	r = listen_until(look, now_ns + PROBE_NS);
+	if (r == 0 && silent <= PROBE_GROUPS_MAX)
+		r = probe(look);
+	if (r == 0)
+		r = listen_until(look, now_ns + REFRESH_NS);
+	return r < 0 ? fail(look, "listening", r) : EXIT_DONE;
 }
 
 /* ---- All of it ---- */

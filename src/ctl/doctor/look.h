@@ -24,8 +24,8 @@ struct look {
 	struct sending sending; /* of the one group that is meant */
 };
 
-/* subjects and daemon are filled in, where it is of the daemon; or target is given. Returns an exit
- * code. */
+/* host was read before; then subjects and daemon, where it is of the daemon; or target is given.
+ * Returns an exit code. */
 int look_run(struct look *look, const struct target *target);
 void look_clear(struct look *look);
 

@@ -164,8 +164,11 @@ static bool read_batch(struct own_sockets *sockets, size_t i, struct subjects *s
 		const struct datagram *datagram = &sockets->arena->datagrams[j];
 		struct address sender = endpoint_address(&datagram->source);
 
-		if (is_of_doctor(datagram))
+		if (is_of_doctor(datagram)) {
+			sockets->heard_doctor = true;
+			sockets->doctor_ttl = datagram->ttl;
 			continue;
+		}
 		subject->after.received++;
 		subject_add_sender(subject, &sender, 1, datagram->ttl);
 		find_twin(sockets, i, datagram, subjects);

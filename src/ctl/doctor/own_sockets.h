@@ -23,6 +23,8 @@ struct own_sockets {
 	size_t count;
 	struct arena *arena;
 	struct twins *twins;
+	bool heard_doctor; /* what a doctor has sent was received */
+	uint8_t doctor_ttl; /* with this TTL */
 };
 
 /* Adds a group for the target to subjects, with a membership for each interface that it means;

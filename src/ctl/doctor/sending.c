@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "ctl/doctor/kernel_counters.h"
+#include "ctl/doctor/own_sockets.h"
 #include "ctl/doctor/route.h"
 #include "ctl/doctor/subject.h"
 #include "ctl/doctor/wire.h"
@@ -22,6 +23,8 @@ DEFINE_CLEANUP(struct wire *, wire_close)
 
 struct attempt {
 	struct wire *wire; /* NULL: we may not look */
+	struct own_sockets sockets; /* one that hears what is sent, where it is looped */
+	struct subjects subjects;
 	struct kernel_counters before;
 	sa_family_t family;
 };
@@ -29,18 +32,33 @@ struct attempt {
 static void clear_attempt(struct attempt *attempt)
 {
 	wire_close(attempt->wire);
+	own_sockets_clear(&attempt->sockets);
+	subjects_clear(&attempt->subjects);
 	kernel_counters_clear(&attempt->before);
 }
 
-static int begin(const struct address *to, uint16_t port, struct attempt *attempt)
+/* Where it leaves, it is heard, too, as far as that can be joined. */
+static int begin(const struct address *to, uint16_t port, const struct sending *sending,
+	struct attempt *attempt)
 {
+	AUTO_INTERFACES struct interface_list interfaces = {0};
+	CLEANUP(joined_clear) struct joined joined = {0};
 	const struct wire_group group = {*to, port};
+	const struct target target = {.name = (char *)"",
+		.address = *to,
+		.port = port,
+		.interface = (char *)sending->interface};
 	int r = wire_open(&group, 1, &attempt->wire);
 
 	attempt->family = to->family;
 	if (r < 0 && r != -EPERM && r != -EACCES)
 		return r;
-	return kernel_counters_read(&attempt->before);
+	r = interface_list_read(&interfaces);
+	r = r < 0 ? r : joined_read(&joined);
+	if (r == 0 && *sending->interface && address_is_multicast(to))
+		r = own_sockets_join(
+			&attempt->sockets, &target, &interfaces, &joined, &attempt->subjects);
+	return r < 0 ? r : kernel_counters_read(&attempt->before);
 }
 
 /* The interface that it leaves on, and whether that has an address to send from. */
@@ -66,20 +84,29 @@ static int find_way(const struct address *to, const char *interface, struct send
 	return 0;
 }
 
-/* Until it was seen, or for a moment. */
+/* Until it was seen and heard, or for a moment. */
 static void watch(struct attempt *attempt, struct sending *ret)
 {
+	struct own_sockets *sockets = &attempt->sockets;
 	uint64_t deadline_ns = clock_ns(CLOCK_MONOTONIC) + WATCH_NS;
 	unsigned ifindex = if_nametoindex(ret->interface);
-	struct pollfd fd = {attempt->wire ? wire_fd(attempt->wire) : -1, POLLIN, 0};
+	struct pollfd fds[] = {{attempt->wire ? wire_fd(attempt->wire) : -1, POLLIN, 0},
+		{sockets->count ? sockets->items[0].fd : -1, POLLIN, 0}};
 
-	while (!ret->error && !ret->on_wire && clock_ns(CLOCK_MONOTONIC) < deadline_ns) {
-		if (poll_until(&fd, 1, deadline_ns) <= 0)
+	while (!ret->error && (!ret->on_wire || !sockets->heard_doctor) &&
+		clock_ns(CLOCK_MONOTONIC) < deadline_ns) {
+		if (poll_until(fds, ARRAY_SIZE(fds), deadline_ns) <= 0)
+			continue;
+		if (fds[1].revents)
+			own_sockets_read(sockets, 0, &attempt->subjects);
+		if (!fds[0].revents)
 			continue;
 		wire_read(attempt->wire);
 		ret->on_wire = wire_seen(attempt->wire, 0, ifindex)->from_here;
 	}
 	ret->saw_wire = attempt->wire && ifindex && !wire_missed(attempt->wire);
+	if (sockets->heard_doctor)
+		ret->ttl = sockets->doctor_ttl;
 }
 
 static int end(struct attempt *attempt, struct sending *ret)
@@ -127,7 +154,7 @@ int sending_try_target(
 
 	ret->ttl = 1; /* the kernel's default */
 	if (r == 0)
-		r = begin(&target->address, target->port, &attempt);
+		r = begin(&target->address, target->port, ret, &attempt);
 	if (r < 0)
 		return session_fail(session, EXIT_REFUSED, "sending: %s", strerror(-r));
 	send_to(&way, ret);
@@ -169,7 +196,7 @@ int sending_try_group(struct session *session, const struct subjects *subjects, 
 
 	ret->ttl = -1;
 	if (r == 0)
-		r = begin(&group->address, group->port, &attempt);
+		r = begin(&group->address, group->port, ret, &attempt);
 	if (r < 0)
 		return session_fail(session, EXIT_REFUSED, "sending: %s", strerror(-r));
 	code = send_by_daemon(session, group->name, ret);

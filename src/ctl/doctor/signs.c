@@ -32,7 +32,8 @@ static uint64_t count_refused(const struct evidence *evidence)
 	for (size_t i = 0; i < evidence->sender_count; i++) {
 		const struct evidence_sender *sender = &evidence->senders[i];
 
-		if (!sender->is_wanted || (!sender->is_local && sender->verdict == VERDICT_REFUSES))
+		if (!sender->is_wanted || sender->is_martian ||
+			(!sender->is_local && sender->verdict == VERDICT_REFUSES))
 			refused += sender->datagrams;
 	}
 	return refused;
@@ -90,6 +91,14 @@ const struct evidence_sender *find_refused(const struct evidence *evidence)
 	return NULL;
 }
 
+const struct evidence_sender *find_martian(const struct evidence *evidence)
+{
+	for (size_t i = 0; i < evidence->sender_count && evidence->wire; i++)
+		if (evidence->senders[i].is_martian)
+			return &evidence->senders[i];
+	return NULL;
+}
+
 /* Whether packets of the group's family on the interface run through a chain. */
 static bool is_on_way(const struct evidence *evidence, const struct firewall_chain *chain)
 {
@@ -141,7 +150,13 @@ void fix_key(const struct evidence *evidence, struct finding *finding, const cha
 	else
 		finding_fix(finding, "# in the program that receives: %s", line);
 	if (evidence->is_daemon)
-		finding_fix(finding, "systemctl reload mcastd");
+		finding_fix(finding, "mcastctl reload");
+}
+
+void fix_refresh(const struct evidence *evidence, struct finding *finding)
+{
+	if (evidence->is_daemon)
+		finding_fix(finding, "mcastctl refresh %s", evidence->group->name);
 }
 
 void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface)
@@ -192,6 +207,17 @@ void fix_firewall(const struct evidence *evidence, struct finding *finding, bool
 		finding_fix(finding, "%s -I %s -d %s -p udp --dport %u -j ACCEPT",
 			is_v4(evidence) ? "iptables" : "ip6tables", out ? "OUTPUT" : "INPUT",
 			show_address(&evidence->group->address, group), evidence->group->port);
+}
+
+void fix_by_root(const struct evidence *evidence, struct finding *finding)
+{
+	char group[ENDPOINT_STRING_MAX];
+
+	if (evidence->is_daemon)
+		finding_fix(finding, "sudo mcastctl doctor %s", evidence->group->name);
+	else
+		finding_fix(finding, "sudo mcastctl doctor %s%%%s", show_group(evidence, group),
+			evidence->subject->interface);
 }
 
 void tell_counts(const struct evidence *evidence, struct finding *finding)

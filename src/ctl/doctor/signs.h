@@ -43,6 +43,9 @@ uint64_t dropped_for_room(const struct evidence *evidence);
 /* The first sender that the kernel refuses because of the way back; NULL: there is none. */
 const struct evidence_sender *find_refused(const struct evidence *evidence);
 
+/* One whose address the kernel takes from no network; NULL: there is none. */
+const struct evidence_sender *find_martian(const struct evidence *evidence);
+
 /* Whether a base chain may drop what comes in, or with out what leaves. */
 bool chain_may_drop(const struct evidence *evidence, const struct firewall_chain *chain, bool out);
 
@@ -54,12 +57,18 @@ const struct firewall_chain *find_chain(const struct evidence *evidence, bool ou
 void fix_key(const struct evidence *evidence, struct finding *finding, const char *format, ...)
 	PRINTF_LIKE(3, 4);
 
+/* Has the daemon report the group again. */
+void fix_refresh(const struct evidence *evidence, struct finding *finding);
+
 /* Names another interface to join on: in the configuration, or in the TARGET. */
 void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface);
 
 /* Adds the command for each chain that may drop what comes in, or with out what leaves, as each
  * alone would. */
 void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out);
+
+/* Asks for a look as root. */
+void fix_by_root(const struct evidence *evidence, struct finding *finding);
 
 /* How many came in on the wire, where that was seen, and at the socket. */
 void tell_counts(const struct evidence *evidence, struct finding *finding);

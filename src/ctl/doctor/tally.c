@@ -324,11 +324,15 @@ static void add_ttl(struct wire_seen *seen, uint8_t ttl)
 		seen->ttl_max = ttl;
 }
 
+/* As much of a payload as is compared: no more than is captured of each frame. */
+#define TWIN_BYTES 64
+
 static void count_twin(struct tally *tally, struct stream *stream, const struct frame *frame,
 	const struct sighting *sighting)
 {
-	struct datagram datagram = {
-		.payload = frame->payload, .size = (uint32_t)frame->payload_size};
+	struct datagram datagram = {.payload = frame->payload,
+		.size = frame->payload_size < TWIN_BYTES ? (uint32_t)frame->payload_size
+							 : TWIN_BYTES};
 	struct wire_group key = {stream->address, stream->port};
 	size_t owner = lower_bound(
 		&key, tally->wanted, tally->count, sizeof(*tally->wanted), compare_groups);

@@ -21,38 +21,48 @@
 #define FRAME_SIZE 2048U /* must divide a block; says nothing else in TPACKET_V3 */
 #define BLOCK_TIMEOUT_MS 10
 
-/* Enough for the checksum of what an MTU of 1,500 lets through, with two tags. */
-#define SNAP_BYTES 1600
+/* Enough for the checksum of what an MTU of 1,500 lets through, with two tags; and for all headers
+ * and the start of a payload. */
+#define SNAP_WHOLE 1600
+#define SNAP_SOME 192
 
 /* One call of wire_read(). */
 #define READ_NS (5 * NS_PER_MS)
 
-/* The frames of a look whose checksums are checked; of those after them, each sixteenth is. */
-#define CHECKSUMS_ALL 10000
-#define CHECKSUMS_EACH 16
+/* After this number of frames in a look, only samples are captured whole: a flood of large frames
+ * would fill the ring while others have the processor. */
+#define FRAMES_WHOLE 10000
 
 struct wire {
 	int fd;
 	uint8_t *ring;
 	unsigned block; /* the next one */
 	uint64_t frames; /* of this look */
+	struct filter whole, sampled;
+	bool samples; /* sampled is attached */
 	uint64_t dropped; /* by the kernel */
 	struct tally *tally;
 };
 
-static int attach_filter(int fd, const struct wire_group *groups, size_t count)
+/* It takes the place of the one before. */
+static int attach_filter(struct wire *wire, bool samples)
 {
-	struct filter filter;
-	struct sock_fprog program;
-	int r = filter_build(groups, count, SNAP_BYTES, &filter);
+	const struct filter *filter = samples ? &wire->sampled : &wire->whole;
+	const struct sock_fprog program = {(unsigned short)filter->count, filter->items};
 
-	if (r < 0)
-		return r;
-	program = (struct sock_fprog){(unsigned short)filter.count, filter.items};
-	r = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-	r = r < 0 ? -errno : 0;
-	free(filter.items);
-	return r;
+	if (setsockopt(wire->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+		return -errno;
+	wire->samples = samples;
+	return 0;
+}
+
+static int build_filters(struct wire *wire, const struct wire_group *groups, size_t count)
+{
+	struct filter_snap snap = {.whole = SNAP_WHOLE, .some = SNAP_SOME};
+	int r = filter_build(groups, count, &snap, &wire->whole);
+
+	snap.samples = true;
+	return r < 0 ? r : filter_build(groups, count, &snap, &wire->sampled);
 }
 
 static int map_ring(struct wire *wire)
@@ -88,7 +98,9 @@ static int open_socket(struct wire *wire, const struct wire_group *groups, size_
 	wire->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (wire->fd < 0)
 		return errno == EACCES ? -EPERM : -errno;
-	r = attach_filter(wire->fd, groups, count);
+	r = build_filters(wire, groups, count);
+	if (r >= 0)
+		r = attach_filter(wire, false);
 	if (r >= 0)
 		r = map_ring(wire);
 	if (r >= 0 && bind(wire->fd, (const struct sockaddr *)&all, sizeof(all)) < 0)
@@ -122,6 +134,8 @@ void wire_close(struct wire *wire)
 		munmap(wire->ring, (size_t)BLOCK_SIZE * BLOCKS);
 	closep(&wire->fd);
 	tally_free(wire->tally);
+	free(wire->whole.items);
+	free(wire->sampled.items);
 	free(wire);
 }
 
@@ -136,11 +150,6 @@ static bool has_ethernet(unsigned short link_type)
 	       link_type == ARPHRD_IEEE80211;
 }
 
-static bool skips_checksum(const struct wire *wire)
-{
-	return wire->frames > CHECKSUMS_ALL && wire->frames % CHECKSUMS_EACH;
-}
-
 static void take_frame(struct wire *wire, const struct tpacket3_hdr *header, uint64_t now_ns)
 {
 	const uint8_t *start = (const uint8_t *)header;
@@ -152,7 +161,6 @@ static void take_frame(struct wire *wire, const struct tpacket3_hdr *header, uin
 				? (int)(header->hv1.tp_vlan_tci & 0xfff)
 				: -1,
 		.checksum_not_ready = header->tp_status & TP_STATUS_CSUMNOTREADY,
-		.skips_checksum = skips_checksum(wire),
 		.wire_size = header->tp_len,
 		.has_ethernet = ethernet,
 	};
@@ -206,6 +214,8 @@ void wire_read(struct wire *wire)
 		return_block(wire, block);
 		now_ns = clock_ns(CLOCK_MONOTONIC);
 	}
+	if (wire->frames > FRAMES_WHOLE && !wire->samples)
+		attach_filter(wire, true);
 }
 
 /* The kernel's number restarts from 0 when it is read. */
@@ -229,6 +239,8 @@ void wire_restart(struct wire *wire)
 	read_dropped(wire);
 	wire->dropped = 0;
 	wire->frames = 0;
+	if (wire->samples)
+		attach_filter(wire, false);
 	tally_restart(wire->tally, clock_ns(CLOCK_MONOTONIC));
 }
 

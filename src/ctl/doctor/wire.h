@@ -42,7 +42,7 @@ struct wire_seen {
 	uint16_t vlan; /* one of these */
 	uint64_t bad_ip_checksums, bad_lengths; /* of in */
 	uint64_t bad_udp_checksums; /* of in, where they were checked: of the first 10,000 frames of
-				       the look, and then of each sixteenth */
+				       the look, and then of one in sixteen */
 	uint64_t first_fragments, later_fragments; /* in */
 	uint64_t incomplete; /* datagrams of which fragments were missing a tenth of a second after
 				the last one */
@@ -57,9 +57,9 @@ struct wire_seen {
 	uint64_t queries; /* that ask for this group or all, on the interface */
 	struct address querier;
 	uint8_t query_version;
-	uint64_t duplicates; /* in: the same sender and payload had come in on another interface,
-				within the last second; also from a port to its bridge. The caller
-				asks for interfaces with memberships. */
+	uint64_t duplicates; /* in: the same sender and start of the payload had come in on another
+				interface, within the last second; also from a port to its bridge.
+				The caller asks for interfaces with memberships. */
 	char duplicate_of[IF_NAMESIZE]; /* that interface */
 };
 
