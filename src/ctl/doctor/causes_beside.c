@@ -258,5 +258,6 @@ void tell_no_querier(const struct evidence *e, struct finding *f)
 
 void fix_no_querier(const struct evidence *e, struct finding *f)
 {
-	fix_switch_forgot(e, f);
+	fix_key(e, f, "refresh = \"60s\";");
+	finding_fix(f, "# better: a querier in the network, such as the switch's own");
 }
