@@ -266,14 +266,15 @@ def test_at_a_socket_that_is_no_control_socket_it_exits_with_3(start):
     assert f"{daemon.group_path('x')}: not a control socket, maybe a group's" in result.stderr
 
 
-@pytest.mark.parametrize("command, takes", [("send", True), ("tail", True), ("replay", True), ("join", True), ("leave", False)])
+@pytest.mark.parametrize("command, takes", [("send", True), ("tail", True), ("replay", True), ("join", True), ("doctor", True),
+                                            ("leave", False)])
 def test_help_says_what_a_target_is(command, takes):
     output = subprocess.run([MCASTCTL, command, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert ("A TARGET is ADDRESS:PORT[%INTERFACE][,source=ADDRESS]..." in output) == takes
 
 
 def test_help_and_version_need_no_daemon():
-    commands = ("send", "tail", "status", "groups", "handlers", "stats", "join", "leave", "reload", "refresh", "replay", "rotate")
+    commands = ("send", "tail", "status", "groups", "handlers", "stats", "join", "leave", "reload", "refresh", "replay", "rotate", "doctor")
     output = subprocess.run([MCASTCTL, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert set(re.findall(r"^  ([a-z]\w*)", output, re.M)) == set(commands)
     for command in commands:

@@ -29,7 +29,7 @@ static enum certainty certain_if(bool condition)
 
 enum certainty is_other_namespace(const struct evidence *e)
 {
-	return certain_if(e->is_elsewhere);
+	return certain_if(e->is_elsewhere && !e->received);
 }
 
 void tell_other_namespace(const struct evidence *e, struct finding *f)

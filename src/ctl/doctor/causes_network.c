@@ -379,7 +379,7 @@ static bool is_reported(const struct evidence *e)
 
 enum certainty is_not_on_wire(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e))
+	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here)
 		return CERTAINTY_NO;
 	/* These drop before the wire is seen; and with another likely cause this host is not
 	 * clean. */

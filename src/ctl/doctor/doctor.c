@@ -4,8 +4,9 @@
 #include "ctl/doctor/report.h"
 #include "ctl/targets.h"
 
-/* From this number of memberships on, those without a finding are only counted. */
-#define BRIEF_FROM 4
+/* From this number of memberships on, those without a finding, and those with the same ones, are
+ * only counted. */
+#define BRIEF_FROM 8
 
 /* Returns an exit code. */
 static int read_subjects(struct look *look, struct targets *targets)

@@ -164,6 +164,74 @@ static void show_membership(
 		append_finding(out, (struct finding *)&judgement->findings[i]);
 }
 
+/* ---- Many ---- */
+
+/* The number of names that are told of memberships that are alike. */
+#define NAMES_MAX 10
+
+/* Written when it is this long, in bytes. */
+#define FLUSH_SIZE 65536
+
+/* Keeps some: whether a comma follows depends on what is there. */
+static void flush(struct writer *writer)
+{
+	if (writer->out.length < FLUSH_SIZE)
+		return;
+	while (writer->out.length > FLUSH_SIZE / 2 && writer_flush_some(writer) == 0)
+		;
+}
+
+static bool is_kind(const struct report_kind *kind, const struct judgement *judgement)
+{
+	for (size_t i = 0; i < FINDINGS_MAX; i++)
+		if (kind->causes[i] != (i < judgement->count ? judgement->findings[i].cause : NULL))
+			return false;
+	return kind->verdict == judgement->verdict;
+}
+
+static struct report_kind *find_kind(struct report *report, const struct judgement *judgement)
+{
+	for (size_t i = 0; i < report->kind_count; i++)
+		if (is_kind(&report->kinds[i], judgement))
+			return &report->kinds[i];
+	return NULL;
+}
+
+static void add_kind(struct report *report, const struct judgement *judgement)
+{
+	struct report_kind *kind = &report->kinds[report->kind_count];
+
+	if (report->kind_count == REPORT_KINDS_MAX)
+		return;
+	report->kind_count++;
+	*kind = (struct report_kind){.verdict = judgement->verdict};
+	for (size_t i = 0; i < judgement->count; i++)
+		kind->causes[i] = judgement->findings[i].cause;
+}
+
+static void count_kind(struct report_kind *kind, const struct evidence *evidence)
+{
+	if (kind->count++ >= NAMES_MAX)
+		return;
+	text_append_string(&kind->names, kind->names.length ? ", " : "");
+	append_string(&kind->names, evidence->group->name);
+	text_append_string(&kind->names, " on ");
+	append_string(&kind->names, evidence->subject->interface);
+}
+
+static void show_kind(struct text *out, struct report_kind *kind)
+{
+	if (!kind->count)
+		return;
+	text_printf(out, "%zu more", kind->count);
+	for (size_t i = 0; i < FINDINGS_MAX && kind->causes[i]; i++)
+		text_printf(out, "%s%s", i ? ", " : " with ", kind->causes[i]->name);
+	if (!kind->causes[0])
+		text_printf(out, " with the verdict %s", verdicts[kind->verdict]);
+	text_printf(
+		out, ": %s%s\n", text_string(&kind->names), kind->count > NAMES_MAX ? ", ..." : "");
+}
+
 /* ---- */
 
 void report_begin(struct report *report)
@@ -180,16 +248,24 @@ void report_add(
 	struct report *report, const struct evidence *evidence, const struct judgement *judgement)
 {
 	struct text *out = &report->writer->out;
+	struct report_kind *kind;
 
 	report->found += judgement->found > 0;
 	if (report->writer->json) {
 		put_membership(out, evidence, judgement);
+		flush(report->writer);
 		return;
 	}
 	if (report->is_brief && !judgement->count && judgement->verdict == VERDICT_DELIVERED) {
 		report->healthy++;
 		return;
 	}
+	kind = report->is_brief ? find_kind(report, judgement) : NULL;
+	if (kind) {
+		count_kind(kind, evidence);
+		return;
+	}
+	add_kind(report, judgement);
 	show_membership(out, evidence, judgement);
 	report->told++;
 }
@@ -204,6 +280,10 @@ void report_end(struct report *report)
 		json_put_close(out, '}');
 		text_append_string(out, "\n");
 		return;
+	}
+	for (size_t i = 0; i < report->kind_count; i++) {
+		show_kind(out, &report->kinds[i]);
+		text_free(&report->kinds[i].names);
 	}
 	if (report->healthy)
 		text_printf(out, "%zu membership%s: all is well\n", report->healthy,

@@ -194,8 +194,3 @@ def firewall_that_drops_other_multicast(lab):
     nft(lab.host, f"table inet filter {{ chain prerouting {{ type filter hook prerouting priority -300; {word} daddr {lab.group} accept; "
         "meta pkttype multicast udp dport 5000-6000 counter drop; }; }")
     lab.add_stream(lab.peer, "233.252.0.77", PORT)
-
-
-@healthy(ways=("root", "user", "nobody"))
-def daemon_in_another_namespace_receives(lab):
-    lab.viewer = lab.peer

@@ -276,6 +276,11 @@ def daemon_is_in_another_namespace(lab):
     lab.repairs.append(lambda: lab.add_stream(lab.peer, lab.group, PORT))
 
 
+@fault("other-namespace", ways=WITH_DAEMON, arrives="all", unnamed="root user nobody")
+def daemon_in_another_namespace_receives(lab):
+    lab.viewer = lab.peer
+
+
 @fault("not-on-wire", "other-interface", base=None, wire=False, unnamed="user nobody")
 def macvlan_parent_to_child(lab):
     """A parent and its child do not hear each other."""

@@ -8,7 +8,7 @@ import pytest
 
 from net.doctor.trial import Office
 
-AT_ONCE = 16
+AT_ONCE = 24
 
 
 @pytest.fixture(scope="session")
