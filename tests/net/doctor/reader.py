@@ -26,7 +26,8 @@ def config(lab):
     keys = [f'address = "{lab.group}";', f"port = {lab.port};"]
     for name, values in ("interfaces", lab.interfaces), ("sources", lab.sources):
         if values:
-            keys.append(f"{name} = [{', '.join(f'{chr(34)}{value}{chr(34)}' for value in values)}];")
+            quoted = ", ".join(f'"{value}"' for value in values)
+            keys.append(f"{name} = [{quoted}];")
     lines = "".join(f"    {key}\n" for key in (*keys, lab.settings, EVERYBODY) if key)
     return f"groups: {{\n  {GROUP}: {{\n{lines}  }};\n}};\nhandlers: {{ {lab.handlers} }};\n"
 
@@ -60,6 +61,7 @@ class Reader:
 
     def __init__(self, office, lab, daemon=None):
         self.office, self.lab, self.daemon = office, lab, daemon
+        self.word = GROUP if daemon else f"'{target_of(lab)}'"
         self.told = ""  # all that was on the screen
 
     def run(self, command, user=0):
@@ -79,11 +81,11 @@ class Reader:
     def socket(self):
         return self.daemon.control_path if self.daemon else "/nonexistent/mcastd.sock"
 
-    def ask(self, user=0, options="--wait 1s"):
+    def ask(self):
         """Returns the exit status and the text."""
         for prepare in self.lab.before_look:
             prepare()
-        return self.run(f"mcastctl doctor {GROUP if self.daemon else target_of(self.lab)} {options}", user)
+        return self.run(f"mcastctl doctor {self.word} --wait 1s")
 
     def obey(self, line):
         """Does what a line under "fix" says."""
@@ -106,11 +108,11 @@ class Reader:
         return line
 
     def sees_datagrams(self):
-        status, _ = self.run(f"mcastctl tail {GROUP} --count 5 --timeout 5s")
+        status, _ = self.run(f"mcastctl tail {self.word} --count 5 --timeout 5s")
         return status == 0
 
     def is_told_that_all_is_well(self):
-        return self.run(f"mcastctl doctor {GROUP} --wait 500ms")[0] == 0
+        return self.run(f"mcastctl doctor {self.word} --wait 500ms")[0] == 0
 
 
 def begin(lab):
