@@ -36,10 +36,11 @@ struct wire_seen {
 	uint64_t other_port; /* in, to other ports */
 	uint16_t other_ports[WIRE_PORTS_MAX]; /* some of them, ascending */
 	size_t other_port_count;
+	uint64_t other_port_from_here, other_port_tagged; /* to other ports, too; not in other_port */
 	struct wire_sender senders[WIRE_SENDERS_MAX]; /* of in; the first ones */
 	size_t sender_count;
 	uint64_t tagged; /* in, with a VLAN tag */
-	uint16_t vlan; /* one of these */
+	uint16_t vlan; /* one of these, or of other_port_tagged */
 	uint64_t bad_ip_checksums, bad_lengths; /* of in */
 	uint64_t bad_udp_checksums; /* of in, where they were checked: of the first 10,000 frames of
 				       the look, and then of one in sixteen */
