@@ -36,7 +36,8 @@ struct wire_seen {
 	uint64_t other_port; /* in, to other ports */
 	uint16_t other_ports[WIRE_PORTS_MAX]; /* some of them, ascending */
 	size_t other_port_count;
-	uint64_t other_port_from_here, other_port_tagged; /* to other ports, too; not in other_port */
+	uint64_t other_port_from_here,
+		other_port_tagged; /* to other ports, too; not in other_port */
 	struct wire_sender senders[WIRE_SENDERS_MAX]; /* of in; the first ones */
 	size_t sender_count;
 	uint64_t tagged; /* in, with a VLAN tag */
