@@ -93,7 +93,7 @@ void fix_source_counted(const struct evidence *e, struct finding *f)
 enum certainty is_other_port(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e) ||
-		(!e->wire->other_port && !e->wire->from_here_other_port))
+		!(e->wire->other_port + e->wire->other_port_from_here))
 		return CERTAINTY_NO;
 	return e->other_port_is_used || e->wire->other_port < SPARSE ? CERTAINTY_LIKELY
 								     : by_wire(e);
@@ -108,8 +108,8 @@ void tell_other_port(const struct evidence *e, struct finding *f)
 		finding_say(f, "%s %u", i ? "," : "", wire->other_ports[i]);
 	finding_say(f, ", not to port %u", e->group->port);
 	finding_number(f, "to other ports", wire->other_port);
-	if (wire->from_here_other_port)
-		finding_number(f, "to other ports by this host", wire->from_here_other_port);
+	if (wire->other_port_from_here)
+		finding_number(f, "sent to other ports by this host", wire->other_port_from_here);
 	finding_growth(f, e, COUNTER_IGNORED);
 	tell_counts(e, f);
 }
@@ -148,7 +148,11 @@ void fix_port_counted(const struct evidence *e, struct finding *f)
 
 enum certainty is_vlan_tagged(const struct evidence *e)
 {
-	return is_missed(e) && is_wire_silent(e) && e->wire->tagged ? by_wire(e) : CERTAINTY_NO;
+	if (!is_missed(e) || !is_wire_silent(e))
+		return CERTAINTY_NO;
+	if (e->wire->tagged)
+		return by_wire(e);
+	return e->wire->other_port_tagged >= SPARSE ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_vlan_tagged(const struct evidence *e, struct finding *f)
@@ -159,6 +163,8 @@ void tell_vlan_tagged(const struct evidence *e, struct finding *f)
 	else
 		finding_say(f, ", and this host has no interface for that");
 	finding_number(f, "tagged", e->wire->tagged);
+	if (e->wire->other_port_tagged)
+		finding_number(f, "tagged, to other ports", e->wire->other_port_tagged);
 	finding_number(f, "VLAN", e->wire->vlan);
 	tell_counts(e, f);
 }
@@ -385,11 +391,12 @@ static bool is_reported(const struct evidence *e)
 enum certainty is_not_on_wire(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here ||
-		e->wire->from_here_other_port)
+		e->wire->other_port_from_here)
 		return CERTAINTY_NO;
 	/* These drop before the wire is seen; and with another likely cause this host is not
 	 * clean. */
-	if (!is_reported(e) || e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
+	if (e->wire->other_port_tagged || !is_reported(e) || e->link.has_xdp ||
+		!strcmp(e->link.kind, "bridge") || *e->below ||
 		e->statistics.received_otherhost >= SPARSE || is_interface_drops(e) ||
 		is_report_blocked(e) || is_refresh_impossible(e) || is_no_ipv4_address(e) ||
 		is_vrf(e))
