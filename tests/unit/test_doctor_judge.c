@@ -429,6 +429,12 @@ static void change_host_firewall_uncounted(struct scene *s)
 	s->firewall.chain_count = 1;
 }
 
+static void change_host_firewall_missed(struct scene *s)
+{
+	change_host_firewall(s);
+	s->e.wire_missed = 5;
+}
+
 static void change_host_firewall_blind(struct scene *s)
 {
 	be_blind(s);
@@ -732,6 +738,7 @@ static const struct row {
 	{change_shared_port, "shared-port?", VERDICT_HOST},
 	{change_shared_port_blind, "shared-port?", VERDICT_OPEN},
 	{change_host_firewall, "host-firewall", VERDICT_HOST},
+	{change_host_firewall_missed, "host-firewall", VERDICT_HOST},
 	{change_host_firewall_uncounted, "host-firewall?", VERDICT_HOST},
 	{change_host_firewall_blind, "host-firewall?", VERDICT_OPEN},
 	{change_martian, "host-firewall?", VERDICT_HOST},

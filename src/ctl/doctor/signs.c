@@ -42,7 +42,8 @@ uint64_t missing(const struct evidence *evidence)
 	const struct wire_seen *wire = evidence->wire;
 	uint64_t explained, lost;
 
-	if (!wire || evidence->wire_missed || evidence->subject->state != SUBJECT_JOINED)
+	/* Frames that were not seen (wire_missed) make it less than it is, never more. */
+	if (!wire || evidence->subject->state != SUBJECT_JOINED)
 		return 0;
 	/* Beyond those senders nobody knows whose it is. */
 	if (wire->sender_count == WIRE_SENDERS_MAX && evidence->group->sources.count)
