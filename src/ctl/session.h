@@ -16,6 +16,8 @@ enum exit_code {
 	EXIT_NO_DAEMON = 3, /* nobody listens at the socket, or it may not be used */
 };
 
+#define SESSION_SOCKET_DEFAULT "/run/mcastd.sock"
+
 struct session {
 	const char *command; /* its name; NULL while it is not known */
 	const char *socket;

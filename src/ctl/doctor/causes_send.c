@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
 
@@ -70,6 +71,10 @@ void tell_send_firewall(const struct evidence *e, struct finding *f)
 void fix_send_firewall(const struct evidence *e, struct finding *f)
 {
 	fix_firewall(e, f, true);
+	if (!e->firewall || find_chain(e, true))
+		return;
+	finding_hint(f, "or, in the unit of the program that sends: IPAddressAllow=any");
+	finding_see(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");
 }
 
 enum certainty is_send_no_address(const struct evidence *e)
@@ -90,7 +95,7 @@ void tell_send_no_address(const struct evidence *e, struct finding *f)
 
 void fix_send_no_address(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip addr add ADDRESS/LENGTH dev %s", interface_of(e));
+	fix_address(e, f, interface_of(e));
 }
 
 enum certainty is_send_too_large(const struct evidence *e)
@@ -106,7 +111,8 @@ void tell_send_too_large(const struct evidence *e, struct finding *f)
 
 void fix_send_too_large(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "# send at most %u bytes", e->link.mtu > 28 ? e->link.mtu - 28 : 0);
+	finding_hint(f, "in the program that sends: at most %u bytes a datagram",
+		e->link.mtu > 28 ? e->link.mtu - 28 : 0);
 }
 
 enum certainty is_send_refused(const struct evidence *e)
@@ -119,13 +125,16 @@ void tell_send_refused(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing can be sent: %s",
 		*e->sending.why ? e->sending.why : strerror(-e->sending.error));
-	tell_error(e, f);
+	finding_string(f, "error",
+		e->sending.is_forbidden ? "NotPermitted" : strerrorname_np(-e->sending.error));
 }
 
 void fix_send_refused(const struct evidence *e, struct finding *f)
 {
-	if (e->sending.error == -ENETDOWN)
-		finding_fix(f, "ip link set %s up", interface_of(e));
+	if (e->sending.is_forbidden)
+		fix_key(e, f, "allow_send, with this user");
+	else if (e->sending.error == -ENETDOWN)
+		finding_fix(f, "ip link set dev %s up", interface_of(e));
 }
 
 enum certainty is_send_ttl(const struct evidence *e)
@@ -166,12 +175,10 @@ void tell_send_other_interface(const struct evidence *e, struct finding *f)
 
 void fix_send_other_interface(const struct evidence *e, struct finding *f)
 {
-	char group[ENDPOINT_STRING_MAX];
-
 	if (e->is_daemon)
 		fix_key(e, f, "send_interface = \"%s\";", e->subject->interface);
 	else
-		finding_fix(f, "mcastctl doctor --send %s%%%s", show_group(e, group),
+		finding_hint(f, "in the program that sends: name the interface %s",
 			e->subject->interface);
 }
 
@@ -201,5 +208,5 @@ void tell_send_dropped(const struct evidence *e, struct finding *f)
 void fix_send_dropped(const struct evidence *e, struct finding *f)
 {
 	fix_send_firewall(e, f);
-	finding_fix(f, "tc -s qdisc show dev %s", interface_of(e));
+	finding_see(f, "tc -s qdisc show dev %s", interface_of(e));
 }

@@ -366,10 +366,16 @@ int daemon_refresh(struct session *session, struct subjects *subjects, struct su
 
 /* ---- Handlers ---- */
 
+static void clear_handler(struct handler_count *handler)
+{
+	free(handler->name);
+	json_decref(handler->reasons);
+}
+
 void handler_counts_clear(struct handler_counts *counts)
 {
 	for (size_t i = 0; i < counts->count; i++)
-		free(counts->items[i].name);
+		clear_handler(&counts->items[i]);
 	free(counts->items);
 	*counts = (struct handler_counts){0};
 }
@@ -396,10 +402,11 @@ static int add_handler(struct handler_counts *counts, const json_t *handler)
 		.filtered = get_number(handler, "filtered"),
 		.delivered = get_number(handler, "delivered"),
 		.dropped = add_up(json_object_get(handler, "dropped")),
+		.reasons = json_incref(json_object_get(handler, "dropped")),
 	};
 
 	if (!count.name || array_add(counts, count) < 0) {
-		free(count.name);
+		clear_handler(&count);
 		return -ENOMEM;
 	}
 	return 0;

@@ -9,6 +9,7 @@ struct handler_count {
 	char *name;
 	bool is_shared; /* it has several groups */
 	uint64_t received, filtered, delivered, dropped;
+	json_t *reasons; /* of dropped; NULL: none */
 };
 
 struct handler_counts {

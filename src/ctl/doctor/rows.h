@@ -38,8 +38,8 @@
 		"The interface is in a VRF, and the socket is not",                                \
 		"sysctl net.ipv4.udp_l3mdev_accept=1")                                             \
 	ROW(rp_filter, "rp-filter", STAGE_HOST, VERDICT_HOST,                                      \
-		"The check of the way back refuses the sender: the route to it does not lead out " \
-		"of the interface (strict, 1), or there is none (loose, 2)",                       \
+		"The reverse path filter refuses the sender: the route to it does not lead out of " \
+		"the interface (strict, 1), or there is none (loose, 2)",                          \
 		"A route to the sender by the interface, or the sysctl rp_filter")                 \
 	ROW(service_firewall, "service-firewall", STAGE_HOST, VERDICT_HOST,                        \
 		"A BPF program at the service's cgroup or at the socket drops it, such as that "   \
@@ -110,8 +110,8 @@
 		"joined it, too",                                                                  \
 		"End the other program for a moment")                                              \
 	ROW(not_on_wire, "not-on-wire", STAGE_NETWORK, VERDICT_NETWORK,                            \
-		"Nothing comes in on the wire, and this host is clean: no sender, a TTL that is "  \
-		"too small, a router, or a firewall elsewhere",                                    \
+		"Nothing comes in on the wire, and nothing on this host drops it: no sender, a "   \
+		"TTL too small, no multicast router, or a firewall elsewhere",                     \
 		"Look from the sender's host on")                                                  \
 	ROW(host_or_network, "host-or-network", STAGE_NETWORK, VERDICT_OPEN,                       \
 		"Nothing comes, and only root can see whether it is on the wire",                  \
@@ -127,7 +127,7 @@
 		"Another address for one of the groups")                                           \
 	ROW(handler_drops, "handler-drops", STAGE_BESIDE, VERDICT_DELIVERED,                       \
 		"The group receives, and its handlers drop",                                       \
-		"queue_size and when_full of the handler; mcastctl handlers")                      \
+		"A larger rate or queue of the handler, as the reason says")                       \
 	ROW(all_filtered, "all-filtered", STAGE_BESIDE, VERDICT_DELIVERED,                         \
 		"The group receives, and the filters of its handlers let nothing through",         \
 		"filter of the handler")                                                           \

@@ -84,7 +84,8 @@ def sender_uses_another_group(lab):
     lab.repairs.append(lambda: setattr(lab, "group", "233.252.0.11"))
 
 
-@fault("switch-forgot", "not-on-wire", base=None, families=BOTH, wire=False, ways=("root", "user", "nobody"), unnamed="nobody", pasted=True)
+@fault("switch-forgot", "not-on-wire", base=None, families=BOTH, wire=False, ways=("root", "user", "nobody"),
+       unnamed="user nobody", pasted=True)
 def switch_forgot_the_host(lab):
     lab.snooping(3)
     lab.before_look.append(lambda: wait_forgotten(lab))

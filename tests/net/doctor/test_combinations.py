@@ -79,8 +79,7 @@ def test_one_of_two_causes_is_named(trials, pair):
         print(f"{way}: exit {answer.status} after {answer.seconds:.1f} s\n{answer.text}{answer.stderr}")
         assert answer.report, "no answer"
         assert not trial.wrong(way), "certain and wrong"
-        assert answer.status == 1
-        assert way == "nobody" or trial.named(way), "not named"
+        assert way == "nobody" or answer.status == 1 and trial.named(way), "not named"
 
 
 @pytest.mark.parametrize("guarded", list(map(Pair, beside_a_firewall())), ids=str)

@@ -229,7 +229,7 @@ def settle(lab, daemon):
 def paste_from(trial, office, lab, daemon):
     """Runs the commands that root was given, as root on the host."""
     answer = trial.answers["root"]
-    trial.pasted = [command for finding in answer.findings() if finding["cause"] in trial.causes() for command in finding["mend"]]
+    trial.pasted = [command for finding in answer.findings() if finding["cause"] in trial.causes() for command in finding["fix"]]
     where = f'PATH={office.directory}:$PATH; export MCASTD_SOCKET={daemon.control_path}; '
     for command in trial.pasted:
         try:
