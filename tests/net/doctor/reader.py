@@ -13,7 +13,7 @@ GROUP = "news"
 EVERYBODY = 'allow_send = ["user:root", "user:nobody"]; allow_receive = ["user:root"];'
 
 # What stands for something that only the reader knows.
-CAPITALS = {"ADDRESS/LENGTH": "192.0.2.2/24", "NAME": "eth0"}
+CAPITALS = {"ADDRESS": "192.0.2.2", "LENGTH": "24", "NAME": "eth0"}
 
 NOT_FOUND = 127  # what sh says; some commands only show more
 
@@ -96,7 +96,7 @@ class Reader:
             with open(path, "w") as file:
                 file.write(change_key(text, group, name, self.fill_in(setting)))
             self.told += f"# {setting} written to {path}\n"
-        elif not line.startswith("#") or "ADDRESS/LENGTH" in line:
+        elif not line.startswith("#") or "ADDRESS" in line:
             command = self.fill_in(re.sub("^#.*: ", "", line))
             status, _ = self.run(command)
             assert status in (0, NOT_FOUND) or command.startswith("mcastctl doctor"), "what is to be pasted fails"

@@ -98,7 +98,7 @@ EXAMPLES = {f"{page}-{match[1]}-{'root' if match[2] else 'user'}": match for pag
 
 
 def ask_as_shown(office, name):
-    """What a command of a page says now, as the page has it."""
+    """What a command of a page says now, as the page has it: of a daemon at its usual place."""
     fault, sudo, command = EXAMPLES[name].group(1, 2, 3)
     with situation(BY_NAME[fault]) as lab, contextlib.ExitStack() as stack:
         lab.begin()
@@ -108,7 +108,7 @@ def ask_as_shown(office, name):
         wait = "3s" if IS_WRITTEN else "1s"
         _, text = Reader(office, lab, daemon).run(f"{command} --wait {wait}", user=0 if sudo else NOBODY)
     if daemon:
-        text = text.replace(daemon.config_path, SHOWN_PATH)
+        text = text.replace(daemon.config_path, SHOWN_PATH).replace(f" -s {daemon.control_path}", "")
     return "".join(f"    {line}\n" for line in text.splitlines())
 
 
