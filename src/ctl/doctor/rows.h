@@ -125,6 +125,9 @@
 	ROW(mac_collision, "mac-collision", STAGE_BESIDE, VERDICT_DELIVERED,                       \
 		"Another group has the same MAC address: the host gets its frames, too",           \
 		"Another address for one of the groups")                                           \
+	ROW(handler_fails, "handler-fails", STAGE_BESIDE, VERDICT_DELIVERED,                       \
+		"The group receives, and one of its handlers delivers nothing now",                \
+		"As the reason says; mcastctl handlers")                                           \
 	ROW(handler_drops, "handler-drops", STAGE_BESIDE, VERDICT_DELIVERED,                       \
 		"The group receives, and its handlers drop",                                       \
 		"A larger rate or queue of the handler, as the reason says")                       \
@@ -168,6 +171,8 @@
 	ROW(ttl_one, "ttl-one", STAGE_NOTE, VERDICT_DELIVERED,                                     \
 		"Note: it is sent with a TTL of 1, and no router forwards it",                     \
 		"A larger TTL at the sender")                                                      \
+	ROW(cannot_send, "cannot-send", STAGE_NOTE, VERDICT_DELIVERED,                             \
+		"Note: to send, mcastd says what is in its way now", "As the reason says; --send")  \
 	ROW(no_querier, "no-querier", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: nobody has asked for groups in 125 s and more: snooping switches forget",   \
 		"refresh = \"60s\", or a querier in the network")
