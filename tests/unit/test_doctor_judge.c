@@ -696,6 +696,26 @@ static void change_ttl_one(struct scene *s)
 	s->e.sending.ttl = 1;
 }
 
+static void change_cannot_send(struct scene *scene)
+{
+	scene->subject.sending_error = (char *)"no address to send from";
+}
+
+static void change_cannot_send_on_another(struct scene *scene)
+{
+	scene->group.sending_error = (char *)"there is no interface eth7";
+}
+
+static void change_handler_fails(struct scene *scene)
+{
+	scene->e.handlers = (struct evidence_handlers){.count = 1,
+		.received = SENT,
+		.delivered = SENT,
+		.name = "out",
+		.failing = "out",
+		.error = "exited with status 1"};
+}
+
 static void change_no_querier(struct scene *s)
 {
 	s->e.listened_ns = 130000000000;
@@ -753,7 +773,7 @@ static const struct row {
 	{change_other_interface, "other-interface", VERDICT_HOST},
 	{change_other_interface_blind, "other-interface", VERDICT_HOST},
 	{change_interface_drops, "interface-drops?", VERDICT_HOST},
-	{change_switch_forgot, "switch-forgot", VERDICT_NETWORK},
+	{change_switch_forgot, "switch-forgot?", VERDICT_NETWORK},
 	{change_switch_forgot_sparse, "switch-forgot?", VERDICT_NETWORK},
 	{change_report_blocked, "report-blocked", VERDICT_HOST},
 	{change_refresh_impossible, "refresh-impossible?", VERDICT_OPEN},
@@ -781,6 +801,9 @@ static const struct row {
 	{change_local_block, "(local-block)", VERDICT_DELIVERED},
 	{change_shared_mac, "(shared-mac)", VERDICT_DELIVERED},
 	{change_ttl_one, "(ttl-one)", VERDICT_DELIVERED},
+	{change_cannot_send, "(cannot-send)", VERDICT_DELIVERED},
+	{change_cannot_send_on_another, "(cannot-send)", VERDICT_DELIVERED},
+	{change_handler_fails, "handler-fails", VERDICT_DELIVERED},
 	{change_no_querier, "(no-querier)", VERDICT_DELIVERED},
 };
 

@@ -142,6 +142,31 @@ static const struct drop_reason *find_reason(const char *name)
 	return NULL;
 }
 
+enum certainty is_handler_fails(const struct evidence *e)
+{
+	return e->received && e->handlers.error ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+void tell_handler_fails(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "the group receives, and the handler %s delivers nothing: %s",
+		e->handlers.failing, e->handlers.error);
+	finding_number(f, "received by handlers", e->handlers.received);
+	finding_number(f, "delivered by handlers", e->handlers.delivered);
+}
+
+static void see_handler(const struct evidence *e, struct finding *f, const char *name)
+{
+	finding_begin(f, "# see: ");
+	begin_mcastctl(e, f);
+	finding_fix(f, " handlers %s", name);
+}
+
+void fix_handler_fails(const struct evidence *e, struct finding *f)
+{
+	see_handler(e, f, e->handlers.failing);
+}
+
 enum certainty is_handler_drops(const struct evidence *e)
 {
 	const struct evidence_handlers *h = &e->handlers;
@@ -173,9 +198,7 @@ void fix_handler_drops(const struct evidence *e, struct finding *f)
 		begin_mcastctl(e, f);
 		finding_fix(f, " reload");
 	}
-	finding_begin(f, "# see: ");
-	begin_mcastctl(e, f);
-	finding_fix(f, " handlers %s", e->handlers.name);
+	see_handler(e, f, e->handlers.name);
 }
 
 /* ---- Notes ---- */

@@ -465,12 +465,18 @@ void tell_host_firewall(const struct evidence *e, struct finding *f)
 			"the kernel refuses the sender %s, which is an address of this host, "
 			"or of no host",
 			show_address(&martian->address, sender));
+	} else if (*e->below) {
+		finding_say(f,
+			"it comes in on %s and does not get from there to %s: a firewall of this "
+			"host drops it",
+			e->below, e->link.name);
+		tell_chain(e, f, false);
 	} else {
 		finding_say(f, "a firewall of this host drops it");
 		tell_chain(e, f, false);
 	}
 	if (*e->below)
-		finding_number(f, e->below, e->below_count);
+		finding_number(f, "on the wire below", e->below_count);
 	finding_growth(f, e, COUNTER_IPSEC_BLOCKED);
 	finding_growth(f, e, COUNTER_IPSEC_NO_POLICY);
 	finding_growth(f, e, COUNTER_MULTICAST);
@@ -490,6 +496,8 @@ void fix_host_firewall(const struct evidence *e, struct finding *f)
 			show_address(&martian->address, sender));
 	else
 		fix_firewall(e, f, false);
+	if (*e->below)
+		finding_see(f, "ip -d link show dev %s", e->link.name);
 }
 
 /* More multicast got past the first hooks than anybody read, or nobody wanted. What is not UDP is

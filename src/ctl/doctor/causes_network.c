@@ -298,15 +298,16 @@ void fix_interface_drops(const struct evidence *e, struct finding *f)
 
 enum certainty is_switch_forgot(const struct evidence *e)
 {
-	if (!e->was_refreshed || !e->after_refresh)
-		return CERTAINTY_NO;
-	return e->after_refresh >= SPARSE ? CERTAINTY_CERTAIN : CERTAINTY_LIKELY;
+	/* A sender that pauses for longer than we listen looks the same. */
+	return e->was_refreshed && e->after_refresh ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_switch_forgot(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing came until the group was reported again: a snooping switch had "
 		       "forgotten this host, as nobody asks for groups");
+	if (e->after_refresh < SPARSE)
+		finding_say(f, "; or it is sent seldom, which --wait 1m shows");
 	finding_number(f, "received after the report", e->after_refresh);
 	if (e->wire)
 		finding_number(f, "queries heard", e->wire->queries);
@@ -410,6 +411,14 @@ enum certainty is_not_on_wire(const struct evidence *e)
 	return by_wire(e);
 }
 
+/* The daemon knows, also where it is long ago. */
+static void tell_last_received(const struct evidence *e, struct finding *f)
+{
+	if (e->is_daemon)
+		finding_string(f, "last received",
+			e->subject->last_received ? e->subject->last_received : "never");
+}
+
 void tell_not_on_wire(const struct evidence *e, struct finding *f)
 {
 	char querier[INET6_ADDRSTRLEN];
@@ -421,6 +430,7 @@ void tell_not_on_wire(const struct evidence *e, struct finding *f)
 	finding_number(f, "on the wire", 0);
 	finding_number(f, "reports sent", wire->reports_out);
 	finding_number(f, "reported again", e->was_refreshed);
+	tell_last_received(e, f);
 	finding_number(f, "queries heard", wire->queries);
 	if (wire->queries)
 		finding_string(f, "querier", show_address(&wire->querier, querier));
@@ -445,6 +455,7 @@ void tell_host_or_network(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing comes; whether it is on the wire only root can see");
 	finding_number(f, "reported again", e->was_refreshed);
+	tell_last_received(e, f);
 	tell_counts(e, f);
 }
 

@@ -30,6 +30,32 @@ static void tell_error(const struct evidence *e, struct finding *f)
 		finding_number(f, "sent", 1);
 }
 
+static const char *sending_error(const struct evidence *e)
+{
+	return e->subject->sending_error ? e->subject->sending_error : e->group->sending_error;
+}
+
+enum certainty is_cannot_send(const struct evidence *e)
+{
+	return certain_if(
+		e->subject->state == SUBJECT_JOINED && sending_error(e) && !e->sending.was_tried);
+}
+
+void tell_cannot_send(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "nothing can be sent now: %s", sending_error(e));
+	finding_string(f, "interface",
+		e->subject->sending_error ? e->subject->interface
+		: e->group->sending_interface ? e->group->sending_interface
+					      : "that of the route");
+}
+
+void fix_cannot_send(const struct evidence *e, struct finding *f)
+{
+	begin_mcastctl(e, f);
+	finding_fix(f, " doctor --send %s", e->group->name);
+}
+
 enum certainty is_send_no_route(const struct evidence *e)
 {
 	const struct sending *s = &e->sending;
@@ -133,6 +159,8 @@ void fix_send_refused(const struct evidence *e, struct finding *f)
 {
 	if (e->sending.is_forbidden)
 		fix_key(e, f, "allow_send, with this user");
+	else if (e->sending.error == -ENODEV)
+		fix_key(e, f, "send_interface = \"NAME\";");
 	else if (e->sending.error == -ENETDOWN)
 		finding_fix(f, "ip link set dev %s up", interface_of(e));
 }

@@ -161,10 +161,10 @@ static void take_outgoing(
 		if (!i || (subject && !group->sends_where_joined))
 			replace(&group->sending_interface, way, "interface");
 		group->sends_where_joined |= subject != NULL;
-		if (!interface)
-			replace(&group->sending_error, way, "error");
-		else if (subject)
+		if (subject)
 			replace(&subject->sending_error, way, "error");
+		else if (!interface || !group->sending_error)
+			replace(&group->sending_error, way, "error");
 	}
 }
 
@@ -369,6 +369,7 @@ int daemon_refresh(struct session *session, struct subjects *subjects, struct su
 static void clear_handler(struct handler_count *handler)
 {
 	free(handler->name);
+	free(handler->error);
 	json_decref(handler->reasons);
 }
 
@@ -397,6 +398,7 @@ static int add_handler(struct handler_counts *counts, const json_t *handler)
 {
 	struct handler_count count = {
 		.name = copy_string(handler, "name"),
+		.error = copy_string(handler, "error"),
 		.is_shared = json_array_size(json_object_get(handler, "groups")) > 1,
 		.received = get_number(handler, "received"),
 		.filtered = get_number(handler, "filtered"),

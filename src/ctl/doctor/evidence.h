@@ -61,6 +61,7 @@ struct evidence_handlers {
 	size_t count;
 	uint64_t received, filtered, delivered, dropped;
 	bool is_shared; /* one of them has other groups, too */
+	const char *failing, *error; /* one that delivers nothing now, and why; NULL: none */
 	const char *name; /* one that filters or drops */
 	const char *reason; /* why that one dropped most; NULL: nothing was dropped */
 };

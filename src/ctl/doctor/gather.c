@@ -167,6 +167,7 @@ static void gather_probe(const struct look *look, struct evidence *ret)
 	if (elsewhere && !*ret->elsewhere) {
 		memcpy(ret->elsewhere, elsewhere->interface, sizeof(ret->elsewhere));
 		ret->elsewhere_count = elsewhere->after.received;
+		find_below(look, ret);
 	}
 	for (size_t i = 0; here && !ret->wire && i < here->sender_count; i++)
 		add_sender(ret, &here->senders[i].address, here->senders[i].datagrams,
@@ -350,6 +351,10 @@ static void gather_handlers(const struct look *look, struct evidence *ret)
 		sum->filtered += filtered;
 		sum->dropped += dropped;
 		sum->is_shared |= after->is_shared;
+		if (after->error) {
+			sum->failing = after->name;
+			sum->error = after->error;
+		}
 		if (!sum->name || dropped)
 			sum->name = after->name;
 		if (dropped)

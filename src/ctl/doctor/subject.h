@@ -71,7 +71,8 @@ struct subject_group {
 	} handlers;
 	const char *same_mac; /* another group on its MAC address; NULL: none */
 	size_t first, count; /* its memberships, in subjects.items */
-	char *sending_error; /* of the kernel's route; NULL: none */
+	char *sending_error; /* of another interface than those of the memberships, or of the
+				kernel's route; NULL: none */
 	bool sends_where_joined;
 	char *sending_interface; /* that it sends on, one of the memberships first; NULL: the
 				    kernel's route decides */

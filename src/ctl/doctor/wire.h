@@ -75,9 +75,9 @@ int wire_open(const struct wire_group *groups, size_t count, struct wire **ret);
 void wire_close(struct wire *wire);
 
 /* To be polled for POLLIN; then wire_read() takes and counts what is there, for at most some
- * milliseconds. */
+ * milliseconds. Returns whether there is more. */
 int wire_fd(const struct wire *wire);
-void wire_read(struct wire *wire);
+bool wire_read(struct wire *wire);
 
 /* Counts from zero again: a second look. */
 void wire_restart(struct wire *wire);
