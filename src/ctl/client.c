@@ -207,11 +207,18 @@ static int parse_reply(const char *data, size_t size, struct reply *ret)
 	return 0;
 }
 
+/* Also where an answer is there: one that has no end must end all the same. */
+static bool is_too_late(const struct client *client)
+{
+	return client->deadline_ns != UINT64_MAX &&
+	       clock_ns(CLOCK_MONOTONIC) >= client->deadline_ns;
+}
+
 int client_receive(struct client *client, struct reply *ret)
 {
 	const char *start;
 	size_t size;
-	int r = client_flush(client);
+	int r = is_too_late(client) ? -ETIMEDOUT : client_flush(client);
 
 	while (r >= 0 && !client_ready(client)) {
 		r = client_wait(client, &(struct pollfd){0}, 1, client->deadline_ns);

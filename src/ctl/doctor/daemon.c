@@ -203,7 +203,7 @@ static void take_changes(
 	take_same_network(json_object_get(object, "sameNetworkTwice"), group);
 }
 
-/* The group "events" has no address, and is left out. Returns 0 or -ENOMEM. */
+/* The group "events" has no address, and is left out. Returns 0 or a negative errno. */
 static int add_group(struct subjects *subjects, const json_t *object)
 {
 	const char *name = get_string(object, "name"), *string = get_string(object, "address");
@@ -250,10 +250,11 @@ static int update_group(struct subjects *subjects, const json_t *object)
 {
 	const char *name = get_string(object, "name");
 	const json_t *memberships = json_object_get(object, "memberships");
-	struct subject_group *group = name ? bsearch(name, subjects->groups.items,
-						     subjects->groups.count, sizeof(*group),
-						     compare_name)
-					   : NULL;
+	struct subject_group *group = name && subjects->groups.count
+					      ? bsearch(name, subjects->groups.items,
+							subjects->groups.count, sizeof(*group),
+							compare_name)
+					      : NULL;
 
 	if (!group)
 		return 0;
@@ -308,8 +309,10 @@ static int read_groups(
 		if (reply.error)
 			return session_refused(session, &reply, "");
 		continues = reply.continues;
-		if (take_answer(reply.parameters, name, subjects, take_one) < 0)
-			return session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
+		r = take_answer(reply.parameters, name, subjects, take_one);
+		if (r < 0)
+			return session_fail(session, EXIT_REFUSED, "the groups of %s: %s",
+				session->socket, strerror(-r));
 	}
 	return code;
 }

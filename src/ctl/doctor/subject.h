@@ -93,7 +93,11 @@ void subjects_find_same_mac(struct subjects *subjects);
 
 void subjects_clear(struct subjects *subjects);
 
-/* Appends one. Return its position, or -ENOMEM. A group's memberships follow it at once. */
+/* More of either is no daemon that anybody runs. */
+#define SUBJECTS_MAX 200000
+
+/* Appends one. Return 0; -E2BIG beyond SUBJECTS_MAX; or -ENOMEM. A group's memberships follow it at
+ * once. */
 int subjects_add_group(struct subjects *subjects, const char *name, const struct address *address,
 	uint16_t port, struct subject_group **ret);
 int subjects_add(struct subjects *subjects, const char *interface, struct subject **ret);
