@@ -183,6 +183,8 @@ static void report(struct membership *membership, bool rejoins)
 	struct membership *same = NULL;
 
 	note_protocol(membership, rejoins);
+	if (membership->refreshed.is_asked && report_is_learning(&membership->report))
+		return; /* it is one of those that were added with another one */
 	while ((same = same_groups_next(context->same_groups, group, ifindex, same))) {
 		same->refreshed.is_asked = true;
 		report_add(context->reports, &same->report, group, ifindex, rejoins);
