@@ -327,3 +327,19 @@ def test_250_daemons_that_are_killed_in_traffic_leave_nothing_unexplained(
     assert_all_is_known_of_the_handler(daemon, read)
     group = daemon.group("news")
     say(f"{read}: {sent:,} sent over 250 kills = {group['received']:,} received + {group['kernelDropped']:,} dropped by the kernel")
+
+
+def test_the_counters_of_a_membership_go_on_after_the_daemon_was_killed(start, manager, net, tmp_path):
+    daemon = start(config(NEWS))
+    wait_until(lambda: len(stored_names(manager)) == 2, "the socket and the counters to be stored")
+    with tutorial_sender(net.peer, "233.252.0.1") as sock:
+        for _ in range(3):
+            sock.sendto(b"abc", ("233.252.0.1", 5004))
+        wait_until(lambda: daemon.arrived("news") == 3, "three datagrams")
+        end_abruptly(daemon)
+        sock.sendto(b"d", ("233.252.0.1", 5004))
+        daemon = start_with(start, manager.stored, tmp_path, config(NEWS))
+        wait_until(lambda: daemon.arrived("news") == 4, "the one that came meanwhile")
+    membership = daemon.membership("news", "eth0")
+    assert (membership["received"], membership["receivedBytes"], membership["joins"]) == (4, 10, 1)
+    assert membership["lastReceived"] == daemon.group("news")["lastReceived"]
