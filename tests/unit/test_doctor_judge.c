@@ -685,7 +685,8 @@ static void change_shared_mac(struct scene *s)
 
 static void change_ttl_one(struct scene *s)
 {
-	s->wire.ttl_min = s->wire.ttl_max = 1;
+	send_one(s);
+	s->e.sending.ttl = 1;
 }
 
 static void change_no_querier(struct scene *s)

@@ -215,23 +215,15 @@ void fix_shared_mac(const struct evidence *e, struct finding *f)
 	fix_mac_collision(e, f);
 }
 
-/* Of senders that were seen, or of our own. */
-static bool comes_with_ttl_one(const struct evidence *e)
-{
-	return e->wire && e->wire->ttl_max == 1 && e->wire->in;
-}
-
 enum certainty is_ttl_one(const struct evidence *e)
 {
-	return comes_with_ttl_one(e) || (e->sending.is_meant && e->sending.ttl == 1)
-		       ? CERTAINTY_CERTAIN
-		       : CERTAINTY_NO;
+	return e->sending.is_meant && e->sending.ttl == 1 ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
 void tell_ttl_one(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "%s with a TTL of 1: no router forwards it",
-		comes_with_ttl_one(e) ? "it comes" : "it is sent");
+	(void)e;
+	finding_say(f, "it is sent with a TTL of 1: no router forwards it");
 	finding_number(f, "TTL", 1);
 }
 

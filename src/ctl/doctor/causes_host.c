@@ -511,7 +511,8 @@ void fix_firewall_counted(const struct evidence *e, struct finding *f)
 {
 	char group[INET6_ADDRSTRLEN];
 
-	finding_fix(f, "nft insert rule inet filter input %s daddr %s udp dport %u accept",
+	finding_fix(f,
+		"# such as: nft insert rule inet filter input %s daddr %s udp dport %u accept",
 		is_v4(e) ? "ip" : "ip6", show_address(&e->group->address, group), e->group->port);
 }
 

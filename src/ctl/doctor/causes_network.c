@@ -92,7 +92,8 @@ void fix_source_counted(const struct evidence *e, struct finding *f)
 
 enum certainty is_other_port(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->other_port)
+	if (!is_missed(e) || !is_wire_silent(e) ||
+		(!e->wire->other_port && !e->wire->from_here_other_port))
 		return CERTAINTY_NO;
 	return e->other_port_is_used || e->wire->other_port < SPARSE ? CERTAINTY_LIKELY
 								     : by_wire(e);
@@ -102,11 +103,13 @@ void tell_other_port(const struct evidence *e, struct finding *f)
 {
 	const struct wire_seen *wire = e->wire;
 
-	finding_say(f, "the group is sent to port");
+	finding_say(f, "the group is sent to %s", wire->other_port_count ? "port" : "another port");
 	for (size_t i = 0; i < wire->other_port_count; i++)
 		finding_say(f, "%s %u", i ? "," : "", wire->other_ports[i]);
 	finding_say(f, ", not to port %u", e->group->port);
 	finding_number(f, "to other ports", wire->other_port);
+	if (wire->from_here_other_port)
+		finding_number(f, "to other ports by this host", wire->from_here_other_port);
 	finding_growth(f, e, COUNTER_IGNORED);
 	tell_counts(e, f);
 }
@@ -116,7 +119,9 @@ void fix_other_port(const struct evidence *e, struct finding *f)
 	char address[INET6_ADDRSTRLEN], group[ENDPOINT_STRING_MAX];
 	unsigned port = e->wire->other_port_count ? e->wire->other_ports[0] : 0;
 
-	if (e->is_daemon)
+	if (!port)
+		finding_fix(f, "# in the program on this host that sends: port %u", e->group->port);
+	else if (e->is_daemon)
 		fix_key(e, f, "port = %u;", port);
 	else
 		finding_fix(f, "mcastctl doctor %s%%%s",
@@ -379,7 +384,8 @@ static bool is_reported(const struct evidence *e)
 
 enum certainty is_not_on_wire(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here)
+	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here ||
+		e->wire->from_here_other_port)
 		return CERTAINTY_NO;
 	/* These drop before the wire is seen; and with another likely cause this host is not
 	 * clean. */

@@ -82,9 +82,15 @@ static void append_string(struct text *out, const char *string)
 	text_append_shown(out, string, strlen(string));
 }
 
+/* Whole seconds without a fraction. */
 static void append_time(struct text *out, uint64_t ns)
 {
-	text_append_wait(out, (double)ns / NS_PER_S);
+	uint64_t tenths = ns / (100 * NS_PER_MS);
+
+	if (tenths >= 10 && tenths % 10 == 0)
+		text_printf(out, "%" PRIu64 "s", tenths / 10);
+	else
+		text_append_wait(out, (double)ns / NS_PER_S);
 }
 
 /* The line of the verdict: what came, and what became of it. */

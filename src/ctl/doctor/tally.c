@@ -378,7 +378,7 @@ static void count_at(struct tally *tally, struct stream *stream, const struct fr
 	const struct sighting *sighting)
 {
 	if (sighting->packet_type == PACKET_OUTGOING) {
-		stream->seen->from_here += stream->port != 0;
+		stream->seen->from_here++;
 	} else if (stream->port) {
 		count_datagram(tally, stream, frame, sighting);
 	} else if (frame->vlan <= 0 && stream->is_wanted) {
@@ -523,6 +523,7 @@ static void add_place(struct wire_seen *answer, const struct stream *place)
 	const struct wire_seen *seen = place->seen;
 
 	answer->other_port += seen->in;
+	answer->from_here_other_port += seen->from_here;
 	for (size_t i = 0; i < seen->other_port_count; i++)
 		add_port(answer, seen->other_ports[i]);
 	answer->later_fragments += seen->later_fragments;
