@@ -180,7 +180,8 @@ def settle(daemon):
 
     def is_settled():
         before, seen[0] = seen[0], numbers()
-        return before == seen[0] and not daemon.handler("each")["queued"]
+        handlers = daemon.call("ListHandlers")["handlers"]
+        return before == seen[0] and not any(item["queued"] for item in handlers if item["window"] is None)
 
     wait_until(is_settled, "the numbers to settle")
 
