@@ -55,6 +55,7 @@ SYSCONFDIR ?= /etc
 SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
 DOCDIR ?= $(PREFIX)/share/doc/mcastd
+DATADIR ?= $(PREFIX)/share/mcastd
 MANDIR ?= $(PREFIX)/share/man
 BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
@@ -231,15 +232,19 @@ $(BUILD)/flags: FORCE
 
 man: $(man_pages:%=$(BUILD)/man/%)
 
-# What the program's tables say goes into the pages: man/tables.c.
-$(BUILD)/man/tables: $(man_objects) $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
+# What the program's tables say goes into the pages, in two passes: man/values.c, man/tables.c.
+$(BUILD)/man/values: $(BUILD)/man/values.o $(BUILD)/man/template.o $(BUILD)/libmcastd.a $(BUILD)/flags
+	$(call say,LINK)
+	$(Q)$(CC) $(ldflags) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(mcastd_libs)
+
+$(BUILD)/man/tables: $(filter-out %/values.o,$(man_objects)) $(BUILD)/libmcastd.a $(BUILD)/libctl.a $(BUILD)/flags
 	$(call say,LINK)
 	$(Q)$(CC) $(ldflags) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
 		$(mcastd_libs) $(mcastctl_libs)
 
-$(man_pages:%=$(BUILD)/man/%.scd): $(BUILD)/man/%.scd: man/%.scd $(BUILD)/man/tables
+$(man_pages:%=$(BUILD)/man/%.scd): $(BUILD)/man/%.scd: man/%.scd $(BUILD)/man/values $(BUILD)/man/tables
 	$(call say,GEN)
-	$(Q)$(BUILD)/man/tables $< >$@
+	$(Q)$(BUILD)/man/values $< >$@.values && $(BUILD)/man/tables $@.values >$@ && rm $@.values
 
 # Each page has the date of the last commit, or of the release. Hyphens become minus signs, so that options and examples can
 # be copied, and the first line of a page with tables asks man(1) for tbl(1): scdoc leaves that out.
@@ -410,6 +415,8 @@ install: all install-systemd
 	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g; s|](\.\./packaging/examples|](../examples|g' \
 		$(DESTDIR)$(DOCDIR)/*.md $(DESTDIR)$(DOCDIR)/recipes/*.md
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
+	$(INSTALL) -d $(DESTDIR)$(DATADIR)/monitoring
+	$(INSTALL) -m 644 $(wildcard packaging/monitoring/*) $(DESTDIR)$(DATADIR)/monitoring
 	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
 	$(INSTALL) -m 644 packaging/completions/mcastd.bash $(DESTDIR)$(BASHCOMPDIR)/mcastd
 	$(INSTALL) -m 644 packaging/completions/mcastctl.bash $(DESTDIR)$(BASHCOMPDIR)/mcastctl
@@ -445,7 +452,7 @@ install-man: man
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(DESTDIR)$(BINDIR)/mcastctl $(systemd_files)
-	rm -rf $(DESTDIR)$(DOCDIR) $(moduledir)
+	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) $(moduledir)
 	rm -f $(foreach page,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/mcastd $(DESTDIR)$(BASHCOMPDIR)/mcastctl
 	rm -f $(DESTDIR)$(ZSHCOMPDIR)/_mcastd $(DESTDIR)$(ZSHCOMPDIR)/_mcastctl

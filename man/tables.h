@@ -1,9 +1,19 @@
-/* The directives of the pages (tables.c), and what they share. */
+/* The directives of the pages (tables.c and values.c), and what they share. */
 #pragma once
 
 #include <stdnoreturn.h>
 
 #include "base/text.h"
+
+struct directive {
+	const char *name;
+	void (*put)(struct text *out, const char *argument);
+};
+
+/* Those of this program, up to one without a name; and whether others are left for the next one.
+ * Two programs, as what mcastd and mcastctl are made of has functions of the same names. */
+extern const struct directive directives[];
+extern const bool directives_are_some;
 
 /* Append the text of a directive. argument is "" when it has none. */
 void put_keys(struct text *out, const char *argument);

@@ -95,3 +95,10 @@ void control_free(struct control *control)
 	turns_clear(&control->accepting);
 	free(control);
 }
+
+struct control_count control_count(const struct control *control)
+{
+	if (!control)
+		return (struct control_count){0};
+	return (struct control_count){control->clients.count, control->clients.streaming};
+}

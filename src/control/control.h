@@ -51,5 +51,12 @@ struct control_backend {
 int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
 	int fd, char why[static WHY_MAX], struct control **ret);
 
+struct control_count {
+	unsigned connections, subscribers;
+};
+
+/* Accepts NULL. */
+struct control_count control_count(const struct control *control);
+
 /* Closes all connections. Accepts NULL. */
 void control_free(struct control *control);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "control/members.h"
 #include "handlers/ledger.h"
 
 static void put_strings(struct text *text, const char *name, const struct string_list *list)
@@ -30,33 +31,28 @@ static void put_time(struct text *text, const char *name, uint64_t ns)
 }
 
 /* Reading the group's kernelDropped updates that of the memberships. */
-static void put_membership(struct text *text, const struct membership *membership)
+static void put_membership(struct text *text, struct membership *membership)
 {
+	const struct membership_counters *counters = membership->counters;
+	const struct value *rows = membership_values.rows;
+
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "interface", membership->interface);
 	json_put_string(text, "state", membership_state_name(membership->state));
 	put_time(text, "since", membership->since_ns);
 	json_put_string(text, "error", membership->error);
-	json_put_number(text, "kernelDropped", membership->counters->kernel_dropped);
+	rows = members_put(text, rows, membership, counters);
 	json_put_string(text, "lastError", membership->last_error);
-	json_put_number(text, "joins", membership->counters->joins);
-	json_put_number(text, "deafMilliseconds", membership->counters->unjoined_ns / NS_PER_MS);
-	json_put_number(text, "receiveBuffer", membership->receive_buffer);
-	json_put_number(text, "notSent",
-		outgoing_not_sent(&membership->group->outgoing, membership->interface));
-	json_put_number(text, "received", membership->counters->received);
-	json_put_number(text, "receivedBytes", membership->counters->received_bytes);
-	put_time(text, "lastReceived", membership->counters->last_received_ns);
-	put_time(text, "refreshed", membership->refreshed.at_ns);
+	members_put(text, rows, membership, counters);
 	json_put_string(text, "refreshImpossible", membership->refreshed.impossible);
 	json_put_close(text, '}');
 }
 
-static void put_way(struct text *text, const struct way *way)
+static void put_way(struct text *text, struct way *way)
 {
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "interface", way->interface);
-	json_put_number(text, "notSent", way->counters->not_sent);
+	members_put(text, way_values.rows, way, way->counters);
 	json_put_string(text, "error", way->error);
 	json_put_close(text, '}');
 }
@@ -81,7 +77,7 @@ void describe_memberships(struct text *text, const struct group *group)
 	json_put_close(text, ']');
 }
 
-static void put_sender(struct text *text, const struct known_sender *sender)
+static void put_sender(struct text *text, struct known_sender *sender)
 {
 	char address[INET6_ADDRSTRLEN];
 
@@ -89,8 +85,7 @@ static void put_sender(struct text *text, const struct known_sender *sender)
 	json_put_string(text, "source", address_format(&sender->address, address));
 	json_put_number(text, "sourcePort", sender->port);
 	json_put_string(text, "interface", sender->interface);
-	json_put_number(text, "received", sender->received);
-	put_time(text, "lastReceived", sender->last_received_ns);
+	members_put(text, sender_values.rows, sender, sender);
 	json_put_close(text, '}');
 }
 
@@ -113,6 +108,7 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 {
 	const struct group_counters *counters = group->counters;
 	const struct config_group *config = group->config;
+	const struct value *rows = group_values.rows;
 	char address[INET6_ADDRSTRLEN];
 
 	json_put_open(text, NULL, '{');
@@ -124,23 +120,9 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 		put_addresses(text, "sources", &config->sources);
 	else
 		json_put_string(text, "sources", NULL);
-	json_put_number(text, "received", counters->received);
-	json_put_number(text, "receivedBytes", counters->received_bytes);
-	json_put_number(text, "truncated", counters->truncated);
-	json_put_number(text, "kernelDropped", group_kernel_dropped(group));
-	json_put_number(text, "refused", counters->refused);
-	json_put_number(text, "sent", counters->sent);
-	json_put_number(text, "sentBytes", counters->sent_bytes);
-	json_put_number(text, "sendFailed", counters->send_failed);
-	json_put_number(text, "unread", counters->unread);
-	json_put_number(text, "emptySkipped", counters->empty_skipped);
-	json_put_number(text, "replies", counters->replies);
-	json_put_number(text, "echoed", counters->echoed);
-	json_put_number(text, "unreachable", counters->unreachable);
-	json_put_number(text, "duplicates", counters->duplicates);
+	rows = members_put(text, rows, group, counters);
 	put_same_network(text, &group->same_network);
-	put_time(text, "lastReceived", counters->last_received_ns);
-	json_put_flag(text, "silent", group->silence.is_silent);
+	rows = members_put(text, rows, group, counters);
 	put_strings(text, "handlers", &config->handlers);
 	put_strings(text, "inputs", &config->inputs);
 	describe_memberships(text, group);
@@ -149,8 +131,7 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 		put_way(text, group->outgoing.ways.items[i]);
 	json_put_close(text, ']');
 	put_senders(text, group->sender_watch.known, shows.senders);
-	json_put_number(
-		text, "sendersForgotten", known_senders_forgotten(group->sender_watch.known));
+	members_put(text, rows, group, counters);
 	json_put_close(text, '}');
 }
 
@@ -163,29 +144,11 @@ static void put_groups_of(struct text *text, const struct groups *groups, struct
 	json_put_close(text, ']');
 }
 
-/* Every reason, also those with 0: readers need not know them beforehand. */
-static void put_dropped(struct text *text, const struct outcome *outcome)
-{
-	json_put_open(text, "dropped", '{');
-	for (int i = 0; i < DROP_REASONS; i++)
-		json_put_number(text, drop_reason_name((enum drop_reason)i), outcome->dropped[i]);
-	json_put_close(text, '}');
-}
-
-/* Of a handler, or of one of its interfaces. */
-static void put_account(struct text *text, const struct account *account)
-{
-	json_put_number(text, "received", account->received);
-	json_put_number(text, "filtered", account->filtered);
-	json_put_number(text, "delivered", account->outcome.delivered);
-	put_dropped(text, &account->outcome);
-}
-
-static void put_interface(struct text *text, const char *name, const struct account *account)
+static void put_interface(struct text *text, const char *name, struct account *account)
 {
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "interface", name);
-	put_account(text, account);
+	members_put(text, interface_values.rows, account, account);
 	json_put_close(text, '}');
 }
 
@@ -244,59 +207,26 @@ static void put_input(struct text *text, const struct groups *groups, struct han
 	intake_read_account(ledger_input(handler_ledger(handler)), &account);
 	json_put_open(text, "input", '{');
 	put_taking_groups(text, groups, handler_name(handler));
-	json_put_number(text, "taken", account.taken);
-	json_put_number(text, "sent", account.sent);
-	json_put_open(text, "dropped", '{');
-	for (int i = 0; i < INTAKE_DROPS; i++)
-		json_put_number(text, intake_drop_name((enum intake_drop)i), account.dropped[i]);
+	members_put(text, input_values.rows, &account, &account);
 	json_put_close(text, '}');
-	json_put_number(text, "waiting", account.waiting);
-	json_put_number(text, "waitingBytes", account.waiting_bytes);
-	json_put_number(text, "gaps", account.gaps);
-	json_put_close(text, '}');
-}
-
-/* The age in seconds of the oldest datagram that waits; null for none. */
-static void put_age(struct text *text, const char *name, uint64_t since_ns)
-{
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), age = now > since_ns ? now - since_ns : 0;
-
-	json_put_member(text, name);
-	if (since_ns)
-		text_printf(text, "%llu.%09llu", (unsigned long long)(age / NS_PER_S),
-			(unsigned long long)(age % NS_PER_S));
-	else
-		text_append_string(text, "null");
-}
-
-/* What a peer has not acknowledged; null for handlers that wait for no peer. */
-static void put_window(
-	struct text *text, const struct handler *handler, const struct account *account)
-{
-	if (handler_has_window(handler))
-		json_put_number(text, "window", account->held);
-	else
-		json_put_string(text, "window", NULL);
 }
 
 void describe_handler(struct text *text, const struct groups *groups, struct handler *handler)
 {
-	struct account account;
+	const struct value *rows = handler_values.rows;
+	struct handler_numbers numbers;
+	const struct account *account = &numbers.account;
 
-	handler_account(handler, &account);
+	handler_numbers_read(handler, &numbers);
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "name", handler_name(handler));
 	json_put_string(text, "type", handler_type(handler));
 	put_groups_of(text, groups, handler);
 	json_put_string(text, "error", handler_error(handler));
-	put_account(text, &account);
-	json_put_number(text, "queued", account.queued);
-	json_put_number(text, "queuedBytes", account.queued_bytes);
-	json_put_number(text, "queuedMax", account.queued_max);
-	put_age(text, "oldestQueued", account.oldest_ns);
-	put_window(text, handler, &account);
-	put_counters(text, handler, &account.outcome);
-	put_interfaces(text, handler, &account);
+	rows = members_put(text, rows, &numbers, &numbers);
+	members_put(text, rows, &numbers, &numbers);
+	put_counters(text, handler, &account->outcome);
+	put_interfaces(text, handler, account);
 	put_input(text, groups, handler);
 	json_put_close(text, '}');
 }

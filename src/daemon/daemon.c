@@ -55,6 +55,11 @@
 
 #define STATUS_MAX 160
 
+/* A record of data/counters.h. */
+COUNTERS_RECORD(starts, {
+	uint64_t count; /* of the service, this one included */
+});
+
 struct daemon {
 	const struct options *options;
 	struct event_base *base;
@@ -76,6 +81,7 @@ struct daemon {
 	struct notify *notify;
 	struct store *store;
 	struct counters *counters;
+	uint64_t restarts; /* of the service, as far back as its counters go */
 	struct loop_guard *guard;
 	struct spoof *spoof; /* NULL: the configuration of the start did not need it */
 	struct events *events;
@@ -332,6 +338,17 @@ static int open_counters(struct daemon *daemon)
 	return r;
 }
 
+static int count_start(struct daemon *daemon)
+{
+	struct starts *starts = counters_take(
+		daemon->counters, "starts", sizeof(*starts), starts_members());
+
+	if (!starts)
+		return -ENOMEM;
+	daemon->restarts = starts->count++;
+	return 0;
+}
+
 /* Says which part of the daemon could not be made. Returns r. */
 static int refuse(int r, const char *part)
 {
@@ -356,6 +373,7 @@ static int make_service(struct daemon *daemon)
 	if (r < 0)
 		return refuse(r, "the sockets that systemd passes");
 	r = open_counters(daemon);
+	r = r < 0 ? r : count_start(daemon);
 	return r < 0 ? refuse(r, "the memory of the counters") : 0;
 }
 
@@ -391,7 +409,10 @@ static int make_groups(struct daemon *daemon)
 			.started_ns = clock_ns(CLOCK_REALTIME),
 			.groups = daemon->groups,
 			.handlers = daemon->handlers,
-			.meter = &daemon->meter}});
+			.meter = &daemon->meter,
+			.users = &daemon->users,
+			.control = &daemon->control,
+			.restarts = daemon->restarts}});
 	if (!daemon->http)
 		return refuse(-ENOMEM, "the HTTP server");
 	daemon->change = change_new(&(struct change_setup){.base = daemon->base,

@@ -123,6 +123,12 @@ void group_detach(struct group *group, struct outlet *outlet);
 
 bool group_delivers_to(const struct group *group, const struct outlet *outlet);
 
+/* The group of events, while nobody gets any. */
+static inline bool group_is_hidden(const struct group *group)
+{
+	return group->config->is_events && !group->outlets.count && !group->socket;
+}
+
 /* Whether what comes in by this handler is sent to the group. */
 bool group_takes_input(const struct group *group, const char *handler);
 

@@ -25,6 +25,13 @@ struct group *group_set_find(const struct group_set *set, const char *name)
 	return i < set->count && !compare_name(name, &set->items[i]) ? set->items[i] : NULL;
 }
 
+size_t group_set_after(const struct group_set *set, const char *name)
+{
+	size_t i = position(set, name);
+
+	return i < set->count && !compare_name(name, &set->items[i]) ? i + 1 : i;
+}
+
 void group_set_put(struct group_set *set, size_t at, struct group *group)
 {
 	memmove(set->items + at + 1, set->items + at, (set->count - at) * sizeof(*set->items));

@@ -13,6 +13,9 @@ struct group_set {
 /* Returns NULL when there is none. */
 struct group *group_set_find(const struct group_set *set, const char *name);
 
+/* The index of the first one whose name comes after this one. */
+size_t group_set_after(const struct group_set *set, const char *name);
+
 /* Returns 0, -EEXIST or -ENOMEM. */
 int group_set_add(struct group_set *set, struct group *group);
 

@@ -494,3 +494,8 @@ void group_socket_move_connections(struct group_socket *from, struct group_socke
 			add(connection, to);
 	}
 }
+
+unsigned group_socket_count(const struct group_socket *socket)
+{
+	return socket ? socket->slots.taken : 0;
+}

@@ -26,6 +26,9 @@ int group_socket_publish(struct group_socket *socket, const char *path);
 /* Disconnects the programs and removes the file. Accepts NULL. */
 void group_socket_free(struct group_socket *socket);
 
+/* How many programs are connected. Accepts NULL. */
+unsigned group_socket_count(const struct group_socket *socket);
+
 /* Moves the connections to the socket of another group: programs stay connected while a reload
  * changes their group. Both may be NULL. */
 void group_socket_move_connections(struct group_socket *from, struct group_socket *to);

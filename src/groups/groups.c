@@ -211,6 +211,11 @@ struct group *groups_at(const struct groups *groups, size_t i)
 	return groups->set.items[i];
 }
 
+size_t groups_after(const struct groups *groups, const char *name)
+{
+	return group_set_after(&groups->set, name);
+}
+
 void groups_count_memberships(
 	const struct groups *groups, unsigned counts[static MEMBERSHIP_STATES])
 {

@@ -103,6 +103,10 @@ struct group *groups_find(const struct groups *groups, const char *name);
 size_t groups_count(const struct groups *groups);
 struct group *groups_at(const struct groups *groups, size_t i);
 
+/* The place of the first group whose name comes after this one: for who continues after groups may
+ * have come and gone. */
+size_t groups_after(const struct groups *groups, const char *name);
+
 /* Reports the memberships of a group, or of all, to the network again, as refresh_ask(). */
 void groups_refresh(struct groups *groups, struct refresh_request *request);
 

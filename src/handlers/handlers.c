@@ -231,3 +231,11 @@ struct handler *handlers_at(const struct handlers *handlers, size_t i)
 {
 	return handlers->set.items[i];
 }
+
+size_t handlers_after(const struct handlers *handlers, const char *name)
+{
+	const struct set *set = &handlers->set;
+	size_t i = lower_bound(name, set->items, set->count, sizeof(*set->items), compare_name);
+
+	return i < set->count && !compare_name(name, &set->items[i]) ? i + 1 : i;
+}

@@ -58,6 +58,9 @@ bool handlers_retire(struct handlers_plan *plan, uint64_t deadline_ns);
 
 struct handler *handlers_find(const struct handlers *handlers, const char *name);
 
-/* In the order of the configuration. */
+/* In the order of their names. */
 size_t handlers_count(const struct handlers *handlers);
 struct handler *handlers_at(const struct handlers *handlers, size_t i);
+
+/* The place of the first handler whose name comes after this one. */
+size_t handlers_after(const struct handlers *handlers, const char *name);

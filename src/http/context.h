@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "control/control.h"
 #include "data/loop_meter.h"
 #include "groups/groups.h"
 #include "handlers/handlers.h"
@@ -29,6 +30,9 @@ struct http_context {
 	const struct groups *groups;
 	const struct handlers *handlers;
 	struct loop_meter *meter;
+	const struct users *users;
+	struct control *const *control; /* points to NULL where there is no control socket */
+	uint64_t restarts; /* of the service, as far back as its counters go */
 	const struct http_counters *counters;
 	bool senders; /* whether the answers may have addresses of senders; may change with a reload
 		       */

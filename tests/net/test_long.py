@@ -7,11 +7,12 @@ import time
 
 import pytest
 
+from harness import exposition
 from harness.daemon import Daemon, balance
 from harness.peers import process
 from harness.programs import resident
 from harness.waiting import wait_until
-from net import FAMILIES, test_isolation
+from net import FAMILIES, test_isolation, test_metrics
 from net.test_isolation import CONFIG
 
 assert CONFIG  # of the daemon fixture
@@ -98,6 +99,54 @@ def test_a_reload_of_10000_groups_loses_nothing_of_100000_a_second(net, blast, s
         assert (group["received"], group["kernelDropped"]) == (stream.sent, 0)
         # The best of six: what else runs on the machine only adds to them.
         assert max(min(seconds) for seconds in rounds.values()) < 0.02
+
+
+def processor_seconds(pid):
+    """What all threads of a process have taken."""
+    def of(thread):
+        with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+            return int(file.read().split()[0]) / 1e9
+
+    return sum(of(thread) for thread in os.listdir(f"/proc/{pid}/task"))
+
+
+def scraped_groups():
+    return ten_thousand_groups() + f'http: {{ listen = ["127.0.0.1:{test_metrics.PORT}"]; }};\n'
+
+
+def test_a_scrape_of_10000_groups_takes_50_ms_and_the_loop_for_a_millisecond(net, say, release):
+    """In time of the processor. The best of three runs: what interrupts it for others counts, too."""
+    taken, longest = [], []
+    for _ in range(3):
+        with Daemon(net.host, scraped_groups(), binary=release) as daemon:
+            for _ in range(5):
+                before = processor_seconds(daemon.process.pid)
+                families = exposition.parse(test_metrics.fetch(daemon))
+                taken.append((processor_seconds(daemon.process.pid) - before) * 1000)
+            longest.append(test_metrics.value(families, "mcastd_loop_longest_round_seconds") * 1000)
+    series = sum(len(family.samples) for family in families.values())
+    say(f"10,000 groups: a scrape is {series:,} series and takes {min(taken):.0f} to {max(taken):.0f} ms of the processor, the longest round "
+        + ", ".join(f"{time:.2f}" for time in longest) + " ms")
+    assert series > 180_000
+    assert min(taken) < 50
+    assert min(longest) < 1
+
+
+def test_scrapes_of_10000_groups_lose_nothing_of_100000_a_second(net, blast, say, release):
+    config = scraped_groups().replace("\n}", '\n  flood: { address = "239.2.0.1"; port = 5004; interfaces = ["eth0"]; '
+                                      'receive_buffer = "16M"; };\n}', 1)
+    with Daemon(net.host, config, binary=release) as daemon:
+        def flood():
+            return daemon.call("ListGroups", groups=["flood"])["groups"][0]
+
+        with blast.stream(net.peer, "239.2.0.1", 5004, 64, rate=100_000, bulk=True) as stream:
+            for second in range(20):
+                wait_until(lambda: flood()["received"] > second * 100_000, "another second")
+                test_metrics.fetch(daemon)
+        wait_until(lambda: flood()["received"] + flood()["kernelDropped"] >= stream.sent, "the rest")
+        group = flood()
+        say(f"10,000 groups scraped each second: {group['received']:,} of {stream.sent:,} received")
+        assert (group["received"], group["kernelDropped"]) == (stream.sent, 0)
 
 
 @pytest.mark.parametrize("text, seconds", [

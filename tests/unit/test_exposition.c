@@ -79,7 +79,7 @@ static void a_label_escapes_what_would_end_it(void **state)
 	assert_sample("", "mcastd_dropped_total{name=\"\"} 7\n");
 	assert_sample("a\"b", "mcastd_dropped_total{name=\"a\\\"b\"} 7\n");
 	assert_sample("a\nb", "mcastd_dropped_total{name=\"a\\nb\"} 7\n");
-	assert_sample("a\\", "mcastd_dropped_total{name=\"a\\\\\"} 7\n");
+	assert_sample("a\\", "mcastd_dropped_total{name=\"a\\\\\\\\\"} 7\n");
 	assert_sample(
 		"\"} 1\nforged{x=\"", "mcastd_dropped_total{name=\"\\\"} 1\\nforged{x=\\\"\"} 7\n");
 }
@@ -96,14 +96,22 @@ static void a_label_that_is_not_utf8_becomes_readable(void **state)
 	assert_sample("a\xff\"\n", "mcastd_dropped_total{name=\"a\\\\xff\\\"\\\\n\"} 7\n");
 }
 
+/* Names of interfaces may be any bytes: two of them must not become one series. */
+static void a_label_that_looks_like_an_escaped_one_differs_from_it(void **state)
+{
+	(void)state;
+	assert_sample("a\xff", "mcastd_dropped_total{name=\"a\\\\xff\"} 7\n");
+	assert_sample("a\\xff", "mcastd_dropped_total{name=\"a\\\\\\\\xff\"} 7\n");
+}
+
 static void seconds_are_exact(void **state)
 {
 	static const struct metric busy = {"busy_seconds_total", METRIC_COUNTER, "Busy."};
 	AUTO_TEXT struct text text = {0};
 
 	(void)state;
-	exposition_seconds(&text, &busy, NULL, 0, 1);
-	exposition_seconds(&text, &busy, NULL, 0, 1732800000123456789);
+	exposition_decimal(&text, &busy, NULL, 0, 1);
+	exposition_decimal(&text, &busy, NULL, 0, 1732800000123456789);
 	assert_string_equal(text_string(&text),
 		"busy_seconds_total 0.000000001\nbusy_seconds_total 1732800000.123456789\n");
 }
@@ -119,6 +127,7 @@ int main(void)
 		cmocka_unit_test(a_label_escapes_what_would_end_it),
 		cmocka_unit_test(a_label_of_other_scripts_stays_as_it_is),
 		cmocka_unit_test(a_label_that_is_not_utf8_becomes_readable),
+		cmocka_unit_test(a_label_that_looks_like_an_escaped_one_differs_from_it),
 		cmocka_unit_test(seconds_are_exact),
 	};
 

@@ -15,3 +15,7 @@ int names_read(struct client *client, const json_t *array, bool is_to_receive, c
 
 /* The same of handlers that exist; without, the answer has all. */
 int names_read_handlers(struct client *client, const json_t *array, struct string_list *ret);
+
+/* Answers, and returns whether the user holds too much memory for a request that keeps names until
+ * it has ended. */
+bool names_are_too_much(struct client *client);

@@ -1,0 +1,137 @@
+/* Metrics of groups, their memberships, the interfaces that they send on, and their senders: metric
+ * by metric, and each group by group. Groups may come and go between two pieces. */
+#include <stdio.h>
+
+#include "http/metrics.h"
+#include "http/samples.h"
+
+struct family {
+	struct text *text;
+	const struct value *value;
+	bool *has_head;
+};
+
+static void put(const struct family *family, struct sample_of *of)
+{
+	samples_put(family->text, family->value, of, family->has_head);
+}
+
+static void put_group(const struct family *family, struct group *group)
+{
+	struct sample_of of = {.object = group,
+		.record = group->counters,
+		.labels = {{"group", group->config->name}},
+		.label_count = 1};
+
+	put(family, &of);
+}
+
+static void put_memberships(const struct family *family, struct group *group)
+{
+	for (size_t i = 0; i < group->memberships.count; i++) {
+		struct membership *membership = group->memberships.items[i];
+		struct sample_of of = {.object = membership,
+			.record = membership->counters,
+			.labels = {{"group", group->config->name},
+				{"interface", membership->interface}},
+			.label_count = 2};
+
+		put(family, &of);
+	}
+}
+
+static void put_ways(const struct family *family, struct group *group)
+{
+	for (size_t i = 0; i < group->outgoing.ways.count; i++) {
+		struct way *way = group->outgoing.ways.items[i];
+		struct sample_of of = {.object = way,
+			.record = way->counters,
+			.labels = {{"group", group->config->name},
+				{"interface", way->interface ? way->interface : ""}},
+			.label_count = 2};
+
+		put(family, &of);
+	}
+}
+
+static void put_senders(const struct family *family, struct group *group)
+{
+	struct known_sender sender;
+	unsigned cursor = 0;
+
+	while (known_senders_next(group->sender_watch.known, &cursor, &sender)) {
+		char address[INET6_ADDRSTRLEN], port[8];
+		struct sample_of of = {.object = &sender,
+			.record = &sender,
+			.labels = {{"group", group->config->name}, {"interface", sender.interface},
+				{"source", address_format(&sender.address, address)},
+				{"port", port}},
+			.label_count = 4};
+
+		snprintf(port, sizeof(port), "%u", sender.port);
+		put(family, &of);
+	}
+}
+
+static const struct {
+	const struct value_table *table;
+	void (*put)(const struct family *family, struct group *group);
+	bool only_with_senders;
+} tables[] = {
+	{&group_values, put_group, false},
+	{&membership_values, put_memberships, false},
+	{&way_values, put_ways, false},
+	{&sender_values, put_senders, true},
+};
+
+/* Continues one metric. Returns whether it is complete. */
+static bool put_family(const struct http_context *context, size_t table,
+	struct metrics_cursor *cursor, const struct family *family)
+{
+	size_t first = groups_after(context->groups, cursor->last), i = first;
+	size_t visits = family->value->is_slow ? METRICS_SLOW_VISITS : METRICS_VISITS;
+
+	for (; i < groups_count(context->groups); i++) {
+		struct group *group = groups_at(context->groups, i);
+
+		if (family->text->length >= METRICS_PIECE || i - first == visits)
+			break;
+		if (!group_is_hidden(group))
+			tables[table].put(family, group);
+	}
+	if (i == groups_count(context->groups))
+		return true;
+	if (i > first)
+		snprintf(cursor->last, sizeof(cursor->last), "%s",
+			groups_at(context->groups, i - 1)->config->name);
+	return false;
+}
+
+/* Finds the table and row of the metric. Returns the row, or NULL after the last one. */
+static const struct value *find(
+	const struct http_context *context, size_t family, size_t *ret_table)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		if (tables[i].only_with_senders && !context->senders)
+			continue;
+		*ret_table = i;
+		if (family < tables[i].table->count)
+			return &tables[i].table->rows[family];
+		family -= tables[i].table->count;
+	}
+	return NULL;
+}
+
+bool metrics_put_groups(
+	const struct http_context *context, struct metrics_cursor *cursor, struct text *text)
+{
+	struct family family = {.text = text, .has_head = &cursor->has_head};
+	size_t table;
+
+	while ((family.value = find(context, cursor->family, &table))) {
+		if (family.value->metric.name && !put_family(context, table, cursor, &family))
+			return false;
+		metrics_advance(cursor);
+	}
+	return true;
+}
