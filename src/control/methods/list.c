@@ -167,8 +167,13 @@ static void free_listing(struct answer *answer)
 /* Takes the names of the model. */
 static enum call_result reply(struct client *client, struct listing *model)
 {
-	struct listing *listing = calloc(1, sizeof(*listing));
+	struct listing *listing;
 
+	if (model->names.count > PIECE_ITEMS && names_are_too_much(client)) {
+		string_list_clear(&model->names);
+		return CALL_DONE;
+	}
+	listing = calloc(1, sizeof(*listing));
 	if (!listing) {
 		string_list_clear(&model->names);
 		client_close(client);
@@ -198,10 +203,6 @@ static enum call_result call_list_groups(struct client *client, const struct cal
 		names_read(client, array, false, "the answer has all", &model.names) < 0)
 		return CALL_DONE;
 	model.is_named = model.names.count;
-	if (model.names.count > PIECE_ITEMS && names_are_too_much(client)) {
-		string_list_clear(&model.names);
-		return CALL_DONE;
-	}
 	return reply(client, &model);
 }
 
