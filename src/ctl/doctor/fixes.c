@@ -50,6 +50,12 @@ void fix_refresh(const struct evidence *evidence, struct finding *finding)
 	finding_fix(finding, " refresh %s", evidence->group->name);
 }
 
+void fix_regularly(const struct evidence *evidence, struct finding *finding)
+{
+	fix_key(evidence, finding,
+		evidence->is_daemon ? "refresh = \"60s\";" : "leave and join each minute");
+}
+
 void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface)
 {
 	if (evidence->is_daemon)
