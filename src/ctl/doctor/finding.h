@@ -14,7 +14,7 @@ struct finding {
 	struct text message; /* escaped, without a full stop */
 	struct text evidence; /* for people: "TcpExt.IPReversePathFilter +20; ..." */
 	struct text members; /* the same as members of a JSON object */
-	struct text fixes; /* commands, and "# ..." what else is to be done or looked at, each on a
+	struct text fixes; /* commands, and "# ..." what else is to be done or checked, each on a
 			    * line of its own that ends in a line feed
 			    */
 };
