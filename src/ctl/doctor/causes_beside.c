@@ -54,7 +54,7 @@ void tell_same_network_twice(const struct evidence *e, struct finding *f)
 	finding_say(f, "%s and %s are on one network: each datagram comes twice",
 		e->subject->interface, e->twin);
 	finding_string(f, "also on", e->twin);
-	if (e->wire)
+	if (e->wire && e->wire->duplicates)
 		finding_number(f, "twice on the wire", e->wire->duplicates);
 	tell_counts(e, f);
 }

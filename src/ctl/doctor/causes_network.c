@@ -384,8 +384,8 @@ enum certainty is_refresh_impossible(const struct evidence *e)
 
 void tell_refresh_impossible(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "nothing comes, and the group cannot be reported again: %s",
-		e->refresh_impossible);
+	finding_say(f, "nothing comes, and the group cannot be reported again: another program has "
+		       "joined it there, too");
 	tell_counts(e, f);
 }
 

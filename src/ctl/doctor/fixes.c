@@ -68,8 +68,8 @@ void fix_by_root(const struct evidence *evidence, struct finding *finding)
 {
 	finding_begin(finding, "sudo ");
 	begin_mcastctl(evidence, finding);
-	finding_fix(
-		finding, " doctor %s%s", evidence->sends ? "--send " : "", evidence->group->name);
+	finding_begin(finding, evidence->sends ? " doctor --send" : " doctor");
+	finding_fix(finding, " %s", evidence->group->name);
 }
 
 /* ---- The interface ---- */
