@@ -121,9 +121,9 @@ static void append_dropped(struct text *out, const struct evidence *e)
 	append_datagrams(out, came ? came : e->received + e->dropped, "came in within");
 	append_time(out, e->listened_ns);
 	if (!e->received)
-		text_append_string(out, ", and this host dropped all of them");
+		text_append_string(out, "; this host dropped all");
 	else
-		text_printf(out, ", of which %" PRIu64 " were received", e->received);
+		text_printf(out, "; %" PRIu64 " were received", e->received);
 }
 
 /* The line of the verdict: what came, and what became of it. */
