@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "engines/nats/nkey.h"
 
 #define DEFAULT_PORT 4222
@@ -780,12 +781,6 @@ void nats_link_begin(struct nats_link *link)
 
 /* ---- Beginning and end ---- */
 
-static int copy(char **ret, const char *string)
-{
-	*ret = string ? strdup(string) : NULL;
-	return string && !*ret ? -ENOMEM : 0;
-}
-
 static int login_new(const struct nats_settings *settings, const char *handler, struct login **ret)
 {
 	const struct engine_settings *common = &settings->common;
@@ -796,13 +791,13 @@ static int login_new(const struct nats_settings *settings, const char *handler, 
 	atomic_init(&login->references, 1);
 	if (asprintf(&login->name, "mcastd %s %s", common->site, handler) < 0)
 		login->name = NULL;
-	if (!login->name || copy(&login->ca, common->ca) < 0 ||
-		copy(&login->certificate, common->certificate) < 0 ||
-		copy(&login->key, common->key) < 0 ||
-		copy(&login->username, common->username) < 0 ||
-		copy(&login->password_file, common->password_file) < 0 ||
-		copy(&login->credentials, settings->credentials) < 0 ||
-		copy(&login->nkey, settings->nkey) < 0) {
+	if (!login->name || string_copy(&login->ca, common->ca) < 0 ||
+		string_copy(&login->certificate, common->certificate) < 0 ||
+		string_copy(&login->key, common->key) < 0 ||
+		string_copy(&login->username, common->username) < 0 ||
+		string_copy(&login->password_file, common->password_file) < 0 ||
+		string_copy(&login->credentials, settings->credentials) < 0 ||
+		string_copy(&login->nkey, settings->nkey) < 0) {
 		login_unref(login);
 		return -ENOMEM;
 	}
