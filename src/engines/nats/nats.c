@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <nats/nats.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +19,6 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/escape.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "data/numbers.h"
@@ -30,8 +28,8 @@
 #include "engines/nats/in.h"
 #include "engines/nats/link.h"
 #include "engines/nats/trash.h"
+#include "engines/nats/trouble.h"
 #include "formats/envelope.h"
-#include "handlers/ledger.h"
 
 #define NAP_NS (500 * 1000) /* after a read, while nobody waits for what comes in */
 #define NAP_IN_NS (100 * 1000)
@@ -41,8 +39,6 @@
 			*/
 #define SHOWN_NS (10 * NS_PER_S) /* how long what is refused for good is shown */
 #define PATIENCE_NS (250 * 1000) /* how long datagrams wait for more, while they keep coming */
-#define CAUSES_MAX 16 /* that are logged once */
-#define NATS_SHOWN_MAX 1024 /* more than any error has */
 #define SILENCES_MAX 3 /* without any answer: then another connection, perhaps another server */
 
 enum { COUNTED_RESENT };
@@ -62,7 +58,6 @@ struct subjects {
 
 struct nats_handler {
 	const char *name;
-	struct ledger *ledger;
 	char *site, *pattern;
 	bool is_stored, is_ordered, has_metadata;
 	unsigned limit; /* of messages that are sent and not acknowledged */
@@ -80,11 +75,7 @@ struct nats_handler {
 	uint64_t heard_ns; /* the last answer, or when one was first waited for */
 	uint64_t nap_ns; /* until then the socket is left alone; 0: it is watched */
 	uint64_t counted_resent;
-	char refusal[NATS_WHY_MAX]; /* "": nothing is refused */
-	uint64_t refusal_until_ns; /* 0: until something is stored */
-	char shown[NATS_SHOWN_MAX]; /* the error that the ledger has, unescaped; "": none */
-	uint64_t causes[CAUSES_MAX]; /* hashes of those that were logged since all was well */
-	unsigned cause_count;
+	struct trouble trouble;
 };
 
 static unsigned nats_needs(const void *settings)
@@ -92,68 +83,10 @@ static unsigned nats_needs(const void *settings)
 	return ((const struct nats_settings *)settings)->common.metadata ? NEED_ALL : 0;
 }
 
-/* ---- What is wrong ---- */
-
-static uint64_t hash_text(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-
-	for (; *text; text++)
-		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ull;
-	return hash;
-}
-
-/* Each cause once, until all is well again: servers that are away take turns. */
-static void log_cause(struct nats_handler *handler, const char *text)
-{
-	uint64_t hash = hash_text(text);
-
-	for (unsigned i = 0; i < handler->cause_count; i++)
-		if (handler->causes[i] == hash)
-			return;
-	if (handler->cause_count == CAUSES_MAX)
-		return;
-	handler->causes[handler->cause_count++] = hash;
-	log_warning("handler %s: %s", handler->name, text);
-}
-
 static void show_error(struct nats_handler *handler, uint64_t now_ns)
 {
-	const char *error = nats_link_error(handler->link);
-	AUTO_TEXT struct text text = {0};
-	bool is_cause;
-
-	if (handler->refusal_until_ns && now_ns >= handler->refusal_until_ns)
-		handler->refusal[0] = '\0';
-	if (!error && handler->refusal[0])
-		error = handler->refusal;
-	if (!error && handler->in)
-		error = nats_in_error(handler->in);
-	if (!strcmp(error ? error : "", handler->shown))
-		return;
-	snprintf(handler->shown, sizeof(handler->shown), "%s", error ? error : "");
-	is_cause = error && strcmp(error, "connecting") != 0;
-	/* Some of it is the server's own text. */
-	if (is_cause) {
-		text_append_escaped(&text, error, strlen(error));
-		error = text_string(&text);
-		log_cause(handler, error);
-	}
-	ledger_set_error(handler->ledger, handler, error);
-}
-
-/* until_ns 0: until something is stored. */
-static void set_refusal(struct nats_handler *handler, uint64_t until_ns, const char *format, ...)
-	PRINTF_LIKE(3, 4);
-
-static void set_refusal(struct nats_handler *handler, uint64_t until_ns, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(handler->refusal, sizeof(handler->refusal), format, arguments);
-	va_end(arguments);
-	handler->refusal_until_ns = until_ns;
+	trouble_show(&handler->trouble, nats_link_error(handler->link),
+		handler->in ? nats_in_error(handler->in) : NULL, now_ns);
 }
 
 /* ---- Subjects ---- */
@@ -288,8 +221,7 @@ static void confirm(
 		return;
 	free_message(handler, slot);
 	outcome->delivered++;
-	if (!handler->refusal_until_ns)
-		handler->refusal[0] = '\0';
+	trouble_stored(&handler->trouble);
 }
 
 /* ---- Answers ---- */
@@ -317,7 +249,7 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 	code = nats_api_error(json, size, text);
 	subject = natsMsg_GetSubject(slot->object);
 	if (code == NATS_ERROR_TOO_LARGE) {
-		set_refusal(handler, now_ns + SHOWN_NS,
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
 			"%s: the stream takes no datagram of %" PRIu32 " bytes: raise its maximum "
 			"message size",
 			subject, slot->payload);
@@ -327,7 +259,8 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 	if (code == NATS_ERROR_LAST_ID)
 		forget_expectation(handler, number);
 	else
-		set_refusal(handler, 0, "%s: the server does not store it now: %s", subject, text);
+		trouble_refuse(&handler->trouble, 0, "%s: the server does not store it now: %s",
+			subject, text);
 	window_refuse(&handler->window, number, now_ns);
 }
 
@@ -341,7 +274,7 @@ static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
 		return;
 	subject = natsMsg_GetSubject(slot->object);
 	site = strrchr(subject, '.');
-	set_refusal(handler, 0,
+	trouble_refuse(&handler->trouble, 0,
 		"no stream takes %s, or it has no leader at present: if there is none, make one "
 		"with \"nats stream add mcast --subjects '%.*s.*'\"",
 		subject, site ? (int)(site - subject) : 0, subject);
@@ -407,7 +340,8 @@ static void take_objections(struct nats_handler *handler, uint64_t now_ns, struc
 		const char *name = strchr(text, '"');
 		size_t length = name ? strcspn(name + 1, "\"") : 0;
 
-		set_refusal(handler, now_ns + SHOWN_NS, "the server does not permit it: %s", text);
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
+			"the server does not permit it: %s", text);
 		if (!name || (handler->in && nats_in_object(handler->in, text, now_ns)))
 			continue;
 		for (size_t i = 0; i < handler->subjects.count; i++) {
@@ -447,17 +381,17 @@ static bool send_one(
 		window_sent(&handler->window, number, now_ns);
 		return true;
 	case NATS_MAX_PAYLOAD:
-		set_refusal(handler, now_ns + SHOWN_NS,
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
 			"the server takes no datagram of %" PRIu32 " bytes with its headers: raise "
 			"its max_payload, which is %" PRId64,
 			slot->payload, natsConnection_GetMaxPayload(connection));
 		break;
 	case NATS_NO_SERVER_SUPPORT:
-		set_refusal(handler, now_ns + SHOWN_NS,
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
 			"the server knows no headers: use 2.2 or later");
 		break;
 	case NATS_INVALID_SUBJECT:
-		set_refusal(handler, now_ns + SHOWN_NS, "%s cannot be a subject",
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS, "%s cannot be a subject",
 			natsMsg_GetSubject(slot->object));
 		break;
 	default:
@@ -505,7 +439,7 @@ static void connected(struct nats_handler *handler, uint64_t now_ns)
 		natsSubscription_SetPendingLimits(handler->answers, -1, -1);
 	handler->heard_ns = now_ns;
 	if (!nats_link_is_unsteady(handler->link)) {
-		handler->cause_count = 0;
+		trouble_connected(&handler->trouble);
 		log_info("handler %s: connected to %s", handler->name,
 			nats_link_server(handler->link));
 	}
@@ -624,8 +558,7 @@ static uint64_t nats_deadline(const void *object)
 
 	deadline = earlier_ns(deadline, window_deadline(&handler->window));
 	deadline = earlier_ns(deadline, silence_deadline(handler));
-	if (handler->refusal[0])
-		deadline = earlier_ns(deadline, handler->refusal_until_ns);
+	deadline = earlier_ns(deadline, trouble_deadline(&handler->trouble));
 	return handler->in ? earlier_ns(deadline, nats_in_deadline(handler->in)) : deadline;
 }
 
@@ -759,7 +692,8 @@ static int nats_open(const void *object, const struct handler_context *context,
 	if (!handler)
 		return -ENOMEM;
 	handler->name = context->name;
-	handler->ledger = context->ledger;
+	handler->trouble = (struct trouble){
+		.name = context->name, .ledger = context->ledger, .object = handler};
 	handler->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
 	handler->is_ordered = settings->ordered;
 	handler->has_metadata = settings->common.metadata;
