@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,6 +26,7 @@
 #include "engines/nats/api.h"
 #include "engines/nats/in.h"
 #include "engines/nats/link.h"
+#include "engines/nats/subjects.h"
 #include "engines/nats/trash.h"
 #include "engines/nats/trouble.h"
 #include "formats/envelope.h"
@@ -45,17 +45,6 @@ enum { COUNTED_RESENT };
 
 static const char *const nats_counters[] = {"resent", NULL};
 
-/* A group, and where its datagrams go. */
-struct subject {
-	char *group, *name;
-	uint64_t refused_until_ns; /* 0: it is permitted, as far as is known */
-};
-
-struct subjects {
-	struct subject *items; /* by group */
-	size_t count;
-};
-
 struct nats_handler {
 	const char *name;
 	char *site, *pattern;
@@ -66,7 +55,6 @@ struct nats_handler {
 	struct window window; /* slot->object is the message */
 	struct numbers *numbers;
 	struct subjects subjects;
-	size_t last_subject;
 	char inbox[96];
 	char answers_prefix[96 + 8]; /* of an acknowledgement's subject, before its number */
 	natsSubscription *answers; /* NULL: there is no connection */
@@ -87,51 +75,6 @@ static void show_error(struct nats_handler *handler, uint64_t now_ns)
 {
 	trouble_show(&handler->trouble, nats_link_error(handler->link),
 		handler->in ? nats_in_error(handler->in) : NULL, now_ns);
-}
-
-/* ---- Subjects ---- */
-
-static int compare_subject(const void *key, const void *item)
-{
-	return strcmp(key, ((const struct subject *)item)->group);
-}
-
-static int add_subject(struct nats_handler *handler, const char *group, size_t at)
-{
-	char address[ENGINE_ADDRESS_MAX];
-	struct subject subject = {0};
-	int r = engine_address(address, sizeof(address), handler->pattern, group);
-
-	if (r < 0)
-		return r;
-	subject.group = strdup(group);
-	if (asprintf(&subject.name, "%s.%s", address, handler->site) < 0)
-		subject.name = NULL;
-	r = subject.group && subject.name ? array_add(&handler->subjects, subject) : -ENOMEM;
-	if (r < 0) {
-		free(subject.group), free(subject.name);
-		return r;
-	}
-	memmove(handler->subjects.items + at + 1, handler->subjects.items + at,
-		(handler->subjects.count - 1 - at) * sizeof(subject));
-	handler->subjects.items[at] = subject;
-	return 0;
-}
-
-/* The subject of a group, or NULL without memory. */
-static struct subject *find_subject(struct nats_handler *handler, const char *group)
-{
-	struct subjects *all = &handler->subjects;
-	size_t at = handler->last_subject;
-
-	if (at < all->count && !strcmp(all->items[at].group, group))
-		return &all->items[at];
-	at = lower_bound(group, all->items, all->count, sizeof(*all->items), compare_subject);
-	if ((at == all->count || compare_subject(group, &all->items[at])) &&
-		add_subject(handler, group, at) < 0)
-		return NULL;
-	handler->last_subject = at;
-	return &all->items[at];
 }
 
 /* ---- Messages ---- */
@@ -513,7 +456,8 @@ static void nats_serve(void *object, struct outcome *outcome)
 static void nats_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct nats_handler *handler = object;
-	struct subject *subject = find_subject(handler, batch->origin->group);
+	struct subject *subject = subjects_find(
+		&handler->subjects, handler->pattern, handler->site, batch->origin->group);
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	unsigned lost = batch->lost;
 
@@ -645,11 +589,7 @@ static void nats_close(void *object)
 	nats_link_free(handler->link);
 	window_clear(&handler->window);
 	numbers_free(handler->numbers);
-	for (size_t i = 0; i < handler->subjects.count; i++) {
-		free(handler->subjects.items[i].group);
-		free(handler->subjects.items[i].name);
-	}
-	free(handler->subjects.items);
+	subjects_clear(&handler->subjects);
 	free(handler->site), free(handler->pattern);
 	free(handler);
 }
