@@ -5,22 +5,14 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "handlers/ledger.h"
 
-static uint64_t hash_text(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-
-	for (; *text; text++)
-		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ull;
-	return hash;
-}
-
 static void log_cause(struct trouble *trouble, const char *text)
 {
-	uint64_t hash = hash_text(text);
+	uint64_t hash = hash_bytes(HASH_BEGIN, text, strlen(text));
 
 	for (unsigned i = 0; i < trouble->cause_count; i++)
 		if (trouble->causes[i] == hash)
