@@ -26,6 +26,7 @@
 #include "engines/nats/api.h"
 #include "engines/nats/in.h"
 #include "engines/nats/link.h"
+#include "engines/nats/order.h"
 #include "engines/nats/subjects.h"
 #include "engines/nats/trash.h"
 #include "engines/nats/trouble.h"
@@ -48,7 +49,7 @@ static const char *const nats_counters[] = {"resent", NULL};
 struct nats_handler {
 	const char *name;
 	char *site, *pattern;
-	bool is_stored, is_ordered, has_metadata;
+	bool is_stored, has_metadata;
 	unsigned limit; /* of messages that are sent and not acknowledged */
 	struct nats_link *link;
 	struct nats_in *in; /* NULL: it imports nothing */
@@ -59,7 +60,7 @@ struct nats_handler {
 	char answers_prefix[96 + 8]; /* of an acknowledgement's subject, before its number */
 	natsSubscription *answers; /* NULL: there is no connection */
 	struct trash trash;
-	char last_id[ENVELOPE_ID_MAX]; /* of the message that was added last; "": none was */
+	struct order order;
 	uint64_t heard_ns; /* the last answer, or when one was first waited for */
 	uint64_t nap_ns; /* until then the socket is left alone; 0: it is watched */
 	uint64_t counted_resent;
@@ -78,8 +79,6 @@ static void show_error(struct nats_handler *handler, uint64_t now_ns)
 }
 
 /* ---- Messages ---- */
-
-#define EXPECTED_ID "Nats-Expected-Last-Msg-Id"
 
 /* The message of a datagram, as the slot of this number will have it; NULL without memory. */
 static natsMsg *make_message(struct nats_handler *handler, const struct subject *subject,
@@ -102,13 +101,12 @@ static natsMsg *make_message(struct nats_handler *handler, const struct subject 
 		envelope_write_from(from, batch->origin, datagram);
 		status = natsMsgHeader_Set(message, ENVELOPE_FROM, from);
 	}
-	if (status == NATS_OK && handler->is_ordered && handler->last_id[0])
-		status = natsMsgHeader_Set(message, EXPECTED_ID, handler->last_id);
+	status = status ? status : order_expect(&handler->order, message);
 	if (status != NATS_OK) {
 		natsMsg_Destroy(message);
 		return NULL;
 	}
-	memcpy(handler->last_id, id, sizeof(id));
+	order_added(&handler->order, id);
 	return message;
 }
 
@@ -118,29 +116,6 @@ static void free_message(struct nats_handler *handler, struct window_slot *slot)
 	slot->object = NULL;
 }
 
-/* The next one expects what this one did: this one will never be stored. */
-static void skip_expectation(struct nats_handler *handler, uint64_t number)
-{
-	const char *expected = NULL;
-	struct window_slot *slot = window_slot(&handler->window, number), *next = NULL;
-
-	if (!handler->is_ordered)
-		return;
-	if (natsMsgHeader_Get(slot->object, EXPECTED_ID, &expected) != NATS_OK)
-		expected = NULL;
-	while (!next && ++number < handler->window.head) {
-		next = window_slot(&handler->window, number);
-		next = next && next->is_open ? next : NULL;
-	}
-	if (!next)
-		snprintf(
-			handler->last_id, sizeof(handler->last_id), "%s", expected ? expected : "");
-	else if (expected)
-		natsMsgHeader_Set(next->object, EXPECTED_ID, expected);
-	else
-		natsMsgHeader_Delete(next->object, EXPECTED_ID);
-}
-
 /* It will never be stored. */
 static void refuse_for_good(struct nats_handler *handler, uint64_t number, struct outcome *outcome)
 {
@@ -148,7 +123,7 @@ static void refuse_for_good(struct nats_handler *handler, uint64_t number, struc
 
 	if (!slot || !slot->is_open)
 		return;
-	skip_expectation(handler, number);
+	order_skip(&handler->order, &handler->window, number);
 	free_message(handler, slot);
 	if (window_release(&handler->window, number))
 		outcome->dropped[DROP_REFUSED]++;
@@ -168,16 +143,6 @@ static void confirm(
 }
 
 /* ---- Answers ---- */
-
-/* The oldest one needs no expectation: what was before it is stored. A server that was restarted
- * may not know any more which one that was. */
-static void forget_expectation(struct nats_handler *handler, uint64_t number)
-{
-	struct window_slot *slot = window_slot(&handler->window, number);
-
-	if (slot && slot->is_open && number == handler->window.low)
-		natsMsgHeader_Delete(slot->object, EXPECTED_ID);
-}
 
 static void take_refusal(struct nats_handler *handler, uint64_t number, const char *json,
 	size_t size, uint64_t now_ns, struct outcome *outcome)
@@ -200,7 +165,7 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 		return;
 	}
 	if (code == NATS_ERROR_LAST_ID)
-		forget_expectation(handler, number);
+		order_forget(&handler->window, number);
 	else
 		trouble_refuse(&handler->trouble, 0, "%s: the server does not store it now: %s",
 			subject, text);
@@ -635,7 +600,7 @@ static int nats_open(const void *object, const struct handler_context *context,
 	handler->trouble = (struct trouble){
 		.name = context->name, .ledger = context->ledger, .object = handler};
 	handler->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
-	handler->is_ordered = settings->ordered;
+	handler->order.is_kept = settings->ordered;
 	handler->has_metadata = settings->common.metadata;
 	handler->limit = (unsigned)settings->common.window;
 	r = set_up(handler, settings, context->intake, why);
