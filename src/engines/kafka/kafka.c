@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "data/numbers.h"
 #include "data/window.h"
@@ -549,16 +550,8 @@ static void kafka_deliver(void *object, const struct batch *batch, struct outcom
 
 static void serve_until(struct kafka_handler *kafka, uint64_t until_ns, struct outcome *outcome)
 {
-	struct pollfd wake = {.fd = kafka->wake, .events = POLLIN};
-
-	while (kafka->window.open) {
-		uint64_t now = clock_ns(CLOCK_MONOTONIC);
-		uint64_t due = earlier_ns(until_ns, kafka_deadline(kafka));
-		struct timespec left = ns_timespec(due > now ? due - now : 0);
-
-		if (now >= until_ns)
-			return;
-		ppoll(&wake, 1, &left, NULL);
+	while (kafka->window.open && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+		wait_until_ready(kafka->wake, POLLIN, earlier_ns(until_ns, kafka_deadline(kafka)));
 		kafka_serve(kafka, outcome);
 	}
 }

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "data/numbers.h"
@@ -512,21 +513,13 @@ static bool is_settled(struct nats_handler *handler)
 static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	struct nats_handler *handler = object;
-	struct pollfd poller = {.fd = nats_link_descriptor(handler->link), .events = POLLIN};
 	unsigned open, sent = 0;
 
 	if (handler->in)
 		nats_in_stop(handler->in);
-	for (;;) {
-		uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline;
-		struct timespec left;
-
-		if (is_settled(handler) || now >= until_ns)
-			break;
-		deadline = earlier_ns(nats_deadline(handler), until_ns);
-		left = ns_timespec(deadline > now ? deadline - now : 0);
-		poller.fd = nats_descriptor(handler);
-		ppoll(&poller, 1, &left, NULL);
+	while (!is_settled(handler) && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+		wait_until_ready(nats_descriptor(handler), POLLIN,
+			earlier_ns(nats_deadline(handler), until_ns));
 		nats_serve(handler, outcome);
 	}
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
