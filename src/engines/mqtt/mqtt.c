@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -27,6 +26,7 @@
 #include "engines/keys.h"
 #include "engines/mqtt/connection.h"
 #include "engines/mqtt/in.h"
+#include "engines/mqtt/topics.h"
 #include "handlers/ledger.h"
 
 #define PUBLISH_AGAIN_NS (10 * NS_PER_S) /* to a topic that the broker does not allow */
@@ -37,14 +37,6 @@ enum { COUNTED_RESENT, COUNTED_UNHEARD };
 
 static const char *const mqtt_counters[] = {
 	[COUNTED_RESENT] = "resent", [COUNTED_UNHEARD] = "noSubscriber", NULL};
-
-/* Of a group that goes out. */
-struct topic {
-	bool is_refused; /* was told already */
-	uint64_t again_ns; /* when the next one may be published; 0: any time */
-	char *name;
-	char group[]; /* its name */
-};
 
 struct mqtt_handler {
 	const char *name;
@@ -58,8 +50,7 @@ struct mqtt_handler {
 	int *ids; /* of the library's messages, by the number of the slot; 0: it has none */
 	unsigned inflight; /* that the library has */
 	struct numbers *numbers;
-	struct topic **topics; /* by the names of the groups */
-	size_t topic_count;
+	struct topics topics;
 	char refusal[2 * WHY_MAX]; /* of the topic, shown while it is; "": none is */
 	const struct topic *refused;
 	struct log_limit refused_limit;
@@ -274,49 +265,6 @@ static bool is_silent(const struct mqtt_handler *mqtt)
 
 /* ---- Out: taking datagrams ---- */
 
-static int compare_topics(const void *group, const void *item)
-{
-	return strcmp(group, (*(struct topic *const *)item)->group);
-}
-
-static struct topic *topic_new(const struct mqtt_handler *mqtt, const char *group)
-{
-	struct topic *topic = calloc(1, sizeof(*topic) + strlen(group) + 1);
-	char base[ENGINE_ADDRESS_MAX];
-
-	if (!topic)
-		return NULL;
-	strcpy(topic->group, group);
-	if (engine_address(base, sizeof(base), mqtt->settings.topic, group) < 0 ||
-		asprintf(&topic->name, "%s/%s", base, mqtt->settings.common.site) < 0) {
-		free(topic);
-		return NULL;
-	}
-	return topic;
-}
-
-/* The topic of a group. They stay: groups do, too. Returns NULL without memory. */
-static struct topic *find_topic(struct mqtt_handler *mqtt, const char *group)
-{
-	size_t at = lower_bound(
-		group, mqtt->topics, mqtt->topic_count, sizeof(*mqtt->topics), compare_topics);
-	struct topic **all, *topic;
-
-	if (at < mqtt->topic_count && !strcmp(mqtt->topics[at]->group, group))
-		return mqtt->topics[at];
-	all = reallocarray(mqtt->topics, mqtt->topic_count + 1, sizeof(*all));
-	if (!all)
-		return NULL;
-	mqtt->topics = all;
-	topic = topic_new(mqtt, group);
-	if (!topic)
-		return NULL;
-	memmove(&all[at + 1], &all[at], (mqtt->topic_count - at) * sizeof(*all));
-	all[at] = topic;
-	mqtt->topic_count++;
-	return topic;
-}
-
 /* Gives a datagram its number and its place. Returns 0 or -ENOMEM, or the error of numbers. */
 static int add(struct mqtt_handler *mqtt, struct topic *topic, const struct origin *origin,
 	const struct datagram *datagram, unsigned lost)
@@ -359,7 +307,8 @@ static void serve(struct mqtt_handler *mqtt, struct outcome *outcome);
 static void mqtt_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct mqtt_handler *mqtt = object;
-	struct topic *topic = find_topic(mqtt, batch->origin->group);
+	struct topic *topic = topics_find(&mqtt->topics, mqtt->settings.topic,
+		mqtt->settings.common.site, batch->origin->group);
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		int r = !topic ? -ENOMEM
@@ -489,11 +438,7 @@ static void mqtt_close(void *object)
 		return;
 	connection_free(mqtt->connection);
 	mqtt_in_free(mqtt->in);
-	for (size_t i = 0; i < mqtt->topic_count; i++) {
-		free(mqtt->topics[i]->name);
-		free(mqtt->topics[i]);
-	}
-	free(mqtt->topics);
+	topics_clear(&mqtt->topics);
 	numbers_free(mqtt->numbers);
 	window_clear(&mqtt->window);
 	free(mqtt->ids);
