@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engines/mqtt/cause.h"
 #include "engines/mqtt/lookup.h"
 #include "engines/mqtt/tls.h"
 #include "handlers/ledger.h"
@@ -167,104 +168,26 @@ static void on_log(struct mosquitto *client, void *object, int level, const char
 
 /* ---- Telling why ---- */
 
-static const char *refusal(const struct connection *connection)
-{
-	switch (connection->refused) {
-	case CONNACK_REFUSED_PROTOCOL_VERSION:
-	case MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION:
-		return "the broker does not speak this version of MQTT (version)";
-	case CONNACK_REFUSED_IDENTIFIER_REJECTED:
-	case MQTT_RC_CLIENTID_NOT_VALID:
-		return "the broker does not accept this client identifier (client_id)";
-	case CONNACK_REFUSED_BAD_USERNAME_PASSWORD:
-	case MQTT_RC_BAD_USERNAME_OR_PASSWORD:
-	case CONNACK_REFUSED_NOT_AUTHORIZED:
-	case MQTT_RC_NOT_AUTHORIZED:
-		return connection->settings->common.username
-			       ? "not authorised: the broker does not accept this user name and "
-				 "password (username, password_file)"
-			       : "not authorised: the broker wants a user name and a password "
-				 "(username, password_file), or a client certificate (certificate, "
-				 "key)";
-	case CONNACK_REFUSED_SERVER_UNAVAILABLE:
-		return "the broker is not available";
-	default:
-		return mosquitto_reason_string(connection->refused);
-	}
-}
-
-/* What OpenSSL says, in words of who configures it. */
-static void explain_tls(const char *said, char ret[static WHY_MAX])
-{
-	if (strstr(said, "alert certificate required") || strstr(said, "alert handshake failure"))
-		because(ret, 0, "the broker wants a client certificate (certificate, key): TLS: %s",
-			said);
-	else if (strstr(said, "alert") && (strstr(said, "certificate") || strstr(said, " ca")))
-		because(ret, 0, "the broker does not accept our certificate (certificate): TLS: %s",
-			said);
-	else if (strstr(said, "version number") || strstr(said, "unexpected eof"))
-		because(ret, 0, "no TLS is spoken at this port: TLS: %s", said);
-	else
-		because(ret, 0, "TLS: %s", said);
-}
-
-/* A connection that the broker has closed may end in several ways. */
-static bool is_closed(const struct connection *connection, int code)
-{
-	int error = code == MOSQ_ERR_ERRNO ? connection->errno_then : 0;
-
-	return code == MOSQ_ERR_CONN_LOST || error == ECONNRESET || error == EPIPE;
-}
-
-static void explain_code(const struct connection *connection, int code, char ret[static WHY_MAX])
+static struct cause cause_of(const struct connection *connection, int code)
 {
 	bool was_up = connection->state == STATE_UP;
 
-	if (code == MQTT_RC_SESSION_TAKEN_OVER)
-		because(ret, 0, "another client has the same client_id, and has taken over");
-	else if (code >= 0x80)
-		because(ret, 0, "the broker says: %s", mosquitto_reason_string(code));
-	else if (is_closed(connection, code) && !was_up && !connection->tls)
-		because(ret, 0,
-			"the broker closed the connection without an answer: is it an MQTT broker, "
-			"without TLS?");
-	else if (was_up && connection->short_lived >= SHORT_LIVED_MANY)
-		because(ret, 0,
-			"the broker closes it again and again: does another client have the same "
-			"client_id?");
-	else if (is_closed(connection, code) || !code)
-		because(ret, 0, "the broker closed the connection");
-	else if (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET ||
-		 (code == MOSQ_ERR_ERRNO && !connection->errno_then))
-		because(ret, 0, "what the broker sent breaks the protocol of MQTT");
-	else if (code == MOSQ_ERR_KEEPALIVE)
-		because(ret, 0, "no answer to a ping");
-	else if (code == MOSQ_ERR_ERRNO && connection->errno_then == EPROTO && connection->tls)
-		/* The library's word for any end of TLS that it was not told the reason of. */
-		because(ret, 0,
-			"the broker broke off TLS without a reason: does it accept our certificate "
-			"(certificate)?");
-	else if (code == MOSQ_ERR_TLS) /* newer libraries do not say more */
-		because(ret, 0, "the TLS handshake failed: perhaps no TLS is spoken at this port");
-	else if (code == MOSQ_ERR_ERRNO)
-		because(ret, 0, "%s", strerror(connection->errno_then));
-	else
-		because(ret, 0, "%s", mosquitto_strerror(code));
+	return (struct cause){.code = code,
+		.error = connection->errno_then,
+		.refused = connection->refused,
+		.certificate = connection->tls ? tls_error(connection->tls) : NULL,
+		.said = connection->said,
+		.has_username = connection->settings->common.username,
+		.has_tls = connection->tls,
+		.was_up = was_up,
+		.was_short = was_up && connection->short_lived >= SHORT_LIVED_MANY};
 }
 
-/* The first cause that is known, from the most to the least exact. */
 static void explain(const struct connection *connection, int code, char ret[static WHY_MAX])
 {
-	const char *bad = connection->tls ? tls_error(connection->tls) : NULL;
+	struct cause cause = cause_of(connection, code);
 
-	if (connection->refused)
-		because(ret, 0, "%s", refusal(connection));
-	else if (bad)
-		because(ret, 0, "%s", bad);
-	else if (*connection->said && connection->tls)
-		explain_tls(connection->said, ret);
-	else
-		explain_code(connection, code, ret);
+	cause_explain(&cause, ret);
 }
 
 static void tell(struct connection *connection, const char *why)
@@ -611,6 +534,7 @@ static void finish_tcp(struct connection *connection)
 {
 	socklen_t size = sizeof(int);
 	char why[WHY_MAX];
+	struct cause cause;
 	int error = 0;
 
 	if (getsockopt(mosquitto_socket(connection->client), SOL_SOCKET, SO_ERROR, &error, &size) <
@@ -618,7 +542,8 @@ static void finish_tcp(struct connection *connection)
 		error = errno;
 	if (error) {
 		connection->errno_then = error;
-		explain_code(connection, MOSQ_ERR_ERRNO, why);
+		cause = cause_of(connection, MOSQ_ERR_ERRNO);
+		cause_explain_code(&cause, why);
 		fail_address(connection, why);
 		return;
 	}
