@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engines/mqtt/cause.h"
+#include "engines/mqtt/goodbye.h"
 #include "engines/mqtt/lookup.h"
 #include "engines/mqtt/tls.h"
 #include "handlers/ledger.h"
@@ -30,7 +30,6 @@
 #define MESSAGES_MAX 4096 /* in one of them */
 #define UNREAD_MAX 16384 /* messages whose answers the broker does not read */
 #define PACKET_MAX (256 * 1024) /* larger than any datagram: the broker need not send it */
-#define GOODBYE_NS (2 * NS_PER_S) /* for the broker to read the end and close */
 #define PORT_PLAIN 1883
 #define PORT_TLS 8883
 #define SAID_MAX 128
@@ -893,58 +892,13 @@ void connection_start(struct connection *connection)
 	watch(connection);
 }
 
-/* Reads to the end without looking: closing a socket with something unread would reset the
- * connection, and with it what the broker has not read yet. */
-static void drain(int fd, uint64_t until_ns)
-{
-	char buffer[16384];
-
-	shutdown(fd, SHUT_WR);
-	for (;;) {
-		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-		uint64_t now = clock_ns(CLOCK_MONOTONIC);
-		struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
-
-		ssize_t n;
-
-		if (ppoll(&poll_fd, 1, &left, NULL) <= 0)
-			return;
-		n = read(fd, buffer, sizeof(buffer));
-		/* A broker may go on writing for ever. */
-		if (!n || (n < 0 && errno != EAGAIN && errno != EINTR) || now >= until_ns)
-			return;
-	}
-}
-
-static void wait_writable(struct connection *connection, uint64_t until_ns)
-{
-	struct pollfd poll_fd = {.fd = mosquitto_socket(connection->client), .events = POLLOUT};
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
-
-	ppoll(&poll_fd, 1, &left, NULL);
-}
-
 void connection_stop(struct connection *connection, uint64_t until_ns)
 {
-	AUTO_CLOSE int fd = -1;
-
 	end_lookup(connection);
 	unwatch(connection);
-	if (connection->state == STATE_UP) {
-		/* The library closes its socket as soon as it has written the last message. */
-		fd = dup(mosquitto_socket(connection->client));
-		mosquitto_disconnect_v5(connection->client, 0, NULL);
-		while (mosquitto_socket(connection->client) >= 0 &&
-			clock_ns(CLOCK_MONOTONIC) < until_ns) {
-			wait_writable(connection, until_ns);
-			if (mosquitto_loop_write(connection->client, 1))
-				break;
-		}
-	}
+	if (connection->state == STATE_UP)
+		goodbye(connection->client, until_ns);
 	connection->state = STATE_STOPPED;
 	connection->due_ns = 0;
 	connection->must_read = false;
-	if (fd >= 0)
-		drain(fd, earlier_ns(until_ns, clock_ns(CLOCK_MONOTONIC) + GOODBYE_NS));
 }
