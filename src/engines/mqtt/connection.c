@@ -673,52 +673,15 @@ void connection_gather(struct connection *connection, bool gathers)
 
 /* ---- Publishing and subscribing ---- */
 
-/* Whether the broker accepts it, with what MQTT adds to it. */
-static bool is_too_large(const struct connection *connection, const struct publication *publication)
-{
-	size_t size = publication->size + strlen(publication->topic) + 64 +
-		      (publication->id ? strlen(publication->id) + strlen(ENVELOPE_ID) : 0) +
-		      (publication->from ? strlen(publication->from) + strlen(ENVELOPE_FROM) : 0);
-
-	return connection->packet_max && size > connection->packet_max;
-}
-
-static int add_property(mosquitto_property **properties, const char *name, const char *value)
-{
-	if (!value)
-		return 0;
-	return mosquitto_property_add_string_pair(properties, MQTT_PROP_USER_PROPERTY, name, value);
-}
-
 int connection_publish(
 	struct connection *connection, const struct publication *publication, int *ret_id)
 {
-	mosquitto_property *properties = NULL;
-	int code;
+	int r = publication_send(publication, connection->client, (int)connection->settings->qos,
+		connection->packet_max, ret_id);
 
-	if (is_too_large(connection, publication))
-		return -EMSGSIZE;
-	code = add_property(&properties, ENVELOPE_ID, publication->id);
-	if (!code)
-		code = add_property(&properties, ENVELOPE_FROM, publication->from);
-	if (!code)
-		code = mosquitto_publish_v5(connection->client, ret_id, publication->topic,
-			(int)publication->size, publication->payload,
-			(int)connection->settings->qos, false, properties);
-	mosquitto_property_free_all(&properties);
-	switch (code) {
-	case MOSQ_ERR_SUCCESS:
-		return 0;
-	case MOSQ_ERR_NOMEM:
-		return -ENOMEM;
-	case MOSQ_ERR_NO_CONN:
-	case MOSQ_ERR_CONN_LOST:
-	case MOSQ_ERR_ERRNO:
+	if (r == -EIO)
 		connection->must_read = true; /* that finds out */
-		return -EIO;
-	default:
-		return -EMSGSIZE;
-	}
+	return r;
 }
 
 /* In MQTT 5: neither what this connection has published itself, nor what was retained. */

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "engines/keys.h"
+#include "engines/mqtt/publication.h"
 
 struct connection;
 struct ledger;
@@ -74,13 +75,6 @@ void connection_read(struct connection *connection, bool reads);
  * segments. Its end must come after publishing: it has the descriptor tell when the socket takes
  * more. */
 void connection_gather(struct connection *connection, bool gathers);
-
-struct publication {
-	const char *topic;
-	const void *payload;
-	uint32_t size;
-	const char *id, *from; /* user properties; NULL: not sent */
-};
 
 /* Returns 0 or -EIO when the library has it, which is what *ret_id stands for; with -EIO the
  * connection is being lost. Or -EMSGSIZE, larger than the broker accepts, or -ENOMEM. */
