@@ -14,25 +14,21 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engines/mqtt/cause.h"
+#include "engines/mqtt/client.h"
 #include "engines/mqtt/goodbye.h"
 #include "engines/mqtt/lookup.h"
 #include "engines/mqtt/tls.h"
 #include "handlers/ledger.h"
 
-#define KEEPALIVE_S 15
 #define ATTEMPT_NS (10 * NS_PER_S) /* each of: looking up, TCP, TLS and the broker's answer */
 #define PAUSE_MIN_NS (100 * NS_PER_MS)
 #define PAUSE_MAX_NS (5 * NS_PER_S)
 #define STABLE_NS (10 * NS_PER_S) /* a connection that lasted this long resets the pause */
-#define SESSION_S 86400 /* how long the broker keeps what comes for us while we are away */
 #define SHORT_LIVED_MANY 3
 #define READS_MAX 64 /* calls of the library's reader in one serve() */
-#define MESSAGES_MAX 4096 /* in one of them */
 #define UNREAD_MAX 16384 /* messages whose answers the broker does not read */
-#define PACKET_MAX (256 * 1024) /* larger than any datagram: the broker need not send it */
 #define PORT_PLAIN 1883
 #define PORT_TLS 8883
-#define SAID_MAX 128
 
 enum state { STATE_STOPPED, STATE_PAUSE, STATE_LOOKUP, STATE_TCP, STATE_HANDSHAKE, STATE_UP };
 
@@ -51,8 +47,7 @@ struct connection {
 	struct ledger *ledger;
 	const struct connection_events *events;
 	void *object;
-	struct mosquitto *client;
-	struct tls *tls; /* NULL: without */
+	struct client client;
 	int epoll;
 	enum state state;
 	uint64_t due_ns; /* the end of this state, or in STATE_UP the next look at the ping */
@@ -63,106 +58,16 @@ struct connection {
 	struct lookup *lookup;
 	int watched; /* the socket in epoll, or -1 */
 	uint32_t watched_for;
-	bool reads, must_read;
+	bool must_read;
 	bool is_gathering;
-	unsigned messages; /* in this call of the library's reader */
-	unsigned unread; /* messages that came while the socket took nothing */
 	bool forgets; /* connection_forget() */
 	unsigned short_lived; /* connections that were lost at once, in a row */
 	struct log_limit limit; /* of those */
-	/* What callbacks of the library have seen. */
-	bool is_accepted, is_lost;
-	int lost; /* its code, or reason of MQTT 5 */
-	int refused; /* the reason of a CONNACK */
-	int errno_then;
-	char said[SAID_MAX]; /* the library's last error while connecting */
-	uint16_t receive_max;
-	uint16_t keepalive_s; /* 0: the broker wants no pings */
-	uint32_t packet_max; /* 0: any */
-	uint8_t qos_max;
 };
 
 static struct server *server(const struct connection *connection)
 {
 	return &connection->servers[connection->at];
-}
-
-/* ---- What the library calls ---- */
-
-static void on_connect(struct mosquitto *client, void *object, int reason, int flags,
-	const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)flags;
-	connection->refused = reason;
-	connection->is_accepted = !reason;
-	connection->receive_max = UINT16_MAX;
-	connection->packet_max = 0;
-	connection->qos_max = 2;
-	connection->keepalive_s = KEEPALIVE_S;
-	mosquitto_property_read_int16(
-		properties, MQTT_PROP_RECEIVE_MAXIMUM, &connection->receive_max, false);
-	mosquitto_property_read_int32(
-		properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &connection->packet_max, false);
-	mosquitto_property_read_byte(
-		properties, MQTT_PROP_MAXIMUM_QOS, &connection->qos_max, false);
-	mosquitto_property_read_int16(
-		properties, MQTT_PROP_SERVER_KEEP_ALIVE, &connection->keepalive_s, false);
-}
-
-static void on_disconnect(
-	struct mosquitto *client, void *object, int code, const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)properties;
-	connection->is_lost = true;
-	connection->lost = code;
-	connection->errno_then = errno;
-}
-
-static void on_publish(struct mosquitto *client, void *object, int id, int reason,
-	const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)properties;
-	connection->events->settled(connection->object, id, reason);
-}
-
-static void on_message(struct mosquitto *client, void *object,
-	const struct mosquitto_message *message, const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	connection->unread = mosquitto_want_write(client) ? connection->unread + 1 : 0;
-	connection->events->message(connection->object, message, properties);
-	/* The library reads on while it likes to, with TLS as long as something comes, unless it
-	 * finds this. */
-	errno = connection->reads && ++connection->messages < MESSAGES_MAX ? 0 : EAGAIN;
-}
-
-static void on_subscribe(struct mosquitto *client, void *object, int id, int count,
-	const int *reasons, const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)properties;
-	connection->events->subscribed(connection->object, id, count ? reasons[0] : 0x80);
-}
-
-/* Set while connecting only: each line costs an allocation. OpenSSL's come as
- * "error:0A000086:SSL routines::certificate verify failed". */
-static void on_log(struct mosquitto *client, void *object, int level, const char *line)
-{
-	struct connection *connection = object;
-	const char *colon = strrchr(line, ':');
-
-	(void)client;
-	if (level == MOSQ_LOG_ERR)
-		snprintf(connection->said, sizeof(connection->said), "%s",
-			strstr(line, "OpenSSL") && colon ? colon + 1 : line);
 }
 
 /* ---- Telling why ---- */
@@ -172,12 +77,12 @@ static struct cause cause_of(const struct connection *connection, int code)
 	bool was_up = connection->state == STATE_UP;
 
 	return (struct cause){.code = code,
-		.error = connection->errno_then,
-		.refused = connection->refused,
-		.certificate = connection->tls ? tls_error(connection->tls) : NULL,
-		.said = connection->said,
+		.error = connection->client.errno_then,
+		.refused = connection->client.refused,
+		.certificate = connection->client.tls ? tls_error(connection->client.tls) : NULL,
+		.said = connection->client.said,
 		.has_username = connection->settings->common.username,
-		.has_tls = connection->tls,
+		.has_tls = connection->client.tls,
 		.was_up = was_up,
 		.was_short = was_up && connection->short_lived >= SHORT_LIVED_MANY};
 }
@@ -220,21 +125,21 @@ static void unwatch(struct connection *connection)
 
 static bool wants_write(const struct connection *connection)
 {
-	SSL *ssl = mosquitto_ssl_get(connection->client);
+	SSL *ssl = mosquitto_ssl_get(connection->client.library);
 
 	if (connection->state == STATE_TCP)
 		return true;
 	/* The library says yes during all of the handshake. */
 	if (ssl && !SSL_is_init_finished(ssl))
 		return SSL_want_write(ssl);
-	return mosquitto_want_write(connection->client);
+	return mosquitto_want_write(connection->client.library);
 }
 
 /* Waits for what is wanted of the socket now. */
 static void watch(struct connection *connection)
 {
-	int fd = connection->state >= STATE_TCP ? mosquitto_socket(connection->client) : -1;
-	bool reads = connection->reads && connection->state != STATE_TCP;
+	int fd = connection->state >= STATE_TCP ? mosquitto_socket(connection->client.library) : -1;
+	bool reads = connection->client.reads && connection->state != STATE_TCP;
 	struct epoll_event event = {.data.u32 = TAG_SOCKET};
 
 	if (fd != connection->watched)
@@ -306,15 +211,15 @@ static int prepare(struct connection *connection, char why[static WHY_MAX])
 	int r = 0;
 
 	because(why, -ENOMEM, "out of memory"); /* unless one of them says otherwise */
-	if (connection->tls) {
-		r = tls_load(connection->tls, settings, why);
+	if (connection->client.tls) {
+		r = tls_load(connection->client.tls, settings, why);
 		if (r >= 0)
-			r = tls_expect(connection->tls, server(connection)->host);
+			r = tls_expect(connection->client.tls, server(connection)->host);
 	}
 	if (r >= 0 && settings->password_file)
 		r = engine_read_secret(settings->password_file, why, &password);
 	if (r >= 0 && settings->username &&
-		mosquitto_username_pw_set(connection->client, settings->username, password))
+		mosquitto_username_pw_set(connection->client.library, settings->username, password))
 		r = because(why, -EINVAL, "username cannot be used");
 	if (password)
 		explicit_bzero(password, strlen(password));
@@ -329,19 +234,11 @@ static bool connect_next(struct connection *connection)
 	int code;
 
 	while (lookup_next(connection->lookup, address)) {
-		connection->is_accepted = connection->is_lost = false;
-		connection->refused = 0;
-		connection->unread = 0;
-		*connection->said = '\0';
-		mosquitto_log_callback_set(connection->client, on_log);
-		errno = 0;
-		code = mosquitto_connect_bind_async(
-			connection->client, address, server(connection)->port, KEEPALIVE_S, NULL);
+		code = mqtt_client_connect(&connection->client, address, server(connection)->port);
 		if (!code) {
 			set_state(connection, STATE_TCP, ATTEMPT_NS);
 			return true;
 		}
-		connection->errno_then = errno;
 		explain(connection, code, why);
 		tell(connection, why);
 	}
@@ -397,7 +294,7 @@ static void begin_attempt(struct connection *connection)
  * asked for. */
 static uint64_t check_ns(const struct connection *connection)
 {
-	unsigned keepalive = connection->keepalive_s;
+	unsigned keepalive = connection->client.keepalive_s;
 
 	return (keepalive && keepalive < KEEPALIVE_S ? keepalive : KEEPALIVE_S) * NS_PER_S / 3;
 }
@@ -406,7 +303,7 @@ static uint64_t check_ns(const struct connection *connection)
  */
 static void keep_alive(const struct connection *connection)
 {
-	int fd = mosquitto_socket(connection->client), on = 1, seconds = KEEPALIVE_S;
+	int fd = mosquitto_socket(connection->client.library), on = 1, seconds = KEEPALIVE_S;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
 		return;
@@ -419,10 +316,10 @@ static void go_up(struct connection *connection)
 	const struct mqtt_settings *settings = connection->settings;
 	char why[WHY_MAX];
 
-	mosquitto_log_callback_set(connection->client, NULL);
+	mqtt_client_connected(&connection->client);
 	end_lookup(connection);
-	if (connection->qos_max < settings->qos) {
-		because(why, 0, "the broker has no QoS above %u (qos)", connection->qos_max);
+	if (connection->client.qos_max < settings->qos) {
+		because(why, 0, "the broker has no QoS above %u (qos)", connection->client.qos_max);
 		fail_server(connection, why);
 		return;
 	}
@@ -438,23 +335,17 @@ static void go_up(struct connection *connection)
 	connection->events->up(connection->object);
 }
 
-static int make_client(struct connection *connection);
-
 /* Whether the library has forgotten its list. */
 static bool forget(struct connection *connection)
 {
-	struct mosquitto *before = connection->client;
-
-	if (!connection->forgets || make_client(connection) < 0)
-		return false;
-	mosquitto_destroy(before);
-	return true;
+	return connection->forgets && mqtt_client_create(&connection->client) >= 0;
 }
 
 static void go_down(struct connection *connection, const char *why)
 {
 	bool was_stable = clock_ns(CLOCK_MONOTONIC) - connection->up_ns >= STABLE_NS;
-	bool taken_over = connection->is_lost && connection->lost == MQTT_RC_SESSION_TAKEN_OVER;
+	bool taken_over = connection->client.is_lost &&
+			  connection->client.lost == MQTT_RC_SESSION_TAKEN_OVER;
 
 	tell(connection, why);
 	unwatch(connection);
@@ -484,11 +375,12 @@ static bool survives(struct connection *connection, int code)
 {
 	char why[WHY_MAX];
 
-	if (!code && mosquitto_socket(connection->client) >= 0 && !connection->is_lost)
+	if (!code && mosquitto_socket(connection->client.library) >= 0 &&
+		!connection->client.is_lost)
 		return true;
-	if (!connection->is_lost)
-		connection->errno_then = errno;
-	explain(connection, connection->is_lost ? connection->lost : code, why);
+	if (!connection->client.is_lost)
+		connection->client.errno_then = errno;
+	explain(connection, connection->client.is_lost ? connection->client.lost : code, why);
 	lose(connection, why);
 	return false;
 }
@@ -497,29 +389,29 @@ static bool survives(struct connection *connection, int code)
 
 static bool write_out(struct connection *connection)
 {
-	return survives(connection, mosquitto_loop_write(connection->client, 1));
+	return survives(connection, mosquitto_loop_write(connection->client.library, 1));
 }
 
 /* Reads what there is. Returns whether the connection is still there. */
 static bool read_in(struct connection *connection)
 {
-	for (int i = 0; i < READS_MAX && connection->reads; i++) {
+	for (int i = 0; i < READS_MAX && connection->client.reads; i++) {
 		bool is_empty;
 		int code;
 
 		errno = 0;
-		connection->messages = 0;
-		code = mosquitto_loop_read(connection->client, 1);
+		connection->client.messages = 0;
+		code = mosquitto_loop_read(connection->client.library, 1);
 		is_empty = errno == EAGAIN;
-		connection->must_read |= connection->messages >= MESSAGES_MAX;
+		connection->must_read |= connection->client.messages >= MESSAGES_MAX;
 		if (!survives(connection, code))
 			return false;
 		/* The library would store the answers, without a limit. */
-		if (connection->unread > UNREAD_MAX) {
+		if (connection->client.unread > UNREAD_MAX) {
 			lose(connection, "the broker does not read what is sent to it");
 			return false;
 		}
-		if (connection->is_accepted && connection->state == STATE_HANDSHAKE) {
+		if (connection->client.is_accepted && connection->state == STATE_HANDSHAKE) {
 			go_up(connection);
 			return connection->state == STATE_UP;
 		}
@@ -536,11 +428,11 @@ static void finish_tcp(struct connection *connection)
 	struct cause cause;
 	int error = 0;
 
-	if (getsockopt(mosquitto_socket(connection->client), SOL_SOCKET, SO_ERROR, &error, &size) <
-		0)
+	if (getsockopt(mosquitto_socket(connection->client.library), SOL_SOCKET, SO_ERROR, &error,
+		    &size) < 0)
 		error = errno;
 	if (error) {
-		connection->errno_then = error;
+		connection->client.errno_then = error;
 		cause = cause_of(connection, MOSQ_ERR_ERRNO);
 		cause_explain_code(&cause, why);
 		fail_address(connection, why);
@@ -548,18 +440,18 @@ static void finish_tcp(struct connection *connection)
 	}
 	set_state(connection, STATE_HANDSHAKE, ATTEMPT_NS);
 	/* The library has tried before there was a connection, and goes on here. */
-	if (!connection->tls || read_in(connection))
+	if (!connection->client.tls || read_in(connection))
 		write_out(connection);
 }
 
 static void step(struct connection *connection, uint32_t events)
 {
 	bool is_broken = events & (EPOLLHUP | EPOLLERR);
-	bool must_read = connection->must_read && connection->reads;
-	SSL *ssl = mosquitto_ssl_get(connection->client);
+	bool must_read = connection->must_read && connection->client.reads;
+	SSL *ssl = mosquitto_ssl_get(connection->client.library);
 	bool shakes_hands = ssl && !SSL_is_init_finished(ssl);
 
-	if (is_broken && !connection->reads) {
+	if (is_broken && !connection->client.reads) {
 		lose(connection, "the connection is broken");
 		return;
 	}
@@ -573,7 +465,7 @@ static void step(struct connection *connection, uint32_t events)
 		lose(connection, "the broker closed the connection without an answer");
 		return;
 	}
-	if (mosquitto_want_write(connection->client))
+	if (mosquitto_want_write(connection->client.library))
 		write_out(connection);
 }
 
@@ -593,8 +485,8 @@ static void time_out(struct connection *connection)
 	case STATE_UP:
 		connection->due_ns = clock_ns(CLOCK_MONOTONIC) + check_ns(connection);
 		/* An answer may wait where it is not read now. */
-		if (connection->reads)
-			survives(connection, mosquitto_loop_misc(connection->client));
+		if (connection->client.reads)
+			survives(connection, mosquitto_loop_misc(connection->client.library));
 		break;
 	case STATE_STOPPED:
 		break;
@@ -626,7 +518,7 @@ void connection_serve(struct connection *connection)
 
 uint64_t connection_deadline(const struct connection *connection)
 {
-	bool must_read = connection->must_read && connection->reads;
+	bool must_read = connection->must_read && connection->client.reads;
 
 	return must_read && connection->state >= STATE_HANDSHAKE ? 1 : connection->due_ns;
 }
@@ -643,25 +535,26 @@ bool connection_is_up(const struct connection *connection)
 
 bool connection_is_writable(const struct connection *connection)
 {
-	return connection->state == STATE_UP && !mosquitto_want_write(connection->client);
+	return connection->state == STATE_UP && !mosquitto_want_write(connection->client.library);
 }
 
 unsigned connection_inflight_max(const struct connection *connection)
 {
-	return connection->receive_max;
+	return connection->client.receive_max;
 }
 
 void connection_read(struct connection *connection, bool reads)
 {
 	/* TLS may have decrypted what is left. */
-	connection->must_read |= reads && !connection->reads && connection->state == STATE_UP;
-	connection->reads = reads;
+	connection->must_read |= reads && !connection->client.reads &&
+				 connection->state == STATE_UP;
+	connection->client.reads = reads;
 	watch(connection);
 }
 
 void connection_gather(struct connection *connection, bool gathers)
 {
-	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client) : -1;
+	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client.library) : -1;
 	int on = gathers;
 
 	if (fd >= 0 && connection->is_gathering != gathers)
@@ -676,8 +569,8 @@ void connection_gather(struct connection *connection, bool gathers)
 int connection_publish(
 	struct connection *connection, const struct publication *publication, int *ret_id)
 {
-	int r = publication_send(publication, connection->client, (int)connection->settings->qos,
-		connection->packet_max, ret_id);
+	int r = publication_send(publication, connection->client.library,
+		(int)connection->settings->qos, connection->client.packet_max, ret_id);
 
 	if (r == -EIO)
 		connection->must_read = true; /* that finds out */
@@ -691,7 +584,7 @@ int connection_subscribe(struct connection *connection, const char *filter, int 
 
 	if (connection->state != STATE_UP)
 		return -ENOTCONN;
-	if (mosquitto_subscribe_v5(connection->client, ret_id, filter,
+	if (mosquitto_subscribe_v5(connection->client.library, ret_id, filter,
 		    (int)connection->settings->qos, options, NULL))
 		return -EIO;
 	return 0;
@@ -701,7 +594,7 @@ int connection_unsubscribe(struct connection *connection, const char *filter)
 {
 	if (connection->state != STATE_UP)
 		return -ENOTCONN;
-	return mosquitto_unsubscribe(connection->client, NULL, filter) ? -EIO : 0;
+	return mosquitto_unsubscribe(connection->client.library, NULL, filter) ? -EIO : 0;
 }
 
 void connection_forget(struct connection *connection)
@@ -711,52 +604,17 @@ void connection_forget(struct connection *connection)
 
 void connection_renew(struct connection *connection, const char *why)
 {
-	connection->is_lost = false;
+	connection->client.is_lost = false;
 	if (connection->state == STATE_UP)
 		go_down(connection, why);
 }
 
 /* ---- Beginning and end ---- */
 
-static int set_options(struct connection *connection)
-{
-	const struct mqtt_settings *settings = connection->settings;
-	bool is_5 = settings->version == MQTT_5;
-	int window = (int)settings->common.window, code;
-	mosquitto_property *properties = NULL;
-
-	code = mosquitto_int_option(connection->client, MOSQ_OPT_PROTOCOL_VERSION,
-		is_5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
-	code |= mosquitto_int_option(connection->client, MOSQ_OPT_SEND_MAXIMUM, window);
-	code |= mosquitto_int_option(connection->client, MOSQ_OPT_RECEIVE_MAXIMUM, window);
-	code |= mosquitto_int_option(connection->client, MOSQ_OPT_TCP_NODELAY, 1);
-	if (connection->tls) {
-		code |= mosquitto_void_option(
-			connection->client, MOSQ_OPT_SSL_CTX, tls_context(connection->tls));
-		code |= mosquitto_int_option(connection->client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
-	}
-	if (is_5) {
-		code |= mosquitto_property_add_int32(
-			&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, SESSION_S);
-		code |= mosquitto_property_add_int32(
-			&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, PACKET_MAX);
-		/* Only the call that blocks takes properties, and it stores them: this one fails at
-		 * once, for want of a path of a UNIX socket. */
-		mosquitto_connect_bind_v5(connection->client, "", 0, KEEPALIVE_S, NULL, properties);
-		mosquitto_property_free_all(&properties);
-	}
-	mosquitto_connect_v5_callback_set(connection->client, on_connect);
-	mosquitto_disconnect_v5_callback_set(connection->client, on_disconnect);
-	mosquitto_publish_v5_callback_set(connection->client, on_publish);
-	mosquitto_message_v5_callback_set(connection->client, on_message);
-	mosquitto_subscribe_v5_callback_set(connection->client, on_subscribe);
-	return code ? -ENOMEM : 0;
-}
-
 static int add_servers(struct connection *connection)
 {
 	const struct string_list *urls = &connection->settings->common.servers;
-	uint16_t port = connection->tls ? PORT_TLS : PORT_PLAIN;
+	uint16_t port = connection->client.tls ? PORT_TLS : PORT_PLAIN;
 
 	connection->servers = calloc(urls->count, sizeof(*connection->servers));
 	if (!connection->servers)
@@ -770,29 +628,6 @@ static int add_servers(struct connection *connection)
 	}
 	connection->server_count = urls->count;
 	return 0;
-}
-
-/* Leaves the client as it is on failure. */
-static int make_client(struct connection *connection)
-{
-	const struct mqtt_settings *settings = connection->settings;
-	struct mosquitto *before = connection->client;
-	AUTO_FREE char *id = NULL;
-	int r;
-
-	if (settings->client_id)
-		id = strdup(settings->client_id);
-	else if (asprintf(&id, "mcastd-%s-%s", settings->common.site, connection->name) < 0)
-		id = NULL;
-	if (!id)
-		return -ENOMEM;
-	connection->client = mosquitto_new(id, false, connection);
-	r = connection->client ? set_options(connection) : -ENOMEM;
-	if (r >= 0)
-		return r;
-	mosquitto_destroy(connection->client);
-	connection->client = before;
-	return r;
 }
 
 static bool uses_tls(const struct mqtt_settings *settings)
@@ -812,21 +647,25 @@ int connection_new(const struct mqtt_settings *settings, const char *name, struc
 		return -ENOMEM;
 	connection->settings = settings;
 	connection->name = name;
+	connection->client = (struct client){.settings = settings,
+		.name = name,
+		.events = &events->of_client,
+		.object = object,
+		.reads = true};
 	connection->ledger = ledger;
 	connection->events = events;
 	connection->object = object;
-	connection->reads = true;
 	connection->watched = -1;
 	connection->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (connection->epoll < 0)
 		r = because(why, -errno, "epoll: %s", strerror(errno));
 	if (r >= 0 && uses_tls(settings))
-		r = tls_new(&connection->tls);
+		r = tls_new(&connection->client.tls);
 	if (r >= 0)
 		r = add_servers(connection);
 	mosquitto_lib_init();
 	if (r >= 0)
-		r = make_client(connection);
+		r = mqtt_client_create(&connection->client);
 	/* To find out now what is wrong with the files. */
 	if (r >= 0)
 		r = prepare(connection, why);
@@ -842,8 +681,8 @@ void connection_free(struct connection *connection)
 	if (!connection)
 		return;
 	end_lookup(connection);
-	mosquitto_destroy(connection->client);
-	tls_free(connection->tls);
+	mqtt_client_destroy(&connection->client);
+	tls_free(connection->client.tls);
 	closep(&connection->epoll);
 	free(connection->servers);
 	free(connection);
@@ -860,7 +699,7 @@ void connection_stop(struct connection *connection, uint64_t until_ns)
 	end_lookup(connection);
 	unwatch(connection);
 	if (connection->state == STATE_UP)
-		goodbye(connection->client, until_ns);
+		goodbye(connection->client.library, until_ns);
 	connection->state = STATE_STOPPED;
 	connection->due_ns = 0;
 	connection->must_read = false;

@@ -466,9 +466,7 @@ static int mqtt_open(const void *settings, const struct handler_context *context
 {
 	static const struct connection_events events = {.up = up,
 		.down = down,
-		.settled = settled,
-		.message = message,
-		.subscribed = subscribed};
+		.of_client = {.settled = settled, .message = message, .subscribed = subscribed}};
 	struct mqtt_handler *mqtt = calloc(1, sizeof(*mqtt));
 	int r;
 
