@@ -18,11 +18,10 @@
 #include "engines/mqtt/goodbye.h"
 #include "engines/mqtt/lookup.h"
 #include "engines/mqtt/tls.h"
+#include "engines/mqtt/turns.h"
 #include "handlers/ledger.h"
 
 #define ATTEMPT_NS (10 * NS_PER_S) /* each of: looking up, TCP, TLS and the broker's answer */
-#define PAUSE_MIN_NS (100 * NS_PER_MS)
-#define PAUSE_MAX_NS (5 * NS_PER_S)
 #define STABLE_NS (10 * NS_PER_S) /* a connection that lasted this long resets the pause */
 #define SHORT_LIVED_MANY 3
 #define READS_MAX 64 /* calls of the library's reader in one serve() */
@@ -33,13 +32,6 @@
 enum state { STATE_STOPPED, STATE_PAUSE, STATE_LOOKUP, STATE_TCP, STATE_HANDSHAKE, STATE_UP };
 
 enum tag { TAG_OTHER = CONNECTION_OTHER, TAG_SOCKET, TAG_LOOKUP };
-
-struct server {
-	const char *url;
-	char host[HOST_MAX + 1];
-	uint16_t port;
-	char logged[WHY_MAX]; /* what was logged last since it was up */
-};
 
 struct connection {
 	const struct mqtt_settings *settings;
@@ -52,9 +44,7 @@ struct connection {
 	enum state state;
 	uint64_t due_ns; /* the end of this state, or in STATE_UP the next look at the ping */
 	uint64_t up_ns; /* since when it is up */
-	uint64_t pause_ns; /* of the last round of attempts that failed */
-	size_t server_count, at, failed; /* failed: servers in this round of attempts */
-	struct server *servers;
+	struct turns turns;
 	struct lookup *lookup;
 	int watched; /* the socket in epoll, or -1 */
 	uint32_t watched_for;
@@ -67,7 +57,7 @@ struct connection {
 
 static struct server *server(const struct connection *connection)
 {
-	return &connection->servers[connection->at];
+	return turns_server(&connection->turns);
 }
 
 /* ---- Telling why ---- */
@@ -183,17 +173,13 @@ static void begin_attempt(struct connection *connection);
 /* To the next server; after the last one waits for longer and longer. */
 static void next_server(struct connection *connection)
 {
+	uint64_t pause_ns = turns_fail(&connection->turns);
+
 	end_lookup(connection);
-	connection->at = (connection->at + 1) % connection->server_count;
-	if (++connection->failed < connection->server_count) {
+	if (pause_ns)
+		wait_a_while(connection, pause_ns);
+	else
 		begin_attempt(connection);
-		return;
-	}
-	connection->failed = 0;
-	connection->pause_ns = connection->pause_ns ? 2 * connection->pause_ns : PAUSE_MIN_NS;
-	if (connection->pause_ns > PAUSE_MAX_NS)
-		connection->pause_ns = PAUSE_MAX_NS;
-	wait_a_while(connection, connection->pause_ns);
 }
 
 static void fail_server(struct connection *connection, const char *why)
@@ -326,7 +312,7 @@ static void go_up(struct connection *connection)
 	keep_alive(connection);
 	set_state(connection, STATE_UP, check_ns(connection));
 	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
-	connection->failed = 0;
+	turns_succeed(&connection->turns);
 	connection->forgets = false;
 	ledger_set_error(connection->ledger, connection->object, NULL);
 	*server(connection)->logged = '\0';
@@ -346,20 +332,15 @@ static void go_down(struct connection *connection, const char *why)
 	bool was_stable = clock_ns(CLOCK_MONOTONIC) - connection->up_ns >= STABLE_NS;
 	bool taken_over = connection->client.is_lost &&
 			  connection->client.lost == MQTT_RC_SESSION_TAKEN_OVER;
+	uint64_t pause_ns;
 
 	tell(connection, why);
 	unwatch(connection);
-	if (was_stable)
-		connection->pause_ns = 0;
 	connection->state = STATE_PAUSE;
 	connection->short_lived = was_stable ? 0 : connection->short_lived + 1;
 	connection->events->down(connection->object, forget(connection));
-	wait_a_while(connection, taken_over             ? PAUSE_MAX_NS
-				 : connection->pause_ns ? connection->pause_ns
-							: PAUSE_MIN_NS);
-	if (!was_stable && connection->pause_ns < PAUSE_MAX_NS)
-		connection->pause_ns = connection->pause_ns ? 2 * connection->pause_ns
-							    : PAUSE_MIN_NS;
+	pause_ns = turns_lose(&connection->turns, was_stable);
+	wait_a_while(connection, taken_over ? PAUSE_MAX_NS : pause_ns);
 }
 
 static void lose(struct connection *connection, const char *why)
@@ -611,25 +592,6 @@ void connection_renew(struct connection *connection, const char *why)
 
 /* ---- Beginning and end ---- */
 
-static int add_servers(struct connection *connection)
-{
-	const struct string_list *urls = &connection->settings->common.servers;
-	uint16_t port = connection->client.tls ? PORT_TLS : PORT_PLAIN;
-
-	connection->servers = calloc(urls->count, sizeof(*connection->servers));
-	if (!connection->servers)
-		return -ENOMEM;
-	for (size_t i = 0; i < urls->count; i++) {
-		struct server *at = &connection->servers[i];
-
-		at->url = urls->items[i];
-		if (engine_split_server(at->url, port, at->host, &at->port) < 0)
-			return -EINVAL;
-	}
-	connection->server_count = urls->count;
-	return 0;
-}
-
 static bool uses_tls(const struct mqtt_settings *settings)
 {
 	return !strncmp(settings->common.servers.items[0], "mqtts:", 6);
@@ -662,7 +624,8 @@ int connection_new(const struct mqtt_settings *settings, const char *name, struc
 	if (r >= 0 && uses_tls(settings))
 		r = tls_new(&connection->client.tls);
 	if (r >= 0)
-		r = add_servers(connection);
+		r = turns_init(&connection->turns, &settings->common.servers,
+			connection->client.tls ? PORT_TLS : PORT_PLAIN);
 	mosquitto_lib_init();
 	if (r >= 0)
 		r = mqtt_client_create(&connection->client);
@@ -684,7 +647,7 @@ void connection_free(struct connection *connection)
 	mqtt_client_destroy(&connection->client);
 	tls_free(connection->client.tls);
 	closep(&connection->epoll);
-	free(connection->servers);
+	turns_clear(&connection->turns);
 	free(connection);
 }
 
