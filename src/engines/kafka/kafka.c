@@ -14,7 +14,6 @@
  * produced again, in order, by a new producer. Of these, what the old one had sent may be stored
  * twice; Mcastd-Id tells. */
 #include <errno.h>
-#include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -23,7 +22,6 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/text.h"
 #include "data/numbers.h"
 #include "data/window.h"
 #include "engines/kafka/conf.h"
@@ -31,6 +29,7 @@
 #include "engines/kafka/topics.h"
 #include "engines/kafka/trouble.h"
 #include "engines/keys.h"
+#include "engines/unconfirmed.h"
 #include "formats/envelope.h"
 #include "handlers/handler.h"
 
@@ -571,19 +570,6 @@ static void abandon(struct kafka_handler *kafka, struct outcome *outcome)
 	window_abandon(&kafka->window, &sent);
 }
 
-/* After the daemon's end, the log is all that is left of its counters. */
-static void log_end(const struct kafka_handler *kafka, const struct outcome *outcome)
-{
-	uint64_t unconfirmed = outcome->dropped[DROP_UNCONFIRMED];
-	uint64_t unsent = outcome->dropped[DROP_SHUTDOWN];
-
-	if (unconfirmed || unsent)
-		log_warning("handler %s: stopped with %" PRIu64 " datagram%s that no broker has "
-			    "acknowledged, and %" PRIu64 " that %s not sent",
-			kafka->name, unconfirmed, plural(unconfirmed), unsent,
-			unsent == 1 ? "was" : "were");
-}
-
 static void kafka_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	struct kafka_handler *kafka = object;
@@ -596,7 +582,8 @@ static void kafka_finish(void *object, uint64_t until_ns, struct outcome *outcom
 		serve_until(kafka, clock_ns(CLOCK_MONOTONIC) + PURGE_NS, outcome);
 	}
 	abandon(kafka, outcome);
-	log_end(kafka, outcome);
+	engine_log_unconfirmed(
+		kafka->name, outcome->dropped[DROP_UNCONFIRMED], outcome->dropped[DROP_SHUTDOWN]);
 }
 
 static void kafka_close(void *object)

@@ -9,7 +9,6 @@
  *
  * Everything runs in the worker's thread. */
 #include <errno.h>
-#include <inttypes.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <poll.h>
@@ -19,7 +18,6 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "data/intake.h"
 #include "data/numbers.h"
 #include "data/window.h"
@@ -27,6 +25,7 @@
 #include "engines/mqtt/connection.h"
 #include "engines/mqtt/in.h"
 #include "engines/mqtt/topics.h"
+#include "engines/unconfirmed.h"
 #include "handlers/ledger.h"
 
 #define PUBLISH_AGAIN_NS (10 * NS_PER_S) /* to a topic that the broker does not allow */
@@ -403,7 +402,6 @@ static void mqtt_finish(void *object, uint64_t until_ns, struct outcome *outcome
 {
 	struct mqtt_handler *mqtt = object;
 	uint64_t goodbye_ns = until_ns > GOODBYE_NS ? until_ns - GOODBYE_NS : until_ns;
-	unsigned open, sent;
 
 	while (mqtt->window.open && now_ns() < goodbye_ns) {
 		wait_until_ready(
@@ -412,13 +410,7 @@ static void mqtt_finish(void *object, uint64_t until_ns, struct outcome *outcome
 	}
 	connection_stop(mqtt->connection, until_ns);
 	mqtt_in_finish(mqtt->in, until_ns);
-	open = window_abandon(&mqtt->window, &sent);
-	outcome->dropped[DROP_UNCONFIRMED] += sent;
-	outcome->dropped[DROP_SHUTDOWN] += open - sent;
-	if (open)
-		log_warning("handler %s: %u datagram%s dropped when it had to stop, of which %u "
-			    "were sent and not acknowledged",
-			mqtt->name, open, plural(open), sent);
+	engine_drop_window(mqtt->name, &mqtt->window, outcome);
 }
 
 /* ---- Beginning and end ---- */

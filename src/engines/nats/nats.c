@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "data/numbers.h"
 #include "data/window.h"
 #include "engines/keys.h"
@@ -31,6 +30,7 @@
 #include "engines/nats/subjects.h"
 #include "engines/nats/trash.h"
 #include "engines/nats/trouble.h"
+#include "engines/unconfirmed.h"
 #include "formats/envelope.h"
 
 #define NAP_NS (500 * 1000) /* after a read, while nobody waits for what comes in */
@@ -513,7 +513,6 @@ static bool is_settled(struct nats_handler *handler)
 static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	struct nats_handler *handler = object;
-	unsigned open, sent = 0;
 
 	if (handler->in)
 		nats_in_stop(handler->in);
@@ -524,13 +523,7 @@ static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome
 	}
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
 		free_message(handler, window_slot(&handler->window, n));
-	open = window_abandon(&handler->window, &sent);
-	if (open)
-		log_warning("handler %s: %u datagram%s dropped, which the server has not "
-			    "acknowledged before it had to stop; %u of them had been sent",
-			handler->name, open, plural(open), sent);
-	outcome->dropped[DROP_UNCONFIRMED] += sent;
-	outcome->dropped[DROP_SHUTDOWN] += open - sent;
+	engine_drop_window(handler->name, &handler->window, outcome);
 }
 
 static void nats_close(void *object)
