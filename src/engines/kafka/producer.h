@@ -37,16 +37,16 @@ bool producer_works(const struct producer *producer);
 /* It has ended by itself, and is told to report: what is in flight by until_ns. */
 void producer_fail(struct producer *producer, uint64_t until_ns);
 
-/* Whether a failed one has reported everything. What is overdue it is told to give up. */
+/* Whether a failed one has reported everything. It fails what is overdue. */
 bool producer_has_reported(struct producer *producer, uint64_t now_ns);
 
 /* Closes a failed one that has reported everything, and plans the next one. */
 void producer_replace(struct producer *producer);
 
-/* Something was acknowledged: the pause begins anew. */
+/* Something was acknowledged: the next pause is the shortest. */
 void producer_acknowledged(struct producer *producer);
 
-/* Tells it to give up all that it has, and report that. */
+/* Has it fail and report all that it has. */
 void producer_purge(struct producer *producer);
 
 /* When there is something to do without an event; 0: never. */

@@ -586,7 +586,7 @@ static int nats_open(const void *object, const struct handler_context *context,
 	handler->trouble = (struct trouble){
 		.name = context->name, .ledger = context->ledger, .object = handler};
 	handler->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
-	handler->order.is_kept = settings->ordered;
+	handler->order.is_wanted = settings->ordered;
 	handler->has_metadata = settings->common.metadata;
 	handler->limit = (unsigned)settings->common.window;
 	r = set_up(handler, settings, context->intake, why);

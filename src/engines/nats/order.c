@@ -7,7 +7,7 @@
 
 natsStatus order_expect(const struct order *order, natsMsg *message)
 {
-	if (!order->is_kept || !order->last_id[0])
+	if (!order->is_wanted || !order->last_id[0])
 		return NATS_OK;
 	return natsMsgHeader_Set(message, EXPECTED_ID, order->last_id);
 }
@@ -22,7 +22,7 @@ void order_skip(struct order *order, const struct window *window, uint64_t numbe
 	const char *expected = NULL;
 	struct window_slot *slot = window_slot(window, number), *next = NULL;
 
-	if (!order->is_kept)
+	if (!order->is_wanted)
 		return;
 	if (natsMsgHeader_Get(slot->object, EXPECTED_ID, &expected) != NATS_OK)
 		expected = NULL;

@@ -11,7 +11,7 @@
 #include "formats/envelope.h"
 
 struct order {
-	bool is_kept;
+	bool is_wanted;
 	char last_id[ENVELOPE_ID_MAX]; /* of the message that was added last; "": none was */
 };
 
