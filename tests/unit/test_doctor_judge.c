@@ -550,6 +550,21 @@ static void change_refresh_impossible(struct scene *s)
 	s->e.refresh_impossible = "another program has joined it there, too";
 }
 
+static void change_sending_dropped(struct scene *s)
+{
+	be_silent(s);
+	s->e.growth[COUNTER_OUT_DROPPED] = SENT;
+}
+
+/* It is never reported. */
+static void change_interface_local(struct scene *s)
+{
+	be_silent(s);
+	s->group.address = parse("ff01::1");
+	s->wire.reports_out = 0;
+	s->e.was_refreshed = true;
+}
+
 static void change_not_on_wire_missed(struct scene *s)
 {
 	be_silent(s);
@@ -778,6 +793,8 @@ static const struct row {
 	{change_report_blocked, "report-blocked", VERDICT_HOST},
 	{change_refresh_impossible, "refresh-impossible?", VERDICT_OPEN},
 	{be_silent, "not-on-wire", VERDICT_NETWORK},
+	{change_sending_dropped, "not-on-wire?", VERDICT_NETWORK},
+	{change_interface_local, "not-on-wire (local-block)", VERDICT_NETWORK},
 	{change_not_on_wire_missed, "not-on-wire?", VERDICT_NETWORK},
 	{be_blind, "host-or-network?", VERDICT_OPEN},
 	{change_forced_version, "forced-igmp-version", VERDICT_DELIVERED},

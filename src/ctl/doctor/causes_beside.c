@@ -54,7 +54,7 @@ void tell_same_network_twice(const struct evidence *e, struct finding *f)
 	finding_say(f, "%s and %s are on one network: each datagram comes twice",
 		e->subject->interface, e->twin);
 	finding_string(f, "also on", e->twin);
-	if (e->wire)
+	if (e->wire && e->wire->duplicates)
 		finding_number(f, "twice on the wire", e->wire->duplicates);
 	tell_counts(e, f);
 }
@@ -235,28 +235,42 @@ void tell_ssm_without_sources(const struct evidence *e, struct finding *f)
 
 void fix_ssm_without_sources(const struct evidence *e, struct finding *f)
 {
-	fix_key(e, f, "sources = [\"SENDER\"];");
+	fix_key(e, f, e->is_daemon ? "sources = [\"SENDER\"];" : "join with the sender's address");
+}
+
+/* RFC 4291, 2.7: scope 1. */
+static bool is_interface_local(const struct evidence *e)
+{
+	const struct address *address = &e->group->address;
+
+	return address->family == AF_INET6 && address->v6.s6_addr[0] == 0xff &&
+	       (address->v6.s6_addr[1] & 0xf) == 1;
 }
 
 enum certainty is_local_block(const struct evidence *e)
 {
-	return has_prefix(e, "224.0.0.0/24") ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+	return has_prefix(e, "224.0.0.0/24") || is_interface_local(e) ? CERTAINTY_CERTAIN
+								      : CERTAINTY_NO;
 }
 
 void tell_local_block(const struct evidence *e, struct finding *f)
 {
 	char group[INET6_ADDRSTRLEN];
 
-	finding_say(f,
-		"%s is of the local control block: no router forwards it, switches send it "
-		"to all ports, and it is never reported",
-		show_address(&e->group->address, group));
+	show_address(&e->group->address, group);
+	if (is_interface_local(e))
+		finding_say(f, "%s has interface-local scope: it never leaves a host", group);
+	else
+		finding_say(f,
+			"%s is of the local control block: no router forwards it, switches send it "
+			"to all ports, and it is never reported",
+			group);
 	finding_string(f, "address", group);
 }
 
 void fix_local_block(const struct evidence *e, struct finding *f)
 {
-	fix_key(e, f, "address: one of 239.0.0.0/8");
+	fix_key(e, f, "address: one of %s", is_v4(e) ? "239.0.0.0/8" : "ff15::/16");
 }
 
 enum certainty is_shared_mac(const struct evidence *e)
@@ -318,6 +332,6 @@ void tell_no_querier(const struct evidence *e, struct finding *f)
 
 void fix_no_querier(const struct evidence *e, struct finding *f)
 {
-	fix_key(e, f, "refresh = \"60s\";");
+	fix_regularly(e, f);
 	finding_hint(f, "better: a querier in the network, such as the switch's own");
 }

@@ -82,7 +82,6 @@ void tell_port_taken(const struct evidence *e, struct finding *f)
 	if (*e->rival)
 		finding_say(f, ": %s", e->rival);
 	finding_number(f, "other sockets on the port", e->holders);
-	finding_string(f, "error", "EADDRINUSE");
 }
 
 void fix_port_taken(const struct evidence *e, struct finding *f)
@@ -100,24 +99,38 @@ enum certainty is_too_many_memberships(const struct evidence *e)
 				  error_says(e, "sources a group") || error_says(e, "optmem_max")));
 }
 
+/* The sysctl that limits it. */
+static const char *limit_of(const struct evidence *e)
+{
+	if (error_says(e, "optmem_max"))
+		return "net.core.optmem_max";
+	if (e->group->sources.count)
+		return is_v4(e) ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
+	return "net.ipv4.igmp_max_memberships";
+}
+
+static size_t larger_limit(const struct evidence *e)
+{
+	if (error_says(e, "optmem_max"))
+		return 1048576;
+	if (e->group->sources.count)
+		return e->group->sources.count < 64 ? 64 : e->group->sources.count;
+	return 1000;
+}
+
 void tell_too_many_memberships(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "a limit of the kernel on memberships or sources is reached");
-	finding_string(f, "error", e->subject->error ? e->subject->error : "ENOBUFS");
+	finding_say(f,
+		"the kernel takes no more memberships, or sources: the sysctl %s is too small",
+		limit_of(e));
+	finding_string(f, "sysctl", limit_of(e));
 	if (e->group->sources.count)
 		finding_number(f, "sources", e->group->sources.count);
 }
 
 void fix_too_many_memberships(const struct evidence *e, struct finding *f)
 {
-	if (error_says(e, "optmem_max"))
-		finding_fix(f, "sysctl -w net.core.optmem_max=1048576");
-	else if (e->group->sources.count)
-		finding_fix(f, "sysctl -w %s=%zu",
-			is_v4(e) ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf",
-			e->group->sources.count < 64 ? (size_t)64 : e->group->sources.count);
-	else
-		finding_fix(f, "sysctl -w net.ipv4.igmp_max_memberships=1000");
+	finding_fix(f, "sysctl -w %s=%zu", limit_of(e), larger_limit(e));
 }
 
 static bool has_link_obstacle(const struct evidence *e)

@@ -199,21 +199,27 @@ void fix_vlan_counted(const struct evidence *e, struct finding *f)
 	(void)e, (void)f;
 }
 
+/* What is looped is counted as received multicast. */
+static bool may_be_looped(const struct evidence *e)
+{
+	return e->growth[COUNTER_MULTICAST] >= e->wire->from_here;
+}
+
 enum certainty is_local_sender_no_loop(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->from_here)
 		return CERTAINTY_NO;
-	/* What is looped is counted as received multicast. */
-	return e->growth[COUNTER_MULTICAST] >= e->wire->from_here || e->wire->from_here < SPARSE
-		       ? CERTAINTY_LIKELY
-		       : by_wire(e);
+	return may_be_looped(e) || e->wire->from_here < SPARSE ? CERTAINTY_LIKELY : by_wire(e);
 }
 
 void tell_local_sender_no_loop(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "a program on this host sends it, and does not want it looped back to this "
 		       "host (IP_MULTICAST_LOOP)");
+	if (may_be_looped(e))
+		finding_say(f, "; or a firewall of this host drops the copy");
 	finding_number(f, "sent by this host", e->wire->from_here);
+	finding_growth(f, e, COUNTER_MULTICAST);
 	tell_counts(e, f);
 }
 
@@ -221,6 +227,8 @@ void fix_local_sender_no_loop(const struct evidence *e, struct finding *f)
 {
 	finding_hint(f, "in the program that sends, %s to 1; where that is mcastd: loop = true;",
 		is_v4(e) ? "IP_MULTICAST_LOOP" : "IPV6_MULTICAST_LOOP");
+	if (may_be_looped(e) && find_chain(e, false))
+		fix_firewall(e, f, false);
 }
 
 enum certainty is_other_interface(const struct evidence *e)
@@ -316,14 +324,14 @@ void tell_switch_forgot(const struct evidence *e, struct finding *f)
 void fix_switch_forgot(const struct evidence *e, struct finding *f)
 {
 	fix_refresh(e, f);
-	fix_key(e, f, "refresh = \"60s\";");
+	fix_regularly(e, f);
 	finding_hint(f, "better: a querier in the network, such as the switch's own");
 }
 
 /* The kernel was asked to send a report, and counted it as a packet. */
 static bool is_report_due(const struct evidence *e)
 {
-	return (e->was_joined_now || e->was_refreshed) && !e->has_old_querier;
+	return !is_local_block(e) && (e->was_joined_now || e->was_refreshed) && !e->has_old_querier;
 }
 
 enum certainty is_report_blocked(const struct evidence *e)
@@ -376,8 +384,8 @@ enum certainty is_refresh_impossible(const struct evidence *e)
 
 void tell_refresh_impossible(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "nothing comes, and the group cannot be reported again: %s",
-		e->refresh_impossible);
+	finding_say(f, "nothing comes, and the group cannot be reported again: another program has "
+		       "joined it there, too");
 	tell_counts(e, f);
 }
 
@@ -395,20 +403,27 @@ static bool is_reported(const struct evidence *e)
 	       e->has_old_querier || is_local_block(e) || (e->link.flags & IFF_LOOPBACK);
 }
 
+/* A sender on this host would look the same. */
+static bool is_sending_dropped(const struct evidence *e)
+{
+	return e->growth[COUNTER_OUT_DROPPED] >= SPARSE || e->grown_out_packets >= SPARSE;
+}
+
+/* Before the wire is seen; or there is another likely cause. */
+static bool may_be_dropped_here(const struct evidence *e)
+{
+	return e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
+	       e->wire->other_port_tagged || e->statistics.received_otherhost >= SPARSE ||
+	       is_interface_drops(e) || is_report_blocked(e) || is_refresh_impossible(e) ||
+	       is_no_ipv4_address(e) || is_vrf(e) || is_sending_dropped(e);
+}
+
 enum certainty is_not_on_wire(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here ||
 		e->wire->other_port_from_here)
 		return CERTAINTY_NO;
-	/* These drop before the wire is seen; and with another likely cause this host is not
-	 * clean. */
-	if (e->wire->other_port_tagged || !is_reported(e) || e->link.has_xdp ||
-		!strcmp(e->link.kind, "bridge") || *e->below ||
-		e->statistics.received_otherhost >= SPARSE || is_interface_drops(e) ||
-		is_report_blocked(e) || is_refresh_impossible(e) || is_no_ipv4_address(e) ||
-		is_vrf(e))
-		return CERTAINTY_LIKELY;
-	return by_wire(e);
+	return is_reported(e) && !may_be_dropped_here(e) ? by_wire(e) : CERTAINTY_LIKELY;
 }
 
 /* The daemon knows, also where it is long ago. */
@@ -425,9 +440,13 @@ void tell_not_on_wire(const struct evidence *e, struct finding *f)
 	const struct wire_seen *wire = e->wire;
 
 	finding_say(f,
-		"nothing comes in on the wire, and nothing on this host drops it: no sender, "
-		"a TTL too small, no multicast router, or a firewall elsewhere");
+		"nothing comes in on the wire%s: no sender, a TTL too small, no multicast router, "
+		"or a firewall elsewhere",
+		may_be_dropped_here(e) ? "" : ", and nothing on this host drops it");
+	if (is_sending_dropped(e))
+		finding_say(f, "; or the sender is on this host, which drops what is sent");
 	finding_number(f, "on the wire", 0);
+	finding_growth(f, e, COUNTER_OUT_DROPPED);
 	finding_number(f, "reports sent", wire->reports_out);
 	finding_number(f, "reported again", e->was_refreshed);
 	tell_last_received(e, f);
@@ -444,6 +463,8 @@ void fix_not_on_wire(const struct evidence *e, struct finding *f)
 
 	finding_hint(
 		f, "on the sender's host: mcastctl doctor --send %s%%NAME", show_group(e, group));
+	if (is_sending_dropped(e))
+		fix_firewall(e, f, true);
 }
 
 enum certainty is_host_or_network(const struct evidence *e)

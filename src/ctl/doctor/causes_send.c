@@ -96,11 +96,11 @@ void tell_send_firewall(const struct evidence *e, struct finding *f)
 
 void fix_send_firewall(const struct evidence *e, struct finding *f)
 {
+	if (e->firewall && !find_chain(e, true)) {
+		finding_hint(f, "in the unit of the program that sends: IPAddressAllow=any");
+		finding_see(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");
+	}
 	fix_firewall(e, f, true);
-	if (!e->firewall || find_chain(e, true))
-		return;
-	finding_hint(f, "or, in the unit of the program that sends: IPAddressAllow=any");
-	finding_see(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");
 }
 
 enum certainty is_send_no_address(const struct evidence *e)
@@ -151,14 +151,16 @@ void tell_send_refused(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing can be sent: %s",
 		*e->sending.why ? e->sending.why : strerror(-e->sending.error));
-	finding_string(f, "error",
-		e->sending.is_forbidden ? "NotPermitted" : strerrorname_np(-e->sending.error));
+	if (e->sending.is_forbidden)
+		finding_string(f, "user", e->sending.user);
+	else
+		finding_string(f, "error", strerror(-e->sending.error));
 }
 
 void fix_send_refused(const struct evidence *e, struct finding *f)
 {
 	if (e->sending.is_forbidden)
-		fix_key(e, f, "allow_send, with this user");
+		fix_key(e, f, "allow_send: add \"user:%s\"", e->sending.user);
 	else if (e->sending.error == -ENODEV)
 		fix_key(e, f, "send_interface = \"NAME\";");
 	else if (e->sending.error == -ENETDOWN)

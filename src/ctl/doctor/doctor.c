@@ -9,8 +9,9 @@
  * only counted. */
 #define BRIEF_FROM 8
 
-/* Beyond the time to listen, for all answers of the daemon together. */
+/* Beyond the time to listen, for all answers of the daemon together: on one group, on all. */
 #define ANSWERS_NS (5 * NS_PER_S)
+#define ANSWERS_ALL_NS (15 * NS_PER_S)
 
 /* Returns an exit code. */
 static int read_subjects(struct look *look, struct targets *targets)
@@ -67,7 +68,8 @@ int doctor_run(struct session *session, const struct doctor_options *options)
 	const struct target *target;
 	int code = EXIT_DONE, r = host_read_before(&look.host);
 
-	session->deadline_ns = clock_ns(CLOCK_MONOTONIC) + options->wait_ns + ANSWERS_NS;
+	session->deadline_ns = clock_ns(CLOCK_MONOTONIC) + options->wait_ns +
+			       (options->word ? ANSWERS_NS : ANSWERS_ALL_NS);
 	if (r < 0)
 		return session_fail(
 			session, EXIT_REFUSED, "looking at this host: %s", strerror(-r));

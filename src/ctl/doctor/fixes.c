@@ -50,6 +50,12 @@ void fix_refresh(const struct evidence *evidence, struct finding *finding)
 	finding_fix(finding, " refresh %s", evidence->group->name);
 }
 
+void fix_regularly(const struct evidence *evidence, struct finding *finding)
+{
+	fix_key(evidence, finding,
+		evidence->is_daemon ? "refresh = \"60s\";" : "leave and join each minute");
+}
+
 void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface)
 {
 	if (evidence->is_daemon)
@@ -62,8 +68,8 @@ void fix_by_root(const struct evidence *evidence, struct finding *finding)
 {
 	finding_begin(finding, "sudo ");
 	begin_mcastctl(evidence, finding);
-	finding_fix(
-		finding, " doctor %s%s", evidence->sends ? "--send " : "", evidence->group->name);
+	finding_begin(finding, evidence->sends ? " doctor --send" : " doctor");
+	finding_fix(finding, " %s", evidence->group->name);
 }
 
 /* ---- The interface ---- */

@@ -14,6 +14,9 @@ void fix_key(const struct evidence *evidence, struct finding *finding, const cha
 /* Has the daemon report the group again. */
 void fix_refresh(const struct evidence *evidence, struct finding *finding);
 
+/* Has it reported again each minute. */
+void fix_regularly(const struct evidence *evidence, struct finding *finding);
+
 /* Names another interface to join on: in the configuration, or in the TARGET. */
 void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface);
 

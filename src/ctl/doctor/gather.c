@@ -146,7 +146,7 @@ static void gather_wire(const struct look *look, struct evidence *ret)
 
 	if (!look->wire)
 		return;
-	elsewhere = wire_elsewhere(look->wire, ret->subject->group, ifindex);
+	elsewhere = ret->received ? 0 : wire_elsewhere(look->wire, ret->subject->group, ifindex);
 	if (elsewhere && if_indextoname(elsewhere, ret->elsewhere)) {
 		ret->elsewhere_count = wire_seen(look->wire, ret->subject->group, elsewhere)->in;
 		find_below(look, ret);
@@ -288,13 +288,23 @@ static const char *find_own_twin(const struct look *look, const struct evidence 
 
 	for (size_t i = 0; i < look->sockets.count; i++) {
 		const struct own_socket *socket = &look->sockets.items[i];
-		bool is_first = socket->subject < socket->twin;
+		size_t twin = &subjects[socket->subject] == e->subject ? socket->twin
+								       : socket->subject;
 
 		if (socket->twice >= 3 && socket->twice > e->received / 5 &&
-			&subjects[is_first ? socket->subject : socket->twin] == e->subject)
-			return subjects[is_first ? socket->twin : socket->subject].interface;
+			(&subjects[socket->subject] == e->subject ||
+				&subjects[socket->twin] == e->subject))
+			return subjects[twin].interface;
 	}
 	return NULL;
+}
+
+static bool comes_before(const struct look *look, const struct evidence *e, const char *interface)
+{
+	for (size_t i = e->group->first; &look->subjects.items[i] != e->subject; i++)
+		if (!strcmp(look->subjects.items[i].interface, interface))
+			return true;
+	return false;
 }
 
 /* It is told at the first of the two. */
@@ -305,8 +315,12 @@ static void gather_twin(const struct look *look, struct evidence *ret)
 
 	if (pair[0] && pair[1] && !strcmp(pair[0], interface))
 		ret->twin = pair[1];
-	else if (!pair[0] || !pair[1])
+	else if (pair[0] && pair[1] && !strcmp(pair[1], interface))
+		ret->twin = pair[0];
+	else
 		ret->twin = find_own_twin(look, ret);
+	if (ret->twin && comes_before(look, ret, ret->twin))
+		ret->twin = NULL;
 }
 
 /* Why it has dropped most. */

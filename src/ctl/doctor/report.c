@@ -104,7 +104,7 @@ static bool names_interface(const struct evidence *e)
 
 static void append_datagrams(struct text *out, uint64_t count, const char *what)
 {
-	text_printf(out, "%" PRIu64 " datagram%s %s in ", count, plural(count), what);
+	text_printf(out, "%" PRIu64 " datagram%s %s ", count, plural(count), what);
 }
 
 /* What this host has dropped. */
@@ -118,12 +118,12 @@ static void append_dropped(struct text *out, const struct evidence *e)
 		text_append_string(out, ": the cause is on this host");
 		return;
 	}
-	append_datagrams(out, came ? came : e->received + e->dropped, "came");
+	append_datagrams(out, came ? came : e->received + e->dropped, "came in within");
 	append_time(out, e->listened_ns);
 	if (!e->received)
-		text_append_string(out, ", and this host dropped all of them");
+		text_append_string(out, "; this host dropped all");
 	else
-		text_printf(out, ", of which %" PRIu64 " were received", e->received);
+		text_printf(out, "; %" PRIu64 " were received", e->received);
 }
 
 /* The line of the verdict: what came, and what became of it. */
@@ -145,7 +145,7 @@ static void append_verdict(
 		return;
 	}
 	if (e->received)
-		append_datagrams(out, e->received, "received");
+		append_datagrams(out, e->received, "received in");
 	else if (judgement->verdict == VERDICT_NETWORK)
 		text_append_string(out, e->wire && e->wire->first_fragments
 						? "the network brought only parts in "
@@ -163,23 +163,24 @@ static void append_verdict(
 #define LINE_MAX_COLUMNS 80
 #define INDENT 12
 
-/* Words, as many on a line as there is room for. */
-static void append_wrapped(struct text *out, const char *words)
+/* Words, as many on a line as there is room for; from a column on. */
+static void append_wrapped(struct text *out, size_t column, const char *words)
 {
-	size_t column = INDENT;
+	bool is_first = true;
 
 	while (*words) {
 		size_t length = strcspn(words, " ");
 
-		if (column > INDENT && column + 1 + length > LINE_MAX_COLUMNS) {
+		if (!is_first && column + 1 + length > LINE_MAX_COLUMNS) {
 			text_printf(out, "\n%*s", INDENT, "");
 			column = INDENT;
-		} else if (column > INDENT) {
+		} else if (!is_first) {
 			text_append_string(out, " ");
 			column++;
 		}
 		text_append(out, words, length);
 		column += length;
+		is_first = false;
 		words += length + (words[length] == ' ');
 	}
 	text_append_string(out, "\n");
@@ -213,10 +214,10 @@ static void append_finding(struct text *out, struct finding *finding)
 		text_string(&finding->message));
 	text_append_string(
 		out, finding->cause->stage == STAGE_NOTE ? "  note      " : "  cause     ");
-	append_wrapped(out, text_string(&line));
+	append_wrapped(out, INDENT, text_string(&line));
 	if (finding->evidence.length) {
 		text_append_string(out, "  evidence  ");
-		append_wrapped(out, text_string(&finding->evidence));
+		append_wrapped(out, INDENT, text_string(&finding->evidence));
 	}
 	append_fixes(out, text_string(&finding->fixes));
 }
@@ -224,8 +225,10 @@ static void append_finding(struct text *out, struct finding *finding)
 static void show_membership(
 	struct text *out, const struct evidence *evidence, const struct judgement *judgement)
 {
-	append_verdict(out, evidence, judgement);
-	text_append_string(out, "\n");
+	AUTO_TEXT struct text line = {0};
+
+	append_verdict(&line, evidence, judgement);
+	append_wrapped(out, 0, text_string(&line));
 	for (size_t i = 0; i < judgement->count; i++)
 		append_finding(out, (struct finding *)&judgement->findings[i]);
 }

@@ -185,6 +185,8 @@ static int send_by_daemon(struct session *session, const char *name, struct send
 	r = (int)json_integer_value(json_object_get(reply.parameters, "errno"));
 	ret->error = r > 0 ? -r : -EOPNOTSUPP;
 	ret->is_forbidden = !strcmp(reply.error, "io.mcastd.NotPermitted");
+	if (!name_user(getuid(), ret->user))
+		snprintf(ret->user, sizeof(ret->user), "%u", (unsigned)getuid());
 	snprintf(ret->why, sizeof(ret->why), "%s", message ? message : reply.error);
 	return EXIT_DONE;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/users.h"
 #include "ctl/session.h"
 #include "net/target.h"
 
@@ -20,6 +21,7 @@ struct sending {
 	int error; /* negative errno; 0: the kernel took it */
 	char why[256]; /* of error, for people */
 	bool is_forbidden; /* the daemon does not let this user send */
+	char user[ACCOUNT_NAME_MAX]; /* this one */
 	bool stayed_here; /* only this host has received it */
 	bool has_route; /* the kernel has a route to the group, where no interface is named */
 	bool names_interface; /* the group or TARGET says where to send */

@@ -161,6 +161,7 @@ static void free_streams(struct tally *tally)
 			struct stream *stream = tally->buckets[i];
 
 			tally->buckets[i] = stream->next;
+			free(stream->seen->senders);
 			free(stream->seen);
 			free(stream);
 		}
@@ -296,18 +297,36 @@ static void add_port(struct wire_seen *seen, uint16_t port)
 	seen->other_port_count++;
 }
 
+/* Returns a new one; or NULL where there are as many as are kept, or no memory. */
+static struct wire_sender *new_sender(struct wire_seen *seen)
+{
+	size_t count = seen->sender_count;
+	bool is_full = !(count & (count - 1)); /* the room is a power of two */
+	struct wire_sender *senders = seen->senders;
+
+	if (count == WIRE_SENDERS_MAX)
+		return NULL;
+	if (is_full)
+		senders = realloc(senders, (count ? 2 * count : 1) * sizeof(*senders));
+	if (!senders)
+		return NULL;
+	seen->senders = senders;
+	seen->sender_count++;
+	return &senders[count];
+}
+
 static void add_sender(struct wire_seen *seen, const struct frame *frame)
 {
-	struct wire_sender *sender = seen->senders;
-	struct wire_sender *end = sender + seen->sender_count;
+	struct wire_sender *sender = NULL;
 
-	while (sender < end && (sender->port != frame->source_port ||
-				       !address_equal(&sender->address, &frame->source)))
-		sender++;
-	if (sender == end) {
-		if (seen->sender_count == WIRE_SENDERS_MAX)
+	for (size_t i = 0; i < seen->sender_count && !sender; i++)
+		if (seen->senders[i].port == frame->source_port &&
+			address_equal(&seen->senders[i].address, &frame->source))
+			sender = &seen->senders[i];
+	if (!sender) {
+		sender = new_sender(seen);
+		if (!sender)
 			return;
-		seen->sender_count++;
 		*sender = (struct wire_sender){
 			.address = frame->source, .port = frame->source_port, .ttl = frame->ttl};
 	}

@@ -38,8 +38,9 @@ struct wire_seen {
 	size_t other_port_count;
 	uint64_t other_port_from_here,
 		other_port_tagged; /* to other ports, too; not in other_port */
-	struct wire_sender senders[WIRE_SENDERS_MAX]; /* of in; the first ones */
-	size_t sender_count;
+	struct wire_sender *senders; /* of in; the first ones. As there may be 10,000 groups, it has
+					room for no more than there are. */
+	size_t sender_count; /* at most WIRE_SENDERS_MAX */
 	uint64_t tagged; /* in, with a VLAN tag */
 	uint16_t vlan; /* one of these, or of other_port_tagged */
 	uint64_t bad_ip_checksums, bad_lengths; /* of in */

@@ -168,3 +168,14 @@ def output_policy_drops_reports(lab):
 @fault("report-blocked", base="snooping", wire=False, unnamed="user nobody", pasted=True)
 def egress_drops_reports(lab):
     drop_at(lab, "egress", "ip protocol igmp", family="netdev", device="eth0")
+
+
+@fault("host-firewall", arrives="some", unnamed="user nobody", pasted=True)
+def every_second_datagram_is_dropped(lab):
+    drop_at(lab, "input", "udp dport 5004 numgen inc mod 2 == 0")
+
+
+@fault("host-firewall", "not-on-wire", unnamed="user nobody", wire=False)
+def output_drops_what_a_sender_on_this_host_sends(lab):
+    lab.options["host"] = lab.host
+    drop_at(lab, "output")

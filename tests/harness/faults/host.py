@@ -208,6 +208,17 @@ def handler_drops(lab):
     lab.handlers = 'out: { type = "file"; path = "$DIR/out"; rate = "1/s"; };'
 
 
+@fault("handler-drops", plain=False, ways=WITH_DAEMON, arrives="all", unnamed="nobody")
+def the_disk_is_full(lab):
+    lab.settings = 'handlers = ["out"];'
+    lab.handlers = 'out: { type = "file"; path = "/dev/full"; };'
+
+
+@fault("no-such-interface", plain=False, ways=WITH_DAEMON, wire=None)
+def interface_renamed_after_the_join(lab):
+    lab.on_start.append(lambda daemon: lab.host.ip("link set eth0 down", "link set eth0 name lan0", "link set lan0 up"))
+
+
 # What was asked for
 
 @fault("other-port", families=BOTH)
@@ -304,6 +315,14 @@ def a_route_refuses_the_sender(lab):
     sysctl(lab.host, "net.ipv4.conf.eth0.rp_filter", 1)
     lab.host.ip(f"route add blackhole {PEER[4]}/32")
     lab.repair_with(f"ip route del blackhole {PEER[4]}/32")
+
+
+@fault("other-interface", "host-firewall", base=None, wire=False, unnamed="user nobody")
+def macvlan_lets_nobody_through(lab):
+    """The mode "source", without any source."""
+    lab.pair()
+    lab.host.ip("link add link eth0 name mac0 type macvlan mode source", f"address add {network(4)}9/24 dev mac0", "link set mac0 up")
+    lab.interfaces = ["mac0"]
 
 
 # Not in the table of causes: only a wrong certainty is a failure.

@@ -1,6 +1,7 @@
 """What mcastctl doctor costs: time, memory, and the host is as before."""
 
 import os
+import select
 import subprocess
 import time
 
@@ -74,17 +75,24 @@ def test_ten_thousand_groups_in_ten_seconds_and_the_loop_is_never_away(release, 
                      for number in range(GROUPS))
     with Daemon(host, f"groups: {{ {groups} }};\n", binary=release) as daemon:
         wait_until(lambda: daemon.call("GetStatus")["memberships"]["joined"] == GROUPS, "the joins", timeout=60)
-        began, longest = time.monotonic(), 0
+        usual = longest_answer(daemon, time.monotonic() + 3)
+        began = time.monotonic()
         with host:
-            child = subprocess.Popen([ctl_of(release), "-s", daemon.control_path, "doctor"],
-                                     stdout=subprocess.DEVNULL)
-        with daemon.connect() as control:
-            while child.poll() is None:
-                asked = time.monotonic()
-                control.call("GetStatus")
-                longest = max(longest, time.monotonic() - asked)
-        child.wait()
+            child = subprocess.Popen([ctl_of(release), "-s", daemon.control_path, "doctor"], stdout=subprocess.DEVNULL)
+        longest = longest_answer(daemon, child)
         took = time.monotonic() - began
     host.close()
-    say(f"{GROUPS} groups: {took:.1f} s, the loop was away for at most {longest * 1000:.0f} ms")
-    assert took < 10 and longest < 0.02
+    say(f"{GROUPS} groups: {took:.1f} s, the loop answers after at most {longest * 1000:.0f} ms, else {usual * 1000:.0f} ms")
+    assert took < 10 and longest < usual + 0.02
+
+
+def longest_answer(daemon, until):
+    """How long GetStatus takes at most, until a time or the end of a process."""
+    longest = 0
+    with daemon.connect() as control:
+        while time.monotonic() < until if isinstance(until, float) else until.poll() is None:
+            asked = time.monotonic()
+            control.call("GetStatus")
+            longest = max(longest, time.monotonic() - asked)
+            select.select([], [], [], 0.002)  # the daemon has more to do than to answer this
+    return longest
