@@ -102,7 +102,7 @@ common_ldflags := -pthread -Wl,-z,relro,-z,now $(sanitize) $(CFLAGS) $(LDFLAGS)
 ldflags := -pie $(common_ldflags)
 
 # Asked once, and only by a target that needs the answer: install-deps may yet bring pkg-config.
-mcastd_modules := libevent_core libconfig libsystemd jansson
+mcastd_modules := libevent_extra libevent_core libconfig libsystemd jansson
 mcastctl_modules := jansson smartcols
 modules := $(sort $(mcastd_modules) $(mcastctl_modules))
 once = $(eval $(1) := $$(shell $(PKG_CONFIG) $(2) 2>/dev/null))$($(1))
@@ -115,7 +115,7 @@ test_libs = $(test_module_libs) -ldl
 
 # ---- Sources ----
 
-rooms := base service net config data formats recorder child handlers engines groups control daemon
+rooms := base service net config data formats recorder child handlers engines groups control http daemon
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 
 # Modules: the files of src/engines/NAME/, and the libraries that each needs.
@@ -146,7 +146,8 @@ test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.
 # tests/unit/test_NAME.c is of the module NAME, and only there where that is built.
 engine_tests := $(engine_names:%=$(BUILD)/tests/unit/test_%)
 test_programs = $(filter-out $(filter-out $(ENGINES:%=$(BUILD)/tests/unit/test_%),$(engine_tests)),$(test_objects:.o=))
-interface_header := $(BUILD)/gen/control/io.mcastd.varlink.h
+# Files that are part of the program, as C string literals.
+embedded := $(addprefix $(BUILD)/gen/,control/io.mcastd.varlink.h http/page/index.html.h)
 man_objects := $(call objects,man/*.c)
 fuzz_objects := $(call objects,tests/fuzz/*.c)
 # As with unit tests: tests/fuzz/NAME.c is of the module NAME.
@@ -183,7 +184,7 @@ $(test_objects:.o=): %: %.o $(test_helper_objects) $(BUILD)/libmcastd.a $(BUILD)
 	$(Q)$(CC) $(ldflags) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
 		$(test_libs) $(engine_libs)
 
-$(BUILD)/%.o: %.c $(BUILD)/flags | $(interface_header)
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(embedded)
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(cppflags) $(module_cflags) $(cflags) $(engine_cflags) -MMD -MP -c -o $@ $<
@@ -209,8 +210,8 @@ say_left_out = @echo 'Without the libraries of each, these modules are left out:
 engines: $$(engine_modules)
 	$(if $(left_out),$(say_left_out),@:)
 
-# The interface description as C string literals, for an #include within an initializer.
-$(interface_header): src/control/io.mcastd.varlink
+# For an #include within an initializer.
+$(embedded): $(BUILD)/gen/%.h: src/%
 	$(call say,GEN)
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@

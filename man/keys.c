@@ -79,7 +79,7 @@ static const struct schema *find_schema(const char *name)
 		const struct schema *schema;
 	} schemas[] = {{"groups", &group_schema}, {"events", &events_schema},
 		{"handlers", &handler_schema}, {"filter", &filter_schema},
-		{"control", &control_schema}, {"top", &config_schema}};
+		{"control", &control_schema}, {"http", &http_schema}, {"top", &config_schema}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(schemas); i++)
 		if (!strcmp(schemas[i].name, name))

@@ -1,8 +1,8 @@
 /* Makes the sources of the manual pages: copies a template in the format of scdoc(5), and replaces
  * its directives by the program's own tables, so that the pages and the program agree.
  *
- *   @KEYS NAME@        the keys of groups, handlers, filter, control, top, a block of groups, or a
- * type of handler
+ *   @KEYS NAME@        the keys of groups, handlers, filter, control, http, top, a block of groups,
+ * or a type of handler
  *   @COMMAND NAME@     a command of mcastctl: its synopsis and options
  *   @OPTIONS@          the options of all commands
  *   @TYPES@, @METHODS@, @ERRORS@   those of the interface io.mcastd

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "config/report.h"
 #include "net/interface.h"
+#include "net/listen_address.h"
 #include "net/multicast.h"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-+[]*?"
@@ -651,6 +652,56 @@ static void check_handler(struct check *check, const struct config_handler *hand
 		complain(check, key, "%s", why);
 }
 
+/* ---- The HTTP server ---- */
+
+static void PRINTF_LIKE(3, 4)
+	complain_http(const struct config *config, struct errors *errors, const char *format, ...)
+{
+	const struct subject subject = {config->http.place, "http", NULL};
+	char why[WHY_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	config_report(errors, &subject, 0, "listen", "%s", why);
+}
+
+/* The index of an earlier item that is the same place, written otherwise; else that of item. */
+static size_t find_same_place(const struct string_list *list, size_t item)
+{
+	struct listen_address wanted, other;
+	char why[WHY_MAX];
+
+	listen_address_parse(list->items[item], &wanted, why);
+	for (size_t i = 0; i < item; i++)
+		if (listen_address_parse(list->items[i], &other, why) >= 0 &&
+			listen_address_equal(&wanted, &other))
+			return i;
+	return item;
+}
+
+static void check_http(const struct config *config, struct errors *errors)
+{
+	const struct string_list *list = &config->http.listen;
+	char why[WHY_MAX], buffer[SHOWN_MAX], other[SHOWN_MAX];
+	struct listen_address address;
+	size_t same;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const char *item = shown(list->items[i], buffer);
+
+		if (listen_address_parse(list->items[i], &address, why) < 0)
+			complain_http(config, errors, "\"%s\" %s", item, why);
+		else if ((same = find_same_place(list, i)) != i)
+			complain_http(config, errors, "\"%s\" is the same as \"%s\", remove one",
+				item, shown(list->items[same], other));
+		else if (address.path && !strcmp(address.path, config->control_socket))
+			complain_http(config, errors,
+				"\"%s\" is the control socket, use another path", item);
+	}
+}
+
 void config_check(const struct config *config, bool is_partial, struct errors *errors)
 {
 	struct check check = {.config = config, .errors = errors, .is_partial = is_partial};
@@ -661,6 +712,7 @@ void config_check(const struct config *config, bool is_partial, struct errors *e
 	for (size_t i = 0; i < config->group_count; i++)
 		check_group(&check, &config->groups[i]);
 	check_events(&check, &config->events);
+	check_http(config, errors);
 	for (size_t i = 0; i < config->handler_count; i++)
 		check_handler(&check, &config->handlers[i]);
 	interface_list_clear(&check.interfaces);

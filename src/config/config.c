@@ -34,6 +34,7 @@ struct config *config_new(void)
 
 	if (!config || init_events(&config->events) < 0 ||
 		schema_defaults(&control_schema, config) < 0 ||
+		schema_defaults(&http_schema, &config->http) < 0 ||
 		schema_defaults(&config_schema, config) < 0 || set_run_directory(config) < 0)
 		return NULL;
 	return take(config);
@@ -80,6 +81,7 @@ void config_free(struct config *config)
 	free(config->groups);
 	free(config->handlers);
 	schema_clear(&control_schema, config);
+	schema_clear(&http_schema, &config->http);
 	schema_clear(&config_schema, config);
 	free(config);
 }

@@ -156,6 +156,15 @@ struct config_part {
 size_t config_handler_parts(
 	const struct config_handler *handler, struct config_part ret[static HANDLER_PARTS]);
 
+/* The HTTP server: metrics and the status page. */
+struct config_http {
+	struct place place;
+	struct string_list listen; /* addresses that listen_address_parse() takes; empty: off */
+	bool senders; /* whether answers have addresses of senders */
+	int64_t socket_mode; /* of the files of UNIX sockets */
+	struct principal socket_group; /* PRINCIPAL_NONE: that of the daemon */
+};
+
 struct config {
 	struct config_group *groups; /* in the order of the files */
 	size_t group_count;
@@ -163,6 +172,7 @@ struct config {
 	struct config_handler *handlers; /* by name; "log" and "journal" are always there */
 	size_t handler_count;
 	char *control_socket;
+	struct config_http http;
 	char *run_directory;
 	int64_t import_port; /* that what comes in by inputs is sent from; 0: there are none */
 	char *user, *group; /* to run as, when started as root; NULL: none */
@@ -192,6 +202,7 @@ extern const struct schema events_schema; /* struct config_group, with is_events
 extern const struct schema handler_schema; /* struct config_handler */
 extern const struct schema filter_schema; /* struct config_filter, of any handler */
 extern const struct schema control_schema; /* struct config */
+extern const struct schema http_schema; /* struct config_http */
 extern const struct schema config_schema; /* struct config */
 
 /* A group with the defaults, to be filled in with schema_set(&group_schema, ...). Copies name. */

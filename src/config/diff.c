@@ -117,6 +117,16 @@ static void compare_events(
 			(const struct named *)&wanted->events);
 }
 
+static void compare_http(
+	const struct config *before, const struct config *wanted, struct errors *lines)
+{
+	AUTO_TEXT struct text names = {0};
+
+	name_keys(&names, &http_schema, &before->http, &wanted->http);
+	if (names.length)
+		errors_add(lines, "http: changed: %.*s", (int)names.length, names.data);
+}
+
 /* The only key outside of blocks that can change while the daemon runs. */
 static void compare_import_port(
 	const struct config *before, const struct config *wanted, struct errors *lines)
@@ -144,8 +154,10 @@ void config_compare(
 	compare_all(
 		&groups, before->groups, before->group_count, wanted->groups, wanted->group_count);
 	compare_events(before, wanted, &groups);
-	if (before != &none)
-		compare_import_port(before, wanted, &ret->lines);
+	if (before == &none)
+		return;
+	compare_http(before, wanted, &ret->lines);
+	compare_import_port(before, wanted, &ret->lines);
 }
 
 void config_changes_clear(struct config_changes *changes)

@@ -179,6 +179,27 @@ static const struct key control_keys[] = {
 const struct schema control_schema = {
 	control_keys, ARRAY_SIZE(control_keys), sizeof(struct config)};
 
+/* As many as anybody needs, and few enough that each reload may compare them one by one. */
+#define LISTEN_MAX 16
+
+#define HTTP(member, type) KEY(struct config_http, member, type)
+
+static const struct key http_keys[] = {
+	{HTTP(listen, KEY_STRINGS), .max = LISTEN_MAX,
+		.help = "Where to listen: ADDRESS:PORT, with the address of IPv6 in brackets, or "
+			"the path of a UNIX socket. Without it: nowhere."},
+	{HTTP(senders, KEY_BOOL), .fallback = "false",
+		.help = "Whether the answers may have the addresses of senders. Whoever can "
+			"connect sees them."},
+	{HTTP(socket_mode, KEY_MODE), .fallback = "0666",
+		.help = "Permissions of the files of UNIX sockets."},
+	{HTTP(socket_group, KEY_SYSTEM_GROUP),
+		.help = "The system group, by name or number, that owns these files. Without it: "
+			"that of the daemon."},
+};
+
+const struct schema http_schema = {http_keys, ARRAY_SIZE(http_keys), sizeof(struct config_http)};
+
 static const struct key config_keys[] = {
 	{CONFIG(user, KEY_STRING), .max = GROUP_NAME_MAX,
 		.help = "The user to become after a start as root. Without it: root."},

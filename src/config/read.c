@@ -45,6 +45,8 @@ static int read_group(struct reader *reader, const config_setting_t *setting);
 static int read_handler(struct reader *reader, const config_setting_t *setting);
 static int read_control(
 	struct reader *reader, const struct subject *subject, const config_setting_t *setting);
+static int read_http(
+	struct reader *reader, const struct subject *subject, const config_setting_t *setting);
 static int read_events(
 	struct reader *reader, const struct subject *subject, const config_setting_t *setting);
 static int read_section(
@@ -54,7 +56,7 @@ static int read_kind_block(struct reader *reader, const struct block *group,
 
 static const struct section sections[] = {{"groups", read_group, NULL},
 	{"handlers", read_handler, NULL}, {"control", NULL, read_control},
-	{"events", NULL, read_events}};
+	{"http", NULL, read_http}, {"events", NULL, read_events}};
 
 /* The line of the file, which libconfig counts from the chunk's first. */
 static unsigned line_of(const struct reader *reader, const config_setting_t *setting)
@@ -469,11 +471,11 @@ static int read_handler(struct reader *reader, const config_setting_t *setting)
 
 /* Reads a block that goes into the configuration itself. */
 static int read_own_block(struct reader *reader, const struct subject *subject,
-	const struct schema *schema, const config_setting_t *setting)
+	const struct schema *schema, void *settings, const config_setting_t *setting)
 {
 	AUTO_FREE struct key_mark *marks = calloc(schema->count, sizeof(*marks));
 	struct block block = {
-		.subject = *subject, .parts = {{schema, reader->config, marks}}, .part_count = 1};
+		.subject = *subject, .parts = {{schema, settings, marks}}, .part_count = 1};
 
 	return marks ? read_block(reader, &block, setting) : -ENOMEM;
 }
@@ -481,7 +483,16 @@ static int read_own_block(struct reader *reader, const struct subject *subject,
 static int read_control(
 	struct reader *reader, const struct subject *subject, const config_setting_t *setting)
 {
-	return read_own_block(reader, subject, &control_schema, setting);
+	return read_own_block(reader, subject, &control_schema, reader->config, setting);
+}
+
+static int read_http(
+	struct reader *reader, const struct subject *subject, const config_setting_t *setting)
+{
+	struct config_http *http = &reader->config->http;
+
+	http->place = subject->place;
+	return read_own_block(reader, subject, &http_schema, http, setting);
 }
 
 /* The block may be in several files, as any single value. */
@@ -594,7 +605,7 @@ static int read_chunks(struct reader *reader, const char *text, size_t size)
 
 	for (size_t i = 0; i < chunks.count && r >= 0; i++) {
 		reader->first_line = chunks.items[i]->line;
-		r = read_own_block(reader, &top, &config_schema,
+		r = read_own_block(reader, &top, &config_schema, reader->config,
 			config_root_setting(&chunks.items[i]->parsed));
 	}
 	return r;

@@ -5,7 +5,8 @@
 
 struct subject {
 	struct place place; /* of the whole; without a file it did not come from one */
-	const char *section; /* "groups", "handlers", "control", "events"; NULL: the top level */
+	const char *section; /* "groups", "handlers", "control", "http", "events"; NULL: the top
+				level */
 	const char *name; /* of the group or handler ("GROUP.KIND" for a block of a group); NULL:
 			     the section itself */
 };

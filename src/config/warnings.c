@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "config/report.h"
 #include "net/interface.h"
+#include "net/listen_address.h"
 #include "net/multicast.h"
 
 static void PRINTF_LIKE(3, 4)
@@ -428,6 +429,47 @@ static void check_permissions(struct config *config, const struct config_group *
 			"\"socket\"; remove them, or add it to allow_receive");
 }
 
+/* ---- The HTTP server ---- */
+
+static void PRINTF_LIKE(2, 3) warn_http(struct config *config, const char *format, ...)
+{
+	const struct subject subject = {config->http.place, "http", NULL};
+	char why[2 * WHY_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	config_report(&config->warnings, &subject, 0, "listen", "warning: %s", why);
+}
+
+/* It neither encrypts nor asks who reads. The daemon may listen on an address that is yet to come.
+ */
+static void check_http(struct config *config)
+{
+	const struct string_list *list = &config->http.listen;
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct listen_address address;
+		union endpoint endpoint;
+		char why[WHY_MAX];
+
+		if (listen_address_parse(list->items[i], &address, why) < 0 || address.path ||
+			listen_address_is_loopback(&address))
+			continue;
+		warn_http(config,
+			"\"%s\" can be reached from other hosts, without a password and "
+			"unencrypted; use 127.0.0.1, or a proxy in front of it",
+			list->items[i]);
+		address_to_endpoint(&address.address, 0, 0, &endpoint);
+		if (!address_is_any(&address.address) && !endpoint_is_local(&endpoint))
+			warn_http(config,
+				"\"%s\" is no address of this host now: nobody can connect until "
+				"it is",
+				list->items[i]);
+	}
+}
+
 void config_find_warnings(struct config *config)
 {
 	for (size_t i = 0; i < config->group_count; i++) {
@@ -450,6 +492,7 @@ void config_find_warnings(struct config *config)
 		check_replies(config, group);
 	}
 	check_permissions(config, &config->events);
+	check_http(config);
 	find_shared_ports(config);
 	find_shared_macs(config);
 }

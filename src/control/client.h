@@ -7,6 +7,7 @@
  * subscription, its input is discarded. */
 #pragma once
 
+#include "base/answer.h"
 #include "base/log.h"
 #include "control/control.h"
 #include "control/outbox.h"
@@ -53,15 +54,6 @@ void client_set_init(struct client_set *set, struct event_base *base,
 /* Closes all connections. */
 void client_set_clear(struct client_set *set);
 
-/* A long answer, made piece by piece as the client reads it, so that it takes neither the loop nor
- * the memory for all of it at once. Embedded in the object that makes it. */
-struct answer {
-	/* Appends the next members of the parameters. Returns whether they were the last. */
-	bool (*next)(struct answer *answer, struct text *text);
-	void (*free)(struct answer *answer);
-	bool is_many; /* each piece is a reply of its own, for a call with "more" */
-};
-
 /* A request that is answered later: until client_resume(), no other one is served. Embedded in the
  * object that answers. */
 struct client_pending {
@@ -100,7 +92,8 @@ void client_end(struct client *client);
  * stranger's name may be anything). */
 void client_end_message(struct client *client, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Answers the current request piece by piece. Owns the answer. */
+/* Answers the current request piece by piece: each piece is the next members of the parameters.
+ * Owns the answer. */
 void client_start_answer(struct client *client, struct answer *answer);
 
 /* The current request is answered later, with client_begin_reply() or client_begin_error(), and

@@ -92,12 +92,30 @@ static int prepare_groups(struct change *change)
 	return groups_prepare(change->setup.groups, change->errors);
 }
 
+/* Last, as it makes files: what is wrong with the rest leaves none. */
+static int prepare_http(struct change *change)
+{
+	int r;
+
+	identity_raise();
+	r = http_prepare(
+		change->setup.http, &change->wanted->http, change->dry_run, change->errors);
+	identity_lower();
+	return r;
+}
+
 static int decide(struct change *change);
 
-static const part preparing[] = {
-	check, begin_handlers, prepare_handlers, begin_groups, prepare_groups, decide, NULL};
+static const part preparing[] = {check, begin_handlers, prepare_handlers, begin_groups,
+	prepare_groups, prepare_http, decide, NULL};
 
 /* ---- Abandoning ---- */
+
+static int abandon_http(struct change *change)
+{
+	http_abandon(change->setup.http);
+	return 0;
+}
 
 static int abandon_groups(struct change *change)
 {
@@ -123,7 +141,7 @@ static int discard(struct change *change)
 	return 0;
 }
 
-static const part abandoning[] = {abandon_groups, abandon_handlers, discard, NULL};
+static const part abandoning[] = {abandon_http, abandon_groups, abandon_handlers, discard, NULL};
 
 /* ---- Committing ---- */
 
@@ -136,6 +154,12 @@ static int commit_handlers(struct change *change)
 static int commit_groups(struct change *change)
 {
 	return groups_commit(change->setup.groups);
+}
+
+static int commit_http(struct change *change)
+{
+	http_commit(change->setup.http);
+	return 0;
 }
 
 /* After the groups: by now there is one for all that new handlers take in. */
@@ -158,8 +182,8 @@ static int reconcile(struct change *change)
 	return 0;
 }
 
-static const part committing[] = {
-	commit_handlers, commit_groups, follow_inputs, retire_handlers, reconcile, NULL};
+static const part committing[] = {commit_handlers, commit_groups, follow_inputs, commit_http,
+	retire_handlers, reconcile, NULL};
 
 static int decide(struct change *change)
 {

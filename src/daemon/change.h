@@ -9,6 +9,7 @@
 #include "groups/groups.h"
 #include "groups/inputs.h"
 #include "handlers/handlers.h"
+#include "http/http.h"
 
 struct change;
 
@@ -18,6 +19,7 @@ struct change_setup {
 	struct handlers *handlers;
 	struct groups *groups;
 	struct inputs *inputs;
+	struct http *http;
 	/* The change has ended. r is 0, or a negative errno with lines in errors. */
 	void (*done)(void *argument, int r);
 	void *argument;

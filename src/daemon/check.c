@@ -199,7 +199,7 @@ static int check_control(const char *path, char why[static WHY_MAX])
 
 	if (r < 0)
 		return r;
-	r = listener_check_path(path, why);
+	r = socket_file_check(path, why);
 	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
 	if (r == -EADDRINUSE)
 		r = 0;
@@ -261,7 +261,7 @@ static pid_t running_daemon(const struct config *config)
 		return (pid_t)atoi(running);
 	return find_service(config->control_socket, &pid)
 		       ? pid
-		       : listener_owner(config->control_socket, SOCK_STREAM);
+		       : socket_file_owner(config->control_socket, SOCK_STREAM);
 }
 
 /* As a reload will, when root has become the user of the configuration. */

@@ -21,9 +21,11 @@
 #include "daemon/reload.h"
 #include "daemon/signals.h"
 #include "data/loop_guard.h"
+#include "data/loop_meter.h"
 #include "groups/events.h"
 #include "groups/inputs.h"
 #include "handlers/module.h"
+#include "http/http.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
 #include "net/user.h"
@@ -66,6 +68,8 @@ struct daemon {
 	struct users users;
 	struct groups *groups;
 	struct inputs *inputs;
+	struct http *http;
+	struct loop_meter meter;
 	struct control *control;
 	struct control_backend backend;
 	struct link_monitor *links;
@@ -380,10 +384,21 @@ static int make_groups(struct daemon *daemon)
 	daemon->inputs = inputs_new(daemon->base, daemon->groups);
 	if (!daemon->inputs)
 		return refuse(-ENOMEM, "the inputs of groups");
+	daemon->http = http_new(&(struct http_setup){.base = daemon->base,
+		.turns = &daemon->users.turns,
+		.running = daemon->running,
+		.context = {.version = MCASTD_VERSION,
+			.started_ns = clock_ns(CLOCK_REALTIME),
+			.groups = daemon->groups,
+			.handlers = daemon->handlers,
+			.meter = &daemon->meter}});
+	if (!daemon->http)
+		return refuse(-ENOMEM, "the HTTP server");
 	daemon->change = change_new(&(struct change_setup){.base = daemon->base,
 		.handlers = daemon->handlers,
 		.groups = daemon->groups,
 		.inputs = daemon->inputs,
+		.http = daemon->http,
 		.done = end_reload,
 		.argument = daemon});
 	if (!daemon->change)
@@ -523,7 +538,19 @@ int daemon_try(const struct options *options, struct config *config, struct spoo
 
 void daemon_run(struct daemon *daemon)
 {
-	event_base_dispatch(daemon->base);
+	bool was_measured = false;
+	int r;
+
+	do {
+		bool is_measured = http_is_on(daemon->http);
+
+		if (is_measured && !was_measured)
+			loop_meter_begin(&daemon->meter, clock_ns(CLOCK_THREAD_CPUTIME_ID));
+		r = event_base_loop(daemon->base, EVLOOP_ONCE);
+		if (is_measured)
+			loop_meter_round(&daemon->meter, clock_ns(CLOCK_THREAD_CPUTIME_ID));
+		was_measured = is_measured;
+	} while (r == 0 && !event_base_got_break(daemon->base));
 }
 
 int daemon_stop(struct daemon *daemon)
@@ -547,6 +574,7 @@ int daemon_stop(struct daemon *daemon)
 	reloads_free(daemon->reloads);
 	link_monitor_free(daemon->links);
 	control_free(daemon->control);
+	http_free(daemon->http);
 	handlers_stop_inputs(daemon->handlers, deadline);
 	/* The rest is for acknowledging what was sent. */
 	now = clock_ns(CLOCK_MONOTONIC);

@@ -408,37 +408,20 @@ static void on_accept(int fd, void *argument)
 
 int group_socket_check(const char *path, pid_t running, char why[static WHY_MAX])
 {
-	int r = listener_check_path(path, why);
+	int r = socket_file_check(path, why);
 
-	if (r == -EADDRINUSE && running && listener_owner(path, SOCK_SEQPACKET) == running)
+	if (r == -EADDRINUSE && running && socket_file_owner(path, SOCK_SEQPACKET) == running)
 		return 0;
 	return r == -ENOENT ? 0 : r;
-}
-
-/* Tries it with a file in memory: the rules are the same, those of a sandbox included. */
-static int try_group(gid_t group)
-{
-	AUTO_CLOSE int fd = memfd_create("group", MFD_CLOEXEC);
-
-	return fd < 0 || fchown(fd, (uid_t)-1, group) < 0 ? -errno : 0;
 }
 
 int group_socket_check_owner(const struct config_group *config, char why[static WHY_MAX])
 {
 	const struct principal *owner = &config->socket_group;
-	char name[ACCOUNT_NAME_MAX];
-	int r = 0;
 
-	if (owner->kind == PRINCIPAL_GROUP && !permission_names_others(config))
-		r = try_group(owner->id);
-	if (r >= 0)
+	if (owner->kind != PRINCIPAL_GROUP || permission_names_others(config))
 		return 0;
-	name_group(owner->id, name);
-	return because(why, r,
-		"socket_group: the daemon may not give a file to the group %s: %s; the service "
-		"needs the drop-in socket-group.conf (systemd/examples), [Service] "
-		"SupplementaryGroups=%s SystemCallFilter=@chown",
-		name, strerror(-r), name);
+	return socket_file_check_group(owner->id, why);
 }
 
 int group_socket_new(

@@ -6,10 +6,15 @@
 #include <sys/types.h>
 
 #include "base/errors.h"
+#include "net/socket_file.h"
 #include "net/turns.h"
 
 struct event_base;
 struct listener;
+
+/* Connections that wait to be accepted. They are one queue for all users, so that it has to be
+ * short where one of them fills it; who finds it full waits in connect(2). */
+#define LISTENER_BACKLOG 512
 
 struct listener_options {
 	const char *path;
@@ -29,15 +34,6 @@ typedef void (*listener_accept)(int fd, void *argument);
  * why. */
 int listener_new(struct event_base *base, const struct listener_options *options,
 	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret);
-
-/* Checks whether a socket may be made at a path, and connects to none. Returns 0 when there is a
- * socket that nobody listens on and that can be replaced, -ENOENT when there is nothing; or another
- * negative errno with the reason in why. */
-int listener_check_path(const char *path, char why[static WHY_MAX]);
-
-/* The process that listens at a path, as it was when it began to; 0: none that may be connected to.
- * It connects: where systemd listens, that starts the service. */
-pid_t listener_owner(const char *path, int type);
 
 /* Renames the socket file, atomically replacing another. The listener removes it under its new name
  * when it is freed. Returns 0 or a negative errno. */

@@ -30,6 +30,7 @@ CALLS = {
     "ftruncate": "EIO EPERM ENOSPC",
     "getdents64": "EIO",
     "getrandom": "EAGAIN ENOSYS EPERM",
+    "getpeername": "ENOTCONN ENOBUFS",
     "getsockname": "ENOBUFS",
     "getsockopt": "EINVAL ENOPROTOOPT",
     "ioctl": "EINVAL ENODEV EPERM",
@@ -54,6 +55,7 @@ CALLS = {
     "read": "EIO EINTR EAGAIN SHORT",
     "readlink": "EACCES ENOENT",
     "readlinkat": "EACCES",
+    "readv": "ECONNRESET EIO EINTR EAGAIN",
     "recvfrom": "ENOMEM ENOBUFS EINTR EAGAIN",
     "recvmmsg": "ENOMEM ENOBUFS EINTR EAGAIN ENETDOWN ECONNREFUSED EPERM",
     "recvmsg": "ENOMEM EINTR EAGAIN ECONNREFUSED",
@@ -73,6 +75,7 @@ CALLS = {
     "wait4": "ECHILD EINTR",
     "waitid": "ECHILD EINTR",
     "write": "ENOSPC EIO EDQUOT EINTR EAGAIN EPIPE SHORT",
+    "writev": "EPIPE ECONNRESET EIO EINTR EAGAIN",
 }
 
 # Those of the above that a trace of what the tests do does not show.

@@ -50,12 +50,14 @@ handlers: {
   CHANGED_HANDLERS
 };
 events: { handlers = ["told"]; socket = true; };
+http: { listen = ["127.0.0.1:9184", "$DIR/http.sock"]; CHANGED_HTTP };
 '''
 CHANGED = {
     "CHANGED_GROUP": 'd: { address = "239.1.1.5"; port = 5007; interfaces = ["eth0"]; handlers = ["file2", "run2", "feed2"];'
                      ' socket = true; };',
     "CHANGED_KEY": "keep = 7;",
     "CHANGED_WINDOW": "window = 100;",
+    "CHANGED_HTTP": 'socket_mode = "0600";',
     "CHANGED_HANDLERS": 'file2: { type = "file"; path = "$DIR/file2"; }; run2: { type = "exec"; command = ["/bin/cat"]; };'
                         ' feed2: { type = "pipe"; command = ["/bin/dd", "of=/dev/null", "status=none"]; };',
 }
@@ -285,7 +287,25 @@ class Lab:
             errors += self.call(method, **parameters)
         return errors
 
-    PHASES = {"traffic": traffic, "reload": reload, "rotate": rotate, "requests": requests}
+    def page(self, address):
+        """The answer to one request for the metrics, to a path or an address; b"" where there is none."""
+        answer = b""
+        with contextlib.suppress(OSError):
+            with self.net.host, socket.socket(socket.AF_INET if ":" in address else socket.AF_UNIX) as sock:
+                sock.settimeout(3)
+                sock.connect(("127.0.0.1", int(address.split(":")[1])) if ":" in address else address)
+                sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                while piece := sock.recv(1 << 16):
+                    answer += piece
+        return answer
+
+    def pages(self):
+        """Some may find a closed connection: that is no error of a method."""
+        for address in ("127.0.0.1:9184", self.daemon.path("http.sock")):
+            self.page(address)
+        return []
+
+    PHASES = {"traffic": traffic, "reload": reload, "rotate": rotate, "requests": requests, "pages": pages}
 
     # What must be so afterwards
 
@@ -333,6 +353,8 @@ class Lab:
             idle.extend(f"by handler {handler['name']} nothing comes in"
                         for handler, old in zip(now["handlers"], before["handlers"])
                         if handler["input"] and handler["input"]["sent"] <= old["input"]["sent"])
+            idle.extend(f"nothing is served at {address}" for address in ("127.0.0.1:9184", self.daemon.path("http.sock"))
+                        if b"mcastd_build_info" not in self.page(address))
             idle.extend(f"group {group['name']} is not joined on {membership['interface']}: {membership['error']}"
                         for group in now["groups"] for membership in group["memberships"]
                         if membership["state"] != "joined" and "*" not in membership["interface"])

@@ -30,6 +30,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,8 +44,9 @@ struct fault {
 
 static struct fault none, *fault = &none;
 
-/* Some have memory whatever is asked for: libconfig exits without, and the address sanitizer ends
- * the program. The model of the variable needs no memory itself. */
+/* Some have memory whatever is asked for: libconfig exits without, two functions of libevent
+ * follow NULL, and the address sanitizer ends the program. The
+ * model of the variable needs no memory itself. */
 static __thread int is_spared __attribute__((tls_model("initial-exec")));
 
 __attribute__((constructor)) static void begin(void)
@@ -187,6 +189,22 @@ struct config_t;
 SPARE(int, config_read_string, (struct config_t * a, const char *b), a, b)
 SPARE(int, pthread_getattr_np, (pthread_t a, pthread_attr_t *b), a, b)
 
+struct evhttp_request;
+struct bufferevent;
+
+SPARE(struct evhttp_request *, evhttp_request_new,
+	(void (*a)(struct evhttp_request *, void *), void *b), a, b)
+
+void bufferevent_setwatermark(struct bufferevent *buffer, short what, size_t low, size_t high)
+{
+	void (*real)(struct bufferevent *, short, size_t, size_t) = dlsym(
+		RTLD_NEXT, "bufferevent_setwatermark");
+
+	is_spared++;
+	real(buffer, what, low, high);
+	is_spared--;
+}
+
 void config_init(struct config_t *config)
 {
 	void (*real)(struct config_t *) = dlsym(RTLD_NEXT, "config_init");
@@ -203,6 +221,7 @@ FAIL(connect, int, -1, connect, (int a, const struct sockaddr *b, socklen_t c), 
 FAIL(listen, int, -1, listen, (int a, int b), a, b)
 FAIL(shutdown, int, -1, shutdown, (int a, int b), a, b)
 FAIL(accept4, int, -1, accept4, (int a, struct sockaddr *b, socklen_t *c, int d), a, b, c, d)
+FAIL(getpeername, int, -1, getpeername, (int a, struct sockaddr *b, socklen_t *c), a, b, c)
 FAIL(getsockname, int, -1, getsockname, (int a, struct sockaddr *b, socklen_t *c), a, b, c)
 FAIL(getsockopt, int, -1, getsockopt, (int a, int b, int c, void *d, socklen_t *e), a, b, c, d, e)
 FAIL(setsockopt, int, -1, setsockopt, (int a, int b, int c, const void *d, socklen_t e), a, b, c, d,
@@ -217,6 +236,9 @@ HALVE(sendto, ssize_t, send, (int a, const void *b, size_t c, int d), c, a, b, c
 FAIL(sendto, ssize_t, -1, sendto,
 	(int a, const void *b, size_t c, int d, const struct sockaddr *e, socklen_t f), a, b, c, d,
 	e, f)
+
+FAIL(readv, ssize_t, -1, readv, (int a, const struct iovec *b, int c), a, b, c)
+FAIL(writev, ssize_t, -1, writev, (int a, const struct iovec *b, int c), a, b, c)
 
 /* Files */
 FAIL_VARIADIC(openat, open, a, b, const char *a, int b)

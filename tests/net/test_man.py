@@ -125,13 +125,14 @@ def key_sections(tmp_path):
     """Where each key is to be explained: pairs of a heading and the keys."""
     good = 'address = "233.252.0.1"; port = 5004; path = "/x"; command = ["/x"];'
     top = known_keys(tmp_path, "zzzzzzzz = 1;\n")
-    parts = {"groups": "GROUPS", "handlers": "HANDLERS", "control": "CONTROL", "events": "EVENTS"}
+    parts = {"groups": "GROUPS", "handlers": "HANDLERS", "control": "CONTROL", "http": "HTTP", "events": "EVENTS"}
     assert set(parts) <= set(top)
     yield "THE DAEMON ITSELF", set(top) - set(parts)
     yield "GROUPS", known_keys(tmp_path, f"groups: {{ g: {{ zzzzzzzz = 1; {good} }}; }};\n")
     relay = known_keys(tmp_path, f"groups: {{ g: {{ relay: {{ zzzzzzzz = 1; }}; interfaces = \"a*\"; {good} }}; }};\n")
     assert {"rate", "to"} <= set(relay)
     yield "CONTROL", known_keys(tmp_path, "control: { zzzzzzzz = 1; };\n")
+    yield "HTTP", known_keys(tmp_path, "http: { zzzzzzzz = 1; };\n")
     yield "EVENTS", known_keys(tmp_path, "events: { zzzzzzzz = 1; };\n")
     common = known_keys(tmp_path, 'handlers: { h: { type = "journal"; zzzzzzzz = 1; }; };\n')
     for kind in handler_types(tmp_path):

@@ -315,6 +315,23 @@ static void the_control_socket_is_read(void **state)
 		load_text(*state, "control: { socket = \"/run/c\"; };")->control_socket, "/run/c");
 }
 
+static void http_is_off_by_default(void **state)
+{
+	assert_int_equal(load_text(*state, "")->http.listen.count, 0);
+}
+
+static void the_keys_of_http_are_read(void **state)
+{
+	const struct config *config = load_text(*state,
+		"http: { listen = [\"127.0.0.1:9184\", \"/run/h\"]; senders = true; socket_mode = "
+		"\"0660\"; };");
+
+	assert_int_equal(config->http.listen.count, 2);
+	assert_string_equal(config->http.listen.items[1], "/run/h");
+	assert_true(config->http.senders);
+	assert_int_equal(config->http.socket_mode, 0660);
+}
+
 static void a_group_has_defaults(void **state)
 {
 	const struct config_group *group = load_group(
@@ -761,6 +778,17 @@ static void files_too_large_together_are_refused(void **state)
 		"handlers: { hq: { type = \"broker\"; }; };\n" \
 		"groups: { a: { address = \"::\"; port = 1;\n inputs = [\"hq\"]; }; };", \
 		"3: groups.a.inputs: has no effect, nothing can be sent to ::") \
+	X(an_http_address_without_a_port, "http: { listen = [\"127.0.0.1\"]; };", \
+		"1: http.listen: \"127.0.0.1\" has no port, write 127.0.0.1:9184") \
+	X(an_http_address_that_is_none, "\nhttp: { listen = \"localhost:9184\"; };", \
+		"2: http.listen: \"localhost:9184\" is none of ADDRESS:PORT, [ADDRESS]:PORT and /PATH; " \
+		"write 127.0.0.1:9184") \
+	X(an_http_address_twice, "http: { listen = [\"[::1]:9184\", \"[0::1]:9184\"]; };", \
+		"1: http.listen: \"[0::1]:9184\" is the same as \"[::1]:9184\", remove one") \
+	X(an_http_socket_that_is_the_control_socket, "http: { listen = \"/run/mcastd.sock\"; };", \
+		"1: http.listen: \"/run/mcastd.sock\" is the control socket, use another path") \
+	X(an_unknown_key_of_http, "http: { port = 9184; };", \
+		"1: http: unknown key \"port\", known: listen, senders, socket_mode, socket_group") \
 	X(import_port_out_of_range, "import_port = 65536;", \
 		"1: import_port: 65536 is out of range, use 1 to 65535") \
 	X(import_port_that_a_group_sends_from, "import_port = 5999;" IN_A("source_port = 5999;"), \
@@ -785,7 +813,7 @@ static void files_too_large_together_are_refused(void **state)
 		"4: groups.a: unknown key \"adress\", did you mean \"address\"?") \
 	X(unknown_key_at_the_top, "\ngruops: {};", "2: unknown key \"gruops\", did you mean \"groups\"?") \
 	X(key_that_does_not_exist_yet, "metrics: { listen = \"127.0.0.1:9184\"; };", \
-		"1: unknown key \"metrics\", known: user, group, run_directory, import_port, groups, handlers, control, events") \
+		"1: unknown key \"metrics\", known: user, group, run_directory, import_port, groups, handlers, control, http, events") \
 	X(a_group_named_as_that_of_events, \
 		"groups: { events: { address = \"233.252.0.1\"; port = 5004; }; };", \
 		"1: groups.events: the name belongs to the group of the daemon's own events, use " \
@@ -1015,7 +1043,7 @@ static void errors_of_all_files_are_found_in_one_run(void **state)
 		"D/conf.d/a.conf:1: unknown key \"b\", known: user, group, run_directory, "
 		"import_port, groups, "
 		"handlers, "
-		"control, events",
+		"control, http, events",
 		"D/conf.d/b.conf:1: run_directory: \"x\" is not an absolute path, begin it with /");
 }
 
@@ -1552,6 +1580,8 @@ int main(void)
 		TEST(a_runtime_directory_that_is_no_path_is_ignored)
 		TEST(the_file_stands_above_the_runtime_directory)
 		TEST(the_control_socket_is_read)
+		TEST(http_is_off_by_default)
+		TEST(the_keys_of_http_are_read)
 		TEST(the_variable_of_mcastctl_is_the_default_of_the_control_socket)
 		TEST(the_file_stands_above_the_variable_of_the_control_socket)
 		TEST(a_control_socket_of_the_environment_that_is_no_path_is_an_error)

@@ -42,7 +42,7 @@ static void a_free_path_is_not_there(void **state)
 	char why[WHY_MAX];
 
 	(void)state;
-	assert_int_equal(listener_check_path(path, why), -ENOENT);
+	assert_int_equal(socket_file_check(path, why), -ENOENT);
 }
 
 static void a_path_that_may_not_be_reached_is_a_matter_of_permission(void **state)
@@ -55,7 +55,7 @@ static void a_path_that_may_not_be_reached_is_a_matter_of_permission(void **stat
 	assert_int_equal(chmod(directory, 0), 0);
 	if (user == 0 && seteuid(NOBODY) < 0)
 		skip();
-	r = listener_check_path(path, why);
+	r = socket_file_check(path, why);
 	assert_int_equal(seteuid(user), 0);
 	assert_int_equal(r, -EACCES);
 	assert_non_null(strstr(why, path));
@@ -76,10 +76,10 @@ static void a_path_that_somebody_listens_on_is_in_use_and_nobody_is_disturbed(vo
 		assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 		if (types[i] != SOCK_DGRAM)
 			assert_int_equal(listen(fd, 1), 0);
-		assert_int_equal(listener_check_path(path, why), -EADDRINUSE);
+		assert_int_equal(socket_file_check(path, why), -EADDRINUSE);
 		assert_int_equal(accept(fd, NULL, NULL), -1);
 		close(fd);
-		assert_int_equal(listener_check_path(path, why), 0);
+		assert_int_equal(socket_file_check(path, why), 0);
 		assert_int_equal(unlink(path), 0);
 	}
 }

@@ -471,6 +471,45 @@ static void a_mode_of_events_beside_a_list_of_users_has_no_effect(void **state)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown),
 #define WARNING_ROW(name, settings, expected) TEST(name)
 
+/* ---- The HTTP server ---- */
+
+static void listen_on(struct config *config, const char *address)
+{
+	char why[WHY_MAX];
+
+	assert_int_equal(schema_set(&http_schema, &config->http, "listen", address, why), 0);
+}
+
+static void an_http_server_for_this_host_has_no_warnings(void **state)
+{
+	listen_on(*state, "127.0.0.1:9184");
+	listen_on(*state, "127.1.2.3:9184");
+	listen_on(*state, "[::1]:9184");
+	listen_on(*state, "/run/mcastd/http.sock");
+	assert_no_warnings(*state);
+}
+
+static void an_http_server_for_other_hosts_is_warned_of(void **state)
+{
+	listen_on(*state, "0.0.0.0:9184");
+	assert_warnings(*state,
+		(const char *[]){
+			"http: listen: warning: \"0.0.0.0:9184\" can be reached from other "
+			"hosts, without a password and unencrypted; use 127.0.0.1, or a "
+			"proxy in front of it"},
+		1);
+}
+
+static void an_http_server_at_no_address_of_this_host_is_warned_of(void **state)
+{
+	struct config *config = *state;
+
+	listen_on(config, "198.51.100.7:9184");
+	config_find_warnings(config);
+	assert_int_equal(errors_total(&config->warnings), 2);
+	assert_non_null(strstr(config->warnings.lines[1], "is no address of this host now"));
+}
+
 /* clang-format off */
 int main(void)
 {
@@ -497,6 +536,9 @@ int main(void)
 		TEST(a_mode_of_events_beside_a_list_of_users_has_no_effect)
 		TEST(a_warning_names_the_place_of_its_group)
 		TEST(warnings_beyond_the_limit_are_counted)
+		TEST(an_http_server_for_this_host_has_no_warnings)
+		TEST(an_http_server_for_other_hosts_is_warned_of)
+		TEST(an_http_server_at_no_address_of_this_host_is_warned_of)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

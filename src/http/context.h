@@ -1,0 +1,35 @@
+/* What pages may look at. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "data/loop_meter.h"
+#include "groups/groups.h"
+#include "handlers/handlers.h"
+
+/* How many different answers are counted apart. */
+#define HTTP_CODES_MAX 8
+
+struct http_counters {
+	unsigned connections; /* open now */
+	uint64_t accepted;
+	uint64_t displaced; /* closed to make room for another one */
+	uint64_t timed_out;
+	uint64_t sent_bytes; /* of pages, without headers */
+	struct {
+		int code;
+		uint64_t count;
+	} answers[HTTP_CODES_MAX]; /* up to the first without a code */
+};
+
+struct http_context {
+	const char *version;
+	uint64_t started_ns; /* CLOCK_REALTIME */
+	const struct groups *groups;
+	const struct handlers *handlers;
+	struct loop_meter *meter;
+	const struct http_counters *counters;
+	bool senders; /* whether the answers may have addresses of senders; may change with a reload
+		       */
+};

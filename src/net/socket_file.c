@@ -1,0 +1,195 @@
+#include "net/socket_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/cleanup.h"
+#include "base/users.h"
+
+#define STALE "%s; it is a socket that nobody listens on: remove it"
+
+_Static_assert(SOCKET_FILE_PATH_MAX == sizeof(((struct sockaddr_un *)0)->sun_path), "see unix(7)");
+
+static int fill_address(const char *path, struct sockaddr_un *ret)
+{
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(ret->sun_path))
+		return -ENAMETOOLONG;
+	memcpy(ret->sun_path, path, strlen(path) + 1);
+	return 0;
+}
+
+/* unlink(2): in a sticky directory, a file is removed by its owner and the directory's. */
+static int check_removal(const char *path, const struct stat *file, char why[static WHY_MAX])
+{
+	char directory[SOCKET_FILE_PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	uid_t user = geteuid();
+	struct stat status;
+	int r = 0;
+
+	snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash + 1 - path) : 1,
+		slash ? path : ".");
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0 ||
+		stat(directory, &status) < 0)
+		r = -errno;
+	else if (status.st_mode & S_ISVTX && user && user != file->st_uid && user != status.st_uid)
+		r = -EPERM;
+	return r < 0 ? because(why, r, "%s: " STALE, path, strerror(-r)) : 0;
+}
+
+int socket_file_check(const char *path, char why[static WHY_MAX])
+{
+	AUTO_CLOSE int fd = -1;
+	struct sockaddr_un address;
+	struct stat status;
+	int r = fill_address(path, &address);
+
+	if (r >= 0 && lstat(path, &status) < 0)
+		r = -errno;
+	if (r < 0)
+		return because(why, r, "%s: %s", path, strerror(-r));
+	if (!S_ISSOCK(status.st_mode))
+		return because(why, -EEXIST,
+			"%s is there and is not a socket; remove it, or choose another path", path);
+	/* Of another type, so that nobody is disturbed: not a daemon, nor systemd, which would
+	 * start one. Where a socket is bound it fails with EPROTOTYPE. */
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return because(why, -errno, "%s: %s", path, strerror(errno));
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno == ECONNREFUSED)
+			return check_removal(path, &status, why);
+		/* Of another user: nobody knows whether it is in use. */
+		if (errno == EACCES || errno == EPERM)
+			return because(why, -errno,
+				"%s is a socket of another user's: %s; choose another path", path,
+				strerror(errno));
+	}
+	return because(why, -EADDRINUSE, "%s is in use; is another mcastd running?", path);
+}
+
+pid_t socket_file_owner(const char *path, int type)
+{
+	AUTO_CLOSE int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+	struct ucred owner = {0};
+	socklen_t length = sizeof(owner);
+
+	if (fd < 0 || fill_address(path, &address) < 0 ||
+		connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &length) < 0)
+		return 0;
+	return owner.pid;
+}
+
+/* Removes the socket file of a daemon that was killed. */
+static int remove_unused(const struct socket_file_options *options, char why[static WHY_MAX])
+{
+	int r = socket_file_check(options->path, why);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (unlink(options->path) < 0 && errno != ENOENT)
+		return because(why, -errno, "%s: " STALE, options->path, strerror(errno));
+	return 0;
+}
+
+/* Gives the file that was bound the permissions that bind(2) could not: bits that the umask has
+ * taken, and the group. By descriptor: in a directory of somebody else's, another file may stand
+ * there by now, or a link to one. */
+static int set_permissions(const struct socket_file_options *options, struct stat *ret)
+{
+	AUTO_CLOSE int fd = open(options->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char opened[32];
+
+	if (fd < 0 || fstat(fd, ret) < 0)
+		return -errno;
+	if (!S_ISSOCK(ret->st_mode) || ret->st_uid != geteuid() || ret->st_nlink != 1)
+		return -ESTALE;
+	if (options->group != (gid_t)-1 && ret->st_gid != options->group &&
+		fchownat(fd, "", (uid_t)-1, options->group, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if ((ret->st_mode & 07777) == options->mode)
+		return 0;
+	/* fchmod(2) takes no such descriptor, and an older chmodat(2) no AT_EMPTY_PATH. */
+	snprintf(opened, sizeof(opened), "/proc/self/fd/%d", fd);
+	return chmod(opened, options->mode) < 0 ? -errno : 0;
+}
+
+static void set_path(struct socket_file *file, const char *path)
+{
+	snprintf(file->path, sizeof(file->path), "%s", path);
+}
+
+/* The file gets the mode of the socket, so that it never permits more than it should (bind(2) of
+ * unix(7)); nobody can connect before listen(2). */
+int socket_file_bind(const struct socket_file_options *options, struct socket_file *ret,
+	char why[static WHY_MAX])
+{
+	int r = remove_unused(options, why);
+	struct stat file = {0};
+	struct sockaddr_un address;
+	AUTO_CLOSE int fd = -1;
+
+	if (r < 0)
+		return r;
+	r = fill_address(options->path, &address);
+	fd = socket(AF_UNIX, options->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (r >= 0 && (fd < 0 || fchmod(fd, options->mode) < 0 ||
+			      bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0))
+		r = -errno;
+	if (r >= 0)
+		r = set_permissions(options, &file);
+	if (r >= 0 && listen(fd, options->backlog) < 0)
+		r = -errno;
+	if (r == -ESTALE)
+		return because(why, r, "%s: somebody replaced it while it was made", options->path);
+	if (r < 0)
+		return because(why, r, "%s: %s", options->path, strerror(-r));
+	set_path(ret, options->path);
+	ret->device = file.st_dev;
+	ret->inode = file.st_ino;
+	return take_fd(fd);
+}
+
+int socket_file_rename(struct socket_file *file, const char *path)
+{
+	if (rename(file->path, path) < 0)
+		return -errno;
+	set_path(file, path);
+	return 0;
+}
+
+void socket_file_remove(const struct socket_file *file)
+{
+	struct stat status;
+
+	if (lstat(file->path, &status) == 0 && status.st_dev == file->device &&
+		status.st_ino == file->inode)
+		unlink(file->path);
+}
+
+/* Tries it with a file in memory: the rules are the same, those of a sandbox included. */
+int socket_file_check_group(gid_t group, char why[static WHY_MAX])
+{
+	AUTO_CLOSE int fd = memfd_create("group", MFD_CLOEXEC);
+	char name[ACCOUNT_NAME_MAX];
+	int r;
+
+	if (fd >= 0 && fchown(fd, (uid_t)-1, group) == 0)
+		return 0;
+	r = -errno;
+	name_group(group, name);
+	return because(why, r,
+		"socket_group: the daemon may not give a file to the group %s: %s; the service "
+		"needs the drop-in socket-group.conf (systemd/examples), [Service] "
+		"SupplementaryGroups=%s SystemCallFilter=@chown",
+		name, strerror(-r), name);
+}
