@@ -144,6 +144,16 @@ bool ring_is_half_full(const struct ring *ring)
 	return ring->chunks_queued * 2 >= ring->chunk_count || ring->queued >= ring->most / 2;
 }
 
+unsigned ring_fill(const struct ring *ring)
+{
+	uint64_t chunks = ring->chunk_count ? ring->chunks_queued * 100 / ring->chunk_count : 0;
+	uint64_t datagrams = ring->queued < UINT64_MAX / 100 && ring->most
+				     ? ring->queued * 100 / ring->most
+				     : 0;
+
+	return (unsigned)(chunks > datagrams ? chunks : datagrams);
+}
+
 uint64_t ring_since_ns(const struct ring *ring)
 {
 	const struct ring_chunk *oldest = list_first(&ring->queue, struct ring_chunk, link);

@@ -66,6 +66,10 @@ void ring_lose(struct ring *ring, uint64_t count);
 /* Whether half of the chunks or half of the maximum number of datagrams is queued. */
 bool ring_is_half_full(const struct ring *ring);
 
+/* How full the queue is, in percent: of the chunks, or of the maximum number of datagrams where
+ * that is more. */
+unsigned ring_fill(const struct ring *ring);
+
 /* When the oldest datagram arrived, CLOCK_MONOTONIC_COARSE; 0: the queue is empty. */
 uint64_t ring_since_ns(const struct ring *ring);
 

@@ -380,6 +380,13 @@ void handler_account(struct handler *handler, struct account *ret)
 	workers_account(handler->ledger, ret);
 }
 
+bool handler_queue_fill(struct handler *handler, unsigned *ret)
+{
+	if (handler->worker)
+		*ret = workers_queue_fill(handler->ledger);
+	return handler->worker;
+}
+
 bool handler_has_interfaces(const struct handler *handler)
 {
 	return handler->kind->copies;

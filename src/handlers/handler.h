@@ -186,6 +186,10 @@ void handler_count_lost(struct handler *handler, uint64_t read, uint64_t count);
 /* The numbers of one moment. */
 void handler_account(struct handler *handler, struct account *ret);
 
+/* How full its queue is, in percent; what it is delivering now is not in it. Returns whether it has
+ * one. */
+bool handler_queue_fill(struct handler *handler, unsigned *ret);
+
 /* Whether its ledger has an account for each interface, too. */
 bool handler_has_interfaces(const struct handler *handler);
 

@@ -679,3 +679,18 @@ void workers_account(struct ledger *ledger, struct account *ret)
 	}
 	pthread_mutex_unlock(&ledger->lock);
 }
+
+unsigned workers_queue_fill(struct ledger *ledger)
+{
+	struct worker *worker;
+	unsigned most = 0;
+
+	pthread_mutex_lock(&ledger->lock);
+	list_for_each(worker, &ledger->workers, of_ledger) {
+		unsigned fill = ring_fill(&worker->ring);
+
+		most = fill > most ? fill : most;
+	}
+	pthread_mutex_unlock(&ledger->lock);
+	return most;
+}

@@ -33,6 +33,9 @@ unsigned workers_wait(struct workers *workers, uint64_t deadline_ns);
 /* The account of a ledger with what is queued in its workers. */
 void workers_account(struct ledger *ledger, struct account *ret);
 
+/* How full the fullest of their queues is, in percent; 0 without any. */
+unsigned workers_queue_fill(struct ledger *ledger);
+
 /* Takes object over on success. Returns 0 or a negative errno. */
 int worker_start(struct workers *workers, const struct handler_kind *kind, void *object,
 	const struct config_handler *config, struct ledger *ledger, struct worker **ret);
