@@ -23,12 +23,17 @@ struct http_counters {
 	} answers[HTTP_CODES_MAX]; /* up to the first without a code */
 };
 
+struct recent_events;
+struct status;
+
 struct http_context {
 	const char *version;
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	const struct groups *groups;
 	const struct handlers *handlers;
 	struct loop_meter *meter;
+	const struct recent_events *recent;
+	struct status *status; /* what /status.json shares between its readers */
 	const struct http_counters *counters;
 	bool senders; /* whether the answers may have addresses of senders; may change with a reload
 		       */
