@@ -8,6 +8,9 @@
 #include "base/text.h"
 #include "base/units.h"
 
+/* Memory for a string of a list beside its bytes: allocating it, and the pointer to it. */
+#define STRING_OVERHEAD 32
+
 /* One value of any type, or one item of a list. */
 union field {
 	struct prefix prefix; /* the largest first, for = {0} to zero all of it */
@@ -457,6 +460,15 @@ bool string_list_has(const struct string_list *list, const char *string)
 		if (!strcmp(list->items[i], string))
 			return true;
 	return false;
+}
+
+size_t string_list_memory(const struct string_list *list)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		size += strlen(list->items[i]) + STRING_OVERHEAD;
+	return size;
 }
 
 int string_list_add(struct string_list *list, const char *string)

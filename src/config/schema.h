@@ -133,3 +133,6 @@ bool string_list_has(const struct string_list *list, const char *string);
 /* The string is copied. Returns 0 or -ENOMEM. */
 int string_list_add(struct string_list *list, const char *string);
 void string_list_clear(struct string_list *list);
+
+/* An estimate of its memory, in bytes. */
+size_t string_list_memory(const struct string_list *list);

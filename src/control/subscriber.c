@@ -18,9 +18,6 @@
 /* Memory for formatted text that is retained between two batches. */
 #define SPARE_MAX (256 * 1024)
 
-/* Memory for a name beside its bytes: allocating it, and pointers to it and to the fan-out. */
-#define NAME_OVERHEAD 40
-
 /* Groups whose gaps a subscriber may have, however much its user holds. */
 #define GAPS_LEAST 64
 
@@ -416,11 +413,8 @@ static void on_lost(struct tap *tap, const struct group *group)
 /* Estimates the memory of a fan-out: that of its names, and of its place in each group. */
 static size_t cost(const struct string_list *names)
 {
-	size_t size = sizeof(struct fan_out);
-
-	for (size_t i = 0; i < names->count; i++)
-		size += strlen(names->items[i]) + NAME_OVERHEAD;
-	return size;
+	return sizeof(struct fan_out) + string_list_memory(names) +
+	       names->count * sizeof(struct fan_out *);
 }
 
 static struct fan_out *fan_out_new(struct client *client, struct string_list *groups)

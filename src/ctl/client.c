@@ -21,6 +21,7 @@ struct client {
 	size_t scanned; /* bytes at the front of in that hold no further end of an answer */
 	struct text out;
 	bool closed; /* the daemon reads no more */
+	uint64_t deadline_ns; /* as client_set_deadline() says */
 };
 
 int client_connect(const char *path, struct client **ret)
@@ -31,6 +32,7 @@ int client_connect(const char *path, struct client **ret)
 	if (!client)
 		return -ENOMEM;
 	client->fd = -1;
+	client->deadline_ns = UINT64_MAX;
 	if (!*path) /* would be an abstract address */
 		return -ENOENT;
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -49,6 +51,20 @@ void client_close(struct client *client)
 	text_free(&client->in);
 	text_free(&client->out);
 	free(client);
+}
+
+void client_set_deadline(struct client *client, uint64_t deadline_ns)
+{
+	client->deadline_ns = deadline_ns;
+}
+
+int poll_until(struct pollfd *fds, size_t count, uint64_t deadline_ns)
+{
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	struct timespec timeout = ns_timespec(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+	int r = ppoll(fds, count, deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
+
+	return r < 0 ? -errno : r;
 }
 
 /* Moves the unfinished answer to the front, so that the buffer is as large as one answer and not as
@@ -111,8 +127,10 @@ int client_flush(struct client *client)
 	while (r == 0 && !client->closed && sent < client->out.length) {
 		struct pollfd poll_fd = {.fd = client->fd, .events = POLLIN | POLLOUT};
 
-		if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
-			return -errno;
+		r = poll_until(&poll_fd, 1, client->deadline_ns);
+		if (r <= 0 && r != -EINTR)
+			return r ? r : -ETIMEDOUT;
+		r = 0;
 		if (poll_fd.revents & (POLLOUT | POLLERR | POLLHUP))
 			r = write_some(client, &sent);
 		if (r == 0 && !client->closed && poll_fd.revents & POLLIN)
@@ -140,15 +158,6 @@ int client_request(
 	text_append(out, "", 1);
 	out->failed |= parameters->failed;
 	return out->length > UNSENT_MAX ? client_flush(client) : 0;
-}
-
-int poll_until(struct pollfd *fds, size_t count, uint64_t deadline_ns)
-{
-	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
-	struct timespec timeout = ns_timespec(deadline_ns > now_ns ? deadline_ns - now_ns : 0);
-	int r = ppoll(fds, count, deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
-
-	return r < 0 ? -errno : r;
 }
 
 int client_wait(struct client *client, struct pollfd *fds, size_t count, uint64_t deadline_ns)
@@ -198,14 +207,24 @@ static int parse_reply(const char *data, size_t size, struct reply *ret)
 	return 0;
 }
 
+/* Also where an answer is there: one that has no end must end all the same. */
+static bool is_too_late(const struct client *client)
+{
+	return client->deadline_ns != UINT64_MAX &&
+	       clock_ns(CLOCK_MONOTONIC) >= client->deadline_ns;
+}
+
 int client_receive(struct client *client, struct reply *ret)
 {
 	const char *start;
 	size_t size;
-	int r = client_flush(client);
+	int r = is_too_late(client) ? -ETIMEDOUT : client_flush(client);
 
-	while (r >= 0 && !client_ready(client))
-		r = client_wait(client, &(struct pollfd){0}, 1, UINT64_MAX);
+	while (r >= 0 && !client_ready(client)) {
+		r = client_wait(client, &(struct pollfd){0}, 1, client->deadline_ns);
+		if (r == 0)
+			r = -ETIMEDOUT;
+	}
 	if (r < 0)
 		return r;
 	start = client->in.data + client->taken;

@@ -28,6 +28,10 @@ struct reply {
 int client_connect(const char *path, struct client **ret);
 
 void client_close(struct client *client);
+
+/* Until when client_flush() and client_receive() wait, of CLOCK_MONOTONIC; then they return
+ * -ETIMEDOUT. UINT64_MAX: for ever, as they do unless told otherwise. */
+void client_set_deadline(struct client *client, uint64_t deadline_ns);
 DEFINE_CLEANUP(struct client *, client_close)
 
 /* Queues a call of io.mcastd.METHOD; writes only once many bytes are queued. parameters are the

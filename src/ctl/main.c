@@ -8,15 +8,13 @@
 
 #include "ctl/command.h"
 
-#define DEFAULT_SOCKET "/run/mcastd.sock"
-
 static const char *find_socket(const struct arguments *arguments)
 {
 	const char *environment = getenv("MCASTD_SOCKET");
 
 	if (arguments->global[GLOBAL_SOCKET].given)
 		return arguments->global[GLOBAL_SOCKET].string;
-	return environment && *environment ? environment : DEFAULT_SOCKET;
+	return environment && *environment ? environment : SESSION_SOCKET_DEFAULT;
 }
 
 static int run_command(struct session *session, const struct arguments *arguments)

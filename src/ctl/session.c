@@ -112,7 +112,11 @@ int session_connect(struct session *session)
 	if (session->code || session->client)
 		return session->code;
 	r = client_connect(session->socket, &session->client);
-	return r < 0 ? explain_no_daemon(session, r) : EXIT_DONE;
+	if (r < 0)
+		return explain_no_daemon(session, r);
+	if (session->deadline_ns)
+		client_set_deadline(session->client, session->deadline_ns);
+	return EXIT_DONE;
 }
 
 int session_lost(const struct session *session, int error)
@@ -121,6 +125,10 @@ int session_lost(const struct session *session, int error)
 	case ECONNRESET:
 		return session_fail(
 			session, EXIT_REFUSED, "mcastd at %s has gone away", session->socket);
+	case ETIMEDOUT:
+		return session_fail(session, EXIT_REFUSED,
+			"mcastd at %s does not answer: it is stopped, or has no time",
+			session->socket);
 	case EBADMSG:
 		return session_fail(session, EXIT_REFUSED,
 			"what answers at %s does not speak mcastd's protocol: is it mcastd?",

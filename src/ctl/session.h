@@ -16,10 +16,13 @@ enum exit_code {
 	EXIT_NO_DAEMON = 3, /* nobody listens at the socket, or it may not be used */
 };
 
+#define SESSION_SOCKET_DEFAULT "/run/mcastd.sock"
+
 struct session {
 	const char *command; /* its name; NULL while it is not known */
 	const char *socket;
 	bool socket_given; /* on the command line: then the daemon must be there */
+	uint64_t deadline_ns; /* for the daemon's answers, of CLOCK_MONOTONIC; 0: none */
 	struct client *client; /* NULL before session_connect() */
 	struct text parameters; /* JSON members for the next call, see session_put_name() */
 	int code; /* EXIT_MISUSED when one of them cannot be sent */

@@ -76,13 +76,13 @@ void group_free(struct group *group)
 		return;
 	silence_cancel(group);
 	refresh_cancel(group);
-	sender_watch_clear(group);
 	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
 	same_network_clear(&group->same_network);
 	while (group->memberships.count)
 		remove_membership(group, group->memberships.count - 1);
+	sender_watch_clear(group); /* their last datagrams have senders, too */
 	free(group->memberships.items);
 	free(group->outlets.items);
 	if (!group->shares_counters)

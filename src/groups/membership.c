@@ -400,6 +400,17 @@ static int adopt_restored(struct membership *membership, const char *interface, 
 	return r;
 }
 
+/* Whether the kernel still has the restored socket as joined, for the senders that are wanted. */
+static bool is_still_joined(const struct membership *membership, const struct interface *interface)
+{
+	struct multicast_membership wanted = describe(
+		membership, interface->name, interface->index);
+
+	return !forgotten_is_left(
+		       membership->group->context->forgotten, &wanted.group, interface->index, 0) &&
+	       multicast_restore_filter(membership->fd, &wanted) >= 0;
+}
+
 /* Restores the socket that is joined exactly as wanted. One that the kernel no longer has as joined
  * is left before it is closed, as any other: else the kernel would remove the next membership of
  * that index when the fd store's copy is closed, some time later. */
@@ -415,9 +426,7 @@ static bool restore_same(struct membership *membership, const struct interface *
 	if (fd < 0 || adopt_restored(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
 	membership->is_stored = true;
-	if (is_multicast(membership) &&
-		forgotten_is_left(context->forgotten, &membership->group->config->address,
-			interface->index, 0)) {
+	if (is_multicast(membership) && !is_still_joined(membership, interface)) {
 		close_socket(membership);
 		return false;
 	}

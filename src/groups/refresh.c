@@ -32,6 +32,7 @@ struct refreshes {
 	struct link requests; /* that wait */
 	struct refresh_request *request; /* whose round is under way; NULL: those that are due */
 	bool is_busy; /* a round is under way */
+	bool was_requested; /* the last round */
 	struct link asked; /* groups of the round */
 	struct link unclear; /* those for which the holders of ports are read, too */
 	struct background *background;
@@ -183,6 +184,8 @@ static void report(struct membership *membership, bool rejoins)
 	struct membership *same = NULL;
 
 	note_protocol(membership, rejoins);
+	if (membership->refreshed.is_asked && report_is_learning(&membership->report))
+		return; /* it is one of those that were added with another one */
 	while ((same = same_groups_next(context->same_groups, group, ifindex, same))) {
 		same->refreshed.is_asked = true;
 		report_add(context->reports, &same->report, group, ifindex, rejoins);
@@ -292,7 +295,7 @@ void refresh_choose(struct group *group)
 	ask(group->context->refreshes, group);
 }
 
-/* Requests go before what is due. */
+/* Requests go before what is due, but for every second round: somebody may ask without an end. */
 static void begin_next(struct refreshes *refreshes)
 {
 	struct refresh_request *request;
@@ -300,17 +303,17 @@ static void begin_next(struct refreshes *refreshes)
 	if (refreshes->is_busy)
 		return;
 	request = list_first(&refreshes->requests, struct refresh_request, link);
-	if (request) {
+	if (!request || refreshes->was_requested)
+		take_due(refreshes);
+	if (list_is_empty(&refreshes->asked) && request) {
 		link_remove(&request->link);
 		refreshes->request = request;
 		refreshes->choose(refreshes->argument, request);
-	} else {
-		take_due(refreshes);
-	}
-	if (!request && list_is_empty(&refreshes->asked)) {
+	} else if (list_is_empty(&refreshes->asked)) {
 		schedule(refreshes);
 		return;
 	}
+	refreshes->was_requested = refreshes->request;
 	refreshes->is_busy = true;
 	begin_reading(refreshes, false);
 }

@@ -13,6 +13,12 @@ struct same_groups {
 	size_t bucket_count; /* a power of two */
 	size_t count;
 	uint32_t changes;
+	struct {
+		struct address group;
+		unsigned ifindex;
+		uint32_t changes;
+		size_t count;
+	} counted; /* last: it is asked for one socket after the other */
 };
 
 static struct link *new_buckets(size_t count)
@@ -115,14 +121,28 @@ struct membership *same_groups_next(const struct same_groups *same, const struct
 	return NULL;
 }
 
-size_t same_groups_count(
+static bool is_counted(
 	const struct same_groups *same, const struct address *group, unsigned ifindex)
+{
+	return same->counted.count && same->counted.changes == same->changes &&
+	       same->counted.ifindex == ifindex && address_equal(&same->counted.group, group);
+}
+
+size_t same_groups_count(struct same_groups *same, const struct address *group, unsigned ifindex)
 {
 	const struct membership *membership = NULL;
 	size_t count = 0;
 
+	if (!same)
+		return 0;
+	if (is_counted(same, group, ifindex))
+		return same->counted.count;
 	while ((membership = same_groups_next(same, group, ifindex, membership)))
 		count++;
+	same->counted.group = *group;
+	same->counted.ifindex = ifindex;
+	same->counted.changes = same->changes;
+	same->counted.count = count;
 	return count;
 }
 

@@ -25,8 +25,7 @@ void same_groups_remove(struct same_groups *same, struct membership *membership)
 struct membership *same_groups_next(const struct same_groups *same, const struct address *group,
 	unsigned ifindex, const struct membership *after);
 
-size_t same_groups_count(
-	const struct same_groups *same, const struct address *group, unsigned ifindex);
+size_t same_groups_count(struct same_groups *same, const struct address *group, unsigned ifindex);
 
 /* Differs once any was added or removed. */
 uint32_t same_groups_changes(const struct same_groups *same);

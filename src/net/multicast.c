@@ -218,6 +218,22 @@ int multicast_set_filter(int fd, const struct multicast_membership *membership)
 	return 0;
 }
 
+int multicast_restore_filter(int fd, const struct multicast_membership *membership)
+{
+	struct multicast_membership wanted = *membership;
+	struct group_filter filter = {.gf_interface = membership->ifindex};
+	socklen_t size = GROUP_FILTER_SIZE(0);
+
+	wanted.exclude = membership->exclude || !membership->source_count;
+	put_address(&filter.gf_group, &membership->group, membership->ifindex);
+	if (getsockopt(fd, ip_level(membership->group.family), MCAST_MSFILTER, &filter, &size) < 0)
+		return -errno;
+	if (filter.gf_fmode == (wanted.exclude ? MCAST_EXCLUDE : MCAST_INCLUDE) &&
+		filter.gf_numsrc == wanted.source_count)
+		return 0;
+	return multicast_set_filter(fd, &wanted);
+}
+
 static int explain_bind(
 	int r, const struct multicast_membership *membership, char why[static WHY_MAX])
 {

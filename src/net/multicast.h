@@ -53,6 +53,10 @@ int multicast_join(int fd, const struct multicast_membership *membership, char w
  * all but those. Returns 0 or a negative errno. */
 int multicast_set_filter(int fd, const struct multicast_membership *membership);
 
+/* The same where the socket takes other senders than the membership says: those of an earlier run,
+ * which may have ended while it reported the membership again. */
+int multicast_restore_filter(int fd, const struct multicast_membership *membership);
+
 /* Leaves the group on the interface: nothing more arrives, and what is queued can still be read.
  * What still comes to an address that is no multicast counts as dropped from then on. */
 void multicast_leave(int fd, const struct address *group, unsigned ifindex);

@@ -192,13 +192,18 @@ static void begin_batch(struct reports *reports)
 		background_start(reports->background);
 }
 
+/* Those that were reported make room: where reports are added all the time, the queue is never
+ * empty. */
 static void sort(struct reports *reports)
 {
-	struct report **items = reports->items + reports->next;
+	struct report **items = reports->items;
 
-	qsort(items, reports->count - reports->next, sizeof(*items), compare);
+	reports->count -= reports->next;
+	memmove(items, items + reports->next, reports->count * sizeof(*items));
+	reports->next = 0;
+	qsort(items, reports->count, sizeof(*items), compare);
 	reports->sorted = reports->count;
-	for (size_t i = reports->next; i < reports->count; i++)
+	for (size_t i = 0; i < reports->count; i++)
 		if (reports->items[i])
 			reports->items[i]->position = i;
 }

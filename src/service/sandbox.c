@@ -359,6 +359,8 @@ static void remove_sandbox(const struct sandbox *sandbox)
 	AUTO_TEXT struct text ignored = {0};
 
 	run(stop, &ignored);
+	append_file(sandbox, "out", &ignored); /* which systemd may have made until then */
+	append_file(sandbox, "err", &ignored);
 	unlink(sandbox->path);
 	run(reset, &ignored);
 	rmdir(sandbox->directory);

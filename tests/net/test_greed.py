@@ -5,7 +5,7 @@ import pytest
 from harness.daemon import subscribe
 from harness.peers import send
 from harness.programs import resident
-from harness.strangers import stranger
+from harness.strangers import as_stranger, stranger
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -65,6 +65,24 @@ sys.stdin.read()
         for _ in range(1000):
             daemon.call("GetStatus")
         assert resident(daemon.process.pid) - before < 48
+
+
+def test_names_of_unread_lists_count_as_memory_of_the_user_and_a_short_list_is_still_answered(start):
+    names = [f"g{number:04}{'x' * 59}" for number in range(1024)]
+    groups = "".join(f'{name}: {{ address = "239.7.{number // 250}.{number % 250 + 1}"; port = 5004; interfaces = ["lo"]; }};\n'
+                     for number, name in enumerate(names))
+    daemon = start(f"groups: {{ {groups} }};", wrapper=LEAN)
+    before = resident(daemon.process.pid)
+    assert as_stranger(daemon, """
+names = [f"g{number:04}{'x' * 59}" for number in range(1024)]
+streams = [connect() for _ in range(200)]
+for stream in streams:
+    stream.sendall(request("ListGroups", groups=names, senders=True))
+print(answer(streams[-1]), call(connect(), "ListGroups", groups=names[:64]))
+""") == ["io.mcastd.TooManySubscriptions", "ok"]
+    assert resident(daemon.process.pid) - before < 32
+    wait_until(lambda: daemon.call("GetStatus")["connections"] == 1, "the lists to be forgotten")
+    assert len(daemon.call("ListGroups", groups=names)["groups"]) == 1024
 
 
 def test_subscribers_that_want_the_same_keep_it_once(start, net, blast):

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,7 +16,7 @@ from harness.loop import Loop
 from harness.peers import send
 from harness.reports import EXCLUDES, IGMP_V2_REPORT, INCLUDES, Reports, first_reports_are_over
 from harness.topology import Host, Namespace
-from harness.waiting import wait_until
+from harness.waiting import TIMEOUT, wait_until
 
 pytestmark = pytest.mark.waits
 
@@ -212,6 +213,24 @@ def test_a_request_for_one_group_reports_no_other(site, make, reports):
     wait_until(lambda: reports.has(GROUPS["block"][0], EXCLUDES), "a report")
     assert {seen[0] for seen in reports.read()} == {GROUPS["block"][0]}
     assert json.loads(daemon.ctl("--json", "refresh", "block")) == {"sent": 1, "impossible": []}
+
+
+def test_requests_one_after_the_other_do_not_hold_up_what_is_due(site, make):
+    daemon = make("groups: { " + group("asm", 'refresh = "1s";') + group("block") + " };")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect()) for _ in range(4)]
+        for client in clients:
+            for _ in range(200):
+                client.send("Refresh", {"group": "block"})
+        times = set()
+        until = time.monotonic() + TIMEOUT
+        while len(times) < 3 and time.monotonic() < until:
+            times.add(daemon.membership("asm", "x0")["refreshed"])
+            for client in clients:
+                for _ in range(50):
+                    assert client.result()["sent"] == 1
+                    client.send("Refresh", {"group": "block"})
+    assert len(times) == 3, times
 
 
 def other_program(site, name, port):

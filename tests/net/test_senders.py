@@ -2,13 +2,14 @@
 
 import os
 import re
+import signal
 import socket
 import time
 
 import pytest
 
 from harness.daemon import subscribe
-from harness.peers import send, sender_as, seqpacket, tutorial_sender
+from harness.peers import Blast, send, sender_as, seqpacket, tutorial_sender
 from harness.strangers import as_stranger
 from harness.waiting import TIMEOUT, wait_until
 
@@ -204,6 +205,15 @@ def test_together_they_received_what_the_group_did_but_for_replies_and_what_has_
         wait_until(lambda: daemon.group("g")["received"] >= 2, "both")
     group = daemon.group("g")
     assert group["received"] == group["replies"] + group["memberships"][0]["received"]
+
+
+def test_what_is_read_at_the_end_is_freed_with_its_senders(start, net, tmp_path):
+    """The sanitizer would say so when the daemon ends."""
+    daemon = start('groups: { g: { address = "233.252.0.14"; port = 5004; interfaces = ["eth0"]; }; };')
+    with Blast(tmp_path).stream(net.peer, "233.252.0.14", 5004, rate=20_000):
+        wait_until(lambda: senders(daemon, "g"), "the sender")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.process.wait(TIMEOUT) == 0, daemon.log()
 
 
 # GetStatus

@@ -7,6 +7,7 @@ import array
 import os
 import signal
 import socket
+import struct
 import sys
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from harness.daemon import balance
 from harness.peers import tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
+
+IP_MSFILTER, MCAST_INCLUDE = 41, 1
 
 NEWS = 'news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["raw"]; };\n'
 RAW = 'handlers: { raw: { type = "file"; path = "$DIR/raw"; format = "raw"; }; };\n'
@@ -327,3 +330,45 @@ def test_250_daemons_that_are_killed_in_traffic_leave_nothing_unexplained(
     assert_all_is_known_of_the_handler(daemon, read)
     group = daemon.group("news")
     say(f"{read}: {sent:,} sent over 250 kills = {group['received']:,} received + {group['kernelDropped']:,} dropped by the kernel")
+
+
+def test_the_counters_of_a_membership_go_on_after_the_daemon_was_killed(start, manager, net, tmp_path):
+    daemon = start(config(NEWS))
+    wait_until(lambda: len(stored_names(manager)) == 2, "the socket and the counters to be stored")
+    with tutorial_sender(net.peer, "233.252.0.1") as sock:
+        for _ in range(3):
+            sock.sendto(b"abc", ("233.252.0.1", 5004))
+        wait_until(lambda: daemon.arrived("news") == 3, "three datagrams")
+        end_abruptly(daemon)
+        sock.sendto(b"d", ("233.252.0.1", 5004))
+        daemon = start_with(start, manager.stored, tmp_path, config(NEWS))
+        wait_until(lambda: daemon.arrived("news") == 4, "the one that came meanwhile")
+    membership = daemon.membership("news", "eth0")
+    assert (membership["received"], membership["receivedBytes"], membership["joins"]) == (4, 10, 1)
+    assert membership["lastReceived"] == daemon.group("news")["lastReceived"]
+
+
+def change_filter(host, fd, sources):
+    """Has the stored socket take these senders only, as while it is reported again; where there are none, it leaves."""
+    group, interface = (socket.inet_aton(address) for address in ("233.252.0.1", host.v4))
+    with socket.socket(fileno=os.dup(fd)) as stored:
+        if sources:
+            stored.setsockopt(socket.IPPROTO_IP, IP_MSFILTER, group + interface + struct.pack("=II", MCAST_INCLUDE, len(sources))
+                              + b"".join(map(socket.inet_aton, sources)))
+        else:
+            stored.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, group + interface)
+
+
+@pytest.mark.parametrize("sources, joins", [(["192.0.2.1"], 1), ([], 2)])
+@pytest.mark.parametrize("blocked", ["", 'block_sources = ["203.0.113.9"];'])
+def test_a_socket_that_was_being_reported_at_a_kill_takes_all_senders_again(start, manager, net, tmp_path, sources, joins, blocked):
+    text = config(NEWS.replace("};", f"{blocked} }};"))
+    daemon = start(text)
+    wait_until(lambda: len(stored_names(manager)) == 2, "the socket and the counters to be stored")
+    end_abruptly(daemon)
+    change_filter(net.host, next(fd for name, fd in manager.stored if name != "counters"), sources)
+    daemon = start_with(start, manager.stored, tmp_path, text)
+    with tutorial_sender(net.peer, "233.252.0.1") as sock:
+        sock.sendto(b"x", ("233.252.0.1", 5004))
+        wait_until(lambda: daemon.arrived("news") == 1, "the datagram")
+    assert daemon.membership("news", "eth0")["joins"] == joins

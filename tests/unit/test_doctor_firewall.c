@@ -165,16 +165,31 @@ static void a_chain_of_the_other_family_needs_no_command(void **state)
 		(struct firewall_chain){.family = "ip", .table = "f", .name = "c"}, "ff15::1", "");
 }
 
-static void a_name_cannot_end_the_command(void **state)
+static void a_name_that_nft_would_read_otherwise_is_in_no_command(void **state)
 {
-	struct firewall_chain chain = {.family = "inet", .table = "a'; reboot '", .name = "in put"};
+	static const char *const names[] = {"a'; reboot '", "in put", "a;flush", "$(reboot)",
+		"`reboot`", "-f", "", "1", "a\nb", "\xc3\xa9"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct firewall_chain table = {.family = "inet", .name = "input"};
+		struct firewall_chain chain = {.family = "inet", .table = "filter"};
+
+		snprintf(table.table, sizeof(table.table), "%s", names[i]);
+		snprintf(chain.name, sizeof(chain.name), "%s", names[i]);
+		chain.is_iptables = table.is_iptables = i % 2;
+		assert_command(table, "239.1.1.1", "");
+		assert_command(chain, "239.1.1.1", "");
+	}
+}
+
+static void a_command_without_room_is_none(void **state)
+{
+	struct firewall_chain chain = {.family = "inet", .table = "filter", .name = "input"};
 	char command[40];
 	struct address group;
 
 	(void)state;
-	assert_command(chain, "239.1.1.1",
-		"nft insert rule inet 'a'\\''; reboot '\\''' 'in put' ip daddr 239.1.1.1 udp dport "
-		"5004 accept");
 	assert_int_equal(address_parse("239.1.1.1", &group), 0);
 	firewall_accept_command(&chain, &group, 5004, command, sizeof(command));
 	assert_string_equal(command, "");
@@ -206,7 +221,8 @@ int main(void)
 		cmocka_unit_test(a_counter_in_front_of_a_match_does_not_tell_what_was_dropped),
 		cmocka_unit_test(a_command_lets_a_group_through),
 		cmocka_unit_test(a_chain_of_the_other_family_needs_no_command),
-		cmocka_unit_test(a_name_cannot_end_the_command),
+		cmocka_unit_test(a_name_that_nft_would_read_otherwise_is_in_no_command),
+		cmocka_unit_test(a_command_without_room_is_none),
 		cmocka_unit_test(a_command_lets_reports_leave),
 	};
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -428,6 +429,12 @@ static void change_host_firewall_uncounted(struct scene *s)
 	s->firewall.chain_count = 1;
 }
 
+static void change_host_firewall_missed(struct scene *s)
+{
+	change_host_firewall(s);
+	s->e.wire_missed = 5;
+}
+
 static void change_host_firewall_blind(struct scene *s)
 {
 	be_blind(s);
@@ -689,6 +696,26 @@ static void change_ttl_one(struct scene *s)
 	s->e.sending.ttl = 1;
 }
 
+static void change_cannot_send(struct scene *scene)
+{
+	scene->subject.sending_error = (char *)"no address to send from";
+}
+
+static void change_cannot_send_on_another(struct scene *scene)
+{
+	scene->group.sending_error = (char *)"there is no interface eth7";
+}
+
+static void change_handler_fails(struct scene *scene)
+{
+	scene->e.handlers = (struct evidence_handlers){.count = 1,
+		.received = SENT,
+		.delivered = SENT,
+		.name = "out",
+		.failing = "out",
+		.error = "exited with status 1"};
+}
+
 static void change_no_querier(struct scene *s)
 {
 	s->e.listened_ns = 130000000000;
@@ -731,6 +758,7 @@ static const struct row {
 	{change_shared_port, "shared-port?", VERDICT_HOST},
 	{change_shared_port_blind, "shared-port?", VERDICT_OPEN},
 	{change_host_firewall, "host-firewall", VERDICT_HOST},
+	{change_host_firewall_missed, "host-firewall", VERDICT_HOST},
 	{change_host_firewall_uncounted, "host-firewall?", VERDICT_HOST},
 	{change_host_firewall_blind, "host-firewall?", VERDICT_OPEN},
 	{change_martian, "host-firewall?", VERDICT_HOST},
@@ -745,7 +773,7 @@ static const struct row {
 	{change_other_interface, "other-interface", VERDICT_HOST},
 	{change_other_interface_blind, "other-interface", VERDICT_HOST},
 	{change_interface_drops, "interface-drops?", VERDICT_HOST},
-	{change_switch_forgot, "switch-forgot", VERDICT_NETWORK},
+	{change_switch_forgot, "switch-forgot?", VERDICT_NETWORK},
 	{change_switch_forgot_sparse, "switch-forgot?", VERDICT_NETWORK},
 	{change_report_blocked, "report-blocked", VERDICT_HOST},
 	{change_refresh_impossible, "refresh-impossible?", VERDICT_OPEN},
@@ -773,6 +801,9 @@ static const struct row {
 	{change_local_block, "(local-block)", VERDICT_DELIVERED},
 	{change_shared_mac, "(shared-mac)", VERDICT_DELIVERED},
 	{change_ttl_one, "(ttl-one)", VERDICT_DELIVERED},
+	{change_cannot_send, "(cannot-send)", VERDICT_DELIVERED},
+	{change_cannot_send_on_another, "(cannot-send)", VERDICT_DELIVERED},
+	{change_handler_fails, "handler-fails", VERDICT_DELIVERED},
 	{change_no_querier, "(no-querier)", VERDICT_DELIVERED},
 };
 
@@ -833,7 +864,8 @@ static void both_sysctls_are_named_where_the_larger_one_counts(void **state)
 	scene.e.rp_filter_all = 2;
 	judge(&scene.e, &judgement);
 	assert_string_equal(text_string((struct text *)&first(&judgement)->fixes),
-		"sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0\n"
+		"sysctl -w net.ipv4.conf.all.rp_filter=0\n"
+		"sysctl -w net.ipv4.conf.eth0.rp_filter=0\n"
 		"# or: ip route add 192.0.2.1/32 dev eth0\n");
 }
 
@@ -854,6 +886,123 @@ static void evidence_has_numbers_for_people_and_programs(void **state)
 		"\"TcpExt.IPReversePathFilter\":20,\"on the wire\":20,\"received\":0");
 }
 
+/* ---- What is pasted ---- */
+
+/* What others may choose: interfaces (dev_valid_name() of the kernel takes these), groups of
+ * whatever listens at the socket, sockets, files, tables and chains. */
+static const char evil[] = "a;b$(c)`d`'\"";
+
+static void be_evil(struct scene *scene)
+{
+	snprintf(scene->subject.interface, sizeof(scene->subject.interface), "%s", evil);
+	snprintf(scene->e.link.name, sizeof(scene->e.link.name), "%s", evil);
+	snprintf(scene->e.link.master, sizeof(scene->e.link.master), "%s", evil);
+	snprintf(scene->e.link.lower, sizeof(scene->e.link.lower), "%s", evil);
+	snprintf(scene->e.elsewhere, sizeof(scene->e.elsewhere), "%s", evil);
+	snprintf(scene->e.vlan_interface, sizeof(scene->e.vlan_interface), "%s", evil);
+	snprintf(scene->e.sending.interface, sizeof(scene->e.sending.interface), "%s", evil);
+	snprintf(scene->chain.table, sizeof(scene->chain.table), "%s", evil);
+	snprintf(scene->chain.name, sizeof(scene->chain.name), "%s", evil);
+	scene->group.name = (char *)evil;
+	scene->e.configuration = scene->e.socket = evil;
+	scene->e.handlers.name = evil;
+}
+
+/* What a shell would run, if it is pasted: also what stands behind "# or: ". But for what belongs
+ * into the configuration. */
+static void assert_no_command_of_others(const char *lines)
+{
+	static const char quoted[] = "'a;b$(c)`d`'\\''\"'";
+
+	for (const char *at = lines; (at = strstr(at, "a;b$(c)")); at++) {
+		const char *line = at;
+
+		while (line > lines && line[-1] != '\n')
+			line--;
+		if (!strncmp(line, "# in the group", 14) || !strncmp(line, "# in the program", 16))
+			continue;
+		if (at == lines || strncmp(at - 1, quoted, strlen(quoted)) != 0)
+			fail_msg("not quoted: %s", lines);
+	}
+}
+
+static void names_of_others_do_not_become_commands(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 4 * ARRAY_SIZE(rows); i++) {
+		AUTO_JUDGEMENT struct judgement judgement;
+		struct scene scene;
+
+		set_up(&scene);
+		rows[i / 4].change(&scene);
+		be_evil(&scene);
+		scene.e.is_daemon = i & 1;
+		scene.e.wire = i & 2 ? scene.e.wire : NULL;
+		judge(&scene.e, &judgement);
+		for (size_t j = 0; j < judgement.count; j++)
+			assert_no_command_of_others(text_string(&judgement.findings[j].fixes));
+	}
+}
+
+static void each_line_that_can_be_run_has_no_placeholder(void **state)
+{
+	static const char *const placeholders[] = {"ADDRESS", "NAME", "UNIT", "LENGTH", "SENDER"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		AUTO_JUDGEMENT struct judgement judgement;
+		struct scene scene;
+
+		set_up(&scene);
+		rows[i].change(&scene);
+		judge(&scene.e, &judgement);
+		for (size_t j = 0; j < judgement.count; j++) {
+			char *lines = strdup(text_string(&judgement.findings[j].fixes)),
+			     *rest = lines;
+
+			for (char *line; (line = strsep(&rest, "\n"));)
+				for (size_t k = 0; k < ARRAY_SIZE(placeholders); k++)
+					if (*line != '#' && strstr(line, placeholders[k]))
+						fail_msg("a placeholder in: %s", line);
+			free(lines);
+		}
+	}
+}
+
+static const char *first_fix(struct scene *scene, struct judgement *ret)
+{
+	judge(&scene->e, ret);
+	return text_string((struct text *)&first(ret)->fixes);
+}
+
+static void a_dot_in_the_name_of_an_interface_is_a_slash_for_sysctl(void **state)
+{
+	AUTO_JUDGEMENT struct judgement judgement;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	change_rp_filter_loose(&scene);
+	strcpy(scene.e.link.name, "eth0.100");
+	assert_string_equal(first_fix(&scene, &judgement),
+		"sysctl -w net.ipv4.conf.eth0/100.rp_filter=0\n"
+		"# or: ip route add 192.0.2.1/32 dev eth0.100\n");
+}
+
+static void a_command_names_the_socket_that_was_asked(void **state)
+{
+	AUTO_JUDGEMENT struct judgement judgement;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	change_other_port(&scene);
+	scene.e.socket = "/run/my mcastd.sock";
+	assert_string_equal(first_fix(&scene, &judgement),
+		"# in the group news of the configuration: port = 5005;\n"
+		"mcastctl -s '/run/my mcastd.sock' reload\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -866,6 +1015,10 @@ int main(void)
 		cmocka_unit_test(names_from_elsewhere_are_escaped),
 		cmocka_unit_test(both_sysctls_are_named_where_the_larger_one_counts),
 		cmocka_unit_test(evidence_has_numbers_for_people_and_programs),
+		cmocka_unit_test(names_of_others_do_not_become_commands),
+		cmocka_unit_test(each_line_that_can_be_run_has_no_placeholder),
+		cmocka_unit_test(a_dot_in_the_name_of_an_interface_is_a_slash_for_sysctl),
+		cmocka_unit_test(a_command_names_the_socket_that_was_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

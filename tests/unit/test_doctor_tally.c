@@ -146,6 +146,29 @@ static void no_more_ports_and_senders_are_kept_than_there_is_room_for(void **sta
 	assert_int_equal(seen(*state, GROUP)->other_port_count, WIRE_PORTS_MAX);
 }
 
+static void what_this_host_sends_to_other_ports_is_told(void **state)
+{
+	struct frame frame = datagram("239.1.1.1", 6000);
+
+	take_as(*state, &frame, ETH0, PACKET_OUTGOING, LATE_NS);
+	assert_int_equal(seen(*state, GROUP)->from_here, 0);
+	assert_int_equal(seen(*state, GROUP)->other_port, 0);
+	assert_int_equal(seen(*state, GROUP)->other_port_from_here, 1);
+	assert_int_equal(seen(*state, GROUP)->other_ports[0], 6000);
+}
+
+static void a_tag_is_told_whatever_the_port(void **state)
+{
+	struct frame frame = datagram("239.1.1.1", 6000);
+
+	frame.vlan = 7;
+	take_in(*state, &frame);
+	assert_int_equal(seen(*state, GROUP)->tagged, 0);
+	assert_int_equal(seen(*state, GROUP)->other_port, 0);
+	assert_int_equal(seen(*state, GROUP)->other_port_tagged, 1);
+	assert_int_equal(seen(*state, GROUP)->vlan, 7);
+}
+
 static void another_group_on_the_mac_address_collides(void **state)
 {
 	struct frame frame = datagram("238.129.1.1", 1234);
@@ -404,6 +427,8 @@ int main(void)
 		TALLY_TEST(datagrams_count_for_their_group_and_interface),
 		TALLY_TEST(what_this_host_sends_does_not_come_in),
 		TALLY_TEST(other_ports_are_told_also_those_of_other_groups),
+		TALLY_TEST(what_this_host_sends_to_other_ports_is_told),
+		TALLY_TEST(a_tag_is_told_whatever_the_port),
 		TALLY_TEST(no_more_ports_and_senders_are_kept_than_there_is_room_for),
 		TALLY_TEST(another_group_on_the_mac_address_collides),
 		TALLY_TEST(what_is_for_another_host_does_not_count),

@@ -20,6 +20,7 @@ struct listing {
 	const struct control_backend *backend;
 	struct string_list names; /* of the groups, when is_named */
 	bool is_named;
+	size_t charged; /* to the user, for the names */
 	bool senders; /* of groups; they are kept from now on */
 	bool groups, handlers; /* lists that are not complete yet; the groups come first */
 	bool begun; /* the first of them */
@@ -153,6 +154,7 @@ static void free_listing(struct answer *answer)
 {
 	struct listing *listing = container_of(answer, struct listing, answer);
 
+	user_release(client_user(listing->client), MEMORY_OUTPUT, listing->charged);
 	string_list_clear(&listing->names);
 	free(listing);
 }
@@ -172,6 +174,8 @@ static enum call_result reply(struct client *client, struct listing *model)
 	listing->answer.free = free_listing;
 	listing->client = client;
 	listing->backend = method_backend(client);
+	listing->charged = string_list_memory(&listing->names);
+	user_hold(client_user(client), MEMORY_OUTPUT, listing->charged);
 	client_start_answer(client, &listing->answer);
 	return CALL_DONE;
 }
@@ -197,6 +201,10 @@ static enum call_result call_list_groups(struct client *client, const struct cal
 		names_read(client, array, false, "the answer has all", &model.names) < 0)
 		return CALL_DONE;
 	model.is_named = model.names.count;
+	if (model.names.count > PIECE_ITEMS && names_are_too_much(client)) {
+		string_list_clear(&model.names);
+		return CALL_DONE;
+	}
 	return reply(client, &model);
 }
 

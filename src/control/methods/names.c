@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
+
 static int compare(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -61,4 +63,17 @@ int names_read(struct client *client, const json_t *array, bool is_to_receive, c
 	*ret = names;
 	names = (struct string_list){0};
 	return 0;
+}
+
+bool names_are_too_much(struct client *client)
+{
+	if (!user_holds_too_much(client_user(client), MEMORY_OUTPUT))
+		return false;
+	json_put_number(client_begin_error(client, "io.mcastd.TooManySubscriptions"), "limit",
+		USER_OUTPUT_MAX);
+	client_end_message(client,
+		"subscriptions and unread answers of this user take more than %d bytes: "
+		"close some connections, or read from them",
+		USER_OUTPUT_MAX);
+	return true;
 }

@@ -12,3 +12,7 @@
  * negative errno. without says what the method does without names. */
 int names_read(struct client *client, const json_t *array, bool is_to_receive, const char *without,
 	struct string_list *ret);
+
+/* Answers, and returns whether the user holds too much memory for a request that keeps names until
+ * it has ended. */
+bool names_are_too_much(struct client *client);

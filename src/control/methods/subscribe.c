@@ -26,20 +26,6 @@ static bool may_receive_any(struct client *client)
 	return !refused || method_permits(client, refused, ACCESS_RECEIVE);
 }
 
-/* Answers, and returns whether the user holds too much for a subscription. */
-static bool is_too_much(struct client *client)
-{
-	if (!user_holds_too_much(client_user(client), MEMORY_OUTPUT))
-		return false;
-	json_put_number(client_begin_error(client, "io.mcastd.TooManySubscriptions"), "limit",
-		USER_OUTPUT_MAX);
-	client_end_message(client,
-		"subscriptions and unread answers of this user take more than %d bytes: "
-		"close some connections, or read from them",
-		USER_OUTPUT_MAX);
-	return true;
-}
-
 static enum call_result call_subscribe(struct client *client, const struct call *call)
 {
 	CLEANUP(string_list_clear) struct string_list names = {0};
@@ -52,7 +38,7 @@ static enum call_result call_subscribe(struct client *client, const struct call 
 		client_begin_error(client, "org.varlink.service.ExpectedMore");
 		client_end(client);
 	} else if (names_read(client, array, true, "the subscription gets all", &names) == 0 &&
-		   !is_too_much(client) && (names.count || may_receive_any(client)) &&
+		   !names_are_too_much(client) && (names.count || may_receive_any(client)) &&
 		   subscriber_new(client, &names) < 0) {
 		client_close(client);
 	}

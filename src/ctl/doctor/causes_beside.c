@@ -1,6 +1,7 @@
 /* What is received all the same, and notes that need no traffic. */
 #include <string.h>
 
+#include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
 
@@ -39,8 +40,8 @@ void fix_forced_version(const struct evidence *e, struct finding *f)
 	const char *family = is_v4(e) ? "ipv4" : "ipv6";
 	const char *key = is_v4(e) ? "force_igmp_version" : "force_mld_version";
 
-	finding_fix(f, "sysctl -w net.%s.conf.all.%s=0 net.%s.conf.%s.%s=0", family, key, family,
-		e->link.name, key);
+	fix_sysctl(f, family, "all", key, 0);
+	fix_sysctl(f, family, e->link.name, key, 0);
 }
 
 enum certainty is_same_network_twice(const struct evidence *e)
@@ -52,7 +53,7 @@ void tell_same_network_twice(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "%s and %s are on one network: each datagram comes twice",
 		e->subject->interface, e->twin);
-	finding_string(f, "the same on", e->twin);
+	finding_string(f, "also on", e->twin);
 	if (e->wire)
 		finding_number(f, "twice on the wire", e->wire->duplicates);
 	tell_counts(e, f);
@@ -62,7 +63,7 @@ void fix_same_network_twice(const struct evidence *e, struct finding *f)
 {
 	fix_interface(e, f, e->subject->interface);
 	if (e->is_daemon)
-		finding_fix(f, "# or, to have both and one copy: duplicates = \"drop\";");
+		finding_hint(f, "or, to have both and one copy: duplicates = \"drop\";");
 }
 
 enum certainty is_mac_collision(const struct evidence *e)
@@ -84,9 +85,11 @@ void tell_mac_collision(const struct evidence *e, struct finding *f)
 
 void fix_mac_collision(const struct evidence *e, struct finding *f)
 {
-	fix_key(e, f,
-		is_v4(e) ? "address: another, as 32 groups share each MAC address"
-			 : "address: another, with other last 32 bits");
+	if (is_v4(e))
+		finding_hint(f, "another address for one of the two: 32 groups share a MAC "
+				"address");
+	else
+		finding_hint(f, "another address for one of the two, with other last 32 bits");
 }
 
 /* ---- Handlers ---- */
@@ -112,8 +115,56 @@ void tell_all_filtered(const struct evidence *e, struct finding *f)
 
 void fix_all_filtered(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "# in the handler %s: change or remove filter", e->handlers.name);
-	finding_fix(f, "mcastctl reload");
+	finding_hint(f, "in the handler %s: change or remove filter", e->handlers.name);
+	begin_mcastctl(e, f);
+	finding_fix(f, " reload");
+}
+
+/* Of README, "Where loss is shown". */
+static const struct drop_reason {
+	const char *name, *meaning, *key;
+} reasons[] = {
+	{"rate", "its rate is less than what comes", "rate"},
+	{"queue", "its queue is full", "queue"},
+	{"io", "the disk or the network refuses", NULL},
+	{"busy", "the other program does not read in time", NULL},
+	{"absent", "the other program or the interface is not there", NULL},
+	{"size", "the datagrams are larger than it takes", NULL},
+	{"ttl", "the TTL is used up", "ttl"},
+	{"loop", "they come from where they would go", NULL},
+};
+
+static const struct drop_reason *find_reason(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_SIZE(reasons); i++)
+		if (!strcmp(reasons[i].name, name))
+			return &reasons[i];
+	return NULL;
+}
+
+enum certainty is_handler_fails(const struct evidence *e)
+{
+	return e->received && e->handlers.error ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+}
+
+void tell_handler_fails(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "the group receives, and the handler %s delivers nothing: %s",
+		e->handlers.failing, e->handlers.error);
+	finding_number(f, "received by handlers", e->handlers.received);
+	finding_number(f, "delivered by handlers", e->handlers.delivered);
+}
+
+static void see_handler(const struct evidence *e, struct finding *f, const char *name)
+{
+	finding_begin(f, "# see: ");
+	begin_mcastctl(e, f);
+	finding_fix(f, " handlers %s", name);
+}
+
+void fix_handler_fails(const struct evidence *e, struct finding *f)
+{
+	see_handler(e, f, e->handlers.failing);
 }
 
 enum certainty is_handler_drops(const struct evidence *e)
@@ -127,15 +178,27 @@ enum certainty is_handler_drops(const struct evidence *e)
 
 void tell_handler_drops(const struct evidence *e, struct finding *f)
 {
+	const struct drop_reason *reason = find_reason(e->handlers.reason);
+
 	finding_say(f, "the group receives, and the handler %s drops", e->handlers.name);
+	if (reason)
+		finding_say(f, ": %s", reason->meaning);
 	finding_number(f, "received by handlers", e->handlers.received);
 	finding_number(f, "dropped by handlers", e->handlers.dropped);
+	if (e->handlers.reason)
+		finding_string(f, "reason", e->handlers.reason);
 }
 
 void fix_handler_drops(const struct evidence *e, struct finding *f)
 {
-	(void)e;
-	finding_fix(f, "mcastctl handlers");
+	const struct drop_reason *reason = find_reason(e->handlers.reason);
+
+	if (reason && reason->key) {
+		finding_hint(f, "in the handler %s: a larger %s", e->handlers.name, reason->key);
+		begin_mcastctl(e, f);
+		finding_fix(f, " reload");
+	}
+	see_handler(e, f, e->handlers.name);
 }
 
 /* ---- Notes ---- */
@@ -229,7 +292,12 @@ void tell_ttl_one(const struct evidence *e, struct finding *f)
 
 void fix_ttl_one(const struct evidence *e, struct finding *f)
 {
-	fix_key(e, f, "ttl = 16;   # at the sender, where receivers are behind routers");
+	if (e->is_daemon)
+		fix_key(e, f, "ttl = 16;");
+	else
+		finding_hint(f,
+			"in the program that sends: %s of 16, where receivers are behind routers",
+			is_v4(e) ? "IP_MULTICAST_TTL" : "IPV6_MULTICAST_HOPS");
 }
 
 enum certainty is_no_querier(const struct evidence *e)
@@ -251,5 +319,5 @@ void tell_no_querier(const struct evidence *e, struct finding *f)
 void fix_no_querier(const struct evidence *e, struct finding *f)
 {
 	fix_key(e, f, "refresh = \"60s\";");
-	finding_fix(f, "# better: a querier in the network, such as the switch's own");
+	finding_hint(f, "better: a querier in the network, such as the switch's own");
 }

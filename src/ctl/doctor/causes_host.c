@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
 
@@ -31,14 +32,15 @@ void tell_rp_filter(const struct evidence *e, struct finding *f)
 	show_address(&e->group->address, group);
 	if (refused->back.exists)
 		finding_say(f,
-			"reverse path filter: the way back to %s is by %s, not by %s, and "
-			"rp_filter is %d",
+			"reverse path filter: the route to %s leads out of %s, not %s, and "
+			"rp_filter %d (strict) refuses what it sends",
 			source, refused->back.interface, e->link.name, e->link.sysctl.rp_filter);
 	else
 		finding_say(f,
-			"reverse path filter: there is no way back to %s, and rp_filter is "
-			"%d",
-			source, e->link.sysctl.rp_filter);
+			"reverse path filter: this host has no route to %s, and rp_filter %d (%s) "
+			"refuses what it sends",
+			source, e->link.sysctl.rp_filter,
+			e->link.sysctl.rp_filter == 1 ? "strict" : "loose");
 	finding_string(f, "the kernel refuses", source);
 	finding_number(f, "rp_filter", (uint64_t)e->link.sysctl.rp_filter);
 	finding_growth(f, e, COUNTER_REVERSE_PATH);
@@ -46,16 +48,11 @@ void tell_rp_filter(const struct evidence *e, struct finding *f)
 }
 
 /* The larger of the two values counts. Loose (2) is enough where there is any route. */
-static void fix_sysctl(const struct evidence *e, struct finding *f, int value)
+static void fix_check(const struct evidence *e, struct finding *f, int value)
 {
-	const char *name = e->link.name;
-
 	if (value < e->rp_filter_all)
-		finding_fix(f,
-			"sysctl -w net.ipv4.conf.all.rp_filter=%d net.ipv4.conf.%s.rp_filter=%d",
-			value, name, value);
-	else
-		finding_fix(f, "sysctl -w net.ipv4.conf.%s.rp_filter=%d", name, value);
+		fix_sysctl(f, "ipv4", "all", "rp_filter", value);
+	fix_sysctl(f, "ipv4", e->link.name, "rp_filter", value);
 }
 
 void fix_rp_filter(const struct evidence *e, struct finding *f)
@@ -64,8 +61,8 @@ void fix_rp_filter(const struct evidence *e, struct finding *f)
 	char source[INET6_ADDRSTRLEN];
 
 	show_address(&refused->address, source);
-	fix_sysctl(e, f, refused->back.exists ? 2 : 0);
-	finding_fix(f, "# or: ip route add %s/32 dev %s", source, e->link.name);
+	fix_check(e, f, refused->back.exists ? 2 : 0);
+	finding_hint(f, "or: ip route add %s/32 dev %s", source, e->link.name);
 }
 
 enum certainty is_rp_filter_counted(const struct evidence *e)
@@ -79,8 +76,8 @@ enum certainty is_rp_filter_counted(const struct evidence *e)
 void tell_rp_filter_counted(const struct evidence *e, struct finding *f)
 {
 	finding_say(f,
-		"reverse path filter: the kernel has refused datagrams whose way back is "
-		"not by the interface that they came in on, and rp_filter of %s is %d",
+		"reverse path filter: the kernel has refused datagrams whose senders it has "
+		"no route to by the interface that they came in on, and rp_filter of %s is %d",
 		e->link.name, e->link.sysctl.rp_filter);
 	finding_number(f, "rp_filter", (uint64_t)e->link.sysctl.rp_filter);
 	finding_growth(f, e, COUNTER_REVERSE_PATH);
@@ -88,8 +85,8 @@ void tell_rp_filter_counted(const struct evidence *e, struct finding *f)
 
 void fix_rp_filter_counted(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "# with the sender's network: ip route add NETWORK dev %s", e->link.name);
-	fix_sysctl(e, f, 0);
+	fix_check(e, f, 0);
+	finding_hint(f, "or, with the sender's network: ip route add NETWORK dev %s", e->link.name);
 }
 
 /* ---- Drops at the socket ---- */
@@ -145,18 +142,18 @@ void tell_service_firewall(const struct evidence *e, struct finding *f)
 		"systemd's IPAddressDeny= works like that",
 		e->is_daemon ? "service's cgroup" : "cgroup");
 	finding_growth(f, e, COUNTER_UDP_ERRORS);
-	finding_number(f, "of them for a full buffer", dropped_for_room(e));
+	finding_number(f, "for a full buffer", dropped_for_room(e));
 	tell_counts(e, f);
 }
 
 void fix_service_firewall(const struct evidence *e, struct finding *f)
 {
 	if (!e->is_daemon) {
-		finding_fix(f, "systemctl show -p IPAddressDeny -p IPAddressAllow UNIT");
+		finding_hint(f, "in the unit of the program that receives: IPAddressAllow=any");
 		return;
 	}
-	finding_fix(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");
 	finding_fix(f, "systemctl set-property --runtime mcastd IPAddressAllow=any");
+	finding_see(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");
 }
 
 /* ---- Damaged ---- */
@@ -178,16 +175,16 @@ enum certainty is_bad_udp_checksum(const struct evidence *e)
 	return is_damaged(e, e->wire ? e->wire->bad_udp_checksums : 0);
 }
 
-static const char *first_sender(const struct evidence *e, char buffer[static INET6_ADDRSTRLEN])
+static const char *show_sender(const struct evidence *e, char buffer[static INET6_ADDRSTRLEN])
 {
-	return e->sender_count ? show_address(&e->senders[0].address, buffer) : "the sender";
+	return e->sender_count ? show_address(&e->senders[0].address, buffer) : "SENDER";
 }
 
 void tell_bad_udp_checksum(const struct evidence *e, struct finding *f)
 {
 	char sender[INET6_ADDRSTRLEN];
 
-	finding_say(f, "the UDP checksum of what %s sends is wrong", first_sender(e, sender));
+	finding_say(f, "the UDP checksum of what %s sends is wrong", show_sender(e, sender));
 	finding_number(f, "with a wrong UDP checksum", e->wire->bad_udp_checksums);
 	finding_growth(f, e, COUNTER_UDP_CHECKSUM);
 	tell_counts(e, f);
@@ -197,7 +194,7 @@ void fix_bad_udp_checksum(const struct evidence *e, struct finding *f)
 {
 	char sender[INET6_ADDRSTRLEN];
 
-	finding_fix(f, "# on %s: ethtool -K NAME tx off", first_sender(e, sender));
+	finding_hint(f, "on %s: ethtool -K NAME tx off", show_sender(e, sender));
 }
 
 enum certainty is_udp_checksum_counted(const struct evidence *e)
@@ -226,7 +223,7 @@ void tell_bad_ip_checksum(const struct evidence *e, struct finding *f)
 	char sender[INET6_ADDRSTRLEN];
 
 	finding_say(f, "the checksum of the IP header of what %s sends is wrong",
-		first_sender(e, sender));
+		show_sender(e, sender));
 	finding_number(f, "with a wrong IP checksum", e->wire->bad_ip_checksums);
 	finding_growth(f, e, COUNTER_IP_CHECKSUM);
 	tell_counts(e, f);
@@ -264,7 +261,7 @@ void tell_bad_length(const struct evidence *e, struct finding *f)
 	char sender[INET6_ADDRSTRLEN];
 
 	finding_say(f, "the headers of what %s sends claim more bytes than there are",
-		first_sender(e, sender));
+		show_sender(e, sender));
 	finding_number(f, "with a wrong length", e->wire->bad_lengths);
 	finding_growth(f, e, COUNTER_UDP_ERRORS);
 	finding_growth(f, e, COUNTER_TRUNCATED);
@@ -275,8 +272,8 @@ void fix_bad_length(const struct evidence *e, struct finding *f)
 {
 	char sender[INET6_ADDRSTRLEN];
 
-	finding_fix(f, "# the program on %s, or a device between, makes broken headers",
-		first_sender(e, sender));
+	finding_hint(f, "the program on %s, or a device between, makes broken headers",
+		show_sender(e, sender));
 }
 
 /* A short UDP packet is an error like any other, so it is what is left. */
@@ -338,10 +335,9 @@ void fix_fragments_missing(const struct evidence *e, struct finding *f)
 	if (e->wire && !e->wire->incomplete)
 		finding_fix(f, "sysctl -w net.%s=4194304",
 			is_v4(e) ? "ipv4.ipfrag_high_thresh" : "ipv6.ip6frag_high_thresh");
-
 	if (e->link.mtu > headers)
-		finding_fix(
-			f, "# at the sender: a payload of %u bytes at most", e->link.mtu - headers);
+		finding_hint(
+			f, "at the sender: a payload of %u bytes at most", e->link.mtu - headers);
 }
 
 enum certainty is_fragments_counted(const struct evidence *e)
@@ -391,8 +387,8 @@ void tell_shared_port(const struct evidence *e, struct finding *f)
 
 void fix_shared_port(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ss -lunpe sport = %u", e->group->port);
-	finding_fix(f, "# end that program, or have it set SO_REUSEADDR and not SO_REUSEPORT");
+	finding_hint(f, "end that program, or have it set SO_REUSEADDR and not SO_REUSEPORT");
+	finding_see(f, "ss -lunpe sport = :%u", e->group->port);
 }
 
 enum certainty is_shared_port_counted(const struct evidence *e)
@@ -423,7 +419,8 @@ enum certainty is_host_firewall(const struct evidence *e)
 		lost = e->dropped ? blocked_by_ipsec(e) : 0;
 	if (!lost && is_missed(e) && find_martian(e))
 		return CERTAINTY_LIKELY;
-	if (!lost || is_shared_port(e) || are_fragments_dropped(e))
+	if (!lost || is_shared_port(e) || are_fragments_dropped(e) ||
+		(e->wire && lost <= e->wire->incomplete))
 		return CERTAINTY_NO;
 	/* Only a counter proves it: most hosts have chains that may drop something. */
 	if (e->grown_rule && e->grown_packets >= lost && lost >= SPARSE)
@@ -434,8 +431,8 @@ enum certainty is_host_firewall(const struct evidence *e)
 static void tell_rule(struct finding *f, const struct firewall_chain *chain,
 	const struct firewall_rule *rule, uint64_t packets)
 {
-	finding_say(f, ": rule %" PRIu64 " of the chain %s in the table %s %s", rule->handle,
-		rule->table_chain, chain->family, chain->table);
+	finding_say(f, ": the rule with handle %" PRIu64 " in the chain %s of the table %s %s",
+		rule->handle, rule->table_chain, chain->family, chain->table);
 	finding_number(f, "packets that the rule dropped", packets);
 }
 
@@ -448,7 +445,7 @@ static void tell_chain(const struct evidence *e, struct finding *f, bool out)
 			out ? e->grown_out_rule : e->grown_rule,
 			out ? e->grown_out_packets : e->grown_packets);
 	else if (chain)
-		finding_say(f, ": the chain %s in the table %s %s may drop it", chain->name,
+		finding_say(f, ": the chain %s of the table %s %s may drop it", chain->name,
 			chain->family, chain->table);
 	else if (e->firewall && e->firewall->has_legacy)
 		finding_say(f, ": there are rules of iptables-legacy");
@@ -468,12 +465,18 @@ void tell_host_firewall(const struct evidence *e, struct finding *f)
 			"the kernel refuses the sender %s, which is an address of this host, "
 			"or of no host",
 			show_address(&martian->address, sender));
+	} else if (*e->below) {
+		finding_say(f,
+			"it comes in on %s and does not get from there to %s: a firewall of this "
+			"host drops it",
+			e->below, e->link.name);
+		tell_chain(e, f, false);
 	} else {
 		finding_say(f, "a firewall of this host drops it");
 		tell_chain(e, f, false);
 	}
 	if (*e->below)
-		finding_number(f, e->below, e->below_count);
+		finding_number(f, "on the wire below", e->below_count);
 	finding_growth(f, e, COUNTER_IPSEC_BLOCKED);
 	finding_growth(f, e, COUNTER_IPSEC_NO_POLICY);
 	finding_growth(f, e, COUNTER_MULTICAST);
@@ -482,10 +485,19 @@ void tell_host_firewall(const struct evidence *e, struct finding *f)
 
 void fix_host_firewall(const struct evidence *e, struct finding *f)
 {
+	const struct evidence_sender *martian = find_martian(e);
+	char sender[INET6_ADDRSTRLEN];
+
 	if (blocked_by_ipsec(e))
-		finding_fix(f, "ip xfrm policy");
+		finding_see(f, "ip xfrm policy");
+	else if (!missing(e) && martian)
+		finding_hint(f,
+			"at the sender, which sends from %s: ip addr add ADDRESS/LENGTH dev NAME",
+			show_address(&martian->address, sender));
 	else
 		fix_firewall(e, f, false);
+	if (*e->below)
+		finding_see(f, "ip -d link show dev %s", e->link.name);
 }
 
 /* More multicast got past the first hooks than anybody read, or nobody wanted. What is not UDP is
@@ -509,30 +521,5 @@ void tell_firewall_counted(const struct evidence *e, struct finding *f)
 
 void fix_firewall_counted(const struct evidence *e, struct finding *f)
 {
-	char group[INET6_ADDRSTRLEN];
-
-	finding_fix(f,
-		"# such as: nft insert rule inet filter input %s daddr %s udp dport %u accept",
-		is_v4(e) ? "ip" : "ip6", show_address(&e->group->address, group), e->group->port);
-}
-
-/* Our reports do not leave: told by the network's causes, fixed by the firewall's. */
-void fix_report_blocked(const struct evidence *e, struct finding *f)
-{
-	const struct firewall *firewall = e->firewall;
-	char command[FIREWALL_COMMAND_MAX];
-
-	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
-		if (!chain_may_drop(e, &firewall->chains[i], true))
-			continue;
-		firewall_accept_reports_command(
-			&firewall->chains[i], e->group->address.family, command, sizeof(command));
-		if (*command)
-			finding_fix(f, "%s", command);
-	}
-	if (!f->fixes.length || firewall->has_legacy)
-		finding_fix(f, "%s%s -I OUTPUT %s -j ACCEPT", is_v4(e) ? "iptables" : "ip6tables",
-			firewall && firewall->has_legacy ? "-legacy" : "",
-			is_v4(e) ? "-p igmp" : "-p icmpv6 --icmpv6-type 143");
-	fix_refresh(e, f);
+	(void)e, (void)f; /* only root sees which chain it is */
 }

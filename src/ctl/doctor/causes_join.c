@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
 
@@ -42,7 +43,9 @@ void tell_other_namespace(const struct evidence *e, struct finding *f)
 
 void fix_other_namespace(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "sudo nsenter -t %u -n mcastctl doctor %s", e->daemon_pid, e->group->name);
+	finding_begin(f, "nsenter -t %u -n ", e->daemon_pid);
+	begin_mcastctl(e, f);
+	finding_fix(f, " doctor %s", e->group->name);
 }
 
 /* ---- Cannot be joined ---- */
@@ -63,8 +66,8 @@ void tell_no_such_interface(const struct evidence *e, struct finding *f)
 
 void fix_no_such_interface(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip -br link");
 	fix_interface(e, f, "NAME");
+	finding_see(f, "ip -br link");
 }
 
 enum certainty is_port_taken(const struct evidence *e)
@@ -79,13 +82,13 @@ void tell_port_taken(const struct evidence *e, struct finding *f)
 	if (*e->rival)
 		finding_say(f, ": %s", e->rival);
 	finding_number(f, "other sockets on the port", e->holders);
-	finding_string(f, "error", e->subject->error ? e->subject->error : "EADDRINUSE");
+	finding_string(f, "error", "EADDRINUSE");
 }
 
 void fix_port_taken(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ss -lunp sport = %u", e->group->port);
-	finding_fix(f, "# end that program, or have it set SO_REUSEADDR before it binds");
+	finding_hint(f, "end that program, or have it set SO_REUSEADDR before it binds");
+	finding_see(f, "ss -lunp sport = :%u", e->group->port);
 }
 
 enum certainty is_too_many_memberships(const struct evidence *e)
@@ -140,7 +143,7 @@ void tell_cannot_join(const struct evidence *e, struct finding *f)
 void fix_cannot_join(const struct evidence *e, struct finding *f)
 {
 	if (e->is_daemon)
-		finding_fix(f, "journalctl -u mcastd | grep -F '%s'", e->group->name);
+		finding_see(f, "journalctl -u mcastd --grep=%s", e->group->name);
 }
 
 /* ---- The interface ---- */
@@ -159,7 +162,7 @@ void tell_interface_down(const struct evidence *e, struct finding *f)
 
 void fix_interface_down(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip link set %s up", e->link.name);
+	finding_fix(f, "ip link set dev %s up", e->link.name);
 }
 
 enum certainty is_no_carrier(const struct evidence *e)
@@ -183,8 +186,8 @@ void tell_no_carrier(const struct evidence *e, struct finding *f)
 
 void fix_no_carrier(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip link show %s", *e->link.lower ? e->link.lower : e->link.name);
-	finding_fix(f, "# plug in the cable, or set the other end up");
+	finding_hint(f, "plug in the cable, or set the other end up");
+	finding_see(f, "ip link show dev %s", *e->link.lower ? e->link.lower : e->link.name);
 }
 
 static bool is_port_of_switch(const struct evidence *e)
@@ -229,7 +232,7 @@ void tell_ipv6_disabled(const struct evidence *e, struct finding *f)
 
 void fix_ipv6_disabled(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "sysctl -w net.ipv6.conf.%s.disable_ipv6=0", e->link.name);
+	fix_sysctl(f, "ipv6", e->link.name, "disable_ipv6", 0);
 }
 
 /* Without the check of the way back an interface without an address receives. */
@@ -260,7 +263,7 @@ void tell_no_ipv4_address(const struct evidence *e, struct finding *f)
 
 void fix_no_ipv4_address(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip addr add ADDRESS/LENGTH dev %s", e->link.name);
+	fix_address(e, f, e->link.name);
 }
 
 enum certainty is_vrf(const struct evidence *e)

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
 
@@ -51,15 +52,14 @@ void tell_other_source(const struct evidence *e, struct finding *f)
 
 void fix_other_source(const struct evidence *e, struct finding *f)
 {
-	char sender[INET6_ADDRSTRLEN], group[ENDPOINT_STRING_MAX];
+	char sender[INET6_ADDRSTRLEN];
 	const struct evidence_sender *other = find_unwanted(e);
 
 	show_address(&other->address, sender);
 	if (e->is_daemon)
 		fix_key(e, f, "sources = [\"%s\"];", sender);
 	else
-		finding_fix(f, "mcastctl doctor %s%%%s,source=%s", show_group(e, group),
-			e->subject->interface, sender);
+		fix_key(e, f, "the source %s", sender);
 }
 
 enum certainty is_source_counted(const struct evidence *e)
@@ -93,7 +93,7 @@ void fix_source_counted(const struct evidence *e, struct finding *f)
 enum certainty is_other_port(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e) ||
-		(!e->wire->other_port && !e->wire->from_here_other_port))
+		!(e->wire->other_port + e->wire->other_port_from_here))
 		return CERTAINTY_NO;
 	return e->other_port_is_used || e->wire->other_port < SPARSE ? CERTAINTY_LIKELY
 								     : by_wire(e);
@@ -108,25 +108,22 @@ void tell_other_port(const struct evidence *e, struct finding *f)
 		finding_say(f, "%s %u", i ? "," : "", wire->other_ports[i]);
 	finding_say(f, ", not to port %u", e->group->port);
 	finding_number(f, "to other ports", wire->other_port);
-	if (wire->from_here_other_port)
-		finding_number(f, "to other ports by this host", wire->from_here_other_port);
+	if (wire->other_port_from_here)
+		finding_number(f, "sent to other ports by this host", wire->other_port_from_here);
 	finding_growth(f, e, COUNTER_IGNORED);
 	tell_counts(e, f);
 }
 
 void fix_other_port(const struct evidence *e, struct finding *f)
 {
-	char address[INET6_ADDRSTRLEN], group[ENDPOINT_STRING_MAX];
 	unsigned port = e->wire->other_port_count ? e->wire->other_ports[0] : 0;
 
 	if (!port)
-		finding_fix(f, "# in the program on this host that sends: port %u", e->group->port);
+		finding_hint(f, "in the program on this host that sends: port %u", e->group->port);
 	else if (e->is_daemon)
 		fix_key(e, f, "port = %u;", port);
 	else
-		finding_fix(f, "mcastctl doctor %s%%%s",
-			format_address_port(show_address(&e->group->address, address), port, group),
-			e->subject->interface);
+		fix_key(e, f, "port %u", port);
 }
 
 enum certainty is_port_counted(const struct evidence *e)
@@ -148,7 +145,11 @@ void fix_port_counted(const struct evidence *e, struct finding *f)
 
 enum certainty is_vlan_tagged(const struct evidence *e)
 {
-	return is_missed(e) && is_wire_silent(e) && e->wire->tagged ? by_wire(e) : CERTAINTY_NO;
+	if (!is_missed(e) || !is_wire_silent(e))
+		return CERTAINTY_NO;
+	if (e->wire->tagged)
+		return by_wire(e);
+	return e->wire->other_port_tagged >= SPARSE ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_vlan_tagged(const struct evidence *e, struct finding *f)
@@ -159,21 +160,23 @@ void tell_vlan_tagged(const struct evidence *e, struct finding *f)
 	else
 		finding_say(f, ", and this host has no interface for that");
 	finding_number(f, "tagged", e->wire->tagged);
+	if (e->wire->other_port_tagged)
+		finding_number(f, "tagged, to other ports", e->wire->other_port_tagged);
 	finding_number(f, "VLAN", e->wire->vlan);
 	tell_counts(e, f);
 }
 
 void fix_vlan_tagged(const struct evidence *e, struct finding *f)
 {
-	char name[IF_NAMESIZE + 8];
+	char name[IF_NAMESIZE];
 
 	if (!*e->vlan_interface) {
-		snprintf(name, sizeof(name), "%s.%u", e->link.name, e->wire->vlan);
+		snprintf(name, sizeof(name), "%.10s.%u", e->link.name, e->wire->vlan & 0xfffU);
 		finding_fix(f, "ip link add link %s name %s type vlan id %u", e->link.name, name,
 			e->wire->vlan);
-		finding_fix(f, "ip link set %s up", name);
+		finding_fix(f, "ip link set dev %s up", name);
 		if (is_v4(e))
-			finding_fix(f, "ip addr add ADDRESS/LENGTH dev %s", name);
+			fix_address(e, f, name);
 	}
 	fix_interface(e, f, *e->vlan_interface ? e->vlan_interface : name);
 }
@@ -216,8 +219,8 @@ void tell_local_sender_no_loop(const struct evidence *e, struct finding *f)
 
 void fix_local_sender_no_loop(const struct evidence *e, struct finding *f)
 {
-	fix_key(e, f, "loop = true;");
-	finding_fix(f, "# or, in the program that sends: IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP");
+	finding_hint(f, "in the program that sends, %s to 1; where that is mcastd: loop = true;",
+		is_v4(e) ? "IP_MULTICAST_LOOP" : "IPV6_MULTICAST_LOOP");
 }
 
 enum certainty is_other_interface(const struct evidence *e)
@@ -286,24 +289,25 @@ void tell_interface_drops(const struct evidence *e, struct finding *f)
 void fix_interface_drops(const struct evidence *e, struct finding *f)
 {
 	if (e->link.has_xdp)
-		finding_fix(f, "bpftool net show dev %s", e->link.name);
-	finding_fix(f, "ip link set %s mtu %u", e->link.name, e->link.mtu < 1500 ? 1500 : 9000);
-	finding_fix(f, "ethtool -S %s", e->link.name);
+		finding_see(f, "bpftool net show dev %s", e->link.name);
+	finding_fix(f, "ip link set dev %s mtu %u", e->link.name, e->link.mtu < 1500 ? 1500 : 9000);
+	finding_see(f, "ethtool -S %s", e->link.name);
 }
 
 /* ---- It does not come ---- */
 
 enum certainty is_switch_forgot(const struct evidence *e)
 {
-	if (!e->was_refreshed || !e->after_refresh)
-		return CERTAINTY_NO;
-	return e->after_refresh >= SPARSE ? CERTAINTY_CERTAIN : CERTAINTY_LIKELY;
+	/* A sender that pauses for longer than we listen looks the same. */
+	return e->was_refreshed && e->after_refresh ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_switch_forgot(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing came until the group was reported again: a snooping switch had "
 		       "forgotten this host, as nobody asks for groups");
+	if (e->after_refresh < SPARSE)
+		finding_say(f, "; or it is sent seldom, which --wait 1m shows");
 	finding_number(f, "received after the report", e->after_refresh);
 	if (e->wire)
 		finding_number(f, "queries heard", e->wire->queries);
@@ -313,7 +317,7 @@ void fix_switch_forgot(const struct evidence *e, struct finding *f)
 {
 	fix_refresh(e, f);
 	fix_key(e, f, "refresh = \"60s\";");
-	finding_fix(f, "# better: a querier in the network, such as the switch's own");
+	finding_hint(f, "better: a querier in the network, such as the switch's own");
 }
 
 /* The kernel was asked to send a report, and counted it as a packet. */
@@ -344,13 +348,21 @@ void tell_report_blocked(const struct evidence *e, struct finding *f)
 		"knows of us",
 		is_v4(e) ? "IGMP" : "MLD");
 	if (e->grown_out_rule)
-		finding_say(f, ": rule %" PRIu64 " of the chain %s in the table %s %s drops them",
+		finding_say(f,
+			": the rule with handle %" PRIu64
+			" in the chain %s of the table %s %s drops them",
 			e->grown_out_rule->handle, e->grown_out_rule->table_chain,
 			e->grown_out_chain->family, e->grown_out_chain->table);
 	if (e->wire)
-		finding_number(f, "reports that left", e->wire->reports_out);
+		finding_number(f, "reports sent", e->wire->reports_out);
 	finding_growth(f, e, COUNTER_OUT_REQUESTS);
 	finding_growth(f, e, COUNTER_OUT_SENT);
+}
+
+void fix_report_blocked(const struct evidence *e, struct finding *f)
+{
+	fix_firewall_of_reports(e, f);
+	fix_refresh(e, f);
 }
 
 enum certainty is_refresh_impossible(const struct evidence *e)
@@ -371,8 +383,9 @@ void tell_refresh_impossible(const struct evidence *e, struct finding *f)
 
 void fix_refresh_impossible(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip maddr show dev %s", e->subject->interface);
-	finding_fix(f, "# end the other programs of the group for a moment, then: mcastctl doctor");
+	finding_hint(f, "end the other programs of the group for a moment, then look again");
+	finding_see(f, "ss -lunp sport = :%u", e->group->port);
+	finding_see(f, "ip maddr show dev %s", e->subject->interface);
 }
 
 /* The network can know of us: a report was seen, or this group is never reported. */
@@ -385,11 +398,12 @@ static bool is_reported(const struct evidence *e)
 enum certainty is_not_on_wire(const struct evidence *e)
 {
 	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here ||
-		e->wire->from_here_other_port)
+		e->wire->other_port_from_here)
 		return CERTAINTY_NO;
 	/* These drop before the wire is seen; and with another likely cause this host is not
 	 * clean. */
-	if (!is_reported(e) || e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
+	if (e->wire->other_port_tagged || !is_reported(e) || e->link.has_xdp ||
+		!strcmp(e->link.kind, "bridge") || *e->below ||
 		e->statistics.received_otherhost >= SPARSE || is_interface_drops(e) ||
 		is_report_blocked(e) || is_refresh_impossible(e) || is_no_ipv4_address(e) ||
 		is_vrf(e))
@@ -397,24 +411,29 @@ enum certainty is_not_on_wire(const struct evidence *e)
 	return by_wire(e);
 }
 
+/* The daemon knows, also where it is long ago. */
+static void tell_last_received(const struct evidence *e, struct finding *f)
+{
+	if (e->is_daemon)
+		finding_string(f, "last received",
+			e->subject->last_received ? e->subject->last_received : "never");
+}
+
 void tell_not_on_wire(const struct evidence *e, struct finding *f)
 {
 	char querier[INET6_ADDRSTRLEN];
 	const struct wire_seen *wire = e->wire;
 
-	finding_say(f, "nothing comes in on the wire, and this host is clean: no sender, a TTL "
-		       "that is too small, a router, or a firewall elsewhere");
-	if (wire->queries)
-		finding_say(f, "; %s asks for groups", show_address(&wire->querier, querier));
-	else
-		finding_say(f, "; nobody asked for groups meanwhile");
-	if (wire->reports_out)
-		finding_say(f, "; our report left");
-	if (e->was_refreshed)
-		finding_say(f, "; reporting the group again brought nothing");
+	finding_say(f,
+		"nothing comes in on the wire, and nothing on this host drops it: no sender, "
+		"a TTL too small, no multicast router, or a firewall elsewhere");
 	finding_number(f, "on the wire", 0);
-	finding_number(f, "reports that left", wire->reports_out);
+	finding_number(f, "reports sent", wire->reports_out);
+	finding_number(f, "reported again", e->was_refreshed);
+	tell_last_received(e, f);
 	finding_number(f, "queries heard", wire->queries);
+	if (wire->queries)
+		finding_string(f, "querier", show_address(&wire->querier, querier));
 	if (e->wire_missed)
 		finding_number(f, "frames not seen", e->wire_missed);
 }
@@ -423,8 +442,8 @@ void fix_not_on_wire(const struct evidence *e, struct finding *f)
 {
 	char group[ENDPOINT_STRING_MAX];
 
-	finding_fix(
-		f, "# on the sender's host: mcastctl doctor --send %s%%NAME", show_group(e, group));
+	finding_hint(
+		f, "on the sender's host: mcastctl doctor --send %s%%NAME", show_group(e, group));
 }
 
 enum certainty is_host_or_network(const struct evidence *e)
@@ -435,8 +454,8 @@ enum certainty is_host_or_network(const struct evidence *e)
 void tell_host_or_network(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing comes; whether it is on the wire only root can see");
-	if (e->was_refreshed)
-		finding_say(f, "; reporting the group again brought nothing");
+	finding_number(f, "reported again", e->was_refreshed);
+	tell_last_received(e, f);
 	tell_counts(e, f);
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
 
@@ -27,6 +28,32 @@ static void tell_error(const struct evidence *e, struct finding *f)
 			f, "error", *e->sending.why ? e->sending.why : strerror(-e->sending.error));
 	else if (e->sending.was_tried)
 		finding_number(f, "sent", 1);
+}
+
+static const char *sending_error(const struct evidence *e)
+{
+	return e->subject->sending_error ? e->subject->sending_error : e->group->sending_error;
+}
+
+enum certainty is_cannot_send(const struct evidence *e)
+{
+	return certain_if(
+		e->subject->state == SUBJECT_JOINED && sending_error(e) && !e->sending.was_tried);
+}
+
+void tell_cannot_send(const struct evidence *e, struct finding *f)
+{
+	finding_say(f, "nothing can be sent now: %s", sending_error(e));
+	finding_string(f, "interface",
+		e->subject->sending_error ? e->subject->interface
+		: e->group->sending_interface ? e->group->sending_interface
+					      : "that of the route");
+}
+
+void fix_cannot_send(const struct evidence *e, struct finding *f)
+{
+	begin_mcastctl(e, f);
+	finding_fix(f, " doctor --send %s", e->group->name);
 }
 
 enum certainty is_send_no_route(const struct evidence *e)
@@ -70,6 +97,10 @@ void tell_send_firewall(const struct evidence *e, struct finding *f)
 void fix_send_firewall(const struct evidence *e, struct finding *f)
 {
 	fix_firewall(e, f, true);
+	if (!e->firewall || find_chain(e, true))
+		return;
+	finding_hint(f, "or, in the unit of the program that sends: IPAddressAllow=any");
+	finding_see(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");
 }
 
 enum certainty is_send_no_address(const struct evidence *e)
@@ -90,7 +121,7 @@ void tell_send_no_address(const struct evidence *e, struct finding *f)
 
 void fix_send_no_address(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip addr add ADDRESS/LENGTH dev %s", interface_of(e));
+	fix_address(e, f, interface_of(e));
 }
 
 enum certainty is_send_too_large(const struct evidence *e)
@@ -106,7 +137,8 @@ void tell_send_too_large(const struct evidence *e, struct finding *f)
 
 void fix_send_too_large(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "# send at most %u bytes", e->link.mtu > 28 ? e->link.mtu - 28 : 0);
+	finding_hint(f, "in the program that sends: at most %u bytes a datagram",
+		e->link.mtu > 28 ? e->link.mtu - 28 : 0);
 }
 
 enum certainty is_send_refused(const struct evidence *e)
@@ -119,13 +151,18 @@ void tell_send_refused(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing can be sent: %s",
 		*e->sending.why ? e->sending.why : strerror(-e->sending.error));
-	tell_error(e, f);
+	finding_string(f, "error",
+		e->sending.is_forbidden ? "NotPermitted" : strerrorname_np(-e->sending.error));
 }
 
 void fix_send_refused(const struct evidence *e, struct finding *f)
 {
-	if (e->sending.error == -ENETDOWN)
-		finding_fix(f, "ip link set %s up", interface_of(e));
+	if (e->sending.is_forbidden)
+		fix_key(e, f, "allow_send, with this user");
+	else if (e->sending.error == -ENODEV)
+		fix_key(e, f, "send_interface = \"NAME\";");
+	else if (e->sending.error == -ENETDOWN)
+		finding_fix(f, "ip link set dev %s up", interface_of(e));
 }
 
 enum certainty is_send_ttl(const struct evidence *e)
@@ -166,12 +203,10 @@ void tell_send_other_interface(const struct evidence *e, struct finding *f)
 
 void fix_send_other_interface(const struct evidence *e, struct finding *f)
 {
-	char group[ENDPOINT_STRING_MAX];
-
 	if (e->is_daemon)
 		fix_key(e, f, "send_interface = \"%s\";", e->subject->interface);
 	else
-		finding_fix(f, "mcastctl doctor --send %s%%%s", show_group(e, group),
+		finding_hint(f, "in the program that sends: name the interface %s",
 			e->subject->interface);
 }
 
@@ -201,5 +236,5 @@ void tell_send_dropped(const struct evidence *e, struct finding *f)
 void fix_send_dropped(const struct evidence *e, struct finding *f)
 {
 	fix_send_firewall(e, f);
-	finding_fix(f, "tc -s qdisc show dev %s", interface_of(e));
+	finding_see(f, "tc -s qdisc show dev %s", interface_of(e));
 }

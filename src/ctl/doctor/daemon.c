@@ -161,10 +161,10 @@ static void take_outgoing(
 		if (!i || (subject && !group->sends_where_joined))
 			replace(&group->sending_interface, way, "interface");
 		group->sends_where_joined |= subject != NULL;
-		if (!interface)
-			replace(&group->sending_error, way, "error");
-		else if (subject)
+		if (subject)
 			replace(&subject->sending_error, way, "error");
+		else if (!interface || !group->sending_error)
+			replace(&group->sending_error, way, "error");
 	}
 }
 
@@ -203,7 +203,7 @@ static void take_changes(
 	take_same_network(json_object_get(object, "sameNetworkTwice"), group);
 }
 
-/* The group "events" has no address, and is left out. Returns 0 or -ENOMEM. */
+/* The group "events" has no address, and is left out. Returns 0 or a negative errno. */
 static int add_group(struct subjects *subjects, const json_t *object)
 {
 	const char *name = get_string(object, "name"), *string = get_string(object, "address");
@@ -250,10 +250,11 @@ static int update_group(struct subjects *subjects, const json_t *object)
 {
 	const char *name = get_string(object, "name");
 	const json_t *memberships = json_object_get(object, "memberships");
-	struct subject_group *group = name ? bsearch(name, subjects->groups.items,
-						     subjects->groups.count, sizeof(*group),
-						     compare_name)
-					   : NULL;
+	struct subject_group *group = name && subjects->groups.count
+					      ? bsearch(name, subjects->groups.items,
+							subjects->groups.count, sizeof(*group),
+							compare_name)
+					      : NULL;
 
 	if (!group)
 		return 0;
@@ -308,8 +309,10 @@ static int read_groups(
 		if (reply.error)
 			return session_refused(session, &reply, "");
 		continues = reply.continues;
-		if (take_answer(reply.parameters, name, subjects, take_one) < 0)
-			return session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
+		r = take_answer(reply.parameters, name, subjects, take_one);
+		if (r < 0)
+			return session_fail(session, EXIT_REFUSED, "the groups of %s: %s",
+				session->socket, strerror(-r));
 	}
 	return code;
 }
@@ -366,10 +369,17 @@ int daemon_refresh(struct session *session, struct subjects *subjects, struct su
 
 /* ---- Handlers ---- */
 
+static void clear_handler(struct handler_count *handler)
+{
+	free(handler->name);
+	free(handler->error);
+	json_decref(handler->reasons);
+}
+
 void handler_counts_clear(struct handler_counts *counts)
 {
 	for (size_t i = 0; i < counts->count; i++)
-		free(counts->items[i].name);
+		clear_handler(&counts->items[i]);
 	free(counts->items);
 	*counts = (struct handler_counts){0};
 }
@@ -391,15 +401,17 @@ static int add_handler(struct handler_counts *counts, const json_t *handler)
 {
 	struct handler_count count = {
 		.name = copy_string(handler, "name"),
+		.error = copy_string(handler, "error"),
 		.is_shared = json_array_size(json_object_get(handler, "groups")) > 1,
 		.received = get_number(handler, "received"),
 		.filtered = get_number(handler, "filtered"),
 		.delivered = get_number(handler, "delivered"),
 		.dropped = add_up(json_object_get(handler, "dropped")),
+		.reasons = json_incref(json_object_get(handler, "dropped")),
 	};
 
 	if (!count.name || array_add(counts, count) < 0) {
-		free(count.name);
+		clear_handler(&count);
 		return -ENOMEM;
 	}
 	return 0;

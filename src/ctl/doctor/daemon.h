@@ -7,8 +7,10 @@
 
 struct handler_count {
 	char *name;
+	char *error; /* why it delivers nothing now; NULL: it does */
 	bool is_shared; /* it has several groups */
 	uint64_t received, filtered, delivered, dropped;
+	json_t *reasons; /* of dropped; NULL: none */
 };
 
 struct handler_counts {

@@ -1,5 +1,6 @@
 #include "ctl/doctor/doctor.h"
 
+#include "base/clock.h"
 #include "ctl/doctor/gather.h"
 #include "ctl/doctor/report.h"
 #include "ctl/targets.h"
@@ -7,6 +8,9 @@
 /* From this number of memberships on, those without a finding, and those with the same ones, are
  * only counted. */
 #define BRIEF_FROM 8
+
+/* Beyond the time to listen, for all answers of the daemon together. */
+#define ANSWERS_NS (5 * NS_PER_S)
 
 /* Returns an exit code. */
 static int read_subjects(struct look *look, struct targets *targets)
@@ -63,6 +67,7 @@ int doctor_run(struct session *session, const struct doctor_options *options)
 	const struct target *target;
 	int code = EXIT_DONE, r = host_read_before(&look.host);
 
+	session->deadline_ns = clock_ns(CLOCK_MONOTONIC) + options->wait_ns + ANSWERS_NS;
 	if (r < 0)
 		return session_fail(
 			session, EXIT_REFUSED, "looking at this host: %s", strerror(-r));

@@ -61,7 +61,9 @@ struct evidence_handlers {
 	size_t count;
 	uint64_t received, filtered, delivered, dropped;
 	bool is_shared; /* one of them has other groups, too */
+	const char *failing, *error; /* one that delivers nothing now, and why; NULL: none */
 	const char *name; /* one that filters or drops */
+	const char *reason; /* why that one dropped most; NULL: nothing was dropped */
 };
 
 struct evidence {
@@ -72,6 +74,8 @@ struct evidence {
 			      itself is of its host */
 	unsigned daemon_pid;
 	const char *configuration; /* the daemon's file; NULL: it has none, or it is not known */
+	const char *socket; /* the daemon's, where it is not the usual one; NULL: it is */
+	bool sends; /* the user asks what becomes of what is sent */
 	uint64_t listened_ns;
 
 	/* At the socket. */

@@ -5,6 +5,7 @@
 
 #include "base/escape.h"
 #include "base/json.h"
+#include "ctl/doctor/shell.h"
 #include "ctl/human.h"
 
 void finding_clear(struct finding *finding)
@@ -66,12 +67,52 @@ void finding_growth(struct finding *finding, const struct evidence *evidence, en
 	json_put_number(&finding->members, name, evidence->growth[counter]);
 }
 
+void finding_begin(struct finding *finding, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	shell_append(&finding->fixes, format, arguments);
+	va_end(arguments);
+}
+
+static void append_fix(
+	struct finding *finding, const char *prefix, const char *format, va_list arguments)
+{
+	text_append_string(&finding->fixes, prefix);
+	shell_append(&finding->fixes, format, arguments);
+	text_append_string(&finding->fixes, "\n");
+}
+
 void finding_fix(struct finding *finding, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	append_words(&finding->fixes, format, arguments);
+	append_fix(finding, "", format, arguments);
 	va_end(arguments);
+}
+
+void finding_line(struct finding *finding, const char *line)
+{
+	text_append_shown(&finding->fixes, line, strlen(line));
 	text_append_string(&finding->fixes, "\n");
+}
+
+void finding_see(struct finding *finding, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	append_fix(finding, "# see: ", format, arguments);
+	va_end(arguments);
+}
+
+void finding_hint(struct finding *finding, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	append_fix(finding, "# ", format, arguments);
+	va_end(arguments);
 }

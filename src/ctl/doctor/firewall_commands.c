@@ -5,34 +5,16 @@
 
 #include "ctl/doctor/firewall.h"
 
-#define QUOTED_MAX (64 * 4 + 3)
-
-static bool is_plain(const char *name)
+/* nft(8) reads its words together as one text: any other name, which programs may well give, could
+ * be something else there. */
+static bool is_identifier(const char *name)
 {
+	if (!isalpha((unsigned char)*name) && *name != '_')
+		return false;
 	for (; *name; name++)
-		if (!isalnum((unsigned char)*name) && !strchr("_./-", *name))
+		if (!isascii(*name) || (!isalnum((unsigned char)*name) && !strchr("_./-", *name)))
 			return false;
 	return true;
-}
-
-/* A name as one word for a shell. Returns ret. */
-static const char *quote(const char *name, char ret[static QUOTED_MAX])
-{
-	size_t length = 0;
-
-	if (is_plain(name) && *name && *name != '-')
-		return strcpy(ret, name);
-	ret[length++] = '\'';
-	for (; *name; name++) {
-		if (*name == '\'') {
-			memcpy(ret + length, "'\\''", 4);
-			length += 4;
-		} else {
-			ret[length++] = *name;
-		}
-	}
-	strcpy(ret + length, "'");
-	return ret;
 }
 
 /* Whether packets of the family pass the chain. */
@@ -47,12 +29,11 @@ static bool sees(const struct firewall_chain *chain, sa_family_t family)
 static void write_command(const struct firewall_chain *chain, sa_family_t family, const char *nft,
 	const char *iptables, char *ret, size_t size)
 {
-	char table[QUOTED_MAX], name[QUOTED_MAX];
 	bool other_table = strcmp(chain->table, "filter");
 	int length;
 
 	*ret = '\0';
-	if (!sees(chain, family))
+	if (!sees(chain, family) || !is_identifier(chain->table) || !is_identifier(chain->name))
 		return;
 	if (chain->is_iptables)
 		length = snprintf(ret, size, "%s%s%s -I %s %s -j ACCEPT",
@@ -60,7 +41,7 @@ static void write_command(const struct firewall_chain *chain, sa_family_t family
 			other_table ? chain->table : "", chain->name, iptables);
 	else
 		length = snprintf(ret, size, "nft insert rule %s %s %s %s accept", chain->family,
-			quote(chain->table, table), quote(chain->name, name), nft);
+			chain->table, chain->name, nft);
 	if (length < 0 || (size_t)length >= size)
 		*ret = '\0';
 }

@@ -167,6 +167,7 @@ static void gather_probe(const struct look *look, struct evidence *ret)
 	if (elsewhere && !*ret->elsewhere) {
 		memcpy(ret->elsewhere, elsewhere->interface, sizeof(ret->elsewhere));
 		ret->elsewhere_count = elsewhere->after.received;
+		find_below(look, ret);
 	}
 	for (size_t i = 0; here && !ret->wire && i < here->sender_count; i++)
 		add_sender(ret, &here->senders[i].address, here->senders[i].datagrams,
@@ -283,16 +284,20 @@ static void gather_siblings(const struct look *look, struct evidence *ret)
 /* A few that are alike may be chance: many a sender repeats itself. */
 static const char *find_own_twin(const struct look *look, const struct evidence *e)
 {
+	const struct subject *subjects = look->subjects.items;
+
 	for (size_t i = 0; i < look->sockets.count; i++) {
 		const struct own_socket *socket = &look->sockets.items[i];
+		bool is_first = socket->subject < socket->twin;
 
-		if (&look->subjects.items[socket->subject] == e->subject && socket->twice >= 3 &&
-			socket->twice > e->received / 5)
-			return look->subjects.items[socket->twin].interface;
+		if (socket->twice >= 3 && socket->twice > e->received / 5 &&
+			&subjects[is_first ? socket->subject : socket->twin] == e->subject)
+			return subjects[is_first ? socket->twin : socket->subject].interface;
 	}
 	return NULL;
 }
 
+/* It is told at the first of the two. */
 static void gather_twin(const struct look *look, struct evidence *ret)
 {
 	char *const *pair = ret->group->same_network;
@@ -300,10 +305,29 @@ static void gather_twin(const struct look *look, struct evidence *ret)
 
 	if (pair[0] && pair[1] && !strcmp(pair[0], interface))
 		ret->twin = pair[1];
-	else if (pair[0] && pair[1] && !strcmp(pair[1], interface))
-		ret->twin = pair[0];
-	else
+	else if (!pair[0] || !pair[1])
 		ret->twin = find_own_twin(look, ret);
+}
+
+/* Why it has dropped most. */
+static const char *find_reason(
+	const struct handler_count *before, const struct handler_count *after)
+{
+	const char *name, *reason = NULL;
+	json_int_t most = 0;
+	json_t *count;
+
+	json_object_foreach(after->reasons, name, count)
+	{
+		json_int_t more = json_integer_value(count) -
+				  json_integer_value(json_object_get(before->reasons, name));
+
+		if (more > most) {
+			most = more;
+			reason = name;
+		}
+	}
+	return reason;
 }
 
 static void gather_handlers(const struct look *look, struct evidence *ret)
@@ -327,8 +351,14 @@ static void gather_handlers(const struct look *look, struct evidence *ret)
 		sum->filtered += filtered;
 		sum->dropped += dropped;
 		sum->is_shared |= after->is_shared;
+		if (after->error) {
+			sum->failing = after->name;
+			sum->error = after->error;
+		}
 		if (!sum->name || dropped)
 			sum->name = after->name;
+		if (dropped)
+			sum->reason = find_reason(before, after);
 	}
 }
 
@@ -389,6 +419,10 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 		.is_elsewhere = look->daemon.is_elsewhere,
 		.daemon_pid = look->daemon.pid,
 		.configuration = look->daemon.configuration,
+		.socket = strcmp(look->session->socket, SESSION_SOCKET_DEFAULT)
+				  ? look->session->socket
+				  : NULL,
+		.sends = look->options->sends,
 		.listened_ns = look->listened_ns,
 	};
 	if (subject == ret->group->first)

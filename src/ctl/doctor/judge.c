@@ -1,6 +1,6 @@
 #include "ctl/doctor/judge.h"
 
-#include "ctl/doctor/signs.h"
+#include "ctl/doctor/fixes.h"
 
 static bool is_receiving(enum stage stage)
 {

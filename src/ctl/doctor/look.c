@@ -9,6 +9,9 @@
 /* After listening, so that whatever was on the wire is counted by the daemon, too. */
 #define SETTLE_NS (60 * NS_PER_MS)
 
+/* For what is on the wire still to be counted. */
+#define DRAIN_NS (200 * NS_PER_MS)
+
 /* How long to wait for what a refresh brings. */
 #define REFRESH_NS (1500 * NS_PER_MS)
 
@@ -235,12 +238,20 @@ static int begin(struct look *look, const struct target *target)
 	return code;
 }
 
+/* What the machine gave us no time for. All of it is counted before what was received is. */
+static void drain_wire(struct look *look)
+{
+	uint64_t deadline_ns = clock_ns(CLOCK_MONOTONIC) + DRAIN_NS;
+
+	while (look->wire && wire_read(look->wire) && clock_ns(CLOCK_MONOTONIC) < deadline_ns)
+		;
+}
+
 static int finish(struct look *look)
 {
 	int code, r;
 
-	if (look->wire)
-		wire_read(look->wire);
+	drain_wire(look);
 	poll_until(NULL, 0, clock_ns(CLOCK_MONOTONIC) + SETTLE_NS);
 	code = count(look);
 	if (!code && look->subjects.is_daemon)

@@ -19,7 +19,7 @@ static const char *const verdicts[] = {
 
 static void put_fixes(struct text *out, const char *fixes)
 {
-	json_put_open(out, "mend", '[');
+	json_put_open(out, "fix", '[');
 	while (*fixes) {
 		size_t length = strcspn(fixes, "\n");
 
@@ -93,55 +93,103 @@ static void append_time(struct text *out, uint64_t ns)
 		text_append_wait(out, (double)ns / NS_PER_S);
 }
 
+/* A TARGET may end in its interface. */
+static bool names_interface(const struct evidence *e)
+{
+	const char *percent = strchr(e->group->name, '%');
+
+	return percent &&
+	       !strncmp(percent + 1, e->subject->interface, strlen(e->subject->interface));
+}
+
+static void append_datagrams(struct text *out, uint64_t count, const char *what)
+{
+	text_printf(out, "%" PRIu64 " datagram%s %s in ", count, plural(count), what);
+}
+
+/* What this host has dropped. */
+static void append_dropped(struct text *out, const struct evidence *e)
+{
+	uint64_t came = e->wire ? e->wire->in : 0;
+
+	if (!came && !e->dropped) {
+		text_append_string(out, "nothing was received in ");
+		append_time(out, e->listened_ns);
+		text_append_string(out, ": the cause is on this host");
+		return;
+	}
+	append_datagrams(out, came ? came : e->received + e->dropped, "came");
+	append_time(out, e->listened_ns);
+	if (!e->received)
+		text_append_string(out, ", and this host dropped all of them");
+	else
+		text_printf(out, ", of which %" PRIu64 " were received", e->received);
+}
+
 /* The line of the verdict: what came, and what became of it. */
 static void append_verdict(
 	struct text *out, const struct evidence *e, const struct judgement *judgement)
 {
-	uint64_t came = e->wire ? e->wire->in : 0;
-
 	append_string(out, e->group->name);
-	text_append_string(out, " on ");
-	append_string(out, e->subject->interface);
+	if (!names_interface(e)) {
+		text_append_string(out, " on ");
+		append_string(out, e->subject->interface);
+	}
 	text_append_string(out, ": ");
-	switch (judgement->verdict) {
-	case VERDICT_NOT_JOINED:
+	if (judgement->verdict == VERDICT_NOT_JOINED) {
 		text_append_string(out, "cannot be joined");
 		return;
-	case VERDICT_DELIVERED:
-		text_printf(out, "%" PRIu64 " datagram%s received in ", e->received,
-			plural(e->received));
-		append_time(out, e->listened_ns);
-		return;
-	case VERDICT_HOST:
-		if (came)
-			text_printf(out, "%" PRIu64 " datagram%s came in on the wire in ", came,
-				plural(came));
-		else
-			text_append_string(out, "in ");
-		append_time(out, e->listened_ns);
-		text_printf(out, came ? ", and this host dropped %s" : " this host dropped %s",
-			e->received ? "some of them"
-			: came      ? "all of them"
-				    : "what came");
-		return;
-	case VERDICT_NETWORK:
-		text_append_string(out, "the network brought nothing in ");
-		append_time(out, e->listened_ns);
-		break;
-	case VERDICT_OPEN:
-		text_append_string(out, "nothing was received in ");
-		append_time(out, e->listened_ns);
-		break;
 	}
-	if (e->sibling) {
+	if (judgement->verdict == VERDICT_HOST) {
+		append_dropped(out, e);
+		return;
+	}
+	if (e->received)
+		append_datagrams(out, e->received, "received");
+	else if (judgement->verdict == VERDICT_NETWORK)
+		text_append_string(out, e->wire && e->wire->first_fragments
+						? "the network brought only parts in "
+						: "the network brought nothing in ");
+	else
+		text_append_string(out, "nothing was received in ");
+	append_time(out, e->listened_ns);
+	if (e->sibling && !e->received) {
 		text_append_string(out, "; it comes in on ");
 		append_string(out, e->sibling);
 	}
 }
 
-/* The lines of a text, the first one behind a label. */
-static void append_lines(struct text *out, const char *label, const char *lines)
+/* Of a terminal, in columns; what stands behind a label is indented. */
+#define LINE_MAX_COLUMNS 80
+#define INDENT 12
+
+/* Words, as many on a line as there is room for. */
+static void append_wrapped(struct text *out, const char *words)
 {
+	size_t column = INDENT;
+
+	while (*words) {
+		size_t length = strcspn(words, " ");
+
+		if (column > INDENT && column + 1 + length > LINE_MAX_COLUMNS) {
+			text_printf(out, "\n%*s", INDENT, "");
+			column = INDENT;
+		} else if (column > INDENT) {
+			text_append_string(out, " ");
+			column++;
+		}
+		text_append(out, words, length);
+		column += length;
+		words += length + (words[length] == ' ');
+	}
+	text_append_string(out, "\n");
+}
+
+/* A line of its own each, however long: they are pasted. */
+static void append_fixes(struct text *out, const char *lines)
+{
+	const char *label = "fix";
+
 	while (*lines) {
 		size_t length = strcspn(lines, "\n");
 
@@ -151,14 +199,26 @@ static void append_lines(struct text *out, const char *label, const char *lines)
 	}
 }
 
+/* That nobody can tell is certain. */
+static bool is_guess(const struct finding *finding)
+{
+	return !finding->is_certain && finding->cause->verdict != VERDICT_OPEN;
+}
+
 static void append_finding(struct text *out, struct finding *finding)
 {
-	const char *label = finding->cause->stage == STAGE_NOTE ? "note" : "cause";
+	AUTO_TEXT struct text line = {0};
 
-	text_printf(out, "  %-9s %s: %s%s\n", label, finding->cause->name,
-		finding->is_certain ? "" : "(likely) ", text_string(&finding->message));
-	append_lines(out, "evidence", text_string(&finding->evidence));
-	append_lines(out, "fix", text_string(&finding->fixes));
+	text_printf(&line, "%s: %s%s", finding->cause->name, is_guess(finding) ? "(likely) " : "",
+		text_string(&finding->message));
+	text_append_string(
+		out, finding->cause->stage == STAGE_NOTE ? "  note      " : "  cause     ");
+	append_wrapped(out, text_string(&line));
+	if (finding->evidence.length) {
+		text_append_string(out, "  evidence  ");
+		append_wrapped(out, text_string(&finding->evidence));
+	}
+	append_fixes(out, text_string(&finding->fixes));
 }
 
 static void show_membership(

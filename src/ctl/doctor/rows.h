@@ -9,38 +9,39 @@
 #define CAUSES(ROW)                                                                                \
 	ROW(other_namespace, "other-namespace", STAGE_VIEW, VERDICT_OPEN,                          \
 		"mcastd is in another network namespace than mcastctl, as in a container",         \
-		"Run mcastctl there, with nsenter(1)")                                             \
+		"run mcastctl there, with nsenter(1)")                                             \
 	ROW(no_such_interface, "no-such-interface", STAGE_JOIN, VERDICT_NOT_JOINED,                \
 		"The interface is not there",                                                      \
-		"Name another in interfaces; mcastd joins as soon as it is there")                 \
+		"name another in interfaces; mcastd joins as soon as it is there")                 \
 	ROW(port_taken, "port-taken", STAGE_JOIN, VERDICT_NOT_JOINED,                              \
 		"Another program has the port and does not share it",                              \
 		"SO_REUSEADDR in the other program")                                               \
 	ROW(too_many_memberships, "too-many-memberships", STAGE_JOIN, VERDICT_NOT_JOINED,          \
 		"A limit of the kernel on memberships or sources is reached",                      \
-		"The sysctl that the message names")                                               \
+		"the sysctl that the message names")                                               \
 	ROW(cannot_join, "cannot-join", STAGE_JOIN, VERDICT_NOT_JOINED,                            \
 		"It cannot be joined for another reason, which mcastd or the kernel gives",        \
-		"As the reason says")                                                              \
+		"as the reason says")                                                              \
 	ROW(interface_down, "interface-down", STAGE_JOIN, VERDICT_NOT_JOINED,                      \
 		"The interface is down", "ip link set NAME up")                                    \
 	ROW(ipv6_disabled, "ipv6-disabled", STAGE_JOIN, VERDICT_NOT_JOINED,                        \
-		"IPv6 is disabled on the interface", "sysctl net.ipv6.conf.NAME.disable_ipv6=0")   \
+		"IPv6 is disabled on the interface",                                               \
+		"sysctl -w net.ipv6.conf.NAME.disable_ipv6=0")                                     \
 	ROW(no_carrier, "no-carrier", STAGE_LINK, VERDICT_NETWORK,                                 \
-		"The interface has no carrier", "The cable, or the other end")                     \
+		"The interface has no carrier", "the cable, or the other end")                     \
 	ROW(enslaved, "enslaved", STAGE_LINK, VERDICT_HOST,                                        \
 		"The interface is a port of a bridge, bond or team, which takes its frames",       \
-		"Join on the bridge, bond or team")                                                \
+		"join on the bridge, bond or team")                                                \
 	ROW(no_ipv4_address, "no-ipv4-address", STAGE_LINK, VERDICT_HOST,                          \
 		"The interface has no IPv4 address, and rp_filter refuses what comes in there",    \
 		"ip addr add ADDRESS/LENGTH dev NAME")                                             \
 	ROW(vrf, "vrf", STAGE_LINK, VERDICT_HOST,                                                  \
 		"The interface is in a VRF, and the socket is not",                                \
-		"sysctl net.ipv4.udp_l3mdev_accept=1")                                             \
+		"sysctl -w net.ipv4.udp_l3mdev_accept=1")                                          \
 	ROW(rp_filter, "rp-filter", STAGE_HOST, VERDICT_HOST,                                      \
-		"The check of the way back refuses the sender: the route to it does not lead out " \
-		"of the interface (strict, 1), or there is none (loose, 2)",                       \
-		"A route to the sender by the interface, or the sysctl rp_filter")                 \
+		"The kernel's reverse path filter drops the datagrams: the route to the sender "   \
+		"does not lead out of the interface (strict, 1), or there is none (loose, 2)",     \
+		"a route to the sender by the interface, or the sysctl rp_filter")                 \
 	ROW(service_firewall, "service-firewall", STAGE_HOST, VERDICT_HOST,                        \
 		"A BPF program at the service's cgroup or at the socket drops it, such as that "   \
 		"of systemd's IPAddressDeny=",                                                     \
@@ -53,28 +54,28 @@
 		"The checksum of the IP header is wrong",                                          \
 		"ethtool -K NAME tx off on the sender's host")                                     \
 	ROW(bad_length, "bad-length", STAGE_HOST, VERDICT_HOST,                                    \
-		"A header claims more bytes than there are", "The sender, or a device between")    \
+		"A header claims more bytes than there are", "the sender, or a device between")    \
 	ROW(fragments_missing, "fragments-missing", STAGE_HOST, VERDICT_NETWORK,                   \
 		"The datagrams are sent in fragments, and not all of them arrive",                 \
-		"A payload that fits the MTU; a firewall that lets fragments through")             \
+		"a payload that fits the MTU; a firewall that lets fragments through")             \
 	ROW(shared_port, "shared-port", STAGE_HOST, VERDICT_HOST,                                  \
 		"Another socket of the same user on the same port (SO_REUSEPORT) gets them",       \
-		"End the other program, or have it use SO_REUSEADDR only")                         \
+		"end the other program, or have it use SO_REUSEADDR only")                         \
 	ROW(host_firewall, "host-firewall", STAGE_HOST, VERDICT_HOST,                              \
 		"A firewall of this host drops it: nftables or iptables",                          \
-		"A rule that accepts it, as a command for each chain that may drop it")            \
+		"a rule that accepts it, as a command for each chain that may drop it")            \
 	ROW(other_source, "other-source", STAGE_ASKED, VERDICT_HOST,                               \
-		"Others send than those that sources names", "sources")                            \
+		"The sender is not one of sources", "the sender, in sources")                      \
 	ROW(other_port, "other-port", STAGE_ASKED, VERDICT_HOST,                                   \
-		"The group is sent to another port", "port")                                       \
+		"The group is sent to another port", "that port, in port")                         \
 	ROW(vlan_tagged, "vlan-tagged", STAGE_ASKED, VERDICT_HOST,                                 \
 		"It comes with a VLAN tag, and the group is joined on the interface below",        \
 		"ip link add link NAME name NAME.N type vlan id N, and join there")                \
 	ROW(local_sender_no_loop, "local-sender-no-loop", STAGE_ASKED, VERDICT_HOST,               \
-		"The sender is on this host, and does not loop what it sends",                     \
+		"The sender is on this host, and has disabled multicast loopback",                 \
 		"IP_MULTICAST_LOOP (loop = true) at the sender")                                   \
 	ROW(other_interface, "other-interface", STAGE_ASKED, VERDICT_HOST,                         \
-		"It comes in on another interface", "interfaces")                                  \
+		"It comes in on another interface", "that interface, in interfaces")               \
 	ROW(rp_filter_counted, "rp-filter", STAGE_COUNTERS, VERDICT_HOST,                          \
 		NULL, NULL)                                                                        \
 	ROW(fragments_counted, "fragments-missing", STAGE_COUNTERS, VERDICT_NETWORK,               \
@@ -100,57 +101,62 @@
 		"emptied",                                                                         \
 		"ip link set NAME mtu N; ethtool -S NAME tells more")                              \
 	ROW(switch_forgot, "switch-forgot", STAGE_NETWORK, VERDICT_NETWORK,                        \
-		"It comes once the group is reported again: a snooping switch has forgotten us",   \
+		"It comes once the group is reported again: a snooping switch has forgotten this " \
+		"host",                                                                            \
 		"refresh = \"60s\", or a querier in the network")                                  \
 	ROW(report_blocked, "report-blocked", STAGE_NETWORK, VERDICT_HOST,                         \
 		"Our own IGMP or MLD reports do not leave this host",                              \
-		"A rule that accepts them in the firewall's output")                               \
+		"a rule that accepts them in the firewall's output")                               \
 	ROW(refresh_impossible, "refresh-impossible", STAGE_NETWORK, VERDICT_NETWORK,              \
 		"Nothing comes, and the group cannot be reported again: another program has "      \
 		"joined it, too",                                                                  \
-		"End the other program for a moment")                                              \
+		"end the other program for a moment")                                              \
 	ROW(not_on_wire, "not-on-wire", STAGE_NETWORK, VERDICT_NETWORK,                            \
-		"Nothing comes in on the wire, and this host is clean: no sender, a TTL that is "  \
-		"too small, a router, or a firewall elsewhere",                                    \
-		"Look from the sender's host on")                                                  \
+		"Nothing comes in on the wire, and nothing on this host drops it: no sender, a "   \
+		"TTL too small, no multicast router, or a firewall elsewhere",                     \
+		"mcastctl doctor --send on the sender's host")                                     \
 	ROW(host_or_network, "host-or-network", STAGE_NETWORK, VERDICT_OPEN,                       \
 		"Nothing comes, and only root can see whether it is on the wire",                  \
 		"sudo mcastctl doctor")                                                            \
 	ROW(forced_version, "forced-igmp-version", STAGE_BESIDE, VERDICT_DELIVERED,                \
 		"A sysctl forces a version of IGMP or MLD that cannot report sources",             \
-		"sysctl net.ipv4.conf.all.force_igmp_version=0")                                   \
+		"sysctl -w net.ipv4.conf.all.force_igmp_version=0")                                \
 	ROW(same_network_twice, "same-network-twice", STAGE_BESIDE, VERDICT_DELIVERED,             \
 		"Two interfaces of the group are on one network: everything comes twice",          \
-		"Name one of them in interfaces, or duplicates = \"drop\"")                       \
+		"name one of them in interfaces, or duplicates = \"drop\"")                        \
 	ROW(mac_collision, "mac-collision", STAGE_BESIDE, VERDICT_DELIVERED,                       \
-		"Another group has the same MAC address: the host gets its frames, too",           \
-		"Another address for one of the groups")                                           \
+		"On the wire, another group has the same MAC address: the host gets its frames, "  \
+		"too",                                                                             \
+		"another address for one of the groups")                                           \
+	ROW(handler_fails, "handler-fails", STAGE_BESIDE, VERDICT_DELIVERED,                       \
+		"The group receives, and one of its handlers delivers nothing now",                \
+		"as the reason says; mcastctl handlers")                                           \
 	ROW(handler_drops, "handler-drops", STAGE_BESIDE, VERDICT_DELIVERED,                       \
 		"The group receives, and its handlers drop",                                       \
-		"queue_size and when_full of the handler; mcastctl handlers")                      \
+		"a larger rate or queue of the handler, as the reason says")                       \
 	ROW(all_filtered, "all-filtered", STAGE_BESIDE, VERDICT_DELIVERED,                         \
 		"The group receives, and the filters of its handlers let nothing through",         \
-		"filter of the handler")                                                           \
+		"what filter of the handler lets through")                                         \
 	ROW(send_no_route, "send-no-route", STAGE_SENDING, VERDICT_DELIVERED,                      \
 		"To send: no interface is named, and the kernel has no route to the group",        \
-		"Name the interface, or ip route add 224.0.0.0/4 dev NAME")                        \
+		"name the interface, or ip route add 224.0.0.0/4 dev NAME")                        \
 	ROW(send_firewall, "send-firewall", STAGE_SENDING, VERDICT_DELIVERED,                      \
 		"To send: a firewall of this host refuses it",                                     \
-		"A rule that accepts it in the firewall's output")                                 \
+		"a rule that accepts it in the firewall's output")                                 \
 	ROW(send_no_address, "send-no-address", STAGE_SENDING, VERDICT_DELIVERED,                  \
 		"To send: the interface has no address, so that it leaves from another's or from " \
 		"0.0.0.0",                                                                         \
 		"ip addr add ADDRESS/LENGTH dev NAME")                                             \
 	ROW(send_too_large, "send-too-large", STAGE_SENDING, VERDICT_DELIVERED,                    \
 		"To send: the datagram is larger than the MTU and may not be fragmented",          \
-		"A smaller payload")                                                               \
+		"a smaller payload")                                                               \
 	ROW(send_refused, "send-refused", STAGE_SENDING, VERDICT_DELIVERED,                        \
-		"To send: mcastd or the kernel refuses it, and says why", "As the reason says")    \
+		"To send: mcastd or the kernel refuses it, and says why", "as the reason says")    \
 	ROW(send_ttl, "send-ttl", STAGE_SENDING, VERDICT_DELIVERED,                                \
-		"To send: with a TTL of 0 nothing leaves this host", "ttl")                        \
+		"To send: with a TTL of 0 nothing leaves this host", "a ttl of 1 or more")         \
 	ROW(send_other_interface, "send-other-interface", STAGE_SENDING, VERDICT_DELIVERED,        \
 		"To send: it leaves by another interface than it is received on",                  \
-		"Name the interface to send on")                                                   \
+		"name the interface to send on")                                                   \
 	ROW(send_dropped, "send-dropped", STAGE_SENDING, VERDICT_DELIVERED,                        \
 		"To send: the kernel takes it, and it is dropped before it leaves",                \
 		"nft list ruleset shows the hooks egress and postrouting; tc -s qdisc")            \
@@ -161,13 +167,15 @@
 	ROW(local_block, "local-block", STAGE_NOTE, VERDICT_DELIVERED,                             \
 		"Note: the address is of the local control block: no router forwards it, and "     \
 		"switches send it everywhere",                                                     \
-		"An address of 239.0.0.0/8")                                                       \
+		"an address of 239.0.0.0/8")                                                       \
 	ROW(shared_mac, "shared-mac", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: two groups of the configuration have the same MAC address",                 \
-		"Another address for one of the groups")                                           \
+		"another address for one of the groups")                                           \
 	ROW(ttl_one, "ttl-one", STAGE_NOTE, VERDICT_DELIVERED,                                     \
 		"Note: it is sent with a TTL of 1, and no router forwards it",                     \
-		"A larger TTL at the sender")                                                      \
+		"a larger TTL at the sender")                                                      \
+	ROW(cannot_send, "cannot-send", STAGE_NOTE, VERDICT_DELIVERED,                             \
+		"Note: mcastd says why the group cannot send now", "as the reason says; --send")   \
 	ROW(no_querier, "no-querier", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: nobody has asked for groups in 125 s and more: snooping switches forget",   \
 		"refresh = \"60s\", or a querier in the network")

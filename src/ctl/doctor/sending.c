@@ -184,6 +184,7 @@ static int send_by_daemon(struct session *session, const char *name, struct send
 	message = json_string_value(json_object_get(reply.parameters, "message"));
 	r = (int)json_integer_value(json_object_get(reply.parameters, "errno"));
 	ret->error = r > 0 ? -r : -EOPNOTSUPP;
+	ret->is_forbidden = !strcmp(reply.error, "io.mcastd.NotPermitted");
 	snprintf(ret->why, sizeof(ret->why), "%s", message ? message : reply.error);
 	return EXIT_DONE;
 }

@@ -19,6 +19,7 @@ struct sending {
 	bool was_tried; /* a datagram was really sent */
 	int error; /* negative errno; 0: the kernel took it */
 	char why[256]; /* of error, for people */
+	bool is_forbidden; /* the daemon does not let this user send */
 	bool stayed_here; /* only this host has received it */
 	bool has_route; /* the kernel has a route to the group, where no interface is named */
 	bool names_interface; /* the group or TARGET says where to send */

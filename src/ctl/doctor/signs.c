@@ -1,8 +1,6 @@
 #include "ctl/doctor/signs.h"
 
-#include <stdarg.h>
-
-#include "base/cleanup.h"
+#include <string.h>
 
 bool is_missed(const struct evidence *evidence)
 {
@@ -44,7 +42,8 @@ uint64_t missing(const struct evidence *evidence)
 	const struct wire_seen *wire = evidence->wire;
 	uint64_t explained, lost;
 
-	if (!wire || evidence->wire_missed || evidence->subject->state != SUBJECT_JOINED)
+	/* Frames that were not seen (wire_missed) make it less than it is, never more. */
+	if (!wire || evidence->subject->state != SUBJECT_JOINED)
 		return 0;
 	/* Beyond those senders nobody knows whose it is. */
 	if (wire->sender_count == WIRE_SENDERS_MAX && evidence->group->sources.count)
@@ -130,94 +129,6 @@ const struct firewall_chain *find_chain(const struct evidence *evidence, bool ou
 		if (chain_may_drop(evidence, &firewall->chains[i], out))
 			return &firewall->chains[i];
 	return NULL;
-}
-
-void fix_key(const struct evidence *evidence, struct finding *finding, const char *format, ...)
-{
-	AUTO_FREE char *line = NULL;
-	va_list arguments;
-	int length;
-
-	va_start(arguments, format);
-	length = vasprintf(&line, format, arguments);
-	va_end(arguments);
-	if (length < 0)
-		finding->fixes.failed = true;
-	else if (evidence->is_daemon)
-		finding_fix(finding, "# in the group %s of %s: %s", evidence->group->name,
-			evidence->configuration ? evidence->configuration : "the configuration",
-			line);
-	else
-		finding_fix(finding, "# in the program that receives: %s", line);
-	if (evidence->is_daemon)
-		finding_fix(finding, "mcastctl reload");
-}
-
-void fix_refresh(const struct evidence *evidence, struct finding *finding)
-{
-	if (evidence->is_daemon)
-		finding_fix(finding, "mcastctl refresh %s", evidence->group->name);
-}
-
-void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface)
-{
-	char group[ENDPOINT_STRING_MAX];
-
-	if (evidence->is_daemon)
-		fix_key(evidence, finding, "interfaces = [\"%s\"];", interface);
-	else
-		finding_fix(
-			finding, "mcastctl doctor %s%%%s", show_group(evidence, group), interface);
-}
-
-/* Where only iptables-legacy can have dropped it, its tables are not known. */
-static void fix_legacy(const struct evidence *evidence, struct finding *finding, bool out)
-{
-	static const char *const in_chains[] = {"raw -I PREROUTING", "mangle -I PREROUTING",
-		"mangle -I INPUT", "filter -I INPUT"},
-				 *const out_chains[] = {"raw -I OUTPUT", "mangle -I OUTPUT",
-					 "filter -I OUTPUT", "mangle -I POSTROUTING"};
-	char group[INET6_ADDRSTRLEN];
-
-	show_address(&evidence->group->address, group);
-	for (size_t i = 0; i < ARRAY_SIZE(in_chains); i++)
-		finding_fix(finding, "%s-legacy -t %s -d %s -p udp --dport %u -j ACCEPT",
-			is_v4(evidence) ? "iptables" : "ip6tables",
-			out ? out_chains[i] : in_chains[i], group, evidence->group->port);
-}
-
-void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
-{
-	const struct firewall *firewall = evidence->firewall;
-	char command[FIREWALL_COMMAND_MAX], group[INET6_ADDRSTRLEN];
-
-	for (size_t i = 0; firewall && i < firewall->chain_count; i++) {
-		const struct firewall_chain *chain = &firewall->chains[i];
-
-		if (!chain_may_drop(evidence, chain, out))
-			continue;
-		firewall_accept_command(chain, &evidence->group->address, evidence->group->port,
-			command, sizeof(command));
-		if (*command)
-			finding_fix(finding, "%s", command);
-	}
-	if (firewall && firewall->has_legacy)
-		fix_legacy(evidence, finding, out);
-	if (!finding->fixes.length)
-		finding_fix(finding, "%s -I %s -d %s -p udp --dport %u -j ACCEPT",
-			is_v4(evidence) ? "iptables" : "ip6tables", out ? "OUTPUT" : "INPUT",
-			show_address(&evidence->group->address, group), evidence->group->port);
-}
-
-void fix_by_root(const struct evidence *evidence, struct finding *finding)
-{
-	char group[ENDPOINT_STRING_MAX];
-
-	if (evidence->is_daemon)
-		finding_fix(finding, "sudo mcastctl doctor %s", evidence->group->name);
-	else
-		finding_fix(finding, "sudo mcastctl doctor %s%%%s", show_group(evidence, group),
-			evidence->subject->interface);
 }
 
 void tell_counts(const struct evidence *evidence, struct finding *finding)

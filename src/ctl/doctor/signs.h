@@ -52,24 +52,6 @@ bool chain_may_drop(const struct evidence *evidence, const struct firewall_chain
 /* A base chain that may drop what comes in, or with out what leaves; NULL: none is known. */
 const struct firewall_chain *find_chain(const struct evidence *evidence, bool out);
 
-/* Adds "# in the group NAME of FILE: LINE" and the command that makes the daemon read it; of a
- * TARGET, "# LINE". */
-void fix_key(const struct evidence *evidence, struct finding *finding, const char *format, ...)
-	PRINTF_LIKE(3, 4);
-
-/* Has the daemon report the group again. */
-void fix_refresh(const struct evidence *evidence, struct finding *finding);
-
-/* Names another interface to join on: in the configuration, or in the TARGET. */
-void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface);
-
-/* Adds the command for each chain that may drop what comes in, or with out what leaves, as each
- * alone would. */
-void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out);
-
-/* Asks for a look as root. */
-void fix_by_root(const struct evidence *evidence, struct finding *finding);
-
 /* How many came in on the wire, where that was seen, and at the socket. */
 void tell_counts(const struct evidence *evidence, struct finding *finding);
 

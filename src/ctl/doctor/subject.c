@@ -45,6 +45,10 @@ int subjects_add_group(struct subjects *subjects, const char *name, const struct
 	struct subject_group group = {
 		.name = strdup(name), .address = *address, .port = port, .first = subjects->count};
 
+	if (subjects->groups.count == SUBJECTS_MAX) {
+		free(group.name);
+		return -E2BIG;
+	}
 	if (!group.name || array_add(&subjects->groups, group) < 0) {
 		free(group.name);
 		return -ENOMEM;
@@ -57,6 +61,8 @@ int subjects_add(struct subjects *subjects, const char *interface, struct subjec
 {
 	struct subject subject = {.group = subjects->groups.count - 1};
 
+	if (subjects->count == SUBJECTS_MAX)
+		return -E2BIG;
 	strncpy(subject.interface, interface, sizeof(subject.interface) - 1);
 	subject.ifindex = if_nametoindex(interface);
 	if (array_add(subjects, subject) < 0)

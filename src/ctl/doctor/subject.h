@@ -71,7 +71,8 @@ struct subject_group {
 	} handlers;
 	const char *same_mac; /* another group on its MAC address; NULL: none */
 	size_t first, count; /* its memberships, in subjects.items */
-	char *sending_error; /* of the kernel's route; NULL: none */
+	char *sending_error; /* of another interface than those of the memberships, or of the
+				kernel's route; NULL: none */
 	bool sends_where_joined;
 	char *sending_interface; /* that it sends on, one of the memberships first; NULL: the
 				    kernel's route decides */
@@ -92,7 +93,11 @@ void subjects_find_same_mac(struct subjects *subjects);
 
 void subjects_clear(struct subjects *subjects);
 
-/* Appends one. Return its position, or -ENOMEM. A group's memberships follow it at once. */
+/* More of either is no daemon that anybody runs. */
+#define SUBJECTS_MAX 200000
+
+/* Appends one. Return 0; -E2BIG beyond SUBJECTS_MAX; or -ENOMEM. A group's memberships follow it at
+ * once. */
 int subjects_add_group(struct subjects *subjects, const char *name, const struct address *address,
 	uint16_t port, struct subject_group **ret);
 int subjects_add(struct subjects *subjects, const char *interface, struct subject **ret);

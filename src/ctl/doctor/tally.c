@@ -350,6 +350,12 @@ static void count_twin(struct tally *tally, struct stream *stream, const struct 
 		if_indextoname(other, stream->seen->duplicate_of);
 }
 
+static void count_tagged(struct wire_seen *seen, const struct frame *frame)
+{
+	seen->tagged++;
+	seen->vlan = (uint16_t)frame->vlan;
+}
+
 /* A datagram, or its first fragment, for a group. */
 static void count_datagram(struct tally *tally, struct stream *stream, const struct frame *frame,
 	const struct sighting *sighting)
@@ -357,8 +363,7 @@ static void count_datagram(struct tally *tally, struct stream *stream, const str
 	struct wire_seen *seen = stream->seen;
 
 	if (frame->vlan > 0) {
-		seen->tagged++;
-		seen->vlan = (uint16_t)frame->vlan;
+		count_tagged(seen, frame);
 		return;
 	}
 	seen->in++;
@@ -379,6 +384,8 @@ static void count_at(struct tally *tally, struct stream *stream, const struct fr
 {
 	if (sighting->packet_type == PACKET_OUTGOING) {
 		stream->seen->from_here++;
+		if (!stream->port && stream->is_wanted)
+			add_port(stream->seen, frame->destination_port);
 	} else if (stream->port) {
 		count_datagram(tally, stream, frame, sighting);
 	} else if (frame->vlan <= 0 && stream->is_wanted) {
@@ -387,6 +394,8 @@ static void count_at(struct tally *tally, struct stream *stream, const struct fr
 	} else if (frame->vlan <= 0) {
 		/* A switch or access point may send to a host's own MAC address. */
 		stream->seen->in += frame->to_mac[0] & 1;
+	} else if (stream->is_wanted) {
+		count_tagged(stream->seen, frame);
 	}
 }
 
@@ -518,12 +527,21 @@ static void add_queries(struct wire_seen *answer, const struct stream *place)
 	answer->query_version = place->seen->query_version;
 }
 
+/* What went to other ports of the group. */
+static void add_other_port(struct wire_seen *answer, const struct wire_seen *seen)
+{
+	answer->other_port += seen->in;
+	answer->other_port_from_here += seen->from_here;
+	answer->other_port_tagged += seen->tagged;
+	if (!answer->vlan)
+		answer->vlan = seen->vlan;
+}
+
 static void add_place(struct wire_seen *answer, const struct stream *place)
 {
 	const struct wire_seen *seen = place->seen;
 
-	answer->other_port += seen->in;
-	answer->from_here_other_port += seen->from_here;
+	add_other_port(answer, seen);
 	for (size_t i = 0; i < seen->other_port_count; i++)
 		add_port(answer, seen->other_ports[i]);
 	answer->later_fragments += seen->later_fragments;
@@ -546,9 +564,10 @@ static void add_neighbour(
 			answer->collision = stream->address;
 	} else if (!stream->port) {
 		add_place(answer, stream);
-	} else if (stream->port != group->port && stream->seen->in) {
-		answer->other_port += stream->seen->in;
-		add_port(answer, stream->port);
+	} else if (stream->port != group->port) {
+		add_other_port(answer, stream->seen);
+		if (stream->seen->in || stream->seen->from_here)
+			add_port(answer, stream->port);
 	}
 }
 

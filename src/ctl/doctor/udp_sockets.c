@@ -97,12 +97,10 @@ void udp_socket_owner(const struct udp_socket *socket, char *ret, size_t size)
 {
 	AUTO_TEXT struct text text = {0};
 	char pid[NAME_MAX + 1];
-	size_t used = strnlen(ret, size);
 
 	if (find_program(socket->inode, pid))
 		append_program(&text, pid);
 	else
 		append_user(&text, socket->uid);
-	if (used < size)
-		snprintf(ret + used, size - used, "%s", text_string(&text));
+	snprintf(ret, size, "%s", text_string(&text));
 }

@@ -3,7 +3,6 @@
 
 #include "net/udp_sockets.h"
 
-/* Appends to a text in a buffer of size bytes (empty, or begun by the caller) the program that has
- * a socket, "chronyd (pid 812)"; without the privilege to see it, its user, "a program of user 104
- * (_chrony)". */
+/* Writes the program that has a socket, "chronyd (pid 812)"; without the privilege to see it, its
+ * user, "a program of user 104 (_chrony)". */
 void udp_socket_owner(const struct udp_socket *socket, char *ret, size_t size);

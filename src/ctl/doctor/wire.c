@@ -204,9 +204,9 @@ static void take_block(struct wire *wire, const struct tpacket_block_desc *block
 	}
 }
 
-void wire_read(struct wire *wire)
+bool wire_read(struct wire *wire)
 {
-	struct tpacket_block_desc *block;
+	struct tpacket_block_desc *block = NULL;
 	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC), now_ns = begin_ns;
 
 	while (now_ns - begin_ns < READ_NS && (block = next_block(wire))) {
@@ -216,6 +216,7 @@ void wire_read(struct wire *wire)
 	}
 	if (wire->frames > FRAMES_WHOLE && !wire->samples)
 		attach_filter(wire, true);
+	return block != NULL;
 }
 
 /* The kernel's number restarts from 0 when it is read. */

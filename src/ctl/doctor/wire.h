@@ -33,14 +33,15 @@ struct wire_seen {
 			them without a device. On lo they are both in and from_here. */
 	uint64_t from_here; /* sent by this host on the interface, to group and port; with a
 			       firewall in OUTPUT, those that passed it */
-	uint64_t from_here_other_port; /* the same to other ports */
 	uint64_t other_port; /* in, to other ports */
 	uint16_t other_ports[WIRE_PORTS_MAX]; /* some of them, ascending */
 	size_t other_port_count;
+	uint64_t other_port_from_here,
+		other_port_tagged; /* to other ports, too; not in other_port */
 	struct wire_sender senders[WIRE_SENDERS_MAX]; /* of in; the first ones */
 	size_t sender_count;
 	uint64_t tagged; /* in, with a VLAN tag */
-	uint16_t vlan; /* one of these */
+	uint16_t vlan; /* one of these, or of other_port_tagged */
 	uint64_t bad_ip_checksums, bad_lengths; /* of in */
 	uint64_t bad_udp_checksums; /* of in, where they were checked: of the first 10,000 frames of
 				       the look, and then of one in sixteen */
@@ -74,9 +75,9 @@ int wire_open(const struct wire_group *groups, size_t count, struct wire **ret);
 void wire_close(struct wire *wire);
 
 /* To be polled for POLLIN; then wire_read() takes and counts what is there, for at most some
- * milliseconds. */
+ * milliseconds. Returns whether there is more. */
 int wire_fd(const struct wire *wire);
-void wire_read(struct wire *wire);
+bool wire_read(struct wire *wire);
 
 /* Counts from zero again: a second look. */
 void wire_restart(struct wire *wire);

@@ -1,0 +1,180 @@
+#include "ctl/doctor/fixes.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "ctl/doctor/signs.h"
+
+/* ---- mcastctl and its configuration ---- */
+
+void begin_mcastctl(const struct evidence *evidence, struct finding *finding)
+{
+	finding_begin(finding, "mcastctl");
+	if (evidence->is_daemon && evidence->socket)
+		finding_begin(finding, " -s %s", evidence->socket);
+}
+
+void fix_key(const struct evidence *evidence, struct finding *finding, const char *format, ...)
+{
+	AUTO_FREE char *key = NULL;
+	AUTO_TEXT struct text line = {0};
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vasprintf(&key, format, arguments);
+	va_end(arguments);
+	if (length < 0) {
+		finding->fixes.failed = true;
+		return;
+	}
+	if (evidence->is_daemon)
+		text_printf(&line, "# in the group %s of %s: %s", evidence->group->name,
+			evidence->configuration ? evidence->configuration : "the configuration",
+			key);
+	else
+		text_printf(&line, "# in the program that receives: %s", key);
+	finding_line(finding, text_string(&line));
+	if (!evidence->is_daemon)
+		return;
+	begin_mcastctl(evidence, finding);
+	finding_fix(finding, " reload");
+}
+
+void fix_refresh(const struct evidence *evidence, struct finding *finding)
+{
+	if (!evidence->is_daemon)
+		return;
+	begin_mcastctl(evidence, finding);
+	finding_fix(finding, " refresh %s", evidence->group->name);
+}
+
+void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface)
+{
+	if (evidence->is_daemon)
+		fix_key(evidence, finding, "interfaces = [\"%s\"];", interface);
+	else
+		finding_hint(finding, "in the program that receives: join on %s", interface);
+}
+
+void fix_by_root(const struct evidence *evidence, struct finding *finding)
+{
+	finding_begin(finding, "sudo ");
+	begin_mcastctl(evidence, finding);
+	finding_fix(
+		finding, " doctor %s%s", evidence->sends ? "--send " : "", evidence->group->name);
+}
+
+/* ---- The interface ---- */
+
+/* sysctl(8) takes a dot of a name as a slash. */
+void fix_sysctl(struct finding *finding, const char *family, const char *interface, const char *key,
+	int value)
+{
+	char name[IF_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s", interface);
+	for (char *dot = name; (dot = strchr(dot, '.'));)
+		*dot = '/';
+	finding_fix(finding, "sysctl -w net.%s.conf.%s.%s=%d", family, name, key, value);
+}
+
+void fix_address(const struct evidence *evidence, struct finding *finding, const char *interface)
+{
+	finding_hint(finding, "with a free address of that network: ip addr add %s dev %s",
+		is_v4(evidence) ? "ADDRESS/24" : "ADDRESS/64", interface);
+}
+
+/* ---- The firewall ---- */
+
+/* What iptables-legacy has in its tables is not known: each chain that packets pass. */
+static void fix_legacy(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	static const char *const places[][2] = {{"raw", "PREROUTING"}, {"mangle", "PREROUTING"},
+		{"mangle", "INPUT"}, {"filter", "INPUT"}, {"raw", "OUTPUT"}, {"mangle", "OUTPUT"},
+		{"filter", "OUTPUT"}, {"mangle", "POSTROUTING"}};
+	char group[INET6_ADDRSTRLEN];
+
+	show_address(&evidence->group->address, group);
+	for (size_t i = out ? 4 : 0; i < (out ? 8 : 4); i++)
+		finding_fix(finding, "%s -t %s -I %s -d %s -p udp --dport %u -j ACCEPT",
+			is_v4(evidence) ? "iptables-legacy" : "ip6tables-legacy", places[i][0],
+			places[i][1], group, evidence->group->port);
+}
+
+/* No chain is known that may drop it: something else does. */
+static void hint_at_filters(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	const char *interface = evidence->subject->interface;
+
+	finding_see(finding, "tc filter show dev %s %s", interface, out ? "egress" : "ingress");
+	finding_see(finding, "bpftool net show dev %s", interface);
+	finding_see(finding, "nft list ruleset");
+}
+
+/* Its name is none that a command could have. */
+static void hint_at_chain(struct finding *finding, const struct firewall_chain *chain)
+{
+	finding_hint(finding, "accept it in the chain %s of the table %s %s", chain->name,
+		chain->family, chain->table);
+}
+
+void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	const struct firewall *firewall = evidence->firewall;
+	size_t length = finding->fixes.length;
+	char command[FIREWALL_COMMAND_MAX];
+
+	if (!firewall) {
+		fix_by_root(evidence, finding);
+		return;
+	}
+	for (size_t i = 0; i < firewall->chain_count; i++) {
+		const struct firewall_chain *chain = &firewall->chains[i];
+
+		if (!chain_may_drop(evidence, chain, out))
+			continue;
+		firewall_accept_command(chain, &evidence->group->address, evidence->group->port,
+			command, sizeof(command));
+		if (*command)
+			finding_line(finding, command);
+		else
+			hint_at_chain(finding, chain);
+	}
+	if (firewall->has_legacy)
+		fix_legacy(evidence, finding, out);
+	if (finding->fixes.length == length)
+		hint_at_filters(evidence, finding, out);
+}
+
+void fix_firewall_of_reports(const struct evidence *evidence, struct finding *finding)
+{
+	const struct firewall *firewall = evidence->firewall;
+	size_t length = finding->fixes.length;
+	char command[FIREWALL_COMMAND_MAX];
+
+	if (!firewall) {
+		fix_by_root(evidence, finding);
+		return;
+	}
+	for (size_t i = 0; i < firewall->chain_count; i++) {
+		const struct firewall_chain *chain = &firewall->chains[i];
+
+		if (!chain_may_drop(evidence, chain, true))
+			continue;
+		firewall_accept_reports_command(
+			chain, evidence->group->address.family, command, sizeof(command));
+		if (*command)
+			finding_line(finding, command);
+		else
+			hint_at_chain(finding, chain);
+	}
+	if (firewall->has_legacy && is_v4(evidence))
+		finding_fix(finding, "iptables-legacy -I OUTPUT -p igmp -j ACCEPT");
+	else if (firewall->has_legacy)
+		finding_fix(finding,
+			"ip6tables-legacy -I OUTPUT -p icmpv6 --icmpv6-type 143 -j ACCEPT");
+	if (finding->fixes.length == length)
+		hint_at_filters(evidence, finding, true);
+}
