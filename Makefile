@@ -148,7 +148,10 @@ test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.
 engine_tests := $(engine_names:%=$(BUILD)/tests/unit/test_%)
 test_programs = $(filter-out $(filter-out $(ENGINES:%=$(BUILD)/tests/unit/test_%),$(engine_tests)),$(test_objects:.o=))
 # Files that are part of the program, as C string literals.
-embedded := $(addprefix $(BUILD)/gen/,control/io.mcastd.varlink.h http/page/index.html.h)
+page := $(BUILD)/gen/http/page/index.html
+page_styles := src/http/page/style.css
+page_scripts := $(patsubst %,src/http/page/%.js,format model sparkline sorting groups panels main)
+embedded := $(addprefix $(BUILD)/gen/,control/io.mcastd.varlink.h) $(page).h $(page).policy.h
 man_objects := $(call objects,man/*.c)
 fuzz_objects := $(call objects,tests/fuzz/*.c)
 # As with unit tests: tests/fuzz/NAME.c is of the module NAME.
@@ -212,10 +215,27 @@ engines: $$(engine_modules)
 	$(if $(left_out),$(say_left_out),@:)
 
 # For an #include within an initializer.
-$(embedded): $(BUILD)/gen/%.h: src/%
+make_literal = sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
+$(BUILD)/gen/control/io.mcastd.varlink.h: src/control/io.mcastd.varlink
 	$(call say,GEN)
 	@mkdir -p $(@D)
-	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $< >$@
+	$(Q)$(make_literal)
+$(page).h: $(page)
+	$(call say,GEN)
+	$(Q)$(make_literal)
+
+# One file from its parts. Its policy permits these, by what they hash to (CSP level 2), and no others.
+$(page): src/http/page/index.html $(page_styles) $(page_scripts)
+	$(call say,GEN)
+	@mkdir -p $(@D)
+	$(Q)cat $(page_scripts) >$@.js
+	$(Q)sed -e '/^<style>$$/r $(page_styles)' -e '/^<script type="module">$$/r $@.js' $< >$@
+hash_part = { echo; cat $(1); } | sha256sum | cut -c 1-64 | fold -w 2 | \
+	{ while read -r byte; do printf "\\$$(printf %o "0x$$byte")"; done; } | base64
+$(page).policy.h: $(page)
+	$(call say,GEN)
+	$(Q)printf '"; script-src '\''sha256-%s'\''; style-src '\''sha256-%s'\''"\n' \
+		"$$($(call hash_part,$<.js))" "$$($(call hash_part,$(page_styles)))" >$@
 
 # Changes when a flag does, so that everything is built again.
 $(BUILD)/flags: FORCE

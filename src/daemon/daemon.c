@@ -405,6 +405,7 @@ static int make_groups(struct daemon *daemon)
 	daemon->http = http_new(&(struct http_setup){.base = daemon->base,
 		.turns = &daemon->users.turns,
 		.running = daemon->running,
+		.events = daemon->events,
 		.context = {.version = MCASTD_VERSION,
 			.started_ns = clock_ns(CLOCK_REALTIME),
 			.groups = daemon->groups,

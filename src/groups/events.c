@@ -38,6 +38,7 @@ struct topic {
 struct events {
 	struct notice_sink sink;
 	struct groups *groups; /* NULL: nothing is told */
+	struct events_watcher *watcher; /* NULL: there is none */
 	struct origin *origin;
 	struct event timer;
 	struct link buckets[BUCKETS];
@@ -74,7 +75,7 @@ static bool is_heard(const struct events *events)
 {
 	const struct group *group = find_group(events);
 
-	return group && group->outlets.count;
+	return events->watcher || (group && group->outlets.count);
 }
 
 static void deliver(struct events *events, const struct notice *notice, uint64_t happened_ns)
@@ -120,6 +121,8 @@ static uint64_t tell(
 
 	if (notice->text)
 		write_log(notice, others);
+	if (events->watcher)
+		events->watcher->told(events->watcher, notice, happened_ns);
 	deliver(events, notice, happened_ns);
 	now = clock_ns(CLOCK_MONOTONIC);
 	events->told_ns[events->next] = now;
@@ -392,6 +395,11 @@ void events_free(struct events *events)
 struct notice_sink *events_sink(struct events *events)
 {
 	return &events->sink;
+}
+
+void events_watch(struct events *events, struct events_watcher *watcher)
+{
+	events->watcher = watcher;
 }
 
 void events_begin(struct events *events, struct groups *groups)

@@ -24,6 +24,17 @@ void events_free(struct events *events);
 /* Where notices are sent to. */
 struct notice_sink *events_sink(struct events *events);
 
+/* Sees each event as it is told, also where nobody receives the group. Embedded in the object that
+ * does. */
+struct events_watcher {
+	/* What notice points to is valid until this returns. happened_ns is CLOCK_REALTIME. */
+	void (*told)(
+		struct events_watcher *watcher, const struct notice *notice, uint64_t happened_ns);
+};
+
+/* There is one at most; NULL: none from now on. */
+void events_watch(struct events *events, struct events_watcher *watcher);
+
 /* From now on events are delivered to the group of that name among groups. */
 void events_begin(struct events *events, struct groups *groups);
 

@@ -24,6 +24,9 @@ struct http_counters {
 	} answers[HTTP_CODES_MAX]; /* up to the first without a code */
 };
 
+struct recent_events;
+struct status;
+
 struct http_context {
 	const char *version;
 	uint64_t started_ns; /* CLOCK_REALTIME */
@@ -33,6 +36,8 @@ struct http_context {
 	const struct users *users;
 	struct control *const *control; /* points to NULL where there is no control socket */
 	uint64_t restarts; /* of the service, as far back as its counters go */
+	const struct recent_events *recent;
+	struct status *status; /* what /status.json shares between its readers */
 	const struct http_counters *counters;
 	bool senders; /* whether the answers may have addresses of senders; may change with a reload
 		       */

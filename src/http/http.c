@@ -6,6 +6,8 @@
 
 #include "base/array.h"
 #include "http/endpoint.h"
+#include "http/recent_events.h"
+#include "http/status.h"
 
 /* In the order of the configuration. */
 struct endpoints {
@@ -15,6 +17,9 @@ struct endpoints {
 
 struct http {
 	struct http_clients clients;
+	struct events *events;
+	struct recent_events recent;
+	struct status *status;
 	pid_t running;
 	struct endpoints now;
 	struct endpoints wanted; /* prepared: some of those that are there now, and new ones */
@@ -42,11 +47,18 @@ static void clear(struct endpoints *endpoints, const struct endpoints *others)
 struct http *http_new(const struct http_setup *setup)
 {
 	struct http *http = calloc(1, sizeof(*http));
+	struct http_context context = setup->context;
 
 	if (!http)
 		return NULL;
 	http->running = setup->running;
-	if (http_clients_init(&http->clients, setup->base, setup->turns, &setup->context) < 0) {
+	http->events = setup->events;
+	http->status = status_new();
+	context.recent = &http->recent;
+	context.status = http->status;
+	if (!http->status ||
+		http_clients_init(&http->clients, setup->base, setup->turns, &context) < 0) {
+		status_free(http->status);
 		free(http);
 		return NULL;
 	}
@@ -62,6 +74,8 @@ void http_free(struct http *http)
 	http_abandon(http);
 	clear(&http->now, &none);
 	http_clients_clear(&http->clients);
+	status_free(http->status);
+	recent_events_end(&http->recent);
 	free(http);
 }
 
@@ -122,6 +136,17 @@ int http_prepare(
 	return r;
 }
 
+/* What is kept for the pages, while there are any. */
+static void follow(struct http *http)
+{
+	if (http_is_on(http)) {
+		recent_events_begin(&http->recent, http->events);
+		return;
+	}
+	recent_events_end(&http->recent);
+	status_forget(http->status);
+}
+
 void http_commit(struct http *http)
 {
 	struct endpoints before = http->now;
@@ -133,6 +158,7 @@ void http_commit(struct http *http)
 		if (!contains(&before, http->now.items[i]))
 			http_endpoint_begin(http->now.items[i]);
 	clear(&before, &http->now);
+	follow(http);
 }
 
 void http_abandon(struct http *http)

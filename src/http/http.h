@@ -10,6 +10,7 @@
 #include "net/turns.h"
 
 struct event_base;
+struct events;
 struct http;
 
 /* What it needs, and must live longer. */
@@ -17,7 +18,8 @@ struct http_setup {
 	struct event_base *base;
 	struct turns *turns; /* answers are made in them */
 	pid_t running; /* of a check: the daemon that has this configuration at present; 0: none */
-	struct http_context context;
+	struct events *events; /* for the status page */
+	struct http_context context; /* but for what the server makes: counters, recent, status */
 };
 
 /* Listens nowhere yet. Returns NULL without memory. */

@@ -43,6 +43,10 @@ static struct answer *open_file(const struct http_context *context)
 const struct http_page index_page = {
 	.path = "/",
 	.type = "text/html; charset=utf-8",
-	.policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	.policy =
+		"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+		"connect-src 'self'; img-src data:"
+#include "http/page/index.html.policy.h"
+	,
 	.open = open_file,
 };

@@ -5,7 +5,7 @@
 #include "http/page.h"
 
 /* One row a page: the file that has it ends in a struct NAME_page. */
-#define PAGES(ROW) ROW(index) ROW(metrics)
+#define PAGES(ROW) ROW(index) ROW(metrics) ROW(status)
 
 #define DECLARE(name) extern const struct http_page name##_page;
 PAGES(DECLARE)

@@ -287,14 +287,14 @@ class Lab:
             errors += self.call(method, **parameters)
         return errors
 
-    def page(self, address):
-        """The answer to one request for the metrics, to a path or an address; b"" where there is none."""
+    def page(self, address, path="/metrics"):
+        """The answer to one request, to a path or an address; b"" where there is none."""
         answer = b""
         with contextlib.suppress(OSError):
             with self.net.host, socket.socket(socket.AF_INET if ":" in address else socket.AF_UNIX) as sock:
                 sock.settimeout(3)
                 sock.connect(("127.0.0.1", int(address.split(":")[1])) if ":" in address else address)
-                sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
                 while piece := sock.recv(1 << 16):
                     answer += piece
         return answer
@@ -302,7 +302,8 @@ class Lab:
     def pages(self):
         """Some may find a closed connection: that is no error of a method."""
         for address in ("127.0.0.1:9184", self.daemon.path("http.sock")):
-            self.page(address)
+            for path in "/metrics", "/status.json":
+                self.page(address, path)
         return []
 
     PHASES = {"traffic": traffic, "reload": reload, "rotate": rotate, "requests": requests, "pages": pages}

@@ -13,7 +13,7 @@ COMMENTED = "etc/mcastd.conf"
 
 FENCED = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
-BEGIN = re.compile(r"(groups|handlers|control|events): \{")
+BEGIN = re.compile(r"(groups|handlers|control|events|http): \{")
 
 
 def read(path):

@@ -33,7 +33,10 @@ def test_each_configuration_of_a_page_passes_the_check(name, tmp_path):
     if "/bin/" in BLOCKS[name] and os.stat("/bin/").st_uid != 0:
         pytest.skip("in a user namespace root's directories belong to nobody")
     path = tmp_path / "mcastd.conf"
-    path.write_text(BLOCKS[name].replace("/var/log/mcastd", str(tmp_path)) + f'control: {{ socket = "{tmp_path}/socket"; }};\n')
+    text = BLOCKS[name]
+    for directory in "/var/log/mcastd", "/run/mcastd":
+        text = text.replace(directory + "/", f"{tmp_path}/")
+    path.write_text(text + f'control: {{ socket = "{tmp_path}/socket"; }};\n')
     result = run_mcastd("-c", str(path), "--check")
     if module := re.search(r"install (mcastd-\w+) \(", result.stderr):
         pytest.skip(f"the library of {module[1]} was not there when this was built")

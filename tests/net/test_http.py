@@ -158,7 +158,7 @@ def test_the_page_asks_nobody_else(daemon):
     response = get(daemon, "/")
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-    assert b"/metrics" in response.body and response.body.startswith(b"<!DOCTYPE html>")
+    assert b'href="metrics"' in response.body and response.body.startswith(b"<!DOCTYPE html>")
     assert response.body.endswith(b"</html>\n")
 
 

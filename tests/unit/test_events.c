@@ -298,6 +298,36 @@ static void while_nobody_listens_nothing_waits(void **state)
 	assert_int_equal(told.count, 0);
 }
 
+static unsigned watched;
+
+static void on_told(
+	struct events_watcher *watcher, const struct notice *notice, uint64_t happened_ns)
+{
+	(void)watcher;
+	assert_string_equal(notice->group, "news");
+	assert_in_range(happened_ns, 1, clock_ns(CLOCK_REALTIME));
+	watched++;
+}
+
+static void a_watcher_sees_what_nobody_else_hears(void **state)
+{
+	struct group *group = groups_find(groups, EVENTS_GROUP);
+	struct events_watcher watcher = {.told = on_told};
+
+	(void)state;
+	watched = 0;
+	group_detach(group, &outlet);
+	events_watch(events, &watcher);
+	notice(NOTICE_MEMBERSHIP, NOTICE_ONCE, "news");
+	pass(NS_PER_S);
+	assert_int_equal(watched, 1);
+	events_watch(events, NULL);
+	notice(NOTICE_MEMBERSHIP, NOTICE_ONCE, "news");
+	pass(NS_PER_S);
+	assert_int_equal(watched, 1);
+	group_attach(group, &outlet);
+}
+
 static void what_waits_is_told_at_the_end(void **state)
 {
 	(void)state;
@@ -328,6 +358,7 @@ int main(void)
 		TEST(the_datagrams_of_a_ring_add_up),
 		TEST(a_line_of_the_log_outlives_the_notices_without_one),
 		TEST(while_nobody_listens_nothing_waits),
+		TEST(a_watcher_sees_what_nobody_else_hears),
 		TEST(what_waits_is_told_at_the_end),
 	};
 

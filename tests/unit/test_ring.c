@@ -275,6 +275,28 @@ static void many_origins_end_a_chunk_and_not_the_ring(void **state)
 	ring_destroy(&ring);
 }
 
+static void how_full_it_is_goes_by_what_is_scarcer(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1, 10), 0);
+	assert_int_equal(ring_fill(&ring), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(push(&ring, origin, i, 4));
+	assert_int_equal(ring_fill(&ring), 30);
+	ring_drop_all(&ring);
+	ring_destroy(&ring);
+
+	assert_int_equal(ring_init(&ring, 1, UINT64_MAX), 0);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_true(push(&ring, origin, i, DATAGRAM_MAX));
+	assert_int_equal(ring_fill(&ring), 50);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +311,7 @@ int main(void)
 		cmocka_unit_test(all_of_the_queue_can_be_thrown_away),
 		cmocka_unit_test(origins_are_kept_apart_and_let_go),
 		cmocka_unit_test(many_origins_end_a_chunk_and_not_the_ring),
+		cmocka_unit_test(how_full_it_is_goes_by_what_is_scarcer),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
