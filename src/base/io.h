@@ -1,10 +1,12 @@
-/* Reading and writing completely, with as many calls as that takes. */
+/* Reading and writing completely, with as many calls as that takes; and waiting for either. */
 #pragma once
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 /* Writes all bytes; waits if fd is non-blocking, so only for threads that may block. Returns 0, or
@@ -26,3 +28,14 @@ int read_file(const char *path, size_t max, struct text *text);
  * none.
  */
 int64_t read_number(const char *path, int64_t otherwise);
+
+/* Waits until fd is ready for one of these events (poll(2)), until the time (CLOCK_MONOTONIC), or
+ * for a signal. Returns whether it is ready. A negative fd never is. */
+static inline bool wait_until_ready(int fd, short events, uint64_t until_ns)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = events};
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
+
+	return ppoll(&poll_fd, 1, &left, NULL) > 0;
+}

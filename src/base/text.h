@@ -2,6 +2,7 @@
  * sticky: later appends do nothing, so that one call of text_failed() at the end is enough. */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,17 @@ static inline void text_clear(struct text *text)
 static inline bool text_failed(const struct text *text)
 {
 	return text->failed;
+}
+
+/* A copy of a string, which may be NULL, to be freed. Returns 0 or -ENOMEM. */
+static inline int string_copy(char **ret, const char *string)
+{
+	char *copy = string ? strdup(string) : NULL;
+
+	if (string && !copy)
+		return -ENOMEM;
+	*ret = copy;
+	return 0;
 }
 
 /* For "%u group%s": the ending of a regular noun that is counted. */

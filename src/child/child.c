@@ -12,6 +12,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/io.h"
 
 /* Minimum time from SIGTERM to SIGKILL. */
 #define LAST_GRACE_NS (NS_PER_S / 2)
@@ -49,10 +50,7 @@ void program_close(struct program *program)
 
 void program_wait(const struct program *program, uint64_t until_ns)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
-
-	ppoll(&(struct pollfd){.fd = program->epoll, .events = POLLIN}, 1, &left, NULL);
+	wait_until_ready(program->epoll, POLLIN, until_ns);
 }
 
 /* A session of its own, all signals at their default, and none blocked. */

@@ -3,12 +3,10 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "base/timer.h"
 #include "data/intake.h"
 #include "groups/group.h"
@@ -223,17 +221,6 @@ static bool drain(struct input *input)
 	return !intake_is_finished(input->intake);
 }
 
-static void abandon(struct input *input)
-{
-	uint64_t left = intake_abandon(input->intake);
-
-	if (left)
-		log_warning("handler %s: %" PRIu64
-			    " datagram%s that came in dropped, not sent before the daemon had to "
-			    "stop",
-			input->ledger->name, left, plural(left));
-}
-
 void inputs_finish(struct inputs *inputs, uint64_t until_ns)
 {
 	struct input *input;
@@ -251,7 +238,7 @@ void inputs_finish(struct inputs *inputs, uint64_t until_ns)
 			poll(NULL, 0, BUSY_MS);
 	}
 	list_for_each(input, &inputs->list, link) {
-		abandon(input);
+		ledger_abandon_intake(input->ledger, input->intake);
 		input_free(input);
 	}
 	free(inputs);

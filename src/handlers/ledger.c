@@ -111,6 +111,16 @@ struct intake_book *ledger_input(struct ledger *ledger)
 	return book;
 }
 
+void ledger_abandon_intake(const struct ledger *ledger, struct intake *intake)
+{
+	uint64_t left = intake ? intake_abandon(intake) : 0;
+
+	if (left)
+		log_warning("handler %s: %" PRIu64
+			    " datagram%s that came in dropped, not sent before it had to stop",
+			ledger->name, left, plural(left));
+}
+
 uint64_t ledger_kind_hash(const char *name, const char *const *counters)
 {
 	uint64_t hash = hash_bytes(HASH_BEGIN, name, strlen(name) + 1);

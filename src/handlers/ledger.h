@@ -49,6 +49,10 @@ void ledger_unref(struct ledger *ledger);
  * as dropped. For the loop. */
 struct intake_book *ledger_input(struct ledger *ledger);
 
+/* Stops an intake of the handler, drops what waits in it, and logs that: it is never done, so that
+ * the broker is not told that it may forget it. In any thread. Accepts NULL. */
+void ledger_abandon_intake(const struct ledger *ledger, struct intake *intake);
+
 /* A hash of the names of a kind and of its counters (NULL at the end, or NULL): what
  * outcome.counted means. It outlives the process, so that a version with other counters does not
  * continue these. */

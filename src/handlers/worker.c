@@ -62,19 +62,6 @@ static void free_groups(struct string_list *groups)
 	free(groups);
 }
 
-/* Datagrams that came in and could not be sent in time are never done, so that the broker is not
- * told that it may forget them. */
-static void drop_intake(struct worker *worker)
-{
-	uint64_t left = worker->intake ? intake_abandon(worker->intake) : 0;
-
-	if (left)
-		log_warning("handler %s: %" PRIu64
-			    " datagram%s that came in dropped, not sent before it had to stop",
-			worker->ledger->name, left, plural(left));
-	intake_unref(take(worker->intake));
-}
-
 static void worker_free(struct worker *worker)
 {
 	free_groups(worker->groups);
@@ -113,7 +100,8 @@ static void end(struct worker *worker)
 		log_warning("handler %s: %" PRIu64
 			    " datagram%s dropped, not delivered before it had to stop",
 			ledger->name, left, plural(left));
-	drop_intake(worker);
+	ledger_abandon_intake(ledger, worker->intake);
+	intake_unref(take(worker->intake));
 	wake_successors(worker);
 	ledger_unref(ledger);
 	worker_free(worker);

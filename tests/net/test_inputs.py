@@ -490,7 +490,7 @@ def test_what_cannot_be_sent_before_the_stop_is_not_acknowledged(start, binary, 
     wait_until(lambda: came_in(daemon)["taken"] == 2500 and came_in(daemon)["waiting"] > 1000, "much to wait")
     daemon.stop()
     assert 0 < broker.acknowledged < 2500
-    assert "that came in dropped, not sent before the daemon had to stop\n" in daemon.log()
+    assert "that came in dropped, not sent before it had to stop\n" in daemon.log()
 
 
 def test_what_waited_when_the_daemon_was_killed_is_counted_and_comes_again(

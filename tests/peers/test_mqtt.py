@@ -338,7 +338,7 @@ def test_a_stop_without_the_broker_counts_exactly_what_was_sent_and_what_was_not
     daemon.process.terminate()
     assert daemon.process.wait(2 * TIMEOUT) == 0 and time.monotonic() - begin < 15
     # What the window did not hold is dropped with the queue.
-    assert "dropped when it had to stop, of which 100 were sent and not acknowledged" in daemon.log()
+    assert "stopped with 100 datagrams that no broker has acknowledged, and " in daemon.log()
 
 
 # Who is who

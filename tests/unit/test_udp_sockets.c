@@ -184,8 +184,7 @@ static uint16_t open_socket(int *ret_fd)
 
 static void the_kernel_lists_a_socket_and_its_program(void **state)
 {
-	char owner[128] = "port 5004 is held by ", wanted[128], name[16] = "",
-	     tiny[24] = "held by ";
+	char owner[128], wanted[128], name[16] = "", tiny[12];
 	int fd;
 	uint16_t port = open_socket(&fd);
 	const struct udp_socket *found = NULL;
@@ -202,9 +201,9 @@ static void the_kernel_lists_a_socket_and_its_program(void **state)
 	assert_int_equal(found->uid, getuid());
 	udp_socket_owner(found, owner, sizeof(owner));
 	udp_socket_owner(found, tiny, sizeof(tiny));
-	snprintf(wanted, sizeof(wanted), "port 5004 is held by clear\\x1b[2J (pid %d)", getpid());
+	snprintf(wanted, sizeof(wanted), "clear\\x1b[2J (pid %d)", getpid());
 	assert_string_equal(owner, wanted);
-	assert_string_equal(tiny, "held by clear\\x1b[2J (p");
+	assert_string_equal(tiny, "clear\\x1b[2");
 	prctl(PR_SET_NAME, name);
 	close(fd);
 }

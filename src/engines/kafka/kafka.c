@@ -14,7 +14,6 @@
  * produced again, in order, by a new producer. Of these, what the old one had sent may be stored
  * twice; Mcastd-Id tells. */
 #include <errno.h>
-#include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -22,24 +21,21 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
-#include "base/text.h"
+#include "base/io.h"
 #include "data/numbers.h"
 #include "data/window.h"
 #include "engines/kafka/conf.h"
 #include "engines/kafka/message.h"
+#include "engines/kafka/producer.h"
 #include "engines/kafka/topics.h"
 #include "engines/kafka/trouble.h"
 #include "engines/keys.h"
+#include "engines/unconfirmed.h"
 #include "formats/envelope.h"
 #include "handlers/handler.h"
 
 /* How often it checks whether something is wrong, or wrong no longer. */
 #define TICK_NS NS_PER_S
-
-/* Between the end of a producer and the next: doubled each time, until something is acknowledged.
- */
-#define RESTART_MIN_NS (500 * NS_PER_MS)
-#define RESTART_MAX_NS (30 * NS_PER_S)
 
 /* What the library gets at the end to report what it had: no network is needed for that. */
 #define PURGE_NS (500 * NS_PER_MS)
@@ -63,20 +59,12 @@ struct kafka_handler {
 	bool has_headers;
 	uint64_t ack_timeout; /* ns */
 
-	rd_kafka_conf_t *conf; /* each producer gets a copy */
-	rd_kafka_t *producer; /* NULL: before begin(), and until start_ns */
-	rd_kafka_queue_t *events;
-	int wake; /* eventfd(2): something is in events */
+	struct producer producer;
 	struct topics topics;
 	struct numbers *numbers;
 	struct window window;
-	unsigned in_library; /* messages that the producer has not reported */
 
-	bool is_failed; /* the producer has ended by itself, and reports what it had */
 	bool is_finishing;
-	uint64_t purge_ns; /* of a failed one: when to wait no longer for its brokers */
-	uint64_t start_ns; /* when to create the next producer; 0: not now */
-	uint64_t restart_pause_ns;
 	uint64_t tick_ns; /* when to check next; 0: nothing to check */
 
 	struct trouble trouble;
@@ -90,12 +78,12 @@ static rd_kafka_resp_err_t produce(struct kafka_handler *kafka, struct topic *to
 	rd_kafka_resp_err_t error;
 
 	if (!topic->handle)
-		topic->handle = rd_kafka_topic_new(kafka->producer, topic->name, NULL);
+		topic->handle = rd_kafka_topic_new(kafka->producer.library, topic->name, NULL);
 	if (!topic->handle)
 		return rd_kafka_last_error();
-	error = message_produce(message, kafka->producer, topic->handle, (uintptr_t)number);
+	error = message_produce(message, kafka->producer.library, topic->handle, (uintptr_t)number);
 	if (!error)
-		kafka->in_library++;
+		kafka->producer.pending++;
 	return error;
 }
 
@@ -173,7 +161,7 @@ static void settle_failure(struct kafka_handler *kafka, const rd_kafka_message_t
 		refuse(kafka, number, report->err, DROP_REFUSED, outcome);
 	} else if (kafka->is_finishing) {
 		drop(kafka, number, was_sent ? DROP_UNCONFIRMED : DROP_SHUTDOWN, outcome);
-	} else if (rd_kafka_fatal_error(kafka->producer, NULL, 0)) {
+	} else if (rd_kafka_fatal_error(kafka->producer.library, NULL, 0)) {
 		message = message_of_report(report);
 		if (message_pack(window_slot(&kafka->window, number), &message, was_sent) < 0)
 			drop(kafka, number, DROP_IO, outcome);
@@ -189,7 +177,7 @@ static void settle_report(
 	uint64_t number = report_number(kafka, report);
 	const struct window_slot *slot = window_slot(&kafka->window, number);
 
-	kafka->in_library--;
+	kafka->producer.pending--;
 	if (!slot)
 		return;
 	if (report->err) {
@@ -199,9 +187,9 @@ static void settle_report(
 	if (window_acknowledge(&kafka->window, number, clock_ns(CLOCK_MONOTONIC)))
 		outcome->delivered++;
 	kafka->trouble.heard_cause = 0;
-	if (kafka->is_failed)
+	if (kafka->producer.is_failed)
 		return;
-	kafka->restart_pause_ns = 0;
+	producer_acknowledged(&kafka->producer);
 	trouble_end(&kafka->trouble, slot->object);
 }
 
@@ -223,12 +211,12 @@ static void log_library(struct kafka_handler *kafka, rd_kafka_event_t *event)
 static void begin_failure(struct kafka_handler *kafka)
 {
 	char reason[WHY_MAX], escaped[WHY_MAX], text[WHY_MAX];
-	rd_kafka_resp_err_t error = rd_kafka_fatal_error(kafka->producer, reason, sizeof(reason));
+	rd_kafka_resp_err_t error = rd_kafka_fatal_error(
+		kafka->producer.library, reason, sizeof(reason));
 
-	if (kafka->is_failed || kafka->is_finishing)
+	if (kafka->producer.is_failed || kafka->is_finishing)
 		return;
-	kafka->is_failed = true;
-	kafka->purge_ns = clock_ns(CLOCK_MONOTONIC) + kafka->ack_timeout;
+	producer_fail(&kafka->producer, clock_ns(CLOCK_MONOTONIC) + kafka->ack_timeout);
 	window_disconnected(&kafka->window);
 	reason[strcspn(reason, "(")] = '\0'; /* what only the library's authors understand */
 	snprintf(text, sizeof(text), "the producer has ended, and is created again: %.150s%s",
@@ -237,7 +225,6 @@ static void begin_failure(struct kafka_handler *kafka)
 			? "; this user needs IdempotentWrite"
 			: "");
 	trouble_show(&kafka->trouble, error, NULL, text);
-	rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
 /* One connection that fails is no trouble as long as others work; once none does, it is. */
@@ -247,7 +234,7 @@ static void settle_error(struct kafka_handler *kafka, rd_kafka_event_t *event)
 	bool nothing_works = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
 	struct trouble *trouble = &kafka->trouble;
 
-	if (rd_kafka_fatal_error(kafka->producer, NULL, 0)) {
+	if (rd_kafka_fatal_error(kafka->producer.library, NULL, 0)) {
 		begin_failure(kafka);
 		return;
 	}
@@ -281,7 +268,8 @@ static void settle_events(struct kafka_handler *kafka, struct outcome *outcome)
 {
 	rd_kafka_event_t *event;
 
-	while (kafka->producer && (event = rd_kafka_queue_poll(kafka->events, 0))) {
+	while (kafka->producer.library &&
+		(event = rd_kafka_queue_poll(kafka->producer.events, 0))) {
 		settle_event(kafka, event, outcome);
 		rd_kafka_event_destroy(event);
 	}
@@ -289,66 +277,25 @@ static void settle_events(struct kafka_handler *kafka, struct outcome *outcome)
 
 /* ---- Producers ---- */
 
-static void close_producer(struct kafka_handler *kafka)
-{
-	if (!kafka->producer)
-		return;
-	topics_release(&kafka->topics);
-	rd_kafka_queue_io_event_enable(kafka->events, -1, NULL, 0);
-	rd_kafka_queue_destroy(kafka->events);
-	conf_end_producer(kafka->producer);
-	kafka->producer = NULL;
-	kafka->events = NULL;
-}
-
-/* When to create the next producer. */
-static void plan_start(struct kafka_handler *kafka)
-{
-	uint64_t pause = 2 * kafka->restart_pause_ns;
-
-	pause = pause < RESTART_MIN_NS   ? RESTART_MIN_NS
-		: pause > RESTART_MAX_NS ? RESTART_MAX_NS
-					 : pause;
-	kafka->restart_pause_ns = pause;
-	kafka->start_ns = clock_ns(CLOCK_MONOTONIC) + pause;
-}
-
 static void start_producer(struct kafka_handler *kafka)
 {
-	static const uint64_t one = 1;
 	char why[WHY_MAX], text[WHY_MAX];
 
-	kafka->start_ns = 0;
-	kafka->producer = conf_make_producer(kafka->conf, why);
-	if (!kafka->producer) {
+	if (producer_start(&kafka->producer, why) < 0)
 		trouble_show(
 			&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, NULL, trouble_text(why, text));
-		plan_start(kafka);
-		return;
-	}
-	rd_kafka_set_log_queue(kafka->producer, NULL);
-	kafka->events = rd_kafka_queue_get_main(kafka->producer);
-	rd_kafka_queue_io_event_enable(kafka->events, kafka->wake, &one, sizeof(one));
-	eventfd_write(kafka->wake, 1); /* something may be in it already */
-	window_connected(&kafka->window, clock_ns(CLOCK_MONOTONIC));
+	else
+		window_connected(&kafka->window, clock_ns(CLOCK_MONOTONIC));
 }
 
 /* A failed producer that has reported everything makes room for the next one. */
 static void step_failure(struct kafka_handler *kafka, struct outcome *outcome, uint64_t now)
 {
-	if (kafka->in_library) {
-		if (now >= kafka->purge_ns) {
-			kafka->purge_ns = now + TICK_NS;
-			rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE |
-								RD_KAFKA_PURGE_F_INFLIGHT |
-								RD_KAFKA_PURGE_F_NON_BLOCKING);
-		}
+	if (!producer_has_reported(&kafka->producer, now))
 		return;
-	}
-	close_producer(kafka);
-	kafka->is_failed = false;
+	topics_release(&kafka->topics);
+	producer_replace(&kafka->producer);
 	outcome->counted[COUNTED_RESTARTS]++;
-	plan_start(kafka);
 }
 
 /* Produces one message, for the first time or again. Returns false when the library takes no more
@@ -376,7 +323,7 @@ static void send_waiting(struct kafka_handler *kafka, struct outcome *outcome)
 {
 	uint64_t number;
 
-	while (kafka->producer && !kafka->is_failed &&
+	while (producer_works(&kafka->producer) &&
 		window_next(&kafka->window, clock_ns(CLOCK_MONOTONIC), &number)) {
 		struct window_slot *slot = window_slot(&kafka->window, number);
 		struct message message = message_unpack(slot);
@@ -394,7 +341,8 @@ static void send_waiting(struct kafka_handler *kafka, struct outcome *outcome)
 static bool is_connected(const struct kafka_handler *kafka)
 {
 	const struct rd_kafka_metadata *metadata = NULL;
-	rd_kafka_resp_err_t error = rd_kafka_metadata(kafka->producer, 0, NULL, &metadata, 0);
+	rd_kafka_resp_err_t error = rd_kafka_metadata(
+		kafka->producer.library, 0, NULL, &metadata, 0);
 
 	if (metadata)
 		rd_kafka_metadata_destroy(metadata);
@@ -408,7 +356,7 @@ static void look(struct kafka_handler *kafka, uint64_t now)
 	const struct window *window = &kafka->window;
 	struct trouble *trouble = &kafka->trouble;
 
-	if (!kafka->producer || kafka->is_failed || kafka->is_finishing)
+	if (!producer_works(&kafka->producer) || kafka->is_finishing)
 		return;
 	if (window->open) {
 		if (!trouble->cause && now > window->heard_ns + kafka->ack_timeout)
@@ -436,11 +384,11 @@ static void kafka_serve(void *object, struct outcome *outcome)
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	eventfd_t count;
 
-	eventfd_read(kafka->wake, &count);
+	eventfd_read(kafka->producer.wake, &count);
 	settle_events(kafka, outcome);
-	if (kafka->is_failed)
+	if (kafka->producer.is_failed)
 		step_failure(kafka, outcome, now);
-	if (kafka->start_ns && now >= kafka->start_ns && !kafka->is_finishing)
+	if (producer_is_due(&kafka->producer, now) && !kafka->is_finishing)
 		start_producer(kafka);
 	send_waiting(kafka, outcome);
 	tick(kafka, now);
@@ -449,21 +397,20 @@ static void kafka_serve(void *object, struct outcome *outcome)
 static uint64_t kafka_deadline(const void *object)
 {
 	const struct kafka_handler *kafka = object;
-	uint64_t deadline = earlier_ns(kafka->start_ns, kafka->tick_ns);
 
-	return kafka->is_failed ? earlier_ns(deadline, kafka->purge_ns) : deadline;
+	return earlier_ns(producer_deadline(&kafka->producer), kafka->tick_ns);
 }
 
 static int kafka_descriptor(const void *object)
 {
-	return ((const struct kafka_handler *)object)->wake;
+	return ((const struct kafka_handler *)object)->producer.wake;
 }
 
 static bool kafka_ready(const void *object)
 {
 	const struct kafka_handler *kafka = object;
 
-	return kafka->producer && !kafka->is_failed && window_room(&kafka->window) >= BATCH_MAX &&
+	return producer_works(&kafka->producer) && window_room(&kafka->window) >= BATCH_MAX &&
 	       kafka->window.bytes < HELD_MAX;
 }
 
@@ -549,16 +496,9 @@ static void kafka_deliver(void *object, const struct batch *batch, struct outcom
 
 static void serve_until(struct kafka_handler *kafka, uint64_t until_ns, struct outcome *outcome)
 {
-	struct pollfd wake = {.fd = kafka->wake, .events = POLLIN};
-
-	while (kafka->window.open) {
-		uint64_t now = clock_ns(CLOCK_MONOTONIC);
-		uint64_t due = earlier_ns(until_ns, kafka_deadline(kafka));
-		struct timespec left = ns_timespec(due > now ? due - now : 0);
-
-		if (now >= until_ns)
-			return;
-		ppoll(&wake, 1, &left, NULL);
+	while (kafka->window.open && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+		wait_until_ready(
+			kafka->producer.wake, POLLIN, earlier_ns(until_ns, kafka_deadline(kafka)));
 		kafka_serve(kafka, outcome);
 	}
 }
@@ -578,32 +518,19 @@ static void abandon(struct kafka_handler *kafka, struct outcome *outcome)
 	window_abandon(&kafka->window, &sent);
 }
 
-/* After the daemon's end, the log is all that is left of its counters. */
-static void log_end(const struct kafka_handler *kafka, const struct outcome *outcome)
-{
-	uint64_t unconfirmed = outcome->dropped[DROP_UNCONFIRMED];
-	uint64_t unsent = outcome->dropped[DROP_SHUTDOWN];
-
-	if (unconfirmed || unsent)
-		log_warning("handler %s: stopped with %" PRIu64 " datagram%s that no broker has "
-			    "acknowledged, and %" PRIu64 " that %s not sent",
-			kafka->name, unconfirmed, plural(unconfirmed), unsent,
-			unsent == 1 ? "was" : "were");
-}
-
 static void kafka_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	struct kafka_handler *kafka = object;
 
 	serve_until(kafka, until_ns > PURGE_NS ? until_ns - PURGE_NS : 0, outcome);
 	kafka->is_finishing = true;
-	if (kafka->window.open && kafka->producer) {
-		rd_kafka_purge(kafka->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-							RD_KAFKA_PURGE_F_NON_BLOCKING);
+	if (kafka->window.open && kafka->producer.library) {
+		producer_purge(&kafka->producer);
 		serve_until(kafka, clock_ns(CLOCK_MONOTONIC) + PURGE_NS, outcome);
 	}
 	abandon(kafka, outcome);
-	log_end(kafka, outcome);
+	engine_log_unconfirmed(
+		kafka->name, outcome->dropped[DROP_UNCONFIRMED], outcome->dropped[DROP_SHUTDOWN]);
 }
 
 static void kafka_close(void *object)
@@ -612,11 +539,12 @@ static void kafka_close(void *object)
 
 	if (!kafka)
 		return;
-	close_producer(kafka);
+	topics_release(&kafka->topics);
+	producer_close(&kafka->producer);
 	topics_clear(&kafka->topics);
-	if (kafka->conf)
-		rd_kafka_conf_destroy(kafka->conf);
-	closep(&kafka->wake);
+	if (kafka->producer.conf)
+		rd_kafka_conf_destroy(kafka->producer.conf);
+	closep(&kafka->producer.wake);
 	window_clear(&kafka->window);
 	numbers_free(kafka->numbers);
 	free(kafka->site);
@@ -634,7 +562,7 @@ static int kafka_open(const void *object, const struct handler_context *context,
 
 	if (!kafka)
 		return -ENOMEM;
-	kafka->wake = -1;
+	kafka->producer.wake = -1;
 	kafka->name = context->name;
 	kafka->trouble = (struct trouble){
 		.name = context->name, .ledger = context->ledger, .object = kafka};
@@ -647,10 +575,10 @@ static int kafka_open(const void *object, const struct handler_context *context,
 	if (!kafka->site || !kafka->topic || !kafka->numbers ||
 		window_init(&kafka->window, (unsigned)settings->common.window, 0) < 0)
 		return -ENOMEM;
-	kafka->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (kafka->wake < 0)
+	kafka->producer.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (kafka->producer.wake < 0)
 		return because(why, -errno, "eventfd: %s", strerror(errno));
-	r = conf_new(settings, context->name, why, &kafka->conf);
+	r = conf_new(settings, context->name, why, &kafka->producer.conf);
 	if (r >= 0)
 		*ret = take(kafka);
 	return r;

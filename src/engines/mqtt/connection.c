@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,36 +13,25 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engines/mqtt/cause.h"
+#include "engines/mqtt/client.h"
+#include "engines/mqtt/goodbye.h"
 #include "engines/mqtt/lookup.h"
 #include "engines/mqtt/tls.h"
+#include "engines/mqtt/turns.h"
 #include "handlers/ledger.h"
 
-#define KEEPALIVE_S 15
 #define ATTEMPT_NS (10 * NS_PER_S) /* each of: looking up, TCP, TLS and the broker's answer */
-#define PAUSE_MIN_NS (100 * NS_PER_MS)
-#define PAUSE_MAX_NS (5 * NS_PER_S)
 #define STABLE_NS (10 * NS_PER_S) /* a connection that lasted this long resets the pause */
-#define SESSION_S 86400 /* how long the broker keeps what comes for us while we are away */
 #define SHORT_LIVED_MANY 3
 #define READS_MAX 64 /* calls of the library's reader in one serve() */
-#define MESSAGES_MAX 4096 /* in one of them */
 #define UNREAD_MAX 16384 /* messages whose answers the broker does not read */
-#define PACKET_MAX (256 * 1024) /* larger than any datagram: the broker need not send it */
-#define GOODBYE_NS (2 * NS_PER_S) /* for the broker to read the end and close */
 #define PORT_PLAIN 1883
 #define PORT_TLS 8883
-#define SAID_MAX 128
 
 enum state { STATE_STOPPED, STATE_PAUSE, STATE_LOOKUP, STATE_TCP, STATE_HANDSHAKE, STATE_UP };
 
 enum tag { TAG_OTHER = CONNECTION_OTHER, TAG_SOCKET, TAG_LOOKUP };
-
-struct server {
-	const char *url;
-	char host[HOST_MAX + 1];
-	uint16_t port;
-	char logged[WHY_MAX]; /* what was logged last since it was up */
-};
 
 struct connection {
 	const struct mqtt_settings *settings;
@@ -51,220 +39,49 @@ struct connection {
 	struct ledger *ledger;
 	const struct connection_events *events;
 	void *object;
-	struct mosquitto *client;
-	struct tls *tls; /* NULL: without */
+	struct client client;
 	int epoll;
 	enum state state;
 	uint64_t due_ns; /* the end of this state, or in STATE_UP the next look at the ping */
 	uint64_t up_ns; /* since when it is up */
-	uint64_t pause_ns; /* of the last round of attempts that failed */
-	size_t server_count, at, failed; /* failed: servers in this round of attempts */
-	struct server *servers;
+	struct turns turns;
 	struct lookup *lookup;
 	int watched; /* the socket in epoll, or -1 */
 	uint32_t watched_for;
-	bool reads, must_read;
+	bool must_read;
 	bool is_gathering;
-	unsigned messages; /* in this call of the library's reader */
-	unsigned unread; /* messages that came while the socket took nothing */
 	bool forgets; /* connection_forget() */
 	unsigned short_lived; /* connections that were lost at once, in a row */
 	struct log_limit limit; /* of those */
-	/* What callbacks of the library have seen. */
-	bool is_accepted, is_lost;
-	int lost; /* its code, or reason of MQTT 5 */
-	int refused; /* the reason of a CONNACK */
-	int errno_then;
-	char said[SAID_MAX]; /* the library's last error while connecting */
-	uint16_t receive_max;
-	uint16_t keepalive_s; /* 0: the broker wants no pings */
-	uint32_t packet_max; /* 0: any */
-	uint8_t qos_max;
 };
 
 static struct server *server(const struct connection *connection)
 {
-	return &connection->servers[connection->at];
-}
-
-/* ---- What the library calls ---- */
-
-static void on_connect(struct mosquitto *client, void *object, int reason, int flags,
-	const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)flags;
-	connection->refused = reason;
-	connection->is_accepted = !reason;
-	connection->receive_max = UINT16_MAX;
-	connection->packet_max = 0;
-	connection->qos_max = 2;
-	connection->keepalive_s = KEEPALIVE_S;
-	mosquitto_property_read_int16(
-		properties, MQTT_PROP_RECEIVE_MAXIMUM, &connection->receive_max, false);
-	mosquitto_property_read_int32(
-		properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &connection->packet_max, false);
-	mosquitto_property_read_byte(
-		properties, MQTT_PROP_MAXIMUM_QOS, &connection->qos_max, false);
-	mosquitto_property_read_int16(
-		properties, MQTT_PROP_SERVER_KEEP_ALIVE, &connection->keepalive_s, false);
-}
-
-static void on_disconnect(
-	struct mosquitto *client, void *object, int code, const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)properties;
-	connection->is_lost = true;
-	connection->lost = code;
-	connection->errno_then = errno;
-}
-
-static void on_publish(struct mosquitto *client, void *object, int id, int reason,
-	const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)properties;
-	connection->events->settled(connection->object, id, reason);
-}
-
-static void on_message(struct mosquitto *client, void *object,
-	const struct mosquitto_message *message, const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	connection->unread = mosquitto_want_write(client) ? connection->unread + 1 : 0;
-	connection->events->message(connection->object, message, properties);
-	/* The library reads on while it likes to, with TLS as long as something comes, unless it
-	 * finds this. */
-	errno = connection->reads && ++connection->messages < MESSAGES_MAX ? 0 : EAGAIN;
-}
-
-static void on_subscribe(struct mosquitto *client, void *object, int id, int count,
-	const int *reasons, const mosquitto_property *properties)
-{
-	struct connection *connection = object;
-
-	(void)client, (void)properties;
-	connection->events->subscribed(connection->object, id, count ? reasons[0] : 0x80);
-}
-
-/* Set while connecting only: each line costs an allocation. OpenSSL's come as
- * "error:0A000086:SSL routines::certificate verify failed". */
-static void on_log(struct mosquitto *client, void *object, int level, const char *line)
-{
-	struct connection *connection = object;
-	const char *colon = strrchr(line, ':');
-
-	(void)client;
-	if (level == MOSQ_LOG_ERR)
-		snprintf(connection->said, sizeof(connection->said), "%s",
-			strstr(line, "OpenSSL") && colon ? colon + 1 : line);
+	return turns_server(&connection->turns);
 }
 
 /* ---- Telling why ---- */
 
-static const char *refusal(const struct connection *connection)
-{
-	switch (connection->refused) {
-	case CONNACK_REFUSED_PROTOCOL_VERSION:
-	case MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION:
-		return "the broker does not speak this version of MQTT (version)";
-	case CONNACK_REFUSED_IDENTIFIER_REJECTED:
-	case MQTT_RC_CLIENTID_NOT_VALID:
-		return "the broker does not accept this client identifier (client_id)";
-	case CONNACK_REFUSED_BAD_USERNAME_PASSWORD:
-	case MQTT_RC_BAD_USERNAME_OR_PASSWORD:
-	case CONNACK_REFUSED_NOT_AUTHORIZED:
-	case MQTT_RC_NOT_AUTHORIZED:
-		return connection->settings->common.username
-			       ? "not authorised: the broker does not accept this user name and "
-				 "password (username, password_file)"
-			       : "not authorised: the broker wants a user name and a password "
-				 "(username, password_file), or a client certificate (certificate, "
-				 "key)";
-	case CONNACK_REFUSED_SERVER_UNAVAILABLE:
-		return "the broker is not available";
-	default:
-		return mosquitto_reason_string(connection->refused);
-	}
-}
-
-/* What OpenSSL says, in words of who configures it. */
-static void explain_tls(const char *said, char ret[static WHY_MAX])
-{
-	if (strstr(said, "alert certificate required") || strstr(said, "alert handshake failure"))
-		because(ret, 0, "the broker wants a client certificate (certificate, key): TLS: %s",
-			said);
-	else if (strstr(said, "alert") && (strstr(said, "certificate") || strstr(said, " ca")))
-		because(ret, 0, "the broker does not accept our certificate (certificate): TLS: %s",
-			said);
-	else if (strstr(said, "version number") || strstr(said, "unexpected eof"))
-		because(ret, 0, "no TLS is spoken at this port: TLS: %s", said);
-	else
-		because(ret, 0, "TLS: %s", said);
-}
-
-/* A connection that the broker has closed may end in several ways. */
-static bool is_closed(const struct connection *connection, int code)
-{
-	int error = code == MOSQ_ERR_ERRNO ? connection->errno_then : 0;
-
-	return code == MOSQ_ERR_CONN_LOST || error == ECONNRESET || error == EPIPE;
-}
-
-static void explain_code(const struct connection *connection, int code, char ret[static WHY_MAX])
+static struct cause cause_of(const struct connection *connection, int code)
 {
 	bool was_up = connection->state == STATE_UP;
 
-	if (code == MQTT_RC_SESSION_TAKEN_OVER)
-		because(ret, 0, "another client has the same client_id, and has taken over");
-	else if (code >= 0x80)
-		because(ret, 0, "the broker says: %s", mosquitto_reason_string(code));
-	else if (is_closed(connection, code) && !was_up && !connection->tls)
-		because(ret, 0,
-			"the broker closed the connection without an answer: is it an MQTT broker, "
-			"without TLS?");
-	else if (was_up && connection->short_lived >= SHORT_LIVED_MANY)
-		because(ret, 0,
-			"the broker closes it again and again: does another client have the same "
-			"client_id?");
-	else if (is_closed(connection, code) || !code)
-		because(ret, 0, "the broker closed the connection");
-	else if (code == MOSQ_ERR_PROTOCOL || code == MOSQ_ERR_MALFORMED_PACKET ||
-		 (code == MOSQ_ERR_ERRNO && !connection->errno_then))
-		because(ret, 0, "what the broker sent breaks the protocol of MQTT");
-	else if (code == MOSQ_ERR_KEEPALIVE)
-		because(ret, 0, "no answer to a ping");
-	else if (code == MOSQ_ERR_ERRNO && connection->errno_then == EPROTO && connection->tls)
-		/* The library's word for any end of TLS that it was not told the reason of. */
-		because(ret, 0,
-			"the broker broke off TLS without a reason: does it accept our certificate "
-			"(certificate)?");
-	else if (code == MOSQ_ERR_TLS) /* newer libraries do not say more */
-		because(ret, 0, "the TLS handshake failed: perhaps no TLS is spoken at this port");
-	else if (code == MOSQ_ERR_ERRNO)
-		because(ret, 0, "%s", strerror(connection->errno_then));
-	else
-		because(ret, 0, "%s", mosquitto_strerror(code));
+	return (struct cause){.code = code,
+		.error = connection->client.errno_then,
+		.refused = connection->client.refused,
+		.certificate = connection->client.tls ? tls_error(connection->client.tls) : NULL,
+		.said = connection->client.said,
+		.has_username = connection->settings->common.username,
+		.has_tls = connection->client.tls,
+		.was_up = was_up,
+		.was_short = was_up && connection->short_lived >= SHORT_LIVED_MANY};
 }
 
-/* The first cause that is known, from the most to the least exact. */
 static void explain(const struct connection *connection, int code, char ret[static WHY_MAX])
 {
-	const char *bad = connection->tls ? tls_error(connection->tls) : NULL;
+	struct cause cause = cause_of(connection, code);
 
-	if (connection->refused)
-		because(ret, 0, "%s", refusal(connection));
-	else if (bad)
-		because(ret, 0, "%s", bad);
-	else if (*connection->said && connection->tls)
-		explain_tls(connection->said, ret);
-	else
-		explain_code(connection, code, ret);
+	cause_explain(&cause, ret);
 }
 
 static void tell(struct connection *connection, const char *why)
@@ -298,21 +115,21 @@ static void unwatch(struct connection *connection)
 
 static bool wants_write(const struct connection *connection)
 {
-	SSL *ssl = mosquitto_ssl_get(connection->client);
+	SSL *ssl = mosquitto_ssl_get(connection->client.library);
 
 	if (connection->state == STATE_TCP)
 		return true;
 	/* The library says yes during all of the handshake. */
 	if (ssl && !SSL_is_init_finished(ssl))
 		return SSL_want_write(ssl);
-	return mosquitto_want_write(connection->client);
+	return mosquitto_want_write(connection->client.library);
 }
 
 /* Waits for what is wanted of the socket now. */
 static void watch(struct connection *connection)
 {
-	int fd = connection->state >= STATE_TCP ? mosquitto_socket(connection->client) : -1;
-	bool reads = connection->reads && connection->state != STATE_TCP;
+	int fd = connection->state >= STATE_TCP ? mosquitto_socket(connection->client.library) : -1;
+	bool reads = connection->client.reads && connection->state != STATE_TCP;
 	struct epoll_event event = {.data.u32 = TAG_SOCKET};
 
 	if (fd != connection->watched)
@@ -356,17 +173,13 @@ static void begin_attempt(struct connection *connection);
 /* To the next server; after the last one waits for longer and longer. */
 static void next_server(struct connection *connection)
 {
+	uint64_t pause_ns = turns_fail(&connection->turns);
+
 	end_lookup(connection);
-	connection->at = (connection->at + 1) % connection->server_count;
-	if (++connection->failed < connection->server_count) {
+	if (pause_ns)
+		wait_a_while(connection, pause_ns);
+	else
 		begin_attempt(connection);
-		return;
-	}
-	connection->failed = 0;
-	connection->pause_ns = connection->pause_ns ? 2 * connection->pause_ns : PAUSE_MIN_NS;
-	if (connection->pause_ns > PAUSE_MAX_NS)
-		connection->pause_ns = PAUSE_MAX_NS;
-	wait_a_while(connection, connection->pause_ns);
 }
 
 static void fail_server(struct connection *connection, const char *why)
@@ -384,15 +197,15 @@ static int prepare(struct connection *connection, char why[static WHY_MAX])
 	int r = 0;
 
 	because(why, -ENOMEM, "out of memory"); /* unless one of them says otherwise */
-	if (connection->tls) {
-		r = tls_load(connection->tls, settings, why);
+	if (connection->client.tls) {
+		r = tls_load(connection->client.tls, settings, why);
 		if (r >= 0)
-			r = tls_expect(connection->tls, server(connection)->host);
+			r = tls_expect(connection->client.tls, server(connection)->host);
 	}
 	if (r >= 0 && settings->password_file)
 		r = engine_read_secret(settings->password_file, why, &password);
 	if (r >= 0 && settings->username &&
-		mosquitto_username_pw_set(connection->client, settings->username, password))
+		mosquitto_username_pw_set(connection->client.library, settings->username, password))
 		r = because(why, -EINVAL, "username cannot be used");
 	if (password)
 		explicit_bzero(password, strlen(password));
@@ -407,19 +220,11 @@ static bool connect_next(struct connection *connection)
 	int code;
 
 	while (lookup_next(connection->lookup, address)) {
-		connection->is_accepted = connection->is_lost = false;
-		connection->refused = 0;
-		connection->unread = 0;
-		*connection->said = '\0';
-		mosquitto_log_callback_set(connection->client, on_log);
-		errno = 0;
-		code = mosquitto_connect_bind_async(
-			connection->client, address, server(connection)->port, KEEPALIVE_S, NULL);
+		code = mqtt_client_connect(&connection->client, address, server(connection)->port);
 		if (!code) {
 			set_state(connection, STATE_TCP, ATTEMPT_NS);
 			return true;
 		}
-		connection->errno_then = errno;
 		explain(connection, code, why);
 		tell(connection, why);
 	}
@@ -475,7 +280,7 @@ static void begin_attempt(struct connection *connection)
  * asked for. */
 static uint64_t check_ns(const struct connection *connection)
 {
-	unsigned keepalive = connection->keepalive_s;
+	unsigned keepalive = connection->client.keepalive_s;
 
 	return (keepalive && keepalive < KEEPALIVE_S ? keepalive : KEEPALIVE_S) * NS_PER_S / 3;
 }
@@ -484,7 +289,7 @@ static uint64_t check_ns(const struct connection *connection)
  */
 static void keep_alive(const struct connection *connection)
 {
-	int fd = mosquitto_socket(connection->client), on = 1, seconds = KEEPALIVE_S;
+	int fd = mosquitto_socket(connection->client.library), on = 1, seconds = KEEPALIVE_S;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
 		return;
@@ -497,17 +302,17 @@ static void go_up(struct connection *connection)
 	const struct mqtt_settings *settings = connection->settings;
 	char why[WHY_MAX];
 
-	mosquitto_log_callback_set(connection->client, NULL);
+	mqtt_client_connected(&connection->client);
 	end_lookup(connection);
-	if (connection->qos_max < settings->qos) {
-		because(why, 0, "the broker has no QoS above %u (qos)", connection->qos_max);
+	if (connection->client.qos_max < settings->qos) {
+		because(why, 0, "the broker has no QoS above %u (qos)", connection->client.qos_max);
 		fail_server(connection, why);
 		return;
 	}
 	keep_alive(connection);
 	set_state(connection, STATE_UP, check_ns(connection));
 	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
-	connection->failed = 0;
+	turns_succeed(&connection->turns);
 	connection->forgets = false;
 	ledger_set_error(connection->ledger, connection->object, NULL);
 	*server(connection)->logged = '\0';
@@ -516,37 +321,26 @@ static void go_up(struct connection *connection)
 	connection->events->up(connection->object);
 }
 
-static int make_client(struct connection *connection);
-
 /* Whether the library has forgotten its list. */
 static bool forget(struct connection *connection)
 {
-	struct mosquitto *before = connection->client;
-
-	if (!connection->forgets || make_client(connection) < 0)
-		return false;
-	mosquitto_destroy(before);
-	return true;
+	return connection->forgets && mqtt_client_create(&connection->client) >= 0;
 }
 
 static void go_down(struct connection *connection, const char *why)
 {
 	bool was_stable = clock_ns(CLOCK_MONOTONIC) - connection->up_ns >= STABLE_NS;
-	bool taken_over = connection->is_lost && connection->lost == MQTT_RC_SESSION_TAKEN_OVER;
+	bool taken_over = connection->client.is_lost &&
+			  connection->client.lost == MQTT_RC_SESSION_TAKEN_OVER;
+	uint64_t pause_ns;
 
 	tell(connection, why);
 	unwatch(connection);
-	if (was_stable)
-		connection->pause_ns = 0;
 	connection->state = STATE_PAUSE;
 	connection->short_lived = was_stable ? 0 : connection->short_lived + 1;
 	connection->events->down(connection->object, forget(connection));
-	wait_a_while(connection, taken_over             ? PAUSE_MAX_NS
-				 : connection->pause_ns ? connection->pause_ns
-							: PAUSE_MIN_NS);
-	if (!was_stable && connection->pause_ns < PAUSE_MAX_NS)
-		connection->pause_ns = connection->pause_ns ? 2 * connection->pause_ns
-							    : PAUSE_MIN_NS;
+	pause_ns = turns_lose(&connection->turns, was_stable);
+	wait_a_while(connection, taken_over ? PAUSE_MAX_NS : pause_ns);
 }
 
 static void lose(struct connection *connection, const char *why)
@@ -562,11 +356,12 @@ static bool survives(struct connection *connection, int code)
 {
 	char why[WHY_MAX];
 
-	if (!code && mosquitto_socket(connection->client) >= 0 && !connection->is_lost)
+	if (!code && mosquitto_socket(connection->client.library) >= 0 &&
+		!connection->client.is_lost)
 		return true;
-	if (!connection->is_lost)
-		connection->errno_then = errno;
-	explain(connection, connection->is_lost ? connection->lost : code, why);
+	if (!connection->client.is_lost)
+		connection->client.errno_then = errno;
+	explain(connection, connection->client.is_lost ? connection->client.lost : code, why);
 	lose(connection, why);
 	return false;
 }
@@ -575,29 +370,29 @@ static bool survives(struct connection *connection, int code)
 
 static bool write_out(struct connection *connection)
 {
-	return survives(connection, mosquitto_loop_write(connection->client, 1));
+	return survives(connection, mosquitto_loop_write(connection->client.library, 1));
 }
 
 /* Reads what there is. Returns whether the connection is still there. */
 static bool read_in(struct connection *connection)
 {
-	for (int i = 0; i < READS_MAX && connection->reads; i++) {
+	for (int i = 0; i < READS_MAX && connection->client.reads; i++) {
 		bool is_empty;
 		int code;
 
 		errno = 0;
-		connection->messages = 0;
-		code = mosquitto_loop_read(connection->client, 1);
+		connection->client.messages = 0;
+		code = mosquitto_loop_read(connection->client.library, 1);
 		is_empty = errno == EAGAIN;
-		connection->must_read |= connection->messages >= MESSAGES_MAX;
+		connection->must_read |= connection->client.messages >= MESSAGES_MAX;
 		if (!survives(connection, code))
 			return false;
 		/* The library would store the answers, without a limit. */
-		if (connection->unread > UNREAD_MAX) {
+		if (connection->client.unread > UNREAD_MAX) {
 			lose(connection, "the broker does not read what is sent to it");
 			return false;
 		}
-		if (connection->is_accepted && connection->state == STATE_HANDSHAKE) {
+		if (connection->client.is_accepted && connection->state == STATE_HANDSHAKE) {
 			go_up(connection);
 			return connection->state == STATE_UP;
 		}
@@ -611,31 +406,33 @@ static void finish_tcp(struct connection *connection)
 {
 	socklen_t size = sizeof(int);
 	char why[WHY_MAX];
+	struct cause cause;
 	int error = 0;
 
-	if (getsockopt(mosquitto_socket(connection->client), SOL_SOCKET, SO_ERROR, &error, &size) <
-		0)
+	if (getsockopt(mosquitto_socket(connection->client.library), SOL_SOCKET, SO_ERROR, &error,
+		    &size) < 0)
 		error = errno;
 	if (error) {
-		connection->errno_then = error;
-		explain_code(connection, MOSQ_ERR_ERRNO, why);
+		connection->client.errno_then = error;
+		cause = cause_of(connection, MOSQ_ERR_ERRNO);
+		cause_explain_code(&cause, why);
 		fail_address(connection, why);
 		return;
 	}
 	set_state(connection, STATE_HANDSHAKE, ATTEMPT_NS);
 	/* The library has tried before there was a connection, and goes on here. */
-	if (!connection->tls || read_in(connection))
+	if (!connection->client.tls || read_in(connection))
 		write_out(connection);
 }
 
 static void step(struct connection *connection, uint32_t events)
 {
 	bool is_broken = events & (EPOLLHUP | EPOLLERR);
-	bool must_read = connection->must_read && connection->reads;
-	SSL *ssl = mosquitto_ssl_get(connection->client);
+	bool must_read = connection->must_read && connection->client.reads;
+	SSL *ssl = mosquitto_ssl_get(connection->client.library);
 	bool shakes_hands = ssl && !SSL_is_init_finished(ssl);
 
-	if (is_broken && !connection->reads) {
+	if (is_broken && !connection->client.reads) {
 		lose(connection, "the connection is broken");
 		return;
 	}
@@ -649,7 +446,7 @@ static void step(struct connection *connection, uint32_t events)
 		lose(connection, "the broker closed the connection without an answer");
 		return;
 	}
-	if (mosquitto_want_write(connection->client))
+	if (mosquitto_want_write(connection->client.library))
 		write_out(connection);
 }
 
@@ -669,8 +466,8 @@ static void time_out(struct connection *connection)
 	case STATE_UP:
 		connection->due_ns = clock_ns(CLOCK_MONOTONIC) + check_ns(connection);
 		/* An answer may wait where it is not read now. */
-		if (connection->reads)
-			survives(connection, mosquitto_loop_misc(connection->client));
+		if (connection->client.reads)
+			survives(connection, mosquitto_loop_misc(connection->client.library));
 		break;
 	case STATE_STOPPED:
 		break;
@@ -702,7 +499,7 @@ void connection_serve(struct connection *connection)
 
 uint64_t connection_deadline(const struct connection *connection)
 {
-	bool must_read = connection->must_read && connection->reads;
+	bool must_read = connection->must_read && connection->client.reads;
 
 	return must_read && connection->state >= STATE_HANDSHAKE ? 1 : connection->due_ns;
 }
@@ -719,25 +516,26 @@ bool connection_is_up(const struct connection *connection)
 
 bool connection_is_writable(const struct connection *connection)
 {
-	return connection->state == STATE_UP && !mosquitto_want_write(connection->client);
+	return connection->state == STATE_UP && !mosquitto_want_write(connection->client.library);
 }
 
 unsigned connection_inflight_max(const struct connection *connection)
 {
-	return connection->receive_max;
+	return connection->client.receive_max;
 }
 
 void connection_read(struct connection *connection, bool reads)
 {
 	/* TLS may have decrypted what is left. */
-	connection->must_read |= reads && !connection->reads && connection->state == STATE_UP;
-	connection->reads = reads;
+	connection->must_read |= reads && !connection->client.reads &&
+				 connection->state == STATE_UP;
+	connection->client.reads = reads;
 	watch(connection);
 }
 
 void connection_gather(struct connection *connection, bool gathers)
 {
-	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client) : -1;
+	int fd = connection->state == STATE_UP ? mosquitto_socket(connection->client.library) : -1;
 	int on = gathers;
 
 	if (fd >= 0 && connection->is_gathering != gathers)
@@ -749,52 +547,15 @@ void connection_gather(struct connection *connection, bool gathers)
 
 /* ---- Publishing and subscribing ---- */
 
-/* Whether the broker accepts it, with what MQTT adds to it. */
-static bool is_too_large(const struct connection *connection, const struct publication *publication)
-{
-	size_t size = publication->size + strlen(publication->topic) + 64 +
-		      (publication->id ? strlen(publication->id) + strlen(ENVELOPE_ID) : 0) +
-		      (publication->from ? strlen(publication->from) + strlen(ENVELOPE_FROM) : 0);
-
-	return connection->packet_max && size > connection->packet_max;
-}
-
-static int add_property(mosquitto_property **properties, const char *name, const char *value)
-{
-	if (!value)
-		return 0;
-	return mosquitto_property_add_string_pair(properties, MQTT_PROP_USER_PROPERTY, name, value);
-}
-
 int connection_publish(
 	struct connection *connection, const struct publication *publication, int *ret_id)
 {
-	mosquitto_property *properties = NULL;
-	int code;
+	int r = publication_send(publication, connection->client.library,
+		(int)connection->settings->qos, connection->client.packet_max, ret_id);
 
-	if (is_too_large(connection, publication))
-		return -EMSGSIZE;
-	code = add_property(&properties, ENVELOPE_ID, publication->id);
-	if (!code)
-		code = add_property(&properties, ENVELOPE_FROM, publication->from);
-	if (!code)
-		code = mosquitto_publish_v5(connection->client, ret_id, publication->topic,
-			(int)publication->size, publication->payload,
-			(int)connection->settings->qos, false, properties);
-	mosquitto_property_free_all(&properties);
-	switch (code) {
-	case MOSQ_ERR_SUCCESS:
-		return 0;
-	case MOSQ_ERR_NOMEM:
-		return -ENOMEM;
-	case MOSQ_ERR_NO_CONN:
-	case MOSQ_ERR_CONN_LOST:
-	case MOSQ_ERR_ERRNO:
+	if (r == -EIO)
 		connection->must_read = true; /* that finds out */
-		return -EIO;
-	default:
-		return -EMSGSIZE;
-	}
+	return r;
 }
 
 /* In MQTT 5: neither what this connection has published itself, nor what was retained. */
@@ -804,7 +565,7 @@ int connection_subscribe(struct connection *connection, const char *filter, int 
 
 	if (connection->state != STATE_UP)
 		return -ENOTCONN;
-	if (mosquitto_subscribe_v5(connection->client, ret_id, filter,
+	if (mosquitto_subscribe_v5(connection->client.library, ret_id, filter,
 		    (int)connection->settings->qos, options, NULL))
 		return -EIO;
 	return 0;
@@ -814,7 +575,7 @@ int connection_unsubscribe(struct connection *connection, const char *filter)
 {
 	if (connection->state != STATE_UP)
 		return -ENOTCONN;
-	return mosquitto_unsubscribe(connection->client, NULL, filter) ? -EIO : 0;
+	return mosquitto_unsubscribe(connection->client.library, NULL, filter) ? -EIO : 0;
 }
 
 void connection_forget(struct connection *connection)
@@ -824,89 +585,12 @@ void connection_forget(struct connection *connection)
 
 void connection_renew(struct connection *connection, const char *why)
 {
-	connection->is_lost = false;
+	connection->client.is_lost = false;
 	if (connection->state == STATE_UP)
 		go_down(connection, why);
 }
 
 /* ---- Beginning and end ---- */
-
-static int set_options(struct connection *connection)
-{
-	const struct mqtt_settings *settings = connection->settings;
-	bool is_5 = settings->version == MQTT_5;
-	int window = (int)settings->common.window, code;
-	mosquitto_property *properties = NULL;
-
-	code = mosquitto_int_option(connection->client, MOSQ_OPT_PROTOCOL_VERSION,
-		is_5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
-	code |= mosquitto_int_option(connection->client, MOSQ_OPT_SEND_MAXIMUM, window);
-	code |= mosquitto_int_option(connection->client, MOSQ_OPT_RECEIVE_MAXIMUM, window);
-	code |= mosquitto_int_option(connection->client, MOSQ_OPT_TCP_NODELAY, 1);
-	if (connection->tls) {
-		code |= mosquitto_void_option(
-			connection->client, MOSQ_OPT_SSL_CTX, tls_context(connection->tls));
-		code |= mosquitto_int_option(connection->client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
-	}
-	if (is_5) {
-		code |= mosquitto_property_add_int32(
-			&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, SESSION_S);
-		code |= mosquitto_property_add_int32(
-			&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, PACKET_MAX);
-		/* Only the call that blocks takes properties, and it stores them: this one fails at
-		 * once, for want of a path of a UNIX socket. */
-		mosquitto_connect_bind_v5(connection->client, "", 0, KEEPALIVE_S, NULL, properties);
-		mosquitto_property_free_all(&properties);
-	}
-	mosquitto_connect_v5_callback_set(connection->client, on_connect);
-	mosquitto_disconnect_v5_callback_set(connection->client, on_disconnect);
-	mosquitto_publish_v5_callback_set(connection->client, on_publish);
-	mosquitto_message_v5_callback_set(connection->client, on_message);
-	mosquitto_subscribe_v5_callback_set(connection->client, on_subscribe);
-	return code ? -ENOMEM : 0;
-}
-
-static int add_servers(struct connection *connection)
-{
-	const struct string_list *urls = &connection->settings->common.servers;
-	uint16_t port = connection->tls ? PORT_TLS : PORT_PLAIN;
-
-	connection->servers = calloc(urls->count, sizeof(*connection->servers));
-	if (!connection->servers)
-		return -ENOMEM;
-	for (size_t i = 0; i < urls->count; i++) {
-		struct server *at = &connection->servers[i];
-
-		at->url = urls->items[i];
-		if (engine_split_server(at->url, port, at->host, &at->port) < 0)
-			return -EINVAL;
-	}
-	connection->server_count = urls->count;
-	return 0;
-}
-
-/* Leaves the client as it is on failure. */
-static int make_client(struct connection *connection)
-{
-	const struct mqtt_settings *settings = connection->settings;
-	struct mosquitto *before = connection->client;
-	AUTO_FREE char *id = NULL;
-	int r;
-
-	if (settings->client_id)
-		id = strdup(settings->client_id);
-	else if (asprintf(&id, "mcastd-%s-%s", settings->common.site, connection->name) < 0)
-		id = NULL;
-	if (!id)
-		return -ENOMEM;
-	connection->client = mosquitto_new(id, false, connection);
-	r = connection->client ? set_options(connection) : -ENOMEM;
-	if (r >= 0)
-		return r;
-	mosquitto_destroy(connection->client);
-	connection->client = before;
-	return r;
-}
 
 static bool uses_tls(const struct mqtt_settings *settings)
 {
@@ -925,21 +609,26 @@ int connection_new(const struct mqtt_settings *settings, const char *name, struc
 		return -ENOMEM;
 	connection->settings = settings;
 	connection->name = name;
+	connection->client = (struct client){.settings = settings,
+		.name = name,
+		.events = &events->of_client,
+		.object = object,
+		.reads = true};
 	connection->ledger = ledger;
 	connection->events = events;
 	connection->object = object;
-	connection->reads = true;
 	connection->watched = -1;
 	connection->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (connection->epoll < 0)
 		r = because(why, -errno, "epoll: %s", strerror(errno));
 	if (r >= 0 && uses_tls(settings))
-		r = tls_new(&connection->tls);
+		r = tls_new(&connection->client.tls);
 	if (r >= 0)
-		r = add_servers(connection);
+		r = turns_init(&connection->turns, &settings->common.servers,
+			connection->client.tls ? PORT_TLS : PORT_PLAIN);
 	mosquitto_lib_init();
 	if (r >= 0)
-		r = make_client(connection);
+		r = mqtt_client_create(&connection->client);
 	/* To find out now what is wrong with the files. */
 	if (r >= 0)
 		r = prepare(connection, why);
@@ -955,10 +644,10 @@ void connection_free(struct connection *connection)
 	if (!connection)
 		return;
 	end_lookup(connection);
-	mosquitto_destroy(connection->client);
-	tls_free(connection->tls);
+	mqtt_client_destroy(&connection->client);
+	tls_free(connection->client.tls);
 	closep(&connection->epoll);
-	free(connection->servers);
+	turns_clear(&connection->turns);
 	free(connection);
 }
 
@@ -968,58 +657,13 @@ void connection_start(struct connection *connection)
 	watch(connection);
 }
 
-/* Reads to the end without looking: closing a socket with something unread would reset the
- * connection, and with it what the broker has not read yet. */
-static void drain(int fd, uint64_t until_ns)
-{
-	char buffer[16384];
-
-	shutdown(fd, SHUT_WR);
-	for (;;) {
-		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-		uint64_t now = clock_ns(CLOCK_MONOTONIC);
-		struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
-
-		ssize_t n;
-
-		if (ppoll(&poll_fd, 1, &left, NULL) <= 0)
-			return;
-		n = read(fd, buffer, sizeof(buffer));
-		/* A broker may go on writing for ever. */
-		if (!n || (n < 0 && errno != EAGAIN && errno != EINTR) || now >= until_ns)
-			return;
-	}
-}
-
-static void wait_writable(struct connection *connection, uint64_t until_ns)
-{
-	struct pollfd poll_fd = {.fd = mosquitto_socket(connection->client), .events = POLLOUT};
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	struct timespec left = ns_timespec(until_ns > now ? until_ns - now : 0);
-
-	ppoll(&poll_fd, 1, &left, NULL);
-}
-
 void connection_stop(struct connection *connection, uint64_t until_ns)
 {
-	AUTO_CLOSE int fd = -1;
-
 	end_lookup(connection);
 	unwatch(connection);
-	if (connection->state == STATE_UP) {
-		/* The library closes its socket as soon as it has written the last message. */
-		fd = dup(mosquitto_socket(connection->client));
-		mosquitto_disconnect_v5(connection->client, 0, NULL);
-		while (mosquitto_socket(connection->client) >= 0 &&
-			clock_ns(CLOCK_MONOTONIC) < until_ns) {
-			wait_writable(connection, until_ns);
-			if (mosquitto_loop_write(connection->client, 1))
-				break;
-		}
-	}
+	if (connection->state == STATE_UP)
+		goodbye(connection->client.library, until_ns);
 	connection->state = STATE_STOPPED;
 	connection->due_ns = 0;
 	connection->must_read = false;
-	if (fd >= 0)
-		drain(fd, earlier_ns(until_ns, clock_ns(CLOCK_MONOTONIC) + GOODBYE_NS));
 }

@@ -3,11 +3,8 @@
  * own, TCP and TLS are connected without blocking, and nothing is read while the caller takes no
  * messages.
  *
- * What the library does, and what follows from it: what was published with QoS 1 or 2 is in its
- * list until it is acknowledged, and is sent again by itself, in order, after each reconnection; so
- * it must never be published twice. The list is not bounded and is searched from its beginning: so
- * the caller bounds it, by connection_inflight_max(). An incoming message is acknowledged before
- * the caller gets it.
+ * What was published must never be published twice, as the library sends it again
+ * (engines/mqtt/client.h), and the caller bounds the library's list, by connection_inflight_max().
  *
  * Why there is no connection is told to the ledger, and each new cause to the log. */
 #pragma once
@@ -17,6 +14,8 @@
 #include <stdint.h>
 
 #include "engines/keys.h"
+#include "engines/mqtt/client.h"
+#include "engines/mqtt/publication.h"
 
 struct connection;
 struct ledger;
@@ -28,13 +27,7 @@ struct connection_events {
 	void (*up)(void *object);
 	/* Whether the library has forgotten what it had in its list. */
 	void (*down)(void *object, bool forgotten);
-	/* A message is settled: reason is 0, or one of MQTT 5. For QoS 0 it was written to the
-	 * socket; may come before connection_publish() returns, but after it has set its id. */
-	void (*settled)(void *object, int id, int reason);
-	void (*message)(void *object, const struct mosquitto_message *message,
-		const mosquitto_property *properties);
-	/* The answer to connection_subscribe(). */
-	void (*subscribed)(void *object, int id, int reason);
+	struct client_events of_client;
 };
 
 /* name, ledger, settings and events live longer; object is the handler's, for the ledger. Does not
@@ -74,13 +67,6 @@ void connection_read(struct connection *connection, bool reads);
  * segments. Its end must come after publishing: it has the descriptor tell when the socket takes
  * more. */
 void connection_gather(struct connection *connection, bool gathers);
-
-struct publication {
-	const char *topic;
-	const void *payload;
-	uint32_t size;
-	const char *id, *from; /* user properties; NULL: not sent */
-};
 
 /* Returns 0 or -EIO when the library has it, which is what *ret_id stands for; with -EIO the
  * connection is being lost. Or -EMSGSIZE, larger than the broker accepts, or -ENOMEM. */

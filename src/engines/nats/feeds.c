@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "engines/nats/api.h"
 
 #define REBIND_NS (100 * NS_PER_MS) /* between two bindings, at least */
@@ -65,12 +66,6 @@ static void feed_free(struct nats_feeds *feeds, struct feed *feed)
 	free(feed->group), free(feed->site), free(feed->stream);
 	free(feed->wanted), free(feed->filter);
 	free(feed);
-}
-
-static int copy(char **ret, const char *string)
-{
-	*ret = string ? strdup(string) : NULL;
-	return string && !*ret ? -ENOMEM : 0;
 }
 
 struct feed_key {
@@ -137,9 +132,10 @@ int nats_feeds_add(struct nats_feeds *feeds, const struct nats_wanted *wanted, c
 		free(feed);
 		return r;
 	}
-	if (copy(&feed->group, wanted->group) < 0 || copy(&feed->site, wanted->site) < 0 ||
-		copy(&feed->wanted, wanted->subject) < 0 || copy(&feed->stream, stream) < 0 ||
-		insert_feed(feeds, feed) < 0) {
+	if (string_copy(&feed->group, wanted->group) < 0 ||
+		string_copy(&feed->site, wanted->site) < 0 ||
+		string_copy(&feed->wanted, wanted->subject) < 0 ||
+		string_copy(&feed->stream, stream) < 0 || insert_feed(feeds, feed) < 0) {
 		feed_free(feeds, feed);
 		return -ENOMEM;
 	}
@@ -276,7 +272,7 @@ static int choose_filter(struct feed *feed, const struct string_list *subjects)
 			continue;
 		count++;
 		free(take(feed->filter));
-		if (copy(&feed->filter, common) < 0)
+		if (string_copy(&feed->filter, common) < 0)
 			return -ENOMEM;
 	}
 	return count == 1 ? 0 : count ? -E2BIG : -ENOENT;

@@ -11,6 +11,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "engines/nats/api.h"
 #include "engines/nats/deliveries.h"
 #include "engines/nats/feeds.h"
@@ -47,12 +48,6 @@ struct nats_in {
 };
 
 /* ---- Routes ---- */
-
-static int copy(char **ret, const char *string)
-{
-	*ret = string ? strdup(string) : NULL;
-	return string && !*ret ? -ENOMEM : 0;
-}
 
 static void route_free(struct nats_in *in, struct route *route)
 {
@@ -284,8 +279,8 @@ static void want_route(struct nats_in *in, const char *group, const char *site, 
 		if (engine_address(address, sizeof(address), in->subject, group) < 0 ||
 			asprintf(&route->filter, "%s.%s", address, site ? site : "*") < 0)
 			route->filter = NULL;
-		if (!route->filter || copy(&route->group, group) < 0 ||
-			copy(&route->site, site) < 0 || array_add(&in->routes, route) < 0) {
+		if (!route->filter || string_copy(&route->group, group) < 0 ||
+			string_copy(&route->site, site) < 0 || array_add(&in->routes, route) < 0) {
 			route_free(in, route);
 			return;
 		}
@@ -401,10 +396,11 @@ struct nats_in *nats_in_new(const struct nats_settings *settings, const char *ha
 	in->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
 	for (size_t i = 0; i < settings->sites.count && r >= 0; i++)
 		r = string_list_add(&in->sites, settings->sites.items[i]);
-	if (r >= 0 && copy(&in->handler, handler) >= 0 &&
-		copy(&in->site, settings->common.site) >= 0 &&
-		copy(&in->subject, settings->subject) >= 0 &&
-		copy(&in->stream, settings->stream) >= 0 && copy(&in->inbox, inbox) >= 0)
+	if (r >= 0 && string_copy(&in->handler, handler) >= 0 &&
+		string_copy(&in->site, settings->common.site) >= 0 &&
+		string_copy(&in->subject, settings->subject) >= 0 &&
+		string_copy(&in->stream, settings->stream) >= 0 &&
+		string_copy(&in->inbox, inbox) >= 0)
 		in->deliveries = nats_deliveries_new(in->site, intake, trash);
 	in->requests.inbox = in->inbox;
 	if (in->deliveries)

@@ -2,9 +2,9 @@
  * parses; but it reads and writes in the handler's thread, when that says so, and no other thread
  * has a part in it: that costs a quarter of what its own threads do.
  *
- * Making a connection may block (names, handshakes), so a thread of its own does it, for one server
- * at a time. libnats never connects again by itself: a connection that ends is replaced by another
- * one, on which nothing is repeated that the handler does not send again. */
+ * Making a connection may block, so each attempt (engines/nats/attempt.h) has a thread of its own,
+ * one at a time. libnats never connects again by itself: a connection that ends is replaced by
+ * another one, on which nothing is repeated that the handler does not send again. */
 #pragma once
 
 #include <nats/nats.h>

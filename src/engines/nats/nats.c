@@ -11,27 +11,27 @@
 #include <inttypes.h>
 #include <nats/nats.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/escape.h"
+#include "base/io.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "data/numbers.h"
 #include "data/window.h"
 #include "engines/keys.h"
 #include "engines/nats/api.h"
 #include "engines/nats/in.h"
 #include "engines/nats/link.h"
+#include "engines/nats/order.h"
+#include "engines/nats/subjects.h"
 #include "engines/nats/trash.h"
+#include "engines/nats/trouble.h"
+#include "engines/unconfirmed.h"
 #include "formats/envelope.h"
-#include "handlers/ledger.h"
 
 #define NAP_NS (500 * 1000) /* after a read, while nobody waits for what comes in */
 #define NAP_IN_NS (100 * 1000)
@@ -41,50 +41,31 @@
 			*/
 #define SHOWN_NS (10 * NS_PER_S) /* how long what is refused for good is shown */
 #define PATIENCE_NS (250 * 1000) /* how long datagrams wait for more, while they keep coming */
-#define CAUSES_MAX 16 /* that are logged once */
-#define NATS_SHOWN_MAX 1024 /* more than any error has */
 #define SILENCES_MAX 3 /* without any answer: then another connection, perhaps another server */
 
 enum { COUNTED_RESENT };
 
 static const char *const nats_counters[] = {"resent", NULL};
 
-/* A group, and where its datagrams go. */
-struct subject {
-	char *group, *name;
-	uint64_t refused_until_ns; /* 0: it is permitted, as far as is known */
-};
-
-struct subjects {
-	struct subject *items; /* by group */
-	size_t count;
-};
-
 struct nats_handler {
 	const char *name;
-	struct ledger *ledger;
 	char *site, *pattern;
-	bool is_stored, is_ordered, has_metadata;
+	bool is_stored, has_metadata;
 	unsigned limit; /* of messages that are sent and not acknowledged */
 	struct nats_link *link;
 	struct nats_in *in; /* NULL: it imports nothing */
 	struct window window; /* slot->object is the message */
 	struct numbers *numbers;
 	struct subjects subjects;
-	size_t last_subject;
 	char inbox[96];
 	char answers_prefix[96 + 8]; /* of an acknowledgement's subject, before its number */
 	natsSubscription *answers; /* NULL: there is no connection */
 	struct trash trash;
-	char last_id[ENVELOPE_ID_MAX]; /* of the message that was added last; "": none was */
+	struct order order;
 	uint64_t heard_ns; /* the last answer, or when one was first waited for */
 	uint64_t nap_ns; /* until then the socket is left alone; 0: it is watched */
 	uint64_t counted_resent;
-	char refusal[NATS_WHY_MAX]; /* "": nothing is refused */
-	uint64_t refusal_until_ns; /* 0: until something is stored */
-	char shown[NATS_SHOWN_MAX]; /* the error that the ledger has, unescaped; "": none */
-	uint64_t causes[CAUSES_MAX]; /* hashes of those that were logged since all was well */
-	unsigned cause_count;
+	struct trouble trouble;
 };
 
 static unsigned nats_needs(const void *settings)
@@ -92,118 +73,13 @@ static unsigned nats_needs(const void *settings)
 	return ((const struct nats_settings *)settings)->common.metadata ? NEED_ALL : 0;
 }
 
-/* ---- What is wrong ---- */
-
-static uint64_t hash_text(const char *text)
-{
-	uint64_t hash = 0xcbf29ce484222325ull;
-
-	for (; *text; text++)
-		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ull;
-	return hash;
-}
-
-/* Each cause once, until all is well again: servers that are away take turns. */
-static void log_cause(struct nats_handler *handler, const char *text)
-{
-	uint64_t hash = hash_text(text);
-
-	for (unsigned i = 0; i < handler->cause_count; i++)
-		if (handler->causes[i] == hash)
-			return;
-	if (handler->cause_count == CAUSES_MAX)
-		return;
-	handler->causes[handler->cause_count++] = hash;
-	log_warning("handler %s: %s", handler->name, text);
-}
-
 static void show_error(struct nats_handler *handler, uint64_t now_ns)
 {
-	const char *error = nats_link_error(handler->link);
-	AUTO_TEXT struct text text = {0};
-	bool is_cause;
-
-	if (handler->refusal_until_ns && now_ns >= handler->refusal_until_ns)
-		handler->refusal[0] = '\0';
-	if (!error && handler->refusal[0])
-		error = handler->refusal;
-	if (!error && handler->in)
-		error = nats_in_error(handler->in);
-	if (!strcmp(error ? error : "", handler->shown))
-		return;
-	snprintf(handler->shown, sizeof(handler->shown), "%s", error ? error : "");
-	is_cause = error && strcmp(error, "connecting") != 0;
-	/* Some of it is the server's own text. */
-	if (is_cause) {
-		text_append_escaped(&text, error, strlen(error));
-		error = text_string(&text);
-		log_cause(handler, error);
-	}
-	ledger_set_error(handler->ledger, handler, error);
-}
-
-/* until_ns 0: until something is stored. */
-static void set_refusal(struct nats_handler *handler, uint64_t until_ns, const char *format, ...)
-	PRINTF_LIKE(3, 4);
-
-static void set_refusal(struct nats_handler *handler, uint64_t until_ns, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(handler->refusal, sizeof(handler->refusal), format, arguments);
-	va_end(arguments);
-	handler->refusal_until_ns = until_ns;
-}
-
-/* ---- Subjects ---- */
-
-static int compare_subject(const void *key, const void *item)
-{
-	return strcmp(key, ((const struct subject *)item)->group);
-}
-
-static int add_subject(struct nats_handler *handler, const char *group, size_t at)
-{
-	char address[ENGINE_ADDRESS_MAX];
-	struct subject subject = {0};
-	int r = engine_address(address, sizeof(address), handler->pattern, group);
-
-	if (r < 0)
-		return r;
-	subject.group = strdup(group);
-	if (asprintf(&subject.name, "%s.%s", address, handler->site) < 0)
-		subject.name = NULL;
-	r = subject.group && subject.name ? array_add(&handler->subjects, subject) : -ENOMEM;
-	if (r < 0) {
-		free(subject.group), free(subject.name);
-		return r;
-	}
-	memmove(handler->subjects.items + at + 1, handler->subjects.items + at,
-		(handler->subjects.count - 1 - at) * sizeof(subject));
-	handler->subjects.items[at] = subject;
-	return 0;
-}
-
-/* The subject of a group, or NULL without memory. */
-static struct subject *find_subject(struct nats_handler *handler, const char *group)
-{
-	struct subjects *all = &handler->subjects;
-	size_t at = handler->last_subject;
-
-	if (at < all->count && !strcmp(all->items[at].group, group))
-		return &all->items[at];
-	at = lower_bound(group, all->items, all->count, sizeof(*all->items), compare_subject);
-	if ((at == all->count || compare_subject(group, &all->items[at])) &&
-		add_subject(handler, group, at) < 0)
-		return NULL;
-	handler->last_subject = at;
-	return &all->items[at];
+	trouble_show(&handler->trouble, nats_link_error(handler->link),
+		handler->in ? nats_in_error(handler->in) : NULL, now_ns);
 }
 
 /* ---- Messages ---- */
-
-#define EXPECTED_ID "Nats-Expected-Last-Msg-Id"
 
 /* The message of a datagram, as the slot of this number will have it; NULL without memory. */
 static natsMsg *make_message(struct nats_handler *handler, const struct subject *subject,
@@ -226,13 +102,12 @@ static natsMsg *make_message(struct nats_handler *handler, const struct subject 
 		envelope_write_from(from, batch->origin, datagram);
 		status = natsMsgHeader_Set(message, ENVELOPE_FROM, from);
 	}
-	if (status == NATS_OK && handler->is_ordered && handler->last_id[0])
-		status = natsMsgHeader_Set(message, EXPECTED_ID, handler->last_id);
+	status = status ? status : order_expect(&handler->order, message);
 	if (status != NATS_OK) {
 		natsMsg_Destroy(message);
 		return NULL;
 	}
-	memcpy(handler->last_id, id, sizeof(id));
+	order_added(&handler->order, id);
 	return message;
 }
 
@@ -242,29 +117,6 @@ static void free_message(struct nats_handler *handler, struct window_slot *slot)
 	slot->object = NULL;
 }
 
-/* The next one expects what this one did: this one will never be stored. */
-static void skip_expectation(struct nats_handler *handler, uint64_t number)
-{
-	const char *expected = NULL;
-	struct window_slot *slot = window_slot(&handler->window, number), *next = NULL;
-
-	if (!handler->is_ordered)
-		return;
-	if (natsMsgHeader_Get(slot->object, EXPECTED_ID, &expected) != NATS_OK)
-		expected = NULL;
-	while (!next && ++number < handler->window.head) {
-		next = window_slot(&handler->window, number);
-		next = next && next->is_open ? next : NULL;
-	}
-	if (!next)
-		snprintf(
-			handler->last_id, sizeof(handler->last_id), "%s", expected ? expected : "");
-	else if (expected)
-		natsMsgHeader_Set(next->object, EXPECTED_ID, expected);
-	else
-		natsMsgHeader_Delete(next->object, EXPECTED_ID);
-}
-
 /* It will never be stored. */
 static void refuse_for_good(struct nats_handler *handler, uint64_t number, struct outcome *outcome)
 {
@@ -272,7 +124,7 @@ static void refuse_for_good(struct nats_handler *handler, uint64_t number, struc
 
 	if (!slot || !slot->is_open)
 		return;
-	skip_expectation(handler, number);
+	order_skip(&handler->order, &handler->window, number);
 	free_message(handler, slot);
 	if (window_release(&handler->window, number))
 		outcome->dropped[DROP_REFUSED]++;
@@ -288,21 +140,10 @@ static void confirm(
 		return;
 	free_message(handler, slot);
 	outcome->delivered++;
-	if (!handler->refusal_until_ns)
-		handler->refusal[0] = '\0';
+	trouble_stored(&handler->trouble);
 }
 
 /* ---- Answers ---- */
-
-/* The oldest one needs no expectation: what was before it is stored. A server that was restarted
- * may not know any more which one that was. */
-static void forget_expectation(struct nats_handler *handler, uint64_t number)
-{
-	struct window_slot *slot = window_slot(&handler->window, number);
-
-	if (slot && slot->is_open && number == handler->window.low)
-		natsMsgHeader_Delete(slot->object, EXPECTED_ID);
-}
 
 static void take_refusal(struct nats_handler *handler, uint64_t number, const char *json,
 	size_t size, uint64_t now_ns, struct outcome *outcome)
@@ -317,7 +158,7 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 	code = nats_api_error(json, size, text);
 	subject = natsMsg_GetSubject(slot->object);
 	if (code == NATS_ERROR_TOO_LARGE) {
-		set_refusal(handler, now_ns + SHOWN_NS,
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
 			"%s: the stream takes no datagram of %" PRIu32 " bytes: raise its maximum "
 			"message size",
 			subject, slot->payload);
@@ -325,9 +166,10 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 		return;
 	}
 	if (code == NATS_ERROR_LAST_ID)
-		forget_expectation(handler, number);
+		order_forget(&handler->window, number);
 	else
-		set_refusal(handler, 0, "%s: the server does not store it now: %s", subject, text);
+		trouble_refuse(&handler->trouble, 0, "%s: the server does not store it now: %s",
+			subject, text);
 	window_refuse(&handler->window, number, now_ns);
 }
 
@@ -341,7 +183,7 @@ static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
 		return;
 	subject = natsMsg_GetSubject(slot->object);
 	site = strrchr(subject, '.');
-	set_refusal(handler, 0,
+	trouble_refuse(&handler->trouble, 0,
 		"no stream takes %s, or it has no leader at present: if there is none, make one "
 		"with \"nats stream add mcast --subjects '%.*s.*'\"",
 		subject, site ? (int)(site - subject) : 0, subject);
@@ -407,7 +249,8 @@ static void take_objections(struct nats_handler *handler, uint64_t now_ns, struc
 		const char *name = strchr(text, '"');
 		size_t length = name ? strcspn(name + 1, "\"") : 0;
 
-		set_refusal(handler, now_ns + SHOWN_NS, "the server does not permit it: %s", text);
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
+			"the server does not permit it: %s", text);
 		if (!name || (handler->in && nats_in_object(handler->in, text, now_ns)))
 			continue;
 		for (size_t i = 0; i < handler->subjects.count; i++) {
@@ -447,17 +290,17 @@ static bool send_one(
 		window_sent(&handler->window, number, now_ns);
 		return true;
 	case NATS_MAX_PAYLOAD:
-		set_refusal(handler, now_ns + SHOWN_NS,
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
 			"the server takes no datagram of %" PRIu32 " bytes with its headers: raise "
 			"its max_payload, which is %" PRId64,
 			slot->payload, natsConnection_GetMaxPayload(connection));
 		break;
 	case NATS_NO_SERVER_SUPPORT:
-		set_refusal(handler, now_ns + SHOWN_NS,
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
 			"the server knows no headers: use 2.2 or later");
 		break;
 	case NATS_INVALID_SUBJECT:
-		set_refusal(handler, now_ns + SHOWN_NS, "%s cannot be a subject",
+		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS, "%s cannot be a subject",
 			natsMsg_GetSubject(slot->object));
 		break;
 	default:
@@ -505,7 +348,7 @@ static void connected(struct nats_handler *handler, uint64_t now_ns)
 		natsSubscription_SetPendingLimits(handler->answers, -1, -1);
 	handler->heard_ns = now_ns;
 	if (!nats_link_is_unsteady(handler->link)) {
-		handler->cause_count = 0;
+		trouble_connected(&handler->trouble);
 		log_info("handler %s: connected to %s", handler->name,
 			nats_link_server(handler->link));
 	}
@@ -579,7 +422,8 @@ static void nats_serve(void *object, struct outcome *outcome)
 static void nats_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct nats_handler *handler = object;
-	struct subject *subject = find_subject(handler, batch->origin->group);
+	struct subject *subject = subjects_find(
+		&handler->subjects, handler->pattern, handler->site, batch->origin->group);
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	unsigned lost = batch->lost;
 
@@ -624,8 +468,7 @@ static uint64_t nats_deadline(const void *object)
 
 	deadline = earlier_ns(deadline, window_deadline(&handler->window));
 	deadline = earlier_ns(deadline, silence_deadline(handler));
-	if (handler->refusal[0])
-		deadline = earlier_ns(deadline, handler->refusal_until_ns);
+	deadline = earlier_ns(deadline, trouble_deadline(&handler->trouble));
 	return handler->in ? earlier_ns(deadline, nats_in_deadline(handler->in)) : deadline;
 }
 
@@ -670,32 +513,17 @@ static bool is_settled(struct nats_handler *handler)
 static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	struct nats_handler *handler = object;
-	struct pollfd poller = {.fd = nats_link_descriptor(handler->link), .events = POLLIN};
-	unsigned open, sent = 0;
 
 	if (handler->in)
 		nats_in_stop(handler->in);
-	for (;;) {
-		uint64_t now = clock_ns(CLOCK_MONOTONIC), deadline;
-		struct timespec left;
-
-		if (is_settled(handler) || now >= until_ns)
-			break;
-		deadline = earlier_ns(nats_deadline(handler), until_ns);
-		left = ns_timespec(deadline > now ? deadline - now : 0);
-		poller.fd = nats_descriptor(handler);
-		ppoll(&poller, 1, &left, NULL);
+	while (!is_settled(handler) && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+		wait_until_ready(nats_descriptor(handler), POLLIN,
+			earlier_ns(nats_deadline(handler), until_ns));
 		nats_serve(handler, outcome);
 	}
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
 		free_message(handler, window_slot(&handler->window, n));
-	open = window_abandon(&handler->window, &sent);
-	if (open)
-		log_warning("handler %s: %u datagram%s dropped, which the server has not "
-			    "acknowledged before it had to stop; %u of them had been sent",
-			handler->name, open, plural(open), sent);
-	outcome->dropped[DROP_UNCONFIRMED] += sent;
-	outcome->dropped[DROP_SHUTDOWN] += open - sent;
+	engine_drop_window(handler->name, &handler->window, outcome);
 }
 
 static void nats_close(void *object)
@@ -712,11 +540,7 @@ static void nats_close(void *object)
 	nats_link_free(handler->link);
 	window_clear(&handler->window);
 	numbers_free(handler->numbers);
-	for (size_t i = 0; i < handler->subjects.count; i++) {
-		free(handler->subjects.items[i].group);
-		free(handler->subjects.items[i].name);
-	}
-	free(handler->subjects.items);
+	subjects_clear(&handler->subjects);
 	free(handler->site), free(handler->pattern);
 	free(handler);
 }
@@ -759,9 +583,10 @@ static int nats_open(const void *object, const struct handler_context *context,
 	if (!handler)
 		return -ENOMEM;
 	handler->name = context->name;
-	handler->ledger = context->ledger;
+	handler->trouble = (struct trouble){
+		.name = context->name, .ledger = context->ledger, .object = handler};
 	handler->is_stored = settings->acknowledge == ACKNOWLEDGE_STORED;
-	handler->is_ordered = settings->ordered;
+	handler->order.is_wanted = settings->ordered;
 	handler->has_metadata = settings->common.metadata;
 	handler->limit = (unsigned)settings->common.window;
 	r = set_up(handler, settings, context->intake, why);

@@ -1,0 +1,102 @@
+#include "engines/kafka/producer.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+#include "engines/kafka/conf.h"
+
+/* Between the end of a producer and the next. */
+#define PAUSE_MIN_NS (500 * NS_PER_MS)
+#define PAUSE_MAX_NS (30 * NS_PER_S)
+
+#define PURGE_AGAIN_NS NS_PER_S
+
+static void plan_start(struct producer *producer)
+{
+	uint64_t pause = 2 * producer->pause_ns;
+
+	pause = pause < PAUSE_MIN_NS ? PAUSE_MIN_NS : pause > PAUSE_MAX_NS ? PAUSE_MAX_NS : pause;
+	producer->pause_ns = pause;
+	producer->start_ns = clock_ns(CLOCK_MONOTONIC) + pause;
+}
+
+int producer_start(struct producer *producer, char why[static WHY_MAX])
+{
+	static const uint64_t one = 1;
+
+	producer->start_ns = 0;
+	producer->library = conf_make_producer(producer->conf, why);
+	if (!producer->library) {
+		plan_start(producer);
+		return -EIO;
+	}
+	rd_kafka_set_log_queue(producer->library, NULL);
+	producer->events = rd_kafka_queue_get_main(producer->library);
+	rd_kafka_queue_io_event_enable(producer->events, producer->wake, &one, sizeof(one));
+	eventfd_write(producer->wake, 1); /* something may be in it already */
+	return 0;
+}
+
+bool producer_is_due(const struct producer *producer, uint64_t now_ns)
+{
+	return producer->start_ns && now_ns >= producer->start_ns;
+}
+
+bool producer_works(const struct producer *producer)
+{
+	return producer->library && !producer->is_failed;
+}
+
+void producer_fail(struct producer *producer, uint64_t until_ns)
+{
+	producer->is_failed = true;
+	producer->purge_ns = until_ns;
+	rd_kafka_purge(producer->library, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+void producer_purge(struct producer *producer)
+{
+	rd_kafka_purge(producer->library,
+		RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+bool producer_has_reported(struct producer *producer, uint64_t now_ns)
+{
+	if (!producer->pending)
+		return true;
+	if (now_ns >= producer->purge_ns) {
+		producer->purge_ns = now_ns + PURGE_AGAIN_NS;
+		producer_purge(producer);
+	}
+	return false;
+}
+
+void producer_replace(struct producer *producer)
+{
+	producer_close(producer);
+	producer->is_failed = false;
+	plan_start(producer);
+}
+
+void producer_acknowledged(struct producer *producer)
+{
+	producer->pause_ns = 0;
+}
+
+uint64_t producer_deadline(const struct producer *producer)
+{
+	return producer->is_failed ? earlier_ns(producer->start_ns, producer->purge_ns)
+				   : producer->start_ns;
+}
+
+void producer_close(struct producer *producer)
+{
+	if (!producer->library)
+		return;
+	rd_kafka_queue_io_event_enable(producer->events, -1, NULL, 0);
+	rd_kafka_queue_destroy(producer->events);
+	conf_end_producer(producer->library);
+	producer->library = NULL;
+	producer->events = NULL;
+}

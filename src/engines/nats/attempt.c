@@ -1,0 +1,301 @@
+#include "engines/nats/attempt.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+
+#define DEFAULT_PORT 4222
+#define CONNECT_MS 2000 /* for all that a server has to answer until it is connected */
+#define BUFFER_SIZE (128 * 1024)
+#define STACK_SIZE (512 * 1024)
+
+struct attempt {
+	atomic_uint references;
+	struct login *login;
+	struct contact *contact;
+	char host[HOST_MAX + 1];
+	uint16_t port;
+	bool is_tls;
+	natsConnection *old; /* to be closed first, which may wait */
+	pthread_mutex_t lock; /* of what follows */
+	bool is_done, is_abandoned;
+	natsConnection *connection; /* NULL: it failed */
+	char why[WHY_MAX];
+};
+
+static void attempt_unref(struct attempt *attempt)
+{
+	if (!attempt || atomic_fetch_sub(&attempt->references, 1) != 1)
+		return;
+	natsConnection_Destroy(attempt->connection);
+	contact_unref(attempt->contact);
+	login_unref(attempt->login);
+	pthread_mutex_destroy(&attempt->lock);
+	free(attempt);
+}
+
+/* ---- Why it failed ---- */
+
+/* Why there is no connection to a host: libnats does not tell. */
+static void explain_unreachable(const struct attempt *attempt, char why[static WHY_MAX])
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+	struct pollfd poller = {.events = POLLOUT};
+	AUTO_CLOSE int fd = -1;
+	char port[8];
+	int r, error = 0;
+	socklen_t size = sizeof(error);
+
+	snprintf(port, sizeof(port), "%" PRIu16, attempt->port);
+	r = getaddrinfo(attempt->host, port, &hints, &found);
+	if (r) {
+		because(why, 0, "%s", gai_strerror(r));
+		return;
+	}
+	fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) == 0 || errno != EINPROGRESS) {
+		error = fd < 0 || errno != EINPROGRESS ? errno : 0;
+	} else {
+		poller.fd = fd;
+		if (poll(&poller, 1, CONNECT_MS) == 0)
+			error = ETIMEDOUT;
+		else
+			getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	}
+	freeaddrinfo(found);
+	because(why, 0, "%s",
+		error ? strerror(error) : "connected, but then it did not answer like a server");
+}
+
+/* What libnats says, without the line of its source in front: "(conn.c:1909): Expected 'PONG'" */
+static const char *last_error(natsStatus status)
+{
+	const char *text = nats_GetLastError(NULL), *end = text ? strstr(text, "): ") : NULL;
+
+	if (!text || !*text)
+		return natsStatus_GetText(status);
+	return *text == '(' && end ? end + strlen("): ") : text;
+}
+
+/* What libnats says, as a cause that somebody can remove. */
+static void explain(const struct attempt *attempt, natsStatus status, char why[static WHY_MAX])
+{
+	const char *text = last_error(status);
+	const struct login *login = attempt->login;
+
+	if (!attempt->is_tls && strstr(text, "certificate"))
+		because(why, 0,
+			"it wants TLS: write tls:// into \"servers\", and its authority's "
+			"certificate into the file of \"ca\"");
+	else if (strstr(text, "unable to get local issuer certificate") ||
+		 strstr(text, "self-signed certificate") || strstr(text, "self signed certificate"))
+		because(why, 0,
+			"its certificate is signed by an authority that is unknown here: put that "
+			"authority's certificate into the file of \"ca\"");
+	else if (strstr(text, "hostname mismatch") || strstr(text, "IP address mismatch"))
+		because(why, 0,
+			"its certificate is for another name than %s: write the name that is in "
+			"it into \"servers\"",
+			attempt->host);
+	else if (strstr(text, "certificate has expired"))
+		because(why, 0, "its certificate has expired");
+	else if (status == NATS_CONNECTION_AUTH_FAILED || strstr(text, "Authorization Violation"))
+		because(why, 0, "it refuses the login: wrong %s",
+			login->credentials ? "credentials"
+			: login->nkey      ? "nkey"
+			: login->username  ? "username or password"
+					   : "or missing credentials, nkey or username");
+	else if (status == NATS_SECURE_CONNECTION_WANTED)
+		because(why, 0, "it does not speak TLS: write nats:// into \"servers\"");
+	/* libnats 3.4 says the first, 3.10 the second. */
+	else if (attempt->is_tls &&
+		 (strstr(text, "Expected 'PONG'") || status == NATS_CONNECTION_CLOSED))
+		because(why, 0,
+			"it does not accept the connection: it wants a client certificate that %s",
+			login->certificate ? "is signed by an authority it knows"
+					   : "is in the files of \"certificate\" and \"key\"");
+	else if (status == NATS_NO_SERVER || status == NATS_TIMEOUT || status == NATS_SYS_ERROR)
+		explain_unreachable(attempt, why);
+	else
+		because(why, 0, "%s", text);
+}
+
+/* ---- The thread ---- */
+
+static natsStatus set_options(
+	natsOptions *options, const struct attempt *attempt, char why[static WHY_MAX])
+{
+	char url[sizeof(attempt->host) + 24];
+	bool is_v6 = strchr(attempt->host, ':');
+	natsStatus status;
+
+	snprintf(url, sizeof(url), is_v6 ? "nats://[%s]:%" PRIu16 : "nats://%s:%" PRIu16,
+		attempt->host, attempt->port);
+	status = natsOptions_SetURL(options, url);
+	status = status ? status : natsOptions_SetName(options, attempt->login->name);
+	status = status ? status : natsOptions_SetTimeout(options, CONNECT_MS);
+	status = status ? status : natsOptions_SetAllowReconnect(options, false);
+	/* Only what is configured is connected to. */
+	status = status ? status : natsOptions_SetIgnoreDiscoveredServers(options, true);
+	/* Its timer would close the connection in another thread; the kernel watches the peer. */
+	status = status ? status : natsOptions_SetPingInterval(options, 0);
+	status = status ? status : natsOptions_SetIOBufSize(options, BUFFER_SIZE);
+	status = status ? status : natsOptions_SetSendAsap(options, true);
+	status = status ? status : contact_set_callbacks(attempt->contact, options);
+	if (status == NATS_OK && attempt->is_tls)
+		status = login_set_tls(attempt->login, options, why);
+	return status ? status : login_set_user(attempt->login, options, why);
+}
+
+/* Returns the connection, or NULL with the reason in why. */
+static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
+{
+	natsConnection *connection = NULL;
+	natsOptions *options = NULL;
+	natsStatus status = natsOptions_Create(&options);
+
+	*why = '\0';
+	if (status == NATS_OK)
+		status = set_options(options, attempt, why);
+	if (status == NATS_OK) {
+		contact_ref(attempt->contact);
+		status = natsConnection_Connect(&connection, options);
+		if (status != NATS_OK)
+			contact_unref(attempt->contact);
+	}
+	if (status != NATS_OK && !*why)
+		explain(attempt, status, why);
+	natsOptions_Destroy(options);
+	return status == NATS_OK ? connection : NULL;
+}
+
+void attempt_release_thread(void)
+{
+	nats_ReleaseThreadMemory();
+	OPENSSL_thread_stop();
+}
+
+static void *attempt_main(void *argument)
+{
+	struct attempt *attempt = argument;
+	char why[WHY_MAX];
+	natsConnection *connection;
+
+	natsConnection_Destroy(attempt->old);
+	connection = dial(attempt, why);
+	pthread_mutex_lock(&attempt->lock);
+	attempt->is_done = true;
+	attempt->connection = connection;
+	memcpy(attempt->why, why, sizeof(why));
+	/* Whoever sees that it is done takes the contact. */
+	if (attempt->is_abandoned)
+		atomic_fetch_sub(&attempt->login->stuck, 1);
+	else
+		eventfd_write(attempt->contact->wake, 1);
+	pthread_mutex_unlock(&attempt->lock);
+	attempt_unref(attempt);
+	attempt_release_thread();
+	return NULL;
+}
+
+static int start_thread(struct attempt *attempt)
+{
+	sigset_t all, before;
+	pthread_attr_t attributes;
+	pthread_t thread;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	atomic_fetch_add(&attempt->references, 1);
+	r = pthread_create(&thread, &attributes, attempt_main, attempt);
+	if (r)
+		atomic_fetch_sub(&attempt->references, 1);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -r;
+}
+
+/* ---- Whoever waits for it ---- */
+
+static struct attempt *attempt_new(struct login *login, const char *server, int wake)
+{
+	struct attempt *attempt = calloc(1, sizeof(*attempt));
+
+	if (!attempt)
+		return NULL;
+	atomic_init(&attempt->references, 1);
+	pthread_mutex_init(&attempt->lock, NULL);
+	attempt->login = login_ref(login);
+	attempt->contact = contact_new(wake);
+	attempt->is_tls = !strncmp(server, "tls://", 6) || login->ca || login->certificate;
+	if (attempt->contact &&
+		engine_split_server(server, DEFAULT_PORT, attempt->host, &attempt->port) >= 0)
+		return attempt;
+	attempt_unref(attempt);
+	return NULL;
+}
+
+int attempt_start(struct login *login, const char *server, int wake, natsConnection *old,
+	struct attempt **ret)
+{
+	struct attempt *attempt = attempt_new(login, server, wake);
+	int r;
+
+	if (!attempt)
+		return -ENOMEM;
+	attempt->old = old;
+	r = start_thread(attempt);
+	if (r < 0)
+		attempt_unref(attempt);
+	else
+		*ret = attempt;
+	return r;
+}
+
+bool attempt_is_over(struct attempt *attempt)
+{
+	bool is_done;
+
+	pthread_mutex_lock(&attempt->lock);
+	is_done = attempt->is_done;
+	pthread_mutex_unlock(&attempt->lock);
+	return is_done;
+}
+
+natsConnection *attempt_end(struct attempt *attempt, struct contact **ret, char why[static WHY_MAX])
+{
+	natsConnection *connection = take(attempt->connection);
+
+	if (connection)
+		*ret = take(attempt->contact);
+	else
+		memcpy(why, attempt->why, sizeof(attempt->why));
+	attempt_unref(attempt);
+	return connection;
+}
+
+void attempt_abandon(struct attempt *attempt)
+{
+	pthread_mutex_lock(&attempt->lock);
+	if (!attempt->is_done)
+		atomic_fetch_add(&attempt->login->stuck, 1);
+	attempt->is_abandoned = true;
+	pthread_mutex_unlock(&attempt->lock);
+	attempt_unref(attempt);
+}

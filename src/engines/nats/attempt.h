@@ -1,0 +1,33 @@
+/* One attempt to connect to a nats-server. It may block (names, handshakes), so it has a thread of
+ * its own, which nobody waits for: an attempt that takes too long is abandoned, and ends by itself.
+ * The thread and whoever began it have a reference each. */
+#pragma once
+
+#include <nats/nats.h>
+#include <stdbool.h>
+
+#include "engines/keys.h"
+#include "engines/nats/contact.h"
+#include "engines/nats/login.h"
+
+struct attempt;
+
+/* Begins to connect to a server as it is configured. old is a connection that the thread closes
+ * first, which may wait; NULL: there is none. wake is an eventfd(2), which is written to when the
+ * attempt is over. Returns 0, or a negative errno: then old is still the caller's. */
+int attempt_start(struct login *login, const char *server, int wake, natsConnection *old,
+	struct attempt **ret);
+
+bool attempt_is_over(struct attempt *attempt);
+
+/* Of one that is over, and freed by that: the connection, and what is said of it in *ret; or NULL
+ * with the reason in why. */
+natsConnection *attempt_end(
+	struct attempt *attempt, struct contact **ret, char why[static WHY_MAX]);
+
+/* Leaves the attempt to itself, and frees it. Until it is over, it counts in login->stuck. */
+void attempt_abandon(struct attempt *attempt);
+
+/* Frees what the libraries have allocated for the calling thread: the process may end before the
+ * thread has. */
+void attempt_release_thread(void);

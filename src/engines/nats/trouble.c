@@ -1,0 +1,74 @@
+#include "engines/nats/trouble.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "handlers/ledger.h"
+
+static void log_cause(struct trouble *trouble, const char *text)
+{
+	uint64_t hash = hash_bytes(HASH_BEGIN, text, strlen(text));
+
+	for (unsigned i = 0; i < trouble->cause_count; i++)
+		if (trouble->causes[i] == hash)
+			return;
+	if (trouble->cause_count == CAUSES_MAX)
+		return;
+	trouble->causes[trouble->cause_count++] = hash;
+	log_warning("handler %s: %s", trouble->name, text);
+}
+
+void trouble_show(
+	struct trouble *trouble, const char *of_connection, const char *of_input, uint64_t now_ns)
+{
+	const char *error = of_connection;
+	AUTO_TEXT struct text text = {0};
+
+	if (trouble->refusal_until_ns && now_ns >= trouble->refusal_until_ns)
+		trouble->refusal[0] = '\0';
+	if (!error && trouble->refusal[0])
+		error = trouble->refusal;
+	if (!error)
+		error = of_input;
+	if (!strcmp(error ? error : "", trouble->shown))
+		return;
+	snprintf(trouble->shown, sizeof(trouble->shown), "%s", error ? error : "");
+	/* Some of it is the server's own text. */
+	if (error && strcmp(error, "connecting") != 0) {
+		text_append_escaped(&text, error, strlen(error));
+		error = text_string(&text);
+		log_cause(trouble, error);
+	}
+	ledger_set_error(trouble->ledger, trouble->object, error);
+}
+
+void trouble_refuse(struct trouble *trouble, uint64_t until_ns, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(trouble->refusal, sizeof(trouble->refusal), format, arguments);
+	va_end(arguments);
+	trouble->refusal_until_ns = until_ns;
+}
+
+void trouble_stored(struct trouble *trouble)
+{
+	if (!trouble->refusal_until_ns)
+		trouble->refusal[0] = '\0';
+}
+
+void trouble_connected(struct trouble *trouble)
+{
+	trouble->cause_count = 0;
+}
+
+uint64_t trouble_deadline(const struct trouble *trouble)
+{
+	return trouble->refusal[0] ? trouble->refusal_until_ns : 0;
+}

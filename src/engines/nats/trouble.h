@@ -1,0 +1,43 @@
+/* What is wrong with a handler for NATS: there is no connection, or the server refuses something,
+ * or something does not come in, in this order. It is shown until it is over, and each cause is
+ * logged once until a connection holds again: servers that are away take turns. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "engines/nats/link.h"
+
+struct ledger;
+
+#define CAUSES_MAX 16 /* that are logged once */
+#define NATS_SHOWN_MAX 1024 /* more than any error has */
+
+struct trouble {
+	const char *name; /* of the handler */
+	struct ledger *ledger;
+	const void *object; /* the handler, for the ledger */
+	char refusal[NATS_WHY_MAX]; /* "": nothing is refused */
+	uint64_t refusal_until_ns; /* 0: until something is stored */
+	char shown[NATS_SHOWN_MAX]; /* the error that the ledger has, unescaped; "": none */
+	uint64_t causes[CAUSES_MAX]; /* hashes of those that were logged since all was well */
+	unsigned cause_count;
+};
+
+/* The server refuses something. until_ns 0: until something is stored. */
+void trouble_refuse(struct trouble *trouble, uint64_t until_ns, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+/* Something is stored. */
+void trouble_stored(struct trouble *trouble);
+
+/* A connection holds: causes are news again. */
+void trouble_connected(struct trouble *trouble);
+
+/* Shows what is wrong now, if that has changed: with the connection, and with what comes in; NULL:
+ * nothing. */
+void trouble_show(
+	struct trouble *trouble, const char *of_connection, const char *of_input, uint64_t now_ns);
+
+/* When it has to be shown again; 0: never. */
+uint64_t trouble_deadline(const struct trouble *trouble);
