@@ -19,8 +19,6 @@
 #define AUTO_INTERFACES CLEANUP(interface_list_clear)
 #define AUTO_COUNTERS CLEANUP(kernel_counters_clear)
 
-DEFINE_CLEANUP(struct wire *, wire_close)
-
 struct attempt {
 	struct wire *wire; /* NULL: we may not look */
 	struct own_sockets sockets; /* one that hears what is sent, where it is looped */

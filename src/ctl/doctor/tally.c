@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "ctl/doctor/fragments.h"
+#include "ctl/doctor/seen.h"
 #include "data/twins.h"
 
 #define BUCKETS 4096 /* power of 2 */
@@ -282,67 +283,6 @@ static struct stream *find_stream(
 	return find_place(tally, address, ifindex);
 }
 
-static void add_port(struct wire_seen *seen, uint16_t port)
-{
-	size_t i = 0;
-
-	while (i < seen->other_port_count && seen->other_ports[i] < port)
-		i++;
-	if ((i < seen->other_port_count && seen->other_ports[i] == port) ||
-		seen->other_port_count == WIRE_PORTS_MAX)
-		return;
-	memmove(&seen->other_ports[i + 1], &seen->other_ports[i],
-		(seen->other_port_count - i) * sizeof(*seen->other_ports));
-	seen->other_ports[i] = port;
-	seen->other_port_count++;
-}
-
-/* Returns a new one; or NULL where there are as many as are kept, or no memory. */
-static struct wire_sender *new_sender(struct wire_seen *seen)
-{
-	size_t count = seen->sender_count;
-	bool is_full = !(count & (count - 1)); /* the room is a power of two */
-	struct wire_sender *senders = seen->senders;
-
-	if (count == WIRE_SENDERS_MAX)
-		return NULL;
-	if (is_full)
-		senders = realloc(senders, (count ? 2 * count : 1) * sizeof(*senders));
-	if (!senders)
-		return NULL;
-	seen->senders = senders;
-	seen->sender_count++;
-	return &senders[count];
-}
-
-static void add_sender(struct wire_seen *seen, const struct frame *frame)
-{
-	struct wire_sender *sender = NULL;
-
-	for (size_t i = 0; i < seen->sender_count && !sender; i++)
-		if (seen->senders[i].port == frame->source_port &&
-			address_equal(&seen->senders[i].address, &frame->source))
-			sender = &seen->senders[i];
-	if (!sender) {
-		sender = new_sender(seen);
-		if (!sender)
-			return;
-		*sender = (struct wire_sender){
-			.address = frame->source, .port = frame->source_port, .ttl = frame->ttl};
-	}
-	sender->datagrams++;
-	if (frame->ttl < sender->ttl)
-		sender->ttl = frame->ttl;
-}
-
-static void add_ttl(struct wire_seen *seen, uint8_t ttl)
-{
-	if (!seen->ttl_max || ttl < seen->ttl_min)
-		seen->ttl_min = ttl;
-	if (ttl > seen->ttl_max)
-		seen->ttl_max = ttl;
-}
-
 /* As much of a payload as is compared: no more than is captured of each frame. */
 #define TWIN_BYTES 64
 
@@ -392,8 +332,8 @@ static void count_datagram(struct tally *tally, struct stream *stream, const str
 	seen->first_fragments += frame->kind == FRAME_FRAGMENT;
 	if (frame->size > seen->largest)
 		seen->largest = frame->size;
-	add_ttl(seen, frame->ttl);
-	add_sender(seen, frame);
+	seen_add_ttl(seen, frame->ttl);
+	seen_add_sender(seen, frame);
 	count_twin(tally, stream, frame, sighting);
 }
 
@@ -404,12 +344,12 @@ static void count_at(struct tally *tally, struct stream *stream, const struct fr
 	if (sighting->packet_type == PACKET_OUTGOING) {
 		stream->seen->from_here++;
 		if (!stream->port && stream->is_wanted)
-			add_port(stream->seen, frame->destination_port);
+			seen_add_port(stream->seen, frame->destination_port);
 	} else if (stream->port) {
 		count_datagram(tally, stream, frame, sighting);
 	} else if (frame->vlan <= 0 && stream->is_wanted) {
 		stream->seen->in++;
-		add_port(stream->seen, frame->destination_port);
+		seen_add_port(stream->seen, frame->destination_port);
 	} else if (frame->vlan <= 0) {
 		/* A switch or access point may send to a host's own MAC address. */
 		stream->seen->in += frame->to_mac[0] & 1;
@@ -562,7 +502,7 @@ static void add_place(struct wire_seen *answer, const struct stream *place)
 
 	add_other_port(answer, seen);
 	for (size_t i = 0; i < seen->other_port_count; i++)
-		add_port(answer, seen->other_ports[i]);
+		seen_add_port(answer, seen->other_ports[i]);
 	answer->later_fragments += seen->later_fragments;
 	answer->incomplete += seen->incomplete;
 	answer->reports_out = seen->reports_out;
@@ -586,7 +526,7 @@ static void add_neighbour(
 	} else if (stream->port != group->port) {
 		add_other_port(answer, stream->seen);
 		if (stream->seen->in || stream->seen->from_here)
-			add_port(answer, stream->port);
+			seen_add_port(answer, stream->port);
 	}
 }
 
