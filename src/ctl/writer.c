@@ -214,6 +214,30 @@ static size_t total_width(const struct making *making)
 	return total ? total - 1 : 0;
 }
 
+/* The widest column of text that is there; count: there is none. */
+static size_t find_widest(const struct making *making)
+{
+	size_t widest = making->count;
+
+	for (size_t i = 0; i < making->count; i++)
+		if (making->columns[i].kind == COLUMN_TEXT && making->widths[i] > CUT_MIN &&
+			(widest == making->count || making->widths[i] > making->widths[widest]))
+			widest = i;
+	return widest;
+}
+
+/* Names may be long: the widest ones are cut, once nothing else can go. */
+static void cut_names(const struct making *making, size_t limit)
+{
+	size_t total, i;
+
+	while ((total = total_width(making)) > limit && (i = find_widest(making)) < making->count) {
+		size_t width = making->widths[i], excess = total - limit;
+
+		cut_column(making, i, width > CUT_MIN + excess ? width - excess : CUT_MIN);
+	}
+}
+
 /* Leaves columns out, or cuts one of text, until the table is not wider than the limit. */
 static void leave_out(const struct making *making, size_t limit)
 {
@@ -256,6 +280,7 @@ static void fit_table(const struct making *making, size_t limit, struct text *le
 
 	memcpy(making->wanted, making->widths, making->count * sizeof(*making->widths));
 	leave_out(making, limit);
+	cut_names(making, limit);
 	while ((i = find_room(making, limit)) < making->count)
 		making->widths[i] = making->wanted[i];
 	for (i = 0; i < making->count; i++)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "config/report.h"
 #include "http/endpoint.h"
 #include "http/recent_events.h"
 #include "http/status.h"
@@ -121,6 +122,7 @@ static int prepare(struct http *http, const struct config_http *config, const ch
 int http_prepare(
 	struct http *http, const struct config_http *config, bool dry_run, struct errors *errors)
 {
+	const struct subject subject = {config->place, "http", NULL};
 	char why[WHY_MAX];
 	int r = 0;
 
@@ -129,7 +131,7 @@ int http_prepare(
 		int result = prepare(http, config, config->listen.items[i], dry_run, why);
 
 		if (result < 0) {
-			errors_add(errors, "http.listen: %s", why);
+			config_report(errors, &subject, 0, "listen", "%s", why);
 			r = result;
 		}
 	}

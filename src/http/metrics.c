@@ -93,7 +93,7 @@ static uint64_t read_longest(void *object)
 static const struct value loop_rows[] = {
 	{NULL,
 		{"mcastd_loop_rounds_total", METRIC_COUNTER,
-			"Rounds of the event loop since the HTTP server was turned on."},
+			"Rounds of the event loop while the HTTP server was turned on."},
 		.offset = offsetof(struct loop_meter, rounds)},
 	{NULL,
 		{"mcastd_loop_busy_seconds_total", METRIC_COUNTER,
@@ -101,8 +101,8 @@ static const struct value loop_rows[] = {
 		VALUE_NS, .offset = offsetof(struct loop_meter, busy_ns)},
 	{NULL,
 		{"mcastd_loop_longest_round_seconds", METRIC_GAUGE,
-			"Processor time of the longest round of the last one to two minutes, in "
-			"seconds."},
+			"Processor time of the longest round of the last one to two minutes, or "
+			"since two readings ago where that is longer, in seconds."},
 		VALUE_NS, .read = read_longest},
 };
 

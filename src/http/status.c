@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "control/values.h"
 #include "handlers/ledger.h"
 #include "http/page.h"
 #include "http/recent_events.h"
@@ -16,8 +17,7 @@
 struct cursor {
 	size_t part;
 	bool begun; /* the part */
-	size_t at; /* the next of the part's list */
-	char last[GROUP_NAME_MAX + 1]; /* the name of the one before */
+	char last[GROUP_NAME_MAX + 1]; /* the last name of the part's list; empty: none yet */
 };
 
 struct document {
@@ -45,6 +45,73 @@ static void put_error(struct text *text, const char *name, const char *error)
 {
 	if (error)
 		json_put_string(text, name, error);
+}
+
+/* "lastReceived": lastReceivedMs */
+static void put_ms(struct text *text, const char *name, uint64_t ns)
+{
+	char in_ms[64];
+
+	snprintf(in_ms, sizeof(in_ms), "%sMs", name);
+	put_count(text, in_ms, ns / NS_PER_MS);
+}
+
+static void put_several(struct text *text, const struct value *value, const void *record)
+{
+	const uint64_t *counts = (const uint64_t *)((const char *)record + value->offset);
+	bool are_any = false;
+
+	for (unsigned i = 0; i < value->count; i++) {
+		if (counts[i] && !are_any)
+			json_put_open(text, value->name, '{');
+		are_any |= counts[i] != 0;
+		put_count(text, value->name_at(i), counts[i]);
+	}
+	if (are_any)
+		json_put_close(text, '}');
+}
+
+static void put_value(struct text *text, const struct value *value, uint64_t number)
+{
+	uint64_t now;
+
+	switch (value->unit) {
+	case VALUE_NUMBER:
+	case VALUE_MS:
+	case VALUE_PERCENT:
+		put_count(text, value->name, number);
+		break;
+	case VALUE_FLAG:
+		if (number)
+			json_put_true(text, value->name);
+		break;
+	case VALUE_NS:
+		put_count(text, value->name, number / NS_PER_MS);
+		break;
+	case VALUE_TIME:
+		put_ms(text, value->name, number);
+		break;
+	case VALUE_SINCE:
+		now = clock_ns(CLOCK_MONOTONIC);
+		put_ms(text, value->name, number && now > number ? now - number : 0);
+		break;
+	}
+}
+
+/* What answers of the control socket have, by the same table, under the same names. */
+static void put_values(
+	struct text *text, const struct value_table *table, void *object, const void *record)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const struct value *value = &table->rows[i];
+
+		if (!value->name)
+			continue;
+		if (value->by)
+			put_several(text, value, record);
+		else
+			put_value(text, value, value_read(value, object, record));
+	}
 }
 
 static void put_strings(struct text *text, const char *name, const struct string_list *list)
@@ -114,20 +181,6 @@ static bool put_events(const struct http_context *context, struct cursor *cursor
 	return true;
 }
 
-static void put_drops(struct text *text, const struct outcome *outcome)
-{
-	bool are_any = false;
-
-	for (int i = 0; i < DROP_REASONS; i++)
-		are_any |= outcome->dropped[i] != 0;
-	if (!are_any)
-		return;
-	json_put_open(text, "dropped", '{');
-	for (int i = 0; i < DROP_REASONS; i++)
-		put_count(text, drop_reason_name((enum drop_reason)i), outcome->dropped[i]);
-	json_put_close(text, '}');
-}
-
 static void put_input(struct text *text, struct handler *handler)
 {
 	struct intake_account account;
@@ -136,49 +189,23 @@ static void put_input(struct text *text, struct handler *handler)
 		return;
 	intake_read_account(ledger_input(handler_ledger(handler)), &account);
 	json_put_open(text, "input", '{');
-	json_put_number(text, "taken", account.taken);
-	put_count(text, "sent", account.sent);
-	put_count(text, "waiting", account.waiting);
-	put_count(text, "gaps", account.gaps);
-	json_put_open(text, "dropped", '{');
-	for (int i = 0; i < INTAKE_DROPS; i++)
-		put_count(text, intake_drop_name((enum intake_drop)i), account.dropped[i]);
+	put_values(text, &input_values, &account, &account);
 	json_put_close(text, '}');
-	json_put_close(text, '}');
-}
-
-static void put_age(struct text *text, uint64_t since_ns)
-{
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-
-	if (since_ns)
-		json_put_number(
-			text, "oldestMs", now > since_ns ? (now - since_ns) / NS_PER_MS : 0);
 }
 
 static void put_handler(const struct http_context *context, size_t i, struct text *text)
 {
 	struct handler *handler = handlers_at(context->handlers, i);
-	struct account account;
-	unsigned fill;
+	struct handler_numbers numbers;
 
-	handler_account(handler, &account);
+	handler_numbers_read(handler, &numbers);
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "name", handler_name(handler));
 	json_put_string(text, "type", handler_type(handler));
 	put_error(text, "error", handler_error(handler));
-	json_put_number(text, "received", account.received);
-	put_count(text, "filtered", account.filtered);
-	put_count(text, "delivered", account.outcome.delivered);
-	put_drops(text, &account.outcome);
-	put_count(text, "queued", account.queued);
-	put_count(text, "queuedBytes", account.queued_bytes);
-	put_count(text, "queuedMax", account.queued_max);
-	if (handler_queue_fill(handler, &fill))
-		json_put_number(text, "queuePercent", fill);
-	put_age(text, account.oldest_ns);
-	if (handler_has_window(handler))
-		json_put_number(text, "window", account.held);
+	put_values(text, &handler_values, &numbers, &numbers);
+	if (numbers.has_queue)
+		json_put_number(text, "queuePercent", numbers.queue_used);
 	put_input(text, handler);
 	json_put_close(text, '}');
 }
@@ -260,26 +287,6 @@ static void put_senders(struct text *text, const struct known_senders *senders)
 		json_put_close(text, ']');
 }
 
-static void put_group_counters(struct text *text, struct group *group)
-{
-	const struct group_counters *counters = group->counters;
-
-	put_count(text, "received", counters->received);
-	put_count(text, "receivedBytes", counters->received_bytes);
-	put_count(text, "lastReceivedMs", counters->last_received_ns / NS_PER_MS);
-	put_count(text, "kernelDropped", group_kernel_dropped(group));
-	put_count(text, "truncated", counters->truncated);
-	put_count(text, "refused", counters->refused);
-	put_count(text, "duplicates", counters->duplicates);
-	put_count(text, "echoed", counters->echoed);
-	put_count(text, "replies", counters->replies);
-	put_count(text, "sent", counters->sent);
-	put_count(text, "sentBytes", counters->sent_bytes);
-	put_count(text, "sendFailed", counters->send_failed);
-	put_count(text, "unreachable", counters->unreachable);
-	put_count(text, "unread", counters->unread);
-}
-
 static void put_group(const struct http_context *context, size_t i, struct text *text)
 {
 	struct group *group = groups_at(context->groups, i);
@@ -292,9 +299,7 @@ static void put_group(const struct http_context *context, size_t i, struct text 
 	json_put_string(text, "name", config->name);
 	json_put_string(text, "address", address_format(&config->address, address));
 	json_put_number(text, "port", config->port);
-	put_group_counters(text, group);
-	if (group->silence.is_silent)
-		json_put_true(text, "silent");
+	put_values(text, &group_values, group, group->counters);
 	if (context->senders) {
 		put_sources(text, &config->sources);
 		put_senders(text, group->sender_watch.known);
@@ -311,6 +316,7 @@ static void put_group(const struct http_context *context, size_t i, struct text 
 struct list {
 	const char *name;
 	size_t (*count)(const struct http_context *context);
+	size_t (*after)(const struct http_context *context, const char *name);
 	const char *(*name_at)(const struct http_context *context, size_t i);
 	void (*put)(const struct http_context *context, size_t i, struct text *text);
 };
@@ -318,6 +324,11 @@ struct list {
 static size_t count_handlers(const struct http_context *context)
 {
 	return handlers_count(context->handlers);
+}
+
+static size_t handlers_after_name(const struct http_context *context, const char *name)
+{
+	return handlers_after(context->handlers, name);
 }
 
 static const char *handler_name_at(const struct http_context *context, size_t i)
@@ -330,40 +341,30 @@ static size_t count_groups(const struct http_context *context)
 	return groups_count(context->groups);
 }
 
+static size_t groups_after_name(const struct http_context *context, const char *name)
+{
+	return groups_after(context->groups, name);
+}
+
 static const char *group_name_at(const struct http_context *context, size_t i)
 {
 	return groups_at(context->groups, i)->config->name;
 }
 
-/* Both are sorted by name. The list goes on behind the last name. */
-static void resume(
-	const struct list *list, const struct http_context *context, struct cursor *cursor)
-{
-	size_t end = list->count(context);
-
-	if (!cursor->at || (cursor->at <= end &&
-				   !strcmp(list->name_at(context, cursor->at - 1), cursor->last)))
-		return;
-	cursor->at = 0;
-	while (cursor->at < end && strcmp(list->name_at(context, cursor->at), cursor->last) <= 0)
-		cursor->at++;
-}
-
+/* Both are sorted by name: the list goes on behind the last one. */
 static bool put_list(const struct list *list, const struct http_context *context,
 	struct cursor *cursor, struct text *text)
 {
-	size_t full = text->length + HTTP_PIECE;
+	size_t full = text->length + HTTP_PIECE, i = list->after(context, cursor->last);
 
 	if (!cursor->begun)
 		json_put_open(text, list->name, '[');
 	cursor->begun = true;
-	resume(list, context, cursor);
-	while (cursor->at < list->count(context) && text->length < full && !text_failed(text)) {
-		snprintf(cursor->last, sizeof(cursor->last), "%s",
-			list->name_at(context, cursor->at));
-		list->put(context, cursor->at++, text);
+	for (; i < list->count(context) && text->length < full && !text_failed(text); i++) {
+		snprintf(cursor->last, sizeof(cursor->last), "%s", list->name_at(context, i));
+		list->put(context, i, text);
 	}
-	if (cursor->at < list->count(context))
+	if (i < list->count(context))
 		return false;
 	json_put_close(text, ']');
 	return true;
@@ -373,14 +374,15 @@ static bool put_handlers(
 	const struct http_context *context, struct cursor *cursor, struct text *text)
 {
 	static const struct list handlers = {
-		"handlers", count_handlers, handler_name_at, put_handler};
+		"handlers", count_handlers, handlers_after_name, handler_name_at, put_handler};
 
 	return put_list(&handlers, context, cursor, text);
 }
 
 static bool put_groups(const struct http_context *context, struct cursor *cursor, struct text *text)
 {
-	static const struct list groups = {"groups", count_groups, group_name_at, put_group};
+	static const struct list groups = {
+		"groups", count_groups, groups_after_name, group_name_at, put_group};
 
 	return put_list(&groups, context, cursor, text);
 }

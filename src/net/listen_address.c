@@ -40,6 +40,25 @@ static int split(const char *string, char host[static INET6_ADDRSTRLEN], const c
 	return 0;
 }
 
+/* Of an address that cannot be bound, or is written otherwise. */
+static int check_v6(const struct listen_address *address, char why[static WHY_MAX])
+{
+	const struct in6_addr *v6 = &address->address.v6;
+
+	if (address->address.family != AF_INET6)
+		return 0;
+	if (IN6_IS_ADDR_V4MAPPED(v6))
+		return because(why, -EINVAL, "is an address of IPv4, write %u.%u.%u.%u:%u",
+			v6->s6_addr[12], v6->s6_addr[13], v6->s6_addr[14], v6->s6_addr[15],
+			address->port);
+	if (IN6_IS_ADDR_LINKLOCAL(v6))
+		return because(why, -EINVAL,
+			"is a link-local address, which other interfaces have, too; use another "
+			"address, such as [::1]:%u",
+			address->port);
+	return 0;
+}
+
 int listen_address_parse(const char *string, struct listen_address *ret, char why[static WHY_MAX])
 {
 	struct listen_address address = {0};
@@ -63,6 +82,8 @@ int listen_address_parse(const char *string, struct listen_address *ret, char wh
 			"is no address that a program can connect to; write 127.0.0.1:%u",
 			(unsigned)port);
 	address.port = (uint16_t)port;
+	if (check_v6(&address, why) < 0)
+		return -EINVAL;
 	*ret = address;
 	return 0;
 }

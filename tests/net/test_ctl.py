@@ -258,6 +258,17 @@ def test_tables_with_everything_in_them_fit_a_terminal(fake, command, kept):
 
 
 @pytest.mark.parametrize("command", ["groups", "handlers", "stats"])
+def test_names_that_are_too_long_are_cut_on_a_terminal(fake, command):
+    groups = [group(name * 20, membership("eth0", error="down"), **EVERYTHING) for name in ("abc", "def")]
+    handlers = [handler("ghi" * 20, **BUSY_HANDLER)]
+    daemon = fake(ListGroups={"parameters": {"groups": groups}}, ListHandlers={"parameters": {"handlers": handlers}},
+                  GetStats={"parameters": {"groups": groups, "handlers": handlers}})
+    lines = ESCAPE.sub("", on_terminal(daemon, command)).splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith("left out: ")), lines
+    assert any(re.match(r"(abc|ghi)[a-i]*~ ", line) for line in lines), lines
+
+
+@pytest.mark.parametrize("command", ["groups", "handlers", "stats"])
 def test_wide_and_what_is_no_terminal_have_all_columns(fake, command):
     daemon = everything(fake)
     wide = ESCAPE.sub("", on_terminal(daemon, command, "--wide"))

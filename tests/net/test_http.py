@@ -552,7 +552,7 @@ def test_a_check_of_a_good_configuration_leaves_nothing_behind(net, tmp_path):
 
 def test_a_check_finds_a_port_in_use(net, tmp_path):
     with net.peer, socket.create_server(("127.0.0.1", 9184)):
-        assert "http.listen: 127.0.0.1:9184: port 9184 is in use" in check(net, tmp_path, "127.0.0.1:9184", status=78)
+        assert "mcastd.conf:2: http.listen: 127.0.0.1:9184: port 9184 is in use" in check(net, tmp_path, "127.0.0.1:9184", status=78)
 
 
 def test_a_check_finds_a_directory_that_is_not_there(net, tmp_path):

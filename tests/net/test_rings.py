@@ -17,6 +17,7 @@ from harness.discovery import Wire
 from harness.peers import process, send, tutorial_sender
 from harness.topology import Host, Network
 from harness.waiting import wait_until
+from net.test_http import get
 
 GROUP, PORT = "239.1.2.3", 5004
 COPIES = 64
@@ -163,6 +164,24 @@ def test_beside_a_repeater(lan, start):
     # Once, and of both of the repeater's addresses; more where its copy was read before what it is a copy of.
     assert until_silent(daemon, "g.relay") <= 20 * 3 * COPIES
     assert daemon.log().count("a ring of relays") in (1, 2)
+
+
+def test_the_status_page_says_who_made_a_ring_only_where_addresses_of_senders_are_wanted(lan, start):
+    config = BOTH_WAYS + 'http: { listen = ["127.0.0.1:9184"]; };\n'
+    lan.add_repeater("a", "b")
+    daemon = start(config)
+    daemon.wait_joined("g")
+    send(lan.sender, b"query", GROUP, PORT, interface="net_a")
+
+    def rings():
+        events = json.loads(get(daemon, "/status.json").body)["events"]
+        return [event for event in events if event["event"] == "relayLoop"]
+
+    found = wait_until(rings, "the event")
+    assert [event for event in found if "source" in event] == []
+    daemon.write_config(config.replace("9184\"];", "9184\"]; senders = true;"))
+    daemon.ctl("reload")
+    assert all(f"a ring of relays: {event['source']} " in daemon.log() for event in rings())
 
 
 def test_one_way_beside_a_repeater_which_is_all_that_is_heard(lan, start):

@@ -142,7 +142,7 @@ def test_losses_are_red_and_have_their_reason(daemon, net):
         row = terminal.row("busy")
         lost = daemon.group("busy")["kernelDropped"]
         assert lost and row[3] == str(lost)
-        line = next(line for line in terminal.colored().split("\n") if line.startswith("busy"))
+        line = next(line for line in terminal.colored().split("\n") if ESCAPE.sub("", line).startswith("busy"))
         assert re.search(r"\x1b\[(1;)?31m *" + str(lost), line) or re.search(r"\x1b\[1m\x1b\[31m *" + str(lost), line)
         terminal.press("z")
         wait_until(lambda: terminal.row("busy")[3] == "0", "losses to count from zero")
@@ -151,7 +151,13 @@ def test_losses_are_red_and_have_their_reason(daemon, net):
 def test_what_is_silent_or_not_joined_is_said(daemon):
     with top(daemon) as terminal:
         wait_until(lambda: terminal.row("sport")[-1] == "silent", "the silence")
-        assert terminal.row("later")[-2:] == ["later0", "waiting"]
+        assert terminal.row("later")[-2:] == ["later0", "waiting~"]
+
+
+def test_what_does_not_fit_is_cut_where_that_is_seen(daemon):
+    with top(daemon) as terminal:
+        terminal.wait_for("later0 waiting~\n")
+        assert all(len(line) == 80 for line in terminal.lines() if line.endswith("~"))
 
 
 def test_no_color_is_respected(daemon):

@@ -71,6 +71,8 @@ static void what_is_wrong_is_said(void **state)
 	assert_refused("127.0.0.1:80x", "between 1 and 65535");
 	assert_refused("233.252.0.1:80", "can connect to");
 	assert_refused("[ff15::1]:80", "can connect to");
+	assert_refused("[::ffff:127.0.0.1]:80", "write 127.0.0.1:80");
+	assert_refused("[fe80::1]:80", "is a link-local address");
 	assert_refused("/run/", "is a directory");
 	memset(path, 'a', sizeof(path));
 	path[0] = '/';

@@ -113,6 +113,25 @@ static void losses_count_from_the_start_of_top(void **state)
 	assert_int_equal(row_lost(row), 0);
 }
 
+static void what_is_dropped_as_it_should_be_is_not_lost(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct row *row;
+
+	for (int i = 0; i < 2; i++) {
+		json_t *handler = json_pack("{s:s, s:{s:i, s:i, s:i, s:i}}", "name", "h", "dropped",
+			"rate", 1000 * i, "loop", 100 * i, "ttl", 10 * i, "queue", i);
+
+		model_begin(&fixture->model);
+		model_put_handler(&fixture->model, handler, fixture->now_ns += SECOND);
+		model_end(&fixture->model);
+		json_decref(handler);
+	}
+	row = fixture->model.handlers.items[0];
+	assert_int_equal(row_lost(row), 1);
+	assert_string_equal(row->losses[0].reason, "queue");
+}
+
 static void the_largest_counters_do_no_harm(void **state)
 {
 	struct fixture *fixture = *state;
@@ -305,6 +324,7 @@ int main(void)
 		TEST(a_rate_is_growth_by_time),
 		TEST(counters_that_were_set_back_have_no_rate),
 		TEST(losses_count_from_the_start_of_top),
+		TEST(what_is_dropped_as_it_should_be_is_not_lost),
 		TEST(the_largest_counters_do_no_harm),
 		TEST(a_group_that_has_gone_leaves_no_row),
 		TEST(answers_of_any_form_are_taken),

@@ -211,6 +211,16 @@ def test_counters_that_begin_again_are_no_rate(net, page):
             assert set(shown) <= {"–", "0"}, shown
 
 
+def test_what_is_dropped_as_it_should_be_is_not_lost(net, page):
+    dropped = {"rate": 1000, "loop": 200, "ttl": 30, "queue": 4}
+    handler = {"name": "hq", "type": "nats", "dropped": dropped, "input": {"dropped": {"own": 5000, "duplicate": 60000, "size": 5}}}
+    with FalseStatus(net.host, handlers=[handler]) as server:
+        open_page(page, server.url)
+        assert page.text("#lost") == "9"
+        assert page.run("document.querySelector('#handlers tbody td.lost').textContent") == "9in: size +1"
+        assert "rate 1,000 · loop 200 · ttl 30 · in: own 5,000 · in: duplicate 60,000" in page.text("#handlers tbody th.name")
+
+
 def test_an_answer_that_is_nonsense_is_no_answer(net, page):
     with FalseStatus(net.host, groups=[group("news")]) as server:
         open_page(page, server.url)

@@ -38,23 +38,48 @@ static bool are_too_many(
 	return true;
 }
 
-int names_read(struct client *client, const json_t *array, bool is_to_receive, const char *without,
-	struct string_list *ret)
+/* Whether a request may name it. Otherwise answers, and returns a negative errno. */
+typedef int (*name_check)(struct client *client, const char *name);
+
+static int check_group(struct client *client, const char *name)
+{
+	if (groups_find(method_backend(client)->groups, name))
+		return 0;
+	method_no_such_group(client, name);
+	return -ENOENT;
+}
+
+static int check_group_to_receive(struct client *client, const char *name)
+{
+	const struct groups *groups = method_backend(client)->groups;
+	int r = check_group(client, name);
+
+	if (r == 0 && !method_permits(client, groups_find(groups, name), ACCESS_RECEIVE))
+		r = -EPERM;
+	return r;
+}
+
+static int check_handler(struct client *client, const char *name)
+{
+	if (handlers_find(method_backend(client)->handlers, name))
+		return 0;
+	method_no_such_handler(client, name);
+	return -ENOENT;
+}
+
+static int read_names(struct client *client, const json_t *array, const char *parameter,
+	const char *without, name_check check, struct string_list *ret)
 {
 	CLEANUP(string_list_clear) struct string_list names = {0};
 
-	if (are_too_many(client, array, "groups", without))
+	if (are_too_many(client, array, parameter, without))
 		return -E2BIG;
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		const char *name = json_string_value(json_array_get(array, i));
-		const struct group *group = groups_find(method_backend(client)->groups, name);
+		int r = check(client, name);
 
-		if (!group) {
-			method_no_such_group(client, name);
-			return -ENOENT;
-		}
-		if (is_to_receive && !method_permits(client, group, ACCESS_RECEIVE))
-			return -EPERM;
+		if (r < 0)
+			return r;
 		if (string_list_add(&names, name) < 0) {
 			client_close(client);
 			return -ENOMEM;
@@ -66,28 +91,16 @@ int names_read(struct client *client, const json_t *array, bool is_to_receive, c
 	return 0;
 }
 
+int names_read(struct client *client, const json_t *array, bool is_to_receive, const char *without,
+	struct string_list *ret)
+{
+	return read_names(client, array, "groups", without,
+		is_to_receive ? check_group_to_receive : check_group, ret);
+}
+
 int names_read_handlers(struct client *client, const json_t *array, struct string_list *ret)
 {
-	CLEANUP(string_list_clear) struct string_list names = {0};
-
-	if (are_too_many(client, array, "handlers", "the answer has all"))
-		return -E2BIG;
-	for (size_t i = 0; i < json_array_size(array); i++) {
-		const char *name = json_string_value(json_array_get(array, i));
-
-		if (!handlers_find(method_backend(client)->handlers, name)) {
-			method_no_such_handler(client, name);
-			return -ENOENT;
-		}
-		if (string_list_add(&names, name) < 0) {
-			client_close(client);
-			return -ENOMEM;
-		}
-	}
-	sort_unique(&names);
-	*ret = names;
-	names = (struct string_list){0};
-	return 0;
+	return read_names(client, array, "handlers", "the answer has all", check_handler, ret);
 }
 
 bool names_are_too_much(struct client *client)

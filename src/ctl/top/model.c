@@ -212,6 +212,12 @@ static void end_look(struct look *look)
 
 /* ---- Handlers ---- */
 
+/* What is dropped as the configuration wants it is not lost. */
+static bool is_wanted(const char *reason)
+{
+	return !strcmp(reason, "rate") || !strcmp(reason, "loop") || !strcmp(reason, "ttl");
+}
+
 void model_put_handler(struct model *model, const json_t *handler, uint64_t now_ns)
 {
 	struct look look = begin_look(model, &model->handlers, handler, now_ns);
@@ -225,7 +231,8 @@ void model_put_handler(struct model *model, const json_t *handler, uint64_t now_
 	put_counter(&look, COUNTER_OUT, number(handler, "delivered"));
 	json_object_foreach(json_object_get(handler, "dropped"), reason, count)
 	{
-		put_loss(&look, reason, json_integer_value(count));
+		if (!is_wanted(reason))
+			put_loss(&look, reason, json_integer_value(count));
 	}
 	look.row->queued = number(handler, "queued");
 	look.row->queued_max = number(handler, "queuedMax");

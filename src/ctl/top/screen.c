@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "ctl/client.h"
+#include "ctl/human.h"
 
 /* Alternate screen, no cursor, no wrapping at the margin; all of it back, and colours off. The
  * alternate screen is cleared before: tmux shows what is below a smaller one after a resize. */
@@ -114,6 +115,24 @@ bool screen_is_ready(const struct screen *screen)
 	return !screen->is_partial;
 }
 
+/* The columns of a line, whose control sequences are those of colours. */
+static size_t line_columns(const char *line, size_t size)
+{
+	const char *end = line + size;
+	size_t columns = 0;
+
+	while (line < end) {
+		const char *escape = memchr(line, '\x1b', (size_t)(end - line));
+		size_t run = (size_t)((escape ? escape : end) - line);
+
+		columns += text_columns(line, run);
+		line += run;
+		if (escape)
+			line += strcspn(line, "m") + 1;
+	}
+	return columns;
+}
+
 void screen_draw(struct screen *screen, const struct text *frame)
 {
 	const char *before = screen->shown.data, *line = frame->data;
@@ -127,7 +146,9 @@ void screen_draw(struct screen *screen, const struct text *frame)
 		if (size != before_size || memcmp(line, before, size)) {
 			text_printf(&screen->unsent, "\x1b[%u;1H", row);
 			text_append(&screen->unsent, line, size - 1);
-			text_append_string(&screen->unsent, "\x1b[K");
+			/* In the last column the cursor stays on the character. */
+			if (line_columns(line, size - 1) < screen->width)
+				text_append_string(&screen->unsent, "\x1b[K");
 		}
 		line += size;
 		before += before_size;

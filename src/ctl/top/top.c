@@ -378,6 +378,9 @@ static int run_on_screen(struct top *top)
 	screen_leave(&top->screen);
 	if (top->ended_by)
 		raise_unblocked(top->ended_by);
+	if (top->error)
+		return session_fail(
+			top->session, EXIT_REFUSED, "the terminal: %s", strerror(-top->error));
 	return EXIT_DONE;
 }
 

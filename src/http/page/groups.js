@@ -301,7 +301,8 @@ function listNumbers(group) {
 	const data = group.data;
 	const names = [
 		['received', 'received'], ['receivedBytes', 'bytes'], ['duplicates', 'duplicates left out'], ['refused', 'of other senders, refused'],
-		['echoed', 'own ones that came back'], ['replies', 'replies'], ['sent', 'sent'], ['sentBytes', 'bytes sent']];
+		['echoed', 'own ones that came back'], ['replies', 'replies'], ['sent', 'sent'], ['sentBytes', 'bytes sent'],
+		['emptySkipped', 'empty ones that programs do not get'], ['sendersForgotten', 'senders forgotten']];
 	const list = names.filter(([key]) => data[key]).map(([key, name]) => [name, formatCount(data[key])]);
 
 	if (group.outgoing.rate)

@@ -10,6 +10,9 @@ const GROUP_LOSSES = [
 	['kernelDropped', 'buffer full'], ['truncated', 'truncated'], ['unread', 'reader slow'], ['sendFailed', 'not sent'],
 	['unreachable', 'unreachable']];
 
+/* Drops of handlers that are as the configuration wants them, and no losses. */
+const WANTED_DROPS = new Set(['rate', 'loop', 'ttl', 'in: own', 'in: duplicate']);
+
 const model = {
 	status: null, // the last answer
 	tick: 0, // its second
@@ -186,16 +189,17 @@ class Handler {
 	}
 
 	update(data, time) {
-		const reasons = Object.entries(data.dropped || {}).map(([reason, count]) => [words(reason), count]);
+		const dropped = Object.entries(data.dropped || {}).map(([reason, count]) => [words(reason), count]);
 
 		this.data = data;
 		this.delivered.add(data.delivered || 0, time);
 		if (data.input) {
 			this.taken.add(data.input.taken || 0, time);
 			for (const [reason, count] of Object.entries(data.input.dropped || {}))
-				reasons.push([`in: ${words(reason)}`, count]);
+				dropped.push([`in: ${words(reason)}`, count]);
 		}
-		this.losses.set(reasons);
+		this.wanted = dropped.filter(([reason]) => WANTED_DROPS.has(reason));
+		this.losses.set(dropped.filter(([reason]) => !WANTED_DROPS.has(reason)));
 	}
 }
 

@@ -81,6 +81,8 @@ function handlerNotes(handler) {
 		if (data.input.gaps)
 			notes.push(`${formatCount(data.input.gaps)} missing`);
 	}
+	for (const [reason, count] of handler.wanted)
+		notes.push(`${reason} ${formatCount(count)}`);
 	return notes.join(' · ');
 }
 
