@@ -25,8 +25,7 @@ static void take_messages(struct firewall *firewall, const uint8_t *data, size_t
 }
 
 /* What is pasted into a shell has no other characters, whatever tables and chains are called. */
-#define COMMAND_CHARACTERS \
-	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:- "
+#define COMMAND_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:- "
 
 static void check_chain(const struct firewall_chain *chain)
 {
