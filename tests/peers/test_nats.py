@@ -395,6 +395,7 @@ def test_a_full_stream_is_named_and_what_is_sent_meanwhile_waits(sites, server, 
         with Daemon(sites.first.host, config("plant-1", [server.url], inputs=False)) as daemon:
             blast(sites.first.peer, GROUP, PORT, 300, 64, interface="eth0", rate=3000)
             wait_until(lambda: "maximum messages exceeded" in (hq(daemon)["error"] or ""), "the cause")
+            wait_until(lambda: hq(daemon)["received"] == 300, "all to be received")
             assert hq(daemon)["delivered"] == 100 and hq(daemon)["queued"] == 200
             client.update_stream("mcast", max_msgs=1000)
             assert wait_settled(daemon, 300)["delivered"] == 300

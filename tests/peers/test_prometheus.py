@@ -98,8 +98,12 @@ class Prometheus:
         with self.host:
             connection.sock = socket.create_connection(("127.0.0.1", WEB), TIMEOUT)
         connection.request("GET", path)
-        answer = json.load(connection.getresponse())
+        response = connection.getresponse()
+        text = response.read()
         connection.close()
+        if response.status == 503:
+            raise ConnectionRefusedError("Prometheus is not ready")
+        answer = json.loads(text)
         assert answer["status"] == "success", answer
         return answer["data"]
 
