@@ -11,8 +11,11 @@ BLOCKS = all_configurations()
 def results(system):
     """Each configuration as an instance of its own, all at once: what the check says, and whether it runs."""
     names = [f"copied{number}" for number in range(len(BLOCKS))]
-    for name, block in zip(names, BLOCKS.values(), strict=True):
-        system.write(f"/etc/mcastd/{name}.conf", block.replace("/var/log/mcastd", f"/var/log/mcastd-{name}"))
+    for number, (name, block) in enumerate(zip(names, BLOCKS.values(), strict=True)):
+        for theirs, own in (("/var/log/mcastd", f"/var/log/mcastd-{name}"), ("/run/mcastd/", f"/run/mcastd-{name}/"),
+                            (":9184", f":{9200 + number}")):
+            block = block.replace(theirs, own)
+        system.write(f"/etc/mcastd/{name}.conf", block)
     units = " ".join(f"mcastd@{name}" for name in names)
     try:
         system.run("sh", "-c", "for name; do mcastd -c /etc/mcastd/$name.conf --check >/run/$name.check 2>&1; echo $? >>/run/$name.check"

@@ -164,9 +164,9 @@ static void a_long_text_is_read_to_its_end(void **state)
 	AUTO_TEXT struct text text = {0};
 
 	(void)state;
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 1000; i++)
 		text_append_string(&text, LINE);
-	assert_int_equal(parse(AF_INET, text_string(&text)), 100000);
+	assert_int_equal(parse(AF_INET, text_string(&text)), 1000);
 }
 
 static uint16_t open_socket(int *ret_fd)
