@@ -42,8 +42,8 @@ ODD = {"nothing": {}, "null": None, "a list": [], "a string": "x", "numbers for 
 class Impostor:
     """Something that answers as this says, on a socket in the namespace of nobody."""
 
-    def __init__(self, directory, answers, endless=False):
-        self.path, self.answers, self.endless = os.path.join(directory, "it's a socket"), answers, endless
+    def __init__(self, directory, answers, endless, file):
+        self.path, self.answers, self.endless = os.path.join(directory, file), answers, endless
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(self.path)
         self.listener.listen(8)
@@ -79,8 +79,8 @@ def ask():
         lab.pair()
         directory = stack.enter_context(tempfile.TemporaryDirectory())
 
-        def run(answers, *arguments, endless=False):
-            with contextlib.closing(Impostor(directory, answers, endless)) as impostor:
+        def run(answers, *arguments, endless=False, file="it's a socket"):
+            with contextlib.closing(Impostor(directory, answers, endless, file)) as impostor:
                 began = time.monotonic()
                 with lab.host:
                     result = subprocess.run([MCASTCTL, "-s", impostor.path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -98,16 +98,31 @@ def assert_is_plain(output):
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", output.decode())
 
 
-def test_nothing_of_it_reaches_the_terminal_or_the_shell(ask, tmp_path):
-    result, _ = ask(ANSWERS, "doctor", "--wait", "100ms")
+def named(name):
+    """The answers with another name."""
+    return json.loads(json.dumps(ANSWERS).replace(json.dumps(EVIL)[1:-1], json.dumps(name)[1:-1]))
+
+
+# A quote that nobody closes is an error of the shell, which then runs nothing: so each kind of it has a name of its own.
+@pytest.mark.parametrize("name", [EVIL, "a; touch evil; $(touch evil) `touch evil`\ntouch evil\n", "a'; touch evil; '", 'a"; touch evil; "'],
+                         ids=["all", "unquoted", "single", "double"])
+def test_nothing_of_it_reaches_the_terminal_or_the_shell(ask, tmp_path, name):
+    answers = named(name)
+    if name != EVIL:
+        # Nothing comes, and mcastd is elsewhere: the fix is a command with the name of the group.
+        answers["GetStatus"]["networkNamespace"] = 1
+        answers["ListGroups"]["groups"][0].update(
+            memberships=[{"interface": "eth0", "state": "joined", "received": 0, "kernelDropped": 0}], sameNetworkTwice=None, outgoing=[])
+    result, _ = ask(answers, "doctor", "--wait", "100ms", file="it's a socket" if name == EVIL else "socket")
     assert_is_plain(result.stdout + result.stderr)
     fixes = [line[12:] for line in result.stdout.decode().split("\n") if re.match(" {2}(fix {6}|   {7})  ", line) or line.startswith("  fix")]
     assert fixes
     # What is run as it stands, and what stands behind "# see: ".
     script = "\n".join(re.sub("^# (see|or): ", "", fix) for fix in fixes if not fix.startswith("# in the"))
+    assert name == EVIL or "touch evil" in script
     shims = tmp_path / "bin"
     shims.mkdir()
-    for name in {shlex.split(line)[0] for line in script.split("\n") if not line.startswith("#")} - {"touch", "sh"}:
+    for name in {line.split()[0] for line in script.split("\n") if re.match("[a-z]+ ", line)} - {"touch", "sh"}:
         (shims / name).write_text("#!/bin/sh\n")
         (shims / name).chmod(0o755)
     (shims / "touch").write_text(f"#!/bin/sh\necho >>{tmp_path}/evil\n")
