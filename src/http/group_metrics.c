@@ -5,17 +5,6 @@
 #include "http/metrics.h"
 #include "http/samples.h"
 
-struct family {
-	struct text *text;
-	const struct value *value;
-	bool *has_head;
-};
-
-static void put(const struct family *family, struct sample_of *of)
-{
-	samples_put(family->text, family->value, of, family->has_head);
-}
-
 static void put_group(const struct family *family, struct group *group)
 {
 	struct sample_of of = {.object = group,
@@ -23,7 +12,7 @@ static void put_group(const struct family *family, struct group *group)
 		.labels = {{"group", group->config->name}},
 		.label_count = 1};
 
-	put(family, &of);
+	samples_put(family, &of);
 }
 
 static void put_memberships(const struct family *family, struct group *group)
@@ -36,7 +25,7 @@ static void put_memberships(const struct family *family, struct group *group)
 				{"interface", membership->interface}},
 			.label_count = 2};
 
-		put(family, &of);
+		samples_put(family, &of);
 	}
 }
 
@@ -50,7 +39,7 @@ static void put_ways(const struct family *family, struct group *group)
 				{"interface", way->interface ? way->interface : ""}},
 			.label_count = 2};
 
-		put(family, &of);
+		samples_put(family, &of);
 	}
 }
 
@@ -69,7 +58,7 @@ static void put_senders(const struct family *family, struct group *group)
 			.label_count = 4};
 
 		snprintf(port, sizeof(port), "%u", sender.port);
-		put(family, &of);
+		samples_put(family, &of);
 	}
 }
 

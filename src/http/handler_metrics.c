@@ -119,17 +119,6 @@ static bool read_more(const struct handlers *handlers, struct handler_samples *s
 
 /* ---- Showing ---- */
 
-struct family {
-	struct text *text;
-	const struct value *value;
-	bool *has_head;
-};
-
-static void put(const struct family *family, struct sample_of *of)
-{
-	samples_put(family->text, family->value, of, family->has_head);
-}
-
 static void put_handler(const struct family *family, struct handler_sample *sample)
 {
 	struct sample_of of = {.object = &sample->numbers,
@@ -137,7 +126,7 @@ static void put_handler(const struct family *family, struct handler_sample *samp
 		.labels = {{"handler", sample->name}},
 		.label_count = 1};
 
-	put(family, &of);
+	samples_put(family, &of);
 }
 
 static void put_info(const struct family *family, struct handler_sample *sample)
@@ -145,7 +134,7 @@ static void put_info(const struct family *family, struct handler_sample *sample)
 	struct sample_of of = {
 		.labels = {{"handler", sample->name}, {"type", sample->type}}, .label_count = 2};
 
-	put(family, &of);
+	samples_put(family, &of);
 }
 
 static void put_counted(const struct family *family, struct handler_sample *sample)
@@ -156,7 +145,7 @@ static void put_counted(const struct family *family, struct handler_sample *samp
 	for (size_t i = 0; names && names[i]; i++) {
 		of.record = &sample->numbers.account.outcome.counted[i];
 		if (!strcmp(names[i], family->value->name))
-			put(family, &of);
+			samples_put(family, &of);
 	}
 }
 
@@ -170,7 +159,7 @@ static void put_interfaces(const struct family *family, struct handler_sample *s
 				{"interface", interface->name ? interface->name : ""}},
 			.label_count = 2};
 
-		put(family, &of);
+		samples_put(family, &of);
 	}
 }
 
@@ -182,7 +171,7 @@ static void put_input(const struct family *family, struct handler_sample *sample
 		.label_count = 1};
 
 	if (sample->has_input)
-		put(family, &of);
+		samples_put(family, &of);
 }
 
 static uint64_t one(void *object)

@@ -162,7 +162,7 @@ static const struct value_table http_values = {NULL, "", http_rows, ARRAY_SIZE(h
 
 static void put_answers(const struct http_counters *counters, struct text *text)
 {
-	bool has_head = false;
+	struct family family = {text, answer_rows, &(bool){false}};
 	char code[12];
 
 	for (size_t i = 0; i < HTTP_CODES_MAX && counters->answers[i].code; i++) {
@@ -171,7 +171,7 @@ static void put_answers(const struct http_counters *counters, struct text *text)
 			.label_count = 1};
 
 		snprintf(code, sizeof(code), "%d", counters->answers[i].code);
-		samples_put(text, answer_rows, &of, &has_head);
+		samples_put(&family, &of);
 	}
 }
 

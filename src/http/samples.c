@@ -51,8 +51,9 @@ static void put_several(struct text *text, const struct value *value, struct sam
 	}
 }
 
-void samples_put(struct text *text, const struct value *value, struct sample_of *of, bool *has_head)
+void samples_put(const struct family *family, struct sample_of *of)
 {
+	const struct value *value = family->value;
 	bool applies = !value->applies || value->applies(of->object);
 	uint64_t number = 0;
 
@@ -62,17 +63,20 @@ void samples_put(struct text *text, const struct value *value, struct sample_of 
 		number = value_read(value, of->object, of->record);
 	if (!applies && !number)
 		return;
-	if (!*has_head)
-		exposition_head(text, &value->metric);
-	*has_head = true;
+	if (!*family->has_head)
+		exposition_head(family->text, &value->metric);
+	*family->has_head = true;
 	if (value->by)
-		put_several(text, value, of);
+		put_several(family->text, value, of);
 	else
-		put_number(text, value, of, of->label_count, number);
+		put_number(family->text, value, of, of->label_count, number);
 }
 
 void samples_put_all(struct text *text, const struct value_table *table, struct sample_of *of)
 {
-	for (size_t i = 0; i < table->count; i++)
-		samples_put(text, &table->rows[i], of, &(bool){false});
+	for (size_t i = 0; i < table->count; i++) {
+		struct family family = {text, &table->rows[i], &(bool){false}};
+
+		samples_put(&family, of);
+	}
 }

@@ -15,10 +15,15 @@ struct sample_of {
 	size_t label_count;
 };
 
-/* Appends the samples of a row for an object, and before the first one of the metric its head.
- * has_head is false at first. */
-void samples_put(
-	struct text *text, const struct value *value, struct sample_of *of, bool *has_head);
+/* A metric whose samples are appended, one object after the other. */
+struct family {
+	struct text *text;
+	const struct value *value;
+	bool *has_head; /* false at first */
+};
+
+/* Appends the samples of the metric for an object, and before the first one its head. */
+void samples_put(const struct family *family, struct sample_of *of);
 
 /* The same for all rows of a table: for what there is only one of. */
 void samples_put_all(struct text *text, const struct value_table *table, struct sample_of *of);
