@@ -126,28 +126,41 @@ static void hint_at_chain(struct finding *finding, const struct firewall_chain *
 		chain->family, chain->table);
 }
 
-void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
+/* A command for each chain that may drop, of the group's datagrams or of reports. */
+static void accept_in_chains(
+	const struct evidence *evidence, struct finding *finding, bool out, bool reports)
 {
-	const struct firewall *firewall = evidence->firewall;
-	size_t length = finding->fixes.length;
+	const struct address *group = &evidence->group->address;
 	char command[FIREWALL_COMMAND_MAX];
 
-	if (!firewall) {
-		fix_by_root(evidence, finding);
-		return;
-	}
-	for (size_t i = 0; i < firewall->chain_count; i++) {
-		const struct firewall_chain *chain = &firewall->chains[i];
+	for (size_t i = 0; i < evidence->firewall->chain_count; i++) {
+		const struct firewall_chain *chain = &evidence->firewall->chains[i];
 
 		if (!chain_may_drop(evidence, chain, out))
 			continue;
-		firewall_accept_command(chain, &evidence->group->address, evidence->group->port,
-			command, sizeof(command));
+		if (reports)
+			firewall_accept_reports_command(
+				chain, group->family, command, sizeof(command));
+		else
+			firewall_accept_command(
+				chain, group, evidence->group->port, command, sizeof(command));
 		if (*command)
 			finding_line(finding, command);
 		else
 			hint_at_chain(finding, chain);
 	}
+}
+
+void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	const struct firewall *firewall = evidence->firewall;
+	size_t length = finding->fixes.length;
+
+	if (!firewall) {
+		fix_by_root(evidence, finding);
+		return;
+	}
+	accept_in_chains(evidence, finding, out, false);
 	if (firewall->has_legacy)
 		fix_legacy(evidence, finding, out);
 	if (finding->fixes.length == length)
@@ -158,24 +171,12 @@ void fix_firewall_of_reports(const struct evidence *evidence, struct finding *fi
 {
 	const struct firewall *firewall = evidence->firewall;
 	size_t length = finding->fixes.length;
-	char command[FIREWALL_COMMAND_MAX];
 
 	if (!firewall) {
 		fix_by_root(evidence, finding);
 		return;
 	}
-	for (size_t i = 0; i < firewall->chain_count; i++) {
-		const struct firewall_chain *chain = &firewall->chains[i];
-
-		if (!chain_may_drop(evidence, chain, true))
-			continue;
-		firewall_accept_reports_command(
-			chain, evidence->group->address.family, command, sizeof(command));
-		if (*command)
-			finding_line(finding, command);
-		else
-			hint_at_chain(finding, chain);
-	}
+	accept_in_chains(evidence, finding, true, true);
 	if (firewall->has_legacy && is_v4(evidence))
 		finding_fix(finding, "iptables-legacy -I OUTPUT -p igmp -j ACCEPT");
 	else if (firewall->has_legacy)
