@@ -13,11 +13,12 @@
 #                       SYSTEMS_ARGS="--systems trixie --steps package check": only these
 #   make bench          how fast it is, next to other programs, as root: under 15 minutes     BENCH_ARGS=--list
 #   make bench-quick    the same with fewer and shorter runs: under 2 minutes
+#   make bench-profile  where the time goes: flame graphs in build/bench                BENCH_ARGS=json: only this
 #   make check-layers   which room of src/ includes which, and circles
 #   make check-size     functions over 80 lines; says which files are over 600
 #   make check-format   whether clang-format agrees with all sources
 #   make check-words    words that the project does not use: tests/words.txt
-#   make fuzz           parsers against made-up input, with clang's libFuzzer      SECONDS=60 each, FUZZ=pcapng: only this
+#   make fuzz           parsers against made-up input, with clang's libFuzzer      SECONDS=60 each, FUZZ=captures: only this
 #   make fuzz-coverage  what of the parsers the seeds reach     COVERAGE=src/net/target.c: the lines that they do not
 #   make format         run clang-format over the sources
 #   make man            the manual pages, with scdoc, to $(BUILD)/man
@@ -52,12 +53,13 @@ SYSTEMS_DIR ?= $(BUILD)/systems
 DESTDIR ?=
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
-SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
 DOCDIR ?= $(PREFIX)/share/doc/mcastd
 DATADIR ?= $(PREFIX)/share/mcastd
 MANDIR ?= $(PREFIX)/share/man
 BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
 SYSTEMDUNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
@@ -76,7 +78,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: all engines check check-unit check-net check-fault check-long check-peers check-service check-layers check-size check-format check-words
 .PHONY: fuzz fuzz-coverage fuzz-programs
-.PHONY: bench bench-quick check-systems
+.PHONY: bench bench-quick bench-profile check-systems
 .PHONY: bench-programs demo format
 .PHONY: man install install-man install-systemd uninstall dist deb rpm clean test-programs FORCE
 .DELETE_ON_ERROR:
@@ -94,7 +96,7 @@ fortify := $(if $(SANITIZE)$(fortified),,$(if $(optimised),-U_FORTIFY_SOURCE -D_
 sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 
 cppflags := -D_GNU_SOURCE -Isrc -I$(BUILD)/gen $(fortify) -DMCASTD_VERSION='"$(VERSION)"' \
-	-DMCASTD_CONFIG='"$(SYSCONFDIR)/mcastd/mcastd.conf"' $(CPPFLAGS)
+	-DMCASTD_CONFIG='"$(SYSCONFDIR)/mcastd/mcastd.conf"' -DMCASTD_DATADIR='"$(DATADIR)"' $(CPPFLAGS)
 # What is built does not depend on where that is.
 same_paths := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)/=build/
 cflags := -std=gnu17 -pthread -fPIE -fstack-protector-strong -Wall -Wextra \
@@ -116,7 +118,7 @@ test_libs = $(test_module_libs) -ldl
 
 # ---- Sources ----
 
-rooms := base service net config data formats recorder child handlers engines groups control http daemon
+rooms := base service net config data formats child recorder handlers engines groups control http daemon
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 
 # Modules: the files of src/engines/NAME/, and the libraries that each needs.
@@ -137,10 +139,11 @@ engine_modules = $(ENGINES:%=$(module_directory)/%.so)
 # What modules use of the daemon.
 exported := src/engines/exported.list
 
-mcastd_objects := $(filter-out $(engine_objects),$(call objects,$(rooms:%=src/%/*.c) src/control/methods/*.c))
-ctl_objects := $(call objects,src/ctl/*.c src/ctl/commands/*.c src/ctl/doctor/*.c src/ctl/top/*.c)
+mcastd_objects := $(filter-out $(engine_objects),$(call objects,$(rooms:%=src/%/*.c) src/control/methods/*.c src/control/values/*.c))
+ctl_objects := $(call objects,src/ctl/*.c src/ctl/commands/*.c src/ctl/doctor/*.c src/ctl/probe/*.c src/ctl/replay/*.c src/ctl/top/*.c)
 mcastctl_objects := $(ctl_objects) \
-	$(call objects,src/base/*.c src/formats/*.c src/control/framing.c src/data/datagram.c src/data/twins.c src/groups/arena.c \
+	$(call objects,src/base/*.c src/formats/*.c src/control/framing.c $(addprefix src/data/,datagram.c filter.c jitter.c sequence.c twins.c) src/groups/arena.c \
+		$(addprefix src/config/,config.c keys.c match.c schema.c where.c) \
 		$(addprefix src/net/,address.c holder.c interface.c joined.c multicast.c report_sockets.c rtnetlink.c send_socket.c target.c udp_out.c udp_sockets.c udp_way.c))
 test_objects := $(call objects,tests/unit/test_*.c)
 test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.c))
@@ -161,6 +164,8 @@ bench_common := $(call objects,tests/bench/bench.c)
 bench_objects := $(filter-out $(bench_common) %/rcvbuf.o,$(call objects,tests/bench/*.c))
 bench_programs := $(bench_objects:.o=)
 man_pages := mcastctl.1 mcastd.conf.5 io.mcastd.7 mcastd.8
+# Other names of mcastd.8: those of the units, by which somebody who manages services looks for it.
+unit_pages := $(addsuffix .8,mcastd@ mcastd.service mcastd@.service mcastd.socket mcastd@.socket mcastd.slice)
 
 # ---- Rules ----
 
@@ -388,7 +393,7 @@ check-format:
 # ---- Speed ----
 
 run_bench = MCASTD=$(abspath $(BUILD))/mcastd MCASTCTL=$(abspath $(BUILD))/mcastctl \
-	PYTHONPATH=tests /usr/bin/python3 -B -m bench --programs $(BUILD)/tests/bench --output $(BUILD)/bench
+	PYTHONPATH=tests /usr/bin/python3 -B -m bench$(1) --programs $(BUILD)/tests/bench --output $(BUILD)/bench
 
 $(bench_programs): %: %.o $(bench_common) $(BUILD)/flags
 	$(call say,LINK)
@@ -407,6 +412,11 @@ bench bench-quick:
 	$(Q)+$(MAKE) $(jobs) all bench-programs
 	$(Q)$(run_bench) $(if $(filter bench-quick,$@),--quick) $(BENCH_ARGS)
 
+bench-profile:
+	@packaging/install-deps bench
+	$(Q)+$(MAKE) $(jobs) all bench-programs
+	$(Q)$(call run_bench,.flame) $(BENCH_ARGS)
+
 demo:
 	@packaging/install-deps demo
 	$(Q)+$(MAKE) $(jobs) all
@@ -416,30 +426,39 @@ demo:
 
 confdir := $(DESTDIR)$(SYSCONFDIR)/mcastd
 # Where the program looks for its modules.
-moduledir := $(DESTDIR)$(patsubst %/bin,%,$(patsubst %/sbin,%,$(SBINDIR)))/lib/mcastd
+moduledir := $(DESTDIR)$(patsubst %/bin,%,$(patsubst %/sbin,%,$(BINDIR)))/lib/mcastd
+
+# Everybody can run mcastd, so it is in bin. Units and scripts may look for a daemon in sbin, which is the same directory on
+# some systems.
+link_in_sbin = [ $(DESTDIR)$(SBINDIR) -ef $(DESTDIR)$(BINDIR) ] || \
+	ln -sfr $(DESTDIR)$(BINDIR)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
+
+fish_completions := $(wildcard packaging/completions/*.fish)
 
 # What is left to do after an installation that is not into a package.
 service_advice := systemd-sysusers && journalctl --update-catalog && systemctl daemon-reload && \
 	systemctl enable --now mcastd
 
 install: all install-systemd
-	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/recipes $(confdir)/conf.d
-	$(INSTALL) -m 755 $(BUILD)/mcastd $(DESTDIR)$(SBINDIR)/mcastd
-	$(INSTALL) -m 755 $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)/mcastctl
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/recipes $(confdir)/conf.d
+	$(INSTALL) -m 755 $(BUILD)/mcastd $(BUILD)/mcastctl $(DESTDIR)$(BINDIR)
+	$(link_in_sbin)
 	$(if $(ENGINES),$(INSTALL) -d $(moduledir)/$(VERSION))
 	$(if $(ENGINES),$(INSTALL) -m 644 $(engine_modules) $(moduledir)/$(VERSION))
 	$(INSTALL) -m 644 README.md NEWS.md LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/recipes
 	for file in packaging/examples/*/*; do mode=644; [ ! -x $$file ] || mode=755; \
 		$(INSTALL) -D -m $$mode $$file $(DESTDIR)$(DOCDIR)/examples/$${file#packaging/examples/} || exit; done
-	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g; s|](\.\./packaging/examples|](../examples|g' \
+	sed -i 's|](doc/|](recipes/|g; s|](\(\(\.\./\)\?\)systemd/examples|](\1examples/systemd|g; s|](\.\./packaging/examples|](../examples|g;'\
+	's|/usr/local/share/mcastd|$(DATADIR)|g' \
 		$(DESTDIR)$(DOCDIR)/*.md $(DESTDIR)$(DOCDIR)/recipes/*.md
 	$(INSTALL) -m 644 etc/mcastd.conf $(wildcard etc/conf.d/*.example) $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/monitoring
 	$(INSTALL) -m 644 $(wildcard packaging/monitoring/*) $(DESTDIR)$(DATADIR)/monitoring
-	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
+	$(INSTALL) -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR)
 	$(INSTALL) -m 644 packaging/completions/mcastd.bash $(DESTDIR)$(BASHCOMPDIR)/mcastd
 	$(INSTALL) -m 644 packaging/completions/mcastctl.bash $(DESTDIR)$(BASHCOMPDIR)/mcastctl
+	$(if $(fish_completions),$(INSTALL) -m 644 $(fish_completions) $(DESTDIR)$(FISHCOMPDIR))
 	$(INSTALL) -m 644 packaging/completions/_mcastd packaging/completions/_mcastctl $(DESTDIR)$(ZSHCOMPDIR)
 	@if [ -e $(confdir)/mcastd.conf ]; then echo "$(confdir)/mcastd.conf exists and is kept"; \
 	else set -x; $(INSTALL) -m 644 etc/mcastd.conf $(confdir)/mcastd.conf; fi
@@ -450,8 +469,8 @@ install: all install-systemd
 systemd_files := $(DESTDIR)$(SYSUSERSDIR)/mcastd.conf $(DESTDIR)$(CATALOGDIR)/mcastd.catalog \
 	$(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/,mcastd.service mcastd@.service mcastd.socket mcastd@.socket mcastd.slice)
 # Puts in what both services have in common, and the paths.
-fill_in = sed -e '/^@COMMON@$$/{r systemd/common.conf' -e 'd}' -e 's|@SBINDIR@|$(SBINDIR)|g' \
-	-e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@DOCDIR@|$(DOCDIR)|g' \
+fill_in = sed -e '/^@COMMON@$$/{r systemd/common.conf' -e 'd}' -e 's|@BINDIR@|$(BINDIR)|g' \
+	-e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' -e 's|@DOCDIR@|$(DOCDIR)|g' \
 	systemd/$(1).in | $(INSTALL) -m 644 /dev/stdin $(DESTDIR)$(SYSTEMDUNITDIR)/$(1)
 
 install-systemd:
@@ -469,12 +488,14 @@ install-man: man
 	$(INSTALL) -m 644 $(BUILD)/man/mcastd.conf.5 $(DESTDIR)$(MANDIR)/man5
 	$(INSTALL) -m 644 $(BUILD)/man/io.mcastd.7 $(DESTDIR)$(MANDIR)/man7
 	$(INSTALL) -m 644 $(BUILD)/man/mcastd.8 $(DESTDIR)$(MANDIR)/man8
+	for page in $(unit_pages); do ln -sf mcastd.8 $(DESTDIR)$(MANDIR)/man8/$$page || exit; done
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(DESTDIR)$(BINDIR)/mcastctl $(systemd_files)
+	rm -f $(DESTDIR)$(SBINDIR)/mcastd $(addprefix $(DESTDIR)$(BINDIR)/,mcastd mcastctl) $(systemd_files)
 	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) $(moduledir)
-	rm -f $(foreach page,$(man_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
+	rm -f $(foreach page,$(man_pages) $(unit_pages),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(page))
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/mcastd $(DESTDIR)$(BASHCOMPDIR)/mcastctl
+	rm -f $(DESTDIR)$(FISHCOMPDIR)/mcastd.fish $(DESTDIR)$(FISHCOMPDIR)/mcastctl.fish
 	rm -f $(DESTDIR)$(ZSHCOMPDIR)/_mcastd $(DESTDIR)$(ZSHCOMPDIR)/_mcastctl
 
 # ---- Packages ----

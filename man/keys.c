@@ -50,6 +50,8 @@ static void append_default(struct text *out, const struct key *key)
 
 	if (key->required)
 		text_append_string(out, "; required");
+	if (key->unless)
+		text_printf(out, ", unless %s is given", key->unless);
 	if (!key->fallback)
 		return;
 	text_printf(out, "; default %s", quote);

@@ -1,7 +1,7 @@
 /* Copies a page in the format of scdoc(5), and replaces its directives by the program's own tables,
  * so that the pages and the program agree. A directive is a line of its own, "@NAME@" or "@NAME
  * ARGUMENT@". In all other lines @VERSION@ and
- * @CONFDIR@ are replaced. */
+ * @CONFDIR@ and @DATADIR@ are replaced. */
 #include "tables.h"
 
 #include <stdarg.h>
@@ -69,7 +69,8 @@ static void put_line(struct text *out, const char *line, size_t length)
 		const char *name, *value;
 		int length; /* of the value */
 	} variables[] = {{"@VERSION@", MCASTD_VERSION, sizeof(MCASTD_VERSION) - 1},
-		{"@CONFDIR@", MCASTD_CONFIG, sizeof(MCASTD_CONFIG) - sizeof("/mcastd.conf")}};
+		{"@CONFDIR@", MCASTD_CONFIG, sizeof(MCASTD_CONFIG) - sizeof("/mcastd.conf")},
+		{"@DATADIR@", MCASTD_DATADIR, sizeof(MCASTD_DATADIR) - 1}};
 
 	for (size_t i = 0; i < length;) {
 		size_t size = 1;

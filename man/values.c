@@ -35,6 +35,11 @@ static void append_field(
 	text_append_string(out, "*");
 }
 
+static const char *const type_names[] = {[METRIC_COUNTER] = "counter",
+	[METRIC_GAUGE] = "gauge",
+	[METRIC_SUM] = "sum of a summary",
+	[METRIC_COUNT] = "count of a summary"};
+
 static void append_metric(
 	struct text *out, const struct value_table *table, const struct value *value)
 {
@@ -42,7 +47,7 @@ static void append_metric(
 	append_plain_string(out, value->metric.name);
 	text_append_string(out, "*");
 	append_labels(out, table, value);
-	text_append_string(out, value->metric.type == METRIC_COUNTER ? ", counter" : ", gauge");
+	text_printf(out, ", %s", type_names[value->metric.type]);
 	text_append_string(out, "\n\t");
 	append_sentence(out, value->metric.help);
 	append_field(out, table, value);

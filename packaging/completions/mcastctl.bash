@@ -2,7 +2,7 @@
 # daemon.
 
 # Reads the rows of --help: into synopses, the arguments of each command; into placeholders, the name of each option's value,
-# empty where it has none.
+# empty where it has none; into repeated, the options that may be; into keys, those of --where.
 _mcastctl_load() { # PROGRAM [COMMAND]
 	local line left heading part
 	local -a parts
@@ -10,8 +10,10 @@ _mcastctl_load() { # PROGRAM [COMMAND]
 	while IFS= read -r line; do
 		if [[ $line != '  '* ]]; then
 			heading=$line
+			[[ $line != 'Keys'*': '* ]] || IFS=', ' read -ra keys <<<"${line#*: }"
 			continue
 		fi
+		[[ $line != '   '* ]] || continue # an explanation that has a line of its own
 		left=${line#  }
 		read -ra parts <<<"${left%%  *}"
 		if [[ $left != -* ]]; then
@@ -21,15 +23,25 @@ _mcastctl_load() { # PROGRAM [COMMAND]
 		for part in "${parts[@]%,}"; do
 			[[ $part == -* ]] || continue
 			placeholders[$part]=
+			[[ $line != *'may be repeated'* ]] || repeated[$part]=1
 			[[ ${parts[-1]} == -* ]] || placeholders[$part]=${parts[-1]}
 		done
 	done < <("$1" ${2:+"$2"} --help 2>/dev/null)
 }
 
-# The names of groups or handlers; none without a daemon.
-_mcastctl_names() { # PROGRAM SOCKET groups|handlers
+# The names of groups or handlers, or of those that "Join" made or that record; none without a daemon.
+_mcastctl_names() { # PROGRAM SOCKET groups|handlers [byJoin|records]
 	timeout 2 "$1" ${2:+-s "$2"} --json "$3" 2>/dev/null </dev/null |
-		grep -o '"name":"[^"]*"' | cut -d '"' -f 4
+		grep -Eo "\"name\":\"[^\"]*\"${4:+(,\"type\":\"[^\"]*\")?,\"$4\":true}" | cut -d '"' -f 4
+}
+
+# The groups that a command can do something to.
+_mcastctl_groups() { # PROGRAM SOCKET COMMAND
+	case $3 in
+	leave) _mcastctl_names "$1" "$2" groups byJoin ;;
+	tail) _mcastctl_names "$1" "$2" groups | grep -vx events; echo events ;;
+	*) _mcastctl_names "$1" "$2" groups | grep -vx events ;;
+	esac
 }
 
 _mcastctl_interfaces() {
@@ -57,7 +69,7 @@ _mcastctl_words() {
 }
 
 # Offers the lines of standard input that begin with VALUE, the end of WORD: quoted for the shell, and without what readline
-# takes for an earlier word.
+# takes for an earlier word. Those that are given already are left out.
 _mcastctl_offer() { # WORD VALUE
 	local value=${2//\\/} line prefix=${1%"$2"} current=${COMP_WORDS[COMP_CWORD]} before quoted=
 
@@ -69,28 +81,60 @@ _mcastctl_offer() { # WORD VALUE
 		value=${value:1}
 	fi
 	while IFS= read -r line; do
-		[[ $line == "$value"* ]] || continue
+		[[ $line == "$value"* && ! ${given[$line]-} ]] || continue
 		line=$prefix$line
 		line=${line:${#before}}
-		[[ $quoted ]] || printf -v line '%q' "$line"
+		if [[ ! $quoted ]]; then
+			printf -v line '%q' "$line"
+			line=${line//\\,/,}
+		fi
 		COMPREPLY+=("$line")
 	done
 }
 
-# Offers values for a placeholder: of an option, or of an argument where OPTION is empty.
+# These names of a list are not offered again.
+_mcastctl_take() { # LIST
+	local part
+	local -a parts
+
+	IFS=, read -ra parts <<<"$1"
+	for part in "${parts[@]}"; do
+		[[ ! $part ]] || given[$part]=1
+	done
+}
+
+# Offers values for a placeholder: of an option, or of an argument of the command where OPTION is empty.
 _mcastctl_offer_value() { # PROGRAM SOCKET OPTION PLACEHOLDER WORD VALUE
+	local value=
+
 	case $3,${4#[} in
 	--interface,*) _mcastctl_offer "$5" "$6" < <(_mcastctl_interfaces) ;;
-	--handler,* | ,HANDLER*) _mcastctl_offer "$5" "$6" < <(_mcastctl_names "$1" "$2" handlers) ;;
-	--format,*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' line json hex raw) ;;
+	,HANDLER*)
+		[[ $command == rotate ]] && value=records || value=
+		_mcastctl_offer "$5" "$6" < <(_mcastctl_names "$1" "$2" handlers "$value")
+		;;
+	--handler,*) _mcastctl_offer "$5" "$6" < <(_mcastctl_names "$1" "$2" handlers) ;;
+	--format,*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' line json hex raw pcapng) ;;
+	--where,*)
+		[[ $6 == *=* ]] || _mcastctl_offer "$5" "$6" < <(printf '%s=\n' "${keys[@]%.}")
+		compopt -o nospace 2>/dev/null
+		;;
 	--speed,*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' 0.1 0.5 2 10 max) ;;
+	--map,*)
+		[[ $6 != *=* ]] || _mcastctl_offer "$5" "$6" < <(_mcastctl_names "$1" "$2" groups | sed "s|^|${6%%=*}=|")
+		;;
 	--socket,* | -s,* | *,FILE*) compopt -o default 2>/dev/null ;;
 	,COMMAND*) _mcastctl_offer "$5" "$6" < <(printf '%s\n' "${!synopses[@]}") ;;
 	,GROUP* | ,NAME* | ,TARGET*)
-		if [[ $4 != NAME* && $6 == *:*%* ]]; then # of a target
-			_mcastctl_offer "$5" "$6" < <(_mcastctl_interfaces | sed "s|^|${6%%%*}%|")
+		value=$6
+		if [[ $command == @(send|tail) && $value == *,* ]]; then # the last of a list
+			value=${6##*,}
+			_mcastctl_take "${6%,*}"
+		fi
+		if [[ $4 != NAME* && $value == *:*%* ]]; then # of a target
+			_mcastctl_offer "$5" "$value" < <(_mcastctl_interfaces | sed "s|^|${value%%%*}%|")
 		elif [[ $4 != TARGET* ]]; then
-			_mcastctl_offer "$5" "$6" < <(_mcastctl_names "$1" "$2" groups)
+			_mcastctl_offer "$5" "$value" < <(_mcastctl_groups "$1" "$2" "$command")
 		fi
 		;;
 	esac
@@ -104,15 +148,15 @@ _mcastctl_placeholder() { # NUMBER SYNOPSIS
 	read -ra parts <<<"$2"
 	if [[ $1 -lt ${#parts[@]} ]]; then
 		echo "${parts[$1]}"
-	elif [[ $2 == *...* ]]; then
+	elif [[ $2 == *[^,]...* ]]; then
 		echo "${parts[-1]}"
 	fi
 }
 
 _mcastctl() {
-	local program=$1 socket='' command='' option='' no_options='' number=0 word i
-	local -a words=()
-	local -A synopses=() placeholders=()
+	local program=$1 socket='' command='' option='' no_options='' literal number=0 word i
+	local -a words=() keys=()
+	local -A synopses=() placeholders=() repeated=() given=()
 
 	COMPREPLY=()
 	_mcastctl_words
@@ -130,8 +174,10 @@ _mcastctl() {
 			socket=${word#-s}
 		elif [[ ! $no_options && $word == -?* ]]; then
 			[[ ! ${placeholders[$word]-} ]] || option=$word
+			[[ ${repeated[${word%%=*}]-} ]] || given[${word%%=*}]=1
 		elif [[ $command ]]; then
 			number=$((number + 1))
+			_mcastctl_take "$word"
 		else
 			command=$word
 			[[ ! ${synopses[$command]+known} ]] || _mcastctl_load "$program" "$command"
@@ -148,6 +194,11 @@ _mcastctl() {
 	elif [[ ! $command ]]; then
 		_mcastctl_offer "$word" "$word" < <(printf '%s\n' "${!synopses[@]}")
 	else
+		if [[ ${synopses[$command]-} =~ ^\[([a-z]+)\]\  ]]; then # a word that may come first, as in "probe send"
+			literal=${BASH_REMATCH[1]}
+			[[ $number -gt 0 ]] || _mcastctl_offer "$word" "$word" <<<"$literal"
+			[[ ${given[$literal]-} ]] || number=$((number + 1))
+		fi
 		_mcastctl_offer_value "$program" "$socket" '' \
 			"$(_mcastctl_placeholder "$number" "${synopses[$command]-}")" "$word" "$word"
 	fi

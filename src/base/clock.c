@@ -43,3 +43,28 @@ char *format_timestamp(uint64_t ns, char string[static TIMESTAMP_MAX])
 	put_digits(string + 20, 9, ns % NS_PER_S);
 	return string;
 }
+
+char *format_next_timestamp(uint64_t ns, uint64_t last_ns, char string[static TIMESTAMP_MAX])
+{
+	if (ns / NS_PER_S != last_ns / NS_PER_S)
+		return format_timestamp(ns, string);
+	put_digits(string + 20, 9, ns % NS_PER_S);
+	return string;
+}
+
+char *format_local_timestamp(uint64_t ns, char string[static LOCAL_TIMESTAMP_MAX])
+{
+	time_t seconds = (time_t)(ns / NS_PER_S);
+	struct tm tm = {0};
+	unsigned minutes;
+
+	localtime_r(&seconds, &tm);
+	minutes = (unsigned)(tm.tm_gmtoff < 0 ? -tm.tm_gmtoff : tm.tm_gmtoff) / 60;
+	format_timestamp(ns + (uint64_t)tm.tm_gmtoff * NS_PER_S, string);
+	string[29] = tm.tm_gmtoff < 0 ? '-' : '+';
+	put_digits(string + 30, 2, minutes / 60);
+	string[32] = ':';
+	put_digits(string + 33, 2, minutes % 60);
+	string[35] = '\0';
+	return string;
+}

@@ -57,3 +57,14 @@ static inline uint64_t earlier_ns(uint64_t a, uint64_t b)
 
 /* Writes nanoseconds since the epoch as RFC 3339 with nine decimals, in UTC. Returns string. */
 char *format_timestamp(uint64_t ns, char string[static TIMESTAMP_MAX]);
+
+/* The same, where string is what it wrote for last_ns: times of one second are the same but for
+ * their last digits. */
+char *format_next_timestamp(uint64_t ns, uint64_t last_ns, char string[static TIMESTAMP_MAX]);
+
+/* "2026-11-24T20:33:19.123456789+01:00" and its terminator. */
+#define LOCAL_TIMESTAMP_MAX 36
+
+/* The same as format_timestamp() in the time zone of $TZ or /etc/localtime, with its offset. Takes
+ * a lock of the C library. */
+char *format_local_timestamp(uint64_t ns, char string[static LOCAL_TIMESTAMP_MAX]);

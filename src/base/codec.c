@@ -72,25 +72,34 @@ int text_append_hex_decoded(struct text *text, const char *hex, size_t size)
 	return 0;
 }
 
+/* Three bytes as four digits. */
+static void put_base64(char *out, const uint8_t *in)
+{
+	uint32_t bits = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 8 | in[2];
+
+	out[0] = base64_digits[bits >> 18];
+	out[1] = base64_digits[bits >> 12 & 63];
+	out[2] = base64_digits[bits >> 6 & 63];
+	out[3] = base64_digits[bits & 63];
+}
+
 void text_append_base64(struct text *text, const void *data, size_t size)
 {
 	const uint8_t *in = data;
 	size_t encoded = (size + 2) / 3 * 4;
 	char *out = text_reserve(text, encoded);
+	uint8_t last[3] = {0};
 
 	if (!out)
 		return;
-	for (size_t i = 0; i < size; i += 3) {
-		size_t left = size - i;
-		uint32_t bits = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
-				(left > 2 ? in[i + 2] : 0);
-
-		*out++ = base64_digits[bits >> 18];
-		*out++ = base64_digits[bits >> 12 & 63];
-		*out++ = left > 1 ? base64_digits[bits >> 6 & 63] : '=';
-		*out++ = left > 2 ? base64_digits[bits & 63] : '=';
-	}
+	for (; size >= 3; size -= 3, in += 3, out += 4)
+		put_base64(out, in);
 	text->length += encoded;
+	if (!size)
+		return;
+	memcpy(last, in, size);
+	put_base64(out, last);
+	memset(out + 1 + size, '=', 3 - size);
 }
 
 static int base64_value(char digit)

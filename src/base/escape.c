@@ -104,7 +104,8 @@ static char short_escape(uint32_t code)
 	return byte ? short_letters[byte - short_bytes] : 0;
 }
 
-/* Writes one character that is not plain; of length 0: a byte that is not UTF-8. */
+/* Writes one character that is not plain; of length 0: a byte that is not UTF-8. Returns where it
+ * ends, or NULL to end there. */
 typedef char *put_character(char *out, const uint8_t *in, size_t length, uint32_t code);
 
 static char *put_all(char *out, const uint8_t *in, size_t size, put_character *put)
@@ -121,6 +122,8 @@ static char *put_all(char *out, const uint8_t *in, size_t size, put_character *p
 			break;
 		length = utf8_decode(in, (size_t)(end - in), &code);
 		out = put(out, in, length, code);
+		if (!out)
+			break;
 		in += length ? length : 1;
 	}
 	return out;
@@ -207,14 +210,32 @@ static char *put_json(char *out, const uint8_t *in, size_t length, uint32_t code
 	return out;
 }
 
-void text_append_json(struct text *text, const void *data, size_t size)
+static char *put_json_valid(char *out, const uint8_t *in, size_t length, uint32_t code)
+{
+	return length ? put_json(out, in, length, code) : NULL;
+}
+
+static bool append_json(struct text *text, const void *data, size_t size, put_character *put)
 {
 	char *start = text_reserve(text, size * 6 + 2), *out = start;
 
 	if (!out)
-		return;
+		return true;
 	*out++ = '"';
-	out = put_all(out, data, size, put_json);
+	out = put_all(out, data, size, put);
+	if (!out)
+		return false;
 	*out++ = '"';
 	text->length += (size_t)(out - start);
+	return true;
+}
+
+void text_append_json(struct text *text, const void *data, size_t size)
+{
+	append_json(text, data, size, put_json);
+}
+
+bool text_append_json_valid(struct text *text, const void *data, size_t size)
+{
+	return append_json(text, data, size, put_json_valid);
 }

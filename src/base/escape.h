@@ -22,3 +22,6 @@ int text_append_unescaped(struct text *text, const char *escaped, size_t size);
 /* A JSON string with its quotes (RFC 8259). What the escaped form above hides is written as \uXXXX,
  * and each byte that is not UTF-8 as \ufffd. */
 void text_append_json(struct text *text, const void *data, size_t size);
+
+/* The same for what is all well-formed UTF-8; else returns false, and appends nothing. */
+bool text_append_json_valid(struct text *text, const void *data, size_t size);

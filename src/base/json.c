@@ -66,6 +66,17 @@ void json_put_true(struct text *text, const char *name)
 	json_put_flag(text, name, true);
 }
 
+bool json_put_text(struct text *text, const char *name, const void *data, size_t size)
+{
+	size_t begin = text->length;
+
+	json_put_member(text, name);
+	if (text_append_json_valid(text, data, size))
+		return true;
+	text->length = begin;
+	return false;
+}
+
 void json_put_base64(struct text *text, const char *name, const void *data, size_t size)
 {
 	json_put_member(text, name);

@@ -16,6 +16,8 @@ void json_put_string(struct text *text, const char *name, const char *string); /
 void json_put_number(struct text *text, const char *name, uint64_t number);
 void json_put_flag(struct text *text, const char *name, bool flag);
 void json_put_true(struct text *text, const char *name);
+/* Returns false, and puts nothing, where it is not UTF-8. */
+bool json_put_text(struct text *text, const char *name, const void *data, size_t size);
 void json_put_base64(struct text *text, const char *name, const void *data, size_t size);
 
 /* json_put_open(text, name, '{') ... json_put_close(text, '}') */

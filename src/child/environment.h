@@ -4,8 +4,11 @@
 
 #include "formats/fields.h"
 
-/* PATH, LANG and CREDENTIALS_DIRECTORY, then the fields of a datagram. */
-#define ENVIRONMENT_VARIABLES (3 + FIELDS)
+/* Members of an event of the daemon. */
+#define ENVIRONMENT_EVENT_MAX 16
+
+/* PATH, LANG and CREDENTIALS_DIRECTORY, then the fields of a datagram, and those of an event. */
+#define ENVIRONMENT_VARIABLES (3 + FIELDS + ENVIRONMENT_EVENT_MAX)
 
 /* The longest string is CREDENTIALS_DIRECTORY, which has the name of the unit in it, of up to 255
  * bytes. */
@@ -20,6 +23,8 @@ struct child_environment {
 /* PATH and LANG; and CREDENTIALS_DIRECTORY where the daemon has one. */
 void child_environment_begin(struct child_environment *environment);
 
-/* Adds MCASTD_GROUP and all other fields of the datagram, once. The datagram carries NEED_ALL. */
+/* Adds MCASTD_GROUP and all other fields of the datagram, once. The datagram carries NEED_ALL. Of
+ * an event of the daemon, a JSON object, also its members: MCASTD_EVENT, its kind, and
+ * MCASTD_EVENT_GROUP and so on. */
 void child_environment_describe(struct child_environment *environment, const struct origin *origin,
 	const struct datagram *datagram);

@@ -1,6 +1,6 @@
 /* Datagrams as records of a stream, framed so that the reader knows where each ends, and written to
- * a pipe as far as it takes them. A datagram is settled when the last byte of its record is
- * written. */
+ * a pipe or socket as far as it takes them. A datagram is settled when the last byte of its record
+ * is written. */
 #pragma once
 
 #include "base/text.h"
@@ -13,6 +13,7 @@ enum framing {
 	FRAMING_JSON, /* the object of format_json() and a line feed */
 	FRAMING_LENGTH, /* the payload's length, 32 bits in network byte order, and the payload */
 	FRAMING_NUL, /* the payload and a NUL byte: without escapes, it carries no NUL */
+	FRAMING_RAW, /* the payload alone: its own format tells where it ends, if anything does */
 };
 
 /* The names in the order of the enum, NULL at the end. */
@@ -41,6 +42,15 @@ unsigned records_fill(struct records *records, enum framing framing, const struc
  * records are left, -EAGAIN when there is no room, or another negative errno: nobody reads there
  * any more. */
 int records_write(struct records *records, int fd, struct outcome *outcome);
+
+/* Sends each record that is left as one message, to a non-blocking socket that keeps their bounds
+ * (SOCK_DGRAM, SOCK_SEQPACKET). Returns 0, -EAGAIN or another negative errno, as above; -EMSGSIZE
+ * is about the first one that is left. */
+int records_send(struct records *records, int fd, struct outcome *outcome);
+
+/* Drops the first of those that are left, or all of them. */
+void records_drop_first(struct records *records, enum drop_reason reason, struct outcome *outcome);
+void records_drop_all(struct records *records, enum drop_reason reason, struct outcome *outcome);
 
 /* The reader has gone: drops a record of which a part was written, as the next reader would take
  * the rest of it for a record. */

@@ -1,11 +1,15 @@
 #include "config/config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/text.h"
+#include "base/units.h"
+#include "config/match.h"
 
 #define RUN_DIRECTORY "/run/mcastd"
 
@@ -54,6 +58,35 @@ size_t config_handler_parts(
 	for (size_t i = 0; i < count && marks; marks += ret[i++].schema->count)
 		ret[i].marks = marks;
 	return count;
+}
+
+static int parse_expected(const char *string, double *ret, char why[static WHY_MAX])
+{
+	uint64_t interval_ns;
+
+	*ret = 0;
+	if (!strcmp(string, "0/s"))
+		return 0;
+	if (parse_rate(string, &interval_ns) < 0 || !interval_ns)
+		return because(why, -EINVAL,
+			"\"%s\" is no rate: write datagrams in a time, like \"900/s\"", string);
+	*ret = (double)NS_PER_S / (double)interval_ns;
+	return 0;
+}
+
+int config_expected_rate(const struct string_list *rate, double *ret_least, double *ret_most,
+	char why[static WHY_MAX])
+{
+	int r = rate->count ? parse_expected(rate->items[0], ret_least, why) : 0;
+
+	*ret_most = 0;
+	if (r >= 0 && rate->count > 1)
+		r = parse_expected(rate->items[1], ret_most, why);
+	if (r >= 0 && rate->count > 1 && *ret_most < *ret_least)
+		return because(why, -EINVAL,
+			"\"%s\" is more than \"%s\": write the lower one first", rate->items[0],
+			rate->items[1]);
+	return r;
 }
 
 static void clear_handler(struct config_handler *handler)
@@ -211,6 +244,12 @@ void config_forget_marks(struct config *config)
 		free(take(config->handlers[i].marks));
 }
 
+bool config_test_is_given(const struct config_test *test)
+{
+	return test->sources.count || test->block_sources.count || test->min_size > 0 ||
+	       test->max_size < DATAGRAM_MAX || test->prefix || test->match.count;
+}
+
 int config_filter_prefix(const char *prefix, struct text *bytes)
 {
 	if (strncmp(prefix, "0x", 2)) {
@@ -218,6 +257,40 @@ int config_filter_prefix(const char *prefix, struct text *bytes)
 		return 0;
 	}
 	return text_append_hex_decoded(bytes, prefix + 2, strlen(prefix + 2));
+}
+
+/* block: with a dot. */
+static void check_test(const struct config_test *test, const char *block,
+	void (*report)(void *argument, const char *key, const char *why), void *argument)
+{
+	AUTO_TEXT struct text bytes = {0};
+	char key[32], why[WHY_MAX];
+	struct match match;
+
+	snprintf(key, sizeof(key), "%smin_size", block);
+	if (test->min_size > test->max_size) {
+		because(why, -EINVAL, "%" PRId64 " is more than max_size, no datagram is like that",
+			test->min_size);
+		report(argument, key, why);
+	}
+	snprintf(key, sizeof(key), "%sprefix", block);
+	if (test->prefix && config_filter_prefix(test->prefix, &bytes) < 0)
+		report(argument, key,
+			"is not hexadecimal, write two digits for each byte after the 0x");
+	snprintf(key, sizeof(key), "%smatch", block);
+	for (size_t i = 0; i < test->match.count; i++)
+		if (match_parse(test->match.items[i], &match, why) < 0)
+			report(argument, key, why);
+}
+
+void config_filter_check(const struct config_filter *filter,
+	void (*report)(void *argument, const char *key, const char *why), void *argument)
+{
+	check_test(&filter->is, "filter.", report, argument);
+	check_test(&filter->is_not, "filter.not.", report, argument);
+	if (filter->burst && !filter->rate_interval_ns)
+		report(argument, "burst",
+			"has no effect without rate, add one: rate = \"1000/s\";");
 }
 
 bool config_group_equal(const struct config_group *a, const struct config_group *b)

@@ -18,6 +18,8 @@ struct place {
 #define GROUP_NAME_MAX 64
 #define EVENTS_GROUP "events" /* no other group may have the name */
 #define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
+/* Of a group's second socket, after the name: in the configuration, no name has a dot. */
+#define STREAM_SUFFIX ".stream"
 
 /* While files are read: the line of a key (0: it is absent), and whether its value was refused, so
  * that no later check judges it. One for each row of the schema. */
@@ -49,6 +51,13 @@ struct config_group {
 	bool coalesce; /* UDP_GRO: receive the datagrams of one buffer together */
 	uint64_t refresh; /* ns between two reports of a membership; 0: only when it changes */
 	uint64_t expect_within; /* ns without a datagram that are an event; 0: none are */
+	struct string_list merge; /* names of the groups that it is made of; it has no address then,
+				     and does not send */
+	struct string_list expect_rate; /* config_expected_rate() */
+	struct prefix_list expect_senders; /* anybody else is an event; empty: nobody is */
+	bool expect_one_sender; /* at a time */
+	char *sequence; /* how its datagrams are numbered (numbering.h); NULL: they are not */
+	int64_t step; /* from one number to the next */
 	int64_t ttl;
 	bool loop;
 	int64_t dscp;
@@ -67,6 +76,16 @@ struct config_group {
 							    socket_mode and socket_group */
 	struct key_mark *marks; /* NULL once the configuration is loaded */
 };
+
+/* Groups that another one may be made of, by merge. */
+#define MERGE_LEGS_MAX 8
+
+/* Whether its datagrams are made here: the daemon's events, or what other groups receive. It has no
+ * address, and nothing is sent to it. */
+static inline bool config_group_is_made_here(const struct config_group *group)
+{
+	return group->is_events || group->merge.count;
+}
 
 /* Where a handler relays datagrams to. */
 struct config_relay {
@@ -109,12 +128,22 @@ struct config_kind {
 	const char *(*file)(const void *settings);
 };
 
-/* Which datagrams a handler gets, before its queue. */
-struct config_filter {
+/* What may be asked of a datagram. All that is given must hold. */
+struct config_test {
 	struct prefix_list sources; /* empty: all */
 	struct prefix_list block_sources;
 	int64_t min_size, max_size; /* bytes */
 	char *prefix; /* the payload's first bytes: text, or "0x" and hexadecimal digits */
+	struct string_list match; /* conditions on the payload (match.h) */
+};
+
+/* Whether anything is asked. */
+bool config_test_is_given(const struct config_test *test);
+
+/* Which datagrams a handler gets, before its queue: those for which the first test holds, and the
+ * second one, where it is given, does not. */
+struct config_filter {
+	struct config_test is, is_not;
 	uint64_t rate_interval_ns; /* between two datagrams; 0: no limit */
 	int64_t burst; /* datagrams at once, within the rate; 0: those of one second */
 	int64_t sample; /* one datagram out of this number */
@@ -122,11 +151,23 @@ struct config_filter {
 
 struct text;
 
+/* What expect_rate says, in datagrams a second; most is 0 where it says nothing of it. Returns 0,
+ * or -EINVAL with the reason in why. */
+int config_expected_rate(const struct string_list *rate, double *ret_least, double *ret_most,
+	char why[static WHY_MAX]);
+
 /* Appends the bytes that a prefix stands for. Returns 0, or -EINVAL when 0x is not followed by
  * pairs of hexadecimal digits. */
 int config_filter_prefix(const char *prefix, struct text *bytes);
 
+/* Reports what no single key of a filter can check: the key at fault, and why. */
+void config_filter_check(const struct config_filter *filter,
+	void (*report)(void *argument, const char *key, const char *why), void *argument);
+
 enum drop_policy { DROP_NEWEST, DROP_OLDEST };
+
+/* What is taken away from datagrams that have passed the filter. */
+enum strip { STRIP_NONE, STRIP_RTP };
 
 struct config_handler {
 	char *name;
@@ -137,6 +178,7 @@ struct config_handler {
 	uint64_t queue; /* bytes */
 	int64_t queue_datagrams; /* 0: as many as fit */
 	int drop; /* enum drop_policy */
+	int strip; /* enum strip */
 	struct config_filter filter;
 	struct key_mark *marks; /* of all its parts; NULL once the configuration is loaded */
 };

@@ -1,8 +1,8 @@
 /* The keys of the configuration, except those of the kinds of handlers. */
 #include "config/config.h"
 
-/* Leaves room for "/groups/." and a name of one letter. */
-#define RUN_DIRECTORY_MAX (SOCKET_PATH_MAX - 10)
+/* Leaves room for "/groups/" and a name of one letter. */
+#define RUN_DIRECTORY_MAX (SOCKET_PATH_MAX - 9)
 
 #define KIB (1ll << 10)
 #define MIB (1ll << 20)
@@ -16,6 +16,9 @@
 #define FILTER(key, member, key_type) \
 	.name = key, .type = (key_type), .offset = offsetof(struct config_filter, member)
 #define CONFIG(member, type) KEY(struct config, member, type)
+
+/* Conditions in a filter: each is tried with each datagram. */
+#define MATCHES_MAX 16
 
 static const char *const duplicates_choices[] = {
 	[DUPLICATES_KEEP] = "keep", [DUPLICATES_DROP] = "drop", NULL};
@@ -34,7 +37,8 @@ static const char *const duplicates_choices[] = {
 	}
 #define SOCKET_ROWS                                                                                \
 	{GROUP(socket, KEY_BOOL), .fallback = "false",                                             \
-		.help = "Whether the group has a socket file, groups/NAME in run_directory."},     \
+		.help = "Whether the group has socket files, groups/NAME and groups/NAME.stream "  \
+			"in run_directory."},                                                      \
 		{GROUP(socket_mode, KEY_MODE), .fallback = IN_QUOTES(GROUP_SOCKET_MODE),           \
 			.help = "Permissions of the socket file, and of the group at the control " \
 				"socket: who may write the file may send and receive."},           \
@@ -49,13 +53,17 @@ static const char *const duplicates_choices[] = {
 	}
 
 static const struct key group_keys[] = {
-	{GROUP(address, KEY_ADDRESS), .required = true,
-		.help = "A multicast address, of 224.0.0.0/4 or ff00::/8; a broadcast address; or "
-			"an "
-			"address of this host, 0.0.0.0 or ::, for unicast, which is received "
-			"only."},
-	{GROUP(port, KEY_NUMBER), .min = 1, .max = 65535, .required = true,
+	{GROUP(address, KEY_ADDRESS), .required = true, .unless = "merge",
+		.help = "A multicast address, of 224.0.0.0/4 or ff00::/8; a broadcast address; "
+			"or an address of this host, 0.0.0.0 or ::, for unicast, which is "
+			"received only."},
+	{GROUP(port, KEY_NUMBER), .min = 1, .max = 65535, .required = true, .unless = "merge",
 		.help = "The UDP port."},
+	{GROUP(merge, KEY_STRINGS), .min = 1, .max = MERGE_LEGS_MAX,
+		.help = "Instead of an address: the names of other groups that carry the same "
+			"datagrams, as redundant feeds do. The first copy of each is received, as "
+			"sequence numbers them; without that, what has the same payload within 50 "
+			"ms is a copy."},
 	{GROUP(interfaces, KEY_STRINGS), .min = 1,
 		.help = "The interfaces to join on: names, alternative names, addresses, globs; "
 			"with ! in front, those to leave out. Without it: all that can do "
@@ -88,6 +96,25 @@ static const struct key group_keys[] = {
 	{GROUP(expect_within, KEY_DURATION), .min = 100 * MS, .max = 365 * DAY,
 		.help = "The longest time without a datagram. A longer one is an event, silence. "
 			"Without it: nothing is expected."},
+	{GROUP(expect_rate, KEY_STRINGS), .min = 1, .max = 2,
+		.help = "How many datagrams a second are expected: the least, like "
+			"\"900/s\", or from and to, like [\"900/s\", \"1100/s\"]. More or less "
+			"in a second is an event, rate. Without it: any number is."},
+	{GROUP(expect_senders, KEY_PREFIXES), .min = 1,
+		.help = "The senders that are expected, like \"192.0.2.0/24\". A datagram of "
+			"another one is an event, unknownSender, and is delivered. Without it: "
+			"all are."},
+	{GROUP(expect_one_sender, KEY_BOOL), .fallback = "false",
+		.help = "Whether one sender at a time is expected. Where others send as well, that "
+			"is an event, senderConflict. One that takes over is none."},
+	{GROUP(sequence, KEY_STRING), .max = 32,
+		.help = "How the datagrams are numbered, so that those that never come are "
+			"counted: rtp, moldudp64, mpeg-ts, iperf, or an integer and the offset of "
+			"its first byte in the payload, like u32@4 or u64le@8. Without it: they "
+			"are not."},
+	{GROUP(step, KEY_NUMBER), .min = 1, .max = 1 << 24, .fallback = "1",
+		.help = "How much such an integer grows from one datagram to the next, where it "
+			"counts bytes or samples."},
 	{GROUP(ttl, KEY_NUMBER), .min = 0, .max = 255, .fallback = "1",
 		.help = "TTL or hop limit of sent datagrams: 1 stays on the link, 0 on this host."},
 	{GROUP(loop, KEY_BOOL), .fallback = "true",
@@ -126,35 +153,52 @@ const struct schema events_schema = {
 static const char *const drop_policies[] = {
 	[DROP_NEWEST] = "newest", [DROP_OLDEST] = "oldest", NULL};
 
+static const char *const strips[] = {[STRIP_NONE] = "none", [STRIP_RTP] = "rtp", NULL};
+
 static const struct key handler_keys[] = {
 	{HANDLER(type, KEY_STRING), .required = true, .help = "The kind of handler, see below."},
 	{HANDLER(queue, KEY_SIZE), .min = 64 * KIB, .max = GIB, .fallback = "4M",
 		.help = "Size of the queue of a slow handler. Each datagram takes about 60 bytes "
-			"beside its payload. Not for the types unix and udp, which never wait."},
+			"beside its payload. Not for the type udp, which never waits."},
 	{HANDLER(queue_datagrams, KEY_NUMBER), .min = 1, .max = 1000000000,
 		.help = "The most datagrams in the queue, whatever their size. Without it: as many "
 			"as fit."},
 	{HANDLER(drop, KEY_CHOICE), .choices = drop_policies, .fallback = "newest",
 		.help = "Which datagrams to drop when the queue is full."},
+	{HANDLER(strip, KEY_CHOICE), .choices = strips, .fallback = "none",
+		.help = "What to take away from each datagram that passes the filter: the "
+			"header of RTP. What has none is dropped."},
 };
 
 const struct schema handler_schema = {
 	handler_keys, ARRAY_SIZE(handler_keys), sizeof(struct config_handler)};
 
-/* Keys with a dot stand in an inner block: filter: { sources = [...]; }. */
+/* Keys with a dot stand in an inner block: filter: { sources = [...]; not: { prefix = "..."; }; }.
+ * prefix: of their names; test: the member; only: what the words begin with. */
+#define TEST_ROWS(prefix_, test, only)                                                            \
+	{FILTER(prefix_ "sources", test.sources, KEY_PREFIXES), .min = 1,                         \
+		.help = only " datagrams from these senders, as addresses or prefixes "           \
+			     "(10.0.0.0/8)."},                                                    \
+		{FILTER(prefix_ "block_sources", test.block_sources, KEY_PREFIXES), .min = 1,     \
+			.help = only " datagrams that are not from these senders."},              \
+		{FILTER(prefix_ "min_size", test.min_size, KEY_NUMBER), .min = 0,                 \
+			.max = DATAGRAM_MAX, .fallback = "0",                                     \
+			.help = only " payloads of at least this size, in bytes."},               \
+		{FILTER(prefix_ "max_size", test.max_size, KEY_NUMBER), .min = 0,                 \
+			.max = DATAGRAM_MAX, .fallback = "65527",                                 \
+			.help = only " payloads of at most this size, in bytes."},                \
+		{FILTER(prefix_ "prefix", test.prefix, KEY_STRING), .max = 256,                   \
+			.help = only " payloads that begin with this text, or with these bytes: " \
+				     "0x and hexadecimal digits."},                               \
+	{                                                                                         \
+		FILTER(prefix_ "match", test.match, KEY_STRINGS),                                 \
+			.min = 1, .max = MATCHES_MAX,                                             \
+			.help = only " payloads that fulfil these conditions, see below."         \
+	}
+
 static const struct key filter_keys[] = {
-	{FILTER("filter.sources", sources, KEY_PREFIXES), .min = 1,
-		.help = "Only datagrams from these senders, as addresses or prefixes "
-			"(10.0.0.0/8)."},
-	{FILTER("filter.block_sources", block_sources, KEY_PREFIXES), .min = 1,
-		.help = "No datagrams from these senders."},
-	{FILTER("filter.min_size", min_size, KEY_NUMBER), .min = 0, .max = DATAGRAM_MAX,
-		.fallback = "0", .help = "Only payloads of at least this size, in bytes."},
-	{FILTER("filter.max_size", max_size, KEY_NUMBER), .min = 0, .max = DATAGRAM_MAX,
-		.fallback = "65527", .help = "Only payloads of at most this size, in bytes."},
-	{FILTER("filter.prefix", prefix, KEY_STRING), .max = 256,
-		.help = "Only payloads that begin with this text, or with these bytes: 0x and "
-			"hexadecimal digits."},
+	TEST_ROWS("filter.", is, "Only"),
+	TEST_ROWS("filter.not.", is_not, "With the others in not, all of which must hold: no"),
 	{FILTER("rate", rate_interval_ns, KEY_RATE),
 		.help = "The highest rate of datagrams. Those above it are dropped."},
 	{FILTER("burst", burst, KEY_NUMBER), .min = 1, .max = 1000000000,

@@ -235,15 +235,16 @@ static int read_named(struct reader *reader, const struct block *block, const ch
 	return 0;
 }
 
-static int read_inner_block(
-	struct reader *reader, const struct block *block, const config_setting_t *setting)
+/* Reads the block of this name, which has a dot where it stands in another one. */
+static int read_inner_block(struct reader *reader, const struct block *block, const char *outer,
+	const config_setting_t *setting)
 {
-	const char *outer = config_setting_name(setting);
 	int r = 0;
 
 	if (!config_setting_is_group(setting)) {
 		config_report(reader->errors, &block->subject, line_of(reader, setting), outer,
-			"%s, write %s: { ... };", value_type_name(get_value(setting).type), outer);
+			"%s, write %s: { ... };", value_type_name(get_value(setting).type),
+			config_setting_name(setting));
 		return 0;
 	}
 	for (int i = 0; i < config_setting_length(setting) && r >= 0; i++) {
@@ -251,7 +252,9 @@ static int read_inner_block(
 		AUTO_TEXT struct text name = {0};
 
 		text_printf(&name, "%s.%s", outer, config_setting_name(inner));
-		r = read_named(reader, block, text_string(&name), inner);
+		r = is_inner_block(block, text_string(&name))
+			    ? read_inner_block(reader, block, text_string(&name), inner)
+			    : read_named(reader, block, text_string(&name), inner);
 	}
 	return r;
 }
@@ -269,7 +272,7 @@ static int read_setting(
 	if (kind)
 		return read_kind_block(reader, block, kind, setting);
 	if (is_inner_block(block, name))
-		return read_inner_block(reader, block, setting);
+		return read_inner_block(reader, block, name, setting);
 	return read_named(reader, block, name, setting);
 }
 
@@ -278,9 +281,13 @@ static void check_required(
 {
 	for (size_t i = 0; i < part->schema->count; i++) {
 		const struct key *key = &part->schema->keys[i];
+		const struct key *other = key->unless ? schema_find(part->schema, key->unless)
+						      : NULL;
 		char buffer[SHOWN_MAX];
 
 		if (!key->required || part->marks[i].line)
+			continue;
+		if (other && part->marks[other - part->schema->keys].line)
 			continue;
 		config_report(reader->errors, &block->subject, 0, NULL,
 			"has no %s, add one: %s = %s;", key->name, key->name,

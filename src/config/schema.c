@@ -36,6 +36,7 @@ struct behaviour {
 	size_t size; /* of one value */
 	int (*parse)(const struct input *input, union field *ret); /* into a zeroed value */
 	int (*compare)(const void *a, const void *b); /* NULL: by the bytes */
+	const void *absent; /* the value of a key that is absent; NULL: all bytes are zero */
 	bool owns_string; /* a value is a char * that is to be copied and freed */
 	bool is_list, may_repeat;
 	const char *example; /* a value as one would write it, with its quotes */
@@ -300,9 +301,11 @@ static int compare_prefixes(const void *a, const void *b)
 	return order ? order : (int)left->length - (int)right->length;
 }
 
+static const int no_choice = CHOICE_ABSENT;
+
 #define STRING .size = sizeof(char *), .compare = compare_strings, .owns_string = true
 #define BOOL .size = sizeof(bool)
-#define CHOICE .size = sizeof(int)
+#define CHOICE .size = sizeof(int), .absent = &no_choice
 #define NUMBER .size = sizeof(int64_t)
 #define AMOUNT .size = sizeof(uint64_t)
 #define ADDRESS .size = sizeof(struct address), .compare = compare_addresses
@@ -361,7 +364,10 @@ static void clear_value(const struct behaviour *type, void *value)
 {
 	if (type->owns_string)
 		free(*(char **)value);
-	memset(value, 0, type->size);
+	if (type->absent)
+		memcpy(value, type->absent, type->size);
+	else
+		memset(value, 0, type->size);
 }
 
 /* ---- Lists ---- */
@@ -571,7 +577,10 @@ int schema_defaults(const struct schema *schema, void *settings)
 	for (size_t i = 0; i < schema->count && r >= 0; i++) {
 		const struct key *key = &schema->keys[i];
 
-		r = key->fallback ? key_set(key, settings, key->fallback, why) : 0;
+		if (key->fallback)
+			r = key_set(key, settings, key->fallback, why);
+		else if (behaviours[key->type].absent)
+			key_clear(key, settings);
 	}
 	return r;
 }

@@ -41,7 +41,7 @@ enum key_type {
 	KEY_NUMBER, /* int64_t, between min and max */
 	KEY_SIZE, /* uint64_t bytes, a string with units ("4M"), between min and max */
 	KEY_DURATION, /* uint64_t nanoseconds, a string with units ("250ms"), between min and max */
-	KEY_CHOICE, /* int, the index into choices */
+	KEY_CHOICE, /* int, the index into choices; CHOICE_ABSENT when absent without default */
 	KEY_MODE, /* int64_t, octal file permissions as a string ("0660") */
 	KEY_ADDRESS, /* struct address; AF_UNSPEC when absent */
 	KEY_STRINGS, /* struct string_list: an array of strings, or one string; none twice */
@@ -56,6 +56,8 @@ enum key_type {
 			   "socket", or one; none twice */
 	KEY_TYPES, /* the number of types */
 };
+
+#define CHOICE_ABSENT -1
 
 /* The most items of a list whose row has no max: far beyond any use, and few enough that the search
  * for duplicates may compare them one by one. */
@@ -72,6 +74,7 @@ struct key {
 	const char *fallback; /* the default, as it would be written (without quotes); NULL: none */
 	const char *const *choices; /* KEY_CHOICE, NULL at the end */
 	bool required;
+	const char *unless; /* the key of the same block with which it is not required; or NULL */
 	const char *help; /* for the man page */
 };
 

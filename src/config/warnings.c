@@ -164,7 +164,7 @@ static void check_relays(
 			config, group->handlers.items[i]);
 		struct config_relay relay;
 
-		if (handler->kind->relays && !handler->filter.sources.count &&
+		if (handler->kind->relays && !handler->filter.is.sources.count &&
 			handler->kind->relays(handler->settings, &relay) &&
 			address_is_multicast(&relay.address))
 			warn(config, group,
@@ -204,7 +204,7 @@ static const struct config_handler *find_looped(
 
 static bool reads_senders(const struct config_handler *handler)
 {
-	return handler->filter.sources.count || handler->filter.block_sources.count ||
+	return handler->filter.is.sources.count || handler->filter.is.block_sources.count ||
 	       config_handler_keeps_source(handler);
 }
 
@@ -274,7 +274,8 @@ static void find_shared_ports(struct config *config)
 	size_t count = 0;
 
 	for (size_t i = 0; groups && i < config->group_count; i++)
-		if (!address_is_multicast(&config->groups[i].address) &&
+		if (!config_group_is_made_here(&config->groups[i]) &&
+			!address_is_multicast(&config->groups[i].address) &&
 			!address_is_everyone(&config->groups[i].address))
 			groups[count++] = &config->groups[i];
 	if (count)
@@ -331,10 +332,9 @@ static void check_mdns(struct config *config, const struct config_group *group, 
 		if (handler->kind->keeps_source && !config_handler_keeps_source(handler) &&
 			handler->kind->source_port(handler->settings) != MDNS_PORT)
 			warn(config, group,
-				"\"%s\" sends what is relayed of %s from a port of its own, and "
-				"mDNS "
-				"ignores answers that are not from port %d; set source_port = %d "
-				"in it",
+				"\"%s\" sends what is relayed of %s from a port of its own, "
+				"and mDNS ignores answers that are not from port %d; set "
+				"source_port = %d in it",
 				handler->name, address, MDNS_PORT, MDNS_PORT);
 	}
 }
@@ -470,17 +470,32 @@ static void check_http(struct config *config)
 	}
 }
 
+static void check_stream(struct config *config, const struct config_group *group)
+{
+	size_t length = strlen(config->run_directory) + strlen("/groups/" STREAM_SUFFIX) +
+			strlen(group->name);
+
+	if (group->socket && length > SOCKET_PATH_MAX)
+		warn(config, group,
+			"it has no socket %s" STREAM_SUFFIX ": that path would have %zu bytes, and "
+			"may have %d: shorten the name or run_directory",
+			group->name, length, SOCKET_PATH_MAX);
+}
+
 void config_find_warnings(struct config *config)
 {
 	for (size_t i = 0; i < config->group_count; i++) {
 		const struct config_group *group = &config->groups[i];
 		char address[INET6_ADDRSTRLEN];
 
+		check_permissions(config, group);
+		check_stream(config, group);
+		if (config_group_is_made_here(group))
+			continue;
 		address_format(&group->address, address);
 		check_searches(config, group);
 		check_mdns(config, group, address);
 		check_looped(config, group);
-		check_permissions(config, group);
 		if (address_is_multicast(&group->address)) {
 			check_scope(config, group, address);
 			check_ssm(config, group, address);
@@ -492,6 +507,7 @@ void config_find_warnings(struct config *config)
 		check_replies(config, group);
 	}
 	check_permissions(config, &config->events);
+	check_stream(config, &config->events);
 	check_http(config);
 	find_shared_ports(config);
 	find_shared_macs(config);

@@ -77,11 +77,12 @@ int control_new(struct event_base *base, const struct control_backend *backend, 
 	client_set_init(&control->clients, base, backend, method_dispatch);
 	turns_init(&control->accepting, base, true);
 	options.turns = &control->accepting;
-	r = listener_new(base, &options, on_accept, control, why, &control->listener);
+	r = listener_new(base, &options, on_accept, why, &control->listener);
 	if (r < 0) {
 		free(control);
 		return r;
 	}
+	listener_begin(control->listener, control);
 	*ret = control;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "control/members.h"
+#include "formats/numbers.h"
 #include "handlers/ledger.h"
 
 static void put_strings(struct text *text, const char *name, const struct string_list *list)
@@ -77,7 +78,29 @@ void describe_memberships(struct text *text, const struct group *group)
 	json_put_close(text, ']');
 }
 
-static void put_sender(struct text *text, struct known_sender *sender)
+/* Null where they are not numbered. */
+static void put_stream(
+	struct text *text, const struct numbered *numbered, const struct known_sender *sender)
+{
+	AUTO_TEXT struct text stream = {0};
+	struct stream_numbers numbers;
+	bool is_numbered = numbered_read_stream(numbered, sender, &numbers);
+
+	if (is_numbered)
+		numbers_append_stream(&numbered->numbering, sender->stream, &stream);
+	json_put_string(text, "stream", stream.length ? text_string(&stream) : NULL);
+	members_put(text, jitter_values.rows, &numbers, &numbers);
+	if (!is_numbered) {
+		json_put_string(text, "sequence", NULL);
+		return;
+	}
+	json_put_open(text, "sequence", '{');
+	members_put(text, stream_values.rows, &numbers, &numbers);
+	json_put_close(text, '}');
+}
+
+static void put_sender(
+	struct text *text, const struct numbered *numbered, struct known_sender *sender)
 {
 	char address[INET6_ADDRSTRLEN];
 
@@ -86,11 +109,13 @@ static void put_sender(struct text *text, struct known_sender *sender)
 	json_put_number(text, "sourcePort", sender->port);
 	json_put_string(text, "interface", sender->interface);
 	members_put(text, sender_values.rows, sender, sender);
+	put_stream(text, numbered, sender);
 	json_put_close(text, '}');
 }
 
-static void put_senders(struct text *text, const struct known_senders *senders, bool shows)
+static void put_senders(struct text *text, const struct group *group, bool shows)
 {
+	const struct known_senders *senders = group->sender_watch.known;
 	struct known_sender sender;
 	unsigned cursor = 0;
 
@@ -100,7 +125,39 @@ static void put_senders(struct text *text, const struct known_senders *senders, 
 	}
 	json_put_open(text, "senders", '[');
 	while (known_senders_next(senders, &cursor, &sender))
-		put_sender(text, &sender);
+		put_sender(text, &group->numbered, &sender);
+	json_put_close(text, ']');
+}
+
+/* Null where the group has no sequence. */
+static void put_numbered(struct text *text, struct group *group)
+{
+	if (!group->numbered.counters) {
+		json_put_string(text, "sequence", NULL);
+		return;
+	}
+	json_put_open(text, "sequence", '{');
+	json_put_string(text, "format", group->config->sequence);
+	members_put(text, numbered_values.rows, group, group->numbered.counters);
+	json_put_close(text, '}');
+}
+
+/* Null where the group is not made of others. */
+static void put_legs(struct text *text, const struct merged *merged)
+{
+	if (!merged) {
+		json_put_string(text, "merge", NULL);
+		return;
+	}
+	json_put_open(text, "merge", '[');
+	for (unsigned i = 0; i < merged->leg_count; i++) {
+		struct merge_leg *leg = (struct merge_leg *)&merged->legs[i];
+
+		json_put_open(text, NULL, '{');
+		json_put_string(text, "group", merge_leg_name(leg));
+		members_put(text, leg_values.rows, leg, leg->counters);
+		json_put_close(text, '}');
+	}
 	json_put_close(text, ']');
 }
 
@@ -113,8 +170,9 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "name", config->name);
+	json_put_flag(text, "byJoin", group->own_config);
 	json_put_string(text, "address",
-		config->is_events ? "" : address_format(&config->address, address));
+		config_group_is_made_here(config) ? "" : address_format(&config->address, address));
 	json_put_number(text, "port", config->port);
 	if (shows.sources)
 		put_addresses(text, "sources", &config->sources);
@@ -130,7 +188,9 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 	for (size_t i = 0; i < group->outgoing.ways.count; i++)
 		put_way(text, group->outgoing.ways.items[i]);
 	json_put_close(text, ']');
-	put_senders(text, group->sender_watch.known, shows.senders);
+	put_numbered(text, group);
+	put_legs(text, group->merged);
+	put_senders(text, group, shows.senders);
 	members_put(text, rows, group, counters);
 	json_put_close(text, '}');
 }
@@ -221,6 +281,7 @@ void describe_handler(struct text *text, const struct groups *groups, struct han
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "name", handler_name(handler));
 	json_put_string(text, "type", handler_type(handler));
+	json_put_flag(text, "records", handler_records(handler));
 	put_groups_of(text, groups, handler);
 	json_put_string(text, "error", handler_error(handler));
 	rows = members_put(text, rows, &numbers, &numbers);

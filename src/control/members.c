@@ -4,13 +4,16 @@
 #include "base/json.h"
 
 /* Every one, also those with 0: readers need not know them beforehand. */
-static void put_several(struct text *text, const struct value *value, const void *record)
+static void put_several(
+	struct text *text, const struct value *value, void *object, const void *record)
 {
-	const uint64_t *counts = (const uint64_t *)((const char *)record + value->offset);
+	uint64_t room[VALUES_MAX];
+	const uint64_t *counts = value_read_all(value, object, record, room);
 
 	json_put_open(text, value->name, '{');
 	for (unsigned i = 0; i < value->count; i++)
-		json_put_number(text, value->name_at(i), counts[i]);
+		if (value->name_at(i))
+			json_put_number(text, value->name_at(i), counts[i]);
 	json_put_close(text, '}');
 }
 
@@ -21,16 +24,21 @@ static void put_time(struct text *text, const char *name, uint64_t ns)
 	json_put_string(text, name, ns ? format_timestamp(ns, string) : NULL);
 }
 
+static void put_seconds(struct text *text, const char *name, uint64_t ns)
+{
+	json_put_member(text, name);
+	text_printf(text, "%llu.%09llu", (unsigned long long)(ns / NS_PER_S),
+		(unsigned long long)(ns % NS_PER_S));
+}
+
 static void put_age(struct text *text, const char *name, uint64_t since_ns)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), age = now > since_ns ? now - since_ns : 0;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	json_put_member(text, name);
 	if (since_ns)
-		text_printf(text, "%llu.%09llu", (unsigned long long)(age / NS_PER_S),
-			(unsigned long long)(age % NS_PER_S));
+		put_seconds(text, name, now > since_ns ? now - since_ns : 0);
 	else
-		text_append_string(text, "null");
+		json_put_string(text, name, NULL);
 }
 
 static void put_value(
@@ -50,6 +58,12 @@ static void put_value(
 	case VALUE_NS:
 		json_put_number(text, value->name, number / NS_PER_MS);
 		break;
+	case VALUE_SECONDS:
+		put_seconds(text, value->name, number);
+		break;
+	case VALUE_NS_FINE:
+		json_put_number(text, value->name, number / 1000);
+		break;
 	case VALUE_TIME:
 		put_time(text, value->name, number);
 		break;
@@ -65,7 +79,7 @@ static void put_member(
 	if (value->is_optional && !value->applies(object))
 		json_put_string(text, value->name, NULL);
 	else if (value->by)
-		put_several(text, value, record);
+		put_several(text, value, object, record);
 	else
 		put_value(text, value, object, record);
 }

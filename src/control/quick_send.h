@@ -5,13 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct quick_text {
-	const char *data; /* points into the message; NULL: absent */
-	size_t size;
-};
+#include "base/json_scan.h"
 
 struct quick_send {
-	struct quick_text group, text, base64;
+	struct scanned group, text, base64;
 };
 
 /* Whether the message is a Send of the plain form: no members but method, parameters, group, and

@@ -85,12 +85,13 @@ static void end_answer(struct text *text, char terminator)
 static void format_batch(struct formatted_batch *formatted, const struct batch *batch)
 {
 	struct text *text = formatted->text;
+	struct format_head head = {0};
 
 	text_clear(text);
 	for (unsigned i = 0; i < batch->count; i++) {
 		begin_answer(text);
 		json_put_member(text, "datagram");
-		format_json(text, batch->origin, &batch->datagrams[i]);
+		format_json(text, &head, batch->origin, &batch->datagrams[i]);
 		end_answer(text, formatted->fan_out->terminator);
 		formatted->ends[i] = text->length;
 	}

@@ -9,6 +9,7 @@
 
 #include "control/control.h"
 #include "data/account.h"
+#include "data/intake.h"
 #include "data/metric.h"
 #include "groups/groups.h"
 #include "handlers/handlers.h"
@@ -18,8 +19,10 @@ enum value_unit {
 	VALUE_NUMBER, /* as it is */
 	VALUE_FLAG, /* true or false; 1 or 0 as a metric */
 	VALUE_NS, /* milliseconds in answers, seconds as a metric */
-	VALUE_MS, /* the same */
+	VALUE_NS_FINE, /* microseconds in answers, seconds as a metric */
+	VALUE_MS, /* milliseconds in answers, seconds as a metric */
 	VALUE_TIME, /* ns by CLOCK_REALTIME: a timestamp or null, 0 as a metric for none */
+	VALUE_SECONDS, /* ns: seconds */
 	VALUE_SINCE, /* ns by CLOCK_MONOTONIC: the age in seconds; null, 0 as a metric, for none */
 	VALUE_PERCENT, /* from 0 to 1 as a metric */
 };
@@ -30,8 +33,10 @@ struct value {
 	enum value_unit unit;
 	size_t offset; /* in the record, of an uint64_t */
 	uint64_t (*read)(void *object); /* instead of offset */
+	void (*read_all)(void *object, uint64_t *counts); /* the same of several: all of them */
 	bool is_slow; /* read() asks the kernel, in a microsecond or more */
-	const char *by; /* there are several, told apart by this label; NULL: there is one */
+	/* There are several, at most VALUES_MAX, told apart by this label; NULL: there is one. */
+	const char *by;
 	const char *(*name_at)(unsigned index); /* of them: the label's value */
 	unsigned count;
 	/* Whether there is a sample of 0: not where the configuration does not let it be more. */
@@ -51,7 +56,11 @@ struct value_table {
 extern const struct value_table group_values; /* struct group, its counters */
 extern const struct value_table membership_values; /* struct membership, its counters */
 extern const struct value_table way_values; /* struct way, its counters */
+extern const struct value_table numbered_values; /* struct group, its numbered.counters */
+extern const struct value_table leg_values; /* struct merge_leg, its counters */
 extern const struct value_table sender_values; /* struct known_sender, itself */
+extern const struct value_table jitter_values; /* struct stream_numbers, itself */
+extern const struct value_table stream_values; /* the same */
 extern const struct value_table handler_values; /* struct handler_numbers, itself */
 extern const struct value_table interface_values; /* the same of one interface: struct account */
 extern const struct value_table input_values; /* struct intake_account */
@@ -61,6 +70,10 @@ extern const struct value_table counted_values; /* uint64_t */
 
 extern const struct value_table status_values; /* struct status_numbers */
 
+/* What a handler has lost, by reason: whatever it dropped, and did not send of what came in by it,
+ * unless the configuration wants it so. */
+#define HANDLER_LOSSES (DROP_REASONS + INTAKE_DROPS)
+
 /* A handler at one moment. */
 struct handler_numbers {
 	struct account account;
@@ -68,6 +81,7 @@ struct handler_numbers {
 	bool has_queue;
 	uint64_t queue_used; /* percent */
 	uint64_t is_failing;
+	uint64_t lost[HANDLER_LOSSES];
 };
 
 void handler_numbers_read(struct handler *handler, struct handler_numbers *ret);
@@ -82,6 +96,18 @@ struct status_numbers {
 
 void status_numbers_read(const struct groups *groups, const struct handlers *handlers,
 	struct control_count clients, struct status_numbers *ret);
+
+#define VALUES_MAX 32
+
+/* Those of a value with a label, by its index; counts has room for those that must be read. */
+static inline const uint64_t *value_read_all(const struct value *value, void *object,
+	const void *record, uint64_t counts[static VALUES_MAX])
+{
+	if (!value->read_all)
+		return (const uint64_t *)((const char *)record + value->offset);
+	value->read_all(object, counts);
+	return counts;
+}
 
 static inline bool value_ends_section(const struct value *value)
 {

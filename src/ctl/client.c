@@ -24,7 +24,7 @@ struct client {
 	uint64_t deadline_ns; /* as client_set_deadline() says */
 };
 
-int client_connect(const char *path, struct client **ret)
+static int connect_client(const char *path, int flags, struct client **ret)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	CLEANUP(client_closep) struct client *client = calloc(1, sizeof(*client));
@@ -38,11 +38,21 @@ int client_connect(const char *path, struct client **ret)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	*ret = take(client);
 	return 0;
+}
+
+int client_connect(const char *path, struct client **ret)
+{
+	return connect_client(path, 0, ret);
+}
+
+int client_connect_at_once(const char *path, struct client **ret)
+{
+	return connect_client(path, SOCK_NONBLOCK, ret);
 }
 
 void client_close(struct client *client)

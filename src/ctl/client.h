@@ -27,6 +27,9 @@ struct reply {
 /* Returns 0 or a negative errno of socket(2) and connect(2), -ENAMETOOLONG. */
 int client_connect(const char *path, struct client **ret);
 
+/* The same, without waiting for a daemon that accepts nothing now: -EAGAIN. */
+int client_connect_at_once(const char *path, struct client **ret);
+
 void client_close(struct client *client);
 
 /* Until when client_flush() and client_receive() wait, of CLOCK_MONOTONIC; then they return

@@ -7,9 +7,10 @@
 #include "base/array.h"
 #include "base/units.h"
 #include "base/words.h"
+#include "config/where.h"
 
 /* Where the explanations of --help start. */
-#define HELP_COLUMN 28
+#define HELP_COLUMN 30
 
 const struct option_row global_options[] = {
 	[GLOBAL_SOCKET] = {"socket", 's', OPTION_STRING, "SOCKET",
@@ -136,7 +137,7 @@ void command_suggest(const char *name, struct text *text)
 	for (const struct command *const *command = commands; *command; command++)
 		guess_offer(&guess, (*command)->name);
 	if (guess.nearest)
-		text_printf(text, "; did you mean %s?", guess.nearest);
+		text_printf(text, " (did you mean %s?)", guess.nearest);
 }
 
 static int take_word(
@@ -188,9 +189,13 @@ void arguments_clear(struct arguments *arguments)
 	*arguments = (struct arguments){0};
 }
 
+/* What is too long for its column has a line of its own. */
 static void append_row(struct text *text, struct text *left, const char *help)
 {
-	text_printf(text, "  %-*s%s\n", HELP_COLUMN - 2, text_string(left), help);
+	if (left->length + 2 > HELP_COLUMN - 2)
+		text_printf(text, "  %s\n%*s%s\n", text_string(left), HELP_COLUMN, "", help);
+	else
+		text_printf(text, "  %-*s%s\n", HELP_COLUMN - 2, text_string(left), help);
 }
 
 static void append_options(struct text *text, const char *heading, const struct option_row *rows)
@@ -204,6 +209,17 @@ static void append_options(struct text *text, const char *heading, const struct 
 		text_printf(&left, "--%s%s%s", row->name, row->value ? " " : "",
 			row->value ? row->value : "");
 		append_row(text, &left, row->help);
+	}
+}
+
+static void append_keys(struct text *text, const struct option_row *rows)
+{
+	for (; rows && rows->name; rows++) {
+		if (!rows->value || strcmp(rows->value, WHERE_VALUE))
+			continue;
+		text_append_string(text, "\nKeys, as in the filter of mcastd.conf(5): ");
+		where_append_keys(text);
+		text_append_string(text, ".\n");
 	}
 }
 
@@ -239,5 +255,6 @@ void help_append(struct text *text, const struct command *command)
 			"address in brackets,\nsuch as 233.252.0.1:5004%eth0.\n");
 	if (command->options)
 		append_options(text, "Options", command->options);
+	append_keys(text, command->options);
 	append_options(text, "Options of every command", global_options);
 }

@@ -39,6 +39,9 @@ struct option_row {
 			"narrower"                                                          \
 	}
 
+/* What help calls the value of an option that takes one key of a filter (config/where.h). */
+#define WHERE_VALUE "KEY=VALUE"
+
 struct option_value {
 	bool given;
 	const char *string; /* as given, the last one; also of a number or a duration */
@@ -78,7 +81,7 @@ extern const struct command *const commands[];
 /* NULL: there is no command of this name. */
 const struct command *command_find(const char *name);
 
-/* Appends "; did you mean NAME?" where a command is spelled nearly so. */
+/* Appends " (did you mean NAME?)" where a command is spelled nearly so. */
 void command_suggest(const char *name, struct text *text);
 
 /* All strings point into argv. Returns 0; -EINVAL with the reason appended to error; -ENOMEM. *ret

@@ -9,10 +9,12 @@
 	ROW(tail)     \
 	ROW(status)   \
 	ROW(groups)   \
+	ROW(senders)  \
 	ROW(handlers) \
 	ROW(stats)    \
 	ROW(top)      \
 	ROW(doctor)   \
+	ROW(probe)    \
 	ROW(join)     \
 	ROW(leave)    \
 	ROW(reload)   \

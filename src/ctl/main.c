@@ -25,6 +25,7 @@ static int run_help(struct session *session, const struct arguments *arguments)
 
 	if (name && !command) {
 		command_suggest(name, &hint);
+		session->command = NULL; /* the help to try is that which lists the commands */
 		return session_fail(session, EXIT_MISUSED, "there is no command '%s'%s", name,
 			text_string(&hint));
 	}

@@ -70,9 +70,16 @@ uint64_t pace_due(struct pace *pace, uint64_t timestamp_ns, uint64_t now_ns)
 	return add(pace->start_ns, scale(pace, add(pace->before_ns, since_first_ns)));
 }
 
+uint64_t pace_due_untimed(struct pace *pace, uint64_t now_ns)
+{
+	if (!pace->start_ns)
+		pace->start_ns = now_ns;
+	return add(pace->start_ns, scale(pace, pace->before_ns));
+}
+
 void pace_repeat(struct pace *pace)
 {
-	uint64_t span_ns = pace->latest_ns - pace->first_ns;
+	uint64_t span_ns = pace->count ? pace->latest_ns - pace->first_ns : 0;
 	uint64_t gap_ns = span_ns ? span_ns / (pace->count - 1) : NS_PER_S;
 
 	pace->before_ns = add(pace->before_ns, add(span_ns, gap_ns));

@@ -148,7 +148,7 @@ int receiver_open(const struct session *session, const struct target *targets, s
 		receiver->arena = arena_new(NULL);
 	if (!receiver || !receiver->arena)
 		return session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
-	receiver->needs = needs | NEED_DATAGRAMS;
+	receiver->needs = needs | NEED_DATAGRAMS | NEED_PAYLOAD;
 	code = open_all(receiver, session, targets, count);
 	if (!code)
 		*ret = take(receiver);
@@ -167,6 +167,16 @@ void receiver_close(struct receiver *receiver)
 	free(receiver->items);
 	free(receiver->fds);
 	free(receiver);
+}
+
+size_t receiver_count(const struct receiver *receiver)
+{
+	return receiver->count;
+}
+
+const struct origin *receiver_origin(const struct receiver *receiver, size_t i)
+{
+	return receiver->items[i].origin;
 }
 
 /* Reads the next of those that are readable. Returns 1, or 0 when none is left. */

@@ -14,6 +14,10 @@ int receiver_open(const struct session *session, const struct target *targets, s
 void receiver_close(struct receiver *receiver); /* accepts NULL */
 DEFINE_CLEANUP(struct receiver *, receiver_close)
 
+/* The sockets, and where each receives. */
+size_t receiver_count(const struct receiver *receiver);
+const struct origin *receiver_origin(const struct receiver *receiver, size_t i);
+
 /* Waits for a batch until a time of CLOCK_MONOTONIC (UINT64_MAX: none), or until one of two other
  * descriptors has events: ready tells which, as fds of poll(2). Returns 1 with a batch that is
  * valid until the next call; 0 without; or a negative errno. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/codec.h"
+#include "ctl/human.h"
 #include "ctl/json.h"
 
 static int append_payload(struct text *payload, const json_t *datagram)
@@ -48,26 +49,92 @@ static int read_fields(const json_t *datagram, struct fields *ret)
 	return 0;
 }
 
-static bool has_prefix(const struct fields *fields)
+/* What cannot be read stays zero. */
+static void make_datagram(struct record *record)
 {
-	return fields->values[FIELD_TIMESTAMP].string && fields->values[FIELD_GROUP].string &&
-	       fields->values[FIELD_SOURCE].string && fields->values[FIELD_INTERFACE].string;
+	const struct fields *fields = &record->fields;
+	const char *source = fields->values[FIELD_SOURCE].string;
+	const char *timestamp = fields->values[FIELD_TIMESTAMP].string;
+	struct address address;
+
+	record->datagram = (struct datagram){.payload = (const uint8_t *)record->payload.data,
+		.size = (uint32_t)record->payload.length,
+		.ttl = (uint8_t)fields->values[FIELD_TTL].number};
+	if (source && address_parse(source, &address) == 0)
+		address_to_endpoint(&address, (uint16_t)fields->values[FIELD_SOURCE_PORT].number, 0,
+			&record->datagram.source);
+	if (timestamp)
+		parse_timestamp(timestamp, &record->datagram.timestamp_ns);
 }
 
-int record_append(struct text *text, enum format format, const json_t *datagram)
+int record_read(const json_t *value, struct record *ret)
 {
-	AUTO_TEXT struct text payload = {0};
-	struct fields fields = {0};
-
-	if (append_payload(&payload, datagram) < 0 || read_fields(datagram, &fields) < 0)
+	ret->value = value;
+	if (append_payload(&ret->payload, value) < 0 || read_fields(value, &ret->fields) < 0 ||
+		ret->payload.length > DATAGRAM_MAX || text_failed(&ret->payload))
 		return -EBADMSG;
-	if (format == FORMAT_JSON) { /* with the fields that only a newer daemon knows */
-		text_append_value(text, datagram);
+	make_datagram(ret);
+	return 0;
+}
+
+void record_clear(struct record *record)
+{
+	text_free(&record->payload);
+}
+
+static bool has(const struct record *record, enum field field)
+{
+	return record->fields.values[field].string;
+}
+
+static bool is_whole(const struct printer *printer, const struct record *record)
+{
+	if (!printer->is_pcapng &&
+		(printer->format == FORMAT_RAW || printer->format == FORMAT_JSON))
+		return true;
+	if ((printer->is_pcapng || printer->local_time) && !record->datagram.timestamp_ns)
+		return false;
+	return has(record, FIELD_TIMESTAMP) && has(record, FIELD_GROUP) &&
+	       has(record, FIELD_SOURCE) && has(record, FIELD_INTERFACE);
+}
+
+static struct origin *make_origin(const struct record *record)
+{
+	const struct fields *fields = &record->fields;
+	const char *string = fields->values[FIELD_ADDRESS].string;
+	struct address address = {0};
+
+	address_parse(string ? string : "", &address);
+	return origin_new(fields->values[FIELD_GROUP].string, &address,
+		(uint16_t)fields->values[FIELD_PORT].number, fields->values[FIELD_INTERFACE].string,
+		0);
+}
+
+static int append_packet(struct text *text, struct printer *printer, const struct record *record)
+{
+	struct origin *origin = make_origin(record);
+
+	if (!origin)
+		return -ENOMEM;
+	printer_append(printer, text, origin, &record->datagram);
+	origin_unref(origin);
+	return 0;
+}
+
+int record_append(struct text *text, struct printer *printer, const struct record *record)
+{
+	struct fields fields = record->fields;
+
+	if (!is_whole(printer, record))
+		return -EBADMSG;
+	if (printer->is_pcapng)
+		return append_packet(text, printer, record);
+	if (printer->format == FORMAT_JSON) { /* with the fields that only a newer daemon knows */
+		text_append_value(text, record->value);
 		text_append(text, "\n", 1);
 		return 0;
 	}
-	if (format != FORMAT_RAW && !has_prefix(&fields))
-		return -EBADMSG;
-	format_fields(text, format, &fields, payload.data, payload.length);
+	printer_append_fields(printer, text, &fields, record->datagram.timestamp_ns,
+		record->payload.data, record->payload.length);
 	return 0;
 }

@@ -6,20 +6,11 @@
 #include <sys/param.h>
 #include <sys/stat.h>
 
-/* Twice the largest block, so that the rest of a block is rarely moved to the front. */
-#define BUFFER_SIZE (2 * (size_t)PCAPNG_BLOCK_MAX)
+/* Twice the largest record, so that the rest of one is rarely moved to the front. */
+#define BUFFER_SIZE (2 * (size_t)PACKET_RECORD_MAX)
 
 /* Bytes read at a time: enough for the kernel's read-ahead to hide a slow disk. */
 #define READ_SIZE ((size_t)256 * 1024)
-
-const struct skip_name skip_names[SKIP_REASONS] = {
-	[DISSECT_NOT_UDP] = {"not UDP", "notUdp"},
-	[DISSECT_FRAGMENT] = {"fragmented", "fragmented"},
-	[DISSECT_CUT] = {"not captured as a whole", "cut"},
-	[DISSECT_BROKEN] = {"with broken headers", "broken"},
-	[DISSECT_LINK] = {"of a link type that is not supported", "link"},
-	[SKIP_UNTIMED] = {"without a timestamp", "untimed"},
-};
 
 /* The bytes there are to read; of a stream, UINT64_MAX. */
 static uint64_t measure(int fd)
@@ -51,7 +42,8 @@ void recording_clear(struct recording *recording)
 	if (recording->buffer)
 		closep(&recording->fd);
 	free(recording->buffer);
-	pcapng_clear(&recording->parser);
+	capture_clear(&recording->parser);
+	reassembly_clear(&recording->reassembly);
 	*recording = (struct recording){.fd = -1};
 }
 
@@ -61,7 +53,7 @@ static void consume(struct recording *recording, size_t size)
 	recording->offset += size;
 }
 
-/* Skips what was read of a block that is not parsed. Returns whether that was the rest of it. */
+/* Skips what was read of a record that is not parsed. Returns whether that was the rest of it. */
 static bool discard(struct recording *recording)
 {
 	size_t here = recording->end - recording->start;
@@ -84,46 +76,88 @@ static int end(struct recording *recording)
 	size_t rest = recording->end - recording->start;
 	const char *why = recording->to_discard
 				  ? "the last block is cut short"
-				  : pcapng_end(&recording->parser,
+				  : capture_end(&recording->parser,
 					    recording->buffer + recording->start, rest);
 
 	return why ? fail(recording, why) : 0;
 }
 
-/* Returns 1 when the packet is a datagram. */
-static int take_packet(
-	struct recording *recording, const struct pcapng_packet *packet, struct recorded *ret)
+/* No more is read: what is not whole will not be. */
+static void drop_incomplete(struct recording *recording)
 {
-	enum dissect_result result = dissect(
-		packet->link_type, packet->data, packet->size, &ret->payload);
+	reassembly_end(&recording->reassembly);
+	recording->skipped[DISSECT_FRAGMENT] = recording->reassembly.incomplete;
+}
 
-	if (result == DISSECT_UDP) {
-		ret->timestamp_ns = packet->timestamp_ns;
+static void note_link(struct recording *recording, uint16_t link_type)
+{
+	for (size_t i = 0; i < recording->unknown_link_count; i++)
+		if (recording->unknown_links[i] == link_type)
+			return;
+	if (recording->unknown_link_count < UNKNOWN_LINKS_MAX)
+		recording->unknown_links[recording->unknown_link_count++] = link_type;
+}
+
+/* Returns whether that made a datagram, or the reason why not. */
+static int put_together(
+	struct recording *recording, const struct captured_packet *packet, struct recorded *ret)
+{
+	const uint8_t *data;
+	size_t size;
+	int r = reassembly_take(&recording->reassembly, &ret->datagram, packet->interface,
+		ret->timestamp_ns, &data, &size);
+
+	recording->skipped[DISSECT_FRAGMENT] = recording->reassembly.incomplete;
+	if (r <= 0)
+		return r < 0 ? fail(recording, NULL) : 0;
+	r = dissect_whole(data, size, &ret->datagram);
+	if (r == DISSECT_UDP)
 		return 1;
+	recording->skipped[r]++;
+	return 0;
+}
+
+/* Returns 1 when the packet is a datagram, or its last fragment; 0; or an error. */
+static int take_packet(
+	struct recording *recording, const struct captured_packet *packet, struct recorded *ret)
+{
+	enum dissect_result result = dissect(packet, &ret->datagram);
+
+	recording->packets++;
+	if (packet->is_timed) {
+		recording->last_ns = packet->timestamp_ns;
+		if (!recording->has_begun)
+			recording->begin_ns = packet->timestamp_ns;
+		recording->has_begun = true;
 	}
+	ret->timestamp_ns = recording->last_ns;
+	ret->is_timed = recording->has_begun;
+	if (result == DISSECT_UDP)
+		return 1;
+	if (result == DISSECT_FRAGMENT)
+		return put_together(recording, packet, ret);
+	if (result == DISSECT_LINK)
+		note_link(recording, packet->link_type);
 	recording->skipped[result]++;
 	return 0;
 }
 
-/* One block. Returns 1 with a datagram, 0 when it has none, or an error of recording_next(). */
-static int take_block(struct recording *recording, struct recorded *ret)
+/* One record. Returns 1 with a datagram, 0 when it has none, or an error of recording_next(). */
+static int take_record(struct recording *recording, struct recorded *ret)
 {
-	struct pcapng_packet packet;
+	struct captured_packet packet;
 	size_t size;
 
-	switch (pcapng_next(&recording->parser, recording->buffer + recording->start,
+	switch (capture_next(&recording->parser, recording->buffer + recording->start,
 		recording->end - recording->start, &size, &packet)) {
-	case PCAPNG_MORE:
+	case PACKET_MORE:
 		return -EAGAIN;
-	case PCAPNG_BAD:
+	case PACKET_BAD:
 		return fail(recording, recording->parser.why);
-	case PCAPNG_PACKET:
+	case PACKET_READ:
 		consume(recording, size);
 		return take_packet(recording, &packet, ret);
-	case PCAPNG_UNTIMED:
-		recording->skipped[SKIP_UNTIMED]++;
-		break;
-	case PCAPNG_OTHER:
+	case PACKET_NONE:
 		break;
 	}
 	recording->to_discard = size;
@@ -138,9 +172,13 @@ int recording_next(struct recording *recording, struct recorded *ret)
 		if (!discard(recording))
 			r = -EAGAIN;
 		else
-			r = take_block(recording, ret);
+			r = take_record(recording, ret);
 	}
-	return r == -EAGAIN && recording->ended ? end(recording) : r;
+	if (r == -EAGAIN && recording->ended)
+		r = end(recording);
+	if (r != 1 && r != -EAGAIN)
+		drop_incomplete(recording);
+	return r;
 }
 
 int recording_fill(struct recording *recording)
@@ -148,8 +186,8 @@ int recording_fill(struct recording *recording)
 	size_t rest = recording->end - recording->start, room;
 	ssize_t n;
 
-	/* There is always room for the largest block. */
-	if (BUFFER_SIZE - recording->start < PCAPNG_BLOCK_MAX) {
+	/* There is always room for the largest record. */
+	if (BUFFER_SIZE - recording->start < PACKET_RECORD_MAX) {
 		memmove(recording->buffer, recording->buffer + recording->start, rest);
 		recording->start = 0;
 		recording->end = rest;
@@ -170,9 +208,10 @@ int recording_rewind(struct recording *recording)
 {
 	if (lseek(recording->fd, 0, SEEK_SET) < 0)
 		return -errno;
-	pcapng_clear(&recording->parser);
+	capture_clear(&recording->parser);
 	recording->start = recording->end = 0;
 	recording->offset = recording->to_discard = 0;
-	recording->ended = false;
+	recording->ended = recording->has_begun = false;
+	recording->last_ns = 0;
 	return 0;
 }

@@ -1,6 +1,7 @@
-/* A pcapng file, or a stream of one, read from the front to the end: the UDP datagrams in it. Holds
- * one block at a time, whatever the size of the file. The end of a file is where it was when the
- * file was opened: a file that grows, perhaps by what is replayed from it, still has an end. */
+/* A capture in a file or a stream, read from the front to the end: the UDP datagrams in it. Holds
+ * one record at a time, whatever the size of the file, and what reassembly holds. The end of a file
+ * is where it was when the file was opened: a file that grows, perhaps by what is replayed from it,
+ * still has an end. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,22 +9,19 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
-#include "formats/dissect.h"
-#include "formats/pcapng.h"
+#include "formats/capture.h"
+#include "formats/reassembly.h"
 
-/* Why packets are skipped: what dissect() says, and packets without a timestamp. */
-#define SKIP_UNTIMED DISSECT_RESULTS
-#define SKIP_REASONS (DISSECT_RESULTS + 1)
-
-/* What stands after the number, and the key in JSON. */
-extern const struct skip_name {
-	const char *words, *key;
-} skip_names[SKIP_REASONS];
-
+/* A datagram that was captured. */
 struct recorded {
-	uint64_t timestamp_ns; /* since the epoch */
-	struct payload payload; /* until the next call */
+	/* Since the epoch; where it was put together, of the last fragment; where the packet has
+	 * none, of the packet before. */
+	uint64_t timestamp_ns;
+	bool is_timed; /* false: there is none, as no packet before has one */
+	struct dissected datagram; /* its payload is there until the next call */
 };
+
+#define UNKNOWN_LINKS_MAX 8
 
 struct recording {
 	int fd; /* owned */
@@ -31,15 +29,23 @@ struct recording {
 	size_t start, end; /* the unread part of the buffer */
 	uint64_t offset; /* of start, in the file */
 	uint64_t size; /* of the file when it was opened; of a stream, UINT64_MAX */
-	uint64_t to_discard; /* bytes left of a block that is skipped */
+	uint64_t to_discard; /* bytes left of a record that is skipped */
 	bool ended;
-	struct pcapng parser;
-	uint64_t skipped[SKIP_REASONS];
+	bool has_begun; /* a packet with a timestamp was read */
+	struct capture parser;
+	struct reassembly reassembly;
+	uint64_t begin_ns; /* the timestamp of the first packet, of whatever protocol */
+	uint64_t last_ns; /* the latest timestamp; 0: none yet */
+	uint64_t packets; /* read */
+	uint64_t skipped[DISSECT_RESULTS]; /* packets; at DISSECT_FRAGMENT datagrams that did not
+					      become whole, which is known at the end */
+	uint16_t unknown_links[UNKNOWN_LINKS_MAX]; /* which link types were not supported */
+	size_t unknown_link_count;
 	const char *why; /* after -EBADMSG: what is wrong at offset */
 };
 
-/* "-" is standard input. Returns 0, -ENOMEM, or a negative errno of open(2). Whether it is a pcapng
- * file shows in recording_next(). */
+/* "-" is standard input. Returns 0, -ENOMEM, or a negative errno of open(2). Whether it is a
+ * capture shows in recording_next(). */
 int recording_open(struct recording *ret, const char *path);
 
 void recording_clear(struct recording *recording);

@@ -2,54 +2,128 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
+#include "base/json.h"
 #include "ctl/payload.h"
 
 /* Answers are written in pieces of about this size. */
 #define UNWRITTEN_MAX (64 * 1024)
 
-#define PREFIX_MAX 64
+void sender_open_all(struct sender *sender, struct session *session,
+	struct destination *destinations, size_t count, const char *unit)
+{
+	*sender = (struct sender){.session = session,
+		.destinations = destinations,
+		.count = count,
+		.is_alone = destinations->transmitter,
+		.unit = unit,
+		.stop_fd = -1};
+	sender->code = sender->is_alone ? EXIT_DONE : session_connect(session);
+}
 
 void sender_open(struct sender *sender, struct session *session, struct transmitter *transmitter,
 	const char *unit)
 {
-	*sender = (struct sender){
-		.session = session, .transmitter = transmitter, .unit = unit, .stop_fd = -1};
-	sender->code = transmitter ? EXIT_DONE : session_connect(session);
+	struct destination only = {.transmitter = transmitter, .parameters = &session->parameters};
+
+	sender_open_all(sender, session, &only, 1, unit);
+	sender->only = only;
+	sender->destinations = &sender->only;
+}
+
+static size_t unanswered(const struct sender *sender)
+{
+	return (size_t)(sender->asked - sender->answered);
 }
 
 bool sender_has_room(const struct sender *sender)
 {
-	return sender->submitted - sender->answered < SENDER_WINDOW;
+	return unanswered(sender) + sender->count <= SENDER_WINDOW;
 }
 
+/* Of the connection to the daemon. */
 static void lose(struct sender *sender, int error)
 {
 	sender->code = session_lost(sender->session, error);
 }
 
 /* Has the daemon send one. */
-static void request(struct sender *sender, const void *data, size_t size)
+static void request(
+	struct sender *sender, struct destination *destination, const void *data, size_t size)
 {
-	struct text *parameters = &sender->session->parameters;
-	size_t length = parameters->length;
+	struct text *parameters = destination->parameters;
+	size_t length = parameters->length, i = sender->asked++ % SENDER_WINDOW;
 	int r;
 
 	payload_put(parameters, data, size);
 	r = client_request(sender->session->client, "Send", parameters, false);
 	parameters->length = length;
-	sender->submitted++;
+	sender->waiting[i].destination = destination;
+	sender->waiting[i].number = sender->submitted;
+	sender->waiting[i].size = size;
 	if (r < 0)
 		lose(sender, r);
 }
 
-/* "line 7: " for a message about the last answered one. */
-static const char *prefix_of(const struct sender *sender, char prefix[static PREFIX_MAX])
+/* "news: line 7: " for a message about that one. */
+static const char *prefix_of(const struct sender *sender, const struct destination *destination,
+	uint64_t number, struct text *prefix)
 {
-	*prefix = '\0';
+	if (destination->name)
+		text_printf(prefix, "%s: ", destination->name);
 	if (sender->unit)
-		snprintf(prefix, PREFIX_MAX, "%s %" PRIu64 ": ", sender->unit, sender->answered);
-	return prefix;
+		text_printf(prefix, "%s %" PRIu64 ": ", sender->unit, number);
+	return text_string(prefix);
+}
+
+/* The destination gets no more, and after the last one's end the run is over. */
+static void fail(struct sender *sender, struct destination *destination)
+{
+	bool is_over = true;
+
+	destination->code = EXIT_REFUSED;
+	for (size_t i = 0; i < sender->count; i++)
+		is_over &= sender->destinations[i].code != EXIT_DONE;
+	if (is_over)
+		sender->code = EXIT_REFUSED;
+}
+
+static enum refusal refusal_of(int error)
+{
+	switch (error) {
+	case EMSGSIZE:
+		return REFUSED_SIZE;
+	case ENOBUFS:
+		return REFUSED_BUSY;
+	default:
+		return REFUSED_NETWORK;
+	}
+}
+
+/* Decides what a refusal means. Returns whether it is to be said. */
+static bool take_refusal(
+	struct sender *sender, struct destination *destination, enum refusal refusal)
+{
+	enum refusal_answer answer;
+
+	if (!sender->on_refusal) {
+		if (destination->code)
+			return false; /* of what was under way when it failed */
+		fail(sender, destination);
+		return true;
+	}
+	answer = sender->on_refusal(sender->context, destination, refusal);
+	if (answer == REFUSAL_ENDS_RUN)
+		sender->code = EXIT_REFUSED;
+	return answer != REFUSAL_IS_SILENT;
+}
+
+static void count_sent(struct sender *sender, struct destination *destination, size_t size)
+{
+	sender->sent++;
+	sender->sent_bytes += size;
+	destination->sent++;
 }
 
 static void bound_output(struct writer *writer)
@@ -59,48 +133,99 @@ static void bound_output(struct writer *writer)
 }
 
 /* Without the daemon. The answer with --json is the one that the daemon would give. */
-static void transmit(struct sender *sender, const void *data, size_t size)
+static void transmit(
+	struct sender *sender, struct destination *destination, const void *data, size_t size)
 {
 	struct writer *writer = &sender->session->writer;
-	char why[WHY_MAX], prefix[PREFIX_MAX];
-	int r = transmitter_send(sender->transmitter, data, size, why);
+	AUTO_TEXT struct text prefix = {0};
+	char why[WHY_MAX];
+	int r = transmitter_send(destination->transmitter, data, size, why);
 
-	sender->answered = ++sender->submitted;
 	if (r < 0) {
-		sender->code = session_fail(
-			sender->session, EXIT_REFUSED, "%s%s", prefix_of(sender, prefix), why);
+		if (take_refusal(sender, destination, refusal_of(-r)))
+			session_fail(sender->session, EXIT_REFUSED, "%s%s",
+				prefix_of(sender, destination, sender->submitted, &prefix), why);
 		return;
 	}
-	sender->sent++;
-	if (writer->json && !sender->silent)
-		text_printf(&writer->out, "{\"bytes\":%zu}\n", size);
+	count_sent(sender, destination, size);
+	if (!writer->json || sender->silent)
+		return;
+	json_put_open(&writer->out, NULL, '{');
+	json_put_number(&writer->out, "bytes", size);
+	if (destination->name)
+		json_put_string(&writer->out, "group", destination->name);
+	json_put_close(&writer->out, '}');
+	text_append(&writer->out, "\n", 1);
 	bound_output(writer);
+}
+
+static void give(
+	struct sender *sender, struct destination *destination, const void *data, size_t size)
+{
+	if (destination->transmitter)
+		transmit(sender, destination, data, size);
+	else
+		request(sender, destination, data, size);
 }
 
 void sender_submit(struct sender *sender, const void *data, size_t size)
 {
-	if (sender->transmitter)
-		transmit(sender, data, size);
-	else
-		request(sender, data, size);
+	sender->submitted++;
+	for (size_t i = 0; i < sender->count && !sender->code; i++)
+		if (!sender->destinations[i].code)
+			give(sender, &sender->destinations[i], data, size);
+}
+
+void sender_submit_to(
+	struct sender *sender, struct destination *destination, const void *data, size_t size)
+{
+	sender->submitted++;
+	give(sender, destination, data, size);
 }
 
 /* Says once where what was sent has not left the daemon's host. */
-static void note_stay(struct sender *sender, const json_t *answer)
+static void note_stay(
+	const struct sender *sender, struct destination *destination, const json_t *answer)
 {
-	if (sender->stayed_here || !json_is_true(json_object_get(answer, "stayedHere")))
+	const char *name = destination->name;
+
+	if (destination->stayed_here || !json_is_true(json_object_get(answer, "stayedHere")))
 		return;
-	sender->stayed_here = true;
+	destination->stayed_here = true;
 	session_fail(sender->session, EXIT_DONE,
-		"only this host receives it: no interface that the group sends on has a carrier");
+		"%s%sonly this host receives it: no interface that the group sends on has a "
+		"carrier",
+		name ? name : "", name ? ": " : "");
+}
+
+static void show_answer(
+	struct writer *writer, const struct destination *destination, const struct reply *reply)
+{
+	json_t *answer = json_object_get(reply->message, "parameters");
+
+	if (destination->name)
+		json_object_set_new(answer, "group", json_string(destination->name));
+	writer_value(writer, answer);
+}
+
+/* What the daemon's refusal of one means. */
+static enum refusal refusal_in(const struct reply *reply)
+{
+	if (!strcmp(reply->error, "io.mcastd.PayloadTooLarge"))
+		return REFUSED_SIZE;
+	if (strcmp(reply->error, "io.mcastd.SendFailed") != 0)
+		return REFUSED_GROUP;
+	return refusal_of((int)json_integer_value(json_object_get(reply->parameters, "errno")));
 }
 
 /* Waits for one answer. */
 static void take_answer(struct sender *sender)
 {
 	AUTO_REPLY struct reply reply = {0};
+	AUTO_TEXT struct text prefix = {0};
 	struct writer *writer = &sender->session->writer;
-	char prefix[PREFIX_MAX];
+	size_t i = sender->answered % SENDER_WINDOW;
+	struct destination *destination = sender->waiting[i].destination;
 	int r = client_receive(sender->session->client, &reply);
 
 	if (r < 0) {
@@ -108,13 +233,14 @@ static void take_answer(struct sender *sender)
 		return;
 	}
 	sender->answered++;
-	if (reply.error) {
-		sender->code = session_refused(sender->session, &reply, prefix_of(sender, prefix));
-	} else {
-		sender->sent++;
-		note_stay(sender, reply.parameters);
+	if (!reply.error) {
+		count_sent(sender, destination, sender->waiting[i].size);
+		note_stay(sender, destination, reply.parameters);
 		if (writer->json && !sender->silent)
-			writer_value(writer, reply.parameters);
+			show_answer(writer, destination, &reply);
+	} else if (take_refusal(sender, destination, refusal_in(&reply))) {
+		session_refused(sender->session, &reply,
+			prefix_of(sender, destination, sender->waiting[i].number, &prefix));
 	}
 	bound_output(writer);
 }
@@ -122,8 +248,7 @@ static void take_answer(struct sender *sender)
 /* Takes the answers that have arrived. */
 static void take_ready(struct sender *sender)
 {
-	while (!sender->code && sender->answered < sender->submitted &&
-		client_ready(sender->session->client))
+	while (!sender->code && unanswered(sender) && client_ready(sender->session->client))
 		take_answer(sender);
 }
 
@@ -135,10 +260,17 @@ void sender_wait_for_room(struct sender *sender)
 	}
 }
 
+void sender_wait_for_all(struct sender *sender)
+{
+	while (!sender->code && unanswered(sender))
+		take_answer(sender);
+}
+
 void sender_finish(struct sender *sender)
 {
-	while (!sender->code && sender->answered < sender->submitted)
-		take_answer(sender);
+	sender_wait_for_all(sender);
+	for (size_t i = 0; i < sender->count && !sender->code; i++)
+		sender->code = sender->destinations[i].code;
 }
 
 static void wait_for_answers(struct sender *sender, uint64_t deadline_ns, int other_fd)
@@ -177,7 +309,7 @@ static void wait_alone(struct sender *sender, uint64_t deadline_ns, int other_fd
 
 void sender_wait_until(struct sender *sender, uint64_t deadline_ns, int other_fd)
 {
-	if (sender->transmitter)
+	if (sender->is_alone)
 		wait_alone(sender, deadline_ns, other_fd);
 	else
 		wait_for_answers(sender, deadline_ns, other_fd);

@@ -79,7 +79,7 @@ static int explain_permission(const struct session *session)
 }
 
 /* The path, the reason, and the fix. */
-static int explain_no_daemon(const struct session *session, int error)
+int session_no_daemon(const struct session *session, int error)
 {
 	const char *why = strerror(-error);
 
@@ -114,7 +114,7 @@ int session_connect(struct session *session)
 		return session->code;
 	r = client_connect(session->socket, &session->client);
 	if (r < 0)
-		return explain_no_daemon(session, r);
+		return session_no_daemon(session, r);
 	if (session->deadline_ns)
 		client_set_deadline(session->client, session->deadline_ns);
 	return EXIT_DONE;

@@ -45,6 +45,9 @@ void session_put_names(
 /* Returns an exit code. */
 int session_connect(struct session *session);
 
+/* Explains a negative errno of client_connect(). Returns EXIT_NO_DAEMON. */
+int session_no_daemon(const struct session *session, int error);
+
 /* Explains a negative errno of client_receive(). Returns EXIT_REFUSED. */
 int session_lost(const struct session *session, int error);
 

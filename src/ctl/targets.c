@@ -126,3 +126,68 @@ void targets_clear(struct targets *targets)
 	free(targets->items);
 	*targets = (struct targets){0};
 }
+
+/* Whether a part of a word is meant as a TARGET. */
+static bool is_target(const char *part, size_t length)
+{
+	AUTO_FREE char *name = strndup(part, length);
+
+	return name && is_meant(name);
+}
+
+/* The length of the first name of a word. */
+static size_t first_name(const char *word)
+{
+	size_t length = strcspn(word, ",");
+	bool meant = is_target(word, length);
+
+	while (meant && word[length]) {
+		const char *next = word + length + 1;
+		size_t part = strcspn(next, ",");
+
+		if (is_target(next, part))
+			break;
+		length += 1 + part;
+	}
+	return length;
+}
+
+static int split_word(const struct session *session, const char *word, struct names *names)
+{
+	const char *at = word;
+	size_t length;
+
+	for (;; at += length + 1) {
+		char *name;
+
+		length = first_name(at);
+		if (!length && *word)
+			return session_fail(
+				session, EXIT_MISUSED, "'%s': a name is missing at a comma", word);
+		name = strndup(at, length);
+		if (!name || array_add(names, name) < 0) {
+			free(name);
+			return session_fail(session, EXIT_REFUSED, "%s", strerror(ENOMEM));
+		}
+		if (!at[length])
+			return EXIT_DONE;
+	}
+}
+
+int names_split(
+	const struct session *session, const char *const *words, size_t count, struct names *ret)
+{
+	int code = EXIT_DONE;
+
+	for (size_t i = 0; i < count && !code; i++)
+		code = split_word(session, words[i], ret);
+	return code;
+}
+
+void names_clear(struct names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->items[i]);
+	free(names->items);
+	*names = (struct names){0};
+}

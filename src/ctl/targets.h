@@ -29,4 +29,18 @@ int target_take_interface(
 int target_take_sources(const struct session *session, struct target *target,
 	const char *const *sources, size_t count);
 
+/* The words of a command line, and in them the names that commas separate. */
+struct names {
+	char **items;
+	size_t count;
+};
+
+/* Splits words such as "news,alerts". No name has a comma; behind a TARGET, what is none itself
+ * belongs to it, as ",source=ADDRESS" does. Returns an exit code; *ret must be empty before, and be
+ * cleared after, also on failure. */
+int names_split(
+	const struct session *session, const char *const *words, size_t count, struct names *ret);
+void names_clear(struct names *names);
+
+#define AUTO_NAMES CLEANUP(names_clear)
 #define AUTO_TARGETS CLEANUP(targets_clear)

@@ -58,11 +58,18 @@ static void append_text(struct text *text, const json_t *value)
 	}
 }
 
+/* Left out when all are 0. */
+static bool needs_a_number(const struct column *column)
+{
+	return column->kind == COLUMN_COUNT || column->kind == COLUMN_VOLUME ||
+	       column->kind == COLUMN_TOTAL;
+}
+
 /* Left out when it is empty. */
 static bool is_optional(const struct column *column)
 {
-	return column->kind == COLUMN_REMARK || column->kind == COLUMN_COUNT ||
-	       column->kind == COLUMN_WAIT || column->kind == COLUMN_VOLUME;
+	return column->kind == COLUMN_REMARK || column->kind == COLUMN_WAIT ||
+	       needs_a_number(column);
 }
 
 static void append_cell(struct text *text, const struct column *column, const json_t *value)
@@ -74,7 +81,8 @@ static void append_cell(struct text *text, const struct column *column, const js
 	if ((column->kind == COLUMN_SIZE || column->kind == COLUMN_VOLUME) &&
 		json_integer_value(value) > 0)
 		text_append_size(text, (uint64_t)json_integer_value(value));
-	else if (column->kind == COLUMN_SUM && json_is_object(value))
+	else if ((column->kind == COLUMN_SUM || column->kind == COLUMN_TOTAL) &&
+		 json_is_object(value))
 		text_printf(text, "%" PRId64, sum_counts(value));
 	else if (column->kind == COLUMN_AGE && json_is_null(value))
 		text_append_string(text, "never");
@@ -115,13 +123,16 @@ static bool is_zero(const json_t *value)
 				       : !value || json_is_null(value);
 }
 
-static const char *alarm_color(const struct column *column, const json_t *value, const char *cell)
+static const char *alarm_color(
+	const struct column *column, const json_t *row, const json_t *value, const char *cell)
 {
 	switch (column->alarm) {
 	case ALARM_RED:
 		return is_zero(value) ? NULL : "red";
 	case ALARM_YELLOW:
 		return is_zero(value) ? NULL : "yellow";
+	case ALARM_LOST:
+		return is_zero(value) || is_zero(json_object_get(row, "lost")) ? NULL : "red";
 	case ALARM_STATE:
 		return !strcmp(cell, "joined") || !strcmp(cell, "-") ? NULL
 		       : !strcmp(cell, "waiting")                    ? "yellow"
@@ -131,12 +142,12 @@ static const char *alarm_color(const struct column *column, const json_t *value,
 	}
 }
 
-static void set_cell(const struct making *making, size_t line, size_t index, const json_t *value,
-	struct text *cell)
+static void set_cell(const struct making *making, size_t line, size_t index, const json_t *row,
+	const json_t *value, struct text *cell)
 {
 	struct libscols_line *at = scols_table_get_line(making->table, line);
 	const struct column *column = &making->columns[index];
-	const char *color = alarm_color(column, value, text_string(cell));
+	const char *color = alarm_color(column, row, value, text_string(cell));
 	size_t width = text_columns(cell->data, cell->length);
 
 	scols_line_set_data(at, index, text_string(cell));
@@ -155,16 +166,16 @@ static void fill_column(const struct making *making, const json_t *rows, size_t 
 
 	making->widths[index] = column->heading ? strlen(column->heading) : 0;
 	for (size_t i = 0; i < json_array_size(rows); i++) {
-		const json_t *value = json_object_get(json_array_get(rows, i), column->key);
+		const json_t *row = json_array_get(rows, i);
+		const json_t *value = json_object_get(row, column->key);
 		AUTO_TEXT struct text cell = {0};
 
 		append_cell(&cell, column, value);
 		if (!cell.length)
 			continue;
-		if ((column->kind != COLUMN_COUNT && column->kind != COLUMN_VOLUME) ||
-			json_integer_value(value))
+		if (!needs_a_number(column) || !is_zero(value))
 			is_filled = true;
-		set_cell(making, i, index, value, &cell);
+		set_cell(making, i, index, row, value, &cell);
 	}
 	if (!is_filled)
 		making->widths[index] = 0;

@@ -27,6 +27,7 @@ enum column_kind {
 	COLUMN_SIZE, /* bytes */
 	COLUMN_VOLUME, /* bytes; the column is left out when all are 0 */
 	COLUMN_SUM, /* of an object of numbers */
+	COLUMN_TOTAL, /* the same; the column is left out when all are 0 */
 	COLUMN_AGE, /* a timestamp as "3s ago", null as "never" */
 	COLUMN_WAIT, /* seconds as "12ms"; the column is left out when it is empty */
 };
@@ -36,6 +37,7 @@ enum column_alarm {
 	ALARM_NONE,
 	ALARM_RED, /* where it is neither empty nor 0 */
 	ALARM_YELLOW, /* likewise */
+	ALARM_LOST, /* red where the row's "lost" has a number that is not 0 */
 	ALARM_STATE, /* "joined" is good, "waiting" yellow, all else red */
 };
 

@@ -11,6 +11,8 @@
 #include "base/escape.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "config/where.h"
+#include "formats/printer.h"
 #include "handlers/handler.h"
 #include "handlers/ledger.h"
 #include "net/target.h"
@@ -21,13 +23,14 @@
 /* ---- The handler that prints ---- */
 
 struct print_settings {
-	enum format format;
+	struct printer printer; /* that has printed nothing */
 	uint64_t count; /* 0: no limit */
 	int done_fd; /* eventfd(2): the count is reached */
 };
 
 struct print {
 	struct print_settings settings;
+	struct printer printer;
 	const char *name;
 	uint64_t left; /* to print, with a count */
 	struct text text;
@@ -36,7 +39,7 @@ struct print {
 
 static unsigned print_needs(const void *settings)
 {
-	return format_needs(((const struct print_settings *)settings)->format);
+	return printer_needs(&((const struct print_settings *)settings)->printer);
 }
 
 static void print_close(void *object)
@@ -45,6 +48,7 @@ static void print_close(void *object)
 
 	if (!print)
 		return;
+	printer_clear(&print->printer);
 	text_free(&print->text);
 	free(print);
 }
@@ -58,10 +62,33 @@ static int print_open(const void *settings, const struct handler_context *contex
 	if (!print)
 		return -ENOMEM;
 	print->settings = *(const struct print_settings *)settings;
+	print->printer = print->settings.printer;
 	print->name = context->name;
 	print->left = print->settings.count ? print->settings.count : UINT64_MAX;
 	*ret = print;
 	return 0;
+}
+
+/* Returns 0 or a negative errno. */
+static int write_text(struct print *print)
+{
+	int r = text_failed(&print->text)
+			? -ENOMEM
+			: write_all(STDOUT_FILENO, print->text.data, print->text.length);
+
+	if (r < 0 && log_limit_pass(&print->limit))
+		log_warning("writing to standard output: %s", strerror(-r));
+	text_clear(&print->text);
+	return r;
+}
+
+/* At once, so that whoever reads a pcapng stream need not wait for a datagram. */
+static void print_begin(void *object)
+{
+	struct print *print = object;
+
+	printer_begin(&print->printer, &print->text);
+	write_text(print);
 }
 
 /* What comes after the count was reached is dropped as at the end. */
@@ -69,22 +96,14 @@ static void print_deliver(void *object, const struct batch *batch, struct outcom
 {
 	struct print *print = object;
 	unsigned count = batch->count < print->left ? batch->count : (unsigned)print->left;
-	int r;
 
 	outcome->dropped[DROP_SHUTDOWN] += batch->count - count;
 	if (!count)
 		return;
-	text_clear(&print->text);
 	for (unsigned i = 0; i < count; i++)
-		format_datagram(
-			&print->text, print->settings.format, batch->origin, &batch->datagrams[i]);
-	r = text_failed(&print->text)
-		    ? -ENOMEM
-		    : write_all(STDOUT_FILENO, print->text.data, print->text.length);
-	if (r < 0) {
+		printer_append(&print->printer, &print->text, batch->origin, &batch->datagrams[i]);
+	if (write_text(print) < 0) {
 		outcome->dropped[DROP_IO] += count;
-		if (log_limit_pass(&print->limit))
-			log_warning("writing to standard output: %s", strerror(-r));
 		return;
 	}
 	outcome->delivered += count;
@@ -98,6 +117,7 @@ static const struct handler_kind print_kind = {
 		.schema = {.size = sizeof(struct print_settings)}},
 	.needs = print_needs,
 	.open = print_open,
+	.begin = print_begin,
 	.deliver = print_deliver,
 	.close = print_close,
 };
@@ -173,6 +193,7 @@ int adhoc_configure(const struct options *options, struct config *config, struct
 {
 	struct config_handler *handler;
 	struct print_settings *settings;
+	char why[WHY_MAX];
 	int r, failed = 0;
 
 	if (!options->target_count)
@@ -181,7 +202,16 @@ int adhoc_configure(const struct options *options, struct config *config, struct
 	if (!handler)
 		return -ENOMEM;
 	settings = handler->settings;
-	*settings = (struct print_settings){options->format, options->count, options->done_fd};
+	*settings = (struct print_settings){
+		.printer = {.program = "mcastd", .local_time = options->local_time},
+		.count = options->count,
+		.done_fd = options->done_fd};
+	if (options->format)
+		printer_set_format(&settings->printer, options->format);
+	schema_clear(&filter_schema, &handler->filter);
+	r = where_read(options->where, options->where_count, &handler->filter, why);
+	if (r < 0) /* memory is short: the options were checked */
+		return r;
 	for (int i = 0; i < options->target_count; i++)
 		if ((r = add_target(config, options->targets[i], errors)) < 0)
 			failed = r;
@@ -312,6 +342,14 @@ int adhoc_start(const struct options *options, struct event_base *base, struct g
 	return r < 0 ? r : start_events(adhoc, options);
 }
 
+static void tell_filtered(const struct account *account)
+{
+	if (account->filtered + account->outcome.dropped[DROP_RATE])
+		log_info("%" PRIu64 " of %" PRIu64 " datagram%s did not pass --where",
+			account->filtered + account->outcome.dropped[DROP_RATE], account->received,
+			plural(account->received));
+}
+
 int adhoc_finish(struct adhoc *adhoc)
 {
 	uint64_t wanted, printed;
@@ -320,6 +358,7 @@ int adhoc_finish(struct adhoc *adhoc)
 		return EXIT_SUCCESS;
 	adhoc->told = 0; /* says it once more, in all */
 	tell_lost(adhoc, adhoc->account, "in all");
+	tell_filtered(adhoc->account);
 	wanted = adhoc->options->count ? adhoc->options->count : 1;
 	printed = adhoc->account->outcome.delivered;
 	if (!adhoc->timed_out || printed >= wanted)

@@ -247,7 +247,7 @@ static int start_audit(struct daemon *daemon)
  * descriptors now: once there are threads, doubling it takes 10 to 20 ms (expand_files()). */
 static void prepare_descriptors(size_t groups)
 {
-	rlim_t wanted = groups + SPARE_DESCRIPTORS;
+	rlim_t wanted = 3 * groups + SPARE_DESCRIPTORS; /* a membership and two sockets */
 	struct rlimit limit;
 	int fd;
 
@@ -322,19 +322,20 @@ static int apply_first(struct daemon *daemon, struct config *config)
 /* The counters of an earlier run, or new ones. */
 static int open_counters(struct daemon *daemon)
 {
-	int fd = store_restore(daemon->store, COUNTERS_NAME), r = -ENOENT;
+	int fd = store_restore(daemon->store, STORE_MEMBERSHIPS, COUNTERS_NAME), r = -ENOENT;
 
 	if (fd >= 0 && (r = counters_open(fd, &daemon->counters)) < 0) {
 		log_warning("the counters restart from zero: those of the earlier run cannot be "
 			    "read: %s",
 			strerror(-r));
-		store_remove(daemon->store, COUNTERS_NAME);
+		store_remove(daemon->store, STORE_MEMBERSHIPS, COUNTERS_NAME);
 	}
 	if (r >= 0)
 		return r;
 	r = counters_open(-1, &daemon->counters);
 	if (r >= 0)
-		store_add(daemon->store, COUNTERS_NAME, counters_fd(daemon->counters));
+		store_add(daemon->store, STORE_MEMBERSHIPS, COUNTERS_NAME,
+			counters_fd(daemon->counters));
 	return r;
 }
 
@@ -467,13 +468,15 @@ static void settle_earlier_run(struct daemon *daemon)
 	const struct restored *restored = groups_restored(daemon->groups);
 	unsigned refused = store_refused(daemon->store);
 
-	if (restored->sockets || restored->lost)
+	if (restored->sockets || restored->lost || restored->programs)
 		log_event(LOG_NOTICE, &(struct log_fields){.message_id = MESSAGE_RESTORED},
 			"continuing an earlier run: %u membership%s stayed joined, where the "
 			"kernel has since dropped %" PRIu64 " datagram%s; %" PRIu64
-			" datagram%s of changed or removed groups lost",
+			" datagram%s of changed or removed groups lost; %u program%s at group "
+			"sockets stayed connected",
 			restored->sockets, plural(restored->sockets), restored->kernel_dropped,
-			plural(restored->kernel_dropped), restored->lost, plural(restored->lost));
+			plural(restored->kernel_dropped), restored->lost, plural(restored->lost),
+			restored->programs, plural(restored->programs));
 	if (refused)
 		log_warning("systemd stores at most %u sockets: %u membership%s will be joined "
 			    "again after a restart, and receive nothing until then",

@@ -36,7 +36,8 @@ static void find_low_ports(struct config *config)
 	for (size_t i = 0; i < config->group_count && !identity_has(CAP_NET_BIND_SERVICE); i++) {
 		struct subject subject = group_subject(&config->groups[i]);
 
-		if (config->groups[i].port < first)
+		if (!config_group_is_made_here(&config->groups[i]) &&
+			config->groups[i].port < first)
 			warn(config, &subject,
 				"port %" PRId64
 				" takes CAP_NET_BIND_SERVICE, and the group is not joined: install "

@@ -6,6 +6,7 @@
 
 static const char *const names[DROP_REASONS] = {
 	[DROP_RATE] = "rate",
+	[DROP_STRIP] = "strip",
 	[DROP_QUEUE] = "queue",
 	[DROP_IO] = "io",
 	[DROP_BUSY] = "busy",
@@ -21,6 +22,12 @@ static const char *const names[DROP_REASONS] = {
 const char *drop_reason_name(enum drop_reason reason)
 {
 	return names[reason];
+}
+
+bool drop_reason_is_wanted(enum drop_reason reason)
+{
+	return reason == DROP_RATE || reason == DROP_STRIP || reason == DROP_LOOP ||
+	       reason == DROP_TTL;
 }
 
 uint64_t account_layout(void)

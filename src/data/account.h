@@ -13,9 +13,10 @@
 
 enum drop_reason {
 	DROP_RATE, /* beyond the handler's rate */
+	DROP_STRIP, /* without the header that the handler's strip takes away */
 	DROP_QUEUE, /* the handler's queue was full */
 	DROP_IO, /* writing failed */
-	DROP_BUSY, /* the peer's or the network's buffer was full */
+	DROP_BUSY, /* the network's buffer was full */
 	DROP_ABSENT, /* no recipient */
 	DROP_SIZE, /* larger than the recipient accepts */
 	DROP_LOOP, /* a relay has sent it before */
@@ -29,6 +30,9 @@ enum drop_reason {
 /* The reason's name in answers and metrics: "queue", "io", ... */
 const char *drop_reason_name(enum drop_reason reason);
 
+/* Whether the configuration wants it so: then nothing is lost. */
+bool drop_reason_is_wanted(enum drop_reason reason);
+
 #define COUNTED_MAX 8
 
 /* What became of datagrams that were passed to deliver(). A kind adds to it as soon as it knows;
@@ -37,6 +41,8 @@ COUNTERS_RECORD(outcome, {
 	uint64_t delivered;
 	uint64_t dropped[DROP_REASONS];
 	uint64_t counted[COUNTED_MAX]; /* whatever else the kind counts; no part of the identity */
+	uint64_t acknowledged; /* of delivered: those that a broker has acknowledged */
+	uint64_t acknowledge_ns; /* how long that took, of all of them */
 });
 
 static inline uint64_t outcome_total(const struct outcome *outcome)
@@ -46,6 +52,14 @@ static inline uint64_t outcome_total(const struct outcome *outcome)
 	for (int i = 0; i < DROP_REASONS; i++)
 		total += outcome->dropped[i];
 	return total;
+}
+
+/* A broker has acknowledged a datagram, this long after it was sent for the first time. */
+static inline void outcome_acknowledge(struct outcome *outcome, uint64_t took_ns)
+{
+	outcome->delivered++;
+	outcome->acknowledged++;
+	outcome->acknowledge_ns += took_ns;
 }
 
 COUNTERS_RECORD(account, {
@@ -78,4 +92,6 @@ static inline void outcome_add(struct outcome *total, const struct outcome *more
 		total->dropped[i] += more->dropped[i];
 	for (int i = 0; i < COUNTED_MAX; i++)
 		total->counted[i] += more->counted[i];
+	total->acknowledged += more->acknowledged;
+	total->acknowledge_ns += more->acknowledge_ns;
 }

@@ -24,6 +24,12 @@ struct origin {
 	char group[]; /* name */
 };
 
+/* Whether it is that of events of the daemon. */
+static inline bool origin_is_event(const struct origin *origin)
+{
+	return !*origin->address;
+}
+
 /* Returns one reference, or NULL without memory. */
 struct origin *origin_new(const char *group, const struct address *address, uint16_t port,
 	const char *interface, unsigned ifindex);
@@ -35,15 +41,21 @@ enum need {
 	NEED_SOURCE = 1 << 0,
 	NEED_TIMESTAMP = 1 << 1,
 	NEED_TTL = 1 << 2,
-	NEED_DATAGRAMS = 1 << 3, /* the payload (counting alone does not need it) */
+	NEED_DATAGRAMS = 1 << 3, /* each, with the first PAYLOAD_HEAD bytes of its payload (counting
+				    alone does not need them) */
 	NEED_PROMPT = 1 << 4, /* at once, not up to two milliseconds later */
 	NEED_INTERFACE = 1 << 5, /* of arrival: for sockets that are not bound to one */
 	NEED_OWN = 1 << 6, /* whether the group itself has sent it */
+	NEED_PAYLOAD = 1 << 7, /* all of the payload */
 	NEED_ALL = NEED_SOURCE | NEED_TIMESTAMP | NEED_TTL,
 };
 
+/* Bytes of the payload that there are without NEED_PAYLOAD, as far as it has that many. The size is
+ * that of all of it. */
+#define PAYLOAD_HEAD 128
+
 /* One datagram. The payload belongs to whoever made the batch, and is valid until deliver()
- * returns. What no outlet of the group needs is zero. */
+ * returns. What no outlet of the group needs is zero, or undefined in a payload. */
 struct datagram {
 	const uint8_t *payload;
 	uint32_t size;

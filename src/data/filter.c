@@ -7,40 +7,63 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-static bool passes_all(const struct config_filter *wanted)
+static int test_init(struct filter_test *test, const struct config_test *config)
 {
-	return !wanted->sources.count && !wanted->block_sources.count && wanted->min_size == 0 &&
-	       wanted->max_size >= DATAGRAM_MAX && !wanted->prefix && !wanted->rate_interval_ns &&
-	       wanted->sample <= 1;
+	struct text prefix = {0};
+	char why[WHY_MAX];
+
+	test->is_given = config_test_is_given(config);
+	if (config->prefix)
+		config_filter_prefix(config->prefix, &prefix);
+	test->prefix = (uint8_t *)prefix.data;
+	test->prefix_size = prefix.length;
+	test->matches = calloc(config->match.count + 1, sizeof(*test->matches));
+	if (text_failed(&prefix) || !test->matches)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->match.count; i++)
+		if (match_parse(config->match.items[i], &test->matches[i], why) >= 0)
+			test->match_count = i + 1;
+	return 0;
+}
+
+static void test_clear(struct filter_test *test)
+{
+	free(test->prefix);
+	free(test->matches);
 }
 
 int filter_init(struct filter *filter, const struct config_filter *config)
 {
-	struct text prefix = {0};
-
 	*filter = (struct filter){0};
-	if (schema_copy(&filter_schema, &filter->wanted, config) < 0) {
+	if (schema_copy(&filter_schema, &filter->wanted, config) < 0 ||
+		test_init(&filter->is, &config->is) < 0 ||
+		test_init(&filter->is_not, &config->is_not) < 0) {
 		filter_clear(filter);
 		return -ENOMEM;
 	}
-	if (config->prefix)
-		config_filter_prefix(config->prefix, &prefix);
-	filter->prefix = (uint8_t *)prefix.data;
-	filter->prefix_size = prefix.length;
-	filter->is_open = passes_all(config);
-	return text_failed(&prefix) ? -ENOMEM : 0;
+	filter->is_open = !filter->is.is_given && !filter->is_not.is_given &&
+			  !config->rate_interval_ns && config->sample <= 1;
+	return 0;
 }
 
 void filter_clear(struct filter *filter)
 {
 	schema_clear(&filter_schema, &filter->wanted);
-	free(filter->prefix);
+	test_clear(&filter->is);
+	test_clear(&filter->is_not);
 	*filter = (struct filter){0};
+}
+
+static bool reads_sources(const struct config_test *test)
+{
+	return test->sources.count || test->block_sources.count;
 }
 
 unsigned filter_needs(const struct filter *filter)
 {
-	return filter->wanted.sources.count || filter->wanted.block_sources.count ? NEED_SOURCE : 0;
+	return reads_sources(&filter->wanted.is) || reads_sources(&filter->wanted.is_not)
+		       ? NEED_SOURCE
+		       : 0;
 }
 
 static bool any_contains(const struct prefix_list *list, const struct address *address)
@@ -51,11 +74,11 @@ static bool any_contains(const struct prefix_list *list, const struct address *a
 	return false;
 }
 
-static bool source_passes(const struct config_filter *wanted, const struct datagram *datagram)
+static bool source_holds(const struct config_test *wanted, const struct datagram *datagram)
 {
 	struct address source;
 
-	if (!wanted->sources.count && !wanted->block_sources.count)
+	if (!reads_sources(wanted))
 		return true;
 	source = endpoint_address(&datagram->source);
 	if (wanted->sources.count && !any_contains(&wanted->sources, &source))
@@ -63,15 +86,29 @@ static bool source_passes(const struct config_filter *wanted, const struct datag
 	return !any_contains(&wanted->block_sources, &source);
 }
 
+static bool matches_hold(const struct filter_test *test, const struct datagram *datagram)
+{
+	for (size_t i = 0; i < test->match_count; i++)
+		if (!match_holds(&test->matches[i], datagram->payload, datagram->size))
+			return false;
+	return true;
+}
+
+static bool test_holds(const struct filter_test *test, const struct config_test *wanted,
+	const struct datagram *datagram)
+{
+	return datagram->size >= wanted->min_size && datagram->size <= wanted->max_size &&
+	       datagram->size >= test->prefix_size &&
+	       (!test->prefix_size ||
+		       !memcmp(datagram->payload, test->prefix, test->prefix_size)) &&
+	       source_holds(wanted, datagram) && matches_hold(test, datagram);
+}
+
 static bool datagram_passes(const struct filter *filter, const struct datagram *datagram)
 {
-	const struct config_filter *wanted = &filter->wanted;
-
-	return datagram->size >= wanted->min_size && datagram->size <= wanted->max_size &&
-	       datagram->size >= filter->prefix_size &&
-	       (!filter->prefix_size ||
-		       !memcmp(datagram->payload, filter->prefix, filter->prefix_size)) &&
-	       source_passes(wanted, datagram);
+	return test_holds(&filter->is, &filter->wanted.is, datagram) &&
+	       (!filter->is_not.is_given ||
+		       !test_holds(&filter->is_not, &filter->wanted.is_not, datagram));
 }
 
 /* The first of every n datagrams. */

@@ -1,15 +1,24 @@
-/* Which datagrams a handler gets: by source, size and first bytes; every n-th; at a limited rate.
- * Datagrams beyond the rate are counted as dropped, the others as filtered. */
+/* Which datagrams a handler gets: by source, size and what is in them; every n-th; at a limited
+ * rate. Datagrams beyond the rate are counted as dropped, the others as filtered. */
 #pragma once
 
 #include "config/config.h"
+#include "config/match.h"
 #include "data/account.h"
 #include "data/datagram.h"
 
-struct filter {
-	struct config_filter wanted; /* a copy */
+/* What is read of a struct config_test. */
+struct filter_test {
+	bool is_given;
 	uint8_t *prefix;
 	size_t prefix_size;
+	struct match *matches;
+	size_t match_count;
+};
+
+struct filter {
+	struct config_filter wanted; /* a copy */
+	struct filter_test is, is_not;
 	bool is_open; /* everything passes */
 	uint64_t counted; /* datagrams, for sampling */
 	uint64_t ahead_ns; /* for the rate: the theoretical arrival time, CLOCK_MONOTONIC */

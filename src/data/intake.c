@@ -61,6 +61,11 @@ const char *intake_drop_name(enum intake_drop reason)
 	return names[reason];
 }
 
+bool intake_drop_is_wanted(enum intake_drop reason)
+{
+	return reason == INTAKE_OWN || reason == INTAKE_DUPLICATE;
+}
+
 uint64_t intake_account_settle(struct intake_account *account)
 {
 	uint64_t settled = account->sent, lost;

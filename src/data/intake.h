@@ -24,6 +24,9 @@ enum intake_drop {
 
 const char *intake_drop_name(enum intake_drop reason);
 
+/* Whether it was not to be sent: then nothing is lost. */
+bool intake_drop_is_wanted(enum intake_drop reason);
+
 /* taken = sent + sum of dropped + waiting. Beside it gaps: datagrams of other sites that never
  * came. */
 COUNTERS_RECORD(intake_account, {

@@ -14,6 +14,13 @@ static const struct {
 	[NOTICE_MEMBERSHIP] = {"membership", NULL},
 	[NOTICE_RELAY_LOOP] = {"relayLoop", MESSAGE_RELAY_LOOP},
 	[NOTICE_SAME_NETWORK_TWICE] = {"sameNetworkTwice", MESSAGE_SAME_NETWORK_TWICE},
+	[NOTICE_LOSS] = {"loss", MESSAGE_LOSS},
+	[NOTICE_REORDER] = {"reorder", MESSAGE_REORDER},
+	[NOTICE_DUPLICATES] = {"duplicates", MESSAGE_DUPLICATES},
+	[NOTICE_RATE] = {"rate", MESSAGE_RATE},
+	[NOTICE_UNKNOWN_SENDER] = {"unknownSender", MESSAGE_UNKNOWN_SENDER},
+	[NOTICE_SENDER_CONFLICT] = {"senderConflict", MESSAGE_SENDER_CONFLICT},
+	[NOTICE_MERGE_LEG_SILENT] = {"mergeLegSilent", MESSAGE_MERGE_LEG_SILENT},
 	[NOTICE_SILENCE] = {"silence", MESSAGE_SILENCE},
 	[NOTICE_SUPPRESSED] = {"suppressed", MESSAGE_SUPPRESSED},
 };
@@ -61,6 +68,8 @@ void notice_append_json(struct text *text, const struct notice *notice, uint64_t
 	json_put_string(text, "timestamp", format_timestamp(timestamp_ns, timestamp));
 	put(text, "handler", notice->handler);
 	put(text, "otherInterface", notice->other_interface);
+	put(text, "otherSource", notice->other_source);
+	put(text, "leg", notice->leg);
 	put(text, "membership", notice->detail);
 	put(text, "why", notice->why);
 	if (notice->kind == NOTICE_SILENCE)
@@ -76,9 +85,11 @@ static const char *or_empty(const char *string)
 uint64_t notice_topic_hash(const struct notice *notice)
 {
 	const char *group = or_empty(notice->group), *interface = or_empty(notice->interface);
+	const char *leg = or_empty(notice->leg);
 	uint64_t hash = hash_bytes(HASH_BEGIN, &notice->kind, sizeof(notice->kind));
 
 	hash = hash_bytes(hash, group, strlen(group) + 1);
+	hash = hash_bytes(hash, leg, strlen(leg) + 1);
 	return notice->source ? address_hash(hash, notice->source)
 			      : hash_bytes(hash, interface, strlen(interface));
 }
@@ -86,7 +97,7 @@ uint64_t notice_topic_hash(const struct notice *notice)
 bool notice_topic_equal(const struct notice *a, const struct notice *b)
 {
 	if (a->kind != b->kind || strcmp(or_empty(a->group), or_empty(b->group)) ||
-		!a->source != !b->source)
+		strcmp(or_empty(a->leg), or_empty(b->leg)) || !a->source != !b->source)
 		return false;
 	return a->source ? address_equal(a->source, b->source)
 			 : !strcmp(or_empty(a->interface), or_empty(b->interface));
@@ -96,7 +107,8 @@ struct notice *notice_copy(const struct notice *notice)
 {
 	struct notice copy = *notice, *ret;
 	const char **strings[] = {&copy.group, &copy.interface, &copy.handler,
-		&copy.other_interface, &copy.detail, &copy.why, &copy.text};
+		&copy.other_interface, &copy.other_source, &copy.leg, &copy.detail, &copy.why,
+		&copy.text};
 	size_t size = sizeof(copy) + sizeof(*copy.source);
 	struct address *source;
 	char *at;

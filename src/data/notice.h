@@ -13,6 +13,13 @@ enum notice_kind {
 	NOTICE_MEMBERSHIP, /* a membership was joined, waits, or cannot be joined */
 	NOTICE_RELAY_LOOP, /* an address brings back what was relayed */
 	NOTICE_SAME_NETWORK_TWICE, /* two interfaces are on one network */
+	NOTICE_LOSS, /* count numbers of a stream never came */
+	NOTICE_REORDER, /* count came after a higher one */
+	NOTICE_DUPLICATES, /* count came twice */
+	NOTICE_RATE, /* count datagrams in a second are not what the group expects */
+	NOTICE_UNKNOWN_SENDER, /* count datagrams of a sender that the group does not expect */
+	NOTICE_SENDER_CONFLICT, /* two senders send to a group that expects one */
+	NOTICE_MERGE_LEG_SILENT, /* a group that is made of others lacks one of them */
 	NOTICE_SILENCE, /* a group received nothing within expect_within */
 	NOTICE_SUPPRESSED, /* there are more events than are told at once: count of them wait */
 	NOTICE_KINDS,
@@ -27,6 +34,8 @@ struct notice {
 	const char *group, *interface, *handler; /* names */
 	const char *other_interface; /* NOTICE_SAME_NETWORK_TWICE: the second one */
 	const struct address *source; /* the sender */
+	const char *other_source; /* NOTICE_SENDER_CONFLICT: the second one, as text */
+	const char *leg; /* NOTICE_MERGE_LEG_SILENT: a group */
 	const char *detail; /* NOTICE_MEMBERSHIP: its state; and why, where there is a reason */
 	const char *why;
 	uint64_t count; /* datagrams */

@@ -6,11 +6,7 @@
 #include "base/hash.h"
 
 /* An entry gives way when its set has no older one: the copy then passes. */
-#define SETS 2048
 #define WAYS 4
-
-/* The most interfaces on one network. What comes in by more of them passes. */
-#define INTERFACES 4
 
 /* Equal datagrams of a sender. */
 struct entry {
@@ -20,20 +16,24 @@ struct entry {
 	struct {
 		uint32_t ifindex;
 		uint32_t count; /* all that came in by it */
-	} interfaces[INTERFACES];
+	} interfaces[TWINS_INTERFACES];
 };
 
 struct twins {
 	struct hash_key key;
-	struct entry entries[SETS][WAYS];
+	uint32_t sets, window_ms;
+	struct entry entries[][WAYS];
 };
 
-struct twins *twins_new(void)
+struct twins *twins_new(uint32_t sets, uint32_t window_ms)
 {
-	struct twins *twins = calloc(1, sizeof(*twins));
+	struct twins *twins = calloc(1, sizeof(*twins) + sets * sizeof(*twins->entries));
 
-	if (twins)
-		hash_key_init(&twins->key);
+	if (!twins)
+		return NULL;
+	twins->sets = sets;
+	twins->window_ms = window_ms;
+	hash_key_init(&twins->key);
 	return twins;
 }
 
@@ -56,10 +56,10 @@ static uint64_t hash(const struct twins *twins, const void *owner, const struct 
 /* The entry of the key; else a free one, or the oldest, with no datagrams. */
 static struct entry *find(struct twins *twins, uint64_t key, uint32_t now_ms)
 {
-	struct entry *set = twins->entries[key % SETS], *oldest = set;
+	struct entry *set = twins->entries[key % twins->sets], *oldest = set;
 
 	for (unsigned i = 0; i < WAYS; i++) {
-		if (set[i].key == key && now_ms - set[i].since_ms < TWINS_WINDOW_MS)
+		if (set[i].key == key && now_ms - set[i].since_ms < twins->window_ms)
 			return &set[i];
 		if (!set[i].key || now_ms - set[i].since_ms > now_ms - oldest->since_ms)
 			oldest = &set[i];
@@ -68,15 +68,15 @@ static struct entry *find(struct twins *twins, uint64_t key, uint32_t now_ms)
 	return oldest;
 }
 
-/* The interface's index in the entry; INTERFACES when there are too many. */
+/* The interface's index in the entry; TWINS_INTERFACES when there are too many. */
 static unsigned find_interface(struct entry *entry, unsigned ifindex)
 {
 	unsigned i = 0;
 
-	while (i < INTERFACES && entry->interfaces[i].ifindex &&
+	while (i < TWINS_INTERFACES && entry->interfaces[i].ifindex &&
 		entry->interfaces[i].ifindex != ifindex)
 		i++;
-	if (i < INTERFACES)
+	if (i < TWINS_INTERFACES)
 		entry->interfaces[i].ifindex = ifindex;
 	return i;
 }
@@ -87,18 +87,18 @@ bool twins_take(struct twins *twins, const void *owner, const struct datagram *d
 	struct entry *entry = find(twins, hash(twins, owner, datagram), now_ms);
 	unsigned i = find_interface(entry, ifindex);
 
-	if (i == INTERFACES)
+	if (i == TWINS_INTERFACES)
 		return false;
 	if (entry->interfaces[i].count < entry->count) {
 		entry->interfaces[i].count++;
-		for (unsigned j = 0; j < INTERFACES; j++)
+		for (unsigned j = 0; j < TWINS_INTERFACES; j++)
 			if (j != i && entry->interfaces[j].count == entry->count)
 				*ret_other = entry->interfaces[j].ifindex;
 		return true;
 	}
 	/* A new one. Counting restarts at times, so that an interface that has lost some is not
 	 * behind for longer. */
-	if (now_ms - entry->since_ms >= TWINS_WINDOW_MS / 2) {
+	if (now_ms - entry->since_ms >= twins->window_ms / 2) {
 		*entry = (struct entry){.key = entry->key, .since_ms = now_ms};
 		i = find_interface(entry, ifindex);
 	}

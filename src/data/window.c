@@ -145,6 +145,8 @@ void window_sent(struct window *window, uint64_t number, uint64_t now_ns)
 	if (window->low == window->next)
 		hear(window, now_ns);
 	window->resent += slot->sends > 0;
+	if (!slot->sends)
+		slot->sent_ns = now_ns;
 	slot->sends++;
 	if (number == window->next)
 		window->next++;
@@ -178,7 +180,8 @@ static void close_slot(struct window *window, struct window_slot *slot, uint64_t
 		window->overtaken_ns = now_ns;
 }
 
-bool window_acknowledge(struct window *window, uint64_t number, uint64_t now_ns)
+bool window_acknowledge(
+	struct window *window, uint64_t number, uint64_t now_ns, uint64_t *ret_took_ns)
 {
 	struct window_slot *slot = find_open(window, number);
 
@@ -192,6 +195,7 @@ bool window_acknowledge(struct window *window, uint64_t number, uint64_t now_ns)
 	}
 	if (number >= window->answered)
 		window->answered = number + 1;
+	*ret_took_ns = now_ns > slot->sent_ns ? now_ns - slot->sent_ns : 0;
 	close_slot(window, slot, now_ns);
 	return true;
 }

@@ -21,6 +21,7 @@ struct window_slot {
 	uint32_t payload; /* bytes of it that are the datagram's */
 	uint32_t sends; /* how often it was sent */
 	uint32_t room; /* of data */
+	uint64_t sent_ns; /* when it was sent for the first time */
 	bool is_open; /* neither acknowledged nor released */
 	void *object; /* the user's; NULL at first */
 };
@@ -67,9 +68,10 @@ bool window_next(struct window *window, uint64_t now_ns, uint64_t *ret_number);
 /* The library has taken it. */
 void window_sent(struct window *window, uint64_t number, uint64_t now_ns);
 
-/* The broker has it. Returns whether that is new: false for old and for unknown numbers. The slot
- * keeps its object; its data may be gone. */
-bool window_acknowledge(struct window *window, uint64_t number, uint64_t now_ns);
+/* The broker has it. Returns whether that is new, and how long after the first sending that is:
+ * false for old and for unknown numbers. The slot keeps its object; its data may be gone. */
+bool window_acknowledge(
+	struct window *window, uint64_t number, uint64_t now_ns, uint64_t *ret_took_ns);
 
 /* The broker does not take it now: all that is open is sent again after a pause. Nothing more
  * happens for the others that were sent before that, and are refused as well. */

@@ -1,9 +1,11 @@
-/* From a captured packet to the UDP payload in it: pure, bytes in and bytes out. Checksums are not
- * verified: packets on loopback, or with checksum offload, are captured without valid ones. */
+/* From a captured packet to the UDP datagram in it, or to the part of one: pure, bytes in and bytes
+ * out. Checksums are not verified: packets on loopback, or with checksum offload, are captured
+ * without valid ones. RFC 791, 768, 8200; IEEE 802.1Q; RFC 1661, 2516;
+ * https://www.tcpdump.org/linktypes.html. */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
+#include "formats/captured_packet.h"
+#include "net/address.h"
 
 /* The results other than DISSECT_UDP count from 0, so that they can be an index. */
 enum dissect_result {
@@ -16,12 +18,28 @@ enum dissect_result {
 	DISSECT_RESULTS,
 };
 
-struct payload {
-	const uint8_t *data; /* within the packet */
-	size_t size;
+/* Which part of its IP packet a fragment has. */
+struct fragment {
+	uint32_t identification;
+	uint32_t offset; /* in bytes, a multiple of 8; it ends at 65,535 bytes at most */
+	bool more; /* others follow; its size is a multiple of 8 then */
+	uint8_t protocol; /* of what the packet carries: UDP, or an extension header before it */
 };
 
-/* link_type is a LINKTYPE_ of https://www.tcpdump.org/linktypes.html. *ret is written with
- * DISSECT_UDP only. */
-enum dissect_result dissect(
-	uint16_t link_type, const uint8_t *packet, size_t size, struct payload *ret);
+struct dissected {
+	struct address source, destination;
+	uint16_t source_port, destination_port;
+	const uint8_t *data; /* the payload of the datagram, or the bytes of the fragment */
+	size_t size;
+	/* Where on the link it was seen: the VLAN, and what the headers of Linux' "any" device say
+	 * of direction and interface. Tells apart copies of one packet. */
+	uint64_t place;
+	struct fragment fragment; /* with DISSECT_FRAGMENT only */
+};
+
+/* *ret is meaningful with DISSECT_UDP and DISSECT_FRAGMENT only; its data is within the packet. */
+enum dissect_result dissect(const struct captured_packet *packet, struct dissected *ret);
+
+/* The datagram in a packet of size bytes that was put together from fragments: *ret has the
+ * addresses, and the protocol of the first fragment. Never returns DISSECT_FRAGMENT. */
+enum dissect_result dissect_whole(const uint8_t *data, size_t size, struct dissected *ret);

@@ -1,7 +1,8 @@
 /* The table of a datagram's fields, without the payload. JSON, the journal's fields and the
  * environment of programs are written from it, and mcastctl reads JSON with it. A new field is a
  * row here, and its documentation: type Datagram in control/io.mcastd.varlink (a test compares) and
- * the table of mcastd.conf(5). */
+ * the table of mcastd.conf(5). One that depends on more than origin, sender and TTL is read by
+ * format.c, too. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,9 +10,9 @@
 #include "base/clock.h"
 #include "data/datagram.h"
 
-/* Name in JSON, and the value for an origin and a datagram; in the order of writing. The name of
- * the variable comes from the first column: MCASTD_SOURCE_PORT. A flag is written where it is true
- * only. */
+/* Name in JSON, and the value for an origin and a datagram; in the order of writing: those come
+ * last that are of each datagram (FIELDS_OWN). The name of the variable comes from the first
+ * column: MCASTD_SOURCE_PORT. A flag is written where it is true only. */
 /* clang-format off */
 #define DATAGRAM_FIELDS(STRING, NUMBER, FLAG) \
 	STRING(GROUP, "group", origin->group) \
@@ -29,6 +30,8 @@
 enum field { DATAGRAM_FIELDS(FIELD_ENUMERATOR, FIELD_ENUMERATOR, FIELD_ENUMERATOR) FIELDS };
 #undef FIELD_ENUMERATOR
 /* clang-format on */
+
+#define FIELDS_OWN FIELD_TIMESTAMP
 
 enum field_type { FIELD_STRING, FIELD_NUMBER, FIELD_FLAG };
 

@@ -1,11 +1,13 @@
 /* pcapng files (draft-ietf-opsawg-pcapng): datagrams in and bytes out (pcapng_write.c), bytes in
- * and packets out (pcapng_read.c). Pure, except for pcapng_measure(), which reads a file.
+ * and packets out (pcapng_read.c). Pure, except for pcapng_measure() and pcapng_first_time(), which
+ * read a file.
  *
- * What is written is little endian, and all interfaces are LINKTYPE_RAW: a packet is an IP header,
- * a UDP header and the payload. The kernel hands over the payload only, so the headers are rebuilt
+ * What is written is little endian, and all interfaces of a file have one link type: LINKTYPE_RAW,
+ * where a packet is an IP header, a UDP header and the payload; or LINKTYPE_ETHERNET, where an
+ * Ethernet header comes first. The kernel hands over the payload only, so the headers are rebuilt
  * from what is known: addresses, ports, TTL; with correct checksums.
  *
- * That link type has two numbers. 101 is the one in files, and 12 the one in libpcap's interface
+ * LINKTYPE_RAW has two numbers. 101 is the one in files, and 12 the one in libpcap's interface
  * (DLT_RAW), which all readers accept in files, too. libpcap turns the first interface's 101 into
  * 12, and then stops at a second one that is not 12 ("an interface has a type 101 different from
  * the type of the first interface", seen in 1.10.3). So the first one in a file is 101, and all
@@ -22,6 +24,7 @@
 
 #include "base/text.h"
 #include "data/datagram.h"
+#include "formats/captured_packet.h"
 
 /* ---- Numbers of the format ---- */
 
@@ -54,6 +57,7 @@ enum pcapng_option {
 };
 
 #define PCAPNG_BYTE_ORDER 0x1a2b3c4du
+#define PCAPNG_LINK_ETHERNET 1u
 #define PCAPNG_LINK_RAW 101u
 #define PCAPNG_LINK_RAW_AGAIN 12u
 #define PCAPNG_SNAP_LENGTH 262144u /* as dumpcap; libpcap wants all interfaces to have the same */
@@ -73,10 +77,13 @@ static inline size_t pcapng_padded(size_t size)
 void pcapng_append_section(
 	struct text *text, const char *hardware, const char *system, const char *application);
 
-/* An interface; those of a section are numbered from 0 in their order. is_first: it is the first in
- * the file. */
+/* An interface of LINKTYPE_RAW; those of a section are numbered from 0 in their order. is_first: it
+ * is the first in the file. */
 void pcapng_append_interface(
 	struct text *text, bool is_first, const char *name, const char *description);
+
+/* The same of LINKTYPE_ETHERNET, which has one number. */
+void pcapng_append_ethernet_interface(struct text *text, const char *name, const char *description);
 
 struct pcapng_counts {
 	uint64_t start_ns; /* when counting started, since the epoch */
@@ -90,14 +97,22 @@ void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t ti
 
 /* What all datagrams of a group have in common. */
 struct pcapng_flow {
-	unsigned head_size; /* of the IP and UDP headers */
+	unsigned link_size; /* of the Ethernet header; 0: there is none */
+	unsigned head_size; /* of the IP and UDP headers, which follow it */
 	unsigned options_size;
-	uint8_t head[48];
+	uint8_t head[62];
 	uint8_t options[128];
 };
 
 /* comment becomes that of each datagram; only its first 100 bytes are written. */
 void pcapng_flow_init(
+	struct pcapng_flow *flow, const struct address *group, uint16_t port, const char *comment);
+
+/* The same, with an Ethernet header in front of each datagram. The destination is the group's
+ * address (RFC 1112, section 6.4; RFC 2464, section 7), or ff:ff:ff:ff:ff:ff for 255.255.255.255.
+ * The addresses of hosts are not known: theirs are 02:00, which no device has (locally
+ * administered), and the last 32 bits of the IP address. */
+void pcapng_flow_init_ethernet(
 	struct pcapng_flow *flow, const struct address *group, uint16_t port, const char *comment);
 
 void pcapng_append_datagram(struct text *text, const struct pcapng_flow *flow, uint32_t interface,
@@ -119,15 +134,19 @@ struct pcapng_block {
 struct pcapng_block pcapng_read_block(const void *data);
 
 /* Finds the end of the last whole block, as a recorder_measure(). Reads all of the file, in pieces.
- * Returns -EBADMSG for a file that another program wrote, with another byte order or link
- * type: libpcap wants one link type and snapshot length in a file, so nothing can be appended. */
+ * Returns -EBADMSG for a file that another program wrote, with another byte order or another link
+ * type than LINKTYPE_RAW: libpcap wants one link type and snapshot length in a file, so nothing can
+ * be appended. */
 int pcapng_measure(int fd, uint64_t size, uint64_t *ret_whole);
 
-/* ---- Reading any file ---- */
+/* The same for LINKTYPE_ETHERNET. */
+int pcapng_measure_ethernet(int fd, uint64_t size, uint64_t *ret_whole);
 
-/* The largest block that is parsed. Packets' blocks have at most 256 KiB, see Wireshark's
- * WTAP_MAX_PACKET_SIZE_STANDARD, and comments. */
-#define PCAPNG_BLOCK_MAX (1024u * 1024)
+/* The time of the first packet in a file of whole blocks, in ns since the epoch. Reads no more than
+ * PACKET_RECORD_MAX. Returns 0, -ENOENT when the file has no packet, or another negative errno. */
+int pcapng_first_time(int fd, uint64_t size, uint64_t *ret_ns);
+
+/* ---- Reading any file ---- */
 
 /* The most interfaces in a section: a file with nothing else must not exhaust the memory. */
 #define PCAPNG_INTERFACES_MAX 65536u
@@ -139,31 +158,14 @@ struct pcapng {
 		struct pcapng_interface *items;
 		size_t count;
 	} interfaces; /* of this section */
-	const char *why; /* after PCAPNG_BAD: what is wrong; NULL: memory is short */
-};
-
-struct pcapng_packet {
-	uint64_t timestamp_ns; /* since the epoch, or the nearest that 64 bits hold */
-	uint16_t link_type; /* LINKTYPE_ */
-	const uint8_t *data; /* what was captured, within the bytes given */
-	size_t size;
-};
-
-enum pcapng_result {
-	PCAPNG_MORE, /* more bytes are needed */
-	PCAPNG_PACKET,
-	PCAPNG_UNTIMED, /* a packet without a timestamp, of a Simple Packet Block */
-	PCAPNG_OTHER, /* another block */
-	PCAPNG_BAD, /* not pcapng, or malformed: parser->why */
+	const char *why; /* after PACKET_BAD: what is wrong; NULL: memory is short */
 };
 
 /* Parses the block at the front of data. *ret_size is its size, which may exceed size where the
- * block is not parsed; after PCAPNG_MORE it is the number of bytes needed, at most
- * PCAPNG_BLOCK_MAX. *ret_packet is written with PCAPNG_PACKET only. */
-enum pcapng_result pcapng_next(struct pcapng *parser, const uint8_t *data, size_t size,
-	size_t *ret_size, struct pcapng_packet *ret_packet);
-
-/* What is wrong with a file that ends here, where data is what was left; NULL: nothing. */
-const char *pcapng_end(const struct pcapng *parser, const uint8_t *data, size_t size);
+ * block is not parsed; after PACKET_MORE it is the number of bytes needed, at most
+ * PACKET_RECORD_MAX. *ret_packet is written with PACKET_READ only. A Simple Packet Block has no
+ * timestamp. */
+enum packet_result pcapng_next(struct pcapng *parser, const uint8_t *data, size_t size,
+	size_t *ret_size, struct captured_packet *ret_packet);
 
 void pcapng_clear(struct pcapng *parser);

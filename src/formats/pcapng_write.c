@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <linux/if_ether.h>
 #include <netinet/in.h>
 
 #define COMMENT_MAX 100
@@ -11,6 +12,9 @@
 #define IP4_SIZE 20
 #define IP6_SIZE 40
 #define UDP_SIZE 8
+#define ETHERNET_SIZE 14
+#define ETHERNET_SOURCE 6 /* where it begins */
+#define ETHERNET_TYPE 12
 
 /* Added at once. */
 typedef uint64_t lanes __attribute__((vector_size(16)));
@@ -91,20 +95,32 @@ void pcapng_append_section(
 	end_block(text, at);
 }
 
-void pcapng_append_interface(
-	struct text *text, bool is_first, const char *name, const char *description)
+static void append_interface(
+	struct text *text, uint32_t link, const char *name, const char *description)
 {
 	static const uint8_t nanoseconds = 9;
 	uint8_t *at = begin_block(text, PCAPNG_BLOCK_INTERFACE);
 
 	if (!at)
 		return;
-	at = put(at, is_first ? PCAPNG_LINK_RAW : PCAPNG_LINK_RAW_AGAIN, 4);
+	at = put(at, link, 4);
 	at = put(at, PCAPNG_SNAP_LENGTH, 4);
 	at = put_string(at, PCAPNG_INTERFACE_NAME, name);
 	at = put_string(at, PCAPNG_INTERFACE_DESCRIPTION, description);
 	at = put_option(at, PCAPNG_INTERFACE_RESOLUTION, &nanoseconds, 1);
 	end_block(text, at);
+}
+
+void pcapng_append_interface(
+	struct text *text, bool is_first, const char *name, const char *description)
+{
+	append_interface(
+		text, is_first ? PCAPNG_LINK_RAW : PCAPNG_LINK_RAW_AGAIN, name, description);
+}
+
+void pcapng_append_ethernet_interface(struct text *text, const char *name, const char *description)
+{
+	append_interface(text, PCAPNG_LINK_ETHERNET, name, description);
 }
 
 void pcapng_append_statistics(struct text *text, uint32_t interface, uint64_t timestamp_ns,
@@ -154,33 +170,89 @@ uint16_t pcapng_fold(uint64_t sum)
 /* Headers with zeros where datagrams differ. The identification stays zero: the original is not
  * known, and it has no meaning in a datagram that must not be fragmented (RFC 6864, section 4.1).
  */
-static void init_headers(struct pcapng_flow *flow, const struct address *group)
+static void init_headers(struct pcapng_flow *flow, const struct address *group, uint16_t port)
 {
+	uint8_t *ip = flow->head + flow->link_size;
+
 	if (group->family == AF_INET) {
-		flow->head[0] = 0x45;
-		flow->head[6] = 0x40; /* do not fragment */
-		flow->head[9] = IPPROTO_UDP;
-		memcpy(flow->head + 16, &group->v4, sizeof(group->v4));
+		ip[0] = 0x45;
+		ip[6] = 0x40; /* do not fragment */
+		ip[9] = IPPROTO_UDP;
+		memcpy(ip + 16, &group->v4, sizeof(group->v4));
 		flow->head_size = IP4_SIZE + UDP_SIZE;
 	} else {
-		flow->head[0] = 0x60;
-		flow->head[6] = IPPROTO_UDP;
-		memcpy(flow->head + 24, &group->v6, sizeof(group->v6));
+		ip[0] = 0x60;
+		ip[6] = IPPROTO_UDP;
+		memcpy(ip + 24, &group->v6, sizeof(group->v6));
 		flow->head_size = IP6_SIZE + UDP_SIZE;
 	}
+	put_network16(ip + flow->head_size - UDP_SIZE + 2, port);
+}
+
+/* A locally administered address (IEEE 802) that tells hosts apart; low is the last 32 bits of the
+ * IP address. */
+static void put_host(uint8_t *at, const void *low)
+{
+	at[0] = 0x02;
+	at[1] = 0x00;
+	memcpy(at + 2, low, 4);
+}
+
+static void put_v4_destination(uint8_t *at, const struct address *group)
+{
+	const uint8_t *ip = (const uint8_t *)&group->v4;
+
+	if (address_is_everyone(group)) {
+		memset(at, 0xff, ETH_ALEN);
+	} else if (address_is_multicast(group)) {
+		memcpy(at, "\x01\x00\x5e", 3);
+		at[3] = ip[1] & 0x7f;
+		memcpy(at + 4, ip + 2, 2);
+	} else {
+		put_host(at, ip);
+	}
+}
+
+/* Source and destination are filled in for each datagram, and once. */
+static void init_ethernet(struct pcapng_flow *flow, const struct address *group)
+{
+	uint8_t *at = flow->head;
+
+	flow->link_size = ETHERNET_SIZE;
+	if (group->family == AF_INET) {
+		put_v4_destination(at, group);
+	} else {
+		put_host(at, group->v6.s6_addr + 12);
+		if (address_is_multicast(group))
+			at[0] = at[1] = 0x33;
+	}
+	put_network16(at + ETHERNET_TYPE, group->family == AF_INET ? ETH_P_IP : ETH_P_IPV6);
+}
+
+static void init_flow(
+	struct pcapng_flow *flow, const struct address *group, uint16_t port, const char *comment)
+{
+	size_t size = strnlen(comment, COMMENT_MAX);
+
+	init_headers(flow, group, port);
+	put_option(flow->options, PCAPNG_OPTION_COMMENT, comment, size);
+	flow->options_size = (unsigned)(4 + pcapng_padded(size) +
+					4); /* the end of the options is zeros */
 }
 
 void pcapng_flow_init(
 	struct pcapng_flow *flow, const struct address *group, uint16_t port, const char *comment)
 {
-	size_t size = strnlen(comment, COMMENT_MAX);
-
 	*flow = (struct pcapng_flow){0};
-	init_headers(flow, group);
-	put_network16(flow->head + flow->head_size - UDP_SIZE + 2, port);
-	put_option(flow->options, PCAPNG_OPTION_COMMENT, comment, size);
-	flow->options_size = (unsigned)(4 + pcapng_padded(size) +
-					4); /* the end of the options is zeros */
+	init_flow(flow, group, port, comment);
+}
+
+void pcapng_flow_init_ethernet(
+	struct pcapng_flow *flow, const struct address *group, uint16_t port, const char *comment)
+{
+	*flow = (struct pcapng_flow){0};
+	init_ethernet(flow, group);
+	init_flow(flow, group, port, comment);
 }
 
 /* RFC 791. Returns the sum of the part that the UDP checksum covers. */
@@ -220,24 +292,28 @@ static void finish_udp(uint8_t *udp, uint64_t sum, const struct datagram *datagr
 	memcpy(udp + 6, &checksum, sizeof(checksum));
 }
 
-static void put_packet(uint8_t *ip, size_t packet_size, const struct pcapng_flow *flow,
+static void put_packet(uint8_t *at, size_t packet_size, const struct pcapng_flow *flow,
 	const struct datagram *datagram)
 {
+	bool is_v4 = flow->head_size == IP4_SIZE + UDP_SIZE;
+	uint8_t *ip = at + flow->link_size;
 	uint8_t *udp = ip + flow->head_size - UDP_SIZE;
+	size_t ip_size = packet_size - flow->link_size;
 	uint64_t sum;
 
-	memcpy(ip, flow->head, flow->head_size);
-	sum = flow->head_size == IP4_SIZE + UDP_SIZE ? finish_v4(ip, packet_size, datagram)
-						     : finish_v6(ip, packet_size, datagram);
+	memcpy(at, flow->head, flow->link_size + flow->head_size);
+	sum = is_v4 ? finish_v4(ip, ip_size, datagram) : finish_v6(ip, ip_size, datagram);
+	if (flow->link_size)
+		put_host(at + ETHERNET_SOURCE, ip + (is_v4 ? 12 : 20));
 	finish_udp(udp, sum, datagram);
 	memcpy(udp + UDP_SIZE, datagram->payload, datagram->size);
-	memset(ip + packet_size, 0, pcapng_padded(packet_size) - packet_size);
+	memset(at + packet_size, 0, pcapng_padded(packet_size) - packet_size);
 }
 
 void pcapng_append_datagram(struct text *text, const struct pcapng_flow *flow, uint32_t interface,
 	const struct datagram *datagram)
 {
-	size_t packet_size = flow->head_size + datagram->size;
+	size_t packet_size = flow->link_size + flow->head_size + datagram->size;
 	size_t block_size = PACKET_HEAD + pcapng_padded(packet_size) + flow->options_size + 4;
 	uint8_t *at = (uint8_t *)text_reserve(text, block_size);
 

@@ -75,6 +75,7 @@ static void prepare(struct arena *arena, unsigned layout)
 		header->msg_name = layout & LAYOUT_NAMES ? &arena->names[i] : NULL;
 		header->msg_namelen = layout & LAYOUT_NAMES ? sizeof(arena->names[i]) : 0;
 		header->msg_iovlen = layout & LAYOUT_UNREAD ? 0 : 1;
+		arena->vectors[i].iov_len = layout & LAYOUT_HEADS ? PAYLOAD_HEAD : SLOT_SIZE;
 		header->msg_controllen = control;
 		header->msg_control = control ? arena->memory->control[i] : NULL;
 		messages[i].msg_len = SLOT_EMPTY;
@@ -91,7 +92,7 @@ static int fill(struct arena *arena, int fd, unsigned layout, unsigned count)
 	prepare(arena, layout);
 	/* MSG_TRUNC: returns the size of the datagram, even where less was copied (recv(2)). */
 	n = recvmmsg(fd, arena->messages, count,
-		MSG_DONTWAIT | (layout & LAYOUT_UNREAD ? MSG_TRUNC : 0), NULL);
+		MSG_DONTWAIT | (layout & (LAYOUT_UNREAD | LAYOUT_HEADS) ? MSG_TRUNC : 0), NULL);
 	if (n < 0)
 		return -errno;
 	arena->used = (unsigned)n;
@@ -132,7 +133,7 @@ static void read_slot(const struct arena *arena, unsigned i, unsigned layout,
 {
 	datagram->payload = arena->slots + (size_t)i * SLOT_STRIDE;
 	datagram->size = message->msg_len;
-	datagram->truncated = message->msg_hdr.msg_flags & MSG_TRUNC;
+	datagram->truncated = !(layout & LAYOUT_HEADS) && message->msg_hdr.msg_flags & MSG_TRUNC;
 	datagram->is_own = false;
 	datagram->ttl = 0;
 	datagram->timestamp_ns = 0;
@@ -212,7 +213,7 @@ static void split_slots(struct arena *arena, struct arena_received *ret)
 		arena->messages[i].msg_len = SLOT_EMPTY;
 }
 
-/* Payloads that no outlet reads are not copied from the kernel. */
+/* Of payloads that no outlet reads, only the beginning is copied from the kernel, or nothing. */
 static unsigned choose_layout(unsigned needs, bool coalesce)
 {
 	if (coalesce)
@@ -220,10 +221,11 @@ static unsigned choose_layout(unsigned needs, bool coalesce)
 	if (!(needs & NEED_DATAGRAMS))
 		return LAYOUT_UNREAD;
 	return (needs & NEED_SOURCE ? LAYOUT_NAMES : 0) |
+	       (needs & NEED_PAYLOAD ? 0 : LAYOUT_HEADS) |
 	       (needs & (NEED_TIMESTAMP | NEED_TTL | NEED_INTERFACE) ? LAYOUT_CONTROL : 0);
 }
 
-int arena_receive(
+static int receive(
 	struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret)
 {
 	unsigned slots = coalesce ? COALESCED_SLOTS : BATCH_MAX;
@@ -245,6 +247,16 @@ int arena_receive(
 	else
 		count_slots(arena->messages, ret);
 	return 0;
+}
+
+int arena_receive(
+	struct arena *arena, int fd, unsigned needs, bool coalesce, struct arena_received *ret)
+{
+	int r = receive(arena, fd, needs, coalesce, ret);
+
+	ret->read = ret->count;
+	ret->read_bytes = ret->bytes;
+	return r;
 }
 
 void arena_deliver_some(const struct arena *arena, struct origin *origin, unsigned first,

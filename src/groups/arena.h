@@ -27,6 +27,7 @@ enum arena_layout {
 	LAYOUT_CONTROL = 1 << 1,
 	LAYOUT_CREDENTIALS = 1 << 2,
 	LAYOUT_UNREAD = 1 << 3, /* no payload, only its size */
+	LAYOUT_HEADS = 1 << 4, /* no more than PAYLOAD_HEAD bytes of it, and its size */
 };
 
 /* The msg_len of a slot that is not filled. */
@@ -61,11 +62,14 @@ struct arena {
 	unsigned used; /* headers that the kernel has changed since they were set up */
 };
 
-/* What one call has received, in all. */
+/* What one call has received, in all. Whoever removes some of it from the arena corrects count,
+ * truncated and bytes. */
 struct arena_received {
 	unsigned count; /* datagrams */
 	unsigned truncated;
 	uint64_t bytes;
+	unsigned read; /* datagrams that the kernel gave */
+	uint64_t read_bytes;
 	bool is_full; /* there was no room for more, which may be queued */
 };
 

@@ -32,10 +32,19 @@ int group_new(struct group_context *context, const struct config_group *config,
 	group->counters = replaced ? replaced->counters
 				   : take_counters(context->counters, config->name);
 	group->shares_counters = replaced;
-	if (!group->counters) {
+	list_init(&group->feeds);
+	if (!group->counters ||
+		numbered_init(&group->numbered, context->counters, config, group->counters,
+			replaced ? &replaced->numbered : NULL) < 0) {
 		group_free(group);
 		return -ENOMEM;
 	}
+	if (config->merge.count &&
+		merged_new(group, replaced ? replaced->merged : NULL, &group->merged) < 0) {
+		group_free(group);
+		return -ENOMEM;
+	}
+	group_apply_needs(group);
 	*ret = group;
 	return 0;
 }
@@ -74,7 +83,10 @@ void group_free(struct group *group)
 {
 	if (!group)
 		return;
+	merged_disconnect(group);
+	merged_free(take(group->merged));
 	silence_cancel(group);
+	expected_cancel(group);
 	refresh_cancel(group);
 	link_remove(&group->due);
 	group_socket_free(group->socket);
@@ -87,6 +99,7 @@ void group_free(struct group *group)
 	free(group->outlets.items);
 	if (!group->shares_counters)
 		counters_release(group->context->counters, group->counters);
+	numbered_clear(&group->numbered, group->context->counters);
 	free_own_config(group);
 	free(group);
 }
@@ -116,19 +129,23 @@ static void move_memberships(struct group *group, struct group *from)
 
 void group_inherit(struct group *group, struct group *from)
 {
+	bool goes_on = numbered_goes_on(&group->numbered, &from->numbered);
+
 	if (receives_same(group->config, from->config)) {
 		move_memberships(group, from);
-		sender_watch_move(group, from);
+		sender_watch_move(group, from, goes_on);
 	}
 	while (from->memberships.count)
 		remove_membership(from, from->memberships.count - 1);
+	numbered_inherit(&group->numbered, &from->numbered, group->counters);
 	outgoing_move(group, from);
 	same_network_move(group, from);
 	silence_inherit(group, from);
+	expected_inherit(group, from);
 	group->hinted_s = from->hinted_s;
 	group->shares_counters = false;
 	from->shares_counters = true;
-	group_socket_move_connections(from->socket, group->socket);
+	group_socket_begin(group->socket, from->socket);
 }
 
 /* Marks the membership on this interface as wanted, and creates it when there is none. What matches
@@ -243,7 +260,7 @@ static int make_memberships(struct group *group, const struct interface_list *in
 
 int group_restore(struct group *group, const struct interface_list *interfaces)
 {
-	int r = group->config->is_events ? 0 : make_memberships(group, interfaces);
+	int r = config_group_is_made_here(group->config) ? 0 : make_memberships(group, interfaces);
 
 	for (size_t i = 0; r >= 0 && i < group->memberships.count; i++) {
 		struct membership *membership = group->memberships.items[i];
@@ -257,15 +274,20 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 {
 	int r;
 
-	if (group->config->is_events)
+	if (config_group_is_made_here(group->config)) {
+		expected_watch(group);
+		silence_watch(group);
 		return 0;
+	}
 	r = make_memberships(group, interfaces);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++) {
 		membership_update(group->memberships.items[i], interfaces);
-		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
-			silence_watch(group); /* one that was joined before a reload */
+		if (group->memberships.items[i]->state != MEMBERSHIP_JOINED)
+			continue;
+		silence_watch(group); /* one that was joined before a reload */
+		expected_watch(group);
 	}
 	refresh_watch(group);
 	same_network_update(group);
@@ -311,7 +333,7 @@ bool group_is_concerned(const struct group *group, const struct interface_change
 	const struct ways *extras = &group->outgoing.extras;
 	char string[INET6_ADDRSTRLEN];
 
-	if (config->is_events)
+	if (config_group_is_made_here(config))
 		return false;
 	/* The first two depend on routes, which may change with any interface, or without one. */
 	if (!address_is_multicast(&config->address) || outgoing_follows_route(group) ||

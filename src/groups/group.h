@@ -6,7 +6,10 @@
 #include "base/errors.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "groups/expected.h"
 #include "groups/membership.h"
+#include "groups/merged.h"
+#include "groups/numbered.h"
 #include "groups/outgoing.h"
 #include "groups/permission.h"
 #include "groups/receive.h"
@@ -59,9 +62,13 @@ struct group {
 	struct outgoing outgoing;
 	struct same_network same_network;
 	struct sender_watch sender_watch;
+	struct numbered numbered;
+	struct merged *merged; /* NULL: it is not made of others */
+	struct link feeds; /* legs of merged groups that get what it receives */
 	uint32_t hinted_s; /* when the log last had a hint about it (hints.h),
 			      CLOCK_MONOTONIC_COARSE; 0: never */
 	struct silence silence;
+	struct expected expected;
 	struct refresh refresh;
 	struct link due; /* in the list of those that follow a change of the links */
 };

@@ -1,34 +1,43 @@
-/* A group socket: a file through which programs send to a group, and receive it. SOCK_SEQPACKET:
- * one write is one datagram sent, one read is one datagram received. */
+/* A group's sockets: files through which programs send to the group, and receive it. NAME is of the
+ * type SOCK_SEQPACKET, where one write is one datagram sent and one read one received; NAME.stream
+ * is a SOCK_STREAM, with the length before each (groups/socket_kind). */
 #pragma once
 
 #include "base/errors.h"
 #include "groups/group.h"
+#include "service/fd_queue.h"
 
-/* Checks that a group's socket may take this path: nothing is there, or a socket that nobody
- * listens on, or the process running (0: none). Returns 0, or a negative errno with the reason in
- * why. */
-int group_socket_check(const char *path, pid_t running, char why[static WHY_MAX]);
+/* Checks that a group's sockets may be made at path, and at that with the suffixes: nothing is
+ * there, or a socket that nobody listens on, or the process running (0: none), or one of the group
+ * that this one replaces (NULL: none); and that the daemon may give them their group. Returns 0, or
+ * a negative errno with the reason and its fix in why. */
+int group_socket_check(const struct config_group *config, const char *path,
+	const struct group_socket *replaced, pid_t running, char why[static WHY_MAX]);
 
-/* Checks that the daemon may give a file to the group's socket_group. Returns 0, or a negative
- * errno with the reason and its fix in why. */
-int group_socket_check_owner(const struct config_group *config, char why[static WHY_MAX]);
+/* Makes the sockets at path; the directory must exist. Those that are there of the group that this
+ * one replaces will be taken over. Programs that connect wait until group_socket_begin(). Returns
+ * 0, or a negative errno with the reason in why. */
+int group_socket_new(struct group *group, const char *path, const struct group_socket *replaced,
+	char why[static WHY_MAX], struct group_socket **ret);
 
-/* Makes the socket at path; the directory must exist. Returns 0, or a negative errno with
- * the reason in why. */
-int group_socket_new(
-	struct group *group, const char *path, char why[static WHY_MAX], struct group_socket **ret);
+/* Takes over what there is of the group that this one replaces: its sockets, and the programs,
+ * which stay connected as far as they may. Then, for each of its own, begins to accept. replaced
+ * may be NULL. Errors are logged. */
+void group_socket_begin(struct group_socket *socket, struct group_socket *replaced);
 
-/* Moves the file to its path, over the one of the group that this one replaces; nothing when that
- * is done. Returns 0 or a negative errno. */
-int group_socket_publish(struct group_socket *socket, const char *path);
-
-/* Disconnects the programs and removes the file. Accepts NULL. */
+/* Disconnects the programs and removes the files. Accepts NULL. */
 void group_socket_free(struct group_socket *socket);
 
 /* How many programs are connected. Accepts NULL. */
 unsigned group_socket_count(const struct group_socket *socket);
 
-/* Moves the connections to the socket of another group: programs stay connected while a reload
- * changes their group. Both may be NULL. */
-void group_socket_move_connections(struct group_socket *from, struct group_socket *to);
+/* The fd store's names of the listening sockets begin with it. They are stored while they are
+ * there. */
+#define STORED_SOCKET "socket-"
+
+/* At the stop: stores the connections, as group_programs_store(). */
+void group_socket_store(struct group_socket *socket, struct fd_queue *queue, int file);
+
+/* At the start: adds a connection of an earlier run to a socket at this path; owns fd. Returns
+ * whether it stays. */
+bool group_socket_restore(struct group_socket *socket, const char *path, int fd, int file);

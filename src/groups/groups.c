@@ -8,9 +8,12 @@
 
 #include "base/log.h"
 #include "groups/follow.h"
+#include "groups/group_socket.h"
 #include "groups/hints.h"
 #include "groups/plan.h"
+#include "groups/stored_programs.h"
 #include "groups/uncounted.h"
+#include "net/socket_file.h"
 #include "net/turns.h"
 
 /* Up to this number, all groups are compared at once where nothing has told of a change: that is
@@ -96,13 +99,25 @@ static void look(struct group_context *context)
 	follow_look(container_of(context, struct groups, context)->follow);
 }
 
+/* One that is made of others has memberships by its legs only. */
+static void choose_group(struct group *group)
+{
+	const struct merged *merged = group->merged;
+
+	if (!merged)
+		refresh_choose(group);
+	for (unsigned i = 0; merged && i < merged->leg_count; i++)
+		if (merged->legs[i].from)
+			refresh_choose(merged->legs[i].from);
+}
+
 static void choose_refreshed(void *argument, const struct refresh_request *request)
 {
 	struct groups *groups = argument;
 	struct group *named = request->group ? groups_find(groups, request->group) : NULL;
 
 	if (named)
-		refresh_choose(named);
+		choose_group(named);
 	for (size_t i = 0; !request->group && i < groups->set.count; i++)
 		if (address_is_multicast(&groups->set.items[i]->config->address))
 			refresh_choose(groups->set.items[i]);
@@ -130,11 +145,13 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.users = setup->users,
 		.accepting = &groups->accepting,
 		.senders = senders_new(base),
-		.pause = pause_new(base, membership_resume),
+		.rounds = rounds_new(base, &membership_round_callbacks),
 		.reports = reports_new(base, &membership_report_callbacks),
 		.silences = silences_new(base, setup->notices),
+		.expectations = expectations_new(base),
 		.same_groups = same_groups_new(),
 		.sender_watches = sender_watches_new(base, group_apply_needs),
+		.apply_needs = group_apply_needs,
 		.notices = setup->notices,
 		.guard = setup->guard,
 		.counters = setup->counters,
@@ -145,6 +162,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.forgotten = &groups->forgotten,
 		.running = setup->running,
 		.receive_only = setup->receive_only};
+	list_init(&context->merged);
 	context->refreshes = refreshes_new(context, choose_refreshed, groups);
 	if (context->transitions)
 		groups->hints = hints_new(base, &groups->set, context->transitions);
@@ -157,10 +175,10 @@ struct groups *groups_new(const struct groups_setup *setup)
 		context->send_retries = retries_new(
 			base, context->interfaces, context->transitions, outgoing_retry);
 	}
-	if (!context->arena || !context->senders || !context->pause || !context->retries ||
+	if (!context->arena || !context->senders || !context->rounds || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||
-		!context->same_groups || !context->refreshes || !context->sender_watches ||
-		!context->transitions || !groups->hints) {
+		!context->expectations || !context->same_groups || !context->refreshes ||
+		!context->sender_watches || !context->transitions || !groups->hints) {
 		groups_free(groups);
 		return NULL;
 	}
@@ -177,12 +195,15 @@ void groups_free(struct groups *groups)
 	context->stopping = store_exists(context->store);
 	hints_free(groups->hints);
 	groups_plan_free(groups->plan);
+	if (context->stopping)
+		stored_programs_save(&groups->set, context->store);
 	group_set_clear(&groups->set);
 	turns_clear(&groups->accepting);
-	pause_free(context->pause);
+	rounds_free(context->rounds);
 	retries_free(context->retries);
 	retries_free(context->send_retries);
 	reports_free(context->reports);
+	expectations_free(context->expectations);
 	silences_free(context->silences);
 	refreshes_free(context->refreshes);
 	same_groups_free(context->same_groups);
@@ -237,10 +258,16 @@ static int restore(struct groups *groups, const struct interface_list *interface
 
 	if (groups->is_started || !store_exists(store))
 		return 0;
+	groups->context.restored.programs = stored_programs_restore(&groups->set, store);
+	while ((fd = store_restore_next(store, STORE_SOCKETS, STORED_SOCKET, name)) >= 0) {
+		store_remove(store, STORE_SOCKETS, name);
+		socket_file_remove_of(fd);
+		close(fd);
+	}
 	for (size_t i = 0; i < groups->set.count && r >= 0; i++)
 		r = group_restore(groups->set.items[i], interfaces);
-	while ((fd = store_restore_next(store, STORED_PREFIX, name)) >= 0) {
-		store_remove(store, name);
+	while ((fd = store_restore_next(store, STORE_MEMBERSHIPS, STORED_PREFIX, name)) >= 0) {
+		store_remove(store, STORE_MEMBERSHIPS, name);
 		groups->context.restored.lost += stored_socket_discard(fd, interfaces);
 	}
 	return r;
@@ -387,6 +414,7 @@ int groups_join(struct groups *groups, const struct config_group *config, struct
 		group_free(group);
 		return r;
 	}
+	merged_place(group, NULL, group_set_find, &groups->set);
 	attach_taps(groups, group, NULL);
 	follow_look(groups->follow);
 	group_reconcile(group, groups->context.interfaces);

@@ -62,8 +62,10 @@ static void set_state(struct membership *membership, enum membership_state state
 		membership->last_error = take(membership->error);
 	}
 	membership->error = error ? strdup(error) : NULL;
-	if (state == MEMBERSHIP_JOINED)
+	if (state == MEMBERSHIP_JOINED) {
 		silence_watch(membership->group);
+		expected_watch(membership->group);
+	}
 	/* Joining without any delay is not worth a line. */
 	if (state != MEMBERSHIP_JOINED || error || had_error)
 		tell_state(membership);
@@ -152,7 +154,7 @@ static void leave(struct membership *membership)
 
 	if (membership->is_stored) {
 		name_socket(membership, membership->origin->ifindex, name);
-		store_remove(membership->group->context->store, name);
+		store_remove(membership->group->context->store, STORE_MEMBERSHIPS, name);
 	}
 	membership_count_drops(membership);
 	multicast_leave(
@@ -175,9 +177,7 @@ static void close_socket(struct membership *membership)
 	/* Else what comes after leaving counts as dropped. */
 	if (is_multicast(membership))
 		membership_count_drops(membership);
-	pause_cancel(&membership->pause);
-	membership->guard_pause_ns = 0;
-	event_del(&membership->readable);
+	membership_stop_listening(membership);
 	close(membership->fd);
 	same_groups_remove(membership->group->context->same_groups, membership);
 	membership->fd = -1;
@@ -280,9 +280,7 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 	membership->check_sources = CHECK_NEVER;
 	if (!is_multicast(membership) && (config->sources.count || config->block_sources.count))
 		membership->check_sources = CHECK_ALWAYS;
-	event_assign(&membership->readable, membership->group->context->base, fd,
-		EV_READ | EV_PERSIST, membership_on_readable, membership);
-	if (event_add(&membership->readable, NULL) < 0) {
+	if (membership_listen(membership) < 0) {
 		close_socket(membership);
 		return -ENOMEM;
 	}
@@ -304,6 +302,7 @@ void membership_apply_buffer(struct membership *membership)
 	if (membership->fd >= 0)
 		membership->receive_buffer = socket_set_receive_buffer(
 			membership->fd, membership->group->config->receive_buffer);
+	membership_listen(membership);
 }
 
 /* The socket that a socket unit of systemd has opened for the membership, named GROUP%INTERFACE or
@@ -368,7 +367,8 @@ static int join(
 	membership_apply_needs(membership, membership->coalesces || membership->any_interface);
 	note_reported(membership, interface);
 	name_socket(membership, interface->index, name);
-	membership->is_stored = store_add(membership->group->context->store, name, fd);
+	membership->is_stored = store_add(
+		membership->group->context->store, STORE_MEMBERSHIPS, name, fd);
 	same_network_expect(membership->group);
 	return 0;
 }
@@ -394,7 +394,7 @@ static int adopt_restored(struct membership *membership, const char *interface, 
 	counters->unjoined_since_ns = 0;
 	r = adopt(membership, interface, ifindex, fd);
 	if (r < 0)
-		store_remove(membership->group->context->store, name);
+		store_remove(membership->group->context->store, STORE_MEMBERSHIPS, name);
 	else
 		membership_apply_needs(membership, true);
 	return r;
@@ -421,7 +421,7 @@ static bool restore_same(struct membership *membership, const struct interface *
 	int fd;
 
 	name_socket(membership, interface->index, name);
-	fd = store_restore(context->store, name);
+	fd = store_restore(context->store, STORE_MEMBERSHIPS, name);
 	membership->coalesces = membership->group->config->coalesce;
 	if (fd < 0 || adopt_restored(membership, interface->name, interface->index, name, fd) < 0)
 		return false;
@@ -447,8 +447,8 @@ static void drain_others(struct membership *membership, unsigned ifindex)
 	int fd;
 
 	name_membership(membership, prefix);
-	while ((fd = store_restore_next(context->store, prefix, name)) >= 0) {
-		store_remove(context->store, name);
+	while ((fd = store_restore_next(context->store, STORE_MEMBERSHIPS, prefix, name)) >= 0) {
+		store_remove(context->store, STORE_MEMBERSHIPS, name);
 		if (!socket_is_bound_to(fd, &config->address, (uint16_t)config->port)) {
 			context->restored.lost += stored_socket_discard(fd, context->interfaces);
 			continue;

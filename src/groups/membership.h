@@ -8,9 +8,9 @@
 #include "groups/arena.h"
 #include "groups/forgotten.h"
 #include "groups/hints.h"
-#include "groups/pause.h"
 #include "groups/refresh.h"
 #include "groups/retry.h"
+#include "groups/rounds.h"
 #include "groups/transitions.h"
 #include "net/interface.h"
 #include "net/report.h"
@@ -30,6 +30,7 @@ struct users;
 /* What was found of an earlier run. */
 struct restored {
 	unsigned sockets;
+	unsigned programs; /* at group sockets that stay connected */
 	uint64_t kernel_dropped; /* datagrams, since the counters were last read */
 	uint64_t lost; /* datagrams at sockets that no membership needs any more */
 };
@@ -49,7 +50,7 @@ struct group_context {
 	struct turns *accepting; /* of the listeners of group sockets */
 	struct arena *arena;
 	struct senders *senders;
-	struct pause *pause;
+	struct rounds *rounds;
 	uint64_t extra_ns; /* reads that all memberships may do beyond their turns: receive.c */
 	uint32_t link_changes; /* how often links or routes have changed */
 	struct retries *retries; /* of memberships that could not be joined */
@@ -58,6 +59,9 @@ struct group_context {
 	struct same_groups *same_groups;
 	struct refreshes *refreshes;
 	struct silences *silences;
+	struct expectations *expectations;
+	struct link merged; /* groups that are made of others (merged.h) */
+	void (*apply_needs)(struct group *group); /* group_apply_needs() */
 	struct sender_watches *sender_watches;
 	struct notice_sink *notices; /* for events; NULL: nobody takes them */
 	struct counters *counters;
@@ -113,8 +117,8 @@ enum check_sources {
 
 struct membership {
 	struct group *group;
-	struct event readable;
-	struct pause_member pause;
+	struct event readable; /* where it is not read in rounds */
+	struct round_member round;
 	struct origin *origin;
 	struct {
 		struct origin **items;
@@ -128,7 +132,7 @@ struct membership {
 	uint32_t drops_read_s; /* when the kernel's drops were last read, CLOCK_MONOTONIC_COARSE */
 	uint64_t guard_pause_ns; /* until when the guard against rings has it pause,
 				    CLOCK_MONOTONIC; 0: it does not */
-	uint32_t awake_until_s; /* no pause before, CLOCK_MONOTONIC_COARSE */
+	bool is_prompt; /* the loop reads it at once, by readable */
 	bool is_stored; /* the fd store has a copy of the socket */
 	bool coalesces; /* the socket does */
 	bool any_interface; /* datagrams come from whatever interface */

@@ -97,8 +97,8 @@ bool outgoing_follows_route(const struct group *group)
 {
 	const struct config_group *config = group->config;
 
-	return !config->is_events && !config->send_interface.count && !config->interfaces.count &&
-	       binds_to_route(config);
+	return !config_group_is_made_here(config) && !config->send_interface.count &&
+	       !config->interfaces.count && binds_to_route(config);
 }
 
 int outgoing_explain_no_route(const struct config_group *config, char why[static WHY_MAX])

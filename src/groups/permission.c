@@ -7,7 +7,11 @@
 
 static const struct principal_list *list_of(const struct config_group *group, enum access access)
 {
-	return access == ACCESS_SEND ? &group->allow_send : &group->allow_receive;
+	static const struct principal_list nobody;
+
+	if (access != ACCESS_SEND)
+		return &group->allow_receive;
+	return config_group_is_made_here(group) ? &nobody : &group->allow_send;
 }
 
 static const char *key_of(enum access access)
@@ -98,8 +102,11 @@ void permission_explain(const struct config_group *group, const struct owner *ow
 
 	text_printf(text, "user %s may not %s group %s; ", user,
 		access == ACCESS_SEND ? "send to" : "receive", group->name);
-	if (group->is_events && access == ACCESS_SEND) {
-		text_append_string(text, "nobody can: its datagrams are the daemon's own events");
+	if (config_group_is_made_here(group) && access == ACCESS_SEND) {
+		text_append_string(text,
+			group->is_events ? "nobody can: its datagrams are the daemon's own events"
+					 : "nobody can: its datagrams are those of other groups; "
+					   "send to one of these");
 		return;
 	}
 	if (!joins && !is_configured && !group->is_events) {

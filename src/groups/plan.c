@@ -125,11 +125,10 @@ static int make_directories(const struct groups_plan *plan)
 	return r < 0 ? r : make_directory(plan->directory);
 }
 
-/* The group's socket is made under a temporary name, and moved to its place by the commit. What is
- * there must be the one of the running group, or one that nobody listens on. */
 static int open_socket(struct group *group, const struct group *running,
 	const struct groups_plan *plan, char why[static WHY_MAX])
 {
+	const struct group_socket *replaced = running ? running->socket : NULL;
 	char path[PATH_MAX];
 	int r;
 
@@ -142,15 +141,10 @@ static int open_socket(struct group *group, const struct group *running,
 			"run_directory",
 			plan->directory, strerror(-r));
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
-	if (!running || !running->socket)
-		r = group_socket_check(path, plan->context->running, why);
-	else if (!plan->dry_run && (r = group_socket_publish(running->socket, path)) < 0)
-		r = because(why, r, "moving its socket to %s: %s", path, strerror(-r));
-	r = r < 0 ? r : group_socket_check_owner(group->config, why);
-	if (r < 0 || plan->dry_run)
-		return r;
-	snprintf(path, sizeof(path), "%s/.%s", plan->directory, group->config->name);
-	return group_socket_new(group, path, why, &group->socket);
+	if (plan->dry_run)
+		return group_socket_check(
+			group->config, path, replaced, plan->context->running, why);
+	return group_socket_new(group, path, replaced, why, &group->socket);
 }
 
 static int make_group(const struct groups_plan *plan, const struct config_group *wanted,
@@ -313,22 +307,6 @@ void groups_plan_free(struct groups_plan *plan)
 		;
 }
 
-/* Moves a group's socket to its place. One that could not be moved earlier is tried again by each
- * reload. */
-static void publish_socket(const struct groups_plan *plan, const struct group *group)
-{
-	char path[PATH_MAX];
-	int r;
-
-	if (!group->socket)
-		return;
-	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
-	r = group_socket_publish(group->socket, path);
-	if (r < 0)
-		log_error("group %s: moving its socket to %s: %s; a reload tries again",
-			group->config->name, path, strerror(-r));
-}
-
 /* Begins the commit. */
 static void move_to_room(struct groups_plan *plan)
 {
@@ -362,18 +340,17 @@ static struct group *place(
 	plan->place++;
 	if (planned->config)
 		group_set_config(group, planned->config);
-	if (group == replaced) {
-		publish_socket(plan, group);
+	if (group == replaced)
 		return NULL;
-	}
 	if (replaced) {
 		group_inherit(group, replaced);
 		plan->running->items[at] = group;
 	} else {
 		group_set_put(plan->running, at, group);
+		group_socket_begin(group->socket, NULL);
 	}
 	planned->running = group;
-	publish_socket(plan, group);
+	merged_place(group, replaced, group_set_find, plan->running);
 	*ret_replaced = replaced;
 	return group;
 }

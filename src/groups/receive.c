@@ -3,6 +3,7 @@
  * next read. */
 #include "groups/receive.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 
@@ -12,9 +13,6 @@
 #include "groups/group.h"
 #include "groups/uncounted.h"
 #include "net/multicast.h"
-
-/* Below this many datagrams per turn, do not pause. */
-#define PAUSE_FROM 4
 
 /* Reads per turn: more would make the other memberships wait, fewer would wait for the event loop
  * more often. */
@@ -26,11 +24,13 @@
 #define EXTRA_NS (200 * 1000)
 #define EXTRA_MAX 8
 
-/* Minimum receive buffer for pausing, in bytes: twice what arrives in one pause at full speed. */
-#define PAUSE_BUFFER (4 << 20)
+/* Minimum receive buffer for being read in rounds, in bytes: twice what arrives in one pause at
+ * full speed. */
+#define ROUNDS_BUFFER (4 << 20)
 
-/* How long pausing stays off after a near-overflow, in whole seconds of the clock. */
-#define AWAKE_S 2
+/* Where fewer bytes were queued, the receive buffer was far from full, however few datagrams there
+ * were. */
+#define MANY_BYTES (1 << 20)
 
 uint32_t membership_count_drops(struct membership *membership)
 {
@@ -125,9 +125,13 @@ static void hand_out(
 	const struct arena *arena = membership->group->context->arena;
 	struct group *group = membership->group;
 
+	if (expected_needs(group->config))
+		expected_note(group, origin, arena->datagrams + first, count);
 	if (group->needs & NEED_SOURCE)
 		sender_watch_note(group, origin, arena->datagrams + first, count);
 	arena_deliver_some(arena, origin, first, count, group->outlets.items, group->outlets.count);
+	if (!list_is_empty(&group->feeds))
+		merged_feed(group, origin, arena->datagrams + first, count);
 }
 
 /* In runs of datagrams from one interface. */
@@ -186,6 +190,7 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 	uncounted_begin(group->context->arena, group->counters);
 	r = arena_receive(group->context->arena, membership->fd,
 		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0) |
+			(watched ? NEED_PAYLOAD : 0) |
 			(membership->any_interface ? NEED_INTERFACE : 0),
 		membership->coalesces, received);
 	if (r >= 0)
@@ -199,52 +204,21 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 	return r;
 }
 
-/* Whether no outlet needs datagrams at once, and the receive buffer holds what arrives in a pause.
- */
-static bool may_pause(const struct membership *membership)
+/* Whether no outlet needs datagrams at once, and the receive buffer holds what arrives between two
+ * rounds. */
+static bool waits_for_rounds(const struct membership *membership)
 {
 	return !(membership->group->needs & NEED_PROMPT) &&
-	       membership->receive_buffer >= PAUSE_BUFFER &&
-	       membership->awake_until_s <= coarse_s();
+	       membership->receive_buffer >= ROUNDS_BUFFER;
 }
 
-/* Whether the guard against rings has the membership pause, to see what comes meanwhile. */
-static bool begins_guard_pause(struct membership *membership)
+/* Whether a quarter of the receive buffer was used, of which the kernel allows twice what was
+ * granted: the next pause may fill all of it. first is what was read of it. */
+static bool was_nearly_full(const struct membership *membership, const struct arena_received *first)
 {
-	struct loop_guard *guard = membership->group->context->guard;
-	uint32_t ms = guard ? loop_guard_take_pause(guard) : 0;
-
-	if (!ms)
+	if (!first->is_full && first->read_bytes < MANY_BYTES)
 		return false;
-	if (membership->receive_buffer < PAUSE_BUFFER) {
-		loop_guard_refuse_pause(guard);
-		return false;
-	}
-	membership->guard_pause_ns = clock_ns(CLOCK_MONOTONIC) + ms * NS_PER_MS;
-	return true;
-}
-
-static void refuse_guard_pause(struct membership *membership)
-{
-	membership->guard_pause_ns = 0;
-	loop_guard_refuse_pause(membership->group->context->guard);
-}
-
-/* Reads nothing for as long as the guard asked, and the receive buffer allows. Returns whether it
- * goes on. */
-static bool goes_on_guard_pause(struct membership *membership)
-{
-	struct loop_guard *guard = membership->group->context->guard;
-	struct arena_received received;
-
-	if (clock_ns(CLOCK_MONOTONIC) < membership->guard_pause_ns &&
-		socket_backlog(membership->fd) <= membership->receive_buffer / 2)
-		return true;
-	membership->guard_pause_ns = 0;
-	loop_guard_end_pause(guard);
-	membership_receive(membership, &received);
-	loop_guard_was_queued(guard, !received.is_full, clock_ns(CLOCK_MONOTONIC_COARSE));
-	return false;
+	return socket_backlog(membership->fd) + first->read_bytes > membership->receive_buffer / 2;
 }
 
 static bool may_read_more(struct group_context *context)
@@ -259,63 +233,159 @@ static bool may_read_more(struct group_context *context)
 	return true;
 }
 
-/* Reads what is queued, but not more than is fair to the other memberships. Returns how to go on:
- * pause where there is traffic and the socket was drained. */
-static enum pause_next take_turn(struct membership *membership)
+/* Reads what is queued, but not more than is fair to the other memberships. With fills, it may have
+ * filled up since the last time. Returns whether there may be more. */
+static bool take_turn(struct membership *membership, bool fills, unsigned *ret_count)
 {
 	struct arena_received received = {.is_full = true};
-	unsigned count = 0;
+	int r = 0;
 
+	*ret_count = 0;
 	for (int i = 0;
 		received.is_full && (i < TURN_BATCHES || may_read_more(membership->group->context));
 		i++) {
-		membership_receive(membership, &received);
-		count += received.count;
+		r = membership_receive(membership, &received);
+		*ret_count += received.read;
+		if (fills && i == 0 && was_nearly_full(membership, &received))
+			rounds_stay_awake(membership->group->context->rounds);
 	}
 	if (membership->check_sources == CHECK_UNTIL_DRAINED && !received.is_full)
 		membership->check_sources = CHECK_NEVER;
-	if (begins_guard_pause(membership))
-		return PAUSE_AGAIN;
-	if ((count < PAUSE_FROM && !membership->pause.goes_on) || !may_pause(membership))
-		return PAUSE_ENDS;
-	return received.is_full ? PAUSE_GOES_ON : PAUSE_AGAIN;
+	/* A pending error of the socket is not all that there was. */
+	return received.is_full || (r < 0 && r != -EAGAIN);
 }
 
-/* A pause that fills a quarter of the receive buffer, of which the kernel allows twice what was
- * granted, may be followed by one that fills all of it. */
-enum pause_next membership_resume(struct pause_member *member)
+static void stop_prompt(struct membership *membership)
 {
-	struct membership *membership = container_of(member, struct membership, pause);
-	enum pause_next next;
-
-	if (membership->guard_pause_ns && goes_on_guard_pause(membership))
-		return PAUSE_AGAIN;
-	if (!member->goes_on && socket_backlog(membership->fd) > membership->receive_buffer / 2)
-		membership->awake_until_s = coarse_s() + AWAKE_S;
-	next = take_turn(membership);
-	/* Where the event cannot be added, reading goes on from here. */
-	if (next == PAUSE_ENDS && event_add(&membership->readable, NULL) < 0)
-		next = PAUSE_AGAIN;
-	return next;
+	if (!membership->is_prompt)
+		return;
+	event_del(&membership->readable);
+	membership->is_prompt = false;
+	rounds_note_prompt(membership->group->context->rounds, -1);
 }
 
-void membership_on_readable(evutil_socket_t fd, short what, void *argument)
+/* Reads nothing for as long as the guard against rings asks, and the receive buffer allows: the
+ * guard wants to see how much comes. Returns whether it does so. */
+static bool begins_guard_pause(struct membership *membership)
+{
+	struct group_context *context = membership->group->context;
+	struct loop_guard *guard = context->guard;
+	uint32_t ms = guard ? loop_guard_take_pause(guard) : 0;
+
+	if (!ms)
+		return false;
+	if (membership->receive_buffer < ROUNDS_BUFFER) {
+		loop_guard_refuse_pause(guard);
+		return false;
+	}
+	if (rounds_hold(context->rounds, &membership->round, membership->fd) < 0) {
+		loop_guard_refuse_pause(guard);
+		return false;
+	}
+	stop_prompt(membership);
+	membership->guard_pause_ns = clock_ns(CLOCK_MONOTONIC) + ms * NS_PER_MS;
+	return true;
+}
+
+/* The pause that the guard asked for is over when it is, or when the receive buffer does not allow
+ * more. */
+static void hold(struct round_member *member)
+{
+	struct membership *membership = container_of(member, struct membership, round);
+	struct loop_guard *guard = membership->group->context->guard;
+	struct arena_received received;
+	unsigned count;
+
+	if (!membership->guard_pause_ns) {
+		/* The loop could not be asked to go on. */
+		take_turn(membership, false, &count);
+	} else if (clock_ns(CLOCK_MONOTONIC) < membership->guard_pause_ns &&
+		   socket_backlog(membership->fd) <= membership->receive_buffer / 2) {
+		return;
+	} else {
+		membership->guard_pause_ns = 0;
+		loop_guard_end_pause(guard);
+		membership_receive(membership, &received);
+		loop_guard_was_queued(guard, !received.is_full, clock_ns(CLOCK_MONOTONIC_COARSE));
+	}
+	membership_listen(membership);
+}
+
+/* Of many groups with little traffic, nothing is in the cache. */
+static void expect(const struct round_member *member)
+{
+	const struct membership *membership = container_of(member, struct membership, round);
+	const struct group *group = membership->group;
+
+	__builtin_prefetch(&membership->check_sources);
+	__builtin_prefetch(membership->counters, 1);
+	__builtin_prefetch(&group->outgoing);
+	__builtin_prefetch(&group->silence, 1);
+	__builtin_prefetch(group->counters, 1);
+	__builtin_prefetch(&group->counters->refused, 1);
+}
+
+static bool read_in_round(struct round_member *member, bool again, unsigned *ret_count)
+{
+	struct membership *membership = container_of(member, struct membership, round);
+	bool more = take_turn(membership, !again, ret_count);
+
+	return !begins_guard_pause(membership) && more;
+}
+
+const struct round_callbacks membership_round_callbacks = {expect, read_in_round, hold};
+
+static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct membership *membership = argument;
+	unsigned count;
 
 	(void)fd, (void)what;
-	if (take_turn(membership) != PAUSE_AGAIN)
-		return;
-	if (pause_add(membership->group->context->pause, &membership->pause) >= 0)
-		event_del(&membership->readable);
-	else if (membership->guard_pause_ns)
-		refuse_guard_pause(membership);
+	take_turn(membership, false, &count);
+	begins_guard_pause(membership);
+}
+
+int membership_listen(struct membership *membership)
+{
+	struct group_context *context = membership->group->context;
+	bool in_rounds = waits_for_rounds(membership);
+
+	if (membership->fd < 0 || membership->guard_pause_ns ||
+		(in_rounds ? membership->round.is_added : membership->is_prompt))
+		return 0;
+	if (in_rounds) {
+		int r = rounds_add(context->rounds, &membership->round, membership->fd);
+
+		if (r >= 0)
+			stop_prompt(membership);
+		return r;
+	}
+	event_assign(&membership->readable, context->base, membership->fd, EV_READ | EV_PERSIST,
+		on_readable, membership);
+	if (event_add(&membership->readable, NULL) < 0)
+		return -ENOMEM;
+	membership->is_prompt = true;
+	rounds_note_prompt(context->rounds, 1);
+	rounds_remove(context->rounds, &membership->round, membership->fd);
+	return 0;
+}
+
+void membership_stop_listening(struct membership *membership)
+{
+	struct group_context *context = membership->group->context;
+
+	stop_prompt(membership);
+	rounds_remove(context->rounds, &membership->round, membership->fd);
+	if (membership->guard_pause_ns)
+		loop_guard_refuse_pause(context->guard);
+	membership->guard_pause_ns = 0;
 }
 
 void membership_apply_needs(struct membership *membership, bool force)
 {
 	uint8_t needs = membership->group->needs & (NEED_TIMESTAMP | NEED_TTL);
 
+	membership_listen(membership);
 	if (membership->fd < 0 || (!force && membership->asked == needs))
 		return;
 	membership->asked = needs;

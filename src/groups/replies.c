@@ -38,7 +38,7 @@ static unsigned accept_replies(struct way *way, unsigned count)
 
 static unsigned needs_of(const struct way *way)
 {
-	return way->group->needs | NEED_SOURCE | NEED_DATAGRAMS;
+	return way->group->needs | NEED_SOURCE | NEED_DATAGRAMS | NEED_PAYLOAD;
 }
 
 /* Reads once. Returns whether there may be more. */

@@ -121,7 +121,7 @@ static struct twins *twins_of(struct group *group)
 				       : &group->context->twins;
 
 	if (!*twins)
-		*twins = twins_new();
+		*twins = twins_new(TWINS_SETS, TWINS_WINDOW_MS);
 	return *twins;
 }
 

@@ -71,7 +71,7 @@ void sender_watch_ask(struct group *group)
 {
 	struct sender_watches *watches = group->context->sender_watches;
 
-	if (group->config->is_events)
+	if (config_group_is_made_here(group->config))
 		return;
 	if (list_is_empty(&watches->asked))
 		schedule(watches, SENDER_WATCH_S);
@@ -86,9 +86,16 @@ void sender_watch_note(struct group *group, const struct origin *origin,
 {
 	struct sender_watch *watch = &group->sender_watch;
 
+	bool is_numbered = group->numbered.counters;
+
 	if (!watch->known)
-		watch->known = known_senders_new();
-	if (watch->known)
+		watch->known = is_numbered ? numbered_new_senders(&group->numbered)
+					   : known_senders_new(NULL);
+	if (!watch->known)
+		return;
+	if (is_numbered)
+		numbered_note(group, watch->known, origin, datagrams, count);
+	else
 		known_senders_note(
 			watch->known, origin, datagrams, count, clock_ns(CLOCK_REALTIME_COARSE));
 }
@@ -98,11 +105,11 @@ void sender_watch_forget(struct group *group)
 	known_senders_free(take(group->sender_watch.known));
 }
 
-void sender_watch_move(struct group *group, struct group *from)
+void sender_watch_move(struct group *group, struct group *from, bool keeps)
 {
 	if (sender_watch_is_asked(&from->sender_watch))
 		sender_watch_ask(group);
-	if (group->needs & NEED_SOURCE)
+	if (keeps && group->needs & NEED_SOURCE)
 		group->sender_watch.known = take(from->sender_watch.known);
 }
 

@@ -48,8 +48,9 @@ void sender_watch_note(struct group *group, const struct origin *origin,
 /* Forgets the senders: the group no longer has NEED_SOURCE among its needs. */
 void sender_watch_forget(struct group *group);
 
-/* Continues in the group that replaces this one, and receives the same. */
-void sender_watch_move(struct group *group, struct group *from);
+/* Continues in the group that replaces this one, and receives the same. keeps: those that are
+ * known, too. */
+void sender_watch_move(struct group *group, struct group *from, bool keeps);
 
 /* Before the group is freed. */
 void sender_watch_clear(struct group *group);

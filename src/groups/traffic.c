@@ -11,18 +11,29 @@
 void group_apply_needs(struct group *group)
 {
 	const struct outgoing *outgoing = &group->outgoing;
-	unsigned needs = outgoing->echoes || outgoing->own ? NEED_DATAGRAMS | NEED_SOURCE : 0;
+	const struct merge_leg *leg;
+	unsigned needs = outgoing->echoes || outgoing->own
+				 ? NEED_DATAGRAMS | NEED_PAYLOAD | NEED_SOURCE
+				 : 0;
 
 	for (size_t i = 0; i < group->outlets.count; i++)
-		needs |= NEED_DATAGRAMS | group->outlets.items[i]->needs;
+		needs |= NEED_DATAGRAMS | NEED_PAYLOAD | group->outlets.items[i]->needs;
 	/* Relays find rings of unicast by the sources (handlers/relayable.h). */
-	if (needs && !address_is_multicast(&group->config->address))
+	if (needs && !group->merged && !address_is_multicast(&group->config->address))
 		needs |= NEED_SOURCE;
+	/* A merged group takes what it needs from its legs, and asks nobody who has sent it. */
+	if (!group->merged)
+		needs |= numbered_needs(&group->numbered);
+	needs |= expected_needs(group->config);
 	if (sender_watch_is_asked(&group->sender_watch))
 		needs |= NEED_DATAGRAMS | NEED_SOURCE;
+	list_for_each(leg, &group->feeds, link)
+		needs |= merged_needs(leg);
 	if (needs == group->needs)
 		return;
 	group->needs = needs;
+	if (group->merged)
+		merged_apply_needs(group->merged);
 	if (!(needs & NEED_SOURCE))
 		sender_watch_forget(group);
 	for (size_t i = 0; i < group->memberships.count; i++)

@@ -87,7 +87,7 @@ static bool is_copy(
 	uint64_t owner = hash_bytes(HASH_BEGIN, group, strlen(group));
 	unsigned other;
 
-	if (!exportable->twins && !(exportable->twins = twins_new()))
+	if (!exportable->twins && !(exportable->twins = twins_new(TWINS_SETS, TWINS_WINDOW_MS)))
 		return false;
 	return twins_take(exportable->twins, (const void *)(uintptr_t)owner, datagram,
 		batch->origin->ifindex, coarse_ms(), &other);

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "data/filter.h"
 #include "data/intake.h"
+#include "formats/rtp.h"
 #include "handlers/exportable.h"
 #include "handlers/ledger.h"
 #include "handlers/module.h"
@@ -28,6 +29,8 @@ struct handler {
 	uint64_t inputs_hash; /* of those that the kind was told of; 0: of none yet */
 	struct exportable *exportable; /* for kinds that export; else NULL */
 	bool is_patient; /* the kind has patience(): its object does not need datagrams at once */
+	bool strips_rtp;
+	bool takes_all; /* as it comes: nothing is filtered or stripped */
 };
 
 /* The number of copies of each datagram; what the filter kept out is counted for each. */
@@ -56,11 +59,6 @@ static void hand_on(struct handler *handler, const struct batch *batch)
 
 	if (!batch->count)
 		return;
-	if (batch->origin->is_reply && handler->kind->config.relays) {
-		/* It answers what this host asked. */
-		count_filtered(handler, batch, (struct filtered){.filtered = batch->count});
-		return;
-	}
 	if (handler->worker) {
 		worker_push(handler->worker, batch);
 		return;
@@ -70,25 +68,58 @@ static void hand_on(struct handler *handler, const struct batch *batch)
 	ledger_received(handler->ledger, batch->count * copies, &outcome);
 }
 
-static void deliver(struct outlet *outlet, const struct batch *batch)
+/* Leaves the payload of each datagram that is RTP, and drops the others. Returns how many are left.
+ * No kind that sends copies has the key. */
+static unsigned strip_rtp(struct handler *handler, struct datagram *datagrams, unsigned count)
 {
-	struct handler *handler = container_of(outlet, struct handler, outlet);
+	struct outcome outcome = {0};
+	unsigned left = 0;
+	struct rtp rtp;
 
-	ledger_begin_read(handler->ledger, batch->read);
-	hand_on(handler, batch);
+	for (unsigned i = 0; i < count; i++) {
+		struct datagram *datagram = &datagrams[i];
+
+		if (!rtp_parse(datagram->payload, datagram->size, &rtp))
+			continue;
+		datagrams[left] = *datagram;
+		datagrams[left].payload += rtp.offset;
+		datagrams[left++].size = (uint32_t)rtp.size;
+	}
+	outcome.dropped[DROP_STRIP] = count - left;
+	if (left < count)
+		ledger_received(handler->ledger, count - left, &outcome);
+	return left;
 }
 
-static void filter_and_hand_on(struct handler *handler, const struct batch *batch)
+static void choose_and_hand_on(struct handler *handler, const struct batch *batch)
 {
 	uint64_t now = handler->filter.wanted.rate_interval_ns ? clock_ns(CLOCK_MONOTONIC) : 0;
 	struct datagram passed[BATCH_MAX];
 	struct filtered filtered;
 	struct batch rest = {.origin = batch->origin, .datagrams = passed};
 
+	if (handler->takes_all) {
+		hand_on(handler, batch);
+		return;
+	}
 	rest.count = filter_apply(&handler->filter, batch, now, passed, &filtered);
 	if (filtered.filtered || filtered.over_rate)
 		count_filtered(handler, batch, filtered);
+	if (handler->strips_rtp)
+		rest.count = strip_rtp(handler, passed, rest.count);
 	hand_on(handler, &rest);
+}
+
+/* A reply answers what this host asked: it is not relayed. */
+static void deliver(struct outlet *outlet, const struct batch *batch)
+{
+	struct handler *handler = container_of(outlet, struct handler, outlet);
+
+	ledger_begin_read(handler->ledger, batch->read);
+	if (batch->origin->is_reply && handler->kind->config.relays)
+		count_filtered(handler, batch, (struct filtered){.filtered = batch->count});
+	else
+		choose_and_hand_on(handler, batch);
 }
 
 static void free_inputs(struct string_list *inputs)
@@ -96,14 +127,6 @@ static void free_inputs(struct string_list *inputs)
 	if (inputs)
 		string_list_clear(inputs);
 	free(inputs);
-}
-
-static void deliver_filtered(struct outlet *outlet, const struct batch *batch)
-{
-	struct handler *handler = container_of(outlet, struct handler, outlet);
-
-	ledger_begin_read(handler->ledger, batch->read);
-	filter_and_hand_on(handler, batch);
 }
 
 /* What may not leave does not use up the rate. */
@@ -118,10 +141,7 @@ static void deliver_exported(struct outlet *outlet, const struct batch *batch)
 	if (rest.count < batch->count)
 		count_filtered(
 			handler, batch, (struct filtered){.filtered = batch->count - rest.count});
-	if (handler->filter.is_open)
-		hand_on(handler, &rest);
-	else
-		filter_and_hand_on(handler, &rest);
+	choose_and_hand_on(handler, &rest);
 }
 
 static void handler_free(struct handler *handler)
@@ -175,9 +195,7 @@ static int open_object(struct handler *handler, const struct config_handler *con
 	handler->outlet.needs = handler->kind->needs(config->settings) |
 				filter_needs(&handler->filter) |
 				(handler->is_patient ? 0 : NEED_PROMPT);
-	handler->outlet.deliver = handler->exportable       ? deliver_exported
-				  : handler->filter.is_open ? deliver
-							    : deliver_filtered;
+	handler->outlet.deliver = handler->exportable ? deliver_exported : deliver;
 	if (handler->exportable)
 		handler->outlet.needs |= EXPORTABLE_NEEDS;
 	if (!handler->kind->config.may_block)
@@ -209,6 +227,8 @@ int handler_start(const struct config_handler *config, const struct handler_cont
 	handler->ledger = ledger_ref(ledger);
 	if (filter_init(&handler->filter, &config->filter) < 0)
 		return -ENOMEM;
+	handler->strips_rtp = config->strip == STRIP_RTP;
+	handler->takes_all = handler->filter.is_open && !handler->strips_rtp;
 	if (config->kind->exports && !(handler->exportable = exportable_new(context)))
 		return -ENOMEM;
 	r = open_object(handler, config, context, workers, why);
@@ -325,11 +345,16 @@ void handler_links_changed(struct handler *handler, const struct interface_list 
 		handler->kind->links_changed(handler->object, interfaces);
 }
 
+bool handler_records(const struct handler *handler)
+{
+	return handler->kind->rotate;
+}
+
 int handler_rotate(struct handler *handler)
 {
 	struct outcome outcome = {0};
 
-	if (!handler->kind->rotate)
+	if (!handler_records(handler))
 		return -EOPNOTSUPP;
 	if (handler->worker) {
 		worker_rotate(handler->worker);

@@ -168,6 +168,9 @@ void handler_links_changed(struct handler *handler, const struct interface_list 
  * record. */
 int handler_rotate(struct handler *handler);
 
+/* Whether it records to files, which handler_rotate() begins. */
+bool handler_records(const struct handler *handler);
+
 struct outlet *handler_outlet(struct handler *handler);
 const char *handler_name(const struct handler *handler);
 const char *handler_type(const struct handler *handler);

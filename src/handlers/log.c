@@ -74,11 +74,13 @@ static int log_open_handler(const void *settings, const struct handler_context *
 static void log_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct log_handler *log = object;
+	struct format_head head = {0};
 	int r;
 
 	text_clear(&log->text);
 	for (unsigned i = 0; i < batch->count; i++)
-		format_datagram(&log->text, log->format, batch->origin, &batch->datagrams[i]);
+		format_datagram(
+			&log->text, log->format, &head, batch->origin, &batch->datagrams[i]);
 	r = text_failed(&log->text) ? -ENOMEM
 				    : write_all(log->fd, log->text.data, log->text.length);
 	if (r >= 0) {

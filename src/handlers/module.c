@@ -56,6 +56,19 @@ static int find_path(
 	return text_failed(path) ? because(why, -ENOMEM, "out of memory") : 0;
 }
 
+/* A thread that a handler has left behind may be in the middle of a handshake when the program
+ * ends: libcrypto, which modules bring along, must not free what it uses (OPENSSL_init_crypto(3)).
+ */
+static void keep_libcrypto(void *object)
+{
+	static const uint64_t no_atexit = 0x80000; /* OPENSSL_INIT_NO_ATEXIT */
+	int (*init)(uint64_t options, const void *settings);
+
+	*(void **)&init = dlsym(object, "OPENSSL_init_crypto");
+	if (init)
+		init(no_atexit, NULL);
+}
+
 static int open_module(
 	const struct handler_kind *row, char why[static WHY_MAX], const struct handler_kind **ret)
 {
@@ -86,8 +99,10 @@ static int open_module(
 		return because(why, -ELIBACC, "type %s: install mcastd-%s again: %s",
 			row->config.name, row->module, dlerror());
 	*ret = dlsym(object, SYMBOL);
-	if (*ret)
+	if (*ret) {
+		keep_libcrypto(object);
 		return 0;
+	}
 	dlclose(object);
 	return because(why, -ELIBBAD, "type %s: install mcastd-%s again: %s is no module",
 		row->config.name, row->module, path);
@@ -96,7 +111,7 @@ static int open_module(
 static int module_new(const struct handler_kind *row, char why[static WHY_MAX], struct module **ret)
 {
 	AUTO_FREE struct module *module = malloc(sizeof(*module));
-	const struct handler_kind *kind;
+	const struct handler_kind *kind = NULL;
 	int r = module ? open_module(row, why, &kind) : because(why, -ENOMEM, "out of memory");
 
 	if (r < 0)

@@ -31,8 +31,13 @@
 
 #define NOT_DECLARED UINT32_MAX
 
+enum { LINK_RAW, LINK_ETHERNET };
+
+static const char *const link_names[] = {"raw", "ethernet", NULL};
+
 struct pcapng_settings {
 	struct recorder_settings recorder;
+	int link;
 };
 
 struct interface {
@@ -52,8 +57,10 @@ struct flow {
 /* The recorder's owner. */
 struct pcapng_handler {
 	struct utsname system;
+	bool is_ethernet;
 	struct interface *interfaces;
 	size_t interface_count;
+	size_t latest; /* the interface of the last datagram */
 	uint32_t declared; /* interfaces in this section */
 	bool is_first; /* this section is the first in its file */
 	uint64_t statistics_ns; /* when they are due */
@@ -62,6 +69,14 @@ struct pcapng_handler {
 
 static const struct key pcapng_keys[] = {
 	RECORDER_KEYS,
+	{.name = "link",
+		.type = KEY_CHOICE,
+		.offset = offsetof(struct pcapng_settings, link),
+		.choices = link_names,
+		.fallback = "ethernet",
+		.help = "What a packet begins with: ethernet, a made-up Ethernet header, as "
+			"tcpreplay and other programs that send frames need it; or raw, the IP "
+			"header."},
 };
 
 static unsigned pcapng_needs(const void *settings)
@@ -103,7 +118,7 @@ static void append_statistics(struct pcapng_handler *pcapng, struct text *text, 
 	for (size_t i = 0; i < pcapng->interface_count; i++) {
 		struct interface *interface = &pcapng->interfaces[i];
 
-		if (interface->number == NOT_DECLARED)
+		if (interface->number == NOT_DECLARED || !interface->counts.start_ns)
 			continue;
 		interface->counts.delivered = interface->counts.received -
 					      interface->counts.dropped;
@@ -114,6 +129,78 @@ static void append_statistics(struct pcapng_handler *pcapng, struct text *text, 
 static void end_section(void *owner, struct text *text)
 {
 	append_statistics(owner, text, clock_ns(CLOCK_REALTIME));
+}
+
+/* The index of an interface, or a negative errno. */
+static int find_interface(struct pcapng_handler *pcapng, const char *name)
+{
+	struct interface *interfaces;
+	size_t i;
+
+	for (i = 0; i < pcapng->interface_count; i++)
+		if (!strcmp(pcapng->interfaces[i].name, name))
+			return (int)i;
+	if (i >= INTERFACES_MAX && strcmp(name, OTHER))
+		return find_interface(pcapng, OTHER);
+	interfaces = array_grow(pcapng->interfaces, i, sizeof(*interfaces));
+	if (!interfaces)
+		return -ENOMEM;
+	interfaces[i] = (struct interface){.number = NOT_DECLARED};
+	memcpy(interfaces[i].name, name, strlen(name) + 1);
+	pcapng->interfaces = interfaces;
+	pcapng->interface_count++;
+	return (int)i;
+}
+
+/* The kernel allows any byte in the name of an interface; pcapng requires UTF-8. */
+static void declare(struct pcapng_handler *pcapng, struct interface *interface, struct text *text)
+{
+	AUTO_TEXT struct text name = {0}, description = {0};
+
+	if (!strcmp(interface->name, OTHER)) {
+		text_append_string(&name, OTHER);
+		text_append_string(
+			&description, "UDP multicast that mcastd received on other interfaces");
+	} else if (*interface->name) {
+		text_append_escaped(&name, interface->name, strlen(interface->name));
+		text_printf(&description, "UDP multicast that mcastd received on %s",
+			text_string(&name));
+	} else {
+		text_append_string(&name, NO_INTERFACE);
+		text_append_string(&description, "Events of mcastd itself");
+	}
+	if (pcapng->is_ethernet)
+		pcapng_append_ethernet_interface(
+			text, text_string(&name), text_string(&description));
+	else
+		pcapng_append_interface(text, pcapng->is_first && !pcapng->declared,
+			text_string(&name), text_string(&description));
+	interface->number = pcapng->declared++;
+}
+
+/* Readers want an interface, or they refuse the file: libpcap (1.10) and editcap (4.0) do. */
+static void declare_one(void *owner, struct text *text)
+{
+	struct pcapng_handler *pcapng = owner;
+	int other;
+
+	if (pcapng->interface_count) {
+		declare(pcapng, &pcapng->interfaces[pcapng->latest], text);
+		return;
+	}
+	other = find_interface(pcapng, OTHER);
+	if (other >= 0)
+		declare(pcapng, &pcapng->interfaces[other], text);
+}
+
+static int first_time(int fd, uint64_t size, time_t *ret)
+{
+	uint64_t ns;
+	int r = pcapng_first_time(fd, size, &ns);
+
+	if (r >= 0)
+		*ret = (time_t)(ns / NS_PER_S);
+	return r;
 }
 
 /* Counts the datagrams among blocks that could not be written. */
@@ -141,12 +228,16 @@ static void pcapng_free(void *owner)
 	free(pcapng);
 }
 
-static const struct recorder_format pcapng_format = {
-	.measure = pcapng_measure,
-	.begin = begin_section,
-	.end = end_section,
-	.lost = count_lost,
-	.free = pcapng_free,
+#define FORMAT(way_to_measure)                                                                   \
+	{                                                                                        \
+		.measure = (way_to_measure), .begin = begin_section, .empty = declare_one,       \
+		.first = first_time, .end = end_section, .lost = count_lost, .free = pcapng_free \
+	}
+
+/* By the key link. */
+static const struct recorder_format pcapng_formats[] = {
+	[LINK_RAW] = FORMAT(pcapng_measure),
+	[LINK_ETHERNET] = FORMAT(pcapng_measure_ethernet),
 };
 
 static int pcapng_open(const void *settings, const struct handler_context *context,
@@ -158,29 +249,9 @@ static int pcapng_open(const void *settings, const struct handler_context *conte
 	if (!pcapng)
 		return -ENOMEM;
 	uname(&pcapng->system);
-	return recorder_open(&wanted->recorder, &pcapng_format, pcapng, context->name,
-		context->running, why, ret);
-}
-
-/* The index of an interface, or a negative errno. */
-static int find_interface(struct pcapng_handler *pcapng, const char *name)
-{
-	struct interface *interfaces;
-	size_t i;
-
-	for (i = 0; i < pcapng->interface_count; i++)
-		if (!strcmp(pcapng->interfaces[i].name, name))
-			return (int)i;
-	if (i >= INTERFACES_MAX && strcmp(name, OTHER))
-		return find_interface(pcapng, OTHER);
-	interfaces = array_grow(pcapng->interfaces, i, sizeof(*interfaces));
-	if (!interfaces)
-		return -ENOMEM;
-	interfaces[i] = (struct interface){.number = NOT_DECLARED};
-	memcpy(interfaces[i].name, name, strlen(name) + 1);
-	pcapng->interfaces = interfaces;
-	pcapng->interface_count++;
-	return (int)i;
+	pcapng->is_ethernet = wanted->link == LINK_ETHERNET;
+	return recorder_open(&wanted->recorder, &pcapng_formats[wanted->link], pcapng,
+		context->name, context->running, why, ret);
 }
 
 /* The flow of an origin, or NULL without memory. */
@@ -198,30 +269,13 @@ static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *orig
 		return NULL;
 	count_kernel_drops(pcapng, flow);
 	address_parse(origin->address, &group);
-	pcapng_flow_init(&flow->packets, &group, origin->port, origin->group);
+	(pcapng->is_ethernet ? pcapng_flow_init_ethernet : pcapng_flow_init)(
+		&flow->packets, &group, origin->port, origin->group);
 	flow->interface = (size_t)interface;
 	origin_unref(flow->origin);
 	flow->origin = origin_ref(origin);
 	flow->kernel_dropped = atomic_load_explicit(&origin->kernel_dropped, memory_order_relaxed);
 	return flow;
-}
-
-/* The kernel allows any byte in the name of an interface; pcapng requires UTF-8. */
-static void declare(struct pcapng_handler *pcapng, struct interface *interface, struct text *text)
-{
-	AUTO_TEXT struct text name = {0}, description = {0};
-
-	if (*interface->name) {
-		text_append_escaped(&name, interface->name, strlen(interface->name));
-		text_printf(&description, "UDP multicast that mcastd received on %s",
-			text_string(&name));
-	} else {
-		text_append_string(&name, NO_INTERFACE);
-		text_append_string(&description, "Events of mcastd itself");
-	}
-	pcapng_append_interface(text, pcapng->is_first && !pcapng->declared, text_string(&name),
-		text_string(&description));
-	interface->number = pcapng->declared++;
 }
 
 /* Appends what has to stand before a datagram: its interface, unless that is declared, and the
@@ -249,6 +303,7 @@ static void pcapng_deliver(void *object, const struct batch *batch, struct outco
 		return;
 	}
 	interface = &pcapng->interfaces[flow->interface];
+	pcapng->latest = flow->interface;
 	if (!interface->counts.start_ns && batch->count)
 		interface->counts.start_ns = batch->datagrams[0].timestamp_ns;
 	interface->counts.received += batch->lost;

@@ -59,7 +59,7 @@ static const struct key pipe_keys[] = {
 		.offset = offsetof(struct pipe_settings, framing),
 		.choices = framing_names,
 		.fallback = "lines",
-		.help = "How it tells datagrams apart: lines, json, length or nul."},
+		.help = "How it tells datagrams apart: lines, json, length, nul or raw."},
 };
 
 static unsigned pipe_needs(const void *settings)

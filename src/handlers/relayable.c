@@ -140,12 +140,6 @@ static bool may_relay(struct relayable *relayable, const struct batch *batch,
 	return verdict == LOOP_NONE;
 }
 
-/* Of IPv4, the first 8 bytes say it: the family, the port and the address. */
-static bool is_same_sender(const union endpoint *a, const union endpoint *b)
-{
-	return a->any.sa_family == AF_INET ? !memcmp(a, b, 8) : !memcmp(a, b, sizeof(*a));
-}
-
 /* Nothing is copied before one is left out, which is rare. */
 const struct datagram *relayable_choose(struct relayable *relayable, const struct batch *batch,
 	struct datagram room[static BATCH_MAX], unsigned *ret_count, struct outcome *outcome)
@@ -158,7 +152,7 @@ const struct datagram *relayable_choose(struct relayable *relayable, const struc
 	bool relays = false;
 
 	for (const struct datagram *datagram = first; datagram < end; datagram++) {
-		if (!is_same_sender(&datagram->source, &sender)) {
+		if (!endpoint_is_same(&datagram->source, &sender)) {
 			sender = datagram->source;
 			source = endpoint_address(&sender);
 			relays = is_relayed(relayable, batch, &sender, &source, now);

@@ -1,37 +1,67 @@
-/* unix: sends the payload to another program's UNIX socket. It is no error if the program is not
- * there, or restarts. */
+/* unix: hands datagrams to another program, which has a UNIX socket. The program may come and go.
+ *
+ * A socket of datagrams or packets gets each payload as a message; a stream gets them as records
+ * (child/records.h). Each batch is sent as far as the program takes it; until all of it is, the
+ * handler is not ready() for more, and what is received waits in its queue. The kernel wakes up
+ * whoever waits for a socket that others fill, too (unix_dgram_poll() in net/unix/af_unix.c).
+ *
+ * While the program is not there, what comes is dropped: it would be old when the program comes. A
+ * connection that has ended is followed by another one at once, but not sooner than
+ * RECONNECT_NS after it was made, and what is left goes there: a program that ends each time it is
+ * connected to costs no more than that. */
 #include <errno.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "child/records.h"
 #include "handlers/handler.h"
+#include "handlers/ledger.h"
 #include "service/sandbox.h"
 
 #define SEND_BUFFER (1 << 20) /* bytes */
-#define QUEUE_LENGTH_WANTED 512
+#define RECONNECT_NS (250 * NS_PER_MS)
+#define DISCARD_BYTES 4096 /* of what the program says, at once */
+
+/* What framing = "nul" could not carry. */
+enum { COUNTED_NUL };
+
+static const char *const unix_counters[] = {"containsNul", NULL};
 
 struct unix_settings {
 	char *path;
-	int socket_type;
+	int socket_type; /* the index into socket_types */
+	int framing; /* CHOICE_ABSENT: that of streams is lines */
 };
 
 struct unix_handler {
 	const char *name;
+	struct ledger *ledger;
 	struct sockaddr_un address;
 	int type;
+	enum framing framing;
+	struct records records; /* of one batch */
 	int fd; /* connected, or -1 */
+	int epoll; /* has fd */
+	uint32_t watched; /* events of fd */
+	bool input_ended; /* the program has said all that it will */
+	bool has_error; /* in ledger */
+	uint64_t connected_ns; /* when it was connected last; 0: never */
+	uint64_t retry_ns; /* when to connect again; 0: nothing waits for that */
 	struct log_limit limit;
 };
 
-static const char *const socket_types[] = {"dgram", "seqpacket", NULL};
+static const char *const socket_types[] = {"dgram", "seqpacket", "stream", NULL};
+static const int types[] = {SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 
 static const struct key unix_keys[] = {
 	{.name = "path",
@@ -45,25 +75,50 @@ static const struct key unix_keys[] = {
 		.offset = offsetof(struct unix_settings, socket_type),
 		.choices = socket_types,
 		.fallback = "dgram",
-		.help = "dgram or seqpacket, as the program made it."},
+		.help = "dgram, seqpacket or stream, as the program made it."},
+	{.name = "framing",
+		.type = KEY_CHOICE,
+		.offset = offsetof(struct unix_settings, framing),
+		.choices = framing_names,
+		.help = "For a stream only: how the program tells datagrams apart, as for pipe. "
+			"Default: lines."},
 };
+
+static enum framing framing_of(const struct unix_settings *wanted)
+{
+	if (types[wanted->socket_type] != SOCK_STREAM)
+		return FRAMING_RAW;
+	return wanted->framing == CHOICE_ABSENT ? FRAMING_LINES : (enum framing)wanted->framing;
+}
+
+static int unix_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct unix_settings *wanted = settings;
+
+	*ret_key = "framing";
+	if (wanted->framing == CHOICE_ABSENT || types[wanted->socket_type] == SOCK_STREAM)
+		return 0;
+	return because(why, -EINVAL,
+		"has no effect with socket_type = \"%s\", where each payload is a message; remove "
+		"it, or set socket_type = \"stream\"",
+		socket_types[wanted->socket_type]);
+}
 
 static unsigned unix_needs(const void *settings)
 {
-	(void)settings;
-	return 0;
+	return framing_needs(framing_of(settings));
 }
 
-/* max_dgram_qlen is the number of datagrams that may wait at a socket, whatever its buffers: the
- * default of 10 loses every burst. */
-static void warn_of_short_queue(const struct unix_handler *handler)
+static void unix_close(void *object)
 {
-	int64_t length = read_number("/proc/sys/net/unix/max_dgram_qlen", QUEUE_LENGTH_WANTED);
+	struct unix_handler *handler = object;
 
-	if (length < QUEUE_LENGTH_WANTED)
-		log_warning("handler %s: only %" PRId64 " datagrams may wait at %s; do sysctl -w "
-			    "net.unix.max_dgram_qlen=%u before its program starts",
-			handler->name, length, handler->address.sun_path, QUEUE_LENGTH_WANTED);
+	if (!handler)
+		return;
+	closep(&handler->fd);
+	closep(&handler->epoll);
+	records_clear(&handler->records);
+	free(handler);
 }
 
 static int unix_open(const void *settings, const struct handler_context *context,
@@ -71,17 +126,23 @@ static int unix_open(const void *settings, const struct handler_context *context
 {
 	const struct unix_settings *wanted = settings;
 	struct unix_handler *handler = calloc(1, sizeof(*handler));
+	int r;
 
-	(void)why;
 	if (!handler)
 		return -ENOMEM;
 	handler->name = context->name;
+	handler->ledger = context->ledger;
 	handler->address.sun_family = AF_UNIX;
 	strncpy(handler->address.sun_path, wanted->path, sizeof(handler->address.sun_path) - 1);
-	handler->type = wanted->socket_type ? SOCK_SEQPACKET : SOCK_DGRAM;
+	handler->type = types[wanted->socket_type];
+	handler->framing = framing_of(wanted);
 	handler->fd = -1;
-	if (handler->type == SOCK_DGRAM)
-		warn_of_short_queue(handler);
+	handler->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (handler->epoll < 0) {
+		r = -errno;
+		unix_close(handler);
+		return because(why, r, "%s", strerror(-r));
+	}
 	*ret = handler;
 	return 0;
 }
@@ -113,21 +174,77 @@ static bool unix_doubt(const void *settings, char why[static WHY_MAX])
 	return false;
 }
 
-/* Connecting a non-blocking UNIX socket never waits (unix(7)): it is tried with every batch. */
-static int reconnect(struct unix_handler *handler)
-{
-	AUTO_CLOSE int fd = socket(AF_UNIX, handler->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int size = SEND_BUFFER;
+/* ---- The connection ---- */
 
-	closep(&handler->fd);
-	if (fd < 0)
+/* Watches for room while records are left, and for what the program says, which is discarded: one
+ * that cannot write might not read either. */
+static int watch(struct unix_handler *handler, int operation)
+{
+	bool listens = handler->type != SOCK_DGRAM && !handler->input_ended;
+	uint32_t wanted = (records_left(&handler->records) ? EPOLLOUT : 0u) |
+			  (listens ? EPOLLIN | EPOLLRDHUP : 0u);
+	struct epoll_event event = {.events = wanted, .data.ptr = handler};
+
+	if (operation == EPOLL_CTL_MOD && wanted == handler->watched)
+		return 0;
+	handler->watched = wanted;
+	return epoll_ctl(handler->epoll, operation, handler->fd, &event) < 0 ? -errno : 0;
+}
+
+/* Connecting a non-blocking UNIX socket never waits (unix(7)). Returns 0; -EAGAIN when it is too
+ * early, or as many wait already as the program lets wait: then retry_ns is when to try again; or
+ * another negative errno. */
+static int connect_program(struct unix_handler *handler)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), next_ns = handler->connected_ns + RECONNECT_NS;
+	int size = SEND_BUFFER, r = 0;
+
+	if (handler->connected_ns && now < next_ns) {
+		handler->retry_ns = next_ns;
+		return -EAGAIN;
+	}
+	handler->fd = socket(AF_UNIX, handler->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (handler->fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&handler->address, sizeof(handler->address)) < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	handler->fd = take_fd(fd);
+	handler->input_ended = false;
+	if (connect(handler->fd, (const struct sockaddr *)&handler->address,
+		    sizeof(handler->address)) < 0)
+		r = -errno;
+	r = r < 0 ? r : watch(handler, EPOLL_CTL_ADD);
+	if (r < 0) {
+		closep(&handler->fd);
+		handler->retry_ns = r == -EAGAIN ? now + RECONNECT_NS : 0;
+		return r;
+	}
+	setsockopt(handler->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	handler->connected_ns = now;
 	return 0;
 }
+
+static void disconnect(struct unix_handler *handler, struct outcome *outcome)
+{
+	closep(&handler->fd);
+	records_drop_torn(&handler->records, outcome);
+}
+
+/* Whether the program has closed the connection. It may have ended its own half only. */
+static bool has_hung_up(struct unix_handler *handler)
+{
+	struct pollfd connection = {.fd = handler->fd, .events = POLLIN | POLLRDHUP};
+	char discarded[DISCARD_BYTES];
+
+	if (handler->type == SOCK_DGRAM || poll(&connection, 1, 0) <= 0)
+		return false;
+	if (connection.revents & (POLLHUP | POLLERR))
+		return true;
+	if (connection.revents & POLLRDHUP)
+		handler->input_ended = true;
+	else if (connection.revents & POLLIN)
+		recv(handler->fd, discarded, sizeof(discarded), MSG_DONTWAIT);
+	return false;
+}
+
+/* ---- Datagrams ---- */
 
 static bool is_gone(int r)
 {
@@ -135,62 +252,147 @@ static bool is_gone(int r)
 	       r == -ENOENT;
 }
 
-static int send_one(struct unix_handler *handler, const struct datagram *datagram)
+/* What a user can do about it; "": nothing more than the error says. */
+static const char *advice(int r)
 {
-	if (handler->fd < 0)
-		return -ENOTCONN;
-	if (send(handler->fd, datagram->payload, datagram->size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return -errno;
-	return 0;
+	return r == -EPROTOTYPE ? ": the program made it of another type; set socket_type"
+	       : r == -EACCES ? ": the daemon's user must be able to write to it: chmod or chgrp it"
+			      : "";
 }
 
-static enum drop_reason reason(int r)
+/* Says why nothing is delivered, until something is. */
+static void complain(struct unix_handler *handler, const char *doing, int r)
+{
+	char text[LEDGER_ERROR_MAX];
+
+	snprintf(text, sizeof(text), "%s %s: %s%s", doing, handler->address.sun_path, strerror(-r),
+		advice(r));
+	ledger_set_error(handler->ledger, handler, text);
+	handler->has_error = true;
+	if (log_limit_pass(&handler->limit))
+		log_warning("handler %s: %s", handler->name, text);
+}
+
+/* The program has taken what there was, or has gone. */
+static void forget_error(struct unix_handler *handler)
+{
+	if (handler->has_error)
+		ledger_set_error(handler->ledger, handler, NULL);
+	handler->has_error = false;
+}
+
+static void fail_to_connect(struct unix_handler *handler, int r, struct outcome *outcome)
 {
 	if (is_gone(r))
-		return DROP_ABSENT;
-	return r == -EAGAIN || r == -ENOBUFS ? DROP_BUSY : r == -EMSGSIZE ? DROP_SIZE : DROP_IO;
+		forget_error(handler);
+	else
+		complain(handler, "connecting to", r);
+	records_drop_all(&handler->records, is_gone(r) ? DROP_ABSENT : DROP_IO, outcome);
+}
+
+/* A stream has to end where nobody knows how much of a record it took. */
+static void fail_to_send(struct unix_handler *handler, int r, struct outcome *outcome)
+{
+	if (!is_gone(r) && r != -EMSGSIZE)
+		complain(handler, "sending to", r);
+	if (is_gone(r) || handler->type == SOCK_STREAM)
+		disconnect(handler, outcome);
+	else
+		records_drop_first(
+			&handler->records, r == -EMSGSIZE ? DROP_SIZE : DROP_IO, outcome);
+}
+
+static int send_once(struct unix_handler *handler, struct outcome *outcome)
+{
+	if (handler->type == SOCK_STREAM)
+		return records_write(&handler->records, handler->fd, outcome);
+	return records_send(&handler->records, handler->fd, outcome);
+}
+
+/* Sends as much as the program takes. */
+static void send_records(struct unix_handler *handler, struct outcome *outcome)
+{
+	int r = 0;
+
+	handler->retry_ns = 0;
+	while (records_left(&handler->records) && r != -EAGAIN) {
+		if (handler->fd < 0) {
+			r = connect_program(handler);
+			if (r < 0 && r != -EAGAIN)
+				fail_to_connect(handler, r, outcome);
+			continue;
+		}
+		r = send_once(handler, outcome);
+		if (r < 0 && r != -EAGAIN)
+			fail_to_send(handler, r, outcome);
+		else
+			forget_error(handler);
+	}
+	if (handler->fd >= 0)
+		watch(handler, EPOLL_CTL_MOD);
+}
+
+/* Does all that the descriptor may be ready for, and what is due. */
+static void unix_serve(void *object, struct outcome *outcome)
+{
+	struct unix_handler *handler = object;
+
+	if (handler->fd >= 0 && has_hung_up(handler))
+		disconnect(handler, outcome);
+	send_records(handler, outcome);
 }
 
 static void unix_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct unix_handler *handler = object;
-	bool tried = false;
+	unsigned refused = records_fill(&handler->records, handler->framing, batch);
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		int r = send_one(handler, &batch->datagrams[i]);
-
-		if (is_gone(r) && !tried) {
-			tried = true;
-			r = reconnect(handler);
-			r = r < 0 ? r : send_one(handler, &batch->datagrams[i]);
-		}
-		if (r >= 0) {
-			outcome->delivered++;
-			continue;
-		}
-		outcome->dropped[reason(r)]++;
-		if (reason(r) == DROP_IO && log_limit_pass(&handler->limit))
-			log_warning("handler %s: sending to %s: %s", handler->name,
-				handler->address.sun_path, strerror(-r));
-	}
+	outcome->dropped[DROP_IO] += refused;
+	if (handler->framing == FRAMING_NUL)
+		outcome->counted[COUNTED_NUL] += refused;
+	send_records(handler, outcome);
 }
 
-static void unix_close(void *object)
+static bool unix_ready(const void *object)
+{
+	return !records_left(&((const struct unix_handler *)object)->records);
+}
+
+static uint64_t unix_deadline(const void *object)
+{
+	return ((const struct unix_handler *)object)->retry_ns;
+}
+
+static int unix_descriptor(const void *object)
+{
+	return ((const struct unix_handler *)object)->epoll;
+}
+
+static void unix_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	struct unix_handler *handler = object;
 
-	if (!handler)
-		return;
-	closep(&handler->fd);
-	free(handler);
+	while (!unix_ready(handler) && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+		wait_until_ready(handler->epoll, POLLIN, earlier_ns(handler->retry_ns, until_ns));
+		unix_serve(handler, outcome);
+	}
 }
 
 const struct handler_kind unix_kind = {
 	.config = {.name = "unix",
-		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)}},
+		.may_block = true,
+		.schema = {unix_keys, ARRAY_SIZE(unix_keys), sizeof(struct unix_settings)},
+		.check = unix_check},
+	.counters = unix_counters,
 	.needs = unix_needs,
 	.doubt = unix_doubt,
 	.open = unix_open,
 	.deliver = unix_deliver,
+	.deadline = unix_deadline,
+	.descriptor = unix_descriptor,
+	.serve = unix_serve,
+	.ready = unix_ready,
+	.exclusive = true, /* for the order: what the one before has comes first */
+	.finish = unix_finish,
 	.close = unix_close,
 };

@@ -54,6 +54,7 @@ int http_clients_init(struct http_clients *clients, struct event_base *base, str
 {
 	*clients = (struct http_clients){.base = base, .turns = turns, .context = *context};
 	clients->context.counters = &clients->counters;
+	clients->context.pieces = &clients->pieces;
 	list_init(&clients->list);
 	clients->buffer = evbuffer_new();
 	return clients->buffer ? 0 : -ENOMEM;
@@ -64,6 +65,34 @@ void http_clients_clear(struct http_clients *clients)
 	if (clients->buffer)
 		evbuffer_free(take(clients->buffer));
 	text_free(&clients->piece);
+}
+
+/* ---- Counting ---- */
+
+static void count_answer(struct http_counters *counters, int code)
+{
+	for (size_t i = 0; i < HTTP_CODES_MAX; i++) {
+		if (counters->answers[i].code && counters->answers[i].code != code)
+			continue;
+		counters->answers[i].code = code;
+		counters->answers[i].count++;
+		return;
+	}
+}
+
+/* What evhttp refuses by itself, as a request that is none or that has a body, it only writes. The
+ * first that it adds is the status line. */
+static void on_output(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *argument)
+{
+	struct http_client *client = argument;
+	char line[sizeof("HTTP/1.1 400")] = "";
+	int code;
+
+	if (client->request || info->orig_size || !info->n_added)
+		return;
+	evbuffer_copyout(buffer, line, sizeof(line) - 1);
+	if (sscanf(line, "HTTP/%*1d.%*1d %3d", &code) == 1)
+		count_answer(&client->clients->counters, code);
 }
 
 /* ---- Beginning and end ---- */
@@ -95,8 +124,9 @@ static void free_answer(struct http_client *client)
 static void on_closed(struct evhttp_connection *connection, void *argument)
 {
 	struct http_client *client = argument;
+	struct bufferevent *buffer = evhttp_connection_get_bufferevent(connection);
 
-	(void)connection;
+	evbuffer_remove_cb(bufferevent_get_output(buffer), on_output, client);
 	free_answer(client);
 	if (client->request && !evhttp_request_get_connection(client->request))
 		evhttp_request_free(client->request);
@@ -130,6 +160,11 @@ struct http_client *http_client_new(struct http_clients *clients)
 	}
 	bufferevent_setcb(client->buffer, NULL, NULL, NULL, client);
 	bufferevent_setwatermark(client->buffer, EV_READ, 0, READ_AHEAD);
+	if (!evbuffer_add_cb(bufferevent_get_output(client->buffer), on_output, client)) {
+		bufferevent_free(client->buffer);
+		free(client);
+		return NULL;
+	}
 	client->clients = clients;
 	client->turn.serve = serve;
 	evtimer_assign(&client->deadline, clients->base, on_deadline, client);
@@ -276,11 +311,9 @@ static void on_written(struct evhttp_connection *connection, void *argument)
 	turns_wait(client->clients->turns, &client->turn);
 }
 
-/* Makes the next piece, and hands it over. */
-static void serve(struct turn *turn)
+/* Makes the next piece, and hands it over. May free the client. */
+static void send_piece(struct http_clients *clients, struct http_client *client)
 {
-	struct http_client *client = container_of(turn, struct http_client, turn);
-	struct http_clients *clients = client->clients;
 	struct text *piece = &clients->piece;
 	bool last;
 
@@ -303,15 +336,14 @@ static void serve(struct turn *turn)
 		evhttp_send_reply_end(client->request); /* may close the connection */
 }
 
-static void count_answer(struct http_counters *counters, int code)
+static void serve(struct turn *turn)
 {
-	for (size_t i = 0; i < HTTP_CODES_MAX; i++) {
-		if (counters->answers[i].code && counters->answers[i].code != code)
-			continue;
-		counters->answers[i].code = code;
-		counters->answers[i].count++;
-		return;
-	}
+	struct http_client *client = container_of(turn, struct http_client, turn);
+	struct http_clients *clients = client->clients;
+
+	loop_meter_begin(&clients->pieces, clock_ns(CLOCK_THREAD_CPUTIME_ID));
+	send_piece(clients, client);
+	loop_meter_round(&clients->pieces, clock_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 static void add_header(struct http_client *client, const char *name, const char *value)
@@ -323,6 +355,7 @@ static void send_error(struct http_client *client, const struct http_verdict *ve
 {
 	struct evbuffer *buffer = client->clients->buffer;
 
+	count_answer(&client->clients->counters, verdict->code);
 	evbuffer_drain(buffer, evbuffer_get_length(buffer));
 	add_header(client, "Connection", "close");
 	add_header(client, "Content-Type", "text/plain; charset=utf-8");
@@ -343,6 +376,7 @@ static void send_page(struct http_client *client, const struct http_verdict *ver
 		send_error(client, &busy, false);
 		return;
 	}
+	count_answer(&client->clients->counters, verdict->code);
 	add_header(client, "Content-Type", page->type);
 	if (page->policy)
 		add_header(client, "Content-Security-Policy", page->policy);
@@ -416,7 +450,6 @@ void http_clients_answer(
 	described = describe(request, checks_host);
 	verdict = http_judge(&described);
 	correct(request, &described);
-	count_answer(&clients->counters, verdict.code);
 	client->request = request;
 	client->since_ns = clock_ns(CLOCK_MONOTONIC);
 	set_deadline(client, STALL_S);

@@ -28,11 +28,12 @@ struct http_clients {
 	struct link list;
 	struct http_context context;
 	struct http_counters counters;
+	struct loop_meter pieces; /* what making and handing over one takes */
 	struct text piece; /* being made */
 	struct evbuffer *buffer; /* to hand it over */
 };
 
-/* context is copied, but for its counters. Returns 0 or -ENOMEM. */
+/* context is copied, but for its counters and pieces. Returns 0 or -ENOMEM. */
 int http_clients_init(struct http_clients *clients, struct event_base *base, struct turns *turns,
 	const struct http_context *context);
 void http_clients_clear(struct http_clients *clients);

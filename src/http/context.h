@@ -39,6 +39,7 @@ struct http_context {
 	const struct recent_events *recent;
 	struct status *status; /* what /status.json shares between its readers */
 	const struct http_counters *counters;
+	struct loop_meter *pieces; /* of answers, as rounds */
 	bool senders; /* whether the answers may have addresses of senders; may change with a reload
 		       */
 };

@@ -21,13 +21,14 @@
 
 #define HEADERS_MAX 8192 /* bytes of a request, with its first line */
 
+/* A request with a body that is no larger is refused by http_judge(), which says what is wrong with
+ * it; evhttp refuses others by itself. */
+#define BODY_MAX 4096
+
 /* What the kernel takes of an answer that is not read. */
 #define SEND_BUFFER 262144
 
 #define PAUSE_US 100000
-
-/* Of a socket file until it takes the place of another. */
-#define UNTIL_BEGIN ".new"
 
 struct http_endpoint {
 	struct link link; /* in endpoints */
@@ -36,7 +37,8 @@ struct http_endpoint {
 	struct evconnlistener *listener; /* of http */
 	struct http_client *next, *accepted; /* for the next connection; of the last one */
 	struct event admit, resume;
-	struct socket_file file; /* without an inode: TCP */
+	struct socket_file file; /* without an inode: TCP, or still that of replaced */
+	struct http_endpoint *replaced; /* whose socket it has, until it begins */
 	bool checks_host;
 	char *item;
 	int64_t mode;
@@ -136,9 +138,16 @@ static int set_options(int fd, sa_family_t family)
 	return 0;
 }
 
+static int set_shared(int fd, bool is_shared)
+{
+	const int value = is_shared;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
 /* Returns a descriptor, or a negative errno with the reason in why. */
-static int bind_address(
-	const struct listen_address *address, const char *item, char why[static WHY_MAX])
+static int bind_address(const struct listen_address *address, const char *item, bool is_shared,
+	char why[static WHY_MAX])
 {
 	sa_family_t family = address->address.family;
 	AUTO_CLOSE int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -146,6 +155,8 @@ static int bind_address(
 	socklen_t length = address_to_endpoint(&address->address, address->port, 0, &endpoint);
 	int r = fd < 0 ? -errno : set_options(fd, family);
 
+	if (r >= 0 && is_shared)
+		r = set_shared(fd, true);
 	if (r >= 0 && bind(fd, &endpoint.any, length) < 0)
 		r = -errno;
 	if (r == -EADDRINUSE)
@@ -159,10 +170,10 @@ static int bind_address(
 	return take_fd(fd);
 }
 
-static int listen_address(
-	const struct listen_address *address, const char *item, char why[static WHY_MAX])
+static int try_to_listen(const struct listen_address *address, const char *item, bool is_shared,
+	char why[static WHY_MAX])
 {
-	AUTO_CLOSE int fd = bind_address(address, item, why);
+	AUTO_CLOSE int fd = bind_address(address, item, is_shared, why);
 
 	if (fd < 0)
 		return fd;
@@ -172,23 +183,67 @@ static int listen_address(
 	return take_fd(fd);
 }
 
-static int listen_path(struct http_endpoint *endpoint, const struct config_http *config,
-	const char *path, bool replaces, char why[static WHY_MAX])
+/* Has the other addresses of this server that have the port share it, or no longer. Returns whether
+ * there are any. */
+static bool share_port(const struct listen_address *address, bool is_shared)
 {
-	char until_begin[SOCKET_FILE_PATH_MAX];
-	const struct principal *group = &config->socket_group;
+	struct http_endpoint *endpoint;
+	bool are_any = false;
 
-	if (snprintf(until_begin, sizeof(until_begin), "%s%s", path, replaces ? UNTIL_BEGIN : "") >=
-		(int)sizeof(until_begin))
-		return because(why, -ENAMETOOLONG,
-			"%s: is too long to be changed while the daemon runs; restart it", path);
-	return socket_file_bind(
-		&(struct socket_file_options){.path = until_begin,
-			.type = SOCK_STREAM,
-			.mode = (mode_t)config->socket_mode,
-			.group = group->kind == PRINCIPAL_GROUP ? group->id : (gid_t)-1,
-			.backlog = BACKLOG},
-		&endpoint->file, why);
+	list_for_each(endpoint, &endpoints, link) {
+		struct listen_address other;
+		char why[WHY_MAX];
+
+		if (!endpoint->listener || listen_address_parse(endpoint->item, &other, why) < 0 ||
+			other.path || other.port != address->port ||
+			address_equal(&other.address, &address->address))
+			continue;
+		are_any |= set_shared(evconnlistener_get_fd(endpoint->listener), is_shared) >= 0;
+	}
+	return are_any;
+}
+
+/* All addresses of this host and one of them collide, where one of them is to take the place of the
+ * other. Then the port is shared for a moment (SO_REUSEPORT, socket(7)): the old one goes on until
+ * it is freed, and whatever happens until then, nothing has to be restored. */
+static int listen_address(
+	const struct listen_address *address, const char *item, char why[static WHY_MAX])
+{
+	int fd = try_to_listen(address, item, false, why);
+
+	if (fd != -EADDRINUSE || !share_port(address, true))
+		return fd;
+	fd = try_to_listen(address, item, true, why);
+	share_port(address, false);
+	if (fd >= 0)
+		set_shared(fd, false);
+	return fd;
+}
+
+static gid_t group_of(const struct http_endpoint *endpoint)
+{
+	return endpoint->group.kind == PRINCIPAL_GROUP ? endpoint->group.id : (gid_t)-1;
+}
+
+static int listen_path(
+	struct http_endpoint *endpoint, struct http_endpoint *replaced, char why[static WHY_MAX])
+{
+	gid_t group = group_of(endpoint);
+	int fd;
+
+	if (!replaced || !socket_file_is_there(&replaced->file))
+		return socket_file_bind(&(struct socket_file_options){.path = endpoint->item,
+						.type = SOCK_STREAM,
+						.mode = (mode_t)endpoint->mode,
+						.group = group,
+						.backlog = BACKLOG},
+			&endpoint->file, why);
+	if (group != (gid_t)-1 && group != group_of(replaced) &&
+		(fd = socket_file_check_group(group, why)) < 0)
+		return fd;
+	endpoint->replaced = replaced;
+	fd = fcntl(evconnlistener_get_fd(replaced->listener), F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? because(why, -errno, "%s: %s", endpoint->item, strerror(errno)) : fd;
 }
 
 /* ---- Making one ---- */
@@ -213,7 +268,7 @@ static int make_server(struct http_endpoint *endpoint, int fd)
 	}
 	evconnlistener_set_error_cb(endpoint->listener, on_accept_failed);
 	evhttp_set_max_headers_size(endpoint->http, HEADERS_MAX);
-	evhttp_set_max_body_size(endpoint->http, 0);
+	evhttp_set_max_body_size(endpoint->http, BODY_MAX);
 	evhttp_set_allowed_methods(endpoint->http, UINT16_MAX); /* refused by http_judge() */
 	evhttp_set_bevcb(endpoint->http, on_accepted, endpoint);
 	evhttp_set_gencb(endpoint->http, on_request, endpoint);
@@ -259,7 +314,8 @@ static struct http_endpoint *allocate(
 }
 
 int http_endpoint_new(struct http_clients *clients, const struct config_http *config,
-	const char *item, bool replaces, char why[static WHY_MAX], struct http_endpoint **ret)
+	const char *item, struct http_endpoint *replaced, char why[static WHY_MAX],
+	struct http_endpoint **ret)
 {
 	CLEANUP(http_endpoint_freep)
 	struct http_endpoint *endpoint = allocate(clients, config, item);
@@ -272,7 +328,7 @@ int http_endpoint_new(struct http_clients *clients, const struct config_http *co
 	if (r < 0)
 		return r;
 	endpoint->checks_host = listen_address_is_loopback(&address);
-	r = address.path ? listen_path(endpoint, config, item, replaces, why)
+	r = address.path ? listen_path(endpoint, replaced, why)
 			 : listen_address(&address, item, why);
 	if (r < 0)
 		return r;
@@ -284,13 +340,16 @@ int http_endpoint_new(struct http_clients *clients, const struct config_http *co
 
 void http_endpoint_begin(struct http_endpoint *endpoint)
 {
+	struct http_endpoint *replaced = take(endpoint->replaced);
 	int r = 0;
 
-	if (endpoint->file.inode && strcmp(endpoint->file.path, endpoint->item))
-		r = socket_file_rename(&endpoint->file, endpoint->item);
+	if (replaced) {
+		endpoint->file = replaced->file;
+		replaced->file.inode = 0;
+		r = socket_file_permit(&endpoint->file, (mode_t)endpoint->mode, group_of(endpoint));
+	}
 	if (r < 0)
-		log_error("http: %s: cannot take the place of the old socket: %s; restart the "
-			  "daemon",
+		log_error("http: %s: changing who may connect: %s; restart the daemon",
 			endpoint->item, strerror(-r));
 	accept_next(endpoint);
 }

@@ -11,18 +11,20 @@
 
 struct http_endpoint;
 
-/* Binds, and listens: connections wait until http_endpoint_begin(). replaces: a UNIX socket of this
- * daemon at the same path, whose place it then takes. Returns 0, or a negative errno with the
- * reason in why. */
+/* Binds, and listens: connections wait until http_endpoint_begin(). replaced is the endpoint that
+ * is there for the same item, whose UNIX socket it takes over then; or NULL. Returns 0, or a
+ * negative errno with the reason in why. */
 int http_endpoint_new(struct http_clients *clients, const struct config_http *config,
-	const char *item, bool replaces, char why[static WHY_MAX], struct http_endpoint **ret);
+	const char *item, struct http_endpoint *replaced, char why[static WHY_MAX],
+	struct http_endpoint **ret);
 
 /* Checks all of that which can fail, and leaves nothing behind. running is the daemon that may
  * listen there now; 0: none. */
 int http_endpoint_check(const struct config_http *config, const char *item, pid_t running,
 	char why[static WHY_MAX]);
 
-/* Accepts connections from now on. Cannot fail. */
+/* Accepts connections from now on; the endpoint that it replaces must still be there. Cannot fail.
+ */
 void http_endpoint_begin(struct http_endpoint *endpoint);
 
 /* Stops listening, and closes all connections that came in here. Accepts NULL. */

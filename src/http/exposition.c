@@ -6,7 +6,8 @@
 #include "base/clock.h"
 #include "base/escape.h"
 
-static const char *const type_names[] = {[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge"};
+static const char *const type_names[] = {
+	[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_SUM] = "summary"};
 
 /* What the format gives a meaning to. In a help text a quote has none, and must not be escaped. */
 static void append_escaped(struct text *text, const char *string, bool in_quotes)
@@ -100,9 +101,15 @@ static char *format_number(char *end, uint64_t value, unsigned digits)
 
 void exposition_head(struct text *text, const struct metric *metric)
 {
-	text_printf(text, "# HELP %s ", metric->name);
+	int length = (int)strlen(metric->name);
+
+	if (metric->type == METRIC_COUNT) /* the sum has it */
+		return;
+	if (metric->type == METRIC_SUM)
+		length -= (int)strlen("_sum");
+	text_printf(text, "# HELP %.*s ", length, metric->name);
 	append_escaped(text, metric->help, false);
-	text_printf(text, "\n# TYPE %s %s\n", metric->name, type_names[metric->type]);
+	text_printf(text, "\n# TYPE %.*s %s\n", length, metric->name, type_names[metric->type]);
 }
 
 void exposition_number(struct text *text, const struct metric *metric, const struct label *labels,

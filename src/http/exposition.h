@@ -16,7 +16,7 @@ struct label {
 	const char *value; /* any bytes, see exposition.c */
 };
 
-/* Appends # HELP and # TYPE. */
+/* Appends # HELP and # TYPE; for a summary with its sum. */
 void exposition_head(struct text *text, const struct metric *metric);
 
 /* Appends one sample: a count, bytes, or 0 and 1. */

@@ -2,6 +2,7 @@
  * by metric, and each group by group. Groups may come and go between two pieces. */
 #include <stdio.h>
 
+#include "formats/numbers.h"
 #include "http/metrics.h"
 #include "http/samples.h"
 
@@ -43,6 +44,55 @@ static void put_ways(const struct family *family, struct group *group)
 	}
 }
 
+static void put_numbered(const struct family *family, struct group *group)
+{
+	struct sample_of of = {.object = group,
+		.record = group->numbered.counters,
+		.labels = {{"group", group->config->name}},
+		.label_count = 1};
+
+	if (group->numbered.counters)
+		samples_put(family, &of);
+}
+
+static void put_legs(const struct family *family, struct group *group)
+{
+	for (unsigned i = 0; group->merged && i < group->merged->leg_count; i++) {
+		struct merge_leg *leg = &group->merged->legs[i];
+		struct sample_of of = {.object = leg,
+			.record = leg->counters,
+			.labels = {{"group", group->config->name}, {"leg", merge_leg_name(leg)}},
+			.label_count = 2};
+
+		samples_put(family, &of);
+	}
+}
+
+static void put_streams(const struct family *family, struct group *group)
+{
+	struct known_sender sender;
+	struct stream_numbers numbers;
+	unsigned cursor = 0;
+
+	while (known_senders_next(group->sender_watch.known, &cursor, &sender)) {
+		AUTO_TEXT struct text stream = {0};
+		char address[INET6_ADDRSTRLEN], port[8];
+		struct sample_of of = {.object = &numbers,
+			.record = &numbers,
+			.labels = {{"group", group->config->name}, {"interface", sender.interface},
+				{"source", address_format(&sender.address, address)},
+				{"port", port}},
+			.label_count = 5};
+
+		if (!numbered_read_stream(&group->numbered, &sender, &numbers))
+			continue;
+		snprintf(port, sizeof(port), "%u", sender.port);
+		numbers_append_stream(&group->numbered.numbering, sender.stream, &stream);
+		of.labels[4] = (struct label){"stream", text_string(&stream)};
+		samples_put(family, &of);
+	}
+}
+
 static void put_senders(const struct family *family, struct group *group)
 {
 	struct known_sender sender;
@@ -70,12 +120,16 @@ static const struct {
 	{&group_values, put_group, false},
 	{&membership_values, put_memberships, false},
 	{&way_values, put_ways, false},
+	{&numbered_values, put_numbered, false},
+	{&leg_values, put_legs, false},
 	{&sender_values, put_senders, true},
+	{&jitter_values, put_streams, true},
+	{&stream_values, put_streams, true},
 };
 
 /* Continues one metric. Returns whether it is complete. */
-static bool put_family(const struct http_context *context, size_t table,
-	struct metrics_cursor *cursor, const struct family *family)
+static bool put_family(const struct http_context *context, struct metrics_cursor *cursor,
+	const struct family *family)
 {
 	size_t first = groups_after(context->groups, cursor->last), i = first;
 	size_t visits = family->value->is_slow ? METRICS_SLOW_VISITS : METRICS_VISITS;
@@ -86,7 +140,7 @@ static bool put_family(const struct http_context *context, size_t table,
 		if (family->text->length >= METRICS_PIECE || i - first == visits)
 			break;
 		if (!group_is_hidden(group))
-			tables[table].put(family, group);
+			tables[cursor->table].put(family, group);
 	}
 	if (i == groups_count(context->groups))
 		return true;
@@ -96,31 +150,26 @@ static bool put_family(const struct http_context *context, size_t table,
 	return false;
 }
 
-/* Finds the table and row of the metric. Returns the row, or NULL after the last one. */
-static const struct value *find(
-	const struct http_context *context, size_t family, size_t *ret_table)
+/* Continues the metrics of one table. Returns whether they are complete. */
+static bool put_table(const struct http_context *context, struct metrics_cursor *cursor,
+	const struct value_table *table, struct text *text)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		if (tables[i].only_with_senders && !context->senders)
-			continue;
-		*ret_table = i;
-		if (family < tables[i].table->count)
-			return &tables[i].table->rows[family];
-		family -= tables[i].table->count;
+	struct family family = {.text = text, .has_head = &cursor->has_head};
+
+	for (; cursor->row < table->count; metrics_advance(cursor)) {
+		family.value = &table->rows[cursor->row];
+		if (family.value->metric.name && !put_family(context, cursor, &family))
+			return false;
 	}
-	return NULL;
+	return true;
 }
 
 bool metrics_put_groups(
 	const struct http_context *context, struct metrics_cursor *cursor, struct text *text)
 {
-	struct family family = {.text = text, .has_head = &cursor->has_head};
-	size_t table;
-
-	while ((family.value = find(context, cursor->family, &table))) {
-		if (family.value->metric.name && !put_family(context, table, cursor, &family))
+	for (; cursor->table < ARRAY_SIZE(tables); metrics_advance_table(cursor))
+		if ((context->senders || !tables[cursor->table].only_with_senders) &&
+			!put_table(context, cursor, tables[cursor->table].table, text))
 			return false;
-		metrics_advance(cursor);
-	}
 	return true;
 }

@@ -202,35 +202,35 @@ static const struct {
 };
 
 /* Continues one metric. Returns whether it is complete. */
-static bool put_family(size_t table, struct metrics_cursor *cursor, const struct family *family)
+static bool put_family(struct metrics_cursor *cursor, const struct family *family)
 {
 	const struct handler_samples *samples = cursor->handlers;
 
 	for (size_t visits = 0; cursor->index < samples->list.count; cursor->index++, visits++) {
 		if (family->text->length >= METRICS_PIECE || visits == METRICS_VISITS)
 			return false;
-		tables[table].put(family, &samples->list.items[cursor->index]);
+		tables[cursor->table].put(family, &samples->list.items[cursor->index]);
 	}
 	return true;
 }
 
-static const struct value *find(size_t family, size_t *ret_table)
+/* Continues the metrics of one table. Returns whether they are complete. */
+static bool put_table(
+	struct metrics_cursor *cursor, const struct value_table *table, struct text *text)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		*ret_table = i;
-		if (family < tables[i].table->count)
-			return &tables[i].table->rows[family];
-		family -= tables[i].table->count;
+	struct family family = {.text = text, .has_head = &cursor->has_head};
+
+	for (; cursor->row < table->count; metrics_advance(cursor)) {
+		family.value = &table->rows[cursor->row];
+		if (family.value->metric.name && !put_family(cursor, &family))
+			return false;
 	}
-	return NULL;
+	return true;
 }
 
 bool metrics_put_handlers(
 	const struct http_context *context, struct metrics_cursor *cursor, struct text *text)
 {
-	struct family family = {.text = text, .has_head = &cursor->has_head};
-	size_t table;
-
 	if (!cursor->handlers && !(cursor->handlers = calloc(1, sizeof(*cursor->handlers)))) {
 		text->failed = true;
 		return false;
@@ -239,10 +239,8 @@ bool metrics_put_handlers(
 		text->failed = !read_more(context->handlers, cursor->handlers);
 		return false;
 	}
-	while ((family.value = find(cursor->family, &table))) {
-		if (family.value->metric.name && !put_family(table, cursor, &family))
+	for (; cursor->table < ARRAY_SIZE(tables); metrics_advance_table(cursor))
+		if (!put_table(cursor, tables[cursor->table].table, text))
 			return false;
-		metrics_advance(cursor);
-	}
 	return true;
 }

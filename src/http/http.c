@@ -89,12 +89,12 @@ static struct http_endpoint *find_same(
 	return NULL;
 }
 
-static bool is_taken(const struct http *http, const char *item)
+static struct http_endpoint *find_replaced(const struct http *http, const char *item)
 {
 	for (size_t i = 0; i < http->now.count; i++)
 		if (!strcmp(http_endpoint_item(http->now.items[i]), item))
-			return true;
-	return false;
+			return http->now.items[i];
+	return NULL;
 }
 
 /* One item of the list. */
@@ -106,11 +106,12 @@ static int prepare(struct http *http, const struct config_http *config, const ch
 	int r = 0;
 
 	if (is_new && dry_run)
-		return is_taken(http, item) ? 0
-					    : http_endpoint_check(config, item, http->running, why);
+		return find_replaced(http, item)
+			       ? 0
+			       : http_endpoint_check(config, item, http->running, why);
 	if (is_new)
 		r = http_endpoint_new(
-			&http->clients, config, item, is_taken(http, item), why, &endpoint);
+			&http->clients, config, item, find_replaced(http, item), why, &endpoint);
 	if (r >= 0 && array_add(&http->wanted, endpoint) < 0) {
 		if (is_new)
 			http_endpoint_free(endpoint);

@@ -19,7 +19,8 @@ struct http_setup {
 	struct turns *turns; /* answers are made in them */
 	pid_t running; /* of a check: the daemon that has this configuration at present; 0: none */
 	struct events *events; /* for the status page */
-	struct http_context context; /* but for what the server makes: counters, recent, status */
+	struct http_context context; /* but for what the server makes: counters, pieces, recent,
+				       status */
 };
 
 /* Listens nowhere yet. Returns NULL without memory. */

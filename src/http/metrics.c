@@ -120,6 +120,16 @@ static bool put_loop(
 
 /* ---- The HTTP server ---- */
 
+static const struct value piece_rows[] = {
+	{NULL,
+		{"mcastd_http_longest_piece_seconds", METRIC_GAUGE,
+			"How long the longest piece of an answer kept the loop away from the "
+			"rest: the same as for its rounds."},
+		VALUE_NS, .read = read_longest},
+};
+
+static const struct value_table piece_values = {NULL, "", piece_rows, ARRAY_SIZE(piece_rows)};
+
 static uint64_t read_http_connections(void *object)
 {
 	return ((const struct http_counters *)object)->connections;
@@ -180,8 +190,10 @@ static bool put_http(
 {
 	struct http_counters copy = *context->counters;
 	struct sample_of of = {.object = &copy, .record = &copy};
+	struct sample_of pieces = {.object = context->pieces, .record = context->pieces};
 
 	(void)cursor;
+	samples_put_all(text, &piece_values, &pieces);
 	put_answers(&copy, text);
 	samples_put_all(text, &http_values, &of);
 	return true;
@@ -190,9 +202,10 @@ static bool put_http(
 /* ---- The page ---- */
 
 const struct value_table *const metrics_tables[] = {&build_values, &daemon_values, &status_values,
-	&loop_values, &answer_values, &http_values, &group_values, &membership_values, &way_values,
-	&sender_values, &handler_info_values, &handler_values, &counted_values, &interface_values,
-	&input_values, NULL};
+	&loop_values, &piece_values, &answer_values, &http_values, &group_values,
+	&membership_values, &way_values, &numbered_values, &leg_values, &sender_values,
+	&jitter_values, &stream_values, &handler_info_values, &handler_values, &counted_values,
+	&interface_values, &input_values, NULL};
 
 /* In their order. */
 static const metrics_part parts[] = {

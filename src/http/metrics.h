@@ -12,13 +12,14 @@
 
 /* Objects that are visited for a piece, where few of them have a sample. */
 #define METRICS_VISITS 1024
-#define METRICS_SLOW_VISITS 128
+#define METRICS_SLOW_VISITS 64
 
 struct handler_samples;
 
 /* Where a part has come to: zero at its beginning, and its own until it is done. */
 struct metrics_cursor {
-	size_t family; /* the metric */
+	size_t table;
+	size_t row; /* in the table: the metric */
 	bool has_head; /* of the metric */
 	size_t index; /* of the object, where none come and go */
 	char last[GROUP_NAME_MAX + 1]; /* name of the last group; empty: none yet */
@@ -33,10 +34,16 @@ typedef bool (*metrics_part)(
 /* The next metric. */
 static inline void metrics_advance(struct metrics_cursor *cursor)
 {
-	cursor->family++;
+	cursor->row++;
 	cursor->has_head = false;
 	cursor->index = 0;
 	*cursor->last = '\0';
+}
+
+static inline void metrics_advance_table(struct metrics_cursor *cursor)
+{
+	cursor->table++;
+	cursor->row = 0;
 }
 
 bool metrics_put_groups(

@@ -52,6 +52,8 @@ struct http_verdict http_judge(const struct http_request *request)
 	if (request->major != 1 || request->minor < 0 || !request->target)
 		return refuse(
 			400, "Bad Request", "the request is no request of HTTP/1.0 or HTTP/1.1");
+	if (!request->is_get && !request->is_head)
+		return refuse(405, "Method Not Allowed", "there are GET and HEAD only");
 	if (request->has_body)
 		return refuse(400, "Bad Request", "a request has no body here");
 	if (request->hosts > 1 || (request->minor && !request->hosts))
@@ -59,8 +61,6 @@ struct http_verdict http_judge(const struct http_request *request)
 	if (request->checks_host && request->hosts && !http_host_is_local(request->host))
 		return refuse(421, "Misdirected Request",
 			"call this server by its address or as localhost");
-	if (!request->is_get && !request->is_head)
-		return refuse(405, "Method Not Allowed", "there are GET and HEAD only");
 	if (*request->target != '/')
 		return refuse(400, "Bad Request", "this is no proxy: ask for a path");
 	page = http_page_find(request->target, strcspn(request->target, "?#"));

@@ -13,6 +13,10 @@
 /* For how long a document is given to further readers. */
 #define FRESH_NS NS_PER_S
 
+/* Groups or handlers of a piece. The kernel is asked for what it has dropped, for each membership.
+ */
+#define VISITS 32
+
 /* Where a document has come to. */
 struct cursor {
 	size_t part;
@@ -56,16 +60,19 @@ static void put_ms(struct text *text, const char *name, uint64_t ns)
 	put_count(text, in_ms, ns / NS_PER_MS);
 }
 
-static void put_several(struct text *text, const struct value *value, const void *record)
+static void put_several(
+	struct text *text, const struct value *value, void *object, const void *record)
 {
-	const uint64_t *counts = (const uint64_t *)((const char *)record + value->offset);
+	uint64_t room[VALUES_MAX];
+	const uint64_t *counts = value_read_all(value, object, record, room);
 	bool are_any = false;
 
 	for (unsigned i = 0; i < value->count; i++) {
 		if (counts[i] && !are_any)
 			json_put_open(text, value->name, '{');
 		are_any |= counts[i] != 0;
-		put_count(text, value->name_at(i), counts[i]);
+		if (value->name_at(i))
+			put_count(text, value->name_at(i), counts[i]);
 	}
 	if (are_any)
 		json_put_close(text, '}');
@@ -88,6 +95,10 @@ static void put_value(struct text *text, const struct value *value, uint64_t num
 	case VALUE_NS:
 		put_count(text, value->name, number / NS_PER_MS);
 		break;
+	case VALUE_NS_FINE:
+		put_count(text, value->name, number / 1000);
+		break;
+	case VALUE_SECONDS:
 	case VALUE_TIME:
 		put_ms(text, value->name, number);
 		break;
@@ -108,7 +119,7 @@ static void put_values(
 		if (!value->name)
 			continue;
 		if (value->by)
-			put_several(text, value, record);
+			put_several(text, value, object, record);
 		else
 			put_value(text, value, value_read(value, object, record));
 	}
@@ -297,7 +308,8 @@ static void put_group(const struct http_context *context, size_t i, struct text 
 		return;
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "name", config->name);
-	json_put_string(text, "address", address_format(&config->address, address));
+	json_put_string(text, "address",
+		config->merge.count ? "" : address_format(&config->address, address));
 	json_put_number(text, "port", config->port);
 	put_values(text, &group_values, group, group->counters);
 	if (context->senders) {
@@ -356,11 +368,12 @@ static bool put_list(const struct list *list, const struct http_context *context
 	struct cursor *cursor, struct text *text)
 {
 	size_t full = text->length + HTTP_PIECE, i = list->after(context, cursor->last);
+	size_t end = i + VISITS < list->count(context) ? i + VISITS : list->count(context);
 
 	if (!cursor->begun)
 		json_put_open(text, list->name, '[');
 	cursor->begun = true;
-	for (; i < list->count(context) && text->length < full && !text_failed(text); i++) {
+	for (; i < end && text->length < full && !text_failed(text); i++) {
 		snprintf(cursor->last, sizeof(cursor->last), "%s", list->name_at(context, i));
 		list->put(context, i, text);
 	}

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* The largest UDP payload, in bytes: 65,535 less the UDP header, and for IPv4 less its header,
@@ -82,6 +83,14 @@ socklen_t address_to_endpoint(
 
 /* The address and the port of a socket address. */
 struct address endpoint_address(const union endpoint *endpoint);
+
+/* Whether both are the same address and port (and, in IPv6, scope). Of IPv4 the first 8 bytes say
+ * it: what is behind them was not written. */
+static inline bool endpoint_is_same(const union endpoint *a, const union endpoint *b)
+{
+	return !memcmp(a, b, a->any.sa_family == AF_INET ? 8 : sizeof(*a));
+}
+
 uint16_t endpoint_port(const union endpoint *endpoint);
 
 #define ENDPOINT_STRING_MAX (INET6_ADDRSTRLEN + sizeof("[]:65535"))

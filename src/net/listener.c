@@ -118,19 +118,27 @@ static void on_resume(evutil_socket_t fd, short what, void *argument)
 static int open_socket(
 	const struct listener_options *options, struct socket_file *ret, char why[static WHY_MAX])
 {
+	const struct socket_file_options file = {.path = options->path,
+		.type = options->type,
+		.mode = options->mode,
+		.group = options->group,
+		.backlog = LISTENER_BACKLOG};
+	int r;
+
 	if (!options->fd)
-		return socket_file_bind(&(struct socket_file_options){.path = options->path,
-						.type = options->type,
-						.mode = options->mode,
-						.group = options->group,
-						.backlog = LISTENER_BACKLOG},
-			ret, why);
+		return socket_file_bind(&file, ret, why);
 	snprintf(ret->path, sizeof(ret->path), "%s", options->path);
-	return options->fd;
+	if (!options->is_restored)
+		return options->fd;
+	r = socket_file_adopt(options->fd, &file, ret);
+	if (r >= 0)
+		return options->fd;
+	close(options->fd);
+	return because(why, r, "%s: %s", options->path, strerror(-r));
 }
 
 int listener_new(struct event_base *base, const struct listener_options *options,
-	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret)
+	listener_accept accept, char why[static WHY_MAX], struct listener **ret)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	AUTO_CLOSE int fd = -1;
@@ -144,30 +152,47 @@ int listener_new(struct event_base *base, const struct listener_options *options
 		return fd;
 	}
 	listener->accept = accept;
-	listener->argument = argument;
 	listener->fd = take_fd(fd);
 	listener->turns = options->turns;
 	listener->turn.serve = serve;
 	listener->has_spare = options->spare;
 	listener->spare = -1;
 	keep_spare(listener);
-	if (options->fd)
+	if (options->fd && !options->is_restored)
 		listen(listener->fd, LISTENER_BACKLOG); /* systemd's is longer */
 	evutil_make_socket_nonblocking(listener->fd);
 	evtimer_assign(&listener->resume, base, on_resume, listener);
 	event_assign(&listener->acceptable, base, listener->fd, EV_READ | EV_PERSIST, on_acceptable,
 		listener);
-	if (event_add(&listener->acceptable, NULL) < 0) {
-		listener_free(listener);
-		return because(why, -ENOMEM, "out of memory");
-	}
 	*ret = listener;
 	return 0;
 }
 
-int listener_rename(struct listener *listener, const char *path)
+void listener_begin(struct listener *listener, void *argument)
 {
-	return socket_file_rename(&listener->file, path);
+	listener->argument = argument;
+	resume_accepting(listener);
+}
+
+bool listener_is_at(const struct listener *listener, const char *path)
+{
+	return !strcmp(listener->file.path, path) && socket_file_is_there(&listener->file);
+}
+
+int listener_permit(const struct listener *listener, mode_t mode, gid_t group)
+{
+	return socket_file_permit(&listener->file, mode, group);
+}
+
+int listener_fd(const struct listener *listener)
+{
+	return listener->fd;
+}
+
+void listener_leave(struct listener *listener)
+{
+	listener->file.inode = 0;
+	listener_free(listener);
 }
 
 void listener_free(struct listener *listener)

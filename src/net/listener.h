@@ -21,7 +21,9 @@ struct listener_options {
 	int type; /* SOCK_STREAM or SOCK_SEQPACKET */
 	mode_t mode;
 	gid_t group; /* (gid_t)-1: leave it */
-	int fd; /* a socket of systemd that listens already, whose file is not ours; 0: none */
+	int fd; /* a socket that listens already, which listener_new() takes over; 0: none */
+	bool is_restored; /* fd: an earlier run has bound it to the path; else systemd has, and its
+			     file is not ours */
 	struct turns *turns; /* for accepting, shared with other listeners */
 	bool spare; /* keep a descriptor for the moment in which there is no other */
 };
@@ -29,15 +31,25 @@ struct listener_options {
 /* Called for each connection; owns fd, which is non-blocking and close-on-exec. */
 typedef void (*listener_accept)(int fd, void *argument);
 
-/* Binds and listens. A socket file that nobody listens on is replaced, no other file is. The
- * permissions are set before anybody can connect. Returns 0, or a negative errno with the reason in
- * why. */
+/* Binds and listens; who connects waits until listener_begin(). A socket file that nobody listens
+ * on is replaced, no other file is. The permissions are set before anybody can connect. Returns 0,
+ * or a negative errno with the reason in why. */
 int listener_new(struct event_base *base, const struct listener_options *options,
-	listener_accept accept, void *argument, char why[static WHY_MAX], struct listener **ret);
+	listener_accept accept, char why[static WHY_MAX], struct listener **ret);
 
-/* Renames the socket file, atomically replacing another. The listener removes it under its new name
- * when it is freed. Returns 0 or a negative errno. */
-int listener_rename(struct listener *listener, const char *path);
+/* Begins to accept, with this argument of accept, or goes on with another one. */
+void listener_begin(struct listener *listener, void *argument);
+
+/* Whether its socket file is at this path, and still the one that was made. */
+bool listener_is_at(const struct listener *listener, const char *path);
+
+/* Changes who may connect, as socket_file_permit(). */
+int listener_permit(const struct listener *listener, mode_t mode, gid_t group);
+
+int listener_fd(const struct listener *listener);
+
+/* Frees it, and leaves the file: the socket is in the fd store, and listens on. */
+void listener_leave(struct listener *listener);
 
 /* Stops listening, and removes the socket file if it is still the one that was made. Accepts NULL.
  */

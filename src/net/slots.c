@@ -175,6 +175,16 @@ int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t
 	return r;
 }
 
+int slot_keep(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd)
+{
+	struct user *user = user_connect(users, uid);
+	int r = user ? enter(slot, slots, user, fd) : -ENOMEM;
+
+	if (r < 0)
+		user_disconnect(user);
+	return r;
+}
+
 const char *slot_explain(int r)
 {
 	return r == -EMFILE ? "descriptors are short; raise the limit on open files (LimitNOFILE=, "

@@ -38,6 +38,10 @@ void slots_init(struct slots *slots, unsigned max, slot_close_gone *close_gone);
  * or -ENOMEM. */
 int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd);
 
+/* The same for a connection of an earlier run, which took a slot there: whether one is free or not.
+ * Returns 0 or -ENOMEM. */
+int slot_keep(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd);
+
 /* Why slot_take() has returned this, -EUSERS or -EMFILE, and how to fix it: for the log. */
 const char *slot_explain(int r);
 

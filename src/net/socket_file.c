@@ -101,31 +101,60 @@ static int remove_unused(const struct socket_file_options *options, char why[sta
 	return 0;
 }
 
-/* Gives the file that was bound the permissions that bind(2) could not: bits that the umask has
- * taken, and the group. By descriptor: in a directory of somebody else's, another file may stand
- * there by now, or a link to one. */
-static int set_permissions(const struct socket_file_options *options, struct stat *ret)
+static bool is_same(const struct socket_file *file, const struct stat *status)
 {
-	AUTO_CLOSE int fd = open(options->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	char opened[32];
+	return status->st_dev == file->device && status->st_ino == file->inode;
+}
+
+/* Opens the file, so that it can be changed by descriptor: in a directory of somebody else's,
+ * another file may stand there by now, or a link to one. */
+static int open_file(const char *path, struct stat *ret)
+{
+	AUTO_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, ret) < 0)
 		return -errno;
-	if (!S_ISSOCK(ret->st_mode) || ret->st_uid != geteuid() || ret->st_nlink != 1)
-		return -ESTALE;
-	if (options->group != (gid_t)-1 && ret->st_gid != options->group &&
-		fchownat(fd, "", (uid_t)-1, options->group, AT_EMPTY_PATH) < 0)
+	return take_fd(fd);
+}
+
+static int set_permissions(int fd, const struct stat *status, mode_t mode, gid_t group)
+{
+	char opened[32];
+
+	if (group != (gid_t)-1 && status->st_gid != group &&
+		fchownat(fd, "", (uid_t)-1, group, AT_EMPTY_PATH) < 0)
 		return -errno;
-	if ((ret->st_mode & 07777) == options->mode)
+	if ((status->st_mode & 07777) == mode)
 		return 0;
 	/* fchmod(2) takes no such descriptor, and an older chmodat(2) no AT_EMPTY_PATH. */
 	snprintf(opened, sizeof(opened), "/proc/self/fd/%d", fd);
-	return chmod(opened, options->mode) < 0 ? -errno : 0;
+	return chmod(opened, mode) < 0 ? -errno : 0;
 }
 
-static void set_path(struct socket_file *file, const char *path)
+int socket_file_permit(const struct socket_file *file, mode_t mode, gid_t group)
 {
-	snprintf(file->path, sizeof(file->path), "%s", path);
+	struct stat status;
+	AUTO_CLOSE int fd = open_file(file->path, &status);
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR ? -ESTALE : fd;
+	return is_same(file, &status) ? set_permissions(fd, &status, mode, group) : -ESTALE;
+}
+
+/* Notes which file was bound, and gives it the permissions that bind(2) could not: bits that the
+ * umask has taken, and the group. */
+static int finish_file(const struct socket_file_options *options, struct socket_file *ret)
+{
+	struct stat status;
+
+	if (lstat(options->path, &status) < 0)
+		return -errno;
+	if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid() || status.st_nlink != 1)
+		return -ESTALE;
+	snprintf(ret->path, sizeof(ret->path), "%s", options->path);
+	ret->device = status.st_dev;
+	ret->inode = status.st_ino;
+	return socket_file_permit(ret, options->mode, options->group);
 }
 
 /* The file gets the mode of the socket, so that it never permits more than it should (bind(2) of
@@ -134,7 +163,7 @@ int socket_file_bind(const struct socket_file_options *options, struct socket_fi
 	char why[static WHY_MAX])
 {
 	int r = remove_unused(options, why);
-	struct stat file = {0};
+	struct socket_file file = {0};
 	struct sockaddr_un address;
 	AUTO_CLOSE int fd = -1;
 
@@ -146,33 +175,70 @@ int socket_file_bind(const struct socket_file_options *options, struct socket_fi
 			      bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0))
 		r = -errno;
 	if (r >= 0)
-		r = set_permissions(options, &file);
+		r = finish_file(options, &file);
 	if (r >= 0 && listen(fd, options->backlog) < 0)
 		r = -errno;
+	if (r < 0)
+		socket_file_remove(&file);
 	if (r == -ESTALE)
 		return because(why, r, "%s: somebody replaced it while it was made", options->path);
 	if (r < 0)
-		return because(why, r, "%s: %s", options->path, strerror(-r));
-	set_path(ret, options->path);
-	ret->device = file.st_dev;
-	ret->inode = file.st_ino;
+		return because(why, r, "%s: %s%s", options->path, strerror(-r),
+			r == -EMFILE ? "; raise the limit on open files (LimitNOFILE=, ulimit -n)"
+				     : "");
+	*ret = file;
 	return take_fd(fd);
 }
 
-int socket_file_rename(struct socket_file *file, const char *path)
+int socket_file_path(int fd, char ret[static SOCKET_FILE_PATH_MAX])
 {
-	if (rename(file->path, path) < 0)
-		return -errno;
-	set_path(file, path);
+	struct sockaddr_un address = {0};
+	socklen_t length = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0 ||
+		address.sun_family != AF_UNIX || *address.sun_path != '/')
+		return -ENOENT;
+	snprintf(ret, SOCKET_FILE_PATH_MAX, "%.*s", SOCKET_FILE_PATH_MAX - 1, address.sun_path);
 	return 0;
+}
+
+/* listen(2) again, as it notes which process listens (SO_PEERCRED). */
+int socket_file_adopt(int fd, const struct socket_file_options *options, struct socket_file *ret)
+{
+	char path[SOCKET_FILE_PATH_MAX];
+	struct socket_file file = {0};
+	int r = socket_file_path(fd, path);
+
+	if (r >= 0 && strcmp(path, options->path))
+		r = -ESTALE;
+	r = r < 0 ? r : finish_file(options, &file);
+	if (r >= 0 && listen(fd, options->backlog) < 0)
+		r = -errno;
+	if (r >= 0)
+		*ret = file;
+	return r;
+}
+
+void socket_file_remove_of(int fd)
+{
+	char path[SOCKET_FILE_PATH_MAX];
+	struct stat status;
+
+	if (socket_file_path(fd, path) >= 0 && lstat(path, &status) == 0 &&
+		S_ISSOCK(status.st_mode) && status.st_uid == geteuid())
+		unlink(path);
+}
+
+bool socket_file_is_there(const struct socket_file *file)
+{
+	struct stat status;
+
+	return file->inode && lstat(file->path, &status) == 0 && is_same(file, &status);
 }
 
 void socket_file_remove(const struct socket_file *file)
 {
-	struct stat status;
-
-	if (lstat(file->path, &status) == 0 && status.st_dev == file->device &&
-		status.st_ino == file->inode)
+	if (socket_file_is_there(file))
 		unlink(file->path);
 }
 

@@ -2,6 +2,7 @@
  * place of one that nobody listens on, and removed only where it is still the one that was made. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/errors.h"
@@ -24,12 +25,29 @@ struct socket_file_options {
 };
 
 /* Binds and listens. A socket file that nobody listens on is replaced, no other file is. Returns a
- * descriptor, non-blocking and close-on-exec; or a negative errno with the reason in why. */
+ * descriptor, non-blocking and close-on-exec; or a negative errno with the reason in why, and no
+ * file is left. */
 int socket_file_bind(const struct socket_file_options *options, struct socket_file *ret,
 	char why[static WHY_MAX]);
 
-/* Renames it, atomically replacing another. Returns 0 or a negative errno. */
-int socket_file_rename(struct socket_file *file, const char *path);
+/* The same for a socket that an earlier run has bound to this path: the file must be there. fd
+ * stays the caller's. Returns 0 or a negative errno. */
+int socket_file_adopt(int fd, const struct socket_file_options *options, struct socket_file *ret);
+
+/* Removes the file of a socket that an earlier run has bound, if it still is a socket of this user.
+ */
+void socket_file_remove_of(int fd);
+
+/* The path that a UNIX socket is bound to; of a connection, that of the listening socket. Returns
+ * 0, or -ENOENT where there is none. */
+int socket_file_path(int fd, char ret[static SOCKET_FILE_PATH_MAX]);
+
+/* Whether it still is where it was made. */
+bool socket_file_is_there(const struct socket_file *file);
+
+/* Gives it another mode, and group unless that is (gid_t)-1. Returns 0; -ESTALE when it is not
+ * there any more, or another negative errno. */
+int socket_file_permit(const struct socket_file *file, mode_t mode, gid_t group);
 
 /* Removes it if it is still the one that was made. */
 void socket_file_remove(const struct socket_file *file);

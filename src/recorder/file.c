@@ -189,23 +189,62 @@ void recorder_file_name_after(struct recorder_file *file, const struct recorder_
 
 /* Makes file->last the next name: it sorts after the last one, even if that was removed or the
  * clock was set back. */
-static void next_name(struct recorder_file *file)
+static void next_name(struct recorder_file *file, time_t when)
 {
 	struct recorder_rotated *last = &file->last;
 	time_t now = seconds_now();
 
-	if (now > last->when)
-		*last = (struct recorder_rotated){.when = now};
+	if (!when || when > now)
+		when = now;
+	if (when > last->when)
+		*last = (struct recorder_rotated){.when = when};
 	else if (last->number < RECORDER_NUMBER_MAX)
 		last->number++;
 	else
 		*last = (struct recorder_rotated){.when = last->when + 1};
 }
 
-int recorder_file_move(struct recorder_file *file, bool aside,
+time_t recorder_file_birth(const struct recorder_file *file)
+{
+	struct statx status;
+
+	if (statx(file->fd, "", AT_EMPTY_PATH, STATX_BTIME, &status) < 0 ||
+		!(status.stx_mask & STATX_BTIME))
+		return 0;
+	return (time_t)status.stx_btime.tv_sec;
+}
+
+/* Makes the mark of a name. Returns 0, -EEXIST when it is there, or another negative errno. */
+static int make_mark(const struct recorder_file *file, char ret_mark[static RECORDER_PATH_MAX])
+{
+	AUTO_CLOSE int fd = -1;
+
+	recorder_path_mark(file->path, file->last.when, file->last.number, ret_mark);
+	fd = open(ret_mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : 0;
+}
+
+/* Tries one name. The mark comes first: whoever finds the file with its new name after a crash
+ * finds the mark, too. */
+static int try_name(struct recorder_file *file, const struct recorder_new_name *name,
+	char ret_to[static RECORDER_PATH_MAX], int *ret_marked)
+{
+	char mark[RECORDER_PATH_MAX];
+	int made = name->waits ? make_mark(file, mark) : -EEXIST, r;
+
+	(name->aside ? recorder_path_aside : recorder_path_rotated)(
+		file->path, file->last.when, file->last.number, ret_to);
+	r = rename_path(file->path->path, ret_to);
+	if (r < 0 && made >= 0)
+		unlink(mark);
+	*ret_marked = made == -EEXIST ? 0 : made;
+	return r;
+}
+
+int recorder_file_move(struct recorder_file *file, const struct recorder_new_name *name,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX])
 {
-	int r = -EEXIST;
+	int r = -EEXIST, marked = 0;
 
 	if (!file->regular || !recorder_file_is_current(file))
 		return -ESTALE;
@@ -213,12 +252,14 @@ int recorder_file_move(struct recorder_file *file, bool aside,
 		return because(why, -EIO, "cutting off a partial record before renaming it: %s",
 			strerror(errno));
 	for (unsigned i = 0; r == -EEXIST && i <= RECORDER_NUMBER_MAX; i++) {
-		next_name(file);
-		(aside ? recorder_path_aside : recorder_path_rotated)(
-			file->path, file->last.when, file->last.number, ret_to);
-		r = rename_path(file->path->path, ret_to);
+		next_name(file, name->when);
+		r = try_name(file, name, ret_to, &marked);
 	}
-	return r < 0 ? because(why, r, "renaming it: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return because(why, r, "renaming it: %s", strerror(-r));
+	if (marked < 0)
+		because(why, marked, "marking %s: %s", ret_to, strerror(-marked));
+	return marked < 0;
 }
 
 /* ---- Appending ---- */

@@ -43,11 +43,22 @@ bool recorder_file_is_current(const struct recorder_file *file);
 /* Names that are given later sort after this one, unless it lies too far ahead. */
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last);
 
-/* Gives the file at the path its rotated name, or the one of a file that is set aside; never one
- * that exists. It stays open. *ret_to is the new name. Returns 0, -ESTALE when the path stands for
- * another file, or another negative errno with the reason in why. */
-int recorder_file_move(struct recorder_file *file, bool aside,
+/* Names the file at the path is given. */
+struct recorder_new_name {
+	bool aside; /* the one of a file that is set aside; else that of a rotated one */
+	bool waits; /* it gets a mark before, see recorder_path_mark() */
+	time_t when; /* for the time in the name; 0, or one to come: now */
+};
+
+/* Gives the file at the path another name, which sorts after the last one and never is one that
+ * exists. It stays open. *ret_to is the new name. Returns 0, -ESTALE when the path stands for
+ * another file, or another negative errno with the reason in why; or 1 with the reason in why where
+ * all was done but the mark. */
+int recorder_file_move(struct recorder_file *file, const struct recorder_new_name *name,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX]);
+
+/* When the file was created, where the file system has that (statx(2)); else 0. */
+time_t recorder_file_birth(const struct recorder_file *file);
 
 /* Whether somebody else has truncated the file, as log rotation by copying does: what is there may
  * end in the middle of a record. */

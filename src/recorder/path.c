@@ -1,10 +1,14 @@
 #include "recorder/path.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MARK ".waits"
+
+const char *const recorder_path_suffixes[] = {
+	".zst", ".gz", ".xz", ".bz2", ".lz4", ".gpg", ".age", NULL};
 
 static const char *name_of(const char *path)
 {
@@ -85,6 +89,17 @@ void recorder_path_aside(
 	snprintf(ret, RECORDER_PATH_MAX, "%s.%s.aside", path->path, stamp);
 }
 
+void recorder_path_mark(
+	const struct recorder_path *path, time_t when, unsigned number, char ret[RECORDER_PATH_MAX])
+{
+	int before_name = (int)(path->name - path->path);
+	char stamp[RECORDER_ADDED_MAX];
+
+	format_stamp(when, number, stamp);
+	snprintf(ret, RECORDER_PATH_MAX, "%.*s.%.*s.%s%s" MARK, before_name, path->path,
+		(int)path->stem, path->name, stamp, path->name + path->stem);
+}
+
 /* Reads a time that exists. Returns what follows it, or NULL. */
 static const char *read_stamp(const char *at, time_t *ret)
 {
@@ -129,6 +144,36 @@ bool recorder_path_is_rotated(
 		return false;
 	*ret = rotated;
 	return true;
+}
+
+/* Copies a name without what it ends with. Returns whether it ends so. */
+static bool cut_suffix(const char *name, const char *suffix, char ret[static NAME_MAX + 1])
+{
+	size_t length = strlen(name), cut = strlen(suffix);
+
+	if (length <= cut || length - cut > NAME_MAX || strcmp(name + length - cut, suffix))
+		return false;
+	memcpy(ret, name, length - cut);
+	ret[length - cut] = '\0';
+	return true;
+}
+
+bool recorder_path_is_processed(
+	const struct recorder_path *path, const char *name, struct recorder_rotated *ret)
+{
+	char file[NAME_MAX + 1];
+
+	for (const char *const *suffix = recorder_path_suffixes; *suffix; suffix++)
+		if (cut_suffix(name, *suffix, file) && recorder_path_is_rotated(path, file, ret))
+			return true;
+	return false;
+}
+
+bool recorder_path_is_mark(const struct recorder_path *path, const char *name,
+	struct recorder_rotated *ret, char ret_file[static NAME_MAX + 1])
+{
+	return *name == '.' && cut_suffix(name + 1, MARK, ret_file) &&
+	       recorder_path_is_rotated(path, ret_file, ret);
 }
 
 int recorder_rotated_compare(const struct recorder_rotated *a, const struct recorder_rotated *b)

@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "recorder/after_rotate.h"
 #include "recorder/outage.h"
 #include "recorder/room.h"
-#include "service/sandbox.h"
 
 #define BUFFER_SIZE (256 * 1024)
 #define BUFFER_HEADROOM (128 * 1024) /* for the last record */
@@ -19,6 +19,11 @@
 #define PATIENCE_NS (2 * NS_PER_MS) /* at most */
 #define SYNC_NS NS_PER_S
 #define ROTATE_AGAIN_NS (60 * NS_PER_S) /* after rotating has failed */
+#define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */
+
+enum { COUNTED_SUCCEEDED, COUNTED_FAILED };
+
+const char *const recorder_counters[] = {"afterRotateSucceeded", "afterRotateFailed", NULL};
 
 struct recorder {
 	const char *name; /* the handler's */
@@ -27,7 +32,9 @@ struct recorder {
 	struct recorder_room room;
 	const struct recorder_format *format;
 	void *owner;
+	struct after_rotate *after; /* NULL: no program for rotated files */
 	enum recorder_sync sync;
+	enum recorder_name_time name_time;
 	uint64_t flush_ns, rotate_size, rotate_every_ns;
 
 	struct text buffer;
@@ -36,63 +43,16 @@ struct recorder {
 	bool ready; /* the file is open, locked and repaired; always while a record is in the buffer
 		     */
 	bool begun; /* format->begin() is done for what is in file and buffer */
+	uint64_t blank; /* bytes at the start of the file without a record, when there is no more */
 	struct recorder_outage outage;
 
 	/* CLOCK_MONOTONIC; 0: not due. */
-	uint64_t flush_due_ns, sync_due_ns, turn_due_ns;
+	uint64_t flush_due_ns, sync_due_ns, turn_due_ns, tidy_due_ns;
 	uint64_t turn_ns; /* when the file is to be rotated for its age, CLOCK_REALTIME */
 	uint64_t rotate_again_ns; /* not before, CLOCK_MONOTONIC */
 	struct log_limit limit;
 	uint32_t ends[RECORDS_MAX]; /* where each record of the buffer ends */
 };
-
-/* ---- Settings ---- */
-
-#define ROTATE_SIZE_MIN 4096
-
-const char *const recorder_sync_names[] = {"none", "interval", "each", NULL};
-
-int recorder_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
-{
-	const struct recorder_settings *wanted = settings;
-
-	*ret_key = "path";
-	if (!recorder_path_fits(wanted->path))
-		return because(why, -EINVAL,
-			"is too long a name to get a time added when it is rotated, use a shorter "
-			"one");
-	*ret_key = "rotate_every";
-	if (wanted->rotate_every && wanted->rotate_every < NS_PER_S)
-		return because(why, -EINVAL, "is too often, use 1s or more, or 0 for never");
-	*ret_key = "rotate_size";
-	if (wanted->rotate_size && wanted->rotate_size < ROTATE_SIZE_MIN)
-		return because(why, -EINVAL,
-			"would make a file of every few datagrams, use 4K or more, or 0 for never");
-	if (wanted->quota && wanted->rotate_size > wanted->quota)
-		return because(why, -EINVAL,
-			"is more than quota, the file would be full before it is rotated");
-	return 0;
-}
-
-const char *recorder_file(const void *settings)
-{
-	const char *path = ((const struct recorder_settings *)settings)->path;
-
-	return path && strncmp(path, "/dev/", 5) ? path : NULL;
-}
-
-bool recorder_doubt(const void *settings, char why[static WHY_MAX])
-{
-	const char *path = ((const struct recorder_settings *)settings)->path;
-
-	if (!sandbox_hides(path))
-		return false;
-	because(why, 0,
-		"%s is seen by the service alone, which has a /tmp of its own (PrivateTmp=): use "
-		"/var/log/mcastd",
-		path);
-	return true;
-}
 
 /* ---- Life ---- */
 
@@ -102,9 +62,12 @@ static void init(struct recorder *recorder, const struct recorder_settings *sett
 	recorder->room = (struct recorder_room){.handler = recorder->name,
 		.path = &recorder->path,
 		.keep = (uint64_t)settings->keep,
+		.keep_for = settings->keep_for,
+		.processed = settings->after_rotate.count > 0,
 		.quota = settings->quota,
 		.keep_free = settings->keep_free};
 	recorder->sync = (enum recorder_sync)settings->sync;
+	recorder->name_time = (enum recorder_name_time)settings->name_time;
 	recorder->flush_ns = settings->flush;
 	recorder->rotate_size = settings->rotate_size;
 	recorder->rotate_every_ns = settings->rotate_every;
@@ -130,6 +93,12 @@ int recorder_open(const struct recorder_settings *settings, const struct recorde
 	r = recorder_path_init(&recorder->path, settings->path);
 	if (r >= 0)
 		r = recorder_file_check(&recorder->path, running, why);
+	if (r >= 0 && settings->after_rotate.count) {
+		r = after_rotate_new(name, &recorder->path, &settings->after_rotate,
+			settings->after_rotate_timeout, &recorder->after);
+		if (r < 0)
+			because(why, r, "%s", strerror(-r));
+	}
 	if (r < 0) {
 		recorder_close(recorder);
 		return r;
@@ -146,6 +115,7 @@ void recorder_close(void *object)
 		return;
 	if (recorder->format->free)
 		recorder->format->free(recorder->owner);
+	after_rotate_free(recorder->after);
 	recorder_file_close(&recorder->file);
 	recorder_path_clear(&recorder->path);
 	text_free(&recorder->buffer);
@@ -186,11 +156,34 @@ static void set_turn(struct recorder *recorder, uint64_t last_ns)
 
 /* ---- Making the file ready ---- */
 
+/* Whether there is a record in the file. */
+static bool has_records(const struct recorder *recorder)
+{
+	return recorder->file.size > recorder->blank;
+}
+
+/* Says when files are to be removed for their age, or counted again. */
+static void arm_tidy(struct recorder *recorder)
+{
+	uint64_t next_ns = recorder_room_next_ns(&recorder->room);
+
+	if (recorder->after && after_rotate_runs(recorder->after) && recorder->room.quota)
+		next_ns = earlier_ns(next_ns, TIDY_NS);
+	recorder->tidy_due_ns = next_ns ? clock_ns(CLOCK_MONOTONIC) + next_ns : 0;
+}
+
+static void tidy(struct recorder *recorder)
+{
+	recorder_room_tidy(&recorder->room, recorder->file.size);
+	arm_tidy(recorder);
+}
+
 /* Renames a file that is no recording of this kind. */
 static int set_aside(struct recorder *recorder, char why[static WHY_MAX])
 {
+	const struct recorder_new_name name = {.aside = true};
 	char to[RECORDER_PATH_MAX];
-	int r = recorder_file_move(&recorder->file, true, to, why);
+	int r = recorder_file_move(&recorder->file, &name, to, why);
 
 	if (r >= 0)
 		log_warning("handler %s: %s: what was there is no recording in this format, and is "
@@ -218,6 +211,18 @@ static int open_and_repair(struct recorder *recorder, char why[static WHY_MAX])
 	return 0;
 }
 
+/* Sets blank for what an earlier run has left. */
+static void look_for_records(struct recorder *recorder)
+{
+	const struct recorder_file *file = &recorder->file;
+	time_t when;
+
+	recorder->blank = 0;
+	if (recorder->format->begin && recorder->format->first && file->regular &&
+		recorder->format->first(file->fd, file->size, &when) == -ENOENT)
+		recorder->blank = file->size;
+}
+
 /* Opens, locks and repairs the file. Returns 0, or a negative errno with the reason in why. */
 static int get_ready(struct recorder *recorder, char why[static WHY_MAX])
 {
@@ -231,10 +236,48 @@ static int get_ready(struct recorder *recorder, char why[static WHY_MAX])
 		return r;
 	recorder->ready = true;
 	recorder->begun = false;
-	set_turn(recorder, file->size ? file->modified_ns : clock_ns(CLOCK_REALTIME));
-	recorder_room_tidy(&recorder->room, file->size);
+	look_for_records(recorder);
+	set_turn(recorder, has_records(recorder) ? file->modified_ns : clock_ns(CLOCK_REALTIME));
+	tidy(recorder);
 	recorder_file_name_after(file, &recorder->room.newest);
+	if (recorder->after && file->regular)
+		after_rotate_wake(recorder->after);
 	return 0;
+}
+
+/* Makes an empty file one that readers take. If that fails, it is done before the first record, and
+ * what is wrong is logged then. */
+static void write_header(struct recorder *recorder)
+{
+	const struct recorder_format *format = recorder->format;
+	struct recorder_file *file = &recorder->file;
+	AUTO_TEXT struct text header = {0};
+	char why[WHY_MAX];
+	uint64_t length;
+	unsigned none;
+
+	if (!format->begin || !file->regular || file->size)
+		return;
+	format->begin(recorder->owner, &header, true);
+	if (format->empty)
+		format->empty(recorder->owner, &header);
+	length = header.length;
+	if (text_failed(&header) ||
+		recorder_room_check(&recorder->room, file->fd, 0, &length, why) < 0 ||
+		recorder_file_append(file, header.data, header.length, NULL, 0, false, &none) < 0)
+		return;
+	recorder->begun = true;
+	recorder->blank = file->size;
+}
+
+/* The same as get_ready(), where no record follows at once. */
+static int begin_file(struct recorder *recorder, char why[static WHY_MAX])
+{
+	int r = get_ready(recorder, why);
+
+	if (r >= 0)
+		write_header(recorder);
+	return r;
 }
 
 void recorder_start(void *object)
@@ -242,7 +285,7 @@ void recorder_start(void *object)
 	char why[WHY_MAX];
 
 	/* If it fails, it fails again with the first datagram, and the reason is logged then. */
-	get_ready(object, why);
+	begin_file(object, why);
 }
 
 /* ---- Writing ---- */
@@ -349,7 +392,9 @@ static void write_out(struct recorder *recorder, struct outcome *outcome)
 /* The same, with what ends a file. */
 static void end_section(struct recorder *recorder, struct outcome *outcome)
 {
-	if (recorder->begun && recorder->format->end)
+	bool has_any = recorder->records || has_records(recorder);
+
+	if (recorder->begun && recorder->format->end && has_any)
 		recorder->format->end(recorder->owner, &recorder->buffer);
 	write_out(recorder, outcome);
 	recorder->begun = false;
@@ -367,21 +412,40 @@ static void sync_file(struct recorder *recorder)
 
 /* ---- Rotating ---- */
 
+/* The time for the name of the file that is rotated; 0: now. */
+static time_t name_time(const struct recorder *recorder)
+{
+	const struct recorder_file *file = &recorder->file;
+	time_t when;
+
+	if (recorder->name_time == RECORDER_NAME_END)
+		return 0;
+	if (recorder->format->first && recorder->format->first(file->fd, file->size, &when) >= 0)
+		return when;
+	return recorder_file_birth(file);
+}
+
 /* Renames the file and begins a new one. If that fails, it continues the same file. */
 static void begin_new_file(struct recorder *recorder, struct outcome *outcome)
 {
+	struct recorder_new_name name = {.waits = recorder->after};
 	char to[RECORDER_PATH_MAX], why[WHY_MAX];
 	int r;
 
 	end_section(recorder, outcome);
 	if (recorder->sync_due_ns)
 		sync_file(recorder);
-	r = recorder_file_move(&recorder->file, false, to, why);
+	name.when = name_time(recorder);
+	r = recorder_file_move(&recorder->file, &name, to, why);
 	if (r < 0 && r != -ESTALE) {
 		recorder->rotate_again_ns = clock_ns(CLOCK_MONOTONIC) + ROTATE_AGAIN_NS;
 		log_warning("handler %s: %s: %s; it goes on in the same file", recorder->name,
 			recorder->path.path, why);
 		return;
+	}
+	if (r > 0) {
+		outcome->counted[COUNTED_FAILED]++;
+		log_error("handler %s: %s; after_rotate does not run for it", recorder->name, why);
 	}
 	recorder->ready = false;
 	recorder_start(recorder);
@@ -389,7 +453,7 @@ static void begin_new_file(struct recorder *recorder, struct outcome *outcome)
 
 static bool rotation_is_due(const struct recorder *recorder)
 {
-	if (!recorder->ready || !recorder->file.regular || !recorder->file.size ||
+	if (!recorder->ready || !recorder->file.regular || !has_records(recorder) ||
 		clock_ns(CLOCK_MONOTONIC) < recorder->rotate_again_ns)
 		return false;
 	return (recorder->rotate_size && recorder->file.size >= recorder->rotate_size) ||
@@ -407,7 +471,7 @@ static void serve_turn(struct recorder *recorder, struct outcome *outcome)
 	if (!recorder->ready)
 		return; /* get_ready() sets it */
 	now = clock_ns(CLOCK_REALTIME);
-	if (now >= recorder->turn_ns && recorder->file.size)
+	if (now >= recorder->turn_ns && has_records(recorder))
 		recorder->turn_due_ns = recorder->rotate_again_ns;
 	else if (now >= recorder->turn_ns || recorder->turn_ns - now > recorder->rotate_every_ns)
 		set_turn(recorder, now); /* an empty file, or the clock was set back */
@@ -421,9 +485,9 @@ void recorder_rotate(void *object, struct outcome *outcome)
 	char why[WHY_MAX];
 
 	write_out(recorder, outcome);
-	if (!recorder->ready && get_ready(recorder, why) < 0)
+	if (!recorder->ready && begin_file(recorder, why) < 0)
 		return;
-	if (recorder->file.regular && recorder->file.size)
+	if (recorder->file.regular && has_records(recorder))
 		begin_new_file(recorder, outcome);
 }
 
@@ -531,7 +595,16 @@ uint64_t recorder_deadline(const void *object)
 	const struct recorder *recorder = object;
 	uint64_t due = recorder->records ? recorder->flush_due_ns : 0;
 
-	return earlier_ns(earlier_ns(due, recorder->sync_due_ns), recorder->turn_due_ns);
+	due = earlier_ns(due, earlier_ns(recorder->sync_due_ns, recorder->turn_due_ns));
+	due = earlier_ns(due, recorder->tidy_due_ns);
+	return recorder->after ? earlier_ns(due, after_rotate_deadline(recorder->after)) : due;
+}
+
+int recorder_descriptor(const void *object)
+{
+	const struct recorder *recorder = object;
+
+	return recorder->after ? after_rotate_descriptor(recorder->after) : -1;
 }
 
 /* Well below flush, which is counted from when a datagram gets into the buffer. */
@@ -545,6 +618,19 @@ uint64_t recorder_patience(const void *object)
 	return most < PATIENCE_NS ? most : PATIENCE_NS;
 }
 
+/* What programs have made or removed counts for the quota at once. */
+static void serve_after_rotate(struct recorder *recorder, struct outcome *outcome)
+{
+	bool ran = after_rotate_runs(recorder->after);
+	uint64_t *counted = outcome->counted;
+
+	if (after_rotate_serve(
+		    recorder->after, &counted[COUNTED_SUCCEEDED], &counted[COUNTED_FAILED]))
+		tidy(recorder);
+	else if (!ran && after_rotate_runs(recorder->after))
+		arm_tidy(recorder);
+}
+
 void recorder_serve(void *object, struct outcome *outcome)
 {
 	struct recorder *recorder = object;
@@ -556,6 +642,10 @@ void recorder_serve(void *object, struct outcome *outcome)
 		sync_file(recorder);
 	if (recorder->turn_due_ns && now >= recorder->turn_due_ns)
 		serve_turn(recorder, outcome);
+	if (recorder->after)
+		serve_after_rotate(recorder, outcome);
+	if (recorder->tidy_due_ns && now >= recorder->tidy_due_ns)
+		tidy(recorder);
 }
 
 void recorder_finish(void *object, uint64_t until_ns, struct outcome *outcome)
@@ -566,4 +656,7 @@ void recorder_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 	end_section(recorder, outcome);
 	if (recorder->sync != RECORDER_SYNC_NONE && recorder->ready)
 		sync_file(recorder);
+	if (recorder->after)
+		after_rotate_finish(recorder->after, &outcome->counted[COUNTED_SUCCEEDED],
+			&outcome->counted[COUNTED_FAILED]);
 }

@@ -12,59 +12,9 @@
 
 #include "base/errors.h"
 #include "base/text.h"
-#include "config/schema.h"
 #include "data/account.h"
 #include "recorder/file.h"
-
-enum recorder_sync { RECORDER_SYNC_NONE, RECORDER_SYNC_INTERVAL, RECORDER_SYNC_EACH };
-
-/* A kind's settings begin with these, and its rows with RECORDER_KEYS. */
-struct recorder_settings {
-	char *path;
-	uint64_t rotate_size; /* bytes; 0: never */
-	uint64_t rotate_every; /* ns; 0: never */
-	int64_t keep; /* rotated files; 0: all */
-	uint64_t flush; /* ns */
-	int sync; /* enum recorder_sync */
-	uint64_t quota; /* bytes; 0: no limit */
-	uint64_t keep_free; /* bytes; 0: no limit */
-};
-
-extern const char *const recorder_sync_names[];
-
-/* clang-format off */
-#define RECORDER_ROW(key, key_type) \
-	.name = #key, .type = key_type, .offset = offsetof(struct recorder_settings, key)
-
-#define RECORDER_KEYS \
-	{RECORDER_ROW(path, KEY_PATH), .max = 4000, .required = true, \
-		.help = "The file to append to. Its directory must exist."}, \
-	{RECORDER_ROW(rotate_size, KEY_SIZE), .max = 1ll << 40, .fallback = "0", \
-		.help = "A new file is begun when this one has that size, 4K or more; 0: never for its size."}, \
-	{RECORDER_ROW(rotate_every, KEY_DURATION), .max = 366 * 86400 * 1000000000ll, .fallback = "0", \
-		.help = "A new file is begun at the multiples of this time in UTC, 1s or more; 0: never for its age."}, \
-	{RECORDER_ROW(keep, KEY_NUMBER), .max = 1000000, .fallback = "0", \
-		.help = "How many rotated files are kept, the oldest are removed; 0: all."}, \
-	{RECORDER_ROW(flush, KEY_DURATION), .max = 3600 * 1000000000ll, .fallback = "100ms", \
-		.help = "A datagram is written after this time at the latest, or when 256 KiB have gathered."}, \
-	{RECORDER_ROW(sync, KEY_CHOICE), .choices = recorder_sync_names, .fallback = "none", \
-		.help = "When the file is forced to the disk: none (the system decides), " \
-			"interval (once a second) or each (before datagrams count as delivered)."}, \
-	{RECORDER_ROW(quota, KEY_SIZE), .max = 1ll << 40, .fallback = "0", \
-		.help = "What this handler's files may take together; the oldest rotated ones go first, " \
-			"then datagrams are dropped; 0: no limit."}, \
-	{RECORDER_ROW(keep_free, KEY_SIZE), .max = 1ll << 40, .fallback = "0", \
-		.help = "Nothing is written that would leave less than this free on the file system; 0: no limit."}
-/* clang-format on */
-
-/* For config_kind.check of such a kind. */
-int recorder_check(const void *settings, const char **ret_key, char why[static WHY_MAX]);
-
-/* For config_kind.file. NULL for a device, which may be shared. */
-const char *recorder_file(const void *settings);
-
-/* For handler_kind.doubt: the file would be hidden from everybody else. */
-bool recorder_doubt(const void *settings, char why[static WHY_MAX]);
+#include "recorder/settings.h"
 
 /* What the file of a kind contains; members may be NULL. */
 struct recorder_format {
@@ -73,6 +23,12 @@ struct recorder_format {
 	/* Appends what has to stand before the first record in a file (is_first), in what is added
 	 * to one that is there, and after anything went wrong with it. */
 	void (*begin)(void *owner, struct text *text, bool is_first);
+	/* Appends what a file needs besides, for its readers, while it has no record. */
+	void (*empty)(void *owner, struct text *text);
+	/* The time of the first record in a file of size bytes, in seconds since the epoch. Returns
+	 * 0, -ENOENT when the file has none, or another negative errno. With begin() it must be
+	 * there; NULL: nobody knows. */
+	int (*first)(int fd, uint64_t size, time_t *ret);
 	/* Appends what ends a file. */
 	void (*end)(void *owner, struct text *text);
 	/* Gets the records that could not be written, as they were appended. */
@@ -101,9 +57,13 @@ void recorder_commit(void *object, struct outcome *outcome);
 /* To be called at the end of deliver(). */
 void recorder_batch_end(void *object, struct outcome *outcome);
 
+/* What they count: programs of after_rotate. */
+extern const char *const recorder_counters[];
+
 /* As in struct handler_kind. recorder_start() opens the file, and repairs it when an earlier run
  * has left a partial record. */
 void recorder_start(void *object);
+int recorder_descriptor(const void *object);
 uint64_t recorder_deadline(const void *object);
 uint64_t recorder_patience(const void *object);
 void recorder_serve(void *object, struct outcome *outcome);
@@ -114,7 +74,8 @@ void recorder_close(void *object);
 /* The members of struct handler_kind that are the same for all such kinds. */
 /* clang-format off */
 #define RECORDER_CALLS \
-	.doubt = recorder_doubt, .begin = recorder_start, .deadline = recorder_deadline, .patience = recorder_patience, \
+	.counters = recorder_counters, .doubt = recorder_doubt, .begin = recorder_start, \
+	.deadline = recorder_deadline, .descriptor = recorder_descriptor, .patience = recorder_patience, \
 	.serve = recorder_serve, .rotate = recorder_rotate, .finish = recorder_finish, \
 	.close = recorder_close
 /* clang-format on */

@@ -1,74 +1,17 @@
 #include "recorder/room.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
-#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/units.h"
+#include "recorder/listing.h"
 
-/* A rotated file. */
-struct entry {
-	struct recorder_rotated rotated;
-	char name[NAME_MAX + 1];
-	uint64_t size;
-};
-
-struct listing {
-	DIR *directory;
-	struct entry *items; /* oldest first */
-	size_t count;
-};
-
-static void listing_clear(struct listing *listing)
-{
-	if (listing->directory)
-		closedir(listing->directory);
-	free(listing->items);
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-	return recorder_rotated_compare(
-		&((const struct entry *)a)->rotated, &((const struct entry *)b)->rotated);
-}
-
-/* Fills in an entry. Returns whether it is a rotated file. */
-static bool read_entry(
-	const struct recorder_path *path, int directory, const char *name, struct entry *ret)
-{
-	struct stat status;
-
-	if (!recorder_path_is_rotated(path, name, &ret->rotated) ||
-		fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-		!S_ISREG(status.st_mode))
-		return false;
-	snprintf(ret->name, sizeof(ret->name), "%s", name);
-	ret->size = (uint64_t)status.st_size;
-	return true;
-}
-
-static int listing_read(struct listing *listing, const struct recorder_path *path)
-{
-	const struct dirent *item;
-	struct entry entry;
-	int r = 0;
-
-	listing->directory = opendir(path->directory);
-	if (!listing->directory)
-		return -errno;
-	while (r >= 0 && (item = readdir(listing->directory)))
-		if (read_entry(path, dirfd(listing->directory), item->d_name, &entry))
-			r = array_add(listing, entry);
-	if (listing->count)
-		qsort(listing->items, listing->count, sizeof(*listing->items), compare_entries);
-	return r;
-}
+#define LOOK_MAX_NS (3600 * NS_PER_S)
 
 static void complain(struct recorder_room *room, const char *what, const char *name, int r)
 {
@@ -77,45 +20,110 @@ static void complain(struct recorder_room *room, const char *what, const char *n
 			name, strerror(-r));
 }
 
-/* Removes the oldest files while there are more than keep, or they have more than most_bytes. */
-static void remove_oldest(
-	struct recorder_room *room, const struct listing *listing, uint64_t most_bytes)
+static bool is_too_old(const struct recorder_room *room, const struct recorder_rotated *rotated)
 {
-	size_t left = listing->count;
+	uint64_t now = clock_ns(CLOCK_REALTIME), when = (uint64_t)rotated->when * NS_PER_S;
 
-	for (size_t i = 0; i < listing->count; i++) {
-		const struct entry *entry = &listing->items[i];
-
-		if ((!room->keep || left <= room->keep) && room->rotated_bytes <= most_bytes)
-			break;
-		if (unlinkat(dirfd(listing->directory), entry->name, 0) < 0) {
-			complain(room, "removing", entry->name, -errno);
-			continue;
-		}
-		room->rotated_bytes -= entry->size;
-		left--;
-	}
+	return room->keep_for && rotated->when >= 0 && now > when && now - when > room->keep_for;
 }
 
+/* The number of entries from the first one on that have its name but for a suffix. */
+static size_t count_same(const struct recorder_listing *listing, size_t first)
+{
+	size_t end = first + 1;
+
+	while (end < listing->count && !recorder_rotated_compare(&listing->items[first].rotated,
+					       &listing->items[end].rotated))
+		end++;
+	return end - first;
+}
+
+/* Its program will not be run any more. */
+static void remove_mark(struct recorder_room *room, const struct recorder_entry *entry)
+{
+	char mark[RECORDER_PATH_MAX];
+
+	recorder_path_mark(room->path, entry->rotated.when, entry->rotated.number, mark);
+	if (unlink(mark) == 0 && log_limit_pass(&room->limit))
+		log_warning("handler %s: %s: removed %s, which still waited for after_rotate",
+			room->handler, room->path->path, entry->name);
+}
+
+/* Removes a rotated file, and what a program has made of it. Returns whether all of it is gone. */
+static bool remove_entries(struct recorder_room *room, int directory,
+	const struct recorder_entry *entries, size_t count)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < count; i++) {
+		if (unlinkat(directory, entries[i].name, 0) < 0 && errno != ENOENT) {
+			complain(room, "removing", entries[i].name, -errno);
+			all = false;
+			continue;
+		}
+		room->rotated_bytes -= entries[i].size;
+	}
+	if (all && room->processed)
+		remove_mark(room, &entries[0]);
+	return all;
+}
+
+/* Removes the oldest files while there are more than keep, they are too old, or they have more than
+ * most_bytes. */
+static void remove_oldest(
+	struct recorder_room *room, const struct recorder_listing *listing, uint64_t most_bytes)
+{
+	size_t left = 0, i, same;
+
+	for (i = 0; i < listing->count; i += count_same(listing, i))
+		left++;
+	for (i = 0; i < listing->count; i += same) {
+		const struct recorder_entry *entry = &listing->items[i];
+
+		same = count_same(listing, i);
+		if ((!room->keep || left <= room->keep) && room->rotated_bytes <= most_bytes &&
+			!is_too_old(room, &entry->rotated))
+			break;
+		if (remove_entries(room, dirfd(listing->directory), entry, same))
+			left--;
+	}
+	room->oldest = i < listing->count ? listing->items[i].rotated
+					  : (struct recorder_rotated){0};
+}
+
+/* Lists them once even without limits: names that are given sort after those that are there. */
 void recorder_room_tidy(struct recorder_room *room, uint64_t current_bytes)
 {
-	CLEANUP(listing_clear) struct listing listing = {0};
+	CLEANUP(recorder_listing_clear) struct recorder_listing listing = {0};
 	uint64_t most = !room->quota                  ? UINT64_MAX
 			: room->quota > current_bytes ? room->quota - current_bytes
 						      : 0;
 	int r;
 
-	if (!room->keep && !room->quota)
+	if (!room->keep && !room->keep_for && !room->quota && room->is_listed)
 		return;
-	r = listing_read(&listing, room->path);
+	r = recorder_listing_read(&listing, room->path,
+		RECORDER_LIST_ROTATED | (room->processed ? RECORDER_LIST_PROCESSED : 0));
 	if (r < 0)
 		complain(room, "reading", room->path->directory, r);
+	room->is_listed = true;
 	room->rotated_bytes = 0;
 	for (size_t i = 0; i < listing.count; i++)
 		room->rotated_bytes += listing.items[i].size;
 	if (listing.count)
 		room->newest = listing.items[listing.count - 1].rotated;
 	remove_oldest(room, &listing, most);
+}
+
+uint64_t recorder_room_next_ns(const struct recorder_room *room)
+{
+	uint64_t now = clock_ns(CLOCK_REALTIME), end;
+
+	if (!room->keep_for || room->oldest.when <= 0)
+		return 0;
+	end = (uint64_t)room->oldest.when * NS_PER_S + room->keep_for;
+	/* A file that could not be removed is tried again. */
+	return end <= now || end - now > LOOK_MAX_NS ? LOOK_MAX_NS : end - now + NS_PER_MS;
 }
 
 static int check_quota(

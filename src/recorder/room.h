@@ -1,7 +1,9 @@
-/* How much of the disk a recorder uses: which rotated files it keeps, its quota, and what it leaves
- * free. Removes files only by names that recorder_path_is_rotated() knows, the oldest first. */
+/* How much of the disk a recorder uses: which rotated files it keeps, and for how long, its quota,
+ * and what it leaves free. Removes files only by names that recorder_path_is_rotated() knows, the
+ * oldest first; with after_rotate, what programs have made of them, too. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/errors.h"
@@ -12,17 +14,25 @@ struct recorder_room {
 	const char *handler; /* its name */
 	const struct recorder_path *path;
 	uint64_t keep; /* rotated files; 0: all */
+	uint64_t keep_for; /* ns since the time in its name; 0: for ever */
+	bool processed; /* there are files that programs have made of others */
 	uint64_t quota; /* bytes of all files; 0: no limit */
 	uint64_t keep_free; /* bytes of the file system; 0: no limit */
-	/* As of the last recorder_room_tidy(), with keep or quota only. */
+	/* As of the last recorder_room_tidy(). */
+	bool is_listed; /* there was one */
 	uint64_t rotated_bytes;
-	struct recorder_rotated newest; /* of the rotated files; zeroed: there is none */
+	struct recorder_rotated oldest, newest; /* of the rotated files; zeroed: there is none */
 	struct log_limit limit;
 };
 
-/* Lists the rotated files, and removes those beyond keep, and those whose space the current file
- * needs under the quota. To be called when a file is opened, and so after each rotation. */
+/* Lists the rotated files, and removes those beyond keep and keep_for, and those whose space the
+ * current file needs under the quota. To be called when a file is opened, and so after each
+ * rotation. */
 void recorder_room_tidy(struct recorder_room *room, uint64_t current_bytes);
+
+/* How long until a file is older than keep_for, in ns, but no more than an hour, as the clock may
+ * be set; 0: that is never. */
+uint64_t recorder_room_next_ns(const struct recorder_room *room);
 
 /* How much may be added to the file, which has size bytes; removes rotated files for it. *length is
  * what is wanted, and afterwards what there is room for. Returns 0 when that is all of it; -EDQUOT

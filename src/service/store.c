@@ -12,10 +12,9 @@
 #include "base/units.h"
 #include "service/notify.h"
 
-/* The sockets of 2048 memberships, and the counters. systemd compares each with all that it has:
- * ten thousand would take it half a minute. FileDescriptorStoreMax= of systemd/common.conf is
- * greater. */
-#define CAPACITY 2049
+/* Of each share: 2048 memberships and the counters; 512 groups; the queue of programs and what is
+ * known of them. FileDescriptorStoreMax= of systemd/common.conf is greater than all of them. */
+static const unsigned maxima[STORE_SHARES] = {2049, 1024, 2};
 
 /* Maximum number of queued requests up to which more is stored. What is removed was stored once, so
  * that this bounds removals, too. */
@@ -28,9 +27,9 @@ struct item {
 
 struct store {
 	struct notify *notify; /* NULL: nothing can be stored */
-	unsigned capacity;
-	unsigned count; /* what systemd holds once all requests are read */
-	unsigned refused;
+	unsigned capacity[STORE_SHARES];
+	unsigned count[STORE_SHARES]; /* what systemd holds once all requests are read */
+	unsigned refused; /* of memberships */
 	size_t item_count;
 	struct item *items; /* what was passed at the start, sorted by name */
 };
@@ -45,13 +44,19 @@ static int compare_name(const void *name, const void *item)
 	return strcmp(name, ((const struct item *)item)->name);
 }
 
-/* systemd 254 and later tell what FileDescriptorStoreMax= is. */
-static unsigned find_capacity(void)
+/* systemd 254 and later tell what FileDescriptorStoreMax= is. What is less goes to the first
+ * shares. */
+static void find_capacity(unsigned capacity[static STORE_SHARES])
 {
 	const char *text = getenv("FDSTORE");
-	uint64_t number;
+	uint64_t left;
 
-	return text && parse_number(text, CAPACITY, &number) == 0 ? (unsigned)number : CAPACITY;
+	if (!text || parse_number(text, UINT32_MAX, &left) < 0)
+		left = UINT32_MAX;
+	for (size_t i = 0; i < STORE_SHARES; i++) {
+		capacity[i] = left < maxima[i] ? (unsigned)left : maxima[i];
+		left -= capacity[i];
+	}
 }
 
 int store_new(struct notify *notify, struct store **ret)
@@ -63,7 +68,7 @@ int store_new(struct notify *notify, struct store **ret)
 	if (!store)
 		return count < 0 ? count : -ENOMEM;
 	store->notify = notify;
-	store->capacity = find_capacity();
+	find_capacity(store->capacity);
 	store->items = calloc((size_t)count + 1, sizeof(*store->items));
 	if (!store->items) {
 		free(store);
@@ -115,47 +120,48 @@ int store_listening(struct store *store, const char *name)
 	return item ? take_fd(item->fd) : -ENOENT;
 }
 
-int store_restore(struct store *store, const char *name)
+int store_restore(struct store *store, enum store_share share, const char *name)
 {
 	int fd = store_listening(store, name);
 
-	store->count += fd >= 0;
+	store->count[share] += fd >= 0;
 	return fd;
 }
 
-int store_restore_next(
-	struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX])
+int store_restore_next(struct store *store, enum store_share share, const char *prefix,
+	char ret_name[static STORE_NAME_MAX])
 {
 	struct item *item = find(store, prefix, strlen(prefix));
 
 	if (!item)
 		return -ENOENT;
 	snprintf(ret_name, STORE_NAME_MAX, "%s", item->name);
-	store->count++;
+	store->count[share]++;
 	return take_fd(item->fd);
 }
 
-bool store_add(struct store *store, const char *name, int fd)
+bool store_add(struct store *store, enum store_share share, const char *name, int fd)
 {
 	int copy;
 
 	if (!store->notify)
 		return false;
-	if (store->count >= store->capacity || notify_stores_queued(store->notify) >= QUEUE_MAX) {
-		store->refused++;
+	if (store->count[share] >= store->capacity[share] ||
+		notify_stores_queued(store->notify) >= QUEUE_MAX) {
+		store->refused += share == STORE_MEMBERSHIPS;
 		return false;
 	}
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (copy < 0 || !notify_store(store->notify, name, copy))
 		return false;
-	store->count++;
+	store->count[share]++;
 	return true;
 }
 
-void store_remove(struct store *store, const char *name)
+void store_remove(struct store *store, enum store_share share, const char *name)
 {
 	if (store->notify && notify_store(store->notify, name, -1))
-		store->count--;
+		store->count[share]--;
 }
 
 bool store_exists(const struct store *store)
@@ -165,7 +171,7 @@ bool store_exists(const struct store *store)
 
 unsigned store_capacity(const struct store *store)
 {
-	return store->capacity;
+	return store->capacity[STORE_MEMBERSHIPS];
 }
 
 unsigned store_refused(const struct store *store)

@@ -9,6 +9,16 @@
 /* Room for a name, with its terminator. */
 #define STORE_NAME_MAX 64
 
+/* What is stored, each with a maximum of its own. systemd compares each descriptor with all that it
+ * has: ten thousand would take it half a minute. */
+enum store_share {
+	STORE_MEMBERSHIPS, /* sockets of memberships, and the counters */
+	STORE_SOCKETS, /* listening sockets of groups */
+	STORE_PROGRAMS, /* the queue of connections to those (service/fd_queue), and what is known
+			   of them: only from a stop to the next start */
+	STORE_SHARES,
+};
+
 struct notify;
 struct store;
 
@@ -24,26 +34,26 @@ int store_listening(struct store *store, const char *name);
 
 /* What an earlier run has stored under this name, which is the caller's then; or -ENOENT. It stays
  * in the store. */
-int store_restore(struct store *store, const char *name);
+int store_restore(struct store *store, enum store_share share, const char *name);
 
 /* The same for the next name that begins with prefix. */
-int store_restore_next(
-	struct store *store, const char *prefix, char ret_name[static STORE_NAME_MAX]);
+int store_restore_next(struct store *store, enum store_share share, const char *prefix,
+	char ret_name[static STORE_NAME_MAX]);
 
 /* After the start: closes what nobody has taken; nothing can be restored any more. */
 void store_settle(struct store *store);
 
 /* Stores a duplicate. Returns false if there is no store, or no room in it. */
-bool store_add(struct store *store, const char *name, int fd);
+bool store_add(struct store *store, enum store_share share, const char *name, int fd);
 
-/* Removes what was stored, or restored, under this name. */
-void store_remove(struct store *store, const char *name);
+/* Removes what was stored, or restored, under this name: one descriptor. */
+void store_remove(struct store *store, enum store_share share, const char *name);
 
 /* Whether descriptors can be stored. */
 bool store_exists(const struct store *store);
 
-/* The number of descriptors that systemd stores at most, and of those for which there was no room.
- */
+/* The number of memberships' descriptors that are stored at most, and of those for which there was
+ * no room. */
 unsigned store_capacity(const struct store *store);
 unsigned store_refused(const struct store *store);
 

@@ -18,7 +18,7 @@ from bench.cases_send import CONFIG
 from bench.lan import GROUP, OUT_GROUP, OUT_PORT, RECEIVER_CORE, SENDER_CORE, SINK
 from bench.measure import spread
 from bench.programs import Load
-from bench.receivers import mcastd_config, silence
+from bench.receivers import mcastd_config, merge_config, silence
 from bench.report import Row
 from harness.daemon import Daemon
 from harness.peers import has_membership
@@ -50,16 +50,24 @@ def count_run(net, config, joined, act):
             daemon.kill()
 
 
-def receive(net, size):
+def receive(net, size, layout="text", groups=1):
     def act(daemon):
         daemon.pause()
         before = net.received()
-        Load(size=size, count=COUNT, layout="text").send(net)
+        Load(size=size, count=COUNT, layout=layout, groups=groups).send(net)
         daemon.resume()
         wait_until(lambda: net.received() - before >= COUNT, f"{COUNT} datagrams")
         return COUNT
 
     return act
+
+
+def receive_rtp(net, size):
+    return receive(net, size, "rtp")
+
+
+def receive_twice(net, size):
+    return receive(net, size, "rtp", groups=2)
 
 
 def through(name, counted):
@@ -96,6 +104,8 @@ IN, OUT = (GROUP, "eth0"), (OUT_GROUP, "eth1")
 
 WORKS = [
     ("count", "count only, 64 B", mcastd_config(), IN, 64, receive),
+    ("sequence", "count only with sequence = \"rtp\", 64 B", mcastd_config('sequence = "rtp";'), IN, 64, receive_rtp),
+    ("merge", "two legs merged by RTP, 64 B", merge_config('sequence = "rtp";'), IN, 64, receive_twice),
     ("raw", "raw file recorder, 64 B", handled(record("file", 'format = "raw";')), IN, 64, receive),
     ("json", "json file recorder, 64 B of text", handled(record("file", 'format = "json";')), IN, 64, receive),
     ("pcapng", "pcapng recorder, 1400 B", handled(record("pcapng")), IN, 1400, receive),

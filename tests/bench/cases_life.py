@@ -15,16 +15,20 @@ from bench.receivers import FILE_GROUPS, mcastd_config, run_mcastd, write_more_g
 from bench.report import Limit, Row
 from harness.daemon import MCASTD
 
-GROUPS = 10_000
+GROUPS, HANDLERS = 10_000, 100
 
 
 @contextmanager
-def configuration(groups):
-    """A directory with a configuration of so many groups: its file."""
+def configuration(groups, handlers=0):
+    """A directory with a configuration of so many groups, and of so many recorders, which the first has: its file."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         path = os.path.join(directory, "mcastd.conf")
         with open(path, "w") as file:
-            file.write(mcastd_config(groups=min(groups, FILE_GROUPS)))
+            names = [f"h{number}" for number in range(handlers)]
+            first = 'handlers = [%s];' % ", ".join(f'"{name}"' for name in names) if handlers else ""
+            file.write(mcastd_config(groups=min(groups, FILE_GROUPS)).replace("g0: {", f"g0: {{ {first}", 1))
+            body = "".join(f'{name}: {{ type = "file"; path = "{directory}/{name}"; }}; ' for name in names)
+            file.write(f"handlers: {{ {body} }};\n" if handlers else "")
             file.write(f'control: {{ socket = "{directory}/s"; }};\nrun_directory = "{directory}/run";\n')
         write_more_groups(directory, groups)
         yield path
@@ -37,9 +41,9 @@ def memory(pid):
     return {name: int(fields[name].split()[0]) for name in ("VmRSS", "RssAnon")}
 
 
-def start_until_ready(net, groups=1):
+def start_until_ready(net, groups=1, handlers=0):
     """Starts the daemon. Returns the milliseconds until it says READY, and its memory then."""
-    with configuration(groups) as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    with configuration(groups, handlers) as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(path + ".notify")
         notify.settimeout(programs.PATIENCE)
         environment = {**programs.environment(), "NOTIFY_SOCKET": path + ".notify"}
@@ -55,11 +59,11 @@ def start_until_ready(net, groups=1):
             programs.stop(process)
 
 
-def start_anew(groups=1):
+def start_anew(groups=1, handlers=0):
     """The same in a network of its own: where ten thousand groups have just been left, the kernel looks through all of them for
     each that is joined, until it has told the routers (IGMPv3)."""
     with lan() as net:
-        return start_until_ready(net, groups)
+        return start_until_ready(net, groups, handlers)
 
 
 def check_time(net, groups):
@@ -84,6 +88,9 @@ def run_join(bench):
     yield Row("groups/start", f"{work}: start to READY", "", "ms", spread(a[0] for a, _ in pairs))
     yield Row("groups/join", f"{work}: joining them", "", "ms", spread(a[0] - b[0] - check for a, b in pairs),
               Limit(at_most=150), note=f"start to READY, less that with one group and {check:.0f} ms to read {work}")
+    if not bench.quick:
+        runs = [start_anew(GROUPS, HANDLERS) for _ in range(bench.pairs)]
+        yield Row("groups/handlers", f"{work} and {HANDLERS} recorders: start to READY", "", "ms", spread(run[0] for run in runs))
     yield Row("groups/memory", f"{work}: user memory of each", "", "bytes",
               spread((a[1]["RssAnon"] - b[1]["RssAnon"]) * 1024 / (GROUPS - 1) for a, b in pairs), Limit(at_most=1024))
 

@@ -4,7 +4,7 @@ from bench import programs, receivers
 from bench.case import Case, Comparison
 from bench.cases_many import cost_of
 from bench.cases_record import CHUNKS
-from bench.lan import GROUP, OUT_GROUP, PORT, SINK
+from bench.lan import GROUP, GROUP6, OUT_GROUP, PORT, SINK, SINK6
 from bench.measure import spread, take_turns
 from bench.programs import Load
 from bench.report import Limit, Row
@@ -79,10 +79,13 @@ def run_hub(bench):
 
 CASES = [
     Comparison("relay/socat", RELAY, relay, receivers.socat_relay, Limit(at_least=8)),
-    Comparison("relay/multicat", RELAY, relay, receivers.multicat_relay, Limit(at_least=3)),
+    Comparison("relay/multicat", RELAY, relay, receivers.multicat_relay, Limit(at_least=3), quick=False),
     Comparison("relay/multicat-ts", "relay, 1,316 B, to a host", relay, receivers.multicat_relay_ts, load=CHUNKS),
-    Comparison("relay/raw", RELAY, relay, receivers.raw_relay),
-    Comparison("relay-group/raw", "relay, 64 B, to a group", receivers.relay(address=OUT_GROUP), receivers.raw_relay),
+    Comparison("relay/raw", RELAY, relay, receivers.raw_relay, steady=False),
+    Comparison("relay/ipv6", "relay, 64 B, to a host, over IPv6", receivers.relay(address=SINK6, group=GROUP6),
+               receivers.relay("mcastd, over IPv4"), less=False),
+    Comparison("relay-group/raw", "relay, 64 B, to a group", receivers.relay(address=OUT_GROUP), receivers.raw_relay,
+               steady=False),
     Comparison("keep-source/relay", "relay with keep_source, 64 B, to a group", keeping,
                receivers.relay("mcastd without it", address=OUT_GROUP), Limit(at_least=0.34)),
     Comparison("coalesce/socat", "relay with coalesce, 64 B, to a host", coalescing, receivers.socat_relay,

@@ -33,7 +33,7 @@ SENDER_CORE, RECEIVER_CORE = choose_cores()
 GROUP, PORT = "239.1.1.1", 5000
 GROUP6 = "ff15::1"
 OUT_GROUP, OUT_PORT = "239.2.2.2", 6000
-SINK = "198.51.100.2"
+SINK, SINK6 = "198.51.100.2", "2001:db8:2::2"
 
 Wire = namedtuple("Wire", "v4 v6")
 
@@ -65,8 +65,12 @@ class Lan:
         host.plug(interface, wire, 1, default=interface == "eth0")
 
     def open_drain(self):
-        """What nobody reads: one socket for unicast, and for OUT_GROUP."""
+        """What nobody reads: one socket for unicast, and for OUT_GROUP, and one for IPv6."""
         with self.sink:
+            self.drain6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self.drain6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self.drain6.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+            self.drain6.bind(("", OUT_PORT))
             self.drain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.drain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
             self.drain.bind(("", OUT_PORT))
@@ -89,6 +93,7 @@ class Lan:
 
     def close(self):
         self.drain.close()
+        self.drain6.close()
         for host in self.hosts:
             host.close()
 

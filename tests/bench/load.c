@@ -8,8 +8,8 @@
  * with -S as one buffer that the kernel cuts (UDP_SEGMENT), which is the only way to outrun a
  * receiver that reads in batches. RATE is a second, in datagrams; 0 is no limit. -g sends round
  * robin to so many consecutive addresses. The layout is what the receiver expects at the start of a
- * payload: plain (struct stamp), text (nothing but text), iperf or mgen. All come from one port, so
- * that they are one flow. Prints
+ * payload: plain (struct stamp), text (nothing but text), iperf, mgen or rtp. All come from one
+ * port, so that they are one flow. Prints
  * {"sent": ..., "seconds": ...}. */
 #include <arpa/inet.h>
 #include <err.h>
@@ -30,7 +30,7 @@
 #define SEGMENTED_MAX 65000 /* bytes in one UDP_SEGMENT call */
 #define SLEEP_MARGIN_NS 30000 /* what is shorter is waited for actively: sleeping would be late */
 
-enum layout { PLAIN, TEXT, IPERF, MGEN };
+enum layout { PLAIN, TEXT, IPERF, MGEN, RTP };
 
 union endpoint {
 	struct sockaddr any;
@@ -87,6 +87,14 @@ static void put_mgen(const struct load *load, uint8_t *payload, uint64_t number,
 	memcpy(payload + 24, &load->first.v4.sin_addr, 4);
 }
 
+/* RFC 3550, with a clock of 90 kHz. Each of the groups has all numbers. */
+static void put_rtp(const struct load *load, uint8_t *payload, uint64_t number, uint64_t now)
+{
+	put32(payload, 0x80600000u | (number / load->groups & UINT16_MAX));
+	put32(payload + 4, now / 100000 * 9);
+	put32(payload + 8, 1);
+}
+
 static void put_head(const struct load *load, uint8_t *payload, uint64_t number, uint64_t now)
 {
 	struct stamp stamp = {number, now};
@@ -95,6 +103,8 @@ static void put_head(const struct load *load, uint8_t *payload, uint64_t number,
 		put_iperf(payload, number, now);
 	else if (load->layout == MGEN)
 		put_mgen(load, payload, number, now);
+	else if (load->layout == RTP)
+		put_rtp(load, payload, number, now);
 	else if (load->layout == PLAIN)
 		memcpy(payload, &stamp, load->size < sizeof(stamp) ? load->size : sizeof(stamp));
 }
@@ -228,6 +238,8 @@ static enum layout find_layout(const char *name)
 		return IPERF;
 	if (!strcmp(name, "mgen"))
 		return MGEN;
+	if (!strcmp(name, "rtp"))
+		return RTP;
 	if (!strcmp(name, "text"))
 		return TEXT;
 	if (strcmp(name, "plain"))
@@ -283,7 +295,8 @@ static void read_endpoint(union endpoint *endpoint, const char *address, const c
 
 static void check(struct load *load)
 {
-	uint64_t least = load->layout == IPERF ? 16 : load->layout == MGEN ? 28 : 0;
+	static const uint64_t heads[] = {[IPERF] = 16, [MGEN] = 28, [RTP] = 12};
+	uint64_t least = heads[load->layout];
 
 	if (load->size > PAYLOAD_MAX || load->size < least || !load->groups || !load->burst ||
 		load->burst > BURST_MAX)

@@ -1,22 +1,22 @@
-// What a program of one's own would do, without a daemon: the receivers that mcastd is measured
-// against.
-//
-//     raw count GROUP PORT INTERFACE                          epoll, recvmmsg(64), count: the limit
-//     raw unread GROUP PORT INTERFACE                         as count, but the payloads stay
-//     unread raw single GROUP PORT INTERFACE                         epoll, one recvmsg(2) a
-//     wake-up: what most programs do raw forward GROUP PORT INTERFACE ADDRESS PORT           as
-//     count, and a send(2) for each datagram raw spread GROUP PORT INTERFACE ADDRESS PORT PREFIX N
-//     the same to a group, by each of the interfaces PREFIX0 to
-//                                                             PREFIX(N-1)
-//     raw sends GROUP PORT INTERFACE PATH CONNECTIONS SIZE    as count, and for each datagram a
-//     message of SIZE bytes to
-//                                                             each of the connections, made to PATH
-//                                                             first; SIZE 0: the payload itself, as
-//                                                             a packet
-//
-// Ends with SIGTERM and prints {"received": ..., "unsent": ...}.
+/* What a program of one's own would do, without a daemon: the receivers that mcastd is measured
+ * against. raw MODE GROUP PORT INTERFACE [...], with these modes and what follows:
+ *
+ * count                epoll, recvmmsg(64), count: the limit
+ * unread               the same, but the payloads stay unread
+ * many COUNT           as unread, from COUNT groups from GROUP on, with a socket each
+ * single               epoll, one recvmsg(2) a wake-up: what most programs do
+ * write PATH           as count, and a write(2) of all payloads, a line each, into a file
+ * forward ADDRESS PORT as count, and a send(2) for each datagram
+ * spread ADDRESS PORT PREFIX N
+ *                      the same to a group, by each of the interfaces PREFIX0 to PREFIX(N-1)
+ * sends PATH CONNECTIONS SIZE
+ *                      as count, and for each datagram a message of SIZE bytes to each of the
+ *                      connections, made to PATH first; SIZE 0: the payload itself, as a packet
+ *
+ * Ends with SIGTERM and prints {"received": ..., "unsent": ...}. */
 #include <arpa/inet.h>
 #include <err.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -31,7 +31,8 @@
 #define SLOT_SIZE 65536
 
 struct receiver {
-	int fd, flags; /* of recvmmsg(2) */
+	int epoll, fd; /* fd: what is read now */
+	int flags; /* of recvmmsg(2) */
 	unsigned (*receive)(struct receiver *receiver);
 	void (*deliver)(struct receiver *receiver, unsigned count);
 	int *outputs;
@@ -90,6 +91,21 @@ static void deliver_nowhere(struct receiver *receiver, unsigned count)
 	(void)receiver, (void)count;
 }
 
+/* With one call: the lines of a batch one after the other. */
+static void deliver_to_file(struct receiver *receiver, unsigned count)
+{
+	static char lines[BURST_MAX * (PAYLOAD_MAX + 1)];
+	size_t size = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(lines + size, slots[i], messages[i].msg_len);
+		size += messages[i].msg_len;
+		lines[size++] = '\n';
+	}
+	if (write(receiver->outputs[0], lines, size) != (ssize_t)size)
+		err(1, "write");
+}
+
 static void deliver_each(struct receiver *receiver, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
@@ -104,23 +120,57 @@ static void deliver_each(struct receiver *receiver, unsigned count)
 		}
 }
 
+static void watch(struct receiver *receiver, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+	if (receiver->epoll < 0 || epoll_ctl(receiver->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+		err(1, "epoll");
+}
+
+/* One more socket for each of the groups that follow the first one. */
+static void watch_more(struct receiver *receiver, char *arguments[], unsigned count)
+{
+	struct in_addr group;
+	char text[INET_ADDRSTRLEN];
+
+	if (inet_pton(AF_INET, arguments[0], &group) != 1)
+		errx(2, "%s is not an IPv4 address", arguments[0]);
+	for (unsigned i = 1; i < count; i++) {
+		group.s_addr = htonl(ntohl(group.s_addr) + 1);
+		inet_ntop(AF_INET, &group, text, sizeof(text));
+		watch(receiver, open_receiver(text, (uint16_t)number(arguments[1]), arguments[2]));
+	}
+}
+
 static void run(struct receiver *receiver)
 {
-	struct epoll_event event = {.events = EPOLLIN};
-	int epoll = epoll_create1(0);
+	struct epoll_event events[64];
 
-	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, receiver->fd, &event) < 0)
-		err(1, "epoll");
 	while (!stopped) {
-		unsigned count;
+		int ready = epoll_wait(receiver->epoll, events, 64, -1);
 
-		if (epoll_wait(epoll, &event, 1, -1) <= 0)
-			continue;
-		count = receiver->receive(receiver);
-		receiver->received += count;
-		receiver->deliver(receiver, count);
+		for (int i = 0; i < ready; i++) {
+			unsigned count;
+
+			receiver->fd = events[i].data.fd;
+			count = receiver->receive(receiver);
+			receiver->received += count;
+			receiver->deliver(receiver, count);
+		}
 	}
 	printf("{\"received\": %llu, \"unsent\": %llu}\n", receiver->received, receiver->unsent);
+}
+
+static void write_to(struct receiver *receiver, const char *path)
+{
+	receiver->deliver = deliver_to_file;
+	receiver->outputs = calloc(1, sizeof(*receiver->outputs));
+	if (!receiver->outputs)
+		err(1, "calloc");
+	receiver->outputs[0] = open(path, O_CREAT | O_WRONLY | O_APPEND, 0600);
+	if (receiver->outputs[0] < 0)
+		err(1, "%s", path);
 }
 
 static void forward_to(struct receiver *receiver, const char *address, uint16_t port)
@@ -184,31 +234,44 @@ static void accept_outputs(struct receiver *receiver, const char *path, unsigned
 	}
 }
 
+static void choose(struct receiver *receiver, int argc, char *argv[])
+{
+	const char *mode = argv[1];
+
+	if (argc == 5 && !strcmp(mode, "unread")) {
+		receiver->flags |= MSG_TRUNC;
+	} else if (argc == 6 && !strcmp(mode, "many")) {
+		receiver->flags |= MSG_TRUNC;
+		watch_more(receiver, argv + 2, (unsigned)number(argv[5]));
+	} else if (argc == 5 && !strcmp(mode, "single")) {
+		receiver->receive = receive_single;
+		tell_groups_apart(receiver->fd);
+	} else if (argc == 6 && !strcmp(mode, "write")) {
+		write_to(receiver, argv[5]);
+	} else if (argc == 7 && !strcmp(mode, "forward")) {
+		forward_to(receiver, argv[5], (uint16_t)number(argv[6]));
+	} else if (argc == 9 && !strcmp(mode, "spread")) {
+		spread_to(receiver, argv + 5);
+	} else if (argc == 8 && !strcmp(mode, "sends")) {
+		accept_outputs(receiver, argv[5], (unsigned)number(argv[6]), number(argv[7]));
+	} else if (argc != 5 || strcmp(mode, "count") != 0) {
+		errx(2, "raw %s: see the top of raw.c for how it is called", mode);
+	}
+}
+
 int main(int argc, char *argv[])
 {
 	struct receiver receiver = {
 		.receive = receive_batch, .deliver = deliver_nowhere, .flags = MSG_DONTWAIT};
-	const char *mode = argc > 1 ? argv[1] : "";
 
+	if (argc < 5)
+		errx(2, "usage: raw MODE GROUP PORT INTERFACE [...]");
 	stop_on_signals();
-	if (argc >= 5)
-		receiver.fd = open_receiver(argv[2], (uint16_t)number(argv[3]), argv[4]);
-	if (argc == 5 && !strcmp(mode, "unread"))
-		receiver.flags |= MSG_TRUNC;
-	else if (argc == 5 && !strcmp(mode, "single"))
-		receiver.receive = receive_single;
-	else if (argc == 7 && !strcmp(mode, "forward"))
-		forward_to(&receiver, argv[5], (uint16_t)number(argv[6]));
-	else if (argc == 9 && !strcmp(mode, "spread"))
-		spread_to(&receiver, argv + 5);
-	else if (argc == 8 && !strcmp(mode, "sends"))
-		accept_outputs(&receiver, argv[5], (unsigned)number(argv[6]), number(argv[7]));
-	else if (argc != 5 || strcmp(mode, "count"))
-		errx(2, "usage: raw count|unread|single|forward|spread|sends GROUP PORT INTERFACE "
-			"[...]");
+	receiver.epoll = epoll_create1(0);
+	receiver.fd = open_receiver(argv[2], (uint16_t)number(argv[3]), argv[4]);
+	watch(&receiver, receiver.fd);
+	choose(&receiver, argc, argv);
 	prepare(receiver.flags & MSG_TRUNC);
-	if (receiver.receive == receive_single)
-		tell_groups_apart(receiver.fd);
 	run(&receiver);
 	return 0;
 }

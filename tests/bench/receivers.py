@@ -71,12 +71,12 @@ def mcastd_config(keys="", handler="", groups=1, buffer=BUFFER_KEY, group=GROUP)
     return group_definitions(0, groups, f"{buffer} {keys}", group) + handlers
 
 
-def write_more_groups(directory, count):
+def write_more_groups(directory, count, keys=BUFFER_KEY):
     """Puts groups from FILE_GROUPS on into files of conf.d."""
     os.mkdir(os.path.join(directory, "conf.d"))
     for first in range(FILE_GROUPS, count, FILE_GROUPS):
         with open(os.path.join(directory, "conf.d", f"{first:06}.conf"), "w") as file:
-            file.write(group_definitions(first, min(FILE_GROUPS, count - first)))
+            file.write(group_definitions(first, min(FILE_GROUPS, count - first), keys))
 
 
 def silence():
@@ -85,10 +85,11 @@ def silence():
 
 
 @contextmanager
-def run_mcastd(net, config, joined=(GROUP, "eth0"), groups=0):
-    """Runs it with a configuration; groups is how many there are to be in all, when those are more than one file has."""
+def run_mcastd(net, config, joined=(GROUP, "eth0"), groups=0, keys=BUFFER_KEY):
+    """Runs it with a configuration; groups is how many there are to be in all, when those are more than one file has, and keys
+    is what those of the other files have."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory, silence():
-        write_more_groups(directory, groups)
+        write_more_groups(directory, groups, keys)
         daemon = Daemon(net.host, config, wrapper=["taskset", "-c", str(RECEIVER_CORE)], directory=directory)
         try:
             wait_until(lambda: has_membership(net.host, *joined), "mcastd to join")
@@ -100,14 +101,14 @@ def run_mcastd(net, config, joined=(GROUP, "eth0"), groups=0):
 
 def mcastd(name="mcastd", keys="", handler="", relay=False, groups=1, **config):
     """mcastd with some groups, of which the first gets all, and one handler if it is given."""
-    group = config.get("group", GROUP)
+    group, more = config.get("group", GROUP), keys
     if handler:
         keys += ' handlers = ["out"];'
 
     @contextmanager
     def start(net):
         text = mcastd_config(keys, handler, min(groups, FILE_GROUPS), **config)
-        with run_mcastd(net, text, (group, "eth0"), groups) as daemon:
+        with run_mcastd(net, text, (group, "eth0"), groups, f"{BUFFER_KEY} {more}") as daemon:
             delivered = (lambda: daemon.handler("out")["delivered"]) if handler else net.received
             # What is received coalesced, the kernel counts as one.
             own = None if "coalesce" in keys else lambda: daemon.group("g0")["received"]
@@ -116,21 +117,37 @@ def mcastd(name="mcastd", keys="", handler="", relay=False, groups=1, **config):
     return Receiver(name, start, group=group)
 
 
-def recorder(kind="file", form="raw", **config):
+def merge_config(keys):
+    """g0 and g1, and the group that is made of both."""
+    return group_definitions(0, 2).replace("groups: {", f'groups: {{ both: {{ merge = ["g0", "g1"]; {keys} }};', 1)
+
+
+def counting(name, config, groups=1):
+    """mcastd with a configuration in which what counts is what came, to whatever group; the last of so many is waited for."""
+
+    @contextmanager
+    def start(net):
+        with run_mcastd(net, config, (address(groups - 1), "eth0")) as daemon:
+            yield Running(daemon.process.pid, net.received, directory=daemon.directory)
+
+    return Receiver(name, start)
+
+
+def recorder(kind="file", form="raw", path="$DIR/out", more="", **config):
     """mcastd with a recorder of a kind."""
-    keys = f'type = "{kind}"; path = "$DIR/out"; queue = "64M";' + (f' format = "{form}";' if kind == "file" else "")
+    keys = f'type = "{kind}"; path = "{path}"; queue = "64M"; {more}' + (f' format = "{form}";' if kind == "file" else "")
     return mcastd(f"mcastd {form if kind == 'file' else kind}", handler=keys, **config)
 
 
-def relay(name="mcastd", keys="", address=SINK, more=""):
+def relay(name="mcastd", keys="", address=SINK, more="", **config):
     handler = f'type = "udp"; address = "{address}"; port = {OUT_PORT}; interface = "eth1"; {more}'
-    return mcastd(name, keys, handler, relay=True)
+    return mcastd(name, keys, handler, relay=True, **config)
 
 
 # Programs of one's own
 
 
-def raw(mode, name, arguments=(), relay=False, buffer=programs.BUFFER):
+def raw(mode, name, arguments=(), relay=False, buffer=programs.BUFFER, groups=1):
     @contextmanager
     def start(net):
         command = [programs.built("raw"), mode, GROUP, str(PORT), "eth0", *map(str, arguments)]
@@ -138,7 +155,7 @@ def raw(mode, name, arguments=(), relay=False, buffer=programs.BUFFER):
             process = programs.start_receiver(
                 net, command, stdout=subprocess.DEVNULL, env=programs.environment(buffer), cwd=directory)
             try:
-                wait_until(lambda: has_membership(net.host, GROUP), f"raw {mode} to join")
+                wait_until(lambda: has_membership(net.host, address(groups - 1)), f"raw {mode} to join")
                 yield Running(process.pid, net.drained if relay else net.received, directory=directory)
             finally:
                 programs.stop(process)
@@ -149,6 +166,7 @@ def raw(mode, name, arguments=(), relay=False, buffer=programs.BUFFER):
 raw_count = raw("count", "raw recvmmsg(64), payloads read")
 raw_unread = raw("unread", "raw recvmmsg(64), payloads unread")
 raw_single = raw("single", "one recvmsg a wake-up")
+raw_file = raw("write", "raw recvmmsg(64) and one write", ["out"])
 raw_relay = raw("forward", "raw recvmmsg(64) and send", [SINK, OUT_PORT], relay=True)
 
 

@@ -37,7 +37,12 @@ class Row:
     ours: str = ""
     theirs: str = ""
     note: str = ""
-    steady: bool = False  # a ratio that does not depend on the machine: bench-quick compares it with README
+    steady: bool = False  # it depends little on the machine: bench-quick compares it with README
+
+    @property
+    def wants_more(self):
+        """Whether more is better."""
+        return self.limit.at_least is not None if self.limit else "less" in self.unit
 
     @property
     def verdict(self):
@@ -112,7 +117,7 @@ def as_json(rows, **facts):
 
 def readme_block(rows):
     """What stands in README.md between the two marks: the rows with a limit, and the instructions."""
-    text = table([row for row in rows if row.limit or row.steady])
+    text = table([row for row in rows if row.limit or row.steady or row.unit.startswith("x ")])
     return "\n".join([BEGIN, text, "", f"{machine()}. `make bench` makes this table.", END])
 
 
@@ -138,21 +143,19 @@ def read_readme(path):
 
 
 def strayed(rows, known):
-    """Rows whose ratio is off what README says by more than a factor of two: {name: words about it}."""
+    """Rows whose ratio is worse than what README says by more than a factor of two, and misses its limit: {name: words about it}."""
     strays = {}
     for row in rows:
         before = known.get((row.work, row.against))
         # Instructions depend on how many datagrams come at once, and so on how busy the machine is.
-        if not row.steady or row.unit == "instructions" or not row.spread or not before:
+        if not row.steady or row.unit == "instructions" or not row.spread or not before or row.verdict == "reached":
             continue
-        if not before / 2 <= row.spread.median <= before * 2:
+        if row.spread.median < before / 2 if row.wants_more else row.spread.median > before * 2:
             strays[row.name] = (f"{row.work} / {row.against}: {figure(row.spread.median)} {row.unit}, "
                                 f"README.md says {figure(before)}")
     return strays
 
 
 def not_compared(rows, known):
-    """What a comparison with README.md leaves out: steady rows that it has not got, and rows of it that were not measured."""
-    measured_now = {(row.work, row.against): row for row in rows if row.spread}
-    new = [key for key, row in measured_now.items() if row.steady and key not in known]
-    return new, [key for key in known if key not in measured_now]
+    """The steady rows that README.md has not got, by work and what it is compared with."""
+    return [(row.work, row.against) for row in rows if row.spread and row.steady and (row.work, row.against) not in known]

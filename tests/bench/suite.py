@@ -1,10 +1,12 @@
 """All cases of the bench, in the order of the table."""
 
-from bench import cases_brokers, cases_instructions, cases_life, cases_local, cases_many, cases_receive, cases_record, cases_relay, cases_scale, cases_send, plot
+from bench import cases_brokers, cases_groups, cases_instructions, cases_life, cases_local, cases_many, cases_receive, cases_record, cases_relay, cases_scale, cases_send, cases_sequence, plot
 
 ALL = [
     *cases_receive.CASES,
+    *cases_groups.CASES,
     *cases_record.CASES,
+    *cases_sequence.CASES,
     *cases_relay.CASES,
     *cases_local.CASES,
     *cases_send.CASES,

@@ -59,7 +59,6 @@ CALLS = {
     "recvfrom": "ENOMEM ENOBUFS EINTR EAGAIN",
     "recvmmsg": "ENOMEM ENOBUFS EINTR EAGAIN ENETDOWN ECONNREFUSED EPERM",
     "recvmsg": "ENOMEM EINTR EAGAIN ECONNREFUSED",
-    "rename": "EACCES EIO ENOSPC",
     "renameat2": "EACCES EIO EINVAL ENOSYS",
     "rt_sigaction": "EINVAL",
     "sendmmsg": "ENOBUFS EPERM ENETUNREACH EAGAIN EINVAL EINTR SHORT",
@@ -85,7 +84,7 @@ UNSEEN = {
     "malloc": "no system call",
     "pthread_create": "no system call",
     "pwrite64": "the gap of a reader that does not read",
-    "timerfd_settime": "a pause of reading, where datagrams keep coming",
+    "timerfd_settime": "the time between two rounds of reading, where datagrams keep coming",
 }
 
 # Those that only the C library makes, or that cannot fail where the daemon makes them: none of these is made to fail.

@@ -2,22 +2,19 @@
 
 import contextlib
 import errno
-import json
 import mmap
 import os
 import re
 import shutil
-import signal
 import socket
 import struct
 import subprocess
 import tempfile
 import threading
-import time
 
 from harness.brokered import Broker
 from harness.daemon import SANITIZER_REPORT, Control, Daemon, VarlinkError, balance, input_balance, with_journal
-from harness.peers import seqpacket_at_once, tutorial_sender
+from harness.peers import seqpacket_at_once, stream_at_once, tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -38,8 +35,10 @@ groups: {
 };
 handlers: {
   file: { type = "file"; path = "$DIR/file.json"; format = "json"; flush = "5ms"; CHANGED_KEY };
-  safe: { type = "file"; path = "$DIR/safe.log"; sync = "each"; quota = "64M"; keep = 1; keep_free = "1K"; };
-  capture: { type = "pcapng"; path = "$DIR/capture.pcapng"; flush = "5ms"; rotate_size = "64K"; keep = 3; };
+  safe: { type = "file"; path = "$DIR/safe.log"; sync = "each"; quota = "64M"; keep = 1; keep_free = "1K";
+          name_time = "begin"; };
+  capture: { type = "pcapng"; path = "$DIR/capture.pcapng"; flush = "5ms"; rotate_size = "64K"; keep = 3;
+             after_rotate = ["/bin/true"]; };
   run: { type = "exec"; command = ["/bin/cat"]; max_running = 2; sample = 20; filter: { max_size = 40; }; };
   feed: { type = "pipe"; command = ["/bin/dd", "of=/dev/null", "status=none"]; };
   local: { type = "unix"; path = "$DIR/local.sock"; };
@@ -124,7 +123,7 @@ class Sink:
     def run(self):
         with contextlib.suppress(OSError):
             while not self.closed:
-                data, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 8)
+                data, fds, _, _ = socket.recv_fds(self.socket, 1 << 16, 128)
                 self.state = next((state for state in self.STATES if data.startswith(state)), self.state)
                 for fd in fds:
                     os.close(fd)
@@ -178,7 +177,7 @@ class Lab:
         def outcome():
             return self.daemon.process.poll() is not None or not self.call("GetStatus")
 
-        wait_until(outcome, "the start", 10)
+        wait_until(outcome, "the start")
         return self.daemon.process.poll() is None
 
     def is_ready(self):
@@ -235,10 +234,13 @@ class Lab:
             for group in ("a", "b", "events"):
                 with contextlib.suppress(OSError):
                     readers.append(seqpacket_at_once(self.daemon.group_path(group)))
+            with contextlib.suppress(OSError):
+                readers.append(stream_at_once(self.daemon.group_path("a.stream")))
             self.send()
-            for reader in readers[:2]:
+            for reader in readers:
                 with contextlib.suppress(OSError):
-                    reader.send(b"from a reader")
+                    is_stream = reader.type == socket.SOCK_STREAM
+                    reader.send(b"\0\0\0\4text\0\0\0\4no" if is_stream else b"from a reader")
             self.read_some(control, readers)
 
         errors = self.client(subscribe)

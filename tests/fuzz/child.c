@@ -69,6 +69,9 @@ static size_t check_record(
 	case FRAMING_NUL:
 		CHECK(size > end && strlen(stream) == end);
 		return end + 1;
+	case FRAMING_RAW:
+		CHECK(size >= end && (!end || !memcmp(stream, datagram->payload, end)));
+		return end;
 	}
 	return 0;
 }
@@ -134,7 +137,7 @@ static void try_records(struct input input)
 		datagram->payload = input_bytes(&input, input_byte(&input), &size);
 		datagram->size = (uint32_t)size;
 	}
-	for (enum framing framing = FRAMING_LINES; framing <= FRAMING_NUL; framing++)
+	for (enum framing framing = FRAMING_LINES; framing <= FRAMING_RAW; framing++)
 		try_framing(framing, &batch);
 }
 

@@ -57,7 +57,7 @@ static struct stream read_stream(const uint8_t *data, size_t size, uint32_t seed
 	return stream;
 }
 
-static bool is_string(const json_t *value, const struct quick_text *text)
+static bool is_string(const json_t *value, const struct scanned *text)
 {
 	return json_string_length(value) == text->size &&
 	       !memcmp(json_string_value(value), text->data, text->size);
@@ -85,7 +85,7 @@ static void compare_quick_send(const char *data, size_t size)
 
 	CHECK(quick_send_read(data, size, &send) == is_plain(message, data, size));
 	if (is_plain(message, data, size)) {
-		const struct quick_text *payload = send.text.data ? &send.text : &send.base64;
+		const struct scanned *payload = send.text.data ? &send.text : &send.base64;
 
 		CHECK(is_string(json_object_get(parameters, "group"), &send.group));
 		CHECK(is_string(

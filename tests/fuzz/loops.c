@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, size};
 	struct loop_guard *guard = loop_guard_new();
-	struct twins *twins = twins_new();
+	struct twins *twins = twins_new(TWINS_SETS, TWINS_WINDOW_MS);
 	uint64_t now_ms = 1;
 
 	CHECK(guard && twins);

@@ -87,17 +87,63 @@ static int measure(int fd, uint64_t size, uint64_t *ret_whole)
 	return recorder_measure_lines(fd, size, is_record, ret_whole);
 }
 
-static const struct recorder_format format = {.measure = measure};
+static void begin(void *owner, struct text *text, bool is_first)
+{
+	(void)owner;
+	text_append_string(text, is_first ? "#begin\n" : "#again\n");
+}
 
-static struct recorder_settings make_settings(char *path)
+static void append_empty(void *owner, struct text *text)
+{
+	(void)owner;
+	text_append_string(text, "#empty\n");
+}
+
+static void end(void *owner, struct text *text)
+{
+	(void)owner;
+	text_append_string(text, "#end\n");
+}
+
+static bool is_header(const char *line)
+{
+	return line[0] == '#' && (line[1] < '0' || line[1] > '9');
+}
+
+/* The time is any. */
+static int find_first(int fd, uint64_t size, time_t *ret)
+{
+	char data[64];
+	size_t length = size < sizeof(data) - 1 ? (size_t)size : sizeof(data) - 1;
+	const char *line = data;
+
+	if (read_at(fd, data, length, 0) < 0)
+		return -EIO;
+	data[length] = '\0';
+	while (is_header(line) && strchr(line, '\n'))
+		line = strchr(line, '\n') + 1;
+	*ret = (time_t)(now_ns / NS_PER_S) - (uint8_t)*line;
+	return *line ? 0 : -ENOENT;
+}
+
+static const struct recorder_format formats[] = {
+	{.measure = measure}, {.measure = measure,
+				      .begin = begin,
+				      .empty = append_empty,
+				      .first = find_first,
+				      .end = end}};
+
+static struct recorder_settings make_settings(char *path, const struct recorder_format **ret_format)
 {
 	uint8_t choice = input_byte(&steps);
 
+	*ret_format = &formats[choice >> 5 & 1];
 	return (struct recorder_settings){.path = path,
 		.rotate_size = choice & 1 ? 4096 : 0,
 		.rotate_every = choice & 2 ? NS_PER_S : 0,
 		.flush = choice & 4 ? 0 : 100 * NS_PER_MS,
-		.sync = choice >> 3 & 3 ? RECORDER_SYNC_EACH : RECORDER_SYNC_INTERVAL};
+		.sync = choice >> 3 & 3 ? RECORDER_SYNC_EACH : RECORDER_SYNC_INTERVAL,
+		.name_time = choice & 0x40 ? RECORDER_NAME_BEGIN : RECORDER_NAME_END};
 }
 
 /* Records have their number, and some length. */
@@ -148,11 +194,14 @@ static unsigned check_file(const char *name, long *last)
 	fclose(file);
 	unlink(path);
 	CHECK(!size || data[size - 1] == '\n');
-	for (char *line = data, *end; line < data + size; line = end + 1, count++) {
+	for (char *line = data, *stop; line < data + size; line = stop + 1) {
 		long number;
 
-		end = memchr(line, '\n', (size_t)(data + size - line));
-		*end = '\0';
+		stop = memchr(line, '\n', (size_t)(data + size - line));
+		*stop = '\0';
+		if (is_header(line))
+			continue;
+		count++;
 		CHECK(sscanf(line, "#%ld 0", &number) == 1 && number > *last);
 		*last = number;
 	}
@@ -196,6 +245,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static bool made;
 	char path[64], why[WHY_MAX];
+	const struct recorder_format *format;
 	struct recorder_settings settings;
 	struct outcome outcome = {0};
 	unsigned number;
@@ -211,8 +261,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fails = false;
 	now_ns = 1795552430 * NS_PER_S;
 	snprintf(path, sizeof(path), "%s/file.log", directory);
-	settings = make_settings(path);
-	CHECK(recorder_open(&settings, &format, NULL, "file", 0, why, &recorder) == 0);
+	settings = make_settings(path, &format);
+	CHECK(recorder_open(&settings, format, NULL, "file", 0, why, &recorder) == 0);
 	fails = true;
 	recorder_start(recorder);
 	number = run(recorder, &outcome);

@@ -1,5 +1,6 @@
 /* mcastctl send reads payloads from standard input: what it asks the daemon for, as jansson reads
- * it, is each line, or all of it, and nothing else. The first byte says which. */
+ * it, is each line, or all of it, for each of its groups, and nothing else. The first byte says
+ * which. */
 #include <jansson.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -14,15 +15,23 @@
 #define INPUT_MAX 10000
 #define REQUESTS_MAX 300
 
+static const char *const groups[] = {"news", "alerts"};
+
 static const struct way {
 	const char *words[5];
-	unsigned requests; /* 0: one for each line */
+	unsigned requests; /* to each group; 0: one for each line */
+	unsigned groups;
+	bool crlf; /* lines end in CR LF, whatever they ended in */
 } ways[] = {
-	{{"send", "--lines", "news"}, 0},
-	{{"send", "news"}, 1},
-	{{"--json", "send", "--lines", "news"}, 0},
-	{{"send", "--file=/dev/stdin", "news"}, 1},
-	{{"send", "--count=3", "news"}, 3},
+	{{"send", "--lines", "news"}, 0, 1, false},
+	{{"send", "news"}, 1, 1, false},
+	{{"--json", "send", "--lines", "news"}, 0, 1, false},
+	{{"send", "--file=/dev/stdin", "news"}, 1, 1, false},
+	{{"send", "--count=3", "news"}, 3, 1, false},
+	{{"send", "--lines", "--crlf", "news"}, 0, 1, true},
+	{{"send", "--lines", "news,alerts"}, 0, 2, false},
+	{{"--json", "send", "--lines", "--crlf", "news,alerts"}, 0, 2, true},
+	{{"send", "--count=2", "news,alerts"}, 2, 2, false},
 };
 
 static int peer = -1;
@@ -75,8 +84,8 @@ static int run(const char *const words[5])
 	return code;
 }
 
-/* Whether one request is a Send of these bytes. */
-static void check_request(const char *request, const uint8_t *data, size_t size)
+/* Whether one request is a Send of these bytes to that group. */
+static void check_request(const char *request, const char *group, const struct text *payload)
 {
 	json_t *root = json_loads(request, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	const json_t *parameters = json_object_get(root, "parameters");
@@ -85,19 +94,42 @@ static void check_request(const char *request, const uint8_t *data, size_t size)
 	AUTO_TEXT struct text decoded = {0};
 
 	CHECK(!strcmp(json_string_value(json_object_get(root, "method")), "io.mcastd.Send"));
-	CHECK(!strcmp(json_string_value(json_object_get(parameters, "group")), "news"));
+	CHECK(!strcmp(json_string_value(json_object_get(parameters, "group")), group));
 	CHECK(json_object_size(parameters) == 2 && (text || base64));
 	if (text)
 		text_append(&decoded, json_string_value(text), json_string_length(text));
 	else
 		CHECK(text_append_base64_decoded(&decoded, base64, strlen(base64)) == 0);
-	CHECK(decoded.length == size && (!size || !memcmp(decoded.data, data, size)));
+	CHECK(decoded.length == payload->length &&
+		(!decoded.length || !memcmp(decoded.data, payload->data, decoded.length)));
 	json_decref(root);
 }
 
-static void check_requests(struct input input, unsigned wanted)
+/* Takes the next payload from the front of the input: a line of it, or all, which stays there. */
+static void take_payload(const struct way *way, struct input *input, struct text *ret)
+{
+	const uint8_t *feed = input->size ? memchr(input->data, '\n', input->size) : NULL;
+	size_t size = feed ? (size_t)(feed - input->data) : input->size;
+	bool has_return = feed && size && feed[-1] == '\r';
+
+	if (way->requests) {
+		text_append(ret, (const char *)input->data, input->size);
+		return;
+	}
+	if (way->crlf && size && input->data[size - 1] == '\r')
+		text_append(ret, (const char *)input->data, size - 1);
+	else
+		text_append(ret, (const char *)input->data, size + (!way->crlf && has_return));
+	if (way->crlf)
+		text_append_string(ret, "\r\n");
+	input->data += size + (feed != NULL);
+	input->size -= size + (feed != NULL);
+}
+
+static void check_requests(const struct way *way, struct input input)
 {
 	static char requests[1 << 20];
+	AUTO_TEXT struct text payload = {0};
 	unsigned count = 0;
 	size_t got = 0;
 	ssize_t n;
@@ -105,18 +137,17 @@ static void check_requests(struct input input, unsigned wanted)
 	while ((n = recv(peer, requests + got, sizeof(requests) - got, MSG_DONTWAIT)) > 0)
 		got += (size_t)n;
 	for (size_t at = 0; at < got; at += strlen(requests + at) + 1, count++) {
-		const uint8_t *feed = wanted || !input.size ? NULL
-							    : memchr(input.data, '\n', input.size);
-		size_t size = feed ? (size_t)(feed - input.data) : input.size;
+		unsigned group = count % way->groups;
 
 		CHECK(memchr(requests + at, '\0', got - at));
-		check_request(requests + at, input.data, size);
-		if (wanted)
-			continue;
-		input.data += size + (feed != NULL);
-		input.size -= size + (feed != NULL);
+		if (!group) {
+			text_clear(&payload);
+			take_payload(way, &input, &payload);
+		}
+		check_request(requests + at, groups[group], &payload);
 	}
-	CHECK(wanted ? count == wanted : !input.size);
+	CHECK(count % way->groups == 0);
+	CHECK(way->requests ? count == way->requests * way->groups : !input.size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -127,11 +158,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	for (size_t i = 0; i < input.size; i++)
 		feeds += input.data[i] == '\n';
-	if (input.size > INPUT_MAX || feeds >= REQUESTS_MAX)
+	if (input.size > INPUT_MAX || feeds >= REQUESTS_MAX / ARRAY_SIZE(groups))
 		return 0;
 	CHECK(dup2(fuzz_file(input.data, input.size), STDIN_FILENO) == STDIN_FILENO);
 	if (run(way->words) == EXIT_DONE)
-		check_requests(input, way->requests);
+		check_requests(way, input);
 	else
 		CHECK(way->requests && !input.size); /* usually a mistake */
 	return 0;

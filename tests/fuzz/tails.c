@@ -29,7 +29,8 @@ static uint64_t size_of(int fd)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static recorder_measure *const ways[] = {pcapng_measure, measure_lines, NULL};
+	static recorder_measure *const ways[] = {
+		pcapng_measure, pcapng_measure_ethernet, measure_lines, NULL};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
 		struct recorder_file file = {.fd = fuzz_file(data, size), .regular = true};

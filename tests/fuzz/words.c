@@ -4,6 +4,7 @@
 #include "base/escape.h"
 #include "base/units.h"
 #include "ctl/human.h"
+#include "ctl/replay/selection.h"
 #include "fuzz.h"
 #include "net/target.h"
 #include "recorder/path.h"
@@ -23,6 +24,22 @@ static void try_units(const char *word)
 	if (parse_number(word, 1000000, &value) == 0)
 		CHECK(value <= 1000000);
 	parse_timestamp(word, &value);
+}
+
+/* Of a capture that began at whatever time. */
+static void try_selection(const char *word, size_t size)
+{
+	struct end_pattern pattern;
+	struct when when;
+
+	if (when_parse(word, &when) == 0) {
+		CHECK(when.kind != WHEN_AFTER_BEGIN || when_resolve(&when, 1) == when.ns + 1);
+		when_resolve(&when, 1764012799000000000);
+		when_resolve(&when, UINT64_MAX);
+	}
+	if (end_pattern_parse(word, size, &pattern) == 0)
+		CHECK(end_pattern_matches(
+			&pattern, &pattern.prefix.address, pattern.port ? pattern.port : 1));
 }
 
 static void try_addresses(const char *word)
@@ -88,6 +105,7 @@ static void try_word(const uint8_t *data, size_t size)
 	CHECK(word);
 	memcpy(word, data, size);
 	try_units(word);
+	try_selection(word, strlen(word));
 	try_addresses(word);
 	try_encodings(word, strlen(word));
 	try_recorder_path(word);

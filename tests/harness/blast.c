@@ -1,15 +1,18 @@
 /* Sends datagrams as fast as the kernel takes them: Python is too slow to fill anybody's buffer.
  *
- *     blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] ADDRESS PORT COUNT
- * SIZE
+ *     blast [-bckw] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] [-r RATE] [-l EVERY] ADDRESS
+ * PORT COUNT SIZE
  *
  * Every payload starts with "TAG NUMBER " and is filled up to SIZE with '.'. With -c the number is
- * followed by the time of CLOCK_REALTIME in ns, for sink.c. With -g the datagrams go round robin to
- * so many consecutive addresses. With -b they are handed to the kernel in bulk (UDP_SEGMENT), which
- * is ten times as fast and the only way to outrun a good receiver. With -k the socket is connected,
- * as the kernel makes a route for each datagram of another one, and frees a hundred thousand at a
- * time while a receiver on the same machine should run. With -r it sends so many a second. It ends
- * after COUNT, or with SIGTERM, and prints how many were sent. */
+ * followed by the time of CLOCK_REALTIME in ns, for sink.c. With -w it starts with the number in 32
+ * bits in network byte order instead, which each of several groups gets, and with -l each EVERY-th
+ * number is left out. With -g the
+ * datagrams go round robin to so many consecutive addresses. With -b they are handed to the kernel
+ * in bulk (UDP_SEGMENT), which is ten times as fast and the only way to outrun a good receiver.
+ * With -k the socket is connected, as the kernel makes a route for each datagram of another one,
+ * and frees a hundred thousand at a time while a receiver on the same machine should run. With -r
+ * it sends so many a second. It ends after COUNT, or with SIGTERM, and prints how many were sent.
+ */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -102,8 +105,8 @@ struct blast {
 	union target first;
 	socklen_t target_length;
 	const char *tag;
-	unsigned long groups, size;
-	int bulk, timed, connected;
+	unsigned long groups, size, every; /* the number that is left out; 0: none */
+	int bulk, timed, connected, word;
 };
 
 static volatile sig_atomic_t stopped;
@@ -128,6 +131,15 @@ static void pace(const struct timespec *start, unsigned long number, unsigned lo
 }
 
 static char payloads[BURST * SIZE_MAX_];
+
+static void fill_word(const struct blast *blast, unsigned slot, unsigned long number)
+{
+	unsigned long own = number / blast->groups;
+	unsigned long left_out = blast->every ? own / (blast->every - 1) : 0;
+	uint32_t word = htonl((uint32_t)(own + left_out));
+
+	memcpy(payloads + slot * blast->size, &word, sizeof(word));
+}
 
 static void fill_payload(const struct blast *blast, unsigned slot, unsigned long number)
 {
@@ -165,7 +177,7 @@ static void send_burst(struct blast *blast, unsigned long number, unsigned count
 	union target targets[BURST];
 
 	for (unsigned i = 0; i < count; i++) {
-		fill_payload(blast, i, number + i);
+		(blast->word ? fill_word : fill_payload)(blast, i, number + i);
 		targets[i] = advance(&blast->first, (number + i) % blast->groups);
 		vectors[i] = (struct iovec){payloads + i * blast->size, blast->size};
 		messages[i].msg_hdr = (struct msghdr){
@@ -216,7 +228,7 @@ int main(int argc, char *argv[])
 	unsigned long count, rate = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "bcki:s:t:g:r:")) != -1)
+	while ((option = getopt(argc, argv, "bckwi:s:t:g:r:l:")) != -1)
 		switch (option) {
 		case 'b':
 			blast.bulk = 1;
@@ -226,6 +238,12 @@ int main(int argc, char *argv[])
 			break;
 		case 'k':
 			blast.connected = 1;
+			break;
+		case 'w':
+			blast.word = 1;
+			break;
+		case 'l':
+			blast.every = strtoul(optarg, NULL, 10);
 			break;
 		case 'i':
 			interface = optarg;
@@ -246,13 +264,14 @@ int main(int argc, char *argv[])
 			return 2;
 		}
 	if (argc - optind != 4)
-		errx(2, "usage: blast [-bck] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] "
-			"[-r RATE] ADDRESS PORT COUNT SIZE");
+		errx(2, "usage: blast [-bckw] [-i INTERFACE] [-s SOURCE] [-t TAG] [-g GROUPS] "
+			"[-r RATE] [-l EVERY] ADDRESS PORT COUNT SIZE");
 	blast.target_length = resolve(
 		argv[optind], atoi(argv[optind + 1]), interface, &blast.first);
 	count = strtoul(argv[optind + 2], NULL, 10);
 	blast.size = strtoul(argv[optind + 3], NULL, 10);
-	if (blast.size > SIZE_MAX_ || !blast.groups)
+	if (blast.size > SIZE_MAX_ || !blast.groups || blast.every == 1 ||
+		(blast.word && blast.size < sizeof(uint32_t)))
 		errx(2, "nothing that can be sent");
 	blast.fd = open_socket(&blast.first, interface, source);
 	if (blast.connected &&

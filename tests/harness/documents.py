@@ -11,7 +11,8 @@ MANUAL = [os.path.relpath(path, ROOT) for path in sorted(glob.glob(f"{ROOT}/man/
 EXAMPLES = [os.path.relpath(path, ROOT) for path in sorted(glob.glob(f"{ROOT}/etc/conf.d/*.example"))]
 COMMENTED = "etc/mcastd.conf"
 
-FENCED = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NAMED = re.compile(r"(?:#|//) (\S+)\n")
 INDENTED = re.compile(r"(?:^    .*\n(?:\n(?=    ))?)+", re.MULTILINE)
 BEGIN = re.compile(r"(groups|handlers|control|events|http): \{")
 
@@ -21,9 +22,19 @@ def read(path):
         return file.read()
 
 
+def indented(page):
+    """The indented blocks of a page: commands, what they print, programs."""
+    return [re.sub("^    ", "", block, flags=re.MULTILINE) for block in INDENTED.findall(read(page))]
+
+
+def programs(page):
+    """The programs of a page, by the name of the file that their first line says."""
+    return {named[1]: block for block in FENCED.findall(read(page)) if (named := NAMED.match(block))}
+
+
 def configurations(page):
     """The blocks of a page that begin as a configuration does; of an example all of it, and of etc/mcastd.conf what is commented
-    out, at once. Programs that are not there are another one."""
+    out, at once. Programs, users and groups that are not there are others."""
     text = read(page)
     if page in EXAMPLES:
         blocks = [text]
@@ -31,11 +42,13 @@ def configurations(page):
         parts = re.findall(r"^#(?:groups|handlers): \{\n(?:#.*\n)*?#\};\n", text, re.MULTILINE)
         blocks = [re.sub("^#", "", "".join(parts), flags=re.MULTILINE)]
     else:
-        blocks = FENCED.findall(text) + [re.sub("^    ", "", block, flags=re.MULTILINE) for block in INDENTED.findall(text)]
+        blocks = FENCED.findall(text) + indented(page)
         blocks = [block for block in blocks if BEGIN.match(block)]
     if page in MANUAL:
         blocks = [block.replace("\\", "") for block in blocks]
-    return [re.sub('"/usr/local/bin/[^"]*"', '"/bin/true"', block) for block in blocks]
+    for named, instead in (('"/usr/local/bin/[^"]*"', '"/bin/true"'), ('"(user:|group:)(alice|operators)"', r'"\1daemon"')):
+        blocks = [re.sub(named, instead, block) for block in blocks]
+    return blocks
 
 
 def all_configurations():

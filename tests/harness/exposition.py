@@ -33,7 +33,8 @@ def check_name(name, kind):
 
 
 def parse(data):
-    """{name: Family}. A metric has one head, before its samples; all of them stand together; no series comes twice."""
+    """{name: Family}. A metric has one head, before its samples; all of them stand together; no series comes twice. A summary is the
+    metrics of its sum and its count."""
     text = data.decode()
     assert text.endswith("\n") and "\r" not in text and "\n\n" not in text
     families, name = {}, None
@@ -42,17 +43,23 @@ def parse(data):
             name = found[1]
             assert name not in families, f"{name} has two heads"
             families[name] = Family(None, found[2], {})
-        elif found := re.fullmatch(rf"# TYPE ({NAME}) (counter|gauge)", line):
+        elif found := re.fullmatch(rf"# TYPE ({NAME}) (counter|gauge|summary)", line):
             assert found[1] == name and families[name].type is None and not families[name].samples, line
             families[name] = families[name]._replace(type=found[2])
             check_name(name, found[2])
         else:
             found = SAMPLE.fullmatch(line)
             assert found, f"no sample: {line!r}"
-            assert found[1] == name and families[name].type, f"{line!r} is not below its head"
+            if families.get(name) and families[name].type == "summary" and found[1] in (f"{name}_sum", f"{name}_count"):
+                series = families.setdefault(found[1], Family(f"{found[1].rpartition('_')[2]} of a summary", families[name].help, {}))
+            else:
+                assert found[1] == name and families[name].type, f"{line!r} is not below its head"
+                series = families[name]
             labels = tuple(sorted(labels_of(found[2] or "").items()))
-            assert labels not in families[name].samples, f"twice: {line!r}"
-            families[name].samples[labels] = float(found[3])
+            assert labels not in series.samples, f"twice: {line!r}"
+            series.samples[labels] = float(found[3])
+    for name in [name for name, family in families.items() if family.type == "summary"]:
+        assert families.pop(name) and families[f"{name}_sum"].samples.keys() == families[f"{name}_count"].samples.keys(), name
     assert all(family.samples for family in families.values()), "there is a head without samples"
     return families
 
@@ -64,7 +71,8 @@ def rows():
     """{metric: Row}, as mcastd(8) has them: it is made of the daemon's table."""
     with open(os.path.join(os.path.dirname(MCASTD), "man", "mcastd.8.scd")) as file:
         text = file.read().replace("\\", "")
-    found = re.findall(r"^\*(mcastd_\w+)\*(?:\{_([\w, ]+)_\})?, (counter|gauge)\n\t.*?(?: _([\w.]+)\._\*(\w+)\*)?$", text, re.MULTILINE)
+    found = re.findall(r"^\*(mcastd_\w+)\*(?:\{_([\w, ]+)_\})?, (counter|gauge|(?:sum|count) of a summary)\n"
+                       r"\t.*?(?: _([\w.]+)\._\*(\w+)\*)?$", text, re.MULTILINE)
     return {name: Row(tuple(labels.split(", ")) if labels else (), kind, type_ and f"{type_}.{field}")
             for name, labels, kind, type_, field in found}
 

@@ -27,6 +27,7 @@ STRANGE = {4: "203.0.113.1", 6: "2001:db8:f::1"}  # no route leads there
 PORT = 5004
 RATE = 50  # datagrams a second
 COUNT = 20  # datagrams that prove it
+PAUSE = 0.5  # seconds; a longer one is seen
 
 # What the socket module does not have: ip(7), ipv6(7), socket(7), packet(7).
 IP_MULTICAST_ALL, IPV6_MULTICAST_ALL = 49, 29
@@ -149,6 +150,7 @@ class Stream:
         return sock
 
     def start(self):
+        self.last, self.pause = time.monotonic(), 0  # when it sent, and the longest time between two
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -159,6 +161,8 @@ class Stream:
             for _ in range(self.burst):
                 self.send(self.sent)
                 self.sent += 1
+            now = time.monotonic()
+            self.last, self.pause = now, max(self.pause, now - self.last)
             due = max(due + self.interval, time.monotonic() - 1)
 
     def send(self, number):
@@ -172,6 +176,17 @@ class Stream:
         """Until that many more were sent."""
         goal = self.sent + count
         wait_until(lambda: self.sent >= goal, f"{count} datagrams to be sent")
+
+    def pace(self):
+        """Returns a function that tells whether at least half of what should have been sent since was, and without a pause."""
+        sent, began, self.pause = self.sent, time.monotonic(), 0
+
+        def kept():
+            now = time.monotonic()
+            return (self.sent - sent >= (now - began) / self.interval * self.burst / 2 - 1
+                    and max(self.pause, now - self.last) < max(PAUSE, 2 * self.interval))
+
+        return kept
 
     def close(self):
         self.ended.set()

@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 
-from harness.mqtt import (CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, Message, number,
+from harness.mqtt import (CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, Message,
                           sized, text)
 from harness.waiting import wait_until
 

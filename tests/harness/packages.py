@@ -15,7 +15,7 @@ from harness.system import System
 # service, and dpkg leaves out manual pages; mcastd itself may be there, from "make install"; and to index all manual
 # pages takes longer than all the rest.
 OBSTACLES = "rm -rf /usr/sbin/policy-rc.d /etc/dpkg/dpkg.cfg.d/* /usr/local/lib/systemd/system/mcastd*" \
-    " /usr/local/sbin/mcastd /usr/local/bin/mcastctl /var/lib/man-db/auto-update"
+    " /usr/local/sbin/mcastd /usr/local/bin/mcast* /var/lib/man-db/auto-update"
 
 MODULES = ("nats", "mqtt", "kafka")
 PACKAGES = ["mcastd", *(f"mcastd-{name}" for name in MODULES)]

@@ -118,6 +118,14 @@ def seqpacket_at_once(path):
     return sock
 
 
+def stream_at_once(path):
+    """The same for a stream."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(TIMEOUT)
+    sock.connect(path)
+    return sock
+
+
 def is_accepted(path):
     """Whether no connection to a socket that was bound to the path waits to be accepted; of those that were made in the caller's
     network namespace."""
@@ -173,9 +181,9 @@ class Blast:
         subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.binary, source], check=True)
 
     def command(self, group, port, count, size=64, interface=None, source=None, tag="x", groups=1, bulk=False,
-                rate=0, timed=False, connected=False):
+                rate=0, timed=False, connected=False, word=False, every=0):
         options = ["-t", tag, "-g", str(groups), "-r", str(rate), *(["-b"] if bulk else []), *(["-c"] if timed else []),
-                   *(["-k"] if connected else [])]
+                   *(["-k"] if connected else []), *(["-w"] if word else []), *(["-l", str(every)] if every else [])]
         options += ["-i", interface] if interface else []
         options += ["-s", source] if source else []
         return [self.binary, *options, group, str(port), str(count), str(size)]

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import struct
 
 from harness.peers import send
 from harness.waiting import wait_until
@@ -12,6 +13,9 @@ LINE = re.compile(
     rb"(?P<interface>\S+) (?P<size>\d+) (?P<payload>.*)")
 
 ALL_BYTES = bytes(range(256))
+
+# Those of a stream that tell its datagrams apart.
+FRAMINGS = ["lines", "json", "length", "nul"]
 
 # What a hostile sender tries: a second line, a second field, a terminal sequence, text that reads backwards.
 HOSTILE = b"a\nMESSAGE=forged\r\n\x1b]0;title\x07\x1b[2J \\n \"quoted\" \xe2\x80\xae\xe2\x80\xa8\x9b31m\x00 end"
@@ -40,6 +44,19 @@ def payload_of(record):
     payload = record["text"].encode() if "text" in record else base64.b64decode(record["base64"], validate=True)
     assert record["size"] == len(payload)
     return payload
+
+
+def take_apart(data, framing):
+    """The payloads in a stream, and what is left of a record at its end."""
+    payloads = []
+    if framing == "length":
+        while len(data) >= 4 and len(data) >= 4 + (size := struct.unpack(">I", data[:4])[0]):
+            payloads.append(data[4:4 + size])
+            data = data[4 + size:]
+        return payloads, data
+    *records, rest = data.split(b"\0" if framing == "nul" else b"\n")
+    decode = {"lines": unescape, "json": lambda record: payload_of(json.loads(record)), "nul": bytes}[framing]
+    return list(map(decode, records)), rest
 
 
 def deliver(daemon, net, payload, handler="objects"):

@@ -11,7 +11,7 @@ from harness.topology import die_with_us
 from harness.waiting import TIMEOUT
 
 HEAD = """
-import json, os, resource, socket, sys
+import json, os, resource, select, socket, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (4000, 4000))
 os.setgroups(GROUPS); os.setgid(UID); os.setuid(UID)
 

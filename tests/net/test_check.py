@@ -81,6 +81,7 @@ BROKEN = {
     "rate-number": (handler('type = "log";', "rate = 50;"), 4, ["rate", "\"50/s\""]),
     "events-without-a-sender": ('events: {\n handlers = ["out"];\n};\nhandlers: { out: { type = "udp"; address = "192.0.2.1";'
                                 ' port = 1; keep_source = true; }; };\n', 2, ["out", "keep_source", "remove"]),
+    "relay-that-strips": (group('interfaces = ["eth0", "eth1"];', 'relay: { strip = "rtp"; };'), 6, ["groups.news.relay:", "strip", "known"]),
     "relay-of-one-interface": (group('interfaces = ["eth0"];', "relay: { };"), 6, ["groups.news.relay:", "eth0", "name others"]),
     "relay-at-the-top": ("relay: { };\n", 1, ["relay", "groups: {", "relay: { ... };"]),
     "relay-as-a-type": (handler('type = "relay";'), 3, ["relay", "groups: {", "relay: { ... };"]),

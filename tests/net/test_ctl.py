@@ -347,7 +347,7 @@ def test_a_command_that_is_nearly_right_gets_the_right_one():
     for word, meant in [("sned", "send"), ("group", "groups"), ("tali", "tail"), ("stat", "stats")]:
         result = subprocess.run([MCASTCTL, word], capture_output=True, text=True)
         assert result.returncode == 2
-        assert result.stderr == f"mcastctl: there is no command '{word}'; did you mean {meant}?; try 'mcastctl --help'\n"
+        assert result.stderr == f"mcastctl: there is no command '{word}' (did you mean {meant}?); try 'mcastctl --help'\n"
     assert "did you mean" not in subprocess.run([MCASTCTL, "frobnicate"], capture_output=True, text=True).stderr
 
 
@@ -358,14 +358,15 @@ def test_help_is_that_of_the_option():
     assert output("help") == output("--help")
     assert output("help", "tail") == output("tail", "--help")
     wrong = subprocess.run([MCASTCTL, "help", "tial"], capture_output=True, text=True)
-    assert wrong.returncode == 2 and "did you mean tail?" in wrong.stderr
+    assert wrong.returncode == 2
+    assert wrong.stderr == "mcastctl: there is no command 'tial' (did you mean tail?); try 'mcastctl --help'\n"
 
 
 # stats --check
 
 
 def check(fake, *handlers, status=0):
-    return fake(GetStats={"parameters": {"handlers": list(handlers)}}).ctl("stats", "--check", status=status)
+    return fake(GetStats={"parameters": {"groups": [], "handlers": list(handlers)}}).ctl("stats", "--check", status=status)
 
 
 @pytest.mark.parametrize("numbers", [

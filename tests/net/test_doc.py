@@ -9,16 +9,17 @@ import pytest
 
 from harness.daemon import MCASTCTL, ROOT, run_mcastd
 from harness.documents import PAGES, all_configurations, configurations
+from harness.topology import Namespace
 
 BLOCKS = all_configurations()
 COMMAND = re.compile(r"^    (?:\$ )?(?:[^\n]*\| )?(mcastctl .*)$|`(mcastctl [^`]*)`", re.MULTILINE)
 
 
 def commands(page):
-    """The words of each mcastctl command on a page. Of a synopsis, what is optional is left out."""
+    """The words of each mcastctl command on a page, without a command that reads it. Of a synopsis, what is optional is left out."""
     with open(os.path.join(ROOT, page)) as file:
         text = re.sub(r"\[[^]\n]*\]", "", file.read().replace("join TARGET", "join 233.252.0.1:5004").replace("COMMAND", "send"))
-    return [shlex.split(block or inline, comments=True)[1:] for block, inline in COMMAND.findall(text)]
+    return [shlex.split((block or inline).split(" | ")[0], comments=True)[1:] for block, inline in COMMAND.findall(text)]
 
 
 def links(page):
@@ -36,6 +37,7 @@ def test_each_configuration_of_a_page_passes_the_check(name, tmp_path):
     text = BLOCKS[name]
     for directory in "/var/log/mcastd", "/run/mcastd":
         text = text.replace(directory + "/", f"{tmp_path}/")
+    text = text.replace("/usr/bin/ffmpeg", "/bin/true")  # it need not be here
     path.write_text(text + f'control: {{ socket = "{tmp_path}/socket"; }};\n')
     result = run_mcastd("-c", str(path), "--check")
     if module := re.search(r"install (mcastd-\w+) \(", result.stderr):
@@ -45,25 +47,39 @@ def test_each_configuration_of_a_page_passes_the_check(name, tmp_path):
 
 
 def test_the_recipes_and_readme_have_configurations():
-    assert all(configurations(page) for page in PAGES if page != "doc/README.md")
+    assert all(configurations(page) for page in PAGES if page not in ("doc/README.md", "doc/measure-the-way.md"))
     assert len(configurations("man/mcastd.conf.5.scd")) > 3
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_each_mcastctl_command_of_a_page_is_right_usage(page):
-    for words in commands(page):
+@pytest.fixture(scope="module")
+def nowhere():
+    """A host without networks, where nothing can be sent to anybody."""
+    namespace = Namespace()
+    yield namespace
+    namespace.close()
+
+
+def assert_right_usage(host, words):
+    """Without a daemon it fails for that reason, and not for its words."""
+    if "--reconnect" in words:
+        words = [*words, "--timeout", "10ms"]
+    with host:
         result = subprocess.run([MCASTCTL, *words, "--socket", "/none"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        assert result.returncode != 2, f"{page}: mcastctl {' '.join(words)}: {result.stderr}"
+    assert result.returncode != 2, f"mcastctl {' '.join(words)}: {result.stderr}"
 
 
-def test_each_example_of_the_manual_page_is_right_usage():
+@pytest.mark.parametrize("page", PAGES)
+def test_each_mcastctl_command_of_a_page_is_right_usage(page, nowhere):
+    for words in commands(page):
+        assert_right_usage(nowhere, words)
+
+
+def test_each_example_of_the_manual_page_is_right_usage(nowhere):
     with open(os.path.join(ROOT, "man", "mcastctl.1.scd")) as file:
         examples = re.findall(r"^\$ (mcastctl .*)$", file.read(), re.MULTILINE)
     assert len(examples) > 5
     for example in examples:
-        words = [word for word in shlex.split(example)[1:] if not word.startswith("<")]
-        result = subprocess.run([MCASTCTL, *words, "--socket", "/none"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        assert result.returncode != 2, f"{example}: {result.stderr}"
+        assert_right_usage(nowhere, [word for word in shlex.split(example.partition(" | ")[0])[1:] if not word.startswith("<")])
 
 
 def test_the_targets_of_mcastd_in_the_readme_are_right():

@@ -366,7 +366,9 @@ def test_many_groups_tell_a_hundred_events_a_second_and_lose_none(start):
             seconds.append(seconds_of(datagram["timestamp"]))
     assert all(one["state"] == "begin" for one in told if one["event"] == "silence")
     assert sum(one["event"] == "silence" for one in told) == count
-    assert told[99]["event"] == "suppressed" and 0 < told[99]["count"] <= count - 99
+    # On a slow machine the first of them are a second old before there are a hundred.
+    limit = next(number for number, one in enumerate(told) if one["event"] == "suppressed")
+    assert limit >= 99 and 0 < told[limit]["count"] <= count - 99
     assert all(later - first >= 0.999 for first, later in zip(seconds, seconds[100:]))
     assert len(re.findall("group feed\\d+: silent", daemon.log())) == count
     assert daemon.log().count("more events wait") == 1

@@ -108,15 +108,18 @@ def test_a_client_that_cannot_be_answered_is_closed(daemon):
         wait_until(lambda: connections(daemon) == before, "the client to be closed")
 
 
-def test_a_group_socket_has_room_for_another_user_whatever_one_user_takes(daemon):
+def test_group_sockets_have_room_for_another_user_whatever_one_user_takes(daemon):
+    """Both of a group have the same slots."""
     path = daemon.group_path("g")
     os.chmod(path, 0o666)
+    os.chmod(path + ".stream", 0o666)
     with stranger(daemon, f"""
-def connect_to_group():
-    stream = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    stream.connect({path!r})
+def connect_to_group(number):
+    kind, suffix = ((socket.SOCK_SEQPACKET, ""), (socket.SOCK_STREAM, ".stream"))[number % 2]
+    stream = socket.socket(socket.AF_UNIX, kind)
+    stream.connect({path!r} + suffix)
     return stream
-streams = [connect_to_group() for _ in range(1100)]
+streams = [connect_to_group(number) for number in range(1100)]
 print("connected", flush=True)
 sys.stdin.readline()
 for stream in streams:
@@ -229,6 +232,47 @@ sys.stdin.read()
         greedy.stdin.flush()
         assert greedy.stdout.readline() == "io.mcastd.PayloadTooLarge io.mcastd.TooMuchInput\n"
     assert "uid 65534: the unfinished messages of this user take" in daemon.log()
+
+
+def test_datagrams_that_are_begun_at_a_group_stream_take_a_bounded_memory(start):
+    daemon = start(CONFIG, wrapper=LEAN)
+    before, path = resident(daemon.process.pid), daemon.group_path("g.stream")
+    os.chmod(path, 0o666)
+    with stranger(daemon, f"""
+half = (60_000).to_bytes(4, "big") + b"x" * 59_000
+def begin():
+    stream = socket.socket(socket.AF_UNIX)
+    stream.connect({path!r})
+    stream.settimeout(0)
+    write_all(stream, half)
+    return stream
+streams = [begin() for _ in range(450)]
+print(call(connect(), "GetStatus"), flush=True)
+def is_open(stream):
+    try:
+        return stream.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
+for question in sys.stdin:
+    print(sum(map(is_open, streams)), flush=True)
+""") as greedy:
+        assert greedy.stdout.readline() == "ok\n"
+        wait_until(lambda: daemon.group("g")["sendFailed"] >= 450 - 80, "what is too much to be given up")
+        assert resident(daemon.process.pid) - before < 16  # of 25
+
+        def open_streams():
+            greedy.stdin.write("count\n")
+            greedy.stdin.flush()
+            return int(greedy.stdout.readline())
+
+        wait_until(lambda: open_streams() == 450 - daemon.group("g")["sendFailed"], "each of them to be counted")
+        with socket.socket(socket.AF_UNIX) as own:
+            own.connect(path)
+            own.sendall((60_000).to_bytes(4, "big") + bytes(60_000))
+            wait_until(lambda: daemon.group("g")["sent"] == 1, "what another user has written")
+    assert "what the programs of this user have begun to write, and not ended, takes 4" in daemon.log()
 
 
 # Descriptors

@@ -38,7 +38,7 @@ KINDS = {
 
 
 def config(kind):
-    queue = "" if kind.startswith(("unix", "udp")) else f'queue = "{QUEUE_MIB}M";'
+    queue = "" if kind.startswith("udp") else f'queue = "{QUEUE_MIB}M";'
     return f"""
     groups: {{
       flood: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["h"]; }};

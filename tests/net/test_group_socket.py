@@ -5,10 +5,11 @@ import select
 import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
-from harness.peers import LARGEST, process, receive, send, seqpacket, tutorial_receiver
+from harness.peers import LARGEST, process, receive, send, seqpacket, seqpacket_at_once, stream_at_once, tutorial_receiver
 from harness.records import ALL_BYTES
 from harness.topology import Namespace
 from harness.waiting import wait_until
@@ -149,10 +150,12 @@ def test_datagrams_without_payload_are_read(daemon, net):
 def test_a_program_that_only_writes_may_close_its_reading_half(daemon, net):
     with tutorial_receiver(net.peer, ADDRESS["4"], 5004) as peer, member(daemon, "news4") as sock:
         sock.shutdown(socket.SHUT_RD)
+        unread = daemon.group("news4")["unread"]
         send(net.other, b"for nobody", ADDRESS["4"], 5004)
         assert receive(peer) == [b"for nobody"]
         sock.send(b"still sending")
         assert receive(peer) == [b"still sending"]
+        assert daemon.group("news4")["unread"] == unread
 
 
 def test_a_program_that_only_reads_may_close_its_writing_half(daemon, net):
@@ -287,7 +290,95 @@ def test_file_permissions_are_as_configured(daemon):
 
 def test_only_groups_that_ask_for_it_have_a_socket(daemon):
     names = set(os.listdir(daemon.path("run", "groups")))
-    assert names == {"news4", "news6", "readers", "large", "busy", "private", "shared", "filled"}
+    groups = {"news4", "news6", "readers", "large", "busy", "private", "shared", "filled"}
+    assert names == groups | {f"{name}.stream" for name in groups}
+
+
+def listening(daemon):
+    """The paths that ss shows of the daemon's listening sockets."""
+    with daemon.host:
+        lines = subprocess.run(["ss", "-xlH"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return {words[4] for words in map(str.split, lines) if words[4].startswith(daemon.directory)}
+
+
+def test_sockets_are_named_as_their_files_also_after_a_reload_that_changes_them(start):
+    config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; %s };
+        b: { address = "233.252.0.10"; port = 5004; interfaces = ["lo"]; socket = true; }; };
+        http: { listen = ["$DIR/http"]; socket_mode = "%s"; };"""
+    daemon = start(config % ("", "0660"))
+    paths = {daemon.path("http"), daemon.control_path} | {
+        daemon.group_path(name) for name in ("a", "a.stream", "b", "b.stream")}
+    for keys, mode in (("", "0660"), ('socket_mode = "0600"; ttl = 3;', "0600"), ("ttl = 4;", "0666")):
+        daemon.write_config(config % (keys, mode))
+        daemon.ctl("reload")
+        assert listening(daemon) == paths
+        for path in paths:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET if path[-2:] in ("/a", "/b") else socket.SOCK_STREAM) as sock:
+                sock.connect(path)
+                assert sock.getpeername() == path
+
+
+def test_a_reload_changes_the_permissions_of_the_files_that_are_there(start):
+    config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; %s }; };"""
+    daemon = start(config % "")
+    files = [daemon.group_path("a"), daemon.group_path("a.stream")]
+    before = [os.stat(file).st_ino for file in files]
+    daemon.write_config(config % 'socket_mode = "0606";')
+    daemon.ctl("reload")
+    assert [stat.S_IMODE(os.stat(file).st_mode) for file in files] == [0o606, 0o606]
+    assert [os.stat(file).st_ino for file in files] == before
+
+
+def test_a_file_that_somebody_removed_is_there_again_after_a_reload_that_changes_its_group(start):
+    config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; %s }; };"""
+    daemon = start(config % "")
+    with member(daemon, "a") as before:
+        os.remove(daemon.group_path("a"))
+        daemon.write_config(config % "ttl = 2;")
+        daemon.ctl("reload")
+        with member(daemon, "a") as after:
+            before.send(b"to both")
+            assert after.recv(10) == before.recv(10) == b"to both"
+
+
+def test_a_reload_that_fails_leaves_no_file_of_a_new_group(start):
+    config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; %s }; %s };"""
+    daemon = start(config % ("", ""))
+    os.mkdir(daemon.group_path("z"))
+    new = " ".join('%s: { address = "233.252.0.%d"; port = 5004; interfaces = ["lo"]; socket = true; };' % (name, number)
+                   for name, number in (("b", 11), ("z", 12)))
+    daemon.write_config(config % ("ttl = 2;", new))
+    assert "z is there and is not a socket" in daemon.ctl("reload", status=1)
+    assert sorted(os.listdir(daemon.path("run", "groups"))) == ["a", "a.stream", "z"]
+    with member(daemon, "a") as sock:
+        assert sock.getpeername() == daemon.group_path("a")
+
+
+def test_no_connection_fails_while_a_reload_changes_the_group(start):
+    config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; ttl = %d; }; };"""
+    daemon = start(config % 1)
+    failures, done = [], threading.Event()
+
+    def connect():
+        while not done.is_set():
+            try:
+                for path, open_at in ((daemon.group_path("a"), seqpacket_at_once), (daemon.group_path("a.stream"), stream_at_once)):
+                    open_at(path).close()
+            except BlockingIOError:
+                pass  # more wait than the queue takes: the program waits, too
+            except OSError as error:
+                failures.append(str(error))
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    try:
+        for ttl in range(2, 12):
+            daemon.write_config(config % ttl)
+            daemon.ctl("reload")
+    finally:
+        done.set()
+        thread.join()
+    assert not failures
 
 
 def test_socket_files_are_removed_at_the_end(start):

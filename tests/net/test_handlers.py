@@ -223,17 +223,6 @@ def test_unix_consumers_may_be_absent_and_return(daemon, net, name, address, kin
     assert sum(daemon.handler(name)["dropped"].values()) == drops()
 
 
-def test_a_unix_consumer_that_does_not_read_costs_the_others_nothing(daemon, net, blast):
-    with consumer(daemon.path("dgram"), socket.SOCK_DGRAM):
-        before = daemon.group("files")["received"], daemon.arrived("dgram")
-        blast(net.peer, "233.252.0.7", 5004, 2000)
-        daemon.wait_arrived("dgram", before[1] + 2000)
-        send(net.peer, b"others", "233.252.0.1", 5004)
-        wait_until(lambda: daemon.group("files")["received"] == before[0] + 1, "the other group")
-        assert daemon.handler("dgram")["dropped"]["busy"] > 0
-    os.unlink(daemon.path("dgram"))
-
-
 @FAMILIES
 def test_udp_relays_to_a_host(daemon, net, family):
     target = net.other.v4 if family == "4" else net.other.v6

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness.daemon import Daemon, run_mcastd
+from harness.daemon import run_mcastd
 from harness.peers import process
 from harness.programs import resident
 from harness.waiting import TIMEOUT, wait_until
@@ -217,6 +217,31 @@ def test_other_methods_are_refused(daemon, method):
     assert response.headers["Connection"] == "close"
 
 
+@pytest.mark.parametrize("more", [[], ["-H", "Expect: 100-continue"], ["-H", "Transfer-Encoding: chunked"]],
+                         ids=["plain", "expect", "chunked"])
+def test_a_post_is_refused_for_its_method_whatever_its_body_is(daemon, more):
+    said = daemon.host.run("curl", "-sS", "-w", "%{http_code}", "-d", "hello", *more, f"http://127.0.0.1:{PORT}/metrics")
+    assert said == "405 Method Not Allowed: there are GET and HEAD only\n405"
+
+
+def test_each_answer_is_counted_by_its_code_also_what_libevent_refuses(daemon):
+    requests = {b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello": 405,
+                b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\nhello": 413,
+                b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": 200,
+                b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n": 404,
+                b"GET /metrics HTTP/1.1\r\nHost localhost\r\n\r\n": 400}
+
+    def counted():
+        return {code: samples(daemon).get(f'mcastd_http_requests_total{{code="{code}"}}', 0) for code in requests.values()}
+
+    for request, code in requests.items():
+        before = counted()
+        assert code_of(ask(daemon, request)) == code
+        after = counted()
+        asked = len(before) if code == 200 else 0  # the metrics themselves
+        assert after[code] == before[code] + 1 + asked, code
+
+
 # What is no request
 
 
@@ -242,7 +267,6 @@ BROKEN = {
     "smuggled": b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: x, chunked\r\n\r\nGET / HTTP/1.1\r\n\r\n",
     "length-negative": b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
     "length-overflow": b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
-    "expect": b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
     "expect-other": b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: gold\r\n\r\n",
     "long-line": b"GET /" + b"a" * 10000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "long-header": b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 10000 + b"\r\n\r\n",
@@ -495,6 +519,28 @@ def test_a_reload_leaves_what_has_not_changed_connected(begin):
         reload(daemon, config("$DIR/http.sock"))
         assert get(daemon, sock=unix).status == 200
         assert read_all(tcp) == b""
+
+
+def test_one_reload_changes_an_address_to_all_and_back_and_is_never_without_one(begin, net):
+    daemon = begin(config("127.0.0.1:9184"))
+    for item in "0.0.0.0:9184", "127.0.0.1:9184":
+        with connect(daemon) as before:
+            assert get(daemon, sock=before).status == 200
+            reload(daemon, config(item))
+            assert listening(daemon) == [item] and get(daemon).status == 200
+            assert read_all(before) == b""
+    with net.peer, socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError):
+            other.bind(("0.0.0.0", 9184))
+
+
+def test_an_address_that_is_not_replaced_after_all_goes_on(begin, net):
+    daemon = begin(config("127.0.0.1:9184"))
+    with net.peer, socket.create_server(("127.0.0.1", 9199)), connect(daemon) as kept:
+        assert "port 9199 is in use" in reload(daemon, config("0.0.0.0:9184", "127.0.0.1:9199"), status=1)
+        assert listening(daemon) == ["127.0.0.1:9184", "127.0.0.1:9199"]
+        assert get(daemon, sock=kept).status == get(daemon).status == 200
 
 
 def test_a_reload_changes_the_mode_of_a_socket_and_is_never_without_one(begin):

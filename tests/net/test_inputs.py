@@ -255,7 +255,8 @@ def test_a_busy_network_is_waited_for_and_other_handlers_go_on(begin, broker, br
         assert receive(fast) == [b"hello"]
         assert came_in(daemon)["waitingBytes"] <= 4 << 20
         reader.join(4 * TIMEOUT)
-    assert received == [b"%06d" % n for n in range(count)]
+    # The kernel takes them from the queue on two processors, which may overtake one another.
+    assert sorted(received) == [b"%06d" % n for n in range(count)]
     broker.wait_acknowledged()
     assert came_in(daemon)["sent"] == count
 
@@ -345,7 +346,7 @@ def test_a_reload_that_changes_the_handler_loses_and_repeats_nothing(begin, brok
             reload(daemon, config(tmp_path, news, keys=f"window = {100 + part};"))
         broker.wait_acknowledged()
         reader.join(TIMEOUT)
-    assert received == [b"%06d" % n for n in range(count)]
+    assert sorted(received) == [b"%06d" % n for n in range(count)]
     wait_until(lambda: broker.finished == 3, "all but the last to have ended")
     assert (broker.sessions, broker.most) == (4, 1)
     assert came_in(daemon)["sent"] == came_in(daemon)["taken"] == count

@@ -210,9 +210,9 @@ def test_ipv6_is_waited_for_where_it_is_disabled_and_joined_when_it_is_enabled(s
     assert daemon.membership("name6", "x0")["error"] == \
         "IPv6 is disabled on the interface; sysctl -w net.ipv6.conf.x0.disable_ipv6=0 enables it"
     host.run("sysctl", "-qw", "net.ipv6.conf.x0.disable_ipv6=0")
-    wait_until(lambda: joined_on(daemon, "name6") == {"x0"}, "the membership", 2)
+    wait_until(lambda: joined_on(daemon, "name6") == {"x0"}, "the membership")
     host.run("sysctl", "-qw", "net.ipv6.conf.x0.disable_ipv6=1")
-    wait_until(lambda: not joined_on(daemon, "name6"), "the end of the membership", 2)
+    wait_until(lambda: not joined_on(daemon, "name6"), "the end of the membership")
     host.close()
 
 

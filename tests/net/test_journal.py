@@ -1,6 +1,7 @@
 """The journal handler, before a socket that speaks journald's protocol. The daemon sees it in a mount namespace of
 its own, so that no journal of this machine is written to."""
 
+import json
 import os
 import socket
 import struct
@@ -20,7 +21,9 @@ CONFIG = """
 groups: {
   news4: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["journal"]; };
   news6: { address = "ff15::1"; port = 5004; interfaces = ["eth0"]; handlers = ["journal"]; };
+  sensors: { address = "233.252.0.1"; port = 5005; interfaces = ["eth0"]; handlers = ["fields"]; };
 };
+handlers: { fields: { type = "journal"; fields = "json"; }; };
 """
 
 
@@ -98,6 +101,59 @@ def test_entries_of_one_kind_have_one_message_id(daemon, net, journal):
         send(net.peer, payload, ADDRESS["4"], 5004)
         ids.add(next_entry(journal)["MESSAGE_ID"])
     assert len(ids) == 1
+
+
+def own(entry):
+    """The fields that the payload itself has made."""
+    return {name: value for name, value in entry.items() if name.startswith("JSON_")}
+
+
+def test_members_of_a_json_payload_are_fields(daemon, net, journal):
+    payload = b'{"sensor": "hall", "temperature": 21.30, "gps": {"lat": -48, "ok": true}, "tags": ["a", 1], "note": "two\\nlines"}'
+    send(net.peer, payload, ADDRESS["4"], 5005)
+    entry = next_entry(journal)
+    assert own(entry) == {"JSON_SENSOR": b"hall", "JSON_TEMPERATURE": b"21.30", "JSON_GPS_LAT": b"-48", "JSON_GPS_OK": b"true",
+                          "JSON_TAGS": b'["a", 1]', "JSON_NOTE": b"two\nlines"}
+    assert (entry["MCASTD_GROUP"], entry["MCASTD_PAYLOAD"]) == (b"sensors", payload)
+
+
+def test_no_member_of_a_payload_is_a_field_of_another_name(daemon, net, journal):
+    send(net.peer, b"{}", ADDRESS["4"], 5005)
+    names = set(next_entry(journal))
+    members = {name: "forged" for name in (*names, "_UID", "_SYSTEMD_UNIT", "CODE_FILE", "", "=", "A=B\nPRIORITY")}
+    members["x"] = "\nPRIORITY=0\nMCASTD_GROUP=forged"
+    send(net.peer, json.dumps(members).encode(), ADDRESS["4"], 5005)
+    entry = next_entry(journal)
+    assert set(entry) - set(own(entry)) == names
+    assert len(own(entry)) == len(members)  # "" and "=" become JSON_ and JSON__
+    assert (entry["PRIORITY"], entry["MESSAGE_ID"], entry["MCASTD_GROUP"]) == (b"6", MESSAGE_DATAGRAM, b"sensors")
+    assert not any(value == b"forged" for name, value in entry.items() if not name.startswith("JSON_"))
+
+
+@pytest.mark.parametrize("payload", [b"hello", b"[1]", b'{"a":1', b"[" * LARGEST, b'{"a":' * (LARGEST // 5), ALL_BYTES, b""],
+                         ids=["text", "array", "cut", "brackets", "braces", "all-bytes", "empty"])
+def test_what_is_no_json_object_is_logged_all_the_same_and_counted(daemon, net, journal, payload):
+    before = daemon.handler("fields")["counters"]["notJson"]
+    send(net.peer, payload, ADDRESS["4"], 5005)
+    entry = next_entry(journal)
+    assert (own(entry), entry["MCASTD_PAYLOAD"]) == ({}, payload)
+    wait_until(lambda: daemon.handler("fields")["counters"]["notJson"] == before + 1, "the count")
+
+
+def test_members_beyond_the_bounds_are_counted_and_the_payload_has_them(daemon, net, journal):
+    before = daemon.handler("fields")["counters"]["membersLeftOut"]
+    members = {f"n{number}": number for number in range(100)}
+    payload = json.dumps({"x" * 100: 1, "long": "y" * 5000, **members}).encode()
+    send(net.peer, payload, ADDRESS["4"], 5005)
+    entry = next_entry(journal)
+    assert own(entry) == {f"JSON_N{number}": b"%d" % number for number in range(64)}
+    assert entry["MCASTD_PAYLOAD"] == payload
+    wait_until(lambda: daemon.handler("fields")["counters"]["membersLeftOut"] == before + 2 + 36, "the count")
+
+
+def test_json_has_no_fields_of_its_own_unless_they_are_asked_for(daemon, net, journal):
+    send(net.peer, b'{"sensor": "hall"}', ADDRESS["4"], 5004)
+    assert own(next_entry(journal)) == {}
 
 
 def test_a_failing_handler_is_logged_by_its_name(net, tmp_path):

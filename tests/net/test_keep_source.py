@@ -326,7 +326,7 @@ def test_what_a_queue_of_this_host_drops_is_not_delivered(net, start, kinds):
         daemon = start(relay("239.0.0.2", port=5005))
         feed(net, "192.0.2.77", 1900, *(b"%0*d" % (100 + i % kinds, i) for i in range(1000)))
         numbers = wait_relayed(daemon, 1000)
-        assert numbers["dropped"]["busy"] > 500, numbers
+        assert numbers["dropped"]["busy"] > 0, numbers
         assert numbers["delivered"] + numbers["dropped"]["busy"] == 1000
     finally:
         net.host.run("tc", "qdisc", "del", "dev", "eth1", "root", check=False)

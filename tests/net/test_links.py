@@ -164,8 +164,20 @@ def test_a_port_that_others_hold_is_tried_again_until_it_is_free(start, net):
         assert daemon.membership("g", "eth0")["error"] == (
             "port 5004 is held by uid 0, which does not share it (SO_REUSEADDR); ss -lunp sport = 5004 shows the program, "
             "or none where it is the kernel (VXLAN, WireGuard)")
-    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership", 5)
+    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership")
     assert daemon.log().count("not joined on eth0") == 1
+
+
+def test_a_reload_tries_at_once_what_the_kernel_refused(start):
+    host = Host()
+    host.ip("link add x0 type bridge", "link set x0 up", "address add 203.0.113.1/24 dev x0")
+    host.run("sysctl", "-qw", "net.ipv4.igmp_max_memberships=0")
+    daemon = start('groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["x0"]; }; };', host=host)
+    assert state(daemon, "g") == {"failed"}
+    host.run("sysctl", "-qw", "net.ipv4.igmp_max_memberships=20")
+    daemon.call("Reload")
+    assert state(daemon, "g") == {"joined"}
+    host.close()
 
 
 def test_a_port_that_the_kernel_holds_is_told_and_tried_again(start, net):
@@ -173,7 +185,7 @@ def test_a_port_that_the_kernel_holds_is_told_and_tried_again(start, net):
     daemon = start('groups: { g: { address = "233.252.0.1"; port = 4789; interfaces = ["eth0"]; }; };')
     assert daemon.membership("g", "eth0")["error"].endswith("or none where it is the kernel (VXLAN, WireGuard)")
     net.host.ip("link delete vx0")
-    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership", 5)
+    wait_until(lambda: state(daemon, "g") == {"joined"}, "the membership")
 
 
 def test_an_interface_may_leave_the_namespace_and_come_back(start, link, net):

@@ -5,11 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
 from harness.daemon import MCASTCTL, MCASTD, ROOT, run_mcastd
-from harness.waiting import TIMEOUT
+from harness.terminal import Tmux
+from harness.waiting import TIMEOUT, wait_until
 
 PAGES = ["mcastctl.1", "mcastd.conf.5", "io.mcastd.7", "mcastd.8"]
 COMPLETIONS = os.path.join(ROOT, "packaging", "completions")
@@ -19,7 +21,10 @@ groups: {
   news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["to-nowhere"]; };
   other: { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; };
 };
-handlers: { to-nowhere: { type = "unix"; path = "/nowhere"; }; };
+handlers: {
+  to-nowhere: { type = "unix"; path = "/nowhere"; };
+  to-file: { type = "file"; path = "$DIR/file"; };
+};
 """
 
 
@@ -33,14 +38,17 @@ def render(page):
     """The page as a reader sees it, on one line. Whoever formats it must have nothing to complain about."""
     path = page_path(page)
     with open(path) as file:
-        tables = ["-t"] if file.readline() == "'\\\" t\n" else []  # as man(1) reads it
+        source = file.read()
     if shutil.which("groff"):
-        command = ["groff", "-man", *tables, "-ww", "-Tutf8", path]
+        tables = ["-t"] if source.startswith("'\\\" t\n") else []  # as man(1) reads it
+        command = ["groff", "-man", *tables, "-ww", "-Tutf8"]
+        # One sheet, as on a terminal, and long enough: tbl(1) complains about whatever cell meets the end of one.
+        source = f".pl 10000i\n.lf 1 {path}\n{source}"
     elif shutil.which("mandoc"):
-        command = ["mandoc", "-Tutf8", path]
+        command = ["mandoc", "-Tutf8"]
     else:
         pytest.skip("needs groff or mandoc")
-    result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    result = subprocess.run(command, input=source, capture_output=True, text=True, timeout=TIMEOUT)
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
     text = re.sub("\x1b\\[[0-9;]*m|.\b", "", result.stdout)
     return " ".join(re.sub("[\N{HYPHEN}\N{SOFT HYPHEN}]\n\\s*", "", text).split())
@@ -83,7 +91,7 @@ def help_of(program, *arguments):
 def commands():
     """The commands of mcastctl, and what --help shows behind each."""
     listed = help_of(MCASTCTL).split("Commands:\n")[1].split("\n\n")[0]
-    rows = [re.split("  +", line.strip())[0].split(" ") for line in listed.splitlines()]
+    rows = [re.split("  +", line.strip())[0].split(" ") for line in listed.splitlines() if not line.startswith("   ")]
     assert len(rows) > 5, listed
     return {row[0]: row[1:] for row in rows}
 
@@ -94,6 +102,18 @@ def options(program, *arguments):
     names = [name for row in found for name in re.findall("(?:^| )(-[-a-zA-Z]+)", row)]
     assert "--help" in names, found
     return names
+
+
+def formats(*command):
+    """What --format can be, as the program says to somebody who has written another one."""
+    result = subprocess.run([*command, "--format", "zzz"], capture_output=True, text=True, timeout=TIMEOUT)
+    return set(re.split(", | and ", re.search("is none of (.*?)[;\n]", result.stderr).group(1)))
+
+
+def filter_keys(*command):
+    """The keys of --where, likewise."""
+    result = subprocess.run([*command, "--where", "zzzzzzzz=1"], capture_output=True, text=True, timeout=TIMEOUT)
+    return {f"{key}=" for key in re.search("known: (.*?)[;\n]", result.stderr).group(1).split(", ")}
 
 
 def interface():
@@ -134,15 +154,15 @@ def key_sections(tmp_path):
     yield "CONTROL", known_keys(tmp_path, "control: { zzzzzzzz = 1; };\n")
     yield "HTTP", known_keys(tmp_path, "http: { zzzzzzzz = 1; };\n")
     yield "EVENTS", known_keys(tmp_path, "events: { zzzzzzzz = 1; };\n")
-    common = known_keys(tmp_path, 'handlers: { h: { type = "journal"; zzzzzzzz = 1; }; };\n')
-    for kind in handler_types(tmp_path):
-        keys = known_keys(tmp_path, f'handlers: {{ h: {{ type = "{kind}"; zzzzzzzz = 1; {good} }}; }};\n')
-        assert set(common) <= set(keys)
-        yield kind, set(keys) - set(common)
-    yield "Relays", set(relay) - set(common)
-    queue = {"type", "queue", "queue_datagrams", "drop"}
-    yield "HANDLERS", [key for key in common if key in queue]
-    yield "What a handler gets", [key for key in common if key not in queue]
+    kinds = {kind: set(known_keys(tmp_path, f'handlers: {{ h: {{ type = "{kind}"; zzzzzzzz = 1; {good} }}; }};\n'))
+             for kind in handler_types(tmp_path)}
+    common = set.intersection(*kinds.values())
+    for kind, keys in kinds.items():
+        yield kind, keys - common
+    yield "Relays", set(relay) - common
+    not_of_filter = {"type", "queue", "queue_datagrams", "drop", "strip"}
+    yield "HANDLERS", [key for key in common if key in not_of_filter]
+    yield "What a handler gets", [key for key in common if key not in not_of_filter]
 
 
 def test_every_key_is_explained(tmp_path):
@@ -254,23 +274,26 @@ def test_bash_completes_options_before_the_command():
 
 
 def test_bash_completes_values_of_options():
-    assert complete("tail", "--format", "") == {"line", "json", "hex", "raw"}
+    assert complete("tail", "--format", "") == formats(MCASTCTL, "tail", "x")
     assert complete("send", "--interface", "lo") == {"lo"}
 
 
 def test_bash_completes_values_behind_an_equals_sign():
     """Which readline takes for the end of a word."""
     assert complete("tail", "--format", "=", "j") == {"json"}
-    assert complete("tail", "--format", "=") == {"line", "json", "hex", "raw"}
+    assert complete("tail", "--format", "=") == formats(MCASTCTL, "tail", "x")
 
 
 def test_bash_completes_groups_and_handlers_that_there_are(start):
     socket = start(CONFIG).control_path
     assert complete("send", "", socket=socket) == {"news", "other"}
     assert complete("tail", "news", "o", socket=socket) == {"other"}
-    assert complete("--socket", socket, "leave", "n") == {"news"}
-    assert complete("-s", socket, "rotate", "to") == {"to-nowhere"}
-    assert complete(f"-s{socket}", "rotate", "to") == {"to-nowhere"}
+    assert complete("replay", "FILE", "--map", "233.252.0.1", ":", "5004", "=", "n", socket=socket) == {"news"}
+    assert complete("probe", "", socket=socket) == {"send", "news", "other"}
+    assert complete("probe", "send", "", socket=socket) == complete("senders", "", socket=socket) == {"news", "other"}
+    assert complete("probe", "news", "", socket=socket) == complete("probe", "send", "news", "", socket=socket) == set()
+    assert complete("-s", socket, "rotate", "to") == {"to-file"}
+    assert complete(f"-s{socket}", "rotate", "to") == {"to-file"}
     assert complete("join", "--handler", "l", socket=socket) == {"log"}
 
 
@@ -302,6 +325,37 @@ def test_bash_completes_the_groups_that_can_be_left(start):
     assert complete("leave", "233.252.0.9", ":", "5004%", socket=daemon.control_path) == {"5004%eth0"}
 
 
+def test_bash_offers_what_can_be_left_and_rotated_only(start):
+    daemon = start(CONFIG)
+    daemon.ctl("join", "233.252.0.9:5004%eth0", "--name", "joined")
+    assert complete("leave", "", socket=daemon.control_path) == {"joined"}
+    assert complete("--socket", daemon.control_path, "leave", "j") == {"joined"}
+    assert complete("rotate", "", socket=daemon.control_path) == {"to-file"}
+    assert complete("handlers", "to", socket=daemon.control_path) == {"to-nowhere", "to-file"}
+
+
+def test_bash_offers_nothing_twice(start):
+    socket = start(CONFIG).control_path
+    assert complete("tail", "news", "", socket=socket) == {"other", "events"}
+    assert complete("send", "news,", socket=socket) == {"news,other"}
+    assert complete("send", "news,o", socket=socket) == {"news,other"}
+    assert "--reconnect" not in complete("tail", "--reconnect", "--", socket=socket)
+    assert {"--where", "--count"} <= complete("tail", "--where", "sources", "=", "::1", "--", socket=socket)
+
+
+def test_bash_offers_events_where_they_can_be_had(start):
+    socket = start(CONFIG + 'events: { handlers = ["log"]; };\n').control_path
+    assert complete("tail", "e", socket=socket) == {"events"}
+    assert complete("send", "e", socket=socket) == set()
+
+
+def test_bash_completes_the_keys_of_filters():
+    assert complete("tail", "--where", "") == filter_keys(MCASTCTL, "tail", "x")
+    assert complete("tail", "--where", "sou") == {"sources="}
+    assert complete("--where", "", program="mcastd") == filter_keys(MCASTD, "233.252.0.1:5004")
+    assert complete("--format", "", program="mcastd") == formats(MCASTD, "233.252.0.1:5004")
+
+
 def test_bash_is_quiet_without_a_daemon():
     assert complete("send", "") == set()
     assert complete("join", "--handler", "") == set()
@@ -324,3 +378,101 @@ def test_zsh_reads_its_completions(file):
         pytest.skip("needs zsh")
     result = subprocess.run(["zsh", "-n", os.path.join(COMPLETIONS, file)], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
+@pytest.mark.parametrize("file", ["mcastctl.fish", "mcastd.fish"])
+def test_fish_reads_its_completions(file, tmp_path):
+    if not shutil.which("fish"):
+        pytest.skip("needs fish")
+    result = subprocess.run(["fish", "--no-config", "-n", os.path.join(COMPLETIONS, file)], capture_output=True, text=True,
+                            env={**os.environ, "HOME": str(tmp_path)})
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
+def fish(line, program="mcastctl", socket="/nonexistent"):
+    """What fish offers for the end of a line."""
+    if not shutil.which("fish"):
+        pytest.skip("needs fish")
+    script = f"source {os.path.join(COMPLETIONS, program)}.fish; complete -C $LINE"
+    environment = {**os.environ, "PATH": f"{os.path.dirname(MCASTCTL)}:{os.environ['PATH']}", "MCASTD_SOCKET": socket,
+                   "LINE": f"{program} {line}"}
+    with tempfile.TemporaryDirectory() as home:  # where fish makes directories
+        environment |= {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
+        result = subprocess.run(["fish", "--no-config", "-c", script], env=environment, capture_output=True, text=True,
+                                timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    return {row.split("\t")[0] for row in result.stdout.splitlines()}
+
+
+def test_fish_completes_commands_options_and_values():
+    assert fish("") == set(commands())
+    assert fish("tail --") == {option for option in options(MCASTCTL, "tail") if option.startswith("--")}
+    assert fish("tail --format ") == formats(MCASTCTL, "tail", "x")
+    assert fish("tail --format=p") == {"--format=pcapng"}
+    assert fish("tail --where ") == filter_keys(MCASTCTL, "tail", "x")
+    assert fish("send --interface l") >= {"lo"}
+    assert fish("send 233.252.0.1:5004%lo") == {"233.252.0.1:5004%lo"}
+    assert fish("help joi") == {"join"}
+
+
+def test_fish_completes_groups_and_handlers_that_there_are(start):
+    daemon = start(CONFIG)
+    daemon.ctl("join", "233.252.0.9:5004%eth0", "--name", "joined")
+    socket = daemon.control_path
+    assert fish("send ", socket=socket) == {"news", "other", "joined"}
+    assert fish("send news,", socket=socket) == {"news,other", "news,joined"}
+    assert fish("send news ", socket=socket) == set()
+    assert fish("tail news ", socket=socket) == {"other", "joined", "events"}
+    assert fish("replay FILE --map 233.252.0.1=n", socket=socket) == {"233.252.0.1=news"}
+    assert fish("probe ", socket=socket) == {"send", "news", "other", "joined"}
+    assert fish("probe send n", socket=socket) == {"news"} and fish("probe news ", socket=socket) == set()
+    assert fish(f"-s {socket} leave ") == {"joined"}
+    assert fish("rotate ", socket=socket) == {"to-file"}
+    assert fish("handlers ", socket=socket) == {"to-file", "to-nowhere", "log", "journal"}
+
+
+def test_fish_completes_the_daemon():
+    assert fish("--", program="mcastd") == {option for option in options(MCASTD) if option.startswith("--")}
+    assert fish("--format ", program="mcastd") == formats(MCASTD, "233.252.0.1:5004")
+    assert fish("--where ", program="mcastd") == filter_keys(MCASTD, "233.252.0.1:5004")
+    assert fish("233.252.0.1:5004%l", program="mcastd") >= {"233.252.0.1:5004%lo"}
+
+
+@pytest.fixture(scope="module")
+def zsh(tmp_path_factory):
+    """Returns what zsh shows in a terminal after a line and Tab; with one candidate, the line itself."""
+    if not shutil.which("zsh") or not shutil.which("tmux"):
+        pytest.skip("needs zsh and tmux")
+    home = tmp_path_factory.mktemp("zsh")
+
+    def zsh(line, socket="/nonexistent"):
+        with Tmux(width=120) as tmux:
+            tmux.type(f"cd {home}; HOME={home} MCASTD_SOCKET={socket} PATH={os.path.dirname(MCASTCTL)}:$PATH "
+                      f"PS1='zsh%# ' zsh -f -i")
+            tmux.wait_for("zsh#")
+            tmux.type(f"fpath=({COMPLETIONS} $fpath); autoload -U compinit; compinit -u -D; clear; PS1='done%# '; bindkey -e")
+            tmux.wait_for("done#")
+            tmux.run("send-keys", "-l", line)
+            wait_until(lambda: line.strip() in tmux.text(), "the line")
+            tmux.press("Tab")
+            tmux.run("send-keys", "-l", " # end")
+            wait_until(lambda: "# end" in tmux.text(), "the completion")
+            return tmux.text()
+
+    return zsh
+
+
+def test_zsh_completes_what_is_possible_only(zsh, start):
+    daemon = start(CONFIG)
+    daemon.ctl("join", "233.252.0.9:5004%eth0", "--name", "joined")
+    socket = daemon.control_path
+    assert "mcastctl leave joined" in zsh("mcastctl leave ", socket)
+    assert "mcastctl rotate to-file" in zsh("mcastctl rotate ", socket)
+    assert "mcastctl send news,other" in zsh("mcastctl send news,o", socket)
+    assert "mcastctl tail news joined" in zsh("mcastctl tail news j", socket)
+    assert "mcastctl probe send" in zsh("mcastctl probe s", socket)
+    assert "mcastctl probe news" in zsh("mcastctl probe n", socket)
+    assert "mcastctl probe send news" in zsh("mcastctl probe send n", socket)
+    assert "mcastctl tail --format pcapng" in zsh("mcastctl tail --format p", socket)
+    assert "mcastctl tail --where block_sources=" in zsh("mcastctl tail --where bl", socket)
+    assert "mcastd --where=block_sources=" in zsh("mcastd --where=bl", socket)

@@ -239,7 +239,7 @@ def test_what_is_too_large_exits_with_1_and_words(daemon):
     "send news x --hex 00": "send: give only one of TEXT, --file, --hex and --lines",
     "send news x --interval 5": "send: --interval: '5' is not a duration",
     "send news x --count 0": "send: --count: '0' is not a number from 1 ",
-    "tail --format xml": "tail: --format: 'xml' is none of line, json, hex and raw",
+    "tail --format xml": "tail: --format: 'xml' is none of line, json, hex, raw and pcapng",
     "join 233.252.0.1": "join: '233.252.0.1': the port is missing",
     "join news:5004": "join: 'news:5004': \"news\" is not an IP address",
     "leave": "leave: too few arguments",
@@ -275,7 +275,7 @@ def test_help_says_what_a_target_is(command, takes):
 
 def test_help_and_version_need_no_daemon():
     commands = ("send", "tail", "status", "groups", "handlers", "stats", "join", "leave", "reload", "refresh", "replay", "rotate", "doctor",
-                "top", "help")
+                "top", "probe", "senders", "help")
     output = subprocess.run([MCASTCTL, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert set(re.findall(r"^  ([a-z]\w*)", output, re.M)) == set(commands)
     for command in commands:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import struct
+import subprocess
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_rotated_files_stand_for_themselves(start, net):
         wait_until(lambda: daemon.handler("packets")["delivered"] == 2 * (number + 1), "both to be written")
         daemon.signal(signal.SIGUSR1)
         wait_until(lambda: len(glob.glob(daemon.path("packets.*.pcapng"))) == number + 1, "a new file")
-    assert daemon.read("packets.pcapng") == b""
+    wait_until(lambda: [kind for kind, _ in blocks(daemon.read("packets.pcapng"))] == [SECTION, INTERFACE], "its beginning")
     for path in glob.glob(daemon.path("packets.*.pcapng")):
         assert sorted(tshark(path, "frame.interface_name", "frame.comment")) == [["eth0", "news"], ["eth1", "side6"]]
         assert len(tcpdump(path)) == 2
@@ -98,6 +99,78 @@ def test_rotated_files_stand_for_themselves(start, net):
             data = file.read()
         assert [kind for kind, _ in blocks(data)].count(SECTION) == 1
         assert set(statistics(data)) == {"eth0", "eth1"}
+
+
+def readers(path, copy):
+    """Programs that read a recording, and end with 0 where they can."""
+    return ["capinfos", path], ["editcap", path, copy], ["mergecap", "-w", copy, path]
+
+
+@pytest.mark.parametrize("link", ["raw", "ethernet"])
+def test_every_reader_takes_a_recording_at_any_time(start, net, link):
+    """Before anything has come, and after a rotation, too."""
+    daemon = start(CONFIG.replace('type = "pcapng";', f'type = "pcapng"; link = "{link}";'))
+    path = daemon.path("packets.pcapng")
+
+    def check(packets):
+        assert len(tcpdump(path)) == len(tshark(path, "frame.number")) == packets
+        for command in readers(path, daemon.path("copy")):
+            result = subprocess.run(command, capture_output=True, text=True)
+            assert result.returncode == 0, (command, result.stderr)
+
+    wait_until(lambda: os.path.exists(path) and os.path.getsize(path), "the file")
+    check(0)
+    deliver(daemon, net, b"x", "packets")
+    check(1)
+    daemon.ctl("rotate")
+    wait_until(lambda: glob.glob(daemon.path("packets.*.pcapng")) and daemon.read("packets.pcapng"), "a new file")
+    check(0)
+    deliver(daemon, net, b"y", "packets")
+    check(1)
+    assert {row[0] for row in tshark(path, "frame.interface_name")} == {"eth0"}
+
+
+def test_an_idle_recording_stays_as_it_is_over_restarts_and_rotations(start, directory):
+    text = CONFIG.replace('type = "pcapng";', 'type = "pcapng"; rotate_every = "1s";')
+    contents = set()
+    for _ in range(3):
+        daemon = start(text, directory=directory)
+        wait_until(lambda: os.path.exists(daemon.path("packets.pcapng")) and daemon.read("packets.pcapng"), "the file")
+        daemon.ctl("rotate")
+        stop(daemon)
+        contents.add(daemon.read("packets.pcapng"))
+    assert len(contents) == 1 and not glob.glob(daemon.path("packets.*.pcapng"))
+
+
+def test_packets_have_an_ethernet_header_when_wanted(start, net):
+    daemon = start(CONFIG.replace('type = "pcapng";', 'type = "pcapng"; link = "ethernet";'))
+    send(net.peer, b"x", "233.252.0.1", 5004)
+    send(net.peer, b"y", "ff15::1", 5004)
+    send(net.side, b"z", "233.252.0.2", 5005, interface="eth0")
+    wait_until(lambda: daemon.handler("packets")["delivered"] == 3, "the datagrams")
+    wait_until(lambda: len(tshark(daemon.path("packets.pcapng"), "frame.number")) == 3, "the packets")
+    rows = sorted(tshark(daemon.path("packets.pcapng"), "udp.payload", "eth.dst", "frame.protocols", "frame.interface_name"))
+    assert rows == [["78", "01:00:5e:7c:00:01", "eth:ethertype:ip:udp:data", "eth0"],
+                    ["79", "33:33:00:00:00:01", "eth:ethertype:ipv6:udp:data", "eth0"],
+                    ["7a", "01:00:5e:7c:00:02", "eth:ethertype:ip:udp:data", "eth1"]]
+    sources = tshark(daemon.path("packets.pcapng"), "eth.src")
+    assert all(source.startswith("02:00:") for source, in sources)
+    assert len(tcpdump(daemon.path("packets.pcapng"))) == 3
+    daemon.ctl("replay", daemon.path("packets.pcapng"), "news")
+    assert daemon.group("news")["sent"] == 3
+
+
+@pytest.mark.parametrize("first, second", [("raw", "ethernet"), ("ethernet", "raw")])
+def test_a_recording_of_the_other_link_type_is_set_aside(start, net, directory, first, second):
+    text = CONFIG.replace('type = "pcapng";', 'type = "pcapng"; link = "%s";')
+    daemon = start(text % first, directory=directory)
+    deliver(daemon, net, b"before", "packets")
+    daemon.write_config(text % second)
+    daemon.ctl("reload")
+    deliver(daemon, net, b"after", "packets")
+    aside, = glob.glob(daemon.path("packets.pcapng.*.aside"))
+    assert [row[0] for row in tshark(aside, "udp.payload")] == [b"before".hex()]
+    assert [row[0] for row in tshark(daemon.path("packets.pcapng"), "udp.payload")] == [b"after".hex()]
 
 
 def stop(daemon):
@@ -168,8 +241,8 @@ def test_a_torn_recording_is_mended_at_the_start(start, net, directory):
 
 @pytest.mark.parametrize("foreign", [b"not a recording", b"\xd4\xc3\xb2\xa1" + bytes(20),
                                      struct.pack("<IIIHHq", SECTION, 28, 0x1A2B3C4D, 1, 0, -1) + struct.pack("<I", 28)
-                                     + struct.pack("<IIHHII", INTERFACE, 20, 1, 0, 262144, 20)],
-                         ids=["text", "pcap", "ethernet"])
+                                     + struct.pack("<IIHHII", INTERFACE, 20, 101, 0, 262144, 20)],
+                         ids=["text", "pcap", "raw"])
 def test_what_is_no_recording_of_ours_is_set_aside(start, net, directory, foreign):
     path = os.path.join(directory, "packets.pcapng")
     with open(path, "wb") as file:

@@ -97,10 +97,11 @@ print(answer(stream), flush=True)
 
 AT_THE_GROUP_SOCKET = """
 path = sys.stdin.readline().strip()
-sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+is_stream = path.endswith(".stream")
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM if is_stream else socket.SOCK_SEQPACKET)
 try:
     sock.connect(path)
-    sock.send(b"from a program")
+    sock.send(b"\\0\\0\\0\\4text" if is_stream else b"from a program")
     print("wrote", flush=True)
 except (PermissionError, BrokenPipeError) as error:
     print(type(error).__name__, flush=True)
@@ -132,7 +133,11 @@ def try_control_socket(net, daemon, group, user):
         return may + ("r" if child.stdout.read() == "ok\n" else "")
 
 
-def try_group_socket(net, daemon, group, user):
+def try_group_stream(net, daemon, group, user):
+    return try_group_socket(net, daemon, group, user, ".stream")
+
+
+def try_group_socket(net, daemon, group, user, suffix=""):
     """A program that may do nothing is refused by the kernel, or disconnected at once. One that may not send may have written before
     it was accepted."""
     before = daemon.group(group)
@@ -145,7 +150,7 @@ def try_group_socket(net, daemon, group, user):
             numbers = daemon.group(group)
             return numbers["sent"] > before["sent"] or numbers["sendFailed"] > before["sendFailed"] or state() == "closed"
 
-        ask(child, daemon.group_path(group))
+        ask(child, daemon.group_path(group + suffix))
         written = child.stdout.readline()
         if written == "PermissionError\n":
             return ""
@@ -159,9 +164,9 @@ def try_group_socket(net, daemon, group, user):
         return may + ("r" if state() == "data" else "")
 
 
-@pytest.mark.parametrize("door", [try_control_socket, try_group_socket], ids=["control", "socket"])
+@pytest.mark.parametrize("door", [try_control_socket, try_group_socket, try_group_stream], ids=["control", "socket", "stream"])
 @pytest.mark.parametrize("group, user", MAY, ids=["-".join(row) for row in MAY])
-def test_what_a_user_may_do_is_the_same_at_both_doors(net, daemon, group, user, door):
+def test_what_a_user_may_do_is_the_same_at_each_door(net, daemon, group, user, door):
     assert door(net, daemon, group, user_of(user)) == MAY[group, user]
 
 

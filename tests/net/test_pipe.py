@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import struct
 import time
 
 import pytest
@@ -12,13 +11,12 @@ import pytest
 from harness.daemon import balance
 from harness.peers import LARGEST, send, tutorial_sender
 from harness.programs import children_of, command, is_alive, program_of, state_of, wait_gone, wait_no_children
-from harness.records import ALL_BYTES, HOSTILE, payload_of, unescape
+from harness.records import ALL_BYTES, FRAMINGS, HOSTILE, take_apart
 from harness.waiting import wait_until
 
 pytestmark = pytest.mark.waits
 
 GROUP, OTHER = "233.252.0.41", "233.252.0.42"
-FRAMINGS = ["lines", "json", "length", "nul"]
 
 
 def config(words, settings=""):
@@ -75,19 +73,6 @@ def stop_child(daemon):
     return pid
 
 
-def take_apart(data, framing):
-    """The payloads in a stream, and what is left of a record at its end."""
-    payloads = []
-    if framing == "length":
-        while len(data) >= 4 and len(data) >= 4 + (size := struct.unpack(">I", data[:4])[0]):
-            payloads.append(data[4:4 + size])
-            data = data[4 + size:]
-        return payloads, data
-    *records, rest = data.split(b"\0" if framing == "nul" else b"\n")
-    decode = {"lines": unescape, "json": lambda record: payload_of(json.loads(record)), "nul": bytes}[framing]
-    return list(map(decode, records)), rest
-
-
 # What the child reads
 
 
@@ -115,6 +100,30 @@ def test_records_are_exact(run, net, framing, payload, record):
     send(net.peer, payload, GROUP, 5004)
     wait_until(lambda: len(daemon.read("out")) >= len(record), "the record")
     assert daemon.read("out") == record
+
+
+def test_raw_is_the_payloads_and_nothing_else(run, net):
+    daemon = run('exec cat >"$1/out"', 'framing = "raw"; queue = "1M";')
+    payloads = [b"!AIVDM,1,1,,B,139t@WP000PeLRNN,0*2D\r\n", b"", ALL_BYTES, HOSTILE, bytes(LARGEST), b"", os.urandom(LARGEST)]
+    for payload in payloads:
+        send(net.peer, payload, GROUP, 5004)
+    assert wait_settled(daemon, len(payloads))["delivered"] == len(payloads)
+    wait_until(lambda: len(daemon.read("out")) >= sum(map(len, payloads)), "the bytes")
+    assert daemon.read("out") == b"".join(payloads)
+
+
+def test_raw_begins_with_a_whole_datagram_for_a_child_that_follows_another(run, net):
+    daemon = run('exec head -c 150001 >"$1/out.$$"', 'framing = "raw"; queue = "4M";')
+    sent = [b"%06d" % number + b"x" * 3994 for number in range(200)]
+    send_all(net, sent)
+    numbers = wait_settled(daemon, len(sent))
+    assert numbers["counters"]["restarts"] >= 3
+    assert numbers["delivered"] + numbers["dropped"]["io"] == len(sent)
+    assert 1 <= numbers["dropped"]["io"] <= numbers["counters"]["restarts"] + 1
+    for name in os.listdir(daemon.directory):
+        if name.startswith("out."):
+            data = daemon.read(name)
+            assert all(data[at:at + 4000] in sent for at in range(0, len(data) - 3999, 4000))
 
 
 def test_lines_are_the_default_and_json_has_all_fields(run, net):
@@ -316,6 +325,7 @@ def test_a_child_that_closes_its_standard_input_is_noticed_without_a_datagram(ru
 def test_a_program_that_cannot_be_started_is_tried_again(run, net, programs):
     daemon = run("exec cat", name="vanishes")
     child = child_of(daemon)
+    wait_until(lambda: (program_of(child) or "").endswith("/cat"), "the shell to have read it")
     os.unlink(programs.path("vanishes"))
     os.kill(child, signal.SIGKILL)
     wait_counters(daemon, spawnFailed=2)

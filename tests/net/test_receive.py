@@ -162,6 +162,21 @@ def test_a_group_counts_datagrams_and_bytes(daemon, net):
     assert group["lastReceived"].endswith("Z")
 
 
+def test_all_that_is_queued_is_read_though_nothing_more_comes(net, start):
+    """More than one turn of reading takes, of a group that is read in rounds. The largest fill a quarter of the buffer."""
+    daemon = start('groups: { counted: { address = "233.252.0.8"; port = 5011; interfaces = ["eth0"]; }; };')
+    daemon.wait_joined("counted")
+    for count, size in (3000, 10), (40, LARGEST), (1, 1):
+        before = daemon.group("counted")["received"]
+        daemon.pause()
+        with tutorial_sender(net.peer, "233.252.0.8") as sock:
+            for _ in range(count):
+                sock.sendto(bytes(size), ("233.252.0.8", 5011))
+        daemon.resume()
+        wait_until(lambda: daemon.group("counted")["received"] == before + count, f"{count} datagrams of {size} bytes")
+    assert daemon.group("counted")["kernelDropped"] == 0
+
+
 def test_a_group_without_handlers_can_be_read_by_subscribers(daemon, net):
     with subscribe(daemon, "none") as subscription:
         send_to(daemon, net, "none", b"for the subscriber")

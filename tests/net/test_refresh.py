@@ -13,7 +13,6 @@ import pytest
 from harness.daemon import MCASTCTL, run_mcastd
 from harness.firewall import hear_no_query
 from harness.loop import Loop
-from harness.peers import send
 from harness.reports import EXCLUDES, IGMP_V2_REPORT, INCLUDES, Reports, first_reports_are_over
 from harness.topology import Host, Namespace
 from harness.waiting import TIMEOUT, wait_until

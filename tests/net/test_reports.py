@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.daemon import VarlinkError
-from harness.loop import Loop, busy_seconds, schedule_of
+from harness.loop import Loop, busy_seconds
 from harness.peers import send
 from harness.reports import EXCLUDES, IGMP_V2_REPORT, INCLUDES, MLD_V1_REPORT, Reports, first_reports_are_over
 from harness.topology import Host, Namespace
@@ -82,7 +82,7 @@ def test_memberships_are_reported_again_when_the_carrier_comes_back(make):
     wait_reports(reports)
 
 
-def test_behind_a_switch_that_has_forgotten_the_port_it_is_received_again_within_two_seconds(make):
+def test_behind_a_switch_that_has_forgotten_the_port_it_is_received_again_long_before_the_next_query(make):
     """With a querier that is heard every 125 s: the switch forwards to nobody whose report it has not seen."""
     site, daemon = make(snooping=True)
     reports = Reports(site.switch, "p0")
@@ -102,23 +102,22 @@ def test_behind_a_switch_that_has_forgotten_the_port_it_is_received_again_within
     time.sleep(0.5)  # how long the carrier is away, not a wait for something
     before = {group: daemon.group(group)["received"] for group in GROUPS}
     site.switch.ip("link set p0 up")
-    started = time.monotonic()
     for group, address in GROUPS.items():
 
         def received():
             send(site.peer, b"x", address, 5004, "eth0", source="203.0.113.2" if "." in address else "2001:db8:9::2")
             return daemon.group(group)["received"] > before[group]
 
-        wait_until(received, f"{group}; known: {known()}", 2 - (time.monotonic() - started))
+        wait_until(received, f"{group}; known: {known()}")
 
 
-def test_a_first_address_is_reported_with_it_within_a_second(make):
+def test_a_first_address_is_reported_with_it(make):
     site, _ = make(addressed=False)
     reports = Reports(site.switch, "p0")
     first_reports_are_over(reports)
     site.host.ip("address add 203.0.113.1/24 dev x0")
     for group in "v4", "block", "ssm":
-        wait_until(lambda: reports.has(GROUPS[group], EXCLUDES | INCLUDES, "203.0.113.1"), f"a report of {group}", 1)
+        wait_until(lambda: reports.has(GROUPS[group], EXCLUDES | INCLUDES, "203.0.113.1"), f"a report of {group}")
 
 
 def test_memberships_on_a_bridge_are_reported_when_a_port_is_added_to_it(make):
@@ -157,7 +156,7 @@ def assert_reported_in(site, kind, group):
     first_reports_are_over(inside)
     reports.seen.clear()
     site.host.ip("link set x0 master br0")
-    wait_until(lambda: reports.has(GROUPS[group], {kind}), "a report", 2)
+    wait_until(lambda: reports.has(GROUPS[group], {kind}), "a report")
 
 
 @pytest.mark.parametrize("setting", ["br0", "all"])

@@ -231,6 +231,12 @@ def test_mcastctl_sends_standard_input_as_one_datagram(sends):
     sends([b"line 1\nline 2\n"], input="line 1\nline 2\n")
 
 
+@pytest.mark.parametrize("arguments, payloads", [
+    (["-"], [b"1\n2\n"]), (["--file", "-"], [b"1\n2\n"]), (["--lines", "-"], [b"1", b"2"]), (["--", "-"], [b"1\n2\n"])], ids=str)
+def test_a_hyphen_is_standard_input(sends, arguments, payloads):
+    sends(payloads, *arguments, input="1\n2\n")
+
+
 def test_mcastctl_sends_each_line(sends):
     sends([b"line 1", b"", b"line 3"], "--lines", input="line 1\n\nline 3")
 

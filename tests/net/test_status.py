@@ -87,7 +87,7 @@ def test_whoever_asks_within_a_second_reads_the_same(net, start):
         return clock == status(daemon)["clockMs"] != first["clockMs"]
 
     wait_until(again, "two readers of one status")
-    assert status(daemon)["clockMs"] - first["clockMs"] >= 1000
+    assert status(daemon)["clockMs"] - first["clockMs"] >= 990  # the kernel's coarse clock has steps of up to 10 ms
 
 
 def test_addresses_of_senders_are_in_it_only_where_that_is_wanted(net, start):

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.sites import Sinks, two_sites
-from net.conftest import accounting, directory, net, pytest_configure, start  # noqa: F401
+from net.conftest import accounting, daemon, directory, net, programs, pytest_configure, start  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,13 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from harness.daemon import Daemon
 from harness.discovery import Avahi, Wire, gssdp_discover, minidlna, wsdd
+from harness.documents import configurations
 from harness.waiting import wait_until
 
-RELAYS = """
-groups: {
-  mdns: { address = "224.0.0.251"; port = 5353; interfaces = ["eth0", "eth1"]; relay: { ttl = 255; source_port = 5353; }; };
-  ssdp: { address = "239.255.255.250"; port = 1900; interfaces = ["eth0", "eth1"]; relay: { keep_source = true; }; };
-  wsd: { address = "239.255.255.250"; port = 3702; interfaces = ["eth0", "eth1"]; relay: { keep_source = true; }; };
-  homerun: { address = "255.255.255.255"; port = 65001; interfaces = ["eth0", "eth1"]; relay: { keep_source = true; }; };
-};
-"""
+PAGE = "doc/discovery-between-networks.md"
+PARTS = 3  # of the page's configurations: mDNS; SSDP and WS-Discovery; HDHomeRun and Sonos
 PORTS = (5353, 1900, 3702, 65001)
 HOSTS = {"192.0.2.1", "198.51.100.1"}  # of the relay
 
@@ -43,10 +39,15 @@ def assert_no_echo(*pairs):
                 assert relayed[payload] <= also, f"the relay brought back {payload[:80]}"
 
 
+def recipe():
+    """What somebody has who copies the first configurations of the page, with the interfaces of the host."""
+    groups = "".join(block.removeprefix("groups: {\n").removesuffix("};\n") for block in configurations(PAGE)[:PARTS])
+    return f"groups: {{\n{groups}}};\n".replace("lan0", "eth0").replace("iot0", "eth1")
+
+
 @pytest.fixture(scope="module")
 def relays(routed):
-    from harness.daemon import Daemon
-    with Daemon(routed.host, RELAYS) as daemon:
+    with Daemon(routed.host, recipe()) as daemon:
         yield daemon
 
 

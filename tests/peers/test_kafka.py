@@ -2,6 +2,7 @@
 memory. TLS, users, and what brokers do with the sequence numbers of idempotent producers is what the tests put before it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,12 @@ from harness.waiting import wait_until
 GROUP, PORT = "239.14.0.1", 5014
 TOPIC = "mcast.news"
 PACKED = 'compression = "zstd";'  # more fits into the mock
+
+
+@pytest.fixture(autouse=True)
+def leaks(monkeypatch):
+    """What the C library keeps for threads of librdkafka is no leak of the daemon."""
+    monkeypatch.setenv("LSAN_OPTIONS", f"suppressions={os.path.join(ROOT, 'tests', 'harness', 'leaks.supp')}:print_suppressions=0")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +106,8 @@ def test_a_datagram_becomes_a_message_with_its_origin(net, cluster, start, blast
         assert (origin["source"], origin["interface"], origin["ttl"]) == (net.peer.v4, "eth0", "8")
         assert abs(milliseconds / 1000 - time.time()) < 60
     assert len(runs) == 1
-    assert settled(daemon, 3)["delivered"] == 3
+    handler = settled(daemon, 3)
+    assert (handler["delivered"], handler["acknowledged"]) == (3, 3) and 0 < handler["acknowledgeMicroseconds"] < 60e6
 
 
 def test_events_are_messages_too(net, cluster, start):

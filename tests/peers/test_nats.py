@@ -147,6 +147,7 @@ def test_what_is_sent_to_a_group_at_one_site_arrives_in_it_at_the_other(sites, p
         wait_until(lambda: hq(daemon)["input"]["dropped"]["own"] == 1, "its own message")
         assert hq(daemon)["delivered"] == hq(daemon)["input"]["sent"] == 1
         assert is_exact(hq(daemon))
+        assert hq(daemon)["acknowledged"] == 1 and 0 < hq(daemon)["acknowledgeMicroseconds"] < 60e6
         daemon.ctl("stats", "--check")
 
 
@@ -251,7 +252,8 @@ def test_without_jetstream_it_is_delivered_when_it_is_handed_over(sites, tmp_pat
         for number in range(20):
             send(sites.first.peer, b"%d" % number, GROUP, PORT, "eth0")
         assert receive(there, 20) == [b"%d" % number for number in range(20)]
-        assert wait_settled(first, 20)["delivered"] == 20
+        settled = wait_settled(first, 20)
+        assert (settled["delivered"], settled["acknowledged"], settled["acknowledgeMicroseconds"]) == (20, 0, 0)
 
 
 # Outages
@@ -550,6 +552,15 @@ def test_a_server_that_wants_tls_is_named_with_the_scheme_to_write(sites, tmp_pa
     with NatsServer(sites.broker, tmp_path, tls=made.server) as server, \
             Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
         wait_error(daemon, 'it wants TLS: write tls:// into "servers"')
+
+
+def test_the_daemon_stops_in_order_at_each_moment_of_a_handshake(sites, tmp_path, made):
+    """The thread of an attempt may be anywhere in libcrypto when the program ends."""
+    with NatsServer(sites.broker, tmp_path, tls=made.server) as server:
+        for moment in range(12):
+            with Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
+                wait_error(daemon, "it wants TLS")
+                time.sleep(moment * 0.03)  # an attempt every 0.05 to 0.3 s
 
 
 def test_an_nkey_logs_in_and_a_wrong_one_is_named(sites, tmp_path):

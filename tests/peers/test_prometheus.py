@@ -12,6 +12,7 @@ import urllib.parse
 import pytest
 
 from harness import exposition
+from harness.documents import indented
 from harness.peers import process
 from harness.waiting import TIMEOUT, wait_until
 from net.test_metrics import CONFIG, MONITORING, PORT, config, fetch, make_busy
@@ -64,6 +65,29 @@ def test_each_expression_of_the_dashboard_is_right(tmp_path):
     path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
     result = promtool("check", "rules", str(path))
     assert result.returncode == 0 and f"{len(rules)} rules found" in result.stdout, result.stdout + result.stderr
+
+
+def block(beginning):
+    """The block of the recipe that begins so."""
+    [text] = [text for text in indented("doc/monitoring.md") if text.startswith(beginning)]
+    return text
+
+
+def test_promtool_takes_the_configuration_of_the_recipe(tmp_path):
+    path = tmp_path / "prometheus.yml"
+    path.write_text(block("scrape_configs:").replace("/usr/local/share/mcastd/monitoring", MONITORING))
+    result = promtool("check", "config", str(path))
+    assert result.returncode == 0 and "rules found" in result.stdout, result.stdout + result.stderr
+
+
+def test_promtool_takes_each_query_of_the_recipe(tmp_path):
+    queries = [line for line in block("# loss of the kernel").splitlines() if not line.startswith("#")]
+    assert len(queries) == 3
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps({"groups": [{"name": "recipe", "rules": [
+        {"record": f"query:{number}", "expr": query} for number, query in enumerate(queries)]}]}))
+    result = promtool("check", "rules", str(path))
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_a_file_for_the_textfile_collector_comes_from_the_unix_socket(start, tmp_path):

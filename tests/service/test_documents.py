@@ -1,10 +1,21 @@
 """What people copy from README.md, doc/, man/ and etc/ passes the check and starts as the package installs it."""
 
+import re
+
 import pytest
 
 from harness.documents import all_configurations
 
 BLOCKS = all_configurations()
+PROGRAM = re.compile('"(/(?:usr/)?bin/[^"]+)"')
+
+
+def stand_in(system):
+    """Puts something in the place of programs that are named and not here. Returns where."""
+    missing = [path for block in BLOCKS.values() for path in PROGRAM.findall(block) if not system.exists(path)]
+    for path in missing:
+        system.write(path, "#!/bin/sh\nexec cat >/dev/null\n", 0o755)
+    return missing
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +28,7 @@ def results(system):
             block = block.replace(theirs, own)
         system.write(f"/etc/mcastd/{name}.conf", block)
     units = " ".join(f"mcastd@{name}" for name in names)
+    programs = stand_in(system)
     try:
         system.run("sh", "-c", "for name; do mcastd -c /etc/mcastd/$name.conf --check >/run/$name.check 2>&1; echo $? >>/run/$name.check"
                                " & done; wait", "sh", *names, timeout=300)
@@ -28,6 +40,8 @@ def results(system):
         system.try_run("sh", "-c", f"systemctl stop {units}")
         system.try_run("sh", "-c", "systemctl stop 'mcastd@copied*.socket'; systemctl reset-failed; rm -rf /etc/mcastd/copied*"
                                    " /var/log/mcastd-copied* /run/mcastd-copied* /run/copied*")
+        for path in programs:
+            system.remove(path)
 
 
 @pytest.mark.parametrize("block", BLOCKS)

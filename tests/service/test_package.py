@@ -1,10 +1,12 @@
 """What installing, upgrading, removing and purging the Debian package does to a system."""
 
 import os
+import shutil
 
 import pytest
 
-from harness.packages import Machine, with_version
+from harness.daemon import ROOT
+from harness.packages import Machine, needs, with_version
 from harness.peers import send
 from harness.service import RUNNING, Service
 from harness.system import why_not
@@ -67,8 +69,25 @@ def test_what_is_installed_can_be_used_at_once(installed_service):
 
 
 def test_the_manual_pages_are_installed(installed_service):
-    for page in ("man1/mcastctl.1", "man5/mcastd.conf.5", "man7/io.mcastd.7", "man8/mcastd.8"):
+    for page in ("man1/mcastctl.1", "man5/mcastd.conf.5", "man7/io.mcastd.7", "man8/mcastd.8", "man8/mcastd@.service.8"):
         assert b"\x1f\x8b" == installed_service.system.read(f"/usr/share/man/{page}.gz")[:2]
+
+
+def fish_has(program):
+    return shutil.which("fish") and os.path.exists(f"{ROOT}/packaging/completions/{program}.fish")
+
+
+def test_the_completions_are_where_the_shells_look_for_them(installed_service):
+    needs("zsh")
+    system = installed_service.system
+    zsh = "autoload -Uz compinit && compinit -u -D && autoload +X _mcastd _mcastctl && print $_comps[mcastd] $_comps[mcastctl]"
+    assert system.run("zsh", "-fc", zsh).split() == ["_mcastd", "_mcastctl"]
+    for program in ("mcastd", "mcastctl"):
+        if fish_has(program):
+            offered = system.run("fish", "-c", f'complete --do-complete "{program} --"')
+            assert "--help" in offered and system.exists(f"/usr/share/fish/vendor_completions.d/{program}.fish")
+        bash = f"source /usr/share/bash-completion/completions/{program} && complete -p {program}"
+        assert system.run("bash", "-uc", bash) == f"complete -F _{program} {program}\n"
 
 
 def test_installing_tells_the_journal_what_our_entries_mean(installed_service):

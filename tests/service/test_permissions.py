@@ -258,6 +258,22 @@ def test_a_program_runs_in_the_sandbox(service):
     assert service.system.read("/var/log/mcastd/out") == b"payloadnews\n"
 
 
+def test_a_finished_recording_is_compressed_in_the_sandbox(service):
+    """As in doc/record-a-feed.md, in the directory that the service may write to."""
+    service.start("""
+groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["hours"]; }; };
+handlers: { hours: { type = "pcapng"; path = "/var/log/mcastd/news.pcapng"; after_rotate = ["/usr/bin/zstd", "-q", "--rm"]; }; };
+""")
+    send(service.system, b"payload", "233.252.0.1", 5004, "eth0")
+    wait_until(lambda: service.handler("hours")["delivered"] == 1, "the datagram")
+    service.ctl("rotate")
+    wait_until(lambda: sum(service.handler("hours")["counters"].values()), "the program to end")
+    assert service.handler("hours")["counters"] == {"afterRotateSucceeded": 1, "afterRotateFailed": 0}, service.log()
+    names = [name for name in service.system.run("ls", "-A", "/var/log/mcastd").split() if "news" in name and ".pcapng" in name]
+    assert len(names) == 2 and names[0].endswith(".pcapng.zst") and names[1] == "news.pcapng", names
+    assert "after_rotate" not in service.log()
+
+
 def test_a_program_that_needs_more_gets_it_from_the_example(service):
     service.system.write("/home/alice/file", "x")
     use_example(service, "handler-programs")

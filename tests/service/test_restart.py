@@ -243,3 +243,21 @@ def test_a_socket_that_is_given_up_does_not_take_the_new_membership_with_it(serv
         wait_until(receives, "a datagram")
     finally:
         network.ip("link delete veth9")
+
+
+NUMBERED = """
+groups: {
+  a: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; sequence = "u16@0"; };
+  b: { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; };
+  merged: { merge = ["a", "b"]; sequence = "u16@0"; };
+};
+"""
+
+
+def test_numbers_and_legs_add_up_after_each_kill(service, blast):
+    service.start(NUMBERED)
+    with blast.stream(service.system.network, "233.252.0.1", 5004, SIZE, rate=20000, interface="eth0"):
+        for _ in range(3):
+            service.wait_received("merged", service.group("merged")["received"] + 500)
+            kill(service)
+            service.ctl("stats", "--check")

@@ -8,9 +8,10 @@ import subprocess
 import pytest
 
 from harness.daemon import ROOT
-from harness.service import EXAMPLES
+from harness.service import EXAMPLES, RUNNING
 
 UNITS = ["mcastd.service", "mcastd.socket", "mcastd@lab.service", "mcastd@lab.socket", "mcastd.slice"]
+MANUAL = "/usr/local/share/man"
 UNIT_DIRECTORY = "/usr/local/lib/systemd/system"
 EXPOSURE_MAX = 13  # tenths
 
@@ -82,6 +83,50 @@ def test_enabling_the_service_enables_its_socket(system, service):
             assert service.systemctl("is-enabled", unit).strip() == "enabled"
     finally:
         service.systemctl("disable", "mcastd")
+
+
+def test_a_stopped_service_is_started_by_a_client_unless_its_socket_is_stopped_too(system, service):
+    service.start("")
+    service.systemctl("stop", "mcastd.service")
+    system.run("mcastctl", "status")
+    assert service.show("ActiveState") == RUNNING
+    service.systemctl("stop", "mcastd.socket", "mcastd.service")
+    assert system.fail("mcastctl", "status")[0] == 3
+    assert service.show("ActiveState") == "inactive"
+
+
+def test_disabling_the_service_disables_its_socket(service):
+    service.systemctl("enable", "mcastd.service")
+    service.systemctl("disable", "mcastd.service")
+    for unit in ("mcastd.service", "mcastd.socket"):
+        assert service.show("UnitFileState", unit) == "disabled"
+
+
+def test_every_user_has_both_programs_in_the_path(system):
+    path = "PATH=/usr/local/bin:/usr/bin:/bin"  # Debian's, of who is not root
+    for program in ("mcastd", "mcastctl"):
+        assert system.run("env", path, program, "--version", user="daemon").startswith(program)
+
+
+def test_the_daemon_can_be_found_where_daemons_are(system):
+    assert system.run("/usr/local/sbin/mcastd", "--version").startswith("mcastd")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemctl_help_of_each_unit_names_manual_pages_that_are_installed(system, unit):
+    system.write("/usr/local/bin/man", '#!/bin/sh\necho "$@"\n', 0o755)
+    try:
+        pages = system.run("systemctl", "help", unit).split("\n")
+    finally:
+        system.remove("/usr/local/bin/man")
+    assert any(pages)
+    for section, page in (line.split() for line in pages if line):  # systemd 257 has an empty line between two
+        assert system.exists(f"{MANUAL}/man{section}/{page}.{section}"), page
+
+
+@pytest.mark.parametrize("name", ["mcastd@", "mcastd.service", "mcastd@.service", "mcastd.socket", "mcastd@.socket", "mcastd.slice"])
+def test_the_manual_page_is_found_by_the_names_of_the_units(system, name):
+    assert system.read(f"{MANUAL}/man8/{name}.8") == system.read(f"{MANUAL}/man8/mcastd.8")
 
 
 def test_the_daemons_are_in_a_slice_beside_those_of_services_and_users(service):

@@ -54,7 +54,7 @@ def install(root, archive):
         mcastd --check -c /srv/nats.conf 2>/srv/errors && exit 1; grep 'handlers.hq: type nats: install mcastd-nats' /srv/errors
         apt-get -qy --no-install-recommends install $(ls {ARCHIVES}/mcastd-*.deb)
         mcastd --check -c /srv/nats.conf""")
-    output = root.test("install", "cd tests; MCASTD=/usr/sbin/mcastd MCASTCTL=/usr/bin/mcastctl python3 -B -m systems.brokers")
+    output = root.test("install", "cd tests; MCASTD=/usr/bin/mcastd MCASTCTL=/usr/bin/mcastctl python3 -B -m systems.brokers")
     root.install("install", f"""{LIST}
         dpkg --remove mcastd-nats; mcastd --check; mcastd --check -c /srv/nats.conf && exit 1
         dpkg --remove mcastd-mqtt mcastd-kafka; [ ! -e /usr/lib/mcastd ]

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "child/records.h"
@@ -95,6 +96,31 @@ static void nul_ends_a_record_and_cannot_be_in_it(void **state)
 	FRAME(FRAMING_NUL, "a\nb", "a\nb\0");
 	FRAME(FRAMING_NUL, "", "\0");
 	assert_int_equal(fill(fixture, FRAMING_NUL, 3, "a\0b", 3), 3);
+	assert_false(records_left(&fixture->records));
+}
+
+static void raw_is_the_payload_alone(void **state)
+{
+	struct fixture *fixture = *state;
+	char data[8];
+
+	FRAME(FRAMING_RAW, "a\nb\r\0\xff", "a\nb\r\0\xff");
+	assert_int_equal(fill(fixture, FRAMING_RAW, 2, "ab", 2), 0);
+	assert_int_equal(records_write(&fixture->records, fixture->writing, &fixture->outcome), 0);
+	assert_int_equal(read(fixture->reading, data, sizeof(data)), 4);
+	assert_memory_equal(data, "abab", 4);
+}
+
+static void what_has_no_bytes_is_delivered_without_a_reader(void **state)
+{
+	struct fixture *fixture = *state;
+
+	closep(&fixture->reading);
+	fixture->reading = -1;
+	assert_int_equal(fill(fixture, FRAMING_RAW, 3, "", 0), 0);
+	assert_true(records_left(&fixture->records));
+	assert_int_equal(records_write(&fixture->records, fixture->writing, &fixture->outcome), 0);
+	assert_int_equal(fixture->outcome.delivered, 3);
 	assert_false(records_left(&fixture->records));
 }
 
@@ -196,6 +222,65 @@ static void the_last_record_may_be_the_torn_one(void **state)
 	assert_int_equal(fixture->records.bytes.length, 5);
 }
 
+static void each_record_can_be_a_message(void **state)
+{
+	struct fixture *fixture = *state;
+	char data[8];
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	fill(fixture, FRAMING_RAW, 2, "", 0);
+	assert_int_equal(records_send(&fixture->records, ends[0], &fixture->outcome), 0);
+	fill(fixture, FRAMING_RAW, 2, "abc", 3);
+	assert_int_equal(records_send(&fixture->records, ends[0], &fixture->outcome), 0);
+	assert_int_equal(fixture->outcome.delivered, 4);
+	assert_false(records_left(&fixture->records));
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(read(ends[1], data, sizeof(data)), i < 2 ? 0 : 3);
+	assert_int_equal(read(ends[1], data, sizeof(data)), -1);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void a_message_that_has_no_room_is_sent_later_and_never_torn(void **state)
+{
+	static const char zeros[60000];
+	struct fixture *fixture = *state;
+	char data[sizeof(zeros)];
+	unsigned sent;
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+	fill(fixture, FRAMING_RAW, BATCH_MAX, zeros, sizeof(zeros));
+	assert_int_equal(records_send(&fixture->records, ends[0], &fixture->outcome), -EAGAIN);
+	sent = (unsigned)fixture->outcome.delivered;
+	assert_true(sent > 0 && sent < BATCH_MAX);
+	records_drop_torn(&fixture->records, &fixture->outcome);
+	assert_int_equal(outcome_total(&fixture->outcome), sent);
+	while (records_left(&fixture->records)) {
+		assert_int_equal(read(ends[1], data, sizeof(data)), sizeof(data));
+		records_send(&fixture->records, ends[0], &fixture->outcome);
+	}
+	assert_int_equal(fixture->outcome.delivered, BATCH_MAX);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void the_first_that_is_left_can_be_dropped_and_so_can_all(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fill(fixture, FRAMING_RAW, 5, "abc", 3);
+	records_drop_first(&fixture->records, DROP_SIZE, &fixture->outcome);
+	assert_int_equal(fixture->outcome.dropped[DROP_SIZE], 1);
+	assert_true(records_left(&fixture->records));
+	records_drop_all(&fixture->records, DROP_ABSENT, &fixture->outcome);
+	assert_int_equal(fixture->outcome.dropped[DROP_ABSENT], 4);
+	assert_false(records_left(&fixture->records));
+	assert_int_equal(fill(fixture, FRAMING_RAW, 1, "abc", 3), 0);
+	assert_int_equal(fixture->records.bytes.length, 3);
+}
+
 static void nothing_is_torn_between_records(void **state)
 {
 	struct fixture *fixture = *state;
@@ -218,12 +303,17 @@ int main(void)
 		TEST(lines_are_escaped_and_end_in_a_line_feed),
 		TEST(length_is_in_network_byte_order),
 		TEST(nul_ends_a_record_and_cannot_be_in_it),
+		TEST(raw_is_the_payload_alone),
+		TEST(what_has_no_bytes_is_delivered_without_a_reader),
 		TEST(json_is_an_object_and_a_line_feed),
 		TEST(what_is_written_is_delivered),
 		TEST(what_a_full_pipe_does_not_take_is_written_later),
 		TEST(a_torn_record_is_dropped_and_the_next_one_begins_whole),
 		TEST(the_last_record_may_be_the_torn_one),
 		TEST(nothing_is_torn_between_records),
+		TEST(each_record_can_be_a_message),
+		TEST(a_message_that_has_no_room_is_sent_later_and_never_torn),
+		TEST(the_first_that_is_left_can_be_dropped_and_so_can_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -822,13 +822,22 @@ static void files_too_large_together_are_refused(void **state)
 		"1: events.handlers: there is no handler \"nobody\", define it in handlers: { ... };") \
 	X(a_key_that_events_do_not_have, "events: { allow_send = []; };", \
 		"1: events: unknown key \"allow_send\", known: handlers, socket, socket_mode, socket_group, allow_receive") \
+	X(a_handler_of_events_that_strips, \
+		"handlers: { f: { type = \"file\"; path = \"/x\"; strip = \"rtp\"; }; };\n" \
+		"events: { handlers = [\"f\"]; };", \
+		"2: events.handlers: no event has the header that \"f\" takes away; remove it, or " \
+		"its strip") \
+	X(strip_of_what_is_not_known, "handlers: { h: { type = \"log\"; strip = \"ts\"; }; };", \
+		"1: handlers.h.strip: \"ts\" is not known here, use \"none\" or \"rtp\"") \
 	X(unknown_key_in_control, "control: { port = 1; };", \
 		"1: control: unknown key \"port\", known: socket") \
 	X(unknown_key_in_a_handler, IN_H("pth = \"x\";"), \
 		"4: handlers.h: unknown key \"pth\", did you mean \"path\"?") \
 	X(key_of_another_kind, "handlers: { h: { type = \"log\"; path = \"/x\"; }; };", \
-		"1: handlers.h: unknown key \"path\", known: type, queue, queue_datagrams, drop, " \
-		"filter.sources, filter.block_sources, filter.min_size, filter.max_size, filter.prefix, rate, burst, sample") \
+		"1: handlers.h: unknown key \"path\", known: type, queue, queue_datagrams, drop, strip, " \
+		"filter.sources, filter.block_sources, filter.min_size, filter.max_size, filter.prefix, " \
+		"filter.match, filter.not.sources, filter.not.block_sources, filter.not.min_size, filter.not.max_size, " \
+		"filter.not.prefix, filter.not.match, rate, burst, sample") \
 	X(no_address, "groups: {\n a: { port = 1; };\n};", \
 		"2: groups.a: has no address, add one: address = \"233.252.0.1\";") \
 	X(no_port, "groups: {\n a: { address = \"233.252.0.1\"; };\n};", \
@@ -1283,17 +1292,17 @@ static void write_socket_path(struct fixture *fixture, size_t length)
 	write_file(fixture, "mcastd.conf", text);
 }
 
-static void a_socket_path_of_106_bytes_fits(void **state)
+static void a_socket_path_of_107_bytes_fits(void **state)
 {
-	write_socket_path(*state, 106);
+	write_socket_path(*state, 107);
 	load_files(*state);
 }
 
-static void a_socket_path_of_107_bytes_is_refused(void **state)
+static void a_socket_path_of_108_bytes_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
 
-	write_socket_path(fixture, 107);
+	write_socket_path(fixture, 108);
 	assert_int_equal(load(fixture), -EINVAL);
 	assert_non_null(strstr(fixture->errors.lines[0], ":1: run_directory: "));
 }
@@ -1301,7 +1310,7 @@ static void a_socket_path_of_107_bytes_is_refused(void **state)
 static void a_group_name_makes_its_socket_path_too_long(void **state)
 {
 	write_file(*state, "mcastd.conf",
-		"run_directory = \"/run/01234567890123456789012345678901234567890123456789\";\n"
+		"run_directory = \"/run/012345678901234567890123456789012345678901234567890\";\n"
 		"groups: { abcdefghijklmnopqrstuvwxyz0123456789abcdefgh: {\n"
 		"  address = \"233.252.0.1\"; port = 1;\n"
 		"  socket = true; }; };");
@@ -1636,8 +1645,8 @@ int main(void)
 		TEST(a_broker_may_serve_a_group_both_ways)
 		TEST(unicast_of_any_sender_is_not_relayed_to_a_network)
 		TEST(unicast_of_named_senders_or_interfaces_is_relayed)
-		TEST(a_socket_path_of_106_bytes_fits)
-		TEST(a_socket_path_of_107_bytes_is_refused)
+		TEST(a_socket_path_of_107_bytes_fits)
+		TEST(a_socket_path_of_108_bytes_is_refused)
 		TEST(a_group_name_makes_its_socket_path_too_long)
 		TEST(a_control_socket_of_108_bytes_is_refused)
 		TEST(a_socket_group_may_be_a_number)

@@ -10,7 +10,9 @@
 #include "base/codec.h"
 #include "formats/dissect.h"
 
+#define NULL_LINK 0
 #define ETHERNET 1
+#define PPP 9
 #define RAW 101
 #define SLL 113
 #define SLL2 276
@@ -27,19 +29,21 @@
 #define PACKET6 IP6_OF("000d", "11") UDP HELLO
 
 /* In memory of exactly its size, so that the sanitizer sees reads past it. */
-static enum dissect_result dissect_copy(
-	uint16_t link_type, const void *data, size_t size, struct payload *ret, uint8_t **ret_copy)
+static enum dissect_result dissect_copy(uint16_t link_type, const void *data, size_t size,
+	struct dissected *ret, uint8_t **ret_copy)
 {
 	*ret_copy = malloc(size ? size : 1);
 	if (size)
 		memcpy(*ret_copy, data, size);
-	return dissect(link_type, *ret_copy, size, ret);
+	return dissect(
+		&(struct captured_packet){.link_type = link_type, .data = *ret_copy, .size = size},
+		ret);
 }
 
 static enum dissect_result dissect_hex(uint16_t link_type, const char *hex, struct text *ret)
 {
 	struct text packet = {0};
-	struct payload payload = {0};
+	struct dissected payload = {0};
 	enum dissect_result result;
 	uint8_t *copy;
 
@@ -82,7 +86,49 @@ static void all_link_types_are_understood(void **state)
 	assert_payload(ETHERNET, MACS "88a8 0005 8100 0006 86dd" PACKET6, "hello");
 	assert_payload(SLL, "0003 0001 0006 0200000000010000 0800" PACKET4, "hello");
 	assert_payload(SLL2, "86dd 0000 00000002 0001 00 06 0200000000010000" PACKET6, "hello");
+	assert_payload(ETHERNET, MACS "9100 0005 88a8 0006 8100 0007 0800" PACKET4, "hello");
+	assert_payload(12, PACKET4, "hello");
+	assert_payload(14, PACKET6, "hello");
+	assert_payload(PPP, "ff03 0021" PACKET4, "hello");
+	assert_payload(PPP, "0057" PACKET6, "hello");
+	assert_payload(50, "ff03 21" PACKET4, "hello");
+	assert_payload(51, "1100 0001 0023 0021" PACKET4, "hello");
+	assert_payload(ETHERNET, MACS "8864 1100 0001 0023 0021" PACKET4, "hello");
 	assert_result(127, PACKET4, DISSECT_LINK);
+}
+
+/* The number of IPv6 differs, and so does the byte order of what is no LOOP. */
+static void loopback_of_any_system_is_understood(void **state)
+{
+	(void)state;
+	assert_payload(NULL_LINK, "02000000" PACKET4, "hello");
+	assert_payload(NULL_LINK, "00000002" PACKET4, "hello");
+	assert_payload(NULL_LINK, "0a000000" PACKET6, "hello");
+	assert_payload(NULL_LINK, "18000000" PACKET6, "hello");
+	assert_payload(NULL_LINK, "1c000000" PACKET6, "hello");
+	assert_payload(NULL_LINK, "0000001e" PACKET6, "hello");
+	assert_payload(108, "00000002" PACKET4, "hello");
+	assert_payload(108, "00000018" PACKET6, "hello");
+	assert_result(NULL_LINK, "07000000" PACKET4, DISSECT_NOT_UDP);
+}
+
+static void addresses_and_ports_are_told(void **state)
+{
+	struct dissected datagram;
+	struct text packet = {0};
+	char string[INET6_ADDRSTRLEN];
+	uint8_t *copy;
+
+	(void)state;
+	text_append_hex_decoded(&packet, PACKET4, strlen(PACKET4));
+	assert_int_equal(
+		dissect_copy(RAW, packet.data, packet.length, &datagram, &copy), DISSECT_UDP);
+	assert_string_equal(address_format(&datagram.source, string), "192.0.2.1");
+	assert_string_equal(address_format(&datagram.destination, string), "233.252.0.1");
+	assert_int_equal(datagram.source_port, 8080);
+	assert_int_equal(datagram.destination_port, 5004);
+	free(copy);
+	text_free(&packet);
 }
 
 static void padding_of_the_link_is_no_payload(void **state)
@@ -110,11 +156,11 @@ static void headers_may_have_options(void **state)
 static void fragments_are_recognised(void **state)
 {
 	(void)state;
-	assert_result(RAW, "4500 0021 0001 2000 01 11 0000 c0000201 e9fc0001" UDP HELLO,
-		DISSECT_FRAGMENT);
+	assert_result(
+		RAW, "4500 001c 0001 2000 01 11 0000 c0000201 e9fc0001" UDP, DISSECT_FRAGMENT);
 	assert_result(RAW, "4500 0021 0001 0001 01 11 0000 c0000201 e9fc0001" UDP HELLO,
 		DISSECT_FRAGMENT);
-	assert_result(RAW, IP6_OF("0015", "2c") "1100 0001 00000007" UDP HELLO, DISSECT_FRAGMENT);
+	assert_result(RAW, IP6_OF("0010", "2c") "1100 0001 00000007" UDP, DISSECT_FRAGMENT);
 	assert_result(RAW, IP6_OF("0015", "2c") "1100 0008 00000007" UDP HELLO, DISSECT_FRAGMENT);
 }
 
@@ -150,6 +196,12 @@ static void contradictions_are_recognised(void **state)
 	assert_result(RAW, IP4 "1f90 138c 000e 0000" HELLO "00", DISSECT_BROKEN);
 	assert_result(
 		RAW, "4500 001b 0001 0000 01 11 0000 c0000201 e9fc0001" UDP HELLO, DISSECT_BROKEN);
+	/* Fragments: with nothing in it, not of whole units before the last, too far behind. */
+	assert_result(RAW, "4500 0014 0001 2000 01 11 0000 c0000201 e9fc0001", DISSECT_BROKEN);
+	assert_result(
+		RAW, "4500 0021 0001 2000 01 11 0000 c0000201 e9fc0001" UDP HELLO, DISSECT_BROKEN);
+	assert_result(
+		RAW, "4500 0021 0001 1fff 01 11 0000 c0000201 e9fc0001" UDP HELLO, DISSECT_BROKEN);
 	/* An extension header that is longer than the packet. */
 	assert_result(RAW, IP6_OF("0008", "00") "11ff 000000000000" UDP HELLO, DISSECT_BROKEN);
 }
@@ -162,7 +214,7 @@ static void assert_cuts(uint16_t link_type, const char *hex)
 
 	assert_int_equal(text_append_hex_decoded(&packet, hex, strlen(hex)), 0);
 	for (size_t size = 0; size < packet.length; size++) {
-		struct payload payload;
+		struct dissected payload;
 		uint8_t *copy;
 
 		assert_int_equal(
@@ -184,10 +236,16 @@ static void truncated_packets_are_recognised(void **state)
 	assert_cuts(SLL2, "86dd 0000 00000002 0001 00 06 0200000000010000" PACKET6);
 }
 
+/* Whether what was found points into the packet. */
+static bool is_within(enum dissect_result result)
+{
+	return result == DISSECT_UDP || result == DISSECT_FRAGMENT;
+}
+
 static void mutate_and_dissect(const char *hex, uint16_t link_type, uint64_t *seed)
 {
 	struct text packet = {0};
-	struct payload payload;
+	struct dissected payload;
 	uint8_t *copy;
 
 	assert_int_equal(text_append_hex_decoded(&packet, hex, strlen(hex)), 0);
@@ -195,7 +253,7 @@ static void mutate_and_dissect(const char *hex, uint16_t link_type, uint64_t *se
 		*seed = *seed * 6364136223846793005u + 1442695040888963407u;
 		packet.data[(*seed >> 33) % packet.length] = (char)(*seed >> 56);
 	}
-	if (dissect_copy(link_type, packet.data, packet.length, &payload, &copy) == DISSECT_UDP) {
+	if (is_within(dissect_copy(link_type, packet.data, packet.length, &payload, &copy))) {
 		assert_true(payload.data >= copy);
 		assert_true(payload.data + payload.size <= copy + packet.length);
 	}
@@ -205,12 +263,12 @@ static void mutate_and_dissect(const char *hex, uint16_t link_type, uint64_t *se
 
 static void mutated_packets_do_no_harm(void **state)
 {
-	static const uint16_t link_types[] = {ETHERNET, RAW, SLL, SLL2};
+	static const uint16_t link_types[] = {ETHERNET, RAW, SLL, SLL2, NULL_LINK, PPP};
 	uint64_t seed = 20;
 
 	(void)state;
 	for (int i = 0; i < 20000; i++) {
-		uint16_t link_type = link_types[i % 4];
+		uint16_t link_type = link_types[i % 6];
 
 		mutate_and_dissect(MACS "88a8 0005 8100 0006 86dd" PACKET6, link_type, &seed);
 		mutate_and_dissect(PACKET4, link_type, &seed);
@@ -224,6 +282,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_link_types_are_understood),
+		cmocka_unit_test(loopback_of_any_system_is_understood),
+		cmocka_unit_test(addresses_and_ports_are_told),
 		cmocka_unit_test(padding_of_the_link_is_no_payload),
 		cmocka_unit_test(headers_may_have_options),
 		cmocka_unit_test(fragments_are_recognised),

@@ -106,7 +106,7 @@ static void lists_grow(void **state)
 static void mistakes_are_named(void **state)
 {
 	(void)state;
-	assert_refused(LINE("sned"), "there is no command 'sned'; did you mean send?");
+	assert_refused(LINE("sned"), "there is no command 'sned' (did you mean send?)");
 	assert_refused(LINE("--count", "3", "send"), "there is no option --count");
 	assert_refused(LINE("send", "--cuont=3"), "there is no option --cuont");
 	assert_refused(LINE("send", "-x"), "there is no option -x");

@@ -49,6 +49,20 @@ static void other_speeds_are_refused(void **state)
 	}
 }
 
+static void what_has_no_time_is_due_with_the_first_that_has_one(void **state)
+{
+	struct pace pace = {.speed = S};
+
+	(void)state;
+	assert_int_equal(pace_due_untimed(&pace, START), START);
+	assert_int_equal(pace_due_untimed(&pace, START + 7), START);
+	assert_int_equal(pace_due(&pace, FIRST, START + 9), START);
+	pace_repeat(&pace); /* of one: after a second */
+	assert_int_equal(pace_due_untimed(&pace, START + 11), START + S);
+	pace_repeat(&pace); /* of none */
+	assert_int_equal(pace_due_untimed(&pace, START + 13), START + 2 * S);
+}
+
 static void spacing_is_that_of_the_recording(void **state)
 {
 	struct pace pace = {.speed = S};
@@ -127,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(speeds_are_decimals),
 		cmocka_unit_test(other_speeds_are_refused),
+		cmocka_unit_test(what_has_no_time_is_due_with_the_first_that_has_one),
 		cmocka_unit_test(spacing_is_that_of_the_recording),
 		cmocka_unit_test(speed_divides),
 		cmocka_unit_test(older_datagrams_are_due_with_the_first),

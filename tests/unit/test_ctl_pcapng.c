@@ -149,14 +149,14 @@ static void put_everything(struct file *file)
 struct walk {
 	struct pcapng parser;
 	size_t offset;
-	enum pcapng_result result;
-	struct pcapng_packet packet;
+	enum packet_result result;
+	struct captured_packet packet;
 	uint8_t *copy; /* what packet.data points into */
 };
 
 /* The next block. Of the file, the parser only ever gets as much as it asks for, in a block of
  * memory of just that size: it is seen when it reads past it. */
-static enum pcapng_result step(struct walk *walk, const struct file *file)
+static enum packet_result step(struct walk *walk, const struct file *file)
 {
 	size_t rest = file->bytes.length - walk->offset, given = 0, size = 0;
 
@@ -165,12 +165,12 @@ static enum pcapng_result step(struct walk *walk, const struct file *file)
 		walk->copy = malloc(given ? given : 1);
 		memcpy(walk->copy, file->bytes.data + walk->offset, given);
 		walk->result = pcapng_next(&walk->parser, walk->copy, given, &size, &walk->packet);
-		if (walk->result != PCAPNG_MORE)
+		if (walk->result != PACKET_MORE)
 			break;
-		assert_true(size > given && size <= PCAPNG_BLOCK_MAX);
+		assert_true(size > given && size <= PACKET_RECORD_MAX);
 		given = size;
 	} while (given <= rest);
-	if (walk->result != PCAPNG_BAD && walk->result != PCAPNG_MORE)
+	if (walk->result != PACKET_BAD && walk->result != PACKET_MORE)
 		walk->offset += size;
 	return walk->result;
 }
@@ -183,9 +183,9 @@ static void walk_clear(struct walk *walk)
 }
 
 /* Skips blocks without packets. */
-static enum pcapng_result step_to_packet(struct walk *walk, const struct file *file)
+static enum packet_result step_to_packet(struct walk *walk, const struct file *file)
 {
-	while (step(walk, file) == PCAPNG_OTHER)
+	while (step(walk, file) == PACKET_NONE)
 		if (walk->offset >= file->bytes.length)
 			break;
 	return walk->result;
@@ -194,7 +194,7 @@ static enum pcapng_result step_to_packet(struct walk *walk, const struct file *f
 static void assert_packet(struct walk *walk, const struct file *file, uint16_t link_type,
 	uint64_t timestamp_ns, const char *data)
 {
-	assert_int_equal(step_to_packet(walk, file), PCAPNG_PACKET);
+	assert_int_equal(step_to_packet(walk, file), PACKET_READ);
 	assert_int_equal(walk->packet.link_type, link_type);
 	assert_int_equal(walk->packet.timestamp_ns, timestamp_ns);
 	assert_int_equal(walk->packet.size, strlen(data));
@@ -215,11 +215,14 @@ static void both_byte_orders_and_several_sections_are_read(void **state)
 			assert_packet(&walk, &file, RAW, SOME_TIME_NS, "first");
 			assert_packet(&walk, &file, 1, 7000000000 + 5000 * 1000000000ull / 1024,
 				"second");
-			assert_int_equal(step(&walk, &file), PCAPNG_UNTIMED);
+			assert_int_equal(step(&walk, &file), PACKET_READ);
+			assert_false(walk.packet.is_timed);
+			assert_int_equal(walk.packet.link_type, RAW); /* the first interface's */
+			assert_int_equal(walk.packet.size, 4);
+			assert_memory_equal(walk.packet.data, "fast", 4);
 			assert_packet(&walk, &file, RAW, 1000000000, "third");
 		}
 		assert_int_equal(walk.offset, file.bytes.length);
-		assert_null(pcapng_end(&walk.parser, walk.copy, 0));
 		walk_clear(&walk);
 		text_free(&file.bytes);
 	}
@@ -284,11 +287,11 @@ static void other_blocks_are_skipped_whatever_their_size(void **state)
 {
 	static const uint8_t huge[] = {0xad, 0x0b, 0, 0, 0xfc, 0xff, 0xff, 0xff};
 	struct pcapng parser = {.in_section = true};
-	struct pcapng_packet packet;
+	struct captured_packet packet;
 	size_t size;
 
 	(void)state;
-	assert_int_equal(pcapng_next(&parser, huge, sizeof(huge), &size, &packet), PCAPNG_OTHER);
+	assert_int_equal(pcapng_next(&parser, huge, sizeof(huge), &size, &packet), PACKET_NONE);
 	assert_int_equal(size, 0xfffffffc);
 }
 
@@ -297,7 +300,7 @@ static void assert_bad(struct file *file, const char *why)
 {
 	struct walk walk = {0};
 
-	assert_int_equal(step_to_packet(&walk, file), PCAPNG_BAD);
+	assert_int_equal(step_to_packet(&walk, file), PACKET_BAD);
 	assert_non_null(walk.parser.why);
 	assert_non_null(strstr(walk.parser.why, why));
 	assert_int_equal(walk.offset, file->block);
@@ -320,7 +323,7 @@ static void impossible_lengths_are_refused(void **state)
 	}
 	put_preface(&file);
 	put_packet(&file, 0, 7, "data");
-	patch(&file, file.block + 4, PCAPNG_BLOCK_MAX + 4, 4);
+	patch(&file, file.block + 4, PACKET_RECORD_MAX + 4, 4);
 	assert_bad(&file, "larger than 1 MiB");
 	put_preface(&file);
 	put_packet(&file, 0, 7, "data");
@@ -387,32 +390,54 @@ static void interfaces_have_a_limit(void **state)
 	assert_bad(&file, "too many interfaces");
 }
 
-static void assert_not_pcapng(const char *data, size_t size, const char *why)
+static void what_is_no_section_is_refused(void **state)
 {
-	struct file file = {0};
-
-	text_append(&file.bytes, data, size);
-	assert_bad(&file, why);
-}
-
-static void other_files_are_told_apart(void **state)
-{
-	struct pcapng parser = {0};
 	struct file file = {0};
 
 	(void)state;
-	assert_not_pcapng("\xd4\xc3\xb2\xa1\2\0\4\0", 8, "editcap");
-	assert_not_pcapng("\xa1\xb2\xc3\xd4\0\2\0\4", 8, "editcap");
-	assert_not_pcapng("\x4d\x3c\xb2\xa1\2\0\4\0", 8, "editcap");
-	assert_not_pcapng("\x1f\x8b\x08\0\0\0\0\0", 8, "gunzip");
-	assert_not_pcapng("\x28\xb5\x2f\xfd\0\0\0\0", 8, "zstd");
-	assert_not_pcapng("{\"group\":\"news\"}", 16, "not a pcapng");
-	assert_not_pcapng("\x0a\x0d\x0d\x0a\x1c\0\0\0nope", 12, "byte order");
-	assert_non_null(strstr(pcapng_end(&parser, (const uint8_t *)"", 0), "empty"));
-	assert_non_null(strstr(pcapng_end(&parser, (const uint8_t *)"no", 2), "not a pcapng"));
+	text_append(&file.bytes, "\x0a\x0d\x0d\x0a\x1c\0\0\0nope", 12);
+	assert_bad(&file, "byte order");
+	text_append(&file.bytes, "{\"group\":\"news\"}", 16);
+	assert_bad(&file, "not a pcapng");
 	put_section(&file);
 	patch(&file, 12, 2, 2);
 	assert_bad(&file, "version");
+}
+
+static void a_simple_packet_is_cut_at_the_snap_length_of_its_interface(void **state)
+{
+	struct file file = {0};
+	struct walk walk = {0};
+
+	(void)state;
+	put_preface(&file);
+	patch(&file, 28 + 12, 3, 4);
+	begin(&file, SIMPLE_PACKET);
+	put(&file, 1500, 4);
+	put_padded(&file, "cut", 3);
+	finish(&file);
+	assert_int_equal(step_to_packet(&walk, &file), PACKET_READ);
+	assert_int_equal(walk.packet.size, 3);
+	walk_clear(&walk);
+	text_free(&file.bytes);
+}
+
+static void a_simple_packet_without_its_interface_is_refused(void **state)
+{
+	struct file file = {0};
+
+	(void)state;
+	put_section(&file);
+	begin(&file, SIMPLE_PACKET);
+	put(&file, 0, 4);
+	finish(&file);
+	assert_bad(&file, "not described");
+	put_preface(&file);
+	begin(&file, SIMPLE_PACKET);
+	put(&file, 5, 4);
+	put(&file, 0, 4);
+	finish(&file);
+	assert_bad(&file, "past its block");
 }
 
 static void no_truncated_file_is_read_past_its_end(void **state)
@@ -427,8 +452,8 @@ static void no_truncated_file_is_read_past_its_end(void **state)
 		struct walk walk = {0};
 
 		file.bytes.length = cut;
-		while (walk.offset < cut && step(&walk, &file) != PCAPNG_MORE)
-			assert_int_not_equal(walk.result, PCAPNG_BAD);
+		while (walk.offset < cut && step(&walk, &file) != PACKET_MORE)
+			assert_int_not_equal(walk.result, PACKET_BAD);
 		walk_clear(&walk);
 	}
 	text_free(&file.bytes);
@@ -471,14 +496,13 @@ static void walk_all(const struct file *file)
 	struct walk walk = {0};
 
 	while (walk.offset < file->bytes.length) {
-		enum pcapng_result result = step(&walk, file);
-		struct payload payload;
+		enum packet_result result = step(&walk, file);
+		struct dissected datagram;
 
-		if (result == PCAPNG_BAD || result == PCAPNG_MORE)
+		if (result == PACKET_BAD || result == PACKET_MORE)
 			break;
-		if (result == PCAPNG_PACKET)
-			dissect(walk.packet.link_type, walk.packet.data, walk.packet.size,
-				&payload);
+		if (result == PACKET_READ)
+			dissect(&walk.packet, &datagram);
 	}
 	walk_clear(&walk);
 }
@@ -511,7 +535,9 @@ int main(void)
 		cmocka_unit_test(blocks_that_are_too_short_are_refused),
 		cmocka_unit_test(interfaces_are_those_of_the_section),
 		cmocka_unit_test(interfaces_have_a_limit),
-		cmocka_unit_test(other_files_are_told_apart),
+		cmocka_unit_test(what_is_no_section_is_refused),
+		cmocka_unit_test(a_simple_packet_is_cut_at_the_snap_length_of_its_interface),
+		cmocka_unit_test(a_simple_packet_without_its_interface_is_refused),
 		cmocka_unit_test(no_truncated_file_is_read_past_its_end),
 		cmocka_unit_test(mutated_files_do_no_harm),
 	};

@@ -20,7 +20,22 @@ static struct origin *some_origin(const char *group_address)
 	return origin;
 }
 
-/* The JSON of a datagram, through record_append(), is what format_datagram() makes of the datagram.
+/* As "mcastctl tail --format FORMAT" does. */
+static int show(struct text *text, const char *format, const json_t *value)
+{
+	AUTO_RECORD struct record record = {0};
+	struct printer printer = {.program = "mcastctl"};
+	int r;
+
+	assert_int_equal(printer_set_format(&printer, format), 0);
+	r = record_read(value, &record);
+	if (r == 0)
+		r = record_append(text, &printer, &record);
+	printer_clear(&printer);
+	return r;
+}
+
+/* The JSON of a datagram, through record_append(), is what printer_append() makes of the datagram.
  */
 static void assert_same_records(const char *source, const void *payload, size_t size)
 {
@@ -29,6 +44,7 @@ static void assert_same_records(const char *source, const void *payload, size_t 
 		.ttl = 3,
 		.timestamp_ns = 1764012799123456789ull};
 	struct origin *origin = some_origin("233.252.0.1");
+	static const char *const formats[] = {"line", "json", "hex", "raw", "pcapng"};
 	struct text json = {0};
 	struct address address;
 	json_t *value;
@@ -37,16 +53,17 @@ static void assert_same_records(const char *source, const void *payload, size_t 
 		assert_int_equal(address_parse(source, &address), 0);
 		address_to_endpoint(&address, 4000, 0, &datagram.source);
 	}
-	format_json(&json, origin, &datagram);
+	format_json(&json, NULL, origin, &datagram);
 	value = json_loadb(json.data, json.length, JSON_ALLOW_NUL, NULL);
 	assert_non_null(value);
-	for (size_t i = 0; format_names[i]; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		struct text expected = {0}, shown = {0};
-		enum format format;
+		struct printer printer = {.program = "mcastctl"};
 
-		assert_int_equal(format_parse(format_names[i], &format), 0);
-		format_datagram(&expected, (enum format)i, origin, &datagram);
-		assert_int_equal(record_append(&shown, format, value), 0);
+		assert_int_equal(printer_set_format(&printer, formats[i]), 0);
+		printer_append(&printer, &expected, origin, &datagram);
+		assert_int_equal(show(&shown, formats[i], value), 0);
+		printer_clear(&printer);
 		assert_int_equal(shown.length, expected.length);
 		if (shown.length)
 			assert_memory_equal(shown.data, expected.data, shown.length);
@@ -105,20 +122,20 @@ static void no_field_gets_through_unescaped(void **state)
 	struct text text = {0};
 
 	(void)state;
-	assert_int_equal(record_append(&text, FORMAT_LINE, value), 0);
+	assert_int_equal(show(&text, "line", value), 0);
 	assert_string_equal(
 		text_string(&text), "T a\\nb\\x1b 192.0.2.7:4000 eth0 2 x\\xc2\\x9by\n");
 	json_decref(value);
 	text_free(&text);
 }
 
-static void assert_no_datagram(const char *json, enum format format)
+static void assert_no_datagram(const char *json, const char *format)
 {
 	json_t *value = parse(json);
 	struct text text = {0};
 
 	text_append_string(&text, "before");
-	assert_int_equal(record_append(&text, format, value), -EBADMSG);
+	assert_int_equal(show(&text, format, value), -EBADMSG);
 	assert_string_equal(text_string(&text), "before");
 	json_decref(value);
 	text_free(&text);
@@ -127,12 +144,13 @@ static void assert_no_datagram(const char *json, enum format format)
 static void what_is_no_datagram_appends_nothing(void **state)
 {
 	(void)state;
-	assert_no_datagram("[]", FORMAT_JSON);
-	assert_no_datagram("{" SOME_FIELDS "}", FORMAT_RAW);
-	assert_no_datagram("{" SOME_FIELDS ",'base64':'abc'}", FORMAT_RAW);
-	assert_no_datagram("{" SOME_FIELDS ",'base64':7}", FORMAT_HEX);
-	assert_no_datagram("{'text':'x'}", FORMAT_LINE);
-	assert_no_datagram("{'group':'a','text':'x'}", FORMAT_HEX);
+	assert_no_datagram("[]", "json");
+	assert_no_datagram("{" SOME_FIELDS "}", "raw");
+	assert_no_datagram("{" SOME_FIELDS ",'base64':'abc'}", "raw");
+	assert_no_datagram("{" SOME_FIELDS ",'base64':7}", "hex");
+	assert_no_datagram("{'text':'x'}", "line");
+	assert_no_datagram("{'group':'a','text':'x'}", "hex");
+	assert_no_datagram("{" SOME_FIELDS ",'text':'x'}", "pcapng"); /* no time */
 }
 
 static void fields_that_only_one_side_knows_do_no_harm(void **state)
@@ -141,11 +159,11 @@ static void fields_that_only_one_side_knows_do_no_harm(void **state)
 	struct text text = {0};
 
 	(void)state;
-	assert_int_equal(record_append(&text, FORMAT_JSON, newer), 0);
+	assert_int_equal(show(&text, "json", newer), 0);
 	assert_non_null(strstr(text_string(&text), ",\"sequence\":7,\"text\":\"x\"}\n"));
 	older = parse("{'timestamp':'T','group':'g','source':'-','interface':'i','text':'x'}");
 	text_clear(&text);
-	assert_int_equal(record_append(&text, FORMAT_LINE, older), 0);
+	assert_int_equal(show(&text, "line", older), 0);
 	assert_string_equal(text_string(&text), "T g - i 0 x\n");
 	json_decref(newer);
 	json_decref(older);
@@ -154,11 +172,26 @@ static void fields_that_only_one_side_knows_do_no_harm(void **state)
 
 static void unknown_formats_are_refused(void **state)
 {
-	enum format format;
+	struct printer printer = {0};
 
 	(void)state;
-	assert_int_equal(format_parse("pcap", &format), -EINVAL);
-	assert_int_equal(format_parse("", &format), -EINVAL);
+	assert_int_equal(printer_set_format(&printer, "pcap"), -EINVAL);
+	assert_int_equal(printer_set_format(&printer, ""), -EINVAL);
+}
+
+static void a_datagram_that_is_larger_than_any_is_refused(void **state)
+{
+	AUTO_RECORD struct record record = {0};
+	char *payload = malloc(DATAGRAM_MAX + 2);
+	json_t *value = parse("{" SOME_FIELDS "}");
+
+	(void)state;
+	memset(payload, 'x', DATAGRAM_MAX + 1);
+	payload[DATAGRAM_MAX + 1] = '\0';
+	json_object_set_new(value, "text", json_string(payload));
+	assert_int_equal(record_read(value, &record), -EBADMSG);
+	json_decref(value);
+	free(payload);
 }
 
 int main(void)
@@ -170,6 +203,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_datagram_appends_nothing),
 		cmocka_unit_test(fields_that_only_one_side_knows_do_no_harm),
 		cmocka_unit_test(unknown_formats_are_refused),
+		cmocka_unit_test(a_datagram_that_is_larger_than_any_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,8 +101,8 @@ static void assert_number(struct recording *recording, uint32_t expected)
 
 	assert_int_equal(next(recording, &recorded), 1);
 	assert_int_equal(recorded.timestamp_ns, (uint64_t)expected * 1000);
-	assert_int_equal(recorded.payload.size, sizeof(number));
-	memcpy(&number, recorded.payload.data, sizeof(number));
+	assert_int_equal(recorded.datagram.size, sizeof(number));
+	memcpy(&number, recorded.datagram.data, sizeof(number));
 	assert_int_equal(number, expected);
 }
 
@@ -137,7 +137,7 @@ static void blocks_of_any_size_are_skipped(void **state)
 	(void)state;
 	put_preface(&file);
 	put_number(&file, 1);
-	put_large_block(&file, 5 * PCAPNG_BLOCK_MAX);
+	put_large_block(&file, 5 * PACKET_RECORD_MAX);
 	put_number(&file, 2);
 	put_large_block(&file, 12);
 	open_recording(&recording, &file);
@@ -150,7 +150,7 @@ static void blocks_of_any_size_are_skipped(void **state)
 /* The largest block that is parsed, at any place of the buffer. */
 static void the_largest_packets_are_read(void **state)
 {
-	static uint8_t packet[PCAPNG_BLOCK_MAX - 32] = {
+	static uint8_t packet[PACKET_RECORD_MAX - 32] = {
 		0x45, 0, 0, 32, 0, 0, 0, 0, 1, 17, [20] = 1, 2, 3, 4, 0, 12};
 	struct recording recording;
 	struct recorded recorded;
@@ -175,7 +175,7 @@ static void the_largest_packets_are_read(void **state)
 static void what_is_no_datagram_is_counted(void **state)
 {
 	static const uint8_t tcp[20] = {0x45, 0, 0, 20, 0, 0, 0, 0, 1, 6};
-	static const uint8_t fragment[20] = {0x45, 0, 0, 20, 0, 0, 0x20, 0, 1, 17};
+	static const uint8_t fragment[28] = {0x45, 0, 0, 28, 0, 0, 0x20, 0, 1, 17};
 	static const uint8_t broken[20] = {0x40, 0, 0, 20, 0, 0, 0, 0, 1, 17};
 	struct recording recording;
 	struct recorded recorded;
@@ -191,7 +191,7 @@ static void what_is_no_datagram_is_counted(void **state)
 	open_recording(&recording, &file);
 	assert_int_equal(next(&recording, &recorded), 0);
 	assert_int_equal(recording.skipped[DISSECT_NOT_UDP], 1);
-	assert_int_equal(recording.skipped[DISSECT_FRAGMENT], 2);
+	assert_int_equal(recording.skipped[DISSECT_FRAGMENT], 1); /* of one datagram */
 	assert_int_equal(recording.skipped[DISSECT_BROKEN], 1);
 	assert_int_equal(recording.skipped[DISSECT_CUT], 1);
 	assert_int_equal(recording.skipped[DISSECT_LINK], 0);
@@ -224,7 +224,7 @@ static void a_torn_end_is_an_error_after_the_whole_blocks(void **state)
 	}
 	put_preface(&file);
 	put_number(&file, 1);
-	put_large_block(&file, 3 * PCAPNG_BLOCK_MAX);
+	put_large_block(&file, 3 * PACKET_RECORD_MAX);
 	assert_cut(&file, file.length - 1);
 }
 
@@ -261,13 +261,13 @@ static void malformed_blocks_are_named_by_their_place(void **state)
 	(void)state;
 	put_preface(&file);
 	put_number(&file, 1);
-	put_large_block(&file, 2 * PCAPNG_BLOCK_MAX);
+	put_large_block(&file, 2 * PACKET_RECORD_MAX);
 	put32(&file, 6);
 	put32(&file, 3);
 	open_recording(&recording, &file);
 	assert_number(&recording, 1);
 	assert_int_equal(next(&recording, &recorded), -EBADMSG);
-	assert_int_equal(recording.offset, 48 + 64 + 2 * PCAPNG_BLOCK_MAX);
+	assert_int_equal(recording.offset, 48 + 64 + 2 * PACKET_RECORD_MAX);
 	recording_clear(&recording);
 }
 

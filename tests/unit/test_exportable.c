@@ -225,7 +225,8 @@ static void what_does_not_leave_is_filtered(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct config_handler config = {.kind = &fake_kind.config,
 			.filter = {.sample = 1,
-				.max_size = DATAGRAM_MAX,
+				.is.max_size = DATAGRAM_MAX,
+				.is_not.max_size = DATAGRAM_MAX,
 				.rate_interval_ns = i ? 3600000000000 : 0}};
 		struct ledger *ledger = ledger_new(counters, i ? "limited" : "open");
 		struct handler *handler;

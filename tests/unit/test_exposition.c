@@ -116,6 +116,23 @@ static void seconds_are_exact(void **state)
 		"busy_seconds_total 0.000000001\nbusy_seconds_total 1732800000.123456789\n");
 }
 
+static void a_summary_has_one_head_without_the_suffix_of_its_sum(void **state)
+{
+	static const struct metric sum = {"took_seconds_sum", METRIC_SUM, "How long it took."};
+	static const struct metric count = {"took_seconds_count", METRIC_COUNT, "How many."};
+	AUTO_TEXT struct text text = {0};
+
+	(void)state;
+	exposition_head(&text, &sum);
+	exposition_decimal(&text, &sum, NULL, 0, 2500000000);
+	exposition_head(&text, &count);
+	exposition_number(&text, &count, NULL, 0, 2);
+	assert_string_equal(text_string(&text), "# HELP took_seconds How long it took.\n"
+						"# TYPE took_seconds summary\n"
+						"took_seconds_sum 2.500000000\n"
+						"took_seconds_count 2\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +146,7 @@ int main(void)
 		cmocka_unit_test(a_label_that_is_not_utf8_becomes_readable),
 		cmocka_unit_test(a_label_that_looks_like_an_escaped_one_differs_from_it),
 		cmocka_unit_test(seconds_are_exact),
+		cmocka_unit_test(a_summary_has_one_head_without_the_suffix_of_its_sum),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

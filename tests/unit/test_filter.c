@@ -133,6 +133,42 @@ static void a_hexadecimal_prefix_is_compared(void **state)
 	filter_clear(&filter);
 }
 
+static void all_conditions_must_hold(void **state)
+{
+	struct filter filter = FILTER("filter.match", "u8@0 == 77", "filter.match", "contains CAST",
+		"filter.min_size", "6");
+
+	(void)state;
+	assert_true(passes(&filter, "MxCAST", "192.0.2.1"));
+	assert_false(passes(&filter, "MCAST", "192.0.2.1"));
+	assert_false(passes(&filter, "XxCAST", "192.0.2.1"));
+	assert_false(passes(&filter, "MxxAST", "192.0.2.1"));
+	filter_clear(&filter);
+}
+
+static void what_not_describes_is_kept_out(void **state)
+{
+	struct filter filter = FILTER(
+		"filter.not.prefix", "ALARM", "filter.not.sources", "192.0.2.1");
+
+	(void)state;
+	assert_false(passes(&filter, "ALARM 1", "192.0.2.1"));
+	assert_true(passes(&filter, "ALARM 1", "192.0.2.2"));
+	assert_true(passes(&filter, "news", "192.0.2.1"));
+	filter_clear(&filter);
+}
+
+static void not_comes_after_what_is_asked_for(void **state)
+{
+	struct filter filter = FILTER("filter.prefix", "A", "filter.not.match", "contains B");
+
+	(void)state;
+	assert_true(passes(&filter, "AC", "192.0.2.1"));
+	assert_false(passes(&filter, "AB", "192.0.2.1"));
+	assert_false(passes(&filter, "C", "192.0.2.1"));
+	filter_clear(&filter);
+}
+
 static void one_in_so_many_is_a_sample(void **state)
 {
 	struct filter filter = FILTER("sample", "10");
@@ -207,6 +243,9 @@ int main(void)
 		cmocka_unit_test(sizes_are_inclusive),
 		cmocka_unit_test(a_text_prefix_is_compared),
 		cmocka_unit_test(a_hexadecimal_prefix_is_compared),
+		cmocka_unit_test(all_conditions_must_hold),
+		cmocka_unit_test(what_not_describes_is_kept_out),
+		cmocka_unit_test(not_comes_after_what_is_asked_for),
 		cmocka_unit_test(one_in_so_many_is_a_sample),
 		cmocka_unit_test(a_rate_lets_its_burst_through_and_then_its_pace),
 		cmocka_unit_test(without_burst_a_second_may_come_at_once),

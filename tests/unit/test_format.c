@@ -42,7 +42,7 @@ static void assert_format(
 	struct origin *origin = some_origin();
 	struct text text = {0};
 
-	format_datagram(&text, format, origin, &datagram);
+	format_datagram(&text, format, NULL, origin, &datagram);
 	assert_string_equal(text_string(&text), expected);
 	text_free(&text);
 	origin_unref(origin);
@@ -106,7 +106,7 @@ static void json_object_alone_has_no_line_feed(void **state)
 	struct text text = {0};
 
 	(void)state;
-	format_json(&text, origin, &datagram);
+	format_json(&text, NULL, origin, &datagram);
 	assert_string_equal(text_string(&text), SOME_FIELDS "\"size\":1,\"text\":\"x\"}");
 	text_free(&text);
 	origin_unref(origin);
@@ -144,9 +144,9 @@ static void interfaces_are_escaped_in_every_format(void **state)
 	(void)state;
 	assert_int_equal(address_parse("233.252.0.1", &group), 0);
 	origin = origin_new("news", &group, 5004, "e\x1b\xff", 2);
-	format_datagram(&text, FORMAT_LINE, origin, &datagram);
+	format_datagram(&text, FORMAT_LINE, NULL, origin, &datagram);
 	assert_non_null(strstr(text_string(&text), " 192.0.2.7:4000 e\\x1b\\xff 1 x\n"));
-	format_datagram(&text, FORMAT_JSON, origin, &datagram);
+	format_datagram(&text, FORMAT_JSON, NULL, origin, &datagram);
 	assert_non_null(strstr(text_string(&text), "\"interface\":\"e\\u001b\\ufffd\","));
 	text_free(&text);
 	origin_unref(origin);
@@ -159,7 +159,7 @@ static void v6_sources_stand_in_brackets(void **state)
 	struct text text = {0};
 
 	(void)state;
-	format_datagram(&text, FORMAT_LINE, origin, &datagram);
+	format_datagram(&text, FORMAT_LINE, NULL, origin, &datagram);
 	assert_non_null(strstr(text_string(&text), " news [2001:db8::7]:4000 eth0 1 x\n"));
 	text_free(&text);
 	origin_unref(origin);
@@ -172,7 +172,7 @@ static void unknown_sources_are_a_dash(void **state)
 	struct text text = {0};
 
 	(void)state;
-	format_datagram(&text, FORMAT_LINE, origin, &datagram);
+	format_datagram(&text, FORMAT_LINE, NULL, origin, &datagram);
 	assert_string_equal(text_string(&text), "1970-01-01T00:00:00.000000000Z news - eth0 1 x\n");
 	text_free(&text);
 	origin_unref(origin);
@@ -184,7 +184,7 @@ static void assert_event(enum format format, const char *expected)
 	struct origin *origin = origin_new("events", &(struct address){0}, 0, "", 0);
 	struct text text = {0};
 
-	format_datagram(&text, format, origin, &datagram);
+	format_datagram(&text, format, NULL, origin, &datagram);
 	assert_string_equal(text_string(&text), expected);
 	text_free(&text);
 	origin_unref(origin);
@@ -220,10 +220,40 @@ static void records_are_appended(void **state)
 	struct text text = {0};
 
 	(void)state;
-	format_datagram(&text, FORMAT_LINE, origin, &datagram);
-	format_datagram(&text, FORMAT_RAW, origin, &datagram);
+	format_datagram(&text, FORMAT_LINE, NULL, origin, &datagram);
+	format_datagram(&text, FORMAT_RAW, NULL, origin, &datagram);
 	assert_string_equal(text_string(&text), SOME_PREFIX "1 x\nx");
 	text_free(&text);
+	origin_unref(origin);
+}
+
+/* In whatever order they come, what is kept from one to the next is what would be written anew. */
+static void what_is_kept_of_other_datagrams_changes_no_record(void **state)
+{
+	static const char *const sources[] = {"192.0.2.7", "192.0.2.8", "2001:db8::7"};
+	static const uint64_t times[] = {0, 1, 999999999, 1000000000, SOME_TIME, SOME_TIME + 1};
+	struct origin *origin = some_origin();
+
+	(void)state;
+	for (enum format format = FORMAT_LINE; format <= FORMAT_RAW; format++) {
+		struct format_head head = {0};
+		unsigned seed = 1;
+
+		for (unsigned i = 0; i < 2000; i++) {
+			unsigned chance = (seed = seed * 1103515245 + 12345) >> 16;
+			struct datagram datagram = some_datagram(
+				sources[chance % 3], "hello", chance / 3 % 6);
+			struct text kept = {0}, fresh = {0};
+
+			datagram.ttl = (uint8_t)(chance / 18 % 2);
+			datagram.timestamp_ns = times[chance / 36 % 6];
+			format_datagram(&kept, format, &head, origin, &datagram);
+			format_datagram(&fresh, format, NULL, origin, &datagram);
+			assert_string_equal(text_string(&kept), text_string(&fresh));
+			text_free(&kept);
+			text_free(&fresh);
+		}
+	}
 	origin_unref(origin);
 }
 
@@ -236,7 +266,7 @@ static void largest_datagram_is_formatted_whole(void **state)
 
 	(void)state;
 	payload[sizeof(payload) - 1] = 0xab;
-	format_datagram(&text, FORMAT_HEX, origin, &datagram);
+	format_datagram(&text, FORMAT_HEX, NULL, origin, &datagram);
 	assert_int_equal(text.length, strlen(SOME_PREFIX "65507 \n") + 2 * DATAGRAM_MAX);
 	assert_string_equal(text_string(&text) + text.length - 5, "00ab\n");
 	text_free(&text);
@@ -350,6 +380,7 @@ int main(void)
 		cmocka_unit_test(events_have_no_address_and_no_interface),
 		cmocka_unit_test(the_message_of_an_event_is_its_payload),
 		cmocka_unit_test(records_are_appended),
+		cmocka_unit_test(what_is_kept_of_other_datagrams_changes_no_record),
 		cmocka_unit_test(largest_datagram_is_formatted_whole),
 		cmocka_unit_test(message_shows_no_more_than_asked_for),
 		cmocka_unit_test(formats_ask_only_for_what_they_show),

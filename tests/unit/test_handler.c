@@ -157,7 +157,7 @@ static void start_sampled(struct fixture *fixture, const struct handler_kind *ki
 	fixture->calls = (struct calls){0};
 	fixture->ledger = ledger_new(fixture->counters, "test");
 	config.filter.sample = out_of;
-	config.filter.max_size = DATAGRAM_MAX;
+	config.filter.is.max_size = config.filter.is_not.max_size = DATAGRAM_MAX;
 	assert_int_equal(handler_start(&config, &(struct handler_context){0}, fixture->ledger,
 				 &fixture->workers, why, &fixture->handler),
 		0);

@@ -23,7 +23,7 @@ static int make(void **state)
 	struct address group = {.family = AF_INET};
 
 	(void)state;
-	senders = known_senders_new();
+	senders = known_senders_new(NULL);
 	eth0 = origin_new("g", &group, 5000, "eth0", 2);
 	eth1 = origin_new("g", &group, 5000, "eth1", 3);
 	return senders && eth0 && eth1 ? 0 : -1;

@@ -100,7 +100,7 @@ static void expect_mode(mode_t mask, mode_t mode)
 	char why[WHY_MAX];
 	struct stat file;
 
-	assert_int_equal(listener_new(base, &options, on_accept, NULL, why, &listener), 0);
+	assert_int_equal(listener_new(base, &options, on_accept, why, &listener), 0);
 	umask(before);
 	assert_int_equal(stat(path, &file), 0);
 	assert_int_equal(file.st_mode, S_IFSOCK | mode);
@@ -119,6 +119,7 @@ static void a_socket_has_the_mode_that_is_wanted_whatever_the_umask(void **state
 
 /* Called by bind_path() between the two, in place of the C library's. */
 static mode_t bound_mode;
+static int listen_error;
 
 int listen(int fd, int count)
 {
@@ -127,7 +128,8 @@ int listen(int fd, int count)
 	(void)fd, (void)count;
 	assert_int_equal(stat(path, &file), 0);
 	bound_mode = file.st_mode & 07777;
-	return 0;
+	errno = listen_error;
+	return listen_error ? -1 : 0;
 }
 
 static void nobody_can_connect_before_a_socket_has_its_mode(void **state)
@@ -137,6 +139,64 @@ static void nobody_can_connect_before_a_socket_has_its_mode(void **state)
 	assert_int_equal(bound_mode, 0600);
 	expect_mode(077, 0666);
 	assert_int_equal(bound_mode, 0666);
+}
+
+static void a_file_has_no_other_permissions_than_those_that_are_changed_to(void **state)
+{
+	const struct socket_file_options options = {
+		.path = path, .type = SOCK_STREAM, .mode = 0600, .group = (gid_t)-1};
+	struct socket_file file;
+	char why[WHY_MAX];
+	struct stat status;
+	int fd = socket_file_bind(&options, &file, why);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_true(socket_file_is_there(&file));
+	assert_int_equal(socket_file_permit(&file, 0666, (gid_t)-1), 0);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0666);
+	socket_file_remove(&file);
+	assert_false(socket_file_is_there(&file));
+	assert_int_equal(socket_file_permit(&file, 0600, (gid_t)-1), -ESTALE);
+	close(fd);
+}
+
+static void what_stands_in_the_place_of_a_file_is_neither_changed_nor_removed(void **state)
+{
+	const struct socket_file_options options = {
+		.path = path, .type = SOCK_STREAM, .mode = 0600, .group = (gid_t)-1};
+	char other[sizeof(path) + 8], why[WHY_MAX];
+	struct socket_file file;
+	struct stat status;
+	int fd = socket_file_bind(&options, &file, why);
+
+	(void)state;
+	assert_true(fd >= 0);
+	snprintf(other, sizeof(other), "%s.other", path);
+	assert_int_equal(rename(path, other), 0);
+	assert_int_equal(symlink(other, path), 0);
+	assert_int_equal(socket_file_permit(&file, 0666, (gid_t)-1), -ESTALE);
+	assert_int_equal(stat(other, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	socket_file_remove(&file);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(other), 0);
+	close(fd);
+}
+
+static void no_file_is_left_where_it_cannot_listen(void **state)
+{
+	const struct socket_file_options options = {
+		.path = path, .type = SOCK_STREAM, .mode = 0600, .group = (gid_t)-1};
+	struct socket_file file;
+	char why[WHY_MAX];
+
+	(void)state;
+	listen_error = ENOBUFS;
+	assert_int_equal(socket_file_bind(&options, &file, why), -ENOBUFS);
+	listen_error = 0;
+	assert_int_equal(access(path, F_OK), -1);
 }
 
 int main(void)
@@ -153,6 +213,14 @@ int main(void)
 			a_socket_has_the_mode_that_is_wanted_whatever_the_umask, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			nobody_can_connect_before_a_socket_has_its_mode, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_file_has_no_other_permissions_than_those_that_are_changed_to, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_stands_in_the_place_of_a_file_is_neither_changed_nor_removed, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			no_file_is_left_where_it_cannot_listen, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("listener", tests, NULL, NULL);

@@ -60,6 +60,8 @@ static void begin_run(int counters_of_before)
 {
 	context = (struct group_context){
 		.base = event_base_new(), .arena = arena_new(NULL), .forgotten = &forgotten};
+	context.rounds = rounds_new(context.base, &membership_round_callbacks);
+	assert_non_null(context.rounds);
 	assert_int_equal(store_new(NULL, &context.store), 0);
 	assert_int_equal(counters_open(counters_of_before, &context.counters), 0);
 	assert_int_equal(group_new(&context, &config, NULL, &group), 0);
@@ -79,6 +81,7 @@ static int end_run(void)
 	store_free(context.store);
 	arena_free(context.arena);
 	counters_free(context.counters);
+	rounds_free(context.rounds);
 	event_base_free(context.base);
 	forgotten_clear(&forgotten);
 	return fd;

@@ -102,6 +102,8 @@ static void a_closed_connection_is_told_by_how_long_it_was_up(void **state)
 {
 	(void)state;
 	assert_explained((struct cause){.code = MOSQ_ERR_CONN_LOST}, "is it an MQTT broker");
+	assert_explained((struct cause){.code = MOSQ_ERR_CONN_LOST, .has_tls = true},
+		"does it speak TLS at this port");
 	assert_explained((struct cause){.code = MOSQ_ERR_CONN_LOST, .was_up = true},
 		"the broker closed the connection");
 	assert_explained(

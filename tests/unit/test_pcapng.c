@@ -157,6 +157,48 @@ static void v6_datagrams_have_the_addresses_and_the_hop_limit(void **state)
 	text_free(&packet.text);
 }
 
+/* The same packet, behind this Ethernet header. */
+static void assert_ethernet(
+	const char *group, const char *source, const uint8_t expected[static 14])
+{
+	struct packet plain = make_packet(group, source, "hello", 5), framed = {0};
+	struct datagram datagram = {.payload = (const uint8_t *)"hello",
+		.size = 5,
+		.ttl = 7,
+		.timestamp_ns = SOME_TIME};
+	struct address address;
+	struct pcapng_flow flow;
+
+	assert_int_equal(address_parse(group, &address), 0);
+	pcapng_flow_init_ethernet(&flow, &address, 5004, "news");
+	assert_int_equal(address_parse(source, &address), 0);
+	address_to_endpoint(&address, 4000, 0, &datagram.source);
+	pcapng_append_datagram(&framed.text, &flow, 3, &datagram);
+	assert_int_equal(framed.text.length % 4, 0);
+	assert_int_equal(pcapng_read_block(framed.text.data).size, framed.text.length);
+	assert_int_equal(read32(framed.text.data + 20), plain.size + 14);
+	assert_int_equal(read32(framed.text.data + 24), plain.size + 14);
+	assert_memory_equal(framed.text.data + 28, expected, 14);
+	assert_memory_equal(framed.text.data + 28 + 14, plain.ip, plain.size);
+	text_free(&plain.text);
+	text_free(&framed.text);
+}
+
+static void packets_have_the_ethernet_header_of_their_group(void **state)
+{
+	(void)state;
+	assert_ethernet("233.252.0.1", "192.0.2.7",
+		(uint8_t[]){0x01, 0, 0x5e, 0x7c, 0, 1, 2, 0, 192, 0, 2, 7, 8, 0});
+	assert_ethernet("255.255.255.255", "192.0.2.7",
+		(uint8_t[]){0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 192, 0, 2, 7, 8, 0});
+	assert_ethernet("192.0.2.9", "192.0.2.7",
+		(uint8_t[]){2, 0, 192, 0, 2, 9, 2, 0, 192, 0, 2, 7, 8, 0});
+	assert_ethernet("ff15::abcd:1", "2001:db8::7:8",
+		(uint8_t[]){0x33, 0x33, 0xab, 0xcd, 0, 1, 2, 0, 0, 7, 0, 8, 0x86, 0xdd});
+	assert_ethernet("2001:db8::9", "2001:db8::7:8",
+		(uint8_t[]){2, 0, 0, 0, 0, 9, 2, 0, 0, 7, 0, 8, 0x86, 0xdd});
+}
+
 static void every_size_has_right_checksums_and_lengths(void **state)
 {
 	static uint8_t payload[DATAGRAM_MAX];
@@ -268,7 +310,8 @@ static size_t make_file(struct text *text, size_t ends[static 8])
 	return count;
 }
 
-static int measure(const void *data, size_t size, uint64_t *ret_whole)
+static int measure_by(int (*way)(int fd, uint64_t size, uint64_t *ret_whole), const void *data,
+	size_t size, uint64_t *ret_whole)
 {
 	FILE *file = tmpfile();
 	int r;
@@ -276,9 +319,14 @@ static int measure(const void *data, size_t size, uint64_t *ret_whole)
 	assert_non_null(file);
 	assert_int_equal(fwrite(data, 1, size, file), size);
 	fflush(file);
-	r = pcapng_measure(fileno(file), size, ret_whole);
+	r = way(fileno(file), size, ret_whole);
 	fclose(file);
 	return r;
+}
+
+static int measure(const void *data, size_t size, uint64_t *ret_whole)
+{
+	return measure_by(pcapng_measure, data, size, ret_whole);
 }
 
 static void a_file_torn_at_any_place_is_measured(void **state)
@@ -367,6 +415,28 @@ static void files_of_others_are_told_apart(void **state)
 	text_free(&text);
 }
 
+static void files_of_the_other_link_type_are_told_apart(void **state)
+{
+	struct text raw = {0}, ethernet = {0};
+	uint64_t found;
+
+	(void)state;
+	pcapng_append_section(&raw, "x86_64", "Linux", "mcastd");
+	pcapng_append_interface(&raw, true, "eth0", "first");
+	pcapng_append_interface(&raw, false, "eth1", "second");
+	pcapng_append_section(&ethernet, "x86_64", "Linux", "mcastd");
+	pcapng_append_ethernet_interface(&ethernet, "eth0", "first");
+	pcapng_append_ethernet_interface(&ethernet, "eth1", "second");
+	assert_int_equal(
+		measure_by(pcapng_measure_ethernet, ethernet.data, ethernet.length, &found), 0);
+	assert_int_equal(found, ethernet.length);
+	assert_foreign(ethernet.data, ethernet.length);
+	assert_int_equal(
+		measure_by(pcapng_measure_ethernet, raw.data, raw.length, &found), -EBADMSG);
+	text_free(&raw);
+	text_free(&ethernet);
+}
+
 static void no_length_in_a_file_is_trusted(void **state)
 {
 	static const uint32_t lengths[] = {
@@ -404,6 +474,7 @@ int main(void)
 		cmocka_unit_test(the_largest_sum_does_not_overflow),
 		cmocka_unit_test(v4_datagrams_are_whole_blocks),
 		cmocka_unit_test(v6_datagrams_have_the_addresses_and_the_hop_limit),
+		cmocka_unit_test(packets_have_the_ethernet_header_of_their_group),
 		cmocka_unit_test(every_size_has_right_checksums_and_lengths),
 		cmocka_unit_test(a_checksum_of_zero_is_written_as_all_ones),
 		cmocka_unit_test(only_the_first_interface_of_a_file_has_the_number_of_files),
@@ -413,6 +484,7 @@ int main(void)
 		cmocka_unit_test(zeros_at_the_end_are_torn_off),
 		cmocka_unit_test(blocks_across_the_edges_of_the_buffer_are_found),
 		cmocka_unit_test(files_of_others_are_told_apart),
+		cmocka_unit_test(files_of_the_other_link_type_are_told_apart),
 		cmocka_unit_test(no_length_in_a_file_is_trusted),
 		cmocka_unit_test(a_file_with_a_malformed_first_block_is_not_emptied),
 	};

@@ -18,7 +18,7 @@ static bool read_string(const char *message, struct quick_send *ret)
 	return quick_send_read(message, strlen(message), ret);
 }
 
-static void assert_text(const struct quick_text *text, const char *expected)
+static void assert_text(const struct scanned *text, const char *expected)
 {
 	assert_non_null(text->data);
 	assert_int_equal(text->size, strlen(expected));

@@ -113,6 +113,19 @@ static unsigned count_files(const struct place *place, const char *word, char re
 	return count;
 }
 
+static unsigned count_marks(const struct place *place)
+{
+	DIR *directory = opendir(place->directory);
+	const struct dirent *item;
+	unsigned count = 0;
+
+	assert_non_null(directory);
+	while ((item = readdir(directory)))
+		count += *item->d_name == '.' && strstr(item->d_name, ".waits");
+	closedir(directory);
+	return count;
+}
+
 /* ---- Names ---- */
 
 static void assert_rotated_name(const char *path, unsigned number, const char *expected)
@@ -186,6 +199,46 @@ static void only_names_with_a_real_date_and_time_are_rotated_files(void **state)
 			assert_false(recorder_path_is_rotated(&names, name, &rotated));
 		}
 	recorder_path_clear(&names);
+}
+
+static void names_of_what_programs_make_have_one_suffix_that_is_known(void **state)
+{
+	static const char *const others[] = {"news." SOME_STAMP ".ndjson", "news.ndjson.gz",
+		"news." SOME_STAMP ".ndjson.txt", "news." SOME_STAMP ".ndjson.gz.gz", ".gz",
+		"news." SOME_STAMP ".ndjson.", "news." SOME_STAMP ".gz", "old." SOME_STAMP ".gz"};
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+
+	(void)state;
+	assert_int_equal(recorder_path_init(&names, "/var/log/news.ndjson"), 0);
+	assert_true(
+		recorder_path_is_processed(&names, "news." SOME_STAMP "_003.ndjson.zst", &rotated));
+	assert_int_equal(rotated.when, SOME_TIME);
+	assert_int_equal(rotated.number, 3);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(recorder_path_is_processed(&names, others[i], &rotated));
+	recorder_path_clear(&names);
+}
+
+static void a_mark_tells_its_file(void **state)
+{
+	static const char *const paths[] = {"/var/news.ndjson", "/news", "/var/.news"};
+	char mark[RECORDER_PATH_MAX], file[NAME_MAX + 1], expected[RECORDER_PATH_MAX];
+	struct recorder_path names = {0};
+	struct recorder_rotated rotated;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		assert_int_equal(recorder_path_init(&names, paths[i]), 0);
+		recorder_path_mark(&names, SOME_TIME, 7, mark);
+		recorder_path_rotated(&names, SOME_TIME, 7, expected);
+		assert_true(recorder_path_is_mark(&names, strrchr(mark, '/') + 1, &rotated, file));
+		assert_int_equal(rotated.number, 7);
+		assert_string_equal(file, strrchr(expected, '/') + 1);
+		assert_false(recorder_path_is_rotated(&names, strrchr(mark, '/') + 1, &rotated));
+		assert_false(recorder_path_is_mark(&names, file, &rotated, file));
+		recorder_path_clear(&names);
+	}
 }
 
 /* As ls(1) in the C locale, and the shell's glob, sort them. */
@@ -386,7 +439,7 @@ static void half_a_record_is_cut_off_before_a_file_is_renamed(void **state)
 	struct recorder_file file;
 
 	open_torn(*state, "1\n2", 2, &path, &file);
-	assert_int_equal(recorder_file_move(&file, false, to, why), 0);
+	assert_int_equal(recorder_file_move(&file, &(struct recorder_new_name){0}, to, why), 0);
 	recorder_file_close(&file);
 	assert_content(to, "1\n");
 	recorder_path_clear(&path);
@@ -971,8 +1024,30 @@ static void end_section(void *owner, struct text *text)
 	text_append_string(text, "9 end\n");
 }
 
-static const struct recorder_format sections = {
-	.measure = measure, .begin = begin_section, .end = end_section};
+static void append_empty(void *owner, struct text *text)
+{
+	(void)owner;
+	text_append_string(text, "0 empty\n");
+}
+
+/* Records are the lines from '1' to '8'. */
+static int first_record(int fd, uint64_t size, time_t *ret)
+{
+	char data[512];
+	ssize_t n = pread(fd, data, size < sizeof(data) ? size : sizeof(data), 0);
+
+	*ret = 0;
+	for (ssize_t i = 0; i < n; i++)
+		if ((!i || data[i - 1] == '\n') && data[i] >= '1' && data[i] <= '8')
+			return 0;
+	return -ENOENT;
+}
+
+static const struct recorder_format sections = {.measure = measure,
+	.begin = begin_section,
+	.empty = append_empty,
+	.first = first_record,
+	.end = end_section};
 
 static void each_file_begins_and_ends_as_its_format_wants(void **state)
 {
@@ -985,16 +1060,383 @@ static void each_file_begins_and_ends_as_its_format_wants(void **state)
 	record_now(recorder, &outcome, "1 a\n");
 	record_now(recorder, &outcome, "2 b\n");
 	recorder_rotate(recorder, &outcome);
-	assert_content(place->path, "");
+	assert_content(place->path, "0 first\n0 empty\n");
 	record_now(recorder, &outcome, "3 c\n");
 	end(recorder, &outcome);
 	assert_int_equal(count_files(place, "Z.log", rotated), 1);
 	assert_content(rotated, "0 first\n1 a\n2 b\n9 end\n");
-	assert_content(place->path, "0 first\n3 c\n9 end\n");
+	assert_content(place->path, "0 first\n0 empty\n3 c\n9 end\n");
 	recorder = open_recorder(&settings, &sections);
 	record_now(recorder, &outcome, "4 d\n");
 	end(recorder, &outcome);
-	assert_content(place->path, "0 first\n3 c\n9 end\n0 again\n4 d\n9 end\n");
+	assert_content(place->path, "0 first\n0 empty\n3 c\n9 end\n0 again\n4 d\n9 end\n");
+}
+
+static void a_file_without_a_record_is_whole_and_not_rotated(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {
+		.path = (char *)place->path, .flush = 1, .rotate_every = NS_PER_S};
+	struct outcome outcome = {0};
+	struct timespec old[2] = {{.tv_sec = SOME_TIME}, {.tv_sec = SOME_TIME}};
+	void *recorder;
+
+	for (unsigned run = 0; run < 3; run++) {
+		recorder = open_recorder(&settings, &sections);
+		recorder_start(recorder);
+		assert_content(place->path, "0 first\n0 empty\n");
+		recorder_rotate(recorder, &outcome);
+		recorder_serve(recorder, &outcome);
+		assert_int_equal(count_files(place, "news.", NULL), 1);
+		recorder_close(recorder); /* as after a kill */
+		assert_int_equal(utimensat(AT_FDCWD, place->path, old, 0), 0);
+	}
+	recorder = open_recorder(&settings, &sections);
+	recorder_start(recorder);
+	record_now(recorder, &outcome, "1 a\n");
+	recorder_rotate(recorder, &outcome);
+	assert_int_equal(count_files(place, "news.", NULL), 2);
+	end(recorder, &outcome);
+}
+
+static void a_header_that_does_not_fit_is_written_with_the_first_record(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
+	void *recorder = open_recorder(&settings, &sections);
+	struct outcome outcome = {0};
+
+	limit_files(9);
+	recorder_start(recorder);
+	assert_content(place->path, "");
+	limit_files(RLIM_INFINITY);
+	record_now(recorder, &outcome, "1 a\n");
+	assert_content(place->path, "0 first\n1 a\n");
+	assert_int_equal(outcome.delivered, 1);
+	end(recorder, &outcome);
+}
+
+/* ---- Which time is in a name, and how long files stay ---- */
+
+static void rotate_one(void *recorder, struct outcome *outcome, const char *record)
+{
+	record_now(recorder, outcome, record);
+	recorder_rotate(recorder, outcome);
+}
+
+/* Records of the first time, one in a second from SOME_TIME on: "3 x" is of the fourth. */
+static int first_second(int fd, uint64_t size, time_t *ret)
+{
+	char data[64];
+	ssize_t n = pread(fd, data, size < sizeof(data) ? size : sizeof(data), 0);
+
+	for (ssize_t i = 0; i + 1 < n; i++)
+		if (data[i + 1] == ' ' && data[i + 2] == 'x') {
+			*ret = SOME_TIME + data[i] - '0';
+			return 0;
+		}
+	return -ENOENT;
+}
+
+static void files_are_named_by_their_first_record_when_wanted(void **state)
+{
+	static const char *const names[] = {"20261124T203350Z.log", "20261124T203353Z.log",
+		"20261124T203353Z_001.log", "20261124T203353Z_002.log", "20261124T203359Z.log"};
+	static const char *const records[] = {"0 x\n", "3 x\n", "3 x\n", "1 x\n", "9 x\n"};
+	static const struct recorder_format timed = {.measure = measure, .first = first_second};
+	const struct place *place = *state;
+	struct recorder_settings settings = {
+		.path = (char *)place->path, .flush = 1, .name_time = RECORDER_NAME_BEGIN};
+	struct outcome outcome = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+		/* Another run each time; the clock was set back before the fourth. */
+		void *recorder = open_recorder(&settings, &timed);
+
+		recorder_start(recorder);
+		rotate_one(recorder, &outcome, records[i]);
+		assert_int_equal(count_files(place, names[i], NULL), 1);
+		end(recorder, &outcome);
+	}
+	assert_int_equal(count_files(place, "Z", NULL), ARRAY_SIZE(records));
+}
+
+static void the_name_of_a_file_without_times_is_when_it_was_created(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {
+		.path = (char *)place->path, .flush = 1, .name_time = RECORDER_NAME_BEGIN};
+	void *recorder = open_recorder(&settings, &lines);
+	struct outcome outcome = {0};
+	struct recorder_path path = {0};
+	char name[RECORDER_PATH_MAX];
+	struct statx status;
+	time_t begun;
+
+	recorder_start(recorder);
+	assert_int_equal(statx(AT_FDCWD, place->path, 0, STATX_BTIME, &status), 0);
+	begun = status.stx_mask & STATX_BTIME ? (time_t)status.stx_btime.tv_sec : 0;
+	do
+		usleep(10000);
+	while (time(NULL) <= begun + 1);
+	rotate_one(recorder, &outcome, "1 a\n");
+	assert_int_equal(recorder_path_init(&path, place->path), 0);
+	recorder_path_rotated(&path, begun, 0, name);
+	if (begun)
+		assert_content(name, "1 a\n");
+	recorder_path_clear(&path);
+	end(recorder, &outcome);
+}
+
+/* A name that is older by this number of seconds. */
+static void write_older(const struct place *place, time_t seconds, const char *suffix)
+{
+	struct recorder_path path = {0};
+	char name[RECORDER_PATH_MAX + 8];
+
+	assert_int_equal(recorder_path_init(&path, place->path), 0);
+	recorder_path_rotated(&path, time(NULL) - seconds, 0, name);
+	strcat(name, suffix);
+	write_file(name, "1 old\n", 6);
+	recorder_path_clear(&path);
+}
+
+static void files_are_removed_for_their_age_while_nothing_comes(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {
+		.path = (char *)place->path, .flush = 1, .keep_for = 60 * NS_PER_S};
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 10 * NS_PER_S;
+	struct outcome outcome = {0};
+	void *recorder;
+
+	write_older(place, 3600, "");
+	write_older(place, 62, "");
+	write_older(place, 62, ".zst"); /* not ours: there is no after_rotate */
+	write_older(place, 57, "");
+	write_older(place, 0, "");
+	recorder = open_recorder(&settings, &lines);
+	recorder_start(recorder);
+	assert_int_equal(count_files(place, "Z.log", NULL), 3);
+	while (count_files(place, "Z.log", NULL) == 3 && clock_ns(CLOCK_MONOTONIC) < until) {
+		assert_int_not_equal(recorder_deadline(recorder), 0);
+		usleep(10000);
+		if (clock_ns(CLOCK_MONOTONIC) >= recorder_deadline(recorder))
+			recorder_serve(recorder, &outcome);
+	}
+	assert_int_equal(count_files(place, "Z.log", NULL), 2);
+	end(recorder, &outcome);
+}
+
+/* ---- A program for each file ---- */
+
+static void *start_with_program(const struct place *place, struct recorder_settings settings,
+	const char *const *command, size_t count)
+{
+	settings.path = (char *)place->path;
+	settings.flush = 1;
+	settings.after_rotate = (struct string_list){(char **)command, count};
+	if (!settings.after_rotate_timeout)
+		settings.after_rotate_timeout = 3600 * NS_PER_S;
+	return open_recorder(&settings, &lines);
+}
+
+/* Serves it until so many programs have ended. */
+static void serve_programs(void *recorder, struct outcome *outcome, uint64_t ended)
+{
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 20 * NS_PER_S;
+
+	while (outcome->counted[0] + outcome->counted[1] < ended) {
+		assert_true(clock_ns(CLOCK_MONOTONIC) < until);
+		recorder_serve(recorder, outcome);
+		usleep(1000);
+	}
+}
+
+#define SCRIPT(text) (const char *const[]){"/bin/sh", "-c", text, "sh"}, 4
+
+static void a_program_runs_for_each_rotated_file_in_order(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start_with_program(place, (struct recorder_settings){0},
+		SCRIPT("test -f \"$1\" || exit 9; read x && exit 8; cat \"$1\" >>\"${1%/*}/all\""));
+	struct outcome outcome = {0};
+	char path[512];
+
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	rotate_one(recorder, &outcome, "2 b\n");
+	rotate_one(recorder, &outcome, "3 c\n");
+	serve_programs(recorder, &outcome, 3);
+	assert_int_equal(outcome.counted[0], 3);
+	assert_int_equal(count_files(place, "all", path), 1);
+	assert_content(path, "1 a\n2 b\n3 c\n");
+	assert_int_equal(count_files(place, "Z", NULL), 3);
+	recorder_serve(recorder, &outcome);
+	assert_int_equal(recorder_deadline(recorder), 0);
+	end(recorder, &outcome);
+}
+
+static void what_was_not_done_is_done_by_the_next_run(void **state)
+{
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	void *recorder;
+	char path[512];
+
+	recorder = start_with_program(place, (struct recorder_settings){0}, SCRIPT("sleep 100"));
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	rotate_one(recorder, &outcome, "2 b\n");
+	recorder_serve(recorder, &outcome);
+	end(recorder, &outcome);
+	recorder = start_with_program(place, (struct recorder_settings){0}, SCRIPT("gzip \"$1\""));
+	recorder_start(recorder);
+	serve_programs(recorder, &outcome, 2);
+	assert_int_equal(outcome.counted[0], 2);
+	assert_int_equal(count_files(place, ".log.gz", path), 2);
+	assert_int_equal(count_files(place, "news", path), 3);
+	end(recorder, &outcome);
+}
+
+static void a_partial_file_of_a_killed_program_is_removed_before_it_runs_again(void **state)
+{
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	void *recorder;
+	char path[512];
+
+	recorder = start_with_program(
+		place, (struct recorder_settings){0}, SCRIPT("echo half >\"$1.gz\"; exit 3"));
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	serve_programs(recorder, &outcome, 1);
+	assert_int_equal(outcome.counted[1], 1);
+	assert_int_equal(count_files(place, "Z.log", NULL), 2);
+	end(recorder, &outcome);
+	recorder = start_with_program(place, (struct recorder_settings){0}, SCRIPT("gzip \"$1\""));
+	recorder_start(recorder);
+	serve_programs(recorder, &outcome, 2);
+	assert_int_equal(outcome.counted[0], 1);
+	assert_int_equal(count_files(place, "Z.log", path), 1);
+	assert_non_null(strstr(path, ".gz"));
+	end(recorder, &outcome);
+}
+
+static void a_mark_without_its_file_is_removed(void **state)
+{
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	void *recorder;
+
+	write_beside(place, ".news." SOME_STAMP ".log.waits", "");
+	write_beside(place, ".other." SOME_STAMP ".log.waits", "");
+	write_beside(place, "news." SOME_STAMP ".log.gz", "whole");
+	recorder = start_with_program(place, (struct recorder_settings){0}, SCRIPT("exit 1"));
+	recorder_start(recorder);
+	recorder_serve(recorder, &outcome);
+	assert_int_equal(recorder_deadline(recorder), 0);
+	assert_int_equal(outcome.counted[0] + outcome.counted[1], 0);
+	assert_int_equal(count_marks(place), 1);
+	assert_int_equal(count_files(place, "Z.log.gz", NULL), 1);
+	end(recorder, &outcome);
+}
+
+static void a_failing_program_does_not_keep_others_from_running(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start_with_program(place, (struct recorder_settings){0},
+		SCRIPT("grep -q b \"$1\" && exit 1; rm \"$1\""));
+	struct outcome outcome = {0};
+	char path[512];
+
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	rotate_one(recorder, &outcome, "2 b\n");
+	rotate_one(recorder, &outcome, "3 c\n");
+	serve_programs(recorder, &outcome, 3);
+	assert_int_equal(outcome.counted[0], 2);
+	assert_int_equal(outcome.counted[1], 1);
+	recorder_serve(recorder, &outcome);
+	assert_int_equal(count_files(place, "Z", path), 1);
+	assert_content(path, "2 b\n");
+	/* It is tried again, but not at once. */
+	assert_true(recorder_deadline(recorder) > clock_ns(CLOCK_MONOTONIC) + 30 * NS_PER_S);
+	end(recorder, &outcome);
+}
+
+static void a_program_that_hangs_is_ended_after_its_timeout(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start_with_program(place,
+		(struct recorder_settings){.after_rotate_timeout = 50 * NS_PER_MS},
+		SCRIPT("sleep 100"));
+	struct outcome outcome = {0};
+
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	serve_programs(recorder, &outcome, 1);
+	assert_int_equal(outcome.counted[1], 1);
+	end(recorder, &outcome);
+}
+
+/* The program of a daemon that was killed goes on without it. */
+static void a_file_that_another_runs_program_still_has_is_left_to_it(void **state)
+{
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	void *recorder, *next;
+	char path[512];
+
+	recorder = start_with_program(place, (struct recorder_settings){0},
+		SCRIPT("until test -e \"${1%/*}/go\"; do sleep 0.01; done; mv \"$1\" \"$1.gz\""));
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	recorder_serve(recorder, &outcome);
+	recorder_close(recorder);
+	next = start_with_program(place, (struct recorder_settings){0}, SCRIPT("exit 1"));
+	recorder_start(next);
+	recorder_serve(next, &outcome);
+	assert_int_equal(count_files(place, "Z.log", path), 1);
+	write_beside(place, "go", "");
+	while (count_files(place, "Z.log.gz", NULL) == 0 || outcome.counted[1]) {
+		assert_int_equal(outcome.counted[1], 0);
+		recorder_serve(next, &outcome);
+		usleep(1000);
+	}
+	while (clock_ns(CLOCK_MONOTONIC) < recorder_deadline(next))
+		usleep(1000);
+	recorder_serve(next, &outcome);
+	assert_int_equal(outcome.counted[1], 0);
+	assert_int_equal(recorder_deadline(next), 0);
+	end(next, &outcome);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static void what_programs_make_counts_for_keep_and_quota(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.keep = 2};
+	struct outcome outcome = {0};
+	void *recorder;
+
+	write_older(place, 40, ".zst");
+	write_older(place, 30, ".zst");
+	write_older(place, 30, ""); /* one with the file above */
+	write_older(place, 20, ".gz");
+	write_older(place, 50, ".txt"); /* whose ever that is */
+	recorder = start_with_program(place, settings, SCRIPT("true"));
+	recorder_start(recorder);
+	assert_int_equal(count_files(place, "Z.log", NULL), 4);
+	assert_int_equal(count_files(place, ".zst", NULL), 1);
+	end(recorder, &outcome);
+	settings = (struct recorder_settings){.quota = 15};
+	recorder = start_with_program(place, settings, SCRIPT("true"));
+	recorder_start(recorder);
+	assert_int_equal(count_files(place, "Z.log", NULL), 2);
+	assert_int_equal(count_files(place, ".gz", NULL), 1);
+	end(recorder, &outcome);
 }
 
 static void after_a_failure_a_section_begins_anew(void **state)
@@ -1072,6 +1514,8 @@ int main(void)
 		cmocka_unit_test(only_exact_names_are_rotated_files),
 		cmocka_unit_test(only_names_with_a_real_date_and_time_are_rotated_files),
 		cmocka_unit_test(names_of_one_second_sort_in_the_order_of_their_numbers),
+		cmocka_unit_test(names_of_what_programs_make_have_one_suffix_that_is_known),
+		cmocka_unit_test(a_mark_tells_its_file),
 		cmocka_unit_test(names_of_earlier_versions_are_rotated_files),
 		cmocka_unit_test(no_name_is_a_rotated_file_of_two_paths),
 		cmocka_unit_test(names_that_leave_no_room_are_refused),
@@ -1110,6 +1554,19 @@ int main(void)
 		WITH_PLACE(character_devices_are_written_to_and_never_rotated),
 		WITH_PLACE(each_file_begins_and_ends_as_its_format_wants),
 		WITH_PLACE(after_a_failure_a_section_begins_anew),
+		WITH_PLACE(a_file_without_a_record_is_whole_and_not_rotated),
+		WITH_PLACE(a_header_that_does_not_fit_is_written_with_the_first_record),
+		WITH_PLACE(files_are_named_by_their_first_record_when_wanted),
+		WITH_PLACE(the_name_of_a_file_without_times_is_when_it_was_created),
+		WITH_PLACE(files_are_removed_for_their_age_while_nothing_comes),
+		WITH_PLACE(a_program_runs_for_each_rotated_file_in_order),
+		WITH_PLACE(what_was_not_done_is_done_by_the_next_run),
+		WITH_PLACE(a_partial_file_of_a_killed_program_is_removed_before_it_runs_again),
+		WITH_PLACE(a_mark_without_its_file_is_removed),
+		WITH_PLACE(a_failing_program_does_not_keep_others_from_running),
+		WITH_PLACE(a_program_that_hangs_is_ended_after_its_timeout),
+		WITH_PLACE(a_file_that_another_runs_program_still_has_is_left_to_it),
+		WITH_PLACE(what_programs_make_counts_for_keep_and_quota),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,7 +85,7 @@ static void a_block_is_a_handler_of_its_group(void **state)
 	assert_string_equal(handlers->items[1], "a.relay");
 	assert_string_equal(handler->kind->name, "relay");
 	assert_int_equal(handler->filter.rate_interval_ns, 200000000);
-	assert_int_equal(handler->filter.min_size, 9);
+	assert_int_equal(handler->filter.is.min_size, 9);
 	assert_int_equal(handler->place.line, 2);
 }
 
@@ -167,11 +167,13 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 	X(a_queue, GROUP(LAN "relay: { queue = \"4M\"; };"), \
 		"3: groups.a.relay: unknown key \"queue\", known: to, ttl, keep_source, loop, source_address, " \
 		"source_port, dscp, filter.sources, filter.block_sources, filter.min_size, filter.max_size, " \
-		"filter.prefix, rate, burst, sample") \
+		"filter.prefix, filter.match, filter.not.sources, filter.not.block_sources, filter.not.min_size, " \
+		"filter.not.max_size, filter.not.prefix, filter.not.match, rate, burst, sample") \
 	X(a_key_of_the_group, GROUP(LAN "relay: { interfaces = \"eth0\"; };"), \
 		"3: groups.a.relay: unknown key \"interfaces\", known: to, ttl, keep_source, loop, source_address, " \
 		"source_port, dscp, filter.sources, filter.block_sources, filter.min_size, filter.max_size, " \
-		"filter.prefix, rate, burst, sample") \
+		"filter.prefix, filter.match, filter.not.sources, filter.not.block_sources, filter.not.min_size, " \
+		"filter.not.max_size, filter.not.prefix, filter.not.match, rate, burst, sample") \
 	X(a_block_that_is_none, GROUP(LAN "relay = true;"), \
 		"3: groups.a.relay: is true or false, write relay: { ... };") \
 	X(a_misspelt_block, GROUP(LAN "realy: { };"), \

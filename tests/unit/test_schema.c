@@ -17,7 +17,7 @@ struct all {
 	bool flag;
 	int64_t number, any_number;
 	uint64_t size, any_size, duration, any_duration;
-	int choice;
+	int choice, any_choice;
 	int64_t mode;
 	struct address address;
 	struct string_list strings, few;
@@ -40,6 +40,7 @@ static const struct key all_keys[] = {
 	{ROW(duration, KEY_DURATION), .min = 1000000, .max = 90000000000, .fallback = "250ms"},
 	{ROW(any_duration, KEY_DURATION)},
 	{ROW(choice, KEY_CHOICE), .choices = colours, .fallback = "green"},
+	{ROW(any_choice, KEY_CHOICE), .choices = colours},
 	{ROW(mode, KEY_MODE), .fallback = "0660"},
 	{ROW(address, KEY_ADDRESS)},
 	{ROW(strings, KEY_STRINGS)},
@@ -335,7 +336,7 @@ static void what_is_refused_changes_nothing(void **state)
 
 /* A value other than the default for each row. */
 static const char *const others[ARRAY_SIZE(all_keys)] = {"other", "x", "/x", "false", "1", "1",
-	"8M", "8M", "1s", "1s", "red", "0600", "233.252.0.1", "x", "x", "192.0.2.1"};
+	"8M", "8M", "1s", "1s", "red", "red", "0600", "233.252.0.1", "x", "x", "192.0.2.1"};
 
 static void every_key_counts_for_being_equal(void **state)
 {
@@ -366,13 +367,13 @@ static void lists_of_which_one_is_longer_differ(void **state)
 
 static void clearing_leaves_every_key_absent(void **state)
 {
-	static const struct all zero;
+	static const struct all absent = {.choice = CHOICE_ABSENT, .any_choice = CHOICE_ABSENT};
 	struct all *all = *state;
 
 	for (size_t i = 0; i < schema.count; i++)
 		set(all, all_keys[i].name, others[i]);
 	schema_clear(&schema, all);
-	assert_true(schema_equal(&schema, all, &zero));
+	assert_true(schema_equal(&schema, all, &absent));
 	assert_null(all->string);
 	assert_null(all->strings.items);
 }

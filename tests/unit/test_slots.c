@@ -111,6 +111,24 @@ static void test_a_slot_that_was_left_can_be_taken(void **state)
 	assert_int_equal(take_all(fixture, 1000, -EUSERS), 1);
 }
 
+static void test_a_connection_of_an_earlier_run_has_its_slot_whoever_came_before(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned others;
+
+	while (slots_allow(0, fixture->slots.taken, MAX, MAX / 64, false))
+		take_all(fixture, 1000 + fixture->count, -EUSERS);
+	others = fixture->count;
+	while (fixture->count < others + MAX / 2)
+		assert_int_equal(slot_keep(&fixture->taken[fixture->count++], &fixture->slots,
+					 &fixture->users, 1, STDERR_FILENO),
+			0);
+	assert_int_equal(take_all(fixture, geteuid(), -EUSERS), 0);
+	while (fixture->count > others)
+		slot_leave(&fixture->taken[--fixture->count]);
+	assert_int_equal(take_all(fixture, geteuid(), -EUSERS), 2);
+}
+
 static void test_connections_that_move_count_where_they_are(void **state)
 {
 	struct fixture *fixture = *state;
@@ -227,6 +245,7 @@ int main(void)
 		TEST(test_each_user_leaves_as_many_as_it_takes),
 		TEST(test_the_last_slots_are_for_the_privileged),
 		TEST(test_a_slot_that_was_left_can_be_taken),
+		TEST(test_a_connection_of_an_earlier_run_has_its_slot_whoever_came_before),
 		TEST(test_connections_that_move_count_where_they_are),
 		TEST(test_connections_that_have_gone_make_room),
 		TEST(test_connections_that_have_gone_stay_while_something_is_unread),

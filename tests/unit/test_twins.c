@@ -37,7 +37,7 @@ static bool takes(const char *payload, unsigned ifindex, uint32_t ms)
 static int make(void **state)
 {
 	(void)state;
-	twins = twins_new();
+	twins = twins_new(TWINS_SETS, TWINS_WINDOW_MS);
 	return twins ? 0 : -1;
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -510,6 +511,34 @@ static void an_http_server_at_no_address_of_this_host_is_warned_of(void **state)
 	assert_non_null(strstr(config->warnings.lines[1], "is no address of this host now"));
 }
 
+/* A configuration whose group a has a socket, with a path of this many bytes. */
+static void add_socket(struct config *config, size_t length)
+{
+	size_t size = length - strlen("/groups/a");
+
+	free(config->run_directory);
+	config->run_directory = calloc(1, size + 1);
+	assert_non_null(config->run_directory);
+	memset(config->run_directory, '/', size);
+	add_group(config, "a", "address=239.0.0.1 socket=true");
+}
+
+static void a_stream_socket_whose_path_fits_is_not_warned_of(void **state)
+{
+	add_socket(*state, 100);
+	assert_no_warnings(*state);
+}
+
+static void a_stream_socket_whose_path_is_too_long_is_warned_of(void **state)
+{
+	add_socket(*state, 101);
+	assert_warnings(*state,
+		(const char *const[]){
+			"group a: warning: it has no socket a.stream: that path would have 108 "
+			"bytes, and may have 107: shorten the name or run_directory"},
+		1);
+}
+
 /* clang-format off */
 int main(void)
 {
@@ -539,6 +568,8 @@ int main(void)
 		TEST(an_http_server_for_this_host_has_no_warnings)
 		TEST(an_http_server_for_other_hosts_is_warned_of)
 		TEST(an_http_server_at_no_address_of_this_host_is_warned_of)
+		TEST(a_stream_socket_whose_path_fits_is_not_warned_of)
+		TEST(a_stream_socket_whose_path_is_too_long_is_warned_of)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

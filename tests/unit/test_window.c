@@ -15,6 +15,7 @@
 
 static struct window window;
 static uint64_t now = 1000 * NS_PER_S;
+static uint64_t took_ns; /* what was acknowledged last */
 
 static int make(void **state)
 {
@@ -54,7 +55,7 @@ static unsigned send_from(uint64_t first)
 
 static bool acknowledge(uint64_t number)
 {
-	return window_acknowledge(&window, number, now);
+	return window_acknowledge(&window, number, now, &took_ns);
 }
 
 /* ---- Acknowledgements ---- */
@@ -86,6 +87,28 @@ static void acknowledgements_come_in_any_order(void **state)
 	assert_int_equal(window_room(&window), 97);
 	assert_true(acknowledge(0));
 	assert_int_equal(window_room(&window), 100);
+}
+
+static void an_acknowledgement_is_timed_from_the_first_sending(void **state)
+{
+	uint64_t begin = now;
+
+	(void)state;
+	add(2);
+	assert_int_equal(send_from(0), 2);
+	now += 30;
+	assert_true(acknowledge(1));
+	assert_int_equal(took_ns, 30);
+	now += SILENCE_NS; /* and it is sent again */
+	assert_int_equal(send_from(0), 1);
+	now += 5;
+	assert_true(acknowledge(0));
+	assert_int_equal(took_ns, now - begin);
+	add(1);
+	assert_int_equal(send_from(2), 1);
+	now -= 1; /* by a thread that has read the clock earlier */
+	assert_true(acknowledge(2));
+	assert_int_equal(took_ns, 0);
 }
 
 static void old_and_unknown_numbers_change_nothing(void **state)
@@ -205,10 +228,11 @@ static void times_of_several_threads_are_no_silence(void **state)
 	(void)state;
 	add(2);
 	assert_int_equal(send_from(0), 2);
-	window_acknowledge(&window, 0, now + 1000); /* by a thread that has read the clock later */
+	window_acknowledge(
+		&window, 0, now + 1000, &took_ns); /* by a thread that has read the clock later */
 	assert_false(window_next(&window, now, &number));
 	assert_false(window_next(&window, 0, &number));
-	window_acknowledge(&window, 1, now);
+	window_acknowledge(&window, 1, now, &took_ns);
 	add(1);
 	assert_true(window_next(&window, now - 1000, &number));
 	window_sent(&window, number, now - 1000);
@@ -508,6 +532,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(what_is_acknowledged_leaves_room),
 		TEST(acknowledgements_come_in_any_order),
+		TEST(an_acknowledgement_is_timed_from_the_first_sending),
 		TEST(old_and_unknown_numbers_change_nothing),
 		TEST(what_is_released_is_not_sent_again),
 		TEST(nothing_is_sent_without_a_connection),

@@ -211,14 +211,15 @@ def test_counters_that_begin_again_are_no_rate(net, page):
             assert set(shown) <= {"–", "0"}, shown
 
 
-def test_what_is_dropped_as_it_should_be_is_not_lost(net, page):
-    dropped = {"rate": 1000, "loop": 200, "ttl": 30, "queue": 4}
-    handler = {"name": "hq", "type": "nats", "dropped": dropped, "input": {"dropped": {"own": 5000, "duplicate": 60000, "size": 5}}}
+def test_what_is_lost_is_what_the_daemon_says(net, page):
+    dropped = {"rate": 1000, "strip": 600, "loop": 200, "ttl": 30, "queue": 4}
+    handler = {"name": "hq", "type": "nats", "dropped": dropped, "input": {"dropped": {"own": 5000, "duplicate": 60000, "size": 5}},
+               "lost": {"queue": 4, "inputSize": 5}}
     with FalseStatus(net.host, handlers=[handler]) as server:
         open_page(page, server.url)
         assert page.text("#lost") == "9"
-        assert page.run("document.querySelector('#handlers tbody td.lost').textContent") == "9in: size +1"
-        assert "rate 1,000 · loop 200 · ttl 30 · in: own 5,000 · in: duplicate 60,000" in page.text("#handlers tbody th.name")
+        assert page.run("document.querySelector('#handlers tbody td.lost').textContent") == "9input size +1"
+        assert "rate 1,000 · strip 600 · loop 200 · ttl 30 · in: own 5,000 · in: duplicate 60,000" in page.text("#handlers tbody th.name")
 
 
 def test_an_answer_that_is_nonsense_is_no_answer(net, page):
@@ -304,17 +305,16 @@ def many_groups():
                    for i in range(MANY))
 
 
-def longest_round(net, url):
-    """Of the event loop, in seconds of the processor."""
+def longest_piece(net, url):
+    """Of the answers, which keeps the event loop away, in seconds of the processor."""
     with net.host, urllib.request.urlopen(url + "metrics", timeout=TIMEOUT) as answer:
-        return float(re.search(rb"^mcastd_loop_longest_round_seconds (\S+)$", answer.read(), re.MULTILINE)[1])
+        return float(re.search(rb"^mcastd_http_longest_piece_seconds (\S+)$", answer.read(), re.MULTILINE)[1])
 
 
-def test_ten_thousand_groups_hurt_neither_the_page_nor_the_daemon(net, page, start, release, say):
+def test_ten_thousand_groups_do_not_hurt_the_page(net, page, start, release, say):
     daemon = start(f"groups: {{ {many_groups()} }};\nhttp: {{ listen = [\"127.0.0.1:9187\"]; }};\n", binary=release)
     wait_until(lambda: daemon.call("GetStatus")["memberships"]["joined"] == MANY, "all groups to be joined", 4 * TIMEOUT)
     url = URL.replace("9184", "9187")
-    joining = longest_round(net, url)
     open_page(page, url)
     assert page.text("#groups-count") == f"{MANY:,}"
     frames = []
@@ -322,18 +322,16 @@ def test_ten_thousand_groups_hurt_neither_the_page_nor_the_daemon(net, page, sta
     assert page.run("document.querySelectorAll('#groups tbody tr').length") < 80
     page.press("End")
     assert page.run("document.activeElement.textContent").startswith(f"g{MANY - 1:05}")
-    longest = longest_round(net, url)
-    say(f"10,000 groups: {frames} frames/s, longest round of the loop {longest * 1000} ms, {joining * 1000} ms while it joined them")
-    assert longest <= max(0.01, joining)
+    say(f"10,000 groups: {frames} frames/s, longest piece of an answer {longest_piece(net, url) * 1000:.2f} ms")
     daemon.kill()  # leaving ten thousand groups takes seconds
 
 
 @pytest.mark.parametrize("width, height, is_dark", [(1280, 800, False), (1280, 800, True), (360, 740, False)])
 def test_axe_finds_nothing_serious(net, page, axe, width, height, is_dark):
-    groups = [group("news", received=5, kernelDropped=3), group("quiet", silent=True),
+    groups = [group("news", received=5, kernelDropped=3, lost={"kernel": 3}), group("quiet", silent=True),
               group("absent", memberships=[{"interface": "eth9", "state": "waiting", "error": "no interface eth9"}]),
               group("broken", memberships=[{"interface": "eth0", "state": "failed", "error": "Operation not permitted"}])]
-    handlers = [{"name": "archive", "type": "pcapng", "received": 5, "queuePercent": 90, "queued": 9, "dropped": {"queue": 3},
+    handlers = [{"name": "archive", "type": "pcapng", "received": 5, "queuePercent": 90, "queued": 9, "dropped": {"queue": 3}, "lost": {"queue": 3},
                  "error": "disk full"}]
     events = [{"event": "silence", "state": "begin", "group": "quiet", "milliseconds": 5000, "timestamp": "2026-11-29T17:00:00Z"}]
     with FalseStatus(net.host, groups=groups, handlers=handlers, events=events) as server:

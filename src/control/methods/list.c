@@ -44,18 +44,15 @@ static const char *name_at(const struct listing *listing, size_t i)
 			       : handler_name(handlers_at(listing->backend->handlers, i));
 }
 
-/* The list may have changed since the last piece. It is sorted by name, so it continues after the
- * last name. */
+/* The list may have changed since the last piece, but for names that were asked for: it continues
+ * after the last name, as it is sorted. */
 static void resume(struct listing *listing)
 {
-	size_t end = count(listing);
+	const struct control_backend *backend = listing->backend;
 
-	if (listing->at && listing->at <= end &&
-		!strcmp(name_at(listing, listing->at - 1), listing->last))
-		return;
-	listing->at = 0;
-	while (listing->at < end && strcmp(name_at(listing, listing->at), listing->last) <= 0)
-		listing->at++;
+	if (!listing->is_named)
+		listing->at = listing->groups ? groups_after(backend->groups, listing->last)
+					      : handlers_after(backend->handlers, listing->last);
 }
 
 /* For who may receive the group, root and the daemon's own user. */

@@ -119,7 +119,7 @@ static enum call_result call_send(struct client *client, const struct call *call
 }
 
 /* The group of that name, or NULL. */
-static struct group *find_group(struct client *client, const struct quick_text *name)
+static struct group *find_group(struct client *client, const struct scanned *name)
 {
 	char string[GROUP_NAME_MAX + 1];
 
@@ -136,7 +136,7 @@ static bool send_quickly(
 	static const struct send_options configured = {.ttl = -1};
 	AUTO_TEXT struct text decoded = {0};
 	struct quick_send send;
-	struct quick_text *payload = &send.text;
+	struct scanned *payload = &send.text;
 	struct group *group;
 
 	if (!quick_send_read(message, size, &send) || !(group = find_group(client, &send.group)))
@@ -145,7 +145,7 @@ static bool send_quickly(
 		if (text_append_base64_decoded(&decoded, send.base64.data, send.base64.size) < 0 ||
 			text_failed(&decoded))
 			return false;
-		*payload = (struct quick_text){decoded.data, decoded.length};
+		*payload = (struct scanned){decoded.data, decoded.length};
 	}
 	if (payload->size > datagram_max(group->config->address.family))
 		return false;

@@ -12,6 +12,7 @@ static const struct column columns[] = {
 	{"STATE", "state", COLUMN_TEXT, 0, ALARM_STATE},
 	{"RECEIVED", "received", COLUMN_NUMBER, 0, ALARM_NONE},
 	{"DROPPED", "dropped", COLUMN_NUMBER, 0, ALARM_RED},
+	{"LOST", "lost", COLUMN_TOTAL, 0, ALARM_LOST},
 	{"TRUNCATED", "truncated", COLUMN_COUNT, 4, ALARM_RED},
 	{"REFUSED", "refused", COLUMN_COUNT, 6, ALARM_NONE},
 	{"DUPLICATES", "duplicates", COLUMN_COUNT, 6, ALARM_NONE},

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/sums.h"
 #include "ctl/command.h"
@@ -20,6 +21,7 @@ static const struct column group_columns[] = {
 	{"BYTES-IN", "receivedBytes", COLUMN_SIZE, 1, ALARM_NONE},
 	{"TRUNCATED", "truncated", COLUMN_COUNT, 2, ALARM_RED},
 	{"DROPPED", "kernelDropped", COLUMN_NUMBER, 0, ALARM_RED},
+	{"LOST", "lost", COLUMN_TOTAL, 0, ALARM_LOST},
 	{"SENT", "sent", COLUMN_COUNT, 0, ALARM_NONE},
 	{"BYTES-OUT", "sentBytes", COLUMN_VOLUME, 1, ALARM_NONE},
 	{"SEND-FAILED", "sendFailed", COLUMN_COUNT, 2, ALARM_RED},
@@ -32,13 +34,14 @@ static const struct column handler_columns[] = {
 	{"RECEIVED", "received", COLUMN_NUMBER, 0, ALARM_NONE},
 	{"FILTERED", "filtered", COLUMN_NUMBER, 2, ALARM_NONE},
 	{"DELIVERED", "delivered", COLUMN_NUMBER, 0, ALARM_NONE},
-	{"DROPPED", "dropped", COLUMN_SUM, 0, ALARM_RED},
+	{"DROPPED", "dropped", COLUMN_SUM, 0, ALARM_NONE},
+	{"LOST", "lost", COLUMN_TOTAL, 0, ALARM_LOST},
 	{"QUEUED", "queued", COLUMN_NUMBER, 0, ALARM_NONE},
 	{"BYTES-QUEUED", "queuedBytes", COLUMN_VOLUME, 4, ALARM_NONE},
 	{"PEAK", "queuedMax", COLUMN_COUNT, 5, ALARM_NONE},
 	{"OLDEST", "oldestQueued", COLUMN_WAIT, 3, ALARM_NONE},
 	{"WINDOW", "window", COLUMN_COUNT, 3, ALARM_NONE},
-	{"REASONS", "dropped", COLUMN_REMARK, 1, ALARM_RED},
+	{"REASONS", "dropped", COLUMN_REMARK, 1, ALARM_LOST},
 	{"COUNTERS", "counters", COLUMN_REMARK, 6, ALARM_NONE},
 };
 
@@ -157,25 +160,113 @@ static int check_handler(const struct session *session, const json_t *handler)
 	return r;
 }
 
+/* Whether each numbered datagram is one number; else it is several messages or packets. */
+static bool are_single(const char *format)
+{
+	return strcmp(format, "moldudp64") != 0 && strcmp(format, "mpeg-ts") != 0;
+}
+
+/* Whether the numbers of a group add up, where it has sequence: received = numbered + unnumbered,
+ * and numbered = unique + duplicates + late. Returns as check_account(). */
+static int check_sequence(const struct session *session, const json_t *group)
+{
+	const char *name = json_string_value(json_object_get(group, "name")), *format;
+	json_int_t received, numbered, unnumbered, unique, duplicates, late;
+	const json_t *sequence = json_object_get(group, "sequence");
+	int64_t datagrams, numbers;
+	bool exact;
+
+	if (json_is_null(sequence))
+		return 1;
+	if (!name || json_unpack((json_t *)sequence, "{s:s, s:I, s:I, s:I, s:I, s:I, s:I}",
+			     "format", &format, "received", &received, "numbered", &numbered,
+			     "unnumbered", &unnumbered, "unique", &unique, "duplicates",
+			     &duplicates, "late", &late) < 0)
+		return -EBADMSG;
+	datagrams = numbered;
+	exact = sum_add(&datagrams, unnumbered);
+	numbers = unique;
+	exact &= sum_add(&numbers, duplicates);
+	exact &= sum_add(&numbers, late);
+	if (exact && received == datagrams && (!are_single(format) || numbered == numbers))
+		return 1;
+	session_fail(session, EXIT_REFUSED,
+		"%s: received " N ", but numbered " N " + unnumbered " N " = %" PRId64 "; unique " N
+		" + duplicates " N " + late " N " = %" PRId64 "%s",
+		name, received, numbered, unnumbered, datagrams, unique, duplicates, late, numbers,
+		exact ? "" : ", the most that can be counted");
+	return 0;
+}
+
+/* Whether taken = passed + duplicates + apart. Returns as check_account(). */
+static int check_leg(const struct session *session, const char *name, const json_t *leg)
+{
+	json_int_t taken, passed, duplicates, apart;
+	const char *of;
+	int64_t sum;
+	bool exact;
+
+	if (json_unpack((json_t *)leg, "{s:s, s:I, s:I, s:I, s:I}", "group", &of, "taken", &taken,
+		    "passed", &passed, "duplicates", &duplicates, "apart", &apart) < 0)
+		return -EBADMSG;
+	sum = passed;
+	exact = sum_add(&sum, duplicates);
+	exact &= sum_add(&sum, apart);
+	if (exact && sum == taken)
+		return 1;
+	session_fail(session, EXIT_REFUSED,
+		"%s: leg %s: taken " N ", but passed " N " + duplicates " N " + apart " N
+		" = %" PRId64 "%s",
+		name, of, taken, passed, duplicates, apart, sum,
+		exact ? "" : ", the most that can be counted");
+	return 0;
+}
+
+/* A group's numbers, and its legs if it is made of others. Returns as check_account(). */
+static int check_group(const struct session *session, const json_t *group)
+{
+	const char *name = json_string_value(json_object_get(group, "name"));
+	const json_t *legs = json_object_get(group, "merge");
+	int r = check_sequence(session, group);
+
+	for (size_t i = 0; i < json_array_size(legs) && r >= 0; i++) {
+		int checked = name ? check_leg(session, name, json_array_get(legs, i)) : -EBADMSG;
+
+		r = checked > 0 ? r : checked;
+	}
+	return r;
+}
+
+/* Checks each item of an array. Returns an exit code. */
+static int check_all(const struct session *session, const json_t *items,
+	int (*check_one)(const struct session *session, const json_t *item))
+{
+	int code = EXIT_DONE;
+
+	if (!json_is_array(items))
+		return session_lost(session, -EBADMSG);
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		int r = check_one(session, json_array_get(items, i));
+
+		if (r < 0)
+			return session_lost(session, r);
+		code = r ? code : EXIT_REFUSED;
+	}
+	return code;
+}
+
 static int check(struct session *session)
 {
 	AUTO_REPLY struct reply reply = {0};
-	int code = session_call(session, "GetStats", &reply), r = 1;
-	const json_t *handlers = json_object_get(reply.parameters, "handlers");
+	int code = session_call(session, "GetStats", &reply), groups;
 
 	if (code)
 		return code;
 	if (session->writer.json)
 		writer_value(&session->writer, reply.parameters);
-	if (!json_is_array(handlers))
-		return session_lost(session, -EBADMSG);
-	for (size_t i = 0; r >= 0 && i < json_array_size(handlers); i++) {
-		r = check_handler(session, json_array_get(handlers, i));
-		if (r == 0)
-			code = EXIT_REFUSED;
-	}
-	if (r < 0)
-		return session_lost(session, r);
+	code = check_all(session, json_object_get(reply.parameters, "handlers"), check_handler);
+	groups = check_all(session, json_object_get(reply.parameters, "groups"), check_group);
+	code = code ? code : groups;
 	if (!code && !session->writer.json)
 		writer_line(&session->writer, "every datagram is accounted for");
 	return code;

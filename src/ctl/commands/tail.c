@@ -13,18 +13,36 @@
 #include "ctl/interrupt.h"
 #include "ctl/json.h"
 #include "ctl/receiver.h"
+#include "config/where.h"
+#include "data/filter.h"
 #include "ctl/record.h"
+#include "ctl/subscription.h"
 #include "ctl/targets.h"
 
-enum { TAIL_FORMAT, TAIL_COUNT, TAIL_TIMEOUT, TAIL_INTERFACE, TAIL_SOURCE };
+enum {
+	TAIL_FORMAT,
+	TAIL_LOCAL_TIME,
+	TAIL_WHERE,
+	TAIL_COUNT,
+	TAIL_TIMEOUT,
+	TAIL_RECONNECT,
+	TAIL_INTERFACE,
+	TAIL_SOURCE
+};
 
 static const struct option_row options[] = {
 	[TAIL_FORMAT] = {"format", 0, OPTION_STRING, "FORMAT",
-		"line (the default), json, hex, or raw: the payloads and nothing else"},
+		"line (the default), json, hex, raw: the payloads and nothing else, or pcapng"},
+	[TAIL_LOCAL_TIME] = {"local-time", 0, OPTION_FLAG, NULL,
+		"Show timestamps in the local time zone, in the formats line and hex"},
+	[TAIL_WHERE] = {"where", 0, OPTION_LIST, WHERE_VALUE,
+		"Only datagrams that pass this filter, like sources=10.0.0.0/8; may be repeated"},
 	[TAIL_COUNT] = {"count", 0, OPTION_NUMBER, "N", "Stop after N datagrams", .min = 1,
 		.max = INT64_MAX},
 	[TAIL_TIMEOUT] = {"timeout", 0, OPTION_DURATION, "TIME",
 		"Stop after TIME, like 5s; exit with 1 if fewer than N came, or none"},
+	[TAIL_RECONNECT] = {"reconnect", 0, OPTION_FLAG, NULL,
+		"Wait for mcastd where it is not there, and when it ends; for its groups"},
 	[TAIL_INTERFACE] = {"interface", 0, OPTION_LIST, "NAME",
 		"Receive on this interface, for targets that name none"},
 	[TAIL_SOURCE] = {"source", 0, OPTION_LIST, "ADDRESS",
@@ -35,7 +53,11 @@ static const struct option_row options[] = {
 struct tail {
 	struct session *session;
 	struct receiver *receiver; /* of targets; NULL: the daemon's groups */
-	enum format format;
+	struct subscription subscription; /* to the daemon's groups */
+	struct printer printer; /* unless the session's writer has json */
+	size_t declared; /* interfaces whose declaration is written, or buffered to be */
+	struct filter filter;
+	uint64_t received, filtered; /* datagrams */
 	uint64_t wanted; /* datagrams to show; 0: no end */
 	uint64_t shown; /* also those that are still buffered */
 	uint64_t buffered; /* datagrams */
@@ -123,8 +145,10 @@ static bool put_record(struct tail *tail)
 		out->failed |= tail->record.failed;
 		tail->shown++;
 		tail->buffered++;
+		tail->declared = tail->printer.interfaces.count;
 	} else {
 		tail->lost_here++;
+		tail->printer.interfaces.count = tail->declared;
 	}
 	text_clear(&tail->record);
 	return written;
@@ -157,28 +181,54 @@ static int show_gap(struct tail *tail, const json_t *gap)
 	return 0;
 }
 
+/* Copies those that pass --where to passed, which has room for BATCH_MAX. Returns their number. */
+static unsigned apply_filter(struct tail *tail, const struct batch *batch, struct datagram *passed)
+{
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	struct filtered rejected;
+	unsigned count = filter_apply(&tail->filter, batch, now_ns, passed, &rejected);
+
+	tail->received += batch->count;
+	tail->filtered += batch->count - count;
+	return count;
+}
+
+static int show_datagram(struct tail *tail, const json_t *answer, const json_t *datagram)
+{
+	AUTO_RECORD struct record record = {0};
+	struct datagram passed[1];
+	bool is_json = tail->session->writer.json;
+	int r = is_json && tail->filter.is_open ? 0 : record_read(datagram, &record);
+
+	if (r < 0)
+		return r;
+	if (!tail->filter.is_open &&
+		!apply_filter(
+			tail, &(struct batch){.count = 1, .datagrams = &record.datagram}, passed))
+		return 0;
+	if (is_json) {
+		text_append_value(&tail->record, answer);
+		text_append(&tail->record, "\n", 1);
+	} else {
+		r = record_append(&tail->record, &tail->printer, &record);
+	}
+	if (r == 0)
+		put_record(tail);
+	return r;
+}
+
 /* One answer of Subscribe. */
 static int show_answer(struct tail *tail, const json_t *answer)
 {
 	const json_t *datagram = json_object_get(answer, "datagram");
 	const json_t *gap = json_object_get(answer, "gap");
 	struct writer *writer = &tail->session->writer;
-	int r = 0;
 
-	if (!json_is_object(datagram)) {
-		if (writer->json && json_is_object(gap))
-			writer_value(writer, answer);
-		return json_is_object(gap) ? show_gap(tail, gap) : 0;
-	}
-	if (writer->json) {
-		text_append_value(&tail->record, answer);
-		text_append(&tail->record, "\n", 1);
-	} else {
-		r = record_append(&tail->record, tail->format, datagram);
-	}
-	if (r == 0)
-		put_record(tail);
-	return r;
+	if (json_is_object(datagram))
+		return show_datagram(tail, answer, datagram);
+	if (writer->json && json_is_object(gap))
+		writer_value(writer, answer);
+	return json_is_object(gap) ? show_gap(tail, gap) : 0;
 }
 
 /* Writes what is buffered, then waits for the daemon. Also notices that the reader of standard
@@ -204,49 +254,69 @@ static bool is_over(const struct tail *tail)
 	       tail->session->writer.error;
 }
 
+/* While there is no connection: writes what is buffered, then waits until it is to be tried again.
+ * Returns an exit code. */
+static int wait_for_daemon(struct tail *tail)
+{
+	struct pollfd fds[] = {{.fd = STDOUT_FILENO}, {.fd = tail->interrupt_fd, .events = POLLIN}};
+	uint64_t retry_ns = tail->subscription.retry_ns;
+
+	if (!write_out(tail))
+		return EXIT_DONE;
+	poll_until(fds, ARRAY_SIZE(fds), earlier_ns(tail->deadline_ns, retry_ns));
+	if (fds[0].revents & POLLERR)
+		tail->session->writer.error = -EPIPE;
+	if (fds[0].revents || fds[1].revents || clock_ns(CLOCK_MONOTONIC) < retry_ns)
+		return EXIT_DONE;
+	return subscription_retry(&tail->subscription);
+}
+
+/* Takes one answer that is there, or waits for more. Returns an exit code. */
+static int follow_subscription(struct tail *tail)
+{
+	struct client *client = tail->session->client;
+	AUTO_REPLY struct reply reply = {0};
+	int r = client_ready(client) ? client_receive(client, &reply) : wait_for_more(tail);
+
+	if (r < 0)
+		return subscription_lost(&tail->subscription, r);
+	if (!reply.message || subscription_takes(&tail->subscription, &reply))
+		return EXIT_DONE;
+	if (reply.error)
+		return session_refused(tail->session, &reply, "");
+	r = show_answer(tail, reply.parameters);
+	if (r < 0)
+		return session_lost(tail->session, r);
+	if (reply.continues || has_enough(tail))
+		return EXIT_DONE;
+	return tail->subscription.reconnects
+		       ? subscription_lost(&tail->subscription, -ECONNRESET)
+		       : session_fail(tail->session, EXIT_REFUSED, "mcastd ended the subscription");
+}
+
 /* Shows what arrives. Returns an exit code. */
 static int follow_groups(struct tail *tail)
 {
-	struct client *client = tail->session->client;
-	int r = 0;
+	int code = EXIT_DONE;
 
-	while (!is_over(tail)) {
-		AUTO_REPLY struct reply reply = {0};
-
-		if (!client_ready(client)) {
-			r = wait_for_more(tail);
-			if (r < 0)
-				return session_lost(tail->session, r);
-			continue;
-		}
-		r = client_receive(client, &reply);
-		if (r == 0 && reply.error)
-			return session_refused(tail->session, &reply, "");
-		if (r == 0)
-			r = show_answer(tail, reply.parameters);
-		if (r < 0)
-			return session_lost(tail->session, r);
-		if (!reply.continues && !has_enough(tail))
-			return session_fail(
-				tail->session, EXIT_REFUSED, "mcastd ended the subscription");
-	}
-	return EXIT_DONE;
+	while (!code && !is_over(tail))
+		code = tail->session->client ? follow_subscription(tail) : wait_for_daemon(tail);
+	return code;
 }
 
 /* ---- Targets ---- */
 
-static void format_record(
-	struct tail *tail, const struct origin *origin, const struct datagram *datagram)
+static void format_record(struct tail *tail, struct origin *origin, const struct datagram *datagram)
 {
 	struct text *out = &tail->record;
 
 	if (!tail->session->writer.json) {
-		format_datagram(out, tail->format, origin, datagram);
+		printer_append(&tail->printer, out, origin, datagram);
 		return;
 	}
 	json_put_open(out, NULL, '{');
 	json_put_member(out, "datagram");
-	format_json(out, origin, datagram);
+	format_json(out, NULL, origin, datagram);
 	json_put_close(out, '}');
 	text_append(out, "\n", 1);
 }
@@ -254,10 +324,12 @@ static void format_record(
 /* Those that cannot be written before the command is to end are lost. */
 static void show_batch(struct tail *tail, const struct batch *batch)
 {
+	struct datagram passed[BATCH_MAX];
+	unsigned count = apply_filter(tail, batch, passed);
 	bool written = true;
 
-	for (unsigned i = 0; i < batch->count && !has_enough(tail); i++) {
-		format_record(tail, batch->origin, &batch->datagrams[i]);
+	for (unsigned i = 0; i < count && !has_enough(tail); i++) {
+		format_record(tail, batch->origin, &passed[i]);
 		written = put_record(tail);
 	}
 	if (written)
@@ -299,6 +371,14 @@ static int follow_targets(struct tail *tail)
 
 /* ---- */
 
+static void tell_filtered(const struct tail *tail)
+{
+	if (tail->filtered)
+		session_fail(tail->session, EXIT_DONE,
+			"%" PRIu64 " of %" PRIu64 " datagram%s did not pass --where",
+			tail->filtered, tail->received, plural(tail->received));
+}
+
 /* Says what was lost, unless the reader of standard output has gone. Returns an exit code. */
 static int finish(struct tail *tail, int code)
 {
@@ -317,6 +397,7 @@ static int finish(struct tail *tail, int code)
 		tail->lost_before = receiver_dropped(tail->receiver);
 	tail->told = 0; /* says it once more, in all */
 	tell_lost(tail, "in all");
+	tell_filtered(tail);
 	interrupt_end();
 	if (code || tail->shown >= wanted || !is_timed_out(tail))
 		return code;
@@ -349,36 +430,79 @@ static int add_options(
 	return code;
 }
 
-static int check_usage(
-	struct session *session, const struct arguments *arguments, enum format *ret_format)
-{
-	const char *format = arguments->options[TAIL_FORMAT].string;
-
-	if (format && format_parse(format, ret_format) < 0)
-		return session_fail(session, EXIT_MISUSED,
-			"--format: '%s' is none of line, json, hex and raw", format);
-	if (format && session->writer.json)
-		return session_fail(
-			session, EXIT_MISUSED, "--json is a format of its own: omit --format");
-	return EXIT_DONE;
-}
-
-/* Returns an exit code. */
-static int follow(
+/* How to print, and what. Returns an exit code. */
+static int read_options(
 	struct tail *tail, const struct arguments *arguments, const struct targets *targets)
 {
 	struct session *session = tail->session;
+	const struct option_value *given = arguments->options;
+	const char *format = given[TAIL_FORMAT].string;
+	struct config_filter filter;
+	char why[WHY_MAX];
+	int r;
+
+	if (format && printer_set_format(&tail->printer, format) < 0)
+		return session_fail(session, EXIT_MISUSED,
+			"--format: '%s' is none of " PRINTER_FORMATS, format);
+	tail->printer.program = "mcastctl";
+	tail->printer.local_time = given[TAIL_LOCAL_TIME].given;
+	if (session->writer.json && (format || tail->printer.local_time))
+		return session_fail(session, EXIT_MISUSED,
+			"--json is a format of its own: omit --%s",
+			format ? "format" : "local-time");
+	if (printer_check(&tail->printer, isatty(STDOUT_FILENO), why) < 0)
+		return session_fail(session, EXIT_MISUSED, "%s", why);
+	if (targets->count && given[TAIL_RECONNECT].given)
+		return session_fail(session, EXIT_MISUSED,
+			"--reconnect is for groups of mcastd: a target needs no mcastd");
+	r = where_read(given[TAIL_WHERE].items, given[TAIL_WHERE].count, &filter, why);
+	if (r == 0 && filter_init(&tail->filter, &filter) < 0)
+		r = because(why, -ENOMEM, "out of memory");
+	schema_clear(&filter_schema, &filter);
+	return r < 0 ? session_fail(session, r == -ENOMEM ? EXIT_REFUSED : EXIT_MISUSED,
+			       "--where: %s", why)
+		     : EXIT_DONE;
+}
+
+/* Joins, or subscribes. Returns an exit code. */
+static int begin(struct tail *tail, const struct names *names, const struct targets *targets)
+{
+	struct session *session = tail->session;
+	unsigned needs = session->writer.json ? NEED_ALL : printer_needs(&tail->printer);
+
+	if (targets->count)
+		return receiver_open(session, targets->items, targets->count,
+			needs | filter_needs(&tail->filter), &tail->receiver);
+	tail->subscription.session = session;
+	tail->subscription.groups = (const char *const *)names->items;
+	tail->subscription.count = names->count;
+	return subscription_open(&tail->subscription);
+}
+
+/* Before the first datagram, so that whoever reads a pcapng stream need not wait for it. */
+static void begin_output(struct tail *tail)
+{
+	struct text *out = &tail->session->writer.out;
+
+	if (tail->session->writer.json)
+		return;
+	printer_begin(&tail->printer, out);
+	for (size_t i = 0; tail->receiver && i < receiver_count(tail->receiver); i++)
+		printer_declare(&tail->printer, out, receiver_origin(tail->receiver, i)->interface);
+	tail->declared = tail->printer.interfaces.count;
+	write_out(tail);
+}
+
+/* Returns an exit code. */
+static int follow(struct tail *tail, const struct arguments *arguments, const struct names *names,
+	const struct targets *targets)
+{
+	struct session *session = tail->session;
 	const struct option_value *timeout = &arguments->options[TAIL_TIMEOUT];
-	unsigned needs = session->writer.json ? NEED_ALL : format_needs(tail->format);
 	int code;
 
-	if (targets->count) {
-		code = receiver_open(
-			session, targets->items, targets->count, needs, &tail->receiver);
-	} else {
-		session_put_names(session, "groups", arguments->words, arguments->word_count);
-		code = session_request(session, "Subscribe", true);
-	}
+	tail->subscription.reconnects = arguments->options[TAIL_RECONNECT].given;
+	code = begin(tail, names, targets);
 	if (code)
 		return code;
 	tail->interrupt_fd = interrupt_catch();
@@ -386,6 +510,7 @@ static int follow(
 		return session_fail(session, EXIT_REFUSED, "%s", strerror(-tail->interrupt_fd));
 	if (timeout->given)
 		tail->deadline_ns = clock_ns(CLOCK_MONOTONIC) + timeout->number;
+	begin_output(tail);
 	return finish(tail, targets->count ? follow_targets(tail) : follow_groups(tail));
 }
 
@@ -394,16 +519,22 @@ static int run(struct session *session, const struct arguments *arguments)
 	struct tail tail = {.session = session,
 		.wanted = arguments->options[TAIL_COUNT].number,
 		.deadline_ns = UINT64_MAX};
+	AUTO_NAMES struct names names = {0};
 	AUTO_TARGETS struct targets targets = {0};
-	int code = check_usage(session, arguments, &tail.format);
+	int code = names_split(session, arguments->words, arguments->word_count, &names);
 
 	if (!code)
-		code = targets_read(session, arguments->words, arguments->word_count, &targets);
+		code = targets_read(
+			session, (const char *const *)names.items, names.count, &targets);
 	if (!code)
 		code = add_options(session, arguments, &targets);
 	if (!code)
-		code = follow(&tail, arguments, &targets);
+		code = read_options(&tail, arguments, &targets);
+	if (!code)
+		code = follow(&tail, arguments, &names, &targets);
 	receiver_close(tail.receiver);
+	printer_clear(&tail.printer);
+	filter_clear(&tail.filter);
 	text_free(&tail.record);
 	return code;
 }

@@ -125,9 +125,10 @@ static const struct drop_reason {
 	const char *name, *meaning, *key;
 } reasons[] = {
 	{"rate", "its rate is less than what comes", "rate"},
+	{"strip", "they have no header of RTP, which it takes away", "strip"},
 	{"queue", "its queue is full", "queue"},
 	{"io", "the disk or the network refuses", NULL},
-	{"busy", "the other program does not read in time", NULL},
+	{"busy", "the queue of its interface is full", NULL},
 	{"absent", "the other program or the interface is not there", NULL},
 	{"size", "the datagrams are larger than it takes", NULL},
 	{"ttl", "the TTL is used up", "ttl"},

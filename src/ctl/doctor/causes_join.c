@@ -87,6 +87,7 @@ void tell_port_taken(const struct evidence *e, struct finding *f)
 void fix_port_taken(const struct evidence *e, struct finding *f)
 {
 	finding_hint(f, "end that program, or have it set SO_REUSEADDR before it binds");
+	fix_reload(e, f);
 	finding_see(f, "ss -lunp sport = :%u", e->group->port);
 }
 
@@ -131,6 +132,7 @@ void tell_too_many_memberships(const struct evidence *e, struct finding *f)
 void fix_too_many_memberships(const struct evidence *e, struct finding *f)
 {
 	finding_fix(f, "sysctl -w %s=%zu", limit_of(e), larger_limit(e));
+	fix_reload(e, f);
 }
 
 static bool has_link_obstacle(const struct evidence *e)

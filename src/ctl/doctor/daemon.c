@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/json.h"
+#include "base/text.h"
 
 /* ---- JSON ---- */
 
@@ -203,7 +204,26 @@ static void take_changes(
 	take_same_network(json_object_get(object, "sameNetworkTwice"), group);
 }
 
-/* The group "events" has no address, and is left out. Returns 0 or a negative errno. */
+/* Why a group without an address cannot be examined: it is made of others, or is "events". */
+static void tell_made_here(struct subjects *subjects, const char *name, const json_t *object)
+{
+	const json_t *legs = json_object_get(object, "merge");
+	struct text *text = &subjects->made_here;
+
+	text_clear(text);
+	text_printf(text, "group %s is joined nowhere: ", name);
+	if (!json_array_size(legs))
+		text_append_string(text, "mcastd itself makes its datagrams");
+	else
+		text_append_string(text, "it is made of others, which tell more");
+	for (size_t i = 0; i < json_array_size(legs); i++) {
+		const char *leg = get_string(json_array_get(legs, i), "group");
+
+		text_printf(text, "%s mcastctl doctor %s", i ? "," : ":", leg ? leg : "");
+	}
+}
+
+/* A group that has no address is left out. Returns 0 or a negative errno. */
 static int add_group(struct subjects *subjects, const json_t *object)
 {
 	const char *name = get_string(object, "name"), *string = get_string(object, "address");
@@ -212,8 +232,12 @@ static int add_group(struct subjects *subjects, const json_t *object)
 	struct address address;
 	int r;
 
-	if (!name || !string || address_parse(string, &address) < 0)
+	if (!name || !string)
 		return 0;
+	if (address_parse(string, &address) < 0) {
+		tell_made_here(subjects, name, object);
+		return 0;
+	}
 	r = subjects_add_group(
 		subjects, name, &address, (uint16_t)get_number(object, "port"), &group);
 	if (r == 0)
@@ -323,6 +347,8 @@ int daemon_list(struct session *session, const char *name, struct subjects *subj
 
 	subjects->is_daemon = true;
 	subjects_find_same_mac(subjects);
+	if (!code && name && !subjects->groups.count && subjects->made_here.length)
+		return session_fail(session, EXIT_REFUSED, "%s", text_string(&subjects->made_here));
 	if (!code && name && !subjects->groups.count)
 		return session_fail(session, EXIT_REFUSED,
 			"mcastd has no group '%s': mcastctl groups lists them", name);

@@ -36,6 +36,11 @@ void fix_key(const struct evidence *evidence, struct finding *finding, const cha
 	else
 		text_printf(&line, "# in the program that receives: %s", key);
 	finding_line(finding, text_string(&line));
+	fix_reload(evidence, finding);
+}
+
+void fix_reload(const struct evidence *evidence, struct finding *finding)
+{
 	if (!evidence->is_daemon)
 		return;
 	begin_mcastctl(evidence, finding);

@@ -11,6 +11,9 @@ void begin_mcastctl(const struct evidence *evidence, struct finding *finding);
 void fix_key(const struct evidence *evidence, struct finding *finding, const char *format, ...)
 	PRINTF_LIKE(3, 4);
 
+/* Has the daemon read its configuration again, by which it tries at once what has failed. */
+void fix_reload(const struct evidence *evidence, struct finding *finding);
+
 /* Has the daemon report the group again. */
 void fix_refresh(const struct evidence *evidence, struct finding *finding);
 

@@ -15,7 +15,7 @@
 /* As the default of a group's receive_buffer. */
 #define RECEIVE_BUFFER (4 << 20)
 
-#define NEEDS (NEED_DATAGRAMS | NEED_SOURCE | NEED_TTL)
+#define NEEDS (NEED_DATAGRAMS | NEED_PAYLOAD | NEED_SOURCE | NEED_TTL)
 
 /* ---- Joining ---- */
 
@@ -103,7 +103,7 @@ int own_sockets_join(struct own_sockets *sockets, const struct target *target,
 	if (!sockets->arena)
 		sockets->arena = arena_new(NULL);
 	if (!sockets->twins)
-		sockets->twins = twins_new();
+		sockets->twins = twins_new(TWINS_SETS, TWINS_WINDOW_MS);
 	if (!sockets->arena || !sockets->twins)
 		return -ENOMEM;
 	r = subjects_add_group(subjects, target->name, &target->address, target->port, &group);

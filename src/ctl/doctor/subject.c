@@ -36,6 +36,7 @@ void subjects_clear(struct subjects *subjects)
 		clear_group(&subjects->groups.items[i]);
 	free(subjects->items);
 	free(subjects->groups.items);
+	text_free(&subjects->made_here);
 	*subjects = (struct subjects){0};
 }
 

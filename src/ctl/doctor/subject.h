@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
 #include "net/address.h"
 #include "net/target.h"
 
@@ -86,6 +87,7 @@ struct subjects {
 		size_t count;
 	} groups;
 	bool is_daemon; /* the groups are the daemon's */
+	struct text made_here; /* why the last one without an address is not among them */
 };
 
 /* Fills in same_mac of all groups. Without memory it stays as it is. */

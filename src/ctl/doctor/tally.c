@@ -146,7 +146,7 @@ struct tally *tally_new(const struct wire_group *groups, size_t count, uint64_t 
 		return NULL;
 	hash_key_init(&tally->key);
 	tally->begin_ns = now_ns;
-	tally->twins = twins_new();
+	tally->twins = twins_new(TWINS_SETS, TWINS_WINDOW_MS);
 	tally->fragments = fragments_new(count_incomplete);
 	if (!tally->twins || !tally->fragments || prepare(tally, groups, count) < 0) {
 		tally_free(tally);

@@ -5,6 +5,9 @@
 
 #include "ctl/human.h"
 
+/* For requests that a daemon does not read: nobody who looks at a screen waits longer for a key. */
+#define WRITE_NS (200 * NS_PER_MS)
+
 /* The calls of a round, and what is done with their answers. */
 struct step {
 	const char *method;
@@ -75,7 +78,8 @@ void feed_lose(struct feed *feed, int error)
 	const char *why = error == -ECONNRESET                         ? "has gone away"
 			  : error == -ENOENT || error == -ECONNREFUSED ? "is not there"
 			  : error == -EBADMSG ? "does not speak mcastd's protocol"
-					      : strerror(-error);
+			  : error == -EAGAIN || error == -ETIMEDOUT ? "does not answer"
+								    : strerror(-error);
 
 	client_closep(&feed->client);
 	feed->client = NULL;
@@ -92,7 +96,9 @@ void feed_begin(struct feed *feed)
 
 	feed->begun_ns = clock_ns(CLOCK_MONOTONIC);
 	if (!feed->client)
-		r = client_connect(feed->session->socket, &feed->client);
+		r = client_connect_at_once(feed->session->socket, &feed->client);
+	if (feed->client)
+		client_set_deadline(feed->client, feed->begun_ns + WRITE_NS);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++) {
 		text_clear(parameters);
 		if (steps[i].is_portioned && feed->name_count)
@@ -103,6 +109,8 @@ void feed_begin(struct feed *feed)
 	text_clear(parameters);
 	if (r == 0)
 		r = client_flush(feed->client);
+	if (feed->client)
+		client_set_deadline(feed->client, UINT64_MAX); /* others wait for the answers */
 	feed->replies = 0;
 	feed->is_busy = true;
 	model_begin(feed->model);

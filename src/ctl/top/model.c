@@ -164,6 +164,16 @@ static void put_loss(struct look *look, const char *reason, int64_t now)
 	loss->rate = growth ? (double)growth / look->seconds : 0;
 }
 
+/* What counts as lost, the daemon says. */
+static void put_losses(struct look *look, const json_t *object)
+{
+	const char *reason;
+	json_t *count;
+
+	json_object_foreach(json_object_get(object, "lost"), reason, count)
+		put_loss(look, reason, json_integer_value(count));
+}
+
 /* Returns whether it differs: nearly never. */
 static bool set_string(struct model *model, char **string, const char *now)
 {
@@ -212,28 +222,17 @@ static void end_look(struct look *look)
 
 /* ---- Handlers ---- */
 
-/* What is dropped as the configuration wants it is not lost. */
-static bool is_wanted(const char *reason)
-{
-	return !strcmp(reason, "rate") || !strcmp(reason, "loop") || !strcmp(reason, "ttl");
-}
-
 void model_put_handler(struct model *model, const json_t *handler, uint64_t now_ns)
 {
 	struct look look = begin_look(model, &model->handlers, handler, now_ns);
 	const json_t *oldest = json_object_get(handler, "oldestQueued");
-	const char *error = json_string_value(json_object_get(handler, "error")), *reason;
-	json_t *count;
+	const char *error = json_string_value(json_object_get(handler, "error"));
 
 	if (!look.row)
 		return;
 	put_counter(&look, COUNTER_IN, number(handler, "received"));
 	put_counter(&look, COUNTER_OUT, number(handler, "delivered"));
-	json_object_foreach(json_object_get(handler, "dropped"), reason, count)
-	{
-		if (!is_wanted(reason))
-			put_loss(&look, reason, json_integer_value(count));
-	}
+	put_losses(&look, handler);
 	look.row->queued = number(handler, "queued");
 	look.row->queued_max = number(handler, "queuedMax");
 	look.row->oldest_s = json_is_number(oldest) ? json_number_value(oldest) : -1;
@@ -312,10 +311,7 @@ void model_put_group(struct model *model, const json_t *group, uint64_t now_ns)
 	put_counter(&look, COUNTER_IN_BYTES, number(group, "receivedBytes"));
 	put_counter(&look, COUNTER_OUT, number(group, "sent"));
 	put_counter(&look, COUNTER_OUT_BYTES, number(group, "sentBytes"));
-	put_loss(&look, "kernel", number(group, "kernelDropped"));
-	put_loss(&look, "truncated", number(group, "truncated"));
-	put_loss(&look, "unread", number(group, "unread"));
-	put_loss(&look, "send", number(group, "sendFailed"));
+	put_losses(&look, group);
 	look.row->queued = queue_of(model, group);
 	look.row->is_silent = json_is_true(json_object_get(group, "silent"));
 	snprintf(look.row->last, sizeof(look.row->last), "%s", last ? last : "");

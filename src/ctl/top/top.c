@@ -18,6 +18,9 @@
 /* A round that takes more of the CPU than this part of the interval is not repeated as soon. */
 #define CPU_SHARE 10
 
+/* Without a screen, a daemon of which nothing comes for this long does not answer. */
+#define SILENCE_NS (10 * NS_PER_S)
+
 /* What ends the program, and what the terminal has to be taken over or measured again for. */
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH};
 
@@ -55,12 +58,12 @@ static bool finish_round(struct top *top)
 	int r = 0;
 
 	while (feed->is_busy && r == 0) {
+		uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + SILENCE_NS;
 		struct pollfd poll_fd;
 
-		r = client_ready(feed->client) ? 1
-					       : client_wait(feed->client, &poll_fd, 1, UINT64_MAX);
-		if (r < 0)
-			feed_lose(feed, r);
+		r = client_ready(feed->client) ? 1 : client_wait(feed->client, &poll_fd, 1, end_ns);
+		if (r <= 0)
+			feed_lose(feed, r ? r : -ETIMEDOUT);
 		else
 			r = feed_take(feed);
 	}

@@ -176,6 +176,7 @@ static void settle_report(
 {
 	uint64_t number = report_number(kafka, report);
 	const struct window_slot *slot = window_slot(&kafka->window, number);
+	uint64_t took_ns;
 
 	kafka->producer.pending--;
 	if (!slot)
@@ -184,8 +185,8 @@ static void settle_report(
 		settle_failure(kafka, report, number, outcome);
 		return;
 	}
-	if (window_acknowledge(&kafka->window, number, clock_ns(CLOCK_MONOTONIC)))
-		outcome->delivered++;
+	if (window_acknowledge(&kafka->window, number, clock_ns(CLOCK_MONOTONIC), &took_ns))
+		outcome_acknowledge(outcome, took_ns);
 	kafka->trouble.heard_cause = 0;
 	if (kafka->producer.is_failed)
 		return;

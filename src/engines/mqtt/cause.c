@@ -62,10 +62,11 @@ void cause_explain_code(const struct cause *cause, char ret[static WHY_MAX])
 		because(ret, 0, "another client has the same client_id, and has taken over");
 	else if (code >= 0x80)
 		because(ret, 0, "the broker says: %s", mosquitto_reason_string(code));
-	else if (is_closed(cause) && !cause->was_up && !cause->has_tls)
-		because(ret, 0,
-			"the broker closed the connection without an answer: is it an MQTT broker, "
-			"without TLS?");
+	else if (is_closed(cause) && !cause->was_up)
+		because(ret, 0, "the broker closed the connection without an answer: %s",
+			cause->has_tls ? "does it speak TLS at this port, and does it want another "
+					 "certificate (certificate)?"
+				       : "is it an MQTT broker, without TLS?");
 	else if (cause->was_short)
 		because(ret, 0,
 			"the broker closes it again and again: does another client have the same "

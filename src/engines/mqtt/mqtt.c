@@ -129,7 +129,7 @@ static void settled(void *object, int id, int reason)
 {
 	struct mqtt_handler *mqtt = object;
 	struct topic *topic;
-	uint64_t number;
+	uint64_t number, took_ns;
 
 	if (!find_number(mqtt, id, &number))
 		return;
@@ -148,9 +148,12 @@ static void settled(void *object, int id, int reason)
 		refuse(mqtt, number, mosquitto_reason_string(reason));
 		return;
 	}
-	if (!window_acknowledge(&mqtt->window, number, mqtt->now))
+	if (!window_acknowledge(&mqtt->window, number, mqtt->now, &took_ns))
 		return;
-	mqtt->outcome->delivered++;
+	if (mqtt->settings.qos)
+		outcome_acknowledge(mqtt->outcome, took_ns);
+	else
+		mqtt->outcome->delivered++;
 	mqtt->outcome->counted[COUNTED_UNHEARD] += reason == MQTT_RC_NO_MATCHING_SUBSCRIBERS;
 	see_accepted(mqtt, topic);
 }

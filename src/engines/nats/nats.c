@@ -134,12 +134,16 @@ static void confirm(
 	struct nats_handler *handler, uint64_t number, uint64_t now_ns, struct outcome *outcome)
 {
 	struct window_slot *slot = window_slot(&handler->window, number);
+	uint64_t took_ns;
 
 	/* What was not sent is not acknowledged, whatever the server says. */
-	if (!window_acknowledge(&handler->window, number, now_ns))
+	if (!window_acknowledge(&handler->window, number, now_ns, &took_ns))
 		return;
 	free_message(handler, slot);
-	outcome->delivered++;
+	if (handler->is_stored)
+		outcome_acknowledge(outcome, took_ns);
+	else
+		outcome->delivered++;
 	trouble_stored(&handler->trouble);
 }
 

@@ -105,7 +105,7 @@ function makeSlot() {
 }
 
 const STATE_MARKS = {
-	joined: ['●', 'is-quiet'], silent: ['○', 'is-warn'], waiting: ['◐', 'is-warn'], failed: ['✕', 'is-bad'], none: ['○', 'is-quiet']};
+	joined: ['●', 'is-quiet'], merged: ['●', 'is-quiet'], silent: ['○', 'is-warn'], waiting: ['◐', 'is-warn'], failed: ['✕', 'is-bad'], none: ['○', 'is-quiet']};
 
 function fillSlot(slot, group, at) {
 	const [mark, className] = STATE_MARKS[group.state] || ['?', 'is-warn'];
@@ -322,9 +322,12 @@ function listRest(group) {
 		list.push(['from handlers', data.inputs.join(', ')]);
 	if (data.sources)
 		list.push(['only from', data.sources.join(', ')]);
-	for (const way of data.outgoing || [])
+	for (const way of data.outgoing || []) {
+		if (way.notSent)
+			list.push([`not sent on ${way.interface || 'the route'}`, formatCount(way.notSent)]);
 		if (way.error)
 			list.push([`sending on ${way.interface || 'the route'}`, way.error]);
+	}
 	return list;
 }
 

@@ -5,13 +5,8 @@ const HISTORY_S = 120; // seconds of a sparkline
 const SAMPLES = 4; // counters of the last seconds, between whose ends a rate is
 const FRESH_S = 60; // for how long a loss counts as new
 
-/* Of groups, in the order in which they are shown. A membership that is not sent to has its own. */
-const GROUP_LOSSES = [
-	['kernelDropped', 'buffer full'], ['truncated', 'truncated'], ['unread', 'reader slow'], ['sendFailed', 'not sent'],
-	['unreachable', 'unreachable']];
-
-/* Drops of handlers that are as the configuration wants them, and no losses. */
-const WANTED_DROPS = new Set(['rate', 'loop', 'ttl', 'in: own', 'in: duplicate']);
+/* What counts as lost, the daemon says; some reasons have shorter words here. */
+const LOSS_TEXTS = {kernel: 'buffer full', unread: 'reader slow', send: 'not sent', interface: 'not sent on an interface', sequence: 'never came'};
 
 const model = {
 	status: null, // the last answer
@@ -112,7 +107,7 @@ class Losses {
 }
 
 /* Worse is larger. */
-const STATES = {joined: 0, none: 1, silent: 2, waiting: 3, failed: 4};
+const STATES = {joined: 0, merged: 0, none: 1, silent: 2, waiting: 3, failed: 4};
 
 class Group {
 	constructor(name) {
@@ -134,13 +129,13 @@ class Group {
 		this.datagrams.add(this.received, time);
 		this.bytes.add(data.receivedBytes || 0, time);
 		this.outgoing.add(this.sent, time);
-		this.addressText = data.address.includes(':') ? `[${data.address}]:${data.port}` : `${data.address}:${data.port}`;
+		this.addressText = !data.address ? '-' : data.address.includes(':') ? `[${data.address}]:${data.port}` : `${data.address}:${data.port}`;
 		this.updateState();
 		this.updateLosses();
 	}
 
 	updateState() {
-		let worst = this.data.memberships.length ? 'joined' : 'none';
+		let worst = !this.data.address ? 'merged' : this.data.memberships.length ? 'joined' : 'none';
 		let joined = 0;
 
 		for (const membership of this.data.memberships) {
@@ -158,15 +153,7 @@ class Group {
 	}
 
 	updateLosses() {
-		const reasons = [];
-
-		for (const [name, text] of GROUP_LOSSES)
-			if (this.data[name])
-				reasons.push([text, this.data[name]]);
-		for (const way of this.data.outgoing || [])
-			if (way.notSent)
-				reasons.push([`not sent on ${way.interface || 'the route'}`, way.notSent]);
-		this.losses.set(reasons);
+		this.losses.set(Object.entries(this.data.lost || {}).map(([reason, count]) => [LOSS_TEXTS[reason] || words(reason), count]));
 	}
 
 	/* What the filter looks at. */
@@ -180,6 +167,9 @@ class Group {
 	}
 }
 
+/* What the losses call a drop of what came in. */
+const inputLoss = (reason) => `input${reason[0].toUpperCase()}${reason.slice(1)}`;
+
 class Handler {
 	constructor(name) {
 		this.name = name;
@@ -189,17 +179,17 @@ class Handler {
 	}
 
 	update(data, time) {
-		const dropped = Object.entries(data.dropped || {}).map(([reason, count]) => [words(reason), count]);
+		const lost = data.lost || {};
+		const came = data.input && data.input.dropped || {};
 
 		this.data = data;
 		this.delivered.add(data.delivered || 0, time);
-		if (data.input) {
+		if (data.input)
 			this.taken.add(data.input.taken || 0, time);
-			for (const [reason, count] of Object.entries(data.input.dropped || {}))
-				dropped.push([`in: ${words(reason)}`, count]);
-		}
-		this.wanted = dropped.filter(([reason]) => WANTED_DROPS.has(reason));
-		this.losses.set(dropped.filter(([reason]) => !WANTED_DROPS.has(reason)));
+		this.wanted = [
+			...Object.entries(data.dropped || {}).filter(([reason]) => !lost[reason]).map(([reason, count]) => [words(reason), count]),
+			...Object.entries(came).filter(([reason]) => !lost[inputLoss(reason)]).map(([reason, count]) => [`in: ${words(reason)}`, count])];
+		this.losses.set(Object.entries(lost).map(([reason, count]) => [words(reason), count]));
 	}
 }
 
@@ -251,7 +241,7 @@ function updateTotals(time) {
 	const all = model.all;
 	let received = 0, bytes = 0;
 
-	all.states = {joined: 0, none: 0, silent: 0, waiting: 0, failed: 0};
+	all.states = {joined: 0, merged: 0, none: 0, silent: 0, waiting: 0, failed: 0};
 	all.losing = all.lost = 0;
 	for (const group of model.groups.values()) {
 		received += group.received;

@@ -2,7 +2,7 @@
 
 /* ---- Totals ---- */
 
-const STATE_TEXTS = {joined: 'joined', silent: 'silent', waiting: 'waiting', failed: 'failed', none: 'no membership'};
+const STATE_TEXTS = {joined: 'joined', merged: 'merged', silent: 'silent', waiting: 'waiting', failed: 'failed', none: 'no membership'};
 const stateButtons = {};
 
 /* A count that filters the groups by what it counts. */

@@ -8,7 +8,7 @@ import pytest
 
 from net.doctor.trial import Office
 
-AT_ONCE = 24
+AT_ONCE = 12
 
 
 @pytest.fixture(scope="session")

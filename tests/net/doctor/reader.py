@@ -7,7 +7,7 @@ import subprocess
 from harness.daemon import Daemon
 from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
-from net.doctor.trial import target_of
+from net.doctor.trial import ENVIRONMENT, target_of
 
 GROUP = "news"
 EVERYBODY = 'allow_send = ["user:root", "user:nobody"]; allow_receive = ["user:root"];'
@@ -65,7 +65,7 @@ class Reader:
         self.told = ""  # all that was on the screen
 
     def run(self, command, user=0):
-        environment = {**os.environ, "PATH": f"{self.office.directory}:{os.environ['PATH']}", "MCASTD_SOCKET": self.socket()}
+        environment = {**ENVIRONMENT, "PATH": f"{self.office.directory}:{ENVIRONMENT['PATH']}", "MCASTD_SOCKET": self.socket()}
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         with self.lab.host:
             child = subprocess.Popen([*become, "sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

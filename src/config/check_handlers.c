@@ -1,0 +1,248 @@
+/* Which handlers a group may have, and what may come in from them. */
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "config/checking.h"
+#include "net/multicast.h"
+
+static void refuse_handler(struct check *check, const char *key, const char *name)
+{
+	char buffer[SHOWN_MAX], meant[GUESS_MAX];
+	struct guess guess = {.word = name};
+
+	/* Past this many errors nobody reads the guesses, which take most of the time. */
+	for (size_t i = 0; check->errors->count < ERRORS_MAX && i < check->config->handler_count;
+		i++)
+		guess_offer(&guess, check->config->handlers[i].name);
+	complain(check, key, "there is no handler \"%s\"%s", shown(name, buffer),
+		guess_or(&guess, ", define it in handlers: { ... };", meant));
+}
+
+/* Whether whoever reaches this host reaches the group: it is unicast, of any sender, on any
+ * interface. */
+static bool is_open_to_all(const struct config_group *group)
+{
+	if (group->address.family == AF_UNSPEC || address_is_multicast(&group->address) ||
+		address_is_everyone(&group->address) || group->sources.count)
+		return false;
+	for (size_t i = 0; i < group->interfaces.count; i++)
+		if (*group->interfaces.items[i] != '!')
+			return false;
+	return true;
+}
+
+static const struct interface_list *interfaces_now(struct check *check)
+{
+	if (!check->has_interfaces)
+		interface_list_read(&check->interfaces);
+	check->has_interfaces = true;
+	return &check->interfaces;
+}
+
+/* Whether the group receives on an interface: by its names and addresses where it is there now,
+ * else by the name that is given. */
+static bool receives_on(struct check *check, const char *name)
+{
+	const struct interface_list *interfaces = interfaces_now(check);
+	const struct interface *interface = interface_find(interfaces, name);
+	const struct string_list *patterns = &check->group->interfaces;
+	bool names_any = false, is_named = false;
+
+	for (size_t i = 0; i < patterns->count; i++) {
+		bool leaves_out = *patterns->items[i] == '!';
+		const char *pattern = patterns->items[i] + leaves_out;
+
+		names_any |= !leaves_out;
+		if (fnmatch(pattern, name, 0) &&
+			!(interface && interface_is_excluded(interfaces, interface, pattern)))
+			continue;
+		if (leaves_out)
+			return false;
+		is_named = true;
+	}
+	if (!names_any)
+		return !interface || interface_matches(interfaces, interface, "*");
+	return is_named;
+}
+
+/* Whether what is sent to an address arrives at the group's. */
+static bool is_group_address(const struct config_group *group, const struct address *to)
+{
+	enum reach reach;
+
+	if (address_equal(to, &group->address))
+		return true;
+	if (!address_is_any(&group->address) || to->family != group->address.family)
+		return false;
+	reach = multicast_reach(to);
+	return reach == REACH_UNICAST || reach == REACH_BROADCAST;
+}
+
+/* A group that would hear its own handler. Whatever else relays do to each other shows only when
+ * they run (handlers/relayable.h). */
+static void check_echo(
+	struct check *check, const struct config_handler *handler, const struct config_relay *relay)
+{
+	const struct config_group *group = check->group;
+	char interface[SHOWN_MAX];
+
+	if (any_failed(&check->parts[0]) || relay->port != group->port ||
+		!is_group_address(group, &relay->address))
+		return;
+	if (!relay->interface)
+		complain(check, "handlers",
+			"\"%s\" sends to the address and port of the group; set its interface to "
+			"one that the group does not receive on",
+			handler->name);
+	else if (receives_on(check, relay->interface))
+		complain(check, "handlers",
+			"\"%s\" sends to the address and port of the group on %s, where the group "
+			"receives; let it send on another interface, or set interfaces without %s",
+			handler->name, shown(relay->interface, interface), interface);
+}
+
+/* A handler that relays. */
+static void check_relay(struct check *check, const struct config_handler *handler)
+{
+	struct config_part parts[HANDLER_PARTS];
+	size_t count = config_handler_parts(handler, parts);
+	struct config_relay relay;
+
+	if (!handler->kind || !handler->kind->relays || any_failed(&parts[count - 1]) ||
+		!handler->kind->relays(handler->settings, &relay))
+		return;
+	check_echo(check, handler, &relay);
+	if (is_open_to_all(check->group) && !handler->filter.is.sources.count &&
+		address_is_multicast(&relay.address))
+		complain(check, "handlers",
+			"\"%s\" would send to the network what anybody sends to this host; name "
+			"the senders with sources, or where they are with interfaces",
+			handler->name);
+}
+
+/* The handler of a block is for the group that the block stands in. */
+static bool may_use(const struct config_group *group, const struct config_handler *handler)
+{
+	size_t length = strlen(group->name);
+
+	if (!handler->kind || !handler->kind->block.count)
+		return true;
+	return !strncmp(handler->name, group->name, length) && handler->name[length] == '.' &&
+	       !strcmp(handler->name + length + 1, handler->kind->name);
+}
+
+/* Whether the kind can be used by a group of this name. */
+static bool may_have_group(
+	struct check *check, const char *key, const struct config_handler *handler)
+{
+	struct config_part parts[HANDLER_PARTS];
+	size_t count = config_handler_parts(handler, parts);
+	char why[WHY_MAX];
+
+	if (!handler->kind || !handler->kind->check_group || any_failed(&parts[count - 1]) ||
+		handler->kind->check_group(handler->settings, check->group->name, why) >= 0)
+		return true;
+	complain(check, key, "\"%s\": the name of the group %s", handler->name, why);
+	return false;
+}
+
+void check_handlers(struct check *check)
+{
+	const struct string_list *handlers = &check->group->handlers;
+	const struct config_handler *handler;
+
+	for (size_t i = 0; i < handlers->count && !check->is_partial; i++) {
+		handler = config_find_handler(check->config, handlers->items[i]);
+		if (!handler)
+			refuse_handler(check, "handlers", handlers->items[i]);
+		else if (check->group->merge.count && handler->kind && handler->kind->block.count)
+			complain(check, handler->kind->name,
+				"cannot be used with merge, as the group has no network of its "
+				"own; send it on with a handler of type udp");
+		else if (!may_use(check->group, handler))
+			complain(check, "handlers", "\"%s\" is for its own group only, remove it",
+				handler->name);
+		else if (may_have_group(check, "handlers", handler))
+			check_relay(check, handler);
+	}
+}
+
+/* ---- What comes in ---- */
+
+/* What leaves from import_port is taken for what came in, also by the other daemons of the network:
+ * it would never get to a broker. */
+static void check_import_port(struct check *check)
+{
+	const struct config_group *group = check->group;
+	int64_t port = check->config->import_port;
+
+	if (!port)
+		return;
+	if (group->source_port == port)
+		complain(check, "source_port",
+			"%" PRId64 " is import_port, and what leaves from it is never given to a "
+			"broker; use another port",
+			port);
+	if (group->port == port && group->inputs.count)
+		complain(check, "port",
+			"%" PRId64 " is import_port, and many programs send from the port of the "
+			"group; use another import_port",
+			port);
+}
+
+static void check_input(struct check *check, const char *name)
+{
+	const struct config_handler *handler = config_find_handler(check->config, name);
+
+	if (!handler && !check->is_partial)
+		refuse_handler(check, "inputs", name);
+	if (!handler || !handler->kind)
+		return;
+	if (!handler->kind->imports)
+		complain(check, "inputs",
+			"nothing comes in by \"%s\", of type %s; name a handler that speaks to a "
+			"broker, or move it to handlers",
+			handler->name, handler->type);
+	else
+		may_have_group(check, "inputs", handler);
+}
+
+void check_inputs(struct check *check)
+{
+	const struct string_list *inputs = &check->group->inputs;
+
+	check_import_port(check);
+	for (size_t i = 0; i < inputs->count; i++)
+		check_input(check, inputs->items[i]);
+	/* Once: it is one mistake. */
+	if (!inputs->count || check->config->import_port || check->is_partial ||
+		check->has_no_import_port)
+		return;
+	check->has_no_import_port = true;
+	complain(check, "inputs",
+		"needs import_port, add it outside of groups: import_port = 5999; (a free port, "
+		"the same in all daemons of this network)");
+}
+
+/* Events come from nobody, and are JSON. */
+void check_handlers_of_events(struct check *check)
+{
+	const struct string_list *handlers = &check->group->handlers;
+
+	for (size_t i = 0; i < handlers->count && !check->is_partial; i++) {
+		const struct config_handler *handler = config_find_handler(
+			check->config, handlers->items[i]);
+
+		if (handler && config_handler_keeps_source(handler))
+			complain(check, "handlers",
+				"events have no sender, which \"%s\" would send from; remove "
+				"it, or its keep_source",
+				handler->name);
+		if (handler && handler->strip)
+			complain(check, "handlers",
+				"no event has the header that \"%s\" takes away; remove it, or its "
+				"strip",
+				handler->name);
+	}
+}

@@ -1,0 +1,242 @@
+#include "config/match.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/codec.h"
+#include "base/text.h"
+#include "net/address.h"
+
+/* Longer ones stand first, as they begin with the others. */
+static const struct {
+	const char *sign;
+	enum match_order order;
+} orders[] = {{"==", MATCH_EQUAL}, {"!=", MATCH_UNEQUAL}, {"<=", MATCH_UP_TO}, {">=", MATCH_FROM},
+	{"<", MATCH_BELOW}, {">", MATCH_ABOVE}};
+
+static const struct {
+	const char *name;
+	uint8_t size;
+	bool is_little_endian;
+} integers[] = {{"u8", 1, false}, {"u16le", 2, true}, {"u16", 2, false}, {"u32le", 4, true},
+	{"u32", 4, false}, {"u64le", 8, true}, {"u64", 8, false}};
+
+static int not_understood(const char *text, char why[static WHY_MAX])
+{
+	return because(why, -EINVAL,
+		"'%s' is no condition: write like u16@2 == 7, u8@0 & 0xf0 == 0x40, bytes@4 == "
+		"0x0a0b or contains ALARM",
+		text);
+}
+
+static const char *skip_spaces(const char *at)
+{
+	while (isspace((unsigned char)*at))
+		at++;
+	return at;
+}
+
+/* Takes a word that is expected. Returns what follows, or NULL. */
+static const char *take_word(const char *at, const char *word)
+{
+	size_t length = strlen(word);
+
+	at = skip_spaces(at);
+	return strncmp(at, word, length) ? NULL : at + length;
+}
+
+static const char *take_number(const char *at, uint64_t *ret)
+{
+	char *end;
+
+	at = skip_spaces(at);
+	if (!isdigit((unsigned char)*at))
+		return NULL;
+	errno = 0;
+	*ret = strtoull(at, &end, 0);
+	return errno ? NULL : end;
+}
+
+static const char *take_order(const char *at, enum match_order *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(orders); i++) {
+		const char *end = take_word(at, orders[i].sign);
+
+		if (!end)
+			continue;
+		*ret = orders[i].order;
+		return end;
+	}
+	return NULL;
+}
+
+static const char *take_offset(const char *at, uint32_t *ret)
+{
+	uint64_t offset;
+	const char *end = *at == '@' ? take_number(at + 1, &offset) : NULL;
+
+	if (!end || offset > DATAGRAM_MAX)
+		return NULL;
+	*ret = (uint32_t)offset;
+	return end;
+}
+
+/* Takes 0x and digits. */
+static const char *take_bytes(const char *at, uint8_t bytes[static MATCH_BYTES_MAX], size_t *ret)
+{
+	AUTO_TEXT struct text decoded = {0};
+	size_t length;
+
+	at = take_word(at, "0x");
+	if (!at)
+		return NULL;
+	length = strspn(at, "0123456789abcdefABCDEF");
+	if (!length || text_append_hex_decoded(&decoded, at, length) < 0 || text_failed(&decoded) ||
+		decoded.length > MATCH_BYTES_MAX)
+		return NULL;
+	memcpy(bytes, decoded.data, decoded.length);
+	*ret = decoded.length;
+	return at + length;
+}
+
+static bool ends(const char *at)
+{
+	return at && !*skip_spaces(at);
+}
+
+static bool parse_integer(const char *at, struct match *match)
+{
+	const char *masked;
+
+	at = take_offset(at, &match->offset);
+	match->mask = UINT64_MAX;
+	masked = at ? take_word(at, "&") : NULL;
+	at = masked ? take_number(masked, &match->mask) : at;
+	at = at ? take_order(at, &match->order) : NULL;
+	return at && ends(take_number(at, &match->value));
+}
+
+static bool parse_bytes(const char *at, struct match *match)
+{
+	size_t masked = 0;
+	const char *mask;
+
+	at = take_offset(at, &match->offset);
+	memset(match->mask_bytes, 0xff, sizeof(match->mask_bytes));
+	mask = at ? take_word(at, "&") : NULL;
+	at = mask ? take_bytes(mask, match->mask_bytes, &masked) : at;
+	at = at ? take_order(at, &match->order) : NULL;
+	return at && match->order <= MATCH_UNEQUAL &&
+	       ends(take_bytes(at, match->bytes, &match->length)) &&
+	       (!mask || masked == match->length);
+}
+
+/* All that follows is the text, or 0x and the digits of bytes. */
+static bool parse_contained(const char *at, struct match *match)
+{
+	if (!strncmp(at, "0x", 2))
+		return ends(take_bytes(at, match->bytes, &match->length));
+	match->length = strlen(at);
+	if (!match->length || match->length > MATCH_BYTES_MAX)
+		return false;
+	memcpy(match->bytes, at, match->length);
+	return true;
+}
+
+static bool parse(const char *text, struct match *ret)
+{
+	const char *at = skip_spaces(text), *rest;
+
+	*ret = (struct match){0};
+	if ((rest = take_word(at, "contains "))) {
+		ret->kind = MATCH_CONTAINS;
+		return parse_contained(rest, ret);
+	}
+	if ((rest = take_word(at, "bytes"))) {
+		ret->kind = MATCH_BYTES;
+		return parse_bytes(rest, ret);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(integers); i++) {
+		rest = take_word(at, integers[i].name);
+		if (!rest || *rest != '@')
+			continue;
+		ret->kind = MATCH_INTEGER;
+		ret->size = integers[i].size;
+		ret->is_little_endian = integers[i].is_little_endian;
+		return parse_integer(rest, ret);
+	}
+	return false;
+}
+
+int match_parse(const char *text, struct match *ret, char why[static WHY_MAX])
+{
+	uint64_t most;
+
+	if (!parse(text, ret))
+		return not_understood(text, why);
+	if (ret->kind != MATCH_INTEGER)
+		return 0;
+	most = ret->size == 8 ? UINT64_MAX : (1ull << 8 * ret->size) - 1;
+	if (ret->value > most)
+		return because(why, -EINVAL, "'%s': %u bits hold %llu at most", text,
+			8u * ret->size, (unsigned long long)most);
+	return 0;
+}
+
+static uint64_t read_integer(const struct match *match, const uint8_t *bytes)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < match->size; i++)
+		value = value << 8 | bytes[match->is_little_endian ? match->size - 1u - i : i];
+	return value;
+}
+
+static bool integer_holds(const struct match *match, const uint8_t *payload, size_t size)
+{
+	uint64_t value;
+
+	if (size < match->offset + (size_t)match->size)
+		return false;
+	value = read_integer(match, payload + match->offset) & match->mask;
+	switch (match->order) {
+	case MATCH_EQUAL:
+		return value == match->value;
+	case MATCH_UNEQUAL:
+		return value != match->value;
+	case MATCH_BELOW:
+		return value < match->value;
+	case MATCH_UP_TO:
+		return value <= match->value;
+	case MATCH_ABOVE:
+		return value > match->value;
+	default:
+		return value >= match->value;
+	}
+}
+
+static bool bytes_hold(const struct match *match, const uint8_t *payload, size_t size)
+{
+	bool are_equal = true;
+
+	if (size < match->offset + match->length)
+		return false;
+	for (size_t i = 0; i < match->length; i++)
+		are_equal &= (payload[match->offset + i] & match->mask_bytes[i]) == match->bytes[i];
+	return are_equal == (match->order == MATCH_EQUAL);
+}
+
+bool match_holds(const struct match *match, const void *payload, size_t size)
+{
+	switch (match->kind) {
+	case MATCH_INTEGER:
+		return integer_holds(match, payload, size);
+	case MATCH_BYTES:
+		return bytes_hold(match, payload, size);
+	default:
+		return memmem(payload, size, match->bytes, match->length);
+	}
+}

@@ -1,0 +1,143 @@
+#include "ctl/replay/when.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/units.h"
+
+/* The last second whose nanoseconds 64 bits hold. */
+#define SECONDS_MAX ((int64_t)(UINT64_MAX / NS_PER_S) - 1)
+
+/* Digits behind a point, if there is one. Moves *string behind them. */
+static uint64_t take_fraction(const char **string)
+{
+	uint64_t ns = 0, unit = NS_PER_S;
+	const char *at = *string;
+
+	if (*at != '.' || at[1] < '0' || at[1] > '9')
+		return 0;
+	for (at++; *at >= '0' && *at <= '9'; at++) {
+		unit /= 10;
+		ns += unit * (uint64_t)(*at - '0');
+	}
+	*string = at;
+	return ns;
+}
+
+/* "20:15" or "20:15:30.5". Returns the rest, or NULL. */
+static const char *take_time(const char *string, struct tm *time, uint64_t *ret_fraction_ns)
+{
+	const char *rest;
+
+	string = strptime(string, "%H:%M", time);
+	if (!string || *string != ':')
+		return string;
+	rest = strptime(string, ":%S", time);
+	if (rest)
+		*ret_fraction_ns = take_fraction(&rest);
+	return rest;
+}
+
+/* The seconds since the epoch of a date with "Z", "+01:00" or nothing behind it. */
+static int to_seconds(struct tm *date, const char *zone, int64_t *ret)
+{
+	struct tm offset = {0};
+	int64_t seconds;
+
+	if (!*zone) {
+		date->tm_isdst = -1;
+		*ret = mktime(date);
+		return 0;
+	}
+	seconds = timegm(date);
+	if (*zone == '+' || *zone == '-') {
+		int64_t sign = *zone == '+' ? -1 : 1;
+
+		zone = strptime(zone + 1, "%H:%M", &offset);
+		if (!zone)
+			return -EINVAL;
+		seconds += sign * (offset.tm_hour * 3600 + offset.tm_min * 60);
+	} else if (*zone == 'Z' || *zone == 'z') {
+		zone++;
+	}
+	if (*zone)
+		return -EINVAL;
+	*ret = seconds;
+	return 0;
+}
+
+/* A date, and maybe a time of it. */
+static int parse_absolute(const char *string, struct when *ret)
+{
+	struct tm date = {0};
+	uint64_t fraction_ns = 0;
+	int64_t seconds;
+
+	string = strptime(string, "%Y-%m-%d", &date);
+	if (string && *string && strchr("Tt ", *string))
+		string = take_time(string + 1, &date, &fraction_ns);
+	if (!string || to_seconds(&date, string, &seconds) < 0 || seconds < 0 ||
+		seconds > SECONDS_MAX)
+		return -EINVAL;
+	*ret = (struct when){WHEN_ABSOLUTE, (uint64_t)seconds * NS_PER_S + fraction_ns};
+	return 0;
+}
+
+static int parse_time_of_day(const char *string, struct when *ret)
+{
+	struct tm time = {0};
+	uint64_t fraction_ns = 0;
+
+	string = take_time(string, &time, &fraction_ns);
+	if (!string || *string)
+		return -EINVAL;
+	*ret = (struct when){WHEN_OF_DAY,
+		(uint64_t)((time.tm_hour * 60 + time.tm_min) * 60 + time.tm_sec) * NS_PER_S +
+			fraction_ns};
+	return 0;
+}
+
+int when_parse(const char *string, struct when *ret)
+{
+	uint64_t after_ns;
+
+	if (*string != '+')
+		return parse_absolute(string, ret) == 0 ? 0 : parse_time_of_day(string, ret);
+	if (parse_duration(string + 1, &after_ns) < 0)
+		return -EINVAL;
+	*ret = (struct when){WHEN_AFTER_BEGIN, after_ns};
+	return 0;
+}
+
+/* By the clock, as a day may have 23 or 25 hours. */
+static uint64_t on_the_day_of(uint64_t begin_ns, uint64_t of_day_ns)
+{
+	time_t begin = (time_t)(begin_ns / NS_PER_S), seconds;
+	int of_day = (int)(of_day_ns / NS_PER_S);
+	struct tm date;
+
+	if (!localtime_r(&begin, &date))
+		return 0;
+	date.tm_hour = of_day / 3600;
+	date.tm_min = of_day / 60 % 60;
+	date.tm_sec = of_day % 60;
+	date.tm_isdst = -1;
+	seconds = mktime(&date);
+	return seconds < 0 ? 0 : (uint64_t)seconds * NS_PER_S + of_day_ns % NS_PER_S;
+}
+
+uint64_t when_resolve(const struct when *when, uint64_t begin_ns)
+{
+	switch (when->kind) {
+	case WHEN_OF_DAY:
+		return on_the_day_of(begin_ns, when->ns);
+	case WHEN_AFTER_BEGIN:
+		return begin_ns > UINT64_MAX - when->ns ? UINT64_MAX : begin_ns + when->ns;
+	case WHEN_ABSOLUTE:
+		break;
+	}
+	return when->ns;
+}

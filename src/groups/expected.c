@@ -1,0 +1,306 @@
+#include "groups/expected.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/timer.h"
+#include "data/notice.h"
+#include "groups/group.h"
+
+#define INTERVAL_S 1
+
+struct expectations {
+	struct link watched;
+	struct event timer; /* while there are such groups */
+};
+
+static const struct timeval interval = {.tv_sec = INTERVAL_S};
+
+static struct group *group_of(struct expected *expected)
+{
+	return container_of(expected, struct group, expected);
+}
+
+static void watch(struct group *group)
+{
+	struct expectations *expectations = group->context->expectations;
+
+	if (link_is_used(&group->expected.watched))
+		return;
+	if (list_is_empty(&expectations->watched))
+		timer_start(&expectations->timer, &interval);
+	list_append(&expectations->watched, &group->expected.watched);
+}
+
+/* ---- The rate ---- */
+
+static void tell_rate(struct group *group, double rate)
+{
+	const struct config_group *config = group->config;
+	bool begins = group->expected.is_off;
+	char text[WHY_MAX];
+
+	if (begins)
+		snprintf(text, sizeof(text),
+			"group %s: %.4g datagrams in a second, expected: %s%s%s", config->name,
+			rate, config->expect_rate.items[0],
+			config->expect_rate.count > 1 ? " to " : " or more",
+			config->expect_rate.count > 1 ? config->expect_rate.items[1] : "");
+	else
+		snprintf(text, sizeof(text), "group %s: the rate is as expected again: %.4g/s",
+			config->name, rate);
+	notice_send(group->context->notices, &(struct notice){.kind = NOTICE_RATE,
+						     .state = begins ? NOTICE_BEGIN : NOTICE_END,
+						     .group = config->name,
+						     .count = (uint64_t)(rate + 0.5),
+						     .level = begins ? LOG_WARNING : LOG_NOTICE,
+						     .text = text});
+}
+
+/* One datagram more or less than expected may be of the second before or after. */
+static void examine_rate(struct group *group, uint64_t now_ns)
+{
+	struct expected *expected = &group->expected;
+	double seconds = (double)(now_ns - expected->counted_ns) / NS_PER_S;
+	uint64_t count = group->counters->received - expected->counted;
+	double least, most;
+	char why[WHY_MAX];
+	bool is_off;
+
+	config_expected_rate(&group->config->expect_rate, &least, &most, why);
+	is_off = (double)count + 1 < least * seconds ||
+		 (most > 0 && (double)count - 1 > most * seconds);
+	expected->counted = group->counters->received;
+	expected->counted_ns = now_ns;
+	if (is_off == expected->is_off)
+		return;
+	expected->is_off = is_off;
+	tell_rate(group, (double)count / seconds);
+}
+
+/* ---- Senders ---- */
+
+static bool is_expected(const struct config_group *config, const struct address *source)
+{
+	for (size_t i = 0; i < config->expect_senders.count; i++)
+		if (prefix_contains(&config->expect_senders.items[i], source))
+			return true;
+	return false;
+}
+
+/* Datagrams of one sender. */
+static void examine_sender(struct group *group, const struct origin *origin,
+	const union endpoint *from, unsigned count)
+{
+	struct address source = endpoint_address(from);
+	char address[INET6_ADDRSTRLEN], text[WHY_MAX];
+
+	if (!memcmp(&group->expected.known, from, sizeof(*from)))
+		return;
+	if (is_expected(group->config, &source)) {
+		group->expected.known = *from;
+		return;
+	}
+	snprintf(text, sizeof(text),
+		"group %s: %u datagram%s of %s on %s, which is not in expect_senders",
+		group->config->name, count, plural(count), address_format(&source, address),
+		origin->interface);
+	notice_send(group->context->notices, &(struct notice){.kind = NOTICE_UNKNOWN_SENDER,
+						     .group = group->config->name,
+						     .interface = origin->interface,
+						     .source = &source,
+						     .count = count,
+						     .level = LOG_WARNING,
+						     .text = text});
+}
+
+static void tell_conflict(struct group *group, const char *why)
+{
+	const struct expected *expected = &group->expected;
+	char sender[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN], text[WHY_MAX];
+
+	address_format(&expected->rivals[0], sender);
+	address_format(&expected->rivals[1], other);
+	if (expected->is_conflict)
+		snprintf(text, sizeof(text), "group %s: %s and %s send at the same time",
+			group->config->name, sender, other);
+	else
+		snprintf(text, sizeof(text), "group %s: %s", group->config->name, why);
+	notice_send(group->context->notices,
+		&(struct notice){.kind = NOTICE_SENDER_CONFLICT,
+			.state = expected->is_conflict ? NOTICE_BEGIN : NOTICE_END,
+			.group = group->config->name,
+			.source = &expected->rivals[0],
+			.other_source = other,
+			.level = expected->is_conflict ? LOG_WARNING : LOG_NOTICE,
+			.text = text});
+}
+
+static void end_conflict(struct group *group, const char *why)
+{
+	group->expected.is_conflict = false;
+	tell_conflict(group, why);
+}
+
+/* Another sender is heard than before. */
+static void change_sender(struct group *group, const struct address *source)
+{
+	struct expected *expected = &group->expected;
+	uint32_t now_s = coarse_s();
+
+	expected->other = expected->sender;
+	expected->sender = *source;
+	if (expected->other.family == AF_UNSPEC)
+		return;
+	if (expected->changes && now_s - expected->changed_s > CONFLICT_WITHIN_S)
+		expected->changes = 0;
+	expected->changes++;
+	expected->changed_s = now_s;
+	if (expected->changes < CONFLICT_CHANGES || expected->is_conflict)
+		return;
+	expected->is_conflict = true;
+	expected->rivals[0] = expected->other;
+	expected->rivals[1] = expected->sender;
+	tell_conflict(group, NULL);
+	watch(group);
+}
+
+void expected_note(struct group *group, const struct origin *origin,
+	const struct datagram *datagrams, unsigned count)
+{
+	const struct config_group *config = group->config;
+	unsigned next;
+
+	for (unsigned i = 0; i < count; i = next) {
+		const union endpoint *from = &datagrams[i].source;
+		struct address source;
+
+		for (next = i + 1;
+			next < count && !memcmp(&datagrams[next].source, from, sizeof(*from));)
+			next++;
+		if (config->expect_senders.count)
+			examine_sender(group, origin, from, next - i);
+		if (!config->expect_one_sender)
+			continue;
+		source = endpoint_address(from);
+		if (!address_equal(&group->expected.sender, &source))
+			change_sender(group, &source);
+	}
+}
+
+/* ---- All groups ---- */
+
+static bool expects_rate(const struct group *group)
+{
+	return group->config->expect_rate.count;
+}
+
+/* For as long as its configuration is in force. */
+static bool is_watched(const struct group *group)
+{
+	return expects_rate(group) || group->merged;
+}
+
+static void examine(struct group *group, uint64_t now_ns)
+{
+	struct expected *expected = &group->expected;
+
+	if (expects_rate(group))
+		examine_rate(group, now_ns);
+	if (group->merged)
+		merged_examine(group->merged);
+	if (expected->is_conflict && coarse_s() - expected->changed_s > CONFLICT_WITHIN_S)
+		end_conflict(group, "one sender at a time again");
+	if (!is_watched(group) && !expected->is_conflict)
+		link_remove(&expected->watched);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *argument)
+{
+	struct expectations *expectations = argument;
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	struct expected *expected;
+
+	(void)fd, (void)what;
+	list_for_each(expected, &expectations->watched, watched)
+		examine(group_of(expected), now_ns);
+	if (!list_is_empty(&expectations->watched))
+		timer_start(&expectations->timer, &interval);
+}
+
+struct expectations *expectations_new(struct event_base *base)
+{
+	struct expectations *expectations = calloc(1, sizeof(*expectations));
+
+	if (!expectations)
+		return NULL;
+	list_init(&expectations->watched);
+	evtimer_assign(&expectations->timer, base, on_timer, expectations);
+	return expectations;
+}
+
+void expectations_free(struct expectations *expectations)
+{
+	if (!expectations)
+		return;
+	evtimer_del(&expectations->timer);
+	free(expectations);
+}
+
+unsigned expected_needs(const struct config_group *config)
+{
+	return config->expect_senders.count || config->expect_one_sender
+		       ? NEED_DATAGRAMS | NEED_SOURCE
+		       : 0;
+}
+
+void expected_watch(struct group *group)
+{
+	if (!is_watched(group) || link_is_used(&group->expected.watched))
+		return;
+	group->expected.counted = group->counters->received;
+	group->expected.counted_ns = clock_ns(CLOCK_MONOTONIC);
+	watch(group);
+}
+
+void expected_cancel(struct group *group)
+{
+	struct expected *expected = &group->expected;
+
+	link_remove(&expected->watched);
+	if (expected->is_conflict)
+		end_conflict(group, "the group was changed while senders were in conflict");
+	if (expected->is_off) {
+		expected->is_off = false;
+		tell_rate(group, 0);
+	}
+	*expected = (struct expected){0};
+}
+
+static bool expects_same(const struct group *group, const struct group *from)
+{
+	static const char *const keys[] = {"expect_rate", "expect_senders", "expect_one_sender"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (key_compare(schema_find(&group_schema, keys[i]), group->config, from->config))
+			return false;
+	return true;
+}
+
+void expected_inherit(struct group *group, struct group *from)
+{
+	bool is_watched = link_is_used(&from->expected.watched);
+
+	if (!expects_same(group, from))
+		return;
+	link_remove(&from->expected.watched);
+	group->expected = from->expected;
+	from->expected = (struct expected){0};
+	if (is_watched)
+		watch(group);
+}

@@ -1,0 +1,63 @@
+/* What a group expects beyond not to be silent (groups/silence.h): a rate, certain senders, one
+ * sender at a time. What is not so is told as an event.
+ *
+ * One timer a second is for all groups that expect a rate, or in which senders are in conflict. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "net/address.h"
+
+struct config_group;
+struct datagram;
+struct event_base;
+struct expectations;
+struct group;
+struct origin;
+
+/* Senders are in conflict once another one than the last was heard this often, each time within the
+ * time from the time before: one that takes over is not. The conflict ends when nothing like it
+ * happens for that time. */
+#define CONFLICT_CHANGES 3
+#define CONFLICT_WITHIN_S 10
+
+/* Embedded in the group; zeroed at first. */
+struct expected {
+	struct link watched; /* each second */
+	/* expect_rate */
+	uint64_t counted, counted_ns; /* datagrams then, CLOCK_MONOTONIC; 0: not begun */
+	bool is_off; /* the last second was */
+	/* expect_senders: one that was last found to be in it */
+	union endpoint known;
+	/* expect_one_sender: the one that was heard last, and the one before it */
+	struct address sender, other;
+	uint32_t changed_s; /* when that changed, CLOCK_MONOTONIC_COARSE */
+	unsigned changes; /* in a row */
+	bool is_conflict;
+	struct address rivals[2]; /* as it was told */
+};
+
+/* Returns NULL without memory. */
+struct expectations *expectations_new(struct event_base *base);
+
+/* No group may be watched any more. Accepts NULL. */
+void expectations_free(struct expectations *expectations);
+
+/* What its datagrams must carry, of enum need. */
+unsigned expected_needs(const struct config_group *config);
+
+/* The group is joined: watches it from now on, if its configuration wants that. Does nothing where
+ * it is watched already. */
+void expected_watch(struct group *group);
+
+/* Watches it no more. What was told to have begun is told to have ended. */
+void expected_cancel(struct group *group);
+
+/* Goes on for the group that replaces another one, where the same is expected of both. */
+void expected_inherit(struct group *group, struct group *from);
+
+/* Datagrams of the group were received. For one with expected_needs(). */
+void expected_note(struct group *group, const struct origin *origin,
+	const struct datagram *datagrams, unsigned count);

@@ -1,0 +1,66 @@
+#include "recorder/settings.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "child/trust.h"
+#include "recorder/path.h"
+#include "service/sandbox.h"
+
+#define ROTATE_SIZE_MIN 4096
+
+const char *const recorder_sync_names[] = {"none", "interval", "each", NULL};
+const char *const recorder_name_times[] = {"end", "begin", NULL};
+
+int recorder_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	const struct recorder_settings *wanted = settings;
+
+	*ret_key = "path";
+	if (!recorder_path_fits(wanted->path))
+		return because(why, -EINVAL,
+			"is too long a name to get a time added when it is rotated, use a shorter "
+			"one");
+	*ret_key = "rotate_every";
+	if (wanted->rotate_every && wanted->rotate_every < NS_PER_S)
+		return because(why, -EINVAL, "is too often, use 1s or more, or 0 for never");
+	*ret_key = "rotate_size";
+	if (wanted->rotate_size && wanted->rotate_size < ROTATE_SIZE_MIN)
+		return because(why, -EINVAL,
+			"would make a file of every few datagrams, use 4K or more, or 0 for never");
+	if (wanted->quota && wanted->rotate_size > wanted->quota)
+		return because(why, -EINVAL,
+			"is more than quota, the file would be full before it is rotated");
+	*ret_key = "keep_for";
+	if (wanted->keep_for && wanted->keep_for < NS_PER_S)
+		return because(why, -EINVAL, "is too short, use 1s or more, or 0 for ever");
+	if (wanted->keep_for && wanted->name_time == RECORDER_NAME_BEGIN &&
+		wanted->keep_for < wanted->rotate_every)
+		return because(why, -EINVAL,
+			"is less than rotate_every, and counts from the beginning of a file "
+			"(name_time): it would be removed as soon as it is rotated, use more");
+	*ret_key = "after_rotate";
+	return wanted->after_rotate.count ? child_trust(wanted->after_rotate.items[0], why) : 0;
+}
+
+const char *recorder_file(const void *settings)
+{
+	const char *path = ((const struct recorder_settings *)settings)->path;
+
+	return path && strncmp(path, "/dev/", 5) ? path : NULL;
+}
+
+bool recorder_doubt(const void *settings, char why[static WHY_MAX])
+{
+	const struct recorder_settings *wanted = settings;
+
+	if (sandbox_hides(wanted->path)) {
+		because(why, 0,
+			"%s is seen by the service alone, which has a /tmp of its own "
+			"(PrivateTmp=): use /var/log/mcastd",
+			wanted->path);
+		return true;
+	}
+	return wanted->after_rotate.count && program_doubt(&wanted->after_rotate, why);
+}

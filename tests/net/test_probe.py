@@ -1,0 +1,107 @@
+"""mcastctl probe: loss, order, delay and hops between two hosts."""
+
+import itertools
+import json
+import struct
+import threading
+
+import pytest
+
+from harness.peers import has_membership, tutorial_sender
+from harness.waiting import TIMEOUT, wait_until
+
+CONFIG = 'groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; }; };'
+
+
+@pytest.fixture
+def receive(net, daemon):
+    """Starts a receiving end on the host; the function that it returns waits for its end and returns what it said."""
+    def start(*arguments, group=None):
+        with net.host:
+            receiving = daemon.ctl_start(*arguments, text=True)
+        if group:
+            wait_until(lambda: has_membership(net.host, group), "the receiving end")
+        else:
+            wait_until(lambda: daemon.call("GetStatus")["subscribers"] > 0, "the receiving end")
+
+        def finish():
+            out, errors = receiving.communicate(timeout=4 * TIMEOUT)
+            return receiving.returncode, out, errors
+
+        return finish
+
+    return start
+
+
+def probe_send(net, daemon, *arguments):
+    with net.peer:
+        return daemon.ctl("probe", "send", *arguments)
+
+
+def test_what_is_sent_to_a_target_comes_with_its_hops(net, daemon, receive):
+    finish = receive("--json", "probe", "233.252.0.9:5004%eth0", group="233.252.0.9")
+    probe_send(net, daemon, "233.252.0.9:5004%eth0", "--rate", "2000/s", "--count", "200", "--ttl", "5")
+    status, out, errors = finish()
+    found = json.loads(out)
+    assert (status, errors) == (0, "")
+    assert (found["received"], found["sent"], found["lost"], found["hops"]) == (200, 200, 0, 0)
+    assert found["delayP50"] <= found["delayP99"] <= found["delayMax"]
+
+
+def test_a_group_of_the_daemon_can_be_the_receiving_end(net, daemon, receive):
+    finish = receive("--json", "probe", "g")
+    probe_send(net, daemon, "233.252.0.1:5004%eth0", "--rate", "2000/s", "--count", "100")
+    status, out, _ = finish()
+    assert status == 0 and json.loads(out)["received"] == 100
+
+
+def test_any_rtp_is_measured_without_delays(net, receive):
+    finish = receive("probe", "233.252.0.9:5004%eth0", "--wait", "300ms", group="233.252.0.9")
+    with tutorial_sender(net.peer, "233.252.0.9") as sock:
+        for n in range(100):
+            if n != 50:
+                sock.sendto(struct.pack(">BBHII", 0x80, 96, n, n, 9), ("233.252.0.9", 5004))
+        sock.sendto(b"other", ("233.252.0.9", 5004))
+    status, out, _ = finish()
+    assert status == 1
+    assert out.splitlines() == ["received 99 of 100: lost 1 (1.00 %), reordered 0, doubled 0", "beside it, 1 other datagram came"]
+
+
+def test_other_datagrams_do_not_keep_it_from_ending(net, daemon, receive):
+    finish = receive("--json", "probe", "233.252.0.9:5004%eth0", group="233.252.0.9")
+    ended = threading.Event()
+
+    def go_on():
+        with tutorial_sender(net.peer, "233.252.0.9") as sock:
+            for n in itertools.count():
+                sock.sendto(struct.pack(">BBHII", 0x80, 96, n & 0xffff, n, 9), ("233.252.0.9", 5004))
+                sock.sendto(b"other", ("233.252.0.9", 5004))
+                if ended.wait(0.02):
+                    break
+
+    other = threading.Thread(target=go_on)
+    other.start()
+    try:
+        probe_send(net, daemon, "233.252.0.9:5004%eth0", "--rate", "1000/s", "--count", "100")
+        status, out, _ = finish()
+    finally:
+        ended.set()
+        other.join()
+    found = json.loads(out)
+    assert (status, found["received"], found["lost"]) == (0, 100, 0) and found["others"]
+
+
+def test_nothing_is_said_with_where_to_look(net, daemon):
+    with net.host:
+        said = daemon.ctl("probe", "233.252.0.9:5004%eth0", "--timeout", "100ms", status=1)
+    assert "no datagram came; to find out why: mcastctl doctor" in said
+
+
+@pytest.mark.parametrize("words, why", [
+    (["probe", "g", "--rate", "3/s"], "--rate is for probe send"),
+    (["probe", "send", "g", "--wait", "3s"], "--wait is for the end that receives"),
+    (["probe", "send", "g", "--rate", "fast"], "'fast' is no rate"),
+    (["probe", "one", "two"], "write probe send two, or probe two at the other end"),
+])
+def test_what_is_meant_for_the_other_end_is_refused(daemon, words, why):
+    assert why in daemon.ctl(*words, status=2)

@@ -1,0 +1,110 @@
+/* Conditions on a payload. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/match.h"
+
+#define PAYLOAD "\x47\x01\x00\x07\xff\xfe!ALARM 3\r\n"
+
+static bool holds(const char *text)
+{
+	char why[WHY_MAX] = "";
+	struct match match;
+
+	if (match_parse(text, &match, why) < 0)
+		fail_msg("%s", why);
+	return match_holds(&match, PAYLOAD, sizeof(PAYLOAD) - 1);
+}
+
+static void an_integer_at_an_offset_is_compared(void **state)
+{
+	static const char *const true_ones[] = {"u8@0 == 71", "u8@0==0x47", "u16@2 == 7",
+		"u16le@2 == 0x0700", "u32@0 == 0x47010007", "u32le@0 == 0x07000147",
+		"u16@4 > 65533", "u16@4 >= 0xfffe", "u8@1 < 2", "u8@1 <= 1", "u8@1 != 2",
+		"u64@0 == 0x47010007fffe2141", "  u8@0  ==  71  "};
+	static const char *const false_ones[] = {"u8@0 == 70", "u8@0 != 71", "u8@1 < 1", "u8@1 > 1",
+		"u8@1 <= 0", "u8@1 >= 2", "u16@2 == 0x0700"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(true_ones) / sizeof(*true_ones); i++)
+		assert_true(holds(true_ones[i]));
+	for (size_t i = 0; i < sizeof(false_ones) / sizeof(*false_ones); i++)
+		assert_false(holds(false_ones[i]));
+}
+
+static void a_mask_leaves_some_bits(void **state)
+{
+	(void)state;
+	assert_true(holds("u8@0 & 0xf0 == 0x40"));
+	assert_false(holds("u8@0 & 0x0f == 0x40"));
+	assert_true(holds("bytes@2 & 0x00ff00 == 0x000700"));
+	assert_false(holds("bytes@2 & 0x00ff00 == 0x010700"));
+}
+
+static void bytes_are_compared_where_they_are(void **state)
+{
+	(void)state;
+	assert_true(holds("bytes@4 == 0xfffe"));
+	assert_false(holds("bytes@3 == 0xfffe"));
+	assert_true(holds("bytes@3 != 0xfffe"));
+}
+
+static void text_and_bytes_are_found_anywhere(void **state)
+{
+	(void)state;
+	assert_true(holds("contains ALARM"));
+	assert_true(holds("contains ALARM 3"));
+	assert_true(holds("contains 0x0d0a"));
+	assert_false(holds("contains alarm"));
+	assert_false(holds("contains  ALARM"));
+}
+
+static void beyond_the_end_nothing_holds(void **state)
+{
+	(void)state;
+	assert_true(holds("u8@15 == 10"));
+	assert_false(holds("u8@16 == 10"));
+	assert_false(holds("u8@16 != 10"));
+	assert_false(holds("u16@15 != 10"));
+	assert_false(holds("bytes@15 != 0x0000"));
+}
+
+static void what_is_no_condition_is_refused_with_examples(void **state)
+{
+	static const char *const wrong[] = {"", "u8", "u8@", "u8@-1 == 1", "u8@x == 1", "u8@0",
+		"u8@0 = 1", "u8@0 == ", "u8@0 == 1 2", "u8@0 == -1", "u24@0 == 1", "u8le@0 == 1",
+		"u8@65528 == 1", "u8@0 & == 1", "u64@0 == 18446744073709551616",
+		"bytes@0 == ", "bytes@0 == 0x", "bytes@0 == 0x1", "bytes@0 == 0xgg",
+		"bytes@0 < 0x11", "bytes@0 & 0xff == 0x1122", "contains ", "contains",
+		"contains 0x1", "bytes == 0x11", "text"};
+	char why[WHY_MAX];
+	struct match match;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		if (match_parse(wrong[i], &match, why) >= 0)
+			fail_msg("'%s' was taken", wrong[i]);
+		assert_non_null(strstr(why, "u16@2 == 7"));
+	}
+	assert_true(match_parse("u8@0 == 256", &match, why) < 0);
+	assert_string_equal(why, "'u8@0 == 256': 8 bits hold 255 at most");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_integer_at_an_offset_is_compared),
+		cmocka_unit_test(a_mask_leaves_some_bits),
+		cmocka_unit_test(bytes_are_compared_where_they_are),
+		cmocka_unit_test(text_and_bytes_are_found_anywhere),
+		cmocka_unit_test(beyond_the_end_nothing_holds),
+		cmocka_unit_test(what_is_no_condition_is_refused_with_examples),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
