@@ -267,10 +267,10 @@ static void complain(struct unix_handler *handler, const char *doing, int r)
 
 	snprintf(text, sizeof(text), "%s %s: %s%s", doing, handler->address.sun_path, strerror(-r),
 		advice(r));
-	ledger_set_error(handler->ledger, handler, text);
-	handler->has_error = true;
 	if (log_limit_pass(&handler->limit))
 		log_warning("handler %s: %s", handler->name, text);
+	ledger_set_error(handler->ledger, handler, text);
+	handler->has_error = true;
 }
 
 /* The program has taken what there was, or has gone. */

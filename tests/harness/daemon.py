@@ -191,6 +191,10 @@ class Daemon:
     def log(self):
         return self.read("mcastd.log").decode(errors="backslashreplace")
 
+    def wait_logged(self, text):
+        """A thread's line may come later than what it tells of is seen."""
+        wait_until(lambda: text in self.log(), f"the line {text!r} in the log")
+
     def new_log(self):
         """What was logged since the last time."""
         log = self.log()

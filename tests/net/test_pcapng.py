@@ -234,7 +234,7 @@ def test_a_torn_recording_is_mended_at_the_start(start, net, directory):
         file.write(whole[:50])
     daemon = start(CONFIG, directory=directory)
     wait_until(lambda: daemon.read("packets.pcapng") == whole, "the file to be mended")
-    assert "packets.pcapng: cut off 50 bytes" in daemon.log()
+    daemon.wait_logged("packets.pcapng: cut off 50 bytes")
     deliver(daemon, net, b"next", "packets")
     assert [row[0] for row in tshark(daemon.path("packets.pcapng"), "udp.payload")] == [b"whole".hex(), b"next".hex()]
 

@@ -23,9 +23,9 @@ void trouble_show(struct trouble *trouble, int cause, const void *topic, const c
 
 	trouble->cause = cause;
 	trouble->topic = topic;
-	ledger_set_error(trouble->ledger, trouble->object, text);
 	if (is_new && log_limit_pass(&trouble->limit))
 		log_warning("handler %s: %s", trouble->name, text);
+	ledger_set_error(trouble->ledger, trouble->object, text);
 }
 
 void trouble_end(struct trouble *trouble, const void *topic)
@@ -35,8 +35,8 @@ void trouble_end(struct trouble *trouble, const void *topic)
 	trouble->cause = trouble->heard_cause = 0;
 	trouble->topic = NULL;
 	trouble->limit = (struct log_limit){0};
-	ledger_set_error(trouble->ledger, trouble->object, NULL);
 	log_notice("handler %s: Kafka takes datagrams again", trouble->name);
+	ledger_set_error(trouble->ledger, trouble->object, NULL);
 }
 
 static const char *hint(int cause, const char *text)

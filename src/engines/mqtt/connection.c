@@ -84,6 +84,12 @@ static void explain(const struct connection *connection, int code, char ret[stat
 	cause_explain(&cause, ret);
 }
 
+/* Whether the log takes one more line of a connection that comes and goes. */
+static bool passes(struct connection *connection)
+{
+	return connection->short_lived < SHORT_LIVED_MANY || log_limit_pass(&connection->limit);
+}
+
 static void tell(struct connection *connection, const char *why)
 {
 	struct server *at = server(connection);
@@ -94,14 +100,10 @@ static void tell(struct connection *connection, const char *why)
 		snprintf(text, sizeof(text), "connection to %s lost: %s", at->url, why);
 	else
 		snprintf(text, sizeof(text), "connecting to %s: %s", at->url, why);
-	ledger_set_error(connection->ledger, connection->object, text);
-	if (!was_up && !strcmp(at->logged, why))
-		return;
+	if (was_up ? passes(connection) : strcmp(at->logged, why) != 0)
+		log_warning("handler %s: %s", connection->name, text);
 	snprintf(at->logged, sizeof(at->logged), "%s", was_up ? "" : why);
-	if (was_up && connection->short_lived >= SHORT_LIVED_MANY &&
-		!log_limit_pass(&connection->limit))
-		return;
-	log_warning("handler %s: %s", connection->name, text);
+	ledger_set_error(connection->ledger, connection->object, text);
 }
 
 /* ---- The socket in epoll ---- */
@@ -314,10 +316,10 @@ static void go_up(struct connection *connection)
 	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
 	turns_succeed(&connection->turns);
 	connection->forgets = false;
-	ledger_set_error(connection->ledger, connection->object, NULL);
 	*server(connection)->logged = '\0';
-	if (connection->short_lived < SHORT_LIVED_MANY || log_limit_pass(&connection->limit))
+	if (passes(connection))
 		log_info("handler %s: connected to %s", connection->name, server(connection)->url);
+	ledger_set_error(connection->ledger, connection->object, NULL);
 	connection->events->up(connection->object);
 }
 

@@ -96,9 +96,9 @@ static void tell_refused(struct mqtt_handler *mqtt, struct topic *topic, const c
 	mqtt->refused = topic;
 	snprintf(mqtt->refusal, sizeof(mqtt->refusal), "publishing to %s: the broker refuses: %s",
 		topic->name, why);
-	show_error(mqtt);
 	if (log_limit_pass(&mqtt->refused_limit))
 		log_warning("handler %s: %s", mqtt->name, mqtt->refusal);
+	show_error(mqtt);
 }
 
 static void see_accepted(struct mqtt_handler *mqtt, struct topic *topic)
