@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -10,6 +11,9 @@
 
 /* Memory that an idle connection retains for the next answer. */
 #define SPARE_MAX 1024
+
+/* What is moved at once, so that memory of what was written can be given back. */
+#define MOVED_MAX (64 * 1024)
 
 struct piece {
 	struct link link; /* in the outbox */
@@ -169,6 +173,21 @@ void outbox_break(struct outbox *output)
 	output->broken = true;
 }
 
+/* The socket takes no more for now: gives back the memory of what was written. */
+static void compact(struct outbox *output)
+{
+	struct text *text = &output->text;
+	size_t left = text->length - output->written;
+
+	if (left > MOVED_MAX)
+		return;
+	if (left && output->written)
+		memmove(text->data, text->data + output->written, left);
+	text->length = left;
+	output->written = 0;
+	text_shrink(text);
+}
+
 int outbox_write(struct outbox *output, int fd)
 {
 	struct iovec vectors[VECTORS_MAX];
@@ -179,8 +198,10 @@ int outbox_write(struct outbox *output, int fd)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+			compact(output);
 			return -EAGAIN;
+		}
 		if (n < 0)
 			outbox_break(output);
 		else

@@ -18,9 +18,11 @@
  * more often. */
 #define TURN_BATCHES 2
 
-/* Reads beyond those, for all memberships together: one for each time that this has passed, and at
- * most EXTRA_MAX at once. What arrived while the daemon waited for the processor is read when it
- * has it, before the next wait fills the receive buffer. */
+/* Reads beyond those: one for each time that has passed since a membership last had a whole turn,
+ * and at most EXTRA_MAX. What arrived while the daemon waited for the processor is read when it has
+ * it, before the next wait fills the receive buffer. How long such a turn takes does not count:
+ * outlets that need longer than EXTRA_NS for a batch would else be given more and more, and nobody
+ * else anything. */
 #define EXTRA_NS (200 * 1000)
 #define EXTRA_MAX 8
 
@@ -221,34 +223,33 @@ static bool was_nearly_full(const struct membership *membership, const struct ar
 	return socket_backlog(membership->fd) + first->read_bytes > membership->receive_buffer / 2;
 }
 
-static bool may_read_more(struct group_context *context)
+static unsigned extra_batches(const struct group_context *context)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t count = (clock_ns(CLOCK_MONOTONIC) - context->full_turn_ns) / EXTRA_NS;
 
-	if (context->extra_ns + EXTRA_MAX * EXTRA_NS < now)
-		context->extra_ns = now - EXTRA_MAX * EXTRA_NS;
-	if (context->extra_ns + EXTRA_NS > now)
-		return false;
-	context->extra_ns += EXTRA_NS;
-	return true;
+	return count < EXTRA_MAX ? (unsigned)count : EXTRA_MAX;
 }
 
 /* Reads what is queued, but not more than is fair to the other memberships. With fills, it may have
  * filled up since the last time. Returns whether there may be more. */
 static bool take_turn(struct membership *membership, bool fills, unsigned *ret_count)
 {
+	struct group_context *context = membership->group->context;
 	struct arena_received received = {.is_full = true};
+	unsigned batches = TURN_BATCHES;
 	int r = 0;
 
 	*ret_count = 0;
-	for (int i = 0;
-		received.is_full && (i < TURN_BATCHES || may_read_more(membership->group->context));
-		i++) {
+	for (unsigned i = 0; received.is_full && i < batches; i++) {
+		if (i == TURN_BATCHES - 1)
+			batches += extra_batches(context);
 		r = membership_receive(membership, &received);
 		*ret_count += received.read;
 		if (fills && i == 0 && was_nearly_full(membership, &received))
-			rounds_stay_awake(membership->group->context->rounds);
+			rounds_stay_awake(context->rounds);
 	}
+	if (*ret_count >= TURN_BATCHES * BATCH_MAX)
+		context->full_turn_ns = clock_ns(CLOCK_MONOTONIC);
 	if (membership->check_sources == CHECK_UNTIL_DRAINED && !received.is_full)
 		membership->check_sources = CHECK_NEVER;
 	/* A pending error of the socket is not all that there was. */
