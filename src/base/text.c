@@ -44,6 +44,14 @@ void text_shrink(struct text *text)
 	text->capacity = text->length;
 }
 
+void text_recycle(struct text *text, size_t spare)
+{
+	if (text->capacity > spare)
+		text_free(text);
+	else
+		text_clear(text);
+}
+
 void text_append(struct text *text, const void *data, size_t size)
 {
 	char *room = text_reserve(text, size);

@@ -37,6 +37,12 @@ static inline void text_append_string(struct text *text, const char *string)
 	text_append(text, string, strlen(string));
 }
 
+/* Memory of formatted text that is retained between two batches of datagrams. */
+#define TEXT_SPARE (256 * 1024)
+
+/* Empties it, and retains its memory for the next time unless that is more than spare bytes. */
+void text_recycle(struct text *text, size_t spare);
+
 static inline void text_clear(struct text *text)
 {
 	text->length = 0;

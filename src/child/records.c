@@ -68,7 +68,7 @@ static void forget_settled(struct records *records)
 {
 	if (records_left(records))
 		return;
-	text_clear(&records->bytes);
+	text_recycle(&records->bytes, TEXT_SPARE);
 	records->written = 0;
 	records->count = records->done = 0;
 }

@@ -116,10 +116,11 @@ static void check_http(const struct config *config, struct errors *errors)
 void config_check(const struct config *config, bool is_partial, struct errors *errors)
 {
 	struct check check = {.config = config, .errors = errors, .is_partial = is_partial};
+	char buffer[SHOWN_MAX];
 
 	if (config->group && !config->user)
 		errors_add(errors, "group: has no effect without user, add one: user = \"%s\";",
-			config->group);
+			shown(config->group, buffer));
 	for (size_t i = 0; i < config->group_count; i++)
 		check_group(&check, &config->groups[i]);
 	check_events(&check, &config->events);

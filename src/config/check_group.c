@@ -296,11 +296,13 @@ static const struct config_group *find_group(const struct config *config, const 
 static void check_leg(struct check *check, const char *name)
 {
 	const struct config_group *leg = find_group(check->config, name);
+	char buffer[SHOWN_MAX];
 
 	if (!strcmp(name, check->group->name))
 		complain(check, "merge", "\"%s\" is this group itself, remove it", name);
 	else if (!leg && !check->is_partial)
-		complain(check, "merge", "there is no group \"%s\", add it to groups", name);
+		complain(check, "merge", "there is no group \"%s\", add it to groups",
+			shown(name, buffer));
 	else if (leg && leg->merge.count)
 		complain(check, "merge",
 			"\"%s\" is made of others itself, write the groups that it is made of",

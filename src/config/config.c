@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "base/words.h"
 #include "config/match.h"
 
 #define RUN_DIRECTORY "/run/mcastd"
@@ -62,6 +63,7 @@ size_t config_handler_parts(
 
 static int parse_expected(const char *string, double *ret, char why[static WHY_MAX])
 {
+	char buffer[SHOWN_MAX];
 	uint64_t interval_ns;
 
 	*ret = 0;
@@ -69,7 +71,8 @@ static int parse_expected(const char *string, double *ret, char why[static WHY_M
 		return 0;
 	if (parse_rate(string, &interval_ns) < 0 || !interval_ns)
 		return because(why, -EINVAL,
-			"\"%s\" is no rate: write datagrams in a time, like \"900/s\"", string);
+			"\"%s\" is no rate: write datagrams in a time, like \"900/s\"",
+			shown(string, buffer));
 	*ret = (double)NS_PER_S / (double)interval_ns;
 	return 0;
 }

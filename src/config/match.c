@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/codec.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "net/address.h"
 
 /* Longer ones stand first, as they begin with the others. */
@@ -26,10 +27,12 @@ static const struct {
 
 static int not_understood(const char *text, char why[static WHY_MAX])
 {
+	char buffer[SHOWN_MAX];
+
 	return because(why, -EINVAL,
 		"'%s' is no condition: write like u16@2 == 7, u8@0 & 0xf0 == 0x40, bytes@4 == "
 		"0x0a0b or contains ALARM",
-		text);
+		shown(text, buffer));
 }
 
 static const char *skip_spaces(const char *at)
@@ -173,6 +176,7 @@ static bool parse(const char *text, struct match *ret)
 
 int match_parse(const char *text, struct match *ret, char why[static WHY_MAX])
 {
+	char buffer[SHOWN_MAX];
 	uint64_t most;
 
 	if (!parse(text, ret))
@@ -181,7 +185,7 @@ int match_parse(const char *text, struct match *ret, char why[static WHY_MAX])
 		return 0;
 	most = ret->size == 8 ? UINT64_MAX : (1ull << 8 * ret->size) - 1;
 	if (ret->value > most)
-		return because(why, -EINVAL, "'%s': %u bits hold %llu at most", text,
+		return because(why, -EINVAL, "'%s': %u bits hold %llu at most", shown(text, buffer),
 			8u * ret->size, (unsigned long long)most);
 	return 0;
 }

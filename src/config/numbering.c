@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/words.h"
 #include "net/address.h"
 
 static const struct {
@@ -24,10 +25,12 @@ static const struct {
 
 static int not_understood(const char *text, char why[static WHY_MAX])
 {
+	char buffer[SHOWN_MAX];
+
 	return because(why, -EINVAL,
 		"'%s' is no way to number datagrams: write rtp, moldudp64, mpeg-ts, iperf, or an "
 		"integer and its offset like u32@4 or u64le@8",
-		text);
+		shown(text, buffer));
 }
 
 /* What stands before the '@'. */
@@ -48,8 +51,8 @@ static bool parse_integer(const char *text, size_t length, struct numbering *ret
 int numbering_parse(const char *text, struct numbering *ret, char why[static WHY_MAX])
 {
 	const char *at = strchr(text, '@');
+	char buffer[SHOWN_MAX], *end;
 	unsigned long offset;
-	char *end;
 
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		if (strcmp(text, formats[i].name) != 0)
@@ -65,8 +68,8 @@ int numbering_parse(const char *text, struct numbering *ret, char why[static WHY
 	if (*end)
 		return not_understood(text, why);
 	if (errno || offset + ret->bits / 8 > DATAGRAM_MAX)
-		return because(why, -EINVAL, "'%s': no datagram has more than %u bytes", text,
-			(unsigned)DATAGRAM_MAX);
+		return because(why, -EINVAL, "'%s': no datagram has more than %u bytes",
+			shown(text, buffer), (unsigned)DATAGRAM_MAX);
 	ret->offset = (uint32_t)offset;
 	return 0;
 }

@@ -12,7 +12,8 @@
 /* Memory that an idle connection retains for the next answer. */
 #define SPARE_MAX 1024
 
-/* What is moved at once, so that memory of what was written can be given back. */
+/* Most that is moved at once, so that memory of what was written can be given back; more only where
+ * as much was written since the last time. */
 #define MOVED_MAX (64 * 1024)
 
 struct piece {
@@ -63,10 +64,7 @@ static void clear_text(struct outbox *output)
 {
 	user_release(output->user, MEMORY_OUTPUT, output->text.length - output->written);
 	output->written = 0;
-	if (output->text.capacity > SPARE_MAX)
-		text_free(&output->text);
-	else
-		text_clear(&output->text);
+	text_recycle(&output->text, SPARE_MAX);
 }
 
 void outbox_clear(struct outbox *output)
@@ -179,7 +177,7 @@ static void compact(struct outbox *output)
 	struct text *text = &output->text;
 	size_t left = text->length - output->written;
 
-	if (left > MOVED_MAX)
+	if (left > MOVED_MAX && left > output->written)
 		return;
 	if (left && output->written)
 		memmove(text->data, text->data + output->written, left);

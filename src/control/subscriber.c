@@ -15,9 +15,6 @@
 /* Size of the shared buffers that collect small answers; a larger answer gets one of its own. */
 #define SHARED_SIZE (16 * 1024)
 
-/* Memory for formatted text that is retained between two batches. */
-#define SPARE_MAX (256 * 1024)
-
 /* Groups whose gaps a subscriber may have, however much its user holds. */
 #define GAPS_LEAST 64
 
@@ -336,8 +333,7 @@ static void deliver(struct outlet *outlet, const struct batch *batch)
 	}
 	while (formatted.shared_count)
 		shared_buffer_unref(formatted.shared[--formatted.shared_count].buffer);
-	if (formatted.text->capacity > SPARE_MAX)
-		text_free(formatted.text);
+	text_recycle(formatted.text, TEXT_SPARE);
 	tidy(fan_out);
 }
 

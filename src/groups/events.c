@@ -185,9 +185,9 @@ static bool is_sum_due(const struct events *events, uint64_t now)
 
 static void tell_waiting(struct events *events)
 {
-	uint64_t now;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	while (has_room(events, 1, now = clock_ns(CLOCK_MONOTONIC))) {
+	while (has_room(events, 1, now)) {
 		struct topic *first = list_first(&events->waiting, struct topic, in_queue);
 
 		if (is_sum_due(events, now))

@@ -51,7 +51,7 @@ struct group_context {
 	struct arena *arena;
 	struct senders *senders;
 	struct rounds *rounds;
-	uint64_t full_turn_ns; /* CLOCK_MONOTONIC: when a membership last had a whole turn */
+	uint64_t full_turn_ns; /* CLOCK_MONOTONIC: end of the last turn with more to read */
 	uint32_t link_changes; /* how often links or routes have changed */
 	struct retries *retries; /* of memberships that could not be joined */
 	struct retries *send_retries; /* of ports to send from */

@@ -14,15 +14,12 @@
 #include "groups/uncounted.h"
 #include "net/multicast.h"
 
-/* Reads per turn: more would make the other memberships wait, fewer would wait for the event loop
- * more often. */
-#define TURN_BATCHES 2
-
-/* Reads beyond those: one for each time that has passed since a membership last had a whole turn,
- * and at most EXTRA_MAX. What arrived while the daemon waited for the processor is read when it has
- * it, before the next wait fills the receive buffer. How long such a turn takes does not count:
- * outlets that need longer than EXTRA_NS for a batch would else be given more and more, and nobody
- * else anything. */
+/* A turn is two reads: more would make the other memberships wait, fewer would wait for the event
+ * loop more often. There are more of them after a wait: one for each EXTRA_NS that have passed
+ * since a membership last had a whole turn, and at most EXTRA_MAX. What arrived while the daemon
+ * waited for the processor is read before the next wait fills the receive buffer. What the turns
+ * take does not count: outlets that need longer than EXTRA_NS for a batch would else be given more
+ * and more, and nobody else anything. */
 #define EXTRA_NS (200 * 1000)
 #define EXTRA_MAX 8
 
@@ -223,33 +220,48 @@ static bool was_nearly_full(const struct membership *membership, const struct ar
 	return socket_backlog(membership->fd) + first->read_bytes > membership->receive_buffer / 2;
 }
 
-static unsigned extra_batches(const struct group_context *context)
+/* began_ns: the second batch, of which the first is taken to have lasted as long. */
+static unsigned extra_batches(const struct group_context *context, uint64_t began_ns)
 {
-	uint64_t count = (clock_ns(CLOCK_MONOTONIC) - context->full_turn_ns) / EXTRA_NS;
+	uint64_t took = clock_ns(CLOCK_MONOTONIC) - began_ns,
+		 passed = began_ns - context->full_turn_ns,
+		 count = passed > took ? (passed - took) / EXTRA_NS : 0;
 
 	return count < EXTRA_MAX ? (unsigned)count : EXTRA_MAX;
+}
+
+/* Reads on after the first batch of a turn, which was full. */
+static int read_on(struct membership *membership, struct arena_received *received, unsigned *count)
+{
+	struct group_context *context = membership->group->context;
+	uint64_t began_ns = clock_ns(CLOCK_MONOTONIC);
+	unsigned batches;
+	int r;
+
+	r = membership_receive(membership, received);
+	*count += received->read;
+	if (!received->is_full)
+		return r;
+	for (batches = extra_batches(context, began_ns); batches && received->is_full; batches--) {
+		r = membership_receive(membership, received);
+		*count += received->read;
+	}
+	context->full_turn_ns = clock_ns(CLOCK_MONOTONIC);
+	return r;
 }
 
 /* Reads what is queued, but not more than is fair to the other memberships. With fills, it may have
  * filled up since the last time. Returns whether there may be more. */
 static bool take_turn(struct membership *membership, bool fills, unsigned *ret_count)
 {
-	struct group_context *context = membership->group->context;
-	struct arena_received received = {.is_full = true};
-	unsigned batches = TURN_BATCHES;
-	int r = 0;
+	struct arena_received received;
+	int r = membership_receive(membership, &received);
 
-	*ret_count = 0;
-	for (unsigned i = 0; received.is_full && i < batches; i++) {
-		if (i == TURN_BATCHES - 1)
-			batches += extra_batches(context);
-		r = membership_receive(membership, &received);
-		*ret_count += received.read;
-		if (fills && i == 0 && was_nearly_full(membership, &received))
-			rounds_stay_awake(context->rounds);
-	}
-	if (*ret_count >= TURN_BATCHES * BATCH_MAX)
-		context->full_turn_ns = clock_ns(CLOCK_MONOTONIC);
+	*ret_count = received.read;
+	if (fills && was_nearly_full(membership, &received))
+		rounds_stay_awake(membership->group->context->rounds);
+	if (received.is_full)
+		r = read_on(membership, &received, ret_count);
 	if (membership->check_sources == CHECK_UNTIL_DRAINED && !received.is_full)
 		membership->check_sources = CHECK_NEVER;
 	/* A pending error of the socket is not all that there was. */

@@ -67,10 +67,8 @@ void ledger_set_kind(struct ledger *ledger, uint64_t kind);
 void ledger_set_object(struct ledger *ledger, const void *object);
 
 /* For kinds that may block, in any thread: why this object of theirs delivers nothing at present;
- * NULL: nothing is wrong any more. Is shown until it is set again, and not logged: a kind writes
- * its line before, so that who sees the error finds the line. Text beyond LEDGER_ERROR_MAX is cut
- * off.
- */
+ * NULL: nothing is wrong any more. Is shown until it is set again, and not logged: where there is
+ * to be a line, the kind has written it before. Text beyond LEDGER_ERROR_MAX is cut off. */
 void ledger_set_error(struct ledger *ledger, const void *object, const char *text);
 
 /* The error of now, or NULL. For the loop: valid until the next call. */

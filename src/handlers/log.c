@@ -77,12 +77,12 @@ static void log_deliver(void *object, const struct batch *batch, struct outcome 
 	struct format_head head = {0};
 	int r;
 
-	text_clear(&log->text);
 	for (unsigned i = 0; i < batch->count; i++)
 		format_datagram(
 			&log->text, log->format, &head, batch->origin, &batch->datagrams[i]);
 	r = text_failed(&log->text) ? -ENOMEM
 				    : write_all(log->fd, log->text.data, log->text.length);
+	text_recycle(&log->text, TEXT_SPARE);
 	if (r >= 0) {
 		outcome->delivered += batch->count;
 		return;

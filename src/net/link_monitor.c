@@ -18,13 +18,15 @@
 
 /* How long changes of routes and queueing disciplines are not read after some were: a router may
  * have thousands a second. The kernel keeps no more of them than fit into the buffer, in bytes,
- * and no more than MINOR_MAX are read at once. */
+ * and no more than READS_MAX are read at once. */
 static const struct timeval minor_pause = {.tv_usec = 500000};
 
 #define MINOR_BUFFER 4096
-#define MINOR_MAX 64
 
 #define MESSAGE_SIZE 16384
+
+/* Before the loop looks at its other descriptors. */
+#define READS_MAX 64
 
 struct link_monitor {
 	int fd;
@@ -67,15 +69,16 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	_Alignas(struct nlmsghdr) char data[MESSAGE_SIZE];
 	struct link_monitor *monitor = argument;
-	ssize_t size;
+	ssize_t size = 0;
 
 	(void)what;
 	/* After a loss (ENOBUFS) there is more to read. Comparing with the kernel's list of
 	 * memberships makes up for what was lost. */
-	while ((size = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0 ||
-		(size < 0 && errno == ENOBUFS))
+	for (int i = 0; i < READS_MAX && (size >= 0 || errno == ENOBUFS); i++) {
+		size = recv(fd, data, sizeof(data), MSG_DONTWAIT);
 		if (size > 0)
 			read_messages(monitor, data, (size_t)size);
+	}
 	monitor->links_changed = true;
 	settle(monitor);
 }
@@ -88,7 +91,7 @@ static void on_minor(evutil_socket_t fd, short what, void *argument)
 	char data[1];
 
 	(void)what;
-	for (int i = 0; i < MINOR_MAX && (size >= 0 || errno == ENOBUFS); i++)
+	for (int i = 0; i < READS_MAX && (size >= 0 || errno == ENOBUFS); i++)
 		size = recv(fd, data, sizeof(data), MSG_DONTWAIT);
 	monitor->routes_changed = true;
 	settle(monitor);

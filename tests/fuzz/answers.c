@@ -1,6 +1,6 @@
 /* mcastctl against whatever answers at the socket: each command ends, and shows nothing that a
- * terminal takes for a command. The first byte is the command line, the rest what the other side
- * has written before it closed. */
+ * terminal takes for a command. The first byte is the command line, and whether it is a terminal of
+ * 80 columns; the rest is what the other side has written before it closed. */
 #include <fcntl.h>
 #include <jansson.h>
 #include <locale.h>
@@ -32,10 +32,17 @@ static const char *const lines[][4] = {
 	{"stats", "--check"},
 	{"--json", "stats", "--check"},
 	{"--json", "tail", "--count=3"},
+	{"tail", "--where=sources=10.0.0.0/8", "--where=not.size_max=100", "news"},
+	{"send", "--hex=00ff0a", "news"},
+	{"send", "--hex=0", "news"},
+	{"send", "--lines", "--count=2", "news"},
+	{"send", "--interval=0", "news", "x"},
+	{"send", "news,news", "x"},
 };
 
 static struct input answer;
 static int output = -1;
+static bool is_terminal;
 static int peer = -1; /* open until the next input, for what mcastctl writes */
 
 /* Instead of the C library's: the other side is here, and has answered already. */
@@ -53,6 +60,12 @@ int connect(int fd, const struct sockaddr *address, socklen_t size)
 	return 0;
 }
 
+int isatty(int fd)
+{
+	(void)fd;
+	return is_terminal;
+}
+
 /* The one of signals, which a process has once, and leaves to its end. */
 int eventfd(unsigned count, int flags)
 {
@@ -66,6 +79,7 @@ int eventfd(unsigned count, int flags)
 static void begin(void)
 {
 	setlocale(LC_CTYPE, "C.UTF-8");
+	unsetenv("TERM"); /* colours are commands */
 	output = memfd_create("output", MFD_CLOEXEC);
 	CHECK(dup2(output, STDOUT_FILENO) == STDOUT_FILENO);
 	CHECK(dup2(output, STDERR_FILENO) == STDERR_FILENO);
@@ -102,13 +116,17 @@ static void check_output(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	uint8_t way;
+
 	answer = (struct input){data, size};
 	if (size > 100000) /* the socket takes no more at once */
 		return 0;
 	if (output < 0)
 		begin();
 	CHECK(ftruncate(output, 0) == 0 && lseek(output, 0, SEEK_SET) == 0);
-	run(lines[input_byte(&answer) % ARRAY_SIZE(lines)]);
+	way = input_byte(&answer);
+	is_terminal = way / ARRAY_SIZE(lines) % 2;
+	run(lines[way % ARRAY_SIZE(lines)]);
 	check_output();
 	return 0;
 }

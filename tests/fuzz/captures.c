@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "ctl/recording.h"
+#include "formats/pcapng.h"
 #include "fuzz.h"
 
 static volatile uint8_t sum; /* of what is read, so that it is read */
@@ -31,6 +32,14 @@ static void try_recording(const uint8_t *data, size_t size)
 	CHECK(recording.packets <= size / PCAPNG_HEADER_SIZE);
 	CHECK(recording.reassembly.count == 0);
 	CHECK(recording_rewind(&recording) == 0);
+}
+
+/* The time of the first packet, as a recorder asks its file. */
+static void try_first_time(const uint8_t *data, size_t size)
+{
+	uint64_t ns = 0;
+
+	CHECK(pcapng_first_time(fuzz_file(data, size), size, &ns) <= 0);
 }
 
 static bool is_within(const uint8_t *data, size_t size, const struct dissected *datagram)
@@ -87,6 +96,7 @@ static void try_fragments(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	try_recording(data, size);
+	try_first_time(data, size);
 	try_packet(data, size);
 	try_fragments(data, size);
 	return 0;

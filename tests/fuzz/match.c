@@ -1,10 +1,11 @@
 /* Conditions of filters, and payloads that they are asked about: no byte behind the end is read,
  * and
  * == and !=, < and >=, <= and > are never both true, nor both false where the payload is long
- * enough.
+ * enough. What is no condition may be a key of a filter with its value, as in a command line.
  *
  * The first line is the condition, the rest the payload. */
 #include "config/match.h"
+#include "config/where.h"
 #include "fuzz.h"
 
 /* Longer than the longest condition. */
@@ -31,6 +32,16 @@ static void check(const struct match *match, const uint8_t *payload, size_t size
 	CHECK(holds + match_holds(&opposite, payload, size) == (size >= end));
 }
 
+static void try_where(const char *word)
+{
+	struct config_filter filter;
+	char why[WHY_MAX] = "";
+
+	if (where_read(&word, 1, &filter, why) < 0)
+		CHECK(*why && !has_controls(why, strlen(why)));
+	schema_clear(&filter_schema, &filter);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *end = memchr(data, '\n', size);
@@ -41,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size || length >= sizeof(condition))
 		return 0;
 	memcpy(condition, data, length);
+	try_where(condition);
 	if (match_parse(condition, &match, why) < 0) {
 		CHECK(*why);
 		return 0;

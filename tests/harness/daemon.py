@@ -211,6 +211,9 @@ class Daemon:
                 return self.call("GetStatus")
             except (FileNotFoundError, ConnectionRefusedError):
                 return None
+            except ConnectionResetError:  # of a killed run: what it had forked keeps its socket until it executes a program
+                self.control = None
+                return None
 
         wait_until(answers, "the control socket to answer")
 

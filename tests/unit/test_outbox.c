@@ -89,7 +89,23 @@ static void all_comes_in_its_order_however_slowly_it_is_read(void **state)
 	assert_int_equal(outbox.size, 0);
 }
 
-static void much_is_not_moved(void **state)
+/* However much is always left. */
+static void memory_is_bounded_by_what_waits(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		while (outbox.size < 400 * 1024)
+			answer(20 * 1024);
+		while (outbox.size > 200 * 1024) {
+			read_some();
+			assert_int_equal(outbox_write(&outbox, writer), -EAGAIN);
+		}
+		assert_in_range(outbox.text.capacity, outbox.size, 2 * 1024 * 1024);
+	}
+}
+
+/* What is moved is no more than what was written since the last time. */
+static void much_is_not_moved_for_little(void **state)
 {
 	const char *before;
 
@@ -108,7 +124,8 @@ int main(void)
 			what_was_written_takes_no_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			all_comes_in_its_order_however_slowly_it_is_read, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(much_is_not_moved, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(memory_is_bounded_by_what_waits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(much_is_not_moved_for_little, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
