@@ -83,8 +83,8 @@ def test_senders_wait_and_nothing_is_lost(start, net, limit):
             thread.join()
         assert time.monotonic() - started > 0.9 * 2 * count * 1400 * 8 / 100e6
         assert all(control.result() == {"bytes": 1400} for _ in range(count))
-    for sender in (b"s", b"c"):
-        assert [p for p in received if p.startswith(sender)] == [sender + b"%06d" % n for n in range(count)]
+    for sender in (b"s", b"c"):  # the kernel may empty the queue on two processors, and pass one datagram before another
+        assert sorted(p for p in received if p.startswith(sender)) == [sender + b"%06d" % n for n in range(count)]
 
 
 def test_a_program_that_waits_may_go_away(start, net, limit):
