@@ -232,6 +232,7 @@ static void on_audit(evutil_socket_t fd, short what, void *argument)
 	handlers_expire(daemon->handlers);
 	if (daemon->spoof)
 		spoof_release_idle(daemon->spoof, clock_ns(CLOCK_MONOTONIC));
+	groups_check_hints(daemon->groups);
 	on_links_changed(argument, NULL);
 }
 

@@ -7,10 +7,10 @@
 #define ACTIVE_MIN 5
 
 /* The usual pause shrinks by this part with each shorter one. */
-#define SHRINK 8
+#define SHRINK 4
 
 /* Checks are less than this apart: a time longer than that had one that found nothing. */
-#define CHECK_MAX_S 45
+#define CHECK_MAX_S 90
 
 void quiet_begin(struct quiet *quiet, uint64_t received, uint32_t now_s)
 {

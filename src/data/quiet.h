@@ -1,12 +1,13 @@
 /* Whether something that receives has become quiet, by its own rhythm: for whoever checks its
- * counter of datagrams every half minute or so. Pure: the caller has the clock. */
+ * counter of datagrams once a minute or so. Pure: the caller has the clock. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Nothing is quiet that received something within this time, in seconds. */
-#define QUIET_MIN_S 60
+/* Nothing is quiet that received something within this time, in seconds: a minute, but for what the
+ * clock of a check may be off. */
+#define QUIET_MIN_S 55
 
 enum quiet_state {
 	QUIET_NOT, /* or it is not known: too little has come to tell its rhythm */

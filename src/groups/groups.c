@@ -312,6 +312,11 @@ void groups_follow_links(struct groups *groups, const struct link_change *change
 	tell_changed(groups);
 }
 
+void groups_check_hints(struct groups *groups)
+{
+	hints_check(groups->hints);
+}
+
 const struct interface_list *groups_interfaces(const struct groups *groups)
 {
 	return groups->context.interfaces;

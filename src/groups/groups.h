@@ -94,6 +94,9 @@ void groups_reconcile(struct groups *groups);
  * disciplines are followed as well. */
 void groups_follow_links(struct groups *groups, const struct link_change *change);
 
+/* hints_check() for all of them. */
+void groups_check_hints(struct groups *groups);
+
 /* The network interfaces as last read for all groups. */
 const struct interface_list *groups_interfaces(const struct groups *groups);
 

@@ -1,7 +1,5 @@
 #include "groups/hints.h"
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +10,6 @@
 #include "net/portions.h"
 #include "net/rp_filter.h"
 
-#define CHECK_S 30
-
 /* Between two hints about one group. */
 #define HINT_S 3600
 
@@ -23,13 +19,12 @@
 enum phase {
 	PHASE_COUNT, /* who has received, and where */
 	PHASE_TELL,
-	PHASE_NONE, /* until the timer is due */
+	PHASE_NONE, /* until hints_check() */
 };
 
 struct hints {
 	const struct group_set *set;
 	struct transitions *transitions;
-	struct event timer;
 	struct portions portions;
 	enum phase phase;
 	size_t at; /* the next group */
@@ -210,11 +205,8 @@ static void read_rp_filter(struct hints *hints)
 	hints->before = now;
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *argument)
+void hints_check(struct hints *hints)
 {
-	struct hints *hints = argument;
-
-	(void)fd, (void)what;
 	if (hints->phase != PHASE_NONE)
 		return;
 	read_rp_filter(hints);
@@ -228,7 +220,6 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 struct hints *hints_new(
 	struct event_base *base, const struct group_set *set, struct transitions *transitions)
 {
-	static const struct timeval interval = {.tv_sec = CHECK_S};
 	struct hints *hints = calloc(1, sizeof(*hints));
 
 	if (!hints)
@@ -237,11 +228,6 @@ struct hints *hints_new(
 	hints->transitions = transitions;
 	hints->phase = PHASE_NONE;
 	portions_init(&hints->portions, base, step, hints);
-	event_assign(&hints->timer, base, -1, EV_PERSIST, on_timer, hints);
-	if (event_add(&hints->timer, &interval) < 0) {
-		hints_free(hints);
-		return NULL;
-	}
 	return hints;
 }
 
@@ -250,7 +236,6 @@ void hints_free(struct hints *hints)
 	if (!hints)
 		return;
 	portions_stop(&hints->portions);
-	event_del(&hints->timer);
 	free(hints->active.items);
 	free(hints);
 }

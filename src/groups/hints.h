@@ -1,7 +1,7 @@
 /* Lines of the log that name "mcastctl doctor" before anyone asks: for multicast groups that
- * receive nothing where that is strange. One timer has all memberships checked every half minute,
- * in portions; nothing is done for datagrams. A membership is hinted at once while it is quiet, and
- * again only for a better reason; a group at most once an hour. */
+ * receive nothing where that is strange. All memberships are checked once a minute, in portions;
+ * nothing is done for datagrams. A membership is hinted at once while it is quiet, and again only
+ * for a better reason; a group at most once an hour. */
 #pragma once
 
 #include <stdbool.h>
@@ -47,9 +47,12 @@ struct hint_member {
 /* The membership was joined. */
 void hint_begin(struct hint_member *member, uint64_t received);
 
-/* Checks the groups of the set from now on. Both must live longer. Returns NULL without memory. */
+/* For the groups of the set. Both must live longer. Returns NULL without memory. */
 struct hints *hints_new(
 	struct event_base *base, const struct group_set *set, struct transitions *transitions);
+
+/* Checks all groups. Called once a minute. */
+void hints_check(struct hints *hints);
 
 /* Accepts NULL. */
 void hints_free(struct hints *hints);
