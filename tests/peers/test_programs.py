@@ -77,6 +77,7 @@ def test_rsyslog_gets_every_line_of_a_fast_feed(net, start, blast, say, tmp_path
     with rsyslog.running():
         sent = blast(net.peer, GROUP, PORT, 100_000, tag="<13>feed", rate=20_000)
         numbers = wait_settled(daemon, sent)
+        wait_until(lambda: len(rsyslog.lines()) >= sent, "rsyslog to read what lies in its socket, which ends with it")
     lines = rsyslog.lines()
     say(f"{sent} sent, {numbers['delivered']} delivered, {len(lines)} in the file, queue at most {numbers['queuedMax']}")
     assert numbers["delivered"] == sent == len(lines) == len(set(lines))
