@@ -60,7 +60,7 @@ static void put_way(struct text *text, struct way *way)
 
 static void put_same_network(struct text *text, const struct same_network *same)
 {
-	if (!same->is_found) {
+	if (!same || !same->is_found) {
 		json_put_string(text, "sameNetworkTwice", NULL);
 		return;
 	}
@@ -179,7 +179,7 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 	else
 		json_put_string(text, "sources", NULL);
 	rows = members_put(text, rows, group, counters);
-	put_same_network(text, &group->same_network);
+	put_same_network(text, group->same_network);
 	rows = members_put(text, rows, group, counters);
 	put_strings(text, "handlers", &config->handlers);
 	put_strings(text, "inputs", &config->inputs);

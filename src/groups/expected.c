@@ -1,5 +1,6 @@
 #include "groups/expected.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <inttypes.h>
@@ -21,20 +22,15 @@ struct expectations {
 
 static const struct timeval interval = {.tv_sec = INTERVAL_S};
 
-static struct group *group_of(struct expected *expected)
-{
-	return container_of(expected, struct group, expected);
-}
-
 static void watch(struct group *group)
 {
 	struct expectations *expectations = group->context->expectations;
 
-	if (link_is_used(&group->expected.watched))
+	if (link_is_used(&group->expected->watched))
 		return;
 	if (list_is_empty(&expectations->watched))
 		timer_start(&expectations->timer, &interval);
-	list_append(&expectations->watched, &group->expected.watched);
+	list_append(&expectations->watched, &group->expected->watched);
 }
 
 /* ---- The rate ---- */
@@ -42,7 +38,7 @@ static void watch(struct group *group)
 static void tell_rate(struct group *group, double rate)
 {
 	const struct config_group *config = group->config;
-	bool begins = group->expected.is_off;
+	bool begins = group->expected->is_off;
 	char text[WHY_MAX];
 
 	if (begins)
@@ -65,7 +61,7 @@ static void tell_rate(struct group *group, double rate)
 /* One datagram more or less than expected may be of the second before or after. */
 static void examine_rate(struct group *group, uint64_t now_ns)
 {
-	struct expected *expected = &group->expected;
+	struct expected *expected = group->expected;
 	double seconds = (double)(now_ns - expected->counted_ns) / NS_PER_S;
 	uint64_t count = group->counters->received - expected->counted;
 	double least, most;
@@ -100,10 +96,10 @@ static void examine_sender(struct group *group, const struct origin *origin,
 	struct address source = endpoint_address(from);
 	char address[INET6_ADDRSTRLEN], text[WHY_MAX];
 
-	if (!memcmp(&group->expected.known, from, sizeof(*from)))
+	if (!memcmp(&group->expected->known, from, sizeof(*from)))
 		return;
 	if (is_expected(group->config, &source)) {
-		group->expected.known = *from;
+		group->expected->known = *from;
 		return;
 	}
 	snprintf(text, sizeof(text),
@@ -121,7 +117,7 @@ static void examine_sender(struct group *group, const struct origin *origin,
 
 static void tell_conflict(struct group *group, const char *why)
 {
-	const struct expected *expected = &group->expected;
+	const struct expected *expected = group->expected;
 	char sender[INET6_ADDRSTRLEN], other[INET6_ADDRSTRLEN], text[WHY_MAX];
 
 	address_format(&expected->rivals[0], sender);
@@ -143,14 +139,14 @@ static void tell_conflict(struct group *group, const char *why)
 
 static void end_conflict(struct group *group, const char *why)
 {
-	group->expected.is_conflict = false;
+	group->expected->is_conflict = false;
 	tell_conflict(group, why);
 }
 
 /* Another sender is heard than before. */
 static void change_sender(struct group *group, const struct address *source)
 {
-	struct expected *expected = &group->expected;
+	struct expected *expected = group->expected;
 	uint32_t now_s = coarse_s();
 
 	expected->other = expected->sender;
@@ -188,7 +184,7 @@ void expected_note(struct group *group, const struct origin *origin,
 		if (!config->expect_one_sender)
 			continue;
 		source = endpoint_address(from);
-		if (!address_equal(&group->expected.sender, &source))
+		if (!address_equal(&group->expected->sender, &source))
 			change_sender(group, &source);
 	}
 }
@@ -208,7 +204,7 @@ static bool is_watched(const struct group *group)
 
 static void examine(struct group *group, uint64_t now_ns)
 {
-	struct expected *expected = &group->expected;
+	struct expected *expected = group->expected;
 
 	if (expects_rate(group))
 		examine_rate(group, now_ns);
@@ -228,7 +224,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd, (void)what;
 	list_for_each(expected, &expectations->watched, watched)
-		examine(group_of(expected), now_ns);
+		examine(expected->group, now_ns);
 	if (!list_is_empty(&expectations->watched))
 		timer_start(&expectations->timer, &interval);
 }
@@ -259,19 +255,32 @@ unsigned expected_needs(const struct config_group *config)
 		       : 0;
 }
 
+int expected_new(struct group *group)
+{
+	if (!is_watched(group) && !expected_needs(group->config))
+		return 0;
+	group->expected = calloc(1, sizeof(*group->expected));
+	if (!group->expected)
+		return -ENOMEM;
+	group->expected->group = group;
+	return 0;
+}
+
 void expected_watch(struct group *group)
 {
-	if (!is_watched(group) || link_is_used(&group->expected.watched))
+	if (!is_watched(group) || link_is_used(&group->expected->watched))
 		return;
-	group->expected.counted = group->counters->received;
-	group->expected.counted_ns = clock_ns(CLOCK_MONOTONIC);
+	group->expected->counted = group->counters->received;
+	group->expected->counted_ns = clock_ns(CLOCK_MONOTONIC);
 	watch(group);
 }
 
-void expected_cancel(struct group *group)
+void expected_free(struct group *group)
 {
-	struct expected *expected = &group->expected;
+	struct expected *expected = group->expected;
 
+	if (!expected)
+		return;
 	link_remove(&expected->watched);
 	if (expected->is_conflict)
 		end_conflict(group, "the group was changed while senders were in conflict");
@@ -279,7 +288,7 @@ void expected_cancel(struct group *group)
 		expected->is_off = false;
 		tell_rate(group, 0);
 	}
-	*expected = (struct expected){0};
+	free(take(group->expected));
 }
 
 static bool expects_same(const struct group *group, const struct group *from)
@@ -294,13 +303,12 @@ static bool expects_same(const struct group *group, const struct group *from)
 
 void expected_inherit(struct group *group, struct group *from)
 {
-	bool is_watched = link_is_used(&from->expected.watched);
+	struct expected *expected = from->expected;
 
-	if (!expects_same(group, from))
+	if (!expected || !group->expected || !expects_same(group, from))
 		return;
-	link_remove(&from->expected.watched);
-	group->expected = from->expected;
-	from->expected = (struct expected){0};
-	if (is_watched)
-		watch(group);
+	from->expected = group->expected;
+	from->expected->group = from;
+	group->expected = expected;
+	expected->group = group;
 }

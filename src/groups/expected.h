@@ -23,8 +23,9 @@ struct origin;
 #define CONFLICT_CHANGES 3
 #define CONFLICT_WITHIN_S 10
 
-/* Embedded in the group; zeroed at first. */
+/* Of a group that expects something, or is merged. */
 struct expected {
+	struct group *group;
 	struct link watched; /* each second */
 	/* expect_rate */
 	uint64_t counted, counted_ns; /* datagrams then, CLOCK_MONOTONIC; 0: not begun */
@@ -48,12 +49,16 @@ void expectations_free(struct expectations *expectations);
 /* What its datagrams must carry, of enum need. */
 unsigned expected_needs(const struct config_group *config);
 
+/* For a new group, which has its merged: makes its expected, where its configuration wants one.
+ * Returns 0 or -ENOMEM. */
+int expected_new(struct group *group);
+
 /* The group is joined: watches it from now on, if its configuration wants that. Does nothing where
  * it is watched already. */
 void expected_watch(struct group *group);
 
-/* Watches it no more. What was told to have begun is told to have ended. */
-void expected_cancel(struct group *group);
+/* What was told to have begun is told to have ended. Accepts a group without. */
+void expected_free(struct group *group);
 
 /* Goes on for the group that replaces another one, where the same is expected of both. */
 void expected_inherit(struct group *group, struct group *from);

@@ -35,12 +35,10 @@ int group_new(struct group_context *context, const struct config_group *config,
 	list_init(&group->feeds);
 	if (!group->counters ||
 		numbered_init(&group->numbered, context->counters, config, group->counters,
-			replaced ? &replaced->numbered : NULL) < 0) {
-		group_free(group);
-		return -ENOMEM;
-	}
-	if (config->merge.count &&
-		merged_new(group, replaced ? replaced->merged : NULL, &group->merged) < 0) {
+			replaced ? &replaced->numbered : NULL) < 0 ||
+		(config->merge.count && merged_new(group, replaced ? replaced->merged : NULL,
+						&group->merged) < 0) ||
+		expected_new(group) < 0) {
 		group_free(group);
 		return -ENOMEM;
 	}
@@ -86,15 +84,16 @@ void group_free(struct group *group)
 	merged_disconnect(group);
 	merged_free(take(group->merged));
 	silence_cancel(group);
-	expected_cancel(group);
 	refresh_cancel(group);
 	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
-	same_network_clear(&group->same_network);
 	while (group->memberships.count)
 		remove_membership(group, group->memberships.count - 1);
-	sender_watch_clear(group); /* their last datagrams have senders, too */
+	/* Now only: their last datagrams are of a network and have senders, too. */
+	expected_free(group);
+	same_network_free(group->same_network);
+	sender_watch_clear(group);
 	free(group->memberships.items);
 	free(group->outlets.items);
 	if (!group->shares_counters)

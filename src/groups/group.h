@@ -60,7 +60,7 @@ struct group {
 	struct log_limit send_limit; /* for warnings about what was not sent */
 	struct group_socket *socket; /* NULL: none */
 	struct outgoing outgoing;
-	struct same_network same_network;
+	struct same_network *same_network; /* NULL: it was never on several interfaces */
 	struct sender_watch sender_watch;
 	struct numbered numbered;
 	struct merged *merged; /* NULL: it is not made of others */
@@ -68,7 +68,7 @@ struct group {
 	uint32_t hinted_s; /* when the log last had a hint about it (hints.h),
 			      CLOCK_MONOTONIC_COARSE; 0: never */
 	struct silence silence;
-	struct expected expected;
+	struct expected *expected; /* NULL: nothing is expected */
 	struct refresh refresh;
 	struct link due; /* in the list of those that follow a change of the links */
 };

@@ -1,8 +1,6 @@
 /* A membership: one group on one interface, and the socket that receives it. */
 #pragma once
 
-#include <event2/event_struct.h>
-
 #include "data/counters.h"
 #include "data/datagram.h"
 #include "groups/arena.h"
@@ -117,7 +115,7 @@ enum check_sources {
 
 struct membership {
 	struct group *group;
-	struct event readable; /* where it is not read in rounds */
+	struct event *prompt; /* the loop reads it at once; NULL: it does not */
 	struct round_member round;
 	struct origin *origin;
 	struct {
@@ -132,7 +130,6 @@ struct membership {
 	uint32_t drops_read_s; /* when the kernel's drops were last read, CLOCK_MONOTONIC_COARSE */
 	uint64_t guard_pause_ns; /* until when the guard against rings has it pause,
 				    CLOCK_MONOTONIC; 0: it does not */
-	bool is_prompt; /* the loop reads it at once, by readable */
 	bool is_stored; /* the fd store has a copy of the socket */
 	bool coalesces; /* the socket does */
 	bool any_interface; /* datagrams come from whatever interface */

@@ -270,10 +270,9 @@ static bool take_turn(struct membership *membership, bool fills, unsigned *ret_c
 
 static void stop_prompt(struct membership *membership)
 {
-	if (!membership->is_prompt)
+	if (!membership->prompt)
 		return;
-	event_del(&membership->readable);
-	membership->is_prompt = false;
+	event_free(take(membership->prompt));
 	rounds_note_prompt(membership->group->context->rounds, -1);
 }
 
@@ -364,7 +363,7 @@ int membership_listen(struct membership *membership)
 	bool in_rounds = waits_for_rounds(membership);
 
 	if (membership->fd < 0 || membership->guard_pause_ns ||
-		(in_rounds ? membership->round.is_added : membership->is_prompt))
+		(in_rounds ? membership->round.is_added : membership->prompt != NULL))
 		return 0;
 	if (in_rounds) {
 		int r = rounds_add(context->rounds, &membership->round, membership->fd);
@@ -373,11 +372,13 @@ int membership_listen(struct membership *membership)
 			stop_prompt(membership);
 		return r;
 	}
-	event_assign(&membership->readable, context->base, membership->fd, EV_READ | EV_PERSIST,
-		on_readable, membership);
-	if (event_add(&membership->readable, NULL) < 0)
+	membership->prompt = event_new(
+		context->base, membership->fd, EV_READ | EV_PERSIST, on_readable, membership);
+	if (!membership->prompt || event_add(membership->prompt, NULL) < 0) {
+		if (membership->prompt)
+			event_free(take(membership->prompt));
 		return -ENOMEM;
-	membership->is_prompt = true;
+	}
 	rounds_note_prompt(context->rounds, 1);
 	rounds_remove(context->rounds, &membership->round, membership->fd);
 	return 0;

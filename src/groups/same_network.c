@@ -19,25 +19,28 @@
 #define MATCHES_MIN 3
 #define SINGLE_MIN 8
 
-void same_network_clear(struct same_network *same)
+void same_network_free(struct same_network *same)
 {
-	free(take(same->own));
+	if (!same)
+		return;
+	free(same->own);
+	free(same);
 }
 
 void same_network_move(struct group *group, struct group *from)
 {
-	group->same_network = from->same_network;
-	from->same_network = (struct same_network){0};
+	group->same_network = take(from->same_network);
 }
 
 void same_network_expect(struct group *group)
 {
-	group->same_network.next_s = 0;
+	if (group->same_network)
+		group->same_network->next_s = 0;
 }
 
 static void report(const struct group *group, enum notice_state state, const char *text)
 {
-	const struct same_network *same = &group->same_network;
+	const struct same_network *same = group->same_network;
 
 	notice_send(group->context->notices,
 		&(struct notice){.kind = NOTICE_SAME_NETWORK_TWICE,
@@ -52,7 +55,7 @@ static void report(const struct group *group, enum notice_state state, const cha
 /* A copy came in by the first interface, of a datagram that came in by the second. */
 static void find(struct group *group, const char *interface, const char *other)
 {
-	struct same_network *same = &group->same_network;
+	struct same_network *same = group->same_network;
 	char text[512];
 
 	strcpy(same->interfaces[0], other);
@@ -70,7 +73,7 @@ static void find(struct group *group, const char *interface, const char *other)
 
 static void lose(struct group *group)
 {
-	struct same_network *same = &group->same_network;
+	struct same_network *same = group->same_network;
 	char text[512];
 
 	same->is_found = false;
@@ -82,17 +85,18 @@ static void lose(struct group *group)
 
 void same_network_update(struct group *group)
 {
-	struct same_network *same = &group->same_network;
+	struct same_network *same = group->same_network;
 
-	if (same->is_found && !(group_is_joined_on(group, same->interfaces[0]) &&
-				      group_is_joined_on(group, same->interfaces[1])))
+	if (same && same->is_found &&
+		!(group_is_joined_on(group, same->interfaces[0]) &&
+			group_is_joined_on(group, same->interfaces[1])))
 		lose(group);
 }
 
 /* Begins to watch for a second, after what the last one has shown. */
 static void begin(struct group *group, uint32_t now_s)
 {
-	struct same_network *same = &group->same_network;
+	struct same_network *same = group->same_network;
 
 	if (same->seen && !same->matched)
 		same->matches = 0;
@@ -105,9 +109,13 @@ static void begin(struct group *group, uint32_t now_s)
 
 bool same_network_is_watched(struct group *group)
 {
-	struct same_network *same = &group->same_network;
+	struct same_network *same = group->same_network;
 	uint32_t now_s = coarse_s();
 
+	if (!same)
+		same = group->same_network = calloc(1, sizeof(*same));
+	if (!same)
+		return false;
 	if (now_s >= same->next_s)
 		begin(group, now_s);
 	return group->config->duplicates == DUPLICATES_DROP || now_s < same->until_s;
@@ -117,7 +125,7 @@ bool same_network_is_watched(struct group *group)
 static struct twins *twins_of(struct group *group)
 {
 	struct twins **twins = group->config->duplicates == DUPLICATES_DROP
-				       ? &group->same_network.own
+				       ? &group->same_network->own
 				       : &group->context->twins;
 
 	if (!*twins)
@@ -128,7 +136,7 @@ static struct twins *twins_of(struct group *group)
 static void match(struct membership *membership, unsigned other)
 {
 	struct group *group = membership->group;
-	struct same_network *same = &group->same_network;
+	struct same_network *same = group->same_network;
 
 	same->matched++;
 	if (++same->matches < MATCHES_MIN || same->is_found)
@@ -153,7 +161,7 @@ void same_network_examine(struct membership *membership, struct arena_received *
 		bool is_copy = twins_take(
 			twins, group, &datagrams[i], membership->origin->ifindex, now_ms, &other);
 
-		group->same_network.seen++;
+		group->same_network->seen++;
 		if (is_copy)
 			match(membership, other);
 		if (is_copy && group->config->duplicates == DUPLICATES_DROP) {

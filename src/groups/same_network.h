@@ -16,6 +16,7 @@ struct group;
 struct membership;
 struct twins;
 
+/* Of a group that was on several interfaces when something came. */
 struct same_network {
 	struct twins *own; /* of a group that drops duplicates; NULL: none yet */
 	uint32_t next_s, until_s; /* of the watching, CLOCK_MONOTONIC_COARSE */
@@ -25,7 +26,8 @@ struct same_network {
 	char interfaces[2][IF_NAMESIZE]; /* when is_found */
 };
 
-void same_network_clear(struct same_network *same);
+/* Accepts NULL. */
+void same_network_free(struct same_network *same);
 
 /* Moves what was found to the group that replaces this one. */
 void same_network_move(struct group *group, struct group *from);
@@ -37,7 +39,7 @@ void same_network_expect(struct group *group);
 void same_network_update(struct group *group);
 
 /* Whether same_network_examine() wants what is read next, with payload and sender. For a group on
- * several interfaces. */
+ * several interfaces. Without memory it never does. */
 bool same_network_is_watched(struct group *group);
 
 /* Looks at what was read from the membership's socket, and takes duplicates out of the arena where

@@ -63,3 +63,9 @@ def test_two_senders_at_a_time_are_an_event_and_one_that_takes_over_is_none(net,
     assert (event["event"], event["state"], event["source"], event["otherSource"]) == (
         "senderConflict", "begin", "192.0.2.3", "192.0.2.2") or (event["source"], event["otherSource"]) == (
         "192.0.2.2", "192.0.2.3")
+
+
+def test_what_still_lies_in_the_socket_at_the_end_has_a_sender_too(net, daemon, blast):
+    with blast.stream(net.peer, "233.252.0.2", 5004, rate=20_000):
+        wait_until(lambda: daemon.group("senders")["received"] > 1000, "the stream")
+        daemon.stop()
