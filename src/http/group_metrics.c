@@ -68,47 +68,47 @@ static void put_legs(const struct family *family, struct group *group)
 	}
 }
 
+/* numbers of the stream are NULL where it has none. object has the record. */
+static void put_stream(const struct family *family, const struct group *group,
+	const struct known_sender *sender, const struct stream_numbers *numbers, void *object)
+{
+	AUTO_TEXT struct text stream = {0};
+	char address[INET6_ADDRSTRLEN], port[8];
+	struct sample_of of = {.object = object, .record = object, .label_count = 5};
+
+	if (numbers)
+		numbers_append_stream(&group->numbered.numbering, sender->stream, &stream);
+	snprintf(port, sizeof(port), "%u", sender->port);
+	of.labels[0] = (struct label){"group", group->config->name};
+	of.labels[1] = (struct label){"interface", sender->interface};
+	of.labels[2] = (struct label){"source", address_format(&sender->address, address)};
+	of.labels[3] = (struct label){"port", port};
+	of.labels[4] = (struct label){"stream", text_string(&stream)};
+	samples_put(family, &of);
+}
+
 static void put_streams(const struct family *family, struct group *group)
 {
 	struct known_sender sender;
 	struct stream_numbers numbers;
 	unsigned cursor = 0;
 
-	while (known_senders_next(group->sender_watch.known, &cursor, &sender)) {
-		AUTO_TEXT struct text stream = {0};
-		char address[INET6_ADDRSTRLEN], port[8];
-		struct sample_of of = {.object = &numbers,
-			.record = &numbers,
-			.labels = {{"group", group->config->name}, {"interface", sender.interface},
-				{"source", address_format(&sender.address, address)},
-				{"port", port}},
-			.label_count = 5};
-
-		if (!numbered_read_stream(&group->numbered, &sender, &numbers))
-			continue;
-		snprintf(port, sizeof(port), "%u", sender.port);
-		numbers_append_stream(&group->numbered.numbering, sender.stream, &stream);
-		of.labels[4] = (struct label){"stream", text_string(&stream)};
-		samples_put(family, &of);
-	}
+	while (known_senders_next(group->sender_watch.known, &cursor, &sender))
+		if (numbered_read_stream(&group->numbered, &sender, &numbers))
+			put_stream(family, group, &sender, &numbers, &numbers);
 }
 
+/* A sender is known once for each of its streams. */
 static void put_senders(const struct family *family, struct group *group)
 {
 	struct known_sender sender;
+	struct stream_numbers numbers;
 	unsigned cursor = 0;
 
 	while (known_senders_next(group->sender_watch.known, &cursor, &sender)) {
-		char address[INET6_ADDRSTRLEN], port[8];
-		struct sample_of of = {.object = &sender,
-			.record = &sender,
-			.labels = {{"group", group->config->name}, {"interface", sender.interface},
-				{"source", address_format(&sender.address, address)},
-				{"port", port}},
-			.label_count = 4};
+		bool is_numbered = numbered_read_stream(&group->numbered, &sender, &numbers);
 
-		snprintf(port, sizeof(port), "%u", sender.port);
-		samples_put(family, &of);
+		put_stream(family, group, &sender, is_numbered ? &numbers : NULL, &sender);
 	}
 }
 

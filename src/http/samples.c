@@ -17,7 +17,6 @@ static uint64_t to_billionths(const struct value *value, uint64_t number)
 		return number * NS_PER_MS;
 	case VALUE_PERCENT:
 		return number * (NS_PER_S / 100);
-	case VALUE_SECONDS:
 	case VALUE_SINCE:
 		now = clock_ns(CLOCK_MONOTONIC);
 		return number && now > number ? now - number : 0;
@@ -25,6 +24,7 @@ static uint64_t to_billionths(const struct value *value, uint64_t number)
 	case VALUE_FLAG:
 	case VALUE_NS:
 	case VALUE_NS_FINE:
+	case VALUE_SECONDS:
 	case VALUE_TIME:
 		break;
 	}

@@ -2,10 +2,13 @@
 
 import datetime
 import http.client
+import itertools
 import json
 import os
 import re
 import socket
+import struct
+import time
 
 import pytest
 
@@ -66,9 +69,9 @@ def config(more=""):
 CONFIG = config()
 
 
-def connect(daemon):
+def connect(daemon, port=PORT):
     with daemon.host:
-        return socket.create_connection(("127.0.0.1", PORT), TIMEOUT)
+        return socket.create_connection(("127.0.0.1", port), TIMEOUT)
 
 
 def fetch(daemon, sock=None):
@@ -333,6 +336,60 @@ def test_addresses_of_senders_are_there_only_where_that_is_set(daemon, net, star
     finally:
         daemon.write_config(CONFIG)
         daemon.ctl("reload")
+
+
+NUMBERED = f"""
+  groups: {{
+    one: {{ address = "233.252.0.11"; port = 5004; interfaces = ["eth0"]; sequence = "rtp"; }};
+    two: {{ address = "233.252.0.12"; port = 5004; interfaces = ["eth0"]; sequence = "rtp"; }};
+    all: {{ merge = ["one", "two"]; sequence = "rtp"; }};
+  }};
+  http: {{ listen = ["127.0.0.1:{PORT + 1}"]; senders = true; }};
+"""
+
+
+def senders_of(daemon, group):
+    return daemon.call("ListGroups", groups=[group], senders=True)["groups"][0]["senders"]
+
+
+def send_streams(net, daemon):
+    """Two streams of one sender to both groups, until their jitter is known, and something that is no RTP."""
+    with tutorial_sender(net.peer, "233.252.0.11") as sender:
+        for number in itertools.count():
+            stamp = int(time.monotonic() * 8000) & 0xffffffff
+            for ssrc, address in itertools.product((1, 2), ("233.252.0.11", "233.252.0.12")):
+                sender.sendto(struct.pack(">BBHII", 0x80, 0, number & 0xffff, stamp, ssrc) + b"x" * 160, (address, 5004))
+            time.sleep(0.02)
+            if number % 50 == 49 and all(stream["jitter"] is not None for name in ("one", "two") for stream in senders_of(daemon, name)):
+                break
+        sender.sendto(b"x", ("233.252.0.11", 5004))
+    return 2 * (number + 1)
+
+
+def test_numbers_of_senders_streams_and_legs_are_those_of_the_answers(start, net):
+    """Among them all that are durations."""
+    daemon = start(NUMBERED)
+    daemon.wait_joined("one", "two")
+    count = send_streams(net, daemon)
+    wait_until(lambda: (daemon.group("one")["received"], daemon.group("two")["received"]) == (count + 1, count), "the datagrams")
+    families, rows = exposition.parse(fetch(daemon, connect(daemon, PORT + 1))), exposition.rows()
+    legs = [("MergeLeg", {"group": "all", "leg": leg["group"]}, leg) for leg in daemon.group("all")["merge"]]
+    senders = [("Sender", {"group": group, "interface": sender["interface"], "source": sender["source"],
+                           "port": str(sender["sourcePort"]), "stream": sender["stream"] or ""}, sender)
+               for group in ("one", "two") for sender in senders_of(daemon, group)]
+    streams = [("SenderSequence", labels, sender["sequence"]) for _, labels, sender in senders if sender["sequence"]]
+    assert len(legs) == 2 and len(senders) == 5 and len(streams) == 4
+    compared = set()
+    for type_, labels, item in legs + senders + streams:
+        for name, row in rows.items():
+            if row.field and row.field.split(".")[0] == type_ and item[row.field.split(".")[1]] is not None:
+                content = item[row.field.split(".")[1]]
+                assert value(families, name, **labels) == pytest.approx(as_metric(row.field, content), abs=1e-6), (name, labels, content)
+                compared.add(name)
+    assert {name for name in compared if name.endswith("_seconds")} == {
+        "mcastd_sender_longest_pause_seconds", "mcastd_sender_last_received_timestamp_seconds", "mcastd_stream_jitter_seconds",
+        "mcastd_merge_leg_skew_p50_seconds", "mcastd_merge_leg_skew_p99_seconds"}
+    assert all(0.01 < value(families, "mcastd_sender_longest_pause_seconds", **labels) < 10 for _, labels, _ in streams)
 
 
 # What is made of it

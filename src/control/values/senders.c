@@ -2,11 +2,14 @@
 #include "control/values/rows.h"
 #include "data/known_senders.h"
 
+#define STREAM_LABELS "group, interface, source, port, stream"
+#define IN_STREAM(member) .offset = offsetof(struct stream_numbers, member)
+
 static const struct value sender_rows[] = {
 	{"received",
 		{"mcastd_sender_received_total", METRIC_COUNTER,
-			"Datagrams of a sender, since the daemon keeps it. Only with "
-			"http.senders."},
+			"Datagrams of a sender, of each of its streams, since the daemon keeps it. "
+			"Only with http.senders."},
 		.offset = offsetof(struct known_sender, received)},
 	{"lastReceived",
 		{"mcastd_sender_last_received_timestamp_seconds", METRIC_GAUGE,
@@ -15,17 +18,14 @@ static const struct value sender_rows[] = {
 		VALUE_TIME, .offset = offsetof(struct known_sender, last_received_ns)},
 	{"longestPause",
 		{"mcastd_sender_longest_pause_seconds", METRIC_GAUGE,
-			"The longest time between two datagrams of the sender. Only with "
-			"http.senders."},
+			"The longest time between two datagrams of the sender, of each of its "
+			"streams. Only with http.senders."},
 		VALUE_SECONDS, .offset = offsetof(struct known_sender, longest_pause_ns)},
 	SECTION_END,
 };
 
 const struct value_table sender_values = {
-	"Sender", "group, interface, source, port", sender_rows, ARRAY_SIZE(sender_rows)};
-
-#define STREAM_LABELS "group, interface, source, port, stream"
-#define IN_STREAM(member) .offset = offsetof(struct stream_numbers, member)
+	"Sender", STREAM_LABELS, sender_rows, ARRAY_SIZE(sender_rows)};
 
 static bool has_jitter(const void *object)
 {
