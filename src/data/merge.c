@@ -24,6 +24,7 @@ struct slot {
 struct part {
 	uint64_t heard_ns; /* 0: never */
 	uint64_t pause_ns; /* between two datagrams: the longest of the last ones */
+	uint64_t pause_until_ns; /* when it is none of these any more */
 	unsigned apart; /* the last datagrams in a row whose numbers were far from the window */
 	struct sequence *own;
 };
@@ -34,6 +35,11 @@ struct stream {
 	uint64_t runs; /* of earlier streams in this memory */
 	struct sequence *merged;
 	struct slot *slots; /* of the numbers in the window, by their remainder */
+	struct {
+		uint64_t first;
+		uint32_t count; /* 0: there is none */
+		unsigned leg;
+	} alone; /* the last that has passed far from the window, by one leg */
 	struct part parts[MERGE_LEGS_MAX];
 };
 
@@ -237,18 +243,22 @@ static void restart(struct merge *merge, struct stream *stream, unsigned leg,
 	struct sequence *merged = stream->merged;
 
 	stream->parts[leg].apart = 0;
+	stream->alone.count = 0;
 	sequence_restart(merged, number->first, number->count, now_ns);
 	count_copies(
 		merge, stream, leg, merged->highest + 1 - number->count, number->count, now_ns);
 }
 
+/* A pause counts until it has passed several times: bursts do not make it forgotten. */
 static void hear(struct part *part, uint64_t now_ns)
 {
 	uint64_t pause_ns = part->heard_ns && now_ns > part->heard_ns ? now_ns - part->heard_ns : 0;
 
-	part->pause_ns -= part->pause_ns / 16;
-	if (part->pause_ns < pause_ns)
+	if (pause_ns >= part->pause_ns || now_ns > part->pause_until_ns ||
+		now_ns < part->heard_ns) {
 		part->pause_ns = pause_ns;
+		part->pause_until_ns = now_ns + MERGE_HEARD_PAUSES * pause_ns;
+	}
 	part->heard_ns = now_ns;
 }
 
@@ -287,6 +297,14 @@ static enum others ask_others(
 	return ret;
 }
 
+/* Whether the numbers have passed by another leg, before it was known that the stream restarts. */
+static bool is_copy_of_alone(
+	const struct stream *stream, unsigned leg, const struct merge_number *number)
+{
+	return stream->alone.count == number->count && stream->alone.first == number->first &&
+	       stream->alone.leg != leg;
+}
+
 /* A number that is far from the window. */
 static enum merge_verdict take_apart(struct merge *merge, struct stream *stream, unsigned leg,
 	const struct merge_number *number, uint64_t now_ns)
@@ -298,16 +316,23 @@ static enum merge_verdict take_apart(struct merge *merge, struct stream *stream,
 	part->apart++;
 	if (others == OTHERS_WITHIN)
 		return MERGE_APART;
-	if (part->apart > 1 || others == OTHERS_APART)
+	if (others == OTHERS_APART && is_copy_of_alone(stream, leg, number))
+		return MERGE_DUPLICATE;
+	if (part->apart > 1 || others == OTHERS_APART) {
 		restart(merge, stream, leg, number, now_ns);
-	else
-		sequence_refuse(stream->merged, number->count);
+		return MERGE_PASSES;
+	}
+	sequence_refuse(stream->merged, number->count);
+	stream->alone.first = number->first;
+	stream->alone.count = number->count;
+	stream->alone.leg = leg;
 	return MERGE_PASSES;
 }
 
-/* Whether numbers pass, and where. */
+/* Whether numbers pass, and where. For the leg alone they may be those of a restart, if
+ * is_doubtful: others may contradict. */
 static enum merge_verdict judge(struct merge *merge, struct stream *stream, unsigned leg,
-	const struct merge_number *number, uint64_t now_ns)
+	const struct merge_number *number, bool is_doubtful, uint64_t now_ns)
 {
 	uint64_t index;
 
@@ -318,10 +343,12 @@ static enum merge_verdict judge(struct merge *merge, struct stream *stream, unsi
 	case SEQUENCE_APART:
 		return take_apart(merge, stream, leg, number, now_ns);
 	default:
+		if (is_doubtful && ask_others(merge, stream, leg, now_ns) == OTHERS_SILENT)
+			return take_apart(merge, stream, leg, number, now_ns);
 		stream->parts[leg].apart = 0;
 		if (!count_copies(merge, stream, leg, index, number->count, now_ns))
 			return MERGE_DUPLICATE;
-		sequence_track(stream->merged, number->first, number->count, now_ns);
+		sequence_place(stream->merged, index, number->count, now_ns);
 		return MERGE_PASSES;
 	}
 }
@@ -332,12 +359,15 @@ static enum merge_verdict take_number(struct merge *merge, struct stream *stream
 	struct part *part = &stream->parts[leg];
 	struct sequence *own = part->own, *merged = stream->merged;
 	struct sequence_counts own_before = own->counts, before = merged->counts;
+	bool has_paused = sequence_has_paused(own, now_ns), is_doubtful;
 	enum merge_verdict verdict;
 
 	hear(part, now_ns);
 	stream->heard_ns = now_ns;
 	sequence_track(own, number->first, number->count, now_ns);
-	verdict = judge(merge, stream, leg, number, now_ns);
+	is_doubtful = own->counts.restarts != own_before.restarts ||
+		      (has_paused && own->counts.late != own_before.late);
+	verdict = judge(merge, stream, leg, number, is_doubtful, now_ns);
 	add_difference(&merge->legs[leg].counts, &own->counts, &own_before);
 	add_difference(&merge->counts, &merged->counts, &before);
 	return verdict;
@@ -359,6 +389,24 @@ static enum merge_verdict take_payload(
 		       : MERGE_PASSES;
 }
 
+/* A datagram that has no number, and tells which is next. */
+static void note_next(struct merge *merge, struct stream *stream, unsigned leg,
+	const struct merge_number *number, uint64_t now_ns)
+{
+	struct part *part = &stream->parts[leg];
+	struct sequence *own = part->own, *merged = stream->merged;
+	struct sequence_counts own_before = own->counts, before = merged->counts;
+	uint64_t index;
+
+	hear(part, now_ns);
+	stream->heard_ns = now_ns;
+	sequence_track(own, number->first, 0, now_ns);
+	if (sequence_find(merged, number->first, 0, now_ns, &index) == SEQUENCE_WITHIN)
+		sequence_place(merged, index, 0, now_ns);
+	add_difference(&merge->legs[leg].counts, &own->counts, &own_before);
+	add_difference(&merge->counts, &merged->counts, &before);
+}
+
 enum merge_verdict merge_take(struct merge *merge, unsigned leg, const struct merge_number *number,
 	const void *payload, size_t size, uint64_t now_ns)
 {
@@ -367,6 +415,11 @@ enum merge_verdict merge_take(struct merge *merge, unsigned leg, const struct me
 	if (!merge->bits || !number)
 		return take_payload(merge, leg, payload, size, now_ns);
 	stream = find_stream(merge, number->stream);
+	if (!number->count) {
+		if (stream)
+			note_next(merge, stream, leg, number, now_ns);
+		return take_payload(merge, leg, payload, size, now_ns);
+	}
 	return stream ? take_number(merge, stream, leg, number, now_ns) : MERGE_PASSES;
 }
 

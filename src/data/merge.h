@@ -33,7 +33,7 @@ struct merge;
 struct merge_number {
 	uint64_t stream[2];
 	uint64_t first;
-	uint32_t count; /* 1 or more */
+	uint32_t count; /* 0: none has come, first is next */
 };
 
 /* Of this number of legs, whose numbers have that many bits, in steps; 0 bits: by payload. Returns
@@ -49,7 +49,8 @@ enum merge_verdict {
 	MERGE_APART, /* the leg is apart */
 };
 
-/* A datagram has come by a leg. number is NULL where it has none. Without memory it passes. */
+/* A datagram has come by a leg. number is NULL where it has none. One without a number passes by
+ * its payload. Without memory it passes. */
 enum merge_verdict merge_take(struct merge *merge, unsigned leg, const struct merge_number *number,
 	const void *payload, size_t size, uint64_t now_ns);
 

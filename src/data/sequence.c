@@ -148,6 +148,25 @@ static void settle(struct sequence *sequence, uint64_t now_ns)
 	sequence->floor_ns = now_ns;
 }
 
+bool sequence_has_paused(const struct sequence *sequence, uint64_t now_ns)
+{
+	uint64_t sent = sequence->highest + 1 - sequence->first, run_ns;
+
+	if (!sequence->is_begun || now_ns < sequence->last_ns + SEQUENCE_PAUSE_NS)
+		return false;
+	run_ns = sequence->last_ns - sequence->begun_ns;
+	return !sent || (now_ns - sequence->last_ns) / SEQUENCE_PAUSES > run_ns / sent;
+}
+
+static void notice_pause(struct sequence *sequence, uint64_t now_ns)
+{
+	if (!sequence_has_paused(sequence, now_ns))
+		return;
+	raise_floor(sequence, sequence->highest + 1);
+	sequence->next_floor = sequence->highest + 1;
+	sequence->floor_ns = now_ns;
+}
+
 /* The number with these low bits that is nearest to what is expected. */
 static uint64_t extend(const struct sequence *sequence, uint64_t number)
 {
@@ -294,38 +313,7 @@ enum sequence_place sequence_find(struct sequence *sequence, uint64_t number, ui
 	return SEQUENCE_WITHIN;
 }
 
-/* Numbers from this one on are in the window, or next. */
-static void place(struct sequence *sequence, uint64_t from, uint32_t count, uint64_t now_ns)
-{
-	uint64_t end = from + (count ? count : 1);
-	uint64_t old = from > sequence->highest ? 0 : sequence->highest + 1 - from;
-
-	sequence->suspicious = 0;
-	old = old < count ? old : count;
-	if (old)
-		fill(sequence, from, old);
-	if (end <= sequence->highest + 1)
-		return;
-	/* One that announces the next number without being numbered itself. */
-	if (!count)
-		slide(sequence, from - 1);
-	else
-		advance(sequence, from + old, count - old);
-	sequence->last_ns = now_ns;
-}
-
-void sequence_restart(struct sequence *sequence, uint64_t number, uint32_t count, uint64_t now_ns)
-{
-	begin(sequence, number, now_ns);
-	advance(sequence, sequence->first, count);
-}
-
-void sequence_refuse(struct sequence *sequence, uint32_t count)
-{
-	sequence->counts.late += count;
-}
-
-/* As place() does, for the number after the highest, in less time. */
+/* As sequence_place() does, for the number after the highest, in less time. */
 static void advance_by_one(struct sequence *sequence, uint64_t now_ns)
 {
 	uint64_t next = sequence->highest + 1, bit = 1ull << next % WORD_BITS;
@@ -342,6 +330,40 @@ static void advance_by_one(struct sequence *sequence, uint64_t now_ns)
 	sequence->last_ns = now_ns;
 }
 
+void sequence_place(struct sequence *sequence, uint64_t index, uint32_t count, uint64_t now_ns)
+{
+	uint64_t end = index + (count ? count : 1);
+	uint64_t old = index > sequence->highest ? 0 : sequence->highest + 1 - index;
+
+	if (count == 1 && index == sequence->highest + 1) {
+		advance_by_one(sequence, now_ns);
+		return;
+	}
+	sequence->suspicious = 0;
+	old = old < count ? old : count;
+	if (old)
+		fill(sequence, index, old);
+	if (end <= sequence->highest + 1)
+		return;
+	/* One that announces the next number without being numbered itself. */
+	if (!count)
+		slide(sequence, index - 1);
+	else
+		advance(sequence, index + old, count - old);
+	sequence->last_ns = now_ns;
+}
+
+void sequence_restart(struct sequence *sequence, uint64_t number, uint32_t count, uint64_t now_ns)
+{
+	begin(sequence, number, now_ns);
+	advance(sequence, sequence->first, count);
+}
+
+void sequence_refuse(struct sequence *sequence, uint32_t count)
+{
+	sequence->counts.late += count;
+}
+
 void sequence_track(struct sequence *sequence, uint64_t number, uint32_t count, uint64_t now_ns)
 {
 	uint64_t index;
@@ -351,12 +373,13 @@ void sequence_track(struct sequence *sequence, uint64_t number, uint32_t count, 
 		advance_by_one(sequence, now_ns);
 		return;
 	}
+	notice_pause(sequence, now_ns);
 	switch (sequence_find(sequence, number, count, now_ns, &index)) {
 	case SEQUENCE_FIRST:
 		sequence_restart(sequence, number, count, now_ns);
 		break;
 	case SEQUENCE_WITHIN:
-		place(sequence, index, count, now_ns);
+		sequence_place(sequence, index, count, now_ns);
 		break;
 	case SEQUENCE_APART:
 		doubt(sequence, number, count, index > sequence->highest, now_ns);

@@ -37,6 +37,10 @@
 #define SEQUENCE_QUIET_NS (20 * NS_PER_MS)
 #define SEQUENCE_LATE_RUN 256
 
+/* A stream has paused after this time, and after this many times its usual pause. */
+#define SEQUENCE_PAUSE_NS (2 * NS_PER_S)
+#define SEQUENCE_PAUSES 4
+
 /* Numbers may not exceed this: half of what 64 bits hold. */
 #define SEQUENCE_NUMBER_MAX (UINT64_MAX / 2)
 
@@ -79,6 +83,10 @@ void sequence_init(struct sequence *sequence, unsigned bits, uint32_t step, uint
  * lost, and which jumps are believed. */
 void sequence_track(struct sequence *sequence, uint64_t number, uint32_t count, uint64_t now_ns);
 
+/* Whether what comes now, unless above the highest number, is none of what came before. Copies of a
+ * slow stream may be late by some of its pauses. */
+bool sequence_has_paused(const struct sequence *sequence, uint64_t now_ns);
+
 /* How many of the window have not come. */
 uint64_t sequence_open(const struct sequence *sequence);
 
@@ -90,10 +98,13 @@ enum sequence_place {
 	SEQUENCE_APART, /* sequence_track() would take it for late */
 };
 
-/* Where numbers belong, as sequence_track() has them. *ret_index is the first, extended, in steps;
- * written where they are within. What has left the window by then is lost. */
+/* Where numbers belong, as sequence_track() has them, but for pauses. *ret_index is the first,
+ * extended, in steps; written where they are within. What has left the window by then is lost. */
 enum sequence_place sequence_find(struct sequence *sequence, uint64_t number, uint32_t count,
 	uint64_t now_ns, uint64_t *ret_index);
+
+/* Counts numbers that are within, from this index on. */
+void sequence_place(struct sequence *sequence, uint64_t index, uint32_t count, uint64_t now_ns);
 
 /* The same as sequence_track(), and the stream restarts with these numbers. */
 void sequence_restart(struct sequence *sequence, uint64_t number, uint32_t count, uint64_t now_ns);

@@ -53,15 +53,25 @@ static uint64_t hash(const struct twins *twins, const void *owner, const struct 
 		hash_keyed(&twins->key, datagram->payload, datagram->size) ^ twins->key.words[1]);
 }
 
-/* The entry of the key; else a free one, or the oldest, with no datagrams. */
+/* Copies may be given in another order than they came in. */
+static uint32_t distance(uint32_t a_ms, uint32_t b_ms)
+{
+	int32_t ms = (int32_t)(a_ms - b_ms);
+
+	return ms < 0 ? (uint32_t)-ms : (uint32_t)ms;
+}
+
+/* The entry of the key; else a free one, or the one that is farthest from now, with no
+ * datagrams. */
 static struct entry *find(struct twins *twins, uint64_t key, uint32_t now_ms)
 {
 	struct entry *set = twins->entries[key % twins->sets], *oldest = set;
 
 	for (unsigned i = 0; i < WAYS; i++) {
-		if (set[i].key == key && now_ms - set[i].since_ms < twins->window_ms)
+		if (set[i].key == key && distance(now_ms, set[i].since_ms) < twins->window_ms)
 			return &set[i];
-		if (!set[i].key || now_ms - set[i].since_ms > now_ms - oldest->since_ms)
+		if (!set[i].key ||
+			distance(now_ms, set[i].since_ms) > distance(now_ms, oldest->since_ms))
 			oldest = &set[i];
 	}
 	*oldest = (struct entry){.key = key, .since_ms = now_ms};
@@ -98,7 +108,7 @@ bool twins_take(struct twins *twins, const void *owner, const struct datagram *d
 	}
 	/* A new one. Counting restarts at times, so that an interface that has lost some is not
 	 * behind for longer. */
-	if (now_ms - entry->since_ms >= twins->window_ms / 2) {
+	if (distance(now_ms, entry->since_ms) >= twins->window_ms / 2) {
 		*entry = (struct entry){.key = entry->key, .since_ms = now_ms};
 		i = find_interface(entry, ifindex);
 	}

@@ -21,6 +21,6 @@ struct twins *twins_new(uint32_t sets, uint32_t window_ms);
 /* Whether a datagram is the copy of one that came in by another interface, *ret_other, within
  * the window. What a sender repeats by one interface is none: of equal datagrams as many are
  * no copies as came in by the interface that brought most. Only datagrams of one owner are
- * compared. now_ms is any clock in milliseconds. */
+ * compared. now_ms is any clock in milliseconds, of which the datagrams need not be in order. */
 bool twins_take(struct twins *twins, const void *owner, const struct datagram *datagram,
 	unsigned ifindex, uint32_t now_ms, unsigned *ret_other);

@@ -124,14 +124,29 @@ int merged_new(struct group *group, const struct merged *replaced, struct merged
 	return 0;
 }
 
+/* The streams do not go on: what is open of them is lost. */
+static void lose_streams(struct merged *merged)
+{
+	const struct numbered *numbered = &merged->group->numbered;
+
+	if (!merged->merge)
+		return;
+	for (unsigned i = 0; i < merged->leg_count; i++)
+		if (merged->legs[i].counters)
+			merged->legs[i].counters->lost += merge_leg_open(merged->merge, i);
+	if (numbered->counters)
+		numbered->counters->lost += merge_open(merged->merge);
+	merge_free(take(merged->merge));
+}
+
 void merged_free(struct merged *merged)
 {
 	if (!merged)
 		return;
 	link_remove(&merged->link);
+	lose_streams(merged);
 	for (unsigned i = 0; i < merged->leg_count; i++)
 		leg_clear(&merged->legs[i], counters_of(merged));
-	merge_free(merged->merge);
 	free(merged);
 }
 
@@ -145,12 +160,24 @@ static void connect_leg(struct merge_leg *leg, struct group *from)
 	list_append(&from->feeds, &leg->link);
 }
 
-/* Goes on where both are made of the same, in the same way. */
-static void inherit(struct merged *merged, struct merged *from)
+/* Whether both are made of the same, in the same way. */
+static bool are_alike(const struct merged *merged, const struct merged *from)
 {
 	const struct config_group *config = merged->group->config, *old = from->group->config;
-	struct merge *merge = merged->merge;
 
+	return schema_equal(
+		       &(struct schema){schema_find(&group_schema, "merge"), 1, sizeof(*config)},
+		       config, old) &&
+	       numbered_goes_on(&merged->group->numbered, &from->group->numbered);
+}
+
+/* Goes on where both are alike. */
+static void inherit(struct merged *merged, struct merged *from)
+{
+	bool goes_on = are_alike(merged, from);
+
+	if (!goes_on)
+		lose_streams(from);
 	for (unsigned i = 0; i < merged->leg_count; i++) {
 		struct merge_leg *leg = &merged->legs[i];
 		struct merge_leg *known = (struct merge_leg *)find_leg(from, merge_leg_name(leg));
@@ -164,14 +191,10 @@ static void inherit(struct merged *merged, struct merged *from)
 		leg->missed_ns = known->missed_ns;
 		known->is_silent = false;
 	}
-	if (!schema_equal(&(struct schema){schema_find(&group_schema, "merge"), 1, sizeof(*config)},
-		    config, old) ||
-		memcmp(&merged->group->numbered.numbering, &from->group->numbered.numbering,
-			sizeof(struct numbering)) != 0 ||
-		config->step != old->step)
+	if (!goes_on)
 		return;
-	merged->merge = from->merge;
-	from->merge = merge;
+	merge_free(merged->merge);
+	merged->merge = take(from->merge);
 	merged->known = from->known;
 	for (unsigned i = 0; i < merged->leg_count; i++)
 		merged->legs[i].known = from->legs[i].known;
@@ -303,7 +326,7 @@ static enum merge_verdict judge(
 
 	*ret_numbered = numbers_read(
 		&merged->group->numbered.numbering, datagram->payload, datagram->size, &numbers);
-	if (!*ret_numbered || !numbers.count)
+	if (!*ret_numbered)
 		return merge_take(merged->merge, leg->number, NULL, datagram->payload,
 			datagram->size, datagram->timestamp_ns);
 	number = (struct merge_number){.first = numbers.first, .count = numbers.count};
@@ -332,7 +355,7 @@ static void count_numbers(struct merge_leg *leg, unsigned numbered, unsigned unn
 	add_difference(leg->counters, now, &leg->known);
 	leg->known = *now;
 	now = merge_counts(merged->merge);
-	numbered_add(&merged->group->numbered, now, &merged->known, numbered, unnumbered);
+	numbered_add_merged(merged->group, now, &merged->known, numbered, unnumbered);
 	merged->known = *now;
 }
 

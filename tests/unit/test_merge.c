@@ -195,6 +195,16 @@ static void equal_payloads_within_the_window_pass_once(void **state)
 	assert_int_equal(take_text(A, "one"), MERGE_PASSES);
 }
 
+/* As the legs are read one after the other. */
+static void equal_payloads_pass_once_in_whatever_order_they_are_read(void **state)
+{
+	(void)state;
+	now_ns += 10 * NS_PER_MS;
+	assert_int_equal(take_text(A, "one"), MERGE_PASSES);
+	now_ns -= 9 * NS_PER_MS;
+	assert_int_equal(take_text(B, "one"), MERGE_DUPLICATE);
+}
+
 static void equal_payloads_of_one_leg_pass(void **state)
 {
 	(void)state;
@@ -217,6 +227,87 @@ static void a_restart_that_two_legs_tell_after_a_pause_passes_once(void **state)
 	assert_int_equal(take_number(A, 12), MERGE_PASSES);
 	assert_int_equal(take_number(B, 11), MERGE_APART);
 	assert_int_equal(take_number(B, 12), MERGE_DUPLICATE);
+}
+
+/* The first number of a restart passes by one leg before the second leg brings it. */
+static void the_first_number_of_a_restart_passes_once(void **state)
+{
+	unsigned passed = 0;
+
+	(void)state;
+	for (uint64_t first = 3000000; first; first -= 1000000, now_ns += 4 * NS_PER_S)
+		for (uint64_t i = 0; i < 200; i++, now_ns += NS_PER_MS)
+			for (unsigned leg = A; leg <= B; leg++)
+				passed += take_number(leg, first + i) == MERGE_PASSES;
+	assert_int_equal(passed, 3 * 200);
+	assert_int_equal(merge_counts(merge)->restarts, 2);
+}
+
+/* What one leg lacked the first time, the other one brought. */
+static void after_a_pause_a_short_run_that_begins_again_passes_whole(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 500; i++, now_ns += 100000) {
+		if (i < 10 || i >= 20)
+			take_number(A, i);
+		take_number(B, i);
+	}
+	now_ns += 10 * NS_PER_S;
+	for (uint64_t i = 0; i < 500; i++, now_ns += 100000)
+		assert_int_equal(take_number(A, i), MERGE_PASSES);
+	assert_int_equal(merge_counts(merge)->restarts, 1);
+}
+
+/* Each five seconds A brings a burst, and B the same, which is behind. */
+static void check_bursts(uint64_t behind_ns)
+{
+	enum { BURST = 200, BURSTS = 20 };
+	uint64_t begun_ns = now_ns, passed = 0;
+
+	for (uint64_t ms = 0; ms < BURSTS * 5000; ms++) {
+		uint64_t burst = ms / 5000, at = ms % 5000;
+		uint64_t late = ms - behind_ns / NS_PER_MS;
+
+		now_ns = begun_ns + ms * NS_PER_MS;
+		if (at < BURST)
+			passed += take_number(A, burst * BURST + at) == MERGE_PASSES;
+		if (ms >= behind_ns / NS_PER_MS && late % 5000 < BURST)
+			passed += take_number(B, late / 5000 * BURST + late % 5000) == MERGE_PASSES;
+	}
+	assert_int_equal(passed, BURST * BURSTS);
+	assert_int_equal(merge_counts(merge)->restarts, 0);
+}
+
+static void a_leg_that_is_behind_by_more_than_a_burst_brings_nothing(void **state)
+{
+	(void)state;
+	check_bursts(6500 * NS_PER_MS);
+}
+
+static void a_leg_that_is_behind_by_less_than_a_burst_brings_nothing(void **state)
+{
+	(void)state;
+	check_bursts(3000 * NS_PER_MS);
+}
+
+/* Heartbeats of market data tell the next number. */
+static void what_no_leg_brought_at_the_end_is_open(void **state)
+{
+	struct merge_number next = {.first = 14};
+
+	(void)state;
+	for (uint64_t i = 0; i < 10; i++, now_ns += NS_PER_MS)
+		for (unsigned leg = A; leg <= B; leg++)
+			take_number(leg, i);
+	assert_int_equal(merge_take(merge, A, &next, "next", 4, now_ns), MERGE_PASSES);
+	assert_int_equal(merge_take(merge, B, &next, "next", 4, now_ns), MERGE_DUPLICATE);
+	assert_int_equal(merge_open(merge), 4);
+	assert_int_equal(merge_leg_open(merge, A), 4);
+	assert_int_equal(take_number(B, 12), MERGE_PASSES);
+	assert_int_equal(merge_open(merge), 3);
+	for (unsigned s = 0; s < 3; s++, now_ns += NS_PER_S)
+		merge_take(merge, A, &next, "next", 4, now_ns);
+	assert_int_equal(merge_counts(merge)->lost, 3);
 }
 
 static void many_streams_are_kept_apart_and_the_oldest_gives_way(void **state)
@@ -299,11 +390,17 @@ int main(void)
 		NUMBERED(after_a_restart_with_skew_all_numbers_pass_once),
 		NUMBERED(after_a_restart_of_the_only_leg_all_numbers_pass),
 		NUMBERED(a_restart_that_two_legs_tell_after_a_pause_passes_once),
+		NUMBERED(the_first_number_of_a_restart_passes_once),
+		NUMBERED(after_a_pause_a_short_run_that_begins_again_passes_whole),
+		NUMBERED(a_leg_that_is_behind_by_more_than_a_burst_brings_nothing),
+		NUMBERED(a_leg_that_is_behind_by_less_than_a_burst_brings_nothing),
+		NUMBERED(what_no_leg_brought_at_the_end_is_open),
 		NUMBERED(many_streams_are_kept_apart_and_the_oldest_gives_way),
 		NUMBERED(numbers_that_share_a_place_of_the_window_are_told_apart),
 		NUMBERED(a_datagram_that_begins_below_the_window_is_a_copy),
 		NUMBERED(a_leg_takes_over_when_the_clock_is_set_back),
 		BY_PAYLOAD(equal_payloads_within_the_window_pass_once),
+		BY_PAYLOAD(equal_payloads_pass_once_in_whatever_order_they_are_read),
 		BY_PAYLOAD(equal_payloads_of_one_leg_pass),
 		BY_PAYLOAD(equal_payloads_of_all_legs_pass_once),
 	};

@@ -326,6 +326,31 @@ static void in_a_slow_stream_a_hole_is_lost_after_two_seconds(void **state)
 	check_sums(5000);
 }
 
+static void after_a_pause_a_short_run_that_begins_again_is_a_restart(void **state)
+{
+	(void)state;
+	begin(0, 500);
+	for (uint64_t i = 0; i < 500; i++)
+		sequence_track(sequence, i, 1, 10 * NS_PER_S + i * NS_PER_MS);
+	assert_int_equal(sequence->counts.restarts, 1);
+	assert_int_equal(sequence->counts.late, 1);
+	assert_int_equal(sequence->counts.duplicates, 0);
+	check_sums(1000);
+}
+
+static void copies_of_a_slow_stream_may_be_late_by_seconds(void **state)
+{
+	(void)state;
+	sequence_init(sequence, 32, 1, SEQUENCE_WINDOW);
+	for (uint64_t i = 0; i < 10; i++) {
+		sequence_track(sequence, i, 1, 5 * i * NS_PER_S);
+		if (i)
+			sequence_track(sequence, i, 1, (5 * i + 3) * NS_PER_S);
+	}
+	assert_int_equal(sequence->counts.duplicates, 9);
+	assert_int_equal(sequence->counts.late, 0);
+}
+
 static void a_clock_that_is_set_back_delays_no_loss(void **state)
 {
 	(void)state;
@@ -405,6 +430,8 @@ int main(void)
 		cmocka_unit_test(without_a_pause_a_large_jump_is_a_restart),
 		cmocka_unit_test(what_is_open_at_a_restart_is_lost),
 		cmocka_unit_test(in_a_slow_stream_a_hole_is_lost_after_two_seconds),
+		cmocka_unit_test(after_a_pause_a_short_run_that_begins_again_is_a_restart),
+		cmocka_unit_test(copies_of_a_slow_stream_may_be_late_by_seconds),
 		cmocka_unit_test(a_clock_that_is_set_back_delays_no_loss),
 		cmocka_unit_test(messages_are_counted_by_the_datagram),
 		cmocka_unit_test(many_messages_in_a_datagram_leave_no_holes),

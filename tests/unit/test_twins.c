@@ -48,6 +48,15 @@ static int clear(void **state)
 	return 0;
 }
 
+static void a_copy_that_is_taken_first_is_one_as_well(void **state)
+{
+	(void)state;
+	assert_false(takes("a", 2, 100));
+	assert_true(takes("a", 3, 90));
+	assert_false(takes("b", 2, 5000));
+	assert_false(takes("b", 3, 5000 - TWINS_WINDOW_MS));
+}
+
 static void the_copy_by_another_interface_is_one(void **state)
 {
 	(void)state;
@@ -144,6 +153,8 @@ static void memory_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_copy_that_is_taken_first_is_one_as_well, make, clear),
 		cmocka_unit_test_setup_teardown(the_copy_by_another_interface_is_one, make, clear),
 		cmocka_unit_test_setup_teardown(
 			another_sender_or_owner_or_a_later_one_is_none, make, clear),
