@@ -60,8 +60,11 @@ void known_senders_free(struct known_senders *senders)
 {
 	if (!senders)
 		return;
-	for (size_t i = 0; i < KNOWN_SENDERS_MAX; i++)
+	for (size_t i = 0; i < KNOWN_SENDERS_MAX; i++) {
+		if (senders->kept[i])
+			senders->more.forget(senders->kept[i], senders->more.argument);
 		free(senders->kept[i]);
+	}
 	free(senders->items);
 	free(senders);
 }

@@ -136,6 +136,7 @@ void group_inherit(struct group *group, struct group *from)
 	}
 	while (from->memberships.count)
 		remove_membership(from, from->memberships.count - 1);
+	sender_watch_forget(from);
 	numbered_inherit(&group->numbered, &from->numbered, group->counters);
 	outgoing_move(group, from);
 	same_network_move(group, from);

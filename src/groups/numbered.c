@@ -107,6 +107,14 @@ bool numbered_goes_on(const struct numbered *numbered, const struct numbered *fr
 	       !memcmp(&numbered->numbering, &from->numbering, sizeof(numbered->numbering));
 }
 
+/* Whether the numbers of both add up in the same way. */
+static bool counts_same(const struct numbered *numbered, const struct numbered *from)
+{
+	enum numbering_kind kind = numbered->numbering.kind, old = from->numbering.kind;
+
+	return kind == old || (are_single(kind) && are_single(old));
+}
+
 void numbered_inherit(
 	struct numbered *numbered, struct numbered *from, const struct group_counters *group)
 {
@@ -114,7 +122,13 @@ void numbered_inherit(
 
 	numbered->shares_counters = false;
 	from->shares_counters = is_shared;
-	if (numbered->counters && !is_shared)
+	if (is_shared && counts_same(numbered, from))
+		return;
+	if (is_shared) {
+		*numbered->counters = (struct numbered_counters){0};
+		from->counters = NULL;
+	}
+	if (numbered->counters)
 		begin_counting(numbered->counters, group);
 }
 
@@ -176,6 +190,21 @@ static void tell(struct group *group, enum notice_kind kind, const struct origin
 						     .text = text});
 }
 
+/* A number that one leg brings after a higher one of another is as it should be, so that only loss
+ * is told of a merged group. */
+static void tell_merged(struct group *group, uint64_t lost)
+{
+	char text[WHY_MAX];
+
+	snprintf(text, sizeof(text), "group %s: %" PRIu64 " number%s never came by any of its legs",
+		group->config->name, lost, plural(lost));
+	notice_send(group->context->notices, &(struct notice){.kind = NOTICE_LOSS,
+						     .group = group->config->name,
+						     .count = lost,
+						     .level = LOG_NOTICE,
+						     .text = text});
+}
+
 /* ---- Counting ---- */
 
 /* One after another, as what came before a batch of one stream is told once. */
@@ -187,6 +216,29 @@ struct run {
 	uint64_t key[2]; /* of the stream */
 	struct sequence_counts before;
 };
+
+static void add(struct numbered_counters *counters, const struct sequence_counts *now,
+	const struct sequence_counts *before)
+{
+	counters->unique += now->unique - before->unique;
+	counters->lost += now->lost - before->lost;
+	counters->reordered += now->reordered - before->reordered;
+	counters->duplicates += now->duplicates - before->duplicates;
+	counters->late += now->late - before->late;
+	counters->restarts += now->restarts - before->restarts;
+}
+
+void numbered_add_merged(struct group *group, const struct sequence_counts *now,
+	const struct sequence_counts *before, unsigned numbered, unsigned unnumbered)
+{
+	struct numbered_counters *counters = group->numbered.counters;
+
+	counters->numbered += numbered;
+	counters->unnumbered += unnumbered;
+	add(counters, now, before);
+	if (now->lost != before->lost)
+		tell_merged(group, now->lost - before->lost);
+}
 
 /* Adds what a stream has found since the run began to the group's counters, and tells it. */
 static void end_run(struct run *run)
@@ -200,7 +252,7 @@ static void end_run(struct run *run)
 	lost = now->lost - before->lost;
 	reordered = now->reordered - before->reordered;
 	duplicates = now->duplicates - before->duplicates;
-	numbered_add(&run->group->numbered, now, before, 0, 0);
+	add(run->group->numbered.counters, now, before);
 	if (lost)
 		tell(run->group, NOTICE_LOSS, run->origin, run->last, lost, "never came");
 	if (reordered)
@@ -320,21 +372,6 @@ void numbered_note(struct group *group, struct known_senders *senders, const str
 	}
 	for (unsigned i = 0; i < count; i++)
 		note_packets(group, senders, origin, &datagrams[i], now_ns);
-}
-
-void numbered_add(struct numbered *numbered, const struct sequence_counts *now,
-	const struct sequence_counts *before, unsigned numbered_count, unsigned unnumbered_count)
-{
-	struct numbered_counters *counters = numbered->counters;
-
-	counters->numbered += numbered_count;
-	counters->unnumbered += unnumbered_count;
-	counters->unique += now->unique - before->unique;
-	counters->lost += now->lost - before->lost;
-	counters->reordered += now->reordered - before->reordered;
-	counters->duplicates += now->duplicates - before->duplicates;
-	counters->late += now->late - before->late;
-	counters->restarts += now->restarts - before->restarts;
 }
 
 /* ---- What is known ---- */

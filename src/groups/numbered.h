@@ -53,7 +53,7 @@ void numbered_clear(struct numbered *numbered, struct counters *counters);
 bool numbered_goes_on(const struct numbered *numbered, const struct numbered *from);
 
 /* The group takes over from the one that it replaces, which receives no more: until now it did.
- * Where that one had no sequence, counting begins here. */
+ * Where that one had no sequence, or one whose numbers add up otherwise, counting begins here. */
 void numbered_inherit(
 	struct numbered *numbered, struct numbered *from, const struct group_counters *group);
 
@@ -67,10 +67,10 @@ struct known_senders *numbered_new_senders(const struct numbered *numbered);
 void numbered_note(struct group *group, struct known_senders *senders, const struct origin *origin,
 	const struct datagram *datagrams, unsigned count);
 
-/* Adds what a merged group has found in a batch: the difference of two counts, and how many of the
- * datagrams that passed were numbered, and not. */
-void numbered_add(struct numbered *numbered, const struct sequence_counts *now,
-	const struct sequence_counts *before, unsigned numbered_count, unsigned unnumbered_count);
+/* Adds what a merged group has found in a batch, and tells what none of its legs has brought: the
+ * difference of two counts, and how many of the datagrams that passed were numbered, and not. */
+void numbered_add_merged(struct group *group, const struct sequence_counts *now,
+	const struct sequence_counts *before, unsigned numbered, unsigned unnumbered);
 
 /* What is known of one stream. */
 struct stream_numbers {

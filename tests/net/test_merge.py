@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import struct
 
 import pytest
@@ -223,3 +224,31 @@ def test_what_cannot_be_merged_is_refused_with_the_reason(directory, keys, why):
                    f'n: {{ merge = ["a", "b"]; }};\nm: {{ {keys} }}; }};\n')
     checked = run_mcastd("--check", "-c", path)
     assert checked.returncode == 78 and why in checked.stderr, checked.stderr
+
+
+def test_what_no_leg_brought_is_told_as_an_event_of_the_group(daemon, legs):
+    read = legs("read", 2)
+    with subscribe(daemon, "events") as control:
+        for n in (*range(5000, 5010), 5012, 9000, 18000):  # the last ones push it out of the window
+            read.send(0, number(n))
+            read.send(1, number(n))
+        event = json.loads(control.result()["datagram"]["text"])
+        while (event["event"], event["group"]) != ("loss", "read"):
+            event = json.loads(control.result()["datagram"]["text"])
+    assert event["count"] >= 2 and "source" not in event
+    wait_until(lambda: re.search(r"group read: \d+ numbers never came by any of its legs", daemon.log()), "the line")
+
+
+def test_what_is_open_when_a_leg_is_taken_out_is_lost(legs, start):
+    text = "groups: {" + LEGS.format("feed", 6, 'sequence = "u32@0";') + ' feed-c: { address = "233.252.6.3"; port = 5004; }; };'
+    other = start(text.replace('"feed-b"]', '"feed-b", "feed-c"]'))
+    other.wait_joined("feed-a", "feed-b")
+    feed = legs("feed", 6, other)
+    for n in 1, 2, 5, 6, 9:
+        feed.send(0, number(n))
+    wait_until(lambda: other.group("feed")["sequence"]["open"] == 4, "four to be open")
+    other.write_config(text)
+    other.call("Reload")
+    group = other.group("feed")
+    assert (group["sequence"]["lost"], group["sequence"]["open"]) == (4, 0)
+    assert [(leg["lost"], leg["open"]) for leg in group["merge"]] == [(4, 0), (0, 0)]

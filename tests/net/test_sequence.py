@@ -241,3 +241,34 @@ def test_an_event_runs_a_program_with_its_members_in_the_environment(net, start,
     wait_until(lambda: daemon.handler("note")["delivered"] == 1, "the program's end")
     found = set(re.findall(r"MCASTD_EVENT\S*=\S*", daemon.log()))
     assert {"MCASTD_EVENT=loss", "MCASTD_EVENT_GROUP=g", "MCASTD_EVENT_COUNT=1", f"MCASTD_EVENT_SOURCE={net.peer.v4}"} <= found
+
+
+RELOADED = 'groups: {{ g: {{ address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; sequence = "{0}"; }}; }};'
+
+
+def reload_with(daemon, sequence):
+    daemon.write_config(RELOADED.format(sequence))
+    daemon.call("Reload")
+    daemon.wait_joined("g")
+
+
+def test_what_is_open_when_a_reload_changes_the_format_is_lost(net, start):
+    daemon = start(RELOADED.format("u32@0"))
+    daemon.wait_joined("g")
+    assert feed(net, daemon, "g", *(struct.pack(">I", n) for n in (0, 1, 2, 5, 6, 9)))["open"] == 4
+    reload_with(daemon, "u16@2")
+    sums = daemon.group("g")["sequence"]
+    assert (sums["lost"], sums["open"]) == (4, 0)
+
+
+@pytest.mark.parametrize("formats", [("u64@10", "moldudp64", "u64@10"), ("rtp", "mpeg-ts", "rtp")], ids="-".join)
+def test_a_reload_to_a_format_whose_numbers_add_up_otherwise_counts_anew(net, start, formats):
+    payloads = [mold(n, [b"a", b"b", b"c"]) for n in range(1, 31, 3)] if "moldudp64" in formats else [rtp(n) for n in range(10)]
+    daemon = start(RELOADED.format(formats[0]))
+    daemon.wait_joined("g")
+    for number, sequence in enumerate(formats):
+        if number:
+            reload_with(daemon, sequence)
+        sums = feed(net, daemon, "g", *payloads)
+        assert sums["received"] == sums["numbered"] + sums["unnumbered"] == 10
+        daemon.ctl("stats", "--check")
