@@ -158,11 +158,12 @@ bool sequence_has_paused(const struct sequence *sequence, uint64_t now_ns)
 	return !sent || (now_ns - sequence->last_ns) / SEQUENCE_PAUSES > run_ns / sent;
 }
 
+/* The last number stays: some repeat it until there is another. */
 static void notice_pause(struct sequence *sequence, uint64_t now_ns)
 {
 	if (!sequence_has_paused(sequence, now_ns))
 		return;
-	raise_floor(sequence, sequence->highest + 1);
+	raise_floor(sequence, sequence->highest);
 	sequence->next_floor = sequence->highest + 1;
 	sequence->floor_ns = now_ns;
 }

@@ -83,8 +83,8 @@ void sequence_init(struct sequence *sequence, unsigned bits, uint32_t step, uint
  * lost, and which jumps are believed. */
 void sequence_track(struct sequence *sequence, uint64_t number, uint32_t count, uint64_t now_ns);
 
-/* Whether what comes now, unless above the highest number, is none of what came before. Copies of a
- * slow stream may be late by some of its pauses. */
+/* Whether what comes now, unless the highest number or above it, is none of what came before.
+ * Copies of a slow stream may be late by some of its pauses. */
 bool sequence_has_paused(const struct sequence *sequence, uint64_t now_ns);
 
 /* How many of the window have not come. */

@@ -338,6 +338,18 @@ static void after_a_pause_a_short_run_that_begins_again_is_a_restart(void **stat
 	check_sums(1000);
 }
 
+static void the_last_number_that_is_repeated_in_a_pause_is_a_duplicate(void **state)
+{
+	(void)state;
+	begin(0, 500);
+	for (uint64_t i = 1; i < 10; i++)
+		sequence_track(sequence, 499, 1, 5 * i * NS_PER_S);
+	assert_int_equal(sequence->counts.duplicates, 9);
+	sequence_track(sequence, 500, 1, 50 * NS_PER_S);
+	assert_int_equal(sequence->counts.late + sequence->counts.lost, 0);
+	check_sums(510);
+}
+
 static void copies_of_a_slow_stream_may_be_late_by_seconds(void **state)
 {
 	(void)state;
@@ -431,6 +443,7 @@ int main(void)
 		cmocka_unit_test(what_is_open_at_a_restart_is_lost),
 		cmocka_unit_test(in_a_slow_stream_a_hole_is_lost_after_two_seconds),
 		cmocka_unit_test(after_a_pause_a_short_run_that_begins_again_is_a_restart),
+		cmocka_unit_test(the_last_number_that_is_repeated_in_a_pause_is_a_duplicate),
 		cmocka_unit_test(copies_of_a_slow_stream_may_be_late_by_seconds),
 		cmocka_unit_test(a_clock_that_is_set_back_delays_no_loss),
 		cmocka_unit_test(messages_are_counted_by_the_datagram),
