@@ -97,9 +97,10 @@ static const struct key group_keys[] = {
 		.help = "The longest time without a datagram. A longer one is an event, silence. "
 			"Without it: nothing is expected."},
 	{GROUP(expect_rate, KEY_STRINGS), .min = 1, .max = 2,
-		.help = "How many datagrams a second are expected: the least, like "
-			"\"900/s\", or from and to, like [\"900/s\", \"1100/s\"]. More or less "
-			"in a second is an event, rate. Without it: any number is."},
+		.help = "How many datagrams are expected: the least, like \"900/s\", or from and "
+			"to, like [\"900/s\", \"1100/s\"], where the least may be \"0/s\". More or "
+			"less in a second, or in a longer time for slow rates, is an event, rate. "
+			"Without it: any number is."},
 	{GROUP(expect_senders, KEY_PREFIXES), .min = 1,
 		.help = "The senders that are expected, like \"192.0.2.0/24\". A datagram of "
 			"another one is an event, unknownSender, and is delivered. Without it: "
