@@ -337,13 +337,22 @@ int expected_new(struct group *group)
 	return 0;
 }
 
-void expected_watch(struct group *group)
+static void watch_alone(struct group *group)
 {
+	silence_watch(group);
 	if (!is_watched(group) || link_is_used(&group->expected->watched))
 		return;
 	group->expected->least = group->expected->most = (struct rate_bound){
 		.counted = group->counters->received, .counted_ns = clock_ns(CLOCK_MONOTONIC)};
 	watch(group);
+}
+
+void expected_watch(struct group *group)
+{
+	struct merge_leg *leg;
+
+	watch_alone(group);
+	list_for_each(leg, &group->feeds, link) watch_alone(leg->merged->group);
 }
 
 void expected_free(struct group *group)

@@ -66,8 +66,8 @@ unsigned expected_needs(const struct config_group *config);
  * Returns 0 or -ENOMEM. */
 int expected_new(struct group *group);
 
-/* The group is joined: watches it from now on, if its configuration wants that. Does nothing where
- * it is watched already. */
+/* A membership of the group is joined: what its configuration expects, silence included, is watched
+ * from now on, of those that are merged of it as well. Does nothing where that is so already. */
 void expected_watch(struct group *group);
 
 /* What was told to have begun is told to have ended. Accepts a group without. */
