@@ -352,7 +352,8 @@ void expected_watch(struct group *group)
 	struct merge_leg *leg;
 
 	watch_alone(group);
-	list_for_each(leg, &group->feeds, link) watch_alone(leg->merged->group);
+	list_for_each(leg, &group->feeds, link)
+		watch_alone(leg->merged->group);
 }
 
 void expected_free(struct group *group)
