@@ -61,35 +61,24 @@ size_t config_handler_parts(
 	return count;
 }
 
-static int parse_expected(const char *string, double *ret, char why[static WHY_MAX])
+/* An item of KEY_RATES, in datagrams a second. */
+static double expected_rate(const char *item)
 {
-	char buffer[SHOWN_MAX];
 	uint64_t interval_ns;
 
-	*ret = 0;
-	if (!strcmp(string, "0/s"))
-		return 0;
-	if (parse_rate(string, &interval_ns) < 0 || !interval_ns)
-		return because(why, -EINVAL,
-			"\"%s\" is no rate: write datagrams in a time, like \"900/s\"",
-			shown(string, buffer));
-	*ret = (double)NS_PER_S / (double)interval_ns;
-	return 0;
+	return parse_rate(item, &interval_ns) < 0 ? 0 : (double)NS_PER_S / (double)interval_ns;
 }
 
 int config_expected_rate(const struct string_list *rate, double *ret_least, double *ret_most,
 	char why[static WHY_MAX])
 {
-	int r = rate->count ? parse_expected(rate->items[0], ret_least, why) : 0;
-
-	*ret_most = 0;
-	if (r >= 0 && rate->count > 1)
-		r = parse_expected(rate->items[1], ret_most, why);
-	if (r >= 0 && rate->count > 1 && *ret_most < *ret_least)
+	*ret_least = rate->count ? expected_rate(rate->items[0]) : 0;
+	*ret_most = rate->count > 1 ? expected_rate(rate->items[1]) : 0;
+	if (rate->count > 1 && *ret_most < *ret_least)
 		return because(why, -EINVAL,
 			"\"%s\" is more than \"%s\": write the lower one first", rate->items[0],
 			rate->items[1]);
-	return r;
+	return 0;
 }
 
 static void clear_handler(struct config_handler *handler)

@@ -33,6 +33,7 @@ static const char *const duplicates_choices[] = {
 #define HANDLERS_ROW                                                            \
 	{                                                                       \
 		GROUP(handlers, KEY_STRINGS),                                   \
+			.example = "[\"log\"]",                                 \
 			.help = "Names of the handlers that get each datagram." \
 	}
 #define SOCKET_ROWS                                                                                \
@@ -60,11 +61,12 @@ static const struct key group_keys[] = {
 	{GROUP(port, KEY_NUMBER), .min = 1, .max = 65535, .required = true, .unless = "merge",
 		.help = "The UDP port."},
 	{GROUP(merge, KEY_STRINGS), .min = 1, .max = MERGE_LEGS_MAX,
+		.example = "[\"feed-a\", \"feed-b\"]",
 		.help = "Instead of an address: the names of other groups that carry the same "
 			"datagrams, as redundant feeds do. The first copy of each is received, as "
 			"sequence numbers them; without that, what has the same payload within 50 "
 			"ms is a copy."},
-	{GROUP(interfaces, KEY_STRINGS), .min = 1,
+	{GROUP(interfaces, KEY_STRINGS), .min = 1, .example = "[\"eth0\"]",
 		.help = "The interfaces to join on: names, alternative names, addresses, globs; "
 			"with ! in front, those to leave out. Without it: all that can do "
 			"multicast, except lo and the ports of bridges, bonds and teams."},
@@ -73,7 +75,7 @@ static const struct key group_keys[] = {
 	{GROUP(block_sources, KEY_ADDRESSES), .min = 1,
 		.help = "Receive from all senders except these."},
 	HANDLERS_ROW,
-	{GROUP(inputs, KEY_STRINGS),
+	{GROUP(inputs, KEY_STRINGS), .example = "[\"hq\"]",
 		.help = "Names of handlers that speak to a broker: what comes from other sites "
 			"there is sent to the group, from import_port."},
 	{GROUP(receive_buffer, KEY_SIZE), .min = 4 * KIB,
@@ -96,10 +98,11 @@ static const struct key group_keys[] = {
 	{GROUP(expect_within, KEY_DURATION), .min = 100 * MS, .max = 365 * DAY,
 		.help = "The longest time without a datagram. A longer one is an event, silence. "
 			"Without it: nothing is expected."},
-	{GROUP(expect_rate, KEY_STRINGS), .min = 1, .max = 2,
-		.help = "How many datagrams a second are expected: the least, like "
-			"\"900/s\", or from and to, like [\"900/s\", \"1100/s\"]. More or less "
-			"in a second is an event, rate. Without it: any number is."},
+	{GROUP(expect_rate, KEY_RATES), .min = 1, .max = 2,
+		.help = "How many datagrams are expected: the least, like \"900/s\", or from and "
+			"to, like [\"900/s\", \"1100/s\"], where the least may be \"0/s\". More or "
+			"less in a second, or in a longer time for slow rates, is an event, rate. "
+			"Without it: any number is."},
 	{GROUP(expect_senders, KEY_PREFIXES), .min = 1,
 		.help = "The senders that are expected, like \"192.0.2.0/24\". A datagram of "
 			"another one is an event, unknownSender, and is delivered. Without it: "
@@ -107,7 +110,7 @@ static const struct key group_keys[] = {
 	{GROUP(expect_one_sender, KEY_BOOL), .fallback = "false",
 		.help = "Whether one sender at a time is expected. Where others send as well, that "
 			"is an event, senderConflict. One that takes over is none."},
-	{GROUP(sequence, KEY_STRING), .max = 32,
+	{GROUP(sequence, KEY_STRING), .max = 32, .example = "\"u32@4\"",
 		.help = "How the datagrams are numbered, so that those that never come are "
 			"counted: rtp, moldudp64, mpeg-ts, iperf, or an integer and the offset of "
 			"its first byte in the payload, like u32@4 or u64le@8. Without it: they "
@@ -121,11 +124,11 @@ static const struct key group_keys[] = {
 		.help = "Whether receivers on this host get what is sent."},
 	{GROUP(dscp, KEY_NUMBER), .min = 0, .max = 63, .fallback = "0",
 		.help = "The DSCP of sent datagrams, 46 for EF."},
-	{GROUP(send_interface, KEY_STRINGS), .min = 1,
+	{GROUP(send_interface, KEY_STRINGS), .min = 1, .example = "[\"eth0\"]",
 		.help = "The interfaces to send on: names, alternative names or addresses. Without "
 			"it: all joined interfaces where interfaces is given, else the kernel's "
 			"route."},
-	{GROUP(source_address, KEY_ADDRESS),
+	{GROUP(source_address, KEY_ADDRESS), .example = "\"192.0.2.1\"",
 		.help = "The address to send from. Without it: the first address of the "
 			"interface."},
 	{GROUP(source_port, KEY_NUMBER), .min = 1, .max = 65535,
@@ -156,7 +159,8 @@ static const char *const drop_policies[] = {
 static const char *const strips[] = {[STRIP_NONE] = "none", [STRIP_RTP] = "rtp", NULL};
 
 static const struct key handler_keys[] = {
-	{HANDLER(type, KEY_STRING), .required = true, .help = "The kind of handler, see below."},
+	{HANDLER(type, KEY_STRING), .required = true, .example = "\"file\"",
+		.help = "The kind of handler, see below."},
 	{HANDLER(queue, KEY_SIZE), .min = 64 * KIB, .max = GIB, .fallback = "4M",
 		.help = "Size of the queue of a slow handler. Each datagram takes about 60 bytes "
 			"beside its payload. Not for the type udp, which never waits."},
@@ -192,7 +196,7 @@ const struct schema handler_schema = {
 				     "0x and hexadecimal digits."},                               \
 	{                                                                                         \
 		FILTER(prefix_ "match", test.match, KEY_STRINGS),                                 \
-			.min = 1, .max = MATCHES_MAX,                                             \
+			.min = 1, .max = MATCHES_MAX, .example = "[\"u16@2 == 7\"]",              \
 			.help = only " payloads that fulfil these conditions, see below."         \
 	}
 
@@ -229,7 +233,7 @@ const struct schema control_schema = {
 #define HTTP(member, type) KEY(struct config_http, member, type)
 
 static const struct key http_keys[] = {
-	{HTTP(listen, KEY_STRINGS), .max = LISTEN_MAX,
+	{HTTP(listen, KEY_STRINGS), .max = LISTEN_MAX, .example = "[\"127.0.0.1:9184\"]",
 		.help = "Where to listen: ADDRESS:PORT, with the address of IPv6 in brackets, or "
 			"the path of a UNIX socket. Without it: nowhere."},
 	{HTTP(senders, KEY_BOOL), .fallback = "false",

@@ -128,9 +128,17 @@ static int parse_integer(const struct input *input, union field *ret)
 		buffer, key->min, key->max);
 }
 
+/* But for a 0 that stands for none. */
+static uint64_t smallest(const struct key *key)
+{
+	return (uint64_t)(key->least ? key->least : key->min);
+}
+
 static bool in_range(const struct key *key, uint64_t amount)
 {
-	return !has_range(key) || (amount >= (uint64_t)key->min && amount <= (uint64_t)key->max);
+	if (key->least && !amount)
+		return true;
+	return !has_range(key) || (amount >= smallest(key) && amount <= (uint64_t)key->max);
 }
 
 static int parse_bytes(const struct input *input, union field *ret)
@@ -144,8 +152,9 @@ static int parse_bytes(const struct input *input, union field *ret)
 		return refuse(
 			input, r, "is not a size, write one such as \"64K\", \"4M\" or \"1G\"");
 	if (r < 0 || !in_range(key, ret->amount))
-		return refuse(input, -ERANGE, "is out of range, use %s to %s",
-			format_size((uint64_t)key->min, from), format_size(max, to));
+		return refuse(input, -ERANGE, "is out of range, use %s to %s%s",
+			format_size(smallest(key), from), format_size(max, to),
+			key->least ? ", or 0" : "");
 	return 0;
 }
 
@@ -161,9 +170,9 @@ static int parse_time(const struct input *input, union field *ret)
 	if (r < 0 && !has_range(key))
 		return refuse(input, r, "is out of range, use less");
 	if (r < 0 || !in_range(key, ret->amount))
-		return refuse(input, -ERANGE, "is out of range, use %s to %s",
-			format_duration((uint64_t)key->min, from),
-			format_duration((uint64_t)key->max, to));
+		return refuse(input, -ERANGE, "is out of range, use %s to %s%s",
+			format_duration(smallest(key), from),
+			format_duration((uint64_t)key->max, to), key->least ? ", or 0" : "");
 	return 0;
 }
 
@@ -175,6 +184,17 @@ static int parse_interval(const struct input *input, union field *ret)
 		return refuse(input, r, "is %s, write one such as \"1000/s\" or \"30/m\"",
 			r == -ERANGE ? "out of range" : "not a rate");
 	return 0;
+}
+
+/* As text, since it is shown as it was written. */
+static int parse_expected_rate(const struct input *input, union field *ret)
+{
+	uint64_t interval_ns;
+
+	if (strcmp(input->text, "0/s") && parse_rate(input->text, &interval_ns) < 0)
+		return refuse(
+			input, -EINVAL, "is no rate: write datagrams in a time, like \"900/s\"");
+	return copy_string(input->text, ret);
 }
 
 static int parse_choice(const struct input *input, union field *ret)
@@ -331,6 +351,8 @@ static const struct behaviour behaviours[KEY_TYPES] = {
 	[KEY_PREFIXES] = {"prefixes", LIST, PREFIX, .parse = parse_prefix,
 		.example = "[\"10.0.0.0/8\"]"},
 	[KEY_RATE] = {"rate", AMOUNT, .parse = parse_interval, .example = "\"1000/s\""},
+	[KEY_RATES] = {"rates", LIST, STRING, .parse = parse_expected_rate,
+		.example = "[\"900/s\", \"1100/s\"]"},
 	[KEY_SYSTEM_GROUP] = {"group", PRINCIPAL, .parse = parse_system_group,
 		.example = "\"telemetry\""},
 	[KEY_PRINCIPALS] = {"users", LIST, PRINCIPAL, .parse = parse_principal,
@@ -559,8 +581,45 @@ bool key_is_list(const struct key *key)
 	return behaviours[key->type].is_list;
 }
 
+bool key_accepts(const struct key *key, const char *text)
+{
+	const struct behaviour *type = &behaviours[key->type];
+	char why[WHY_MAX];
+	const struct input input = {key, text, why};
+	union field value = {0};
+	int r = type->parse(&input, &value);
+
+	if (r >= 0)
+		clear_value(type, &value);
+	return r >= 0;
+}
+
+/* The smallest number, size or duration that the key takes, as one would write it. */
+static const char *smallest_example(const struct key *key, char buffer[static SHOWN_MAX])
+{
+	char amount[UNIT_STRING_MAX];
+
+	if (key->type == KEY_NUMBER)
+		snprintf(buffer, SHOWN_MAX, "%" PRId64, key->min);
+	else if (key->type == KEY_SIZE)
+		snprintf(buffer, SHOWN_MAX, "\"%s\"", format_size(smallest(key), amount));
+	else
+		snprintf(buffer, SHOWN_MAX, "\"%s\"", format_duration(smallest(key), amount));
+	return buffer;
+}
+
 const char *key_example(const struct key *key, char buffer[static SHOWN_MAX])
 {
+	static const struct {
+		enum key_type type;
+		const char *text; /* the example of the type, without quotes */
+	} ranged[] = {{KEY_NUMBER, "5004"}, {KEY_SIZE, "4M"}, {KEY_DURATION, "5s"}};
+
+	if (key->example)
+		return key->example;
+	for (size_t i = 0; i < ARRAY_SIZE(ranged); i++)
+		if (key->type == ranged[i].type && !key_accepts(key, ranged[i].text))
+			return smallest_example(key, buffer);
 	if (key->type != KEY_CHOICE)
 		return behaviours[key->type].example;
 	snprintf(buffer, SHOWN_MAX, "\"%s\"", key->choices[0]);

@@ -50,6 +50,7 @@ enum key_type {
 			  empty */
 	KEY_PREFIXES, /* struct prefix_list: an array of "10.0.0.0/8", or one; none twice */
 	KEY_RATE, /* uint64_t nanoseconds between two: a string ("1000/s") */
+	KEY_RATES, /* struct string_list: an array of "1000/s" or "0/s", or one; none twice */
 	KEY_SYSTEM_GROUP, /* struct principal: a name or number of this system; PRINCIPAL_NONE when
 			     absent */
 	KEY_PRINCIPALS, /* struct principal_list: an array of "user:alice", "group:telemetry" and
@@ -71,10 +72,13 @@ struct key {
 	 * max is the greatest length in bytes. Lists: the number of items; a min of 1 refuses the
 	 * empty array. */
 	int64_t min, max;
+	int64_t least; /* KEY_SIZE, KEY_DURATION: the smallest value but 0, which stands for none */
 	const char *fallback; /* the default, as it would be written (without quotes); NULL: none */
 	const char *const *choices; /* KEY_CHOICE, NULL at the end */
 	bool required;
 	const char *unless; /* the key of the same block with which it is not required; or NULL */
+	const char *example; /* a value as one would write it, with its quotes, where not any of the
+				type will do; NULL: any will */
 	const char *help; /* for the man page */
 };
 
@@ -127,6 +131,10 @@ void key_clear(const struct key *key, void *settings);
 /* "string", "addresses": as mcastd.conf(5) calls the types. */
 const char *key_type_name(const struct key *key);
 bool key_is_list(const struct key *key);
+
+/* Whether the key, or its list, takes this text. That its owner takes it too is for the rows to see
+ * to: what has a form of its own has an example. */
+bool key_accepts(const struct key *key, const char *text);
 
 /* A value of the key as one would write it, with its quotes. */
 const char *key_example(const struct key *key, char buffer[static SHOWN_MAX]);

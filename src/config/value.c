@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "base/units.h"
 
 const char *value_type_name(enum value_type type)
@@ -55,30 +56,51 @@ static int refuse_for_number(const struct value *value, char why[static WHY_MAX]
 		value->type == VALUE_STRING ? " without quotes" : "");
 }
 
-/* For types that are strings in the file: a number lacks only its quotes, and maybe its unit. */
+/* How a number is meant where a string is wanted: with the first or the second of these units. */
+static const struct meaning {
+	const char *write, *units[2];
+} any_string = {", write it in quotes: ", {""}},
+  meanings[KEY_TYPES] = {
+	  [KEY_SIZE] = {", write it with its unit in quotes: ", {""}},
+	  [KEY_DURATION] = {" without a unit, write ", {"s", "ms"}},
+	  [KEY_RATE] = {", write a rate, in quotes: ", {"/s"}},
+	  [KEY_RATES] = {", write a rate, in quotes: ", {"/s"}},
+	  [KEY_MODE] = {", write it in octal and in quotes: ", {""}},
+};
+
+/* Whether no number in quotes is a value of the key, or only by chance. */
+static bool is_never_number(const struct key *key)
+{
+	return key->example || key->type == KEY_CHOICE || key->type == KEY_ARGUMENTS;
+}
+
+/* For types that are strings in the file: a number lacks only its quotes, and maybe its unit. What
+ * is proposed is accepted. */
 static int refuse_for_string(
 	const struct key *key, const struct value *value, char why[static WHY_MAX])
 {
+	const struct meaning *meaning = meanings[key->type].write ? &meanings[key->type]
+								  : &any_string;
 	const char *is = value_type_name(value->type);
-	char size[UNIT_STRING_MAX], example[SHOWN_MAX];
+	char number[UNIT_STRING_MAX], example[SHOWN_MAX];
+	AUTO_TEXT struct text proposed = {0};
 
-	if (value->type != VALUE_NUMBER || value->number < 0 || key->type == KEY_CHOICE)
+	if (key->type == KEY_SIZE && value->number > 0)
+		format_size((uint64_t)value->number, number);
+	else
+		snprintf(number, sizeof(number), key->type == KEY_MODE ? "%04" PRId64 : "%" PRId64,
+			value->number);
+	for (size_t i = 0; i < ARRAY_SIZE(meaning->units) && meaning->units[i]; i++) {
+		char text[2 * UNIT_STRING_MAX];
+
+		snprintf(text, sizeof(text), "%s%s", number, meaning->units[i]);
+		if (value->type == VALUE_NUMBER && !is_never_number(key) && key_accepts(key, text))
+			text_printf(&proposed, "%s\"%s\"", proposed.length ? " or " : "", text);
+	}
+	if (!proposed.length)
 		return because(why, -EINVAL, "%s, write a string such as %s", is,
 			key_example(key, example));
-	if (key->type == KEY_SIZE)
-		return because(why, -EINVAL, "%s, write it with its unit in quotes: \"%s\"", is,
-			format_size((uint64_t)value->number, size));
-	if (key->type == KEY_DURATION)
-		return because(why, -EINVAL,
-			"%s without a unit, write \"%" PRId64 "s\" or \"%" PRId64 "ms\"", is,
-			value->number, value->number);
-	if (key->type == KEY_RATE)
-		return because(why, -EINVAL, "%s, write \"%" PRId64 "/s\"", is, value->number);
-	if (key->type == KEY_MODE)
-		return because(why, -EINVAL,
-			"%s, write it in octal and in quotes: \"%04" PRId64 "\"", is,
-			value->number);
-	return because(why, -EINVAL, "%s, write it in quotes: \"%" PRId64 "\"", is, value->number);
+	return because(why, -EINVAL, "%s%s%s", is, meaning->write, text_string(&proposed));
 }
 
 static int refuse_aggregate(

@@ -10,6 +10,8 @@
 
 static const struct {
 	const char *name, *message_id;
+	bool has_duration;
+	bool is_measured; /* count is of that duration */
 } kinds[NOTICE_KINDS] = {
 	[NOTICE_MEMBERSHIP] = {"membership", NULL},
 	[NOTICE_RELAY_LOOP] = {"relayLoop", MESSAGE_RELAY_LOOP},
@@ -17,11 +19,11 @@ static const struct {
 	[NOTICE_LOSS] = {"loss", MESSAGE_LOSS},
 	[NOTICE_REORDER] = {"reorder", MESSAGE_REORDER},
 	[NOTICE_DUPLICATES] = {"duplicates", MESSAGE_DUPLICATES},
-	[NOTICE_RATE] = {"rate", MESSAGE_RATE},
+	[NOTICE_RATE] = {"rate", MESSAGE_RATE, .has_duration = true, .is_measured = true},
 	[NOTICE_UNKNOWN_SENDER] = {"unknownSender", MESSAGE_UNKNOWN_SENDER},
 	[NOTICE_SENDER_CONFLICT] = {"senderConflict", MESSAGE_SENDER_CONFLICT},
 	[NOTICE_MERGE_LEG_SILENT] = {"mergeLegSilent", MESSAGE_MERGE_LEG_SILENT},
-	[NOTICE_SILENCE] = {"silence", MESSAGE_SILENCE},
+	[NOTICE_SILENCE] = {"silence", MESSAGE_SILENCE, .has_duration = true},
 	[NOTICE_SUPPRESSED] = {"suppressed", MESSAGE_SUPPRESSED},
 };
 
@@ -40,9 +42,14 @@ const char *notice_message_id(const struct notice *notice)
 	return strcmp(notice->detail, "waiting") ? MESSAGE_NOT_JOINED : MESSAGE_WAITING;
 }
 
-uint64_t notice_weight(const struct notice *notice)
+uint64_t notice_count(const struct notice *notice)
 {
-	return notice->count ? notice->count : 1;
+	return notice->count || kinds[notice->kind].is_measured ? notice->count : 1;
+}
+
+uint64_t notice_add_count(const struct notice *notice, uint64_t before)
+{
+	return notice_count(notice) + (kinds[notice->kind].is_measured ? 0 : before);
 }
 
 /* Appends the member, if there is a value. */
@@ -64,7 +71,7 @@ void notice_append_json(struct text *text, const struct notice *notice, uint64_t
 	put(text, "group", notice->group);
 	put(text, "source", notice->source ? address_format(notice->source, source) : NULL);
 	put(text, "interface", notice->interface);
-	json_put_number(text, "count", notice_weight(notice));
+	json_put_number(text, "count", notice_count(notice));
 	json_put_string(text, "timestamp", format_timestamp(timestamp_ns, timestamp));
 	put(text, "handler", notice->handler);
 	put(text, "otherInterface", notice->other_interface);
@@ -72,7 +79,7 @@ void notice_append_json(struct text *text, const struct notice *notice, uint64_t
 	put(text, "leg", notice->leg);
 	put(text, "membership", notice->detail);
 	put(text, "why", notice->why);
-	if (notice->kind == NOTICE_SILENCE)
+	if (kinds[notice->kind].has_duration)
 		json_put_number(text, "milliseconds", notice->nanoseconds / NS_PER_MS);
 	json_put_close(text, '}');
 }

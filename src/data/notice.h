@@ -16,7 +16,7 @@ enum notice_kind {
 	NOTICE_LOSS, /* count numbers of a stream never came */
 	NOTICE_REORDER, /* count came after a higher one */
 	NOTICE_DUPLICATES, /* count came twice */
-	NOTICE_RATE, /* count datagrams in a second are not what the group expects */
+	NOTICE_RATE, /* count datagrams in some time are not what the group expects */
 	NOTICE_UNKNOWN_SENDER, /* count datagrams of a sender that the group does not expect */
 	NOTICE_SENDER_CONFLICT, /* two senders send to a group that expects one */
 	NOTICE_MERGE_LEG_SILENT, /* a group that is made of others lacks one of them */
@@ -38,8 +38,9 @@ struct notice {
 	const char *leg; /* NOTICE_MERGE_LEG_SILENT: a group */
 	const char *detail; /* NOTICE_MEMBERSHIP: its state; and why, where there is a reason */
 	const char *why;
-	uint64_t count; /* datagrams */
-	uint64_t nanoseconds; /* NOTICE_SILENCE: how long nothing came */
+	uint64_t count; /* datagrams, or numbers of them */
+	uint64_t nanoseconds; /* NOTICE_SILENCE: how long nothing came; NOTICE_RATE: in what time
+				 count came */
 	int level; /* of the log line, as in syslog(3) */
 	const char *text; /* the log line; NULL: the caller has logged it */
 };
@@ -63,8 +64,13 @@ const char *notice_name(enum notice_kind kind);
 /* The MESSAGE_ of base/log.h for its log line. */
 const char *notice_message_id(const struct notice *notice);
 
-/* How many it stands for: datagrams where the kind counts them, else 1. */
-uint64_t notice_weight(const struct notice *notice);
+/* The member count: datagrams or numbers where the kind counts them, else how many notices it
+ * stands for, which is at least 1. Only of a kind that measures it may be 0. */
+uint64_t notice_count(const struct notice *notice);
+
+/* The count of a notice that stands for those before it, too, with their count; 0: there is none.
+ * It is the sum, or the last one where it was measured. */
+uint64_t notice_add_count(const struct notice *notice, uint64_t before);
 
 /* Appends the JSON object, without a line feed. timestamp_ns is CLOCK_REALTIME. */
 void notice_append_json(struct text *text, const struct notice *notice, uint64_t timestamp_ns);

@@ -28,21 +28,22 @@
 #define SITE_ROW                                                                                   \
 	{                                                                                          \
 		COMMON("site", site, KEY_STRING), .max = SITE_MAX, .required = true,               \
+						  .example = "\"plant-1\"",                        \
 						  .help = "The name of this site, which no other " \
 							  "site has: letters, digits, "            \
 							  "- and _."                               \
 	}
 
-#define SERVERS_ROW(key, text)                                                                     \
+#define SERVERS_ROW(key, server, text)                                                             \
 	{                                                                                          \
 		COMMON(key, servers, KEY_STRINGS), .min = 1, .max = SERVERS_MAX, .required = true, \
-						   .help = text                                    \
+						   .example = "[\"" server "\"]", .help = text     \
 	}
 
 #define SITES_ROW(offset_of_sites)                                                               \
 	{                                                                                        \
 		.name = "sites", .type = KEY_STRINGS, .offset = (offset_of_sites), .min = 1,     \
-		.max = SITES_MAX,                                                                \
+		.max = SITES_MAX, .example = "[\"plant-2\"]",                                    \
 		.help = "For inputs: the sites whose datagrams come in. Without it: all others." \
 	}
 
@@ -87,8 +88,9 @@ static const char *const acknowledge_choices[] = {
 	[ACKNOWLEDGE_STORED] = "stored", [ACKNOWLEDGE_NONE] = "none", NULL};
 
 static const struct key nats_keys[] = {
-	SERVERS_ROW("servers", "The servers, of one cluster: nats://HOST:PORT, or tls://HOST:PORT "
-			       "for TLS. The port may be left out: 4222."),
+	SERVERS_ROW("servers", "nats://nats.example:4222",
+		"The servers, of one cluster: nats://HOST:PORT, or tls://HOST:PORT "
+		"for TLS. The port may be left out: 4222."),
 	SITE_ROW,
 	{NATS(subject, KEY_STRING), .max = ENGINE_PATTERN_MAX, .fallback = "mcast.%g",
 		.help = "The subject, to which the site is added as its last token; %g stands for "
@@ -118,9 +120,10 @@ static const struct key nats_keys[] = {
 static const char *const version_choices[] = {[MQTT_5] = "5", [MQTT_311] = "3.1.1", NULL};
 
 static const struct key mqtt_keys[] = {
-	SERVERS_ROW("servers", "The brokers, of which one is used and the others when it is away: "
-			       "mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS. The port may be "
-			       "left out: 1883, 8883."),
+	SERVERS_ROW("servers", "mqtt://mqtt.example:1883",
+		"The brokers, of which one is used and the others when it is away: "
+		"mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS. The port may be "
+		"left out: 1883, 8883."),
 	SITE_ROW,
 	{MQTT(topic, KEY_STRING), .max = ENGINE_PATTERN_MAX, .fallback = "mcast/%g",
 		.help = "The topic, to which the site is added as its last level; %g stands for "
@@ -158,7 +161,8 @@ const char *const kafka_mechanisms[] = {[SASL_NONE] = "none",
 	NULL};
 
 static const struct key kafka_keys[] = {
-	SERVERS_ROW("brokers", "Brokers of the cluster: HOST:PORT. The others are found by them."),
+	SERVERS_ROW("brokers", "kafka.example:9092",
+		"Brokers of the cluster: HOST:PORT. The others are found by them."),
 	SITE_ROW,
 	{KAFKA(topic, KEY_STRING), .max = ENGINE_PATTERN_MAX, .fallback = "mcast.%g",
 		.help = "The topic; %g stands for the name of the group."},

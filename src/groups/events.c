@@ -26,7 +26,7 @@
 struct topic {
 	struct link in_bucket;
 	struct link in_queue; /* told or waiting */
-	struct notice *notice; /* count is the sum over those that were not told yet */
+	struct notice *notice; /* count is of all that were not told yet */
 	uint64_t happened_ns; /* CLOCK_REALTIME */
 	unsigned untold; /* notices */
 	uint64_t hash;
@@ -253,7 +253,7 @@ static struct topic *add_topic(struct events *events, const struct notice *notic
  * Without memory all of it stays, and only counts more. */
 static void update(struct topic *topic, const struct notice *notice)
 {
-	uint64_t count = topic->notice->count + notice_weight(notice);
+	uint64_t count = notice_add_count(notice, topic->notice->count);
 	struct notice next = *notice, *copy = NULL;
 
 	if (!next.text && topic->untold) {

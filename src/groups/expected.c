@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/timer.h"
+#include "base/units.h"
 #include "data/notice.h"
 #include "groups/group.h"
 
@@ -35,48 +36,112 @@ static void watch(struct group *group)
 
 /* ---- The rate ---- */
 
-static void tell_rate(struct group *group, double rate)
+/* What arrived since the bound was judged last. */
+struct measure {
+	uint64_t count, ns;
+};
+
+static struct measure measure_since(
+	const struct group *group, const struct rate_bound *bound, uint64_t now_ns)
+{
+	return (struct measure){.count = group->counters->received - bound->counted,
+		.ns = now_ns - bound->counted_ns};
+}
+
+/* "a second", "20s", "10m": for people, whose seconds are not those of a timer that is a little
+ * late. */
+static const char *shown_time(uint64_t ns, char string[static UNIT_STRING_MAX])
+{
+	uint64_t step = ns < 2 * NS_PER_S ? NS_PER_S / 10 : NS_PER_S;
+
+	ns = (ns + step / 2) / step * step;
+	return ns == NS_PER_S ? "a second" : format_duration(ns, string);
+}
+
+/* why: NULL: it was measured. */
+static void tell_rate(struct group *group, const struct measure *measure, const char *why)
 {
 	const struct config_group *config = group->config;
+	const struct string_list *rate = &config->expect_rate;
 	bool begins = group->expected->is_off;
-	char text[WHY_MAX];
+	char in[UNIT_STRING_MAX], text[WHY_MAX];
+	const char *time = shown_time(measure->ns, in);
 
-	if (begins)
+	if (why)
+		snprintf(text, sizeof(text), "group %s: %s, while its rate was not as expected",
+			config->name, why);
+	else if (begins)
 		snprintf(text, sizeof(text),
-			"group %s: %.4g datagrams in a second, expected: %s%s%s", config->name,
-			rate, config->expect_rate.items[0],
-			config->expect_rate.count > 1 ? " to " : " or more",
-			config->expect_rate.count > 1 ? config->expect_rate.items[1] : "");
+			"group %s: %" PRIu64 " datagram%s in %s, expected: %s%s%s", config->name,
+			measure->count, plural(measure->count), time, rate->items[0],
+			rate->count > 1 ? " to " : " or more",
+			rate->count > 1 ? rate->items[1] : "");
 	else
-		snprintf(text, sizeof(text), "group %s: the rate is as expected again: %.4g/s",
-			config->name, rate);
+		snprintf(text, sizeof(text),
+			"group %s: the rate is as expected again: %" PRIu64 " datagram%s in %s",
+			config->name, measure->count, plural(measure->count), time);
 	notice_send(group->context->notices, &(struct notice){.kind = NOTICE_RATE,
 						     .state = begins ? NOTICE_BEGIN : NOTICE_END,
 						     .group = config->name,
-						     .count = (uint64_t)(rate + 0.5),
+						     .why = why,
+						     .count = measure->count,
+						     .nanoseconds = measure->ns,
 						     .level = begins ? LOG_WARNING : LOG_NOTICE,
 						     .text = text});
 }
 
-/* One datagram more or less than expected may be of the second before or after. */
+static uint64_t period_ns(double rate)
+{
+	uint64_t ms = (uint64_t)(SLOW_DATAGRAMS / rate * 1000 + 0.5);
+
+	return rate < SLOW_RATE ? (ms + 999) / 1000 * NS_PER_S : NS_PER_S;
+}
+
+/* Judges the rate by a bound whose period is over, or is within half a second. *ret_measure is set
+ * where the rate was off by it, or is now. */
+static void examine_bound(struct group *group, struct rate_bound *bound, double rate,
+	uint64_t now_ns, struct measure *ret_measure)
+{
+	const struct measure measure = measure_since(group, bound, now_ns);
+	double count = (double)measure.count, expected = rate * (double)measure.ns / NS_PER_S;
+	bool was_off = bound->is_off;
+
+	if (!(rate > 0) || measure.ns + NS_PER_S / 2 < period_ns(rate))
+		return;
+	bound->is_off = bound == &group->expected->least ? count + 1 < expected
+							 : count > expected + 1;
+	bound->counted = group->counters->received;
+	bound->counted_ns = now_ns;
+	if (bound->is_off || was_off)
+		*ret_measure = measure;
+}
+
 static void examine_rate(struct group *group, uint64_t now_ns)
 {
 	struct expected *expected = group->expected;
-	double seconds = (double)(now_ns - expected->counted_ns) / NS_PER_S;
-	uint64_t count = group->counters->received - expected->counted;
+	struct measure measure = {0};
 	double least, most;
 	char why[WHY_MAX];
-	bool is_off;
 
 	config_expected_rate(&group->config->expect_rate, &least, &most, why);
-	is_off = (double)count + 1 < least * seconds ||
-		 (most > 0 && (double)count - 1 > most * seconds);
-	expected->counted = group->counters->received;
-	expected->counted_ns = now_ns;
-	if (is_off == expected->is_off)
+	examine_bound(group, &expected->least, least, now_ns, &measure);
+	examine_bound(group, &expected->most, most, now_ns, &measure);
+	if ((expected->least.is_off || expected->most.is_off) == expected->is_off)
 		return;
-	expected->is_off = is_off;
-	tell_rate(group, (double)count / seconds);
+	expected->is_off = !expected->is_off;
+	tell_rate(group, &measure, NULL);
+}
+
+/* The group or its expectation goes, and nobody has judged the rate again. */
+static void end_rate(struct group *group)
+{
+	struct expected *expected = group->expected;
+	const struct rate_bound *bound = expected->least.is_off ? &expected->least
+								: &expected->most;
+	const struct measure measure = measure_since(group, bound, clock_ns(CLOCK_MONOTONIC));
+
+	expected->is_off = false;
+	tell_rate(group, &measure, "the group or its expect_rate was changed");
 }
 
 /* ---- Senders ---- */
@@ -115,6 +180,7 @@ static void examine_sender(struct group *group, const struct origin *origin,
 						     .text = text});
 }
 
+/* why: NULL: it was observed. */
 static void tell_conflict(struct group *group, const char *why)
 {
 	const struct expected *expected = group->expected;
@@ -125,14 +191,19 @@ static void tell_conflict(struct group *group, const char *why)
 	if (expected->is_conflict)
 		snprintf(text, sizeof(text), "group %s: %s and %s send at the same time",
 			group->config->name, sender, other);
+	else if (why)
+		snprintf(text, sizeof(text), "group %s: %s, while senders were in conflict",
+			group->config->name, why);
 	else
-		snprintf(text, sizeof(text), "group %s: %s", group->config->name, why);
+		snprintf(text, sizeof(text), "group %s: one sender at a time again",
+			group->config->name);
 	notice_send(group->context->notices,
 		&(struct notice){.kind = NOTICE_SENDER_CONFLICT,
 			.state = expected->is_conflict ? NOTICE_BEGIN : NOTICE_END,
 			.group = group->config->name,
 			.source = &expected->rivals[0],
 			.other_source = other,
+			.why = why,
 			.level = expected->is_conflict ? LOG_WARNING : LOG_NOTICE,
 			.text = text});
 }
@@ -211,7 +282,7 @@ static void examine(struct group *group, uint64_t now_ns)
 	if (group->merged)
 		merged_examine(group->merged);
 	if (expected->is_conflict && coarse_s() - expected->changed_s > CONFLICT_WITHIN_S)
-		end_conflict(group, "one sender at a time again");
+		end_conflict(group, NULL);
 	if (!is_watched(group) && !expected->is_conflict)
 		link_remove(&expected->watched);
 }
@@ -266,13 +337,23 @@ int expected_new(struct group *group)
 	return 0;
 }
 
-void expected_watch(struct group *group)
+static void watch_alone(struct group *group)
 {
+	silence_watch(group);
 	if (!is_watched(group) || link_is_used(&group->expected->watched))
 		return;
-	group->expected->counted = group->counters->received;
-	group->expected->counted_ns = clock_ns(CLOCK_MONOTONIC);
+	group->expected->least = group->expected->most = (struct rate_bound){
+		.counted = group->counters->received, .counted_ns = clock_ns(CLOCK_MONOTONIC)};
 	watch(group);
+}
+
+void expected_watch(struct group *group)
+{
+	struct merge_leg *leg;
+
+	watch_alone(group);
+	list_for_each(leg, &group->feeds, link)
+		watch_alone(leg->merged->group);
 }
 
 void expected_free(struct group *group)
@@ -283,11 +364,9 @@ void expected_free(struct group *group)
 		return;
 	link_remove(&expected->watched);
 	if (expected->is_conflict)
-		end_conflict(group, "the group was changed while senders were in conflict");
-	if (expected->is_off) {
-		expected->is_off = false;
-		tell_rate(group, 0);
-	}
+		end_conflict(group, "the group or its expect_one_sender was changed");
+	if (expected->is_off)
+		end_rate(group);
 	free(take(group->expected));
 }
 

@@ -1,7 +1,8 @@
 /* What a group expects beyond not to be silent (groups/silence.h): a rate, certain senders, one
  * sender at a time. What is not so is told as an event.
  *
- * One timer a second is for all groups that expect a rate, or in which senders are in conflict. */
+ * One timer a second is for all groups that expect a rate, or in which senders are in conflict. A
+ * bound of a rate is judged once its period is over, in which enough datagrams are expected. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,13 +24,25 @@ struct origin;
 #define CONFLICT_CHANGES 3
 #define CONFLICT_WITHIN_S 10
 
+/* A bound with fewer datagrams a second than this is judged over the shortest whole number of
+ * seconds in which it allows that many; others each second. One datagram more or less may be of the
+ * period before or after: it decides nothing there. */
+#define SLOW_RATE 2
+#define SLOW_DATAGRAMS 10
+
+/* The least or the most that is expected, and when it was judged last. */
+struct rate_bound {
+	uint64_t counted, counted_ns; /* datagrams then, CLOCK_MONOTONIC */
+	bool is_off; /* the last period was */
+};
+
 /* Of a group that expects something, or is merged. */
 struct expected {
 	struct group *group;
 	struct link watched; /* each second */
 	/* expect_rate */
-	uint64_t counted, counted_ns; /* datagrams then, CLOCK_MONOTONIC; 0: not begun */
-	bool is_off; /* the last second was */
+	struct rate_bound least, most;
+	bool is_off; /* as it was told */
 	/* expect_senders: one that was last found to be in it */
 	union endpoint known;
 	/* expect_one_sender: the one that was heard last, and the one before it */
@@ -53,8 +66,8 @@ unsigned expected_needs(const struct config_group *config);
  * Returns 0 or -ENOMEM. */
 int expected_new(struct group *group);
 
-/* The group is joined: watches it from now on, if its configuration wants that. Does nothing where
- * it is watched already. */
+/* A membership of the group is joined: what its configuration expects, silence included, is watched
+ * from now on, of those that are merged of it as well. Does nothing where that is so already. */
 void expected_watch(struct group *group);
 
 /* What was told to have begun is told to have ended. Accepts a group without. */

@@ -270,13 +270,29 @@ int group_restore(struct group *group, const struct interface_list *interfaces)
 	return r;
 }
 
+static bool is_joined(const struct group *group)
+{
+	for (size_t i = 0; i < group->memberships.count; i++)
+		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
+			return true;
+	return false;
+}
+
+static bool has_joined_leg(const struct merged *merged)
+{
+	for (unsigned i = 0; i < merged->leg_count; i++)
+		if (merged->legs[i].from && is_joined(merged->legs[i].from))
+			return true;
+	return false;
+}
+
 int group_reconcile(struct group *group, const struct interface_list *interfaces)
 {
 	int r;
 
 	if (config_group_is_made_here(group->config)) {
-		expected_watch(group);
-		silence_watch(group);
+		if (group->merged && has_joined_leg(group->merged))
+			expected_watch(group);
 		return 0;
 	}
 	r = make_memberships(group, interfaces);
@@ -284,10 +300,8 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		return r;
 	for (size_t i = 0; i < group->memberships.count; i++) {
 		membership_update(group->memberships.items[i], interfaces);
-		if (group->memberships.items[i]->state != MEMBERSHIP_JOINED)
-			continue;
-		silence_watch(group); /* one that was joined before a reload */
-		expected_watch(group);
+		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
+			expected_watch(group); /* one that was joined before a reload */
 	}
 	refresh_watch(group);
 	same_network_update(group);

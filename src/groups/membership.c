@@ -62,10 +62,8 @@ static void set_state(struct membership *membership, enum membership_state state
 		membership->last_error = take(membership->error);
 	}
 	membership->error = error ? strdup(error) : NULL;
-	if (state == MEMBERSHIP_JOINED) {
-		silence_watch(membership->group);
+	if (state == MEMBERSHIP_JOINED)
 		expected_watch(membership->group);
-	}
 	/* Joining without any delay is not worth a line. */
 	if (state != MEMBERSHIP_JOINED || error || had_error)
 		tell_state(membership);

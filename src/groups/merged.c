@@ -26,7 +26,8 @@ const char *merge_leg_name(const struct merge_leg *leg)
 	return leg->merged->group->config->merge.items[leg->number];
 }
 
-static void tell(struct merge_leg *leg, bool is_silent, const char *what)
+/* why: NULL: it was observed. */
+static void tell(struct merge_leg *leg, bool is_silent, const char *what, const char *why)
 {
 	const struct merged *merged = leg->merged;
 	const char *name = merged->group->config->name;
@@ -48,6 +49,7 @@ static void tell(struct merge_leg *leg, bool is_silent, const char *what)
 			.state = is_silent ? NOTICE_BEGIN : NOTICE_END,
 			.group = name,
 			.leg = merge_leg_name(leg),
+			.why = why,
 			.level = is_silent ? LOG_WARNING : LOG_NOTICE,
 			.text = text});
 }
@@ -56,7 +58,7 @@ static void leg_clear(struct merge_leg *leg, struct counters *counters)
 {
 	struct group *from = leg->from;
 
-	tell(leg, false, "was taken out while it was silent");
+	tell(leg, false, "was taken out while it was silent", "the group or its merge was changed");
 	link_remove(&leg->link);
 	leg->from = NULL;
 	if (from)
@@ -278,7 +280,7 @@ static void hear(struct merge_leg *leg, unsigned count)
 	}
 	leg->missed = 0;
 	leg->heard_ns = now_ns;
-	tell(leg, false, "brings datagrams again");
+	tell(leg, false, "brings datagrams again", NULL);
 }
 
 void merged_examine(struct merged *merged)
@@ -287,7 +289,7 @@ void merged_examine(struct merged *merged)
 		struct merge_leg *leg = &merged->legs[i];
 
 		if (leg->missed >= SILENT_MISSED && leg->missed_ns >= leg->heard_ns + SILENT_NS)
-			tell(leg, true, NULL);
+			tell(leg, true, NULL, NULL);
 	}
 }
 

@@ -28,8 +28,8 @@ struct silence {
 struct silences *silences_new(struct event_base *base, struct notice_sink *notices);
 void silences_free(struct silences *silences);
 
-/* The group is joined: watches it from now on, if its configuration wants that. Does nothing where
- * it is watched already. */
+/* For expected_watch(): watches the group from now on, if its configuration wants that. Does
+ * nothing where it is watched already. */
 void silence_watch(struct group *group);
 
 /* Watches it no more. */

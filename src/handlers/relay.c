@@ -36,7 +36,7 @@ struct relay_settings {
 #define RELAY(member, type) KEY(struct relay_settings, member, type)
 
 static const struct key relay_keys[] = {
-	{RELAY(to, KEY_STRINGS), .min = 1,
+	{RELAY(to, KEY_STRINGS), .min = 1, .example = "[\"eth0\"]",
 		.help = "The interfaces to send on: names, alternative names, addresses, globs; "
 			"with ! in front, those to leave out. Without it: the group's interfaces."},
 	{RELAY(ttl, KEY_NUMBER), .min = 1, .max = 255,
@@ -48,7 +48,7 @@ static const struct key relay_keys[] = {
 	{RELAY(loop, KEY_BOOL), .fallback = "false",
 		.help = "Whether receivers on this host get what is relayed; without it they get "
 			"what arrives on their own interfaces."},
-	{RELAY(source_address, KEY_ADDRESS),
+	{RELAY(source_address, KEY_ADDRESS), .example = "\"192.0.2.1\"",
 		.help = "The address of this host to send from. Default: that of the outgoing "
 			"interface."},
 	{RELAY(source_port, KEY_NUMBER), .min = 1, .max = 65535,

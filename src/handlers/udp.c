@@ -43,6 +43,7 @@ static const struct key udp_keys[] = {
 		.help = "The port to send to."},
 	{.name = "interface",
 		.type = KEY_STRING,
+		.example = "\"eth0\"",
 		.offset = offsetof(struct udp_settings, interface),
 		.help = "The interface to send out of, by name, alternative name or address. "
 			"Default: the kernel's route."},
@@ -66,6 +67,7 @@ static const struct key udp_keys[] = {
 	{.name = "source_address",
 		.type = KEY_ADDRESS,
 		.offset = offsetof(struct udp_settings, source_address),
+		.example = "\"192.0.2.1\"",
 		.help = "The address of this host to send from. Default: one of the interface."},
 	{.name = "source_port",
 		.type = KEY_NUMBER,

@@ -8,8 +8,6 @@
 #include "recorder/path.h"
 #include "service/sandbox.h"
 
-#define ROTATE_SIZE_MIN 4096
-
 const char *const recorder_sync_names[] = {"none", "interval", "each", NULL};
 const char *const recorder_name_times[] = {"end", "begin", NULL};
 
@@ -22,19 +20,11 @@ int recorder_check(const void *settings, const char **ret_key, char why[static W
 		return because(why, -EINVAL,
 			"is too long a name to get a time added when it is rotated, use a shorter "
 			"one");
-	*ret_key = "rotate_every";
-	if (wanted->rotate_every && wanted->rotate_every < NS_PER_S)
-		return because(why, -EINVAL, "is too often, use 1s or more, or 0 for never");
 	*ret_key = "rotate_size";
-	if (wanted->rotate_size && wanted->rotate_size < ROTATE_SIZE_MIN)
-		return because(why, -EINVAL,
-			"would make a file of every few datagrams, use 4K or more, or 0 for never");
 	if (wanted->quota && wanted->rotate_size > wanted->quota)
 		return because(why, -EINVAL,
 			"is more than quota, the file would be full before it is rotated");
 	*ret_key = "keep_for";
-	if (wanted->keep_for && wanted->keep_for < NS_PER_S)
-		return because(why, -EINVAL, "is too short, use 1s or more, or 0 for ever");
 	if (wanted->keep_for && wanted->name_time == RECORDER_NAME_BEGIN &&
 		wanted->keep_for < wanted->rotate_every)
 		return because(why, -EINVAL,

@@ -38,9 +38,9 @@ extern const char *const recorder_sync_names[], *const recorder_name_times[];
 #define RECORDER_KEYS \
 	{RECORDER_ROW(path, KEY_PATH), .max = 4000, .required = true, \
 		.help = "The file to append to. Its directory must exist."}, \
-	{RECORDER_ROW(rotate_size, KEY_SIZE), .max = 1ll << 40, .fallback = "0", \
+	{RECORDER_ROW(rotate_size, KEY_SIZE), .least = 4096, .max = 1ll << 40, .fallback = "0", \
 		.help = "A new file is begun when this one has that size, 4K or more; 0: never for its size."}, \
-	{RECORDER_ROW(rotate_every, KEY_DURATION), .max = 366 * 86400 * 1000000000ll, .fallback = "0", \
+	{RECORDER_ROW(rotate_every, KEY_DURATION), .least = 1000000000ll, .max = 366 * 86400 * 1000000000ll, .fallback = "0", \
 		.help = "A new file is begun at the multiples of this time in UTC, 1s or more; 0: never for its age."}, \
 	{RECORDER_ROW(keep, KEY_NUMBER), .max = 1000000, .fallback = "0", \
 		.help = "How many rotated files are kept, the oldest are removed; 0: all."}, \
@@ -54,7 +54,7 @@ extern const char *const recorder_sync_names[], *const recorder_name_times[];
 			"then datagrams are dropped; 0: no limit."}, \
 	{RECORDER_ROW(keep_free, KEY_SIZE), .max = 1ll << 40, .fallback = "0", \
 		.help = "Nothing is written that would leave less than this free on the file system; 0: no limit."}, \
-	{RECORDER_ROW(keep_for, KEY_DURATION), .max = 3650 * 86400 * 1000000000ll, .fallback = "0", \
+	{RECORDER_ROW(keep_for, KEY_DURATION), .least = 1000000000ll, .max = 3650 * 86400 * 1000000000ll, .fallback = "0", \
 		.help = "Rotated files are removed when the time in their name is longer ago than this, also " \
 			"while nothing comes; 0: never."}, \
 	{RECORDER_ROW(name_time, KEY_CHOICE), .choices = recorder_name_times, .fallback = "end", \

@@ -198,6 +198,31 @@ def test_a_group_that_is_not_joined_yet_is_not_silent(start, late):
         wait_for(event, event="silence", group="later")
 
 
+LEGS = [(f"leg{number}", f'address = "233.252.0.{number}"; port = 5004; interfaces = ["late0"];') for number in (2, 3)]
+MERGED = 'merge = ["leg2", "leg3"]; expect_within = "100ms"; expect_rate = "5/s";'
+
+
+def test_a_merged_group_none_of_whose_legs_is_joined_is_not_silent(start, late):
+    daemon = start()
+    with listening(daemon, config(*LEGS, ("merged", MERGED), silent("feed", "2500ms"))) as event:
+        before = event()
+        while (before["event"], before["group"]) != ("silence", "feed"):
+            assert before["group"] != "merged"
+            before = event()
+        assert not daemon.group("merged")["silent"]
+        late()
+        wait_for(event, event="silence", group="merged")
+        wait_for(event, event="rate", group="merged")
+
+
+def test_a_reload_that_adds_the_key_watches_a_merged_group_whose_legs_are_joined(start):
+    legs = [(name, keys.replace("late0", "eth0")) for name, keys in LEGS]
+    daemon = start(config(*legs))
+    daemon.wait_joined("leg2")
+    with listening(daemon, config(*legs, ("merged", MERGED))) as event:
+        wait_for(event, event="silence", group="merged")
+
+
 def test_a_reload_keeps_the_silence_of_a_group_whose_key_stays(start):
     daemon = start(config(silent()))
     wait_until(lambda: daemon.group("feed")["silent"], "the silence")

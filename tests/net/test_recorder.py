@@ -285,10 +285,10 @@ def test_a_reload_in_peace_goes_on_in_the_same_file(start, net):
 # ---- Settings ----
 
 @pytest.mark.parametrize("keys, words", [
-    ('rotate_size = "1K";', "rotate_size: would make a file of every few datagrams"),
+    ('rotate_size = "1K";', 'rotate_size: "1K" is out of range, use 4K to 1T, or 0'),
     ('rotate_size = "8K"; quota = "4K";', "rotate_size: is more than quota"),
-    ('rotate_every = "1ms";', "rotate_every: is too often"),
-    ('keep_for = "999ms";', "keep_for: is too short"),
+    ('rotate_every = "1ms";', 'rotate_every: "1ms" is out of range, use 1s to 366d, or 0'),
+    ('keep_for = "999ms";', 'keep_for: "999ms" is out of range, use 1s to 3650d, or 0'),
     ('keep_for = "30m"; rotate_every = "1h"; name_time = "begin";', "keep_for: is less than rotate_every"),
     ('name_time = "middle";', '"end" or "begin"'),
     ('after_rotate = [];', "after_rotate: "),

@@ -890,9 +890,9 @@ static void files_too_large_together_are_refused(void **state)
 	X(interface_twice, IN_A("interfaces = [\"eth0\",\n\"eth0\"];"), \
 		"5: groups.a.interfaces: \"eth0\" is in the list twice, remove one") \
 	X(interfaces_as_a_list, IN_A("interfaces = (\"eth0\");"), \
-		"4: groups.a.interfaces: is a list ( ), write an array: interfaces = [\"text\"];") \
+		"4: groups.a.interfaces: is a list ( ), write an array: interfaces = [\"eth0\"];") \
 	X(interfaces_as_numbers, IN_A("interfaces = [1];"), \
-		"4: groups.a.interfaces: is a number, write it in quotes: \"1\"") \
+		"4: groups.a.interfaces: is a number, write a string such as [\"eth0\"]") \
 	X(send_interface_as_a_glob, IN_A("send_interface = \"eth*\";"), \
 		"4: groups.a.send_interface: \"eth*\" is a pattern, use the names of interfaces") \
 	X(source_that_is_multicast, IN_A("sources = \"233.252.0.2\";"), \
@@ -913,6 +913,12 @@ static void files_too_large_together_are_refused(void **state)
 		"4: groups.a.socket_mode: \"0999\" is not a file mode, write three octal digits such as \"0660\"") \
 	X(mode_as_a_number, IN_A("socket = true; socket_mode = 660;"), \
 		"4: groups.a.socket_mode: is a number, write it in octal and in quotes: \"0660\"") \
+	X(expected_rate_as_a_number, IN_A("expect_rate = 100;"), \
+		"4: groups.a.expect_rate: is a number, write a rate, in quotes: \"100/s\"") \
+	X(expected_rate_without_a_time, IN_A("expect_rate = \"100\";"), \
+		"4: groups.a.expect_rate: \"100\" is no rate: write datagrams in a time, like \"900/s\"") \
+	X(expected_rates_in_the_wrong_order, IN_A("expect_rate = [\"2/s\", \"60/m\"];"), \
+		"4: groups.a.expect_rate: \"2/s\" is more than \"60/m\": write the lower one first") \
 	X(unknown_user, IN_A("allow_send = [\"user:no-such-user\"];"), \
 		"4: groups.a.allow_send: there is no user \"no-such-user\" on this system, use another or create it") \
 	X(unknown_group, IN_A("allow_receive = [\"group:no-such-group\"];"), \
@@ -940,7 +946,7 @@ static void files_too_large_together_are_refused(void **state)
 	X(handler_of_unknown_type, "handlers: { h: {\n type = \"flie\"; path = \"/x\"; }; };", \
 		"2: handlers.h.type: unknown type \"flie\", did you mean \"file\"? (there are journal, log, file, relay, broker)") \
 	X(type_as_a_number, "handlers: { h: { type = 5; }; };", \
-		"1: handlers.h.type: is a number, write it in quotes: \"5\"") \
+		"1: handlers.h.type: is a number, write a string such as \"file\"") \
 	X(handler_without_a_required_key, "handlers: {\n h: { type = \"file\"; };\n};", \
 		"2: handlers.h: has no path, add one: path = \"/a/path\";") \
 	X(queue_of_a_type_that_has_none, "handlers: {\n h: { type = \"journal\";\n drop = \"oldest\"; };\n};", \

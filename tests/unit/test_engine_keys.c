@@ -289,11 +289,11 @@ static void events_are_exported_like_a_group(void **state)
 /* clang-format off */
 #define REFUSED(X) \
 	X(no_site, "handlers: { hq: { type = \"nats\"; servers = \"nats://n1\"; }; };", \
-		"1: handlers.hq: has no site, add one: site = \"text\";") \
+		"1: handlers.hq: has no site, add one: site = \"plant-1\";") \
 	X(a_site_with_a_dot, "handlers: { hq: { type = \"nats\"; servers = \"nats://n1\";\nsite = \"a.b\"; }; };", \
 		"2: handlers.hq.site: \"a.b\" cannot be a site: use up to 64 letters, digits, - and _") \
 	X(no_servers, "handlers: { hq: { type = \"mqtt\"; site = \"a\"; }; };", \
-		"1: handlers.hq: has no servers, add one: servers = [\"text\"];") \
+		"1: handlers.hq: has no servers, add one: servers = [\"mqtt://mqtt.example:1883\"];") \
 	X(a_password_in_an_address, SERVERS("nats", "servers", "\"nats://u:secret@n1\""), \
 		"2: handlers.hq.servers: has a user or a password in an address, where everybody reads them: write " \
 		"username = \"USER\"; and password_file = \"FILE\";") \

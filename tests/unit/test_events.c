@@ -252,6 +252,19 @@ static void the_datagrams_of_a_ring_add_up(void **state)
 	assert_int_equal(told.weight, 192);
 }
 
+static void rates_that_wait_together_are_told_as_the_last_one(void **state)
+{
+	static const uint64_t counts[] = {7, 30, 0};
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		notice_send(events_sink(events),
+			&(struct notice){.kind = NOTICE_RATE, .group = "news", .count = counts[i]});
+	pass(0);
+	assert_int_equal(told.count, 1);
+	assert_non_null(strstr(told.last, "\"count\":0,"));
+}
+
 /* What is logged while this passes: the number of lines with the word. */
 static unsigned lines_logged(const char *word, uint64_t ns)
 {
@@ -356,6 +369,7 @@ int main(void)
 		TEST(many_topics_have_a_hundred_events_a_second_and_all_are_told),
 		TEST(senders_beyond_those_that_are_told_apart_count_as_one),
 		TEST(the_datagrams_of_a_ring_add_up),
+		TEST(rates_that_wait_together_are_told_as_the_last_one),
 		TEST(a_line_of_the_log_outlives_the_notices_without_one),
 		TEST(while_nobody_listens_nothing_waits),
 		TEST(a_watcher_sees_what_nobody_else_hears),

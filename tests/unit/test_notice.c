@@ -74,6 +74,55 @@ static void silence_has_its_duration(void **state)
 		",\"milliseconds\":5010}");
 }
 
+static void a_rate_has_what_was_measured_and_over_what_time(void **state)
+{
+	(void)state;
+	assert_json(&(struct notice){.kind = NOTICE_RATE,
+			    .state = NOTICE_BEGIN,
+			    .group = "news",
+			    .count = 3,
+			    .nanoseconds = 20000000000},
+		"{\"event\":\"rate\",\"state\":\"begin\",\"group\":\"news\",\"count\":3," TIMESTAMP
+		",\"milliseconds\":20000}");
+}
+
+static void a_rate_of_nothing_counts_none(void **state)
+{
+	(void)state;
+	assert_json(&(struct notice){.kind = NOTICE_RATE,
+			    .state = NOTICE_BEGIN,
+			    .group = "news",
+			    .nanoseconds = 1000000000},
+		"{\"event\":\"rate\",\"state\":\"begin\",\"group\":\"news\",\"count\":0," TIMESTAMP
+		",\"milliseconds\":1000}");
+}
+
+/* All kinds but those that measure it. */
+static void a_count_is_the_sum_of_what_a_notice_stands_for(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < NOTICE_KINDS; kind++) {
+		struct notice notice = {.kind = (enum notice_kind)kind};
+
+		if (kind == NOTICE_RATE)
+			continue;
+		assert_int_equal(notice_count(&notice), 1);
+		assert_int_equal(notice_add_count(&notice, 5), 6);
+		notice.count = 3;
+		assert_int_equal(notice_add_count(&notice, 5), 8);
+	}
+}
+
+static void the_count_of_a_rate_is_the_last_one(void **state)
+{
+	struct notice notice = {.kind = NOTICE_RATE, .count = 3};
+
+	(void)state;
+	assert_int_equal(notice_add_count(&notice, 5), 3);
+	notice.count = 0;
+	assert_int_equal(notice_add_count(&notice, 5), 0);
+}
+
 static void what_is_not_text_is_escaped(void **state)
 {
 	(void)state;
@@ -179,6 +228,10 @@ int main(void)
 		cmocka_unit_test(a_ring_has_the_address_the_handler_and_the_datagrams),
 		cmocka_unit_test(a_network_that_is_there_twice_has_both_interfaces),
 		cmocka_unit_test(silence_has_its_duration),
+		cmocka_unit_test(a_rate_has_what_was_measured_and_over_what_time),
+		cmocka_unit_test(a_rate_of_nothing_counts_none),
+		cmocka_unit_test(a_count_is_the_sum_of_what_a_notice_stands_for),
+		cmocka_unit_test(the_count_of_a_rate_is_the_last_one),
 		cmocka_unit_test(what_is_not_text_is_escaped),
 		cmocka_unit_test(each_kind_has_an_explanation),
 		cmocka_unit_test(each_state_of_a_membership_has_its_own_explanation),

@@ -22,6 +22,11 @@ struct all {
 	struct address address;
 	struct string_list strings, few;
 	struct address_list addresses;
+	uint64_t rate;
+	struct string_list rates;
+	char *shaped;
+	int64_t few_numbers;
+	uint64_t small_size;
 };
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
@@ -46,6 +51,11 @@ static const struct key all_keys[] = {
 	{ROW(strings, KEY_STRINGS)},
 	{ROW(few, KEY_STRINGS), .max = 2},
 	{ROW(addresses, KEY_ADDRESSES)},
+	{ROW(rate, KEY_RATE)},
+	{ROW(rates, KEY_RATES)},
+	{ROW(shaped, KEY_STRING), .example = "\"u8@5\""},
+	{ROW(few_numbers, KEY_NUMBER), .min = 7, .max = 9},
+	{ROW(small_size, KEY_SIZE), .least = 2048, .max = 4096},
 };
 
 static const struct schema schema = {all_keys, ARRAY_SIZE(all_keys), sizeof(struct all)};
@@ -336,7 +346,8 @@ static void what_is_refused_changes_nothing(void **state)
 
 /* A value other than the default for each row. */
 static const char *const others[ARRAY_SIZE(all_keys)] = {"other", "x", "/x", "false", "1", "1",
-	"8M", "8M", "1s", "1s", "red", "red", "0600", "233.252.0.1", "x", "x", "192.0.2.1"};
+	"8M", "8M", "1s", "1s", "red", "red", "0600", "233.252.0.1", "x", "x", "192.0.2.1", "7/s",
+	"7/s", "x", "7", "2K"};
 
 static void every_key_counts_for_being_equal(void **state)
 {
@@ -427,6 +438,43 @@ static void a_number_for_a_string_gets_quotes(void **state)
 	wrong_type("choice", number_value(1), "is a number, write a string such as \"red\"");
 }
 
+static void a_number_for_a_rate_becomes_one_a_second(void **state)
+{
+	(void)state;
+	wrong_type("rate", number_value(100), "is a number, write a rate, in quotes: \"100/s\"");
+	wrong_type("rates", number_value(0), "is a number, write a rate, in quotes: \"0/s\"");
+}
+
+static void no_number_is_proposed_that_would_be_refused(void **state)
+{
+	(void)state;
+	wrong_type("size", number_value(5), "is a number, write a string such as \"4M\"");
+	wrong_type("duration", number_value(100), "is a number without a unit, write \"100ms\"");
+	wrong_type("mode", number_value(999), "is a number, write a string such as \"0660\"");
+	wrong_type("rate", number_value(0), "is a number, write a string such as \"1000/s\"");
+	wrong_type(
+		"address", number_value(5), "is a number, write a string such as \"233.252.0.1\"");
+	wrong_type("shaped", number_value(5), "is a number, write a string such as \"u8@5\"");
+}
+
+static void an_example_is_in_range(void **state)
+{
+	(void)state;
+	wrong_type("few_numbers", (struct value){.type = VALUE_ARRAY},
+		"is an array [ ], write one value: few_numbers = 7;");
+	wrong_type("small_size", (struct value){.type = VALUE_BOOL},
+		"is true or false, write a string such as \"2K\"");
+}
+
+static void nothing_at_all_may_stand_beside_a_range(void **state)
+{
+	struct all *all = *state;
+
+	set(all, "small_size", "0");
+	set(all, "small_size", "2K");
+	refuse(all, "small_size", "1K", -ERANGE, "\"1K\" is out of range, use 2K to 4K, or 0");
+}
+
 static void truth_in_other_words_is_understood_but_refused(void **state)
 {
 	(void)state;
@@ -451,7 +499,7 @@ static void brackets_that_do_not_fit_are_refused(void **state)
 	wrong_type("strings", (struct value){.type = VALUE_LIST},
 		"is a list ( ), write an array: strings = [\"text\"];");
 	wrong_type("number", (struct value){.type = VALUE_ARRAY},
-		"is an array [ ], write one value: number = 5004;");
+		"is an array [ ], write one value: number = -5;");
 	wrong_type("path", (struct value){.type = VALUE_GROUP},
 		"is a group { }, write one value: path = \"/a/path\";");
 }
@@ -578,6 +626,10 @@ int main(void)
 		cmocka_unit_test(a_number_for_a_size_gets_its_unit),
 		cmocka_unit_test(a_number_for_a_duration_gets_a_unit),
 		cmocka_unit_test(a_number_for_a_string_gets_quotes),
+		cmocka_unit_test(a_number_for_a_rate_becomes_one_a_second),
+		cmocka_unit_test(no_number_is_proposed_that_would_be_refused),
+		cmocka_unit_test(an_example_is_in_range),
+		TEST(nothing_at_all_may_stand_beside_a_range),
 		cmocka_unit_test(truth_in_other_words_is_understood_but_refused),
 		cmocka_unit_test(a_fraction_is_no_number),
 		cmocka_unit_test(brackets_that_do_not_fit_are_refused),

@@ -129,6 +129,14 @@ function updateHandlers() {
 
 /* ---- Events ---- */
 
+function rateText({state, count, milliseconds, why}) {
+	const time = milliseconds < 1500 ? 'a second' : formatAge(milliseconds);
+
+	if (why)
+		return why;
+	return `${formatCount(count)} datagrams in ${time}${state === 'end' ? ', as expected again' : ', not as expected'}`;
+}
+
 /* What happened, in a sentence for those kinds that are known here, and in the event's own words for others. */
 function eventText(event) {
 	const {event: kind, group, interface: name, handler, why} = event;
@@ -138,7 +146,9 @@ function eventText(event) {
 	if (kind === 'membership')
 		return `${where}: ${event.membership === 'failed' ? 'cannot be joined' : event.membership}${reason}`;
 	if (kind === 'silence')
-		return `${where}: ${event.state === 'end' ? 'datagrams again, after' : 'nothing for'} ${formatAge(event.milliseconds)}`;
+		return `${where}: ${event.state === 'end' ? `${why || 'datagrams again'}, after` : 'nothing for'} ${formatAge(event.milliseconds)}`;
+	if (kind === 'rate')
+		return `${where}: ${rateText(event)}`;
 	if (kind === 'sameNetworkTwice')
 		return `${where} and ${event.otherInterface}: one network twice${event.state === 'end' ? ', no more' : ''}`;
 	return [where && `${where}:`, words(kind), event.state, event.source && `from ${event.source}`, handler && `handler ${handler}`,
