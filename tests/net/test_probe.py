@@ -48,6 +48,38 @@ def test_what_is_sent_to_a_target_comes_with_its_hops(net, daemon, receive):
     assert found["delayP50"] <= found["delayP99"] <= found["delayMax"]
 
 
+def rtp(number):
+    return struct.pack(">BBHII", 0x80, 96, number, number, 9)
+
+
+def probe(number, total):
+    return rtp(number) + struct.pack(">8sQIIB11x", b"mcastprb", 0, number, total, 0)
+
+
+def unread(host, port):
+    """Bytes that wait in the UDP sockets of the port."""
+    with host, open("/proc/thread-self/net/udp") as file:
+        fields = [line.split() for line in list(file)[1:]]
+    return sum(int(field[4].split(":")[1], 16) for field in fields if int(field[1].split(":")[1], 16) == port)
+
+
+def send_in_order(net, payloads):
+    """To the group of a target, no more at a time than a socket holds."""
+    with tutorial_sender(net.peer, "233.252.0.9") as sock:
+        for n, payload in enumerate(payloads, 1):
+            sock.sendto(payload, ("233.252.0.9", 5004))
+            if n % 50 == 0:
+                wait_until(lambda: not unread(net.host, 5004), "the receiving end to read")
+
+
+def test_a_report_without_hops_ends_with_the_delays(net, receive):
+    finish = receive("probe", "233.252.0.9:5004%eth0", group="233.252.0.9")
+    send_in_order(net, [probe(n, 10) for n in range(10)])
+    status, out, errors = finish()
+    assert (status, errors) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == ["received", "delay"]
+
+
 def test_a_group_of_the_daemon_can_be_the_receiving_end(net, daemon, receive):
     finish = receive("--json", "probe", "g")
     probe_send(net, daemon, "233.252.0.1:5004%eth0", "--rate", "2000/s", "--count", "100")
@@ -60,7 +92,7 @@ def test_any_rtp_is_measured_without_delays(net, receive):
     with tutorial_sender(net.peer, "233.252.0.9") as sock:
         for n in range(100):
             if n != 50:
-                sock.sendto(struct.pack(">BBHII", 0x80, 96, n, n, 9), ("233.252.0.9", 5004))
+                sock.sendto(rtp(n), ("233.252.0.9", 5004))
         sock.sendto(b"other", ("233.252.0.9", 5004))
     status, out, _ = finish()
     assert status == 1

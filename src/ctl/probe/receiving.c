@@ -207,6 +207,7 @@ static void show_words(struct receiving *receiving, const struct measured *measu
 	if (measured->others)
 		text_printf(&line, "beside it, %" PRIu64 " other datagram%s came\n",
 			measured->others, plural(measured->others));
+	text_append(&line, "", 1); /* ends the string */
 	if (!text_failed(&line))
 		put_lines(&receiving->session->writer, line.data);
 }
