@@ -80,6 +80,49 @@ def test_a_report_without_hops_ends_with_the_delays(net, receive):
     assert [line.split()[0] for line in out.splitlines()] == ["received", "delay"]
 
 
+def test_a_datagram_that_thousands_overtake_is_reordered_and_not_lost(net, receive):
+    finish = receive("probe", "233.252.0.9:5004%eth0", group="233.252.0.9")
+    send_in_order(net, [probe(n, 3000) for n in [*range(100), *range(101, 2999), 100, 2999]])
+    status, out, _ = finish()
+    assert (status, out.splitlines()[0]) == (0, "received 3000 of 3000: lost 0 (0.00 %), reordered 1, doubled 0")
+
+
+def test_a_copy_that_comes_after_thousands_is_doubled(net, receive):
+    finish = receive("probe", "233.252.0.9:5004%eth0", group="233.252.0.9")
+    send_in_order(net, [probe(n, 3000) for n in [*range(2999), 100, 2999]])
+    status, out, _ = finish()
+    assert (status, out.splitlines()[0]) == (0, "received 3000 of 3000: lost 0 (0.00 %), reordered 0, doubled 1")
+
+
+LATE_RTP = [*range(100), *range(101, 3000), 100]
+
+
+def test_rtp_that_comes_too_late_is_told_apart(net, receive):
+    finish = receive("probe", "233.252.0.9:5004%eth0", "--wait", "300ms", group="233.252.0.9")
+    send_in_order(net, map(rtp, LATE_RTP))
+    status, out, _ = finish()
+    assert status == 1
+    assert out.splitlines()[:2] == ["received 2999 of 3000: lost 1 (0.03 %), reordered 0, doubled 0",
+                                    "1 more came too late to tell whether it was counted as lost, or is a copy"]
+
+
+def test_rtp_that_comes_too_late_has_its_number_in_json(net, receive):
+    finish = receive("--json", "probe", "233.252.0.9:5004%eth0", "--wait", "300ms", group="233.252.0.9")
+    send_in_order(net, map(rtp, LATE_RTP))
+    found = json.loads(finish()[1])
+    assert (found["received"], found["sent"], found["lost"], found["duplicates"], found["late"]) == (3000, 3000, 1, 0, 1)
+
+
+def test_an_endless_sender_is_measured_from_the_first_that_came(net, daemon, receive):
+    finish = receive("--json", "probe", "233.252.0.9:5004%eth0", "--wait", "300ms", group="233.252.0.9")
+    with tutorial_sender(net.peer, "233.252.0.9") as sock:
+        for n in range(5000, 5100):
+            sock.sendto(probe(n, 0), ("233.252.0.9", 5004))
+    status, out, _ = finish()
+    found = json.loads(out)
+    assert (status, found["received"], found["sent"], found["lost"]) == (0, 100, 100, 0)
+
+
 def test_a_group_of_the_daemon_can_be_the_receiving_end(net, daemon, receive):
     finish = receive("--json", "probe", "g")
     probe_send(net, daemon, "233.252.0.1:5004%eth0", "--rate", "2000/s", "--count", "100")

@@ -153,8 +153,14 @@ static void append_counts(struct text *line, const struct measured *measured)
 	text_printf(line,
 		"received %" PRIu64 " of %" PRIu64 ": lost %" PRIu64
 		" (%.2f %%), reordered %" PRIu64 ", doubled %" PRIu64 "\n",
-		measured->received - measured->duplicates, measured->sent, measured->lost, part,
+		measured->sent - measured->lost, measured->sent, measured->lost, part,
 		measured->reordered, measured->duplicates);
+	if (measured->late)
+		text_printf(line,
+			"%" PRIu64
+			" more came too late to tell whether %s counted as lost, or %s\n",
+			measured->late, measured->late == 1 ? "it was" : "they were",
+			measured->late == 1 ? "is a copy" : "are copies");
 }
 
 static void append_way(struct text *line, const struct measured *measured)
@@ -239,6 +245,7 @@ static void show_json(struct receiving *receiving, const struct measured *measur
 	json_put_number(out, "lost", measured->lost);
 	json_put_number(out, "reordered", measured->reordered);
 	json_put_number(out, "duplicates", measured->duplicates);
+	json_put_number(out, "late", measured->late);
 	json_put_number(out, "restarts", measured->restarts);
 	json_put_number(out, "missed", receiving->missed);
 	json_put_number(out, "others", measured->others);
