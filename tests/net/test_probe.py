@@ -2,12 +2,13 @@
 
 import itertools
 import json
+import signal
 import struct
 import threading
 
 import pytest
 
-from harness.peers import has_membership, tutorial_sender
+from harness.peers import has_membership, receive as receive_from, tutorial_receiver, tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
 
 CONFIG = 'groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; }; };'
@@ -111,6 +112,45 @@ def test_rtp_that_comes_too_late_has_its_number_in_json(net, receive):
     send_in_order(net, map(rtp, LATE_RTP))
     found = json.loads(finish()[1])
     assert (found["received"], found["sent"], found["lost"], found["duplicates"], found["late"]) == (3000, 3000, 1, 0, 1)
+
+
+def test_what_never_came_at_the_end_is_said_as_perhaps_never_sent(net, receive):
+    finish = receive("probe", "233.252.0.9:5004%eth0", "--wait", "300ms", group="233.252.0.9")
+    send_in_order(net, [probe(n, 100) for n in range(60)])
+    status, out, _ = finish()
+    assert status == 1
+    assert out.splitlines()[:2] == ["received 60 of 100: lost 40 (40.00 %), reordered 0, doubled 0",
+                                    "of those lost, 40 would have come last: never sent, if the sender was stopped"]
+
+
+def interrupt_sender(net, daemon, host, word, *options):
+    """Sends to the group of a target or of the daemon, and interrupts that after some datagrams. Returns how many it says it sent."""
+    group = "233.252.0.9" if ":" in word else "233.252.0.1"
+    with tutorial_receiver(net.host, group, 5004) as sock:
+        with host:
+            sending = daemon.ctl_start("--json", "probe", "send", word, "--rate", "1000/s", *options, text=True)
+        receive_from(sock, 100)
+        sending.send_signal(signal.SIGINT)
+        out, _ = sending.communicate(timeout=TIMEOUT)
+    return json.loads(out)["sent"]
+
+
+def test_an_interrupted_sender_says_how_many_it_really_sent(net, daemon, receive):
+    finish = receive("--json", "probe", "233.252.0.9:5004%eth0", group="233.252.0.9")
+    sent = interrupt_sender(net, daemon, net.peer, "233.252.0.9:5004%eth0", "--count", "1000000")
+    status, out, _ = finish()
+    found = json.loads(out)
+    assert status == 0
+    assert (found["received"], found["sent"], found["lost"], found["duplicates"], found["lostAtEnd"]) == (sent, sent, 0, 0, 0)
+
+
+def test_a_sender_through_the_daemon_says_so_as_well(net, daemon, receive):
+    finish = receive("--json", "probe", "g")
+    sent = interrupt_sender(net, daemon, net.host, "g", "--count", "1000000")
+    status, out, _ = finish()
+    found = json.loads(out)
+    assert status == 0
+    assert (found["received"], found["sent"], found["lost"], found["duplicates"]) == (sent, sent, 0, 0)
 
 
 def test_an_endless_sender_is_measured_from_the_first_that_came(net, daemon, receive):

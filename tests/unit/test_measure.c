@@ -119,6 +119,45 @@ static void a_gap_of_a_million_is_loss_and_no_restart(void **state)
 	assert_int_equal(found.seen_lost, 999999);
 }
 
+static void what_follows_the_last_one_that_came_is_lost_at_the_end(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 497; i++)
+		come(i, COUNT);
+	check(COUNT, 503, 0, 0);
+	assert_int_equal(found.lost_at_end, 503);
+}
+
+static void a_sender_that_stops_early_corrects_how_many_it_sent(void **state)
+{
+	enum measure_taken last = MEASURE_OTHER;
+
+	(void)state;
+	for (unsigned i = 0; i < 500; i++)
+		last = come(i, i < 495 ? COUNT : 500);
+	check(500, 0, 0, 0);
+	assert_int_equal(found.lost_at_end, 0);
+	assert_int_equal(last, MEASURE_LATE);
+}
+
+static void one_correction_that_comes_is_enough(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 496; i++)
+		come(i, i < 495 ? COUNT : 500);
+	check(500, 4, 0, 0);
+	assert_int_equal(found.lost_at_end, 4);
+}
+
+static void what_comes_after_a_correction_does_not_undo_it(void **state)
+{
+	(void)state;
+	come(0, COUNT);
+	come(2, 3);
+	come(1, COUNT);
+	check(3, 0, 1, 0);
+}
+
 static void a_total_below_the_numbers_that_came_is_not_believed(void **state)
 {
 	(void)state;
@@ -134,6 +173,7 @@ static void without_a_total_the_first_that_came_is_the_beginning(void **state)
 	come(5002, 0);
 	come(5001, 0);
 	check(3, 0, 1, 0);
+	assert_int_equal(found.lost_at_end, 0);
 }
 
 static void an_endless_probe_goes_on_after_2_to_the_32_numbers(void **state)
@@ -255,6 +295,10 @@ int main(void)
 		TEST(a_copy_that_comes_seconds_late_is_doubled),
 		TEST(numbers_below_the_first_that_came_are_reordered),
 		TEST(a_gap_of_a_million_is_loss_and_no_restart),
+		TEST(what_follows_the_last_one_that_came_is_lost_at_the_end),
+		TEST(a_sender_that_stops_early_corrects_how_many_it_sent),
+		TEST(one_correction_that_comes_is_enough),
+		TEST(what_comes_after_a_correction_does_not_undo_it),
 		TEST(a_total_below_the_numbers_that_came_is_not_believed),
 		TEST(without_a_total_the_first_that_came_is_the_beginning),
 		TEST(an_endless_probe_goes_on_after_2_to_the_32_numbers),

@@ -15,7 +15,8 @@
 
 struct measure {
 	bool is_begun, is_probe, is_over;
-	uint32_t ssrc, total;
+	uint32_t ssrc;
+	uint32_t total; /* the least that the packets name; 0: none does */
 	uint64_t received, others;
 	bool has_hops;
 	unsigned hops_least, hops_most, ttl_sent, ttl_seen;
@@ -118,7 +119,9 @@ static void count_hops(struct measure *measure, uint8_t sent, uint8_t seen)
 static void take_probe(struct measure *measure, const struct probe_packet *packet, uint8_t ttl,
 	uint64_t arrived_ns)
 {
-	measure->total = packet->total;
+	/* Interrupted, a sender names fewer, and what it sent before that may come later. */
+	if (packet->total && (!measure->total || packet->total < measure->total))
+		measure->total = packet->total;
 	measure->is_over |= packet->total && packet->number + 1 == packet->total;
 	keep_delay(measure, (int64_t)(arrived_ns - packet->sent_ns));
 	count_hops(measure, packet->ttl, ttl);
@@ -198,6 +201,7 @@ static void read_arrivals(const struct measure *measure, struct measured *ret)
 	if (measure->total) {
 		ret->sent = measure->total > arrivals->highest ? measure->total
 							       : arrivals->highest + 1;
+		ret->lost_at_end = ret->sent - arrivals->highest - 1;
 	}
 	ret->lost = ret->sent - arrivals->unique;
 	ret->seen_lost = spanned - arrivals->unique;

@@ -33,6 +33,7 @@ struct measured {
 	uint64_t sent; /* as far as is known: by a probe's total, or by the numbers seen */
 	uint64_t lost, reordered, duplicates, restarts;
 	uint64_t late; /* too late to tell whether they are among the lost ones, or copies */
+	uint64_t lost_at_end; /* after the last that came: perhaps they were never sent */
 	uint64_t seen_lost; /* between the first and the last one that came */
 	bool has_jitter;
 	uint64_t jitter_ns; /* RFC 3550 */

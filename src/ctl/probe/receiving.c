@@ -161,6 +161,11 @@ static void append_counts(struct text *line, const struct measured *measured)
 			" more came too late to tell whether %s counted as lost, or %s\n",
 			measured->late, measured->late == 1 ? "it was" : "they were",
 			measured->late == 1 ? "is a copy" : "are copies");
+	if (measured->lost_at_end)
+		text_printf(line,
+			"of those lost, %" PRIu64 " would have come last: never sent, if the "
+			"sender was stopped\n",
+			measured->lost_at_end);
 }
 
 static void append_way(struct text *line, const struct measured *measured)
@@ -246,6 +251,7 @@ static void show_json(struct receiving *receiving, const struct measured *measur
 	json_put_number(out, "reordered", measured->reordered);
 	json_put_number(out, "duplicates", measured->duplicates);
 	json_put_number(out, "late", measured->late);
+	json_put_number(out, "lostAtEnd", measured->lost_at_end);
 	json_put_number(out, "restarts", measured->restarts);
 	json_put_number(out, "missed", receiving->missed);
 	json_put_number(out, "others", measured->others);
