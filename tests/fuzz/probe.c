@@ -31,6 +31,9 @@ static void check(struct measure *measure, uint64_t taken)
 	CHECK(measured.delay_p50_ns <= measured.delay_p99_ns &&
 		measured.delay_p99_ns <= measured.delay_max_ns);
 	CHECK(measured.duplicates + measured.reordered <= measured.received);
+	CHECK(measured.received ==
+		measured.sent - measured.lost + measured.duplicates + measured.late);
+	CHECK(measured.lost_at_end <= measured.lost && measured.lost <= measured.sent);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/probe/arrivals.h"
 #include "ctl/probe/packet.h"
 #include "data/jitter.h"
 #include "data/sequence.h"
@@ -14,7 +15,8 @@
 
 struct measure {
 	bool is_begun, is_probe, is_over;
-	uint32_t ssrc, total;
+	uint32_t ssrc;
+	uint32_t total; /* the least that the packets name; 0: none does */
 	uint64_t received, others;
 	bool has_hops;
 	unsigned hops_least, hops_most, ttl_sent, ttl_seen;
@@ -23,7 +25,8 @@ struct measure {
 	int64_t *delays; /* DELAYS_MAX */
 	int64_t delay_least, delay_most;
 	int64_t *sorted; /* scratch */
-	struct sequence sequence;
+	struct arrivals arrivals; /* of a probe */
+	struct sequence sequence; /* of any other RTP */
 };
 
 struct measure *measure_new(void)
@@ -35,7 +38,7 @@ struct measure *measure_new(void)
 	measure->delays = calloc(DELAYS_MAX, sizeof(*measure->delays));
 	measure->sorted = calloc(DELAYS_MAX, sizeof(*measure->sorted));
 	measure->random = 88172645463325252ull;
-	if (measure->delays && measure->sorted)
+	if (measure->delays && measure->sorted && arrivals_init(&measure->arrivals) == 0)
 		return measure;
 	measure_free(measure);
 	return NULL;
@@ -47,9 +50,11 @@ void measure_free(struct measure *measure)
 		return;
 	free(measure->delays);
 	free(measure->sorted);
+	arrivals_clear(&measure->arrivals);
 	free(measure);
 }
 
+/* A probe may take the place of other RTP, and nothing takes its own: no number has come yet. */
 static void begin(struct measure *measure, uint32_t ssrc, bool is_probe)
 {
 	uint64_t others = measure->others + measure->received;
@@ -61,8 +66,9 @@ static void begin(struct measure *measure, uint32_t ssrc, bool is_probe)
 		.others = others,
 		.delays = delays,
 		.sorted = sorted,
-		.random = measure->random};
-	sequence_init(&measure->sequence, is_probe ? 32 : 16, 1, SEQUENCE_WINDOW);
+		.random = measure->random,
+		.arrivals = measure->arrivals};
+	sequence_init(&measure->sequence, 16, 1, SEQUENCE_WINDOW);
 }
 
 /* xorshift64 (Marsaglia, 2003). */
@@ -113,10 +119,24 @@ static void count_hops(struct measure *measure, uint8_t sent, uint8_t seen)
 static void take_probe(struct measure *measure, const struct probe_packet *packet, uint8_t ttl,
 	uint64_t arrived_ns)
 {
-	measure->total = packet->total;
+	/* Interrupted, a sender names fewer, and what it sent before that may come later. */
+	if (packet->total && (!measure->total || packet->total < measure->total))
+		measure->total = packet->total;
 	measure->is_over |= packet->total && packet->number + 1 == packet->total;
 	keep_delay(measure, (int64_t)(arrived_ns - packet->sent_ns));
 	count_hops(measure, packet->ttl, ttl);
+}
+
+/* Returns whether the number came for the first time. */
+static bool is_new(struct measure *measure, const struct probe_packet *packet,
+	const struct rtp *rtp, uint64_t arrived_ns)
+{
+	uint64_t unique = measure->sequence.counts.unique;
+
+	if (measure->is_probe)
+		return arrivals_take(&measure->arrivals, packet->number);
+	sequence_track(&measure->sequence, rtp->sequence, 1, arrived_ns);
+	return measure->sequence.counts.unique != unique;
 }
 
 enum measure_taken measure_take(struct measure *measure, const uint8_t *payload, size_t size,
@@ -125,7 +145,6 @@ enum measure_taken measure_take(struct measure *measure, const uint8_t *payload,
 	struct probe_packet packet;
 	bool is_probe = probe_packet_read(payload, size, &packet);
 	bool is_rtp;
-	uint64_t unique;
 	struct rtp rtp;
 
 	is_rtp = rtp_parse(payload, size, &rtp);
@@ -136,10 +155,8 @@ enum measure_taken measure_take(struct measure *measure, const uint8_t *payload,
 		return MEASURE_OTHER;
 	}
 	measure->received++;
-	unique = measure->sequence.counts.unique;
-	sequence_track(&measure->sequence, is_probe ? packet.number : rtp.sequence, 1, arrived_ns);
 	/* A copy says nothing of the way. */
-	if (measure->sequence.counts.unique != unique) {
+	if (is_new(measure, &packet, &rtp, arrived_ns)) {
 		jitter_note(&measure->jitter, rtp.timestamp, arrived_ns);
 		if (is_probe)
 			take_probe(measure, &packet, ttl, arrived_ns);
@@ -174,18 +191,43 @@ static void read_delays(struct measure *measure, struct measured *ret)
 	ret->delay_max_ns = beyond(measure->delay_most, measure->delay_least);
 }
 
-void measure_read(struct measure *measure, struct measured *ret)
+/* Of a probe, what was lost before the first and after the last one is known, too. */
+static void read_arrivals(const struct measure *measure, struct measured *ret)
+{
+	const struct arrivals *arrivals = &measure->arrivals;
+	uint64_t spanned = arrivals->highest + 1 - arrivals->lowest;
+
+	ret->sent = spanned;
+	if (measure->total) {
+		ret->sent = measure->total > arrivals->highest ? measure->total
+							       : arrivals->highest + 1;
+		ret->lost_at_end = ret->sent - arrivals->highest - 1;
+	}
+	ret->lost = ret->sent - arrivals->unique;
+	ret->seen_lost = spanned - arrivals->unique;
+	ret->reordered = arrivals->reordered;
+	ret->duplicates = arrivals->duplicates;
+	ret->late = arrivals->late;
+}
+
+static void read_sequence(const struct measure *measure, struct measured *ret)
 {
 	const struct sequence_counts *counts = &measure->sequence.counts;
 
+	ret->sent = counts->spanned;
+	ret->seen_lost = ret->lost = counts->lost + sequence_open(&measure->sequence);
+	ret->reordered = counts->reordered;
+	ret->duplicates = counts->duplicates;
+	ret->late = counts->late;
+	ret->restarts = counts->restarts;
+}
+
+void measure_read(struct measure *measure, struct measured *ret)
+{
 	*ret = (struct measured){.is_begun = measure->is_begun,
 		.is_probe = measure->is_probe,
 		.received = measure->received,
 		.others = measure->others,
-		.sent = measure->total ? measure->total : counts->spanned,
-		.reordered = counts->reordered,
-		.duplicates = counts->duplicates,
-		.restarts = counts->restarts,
 		.has_hops = measure->has_hops,
 		.hops_least = measure->hops_least,
 		.hops_most = measure->hops_most,
@@ -193,10 +235,10 @@ void measure_read(struct measure *measure, struct measured *ret)
 		.ttl_seen = measure->ttl_seen};
 	if (!measure->is_begun)
 		return;
-	/* Of a probe, what was lost before the first and after the last one is known, too. */
-	ret->seen_lost = ret->lost = counts->lost + sequence_open(&measure->sequence);
-	if (measure->total && counts->unique <= measure->total)
-		ret->lost = measure->total - counts->unique;
+	if (measure->is_probe)
+		read_arrivals(measure, ret);
+	else
+		read_sequence(measure, ret);
 	ret->has_jitter = jitter_read(&measure->jitter, &ret->jitter_ns);
 	read_delays(measure, ret);
 }

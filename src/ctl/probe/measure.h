@@ -25,12 +25,15 @@ enum measure_taken {
 enum measure_taken measure_take(struct measure *measure, const uint8_t *payload, size_t size,
 	uint8_t ttl, uint64_t arrived_ns);
 
+/* Always, received = sent - lost + duplicates + late. */
 struct measured {
 	bool is_begun; /* a stream was found */
 	bool is_probe; /* else any RTP: then there are neither delays nor hops */
 	uint64_t received, others; /* datagrams: of the stream, and all else */
 	uint64_t sent; /* as far as is known: by a probe's total, or by the numbers seen */
 	uint64_t lost, reordered, duplicates, restarts;
+	uint64_t late; /* too late to tell whether they are among the lost ones, or copies */
+	uint64_t lost_at_end; /* after the last that came: perhaps they were never sent */
 	uint64_t seen_lost; /* between the first and the last one that came */
 	bool has_jitter;
 	uint64_t jitter_ns; /* RFC 3550 */

@@ -153,8 +153,19 @@ static void append_counts(struct text *line, const struct measured *measured)
 	text_printf(line,
 		"received %" PRIu64 " of %" PRIu64 ": lost %" PRIu64
 		" (%.2f %%), reordered %" PRIu64 ", doubled %" PRIu64 "\n",
-		measured->received - measured->duplicates, measured->sent, measured->lost, part,
+		measured->sent - measured->lost, measured->sent, measured->lost, part,
 		measured->reordered, measured->duplicates);
+	if (measured->late)
+		text_printf(line,
+			"%" PRIu64
+			" more came too late to tell whether %s counted as lost, or %s\n",
+			measured->late, measured->late == 1 ? "it was" : "they were",
+			measured->late == 1 ? "is a copy" : "are copies");
+	if (measured->lost_at_end)
+		text_printf(line,
+			"of those lost, %" PRIu64 " would have come last: never sent, if the "
+			"sender was stopped\n",
+			measured->lost_at_end);
 }
 
 static void append_way(struct text *line, const struct measured *measured)
@@ -207,6 +218,7 @@ static void show_words(struct receiving *receiving, const struct measured *measu
 	if (measured->others)
 		text_printf(&line, "beside it, %" PRIu64 " other datagram%s came\n",
 			measured->others, plural(measured->others));
+	text_append(&line, "", 1); /* ends the string */
 	if (!text_failed(&line))
 		put_lines(&receiving->session->writer, line.data);
 }
@@ -238,6 +250,8 @@ static void show_json(struct receiving *receiving, const struct measured *measur
 	json_put_number(out, "lost", measured->lost);
 	json_put_number(out, "reordered", measured->reordered);
 	json_put_number(out, "duplicates", measured->duplicates);
+	json_put_number(out, "late", measured->late);
+	json_put_number(out, "lostAtEnd", measured->lost_at_end);
 	json_put_number(out, "restarts", measured->restarts);
 	json_put_number(out, "missed", receiving->missed);
 	json_put_number(out, "others", measured->others);

@@ -16,6 +16,12 @@
 #include "ctl/sender.h"
 #include "ctl/targets.h"
 
+/* An interrupted probe ends with this many datagrams more, this far apart: they have the number of
+ * those that were really sent, and some may be lost. They are numbered as all are, since copies
+ * would count as doubled, and an older receiver takes the total of new ones only. */
+#define CLOSING_COUNT 5
+#define CLOSING_NS (10 * NS_PER_MS)
+
 struct sending {
 	struct session *session;
 	const struct probe_sending *wanted;
@@ -104,6 +110,38 @@ static void wait_until(struct sending *sending, uint64_t due_ns)
 	}
 }
 
+static void send_one(struct sending *sending, uint64_t number, uint64_t total)
+{
+	const struct probe_sending *wanted = sending->wanted;
+
+	probe_packet_write(&(struct probe_packet){.ssrc = sending->ssrc,
+				   .number = (uint32_t)number,
+				   .total = (uint32_t)total,
+				   .sent_ns = clock_ns(CLOCK_REALTIME),
+				   .ttl = sending->ttl},
+		sending->payload, wanted->size);
+	sender_submit(&sending->sender, sending->payload, wanted->size);
+}
+
+/* Tells the other end how many were sent, where that is not what it was told before. Where no
+ * number was told, it has nothing to correct. */
+static void send_closing(struct sending *sending)
+{
+	struct sender *sender = &sending->sender;
+	uint64_t number = sender->submitted, planned = sending->wanted->count;
+	uint64_t total = number + CLOSING_COUNT < planned ? number + CLOSING_COUNT : planned;
+
+	if (!number)
+		return;
+	sender->stop_fd = -1;
+	for (; number < total && !sender->code; number++) {
+		sender_wait_until(sender, clock_ns(CLOCK_MONOTONIC) + CLOSING_NS, -1);
+		sender_wait_for_room(sender);
+		if (!sender->code)
+			send_one(sending, number, total);
+	}
+}
+
 static void send_all(struct sending *sending)
 {
 	const struct probe_sending *wanted = sending->wanted;
@@ -116,14 +154,9 @@ static void send_all(struct sending *sending)
 		sender_wait_for_room(sender);
 		if (interrupt_came() || sender->code)
 			break;
-		probe_packet_write(&(struct probe_packet){.ssrc = sending->ssrc,
-					   .number = (uint32_t)i,
-					   .total = (uint32_t)wanted->count,
-					   .sent_ns = clock_ns(CLOCK_REALTIME),
-					   .ttl = sending->ttl},
-			sending->payload, wanted->size);
-		sender_submit(sender, sending->payload, wanted->size);
+		send_one(sending, i, wanted->count);
 	}
+	send_closing(sending);
 	progress_erase(&sending->progress);
 	sender_finish(sender);
 }
