@@ -283,11 +283,16 @@ static struct stream *find_stream(struct run *run, struct known_senders *senders
 	return run->stream;
 }
 
+static uint64_t in_order(const struct sequence_counts *counts)
+{
+	return counts->unique - counts->reordered;
+}
+
 static void note_number(struct run *run, struct known_senders *senders,
 	const struct datagram *datagram, const struct numbers *numbers, uint64_t now_ns)
 {
 	const struct numbered *numbered = &run->group->numbered;
-	uint64_t time_ns = datagram->timestamp_ns ? datagram->timestamp_ns : now_ns, unique;
+	uint64_t time_ns = datagram->timestamp_ns ? datagram->timestamp_ns : now_ns, ordered;
 	struct stream *stream = find_stream(run, senders, datagram, numbers->stream, time_ns);
 
 	if (stream != run->stream)
@@ -305,9 +310,10 @@ static void note_number(struct run *run, struct known_senders *senders,
 		run->before = stream->sequence.counts;
 	}
 	run->last = datagram;
-	unique = stream->sequence.counts.unique;
+	ordered = in_order(&stream->sequence.counts);
 	sequence_track(&stream->sequence, numbers->first, numbers->count, time_ns);
-	if (numbered->numbering.kind == NUMBERING_RTP && stream->sequence.counts.unique != unique)
+	if (numbered->numbering.kind == NUMBERING_RTP &&
+		in_order(&stream->sequence.counts) != ordered)
 		jitter_note(&stream->jitter, numbers->timestamp, time_ns);
 }
 
