@@ -665,4 +665,5 @@ void recorder_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 	if (recorder->after)
 		after_rotate_finish(recorder->after, &outcome->counted[COUNTED_SUCCEEDED],
 			&outcome->counted[COUNTED_FAILED]);
+	recorder_room_finish(&recorder->room);
 }
