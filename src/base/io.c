@@ -50,6 +50,27 @@ int read_at(int fd, void *data, size_t size, uint64_t offset)
 	return 0;
 }
 
+int find_data_end(int fd, uint64_t from, uint64_t size, uint64_t *ret_end)
+{
+	char chunk[4096];
+
+	while (size > from) {
+		size_t length = size - from < sizeof(chunk) ? size - from : sizeof(chunk);
+		size_t rest = length;
+		int r = read_at(fd, chunk, length, size - length);
+
+		if (r < 0)
+			return r;
+		while (rest && !chunk[rest - 1])
+			rest--;
+		size -= length - rest;
+		if (rest)
+			break;
+	}
+	*ret_end = size;
+	return 0;
+}
+
 int read_all(int fd, size_t max, struct text *text)
 {
 	ssize_t n = 1;

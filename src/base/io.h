@@ -17,6 +17,11 @@ int write_all(int fd, const void *data, size_t size);
  * file ends before. */
 int read_at(int fd, void *data, size_t size, uint64_t offset);
 
+/* Finds where the bytes of a file from one place on end, when the zeros at the end of its size
+ * bytes are left out; *ret_end is from where all are zeros. Reads from the end, as far as there are
+ * zeros. Returns 0 or a negative errno. */
+int find_data_end(int fd, uint64_t from, uint64_t size, uint64_t *ret_end);
+
 /* Appends what can be read until the end. Returns 0 or a negative errno: -EFBIG where the text
  * would become longer than max bytes. */
 int read_all(int fd, size_t max, struct text *text);

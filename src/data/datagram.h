@@ -12,13 +12,16 @@
 #define BATCH_MAX 64
 
 /* Where a batch was received. Reference-counted, because rings use it after its membership is
- * freed; immutable but for kernel_dropped. The texts are formatted once, not for each datagram. */
+ * freed; immutable but for what the kernel dropped. The texts are formatted once, not for each
+ * datagram. */
 struct origin {
 	atomic_uint references;
 	uint16_t port;
 	bool is_reply; /* came to the port that the group sends from, not to the group */
 	unsigned ifindex;
-	atomic_uint_least64_t kernel_dropped; /* since the socket was opened, when last read */
+	/* Datagrams since the origin was made, when last read; and of these, up to when its group
+	 * last got its handlers. */
+	atomic_uint_least64_t kernel_dropped, kernel_dropped_before;
 	char address[INET6_ADDRSTRLEN]; /* "" and port 0: an event of the daemon */
 	char interface[IF_NAMESIZE]; /* "": the same */
 	char group[]; /* name */

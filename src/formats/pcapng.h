@@ -62,6 +62,7 @@ enum pcapng_option {
 #define PCAPNG_LINK_RAW_AGAIN 12u
 #define PCAPNG_SNAP_LENGTH 262144u /* as dumpcap; libpcap wants all interfaces to have the same */
 
+#define PCAPNG_OWN_BLOCK_MAX (66 * 1024) /* of a block that is written here */
 #define PCAPNG_HEADER_SIZE 8 /* type and length */
 #define PCAPNG_TRAILER_SIZE 4 /* the length again */
 
@@ -136,7 +137,8 @@ struct pcapng_block pcapng_read_block(const void *data);
 /* Finds the end of the last whole block, as a recorder_measure(). Reads all of the file, in pieces.
  * Returns -EBADMSG for a file that another program wrote, with another byte order or another link
  * type than LINKTYPE_RAW: libpcap wants one link type and snapshot length in a file, so nothing can
- * be appended. */
+ * be appended. The same where whole blocks may follow one that is damaged: *ret_whole is where that
+ * one begins. */
 int pcapng_measure(int fd, uint64_t size, uint64_t *ret_whole);
 
 /* The same for LINKTYPE_ETHERNET. */

@@ -270,6 +270,40 @@ static int measure_block(
 	return 0;
 }
 
+/* Whether size bytes may be the beginning of one block that was written here. data has the first of
+ * them, PCAPNG_HEADER_SIZE at most. */
+static bool is_partial(const uint8_t *data, uint64_t size)
+{
+	static const uint8_t types[][4] = {{PCAPNG_BLOCK_PACKET}, {PCAPNG_BLOCK_STATISTICS},
+		{PCAPNG_BLOCK_INTERFACE}, {0x0a, 0x0d, 0x0d, 0x0a}};
+	const struct pcapng ours = {.big_endian = false};
+	bool is_ours = false;
+	uint64_t length;
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		is_ours |= !memcmp(data, types[i], size < 4 ? size : 4);
+	if (!is_ours || size < PCAPNG_HEADER_SIZE)
+		return is_ours;
+	length = get(&ours, data + 4, 4);
+	return size < length && length <= PCAPNG_OWN_BLOCK_MAX;
+}
+
+/* Whether what follows the last whole block is what a crash or a loss of power leaves of one block.
+ * Pages may reach the disk out of order: what is unsound here may have whole blocks behind it. */
+static int check_rest(int fd, uint64_t whole, uint64_t size)
+{
+	uint8_t start[PCAPNG_HEADER_SIZE];
+	uint64_t end;
+	int r = find_data_end(fd, whole, size, &end);
+
+	if (r < 0 || end == whole)
+		return r;
+	r = read_at(fd, start, end - whole < sizeof(start) ? end - whole : sizeof(start), whole);
+	if (r < 0)
+		return r;
+	return is_partial(start, end - whole) ? 0 : -EBADMSG;
+}
+
 static int measure(unsigned link, int fd, uint64_t size, uint64_t *ret_whole)
 {
 	const size_t buffer_size = 2 * (size_t)PACKET_RECORD_MAX;
@@ -279,6 +313,7 @@ static int measure(unsigned link, int fd, uint64_t size, uint64_t *ret_whole)
 	size_t start = 0, end = 0, length; /* start is the place whole of the file */
 	int r;
 
+	*ret_whole = 0;
 	if (!buffer)
 		return -ENOMEM;
 	do {
@@ -300,7 +335,7 @@ static int measure(unsigned link, int fd, uint64_t size, uint64_t *ret_whole)
 		whole += length;
 	} while (length);
 	*ret_whole = whole;
-	return 0;
+	return check_rest(fd, whole, size);
 }
 
 int pcapng_measure(int fd, uint64_t size, uint64_t *ret_whole)

@@ -16,6 +16,12 @@
 #define ETHERNET_SOURCE 6 /* where it begins */
 #define ETHERNET_TYPE 12
 
+_Static_assert(PACKET_HEAD + sizeof(((struct pcapng_flow *)0)->head) + DATAGRAM_MAX + 3 +
+			       sizeof(((struct pcapng_flow *)0)->options) + PCAPNG_TRAILER_SIZE <=
+		       PCAPNG_OWN_BLOCK_MAX,
+	"the largest datagram fits");
+_Static_assert(BLOCK_ROOM <= PCAPNG_OWN_BLOCK_MAX, "blocks without a packet are smaller");
+
 /* Added at once. */
 typedef uint64_t lanes __attribute__((vector_size(16)));
 

@@ -110,6 +110,18 @@ static bool receives_same(const struct config_group *a, const struct config_grou
 	return a->coalesce == b->coalesce && !config_group_compare_joins(a, b);
 }
 
+/* What the kernel has dropped so far is nothing that the new handlers have missed. */
+static void begin_drops(struct membership *membership)
+{
+	struct origin *origin = membership->origin;
+
+	membership_count_drops(membership);
+	if (origin)
+		atomic_store_explicit(&origin->kernel_dropped_before,
+			atomic_load_explicit(&origin->kernel_dropped, memory_order_relaxed),
+			memory_order_relaxed);
+}
+
 static void move_memberships(struct group *group, struct group *from)
 {
 	bool is_resized = group->config->receive_buffer != from->config->receive_buffer;
@@ -118,6 +130,7 @@ static void move_memberships(struct group *group, struct group *from)
 	memset(&from->memberships, 0, sizeof(from->memberships));
 	for (size_t i = 0; i < group->memberships.count; i++) {
 		group->memberships.items[i]->group = group;
+		begin_drops(group->memberships.items[i]);
 		membership_apply_needs(group->memberships.items[i], false);
 		if (!group->config->refresh)
 			refresh_forget(group->memberships.items[i]);

@@ -42,7 +42,7 @@ uint32_t membership_count_drops(struct membership *membership)
 	counters->kernel_dropped += more;
 	counters->socket_dropped = now;
 	membership->group->counters->kernel_dropped += more;
-	atomic_store_explicit(&membership->origin->kernel_dropped, now, memory_order_relaxed);
+	atomic_fetch_add_explicit(&membership->origin->kernel_dropped, more, memory_order_relaxed);
 	return more;
 }
 

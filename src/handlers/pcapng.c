@@ -13,9 +13,10 @@
 #include "formats/pcapng.h"
 #include "recorder/recorder.h"
 
-/* Origins whose headers and options are stored; another one replaces one of them. A power of two.
- */
-#define FLOWS_MAX 64
+/* Origins whose headers and options are stored, and how much of what the kernel dropped is counted.
+ * Beyond that number, another one replaces one of them. */
+#define FLOWS_MAX 16384
+#define BUCKETS 1024 /* a power of two */
 
 /* Interval of the statistics, by the time of the datagrams, for a recording that is read before it
  * has ended. The last ones come at the end of a section. */
@@ -48,7 +49,8 @@ struct interface {
 
 /* A group on an interface. */
 struct flow {
-	struct origin *origin; /* a reference; NULL: unused */
+	struct flow *next; /* of the bucket, used longer ago; NULL: there is none */
+	struct origin *origin; /* a reference */
 	size_t interface;
 	uint64_t kernel_dropped; /* of the origin, as counted so far */
 	struct pcapng_flow packets;
@@ -64,7 +66,9 @@ struct pcapng_handler {
 	uint32_t declared; /* interfaces in this section */
 	bool is_first; /* this section is the first in its file */
 	uint64_t statistics_ns; /* when they are due */
-	struct flow flows[FLOWS_MAX];
+	struct flow *buckets[BUCKETS]; /* by the pointer to the origin */
+	size_t flow_count;
+	bool flow_was_replaced;
 };
 
 static const struct key pcapng_keys[] = {
@@ -102,19 +106,47 @@ static void begin_section(void *owner, struct text *text, bool is_first)
 /* Adds what the kernel has dropped of a flow since the last call. */
 static void count_kernel_drops(struct pcapng_handler *pcapng, struct flow *flow)
 {
-	uint64_t now;
+	uint64_t now = atomic_load_explicit(&flow->origin->kernel_dropped, memory_order_relaxed);
 
-	if (!flow->origin)
-		return;
-	now = atomic_load_explicit(&flow->origin->kernel_dropped, memory_order_relaxed);
 	pcapng->interfaces[flow->interface].counts.kernel_dropped += now - flow->kernel_dropped;
 	flow->kernel_dropped = now;
 }
 
+/* Counts what it has, and frees it. */
+static void remove_flow(struct pcapng_handler *pcapng, struct flow **at)
+{
+	struct flow *flow = *at;
+
+	count_kernel_drops(pcapng, flow);
+	*at = flow->next;
+	pcapng->flow_count--;
+	origin_unref(flow->origin);
+	free(flow);
+}
+
+/* Counts what the kernel has dropped of all flows. Those that nobody else has a reference to get no
+ * datagrams any more. */
+static void count_all_kernel_drops(struct pcapng_handler *pcapng)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		struct flow **at = &pcapng->buckets[i];
+
+		while (*at) {
+			bool is_last = atomic_load_explicit(&(*at)->origin->references,
+					       memory_order_acquire) == 1;
+
+			count_kernel_drops(pcapng, *at);
+			if (is_last)
+				remove_flow(pcapng, at);
+			else
+				at = &(*at)->next;
+		}
+	}
+}
+
 static void append_statistics(struct pcapng_handler *pcapng, struct text *text, uint64_t now_ns)
 {
-	for (size_t i = 0; i < FLOWS_MAX; i++)
-		count_kernel_drops(pcapng, &pcapng->flows[i]);
+	count_all_kernel_drops(pcapng);
 	for (size_t i = 0; i < pcapng->interface_count; i++) {
 		struct interface *interface = &pcapng->interfaces[i];
 
@@ -222,8 +254,9 @@ static void pcapng_free(void *owner)
 {
 	struct pcapng_handler *pcapng = owner;
 
-	for (size_t i = 0; i < FLOWS_MAX; i++)
-		origin_unref(pcapng->flows[i].origin);
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (pcapng->buckets[i])
+			remove_flow(pcapng, &pcapng->buckets[i]);
 	free(pcapng->interfaces);
 	free(pcapng);
 }
@@ -254,28 +287,60 @@ static int pcapng_open(const void *settings, const struct handler_context *conte
 		context->name, context->running, why, ret);
 }
 
-/* The flow of an origin, or NULL without memory. */
-static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *origin)
+/* Makes room in a bucket, which may be empty: then there is one more than the most. */
+static void replace_flow(struct pcapng_handler *pcapng, struct flow **bucket)
 {
-	struct flow *flow =
-		&pcapng->flows[((uintptr_t)origin >> 6 ^ (uintptr_t)origin >> 12) % FLOWS_MAX];
-	struct address group = {0};
-	int interface;
+	if (!*bucket)
+		return;
+	while ((*bucket)->next)
+		bucket = &(*bucket)->next;
+	remove_flow(pcapng, bucket);
+	pcapng->flow_was_replaced = true;
+}
 
-	if (flow->origin == origin)
-		return flow;
-	interface = find_interface(pcapng, origin->interface);
-	if (interface < 0)
+static struct flow *add_flow(
+	struct pcapng_handler *pcapng, struct flow **bucket, struct origin *origin)
+{
+	int interface = find_interface(pcapng, origin->interface);
+	struct flow *flow = interface < 0 ? NULL : calloc(1, sizeof(*flow));
+	struct address group = {0};
+
+	if (!flow)
 		return NULL;
-	count_kernel_drops(pcapng, flow);
+	if (pcapng->flow_count >= FLOWS_MAX)
+		replace_flow(pcapng, bucket);
 	address_parse(origin->address, &group);
 	(pcapng->is_ethernet ? pcapng_flow_init_ethernet : pcapng_flow_init)(
 		&flow->packets, &group, origin->port, origin->group);
 	flow->interface = (size_t)interface;
-	origin_unref(flow->origin);
 	flow->origin = origin_ref(origin);
-	flow->kernel_dropped = atomic_load_explicit(&origin->kernel_dropped, memory_order_relaxed);
+	/* Of one that was replaced, what was counted is not known any more. */
+	flow->kernel_dropped = atomic_load_explicit(pcapng->flow_was_replaced
+							    ? &origin->kernel_dropped
+							    : &origin->kernel_dropped_before,
+		memory_order_relaxed);
+	flow->next = *bucket;
+	*bucket = flow;
+	pcapng->flow_count++;
 	return flow;
+}
+
+/* The flow of an origin, or NULL without memory. Moves it to the front of its bucket. */
+static struct flow *find_flow(struct pcapng_handler *pcapng, struct origin *origin)
+{
+	uintptr_t hash = (uintptr_t)origin >> 6 ^ (uintptr_t)origin >> 16;
+	struct flow **bucket = &pcapng->buckets[hash % BUCKETS], *flow;
+
+	for (struct flow **at = bucket; *at; at = &(*at)->next) {
+		if ((*at)->origin != origin)
+			continue;
+		flow = *at;
+		*at = flow->next;
+		flow->next = *bucket;
+		*bucket = flow;
+		return flow;
+	}
+	return add_flow(pcapng, bucket, origin);
 }
 
 /* Appends what has to stand before a datagram: its interface, unless that is declared, and the

@@ -319,12 +319,19 @@ static void start_next(struct after_rotate *after, uint64_t *failed)
 static void settle(struct after_rotate *after, int status, uint64_t *succeeded, uint64_t *failed)
 {
 	char string[CHILD_STATUS_MAX], why[CHILD_STATUS_MAX + 64];
+	struct stat mark;
+	bool was_removed = fstat(after->mark, &mark) == 0 && !mark.st_nlink;
 
 	closep(&after->mark);
 	after->due_ns = clock_ns(CLOCK_MONOTONIC);
 	if (!status && !after->timed_out) {
 		remove_mark(after, &after->entry);
 		++*succeeded;
+	} else if (was_removed) {
+		if (log_limit_pass(&after->limit))
+			log_warning("handler %s: %s/%s: was removed by keep, keep_for or quota "
+				    "while its program ran",
+				after->handler, after->path->directory, after->entry.name);
 	} else if (!after->shutdown) {
 		++*failed;
 		snprintf(why, sizeof(why), "%s%s", after->timed_out ? "ran for too long and " : "",

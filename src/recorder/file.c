@@ -347,7 +347,7 @@ int recorder_file_append(struct recorder_file *file, const char *data, size_t si
 /* ---- Repairing ---- */
 
 /* Searches for the last line feed, from the end, but not further back than a torn record can reach.
- * *ret_whole is where it ends; 0: there is none. */
+ * *ret_whole is where it ends; 0: there is none. With -EBADMSG it is where the search ended. */
 static int find_last_line(int fd, uint64_t size, uint64_t *ret_whole)
 {
 	uint64_t end = size, limit = size > RECORDER_TAIL_MAX ? size - RECORDER_TAIL_MAX : 0;
@@ -367,37 +367,43 @@ static int find_last_line(int fd, uint64_t size, uint64_t *ret_whole)
 		}
 		end -= length;
 	}
-	*ret_whole = 0;
+	*ret_whole = limit;
 	return limit ? -EBADMSG : 0;
 }
 
-/* Whether a record of ours may start there. */
+/* Whether a record of ours may start at this place, and go on up to end. Nothing but zeros may be
+ * what is left of one, but not a whole file. */
 static int check_start(
-	int fd, uint64_t at, uint64_t size, bool (*is_record)(const char *data, size_t size))
+	int fd, uint64_t at, uint64_t end, bool (*is_record)(const char *data, size_t size))
 {
 	char start[64];
-	size_t length = size - at < sizeof(start) ? size - at : sizeof(start);
+	size_t length = end - at < sizeof(start) ? end - at : sizeof(start);
 	int r = read_at(fd, start, length, at);
 
-	if (r < 0 || !length)
+	if (r < 0)
 		return r;
-	/* After a power cut a file system may return zeros for what had not reached the disk. */
-	return is_record(start, length) || (at && !start[0]) ? 0 : -EBADMSG;
+	if (!length)
+		return at ? 0 : -EBADMSG;
+	return is_record(start, length) ? 0 : -EBADMSG;
 }
 
 int recorder_measure_lines(int fd, uint64_t size, bool (*is_record)(const char *data, size_t size),
 	uint64_t *ret_whole)
 {
-	uint64_t whole = 0;
-	int r = check_start(fd, 0, size, is_record);
+	uint64_t whole, end = size;
+	int r = find_last_line(fd, size, &whole), s;
 
+	*ret_whole = 0;
+	/* Without the zeros that a power cut leaves where data had not reached the disk. */
 	if (r >= 0)
-		r = find_last_line(fd, size, &whole);
-	if (r >= 0)
-		r = check_start(fd, whole, size, is_record);
-	if (r >= 0)
-		*ret_whole = whole;
-	return r;
+		r = find_data_end(fd, whole, size, &end);
+	if (r < 0 && r != -EBADMSG)
+		return r;
+	s = check_start(fd, 0, whole ? whole : end, is_record);
+	if (s < 0)
+		return s;
+	*ret_whole = whole;
+	return r < 0 ? r : check_start(fd, whole, end, is_record);
 }
 
 int recorder_file_repair(struct recorder_file *file, recorder_measure *measure, uint64_t *ret_cut)
@@ -407,6 +413,7 @@ int recorder_file_repair(struct recorder_file *file, recorder_measure *measure, 
 
 	if (r >= 0 && measure && size)
 		r = measure(file->fd, size, &whole);
+	file->sound = whole;
 	if (r >= 0 && size - whole > RECORDER_TAIL_MAX)
 		return -EBADMSG;
 	if (r >= 0 && whole < size)

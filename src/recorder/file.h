@@ -21,6 +21,7 @@ struct recorder_file {
 	ino_t inode;
 	bool torn; /* what is beyond whole could not be cut off yet */
 	uint64_t whole; /* bytes, when torn */
+	uint64_t sound; /* bytes of whole records, as recorder_file_repair() found them */
 	uint64_t size; /* bytes, as of the last recorder_file_prepare() or append */
 	uint64_t modified_ns; /* CLOCK_REALTIME, as of then */
 	struct recorder_rotated last; /* the newest name that was given or found */
@@ -81,17 +82,20 @@ void recorder_file_close(struct recorder_file *file);
 /* More than this was not torn by us: buffers are much smaller. */
 #define RECORDER_TAIL_MAX (4u * 1024 * 1024)
 
-/* Finds the end of the last whole record in a file of size bytes. Returns 0, -EBADMSG when the file
- * has other content, or another negative errno. */
+/* Finds the end of the last whole record in a file of size bytes. Returns 0 where what follows is
+ * nothing, or what a crash or a loss of power leaves of one record: a part of it, zeros, or a part
+ * and then zeros. Returns -EBADMSG when the file has other content, *ret_whole being where that
+ * begins, 0 where all of it is other content; or another negative errno. */
 typedef int recorder_measure(int fd, uint64_t size, uint64_t *ret_whole);
 
 /* For records that end with a line feed. is_record says whether these bytes may be the start of a
  * record of ours, as far as they go: those at the start of the file must be, and what follows the
- * last line feed. */
+ * last line feed. What is between is not read. */
 int recorder_measure_lines(int fd, uint64_t size, bool (*is_record)(const char *data, size_t size),
 	uint64_t *ret_whole);
 
 /* Prepares the file, and cuts it after its last whole record: what follows is of a run that was
  * killed, or that a power cut ended. Without measure all of it is whole. Returns 0, with the number
- * of bytes in *ret_cut; or a negative errno as above. */
+ * of bytes in *ret_cut; -EBADMSG when it has something else, and nothing is cut off; or another
+ * negative errno. */
 int recorder_file_repair(struct recorder_file *file, recorder_measure *measure, uint64_t *ret_cut);

@@ -178,14 +178,19 @@ static void tidy(struct recorder *recorder)
 	arm_tidy(recorder);
 }
 
-/* Renames a file that is no recording of this kind. */
+/* Renames a file that is no recording of this kind, or has something else in it. */
 static int set_aside(struct recorder *recorder, char why[static WHY_MAX])
 {
 	const struct recorder_new_name name = {.aside = true};
 	char to[RECORDER_PATH_MAX];
 	int r = recorder_file_move(&recorder->file, &name, to, why);
 
-	if (r >= 0)
+	if (r >= 0 && recorder->file.sound)
+		log_warning("handler %s: %s: what it has from byte %" PRIu64
+			    " on is neither records nor one partial record; nothing was cut off, "
+			    "and all of it is now %s",
+			recorder->name, recorder->path.path, recorder->file.sound, to);
+	else if (r >= 0)
 		log_warning("handler %s: %s: what was there is no recording in this format, and is "
 			    "now %s",
 			recorder->name, recorder->path.path, to);
@@ -206,7 +211,8 @@ static int open_and_repair(struct recorder *recorder, char why[static WHY_MAX])
 		return because(why, r, "reading what is there: %s", strerror(-r));
 	if (cut)
 		log_warning("handler %s: %s: cut off %" PRIu64
-			    " byte%s at its end, of a record that was not written whole",
+			    " byte%s at its end: a partial record or zeros, as a crash or a loss "
+			    "of power leaves them",
 			recorder->name, recorder->path.path, cut, plural(cut));
 	return 0;
 }
@@ -659,4 +665,5 @@ void recorder_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 	if (recorder->after)
 		after_rotate_finish(recorder->after, &outcome->counted[COUNTED_SUCCEEDED],
 			&outcome->counted[COUNTED_FAILED]);
+	recorder_room_finish(&recorder->room);
 }

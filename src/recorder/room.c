@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -38,15 +40,29 @@ static size_t count_same(const struct recorder_listing *listing, size_t first)
 	return end - first;
 }
 
-/* Its program will not be run any more. */
+/* Its program will not be run any more. A mark may also be left from a configuration that had one.
+ */
 static void remove_mark(struct recorder_room *room, const struct recorder_entry *entry)
 {
 	char mark[RECORDER_PATH_MAX];
 
 	recorder_path_mark(room->path, entry->rotated.when, entry->rotated.number, mark);
-	if (unlink(mark) == 0 && log_limit_pass(&room->limit))
-		log_warning("handler %s: %s: removed %s, which still waited for after_rotate",
-			room->handler, room->path->path, entry->name);
+	if (unlink(mark) < 0 || !room->processed)
+		return;
+	room->unprocessed++;
+	snprintf(room->last_unprocessed, sizeof(room->last_unprocessed), "%s", entry->name);
+}
+
+static void report_unprocessed(struct recorder_room *room)
+{
+	if (room->unprocessed == 1)
+		log_warning("handler %s: %s: removed %s before after_rotate was done with it",
+			room->handler, room->path->path, room->last_unprocessed);
+	else if (room->unprocessed)
+		log_warning("handler %s: %s: removed %" PRIu64
+			    " files before after_rotate was done with them, the last one %s",
+			room->handler, room->path->path, room->unprocessed, room->last_unprocessed);
+	room->unprocessed = 0;
 }
 
 /* Removes a rotated file, and what a program has made of it. Returns whether all of it is gone. */
@@ -63,7 +79,7 @@ static bool remove_entries(struct recorder_room *room, int directory,
 		}
 		room->rotated_bytes -= entries[i].size;
 	}
-	if (all && room->processed)
+	if (all)
 		remove_mark(room, &entries[0]);
 	return all;
 }
@@ -113,9 +129,17 @@ void recorder_room_tidy(struct recorder_room *room, uint64_t current_bytes)
 	if (listing.count)
 		room->newest = listing.items[listing.count - 1].rotated;
 	remove_oldest(room, &listing, most);
+	if (room->unprocessed && log_limit_pass(&room->unprocessed_limit))
+		report_unprocessed(room);
 }
 
-uint64_t recorder_room_next_ns(const struct recorder_room *room)
+void recorder_room_finish(struct recorder_room *room)
+{
+	report_unprocessed(room);
+}
+
+/* How long until the oldest file is too old. */
+static uint64_t next_age_ns(const struct recorder_room *room)
 {
 	uint64_t now = clock_ns(CLOCK_REALTIME), end;
 
@@ -124,6 +148,17 @@ uint64_t recorder_room_next_ns(const struct recorder_room *room)
 	end = (uint64_t)room->oldest.when * NS_PER_S + room->keep_for;
 	/* A file that could not be removed is tried again. */
 	return end <= now || end - now > LOOK_MAX_NS ? LOOK_MAX_NS : end - now + NS_PER_MS;
+}
+
+uint64_t recorder_room_next_ns(const struct recorder_room *room)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), report_ns = 0;
+
+	if (room->unprocessed)
+		report_ns = room->unprocessed_limit.next_ns > now
+				    ? room->unprocessed_limit.next_ns - now
+				    : NS_PER_MS;
+	return earlier_ns(next_age_ns(room), report_ns);
 }
 
 static int check_quota(

@@ -22,7 +22,11 @@ struct recorder_room {
 	bool is_listed; /* there was one */
 	uint64_t rotated_bytes;
 	struct recorder_rotated oldest, newest; /* of the rotated files; zeroed: there is none */
-	struct log_limit limit;
+	struct log_limit limit, unprocessed_limit;
+	/* Files that were removed before after_rotate was done with them, and no line says so yet.
+	 */
+	uint64_t unprocessed;
+	char last_unprocessed[NAME_MAX + 1];
 };
 
 /* Lists the rotated files, and removes those beyond keep and keep_for, and those whose space the
@@ -30,8 +34,12 @@ struct recorder_room {
  * rotation. */
 void recorder_room_tidy(struct recorder_room *room, uint64_t current_bytes);
 
-/* How long until a file is older than keep_for, in ns, but no more than an hour, as the clock may
- * be set; 0: that is never. */
+/* Logs at once what was removed and not logged yet; before the room is no longer used. */
+void recorder_room_finish(struct recorder_room *room);
+
+/* How long until recorder_room_tidy() has something to do, in ns: a file is older than keep_for,
+ * but no more than an hour, as the clock may be set; or it is to be logged what was removed. 0:
+ * that is never. */
 uint64_t recorder_room_next_ns(const struct recorder_room *room);
 
 /* How much may be added to the file, which has size bytes; removes rotated files for it. *length is

@@ -180,6 +180,26 @@ def test_what_is_compressed_counts_for_keep(start, net, programs):
     assert read_all(daemon.directory) == [b"2", b"3"]
 
 
+def test_each_file_that_keep_removes_before_its_program_was_done_is_in_the_log(run, net, directory):
+    daemon = run('until test -e "$1/go"; do sleep 0.01; done; exec gzip "$2"', keys="keep = 1;", directory=directory)
+    names = []
+    for number in range(4):
+        deliver(daemon, net, b"%d" % number, "packets")
+        daemon.ctl("rotate")
+        wait_until(lambda: glob.glob(daemon.path("news.2*")) not in ([], names[-1:]), "the file")
+        wait_until(lambda: len(glob.glob(daemon.path("news.2*"))) == 1, "the older one to be gone")
+        names += glob.glob(daemon.path("news.2*"))
+    first = os.path.basename(names[0])
+    daemon.wait_logged(f"removed {first} before after_rotate was done with it")
+    open(daemon.path("go"), "w").close()
+    wait_counters(daemon, 1, 0)
+    daemon.wait_logged(f"{names[0]}: was removed by keep, keep_for or quota while its program ran")
+    daemon.stop()
+    last = os.path.basename(names[2])
+    assert f"removed 2 files before after_rotate was done with them, the last one {last}" in daemon.log()
+    assert "is tried again" not in daemon.log() and not marks(daemon)
+
+
 def test_files_are_removed_for_their_age_while_nothing_comes(start, net):
     daemon = start(config('keep_for = "2s";'))
     rotate(daemon, net, b"x")

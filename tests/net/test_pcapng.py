@@ -239,6 +239,30 @@ def test_a_torn_recording_is_mended_at_the_start(start, net, directory):
     assert [row[0] for row in tshark(daemon.path("packets.pcapng"), "udp.payload")] == [b"whole".hex(), b"next".hex()]
 
 
+def test_a_recording_with_a_gap_is_set_aside_as_it_is(start, net, directory):
+    """As a loss of power leaves it when pages reach the disk out of order."""
+    daemon = start(CONFIG, directory=directory)
+    for number in range(50):
+        send(net.peer, bytes(200), "233.252.0.1", 5004)
+    wait_until(lambda: daemon.handler("packets")["delivered"] == 50, "the packets to be written")
+    stop(daemon)
+    path = daemon.path("packets.pcapng")
+    damaged = bytearray(daemon.read("packets.pcapng"))
+    assert len(damaged) > 12288
+    damaged[4096:8192] = bytes(4096)
+    with open(path, "wb") as file:
+        file.write(damaged)
+    daemon = start(CONFIG, directory=directory)
+    deliver(daemon, net, b"next", "packets")
+    aside, = glob.glob(path + ".*.aside")
+    with open(aside, "rb") as file:
+        assert file.read() == damaged
+    assert [row[0] for row in tshark(path, "udp.payload")] == [b"next".hex()]
+    line, = (line for line in daemon.log().splitlines() if os.path.basename(aside) in line)
+    assert "packets.pcapng: what it has from byte " in line and "nothing was cut off" in line, line
+    assert "cut off " not in daemon.log().replace(line, "")
+
+
 @pytest.mark.parametrize("foreign", [b"not a recording", b"\xd4\xc3\xb2\xa1" + bytes(20),
                                      struct.pack("<IIIHHq", SECTION, 28, 0x1A2B3C4D, 1, 0, -1) + struct.pack("<I", 28)
                                      + struct.pack("<IIHHII", INTERFACE, 20, 101, 0, 262144, 20)],
@@ -254,6 +278,29 @@ def test_what_is_no_recording_of_ours_is_set_aside(start, net, directory, foreig
         assert file.read() == foreign
     assert os.path.basename(aside) in daemon.log()
     assert len(tshark(path, "frame.number")) == 1
+
+
+def test_the_statistics_tell_what_the_kernel_dropped_of_many_groups(start, net, directory, blast):
+    count = 100
+    rows = "".join(f'g{n}: {{ address = "233.252.0.{n + 1}"; port = 5004; interfaces = ["eth0"]; receive_buffer = "4K"; '
+                   f'handlers = ["packets"]; }};\n' for n in range(count))
+    daemon = start(f"""groups: {{ {rows} }};
+      handlers: {{ packets: {{ type = "pcapng"; queue = "32M"; path = "$DIR/packets.pcapng"; }}; }};""", directory=directory)
+    for _ in range(3):
+        daemon.pause()
+        for number in range(count):
+            blast(net.peer, f"233.252.0.{number + 1}", 5004, 30, 10)
+        daemon.resume()
+        daemon.wait_idle("packets")
+
+    def total(*names):
+        return sum(group[name] for group in daemon.call("ListGroups")["groups"] for name in names)
+    wait_until(lambda: total("received", "kernelDropped") == 90 * count, "all to be counted")
+    kernel = total("kernelDropped")
+    daemon.wait_idle("packets")
+    stop(daemon)
+    assert kernel > count
+    assert statistics(daemon.read("packets.pcapng"), (7,))["eth0"] == (kernel,)
 
 
 def test_a_reload_in_a_flood_loses_nothing_of_what_was_written(start, net, blast):

@@ -362,6 +362,94 @@ static void zeros_at_the_end_are_torn_off(void **state)
 	text_free(&text);
 }
 
+/* As where the size was extended first, and only some pages of the data reached the disk. */
+static void a_file_torn_at_any_place_with_zeros_behind_is_measured(void **state)
+{
+	static const char zeros[5000];
+	size_t ends[8], count, whole = 0, next = 0;
+	struct text text = {0}, torn = {0};
+	uint64_t found;
+
+	(void)state;
+	count = make_file(&text, ends);
+	for (size_t size = 1; size <= text.length; size++) {
+		text_clear(&torn);
+		text_append(&torn, text.data, size);
+		text_append(&torn, zeros, sizeof(zeros));
+		/* The last bytes of a block may be zeros. */
+		while (next < count && !memcmp(torn.data, text.data, ends[next]))
+			whole = ends[next++];
+		if (!whole)
+			continue;
+		assert_int_equal(measure(torn.data, torn.length, &found), 0);
+		assert_int_equal(found, whole);
+	}
+	assert_int_equal(next, count);
+	text_free(&text);
+	text_free(&torn);
+}
+
+/* Pages reach the disk out of order: whole blocks behind a gap must not be cut off. */
+static void a_gap_before_whole_blocks_is_no_partial_block(void **state)
+{
+	struct text text = {0};
+	size_t ends[8], count = make_file(&text, ends);
+	uint64_t found;
+
+	(void)state;
+	for (size_t gap = 1; gap < count - 1; gap++) {
+		struct text damaged = {0};
+
+		text_append(&damaged, text.data, text.length);
+		/* From the middle of one block into the middle of the next. */
+		memset(damaged.data + ends[gap] - 20, 0, 40);
+		assert_int_equal(measure(damaged.data, damaged.length, &found), -EBADMSG);
+		assert_int_equal(found, ends[gap - 1]);
+		text_free(&damaged);
+	}
+	text_free(&text);
+}
+
+static void whole_blocks_after_zeros_are_not_taken_for_zeros(void **state)
+{
+	static const char zeros[4096];
+	struct text text = {0};
+	size_t ends[8], length;
+	uint64_t found;
+
+	(void)state;
+	make_file(&text, ends);
+	length = text.length;
+	text_append(&text, zeros, sizeof(zeros));
+	make_file(&text, ends);
+	assert_int_equal(measure(text.data, text.length, &found), -EBADMSG);
+	assert_int_equal(found, length);
+	text_free(&text);
+}
+
+static void what_follows_the_blocks_and_is_no_block_of_ours_is_told_apart(void **state)
+{
+	static const struct {
+		const char *data;
+		size_t size;
+	} tails[] = {{"notes", 5}, {"\x06\0\0\1", 4}, {"\x02\0\0\0\x40\0\0\0xyz", 11},
+		{"\x06\0\0\0\0\0\x20\0xyz", 11}, {"\x06\0\0\0\x0c\0\0\0xyzxyz", 14}};
+	struct text text = {0};
+	size_t ends[8], length;
+	uint64_t found;
+
+	(void)state;
+	make_file(&text, ends);
+	length = text.length;
+	for (size_t i = 0; i < ARRAY_SIZE(tails); i++) {
+		text.length = length;
+		text_append(&text, tails[i].data, tails[i].size);
+		assert_int_equal(measure(text.data, text.length, &found), -EBADMSG);
+		assert_int_equal(found, length);
+	}
+	text_free(&text);
+}
+
 static void blocks_across_the_edges_of_the_buffer_are_found(void **state)
 {
 	struct text text = {0};
@@ -449,7 +537,7 @@ static void no_length_in_a_file_is_trusted(void **state)
 	make_file(&text, ends);
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
 		memcpy(text.data + ends[2] + 4, &lengths[i], sizeof(lengths[i]));
-		assert_int_equal(measure(text.data, text.length, &found), 0);
+		assert_int_equal(measure(text.data, text.length, &found), -EBADMSG);
 		assert_int_equal(found, ends[2]);
 	}
 	text_free(&text);
@@ -482,6 +570,10 @@ int main(void)
 		cmocka_unit_test(blocks_can_be_told_from_their_heads),
 		cmocka_unit_test(a_file_torn_at_any_place_is_measured),
 		cmocka_unit_test(zeros_at_the_end_are_torn_off),
+		cmocka_unit_test(a_file_torn_at_any_place_with_zeros_behind_is_measured),
+		cmocka_unit_test(a_gap_before_whole_blocks_is_no_partial_block),
+		cmocka_unit_test(whole_blocks_after_zeros_are_not_taken_for_zeros),
+		cmocka_unit_test(what_follows_the_blocks_and_is_no_block_of_ours_is_told_apart),
 		cmocka_unit_test(blocks_across_the_edges_of_the_buffer_are_found),
 		cmocka_unit_test(files_of_others_are_told_apart),
 		cmocka_unit_test(files_of_the_other_link_type_are_told_apart),

@@ -363,7 +363,7 @@ static void pauses_start_again_only_after_a_while_of_health(void **state)
 
 static bool is_numbered(const char *data, size_t size)
 {
-	return size && *data >= '0' && *data <= '9';
+	return size && *data >= '0' && *data <= '9' && !memchr(data, '\0', size);
 }
 
 static int measure(int fd, uint64_t size, uint64_t *ret_whole)
@@ -469,6 +469,24 @@ static void half_a_record_is_cut_off(void **state)
 	assert_int_equal(repair(*state, "1 a\n\0\0\0\0", 8, &size), 0);
 	assert_int_equal(size, 4);
 	assert_int_equal(repair(*state, "", 0, &size), 0);
+}
+
+static void half_a_record_with_zeros_behind_is_cut_off(void **state)
+{
+	uint64_t size;
+
+	assert_int_equal(repair(*state, "1 a\n2\0\0\0\0\0", 10, &size), 0);
+	assert_int_equal(size, 4);
+	assert_int_equal(repair(*state, "1\0\0\0\0", 5, &size), 0);
+	assert_int_equal(size, 0);
+}
+
+static void zeros_with_something_behind_are_not_cut_off(void **state)
+{
+	uint64_t size;
+
+	assert_int_equal(repair(*state, "1 a\n\0\0\0\0my notes", 16, &size), -EBADMSG);
+	assert_int_equal(repair(*state, "1\0\0\0\0my notes", 13, &size), -EBADMSG);
 }
 
 static void what_is_not_ours_is_not_cut(void **state)
@@ -1380,6 +1398,47 @@ static void a_program_that_hangs_is_ended_after_its_timeout(void **state)
 	end(recorder, &outcome);
 }
 
+static void a_file_that_keep_removed_while_its_program_ran_has_not_failed(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start_with_program(place, (struct recorder_settings){.keep = 1},
+		SCRIPT("until test -e \"${1%/*}/go\"; do sleep 0.01; done; exec gzip \"$1\""));
+	struct outcome outcome = {0};
+
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	recorder_serve(recorder, &outcome);
+	rotate_one(recorder, &outcome, "2 b\n");
+	assert_int_equal(count_files(place, "Z", NULL), 1);
+	write_beside(place, "go", "");
+	serve_programs(recorder, &outcome, 1);
+	assert_int_equal(outcome.counted[0], 1);
+	assert_int_equal(outcome.counted[1], 0);
+	assert_int_equal(count_marks(place), 0);
+	end(recorder, &outcome);
+}
+
+static void a_mark_goes_with_its_file_also_when_there_is_no_program_any_more(void **state)
+{
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	void *recorder;
+
+	recorder = start_with_program(place, (struct recorder_settings){0}, SCRIPT("exit 1"));
+	recorder_start(recorder);
+	rotate_one(recorder, &outcome, "1 a\n");
+	serve_programs(recorder, &outcome, 1);
+	end(recorder, &outcome);
+	assert_int_equal(count_marks(place), 1);
+	recorder = start(place, (struct recorder_settings){.keep = 1, .rotate_size = 1});
+	recorder_start(recorder);
+	assert_int_equal(count_marks(place), 1);
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(count_files(place, "Z", NULL), 1);
+	assert_int_equal(count_marks(place), 0);
+	end(recorder, &outcome);
+}
+
 /* The program of a daemon that was killed goes on without it. */
 static void a_file_that_another_runs_program_still_has_is_left_to_it(void **state)
 {
@@ -1516,6 +1575,8 @@ int main(void)
 		cmocka_unit_test(settings_that_cannot_be_meant_are_refused),
 		cmocka_unit_test(a_recorder_frees_its_owner_once_whether_it_opens_or_not),
 		WITH_PLACE(half_a_record_is_cut_off),
+		WITH_PLACE(half_a_record_with_zeros_behind_is_cut_off),
+		WITH_PLACE(zeros_with_something_behind_are_not_cut_off),
 		WITH_PLACE(what_is_written_after_a_failure_is_not_cut_off),
 		WITH_PLACE(half_a_record_is_cut_off_before_a_file_is_renamed),
 		WITH_PLACE(half_a_record_is_cut_off_before_a_file_is_left),
@@ -1556,6 +1617,8 @@ int main(void)
 		WITH_PLACE(a_mark_without_its_file_is_removed),
 		WITH_PLACE(a_failing_program_does_not_keep_others_from_running),
 		WITH_PLACE(a_program_that_hangs_is_ended_after_its_timeout),
+		WITH_PLACE(a_file_that_keep_removed_while_its_program_ran_has_not_failed),
+		WITH_PLACE(a_mark_goes_with_its_file_also_when_there_is_no_program_any_more),
 		WITH_PLACE(a_file_that_another_runs_program_still_has_is_left_to_it),
 		WITH_PLACE(what_programs_make_counts_for_keep_and_quota),
 	};
