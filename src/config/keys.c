@@ -17,9 +17,6 @@
 	.name = key, .type = (key_type), .offset = offsetof(struct config_filter, member)
 #define CONFIG(member, type) KEY(struct config, member, type)
 
-/* Conditions in a filter: each is tried with each datagram. */
-#define MATCHES_MAX 16
-
 static const char *const duplicates_choices[] = {
 	[DUPLICATES_KEEP] = "keep", [DUPLICATES_DROP] = "drop", NULL};
 
