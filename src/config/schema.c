@@ -561,9 +561,19 @@ bool key_is_list(const struct key *key)
 
 const char *key_example(const struct key *key, char buffer[static SHOWN_MAX])
 {
-	if (key->type != KEY_CHOICE)
+	/* The default is in the key's range, where it has one: what is usual may not be. */
+	bool is_amount = key->type == KEY_SIZE || key->type == KEY_DURATION;
+
+	if (key->type == KEY_CHOICE)
+		snprintf(buffer, SHOWN_MAX, "\"%s\"", key->choices[0]);
+	else if (is_amount && key->fallback)
+		snprintf(buffer, SHOWN_MAX, "\"%s\"", key->fallback);
+	else if (key->type == KEY_NUMBER && key->fallback)
+		snprintf(buffer, SHOWN_MAX, "%s", key->fallback);
+	else if (key->type == KEY_NUMBER && has_range(key) && key->max < 5004)
+		snprintf(buffer, SHOWN_MAX, "%" PRId64, key->max);
+	else
 		return behaviours[key->type].example;
-	snprintf(buffer, SHOWN_MAX, "\"%s\"", key->choices[0]);
 	return buffer;
 }
 

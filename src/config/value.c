@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -55,6 +56,28 @@ static int refuse_for_number(const struct value *value, char why[static WHY_MAX]
 		value->type == VALUE_STRING ? " without quotes" : "");
 }
 
+/* Whether digits, in quotes and maybe with a unit, can be a value of a type that is a string in the
+ * file. */
+static bool may_be_number(const struct key *key, int64_t number)
+{
+	char digits[32];
+
+	switch (key->type) {
+	case KEY_CHOICE:
+	case KEY_PATH:
+	case KEY_ADDRESS:
+	case KEY_ADDRESSES:
+	case KEY_PREFIXES:
+	case KEY_PRINCIPALS:
+		return false;
+	case KEY_MODE:
+		snprintf(digits, sizeof(digits), "%" PRId64, number);
+		return number <= 777 && strspn(digits, "01234567") == strlen(digits);
+	default:
+		return true;
+	}
+}
+
 /* For types that are strings in the file: a number lacks only its quotes, and maybe its unit. */
 static int refuse_for_string(
 	const struct key *key, const struct value *value, char why[static WHY_MAX])
@@ -62,9 +85,9 @@ static int refuse_for_string(
 	const char *is = value_type_name(value->type);
 	char size[UNIT_STRING_MAX], example[SHOWN_MAX];
 
-	if (value->type != VALUE_NUMBER || value->number < 0 || key->type == KEY_CHOICE)
-		return because(why, -EINVAL, "%s, write a string such as %s", is,
-			key_example(key, example));
+	if (value->type != VALUE_NUMBER || value->number < 0 || !may_be_number(key, value->number))
+		return because(why, -EINVAL, "%s, write %s such as %s", is,
+			key_is_list(key) ? "strings" : "a string", key_example(key, example));
 	if (key->type == KEY_SIZE)
 		return because(why, -EINVAL, "%s, write it with its unit in quotes: \"%s\"", is,
 			format_size((uint64_t)value->number, size));
