@@ -451,7 +451,7 @@ static void brackets_that_do_not_fit_are_refused(void **state)
 	wrong_type("strings", (struct value){.type = VALUE_LIST},
 		"is a list ( ), write an array: strings = [\"text\"];");
 	wrong_type("number", (struct value){.type = VALUE_ARRAY},
-		"is an array [ ], write one value: number = 5004;");
+		"is an array [ ], write one value: number = -5;");
 	wrong_type("path", (struct value){.type = VALUE_GROUP},
 		"is a group { }, write one value: path = \"/a/path\";");
 }
