@@ -1,5 +1,6 @@
 #include "config/check.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -113,14 +114,37 @@ static void check_http(const struct config *config, struct errors *errors)
 	}
 }
 
+/* ---- The user to run as ---- */
+
+static void check_user(const struct config *config, struct errors *errors)
+{
+	const struct subject user = {config->user_place, NULL, NULL},
+			     group = {config->group_place, NULL, NULL};
+	char buffer[SHOWN_MAX];
+	uint32_t id;
+
+	if (config->group && !config->user)
+		config_report(errors, &group, 0, "group",
+			"has no effect without user, which is to run the daemon: add one, as user "
+			"= \"mcastd\";, or remove group");
+	if (config->user && !config->user[strspn(config->user, "0123456789")])
+		config_report(errors, &user, 0, "user",
+			"%s is a number, write the name of the user", shown(config->user, buffer));
+	else if (config->user && find_uid(config->user, &id) == -ENOENT)
+		config_report(errors, &user, 0, "user",
+			"this system has no user %s: useradd --system %s, or name another",
+			shown(config->user, buffer), buffer);
+	if (config->user && config->group && find_gid(config->group, &id) == -ENOENT)
+		config_report(errors, &group, 0, "group",
+			"this system has no group %s: groupadd --system %s, or name another",
+			shown(config->group, buffer), buffer);
+}
+
 void config_check(const struct config *config, bool is_partial, struct errors *errors)
 {
 	struct check check = {.config = config, .errors = errors, .is_partial = is_partial};
-	char buffer[SHOWN_MAX];
 
-	if (config->group && !config->user)
-		errors_add(errors, "group: has no effect without user, add one: user = \"%s\";",
-			shown(config->group, buffer));
+	check_user(config, errors);
 	for (size_t i = 0; i < config->group_count; i++)
 		check_group(&check, &config->groups[i]);
 	check_events(&check, &config->events);

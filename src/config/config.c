@@ -6,11 +6,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/codec.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "base/words.h"
-#include "config/match.h"
 
 #define RUN_DIRECTORY "/run/mcastd"
 
@@ -240,49 +238,6 @@ bool config_test_is_given(const struct config_test *test)
 {
 	return test->sources.count || test->block_sources.count || test->min_size > 0 ||
 	       test->max_size < DATAGRAM_MAX || test->prefix || test->match.count;
-}
-
-int config_filter_prefix(const char *prefix, struct text *bytes)
-{
-	if (strncmp(prefix, "0x", 2)) {
-		text_append_string(bytes, prefix);
-		return 0;
-	}
-	return text_append_hex_decoded(bytes, prefix + 2, strlen(prefix + 2));
-}
-
-/* block: with a dot. */
-static void check_test(const struct config_test *test, const char *block,
-	void (*report)(void *argument, const char *key, const char *why), void *argument)
-{
-	AUTO_TEXT struct text bytes = {0};
-	char key[32], why[WHY_MAX];
-	struct match match;
-
-	snprintf(key, sizeof(key), "%smin_size", block);
-	if (test->min_size > test->max_size) {
-		because(why, -EINVAL, "%" PRId64 " is more than max_size, no datagram is like that",
-			test->min_size);
-		report(argument, key, why);
-	}
-	snprintf(key, sizeof(key), "%sprefix", block);
-	if (test->prefix && config_filter_prefix(test->prefix, &bytes) < 0)
-		report(argument, key,
-			"is not hexadecimal, write two digits for each byte after the 0x");
-	snprintf(key, sizeof(key), "%smatch", block);
-	for (size_t i = 0; i < test->match.count; i++)
-		if (match_parse(test->match.items[i], &match, why) < 0)
-			report(argument, key, why);
-}
-
-void config_filter_check(const struct config_filter *filter,
-	void (*report)(void *argument, const char *key, const char *why), void *argument)
-{
-	check_test(&filter->is, "filter.", report, argument);
-	check_test(&filter->is_not, "filter.not.", report, argument);
-	if (filter->burst && !filter->rate_interval_ns)
-		report(argument, "burst",
-			"has no effect without rate, add one: rate = \"1000/s\";");
 }
 
 bool config_group_equal(const struct config_group *a, const struct config_group *b)

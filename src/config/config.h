@@ -124,9 +124,13 @@ struct config_kind {
 	/* Whether it can be used by a group of this name. NULL: by all. Returns 0, or -EINVAL with
 	 * the reason in why. */
 	int (*check_group)(const void *settings, const char *group, char why[static WHY_MAX]);
-	/* The file that it writes, which no other handler may write. NULL: it writes none. */
+	/* The path of the file that it writes, which no other handler may write unless it is a
+	 * character device. NULL, or the function returns NULL: it writes none. */
 	const char *(*file)(const void *settings);
 };
+
+/* Conditions in a filter: each is tried with each datagram. */
+#define MATCHES_MAX 16
 
 /* What may be asked of a datagram. All that is given must hold. */
 struct config_test {
@@ -218,6 +222,8 @@ struct config {
 	char *run_directory;
 	int64_t import_port; /* that what comes in by inputs is sent from; 0: there are none */
 	char *user, *group; /* to run as, when started as root; NULL: none */
+	struct place user_place, group_place, run_directory_place, control_place; /* of the keys
+									that are given */
 	struct string_list files; /* those that were read, in their order */
 	struct errors warnings; /* of config_find_warnings() */
 };
@@ -234,6 +240,11 @@ int config_load(const char *path, const struct config_kind *const *kinds, struct
 /* Adds to config->warnings what is permitted, but hardly what was meant: one line each, "file:line:
  * groups.NAME: warning: ...". For a configuration without errors, before it runs. Takes n log n. */
 void config_find_warnings(struct config *config);
+
+/* Adds an error about something that a key of the file decides: "FILE:LINE: WHY", or why alone
+ * where place has no file, as the default holds. */
+void config_add_error(struct errors *errors, const struct place *place, const char *format, ...)
+	PRINTF_LIKE(3, 4);
 
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free)

@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,9 +12,49 @@
 
 #include "base/escape.h"
 #include "base/io.h"
+#include "base/users.h"
 #include "base/words.h"
 
 DEFINE_CLEANUP(DIR *, closedir)
+
+/* The first directory above a path that this user cannot search, or the path itself. */
+static const char *find_closed(const char *path, char ret[static PATH_MAX])
+{
+	size_t length = strlen(path);
+
+	for (size_t end = 1; end < length; end++) {
+		if (path[end] != '/')
+			continue;
+		snprintf(ret, PATH_MAX, "%.*s", (int)end, path);
+		if (faccessat(AT_FDCWD, ret, X_OK, AT_EACCESS) < 0)
+			return ret;
+	}
+	return path;
+}
+
+/* Says that a file or directory cannot be opened, and who must be able to. A start as root could
+ * read what a reload as another user cannot. Returns a negative errno. */
+static int cannot_open(const char *path, bool is_directory, int error, char why[static WHY_MAX])
+{
+	const char *what = is_directory ? "cannot read the directory" : "cannot open it";
+	char user[ACCOUNT_NAME_MAX], group[ACCOUNT_NAME_MAX], buffer[PATH_MAX];
+	const char *closed;
+
+	if (error != EACCES)
+		return because(why, -error, "%s: %s", what, strerror(error));
+	name_user(geteuid(), user);
+	name_group(getegid(), group);
+	closed = find_closed(path, buffer);
+	if (closed != path)
+		return because(why, -error,
+			"%s: %s for user %s, who runs the daemon: chgrp %s, and chmod g+x, the "
+			"directory %s",
+			what, strerror(error), user, group, closed);
+	return because(why, -error,
+		"%s: %s for user %s, who runs the daemon: chgrp %s, and chmod %s, this %s", what,
+		strerror(error), user, group, is_directory ? "g+rx" : "g+r",
+		is_directory ? "directory" : "file");
+}
 
 /* O_NONBLOCK: opening a fifo would wait for its writer. */
 static int open_regular(const char *path, char why[static WHY_MAX])
@@ -21,7 +63,7 @@ static int open_regular(const char *path, char why[static WHY_MAX])
 	struct stat status;
 
 	if (fd < 0)
-		return because(why, -errno, "cannot open it: %s", strerror(errno));
+		return cannot_open(path, false, errno, why);
 	if (fstat(fd, &status) < 0)
 		return because(why, -errno, "cannot read its status: %s", strerror(errno));
 	if (!S_ISREG(status.st_mode))
@@ -92,9 +134,7 @@ static int list_names(const char *directory, struct string_list *names, char why
 	int r = 0;
 
 	if (!stream)
-		return errno == ENOENT ? 0
-				       : because(why, -errno, "cannot read the directory: %s",
-						 strerror(errno));
+		return errno == ENOENT ? 0 : cannot_open(directory, true, errno, why);
 	while (r >= 0 && (errno = 0, entry = readdir(stream))) {
 		if (!is_config(entry))
 			continue;

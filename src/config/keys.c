@@ -17,9 +17,6 @@
 	.name = key, .type = (key_type), .offset = offsetof(struct config_filter, member)
 #define CONFIG(member, type) KEY(struct config, member, type)
 
-/* Conditions in a filter: each is tried with each datagram. */
-#define MATCHES_MAX 16
-
 static const char *const duplicates_choices[] = {
 	[DUPLICATES_KEEP] = "keep", [DUPLICATES_DROP] = "drop", NULL};
 
@@ -249,9 +246,9 @@ static const struct key http_keys[] = {
 const struct schema http_schema = {http_keys, ARRAY_SIZE(http_keys), sizeof(struct config_http)};
 
 static const struct key config_keys[] = {
-	{CONFIG(user, KEY_STRING), .max = GROUP_NAME_MAX,
+	{CONFIG(user, KEY_STRING), .max = GROUP_NAME_MAX, .example = "\"daemon\"",
 		.help = "The user to become after a start as root. Without it: root."},
-	{CONFIG(group, KEY_STRING), .max = GROUP_NAME_MAX,
+	{CONFIG(group, KEY_STRING), .max = GROUP_NAME_MAX, .example = "\"daemon\"",
 		.help = "The system group to run as then. Without it: that of the user."},
 	{CONFIG(run_directory, KEY_PATH), .max = RUN_DIRECTORY_MAX,
 		.help = "The parent of the directory of group sockets. Without it: "

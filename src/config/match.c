@@ -51,6 +51,7 @@ static const char *take_word(const char *at, const char *word)
 	return strncmp(at, word, length) ? NULL : at + length;
 }
 
+/* One that 64 bits do not hold is the greatest that they do, with errno ERANGE. */
 static const char *take_number(const char *at, uint64_t *ret)
 {
 	char *end;
@@ -60,7 +61,7 @@ static const char *take_number(const char *at, uint64_t *ret)
 		return NULL;
 	errno = 0;
 	*ret = strtoull(at, &end, 0);
-	return errno ? NULL : end;
+	return end;
 }
 
 static const char *take_order(const char *at, enum match_order *ret)
@@ -76,14 +77,15 @@ static const char *take_order(const char *at, enum match_order *ret)
 	return NULL;
 }
 
+/* One beyond all datagrams stays so. */
 static const char *take_offset(const char *at, uint32_t *ret)
 {
 	uint64_t offset;
 	const char *end = *at == '@' ? take_number(at + 1, &offset) : NULL;
 
-	if (!end || offset > DATAGRAM_MAX)
+	if (!end)
 		return NULL;
-	*ret = (uint32_t)offset;
+	*ret = offset > DATAGRAM_MAX ? DATAGRAM_MAX + 1 : (uint32_t)offset;
 	return end;
 }
 
@@ -117,9 +119,14 @@ static bool parse_integer(const char *at, struct match *match)
 	at = take_offset(at, &match->offset);
 	match->mask = UINT64_MAX;
 	masked = at ? take_word(at, "&") : NULL;
+	errno = 0;
 	at = masked ? take_number(masked, &match->mask) : at;
+	match->is_too_large = masked && errno == ERANGE;
 	at = at ? take_order(at, &match->order) : NULL;
-	return at && ends(take_number(at, &match->value));
+	if (!at || !ends(take_number(at, &match->value)))
+		return false;
+	match->is_too_large |= errno == ERANGE;
+	return true;
 }
 
 static bool parse_bytes(const char *at, struct match *match)
@@ -174,20 +181,131 @@ static bool parse(const char *text, struct match *ret)
 	return false;
 }
 
+size_t match_size(const struct match *match)
+{
+	return match->kind == MATCH_CONTAINS  ? match->length
+	       : match->kind == MATCH_INTEGER ? (size_t)match->offset + match->size
+					      : (size_t)match->offset + match->length;
+}
+
+/* Whether each integer of these bits, or none of them, is so compared. */
+static bool is_decided(const struct match *match, bool *ret)
+{
+	uint64_t value = match->value, most = match->mask;
+	bool has_other_bits = value & ~match->mask;
+
+	switch (match->order) {
+	case MATCH_EQUAL:
+		*ret = false;
+		return has_other_bits;
+	case MATCH_UNEQUAL:
+		*ret = true;
+		return has_other_bits;
+	case MATCH_BELOW:
+		*ret = value > most;
+		return value > most || !value;
+	case MATCH_UP_TO:
+		*ret = true;
+		return value >= most;
+	case MATCH_ABOVE:
+		*ret = false;
+		return value >= most;
+	default:
+		*ret = !value;
+		return value > most || !value;
+	}
+}
+
+static bool are_bytes_decided(const struct match *match)
+{
+	for (size_t i = 0; i < match->length; i++)
+		if (match->bytes[i] & ~match->mask_bytes[i])
+			return true;
+	return false;
+}
+
+/* Refuses what holds for no payload, and what holds for all that are long enough. */
+static int refuse_decided(const char *text, const struct match *match, char why[static WHY_MAX])
+{
+	bool holds = match->order == MATCH_UNEQUAL;
+	char buffer[SHOWN_MAX];
+
+	shown(text, buffer);
+	if (match_size(match) > DATAGRAM_MAX)
+		return because(why, -EINVAL,
+			"'%s': no datagram has more than %u bytes, use a smaller offset", buffer,
+			(unsigned)DATAGRAM_MAX);
+	if (match->kind == MATCH_INTEGER
+			? !is_decided(match, &holds)
+			: match->kind == MATCH_CONTAINS || !are_bytes_decided(match))
+		return 0;
+	if (holds)
+		return because(why, -EINVAL,
+			"'%s': every datagram of at least %zu bytes is like that, use min_size or "
+			"another value",
+			buffer, match_size(match));
+	return because(why, -EINVAL, "'%s': no datagram is like that, %s", buffer,
+		match->order == MATCH_EQUAL ? "the value has bits that the mask takes away"
+					    : "use another value");
+}
+
+static int refuse_width(const char *text, const struct match *match, char why[static WHY_MAX])
+{
+	uint64_t most = match->size == 8 ? UINT64_MAX : (1ull << 8 * match->size) - 1;
+	char buffer[SHOWN_MAX];
+
+	return because(why, -EINVAL, "'%s': %u bits hold %llu at most", shown(text, buffer),
+		8u * match->size, (unsigned long long)most);
+}
+
 int match_parse(const char *text, struct match *ret, char why[static WHY_MAX])
 {
-	char buffer[SHOWN_MAX];
 	uint64_t most;
 
 	if (!parse(text, ret))
 		return not_understood(text, why);
-	if (ret->kind != MATCH_INTEGER)
+	if (ret->kind == MATCH_INTEGER) {
+		most = ret->size == 8 ? UINT64_MAX : (1ull << 8 * ret->size) - 1;
+		if (ret->is_too_large || ret->value > most ||
+			(ret->mask != UINT64_MAX && ret->mask > most))
+			return refuse_width(text, ret, why);
+		ret->mask &= most;
+	}
+	return refuse_decided(text, ret, why);
+}
+
+/* The bits that a condition of == asks of the byte at an offset, and in *ret_mask which. */
+static uint8_t wanted_byte(const struct match *match, size_t offset, uint8_t *ret_mask)
+{
+	size_t at = offset - match->offset;
+	unsigned shift;
+
+	*ret_mask = 0;
+	if (offset < match->offset || offset >= match_size(match))
 		return 0;
-	most = ret->size == 8 ? UINT64_MAX : (1ull << 8 * ret->size) - 1;
-	if (ret->value > most)
-		return because(why, -EINVAL, "'%s': %u bits hold %llu at most", shown(text, buffer),
-			8u * ret->size, (unsigned long long)most);
-	return 0;
+	if (match->kind == MATCH_BYTES) {
+		*ret_mask = match->mask_bytes[at];
+		return match->bytes[at];
+	}
+	shift = 8 * (unsigned)(match->is_little_endian ? at : match->size - 1 - at);
+	*ret_mask = (uint8_t)(match->mask >> shift);
+	return (uint8_t)(match->value >> shift);
+}
+
+bool match_contradicts(const struct match *a, const struct match *b)
+{
+	uint8_t left, right, left_mask, right_mask;
+
+	if (a->kind == MATCH_CONTAINS || a->order != MATCH_EQUAL || b->kind == MATCH_CONTAINS ||
+		b->order != MATCH_EQUAL)
+		return false;
+	for (size_t i = a->offset; i < match_size(a); i++) {
+		left = wanted_byte(a, i, &left_mask);
+		right = wanted_byte(b, i, &right_mask);
+		if ((left ^ right) & left_mask & right_mask)
+			return true;
+	}
+	return false;
 }
 
 static uint64_t read_integer(const struct match *match, const uint8_t *bytes)

@@ -29,13 +29,21 @@ struct match {
 	uint32_t offset;
 	uint8_t size; /* of the integer, in bytes */
 	bool is_little_endian;
+	bool is_too_large; /* while it is parsed: 64 bits do not hold the mask or the value */
 	uint64_t mask, value; /* MATCH_INTEGER */
 	size_t length; /* of the bytes */
 	uint8_t bytes[MATCH_BYTES_MAX];
 	uint8_t mask_bytes[MATCH_BYTES_MAX]; /* MATCH_BYTES */
 };
 
-/* Returns 0, or -EINVAL with the reason in why. */
+/* Refuses also what no payload fulfils, and what each that is long enough does. Returns 0, or
+ * -EINVAL with the reason in why. */
 int match_parse(const char *text, struct match *ret, char why[static WHY_MAX]);
+
+/* The least size of a payload that fulfils it, in bytes. */
+size_t match_size(const struct match *match);
+
+/* Whether no payload fulfils both, as they ask for different bytes at one place. */
+bool match_contradicts(const struct match *a, const struct match *b);
 
 bool match_holds(const struct match *match, const void *payload, size_t size);

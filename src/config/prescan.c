@@ -8,7 +8,8 @@
 
 #include "base/array.h"
 #include "base/text.h"
-#include "config/schema.h"
+#include "config/config.h"
+#include "config/quotes.h"
 #include "config/token.h"
 #include "base/words.h"
 
@@ -43,6 +44,7 @@ struct level {
 	unsigned line;
 	unsigned scope, parent; /* of the names in it */
 	unsigned count; /* names in it; in an array or a list, separators */
+	bool is_stray; /* it stands where a name belongs */
 };
 
 struct prescan {
@@ -125,17 +127,89 @@ static void check_hex(struct prescan *prescan)
 		refuse_integer(prescan, "has more than 7 hexadecimal digits, use a smaller number");
 }
 
+/* ---- Values without quotes ---- */
+
+/* The type of the keys of this name, where all of them have the same; else a string. Those of the
+ * kinds of handlers are not known here. */
+static enum key_type type_of(const struct name *name)
+{
+	static const struct schema *const schemas[] = {&config_schema, &group_schema,
+		&events_schema, &handler_schema, &filter_schema, &control_schema, &http_schema};
+	enum key_type type = KEY_TYPES;
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemas); i++)
+		for (size_t j = 0; j < schemas[i]->count; j++) {
+			const struct key *key = &schemas[i]->keys[j];
+			const char *dot = strrchr(key->name, '.'),
+				   *plain = dot ? dot + 1 : key->name;
+
+			if (strlen(plain) != name->length ||
+				memcmp(plain, name->start, name->length))
+				continue;
+			if (type != KEY_TYPES && type != key->type)
+				return KEY_STRING;
+			type = key->type;
+		}
+	return type == KEY_TYPES ? KEY_STRING : type;
+}
+
+/* The type of the key whose value the current word is. */
+static enum key_type wanted_type(const struct prescan *prescan)
+{
+	if (prescan->previous.type != TOKEN_ASSIGN || !prescan->names.count)
+		return KEY_STRING;
+	return type_of(&prescan->names.items[prescan->names.count - 1]);
+}
+
+/* A value in other quotes than those of strings, or with a character that looks like a space. */
+static void refuse_quotes(struct prescan *prescan, const char *shown, bool is_space)
+{
+	const struct token *word = &prescan->current;
+	struct token bare = quotes_leave_out(word);
+	enum key_type type = wanted_type(prescan);
+	char buffer[SHOWN_MAX];
+
+	show(&bare, buffer);
+	if (is_space)
+		refuse(prescan, word->line,
+			"syntax error, a character in \"%s\" only looks like a space, as in text "
+			"from a web page: remove it",
+			shown);
+	else if (type == KEY_NUMBER || type == KEY_BOOL)
+		refuse(prescan, word->line, "syntax error at %s, write %s without quotes", shown,
+			buffer);
+	else
+		refuse(prescan, word->line,
+			"syntax error at %s, strings take plain double quotes: \"%s\"", shown,
+			buffer);
+}
+
 /* A word where a value belongs. */
 static void refuse_value(struct prescan *prescan, const char *shown)
 {
-	unsigned line = prescan->current.line;
+	const struct token *word = &prescan->current;
+	struct token value = *word;
+	enum key_type type = wanted_type(prescan);
+	unsigned line = word->line;
+	bool is_space = false;
+	char buffer[SHOWN_MAX];
 
-	if (*shown == '\'')
-		refuse(prescan, line, "syntax error at %s, strings take double quotes", shown);
+	value.length -= value.start[value.length - 1] == ':';
+	if (quotes_find(word, &is_space) || quotes_stand_at(word))
+		refuse_quotes(prescan, shown, is_space);
 	else if (!strcasecmp(shown, "yes") || !strcasecmp(shown, "on"))
 		refuse(prescan, line, "syntax error, write true instead of %s", shown);
 	else if (!strcasecmp(shown, "no") || !strcasecmp(shown, "off"))
 		refuse(prescan, line, "syntax error, write false instead of %s", shown);
+	else if (value.length < word->length && value.length && word_type(&value) != WORD_OTHER &&
+		 word_type(&value) != WORD_NAME)
+		refuse(prescan, line, "syntax error, a value ends with ; and not with :, write %s;",
+			show(&value, buffer));
+	else if (type == KEY_NUMBER)
+		refuse(prescan, line, "syntax error, %s is no whole number, write digits alone",
+			shown);
+	else if (type == KEY_BOOL)
+		refuse(prescan, line, "syntax error, write true or false instead of %s", shown);
 	else
 		refuse(prescan, line, "syntax error, the value %s needs double quotes: \"%s\"",
 			shown, shown);
@@ -151,6 +225,8 @@ static void check_stray_word(struct prescan *prescan)
 	char buffer[SHOWN_MAX];
 
 	show(word, buffer);
+	if (in_array && prescan->levels[prescan->depth].is_stray)
+		return; /* the bracket has been reported */
 	if (word->length >= 8 && !memcmp(word->start, "@include", 8))
 		refuse(prescan, word->line,
 			"@include is not supported, put the file into conf.d instead");
@@ -237,6 +313,31 @@ static bool mark_unbalanced(struct prescan *prescan)
 	return !was_unbalanced;
 }
 
+/* A bracket that is no value, as in the [section] of other programs' files. */
+static void check_stray_bracket(
+	struct prescan *prescan, const struct level *outer, struct level *level)
+{
+	const struct token *next = &prescan->next;
+	bool is_section = !outer->bracket && level->bracket == '[' && next->type == TOKEN_WORD &&
+			  word_type(next) == WORD_NAME;
+	char buffer[SHOWN_MAX];
+
+	if (prescan->unbalanced || (outer->bracket && outer->bracket != '{') ||
+		prescan->previous.type == TOKEN_WORD)
+		return; /* the word has been reported */
+	level->is_stray = true;
+	if (is_section)
+		refuse(prescan, level->line,
+			"syntax error, a section has its name in front of braces and no [ ]: write "
+			"%s: { ... };",
+			show(next, buffer));
+	else
+		refuse(prescan, level->line,
+			"syntax error, this %c stands where a name belongs: a setting is NAME = "
+			"VALUE;",
+			level->bracket);
+}
+
 static void open_level(struct prescan *prescan)
 {
 	const struct level *outer = &prescan->levels[prescan->depth];
@@ -250,10 +351,12 @@ static void open_level(struct prescan *prescan)
 		return;
 	}
 	level = &prescan->levels[++prescan->depth];
-	*level = (struct level){
-		*prescan->current.start, prescan->current.line, outer->scope, outer->parent, 0};
+	*level = (struct level){*prescan->current.start, prescan->current.line, outer->scope,
+		outer->parent, 0, false};
 	if (prescan->previous.type == TOKEN_ASSIGN)
 		level->parent = (unsigned)prescan->names.count;
+	else
+		check_stray_bracket(prescan, outer, level);
 	if (level->bracket == '{')
 		level->scope = ++prescan->scopes;
 }
@@ -321,6 +424,7 @@ static void check_gap(struct prescan *prescan)
 static void check_token(struct prescan *prescan)
 {
 	unsigned line = prescan->current.line;
+	bool is_space = false;
 
 	switch (prescan->current.type) {
 	case TOKEN_WORD:
@@ -340,9 +444,14 @@ static void check_token(struct prescan *prescan)
 		check_gap(prescan);
 		break;
 	case TOKEN_UNCLOSED_STRING:
-		refuse(prescan, line,
-			"syntax error, the string has no closing \" on its line (a line break "
-			"within is \\n)");
+		if (quotes_find(&prescan->current, &is_space) && !is_space)
+			refuse(prescan, line,
+				"syntax error, the string ends with \", and not with a typographic "
+				"quote");
+		else
+			refuse(prescan, line,
+				"syntax error, the string has no closing \" on its line (a line "
+				"break within is \\n)");
 		prescan->unbalanced = true;
 		break;
 	case TOKEN_UNCLOSED_COMMENT:

@@ -259,6 +259,24 @@ static int read_inner_block(struct reader *reader, const struct block *block, co
 	return r;
 }
 
+/* At the top, every key is one value, and every { } is a section: a { } by the name of a key means
+ * a section whose name is nearly the same. Returns whether it is one, and has been reported. */
+static bool refuse_near_section(
+	struct reader *reader, const struct block *block, const config_setting_t *setting)
+{
+	struct guess guess = {.word = config_setting_name(setting)};
+
+	if (block->subject.section || !config_setting_is_group(setting) ||
+		!schema_find(block->parts[0].schema, guess.word))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		guess_offer(&guess, sections[i].name);
+	if (guess.nearest)
+		config_report(reader->errors, &block->subject, line_of(reader, setting), guess.word,
+			"is one value and no { }, did you mean \"%s\"?", guess.nearest);
+	return guess.nearest;
+}
+
 static int read_setting(
 	struct reader *reader, const struct block *block, const config_setting_t *setting)
 {
@@ -269,6 +287,8 @@ static int read_setting(
 	for (size_t i = 0; is_top && i < ARRAY_SIZE(sections); i++)
 		if (!strcmp(sections[i].name, name))
 			return read_section(reader, &sections[i], setting);
+	if (refuse_near_section(reader, block, setting))
+		return 0;
 	if (kind)
 		return read_kind_block(reader, block, kind, setting);
 	if (is_inner_block(block, name))
@@ -327,9 +347,17 @@ static struct subject subject_of(const struct reader *reader, const char *sectio
 static bool expect_group(struct reader *reader, const struct subject *subject, const char *members,
 	const config_setting_t *setting)
 {
+	struct guess guess = {.word = config_setting_name(setting)};
 	struct value value = get_value(setting);
 
-	if (value.type != VALUE_GROUP)
+	for (size_t i = 0; !subject->name && i < config_schema.count; i++)
+		guess_offer(&guess, config_schema.keys[i].name);
+	if (value.type < VALUE_ARRAY && guess.nearest)
+		config_report(reader->errors, subject, 0, NULL,
+			"%s, write %s: { %s }; or did you mean \"%s\"?",
+			value_type_name(value.type), config_setting_name(setting), members,
+			guess.nearest);
+	else if (value.type != VALUE_GROUP)
 		config_report(reader->errors, subject, 0, NULL, "%s, write %s: { %s };",
 			value_type_name(value.type), config_setting_name(setting), members);
 	return value.type == VALUE_GROUP;
@@ -476,6 +504,31 @@ static int read_handler(struct reader *reader, const config_setting_t *setting)
 	return read_block(reader, &block, setting);
 }
 
+/* The keys of the configuration itself whose places are kept, for errors at the start. */
+static const struct {
+	const struct schema *schema;
+	const char *key;
+	size_t place; /* in struct config */
+} kept[] = {{&config_schema, "user", offsetof(struct config, user_place)},
+	{&config_schema, "group", offsetof(struct config, group_place)},
+	{&config_schema, "run_directory", offsetof(struct config, run_directory_place)},
+	{&control_schema, "socket", offsetof(struct config, control_place)}};
+
+static void keep_places(
+	struct reader *reader, const struct schema *schema, const struct key_mark *marks)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		unsigned line;
+
+		if (kept[i].schema != schema)
+			continue;
+		line = marks[schema_find(schema, kept[i].key) - schema->keys].line;
+		if (line)
+			*(struct place *)((char *)reader->config + kept[i].place) = (struct place){
+				reader->file, line};
+	}
+}
+
 /* Reads a block that goes into the configuration itself. */
 static int read_own_block(struct reader *reader, const struct subject *subject,
 	const struct schema *schema, void *settings, const config_setting_t *setting)
@@ -484,7 +537,11 @@ static int read_own_block(struct reader *reader, const struct subject *subject,
 	struct block block = {
 		.subject = *subject, .parts = {{schema, settings, marks}}, .part_count = 1};
 
-	return marks ? read_block(reader, &block, setting) : -ENOMEM;
+	int r = marks ? read_block(reader, &block, setting) : -ENOMEM;
+
+	if (r >= 0)
+		keep_places(reader, schema, marks);
+	return r;
 }
 
 static int read_control(

@@ -38,6 +38,22 @@ static void append_path(struct text *line, const struct subject *subject, const 
 	}
 }
 
+void config_add_error(struct errors *errors, const struct place *place, const char *format, ...)
+{
+	AUTO_FREE char *why = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (vasprintf(&why, format, arguments) < 0)
+		why = NULL;
+	va_end(arguments);
+	if (place->file)
+		errors_add(
+			errors, "%s:%u: %s", place->file, place->line, why ? why : "out of memory");
+	else
+		errors_add(errors, "%s", why ? why : "out of memory");
+}
+
 void config_report(struct errors *errors, const struct subject *subject, unsigned line,
 	const char *key, const char *format, ...)
 {

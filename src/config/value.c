@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -98,8 +99,8 @@ static int refuse_for_string(
 			text_printf(&proposed, "%s\"%s\"", proposed.length ? " or " : "", text);
 	}
 	if (!proposed.length)
-		return because(why, -EINVAL, "%s, write a string such as %s", is,
-			key_example(key, example));
+		return because(why, -EINVAL, "%s, write %s such as %s", is,
+			key_is_list(key) ? "strings" : "a string", key_example(key, example));
 	return because(why, -EINVAL, "%s%s%s", is, meaning->write, text_string(&proposed));
 }
 

@@ -40,15 +40,19 @@ static int check_fixed(struct change *change)
 	const struct config *running = change->running, *wanted = change->wanted;
 	const struct {
 		const char *key, *running, *wanted;
-	} fixed[] = {{"control.socket", running->control_socket, wanted->control_socket},
-		{"run_directory", running->run_directory, wanted->run_directory},
-		{"user", running->user, wanted->user}, {"group", running->group, wanted->group}};
+		const struct place *place;
+	} fixed[] = {{"control.socket", running->control_socket, wanted->control_socket,
+			     &wanted->control_place},
+		{"run_directory", running->run_directory, wanted->run_directory,
+			&wanted->run_directory_place},
+		{"user", running->user, wanted->user, &wanted->user_place},
+		{"group", running->group, wanted->group, &wanted->group_place}};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
 		if (is_same(fixed[i].running, fixed[i].wanted))
 			continue;
-		errors_add(change->errors,
+		config_add_error(change->errors, fixed[i].place,
 			"%s: cannot change from %s to %s while the daemon runs; restart it",
 			fixed[i].key, fixed[i].running ? fixed[i].running : "nothing",
 			fixed[i].wanted ? fixed[i].wanted : "nothing");

@@ -285,13 +285,11 @@ static int try_as_user(const struct options *options, struct config *config, str
 	pid_t running = options->configuration ? running_daemon(config) : 0;
 	uid_t before = geteuid();
 	char why[WHY_MAX];
-	int r = identity_enter(config, why);
+	int r = identity_enter(config, errors);
 
-	if (r < 0)
-		errors_add(errors, "%s", why);
-	else if (by_hand && (r = check_control(config->control_socket, why)) < 0)
-		errors_add(errors, "control socket: %s", why);
-	else if (geteuid() != before)
+	if (r >= 0 && by_hand && (r = check_control(config->control_socket, why)) < 0)
+		config_add_error(errors, &config->control_place, "control socket: %s", why);
+	if (r >= 0 && geteuid() != before)
 		r = load_as_user(options, errors);
 	if (r < 0) {
 		spoof_free(spoof);

@@ -275,8 +275,10 @@ static size_t check_group(void *argument, const struct config_group *group, stru
 	return config_check_group(change_running(daemon->change), group, errors);
 }
 
-static int open_control(struct daemon *daemon, const char *path)
+static int open_control(struct daemon *daemon, const struct config *config)
 {
+	const char *path = config->control_socket;
+	AUTO_ERRORS struct errors errors = {0};
 	char why[WHY_MAX];
 	int fd, r;
 
@@ -301,7 +303,8 @@ static int open_control(struct daemon *daemon, const char *path)
 			&daemon->control);
 	identity_lower();
 	if (r < 0)
-		log_error("control socket: %s", why);
+		config_add_error(&errors, &config->control_place, "control socket: %s", why);
+	log_lines(LOG_ERR, &errors);
 	return r;
 }
 
@@ -490,6 +493,7 @@ int daemon_start(
 {
 	CLEANUP(config_freep) struct config *owned = config;
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
+	AUTO_ERRORS struct errors errors = {0};
 	char why[WHY_MAX];
 	int r;
 
@@ -500,17 +504,19 @@ int daemon_start(
 	daemon->adopts = orphans_adopt();
 	prepare_descriptors(config->group_count);
 	r = keep_source_open(config, why, &daemon->spoof);
-	r = r < 0 ? r : identity_enter(config, why);
+	if (r < 0)
+		errors_add(&errors, "%s", why);
+	r = r < 0 ? r : identity_enter(config, &errors);
 	if (r >= 0 && options->configuration)
 		identity_tell_root(config, options->configuration);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
-		log_error("%s", why);
+		log_lines(LOG_ERR, &errors);
 	}
 	r = r < 0 ? r : make_parts(daemon);
 	/* The control socket comes first: it shows whether another daemon runs, before anything of
 	 * that one is touched. */
-	r = r < 0 ? r : open_control(daemon, config->control_socket);
+	r = r < 0 ? r : open_control(daemon, config);
 	if (r < 0) {
 		daemon_stop(daemon);
 		return r;

@@ -32,30 +32,39 @@ static bool can_raise(void)
 	return getresuid(&real, &effective, &saved) == 0 && saved == 0 && effective != 0;
 }
 
-static int find_user(const struct config *config, struct passwd *ret, char why[static WHY_MAX])
+/* The check of the configuration has found them: they may have gone since then. */
+static int find_user(const struct config *config, struct passwd *ret, struct errors *errors)
 {
 	const struct passwd *entry = getpwnam(config->user);
 
-	if (!entry)
-		return because(why, -ENOENT,
+	if (!entry) {
+		config_add_error(errors, &config->user_place,
 			"user: this system has no user %s: useradd --system %s, or name another",
 			config->user, config->user);
+		return -ENOENT;
+	}
 	*ret = *entry;
-	if (config->group && find_gid(config->group, &ret->pw_gid) < 0)
-		return because(why, -ENOENT,
+	if (config->group && find_gid(config->group, &ret->pw_gid) < 0) {
+		config_add_error(errors, &config->group_place,
 			"group: this system has no group %s: groupadd --system %s, or name another",
 			config->group, config->group);
+		return -ENOENT;
+	}
 	return 0;
 }
 
-static int become(const struct passwd *user, char why[static WHY_MAX])
+static int become(const struct config *config, const struct passwd *user, struct errors *errors)
 {
+	int r = 0;
+
 	if (initgroups(user->pw_name, user->pw_gid) < 0 ||
 		setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
 		setresuid(user->pw_uid, user->pw_uid, 0) < 0)
-		return because(
-			why, -errno, "switching to user %s: %s", user->pw_name, strerror(errno));
-	return 0;
+		r = -errno;
+	if (r < 0)
+		config_add_error(errors, &config->user_place, "switching to user %s: %s",
+			user->pw_name, strerror(-r));
+	return r;
 }
 
 /* libcap would be one more library, for two calls. */
@@ -135,7 +144,7 @@ static int give_directory(const char *path, const struct passwd *user)
 
 /* An existing one stays as it is. What comes into it, the user makes. */
 static int make_run_directory(
-	const struct config *config, const struct passwd *user, char why[static WHY_MAX])
+	const struct config *config, const struct passwd *user, struct errors *errors)
 {
 	const char *path = config->run_directory;
 	char reason[WHY_MAX];
@@ -148,21 +157,21 @@ static int make_run_directory(
 			because(reason, r, "%s", strerror(-r));
 		identity_lower();
 	}
-	return r < 0 ? because(why, r,
-			       "making run_directory for user %s: %s; make it first: install -d -o "
-			       "%s %s",
-			       user->pw_name, reason, user->pw_name, path)
-		     : 0;
+	if (r < 0)
+		config_add_error(errors, &config->run_directory_place,
+			"making run_directory for user %s: %s; make it first: install -d -o %s %s",
+			user->pw_name, reason, user->pw_name, path);
+	return r;
 }
 
-int identity_enter(const struct config *config, char why[static WHY_MAX])
+int identity_enter(const struct config *config, struct errors *errors)
 {
 	struct passwd user;
 	int r;
 
 	if (!config->user)
 		return 0;
-	r = find_user(config, &user, why);
+	r = find_user(config, &user, errors);
 	if (r < 0)
 		return r;
 	if (geteuid() != 0) {
@@ -172,8 +181,8 @@ int identity_enter(const struct config *config, char why[static WHY_MAX])
 	}
 	if (user.pw_uid == 0)
 		return 0;
-	r = become(&user, why);
-	return r < 0 ? r : make_run_directory(config, &user, why);
+	r = become(config, &user, errors);
+	return r < 0 ? r : make_run_directory(config, &user, errors);
 }
 
 int identity_drop(void)

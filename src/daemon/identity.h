@@ -12,9 +12,9 @@
 
 /* Becomes the configured user, so that the functions below can still use root's privileges, and
  * makes run_directory. Does nothing if no user is configured, or if the daemon was not started by
- * root. To be called before there are threads. Returns 0, or a negative errno with the reason in
- * why. */
-int identity_enter(const struct config *config, char why[static WHY_MAX]);
+ * root. To be called before there are threads. Returns 0, or a negative errno with a line in
+ * errors, with the place of the key that decides it. */
+int identity_enter(const struct config *config, struct errors *errors);
 
 /* Says in the log that the daemon stays root, where it does, and what to write into the file of its
  * configuration for another user. */

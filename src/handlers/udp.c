@@ -168,12 +168,48 @@ static void udp_links_changed(void *object, const struct interface_list *interfa
 	relayable_links_changed(udp->relayable);
 }
 
+/* What is neither a host, a group nor a broadcast address. Linux takes some of these for this host.
+ */
+static int check_destination(const struct address *to, char why[static WHY_MAX])
+{
+	bool is_mapped = to->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&to->v6);
+	char string[INET6_ADDRSTRLEN];
+
+	address_format(to, string);
+	if (address_is_any(to))
+		return because(why, -EINVAL,
+			"\"%s\" is no address to send to, write that of a host, as %s for this "
+			"one, of a group, or a broadcast address",
+			string, to->family == AF_INET ? "127.0.0.1" : "::1");
+	if (is_mapped)
+		return because(why, -EINVAL, "\"%s\" is an IPv4 address, write %s", string,
+			strrchr(string, ':') + 1);
+	if (to->family == AF_INET && !(ntohl(to->v4.s_addr) >> 24))
+		return because(why, -EINVAL,
+			"\"%s\" is no address of a host, write one such as 192.0.2.1", string);
+	return 0;
+}
+
+static int check_source(const struct address *source, sa_family_t family, char why[static WHY_MAX])
+{
+	if (source->family != family)
+		return because(why, -EINVAL, "is not of the address's family, use an IPv%d address",
+			family == AF_INET ? 4 : 6);
+	if (address_is_multicast(source))
+		return because(why, -EINVAL, "is a group, use an address of this host");
+	if (address_is_any(source) || address_is_everyone(source))
+		return because(why, -EINVAL, "cannot be sent from, use an address of this host");
+	return 0;
+}
+
 static int udp_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
 {
 	const struct udp_settings *wanted = settings;
 	const struct address *source = &wanted->source_address;
-	sa_family_t family = wanted->address.family;
 
+	*ret_key = "address";
+	if (check_destination(&wanted->address, why) < 0)
+		return -EINVAL;
 	*ret_key = "interface";
 	if (wanted->interface && strpbrk(wanted->interface, ",@*?[!/"))
 		return because(why, -EINVAL,
@@ -183,12 +219,13 @@ static int udp_check(const void *settings, const char **ret_key, char why[static
 	if (!wanted->interface && !address_is_multicast(&wanted->address) &&
 		address_needs_scope(&wanted->address))
 		return because(why, -EINVAL, "must be set, since the address is link-local");
+	if (!wanted->interface && address_is_everyone(&wanted->address))
+		return because(why, -EINVAL,
+			"must be set, since 255.255.255.255 is every host of one link and does not "
+			"say which: add one, as interface = \"eth0\";");
 	*ret_key = "source_address";
-	if (source->family && source->family != family)
-		return because(why, -EINVAL, "is not of the address's family, use an IPv%d address",
-			family == AF_INET ? 4 : 6);
-	if (source->family && address_is_multicast(source))
-		return because(why, -EINVAL, "is a group, use an address of this host");
+	if (source->family && check_source(source, wanted->address.family, why) < 0)
+		return -EINVAL;
 	if (!wanted->keep_source)
 		return 0;
 	if (source->family)

@@ -36,9 +36,7 @@ int recorder_check(const void *settings, const char **ret_key, char why[static W
 
 const char *recorder_file(const void *settings)
 {
-	const char *path = ((const struct recorder_settings *)settings)->path;
-
-	return path && strncmp(path, "/dev/", 5) ? path : NULL;
+	return ((const struct recorder_settings *)settings)->path;
 }
 
 bool recorder_doubt(const void *settings, char why[static WHY_MAX])

@@ -72,7 +72,7 @@ extern const char *const recorder_sync_names[], *const recorder_name_times[];
 /* For config_kind.check of such a kind. */
 int recorder_check(const void *settings, const char **ret_key, char why[static WHY_MAX]);
 
-/* For config_kind.file. NULL for a device, which may be shared. */
+/* For config_kind.file. */
 const char *recorder_file(const void *settings);
 
 /* For handler_kind.doubt: the file would be hidden from everybody else. */

@@ -1,5 +1,6 @@
 """A daemon that root starts by hand, and that becomes another user."""
 
+import grp
 import os
 import pathlib
 import pwd
@@ -114,13 +115,13 @@ def test_root_makes_what_the_user_may_not_where_only_root_can_change_it(start, p
 
 def test_the_user_cannot_change_while_it_runs(daemon):
     daemon.write_config(CONFIG.replace('user = "nobody"', 'user = "daemon"'))
-    assert "user: cannot change from nobody to daemon while the daemon runs; restart it" in daemon.ctl("reload", status=1)
+    assert f"{daemon.config_path}:7: user: cannot change from nobody to daemon while the daemon runs; restart it" in daemon.ctl("reload", status=1)
 
 
 def test_a_user_that_there_is_not_is_refused(net, tmp_path):
     (tmp_path / "mcastd.conf").write_text(f'user = "nosuchuser"; control: {{ socket = "{tmp_path}/mcastd.sock"; }};')
     result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
-    assert result.returncode == 78 and "user: this system has no user nosuchuser: useradd --system nosuchuser" in result.stderr
+    assert result.returncode == 78 and f"{tmp_path}/mcastd.conf:1: user: this system has no user nosuchuser: useradd" in result.stderr
 
 
 def test_a_check_sees_with_the_eyes_of_the_user(net, tmp_path):
@@ -138,7 +139,7 @@ def test_a_check_sees_with_the_eyes_of_the_user(net, tmp_path):
             b: {{ type = "file"; path = "{directory}/new"; }}; }};'''
         with open(f"{directory}/mcastd.conf", "w") as file:
             file.write(config)
-        for refused in ("conf.d/secret.conf: cannot open it: Permission denied", "roots: Permission denied; the daemon's user"):
+        for refused in (f"conf.d/secret.conf: cannot open it: Permission denied for user {USER}", "roots: Permission denied; the daemon's user"):
             result = run_mcastd("-c", f"{directory}/mcastd.conf", "--check", host=net.host, env=environment)
             assert result.returncode == 78 and refused in result.stderr, result.stderr
             assert f"(checked as user {USER})" in result.stderr
@@ -184,6 +185,7 @@ def test_a_check_refuses_the_control_socket_that_the_start_refuses(net, place, n
     assert check.returncode == 78 and start.returncode == 1, check.stdout + start.stderr
     said = [line for line in check.stderr.splitlines() if "control socket: " in line]
     assert len(said) == 1 and words in said[0] and said[0] in start.stderr, check.stderr + start.stderr
+    assert said[0].startswith(f"{place}/mcastd.conf:1: control socket: ")
 
 
 def test_a_check_refuses_the_run_directory_that_the_start_refuses(net, place):
@@ -192,7 +194,46 @@ def test_a_check_refuses_the_run_directory_that_the_start_refuses(net, place):
     (place / "mcastd.conf").write_text(f'user = "{USER}"; control: {{ socket = "{place}/socket"; }}; run_directory = "{place}/d/run";')
     for option in (["--check"], []):
         result = run_as_user(net, place, *option)
-        assert result.returncode == 78 and "belongs to user 1, who could replace it: let it belong to root; make it first: install -d" in result.stderr
+        assert result.returncode == 78 and f"{place}/mcastd.conf:1: making run_directory" in result.stderr
+        assert "belongs to user 1, who could replace it: let it belong to root; make it first: install -d" in result.stderr
+
+
+# What a start as root can read and a reload as the user cannot: what is closed, its mode, and what is said.
+CLOSED = {
+    "file": ("mcastd.conf", 0o600, "mcastd.conf: cannot open it: ", "chmod g+r, this file"),
+    "file-of-conf.d": ("conf.d/a.conf", 0o600, "conf.d/a.conf: cannot open it: ", "chmod g+r, this file"),
+    "conf.d": ("conf.d", 0o700, "conf.d: cannot read the directory: ", "chmod g+rx, this directory"),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_check_names_what_the_user_cannot_read_and_the_remedy_mends_it(net, place, name):
+    closed, mode, what, remedy = CLOSED[name]
+    (place / "conf.d").mkdir()
+    (place / "conf.d" / "a.conf").write_text("")
+    (place / "mcastd.conf").write_text(f'user = "{USER}"; control: {{ socket = "{place}/socket"; }}; run_directory = "{place}/run";')
+    os.chmod(place / closed, mode)
+    result = run_as_user(net, place, "--check")
+    group = grp.getgrgid(pwd.getpwnam(USER).pw_gid).gr_name
+    assert result.returncode == 78
+    assert f"{what}Permission denied for user {USER}, who runs the daemon: chgrp {group}, and {remedy}" in result.stderr
+    os.chown(place / closed, -1, pwd.getpwnam(USER).pw_gid)
+    os.chmod(place / closed, mode | (0o050 if closed == "conf.d" else 0o040))
+    result = run_as_user(net, place, "--check")
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_check_names_the_directory_that_the_user_cannot_search(net, place):
+    (place / "mcastd.conf").write_text(f'user = "{USER}"; control: {{ socket = "{place}/socket"; }}; run_directory = "/run/mcastd";')
+    os.chmod(place, 0o700)
+    result = run_as_user(net, place, "--check")
+    assert result.returncode == 78 and f"chmod g+x, the directory {place}\n" in result.stderr, result.stderr
+
+
+def test_a_reload_names_who_cannot_read_the_file_and_the_remedy(daemon):
+    os.chmod(daemon.config_path, 0o600)
+    said = daemon.ctl("reload", status=1)
+    assert f"Permission denied for user {USER}, who runs the daemon: chgrp " in said and "chmod g+r, this file" in said
 
 
 def test_a_check_leaves_no_run_directory_behind(net, place):

@@ -51,11 +51,17 @@ static int check_file(const void *object, const char **ret_key, char why[static 
 	return -EINVAL;
 }
 
+static const char *file_of(const void *object)
+{
+	return ((const struct file_settings *)object)->path;
+}
+
 static const struct config_kind file_kind = {
 	.name = "file",
 	.may_block = true,
 	.schema = {file_keys, ARRAY_SIZE(file_keys), sizeof(struct file_settings)},
 	.check = check_file,
+	.file = file_of,
 };
 
 struct relay_settings {
@@ -674,6 +680,95 @@ static void a_handler_defined_twice_names_both_places(void **state)
 			       "of them");
 }
 
+/* Two handlers that write to these names in the directory of the fixture. */
+static void write_two(struct fixture *fixture, const char *a, const char *b)
+{
+	AUTO_TEXT struct text text = {0};
+
+	text_printf(&text,
+		"handlers: {\n a: { type = \"file\"; path = \"%s/%s\"; };\n b: { type = \"file\"; "
+		"path "
+		"= \"%s/%s\"; };\n};\n",
+		fixture->directory, a, fixture->directory, b);
+	write_file(fixture, "mcastd.conf", text_string(&text));
+}
+
+static void assert_same_file(struct fixture *fixture, const char *a, const char *b)
+{
+	AUTO_TEXT struct text expected = {0};
+
+	write_two(fixture, a, b);
+	text_printf(&expected,
+		"D/mcastd.conf:3: handlers.b: writes the same file as handlers.a at "
+		"D/mcastd.conf:2%s",
+		!strcmp(a, b) ? ", give each one of its own" : ", where it is called ");
+	assert_int_equal(load(fixture), -EINVAL);
+	assert_int_equal(errors_total(&fixture->errors), 1);
+	if (!strcmp(a, b))
+		assert_error(fixture, 0, text_string(&expected));
+	else
+		assert_non_null(strstr(fixture->errors.lines[0], ", where it is called "));
+	errors_clear(&fixture->errors);
+}
+
+static void handlers_that_write_one_file_by_any_name_are_refused(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[PATH_SIZE], link_path[PATH_SIZE];
+
+	write_file(fixture, "d/f", "");
+	assert_int_equal(symlink("d", path_of(fixture, "dl", path)), 0);
+	assert_int_equal(
+		link(path_of(fixture, "d/f", path), path_of(fixture, "hard", link_path)), 0);
+	assert_same_file(fixture, "d/f", "d/f");
+	assert_same_file(fixture, "d/f", "d/../d/f");
+	assert_same_file(fixture, "d/f", "d//f");
+	assert_same_file(fixture, "d/f", "dl/f");
+	assert_same_file(fixture, "d/new", "dl/new");
+	assert_same_file(fixture, "d/f", "hard");
+	assert_same_file(fixture, "missing/f", "missing/f");
+}
+
+static void handlers_that_write_files_of_their_own_are_accepted(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_file(fixture, "d/f", "");
+	write_two(fixture, "d/f", "f");
+	load_files(fixture);
+}
+
+static void a_file_in_dev_is_a_file(void **state)
+{
+	write_file(*state, "mcastd.conf",
+		"handlers: { a: { type = \"file\"; path = \"/dev/shm/mcastd-test-none\"; };\n"
+		"b: { type = \"file\"; path = \"/dev/shm/mcastd-test-none\"; }; };");
+	assert_refused(*state, "D/mcastd.conf:2: handlers.b: writes the same file as handlers.a at "
+			       "D/mcastd.conf:1, give each one of its own");
+}
+
+static void a_character_device_may_be_shared(void **state)
+{
+	load_text(*state, "handlers: { a: { type = \"file\"; path = \"/dev/null\"; };\n"
+			  "b: { type = \"file\"; path = \"/dev/null\"; }; };");
+}
+
+static void the_places_of_the_keys_of_a_start_are_known(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct config *config;
+	char path[PATH_SIZE];
+
+	write_file(fixture, "conf.d/x.conf", "\n\nuser = \"root\";");
+	config = load_text(fixture,
+		"user = \"root\";\ncontrol: {\n socket = \"/x\";\n};\nrun_directory = \"/y\";");
+	assert_string_equal(config->user_place.file, path_of(fixture, "conf.d/x.conf", path));
+	assert_int_equal(config->user_place.line, 3);
+	assert_int_equal(config->control_place.line, 3);
+	assert_int_equal(config->run_directory_place.line, 5);
+	assert_null(config->group_place.file);
+}
+
 static void a_fifo_in_conf_d_is_refused_and_not_waited_for(void **state)
 {
 	char path[PATH_SIZE];
@@ -958,6 +1053,38 @@ static void files_too_large_together_are_refused(void **state)
 		"4: handlers.h.format: \"jsn\" is not known here, did you mean \"json\"?") \
 	X(what_only_the_kind_can_check, "handlers: { h: { type = \"file\";\n path = \"/forbidden\"; }; };", \
 		"2: handlers.h.path: is forbidden, use another") \
+	X(a_group_without_its_s, "group: { news: { address = \"233.252.0.1\"; port = 1; }; };", \
+		"1: group: is one value and no { }, did you mean \"groups\"?") \
+	X(a_system_group_with_an_s, "user = \"root\";\ngroups = \"daemon\";", \
+		"2: groups: is a string, write groups: { NAME: { ... }; }; or did you mean \"group\"?") \
+	X(a_group_without_a_user, "\ngroup = \"daemon\";", \
+		"2: group: has no effect without user, which is to run the daemon: add one, as user = \"mcastd\";, or remove group") \
+	X(a_user_that_there_is_not, "\nuser = \"no-such-user\";", \
+		"2: user: this system has no user no-such-user: useradd --system no-such-user, or name another") \
+	X(a_user_by_number, "user = \"65534\";", "1: user: 65534 is a number, write the name of the user") \
+	X(a_group_to_run_as_that_there_is_not, "user = \"root\";\ngroup = \"no-such-group\";", \
+		"2: group: this system has no group no-such-group: groupadd --system no-such-group, or name another") \
+	X(an_address_as_a_number, "groups: { a: {\n address = 239; port = 1; }; };", \
+		"2: groups.a.address: is a number, write a string such as \"233.252.0.1\"") \
+	X(a_mode_that_is_not_octal, IN_A("socket_mode = 998;"), \
+		"4: groups.a.socket_mode: is a number, write a string such as \"0660\"") \
+	X(a_number_in_an_array, IN_A("dscp = [46];"), \
+		"4: groups.a.dscp: is an array [ ], write one value: dscp = 0;") \
+	X(a_prefix_of_no_bytes, IN_H("filter: { prefix = \"0x\"; };"), \
+		"4: handlers.h.filter.prefix: has no bytes after the 0x, and every datagram is like that: write two digits for each, or leave the key out") \
+	X(a_prefix_of_no_bytes_in_not, IN_H("filter: { not: { prefix = \"0x\"; }; };"), \
+		"4: handlers.h.filter.not.prefix: has no bytes after the 0x, and every datagram is like that: write two digits for each, or leave the key out") \
+	X(a_prefix_longer_than_max_size, IN_H("filter: { max_size = 2; prefix = \"ALARM\"; };"), \
+		"4: handlers.h.filter.prefix: 'ALARM' needs a payload of 5 bytes, more than max_size: no datagram is like that") \
+	X(a_condition_beyond_max_size, IN_H("filter: { max_size = 9; match = [\"u16@8 == 7\"]; };"), \
+		"4: handlers.h.filter.match: 'u16@8 == 7' needs a payload of 10 bytes, more than max_size: no datagram is like that") \
+	X(conditions_that_contradict, IN_H("filter: { match = [\"u8@0 == 1\", \"u8@0 == 2\"]; };"), \
+		"4: handlers.h.filter.match: 'u8@0 == 2' contradicts what else the filter asks of these bytes: no datagram is like that") \
+	X(a_condition_that_contradicts_the_prefix, IN_H("filter: { prefix = \"A\"; match = [\"u8@0 == 1\"]; };"), \
+		"4: handlers.h.filter.match: 'u8@0 == 1' contradicts what else the filter asks of these bytes: no datagram is like that") \
+	X(block_sources_that_leave_out_all_of_sources, \
+		IN_H("filter: { sources = \"10.1.0.0/16\";\nblock_sources = \"10.0.0.0/8\"; };"), \
+		"5: handlers.h.filter.block_sources: leaves out all of sources, no datagram is like that") \
 	X(array_of_different_types, IN_A("interfaces = [\"eth0\", 1];"), \
 		"4: mismatched element type in array, write all items as strings") \
 	X(something_else_than_a_setting, "a = 1;\n= 5;", \
@@ -1623,6 +1750,11 @@ int main(void)
 		TEST(a_relative_path_has_its_conf_d_beside_it)
 		TEST(a_group_defined_twice_names_both_places)
 		TEST(a_handler_defined_twice_names_both_places)
+		TEST(handlers_that_write_one_file_by_any_name_are_refused)
+		TEST(handlers_that_write_files_of_their_own_are_accepted)
+		TEST(a_file_in_dev_is_a_file)
+		TEST(a_character_device_may_be_shared)
+		TEST(the_places_of_the_keys_of_a_start_are_known)
 		TEST(a_fifo_in_conf_d_is_refused_and_not_waited_for)
 		TEST(a_fifo_as_the_main_file_is_refused_and_not_waited_for)
 		TEST(a_directory_in_conf_d_is_refused)

@@ -273,7 +273,64 @@ static void values_without_quotes_are_refused(void **state)
 	refuse("a : /run/x;",
 		"F:1: syntax error, the value /run/x needs double quotes: \"/run/x\"");
 	refuse("a = [eth0];", "F:1: syntax error, the value eth0 needs double quotes: \"eth0\"");
-	refuse("a = 'eth0';", "F:1: syntax error at 'eth0', strings take double quotes");
+	refuse("a = 'eth0';",
+		"F:1: syntax error at 'eth0', strings take plain double quotes: \"eth0\"");
+}
+
+static void typographic_quotes_are_shown_as_plain_ones(void **state)
+{
+	(void)state;
+	refuse("address = \u201c239.1.1.1\u201d;",
+		"F:1: syntax error at \u201c239.1.1.1\u201d, strings take plain double quotes: "
+		"\"239.1.1.1\"");
+	refuse("a = [\u00abeth0\u00bb];",
+		"F:1: syntax error at \u00abeth0\u00bb, strings take plain double quotes: "
+		"\"eth0\"");
+	refuse("a = eth0\u201d;",
+		"F:1: syntax error at eth0\u201d, strings take plain double quotes: \"eth0\"");
+	refuse("port = \u201c5004\u201d;",
+		"F:1: syntax error at \u201c5004\u201d, write 5004 without quotes");
+	refuse("a = \"eth0\u201d;",
+		"F:1: syntax error, the string ends with \", and not with a typographic quote");
+}
+
+static void what_only_looks_like_a_space_is_named(void **state)
+{
+	(void)state;
+	refuse("port = \u00a05004;",
+		"F:1: syntax error, a character in \"\u00a05004\" only looks like a space, as in "
+		"text from a web page: remove it");
+}
+
+static void a_value_that_ends_with_a_colon_gets_a_semicolon(void **state)
+{
+	(void)state;
+	refuse("port = 5001:",
+		"F:1: syntax error, a value ends with ; and not with :, write 5001;");
+	refuse("loop = false:\n",
+		"F:1: syntax error, a value ends with ; and not with :, write false;");
+	refuse("address = ff15::;", "F:1: syntax error, the value ff15:: needs double quotes: "
+				    "\"ff15::\"");
+}
+
+static void what_a_key_of_another_type_takes_is_named(void **state)
+{
+	(void)state;
+	refuse("port = 50O1;", "F:1: syntax error, 50O1 is no whole number, write digits alone");
+	refuse("loop = ture;", "F:1: syntax error, write true or false instead of ture");
+	refuse("max_size = 1k;", "F:1: syntax error, 1k is no whole number, write digits alone");
+	/* of control a path, of a group a boolean */
+	refuse("socket = /run/x;",
+		"F:1: syntax error, the value /run/x needs double quotes: \"/run/x\"");
+}
+
+static void a_section_in_brackets_is_refused_with_braces(void **state)
+{
+	(void)state;
+	refuse("[groups]\n", "F:1: syntax error, a section has its name in front of braces and no "
+			     "[ ]: write groups: { ... };");
+	refuse("{ }", "F:1: syntax error, this { stands where a name belongs: a setting is NAME = "
+		      "VALUE;");
 }
 
 static void truth_in_other_words_is_refused(void **state)
@@ -479,6 +536,11 @@ int main(void)
 		cmocka_unit_test(an_unclosed_string_is_refused_on_its_line),
 		cmocka_unit_test(strings_without_a_comma_are_refused),
 		cmocka_unit_test(values_without_quotes_are_refused),
+		cmocka_unit_test(typographic_quotes_are_shown_as_plain_ones),
+		cmocka_unit_test(what_only_looks_like_a_space_is_named),
+		cmocka_unit_test(a_value_that_ends_with_a_colon_gets_a_semicolon),
+		cmocka_unit_test(what_a_key_of_another_type_takes_is_named),
+		cmocka_unit_test(a_section_in_brackets_is_refused_with_braces),
 		cmocka_unit_test(truth_in_other_words_is_refused),
 		cmocka_unit_test(a_missing_value_is_refused),
 		cmocka_unit_test(a_name_alone_is_refused),
