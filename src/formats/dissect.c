@@ -151,7 +151,7 @@ static bool is_extension(uint8_t type)
 
 /* The fragment header at the front, 8 bytes, which may be that of a packet that is whole: RFC 6946.
  */
-static struct fragment fragment_at(const uint8_t *data)
+static struct fragment fragment_at(const uint8_t *data, bool is_routed)
 {
 	uint16_t place = get16(data + 2);
 
@@ -160,12 +160,15 @@ static struct fragment fragment_at(const uint8_t *data)
 		.offset = place & 0xfff8U,
 		.more = place & 1,
 		.protocol = data[0],
+		.is_routed = is_routed,
 	};
 }
 
 /* What follows the header of IPv6, or of a fragment: headers of which the first has this type. */
 static enum dissect_result dissect_headers(struct rest *ip, uint8_t type, struct dissected *ret)
 {
+	bool is_routed = ret->fragment.is_routed;
+
 	while (is_extension(type)) {
 		size_t size = 8;
 		bool is_fragment = type == IPPROTO_FRAGMENT;
@@ -173,9 +176,11 @@ static enum dissect_result dissect_headers(struct rest *ip, uint8_t type, struct
 		if (!has(ip, size))
 			return too_short(ip, size);
 		if (is_fragment)
-			ret->fragment = fragment_at(ip->data);
+			ret->fragment = fragment_at(ip->data, is_routed);
 		else
 			size *= (size_t)ip->data[1] + 1;
+		if (type == IPPROTO_ROUTING && ip->data[3]) /* segments left */
+			is_routed = true;
 		type = ip->data[0];
 		if (!has(ip, size))
 			return too_short(ip, size);
@@ -200,15 +205,46 @@ static enum dissect_result dissect_ip6(struct rest *ip, struct dissected *ret)
 	ip->stated = IP6_HEADER_SIZE + (size_t)get16(ip->data + 4);
 	type = ip->data[6];
 	skip(ip, IP6_HEADER_SIZE);
+	ret->fragment = (struct fragment){0};
 	return dissect_headers(ip, type, ret);
+}
+
+/* The sum of RFC 1071. An odd byte at the end is padded with zero. */
+static uint64_t add_words(uint64_t sum, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i + 1 < size; i += 2)
+		sum += get16(data + i);
+	return size % 2 ? sum + ((uint64_t)data[size - 1] << 8) : sum;
+}
+
+/* Of a datagram with its header at data. RFC 768; RFC 8200, 8.1. */
+static bool is_checksum_right(const uint8_t *data, size_t size, const struct dissected *datagram)
+{
+	size_t length = datagram->source.family == AF_INET ? 4 : 16;
+	uint64_t sum = IPPROTO_UDP + size;
+
+	sum = add_words(sum, (const uint8_t *)&datagram->source.v4, length);
+	sum = add_words(sum, (const uint8_t *)&datagram->destination.v4, length);
+	sum = add_words(sum, data, size);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
 }
 
 enum dissect_result dissect_whole(const uint8_t *data, size_t size, struct dissected *ret)
 {
 	struct rest rest = {data, size, size};
 	enum dissect_result result = dissect_headers(&rest, ret->fragment.protocol, ret);
+	const uint8_t *udp;
 
-	return result == DISSECT_FRAGMENT ? DISSECT_BROKEN : result;
+	ret->is_verified = false;
+	if (result != DISSECT_UDP)
+		return result == DISSECT_NOT_UDP ? result : DISSECT_FRAGMENT;
+	udp = ret->data - UDP_HEADER_SIZE;
+	if (!get16(udp + 6) || ret->fragment.is_routed)
+		return DISSECT_UDP;
+	ret->is_verified = is_checksum_right(udp, UDP_HEADER_SIZE + ret->size, ret);
+	return ret->is_verified ? DISSECT_UDP : DISSECT_FRAGMENT;
 }
 
 /* IPv4 or IPv6, as the first byte says. */

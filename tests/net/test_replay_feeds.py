@@ -248,6 +248,49 @@ def test_incomplete_datagrams_are_counted_once(daemon, receivers, save):
     assert output.endswith("; skipped 2 of which fragments are missing\n") and receive(receivers[9]) == [b"whole"]
 
 
+def at_times(*packets):
+    return pcap(RAW, [(START + round(seconds * S), data) for seconds, data in packets])
+
+
+A, B = b"A" * 2000, b"B" * 2000
+
+
+def test_a_datagram_is_not_put_together_of_two(daemon, receivers, save):
+    """The identification came again 6 s later, and of the first datagram a fragment was not captured."""
+    (_, a1), (b0, b1) = fragments4(A, 7), fragments4(B, 7)
+    output, _ = replay(daemon, save(at_times((0, a1), (6, b0), (6, b1))), "other", "--speed", "max")
+    assert output.startswith("replayed 1 datagram ") and output.endswith("; skipped 1 of which fragments are missing\n")
+    assert receive(receivers[9]) == [B]
+
+
+def test_a_datagram_with_a_wrong_checksum_is_skipped_where_it_came_in_fragments(daemon, receivers, save):
+    first, last = fragments4(A, 7)
+    output, _ = replay(daemon, save(at_times((0, first), (0, last[:-1] + b"?"), (0, to(9, 5009, b"whole")))), "other")
+    assert output.startswith("replayed 1 datagram ") and "of which fragments are missing" in output
+    assert receive(receivers[9]) == [b"whole"]
+
+
+def test_without_a_checksum_fragments_of_another_time_are_not_put_together(daemon, receivers, save):
+    def fragments(payload):
+        data = udp(payload)
+        return ip4(data[:1480], fragment=0x2000, identification=7), ip4(data[1480:], fragment=185, identification=7)
+
+    (_, a1), (b0, b1) = fragments(A), fragments(B)
+    path = save(at_times((0, a1), (6, b0), (6.01, b1)))
+    output, _ = replay(daemon, path, "other", "--speed", "max")
+    assert output.startswith("replayed 1 datagram ") and output.endswith("; skipped 1 of which fragments are missing\n")
+    assert receive(receivers[9]) == [B]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_fragments_that_were_captured_twice_are_not_missing(daemon, receivers, save, family):
+    fragments = fragments4 if family == 4 else fragments6
+    packets = [(6 * number, data) for number in range(6) for data in fragments(b"%d" % number * 2000, 7) for _ in range(2)]
+    output, _ = replay(daemon, save(at_times(*packets)), "other", "--speed", "max")
+    assert output.startswith("replayed 6 datagrams ") and "skipped" not in output
+    assert receive(receivers[9], 6) == [b"%d" % number * 2000 for number in range(6)]
+
+
 # When
 
 

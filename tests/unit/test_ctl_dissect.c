@@ -139,6 +139,46 @@ static void padding_of_the_link_is_no_payload(void **state)
 	assert_payload(RAW, IP4 "1f90 138c 000b 0000" HELLO, "hel");
 }
 
+/* What UDP HELLO is with this checksum, put together from fragments. */
+static enum dissect_result dissect_whole_hex(const char *hex, sa_family_t family)
+{
+	struct dissected datagram = {.fragment.protocol = IPPROTO_UDP};
+	struct text packet = {0};
+	enum dissect_result result;
+	char *data;
+
+	assert_int_equal(
+		address_parse(family == AF_INET ? "192.0.2.1" : "2001:db8::1", &datagram.source),
+		0);
+	assert_int_equal(
+		address_parse(family == AF_INET ? "233.252.0.1" : "ff15::1", &datagram.destination),
+		0);
+	assert_int_equal(text_append_hex_decoded(&packet, hex, strlen(hex)), 0);
+	data = memcpy(malloc(packet.length), packet.data, packet.length);
+	result = dissect_whole((const uint8_t *)data, packet.length, &datagram);
+	if (result == DISSECT_UDP)
+		assert_int_equal(datagram.size, 5);
+	free(data);
+	text_free(&packet);
+	return result;
+}
+
+/* The checksums are Python's. */
+static void the_checksum_of_what_is_put_together_is_verified(void **state)
+{
+	(void)state;
+	assert_int_equal(dissect_whole_hex("1f90 138c 000d dce6" HELLO, AF_INET), DISSECT_UDP);
+	assert_int_equal(dissect_whole_hex("1f90 138c 000d 5c15" HELLO, AF_INET6), DISSECT_UDP);
+	assert_int_equal(
+		dissect_whole_hex("1f90 138c 000d dce6" HELLO, AF_INET6), DISSECT_FRAGMENT);
+	assert_int_equal(
+		dissect_whole_hex("1f90 138c 000d dce6 68656c6c70", AF_INET), DISSECT_FRAGMENT);
+	assert_int_equal(dissect_whole_hex("1f90 138c 000d 0000 68656c6c70", AF_INET),
+		DISSECT_UDP); /* none */
+	assert_int_equal(dissect_whole_hex("1f90 138c 000e 0000" HELLO, AF_INET),
+		DISSECT_FRAGMENT); /* longer */
+}
+
 static void headers_may_have_options(void **state)
 {
 	(void)state;
@@ -285,6 +325,7 @@ int main(void)
 		cmocka_unit_test(loopback_of_any_system_is_understood),
 		cmocka_unit_test(addresses_and_ports_are_told),
 		cmocka_unit_test(padding_of_the_link_is_no_payload),
+		cmocka_unit_test(the_checksum_of_what_is_put_together_is_verified),
 		cmocka_unit_test(headers_may_have_options),
 		cmocka_unit_test(fragments_are_recognised),
 		cmocka_unit_test(other_protocols_are_recognised),
