@@ -210,6 +210,22 @@ def test_a_capture_that_was_cut_is_replayed_up_to_there(daemon, receivers, save)
     assert f"{path}: at byte {len(whole)}: the last packet is cut short" in words
 
 
+def test_several_captures_in_one_stream_are_replayed_one_after_the_other(daemon, receivers, save):
+    """As 'zcat day.pcap0.gz day.pcap1.gz' of tcpdump -C gives them."""
+    paths = [save(capture(to(9, 5009, payload)), payload.decode()) for payload in (b"one", b"two", b"three")]
+    result = subprocess.run(f"cat {' '.join(paths)} | {MCASTCTL} -s {daemon.control_path} replay - other", shell=True,
+                            capture_output=True, check=True, timeout=60)
+    assert result.stdout.startswith(b"replayed 3 datagrams ") and b"skipped" not in result.stdout and not result.stderr
+    assert receive(receivers[9], 3) == [b"one", b"two", b"three"]
+
+
+def test_zeros_at_the_end_of_a_capture_are_damage_at_that_byte(daemon, receivers, save):
+    whole = capture(to(9, 5009, b"one"))
+    output, words = replay(daemon, save(whole + bytes(64)), "other", status=1)
+    assert output.startswith("replayed 1 datagram ") and "skipped" not in output and receive(receivers[9]) == [b"one"]
+    assert f": at byte {len(whole)}: zeros " in words
+
+
 def test_a_compressed_capture_names_the_command_which_works(daemon, receivers, save):
     path = save(FEEDS, "feeds.pcap")
     subprocess.run(["gzip", path], check=True)
