@@ -33,6 +33,7 @@ int recording_open(struct recording *ret, const char *path)
 				    : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 	if (ret->fd < 0)
 		return -errno;
+	ret->can_rewind = lseek(ret->fd, 0, SEEK_CUR) >= 0;
 	ret->size = measure(ret->fd);
 	return 0;
 }
@@ -144,6 +145,16 @@ static int put_together(
 	return r == 1;
 }
 
+static void note_time(struct recording *recording, uint64_t timestamp_ns)
+{
+	recording->last_ns = timestamp_ns;
+	if (!recording->has_begun)
+		recording->begin_ns = recording->earliest_ns = recording->latest_ns = timestamp_ns;
+	recording->has_begun = true;
+	recording->earliest_ns = MIN(recording->earliest_ns, timestamp_ns);
+	recording->latest_ns = MAX(recording->latest_ns, timestamp_ns);
+}
+
 /* Returns 1 when the packet is a datagram, or its last fragment; 0; or an error. */
 static int take_packet(
 	struct recording *recording, const struct captured_packet *packet, struct recorded *ret)
@@ -151,12 +162,8 @@ static int take_packet(
 	enum dissect_result result = dissect(packet, &ret->datagram);
 
 	recording->packets++;
-	if (packet->is_timed) {
-		recording->last_ns = packet->timestamp_ns;
-		if (!recording->has_begun)
-			recording->begin_ns = packet->timestamp_ns;
-		recording->has_begun = true;
-	}
+	if (packet->is_timed)
+		note_time(recording, packet->timestamp_ns);
 	ret->timestamp_ns = recording->last_ns;
 	ret->is_timed = recording->has_begun;
 	if (result == DISSECT_UDP)

@@ -162,6 +162,24 @@ def test_a_selection_of_nothing_says_what_there_is(daemon, save):
     assert not output and "nothing was sent: skipped 7 not selected, which went to 233.252.0.1:5001 (2), 233.252.0.3:5003 (2), " in words
 
 
+def test_a_selection_of_another_time_says_when_the_capture_was(daemon, save):
+    _, words = replay(daemon, save(HOUR), "a", "--from", "2026-01-01", status=1, env={"TZ": "CET-1"})
+    assert words.endswith("nothing was sent: skipped 60 not selected, all of them by --from and --to; they went to 233.252.0.9:5009 "
+                          "(60); the capture goes from 2025-11-24T20:33:19.123456000+01:00 to 2025-11-24T21:32:19.123456000+01:00\n")
+
+
+def test_json_says_when_the_capture_was_and_what_its_time_excluded(daemon, save):
+    output, _ = replay(daemon, save(HOUR), "a", "--to", "2025-01-01", "--json", status=1)
+    result = json.loads(output)
+    assert (result["begin"], result["end"]) == ("2025-11-24T19:33:19.123456000Z", "2025-11-24T20:32:19.123456000Z")
+    assert result["notSelectedByTime"] == 60
+
+
+def test_a_day_that_is_not_in_the_calendar_is_refused_with_the_reason(daemon, save):
+    _, words = replay(daemon, save(HOUR), "a", "--from", "2026-02-31", status=2)
+    assert "--from: '2026-02-31': that month has no such day" in words
+
+
 @pytest.mark.parametrize("options", [
     ("--only", "news"), ("--only", "233.252.0.1:0"), ("--source", ""), ("--from", "yesterday"), ("--to", "+5"),
     ("--from", "+5m", "--to", "+5m"), ("--map", "233.252.0.1:5004"), ("--map", "news=news"), ("--map", "233.252.0.1:5004="),
@@ -339,6 +357,14 @@ def test_progress_is_shown_elsewhere_than_on_a_terminal_if_it_is_wanted(daemon, 
 def test_a_loop_in_which_nothing_can_be_sent_any_more_ends(daemon, save):
     _, words = replay(daemon, save(FEEDS), "--only", "233.252.0.3", "--loop", status=1)
     assert "nothing was sent" in words
+
+
+def test_a_pipe_by_name_is_no_file_for_a_loop(daemon, save):
+    """As <(zcat FILE) of a shell."""
+    result = subprocess.run(f"cat {save(FEEDS)} | {MCASTCTL} -s {daemon.control_path} replay /dev/stdin a --loop", shell=True,
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2 and not result.stdout
+    assert "/dev/stdin cannot be repeated: --loop needs a file, and this is a pipe" in result.stderr
 
 
 def test_what_tcpdump_writes_is_replayed_while_it_captures(daemon, net, receivers):
