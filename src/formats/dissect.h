@@ -1,8 +1,8 @@
 /* From a captured packet to the UDP datagram in it, or to the part of one: pure, bytes in and bytes
  * out. Checksums of whole packets are not verified: on loopback, or with checksum offload, they are
  * captured without valid ones. What is sent in fragments has a valid one, as no network interface
- * computes it over several packets. RFC 791, 768, 8200; IEEE 802.1Q; RFC 1661, 2516;
- * https://www.tcpdump.org/linktypes.html. */
+ * computes it over several packets. RFC 791, 768, 8200; IEEE 802.1Q; RFC 1042, 1661, 2516, 3032,
+ * 4302; https://www.tcpdump.org/linktypes.html. */
 #pragma once
 
 #include "formats/captured_packet.h"
