@@ -33,6 +33,7 @@ int recording_open(struct recording *ret, const char *path)
 				    : fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 	if (ret->fd < 0)
 		return -errno;
+	ret->can_rewind = lseek(ret->fd, 0, SEEK_CUR) >= 0;
 	ret->size = measure(ret->fd);
 	return 0;
 }
@@ -98,23 +99,60 @@ static void note_link(struct recording *recording, uint16_t link_type)
 		recording->unknown_links[recording->unknown_link_count++] = link_type;
 }
 
-/* Returns whether that made a datagram, or the reason why not. */
-static int put_together(
+/* Without a checksum, only the time shows whether fragments may be of one datagram. */
+static bool is_doubtful(const struct recording *recording, const struct recorded *whole)
+{
+	return !whole->datagram.is_verified && recording->reassembly.took_ns > REASSEMBLY_APART_NS;
+}
+
+/* Returns whether that made a datagram, -EBADMSG where it is rejected, or -ENOMEM. */
+static int take_fragment(
 	struct recording *recording, const struct captured_packet *packet, struct recorded *ret)
 {
+	enum dissect_result result;
 	const uint8_t *data;
 	size_t size;
 	int r = reassembly_take(&recording->reassembly, &ret->datagram, packet->interface,
 		ret->timestamp_ns, &data, &size);
 
-	recording->skipped[DISSECT_FRAGMENT] = recording->reassembly.incomplete;
 	if (r <= 0)
-		return r < 0 ? fail(recording, NULL) : 0;
-	r = dissect_whole(data, size, &ret->datagram);
-	if (r == DISSECT_UDP)
-		return 1;
-	recording->skipped[r]++;
-	return 0;
+		return r;
+	result = dissect_whole(data, size, &ret->datagram);
+	if (result == DISSECT_FRAGMENT || (result == DISSECT_UDP && is_doubtful(recording, ret))) {
+		reassembly_reject(&recording->reassembly);
+		return -EBADMSG;
+	}
+	if (result != DISSECT_UDP)
+		recording->skipped[result]++;
+	return result == DISSECT_UDP;
+}
+
+/* Returns whether that made a datagram, or -ENOMEM. */
+static int put_together(
+	struct recording *recording, const struct captured_packet *packet, struct recorded *ret)
+{
+	const struct dissected part = ret->datagram;
+	int r = take_fragment(recording, packet, ret);
+
+	/* Of what is rejected, the last fragment may be the first one of the next datagram. */
+	if (r == -EBADMSG) {
+		ret->datagram = part;
+		r = take_fragment(recording, packet, ret);
+	}
+	recording->skipped[DISSECT_FRAGMENT] = recording->reassembly.incomplete;
+	if (r == -ENOMEM)
+		return fail(recording, NULL);
+	return r == 1;
+}
+
+static void note_time(struct recording *recording, uint64_t timestamp_ns)
+{
+	recording->last_ns = timestamp_ns;
+	if (!recording->has_begun)
+		recording->begin_ns = recording->earliest_ns = recording->latest_ns = timestamp_ns;
+	recording->has_begun = true;
+	recording->earliest_ns = MIN(recording->earliest_ns, timestamp_ns);
+	recording->latest_ns = MAX(recording->latest_ns, timestamp_ns);
 }
 
 /* Returns 1 when the packet is a datagram, or its last fragment; 0; or an error. */
@@ -124,12 +162,8 @@ static int take_packet(
 	enum dissect_result result = dissect(packet, &ret->datagram);
 
 	recording->packets++;
-	if (packet->is_timed) {
-		recording->last_ns = packet->timestamp_ns;
-		if (!recording->has_begun)
-			recording->begin_ns = packet->timestamp_ns;
-		recording->has_begun = true;
-	}
+	if (packet->is_timed)
+		note_time(recording, packet->timestamp_ns);
 	ret->timestamp_ns = recording->last_ns;
 	ret->is_timed = recording->has_begun;
 	if (result == DISSECT_UDP)

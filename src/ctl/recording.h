@@ -32,10 +32,12 @@ struct recording {
 	uint64_t to_discard; /* bytes left of a record that is skipped */
 	bool ended;
 	bool has_begun; /* a packet with a timestamp was read */
+	bool can_rewind; /* it is no stream */
 	struct capture parser;
 	struct reassembly reassembly;
 	uint64_t begin_ns; /* the timestamp of the first packet, of whatever protocol */
-	uint64_t last_ns; /* the latest timestamp; 0: none yet */
+	uint64_t last_ns; /* that of the packet that was read last; 0: none yet */
+	uint64_t earliest_ns, latest_ns; /* of all timestamps, where has_begun */
 	uint64_t packets; /* read */
 	uint64_t skipped[DISSECT_RESULTS]; /* packets; at DISSECT_FRAGMENT datagrams that did not
 					      become whole, which is known at the end */

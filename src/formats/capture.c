@@ -45,6 +45,27 @@ static enum capture_format recognize(const uint8_t *data)
 	return pcap_begins(data) ? CAPTURE_PCAP : CAPTURE_UNKNOWN;
 }
 
+/* Where a record would begin, another file may: 'zcat day.pcap0.gz day.pcap1.gz'. Within pcapng
+ * another section is not another file. Returns PACKET_MORE where more bytes are needed. */
+static enum packet_result begin_next_file(
+	struct capture *capture, const uint8_t *data, size_t size, size_t *ret_size)
+{
+	bool is_pcap = capture->format == CAPTURE_PCAP;
+
+	*ret_size = PCAP_RECORD_SIZE_MIN;
+	if (size < MAGIC_SIZE || (!is_pcap && !pcap_begins(data)))
+		return PACKET_NONE;
+	if (size < PCAP_RECORD_SIZE_MIN)
+		return PACKET_MORE;
+	if (pcap_header_begins(data)) {
+		capture->format = CAPTURE_PCAP;
+		capture->pcap = (struct pcap){0};
+	} else if (is_pcap && pcapng_begins(data)) {
+		capture->format = CAPTURE_PCAPNG;
+	}
+	return PACKET_NONE;
+}
+
 enum packet_result capture_next(struct capture *capture, const uint8_t *data, size_t size,
 	size_t *ret_size, struct captured_packet *ret_packet)
 {
@@ -55,6 +76,8 @@ enum packet_result capture_next(struct capture *capture, const uint8_t *data, si
 		if (size < MAGIC_SIZE)
 			return PACKET_MORE;
 		capture->format = recognize(data);
+	} else if (begin_next_file(capture, data, size, ret_size) == PACKET_MORE) {
+		return PACKET_MORE;
 	}
 	switch (capture->format) {
 	case CAPTURE_PCAP:

@@ -27,6 +27,8 @@ enum link_type {
 #define IP6_HEADER_SIZE 40
 #define UDP_HEADER_SIZE 8
 #define TAG_SIZE 4
+#define LABEL_SIZE 4 /* of MPLS */
+#define SNAP_SIZE 8
 #define PPPOE_HEADER_SIZE 6
 #define IP_PAYLOAD_MAX 65535
 
@@ -112,6 +114,57 @@ static enum dissect_result take_fragment(const struct rest *rest, struct dissect
 	return DISSECT_FRAGMENT;
 }
 
+static bool is_extension(uint8_t type)
+{
+	return type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_FRAGMENT ||
+	       type == IPPROTO_DSTOPTS || type == IPPROTO_AH;
+}
+
+/* The fragment header at the front, 8 bytes, which may be that of a packet that is whole: RFC 6946.
+ */
+static struct fragment fragment_at(const uint8_t *data, bool is_routed)
+{
+	uint16_t place = get16(data + 2);
+
+	return (struct fragment){
+		.identification = get32(data + 4),
+		.offset = place & 0xfff8U,
+		.more = place & 1,
+		.protocol = data[0],
+		.is_routed = is_routed,
+	};
+}
+
+/* What follows the header of IP, or of a fragment: headers of which the first has this type. */
+static enum dissect_result dissect_headers(struct rest *ip, uint8_t type, struct dissected *ret)
+{
+	bool is_routed = ret->fragment.is_routed;
+
+	while (is_extension(type)) {
+		size_t size = 8;
+		bool is_fragment = type == IPPROTO_FRAGMENT;
+
+		if (!has(ip, size))
+			return too_short(ip, size);
+		if (is_fragment)
+			ret->fragment = fragment_at(ip->data, is_routed);
+		else if (type == IPPROTO_AH) /* RFC 4302, 2.2 */
+			size = ((size_t)ip->data[1] + 2) * 4;
+		else
+			size *= (size_t)ip->data[1] + 1;
+		if (type == IPPROTO_ROUTING && ip->data[3]) /* segments left */
+			is_routed = true;
+		type = ip->data[0];
+		if (!has(ip, size))
+			return too_short(ip, size);
+		skip(ip, size);
+		if (is_fragment && (ret->fragment.more || ret->fragment.offset))
+			return is_extension(type) || type == IPPROTO_UDP ? take_fragment(ip, ret)
+									 : DISSECT_NOT_UDP;
+	}
+	return type == IPPROTO_UDP ? dissect_udp(ip, ret) : DISSECT_NOT_UDP;
+}
+
 static enum dissect_result dissect_ip4(struct rest *ip, struct dissected *ret)
 {
 	size_t header_size, total;
@@ -126,7 +179,7 @@ static enum dissect_result dissect_ip4(struct rest *ip, struct dissected *ret)
 	protocol = ip->data[9];
 	if (ip->data[0] >> 4 != 4 || header_size < IP4_HEADER_SIZE || total < header_size)
 		return DISSECT_BROKEN;
-	if (protocol != IPPROTO_UDP)
+	if (protocol != IPPROTO_UDP && protocol != IPPROTO_AH)
 		return DISSECT_NOT_UDP;
 	ret->source = address_at(ip->data + 12, AF_INET);
 	ret->destination = address_at(ip->data + 16, AF_INET);
@@ -140,51 +193,7 @@ static enum dissect_result dissect_ip4(struct rest *ip, struct dissected *ret)
 	if (!skip(ip, header_size))
 		return DISSECT_CUT;
 	return ret->fragment.more || ret->fragment.offset ? take_fragment(ip, ret)
-							  : dissect_udp(ip, ret);
-}
-
-static bool is_extension(uint8_t type)
-{
-	return type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_FRAGMENT ||
-	       type == IPPROTO_DSTOPTS;
-}
-
-/* The fragment header at the front, 8 bytes, which may be that of a packet that is whole: RFC 6946.
- */
-static struct fragment fragment_at(const uint8_t *data)
-{
-	uint16_t place = get16(data + 2);
-
-	return (struct fragment){
-		.identification = get32(data + 4),
-		.offset = place & 0xfff8U,
-		.more = place & 1,
-		.protocol = data[0],
-	};
-}
-
-/* What follows the header of IPv6, or of a fragment: headers of which the first has this type. */
-static enum dissect_result dissect_headers(struct rest *ip, uint8_t type, struct dissected *ret)
-{
-	while (is_extension(type)) {
-		size_t size = 8;
-		bool is_fragment = type == IPPROTO_FRAGMENT;
-
-		if (!has(ip, size))
-			return too_short(ip, size);
-		if (is_fragment)
-			ret->fragment = fragment_at(ip->data);
-		else
-			size *= (size_t)ip->data[1] + 1;
-		type = ip->data[0];
-		if (!has(ip, size))
-			return too_short(ip, size);
-		skip(ip, size);
-		if (is_fragment && (ret->fragment.more || ret->fragment.offset))
-			return is_extension(type) || type == IPPROTO_UDP ? take_fragment(ip, ret)
-									 : DISSECT_NOT_UDP;
-	}
-	return type == IPPROTO_UDP ? dissect_udp(ip, ret) : DISSECT_NOT_UDP;
+							  : dissect_headers(ip, protocol, ret);
 }
 
 static enum dissect_result dissect_ip6(struct rest *ip, struct dissected *ret)
@@ -200,15 +209,46 @@ static enum dissect_result dissect_ip6(struct rest *ip, struct dissected *ret)
 	ip->stated = IP6_HEADER_SIZE + (size_t)get16(ip->data + 4);
 	type = ip->data[6];
 	skip(ip, IP6_HEADER_SIZE);
+	ret->fragment = (struct fragment){0};
 	return dissect_headers(ip, type, ret);
+}
+
+/* The sum of RFC 1071. An odd byte at the end is padded with zero. */
+static uint64_t add_words(uint64_t sum, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i + 1 < size; i += 2)
+		sum += get16(data + i);
+	return size % 2 ? sum + ((uint64_t)data[size - 1] << 8) : sum;
+}
+
+/* Of a datagram with its header at data. RFC 768; RFC 8200, 8.1. */
+static bool is_checksum_right(const uint8_t *data, size_t size, const struct dissected *datagram)
+{
+	size_t length = datagram->source.family == AF_INET ? 4 : 16;
+	uint64_t sum = IPPROTO_UDP + size;
+
+	sum = add_words(sum, (const uint8_t *)&datagram->source.v4, length);
+	sum = add_words(sum, (const uint8_t *)&datagram->destination.v4, length);
+	sum = add_words(sum, data, size);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
 }
 
 enum dissect_result dissect_whole(const uint8_t *data, size_t size, struct dissected *ret)
 {
 	struct rest rest = {data, size, size};
 	enum dissect_result result = dissect_headers(&rest, ret->fragment.protocol, ret);
+	const uint8_t *udp;
 
-	return result == DISSECT_FRAGMENT ? DISSECT_BROKEN : result;
+	ret->is_verified = false;
+	if (result != DISSECT_UDP)
+		return result == DISSECT_NOT_UDP ? result : DISSECT_FRAGMENT;
+	udp = ret->data - UDP_HEADER_SIZE;
+	if (!get16(udp + 6) || ret->fragment.is_routed)
+		return DISSECT_UDP;
+	ret->is_verified = is_checksum_right(udp, UDP_HEADER_SIZE + ret->size, ret);
+	return ret->is_verified ? DISSECT_UDP : DISSECT_FRAGMENT;
 }
 
 /* IPv4 or IPv6, as the first byte says. */
@@ -225,6 +265,22 @@ static enum dissect_result dissect_raw(struct rest *rest, struct dissected *ret)
 	return DISSECT_NOT_UDP;
 }
 
+/* Behind the label that says that it is the last one. What the labels are for, only routers know:
+ * the packet's own first byte says what it is, as routers guess it, too (RFC 4928). RFC 3032. */
+static enum dissect_result dissect_mpls(struct rest *rest, struct dissected *ret)
+{
+	bool is_last = false;
+
+	while (!is_last) {
+		if (rest->size < LABEL_SIZE)
+			return DISSECT_CUT;
+		ret->place = ret->place << 20 | get32(rest->data) >> 12;
+		is_last = rest->data[2] & 1;
+		skip(rest, LABEL_SIZE);
+	}
+	return dissect_raw(rest, ret);
+}
+
 /* Address and control fields may be left out, and the protocol may have one byte: RFC 1661, 6.5
  * and 6.6. */
 static enum dissect_result dissect_ppp(struct rest *rest, struct dissected *ret)
@@ -239,6 +295,8 @@ static enum dissect_result dissect_ppp(struct rest *rest, struct dissected *ret)
 	skip(rest, rest->data[0] & 1 ? 1 : 2);
 	if (protocol == PPP_IP)
 		return dissect_ip4(rest, ret);
+	if (protocol == PPP_MPLS_UC || protocol == PPP_MPLS_MC)
+		return dissect_mpls(rest, ret);
 	return protocol == PPP_IPV6 ? dissect_ip6(rest, ret) : DISSECT_NOT_UDP;
 }
 
@@ -247,22 +305,53 @@ static enum dissect_result dissect_pppoe(struct rest *rest, struct dissected *re
 	return skip(rest, PPPOE_HEADER_SIZE) ? dissect_ppp(rest, ret) : DISSECT_CUT;
 }
 
-/* What follows a link header, where type is its ethertype. */
+static bool is_tag(uint16_t type)
+{
+	return type == ETH_P_8021Q || type == ETH_P_8021AD || type == ETH_P_QINQ1;
+}
+
+/* Behind a length in the place of an ethertype: LLC and SNAP of RFC 1042, with an ethertype.
+ * Returns DISSECT_UDP where that is there. */
+static enum dissect_result take_snap(struct rest *rest, uint16_t *ret_type)
+{
+	static const uint8_t snap[] = {0xaa, 0xaa, 0x03, 0, 0, 0};
+
+	if (rest->size < SNAP_SIZE)
+		return DISSECT_CUT;
+	if (memcmp(rest->data, snap, sizeof(snap)))
+		return DISSECT_NOT_UDP;
+	*ret_type = get16(rest->data + sizeof(snap));
+	skip(rest, SNAP_SIZE);
+	return DISSECT_UDP;
+}
+
+/* What follows a link header, where type is its ethertype, or the length of IEEE 802.3. */
 static enum dissect_result dissect_ethertype(
 	struct rest *rest, uint16_t type, struct dissected *ret)
 {
-	while (type == ETH_P_8021Q || type == ETH_P_8021AD || type == ETH_P_QINQ1) {
-		if (rest->size < TAG_SIZE)
-			return DISSECT_CUT;
-		ret->place = ret->place << 12 | (get16(rest->data) & 0x0fff);
-		type = get16(rest->data + 2);
-		skip(rest, TAG_SIZE);
+	while (is_tag(type) || type < ETH_P_802_3_MIN) {
+		enum dissect_result result = DISSECT_UDP;
+
+		if (!is_tag(type)) {
+			result = take_snap(rest, &type);
+		} else if (rest->size < TAG_SIZE) {
+			result = DISSECT_CUT;
+		} else {
+			ret->place = ret->place << 12 | (get16(rest->data) & 0x0fff);
+			type = get16(rest->data + 2);
+			skip(rest, TAG_SIZE);
+		}
+		if (result != DISSECT_UDP)
+			return result;
 	}
 	switch (type) {
 	case ETH_P_IP:
 		return dissect_ip4(rest, ret);
 	case ETH_P_IPV6:
 		return dissect_ip6(rest, ret);
+	case ETH_P_MPLS_UC:
+	case ETH_P_MPLS_MC:
+		return dissect_mpls(rest, ret);
 	case ETH_P_PPP_SES:
 		return dissect_pppoe(rest, ret);
 	}

@@ -1,7 +1,8 @@
 /* From a captured packet to the UDP datagram in it, or to the part of one: pure, bytes in and bytes
- * out. Checksums are not verified: packets on loopback, or with checksum offload, are captured
- * without valid ones. RFC 791, 768, 8200; IEEE 802.1Q; RFC 1661, 2516;
- * https://www.tcpdump.org/linktypes.html. */
+ * out. Checksums of whole packets are not verified: on loopback, or with checksum offload, they are
+ * captured without valid ones. What is sent in fragments has a valid one, as no network interface
+ * computes it over several packets. RFC 791, 768, 8200; IEEE 802.1Q; RFC 1042, 1661, 2516, 3032,
+ * 4302; https://www.tcpdump.org/linktypes.html. */
 #pragma once
 
 #include "formats/captured_packet.h"
@@ -24,6 +25,7 @@ struct fragment {
 	uint32_t offset; /* in bytes, a multiple of 8; it ends at 65,535 bytes at most */
 	bool more; /* others follow; its size is a multiple of 8 then */
 	uint8_t protocol; /* of what the packet carries: UDP, or an extension header before it */
+	bool is_routed; /* a routing header has another destination, for which the checksum is */
 };
 
 struct dissected {
@@ -35,11 +37,14 @@ struct dissected {
 	 * of direction and interface. Tells apart copies of one packet. */
 	uint64_t place;
 	struct fragment fragment; /* with DISSECT_FRAGMENT only */
+	bool is_verified; /* by dissect_whole(): its checksum, which is not 0, is right */
 };
 
 /* *ret is meaningful with DISSECT_UDP and DISSECT_FRAGMENT only; its data is within the packet. */
 enum dissect_result dissect(const struct captured_packet *packet, struct dissected *ret);
 
 /* The datagram in a packet of size bytes that was put together from fragments: *ret has the
- * addresses, and the protocol of the first fragment. Never returns DISSECT_FRAGMENT. */
+ * addresses, and the protocol of the first fragment. Returns DISSECT_UDP, DISSECT_NOT_UDP, or
+ * DISSECT_FRAGMENT where its headers or its checksum show that the fragments are not of one
+ * datagram, or are damaged. */
 enum dissect_result dissect_whole(const uint8_t *data, size_t size, struct dissected *ret);

@@ -21,6 +21,12 @@ struct pcap {
 /* Whether a file that begins with these PCAP_MAGIC_SIZE bytes is one. */
 bool pcap_begins(const uint8_t *data);
 
+#define PCAP_RECORD_SIZE_MIN 16
+
+/* Whether these PCAP_RECORD_SIZE_MIN bytes can only be the beginning of a file's header: as a
+ * record, they would be an empty packet of an exact microsecond in the year 2055 or 2083. */
+bool pcap_header_begins(const uint8_t *data);
+
 /* Parses the file's header or the record at the front of data. *ret_size is its size; after
  * PACKET_MORE it is the number of bytes needed, at most PACKET_RECORD_MAX. *ret_packet is written
  * with PACKET_READ only. */

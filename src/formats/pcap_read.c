@@ -8,6 +8,7 @@
 #define RECORD_SIZE 16
 #define MODIFIED_RECORD_SIZE 24 /* also interface, protocol and direction */
 #define MICROSECOND_NS 1000
+#define MAJOR_VERSION 2
 
 static uint32_t get32(bool big_endian, const uint8_t *data)
 {
@@ -39,11 +40,37 @@ static bool read_magic(struct pcap *parser, const uint8_t *data)
 	return false;
 }
 
+/* The first half of the word. */
+static uint32_t major_version(const struct pcap *parser, uint32_t version)
+{
+	return parser->big_endian ? version >> 16 : version & 0xffff;
+}
+
 bool pcap_begins(const uint8_t *data)
 {
 	struct pcap parser;
 
 	return read_magic(&parser, data);
+}
+
+bool pcap_header_begins(const uint8_t *data)
+{
+	struct pcap parser;
+	uint32_t version;
+
+	if (!read_magic(&parser, data))
+		return false;
+	version = get32(parser.big_endian, data + 4);
+	return major_version(&parser, version) == MAJOR_VERSION &&
+	       !get32(parser.big_endian, data + 8) && !get32(parser.big_endian, data + 12);
+}
+
+static bool is_zero(const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (data[i])
+			return false;
+	return true;
 }
 
 static enum packet_result bad(struct pcap *parser, const char *why)
@@ -63,7 +90,7 @@ static enum packet_result read_header(
 	if (!read_magic(parser, data))
 		return bad(parser, "it is not a pcap file");
 	version = get32(parser->big_endian, data + 4);
-	if ((parser->big_endian ? version >> 16 : version & 0xffff) != 2)
+	if (major_version(parser, version) != MAJOR_VERSION)
 		return bad(parser, "its version of pcap is not 2");
 	/* The upper half says how long Ethernet's checksum is, which counts as padding. */
 	parser->link_type = (uint16_t)get32(parser->big_endian, data + 20);
@@ -82,6 +109,10 @@ enum packet_result pcap_next(struct pcap *parser, const uint8_t *data, size_t si
 	*ret_size = parser->record_size;
 	if (size < parser->record_size)
 		return PACKET_MORE;
+	if (is_zero(data, parser->record_size))
+		return bad(parser,
+			"zeros stand where a packet should begin, as after a loss of power or on a "
+			"disk that was full");
 	captured = get32(big_endian, data + 8);
 	if (captured > PACKET_RECORD_MAX - parser->record_size)
 		return bad(parser,

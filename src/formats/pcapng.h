@@ -163,6 +163,11 @@ struct pcapng {
 	const char *why; /* after PACKET_BAD: what is wrong; NULL: memory is short */
 };
 
+#define PCAPNG_BEGIN_SIZE 12
+
+/* Whether these PCAPNG_BEGIN_SIZE bytes begin a section, and so a file. */
+bool pcapng_begins(const uint8_t *data);
+
 /* Parses the block at the front of data. *ret_size is its size, which may exceed size where the
  * block is not parsed; after PACKET_MORE it is the number of bytes needed, at most
  * PACKET_RECORD_MAX. *ret_packet is written with PACKET_READ only. A Simple Packet Block has no

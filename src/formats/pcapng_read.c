@@ -8,6 +8,8 @@
 
 #define DEFAULT_RESOLUTION 6 /* microseconds */
 
+static const uint8_t section_type[] = {0x0a, 0x0d, 0x0d, 0x0a}; /* in any byte order */
+
 struct pcapng_interface {
 	uint16_t link_type;
 	uint32_t snap_length; /* the most bytes of a packet; 0: all */
@@ -35,6 +37,13 @@ static bool read_byte_order(struct pcapng *parser, const uint8_t *data)
 {
 	parser->big_endian = data[PCAPNG_HEADER_SIZE] == PCAPNG_BYTE_ORDER >> 24;
 	return get(parser, data + PCAPNG_HEADER_SIZE, 4) == PCAPNG_BYTE_ORDER;
+}
+
+bool pcapng_begins(const uint8_t *data)
+{
+	struct pcapng parser;
+
+	return !memcmp(data, section_type, sizeof(section_type)) && read_byte_order(&parser, data);
 }
 
 static enum packet_result begin_section(struct pcapng *parser, const uint8_t *body, size_t size)
@@ -169,8 +178,7 @@ static bool is_parsed(uint32_t type)
 static enum packet_result read_header(struct pcapng *parser, const uint8_t *data, size_t size,
 	uint32_t *ret_type, size_t *ret_size)
 {
-	static const uint8_t section[] = {0x0a, 0x0d, 0x0d, 0x0a};
-	bool is_section = !memcmp(data, section, size < 4 ? size : 4);
+	bool is_section = !memcmp(data, section_type, size < 4 ? size : 4);
 
 	if (!is_section && !parser->in_section)
 		return bad(parser, "it is not a pcapng file");

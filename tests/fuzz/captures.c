@@ -30,7 +30,7 @@ static void try_recording(const uint8_t *data, size_t size)
 		skipped += recording.skipped[i];
 	CHECK(count + skipped <= recording.packets);
 	CHECK(recording.packets <= size / PCAPNG_HEADER_SIZE);
-	CHECK(recording.reassembly.count == 0);
+	CHECK(recording.reassembly.open.count == 0);
 	CHECK(recording_rewind(&recording) == 0);
 }
 
@@ -73,6 +73,7 @@ static void try_fragments(const uint8_t *data, size_t size)
 
 	while (input.size) {
 		struct dissected part = {.source.family = AF_INET6, .destination.family = AF_INET6};
+		enum dissect_result result;
 		const uint8_t *whole;
 		uint8_t which = input_byte(&input);
 		size_t whole_size;
@@ -85,10 +86,17 @@ static void try_fragments(const uint8_t *data, size_t size)
 		if (!part.size || (part.fragment.more && part.size % 8))
 			continue;
 		if (reassembly_take(&reassembly, &part, 0, (uint64_t)which << 30, &whole,
-			    &whole_size) == 1 &&
-			dissect_whole(whole, whole_size, &part) == DISSECT_UDP)
-			CHECK(is_within(whole, whole_size, &part));
-		CHECK(reassembly.count <= REASSEMBLY_MAX);
+			    &whole_size) == 1) {
+			result = dissect_whole(whole, whole_size, &part);
+			CHECK(result == DISSECT_UDP || result == DISSECT_NOT_UDP ||
+				result == DISSECT_FRAGMENT);
+			if (result == DISSECT_UDP)
+				CHECK(is_within(whole, whole_size, &part));
+			else if (result == DISSECT_FRAGMENT)
+				reassembly_reject(&reassembly);
+		}
+		CHECK(reassembly.open.count <= REASSEMBLY_MAX);
+		CHECK(reassembly.whole.count <= REASSEMBLY_MAX);
 	}
 	reassembly_clear(&reassembly);
 }

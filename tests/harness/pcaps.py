@@ -34,6 +34,15 @@ def udp(payload, port=5004):
     return struct.pack(">4H", 4000, port, len(payload) + 8, 0) + payload
 
 
+def checked(datagram, source=bytes([192, 0, 2, 1]), group=GROUP):
+    """The datagram with its checksum, as it is sent between these addresses: RFC 768; RFC 8200, 8.1."""
+    data = source + group + struct.pack(">HH", 17, len(datagram)) + datagram + bytes(len(datagram) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return datagram[:6] + struct.pack(">H", total ^ 0xFFFF or 0xFFFF) + datagram[8:]
+
+
 def ip4(payload, protocol=17, fragment=0, identification=0, options=b"", source=bytes([192, 0, 2, 1]), group=GROUP):
     return struct.pack(">BBHHHBBH4s4s", 0x45 + len(options) // 4, 0, 20 + len(options) + len(payload), identification, fragment,
                        1, protocol, 0, source, group) + options + payload
@@ -45,13 +54,13 @@ def ip6(payload, next_header=17, group=GROUP6):
 
 def fragments4(payload, identification, size=1480):
     """The IP packets of one datagram, in their order."""
-    data = udp(payload)
+    data = checked(udp(payload))
     return [ip4(data[at:at + size], fragment=at // 8 | (0x2000 if at + size < len(data) else 0), identification=identification)
             for at in range(0, len(data), size)]
 
 
 def fragments6(payload, identification, size=1448):
-    data = udp(payload)
+    data = checked(udp(payload), bytes(15) + b"\x01", GROUP6)
     return [ip6(struct.pack(">BBHI", 17, 0, at | (at + size < len(data)), identification) + data[at:at + size], 44)
             for at in range(0, len(data), size)]
 

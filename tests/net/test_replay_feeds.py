@@ -162,6 +162,24 @@ def test_a_selection_of_nothing_says_what_there_is(daemon, save):
     assert not output and "nothing was sent: skipped 7 not selected, which went to 233.252.0.1:5001 (2), 233.252.0.3:5003 (2), " in words
 
 
+def test_a_selection_of_another_time_says_when_the_capture_was(daemon, save):
+    _, words = replay(daemon, save(HOUR), "a", "--from", "2026-01-01", status=1, env={"TZ": "CET-1"})
+    assert words.endswith("nothing was sent: skipped 60 not selected, all of them by --from and --to; they went to 233.252.0.9:5009 "
+                          "(60); the capture goes from 2025-11-24T20:33:19.123456000+01:00 to 2025-11-24T21:32:19.123456000+01:00\n")
+
+
+def test_json_says_when_the_capture_was_and_what_its_time_excluded(daemon, save):
+    output, _ = replay(daemon, save(HOUR), "a", "--to", "2025-01-01", "--json", status=1)
+    result = json.loads(output)
+    assert (result["begin"], result["end"]) == ("2025-11-24T19:33:19.123456000Z", "2025-11-24T20:32:19.123456000Z")
+    assert result["notSelectedByTime"] == 60
+
+
+def test_a_day_that_is_not_in_the_calendar_is_refused_with_the_reason(daemon, save):
+    _, words = replay(daemon, save(HOUR), "a", "--from", "2026-02-31", status=2)
+    assert "--from: '2026-02-31': that month has no such day" in words
+
+
 @pytest.mark.parametrize("options", [
     ("--only", "news"), ("--only", "233.252.0.1:0"), ("--source", ""), ("--from", "yesterday"), ("--to", "+5"),
     ("--from", "+5m", "--to", "+5m"), ("--map", "233.252.0.1:5004"), ("--map", "news=news"), ("--map", "233.252.0.1:5004="),
@@ -210,6 +228,22 @@ def test_a_capture_that_was_cut_is_replayed_up_to_there(daemon, receivers, save)
     assert f"{path}: at byte {len(whole)}: the last packet is cut short" in words
 
 
+def test_several_captures_in_one_stream_are_replayed_one_after_the_other(daemon, receivers, save):
+    """As 'zcat day.pcap0.gz day.pcap1.gz' of tcpdump -C gives them."""
+    paths = [save(capture(to(9, 5009, payload)), payload.decode()) for payload in (b"one", b"two", b"three")]
+    result = subprocess.run(f"cat {' '.join(paths)} | {MCASTCTL} -s {daemon.control_path} replay - other", shell=True,
+                            capture_output=True, check=True, timeout=60)
+    assert result.stdout.startswith(b"replayed 3 datagrams ") and b"skipped" not in result.stdout and not result.stderr
+    assert receive(receivers[9], 3) == [b"one", b"two", b"three"]
+
+
+def test_zeros_at_the_end_of_a_capture_are_damage_at_that_byte(daemon, receivers, save):
+    whole = capture(to(9, 5009, b"one"))
+    output, words = replay(daemon, save(whole + bytes(64)), "other", status=1)
+    assert output.startswith("replayed 1 datagram ") and "skipped" not in output and receive(receivers[9]) == [b"one"]
+    assert f": at byte {len(whole)}: zeros " in words
+
+
 def test_a_compressed_capture_names_the_command_which_works(daemon, receivers, save):
     path = save(FEEDS, "feeds.pcap")
     subprocess.run(["gzip", path], check=True)
@@ -248,6 +282,49 @@ def test_incomplete_datagrams_are_counted_once(daemon, receivers, save):
     assert output.endswith("; skipped 2 of which fragments are missing\n") and receive(receivers[9]) == [b"whole"]
 
 
+def at_times(*packets):
+    return pcap(RAW, [(START + round(seconds * S), data) for seconds, data in packets])
+
+
+A, B = b"A" * 2000, b"B" * 2000
+
+
+def test_a_datagram_is_not_put_together_of_two(daemon, receivers, save):
+    """The identification came again 6 s later, and of the first datagram a fragment was not captured."""
+    (_, a1), (b0, b1) = fragments4(A, 7), fragments4(B, 7)
+    output, _ = replay(daemon, save(at_times((0, a1), (6, b0), (6, b1))), "other", "--speed", "max")
+    assert output.startswith("replayed 1 datagram ") and output.endswith("; skipped 1 of which fragments are missing\n")
+    assert receive(receivers[9]) == [B]
+
+
+def test_a_datagram_with_a_wrong_checksum_is_skipped_where_it_came_in_fragments(daemon, receivers, save):
+    first, last = fragments4(A, 7)
+    output, _ = replay(daemon, save(at_times((0, first), (0, last[:-1] + b"?"), (0, to(9, 5009, b"whole")))), "other")
+    assert output.startswith("replayed 1 datagram ") and "of which fragments are missing" in output
+    assert receive(receivers[9]) == [b"whole"]
+
+
+def test_without_a_checksum_fragments_of_another_time_are_not_put_together(daemon, receivers, save):
+    def fragments(payload):
+        data = udp(payload)
+        return ip4(data[:1480], fragment=0x2000, identification=7), ip4(data[1480:], fragment=185, identification=7)
+
+    (_, a1), (b0, b1) = fragments(A), fragments(B)
+    path = save(at_times((0, a1), (6, b0), (6.01, b1)))
+    output, _ = replay(daemon, path, "other", "--speed", "max")
+    assert output.startswith("replayed 1 datagram ") and output.endswith("; skipped 1 of which fragments are missing\n")
+    assert receive(receivers[9]) == [B]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_fragments_that_were_captured_twice_are_not_missing(daemon, receivers, save, family):
+    fragments = fragments4 if family == 4 else fragments6
+    packets = [(6 * number, data) for number in range(6) for data in fragments(b"%d" % number * 2000, 7) for _ in range(2)]
+    output, _ = replay(daemon, save(at_times(*packets)), "other", "--speed", "max")
+    assert output.startswith("replayed 6 datagrams ") and "skipped" not in output
+    assert receive(receivers[9], 6) == [b"%d" % number * 2000 for number in range(6)]
+
+
 # When
 
 
@@ -280,6 +357,14 @@ def test_progress_is_shown_elsewhere_than_on_a_terminal_if_it_is_wanted(daemon, 
 def test_a_loop_in_which_nothing_can_be_sent_any_more_ends(daemon, save):
     _, words = replay(daemon, save(FEEDS), "--only", "233.252.0.3", "--loop", status=1)
     assert "nothing was sent" in words
+
+
+def test_a_pipe_by_name_is_no_file_for_a_loop(daemon, save):
+    """As <(zcat FILE) of a shell."""
+    result = subprocess.run(f"cat {save(FEEDS)} | {MCASTCTL} -s {daemon.control_path} replay /dev/stdin a --loop", shell=True,
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2 and not result.stdout
+    assert "/dev/stdin cannot be repeated: --loop needs a file, and this is a pipe" in result.stderr
 
 
 def test_what_tcpdump_writes_is_replayed_while_it_captures(daemon, net, receivers):

@@ -147,6 +147,96 @@ static void a_file_that_ends_in_a_record_is_cut_short(void **state)
 	text_free(&file);
 }
 
+/* As 'zcat day.pcap0.gz day.pcap1.gz' gives them. */
+static void one_file_after_the_other_is_read(void **state)
+{
+	static const struct {
+		uint32_t magic, tick_ns;
+		bool big_endian;
+	} files[] = {{MICROSECONDS, 1000, false}, {MICROSECONDS, 1000, false},
+		{NANOSECONDS, 1, true}, {MODIFIED, 1000, true}, {NANOSECONDS, 1, false}};
+	struct text file = {0};
+	struct walk walk = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < ARRAY_SIZE(files); i++) {
+		put_header(&file, files[i].big_endian, files[i].magic, 113);
+		put_packet(&file, files[i].big_endian, files[i].magic == MODIFIED, i, 5, "packet");
+	}
+	for (uint32_t i = 0; i < ARRAY_SIZE(files); i++) {
+		assert_int_equal(step(&walk, &file), PACKET_NONE);
+		assert_packet(&walk, &file, i * 1000000000ull + 5 * files[i].tick_ns, "packet");
+	}
+	assert_int_equal(walk.offset, file.length);
+	walk_clear(&walk);
+	text_free(&file);
+}
+
+static void the_next_file_may_have_another_link_type(void **state)
+{
+	struct text file = {0};
+	struct walk walk = {0};
+
+	(void)state;
+	put_header(&file, false, MICROSECONDS, 1);
+	put_header(&file, false, MICROSECONDS, 113);
+	put_packet(&file, false, false, 1, 0, "packet");
+	assert_int_equal(step(&walk, &file), PACKET_NONE);
+	assert_int_equal(step(&walk, &file), PACKET_NONE);
+	assert_packet(&walk, &file, 1000000000, "packet");
+	walk_clear(&walk);
+	text_free(&file);
+}
+
+static void put_section(struct text *file)
+{
+	static const uint32_t words[] = {0x0a0d0d0a, 28, 0x1a2b3c4d, 1, UINT32_MAX, UINT32_MAX, 28,
+		1, 20, 113, 0, 20, 3, 20, 4, 0x68736966, 20};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		put(file, false, words[i], 4);
+}
+
+static void a_file_of_the_other_format_may_follow(void **state)
+{
+	struct text file = {0};
+	struct walk walk = {0};
+	size_t packets = 0;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		put_section(&file);
+		put_header(&file, i, MICROSECONDS, 113);
+		put_packet(&file, i, false, 1, 0, "fish");
+	}
+	while (walk.offset < file.length) {
+		enum packet_result result = step(&walk, &file);
+
+		assert_true(result == PACKET_NONE || result == PACKET_READ);
+		if (result == PACKET_READ)
+			assert_memory_equal(walk.packet.data, "fish", 4);
+		packets += result == PACKET_READ;
+	}
+	assert_int_equal(packets, 4);
+	walk_clear(&walk);
+	text_free(&file);
+}
+
+/* In the year 2055, with other lengths than a header would have. */
+static void a_packet_whose_time_is_a_magic_number_is_a_packet(void **state)
+{
+	struct text file = {0};
+	struct walk walk = {0};
+
+	(void)state;
+	put_header(&file, false, MICROSECONDS, 113);
+	put_packet(&file, false, false, MICROSECONDS, 0x40002, "packet");
+	assert_int_equal(step(&walk, &file), PACKET_NONE);
+	assert_packet(&walk, &file, MICROSECONDS * 1000000000ull + 0x40002 * 1000, "packet");
+	walk_clear(&walk);
+	text_free(&file);
+}
+
 /* The file, which is freed, is refused for this reason. */
 static void assert_bad(struct text *file, const char *why)
 {
@@ -174,6 +264,11 @@ static void what_is_malformed_is_refused(void **state)
 	put(&file, false, PACKET_RECORD_MAX, 4);
 	put(&file, false, 0, 4);
 	assert_bad(&file, "larger than 1 MiB");
+	put_header(&file, false, MICROSECONDS, 1);
+	put_packet(&file, false, false, 1, 0, "packet");
+	for (int i = 0; i < 100; i++)
+		put(&file, false, 0, 8);
+	assert_bad(&file, "zeros");
 }
 
 static void assert_other(const char *data, size_t size, const char *why)
@@ -201,6 +296,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_is_read_in_both_byte_orders),
 		cmocka_unit_test(a_file_that_ends_in_a_record_is_cut_short),
+		cmocka_unit_test(one_file_after_the_other_is_read),
+		cmocka_unit_test(the_next_file_may_have_another_link_type),
+		cmocka_unit_test(a_file_of_the_other_format_may_follow),
+		cmocka_unit_test(a_packet_whose_time_is_a_magic_number_is_a_packet),
 		cmocka_unit_test(what_is_malformed_is_refused),
 		cmocka_unit_test(other_files_are_told_apart),
 	};

@@ -97,6 +97,46 @@ static void all_link_types_are_understood(void **state)
 	assert_result(127, PACKET4, DISSECT_LINK);
 }
 
+static void packets_behind_mpls_labels_are_read(void **state)
+{
+	(void)state;
+	assert_payload(ETHERNET, MACS "8847 00064140" PACKET4, "hello");
+	assert_payload(ETHERNET, MACS "8848 00064040 00065140" PACKET6, "hello");
+	assert_payload(ETHERNET, MACS "8100 0005 8847 00064140" PACKET4, "hello");
+	assert_payload(SLL, "0003 0001 0006 0200000000010000 8847 00064140" PACKET4, "hello");
+	assert_payload(PPP, "ff03 0281 00064140" PACKET4, "hello");
+	/* The control word of a pseudowire. */
+	assert_result(ETHERNET, MACS "8847 00064140 00000000" MACS "0800" PACKET4, DISSECT_NOT_UDP);
+}
+
+static void packets_behind_llc_and_snap_are_read(void **state)
+{
+	(void)state;
+	assert_payload(ETHERNET, MACS "0029 aaaa03 000000 0800" PACKET4 "0000", "hello");
+	assert_payload(ETHERNET, MACS "8100 0005 003d aaaa03 000000 86dd" PACKET6, "hello");
+	assert_payload(
+		SLL, "0003 0001 0006 0200000000010000 0004 aaaa03 000000 0800" PACKET4, "hello");
+	/* A spanning tree's; another organization's; a length within. */
+	assert_result(ETHERNET, MACS "0026 424203 0000000000", DISSECT_NOT_UDP);
+	assert_result(ETHERNET, MACS "0029 aaaa03 00000c 0800" PACKET4, DISSECT_NOT_UDP);
+	assert_result(ETHERNET, MACS "0029 aaaa03 000000 0029 424203 0000000000", DISSECT_NOT_UDP);
+}
+
+#define AH(next) next "04 0000 00000001 00000002 000000000000000000000000 "
+
+static void packets_behind_an_authentication_header_are_read(void **state)
+{
+	(void)state;
+	assert_payload(RAW, "4500 0039 0001 4000 01 33 0000 c0000201 e9fc0001" AH("11") UDP HELLO,
+		"hello");
+	assert_payload(RAW, IP6_OF("0025", "33") AH("11") UDP HELLO, "hello");
+	assert_payload(RAW, IP6_OF("002d", "00") "3300 050200000000" AH("11") UDP HELLO, "hello");
+	assert_result(RAW, IP6_OF("0025", "33") AH("06") UDP HELLO, DISSECT_NOT_UDP);
+	assert_result(
+		RAW, IP6_OF("0028", "2c") "3300 0001 00000007" AH("11") UDP, DISSECT_FRAGMENT);
+	assert_result(RAW, IP6_OF("000d", "33") "11ff 000000000000" HELLO, DISSECT_BROKEN);
+}
+
 /* The number of IPv6 differs, and so does the byte order of what is no LOOP. */
 static void loopback_of_any_system_is_understood(void **state)
 {
@@ -137,6 +177,46 @@ static void padding_of_the_link_is_no_payload(void **state)
 	assert_payload(ETHERNET, MACS "0800" PACKET4 "00000000000000", "hello");
 	assert_payload(RAW, IP4 "1f90 138c 0008 0000" HELLO, "");
 	assert_payload(RAW, IP4 "1f90 138c 000b 0000" HELLO, "hel");
+}
+
+/* What UDP HELLO is with this checksum, put together from fragments. */
+static enum dissect_result dissect_whole_hex(const char *hex, sa_family_t family)
+{
+	struct dissected datagram = {.fragment.protocol = IPPROTO_UDP};
+	struct text packet = {0};
+	enum dissect_result result;
+	char *data;
+
+	assert_int_equal(
+		address_parse(family == AF_INET ? "192.0.2.1" : "2001:db8::1", &datagram.source),
+		0);
+	assert_int_equal(
+		address_parse(family == AF_INET ? "233.252.0.1" : "ff15::1", &datagram.destination),
+		0);
+	assert_int_equal(text_append_hex_decoded(&packet, hex, strlen(hex)), 0);
+	data = memcpy(malloc(packet.length), packet.data, packet.length);
+	result = dissect_whole((const uint8_t *)data, packet.length, &datagram);
+	if (result == DISSECT_UDP)
+		assert_int_equal(datagram.size, 5);
+	free(data);
+	text_free(&packet);
+	return result;
+}
+
+/* The checksums are Python's. */
+static void the_checksum_of_what_is_put_together_is_verified(void **state)
+{
+	(void)state;
+	assert_int_equal(dissect_whole_hex("1f90 138c 000d dce6" HELLO, AF_INET), DISSECT_UDP);
+	assert_int_equal(dissect_whole_hex("1f90 138c 000d 5c15" HELLO, AF_INET6), DISSECT_UDP);
+	assert_int_equal(
+		dissect_whole_hex("1f90 138c 000d dce6" HELLO, AF_INET6), DISSECT_FRAGMENT);
+	assert_int_equal(
+		dissect_whole_hex("1f90 138c 000d dce6 68656c6c70", AF_INET), DISSECT_FRAGMENT);
+	assert_int_equal(dissect_whole_hex("1f90 138c 000d 0000 68656c6c70", AF_INET),
+		DISSECT_UDP); /* none */
+	assert_int_equal(dissect_whole_hex("1f90 138c 000e 0000" HELLO, AF_INET),
+		DISSECT_FRAGMENT); /* longer */
 }
 
 static void headers_may_have_options(void **state)
@@ -232,6 +312,9 @@ static void truncated_packets_are_recognised(void **state)
 	assert_cuts(RAW, "4600 0025 0001 0000 01 11 0000 c0000201 e9fc0001 94040000" UDP HELLO);
 	assert_cuts(RAW, IP6_OF("001d", "00") "1101 0502 00000000 00000000 00000000" UDP HELLO);
 	assert_cuts(ETHERNET, MACS "8100 0005 0800" PACKET4);
+	assert_cuts(ETHERNET, MACS "8847 00064040 00065140" PACKET6);
+	assert_cuts(ETHERNET, MACS "0029 aaaa03 000000 0800" PACKET4);
+	assert_cuts(RAW, IP6_OF("0025", "33") AH("11") UDP HELLO);
 	assert_cuts(SLL, "0003 0001 0006 0200000000010000 0800" PACKET4);
 	assert_cuts(SLL2, "86dd 0000 00000002 0001 00 06 0200000000010000" PACKET6);
 }
@@ -272,6 +355,9 @@ static void mutated_packets_do_no_harm(void **state)
 
 		mutate_and_dissect(MACS "88a8 0005 8100 0006 86dd" PACKET6, link_type, &seed);
 		mutate_and_dissect(PACKET4, link_type, &seed);
+		mutate_and_dissect(MACS "8847 00064040 00065140" PACKET6, link_type, &seed);
+		mutate_and_dissect(MACS "0029 aaaa03 000000 0800" PACKET4, link_type, &seed);
+		mutate_and_dissect(IP6_OF("0025", "33") AH("11") UDP HELLO, link_type, &seed);
 		mutate_and_dissect(
 			IP6_OF("001d", "00") "2c00 050200000000 1100 0000 00000007" UDP HELLO,
 			link_type, &seed);
@@ -282,9 +368,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_link_types_are_understood),
+		cmocka_unit_test(packets_behind_mpls_labels_are_read),
+		cmocka_unit_test(packets_behind_llc_and_snap_are_read),
+		cmocka_unit_test(packets_behind_an_authentication_header_are_read),
 		cmocka_unit_test(loopback_of_any_system_is_understood),
 		cmocka_unit_test(addresses_and_ports_are_told),
 		cmocka_unit_test(padding_of_the_link_is_no_payload),
+		cmocka_unit_test(the_checksum_of_what_is_put_together_is_verified),
 		cmocka_unit_test(headers_may_have_options),
 		cmocka_unit_test(fragments_are_recognised),
 		cmocka_unit_test(other_protocols_are_recognised),

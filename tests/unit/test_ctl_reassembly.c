@@ -21,7 +21,10 @@ static struct dissected fragment(uint32_t identification, size_t offset, size_t 
 		.destination = {.family = AF_INET, .v4.s_addr = 2},
 		.data = pattern + offset,
 		.size = size,
-		.fragment = {identification, (uint32_t)offset, more, IPPROTO_UDP},
+		.fragment = {.identification = identification,
+			.offset = (uint32_t)offset,
+			.more = more,
+			.protocol = IPPROTO_UDP},
 	};
 
 	return ret;
@@ -161,6 +164,92 @@ static void what_is_missing_for_long_is_incomplete(void **state)
 	reassembly_clear(&reassembly);
 }
 
+/* Each packet is captured twice, with its copies between its fragments. */
+static void a_copy_of_the_last_fragment_is_no_part_of_the_next_packet(void **state)
+{
+	struct reassembly reassembly = {0};
+
+	(void)state;
+	for (uint64_t now_ns = 100 * S; now_ns < 120 * S; now_ns += 6 * S) {
+		for (int copy = 0; copy < 2; copy++)
+			assert_int_equal(
+				take_at(&reassembly, fragment(1, 0, 16, true), 0, now_ns), 0);
+		assert_int_equal(take_at(&reassembly, fragment(1, 16, 3, false), 0, now_ns), 19);
+		assert_int_equal(take_at(&reassembly, fragment(1, 16, 3, false), 0, now_ns), 0);
+	}
+	reassembly_end(&reassembly);
+	assert_int_equal(reassembly.incomplete, 0);
+	reassembly_clear(&reassembly);
+}
+
+static void other_fragments_soon_after_are_no_copies(void **state)
+{
+	struct reassembly reassembly = {0};
+	struct dissected other = fragment(1, 0, 16, true);
+
+	(void)state;
+	other.data++;
+	take_one(&reassembly, 1, 0, 16, true);
+	assert_int_equal(take_one(&reassembly, 1, 16, 3, false), 19);
+	take_at(&reassembly, other, 0, 0); /* other bytes */
+	take_at(&reassembly, fragment(2, 16, 3, false), 0, 0); /* another packet */
+	reassembly_end(&reassembly);
+	assert_int_equal(reassembly.incomplete, 2);
+	take_one(&reassembly, 1, 16, 3, true); /* others follow */
+	reassembly_end(&reassembly);
+	take_one(&reassembly, 1, 16, 8, false); /* another size */
+	reassembly_end(&reassembly);
+	take_at(&reassembly, fragment(1, 16, 3, false), 0, 2 * S); /* later */
+	reassembly_end(&reassembly);
+	assert_int_equal(reassembly.incomplete, 5);
+	reassembly_clear(&reassembly);
+}
+
+static void what_contradicts_a_packet_of_another_time_begins_the_next_one(void **state)
+{
+	struct reassembly reassembly = {0};
+	struct dissected other = fragment(1, 0, 16, true);
+
+	(void)state;
+	other.data++;
+	assert_int_equal(take_at(&reassembly, other, 0, 100 * S), 0);
+	assert_int_equal(take_at(&reassembly, fragment(1, 0, 16, true), 0, 106 * S), 0);
+	assert_int_equal(take_at(&reassembly, fragment(1, 16, 3, false), 0, 106 * S), 19);
+	assert_int_equal(reassembly.incomplete, 1);
+	reassembly_clear(&reassembly);
+}
+
+static void what_is_rejected_is_counted_and_forgotten(void **state)
+{
+	struct reassembly reassembly = {0};
+
+	(void)state;
+	take_one(&reassembly, 1, 0, 16, true);
+	assert_int_equal(take_one(&reassembly, 1, 16, 3, false), 19);
+	reassembly_reject(&reassembly);
+	assert_int_equal(reassembly.incomplete, 1);
+	take_one(&reassembly, 1, 16, 3, false);
+	reassembly_end(&reassembly);
+	assert_int_equal(reassembly.incomplete, 2);
+	reassembly_clear(&reassembly);
+}
+
+static void of_many_packets_the_latest_are_remembered(void **state)
+{
+	struct reassembly reassembly = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < 3 * REASSEMBLY_MAX; i++) {
+		take_one(&reassembly, i, 0, 16, true);
+		assert_int_equal(take_one(&reassembly, i, 16, 3, false), 19);
+		assert_true(reassembly.whole.count <= REASSEMBLY_MAX);
+	}
+	take_one(&reassembly, 2 * REASSEMBLY_MAX, 16, 3, false);
+	reassembly_end(&reassembly);
+	assert_int_equal(reassembly.incomplete, 0);
+	reassembly_clear(&reassembly);
+}
+
 static void of_too_many_the_oldest_are_incomplete(void **state)
 {
 	struct reassembly reassembly = {0};
@@ -183,6 +272,11 @@ int main(void)
 		cmocka_unit_test(copies_of_a_fragment_change_nothing),
 		cmocka_unit_test(fragments_that_contradict_each_other_are_not_used),
 		cmocka_unit_test(what_is_missing_for_long_is_incomplete),
+		cmocka_unit_test(a_copy_of_the_last_fragment_is_no_part_of_the_next_packet),
+		cmocka_unit_test(other_fragments_soon_after_are_no_copies),
+		cmocka_unit_test(what_contradicts_a_packet_of_another_time_begins_the_next_one),
+		cmocka_unit_test(what_is_rejected_is_counted_and_forgotten),
+		cmocka_unit_test(of_many_packets_the_latest_are_remembered),
 		cmocka_unit_test(of_too_many_the_oldest_are_incomplete),
 	};
 

@@ -68,6 +68,34 @@ static void other_times_are_refused(void **state)
 	}
 }
 
+static void assert_refused(const char *string, int expected)
+{
+	struct when when;
+
+	if (when_parse(string, &when) != expected)
+		fail_msg("'%s' was not refused so", string);
+}
+
+static void days_that_no_month_has_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("2026-02-31", -EDOM);
+	assert_refused("2026-02-29 20:15", -EDOM);
+	assert_refused("2026-04-31T20:15:00Z", -EDOM);
+	assert_int_equal(time_of("2024-02-29T00:00:00Z"), 1709164800 * S);
+}
+
+/* On 9 March 2025 New York went from 02:00 to 03:00. */
+static void times_that_the_clocks_leave_out_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("2025-03-09 02:30", -ERANGE);
+	assert_int_equal(time_of("2025-03-09 03:30"), 1741505400 * S);
+	assert_int_equal(time_of("2025-03-09T02:30:00Z"), 1741487400 * S);
+	assert_int_equal(time_of("2016-12-31T23:59:60Z"), 1483228800 * S); /* a leap second */
+	assert_refused("2016-12-31T23:59:61Z", -EINVAL);
+}
+
 static bool matches(const char *string, const char *address, uint16_t port)
 {
 	struct end_pattern pattern;
@@ -159,6 +187,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_read_as_people_type_them),
 		cmocka_unit_test(other_times_are_refused),
+		cmocka_unit_test(days_that_no_month_has_are_refused),
+		cmocka_unit_test(times_that_the_clocks_leave_out_are_refused),
 		cmocka_unit_test(ends_are_addresses_or_networks_with_or_without_a_port),
 		cmocka_unit_test(other_ends_are_refused),
 		cmocka_unit_test(the_most_frequent_are_found_among_many),

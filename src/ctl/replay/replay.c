@@ -157,10 +157,12 @@ static void skip(struct replay *replay, const struct recorded *recorded, enum sk
 static void play_one(struct replay *replay, const struct recorded *recorded)
 {
 	struct replayed *replayed = &replay->replayed;
+	enum selected selected = selection_has(&replay->selection, &replay->recording, recorded);
 	struct route *route;
 
 	show_progress(replay, clock_ns(CLOCK_MONOTONIC));
-	if (!selection_has(&replay->selection, &replay->recording, recorded)) {
+	if (selected != SELECTED) {
+		replayed->untimely += selected == UNSELECTED_TIME;
 		skip(replay, recorded, SKIP_UNSELECTED, &replayed->unselected);
 		return;
 	}
@@ -263,6 +265,13 @@ static int report(struct replay *replay)
 	return code;
 }
 
+static int refuse_loop(struct replay *replay)
+{
+	return session_fail(replay->session, EXIT_MISUSED,
+		"%s cannot be repeated: --loop needs a file%s", replay->name,
+		strcmp(replay->settings->path, "-") ? ", and this is a pipe" : "");
+}
+
 static int prepare(struct replay *replay)
 {
 	const struct replay_settings *settings = replay->settings;
@@ -275,16 +284,16 @@ static int prepare(struct replay *replay)
 			"--speed: '%s' is neither a decimal from " SPEED_LIMITS " nor max",
 			settings->speed);
 	if (settings->loop && settings->path != replay->name)
-		return session_fail(replay->session, EXIT_MISUSED,
-			"standard input cannot be repeated: --loop needs a file");
+		return refuse_loop(replay);
 	code = selection_read(&replay->selection, replay->session, settings->only, settings->source,
 		settings->from, settings->to);
 	if (code)
 		return code;
 	r = recording_open(&replay->recording, settings->path);
-	return r < 0 ? session_fail(
-			       replay->session, EXIT_REFUSED, "%s: %s", replay->name, strerror(-r))
-		     : EXIT_DONE;
+	if (r < 0)
+		return session_fail(
+			replay->session, EXIT_REFUSED, "%s: %s", replay->name, strerror(-r));
+	return settings->loop && !replay->recording.can_rewind ? refuse_loop(replay) : EXIT_DONE;
 }
 
 /* Connects to the daemon where it is needed. Returns an exit code. */

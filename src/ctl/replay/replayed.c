@@ -36,6 +36,35 @@ static void append_links(const struct recording *recording, struct text *text)
 	text_append_string(text, " (not supported)");
 }
 
+/* From when to when it goes, in the form that --from takes. */
+static void append_times(const struct recording *recording, struct text *text)
+{
+	char from[LOCAL_TIMESTAMP_MAX], to[LOCAL_TIMESTAMP_MAX];
+
+	text_printf(text, "the capture goes from %s to %s",
+		format_local_timestamp(recording->earliest_ns, from),
+		format_local_timestamp(recording->latest_ns, to));
+}
+
+/* Why what was not selected was not. */
+static void append_unselected(
+	struct replayed *replayed, const struct recording *recording, struct text *text)
+{
+	uint64_t unselected = replayed->skipped[SKIP_UNSELECTED];
+
+	if (replayed->untimely == unselected)
+		text_append_string(text, ", all of them by --from and --to");
+	else if (replayed->untimely)
+		text_printf(text, ", %" PRIu64 " of them by --from and --to", replayed->untimely);
+	text_append_string(text, replayed->untimely ? "; they went to " : ", which went to ");
+	frequent_sort(&replayed->unselected);
+	frequent_append(&replayed->unselected, NAMED_MAX, text);
+	if (replayed->untimely && recording->has_begun) {
+		text_append_string(text, "; ");
+		append_times(recording, text);
+	}
+}
+
 /* Returns whether there is anything. */
 static bool append_skipped(
 	const struct replayed *replayed, const struct recording *recording, struct text *text)
@@ -86,6 +115,16 @@ static void put_frequent(struct text *out, const char *name, struct frequent *fr
 	json_put_close(out, ']');
 }
 
+static void put_times(struct text *out, const struct recording *recording)
+{
+	char begin[TIMESTAMP_MAX], end[TIMESTAMP_MAX];
+	bool has_times = recording->has_begun;
+
+	json_put_string(
+		out, "begin", has_times ? format_timestamp(recording->earliest_ns, begin) : NULL);
+	json_put_string(out, "end", has_times ? format_timestamp(recording->latest_ns, end) : NULL);
+}
+
 static void show_json(
 	struct replayed *replayed, const struct recording *recording, struct text *out)
 {
@@ -100,6 +139,8 @@ static void show_json(
 	for (size_t i = 0; i < SKIP_REASONS; i++)
 		json_put_number(out, names[i].key, replayed->skipped[i]);
 	json_put_close(out, '}');
+	json_put_number(out, "notSelectedByTime", replayed->untimely);
+	put_times(out, recording);
 	put_frequent(out, "notSelected", &replayed->unselected);
 	put_frequent(out, "noGroup", &replayed->unmatched);
 	put_frequent(out, "severalGroups", &replayed->several);
@@ -151,10 +192,7 @@ void replayed_explain_nothing(struct replayed *replayed, const struct recording 
 		return;
 	}
 	append_skipped(replayed, recording, &words);
-	if (replayed->unselected.count) {
-		frequent_sort(&replayed->unselected);
-		text_append_string(&words, ", which went to ");
-		frequent_append(&replayed->unselected, NAMED_MAX, &words);
-	}
+	if (replayed->unselected.count)
+		append_unselected(replayed, recording, &words);
 	session_fail(session, EXIT_REFUSED, "%s: nothing was sent: %s", name, text_string(&words));
 }

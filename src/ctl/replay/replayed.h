@@ -22,6 +22,7 @@ struct replayed {
 	uint64_t latest_ns; /* the longest delay after the due time */
 	uint64_t packets; /* in the capture */
 	uint64_t skipped[SKIP_REASONS];
+	uint64_t untimely; /* of what is not selected: by the time alone */
 	/* Where they went to. */
 	struct frequent unselected, unmatched, several;
 };

@@ -79,8 +79,18 @@ static int read_patterns(struct end_patterns *patterns, const struct session *se
 static int read_time(bool *has, struct when *when, const struct session *session, const char *name,
 	const struct option_value *option)
 {
+	int r = option->given ? when_parse(option->string, when) : 0;
+
 	*has = option->given;
-	if (*has && when_parse(option->string, when) < 0)
+	if (r == -EDOM)
+		return session_fail(session, EXIT_MISUSED, "--%s: '%s': that month has no such day",
+			name, option->string);
+	if (r == -ERANGE)
+		return session_fail(session, EXIT_MISUSED,
+			"--%s: '%s': there is no such time in this time zone, as the clocks were "
+			"set forward; with Z behind it, it is in UTC",
+			name, option->string);
+	if (r < 0)
 		return session_fail(session, EXIT_MISUSED,
 			"--%s: '%s' is not a time, as 2026-11-24T20:15:00Z, '2026-11-24 20:15', "
 			"20:15:30, or after the capture's begin +5m",
@@ -134,15 +144,16 @@ static bool has_time(struct selection *selection, const struct recording *record
 	       (!selection->has_to || recorded->timestamp_ns < selection->to_ns);
 }
 
-bool selection_has(struct selection *selection, const struct recording *recording,
+enum selected selection_has(struct selection *selection, const struct recording *recording,
 	const struct recorded *recorded)
 {
 	const struct dissected *datagram = &recorded->datagram;
 
-	return has_end(&selection->destinations, &datagram->destination,
-		       datagram->destination_port) &&
-	       has_end(&selection->sources, &datagram->source, datagram->source_port) &&
-	       has_time(selection, recording, recorded);
+	if (!has_end(
+		    &selection->destinations, &datagram->destination, datagram->destination_port) ||
+		!has_end(&selection->sources, &datagram->source, datagram->source_port))
+		return UNSELECTED_ADDRESS;
+	return has_time(selection, recording, recorded) ? SELECTED : UNSELECTED_TIME;
 }
 
 void selection_clear(struct selection *selection)

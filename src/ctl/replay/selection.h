@@ -37,8 +37,14 @@ int selection_read(struct selection *selection, const struct session *session,
 	const struct option_value *only, const struct option_value *source,
 	const struct option_value *from, const struct option_value *to);
 
-/* Whether the last datagram of the recording is one of them. */
-bool selection_has(struct selection *selection, const struct recording *recording,
+enum selected {
+	SELECTED,
+	UNSELECTED_ADDRESS,
+	UNSELECTED_TIME, /* by the time alone */
+};
+
+/* Whether the last datagram of the recording is one of them, or why not. */
+enum selected selection_has(struct selection *selection, const struct recording *recording,
 	const struct recorded *recorded);
 
 void selection_clear(struct selection *selection);

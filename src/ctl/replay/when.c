@@ -36,9 +36,23 @@ static const char *take_time(const char *string, struct tm *time, uint64_t *ret_
 	if (!string || *string != ':')
 		return string;
 	rest = strptime(string, ":%S", time);
+	if (time->tm_sec > 60) /* 60 is a leap second */
+		return NULL;
 	if (rest)
 		*ret_fraction_ns = take_fraction(&rest);
 	return rest;
+}
+
+/* The seconds since the epoch, by the C library, which makes 3 March of 31 February. */
+static int convert(time_t function(struct tm *), const struct tm *date, int64_t *ret)
+{
+	struct tm changed = *date;
+
+	changed.tm_sec = 0; /* a leap second is that after it */
+	*ret = function(&changed) + date->tm_sec;
+	if (changed.tm_mday != date->tm_mday || changed.tm_mon != date->tm_mon)
+		return -EDOM;
+	return changed.tm_hour != date->tm_hour || changed.tm_min != date->tm_min ? -ERANGE : 0;
 }
 
 /* The seconds since the epoch of a date with "Z", "+01:00" or nothing behind it. */
@@ -46,13 +60,10 @@ static int to_seconds(struct tm *date, const char *zone, int64_t *ret)
 {
 	struct tm offset = {0};
 	int64_t seconds;
+	int r;
 
-	if (!*zone) {
-		date->tm_isdst = -1;
-		*ret = mktime(date);
-		return 0;
-	}
-	seconds = timegm(date);
+	date->tm_isdst = *zone ? 0 : -1;
+	r = convert(*zone ? timegm : mktime, date, &seconds);
 	if (*zone == '+' || *zone == '-') {
 		int64_t sign = *zone == '+' ? -1 : 1;
 
@@ -66,7 +77,7 @@ static int to_seconds(struct tm *date, const char *zone, int64_t *ret)
 	if (*zone)
 		return -EINVAL;
 	*ret = seconds;
-	return 0;
+	return r;
 }
 
 /* A date, and maybe a time of it. */
@@ -75,12 +86,17 @@ static int parse_absolute(const char *string, struct when *ret)
 	struct tm date = {0};
 	uint64_t fraction_ns = 0;
 	int64_t seconds;
+	int r;
 
 	string = strptime(string, "%Y-%m-%d", &date);
 	if (string && *string && strchr("Tt ", *string))
 		string = take_time(string + 1, &date, &fraction_ns);
-	if (!string || to_seconds(&date, string, &seconds) < 0 || seconds < 0 ||
-		seconds > SECONDS_MAX)
+	if (!string)
+		return -EINVAL;
+	r = to_seconds(&date, string, &seconds);
+	if (r < 0)
+		return r;
+	if (seconds < 0 || seconds > SECONDS_MAX)
 		return -EINVAL;
 	*ret = (struct when){WHEN_ABSOLUTE, (uint64_t)seconds * NS_PER_S + fraction_ns};
 	return 0;
@@ -104,8 +120,11 @@ int when_parse(const char *string, struct when *ret)
 {
 	uint64_t after_ns;
 
-	if (*string != '+')
-		return parse_absolute(string, ret) == 0 ? 0 : parse_time_of_day(string, ret);
+	if (*string != '+') {
+		int r = parse_absolute(string, ret);
+
+		return r == -EINVAL ? parse_time_of_day(string, ret) : r;
+	}
 	if (parse_duration(string + 1, &after_ns) < 0)
 		return -EINVAL;
 	*ret = (struct when){WHEN_AFTER_BEGIN, after_ns};

@@ -14,7 +14,8 @@ struct when {
 
 /* Reads "2026-11-24T20:15:00.5Z", also with an offset like +01:00, and with a blank for the T (RFC
  * 3339); without offset it is local time, and seconds or all of the time may be left out; "20:15"
- * or "20:15:30"; "+5m" as parse_duration(). Returns 0 or -EINVAL. */
+ * or "20:15:30"; "+5m" as parse_duration(). Returns 0, -EINVAL, -EDOM where the calendar has no
+ * such day, or -ERANGE where that day has no such time, as clocks were set forward. */
 int when_parse(const char *string, struct when *ret);
 
 /* The time since the epoch, for a capture whose first packet has that timestamp. */
