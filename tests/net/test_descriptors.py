@@ -1,0 +1,94 @@
+"""More memberships than there are descriptors: they fail and say why, and the daemon can still be asked and changed."""
+
+import os
+import resource
+
+import pytest
+
+from harness.strangers import as_stranger, skip_without_strangers
+from harness.waiting import wait_until
+
+LIMIT = 128
+FIX = "LimitNOFILE="
+
+
+def groups(count, keys=""):
+    return "groups: {" + "".join(
+        f'g{i}: {{ address = "233.252.{i // 250}.{i % 250}"; port = 5004; interfaces = ["eth0", "eth1"]; '
+        f'{keys.replace("NUMBER", str(4000 + i))} }};'
+        for i in range(count)) + "};\n"
+
+
+def limited(limit=LIMIT):
+    return ("prlimit", f"--nofile={limit}:{limit}")
+
+
+@pytest.fixture
+def crowded(start):
+    """A daemon that wants twice the memberships that it has descriptors for, and that nobody is connected to."""
+    daemon = start(groups(LIMIT), wrapper=limited())
+    daemon.control.close()
+    daemon.control = None
+    yield daemon
+    daemon.control = daemon.connect()
+
+
+def memberships(daemon):
+    with daemon.connect() as control:
+        return [membership for group in control.call("ListGroups")["groups"] for membership in group["memberships"]]
+
+
+def try_again(net, count):
+    """Has the daemon try again what has failed on eth0."""
+    net.host.ip(f"address {'delete' if count % 2 else 'add'} 198.51.100.1/32 dev eth0")
+
+
+def test_root_is_answered_each_time_while_memberships_are_tried_again(net, crowded):
+    for i in range(60):
+        try_again(net, i)
+        assert crowded.ctl("status").startswith("version")
+
+
+def test_a_membership_without_a_descriptor_is_shown_as_failed_with_the_reason_and_what_mends_it(crowded):
+    failed = [membership for membership in memberships(crowded) if membership["state"] == "failed"]
+    assert failed
+    assert all(FIX in membership["error"] and f"of {LIMIT}, the last" in membership["error"] for membership in failed)
+    assert f"of {LIMIT}, the last" in crowded.ctl("groups")
+
+
+def test_memberships_leave_descriptors_for_connections_and_reloads(net, crowded):
+    reserved = 3 * LIMIT // 16
+    wait_until(lambda: len(os.listdir(f"/proc/{crowded.process.pid}/fd")) <= LIMIT - reserved, "the reserve to be free")
+    joined = sum(membership["state"] == "joined" for membership in memberships(crowded))
+    assert joined > LIMIT // 2
+    for i in range(4):
+        try_again(net, i)
+    assert sum(membership["state"] == "joined" for membership in memberships(crowded)) == joined
+
+
+def test_a_reload_finds_descriptors_and_frees_those_of_groups_that_it_removes(crowded):
+    crowded.write_config(groups(10))
+    crowded.ctl("reload")
+    wait_until(lambda: all(membership["state"] == "joined" for membership in memberships(crowded)), "all to be joined")
+    assert len(memberships(crowded)) == 20
+
+
+def test_users_without_privilege_are_answered_too(crowded):
+    skip_without_strangers()
+    assert as_stranger(crowded, 'print(call(connect(), "GetStatus"))') == ["ok"]
+
+
+def test_memberships_are_joined_once_the_limit_is_raised(start):
+    daemon = start(groups(1), wrapper=limited(1024))
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (LIMIT, 1024))
+    daemon.write_config(groups(LIMIT))
+    daemon.ctl("reload")
+    assert any(membership["state"] == "failed" for membership in memberships(daemon))
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+    wait_until(lambda: all(membership["state"] == "joined" for membership in memberships(daemon)), "all to be joined")
+
+
+def test_a_way_out_without_a_descriptor_says_why(start):
+    daemon = start(groups(LIMIT, "source_port = NUMBER;"), wrapper=limited())
+    failed = daemon.ctl("send", f"g{LIMIT - 1}", "hello", status=1)
+    assert FIX in failed
