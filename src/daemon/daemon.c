@@ -551,6 +551,7 @@ int daemon_try(const struct options *options, struct config *config, struct spoo
 	daemon->options = options;
 	daemon->spoof = spoof;
 	daemon->running = running;
+	prepare_descriptors(config->group_count); /* those of a start are counted */
 	r = make_parts(daemon);
 	if (r < 0) {
 		errors_add(errors, "preparing the start: %s", strerror(-r));

@@ -2,9 +2,11 @@
 
 import os
 import resource
+import subprocess
 
 import pytest
 
+from harness.daemon import MCASTD
 from harness.strangers import as_stranger, skip_without_strangers
 from harness.waiting import wait_until
 
@@ -31,6 +33,19 @@ def crowded(start):
     daemon.control = None
     yield daemon
     daemon.control = daemon.connect()
+
+
+def run(net, tmp_path, config, limit, *options):
+    """Runs mcastd, which has to end, with few descriptors. Returns its status and lines."""
+    path = tmp_path / "mcastd.conf"
+    path.write_text(f'{config}control: {{ socket = "{tmp_path}/mcastd.sock"; }}; run_directory = "{tmp_path}/run";\n')
+    with net.host:
+        result = subprocess.run([*limited(limit), MCASTD, "-c", path, *options], capture_output=True, text=True, timeout=60)
+    return result.returncode, result.stderr.splitlines()
+
+
+def check(*arguments):
+    return run(*arguments, "--check")
 
 
 def memberships(daemon):
@@ -92,3 +107,40 @@ def test_a_way_out_without_a_descriptor_says_why(start):
     daemon = start(groups(LIMIT, "source_port = NUMBER;"), wrapper=limited())
     failed = daemon.ctl("send", f"g{LIMIT - 1}", "hello", status=1)
     assert FIX in failed
+
+
+# Checking: what would stop a start, and what would not
+
+
+def test_check_warns_of_memberships_that_would_fail_and_counts_those_of_each_interface(net, tmp_path):
+    status, lines = check(net, tmp_path, groups(60), LIMIT)
+    assert status == 0 and len(lines) == 1
+    assert "60 groups have 120 memberships" in lines[0] and FIX in lines[0]
+
+
+def test_check_warns_of_nothing_where_all_memberships_fit(net, start, tmp_path):
+    assert check(net, tmp_path, groups(40), LIMIT) == (0, [])
+    daemon = start(groups(40), wrapper=limited())
+    assert all(membership["state"] == "joined" for membership in memberships(daemon))
+
+
+@pytest.mark.parametrize("act", [check, run])
+def test_group_sockets_that_find_no_descriptor_are_one_error_of_check_and_of_a_start(net, tmp_path, act):
+    status, lines = act(net, tmp_path, groups(60, "socket = true;"), 64)
+    errors = [line for line in lines if FIX in line]
+    assert status == 78 and len(errors) == 1 and "groups.g" in errors[0] and "warning" not in errors[0]
+
+
+def test_group_sockets_come_before_memberships(net, start, tmp_path):
+    config = groups(30, "socket = true;")
+    status, lines = check(net, tmp_path, config, LIMIT)
+    assert status == 0 and "60 group sockets" in lines[0]
+    daemon = start(config, wrapper=limited())
+    states = [membership["state"] for membership in memberships(daemon)]
+    assert {"joined", "failed"} == set(states)
+
+
+def test_a_reload_with_too_many_group_sockets_is_refused_and_changes_nothing(crowded):
+    crowded.write_config(groups(LIMIT, "socket = true;"))
+    assert FIX in crowded.ctl("reload", status=1)
+    assert crowded.ctl("status").startswith("version")
