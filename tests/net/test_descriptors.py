@@ -2,6 +2,8 @@
 
 import os
 import resource
+import select
+import socket
 import subprocess
 
 import pytest
@@ -144,3 +146,45 @@ def test_a_reload_with_too_many_group_sockets_is_refused_and_changes_nothing(cro
     crowded.write_config(groups(LIMIT, "socket = true;"))
     assert FIX in crowded.ctl("reload", status=1)
     assert crowded.ctl("status").startswith("version")
+
+
+# A daemon that reads nothing
+
+
+def test_mcastctl_says_that_the_daemon_reads_nothing_and_waits_on_but_not_where_it_has_read(start):
+    daemon = start(groups(1))
+    tail = daemon.start_tail("g0")
+    daemon.pause()
+    status = daemon.ctl_start("status", text=True)
+    try:
+        line = status.stderr.readline()
+        assert daemon.control_path in line and "has not read this for 5 s" in line and "log" in line
+        assert status.poll() is None
+        assert not select.select([tail.stderr], [], [], 0)[0]
+    finally:
+        daemon.resume()
+    output, errors = status.communicate(timeout=60)
+    assert output.startswith("version") and not errors and status.returncode == 0
+    tail.kill()
+    tail.communicate()
+
+
+def test_mcastctl_says_so_as_well_where_its_connection_waits_for_others(start, net):
+    daemon = start(groups(1))
+    daemon.pause()
+    others = []
+    try:
+        with pytest.raises(BlockingIOError):
+            while True:
+                others.append(socket.socket(socket.AF_UNIX))
+                others[-1].setblocking(False)
+                others[-1].connect(daemon.control_path)
+        process = daemon.ctl_start("status", text=True)
+        assert "has not read this for 5 s" in process.stderr.readline()
+        assert process.poll() is None
+    finally:
+        for other in others:
+            other.close()
+        daemon.resume()
+    output, errors = process.communicate(timeout=60)
+    assert output.startswith("version") and not errors and process.returncode == 0
