@@ -22,7 +22,7 @@
 #include "net/multicast.h"
 
 /* What a daemon has open beside the sockets of groups: the log, the control socket, the loop. */
-#define OTHER_DESCRIPTORS 20
+#define OTHER_DESCRIPTORS 24
 
 static void PRINTF_LIKE(3, 4)
 	warn(struct config *config, const struct subject *subject, const char *format, ...)

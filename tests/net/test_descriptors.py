@@ -133,6 +133,15 @@ def test_group_sockets_that_find_no_descriptor_are_one_error_of_check_and_of_a_s
     assert status == 78 and len(errors) == 1 and "groups.g" in errors[0] and "warning" not in errors[0]
 
 
+def test_check_and_a_start_agree_on_the_last_group_whose_sockets_fit(net, start, tmp_path):
+    def config(count):
+        return groups(count, "socket = true;")
+
+    most = next(count for count in range(10, 30) if check(net, tmp_path, config(count + 1), 64)[0])
+    assert run(net, tmp_path, config(most + 1), 64)[0] == 78
+    assert start(config(most), wrapper=limited(64)).call("GetStatus")["groups"] == most
+
+
 def test_group_sockets_come_before_memberships(net, start, tmp_path):
     config = groups(30, "socket = true;")
     status, lines = check(net, tmp_path, config, LIMIT)
