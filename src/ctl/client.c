@@ -28,11 +28,16 @@ struct client {
 	uint64_t patience_ends_ns; /* when to look whether it has read; UINT64_MAX: never */
 };
 
+void client_end_patience(struct client *client)
+{
+	client->patience = (struct client_patience){0};
+	client->patience_ends_ns = UINT64_MAX;
+}
+
 static void lose_patience(struct client *client)
 {
 	client->patience.unread(client->patience.argument);
-	client->patience = (struct client_patience){0};
-	client->patience_ends_ns = UINT64_MAX;
+	client_end_patience(client);
 }
 
 /* Waits where the queue of connections that the daemon has not accepted is full. unix(7) has no

@@ -42,6 +42,9 @@ int client_connect(const char *path, const struct client_patience *patience, str
 /* The same, without waiting for a daemon that accepts nothing now: -EAGAIN. */
 int client_connect_at_once(const char *path, struct client **ret);
 
+/* From now on nothing is done where the daemon reads nothing. */
+void client_end_patience(struct client *client);
+
 void client_close(struct client *client);
 
 /* Until when client_flush() and client_receive() wait, of CLOCK_MONOTONIC; then they return
