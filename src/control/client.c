@@ -438,6 +438,14 @@ void client_end_stream(struct client *client)
 	wake(client);
 }
 
+static void close_connection(struct client_set *set, int fd)
+{
+	if (set->close)
+		set->close(set, fd);
+	else
+		close(fd);
+}
+
 static void client_free(struct client *client)
 {
 	link_remove(&client->link);
@@ -456,7 +464,7 @@ static void client_free(struct client *client)
 	text_free(&client->input);
 	peer_clear(&client->peer);
 	charge_input(client);
-	close(client->fd);
+	close_connection(client->set, client->fd);
 	slot_leave(&client->slot);
 	free(client);
 }

@@ -46,6 +46,7 @@ struct client_set {
 	struct log_limit stall_limit, input_limit;
 
 	client_dispatch dispatch;
+	void (*close)(struct client_set *set, int fd); /* closes a connection; NULL: close(2) */
 };
 
 void client_set_init(struct client_set *set, struct event_base *base,

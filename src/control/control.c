@@ -37,7 +37,7 @@ static void turn_away(struct control *control, int fd, uid_t uid, int r)
 	json_put_close(&reply, '}');
 	text_append(&reply, "\n", 2);
 	send(fd, reply.data, reply.length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
+	listener_close(control->listener, fd);
 	if (log_limit_pass(&control->limit))
 		log_warning("control socket: refusing a connection of uid %u, which has %u: %s",
 			(unsigned)uid, own, slot_explain(r));
@@ -50,14 +50,19 @@ static void on_accept(int fd, void *argument)
 	int r;
 
 	if (peer_has_ended(fd)) { /* and asked nothing */
-		close(fd);
+		listener_close(control->listener, fd);
 		return;
 	}
 	r = client_new(&control->clients, fd, uid);
 	if (r == -EUSERS || r == -EMFILE)
 		turn_away(control, fd, uid, r);
 	else if (r < 0)
-		close(fd);
+		listener_close(control->listener, fd);
+}
+
+static void close_client(struct client_set *clients, int fd)
+{
+	listener_close(container_of(clients, struct control, clients)->listener, fd);
 }
 
 int control_new(struct event_base *base, const struct control_backend *backend, const char *path,
@@ -75,6 +80,7 @@ int control_new(struct event_base *base, const struct control_backend *backend, 
 	if (!control)
 		return because(why, -ENOMEM, "out of memory");
 	client_set_init(&control->clients, base, backend, method_dispatch);
+	control->clients.close = close_client;
 	turns_init(&control->accepting, base, true);
 	options.turns = &control->accepting;
 	r = listener_new(base, &options, on_accept, why, &control->listener);

@@ -1,7 +1,9 @@
 #include "ctl/client.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -22,37 +24,73 @@ struct client {
 	struct text out;
 	bool closed; /* the daemon reads no more */
 	uint64_t deadline_ns; /* as client_set_deadline() says */
+	struct client_patience patience;
+	uint64_t patience_ends_ns; /* when to look whether it has read; UINT64_MAX: never */
 };
 
-static int connect_client(const char *path, int flags, struct client **ret)
+void client_end_patience(struct client *client)
+{
+	client->patience = (struct client_patience){0};
+	client->patience_ends_ns = UINT64_MAX;
+}
+
+static void lose_patience(struct client *client)
+{
+	client->patience.unread(client->patience.argument);
+	client_end_patience(client);
+}
+
+/* Waits where the queue of connections that the daemon has not accepted is full. unix(7) has no
+ * timeout for that but the one of sending. */
+static int wait_to_connect(struct client *client, const struct sockaddr_un *address)
+{
+	struct timeval wait = {.tv_sec = client->patience.unread ? CLIENT_PATIENCE_S : 0};
+
+	for (;;) {
+		setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+		if (connect(client->fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+			return 0;
+		if (errno != EAGAIN || !wait.tv_sec)
+			return -errno;
+		lose_patience(client);
+		wait.tv_sec = 0;
+	}
+}
+
+static int connect_client(
+	const char *path, int flags, const struct client_patience *patience, struct client **ret)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	CLEANUP(client_closep) struct client *client = calloc(1, sizeof(*client));
+	int r;
 
 	if (!client)
 		return -ENOMEM;
 	client->fd = -1;
-	client->deadline_ns = UINT64_MAX;
+	client->deadline_ns = client->patience_ends_ns = UINT64_MAX;
+	if (patience)
+		client->patience = *patience;
 	if (!*path) /* would be an abstract address */
 		return -ENOENT;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
 	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
-	if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
+	r = client->fd < 0 ? -errno : wait_to_connect(client, &address);
+	if (r < 0)
+		return r;
 	*ret = take(client);
 	return 0;
 }
 
-int client_connect(const char *path, struct client **ret)
+int client_connect(const char *path, const struct client_patience *patience, struct client **ret)
 {
-	return connect_client(path, 0, ret);
+	return connect_client(path, 0, patience, ret);
 }
 
 int client_connect_at_once(const char *path, struct client **ret)
 {
-	return connect_client(path, SOCK_NONBLOCK, ret);
+	return connect_client(path, SOCK_NONBLOCK, NULL, ret);
 }
 
 void client_close(struct client *client)
@@ -75,6 +113,40 @@ int poll_until(struct pollfd *fds, size_t count, uint64_t deadline_ns)
 	int r = ppoll(fds, count, deadline_ns == UINT64_MAX ? NULL : &timeout, NULL);
 
 	return r < 0 ? -errno : r;
+}
+
+/* The daemon has read, or answered, or there is more for it to read. waits: for it to read. */
+static void renew_patience(struct client *client, bool waits)
+{
+	client->patience_ends_ns = waits && client->patience.unread
+					   ? clock_ns(CLOCK_MONOTONIC) +
+						     CLIENT_PATIENCE_S * NS_PER_S
+					   : UINT64_MAX;
+}
+
+/* unix(7), SIOCOUTQ: what the other side has not read yet. */
+static bool has_unread(const struct client *client)
+{
+	int unread;
+
+	return ioctl(client->fd, SIOCOUTQ, &unread) == 0 && unread > 0;
+}
+
+/* As poll_until(), and tells of a daemon that reads nothing while this waits for it. */
+static int wait_patiently(
+	struct client *client, struct pollfd *fds, size_t count, uint64_t deadline_ns)
+{
+	while (client->patience_ends_ns < deadline_ns) {
+		int r = poll_until(fds, count, client->patience_ends_ns);
+
+		if (r)
+			return r;
+		if (has_unread(client))
+			lose_patience(client);
+		else
+			renew_patience(client, false);
+	}
+	return poll_until(fds, count, deadline_ns);
 }
 
 /* Moves the unfinished answer to the front, so that the buffer is as large as one answer and not as
@@ -109,6 +181,8 @@ static int fill(struct client *client)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	client->in.length += (size_t)n;
+	if (client->patience_ends_ns != UINT64_MAX)
+		renew_patience(client, has_unread(client));
 	return 0;
 }
 
@@ -118,6 +192,8 @@ static int write_some(struct client *client, size_t *sent)
 	ssize_t n = send(client->fd, client->out.data + *sent, client->out.length - *sent,
 		MSG_DONTWAIT | MSG_NOSIGNAL);
 
+	if (n > 0)
+		renew_patience(client, true);
 	if (n >= 0)
 		*sent += (size_t)n;
 	else if (errno == EPIPE || errno == ECONNRESET)
@@ -137,7 +213,7 @@ int client_flush(struct client *client)
 	while (r == 0 && !client->closed && sent < client->out.length) {
 		struct pollfd poll_fd = {.fd = client->fd, .events = POLLIN | POLLOUT};
 
-		r = poll_until(&poll_fd, 1, client->deadline_ns);
+		r = wait_patiently(client, &poll_fd, 1, client->deadline_ns);
 		if (r <= 0 && r != -EINTR)
 			return r ? r : -ETIMEDOUT;
 		r = 0;
@@ -175,7 +251,7 @@ int client_wait(struct client *client, struct pollfd *fds, size_t count, uint64_
 	int r, filled;
 
 	fds[0] = (struct pollfd){.fd = client->fd, .events = POLLIN};
-	r = poll_until(fds, count, deadline_ns);
+	r = wait_patiently(client, fds, count, deadline_ns);
 	if (r < 0 && r != -EINTR)
 		return r;
 	if (fds[0].revents && (filled = fill(client)) < 0)

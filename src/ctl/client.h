@@ -24,11 +24,26 @@ struct reply {
 	bool continues; /* more answers to the same call follow */
 };
 
-/* Returns 0 or a negative errno of socket(2) and connect(2), -ENAMETOOLONG. */
-int client_connect(const char *path, struct client **ret);
+/* When it is said that the daemon reads nothing. */
+#define CLIENT_PATIENCE_S 5
+
+/* What to do, once, where the daemon has not accepted a connection, or has not read a call, for
+ * CLIENT_PATIENCE_S. It is waited for all the same. A call that was read may take as long as it
+ * likes. */
+struct client_patience {
+	void (*unread)(void *argument);
+	void *argument;
+};
+
+/* patience: NULL, or copied. Returns 0 or a negative errno of socket(2) and connect(2),
+ * -ENAMETOOLONG. */
+int client_connect(const char *path, const struct client_patience *patience, struct client **ret);
 
 /* The same, without waiting for a daemon that accepts nothing now: -EAGAIN. */
 int client_connect_at_once(const char *path, struct client **ret);
+
+/* From now on nothing is done where the daemon reads nothing. */
+void client_end_patience(struct client *client);
 
 void client_close(struct client *client);
 

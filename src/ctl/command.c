@@ -238,6 +238,8 @@ static void append_program(struct text *text)
 	append_options(text, "Options", global_options);
 	text_append_string(text,
 		"\n'mcastctl COMMAND --help' shows the options of a command.\n"
+		"Where mcastd reads nothing for 5 seconds, standard error says so, and mcastctl "
+		"waits on.\n"
 		"Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon.\n");
 }
 

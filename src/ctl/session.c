@@ -106,13 +106,31 @@ int session_no_daemon(const struct session *session, int error)
 		session->socket, why);
 }
 
+/* client_patience.unread */
+static void tell_unread(void *argument)
+{
+	const struct session *session = argument;
+
+	session_fail(session, EXIT_DONE,
+		"mcastd at %s has not read this for %d s: it is starting, busy, stopped, or out of "
+		"descriptors; its log may say which (journalctl -u mcastd); still waiting",
+		session->socket, CLIENT_PATIENCE_S);
+}
+
+int session_open(struct session *session)
+{
+	const struct client_patience patience = {tell_unread, session};
+
+	return client_connect(session->socket, &patience, &session->client);
+}
+
 int session_connect(struct session *session)
 {
 	int r;
 
 	if (session->code || session->client)
 		return session->code;
-	r = client_connect(session->socket, &session->client);
+	r = session_open(session);
 	if (r < 0)
 		return session_no_daemon(session, r);
 	if (session->deadline_ns)
@@ -156,7 +174,7 @@ static const struct {
 static int call_apart(const struct session *session, const char *method, struct reply *ret)
 {
 	CLEANUP(client_closep) struct client *client = NULL;
-	int r = client_connect(session->socket, &client);
+	int r = client_connect(session->socket, NULL, &client);
 
 	if (r == 0)
 		r = client_request(client, method, &(struct text){0}, false);

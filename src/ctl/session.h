@@ -42,6 +42,10 @@ void session_put_name(struct session *session, const char *key, const char *name
 void session_put_names(
 	struct session *session, const char *key, const char *const *names, size_t count);
 
+/* Connects, without a word where that fails. While the daemon reads nothing, standard error says
+ * so. Returns as client_connect(). */
+int session_open(struct session *session);
+
 /* Returns an exit code. */
 int session_connect(struct session *session);
 

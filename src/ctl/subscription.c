@@ -111,7 +111,7 @@ static int request(struct subscription *subscription)
 int subscription_retry(struct subscription *subscription)
 {
 	struct session *session = subscription->session;
-	int r = session->client ? 0 : client_connect(session->socket, &session->client);
+	int r = session->client ? 0 : session_open(session);
 
 	if (r < 0)
 		return wait_for_socket(subscription, r);

@@ -7,8 +7,7 @@
 /* Asks the daemon for its groups, if there is one. Returns an exit code. */
 static int list_groups(struct session *session, struct reply *ret)
 {
-	if (!session->socket_given && !session->client &&
-		client_connect(session->socket, &session->client) < 0)
+	if (!session->socket_given && !session->client && session_open(session) < 0)
 		return EXIT_DONE;
 	return session_call(session, "ListGroups", ret);
 }

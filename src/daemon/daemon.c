@@ -546,6 +546,10 @@ int daemon_start(
 int daemon_try(const struct options *options, struct config *config, struct spoof *spoof,
 	pid_t running, struct errors *errors)
 {
+	/* In place of the control socket and its spare descriptor: a start has these by then, and
+	 * counts what is left for the sockets of groups. */
+	AUTO_CLOSE int control = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	AUTO_CLOSE int spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
 	int r;
 
@@ -557,6 +561,7 @@ int daemon_try(const struct options *options, struct config *config, struct spoo
 	daemon->options = options;
 	daemon->spoof = spoof;
 	daemon->running = running;
+	prepare_descriptors(config->group_count);
 	r = make_parts(daemon);
 	if (r < 0) {
 		errors_add(errors, "preparing the start: %s", strerror(-r));

@@ -1,20 +1,28 @@
 #include "daemon/shortfalls.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "base/array.h"
 #include "base/io.h"
 #include "config/report.h"
 #include "daemon/identity.h"
+#include "groups/group_socket.h"
+#include "groups/wanted.h"
 #include "handlers/handler.h"
 #include "handlers/module.h"
+#include "net/descriptors.h"
+#include "net/interface.h"
 #include "net/multicast.h"
 
-/* Beside those of memberships: the log, sockets, the loop. */
-#define OTHER_DESCRIPTORS 64
+/* What a daemon has open beside the sockets of groups: the log, the control socket, the loop. */
+#define OTHER_DESCRIPTORS 24
 
 static void PRINTF_LIKE(3, 4)
 	warn(struct config *config, const struct subject *subject, const char *format, ...)
@@ -91,16 +99,61 @@ static void find_many_sources(struct config *config)
 	}
 }
 
+/* Of one group: names of interfaces, each once. */
+struct names {
+	const char **items;
+	size_t count;
+};
+
+static int add_name(void *argument, const char *name)
+{
+	struct names *names = argument;
+
+	for (size_t i = 0; i < names->count; i++)
+		if (!strcmp(names->items[i], name))
+			return 0;
+	return array_add(names, name);
+}
+
+/* How many memberships the groups have now. */
+static size_t count_memberships(const struct config *config)
+{
+	struct interface_list interfaces = {0};
+	size_t count = 0;
+
+	if (interface_list_read(&interfaces) < 0)
+		return config->group_count;
+	for (size_t i = 0; i < config->group_count; i++) {
+		struct names names = {0};
+
+		if (!config_group_is_made_here(&config->groups[i]))
+			wanted_interfaces(&config->groups[i], &interfaces, add_name, &names);
+		count += names.count;
+		free(names.items);
+	}
+	interface_list_clear(&interfaces);
+	return count;
+}
+
+/* The limit is the one that a start raises to. Group sockets come first, and those that do not fit
+ * stop a start (groups/plan). */
 static void find_descriptors(struct config *config)
 {
+	size_t memberships = count_memberships(config), doors = 0, most;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-		config->group_count + OTHER_DESCRIPTORS > limit.rlim_max)
+	for (size_t i = 0; i < config->group_count; i++)
+		doors += config->groups[i].socket ? GROUP_SOCKETS : 0;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max > INT_MAX)
+		return;
+	most = descriptors_for_sockets((unsigned)limit.rlim_max);
+	if (memberships && memberships + doors + OTHER_DESCRIPTORS > most)
 		errors_add(&config->warnings,
-			"warning: %zu groups take at least as many files, and the limit is %" PRIu64
-			": raise LimitNOFILE= of the unit, or ulimit -n",
-			config->group_count, (uint64_t)limit.rlim_max);
+			"warning: %zu groups have %zu memberships and %zu group sockets, each an "
+			"open file; of the limit of %u, %zu are for these, and memberships beyond "
+			"are failed: " DESCRIPTORS_FIX,
+			config->group_count, memberships, doors, (unsigned)limit.rlim_max,
+			most > OTHER_DESCRIPTORS ? most - OTHER_DESCRIPTORS : 0);
 }
 
 void shortfalls_find(struct config *config)

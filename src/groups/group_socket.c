@@ -10,15 +10,16 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "groups/group_connection.h"
+#include "net/descriptors.h"
 #include "net/listener.h"
 #include "service/store.h"
 
 /* Of the file where a list names who may: each program is judged when it connects. */
 #define OPEN_MODE 0666
 
-static const struct socket_kind *const kinds[] = {&packets_kind, &stream_kind};
+static const struct socket_kind *const kinds[GROUP_SOCKETS] = {&packets_kind, &stream_kind};
 
-#define DOORS ARRAY_SIZE(kinds)
+#define DOORS GROUP_SOCKETS
 
 /* One of the sockets. */
 struct door {
@@ -104,6 +105,16 @@ int group_socket_check(const struct config_group *config, const char *path,
 	return r;
 }
 
+unsigned group_socket_doors(const char *path, const struct group_socket *replaced)
+{
+	char name[SOCKET_FILE_PATH_MAX];
+	unsigned count = 0;
+
+	for (size_t i = 0; i < DOORS; i++)
+		count += name_door(kinds[i], path, name) && !is_inherited(replaced, i, name);
+	return count;
+}
+
 /* That of an earlier run, if there is one: programs have connected to it meanwhile. */
 static int restore_door(struct door *door, struct listener_options *options)
 {
@@ -132,9 +143,14 @@ static int open_door(struct door *door, const char *path, char why[static WHY_MA
 		.group = group_of(group),
 		.turns = group->context->accepting};
 
+	int r;
+
 	if (restore_door(door, &options) >= 0)
 		return 0;
-	return listener_new(group->context->base, &options, on_accept, why, &door->listener);
+	r = descriptors_check(1, why);
+	return r < 0 ? r
+		     : listener_new(
+			       group->context->base, &options, on_accept, why, &door->listener);
 }
 
 static void name_stored(struct door *door, const char *path)

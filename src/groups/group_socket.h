@@ -7,12 +7,18 @@
 #include "groups/group.h"
 #include "service/fd_queue.h"
 
+/* How many a group has. */
+#define GROUP_SOCKETS 2
+
 /* Checks that a group's sockets may be made at path, and at that with the suffixes: nothing is
  * there, or a socket that nobody listens on, or the process running (0: none), or one of the group
  * that this one replaces (NULL: none); and that the daemon may give them their group. Returns 0, or
  * a negative errno with the reason and its fix in why. */
 int group_socket_check(const struct config_group *config, const char *path,
 	const struct group_socket *replaced, pid_t running, char why[static WHY_MAX]);
+
+/* How many sockets group_socket_new() would open at path. */
+unsigned group_socket_doors(const char *path, const struct group_socket *replaced);
 
 /* Makes the sockets at path; the directory must exist. Those that are there of the group that this
  * one replaces will be taken over. Programs that connect wait until group_socket_begin(). Returns

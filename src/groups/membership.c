@@ -13,6 +13,7 @@
 #include "groups/group.h"
 #include "groups/obstacle.h"
 #include "groups/receive.h"
+#include "net/descriptors.h"
 #include "net/multicast.h"
 
 const char *membership_state_name(enum membership_state state)
@@ -333,7 +334,8 @@ static int open_socket(
 		membership->receive_buffer = raise_receive_buffer(fd, config->receive_buffer);
 		return take_fd(fd);
 	}
-	r = multicast_open_receiver(&wanted, why);
+	r = descriptors_check(1, why);
+	r = r < 0 ? r : multicast_open_receiver(&wanted, why);
 	/* After joining: the default buffer holds what arrives in those microseconds. */
 	if (r >= 0)
 		membership->receive_buffer = socket_set_receive_buffer(r, config->receive_buffer);

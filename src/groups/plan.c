@@ -15,6 +15,7 @@
 #include "groups/group.h"
 #include "groups/group_socket.h"
 #include "handlers/handlers.h"
+#include "net/descriptors.h"
 
 /* What there is, and what there will be, of one name. */
 struct planned {
@@ -30,6 +31,8 @@ struct groups_plan {
 	const struct handlers_plan *handlers;
 	char *directory; /* of the group sockets */
 	bool dry_run; /* no sockets are made, but whether they could be is checked */
+	unsigned unopened; /* how many would have been made */
+	bool is_short; /* of descriptors, which was told */
 	const struct config_group **sorted; /* those of wanted by name, with that of events */
 	size_t next_wanted, next_running; /* to be planned */
 	struct {
@@ -125,8 +128,17 @@ static int make_directories(const struct groups_plan *plan)
 	return r < 0 ? r : make_directory(plan->directory);
 }
 
-static int open_socket(struct group *group, const struct group *running,
-	const struct groups_plan *plan, char why[static WHY_MAX])
+static int check_socket(struct groups_plan *plan, const struct config_group *config,
+	const char *path, const struct group_socket *replaced, char why[static WHY_MAX])
+{
+	int r = group_socket_check(config, path, replaced, plan->context->running, why);
+
+	plan->unopened += group_socket_doors(path, replaced);
+	return r < 0 ? r : descriptors_check(plan->unopened, why);
+}
+
+static int open_socket(struct group *group, const struct group *running, struct groups_plan *plan,
+	char why[static WHY_MAX])
 {
 	const struct group_socket *replaced = running ? running->socket : NULL;
 	char path[PATH_MAX];
@@ -142,12 +154,11 @@ static int open_socket(struct group *group, const struct group *running,
 			plan->directory, strerror(-r));
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
 	if (plan->dry_run)
-		return group_socket_check(
-			group->config, path, replaced, plan->context->running, why);
+		return check_socket(plan, group->config, path, replaced, why);
 	return group_socket_new(group, path, replaced, why, &group->socket);
 }
 
-static int make_group(const struct groups_plan *plan, const struct config_group *wanted,
+static int make_group(struct groups_plan *plan, const struct config_group *wanted,
 	const struct group *running, char why[static WHY_MAX], struct group **ret)
 {
 	struct group *group = NULL;
@@ -180,8 +191,10 @@ static int plan_group(struct groups_plan *plan, const struct config_group *wante
 		group_free(take(planned->group));
 		because(why, r, "out of memory");
 	}
-	if (r < 0)
+	/* One line for all that find no descriptor. */
+	if (r < 0 && (r != -EMFILE || !plan->is_short))
 		config_report(errors, &subject, 0, NULL, "%s", why);
+	plan->is_short |= r == -EMFILE;
 	return r;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/timer.h"
+#include "net/descriptors.h"
 
 /* How long those wait whose socket cannot be watched. */
 static const struct timeval unwatched = {.tv_usec = 10000};
@@ -134,7 +135,8 @@ static int sender_open(struct senders *senders, const struct send_socket *option
 	sender->ttl = sender->loop = -1;
 	list_init(&sender->waiters);
 	sender->out.fd = -1;
-	r = send_socket_open(options, why, &sender->out);
+	r = descriptors_check(1, why);
+	r = r < 0 ? r : send_socket_open(options, why, &sender->out);
 	if (r >= 0 && !(sender->writable = event_new(
 				senders->base, sender->out.fd, EV_WRITE, on_writable, sender)))
 		r = because(why, -ENOMEM, "out of memory");

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "net/descriptors.h"
 #include "net/interface.h"
 #include "net/multicast.h"
 #include "net/send_socket.h"
@@ -85,7 +86,8 @@ static int open_socket(struct forward *forward, char why[static WHY_MAX])
 
 	if (options->keep_source && !forward->spoof)
 		return because(why, -EPERM, SPOOF_FIX);
-	r = udp_way_open(&options->way, forward->interfaces, socket, why);
+	r = descriptors_check(1, why);
+	r = r < 0 ? r : udp_way_open(&options->way, forward->interfaces, socket, why);
 	if (r < 0)
 		return r;
 	forward->ttl_set = -1;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -182,6 +183,16 @@ bool listener_is_at(const struct listener *listener, const char *path)
 int listener_permit(const struct listener *listener, mode_t mode, gid_t group)
 {
 	return socket_file_permit(&listener->file, mode, group);
+}
+
+/* dup3(2) closes the connection and takes its descriptor in one step: nothing else gets it in
+ * between. */
+void listener_close(struct listener *listener, int fd)
+{
+	if (listener->has_spare && listener->spare < 0 && dup3(listener->fd, fd, O_CLOEXEC) >= 0)
+		listener->spare = fd;
+	else
+		close(fd);
 }
 
 int listener_fd(const struct listener *listener)

@@ -25,7 +25,8 @@ struct listener_options {
 	bool is_restored; /* fd: an earlier run has bound it to the path; else systemd has, and its
 			     file is not ours */
 	struct turns *turns; /* for accepting, shared with other listeners */
-	bool spare; /* keep a descriptor for the moment in which there is no other */
+	bool spare; /* keep a descriptor for the moment in which there is no other; connections are
+		       to be closed with listener_close() */
 };
 
 /* Called for each connection; owns fd, which is non-blocking and close-on-exec. */
@@ -45,6 +46,10 @@ bool listener_is_at(const struct listener *listener, const char *path);
 
 /* Changes who may connect, as socket_file_permit(). */
 int listener_permit(const struct listener *listener, mode_t mode, gid_t group);
+
+/* Closes a connection. Its descriptor becomes the spare one where that was used for a
+ * connection, this or another. */
+void listener_close(struct listener *listener, int fd);
 
 int listener_fd(const struct listener *listener);
 

@@ -1,20 +1,13 @@
 #include "net/slots.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
+
+#include "net/descriptors.h"
 
 /* One in this many slots is reserved. */
 #define SLOTS_RESERVED 64
-
-/* One in this many descriptors, and at most DESCRIPTORS_RESERVED_MAX, is for what the daemon does
- * itself, and as many are reserved. */
-#define DESCRIPTORS_RESERVED 16
-#define DESCRIPTORS_RESERVED_MAX 512
 
 /* Connections that a privileged user gets out of the daemon's own descriptors: to see what is
  * wrong, and to change it. */
@@ -49,31 +42,16 @@ static struct share *find_share(struct slots *slots, const struct user *user)
 	return NULL;
 }
 
-/* How many descriptors are in use at least: the kernel gives the lowest that is free. */
-static unsigned descriptors_used(int fd, unsigned limit)
-{
-	int next = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-
-	if (next < 0)
-		return limit;
-	close(next);
-	return (unsigned)next;
-}
-
 static bool descriptors_allow(const struct user *user, int fd)
 {
 	unsigned limit, used, own = user->connections - 1, reserved;
-	struct rlimit rlimit;
 
-	if (getrlimit(RLIMIT_NOFILE, &rlimit) < 0 || rlimit.rlim_cur > INT_MAX)
+	if (!descriptors_limit(&limit))
 		return true;
-	limit = (unsigned)rlimit.rlim_cur;
 	used = descriptors_used(fd, limit);
 	if (used < user->users->connections)
 		used = user->users->connections;
-	reserved = limit / DESCRIPTORS_RESERVED;
-	if (reserved > DESCRIPTORS_RESERVED_MAX)
-		reserved = DESCRIPTORS_RESERVED_MAX;
+	reserved = descriptors_reserved(limit);
 	if (user->privileged && own < RESCUE_MAX)
 		return true;
 	return slots_allow(own, used, limit - reserved, reserved, user->privileged);
@@ -187,8 +165,7 @@ int slot_keep(struct slot *slot, struct slots *slots, struct users *users, uid_t
 
 const char *slot_explain(int r)
 {
-	return r == -EMFILE ? "descriptors are short; raise the limit on open files (LimitNOFILE=, "
-			      "ulimit -n)"
+	return r == -EMFILE ? "descriptors are short; " DESCRIPTORS_FIX
 			    : "the other slots are for other users";
 }
 

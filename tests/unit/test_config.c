@@ -987,7 +987,7 @@ static void files_too_large_together_are_refused(void **state)
 	X(interfaces_as_a_list, IN_A("interfaces = (\"eth0\");"), \
 		"4: groups.a.interfaces: is a list ( ), write an array: interfaces = [\"eth0\"];") \
 	X(interfaces_as_numbers, IN_A("interfaces = [1];"), \
-		"4: groups.a.interfaces: is a number, write a string such as [\"eth0\"]") \
+		"4: groups.a.interfaces: is a number, write strings such as [\"eth0\"]") \
 	X(send_interface_as_a_glob, IN_A("send_interface = \"eth*\";"), \
 		"4: groups.a.send_interface: \"eth*\" is a pattern, use the names of interfaces") \
 	X(source_that_is_multicast, IN_A("sources = \"233.252.0.2\";"), \

@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -199,6 +202,71 @@ static void no_file_is_left_where_it_cannot_listen(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+static int accepted = -1;
+
+static void on_accept_kept(int fd, void *argument)
+{
+	(void)argument;
+	accepted = fd;
+}
+
+static int connect_one(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Lowers the limit so that no descriptor is free. */
+static void leave_no_descriptor(const struct rlimit *before)
+{
+	int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	struct rlimit limit = {(rlim_t)next, before->rlim_max};
+
+	close(next);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void the_descriptor_of_a_connection_that_is_closed_is_kept_for_the_next_one(void **state)
+{
+	struct listener_options options = {
+		.path = path, .type = SOCK_STREAM, .mode = 0600, .group = (gid_t)-1, .spare = true};
+	struct event_base *base = event_base_new();
+	struct listener *listener;
+	struct turns turns;
+	struct rlimit before;
+	char why[WHY_MAX];
+	int clients[3];
+
+	(void)state;
+	turns_init(&turns, base, true);
+	options.turns = &turns;
+	assert_int_equal(listener_new(base, &options, on_accept_kept, why, &listener), 0);
+	/* listen() is the one above. */
+	assert_int_equal(syscall(SYS_listen, listener_fd(listener), 3), 0);
+	listener_begin(listener, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		clients[i] = connect_one();
+	getrlimit(RLIMIT_NOFILE, &before);
+	leave_no_descriptor(&before);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+		accepted = -1;
+		while (accepted < 0)
+			event_base_loop(base, EVLOOP_ONCE);
+		listener_close(listener, accepted);
+		assert_int_equal(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), -1);
+	}
+	setrlimit(RLIMIT_NOFILE, &before);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		close(clients[i]);
+	listener_free(listener);
+	turns_clear(&turns);
+	event_base_free(base);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -221,6 +289,9 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			no_file_is_left_where_it_cannot_listen, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			the_descriptor_of_a_connection_that_is_closed_is_kept_for_the_next_one,
+			set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("listener", tests, NULL, NULL);

@@ -127,7 +127,7 @@ static int read_groups(struct routes *routes)
 	int code;
 
 	if (routes->maps.count && routes_transmitter(routes) && !session->socket_given &&
-		!session->client && client_connect(session->socket, &session->client) < 0)
+		!session->client && session_open(session) < 0)
 		return EXIT_DONE;
 	code = session_call(session, "ListGroups", &routes->groups);
 	return code ? code : sort_groups(routes);

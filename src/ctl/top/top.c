@@ -407,6 +407,7 @@ int top_run(struct session *session, const struct top_options *options)
 		return code;
 	top.feed.model = &top.model;
 	top.feed.client = take(session->client);
+	client_end_patience(top.feed.client); /* the screen says what does not answer */
 	top.view.has_color = writer_has_color();
 	top.view.has_history = true;
 	if (!options->is_once && !session->writer.json)
