@@ -118,14 +118,17 @@ static void read_carrier(struct forward *forward)
 {
 	const struct udp_socket *socket = &forward->socket;
 	bool was_cut_off = forward->is_cut_off;
+/* What stays as it was is not logged again. */
 
 	forward->is_cut_off = socket->out.fd >= 0 && socket->has_no_carrier &&
 			      !is_heard_here(forward);
-	if (forward->is_cut_off && !was_cut_off)
+	if (forward->is_cut_off == was_cut_off)
+		return;
+	if (forward->is_cut_off)
 		log_warning("handler %s: %s has no carrier; datagrams are dropped until it has one",
 			forward->name,
 			forward->interface ? forward->interface : "the interface of the kernel's route");
-	else if (was_cut_off && socket->out.fd >= 0)
+	else if (socket->out.fd >= 0)
 		log_sending(forward);
 }
 

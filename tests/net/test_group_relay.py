@@ -476,6 +476,23 @@ def test_what_should_leave_by_an_interface_without_a_carrier_is_counted_as_absen
 
 
 def test_with_loop_programs_of_the_host_receive_what_has_no_carrier_to_leave_by(lan, start, unplugged):
+def test_other_links_that_change_do_not_make_the_log_say_that_one_without_a_carrier_sends(lan, start, unplugged):
+    daemon = start(f'''groups: {{ news: {{ address = "{GROUPS["v4"]}"; port = {PORT}; interfaces = ["eth0"];
+                                           relay: {{ to = ["cut0", "seen0"]; }}; handlers = ["out"]; }}; }};
+                       handlers: {{ out: {{ type = "udp"; address = "239.1.2.9"; port = 1; interface = "cut0"; }}; }};''')
+    for time in range(1, 4):
+        lan.host.ip("link add seen0 type veth peer name seen1", "link set seen1 up", "link set seen0 up",
+                    "address add 10.8.3.1/24 dev seen0")
+        wait_until(lambda: daemon.log().count("sends on seen0 now") == time, "the daemon to see the new link")
+        lan.host.ip("link delete seen0")
+        wait_until(lambda: daemon.log().count("there is no interface seen0") == time + 1, "the daemon to see that it is gone")
+    assert "sends on cut0 now" not in daemon.log()
+    assert daemon.log().count("cut0 has no carrier") == 2
+    send(lan.a, b"x", GROUPS["v4"], PORT)
+    wait_until(lambda: numbers(daemon)[1]["cut0"]["dropped"]["absent"] == 1, "the datagram to be dropped")
+    assert daemon.handler("out")["dropped"]["absent"] == 1
+
+
     daemon = start(relay('to = ["cut0"]; loop = true;'))
     with receiver_on(lan.host, GROUPS["v4"], PORT, "cut0") as sock:
         send(lan.a, b"x", GROUPS["v4"], PORT)
