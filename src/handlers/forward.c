@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "data/kept_copies.h"
+#include "data/loop_guard.h"
 #include "net/interface.h"
 #include "net/multicast.h"
 #include "net/send_socket.h"
@@ -34,6 +36,7 @@ struct forward {
 	char *interface; /* storage of options.way.interface */
 	struct spoof *spoof;
 	const struct interface_list *interfaces; /* of the daemon; NULL: it has not told yet */
+	struct loop_guard *guard;
 	struct udp_socket socket; /* with keep_source it is not sent from */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
@@ -181,6 +184,7 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	forward->options = *options;
 	forward->spoof = context->spoof;
 	forward->socket.out.fd = -1;
+	forward->guard = context->guard;
 	forward->multicast = address_is_multicast(&options->way.to);
 	if (options->keep_source && !context->spoof)
 		forward->failure = -EPERM; /* which was logged for the handler */
@@ -369,16 +373,34 @@ static int send_as_sender(struct forward *forward, const struct run *run, unsign
 		.to_length = socket->to_length,
 		.ifindex = socket->ifindex,
 		.ttl = run->ttl,
+/* This host gets them back with the source of another host. */
+static void expect_copies(struct forward *forward, const struct run *run, unsigned count)
+{
+	const struct udp_socket *socket = &forward->socket;
+	struct kept_copies *copies;
+
+	if (forward->multicast ? !forward->options.loop : !socket->is_broadcast)
+		return;
+	copies = loop_guard_make_copies(forward->guard);
+	for (unsigned i = 0; i < count; i++)
+		kept_copies_expect(copies, run->source, run->vectors[i].iov_base,
+			run->vectors[i].iov_len, socket->ifindex, coarse_ms());
+}
+
 		.dscp = forward->options.way.dscp,
 		.splits_runs = socket->out.splits_runs,
 		.loop = forward->options.loop};
 
-	return spoof_send(forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
+	if (r > 0)
+		expect_copies(forward, run, (unsigned)r);
+	return r;
 }
 
 /* What is refused is counted, and the rest still sent. */
 static void send_run(struct forward *forward, struct run run, uint64_t now, struct outcome *outcome)
 {
+	int r = spoof_send(
+		forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
 	while (run.count) {
 		unsigned refused = 0, done;
 		int r;
