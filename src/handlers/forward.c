@@ -11,6 +11,7 @@
 #include "data/loop_guard.h"
 #include "net/interface.h"
 #include "net/multicast.h"
+#include "net/route_refusal.h"
 #include "net/send_socket.h"
 #include "net/spoof.h"
 
@@ -35,8 +36,8 @@ struct forward {
 	struct forward_options options;
 	char *interface; /* storage of options.way.interface */
 	struct spoof *spoof;
-	const struct interface_list *interfaces; /* of the daemon; NULL: it has not told yet */
 	struct loop_guard *guard;
+	const struct interface_list *interfaces; /* of the daemon; NULL: it has not told yet */
 	struct udp_socket socket; /* with keep_source it is not sent from */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
@@ -117,11 +118,11 @@ static bool is_heard_here(const struct forward *forward)
 	return multicast_reach(to) == REACH_UNICAST;
 }
 
+/* What stays as it was is not logged again. */
 static void read_carrier(struct forward *forward)
 {
 	const struct udp_socket *socket = &forward->socket;
 	bool was_cut_off = forward->is_cut_off;
-/* What stays as it was is not logged again. */
 
 	forward->is_cut_off = socket->out.fd >= 0 && socket->has_no_carrier &&
 			      !is_heard_here(forward);
@@ -183,8 +184,8 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	forward->name = context->name;
 	forward->options = *options;
 	forward->spoof = context->spoof;
-	forward->socket.out.fd = -1;
 	forward->guard = context->guard;
+	forward->socket.out.fd = -1;
 	forward->multicast = address_is_multicast(&options->way.to);
 	if (options->keep_source && !context->spoof)
 		forward->failure = -EPERM; /* which was logged for the handler */
@@ -292,12 +293,17 @@ static enum drop_reason refused_reason(int r)
 	case ENETDOWN:
 		return DROP_ABSENT;
 	default:
-		return DROP_IO;
+		return route_may_refuse(r) ? DROP_ABSENT : DROP_IO;
 	}
 }
 
-static const char *refused_hint(const struct forward *forward, int r)
+/* Empty, or with the separator in front; route is where it may be. */
+static const char *refused_hint(
+	const struct forward *forward, int r, char route[static WHY_MAX + 2])
 {
+	if (!forward->interface &&
+		route_explain_refusal(&forward->options.way.to, r, route + 2) < 0)
+		return memcpy(route, "; ", 2);
 	if (r == -EPERM)
 		return "; a firewall on this host refuses it";
 	if (r == -ENETUNREACH && forward->interface)
@@ -312,13 +318,14 @@ static unsigned count_refused(
 {
 	enum drop_reason reason = is_gone(forward, r) ? DROP_ABSENT : refused_reason(r);
 	unsigned count = r == -EAGAIN ? left : refused;
+	char route[WHY_MAX + 2];
 
 	outcome->dropped[reason] += count;
 	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&forward->limit))
 		log_warning("handler %s: sending%s%s: %s%s", forward->name,
 			forward->interface ? " on " : "",
 			forward->interface ? forward->interface : "", strerror(-r),
-			refused_hint(forward, r));
+			refused_hint(forward, r, route));
 	if (is_gone(forward, r))
 		closep(&forward->socket.out.fd);
 	return count;
@@ -366,13 +373,6 @@ static int send_plain(struct forward *forward, const struct run *run, unsigned *
 	return r;
 }
 
-static int send_as_sender(struct forward *forward, const struct run *run, unsigned *ret_refused)
-{
-	const struct udp_socket *socket = &forward->socket;
-	struct spoof_way way = {.to = socket->to,
-		.to_length = socket->to_length,
-		.ifindex = socket->ifindex,
-		.ttl = run->ttl,
 /* This host gets them back with the source of another host. */
 static void expect_copies(struct forward *forward, const struct run *run, unsigned count)
 {
@@ -387,9 +387,18 @@ static void expect_copies(struct forward *forward, const struct run *run, unsign
 			run->vectors[i].iov_len, socket->ifindex, coarse_ms());
 }
 
+static int send_as_sender(struct forward *forward, const struct run *run, unsigned *ret_refused)
+{
+	const struct udp_socket *socket = &forward->socket;
+	struct spoof_way way = {.to = socket->to,
+		.to_length = socket->to_length,
+		.ifindex = socket->ifindex,
+		.ttl = run->ttl,
 		.dscp = forward->options.way.dscp,
 		.splits_runs = socket->out.splits_runs,
 		.loop = forward->options.loop};
+	int r = spoof_send(
+		forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
 
 	if (r > 0)
 		expect_copies(forward, run, (unsigned)r);
@@ -399,8 +408,6 @@ static void expect_copies(struct forward *forward, const struct run *run, unsign
 /* What is refused is counted, and the rest still sent. */
 static void send_run(struct forward *forward, struct run run, uint64_t now, struct outcome *outcome)
 {
-	int r = spoof_send(
-		forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
 	while (run.count) {
 		unsigned refused = 0, done;
 		int r;
