@@ -41,6 +41,19 @@ static void tell_state(const struct membership *membership)
 					      .why = membership->error});
 }
 
+void membership_tell_left(const struct membership *membership, const char *why)
+{
+	const struct group_context *context = membership->group->context;
+	const char *group = membership->group->config->name;
+
+	transition_add(context->transitions, TRANSITION_LEFT, group, membership->interface, why);
+	notice_send(context->notices, &(struct notice){.kind = NOTICE_MEMBERSHIP,
+					      .group = group,
+					      .interface = membership->interface,
+					      .detail = "left",
+					      .why = why});
+}
+
 /* What stays as it was is not told again. When joined, error is NULL, or what to know about it.
  */
 static void set_state(struct membership *membership, enum membership_state state, const char *error)
@@ -66,8 +79,8 @@ static void set_state(struct membership *membership, enum membership_state state
 		silence_watch(membership->group);
 		expected_watch(membership->group);
 	}
-	/* Joining without any delay is not worth a line. */
-	if (state != MEMBERSHIP_JOINED || error || had_error)
+	/* Joining without any delay, as somebody wanted it, is not worth a line. */
+	if (state != MEMBERSHIP_JOINED || error || had_error || membership->group->is_settled)
 		tell_state(membership);
 }
 

@@ -154,6 +154,9 @@ struct membership *membership_new(struct group *group, const char *interface);
 
 /* Leaves the group, and delivers what is queued at the socket. While the daemon stops, a stored
  * socket is closed without leaving. Accepts NULL. */
+/* Tells that it is left, as a change of the links has made it unwanted: it is to be freed next. */
+void membership_tell_left(const struct membership *membership, const char *why);
+
 void membership_free(struct membership *membership);
 
 /* At the start, before anything is joined: restores the socket of an earlier run, if it fits and is
