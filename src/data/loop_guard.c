@@ -29,7 +29,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "data/kept_copies.h"
+#include "data/returned_copies.h"
 #include "data/pause_probe.h"
 
 /* Copies of one address that are relayed until all origins have repeated the payload. */
@@ -137,7 +137,7 @@ struct loop_guard {
 	struct hash_key key;
 	struct pause_probe probe;
 	uint32_t repeated_ms; /* when a payload was last repeated */
-	struct kept_copies *copies; /* NULL: there were none so far */
+	struct returned_copies *copies; /* NULL: there were none so far */
 };
 
 _Static_assert(sizeof(struct seen) == 64, "a set takes one cache line");
@@ -162,15 +162,15 @@ void loop_guard_free(struct loop_guard *guard)
 	munmap(guard, sizeof(*guard));
 }
 
-struct kept_copies *loop_guard_copies(const struct loop_guard *guard)
+struct returned_copies *loop_guard_copies(const struct loop_guard *guard)
 {
 	return guard ? guard->copies : NULL;
 }
 
-struct kept_copies *loop_guard_make_copies(struct loop_guard *guard)
+struct returned_copies *loop_guard_make_copies(struct loop_guard *guard)
 {
 	if (guard && !guard->copies)
-		guard->copies = kept_copies_new();
+		guard->copies = returned_copies_new();
 	return loop_guard_copies(guard);
 }
 

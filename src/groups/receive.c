@@ -9,7 +9,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
-#include "data/kept_copies.h"
+#include "data/returned_copies.h"
 #include "data/loop_guard.h"
 #include "groups/group.h"
 #include "groups/uncounted.h"
@@ -153,17 +153,18 @@ static void deliver_by_arrival(struct membership *membership, unsigned count)
 }
 
 /* Marks what relays of this daemon have sent with the sources of others, and this host got back. */
-static void mark_kept_copies(struct membership *membership, const struct arena_received *received)
+static void mark_returned_copies(
+	struct membership *membership, const struct arena_received *received)
 {
 	const struct group_context *context = membership->group->context;
-	struct kept_copies *copies = loop_guard_copies(context->guard);
+	struct returned_copies *copies = loop_guard_copies(context->guard);
 	struct datagram *datagrams = context->arena->datagrams;
 	uint32_t now_ms = coarse_ms();
 
-	if (!kept_copies_are_expected(copies, now_ms))
+	if (!returned_copies_are_expected(copies, now_ms))
 		return;
 	for (unsigned i = 0; i < received->count; i++)
-		datagrams[i].is_kept_copy = kept_copies_take(
+		datagrams[i].is_returned = returned_copies_take(
 			copies, membership, &datagrams[i], membership->origin->ifindex, now_ms);
 }
 
@@ -178,7 +179,7 @@ static void examine(
 	if (group->outgoing.echoes || group->outgoing.own)
 		outgoing_find_own(group, membership->origin->ifindex, received);
 	if (watched || (group->needs & COPY_NEEDS) == COPY_NEEDS)
-		mark_kept_copies(membership, received);
+		mark_returned_copies(membership, received);
 	if (watched)
 		same_network_examine(membership, received);
 	if (received->count)

@@ -159,16 +159,16 @@ void same_network_examine(struct membership *membership, struct arena_received *
 	unsigned rest = 0, other;
 
 	for (unsigned i = 0; twins && i < received->count; i++) {
-		bool is_kept = datagrams[i].is_kept_copy, is_copy;
+		bool is_returned = datagrams[i].is_returned, is_copy;
 
-		if (is_kept && !drops) {
+		if (is_returned && !drops) {
 			datagrams[rest++] = datagrams[i];
 			continue;
 		}
 		is_copy = twins_take(
 			twins, group, &datagrams[i], membership->origin->ifindex, now_ms, &other);
-		group->same_network->seen += !is_kept;
-		if (is_copy && !is_kept)
+		group->same_network->seen += !is_returned;
+		if (is_copy && !is_returned)
 			match(membership, other);
 		if (is_copy && drops) {
 			group->counters->duplicates++;

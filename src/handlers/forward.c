@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
-#include "data/kept_copies.h"
+#include "data/returned_copies.h"
 #include "data/loop_guard.h"
 #include "net/interface.h"
 #include "net/multicast.h"
@@ -377,13 +377,13 @@ static int send_plain(struct forward *forward, const struct run *run, unsigned *
 static void expect_copies(struct forward *forward, const struct run *run, unsigned count)
 {
 	const struct udp_socket *socket = &forward->socket;
-	struct kept_copies *copies;
+	struct returned_copies *copies;
 
 	if (forward->multicast ? !forward->options.loop : !socket->is_broadcast)
 		return;
 	copies = loop_guard_make_copies(forward->guard);
 	for (unsigned i = 0; i < count; i++)
-		kept_copies_expect(copies, run->source, run->vectors[i].iov_base,
+		returned_copies_expect(copies, run->source, run->vectors[i].iov_base,
 			run->vectors[i].iov_len, socket->ifindex, coarse_ms());
 }
 

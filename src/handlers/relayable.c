@@ -152,7 +152,7 @@ const struct datagram *relayable_choose(struct relayable *relayable, const struc
 	bool relays = false;
 
 	for (const struct datagram *datagram = first; datagram < end; datagram++) {
-		bool is_new = !datagram->is_kept_copy;
+		bool is_new = !datagram->is_returned;
 
 		if (is_new && !endpoint_is_same(&datagram->source, &sender)) {
 			sender = datagram->source;

@@ -1,4 +1,4 @@
-#include "data/kept_copies.h"
+#include "data/returned_copies.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ struct entry {
 	uint32_t count;
 };
 
-struct kept_copies {
+struct returned_copies {
 	struct hash_key key;
 	uint64_t number; /* of the last entry of what was sent */
 	uint32_t last_ms; /* when something was sent last */
@@ -24,16 +24,16 @@ struct kept_copies {
 	struct entry entries[SETS][WAYS];
 };
 
-struct kept_copies *kept_copies_new(void)
+struct returned_copies *returned_copies_new(void)
 {
-	struct kept_copies *copies = calloc(1, sizeof(*copies));
+	struct returned_copies *copies = calloc(1, sizeof(*copies));
 
 	if (copies)
 		hash_key_init(&copies->key);
 	return copies;
 }
 
-static uint64_t hash(const struct kept_copies *copies, const union endpoint *source,
+static uint64_t hash(const struct returned_copies *copies, const union endpoint *source,
 	const void *payload, size_t size, unsigned ifindex)
 {
 	struct {
@@ -57,12 +57,12 @@ static uint32_t age(const struct entry *entry, uint32_t now_ms)
 
 /* The entry of the key, or NULL; *ret_oldest is the one to replace. */
 static struct entry *find(
-	struct kept_copies *copies, uint64_t key, uint32_t now_ms, struct entry **ret_oldest)
+	struct returned_copies *copies, uint64_t key, uint32_t now_ms, struct entry **ret_oldest)
 {
 	struct entry *set = copies->entries[key / 2 % SETS], *oldest = set;
 
 	for (unsigned i = 0; i < WAYS; i++) {
-		if (set[i].key == key && age(&set[i], now_ms) < KEPT_COPIES_MS)
+		if (set[i].key == key && age(&set[i], now_ms) < RETURNED_COPIES_MS)
 			return &set[i];
 		if (age(&set[i], now_ms) > age(oldest, now_ms))
 			oldest = &set[i];
@@ -71,7 +71,7 @@ static struct entry *find(
 	return NULL;
 }
 
-void kept_copies_expect(struct kept_copies *copies, const union endpoint *source,
+void returned_copies_expect(struct returned_copies *copies, const union endpoint *source,
 	const void *payload, size_t size, unsigned ifindex, uint32_t now_ms)
 {
 	struct entry *entry, *oldest;
@@ -90,12 +90,12 @@ void kept_copies_expect(struct kept_copies *copies, const union endpoint *source
 	copies->has_routed |= !ifindex;
 }
 
-bool kept_copies_are_expected(const struct kept_copies *copies, uint32_t now_ms)
+bool returned_copies_are_expected(const struct returned_copies *copies, uint32_t now_ms)
 {
-	return copies && copies->number && now_ms - copies->last_ms < KEPT_COPIES_MS;
+	return copies && copies->number && now_ms - copies->last_ms < RETURNED_COPIES_MS;
 }
 
-static bool take(struct kept_copies *copies, const void *taker, uint64_t key, uint32_t now_ms)
+static bool take(struct returned_copies *copies, const void *taker, uint64_t key, uint32_t now_ms)
 {
 	uint64_t own = hash_mix(key, (uintptr_t)taker ^ copies->key.words[2]) | 1;
 	struct entry *oldest, *sent = find(copies, key, now_ms, &oldest), *taken;
@@ -115,7 +115,7 @@ static bool take(struct kept_copies *copies, const void *taker, uint64_t key, ui
 	return true;
 }
 
-bool kept_copies_take(struct kept_copies *copies, const void *taker,
+bool returned_copies_take(struct returned_copies *copies, const void *taker,
 	const struct datagram *datagram, unsigned ifindex, uint32_t now_ms)
 {
 	const union endpoint *source = &datagram->source;
