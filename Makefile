@@ -145,7 +145,7 @@ mcastctl_objects := $(ctl_objects) \
 	$(call objects,src/base/*.c src/formats/*.c src/control/framing.c $(addprefix src/data/,datagram.c filter.c jitter.c sequence.c twins.c) src/groups/arena.c \
 		$(addprefix src/config/,check_filter.c config.c keys.c match.c schema.c \
 			where.c) \
-		$(addprefix src/net/,address.c holder.c interface.c joined.c multicast.c report_sockets.c rtnetlink.c send_socket.c target.c udp_out.c udp_sockets.c udp_way.c))
+		$(addprefix src/net/,address.c holder.c interface.c joined.c multicast.c report_sockets.c route_refusal.c rtnetlink.c send_socket.c target.c udp_out.c udp_sockets.c udp_way.c))
 test_objects := $(call objects,tests/unit/test_*.c)
 test_helper_objects := $(filter-out $(test_objects),$(call objects,tests/unit/*.c))
 # tests/unit/test_NAME.c is of the module NAME, and only there where that is built.

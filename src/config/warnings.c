@@ -258,20 +258,32 @@ static bool are_in_the_way(const struct config_group *first, const struct config
 {
 	bool is_same = address_equal(&first->address, &again->address);
 
-	if (first->port != again->port || first->address.family != again->address.family ||
-		(!is_same && !address_is_any(&first->address)) ||
-		are_apart(&first->interfaces, &again->interfaces))
-		return false;
-	/* Which interface has the address is not known here. */
-	return is_same || !first->interfaces.count || again->interfaces.count;
+	/* Without interfaces a socket is bound to none, and in the way on each. */
+	return first->port == again->port && first->address.family == again->address.family &&
+	       (is_same || address_is_any(&first->address)) &&
+	       !are_apart(&first->interfaces, &again->interfaces);
+}
+
+/* The first that is in the way of groups[i]; NULL: none is. Those of all addresses are at the
+ * front of those of a port, and those of this address right before it. */
+static const struct config_group *find_in_the_way(
+	const struct config_group *const *groups, size_t port_begin, size_t i)
+{
+	for (size_t j = port_begin; j < i && address_is_any(&groups[j]->address); j++)
+		if (are_in_the_way(groups[j], groups[i]))
+			return groups[j];
+	for (size_t j = i;
+		j-- > port_begin && address_equal(&groups[j]->address, &groups[i]->address);)
+		if (are_in_the_way(groups[j], groups[i]))
+			return groups[j];
+	return NULL;
 }
 
 static void find_shared_ports(struct config *config)
 {
 	AUTO_FREE const struct config_group **groups = calloc(
 		config->group_count + 1, sizeof(struct config_group *));
-	const struct config_group *first = NULL; /* of all addresses, or of this one */
-	size_t count = 0;
+	size_t count = 0, port_begin = 0;
 
 	for (size_t i = 0; groups && i < config->group_count; i++)
 		if (!config_group_is_made_here(&config->groups[i]) &&
@@ -281,11 +293,13 @@ static void find_shared_ports(struct config *config)
 	if (count)
 		qsort(groups, count, sizeof(*groups), compare_unicast);
 	for (size_t i = 0; i < count; i++) {
-		const struct config_group *group = groups[i];
+		const struct config_group *group = groups[i], *first;
 
-		if (!first || !are_in_the_way(first, group))
-			first = group;
-		else if (multicast_reach(&group->address) != REACH_BROADCAST)
+		if (group->port != groups[port_begin]->port ||
+			group->address.family != groups[port_begin]->address.family)
+			port_begin = i;
+		first = find_in_the_way(groups, port_begin, i);
+		if (first && multicast_reach(&group->address) != REACH_BROADCAST)
 			warn(config, group,
 				"group %s receives what is sent to port %" PRId64
 				" of this address, and only one of them can be joined; leave one "

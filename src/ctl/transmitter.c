@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "net/interface.h"
 #include "net/joined.h"
+#include "net/route_refusal.h"
 #include "net/rtnetlink.h"
 #include "net/send_socket.h"
 
@@ -177,6 +178,8 @@ static int explain(
 	char to[ENDPOINT_STRING_MAX], interface[IF_NAMESIZE];
 
 	endpoint_format(&transmitter->socket.to, to);
+	if (!way->interface && route_explain_refusal(&way->to, error, why) < 0)
+		return error;
 	switch (-error) {
 	case EMSGSIZE:
 		return because(why, error, "the payload has %zu bytes, a datagram holds at most %u",

@@ -65,6 +65,10 @@ struct datagram {
 	uint8_t ttl; /* IP TTL or hop limit as received */
 	bool truncated; /* longer than the receive buffer */
 	bool is_own; /* sent by the group itself; told only with NEED_OWN */
+	bool is_returned; /* a relay of this daemon has sent it with the address of its sender, and
+			     this host got it back; told where the source and all of the payload are
+			     needed
+			    */
 	uint64_t timestamp_ns; /* kernel receive time, CLOCK_REALTIME */
 	union endpoint source;
 	unsigned ifindex; /* of arrival; undefined without NEED_INTERFACE */

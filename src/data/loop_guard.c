@@ -23,11 +23,13 @@
  * ring soon has more than what an attacker sends to displace it. */
 #include "data/loop_guard.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "data/returned_copies.h"
 #include "data/pause_probe.h"
 
 /* Copies of one address that are relayed until all origins have repeated the payload. */
@@ -135,6 +137,7 @@ struct loop_guard {
 	struct hash_key key;
 	struct pause_probe probe;
 	uint32_t repeated_ms; /* when a payload was last repeated */
+	struct returned_copies *copies; /* NULL: there were none so far */
 };
 
 _Static_assert(sizeof(struct seen) == 64, "a set takes one cache line");
@@ -153,8 +156,22 @@ struct loop_guard *loop_guard_new(void)
 
 void loop_guard_free(struct loop_guard *guard)
 {
-	if (guard)
-		munmap(guard, sizeof(*guard));
+	if (!guard)
+		return;
+	free(guard->copies);
+	munmap(guard, sizeof(*guard));
+}
+
+struct returned_copies *loop_guard_copies(const struct loop_guard *guard)
+{
+	return guard ? guard->copies : NULL;
+}
+
+struct returned_copies *loop_guard_make_copies(struct loop_guard *guard)
+{
+	if (guard && !guard->copies)
+		guard->copies = returned_copies_new();
+	return loop_guard_copies(guard);
 }
 
 static uint32_t hash_source(const struct loop_guard *guard, const struct address *source)

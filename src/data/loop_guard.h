@@ -9,6 +9,7 @@
 
 #include "net/address.h"
 
+struct returned_copies;
 struct loop_guard;
 
 enum loop_verdict {
@@ -20,6 +21,13 @@ enum loop_verdict {
 /* Returns NULL without memory. */
 struct loop_guard *loop_guard_new(void);
 void loop_guard_free(struct loop_guard *guard); /* accepts NULL */
+
+/* The copies that this host gets back of what its relays send with the addresses of others
+ * (data/returned_copies.h). NULL: there were none so far. Accepts NULL. */
+struct returned_copies *loop_guard_copies(const struct loop_guard *guard);
+
+/* The same, for a relay that sends such copies. NULL without memory. Accepts NULL. */
+struct returned_copies *loop_guard_make_copies(struct loop_guard *guard);
 
 /* What to do with a datagram that came from this address. One that is to be relayed counts as
  * relayed. now_ns is any monotonic clock. */

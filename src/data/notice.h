@@ -10,7 +10,7 @@
 struct text;
 
 enum notice_kind {
-	NOTICE_MEMBERSHIP, /* a membership was joined, waits, or cannot be joined */
+	NOTICE_MEMBERSHIP, /* a membership was joined, waits, cannot be joined, or was left */
 	NOTICE_RELAY_LOOP, /* an address brings back what was relayed */
 	NOTICE_SAME_NETWORK_TWICE, /* two interfaces are on one network */
 	NOTICE_LOSS, /* count numbers of a stream never came */

@@ -134,7 +134,7 @@ static void read_slot(const struct arena *arena, unsigned i, unsigned layout,
 	datagram->payload = arena->slots + (size_t)i * SLOT_STRIDE;
 	datagram->size = message->msg_len;
 	datagram->truncated = !(layout & LAYOUT_HEADS) && message->msg_hdr.msg_flags & MSG_TRUNC;
-	datagram->is_own = false;
+	datagram->is_own = datagram->is_returned = false;
 	datagram->ttl = 0;
 	datagram->timestamp_ns = 0;
 	if (layout & LAYOUT_NAMES)

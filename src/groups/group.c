@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "groups/group_socket.h"
+#include "groups/obstacle.h"
 #include "groups/wanted.h"
 #include "net/rtnetlink.h"
 
@@ -180,6 +181,18 @@ static int want(void *argument, const char *interface)
 	return 0;
 }
 
+/* A pattern that matched nothing was no interface: those that match now have memberships. */
+static void leave_unwanted(struct group *group, const struct interface_list *interfaces, size_t i)
+{
+	const struct membership *membership = group->memberships.items[i];
+	char why[WHY_MAX];
+
+	if (group->is_settled && !interface_is_glob(membership->interface))
+		membership_tell_left(membership, obstacle_explain_left(group->config,
+							 membership->interface, interfaces, why));
+	remove_membership(group, i);
+}
+
 /* Gives it a membership for each interface that is wanted, and no other. */
 static int make_memberships(struct group *group, const struct interface_list *interfaces)
 {
@@ -190,7 +203,7 @@ static int make_memberships(struct group *group, const struct interface_list *in
 	r = wanted_interfaces(group->config, interfaces, want, group);
 	for (size_t i = group->memberships.count; i-- > 0 && r >= 0;)
 		if (!group->memberships.items[i]->wanted)
-			remove_membership(group, i);
+			leave_unwanted(group, interfaces, i);
 	return r < 0 ? r : 0;
 }
 
@@ -239,6 +252,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 		if (group->memberships.items[i]->state == MEMBERSHIP_JOINED)
 			expected_watch(group); /* one that was joined before a reload */
 	}
+	group->is_settled = true;
 	refresh_watch(group);
 	same_network_update(group);
 	if (!group->context->receive_only)

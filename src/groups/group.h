@@ -70,6 +70,8 @@ struct group {
 	struct silence silence;
 	struct expected *expected; /* NULL: nothing is expected */
 	struct refresh refresh;
+	bool is_settled; /* it was joined as was asked for: what its memberships do from now on is
+			    told */
 	struct link due; /* in the list of those that follow a change of the links */
 };
 

@@ -163,6 +163,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.running = setup->running,
 		.receive_only = setup->receive_only};
 	list_init(&context->merged);
+	list_init(&context->unicasts);
+	list_init(&context->postponed);
 	context->refreshes = refreshes_new(context, choose_refreshed, groups);
 	if (context->transitions)
 		groups->hints = hints_new(base, &groups->set, context->transitions);
@@ -466,13 +468,14 @@ static void end_change(struct groups *groups)
 	groups->plan = NULL;
 	if (groups->is_joining)
 		transitions_end(groups->context.transitions);
-	groups->is_joining = false;
+	groups->is_joining = groups->context.is_changing = false;
 	send_waiters_call(&groups->waiters);
 }
 
 /* What was noted about the other groups stays for when they follow. */
 static void join_new(struct groups *groups, struct group *group)
 {
+	groups->context.is_changing = true;
 	if (!groups->is_joining) {
 		transitions_begin(groups->context.transitions);
 		follow_look(groups->follow);
@@ -482,11 +485,31 @@ static void join_new(struct groups *groups, struct group *group)
 		log_error("group %s: joining: out of memory", group->config->name);
 }
 
+/* Once all groups have let go of what they had, the rest is joined. Returns whether there was one.
+ */
+static bool join_postponed(struct groups *groups)
+{
+	struct group_context *context = &groups->context;
+	struct membership *membership = list_first(
+		&context->postponed, struct membership, postponed);
+
+	context->is_changing = false;
+	if (!membership)
+		return false;
+	membership->group->is_settled = false;
+	membership_update(membership, context->interfaces);
+	membership->group->is_settled = true;
+	outgoing_membership_changed(membership->group);
+	return true;
+}
+
 bool groups_commit(struct groups *groups)
 {
 	struct group *new, *replaced;
 
 	if (!groups_plan_commit(groups->plan, &new, &replaced)) {
+		if (join_postponed(groups))
+			return true;
 		groups_plan_free(groups->plan);
 		end_change(groups);
 		return false;

@@ -42,6 +42,19 @@ static void tell_state(const struct membership *membership)
 					      .why = membership->error});
 }
 
+void membership_tell_left(const struct membership *membership, const char *why)
+{
+	const struct group_context *context = membership->group->context;
+	const char *group = membership->group->config->name;
+
+	transition_add(context->transitions, TRANSITION_LEFT, group, membership->interface, why);
+	notice_send(context->notices, &(struct notice){.kind = NOTICE_MEMBERSHIP,
+					      .group = group,
+					      .interface = membership->interface,
+					      .detail = "left",
+					      .why = why});
+}
+
 /* What stays as it was is not told again. When joined, error is NULL, or what to know about it.
  */
 static void set_state(struct membership *membership, enum membership_state state, const char *error)
@@ -65,8 +78,8 @@ static void set_state(struct membership *membership, enum membership_state state
 	membership->error = error ? strdup(error) : NULL;
 	if (state == MEMBERSHIP_JOINED)
 		expected_watch(membership->group);
-	/* Joining without any delay is not worth a line. */
-	if (state != MEMBERSHIP_JOINED || error || had_error)
+	/* Joining without any delay, as somebody wanted it, is not worth a line. */
+	if (state != MEMBERSHIP_JOINED || error || had_error || membership->group->is_settled)
 		tell_state(membership);
 }
 
@@ -179,6 +192,7 @@ static void close_socket(struct membership *membership)
 	membership_stop_listening(membership);
 	close(membership->fd);
 	same_groups_remove(membership->group->context->same_groups, membership);
+	link_remove(&membership->unicast);
 	membership->fd = -1;
 	membership->asked = 0;
 	membership->is_stored = false;
@@ -193,6 +207,7 @@ void membership_free(struct membership *membership)
 		return;
 	close_socket(membership);
 	retry_cancel(&membership->retry);
+	link_remove(&membership->postponed);
 	counters_release(membership->group->context->counters, membership->counters);
 	free(membership->interface);
 	free(membership->error);
@@ -285,6 +300,8 @@ static int adopt(struct membership *membership, const char *interface, unsigned 
 	}
 	if (is_multicast(membership))
 		same_groups_add(membership->group->context->same_groups, membership);
+	else
+		list_append(&membership->group->context->unicasts, &membership->unicast);
 	return 0;
 }
 
@@ -516,6 +533,61 @@ static void set_joined(struct membership *membership, const struct interface_lis
 	set_state(membership, MEMBERSHIP_JOINED, *note ? note : NULL);
 }
 
+/* Whether a socket of the daemon is in the way of what is wanted, as net/holder.c says of others.
+ */
+static bool is_in_the_way(const struct membership *other, const struct multicast_membership *wanted)
+{
+	const struct config_group *config = other->group->config;
+
+	return config->port == wanted->port && config->address.family == wanted->group.family &&
+	       (address_equal(&config->address, &wanted->group) ||
+		       address_is_any(&config->address) || address_is_any(&wanted->group)) &&
+	       (other->any_interface || wanted->any_interface ||
+		       other->origin->ifindex == wanted->ifindex);
+}
+
+/* Names the group of this daemon that has the port, if it is one. */
+static void explain_held(const struct membership *membership, const struct interface *interface,
+	char why[static WHY_MAX])
+{
+	struct multicast_membership wanted = describe(
+		membership, interface->name, interface->index);
+	const struct membership *other;
+	char string[INET6_ADDRSTRLEN];
+
+	list_for_each(other, &membership->group->context->unicasts, unicast) {
+		if (!is_in_the_way(other, &wanted))
+			continue;
+		snprintf(why, WHY_MAX,
+			"port %u is held by group %s of this daemon, which receives %s: leave one "
+			"of the two out, or give both interfaces of their own",
+			wanted.port, other->group->config->name,
+			address_format(&other->group->config->address, string));
+		return;
+	}
+}
+
+/* Joins. While a reload goes on, a group that is not changed yet may have the port: it is tried
+ * again at the end. */
+static void try_join(struct membership *membership, const struct interface_list *interfaces,
+	const struct interface *interface)
+{
+	struct group_context *context = membership->group->context;
+	char why[WHY_MAX];
+	int r = join(membership, interface, why);
+
+	if (r == -EADDRINUSE && context->is_changing) {
+		list_append(&context->postponed, &membership->postponed);
+		return;
+	}
+	if (r == -EADDRINUSE && !is_multicast(membership))
+		explain_held(membership, interface, why);
+	if (r < 0)
+		set_state(membership, MEMBERSHIP_FAILED, why);
+	else
+		set_joined(membership, interfaces, interface);
+}
+
 void membership_update(struct membership *membership, const struct interface_list *interfaces)
 {
 	const struct interface *interface = interface_find(interfaces, membership->interface);
@@ -532,12 +604,14 @@ void membership_update(struct membership *membership, const struct interface_lis
 		return;
 	}
 	close_socket(membership);
+	link_remove(&membership->postponed);
+	/* A new socket is told as one: its interface may have come back in between. */
+	if (!obstacle && membership->state == MEMBERSHIP_JOINED)
+		membership->state = MEMBERSHIP_WAITING;
 	if (obstacle)
 		set_state(membership, MEMBERSHIP_WAITING, obstacle);
-	else if (join(membership, interface, why) < 0)
-		set_state(membership, MEMBERSHIP_FAILED, why);
 	else
-		set_joined(membership, interfaces, interface);
+		try_join(membership, interfaces, interface);
 }
 
 void membership_retry(struct retry *retry, const struct interface_list *interfaces)

@@ -55,6 +55,8 @@ struct group_context {
 	struct retries *send_retries; /* of ports to send from */
 	struct reports *reports;
 	struct same_groups *same_groups;
+	struct link unicasts; /* memberships with a socket, of no multicast group */
+	struct link postponed; /* memberships that join at the end of a reload */
 	struct refreshes *refreshes;
 	struct silences *silences;
 	struct expectations *expectations;
@@ -75,6 +77,7 @@ struct group_context {
 	pid_t running; /* as in struct groups_setup */
 	struct uncounted uncounted; /* until the start is over */
 	uint16_t import_port; /* that what comes in is sent from; 0: none */
+	bool is_changing; /* a reload goes on: a port may be another group's until its end */
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's
 			    */
 	bool stopping; /* stored sockets stay joined */
@@ -142,12 +145,17 @@ struct membership {
 	uint32_t touched; /* when it was last joined or reported, by the clock of forgotten */
 	struct report report;
 	struct link same_group; /* while it is joined */
+	struct link unicast; /* among all that have a socket of their own address */
+	struct link postponed; /* until the end of the reload */
 	struct refreshed refreshed;
 	struct retry retry;
 	struct hint_member hint;
 	bool wanted; /* mark of a reconciliation that is under way */
 	char *interface; /* its name, or the pattern that matches none */
 };
+
+/* Tells that it is left, as a change of the links has made it unwanted: it is to be freed next. */
+void membership_tell_left(const struct membership *membership, const char *why);
 
 /* A waiting membership, or NULL without memory. group must live longer. */
 struct membership *membership_new(struct group *group, const char *interface);

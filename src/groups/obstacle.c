@@ -1,6 +1,7 @@
 #include "groups/obstacle.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "net/multicast.h"
 
@@ -66,5 +67,31 @@ const char *obstacle_find(const struct config_group *config, const char *wanted,
 		"IPv6 is disabled on the interface; sysctl -w net.ipv6.conf.%s.disable_ipv6=0 "
 		"enables it",
 		interface->name);
+	return why;
+}
+
+const char *obstacle_explain_left(const struct config_group *config, const char *name,
+	const struct interface_list *interfaces, char why[static WHY_MAX])
+{
+	const struct interface *interface = interface_find(interfaces, name), *master;
+	bool is_unicast = !address_is_multicast(&config->address) &&
+			  !address_is_everyone(&config->address);
+	char string[INET6_ADDRSTRLEN];
+
+	if (!interface || strcmp(interface->name, name))
+		return "the interface is gone";
+	master = interface->port_of ? interface_by_index(interfaces, interface->port_of) : NULL;
+	if (interface->port_of)
+		snprintf(why, WHY_MAX, "it is a port of the %s %s", interface->port_kind,
+			master ? master->name : "that takes its frames");
+	else if (!is_unicast && !(interface->flags & IFF_MULTICAST))
+		return "it has no flag MULTICAST any more (ip link set multicast on)";
+	else if (is_unicast && !config->interfaces.count && address_is_any(&config->address))
+		return "it is down, or has no address any more";
+	else if (is_unicast && !config->interfaces.count)
+		snprintf(why, WHY_MAX, "%s is not one of its addresses any more",
+			address_format(&config->address, string));
+	else
+		return "it no longer has the name or address by which the configuration means it";
 	return why;
 }

@@ -11,6 +11,7 @@
 #include "groups/group.h"
 #include "groups/replies.h"
 #include "net/multicast.h"
+#include "net/route_refusal.h"
 #include "net/rtnetlink.h"
 
 /* Minimum time between two examinations that sends cause, in milliseconds. */
@@ -101,7 +102,7 @@ bool outgoing_follows_route(const struct group *group)
 	       !config->interfaces.count && binds_to_route(config);
 }
 
-int outgoing_explain_no_route(const struct config_group *config, char why[static WHY_MAX])
+int outgoing_explain_no_route(const struct config_group *config, int r, char why[static WHY_MAX])
 {
 	char address[INET6_ADDRSTRLEN];
 	const char *hint =
@@ -110,6 +111,8 @@ int outgoing_explain_no_route(const struct config_group *config, char why[static
 			: ", or add a multicast route (ip -6 route add multicast "
 			  "ff00::/8 table local dev IFACE)";
 
+	if (route_explain_refusal(&config->address, r, why) < 0)
+		return r;
 	return because(why, -ENETUNREACH, "no route for %s: set send_interface%s",
 		address_format(&config->address, address),
 		address_is_multicast(&config->address) ? hint : "");
@@ -120,6 +123,8 @@ int outgoing_find_route(const struct config_group *config, char ret_name[static 
 	unsigned ifindex;
 	int r = rtnetlink_route(&config->address, &ifindex);
 
+	if (route_may_refuse(r))
+		return r;
 	return r < 0 || !if_indextoname(ifindex, ret_name) ? -ENETUNREACH : 0;
 }
 
@@ -156,8 +161,8 @@ static int choose_options(const struct way *way, const struct interface_list *in
 	if (r < 0)
 		return r;
 	if (!name && binds_to_route(config)) {
-		if (outgoing_find_route(config, route) < 0)
-			return outgoing_explain_no_route(config, why);
+		if ((r = outgoing_find_route(config, route)) < 0)
+			return outgoing_explain_no_route(config, r, why);
 		name = route;
 	}
 	r = send_socket_choose(ret, interfaces, name, why);

@@ -80,9 +80,10 @@ void outgoing_examine(struct group *group);
 bool outgoing_follows_route(const struct group *group);
 
 /* The name of the interface that the kernel's route to the group leads to. Returns 0 or
- * -ENETUNREACH, which outgoing_explain_no_route() explains and returns. */
+ * -ENETUNREACH, or what a route that refuses says (net/route_refusal.h):
+ * outgoing_explain_no_route() explains and returns it. */
 int outgoing_find_route(const struct config_group *config, char ret_name[static IF_NAMESIZE]);
-int outgoing_explain_no_route(const struct config_group *config, char why[static WHY_MAX]);
+int outgoing_explain_no_route(const struct config_group *config, int r, char why[static WHY_MAX]);
 
 /* The callback of retries_new(). */
 void outgoing_retry(struct retry *retry, const struct interface_list *interfaces);

@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "data/returned_copies.h"
 #include "data/loop_guard.h"
 #include "groups/group.h"
 #include "groups/uncounted.h"
@@ -30,6 +31,9 @@
 /* Where fewer bytes were queued, the receive buffer was far from full, however few datagrams there
  * were. */
 #define MANY_BYTES (1 << 20)
+
+/* What tells a copy that came back. */
+#define COPY_NEEDS (NEED_DATAGRAMS | NEED_SOURCE | NEED_PAYLOAD)
 
 uint32_t membership_count_drops(struct membership *membership)
 {
@@ -148,6 +152,22 @@ static void deliver_by_arrival(struct membership *membership, unsigned count)
 	}
 }
 
+/* Marks what relays of this daemon have sent with the sources of others, and this host got back. */
+static void mark_returned_copies(
+	struct membership *membership, const struct arena_received *received)
+{
+	const struct group_context *context = membership->group->context;
+	struct returned_copies *copies = loop_guard_copies(context->guard);
+	struct datagram *datagrams = context->arena->datagrams;
+	uint32_t now_ms = coarse_ms();
+
+	if (!returned_copies_are_expected(copies, now_ms))
+		return;
+	for (unsigned i = 0; i < received->count; i++)
+		datagrams[i].is_returned = returned_copies_take(
+			copies, membership, &datagrams[i], membership->origin->ifindex, now_ms);
+}
+
 /* Counts what was read. What the group does not take is removed from the arena. */
 static void examine(
 	struct membership *membership, bool checks, bool watched, struct arena_received *received)
@@ -158,6 +178,8 @@ static void examine(
 		check_senders(membership, received);
 	if (group->outgoing.echoes || group->outgoing.own)
 		outgoing_find_own(group, membership->origin->ifindex, received);
+	if (watched || (group->needs & COPY_NEEDS) == COPY_NEEDS)
+		mark_returned_copies(membership, received);
 	if (watched)
 		same_network_examine(membership, received);
 	if (received->count)

@@ -155,16 +155,22 @@ void same_network_examine(struct membership *membership, struct arena_received *
 	struct datagram *datagrams = group->context->arena->datagrams;
 	uint32_t now_ms = coarse_ms();
 	struct twins *twins = twins_of(group);
+	bool drops = group->config->duplicates == DUPLICATES_DROP;
 	unsigned rest = 0, other;
 
 	for (unsigned i = 0; twins && i < received->count; i++) {
-		bool is_copy = twins_take(
-			twins, group, &datagrams[i], membership->origin->ifindex, now_ms, &other);
+		bool is_returned = datagrams[i].is_returned, is_copy;
 
-		group->same_network->seen++;
-		if (is_copy)
+		if (is_returned && !drops) {
+			datagrams[rest++] = datagrams[i];
+			continue;
+		}
+		is_copy = twins_take(
+			twins, group, &datagrams[i], membership->origin->ifindex, now_ms, &other);
+		group->same_network->seen += !is_returned;
+		if (is_copy && !is_returned)
 			match(membership, other);
-		if (is_copy && group->config->duplicates == DUPLICATES_DROP) {
+		if (is_copy && drops) {
 			group->counters->duplicates++;
 			received->bytes -= datagrams[i].size;
 			received->truncated -= datagrams[i].truncated;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "groups/group.h"
 #include "net/interface.h"
+#include "net/route_refusal.h"
 #include "net/rtnetlink.h"
 
 void group_apply_needs(struct group *group)
@@ -76,9 +77,11 @@ static int explain_route(const struct config_group *config, int r, char why[stat
 {
 	char route[IF_NAMESIZE];
 
+	if (route_explain_refusal(&config->address, r, why) < 0)
+		return r;
 	switch (-r) {
 	case ENETUNREACH:
-		return outgoing_explain_no_route(config, why);
+		return outgoing_explain_no_route(config, r, why);
 	case EADDRNOTAVAIL:
 		return because(why, r,
 			"%s, to which the kernel's route leads, has no %s address to send from: "
@@ -86,6 +89,8 @@ static int explain_route(const struct config_group *config, int r, char why[stat
 			rtnetlink_route_name(&config->address, route),
 			config->address.family == AF_INET ? "IPv4" : "IPv6");
 	case EINVAL:
+		if (!address_needs_scope(&config->address))
+			return 0;
 		return because(why, r,
 			"%s: a link-local group needs an interface: set send_interface, or send "
 			"with one",
@@ -127,7 +132,7 @@ int group_explain(
 			group->config->address.family == AF_INET ? "IPv4" : "IPv6");
 	case EINVAL:
 		return because(why, r, "%s: %s no longer has the address to send from",
-			strerror(-r), interface);
+			strerror(-r), interface ? interface : "this host");
 	case EMSGSIZE:
 		return because(why, r, "the datagram is larger than %u bytes, or than %s takes",
 			datagram_max(group->config->address.family),

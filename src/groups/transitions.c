@@ -29,6 +29,7 @@ static const struct {
 		": "},
 	[TRANSITION_FAILED] = {LOG_WARNING, MESSAGE_NOT_JOINED, "not joined on",
 		"memberships not joined", ": "},
+	[TRANSITION_LEFT] = {LOG_NOTICE, MESSAGE_LEFT, "left on", "memberships left", ": "},
 	[TRANSITION_FORGOTTEN] = {LOG_WARNING, MESSAGE_FORGOTTEN,
 		"the kernel has forgotten the membership on",
 		"memberships that the kernel has forgotten", "; "},

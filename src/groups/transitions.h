@@ -12,6 +12,7 @@ enum transition {
 	TRANSITION_JOINED_BUT, /* reason: what to know about it */
 	TRANSITION_WAITING,
 	TRANSITION_FAILED,
+	TRANSITION_LEFT, /* the links have changed, and it is not wanted any more */
 	TRANSITION_FORGOTTEN, /* by the kernel */
 	TRANSITION_NOT_REFRESHED, /* another program has the group */
 	TRANSITION_REFRESHED, /* no more */

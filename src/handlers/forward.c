@@ -7,9 +7,12 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "data/loop_guard.h"
+#include "data/returned_copies.h"
 #include "net/descriptors.h"
 #include "net/interface.h"
 #include "net/multicast.h"
+#include "net/route_refusal.h"
 #include "net/send_socket.h"
 #include "net/spoof.h"
 
@@ -34,6 +37,7 @@ struct forward {
 	struct forward_options options;
 	char *interface; /* storage of options.way.interface */
 	struct spoof *spoof;
+	struct loop_guard *guard;
 	const struct interface_list *interfaces; /* of the daemon; NULL: it has not told yet */
 	struct udp_socket socket; /* with keep_source it is not sent from */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
@@ -116,6 +120,7 @@ static bool is_heard_here(const struct forward *forward)
 	return multicast_reach(to) == REACH_UNICAST;
 }
 
+/* What stays as it was is not logged again. */
 static void read_carrier(struct forward *forward)
 {
 	const struct udp_socket *socket = &forward->socket;
@@ -123,11 +128,13 @@ static void read_carrier(struct forward *forward)
 
 	forward->is_cut_off = socket->out.fd >= 0 && socket->has_no_carrier &&
 			      !is_heard_here(forward);
-	if (forward->is_cut_off && !was_cut_off)
+	if (forward->is_cut_off == was_cut_off)
+		return;
+	if (forward->is_cut_off)
 		log_warning("handler %s: %s has no carrier; datagrams are dropped until it has one",
 			forward->name,
 			forward->interface ? forward->interface : "the interface of the kernel's route");
-	else if (was_cut_off && socket->out.fd >= 0)
+	else if (socket->out.fd >= 0)
 		log_sending(forward);
 }
 
@@ -179,6 +186,7 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	forward->name = context->name;
 	forward->options = *options;
 	forward->spoof = context->spoof;
+	forward->guard = context->guard;
 	forward->socket.out.fd = -1;
 	forward->multicast = address_is_multicast(&options->way.to);
 	if (options->keep_source && !context->spoof)
@@ -287,12 +295,17 @@ static enum drop_reason refused_reason(int r)
 	case ENETDOWN:
 		return DROP_ABSENT;
 	default:
-		return DROP_IO;
+		return route_may_refuse(r) ? DROP_ABSENT : DROP_IO;
 	}
 }
 
-static const char *refused_hint(const struct forward *forward, int r)
+/* Empty, or with the separator in front; route is where it may be. */
+static const char *refused_hint(
+	const struct forward *forward, int r, char route[static WHY_MAX + 2])
 {
+	if (!forward->interface &&
+		route_explain_refusal(&forward->options.way.to, r, route + 2) < 0)
+		return memcpy(route, "; ", 2);
 	if (r == -EPERM)
 		return "; a firewall on this host refuses it";
 	if (r == -ENETUNREACH && forward->interface)
@@ -307,13 +320,14 @@ static unsigned count_refused(
 {
 	enum drop_reason reason = is_gone(forward, r) ? DROP_ABSENT : refused_reason(r);
 	unsigned count = r == -EAGAIN ? left : refused;
+	char route[WHY_MAX + 2];
 
 	outcome->dropped[reason] += count;
 	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&forward->limit))
 		log_warning("handler %s: sending%s%s: %s%s", forward->name,
 			forward->interface ? " on " : "",
 			forward->interface ? forward->interface : "", strerror(-r),
-			refused_hint(forward, r));
+			refused_hint(forward, r, route));
 	if (is_gone(forward, r))
 		closep(&forward->socket.out.fd);
 	return count;
@@ -361,6 +375,20 @@ static int send_plain(struct forward *forward, const struct run *run, unsigned *
 	return r;
 }
 
+/* This host gets them back with the source of another host. */
+static void expect_copies(struct forward *forward, const struct run *run, unsigned count)
+{
+	const struct udp_socket *socket = &forward->socket;
+	struct returned_copies *copies;
+
+	if (forward->multicast ? !forward->options.loop : !socket->is_broadcast)
+		return;
+	copies = loop_guard_make_copies(forward->guard);
+	for (unsigned i = 0; i < count; i++)
+		returned_copies_expect(copies, run->source, run->vectors[i].iov_base,
+			run->vectors[i].iov_len, socket->ifindex, coarse_ms());
+}
+
 static int send_as_sender(struct forward *forward, const struct run *run, unsigned *ret_refused)
 {
 	const struct udp_socket *socket = &forward->socket;
@@ -371,8 +399,12 @@ static int send_as_sender(struct forward *forward, const struct run *run, unsign
 		.dscp = forward->options.way.dscp,
 		.splits_runs = socket->out.splits_runs,
 		.loop = forward->options.loop};
+	int r = spoof_send(
+		forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
 
-	return spoof_send(forward->spoof, &way, run->source, run->vectors, run->count, ret_refused);
+	if (r > 0)
+		expect_copies(forward, run, (unsigned)r);
+	return r;
 }
 
 /* What is refused is counted, and the rest still sent. */

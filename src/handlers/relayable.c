@@ -152,12 +152,14 @@ const struct datagram *relayable_choose(struct relayable *relayable, const struc
 	bool relays = false;
 
 	for (const struct datagram *datagram = first; datagram < end; datagram++) {
-		if (!endpoint_is_same(&datagram->source, &sender)) {
+		bool is_new = !datagram->is_returned;
+
+		if (is_new && !endpoint_is_same(&datagram->source, &sender)) {
 			sender = datagram->source;
 			source = endpoint_address(&sender);
 			relays = is_relayed(relayable, batch, &sender, &source, now);
 		}
-		if (!relays || !may_relay(relayable, batch, datagram, &source, now)) {
+		if (!is_new || !relays || !may_relay(relayable, batch, datagram, &source, now)) {
 			if (!next)
 				next = mempcpy(
 					room, first, (size_t)(datagram - first) * sizeof(*room));

@@ -153,6 +153,73 @@ def test_a_membership_that_waits_and_is_joined_is_told(start, late):
         wait_for(event, why="the interface is down")
 
 
+def globbed(count=1):
+    return config(*((f"feed{number}", f'address = "233.252.0.{number + 1}"; port = 5004; interfaces = ["eth0", "late*"];')
+                    for number in range(count)))
+
+
+def test_a_membership_of_a_glob_that_goes_and_comes_back_is_told(start, net, late):
+    late()
+    daemon = start(globbed())
+    with listening(daemon) as next_event:
+        net.host.ip("link add br9 type bridge", "link set late0 master br9")
+        try:
+            event = wait_for(next_event, event="membership", membership="left")
+            assert event["interface"] == "late0" and event["why"] == "it is a port of the bridge br9"
+            net.host.ip("link set late0 nomaster")
+            event = wait_for(next_event, event="membership", membership="joined")
+            assert event["interface"] == "late0" and "why" not in event
+        finally:
+            net.host.ip("link del br9")
+    assert "group feed0: left on late0: it is a port of the bridge br9\n" in daemon.log()
+    assert "group feed0: joined on late0\n" in daemon.log()
+
+
+def test_a_membership_of_a_glob_whose_interface_is_deleted_is_told(start, net):
+    net.host.ip("link add late5 type veth peer name far-late5", "link set late5 up")
+    daemon = start(globbed())
+    with listening(daemon) as next_event:
+        net.host.ip("link del late5")
+        event = wait_for(next_event, event="membership", membership="left")
+        assert event["interface"] == "late5" and event["why"] == "the interface is gone"
+
+
+def test_an_interface_that_comes_for_a_glob_is_told(start, late):
+    daemon = start(globbed())
+    with listening(daemon) as next_event:
+        late()
+        event = wait_for(next_event, event="membership", membership="joined")
+        assert event["interface"] == "late0" and event["group"] == "feed0"
+
+
+def test_what_many_memberships_do_at_once_is_one_line(start, net, late):
+    late()
+    daemon = start(globbed(20))
+    net.host.ip("link add br9 type bridge", "link set late0 master br9")
+    try:
+        wait_until(lambda: "late0: 20 memberships left: it is a port of the bridge br9\n" in daemon.log(), "one line of all")
+    finally:
+        net.host.ip("link del br9")
+    wait_until(lambda: "late0: 20 memberships joined\n" in daemon.log(), "one line of all")
+    assert "group feed" not in daemon.log()
+
+
+def test_what_a_reload_and_leave_end_is_not_told_as_left(start, late):
+    waits = "other", 'address = "233.252.0.9"; port = 5004; interfaces = ["late0"];'
+    keys = 'address = "233.252.0.1"; port = 5004; interfaces = ["eth0"{}];'
+    daemon = start(config(waits, ("feed", keys.format(', "eth1"')), ("gone", keys.format(""))))
+    daemon.ctl("join", "233.252.0.8:5004%eth0")
+    with listening(daemon) as next_event:
+        reload(daemon, config(waits, ("feed", keys.format(""))))
+        daemon.ctl("leave", "233.252.0.8:5004%eth0")
+        late()
+        events = [next_event()]
+        while (events[-1].get("interface"), events[-1].get("membership")) != ("late0", "joined"):
+            events.append(next_event())
+    assert "left" not in [event.get("membership") for event in events]
+    assert " left on " not in daemon.log()
+
+
 def test_the_datagram_of_an_event_has_no_address(start, late):
     daemon = start(config(("news", GROUP + ' interfaces = ["late0"];')))
     with subscribe(daemon, "events") as control:

@@ -5,6 +5,7 @@
                     eth2 --- c
 """
 
+import contextlib
 import socket
 import struct
 
@@ -475,6 +476,23 @@ def test_what_should_leave_by_an_interface_without_a_carrier_is_counted_as_absen
     assert_sums(daemon)
 
 
+def test_other_links_that_change_do_not_make_the_log_say_that_one_without_a_carrier_sends(lan, start, unplugged):
+    daemon = start(f'''groups: {{ news: {{ address = "{GROUPS["v4"]}"; port = {PORT}; interfaces = ["eth0"];
+                                           relay: {{ to = ["cut0", "seen0"]; }}; handlers = ["out"]; }}; }};
+                       handlers: {{ out: {{ type = "udp"; address = "239.1.2.9"; port = 1; interface = "cut0"; }}; }};''')
+    for time in range(1, 4):
+        lan.host.ip("link add seen0 type veth peer name seen1", "link set seen1 up", "link set seen0 up",
+                    "address add 10.8.3.1/24 dev seen0")
+        wait_until(lambda: daemon.log().count("sends on seen0 now") == time, "the daemon to see the new link")
+        lan.host.ip("link delete seen0")
+        wait_until(lambda: daemon.log().count("there is no interface seen0") == time + 1, "the daemon to see that it is gone")
+    assert "sends on cut0 now" not in daemon.log()
+    assert daemon.log().count("cut0 has no carrier") == 2
+    send(lan.a, b"x", GROUPS["v4"], PORT)
+    wait_until(lambda: numbers(daemon)[1]["cut0"]["dropped"]["absent"] == 1, "the datagram to be dropped")
+    assert daemon.handler("out")["dropped"]["absent"] == 1
+
+
 def test_with_loop_programs_of_the_host_receive_what_has_no_carrier_to_leave_by(lan, start, unplugged):
     daemon = start(relay('to = ["cut0"]; loop = true;'))
     with receiver_on(lan.host, GROUPS["v4"], PORT, "cut0") as sock:
@@ -615,3 +633,30 @@ def test_broadcasts_are_relayed_and_do_not_come_back(lan, start):
     for sock, name in zip(socks, "abc"):
         with sock:
             assert heard(sock, name) == [b"a", b"b", b"c"]
+
+
+def broadcaster(host):
+    with host:
+        sock = udp_socket("0.0.0.0")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    return sock
+
+
+@pytest.mark.parametrize("group, block", [("255.255.255.255", ""), (GROUPS["v4"], "loop = true;"), (GROUPS["v6"], "loop = true;")],
+                         ids=["broadcast", "v4", "v6"])
+def test_what_comes_back_of_a_kept_source_does_not_make_one_network_of_two(lan, start, group, block):
+    daemon = start(relay("keep_source = true; " + block, group, interfaces=["eth0", "eth1"]))
+    with broadcaster(lan.a) if group == "255.255.255.255" else contextlib.nullcontext() as sock:
+        for number in range(6):
+            if sock:
+                sock.sendto(b"%d" % number, (group, PORT))
+            else:
+                send(lan.a, b"%d" % number, group, PORT)
+    wait_until(lambda: daemon.group("news")["received"] == 12, "the datagrams, and what comes back of them")
+    row, _ = numbers(daemon)
+    assert row["delivered"] == 6 and row["dropped"]["loop"] == 6
+    assert daemon.group("news")["sameNetworkTwice"] is None
+    assert "bring the same datagrams" not in daemon.log()
+    assert "cannot be kept as the source" not in daemon.log()
+    assert_sums(daemon)

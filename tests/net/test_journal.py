@@ -87,7 +87,7 @@ def test_an_entry_has_every_field_of_the_datagram(daemon, net, journal, family):
 
 @pytest.mark.parametrize("payload", [ALL_BYTES, HOSTILE, b"", b"\nMESSAGE=forged\nPRIORITY=0\n", os.urandom(LARGEST)],
                          ids=["all-bytes", "hostile", "empty", "forged", "largest"])
-def test_no_payload_forges_a_field_and_all_of_it_is_kept(daemon, net, journal, payload):
+def test_no_payload_forges_a_field_and_all_of_it_is_returned(daemon, net, journal, payload):
     send(net.peer, payload, ADDRESS["4"], 5004)
     entry = next_entry(journal)
     assert entry["MCASTD_PAYLOAD"] == payload

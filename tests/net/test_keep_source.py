@@ -455,7 +455,7 @@ def test_other_capabilities_stay(net, unprivileged):
         assert {thread[name] for name in ("CapPrm", "CapEff", "CapAmb")} == {1 << 10}
 
 
-def test_nothing_is_dropped_where_no_source_is_kept(net, unprivileged):
+def test_nothing_is_dropped_where_no_source_is_returned(net, unprivileged):
     """Programs of handlers may need it."""
     daemon = unprivileged(relay("239.0.0.2", keep="false"))
     for thread in capabilities(daemon.process.pid):

@@ -142,7 +142,7 @@ def test_v6_datagrams_over_v4s_limit_come_through_whole(daemon, net):
 
 
 @FAMILIES
-def test_the_order_of_a_sender_is_kept(daemon, net, family):
+def test_the_order_of_a_sender_is_returned(daemon, net, family):
     group = daemon.group(f"order{family}")
     with tutorial_sender(net.peer, group["address"]) as sock:
         for number in range(500):

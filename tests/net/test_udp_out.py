@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness.daemon import run_mcastd
+from harness.daemon import MCASTCTL, run_mcastd
 from harness.firewall import refuse_nothing, refuse_one_in
 from harness.peers import receive, receiver_on, seqpacket, udp_socket
 from harness.waiting import wait_until
@@ -533,3 +533,54 @@ def test_what_cannot_be_a_way_is_refused_with_what_to_write(tmp_path, to, key, w
     result = run_mcastd("-c", str(path), "--check")
     assert result.returncode == 78
     assert words in result.stderr
+
+
+@pytest.fixture
+def refused(net):
+    """Makes routes by which the kernel refuses to send, for as long as the test."""
+    made = []
+
+    def make(kind, address):
+        # Each link has the groups of IPv6 in the table local, which comes first.
+        route = f"{kind} {address}" + (" table local" if address.startswith("ff") else "")
+        net.host.ip("route add " + route)
+        made.append("route del " + route)
+
+    yield make
+    net.host.ip(*made)
+
+
+REFUSALS = pytest.mark.parametrize("kind, words", [
+    ("blackhole", "is a blackhole"), ("prohibit", "is prohibited"), ("unreachable", "is unreachable")])
+
+
+@REFUSALS
+@pytest.mark.parametrize("keys", ["", "ttl = 0;"], ids=["route", "ttl 0"])
+@pytest.mark.parametrize("address", ["239.1.1.3", "ff15::1:3"], ids=["v4", "v6"])
+def test_a_route_that_refuses_is_named_as_the_cause(start, refused, kind, words, address, keys):
+    refused(kind, address)
+    daemon = start(f'groups: {{ nr: {{ address = "{address}"; port = 5003; {keys} }}; }};')
+    errors = daemon.ctl("send", "nr", "x", status=1)
+    assert f"the route to {address} {words}: ip route get {address}" in errors
+    assert "link-local" not in errors
+
+
+@REFUSALS
+@pytest.mark.parametrize("target, address", [("239.1.1.3:5", "239.1.1.3"), ("[ff15::1:3]:5", "ff15::1:3")], ids=["v4", "v6"])
+def test_a_route_that_refuses_is_named_without_a_daemon(net, refused, kind, words, target, address):
+    refused(kind, address)
+    with net.host:
+        result = subprocess.run([MCASTCTL, "send", target, "x"], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1 and f"the route to {address} {words}: ip route get {address}" in result.stderr
+
+
+@REFUSALS
+@pytest.mark.parametrize("family, address", [(socket.AF_INET, "203.0.113.9"), (socket.AF_INET6, "2001:db8:99::9")],
+                         ids=["v4", "v6"])
+def test_what_a_route_refuses_is_absent_to_a_handler(start, net, refused, kind, words, family, address):
+    refused(kind, address)
+    daemon = start(relay(address, family=family))
+    feed(net, b"x", family=family)
+    dropped = wait_relayed(daemon, 1)["dropped"]
+    assert dropped["absent"] == 1 and dropped["io"] == 0
+    assert f"the route to {address} {words}: ip route get {address}" in daemon.log()

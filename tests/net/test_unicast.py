@@ -182,6 +182,41 @@ def test_unicast_of_another_program_is_not_taken_even_where_it_shares(start, net
     wait_until(lambda: states(daemon) == {"eth0": "joined"}, "the port that is free again")
 
 
+def plain(name, address, port, more=""):
+    return f'{name}: {{ address = "{address}"; port = {port}; {more} }};'
+
+
+@pytest.mark.parametrize("first, again", [
+    (("192.0.2.1", ""), ("0.0.0.0", 'interfaces = ["eth0"];')), (("0.0.0.0", 'interfaces = ["eth0"];'), ("192.0.2.1", "")),
+    (("192.0.2.1", ""), ("0.0.0.0", 'interfaces = ["eth1"];')), (("2001:db8:1::1", ""), ("::", 'interfaces = ["eth0"];')),
+], ids=["any", "one", "other interface", "v6"])
+def test_a_port_that_another_group_holds_names_the_group(start, net, first, again):
+    daemon = start("groups: { " + plain("a", first[0], 7001, first[1]) + plain("b", again[0], 7001, again[1]) + " };")
+    [membership] = daemon.group("b")["memberships"]
+    assert membership["state"] == "failed"
+    assert membership["error"].startswith(f"port 7001 is held by group a of this daemon, which receives {first[0]}: ")
+    assert "and only one of them can be joined" in daemon.log()
+
+
+def test_a_reload_that_hands_a_port_to_another_group_reports_no_failure(start, net):
+    daemon = start("groups: { " + plain("a", "ff15::1", 7001, 'interfaces = ["eth0"];') + plain("b", "192.0.2.1", 7001) + " };")
+    daemon.write_config("groups: { " + plain("a", "0.0.0.0", 7001) + plain("b", "192.0.2.1", 7002) + " };")
+    daemon.ctl("reload")
+    assert set(states(daemon, "a").values()) == set(states(daemon, "b").values()) == {"joined"}
+    assert "is held by" not in daemon.log()
+    send(net.peer, b"x", "192.0.2.1")
+    wait_until(lambda: daemon.group("a")["received"] == 1, "the datagram")
+
+
+def test_after_a_reload_a_port_that_two_groups_want_is_a_failure_of_one(start, net):
+    daemon = start("groups: { " + plain("a", "192.0.2.1", 7001) + " };")
+    daemon.write_config("groups: { " + plain("a", "192.0.2.1", 7001) + plain("b", "0.0.0.0", 7001, 'interfaces = ["eth0"];') + " };")
+    daemon.ctl("reload")
+    wait_until(lambda: states(daemon, "b") == {"eth0": "failed"}, "the port to be refused")
+    assert set(states(daemon, "a").values()) == {"joined"}
+    assert daemon.log().count("port 7001 is held by group a of this daemon") == 1
+
+
 def test_other_programs_receive_a_broadcast_as_well(start, net):
     with holder(net.host, "192.0.2.255", reuse=True) as other:
         daemon = start(config(group("192.0.2.255")))

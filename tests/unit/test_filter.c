@@ -146,7 +146,7 @@ static void all_conditions_must_hold(void **state)
 	filter_clear(&filter);
 }
 
-static void what_not_describes_is_kept_out(void **state)
+static void what_not_describes_is_returned_out(void **state)
 {
 	struct filter filter = FILTER(
 		"filter.not.prefix", "ALARM", "filter.not.sources", "192.0.2.1");
@@ -244,7 +244,7 @@ int main(void)
 		cmocka_unit_test(a_text_prefix_is_compared),
 		cmocka_unit_test(a_hexadecimal_prefix_is_compared),
 		cmocka_unit_test(all_conditions_must_hold),
-		cmocka_unit_test(what_not_describes_is_kept_out),
+		cmocka_unit_test(what_not_describes_is_returned_out),
 		cmocka_unit_test(not_comes_after_what_is_asked_for),
 		cmocka_unit_test(one_in_so_many_is_a_sample),
 		cmocka_unit_test(a_rate_lets_its_burst_through_and_then_its_pace),

@@ -228,7 +228,7 @@ static void records_are_appended(void **state)
 }
 
 /* In whatever order they come, what is kept from one to the next is what would be written anew. */
-static void what_is_kept_of_other_datagrams_changes_no_record(void **state)
+static void what_is_returned_of_other_datagrams_changes_no_record(void **state)
 {
 	static const char *const sources[] = {"192.0.2.7", "192.0.2.8", "2001:db8::7"};
 	static const uint64_t times[] = {0, 1, 999999999, 1000000000, SOME_TIME, SOME_TIME + 1};
@@ -380,7 +380,7 @@ int main(void)
 		cmocka_unit_test(events_have_no_address_and_no_interface),
 		cmocka_unit_test(the_message_of_an_event_is_its_payload),
 		cmocka_unit_test(records_are_appended),
-		cmocka_unit_test(what_is_kept_of_other_datagrams_changes_no_record),
+		cmocka_unit_test(what_is_returned_of_other_datagrams_changes_no_record),
 		cmocka_unit_test(largest_datagram_is_formatted_whole),
 		cmocka_unit_test(message_shows_no_more_than_asked_for),
 		cmocka_unit_test(formats_ask_only_for_what_they_show),

@@ -60,6 +60,8 @@ static void begin_run(int counters_of_before)
 {
 	context = (struct group_context){
 		.base = event_base_new(), .arena = arena_new(NULL), .forgotten = &forgotten};
+	list_init(&context.unicasts);
+	list_init(&context.postponed);
 	context.rounds = rounds_new(context.base, &membership_round_callbacks);
 	assert_non_null(context.rounds);
 	assert_int_equal(store_new(NULL, &context.store), 0);

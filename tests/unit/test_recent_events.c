@@ -51,7 +51,7 @@ static void the_last_ones_are_kept_the_oldest_first(void **state)
 	recent_events_end(&recent);
 }
 
-static void at_the_end_all_are_forgotten_and_none_is_kept(void **state)
+static void at_the_end_all_are_forgotten_and_none_is_returned(void **state)
 {
 	struct recent_events recent = {0};
 
@@ -70,7 +70,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_ones_are_kept_the_oldest_first),
-		cmocka_unit_test(at_the_end_all_are_forgotten_and_none_is_kept),
+		cmocka_unit_test(at_the_end_all_are_forgotten_and_none_is_returned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

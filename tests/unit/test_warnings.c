@@ -375,6 +375,10 @@ static void unicast_groups_of_which_only_one_can_be_joined_are_named(void **stat
 		"group b: warning: group a receives what is sent to port 5004 of this address, "
 		"and only one of them can be joined; leave one out, or name other interfaces",
 		"group d: warning: group c receives what is sent to port 5005 of this address, "
+		"and only one of them can be joined; leave one out, or name other interfaces",
+		"group f: warning: group e receives what is sent to port 5006 of this address, "
+		"and only one of them can be joined; leave one out, or name other interfaces",
+		"group h: warning: group e receives what is sent to port 5006 of this address, "
 		"and only one of them can be joined; leave one out, or name other interfaces"};
 	struct config *config = *state;
 
@@ -382,13 +386,17 @@ static void unicast_groups_of_which_only_one_can_be_joined_are_named(void **stat
 	add_group(config, "b", "address=127.0.0.1");
 	add_group(config, "c", "address=127.0.0.1 port=5005 sources=127.0.0.2");
 	add_group(config, "d", "address=127.0.0.1 port=5005 sources=127.0.0.3");
-	assert_warnings(config, expected, 2);
+	add_group(config, "e", "address=0.0.0.0 port=5006 interfaces=eth0");
+	add_group(config, "f", "address=127.0.0.1 port=5006");
+	add_group(config, "g", "address=127.0.0.2 port=5006 interfaces=eth1");
+	add_group(config, "h", "address=127.0.0.3 port=5006 interfaces=eth0");
+	assert_warnings(config, expected, 4);
 }
 
 static void unicast_groups_that_can_all_be_joined_have_no_warnings(void **state)
 {
 	add_group(*state, "a", "address=0.0.0.0 interfaces=eth0");
-	add_group(*state, "b", "address=127.0.0.1");
+	add_group(*state, "b", "address=127.0.0.1 interfaces=lo");
 	add_group(*state, "c", "address=127.0.0.1 port=5005");
 	add_group(*state, "d", "address=127.0.0.2 port=5005");
 	add_group(*state, "e", "address=:: port=5004");
