@@ -553,6 +553,7 @@ int daemon_try(const struct options *options, struct config *config, struct spoo
 	struct daemon *daemon = calloc(1, sizeof(*daemon));
 	int r;
 
+	(void)control, (void)spare;
 	if (!daemon) {
 		spoof_free(spoof);
 		errors_add(errors, "out of memory");
