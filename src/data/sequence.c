@@ -163,7 +163,8 @@ static void notice_pause(struct sequence *sequence, uint64_t now_ns)
 {
 	if (!sequence_has_paused(sequence, now_ns))
 		return;
-	raise_floor(sequence, sequence->highest);
+	if (sequence->highest > sequence->floor)
+		raise_floor(sequence, sequence->highest);
 	sequence->next_floor = sequence->highest + 1;
 	sequence->floor_ns = now_ns;
 }

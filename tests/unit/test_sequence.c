@@ -350,6 +350,18 @@ static void the_last_number_that_is_repeated_in_a_pause_is_a_duplicate(void **st
 	check_sums(510);
 }
 
+static void a_pause_after_nothing_but_an_announcement_loses_nothing(void **state)
+{
+	(void)state;
+	sequence_init(sequence, 32, 1, SEQUENCE_WINDOW);
+	sequence_track(sequence, 7, 0, 0); /* the next one is 7 */
+	sequence_track(sequence, 9, 1, 10 * NS_PER_S);
+	assert_int_equal(sequence_open(sequence), 2);
+	sequence_track(sequence, 7, 1, 10 * NS_PER_S);
+	assert_int_equal(sequence_open(sequence), 1);
+	check_sums(2);
+}
+
 static void copies_of_a_slow_stream_may_be_late_by_seconds(void **state)
 {
 	(void)state;
@@ -444,6 +456,7 @@ int main(void)
 		cmocka_unit_test(in_a_slow_stream_a_hole_is_lost_after_two_seconds),
 		cmocka_unit_test(after_a_pause_a_short_run_that_begins_again_is_a_restart),
 		cmocka_unit_test(the_last_number_that_is_repeated_in_a_pause_is_a_duplicate),
+		cmocka_unit_test(a_pause_after_nothing_but_an_announcement_loses_nothing),
 		cmocka_unit_test(copies_of_a_slow_stream_may_be_late_by_seconds),
 		cmocka_unit_test(a_clock_that_is_set_back_delays_no_loss),
 		cmocka_unit_test(messages_are_counted_by_the_datagram),
