@@ -329,6 +329,25 @@ static enum merge_verdict take_apart(struct merge *merge, struct stream *stream,
 	return MERGE_PASSES;
 }
 
+/* A number in the window that may begin a restart. Where it passes, copies of it do not. */
+static enum merge_verdict take_doubtful(struct merge *merge, struct stream *stream, unsigned leg,
+	const struct merge_number *number, uint64_t index, uint64_t now_ns)
+{
+	uint64_t restarts = stream->merged->counts.restarts;
+	enum merge_verdict verdict = take_apart(merge, stream, leg, number, now_ns);
+
+	if (verdict != MERGE_PASSES || stream->merged->counts.restarts != restarts)
+		return verdict;
+	for (uint32_t i = 0; i < number->count && i < stream->merged->window; i++) {
+		struct slot *slot = slot_of(stream, index + i);
+
+		if (slot && !count_copy(slot, leg, &merge->legs[leg].skew, now_ns) &&
+			slot->passed < UINT8_MAX)
+			slot->passed++;
+	}
+	return verdict;
+}
+
 /* Whether numbers pass, and where. For the leg alone they may be those of a restart, if
  * is_doubtful: others may contradict. */
 static enum merge_verdict judge(struct merge *merge, struct stream *stream, unsigned leg,
@@ -343,8 +362,8 @@ static enum merge_verdict judge(struct merge *merge, struct stream *stream, unsi
 	case SEQUENCE_APART:
 		return take_apart(merge, stream, leg, number, now_ns);
 	default:
-		if (is_doubtful && ask_others(merge, stream, leg, now_ns) == OTHERS_SILENT)
-			return take_apart(merge, stream, leg, number, now_ns);
+		if (is_doubtful && ask_others(merge, stream, leg, now_ns) != OTHERS_WITHIN)
+			return take_doubtful(merge, stream, leg, number, index, now_ns);
 		stream->parts[leg].apart = 0;
 		if (!count_copies(merge, stream, leg, index, number->count, now_ns))
 			return MERGE_DUPLICATE;

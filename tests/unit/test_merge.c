@@ -258,6 +258,20 @@ static void after_a_pause_a_short_run_that_begins_again_passes_whole(void **stat
 	assert_int_equal(merge_counts(merge)->restarts, 1);
 }
 
+static void after_a_pause_a_short_run_that_both_legs_begin_again_passes_once(void **state)
+{
+	unsigned passed = 0;
+
+	(void)state;
+	for (unsigned run = 0; run < 3; run++, now_ns += 10 * NS_PER_S)
+		for (uint64_t i = 0; i < 500; i++, now_ns += 100000)
+			for (unsigned leg = A; leg <= B; leg++)
+				if (leg == B || i < 10 * run || i >= 10 * run + 10)
+					passed += take_number(leg, i) == MERGE_PASSES;
+	assert_int_equal(passed, 3 * 500);
+	assert_int_equal(merge_counts(merge)->restarts, 2);
+}
+
 /* Each five seconds A brings a burst, and B the same, which is behind. */
 static void check_bursts(uint64_t behind_ns)
 {
@@ -392,6 +406,7 @@ int main(void)
 		NUMBERED(a_restart_that_two_legs_tell_after_a_pause_passes_once),
 		NUMBERED(the_first_number_of_a_restart_passes_once),
 		NUMBERED(after_a_pause_a_short_run_that_begins_again_passes_whole),
+		NUMBERED(after_a_pause_a_short_run_that_both_legs_begin_again_passes_once),
 		NUMBERED(a_leg_that_is_behind_by_more_than_a_burst_brings_nothing),
 		NUMBERED(a_leg_that_is_behind_by_less_than_a_burst_brings_nothing),
 		NUMBERED(what_no_leg_brought_at_the_end_is_open),
