@@ -228,6 +228,7 @@ struct hints *hints_new(
 	hints->transitions = transitions;
 	hints->phase = PHASE_NONE;
 	portions_init(&hints->portions, base, step, hints);
+	read_rp_filter(hints);
 	return hints;
 }
 
