@@ -67,8 +67,7 @@ struct datagram {
 	bool is_own; /* sent by the group itself; told only with NEED_OWN */
 	bool is_returned; /* a relay of this daemon has sent it with the address of its sender, and
 			     this host got it back; told where the source and all of the payload are
-			     needed
-			    */
+			     needed */
 	uint64_t timestamp_ns; /* kernel receive time, CLOCK_REALTIME */
 	union endpoint source;
 	unsigned ifindex; /* of arrival; undefined without NEED_INTERFACE */

@@ -26,7 +26,7 @@ struct known_sender {
 /* What the caller keeps of each sender. */
 struct known_senders_more {
 	size_t size; /* bytes; 0: nothing */
-	/* One that is not zeroed any more is forgotten, for another sender. */
+	/* One is forgotten, for another sender or with all of them. It is not zeroed any more. */
 	void (*forget)(void *more, void *argument);
 	void *argument;
 };

@@ -39,7 +39,8 @@ struct stream {
 		uint64_t first;
 		uint32_t count; /* 0: there is none */
 		unsigned leg;
-	} alone; /* the last that has passed far from the window, by one leg */
+	} alone; /* the last numbers that one leg brought from outside of the window, and that
+		    passed */
 	struct part parts[MERGE_LEGS_MAX];
 };
 
@@ -348,8 +349,8 @@ static enum merge_verdict take_doubtful(struct merge *merge, struct stream *stre
 	return verdict;
 }
 
-/* Whether numbers pass, and where. For the leg alone they may be those of a restart, if
- * is_doubtful: others may contradict. */
+/* Whether numbers pass, and where. is_doubtful: by its own numbers, the leg may have restarted. The
+ * other legs may contradict. */
 static enum merge_verdict judge(struct merge *merge, struct stream *stream, unsigned leg,
 	const struct merge_number *number, bool is_doubtful, uint64_t now_ns)
 {

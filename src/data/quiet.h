@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Nothing is quiet that received something within this time, in seconds: a minute, but for what the
- * clock of a check may be off. */
+/* Nothing is quiet that received something within this time, in seconds. Shorter than the interval
+ * of the checks, so that the first one after a join can tell. */
 #define QUIET_MIN_S 55
 
 enum quiet_state {
