@@ -10,9 +10,9 @@ import subprocess
 import urllib.request
 from contextlib import ExitStack
 
+from harness import with_us
 from harness.discovery import find, need
 from harness.nats import Nats, NatsError
-from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
 
 CLIENT_PORT, CLUSTER_PORT, MONITOR_PORT, MQTT_PORT, MQTTS_PORT = 4222, 6222, 8222, 1883, 8883
@@ -61,8 +61,8 @@ class Broker:
         """Starts it without waiting until it answers."""
         assert not self.process, f"{self.name} runs"
         with open(self.log_path, "ab") as log, self.host:
-            self.process = subprocess.Popen([find(self.program), *self.arguments()], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, preexec_fn=die_with_us, cwd=self.directory)
+            self.process = with_us.start([find(self.program), *self.arguments()], stdin=subprocess.DEVNULL, stdout=log,
+                                         stderr=log, cwd=self.directory)
 
     def start(self):
         self.launch()

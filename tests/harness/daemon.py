@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 
-from harness.topology import die_with_us
+from harness import with_us
 from harness.waiting import TIMEOUT, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -68,10 +68,12 @@ class Control:
     def read(self):
         """The bytes of one message, without its terminator; b"" when the other side has closed."""
         message = bytearray()
-        while byte := self.stream.read(1):
-            if byte == self.terminator:
+        while waiting := self.stream.peek():
+            part, end, _ = waiting.partition(self.terminator)
+            message += part
+            self.stream.read(len(part) + len(end))
+            if end:
                 break
-            message += byte
         return bytes(message)
 
     def reply(self):
@@ -148,9 +150,9 @@ class Daemon:
         self.control = None
         self.write_config(config)
         with open(self.log_path, "ab") as log, host:
-            self.process = subprocess.Popen(
+            self.process = with_us.start(
                 [*wrapper, binary, "-c", self.config_path], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL if stdout is None else stdout, stderr=log, preexec_fn=die_with_us)
+                stdout=subprocess.DEVNULL if stdout is None else stdout, stderr=log)
         Daemon.running.append(self)
         if wait:
             try:
@@ -308,9 +310,9 @@ class Daemon:
 
     def ctl_start(self, *arguments, **options):
         """Starts mcastctl without waiting for its end; its output is a pipe."""
-        return subprocess.Popen(
+        return with_us.start(
             [MCASTCTL, "-s", self.control_path, *arguments], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_us, **options)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
     def start_tail(self, *arguments):
         """Starts mcastctl tail and waits until it gets every datagram that comes."""

@@ -10,7 +10,7 @@ import subprocess
 import threading
 from contextlib import ExitStack
 
-from harness.topology import die_with_us
+from harness import with_us
 from harness.waiting import wait_until
 
 SOL_PACKET, PACKET_VNET_HDR, SO_RCVBUFFORCE = 263, 15, 33  # packet(7), socket(7); missing from the socket module
@@ -72,9 +72,9 @@ class Program:
 
     def __init__(self, host, *command, environment=None):
         with host:
-            self.process = subprocess.Popen(
+            self.process = with_us.start(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                text=True, errors="replace", preexec_fn=die_with_us, env={**os.environ, **(environment or {})})
+                text=True, errors="replace", env={**os.environ, **(environment or {})})
         self.output = ""
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

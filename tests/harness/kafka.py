@@ -7,7 +7,8 @@ import socket
 import subprocess
 import tempfile
 
-from harness.topology import CLONE_NEWNET, check, current_namespace, die_with_us, libc
+from harness import with_us
+from harness.topology import CLONE_NEWNET, check, current_namespace, libc
 from harness.waiting import wait_until
 
 PRODUCE, INIT_PRODUCER_ID = 0, 22  # numbers of requests
@@ -30,8 +31,7 @@ class Cluster:
     def __init__(self, host, binary, *topics, brokers=3, partitions=1):
         self.host = host
         with host:
-            self.process = subprocess.Popen([binary, str(brokers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            text=True, preexec_fn=die_with_us)
+            self.process = with_us.start([binary, str(brokers)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.brokers = self.process.stdout.readline().strip()
         for topic in topics:
             self.tell(f"topic {topic} {partitions}")
@@ -82,10 +82,10 @@ class Consumer:
     def __init__(self, cluster, topic):
         self.output = tempfile.TemporaryFile("w+b", buffering=0)
         with cluster.host:
-            self.process = subprocess.Popen(
+            self.process = with_us.start(
                 ["kcat", "-b", cluster.brokers, "-C", "-t", topic, "-o", "beginning", "-q", "-u", "-E", "-f", self.FORMAT,
                  "-X", "reconnect.backoff.max.ms=200", "-X", "topic.metadata.refresh.interval.ms=500"],
-                stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.DEVNULL, preexec_fn=die_with_us)
+                stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.DEVNULL)
 
     def __enter__(self):
         return self

@@ -6,7 +6,7 @@ import subprocess
 import types
 from contextlib import contextmanager
 
-from harness.topology import die_with_us
+from harness import with_us
 from harness.waiting import TIMEOUT, wait_until
 
 LARGEST = 65507  # bytes of payload
@@ -144,9 +144,9 @@ def seqpacket(path):
 @contextmanager
 def process(host, *command, **options):
     """A program that runs in the host's namespace for as long as the block does."""
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "preexec_fn": die_with_us, **options}
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **options}
     with host:
-        child = subprocess.Popen(command, **options)
+        child = with_us.start(command, **options)
     try:
         yield child
     finally:
@@ -198,7 +198,7 @@ class Blast:
         command = self.command(*arguments[:2], 1 << 40, *arguments[2:], rate=rate, **options)
         stream = types.SimpleNamespace(sent=None, pid=None)
         with host:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_us)
+            process = with_us.start(command, stdout=subprocess.PIPE, text=True)
         stream.pid = process.pid
         with process:
             try:

@@ -13,7 +13,8 @@ import json
 import subprocess
 from contextlib import contextmanager
 
-from harness.topology import Host, Network, die_with_us
+from harness import with_us
+from harness.topology import Host, Network
 from harness.waiting import wait_until
 
 
@@ -87,8 +88,8 @@ class Sink:
 
     def __init__(self, host, binary, group, port, interface="eth0", tag="x"):
         with host:
-            self.process = subprocess.Popen([binary, "-t", tag, interface, group, str(port)], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, preexec_fn=die_with_us)
+            self.process = with_us.start([binary, "-t", tag, interface, group, str(port)], stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE)
         assert self.process.stdout.readline(), "the sink did not start"
 
     def look(self):

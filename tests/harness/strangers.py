@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.topology import die_with_us
+from harness import with_us
 from harness.waiting import TIMEOUT
 
 HEAD = """
@@ -65,8 +65,7 @@ def as_stranger(daemon, script, **user):
 @contextmanager
 def stranger(daemon, script, **user):
     """The same for as long as the block lasts, or until the script ends; its output is a pipe."""
-    child = subprocess.Popen(command(daemon, script, **user), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                             preexec_fn=die_with_us)
+    child = with_us.start(command(daemon, script, **user), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield child
     finally:

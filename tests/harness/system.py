@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 import time
 
-from harness.topology import Namespace, die_with_us
+from harness import with_us
+from harness.topology import Namespace
 from harness.waiting import wait_until
 
 BOOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot-systemd")
@@ -63,9 +64,9 @@ class System:
         mount_point = os.path.join(self.state, "fs")
         os.mkdir(mount_point)
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
+            self.process = with_us.start(
                 [BOOT, mount_point, self.cgroup, self.network.path, files], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, preexec_fn=die_with_us, start_new_session=True)
+                stderr=log, start_new_session=True)
         self.leader = None
         try:
             wait_until(self.is_up, "the system to boot")
@@ -147,18 +148,13 @@ class System:
         if user:
             command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--", *command]
 
-        def enter():
-            die_with_us()
-            group = os.path.join(self.cgroup, "tests")
-            os.makedirs(group, exist_ok=True)
-            with open(os.path.join(group, "cgroup.procs"), "w") as processes:
-                processes.write("0")
-
+        group = os.path.join(self.cgroup, "tests")
+        os.makedirs(group, exist_ok=True)
         options = {"stdin": subprocess.DEVNULL, "timeout": 60, "text": True, **options}
         return subprocess.run(
-            ["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
-             "--wd", "env", "-i", *ENVIRONMENT, *command],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=enter, **options)
+            with_us.command("nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
+                            "--wd", "env", "-i", *ENVIRONMENT, *command, cgroup=group),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
     def run(self, *command, **options):
         """The same for a program that must succeed. Returns what it printed."""

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import termios
 
-from harness.topology import die_with_us
+from harness import with_us
 from harness.waiting import TIMEOUT, wait_until
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\(B")
@@ -82,8 +82,8 @@ def run_in_terminal(command, columns=80, err_only=False, timeout=4 * TIMEOUT, **
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
     env = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment}
     env.pop("NO_COLOR" if "NO_COLOR" not in environment else "", None)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if err_only else theirs,
-                               stderr=theirs, preexec_fn=die_with_us, env=env)
+    process = with_us.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL if err_only else theirs,
+                            stderr=theirs, env=env)
     os.close(theirs)
     output = b""
     try:

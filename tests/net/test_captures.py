@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
+from harness import with_us
 from harness.pcaps import LINKS, START, fragments4, fragments6, ip4, ip6, on_link, pcap, pcapng, udp
 from harness.peers import LARGEST, tutorial_receiver
-from harness.topology import die_with_us
 from harness.waiting import wait_until
 
 PROGRAMS = ("tshark", "text2pcap", "editcap", "mergecap", "tcpdump")
@@ -90,8 +90,8 @@ def capture_with_tcpdump(directory, net):
             "nano": ("-i", "eth0", "--time-stamp-precision=nano"), "snap": ("-i", "eth0", "-s", "100")}
     processes = [(os.path.join(directory, f"tcpdump.{name}"), way) for name, way in ways.items()]
     with net.peer:
-        running = [subprocess.Popen(["tcpdump", "-U", "-Z", "root", "--immediate-mode", "-w", path, *way, "udp"],
-                                    stderr=subprocess.PIPE, text=True, preexec_fn=die_with_us) for path, way in processes]
+        running = [with_us.start(["tcpdump", "-U", "-Z", "root", "--immediate-mode", "-w", path, *way, "udp"],
+                                 stderr=subprocess.PIPE, text=True) for path, way in processes]
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
     for process in running:

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 
 import pytest
 
+from harness import with_us
 from harness.daemon import ROOT, VarlinkError
 from harness.peers import send, seqpacket, seqpacket_at_once
 from harness.programs import resident
 from harness.shares import processor_shares
 from harness.strangers import as_stranger, skip_without_strangers, stranger
-from harness.topology import die_with_us
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -354,8 +354,8 @@ class Greedy:
         os.chmod(daemon.directory, 0o711)
 
     def start(self, uid, *words):
-        return subprocess.Popen([*self.shares.wrapper(of_user(uid)), self.binary, self.daemon.control_path, str(uid), *map(str, words)],
-                                stdout=subprocess.PIPE, text=True, preexec_fn=die_with_us)
+        return with_us.start([*self.shares.wrapper(of_user(uid)), self.binary, self.daemon.control_path, str(uid), *map(str, words)],
+                             stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.long

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
+from harness import with_us
 from harness.daemon import MCASTCTL, balance, with_journal
 from harness.peers import seqpacket, tutorial_sender
 from harness.programs import resident
-from harness.topology import die_with_us
 from harness.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -121,7 +121,7 @@ def start_reader(daemon, reader, output):
         command = [MCASTCTL, "-s", daemon.control_path, "--json", "tail", "news"]
     else:
         command = [sys.executable, "-c", READ_PACKETS, daemon.group_path("news")]
-    child = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL, preexec_fn=die_with_us)
+    child = with_us.start(command, stdout=output, stderr=subprocess.DEVNULL)
     if reader == "subscriber":
         wait_until(lambda: daemon.call("GetStatus")["subscribers"], "the subscription")
     else:

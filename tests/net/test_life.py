@@ -6,9 +6,9 @@ import socket
 import stat
 import subprocess
 
+from harness import with_us
 from harness.daemon import MCASTD, run_mcastd
 from harness.peers import receive, seqpacket, tutorial_receiver
-from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
 
 CONFIG = """groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };"""
@@ -137,9 +137,9 @@ def test_a_start_without_enough_descriptors_says_what_failed(net, tmp_path):
         control: {{ socket = "{tmp_path}/mcastd.sock"; }}; run_directory = "{tmp_path}/run";""")
     for limit in range(4, 60):
         with net.host:
-            process = subprocess.Popen(
+            process = with_us.start(
                 ["prlimit", f"--nofile={limit}", MCASTD, "-c", str(config)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                stdout=subprocess.DEVNULL, preexec_fn=die_with_us, text=True)
+                stdout=subprocess.DEVNULL, text=True)
         log, started = [], False
         while not started and (line := process.stderr.readline()):
             log.append(line)

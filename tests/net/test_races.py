@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 
+from harness import with_us
 from harness.daemon import MCASTD
 from harness.topology import die_with_us
 from net.test_identity import USER, place
@@ -59,9 +60,9 @@ class Run:
         # LeakSanitizer cannot trace a process that has become another user, and not for good yet (ptrace(2)).
         environment = {**os.environ, "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"}
         with net.host:
-            self.process = subprocess.Popen(
+            self.process = with_us.start(
                 [MCASTD, "-c", str(path)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                preexec_fn=die_with_us, umask=umask)
+                umask=umask)
         self.log = b""
         self.started = False
         while not self.started and (line := self.process.stderr.readline()):

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
+from harness import with_us
 from harness.daemon import MCASTCTL
 from harness.pcaps import GROUP6, S, START, block, fragments4, fragments6, ip4, ip6, on_link, pcap, pcapng, udp
 from harness.peers import LARGEST, receive, tutorial_receiver
-from harness.topology import die_with_us
 
 CONFIG = """
 groups: {
@@ -370,12 +370,12 @@ def test_a_pipe_by_name_is_no_file_for_a_loop(daemon, save):
 def test_what_tcpdump_writes_is_replayed_while_it_captures(daemon, net, receivers):
     """Without a file between them, as a stream that never ends."""
     with net.peer:
-        dump = subprocess.Popen(["tcpdump", "-U", "--immediate-mode", "-i", "eth0", "-w", "-", "udp port 5099"],
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False, preexec_fn=die_with_us)
+        dump = with_us.start(["tcpdump", "-U", "--immediate-mode", "-i", "eth0", "-w", "-", "udp port 5099"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False)
         while b"listening" not in (line := dump.stderr.readline()):
             assert line, "tcpdump does not listen"
-        player = subprocess.Popen([MCASTCTL, "-s", daemon.control_path, "replay", "-", "other"], stdin=dump.stdout,
-                                  stdout=subprocess.PIPE, preexec_fn=die_with_us)
+        player = with_us.start([MCASTCTL, "-s", daemon.control_path, "replay", "-", "other"], stdin=dump.stdout,
+                               stdout=subprocess.PIPE)
         sender = tutorial_receiver(net.peer, "233.252.0.50", 5098)
     sender.sendto(b"live", ("233.252.0.50", 5099))
     assert receive(receivers[9]) == [b"live"]

@@ -10,10 +10,10 @@ import subprocess
 
 import pytest
 
+from harness import with_us
 from harness.daemon import MCASTCTL
 from harness.peers import tutorial_sender
 from harness.terminal import ESCAPE, Tmux, run_in_terminal
-from harness.topology import die_with_us
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -33,8 +33,8 @@ SIZE, PER_SECOND = 100, 200
 def traffic(net, group="233.252.0.1"):
     """Datagrams of a known size at a known rate."""
     with net.peer:
-        process = subprocess.Popen([MCASTCTL, "send", f"{group}:5004%eth0", "x" * SIZE, "--interval", "5ms"],
-                                   stdout=subprocess.DEVNULL, preexec_fn=die_with_us)
+        process = with_us.start([MCASTCTL, "send", f"{group}:5004%eth0", "x" * SIZE, "--interval", "5ms"],
+                                stdout=subprocess.DEVNULL)
     try:
         yield
     finally:

@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
+from harness import with_us
 from harness.daemon import MCASTCTL
 from harness.discovery import Program, find, need, smcroute
 from harness.nft import Ingress
 from harness.peers import has_membership
-from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
 
 GROUP, PORT = "239.12.0.7", 5004
@@ -38,8 +38,8 @@ class Receiving:
 
     def __init__(self, host, *options):
         with host:
-            self.process = subprocess.Popen([MCASTCTL, "--json", "probe", TARGET, *options], stdin=subprocess.DEVNULL, text=True,
-                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_us)
+            self.process = with_us.start([MCASTCTL, "--json", "probe", TARGET, *options], stdin=subprocess.DEVNULL, text=True,
+                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         wait_until(lambda: has_membership(host, GROUP), "the receiving end")
 
     def finish(self):

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from harness import with_us
 from harness.daemon import ROOT
 from harness.peers import send
-from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
 
 CONFIG = """
@@ -76,9 +76,9 @@ def test_an_error_is_told_by_its_name(daemon):
 
 def test_more_gets_each_datagram(daemon, net):
     before = daemon.call("GetStatus")["subscribers"]
-    with subprocess.Popen(
+    with with_us.start(
             ["varlinkctl", "call", "--more", "--json=short", daemon.control_path, "io.mcastd.Subscribe", '{"groups": ["news"]}'],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_us) as process:
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         try:
             wait_until(lambda: daemon.call("GetStatus")["subscribers"] > before, "the subscription")
             for payload in ("one", "two"):

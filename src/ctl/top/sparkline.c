@@ -35,11 +35,15 @@ static struct point mean(const struct model *model, const struct row *row, size_
 static const char *level(double rate, double most, bool has_utf8)
 {
 	const char *const *levels = has_utf8 ? utf8_levels : ascii_levels;
+	double height;
 	size_t i;
 
 	if (rate < 0)
 		return " ";
-	i = most > 0 ? (size_t)ceil(rate / most * (LEVELS - 1)) : 0;
+	height = most > 0 ? rate / most * (LEVELS - 1) : 0;
+	i = (size_t)height;
+	if ((double)i < height)
+		i++;
 	return levels[i < LEVELS ? i : LEVELS - 1];
 }
 

@@ -4,8 +4,8 @@ import os
 import re
 import subprocess
 
+from harness import with_us
 from harness.daemon import Daemon
-from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
 from net.doctor.trial import ENVIRONMENT, target_of
 
@@ -68,8 +68,8 @@ class Reader:
         environment = {**ENVIRONMENT, "PATH": f"{self.office.directory}:{ENVIRONMENT['PATH']}", "MCASTD_SOCKET": self.socket()}
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         with self.lab.host:
-            child = subprocess.Popen([*become, "sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT, text=True, cwd="/", env=environment, preexec_fn=die_with_us)
+            child = with_us.start([*become, "sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, cwd="/", env=environment)
         with child:
             try:
                 output, _ = child.communicate(timeout=TIMEOUT)

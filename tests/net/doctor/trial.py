@@ -10,10 +10,10 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
+from harness import with_us
 from harness.daemon import MCASTCTL, SANITIZER_REPORT, Daemon
 from harness.lab import COUNT, Lab, sh
 from harness.strangers import NOBODY
-from harness.topology import die_with_us
 from harness.waiting import TIMEOUT, wait_until
 
 USER = "daemon"  # who may receive the group: there on every Linux
@@ -150,8 +150,8 @@ class Office:
         environment = {**ENVIRONMENT, "MCASTD_SOCKET": "/nonexistent/mcastd.sock"}
         began = time.monotonic()
         with lab.viewer or lab.host:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                     cwd="/", env=environment, preexec_fn=die_with_us)
+            child = with_us.start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  cwd="/", env=environment)
         with child:
             try:
                 text, errors = child.communicate(timeout=TIMEOUT)
