@@ -1,6 +1,7 @@
 #include "daemon/change.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,11 @@
 #include "net/portions.h"
 
 /* How long the queue of a removed handler is still delivered. */
-#define DRAIN_NS (5 * NS_PER_S)
+#define DRAIN_S 5
+#define DRAIN_NS (DRAIN_S * NS_PER_S)
+
+/* What has waited for longer waits for a peer that is away or slow, and may well be lost. */
+#define USUAL_WAIT_NS NS_PER_S
 
 /* Part of a change. Returns 1 while there is more to do; then 0, or a negative errno with lines in
  * errors. */
@@ -176,6 +181,31 @@ static int follow_inputs(struct change *change)
 static int retire_handlers(struct change *change)
 {
 	return retire(change, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
+}
+
+void change_tell_waiting(
+	const struct change *change, const struct config *wanted, struct errors *lines)
+{
+	const struct handlers *handlers = change->setup.handlers;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	for (size_t i = 0; i < handlers_count(handlers); i++) {
+		struct handler *handler = handlers_at(handlers, i);
+		const char *name = handler_name(handler);
+		const struct config_handler *was = config_find_handler(change->running, name),
+					    *next = config_find_handler(wanted, name);
+		struct account account;
+
+		if (was && next && config_handler_equal(was, next))
+			continue;
+		handler_account(handler, &account);
+		if (account.oldest_ns && now - account.oldest_ns > USUAL_WAIT_NS)
+			errors_add(lines,
+				"handler %s: %" PRIu64 " datagram%s wait%s for it, what it does not "
+				"deliver within %u seconds is dropped",
+				name, account.queued, plural(account.queued),
+				account.queued == 1 ? "s" : "", DRAIN_S);
+	}
 }
 
 static int reconcile(struct change *change)

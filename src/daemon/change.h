@@ -34,6 +34,11 @@ void change_free(struct change *change);
 /* The configuration that runs: NULL at first, from the commit on the new one. */
 const struct config *change_running(const struct change *change);
 
+/* Adds a line for each handler that a change to wanted replaces or removes, and for which datagrams
+ * have waited for more than a moment: not all of them may still be delivered. */
+void change_tell_waiting(
+	const struct change *change, const struct config *wanted, struct errors *lines);
+
 /* Begins a change to wanted, which it takes over. errors must live until done(), which is called
  * from here or later. With dry_run nothing is committed. None may be under way. */
 void change_begin(

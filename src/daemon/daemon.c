@@ -191,11 +191,12 @@ static void apply_reload(
 
 	daemon->request = request;
 	daemon->loaded = loaded;
-	if (loaded->r < 0)
+	if (loaded->r < 0) {
 		end_reload(daemon, loaded->r);
-	else
-		change_begin(
-			daemon->change, take(loaded->config), request->dry_run, &loaded->errors);
+		return;
+	}
+	change_tell_waiting(daemon->change, loaded->config, &loaded->changes.lines);
+	change_begin(daemon->change, take(loaded->config), request->dry_run, &loaded->errors);
 }
 
 static const struct reload_callbacks reload_callbacks = {begin_reload, load_again, apply_reload};

@@ -261,6 +261,23 @@ def test_a_removed_handler_finishes_its_work(daemon, net):
     assert {handler["name"] for handler in daemon.call("ListHandlers")["handlers"]} == {"log", "journal"}
 
 
+def test_a_dry_run_says_what_waits_for_a_handler_that_would_be_replaced(start, net):
+    """Its program takes all the time there is: two of three datagrams wait."""
+    text = config(ONE).replace('type = "file"; path = "$DIR/raw"; format = "raw";',
+                               'type = "exec"; command = ["/bin/sleep", "1000"]; max_running = 1; timeout = "1000s"; queue = "64K";')
+    daemon = start(text)
+    for _ in range(3):
+        send(net.peer, b"x", "233.252.0.1", 5004)
+    wait_until(lambda: daemon.handler("raw")["queued"] == 3, "all to wait or run")
+    daemon.write_config(text.replace("64K", "128K"))
+    changes = wait_until(lambda: (lines := daemon.call("Reload", dryRun=True)["changes"])[1:] and lines, "a line about it")
+    assert changes == [
+        "handler raw: changed: queue",
+        "handler raw: 3 datagrams wait for it, what it does not deliver within 5 seconds is dropped"]
+    daemon.write_config(text)
+    assert daemon.call("Reload", dryRun=True)["changes"] == []
+
+
 def test_a_changed_handler_keeps_its_counters(daemon, net):
     send(net.peer, b"before", "233.252.0.1", 5004)
     daemon.wait_arrived("one", 1)

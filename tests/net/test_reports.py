@@ -200,9 +200,9 @@ def test_nothing_is_lost_and_no_other_sender_received_while_memberships_are_repo
         """The daemon has seen the address come or go."""
         wait_until(lambda: daemon.membership("own", "x0")["state"] == state, f"the address to be {state}")
 
-    with blast.stream(site.peer, GROUPS["v4"], 5004, rate=20000, interface="eth0", source="203.0.113.2") as any_source, \
-            blast.stream(site.peer, GROUPS["ssm"], 5004, rate=20000, interface="eth0", source="203.0.113.2") as wanted, \
-            blast.stream(site.peer, GROUPS["ssm"], 5004, rate=20000, interface="eth0", source="203.0.113.3"):
+    with blast.stream(site.peer, GROUPS["v4"], 5004, rate=5000, interface="eth0", source="203.0.113.2") as any_source, \
+            blast.stream(site.peer, GROUPS["ssm"], 5004, rate=5000, interface="eth0", source="203.0.113.2") as wanted, \
+            blast.stream(site.peer, GROUPS["ssm"], 5004, rate=5000, interface="eth0", source="203.0.113.3"):
         # Those who begin in the moment of a report are not known to it.
         wait_until(lambda: daemon.arrived("v4") and daemon.arrived("ssm"), "the senders to have begun")
         for _ in range(rounds):
