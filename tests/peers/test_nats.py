@@ -492,6 +492,9 @@ def made(tmp_path_factory):
     made.server = made.sign("n1", "203.0.113.5")
     made.misnamed = made.sign("elsewhere", "203.0.113.77")
     made.client = made.sign("plant-1")
+    made.late_server, made.early_server = made.sign("late", "203.0.113.5", days=-1), made.sign_for_later("early", "203.0.113.5")
+    made.wrong_server = made.sign("wrong", "203.0.113.5", more="extendedKeyUsage=clientAuth\n")
+    made.late_client, made.early_client = made.sign("late-client", days=-1), made.sign_for_later("early-client")
     made.stranger = Authority(directory / "others")
     made.strangers_client = made.stranger.sign("plant-1")
     return made
@@ -531,7 +534,12 @@ def test_with_tls_and_a_client_certificate_it_delivers_and_takes_in(sites, tmp_p
     ("ca", None, "server", 'a client certificate that is in the files of "certificate" and "key"'),
     ("ca", "strangers_client", "server", "a client certificate that is signed by an authority it knows"),
     ("ca", "client", "misnamed", "its certificate is for another name than 203.0.113.5"),
-], ids=["unknown CA", "no certificate", "wrong certificate", "wrong name"])
+    ("ca", "client", "late_server", "its certificate, or that of its authority, has expired: renew it there; the clock of this host says 20"),
+    ("ca", "client", "early_server", "its certificate, or that of its authority, is not valid yet: the clock of this host says 20"),
+    ("ca", "client", "wrong_server", "its certificate is for another purpose than a server"),
+    ("ca", "late_client", "server", "late-client.pem: the certificate has expired at 20"),
+    ("ca", "early_client", "server", "early-client.pem: the certificate is not valid before 2099-01-01"),
+], ids=["unknown CA", "no certificate", "wrong certificate", "wrong name", "expired", "early", "purpose", "expired client", "early client"])
 def test_what_is_wrong_with_tls_is_named(sites, tmp_path, made, ca, client, server, cause):
     ca = made.ca if ca == "ca" else made.stranger.ca
     with NatsServer(sites.broker, tmp_path, tls=getattr(made, server)) as broker, \
