@@ -403,7 +403,14 @@ def test_a_full_stream_is_named_and_what_is_sent_meanwhile_waits(sites, server, 
             assert wait_settled(daemon, 300)["delivered"] == 300
             assert hq(daemon)["error"] is None and sum(hq(daemon)["dropped"].values()) == 0
             assert daemon.log().count("maximum messages exceeded") == 1
-            assert [m.payload.split()[1] for m in client.messages("mcast")] == [b"%d" % n for n in range(300)]
+            wait_until(lambda: "handler hq: nothing is refused any more" in daemon.log(), "the end of it")
+            # What comes again later is told again.
+            client.update_stream("mcast", max_msgs=300)
+            send(sites.first.peer, b"301", GROUP, PORT, "eth0")
+            wait_until(lambda: daemon.log().count("maximum messages exceeded") == 2, "the same again")
+            client.update_stream("mcast", max_msgs=1000)
+            wait_until(lambda: daemon.log().count("nothing is refused any more") == 2, "its end")
+            assert [m.payload.split()[1] for m in list(client.messages("mcast"))[:300]] == [b"%d" % n for n in range(300)]
 
 
 def wait_command(daemon, stream):
