@@ -423,7 +423,9 @@ def test_a_stream_of_the_configuration_that_is_missing_is_named_with_the_command
     with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
         client.create_stream("here", "mcast.*.plant-1")
         with Daemon(sites.first.host, config("plant-1", [server.url], 'sites = ["plant-2"]; stream = "there";')) as daemon:
-            client.create_stream(*wait_command(daemon, "there"))
+            command = wait_command(daemon, "there")
+            assert command == ("there", "mcast.*.plant-2")
+            client.create_stream(*command)
             wait_until(lambda: client.consumers("there"), "the consumer")
             wait_until(lambda: hq(daemon)["error"] is None, "no error")
 
@@ -436,6 +438,19 @@ def test_a_missing_stream_is_named_with_the_command_that_makes_it(sites, tmp_pat
         assert wait_settled(daemon, 1)["delivered"] == 1
         wait_bound(server, consumer("plant-1"))
         wait_until(lambda: hq(daemon)["error"] is None, "no error")
+
+
+def test_every_site_and_both_ways_name_the_same_command_for_a_missing_stream(sites, tmp_path):
+    with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
+        with Daemon(sites.first.host, config("plant-1", [server.url], 'sites = ["plant-2"];')) as first, \
+                Daemon(sites.second.host, config("plant-2", [server.url], inputs=False)) as second:
+            send(sites.second.peer, b"early", GROUP, PORT, "eth0")
+            commands = {wait_command(daemon, "mcast") for daemon in (first, second)}
+            assert commands == {("mcast", "mcast.*.*")}
+            client.create_stream(*commands.pop())
+            for daemon in first, second:
+                wait_until(lambda: hq(daemon)["error"] is None, "no error")
+            assert wait_settled(second, 1)["delivered"] == 1
 
 
 def test_what_is_larger_than_the_stream_takes_is_refused_and_the_rest_goes_on(sites, server):

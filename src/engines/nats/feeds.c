@@ -47,7 +47,7 @@ struct feed {
 };
 
 struct nats_feeds {
-	const char *site, *handler;
+	const char *site, *handler, *command;
 	unsigned most_pending;
 	struct nats_requests *requests;
 	struct nats_deliveries *deliveries;
@@ -210,7 +210,8 @@ static void bound(struct nats_feeds *feeds, struct feed *feed, const struct nats
 	nats_request_plan(feeds->requests, &feed->request, now_ns + HEARD_NS);
 }
 
-static void explain(const struct feed *feed, int code, const char *text, char *ret, size_t size)
+static void explain(const struct nats_feeds *feeds, const struct feed *feed, int code,
+	const char *text, char *ret, size_t size)
 {
 	switch (code) {
 	case NATS_ERROR_CONSUMER_IN_USE:
@@ -220,10 +221,8 @@ static void explain(const struct feed *feed, int code, const char *text, char *r
 			feed->name, feed->stream);
 		return;
 	case NATS_ERROR_NO_STREAM:
-		snprintf(ret, size,
-			"there is no stream %s: make it with \"nats stream add %s --subjects "
-			"'%s'\"",
-			feed->stream, feed->stream, feed->wanted);
+		snprintf(ret, size, "there is no stream %s: make it with \"%s\"", feed->stream,
+			feeds->command);
 		return;
 	case NATS_ERROR_DISABLED:
 		snprintf(ret, size, "JetStream is not enabled for this account");
@@ -238,7 +237,7 @@ static void fail_feed(
 {
 	char why[NATS_REQUEST_WHY_MAX];
 
-	explain(feed, code, text, why, sizeof(why));
+	explain(feeds, feed, code, text, why, sizeof(why));
 	nats_request_fail(feeds->requests, &feed->request, now_ns, why);
 }
 
@@ -531,8 +530,8 @@ const char *nats_feeds_error(const struct nats_feeds *feeds)
 	return error;
 }
 
-struct nats_feeds *nats_feeds_new(const char *site, const char *handler, unsigned most_pending,
-	struct nats_requests *requests, struct nats_deliveries *deliveries)
+struct nats_feeds *nats_feeds_new(const char *site, const char *handler, const char *command,
+	unsigned most_pending, struct nats_requests *requests, struct nats_deliveries *deliveries)
 {
 	struct nats_feeds *feeds = calloc(1, sizeof(*feeds));
 
@@ -540,6 +539,7 @@ struct nats_feeds *nats_feeds_new(const char *site, const char *handler, unsigne
 		return NULL;
 	feeds->site = site;
 	feeds->handler = handler;
+	feeds->command = command;
 	feeds->most_pending = most_pending;
 	feeds->requests = requests;
 	feeds->deliveries = deliveries;

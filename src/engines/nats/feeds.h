@@ -15,9 +15,10 @@
 
 struct nats_feeds;
 
-/* site is this one. All that is given must outlive the object. Returns NULL without memory. */
-struct nats_feeds *nats_feeds_new(const char *site, const char *handler, unsigned most_pending,
-	struct nats_requests *requests, struct nats_deliveries *deliveries);
+/* site is this one; command makes a stream that is missing, for errors. All that is given must
+ * outlive the object. Returns NULL without memory. */
+struct nats_feeds *nats_feeds_new(const char *site, const char *handler, const char *command,
+	unsigned most_pending, struct nats_requests *requests, struct nats_deliveries *deliveries);
 void nats_feeds_free(struct nats_feeds *feeds); /* accepts NULL */
 
 /* What comes from a site (NULL: any) into a group, at these subjects. */

@@ -35,6 +35,7 @@ struct routes {
 
 struct nats_in {
 	char *handler, *site, *subject, *stream, *inbox;
+	char command[NATS_COMMAND_MAX]; /* that makes the stream that is named */
 	struct string_list sites;
 	bool is_stored;
 	struct nats_requests requests;
@@ -89,7 +90,7 @@ static void answer_route(
 	struct nats_in *in, struct route *route, const char *json, size_t size, uint64_t now_ns)
 {
 	struct string_list names = {0};
-	char text[NATS_REASON_MAX], why[NATS_REQUEST_WHY_MAX];
+	char text[NATS_REASON_MAX], why[NATS_REQUEST_WHY_MAX], command[NATS_COMMAND_MAX];
 	int code = nats_api_error(json, size, text), r;
 
 	nats_request_close(&in->requests, &route->request);
@@ -100,16 +101,15 @@ static void answer_route(
 		nats_request_forget_error(&route->request);
 		nats_request_plan(&in->requests, &route->request, now_ns + ASK_AGAIN_NS);
 	} else {
+		nats_api_make_command(command, NULL, in->subject, NULL);
 		snprintf(why, sizeof(why),
 			r == -E2BIG ? "more streams have %s than are followed: name one with "
 				      "\"stream\""
 			: r < 0 ? "asking for the stream of %s: an answer that is not understood"
 			: code == NATS_ERROR_DISABLED ? "JetStream is not enabled for this account"
-			: code != NATS_ERROR_NONE
-				? "asking for the stream of %s: %s"
-				: "no stream has %s: make one with \"nats stream add mcast "
-				  "--subjects '%s'\"",
-			route->filter, code != NATS_ERROR_NONE ? text : route->filter);
+			: code != NATS_ERROR_NONE     ? "asking for the stream of %s: %s"
+						      : "no stream has %s: make one with \"%s\"",
+			route->filter, code != NATS_ERROR_NONE ? text : command);
 		nats_request_fail(&in->requests, &route->request, now_ns, why);
 	}
 	string_list_clear(&names);
@@ -402,10 +402,13 @@ struct nats_in *nats_in_new(const struct nats_settings *settings, const char *ha
 		string_copy(&in->stream, settings->stream) >= 0 &&
 		string_copy(&in->inbox, inbox) >= 0)
 		in->deliveries = nats_deliveries_new(in->site, intake, trash);
+	if (in->subject)
+		nats_api_make_command(in->command, in->stream, in->subject,
+			in->sites.count == 1 ? *in->sites.items : NULL);
 	in->requests.inbox = in->inbox;
 	if (in->deliveries)
-		in->feeds = nats_feeds_new(in->site, in->handler, (unsigned)settings->common.window,
-			&in->requests, in->deliveries);
+		in->feeds = nats_feeds_new(in->site, in->handler, in->command,
+			(unsigned)settings->common.window, &in->requests, in->deliveries);
 	if (in->feeds)
 		return in;
 	nats_in_free(in);

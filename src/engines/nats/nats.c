@@ -182,16 +182,15 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
 {
 	struct window_slot *slot = window_slot(&handler->window, handler->window.low);
-	const char *subject, *site;
+	char command[NATS_COMMAND_MAX];
 
 	if (!slot || !slot->is_open || !slot->sends)
 		return;
-	subject = natsMsg_GetSubject(slot->object);
-	site = strrchr(subject, '.');
+	nats_api_make_command(command, NULL, handler->pattern, NULL);
 	trouble_refuse(&handler->trouble, 0,
 		"no stream takes %s, or it has no leader at present: if there is none, make one "
-		"with \"nats stream add mcast --subjects '%.*s.*'\"",
-		subject, site ? (int)(site - subject) : 0, subject);
+		"with \"%s\"",
+		natsMsg_GetSubject(slot->object), command);
 	window_refuse(&handler->window, handler->window.low, now_ns);
 }
 
