@@ -256,6 +256,31 @@ def test_without_jetstream_it_is_delivered_when_it_is_handed_over(sites, tmp_pat
         assert (settled["delivered"], settled["acknowledged"], settled["acknowledgeMicroseconds"]) == (20, 0, 0)
 
 
+def test_without_jetstream_a_subscription_that_is_refused_is_named_and_made_once_it_is_permitted(sites, tmp_path):
+    def text(*subjects):
+        subjects = ", ".join(f'"{subject}"' for subject in subjects)
+        return f'listen: "{sites.broker.v4}:4222"\n' + users('{ user: hq, password: hq }', (
+            f'{{ user: "plant-1", password: "{SECRET}", permissions: {{ publish: [">"], subscribe: [{subjects}] }} }}'))
+
+    password = tmp_path / "password"
+    password.write_text(f"{SECRET}\n")
+    keys = f'acknowledge = "none"; username = "plant-1"; password_file = "{password}";'
+    with NatsServer(sites.broker, tmp_path, config=text("_INBOX.>")) as server, \
+            Daemon(sites.first.host, config("plant-1", [server.url], keys)) as daemon:
+        wait_error(daemon, 'Subscription to "mcast.news.*"')
+        # It is asked for again and again, and the error lasts.
+        wait_until(lambda: server.log().count("Subscription Violation") > 7, "more attempts", 60)
+        assert 'Subscription to "mcast.news.*"' in hq(daemon)["error"]
+        assert daemon.log().count("Subscription to") == 1
+        server.write("conf", text("_INBOX.>", "mcast.*.*"))
+        server.reload()
+        wait_until(lambda: hq(daemon)["error"] is None, "no error", 60)
+        with receiver_on(sites.first.peer, GROUP, PORT, "eth0") as receiver, server.client(user="hq", password="hq") as client:
+            client.publish("mcast.news.plant-2", b"in")
+            client.flush()
+            assert receive(receiver) == [b"in"]
+
+
 # Outages
 
 

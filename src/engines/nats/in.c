@@ -166,11 +166,20 @@ static void take_answers(struct nats_in *in, uint64_t now_ns)
 
 /* ---- What is due ---- */
 
-static void subscribe_plainly(struct nats_in *in, struct route *route)
+/* A server that does not permit it says so within this time, and nothing when it does. */
+#define PERMITTED_NS (3 * NS_PER_S)
+
+static void subscribe_plainly(struct nats_in *in, struct route *route, uint64_t now_ns)
 {
-	route->request.due_ns = 0;
-	if (!route->source.subscription)
-		nats_source_listen(&route->source, in->requests.connection, route->filter);
+	if (route->source.subscription) {
+		route->request.due_ns = 0;
+		nats_request_forget_error(&route->request);
+	} else if (nats_source_listen(&route->source, in->requests.connection, route->filter)) {
+		nats_request_plan(&in->requests, &route->request, now_ns + PERMITTED_NS);
+	} else {
+		nats_source_close(&route->source);
+		nats_request_fail(&in->requests, &route->request, now_ns, strerror(ENOMEM));
+	}
 }
 
 static void step_route(struct nats_in *in, struct route *route, uint64_t now_ns)
@@ -182,7 +191,7 @@ static void step_route(struct nats_in *in, struct route *route, uint64_t now_ns)
 	if (!request->due_ns || now_ns < request->due_ns) {
 		nats_requests_wake(&in->requests, request->due_ns);
 	} else if (!in->is_stored) {
-		subscribe_plainly(in, route);
+		subscribe_plainly(in, route, now_ns);
 	} else if (in->stream) {
 		int r = add_feed(in, route, in->stream, now_ns);
 
@@ -370,16 +379,31 @@ const char *nats_in_error(const struct nats_in *in)
 	return error ? error : nats_feeds_error(in->feeds);
 }
 
+/* Whether a text has a subject in quotes. */
+static bool names_subject(const char *text, const char *subject)
+{
+	const char *quote = strchr(text, '"');
+	size_t length = strlen(subject);
+
+	return quote && !strncmp(quote + 1, subject, length) && quote[1 + length] == '"';
+}
+
 bool nats_in_object(struct nats_in *in, const char *text, uint64_t now_ns)
 {
-	bool is_ours = strstr(text, "\"$JS.") || strstr(text, "Subscription");
+	bool is_subscription = strstr(text, "Subscription");
 
-	if (!is_ours)
+	if (!is_subscription && !strstr(text, "\"$JS."))
 		return false;
-	for (size_t i = 0; i < in->routes.count; i++)
-		if (in->routes.items[i]->request.serial)
-			nats_request_fail(
-				&in->requests, &in->routes.items[i]->request, now_ns, text);
+	for (size_t i = 0; i < in->routes.count; i++) {
+		struct route *route = in->routes.items[i];
+		bool is_refused = is_subscription && route->source.subscription &&
+				  names_subject(text, route->filter);
+
+		if (is_refused)
+			nats_source_close(&route->source);
+		if (is_refused || route->request.serial)
+			nats_request_fail(&in->requests, &route->request, now_ns, text);
+	}
 	nats_feeds_fail(in->feeds, text, now_ns);
 	return true;
 }
