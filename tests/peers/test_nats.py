@@ -223,6 +223,55 @@ def test_a_group_that_no_longer_takes_what_comes_in_leaves_no_consumer(sites, se
         wait_until(lambda: [c["name"] for c in client.consumers("mcast")] == [consumer("plant-2")], "one consumer")
 
 
+FROM_2, NEWS = 'sites = ["plant-2"];', 'inputs = ["hq"];'
+
+
+@pytest.mark.parametrize("before, after", [
+    (FROM_2, ""),
+    (f"{FROM_2} window = 900;", 'sites = ["plant-3"]; window = 901;'),
+    ('stream = "mcast";', 'stream = "other";'),
+], ids=["sites", "another site and key", "stream"])
+def test_a_reload_that_changes_what_a_handler_takes_leaves_no_consumer_of_what_was(sites, server, before, after):
+    with Daemon(sites.first.host, config("plant-1", [server.url], before)) as daemon, server.client() as client:
+        old = wait_until(lambda: [c["name"] for c in client.consumers("mcast")], "its consumer")
+        daemon.write_config(config("plant-1", [server.url], after))
+        daemon.ctl("reload")
+        wanted = [] if "other" in after else [consumer("plant-1") + ("+plant-3" if "plant-3" in after else "")]
+        assert wanted != old
+        wait_until(lambda: [c["name"] for c in client.consumers("mcast")] == wanted, f"only the consumers {wanted}")
+
+
+def test_a_reload_that_takes_a_group_out_and_changes_the_handler_leaves_no_consumer(sites, server):
+    with Daemon(sites.first.host, config("plant-1", [server.url])) as daemon, server.client() as client:
+        wait_bound(server, consumer("plant-1"))
+        daemon.write_config(config("plant-1", [server.url], "window = 900;").replace(NEWS, ""))
+        daemon.ctl("reload")
+        wait_until(lambda: not client.consumers("mcast"), "no consumer")
+
+
+def test_the_consumer_of_another_site_name_is_deleted_once_the_server_is_there_again(sites, server):
+    with Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
+        wait_bound(server, consumer("plant-1"))
+        server.kill()
+        wait_until(lambda: hq(daemon)["error"], "the outage")
+        daemon.write_config(config("plant-1b", [server.url]))
+        daemon.ctl("reload")
+        server.start()
+        with server.client() as client:
+            wait_until(lambda: [c["name"] for c in client.consumers("mcast")] == [consumer("plant-1b")], "the new one only", 60)
+
+
+def test_sites_that_were_changed_and_changed_back_bring_each_datagram_in_once(sites, server):
+    with Daemon(sites.first.host, config("plant-1", [server.url], FROM_2)) as daemon, server.client() as client, \
+            receiver_on(sites.first.peer, GROUP, PORT, "eth0") as receiver:
+        for more, suffix, number in (FROM_2, "+plant-2", 0), ("", "", 1), (FROM_2, "+plant-2", 2):
+            daemon.write_config(config("plant-1", [server.url], more))
+            daemon.ctl("reload")
+            wait_until(lambda: [c["name"] for c in client.consumers("mcast") if c.get("push_bound")] == [consumer("plant-1") + suffix], "its consumer")
+            client.acknowledged_publish("mcast.news.plant-2", b"%d" % number)
+            assert receive(receiver) == [b"%d" % number]
+
+
 def test_a_stream_of_each_site_is_found_as_it_is_made(sites, tmp_path):
     with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
         client.create_stream("one", "mcast.*.plant-1")

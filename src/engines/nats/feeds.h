@@ -36,6 +36,15 @@ typedef bool nats_is_wanted(const void *owner, const char *group, const char *si
 void nats_feeds_keep(
 	struct nats_feeds *feeds, nats_is_wanted *is_wanted, const void *owner, uint64_t now_ns);
 
+/* What is at the server of those that are there: a stream and the name of a consumer for each. */
+typedef void nats_feeds_tell(void *owner, const char *stream, const char *name);
+void nats_feeds_list(const struct nats_feeds *feeds, nats_feeds_tell *tell, void *owner);
+
+/* Deletes a consumer that nothing is known of but its name. Returns 0, -ENOMEM, or -E2BIG: there
+ * are too many. */
+int nats_feeds_drop(
+	struct nats_feeds *feeds, const char *stream, const char *name, uint64_t now_ns);
+
 void nats_feeds_connected(struct nats_feeds *feeds, uint64_t now_ns);
 void nats_feeds_disconnected(struct nats_feeds *feeds);
 

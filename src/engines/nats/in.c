@@ -16,6 +16,7 @@
 #include "engines/nats/deliveries.h"
 #include "engines/nats/feeds.h"
 #include "engines/nats/requests.h"
+#include "handlers/ledger.h"
 
 #define ASK_AGAIN_NS (60 * NS_PER_S) /* for the streams of a route */
 #define HELD_MAX (16 * 1024 * 1024) /* bytes that wait for the intake beside it */
@@ -330,6 +331,62 @@ void nats_in_subscribe(struct nats_in *in, const struct string_list *groups, uin
 			want_route(in, groups->items[i], in->sites.items[j], now_ns);
 	}
 	drop_unwanted(in, now_ns);
+}
+
+/* ---- From one object of the handler to the next ---- */
+
+#define LEFT_MAX (2 * NATS_NAME_MAX)
+
+/* Neither a stream's name nor a consumer's has a space. */
+static void leave_consumer(void *owner, const char *stream, const char *name)
+{
+	char left[LEFT_MAX];
+
+	snprintf(left, sizeof(left), "%s %s", stream, name);
+	ledger_leave(owner, left);
+}
+
+void nats_in_leave(const struct nats_in *in, struct ledger *ledger)
+{
+	nats_feeds_list(in->feeds, leave_consumer, ledger);
+}
+
+/* Whether a route has this consumer. In which streams a route is the server will say, unless one is
+ * named. */
+static bool is_of_a_route(const struct nats_in *in, const char *stream, const char *name)
+{
+	char wanted[NATS_NAME_MAX];
+
+	if (in->stream && strcmp(in->stream, stream) != 0)
+		return false;
+	for (size_t i = 0; i < in->routes.count; i++) {
+		const struct route *route = in->routes.items[i];
+
+		if (nats_api_name(wanted, in->site, in->handler, route->group, route->site) >= 0 &&
+			!strcmp(wanted, name))
+			return true;
+	}
+	return false;
+}
+
+/* Without JetStream nobody may be there to ask: it is left to one that has it. */
+void nats_in_inherit(struct nats_in *in, struct ledger *ledger, uint64_t now_ns)
+{
+	struct string_list left = {0};
+
+	if (!in->is_stored)
+		return;
+	ledger_take_left(ledger, &left);
+	for (size_t i = 0; i < left.count; i++) {
+		char *name = strchr(left.items[i], ' ');
+
+		if (!name)
+			continue; /* of another kind that the handler was of before */
+		*name++ = '\0';
+		if (!is_of_a_route(in, left.items[i], name))
+			nats_feeds_drop(in->feeds, left.items[i], name, now_ns);
+	}
+	string_list_clear(&left);
 }
 
 /* ---- The end ---- */

@@ -494,7 +494,11 @@ static int nats_descriptor(const void *object)
 
 static void nats_begin(void *object)
 {
-	nats_link_begin(((struct nats_handler *)object)->link);
+	struct nats_handler *handler = object;
+
+	if (handler->in)
+		nats_in_inherit(handler->in, handler->trouble.ledger, clock_ns(CLOCK_MONOTONIC));
+	nats_link_begin(handler->link);
 }
 
 static void nats_subscribe(void *object, const struct string_list *groups)
@@ -525,6 +529,8 @@ static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome
 			earlier_ns(nats_deadline(handler), until_ns));
 		nats_serve(handler, outcome);
 	}
+	if (handler->in)
+		nats_in_leave(handler->in, handler->trouble.ledger);
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
 		free_message(handler, window_slot(&handler->window, n));
 	engine_drop_window(handler->name, &handler->window, outcome);
