@@ -85,6 +85,7 @@ void ledger_unref(struct ledger *ledger)
 	pthread_mutex_destroy(&ledger->input.lock);
 	counters_release(ledger->counters, ledger->account);
 	counters_release(ledger->counters, ledger->input.account);
+	string_list_clear(&ledger->left);
 	free(ledger->name);
 	free(ledger);
 }
@@ -163,6 +164,24 @@ const char *ledger_error(struct ledger *ledger)
 	memcpy(ledger->shown, ledger->error, sizeof(ledger->shown));
 	pthread_mutex_unlock(&ledger->lock);
 	return *ledger->shown ? ledger->shown : NULL;
+}
+
+int ledger_leave(struct ledger *ledger, const char *text)
+{
+	int r;
+
+	pthread_mutex_lock(&ledger->lock);
+	r = string_list_add(&ledger->left, text);
+	pthread_mutex_unlock(&ledger->lock);
+	return r;
+}
+
+void ledger_take_left(struct ledger *ledger, struct string_list *ret)
+{
+	pthread_mutex_lock(&ledger->lock);
+	*ret = ledger->left;
+	ledger->left = (struct string_list){0};
+	pthread_mutex_unlock(&ledger->lock);
 }
 
 void ledger_settle(struct ledger *ledger, uint64_t kind, const struct outcome *outcome)

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "config/schema.h"
 #include "data/counters.h"
 #include "data/filter.h"
 #include "data/intake.h"
@@ -37,6 +38,7 @@ struct ledger {
 	const void *object; /* the kind's that is in force; NULL: none is yet */
 	char error[LEDGER_ERROR_MAX]; /* why it delivers nothing at present; "": nothing is wrong */
 	char shown[LEDGER_ERROR_MAX]; /* the loop's copy */
+	struct string_list left; /* see ledger_leave() */
 };
 
 /* One reference to the ledger of a handler, or NULL without memory. What an earlier run had
@@ -73,6 +75,14 @@ void ledger_set_error(struct ledger *ledger, const void *object, const char *tex
 
 /* The error of now, or NULL. For the loop: valid until the next call. */
 const char *ledger_error(struct ledger *ledger);
+
+/* What an object of the handler leaves to the one that replaces it, such as names that it has at a
+ * broker: each is a text that only its kind understands. In any thread. Returns 0 or -ENOMEM: then
+ * it is not left. */
+int ledger_leave(struct ledger *ledger, const char *text);
+
+/* Moves all that is left to ret, which is empty. In any thread. */
+void ledger_take_left(struct ledger *ledger, struct string_list *ret);
 
 /* Adds what became of datagrams. outcome->counted is ignored when it is of another kind than that
  * of now. The lock is held. */

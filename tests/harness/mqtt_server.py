@@ -88,17 +88,18 @@ class Connection:
             message = Message(flags, data)
             self.messages.append(message)
             if message.qos and self.server.acknowledges:
-                self.send(packet(PUBACK, struct.pack("!H", message.id)))
+                self.send(packet(PUBACK, struct.pack("!H", message.id) + self.server.stored))
         elif kind == DISCONNECT:
             self.server.goodbyes += 1
 
 
 class MqttServer:
-    """Listens in a host. accepting is the answer to each CONNECT, granted the reason in that to each SUBSCRIBE."""
+    """Listens in a host. accepting is the answer to each CONNECT, granted the reason in that to each SUBSCRIBE,
+    stored what follows the number in that to each PUBLISH."""
 
     def __init__(self, host, port=1883, accepting=None):
         self.accepting = packet(CONNACK, b"\0\0\0") if accepting is None else accepting
-        self.granted, self.acknowledges = 1, True
+        self.granted, self.stored, self.acknowledges = 1, b"", True
         self.connections, self.goodbyes = [], 0
         self.tcp = 0  # connections that were made, with or without a CONNECT
         with host:

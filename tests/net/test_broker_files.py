@@ -6,7 +6,7 @@ from glob import glob
 
 import pytest
 
-from harness.credentials import Authority, NKey
+from harness.credentials import Authority, NKey, openssl
 from harness.daemon import MCASTD, run_mcastd
 from harness.modules import version
 
@@ -21,6 +21,10 @@ def made(tmp_path_factory):
     """What is right, and the file of lines that are nothing."""
     authority = Authority(tmp_path_factory.mktemp("files"))
     authority.site, authority.seed = authority.sign("here"), NKey(authority.directory, "here").seed_file
+    authority.other = authority.sign("other")
+    authority.expired, authority.later = authority.sign("expired", days=-1), authority.sign_for_later("later")
+    authority.locked = authority.path("locked", "key")
+    openssl("pkey", "-in", authority.site.key, "-aes256", "-passout", "pass:x", "-out", authority.locked)
     authority.nothing, authority.password = authority.path("nothing", "txt"), authority.path("password", "txt")
     for path, text in (authority.nothing, "two\nlines\n"), (authority.password, "secret\n"):
         with open(path, "w") as file:
@@ -64,6 +68,24 @@ def test_what_is_no_certificate_and_no_key_is_named(check, made, kind, key):
     files = {"ca": made.ca, "certificate": made.site.certificate, "key": made.site.key, key: made.nothing}
     status, errors = check(kind, " ".join(f'{name} = "{path}";' for name, path in files.items()))
     assert status == 78 and "handlers.hq: " in errors and made.nothing in errors
+
+
+def test_a_key_that_does_not_belong_to_the_certificate_is_named(check, made):
+    status, errors = check("nats", f'certificate = "{made.site.certificate}"; key = "{made.other.key}";')
+    assert status == 78
+    assert f"handlers.hq: {made.other.key}: the private key does not belong to the certificate in {made.site.certificate}" in errors
+
+
+def test_a_key_with_a_passphrase_is_named_as_that(check, made):
+    status, errors = check("nats", f'certificate = "{made.site.certificate}"; key = "{made.locked}";')
+    assert status == 78 and f"handlers.hq: {made.locked}: the private key has a passphrase" in errors
+
+
+@pytest.mark.parametrize("which, words", [("expired", "has expired at "), ("later", "is not valid before 2099-01-01 00:00 UTC")])
+def test_an_own_certificate_that_is_not_valid_now_is_a_warning(check, made, which, words):
+    own = getattr(made, which)
+    status, errors = check("nats", f'certificate = "{own.certificate}"; key = "{own.key}";')
+    assert status == 0 and f"handlers.hq: warning: {own.certificate}: the certificate {words}" in errors
 
 
 @pytest.mark.parametrize("keys, cause", [("nkey", "must have one line"), ("credentials", "has no NKey seed")])

@@ -2,12 +2,15 @@
 
 import json
 import os
+import pwd
+import re
+import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from harness.brokers import MQTTS_PORT, ELECTION_TIMEOUT, Mosquitto, NatsCluster
+from harness.brokers import MQTTS_PORT, ELECTION_TIMEOUT, Mosquitto, NatsCluster, NatsServer
 from harness.credentials import openssl
 from harness.daemon import ROOT, Daemon
 from harness.discovery import find, need
@@ -77,7 +80,70 @@ def assert_exchange(sites, daemons):
         wait_until(lambda: daemons[number].handler("hq")["delivered"] == 100, "the acknowledgements")
 
 
+# The brokers' own services, by the commands of the pages
+
+FOLLOW = """set -e
+cd {examples}
+for directory in /root /run /var/lib /var/log; do mount -t tmpfs none $directory; done
+cp -a /etc /root/etc; mount --bind /root/etc /etc
+mkdir -p /var/log/{name} /run/{name}; chown {name} /var/log/{name} /run/{name}
+mosquitto_passwd() {{ printf 'secret\\nsecret\\n' | command mosquitto_passwd "$@"; }}
+systemctl() {{ {service} >/var/log/out 2>&1 & process=$!; }}
+trap 'cat /var/log/out /var/log/{name}/* || :; kill $process' EXIT
+{commands}
+until grep -rqs '{ready}' /var/log; do kill -0 $process; sleep 0.1; done
+trap 'kill $process' EXIT
+echo it started
+"""
+
+
+@pytest.mark.parametrize("page, section, name, service, ready", [
+    ("two-sites-over-nats.md", "## The cluster", "nats",
+     "setpriv --reuid nats --regid nats --clear-groups nats-server -c /etc/nats-server.conf", "Listening for client connections"),
+    ("mqtt-at-the-edge.md", "## Passwords, permissions, TLS", "mosquitto", "mosquitto -c /etc/mosquitto/mosquitto.conf", "running$"),
+], ids=["nats", "mosquitto"])
+def test_the_service_of_a_broker_starts_after_the_commands_of_its_page(sites, tmp_path, page, section, name, service, ready):
+    need({"nats": "nats-server"}.get(name, name), "unshare", "setpriv")
+    if name not in {user.pw_name for user in pwd.getpwall()}:
+        pytest.skip(f"there is no user {name}")
+    with open(os.path.join(ROOT, "doc", page)) as file:
+        text = file.read().split(section)[1]
+    before, restart = re.search(r"(.*?)^    (systemctl restart \S+)$", text, re.S | re.M).groups()
+    commands = [line for line in before.splitlines() if line.startswith("    ")]
+    examples = tmp_path / "examples"
+    shutil.copytree(EXAMPLES, examples)
+    for path in examples.glob("*/*"):
+        path.write_text(moved(path.read_text(), sites.brokers))
+    commands = moved("\n".join(commands).replace("./make-certificates", "../nats/make-certificates"), sites.brokers)
+    script = FOLLOW.format(examples=examples / page_folder(page), name=name, service=service, ready=ready, commands=f"{commands}\n{restart}")
+    said = sites.broker.run("unshare", "-m", "bash", "-c", script, stderr=subprocess.STDOUT, check=False)
+    assert said.endswith("it started\n"), said
+
+
+def page_folder(page):
+    return "nats" if "nats" in page else "mqtt"
+
+
+@pytest.mark.parametrize("page", ["two-sites-over-nats.md", "mqtt-at-the-edge.md"])
+def test_what_a_page_leaves_in_the_drop_in_of_secrets_is_what_it_installs(page):
+    with open(os.path.join(ROOT, "systemd", "examples", "broker-secrets.conf")) as file:
+        passed_on = set(re.findall(r"^LoadCredential=([^:]+):/etc/mcastd/broker/", file.read(), re.M))
+    with open(os.path.join(ROOT, "doc", page)) as file:
+        text = file.read()
+    removed = re.search(r"emove its lines? ((?:`[^`]+`|,| |and)+)", text)[1]
+    installed = [word for line in re.findall(r"^    install .*/etc/mcastd/broker.*$", text, re.M) for word in re.split(r"[ /]", line)]
+    assert passed_on - set(re.findall(r"`([^`]+)`", removed)) == passed_on & set(installed)
+
+
 # NATS
+
+
+def test_the_stream_of_the_first_try_is_created_on_one_server_without_tls(sites, tmp_path):
+    with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
+        said = sites.broker.run(os.path.join(EXAMPLES, "nats", "create-stream"), server.url.removeprefix("nats://"),
+                                os.path.join(EXAMPLES, "nats", "stream-mcast.json"))
+        assert said == "mcast: mcast.*.*; 1 replicas, 0 messages\n"
+        assert client.stream("mcast")["config"]["subjects"] == ["mcast.*.*"]
 
 
 @pytest.fixture(scope="module")

@@ -227,6 +227,20 @@ def test_a_subscription_that_is_allowed_at_last_is_no_error_any_longer(sites, st
     wait_until(lambda: daemon.handler("hq")["error"] is None, "the error to go")
 
 
+def test_the_end_of_a_refusal_is_said_in_the_log(sites, start, server):
+    server.stored = b"\x80"
+    daemon = start(config("plant-1", server.url), host=sites.first.host)
+    daemon.wait_joined("news")
+    server.wait()
+    with tutorial_sender(sites.first.peer, GROUP) as sender:
+        sender.sendto(b"x", (GROUP, PORT))
+        assert_error(daemon, "publishing to mcast/news/plant-1: the broker refuses")
+        server.stored = b""
+        sender.sendto(b"y", (GROUP, PORT))
+        wait_until(lambda: "publishing to mcast/news/plant-1: the broker takes it again" in daemon.log(), "the end of it")
+    assert daemon.handler("hq")["error"] is None
+
+
 def test_what_a_session_has_from_an_earlier_configuration_is_ended(sites, start, server):
     daemon = start(config("plant-1", server.url, come_in=False), host=sites.first.host)
     wait_connected(daemon)

@@ -223,6 +223,55 @@ def test_a_group_that_no_longer_takes_what_comes_in_leaves_no_consumer(sites, se
         wait_until(lambda: [c["name"] for c in client.consumers("mcast")] == [consumer("plant-2")], "one consumer")
 
 
+FROM_2, NEWS = 'sites = ["plant-2"];', 'inputs = ["hq"];'
+
+
+@pytest.mark.parametrize("before, after", [
+    (FROM_2, ""),
+    (f"{FROM_2} window = 900;", 'sites = ["plant-3"]; window = 901;'),
+    ('stream = "mcast";', 'stream = "other";'),
+], ids=["sites", "another site and key", "stream"])
+def test_a_reload_that_changes_what_a_handler_takes_leaves_no_consumer_of_what_was(sites, server, before, after):
+    with Daemon(sites.first.host, config("plant-1", [server.url], before)) as daemon, server.client() as client:
+        old = wait_until(lambda: [c["name"] for c in client.consumers("mcast")], "its consumer")
+        daemon.write_config(config("plant-1", [server.url], after))
+        daemon.ctl("reload")
+        wanted = [] if "other" in after else [consumer("plant-1") + ("+plant-3" if "plant-3" in after else "")]
+        assert wanted != old
+        wait_until(lambda: [c["name"] for c in client.consumers("mcast")] == wanted, f"only the consumers {wanted}")
+
+
+def test_a_reload_that_takes_a_group_out_and_changes_the_handler_leaves_no_consumer(sites, server):
+    with Daemon(sites.first.host, config("plant-1", [server.url])) as daemon, server.client() as client:
+        wait_bound(server, consumer("plant-1"))
+        daemon.write_config(config("plant-1", [server.url], "window = 900;").replace(NEWS, ""))
+        daemon.ctl("reload")
+        wait_until(lambda: not client.consumers("mcast"), "no consumer")
+
+
+def test_the_consumer_of_another_site_name_is_deleted_once_the_server_is_there_again(sites, server):
+    with Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
+        wait_bound(server, consumer("plant-1"))
+        server.kill()
+        wait_until(lambda: hq(daemon)["error"], "the outage")
+        daemon.write_config(config("plant-1b", [server.url]))
+        daemon.ctl("reload")
+        server.start()
+        with server.client() as client:
+            wait_until(lambda: [c["name"] for c in client.consumers("mcast")] == [consumer("plant-1b")], "the new one only", 60)
+
+
+def test_sites_that_were_changed_and_changed_back_bring_each_datagram_in_once(sites, server):
+    with Daemon(sites.first.host, config("plant-1", [server.url], FROM_2)) as daemon, server.client() as client, \
+            receiver_on(sites.first.peer, GROUP, PORT, "eth0") as receiver:
+        for more, suffix, number in (FROM_2, "+plant-2", 0), ("", "", 1), (FROM_2, "+plant-2", 2):
+            daemon.write_config(config("plant-1", [server.url], more))
+            daemon.ctl("reload")
+            wait_until(lambda: [c["name"] for c in client.consumers("mcast") if c.get("push_bound")] == [consumer("plant-1") + suffix], "its consumer")
+            client.acknowledged_publish("mcast.news.plant-2", b"%d" % number)
+            assert receive(receiver) == [b"%d" % number]
+
+
 def test_a_stream_of_each_site_is_found_as_it_is_made(sites, tmp_path):
     with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
         client.create_stream("one", "mcast.*.plant-1")
@@ -254,6 +303,31 @@ def test_without_jetstream_it_is_delivered_when_it_is_handed_over(sites, tmp_pat
         assert receive(there, 20) == [b"%d" % number for number in range(20)]
         settled = wait_settled(first, 20)
         assert (settled["delivered"], settled["acknowledged"], settled["acknowledgeMicroseconds"]) == (20, 0, 0)
+
+
+def test_without_jetstream_a_subscription_that_is_refused_is_named_and_made_once_it_is_permitted(sites, tmp_path):
+    def text(*subjects):
+        subjects = ", ".join(f'"{subject}"' for subject in subjects)
+        return f'listen: "{sites.broker.v4}:4222"\n' + users('{ user: hq, password: hq }', (
+            f'{{ user: "plant-1", password: "{SECRET}", permissions: {{ publish: [">"], subscribe: [{subjects}] }} }}'))
+
+    password = tmp_path / "password"
+    password.write_text(f"{SECRET}\n")
+    keys = f'acknowledge = "none"; username = "plant-1"; password_file = "{password}";'
+    with NatsServer(sites.broker, tmp_path, config=text("_INBOX.>")) as server, \
+            Daemon(sites.first.host, config("plant-1", [server.url], keys)) as daemon:
+        wait_error(daemon, 'Subscription to "mcast.news.*"')
+        # It is asked for again and again, and the error lasts.
+        wait_until(lambda: server.log().count("Subscription Violation") > 7, "more attempts", 60)
+        assert 'Subscription to "mcast.news.*"' in hq(daemon)["error"]
+        assert daemon.log().count("Subscription to") == 1
+        server.write("conf", text("_INBOX.>", "mcast.*.*"))
+        server.reload()
+        wait_until(lambda: hq(daemon)["error"] is None, "no error", 60)
+        with receiver_on(sites.first.peer, GROUP, PORT, "eth0") as receiver, server.client(user="hq", password="hq") as client:
+            client.publish("mcast.news.plant-2", b"in")
+            client.flush()
+            assert receive(receiver) == [b"in"]
 
 
 # Outages
@@ -403,7 +477,14 @@ def test_a_full_stream_is_named_and_what_is_sent_meanwhile_waits(sites, server, 
             assert wait_settled(daemon, 300)["delivered"] == 300
             assert hq(daemon)["error"] is None and sum(hq(daemon)["dropped"].values()) == 0
             assert daemon.log().count("maximum messages exceeded") == 1
-            assert [m.payload.split()[1] for m in client.messages("mcast")] == [b"%d" % n for n in range(300)]
+            wait_until(lambda: "handler hq: nothing is refused any more" in daemon.log(), "the end of it")
+            # What comes again later is told again.
+            client.update_stream("mcast", max_msgs=300)
+            send(sites.first.peer, b"301", GROUP, PORT, "eth0")
+            wait_until(lambda: daemon.log().count("maximum messages exceeded") == 2, "the same again")
+            client.update_stream("mcast", max_msgs=1000)
+            wait_until(lambda: daemon.log().count("nothing is refused any more") == 2, "its end")
+            assert [m.payload.split()[1] for m in list(client.messages("mcast"))[:300]] == [b"%d" % n for n in range(300)]
 
 
 def wait_command(daemon, stream):
@@ -416,7 +497,9 @@ def test_a_stream_of_the_configuration_that_is_missing_is_named_with_the_command
     with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
         client.create_stream("here", "mcast.*.plant-1")
         with Daemon(sites.first.host, config("plant-1", [server.url], 'sites = ["plant-2"]; stream = "there";')) as daemon:
-            client.create_stream(*wait_command(daemon, "there"))
+            command = wait_command(daemon, "there")
+            assert command == ("there", "mcast.*.plant-2")
+            client.create_stream(*command)
             wait_until(lambda: client.consumers("there"), "the consumer")
             wait_until(lambda: hq(daemon)["error"] is None, "no error")
 
@@ -429,6 +512,19 @@ def test_a_missing_stream_is_named_with_the_command_that_makes_it(sites, tmp_pat
         assert wait_settled(daemon, 1)["delivered"] == 1
         wait_bound(server, consumer("plant-1"))
         wait_until(lambda: hq(daemon)["error"] is None, "no error")
+
+
+def test_every_site_and_both_ways_name_the_same_command_for_a_missing_stream(sites, tmp_path):
+    with NatsServer(sites.broker, tmp_path) as server, server.client() as client:
+        with Daemon(sites.first.host, config("plant-1", [server.url], 'sites = ["plant-2"];')) as first, \
+                Daemon(sites.second.host, config("plant-2", [server.url], inputs=False)) as second:
+            send(sites.second.peer, b"early", GROUP, PORT, "eth0")
+            commands = {wait_command(daemon, "mcast") for daemon in (first, second)}
+            assert commands == {("mcast", "mcast.*.*")}
+            client.create_stream(*commands.pop())
+            for daemon in first, second:
+                wait_until(lambda: hq(daemon)["error"] is None, "no error")
+            assert wait_settled(second, 1)["delivered"] == 1
 
 
 def test_what_is_larger_than_the_stream_takes_is_refused_and_the_rest_goes_on(sites, server):
@@ -492,6 +588,9 @@ def made(tmp_path_factory):
     made.server = made.sign("n1", "203.0.113.5")
     made.misnamed = made.sign("elsewhere", "203.0.113.77")
     made.client = made.sign("plant-1")
+    made.late_server, made.early_server = made.sign("late", "203.0.113.5", days=-1), made.sign_for_later("early", "203.0.113.5")
+    made.wrong_server = made.sign("wrong", "203.0.113.5", more="extendedKeyUsage=clientAuth\n")
+    made.late_client, made.early_client = made.sign("late-client", days=-1), made.sign_for_later("early-client")
     made.stranger = Authority(directory / "others")
     made.strangers_client = made.stranger.sign("plant-1")
     return made
@@ -531,7 +630,12 @@ def test_with_tls_and_a_client_certificate_it_delivers_and_takes_in(sites, tmp_p
     ("ca", None, "server", 'a client certificate that is in the files of "certificate" and "key"'),
     ("ca", "strangers_client", "server", "a client certificate that is signed by an authority it knows"),
     ("ca", "client", "misnamed", "its certificate is for another name than 203.0.113.5"),
-], ids=["unknown CA", "no certificate", "wrong certificate", "wrong name"])
+    ("ca", "client", "late_server", "its certificate, or that of its authority, has expired: renew it there; the clock of this host says 20"),
+    ("ca", "client", "early_server", "its certificate, or that of its authority, is not valid yet: the clock of this host says 20"),
+    ("ca", "client", "wrong_server", "its certificate is for another purpose than a server"),
+    ("ca", "late_client", "server", "late-client.pem: the certificate has expired at 20"),
+    ("ca", "early_client", "server", "early-client.pem: the certificate is not valid before 2099-01-01"),
+], ids=["unknown CA", "no certificate", "wrong certificate", "wrong name", "expired", "early", "purpose", "expired client", "early client"])
 def test_what_is_wrong_with_tls_is_named(sites, tmp_path, made, ca, client, server, cause):
     ca = made.ca if ca == "ca" else made.stranger.ca
     with NatsServer(sites.broker, tmp_path, tls=getattr(made, server)) as broker, \

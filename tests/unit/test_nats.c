@@ -159,6 +159,21 @@ static void assert_common(const char *a, const char *b, const char *wanted)
 		assert_string_equal(found, wanted);
 }
 
+static void the_command_for_a_stream_has_wildcards_for_groups_and_sites(void **state)
+{
+	char command[NATS_COMMAND_MAX];
+
+	(void)state;
+	nats_api_make_command(command, NULL, "mcast.%g", NULL);
+	assert_string_equal(command, "nats stream add mcast --subjects 'mcast.*.*'");
+	nats_api_make_command(command, "there", "a.x-%g-y.b", "plant-2");
+	assert_string_equal(command, "nats stream add there --subjects 'a.*.b.plant-2'");
+	nats_api_make_command(command, NULL, "%g", NULL);
+	assert_string_equal(command, "nats stream add mcast --subjects '*.*'");
+	nats_api_make_command(command, NULL, "one.two", NULL);
+	assert_string_equal(command, "nats stream add one --subjects 'one.two.*'");
+}
+
 static void the_common_subjects_of_two_patterns_are_a_pattern(void **state)
 {
 	char found[NATS_SUBJECT_MAX], longest[NATS_SUBJECT_MAX + 8];
@@ -260,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_stream_has_subjects_and_a_last_number),
 		cmocka_unit_test(a_request_for_a_consumer_has_its_start_only_where_it_has_one),
 		cmocka_unit_test(names_of_consumers_differ_where_their_parts_do),
+		cmocka_unit_test(the_command_for_a_stream_has_wildcards_for_groups_and_sites),
 		cmocka_unit_test(the_common_subjects_of_two_patterns_are_a_pattern),
 		cmocka_unit_test(a_delivery_has_the_numbers_of_stream_and_consumer),
 		cmocka_unit_test(what_is_no_delivery_is_refused),

@@ -566,6 +566,25 @@ static void the_error_is_that_of_the_object_in_force(void **state)
 	assert_null(handler_error(fixture->handlers[1]));
 }
 
+static void what_is_left_is_taken_once_by_the_next_object(void **state)
+{
+	struct fixture *fixture = *state;
+	struct string_list left = {0};
+
+	ledger_take_left(fixture->ledger, &left);
+	assert_int_equal(left.count, 0);
+	assert_int_equal(ledger_leave(fixture->ledger, "one"), 0);
+	assert_int_equal(ledger_leave(fixture->ledger, "two"), 0);
+	ledger_take_left(fixture->ledger, &left);
+	assert_int_equal(left.count, 2);
+	assert_string_equal(left.items[0], "one");
+	assert_string_equal(left.items[1], "two");
+	string_list_clear(&left);
+	ledger_take_left(fixture->ledger, &left);
+	assert_int_equal(left.count, 0);
+	assert_int_equal(ledger_leave(fixture->ledger, "freed with the ledger"), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -581,6 +600,7 @@ int main(void)
 		TEST(a_predecessor_that_is_stuck_past_its_deadline_does_not_count),
 		TEST(what_is_retired_before_its_predecessor_has_ended_never_begins),
 		TEST(the_error_is_that_of_the_object_in_force),
+		TEST(what_is_left_is_taken_once_by_the_next_object),
 	};
 
 	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);

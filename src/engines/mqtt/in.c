@@ -321,6 +321,7 @@ bool mqtt_in_subscribed(struct mqtt_in *in, int id, int reason)
 		if (!*in->denial || in->denied != at)
 			return false;
 		*in->denial = '\0';
+		log_notice("handler %s: what comes in is taken again", in->name);
 		return true;
 	}
 	topics = filter(in, in->inputs[at / filter_count(in)].base, at % filter_count(in));

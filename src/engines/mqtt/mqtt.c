@@ -110,6 +110,8 @@ static void see_accepted(struct mqtt_handler *mqtt, struct topic *topic)
 	if (mqtt->refused != topic)
 		return;
 	*mqtt->refusal = '\0';
+	log_notice(
+		"handler %s: publishing to %s: the broker takes it again", mqtt->name, topic->name);
 	show_error(mqtt);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 /* How long the server waits for an acknowledgement before it delivers again. What is delivered to a
  * connection that was lost does not wait for it: see in.c. */
@@ -202,6 +203,27 @@ int nats_api_read_names(const char *text, size_t size, struct string_list *ret)
 		name) if (is_token(json_string_value(name)) &&
 			  string_list_add(ret, json_string_value(name)) < 0) return -ENOMEM;
 	return 0;
+}
+
+void nats_api_make_command(char ret[static NATS_COMMAND_MAX], const char *stream,
+	const char *subject, const char *site)
+{
+	int name_size = stream ? (int)strlen(stream) : (int)strcspn(subject, ".%");
+	const char *name = stream ? stream : subject;
+	AUTO_TEXT struct text groups = {0};
+
+	/* A wildcard is a whole token. */
+	for (size_t size; *subject; subject += size + (subject[size] == '.')) {
+		size = strcspn(subject, ".");
+		if (memmem(subject, size, "%g", strlen("%g")))
+			text_append_string(&groups, "*");
+		else
+			text_append(&groups, subject, size);
+		text_append_string(&groups, ".");
+	}
+	snprintf(ret, NATS_COMMAND_MAX, "nats stream add %.*s --subjects '%s%s'",
+		name_size ? name_size : (int)strlen("mcast"), name_size ? name : "mcast",
+		text_string(&groups), site ? site : "*");
 }
 
 /* ---- Messages of a consumer ---- */

@@ -80,6 +80,12 @@ int nats_api_intersect(const char *a, const char *b, char ret[static NATS_SUBJEC
 char *nats_api_find(const char *subject);
 int nats_api_read_names(const char *json, size_t size, struct string_list *ret);
 
+/* The command that makes a stream for all groups of handlers with this subject, and for a site
+ * (NULL: all). stream NULL: it is named after the subject. */
+#define NATS_COMMAND_MAX 512
+void nats_api_make_command(char ret[static NATS_COMMAND_MAX], const char *stream,
+	const char *subject, const char *site);
+
 /* ---- Messages of a consumer ---- */
 
 /* The number behind the prefix of a subject that an answer comes to. Returns 0, or -EINVAL: it is

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 
@@ -89,6 +90,60 @@ static const char *last_error(natsStatus status)
 	return *text == '(' && end ? end + strlen("): ") : text;
 }
 
+/* What is wrong with the server's certificate, by what libnats says. Returns whether something is.
+ */
+static bool explain_certificate(
+	const struct attempt *attempt, const char *text, char why[static WHY_MAX])
+{
+	time_t now = time(NULL);
+	struct tm parts;
+	char clock[32];
+
+	strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M UTC", gmtime_r(&now, &parts));
+	if (strstr(text, "unable to get local issuer certificate") ||
+		strstr(text, "self-signed certificate") || strstr(text, "self signed certificate"))
+		because(why, 0,
+			"its certificate is signed by an authority that is unknown here: put that "
+			"authority's certificate into the file of \"ca\"");
+	else if (strstr(text, "hostname mismatch") || strstr(text, "IP address mismatch"))
+		because(why, 0,
+			"its certificate is for another name than %s: write the name that is in "
+			"it into \"servers\"",
+			attempt->host);
+	else if (strstr(text, "certificate has expired"))
+		because(why, 0,
+			"its certificate, or that of its authority, has expired: renew it there; "
+			"the "
+			"clock of this host says %s",
+			clock);
+	else if (strstr(text, "certificate is not yet valid"))
+		because(why, 0,
+			"its certificate, or that of its authority, is not valid yet: the clock of "
+			"this host says %s; is it right?",
+			clock);
+	else if (strstr(text, "certificate purpose"))
+		because(why, 0,
+			"its certificate is for another purpose than a server: make one whose "
+			"extended key usage has serverAuth, or none");
+	else
+		return false;
+	return true;
+}
+
+/* The server does not say why. */
+static void explain_own_certificate(const struct login *login, char why[static WHY_MAX])
+{
+	char date[WHY_MAX];
+
+	if (login_is_out_of_date(login->certificate, date))
+		because(why, 0, "it does not accept the connection: %s", date);
+	else
+		because(why, 0,
+			"it does not accept the connection: it wants a client certificate that %s",
+			login->certificate ? "is signed by an authority it knows"
+					   : "is in the files of \"certificate\" and \"key\"");
+}
+
 /* What libnats says, as a cause that somebody can remove. */
 static void explain(const struct attempt *attempt, natsStatus status, char why[static WHY_MAX])
 {
@@ -99,18 +154,8 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 		because(why, 0,
 			"it wants TLS: write tls:// into \"servers\", and its authority's "
 			"certificate into the file of \"ca\"");
-	else if (strstr(text, "unable to get local issuer certificate") ||
-		 strstr(text, "self-signed certificate") || strstr(text, "self signed certificate"))
-		because(why, 0,
-			"its certificate is signed by an authority that is unknown here: put that "
-			"authority's certificate into the file of \"ca\"");
-	else if (strstr(text, "hostname mismatch") || strstr(text, "IP address mismatch"))
-		because(why, 0,
-			"its certificate is for another name than %s: write the name that is in "
-			"it into \"servers\"",
-			attempt->host);
-	else if (strstr(text, "certificate has expired"))
-		because(why, 0, "its certificate has expired");
+	else if (explain_certificate(attempt, text, why))
+		; /* that is it */
 	else if (status == NATS_CONNECTION_AUTH_FAILED || strstr(text, "Authorization Violation"))
 		because(why, 0, "it refuses the login: wrong %s",
 			login->credentials ? "credentials"
@@ -122,10 +167,7 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 	/* libnats 3.4 says the first, 3.10 the second. */
 	else if (attempt->is_tls &&
 		 (strstr(text, "Expected 'PONG'") || status == NATS_CONNECTION_CLOSED))
-		because(why, 0,
-			"it does not accept the connection: it wants a client certificate that %s",
-			login->certificate ? "is signed by an authority it knows"
-					   : "is in the files of \"certificate\" and \"key\"");
+		explain_own_certificate(login, why);
 	else if (status == NATS_NO_SERVER || status == NATS_TIMEOUT || status == NATS_SYS_ERROR)
 		explain_unreachable(attempt, why);
 	else

@@ -32,7 +32,7 @@ enum feed_state {
 struct feed {
 	struct nats_request request;
 	struct nats_source source;
-	char *group, *site, *stream;
+	char *group, *site, *stream; /* group NULL: only its name is known, to delete it */
 	char *wanted; /* the subjects of the route */
 	char *filter; /* those of them that the stream has; NULL: not known yet */
 	char name[NATS_NAME_MAX]; /* of the consumer */
@@ -47,7 +47,7 @@ struct feed {
 };
 
 struct nats_feeds {
-	const char *site, *handler;
+	const char *site, *handler, *command;
 	unsigned most_pending;
 	struct nats_requests *requests;
 	struct nats_deliveries *deliveries;
@@ -111,6 +111,36 @@ static int insert_feed(struct nats_feeds *feeds, struct feed *feed)
 	return 0;
 }
 
+static void remove_feed(struct nats_feeds *feeds, struct feed *feed)
+{
+	size_t at = find_place(feeds, feed->name, feed->stream);
+
+	nats_deliveries_forget(feeds->deliveries, &feed->source);
+	memmove(feeds->items + at, feeds->items + at + 1,
+		(feeds->count - 1 - at) * sizeof(*feeds->items));
+	feeds->count--;
+	feed_free(feeds, feed);
+}
+
+/* The feed of a consumer that is wanted, if it is there: one that was to be deleted asks again for
+ * what is at the server. */
+static struct feed *reuse_feed(
+	struct nats_feeds *feeds, const char *name, const char *stream, uint64_t now_ns)
+{
+	struct feed *feed = find_feed(feeds, name, stream);
+
+	if (!feed || feed->state != FEED_DELETE)
+		return feed;
+	if (!feed->group) {
+		remove_feed(feeds, feed);
+		return NULL;
+	}
+	nats_request_close(feeds->requests, &feed->request);
+	feed->state = FEED_ASK_STREAM;
+	nats_request_plan(feeds->requests, &feed->request, now_ns);
+	return feed;
+}
+
 int nats_feeds_add(struct nats_feeds *feeds, const struct nats_wanted *wanted, const char *stream,
 	uint64_t now_ns)
 {
@@ -120,12 +150,7 @@ int nats_feeds_add(struct nats_feeds *feeds, const struct nats_wanted *wanted, c
 	if (!feed)
 		return -ENOMEM;
 	r = nats_api_name(feed->name, feeds->site, feeds->handler, wanted->group, wanted->site);
-	there = r < 0 ? NULL : find_feed(feeds, feed->name, stream);
-	if (there && there->state == FEED_DELETE) {
-		nats_request_close(feeds->requests, &there->request);
-		there->state = FEED_ASK_STREAM;
-		nats_request_plan(feeds->requests, &there->request, now_ns);
-	}
+	there = r < 0 ? NULL : reuse_feed(feeds, feed->name, stream, now_ns);
 	if (r >= 0 && !there && feeds->count == FEEDS_MAX)
 		r = -E2BIG;
 	if (r < 0 || there) {
@@ -144,15 +169,25 @@ int nats_feeds_add(struct nats_feeds *feeds, const struct nats_wanted *wanted, c
 	return 0;
 }
 
-static void remove_feed(struct nats_feeds *feeds, struct feed *feed)
+int nats_feeds_drop(struct nats_feeds *feeds, const char *stream, const char *name, uint64_t now_ns)
 {
-	size_t at = find_place(feeds, feed->name, feed->stream);
+	struct feed *feed;
 
-	nats_deliveries_forget(feeds->deliveries, &feed->source);
-	memmove(feeds->items + at, feeds->items + at + 1,
-		(feeds->count - 1 - at) * sizeof(*feeds->items));
-	feeds->count--;
-	feed_free(feeds, feed);
+	if (find_feed(feeds, name, stream))
+		return 0;
+	if (feeds->count == FEEDS_MAX)
+		return -E2BIG;
+	feed = calloc(1, sizeof(*feed));
+	if (!feed)
+		return -ENOMEM;
+	snprintf(feed->name, sizeof(feed->name), "%s", name);
+	feed->state = FEED_DELETE;
+	if (string_copy(&feed->stream, stream) < 0 || insert_feed(feeds, feed) < 0) {
+		feed_free(feeds, feed);
+		return -ENOMEM;
+	}
+	nats_request_plan(feeds->requests, &feed->request, now_ns);
+	return 0;
 }
 
 /* ---- Taking ---- */
@@ -210,7 +245,8 @@ static void bound(struct nats_feeds *feeds, struct feed *feed, const struct nats
 	nats_request_plan(feeds->requests, &feed->request, now_ns + HEARD_NS);
 }
 
-static void explain(const struct feed *feed, int code, const char *text, char *ret, size_t size)
+static void explain(const struct nats_feeds *feeds, const struct feed *feed, int code,
+	const char *text, char *ret, size_t size)
 {
 	switch (code) {
 	case NATS_ERROR_CONSUMER_IN_USE:
@@ -220,10 +256,8 @@ static void explain(const struct feed *feed, int code, const char *text, char *r
 			feed->name, feed->stream);
 		return;
 	case NATS_ERROR_NO_STREAM:
-		snprintf(ret, size,
-			"there is no stream %s: make it with \"nats stream add %s --subjects "
-			"'%s'\"",
-			feed->stream, feed->stream, feed->wanted);
+		snprintf(ret, size, "there is no stream %s: make it with \"%s\"", feed->stream,
+			feeds->command);
 		return;
 	case NATS_ERROR_DISABLED:
 		snprintf(ret, size, "JetStream is not enabled for this account");
@@ -238,7 +272,7 @@ static void fail_feed(
 {
 	char why[NATS_REQUEST_WHY_MAX];
 
-	explain(feed, code, text, why, sizeof(why));
+	explain(feeds, feed, code, text, why, sizeof(why));
 	nats_request_fail(feeds->requests, &feed->request, now_ns, why);
 }
 
@@ -468,12 +502,19 @@ void nats_feeds_keep(
 	for (size_t i = 0; i < feeds->count; i++) {
 		struct feed *feed = feeds->items[i];
 
-		if (is_wanted(owner, feed->group, feed->site))
+		if (feed->state == FEED_DELETE || is_wanted(owner, feed->group, feed->site))
 			continue;
 		nats_request_close(feeds->requests, &feed->request);
 		feed->state = FEED_DELETE;
 		nats_request_plan(feeds->requests, &feed->request, now_ns);
 	}
+}
+
+void nats_feeds_list(const struct nats_feeds *feeds, nats_feeds_tell *tell, void *owner)
+{
+	for (size_t i = 0; i < feeds->count; i++)
+		if (feeds->items[i]->state != FEED_OWN)
+			tell(owner, feeds->items[i]->stream, feeds->items[i]->name);
 }
 
 void nats_feeds_stop(struct nats_feeds *feeds)
@@ -531,8 +572,8 @@ const char *nats_feeds_error(const struct nats_feeds *feeds)
 	return error;
 }
 
-struct nats_feeds *nats_feeds_new(const char *site, const char *handler, unsigned most_pending,
-	struct nats_requests *requests, struct nats_deliveries *deliveries)
+struct nats_feeds *nats_feeds_new(const char *site, const char *handler, const char *command,
+	unsigned most_pending, struct nats_requests *requests, struct nats_deliveries *deliveries)
 {
 	struct nats_feeds *feeds = calloc(1, sizeof(*feeds));
 
@@ -540,6 +581,7 @@ struct nats_feeds *nats_feeds_new(const char *site, const char *handler, unsigne
 		return NULL;
 	feeds->site = site;
 	feeds->handler = handler;
+	feeds->command = command;
 	feeds->most_pending = most_pending;
 	feeds->requests = requests;
 	feeds->deliveries = deliveries;

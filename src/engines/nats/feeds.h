@@ -15,9 +15,10 @@
 
 struct nats_feeds;
 
-/* site is this one. All that is given must outlive the object. Returns NULL without memory. */
-struct nats_feeds *nats_feeds_new(const char *site, const char *handler, unsigned most_pending,
-	struct nats_requests *requests, struct nats_deliveries *deliveries);
+/* site is this one; command makes a stream that is missing, for errors. All that is given must
+ * outlive the object. Returns NULL without memory. */
+struct nats_feeds *nats_feeds_new(const char *site, const char *handler, const char *command,
+	unsigned most_pending, struct nats_requests *requests, struct nats_deliveries *deliveries);
 void nats_feeds_free(struct nats_feeds *feeds); /* accepts NULL */
 
 /* What comes from a site (NULL: any) into a group, at these subjects. */
@@ -34,6 +35,15 @@ int nats_feeds_add(struct nats_feeds *feeds, const struct nats_wanted *wanted, c
 typedef bool nats_is_wanted(const void *owner, const char *group, const char *site);
 void nats_feeds_keep(
 	struct nats_feeds *feeds, nats_is_wanted *is_wanted, const void *owner, uint64_t now_ns);
+
+/* What is at the server of those that are there: a stream and the name of a consumer for each. */
+typedef void nats_feeds_tell(void *owner, const char *stream, const char *name);
+void nats_feeds_list(const struct nats_feeds *feeds, nats_feeds_tell *tell, void *owner);
+
+/* Deletes a consumer that nothing is known of but its name. Returns 0, -ENOMEM, or -E2BIG: there
+ * are too many. */
+int nats_feeds_drop(
+	struct nats_feeds *feeds, const char *stream, const char *name, uint64_t now_ns);
 
 void nats_feeds_connected(struct nats_feeds *feeds, uint64_t now_ns);
 void nats_feeds_disconnected(struct nats_feeds *feeds);

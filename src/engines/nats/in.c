@@ -16,6 +16,7 @@
 #include "engines/nats/deliveries.h"
 #include "engines/nats/feeds.h"
 #include "engines/nats/requests.h"
+#include "handlers/ledger.h"
 
 #define ASK_AGAIN_NS (60 * NS_PER_S) /* for the streams of a route */
 #define HELD_MAX (16 * 1024 * 1024) /* bytes that wait for the intake beside it */
@@ -35,6 +36,7 @@ struct routes {
 
 struct nats_in {
 	char *handler, *site, *subject, *stream, *inbox;
+	char command[NATS_COMMAND_MAX]; /* that makes the stream that is named */
 	struct string_list sites;
 	bool is_stored;
 	struct nats_requests requests;
@@ -89,7 +91,7 @@ static void answer_route(
 	struct nats_in *in, struct route *route, const char *json, size_t size, uint64_t now_ns)
 {
 	struct string_list names = {0};
-	char text[NATS_REASON_MAX], why[NATS_REQUEST_WHY_MAX];
+	char text[NATS_REASON_MAX], why[NATS_REQUEST_WHY_MAX], command[NATS_COMMAND_MAX];
 	int code = nats_api_error(json, size, text), r;
 
 	nats_request_close(&in->requests, &route->request);
@@ -100,16 +102,15 @@ static void answer_route(
 		nats_request_forget_error(&route->request);
 		nats_request_plan(&in->requests, &route->request, now_ns + ASK_AGAIN_NS);
 	} else {
+		nats_api_make_command(command, NULL, in->subject, NULL);
 		snprintf(why, sizeof(why),
 			r == -E2BIG ? "more streams have %s than are followed: name one with "
 				      "\"stream\""
 			: r < 0 ? "asking for the stream of %s: an answer that is not understood"
 			: code == NATS_ERROR_DISABLED ? "JetStream is not enabled for this account"
-			: code != NATS_ERROR_NONE
-				? "asking for the stream of %s: %s"
-				: "no stream has %s: make one with \"nats stream add mcast "
-				  "--subjects '%s'\"",
-			route->filter, code != NATS_ERROR_NONE ? text : route->filter);
+			: code != NATS_ERROR_NONE     ? "asking for the stream of %s: %s"
+						      : "no stream has %s: make one with \"%s\"",
+			route->filter, code != NATS_ERROR_NONE ? text : command);
 		nats_request_fail(&in->requests, &route->request, now_ns, why);
 	}
 	string_list_clear(&names);
@@ -166,11 +167,20 @@ static void take_answers(struct nats_in *in, uint64_t now_ns)
 
 /* ---- What is due ---- */
 
-static void subscribe_plainly(struct nats_in *in, struct route *route)
+/* A server that does not permit it says so within this time, and nothing when it does. */
+#define PERMITTED_NS (3 * NS_PER_S)
+
+static void subscribe_plainly(struct nats_in *in, struct route *route, uint64_t now_ns)
 {
-	route->request.due_ns = 0;
-	if (!route->source.subscription)
-		nats_source_listen(&route->source, in->requests.connection, route->filter);
+	if (route->source.subscription) {
+		route->request.due_ns = 0;
+		nats_request_forget_error(&route->request);
+	} else if (nats_source_listen(&route->source, in->requests.connection, route->filter)) {
+		nats_request_plan(&in->requests, &route->request, now_ns + PERMITTED_NS);
+	} else {
+		nats_source_close(&route->source);
+		nats_request_fail(&in->requests, &route->request, now_ns, strerror(ENOMEM));
+	}
 }
 
 static void step_route(struct nats_in *in, struct route *route, uint64_t now_ns)
@@ -182,7 +192,7 @@ static void step_route(struct nats_in *in, struct route *route, uint64_t now_ns)
 	if (!request->due_ns || now_ns < request->due_ns) {
 		nats_requests_wake(&in->requests, request->due_ns);
 	} else if (!in->is_stored) {
-		subscribe_plainly(in, route);
+		subscribe_plainly(in, route, now_ns);
 	} else if (in->stream) {
 		int r = add_feed(in, route, in->stream, now_ns);
 
@@ -323,6 +333,62 @@ void nats_in_subscribe(struct nats_in *in, const struct string_list *groups, uin
 	drop_unwanted(in, now_ns);
 }
 
+/* ---- From one object of the handler to the next ---- */
+
+#define LEFT_MAX (2 * NATS_NAME_MAX)
+
+/* Neither a stream's name nor a consumer's has a space. */
+static void leave_consumer(void *owner, const char *stream, const char *name)
+{
+	char left[LEFT_MAX];
+
+	snprintf(left, sizeof(left), "%s %s", stream, name);
+	ledger_leave(owner, left);
+}
+
+void nats_in_leave(const struct nats_in *in, struct ledger *ledger)
+{
+	nats_feeds_list(in->feeds, leave_consumer, ledger);
+}
+
+/* Whether a route has this consumer. In which streams a route is the server will say, unless one is
+ * named. */
+static bool is_of_a_route(const struct nats_in *in, const char *stream, const char *name)
+{
+	char wanted[NATS_NAME_MAX];
+
+	if (in->stream && strcmp(in->stream, stream) != 0)
+		return false;
+	for (size_t i = 0; i < in->routes.count; i++) {
+		const struct route *route = in->routes.items[i];
+
+		if (nats_api_name(wanted, in->site, in->handler, route->group, route->site) >= 0 &&
+			!strcmp(wanted, name))
+			return true;
+	}
+	return false;
+}
+
+/* Without JetStream nobody may be there to ask: it is left to one that has it. */
+void nats_in_inherit(struct nats_in *in, struct ledger *ledger, uint64_t now_ns)
+{
+	struct string_list left = {0};
+
+	if (!in->is_stored)
+		return;
+	ledger_take_left(ledger, &left);
+	for (size_t i = 0; i < left.count; i++) {
+		char *name = strchr(left.items[i], ' ');
+
+		if (!name)
+			continue; /* of another kind that the handler was of before */
+		*name++ = '\0';
+		if (!is_of_a_route(in, left.items[i], name))
+			nats_feeds_drop(in->feeds, left.items[i], name, now_ns);
+	}
+	string_list_clear(&left);
+}
+
 /* ---- The end ---- */
 
 void nats_in_stop(struct nats_in *in)
@@ -370,16 +436,31 @@ const char *nats_in_error(const struct nats_in *in)
 	return error ? error : nats_feeds_error(in->feeds);
 }
 
+/* Whether a text has a subject in quotes. */
+static bool names_subject(const char *text, const char *subject)
+{
+	const char *quote = strchr(text, '"');
+	size_t length = strlen(subject);
+
+	return quote && !strncmp(quote + 1, subject, length) && quote[1 + length] == '"';
+}
+
 bool nats_in_object(struct nats_in *in, const char *text, uint64_t now_ns)
 {
-	bool is_ours = strstr(text, "\"$JS.") || strstr(text, "Subscription");
+	bool is_subscription = strstr(text, "Subscription");
 
-	if (!is_ours)
+	if (!is_subscription && !strstr(text, "\"$JS."))
 		return false;
-	for (size_t i = 0; i < in->routes.count; i++)
-		if (in->routes.items[i]->request.serial)
-			nats_request_fail(
-				&in->requests, &in->routes.items[i]->request, now_ns, text);
+	for (size_t i = 0; i < in->routes.count; i++) {
+		struct route *route = in->routes.items[i];
+		bool is_refused = is_subscription && route->source.subscription &&
+				  names_subject(text, route->filter);
+
+		if (is_refused)
+			nats_source_close(&route->source);
+		if (is_refused || route->request.serial)
+			nats_request_fail(&in->requests, &route->request, now_ns, text);
+	}
 	nats_feeds_fail(in->feeds, text, now_ns);
 	return true;
 }
@@ -402,10 +483,13 @@ struct nats_in *nats_in_new(const struct nats_settings *settings, const char *ha
 		string_copy(&in->stream, settings->stream) >= 0 &&
 		string_copy(&in->inbox, inbox) >= 0)
 		in->deliveries = nats_deliveries_new(in->site, intake, trash);
+	if (in->subject)
+		nats_api_make_command(in->command, in->stream, in->subject,
+			in->sites.count == 1 ? *in->sites.items : NULL);
 	in->requests.inbox = in->inbox;
 	if (in->deliveries)
-		in->feeds = nats_feeds_new(in->site, in->handler, (unsigned)settings->common.window,
-			&in->requests, in->deliveries);
+		in->feeds = nats_feeds_new(in->site, in->handler, in->command,
+			(unsigned)settings->common.window, &in->requests, in->deliveries);
 	if (in->feeds)
 		return in;
 	nats_in_free(in);

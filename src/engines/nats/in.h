@@ -18,6 +18,7 @@
 #include "engines/keys.h"
 #include "engines/nats/trash.h"
 
+struct ledger;
 struct nats_in;
 
 /* For a handler of this name. inbox is the beginning of subjects that only this object uses. intake
@@ -28,6 +29,11 @@ void nats_in_free(struct nats_in *in); /* accepts NULL */
 
 /* These groups take what comes in. The consumers of others are deleted at the server. */
 void nats_in_subscribe(struct nats_in *in, const struct string_list *groups, uint64_t now_ns);
+
+/* Over a change of the handler: what it has at the server is left to the one that replaces it, and
+ * that one deletes what it does not want. After nats_in_subscribe(). */
+void nats_in_leave(const struct nats_in *in, struct ledger *ledger);
+void nats_in_inherit(struct nats_in *in, struct ledger *ledger, uint64_t now_ns);
 
 void nats_in_connected(struct nats_in *in, natsConnection *connection, uint64_t now_ns);
 void nats_in_disconnected(struct nats_in *in);

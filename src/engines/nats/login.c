@@ -10,8 +10,9 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "engines/nats/nkey.h"
+#include "engines/nats/pem.h"
 
-#define PEM_MAX 16384 /* bytes of a file, in which what is looked for begins */
+#define CREDENTIALS_MAX 16384 /* bytes of the file, in which the seed begins */
 
 int login_new(const struct nats_settings *settings, const char *handler, struct login **ret)
 {
@@ -55,13 +56,12 @@ void login_unref(struct login *login)
 
 /* ---- Whether the files can be used ---- */
 
-/* Whether a file has the end of a line of PEM, as "PRIVATE KEY-----". Whether the rest is right,
- * libnats says when it connects: it has threads, and there are none before the daemon has dropped
- * its privileges. */
-static int check_pem(const char *file, const char *end, const char *what, char why[static WHY_MAX])
+/* Whether a file has an NKey's seed. Whether that is right, libnats says when it connects. */
+static int check_credentials(const char *file, char why[static WHY_MAX])
 {
+	static const char end[] = "NKEY SEED-";
 	AUTO_FREE char *path = NULL;
-	char chunk[PEM_MAX];
+	char chunk[CREDENTIALS_MAX];
 	AUTO_CLOSE int fd = -1;
 	ssize_t size;
 	int r = engine_find_file(file, why, &path);
@@ -74,7 +74,7 @@ static int check_pem(const char *file, const char *end, const char *what, char w
 		return because(why, -errno, "%s: %s", path, strerror(errno));
 	r = memmem(chunk, (size_t)size, end, strlen(end)) ? 0 : -EINVAL;
 	explicit_bzero(chunk, sizeof(chunk));
-	return r < 0 ? because(why, r, "%s: has no %s (PEM) in it", path, what) : 0;
+	return r < 0 ? because(why, r, "%s: has no NKey seed (PEM) in it", path) : 0;
 }
 
 static int check_password(const char *file, char why[static WHY_MAX])
@@ -89,48 +89,81 @@ static int check_password(const char *file, char why[static WHY_MAX])
 	return 0;
 }
 
+/* The paths of those files of TLS that there are. */
+struct tls_files {
+	char *ca, *certificate, *key;
+};
+
+static void tls_files_clear(struct tls_files *files)
+{
+	free(files->ca), free(files->certificate), free(files->key);
+}
+
+#define AUTO_TLS_FILES CLEANUP(tls_files_clear)
+
+static int find_tls_files(
+	const struct login *login, char why[static WHY_MAX], struct tls_files *ret)
+{
+	int r = login->ca ? engine_find_file(login->ca, why, &ret->ca) : 0;
+
+	if (r >= 0 && login->certificate)
+		r = engine_find_file(login->certificate, why, &ret->certificate);
+	if (r >= 0 && login->key)
+		r = engine_find_file(login->key, why, &ret->key);
+	return r;
+}
+
+static int check_tls_files(const struct login *login, char why[static WHY_MAX])
+{
+	AUTO_TLS_FILES struct tls_files files = {0};
+	int r = find_tls_files(login, why, &files);
+
+	if (r >= 0 && files.ca)
+		r = pem_check_authorities(files.ca, why);
+	if (r >= 0 && files.certificate)
+		r = pem_check_pair(files.certificate, files.key, why);
+	return r;
+}
+
 int login_check_files(const struct login *login, char why[static WHY_MAX])
 {
-	const struct {
-		const char *file, *end, *what;
-	} files[] = {{login->ca, "CERTIFICATE-----", "certificate"},
-		{login->certificate, "CERTIFICATE-----", "certificate"},
-		{login->key, "PRIVATE KEY-----", "private key"},
-		{login->credentials, "NKEY SEED-", "NKey seed"}};
 	char public_key[NKEY_PUBLIC_MAX];
 	int r = login->password_file ? check_password(login->password_file, why) : 0;
 
 	if (r >= 0 && login->nkey)
 		r = nkey_public_of_file(login->nkey, why, public_key);
-	for (size_t i = 0; i < ARRAY_SIZE(files) && r >= 0; i++)
-		r = files[i].file ? check_pem(files[i].file, files[i].end, files[i].what, why) : 0;
-	return r;
+	if (r >= 0 && login->credentials)
+		r = check_credentials(login->credentials, why);
+	return r < 0 ? r : check_tls_files(login, why);
+}
+
+bool login_is_out_of_date(const char *certificate, char why[static WHY_MAX])
+{
+	AUTO_FREE char *path = NULL;
+
+	return certificate && engine_find_file(certificate, why, &path) >= 0 &&
+	       pem_is_out_of_date(path, why);
 }
 
 /* ---- For a connection ---- */
 
 natsStatus login_set_tls(const struct login *login, natsOptions *options, char why[static WHY_MAX])
 {
-	AUTO_FREE char *ca = NULL, *certificate = NULL, *key = NULL;
+	AUTO_TLS_FILES struct tls_files files = {0};
 	natsStatus status;
 
-	if ((login->ca && engine_find_file(login->ca, why, &ca) < 0) ||
-		(login->certificate &&
-			engine_find_file(login->certificate, why, &certificate) < 0) ||
-		(login->key && engine_find_file(login->key, why, &key) < 0))
+	if (find_tls_files(login, why, &files) < 0)
 		return NATS_ERR;
 	status = natsOptions_SetSecure(options, true);
-	if (status == NATS_OK && ca) {
-		status = natsOptions_LoadCATrustedCertificates(options, ca);
+	if (status == NATS_OK && files.ca) {
+		status = natsOptions_LoadCATrustedCertificates(options, files.ca);
 		if (status != NATS_OK)
-			because(why, 0, "%s: no certificates (PEM) in it", ca);
+			because(why, 0, "%s: has no certificate (PEM) in it", files.ca);
 	}
-	if (status == NATS_OK && certificate) {
-		status = natsOptions_LoadCertificatesChain(options, certificate, key);
-		if (status != NATS_OK)
-			because(why, 0,
-				"%s, %s: no certificate and private key (PEM) that belong together",
-				certificate, key);
+	if (status == NATS_OK && files.certificate) {
+		if (pem_check_pair(files.certificate, files.key, why) < 0)
+			return NATS_ERR;
+		status = natsOptions_LoadCertificatesChain(options, files.certificate, files.key);
 	}
 	return status;
 }

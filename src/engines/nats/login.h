@@ -26,6 +26,10 @@ void login_unref(struct login *login); /* accepts NULL */
  * a missing connection. Returns 0, or a negative errno with the reason in why. */
 int login_check_files(const struct login *login, char why[static WHY_MAX]);
 
+/* Whether the file of a certificate (NULL: none) has one that is not valid now; then why says when
+ * it was or will be. */
+bool login_is_out_of_date(const char *certificate, char why[static WHY_MAX]);
+
 /* What libnats needs of it for a connection with TLS, and for any. When they fail, the reason is in
  * why if it is not libnats' own. */
 natsStatus login_set_tls(const struct login *login, natsOptions *options, char why[static WHY_MAX]);

@@ -26,6 +26,7 @@
 #include "engines/nats/api.h"
 #include "engines/nats/in.h"
 #include "engines/nats/link.h"
+#include "engines/nats/login.h"
 #include "engines/nats/order.h"
 #include "engines/nats/subjects.h"
 #include "engines/nats/trash.h"
@@ -181,16 +182,15 @@ static void take_refusal(struct nats_handler *handler, uint64_t number, const ch
 static void take_no_responders(struct nats_handler *handler, uint64_t now_ns)
 {
 	struct window_slot *slot = window_slot(&handler->window, handler->window.low);
-	const char *subject, *site;
+	char command[NATS_COMMAND_MAX];
 
 	if (!slot || !slot->is_open || !slot->sends)
 		return;
-	subject = natsMsg_GetSubject(slot->object);
-	site = strrchr(subject, '.');
+	nats_api_make_command(command, NULL, handler->pattern, NULL);
 	trouble_refuse(&handler->trouble, 0,
 		"no stream takes %s, or it has no leader at present: if there is none, make one "
-		"with \"nats stream add mcast --subjects '%.*s.*'\"",
-		subject, site ? (int)(site - subject) : 0, subject);
+		"with \"%s\"",
+		natsMsg_GetSubject(slot->object), command);
 	window_refuse(&handler->window, handler->window.low, now_ns);
 }
 
@@ -494,7 +494,11 @@ static int nats_descriptor(const void *object)
 
 static void nats_begin(void *object)
 {
-	nats_link_begin(((struct nats_handler *)object)->link);
+	struct nats_handler *handler = object;
+
+	if (handler->in)
+		nats_in_inherit(handler->in, handler->trouble.ledger, clock_ns(CLOCK_MONOTONIC));
+	nats_link_begin(handler->link);
 }
 
 static void nats_subscribe(void *object, const struct string_list *groups)
@@ -525,6 +529,8 @@ static void nats_finish(void *object, uint64_t until_ns, struct outcome *outcome
 			earlier_ns(nats_deadline(handler), until_ns));
 		nats_serve(handler, outcome);
 	}
+	if (handler->in)
+		nats_in_leave(handler->in, handler->trouble.ledger);
 	for (uint64_t n = handler->window.low; n < handler->window.head; n++)
 		free_message(handler, window_slot(&handler->window, n));
 	engine_drop_window(handler->name, &handler->window, outcome);
@@ -577,6 +583,13 @@ static int set_up(struct nats_handler *handler, const struct nats_settings *sett
 	return r < 0 ? because(why, r, "%s", strerror(-r)) : 0;
 }
 
+/* The server will not accept it, but its clock may be another one than ours. */
+static bool nats_doubt(const void *settings, char why[static WHY_MAX])
+{
+	return login_is_out_of_date(
+		((const struct nats_settings *)settings)->common.certificate, why);
+}
+
 static int nats_open(const void *object, const struct handler_context *context,
 	char why[static WHY_MAX], void **ret)
 {
@@ -605,6 +618,7 @@ const struct handler_kind engine = {
 	.counters = nats_counters,
 	.needs = nats_needs,
 	.open = nats_open,
+	.doubt = nats_doubt,
 	.begin = nats_begin,
 	.deliver = nats_deliver,
 	.deadline = nats_deadline,

@@ -21,20 +21,37 @@ static void log_cause(struct trouble *trouble, const char *text)
 		return;
 	trouble->causes[trouble->cause_count++] = hash;
 	log_warning("handler %s: %s", trouble->name, text);
+	trouble->is_told = true;
+}
+
+/* Nothing is wrong any more, while the connection holds. */
+static void end(struct trouble *trouble)
+{
+	if (trouble->is_told)
+		log_notice("handler %s: %s", trouble->name,
+			trouble->kind == TROUBLE_REFUSAL ? "nothing is refused any more"
+							 : "what comes in is taken again");
+	trouble->is_told = false;
+	if (log_limit_pass(&trouble->forget_limit))
+		trouble->cause_count = 0;
 }
 
 void trouble_show(
 	struct trouble *trouble, const char *of_connection, const char *of_input, uint64_t now_ns)
 {
+	enum trouble_kind kind = of_connection ? TROUBLE_CONNECTION : TROUBLE_NONE;
 	const char *error = of_connection;
 	AUTO_TEXT struct text text = {0};
 
 	if (trouble->refusal_until_ns && now_ns >= trouble->refusal_until_ns)
 		trouble->refusal[0] = '\0';
-	if (!error && trouble->refusal[0])
+	if (!error && trouble->refusal[0]) {
 		error = trouble->refusal;
-	if (!error)
+		kind = TROUBLE_REFUSAL;
+	} else if (!error && of_input) {
 		error = of_input;
+		kind = TROUBLE_INPUT;
+	}
 	if (!strcmp(error ? error : "", trouble->shown))
 		return;
 	snprintf(trouble->shown, sizeof(trouble->shown), "%s", error ? error : "");
@@ -44,6 +61,9 @@ void trouble_show(
 		error = text_string(&text);
 		log_cause(trouble, error);
 	}
+	if (!error && trouble->kind != TROUBLE_CONNECTION)
+		end(trouble);
+	trouble->kind = kind;
 	ledger_set_error(trouble->ledger, trouble->object, error);
 }
 
@@ -66,6 +86,7 @@ void trouble_stored(struct trouble *trouble)
 void trouble_connected(struct trouble *trouble)
 {
 	trouble->cause_count = 0;
+	trouble->is_told = false;
 }
 
 uint64_t trouble_deadline(const struct trouble *trouble)

@@ -1,17 +1,22 @@
 /* What is wrong with a handler for NATS: there is no connection, or the server refuses something,
- * or something does not come in, in this order. It is shown until it is over, and each cause is
- * logged once until a connection holds again: servers that are away take turns. */
+ * or something does not come in, in this order. It is shown until it is over, which is logged, too.
+ * Each cause is logged once until a connection holds again: servers that are away take turns. One
+ * of the other two is news again as well when nothing was wrong meanwhile. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "engines/nats/link.h"
 
 struct ledger;
 
 #define CAUSES_MAX 16 /* that are logged once */
 #define NATS_SHOWN_MAX 1024 /* more than any error has */
+
+enum trouble_kind { TROUBLE_NONE, TROUBLE_CONNECTION, TROUBLE_REFUSAL, TROUBLE_INPUT };
 
 struct trouble {
 	const char *name; /* of the handler */
@@ -20,6 +25,9 @@ struct trouble {
 	char refusal[NATS_WHY_MAX]; /* "": nothing is refused */
 	uint64_t refusal_until_ns; /* 0: until something is stored */
 	char shown[NATS_SHOWN_MAX]; /* the error that the ledger has, unescaped; "": none */
+	enum trouble_kind kind; /* of that error */
+	bool is_told; /* it, or one since nothing was wrong, was logged */
+	struct log_limit forget_limit; /* how often causes are news again */
 	uint64_t causes[CAUSES_MAX]; /* hashes of those that were logged since all was well */
 	unsigned cause_count;
 };
