@@ -137,11 +137,26 @@ static void check_sequence(struct check *check)
 			group->step, numbering.bits, group->sequence, 1ll << (numbering.bits / 2));
 }
 
+static void check_expected_senders(struct check *check)
+{
+	const struct prefix_list *senders = &check->group->expect_senders;
+	sa_family_t family = check->group->address.family;
+	char string[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < senders->count && family != AF_UNSPEC; i++)
+		if (senders->items[i].address.family != family)
+			complain(check, "expect_senders",
+				"\"%s/%u\" is not of the group's family, use IPv%d addresses",
+				address_format(&senders->items[i].address, string),
+				senders->items[i].length, family == AF_INET ? 4 : 6);
+}
+
 static void check_expectations(struct check *check)
 {
 	double least, most;
 	char why[WHY_MAX];
 
+	check_expected_senders(check);
 	if (config_expected_rate(&check->group->expect_rate, &least, &most, why) < 0)
 		complain(check, "expect_rate", "%s", why);
 }

@@ -121,6 +121,43 @@ static void check_relay(struct check *check, const struct config_handler *handle
 			handler->name);
 }
 
+/* What is sent as its sender leaves by the family of where it goes only. */
+static void check_kept_source(struct check *check, const struct config_handler *handler)
+{
+	struct config_part parts[HANDLER_PARTS];
+	size_t count = config_handler_parts(handler, parts);
+	struct config_relay relay;
+	bool is_v4;
+
+	if (any_failed(&parts[count - 1]) || !config_handler_keeps_source(handler) ||
+		!handler->kind->relays || !handler->kind->relays(handler->settings, &relay))
+		return;
+	is_v4 = relay.address.family == AF_INET;
+	if (config_group_receives(check->config, check->group, is_v4 ? AF_INET6 : AF_INET))
+		complain(check, "handlers",
+			"\"%s\" has keep_source = true and sends to an IPv%d address, which no "
+			"IPv%d sender of the group can send to; set keep_source = false in it, or "
+			"an IPv%d address",
+			handler->name, is_v4 ? 4 : 6, is_v4 ? 6 : 4, is_v4 ? 6 : 4);
+}
+
+/* The filter of a block is for its own group; that of a handler may be for others. */
+static void check_filter_family(struct check *check, const struct config_handler *handler)
+{
+	struct check block = {.errors = check->errors, .subject = handler_subject(handler)};
+	bool is_v4 = check->group->address.family == AF_INET;
+
+	if (!handler->kind || !handler->kind->block.count ||
+		!config_filter_misses(check->config, check->group, handler))
+		return;
+	block.part_count = config_handler_parts(handler, block.parts);
+	complain(&block, "filter.sources",
+		"names IPv%d senders only, and those of the group are IPv%d: no datagram is like "
+		"that, name IPv%d addresses",
+		is_v4 ? 6 : 4, is_v4 ? 4 : 6, is_v4 ? 4 : 6);
+	check->found += block.found;
+}
+
 /* The handler of a block is for the group that the block stands in. */
 static bool may_use(const struct config_group *group, const struct config_handler *handler)
 {
@@ -163,8 +200,11 @@ void check_handlers(struct check *check)
 		else if (!may_use(check->group, handler))
 			complain(check, "handlers", "\"%s\" is for its own group only, remove it",
 				handler->name);
-		else if (may_have_group(check, "handlers", handler))
+		else if (may_have_group(check, "handlers", handler)) {
 			check_relay(check, handler);
+			check_kept_source(check, handler);
+			check_filter_family(check, handler);
+		}
 	}
 }
 

@@ -296,3 +296,32 @@ bool config_group_takes(const struct config_group *group, const struct address *
 		return contains(&group->sources, source);
 	return !contains(&group->block_sources, source);
 }
+
+static bool is_of_family(const struct config_group *group, sa_family_t family)
+{
+	return group->address.family == AF_UNSPEC || group->address.family == family;
+}
+
+bool config_group_receives(
+	const struct config *config, const struct config_group *group, sa_family_t family)
+{
+	if (!group->merge.count)
+		return is_of_family(group, family);
+	for (size_t i = 0; i < config->group_count; i++)
+		for (size_t j = 0; j < group->merge.count; j++)
+			if (!strcmp(config->groups[i].name, group->merge.items[j]) &&
+				is_of_family(&config->groups[i], family))
+				return true;
+	return false;
+}
+
+bool config_filter_misses(const struct config *config, const struct config_group *group,
+	const struct config_handler *handler)
+{
+	const struct prefix_list *sources = &handler->filter.is.sources;
+
+	for (size_t i = 0; i < sources->count; i++)
+		if (config_group_receives(config, group, sources->items[i].address.family))
+			return false;
+	return sources->count;
+}

@@ -294,6 +294,16 @@ bool config_asks_socket(const struct principal_list *list);
 /* Whether sources or block_sources let datagrams of this sender in. */
 bool config_group_takes(const struct config_group *group, const struct address *source);
 
+/* Whether datagrams of senders of this family come in to the group: of its own, or that of one of
+ * those that it is made of. True where its address is not known. */
+bool config_group_receives(
+	const struct config *config, const struct config_group *group, sa_family_t family);
+
+/* Whether the filter of a handler lets no sender of the group pass, as all that it names are of the
+ * other family. */
+bool config_filter_misses(const struct config *config, const struct config_group *group,
+	const struct config_handler *handler);
+
 /* Takes log n. NULL: there is none. */
 const struct config_handler *config_find_handler(const struct config *config, const char *name);
 

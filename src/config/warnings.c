@@ -353,6 +353,24 @@ static void check_mdns(struct config *config, const struct config_group *group, 
 	}
 }
 
+/* ---- Filters ---- */
+
+/* For other groups the handler may be right. */
+static void check_filters(struct config *config, const struct config_group *group)
+{
+	for (size_t i = 0; i < group->handlers.count; i++) {
+		const struct config_handler *handler = config_find_handler(
+			config, group->handlers.items[i]);
+
+		if (config_filter_misses(config, group, handler))
+			warn(config, group,
+				"\"%s\" gets nothing of this group: no sender that its "
+				"filter.sources names is of the group's family; leave it out, or "
+				"name others",
+				handler->name);
+	}
+}
+
 /* ---- Addresses with one MAC address ---- */
 
 struct mapped {
@@ -504,6 +522,7 @@ void config_find_warnings(struct config *config)
 
 		check_permissions(config, group);
 		check_stream(config, group);
+		check_filters(config, group);
 		if (config_group_is_made_here(group))
 			continue;
 		address_format(&group->address, address);

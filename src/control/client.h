@@ -43,7 +43,7 @@ struct client_set {
 	unsigned count, streaming;
 	struct link fan_outs; /* see subscriber.c */
 	struct text formatted; /* likewise */
-	struct log_limit stall_limit, input_limit;
+	struct log_limit stall_limit, gaps_limit, input_limit;
 
 	client_dispatch dispatch;
 	void (*close)(struct client_set *set, int fd); /* closes a connection; NULL: close(2) */

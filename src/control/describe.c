@@ -204,10 +204,12 @@ static void put_groups_of(struct text *text, const struct groups *groups, struct
 	json_put_close(text, ']');
 }
 
-static void put_interface(struct text *text, const char *name, struct account *account)
+static void put_interface(
+	struct text *text, const char *name, const char *error, struct account *account)
 {
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "interface", name);
+	json_put_string(text, "error", error);
 	members_put(text, interface_values.rows, account, account);
 	json_put_close(text, '}');
 }
@@ -227,10 +229,11 @@ static void put_interfaces(
 	}
 	json_put_open(text, "interfaces", '[');
 	list_for_each(interface, &ledger->interfaces, link)
-		put_interface(text, interface->name, interface->account);
+		put_interface(text, interface->name,
+			handler_interface_error(handler, interface->name), interface->account);
 	ledger_other_interfaces(ledger, account, &rest);
 	if (rest.received)
-		put_interface(text, NULL, &rest);
+		put_interface(text, NULL, NULL, &rest);
 	json_put_close(text, ']');
 }
 

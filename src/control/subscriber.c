@@ -172,7 +172,7 @@ static void disconnect_greedy(struct subscriber *subscriber)
 {
 	struct client *client = subscriber->client;
 
-	if (!client_output(client)->broken && log_limit_pass(&client_set(client)->stall_limit))
+	if (!client_output(client)->broken && log_limit_pass(&client_set(client)->gaps_limit))
 		log_warning(
 			"control socket: disconnecting a subscriber of uid %u: it does not read, "
 			"and has missed datagrams of %zu groups",

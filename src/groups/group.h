@@ -39,6 +39,18 @@ COUNTERS_RECORD(group_counters, {
 	uint64_t duplicates; /* dropped, as they came in by another interface already */
 });
 
+/* Why something was not sent: what is said of one cause keeps nothing from being said of others. */
+enum unsent_cause {
+	UNSENT_NETWORK,
+	UNSENT_SIZE,
+	UNSENT_IMPORT, /* what a handler brought in */
+	UNSENT_FORBIDDEN,
+	UNSENT_MISFRAMED,
+	UNSENT_TORN,
+	UNSENT_GREEDY,
+	UNSENT_CAUSES
+};
+
 struct group {
 	struct group_context *context;
 	const struct config_group *config; /* of the running configuration, or own_config */
@@ -57,7 +69,7 @@ struct group {
 	struct group_counters *counters;
 	bool shares_counters; /* with the group that it replaces or is replaced by, which owns them
 			       */
-	struct log_limit send_limit; /* for warnings about what was not sent */
+	struct log_limit unsent_limits[UNSENT_CAUSES]; /* for warnings about each */
 	struct group_socket *socket; /* NULL: none */
 	struct outgoing outgoing;
 	struct same_network *same_network; /* NULL: it was never on several interfaces */

@@ -78,10 +78,11 @@ static void connection_free(struct connection *connection)
 static void refuse(struct connection *connection, int r, const struct unsent *unsent)
 {
 	struct group *group = connection->group;
+	enum unsent_cause cause = r == -EMSGSIZE ? UNSENT_SIZE : UNSENT_NETWORK;
 	char why[WHY_MAX];
 
 	group->counters->send_failed += unsent->count;
-	if (!log_limit_pass(&group->send_limit))
+	if (!log_limit_pass(&group->unsent_limits[cause]))
 		return;
 	group_explain(group, r, unsent, why);
 	log_warning(
@@ -96,7 +97,7 @@ static void refuse_program(struct connection *connection, unsigned count)
 	struct peer peer;
 
 	group->counters->send_failed += count;
-	if (!count || !log_limit_pass(&group->send_limit) ||
+	if (!count || !log_limit_pass(&group->unsent_limits[UNSENT_FORBIDDEN]) ||
 		peer_read(connection->channel.fd, &peer) < 0)
 		return;
 	permission_explain(group->config, &group->owner, &peer, ACCESS_SEND, &why);
@@ -245,8 +246,9 @@ static void tell_misframed(struct connection *connection, int r, const struct wr
 {
 	struct group *group = connection->group;
 	const char *name = group->config->name, *suffix = connection->channel.kind->suffix;
+	enum unsent_cause cause = r == -EBADMSG ? UNSENT_MISFRAMED : UNSENT_TORN;
 
-	if ((r != -EBADMSG && !written->torn) || !log_limit_pass(&group->send_limit))
+	if ((r != -EBADMSG && !written->torn) || !log_limit_pass(&group->unsent_limits[cause]))
 		return;
 	if (r == -EBADMSG)
 		log_warning("group %s: disconnecting a program of uid %u at %s%s: before a "
@@ -264,13 +266,13 @@ static void tell_misframed(struct connection *connection, int r, const struct wr
  * one of them makes room. */
 static bool is_too_much(const struct connection *connection, const struct written *written)
 {
-	const struct group *group = connection->group;
+	struct group *group = connection->group;
 	struct user *user = connection->slot.user;
 
 	if (written->more || connection->charged <= PARTIAL_LEAST ||
 		!user_holds_too_much(user, MEMORY_INPUT))
 		return false;
-	if (log_limit_pass(&connection->group->send_limit))
+	if (log_limit_pass(&group->unsent_limits[UNSENT_GREEDY]))
 		log_warning("group %s: disconnecting a program of uid %u at %s%s: what the "
 			    "programs of this user have begun to write, and not ended, takes %zu "
 			    "bytes",
@@ -386,7 +388,7 @@ static bool admit(
 	connection->may_send = group_permits(group, &peer, ACCESS_SEND);
 	connection->may_receive = group_permits(group, &peer, ACCESS_RECEIVE);
 	stays = connection->may_receive || (connection->may_send && !received);
-	if (!stays && log_limit_pass(&programs->limit)) {
+	if (!stays && log_limit_pass(&programs->unwelcome_limit)) {
 		permission_explain(group->config, &group->owner, &peer, ACCESS_RECEIVE, &why);
 		log_warning("group %s: %s a program at its socket: %s", group->config->name,
 			refusing, text_string(&why));
@@ -462,7 +464,7 @@ static bool open_or_refuse(
 	if (r >= 0)
 		return true;
 	close(fd);
-	if ((r != -EUSERS && r != -EMFILE) || !log_limit_pass(&programs->limit))
+	if ((r != -EUSERS && r != -EMFILE) || !log_limit_pass(&programs->full_limit))
 		return false;
 	log_warning("group %s: refusing a program of uid %u at its socket, which has %u "
 		    "connections: %s",

@@ -13,7 +13,8 @@ struct group_programs {
 	struct group *group;
 	struct link connections;
 	struct slots slots;
-	struct log_limit limit; /* for warnings about programs that are not welcome */
+	struct log_limit unwelcome_limit, full_limit; /* for warnings about programs that may not
+							 connect, and that are too many */
 };
 
 void group_programs_init(struct group_programs *programs, struct group *group);

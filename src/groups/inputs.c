@@ -89,7 +89,7 @@ static void refuse(struct input *input, struct group *group, int r, const struct
 	char why[WHY_MAX];
 
 	group->counters->send_failed += unsent->count;
-	if (log_limit_pass(&group->send_limit)) {
+	if (log_limit_pass(&group->unsent_limits[UNSENT_IMPORT])) {
 		group_explain(group, r, unsent, why);
 		log_warning("group %s: a datagram that came in by handler %s was not sent: %s",
 			group->config->name, input->ledger->name, why);

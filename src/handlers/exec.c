@@ -48,7 +48,7 @@ struct exec_handler {
 	unsigned max_running, running;
 	uint64_t timeout; /* ns */
 	uint64_t due_ns; /* when to look at all slots: not after the first of them is due */
-	struct log_limit limit;
+	struct log_limit start_limit, end_limit;
 };
 
 static const struct key exec_keys[] = {
@@ -165,7 +165,7 @@ static void deliver_one(struct exec_handler *exec, const struct origin *origin,
 	if (r < 0) {
 		outcome->dropped[DROP_IO]++;
 		outcome->counted[COUNTED_SPAWN_FAILED]++;
-		if (log_limit_pass(&exec->limit))
+		if (log_limit_pass(&exec->start_limit))
 			log_warning("handler %s: starting %s: %s", exec->name,
 				exec->program.command.items[0], strerror(-r));
 		return;
@@ -189,7 +189,7 @@ static void settle(struct exec_handler *exec, const struct slot *slot, pid_t pid
 	}
 	outcome->delivered++;
 	outcome->counted[slot->timed_out ? COUNTED_TIMED_OUT : (int)child_end(status)]++;
-	if ((status || slot->timed_out) && log_limit_pass(&exec->limit))
+	if ((status || slot->timed_out) && log_limit_pass(&exec->end_limit))
 		log_warning("handler %s: process %d: %s%s", exec->name, (int)pid,
 			slot->timed_out ? "ran for too long and " : "",
 			child_status(status, string));

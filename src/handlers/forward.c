@@ -42,6 +42,7 @@ struct forward {
 	struct udp_socket socket; /* with keep_source it is not sent from */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
+	char error[WHY_MAX]; /* why it cannot send; "": nothing is known of that */
 	int ttl_set; /* of the socket, now */
 	bool multicast;
 	bool is_cut_off; /* without a carrier nobody would receive anything; it was logged */
@@ -130,12 +131,15 @@ static void read_carrier(struct forward *forward)
 			      !is_heard_here(forward);
 	if (forward->is_cut_off == was_cut_off)
 		return;
-	if (forward->is_cut_off)
-		log_warning("handler %s: %s has no carrier; datagrams are dropped until it has one",
-			forward->name,
+	if (forward->is_cut_off) {
+		because(forward->error, 0, "%s has no carrier",
 			forward->interface ? forward->interface : "the interface of the kernel's route");
-	else if (socket->out.fd >= 0)
+		log_warning("handler %s: %s; nothing is sent there until it has one", forward->name,
+			forward->error);
+	} else if (socket->out.fd >= 0) {
+		*forward->error = '\0';
 		log_sending(forward);
+	}
 }
 
 /* Opens the socket, or says once why not; what is missing is tried less and less often. */
@@ -148,14 +152,36 @@ static void try_open(struct forward *forward, uint64_t now)
 	if (r >= 0 && forward->failure && !forward->is_cut_off)
 		log_sending(forward);
 	else if (r < 0 && r != forward->failure)
-		log_warning("handler %s: %s; datagrams are dropped until it can send",
-			forward->name, why);
+		log_warning(
+			"handler %s: %s; nothing is sent until that changes", forward->name, why);
 	if (r >= 0 || !forward->pause_ns)
 		forward->pause_ns = RETRY_MIN_NS;
 	else if ((forward->pause_ns *= 2) > RETRY_MAX_NS)
 		forward->pause_ns = RETRY_MAX_NS;
 	forward->failure = r < 0 ? r : 0;
+	if (r < 0)
+		memcpy(forward->error, why, sizeof(why));
+	else if (!forward->is_cut_off)
+		*forward->error = '\0';
 	forward->retry_ns = now + forward->pause_ns;
+}
+
+bool forward_has_link(const struct forward *forward)
+{
+	switch (-forward->failure) {
+	case ENODEV:
+	case ENETDOWN:
+		return false;
+	case EADDRNOTAVAIL: /* the configured address is no matter of the link */
+		return forward->options.way.source.family != AF_UNSPEC;
+	default:
+		return !forward->is_cut_off;
+	}
+}
+
+const char *forward_error(const struct forward *forward)
+{
+	return *forward->error ? forward->error : NULL;
 }
 
 /* Whether it can send now. */

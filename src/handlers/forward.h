@@ -31,6 +31,12 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	struct forward **ret);
 void forward_free(struct forward *forward); /* accepts NULL */
 
+/* Whether its interface is one to send on: there, up, with a carrier and an address. */
+bool forward_has_link(const struct forward *forward);
+
+/* Why it cannot send, as it was logged; NULL: nothing is known of that. */
+const char *forward_error(const struct forward *forward);
+
 /* What datagrams must carry, of enum need, for forward_send() and relayable_choose(). */
 unsigned forward_needs(const struct forward_options *options);
 

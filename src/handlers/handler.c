@@ -428,3 +428,8 @@ const char *handler_error(const struct handler *handler)
 		return handler->kind->error(handler->object);
 	return ledger_error(handler->ledger);
 }
+
+const char *handler_interface_error(const struct handler *handler, const char *interface)
+{
+	return handler->kind->interface_error(handler->object, interface);
+}

@@ -81,6 +81,10 @@ struct handler_kind {
 	 * these call ledger_set_error(). */
 	const char *(*error)(const void *object);
 
+	/* For a kind with copies(): why it cannot send by this interface; NULL: nothing is known of
+	 * that, or it does not send there. */
+	const char *(*interface_error)(const void *object, const char *interface);
+
 	/* The network interfaces, their addresses or routes may have changed. The list is at the
 	 * same place each time, and up to date. Not for kinds that may block. */
 	void (*links_changed)(void *object, const struct interface_list *interfaces);
@@ -201,3 +205,6 @@ bool handler_has_window(const struct handler *handler);
 
 /* Why it delivers nothing at present, or NULL. Valid until the next call. */
 const char *handler_error(const struct handler *handler);
+
+/* The same of an interface, for one that handler_has_interfaces(). */
+const char *handler_interface_error(const struct handler *handler, const char *interface);

@@ -48,7 +48,7 @@ struct journal_handler {
 	bool reads_json;
 	struct text text;
 	struct journal_fields of_payload;
-	struct log_limit limit;
+	struct log_limit absent_limit, write_limit;
 };
 
 /* An entry has the fields of the datagram, these two, and the constant ones. */
@@ -144,7 +144,7 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 	/* Without a journal, sd_journal_sendv() reports success. */
 	if (access(JOURNAL_SOCKET, F_OK) < 0) {
 		outcome->dropped[DROP_ABSENT] += batch->count;
-		if (log_limit_pass(&journal->limit))
+		if (log_limit_pass(&journal->absent_limit))
 			log_warning("handler %s: no journal: %s: %s", journal->name, JOURNAL_SOCKET,
 				strerror(errno));
 		return;
@@ -157,7 +157,7 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 			continue;
 		}
 		outcome->dropped[DROP_IO]++;
-		if (log_limit_pass(&journal->limit))
+		if (log_limit_pass(&journal->write_limit))
 			log_warning("handler %s: writing to the journal: %s", journal->name,
 				strerror(-r));
 	}

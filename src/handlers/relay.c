@@ -3,8 +3,8 @@
  *
  * Each outgoing interface has a socket (handlers/forward.h) and an account of its own; a datagram
  * is judged once for all of them (handlers/relayable.h). Interfaces are chosen as groups choose
- * those of their memberships, and again whenever the links change: one that is named and absent
- * drops what should leave there, a glob stands for those that are there. */
+ * those of their memberships, and again whenever the links change: one that is named and cannot be
+ * sent on drops what should leave there, a glob stands for those that can. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +73,7 @@ struct egress {
 	struct ledger_interface *account;
 	unsigned ifindex; /* 0: it is absent */
 	bool wanted;
+	bool is_named; /* not only matched by a glob */
 };
 
 struct relay {
@@ -143,33 +144,67 @@ static struct interface_patterns patterns_of(const struct string_list *list)
 	return (struct interface_patterns){list->items, list->count, .any_link = false};
 }
 
-/* The name of the only interface that datagrams come from, or "" where there are more; NULL: there
- * is none yet. */
+/* Whether the list names the interface, and does not only match it. */
+static bool is_named(const struct interface_list *interfaces,
+	const struct interface_patterns *patterns, const char *name)
+{
+	for (size_t i = 0; i < patterns->count; i++) {
+		const char *item = patterns->items[i];
+		const struct interface *interface = interface_find(interfaces, item);
+
+		if (!strcmp(interface ? interface->name : item, name))
+			return true;
+	}
+	return false;
+}
+
+/* Whether copies are for it: where a glob matches what cannot be sent on, they are not. */
+static bool is_used(const struct egress *egress)
+{
+	return egress->is_named || forward_has_link(egress->forward);
+}
+
+struct incoming {
+	const struct interface_list *interfaces;
+	const char *only; /* the only interface that datagrams come from, or "" where there are
+			     more; NULL: there is none yet */
+};
+
 static int note_incoming(void *argument, const char *name)
 {
-	const char **only = argument;
+	struct incoming *incoming = argument;
+	const struct interface *interface = interface_find(incoming->interfaces, name);
 
-	if (interface_is_glob(name))
+	if (interface ? !(interface->flags & IFF_UP) : interface_is_glob(name))
 		return 0;
-	if (*only && strcmp(*only, name))
-		*only = "";
+	if (incoming->only && strcmp(incoming->only, name))
+		incoming->only = "";
 	else
-		*only = name;
+		incoming->only = name;
 	return 0;
 }
 
 /* Why nothing is relayed; NULL: something may be. */
 static const char *find_error(const struct relay *relay, const struct interface_list *interfaces)
 {
-	struct interface_patterns incoming = patterns_of(&relay->settings.interfaces);
-	const char *only = NULL;
+	struct interface_patterns from = patterns_of(&relay->settings.interfaces);
+	struct incoming incoming = {.interfaces = interfaces};
+	const struct egress *egress = NULL;
+	unsigned used = 0;
 
+	for (size_t i = 0; i < relay->egresses.count; i++)
+		if (is_used(&relay->egresses.items[i])) {
+			egress = &relay->egresses.items[i];
+			used++;
+		}
 	if (!relay->egresses.count)
 		return "nowhere to send: no interface matches yet";
-	if (relay->egresses.count > 1)
+	if (!used)
+		return "nowhere to send: no interface that matches can be sent on now";
+	if (used > 1)
 		return NULL;
-	interface_select(interfaces, &incoming, note_incoming, &only);
-	if (!only || strcmp(only, relay->egresses.items[0].account->name))
+	interface_select(interfaces, &from, note_incoming, &incoming);
+	if (!incoming.only || strcmp(incoming.only, egress->account->name))
 		return NULL;
 	return "nowhere to send: there is no other interface than the one that datagrams come "
 	       "from";
@@ -201,12 +236,12 @@ static int choose_egresses(struct relay *relay, const struct interface_list *int
 			interfaces, egress->account->name);
 
 		egress->ifindex = interface ? interface->index : 0;
+		egress->is_named = is_named(interfaces, &patterns, egress->account->name);
 		if (egress->wanted || r < 0)
 			continue;
 		egress_close(relay, egress);
 		*egress = relay->egresses.items[--relay->egresses.count];
 	}
-	set_error(relay, find_error(relay, interfaces));
 	return r < 0 ? r : 0;
 }
 
@@ -219,11 +254,22 @@ static void relay_links_changed(void *object, const struct interface_list *inter
 		log_error("handler %s: choosing interfaces: out of memory", relay->context.name);
 	for (size_t i = 0; i < relay->egresses.count; i++)
 		forward_links_changed(relay->egresses.items[i].forward, interfaces);
+	set_error(relay, find_error(relay, interfaces));
 }
 
 static const char *relay_error(const void *object)
 {
 	return ((const struct relay *)object)->error;
+}
+
+static const char *relay_interface_error(const void *object, const char *name)
+{
+	const struct relay *relay = object;
+
+	for (size_t i = 0; i < relay->egresses.count; i++)
+		if (!strcmp(relay->egresses.items[i].account->name, name))
+			return forward_error(relay->egresses.items[i].forward);
+	return NULL;
 }
 
 /* ---- Life ---- */
@@ -257,21 +303,23 @@ static int relay_open(const void *settings, const struct handler_context *contex
 	if (r >= 0 && (r = interface_list_read(&interfaces)) < 0)
 		because(why, r, "listing the network interfaces: %s", strerror(-r));
 	r = r < 0 ? r : choose_egresses(relay, &interfaces);
-	if (r < 0)
+	if (r < 0) {
 		relay_close(relay);
-	else
-		*ret = relay;
+		return r;
+	}
+	set_error(relay, find_error(relay, &interfaces));
+	*ret = relay;
 	return r;
 }
 
 /* ---- Datagrams ---- */
 
-/* Whether what has this origin may leave there. The index tells also where a name was changed, the
- * name where the interface is absent now. */
-static bool is_other(const struct egress *egress, const struct origin *origin)
+/* Whether a copy of what has this origin is for it, and not where it came from. The index tells
+ * also where a name was changed, the name where the interface is absent now. */
+static bool is_for(const struct egress *egress, const struct origin *origin)
 {
 	return egress->ifindex != origin->ifindex &&
-	       strcmp(egress->account->name, origin->interface) != 0;
+	       strcmp(egress->account->name, origin->interface) != 0 && is_used(egress);
 }
 
 static unsigned relay_copies(
@@ -283,7 +331,7 @@ static unsigned relay_copies(
 	for (size_t i = 0; i < relay->egresses.count; i++) {
 		const struct egress *egress = &relay->egresses.items[i];
 
-		if (!is_other(egress, origin))
+		if (!is_for(egress, origin))
 			continue;
 		ledger_interface_filtered(egress->account, filtered);
 		copies++;
@@ -304,7 +352,7 @@ static void relay_deliver(void *object, const struct batch *batch, struct outcom
 		const struct egress *egress = &relay->egresses.items[i];
 		struct outcome copies;
 
-		if (!is_other(egress, batch->origin))
+		if (!is_for(egress, batch->origin))
 			continue;
 		/* Not before there is one: the guard takes what may be relayed for relayed. */
 		if (!is_judged)
@@ -429,5 +477,6 @@ const struct handler_kind relay_kind = {
 	.close = relay_close,
 	.copies = relay_copies,
 	.error = relay_error,
+	.interface_error = relay_interface_error,
 	.links_changed = relay_links_changed,
 };

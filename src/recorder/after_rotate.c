@@ -50,7 +50,7 @@ struct after_rotate {
 	uint64_t due_ns; /* to look for the next file */
 	uint64_t locked_ns; /* to try those that were locked again */
 	uint64_t again_ns; /* to try all files again */
-	struct log_limit limit;
+	struct log_limit fail_limit, removed_limit;
 };
 
 int after_rotate_new(const char *handler, const struct recorder_path *path,
@@ -198,7 +198,7 @@ static int run(struct after_rotate *after, const struct recorder_entry *entry)
 static void fail(struct after_rotate *after, const char *name, const char *why)
 {
 	after->some_failed = true;
-	if (log_limit_pass(&after->limit))
+	if (log_limit_pass(&after->fail_limit))
 		log_warning("handler %s: %s/%s: after_rotate %s; the file waits, and is tried "
 			    "again",
 			after->handler, after->path->directory, name, why);
@@ -328,7 +328,7 @@ static void settle(struct after_rotate *after, int status, uint64_t *succeeded, 
 		remove_mark(after, &after->entry);
 		++*succeeded;
 	} else if (was_removed) {
-		if (log_limit_pass(&after->limit))
+		if (log_limit_pass(&after->removed_limit))
 			log_warning("handler %s: %s/%s: was removed by keep, keep_for or quota "
 				    "while its program ran",
 				after->handler, after->path->directory, after->entry.name);

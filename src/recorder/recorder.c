@@ -50,7 +50,7 @@ struct recorder {
 	uint64_t flush_due_ns, sync_due_ns, turn_due_ns, tidy_due_ns;
 	uint64_t turn_ns; /* when the file is to be rotated for its age, CLOCK_REALTIME */
 	uint64_t rotate_again_ns; /* not before, CLOCK_MONOTONIC */
-	struct log_limit limit;
+	struct log_limit sync_limit, memory_limit;
 	uint32_t ends[RECORDS_MAX]; /* where each record of the buffer ends */
 };
 
@@ -410,7 +410,7 @@ static void sync_file(struct recorder *recorder)
 {
 	recorder->sync_due_ns = 0;
 	if (recorder->file.fd >= 0 && recorder->file.regular && fdatasync(recorder->file.fd) < 0 &&
-		log_limit_pass(&recorder->limit))
+		log_limit_pass(&recorder->sync_limit))
 		log_error("handler %s: %s: forcing it to the disk: %s; what was written last may "
 			  "be lost",
 			recorder->name, recorder->path.path, strerror(errno));
@@ -566,7 +566,7 @@ static void drop_record(struct recorder *recorder, struct outcome *outcome)
 	text_clear(&recorder->buffer);
 	recorder->buffer.length = recorder->records ? recorder->ends[recorder->records - 1] : 0;
 	outcome->dropped[DROP_IO]++;
-	if (log_limit_pass(&recorder->limit))
+	if (log_limit_pass(&recorder->memory_limit))
 		log_error("handler %s: %s: out of memory, a datagram was dropped", recorder->name,
 			recorder->path.path);
 	write_out(recorder, outcome);

@@ -455,6 +455,47 @@ def unplugged(lan):
     lan.host.ip("link delete cut0")
 
 
+@pytest.mark.parametrize("broken, mended, error", [
+    ("link set cut0 down", "link set cut0 up", "cut0 is down"),
+    ("link set far0 down", "link set far0 up", "cut0 has no carrier"),
+    ("address flush dev cut0", "address add 10.8.2.1/24 dev cut0", "cut0 has no IPv4 address")])
+def test_a_glob_stands_for_no_interface_that_cannot_be_sent_on(lan, start, unplugged, broken, mended, error):
+    lan.host.ip("link set far0 up")
+    wait_until(lambda: lan.host.has_route("cut0"), "the carrier")
+    lan.host.ip(broken)
+    daemon = start(relay('to = ["cut*", "eth1"];'))
+    wait_until(lambda: error in (numbers(daemon)[1]["cut0"]["error"] or ""), "the row to say why")
+    send(lan.a, b"x", GROUPS["v4"], PORT)
+    wait_until(lambda: numbers(daemon)[1]["eth1"]["delivered"] == 1, "the datagram")
+    row, interfaces = numbers(daemon)
+    assert (row["received"], interfaces["cut0"]["received"]) == (1, 0) and not any(row["lost"].values())
+    assert error in daemon.ctl("handlers")
+    lan.host.ip(mended)
+    wait_until(lambda: numbers(daemon)[1]["cut0"]["error"] is None, "the interface to be used")
+    send(lan.a, b"y", GROUPS["v4"], PORT)
+    wait_until(lambda: numbers(daemon)[1]["cut0"]["delivered"] == 1, "the datagram")
+    lan.host.ip(broken)
+    wait_until(lambda: numbers(daemon)[1]["cut0"]["error"], "the interface to be left out again")
+    send(lan.a, b"z", GROUPS["v4"], PORT)
+    wait_until(lambda: numbers(daemon)[1]["eth1"]["delivered"] == 3, "the datagram")
+    assert numbers(daemon)[1]["cut0"]["received"] == 1
+    assert_sums(daemon)
+
+
+def test_an_interface_that_a_glob_matches_and_a_name_means_is_named(lan, start, unplugged):
+    daemon = start(relay('to = ["cut*", "cut0"];'))
+    send(lan.a, b"x", GROUPS["v4"], PORT)
+    wait_until(lambda: numbers(daemon)[1]["cut0"]["dropped"]["absent"] == 1, "the datagram to be dropped")
+
+
+def test_a_relay_to_globs_says_that_all_that_match_cannot_be_sent_on(lan, start, unplugged):
+    daemon = start(relay('to = ["cut*"];'))
+    wait_until(lambda: daemon.handler("news.relay")["error"] == "nowhere to send: no interface that matches can be sent on now",
+               "the error")
+    lan.host.ip("link set far0 up")
+    wait_until(lambda: daemon.handler("news.relay")["error"] is None, "the relay to work")
+
+
 @pytest.mark.parametrize("block", ["", "keep_source = true;"], ids=["own source", "keep_source"])
 def test_what_should_leave_by_an_interface_without_a_carrier_is_counted_as_absent(lan, start, unplugged, block):
     daemon = start(relay('to = ["eth1", "cut0"]; ' + block))
@@ -508,7 +549,7 @@ def test_what_went_to_interfaces_that_are_gone_stays_in_the_sum(lan, start):
         name = f"new{i}"
         lan.host.ip(f"link add {name} type veth peer name far0", f"link set {name} up", "link set far0 up",
                     f"address add 10.8.1.1/24 dev {name}")
-        wait_until(lambda: name in numbers(daemon)[1], "the interface to be sent on")
+        wait_until(lambda: not numbers(daemon)[1].get(name, {"error": "absent"})["error"], "the interface to be sent on")
         send(lan.a, b"x", GROUPS["v4"], PORT)
         wait_until(lambda: numbers(daemon)[1][name]["received"] == 1, "the copy")
         lan.host.ip(f"link delete {name}")

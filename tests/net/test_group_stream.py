@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from harness.discovery import SO_RCVBUFFORCE
-from harness.peers import LARGEST, receive, send, stream_at_once, tutorial_receiver
+from harness.peers import LARGEST, receive, send, seqpacket, stream_at_once, tutorial_receiver
 from harness.records import ALL_BYTES
 from harness.waiting import TIMEOUT, wait_until
 from net import FAMILIES
@@ -256,3 +256,19 @@ def test_socat_joins_two_streams(daemon, stream, net):
     finally:
         between.kill()
         between.wait()
+
+
+@pytest.mark.parametrize("first", ["too large", "misframed"])
+def test_what_the_log_says_of_one_cause_hides_no_other(start, first):
+    daemon = start('groups: { two: { address = "233.252.0.12"; port = 5015; interfaces = ["eth0"]; socket = true; }; };')
+    said = {"too large": "group two: a datagram from its socket was not sent",
+            "misframed": "before a datagram it wrote the length 65508"}
+    for cause in sorted(said, key=lambda cause: cause != first):
+        if cause == "too large":
+            with seqpacket(daemon.group_path("two")) as program:
+                program.send(bytes(65508))
+                wait_until(lambda: said[cause] in daemon.log(), "the line about " + cause)
+        else:
+            with stream_at_once(daemon.group_path("two") + ".stream") as program:
+                program.sendall(struct.pack(">I", 65508))
+                wait_until(lambda: said[cause] in daemon.log(), "the line about " + cause)

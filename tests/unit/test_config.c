@@ -994,6 +994,8 @@ static void files_too_large_together_are_refused(void **state)
 		"4: groups.a.sources: \"233.252.0.2\" is not the address of a sender, use a unicast address") \
 	X(source_of_the_other_family, IN_A("sources = [\"2001:db8::1\"];"), \
 		"4: groups.a.sources: \"2001:db8::1\" is not of the group's family, use an IPv4 address") \
+	X(expected_sender_of_the_other_family, IN_A("expect_senders = [\"192.0.2.7\", \"2001:db8::/32\"];"), \
+		"4: groups.a.expect_senders: \"2001:db8::/32\" is not of the group's family, use IPv4 addresses") \
 	X(source_that_is_none, IN_A("block_sources = [\"0.0.0.0\"];"), \
 		"4: groups.a.block_sources: \"0.0.0.0\" is not the address of a sender, use a unicast address") \
 	X(sources_beside_block_sources, IN_A("sources = \"192.0.2.1\";\n block_sources = \"192.0.2.2\";"), \

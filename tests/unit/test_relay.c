@@ -70,6 +70,8 @@ static void assert_refused(struct fixture *fixture, const char *text, const char
 }
 
 #define GROUP(keys) "groups: { a: { address = \"233.252.0.1\"; port = 1;\n" keys " }; };\n"
+#define OUT(keys) "handlers: { out: { type = \"udp\"; port = 2; " keys " }; };\n"
+#define TO6 "address = \"2001:db8::9\"; "
 #define LAN "interfaces = [\"eth0\", \"vlan*\"];\n"
 
 static void a_block_is_a_handler_of_its_group(void **state)
@@ -193,8 +195,37 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 	X(a_relay_of_another_group, \
 		"groups: { a: { address = \"233.252.0.1\"; port = 1;\n" LAN " relay: { }; };\n" \
 		"b: { address = \"233.252.0.2\"; port = 1; handlers = [\"a.relay\"]; }; };", \
-		"4: groups.b.handlers: \"a.relay\" is for its own group only, remove it")
+		"4: groups.b.handlers: \"a.relay\" is for its own group only, remove it") \
+	X(a_filter_of_the_other_family, GROUP(LAN "relay: { filter: { sources = [\"2001:db8::1\", \"2001:db8:9::/48\"]; }; };"), \
+		"3: groups.a.relay.filter.sources: names IPv6 senders only, and those of the group are IPv4: no datagram is like that, " \
+		"name IPv4 addresses") \
+	X(a_source_that_the_other_family_cannot_keep, GROUP("handlers = [\"log\", \"out\"];") OUT(TO6 "keep_source = true;"), \
+		"2: groups.a.handlers: \"out\" has keep_source = true and sends to an IPv6 address, which no IPv4 sender of the group " \
+		"can send to; set keep_source = false in it, or an IPv4 address") \
+	X(a_source_of_a_leg_that_the_other_family_cannot_keep, \
+		"groups: { a: { address = \"233.252.0.1\"; port = 1; }; b: { address = \"ff15::1\"; port = 1; };\n" \
+		"m: { merge = [\"a\", \"b\"]; handlers = [\"out\"]; }; };\n" OUT(TO6 "keep_source = true;"), \
+		"2: groups.m.handlers: \"out\" has keep_source = true and sends to an IPv6 address, which no IPv4 sender of the group " \
+		"can send to; set keep_source = false in it, or an IPv4 address")
 /* clang-format on */
+
+static void families_that_go_together_are_no_mistake(void **state)
+{
+	static const char *const good[] = {GROUP("handlers = [\"out\"];") OUT(TO6),
+		"groups: { a: { address = \"ff15::1\"; port = 1; handlers = [\"out\"]; }; };\n" OUT(
+			TO6 "keep_source = true;"),
+		"groups: { a: { address = \"ff15::1\"; port = 1; }; b: { address = \"ff15::2\"; "
+		"port = 1; }; m: { merge = [\"a\", \"b\"]; handlers = [\"out\"]; }; };\n" OUT(
+			TO6 "keep_source = true;"),
+		GROUP(LAN "relay: { filter: { sources = [\"2001:db8::1\", \"192.0.2.0/24\"]; }; "
+			  "};")};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		load_good(fixture, good[i]);
+		config_free(take(fixture->config));
+	}
+}
 
 #define DEFINE(name, text, expected)                    \
 	static void name##_is_refused(void **state)     \
@@ -208,10 +239,12 @@ REFUSED(DEFINE)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		TEST(a_block_is_a_handler_of_its_group) TEST(an_empty_block_is_a_relay) TEST(
-			a_relay_differs_when_its_group_does) TEST(a_copied_group_names_its_relay)
-			TEST(groups_of_one_address_may_relay_to_each_other) REFUSED(REFUSED_TEST)};
+	const struct CMUnitTest tests[] = {TEST(a_block_is_a_handler_of_its_group)
+			TEST(an_empty_block_is_a_relay) TEST(a_relay_differs_when_its_group_does)
+				TEST(a_copied_group_names_its_relay)
+					TEST(groups_of_one_address_may_relay_to_each_other)
+						TEST(families_that_go_together_are_no_mistake)
+							REFUSED(REFUSED_TEST)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

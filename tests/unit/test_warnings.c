@@ -230,6 +230,25 @@ static void unicast_that_is_relayed_to_a_group_is_warned_of(void **state)
 	assert_warnings(config, expected, 1);
 }
 
+static void a_filter_that_no_sender_of_the_group_passes_is_warned_of(void **state)
+{
+	static const struct config_kind kind = {.name = "kind"};
+	static const char *const expected[] = {
+		"group a: warning: \"six\" gets nothing of this group: no sender that its "
+		"filter.sources names is of the group's family; leave it out, or name others"};
+	struct config *config = *state;
+	struct config_handler *six = config_add_handler(config, "six", &kind);
+	char why[WHY_MAX];
+
+	assert_non_null(six);
+	assert_int_equal(
+		schema_set(&filter_schema, &six->filter, "filter.sources", "2001:db8::/32", why),
+		0);
+	add_group(config, "a", "address=233.252.0.1 handlers=six");
+	add_group(config, "b", "address=ff15::1 handlers=six");
+	assert_warnings(config, expected, 1);
+}
+
 static bool keeps_source(const void *settings)
 {
 	(void)settings;
@@ -559,6 +578,7 @@ int main(void)
 		TEST(keys_for_sending_to_what_is_no_address_yet_may_have_an_effect)
 		TEST(keys_for_sending_to_an_address_of_this_host_have_none)
 		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
+		TEST(a_filter_that_no_sender_of_the_group_passes_is_warned_of)
 		TEST(searches_that_are_relayed_with_an_own_source_are_warned_of)
 		TEST(mdns_that_is_relayed_from_another_port_is_warned_of)
 		TEST(addresses_with_one_mac_address_are_named_once)

@@ -34,7 +34,7 @@ struct mqtt_in {
 	const struct mqtt_settings *settings;
 	const char *name;
 	struct connection *connection;
-	struct log_limit *limit;
+	struct log_limit limit; /* of what the broker refuses */
 	struct intake *intake; /* NULL: nothing comes in */
 	struct sites *sites;
 	struct input *inputs; /* by base */
@@ -328,7 +328,7 @@ bool mqtt_in_subscribed(struct mqtt_in *in, int id, int reason)
 	in->denied = at;
 	snprintf(in->denial, sizeof(in->denial), "subscribing to %s: the broker refuses: %s",
 		topics ? topics : "?", mosquitto_reason_string(reason));
-	if (!in->subscribe_ns && log_limit_pass(in->limit))
+	if (!in->subscribe_ns && log_limit_pass(&in->limit))
 		log_warning("handler %s: %s", in->name, in->denial);
 	in->subscribe_ns = clock_ns(CLOCK_MONOTONIC) + SUBSCRIBE_AGAIN_NS;
 	return true;
@@ -438,7 +438,7 @@ const char *mqtt_in_error(const struct mqtt_in *in)
 }
 
 struct mqtt_in *mqtt_in_new(const struct mqtt_settings *settings, const char *name,
-	struct connection *connection, struct intake *intake, struct log_limit *limit)
+	struct connection *connection, struct intake *intake)
 {
 	struct mqtt_in *in = calloc(1, sizeof(*in));
 
@@ -448,7 +448,6 @@ struct mqtt_in *mqtt_in_new(const struct mqtt_settings *settings, const char *na
 	in->name = name;
 	in->connection = connection;
 	in->intake = intake;
-	in->limit = limit;
 	in->sites = sites_new();
 	if (in->sites)
 		return in;

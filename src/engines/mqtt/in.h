@@ -18,10 +18,9 @@ struct mqtt_in;
 
 /* For a handler of this name. intake is NULL where nothing comes in: then what an earlier session
  * has subscribed to is ended. All that is given must outlive the object, but for the connection
- * when it is freed; limit is of lines about what the broker refuses. Returns NULL without memory.
- */
+ * when it is freed. Returns NULL without memory. */
 struct mqtt_in *mqtt_in_new(const struct mqtt_settings *settings, const char *name,
-	struct connection *connection, struct intake *intake, struct log_limit *limit);
+	struct connection *connection, struct intake *intake);
 void mqtt_in_free(struct mqtt_in *in); /* accepts NULL */
 
 /* These groups take what comes in. */

@@ -478,8 +478,8 @@ static int mqtt_open(const void *settings, const struct handler_context *context
 		r = connection_new(&mqtt->settings, mqtt->name, mqtt->ledger, &events, mqtt, why,
 			&mqtt->connection);
 	if (r >= 0) {
-		mqtt->in = mqtt_in_new(&mqtt->settings, mqtt->name, mqtt->connection,
-			context->intake, &mqtt->refused_limit);
+		mqtt->in = mqtt_in_new(
+			&mqtt->settings, mqtt->name, mqtt->connection, context->intake);
 		r = mqtt->in ? 0 : because(why, -ENOMEM, "out of memory");
 	}
 	if (r < 0)
