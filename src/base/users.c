@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/units.h"
 
 /* Where the members of a group need more than this, it is not found. */
@@ -118,4 +120,29 @@ bool name_group(gid_t gid, char ret[static ACCOUNT_NAME_MAX])
 	if (file)
 		fclose(file);
 	return is_named;
+}
+
+/* The initial user namespace maps all numbers but the last, which is none. */
+static bool is_of_many(uint32_t id, const char *overflow, const char *map)
+{
+	CLEANUP(fclosep) FILE *file = NULL;
+	uint64_t mapped = 0;
+	uint32_t length;
+
+	if (read_number(overflow, 65534) != id)
+		return false;
+	file = fopen(map, "re");
+	while (file && fscanf(file, "%*u %*u %" SCNu32, &length) == 1)
+		mapped += length;
+	return file && mapped < UINT32_MAX;
+}
+
+bool is_uid_of_many(uid_t uid)
+{
+	return is_of_many(uid, "/proc/sys/kernel/overflowuid", "/proc/self/uid_map");
+}
+
+bool is_gid_of_many(gid_t gid)
+{
+	return is_of_many(gid, "/proc/sys/kernel/overflowgid", "/proc/self/gid_map");
 }

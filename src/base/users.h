@@ -32,3 +32,8 @@ int find_gid(const char *name, gid_t *ret);
  * whether there is a name. */
 bool name_user(uid_t uid, char ret[static ACCOUNT_NAME_MAX]);
 bool name_group(gid_t gid, char ret[static ACCOUNT_NAME_MAX]);
+
+/* Whether this number is that of every user or group of the host that this user namespace has no
+ * number for (user_namespaces(7), /proc/sys/kernel/overflowuid): they cannot be told apart. */
+bool is_uid_of_many(uid_t uid);
+bool is_gid_of_many(gid_t gid);

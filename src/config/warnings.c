@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/users.h"
 #include "config/report.h"
 #include "net/interface.h"
 #include "net/listen_address.h"
@@ -450,8 +451,35 @@ static void find_shared_macs(struct config *config)
 
 /* ---- Permissions ---- */
 
-/* Of the socket file, which then has no say: one rule holds through every door. */
+/* Who is named lets all others that the kernel shows with the same number. */
+static void check_principal(struct config *config, const struct config_group *group,
+	const char *key, const struct principal *named)
+{
+	char name[ACCOUNT_NAME_MAX];
+
+	if (named->kind == PRINCIPAL_USER && is_uid_of_many(named->id))
+		name_user(named->id, name);
+	else if (named->kind == PRINCIPAL_GROUP && is_gid_of_many(named->id))
+		name_group(named->id, name);
+	else
+		return;
+	warn(config, group,
+		"%s lets every %s of the host that this user namespace does not map, as each of "
+		"them is %s here; map the one that is meant, and name it",
+		key, named->kind == PRINCIPAL_USER ? "user" : "group", name);
+}
+
 static void check_permissions(struct config *config, const struct config_group *group)
+{
+	for (size_t i = 0; i < group->allow_send.count; i++)
+		check_principal(config, group, "allow_send", &group->allow_send.items[i]);
+	for (size_t i = 0; i < group->allow_receive.count; i++)
+		check_principal(config, group, "allow_receive", &group->allow_receive.items[i]);
+	check_principal(config, group, "socket_group", &group->socket_group);
+}
+
+/* Of the socket file, which then has no say: one rule holds through every door. */
+static void check_file_permissions(struct config *config, const struct config_group *group)
 {
 	if (config_asks_socket(&group->allow_receive) || config_asks_socket(&group->allow_send))
 		return;
@@ -521,6 +549,7 @@ void config_find_warnings(struct config *config)
 		char address[INET6_ADDRSTRLEN];
 
 		check_permissions(config, group);
+		check_file_permissions(config, group);
 		check_stream(config, group);
 		check_filters(config, group);
 		if (config_group_is_made_here(group))
@@ -540,6 +569,7 @@ void config_find_warnings(struct config *config)
 		check_replies(config, group);
 	}
 	check_permissions(config, &config->events);
+	check_file_permissions(config, &config->events);
 	check_stream(config, &config->events);
 	check_http(config);
 	find_shared_ports(config);

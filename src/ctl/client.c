@@ -23,10 +23,17 @@ struct client {
 	size_t scanned; /* bytes at the front of in that hold no further end of an answer */
 	struct text out;
 	bool closed; /* the daemon reads no more */
+	bool answered; /* something has come from it */
+	bool unread; /* it has ended, and had not read all that was written to it (unix(7)) */
 	uint64_t deadline_ns; /* as client_set_deadline() says */
 	struct client_patience patience;
 	uint64_t patience_ends_ns; /* when to look whether it has read; UINT64_MAX: never */
 };
+
+bool client_was_ignored(const struct client *client)
+{
+	return client->unread && !client->answered;
+}
 
 void client_end_patience(struct client *client)
 {
@@ -178,8 +185,11 @@ static int fill(struct client *client)
 	n = recv(client->fd, room, READ_SIZE, MSG_DONTWAIT);
 	if (n == 0)
 		return -ECONNRESET;
-	if (n < 0)
+	if (n < 0) {
+		client->unread = errno == ECONNRESET;
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	}
+	client->answered = true;
 	client->in.length += (size_t)n;
 	if (client->patience_ends_ns != UINT64_MAX)
 		renew_patience(client, has_unread(client));

@@ -47,6 +47,9 @@ void client_end_patience(struct client *client);
 
 void client_close(struct client *client);
 
+/* After -ECONNRESET: whether no daemon has ever read from this connection. */
+bool client_was_ignored(const struct client *client);
+
 /* Until when client_flush() and client_receive() wait, of CLOCK_MONOTONIC; then they return
  * -ETIMEDOUT. UINT64_MAX: for ever, as they do unless told otherwise. */
 void client_set_deadline(struct client *client, uint64_t deadline_ns);

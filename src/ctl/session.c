@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/escape.h"
 #include "base/io.h"
@@ -12,6 +13,11 @@
 #include "base/words.h"
 #include "ctl/human.h"
 #include "ctl/json.h"
+
+#define START "start mcastd, or name its socket with -s SOCKET or $MCASTD_SOCKET"
+
+/* Room for the name of a unit of mcastd. */
+#define UNIT_MAX 128
 
 void session_clear(struct session *session)
 {
@@ -78,6 +84,55 @@ static int explain_permission(const struct session *session)
 		session->socket);
 }
 
+/* The unit whose control socket this is, as those of systemd/ have it: "mcastd", "mcastd@lab".
+ * False: none, or systemd does not run here. */
+static bool name_unit(const char *socket, char unit[static UNIT_MAX])
+{
+	static const char start[] = "/run/mcastd", end[] = ".sock";
+	size_t length = strlen(socket), head = strlen(start), tail = strlen(end);
+	bool is_first;
+
+	if (length < head + tail || length >= UNIT_MAX || strncmp(socket, start, head) ||
+		strcmp(socket + length - tail, end) || access("/run/systemd/system", F_OK) < 0)
+		return false;
+	is_first = length == head + tail;
+	if (!is_first && socket[head] != '-')
+		return false;
+	snprintf(unit, UNIT_MAX, "mcastd%s%.*s", is_first ? "" : "@",
+		is_first ? 0 : (int)(length - head - tail - 1), socket + head + 1);
+	return true;
+}
+
+/* Nobody has read what was written to the socket: where systemd listens, it could not start the
+ * daemon. */
+static int explain_ignored(const struct session *session)
+{
+	char unit[UNIT_MAX];
+
+	if (!name_unit(session->socket, unit))
+		return session_fail(session, EXIT_NO_DAEMON,
+			"mcastd at %s has ended, or was not started, before it read this: see its "
+			"log, and mcastd --check",
+			session->socket);
+	return session_fail(session, EXIT_NO_DAEMON,
+		"mcastd at %s has ended, or was not started, before it read this: journalctl -u %s "
+		"says why, and mcastd --check what is wrong",
+		session->socket, unit);
+}
+
+static int explain_missing(const struct session *session)
+{
+	char unit[UNIT_MAX];
+
+	if (!name_unit(session->socket, unit))
+		return session_fail(session, EXIT_NO_DAEMON,
+			"no mcastd at %s: no such file: " START, session->socket);
+	return session_fail(session, EXIT_NO_DAEMON,
+		"no mcastd at %s: no such file: " START
+		"; if it runs, its socket was removed: systemctl restart %s.socket",
+		session->socket, unit);
+}
+
 /* The path, the reason, and the fix. */
 int session_no_daemon(const struct session *session, int error)
 {
@@ -94,16 +149,13 @@ int session_no_daemon(const struct session *session, int error)
 			session->socket);
 	case ENOENT:
 	case ENOTDIR:
-		why = "no such file";
-		break;
+		return explain_missing(session);
 	case ECONNREFUSED:
 		why = "nobody listens";
 		break;
 	}
-	return session_fail(session, EXIT_NO_DAEMON,
-		"no mcastd at %s: %s: start mcastd, or name its socket with -s SOCKET or "
-		"$MCASTD_SOCKET",
-		session->socket, why);
+	return session_fail(
+		session, EXIT_NO_DAEMON, "no mcastd at %s: %s: " START, session->socket, why);
 }
 
 /* client_patience.unread */
@@ -142,6 +194,8 @@ int session_lost(const struct session *session, int error)
 {
 	switch (-error) {
 	case ECONNRESET:
+		if (session->client && client_was_ignored(session->client))
+			return explain_ignored(session);
 		return session_fail(
 			session, EXIT_REFUSED, "mcastd at %s has gone away", session->socket);
 	case ETIMEDOUT:

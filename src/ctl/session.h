@@ -52,7 +52,8 @@ int session_connect(struct session *session);
 /* Explains a negative errno of client_connect(). Returns EXIT_NO_DAEMON. */
 int session_no_daemon(const struct session *session, int error);
 
-/* Explains a negative errno of client_receive(). Returns EXIT_REFUSED. */
+/* Explains a negative errno of client_receive(). Returns EXIT_REFUSED, or EXIT_NO_DAEMON where no
+ * daemon has read anything. */
 int session_lost(const struct session *session, int error);
 
 /* Explains why the daemon refused, after a prefix. Returns EXIT_REFUSED. */

@@ -13,6 +13,7 @@
 #include "daemon/daemon.h"
 #include "daemon/elapsed.h"
 #include "daemon/identity.h"
+#include "daemon/ignored.h"
 #include "daemon/keep_source.h"
 #include "daemon/shortfalls.h"
 #include "net/listener.h"
@@ -22,6 +23,13 @@
  * and the process of that unit which runs, or 0. */
 #define CHECKED_UNIT "MCASTD_CHECKED_UNIT"
 #define RUNNING "MCASTD_RUNNING"
+/* And the configuration that the unit's command names, "" for none. */
+#define NAMED "MCASTD_CHECKED_NAMED"
+/* And where systemd listens for it, "" for nowhere. */
+#define LISTENING "MCASTD_CHECKED_SOCKET"
+
+/* Whom systemd/mcastd.sysusers makes. */
+#define SYSTEM_USER "mcastd"
 
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
 
@@ -36,16 +44,34 @@ void check_print(const struct errors *lines, const char *called)
 
 /* ---- In the sandbox of a unit ---- */
 
+/* The absolute path: through a link only where that leads into the directory. The name itself may
+ * be a link to a file elsewhere, as in a checkout. */
+static void make_absolute(const char *path, size_t directory, char ret[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	AUTO_FREE char *parent = slash ? strndup(path, (size_t)(name - path)) : strdup(".");
+	size_t length;
+
+	if (realpath(path, ret) && !strncmp(ret, MCASTD_CONFIG, directory))
+		return;
+	if (parent && realpath(parent, ret)) {
+		length = strlen(ret);
+		snprintf(ret + length, PATH_MAX - length, "/%s", name);
+		if (!strncmp(ret, MCASTD_CONFIG, directory))
+			return;
+	}
+	snprintf(ret, PATH_MAX, "%s", path);
+}
+
 /* The unit whose configuration this is, as the units of systemd/ have it, and the path that the
  * unit gives it. False: none. */
 static bool find_unit(const char *path, char unit[static UNIT_NAME_MAX + 1], char ret[PATH_MAX])
 {
 	static const char suffix[] = ".conf";
 	size_t directory = (size_t)(strrchr(MCASTD_CONFIG, '/') + 1 - MCASTD_CONFIG), length;
-	const char *name = MCASTD_CONFIG;
+	const char *name;
 
-	if (!realpath(path, ret) || strncmp(ret, MCASTD_CONFIG, directory))
-		snprintf(ret, PATH_MAX, "%s", path);
+	make_absolute(path, directory, ret);
 	name = ret + directory;
 	if (!strcmp(ret, MCASTD_CONFIG)) {
 		strcpy(unit, "mcastd.service");
@@ -79,13 +105,19 @@ static bool runs_as_another(const struct unit *unit)
 	       status.st_uid != user->pw_uid;
 }
 
+/* The path in "/run/mcastd.sock (Stream)". */
+static void first_path(const char *listen, char ret[PATH_MAX])
+{
+	snprintf(ret, PATH_MAX, "%.*s", (int)strcspn(listen, " "), listen);
+}
+
 /* Anything else at the path of a socket is replaced by systemd. */
 static bool is_directory(const char *listen)
 {
 	char path[PATH_MAX];
 	struct stat status;
 
-	snprintf(path, sizeof(path), "%.*s", (int)strcspn(listen, " "), listen);
+	first_path(listen, path);
 	return lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
@@ -105,32 +137,90 @@ static const char *find_obstacle(const struct unit *unit, const struct unit *soc
 	return NULL;
 }
 
-static const char *fix_of(const char *why)
+/* Appends what to do about a reason of systemd's. */
+static void append_fix(const struct unit *unit, const char *why, struct text *text)
 {
-	return strstr(why, "user credentials") ? "; systemd-sysusers makes the user"
-	       : strstr(why, "namespacing")    ? "; make the path that a drop-in names"
-	       : strstr(why, "spawning")       ? "; is mcastd installed where the unit expects it?"
-					       : "; systemctl cat shows its settings";
+	size_t before = text->length;
+
+	if (strstr(why, "set up credentials"))
+		unit_append_missing(unit, text);
+	if (text->length > before)
+		return;
+	if (strstr(why, "user credentials") && !strcmp(unit->user, SYSTEM_USER))
+		text_append_string(text, "; systemd-sysusers makes the user");
+	else if (strstr(why, "user credentials"))
+		text_printf(text,
+			"; this system has no user %s: useradd --system %s, or name "
+			"another with User=",
+			unit->user, unit->user);
+	else if (strstr(why, "group credentials") || strstr(why, "supplementary groups"))
+		text_append_string(text, "; groupadd --system makes a group that Group= or "
+					 "SupplementaryGroups= names");
+	else if (strstr(why, "namespacing"))
+		text_append_string(text, "; make the path that a drop-in names");
+	else if (strstr(why, "spawning"))
+		text_append_string(text, "; is mcastd installed where the unit expects it?");
+	else
+		text_append_string(text, "; systemctl cat shows its settings");
 }
 
-static int check_in(const struct unit *unit, const char *path)
+/* The configuration that the command of a unit names, or "". */
+static void find_named(const struct unit *unit, char ret[PATH_MAX])
 {
-	AUTO_TEXT struct text output = {0}, errors = {0};
-	char arguments[PATH_MAX + 32], variables[UNIT_NAME_MAX + 64], why[WHY_MAX];
+	static const char *const options[] = {"-c", "--config=", "--config"};
+	AUTO_FREE char *words = strdup(unit->command);
+	char *left = NULL, *word = words ? strtok_r(words, " ", &left) : NULL;
+
+	*ret = '\0';
+	for (; word; word = strtok_r(NULL, " ", &left))
+		for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+			size_t length = strlen(options[i]);
+			const char *value = word + length;
+
+			if (strncmp(word, options[i], length))
+				continue;
+			if (!*value && !(value = strtok_r(NULL, " ", &left)))
+				return;
+			if (*value == '/') /* else it is an option of some other program */
+				snprintf(ret, PATH_MAX, "%s", value);
+			break;
+		}
+}
+
+static void append_variables(
+	const struct unit *unit, const struct unit *socket, struct text *variables)
+{
+	char named[PATH_MAX], number[16], listening[PATH_MAX];
+
+	find_named(unit, named);
+	snprintf(number, sizeof(number), "%d", (int)unit->main_pid);
+	unit_append_variable(variables, CHECKED_UNIT, unit->name);
+	unit_append_variable(variables, RUNNING, number);
+	unit_append_variable(variables, NAMED, named);
+	first_path(socket->listen, listening);
+	unit_append_variable(variables, LISTENING, listening);
+}
+
+static int check_in(const struct unit *unit, const struct unit *socket, const char *path)
+{
+	AUTO_TEXT struct text output = {0}, errors = {0}, variables = {0}, fix = {0};
+	char arguments[PATH_MAX + 32], why[WHY_MAX];
 	struct elapsed elapsed;
 	int status, r;
 
 	snprintf(arguments, sizeof(arguments), "--check -c %s", path);
-	snprintf(variables, sizeof(variables), CHECKED_UNIT "=%s " RUNNING "=%d", unit->name,
-		(int)unit->main_pid);
+	append_variables(unit, socket, &variables);
+	if (text_failed(&variables))
+		return refuse(unit->name, "out of memory");
 	elapsed_begin(&elapsed, "checking the configuration");
-	r = sandbox_run(unit, arguments, variables, &output, &errors, &status, why);
+	r = sandbox_run(unit, arguments, text_string(&variables), &output, &errors, &status, why);
 	elapsed_end(&elapsed);
 	fputs(text_string(&output), stdout);
 	fputs(text_string(&errors), stderr);
 	if (r >= 0)
 		return status;
-	fprintf(stderr, "%s: systemd cannot start it: %s%s\n", unit->name, why, fix_of(why));
+	append_fix(unit, why, &fix);
+	fprintf(stderr, "%s: systemd cannot start it: %s%s\n", unit->name, why, text_string(&fix));
 	return EXIT_CONFIGURATION;
 }
 
@@ -150,7 +240,7 @@ static bool check_in_unit(const char *path, int *ret_status)
 		fprintf(stderr, "%s: warning: its files have changed: systemctl daemon-reload\n",
 			unit.name);
 	obstacle = find_obstacle(&unit, &socket);
-	*ret_status = obstacle ? refuse(unit.name, obstacle) : check_in(&unit, own_path);
+	*ret_status = obstacle ? refuse(unit.name, obstacle) : check_in(&unit, &socket, own_path);
 	return true;
 }
 
@@ -178,6 +268,29 @@ static void describe_eyes(bool is_only_read, char eyes[static WHY_MAX])
 	because(eyes, 0, "%s user %s%s%s%s", is_only_read ? "only read, by" : "checked as",
 		user ? user->pw_name : number, unit ? " in the sandbox of " : "", unit ? unit : "",
 		is_only_read ? ": root can check it as its unit runs" : "");
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat first, second;
+
+	return !strcmp(a, b) ||
+	       (stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+		       first.st_ino == second.st_ino);
+}
+
+/* A drop-in may have the unit read another configuration. */
+static void compare_with_unit(const char *path, struct config *config)
+{
+	const char *unit = getenv(CHECKED_UNIT), *named = getenv(NAMED);
+	const char *set = getenv("MCASTD_CONFIG");
+	const char *reads = named && *named ? named : set && *set ? set : MCASTD_CONFIG;
+
+	if (unit && !is_same_file(reads, path))
+		errors_add(&config->warnings,
+			"warning: %s reads %s, and nothing of this file: see ExecStart= and "
+			"Environment= in systemctl cat %s",
+			unit, reads, unit);
 }
 
 static void summarize(const struct options *options, const struct config *config, const char *eyes)
@@ -296,6 +409,7 @@ static int try_as_user(const struct options *options, struct config *config, str
 		return r;
 	}
 	shortfalls_find_doubts(config);
+	ignored_find(config, getenv(LISTENING));
 	return daemon_try(options, config, spoof, running, errors);
 }
 
@@ -337,6 +451,8 @@ static int check_here(const struct options *options)
 	if (r >= 0 && !only_read)
 		r = try_start(options, config, &errors);
 	elapsed_end(&elapsed);
+	if (r >= 0 && options->configuration)
+		compare_with_unit(options->configuration, config);
 	describe_eyes(only_read, eyes);
 	if (r >= 0) {
 		summarize(options, config, eyes);

@@ -17,6 +17,7 @@
 #include "daemon/adhoc.h"
 #include "daemon/change.h"
 #include "daemon/identity.h"
+#include "daemon/ignored.h"
 #include "daemon/keep_source.h"
 #include "daemon/reload.h"
 #include "daemon/signals.h"
@@ -28,6 +29,7 @@
 #include "http/http.h"
 #include "net/interface.h"
 #include "net/link_monitor.h"
+#include "net/socket_file.h"
 #include "net/user.h"
 #include "service/notify.h"
 #include "service/store.h"
@@ -77,6 +79,7 @@ struct daemon {
 	struct loop_meter meter;
 	struct control *control;
 	struct control_backend backend;
+	char listening[SOCKET_FILE_PATH_MAX]; /* where systemd does for the control socket, or "" */
 	struct link_monitor *links;
 	struct notify *notify;
 	struct store *store;
@@ -150,8 +153,10 @@ static void load_again(void *argument, struct loaded *loaded)
 	const struct daemon *daemon = argument;
 
 	loaded->r = daemon_load(daemon->options, &loaded->errors, &loaded->config);
-	if (loaded->r >= 0)
-		config_compare(change_running(daemon->change), loaded->config, &loaded->changes);
+	if (loaded->r < 0)
+		return;
+	ignored_find(loaded->config, daemon->listening);
+	config_compare(change_running(daemon->change), loaded->config, &loaded->changes);
 }
 
 static void log_reload(int r, const struct loaded *loaded)
@@ -298,6 +303,8 @@ static int open_control(struct daemon *daemon, const struct config *config)
 	if (!daemon->options->configuration)
 		return 0; /* several may run */
 	fd = store_listening(daemon->store, CONTROL_NAME);
+	if (fd >= 0)
+		socket_file_path(fd, daemon->listening);
 	r = fd < 0 ? identity_raise_for(path, why) : 0;
 	if (r >= 0)
 		r = control_new(daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why,
@@ -523,6 +530,7 @@ int daemon_start(
 		return r;
 	}
 	notify_send(daemon->notify, "EXTEND_TIMEOUT_USEC=%d", START_S * 1000000);
+	ignored_find(config, daemon->listening);
 	r = apply_first(daemon, take(owned));
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION;

@@ -174,12 +174,7 @@ int identity_enter(const struct config *config, struct errors *errors)
 	r = find_user(config, &user, errors);
 	if (r < 0)
 		return r;
-	if (geteuid() != 0) {
-		if (geteuid() != user.pw_uid)
-			log_warning("cannot switch to user %s: not started by root", config->user);
-		return 0;
-	}
-	if (user.pw_uid == 0)
+	if (geteuid() != 0 || user.pw_uid == 0)
 		return 0;
 	r = become(config, &user, errors);
 	return r < 0 ? r : make_run_directory(config, &user, errors);

@@ -91,13 +91,26 @@ static void append_place(const struct config_group *group, struct text *text)
 	text_append_string(text, ", and reload");
 }
 
+/* A list that names such a user lets all of them. */
+static void append_way_of_many(
+	const struct config_group *group, enum access access, struct text *text)
+{
+	text_append_string(text, "in this user namespace, every user of the host that it does not "
+				 "map is that one, so map the user; or let everybody: ");
+	if (!config_asks_socket(list_of(group, access)))
+		text_printf(text, "add \"socket\" to %s and ", key_of(access));
+	text_append_string(text, "write socket_mode = \"0666\"; in ");
+	append_place(group, text);
+}
+
 void permission_explain(const struct config_group *group, const struct owner *owner,
 	const struct peer *peer, enum access access, struct text *text)
 {
 	const struct principal_list *list = list_of(group, access);
 	char user[ACCOUNT_NAME_MAX], system_group[ACCOUNT_NAME_MAX];
 	bool is_named = name_user(peer->uid, user), is_configured = group->place.file;
-	bool joins = is_named && would_membership_do(group, owner, peer, access) &&
+	bool is_of_many = is_uid_of_many(peer->uid);
+	bool joins = is_named && !is_of_many && would_membership_do(group, owner, peer, access) &&
 		     name_group(owner->gid, system_group);
 
 	text_printf(text, "user %s may not %s group %s; ", user,
@@ -111,6 +124,10 @@ void permission_explain(const struct config_group *group, const struct owner *ow
 	}
 	if (!joins && !is_configured && !group->is_events) {
 		text_append_string(text, "only root and the daemon's own user may");
+		return;
+	}
+	if (is_of_many) {
+		append_way_of_many(group, access, text);
 		return;
 	}
 	text_append_string(text, "to change that: ");

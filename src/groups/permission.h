@@ -28,6 +28,6 @@ bool permission_allows(const struct config_group *group, const struct owner *own
 bool permission_names_others(const struct config_group *group);
 
 /* Appends who may not do what, and the command or key that lets it. Not more than one page of text;
- * reads /etc/passwd and /etc/group. */
+ * reads /etc/passwd, /etc/group and /proc. */
 void permission_explain(const struct config_group *group, const struct owner *owner,
 	const struct peer *peer, enum access access, struct text *text);

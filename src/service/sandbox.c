@@ -137,14 +137,15 @@ static unsigned long number(struct text *shown, const char *name)
 	return value ? strtoul(value, NULL, 10) : 0;
 }
 
-/* "{ path=/usr/sbin/mcastd ; argv[]=..." */
-static char *program_of(struct text *shown)
+/* A part of what is started: "{ path=/usr/sbin/mcastd ; argv[]=/usr/sbin/mcastd ; ..." */
+static char *part_of_start(struct text *shown, const char *name)
 {
 	AUTO_FREE char *value = property(shown, "ExecStart");
-	const char *path = value ? strstr(value, "path=") : NULL;
-	const char *end = path ? strstr(path, " ;") : NULL;
+	const char *part = value ? strstr(value, name) : NULL;
+	const char *end = part ? strstr(part, " ;") : NULL;
 
-	return end ? strndup(path + 5, (size_t)(end - path) - 5) : strdup("");
+	part += part ? strlen(name) : 0;
+	return end ? strndup(part, (size_t)(end - part)) : strdup("");
 }
 
 bool systemd_runs(void)
@@ -171,12 +172,13 @@ int unit_read(const char *name, struct unit *ret)
 	unit.load_state = property(&shown, "LoadState");
 	unit.fragment = property(&shown, "FragmentPath");
 	unit.drop_ins = property(&shown, "DropInPaths");
-	unit.program = program_of(&shown);
+	unit.program = part_of_start(&shown, "path=");
+	unit.command = part_of_start(&shown, "argv[]=");
 	unit.user = property(&shown, "User");
 	unit.listen = property(&shown, "Listen");
 	unit.main_pid = (pid_t)number(&shown, "MainPID");
-	if (!unit.load_state || !unit.fragment || !unit.drop_ins || !unit.program || !unit.user ||
-		!unit.listen)
+	if (!unit.load_state || !unit.fragment || !unit.drop_ins || !unit.program ||
+		!unit.command || !unit.user || !unit.listen)
 		return -ENOMEM;
 	unit.is_active = strstr(text_string(&shown), "ActiveState=active\n") ||
 			 strstr(text_string(&shown), "ActiveState=reloading\n");
@@ -194,6 +196,7 @@ void unit_clear(struct unit *unit)
 	free(unit->fragment);
 	free(unit->drop_ins);
 	free(unit->program);
+	free(unit->command);
 	free(unit->user);
 	free(unit->listen);
 	*unit = (struct unit){0};
@@ -247,6 +250,67 @@ static int append_unit(const struct unit *unit, struct text *text, char why[stat
 			return because(why, r, "reading %s: %s", path, strerror(-r));
 	}
 	return 0;
+}
+
+/* Without the file of an absolute path systemd starts nothing (systemd.exec(5)). */
+static void append_if_missing(const char *setting, const char *unit, struct text *text)
+{
+	const char *colon = strchr(setting, ':'), *instance = strchr(unit, '@');
+	AUTO_TEXT struct text path = {0};
+
+	if (!colon || colon[1] != '/')
+		return;
+	for (const char *at = colon + 1; *at; at++) {
+		if (*at != '%')
+			text_append(&path, at, 1);
+		else if (*++at == '%')
+			text_append_string(&path, "%");
+		else if (*at == 'i' && instance)
+			text_append(&path, instance + 1, strcspn(instance + 1, "."));
+		else
+			return; /* who knows what it stands for */
+	}
+	if (access(text_string(&path), F_OK) < 0)
+		text_printf(text, "; LoadCredential=%.*s names %s: %s", (int)(colon - setting),
+			setting, text_string(&path), strerror(errno));
+}
+
+void unit_append_missing(const struct unit *unit, struct text *text)
+{
+	static const char *const names[] = {"LoadCredential", "LoadCredentialEncrypted"};
+	AUTO_TEXT struct text settings = {0}, missing = {0};
+	char why[WHY_MAX];
+
+	if (append_unit(unit, &settings, why) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		AUTO_FREE char *copy = strdup(text_string(&settings));
+		char *at = copy;
+
+		text_clear(&missing);
+		while (at && *at) {
+			bool is;
+			const char *value = next_line(&at, names[i], &is);
+
+			value += is ? strlen(names[i]) + 1 : 0;
+			if (is && !*value) /* undoes those before it */
+				text_clear(&missing);
+			else if (is)
+				append_if_missing(value, unit->name, &missing);
+		}
+		text_append_string(text, text_string(&missing));
+	}
+}
+
+void unit_append_variable(struct text *text, const char *name, const char *value)
+{
+	text_printf(text, "\"%s=", name);
+	for (; *value; value++)
+		if (*value == '"' || *value == '\\')
+			text_printf(text, "\\%c", *value);
+		else
+			text_printf(text, *value == '%' ? "%%%%" : "%c", *value);
+	text_append_string(text, "\" ");
 }
 
 static int write_unit(const struct sandbox *sandbox, const struct unit *unit, const char *arguments,

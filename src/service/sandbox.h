@@ -18,6 +18,7 @@ struct unit {
 	char *fragment; /* the path of its file */
 	char *drop_ins; /* their paths, with spaces between them */
 	char *program; /* the path of what it starts */
+	char *command; /* its words, with spaces between them */
 	char *user; /* "" for root */
 	char *listen; /* of a socket unit: "/run/mcastd.sock (Stream)"; else "" */
 	pid_t main_pid; /* 0: it does not run */
@@ -33,8 +34,15 @@ bool systemd_runs(void);
 int unit_read(const char *name, struct unit *ret);
 void unit_clear(struct unit *unit);
 
+/* Appends what LoadCredential= of the unit names and is not there, as the end of a sentence:
+ * without one of these files systemd does not start it. Those of a relative path may be missing. */
+void unit_append_missing(const struct unit *unit, struct text *text);
+
+/* Appends "NAME=VALUE" as a word for a unit file, whatever is in value, and a space. */
+void unit_append_variable(struct text *text, const char *name, const char *value);
+
 /* Runs the unit's program with other arguments, words for a unit file (systemd.service(5)), and
- * variables added to its environment, "NAME=VALUE NAME=VALUE". What it writes is appended to output
+ * variables added to its environment, such words as well. What it writes is appended to output
  * and errors. Needs root. The unit's runtime, state, cache and log directories are made, as for a
  * start. SIGINT, SIGTERM and SIGQUIT end this process when all that it made is removed, but those
  * directories. Returns 0 with its exit status, or a negative errno with the reason in why: what

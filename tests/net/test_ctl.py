@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import threading
@@ -517,3 +518,21 @@ def test_tail_says_a_gap_in_words_only_without_json(fake, count, line, total):
     in_json = daemon.ctl("--json", "tail", "news", status=1)
     assert in_words.startswith(line) and total in in_words
     assert "gap:" not in in_json and total in in_json
+
+
+@pytest.mark.parametrize("is_accepted", [False, True], ids=["waiting", "accepted"])
+def test_a_socket_whose_daemon_could_not_be_started_is_no_daemon(tmp_path, is_accepted):
+    """As systemd's, when each start has failed: it closes the socket, and nobody has read."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        process = subprocess.Popen([MCASTCTL, "-s", path, "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: select.select([listener], [], [], 0)[0], "the connection")
+        if is_accepted:
+            connection, _ = listener.accept()
+            wait_until(lambda: select.select([connection], [], [], 0)[0], "the call")
+            connection.close()
+    _, words = process.communicate(timeout=15)
+    assert process.returncode == 3
+    assert f"mcastd at {path} has ended, or was not started, before it read this" in words and "mcastd --check" in words, words

@@ -335,6 +335,46 @@ def test_the_file_is_open_where_a_list_names_somebody(daemon):
     assert modes == {"plain": 0o660, "mute": 0o660, "heard": 0o666}
 
 
+# In a user namespace
+
+ROOT_ALONE = "unshare", "--user", "--map-root-user"
+SHARED = 'groups: { news: { address = "233.252.0.5"; port = 5004; interfaces = ["eth0"]; %s }; };\n'
+
+
+@pytest.fixture
+def in_user_namespace(start, daemon):
+    """Starts a daemon that knows root and nobody else."""
+
+    def begin(keys):
+        inside = start(SHARED % keys, wrapper=ROOT_ALONE)
+        os.chmod(inside.directory, 0o755)
+        shutil.copy(MCASTCTL, inside.directory)
+        return inside
+
+    return begin
+
+
+@pytest.mark.parametrize("arguments, verb", [(("send", "news", "hello"), "send to"), (("tail", "news"), "receive")])
+def test_a_user_whom_the_namespace_does_not_map_is_told_what_lets_everybody_and_not_to_name_who_it_seems(
+        in_user_namespace, arguments, verb):
+    status, words = ctl(in_user_namespace(""), *arguments, uid=1234)
+    assert status == 1 and f"user nobody may not {verb} group news" in words and 'write socket_mode = "0666"' in words, words
+    assert "user:nobody" not in words and "usermod" not in words, words
+
+
+def test_what_a_user_whom_the_namespace_does_not_map_is_told_lets_it(in_user_namespace):
+    assert ctl(in_user_namespace('allow_send = ["user:root"];'), "send", "news", "hello", uid=1234)[1].count(
+        'add "socket" to allow_send and write socket_mode = "0666"') == 1
+    assert ctl(in_user_namespace('allow_send = ["user:root", "socket"]; socket_mode = "0666";'), "send", "news", "hello", uid=1234)[0] == 0
+
+
+@pytest.mark.parametrize("keys, key", [('allow_send = ["user:nobody"];', "allow_send"), ('allow_receive = ["group:65534"];', "allow_receive"),
+                                       ('socket_group = "65534";', "socket_group")])
+def test_a_start_warns_of_a_name_that_all_have_whom_the_namespace_does_not_map(in_user_namespace, keys, key):
+    log = in_user_namespace(keys).log()
+    assert f"groups.news: warning: {key} lets every " in log, log
+
+
 # Reload
 
 NEWS = 'groups: { news: { address = "233.252.0.4"; port = 5004; interfaces = ["eth0"]; socket = true; %s }; };\n'

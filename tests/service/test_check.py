@@ -81,10 +81,16 @@ BROKEN = {
         says=("/usr/local/libexec/NAME", "noexec")),
     "no-program": Case(program("/usr/local/libexec/none"), says=("/usr/local/libexec/none", "No such file")),
     "no-user-of-the-configuration": Case('user = "nobody-here";\n' + group(), says=("user", "nobody-here")),
-    "no-user-of-the-unit": Case(group(), drop_in="User=nobody-here", says=("mcastd@NAME.service", "user credentials", "sysusers")),
+    "no-user-of-the-unit": Case(group(), drop_in="User=nobody-here", says=("mcastd@NAME.service", "user credentials", "useradd --system nobody-here")),
+    "no-group-of-the-unit": Case(group(), drop_in="SupplementaryGroups=none-here", says=("mcastd@NAME.service", "groupadd --system")),
     "path-of-a-drop-in": Case(group(), drop_in="ReadWritePaths=/srv/none-NAME", says=("mcastd@NAME.service", "/srv/none-NAME")),
     "no-credential": Case(group(), example="credentials", says=("mcastd@NAME.service", "systemd cannot start it")),
-    "no-secret-of-a-broker": Case(broker("ca.pem"), drop_in=PASSED_ON, says=("mcastd@NAME.service", "systemd cannot start it")),
+    "no-secret-of-a-broker": Case(broker("ca.pem"), drop_in=f"LoadCredential=gone:/none\nLoadCredential=\n{PASSED_ON}", says=(
+        "mcastd@NAME.service", "systemd cannot start it", f"; LoadCredential=ca.pem names {SECRET}/ca.pem: No such file or directory\n")),
+    "no-secret-of-an-instance": Case(group(), drop_in="LoadCredential=ca.pem:/etc/mcastd/%%i.ca",
+                                     says=("LoadCredential=ca.pem names /etc/mcastd/%i.ca: No such file or directory",)),
+    "no-secret-by-its-instance": Case(group(), drop_in="LoadCredential=ca.pem:/etc/mcastd/%i.ca",
+                                      says=("LoadCredential=ca.pem names /etc/mcastd/NAME.ca: No such file or directory",)),
     "secret-that-no-drop-in-names": Case(broker("ca.pem"), MAKE_SECRET, says=("handlers.out", "ca.pem", "LoadCredential=ca.pem:FILE")),
     "secret-that-a-drop-in-names-otherwise": Case(broker("ca.pem"), MAKE_SECRET, drop_in=PASSED_ON.replace("=ca.pem", "=ca"),
                                                   says=("handlers.out", "/ca.pem: No such file", "LoadCredential=ca.pem:FILE")),
@@ -280,6 +286,33 @@ def test_a_check_of_another_file_does_not_start_the_service_by_its_socket(servic
     assert service.show("NRestarts") == "0" and service.show("ActiveState") == "inactive"
     assert service.show("NConnections", service.socket_unit) == service.show("NAccepted", service.socket_unit) == "0"
     assert service.show("SubState", service.socket_unit) == "listening"
+
+
+@pytest.fixture
+def other(system):
+    """Another configuration than that of the service."""
+    system.write("/srv/git/other.conf", group())
+    yield "/srv/git/other.conf"
+    system.remove("/srv/git")
+
+
+@pytest.mark.parametrize("drop_in", ["Environment=MCASTD_CONFIG=/srv/git/other.conf", "ExecStart=\nExecStart=/usr/local/sbin/mcastd -c /srv/git/other.conf"],
+                         ids=["environment", "command"])
+def test_a_unit_that_reads_another_configuration_is_told(service, other, drop_in):
+    service.drop_in("other", f"[Service]\n{drop_in}\n")
+    check = service.system.try_run("mcastd", "--check")
+    assert check.returncode == 0 and "1 warning" in check.stdout
+    assert f"warning: mcastd.service reads {other}, and nothing of this file" in check.stderr
+
+
+def test_a_link_into_a_checkout_is_checked_in_the_sandbox_by_a_relative_path_as_well(service, other):
+    service.system.run("ln", "-s", other, "/etc/mcastd/lab.conf")
+    try:
+        for path in ("lab.conf", "../mcastd/lab.conf", "/etc/mcastd/lab.conf"):
+            words = service.system.run("sh", "-c", 'cd /etc/mcastd && exec mcastd -c "$0" --check', path)
+            assert "in the sandbox of mcastd@lab.service" in words, words
+    finally:
+        service.system.remove("/etc/mcastd/lab.conf")
 
 
 INTERRUPT = """
