@@ -19,6 +19,7 @@
 #include "daemon/identity.h"
 #include "daemon/keep_source.h"
 #include "daemon/reload.h"
+#include "daemon/shortfalls.h"
 #include "daemon/signals.h"
 #include "data/loop_guard.h"
 #include "data/loop_meter.h"
@@ -150,8 +151,10 @@ static void load_again(void *argument, struct loaded *loaded)
 	const struct daemon *daemon = argument;
 
 	loaded->r = daemon_load(daemon->options, &loaded->errors, &loaded->config);
-	if (loaded->r >= 0)
-		config_compare(change_running(daemon->change), loaded->config, &loaded->changes);
+	if (loaded->r < 0)
+		return;
+	shortfalls_find_doubts(loaded->config);
+	config_compare(change_running(daemon->change), loaded->config, &loaded->changes);
 }
 
 static void log_reload(int r, const struct loaded *loaded)
@@ -509,6 +512,8 @@ int daemon_start(
 	r = r < 0 ? r : identity_enter(config, &errors);
 	if (r >= 0 && options->configuration)
 		identity_tell_root(config, options->configuration);
+	if (r >= 0)
+		shortfalls_find_doubts(config);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_lines(LOG_ERR, &errors);
