@@ -24,6 +24,7 @@
 #include "data/loop_guard.h"
 #include "data/loop_meter.h"
 #include "groups/events.h"
+#include "groups/group_socket.h"
 #include "groups/inputs.h"
 #include "handlers/module.h"
 #include "http/http.h"
@@ -544,6 +545,8 @@ int daemon_start(
 		"mcastd %s started: %s", MCASTD_VERSION, format_status(daemon, daemon->status));
 	notify_send(daemon->notify, "READY=1\nSTATUS=%s", daemon->status);
 	store_settle(daemon->store);
+	if (options->configuration)
+		group_sockets_sweep(change_running(daemon->change)->run_directory);
 	*ret = daemon;
 	return 0;
 }
