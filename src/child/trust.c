@@ -11,9 +11,11 @@
 
 #include "base/escape.h"
 #include "base/words.h"
+#include "service/path_fix.h"
 
 #define LINKS_MAX 40 /* the kernel's limit */
 #define PATH_SHOWN 100
+#define BLANKS " \t"
 
 struct walk {
 	int at; /* the directory that was reached, O_PATH */
@@ -39,10 +41,10 @@ static const char *show(struct walk *walk, const char *path)
 
 static int failed(struct walk *walk, int r, const char *path)
 {
-	return because(walk->why, r, "%s: %s%s", show(walk, path), strerror(-r),
-		r == -EACCES ? "; the daemon's user must be able to get there (in the service, for "
-			       "/home: ProtectHome= in the drop-in handler-programs.conf)"
-			     : "");
+	char fix[PATH_FIX_MAX];
+
+	path_fix(r, path, PATH_PROGRAM, fix);
+	return because(walk->why, r, "%s: %s%s", show(walk, path), strerror(-r), fix);
 }
 
 /* Refuses what others may write to. */
@@ -196,25 +198,58 @@ int child_trust(const char *path, char why[static WHY_MAX])
 	return r < 0 ? r : 0;
 }
 
-int program_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+/* Writes a command line as the list that it has to be: ["/usr/bin/logger", "-t", "feed"]. */
+static void split(const char *line, char ret[static SHOWN_MAX])
 {
-	const struct string_list *command = settings;
+	AUTO_TEXT struct text text = {0};
 
-	*ret_key = "command";
-	return child_trust(command->items[0], why);
+	for (size_t length; *(line += strspn(line, BLANKS)); line += length) {
+		length = strcspn(line, BLANKS);
+		text_append_string(&text, text.length ? ", \"" : "\"");
+		text_append_escaped(&text, line, length);
+		text_append_string(&text, "\"");
+	}
+	snprintf(ret, SHOWN_MAX, "%.*s%s", PATH_SHOWN, text_string(&text),
+		text.length > PATH_SHOWN ? "..." : "");
 }
 
-/* The first line of a script names its interpreter (execve(2)). */
+int child_trust_command(const struct string_list *command, char why[static WHY_MAX])
+{
+	const char *program = command->items[0];
+	int r = child_trust(program, why);
+	char list[SHOWN_MAX];
+
+	if (r != -ENOENT || command->count > 1 || !program[strcspn(program, BLANKS)])
+		return r;
+	split(program, list);
+	return because(
+		why, r, "there is no program of that name: no shell reads it, write [%s]", list);
+}
+
+int program_check(const void *settings, const char **ret_key, char why[static WHY_MAX])
+{
+	*ret_key = "command";
+	return child_trust_command(settings, why);
+}
+
+/* The first line of a script names its interpreter, up to a blank or the end of the line
+ * (execve(2)): a carriage return is part of its name, or of its argument. */
 static bool doubt_script(struct walk *walk, const char *path, char *line)
 {
-	char *interpreter = line + 2 + strspn(line + 2, " \t");
+	char *interpreter = line + 2 + strspn(line + 2, BLANKS), *end = strchrnul(line, '\n');
+	int r;
 
-	interpreter[strcspn(interpreter, " \t\n")] = '\0';
-	if (*interpreter == '/' && access(interpreter, X_OK) == 0)
-		return false;
-	because(walk->why, 0, "%s cannot be started: its interpreter, %s: %s", path, interpreter,
-		strerror(*interpreter == '/' ? errno : ENOENT));
-	return true;
+	if (*end && end[-1] == '\r') {
+		because(walk->why, 0,
+			"%s cannot be started: its lines end in CR LF, save it with LF", path);
+		return true;
+	}
+	interpreter[strcspn(interpreter, BLANKS "\n")] = '\0';
+	r = *interpreter == '/' ? access(interpreter, X_OK) < 0 ? -errno : 0 : -ENOENT;
+	if (r < 0)
+		because(walk->why, r, "%s cannot be started: its interpreter, %s: %s", path,
+			show(walk, interpreter), strerror(-r));
+	return r < 0;
 }
 
 bool program_doubt(const void *settings, char why[static WHY_MAX])

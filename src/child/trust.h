@@ -24,3 +24,7 @@ bool program_doubt(const void *settings, char why[static WHY_MAX]);
  * is started. Returns 0, or a negative errno with the reason in why: what is wrong, and how to fix
  * it. */
 int child_trust(const char *path, char why[static WHY_MAX]);
+
+/* The same for the program of a command. One string of a program and its arguments is no command:
+ * why has the list that it should be. */
+int child_trust_command(const struct string_list *command, char why[static WHY_MAX]);

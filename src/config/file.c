@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "base/users.h"
 #include "base/words.h"
+#include "service/path_fix.h"
 
 DEFINE_CLEANUP(DIR *, closedir)
 
@@ -37,9 +38,11 @@ static const char *find_closed(const char *path, char ret[static PATH_MAX])
 static int cannot_open(const char *path, bool is_directory, int error, char why[static WHY_MAX])
 {
 	const char *what = is_directory ? "cannot read the directory" : "cannot open it";
-	char user[ACCOUNT_NAME_MAX], group[ACCOUNT_NAME_MAX], buffer[PATH_MAX];
+	char user[ACCOUNT_NAME_MAX], group[ACCOUNT_NAME_MAX], buffer[PATH_MAX], fix[PATH_FIX_MAX];
 	const char *closed;
 
+	if (*path_covered_fix(-error, path, PATH_CONFIGURATION, fix))
+		return because(why, -error, "%s: %s%s", what, strerror(error), fix);
 	if (error != EACCES)
 		return because(why, -error, "%s: %s", what, strerror(error));
 	name_user(geteuid(), user);

@@ -250,10 +250,9 @@ static bool check_in_unit(const char *path, int *ret_status)
  * by systemd as a part of the unit (ExecStartPre=). */
 static bool is_only_read(const char *path)
 {
-	const char *started = getenv("SYSTEMD_EXEC_PID");
 	char name[UNIT_NAME_MAX + 1], own_path[PATH_MAX];
 
-	return path && geteuid() && !(started && atoi(started) == getpid()) && systemd_runs() &&
+	return path && geteuid() && !systemd_started_this() && systemd_runs() &&
 	       find_unit(path, name, own_path);
 }
 
@@ -311,21 +310,13 @@ static void summarize(const struct options *options, const struct config *config
  * the daemon that runs. */
 static int check_control(const char *path, char why[static WHY_MAX])
 {
-	char directory[PATH_MAX];
 	int r = identity_raise_for(path, why);
 
 	if (r < 0)
 		return r;
-	r = socket_file_check(path, why);
-	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
+	r = socket_file_check_new(path, why);
 	if (r == -EADDRINUSE)
 		r = 0;
-	else if (r == -ENOENT && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
-		r = 0;
-	else if (r == -ENOENT)
-		r = because(why, -errno,
-			"%s: %s; set control.socket to a path that the daemon can make", path,
-			strerror(errno));
 	identity_lower();
 	return r;
 }

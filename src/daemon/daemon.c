@@ -20,10 +20,12 @@
 #include "daemon/ignored.h"
 #include "daemon/keep_source.h"
 #include "daemon/reload.h"
+#include "daemon/shortfalls.h"
 #include "daemon/signals.h"
 #include "data/loop_guard.h"
 #include "data/loop_meter.h"
 #include "groups/events.h"
+#include "groups/group_socket.h"
 #include "groups/inputs.h"
 #include "handlers/module.h"
 #include "http/http.h"
@@ -156,6 +158,7 @@ static void load_again(void *argument, struct loaded *loaded)
 	if (loaded->r < 0)
 		return;
 	ignored_find(loaded->config, daemon->listening);
+	shortfalls_find_doubts(loaded->config);
 	config_compare(change_running(daemon->change), loaded->config, &loaded->changes);
 }
 
@@ -517,6 +520,8 @@ int daemon_start(
 	r = r < 0 ? r : identity_enter(config, &errors);
 	if (r >= 0 && options->configuration)
 		identity_tell_root(config, options->configuration);
+	if (r >= 0)
+		shortfalls_find_doubts(config);
 	if (r < 0) {
 		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_lines(LOG_ERR, &errors);
@@ -548,6 +553,8 @@ int daemon_start(
 		"mcastd %s started: %s", MCASTD_VERSION, format_status(daemon, daemon->status));
 	notify_send(daemon->notify, "READY=1\nSTATUS=%s", daemon->status);
 	store_settle(daemon->store);
+	if (options->configuration)
+		group_sockets_sweep(change_running(daemon->change)->run_directory);
 	*ret = daemon;
 	return 0;
 }

@@ -19,7 +19,9 @@
 #include "handlers/module.h"
 #include "net/descriptors.h"
 #include "net/interface.h"
+#include "net/low_port.h"
 #include "net/multicast.h"
+#include "service/path_fix.h"
 
 /* What a daemon has open beside the sockets of groups: the log, the control socket, the loop. */
 #define OTHER_DESCRIPTORS 24
@@ -40,6 +42,7 @@ static void PRINTF_LIKE(3, 4)
 static void find_low_ports(struct config *config)
 {
 	int64_t first = read_number("/proc/sys/net/ipv4/ip_unprivileged_port_start", 1024);
+	char fix[WHY_MAX];
 
 	for (size_t i = 0; i < config->group_count && !identity_has(CAP_NET_BIND_SERVICE); i++) {
 		struct subject subject = group_subject(&config->groups[i]);
@@ -47,11 +50,10 @@ static void find_low_ports(struct config *config)
 		if (!config_group_is_made_here(&config->groups[i]) &&
 			config->groups[i].port < first)
 			warn(config, &subject,
-				"port %" PRId64
-				" takes CAP_NET_BIND_SERVICE, and the group is not joined: install "
-				"the drop-in privileged-ports.conf (systemd/examples), or have a "
-				"socket unit open it",
-				config->groups[i].port);
+				"port %" PRId64 " takes CAP_NET_BIND_SERVICE, and the group is not "
+				"joined: %s, or have a socket unit open it",
+				config->groups[i].port,
+				low_port_fix((uint16_t)config->groups[i].port, fix));
 	}
 }
 
@@ -164,7 +166,25 @@ void shortfalls_find(struct config *config)
 	find_descriptors(config);
 }
 
-void shortfalls_find_doubts(struct config *config)
+static bool is_named(const struct config_group *group, const char *handler)
+{
+	for (size_t i = 0; i < group->handlers.count; i++)
+		if (!strcmp(group->handlers.items[i], handler))
+			return true;
+	return false;
+}
+
+/* Whether the files have the handler, or, as for log and journal, a group. */
+static bool is_wanted(const struct config *config, const struct config_handler *handler)
+{
+	bool is_wanted = handler->place.file || is_named(&config->events, handler->name);
+
+	for (size_t i = 0; i < config->group_count && !is_wanted; i++)
+		is_wanted = is_named(&config->groups[i], handler->name);
+	return is_wanted;
+}
+
+static void doubt_handlers(struct config *config)
 {
 	for (size_t i = 0; i < config->handler_count; i++) {
 		const struct config_handler *handler = &config->handlers[i];
@@ -172,10 +192,37 @@ void shortfalls_find_doubts(struct config *config)
 		const struct handler_kind *kind;
 		char why[WHY_MAX];
 
+		if (!is_wanted(config, handler))
+			continue;
 		if (module_load(container_of(handler->kind, struct handler_kind, config), why,
 			    &kind) < 0)
 			continue; /* an error, which is told already */
 		if (kind->doubt && kind->doubt(handler->settings, why))
 			warn(config, &subject, "%s", why);
 	}
+}
+
+/* Sockets that nobody else could connect to. */
+static void doubt_sockets(struct config *config)
+{
+	const struct subject http = {config->http.place, "http", NULL};
+	const struct string_list *listen = &config->http.listen;
+	bool has_sockets = config->events.socket;
+	char why[WHY_MAX];
+
+	for (size_t i = 0; i < config->group_count; i++)
+		has_sockets |= config->groups[i].socket;
+	if (has_sockets && path_is_private(config->run_directory, PATH_LISTENING, why))
+		config_add_error(&config->warnings, &config->run_directory_place,
+			"warning: run_directory: %s", why);
+	for (size_t i = 0; i < listen->count; i++)
+		if (*listen->items[i] == '/' &&
+			path_is_private(listen->items[i], PATH_LISTENING, why))
+			config_report(&config->warnings, &http, 0, "listen", "warning: %s", why);
+}
+
+void shortfalls_find_doubts(struct config *config)
+{
+	doubt_handlers(config);
+	doubt_sockets(config);
 }

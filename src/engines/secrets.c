@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "service/path_fix.h"
+
 #define SECRET_MAX 4096 /* bytes */
 
 static int find_path(const char *file, char why[static WHY_MAX], char **ret)
@@ -29,13 +31,9 @@ static int find_path(const char *file, char why[static WHY_MAX], char **ret)
 static int open_file(const char *path, bool is_credential, char why[static WHY_MAX], int *ret_fd)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	char fix[PATH_FIX_MAX];
 	struct stat status;
 
-	if (fd < 0 && errno == EACCES)
-		return because(why, -EACCES,
-			"%s: %s: the daemon's user must be able to read it: chmod or chgrp it, or "
-			"have systemd pass it on with LoadCredential=",
-			path, strerror(EACCES));
 	if (fd < 0 && errno == ENOENT && is_credential)
 		return because(why, -ENOENT,
 			"%s: %s: give the service LoadCredential=%s:FILE, or write a path that "
@@ -43,7 +41,8 @@ static int open_file(const char *path, bool is_credential, char why[static WHY_M
 			"with /",
 			path, strerror(ENOENT), strrchr(path, '/') + 1);
 	if (fd < 0 || fstat(fd, &status) < 0)
-		return because(why, -errno, "%s: %s", path, strerror(errno));
+		return because(why, -errno, "%s: %s%s", path, strerror(errno),
+			path_fix(-errno, path, PATH_SECRET, fix));
 	if (!S_ISREG(status.st_mode))
 		return because(why, -EINVAL, "%s: is no regular file", path);
 	*ret_fd = take_fd(fd);

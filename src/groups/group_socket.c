@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,14 @@ void group_socket_free(struct group_socket *socket)
 	for (size_t i = 0; i < DOORS; i++)
 		close_door(&socket->doors[i]);
 	free(socket);
+}
+
+void group_sockets_sweep(const char *run_directory)
+{
+	char directory[PATH_MAX];
+
+	snprintf(directory, sizeof(directory), "%s/groups", run_directory);
+	socket_file_sweep(directory);
 }
 
 unsigned group_socket_count(const struct group_socket *socket)

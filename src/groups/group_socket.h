@@ -10,6 +10,10 @@
 /* How many a group has. */
 #define GROUP_SOCKETS 2
 
+/* Removes what an earlier run has left of the sockets of groups that there are no more. To be
+ * called when those that it has stored are restored or closed. */
+void group_sockets_sweep(const char *run_directory);
+
 /* Checks that a group's sockets may be made at path, and at that with the suffixes: nothing is
  * there, or a socket that nobody listens on, or the process running (0: none), or one of the group
  * that this one replaces (NULL: none); and that the daemon may give them their group. Returns 0, or

@@ -16,6 +16,7 @@
 #include "groups/group_socket.h"
 #include "handlers/handlers.h"
 #include "net/descriptors.h"
+#include "service/path_fix.h"
 
 /* What there is, and what there will be, of one name. */
 struct planned {
@@ -141,17 +142,15 @@ static int open_socket(struct group *group, const struct group *running, struct 
 	char why[static WHY_MAX])
 {
 	const struct group_socket *replaced = running ? running->socket : NULL;
-	char path[PATH_MAX];
+	char path[PATH_MAX], fix[PATH_FIX_MAX];
 	int r;
 
 	if (!group->config->socket)
 		return 0;
 	r = plan->dry_run ? check_directories(plan) : make_directories(plan);
 	if (r < 0)
-		return because(why, r,
-			"making the directory %s: %s; the daemon must be able to write to "
-			"run_directory",
-			plan->directory, strerror(-r));
+		return because(why, r, "making the directory %s: %s%s", plan->directory,
+			strerror(-r), path_fix(r, plan->directory, PATH_LISTENING, fix));
 	snprintf(path, sizeof(path), "%s/%s", plan->directory, group->config->name);
 	if (plan->dry_run)
 		return check_socket(plan, group->config, path, replaced, why);

@@ -62,7 +62,8 @@ struct handler_kind {
 	/* The rest may be NULL.
 	 *
 	 * What would keep it from delivering here and now, although it can be opened: a warning of
-	 * mcastd --check. Returns whether there is something, with the reason and the fix in why.
+	 * a check, a start and a reload. Called without an object, also in a thread. Returns
+	 * whether there is something, with the reason and the fix in why.
 	 */
 	bool (*doubt)(const void *settings, char why[static WHY_MAX]);
 

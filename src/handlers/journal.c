@@ -137,6 +137,18 @@ static int journal_open(const void *settings, const struct handler_context *cont
 	return 0;
 }
 
+static bool journal_doubt(const void *settings, char why[static WHY_MAX])
+{
+	(void)settings;
+	if (access(JOURNAL_SOCKET, F_OK) == 0)
+		return false;
+	because(why, 0,
+		"there is no journal (" JOURNAL_SOCKET
+		": %s), and nothing is delivered: use another type of handler",
+		strerror(errno));
+	return true;
+}
+
 static void journal_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct journal_handler *journal = object;
@@ -180,6 +192,7 @@ const struct handler_kind journal_kind = {
 			sizeof(struct journal_settings)}},
 	.counters = journal_counters,
 	.needs = journal_needs,
+	.doubt = journal_doubt,
 	.open = journal_open,
 	.deliver = journal_deliver,
 	.close = journal_close,

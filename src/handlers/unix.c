@@ -26,7 +26,7 @@
 #include "child/records.h"
 #include "handlers/handler.h"
 #include "handlers/ledger.h"
-#include "service/sandbox.h"
+#include "service/path_fix.h"
 
 #define SEND_BUFFER (1 << 20) /* bytes */
 #define RECONNECT_NS (250 * NS_PER_MS)
@@ -54,7 +54,7 @@ struct unix_handler {
 	int epoll; /* has fd */
 	uint32_t watched; /* events of fd */
 	bool input_ended; /* the program has said all that it will */
-	bool has_error; /* in ledger */
+	int error; /* in ledger, a negative errno; 0: none */
 	uint64_t connected_ns; /* when it was connected last; 0: never */
 	uint64_t retry_ns; /* when to connect again; 0: nothing waits for that */
 	struct log_limit limit;
@@ -151,27 +151,20 @@ static int unix_open(const void *settings, const struct handler_context *context
 static bool unix_doubt(const void *settings, char why[static WHY_MAX])
 {
 	const char *path = ((const struct unix_settings *)settings)->path;
-	const char *slash = strrchr(path, '/');
-	char directory[SOCKET_PATH_MAX + 1];
+	char fix[PATH_FIX_MAX];
 	struct stat status;
 	int r = stat(path, &status) < 0 ? -errno : 0;
 
-	if (sandbox_hides(path))
-		return because(why, true,
-			"the service has a /tmp of its own (PrivateTmp=) and does not see %s: use "
-			"a socket in /run",
-			path);
+	if (path_is_private(path, PATH_CONNECTING, why))
+		return true;
 	if (r >= 0 && !S_ISSOCK(status.st_mode))
 		return because(why, true, "%s is no socket, and nothing is delivered to it", path);
 	if (r >= 0 && access(path, W_OK) < 0)
-		return because(why, true,
-			"%s: %s: the daemon's user must be able to write to it: chmod or chgrp it",
-			path, strerror(errno));
-	snprintf(directory, sizeof(directory), "%.*s/", (int)(slash - path), path);
-	if (r < 0 && access(directory, X_OK) < 0)
-		return because(why, true, "%s: %s: the daemon's user cannot reach the socket there",
-			directory, strerror(errno));
-	return false;
+		r = -errno;
+	path_fix(r, path, PATH_CONNECTING, fix);
+	if (r == 0 || (r == -ENOENT && !*fix))
+		return false;
+	return because(why, true, "%s: %s%s", path, strerror(-r), fix);
 }
 
 /* ---- The connection ---- */
@@ -252,33 +245,30 @@ static bool is_gone(int r)
 	       r == -ENOENT;
 }
 
-/* What a user can do about it; "": nothing more than the error says. */
-static const char *advice(int r)
-{
-	return r == -EPROTOTYPE ? ": the program made it of another type; set socket_type"
-	       : r == -EACCES ? ": the daemon's user must be able to write to it: chmod or chgrp it"
-			      : "";
-}
-
 /* Says why nothing is delivered, until something is. */
 static void complain(struct unix_handler *handler, const char *doing, int r)
 {
-	char text[LEDGER_ERROR_MAX];
+	const char *path = handler->address.sun_path;
+	char text[LEDGER_ERROR_MAX], fix[PATH_FIX_MAX];
+	bool is_logged = log_limit_pass(&handler->limit);
 
-	snprintf(text, sizeof(text), "%s %s: %s%s", doing, handler->address.sun_path, strerror(-r),
-		advice(r));
-	if (log_limit_pass(&handler->limit))
+	if (!is_logged && r == handler->error)
+		return;
+	snprintf(text, sizeof(text), "%s %s: %s%s", doing, path, strerror(-r),
+		r == -EPROTOTYPE ? "; the program made it of another type: set socket_type"
+				 : path_fix(r, path, PATH_CONNECTING, fix));
+	if (is_logged)
 		log_warning("handler %s: %s", handler->name, text);
 	ledger_set_error(handler->ledger, handler, text);
-	handler->has_error = true;
+	handler->error = r;
 }
 
 /* The program has taken what there was, or has gone. */
 static void forget_error(struct unix_handler *handler)
 {
-	if (handler->has_error)
+	if (handler->error)
 		ledger_set_error(handler->ledger, handler, NULL);
-	handler->has_error = false;
+	handler->error = 0;
 }
 
 static void fail_to_connect(struct unix_handler *handler, int r, struct outcome *outcome)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "net/listen_address.h"
+#include "net/low_port.h"
 #include "net/socket_file.h"
 #include "net/tcp_holder.h"
 
@@ -154,6 +155,7 @@ static int bind_address(const struct listen_address *address, const char *item, 
 	union endpoint endpoint;
 	socklen_t length = address_to_endpoint(&address->address, address->port, 0, &endpoint);
 	int r = fd < 0 ? -errno : set_options(fd, family);
+	char fix[WHY_MAX];
 
 	if (r >= 0 && is_shared)
 		r = set_shared(fd, true);
@@ -164,7 +166,8 @@ static int bind_address(const struct listen_address *address, const char *item, 
 			"%s: port %u is in use: ss -ltnp sport = %u shows by what; choose another",
 			item, address->port, address->port);
 	if (r == -EACCES)
-		return because(why, r, "%s: %s; choose a port from 1024 on", item, strerror(-r));
+		return because(why, r, "%s: %s; choose a port from 1024 on, or %s", item,
+			strerror(-r), low_port_fix(address->port, fix));
 	if (r < 0)
 		return because(why, r, "%s: %s", item, strerror(-r));
 	return take_fd(fd);
@@ -374,19 +377,10 @@ const char *http_endpoint_item(const struct http_endpoint *endpoint)
 static int check_path(
 	const struct config_http *config, const char *path, pid_t running, char why[static WHY_MAX])
 {
-	char directory[SOCKET_FILE_PATH_MAX + 1];
-	int r = socket_file_check(path, why);
+	int r = socket_file_check_new(path, why);
 
 	if (r == -EADDRINUSE && running && socket_file_owner(path, SOCK_STREAM) == running)
 		r = 0;
-	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
-	if (r == -ENOENT)
-		r = faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0
-			    ? 0
-			    : because(why, -errno,
-				      "%s: %s; make the directory, for the user that the daemon "
-				      "runs as, or use another path",
-				      path, strerror(errno));
 	if (r >= 0 && config->socket_group.kind == PRINCIPAL_GROUP)
 		r = socket_file_check_group(config->socket_group.id, why);
 	return r;

@@ -1,5 +1,6 @@
 #include "net/socket_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,10 +12,13 @@
 
 #include "base/cleanup.h"
 #include "base/users.h"
+#include "service/path_fix.h"
 
 #define STALE "%s; it is a socket that nobody listens on: remove it"
 
 _Static_assert(SOCKET_FILE_PATH_MAX == sizeof(((struct sockaddr_un *)0)->sun_path), "see unix(7)");
+
+DEFINE_CLEANUP(DIR *, closedir)
 
 static int fill_address(const char *path, struct sockaddr_un *ret)
 {
@@ -73,6 +77,21 @@ int socket_file_check(const char *path, char why[static WHY_MAX])
 				strerror(errno));
 	}
 	return because(why, -EADDRINUSE, "%s is in use; is another mcastd running?", path);
+}
+
+int socket_file_check_new(const char *path, char why[static WHY_MAX])
+{
+	char directory[SOCKET_FILE_PATH_MAX + 1], fix[PATH_FIX_MAX];
+	int r = socket_file_check(path, why);
+
+	if (r != -ENOENT)
+		return r;
+	snprintf(directory, sizeof(directory), "%.*s/", (int)(strrchr(path, '/') - path), path);
+	if (faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0)
+		return 0;
+	r = -errno;
+	return because(
+		why, r, "%s: %s%s", path, strerror(-r), path_fix(r, path, PATH_LISTENING, fix));
 }
 
 pid_t socket_file_owner(const char *path, int type)
@@ -165,6 +184,7 @@ int socket_file_bind(const struct socket_file_options *options, struct socket_fi
 	int r = remove_unused(options, why);
 	struct socket_file file = {0};
 	struct sockaddr_un address;
+	char fix[PATH_FIX_MAX];
 	AUTO_CLOSE int fd = -1;
 
 	if (r < 0)
@@ -185,7 +205,7 @@ int socket_file_bind(const struct socket_file_options *options, struct socket_fi
 	if (r < 0)
 		return because(why, r, "%s: %s%s", options->path, strerror(-r),
 			r == -EMFILE ? "; raise the limit on open files (LimitNOFILE=, ulimit -n)"
-				     : "");
+				     : path_fix(r, options->path, PATH_LISTENING, fix));
 	*ret = file;
 	return take_fd(fd);
 }
@@ -227,6 +247,41 @@ void socket_file_remove_of(int fd)
 	if (socket_file_path(fd, path) >= 0 && lstat(path, &status) == 0 &&
 		S_ISSOCK(status.st_mode) && status.st_uid == geteuid())
 		unlink(path);
+}
+
+/* Whether nothing is bound to it: a socket of another type that is bound, listening or not yet, is
+ * refused with EPROTOTYPE (unix_find_bsd() in net/unix/af_unix.c). By its descriptor, as another
+ * file may have the name by now. */
+static bool is_dead(int file)
+{
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", file);
+	return fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
+	       errno == ECONNREFUSED;
+}
+
+static void remove_dead(int directory, const char *name)
+{
+	AUTO_CLOSE int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat status, named;
+
+	if (fd < 0 || fstat(fd, &status) < 0 || !S_ISSOCK(status.st_mode) ||
+		status.st_uid != geteuid() || !is_dead(fd))
+		return;
+	if (fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		named.st_dev == status.st_dev && named.st_ino == status.st_ino)
+		unlinkat(directory, name, 0);
+}
+
+void socket_file_sweep(const char *directory)
+{
+	CLEANUP(closedirp) DIR *names = opendir(directory);
+	struct dirent *entry;
+
+	while (names && (entry = readdir(names)))
+		remove_dead(dirfd(names), entry->d_name);
 }
 
 bool socket_file_is_there(const struct socket_file *file)

@@ -52,10 +52,19 @@ int socket_file_permit(const struct socket_file *file, mode_t mode, gid_t group)
 /* Removes it if it is still the one that was made. */
 void socket_file_remove(const struct socket_file *file);
 
+/* Removes the sockets of this user in a directory which are bound to nothing any more: those of a
+ * daemon that has stopped or was killed. No program can have one again, as a socket is bound to its
+ * file and not to the path. */
+void socket_file_sweep(const char *directory);
+
 /* Checks whether a socket may be made at a path, and connects to none. Returns 0 when there is a
  * socket that nobody listens on and that can be replaced, -ENOENT when there is nothing; or another
  * negative errno with the reason in why. */
 int socket_file_check(const char *path, char why[static WHY_MAX]);
+
+/* The same where one is to be made: returns 0 also when there is nothing, and the directory takes
+ * it. */
+int socket_file_check_new(const char *path, char why[static WHY_MAX]);
 
 /* The process that listens at a path, as it was when it began to; 0: none that may be connected to.
  * It connects: where systemd listens, that starts the service. */

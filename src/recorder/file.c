@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "service/path_fix.h"
 
 /* A name may lie this many seconds ahead, when the clock was set back. */
 #define CLOCK_STEP_MAX 86400
@@ -23,26 +24,18 @@
 
 /* ---- Opening and locking ---- */
 
-static int explain_open(int r, const char *path, char why[static WHY_MAX])
+/* what: the path, or "it" where the caller names that. */
+static int explain_open(int r, const char *path, const char *what, char why[static WHY_MAX])
 {
-	const char *fix =
-		r == -ENOENT && !strncmp(path, "/dev/", 5)
-			? "; the service has no other devices without PrivateDevices=no, see the "
-			  "drop-in handler-programs.conf"
-		: r == -ENOENT ? "; create its directory"
-		: r == -ELOOP
-			? "; symbolic links are not followed, give the path of the file itself"
+	char fix[PATH_FIX_MAX];
+	const char *own =
+		r == -ELOOP ? "; symbolic links are not followed, give the path of the file itself"
 		: r == -EISDIR ? "; give the path of a file"
 		: r == -ENXIO  ? "; it is a pipe or socket, use a handler of type pipe or unix"
 		: r == -EBUSY  ? "; another program writes to it, give each a file of its own"
-		: r == -EACCES || r == -EPERM
-			? "; the daemon's user must be able to read and write there"
-		: r == -EROFS
-			? "; the service may write to /var/log/mcastd: for another place it needs "
-			  "the drop-in recordings-elsewhere.conf (systemd/examples)"
-			: "";
+			       : path_fix(r, path, PATH_RECORDING, fix);
 
-	return because(why, r, "opening %s: %s%s", path, strerror(-r), fix);
+	return because(why, r, "opening %s: %s%s", what, strerror(-r), own);
 }
 
 /* O_NONBLOCK: opening a FIFO without a reader would block; it is refused below. O_RDWR: repairing
@@ -113,7 +106,7 @@ int recorder_file_check(const struct recorder_path *path, pid_t running, char wh
 	else if (r >= 0)
 		r = check_lock(&file, running);
 	recorder_file_close(&file);
-	return r < 0 ? explain_open(r, path->path, why) : 0;
+	return r < 0 ? explain_open(r, path->path, path->path, why) : 0;
 }
 
 bool recorder_file_is_current(const struct recorder_file *file)
@@ -136,7 +129,7 @@ int recorder_file_acquire(struct recorder_file *file, char why[static WHY_MAX])
 		recorder_file_close(file);
 		r = open_path(file, O_CREAT);
 		if (r < 0)
-			return explain_open(r, file->path->path, why);
+			return explain_open(r, file->path->path, "it", why);
 		r = lock_file(file);
 	}
 	if (r >= 0)

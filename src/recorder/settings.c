@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "child/trust.h"
 #include "recorder/path.h"
-#include "service/sandbox.h"
+#include "service/path_fix.h"
 
 const char *const recorder_sync_names[] = {"none", "interval", "each", NULL};
 const char *const recorder_name_times[] = {"end", "begin", NULL};
@@ -31,7 +31,7 @@ int recorder_check(const void *settings, const char **ret_key, char why[static W
 			"is less than rotate_every, and counts from the beginning of a file "
 			"(name_time): it would be removed as soon as it is rotated, use more");
 	*ret_key = "after_rotate";
-	return wanted->after_rotate.count ? child_trust(wanted->after_rotate.items[0], why) : 0;
+	return wanted->after_rotate.count ? child_trust_command(&wanted->after_rotate, why) : 0;
 }
 
 const char *recorder_file(const void *settings)
@@ -43,12 +43,6 @@ bool recorder_doubt(const void *settings, char why[static WHY_MAX])
 {
 	const struct recorder_settings *wanted = settings;
 
-	if (sandbox_hides(wanted->path)) {
-		because(why, 0,
-			"%s is seen by the service alone, which has a /tmp of its own "
-			"(PrivateTmp=): use /var/log/mcastd",
-			wanted->path);
-		return true;
-	}
-	return wanted->after_rotate.count && program_doubt(&wanted->after_rotate, why);
+	return path_is_private(wanted->path, PATH_RECORDING, why) ||
+	       (wanted->after_rotate.count && program_doubt(&wanted->after_rotate, why));
 }

@@ -153,6 +153,13 @@ bool systemd_runs(void)
 	return access(UNITS, F_OK) == 0;
 }
 
+bool systemd_started_this(void)
+{
+	const char *started = getenv("SYSTEMD_EXEC_PID");
+
+	return started && atoi(started) == getpid();
+}
+
 int unit_read(const char *name, struct unit *ret)
 {
 	static const char properties[] =
@@ -456,26 +463,4 @@ int sandbox_run(const struct unit *unit, const char *arguments, const char *vari
 	closep(&sandbox.signals);
 	sigprocmask(SIG_SETMASK, &before, NULL); /* a signal that has come ends the process */
 	return r;
-}
-
-/* ---- The sandbox that this process is in ---- */
-
-bool sandbox_hides(const char *path)
-{
-	CLEANUP(fclosep) FILE *mounts = fopen("/proc/self/mountinfo", "re");
-	AUTO_FREE char *line = NULL;
-	size_t size = 0;
-
-	while (mounts && getline(&line, &size, mounts) >= 0) {
-		char root[PATH_MAX], at[PATH_MAX];
-		size_t length;
-
-		if (sscanf(line, "%*s %*s %*s %4095s %4095s", root, at) != 2 ||
-			!strstr(root, "/systemd-private-"))
-			continue;
-		length = strlen(at);
-		if (!strncmp(path, at, length) && path[length] == '/')
-			return true;
-	}
-	return false;
 }

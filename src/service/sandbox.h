@@ -29,6 +29,9 @@ struct unit {
 /* Whether systemd runs here (sd_booted(3)). */
 bool systemd_runs(void);
 
+/* Whether it has started this process as that of a unit (systemd.exec(5), $SYSTEMD_EXEC_PID). */
+bool systemd_started_this(void);
+
 /* Returns 0; -ENOENT when systemd does not run here or there is no such unit; or another negative
  * errno. */
 int unit_read(const char *name, struct unit *ret);
@@ -49,8 +52,5 @@ void unit_append_variable(struct text *text, const char *name, const char *value
  * systemd says. */
 int sandbox_run(const struct unit *unit, const char *arguments, const char *variables,
 	struct text *output, struct text *errors, int *ret_status, char why[static WHY_MAX]);
-
-/* Whether the path lies in a /tmp or /var/tmp that this process has for itself (PrivateTmp=). */
-bool sandbox_hides(const char *path);
 
 #define AUTO_UNIT CLEANUP(unit_clear)

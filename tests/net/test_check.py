@@ -2,11 +2,15 @@
 
 import os
 import re
+import shutil
+import subprocess
+import tempfile
 
 import pytest
 
 from harness.daemon import MCASTD, ROOT, run_mcastd
 from harness.terminal import run_in_terminal
+from harness.waiting import TIMEOUT
 
 GOOD = 'groups: { news: { address = "233.252.0.1"; port = 5004; }; };\n'
 
@@ -239,7 +243,7 @@ def test_a_check_names_all_that_a_start_by_hand_would_stop_at(tmp_path):
 
 def test_a_control_socket_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    for path, words in ((f"{tmp_path}/none/socket", "No such file or directory; set control.socket"),
+    for path, words in ((f"{tmp_path}/none/socket", "No such file or directory; create its directory"),
                         (f"{tmp_path}/file", "is there and is not a socket")):
         (tmp_path / "mcastd.conf").write_text(f'control: {{ socket = "{path}"; }};\n')
         result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), "--check")
@@ -396,3 +400,52 @@ def test_a_check_that_is_soon_over_says_nothing_of_it(tmp_path):
     path = tmp_path / "mcastd.conf"
     path.write_text(f'run_directory = "{tmp_path}/run"; control: {{ socket = "{tmp_path}/sock"; }};\n')
     assert run_in_terminal([MCASTD, "--check", "-c", str(path)], err_only=True) == (0, "")
+
+
+@pytest.fixture
+def nobody(net):
+    """What mcastd says as a user who may do nothing. The program may lie where other users cannot get to: it is copied."""
+    with tempfile.TemporaryDirectory(prefix="mcastd-nobody-") as directory:
+        os.chmod(directory, 0o755)
+        program = shutil.copy(MCASTD, directory)
+
+        def nobody(config, *arguments):
+            path = os.path.join(directory, "mcastd.conf")
+            with open(path, "w") as file:
+                file.write(config.replace("$DIR", directory))
+            with net.host:
+                return subprocess.run([program, "-c", path, *arguments], user=65534, group=65534, extra_groups=[], cwd="/", text=True,
+                                      stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT).stderr
+
+        yield nobody
+
+
+SYSCTL = "sysctl -w net.ipv4.ip_unprivileged_port_start="
+
+
+def test_a_low_port_outside_of_the_service_takes_a_sysctl(nobody):
+    control = 'control: { socket = "/tmp/mcastd-test-none"; };\n'
+    said = nobody(control + 'groups: { ptp: { address = "224.0.1.129"; port = 319; interfaces = ["eth0"]; }; };', "--check")
+    assert f"port 319 takes CAP_NET_BIND_SERVICE, and the group is not joined: {SYSCTL}319" in said
+    said = nobody(control + 'http: { listen = ["127.0.0.1:80"]; };', "--check")
+    assert f"127.0.0.1:80: Permission denied; choose a port from 1024 on, or {SYSCTL}80" in said
+
+
+@pytest.mark.parametrize("arguments", [["--check"], []])
+def test_a_directory_of_another_user_is_named_where_the_control_socket_cannot_be_made(nobody, arguments):
+    said = nobody('control: { socket = "$DIR/socket"; };\n', *arguments)
+    assert re.search(r"socket: Permission denied; the daemon's user, nobody, may not write to /tmp/mcastd-nobody-\w+ "
+                     r"\(of user root, mode 0755\): chown or chmod it", said), said
+
+
+# Where this machine has one, an empty directory is mounted over it.
+WITHOUT_JOURNAL = 'test ! -e /run/systemd/journal || mount -t tmpfs none /run/systemd/journal; exec "$1" -c "$2" --check'
+
+
+def test_a_journal_that_is_not_there_is_a_warning_of_who_uses_it(tmp_path):
+    group = 'groups: { news: { address = "233.252.0.1"; port = 5004; handlers = ["HANDLER"]; }; };\n'
+    for handler in "journal", "log":
+        (tmp_path / "mcastd.conf").write_text(group.replace("HANDLER", handler) + f'control: {{ socket = "{tmp_path}/socket"; }};\n')
+        result = subprocess.run(["unshare", "-m", "sh", "-c", WITHOUT_JOURNAL, "sh", MCASTD, str(tmp_path / "mcastd.conf")],
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
+        assert result.returncode == 0 and ("there is no journal" in result.stderr) == (handler == "journal")

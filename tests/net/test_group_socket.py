@@ -390,6 +390,19 @@ def test_socket_files_are_removed_at_the_end(start):
     assert not os.path.exists(daemon.group_path("gone"))
 
 
+def test_a_start_removes_what_is_left_of_groups_that_are_no_more(start, directory):
+    one, two = ('%s: { address = "233.252.0.%d"; port = 5004; interfaces = ["eth0"]; socket = true; };' % of for of in (("one", 1), ("two", 2)))
+    start(f"groups: {{ {one} {two} }};", directory=directory).kill()
+    sockets = f"{directory}/run/groups"
+    assert {"two", "two.stream"} <= set(os.listdir(sockets))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as bound, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+        bound.bind(f"{sockets}/bound")  # and does not listen yet
+        others.bind(f"{sockets}/others")
+        open(f"{sockets}/file", "w").close()
+        start(f"groups: {{ {one} }};", directory=directory)
+        wait_until(lambda: set(os.listdir(sockets)) == {"one", "one.stream", "bound", "others", "file"}, "the rest to be removed")
+
+
 def test_a_container_without_network_gets_multicast_through_the_file(daemon, net):
     container = Namespace()
     try:

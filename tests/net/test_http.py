@@ -603,7 +603,7 @@ def test_a_check_finds_a_port_in_use(net, tmp_path):
 
 def test_a_check_finds_a_directory_that_is_not_there(net, tmp_path):
     said = check(net, tmp_path, "$DIR/none/http.sock", status=78)
-    assert "none/http.sock: No such file or directory; make the directory" in said
+    assert "none/http.sock: No such file or directory; create its directory" in said
 
 
 def test_a_check_warns_of_what_other_hosts_can_reach(net, tmp_path):

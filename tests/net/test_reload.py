@@ -100,7 +100,7 @@ def test_a_handler_that_cannot_be_opened_fails_the_reload_and_changes_nothing(da
     error = daemon.error("Reload")
     assert error.name == "io.mcastd.ReloadFailed"
     assert error.parameters["errors"] == [f"{daemon.config_path}:2: handlers.bad: opening /nonexistent/x: "
-                                          "No such file or directory; create its directory"]
+                                          "No such file or directory; create its directory, for the user that the daemon runs as"]
     assert names(daemon) == {"one"}
 
 

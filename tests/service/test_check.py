@@ -21,6 +21,10 @@ def file(path):
     return group(handlers=f'out: {{ type = "file"; path = "{path}"; }};')
 
 
+def http(item):
+    return group() + f'http: {{ listen = ["{item}"]; }};\n'
+
+
 def program(path="/usr/local/libexec/NAME"):
     return group(handlers=f'out: {{ type = "exec"; command = ["{path}"]; }};')
 
@@ -52,7 +56,21 @@ class Case:
 
 # What the unit refuses.
 BROKEN = {
-    "recordings-elsewhere": Case(file("/srv/recordings/NAME"), says=("/srv/recordings/NAME", "Read-only", "recordings-elsewhere.conf")),
+    "recordings-elsewhere": Case(file("/srv/recordings/NAME"), says=("/srv/recordings/NAME", "Read-only", "/var/log/mcastd-NAME;",
+                                                                            "recordings-elsewhere.conf")),
+    "missing-directory-elsewhere": Case(file("/srv/none-NAME/news"), says=("/var/log/mcastd-NAME;", "chown it to mcastd",
+                                                                           "recordings-elsewhere.conf")),
+    "directory-of-root-elsewhere": Case(file("/srv/root-NAME/news"), "mkdir -p /srv/root-NAME",
+                                        says=("/var/log/mcastd-NAME;", "chown it to mcastd", "recordings-elsewhere.conf")),
+    "recording-in-a-home": Case(file("/home/NAME/news"), "install -d -o mcastd /home/NAME",
+                                says=("does not see /home (ProtectHome=)", "/var/log/mcastd-NAME", "recordings-elsewhere.conf",
+                                      "ProtectHome=read-only")),
+    "recording-in-a-directory-of-tmp": Case(file("/tmp/NAME/news"), "install -d -o mcastd /tmp/NAME",
+                                            says=("a /tmp of its own (PrivateTmp=)", "use /var/log/mcastd-NAME\n")),
+    "http-in-a-directory-of-tmp": Case(http("/tmp/NAME/http.sock"), "install -d -o mcastd /tmp/NAME",
+                                       says=("a /tmp of its own (PrivateTmp=)", "use a path in /run/mcastd-NAME\n")),
+    "http-in-run": Case(http("/run/NAME.sock"), says=("http.listen", "/run/NAME.sock: ", "makes sockets in /run/mcastd-NAME:")),
+    "http-on-a-low-port": Case(http("127.0.0.1:80"), says=("http.listen", "Permission denied", "privileged-ports.conf")),
     "no-directory": Case(file("/var/log/mcastd-NAME/none/news"), says=("/var/log/mcastd-NAME/none/news", "create its directory")),
     "file-of-root": Case(file("/var/log/mcastd-NAME/root"), "install -d -o mcastd -g mcastd -m 750 /var/log/mcastd-NAME && touch /var/log/mcastd-NAME/root &&"
                          " chmod 600 /var/log/mcastd-NAME/root", says=("/var/log/mcastd-NAME/root", "Permission denied", "user")),
@@ -72,13 +90,17 @@ BROKEN = {
         group("socket = true;"), "install -d -o mcastd /run/mcastd-NAME /run/mcastd-NAME/groups && touch /run/mcastd-NAME/groups/news",
         says=("/run/mcastd-NAME/groups/news", "is not a socket; remove it")),
     "run-directory-elsewhere": Case('run_directory = "/srv/run-NAME";\n' + group("socket = true;"), "install -d -o mcastd /srv/run-NAME",
-                                    says=("/srv/run-NAME", "Read-only")),
+                                    says=("/srv/run-NAME", "Read-only", "makes sockets in /run/mcastd-NAME:")),
     "program-in-a-home": Case(program("/home/NAME"), "install -m 755 /bin/true /home/NAME", says=("/home", "command")),
     "program-of-root-only": Case(program(), "install -D -m 700 /bin/true /usr/local/libexec/NAME",
                                  says=("/usr/local/libexec/NAME", "may not be executed by the daemon's user")),
     "program-where-nothing-may-be-executed": Case(
         program(), "install -D -m 755 /bin/true /usr/local/libexec/NAME", drop_in="NoExecPaths=/usr/local/libexec/NAME",
         says=("/usr/local/libexec/NAME", "noexec")),
+    "command-of-one-string": Case(program("/usr/local/libexec/logger -t feed"),
+                                  says=("""write ["/usr/local/libexec/logger", "-t", "feed"]""",)),
+    "program-in-a-home-without-the-drop-in": Case(program("/home/NAME"), "install -m 755 /bin/true /home/NAME",
+                                                  says=("does not see /home (ProtectHome=)", "handler-programs.conf")),
     "no-program": Case(program("/usr/local/libexec/none"), says=("/usr/local/libexec/none", "No such file")),
     "no-user-of-the-configuration": Case('user = "nobody-here";\n' + group(), says=("user", "nobody-here")),
     "no-user-of-the-unit": Case(group(), drop_in="User=nobody-here", says=("mcastd@NAME.service", "user credentials", "useradd --system nobody-here")),
@@ -96,6 +118,7 @@ BROKEN = {
                                                   says=("handlers.out", "/ca.pem: No such file", "LoadCredential=ca.pem:FILE")),
     "secret-of-root": Case(broker(f"{SECRET}/ca.pem"), MAKE_SECRET, drop_in=PASSED_ON,
                            says=("handlers.out", f"{SECRET}/ca.pem: Permission denied", "LoadCredential=")),
+    "secret-in-a-home": Case(broker("/home/NAME.pem"), "touch /home/NAME.pem", says=("does not see /home (ProtectHome=)", "LoadCredential=")),
     "log-directory-is-a-file": Case(group(), "rm -rf /var/log/mcastd-NAME && touch /var/log/mcastd-NAME",
                                     says=("mcastd@NAME.service", "systemd cannot start it")),
     "no-netlink": Case(group(), drop_in="RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
@@ -120,9 +143,19 @@ FINE = {
                            says=("warning", "its interpreter, /usr/bin/none: No such file")),
     "no-program-at-all": Case(program(), "echo hello >/usr/local/libexec/NAME; chmod 755 /usr/local/libexec/NAME",
                               says=("warning", "it is no program and does not begin with #!")),
+    "carriage-returns": Case(program(), r"printf '#!/bin/sh\r\nexit 0\r\n' >/usr/local/libexec/NAME; chmod 755 /usr/local/libexec/NAME",
+                             says=("warning", "CR LF, save it with LF")),
+    "carriage-return-of-an-argument": Case(program(), r"printf '#!/usr/bin/env sh\r\n' >/usr/local/libexec/NAME; chmod 755 /usr/local/libexec/NAME",
+                                           says=("warning", "CR LF, save it with LF")),
+    "http-in-the-private-tmp": Case(http("/tmp/NAME.sock"), says=("warning", "http.listen", "PrivateTmp=", "/run/mcastd-NAME\n")),
+    "run-directory-in-the-private-tmp": Case('run_directory = "/tmp/NAME";\n' + group("socket = true;"),
+                                             says=("warning", "run_directory", "PrivateTmp=", "/run/mcastd-NAME\n")),
+    "recording-in-a-home-with-the-drop-in": Case(file("/home/NAME/news"), "install -d -o mcastd /home/NAME",
+                                                 drop_in="ReadWritePaths=/home/NAME\nProtectHome=read-only"),
     "private-tmp": Case(group(handlers='out: { type = "unix"; path = "/tmp/program"; };'),
                         says=("warning", "/tmp/program", "PrivateTmp=")),
-    "recording-in-the-private-tmp": Case(file("/tmp/news"), says=("warning", "/tmp/news", "PrivateTmp=")),
+    "recording-in-the-private-tmp": Case(file("/tmp/news"), says=("warning", "/tmp/news", "PrivateTmp=", "removed when it stops",
+                                                                     "use /var/log/mcastd-NAME\n")),
     "no-socket": Case(group(handlers='out: { type = "unix"; path = "/etc/passwd"; };'),
                       says=("warning", "/etc/passwd is no socket")),
     "few-files": Case("groups: {" + "".join(f'g{i}: {{ address = "233.252.1.{i}"; port = 5004; interfaces = ["eth0"]; }};'
@@ -141,6 +174,7 @@ RUN = """
 mcastd -c /etc/mcastd/$1.conf --check >/run/$1.out 2>/run/$1.err; echo $? >/run/$1.status
 systemctl start mcastd@$1 2>/dev/null; echo $? >>/run/$1.status
 systemctl is-active mcastd@$1 >>/run/$1.status
+journalctl --sync; journalctl -q -o cat -u mcastd@$1 >/run/$1.log
 systemctl stop mcastd@$1 mcastd@$1.socket
 """
 
@@ -169,7 +203,7 @@ def results(system):
         system.run("sh", "-ec", "\n".join(shell))
         system.run("systemctl", "daemon-reload")
         system.run("sh", "-c", f"for name; do sh -c {shlex.quote(RUN)} sh $name & done; wait", "sh", *CASES, timeout=300)
-        yield {name: [system.read(f"/run/{name}.{kind}").decode() for kind in ("status", "out", "err")] for name in CASES}
+        yield {name: [system.read(f"/run/{name}.{kind}").decode() for kind in ("status", "out", "err", "log")] for name in CASES}
     finally:
         system.try_run("sh", "-c", "systemctl stop 'mcastd@case*'; rm -rf /run/case* /run/mcastd-case* /etc/mcastd/case*"
                                    " /etc/systemd/system/mcastd@case* /var/log/mcastd-case* /srv/* /home/case* /usr/local/libexec/case*;"
@@ -178,7 +212,7 @@ def results(system):
 
 def assert_agrees(results, name, starts):
     """Whether the check passes is whether the unit starts, and both are as the case has it."""
-    case, (status, output, errors) = CASES[NAMES[name]], results[NAMES[name]]
+    case, (status, output, errors, _) = CASES[NAMES[name]], results[NAMES[name]]
     assert status.split() == (["0", "0", "active"] if starts else ["78", "1", status.split()[2]]), output + errors
     if starts:
         assert f"checked as user {case.user} in the sandbox of mcastd@{NAMES[name]}.service" in output
@@ -195,6 +229,31 @@ def test_what_the_unit_refuses_is_named_by_the_check(results, name):
 @pytest.mark.parametrize("name", FINE)
 def test_what_starts_passes_the_check(results, name):
     assert_agrees(results, name, starts=True)
+
+
+# What is found by looking at files is not found again at a start.
+DOUBTS = ["no-interpreter", "no-program-at-all", "carriage-returns", "private-tmp", "recording-in-the-private-tmp", "http-in-the-private-tmp",
+          "run-directory-in-the-private-tmp", "no-socket"]
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_a_start_logs_what_the_check_warns_of(results, name):
+    log = results[NAMES[name]][3]
+    assert not [word for word in CASES[NAMES[name]].says if word.replace("NAME", NAMES[name]) not in log], log
+
+
+@pytest.mark.parametrize("name", ["recordings-elsewhere", "missing-directory-elsewhere", "recording-in-a-home", "http-in-run",
+                                  "http-on-a-low-port"])
+def test_a_start_that_fails_says_what_the_check_says(results, name):
+    log = results[NAMES[name]][3]
+    assert not [word for word in CASES[NAMES[name]].says if word.replace("NAME", NAMES[name]) not in log], log
+
+
+def test_a_reload_logs_what_the_check_warns_of(service):
+    service.start(group())
+    service.configure(file("/tmp/news"))
+    service.reload()
+    wait_until(lambda: "handlers.out: warning: /tmp/news is seen by the service alone" in service.log(), "the warning")
 
 
 RECORDING = group("socket = true;", handlers='out: { type = "file"; path = "/var/log/mcastd/news"; };')
