@@ -10,6 +10,17 @@
 
 #define READ_CHUNK 65536
 
+int occupy_standard_streams(void)
+{
+	static const int modes[] = {
+		[STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY};
+
+	for (int fd = 0; fd < (int)ARRAY_SIZE(modes); fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0)
+			return -errno;
+	return 0;
+}
+
 int write_all(int fd, const void *data, size_t size)
 {
 	const char *at = data;

@@ -1,4 +1,5 @@
-/* Reading and writing completely, with as many calls as that takes; and waiting for either. */
+/* Reading and writing completely, with as many calls as that takes; waiting for either; and the
+ * standard streams. */
 #pragma once
 
 #include <poll.h>
@@ -8,6 +9,12 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+
+/* Opens each standard stream that is closed: otherwise the next descriptor that the process opens
+ * would get its number, and what is meant for the stream would go there. It is opened the wrong way
+ * round, so that reading or writing it fails, as it should. The first call of main(). Returns 0 or
+ * a negative errno. */
+int occupy_standard_streams(void);
 
 /* Writes all bytes; waits if fd is non-blocking, so only for threads that may block. Returns 0, or
  * a negative errno after a part may have been written. */

@@ -1,11 +1,11 @@
 /* mcastctl, the command line of mcastd. */
 #include <errno.h>
-#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "ctl/command.h"
 
 static const char *find_socket(const struct arguments *arguments)
@@ -72,18 +72,6 @@ static int finish(struct session *session, int code)
 	return code ? code : EXIT_REFUSED;
 }
 
-/* A standard stream that is closed would become the number of our socket. Opened the wrong way
- * round, reading or writing it fails, as it should. */
-static void occupy_standard_streams(void)
-{
-	static const int modes[] = {
-		[STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDONLY};
-
-	for (int fd = 0; fd < (int)ARRAY_SIZE(modes); fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) < 0)
-			exit(EXIT_REFUSED);
-}
-
 int main(int argc, char *argv[])
 {
 	AUTO_ARGUMENTS struct arguments arguments = {0};
@@ -91,7 +79,8 @@ int main(int argc, char *argv[])
 	AUTO_TEXT struct text error = {0};
 	int r;
 
-	occupy_standard_streams();
+	if (occupy_standard_streams() < 0)
+		return EXIT_REFUSED;
 	/* The tables measure characters, and all text here is UTF-8 in every locale. */
 	setlocale(LC_CTYPE, "");
 	session.writer.has_utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");

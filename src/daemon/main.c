@@ -1,6 +1,8 @@
 /* mcastd: the UDP multicast daemon. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
@@ -14,6 +16,8 @@ int main(int argc, char **argv)
 	struct daemon *daemon;
 	int status, r;
 
+	if (occupy_standard_streams() < 0)
+		return EXIT_FAILURE;
 	if (options_parse(argc, argv, &options, &status) < 0)
 		return status;
 	signals_hold(true);

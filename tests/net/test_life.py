@@ -6,9 +6,11 @@ import socket
 import stat
 import subprocess
 
+import pytest
+
 from harness import with_us
 from harness.daemon import MCASTD, run_mcastd
-from harness.peers import receive, seqpacket, tutorial_receiver
+from harness.peers import receive, send, seqpacket, tutorial_receiver
 from harness.waiting import TIMEOUT, wait_until
 
 CONFIG = """groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };"""
@@ -71,6 +73,23 @@ def test_a_handler_that_cannot_be_opened_stops_the_start_with_words(net, tmp_pat
     assert f"{tmp_path}/mcastd.conf:1: handlers.out: opening {tmp_path}/none/file: " in result.stderr
     assert "create its directory" in result.stderr
     assert not os.path.exists(tmp_path / "mcastd.sock")
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_what_is_meant_for_a_closed_stream_gets_to_no_other_descriptor(start, net, closed):
+    """Without standard streams, these would be the numbers of the event loop's own pipe, which takes bytes for signals."""
+    daemon = start("""groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["out", "err"]; }; };
+        handlers: { out: { type = "log"; format = "raw"; stream = "stdout"; }; err: { type = "log"; format = "raw"; }; };""",
+                   wrapper=("sh", "-c", f'exec "$@" {closed}', "sh"))
+    descriptors = f"/proc/{daemon.process.pid}/fd"
+    assert {os.readlink(f"{descriptors}/{number}") for number in range(3)} <= {"/dev/null", daemon.log_path}
+    send(net.peer, bytes([signal.SIGTERM, signal.SIGUSR1]), "233.252.0.1", 5004)
+    daemon.wait_arrived("news", 1)
+    handlers = {name: daemon.wait_idle(name) for name in ("out", "err")}
+    for name, redirection in (("out", ">&-"), ("err", "2>&-")):
+        is_closed = redirection in closed.split()
+        assert handlers[name]["dropped"]["io"] == is_closed and handlers[name]["delivered"] == (not is_closed)
+    daemon.stop()
 
 
 def test_an_empty_configuration_runs(start):
