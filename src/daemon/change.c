@@ -201,7 +201,8 @@ void change_tell_waiting(
 		handler_account(handler, &account);
 		if (account.oldest_ns && now - account.oldest_ns > USUAL_WAIT_NS)
 			errors_add(lines,
-				"handler %s: %" PRIu64 " datagram%s wait%s for it, what it does not "
+				"handler %s: %" PRIu64
+				" datagram%s wait%s for it, what it does not "
 				"deliver within %u seconds is dropped",
 				name, account.queued, plural(account.queued),
 				account.queued == 1 ? "s" : "", DRAIN_S);
