@@ -194,8 +194,8 @@ class Nats:
         return self.stream(name, timeout=1).get("cluster", {}).get("leader", "")
 
     def consumers(self, name):
-        """The infos of a stream's consumers, of the first 256."""
-        return self.api(f"CONSUMER.LIST.{name}")["consumers"] or []
+        """The infos of a stream's consumers, of the first 256. One that is being deleted is null there."""
+        return [consumer for consumer in self.api(f"CONSUMER.LIST.{name}")["consumers"] or [] if consumer]
 
     def acknowledged_publish(self, subject, payload=b"", headers=None):
         """Stored by a stream; returns its answer: stream, seq, duplicate."""
