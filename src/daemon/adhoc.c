@@ -258,6 +258,16 @@ static uint64_t lost_here(const struct adhoc *adhoc, const struct account *accou
 	return dropped[DROP_QUEUE] + dropped[DROP_IO] + (is_done ? 0 : dropped[DROP_SHUTDOWN]);
 }
 
+/* Why standard output did not take them. */
+static const char *reason_here(const struct account *account, uint64_t here)
+{
+	uint64_t failed = account->outcome.dropped[DROP_IO];
+
+	return !failed          ? "standard output too slow"
+	       : failed == here ? "writing to standard output failed"
+				: "standard output too slow, or writing to it failed";
+}
+
 static void tell_lost(struct adhoc *adhoc, const struct account *account, const char *when)
 {
 	uint64_t here = lost_here(adhoc, account), before = 0;
@@ -268,9 +278,9 @@ static void tell_lost(struct adhoc *adhoc, const struct account *account, const 
 		return;
 	adhoc->told = before + here;
 	log_warning("%" PRIu64 " datagram%s lost %s: %" PRIu64
-		    " before mcastd (receive buffer full), %" PRIu64
-		    " in it (standard output too slow)",
-		before + here, plural(before + here), when, before, here);
+		    " before mcastd (receive buffer full), %" PRIu64 " in it (%s)",
+		before + here, plural(before + here), when, before, here,
+		reason_here(account, here));
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *argument)
@@ -364,10 +374,14 @@ int adhoc_finish(struct adhoc *adhoc)
 	if (!adhoc->timed_out || printed >= wanted)
 		return EXIT_SUCCESS;
 	if (adhoc->options->count)
-		log_error("timeout: %" PRIu64 " of %" PRIu64 " datagram%s came", printed, wanted,
-			plural(wanted));
+		log_error("timeout: %" PRIu64 " of %" PRIu64 " datagram%s %s", printed, wanted,
+			plural(wanted),
+			!lost_here(adhoc, adhoc->account) ? "came"
+			: wanted == 1                     ? "was printed"
+							  : "were printed");
 	else
-		log_error("timeout: no datagram came");
+		log_error("timeout: no datagram %s",
+			lost_here(adhoc, adhoc->account) ? "was printed" : "came");
 	return EXIT_FAILURE;
 }
 

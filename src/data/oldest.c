@@ -13,9 +13,13 @@ static void halve(struct oldest *oldest)
 
 void oldest_take(struct oldest *oldest, uint64_t count, uint64_t since_ns)
 {
+	oldest->taken += count;
+	if (oldest->count && oldest->portions[oldest->count - 1].since_ns == since_ns) {
+		oldest->portions[oldest->count - 1].end = oldest->taken;
+		return;
+	}
 	if (oldest->count == OLDEST_MAX)
 		halve(oldest);
-	oldest->taken += count;
 	oldest->portions[oldest->count].since_ns = since_ns;
 	oldest->portions[oldest->count].end = oldest->taken;
 	oldest->count++;

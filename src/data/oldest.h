@@ -1,6 +1,6 @@
 /* Since when the oldest waits of what was taken from a queue: taken in portions, and settled one by
- * one, as if in that order. Pure. Bounded: of many portions, each two count as one, from the time
- * of the older one. */
+ * one, as if in that order. Pure. Portions of one time count as one. Bounded: of many portions,
+ * each two count as one, from the time of the older one. */
 #pragma once
 
 #include <stdint.h>

@@ -29,11 +29,12 @@ int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
 	return 0;
 }
 
-static void chunk_clear(struct ring_chunk *chunk)
+/* To the front of the free list: the memory used last is the most likely to be in a cache. */
+static void release_chunk(struct ring *ring, struct ring_chunk *chunk)
 {
-	for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
+	for (unsigned i = 0; i < chunk->run_count; i++)
 		origin_unref(chunk->runs[i].origin);
-	chunk->first_run = chunk->run_count = 0;
+	list_append(ring->free.next, &chunk->link);
 }
 
 void ring_destroy(struct ring *ring)
@@ -41,6 +42,8 @@ void ring_destroy(struct ring *ring)
 	if (!ring->chunks)
 		return;
 	ring_drop_all(ring);
+	if (ring->taken)
+		ring_return(ring);
 	munmap(ring->chunks, ring->chunk_count * sizeof(struct ring_chunk));
 	*ring = (struct ring){0};
 }
@@ -121,7 +124,8 @@ unsigned ring_push(struct ring *ring, const struct batch *batch, unsigned from)
 	return i - from;
 }
 
-struct ring_chunk *ring_take(struct ring *ring)
+/* Removes the oldest chunk from the queue. What waits in it still counts. */
+static struct ring_chunk *remove_chunk(struct ring *ring)
 {
 	struct ring_chunk *chunk = list_first(&ring->queue, struct ring_chunk, link);
 
@@ -129,9 +133,50 @@ struct ring_chunk *ring_take(struct ring *ring)
 		return NULL;
 	link_remove(&chunk->link);
 	ring->chunks_queued--;
-	ring->queued -= chunk->count;
-	ring->queued_bytes -= chunk->payload_bytes;
 	return chunk;
+}
+
+bool ring_take(struct ring *ring)
+{
+	ring->taken = remove_chunk(ring);
+	return ring->taken;
+}
+
+void ring_return(struct ring *ring)
+{
+	release_chunk(ring, take(ring->taken));
+}
+
+/* These of the first run of a chunk wait no more. */
+static void advance(struct ring *ring, struct ring_chunk *chunk, unsigned count, uint64_t bytes)
+{
+	struct run *run = &chunk->runs[chunk->first_run];
+
+	run->first = (uint16_t)(run->first + count);
+	run->count = (uint16_t)(run->count - count);
+	if (!run->count)
+		chunk->first_run++;
+	chunk->count = (uint16_t)(chunk->count - count);
+	chunk->payload_bytes -= bytes;
+	ring->queued -= count;
+	ring->queued_bytes -= bytes;
+}
+
+struct batch ring_next(struct ring *ring, unsigned most)
+{
+	struct ring_chunk *chunk = ring->taken;
+	struct run *run = &chunk->runs[chunk->first_run];
+	struct batch batch = {.origin = run->origin,
+		.count = run->count < most ? run->count : most,
+		.lost = run->lost,
+		.datagrams = (const struct datagram *)chunk->data + run->first};
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < batch.count; i++)
+		bytes += batch.datagrams[i].size;
+	run->lost = 0;
+	advance(ring, chunk, batch.count, bytes);
+	return batch;
 }
 
 void ring_lose(struct ring *ring, uint64_t count)
@@ -146,7 +191,8 @@ bool ring_is_half_full(const struct ring *ring)
 
 unsigned ring_fill(const struct ring *ring)
 {
-	uint64_t chunks = ring->chunk_count ? ring->chunks_queued * 100 / ring->chunk_count : 0;
+	size_t used = ring->chunks_queued + (ring->taken ? 1 : 0);
+	uint64_t chunks = ring->chunk_count ? used * 100 / ring->chunk_count : 0;
 	uint64_t datagrams = ring->queued < UINT64_MAX / 100 && ring->most
 				     ? ring->queued * 100 / ring->most
 				     : 0;
@@ -154,59 +200,61 @@ unsigned ring_fill(const struct ring *ring)
 	return (unsigned)(chunks > datagrams ? chunks : datagrams);
 }
 
+/* The chunk of the oldest datagram; NULL: the queue is empty. */
+static struct ring_chunk *oldest_chunk(const struct ring *ring)
+{
+	return ring->taken && ring->taken->count
+		       ? ring->taken
+		       : list_first(&ring->queue, struct ring_chunk, link);
+}
+
 uint64_t ring_since_ns(const struct ring *ring)
 {
-	const struct ring_chunk *oldest = list_first(&ring->queue, struct ring_chunk, link);
+	const struct ring_chunk *oldest = oldest_chunk(ring);
 
 	return oldest ? oldest->since_ns : 0;
 }
 
-/* To the front of the free list: the memory used last is the most likely to be in a cache. */
-void ring_return(struct ring *ring, struct ring_chunk *chunk)
+/* What waits in a chunk. */
+static unsigned drop_rest(struct ring *ring, struct ring_chunk *chunk)
 {
-	chunk_clear(chunk);
-	list_append(ring->free.next, &chunk->link);
+	unsigned count = chunk->count;
+
+	for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
+		ring_lose(ring, chunk->runs[i].lost);
+	ring->queued -= count;
+	ring->queued_bytes -= chunk->payload_bytes;
+	chunk->count = 0;
+	return count;
 }
 
 static unsigned drop_chunk(struct ring *ring)
 {
-	struct ring_chunk *chunk = ring_take(ring);
-	unsigned count = chunk ? chunk->count : 0;
+	struct ring_chunk *chunk = remove_chunk(ring);
+	unsigned count = chunk ? drop_rest(ring, chunk) : 0;
 
-	if (!chunk)
-		return 0;
-	for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
-		ring_lose(ring, chunk->runs[i].lost);
-	ring_return(ring, chunk);
+	if (chunk)
+		release_chunk(ring, chunk);
 	return count;
 }
 
-/* The oldest chunk holds more than one datagram. */
-static void drop_datagram(struct ring *ring)
+static void drop_datagram(struct ring *ring, struct ring_chunk *chunk)
 {
-	struct ring_chunk *chunk = list_first(&ring->queue, struct ring_chunk, link);
-	struct run *run = &chunk->runs[chunk->first_run];
-	uint32_t size = ((const struct datagram *)chunk->data)[run->first].size;
+	const struct run *run = &chunk->runs[chunk->first_run];
 
-	run->first++;
-	if (--run->count == 0) {
+	if (run->count == 1)
 		ring_lose(ring, run->lost);
-		origin_unref(run->origin);
-		chunk->first_run++;
-	}
-	chunk->count--;
-	chunk->payload_bytes -= size;
-	ring->queued--;
-	ring->queued_bytes -= size;
+	advance(ring, chunk, 1, ((const struct datagram *)chunk->data)[run->first].size);
 }
 
 unsigned ring_drop_oldest(struct ring *ring)
 {
-	const struct ring_chunk *oldest = list_first(&ring->queue, struct ring_chunk, link);
+	struct ring_chunk *oldest = oldest_chunk(ring);
 
-	if (ring->queued < ring->most || oldest->count == 1)
+	/* A chunk without datagrams must not stay in the queue. */
+	if (ring->queued < ring->most || (oldest != ring->taken && oldest->count == 1))
 		return drop_chunk(ring);
-	drop_datagram(ring);
+	drop_datagram(ring, oldest);
 	return 1;
 }
 
@@ -214,14 +262,16 @@ uint64_t ring_drop_all(struct ring *ring)
 {
 	uint64_t count = ring->queued;
 
+	if (ring->taken)
+		drop_rest(ring, ring->taken);
 	while (!list_is_empty(&ring->queue))
 		drop_chunk(ring);
 	return count;
 }
 
-uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand)
+uint64_t ring_retire(struct ring *ring)
 {
-	size_t at = in_hand ? (size_t)(in_hand - ring->chunks) : ring->chunks_used;
+	size_t at = ring->taken ? (size_t)(ring->taken - ring->chunks) : ring->chunks_used;
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), from;
 	uint64_t count = ring_drop_all(ring);
 
@@ -233,14 +283,4 @@ uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand)
 		madvise((char *)ring->chunks + from,
 			ring->chunk_count * sizeof(*ring->chunks) - from, MADV_DONTNEED);
 	return count;
-}
-
-struct batch ring_chunk_batch(const struct ring_chunk *chunk, unsigned run)
-{
-	const struct run *chosen = &chunk->runs[run];
-
-	return (struct batch){.origin = chosen->origin,
-		.count = chosen->count,
-		.lost = chosen->lost,
-		.datagrams = (const struct datagram *)chunk->data + chosen->first};
 }

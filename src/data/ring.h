@@ -1,11 +1,12 @@
 /* The bounded queue of a handler that may block: chunks of equal size, each filled with datagrams
  * from the front and with their payloads from the back.
  *
- * The writer appends to the newest chunk; the reader takes the whole oldest chunk, reads it in
- * place, and returns it. A chunk that the reader has is not in the queue, so that the oldest
- * datagrams can be dropped while the reader is stuck. All memory is mapped at the start, and
- * returned chunks are used first, so that a queue that never fills does not become resident. Not
- * thread-safe. */
+ * The writer appends to the newest chunk. The reader takes the whole oldest chunk, gets its
+ * datagrams batch by batch, reads them in place, and returns the chunk. Datagrams wait in the queue
+ * until the reader gets them: they count against the limits, and the oldest of them can be dropped,
+ * also out of the reader's chunk and while the reader is stuck. All memory is mapped at the start,
+ * and returned chunks are used first, so that a queue that never fills does not become resident.
+ * Not thread-safe, but a batch may be read without the lock that guards the rest. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,8 +18,9 @@
 
 /* Consecutive datagrams of one origin in a chunk. */
 struct run {
-	struct origin *origin; /* a reference */
-	uint16_t first, count;
+	struct origin
+		*origin; /* a reference, until the chunk is cleared: a batch may point to it */
+	uint16_t first, count; /* of those that wait */
 	uint32_t lost; /* datagrams dropped before these */
 };
 
@@ -27,11 +29,11 @@ struct run {
 
 struct ring_chunk {
 	struct link link;
-	uint16_t first_run, run_count; /* the runs before first_run were dropped */
-	uint16_t appended; /* datagrams, with those dropped since */
-	uint16_t count; /* datagrams, without those */
+	uint16_t first_run, run_count; /* of the runs before first_run, no datagram waits */
+	uint16_t appended; /* datagrams in all */
+	uint16_t count; /* datagrams that wait */
 	uint32_t payload_start; /* payloads are in data[payload_start..] */
-	uint64_t payload_bytes;
+	uint64_t payload_bytes; /* of those that wait */
 	uint64_t since_ns; /* arrival of its first datagram, CLOCK_MONOTONIC_COARSE */
 	struct run runs[RING_CHUNK_RUNS];
 	_Alignas(struct datagram) uint8_t data[RING_CHUNK_DATA];
@@ -44,6 +46,7 @@ struct ring {
 	size_t chunks_queued;
 	struct link queue; /* the oldest chunk first */
 	struct link free;
+	struct ring_chunk *taken; /* the reader's; NULL: it has none */
 	uint64_t queued, queued_bytes; /* datagrams in the queue, and their payload */
 	uint32_t lost; /* datagrams dropped since the last one that was queued */
 	uint64_t most; /* maximum number of datagrams in the queue */
@@ -66,30 +69,37 @@ void ring_lose(struct ring *ring, uint64_t count);
 /* Whether half of the chunks or half of the maximum number of datagrams is queued. */
 bool ring_is_half_full(const struct ring *ring);
 
-/* How full the queue is, in percent: of the chunks, or of the maximum number of datagrams where
- * that is more. */
+/* How full the queue is, in percent: of the chunks, the reader's among them, or of the maximum
+ * number of datagrams where that is more. */
 unsigned ring_fill(const struct ring *ring);
 
 /* When the oldest datagram arrived, CLOCK_MONOTONIC_COARSE; 0: the queue is empty. */
 uint64_t ring_since_ns(const struct ring *ring);
 
 /* Drops the oldest to make room: one datagram if there are too many, or one chunk if all are in
- * use. Returns the number of datagrams; 0: the queue is empty. */
+ * use, but not the reader's, which would make no room. Returns the number of datagrams; 0: the
+ * queue is empty. */
 unsigned ring_drop_oldest(struct ring *ring);
 
 /* Empties the queue. Returns the number of datagrams dropped. */
 uint64_t ring_drop_all(struct ring *ring);
 
-/* Empties the queue for good, and returns its memory to the system, except for the chunk that the
- * reader has (or NULL). Returns the number of datagrams dropped. */
-uint64_t ring_retire(struct ring *ring, const struct ring_chunk *in_hand);
+/* Empties the queue for good, and returns its memory to the system, except for the reader's chunk.
+ * Returns the number of datagrams dropped. */
+uint64_t ring_retire(struct ring *ring);
 
-/* Removes the oldest chunk from the queue; NULL if it is empty. */
-struct ring_chunk *ring_take(struct ring *ring);
+/* Gives the oldest chunk to the reader, who has none. Returns whether there is one. */
+bool ring_take(struct ring *ring);
 
-/* Returns a chunk of ring_take() to the ring. */
-void ring_return(struct ring *ring, struct ring_chunk *chunk);
+/* Whether datagrams wait in the reader's chunk. */
+static inline bool ring_has_next(const struct ring *ring)
+{
+	return ring->taken->count;
+}
 
-/* One run of a chunk, from first_run to run_count, as a batch; valid until the chunk is returned.
- */
-struct batch ring_chunk_batch(const struct ring_chunk *chunk, unsigned run);
+/* Takes datagrams of one run, at most this many, out of the queue; some wait in the reader's chunk.
+ * The batch is valid until the chunk is returned. */
+struct batch ring_next(struct ring *ring, unsigned most);
+
+/* Returns the reader's chunk, in which none wait. */
+void ring_return(struct ring *ring);

@@ -38,9 +38,8 @@ struct worker {
 	uint64_t deadline_ns; /* of the retirement */
 	bool is_expired; /* the deadline is over, and the queue was dropped */
 	uint64_t expired; /* datagrams that were dropped for that so far */
-	struct ring_chunk *chunk; /* taken from the ring and not given back */
 	uint64_t in_hand; /* taken from the ring and not yet settled */
-	uint64_t chunk_left, chunk_bytes; /* of chunk, not delivered yet */
+	uint64_t delivering, delivering_bytes; /* of those: the batch that deliver() has now */
 	uint64_t held_bytes; /* that the kind holds of the others */
 	struct oldest oldest; /* of those in hand */
 };
@@ -124,39 +123,46 @@ static void note_settled(struct worker *worker, uint64_t count)
 	oldest_settle(&worker->oldest, count);
 }
 
-static uint64_t batch_bytes(const struct batch *batch)
+/* Drops the queue of a worker that is past its deadline. The loop does it, too: the thread may be
+ * stuck, and never do so itself. What the thread has in hand is still open. The lock is held. */
+static void expire(struct worker *worker)
 {
-	uint64_t bytes = 0;
+	uint64_t dropped;
 
-	for (unsigned i = 0; i < batch->count; i++)
-		bytes += batch->datagrams[i].size;
-	return bytes;
+	if (worker->is_expired || !is_past_deadline(worker))
+		return;
+	worker->is_expired = true;
+	dropped = ring_retire(&worker->ring);
+	worker->expired += dropped;
+	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
 }
 
-/* Adds what became of datagrams in hand, after a batch was delivered or NULL. Returns whether to go
- * on. */
-static bool settle_batch(
-	struct worker *worker, const struct batch *batch, const struct outcome *outcome)
+static uint64_t held_bytes(const struct worker *worker)
 {
-	const struct handler_kind *kind = worker->kind;
-	uint64_t held = kind->held_bytes ? kind->held_bytes(worker->object) : 0;
-	uint64_t bytes = batch ? batch_bytes(batch) : 0;
+	return worker->kind->held_bytes ? worker->kind->held_bytes(worker->object) : 0;
+}
+
+/* Adds what became of datagrams in hand; the kind holds this much of the others. The lock is held.
+ */
+static void settle_locked(struct worker *worker, const struct outcome *outcome, uint64_t held)
+{
+	ledger_settle(worker->ledger, worker->kind_hash, outcome);
+	note_settled(worker, outcome_total(outcome));
+	worker->delivering = worker->delivering_bytes = 0;
+	worker->held_bytes = held;
+}
+
+/* The same. Returns whether to go on. */
+static bool settle(struct worker *worker, const struct outcome *outcome)
+{
+	uint64_t held = held_bytes(worker);
 	bool go_on;
 
 	lock(worker);
-	ledger_settle(worker->ledger, worker->kind_hash, outcome);
-	note_settled(worker, outcome_total(outcome));
-	worker->held_bytes = held;
-	worker->chunk_left -= batch ? batch->count : 0;
-	worker->chunk_bytes -= bytes;
+	settle_locked(worker, outcome, held);
 	go_on = !is_past_deadline(worker);
 	unlock(worker);
 	return go_on;
-}
-
-static bool settle(struct worker *worker, const struct outcome *outcome)
-{
-	return settle_batch(worker, NULL, outcome);
 }
 
 /* When serve() is due next; 0: never. */
@@ -165,15 +171,29 @@ static uint64_t service_deadline(const struct worker *worker)
 	return worker->kind->deadline ? worker->kind->deadline(worker->object) : 0;
 }
 
-static void serve_if(struct worker *worker, bool is_readable)
+static bool is_service_due(const struct worker *worker)
 {
 	uint64_t deadline = service_deadline(worker);
+
+	return deadline && clock_ns(CLOCK_MONOTONIC) >= deadline;
+}
+
+static void serve_if(struct worker *worker, bool is_readable)
+{
 	struct outcome outcome = {0};
 
-	if (!is_readable && (!deadline || clock_ns(CLOCK_MONOTONIC) < deadline))
+	if (!is_readable && !is_service_due(worker))
 		return;
 	worker->kind->serve(worker->object, &outcome);
 	settle(worker, &outcome);
+}
+
+/* Takes the list over; NULL: the groups have not changed. */
+static void subscribe(struct worker *worker, struct string_list *groups)
+{
+	if (groups)
+		worker->kind->subscribe(worker->object, groups);
+	free_groups(groups);
 }
 
 static void follow_groups(struct worker *worker)
@@ -183,9 +203,7 @@ static void follow_groups(struct worker *worker)
 	lock(worker);
 	groups = take(worker->groups);
 	unlock(worker);
-	if (groups)
-		worker->kind->subscribe(worker->object, groups);
-	free_groups(groups);
+	subscribe(worker, groups);
 }
 
 /* Does what the loop has asked for. has_chunk tells that one more is to be delivered; what was
@@ -193,15 +211,17 @@ static void follow_groups(struct worker *worker)
 static void answer(struct worker *worker, bool has_chunk)
 {
 	struct outcome outcome = {0};
+	struct string_list *groups;
 	bool begin, rotate;
 
-	follow_groups(worker);
 	lock(worker);
+	groups = take(worker->groups);
 	begin = worker->begin;
 	rotate = worker->rotate && (!has_chunk || !worker->rotate_after--);
 	worker->begin = false;
 	worker->rotate &= !rotate;
 	unlock(worker);
+	subscribe(worker, groups);
 	if (begin)
 		worker->kind->begin(worker->object);
 	if (!rotate)
@@ -248,104 +268,104 @@ static void wait_for_work(struct worker *worker, uint64_t latest_ns)
 	serve_if(worker, fds[1].revents);
 }
 
-/* Waits until the kind takes more. Returns whether it does: not past the deadline. A kind that
- * takes no more for its broker may still take in what comes from there, so groups are followed. */
-static bool wait_until_ready(struct worker *worker)
+static bool is_kind_ready(const struct worker *worker)
 {
-	const struct handler_kind *kind = worker->kind;
+	return !worker->kind->ready || worker->kind->ready(worker->object);
+}
 
-	while (kind->ready && !kind->ready(worker->object)) {
-		if (!settle(worker, &(struct outcome){0}))
-			return false;
+/* Waits until the kind takes more, but not past the deadline. A kind that takes no more for its
+ * broker may still take in what comes from there, so groups are followed. */
+static void wait_until_kind_ready(struct worker *worker)
+{
+	while (!is_kind_ready(worker) && settle(worker, &(struct outcome){0})) {
 		follow_groups(worker);
 		wait_for_work(worker, 0);
 	}
-	return true;
 }
 
-/* Delivers one run, in as many batches as the kind wants it. Returns whether to go on. */
-static bool deliver_run(struct worker *worker, const struct batch *run)
+/* The lock is held. */
+static struct batch take_batch(struct worker *worker)
 {
 	unsigned most = worker->kind->batch_max ? worker->kind->batch_max : BATCH_MAX;
-	bool go_on = true;
+	uint64_t since_ns = ring_since_ns(&worker->ring), bytes = worker->ring.queued_bytes;
+	struct batch batch = ring_next(&worker->ring, most);
 
-	for (unsigned first = 0; go_on && first < run->count; first += most) {
-		struct batch batch = {.origin = run->origin,
-			.count = run->count - first < most ? run->count - first : most,
-			.lost = first ? 0 : run->lost,
-			.datagrams = run->datagrams + first};
-		struct outcome outcome = {0};
-
-		if (!wait_until_ready(worker))
-			return false;
-		worker->kind->deliver(worker->object, &batch, &outcome);
-		go_on = settle_batch(worker, &batch, &outcome);
-		serve_if(worker, false);
-	}
-	return go_on;
+	worker->in_hand += batch.count;
+	worker->delivering = batch.count;
+	worker->delivering_bytes = bytes - worker->ring.queued_bytes;
+	oldest_take(&worker->oldest, batch.count, since_ns);
+	return batch;
 }
 
-/* What there was no time for. The lock is held. */
-static void drop_rest(struct worker *worker)
+/* Settles what became of the last batch, and takes the next one of the chunk; ret NULL: not yet.
+ * What is not taken can still be dropped in favour of what comes. Returns whether there is one; if
+ * not, it has returned the chunk. One lock for all of that: the loop waits for it. */
+static bool advance(struct worker *worker, const struct outcome *outcome, struct batch *ret)
 {
-	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += worker->chunk_left;
-	worker->expired += worker->chunk_left;
-	note_settled(worker, worker->chunk_left);
-	worker->chunk_left = worker->chunk_bytes = 0;
-}
+	uint64_t held = held_bytes(worker);
+	bool has_next;
 
-static void deliver_chunk(struct worker *worker, struct ring_chunk *chunk)
-{
-	bool go_on = true;
-
-	for (unsigned i = chunk->first_run; go_on && i < chunk->run_count; i++) {
-		struct batch run = ring_chunk_batch(chunk, i);
-
-		go_on = deliver_run(worker, &run);
-	}
 	lock(worker);
-	drop_rest(worker);
-	ring_return(&worker->ring, chunk);
-	worker->chunk = NULL;
+	settle_locked(worker, outcome, held);
+	expire(worker);
+	has_next = ring_has_next(&worker->ring);
+	if (!has_next)
+		ring_return(&worker->ring);
+	else if (ret)
+		*ret = take_batch(worker);
 	unlock(worker);
+	return has_next;
 }
 
-/* Takes the next chunk. Returns NULL when there is none, and *ret_go_on whether one may still come.
+/* Delivers the chunk that it has taken, in as many batches as the kind wants it, and returns it. */
+static void deliver_chunk(struct worker *worker)
+{
+	struct outcome outcome = {0};
+	struct batch batch;
+
+	for (;;) {
+		bool is_ready = is_kind_ready(worker);
+
+		if (!advance(worker, &outcome, is_ready ? &batch : NULL))
+			return;
+		outcome = (struct outcome){0};
+		if (!is_ready) {
+			wait_until_kind_ready(worker);
+			continue;
+		}
+		worker->kind->deliver(worker->object, &batch, &outcome);
+		if (is_service_due(worker))
+			worker->kind->serve(worker->object, &outcome);
+	}
+}
+
+/* Takes the next chunk. Returns whether there is one, and in *ret_go_on whether one may still come.
  * A thread whose kind has patience takes a nap after a chunk before it is woken for the next: while
  * datagrams keep coming, it is never. */
-static struct ring_chunk *take_chunk(struct worker *worker, bool nap, bool *ret_go_on)
+static bool take_chunk(struct worker *worker, bool nap, bool *ret_go_on)
 {
-	struct ring_chunk *chunk = NULL;
+	bool has_chunk;
 
 	lock(worker);
-	if (!is_past_deadline(worker))
-		chunk = ring_take(&worker->ring);
-	worker->chunk = chunk;
-	if (chunk) {
-		worker->in_hand += chunk->count;
-		oldest_take(&worker->oldest, chunk->count, chunk->since_ns);
-		worker->chunk_left = chunk->count;
-		worker->chunk_bytes = chunk->payload_bytes;
-	}
-	worker->waiting = !chunk && !nap;
-	worker->napping = !chunk && nap;
+	has_chunk = !is_past_deadline(worker) && ring_take(&worker->ring);
+	worker->waiting = !has_chunk && !nap;
+	worker->napping = !has_chunk && nap;
 	*ret_go_on = !worker->retired;
 	unlock(worker);
-	return chunk;
+	return has_chunk;
 }
 
-/* Waits for the next chunk to deliver; NULL at the end. */
-static struct ring_chunk *next_chunk(struct worker *worker)
+/* Waits for the next chunk to deliver, and takes it; false at the end. */
+static bool next_chunk(struct worker *worker)
 {
-	bool nap = patience(worker) > 0, go_on;
-	struct ring_chunk *chunk;
+	bool nap = patience(worker) > 0, has_chunk, go_on;
 
 	for (;; nap = false) {
-		chunk = take_chunk(worker, nap, &go_on);
+		has_chunk = take_chunk(worker, nap, &go_on);
 		/* Only now: begin() was asked for before the chunk could be filled. */
-		answer(worker, chunk);
-		if (chunk || !go_on)
-			return chunk;
+		answer(worker, has_chunk);
+		if (has_chunk || !go_on)
+			return has_chunk;
 		wait_for_work(worker, 0);
 	}
 }
@@ -405,11 +425,10 @@ static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	struct outcome outcome = {0};
-	struct ring_chunk *chunk;
 
 	wait_for_predecessor(worker);
-	while ((chunk = next_chunk(worker)))
-		deliver_chunk(worker, chunk);
+	while (next_chunk(worker))
+		deliver_chunk(worker);
 	/* What has come in is sent first, so that finish() can acknowledge it. */
 	if (worker->intake)
 		intake_wait_empty(worker->intake, worker->deadline_ns);
@@ -585,20 +604,6 @@ void workers_destroy(struct workers *workers)
 	pthread_mutex_destroy(&workers->lock);
 }
 
-/* Drops the queue of a worker that is past its deadline: its thread may be stuck, and never do so
- * itself. What the thread has in hand is still open. The ledger's lock is held. */
-static void expire(struct worker *worker)
-{
-	uint64_t dropped;
-
-	if (worker->is_expired || !is_past_deadline(worker))
-		return;
-	worker->is_expired = true;
-	dropped = ring_retire(&worker->ring, worker->chunk);
-	worker->expired += dropped;
-	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
-}
-
 void workers_expire(struct workers *workers)
 {
 	struct worker *worker;
@@ -660,8 +665,9 @@ void workers_account(struct ledger *ledger, struct account *ret)
 		const struct ring *ring = &worker->ring;
 
 		ret->queued += ring->queued + worker->in_hand;
-		ret->queued_bytes += ring->queued_bytes + worker->chunk_bytes + worker->held_bytes;
-		ret->held += worker->in_hand - worker->chunk_left;
+		ret->queued_bytes += ring->queued_bytes + worker->delivering_bytes +
+				     worker->held_bytes;
+		ret->held += worker->in_hand - worker->delivering;
 		ret->oldest_ns = earlier_ns(ret->oldest_ns,
 			earlier_ns(oldest_since_ns(&worker->oldest), ring_since_ns(ring)));
 	}

@@ -160,6 +160,24 @@ def test_never_more_than_max_running_programs(run, net):
     assert children_of(daemon) == {}
 
 
+@pytest.mark.parametrize("drop, kept", [("newest", range(1, 5)), ("oldest", range(21, 25))])
+def test_no_more_wait_for_a_program_than_may_whenever_they_came(run, net, drop, kept):
+    daemon = run("""
+        echo $(cat) >>"$1/log"
+        while [ -d "$1" ] && [ ! -e "$1/go" ]; do sleep 0.01; done""", f'max_running = 1; queue_datagrams = 4; drop = "{drop}";')
+    sent = 0
+    for total in (1, 13, 25):
+        send_all(net, *[b"%d" % number for number in range(sent, total)])
+        sent = total
+        daemon.wait_arrived("news", sent)
+        wait_until(lambda: daemon.handler("run")["received"] == sent and daemon.read("log"), "them to be received")
+    numbers = daemon.handler("run")
+    assert (numbers["queued"], numbers["queuedMax"], numbers["dropped"]["queue"]) == (1 + 4, 1 + 4, 20)
+    open(daemon.path("go"), "w").close()
+    wait_delivered(daemon, 5)
+    assert [int(number) for number in daemon.read("log").split()] == [0, *kept]
+
+
 def test_a_handler_that_waits_for_programs_costs_the_others_nothing(run, net, blast):
     daemon = run("exec sleep 100", 'max_running = 1; queue = "64K";')
     blast(net.peer, GROUP, 5004, 20_000)

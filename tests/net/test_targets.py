@@ -711,6 +711,8 @@ def test_what_mcastd_cannot_write_is_lost(net):
         assert receiver.wait(TIMEOUT) == 1
         errors = receiver.stderr.read().decode()
     assert "1 datagram lost so far" in errors and lost(errors) == 1
+    assert "1 in it (writing to standard output failed)" in errors and "too slow" not in errors
+    assert errors.endswith("timeout: no datagram was printed\n")
 
 
 def test_tail_of_a_group_says_at_the_end_what_it_missed(start, net, blast):
@@ -769,18 +771,20 @@ def test_tail_ends_when_its_reader_goes_away_and_nothing_arrives(net):
         receiver.stdout = None
 
 
-def test_what_standard_output_does_not_take_until_the_timeout_is_not_shown(net):
+@programs
+@pytest.mark.parametrize("count", [(), ("--count", "1")], ids=["any", "one"])
+def test_what_standard_output_does_not_take_until_the_timeout_came_and_is_not_printed(net, program, count):
     read, write = os.pipe()
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     os.write(write, bytes(4096))
-    with receiving(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", "--count", "1", "--timeout", "1s", group=GROUP[4],
-                   stdout=write) as receiver:
+    with receiving(net.host, *program, TARGET[4] + "%eth0", *count, "--timeout", "1s", group=GROUP[4], stdout=write) as receiver:
         send(net.peer, b"x", GROUP[4], 5704)
         assert receiver.wait(TIMEOUT) == 1
         errors = receiver.stderr.read().decode()
     os.close(read)
     os.close(write)
-    assert lost(errors) == 1 and "timeout: 0 of 1 datagram came" in errors
+    assert lost(errors) == 1 and "1 in it (standard output too slow)" in errors
+    assert errors.endswith("timeout: 0 of 1 datagram was printed\n" if count else "timeout: no datagram was printed\n")
 
 
 def test_an_errors_pipe_that_is_full_does_not_hold_up_the_end(net, blast):

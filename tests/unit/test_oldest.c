@@ -25,6 +25,22 @@ static void the_oldest_is_that_of_the_first_portion_that_is_not_settled(void **s
 	assert_int_equal(oldest_since_ns(&oldest), 0);
 }
 
+static void portions_of_one_time_take_one_place(void **state)
+{
+	struct oldest oldest = {0};
+
+	(void)state;
+	oldest_take(&oldest, 1, 100);
+	for (unsigned i = 0; i < 10 * OLDEST_MAX; i++)
+		oldest_take(&oldest, 1, 200);
+	oldest_take(&oldest, 1, 300);
+	assert_int_equal(oldest.count, 3);
+	oldest_settle(&oldest, 1 + 10 * OLDEST_MAX - 1);
+	assert_int_equal(oldest_since_ns(&oldest), 200);
+	oldest_settle(&oldest, 1);
+	assert_int_equal(oldest_since_ns(&oldest), 300);
+}
+
 /* Never too young, and never older than what was taken. */
 static void of_many_portions_the_time_is_at_most_too_old(void **state)
 {
@@ -52,6 +68,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_oldest_is_that_of_the_first_portion_that_is_not_settled),
+		cmocka_unit_test(portions_of_one_time_take_one_place),
 		cmocka_unit_test(of_many_portions_the_time_is_at_most_too_old),
 	};
 

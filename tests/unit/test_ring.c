@@ -44,18 +44,17 @@ static uint32_t number_of(const struct datagram *datagram)
 /* Takes everything out; the numbers must go up by one from *next. */
 static unsigned drain(struct ring *ring, uint32_t *next)
 {
-	struct ring_chunk *chunk;
 	unsigned count = 0;
 
-	while ((chunk = ring_take(ring))) {
-		for (unsigned i = chunk->first_run; i < chunk->run_count; i++) {
-			struct batch batch = ring_chunk_batch(chunk, i);
+	while (ring_take(ring)) {
+		while (ring_has_next(ring)) {
+			struct batch batch = ring_next(ring, BATCH_MAX);
 
 			assert_in_range(batch.count, 1, BATCH_MAX);
 			for (unsigned j = 0; j < batch.count; j++, count++)
 				assert_int_equal(number_of(&batch.datagrams[j]), (*next)++);
 		}
-		ring_return(ring, chunk);
+		ring_return(ring);
 	}
 	return count;
 }
@@ -81,20 +80,19 @@ static void keeps_order_over_many_rounds(void **state)
 static void carries_what_a_datagram_has(void **state)
 {
 	struct origin *origin = make_origin(GROUP_NAME);
-	struct ring_chunk *chunk;
 	struct batch batch;
 	struct ring ring;
 
 	(void)state;
 	assert_int_equal(ring_init(&ring, 1, UINT64_MAX), 0);
 	assert_true(push(&ring, origin, 42, 100));
-	chunk = ring_take(&ring);
-	batch = ring_chunk_batch(chunk, 0);
+	assert_true(ring_take(&ring));
+	batch = ring_next(&ring, BATCH_MAX);
 	assert_string_equal(batch.origin->group, GROUP_NAME);
 	assert_int_equal(batch.datagrams[0].size, 100);
 	assert_int_equal(batch.datagrams[0].ttl, 7);
 	assert_int_equal(batch.datagrams[0].timestamp_ns, 42);
-	ring_return(&ring, chunk);
+	ring_return(&ring);
 	ring_destroy(&ring);
 	origin_unref(origin);
 }
@@ -164,19 +162,20 @@ static void the_oldest_give_way(void **state)
 static void the_oldest_give_way_while_the_reader_is_stuck(void **state)
 {
 	struct origin *origin = make_origin(GROUP_NAME);
-	struct ring_chunk *held;
+	struct batch held;
 	uint32_t number = 0;
 	struct ring ring;
 
 	(void)state;
 	assert_int_equal(ring_init(&ring, 256 * 1024, UINT64_MAX), 0);
 	assert_true(push(&ring, origin, number++, 1000));
-	held = ring_take(&ring);
+	assert_true(ring_take(&ring));
+	held = ring_next(&ring, BATCH_MAX);
 	for (; number < 1000; number++)
 		while (!push(&ring, origin, number, 1000))
 			assert_true(ring_drop_oldest(&ring) > 0);
-	assert_int_equal(number_of(ring_chunk_batch(held, 0).datagrams), 0);
-	ring_return(&ring, held);
+	assert_int_equal(number_of(held.datagrams), 0);
+	ring_return(&ring);
 	ring_destroy(&ring);
 	origin_unref(origin);
 }
@@ -217,6 +216,115 @@ static void the_oldest_give_way_one_by_one_when_there_are_too_many(void **state)
 	origin_unref(b);
 }
 
+/* Told with what is still queued, or with what comes next. */
+static uint32_t lost_in(const struct ring *ring)
+{
+	const struct ring_chunk *chunk;
+	uint32_t lost = ring->lost;
+
+	for (unsigned i = ring->taken ? ring->taken->first_run : 0;
+		ring->taken && i < ring->taken->run_count; i++)
+		lost += ring->taken->runs[i].lost;
+	list_for_each(chunk, &ring->queue, link)
+		for (unsigned i = chunk->first_run; i < chunk->run_count; i++)
+			lost += chunk->runs[i].lost;
+	return lost;
+}
+
+/* The reader has a chunk of what was queued so far, and got as much of it. */
+static struct batch begin_reading(struct ring *ring, unsigned count)
+{
+	assert_true(ring_take(ring));
+	return ring_next(ring, count);
+}
+
+static void what_the_reader_has_not_got_yet_counts_as_queued(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t number = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, 10), 0);
+	while (push(&ring, origin, number, 10))
+		number++;
+	assert_int_equal(begin_reading(&ring, 3).count, 3);
+	assert_int_equal(ring.queued, 7);
+	assert_int_equal(ring.queued_bytes, 70);
+	assert_int_equal(ring_fill(&ring), 70);
+	assert_true(ring_since_ns(&ring) > 0);
+	while (push(&ring, origin, number, 10))
+		number++;
+	assert_int_equal(number, 13);
+	assert_int_equal(ring.queued, 10);
+	assert_int_equal(ring_drop_all(&ring), 10);
+	assert_false(ring_has_next(&ring));
+	assert_int_equal(ring.queued_bytes, 0);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void what_the_reader_has_not_got_yet_gives_way_first(void **state)
+{
+	struct origin *a = make_origin("a"), *b = make_origin("b");
+	uint32_t number = 0, next = 90;
+	struct batch batch;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, 10), 0);
+	for (; number < 10; number++)
+		assert_true(push(&ring, number % 4 ? a : b, number, 10));
+	batch = begin_reading(&ring, 1);
+	for (; number < 14; number++)
+		while (!push(&ring, a, number, 10))
+			assert_int_equal(ring_drop_oldest(&ring), 1);
+	/* Of 0 to 13, the reader has 0, and 1 to 3 have given way. */
+	assert_int_equal(number_of(ring_next(&ring, 1).datagrams), 4);
+	for (; number < 100; number++)
+		while (!push(&ring, number % 3 ? a : b, number, 10))
+			assert_int_equal(ring_drop_oldest(&ring), 1);
+	assert_false(ring_has_next(&ring));
+	/* The batch may still be read, its origin as well. */
+	assert_int_equal(number_of(batch.datagrams), 0);
+	assert_string_equal(batch.origin->group, "b");
+	ring_return(&ring);
+	assert_int_equal(drain(&ring, &next), 10);
+	assert_int_equal(ring.queued_bytes, 0);
+	ring_destroy(&ring);
+	origin_unref(a);
+	origin_unref(b);
+}
+
+/* Each number that is missing is told once, whatever was dropped when. */
+static void what_was_dropped_is_told_with_what_comes_after(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t number = 0, told = 0, got = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, 10), 0);
+	for (unsigned round = 0; round < 50; round++) {
+		for (unsigned i = 0; i < 7 + round; i++, number++)
+			while (!push(&ring, origin, number, 10))
+				ring_lose(&ring, ring_drop_oldest(&ring));
+		if (!ring.taken)
+			ring_take(&ring);
+		for (unsigned i = 0; i < 3 && ring_has_next(&ring); i++) {
+			struct batch batch = ring_next(&ring, 1 + i);
+
+			told += batch.lost;
+			got += batch.count;
+		}
+		if (!ring_has_next(&ring))
+			ring_return(&ring);
+	}
+	assert_int_equal(number, got + ring.queued + told + lost_in(&ring));
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
 static void all_of_the_queue_can_be_thrown_away(void **state)
 {
 	struct origin *origin = make_origin(GROUP_NAME);
@@ -228,7 +336,7 @@ static void all_of_the_queue_can_be_thrown_away(void **state)
 		assert_true(push(&ring, origin, number, 1000));
 	assert_int_equal(ring_drop_all(&ring), 500);
 	assert_int_equal(ring_drop_all(&ring), 0);
-	assert_null(ring_take(&ring));
+	assert_false(ring_take(&ring));
 	assert_int_equal(ring.queued_bytes, 0);
 	ring_destroy(&ring);
 	origin_unref(origin);
@@ -237,7 +345,6 @@ static void all_of_the_queue_can_be_thrown_away(void **state)
 static void origins_are_kept_apart_and_let_go(void **state)
 {
 	struct origin *a = make_origin("a"), *b = make_origin("b");
-	struct ring_chunk *chunk;
 	struct ring ring;
 
 	(void)state;
@@ -248,12 +355,12 @@ static void origins_are_kept_apart_and_let_go(void **state)
 	/* Whoever made them may go before the ring is read. */
 	origin_unref(a);
 	origin_unref(b);
-	chunk = ring_take(&ring);
-	assert_int_equal(chunk->run_count, 3);
-	assert_string_equal(ring_chunk_batch(chunk, 0).origin->group, "a");
-	assert_string_equal(ring_chunk_batch(chunk, 1).origin->group, "b");
-	assert_string_equal(ring_chunk_batch(chunk, 2).origin->group, "a");
-	ring_return(&ring, chunk);
+	assert_true(ring_take(&ring));
+	assert_string_equal(ring_next(&ring, BATCH_MAX).origin->group, "a");
+	assert_string_equal(ring_next(&ring, BATCH_MAX).origin->group, "b");
+	assert_string_equal(ring_next(&ring, BATCH_MAX).origin->group, "a");
+	assert_false(ring_has_next(&ring));
+	ring_return(&ring);
 	ring_destroy(&ring);
 }
 
@@ -293,6 +400,9 @@ static void how_full_it_is_goes_by_what_is_scarcer(void **state)
 	for (uint32_t i = 0; i < 2; i++)
 		assert_true(push(&ring, origin, i, DATAGRAM_MAX));
 	assert_int_equal(ring_fill(&ring), 50);
+	/* The reader's chunk takes room, too. */
+	assert_true(ring_take(&ring));
+	assert_int_equal(ring_fill(&ring), 50);
 	ring_destroy(&ring);
 	origin_unref(origin);
 }
@@ -308,6 +418,9 @@ int main(void)
 		cmocka_unit_test(the_oldest_give_way_while_the_reader_is_stuck),
 		cmocka_unit_test(no_more_datagrams_are_queued_than_may_be),
 		cmocka_unit_test(the_oldest_give_way_one_by_one_when_there_are_too_many),
+		cmocka_unit_test(what_the_reader_has_not_got_yet_counts_as_queued),
+		cmocka_unit_test(what_the_reader_has_not_got_yet_gives_way_first),
+		cmocka_unit_test(what_was_dropped_is_told_with_what_comes_after),
 		cmocka_unit_test(all_of_the_queue_can_be_thrown_away),
 		cmocka_unit_test(origins_are_kept_apart_and_let_go),
 		cmocka_unit_test(many_origins_end_a_chunk_and_not_the_ring),

@@ -374,6 +374,35 @@ static void bytes_and_datagrams_agree_at_every_look(void **state)
 	}
 }
 
+/* The oldest give way in whatever the thread has begun, while it goes on. */
+static void no_more_wait_than_may_at_every_look(void **state)
+{
+	struct fixture *fixture = *state;
+	struct config_handler config = {
+		.queue = 1 << 20, .queue_datagrams = 150, .drop = DROP_OLDEST};
+	struct worker *worker = NULL;
+	struct account account;
+	unsigned asked = 0;
+
+	assert_int_equal(worker_start(&fixture->workers, &hold_kind, &fixture->objects[0], &config,
+				 fixture->ledger, &worker),
+		0);
+	worker_begin(worker);
+	do {
+		push(worker, 1 + asked % BATCH_MAX);
+		account = look(fixture);
+		assert_true(account.queued - account.held <= 150 + BATCH_MAX);
+		assert_int_equal(account.queued_bytes, SIZE * account.queued);
+		assert_true(clock_ns(CLOCK_MONOTONIC) < fixture->limit);
+		if (account.held && account.outcome.delivered == asked) {
+			settle(fixture, 0, (unsigned)account.held);
+			asked += (unsigned)account.held;
+		}
+	} while (asked < 5000);
+	assert_true(account.outcome.dropped[DROP_QUEUE] > 0);
+	worker_retire(worker, 0);
+}
+
 /* The queue's chunks are coarse: each of these is taken before the next one comes. */
 static void the_oldest_is_that_of_what_the_kind_holds(void **state)
 {
@@ -592,6 +621,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(what_the_kind_holds_is_queued_with_its_bytes),
 		TEST(bytes_and_datagrams_agree_at_every_look),
+		TEST(no_more_wait_than_may_at_every_look),
 		TEST(the_oldest_is_that_of_what_the_kind_holds),
 		TEST(what_does_not_fit_waits_and_is_dropped_in_the_end),
 		TEST(groups_change_while_the_kind_takes_no_more),

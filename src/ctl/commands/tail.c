@@ -402,10 +402,14 @@ static int finish(struct tail *tail, int code)
 	if (code || tail->shown >= wanted || !is_timed_out(tail))
 		return code;
 	if (!tail->wanted)
-		return session_fail(tail->session, EXIT_REFUSED, "timeout: no datagram came");
+		return session_fail(tail->session, EXIT_REFUSED, "timeout: no datagram %s",
+			tail->lost_here ? "was printed" : "came");
 	return session_fail(tail->session, EXIT_REFUSED,
-		"timeout: %" PRIu64 " of %" PRIu64 " datagram%s came", tail->shown, wanted,
-		plural(wanted));
+		"timeout: %" PRIu64 " of %" PRIu64 " datagram%s %s", tail->shown, wanted,
+		plural(wanted),
+		!tail->lost_here ? "came"
+		: wanted == 1    ? "was printed"
+				 : "were printed");
 }
 
 /* What the options add to the targets. Returns an exit code. */
