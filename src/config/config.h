@@ -7,6 +7,7 @@
 
 #include "base/errors.h"
 #include "config/schema.h"
+#include "net/target.h"
 
 /* Where something stands in the configuration. file is owned by the struct config; NULL: it came
  * from the command line or the control socket. */
@@ -15,7 +16,6 @@ struct place {
 	unsigned line;
 };
 
-#define GROUP_NAME_MAX 64
 #define EVENTS_GROUP "events" /* no other group may have the name */
 #define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
 /* Of a group's second socket, after the name: in the configuration, no name has a dot. */
@@ -34,7 +34,7 @@ enum duplicates { DUPLICATES_KEEP, DUPLICATES_DROP };
 #define GROUP_SOCKET_MODE 0660
 
 struct config_group {
-	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-+[]*?, no leading '.' */
+	char *name; /* at most GROUP_NAME_MAX of GROUP_NAME_CHARACTERS, no leading '.' */
 	struct place place;
 	bool is_events; /* the group of the daemon's own events: it has no address and does not
 			   send; all but the keys of events_schema is zero */
