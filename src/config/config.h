@@ -241,6 +241,10 @@ int config_load(const char *path, const struct config_kind *const *kinds, struct
  * groups.NAME: warning: ...". For a configuration without errors, before it runs. Takes n log n. */
 void config_find_warnings(struct config *config);
 
+/* The same of one more group, alone: "group NAME: warning: ...". */
+void config_find_group_warnings(
+	const struct config *config, const struct config_group *group, struct errors *warnings);
+
 /* Adds an error about something that a key of the file decides: "FILE:LINE: WHY", or why alone
  * where place has no file, as the default holds. */
 void config_add_error(struct errors *errors, const struct place *place, const char *format, ...)

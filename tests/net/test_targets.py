@@ -411,6 +411,14 @@ def test_an_interface_may_have_characters_that_no_name_of_a_group_has(start, net
         net.host.ip("link property del dev eth1 altname büro")
 
 
+def test_join_warns_of_what_a_check_of_the_configuration_warns_of(start, net):
+    daemon = start("")
+    name, warnings = daemon.join("232.7.1.1:5705%eth0")
+    assert name == "232.7.1.1:5705%eth0" and "warning: 232.7.1.1 is for source-specific multicast (SSM)" in warnings
+    daemon.ctl("leave", name)
+    assert daemon.call("Join", address="232.7.1.1", port=5705, interfaces=["eth0"], sources=["192.0.2.7"])["warnings"] == []
+
+
 def test_a_group_whose_name_looks_like_a_host_and_a_port_is_a_group(start, net):
     daemon = start("")
     daemon.ctl("join", "233.252.7.3:5703", "--name", "news:5703", "--interface", "eth0")

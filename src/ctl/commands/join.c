@@ -57,8 +57,12 @@ static const char *member(const json_t *object, const char *name)
 static int explain(const struct session *session, const json_t *answer)
 {
 	const json_t *memberships = json_object_get(answer, "memberships");
+	const json_t *warnings = json_object_get(answer, "warnings");
 	int code = EXIT_DONE;
 
+	for (size_t i = 0; i < json_array_size(warnings); i++)
+		session_fail(
+			session, EXIT_DONE, "%s", json_string_value(json_array_get(warnings, i)));
 	for (size_t i = 0; i < json_array_size(memberships); i++) {
 		const json_t *membership = json_array_get(memberships, i);
 		const char *state = member(membership, "state");
