@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-+[]*?"
-
 struct key_mark mark_of(const struct check *check, const char *name)
 {
 	for (size_t i = 0; i < check->part_count; i++) {
@@ -50,7 +48,7 @@ void check_name(struct check *check)
 			GROUP_NAME_MAX);
 	else if (*name == '.')
 		complain(check, NULL, "the name begins with a dot");
-	else if (name[strspn(name, NAME_CHARACTERS)])
+	else if (name[strspn(name, GROUP_NAME_CHARACTERS)])
 		complain(check, NULL,
 			"the name has other characters than letters, digits and ._:%%-+[]*?");
 }

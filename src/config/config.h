@@ -7,6 +7,7 @@
 
 #include "base/errors.h"
 #include "config/schema.h"
+#include "net/target.h"
 
 /* Where something stands in the configuration. file is owned by the struct config; NULL: it came
  * from the command line or the control socket. */
@@ -15,7 +16,6 @@ struct place {
 	unsigned line;
 };
 
-#define GROUP_NAME_MAX 64
 #define EVENTS_GROUP "events" /* no other group may have the name */
 #define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
 /* Of a group's second socket, after the name: in the configuration, no name has a dot. */
@@ -34,7 +34,7 @@ enum duplicates { DUPLICATES_KEEP, DUPLICATES_DROP };
 #define GROUP_SOCKET_MODE 0660
 
 struct config_group {
-	char *name; /* at most GROUP_NAME_MAX of letters, digits and ._:%-+[]*?, no leading '.' */
+	char *name; /* at most GROUP_NAME_MAX of GROUP_NAME_CHARACTERS, no leading '.' */
 	struct place place;
 	bool is_events; /* the group of the daemon's own events: it has no address and does not
 			   send; all but the keys of events_schema is zero */
@@ -240,6 +240,10 @@ int config_load(const char *path, const struct config_kind *const *kinds, struct
 /* Adds to config->warnings what is permitted, but hardly what was meant: one line each, "file:line:
  * groups.NAME: warning: ...". For a configuration without errors, before it runs. Takes n log n. */
 void config_find_warnings(struct config *config);
+
+/* The same of one more group, alone: "group NAME: warning: ...". */
+void config_find_group_warnings(
+	const struct config *config, const struct config_group *group, struct errors *warnings);
 
 /* Adds an error about something that a key of the file decides: "FILE:LINE: WHY", or why alone
  * where place has no file, as the default holds. */

@@ -496,6 +496,19 @@ static void append_path(struct text *path, const struct names *names, const stru
 	text_append_string(path, shown_bytes(name->start, name->length, buffer));
 }
 
+/* Each file may have the blocks of groups and handlers, and removing one would lose what is in it.
+ */
+static const char *hint_twice(const char *path)
+{
+	if (!strcmp(path, "groups"))
+		return ": put its groups into that block, or this block into a file of its own in "
+		       "conf.d (NAME.d beside NAME.conf)";
+	if (!strcmp(path, "handlers"))
+		return ": put its handlers into that block, or this block into a file of its own "
+		       "in conf.d (NAME.d beside NAME.conf)";
+	return ", remove one of them";
+}
+
 /* Reports each name that its { } has already: libconfig would only say "duplicate setting name",
  * stop, and not tell where the first is. */
 static void check_names(struct prescan *prescan)
@@ -521,9 +534,9 @@ static void check_names(struct prescan *prescan)
 		}
 		if (!errors_full(prescan->errors))
 			append_path(&path, names, sorted[i]);
-		errors_add(prescan->errors,
-			"%s:%u: %s: already defined at %s:%u, remove one of them", prescan->file,
-			sorted[i]->line, text_string(&path), prescan->file, sorted[first]->line);
+		errors_add(prescan->errors, "%s:%u: %s: already defined at %s:%u%s", prescan->file,
+			sorted[i]->line, text_string(&path), prescan->file, sorted[first]->line,
+			hint_twice(text_string(&path)));
 		prescan->result = prescan->result ? prescan->result : -EINVAL;
 	}
 }

@@ -542,32 +542,46 @@ static void check_stream(struct config *config, const struct config_group *group
 			group->name, length, SOCKET_PATH_MAX);
 }
 
+/* What is to be said of a group alone. */
+static void check_group(struct config *config, const struct config_group *group)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	check_permissions(config, group);
+	check_file_permissions(config, group);
+	check_stream(config, group);
+	check_filters(config, group);
+	if (config_group_is_made_here(group))
+		return;
+	address_format(&group->address, address);
+	check_searches(config, group);
+	check_mdns(config, group, address);
+	check_looped(config, group);
+	if (address_is_multicast(&group->address)) {
+		check_scope(config, group, address);
+		check_ssm(config, group, address);
+	} else if (!address_is_everyone(&group->address)) {
+		check_host_address(config, group, address);
+		check_relays(config, group, address);
+		return;
+	}
+	check_replies(config, group);
+}
+
+void config_find_group_warnings(
+	const struct config *config, const struct config_group *group, struct errors *warnings)
+{
+	struct config beside = *config;
+
+	beside.warnings = *warnings;
+	check_group(&beside, group);
+	*warnings = beside.warnings;
+}
+
 void config_find_warnings(struct config *config)
 {
-	for (size_t i = 0; i < config->group_count; i++) {
-		const struct config_group *group = &config->groups[i];
-		char address[INET6_ADDRSTRLEN];
-
-		check_permissions(config, group);
-		check_file_permissions(config, group);
-		check_stream(config, group);
-		check_filters(config, group);
-		if (config_group_is_made_here(group))
-			continue;
-		address_format(&group->address, address);
-		check_searches(config, group);
-		check_mdns(config, group, address);
-		check_looped(config, group);
-		if (address_is_multicast(&group->address)) {
-			check_scope(config, group, address);
-			check_ssm(config, group, address);
-		} else if (!address_is_everyone(&group->address)) {
-			check_host_address(config, group, address);
-			check_relays(config, group, address);
-			continue;
-		}
-		check_replies(config, group);
-	}
+	for (size_t i = 0; i < config->group_count; i++)
+		check_group(config, &config->groups[i]);
 	check_permissions(config, &config->events);
 	check_file_permissions(config, &config->events);
 	check_stream(config, &config->events);

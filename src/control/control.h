@@ -41,9 +41,10 @@ struct control_backend {
 	/* Called after Join and Leave. */
 	void (*changed)(void *daemon);
 
-	/* Checks a group for Join, like those of the configuration. Returns the number of errors.
-	 */
-	size_t (*check)(void *daemon, const struct config_group *group, struct errors *errors);
+	/* Checks a group for Join, like those of the configuration. Returns the number of errors;
+	 * without any, adds warnings. */
+	size_t (*check)(void *daemon, const struct config_group *group, struct errors *errors,
+		struct errors *warnings);
 };
 
 /* Listens on path; or on fd when it is not 0, where systemd listens already. backend must live

@@ -165,6 +165,7 @@ static int add_target(struct config *config, const char *string, struct errors *
 {
 	CLEANUP(config_group_clear) struct config_group group = {0};
 	AUTO_TARGET struct target target = {0};
+	AUTO_FREE char *name = NULL;
 	char why[WHY_MAX];
 	int r = target_parse(string, &target, why);
 
@@ -172,8 +173,10 @@ static int add_target(struct config *config, const char *string, struct errors *
 		report(errors, string, why);
 		return r;
 	}
+	if (!(name = target_group_name(&target)))
+		return -ENOMEM;
 	for (size_t i = 0; i < config->group_count; i++) {
-		if (strcmp(config->groups[i].name, target.name) != 0)
+		if (strcmp(config->groups[i].name, name) != 0)
 			continue;
 		errors_add(errors,
 			"%s: there is a group of this name already: name it once, with all its "
@@ -181,7 +184,7 @@ static int add_target(struct config *config, const char *string, struct errors *
 			string);
 		return -EINVAL;
 	}
-	if (config_group_init(&group, target.name) < 0)
+	if (config_group_init(&group, name) < 0)
 		return -ENOMEM;
 	r = fill_group(&group, &target, errors);
 	if (r >= 0 && config_check_group(config, &group, errors))
@@ -303,16 +306,19 @@ static int watch(struct adhoc *adhoc, const char *string)
 {
 	AUTO_TARGET struct target target = {0};
 	struct watched *watched = &adhoc->watched[adhoc->watched_count];
+	AUTO_FREE char *name = NULL;
 	char why[WHY_MAX];
 	struct group *group;
 	int r = target_parse(string, &target, why);
 
 	if (r < 0)
 		return r;
-	group = groups_find(adhoc->groups, target.name);
+	if (!(name = target_group_name(&target)))
+		return -ENOMEM;
+	group = groups_find(adhoc->groups, name);
 	if (!group)
 		return -ENOENT;
-	watched->name = take(target.name);
+	watched->name = take(name);
 	watched->counters = group->counters;
 	adhoc->watched_count++;
 	return 0;

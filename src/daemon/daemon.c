@@ -277,11 +277,16 @@ static const char *configuration_path(void *argument)
 	return ((struct daemon *)argument)->options->configuration;
 }
 
-static size_t check_group(void *argument, const struct config_group *group, struct errors *errors)
+static size_t check_group(void *argument, const struct config_group *group, struct errors *errors,
+	struct errors *warnings)
 {
 	const struct daemon *daemon = argument;
+	const struct config *config = change_running(daemon->change);
+	size_t found = config_check_group(config, group, errors);
 
-	return config_check_group(change_running(daemon->change), group, errors);
+	if (!found)
+		config_find_group_warnings(config, group, warnings);
+	return found;
 }
 
 static int open_control(struct daemon *daemon, const struct config *config)

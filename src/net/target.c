@@ -1,6 +1,7 @@
 #include "net/target.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,7 +90,8 @@ int target_set_interface(struct target *target, const char *name, char why[stati
 		return because(why, -EINVAL, "the name of the interface is missing");
 	if (strchr(name, ','))
 		return because(why, -EINVAL,
-			"\"%s\" is a list: name one interface, and another target for each other",
+			"\"%s\" is a list: name one interface, and another target for each "
+			"other; a comma in the name of one is written ?",
 			name);
 	if (strchr(name, '@'))
 		return because(why, -EINVAL,
@@ -143,7 +145,8 @@ static int parse_settings(struct target *target, char *settings, char why[static
 		if (!value || strcmp(settings, "source") != 0)
 			return because(why, -EINVAL,
 				"unknown setting \"%s\": only source=ADDRESS may follow; another "
-				"interface takes another target",
+				"interface takes another target, and a comma in the name of one is "
+				"written ?",
 				settings);
 		r = target_add_source(target, value, why);
 		settings = next;
@@ -179,6 +182,19 @@ int target_parse(const char *string, struct target *ret, char why[static WHY_MAX
 	*ret = target;
 	target = (struct target){0};
 	return 0;
+}
+
+char *target_group_name(const struct target *target)
+{
+	char name[GROUP_NAME_MAX + 4], *end = name;
+
+	for (const char *at = target->name; *at && end - name < GROUP_NAME_MAX; at++)
+		if (strchr(GROUP_NAME_CHARACTERS, *at))
+			*end++ = *at;
+		else
+			end += sprintf(end, "%%%02X", (unsigned char)*at);
+	*end = '\0';
+	return strndup(name, GROUP_NAME_MAX);
 }
 
 void target_clear(struct target *target)

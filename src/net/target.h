@@ -30,6 +30,16 @@ bool target_is_meant(const char *word);
 int target_parse(const char *string, struct target *ret, char why[static WHY_MAX]);
 void target_clear(struct target *target);
 
+/* What a group's name consists of, and its length at the most. */
+#define GROUP_NAME_CHARACTERS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-+[]*?"
+#define GROUP_NAME_MAX 64
+
+/* The name of the group that a target makes: the target's, with %XX for each byte that no group's
+ * name has, as interfaces may have any; what is too long is cut off. To be freed; NULL without
+ * memory. */
+char *target_group_name(const struct target *target);
+
 /* Gives it the interface that is given apart from the TARGET, where it has none. Returns as
  * target_parse(). */
 int target_set_interface(struct target *target, const char *name, char why[static WHY_MAX]);

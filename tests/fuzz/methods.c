@@ -47,9 +47,10 @@ static void changed(void *daemon)
 	(void)daemon;
 }
 
-static size_t check(void *daemon, const struct config_group *group, struct errors *errors)
+static size_t check(void *daemon, const struct config_group *group, struct errors *errors,
+	struct errors *warnings)
 {
-	(void)daemon;
+	(void)daemon, (void)warnings;
 	errors_add(errors, "%s: not now", group->name);
 	return 1;
 }

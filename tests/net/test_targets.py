@@ -397,6 +397,28 @@ def test_any_interface_of_a_target_may_stand_in_the_name_of_its_group(start, net
     run(net.host, MCASTD, f"{TARGET[4]}%{pattern}", "--timeout", "1ms", status=1)
 
 
+def test_an_interface_may_have_characters_that_no_name_of_a_group_has(start, net):
+    word = TARGET[4] + "%büro"
+    net.host.ip("link property add dev eth1 altname büro")
+    try:
+        daemon = start("")
+        assert daemon.ctl("join", word).strip() == TARGET[4] + "%b%C3%BCro"
+        assert has_membership(net.host, GROUP[4], "eth1")
+        daemon.ctl("leave", word)
+        assert not has_membership(net.host, GROUP[4], "eth1")
+        run(net.host, MCASTD, word, "--timeout", "1ms", status=1)
+    finally:
+        net.host.ip("link property del dev eth1 altname büro")
+
+
+def test_join_warns_of_what_a_check_of_the_configuration_warns_of(start, net):
+    daemon = start("")
+    name, warnings = daemon.join("232.7.1.1:5705%eth0")
+    assert name == "232.7.1.1:5705%eth0" and "warning: 232.7.1.1 is for source-specific multicast (SSM)" in warnings
+    daemon.ctl("leave", name)
+    assert daemon.call("Join", address="232.7.1.1", port=5705, interfaces=["eth0"], sources=["192.0.2.7"])["warnings"] == []
+
+
 def test_a_group_whose_name_looks_like_a_host_and_a_port_is_a_group(start, net):
     daemon = start("")
     daemon.ctl("join", "233.252.7.3:5703", "--name", "news:5703", "--interface", "eth0")

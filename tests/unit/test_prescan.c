@@ -423,6 +423,19 @@ static void a_name_twice_is_refused_naming_both_places(void **state)
 		"F:5: groups.news.port: already defined at F:3, remove one of them");
 }
 
+static void blocks_twice_are_not_to_be_removed(void **state)
+{
+	(void)state;
+	refuse("groups: {\n  a: { port = 1; };\n};\ngroups: {\n  b: { port = 1; };\n};\n",
+		"F:4: groups: already defined at F:1: put its groups into that block, or this "
+		"block into a file of its own in conf.d (NAME.d beside NAME.conf)");
+	refuse("handlers: { };\nhandlers: { };\n",
+		"F:2: handlers: already defined at F:1: put its handlers into that block, or this "
+		"block into a file of its own in conf.d (NAME.d beside NAME.conf)");
+	refuse("control: { };\ncontrol: { };\n",
+		"F:2: control: already defined at F:1, remove one of them");
+}
+
 static void the_same_name_in_different_groups_is_accepted(void **state)
 {
 	(void)state;
@@ -550,6 +563,7 @@ int main(void)
 		cmocka_unit_test(brackets_in_strings_and_comments_do_not_count),
 		cmocka_unit_test(deep_brackets_are_refused),
 		cmocka_unit_test(a_name_twice_is_refused_naming_both_places),
+		cmocka_unit_test(blocks_twice_are_not_to_be_removed),
 		cmocka_unit_test(the_same_name_in_different_groups_is_accepted),
 		cmocka_unit_test(every_error_is_found_in_one_run),
 		cmocka_unit_test(more_settings_than_any_block_has_are_refused),

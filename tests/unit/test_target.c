@@ -167,6 +167,29 @@ static void a_name_is_not_meant_as_a_target(void **state)
 		assert_true(target_is_meant(meant[i]));
 }
 
+static void assert_group_name(const char *string, const char *expected)
+{
+	AUTO_TARGET struct target target = {0};
+	AUTO_FREE char *name = NULL;
+	char why[WHY_MAX];
+
+	assert_int_equal(target_parse(string, &target, why), 0);
+	name = target_group_name(&target);
+	assert_string_equal(name, expected);
+}
+
+static void a_group_can_have_the_name_that_a_target_makes(void **state)
+{
+	(void)state;
+	assert_group_name("[ff15::1]:5004%eth*,source=2001:db8::1", "[ff15::1]:5004%eth*");
+	assert_group_name("233.252.0.1:5004%b\xc3\xbcro", "233.252.0.1:5004%b%C3%BCro");
+	assert_group_name("233.252.0.1:5004%a#(b", "233.252.0.1:5004%a%23%28b");
+	assert_group_name("233.252.0.1:50004%12345678901234567890123456789012345678901234\xc3\xbc",
+		"233.252.0.1:50004%12345678901234567890123456789012345678901234%C");
+	assert_group_name("233.252.0.1:5004%1234567890123456789012345678901234567890123456789",
+		"233.252.0.1:5004%12345678901234567890123456789012345678901234567");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +205,7 @@ int main(void)
 		cmocka_unit_test(the_port_must_be_one),
 		cmocka_unit_test(the_address_must_be_one),
 		cmocka_unit_test(a_name_is_not_meant_as_a_target),
+		cmocka_unit_test(a_group_can_have_the_name_that_a_target_makes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,13 +91,13 @@ static enum call_result call_join(struct client *client, const struct call *call
 {
 	const struct control_backend *backend = method_backend(client);
 	CLEANUP(config_group_clear) struct config_group group = {0};
-	AUTO_ERRORS struct errors errors = {0};
+	AUTO_ERRORS struct errors errors = {0}, warnings = {0};
 	struct text *text;
 	int r;
 
 	if (read_request(client, call, &group) < 0)
 		return CALL_DONE;
-	if (backend->check(backend->daemon, &group, &errors)) {
+	if (backend->check(backend->daemon, &group, &errors, &warnings)) {
 		fail_join(client, &errors);
 		return CALL_DONE;
 	}
@@ -120,6 +120,7 @@ static enum call_result call_join(struct client *client, const struct call *call
 		text = client_begin_reply(client);
 		json_put_string(text, "name", group.name);
 		describe_memberships(text, groups_find(backend->groups, group.name));
+		method_put_lines(text, "warnings", &warnings);
 		client_end(client);
 	}
 	backend->changed(backend->daemon);

@@ -52,13 +52,17 @@ static const char *member(const json_t *object, const char *name)
 	return string ? string : "";
 }
 
-/* Says on standard error where the group is not joined, and why. Returns an exit code: what waits
- * for an interface is no failure. */
+/* Says on standard error what is hardly meant, and where the group is not joined, and why. Returns
+ * an exit code: what waits for an interface is no failure. */
 static int explain(const struct session *session, const json_t *answer)
 {
 	const json_t *memberships = json_object_get(answer, "memberships");
+	const json_t *warnings = json_object_get(answer, "warnings");
 	int code = EXIT_DONE;
 
+	for (size_t i = 0; i < json_array_size(warnings); i++)
+		session_fail(
+			session, EXIT_DONE, "%s", json_string_value(json_array_get(warnings, i)));
 	for (size_t i = 0; i < json_array_size(memberships); i++) {
 		const json_t *membership = json_array_get(memberships, i);
 		const char *state = member(membership, "state");
@@ -98,6 +102,7 @@ static int run(struct session *session, const struct arguments *arguments)
 	const struct option_value *values = arguments->options;
 	char string[INET6_ADDRSTRLEN];
 	AUTO_TARGET struct target target = {0};
+	AUTO_FREE char *name = NULL;
 	int code = target_read(session, arguments->words[0], &target);
 
 	if (!code)
@@ -107,8 +112,9 @@ static int run(struct session *session, const struct arguments *arguments)
 		return code;
 	json_put_string(&session->parameters, "address", address_format(&target.address, string));
 	json_put_number(&session->parameters, "port", target.port);
+	name = target_group_name(&target);
 	session_put_name(
-		session, "name", values[JOIN_NAME].given ? values[JOIN_NAME].string : target.name);
+		session, "name", values[JOIN_NAME].given ? values[JOIN_NAME].string : name);
 	put_interfaces(session, &target, &values[JOIN_INTERFACE]);
 	put_sources(session, &target);
 	if (values[JOIN_HANDLER].given)

@@ -11,10 +11,12 @@ static int run(struct session *session, const struct arguments *arguments)
 {
 	const char *word = arguments->words[0];
 	AUTO_TARGET struct target target = {0};
+	AUTO_FREE char *name = NULL;
 	char why[WHY_MAX];
 
-	session_put_name(
-		session, "name", target_parse(word, &target, why) < 0 ? word : target.name);
+	if (target_parse(word, &target, why) >= 0)
+		name = target_group_name(&target);
+	session_put_name(session, "name", name ? name : word);
 	return session_show(session, "Leave", show);
 }
 
