@@ -124,6 +124,12 @@ struct config_kind {
 	/* Whether it can be used by a group of this name. NULL: by all. Returns 0, or -EINVAL with
 	 * the reason in why. */
 	int (*check_group)(const void *settings, const char *group, char why[static WHY_MAX]);
+	/* Whether two handlers of the kind are one and the same client for their broker, which
+	 * disconnects the first of them then. NULL: none are. */
+	bool (*is_same_client)(const void *settings, const void *other);
+	/* Whether two handlers of the kind take in the same of what comes for a group. NULL: the
+	 * kind imports nothing. */
+	bool (*takes_in_same)(const void *settings, const void *other, const char *group);
 	/* The path of the file that it writes, which no other handler may write unless it is a
 	 * character device. NULL, or the function returns NULL: it writes none. */
 	const char *(*file)(const void *settings);

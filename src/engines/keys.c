@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "engines/beside.h"
 #include "engines/servers.h"
 
 #define SERVERS_MAX 32
@@ -242,16 +243,6 @@ static int fill_in(
 	return engine_address(ret, ENGINE_ADDRESS_MAX, pattern, "g");
 }
 
-int engine_address(char *ret, size_t size, const char *pattern, const char *group)
-{
-	const char *percent = strstr(pattern, "%g");
-	int head = (int)(percent ? percent - pattern : (ptrdiff_t)strlen(pattern)), length;
-
-	length = snprintf(ret, size, "%.*s%s%s", head, pattern, percent ? group : "",
-		percent ? percent + 2 : "");
-	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
-}
-
 /* ---- What all three have in common ---- */
 
 static int check_login(const struct engine_settings *settings, bool may_lack_password,
@@ -411,7 +402,8 @@ const struct handler_kind nats_kind = {
 		.check = nats_check,
 		.exports = true,
 		.imports = true,
-		.check_group = nats_check_group},
+		.check_group = nats_check_group,
+		.takes_in_same = nats_takes_in_same},
 	.module = "nats",
 };
 
@@ -473,7 +465,9 @@ const struct handler_kind mqtt_kind = {
 		.check = mqtt_check,
 		.exports = true,
 		.imports = true,
-		.check_group = mqtt_check_group},
+		.check_group = mqtt_check_group,
+		.is_same_client = mqtt_is_same_client,
+		.takes_in_same = mqtt_takes_in_same},
 	.module = "mqtt",
 };
 
