@@ -24,6 +24,7 @@
 #include "base/io.h"
 #include "data/numbers.h"
 #include "data/window.h"
+#include "engines/certificates.h"
 #include "engines/kafka/conf.h"
 #include "engines/kafka/message.h"
 #include "engines/kafka/producer.h"
@@ -592,7 +593,7 @@ static void kafka_begin(void *object)
 
 static bool kafka_doubt(const void *settings, char why[static WHY_MAX])
 {
-	return conf_doubt(settings, why);
+	return certificates_doubt(settings, why) || conf_doubt(settings, why);
 }
 
 static unsigned kafka_needs(const void *object)
@@ -609,6 +610,7 @@ const struct handler_kind engine = {
 	.counters = kafka_counters,
 	.needs = kafka_needs,
 	.open = kafka_open,
+	.check_files = certificates_check,
 	.doubt = kafka_doubt,
 	.begin = kafka_begin,
 	.deliver = kafka_deliver,

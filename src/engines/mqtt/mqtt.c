@@ -21,6 +21,7 @@
 #include "data/intake.h"
 #include "data/numbers.h"
 #include "data/window.h"
+#include "engines/certificates.h"
 #include "engines/keys.h"
 #include "engines/mqtt/connection.h"
 #include "engines/mqtt/in.h"
@@ -497,6 +498,8 @@ const struct handler_kind engine = {
 	.counters = mqtt_counters,
 	.needs = mqtt_needs,
 	.open = mqtt_open,
+	.check_files = certificates_check,
+	.doubt = certificates_doubt,
 	.begin = mqtt_begin,
 	.deliver = mqtt_deliver,
 	.deadline = mqtt_deadline,
