@@ -439,6 +439,22 @@ def test_a_topic_that_is_forbidden_is_refused_and_said(sites, start, tmp_path, b
         assert_error(daemon, "publishing to mcast/news/plant-1: the broker refuses: ")
 
 
+def test_the_error_of_a_forbidden_topic_ends_when_its_group_is_gone(sites, start, tmp_path, blast):
+    other = "239.14.0.9"
+    group = f'other: {{ address = "{other}"; port = {PORT}; interfaces = ["eth0"]; handlers = ["hq"]; }};'
+    acl = "user plant-1\ntopic write mcast/news/plant-1\ntopic read mcast/#\n"
+    with Mosquitto(sites.broker, tmp_path, passwords={"plant-1": "right"}, acl=acl) as broker:
+        text = config("plant-1", broker.url, username="plant-1", password_file=secret(tmp_path, "right"))
+        daemon = start(text.replace("groups: {", f"groups: {{ {group}"), host=sites.first.host)
+        wait_connected(daemon)
+        daemon.wait_joined("other")
+        blast(sites.first.peer, other, PORT, 1, 64, interface="eth0", rate=1000)
+        assert_error(daemon, "publishing to mcast/other/plant-1: the broker refuses: ")
+        daemon.write_config(text)
+        daemon.call("Reload")
+        wait_until(lambda: daemon.handler("hq")["error"] is None, "the end of the error", 40)
+
+
 @pytest.mark.parametrize("url, text", [
     ("mqtt://203.0.113.5:9", "connecting to mqtt://203.0.113.5:9: Connection refused"),
     ("mqtt://nowhere.invalid", "connecting to mqtt://nowhere.invalid: the name does not resolve: "),
