@@ -354,6 +354,7 @@ def made(tmp_path_factory):
     made.server = made.sign("hub", "203.0.113.5", "203.0.113.6", "203.0.113.7")
     made.elsewhere = made.sign("elsewhere")
     made.client = made.sign("plant-1")
+    made.expired = made.sign("old-hub", "203.0.113.5", "203.0.113.6", "203.0.113.7", days=-1)
     made.stranger = Authority(directory / "others").sign("plant-1")
     return made
 
@@ -392,12 +393,13 @@ def test_tls_with_certificates_on_both_sides(sites, start, tmp_path, made):
 @pytest.mark.parametrize("which, text", [
     ("ca", "the broker's certificate is not trusted: "),
     ("name", "the broker's certificate is not for 203.0.113."),
+    ("expired", "the broker's certificate has expired at "),
     ("stranger", "the broker does not accept our certificate"),
     ("none", "the broker wants a client certificate"),
     ("plain", "the broker closed the connection"),
 ])
 def test_what_is_wrong_with_tls_is_said(sites, start, tmp_path, made, which, text):
-    server = made.elsewhere if which == "name" else made.server
+    server = {"name": made.elsewhere, "expired": made.expired}.get(which, made.server)
     with Mosquitto(sites.broker, tmp_path, port=MQTTS_PORT, tls=server, verify=True) as broker:
         ca = made.stranger.ca if which == "ca" else made.ca
         client = {"stranger": made.stranger, "none": None}.get(which, made.client)
