@@ -129,10 +129,12 @@ objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard $(1))))
 engine_names := nats mqtt kafka
 engine_libraries_nats := libnats libcrypto jansson
 engine_libraries_mqtt := libmosquitto openssl
-engine_libraries_kafka := rdkafka
-engine_parts = $(call objects,src/engines/$(1)/*.c)
+engine_libraries_kafka := rdkafka libcrypto
+# What all of them have, and the daemon has not, as it needs OpenSSL.
+engine_common := $(call objects,src/engines/certificates.c)
+engine_parts = $(call objects,src/engines/$(1)/*.c) $(engine_common)
 engine_objects := $(foreach name,$(engine_names),$(call engine_parts,$(name)))
-engines_here := $(foreach name,$(engine_names),$(if $(call engine_parts,$(name)),$(name)))
+engines_here := $(foreach name,$(engine_names),$(if $(wildcard src/engines/$(name)/*.c),$(name)))
 ifeq ($(origin ENGINES),undefined)
 ENGINES = $(eval ENGINES := $(foreach name,$(engines_here),$$(shell \
 	$(PKG_CONFIG) --exists $(engine_libraries_$(name)) 2>/dev/null && echo $(name))))$(ENGINES)

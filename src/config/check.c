@@ -42,6 +42,20 @@ static void check_source_port(struct check *check, const struct config_handler *
 			port);
 }
 
+/* A broker knows a client by one name, whatever the handlers are called. */
+static void check_client(struct check *check, const struct config_handler *handler)
+{
+	const struct config_kind *kind = handler->kind;
+
+	for (const struct config_handler *other = check->config->handlers;
+		kind->is_same_client && other < handler; other++)
+		if (other->kind == kind && kind->is_same_client(handler->settings, other->settings))
+			complain(check, "client_id",
+				"is that of handlers.%s at %s:%u, too, and the broker disconnects "
+				"one of the two whenever the other connects; let them differ",
+				other->name, other->place.file, other->place.line);
+}
+
 static void check_handler(struct check *check, const struct config_handler *handler)
 {
 	const struct config_kind *kind = handler->kind;
@@ -60,6 +74,7 @@ static void check_handler(struct check *check, const struct config_handler *hand
 	if (!kind || any_failed(&check->parts[check->part_count - 1]))
 		return;
 	check_source_port(check, handler);
+	check_client(check, handler);
 	if (kind->check && kind->check(handler->settings, &key, why) < 0)
 		complain(check, key, "%s", why);
 }

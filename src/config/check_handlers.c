@@ -231,7 +231,38 @@ static void check_import_port(struct check *check)
 			port);
 }
 
-static void check_input(struct check *check, const char *name)
+static bool is_sound(const struct config_handler *handler)
+{
+	struct config_part parts[HANDLER_PARTS];
+	size_t count = config_handler_parts(handler, parts);
+
+	return !any_failed(&parts[count - 1]);
+}
+
+/* Each message would come in twice: only by the names of groups and sites do two handlers share
+ * what a broker has. before: how many inputs come before this one. */
+static void check_other_inputs(
+	struct check *check, const struct config_handler *handler, size_t before)
+{
+	const struct config_group *group = check->group;
+
+	for (size_t i = 0; i < before; i++) {
+		const struct config_handler *other = config_find_handler(
+			check->config, group->inputs.items[i]);
+
+		if (other && other != handler && other->kind == handler->kind && is_sound(other) &&
+			is_sound(handler) && handler->kind->takes_in_same &&
+			handler->kind->takes_in_same(
+				handler->settings, other->settings, group->name))
+			complain(check, "inputs",
+				"\"%s\" and \"%s\" take in the same from one broker, and each "
+				"datagram would be sent twice; remove one of them, or give them "
+				"different sites",
+				other->name, handler->name);
+	}
+}
+
+static void check_input(struct check *check, const char *name, size_t before)
 {
 	const struct config_handler *handler = config_find_handler(check->config, name);
 
@@ -244,8 +275,8 @@ static void check_input(struct check *check, const char *name)
 			"nothing comes in by \"%s\", of type %s; name a handler that speaks to a "
 			"broker, or move it to handlers",
 			handler->name, handler->type);
-	else
-		may_have_group(check, "inputs", handler);
+	else if (may_have_group(check, "inputs", handler))
+		check_other_inputs(check, handler, before);
 }
 
 void check_inputs(struct check *check)
@@ -254,7 +285,7 @@ void check_inputs(struct check *check)
 
 	check_import_port(check);
 	for (size_t i = 0; i < inputs->count; i++)
-		check_input(check, inputs->items[i]);
+		check_input(check, inputs->items[i], i);
 	/* Once: it is one mistake. */
 	if (!inputs->count || check->config->import_port || check->is_partial ||
 		check->has_no_import_port)

@@ -95,6 +95,9 @@ struct config_relay {
 	bool loop; /* other groups of this host receive it, too */
 };
 
+/* Takes what is wrong with the value of a key. */
+typedef void config_complain(void *argument, const char *key, const char *why);
+
 /* What the configuration must know about a kind of handler. struct handler_kind embeds it. */
 struct config_kind {
 	const char *name; /* the value of the key "type" */
@@ -124,6 +127,15 @@ struct config_kind {
 	/* Whether it can be used by a group of this name. NULL: by all. Returns 0, or -EINVAL with
 	 * the reason in why. */
 	int (*check_group)(const void *settings, const char *group, char why[static WHY_MAX]);
+	/* Whether two handlers of the kind are one and the same client for their broker, which
+	 * disconnects the first of them then. NULL: none are. */
+	bool (*is_same_client)(const void *settings, const void *other);
+	/* Whether two handlers of the kind take in the same of what comes for a group. NULL: the
+	 * kind imports nothing. */
+	bool (*takes_in_same)(const void *settings, const void *other, const char *group);
+	/* Reports the files that it has to read and cannot, by their keys; or NULL. Not a part of
+	 * check: only who runs the daemon can read them. */
+	void (*check_files)(const void *settings, config_complain *complain, void *argument);
 	/* The path of the file that it writes, which no other handler may write unless it is a
 	 * character device. NULL, or the function returns NULL: it writes none. */
 	const char *(*file)(const void *settings);

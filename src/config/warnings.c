@@ -140,7 +140,8 @@ static void check_host_address(
 		bool is_set;
 	} sending[] = {{"dscp", group->dscp}, {"send_interface", group->send_interface.count},
 		{"source_address", group->source_address.family != AF_UNSPEC},
-		{"source_port", group->source_port}, {"replies", group->replies}};
+		{"source_port", group->source_port}, {"replies", group->replies},
+		{"inputs", group->inputs.count}};
 	bool is_v4 = group->address.family == AF_INET;
 	enum reach reach = find_reach(&group->address, address);
 

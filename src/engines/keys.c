@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "engines/beside.h"
+#include "engines/files.h"
 #include "engines/servers.h"
 
 #define SERVERS_MAX 32
@@ -176,9 +178,9 @@ static const struct key kafka_keys[] = {
 		"How long a broker may take to acknowledge; then it is asked again, at another "
 		"connection."),
 	{KAFKA(expire, KEY_DURATION), .min = 0, .max = 24 * 60 * MINUTE, .fallback = "0s",
-		.help = "How long a datagram may wait for its acknowledgement; then it is dropped: "
-			"unconfirmed when a broker may have it, else absent. 0s: until it is "
-			"acknowledged."},
+		.help = "How long a datagram may wait in the queue, and then again for its "
+			"acknowledgement; after that it is dropped: unconfirmed when a broker may "
+			"have it, else absent. 0s: until it is acknowledged."},
 	METADATA_ROW("headers", "Whether messages have the headers Mcastd-Id (site, run, number) "
 				"and Mcastd-From (source, port, interface, TTL, time)."),
 	{KAFKA(tls, KEY_BOOL), .fallback = "false", .help = "Whether to use TLS."},
@@ -240,16 +242,6 @@ static int fill_in(
 			"\"%s\" may have one %%g, for the name of the group, and no other %%",
 			shown(pattern, buffer));
 	return engine_address(ret, ENGINE_ADDRESS_MAX, pattern, "g");
-}
-
-int engine_address(char *ret, size_t size, const char *pattern, const char *group)
-{
-	const char *percent = strstr(pattern, "%g");
-	int head = (int)(percent ? percent - pattern : (ptrdiff_t)strlen(pattern)), length;
-
-	length = snprintf(ret, size, "%.*s%s%s", head, pattern, percent ? group : "",
-		percent ? percent + 2 : "");
-	return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
 }
 
 /* ---- What all three have in common ---- */
@@ -411,7 +403,9 @@ const struct handler_kind nats_kind = {
 		.check = nats_check,
 		.exports = true,
 		.imports = true,
-		.check_group = nats_check_group},
+		.check_group = nats_check_group,
+		.takes_in_same = nats_takes_in_same,
+		.check_files = nats_check_files},
 	.module = "nats",
 };
 
@@ -473,7 +467,10 @@ const struct handler_kind mqtt_kind = {
 		.check = mqtt_check,
 		.exports = true,
 		.imports = true,
-		.check_group = mqtt_check_group},
+		.check_group = mqtt_check_group,
+		.is_same_client = mqtt_is_same_client,
+		.takes_in_same = mqtt_takes_in_same,
+		.check_files = engine_check_files},
 	.module = "mqtt",
 };
 
@@ -534,6 +531,7 @@ const struct handler_kind kafka_kind = {
 		.schema = {kafka_keys, ARRAY_SIZE(kafka_keys), sizeof(struct kafka_settings)},
 		.check = kafka_check,
 		.exports = true,
-		.check_group = kafka_check_group},
+		.check_group = kafka_check_group,
+		.check_files = engine_check_files},
 	.module = "kafka",
 };

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "service/path_fix.h"
 
 #define SECRET_MAX 4096 /* bytes */
@@ -98,4 +99,18 @@ int engine_find_file(const char *file, char why[static WHY_MAX], char **ret)
 	if (r >= 0)
 		*ret = take(path);
 	return r;
+}
+
+uint64_t engine_hash_file(const char *file, uint64_t hash)
+{
+	AUTO_FREE char *path = NULL;
+	char why[WHY_MAX];
+	struct stat status;
+
+	if (find_path(file, why, &path) < 0 || stat(path, &status) < 0)
+		return hash_bytes(hash, "", 1);
+	hash = hash_bytes(hash, &status.st_dev, sizeof(status.st_dev));
+	hash = hash_bytes(hash, &status.st_ino, sizeof(status.st_ino));
+	hash = hash_bytes(hash, &status.st_size, sizeof(status.st_size));
+	return hash_bytes(hash, &status.st_ctim, sizeof(status.st_ctim));
 }

@@ -67,6 +67,10 @@ struct handler_kind {
 	 */
 	bool (*doubt)(const void *settings, char why[static WHY_MAX]);
 
+	/* What config.check_files leaves to the module: reports what is wrong in its files, by
+	 * their keys. One that cannot be read has been reported. */
+	void (*check_files)(const void *settings, config_complain *complain, void *argument);
+
 	/*
 	 * The first call after open(), once the configuration is in force. It does not come when
 	 * the configuration is only checked: programs must be started here, not in open(). */

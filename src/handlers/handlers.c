@@ -9,6 +9,7 @@
 #include "config/report.h"
 #include "handlers/exportable.h"
 #include "handlers/ledger.h"
+#include "handlers/module.h"
 #include "handlers/worker.h"
 #include "net/interface.h"
 #include "net/own_addresses.h"
@@ -121,6 +122,36 @@ static int start(struct handlers *handlers, const struct config_handler *wanted,
 	return r;
 }
 
+struct complaints {
+	struct errors *errors;
+	struct subject subject;
+	size_t count;
+};
+
+static void complain(void *argument, const char *key, const char *why)
+{
+	struct complaints *complaints = argument;
+
+	config_report(complaints->errors, &complaints->subject, 0, key, "%s", why);
+	complaints->count++;
+}
+
+/* Reports all that is wrong with the files of a handler. */
+static int check_files(const struct config_handler *wanted, struct errors *errors)
+{
+	struct complaints complaints = {errors, handler_subject(wanted), 0};
+	const struct handler_kind *kind = NULL;
+	char why[WHY_MAX];
+
+	if (wanted->kind->check_files)
+		wanted->kind->check_files(wanted->settings, complain, &complaints);
+	/* Without its module it does not start, which says why. */
+	if (module_load(container_of(wanted->kind, struct handler_kind, config), why, &kind) >= 0 &&
+		kind->check_files)
+		kind->check_files(wanted->settings, complain, &complaints);
+	return complaints.count ? -EINVAL : 0;
+}
+
 /* Adds the running handler where nothing has changed, else a new one. */
 static int plan_handler(
 	struct handlers_plan *plan, const struct config_handler *wanted, struct errors *errors)
@@ -131,10 +162,13 @@ static int plan_handler(
 						   ? config_find_handler(plan->before, wanted->name)
 						   : NULL;
 	struct subject subject = handler_subject(wanted);
+	bool is_new = !running || !was || !config_handler_equal(was, wanted);
 	char why[WHY_MAX];
-	int r = 0;
+	int r = is_new ? check_files(wanted, errors) : 0;
 
-	if (!running || !was || !config_handler_equal(was, wanted))
+	if (r < 0)
+		return r;
+	if (is_new)
 		r = start(handlers, wanted, running, why, &handler);
 	if (r < 0) {
 		config_report(errors, &subject, 0, NULL, "%s", why);

@@ -59,15 +59,56 @@ def test_a_seed_that_is_right_passes(check, made):
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_password_of_two_lines_is_named(check, made, kind):
     status, errors = check(kind, LOGIN[kind] + f'password_file = "{made.nothing}";')
-    assert status == 78 and f"handlers.hq: {made.nothing}: must have one line of at most" in errors
+    assert status == 78 and f"handlers.hq.password_file: {made.nothing}: must have one line of at most" in errors
 
 
-@pytest.mark.parametrize("kind", ["nats", "mqtt"])
+@pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("key", ["ca", "certificate", "key"])
 def test_what_is_no_certificate_and_no_key_is_named(check, made, kind, key):
     files = {"ca": made.ca, "certificate": made.site.certificate, "key": made.site.key, key: made.nothing}
     status, errors = check(kind, " ".join(f'{name} = "{path}";' for name, path in files.items()))
-    assert status == 78 and "handlers.hq: " in errors and made.nothing in errors
+    assert status == 78 and "handlers.hq" in errors and made.nothing in errors
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_each_file_that_is_missing_is_named_with_its_key(check, kind):
+    keys = "".join(f'{key} = "/nowhere/{key}"; ' for key in ("ca", "certificate", "key", "password_file"))
+    status, errors = check(kind, keys + LOGIN[kind])
+    lines = [line.split("handlers.hq.")[1] for line in errors.splitlines() if "handlers.hq." in line]
+    assert status == 78 and lines == [f"{key}: /nowhere/{key}: No such file or directory"
+                                      for key in ("ca", "certificate", "key", "password_file")]
+
+
+@pytest.mark.parametrize("kind", ["mqtt", "kafka"])
+def test_a_key_with_a_passphrase_is_named_as_that(check, made, kind):
+    path = made.path("locked", "key")
+    openssl("pkey", "-in", made.site.key, "-aes256", "-passout", "pass:secret", "-out", path)
+    status, errors = check(kind, f'certificate = "{made.site.certificate}"; key = "{path}";')
+    assert status == 78 and f"handlers.hq.key: {path}: has a passphrase" in errors
+
+
+@pytest.mark.parametrize("kind", ["mqtt", "kafka"])
+def test_a_key_of_another_certificate_is_named_as_that(check, made, kind):
+    other = made.sign("other")
+    status, errors = check(kind, f'certificate = "{made.site.certificate}"; key = "{other.key}";')
+    assert status == 78 and f"handlers.hq.key: {other.key}: is not the key of the first certificate in {made.site.certificate}" in errors
+
+
+@pytest.mark.parametrize("kind", ["mqtt", "kafka"])
+def test_an_authority_that_is_cut_off_is_named_as_that(check, made, kind):
+    path = made.path("cut", "pem")
+    with open(made.ca) as whole, open(path, "w") as cut:
+        text = whole.read()
+        cut.write(text + text[:len(text) // 2])
+    status, errors = check(kind, f'ca = "{path}";')
+    assert status == 78 and f"handlers.hq.ca: {path}: certificate 2 in it is broken" in errors
+
+
+@pytest.mark.parametrize("kind", ["mqtt", "kafka"])
+def test_a_certificate_of_ours_that_has_expired_is_a_warning(check, made, kind):
+    old = made.sign("old", days=-1)
+    status, errors = check(kind, f'certificate = "{old.certificate}"; key = "{old.key}";')
+    assert status == 0 and "warning: certificate: " in errors and "has expired at " in errors
 
 
 def test_a_key_that_does_not_belong_to_the_certificate_is_named(check, made):

@@ -354,6 +354,7 @@ def made(tmp_path_factory):
     made.server = made.sign("hub", "203.0.113.5", "203.0.113.6", "203.0.113.7")
     made.elsewhere = made.sign("elsewhere")
     made.client = made.sign("plant-1")
+    made.expired = made.sign("old-hub", "203.0.113.5", "203.0.113.6", "203.0.113.7", days=-1)
     made.stranger = Authority(directory / "others").sign("plant-1")
     return made
 
@@ -392,12 +393,13 @@ def test_tls_with_certificates_on_both_sides(sites, start, tmp_path, made):
 @pytest.mark.parametrize("which, text", [
     ("ca", "the broker's certificate is not trusted: "),
     ("name", "the broker's certificate is not for 203.0.113."),
+    ("expired", "the broker's certificate has expired at "),
     ("stranger", "the broker does not accept our certificate"),
     ("none", "the broker wants a client certificate"),
     ("plain", "the broker closed the connection"),
 ])
 def test_what_is_wrong_with_tls_is_said(sites, start, tmp_path, made, which, text):
-    server = made.elsewhere if which == "name" else made.server
+    server = {"name": made.elsewhere, "expired": made.expired}.get(which, made.server)
     with Mosquitto(sites.broker, tmp_path, port=MQTTS_PORT, tls=server, verify=True) as broker:
         ca = made.stranger.ca if which == "ca" else made.ca
         client = {"stranger": made.stranger, "none": None}.get(which, made.client)
@@ -437,6 +439,22 @@ def test_a_topic_that_is_forbidden_is_refused_and_said(sites, start, tmp_path, b
         daemon.wait_arrived("news", 100)
         assert daemon.wait_idle("hq")["dropped"]["refused"] == 100
         assert_error(daemon, "publishing to mcast/news/plant-1: the broker refuses: ")
+
+
+def test_the_error_of_a_forbidden_topic_ends_when_its_group_is_gone(sites, start, tmp_path, blast):
+    other = "239.14.0.9"
+    group = f'other: {{ address = "{other}"; port = {PORT}; interfaces = ["eth0"]; handlers = ["hq"]; }};'
+    acl = "user plant-1\ntopic write mcast/news/plant-1\ntopic read mcast/#\n"
+    with Mosquitto(sites.broker, tmp_path, passwords={"plant-1": "right"}, acl=acl) as broker:
+        text = config("plant-1", broker.url, username="plant-1", password_file=secret(tmp_path, "right"))
+        daemon = start(text.replace("groups: {", f"groups: {{ {group}"), host=sites.first.host)
+        wait_connected(daemon)
+        daemon.wait_joined("other")
+        blast(sites.first.peer, other, PORT, 1, 64, interface="eth0", rate=1000)
+        assert_error(daemon, "publishing to mcast/other/plant-1: the broker refuses: ")
+        daemon.write_config(text)
+        daemon.call("Reload")
+        wait_until(lambda: daemon.handler("hq")["error"] is None, "the end of the error", 40)
 
 
 @pytest.mark.parametrize("url, text", [

@@ -65,10 +65,21 @@ static void assert_refused(struct fixture *fixture, const char *text, const char
 {
 	AUTO_TEXT struct text line = {0};
 
-	text_printf(&line, "%s:%s", fixture->path, expected);
+	const char *path = strstr(expected, "PATH");
+
+	text_printf(&line, "%s:%.*s%s%s", fixture->path,
+		path ? (int)(path - expected) : (int)strlen(expected), expected,
+		path ? fixture->path : "", path ? path + strlen("PATH") : "");
 	assert_int_not_equal(load(fixture, text), 0);
 	assert_string_equal(fixture->errors.lines[0], text_string(&line));
 	assert_int_equal(errors_total(&fixture->errors), 1);
+}
+
+static void assert_passes(struct fixture *fixture, const char *text)
+{
+	if (load(fixture, text) < 0)
+		fail_msg("%s", fixture->errors.lines[0]);
+	config_free(take(fixture->config));
 }
 
 /* The keys begin in line 2; the group, if there is one, follows. */
@@ -80,6 +91,17 @@ static void assert_refused(struct fixture *fixture, const char *text, const char
 #define KAFKA(keys) HANDLER("kafka", "brokers = \"k1:9092\";", keys)
 #define SERVERS(type, key, value) \
 	"handlers: { hq: { type = \"" type "\"; site = \"plant-1\";\n" key " = " value "; }; };\n"
+
+/* Two handlers in lines 2 and 3, and a group in line 4. */
+#define BOTH(one, two, keys)                \
+	"import_port = 5999; handlers: {\n" \
+	"one: { " one " };\n"               \
+	"two: { " two " }; };\n"            \
+	"groups: { a: { address = \"233.252.0.1\"; port = 1; " keys " }; };"
+#define NATS_2(host, keys) \
+	"type = \"nats\"; site = \"plant-1\"; servers = \"nats://" host "\"; " keys
+#define MQTT_2(host, keys) \
+	"type = \"mqtt\"; site = \"plant-1\"; servers = \"mqtt://" host "\"; " keys
 
 static void nats_has_defaults(void **state)
 {
@@ -365,10 +387,36 @@ static void events_are_exported_like_a_group(void **state)
 		"2: handlers.hq.username: has no effect without sasl, add one: sasl = \"SCRAM-SHA-512\";") \
 	X(sasl_without_a_user, KAFKA("sasl = \"PLAIN\";"), \
 		"1: handlers.hq.username: is missing, sasl needs it") \
+	X(a_client_id_twice_at_one_broker, BOTH(MQTT_2("m1", "client_id = \"c\";"), MQTT_2("m1", "client_id = \"c\";"), ""), \
+		"3: handlers.two.client_id: is that of handlers.one at PATH:2, too, and the broker disconnects one of the " \
+		"two whenever the other connects; let them differ") \
+	X(two_inputs_from_one_nats, BOTH(NATS_2("n1", ""), NATS_2("N1:4222", "sites = \"b\";"), "inputs = [\"one\", \"two\"];"), \
+		"4: groups.a.inputs: \"one\" and \"two\" take in the same from one broker, and each datagram would be sent " \
+		"twice; remove one of them, or give them different sites") \
+	X(two_inputs_from_one_mqtt, BOTH(MQTT_2("m1", ""), MQTT_2("m1", "topic = \"mcast/a\";"), "inputs = [\"one\", \"two\"];"), \
+		"4: groups.a.inputs: \"one\" and \"two\" take in the same from one broker, and each datagram would be sent " \
+		"twice; remove one of them, or give them different sites") \
 	X(a_quality_of_two, MQTT("qos = 2;"), "2: handlers.hq.qos: 2 is out of range, use 0 to 1") \
 	X(a_window_of_none, NATS("window = 0;"), \
 		"2: handlers.hq.window: 0 is out of range, use 1 to 65536")
 /* clang-format on */
+
+static void two_handlers_that_do_not_meet_at_a_broker_may_be_alike(void **state)
+{
+	static const char *const texts[] = {
+		BOTH(MQTT_2("m1", "client_id = \"c\";"), MQTT_2("m2", "client_id = \"c\";"), ""),
+		BOTH(MQTT_2("m1", "client_id = \"c\";"), MQTT_2("m1", "client_id = \"d\";"), ""),
+		BOTH(NATS_2("n1", ""), NATS_2("n2", ""), "inputs = [\"one\", \"two\"];"),
+		BOTH(NATS_2("n1", ""), NATS_2("n1:1", ""), "inputs = [\"one\", \"two\"];"),
+		BOTH(NATS_2("n1", ""), MQTT_2("n1", ""), "inputs = [\"one\", \"two\"];"),
+		BOTH(NATS_2("n1", "subject = \"x.%g\";"), NATS_2("n1", ""),
+			"inputs = [\"one\", \"two\"];"),
+		BOTH(NATS_2("n1", "sites = \"b\";"), NATS_2("n1", "sites = \"c\";"),
+			"inputs = [\"one\", \"two\"];")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_passes(*state, texts[i]);
+}
 
 #define DEFINE(name, text, expected)                    \
 	static void name##_is_refused(void **state)     \
@@ -382,14 +430,15 @@ REFUSED(DEFINE)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(nats_has_defaults) TEST(mqtt_has_defaults)
-			TEST(kafka_has_defaults) TEST(all_kinds_take_their_security_files) TEST(
-				servers_are_hosts_with_and_without_a_port) TEST(an_address_is_split)
-				TEST(what_is_no_address_is_not_split) TEST(
-					the_group_stands_for_g) TEST(the_longest_names_fit)
-					TEST(a_group_has_a_name_that_is_one_token) TEST(
-						a_group_may_have_any_name_where_no_address_has_it)
-						TEST(events_are_exported_like_a_group)
+	const struct CMUnitTest tests[] = {TEST(nats_has_defaults) TEST(mqtt_has_defaults) TEST(
+		kafka_has_defaults) TEST(all_kinds_take_their_security_files)
+			TEST(servers_are_hosts_with_and_without_a_port) TEST(
+				an_address_is_split) TEST(what_is_no_address_is_not_split)
+				TEST(the_group_stands_for_g) TEST(the_longest_names_fit) TEST(
+					a_group_has_a_name_that_is_one_token)
+					TEST(a_group_may_have_any_name_where_no_address_has_it) TEST(
+						events_are_exported_like_a_group)
+						TEST(two_handlers_that_do_not_meet_at_a_broker_may_be_alike)
 							REFUSED(REFUSED_TEST)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

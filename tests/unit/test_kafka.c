@@ -233,14 +233,32 @@ static void what_the_library_says_of_a_connection_is_shortened_and_gets_a_hint(v
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		trouble_hear(&trouble, cases[i].cause, cases[i].said);
+		trouble_hear(&trouble, cases[i].cause, cases[i].said, NULL);
 		assert_string_equal(trouble.heard, cases[i].shown);
 	}
 }
 
-static void the_trouble_of_one_topic_does_not_end_with_another(void **state)
+static void a_topic_that_is_refused_is_found_until_it_was_not_for_ten_seconds(void **state)
 {
-	static const int topics[2];
+	struct topics topics = {0};
+	struct topic *first = topics_find(&topics, "mcast.%g", "a");
+	struct topic *second = topics_find(&topics, "mcast.%g", "b");
+
+	(void)state;
+	assert_null(topics_refused(&topics, NS_PER_S));
+	first->refused = second->refused = RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	first->refused_ns = 1 * NS_PER_S;
+	second->refused_ns = 5 * NS_PER_S;
+	assert_ptr_equal(topics_refused(&topics, 10 * NS_PER_S), first);
+	assert_ptr_equal(topics_refused(&topics, 11 * NS_PER_S), second);
+	first->refused = 0;
+	assert_ptr_equal(topics_refused(&topics, 6 * NS_PER_S), second);
+	assert_null(topics_refused(&topics, 15 * NS_PER_S));
+	topics_clear(&topics);
+}
+
+static void what_concerns_all_is_shown_before_a_refusal(void **state)
+{
 	struct counters *counters;
 	struct ledger *ledger;
 	struct trouble trouble = {.name = "hq", .object = &trouble};
@@ -249,11 +267,17 @@ static void the_trouble_of_one_topic_does_not_end_with_another(void **state)
 	assert_int_equal(counters_open(-1, &counters), 0);
 	trouble.ledger = ledger = ledger_new(counters, "hq");
 	assert_non_null(ledger);
-	trouble_show(&trouble, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, &topics[0], "no such topic");
-	trouble_end(&trouble, &topics[1]);
-	assert_int_equal(trouble.cause, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC);
-	trouble_end(&trouble, &topics[0]);
-	assert_int_equal(trouble.cause, 0);
+	ledger_set_object(ledger, &trouble);
+	trouble_refuse(&trouble, "no such topic");
+	assert_string_equal(ledger_error(ledger), "no such topic");
+	trouble_show(&trouble, RD_KAFKA_RESP_ERR__TRANSPORT, "nobody answers");
+	trouble_refuse(&trouble, "no such topic either");
+	assert_string_equal(ledger_error(ledger), "nobody answers");
+	trouble_end(&trouble);
+	assert_string_equal(ledger_error(ledger), "no such topic either");
+	trouble_refuse(&trouble, NULL);
+	assert_null(ledger_error(ledger));
+	assert_false(trouble_is_shown(&trouble));
 	ledger_unref(ledger);
 	counters_free(counters);
 }
@@ -273,7 +297,8 @@ int main(void)
 		TEST(only_what_a_slot_has_and_was_not_sent_is_unsent),
 		TEST(each_group_has_one_topic_in_whatever_order_they_come),
 		TEST(what_the_library_says_of_a_connection_is_shortened_and_gets_a_hint),
-		TEST(the_trouble_of_one_topic_does_not_end_with_another),
+		TEST(a_topic_that_is_refused_is_found_until_it_was_not_for_ten_seconds),
+		TEST(what_concerns_all_is_shown_before_a_refusal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,13 +171,13 @@ static void keys_for_sending_to_what_is_no_address_yet_may_have_an_effect(void *
 static void keys_for_sending_to_an_address_of_this_host_have_none(void **state)
 {
 	static const char *const keys[] = {
-		"dscp", "send_interface", "source_address", "source_port", "replies"};
+		"dscp", "send_interface", "source_address", "source_port", "replies", "inputs"};
 	struct config *config = *state;
 	char expected[160];
 
 	add_group(config, "a",
 		"address=127.0.0.1 dscp=46 send_interface=eth0 source_address=192.0.2.1 "
-		"source_port=1 replies=true");
+		"source_port=1 replies=true inputs=hq");
 	config_find_warnings(config);
 	assert_int_equal(errors_total(&config->warnings), ARRAY_SIZE(keys));
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {

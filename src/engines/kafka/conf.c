@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "engines/keys.h"
 
@@ -170,13 +171,24 @@ int conf_new(const struct kafka_settings *settings, const char *name, char why[s
 	return 0;
 }
 
-rd_kafka_t *conf_make_producer(const rd_kafka_conf_t *conf, char why[static WHY_MAX])
+uint64_t conf_files(const struct kafka_settings *settings)
 {
-	rd_kafka_conf_t *copy = rd_kafka_conf_dup(conf);
-	rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, copy, why, WHY_MAX);
+	const struct engine_settings *common = &settings->common;
+	const char *const files[] = {
+		common->ca, common->certificate, common->key, common->password_file};
+	uint64_t hash = HASH_BEGIN;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		hash = files[i] ? engine_hash_file(files[i], hash) : hash;
+	return hash;
+}
+
+rd_kafka_t *conf_make_producer(rd_kafka_conf_t *conf, char why[static WHY_MAX])
+{
+	rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, WHY_MAX);
 
 	if (!producer)
-		rd_kafka_conf_destroy(copy);
+		rd_kafka_conf_destroy(conf);
 	return producer;
 }
 
@@ -206,7 +218,7 @@ bool conf_doubt(const struct kafka_settings *settings, char why[static WHY_MAX])
 		return false;
 	/* It must not connect. */
 	rd_kafka_conf_set(conf, "bootstrap.servers", "", NULL, 0);
-	producer = conf_make_producer(conf, reason);
+	producer = conf_make_producer(take(conf), reason);
 	if (producer)
 		conf_end_producer(producer);
 	else

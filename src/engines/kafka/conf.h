@@ -18,9 +18,12 @@ DEFINE_CLEANUP(rd_kafka_conf_t *, rd_kafka_conf_destroy)
 int conf_new(const struct kafka_settings *settings, const char *name, char why[static WHY_MAX],
 	rd_kafka_conf_t **ret);
 
-/* A producer with a copy of the settings, whose threads have the signals blocked that this one has.
- * Returns NULL with the reason in why. */
-rd_kafka_t *conf_make_producer(const rd_kafka_conf_t *conf, char why[static WHY_MAX]);
+/* What tells the files of certificates and of the password that are there now from others. */
+uint64_t conf_files(const struct kafka_settings *settings);
+
+/* A producer, which takes the settings over, whose threads have the signals blocked that this one
+ * has. Returns NULL with the reason in why. */
+rd_kafka_t *conf_make_producer(rd_kafka_conf_t *conf, char why[static WHY_MAX]);
 
 /* Frees it, with what libraries keep for this thread: a process may end before its threads have. */
 void conf_end_producer(rd_kafka_t *producer);

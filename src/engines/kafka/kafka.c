@@ -3,14 +3,16 @@
  * librdkafka keeps the order of each partition, sends again what was not acknowledged, and, as the
  * producer is idempotent, the broker stores nothing twice. The window here only counts and bounds
  * what is in the library: a slot holds the size of a datagram, and is open until the library has
- * reported what became of its message. No message expires unless the key "expire" says so: while
+ * reported what became of its message. A batch may come as long as the library may have more: what
+ * is beyond that waits in its slots. No message expires unless the key "expire" says so: while
  * the brokers are away the window fills up, then the queue, and its policy decides what is lost.
  *
  * The library has threads of its own. What they report lies in its queue, which makes an eventfd
  * readable; everything here is done by the handler's thread, which never waits in the library.
  *
  * An error that ends an idempotent producer (the broker has forgotten it, or does not allow it) is
- * no end of the handler: what was not acknowledged comes back, is copied into its slots, and is
+ * no end of the handler, nor are files that have changed while nothing works: what was not
+ * acknowledged comes back, is copied into its slots, and is
  * produced again, in order, by a new producer. Of these, what the old one had sent may be stored
  * twice; Mcastd-Id tells. */
 #include <errno.h>
@@ -24,9 +26,11 @@
 #include "base/io.h"
 #include "data/numbers.h"
 #include "data/window.h"
+#include "engines/certificates.h"
 #include "engines/kafka/conf.h"
 #include "engines/kafka/message.h"
 #include "engines/kafka/producer.h"
+#include "engines/kafka/refusals.h"
 #include "engines/kafka/topics.h"
 #include "engines/kafka/trouble.h"
 #include "engines/keys.h"
@@ -40,24 +44,12 @@
 /* What the library gets at the end to report what it had: no network is needed for that. */
 #define PURGE_NS (500 * NS_PER_MS)
 
-enum {
-	COUNTED_UNKNOWN_TOPIC,
-	COUNTED_NOT_AUTHORIZED,
-	COUNTED_TOO_LARGE,
-	COUNTED_EXPIRED,
-	COUNTED_RESTARTS,
-	COUNTED_RESENT,
-};
-
 static const char *const kafka_counters[] = {
 	"unknownTopic", "notAuthorized", "tooLarge", "expired", "producerRestarts", "resent", NULL};
 
 struct kafka_handler {
 	const char *name;
-	char *site, *topic;
-	int partition_key;
-	bool has_headers;
-	uint64_t ack_timeout; /* ns */
+	struct kafka_settings settings; /* a copy */
 
 	struct producer producer;
 	struct topics topics;
@@ -89,25 +81,25 @@ static rd_kafka_resp_err_t produce(struct kafka_handler *kafka, struct topic *to
 
 /* ---- What became of messages ---- */
 
-/* What brokers refuse, or the library for them. */
-static const struct refusal {
-	int error, counter;
-	const char *hint;
-} refusals[] = {
-	{RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, COUNTED_UNKNOWN_TOPIC, ": it has to be created"},
-	{RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, COUNTED_UNKNOWN_TOPIC, ": it has to be created"},
-	{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, COUNTED_NOT_AUTHORIZED,
-		": the ACLs of the brokers do not let this user write to it"},
-	{RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, COUNTED_TOO_LARGE,
-		": raise max.message.bytes of the topic"},
-};
-
-static const struct refusal *find_refusal(rd_kafka_resp_err_t error)
+/* Of the topics that take nothing, one is shown. */
+static void show_refusal(struct kafka_handler *kafka, uint64_t now)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
-		if (refusals[i].error == (int)error)
-			return &refusals[i];
-	return NULL;
+	const struct topic *topic = topics_refused(&kafka->topics, now);
+	char text[WHY_MAX];
+
+	trouble_refuse(&kafka->trouble,
+		topic ? refusal_describe(topic->name, topic->refused, text) : NULL);
+}
+
+/* A topic takes datagrams again. */
+static void end_refusal(struct kafka_handler *kafka, struct topic *topic)
+{
+	topic->refused = 0;
+	if (topic->is_told)
+		log_notice("handler %s: topic %s: Kafka takes datagrams again", kafka->name,
+			topic->name);
+	topic->is_told = false;
+	show_refusal(kafka, clock_ns(CLOCK_MONOTONIC));
 }
 
 static void drop(struct kafka_handler *kafka, uint64_t number, enum drop_reason reason,
@@ -117,26 +109,41 @@ static void drop(struct kafka_handler *kafka, uint64_t number, enum drop_reason 
 		outcome->dropped[reason]++;
 }
 
+/* It has waited for too long. was_sent: a broker may have it. */
+static void expire(
+	struct kafka_handler *kafka, uint64_t number, bool was_sent, struct outcome *outcome)
+{
+	outcome->counted[COUNTED_EXPIRED]++;
+	drop(kafka, number, was_sent ? DROP_UNCONFIRMED : DROP_ABSENT, outcome);
+}
+
 /* A message that will not be tried again: refused, or nobody knows where it is. */
 static void refuse(struct kafka_handler *kafka, uint64_t number, rd_kafka_resp_err_t error,
 	enum drop_reason reason, struct outcome *outcome)
 {
 	struct topic *topic = window_slot(&kafka->window, number)->object;
-	const struct refusal *refusal = find_refusal(error);
+	const struct refusal *refusal = refusal_find(error);
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	char text[WHY_MAX];
+	bool is_new = topic->refused != (int)error;
 
 	drop(kafka, number, reason, outcome);
 	if (refusal)
 		outcome->counted[refusal->counter]++;
-	if (!log_limit_pass(&topic->limit))
-		return;
-	snprintf(text, sizeof(text), "topic %s: %s%s", topic->name, rd_kafka_err2str(error),
-		refusal ? refusal->hint : "");
 	/* What is too large says nothing about others. */
-	if (kafka->trouble.cause || error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-		log_warning("handler %s: %s", kafka->name, text);
-	else
-		trouble_show(&kafka->trouble, error, topic, text);
+	if (error != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+		topic->refused = (int)error;
+		topic->refused_ns = now;
+		/* Whoever refuses answers. */
+		if (refusal && !kafka->producer.is_failed)
+			trouble_clear(&kafka->trouble);
+		show_refusal(kafka, now);
+	}
+	if ((is_new || !topic->is_told) && log_limit_pass(&topic->limit)) {
+		topic->is_told = true;
+		log_warning("handler %s: %s", kafka->name,
+			refusal_describe(topic->name, (int)error, text));
+	}
 }
 
 /* Only the low half of a number passes through the library where pointers have 32 bits. */
@@ -155,13 +162,13 @@ static void settle_failure(struct kafka_handler *kafka, const rd_kafka_message_t
 	struct message message;
 
 	if (report->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) {
-		outcome->counted[COUNTED_EXPIRED]++;
-		drop(kafka, number, was_sent ? DROP_UNCONFIRMED : DROP_ABSENT, outcome);
-	} else if (find_refusal(report->err)) {
+		expire(kafka, number, was_sent, outcome);
+	} else if (refusal_find(report->err)) {
 		refuse(kafka, number, report->err, DROP_REFUSED, outcome);
 	} else if (kafka->is_finishing) {
 		drop(kafka, number, was_sent ? DROP_UNCONFIRMED : DROP_SHUTDOWN, outcome);
-	} else if (rd_kafka_fatal_error(kafka->producer.library, NULL, 0)) {
+	} else if (kafka->producer.is_failed ||
+		   rd_kafka_fatal_error(kafka->producer.library, NULL, 0)) {
 		message = message_of_report(report);
 		if (message_pack(window_slot(&kafka->window, number), &message, was_sent) < 0)
 			drop(kafka, number, DROP_IO, outcome);
@@ -176,6 +183,7 @@ static void settle_report(
 {
 	uint64_t number = report_number(kafka, report);
 	const struct window_slot *slot = window_slot(&kafka->window, number);
+	struct topic *topic;
 	uint64_t took_ns;
 
 	kafka->producer.pending--;
@@ -191,7 +199,10 @@ static void settle_report(
 	if (kafka->producer.is_failed)
 		return;
 	producer_acknowledged(&kafka->producer);
-	trouble_end(&kafka->trouble, slot->object);
+	trouble_end(&kafka->trouble);
+	topic = slot->object;
+	if (topic->refused)
+		end_refusal(kafka, topic);
 }
 
 static void log_library(struct kafka_handler *kafka, rd_kafka_event_t *event)
@@ -202,8 +213,8 @@ static void log_library(struct kafka_handler *kafka, rd_kafka_event_t *event)
 
 	/* What comes as an error, too, is said there. */
 	if (rd_kafka_event_log(event, &facility, &message, &level) < 0 || level > LOG_WARNING ||
-		strcmp(facility, "FAIL") == 0 || strcmp(facility, "FATAL") == 0 ||
-		!log_limit_pass(&kafka->library_limit))
+		strcmp(facility, "FAIL") == 0 || strcmp(facility, "SSLCERTVRFY") == 0 ||
+		strcmp(facility, "FATAL") == 0 || !log_limit_pass(&kafka->library_limit))
 		return;
 	log_warning("handler %s: librdkafka: %s", kafka->name, trouble_text(message, text));
 }
@@ -217,7 +228,8 @@ static void begin_failure(struct kafka_handler *kafka)
 
 	if (kafka->producer.is_failed || kafka->is_finishing)
 		return;
-	producer_fail(&kafka->producer, clock_ns(CLOCK_MONOTONIC) + kafka->ack_timeout);
+	producer_fail(
+		&kafka->producer, clock_ns(CLOCK_MONOTONIC) + kafka->settings.common.ack_timeout);
 	window_disconnected(&kafka->window);
 	reason[strcspn(reason, "(")] = '\0'; /* what only the library's authors understand */
 	snprintf(text, sizeof(text), "the producer has ended, and is created again: %.150s%s",
@@ -225,7 +237,39 @@ static void begin_failure(struct kafka_handler *kafka)
 		error == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
 			? "; this user needs IdempotentWrite"
 			: "");
-	trouble_show(&kafka->trouble, error, NULL, text);
+	trouble_show(&kafka->trouble, error, text);
+}
+
+/* What is wrong may be what the producer has read from its files: once these are others, the next
+ * one reads them. What this one had is sent again. */
+static void renew_producer(struct kafka_handler *kafka)
+{
+	producer_fail(
+		&kafka->producer, clock_ns(CLOCK_MONOTONIC) + kafka->settings.common.ack_timeout);
+	window_disconnected(&kafka->window);
+	log_notice("handler %s: its files of certificates or of the password have changed, the "
+		   "producer is created again",
+		kafka->name);
+}
+
+/* Remembers what is wrong with a connection, in words that say more of certificates than OpenSSL's
+ * own: of a broker's, or of ours that brokers do not accept. */
+static void hear(struct kafka_handler *kafka, int error, const char *reason)
+{
+	const char *found = strstr(reason, ": ");
+	int broker = found ? (int)(found - reason) : 0;
+	char why[WHY_MAX], text[WHY_MAX], advice[WHY_MAX];
+
+	if (producer_certificate_error(&kafka->producer, why) &&
+		strstr(reason, "certificate verify failed")) {
+		because(text, 0, "%.*s: the broker's certificate %s", broker, reason, why);
+		trouble_hear(&kafka->trouble, error, text, "");
+	} else if (strstr(reason, "alert") && certificates_doubt(&kafka->settings, why)) {
+		because(advice, 0, "; %s", why);
+		trouble_hear(&kafka->trouble, error, reason, advice);
+	} else {
+		trouble_hear(&kafka->trouble, error, reason, NULL);
+	}
 }
 
 /* One connection that fails is no trouble as long as others work; once none does, it is. */
@@ -240,9 +284,9 @@ static void settle_error(struct kafka_handler *kafka, rd_kafka_event_t *event)
 		return;
 	}
 	if (!nothing_works || !trouble->heard_cause)
-		trouble_hear(trouble, error, rd_kafka_event_error_string(event));
-	if (nothing_works || (trouble->cause && !trouble->topic))
-		trouble_show_heard(trouble, kafka->ack_timeout);
+		hear(kafka, (int)error, rd_kafka_event_error_string(event));
+	if (nothing_works || trouble->cause)
+		trouble_show_heard(trouble, kafka->settings.common.ack_timeout);
 }
 
 static void settle_event(
@@ -283,8 +327,7 @@ static void start_producer(struct kafka_handler *kafka)
 	char why[WHY_MAX], text[WHY_MAX];
 
 	if (producer_start(&kafka->producer, why) < 0)
-		trouble_show(
-			&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, NULL, trouble_text(why, text));
+		trouble_show(&kafka->trouble, RD_KAFKA_RESP_ERR__FAIL, trouble_text(why, text));
 	else
 		window_connected(&kafka->window, clock_ns(CLOCK_MONOTONIC));
 }
@@ -299,14 +342,27 @@ static void step_failure(struct kafka_handler *kafka, struct outcome *outcome, u
 	outcome->counted[COUNTED_RESTARTS]++;
 }
 
+/* The library counts from when it gets a message: what has waited here as long is not given to it.
+ */
+static bool is_expired(const struct kafka_handler *kafka, const struct message *message)
+{
+	uint64_t now_ms = clock_ns(CLOCK_REALTIME) / NS_PER_MS;
+	uint64_t expire_ms = kafka->settings.expire / NS_PER_MS;
+
+	return expire_ms && now_ms >= (uint64_t)message->timestamp_ms + expire_ms;
+}
+
 /* Produces one message, for the first time or again. Returns false when the library takes no more
  * now. */
 static bool send_one(struct kafka_handler *kafka, uint64_t number, const struct message *message,
 	struct outcome *outcome)
 {
 	struct window_slot *slot = window_slot(&kafka->window, number);
-	rd_kafka_resp_err_t error = produce(kafka, slot->object, number, message);
+	rd_kafka_resp_err_t error;
 
+	if (kafka->producer.pending >= kafka->settings.common.window)
+		return false;
+	error = produce(kafka, slot->object, number, message);
 	if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return false;
 	if (error == RD_KAFKA_RESP_ERR__FATAL) {
@@ -324,15 +380,33 @@ static void send_waiting(struct kafka_handler *kafka, struct outcome *outcome)
 {
 	uint64_t number;
 
-	while (producer_works(&kafka->producer) &&
+	while (!kafka->is_finishing && producer_works(&kafka->producer) &&
 		window_next(&kafka->window, clock_ns(CLOCK_MONOTONIC), &number)) {
 		struct window_slot *slot = window_slot(&kafka->window, number);
 		struct message message = message_unpack(slot);
+		bool is_resent = slot->sends > 0;
 
 		if (!send_one(kafka, number, &message, outcome))
 			return;
-		outcome->counted[COUNTED_RESENT]++;
+		outcome->counted[COUNTED_RESENT] += is_resent;
 		message_forget(slot);
+	}
+}
+
+/* Drops what has waited in its slot for too long: there may be no producer that would. */
+static void expire_waiting(struct kafka_handler *kafka, struct outcome *outcome)
+{
+	uint64_t end = kafka->settings.expire ? kafka->window.head : 0;
+
+	for (uint64_t number = kafka->window.low; number < end; number++) {
+		struct window_slot *slot = window_slot(&kafka->window, number);
+		struct message message;
+
+		if (!slot || !slot->is_open || !slot->data)
+			continue;
+		message = message_unpack(slot);
+		if (is_expired(kafka, &message))
+			expire(kafka, number, message_was_sent(slot), outcome);
 	}
 }
 
@@ -359,23 +433,28 @@ static void look(struct kafka_handler *kafka, uint64_t now)
 
 	if (!producer_works(&kafka->producer) || kafka->is_finishing)
 		return;
-	if (window->open) {
-		if (!trouble->cause && now > window->heard_ns + kafka->ack_timeout)
-			trouble_show_heard(trouble, kafka->ack_timeout);
-	} else if (trouble->cause && !trouble->topic && is_connected(kafka)) {
-		trouble_end(trouble, NULL);
+	if (trouble->cause && producer_is_outdated(&kafka->producer)) {
+		renew_producer(kafka);
+	} else if (window->open) {
+		if (!trouble->cause && now > window->heard_ns + kafka->settings.common.ack_timeout)
+			trouble_show_heard(trouble, kafka->settings.common.ack_timeout);
+	} else if (trouble->cause && is_connected(kafka)) {
+		trouble_end(trouble);
 	}
 }
 
 /* Looks every second while there is something to look for. */
-static void tick(struct kafka_handler *kafka, uint64_t now)
+static void tick(struct kafka_handler *kafka, uint64_t now, struct outcome *outcome)
 {
-	bool is_wanted = kafka->window.open || kafka->trouble.cause;
+	bool is_wanted = kafka->window.open || trouble_is_shown(&kafka->trouble);
 
 	if (kafka->tick_ns && now < kafka->tick_ns)
 		return;
-	if (kafka->tick_ns)
+	if (kafka->tick_ns) {
 		look(kafka, now);
+		show_refusal(kafka, now);
+		expire_waiting(kafka, outcome);
+	}
 	kafka->tick_ns = is_wanted ? now + TICK_NS : 0;
 }
 
@@ -392,7 +471,7 @@ static void kafka_serve(void *object, struct outcome *outcome)
 	if (producer_is_due(&kafka->producer, now) && !kafka->is_finishing)
 		start_producer(kafka);
 	send_waiting(kafka, outcome);
-	tick(kafka, now);
+	tick(kafka, now, outcome);
 }
 
 static uint64_t kafka_deadline(const void *object)
@@ -411,8 +490,7 @@ static bool kafka_ready(const void *object)
 {
 	const struct kafka_handler *kafka = object;
 
-	return producer_works(&kafka->producer) && window_room(&kafka->window) >= BATCH_MAX &&
-	       kafka->window.bytes < HELD_MAX;
+	return window_room(&kafka->window) >= BATCH_MAX && kafka->window.bytes < HELD_MAX;
 }
 
 static uint64_t kafka_held_bytes(const void *object)
@@ -428,9 +506,9 @@ static const char *partition_key(const struct kafka_handler *kafka, const struct
 {
 	struct address address;
 
-	switch ((enum partition_key)kafka->partition_key) {
+	switch ((enum partition_key)kafka->settings.partition_key) {
 	case PARTITION_BY_SITE:
-		return kafka->site;
+		return kafka->settings.common.site;
 	case PARTITION_BY_GROUP:
 		return origin->group;
 	case PARTITION_BY_SOURCE:
@@ -461,13 +539,17 @@ static void deliver_one(struct kafka_handler *kafka, struct topic *topic,
 		return;
 	}
 	slot->object = topic;
-	if (kafka->has_headers) {
-		message.id_size = envelope_write_id(id, kafka->site, run, number);
+	if (kafka->settings.common.metadata) {
+		message.id_size = envelope_write_id(id, kafka->settings.common.site, run, number);
 		message.from_size = envelope_write_from(from, origin, datagram);
 	}
 	message.key = partition_key(kafka, origin, datagram, source);
 	message.key_size = strlen(message.key);
 	number = kafka->window.head - 1;
+	if (is_expired(kafka, &message)) {
+		expire(kafka, number, false, outcome);
+		return;
+	}
 	/* Behind what waits, and in its place. */
 	if (window_next(&kafka->window, clock_ns(CLOCK_MONOTONIC), &next) && next == number &&
 		send_one(kafka, number, &message, outcome))
@@ -482,7 +564,8 @@ static void kafka_deliver(void *object, const struct batch *batch, struct outcom
 	struct topic *topic;
 
 	settle_events(kafka, outcome);
-	topic = topics_find(&kafka->topics, kafka->topic, batch->origin->group);
+	send_waiting(kafka, outcome);
+	topic = topics_find(&kafka->topics, kafka->settings.topic, batch->origin->group);
 	if (!topic) {
 		outcome->dropped[DROP_IO] += batch->count;
 		return;
@@ -490,14 +573,15 @@ static void kafka_deliver(void *object, const struct batch *batch, struct outcom
 	for (unsigned i = 0; i < batch->count; i++)
 		deliver_one(kafka, topic, batch->origin, &batch->datagrams[i], i ? 0 : batch->lost,
 			outcome);
-	tick(kafka, clock_ns(CLOCK_MONOTONIC));
+	tick(kafka, clock_ns(CLOCK_MONOTONIC), outcome);
 }
 
 /* ---- The end ---- */
 
 static void serve_until(struct kafka_handler *kafka, uint64_t until_ns, struct outcome *outcome)
 {
-	while (kafka->window.open && clock_ns(CLOCK_MONOTONIC) < until_ns) {
+	while ((kafka->is_finishing ? kafka->producer.pending : kafka->window.open) &&
+		clock_ns(CLOCK_MONOTONIC) < until_ns) {
 		wait_until_ready(
 			kafka->producer.wake, POLLIN, earlier_ns(until_ns, kafka_deadline(kafka)));
 		kafka_serve(kafka, outcome);
@@ -525,7 +609,7 @@ static void kafka_finish(void *object, uint64_t until_ns, struct outcome *outcom
 
 	serve_until(kafka, until_ns > PURGE_NS ? until_ns - PURGE_NS : 0, outcome);
 	kafka->is_finishing = true;
-	if (kafka->window.open && kafka->producer.library) {
+	if (kafka->producer.pending) {
 		producer_purge(&kafka->producer);
 		serve_until(kafka, clock_ns(CLOCK_MONOTONIC) + PURGE_NS, outcome);
 	}
@@ -543,43 +627,48 @@ static void kafka_close(void *object)
 	topics_release(&kafka->topics);
 	producer_close(&kafka->producer);
 	topics_clear(&kafka->topics);
-	if (kafka->producer.conf)
-		rd_kafka_conf_destroy(kafka->producer.conf);
 	closep(&kafka->producer.wake);
 	window_clear(&kafka->window);
 	numbers_free(kafka->numbers);
-	free(kafka->site);
-	free(kafka->topic);
+	schema_clear(&kafka_kind.config.schema, &kafka->settings);
 	free(kafka);
 }
 DEFINE_CLEANUP(struct kafka_handler *, kafka_close)
+
+/* The window has room for a batch beyond what the library may have. */
+static int prepare(struct kafka_handler *kafka, const struct kafka_settings *settings)
+{
+	int r = schema_copy(&kafka_kind.config.schema, &kafka->settings, settings);
+
+	if (r < 0)
+		return r;
+	kafka->numbers = numbers_new();
+	if (!kafka->numbers)
+		return -ENOMEM;
+	return window_init(&kafka->window, (unsigned)settings->common.window + BATCH_MAX, 0);
+}
 
 static int kafka_open(const void *object, const struct handler_context *context,
 	char why[static WHY_MAX], void **ret)
 {
 	const struct kafka_settings *settings = object;
 	CLEANUP(kafka_closep) struct kafka_handler *kafka = calloc(1, sizeof(*kafka));
+	CLEANUP(rd_kafka_conf_destroyp) rd_kafka_conf_t *conf = NULL;
 	int r;
 
 	if (!kafka)
 		return -ENOMEM;
-	kafka->producer.wake = -1;
+	producer_init(&kafka->producer, &kafka->settings, context->name);
 	kafka->name = context->name;
 	kafka->trouble = (struct trouble){
 		.name = context->name, .ledger = context->ledger, .object = kafka};
-	kafka->partition_key = settings->partition_key;
-	kafka->has_headers = settings->common.metadata;
-	kafka->ack_timeout = settings->common.ack_timeout;
-	kafka->site = strdup(settings->common.site);
-	kafka->topic = strdup(settings->topic);
-	kafka->numbers = numbers_new();
-	if (!kafka->site || !kafka->topic || !kafka->numbers ||
-		window_init(&kafka->window, (unsigned)settings->common.window, 0) < 0)
+	if (prepare(kafka, settings) < 0)
 		return -ENOMEM;
 	kafka->producer.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (kafka->producer.wake < 0)
 		return because(why, -errno, "eventfd: %s", strerror(errno));
-	r = conf_new(settings, context->name, why, &kafka->producer.conf);
+	/* The same that each producer gets. */
+	r = conf_new(settings, context->name, why, &conf);
 	if (r >= 0)
 		*ret = take(kafka);
 	return r;
@@ -592,7 +681,7 @@ static void kafka_begin(void *object)
 
 static bool kafka_doubt(const void *settings, char why[static WHY_MAX])
 {
-	return conf_doubt(settings, why);
+	return certificates_doubt(settings, why) || conf_doubt(settings, why);
 }
 
 static unsigned kafka_needs(const void *object)
@@ -609,6 +698,7 @@ const struct handler_kind engine = {
 	.counters = kafka_counters,
 	.needs = kafka_needs,
 	.open = kafka_open,
+	.check_files = certificates_check,
 	.doubt = kafka_doubt,
 	.begin = kafka_begin,
 	.deliver = kafka_deliver,

@@ -1,9 +1,11 @@
 #include "engines/kafka/producer.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "engines/certificates.h"
 #include "engines/kafka/conf.h"
 
 /* Between the end of a producer and the next. */
@@ -21,12 +23,76 @@ static void plan_start(struct producer *producer)
 	producer->start_ns = clock_ns(CLOCK_MONOTONIC) + pause;
 }
 
+void producer_init(
+	struct producer *producer, const struct kafka_settings *settings, const char *name)
+{
+	*producer = (struct producer){.wake = -1, .settings = settings, .name = name};
+	pthread_mutex_init(&producer->lock, NULL);
+}
+
+static const char *explain(
+	int error, int depth, const char *certificate, size_t size, char ret[static WHY_MAX])
+{
+	const unsigned char *at = (const unsigned char *)certificate;
+	X509 *parsed;
+
+	if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH) {
+		because(ret, 0,
+			"is not for this name (see brokers, and advertised.listeners of the "
+			"brokers)");
+		return ret;
+	}
+	parsed = d2i_X509(NULL, &at, (long)size);
+	certificates_explain(error, parsed, depth, ret);
+	X509_free(parsed);
+	return ret;
+}
+
+/* In a thread of the library. OpenSSL's own error says only that the certificate is not accepted.
+ */
+static int see_certificate(rd_kafka_t *library, const char *broker, int32_t id, int *error,
+	int depth, const char *certificate, size_t size, char *why, size_t why_size, void *object)
+{
+	struct producer *producer = object;
+	char reason[WHY_MAX];
+
+	(void)library, (void)broker, (void)id;
+	if (*error == X509_V_OK)
+		return 1;
+	explain(*error, depth, certificate, size, reason);
+	snprintf(why, why_size, "%s", reason);
+	pthread_mutex_lock(&producer->lock);
+	strcpy(producer->certificate_error, reason);
+	pthread_mutex_unlock(&producer->lock);
+	return 0;
+}
+
+bool producer_certificate_error(struct producer *producer, char ret[static WHY_MAX])
+{
+	pthread_mutex_lock(&producer->lock);
+	strcpy(ret, producer->certificate_error);
+	*producer->certificate_error = '\0';
+	pthread_mutex_unlock(&producer->lock);
+	return *ret;
+}
+
+/* What a producer gets beside its settings. */
+static rd_kafka_t *make(struct producer *producer, rd_kafka_conf_t *conf, char why[static WHY_MAX])
+{
+	rd_kafka_conf_set_opaque(conf, producer);
+	rd_kafka_conf_set_ssl_cert_verify_cb(conf, see_certificate);
+	return conf_make_producer(conf, why);
+}
+
 int producer_start(struct producer *producer, char why[static WHY_MAX])
 {
 	static const uint64_t one = 1;
+	rd_kafka_conf_t *conf;
 
 	producer->start_ns = 0;
-	producer->library = conf_make_producer(producer->conf, why);
+	producer->files = conf_files(producer->settings);
+	if (conf_new(producer->settings, producer->name, why, &conf) >= 0)
+		producer->library = make(producer, conf, why);
 	if (!producer->library) {
 		plan_start(producer);
 		return -EIO;
@@ -36,6 +102,11 @@ int producer_start(struct producer *producer, char why[static WHY_MAX])
 	rd_kafka_queue_io_event_enable(producer->events, producer->wake, &one, sizeof(one));
 	eventfd_write(producer->wake, 1); /* something may be in it already */
 	return 0;
+}
+
+bool producer_is_outdated(const struct producer *producer)
+{
+	return conf_files(producer->settings) != producer->files;
 }
 
 bool producer_is_due(const struct producer *producer, uint64_t now_ns)

@@ -1,30 +1,40 @@
-/* The producer of the library, and the next one after it has ended by itself. One that has ended
- * gets the time to report what became of its messages; then it is closed, and after a pause the
- * next one is created. The pause is doubled each time, until something is acknowledged.
+/* The producer of the library, and the next one after it has ended. One that has ended gets the
+ * time to report what became of its messages; then it is closed, and after a pause the next one is
+ * created. The pause is doubled each time, until something is acknowledged.
  *
  * What it reports lies in a queue of the library, which makes an eventfd readable. For one thread.
  */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/errors.h"
 
 struct producer {
-	rd_kafka_conf_t *conf; /* each gets a copy */
+	const struct kafka_settings *settings; /* its user's */
+	const char *name; /* of the handler */
+	uint64_t files; /* conf_files() of what it has read */
+	pthread_mutex_t lock; /* for what the library's threads write: */
+	char certificate_error[WHY_MAX]; /* why a broker's was not accepted; "": none was refused */
 	rd_kafka_t *library; /* NULL: before the start, and until start_ns */
 	rd_kafka_queue_t *events;
 	int wake; /* eventfd(2), its user's: something is in events */
 	unsigned pending; /* messages that it has not reported, which the user counts */
-	bool is_failed; /* it has ended by itself, and reports what it had */
+	bool is_failed; /* it has ended, and reports what it had */
 	uint64_t purge_ns; /* of a failed one: when to wait no longer for its brokers */
 	uint64_t start_ns; /* when to create the next one; 0: not now */
 	uint64_t pause_ns; /* before that */
 };
 
-/* Creates one. Returns 0; or a negative errno with the reason in why, and plans the next attempt.
+/* Before all else, zeroed. The settings and the name stay where they are. */
+void producer_init(
+	struct producer *producer, const struct kafka_settings *settings, const char *name);
+
+/* Creates one, with what its files have now. Returns 0; or a negative errno with the reason in why,
+ * and plans the next attempt.
  */
 int producer_start(struct producer *producer, char why[static WHY_MAX]);
 
@@ -34,7 +44,11 @@ bool producer_is_due(const struct producer *producer, uint64_t now_ns);
 /* Whether there is one, and it has not ended. */
 bool producer_works(const struct producer *producer);
 
-/* It has ended by itself, and is told to report: what is in flight by until_ns. */
+/* Whether its files are no longer those that it has read. */
+bool producer_is_outdated(const struct producer *producer);
+
+/* It has ended by itself, or is not needed any longer, and is told to report: what is in flight by
+ * until_ns. */
 void producer_fail(struct producer *producer, uint64_t until_ns);
 
 /* Whether a failed one has reported everything. It fails what is overdue. */
@@ -48,6 +62,10 @@ void producer_acknowledged(struct producer *producer);
 
 /* Has it fail and report all that it has. */
 void producer_purge(struct producer *producer);
+
+/* Why a broker's certificate was not accepted, as what follows "the broker's certificate", since
+ * this was asked last. Returns false: none was refused. */
+bool producer_certificate_error(struct producer *producer, char ret[static WHY_MAX]);
 
 /* When there is something to do without an event; 0: never. */
 uint64_t producer_deadline(const struct producer *producer);

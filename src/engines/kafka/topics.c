@@ -5,6 +5,9 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+
+#define SHOWN_NS (10 * NS_PER_S) /* how long a refusal is shown */
 
 static int compare_group(const void *group, const void *item)
 {
@@ -47,6 +50,17 @@ struct topic *topics_find(struct topics *topics, const char *pattern, const char
 		(topics->count - 1 - place) * sizeof(*topics->items));
 	topics->items[place] = topic;
 	return topic;
+}
+
+const struct topic *topics_refused(const struct topics *topics, uint64_t now_ns)
+{
+	for (size_t i = 0; i < topics->count; i++) {
+		const struct topic *topic = topics->items[i];
+
+		if (topic->refused && now_ns < topic->refused_ns + SHOWN_NS)
+			return topic;
+	}
+	return NULL;
 }
 
 void topics_release(struct topics *topics)

@@ -17,26 +17,45 @@ const char *trouble_text(const char *string, char ret[static WHY_MAX])
 	return ret;
 }
 
-void trouble_show(struct trouble *trouble, int cause, const void *topic, const char *text)
+void trouble_show(struct trouble *trouble, int cause, const char *text)
 {
-	bool is_new = trouble->cause != cause || trouble->topic != topic;
+	bool is_new = trouble->cause != cause;
 
 	trouble->cause = cause;
-	trouble->topic = topic;
 	if (is_new && log_limit_pass(&trouble->limit))
 		log_warning("handler %s: %s", trouble->name, text);
 	ledger_set_error(trouble->ledger, trouble->object, text);
 }
 
-void trouble_end(struct trouble *trouble, const void *topic)
+static void show_refusal(const struct trouble *trouble)
 {
-	if (!trouble->cause || (trouble->topic && trouble->topic != topic))
+	ledger_set_error(
+		trouble->ledger, trouble->object, *trouble->refusal ? trouble->refusal : NULL);
+}
+
+void trouble_clear(struct trouble *trouble)
+{
+	if (!trouble->cause)
 		return;
 	trouble->cause = trouble->heard_cause = 0;
-	trouble->topic = NULL;
 	trouble->limit = (struct log_limit){0};
-	log_notice("handler %s: Kafka takes datagrams again", trouble->name);
-	ledger_set_error(trouble->ledger, trouble->object, NULL);
+	show_refusal(trouble);
+}
+
+void trouble_end(struct trouble *trouble)
+{
+	if (trouble->cause)
+		log_notice("handler %s: Kafka takes datagrams again", trouble->name);
+	trouble_clear(trouble);
+}
+
+void trouble_refuse(struct trouble *trouble, const char *text)
+{
+	if (!strcmp(trouble->refusal, text ? text : ""))
+		return;
+	snprintf(trouble->refusal, sizeof(trouble->refusal), "%s", text ? text : "");
+	if (!trouble->cause)
+		show_refusal(trouble);
 }
 
 static const char *hint(int cause, const char *text)
@@ -61,7 +80,7 @@ static void cut(char *text, const char *from)
 
 /* "127.0.0.1:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms
  * in state CONNECT)": without its end, and without advice in the library's own words. */
-void trouble_hear(struct trouble *trouble, int cause, const char *reason)
+void trouble_hear(struct trouble *trouble, int cause, const char *reason, const char *advice)
 {
 	char text[WHY_MAX];
 
@@ -69,7 +88,8 @@ void trouble_hear(struct trouble *trouble, int cause, const char *reason)
 	cut(text, " (after ");
 	cut(text, ": broker certificate could not be verified");
 	trouble->heard_cause = cause;
-	snprintf(trouble->heard, sizeof(trouble->heard), "%.170s%s", text, hint(cause, text));
+	snprintf(trouble->heard, sizeof(trouble->heard), "%s%s", text,
+		advice ? advice : hint(cause, text));
 }
 
 void trouble_show_heard(struct trouble *trouble, uint64_t silence_ns)
@@ -77,10 +97,10 @@ void trouble_show_heard(struct trouble *trouble, uint64_t silence_ns)
 	char text[WHY_MAX];
 
 	if (trouble->heard_cause) {
-		trouble_show(trouble, trouble->heard_cause, NULL, trouble->heard);
+		trouble_show(trouble, trouble->heard_cause, trouble->heard);
 		return;
 	}
 	snprintf(text, sizeof(text), "no broker has acknowledged anything for %llu ms",
 		silence_ns / NS_PER_MS);
-	trouble_show(trouble, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, text);
+	trouble_show(trouble, RD_KAFKA_RESP_ERR__TIMED_OUT, text);
 }

@@ -21,6 +21,7 @@
 #include "data/intake.h"
 #include "data/numbers.h"
 #include "data/window.h"
+#include "engines/certificates.h"
 #include "engines/keys.h"
 #include "engines/mqtt/connection.h"
 #include "engines/mqtt/in.h"
@@ -29,6 +30,8 @@
 #include "handlers/ledger.h"
 
 #define PUBLISH_AGAIN_NS (10 * NS_PER_S) /* to a topic that the broker does not allow */
+/* How long a refusal is shown: longer than it takes until the broker is asked again. */
+#define SHOWN_NS (2 * PUBLISH_AGAIN_NS)
 #define PATIENCE_NS (250 * 1000) /* how long datagrams wait for more, while they keep coming */
 #define GOODBYE_NS (NS_PER_S / 2) /* of what is left at the end, for leaving in good order */
 
@@ -50,9 +53,8 @@ struct mqtt_handler {
 	unsigned inflight; /* that the library has */
 	struct numbers *numbers;
 	struct topics topics;
-	char refusal[2 * WHY_MAX]; /* of the topic, shown while it is; "": none is */
-	const struct topic *refused;
-	struct log_limit refused_limit;
+	const struct topic *refused; /* that is shown; NULL: none */
+	struct log_limit refused_limit, accepted_limit;
 };
 
 /* ---- Out: what becomes of messages ---- */
@@ -79,40 +81,66 @@ static bool find_number(const struct mqtt_handler *mqtt, int id, uint64_t *ret)
 	return false;
 }
 
-/* What the broker does not allow is an error for as long as that is so. */
-static void show_error(const struct mqtt_handler *mqtt)
+static const char *describe_refusal(const struct topic *topic, char ret[static 2 * WHY_MAX])
 {
-	const char *text = *mqtt->refusal ? mqtt->refusal : mqtt_in_error(mqtt->in);
+	snprintf(ret, 2 * WHY_MAX, "publishing to %s: the broker refuses: %s", topic->name,
+		topic->refusal);
+	return ret;
+}
 
-	ledger_set_error(mqtt->ledger, mqtt, text);
+/* What the broker does not allow is an error for as long as that is so, and something is sent
+ * there. */
+static void show_error(struct mqtt_handler *mqtt)
+{
+	char text[2 * WHY_MAX];
+
+	mqtt->refused = topics_refused(&mqtt->topics, now_ns(), SHOWN_NS);
+	ledger_set_error(mqtt->ledger, mqtt,
+		mqtt->refused ? describe_refusal(mqtt->refused, text) : mqtt_in_error(mqtt->in));
+}
+
+/* When what is shown is no error any more; 0: nothing is shown. */
+static uint64_t refusal_deadline(const struct mqtt_handler *mqtt)
+{
+	return mqtt->refused ? mqtt->refused->refused_ns + SHOWN_NS : 0;
+}
+
+/* While there is no connection, that is the error. */
+static void end_old_refusal(struct mqtt_handler *mqtt)
+{
+	if (mqtt->refused && mqtt->now >= refusal_deadline(mqtt)) {
+		mqtt->refused = NULL;
+		if (connection_is_up(mqtt->connection))
+			show_error(mqtt);
+	}
 }
 
 /* Tells that the broker does not take what goes to a topic, once. */
 static void tell_refused(struct mqtt_handler *mqtt, struct topic *topic, const char *why)
 {
-	if (topic->is_refused)
-		return;
-	topic->is_refused = true;
-	mqtt->refused = topic;
-	snprintf(mqtt->refusal, sizeof(mqtt->refusal), "publishing to %s: the broker refuses: %s",
-		topic->name, why);
-	if (log_limit_pass(&mqtt->refused_limit))
-		log_warning("handler %s: %s", mqtt->name, mqtt->refusal);
-	show_error(mqtt);
+	char text[2 * WHY_MAX];
+	bool is_new = !topic->refusal;
+
+	topic->refused_ns = now_ns();
+	if (is_new)
+		topic->refusal = why;
+	if (is_new && log_limit_pass(&mqtt->refused_limit))
+		log_warning("handler %s: %s", mqtt->name, describe_refusal(topic, text));
+	if (!mqtt->refused)
+		show_error(mqtt);
 }
 
 static void see_accepted(struct mqtt_handler *mqtt, struct topic *topic)
 {
-	if (!topic->is_refused)
+	if (!topic->refusal)
 		return;
-	topic->is_refused = false;
+	topic->refusal = NULL;
 	topic->again_ns = 0;
-	if (mqtt->refused != topic)
-		return;
-	*mqtt->refusal = '\0';
-	log_notice(
-		"handler %s: publishing to %s: the broker takes it again", mqtt->name, topic->name);
-	show_error(mqtt);
+	if (log_limit_pass(&mqtt->accepted_limit))
+		log_notice("handler %s: publishing to %s: the broker takes it again", mqtt->name,
+			topic->name);
+	if (mqtt->refused == topic)
+		show_error(mqtt);
 }
 
 /* For good. */
@@ -372,6 +400,7 @@ static void serve(struct mqtt_handler *mqtt, struct outcome *outcome)
 	if (is_silent(mqtt))
 		connection_renew(mqtt->connection, "nothing was acknowledged for ack_timeout");
 	mqtt_in_subscribe_due(mqtt->in);
+	end_old_refusal(mqtt);
 	publish_all(mqtt);
 	connection_gather(mqtt->connection, false);
 }
@@ -390,6 +419,7 @@ static uint64_t mqtt_deadline(const void *object)
 	if (connection_is_up(mqtt->connection) && mqtt->inflight)
 		deadline = earlier_ns(
 			deadline, mqtt->window.heard_ns + mqtt->settings.common.ack_timeout);
+	deadline = earlier_ns(deadline, refusal_deadline(mqtt));
 	return earlier_ns(deadline, mqtt_in_deadline(mqtt->in));
 }
 
@@ -499,6 +529,8 @@ const struct handler_kind engine = {
 	.counters = mqtt_counters,
 	.needs = mqtt_needs,
 	.open = mqtt_open,
+	.check_files = certificates_check,
+	.doubt = certificates_doubt,
 	.begin = mqtt_begin,
 	.deliver = mqtt_deliver,
 	.deadline = mqtt_deadline,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "engines/certificates.h"
 
 struct tls {
 	SSL_CTX *context;
@@ -37,14 +38,16 @@ static int see_verified(int is_good, X509_STORE_CTX *store)
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls *tls = of_context(SSL_get_SSL_CTX(ssl));
 	int error = X509_STORE_CTX_get_error(store);
+	char reason[WHY_MAX];
 
 	if (is_good)
 		return is_good;
 	if (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)
 		because(tls->error, 0, "the broker's certificate is not for %s", tls->host);
 	else
-		because(tls->error, 0, "the broker's certificate is not trusted: %s (ca)",
-			X509_verify_cert_error_string(error));
+		because(tls->error, 0, "the broker's certificate %s",
+			certificates_explain(error, X509_STORE_CTX_get_current_cert(store),
+				X509_STORE_CTX_get_error_depth(store), reason));
 	return is_good;
 }
 

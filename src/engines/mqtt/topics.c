@@ -58,6 +58,17 @@ struct topic *topics_find(
 	return topic;
 }
 
+const struct topic *topics_refused(const struct topics *topics, uint64_t now_ns, uint64_t shown_ns)
+{
+	for (size_t i = 0; i < topics->count; i++) {
+		const struct topic *topic = topics->items[i];
+
+		if (topic->refusal && now_ns < topic->refused_ns + shown_ns)
+			return topic;
+	}
+	return NULL;
+}
+
 void topics_clear(struct topics *topics)
 {
 	for (size_t i = 0; i < topics->count; i++)
