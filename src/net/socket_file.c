@@ -14,7 +14,9 @@
 #include "base/users.h"
 #include "service/path_fix.h"
 
-#define STALE "%s; it is a socket that nobody listens on: remove it"
+#define STALE                                                                                     \
+	"%s; it is a socket that nobody listens on: have its owner or root remove it, or choose " \
+	"another path"
 
 _Static_assert(SOCKET_FILE_PATH_MAX == sizeof(((struct sockaddr_un *)0)->sun_path), "see unix(7)");
 

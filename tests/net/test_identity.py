@@ -171,7 +171,7 @@ OBSTACLES = {
     "directory-of-another-user": (lambda d: os.chown(d, 1, 1), "belongs to user 1, who could replace it"),
     "directory-that-a-group-may-write-to": (lambda d: os.chmod(d, 0o775), "lets others than root replace what is in it"),
     "socket-of-root-in-a-sticky-directory": (
-        lambda d: (os.chmod(d, 0o1777), leave_socket(d / "socket")), "it is a socket that nobody listens on: remove it"),
+        lambda d: (os.chmod(d, 0o1777), leave_socket(d / "socket")), "it is a socket that nobody listens on: have its owner or root remove it"),
 }
 
 

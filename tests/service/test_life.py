@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.peers import has_membership, seqpacket, send
-from harness.service import RUNNING
+from harness.service import EXAMPLES, RUNNING
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -56,6 +56,67 @@ def test_a_stop_leaves_no_socket_behind_that_is_listened_on_and_is_not_a_failure
         program.connect(service.system.path("/run/mcastd/groups/news"))
     service.systemctl("stop", "mcastd.socket")
     assert not service.system.exists("/run/mcastd.sock")
+
+
+def test_a_start_removes_what_a_stop_has_left_of_a_group_that_was_taken_out(service):
+    service.start(CONFIG)
+    service.systemctl("stop", "mcastd")
+    service.start(CONFIG.replace(" socket = true;", ""))
+    assert service.system.run("ls", "/run/mcastd/groups") == ""
+
+
+def test_a_client_of_a_service_that_cannot_start_is_told_where_it_says_why(service):
+    service.configure(BROKEN)
+    service.systemctl("start", "mcastd.socket")
+    status, words = service.system.fail("mcastctl", "status")
+    assert status == 3 and "journalctl -u mcastd says why, and mcastd --check" in words, words
+
+
+def test_a_client_is_told_what_makes_a_removed_control_socket_again(service):
+    service.start(CONFIG)
+    service.system.remove("/run/mcastd.sock")
+    status, words = service.system.fail("mcastctl", "status")
+    assert status == 3 and "systemctl restart mcastd.socket" in words, words
+    service.systemctl("restart", "mcastd.socket")
+    assert_receives(service)
+
+
+IGNORED = {"user": ('user = "bin"; group = "bin";', "and the daemon runs as mcastd"), "group": ('user = "bin"; group = "bin";', "and the daemon's group is"),
+           "control.socket": ('control: { socket = "/run/other.sock"; };', "systemd listens at /run/mcastd.sock")}
+
+
+@pytest.mark.parametrize("key", IGNORED)
+def test_keys_that_the_units_decide_are_a_warning_of_the_check_a_start_and_a_reload(service, key):
+    config, words = IGNORED[key]
+    warning = f"{key}: warning: it has no effect"
+    service.configure(CONFIG + config)
+    errors = service.system.try_run("mcastd", "--check").stderr
+    assert warning in errors and words in errors, errors
+    service.systemctl("start", "mcastd")
+    assert service.log().count(warning) == 1 and words in service.log()
+    service.reload()
+    wait_until(lambda: service.log().count(warning) == 2, "the warning of the reload")
+
+
+GROUP_SOCKET = "/etc/systemd/system/mcastd-news.socket"
+
+
+def test_a_stop_also_stops_the_socket_of_a_group_that_systemd_opens(service):
+    system = service.system
+    system.write(GROUP_SOCKET, system.read(f"{EXAMPLES}/group.socket").decode())
+    service.systemctl("daemon-reload")
+    try:
+        service.systemctl("enable", "--now", "mcastd-news.socket")
+        service.start(CONFIG)
+        assert service.states("news")["eth0"] == "joined"
+        for _ in range(2):
+            service.systemctl("stop", "mcastd.socket", "mcastd")
+            assert service.show("ActiveState", "mcastd-news.socket") == "inactive"
+            service.systemctl("start", "mcastd")
+            assert service.show("ActiveState", "mcastd-news.socket") == RUNNING
+    finally:
+        service.systemctl("disable", "--now", "mcastd-news.socket")
+        system.remove(GROUP_SOCKET)
 
 
 def test_a_client_that_comes_before_the_daemon_starts_it_and_is_answered(service):

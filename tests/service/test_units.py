@@ -40,6 +40,12 @@ def test_nothing_in_the_examples_is_wrong_or_unknown(system, service):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize("unit", ["mcastd", "mcastd@lab"])
+def test_the_socket_may_be_started_as_often_as_the_service(system, unit):
+    limits = [system.run("systemctl", "show", "--property=StartLimitIntervalUSec,StartLimitBurst", f"{unit}.{kind}") for kind in ("service", "socket")]
+    assert "StartLimitBurst=60" in limits[0] and limits[0] == limits[1], limits
+
+
 def exposure(installed, directory, unit, *drop_ins):
     """What systemd-analyze says of the installed unit with drop-ins, in tenths."""
     if not shutil.which("systemd-analyze"):
