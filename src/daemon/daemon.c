@@ -24,7 +24,6 @@
 #include "daemon/signals.h"
 #include "data/loop_guard.h"
 #include "data/loop_meter.h"
-#include "groups/dead_sockets.h"
 #include "groups/events.h"
 #include "groups/group_socket.h"
 #include "groups/inputs.h"
@@ -503,9 +502,6 @@ static void settle_earlier_run(struct daemon *daemon)
 			    "again after a restart, and receive nothing until then",
 			store_capacity(daemon->store), refused, plural(refused));
 	counters_settle(daemon->counters);
-	if (daemon->options->configuration)
-		dead_sockets_remove(daemon->groups, change_running(daemon->change)->run_directory,
-			daemon->backend.started_ns);
 }
 
 int daemon_start(

@@ -150,21 +150,6 @@ def test_a_file_in_place_of_a_group_socket_is_not_removed(start, net, tmp_path):
     assert (tmp_path / "run" / "groups" / "news").read_text() == "mine"
 
 
-def test_a_start_removes_dead_sockets_of_groups_that_are_gone_and_nothing_else(start, tmp_path):
-    groups = tmp_path / "run" / "groups"
-    groups.mkdir(parents=True)
-    for name in ("old", "old.stream", "other"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
-            dead.bind(str(groups / name))
-    os.chown(groups / "other", 1, 1)
-    (groups / "file").write_text("mine")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as living:
-        living.bind(str(groups / "living"))
-        living.listen()
-        start('groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; socket = true; }; };', directory=str(tmp_path))
-        assert sorted(os.listdir(groups)) == ["file", "living", "news", "news.stream", "other"]
-
-
 def test_a_start_without_enough_descriptors_says_what_failed(net, tmp_path):
     config = tmp_path / "mcastd.conf"
     config.write_text(f"""{CONFIG} handlers: {{ lines: {{ type = "file"; path = "{tmp_path}/lines"; }}; }};
