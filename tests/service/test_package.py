@@ -94,6 +94,12 @@ def test_installing_tells_the_journal_what_our_entries_mean(installed_service):
     assert "Defined-By: mcastd" in installed_service.system.run("journalctl", "--dump-catalog")
 
 
+def test_installing_beside_what_was_installed_by_hand_says_that_this_comes_first(machine, package):
+    machine.write("/usr/local/lib/systemd/system/mcastd.service", "[Service]\nExecStart=/usr/local/bin/mcastd\n")
+    words = machine.try_run("dpkg", "-i", machine.copy(package)).stderr
+    assert "/usr/local/lib/systemd/system/mcastd.service comes before that of this package: make uninstall" in words, words
+
+
 # ---- Upgrading ----
 
 
@@ -143,6 +149,12 @@ def test_an_upgrade_keeps_what_was_configured(installed_service, newer):
     system.install(newer)
     assert system.read("/etc/mcastd/mcastd.conf").decode() == edited
     assert installed_service.states("news") == {"eth0": "joined"}
+
+
+def test_an_upgrade_says_what_keeps_the_service_from_starting_again(installed_service, newer):
+    installed_service.configure("nonsense = 1;\n")
+    words = installed_service.system.try_run("dpkg", "-i", installed_service.system.copy(newer)).stderr
+    assert "mcastd: warning: the service will not start again:\n" in words and "/etc/mcastd/conf.d/test.conf:1: " in words, words
 
 
 def test_an_upgrade_starts_nothing_that_was_disabled(installed_service, newer):
