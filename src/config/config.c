@@ -297,20 +297,15 @@ bool config_group_takes(const struct config_group *group, const struct address *
 	return !contains(&group->block_sources, source);
 }
 
-static bool is_of_family(const struct config_group *group, sa_family_t family)
-{
-	return group->address.family == AF_UNSPEC || group->address.family == family;
-}
-
 bool config_group_receives(
 	const struct config *config, const struct config_group *group, sa_family_t family)
 {
 	if (!group->merge.count)
-		return is_of_family(group, family);
+		return group->address.family == family;
 	for (size_t i = 0; i < config->group_count; i++)
 		for (size_t j = 0; j < group->merge.count; j++)
 			if (!strcmp(config->groups[i].name, group->merge.items[j]) &&
-				is_of_family(&config->groups[i], family))
+				config->groups[i].address.family == family)
 				return true;
 	return false;
 }
@@ -323,5 +318,6 @@ bool config_filter_misses(const struct config *config, const struct config_group
 	for (size_t i = 0; i < sources->count; i++)
 		if (config_group_receives(config, group, sources->items[i].address.family))
 			return false;
-	return sources->count;
+	return sources->count && (config_group_receives(config, group, AF_INET) ||
+					 config_group_receives(config, group, AF_INET6));
 }

@@ -311,7 +311,7 @@ bool config_asks_socket(const struct principal_list *list);
 bool config_group_takes(const struct config_group *group, const struct address *source);
 
 /* Whether datagrams of senders of this family come in to the group: of its own, or that of one of
- * those that it is made of. True where its address is not known. */
+ * those that it is made of. False where there is no address. */
 bool config_group_receives(
 	const struct config *config, const struct config_group *group, sa_family_t family);
 

@@ -202,6 +202,9 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 	X(a_source_that_the_other_family_cannot_keep, GROUP("handlers = [\"log\", \"out\"];") OUT(TO6 "keep_source = true;"), \
 		"2: groups.a.handlers: \"out\" has keep_source = true and sends to an IPv6 address, which no IPv4 sender of the group " \
 		"can send to; set keep_source = false in it, or an IPv4 address") \
+	X(an_address_that_is_none_with_a_kept_source, \
+		"groups: { a: { port = 1;\naddress = \"x\"; handlers = [\"out\"]; }; };\n" OUT(TO6 "keep_source = true;"), \
+		"2: groups.a.address: \"x\" is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"") \
 	X(a_source_of_a_leg_that_the_other_family_cannot_keep, \
 		"groups: { a: { address = \"233.252.0.1\"; port = 1; }; b: { address = \"ff15::1\"; port = 1; };\n" \
 		"m: { merge = [\"a\", \"b\"]; handlers = [\"out\"]; }; };\n" OUT(TO6 "keep_source = true;"), \
