@@ -44,7 +44,7 @@ handlers: {
   local: { type = "unix"; path = "$DIR/local.sock"; };
   host: { type = "udp"; address = "192.0.2.9"; port = 5010; };
   far: { type = "udp"; address = "239.9.9.9"; port = 5009; interface = "eth1"; keep_source = true; };
-  hq: { type = "nats"; servers = "nats://192.0.2.1"; site = "here"; credentials = "$DIR/hq.sock"; CHANGED_WINDOW };
+  hq: { type = "nats"; servers = "nats://192.0.2.1"; site = "here"; credentials = "$DIR/hq"; CHANGED_WINDOW };
   told: { type = "file"; path = "$DIR/told"; };
   CHANGED_HANDLERS
 };
@@ -155,6 +155,7 @@ class Lab:
         preload = ["env", f"FAULT_FILE={self.shim.path}", f"LD_PRELOAD={self.shim.library}",
                    f"NOTIFY_SOCKET={self.directory}/manager", "WATCHDOG_USEC=3000000", "FDSTORE=64",
                    f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"]
+        open(f"{self.directory}/hq", "w").close()
         self.broker = Broker(f"{self.directory}/hq.sock")
         self.daemon = Daemon(self.net.host, config(False), binary=self.binary, directory=self.directory, wait=wait,
                              wrapper=[*with_journal(f"{self.directory}/journal"), *preload, *wrapper])

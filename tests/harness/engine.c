@@ -1,5 +1,6 @@
 /* A module in the place of the one for NATS, for the tests of what all engines share: its broker is
- * a program at a UNIX socket of type SOCK_SEQPACKET, whose path is the key "credentials". Packets:
+ * a program at a UNIX socket of type SOCK_SEQPACKET, whose path is that of the key "credentials", a
+ * file, with .sock. Packets:
  *
  *     from it   M token (8 bytes) GROUP 0 payload   a message
  *               D reason (1 byte)                   counted as taken and dropped
@@ -15,6 +16,7 @@
  *     to it     X                                   no more
  *     from it   E                                   nothing comes behind it */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -66,8 +68,7 @@ static int open_engine(const void *object, const struct handler_context *context
 
 	if (!engine)
 		return because(why, -ENOMEM, "out of memory");
-	engine->path = strdup(settings->credentials);
-	if (!engine->path) {
+	if (asprintf(&engine->path, "%s.sock", settings->credentials) < 0) {
 		free(engine);
 		return because(why, -ENOMEM, "out of memory");
 	}

@@ -52,8 +52,10 @@ def group(name="news", keys="", family="4", inputs='"hq"', interfaces='"eth0"'):
 
 
 def config(tmp_path, *groups, handlers=("hq",), keys="", port=PORT, more=""):
+    for name in handlers:
+        (tmp_path / name).touch()
     engines = "".join(f'{name}: {{ type = "nats"; servers = ["nats://127.0.0.1"]; site = "here"; '
-                      f'credentials = "{tmp_path}/{name}.sock"; {keys} }};\n' for name in handlers)
+                      f'credentials = "{tmp_path}/{name}"; {keys} }};\n' for name in handlers)
     return f"import_port = {port};\ngroups: {{ {''.join(groups)} }};\nhandlers: {{ {engines} {more} }};\n"
 
 
