@@ -25,7 +25,7 @@ RECONNECT = 0.25  # seconds between two connections
 def config(kind="dgram", settings="", name="program"):
     return f"""
       groups: {{
-        news:  {{ address = "{GROUP}"; port = 5004; interfaces = ["eth0"]; handlers = ["run"]; receive_buffer = "4M"; }};
+        news:  {{ address = "{GROUP}"; port = 5004; interfaces = ["eth0"]; handlers = ["run"]; receive_buffer = "64M"; }};
         other: {{ address = "{OTHER}"; port = 5004; interfaces = ["eth0"]; handlers = ["lines"]; receive_buffer = "4M"; }};
       }};
       handlers: {{
