@@ -218,9 +218,9 @@ static bool is_of_places(int r)
 	return r == -ENOENT || r == -EACCES || r == -EPERM || r == -EROFS;
 }
 
-const char *path_fix(int r, const char *path, enum path_use use, char fix[static PATH_FIX_MAX])
+const char *path_covered_fix(
+	int r, const char *path, enum path_use use, char fix[static PATH_FIX_MAX])
 {
-	bool is_written = uses[use].is_written;
 	struct view view;
 
 	*fix = '\0';
@@ -229,7 +229,18 @@ const char *path_fix(int r, const char *path, enum path_use use, char fix[static
 	look(path, &view);
 	if (view.cover != COVER_NONE)
 		say_covered(&view, use, fix);
-	else if (use == PATH_LISTENING && !is_place_for_sockets(&view))
+	return fix;
+}
+
+const char *path_fix(int r, const char *path, enum path_use use, char fix[static PATH_FIX_MAX])
+{
+	bool is_written = uses[use].is_written;
+	struct view view;
+
+	if (*path_covered_fix(r, path, use, fix) || !is_of_places(r))
+		return fix;
+	look(path, &view);
+	if (use == PATH_LISTENING && !is_place_for_sockets(&view))
 		say_read_only(use, fix);
 	else if (!view.is_all && !may(&view, X_OK))
 		say_denied(&view, "enter", use, fix);
@@ -243,20 +254,6 @@ const char *path_fix(int r, const char *path, enum path_use use, char fix[static
 		because(fix, 0, "; create its directory, for the user that the daemon runs as");
 	else if (r != -ENOENT)
 		say_own_permissions(&view, use, fix);
-	return fix;
-}
-
-const char *path_covered_fix(
-	int r, const char *path, enum path_use use, char fix[static PATH_FIX_MAX])
-{
-	struct view view;
-
-	*fix = '\0';
-	if (!is_of_places(r))
-		return fix;
-	look(path, &view);
-	if (view.cover != COVER_NONE)
-		say_covered(&view, use, fix);
 	return fix;
 }
 
