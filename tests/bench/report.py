@@ -42,7 +42,7 @@ class Row:
     @property
     def wants_more(self):
         """Whether more is better."""
-        return self.limit.at_least is not None if self.limit else "less" in self.unit
+        return self.limit.at_least is not None if self.limit else self.unit in ("x less CPU", "x its rate")
 
     @property
     def verdict(self):
