@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness.daemon import MCASTD, ROOT
+from harness.daemon import ROOT
 from harness.packages import MODULES, clean_environment, make, needs, only, pkgbuild, unpacked
 from harness.service import Service
 from harness.system import System, why_not
@@ -21,10 +21,10 @@ def pytest_terminal_summary(terminalreporter):
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory):
+def installed(release, tmp_path_factory):
     """A directory with what "make install" installs, in the places that it has by default."""
     directory = str(tmp_path_factory.mktemp("installed"))
-    build = os.path.join(os.path.dirname(MCASTD), "release")
+    build = os.path.dirname(release)
     subprocess.run(
         ["make", "-j2", "-C", ROOT, "install", f"BUILD={build}", "SANITIZE=", "PREFIX=/usr/local", "SYSCONFDIR=/etc",
          f"DESTDIR={directory}"], check=True, env=clean_environment(), stdout=subprocess.DEVNULL)
