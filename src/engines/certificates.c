@@ -9,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "engines/secrets.h"
-#include "engines/settings.h"
 
 #define TIME_FORMAT "%Y-%m-%d %H:%M:%S UTC"
 #define TIME_MAX sizeof("2026-12-31 23:59:59 UTC")
@@ -145,6 +144,22 @@ void certificates_check(const void *object, config_complain *complain, void *arg
 		complain(argument, "key", why);
 	}
 	ERR_clear_error();
+}
+
+static void note_first(void *argument, const char *key, const char *words)
+{
+	char *why = argument;
+
+	(void)key;
+	if (!*why)
+		because(why, 0, "%s", words);
+}
+
+int certificates_judge(const struct engine_settings *settings, char why[static WHY_MAX])
+{
+	*why = '\0';
+	certificates_check(settings, note_first, why);
+	return *why ? -EINVAL : 0;
 }
 
 /* ---- When they are valid ---- */

@@ -5,9 +5,14 @@
 #include <openssl/x509.h>
 
 #include "config/config.h"
+#include "engines/settings.h"
 
 /* See handler_kind.check_files; of settings that begin with engine_settings. */
 void certificates_check(const void *settings, config_complain *complain, void *argument);
+
+/* The first of what certificates_check() complains of, as "FILE: words". Returns 0, or -EINVAL with
+ * that in why. */
+int certificates_judge(const struct engine_settings *settings, char why[static WHY_MAX]);
 
 /* See handler_kind.doubt: the own certificate is not valid now. */
 bool certificates_doubt(const void *settings, char why[static WHY_MAX]);

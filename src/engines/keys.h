@@ -14,6 +14,7 @@
 extern const struct handler_kind engine __attribute__((visibility("default")));
 
 /* The daemon's rows: a module that needs its settings later copies them by their schema. */
+extern const struct handler_kind nats_kind __attribute__((visibility("default")));
 extern const struct handler_kind mqtt_kind __attribute__((visibility("default")));
 extern const struct handler_kind kafka_kind __attribute__((visibility("default")));
 

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "engines/certificates.h"
 
 #define DEFAULT_PORT 4222
 #define CONNECT_MS 2000 /* for all that a server has to answer until it is connected */
@@ -135,20 +136,21 @@ static void explain_own_certificate(const struct login *login, char why[static W
 {
 	char date[WHY_MAX];
 
-	if (login_is_out_of_date(login->certificate, date))
+	if (certificates_doubt(&login->settings, date))
 		because(why, 0, "it does not accept the connection: %s", date);
 	else
 		because(why, 0,
 			"it does not accept the connection: it wants a client certificate that %s",
-			login->certificate ? "is signed by an authority it knows"
-					   : "is in the files of \"certificate\" and \"key\"");
+			login->settings.common.certificate
+				? "is signed by an authority it knows"
+				: "is in the files of \"certificate\" and \"key\"");
 }
 
 /* What libnats says, as a cause that somebody can remove. */
 static void explain(const struct attempt *attempt, natsStatus status, char why[static WHY_MAX])
 {
 	const char *text = last_error(status);
-	const struct login *login = attempt->login;
+	const struct nats_settings *settings = &attempt->login->settings;
 
 	if (!attempt->is_tls && strstr(text, "certificate"))
 		because(why, 0,
@@ -158,16 +160,16 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 		; /* that is it */
 	else if (status == NATS_CONNECTION_AUTH_FAILED || strstr(text, "Authorization Violation"))
 		because(why, 0, "it refuses the login: wrong %s",
-			login->credentials ? "credentials"
-			: login->nkey      ? "nkey"
-			: login->username  ? "username or password"
-					   : "or missing credentials, nkey or username");
+			settings->credentials       ? "credentials"
+			: settings->nkey            ? "nkey"
+			: settings->common.username ? "username or password"
+						    : "or missing credentials, nkey or username");
 	else if (status == NATS_SECURE_CONNECTION_WANTED)
 		because(why, 0, "it does not speak TLS: write nats:// into \"servers\"");
 	/* libnats 3.4 says the first, 3.10 the second. */
 	else if (attempt->is_tls &&
 		 (strstr(text, "Expected 'PONG'") || status == NATS_CONNECTION_CLOSED))
-		explain_own_certificate(login, why);
+		explain_own_certificate(attempt->login, why);
 	else if (status == NATS_NO_SERVER || status == NATS_TIMEOUT || status == NATS_SYS_ERROR)
 		explain_unreachable(attempt, why);
 	else
@@ -285,7 +287,8 @@ static struct attempt *attempt_new(struct login *login, const char *server, int 
 	pthread_mutex_init(&attempt->lock, NULL);
 	attempt->login = login_ref(login);
 	attempt->contact = contact_new(wake);
-	attempt->is_tls = !strncmp(server, "tls://", 6) || login->ca || login->certificate;
+	attempt->is_tls = !strncmp(server, "tls://", 6) || login->settings.common.ca ||
+			  login->settings.common.certificate;
 	if (attempt->contact &&
 		engine_split_server(server, DEFAULT_PORT, attempt->host, &attempt->port) >= 0)
 		return attempt;

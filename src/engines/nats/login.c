@@ -8,29 +8,21 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/text.h"
+#include "engines/certificates.h"
 #include "engines/nats/nkey.h"
-#include "engines/nats/pem.h"
 
 #define CREDENTIALS_MAX 16384 /* bytes of the file, in which the seed begins */
 
 int login_new(const struct nats_settings *settings, const char *handler, struct login **ret)
 {
-	const struct engine_settings *common = &settings->common;
 	struct login *login = calloc(1, sizeof(*login));
 
 	if (!login)
 		return -ENOMEM;
 	atomic_init(&login->references, 1);
-	if (asprintf(&login->name, "mcastd %s %s", common->site, handler) < 0)
+	if (asprintf(&login->name, "mcastd %s %s", settings->common.site, handler) < 0)
 		login->name = NULL;
-	if (!login->name || string_copy(&login->ca, common->ca) < 0 ||
-		string_copy(&login->certificate, common->certificate) < 0 ||
-		string_copy(&login->key, common->key) < 0 ||
-		string_copy(&login->username, common->username) < 0 ||
-		string_copy(&login->password_file, common->password_file) < 0 ||
-		string_copy(&login->credentials, settings->credentials) < 0 ||
-		string_copy(&login->nkey, settings->nkey) < 0) {
+	if (!login->name || schema_copy(&nats_kind.config.schema, &login->settings, settings) < 0) {
 		login_unref(login);
 		return -ENOMEM;
 	}
@@ -48,9 +40,8 @@ void login_unref(struct login *login)
 {
 	if (!login || atomic_fetch_sub(&login->references, 1) != 1)
 		return;
-	free(login->name), free(login->ca), free(login->certificate), free(login->key);
-	free(login->username), free(login->password_file);
-	free(login->credentials), free(login->nkey);
+	free(login->name);
+	schema_clear(&nats_kind.config.schema, &login->settings);
 	free(login);
 }
 
@@ -89,6 +80,23 @@ static int check_password(const char *file, char why[static WHY_MAX])
 	return 0;
 }
 
+int login_check_files(const struct login *login, char why[static WHY_MAX])
+{
+	const struct nats_settings *settings = &login->settings;
+	char public_key[NKEY_PUBLIC_MAX];
+	int r = 0;
+
+	if (settings->common.password_file)
+		r = check_password(settings->common.password_file, why);
+	if (r >= 0 && settings->nkey)
+		r = nkey_public_of_file(settings->nkey, why, public_key);
+	if (r >= 0 && settings->credentials)
+		r = check_credentials(settings->credentials, why);
+	return r;
+}
+
+/* ---- For a connection ---- */
+
 /* The paths of those files of TLS that there are. */
 struct tls_files {
 	char *ca, *certificate, *key;
@@ -102,94 +110,56 @@ static void tls_files_clear(struct tls_files *files)
 #define AUTO_TLS_FILES CLEANUP(tls_files_clear)
 
 static int find_tls_files(
-	const struct login *login, char why[static WHY_MAX], struct tls_files *ret)
+	const struct engine_settings *settings, char why[static WHY_MAX], struct tls_files *ret)
 {
-	int r = login->ca ? engine_find_file(login->ca, why, &ret->ca) : 0;
+	int r = settings->ca ? engine_find_file(settings->ca, why, &ret->ca) : 0;
 
-	if (r >= 0 && login->certificate)
-		r = engine_find_file(login->certificate, why, &ret->certificate);
-	if (r >= 0 && login->key)
-		r = engine_find_file(login->key, why, &ret->key);
+	if (r >= 0 && settings->certificate)
+		r = engine_find_file(settings->certificate, why, &ret->certificate);
+	if (r >= 0 && settings->key)
+		r = engine_find_file(settings->key, why, &ret->key);
 	return r;
 }
-
-static int check_tls_files(const struct login *login, char why[static WHY_MAX])
-{
-	AUTO_TLS_FILES struct tls_files files = {0};
-	int r = find_tls_files(login, why, &files);
-
-	if (r >= 0 && files.ca)
-		r = pem_check_authorities(files.ca, why);
-	if (r >= 0 && files.certificate)
-		r = pem_check_pair(files.certificate, files.key, why);
-	return r;
-}
-
-int login_check_files(const struct login *login, char why[static WHY_MAX])
-{
-	char public_key[NKEY_PUBLIC_MAX];
-	int r = login->password_file ? check_password(login->password_file, why) : 0;
-
-	if (r >= 0 && login->nkey)
-		r = nkey_public_of_file(login->nkey, why, public_key);
-	if (r >= 0 && login->credentials)
-		r = check_credentials(login->credentials, why);
-	return r < 0 ? r : check_tls_files(login, why);
-}
-
-bool login_is_out_of_date(const char *certificate, char why[static WHY_MAX])
-{
-	AUTO_FREE char *path = NULL;
-
-	return certificate && engine_find_file(certificate, why, &path) >= 0 &&
-	       pem_is_out_of_date(path, why);
-}
-
-/* ---- For a connection ---- */
 
 natsStatus login_set_tls(const struct login *login, natsOptions *options, char why[static WHY_MAX])
 {
+	const struct engine_settings *settings = &login->settings.common;
 	AUTO_TLS_FILES struct tls_files files = {0};
 	natsStatus status;
 
-	if (find_tls_files(login, why, &files) < 0)
+	if (find_tls_files(settings, why, &files) < 0 || certificates_judge(settings, why) < 0)
 		return NATS_ERR;
 	status = natsOptions_SetSecure(options, true);
-	if (status == NATS_OK && files.ca) {
+	if (status == NATS_OK && files.ca)
 		status = natsOptions_LoadCATrustedCertificates(options, files.ca);
-		if (status != NATS_OK)
-			because(why, 0, "%s: has no certificate (PEM) in it", files.ca);
-	}
-	if (status == NATS_OK && files.certificate) {
-		if (pem_check_pair(files.certificate, files.key, why) < 0)
-			return NATS_ERR;
+	if (status == NATS_OK && files.certificate)
 		status = natsOptions_LoadCertificatesChain(options, files.certificate, files.key);
-	}
 	return status;
 }
 
 natsStatus login_set_user(const struct login *login, natsOptions *options, char why[static WHY_MAX])
 {
+	const struct nats_settings *settings = &login->settings;
 	AUTO_FREE char *file = NULL;
 	char *password = NULL, public_key[NKEY_PUBLIC_MAX];
 	natsStatus status = NATS_OK;
 
-	if (login->credentials) {
-		if (engine_find_file(login->credentials, why, &file) < 0)
+	if (settings->credentials) {
+		if (engine_find_file(settings->credentials, why, &file) < 0)
 			return NATS_ERR;
 		return natsOptions_SetUserCredentialsFromFiles(options, file, NULL);
 	}
-	if (login->nkey) {
-		if (nkey_public_of_file(login->nkey, why, public_key) < 0 ||
-			engine_find_file(login->nkey, why, &file) < 0)
+	if (settings->nkey) {
+		if (nkey_public_of_file(settings->nkey, why, public_key) < 0 ||
+			engine_find_file(settings->nkey, why, &file) < 0)
 			return NATS_ERR;
 		return natsOptions_SetNKeyFromSeed(options, public_key, file);
 	}
-	if (!login->username)
+	if (!settings->common.username)
 		return NATS_OK;
-	if (engine_read_secret(login->password_file, why, &password) < 0)
+	if (engine_read_secret(settings->common.password_file, why, &password) < 0)
 		return NATS_ERR;
-	status = natsOptions_SetUserInfo(options, login->username, password);
+	status = natsOptions_SetUserInfo(options, settings->common.username, password);
 	explicit_bzero(password, strlen(password));
 	free(password);
 	return status;

@@ -13,7 +13,7 @@ struct login {
 	atomic_uint references;
 	atomic_uint stuck; /* attempts with it that are abandoned, and not over */
 	char *name; /* of the connection, for "nats server report connections" */
-	char *ca, *certificate, *key, *username, *password_file, *credentials, *nkey;
+	struct nats_settings settings; /* a copy */
 };
 
 /* Of the handler of this name: one reference. settings need not outlive the call. Returns 0 or
@@ -22,13 +22,10 @@ int login_new(const struct nats_settings *settings, const char *handler, struct 
 struct login *login_ref(struct login *login);
 void login_unref(struct login *login); /* accepts NULL */
 
-/* Files that cannot be read are an error of the configuration; later ones are shown as the cause of
- * a missing connection. Returns 0, or a negative errno with the reason in why. */
+/* Secrets that cannot be used are an error of the configuration; later ones are shown as the cause
+ * of a missing connection. (For certificates, see engines/certificates.h.) Returns 0, or a negative
+ * errno with the reason in why. */
 int login_check_files(const struct login *login, char why[static WHY_MAX]);
-
-/* Whether the file of a certificate (NULL: none) has one that is not valid now; then why says when
- * it was or will be. */
-bool login_is_out_of_date(const char *certificate, char why[static WHY_MAX]);
 
 /* What libnats needs of it for a connection with TLS, and for any. When they fail, the reason is in
  * why if it is not libnats' own. */

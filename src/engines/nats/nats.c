@@ -22,11 +22,11 @@
 #include "base/log.h"
 #include "data/numbers.h"
 #include "data/window.h"
+#include "engines/certificates.h"
 #include "engines/keys.h"
 #include "engines/nats/api.h"
 #include "engines/nats/in.h"
 #include "engines/nats/link.h"
-#include "engines/nats/login.h"
 #include "engines/nats/order.h"
 #include "engines/nats/subjects.h"
 #include "engines/nats/trash.h"
@@ -583,13 +583,6 @@ static int set_up(struct nats_handler *handler, const struct nats_settings *sett
 	return r < 0 ? because(why, r, "%s", strerror(-r)) : 0;
 }
 
-/* The server will not accept it, but its clock may be another one than ours. */
-static bool nats_doubt(const void *settings, char why[static WHY_MAX])
-{
-	return login_is_out_of_date(
-		((const struct nats_settings *)settings)->common.certificate, why);
-}
-
 static int nats_open(const void *object, const struct handler_context *context,
 	char why[static WHY_MAX], void **ret)
 {
@@ -618,7 +611,8 @@ const struct handler_kind engine = {
 	.counters = nats_counters,
 	.needs = nats_needs,
 	.open = nats_open,
-	.doubt = nats_doubt,
+	.check_files = certificates_check,
+	.doubt = certificates_doubt,
 	.begin = nats_begin,
 	.deliver = nats_deliver,
 	.deadline = nats_deadline,
