@@ -18,6 +18,7 @@ struct slot {
 	uint32_t lap; /* how often the window fits below it */
 	uint16_t run; /* between restarts */
 	uint8_t passed;
+	uint8_t first; /* the leg of first_ns */
 };
 
 /* A leg of one stream. */
@@ -191,17 +192,27 @@ static struct slot *slot_of(const struct stream *stream, uint64_t index)
 	return slot;
 }
 
-/* Counts a copy of one number. Returns whether it is more than has passed. */
-static bool count_copy(struct slot *slot, unsigned leg, struct spread *skew, uint64_t now_ns)
+/* How far a leg is behind with its first copy of a number. The leg that came first may be read
+ * second: then it is the other one that is behind. */
+static void count_skew(struct merge *merge, struct slot *slot, unsigned leg, uint64_t now_ns)
 {
-	bool is_first = slot && !slot->first_ns;
+	bool is_first = !slot->first_ns || now_ns < slot->first_ns;
 
+	if (!is_first)
+		spread_add(&merge->legs[leg].skew, now_ns - slot->first_ns);
+	else if (slot->first_ns)
+		spread_add(&merge->legs[slot->first].skew, slot->first_ns - now_ns);
+	if (is_first)
+		slot->first_ns = now_ns, slot->first = (uint8_t)leg;
+}
+
+/* Counts a copy of one number. Returns whether it is more than has passed. */
+static bool count_copy(struct merge *merge, struct slot *slot, unsigned leg, uint64_t now_ns)
+{
 	if (!slot)
 		return false;
-	if (is_first)
-		slot->first_ns = now_ns;
-	else if (!slot->copies[leg] && now_ns >= slot->first_ns)
-		spread_add(skew, now_ns - slot->first_ns);
+	if (!slot->copies[leg])
+		count_skew(merge, slot, leg, now_ns);
 	if (slot->copies[leg] < UINT8_MAX)
 		slot->copies[leg]++;
 	if (slot->copies[leg] <= slot->passed)
@@ -221,8 +232,7 @@ static bool count_copies(struct merge *merge, struct stream *stream, unsigned le
 		count = stream->merged->window;
 	}
 	for (uint32_t i = 0; i < count; i++)
-		passes |= count_copy(
-			slot_of(stream, index + i), leg, &merge->legs[leg].skew, now_ns);
+		passes |= count_copy(merge, slot_of(stream, index + i), leg, now_ns);
 	return passes;
 }
 
@@ -342,8 +352,7 @@ static enum merge_verdict take_doubtful(struct merge *merge, struct stream *stre
 	for (uint32_t i = 0; i < number->count && i < stream->merged->window; i++) {
 		struct slot *slot = slot_of(stream, index + i);
 
-		if (slot && !count_copy(slot, leg, &merge->legs[leg].skew, now_ns) &&
-			slot->passed < UINT8_MAX)
+		if (slot && !count_copy(merge, slot, leg, now_ns) && slot->passed < UINT8_MAX)
 			slot->passed++;
 	}
 	return verdict;

@@ -97,6 +97,21 @@ static void each_number_passes_once_and_only_what_both_lack_is_lost(void **state
 		merge_leg_skew_ns(merge, B, 0.99), SKEW * 10000 * 7 / 8, SKEW * 10000 * 9 / 8);
 }
 
+static void a_leg_is_behind_though_it_was_read_first(void **state)
+{
+	enum { SKEW = 1 << 20 };
+
+	(void)state;
+	for (uint64_t i = 0; i < 100; i++, now_ns += SKEW) {
+		now_ns += SKEW;
+		assert_int_equal(take_number(B, i), MERGE_PASSES);
+		now_ns -= SKEW;
+		assert_int_equal(take_number(A, i), MERGE_DUPLICATE);
+	}
+	assert_in_range(merge_leg_skew_ns(merge, B, 0.5), SKEW, SKEW * 9 / 8);
+	assert_int_equal(merge_leg_skew_ns(merge, A, 0.5), 0);
+}
+
 static void what_a_leg_repeats_itself_passes(void **state)
 {
 	(void)state;
@@ -396,6 +411,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NUMBERED(each_number_passes_once_and_only_what_both_lack_is_lost),
+		NUMBERED(a_leg_is_behind_though_it_was_read_first),
 		NUMBERED(what_a_leg_repeats_itself_passes),
 		NUMBERED(a_leg_that_is_a_day_behind_brings_nothing),
 		NUMBERED(a_slow_leg_that_is_far_behind_brings_nothing_as_well),
