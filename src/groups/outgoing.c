@@ -290,7 +290,7 @@ static void way_update(struct way *way, const struct interface_list *interfaces,
 }
 
 /* Adds the way by an interface to those that are wanted: the one that there is, or a new one. */
-static int want(struct group *group, struct ways *wanted, const char *interface)
+static int want(struct group *group, struct ways *wanted, const char *interface, bool is_named)
 {
 	struct way **running = ways_find(&group->outgoing.ways, interface);
 	struct way *way;
@@ -298,30 +298,37 @@ static int want(struct group *group, struct ways *wanted, const char *interface)
 	if (ways_find(wanted, interface))
 		return 0;
 	way = running ? take(*running) : way_new(group, interface, true);
-	if (way && array_add(wanted, way) == 0)
-		return 0;
-	way_free(way);
-	return -ENOMEM;
+	if (!way || array_add(wanted, way) < 0) {
+		way_free(way);
+		return -ENOMEM;
+	}
+	way->is_named = is_named;
+	return 0;
 }
 
 static int want_configured(
 	struct group *group, const struct interface_list *interfaces, struct ways *wanted)
 {
 	const struct config_group *config = group->config;
+	const struct interface_patterns patterns = {
+		config->interfaces.items, config->interfaces.count, .any_link = false};
 	int r = 0;
 
 	for (size_t i = 0; i < config->send_interface.count && r >= 0; i++) {
 		const char *name = config->send_interface.items[i];
 		const struct interface *interface = interface_find(interfaces, name);
 
-		r = want(group, wanted, interface ? interface->name : name);
+		r = want(group, wanted, interface ? interface->name : name, true);
 	}
 	if (config->send_interface.count)
 		return r;
 	if (!config->interfaces.count)
-		return want(group, wanted, NULL);
-	for (size_t i = 0; i < group->memberships.count && r >= 0; i++)
-		r = want(group, wanted, group->memberships.items[i]->interface);
+		return want(group, wanted, NULL, true);
+	for (size_t i = 0; i < group->memberships.count && r >= 0; i++) {
+		const char *name = group->memberships.items[i]->interface;
+
+		r = want(group, wanted, name, interface_is_named(interfaces, &patterns, name));
+	}
 	return r;
 }
 

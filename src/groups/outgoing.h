@@ -37,7 +37,9 @@ struct way {
 	struct sender *importer; /* sends from import_port; NULL: the group has no inputs, or the
 				    way cannot be used */
 	struct send_target target;
-	struct way_counters *counters; /* NULL: the configuration does not name it */
+	struct way_counters *counters; /* NULL: it is none of the configuration's */
+	bool is_named; /* by the configuration, not only matched by a glob: what it cannot take is
+			  missed, whatever the reason */
 	bool is_joined; /* the group is, there: what is sent comes back */
 	bool is_loopback; /* it is by lo: nothing leaves this host */
 	bool has_no_carrier; /* nothing leaves: only this host receives what is sent */

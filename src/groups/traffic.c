@@ -147,9 +147,18 @@ int group_explain(
 	}
 }
 
+/* A glob stands for the interfaces that can be sent on: the others miss nothing. */
+static bool is_meant(const struct way *way)
+{
+	if (way->is_named)
+		return true;
+	return !way->has_no_carrier &&
+	       !interface_is_missing(way->failure, &way->group->config->source_address);
+}
+
 static void count_not_sent(struct way *way, unsigned count)
 {
-	if (way->counters)
+	if (way->counters && is_meant(way))
 		way->counters->not_sent += count;
 }
 

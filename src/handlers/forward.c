@@ -168,15 +168,8 @@ static void try_open(struct forward *forward, uint64_t now)
 
 bool forward_has_link(const struct forward *forward)
 {
-	switch (-forward->failure) {
-	case ENODEV:
-	case ENETDOWN:
-		return false;
-	case EADDRNOTAVAIL: /* the configured address is no matter of the link */
-		return forward->options.way.source.family != AF_UNSPEC;
-	default:
-		return !forward->is_cut_off;
-	}
+	return !forward->is_cut_off &&
+	       !interface_is_missing(forward->failure, &forward->options.way.source);
 }
 
 const char *forward_error(const struct forward *forward)

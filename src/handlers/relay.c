@@ -144,20 +144,6 @@ static struct interface_patterns patterns_of(const struct string_list *list)
 	return (struct interface_patterns){list->items, list->count, .any_link = false};
 }
 
-/* Whether the list names the interface, and does not only match it. */
-static bool is_named(const struct interface_list *interfaces,
-	const struct interface_patterns *patterns, const char *name)
-{
-	for (size_t i = 0; i < patterns->count; i++) {
-		const char *item = patterns->items[i];
-		const struct interface *interface = interface_find(interfaces, item);
-
-		if (!strcmp(interface ? interface->name : item, name))
-			return true;
-	}
-	return false;
-}
-
 /* Whether copies are for it: where a glob matches what cannot be sent on, they are not. */
 static bool is_used(const struct egress *egress)
 {
@@ -236,7 +222,7 @@ static int choose_egresses(struct relay *relay, const struct interface_list *int
 			interfaces, egress->account->name);
 
 		egress->ifindex = interface ? interface->index : 0;
-		egress->is_named = is_named(interfaces, &patterns, egress->account->name);
+		egress->is_named = interface_is_named(interfaces, &patterns, egress->account->name);
 		if (egress->wanted || r < 0)
 			continue;
 		egress_close(relay, egress);

@@ -422,6 +422,12 @@ bool interface_has_address(const struct interface_list *list, const struct inter
 	return false;
 }
 
+bool interface_is_missing(int failure, const struct address *source)
+{
+	return failure == -ENODEV || failure == -ENETDOWN ||
+	       (failure == -EADDRNOTAVAIL && source->family == AF_UNSPEC);
+}
+
 bool interface_is_glob(const char *pattern)
 {
 	return strpbrk(pattern, "*?[");
@@ -484,6 +490,19 @@ int interface_expand(const struct interface_list *list, const struct interface_p
 		r = want(argument, interface->name);
 	}
 	return matched || r < 0 ? r : want(argument, pattern);
+}
+
+bool interface_is_named(const struct interface_list *list,
+	const struct interface_patterns *patterns, const char *name)
+{
+	for (size_t i = 0; i < patterns->count; i++) {
+		const char *item = patterns->items[i];
+		const struct interface *interface = interface_find(list, item);
+
+		if (!strcmp(interface ? interface->name : item, name))
+			return true;
+	}
+	return false;
 }
 
 int interface_select(const struct interface_list *list, const struct interface_patterns *patterns,

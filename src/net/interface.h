@@ -115,6 +115,11 @@ const struct address *interface_address(
 bool interface_has_address(const struct interface_list *list, const struct interface *interface,
 	const struct address *address);
 
+/* Whether it is for a missing link that a socket to send from could not be opened, with this
+ * negative errno: the interface is absent, down or without an address. Where the configuration has
+ * a source address, that one may be missing, which is no matter of the link. */
+bool interface_is_missing(int failure, const struct address *source);
+
 /* Whether a configured interface is a pattern ("vlan*") and not the name of one. */
 bool interface_is_glob(const char *pattern);
 
@@ -143,6 +148,10 @@ struct interface_patterns {
 /* Whether an item with ! means the interface. */
 bool interface_is_left_out(const struct interface_list *list, const struct interface *interface,
 	const struct interface_patterns *patterns);
+
+/* Whether an item without ! names the interface of this name, and does not only match it. */
+bool interface_is_named(const struct interface_list *list,
+	const struct interface_patterns *patterns, const char *name);
 
 /* Calls want() with the name of each interface that the pattern means and that is not left out. A
  * name, alternative name or address means its interface, whatever the list leaves out. What means
