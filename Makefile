@@ -8,6 +8,7 @@
 #   make check-fault    the tests in which calls of the daemon fail
 #   make check-long     the tests that take minutes, and each fuzz target for 10 minutes
 #   make check-peers    the tests with real programs of others, which are large
+#   make check-all      check and check-peers, beside each other
 #   make check-service  the tests in a systemd of their own, as root      PYTEST_ARGS as above
 #   make check-systems  packages and tests in minimal roots of Debian 12 and 13, as root   SYSTEMS_DIR=build/systems
 #                       SYSTEMS_ARGS="--systems trixie --steps package check": only these
@@ -76,7 +77,7 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 VERSION := $(shell cat VERSION)
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all engines check check-unit check-net check-fault check-long check-peers check-service check-layers check-size check-format check-words
+.PHONY: all engines check check-all check-unit check-net check-fault check-long check-peers check-service check-layers check-size check-format check-words
 .PHONY: fuzz fuzz-coverage fuzz-programs
 .PHONY: bench bench-quick bench-profile check-systems
 .PHONY: bench-programs demo format
@@ -334,6 +335,12 @@ check-peers:
 	@packaging/install-deps peers
 	$(Q)$(build_checked) all
 	$(Q)$(run_tests) --peers -- $(PYTEST_ARGS)
+
+# Beside each other they take less time.
+check-all:
+	@packaging/install-deps peers
+	$(Q)$(build_checked) all man test-programs
+	$(Q)$(run_tests) $(unit_tests) --net --service --fault --peers
 
 check-service:
 	@packaging/install-deps check
