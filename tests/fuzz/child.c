@@ -2,6 +2,7 @@
  * records that it is given are framed so that it finds their ends. */
 #include <fcntl.h>
 #include <jansson.h>
+#include <sys/socket.h>
 
 #include "base/codec.h"
 #include "base/escape.h"
@@ -98,6 +99,30 @@ static void write_records(struct records *records, bool reader_goes)
 	close(fds[1]);
 }
 
+/* Sends them to a socket that takes few at once. Its reader may go, and what is left with it. */
+static void send_records(struct records *records, bool reader_goes)
+{
+	static char message[1 << 20];
+	unsigned count = records->count, got = 0;
+	struct outcome outcome = {0};
+	int fds[2], r, least = 1;
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+	CHECK(setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)) == 0);
+	while ((r = records_send(records, fds[1], &outcome)) < 0) {
+		CHECK(r == -EAGAIN && recv(fds[0], message, sizeof(message), 0) >= 0);
+		got++;
+		if (reader_goes)
+			records_drop_all(records, DROP_ABSENT, &outcome);
+	}
+	while (got < outcome.delivered && recv(fds[0], message, sizeof(message), 0) >= 0)
+		got++;
+	CHECK(got == outcome.delivered && outcome_total(&outcome) == count);
+	CHECK(reader_goes || outcome.delivered == count);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void try_framing(enum framing framing, const struct batch *batch)
 {
 	struct records records = {0};
@@ -117,6 +142,8 @@ static void try_framing(enum framing framing, const struct batch *batch)
 	}
 	CHECK(at == records.bytes.length);
 	write_records(&records, batch->count & 1);
+	CHECK(records_fill(&records, framing, batch) == refused);
+	send_records(&records, batch->count & 1);
 	records_clear(&records);
 }
 

@@ -1,6 +1,7 @@
 /* A configuration is accepted, or refused with reasons that can be shown. Its warnings and what
  * changes with it can be shown, too, and it is the same when it is read again. A line of "####"
- * ends a file: those that follow are in conf.d. */
+ * ends a file: those that follow are in conf.d. A file of "!13" cannot be opened, by that errno,
+ * and one of "!0" is no regular file. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -38,13 +39,26 @@ static void split(struct input input)
 	}
 }
 
+/* Why a file cannot be opened, 0 where it is no regular one; -1: it can be read. */
+static int find_failure(const struct input *file)
+{
+	char text[8] = "";
+	int error;
+
+	if (file->size >= sizeof(text))
+		return -1;
+	if (file->size)
+		memcpy(text, file->data, file->size);
+	return sscanf(text, "!%3d", &error) == 1 && error >= 0 && error < 134 ? error : -1;
+}
+
 /* Instead of the C library's, for what lies below /fuzz. */
 int open(const char *path, int flags, ...)
 {
 	unsigned number = 0;
 	va_list list;
 	mode_t mode;
-	int fd;
+	int fd, error;
 
 	va_start(list, flags);
 	mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;
@@ -52,6 +66,13 @@ int open(const char *path, int flags, ...)
 	if (strcmp(path, MAIN) && sscanf(path, DIRECTORY "/%u.conf", &number) != 1)
 		return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 	CHECK(number < file_count);
+	error = find_failure(&files[number]);
+	if (!error)
+		return (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", flags, mode);
+	if (error > 0) {
+		errno = error;
+		return -1;
+	}
 	fd = memfd_create("fuzz", MFD_CLOEXEC);
 	CHECK(fd >= 0 && pwrite(fd, files[number].data, files[number].size, 0) ==
 				 (ssize_t)files[number].size);
@@ -98,6 +119,17 @@ static void check_lines(const struct errors *lines)
 		CHECK(!has_controls(lines->lines[i], strlen(lines->lines[i])));
 }
 
+static void check_group(const struct config_group *group)
+{
+	CLEANUP(config_group_clear) struct config_group copy = {0};
+
+	CHECK(config_group_copy(&copy, group) == 0 && config_group_equal(&copy, group));
+	for (size_t i = 0; i < group->sources.count; i++)
+		CHECK(config_group_takes(group, &group->sources.items[i]));
+	for (size_t i = 0; i < group->block_sources.count; i++)
+		CHECK(!config_group_takes(group, &group->block_sources.items[i]));
+}
+
 /* again is the same file, read once more. */
 static void check_changes(const struct config *config, const struct config *again)
 {
@@ -107,10 +139,30 @@ static void check_changes(const struct config *config, const struct config *agai
 	CHECK(errors_total(&none.lines) == 0);
 	config_compare(NULL, config, &all);
 	check_lines(&all.lines);
-	for (size_t i = 0; i < config->group_count; i++)
+	for (size_t i = 0; i < config->group_count; i++) {
 		CHECK(config_group_equal(&config->groups[i], &again->groups[i]));
+		check_group(&config->groups[i]);
+	}
 	for (size_t i = 0; i < config->handler_count; i++)
 		CHECK(config_handler_equal(&config->handlers[i], &again->handlers[i]));
+}
+
+/* What changes when the files of conf.d are removed, and when they come back. */
+static void check_fewer_files(const struct config *config)
+{
+	AUTO_CHANGES struct config_changes removed = {0}, added = {0};
+	AUTO_ERRORS struct errors errors = {0};
+	struct config *fewer;
+
+	file_count = 1;
+	if (config_load(MAIN, handler_config_kinds(), &errors, &fewer) < 0)
+		return;
+	config_compare(config, fewer, &removed);
+	config_compare(fewer, config, &added);
+	CHECK(errors_total(&removed.lines) == errors_total(&added.lines));
+	check_lines(&removed.lines);
+	check_lines(&added.lines);
+	config_free(fewer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -130,6 +182,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(config_load(MAIN, handler_config_kinds(), &errors, &again) == 0);
 	check_changes(config, again);
 	config_free(again);
+	if (file_count > 1)
+		check_fewer_files(config);
 	config_free(config);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "base/escape.h"
 #include "ctl/record.h"
+#include "formats/envelope.h"
 #include "formats/pcapng.h"
 #include "fuzz.h"
 
@@ -87,12 +88,14 @@ static void check_escapes(const struct datagram *datagram)
 	CHECK(is_payload(&back, datagram));
 }
 
-/* As the log, the journal and programs are given it. */
+/* As the log, the journal, programs and brokers are given it. */
 static void check_shown(const struct datagram *datagram)
 {
 	char buffer[FIELD_NUMBER_MAX];
+	char from[ENVELOPE_FROM_MAX];
 	struct fields fields;
 	AUTO_TEXT struct text message = {0};
+	size_t length;
 
 	format_message(&message, origin, datagram, 100);
 	CHECK(!has_controls(text_string(&message), message.length));
@@ -100,6 +103,8 @@ static void check_shown(const struct datagram *datagram)
 	fields_read(&fields, origin, datagram);
 	for (enum field field = 0; field < FIELDS; field++)
 		CHECK(!strpbrk(fields_string(&fields, field, buffer), "\n="));
+	length = envelope_write_from(from, origin, datagram);
+	CHECK(length == strlen(from) && length < sizeof(from) && !has_controls(from, length));
 }
 
 /* Own pcapng files are read back by the unit tests; here no size may go wrong. */

@@ -1,6 +1,7 @@
 /* Requests of a client of the control socket, root's, to a daemon with a group that is joined
  * nowhere: all methods read their parameters, and every answer is JSON. What would change something
- * is refused by the backend. The loop turns only for what the client has written. */
+ * is refused by the backend, but for groups that are joined nowhere, too. The loop turns only for
+ * what the client has written. */
 #include <event2/event.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -47,10 +48,25 @@ static void changed(void *daemon)
 	(void)daemon;
 }
 
+static struct config *config;
+
+static bool is_joined_nowhere(const struct config_group *group)
+{
+	return address_is_multicast(&group->address) && group->interfaces.count == 1 &&
+	       !strcmp(group->interfaces.items[0], "absent");
+}
+
 static size_t check(void *daemon, const struct config_group *group, struct errors *errors,
 	struct errors *warnings)
 {
-	(void)daemon, (void)warnings;
+	size_t found = config_check_group(config, group, errors);
+
+	(void)daemon;
+	if (found)
+		return found;
+	config_find_group_warnings(config, group, warnings);
+	if (is_joined_nowhere(group))
+		return 0;
 	errors_add(errors, "%s: not now", group->name);
 	return 1;
 }
@@ -70,7 +86,6 @@ static struct event_base *begin(void)
 	struct handlers_plan *handlers;
 	struct counters *counters;
 	struct errors errors = {0};
-	struct config *config;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_file(text, sizeof(text) - 1));
@@ -98,6 +113,13 @@ static struct event_base *begin(void)
 	while (handlers_retire(handlers, 0))
 		;
 	return base;
+}
+
+/* The next input finds the groups of the configuration alone. */
+static void leave_all(void)
+{
+	for (size_t i = groups_count(backend.groups); i--;)
+		groups_leave(backend.groups, groups_at(backend.groups, i)->config->name);
 }
 
 /* Each answer ends as its request did, and is one object of JSON, which has no raw NUL or LF. */
@@ -146,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (used < sizeof(answers))
 		check_answers(answers, used);
 	client_set_clear(&set);
+	leave_all();
 	close(fds[1]);
 	return 0;
 }

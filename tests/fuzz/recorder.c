@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/clock.h"
@@ -16,6 +17,7 @@
 static char directory[] = "/tmp/fuzz-recorder-XXXXXX";
 static struct input steps;
 static bool fails; /* calls may fail */
+static int wrong_place; /* what is at the path of the recorder; -1: nothing, or its file */
 static uint64_t now_ns; /* both clocks; 0: libFuzzer asks */
 
 /* What becomes of a system call: most succeed. */
@@ -137,6 +139,7 @@ static struct recorder_settings make_settings(char *path, const struct recorder_
 {
 	uint8_t choice = input_byte(&steps);
 
+	wrong_place = choice & 0x80 ? choice & 3 : -1;
 	*ret_format = &formats[choice >> 5 & 1];
 	return (struct recorder_settings){.path = path,
 		.rotate_size = choice & 1 ? 4096 : 0,
@@ -144,6 +147,41 @@ static struct recorder_settings make_settings(char *path, const struct recorder_
 		.flush = choice & 4 ? 0 : 100 * NS_PER_MS,
 		.sync = choice >> 3 & 3 ? RECORDER_SYNC_EACH : RECORDER_SYNC_INTERVAL,
 		.name_time = choice & 0x40 ? RECORDER_NAME_BEGIN : RECORDER_NAME_END};
+}
+
+/* Places that no recorder may write to: a directory, a link, a pipe, one in no directory. */
+static void check_wrong_place(
+	const struct recorder_settings *settings, const struct recorder_format *format)
+{
+	const char *path = settings->path;
+	char why[WHY_MAX] = "";
+	void *recorder;
+
+	if (wrong_place == 0)
+		CHECK(mkdir(path, 0700) == 0);
+	else if (wrong_place == 1)
+		CHECK(symlink("/dev/null", path) == 0);
+	else if (wrong_place == 2)
+		CHECK(mkfifo(path, 0600) == 0);
+	else
+		strcat(settings->path, "/none/file.log");
+	CHECK(recorder_open(settings, format, NULL, "file", 0, why, &recorder) < 0);
+	CHECK(*why && !has_controls(why, strlen(why)));
+	if (wrong_place < 3)
+		CHECK(remove(path) == 0);
+}
+
+/* Of the same file, which this process has open. */
+static void try_second(
+	const struct recorder_settings *settings, const struct recorder_format *format)
+{
+	char why[WHY_MAX] = "";
+	void *recorder;
+
+	if (recorder_open(settings, format, NULL, "second", 0, why, &recorder) == 0)
+		recorder_close(recorder);
+	else
+		CHECK(*why && !has_controls(why, strlen(why)));
 }
 
 /* Records have their number, and some length. */
@@ -262,9 +300,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	now_ns = 1795552430 * NS_PER_S;
 	snprintf(path, sizeof(path), "%s/file.log", directory);
 	settings = make_settings(path, &format);
+	if (wrong_place >= 0) {
+		check_wrong_place(&settings, format);
+		now_ns = 0;
+		return 0;
+	}
 	CHECK(recorder_open(&settings, format, NULL, "file", 0, why, &recorder) == 0);
 	fails = true;
 	recorder_start(recorder);
+	try_second(&settings, format);
 	number = run(recorder, &outcome);
 	fails = false;
 	now_ns += 120 * NS_PER_S; /* longer than it waits to try again */

@@ -98,6 +98,21 @@ static void try_recorder_path(const char *word)
 	recorder_path_clear(&path);
 }
 
+/* Numbers as people read them. */
+static void try_amounts(const char *word)
+{
+	AUTO_TEXT struct text rate = {0}, count = {0}, wait = {0};
+	double number = strtod(word, NULL);
+
+	if (!(number >= 0))
+		return;
+	text_append_rate(&rate, number);
+	text_append_count(&count, number < 1e18 ? (uint64_t)number : UINT64_MAX);
+	text_append_wait(&wait, number);
+	CHECK(rate.length && rate.length <= 5);
+	CHECK(count.length && count.length <= 6 && wait.length);
+}
+
 static void try_word(const uint8_t *data, size_t size)
 {
 	AUTO_FREE char *word = calloc(1, size + 1);
@@ -105,6 +120,7 @@ static void try_word(const uint8_t *data, size_t size)
 	CHECK(word);
 	memcpy(word, data, size);
 	try_units(word);
+	try_amounts(word);
 	try_selection(word, strlen(word));
 	try_addresses(word);
 	try_encodings(word, strlen(word));
