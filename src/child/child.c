@@ -233,9 +233,23 @@ void child_abandon(struct child *child)
 	child->pid = 0;
 }
 
+/* The time for one of the last steps, of which so many are left. */
+static uint64_t share_ns(uint64_t until_ns, unsigned steps)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	uint64_t share = until_ns > now ? (until_ns - now) / steps : 0;
+
+	return share < CHILD_GRACE_NS ? share : CHILD_GRACE_NS;
+}
+
+uint64_t child_input_ns(uint64_t until_ns)
+{
+	return until_ns - 2 * share_ns(until_ns, 3);
+}
+
 uint64_t child_term_ns(uint64_t until_ns)
 {
-	return until_ns > CHILD_GRACE_NS ? until_ns - CHILD_GRACE_NS : 0;
+	return until_ns - share_ns(until_ns, 2);
 }
 
 uint64_t child_kill_ns(uint64_t until_ns)

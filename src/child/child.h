@@ -73,8 +73,10 @@ void child_terminate(struct child *child, uint64_t kill_ns);
 /* Closes the descriptors of a child that is not over, if there is one, and forgets it. */
 void child_abandon(struct child *child);
 
-/* When to terminate, and when to kill, what has to be over at until_ns. The time to kill is half a
- * second from now at the earliest. */
+/* When to end the input of what has to be over at until_ns, when to terminate it, and when to kill
+ * it. Each step has CHILD_GRACE_NS, or its share of less time. The time to kill is half a second
+ * from now at the earliest. */
+uint64_t child_input_ns(uint64_t until_ns);
 uint64_t child_term_ns(uint64_t until_ns);
 uint64_t child_kill_ns(uint64_t until_ns);
 

@@ -289,13 +289,13 @@ static bool serve_until(struct pipe_handler *handler, uint64_t until_ns, struct 
 static void pipe_finish(void *object, uint64_t until_ns, struct outcome *outcome)
 {
 	struct pipe_handler *handler = object;
-	uint64_t term_ns = child_term_ns(until_ns), kill_ns;
+	uint64_t input_ns = child_input_ns(until_ns), term_ns, kill_ns;
 
-	while (records_left(&handler->records) && handler->start_ns < term_ns &&
-		serve_until(handler, term_ns, outcome))
+	while (records_left(&handler->records) && handler->start_ns < input_ns &&
+		serve_until(handler, input_ns, outcome))
 		;
-	if (handler->stdin_closed_deadline_ns)
-		term_ns = 0; /* it has closed its input, and would not see the end of it */
+	/* One that has closed its input would not see the end of it. */
+	term_ns = handler->stdin_closed_deadline_ns ? 0 : child_term_ns(until_ns);
 	handler->finishing = true;
 	handler->start_ns = handler->stdin_closed_deadline_ns = 0;
 	closep(&handler->input);

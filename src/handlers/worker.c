@@ -36,6 +36,8 @@ struct worker {
 	size_t rotate_after; /* chunks */
 	bool retired;
 	uint64_t deadline_ns; /* of the retirement */
+	uint64_t queue_ns; /* of it, when nothing more is taken from the queue: what was taken
+			      has the rest, in finish() */
 	bool is_expired; /* the deadline is over, and the queue was dropped */
 	uint64_t expired; /* datagrams that were dropped for that so far */
 	uint64_t in_hand; /* taken from the ring and not yet settled */
@@ -113,7 +115,7 @@ static void end(struct worker *worker)
 /* Whether the time to deliver what was queued is over. The lock is held. */
 static bool is_past_deadline(const struct worker *worker)
 {
-	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->deadline_ns;
+	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->queue_ns;
 }
 
 /* These datagrams in hand are settled. The lock is held. */
@@ -242,7 +244,7 @@ static uint64_t wait_deadline(const struct worker *worker)
 
 	lock(worker);
 	if (worker->retired)
-		deadline = earlier_ns(deadline, worker->deadline_ns);
+		deadline = earlier_ns(deadline, worker->queue_ns);
 	if (worker->napping)
 		deadline = earlier_ns(deadline, clock_ns(CLOCK_MONOTONIC) + patience(worker));
 	unlock(worker);
@@ -577,12 +579,15 @@ void worker_rotate(struct worker *worker)
 void worker_retire(struct worker *worker, uint64_t deadline_ns)
 {
 	struct workers *workers = worker->workers;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	/* Until it is unlocked, the thread does not free the worker. */
 	pthread_mutex_lock(&workers->lock);
 	lock(worker);
 	worker->retired = true;
-	worker->deadline_ns = deadline_ns;
+	worker->deadline_ns = worker->queue_ns = deadline_ns;
+	if (worker->kind->finish && deadline_ns > now)
+		worker->queue_ns -= (deadline_ns - now) / 3;
 	eventfd_write(worker->wake, 1);
 	unlock(worker);
 	wake_successors(worker);

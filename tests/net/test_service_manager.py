@@ -268,6 +268,21 @@ def test_what_the_fd_store_had_no_room_for_is_received_before_the_stop(start, ea
     assert_all_is_received_before_the_stop(daemon, net)
 
 
+def test_a_program_reads_its_input_to_the_end_before_it_is_ended(start, manager, net, programs):
+    """Also where a stop has one second only, as the sockets are stored."""
+    script = programs.write("script", 'cat >"$1/all"; echo whole >"$1/end"')
+    daemon = start(f'''groups: {{ {NEWS.replace("raw", "run")} }};
+        handlers: {{ run: {{ type = "pipe"; command = ["{script}", "$DIR"]; framing = "raw"; }}; }};''')
+    wait_until(lambda: stored_names(manager), "the socket to be stored")
+    with tutorial_sender(net.peer, "233.252.0.1") as sock:
+        for _ in range(100):
+            sock.sendto(b"x" * 100, ("233.252.0.1", 5004))
+    wait_until(lambda: daemon.handler("run")["delivered"] == 100, "all to be delivered")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.process.wait(TIMEOUT) == 0
+    assert daemon.read("end") == b"whole\n" and daemon.read("all") == b"x" * 10000
+
+
 def test_the_numbers_of_a_relays_interfaces_continue(start, manager, net, tmp_path):
     """What went to an interface that the configuration no longer names stays in the sum."""
     def relay(to):

@@ -205,10 +205,21 @@ static void times_for_the_end(void **state)
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), far = now + 60 * NS_PER_S;
 
 	(void)state;
+	assert_int_equal(child_input_ns(far), far - 2 * CHILD_GRACE_NS);
+	assert_int_equal(child_input_ns(0), 0);
 	assert_int_equal(child_term_ns(far), far - CHILD_GRACE_NS);
 	assert_int_equal(child_term_ns(0), 0);
 	assert_int_equal(child_kill_ns(far), far);
 	assert_in_range(child_kill_ns(0), now + NS_PER_S / 2, now + NS_PER_S);
+}
+
+static void a_short_end_is_shared_by_its_steps(void **state)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), near = now + 900 * NS_PER_MS;
+
+	(void)state;
+	assert_in_range(child_input_ns(near), now + 300 * NS_PER_MS, near);
+	assert_in_range(child_term_ns(near), now + 450 * NS_PER_MS, near);
 }
 
 static void the_environment_is_made_from_nothing(void **state)
@@ -305,6 +316,7 @@ int main(void)
 		TEST(whoever_does_not_is_killed),
 		TEST(what_is_left_behind_is_waited_for_while_it_has_the_output),
 		cmocka_unit_test(times_for_the_end),
+		cmocka_unit_test(a_short_end_is_shared_by_its_steps),
 		cmocka_unit_test(the_environment_is_made_from_nothing),
 		cmocka_unit_test(the_longest_names_fit_the_environment),
 		cmocka_unit_test(programs_of_root_are_trusted_and_others_are_not),
