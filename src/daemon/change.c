@@ -183,7 +183,7 @@ static int retire_handlers(struct change *change)
 	return retire(change, clock_ns(CLOCK_MONOTONIC) + DRAIN_NS);
 }
 
-void change_tell_waiting(
+static void tell_waiting(
 	const struct change *change, const struct config *wanted, struct errors *lines)
 {
 	const struct handlers *handlers = change->setup.handlers;
@@ -207,6 +207,29 @@ void change_tell_waiting(
 				name, account.queued, plural(account.queued),
 				account.queued == 1 ? "s" : "", DRAIN_S);
 	}
+}
+
+static void tell_joined(
+	const struct change *change, const struct config *wanted, struct errors *lines)
+{
+	for (size_t i = 0; i < wanted->group_count; i++) {
+		const char *name = wanted->groups[i].name;
+		const struct config_group *joined = groups_find_joined(change->setup.groups, name);
+		char address[INET6_ADDRSTRLEN], target[ENDPOINT_STRING_MAX];
+
+		if (joined)
+			errors_add(lines,
+				"group %s: takes the place of the one that was joined, %s", name,
+				format_address_port(address_format(&joined->address, address),
+					(unsigned)joined->port, target));
+	}
+}
+
+void change_tell_more(
+	const struct change *change, const struct config *wanted, struct errors *lines)
+{
+	tell_waiting(change, wanted, lines);
+	tell_joined(change, wanted, lines);
 }
 
 static int reconcile(struct change *change)

@@ -34,9 +34,10 @@ void change_free(struct change *change);
 /* The configuration that runs: NULL at first, from the commit on the new one. */
 const struct config *change_running(const struct change *change);
 
-/* Adds a line for each handler that a change to wanted replaces or removes, and for which datagrams
- * have waited for more than a moment: not all of them may still be delivered. */
-void change_tell_waiting(
+/* Adds what a change to wanted means for what runs: a line for each handler that it replaces or
+ * removes, and for which datagrams have waited for more than a moment, as not all of them may still
+ * be delivered; and for each group that Join made and that the configuration has now. */
+void change_tell_more(
 	const struct change *change, const struct config *wanted, struct errors *lines);
 
 /* Begins a change to wanted, which it takes over. errors must live until done(), which is called

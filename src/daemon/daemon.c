@@ -203,7 +203,7 @@ static void apply_reload(
 		end_reload(daemon, loaded->r);
 		return;
 	}
-	change_tell_waiting(daemon->change, loaded->config, &loaded->changes.lines);
+	change_tell_more(daemon->change, loaded->config, &loaded->changes.lines);
 	change_begin(daemon->change, take(loaded->config), request->dry_run, &loaded->errors);
 }
 

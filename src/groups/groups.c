@@ -224,6 +224,13 @@ struct group *groups_find(const struct groups *groups, const char *name)
 	return group_set_find(&groups->set, name);
 }
 
+const struct config_group *groups_find_joined(const struct groups *groups, const char *name)
+{
+	const struct group *group = groups_find(groups, name);
+
+	return group ? group->own_config : NULL;
+}
+
 size_t groups_count(const struct groups *groups)
 {
 	return groups->set.count;

@@ -102,6 +102,9 @@ const struct interface_list *groups_interfaces(const struct groups *groups);
 
 struct group *groups_find(const struct groups *groups, const char *name);
 
+/* What the group of this name was joined as; NULL: there is none, or the configuration has it. */
+const struct config_group *groups_find_joined(const struct groups *groups, const char *name);
+
 /* In the order of their names. */
 size_t groups_count(const struct groups *groups);
 struct group *groups_at(const struct groups *groups, size_t i);

@@ -224,6 +224,7 @@ def test_a_joined_group_that_the_configuration_has_now_belongs_to_it_and_stays_j
     daemon.write_config(config(ONE, TWO))
     daemon.call("Reload")
     assert daemon.membership("two", "eth0")["joins"] == 1
+    assert "group two: takes the place of the one that was joined, 233.252.0.2:5004" in daemon.log()
     assert daemon.error("Leave", name="two").name == "io.mcastd.GroupConfigured"
     daemon.write_config(config(ONE))
     daemon.call("Reload")
