@@ -34,16 +34,17 @@ static int open_file(const char *path, bool is_credential, char why[static WHY_M
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	char fix[PATH_FIX_MAX];
 	struct stat status;
+	int r = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
 
-	if (fd < 0 && errno == ENOENT && is_credential)
+	if (r == -ENOENT && is_credential)
 		return because(why, -ENOENT,
 			"%s: %s: give the service LoadCredential=%s:FILE, or write a path that "
 			"begins "
 			"with /",
 			path, strerror(ENOENT), strrchr(path, '/') + 1);
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return because(why, -errno, "%s: %s%s", path, strerror(errno),
-			path_fix(-errno, path, PATH_SECRET, fix));
+	if (r < 0)
+		return because(why, r, "%s: %s%s", path, strerror(-r),
+			path_fix(r, path, PATH_SECRET, fix));
 	if (!S_ISREG(status.st_mode))
 		return because(why, -EINVAL, "%s: is no regular file", path);
 	*ret_fd = take_fd(fd);

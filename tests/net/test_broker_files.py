@@ -80,6 +80,12 @@ def test_each_file_that_is_missing_is_named_with_its_key(check, kind):
 
 
 @pytest.mark.parametrize("kind", SERVERS)
+def test_a_file_that_is_missing_in_a_directory_that_is_there_is_named_as_that(check, tmp_path, kind):
+    status, errors = check(kind, f'ca = "{tmp_path}/ca.pem";')
+    assert status == 78 and f"handlers.hq.ca: {tmp_path}/ca.pem: No such file or directory" in errors
+
+
+@pytest.mark.parametrize("kind", SERVERS)
 def test_a_key_with_a_passphrase_is_named_as_that(check, made, kind):
     status, errors = check(kind, f'certificate = "{made.site.certificate}"; key = "{made.locked}";')
     assert status == 78 and f"handlers.hq.key: {made.locked}: has a passphrase" in errors
