@@ -105,6 +105,7 @@ static void end_refusal(struct kafka_handler *kafka, struct topic *topic)
 static void drop(struct kafka_handler *kafka, uint64_t number, enum drop_reason reason,
 	struct outcome *outcome)
 {
+	message_forget(window_slot(&kafka->window, number));
 	if (window_release(&kafka->window, number))
 		outcome->dropped[reason]++;
 }
@@ -125,13 +126,14 @@ static void refuse(struct kafka_handler *kafka, uint64_t number, rd_kafka_resp_e
 	const struct refusal *refusal = refusal_find(error);
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	char text[WHY_MAX];
-	bool is_new = topic->refused != (int)error;
+	/* What is too large says nothing about others. */
+	bool is_lasting = error != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
 
 	drop(kafka, number, reason, outcome);
 	if (refusal)
 		outcome->counted[refusal->counter]++;
-	/* What is too large says nothing about others. */
-	if (error != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+	if (is_lasting) {
+		topic->is_told = topic->is_told && topic->refused == (int)error;
 		topic->refused = (int)error;
 		topic->refused_ns = now;
 		/* Whoever refuses answers. */
@@ -139,8 +141,8 @@ static void refuse(struct kafka_handler *kafka, uint64_t number, rd_kafka_resp_e
 			trouble_clear(&kafka->trouble);
 		show_refusal(kafka, now);
 	}
-	if ((is_new || !topic->is_told) && log_limit_pass(&topic->limit)) {
-		topic->is_told = true;
+	if (!(is_lasting && topic->is_told) && log_limit_pass(&topic->limit)) {
+		topic->is_told |= is_lasting;
 		log_warning("handler %s: %s", kafka->name,
 			refusal_describe(topic->name, (int)error, text));
 	}
@@ -260,8 +262,8 @@ static void hear(struct kafka_handler *kafka, int error, const char *reason)
 	int broker = found ? (int)(found - reason) : 0;
 	char why[WHY_MAX], text[WHY_MAX], advice[WHY_MAX];
 
-	if (producer_certificate_error(&kafka->producer, why) &&
-		strstr(reason, "certificate verify failed")) {
+	if (strstr(reason, "certificate verify failed") &&
+		producer_certificate_error(&kafka->producer, reason, why)) {
 		because(text, 0, "%.*s: the broker's certificate %s", broker, reason, why);
 		trouble_hear(&kafka->trouble, error, text, "");
 	} else if (strstr(reason, "alert") && certificates_doubt(&kafka->settings, why)) {

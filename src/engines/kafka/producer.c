@@ -48,32 +48,52 @@ static const char *explain(
 	return ret;
 }
 
+/* The place of a broker's refusal: the one that there is, or the oldest. The lock is held. */
+static struct refused_certificate *place_of(struct producer *producer, const char *broker)
+{
+	for (unsigned i = 0; i < PRODUCER_REFUSED; i++)
+		if (!strcmp(producer->refused[i].broker, broker))
+			return &producer->refused[i];
+	return &producer->refused[producer->next_refused++ % PRODUCER_REFUSED];
+}
+
 /* In a thread of the library. OpenSSL's own error says only that the certificate is not accepted.
  */
 static int see_certificate(rd_kafka_t *library, const char *broker, int32_t id, int *error,
 	int depth, const char *certificate, size_t size, char *why, size_t why_size, void *object)
 {
 	struct producer *producer = object;
+	struct refused_certificate *refused;
 	char reason[WHY_MAX];
 
-	(void)library, (void)broker, (void)id;
+	(void)library, (void)id;
 	if (*error == X509_V_OK)
 		return 1;
 	explain(*error, depth, certificate, size, reason);
 	snprintf(why, why_size, "%s", reason);
 	pthread_mutex_lock(&producer->lock);
-	strcpy(producer->certificate_error, reason);
+	refused = place_of(producer, broker);
+	snprintf(refused->broker, sizeof(refused->broker), "%s", broker);
+	strcpy(refused->why, reason);
 	pthread_mutex_unlock(&producer->lock);
 	return 0;
 }
 
-bool producer_certificate_error(struct producer *producer, char ret[static WHY_MAX])
+bool producer_certificate_error(
+	struct producer *producer, const char *reason, char ret[static WHY_MAX])
 {
+	bool is_known = false;
+
 	pthread_mutex_lock(&producer->lock);
-	strcpy(ret, producer->certificate_error);
-	*producer->certificate_error = '\0';
+	for (unsigned i = 0; i < PRODUCER_REFUSED && !is_known; i++) {
+		const struct refused_certificate *refused = &producer->refused[i];
+
+		is_known = *refused->broker && strstr(reason, refused->broker);
+		if (is_known)
+			strcpy(ret, refused->why);
+	}
 	pthread_mutex_unlock(&producer->lock);
-	return *ret;
+	return is_known;
 }
 
 /* What a producer gets beside its settings. */

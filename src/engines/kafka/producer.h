@@ -13,12 +13,21 @@
 
 #include "base/errors.h"
 
+/* Brokers whose certificates are remembered as not accepted. */
+#define PRODUCER_REFUSED 8
+
+struct refused_certificate {
+	char broker[256]; /* "": none */
+	char why[WHY_MAX];
+};
+
 struct producer {
 	const struct kafka_settings *settings; /* its user's */
 	const char *name; /* of the handler */
 	uint64_t files; /* conf_files() of what it has read */
 	pthread_mutex_t lock; /* for what the library's threads write: */
-	char certificate_error[WHY_MAX]; /* why a broker's was not accepted; "": none was refused */
+	struct refused_certificate refused[PRODUCER_REFUSED]; /* of brokers */
+	unsigned next_refused; /* the place of the next one */
 	rd_kafka_t *library; /* NULL: before the start, and until start_ns */
 	rd_kafka_queue_t *events;
 	int wake; /* eventfd(2), its user's: something is in events */
@@ -63,9 +72,10 @@ void producer_acknowledged(struct producer *producer);
 /* Has it fail and report all that it has. */
 void producer_purge(struct producer *producer);
 
-/* Why a broker's certificate was not accepted, as what follows "the broker's certificate", since
- * this was asked last. Returns false: none was refused. */
-bool producer_certificate_error(struct producer *producer, char ret[static WHY_MAX]);
+/* Why the certificate of the broker that an error of the library names was not accepted, as what
+ * follows "the broker's certificate". Returns false: it was, or it is not known. */
+bool producer_certificate_error(
+	struct producer *producer, const char *reason, char ret[static WHY_MAX]);
 
 /* When there is something to do without an event; 0: never. */
 uint64_t producer_deadline(const struct producer *producer);
