@@ -577,6 +577,28 @@ def test_a_subject_that_is_not_permitted_is_named_and_other_groups_go_on(sites, 
             assert handler
 
 
+def test_a_consumer_that_it_may_not_delete_is_told_once_and_left(sites, tmp_path):
+    permitted = '{ publish: { allow: ">", deny: "$JS.API.CONSUMER.DELETE.>" } }'
+    password = tmp_path / "password"
+    password.write_text(f"{SECRET}\n")
+    login = f'username = "plant-1"; password_file = "{password}";'
+    with NatsServer(sites.broker, tmp_path, more=users(
+            f'{{ user: "plant-1", password: "{SECRET}", permissions: {permitted} }}', '{ user: hq, password: hq }')) as server, \
+            server.client(user="hq", password="hq") as client:
+        client.create_stream("mcast", "mcast.>")
+        with Daemon(sites.first.host, config("plant-1", [server.url], f"{login} {FROM_2}")) as daemon:
+            old = wait_until(lambda: [c["name"] for c in client.consumers("mcast")], "its consumer")[0]
+            daemon.write_config(config("plant-1", [server.url], f'{login} sites = ["plant-3"];'))
+            daemon.ctl("reload")
+            wait_until(lambda: f"nats consumer rm mcast {old}" in daemon.log(), "what to do about it")
+            wait_until(lambda: len(client.consumers("mcast")) == 2, "the new consumer")
+            assert not hq(daemon)["error"]
+            daemon.write_config(config("plant-1", [server.url], f'{login} sites = ["plant-3"]; window = 900;'))
+            daemon.ctl("reload")
+            wait_until(lambda: hq(daemon)["window"] == 0 or not hq(daemon)["error"], "the new handler")
+            assert daemon.log().count(f"nats consumer rm mcast {old}") == 1
+
+
 # Logins
 
 

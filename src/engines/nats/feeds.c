@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "engines/nats/api.h"
 
@@ -510,6 +511,26 @@ void nats_feeds_keep(
 	}
 }
 
+bool nats_feeds_give_up(struct nats_feeds *feeds, const char *text)
+{
+	for (size_t i = 0; i < feeds->count; i++) {
+		struct feed *feed = feeds->items[i];
+		char subject[2 * NATS_NAME_MAX + 64];
+
+		snprintf(subject, sizeof(subject), "\"$JS.API.CONSUMER.DELETE.%s.%s\"",
+			feed->stream ? feed->stream : "", feed->name);
+		if (feed->state != FEED_DELETE || !strstr(text, subject))
+			continue;
+		log_warning("handler %s: the server does not permit to delete the consumer %s, "
+			    "which is not wanted any more and keeps its messages: on the server, "
+			    "nats consumer rm %s %s",
+			feeds->handler, feed->name, feed->stream, feed->name);
+		remove_feed(feeds, feed);
+		return true;
+	}
+	return false;
+}
+
 void nats_feeds_list(const struct nats_feeds *feeds, nats_feeds_tell *tell, void *owner)
 {
 	for (size_t i = 0; i < feeds->count; i++)
@@ -568,7 +589,8 @@ const char *nats_feeds_error(const struct nats_feeds *feeds)
 	const char *error = NULL;
 
 	for (size_t i = 0; i < feeds->count && !error; i++)
-		error = nats_request_error(&feeds->items[i]->request);
+		if (feeds->items[i]->state != FEED_DELETE)
+			error = nats_request_error(&feeds->items[i]->request);
 	return error;
 }
 
