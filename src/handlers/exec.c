@@ -310,5 +310,6 @@ const struct handler_kind exec_kind = {
 	.ready = exec_ready,
 	.batch_max = 1,
 	.finish = exec_finish,
+	.finish_waits = true,
 	.close = exec_close,
 };

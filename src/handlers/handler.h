@@ -135,6 +135,10 @@ struct handler_kind {
 	/* Before close(): delivers what it has buffered, and ends what it started, by until_ns at
 	 * the latest. */
 	void (*finish)(void *object, uint64_t until_ns, struct outcome *outcome);
+
+	/* finish() waits for others, as programs that read to the end and brokers that acknowledge,
+	 * and has time for it when that of the queue is over. */
+	bool finish_waits;
 };
 
 /* All kinds, NULL at the end, as config_load() wants them. */

@@ -71,6 +71,7 @@ struct handlers *handlers_new(const struct handler_context *context)
 
 unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 {
+	uint64_t end_ns = worker_end_ns(deadline_ns);
 	unsigned stuck;
 
 	if (!handlers)
@@ -79,7 +80,7 @@ unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns)
 		;
 	while (handlers->set.count)
 		handler_retire(handlers->set.items[--handlers->set.count], deadline_ns);
-	stuck = workers_wait(&handlers->workers, deadline_ns + WORKER_END_NS);
+	stuck = workers_wait(&handlers->workers, end_ns + WORKER_END_NS);
 	if (stuck)
 		return stuck;
 	workers_destroy(&handlers->workers);

@@ -15,9 +15,10 @@ struct handlers_plan;
  * own_addresses and import_ports are ignored. */
 struct handlers *handlers_new(const struct handler_context *context);
 
-/* Retires all of them (handler_retire()), waits for their threads until a second after deadline_ns
- * (CLOCK_MONOTONIC) at most, and frees the set. Returns how many are stuck in a system call: where
- * any are, nothing is freed, and the process must end without them. Accepts NULL. */
+/* Retires all of them (handler_retire()), waits for their threads until a second after
+ * worker_end_ns() (CLOCK_MONOTONIC) at most, and frees the set. Returns how many are stuck in a
+ * system call: where any are, nothing is freed, and the process must end without them. Accepts
+ * NULL. */
 unsigned handlers_free(struct handlers *handlers, uint64_t deadline_ns);
 
 /* Before handlers_free(): has those take no more by which something comes in, and retires them

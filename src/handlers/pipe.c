@@ -325,5 +325,6 @@ const struct handler_kind pipe_kind = {
 	.serve = pipe_serve,
 	.ready = pipe_ready,
 	.finish = pipe_finish,
+	.finish_waits = true,
 	.close = pipe_close,
 };

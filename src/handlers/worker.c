@@ -35,9 +35,8 @@ struct worker {
 	struct intake *intake; /* NULL: the kind imports nothing */
 	size_t rotate_after; /* chunks */
 	bool retired;
-	uint64_t deadline_ns; /* of the retirement */
-	uint64_t queue_ns; /* of it, when nothing more is taken from the queue: what was taken
-			      has the rest, in finish() */
+	uint64_t deadline_ns; /* of the retirement, for the queue */
+	uint64_t end_ns; /* of the retirement, for finish() */
 	bool is_expired; /* the deadline is over, and the queue was dropped */
 	uint64_t expired; /* datagrams that were dropped for that so far */
 	uint64_t in_hand; /* taken from the ring and not yet settled */
@@ -115,7 +114,7 @@ static void end(struct worker *worker)
 /* Whether the time to deliver what was queued is over. The lock is held. */
 static bool is_past_deadline(const struct worker *worker)
 {
-	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->queue_ns;
+	return worker->retired && clock_ns(CLOCK_MONOTONIC) >= worker->deadline_ns;
 }
 
 /* These datagrams in hand are settled. The lock is held. */
@@ -244,7 +243,7 @@ static uint64_t wait_deadline(const struct worker *worker)
 
 	lock(worker);
 	if (worker->retired)
-		deadline = earlier_ns(deadline, worker->queue_ns);
+		deadline = earlier_ns(deadline, worker->deadline_ns);
 	if (worker->napping)
 		deadline = earlier_ns(deadline, clock_ns(CLOCK_MONOTONIC) + patience(worker));
 	unlock(worker);
@@ -398,7 +397,7 @@ static bool has_predecessor(struct worker *worker, uint64_t *ret_until_ns)
 		if (!precedes(older, worker))
 			continue;
 		lock(older);
-		*ret_until_ns = older->retired ? older->deadline_ns + WORKER_END_NS : 0;
+		*ret_until_ns = older->retired ? older->end_ns + WORKER_END_NS : 0;
 		has = !older->retired || clock_ns(CLOCK_MONOTONIC) < *ret_until_ns;
 		unlock(older);
 	}
@@ -435,7 +434,7 @@ static void *worker_main(void *argument)
 	if (worker->intake)
 		intake_wait_empty(worker->intake, worker->deadline_ns);
 	if (worker->kind->finish) {
-		worker->kind->finish(worker->object, worker->deadline_ns, &outcome);
+		worker->kind->finish(worker->object, worker->end_ns, &outcome);
 		settle(worker, &outcome);
 	}
 	worker->kind->close(worker->object);
@@ -576,18 +575,23 @@ void worker_rotate(struct worker *worker)
 	unlock(worker);
 }
 
+uint64_t worker_end_ns(uint64_t deadline_ns)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	return deadline_ns > now ? deadline_ns + (deadline_ns - now) / 2 : deadline_ns;
+}
+
 void worker_retire(struct worker *worker, uint64_t deadline_ns)
 {
 	struct workers *workers = worker->workers;
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	/* Until it is unlocked, the thread does not free the worker. */
 	pthread_mutex_lock(&workers->lock);
 	lock(worker);
 	worker->retired = true;
-	worker->deadline_ns = worker->queue_ns = deadline_ns;
-	if (worker->kind->finish && deadline_ns > now)
-		worker->queue_ns -= (deadline_ns - now) / 3;
+	worker->deadline_ns = deadline_ns;
+	worker->end_ns = worker->kind->finish_waits ? worker_end_ns(deadline_ns) : deadline_ns;
 	eventfd_write(worker->wake, 1);
 	unlock(worker);
 	wake_successors(worker);

@@ -59,6 +59,7 @@ void worker_begin(struct worker *worker);
 void worker_rotate(struct worker *worker);
 
 /* Ends it without waiting: the thread delivers what is queued until deadline_ns (CLOCK_MONOTONIC),
- * counts the rest as dropped, closes the object, and frees the worker. The caller has a reference
- * to the ledger. */
+ * counts the rest as dropped, closes the object, and frees the worker. A kind whose finish() waits
+ * has until worker_end_ns() for that. The caller has a reference to the ledger. */
+uint64_t worker_end_ns(uint64_t deadline_ns); /* half as long again from now on */
 void worker_retire(struct worker *worker, uint64_t deadline_ns);
