@@ -33,6 +33,20 @@ static bool share_server(
 	return false;
 }
 
+static bool is_same(const char *one, const char *other)
+{
+	return one && other ? !strcmp(one, other) : one == other;
+}
+
+/* Another login may be of another account, whose messages are others. */
+static bool share_login(const struct nats_settings *settings, const struct nats_settings *other)
+{
+	return is_same(settings->common.username, other->common.username) &&
+	       is_same(settings->common.certificate, other->common.certificate) &&
+	       is_same(settings->credentials, other->credentials) &&
+	       is_same(settings->nkey, other->nkey);
+}
+
 /* An empty list has all. */
 static bool share_site(const struct string_list *sites, const struct string_list *others)
 {
@@ -66,7 +80,7 @@ bool nats_takes_in_same(const void *settings, const void *other, const char *gro
 	const struct nats_settings *one = settings, *two = other;
 
 	return share_site(&one->sites, &two->sites) &&
-	       share_address(one->subject, two->subject, group) &&
+	       share_address(one->subject, two->subject, group) && share_login(one, two) &&
 	       share_server(&one->common, &two->common);
 }
 

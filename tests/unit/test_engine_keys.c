@@ -409,6 +409,8 @@ static void two_handlers_that_do_not_meet_at_a_broker_may_be_alike(void **state)
 		BOTH(NATS_2("n1", ""), NATS_2("n2", ""), "inputs = [\"one\", \"two\"];"),
 		BOTH(NATS_2("n1", ""), NATS_2("n1:1", ""), "inputs = [\"one\", \"two\"];"),
 		BOTH(NATS_2("n1", ""), MQTT_2("n1", ""), "inputs = [\"one\", \"two\"];"),
+		BOTH(NATS_2("n1", "nkey = \"/a\";"), NATS_2("n1", "nkey = \"/b\";"),
+			"inputs = [\"one\", \"two\"];"),
 		BOTH(NATS_2("n1", "subject = \"x.%g\";"), NATS_2("n1", ""),
 			"inputs = [\"one\", \"two\"];"),
 		BOTH(NATS_2("n1", "sites = \"b\";"), NATS_2("n1", "sites = \"c\";"),
