@@ -180,8 +180,10 @@ static int watch(struct unix_handler *handler, int operation)
 
 	if (operation == EPOLL_CTL_MOD && wanted == handler->watched)
 		return 0;
+	if (epoll_ctl(handler->epoll, operation, handler->fd, &event) < 0)
+		return -errno;
 	handler->watched = wanted;
-	return epoll_ctl(handler->epoll, operation, handler->fd, &event) < 0 ? -errno : 0;
+	return 0;
 }
 
 /* Connecting a non-blocking UNIX socket never waits (unix(7)). Returns 0; -EAGAIN when it is too
@@ -318,8 +320,8 @@ static void send_records(struct unix_handler *handler, struct outcome *outcome)
 		else
 			forget_error(handler);
 	}
-	if (handler->fd >= 0)
-		watch(handler, EPOLL_CTL_MOD);
+	if (handler->fd >= 0 && watch(handler, EPOLL_CTL_MOD) < 0)
+		handler->retry_ns = clock_ns(CLOCK_MONOTONIC) + RECONNECT_NS;
 }
 
 /* Does all that the descriptor may be ready for, and what is due. */
