@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_compat.h>
 #include <event2/event_struct.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -383,7 +384,9 @@ static int make_service(struct daemon *daemon)
 	int r;
 
 	errno = ENOMEM; /* unless a system call says otherwise */
-	daemon->base = event_base_new();
+	/* Not event_base_new(): without memory for a connection, evhttp of libevent 2.1 looks for
+	 * the base that the library knows (evhttp_connection_free()), and would crash. */
+	daemon->base = event_init();
 	if (!daemon->base)
 		return refuse(-errno, "the event loop");
 	r = notify_new(daemon->base, &daemon->notify);
