@@ -46,6 +46,7 @@ struct way {
 	uint32_t link_changes; /* the context's at the last outgoing_read_carrier() */
 	struct origin *origin; /* of replies; NULL: none are received */
 	struct event *replied; /* NULL: none are received */
+	bool asks_again; /* the kernel did not take what replies need: before the next are read */
 	uint32_t dropped; /* replies that the kernel dropped at the socket, when last read */
 };
 

@@ -201,6 +201,17 @@ static void deliver(struct membership *membership, unsigned count)
 		hand_out(membership, membership->origin, 0, count);
 }
 
+/* Asks the kernel for what the outlets need of datagrams. */
+static void ask(struct membership *membership)
+{
+	const struct group *group = membership->group;
+
+	membership->asks_again = arena_want(membership->fd, group->config->address.family,
+					 group->needs |
+						 (membership->any_interface ? NEED_INTERFACE : 0),
+					 membership->coalesces) < 0;
+}
+
 int membership_receive(struct membership *membership, struct arena_received *received)
 {
 	struct group *group = membership->group;
@@ -208,6 +219,8 @@ int membership_receive(struct membership *membership, struct arena_received *rec
 	bool watched = group->memberships.count > 1 && same_network_is_watched(group);
 	int r;
 
+	if (membership->asks_again)
+		ask(membership);
 	uncounted_begin(group->context->arena, group->counters);
 	r = arena_receive(group->context->arena, membership->fd,
 		group->needs | (checks || watched ? NEED_DATAGRAMS | NEED_SOURCE : 0) |
@@ -425,7 +438,5 @@ void membership_apply_needs(struct membership *membership, bool force)
 	if (membership->fd < 0 || (!force && membership->asked == needs))
 		return;
 	membership->asked = needs;
-	arena_want(membership->fd, membership->group->config->address.family,
-		membership->group->needs | (membership->any_interface ? NEED_INTERFACE : 0),
-		membership->coalesces);
+	ask(membership);
 }

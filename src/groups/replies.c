@@ -49,6 +49,8 @@ static bool receive(struct way *way)
 	struct arena *arena = group->context->arena;
 	int fd = way->out->fd, r;
 
+	if (way->asks_again)
+		replies_apply_needs(way);
 	uncounted_begin(arena, group->counters);
 	r = arena_receive(arena, fd, needs_of(way), false, &received);
 	/* An error of a datagram that was sent is pending, or more of them are queued. */
@@ -69,8 +71,9 @@ static void on_reply(evutil_socket_t fd, short what, void *argument)
 
 void replies_apply_needs(struct way *way)
 {
-	if (way->origin)
-		arena_want(way->out->fd, way->group->config->address.family, needs_of(way), false);
+	way->asks_again = way->origin &&
+			  arena_want(way->out->fd, way->group->config->address.family,
+				  needs_of(way), false) < 0;
 }
 
 void replies_apply_buffer(struct way *way)
