@@ -14,9 +14,6 @@
 #include "base/io.h"
 #include "service/path_fix.h"
 
-/* A name may lie this many seconds ahead, when the clock was set back. */
-#define CLOCK_STEP_MAX 86400
-
 #define CHUNK (32 * 1024)
 
 /* How often the lock of a file that others rotate is tried. */
@@ -174,9 +171,7 @@ static time_t seconds_now(void)
 
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last)
 {
-	/* Somebody may have made the name up. */
-	if (last->when <= seconds_now() + CLOCK_STEP_MAX &&
-		recorder_rotated_compare(last, &file->last) > 0)
+	if (recorder_rotated_compare(last, &file->last) > 0)
 		file->last = *last;
 }
 

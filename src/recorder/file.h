@@ -41,7 +41,7 @@ int recorder_file_acquire(struct recorder_file *file, char why[static WHY_MAX]);
 /* Whether the path still stands for the open file. */
 bool recorder_file_is_current(const struct recorder_file *file);
 
-/* Names that are given later sort after this one, unless it lies too far ahead. */
+/* Names that are given later sort after this one, however far ahead it lies. */
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last);
 
 /* Names the file at the path is given. */

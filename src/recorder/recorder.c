@@ -245,7 +245,6 @@ static int get_ready(struct recorder *recorder, char why[static WHY_MAX])
 	look_for_records(recorder);
 	set_turn(recorder, has_records(recorder) ? file->modified_ns : clock_ns(CLOCK_REALTIME));
 	tidy(recorder);
-	recorder_file_name_after(file, &recorder->room.newest);
 	if (recorder->after && file->regular)
 		after_rotate_wake(recorder->after);
 	return 0;
@@ -442,6 +441,8 @@ static void begin_new_file(struct recorder *recorder, struct outcome *outcome)
 	if (recorder->sync_due_ns)
 		sync_file(recorder);
 	name.when = name_time(recorder);
+	recorder_room_look(&recorder->room);
+	recorder_file_name_after(&recorder->file, &recorder->room.newest);
 	r = recorder_file_move(&recorder->file, &name, to, why);
 	if (r < 0 && r != -ESTALE) {
 		recorder->rotate_again_ns = clock_ns(CLOCK_MONOTONIC) + ROTATE_AGAIN_NS;

@@ -790,6 +790,96 @@ static void later_names_sort_after_earlier_ones(void **state)
 	end(recorder, &outcome);
 }
 
+/* Writes a rotated file whose name lies so far ahead. Returns the beginning of its name. */
+static const char *write_ahead(
+	const struct place *place, time_t seconds, const char *suffix, char ret[static 64])
+{
+	time_t ahead = time(NULL) + seconds;
+	struct tm utc;
+	char name[128];
+
+	gmtime_r(&ahead, &utc);
+	strftime(ret, 64, "news.%Y%m%dT%H%M%SZ", &utc);
+	snprintf(name, sizeof(name), "%s%s", ret, suffix);
+	write_beside(place, name, "1 ahead\n");
+	return ret;
+}
+
+/* The only file that keep = 1 leaves is the one that was rotated last. */
+static void assert_kept(void *recorder, const struct place *place, const char *after)
+{
+	struct outcome outcome = {0};
+	char path[512], number[128];
+
+	snprintf(number, sizeof(number), "%s_001.log", after);
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(outcome.delivered, 1);
+	assert_int_equal(count_files(place, "Z", NULL), 1);
+	assert_int_equal(count_files(place, number, path), 1);
+	assert_content(path, "2 b\n");
+}
+
+static void a_new_file_is_kept_however_far_ahead_the_last_name_lies(void **state)
+{
+	static const time_t distances[] = {60, 13 * 3600, 30 * 86400, 100ll * 366 * 86400};
+	const struct recorder_settings settings = {.rotate_size = 4, .keep = 1};
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	char ahead[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(distances); i++) {
+		void *recorder;
+
+		write_ahead(place, distances[i], ".log", ahead);
+		recorder = start(place, settings);
+		recorder_start(recorder);
+		assert_kept(recorder, place, ahead);
+		end(recorder, &outcome);
+	}
+}
+
+static void a_new_file_is_kept_when_later_names_come_while_it_is_written(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 1});
+	struct outcome outcome = {0};
+	char ahead[64];
+
+	recorder_start(recorder);
+	write_ahead(place, 30 * 86400, ".log", ahead);
+	assert_kept(recorder, place, ahead);
+	end(recorder, &outcome);
+}
+
+static void names_sort_after_those_of_compressed_files_without_after_rotate(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_size = 4});
+	struct outcome outcome = {0};
+	char ahead[64], name[128];
+
+	snprintf(name, sizeof(name), "%s_001.log", write_ahead(place, 1000, ".log.zst", ahead));
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(count_files(place, name, NULL), 1);
+	end(recorder, &outcome);
+}
+
+/* Nothing could be named after it. */
+static void names_of_the_last_year_are_no_rotated_files(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 1});
+	struct outcome outcome = {0};
+
+	write_beside(place, "news.99991231T235959Z.log", "not ours\n");
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(count_files(place, "Z.log", NULL), 2);
+	record(recorder, &outcome, "3 c\n");
+	assert_int_equal(count_files(place, "Z", NULL), 2);
+	assert_int_equal(count_files(place, "news.9999", NULL), 1);
+	end(recorder, &outcome);
+}
+
 static void the_quota_takes_the_oldest_files_first_and_then_drops(void **state)
 {
 	const struct place *place = *state;
@@ -1594,6 +1684,10 @@ int main(void)
 		WITH_PLACE(old_files_are_rotated_at_the_start),
 		WITH_PLACE(only_our_own_oldest_files_are_removed),
 		WITH_PLACE(later_names_sort_after_earlier_ones),
+		WITH_PLACE(a_new_file_is_kept_however_far_ahead_the_last_name_lies),
+		WITH_PLACE(a_new_file_is_kept_when_later_names_come_while_it_is_written),
+		WITH_PLACE(names_sort_after_those_of_compressed_files_without_after_rotate),
+		WITH_PLACE(names_of_the_last_year_are_no_rotated_files),
 		WITH_PLACE(the_quota_takes_the_oldest_files_first_and_then_drops),
 		WITH_PLACE(nothing_is_written_below_the_floor_of_free_space),
 		WITH_PLACE(a_short_write_leaves_whole_records_only),
