@@ -170,6 +170,50 @@ def test_what_is_something_else_is_set_aside(start, net, directory, content):
     assert os.path.basename(aside) in daemon.log()
 
 
+FORMATS = ["line", "json", "hex"]
+
+
+@pytest.mark.parametrize("change", ["reload", "restart"])
+@pytest.mark.parametrize("first, second", [(one, other) for one in FORMATS for other in FORMATS if one != other])
+def test_a_file_of_another_format_is_set_aside(start, net, directory, first, second, change):
+    """The payloads are hexadecimal digits, and the first one is empty."""
+    text = config(objects='type = "file"; format = "%s"; path = "$DIR/news.log";')
+    daemon = start(text % first, directory=directory)
+    deliver(daemon, net, b"")
+    deliver(daemon, net, b"cafe")
+    before = daemon.read("news.log")
+    if change == "reload":
+        daemon.write_config(text % second)
+        daemon.ctl("reload")
+    else:
+        daemon.stop()
+        daemon = start(text % second, directory=directory)
+    deliver(daemon, net, b"after")
+    aside, = glob.glob(daemon.path("news.log.*.aside"))
+    with open(aside, "rb") as file:
+        assert file.read() == before
+    assert daemon.read("news.log").count(b"\n") == 1
+
+
+@pytest.mark.parametrize("form", FORMATS + ["raw"])
+def test_a_file_of_the_same_format_goes_on_whatever_its_payloads_are(start, net, directory, form):
+    text = config(objects=f'type = "file"; format = "{form}"; path = "$DIR/news.log";')
+    payloads = [b"", b"6", b"00" * 5000, bytes(2), b"6\n", "\u20ac".encode()]
+    for number, payload in enumerate(payloads):
+        daemon = start(text, directory=directory)
+        deliver(daemon, net, payload)
+        daemon.stop()
+    assert not glob.glob(daemon.path("news.log.*"))
+    os.remove(daemon.path("news.log"))
+    for payload in payloads:  # as the first one of a file
+        for _ in range(2):
+            daemon = start(text, directory=directory)
+            deliver(daemon, net, payload)
+            daemon.stop()
+        assert not glob.glob(daemon.path("news.log.*"))
+        os.remove(daemon.path("news.log"))
+
+
 def test_a_reload_that_is_only_tried_leaves_the_files_alone(start, net, directory):
     for name in ("running", "tried"):
         with open(os.path.join(directory, name), "wb") as file:
