@@ -202,7 +202,10 @@ static const struct recorder_format file_formats[] = {
 
 static unsigned file_needs(const void *settings)
 {
-	return format_needs((enum format)((const struct file_settings *)settings)->format);
+	const struct file_settings *file = settings;
+
+	return format_needs((enum format)file->format) |
+	       (file->recorder.rotate_every ? NEED_TIMESTAMP : 0);
 }
 
 static int file_open(const void *settings, const struct handler_context *context,
@@ -220,7 +223,8 @@ static void file_deliver(void *object, const struct batch *batch, struct outcome
 	struct format_head head = {0};
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		struct text *text = recorder_begin(object, outcome);
+		struct text *text = recorder_begin(
+			object, batch->datagrams[i].timestamp_ns, outcome);
 
 		if (!text)
 			continue;

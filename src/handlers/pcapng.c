@@ -375,7 +375,7 @@ static void pcapng_deliver(void *object, const struct batch *batch, struct outco
 	interface->counts.dropped += batch->lost;
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
-		struct text *text = recorder_begin(object, outcome);
+		struct text *text = recorder_begin(object, datagram->timestamp_ns, outcome);
 
 		interface->counts.received++;
 		if (!text) {

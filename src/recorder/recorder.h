@@ -47,9 +47,9 @@ int recorder_open(const struct recorder_settings *settings, const struct recorde
 const struct recorder_format *recorder_format(const void *object);
 void *recorder_owner(const void *object);
 
-/* Where to append one datagram's record. NULL: it cannot be written now, and is counted as dropped.
- */
-struct text *recorder_begin(void *object, struct outcome *outcome);
+/* Where to append the record of one datagram, which came at this time (since the epoch): that says
+ * in which file it belongs. NULL: it cannot be written now, and is counted as dropped. */
+struct text *recorder_begin(void *object, uint64_t timestamp_ns, struct outcome *outcome);
 
 /* Ends the record; writes when the buffer is full. */
 void recorder_commit(void *object, struct outcome *outcome);

@@ -187,7 +187,7 @@ static void try_second(
 /* Records have their number, and some length. */
 static void append(void *recorder, unsigned number, unsigned length, struct outcome *outcome)
 {
-	struct text *text = recorder_begin(recorder, outcome);
+	struct text *text = recorder_begin(recorder, now_ns, outcome);
 
 	if (!text)
 		return;
