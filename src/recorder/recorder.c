@@ -19,8 +19,9 @@
 #define PATIENCE_NS (2 * NS_PER_MS) /* at most */
 #define SYNC_NS NS_PER_S
 #define ROTATE_AGAIN_NS (60 * NS_PER_S) /* after rotating has failed */
-#define LATE_NS (200 * NS_PER_MS) /* datagrams may come so long after the time at which they did \
-				   */
+#define LATE_NS                                                                          \
+	(200 * NS_PER_MS) /* datagrams may come so long after the time at which they did \
+			   */
 #define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */
 
 enum { COUNTED_SUCCEEDED, COUNTED_FAILED };
@@ -367,6 +368,29 @@ static void succeed(struct recorder *recorder)
 		recorder->sync_due_ns = now + SYNC_NS;
 }
 
+/* Writes what has to stand before the buffer, as the file does not end in what that continues. */
+static int resume_section(struct recorder *recorder, char why[static WHY_MAX])
+{
+	struct recorder_file *file = &recorder->file;
+	const struct text *buffer = &recorder->buffer;
+	AUTO_TEXT struct text header = {0};
+	uint64_t length;
+	unsigned none;
+	int r;
+
+	recorder->format->resume(
+		recorder->owner, &header, buffer->data, buffer->length, file->size == 0);
+	recorder->begun = true;
+	length = header.length;
+	if (text_failed(&header))
+		return because(why, -ENOMEM, "%s", strerror(ENOMEM));
+	r = recorder_room_check(&recorder->room, file->fd, file->size, &length, why);
+	if (r < 0 || !header.length)
+		return r;
+	r = recorder_file_append(file, header.data, header.length, NULL, 0, false, &none);
+	return r < 0 ? because(why, r, "writing: %s", strerror(-r)) : 0;
+}
+
 /* Records must not be appended to a section of the file whose beginning was truncated. */
 static int check_truncated(struct recorder *recorder, char why[static WHY_MAX])
 {
@@ -375,9 +399,7 @@ static int check_truncated(struct recorder *recorder, char why[static WHY_MAX])
 	if (!recorder_file_was_truncated(&recorder->file))
 		return 0;
 	r = get_ready(recorder, why);
-	if (r < 0 || !recorder->format->begin)
-		return r;
-	return because(why, -ESTALE, "another program has truncated it");
+	return r < 0 || !recorder->format->begin ? r : resume_section(recorder, why);
 }
 
 /* Writes all of the buffer, or the first records that there is room for. Returns as

@@ -23,6 +23,10 @@ struct recorder_format {
 	/* Appends what has to stand before the first record in a file (is_first), in what is added
 	 * to one that is there, and after anything went wrong with it. */
 	void (*begin)(void *owner, struct text *text, bool is_first);
+	/* Where begin() is there: the same for what is in the buffer already, as another program
+	 * has changed the file that it was to continue. */
+	void (*resume)(
+		void *owner, struct text *text, const char *data, size_t size, bool is_first);
 	/* Appends what a file needs besides, for its readers, while it has no record. */
 	void (*empty)(void *owner, struct text *text);
 	/* The time of the first record in a file of size bytes, in seconds since the epoch. Returns

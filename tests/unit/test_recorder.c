@@ -1139,6 +1139,14 @@ static void end_section(void *owner, struct text *text)
 	text_append_string(text, "9 end\n");
 }
 
+static void resume_section(
+	void *owner, struct text *text, const char *data, size_t size, bool is_first)
+{
+	(void)owner;
+	if (!size || *data != '0')
+		text_append_string(text, is_first ? "0 first resumed\n" : "0 resumed\n");
+}
+
 static void append_empty(void *owner, struct text *text)
 {
 	(void)owner;
@@ -1160,6 +1168,7 @@ static int first_record(int fd, uint64_t size, time_t *ret)
 
 static const struct recorder_format sections = {.measure = measure,
 	.begin = begin_section,
+	.resume = resume_section,
 	.empty = append_empty,
 	.first = first_record,
 	.end = end_section};
@@ -1729,6 +1738,31 @@ static void after_a_failure_a_section_begins_anew(void **state)
 	end(recorder, &outcome);
 }
 
+static void a_section_that_somebody_truncates_begins_anew_and_loses_nothing(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
+	void *recorder = open_recorder(&settings, &sections);
+	struct outcome outcome = {0};
+
+	record(recorder, &outcome, "1 a\n"); /* the buffer begins a section */
+	assert_int_equal(truncate(place->path, 0), 0);
+	recorder_serve(recorder, &outcome);
+	assert_content(place->path, "0 first\n1 a\n");
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(truncate(place->path, 0), 0);
+	recorder_serve(recorder, &outcome);
+	assert_content(place->path, "0 first resumed\n2 b\n");
+	record(recorder, &outcome, "3 c\n");
+	assert_int_equal(truncate(place->path, 18), 0);
+	recorder_serve(recorder, &outcome);
+	assert_content(place->path, "0 first resumed\n0 resumed\n3 c\n");
+	record_now(recorder, &outcome, "4 d\n");
+	assert_content(place->path, "0 first resumed\n0 resumed\n3 c\n4 d\n");
+	assert_int_equal(outcome.delivered, 4);
+	end(recorder, &outcome);
+}
+
 static void count_free(void *owner)
 {
 	++*(unsigned *)owner;
@@ -1823,6 +1857,7 @@ int main(void)
 		WITH_PLACE(character_devices_are_written_to_and_never_rotated),
 		WITH_PLACE(each_file_begins_and_ends_as_its_format_wants),
 		WITH_PLACE(after_a_failure_a_section_begins_anew),
+		WITH_PLACE(a_section_that_somebody_truncates_begins_anew_and_loses_nothing),
 		WITH_PLACE(a_file_without_a_record_is_whole_and_not_rotated),
 		WITH_PLACE(a_header_that_does_not_fit_is_written_with_the_first_record),
 		WITH_PLACE(files_are_named_by_their_first_record_when_wanted),
