@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,12 @@ enum { COUNTED_SUCCEEDED, COUNTED_FAILED };
 
 const char *const recorder_counters[] = {"afterRotateSucceeded", "afterRotateFailed", NULL};
 
+/* Why something has failed, as it was logged last. */
+struct reason {
+	char why[WHY_MAX];
+	struct log_limit limit;
+};
+
 struct recorder {
 	const char *name; /* the handler's */
 	struct recorder_path path;
@@ -48,6 +55,7 @@ struct recorder {
 	bool begun; /* format->begin() is done for what is in file and buffer */
 	uint64_t blank; /* bytes at the start of the file without a record, when there is no more */
 	struct recorder_outage outage;
+	struct reason reason; /* of the outage */
 
 	/* CLOCK_MONOTONIC; 0: not due. */
 	uint64_t flush_due_ns, sync_due_ns, turn_due_ns, tidy_due_ns;
@@ -333,7 +341,16 @@ void recorder_start(void *object)
 
 /* ---- Writing ---- */
 
-/* Counts records that cannot be written. The first time, logs why. */
+/* Whether to log why it fails: for the first time, or now for another reason. */
+static bool is_news(struct reason *reason, bool first, const char *why)
+{
+	if (!first && (!strcmp(why, reason->why) || !log_limit_pass(&reason->limit)))
+		return false;
+	snprintf(reason->why, sizeof(reason->why), "%s", why);
+	return true;
+}
+
+/* Counts records that cannot be written. Logs why at first, and when that changes. */
 static void fail(struct recorder *recorder, unsigned lost, const char *why, struct outcome *outcome)
 {
 	bool first = recorder_outage_fail(&recorder->outage, clock_ns(CLOCK_MONOTONIC));
@@ -341,7 +358,7 @@ static void fail(struct recorder *recorder, unsigned lost, const char *why, stru
 	recorder->outage.lost += lost;
 	recorder->begun = false;
 	outcome->dropped[DROP_IO] += lost;
-	if (first)
+	if (is_news(&recorder->reason, first, why))
 		log_event(LOG_ERR,
 			&(struct log_fields){
 				.message_id = MESSAGE_OUTAGE, .handler = recorder->name},

@@ -231,6 +231,39 @@ def test_a_reload_that_is_only_tried_leaves_the_files_alone(start, net, director
     assert payloads(daemon.path("news.ndjson")) == [b"x"] and not rotated(daemon)
 
 
+# ---- Directories that cannot be used ----
+
+# Root without what lets it write everywhere.
+AS_OTHERS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner", "--inh-caps", "-all")
+
+
+@pytest.fixture
+def recordings(directory):
+    path = os.path.join(directory, "recordings")
+    os.mkdir(path)
+    yield path
+    os.chmod(path, 0o755)
+
+
+def test_another_reason_why_nothing_can_be_written_is_logged(start, net, directory, recordings):
+    text = config(objects='type = "file"; format = "json"; flush = "0s"; path = "$DIR/recordings/news.ndjson";')
+    daemon = start(text, directory=directory, wrapper=AS_OTHERS)
+    deliver(daemon, net, b"before")
+
+    def logged(words):
+        send(net.peer, b"lost", "233.252.0.1", 5004)
+        return [line for line in daemon.log().splitlines() if words in line]
+
+    shutil.rmtree(recordings)
+    wait_until(lambda: logged("No such file or directory"), "the first reason")
+    os.mkdir(recordings, 0o555)
+    line, = wait_until(lambda: logged("Permission denied"), "the second reason")
+    assert "may not write to" in line and "datagrams are dropped until" in line
+    os.chmod(recordings, 0o755)
+    wait_until(lambda: logged("it can be written again"), "the end")
+    assert len(logged("No such file or directory")) == 1
+
+
 # ---- Two that write to one file ----
 
 def test_a_file_that_another_daemon_writes_to_is_refused(start, net, directory):
