@@ -19,7 +19,9 @@
 
 #define PATIENCE_NS (2 * NS_PER_MS) /* at most */
 #define SYNC_NS NS_PER_S
-#define ROTATE_AGAIN_NS (60 * NS_PER_S) /* after rotating has failed */
+/* The pause after rotating has failed doubles each time. */
+#define ROTATE_AGAIN_MIN_NS NS_PER_S
+#define ROTATE_AGAIN_MAX_NS (10 * NS_PER_S)
 #define LATE_NS                                                                          \
 	(200 * NS_PER_MS) /* datagrams may come so long after the time at which they did \
 			   */
@@ -64,6 +66,10 @@ struct recorder {
 	uint64_t turn_ns, since_ns;
 	uint64_t idle_since_ns; /* CLOCK_MONOTONIC: no datagram has come since then */
 	uint64_t rotate_again_ns; /* not before, CLOCK_MONOTONIC */
+	uint64_t
+		unrotated_since_ns; /* rotating fails since then, CLOCK_MONOTONIC; 0: it does not */
+	uint64_t rotate_pause_ns;
+	struct reason unrotated; /* why */
 	struct log_limit sync_limit, memory_limit;
 	uint32_t ends[RECORDS_MAX]; /* where each record of the buffer ends */
 };
@@ -521,6 +527,36 @@ static time_t name_time(const struct recorder *recorder, enum cause cause)
 	return when && when < turn_begin(recorder) ? turn_begin(recorder) : when;
 }
 
+/* It is tried again soon, as files are to have about their size and their time. */
+static void fail_to_rotate(struct recorder *recorder, const char *why)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	bool first = !recorder->unrotated_since_ns;
+
+	recorder->rotate_pause_ns = first ? ROTATE_AGAIN_MIN_NS : 2 * recorder->rotate_pause_ns;
+	if (recorder->rotate_pause_ns > ROTATE_AGAIN_MAX_NS)
+		recorder->rotate_pause_ns = ROTATE_AGAIN_MAX_NS;
+	recorder->rotate_again_ns = now + recorder->rotate_pause_ns;
+	if (first)
+		recorder->unrotated_since_ns = now;
+	if (is_news(&recorder->unrotated, first, why))
+		log_warning(
+			"handler %s: %s: %s; it goes on in the same file, and rotating is tried "
+			"again at least every %llu s",
+			recorder->name, recorder->path.path, why, ROTATE_AGAIN_MAX_NS / NS_PER_S);
+}
+
+static void end_failing_to_rotate(struct recorder *recorder)
+{
+	uint64_t since = recorder->unrotated_since_ns;
+
+	recorder->unrotated_since_ns = recorder->rotate_again_ns = 0;
+	if (since)
+		log_notice("handler %s: %s: it can be rotated again after %" PRIu64 " s",
+			recorder->name, recorder->path.path,
+			(uint64_t)((clock_ns(CLOCK_MONOTONIC) - since) / NS_PER_S));
+}
+
 /* Renames the file and begins a new one. If that fails, it continues the same file. */
 static void begin_new_file(struct recorder *recorder, enum cause cause, struct outcome *outcome)
 {
@@ -536,11 +572,10 @@ static void begin_new_file(struct recorder *recorder, enum cause cause, struct o
 	recorder_file_name_after(&recorder->file, &recorder->room.newest);
 	r = recorder_file_move(&recorder->file, &name, to, why);
 	if (r < 0 && r != -ESTALE) {
-		recorder->rotate_again_ns = clock_ns(CLOCK_MONOTONIC) + ROTATE_AGAIN_NS;
-		log_warning("handler %s: %s: %s; it goes on in the same file", recorder->name,
-			recorder->path.path, why);
+		fail_to_rotate(recorder, why);
 		return;
 	}
+	end_failing_to_rotate(recorder);
 	if (r > 0) {
 		outcome->counted[COUNTED_FAILED]++;
 		log_error("handler %s: %s; after_rotate does not run for it", recorder->name, why);

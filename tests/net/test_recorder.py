@@ -264,6 +264,24 @@ def test_another_reason_why_nothing_can_be_written_is_logged(start, net, directo
     assert len(logged("No such file or directory")) == 1
 
 
+@pytest.mark.parametrize("keys", ['rotate_every = "1s";', 'rotate_size = "4K";'])
+def test_a_rotation_that_fails_says_what_to_do_and_is_tried_again_soon(start, net, directory, recordings, keys):
+    text = config(objects=f'type = "file"; format = "json"; flush = "0s"; path = "$DIR/recordings/news.ndjson"; {keys}')
+    daemon = start(text, directory=directory, wrapper=AS_OTHERS)
+    os.chmod(recordings, 0o555)
+
+    def logged(words):
+        send(net.peer, bytes(5000), "233.252.0.1", 5004)
+        return [line for line in daemon.log().splitlines() if words in line]
+
+    line, = wait_until(lambda: logged("renaming it: Permission denied"), "the reason")
+    assert f"may not write to {recordings} (of user root, mode 0555): chown or chmod it; it goes on in the same file" in line
+    assert "rotating is tried again at least every 10 s" in line
+    os.chmod(recordings, 0o755)
+    wait_until(lambda: logged("news.ndjson: it can be rotated again after"), "the end", 15)
+    assert len(logged("renaming it")) == 1 and glob.glob(f"{recordings}/news.*Z*.ndjson") and not daemon.handler("objects")["dropped"]["io"]
+
+
 # ---- Two that write to one file ----
 
 def test_a_file_that_another_daemon_writes_to_is_refused(start, net, directory):
