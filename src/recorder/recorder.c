@@ -85,6 +85,7 @@ static void init(struct recorder *recorder, const struct recorder_settings *sett
 		.keep_for = settings->keep_for,
 		.processed = settings->after_rotate.count > 0,
 		.quota = settings->quota,
+		.has_size = settings->rotate_size > 0,
 		.keep_free = settings->keep_free};
 	recorder->sync = (enum recorder_sync)settings->sync;
 	recorder->name_time = (enum recorder_name_time)settings->name_time;

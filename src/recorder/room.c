@@ -193,7 +193,11 @@ static int check_quota(
 	if (taken + *length <= room->quota)
 		return 0;
 	*length = room->quota > taken ? room->quota - taken : 0;
-	return because(why, -EDQUOT, "its quota of %s is used up", format_size(room->quota, quota));
+	return because(why, -EDQUOT, "its quota of %s is used up%s",
+		format_size(room->quota, quota),
+		room->has_size ? ""
+			       : " by this one file; set rotate_size to a part of quota, so that "
+				 "the oldest rotated files make room");
 }
 
 static int check_free(

@@ -17,6 +17,7 @@ struct recorder_room {
 	uint64_t keep_for; /* ns since the time in its name; 0: for ever */
 	bool processed; /* there are files that programs have made of others */
 	uint64_t quota; /* bytes of all files; 0: no limit */
+	bool has_size; /* there is rotate_size, so that rotated files make room */
 	uint64_t keep_free; /* bytes of the file system; 0: no limit */
 	/* As of the last recorder_room_tidy(). */
 	uint64_t rotated_bytes;

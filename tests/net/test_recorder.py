@@ -132,7 +132,7 @@ def test_a_quota_without_rotation_drops_and_says_so_once(start, net, blast):
     handler = daemon.wait_idle("objects")
     assert handler["dropped"]["io"] == daemon.group("news")["received"] - handler["delivered"] > 0
     assert 99 * 1024 < os.path.getsize(daemon.path("news.ndjson")) <= 100 * 1024
-    assert daemon.log().count("quota of 100K is used up") == 1
+    assert daemon.log().count("quota of 100K is used up by this one file; set rotate_size to a part of quota") == 1
 
 
 # ---- What an earlier run left ----
@@ -400,6 +400,16 @@ def test_settings_that_cannot_be_meant_are_refused(tmp_path, kind, keys, words):
     (tmp_path / "mcastd.conf").write_text(config(objects=f'type = "{kind}"; {path} {keys}'))
     result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
     assert result.returncode == 78 and words in result.stdout + result.stderr, result
+
+
+@pytest.mark.parametrize("keys, warned", [("", True), ("keep = 3;", True), ('rotate_size = "4K";', False),
+                                          ('rotate_every = "1h";', False)])
+def test_a_quota_that_no_rotated_file_makes_room_under_is_a_warning(tmp_path, keys, warned):
+    (tmp_path / "mcastd.conf").write_text(config(objects=f'type = "file"; path = "{tmp_path}/x"; quota = "10K"; {keys}'))
+    result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    assert ("without rotate_size or rotate_every no file is rotated that could make room" in said) == warned, said
 
 
 @pytest.mark.parametrize("sync", ["none", "interval", "each"])
