@@ -44,7 +44,8 @@ struct pcapng_settings {
 struct interface {
 	char name[IF_NAMESIZE];
 	uint32_t number; /* in the section, or NOT_DECLARED */
-	struct pcapng_counts counts; /* since its first datagram */
+	struct pcapng_counts counts; /* start_ns: of its first datagram for this file; 0: none */
+	struct pcapng_counts before; /* of these, what earlier files had */
 };
 
 /* A group on an interface. */
@@ -97,10 +98,54 @@ static void append_header(const struct pcapng_handler *pcapng, struct text *text
 	pcapng_append_section(text, pcapng->system.machine, system, "mcastd " MCASTD_VERSION);
 }
 
+static struct pcapng_counts count_for_file(const struct interface *interface)
+{
+	const struct pcapng_counts *counts = &interface->counts, *before = &interface->before;
+	struct pcapng_counts file = {.start_ns = counts->start_ns,
+		.received = counts->received - before->received,
+		.dropped = counts->dropped - before->dropped,
+		.kernel_dropped = counts->kernel_dropped - before->kernel_dropped};
+
+	file.delivered = file.received - file.dropped;
+	return file;
+}
+
+/* The number of packets on an interface among blocks. */
+static uint64_t count_packets(const char *data, size_t size, uint32_t interface)
+{
+	struct pcapng_block block;
+	uint64_t count = 0;
+
+	for (size_t at = 0; at < size; at += block.size) {
+		block = pcapng_read_block(data + at);
+		count += block.type == PCAPNG_BLOCK_PACKET && block.interface == interface;
+	}
+	return count;
+}
+
+/* The file counts from these blocks on, which are written to it. An interface without packets in
+ * the file before was not told of there: what was dropped counts for the next one. */
+static void begin_counts(struct pcapng_handler *pcapng, const char *data, size_t size)
+{
+	for (size_t i = 0; i < pcapng->interface_count; i++) {
+		struct interface *interface = &pcapng->interfaces[i];
+		uint64_t packets = count_packets(data, size, interface->number);
+
+		if (count_for_file(interface).delivered == packets)
+			continue;
+		interface->before = interface->counts;
+		interface->before.received -= packets;
+		if (!packets)
+			interface->counts.start_ns = 0;
+	}
+}
+
 static void begin_section(void *owner, struct text *text, bool is_first)
 {
 	struct pcapng_handler *pcapng = owner;
 
+	if (is_first)
+		begin_counts(pcapng, NULL, 0);
 	append_header(pcapng, text);
 	for (size_t i = 0; i < pcapng->interface_count; i++)
 		pcapng->interfaces[i].number = NOT_DECLARED;
@@ -171,6 +216,8 @@ static void resume_section(
 {
 	struct pcapng_handler *pcapng = owner;
 
+	if (is_first)
+		begin_counts(pcapng, data, size);
 	if (size && pcapng_read_block(data).type == PCAPNG_BLOCK_SECTION)
 		return;
 	pcapng->is_first = is_first;
@@ -223,13 +270,11 @@ static void append_statistics(struct pcapng_handler *pcapng, struct text *text, 
 {
 	count_all_kernel_drops(pcapng);
 	for (size_t i = 0; i < pcapng->interface_count; i++) {
-		struct interface *interface = &pcapng->interfaces[i];
+		const struct interface *interface = &pcapng->interfaces[i];
+		struct pcapng_counts counts = count_for_file(interface);
 
-		if (interface->number == NOT_DECLARED || !interface->counts.start_ns)
-			continue;
-		interface->counts.delivered = interface->counts.received -
-					      interface->counts.dropped;
-		pcapng_append_statistics(text, interface->number, now_ns, &interface->counts);
+		if (interface->number != NOT_DECLARED && counts.start_ns)
+			pcapng_append_statistics(text, interface->number, now_ns, &counts);
 	}
 }
 
@@ -419,14 +464,14 @@ static void pcapng_deliver(void *object, const struct batch *batch, struct outco
 	}
 	interface = &pcapng->interfaces[flow->interface];
 	pcapng->latest = flow->interface;
-	if (!interface->counts.start_ns && batch->count)
-		interface->counts.start_ns = batch->datagrams[0].timestamp_ns;
 	interface->counts.received += batch->lost;
 	interface->counts.dropped += batch->lost;
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
 		struct text *text = recorder_begin(object, datagram->timestamp_ns, outcome);
 
+		if (!interface->counts.start_ns)
+			interface->counts.start_ns = datagram->timestamp_ns;
 		interface->counts.received++;
 		if (!text) {
 			interface->counts.dropped++;
