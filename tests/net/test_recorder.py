@@ -135,6 +135,20 @@ def test_a_quota_without_rotation_drops_and_says_so_once(start, net, blast):
     assert daemon.log().count("quota of 100K is used up by this one file; set rotate_size to a part of quota") == 1
 
 
+@pytest.mark.parametrize("limit", ['queue = "128K"', "queue_datagrams = 100"])
+def test_a_queue_that_is_full_is_logged_when_it_begins_and_with_what_it_cost(start, net, blast, limit):
+    daemon = start(config(objects=JSON + f'sync = "each"; {limit};'))
+    while not daemon.handler("objects")["dropped"]["queue"]:
+        blast(net.peer, "233.252.0.1", 5004, 20_000)
+    daemon.wait_idle("objects")
+    daemon.write_config(config(objects=JSON))
+    daemon.ctl("reload")  # ends the handler with the queue
+    dropped = daemon.handler("objects")["dropped"]["queue"]
+    wait_until(lambda: daemon.log().count("its queue was full; dropped meanwhile") == 1, "the end")
+    assert f"handler objects: its queue was full; dropped meanwhile: {dropped}\n" in daemon.log()
+    assert daemon.log().count(f"handler objects: its queue is full ({limit}), and datagrams are dropped") == 1
+
+
 # ---- What an earlier run left ----
 
 @pytest.mark.parametrize("form, tail", [
