@@ -265,12 +265,17 @@ static int cut_off(struct recorder_file *file, uint64_t size)
 	return 0;
 }
 
-bool recorder_file_was_truncated(const struct recorder_file *file)
+enum recorder_change recorder_file_change(const struct recorder_file *file)
 {
 	struct stat status;
+	uint64_t size;
 
-	return file->regular && !file->torn && fstat(file->fd, &status) == 0 &&
-	       (uint64_t)status.st_size < file->size;
+	if (!file->regular || file->torn || fstat(file->fd, &status) < 0)
+		return RECORDER_UNCHANGED;
+	size = (uint64_t)status.st_size;
+	return size < file->size   ? RECORDER_TRUNCATED
+	       : size > file->size ? RECORDER_GROWN
+				   : RECORDER_UNCHANGED;
 }
 
 int recorder_file_prepare(struct recorder_file *file)
@@ -288,6 +293,16 @@ int recorder_file_prepare(struct recorder_file *file)
 	file->torn =
 		false; /* nothing was left behind: what is written from now on is not cut off */
 	return 0;
+}
+
+int recorder_file_ends_line(struct recorder_file *file)
+{
+	char last = '\n';
+	int r = recorder_file_prepare(file);
+
+	if (r >= 0 && file->size)
+		r = read_at(file->fd, &last, 1, file->size - 1);
+	return r < 0 ? r : last == '\n';
 }
 
 /* Writes as much as possible, and returns the number of bytes. *ret_error is why it was not all, or

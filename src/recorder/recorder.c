@@ -54,6 +54,7 @@ struct recorder {
 	unsigned records; /* in the buffer */
 	bool ready; /* the file is open, locked and repaired; always while a record is in the buffer
 		     */
+	bool warned_of_other; /* program that appends to this file */
 	bool begun; /* format->begin() is done for what is in file and buffer */
 	uint64_t blank; /* bytes at the start of the file without a record, when there is no more */
 	struct recorder_outage outage;
@@ -415,15 +416,52 @@ static int resume_section(struct recorder *recorder, char why[static WHY_MAX])
 	return r < 0 ? because(why, r, "writing: %s", strerror(-r)) : 0;
 }
 
-/* Records must not be appended to a section of the file whose beginning was truncated. */
-static int check_truncated(struct recorder *recorder, char why[static WHY_MAX])
+static void warn_of_other(struct recorder *recorder)
 {
+	if (!recorder->warned_of_other)
+		log_warning("handler %s: %s: another program appends to it, and records go on "
+			    "behind that; give each a file of its own",
+			recorder->name, recorder->path.path);
+	recorder->warned_of_other = true;
+}
+
+/* What another program has appended may lack the end of its line. */
+static int continue_line(struct recorder *recorder, char why[static WHY_MAX])
+{
+	struct recorder_file *file = &recorder->file;
+	uint64_t length = 1;
+	unsigned none;
 	int r;
 
-	if (!recorder_file_was_truncated(&recorder->file))
+	warn_of_other(recorder);
+	r = recorder_file_ends_line(file);
+	if (r < 0)
+		return because(why, r, "reading its end: %s", strerror(-r));
+	if (r > 0)
 		return 0;
+	r = recorder_room_check(&recorder->room, file->fd, file->size, &length, why);
+	if (r < 0)
+		return r;
+	r = recorder_file_append(file, "\n", 1, NULL, 0, false, &none);
+	return r < 0 ? because(why, r, "writing: %s", strerror(-r)) : 0;
+}
+
+/* Records must not be appended to a part of one, nor to a section of the file whose beginning was
+ * truncated, or behind that of another program. */
+static int check_change(struct recorder *recorder, char why[static WHY_MAX])
+{
+	const struct recorder_format *format = recorder->format;
+	enum recorder_change change = recorder_file_change(&recorder->file);
+	int r;
+
+	if (change == RECORDER_UNCHANGED || (change == RECORDER_GROWN && !format->measure))
+		return 0;
+	if (change == RECORDER_GROWN && !format->begin)
+		return continue_line(recorder, why);
+	if (change == RECORDER_GROWN)
+		warn_of_other(recorder);
 	r = get_ready(recorder, why);
-	return r < 0 || !recorder->format->begin ? r : resume_section(recorder, why);
+	return r < 0 || !format->begin ? r : resume_section(recorder, why);
 }
 
 /* Writes all of the buffer, or the first records that there is room for. Returns as
@@ -434,7 +472,7 @@ static int append_buffer(struct recorder *recorder, unsigned *ret_written, char 
 	const struct text *buffer = &recorder->buffer;
 	uint64_t length = buffer->length;
 	unsigned count = recorder->records;
-	int room = 0, r = check_truncated(recorder, why);
+	int room = 0, r = check_change(recorder, why);
 
 	*ret_written = 0;
 	if (r < 0)
@@ -583,7 +621,7 @@ static void begin_new_file(struct recorder *recorder, enum cause cause, struct o
 	}
 	recorder->since_ns = cause == FOR_AGE ? recorder->turn_ns
 					      : (uint64_t)turn_begin(recorder) * NS_PER_S;
-	recorder->ready = false;
+	recorder->ready = recorder->warned_of_other = false;
 	recorder_start(recorder);
 }
 
@@ -667,7 +705,7 @@ static int check_file(struct recorder *recorder, uint64_t timestamp_ns, char why
 {
 	int r = 0;
 
-	if (recorder->ready && recorder_file_was_truncated(&recorder->file))
+	if (recorder->ready && recorder_file_change(&recorder->file) == RECORDER_TRUNCATED)
 		recorder->ready = recorder->begun = false; /* the section's beginning is gone */
 	if (recorder->ready && !recorder_file_is_current(&recorder->file)) {
 		/* Somebody renamed or removed it. */

@@ -18,7 +18,8 @@
 
 /* What the file of a kind contains; members may be NULL. */
 struct recorder_format {
-	/* Finds the end of the last whole record; NULL: any file is whole. */
+	/* Finds the end of the last whole record; NULL: any file is whole. Where it is there and
+	 * begin() is not, records are lines. */
 	recorder_measure *measure;
 	/* Appends what has to stand before the first record in a file (is_first), in what is added
 	 * to one that is there, and after anything went wrong with it. */

@@ -989,6 +989,33 @@ static void a_file_that_was_emptied_goes_on(void **state)
 	end(recorder, &outcome);
 }
 
+static void append_elsewhere(const struct place *place, const char *string)
+{
+	FILE *file = fopen(place->path, "a");
+
+	assert_non_null(file);
+	fputs(string, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void a_record_is_not_glued_to_what_another_program_appends(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){0});
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	append_elsewhere(place, "part");
+	record_now(recorder, &outcome, "2 b\n");
+	append_elsewhere(place, "line\n");
+	record_now(recorder, &outcome, "3 c\n");
+	record(recorder, &outcome, "4 d\n");
+	append_elsewhere(place, "meanwhile");
+	end(recorder, &outcome);
+	assert_content(place->path, "1 a\npart\n2 b\nline\n3 c\nmeanwhile\n4 d\n");
+	assert_int_equal(outcome.delivered, 4);
+}
+
 static int try_open(const char *path, char why[static WHY_MAX])
 {
 	struct recorder_settings settings = {.path = (char *)path};
@@ -1763,6 +1790,25 @@ static void a_section_that_somebody_truncates_begins_anew_and_loses_nothing(void
 	end(recorder, &outcome);
 }
 
+static void a_section_begins_anew_behind_what_another_program_appends(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
+	void *recorder = open_recorder(&settings, &sections);
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	append_elsewhere(place, "5 other\n");
+	record_now(recorder, &outcome, "2 b\n");
+	assert_content(place->path, "0 first\n1 a\n5 other\n0 resumed\n2 b\n");
+	append_elsewhere(place, "notes");
+	record_now(recorder, &outcome, "3 c\n");
+	assert_content(place->path, "0 first resumed\n3 c\n");
+	assert_int_equal(count_files(place, ".aside", NULL), 1);
+	assert_int_equal(outcome.delivered, 3);
+	end(recorder, &outcome);
+}
+
 static void count_free(void *owner)
 {
 	++*(unsigned *)owner;
@@ -1850,6 +1896,8 @@ int main(void)
 		WITH_PLACE(a_short_write_leaves_whole_records_only),
 		WITH_PLACE(a_file_that_was_moved_away_is_begun_anew),
 		WITH_PLACE(a_file_that_was_emptied_goes_on),
+		WITH_PLACE(a_record_is_not_glued_to_what_another_program_appends),
+		WITH_PLACE(a_section_begins_anew_behind_what_another_program_appends),
 		WITH_PLACE(files_of_other_programs_are_refused),
 		WITH_PLACE(a_new_recorder_waits_for_the_old_one_to_go),
 		WITH_PLACE(two_recorders_never_write_to_one_file),
