@@ -17,7 +17,7 @@
 
 #define STACK_SIZE (256 * 1024)
 
-/* A queue that has dropped nothing for so long is no longer full: one that changes to and fro is
+/* A queue that has dropped nothing for this time is no longer full: one that changes to and fro is
  * one matter for the log. */
 #define OVERFLOW_END_NS (10 * NS_PER_S)
 

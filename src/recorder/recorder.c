@@ -22,8 +22,8 @@
 /* The pause after rotating has failed doubles each time. */
 #define ROTATE_AGAIN_MIN_NS NS_PER_S
 #define ROTATE_AGAIN_MAX_NS (10 * NS_PER_S)
-#define LATE_NS                                                                          \
-	(200 * NS_PER_MS) /* datagrams may come so long after the time at which they did \
+#define LATE_NS                                                         \
+	(200 * NS_PER_MS) /* a datagram may be on its way for this time \
 			   */
 #define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */
 
