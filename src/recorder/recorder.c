@@ -22,9 +22,9 @@
 /* The pause after rotating has failed doubles each time. */
 #define ROTATE_AGAIN_MIN_NS NS_PER_S
 #define ROTATE_AGAIN_MAX_NS (10 * NS_PER_S)
-#define LATE_NS                                                         \
-	(200 * NS_PER_MS) /* a datagram may be on its way for this time \
-			   */
+/* A datagram may be on its way for this time. */
+#define LATE_NS (200 * NS_PER_MS)
+
 #define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */
 
 enum { COUNTED_SUCCEEDED, COUNTED_FAILED };
