@@ -115,6 +115,7 @@ static const struct handler_kind print_kind = {
 	.config = {.name = "print",
 		.may_block = true,
 		.schema = {.size = sizeof(struct print_settings)}},
+	.tells_drops = true,
 	.needs = print_needs,
 	.open = print_open,
 	.begin = print_begin,

@@ -122,6 +122,9 @@ struct handler_kind {
 	 * deadline does not count. */
 	bool exclusive;
 
+	/* Whoever runs it says what its queue drops: the log does not. */
+	bool tells_drops;
+
 	/* The payload of what it holds, which it has not said the outcome of, in bytes. Must agree
 	 * with the outcomes of the calls so far: what another thread settles meanwhile counts once
 	 * the next call has said so. NULL: it holds nothing for long. */

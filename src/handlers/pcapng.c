@@ -44,7 +44,8 @@ struct pcapng_settings {
 struct interface {
 	char name[IF_NAMESIZE];
 	uint32_t number; /* in the section, or NOT_DECLARED */
-	struct pcapng_counts counts; /* since its first datagram */
+	struct pcapng_counts counts; /* start_ns: of its first datagram for this file; 0: none */
+	struct pcapng_counts before; /* of these, what earlier files had */
 };
 
 /* A group on an interface. */
@@ -89,18 +90,139 @@ static unsigned pcapng_needs(const void *settings)
 	return NEED_ALL;
 }
 
-static void begin_section(void *owner, struct text *text, bool is_first)
+static void append_header(const struct pcapng_handler *pcapng, struct text *text)
 {
-	struct pcapng_handler *pcapng = owner;
 	char system[2 * sizeof(pcapng->system.sysname)];
 
 	snprintf(system, sizeof(system), "%s %s", pcapng->system.sysname, pcapng->system.release);
 	pcapng_append_section(text, pcapng->system.machine, system, "mcastd " MCASTD_VERSION);
+}
+
+static struct pcapng_counts count_for_file(const struct interface *interface)
+{
+	const struct pcapng_counts *counts = &interface->counts, *before = &interface->before;
+	struct pcapng_counts file = {.start_ns = counts->start_ns,
+		.received = counts->received - before->received,
+		.dropped = counts->dropped - before->dropped,
+		.kernel_dropped = counts->kernel_dropped - before->kernel_dropped};
+
+	file.delivered = file.received - file.dropped;
+	return file;
+}
+
+/* The number of packets on an interface among blocks. */
+static uint64_t count_packets(const char *data, size_t size, uint32_t interface)
+{
+	struct pcapng_block block;
+	uint64_t count = 0;
+
+	for (size_t at = 0; at < size; at += block.size) {
+		block = pcapng_read_block(data + at);
+		count += block.type == PCAPNG_BLOCK_PACKET && block.interface == interface;
+	}
+	return count;
+}
+
+/* The file counts from these blocks on, which are written to it. An interface without packets in
+ * the file before was not told of there: what was dropped counts for the next one. */
+static void begin_counts(struct pcapng_handler *pcapng, const char *data, size_t size)
+{
+	for (size_t i = 0; i < pcapng->interface_count; i++) {
+		struct interface *interface = &pcapng->interfaces[i];
+		uint64_t packets = count_packets(data, size, interface->number);
+
+		if (count_for_file(interface).delivered == packets)
+			continue;
+		interface->before = interface->counts;
+		interface->before.received -= packets;
+		if (!packets)
+			interface->counts.start_ns = 0;
+	}
+}
+
+static void begin_section(void *owner, struct text *text, bool is_first)
+{
+	struct pcapng_handler *pcapng = owner;
+
+	if (is_first)
+		begin_counts(pcapng, NULL, 0);
+	append_header(pcapng, text);
 	for (size_t i = 0; i < pcapng->interface_count; i++)
 		pcapng->interfaces[i].number = NOT_DECLARED;
 	pcapng->declared = 0;
 	pcapng->is_first = is_first;
 	pcapng->statistics_ns = 0;
+}
+
+/* The kernel allows any byte in the name of an interface; pcapng requires UTF-8. */
+static void declare(struct pcapng_handler *pcapng, struct interface *interface, struct text *text)
+{
+	AUTO_TEXT struct text name = {0}, description = {0};
+
+	if (!strcmp(interface->name, OTHER)) {
+		text_append_string(&name, OTHER);
+		text_append_string(
+			&description, "UDP multicast that mcastd received on other interfaces");
+	} else if (*interface->name) {
+		text_append_escaped(&name, interface->name, strlen(interface->name));
+		text_printf(&description, "UDP multicast that mcastd received on %s",
+			text_string(&name));
+	} else {
+		text_append_string(&name, NO_INTERFACE);
+		text_append_string(&description, "Events of mcastd itself");
+	}
+	if (pcapng->is_ethernet)
+		pcapng_append_ethernet_interface(
+			text, text_string(&name), text_string(&description));
+	else
+		pcapng_append_interface(text, pcapng->is_first && !pcapng->declared,
+			text_string(&name), text_string(&description));
+	interface->number = pcapng->declared++;
+}
+
+/* How many interfaces these blocks declare. Those of a section of their own come after its header.
+ */
+static uint32_t count_declared(const char *data, size_t size)
+{
+	struct pcapng_block block;
+	uint32_t count = 0;
+
+	for (size_t at = 0; at < size; at += block.size) {
+		block = pcapng_read_block(data + at);
+		count += block.type == PCAPNG_BLOCK_INTERFACE;
+	}
+	return count;
+}
+
+/* Those that were declared before data, by the numbers that they have there. */
+static void declare_again(struct pcapng_handler *pcapng, struct text *text, uint32_t count)
+{
+	uint32_t declared = pcapng->declared;
+	size_t i;
+
+	for (uint32_t number = 0; number < count; number++) {
+		for (i = 0; i < pcapng->interface_count; i++)
+			if (pcapng->interfaces[i].number == number)
+				break;
+		pcapng->declared = number;
+		if (i < pcapng->interface_count)
+			declare(pcapng, &pcapng->interfaces[i], text);
+	}
+	pcapng->declared = declared;
+}
+
+static void resume_section(
+	void *owner, struct text *text, const char *data, size_t size, bool is_first)
+{
+	struct pcapng_handler *pcapng = owner;
+
+	if (is_first)
+		begin_counts(pcapng, data, size);
+	if (size && pcapng_read_block(data).type == PCAPNG_BLOCK_SECTION)
+		return;
+	pcapng->is_first = is_first;
+	append_header(pcapng, text);
+	declare_again(pcapng, text, pcapng->declared - count_declared(data, size));
 }
 
 /* Adds what the kernel has dropped of a flow since the last call. */
@@ -148,13 +270,11 @@ static void append_statistics(struct pcapng_handler *pcapng, struct text *text, 
 {
 	count_all_kernel_drops(pcapng);
 	for (size_t i = 0; i < pcapng->interface_count; i++) {
-		struct interface *interface = &pcapng->interfaces[i];
+		const struct interface *interface = &pcapng->interfaces[i];
+		struct pcapng_counts counts = count_for_file(interface);
 
-		if (interface->number == NOT_DECLARED || !interface->counts.start_ns)
-			continue;
-		interface->counts.delivered = interface->counts.received -
-					      interface->counts.dropped;
-		pcapng_append_statistics(text, interface->number, now_ns, &interface->counts);
+		if (interface->number != NOT_DECLARED && counts.start_ns)
+			pcapng_append_statistics(text, interface->number, now_ns, &counts);
 	}
 }
 
@@ -182,32 +302,6 @@ static int find_interface(struct pcapng_handler *pcapng, const char *name)
 	pcapng->interfaces = interfaces;
 	pcapng->interface_count++;
 	return (int)i;
-}
-
-/* The kernel allows any byte in the name of an interface; pcapng requires UTF-8. */
-static void declare(struct pcapng_handler *pcapng, struct interface *interface, struct text *text)
-{
-	AUTO_TEXT struct text name = {0}, description = {0};
-
-	if (!strcmp(interface->name, OTHER)) {
-		text_append_string(&name, OTHER);
-		text_append_string(
-			&description, "UDP multicast that mcastd received on other interfaces");
-	} else if (*interface->name) {
-		text_append_escaped(&name, interface->name, strlen(interface->name));
-		text_printf(&description, "UDP multicast that mcastd received on %s",
-			text_string(&name));
-	} else {
-		text_append_string(&name, NO_INTERFACE);
-		text_append_string(&description, "Events of mcastd itself");
-	}
-	if (pcapng->is_ethernet)
-		pcapng_append_ethernet_interface(
-			text, text_string(&name), text_string(&description));
-	else
-		pcapng_append_interface(text, pcapng->is_first && !pcapng->declared,
-			text_string(&name), text_string(&description));
-	interface->number = pcapng->declared++;
 }
 
 /* Readers want an interface, or they refuse the file: libpcap (1.10) and editcap (4.0) do. */
@@ -261,10 +355,11 @@ static void pcapng_free(void *owner)
 	free(pcapng);
 }
 
-#define FORMAT(way_to_measure)                                                                   \
-	{                                                                                        \
-		.measure = (way_to_measure), .begin = begin_section, .empty = declare_one,       \
-		.first = first_time, .end = end_section, .lost = count_lost, .free = pcapng_free \
+#define FORMAT(way_to_measure)                                                                     \
+	{                                                                                          \
+		.measure = (way_to_measure), .begin = begin_section, .resume = resume_section,     \
+		.empty = declare_one, .first = first_time, .end = end_section, .lost = count_lost, \
+		.free = pcapng_free                                                                \
 	}
 
 /* By the key link. */
@@ -369,14 +464,14 @@ static void pcapng_deliver(void *object, const struct batch *batch, struct outco
 	}
 	interface = &pcapng->interfaces[flow->interface];
 	pcapng->latest = flow->interface;
-	if (!interface->counts.start_ns && batch->count)
-		interface->counts.start_ns = batch->datagrams[0].timestamp_ns;
 	interface->counts.received += batch->lost;
 	interface->counts.dropped += batch->lost;
 	for (unsigned i = 0; i < batch->count; i++) {
 		const struct datagram *datagram = &batch->datagrams[i];
-		struct text *text = recorder_begin(object, outcome);
+		struct text *text = recorder_begin(object, datagram->timestamp_ns, outcome);
 
+		if (!interface->counts.start_ns)
+			interface->counts.start_ns = datagram->timestamp_ns;
 		interface->counts.received++;
 		if (!text) {
 			interface->counts.dropped++;

@@ -4,16 +4,28 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/units.h"
 #include "data/oldest.h"
 #include "data/ring.h"
 
 #define STACK_SIZE (256 * 1024)
+
+/* A queue that has dropped nothing for this time is no longer full: one that changes to and fro is
+ * one matter for the log. */
+#define OVERFLOW_END_NS (10 * NS_PER_S)
+
+/* The queue is full, and was logged as such. */
+struct overflow {
+	uint64_t last_ns; /* when it has dropped last, CLOCK_MONOTONIC */
+	uint64_t dropped; /* since it began; 0: it is not full */
+};
 
 struct worker {
 	struct link of_ledger;
@@ -28,6 +40,8 @@ struct worker {
 	enum drop_policy policy;
 	int wake; /* eventfd(2): something to do for the thread */
 	struct ring ring;
+	uint64_t queue; /* bytes, as configured */
+	struct overflow overflow;
 	bool waiting; /* the thread found the ring empty: wake it */
 	bool napping; /* the same, but it wakes by itself: wake it only when the ring fills up */
 	bool begin, rotate; /* asked for, and not done yet */
@@ -81,6 +95,60 @@ static void wake_successors(const struct worker *worker)
 			eventfd_write(other->wake, 1);
 }
 
+/* ---- A full queue ---- */
+
+/* Returns whether that begins. The lock is held. */
+static bool note_overflow(struct worker *worker, uint64_t dropped)
+{
+	struct overflow *overflow = &worker->overflow;
+	bool begins = !overflow->dropped;
+
+	overflow->dropped += dropped;
+	overflow->last_ns = clock_ns(CLOCK_MONOTONIC);
+	return begins;
+}
+
+/* The loop's. */
+static void log_overflow(const struct worker *worker, bool by_count)
+{
+	char limit[UNIT_STRING_MAX + 32], size[UNIT_STRING_MAX];
+
+	if (by_count)
+		snprintf(limit, sizeof(limit), "queue_datagrams = %" PRIu64, worker->ring.most);
+	else
+		snprintf(limit, sizeof(limit), "queue = \"%s\"", format_size(worker->queue, size));
+	log_event(LOG_WARNING, &(struct log_fields){.handler = worker->ledger->name},
+		"handler %s: its queue is full (%s), and datagrams are dropped: more come than it "
+		"delivers; a larger queue helps where that is not for long",
+		worker->ledger->name, limit);
+}
+
+/* When it is no longer full; 0: it is not. The lock is held. */
+static uint64_t overflow_deadline(const struct worker *worker)
+{
+	return worker->overflow.dropped ? worker->overflow.last_ns + OVERFLOW_END_NS : 0;
+}
+
+/* Logs what it has cost, once it is no longer full, or in any case. */
+static void end_overflow(struct worker *worker, bool in_any_case)
+{
+	uint64_t dropped = 0, deadline;
+
+	lock(worker);
+	deadline = overflow_deadline(worker);
+	if (deadline && (in_any_case || clock_ns(CLOCK_MONOTONIC) >= deadline)) {
+		dropped = worker->overflow.dropped;
+		worker->overflow.dropped = 0;
+	}
+	unlock(worker);
+	if (dropped)
+		log_event(LOG_NOTICE, &(struct log_fields){.handler = worker->ledger->name},
+			"handler %s: its queue was full; dropped meanwhile: %" PRIu64,
+			worker->ledger->name, dropped);
+}
+
+/* ---- Life ---- */
+
 /* The thread has ended: what the worker still holds is dropped, and successors are woken. */
 static void end(struct worker *worker)
 {
@@ -88,6 +156,7 @@ static void end(struct worker *worker)
 	struct ledger *ledger = worker->ledger;
 	uint64_t left;
 
+	end_overflow(worker, true);
 	pthread_mutex_lock(&workers->lock);
 	lock(worker);
 	left = ring_drop_all(&worker->ring) + worker->in_hand;
@@ -242,6 +311,7 @@ static uint64_t wait_deadline(const struct worker *worker)
 	uint64_t deadline = service_deadline(worker);
 
 	lock(worker);
+	deadline = earlier_ns(deadline, overflow_deadline(worker));
 	if (worker->retired)
 		deadline = earlier_ns(deadline, worker->deadline_ns);
 	if (worker->napping)
@@ -362,6 +432,7 @@ static bool next_chunk(struct worker *worker)
 	bool nap = patience(worker) > 0, has_chunk, go_on;
 
 	for (;; nap = false) {
+		end_overflow(worker, false);
 		has_chunk = take_chunk(worker, nap, &go_on);
 		/* Only now: begin() was asked for before the chunk could be filled. */
 		answer(worker, has_chunk);
@@ -481,6 +552,7 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	worker->kind_hash = ledger_kind_hash(kind->config.name, kind->counters);
 	worker->object = object;
 	worker->policy = (enum drop_policy)config->drop;
+	worker->queue = config->queue;
 	r = file && !worker->file ? -ENOMEM : worker->wake < 0 ? -errno : 0;
 	if (r >= 0)
 		r = ring_init(&worker->ring, config->queue,
@@ -510,7 +582,7 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	struct account *account = worker->ledger->account;
 	uint64_t dropped = 0;
 	unsigned pushed, evicted;
-	bool wake;
+	bool wake, is_full, by_count;
 
 	lock(worker);
 	account->received += batch->count;
@@ -524,6 +596,8 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	dropped += batch->count - pushed;
 	ring_lose(&worker->ring, batch->count - pushed);
 	account->outcome.dropped[DROP_QUEUE] += dropped;
+	by_count = worker->ring.queued >= worker->ring.most;
+	is_full = dropped && !worker->kind->tells_drops && note_overflow(worker, dropped);
 	if (worker->ring.queued + worker->in_hand > account->queued_max)
 		account->queued_max = worker->ring.queued + worker->in_hand;
 	wake = worker->waiting || (worker->napping && ring_is_half_full(&worker->ring));
@@ -532,6 +606,8 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	unlock(worker);
 	if (wake)
 		eventfd_write(worker->wake, 1);
+	if (is_full)
+		log_overflow(worker, by_count);
 }
 
 void worker_hold(struct worker *worker, struct intake *intake)

@@ -14,9 +14,6 @@
 #include "base/io.h"
 #include "service/path_fix.h"
 
-/* A name may lie this many seconds ahead, when the clock was set back. */
-#define CLOCK_STEP_MAX 86400
-
 #define CHUNK (32 * 1024)
 
 /* How often the lock of a file that others rotate is tried. */
@@ -174,9 +171,7 @@ static time_t seconds_now(void)
 
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last)
 {
-	/* Somebody may have made the name up. */
-	if (last->when <= seconds_now() + CLOCK_STEP_MAX &&
-		recorder_rotated_compare(last, &file->last) > 0)
+	if (recorder_rotated_compare(last, &file->last) > 0)
 		file->last = *last;
 }
 
@@ -237,6 +232,7 @@ static int try_name(struct recorder_file *file, const struct recorder_new_name *
 int recorder_file_move(struct recorder_file *file, const struct recorder_new_name *name,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX])
 {
+	char fix[PATH_FIX_MAX];
 	int r = -EEXIST, marked = 0;
 
 	if (!file->regular || !recorder_file_is_current(file))
@@ -249,7 +245,8 @@ int recorder_file_move(struct recorder_file *file, const struct recorder_new_nam
 		r = try_name(file, name, ret_to, &marked);
 	}
 	if (r < 0)
-		return because(why, r, "renaming it: %s", strerror(-r));
+		return because(why, r, "renaming it: %s%s", strerror(-r),
+			path_fix(r, file->path->directory, PATH_RECORDING, fix));
 	if (marked < 0)
 		because(why, marked, "marking %s: %s", ret_to, strerror(-marked));
 	return marked < 0;
@@ -268,12 +265,17 @@ static int cut_off(struct recorder_file *file, uint64_t size)
 	return 0;
 }
 
-bool recorder_file_was_truncated(const struct recorder_file *file)
+enum recorder_change recorder_file_change(const struct recorder_file *file)
 {
 	struct stat status;
+	uint64_t size;
 
-	return file->regular && !file->torn && fstat(file->fd, &status) == 0 &&
-	       (uint64_t)status.st_size < file->size;
+	if (!file->regular || file->torn || fstat(file->fd, &status) < 0)
+		return RECORDER_UNCHANGED;
+	size = (uint64_t)status.st_size;
+	return size < file->size   ? RECORDER_TRUNCATED
+	       : size > file->size ? RECORDER_GROWN
+				   : RECORDER_UNCHANGED;
 }
 
 int recorder_file_prepare(struct recorder_file *file)
@@ -291,6 +293,16 @@ int recorder_file_prepare(struct recorder_file *file)
 	file->torn =
 		false; /* nothing was left behind: what is written from now on is not cut off */
 	return 0;
+}
+
+int recorder_file_ends_line(struct recorder_file *file)
+{
+	char last = '\n';
+	int r = recorder_file_prepare(file);
+
+	if (r >= 0 && file->size)
+		r = read_at(file->fd, &last, 1, file->size - 1);
+	return r < 0 ? r : last == '\n';
 }
 
 /* Writes as much as possible, and returns the number of bytes. *ret_error is why it was not all, or

@@ -41,7 +41,7 @@ int recorder_file_acquire(struct recorder_file *file, char why[static WHY_MAX]);
 /* Whether the path still stands for the open file. */
 bool recorder_file_is_current(const struct recorder_file *file);
 
-/* Names that are given later sort after this one, unless it lies too far ahead. */
+/* Names that are given later sort after this one, however far ahead it lies. */
 void recorder_file_name_after(struct recorder_file *file, const struct recorder_rotated *last);
 
 /* Names the file at the path is given. */
@@ -61,9 +61,14 @@ int recorder_file_move(struct recorder_file *file, const struct recorder_new_nam
 /* When the file was created, where the file system has that (statx(2)); else 0. */
 time_t recorder_file_birth(const struct recorder_file *file);
 
-/* Whether somebody else has truncated the file, as log rotation by copying does: what is there may
- * end in the middle of a record. */
-bool recorder_file_was_truncated(const struct recorder_file *file);
+/* What somebody else has done to the file. Truncated, as log rotation by copying does, or grown, it
+ * may end in the middle of a record. */
+enum recorder_change { RECORDER_UNCHANGED, RECORDER_TRUNCATED, RECORDER_GROWN };
+enum recorder_change recorder_file_change(const struct recorder_file *file);
+
+/* Prepares the file, and tells whether it ends with a line feed, or is empty. Returns a negative
+ * errno where that cannot be read. */
+int recorder_file_ends_line(struct recorder_file *file);
 
 /* Reads the size, and cuts off what an earlier failure left behind; before anything is appended.
  * Returns 0 or a negative errno. */

@@ -7,6 +7,9 @@
 
 #define MARK ".waits"
 
+/* No name is later than the year 9998: what follows it needs a year of four digits, too. */
+#define YEAR_MAX 9998
+
 const char *const recorder_path_suffixes[] = {
 	".zst", ".gz", ".xz", ".bz2", ".lz4", ".gpg", ".age", NULL};
 
@@ -109,6 +112,8 @@ static const char *read_stamp(const char *at, time_t *ret)
 
 	sscanf(at, "%4d%2d%2dT%2d%2d%2d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday, &utc.tm_hour,
 		&utc.tm_min, &utc.tm_sec);
+	if (utc.tm_year > YEAR_MAX)
+		return NULL;
 	utc.tm_year -= 1900;
 	utc.tm_mon -= 1;
 	*ret = timegm(&utc);

@@ -52,8 +52,8 @@ void recorder_path_aside(const struct recorder_path *path, time_t when, unsigned
 void recorder_path_mark(const struct recorder_path *path, time_t when, unsigned number,
 	char ret[RECORDER_PATH_MAX]);
 
-/* Whether name, in the same directory, is exactly what recorder_path_rotated() gives for some time.
- */
+/* Whether name, in the same directory, is exactly what recorder_path_rotated() gives for some time
+ * up to the year 9998. */
 bool recorder_path_is_rotated(
 	const struct recorder_path *path, const char *name, struct recorder_rotated *ret);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,12 +19,23 @@
 
 #define PATIENCE_NS (2 * NS_PER_MS) /* at most */
 #define SYNC_NS NS_PER_S
-#define ROTATE_AGAIN_NS (60 * NS_PER_S) /* after rotating has failed */
+/* The pause after rotating has failed doubles each time. */
+#define ROTATE_AGAIN_MIN_NS NS_PER_S
+#define ROTATE_AGAIN_MAX_NS (10 * NS_PER_S)
+/* A datagram may be on its way for this time. */
+#define LATE_NS (200 * NS_PER_MS)
+
 #define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */
 
 enum { COUNTED_SUCCEEDED, COUNTED_FAILED };
 
 const char *const recorder_counters[] = {"afterRotateSucceeded", "afterRotateFailed", NULL};
+
+/* Why something has failed, as it was logged last. */
+struct reason {
+	char why[WHY_MAX];
+	struct log_limit limit;
+};
 
 struct recorder {
 	const char *name; /* the handler's */
@@ -42,14 +54,23 @@ struct recorder {
 	unsigned records; /* in the buffer */
 	bool ready; /* the file is open, locked and repaired; always while a record is in the buffer
 		     */
+	bool warned_of_other; /* program that appends to this file */
 	bool begun; /* format->begin() is done for what is in file and buffer */
 	uint64_t blank; /* bytes at the start of the file without a record, when there is no more */
 	struct recorder_outage outage;
+	struct reason reason; /* of the outage */
 
 	/* CLOCK_MONOTONIC; 0: not due. */
 	uint64_t flush_due_ns, sync_due_ns, turn_due_ns, tidy_due_ns;
-	uint64_t turn_ns; /* when the file is to be rotated for its age, CLOCK_REALTIME */
+	/* CLOCK_REALTIME: when the file is to be rotated for its age, 0: it has no record yet; and
+	 * where its time begins, 0: with its first record. */
+	uint64_t turn_ns, since_ns;
+	uint64_t idle_since_ns; /* CLOCK_MONOTONIC: no datagram has come since then */
 	uint64_t rotate_again_ns; /* not before, CLOCK_MONOTONIC */
+	uint64_t
+		unrotated_since_ns; /* rotating fails since then, CLOCK_MONOTONIC; 0: it does not */
+	uint64_t rotate_pause_ns;
+	struct reason unrotated; /* why */
 	struct log_limit sync_limit, memory_limit;
 	uint32_t ends[RECORDS_MAX]; /* where each record of the buffer ends */
 };
@@ -65,6 +86,7 @@ static void init(struct recorder *recorder, const struct recorder_settings *sett
 		.keep_for = settings->keep_for,
 		.processed = settings->after_rotate.count > 0,
 		.quota = settings->quota,
+		.has_size = settings->rotate_size > 0,
 		.keep_free = settings->keep_free};
 	recorder->sync = (enum recorder_sync)settings->sync;
 	recorder->name_time = (enum recorder_name_time)settings->name_time;
@@ -132,26 +154,40 @@ void *recorder_owner(const void *object)
 	return ((const struct recorder *)object)->owner;
 }
 
-/* ---- When to rotate for the age ---- */
+/* ---- When to rotate for the age ----
+ *
+ * The times of the datagrams say in which file they belong: one from turn_ns on begins a new file.
+ * The clock alone rotates only where none has come for a while, as those from before turn_ns may
+ * still be on their way. A datagram that comes later than others of the next file goes to that. */
 
-/* Says when turn_ns comes. */
+/* Says when turn_ns has come for the clock. */
 static void arm_turn(struct recorder *recorder)
 {
 	uint64_t now = clock_ns(CLOCK_REALTIME);
 
-	recorder->turn_due_ns = clock_ns(CLOCK_MONOTONIC) +
+	recorder->turn_due_ns = clock_ns(CLOCK_MONOTONIC) + LATE_NS +
 				(recorder->turn_ns > now ? recorder->turn_ns - now : 0);
 }
 
-/* At the next multiple of rotate_every after last_ns. */
-static void set_turn(struct recorder *recorder, uint64_t last_ns)
+/* At the next multiple of rotate_every after a time within the file's. */
+static void set_turn(struct recorder *recorder, uint64_t within_ns)
 {
 	uint64_t every = recorder->rotate_every_ns;
 
 	if (!every || !recorder->file.regular)
 		return;
-	recorder->turn_ns = (last_ns / every + 1) * every;
+	recorder->turn_ns = (within_ns / every + 1) * every;
 	arm_turn(recorder);
+}
+
+/* The first record of a file has this time. The file's own time begins no earlier than where that
+ * of the last one has ended, unless the clock was set back. */
+static void begin_turn(struct recorder *recorder, uint64_t timestamp_ns)
+{
+	bool is_late = timestamp_ns < recorder->since_ns &&
+		       recorder->since_ns <= clock_ns(CLOCK_REALTIME);
+
+	set_turn(recorder, is_late ? recorder->since_ns : timestamp_ns);
 }
 
 /* ---- Making the file ready ---- */
@@ -229,6 +265,23 @@ static void look_for_records(struct recorder *recorder)
 		recorder->blank = file->size;
 }
 
+/* Of a file that an earlier run has left, the first record tells its time; without a time in it,
+ * when it was written. */
+static void find_turn(struct recorder *recorder)
+{
+	const struct recorder_file *file = &recorder->file;
+	time_t when;
+
+	recorder->turn_ns = recorder->turn_due_ns = 0;
+	if (!recorder->rotate_every_ns || !has_records(recorder))
+		return;
+	if (recorder->format->first && recorder->format->first(file->fd, file->size, &when) >= 0 &&
+		when >= 0)
+		set_turn(recorder, (uint64_t)when * NS_PER_S);
+	else
+		set_turn(recorder, file->modified_ns);
+}
+
 /* Opens, locks and repairs the file. Returns 0, or a negative errno with the reason in why. */
 static int get_ready(struct recorder *recorder, char why[static WHY_MAX])
 {
@@ -243,9 +296,8 @@ static int get_ready(struct recorder *recorder, char why[static WHY_MAX])
 	recorder->ready = true;
 	recorder->begun = false;
 	look_for_records(recorder);
-	set_turn(recorder, has_records(recorder) ? file->modified_ns : clock_ns(CLOCK_REALTIME));
+	find_turn(recorder);
 	tidy(recorder);
-	recorder_file_name_after(file, &recorder->room.newest);
 	if (recorder->after && file->regular)
 		after_rotate_wake(recorder->after);
 	return 0;
@@ -290,13 +342,23 @@ void recorder_start(void *object)
 {
 	char why[WHY_MAX];
 
+	((struct recorder *)object)->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
 	/* If it fails, it fails again with the first datagram, and the reason is logged then. */
 	begin_file(object, why);
 }
 
 /* ---- Writing ---- */
 
-/* Counts records that cannot be written. The first time, logs why. */
+/* Whether to log why it fails: for the first time, or now for another reason. */
+static bool is_news(struct reason *reason, bool first, const char *why)
+{
+	if (!first && (!strcmp(why, reason->why) || !log_limit_pass(&reason->limit)))
+		return false;
+	snprintf(reason->why, sizeof(reason->why), "%s", why);
+	return true;
+}
+
+/* Counts records that cannot be written. Logs why at first, and when that changes. */
 static void fail(struct recorder *recorder, unsigned lost, const char *why, struct outcome *outcome)
 {
 	bool first = recorder_outage_fail(&recorder->outage, clock_ns(CLOCK_MONOTONIC));
@@ -304,7 +366,7 @@ static void fail(struct recorder *recorder, unsigned lost, const char *why, stru
 	recorder->outage.lost += lost;
 	recorder->begun = false;
 	outcome->dropped[DROP_IO] += lost;
-	if (first)
+	if (is_news(&recorder->reason, first, why))
 		log_event(LOG_ERR,
 			&(struct log_fields){
 				.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
@@ -331,17 +393,75 @@ static void succeed(struct recorder *recorder)
 		recorder->sync_due_ns = now + SYNC_NS;
 }
 
-/* Records must not be appended to a section of the file whose beginning was truncated. */
-static int check_truncated(struct recorder *recorder, char why[static WHY_MAX])
+/* Writes what has to stand before the buffer, as the file does not end in what that continues. */
+static int resume_section(struct recorder *recorder, char why[static WHY_MAX])
 {
+	struct recorder_file *file = &recorder->file;
+	const struct text *buffer = &recorder->buffer;
+	AUTO_TEXT struct text header = {0};
+	uint64_t length;
+	unsigned none;
 	int r;
 
-	if (!recorder_file_was_truncated(&recorder->file))
-		return 0;
-	r = get_ready(recorder, why);
-	if (r < 0 || !recorder->format->begin)
+	recorder->format->resume(
+		recorder->owner, &header, buffer->data, buffer->length, file->size == 0);
+	recorder->begun = true;
+	length = header.length;
+	if (text_failed(&header))
+		return because(why, -ENOMEM, "%s", strerror(ENOMEM));
+	r = recorder_room_check(&recorder->room, file->fd, file->size, &length, why);
+	if (r < 0 || !header.length)
 		return r;
-	return because(why, -ESTALE, "another program has truncated it");
+	r = recorder_file_append(file, header.data, header.length, NULL, 0, false, &none);
+	return r < 0 ? because(why, r, "writing: %s", strerror(-r)) : 0;
+}
+
+static void warn_of_other(struct recorder *recorder)
+{
+	if (!recorder->warned_of_other)
+		log_warning("handler %s: %s: another program appends to it, and records go on "
+			    "behind that; give each a file of its own",
+			recorder->name, recorder->path.path);
+	recorder->warned_of_other = true;
+}
+
+/* What another program has appended may lack the end of its line. */
+static int continue_line(struct recorder *recorder, char why[static WHY_MAX])
+{
+	struct recorder_file *file = &recorder->file;
+	uint64_t length = 1;
+	unsigned none;
+	int r;
+
+	warn_of_other(recorder);
+	r = recorder_file_ends_line(file);
+	if (r < 0)
+		return because(why, r, "reading its end: %s", strerror(-r));
+	if (r > 0)
+		return 0;
+	r = recorder_room_check(&recorder->room, file->fd, file->size, &length, why);
+	if (r < 0)
+		return r;
+	r = recorder_file_append(file, "\n", 1, NULL, 0, false, &none);
+	return r < 0 ? because(why, r, "writing: %s", strerror(-r)) : 0;
+}
+
+/* Records must not be appended to a part of one, nor to a section of the file whose beginning was
+ * truncated, or behind that of another program. */
+static int check_change(struct recorder *recorder, char why[static WHY_MAX])
+{
+	const struct recorder_format *format = recorder->format;
+	enum recorder_change change = recorder_file_change(&recorder->file);
+	int r;
+
+	if (change == RECORDER_UNCHANGED || (change == RECORDER_GROWN && !format->measure))
+		return 0;
+	if (change == RECORDER_GROWN && !format->begin)
+		return continue_line(recorder, why);
+	if (change == RECORDER_GROWN)
+		warn_of_other(recorder);
+	r = get_ready(recorder, why);
+	return r < 0 || !format->begin ? r : resume_section(recorder, why);
 }
 
 /* Writes all of the buffer, or the first records that there is room for. Returns as
@@ -352,7 +472,7 @@ static int append_buffer(struct recorder *recorder, unsigned *ret_written, char 
 	const struct text *buffer = &recorder->buffer;
 	uint64_t length = buffer->length;
 	unsigned count = recorder->records;
-	int room = 0, r = check_truncated(recorder, why);
+	int room = 0, r = check_change(recorder, why);
 
 	*ret_written = 0;
 	if (r < 0)
@@ -418,21 +538,66 @@ static void sync_file(struct recorder *recorder)
 
 /* ---- Rotating ---- */
 
-/* The time for the name of the file that is rotated; 0: now. */
-static time_t name_time(const struct recorder *recorder)
+/* What a rotation is for. */
+enum cause { FOR_SIZE, FOR_AGE, ON_REQUEST };
+
+/* Where the file's time begins, in seconds since the epoch; 0: anywhere. */
+static time_t turn_begin(const struct recorder *recorder)
+{
+	return recorder->turn_ns
+		       ? (time_t)((recorder->turn_ns - recorder->rotate_every_ns) / NS_PER_S)
+		       : 0;
+}
+
+/* The time for the name of the file that is rotated; 0: now. For its age, that is the multiple of
+ * rotate_every, but for a file that was left long ago: keep_for counts from its name. */
+static time_t name_time(const struct recorder *recorder, enum cause cause)
 {
 	const struct recorder_file *file = &recorder->file;
-	time_t when;
+	uint64_t now = clock_ns(CLOCK_REALTIME);
+	time_t when = 0;
 
 	if (recorder->name_time == RECORDER_NAME_END)
-		return 0;
-	if (recorder->format->first && recorder->format->first(file->fd, file->size, &when) >= 0)
-		return when;
-	return recorder_file_birth(file);
+		return cause == FOR_AGE && now - recorder->turn_ns < recorder->rotate_every_ns
+			       ? (time_t)(recorder->turn_ns / NS_PER_S)
+			       : 0;
+	if (!recorder->format->first || recorder->format->first(file->fd, file->size, &when) < 0)
+		when = recorder_file_birth(file);
+	return when && when < turn_begin(recorder) ? turn_begin(recorder) : when;
+}
+
+/* It is tried again soon, as files are to have about their size and their time. */
+static void fail_to_rotate(struct recorder *recorder, const char *why)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	bool first = !recorder->unrotated_since_ns;
+
+	recorder->rotate_pause_ns = first ? ROTATE_AGAIN_MIN_NS : 2 * recorder->rotate_pause_ns;
+	if (recorder->rotate_pause_ns > ROTATE_AGAIN_MAX_NS)
+		recorder->rotate_pause_ns = ROTATE_AGAIN_MAX_NS;
+	recorder->rotate_again_ns = now + recorder->rotate_pause_ns;
+	if (first)
+		recorder->unrotated_since_ns = now;
+	if (is_news(&recorder->unrotated, first, why))
+		log_warning(
+			"handler %s: %s: %s; it goes on in the same file, and rotating is tried "
+			"again at least every %llu s",
+			recorder->name, recorder->path.path, why, ROTATE_AGAIN_MAX_NS / NS_PER_S);
+}
+
+static void end_failing_to_rotate(struct recorder *recorder)
+{
+	uint64_t since = recorder->unrotated_since_ns;
+
+	recorder->unrotated_since_ns = recorder->rotate_again_ns = 0;
+	if (since)
+		log_notice("handler %s: %s: it can be rotated again after %" PRIu64 " s",
+			recorder->name, recorder->path.path,
+			(uint64_t)((clock_ns(CLOCK_MONOTONIC) - since) / NS_PER_S));
 }
 
 /* Renames the file and begins a new one. If that fails, it continues the same file. */
-static void begin_new_file(struct recorder *recorder, struct outcome *outcome)
+static void begin_new_file(struct recorder *recorder, enum cause cause, struct outcome *outcome)
 {
 	struct recorder_new_name name = {.waits = recorder->after};
 	char to[RECORDER_PATH_MAX], why[WHY_MAX];
@@ -441,48 +606,76 @@ static void begin_new_file(struct recorder *recorder, struct outcome *outcome)
 	end_section(recorder, outcome);
 	if (recorder->sync_due_ns)
 		sync_file(recorder);
-	name.when = name_time(recorder);
+	name.when = name_time(recorder, cause);
+	recorder_room_look(&recorder->room);
+	recorder_file_name_after(&recorder->file, &recorder->room.newest);
 	r = recorder_file_move(&recorder->file, &name, to, why);
 	if (r < 0 && r != -ESTALE) {
-		recorder->rotate_again_ns = clock_ns(CLOCK_MONOTONIC) + ROTATE_AGAIN_NS;
-		log_warning("handler %s: %s: %s; it goes on in the same file", recorder->name,
-			recorder->path.path, why);
+		fail_to_rotate(recorder, why);
 		return;
 	}
+	end_failing_to_rotate(recorder);
 	if (r > 0) {
 		outcome->counted[COUNTED_FAILED]++;
 		log_error("handler %s: %s; after_rotate does not run for it", recorder->name, why);
 	}
-	recorder->ready = false;
+	recorder->since_ns = cause == FOR_AGE ? recorder->turn_ns
+					      : (uint64_t)turn_begin(recorder) * NS_PER_S;
+	recorder->ready = recorder->warned_of_other = false;
 	recorder_start(recorder);
 }
 
-static bool rotation_is_due(const struct recorder *recorder)
+static bool may_rotate(const struct recorder *recorder)
 {
-	if (!recorder->ready || !recorder->file.regular || !has_records(recorder) ||
-		clock_ns(CLOCK_MONOTONIC) < recorder->rotate_again_ns)
-		return false;
-	return (recorder->rotate_size && recorder->file.size >= recorder->rotate_size) ||
-	       (recorder->rotate_every_ns && clock_ns(CLOCK_REALTIME) >= recorder->turn_ns);
+	return recorder->ready && recorder->file.regular && has_records(recorder) &&
+	       clock_ns(CLOCK_MONOTONIC) >= recorder->rotate_again_ns;
+}
+
+static bool is_over(const struct recorder *recorder, uint64_t time_ns)
+{
+	return recorder->turn_ns && time_ns >= recorder->turn_ns;
+}
+
+/* Rotates the file where it has its size, or a datagram of this time does not belong to it. */
+static void rotate_before(struct recorder *recorder, uint64_t timestamp_ns, struct outcome *outcome)
+{
+	if (!may_rotate(recorder))
+		return;
+	if (is_over(recorder, timestamp_ns))
+		begin_new_file(recorder, FOR_AGE, outcome);
+	else if (recorder->rotate_size && recorder->file.size >= recorder->rotate_size)
+		begin_new_file(recorder, FOR_SIZE, outcome);
+}
+
+/* When the clock may rotate the file for its age, CLOCK_MONOTONIC. */
+static uint64_t turn_time(const struct recorder *recorder)
+{
+	uint64_t idle = recorder->idle_since_ns + LATE_NS;
+
+	return idle > recorder->rotate_again_ns ? idle : recorder->rotate_again_ns;
 }
 
 /* Rotates the file if it is old enough, and sets turn_due_ns again. */
 static void serve_turn(struct recorder *recorder, struct outcome *outcome)
 {
-	uint64_t now;
+	uint64_t now = clock_ns(CLOCK_REALTIME);
 
-	if (rotation_is_due(recorder))
-		begin_new_file(recorder, outcome);
 	recorder->turn_due_ns = 0;
-	if (!recorder->ready)
-		return; /* get_ready() sets it */
-	now = clock_ns(CLOCK_REALTIME);
-	if (now >= recorder->turn_ns && has_records(recorder))
-		recorder->turn_due_ns = recorder->rotate_again_ns;
-	else if (now >= recorder->turn_ns || recorder->turn_ns - now > recorder->rotate_every_ns)
-		set_turn(recorder, now); /* an empty file, or the clock was set back */
-	else
+	if (!recorder->ready || !recorder->turn_ns)
+		return; /* the first record sets it */
+	if (!is_over(recorder, now)) {
+		if (recorder->turn_ns - now > recorder->rotate_every_ns)
+			set_turn(recorder, now); /* the clock was set back */
 		arm_turn(recorder);
+		return;
+	}
+	if (clock_ns(CLOCK_MONOTONIC) >= turn_time(recorder)) {
+		write_out(recorder, outcome);
+		if (may_rotate(recorder))
+			begin_new_file(recorder, FOR_AGE, outcome);
+	}
+	if (recorder->turn_ns)
+		recorder->turn_due_ns = turn_time(recorder);
 }
 
 void recorder_rotate(void *object, struct outcome *outcome)
@@ -494,7 +687,7 @@ void recorder_rotate(void *object, struct outcome *outcome)
 	if (!recorder->ready && begin_file(recorder, why) < 0)
 		return;
 	if (recorder->file.regular && has_records(recorder))
-		begin_new_file(recorder, outcome);
+		begin_new_file(recorder, ON_REQUEST, outcome);
 }
 
 /* ---- Records ---- */
@@ -502,17 +695,17 @@ void recorder_rotate(void *object, struct outcome *outcome)
 static void flush(struct recorder *recorder, struct outcome *outcome)
 {
 	write_out(recorder, outcome);
-	if (rotation_is_due(recorder))
-		begin_new_file(recorder, outcome);
+	rotate_before(recorder, 0, outcome);
 }
 
 /* Before the first record of a buffer: makes sure that the file is ready, and still the one at the
  * path. */
-static int check_file(struct recorder *recorder, char why[static WHY_MAX], struct outcome *outcome)
+static int check_file(struct recorder *recorder, uint64_t timestamp_ns, char why[static WHY_MAX],
+	struct outcome *outcome)
 {
 	int r = 0;
 
-	if (recorder->ready && recorder_file_was_truncated(&recorder->file))
+	if (recorder->ready && recorder_file_change(&recorder->file) == RECORDER_TRUNCATED)
 		recorder->ready = recorder->begun = false; /* the section's beginning is gone */
 	if (recorder->ready && !recorder_file_is_current(&recorder->file)) {
 		/* Somebody renamed or removed it. */
@@ -521,13 +714,14 @@ static int check_file(struct recorder *recorder, char why[static WHY_MAX], struc
 	}
 	if (!recorder->ready)
 		r = get_ready(recorder, why);
-	if (r >= 0 && rotation_is_due(recorder))
-		begin_new_file(recorder, outcome);
+	if (r >= 0)
+		rotate_before(recorder, timestamp_ns, outcome);
 	return r >= 0 && !recorder->ready ? get_ready(recorder, why) : r;
 }
 
 /* The first record of a buffer. */
-static struct text *begin_buffer(struct recorder *recorder, struct outcome *outcome)
+static struct text *begin_buffer(
+	struct recorder *recorder, uint64_t timestamp_ns, struct outcome *outcome)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), size;
 	char why[WHY_MAX];
@@ -537,10 +731,12 @@ static struct text *begin_buffer(struct recorder *recorder, struct outcome *outc
 		recorder->outage.lost++;
 		return NULL;
 	}
-	if (check_file(recorder, why, outcome) < 0) {
+	if (check_file(recorder, timestamp_ns, why, outcome) < 0) {
 		fail(recorder, 1, why, outcome);
 		return NULL;
 	}
+	if (!has_records(recorder))
+		begin_turn(recorder, timestamp_ns);
 	if (!recorder->begun && recorder->format->begin)
 		recorder->format->begin(
 			recorder->owner, &recorder->buffer, recorder->file.size == 0);
@@ -553,11 +749,15 @@ static struct text *begin_buffer(struct recorder *recorder, struct outcome *outc
 	return &recorder->buffer;
 }
 
-struct text *recorder_begin(void *object, struct outcome *outcome)
+struct text *recorder_begin(void *object, uint64_t timestamp_ns, struct outcome *outcome)
 {
 	struct recorder *recorder = object;
 
-	return recorder->records ? &recorder->buffer : begin_buffer(recorder, outcome);
+	if (recorder->records && is_over(recorder, timestamp_ns) &&
+		clock_ns(CLOCK_MONOTONIC) >= recorder->rotate_again_ns)
+		write_out(recorder, outcome);
+	return recorder->records ? &recorder->buffer
+				 : begin_buffer(recorder, timestamp_ns, outcome);
 }
 
 /* Removes a record that memory was short for, and whatever was appended with it. */
@@ -590,6 +790,8 @@ void recorder_batch_end(void *object, struct outcome *outcome)
 {
 	struct recorder *recorder = object;
 
+	if (recorder->rotate_every_ns)
+		recorder->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
 	if (recorder->records && (recorder->sync == RECORDER_SYNC_EACH || !recorder->flush_ns))
 		flush(recorder, outcome);
 }

@@ -18,11 +18,16 @@
 
 /* What the file of a kind contains; members may be NULL. */
 struct recorder_format {
-	/* Finds the end of the last whole record; NULL: any file is whole. */
+	/* Finds the end of the last whole record; NULL: any file is whole. Where it is there and
+	 * begin() is not, records are lines. */
 	recorder_measure *measure;
 	/* Appends what has to stand before the first record in a file (is_first), in what is added
 	 * to one that is there, and after anything went wrong with it. */
 	void (*begin)(void *owner, struct text *text, bool is_first);
+	/* Where begin() is there: the same for what is in the buffer already, as another program
+	 * has changed the file that it was to continue. */
+	void (*resume)(
+		void *owner, struct text *text, const char *data, size_t size, bool is_first);
 	/* Appends what a file needs besides, for its readers, while it has no record. */
 	void (*empty)(void *owner, struct text *text);
 	/* The time of the first record in a file of size bytes, in seconds since the epoch. Returns
@@ -47,9 +52,9 @@ int recorder_open(const struct recorder_settings *settings, const struct recorde
 const struct recorder_format *recorder_format(const void *object);
 void *recorder_owner(const void *object);
 
-/* Where to append one datagram's record. NULL: it cannot be written now, and is counted as dropped.
- */
-struct text *recorder_begin(void *object, struct outcome *outcome);
+/* Where to append the record of one datagram, which came at this time (since the epoch): that says
+ * in which file it belongs. NULL: it cannot be written now, and is counted as dropped. */
+struct text *recorder_begin(void *object, uint64_t timestamp_ns, struct outcome *outcome);
 
 /* Ends the record; writes when the buffer is full. */
 void recorder_commit(void *object, struct outcome *outcome);

@@ -107,7 +107,29 @@ static void remove_oldest(
 					  : (struct recorder_rotated){0};
 }
 
-/* Lists them once even without limits: names that are given sort after those that are there. */
+static bool has_limits(const struct recorder_room *room)
+{
+	return room->keep || room->keep_for || room->quota;
+}
+
+/* Names that others have given count, too: what a program has made of a file of an earlier run,
+ * also of one that had after_rotate. */
+void recorder_room_look(struct recorder_room *room)
+{
+	CLEANUP(recorder_listing_clear) struct recorder_listing listing = {0};
+	int r;
+
+	if (room->was_looked && !has_limits(room))
+		return;
+	room->was_looked = true;
+	r = recorder_listing_read(
+		&listing, room->path, RECORDER_LIST_ROTATED | RECORDER_LIST_PROCESSED);
+	if (r < 0)
+		complain(room, "reading", room->path->directory, r);
+	if (listing.count)
+		room->newest = listing.items[listing.count - 1].rotated;
+}
+
 void recorder_room_tidy(struct recorder_room *room, uint64_t current_bytes)
 {
 	CLEANUP(recorder_listing_clear) struct recorder_listing listing = {0};
@@ -116,18 +138,15 @@ void recorder_room_tidy(struct recorder_room *room, uint64_t current_bytes)
 						      : 0;
 	int r;
 
-	if (!room->keep && !room->keep_for && !room->quota && room->is_listed)
+	if (!has_limits(room))
 		return;
 	r = recorder_listing_read(&listing, room->path,
 		RECORDER_LIST_ROTATED | (room->processed ? RECORDER_LIST_PROCESSED : 0));
 	if (r < 0)
 		complain(room, "reading", room->path->directory, r);
-	room->is_listed = true;
 	room->rotated_bytes = 0;
 	for (size_t i = 0; i < listing.count; i++)
 		room->rotated_bytes += listing.items[i].size;
-	if (listing.count)
-		room->newest = listing.items[listing.count - 1].rotated;
 	remove_oldest(room, &listing, most);
 	if (room->unprocessed && log_limit_pass(&room->unprocessed_limit))
 		report_unprocessed(room);
@@ -174,7 +193,11 @@ static int check_quota(
 	if (taken + *length <= room->quota)
 		return 0;
 	*length = room->quota > taken ? room->quota - taken : 0;
-	return because(why, -EDQUOT, "its quota of %s is used up", format_size(room->quota, quota));
+	return because(why, -EDQUOT, "its quota of %s is used up%s",
+		format_size(room->quota, quota),
+		room->has_size ? ""
+			       : " by this one file; set rotate_size to a part of quota, so that "
+				 "the oldest rotated files make room");
 }
 
 static int check_free(

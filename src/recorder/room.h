@@ -17,17 +17,23 @@ struct recorder_room {
 	uint64_t keep_for; /* ns since the time in its name; 0: for ever */
 	bool processed; /* there are files that programs have made of others */
 	uint64_t quota; /* bytes of all files; 0: no limit */
+	bool has_size; /* there is rotate_size, so that rotated files make room */
 	uint64_t keep_free; /* bytes of the file system; 0: no limit */
 	/* As of the last recorder_room_tidy(). */
-	bool is_listed; /* there was one */
 	uint64_t rotated_bytes;
-	struct recorder_rotated oldest, newest; /* of the rotated files; zeroed: there is none */
+	struct recorder_rotated oldest; /* of the rotated files; zeroed: there is none */
+	struct recorder_rotated newest; /* as of the last recorder_room_look(); zeroed: none */
+	bool was_looked;
 	struct log_limit limit, unprocessed_limit;
 	/* Files that were removed before after_rotate was done with them, and no line says so yet.
 	 */
 	uint64_t unprocessed;
 	char last_unprocessed[NAME_MAX + 1];
 };
+
+/* Finds the newest name of a rotated file. To be called before a file is named: the name has to
+ * sort after it. Where nothing is ever removed, it looks only once. */
+void recorder_room_look(struct recorder_room *room);
 
 /* Lists the rotated files, and removes those beyond keep and keep_for, and those whose space the
  * current file needs under the quota. To be called when a file is opened, and so after each

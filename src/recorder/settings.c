@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/units.h"
 #include "child/trust.h"
 #include "recorder/path.h"
 #include "service/path_fix.h"
@@ -39,10 +40,25 @@ const char *recorder_file(const void *settings)
 	return ((const struct recorder_settings *)settings)->path;
 }
 
+/* Only rotated files make room. */
+static bool quota_doubt(const struct recorder_settings *wanted, char why[static WHY_MAX])
+{
+	char quota[UNIT_STRING_MAX];
+
+	if (!wanted->quota || wanted->rotate_size || wanted->rotate_every)
+		return false;
+	because(why, 0,
+		"quota: without rotate_size or rotate_every no file is rotated that could make "
+		"room, and recording stops when %s has %s; set rotate_size to a part of quota",
+		wanted->path, format_size(wanted->quota, quota));
+	return true;
+}
+
 bool recorder_doubt(const void *settings, char why[static WHY_MAX])
 {
 	const struct recorder_settings *wanted = settings;
 
 	return path_is_private(wanted->path, PATH_RECORDING, why) ||
-	       (wanted->after_rotate.count && program_doubt(&wanted->after_rotate, why));
+	       (wanted->after_rotate.count && program_doubt(&wanted->after_rotate, why)) ||
+	       quota_doubt(wanted, why);
 }

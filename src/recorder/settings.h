@@ -75,5 +75,6 @@ int recorder_check(const void *settings, const char **ret_key, char why[static W
 /* For config_kind.file. */
 const char *recorder_file(const void *settings);
 
-/* For handler_kind.doubt: the file would be hidden from everybody else. */
+/* For handler_kind.doubt: the file would be hidden from everybody else, or recording would stop for
+ * good. */
 bool recorder_doubt(const void *settings, char why[static WHY_MAX]);

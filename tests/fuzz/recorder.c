@@ -95,6 +95,17 @@ static void begin(void *owner, struct text *text, bool is_first)
 	text_append_string(text, is_first ? "#begin\n" : "#again\n");
 }
 
+static bool is_header(const char *line)
+{
+	return line[0] == '#' && (line[1] < '0' || line[1] > '9');
+}
+
+static void resume(void *owner, struct text *text, const char *data, size_t size, bool is_first)
+{
+	if (!size || !is_header(data))
+		begin(owner, text, is_first);
+}
+
 static void append_empty(void *owner, struct text *text)
 {
 	(void)owner;
@@ -105,11 +116,6 @@ static void end(void *owner, struct text *text)
 {
 	(void)owner;
 	text_append_string(text, "#end\n");
-}
-
-static bool is_header(const char *line)
-{
-	return line[0] == '#' && (line[1] < '0' || line[1] > '9');
 }
 
 /* The time is any. */
@@ -131,6 +137,7 @@ static int find_first(int fd, uint64_t size, time_t *ret)
 static const struct recorder_format formats[] = {
 	{.measure = measure}, {.measure = measure,
 				      .begin = begin,
+				      .resume = resume,
 				      .empty = append_empty,
 				      .first = find_first,
 				      .end = end}};
@@ -187,7 +194,7 @@ static void try_second(
 /* Records have their number, and some length. */
 static void append(void *recorder, unsigned number, unsigned length, struct outcome *outcome)
 {
-	struct text *text = recorder_begin(recorder, outcome);
+	struct text *text = recorder_begin(recorder, now_ns, outcome);
 
 	if (!text)
 		return;

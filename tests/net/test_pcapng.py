@@ -173,6 +173,27 @@ def test_a_recording_of_the_other_link_type_is_set_aside(start, net, directory, 
     assert [row[0] for row in tshark(daemon.path("packets.pcapng"), "udp.payload")] == [b"after".hex()]
 
 
+@pytest.mark.parametrize("left", ["nothing", "a-part"])
+@pytest.mark.parametrize("link", ["raw", "ethernet"])
+def test_a_recording_that_is_truncated_while_packets_wait_loses_none(start, net, directory, link, left):
+    """What waits was to continue the section that is gone: it comes after a new header, with its interfaces."""
+    daemon = start(CONFIG.replace('type = "pcapng";', f'type = "pcapng"; link = "{link}"; flush = "1h";'), directory=directory)
+    path = daemon.path("packets.pcapng")
+    for number in range(3):
+        send(net.peer, b"%d" % number, "233.252.0.1", 5004)
+        wait_until(lambda: daemon.handler("packets")["queued"] == 1, "the datagram to wait")
+        if number:
+            os.truncate(path, 0 if left == "nothing" else os.path.getsize(path) - 1)
+        daemon.ctl("rotate", "packets")
+        wait_until(lambda: daemon.handler("packets")["delivered"] == number + 1, "it to be written")
+    stop(daemon)
+    written = sorted(glob.glob(daemon.path("packets.*Z*.pcapng")))
+    assert [[row[0] for row in tshark(path, "udp.payload")] for path in written] == [[(b"%d" % number).hex()] for number in range(3)]
+    assert [len(tcpdump(path)) for path in written] == [1, 1, 1]
+    with open(written[-1], "rb") as file:
+        assert statistics(file.read()) == {"eth0": (1, 0, 1)}
+
+
 def stop(daemon):
     """Stops a daemon and keeps its directory."""
     daemon.owned_directory = False
@@ -191,6 +212,19 @@ def test_recordings_end_with_their_statistics(start, net, directory):
     stop(daemon)
     assert statistics(daemon.read("packets.pcapng")) == {"eth0": (2, 0, 2)}
     assert list(blocks(daemon.read("packets.pcapng")))[-1][0] == STATISTICS
+
+
+def test_each_file_has_the_statistics_of_its_own_packets(start, net, directory):
+    daemon = start(CONFIG, directory=directory)
+    for count in (3, 2):
+        for _ in range(count):
+            deliver(daemon, net, b"x", "packets")
+        daemon.ctl("rotate", "packets")
+    wait_until(lambda: len(glob.glob(daemon.path("packets.*Z*.pcapng"))) == 2, "the files")
+    deliver(daemon, net, b"last", "packets")
+    stop(daemon)
+    paths = [*sorted(glob.glob(daemon.path("packets.*Z*.pcapng"))), daemon.path("packets.pcapng")]
+    assert [statistics(daemon.read(path)) for path in paths] == [{"eth0": (3, 0, 3)}, {"eth0": (2, 0, 2)}, {"eth0": (1, 0, 1)}]
 
 
 def test_the_statistics_tell_what_the_queue_and_the_kernel_dropped(start, net, directory, blast):

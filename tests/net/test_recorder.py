@@ -132,7 +132,21 @@ def test_a_quota_without_rotation_drops_and_says_so_once(start, net, blast):
     handler = daemon.wait_idle("objects")
     assert handler["dropped"]["io"] == daemon.group("news")["received"] - handler["delivered"] > 0
     assert 99 * 1024 < os.path.getsize(daemon.path("news.ndjson")) <= 100 * 1024
-    assert daemon.log().count("quota of 100K is used up") == 1
+    assert daemon.log().count("quota of 100K is used up by this one file; set rotate_size to a part of quota") == 1
+
+
+@pytest.mark.parametrize("limit", ['queue = "128K"', "queue_datagrams = 100"])
+def test_a_queue_that_is_full_is_logged_when_it_begins_and_with_what_it_cost(start, net, blast, limit):
+    daemon = start(config(objects=JSON + f'sync = "each"; {limit};'))
+    while not daemon.handler("objects")["dropped"]["queue"]:
+        blast(net.peer, "233.252.0.1", 5004, 20_000)
+    daemon.wait_idle("objects")
+    daemon.write_config(config(objects=JSON))
+    daemon.ctl("reload")  # ends the handler with the queue
+    dropped = daemon.handler("objects")["dropped"]["queue"]
+    wait_until(lambda: daemon.log().count("its queue was full; dropped meanwhile") == 1, "the end")
+    assert f"handler objects: its queue was full; dropped meanwhile: {dropped}\n" in daemon.log()
+    assert daemon.log().count(f"handler objects: its queue is full ({limit}), and datagrams are dropped") == 1
 
 
 # ---- What an earlier run left ----
@@ -170,6 +184,50 @@ def test_what_is_something_else_is_set_aside(start, net, directory, content):
     assert os.path.basename(aside) in daemon.log()
 
 
+FORMATS = ["line", "json", "hex"]
+
+
+@pytest.mark.parametrize("change", ["reload", "restart"])
+@pytest.mark.parametrize("first, second", [(one, other) for one in FORMATS for other in FORMATS if one != other])
+def test_a_file_of_another_format_is_set_aside(start, net, directory, first, second, change):
+    """The payloads are hexadecimal digits, and the first one is empty."""
+    text = config(objects='type = "file"; format = "%s"; path = "$DIR/news.log";')
+    daemon = start(text % first, directory=directory)
+    deliver(daemon, net, b"")
+    deliver(daemon, net, b"cafe")
+    before = daemon.read("news.log")
+    if change == "reload":
+        daemon.write_config(text % second)
+        daemon.ctl("reload")
+    else:
+        daemon.stop()
+        daemon = start(text % second, directory=directory)
+    deliver(daemon, net, b"after")
+    aside, = glob.glob(daemon.path("news.log.*.aside"))
+    with open(aside, "rb") as file:
+        assert file.read() == before
+    assert daemon.read("news.log").count(b"\n") == 1
+
+
+@pytest.mark.parametrize("form", FORMATS + ["raw"])
+def test_a_file_of_the_same_format_goes_on_whatever_its_payloads_are(start, net, directory, form):
+    text = config(objects=f'type = "file"; format = "{form}"; path = "$DIR/news.log";')
+    payloads = [b"", b"6", b"00" * 5000, bytes(2), b"6\n", "\u20ac".encode()]
+    for number, payload in enumerate(payloads):
+        daemon = start(text, directory=directory)
+        deliver(daemon, net, payload)
+        daemon.stop()
+    assert not glob.glob(daemon.path("news.log.*"))
+    os.remove(daemon.path("news.log"))
+    for payload in payloads:  # as the first one of a file
+        for _ in range(2):
+            daemon = start(text, directory=directory)
+            deliver(daemon, net, payload)
+            daemon.stop()
+        assert not glob.glob(daemon.path("news.log.*"))
+        os.remove(daemon.path("news.log"))
+
+
 def test_a_reload_that_is_only_tried_leaves_the_files_alone(start, net, directory):
     for name in ("running", "tried"):
         with open(os.path.join(directory, name), "wb") as file:
@@ -185,6 +243,57 @@ def test_a_reload_that_is_only_tried_leaves_the_files_alone(start, net, director
     daemon.stop()
     assert daemon.read("tried") == b"my notes" == daemon.read("running")
     assert payloads(daemon.path("news.ndjson")) == [b"x"] and not rotated(daemon)
+
+
+# ---- Directories that cannot be used ----
+
+# Root without what lets it write everywhere.
+AS_OTHERS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner", "--inh-caps", "-all")
+
+
+@pytest.fixture
+def recordings(directory):
+    path = os.path.join(directory, "recordings")
+    os.mkdir(path)
+    yield path
+    os.chmod(path, 0o755)
+
+
+def test_another_reason_why_nothing_can_be_written_is_logged(start, net, directory, recordings):
+    text = config(objects='type = "file"; format = "json"; flush = "0s"; path = "$DIR/recordings/news.ndjson";')
+    daemon = start(text, directory=directory, wrapper=AS_OTHERS)
+    deliver(daemon, net, b"before")
+
+    def logged(words):
+        send(net.peer, b"lost", "233.252.0.1", 5004)
+        return [line for line in daemon.log().splitlines() if words in line]
+
+    shutil.rmtree(recordings)
+    wait_until(lambda: logged("No such file or directory"), "the first reason")
+    os.mkdir(recordings, 0o555)
+    line, = wait_until(lambda: logged("Permission denied"), "the second reason")
+    assert "may not write to" in line and "datagrams are dropped until" in line
+    os.chmod(recordings, 0o755)
+    wait_until(lambda: logged("it can be written again"), "the end")
+    assert len(logged("No such file or directory")) == 1
+
+
+@pytest.mark.parametrize("keys", ['rotate_every = "1s";', 'rotate_size = "4K";'])
+def test_a_rotation_that_fails_says_what_to_do_and_is_tried_again_soon(start, net, directory, recordings, keys):
+    text = config(objects=f'type = "file"; format = "json"; flush = "0s"; path = "$DIR/recordings/news.ndjson"; {keys}')
+    daemon = start(text, directory=directory, wrapper=AS_OTHERS)
+    os.chmod(recordings, 0o555)
+
+    def logged(words):
+        send(net.peer, bytes(5000), "233.252.0.1", 5004)
+        return [line for line in daemon.log().splitlines() if words in line]
+
+    line, = wait_until(lambda: logged("renaming it: Permission denied"), "the reason")
+    assert f"may not write to {recordings} (of user root, mode 0555): chown or chmod it; it goes on in the same file" in line
+    assert "rotating is tried again at least every 10 s" in line
+    os.chmod(recordings, 0o755)
+    wait_until(lambda: logged("news.ndjson: it can be rotated again after"), "the end", 15)
+    assert len(logged("renaming it")) == 1 and glob.glob(f"{recordings}/news.*Z*.ndjson") and not daemon.handler("objects")["dropped"]["io"]
 
 
 # ---- Two that write to one file ----
@@ -305,6 +414,16 @@ def test_settings_that_cannot_be_meant_are_refused(tmp_path, kind, keys, words):
     (tmp_path / "mcastd.conf").write_text(config(objects=f'type = "{kind}"; {path} {keys}'))
     result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
     assert result.returncode == 78 and words in result.stdout + result.stderr, result
+
+
+@pytest.mark.parametrize("keys, warned", [("", True), ("keep = 3;", True), ('rotate_size = "4K";', False),
+                                          ('rotate_every = "1h";', False)])
+def test_a_quota_that_no_rotated_file_makes_room_under_is_a_warning(tmp_path, keys, warned):
+    (tmp_path / "mcastd.conf").write_text(config(objects=f'type = "file"; path = "{tmp_path}/x"; quota = "10K"; {keys}'))
+    result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    assert ("without rotate_size or rotate_every no file is rotated that could make room" in said) == warned, said
 
 
 @pytest.mark.parametrize("sync", ["none", "interval", "each"])

@@ -539,14 +539,21 @@ static void *start(const struct place *place, struct recorder_settings settings)
 	return open_recorder(&settings, &lines);
 }
 
-static void record(void *recorder, struct outcome *outcome, const char *string)
+/* A datagram that came at this time. */
+static void record_at(
+	void *recorder, struct outcome *outcome, uint64_t timestamp_ns, const char *string)
 {
-	struct text *text = recorder_begin(recorder, outcome);
+	struct text *text = recorder_begin(recorder, timestamp_ns, outcome);
 
 	if (!text)
 		return;
 	text_append_string(text, string);
 	recorder_commit(recorder, outcome);
+}
+
+static void record(void *recorder, struct outcome *outcome, const char *string)
+{
+	record_at(recorder, outcome, clock_ns(CLOCK_REALTIME), string);
 }
 
 /* Records and writes, as after the time of flush. */
@@ -714,7 +721,7 @@ static void a_file_is_named_after_the_time_at_which_it_is_rotated(void **state)
 	} while (!count_files(place, "Z.log", path));
 	assert_int_equal(recorder_path_init(&names, place->path), 0);
 	assert_true(recorder_path_is_rotated(&names, strrchr(path, '/') + 1, &rotated));
-	assert_in_range(rotated.when, due, due + 1);
+	assert_in_range(rotated.when, due - 1, due + 1);
 	recorder_path_clear(&names);
 	end(recorder, &outcome);
 }
@@ -787,6 +794,96 @@ static void later_names_sort_after_earlier_ones(void **state)
 	record(recorder, &outcome, "5 e\n");
 	assert_int_equal(count_files(place, "Z", name), 1);
 	assert_content(name, "5 e\n");
+	end(recorder, &outcome);
+}
+
+/* Writes a rotated file whose name lies so far ahead. Returns the beginning of its name. */
+static const char *write_ahead(
+	const struct place *place, time_t seconds, const char *suffix, char ret[static 64])
+{
+	time_t ahead = time(NULL) + seconds;
+	struct tm utc;
+	char name[128];
+
+	gmtime_r(&ahead, &utc);
+	strftime(ret, 64, "news.%Y%m%dT%H%M%SZ", &utc);
+	snprintf(name, sizeof(name), "%s%s", ret, suffix);
+	write_beside(place, name, "1 ahead\n");
+	return ret;
+}
+
+/* The only file that keep = 1 leaves is the one that was rotated last. */
+static void assert_kept(void *recorder, const struct place *place, const char *after)
+{
+	struct outcome outcome = {0};
+	char path[512], number[128];
+
+	snprintf(number, sizeof(number), "%s_001.log", after);
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(outcome.delivered, 1);
+	assert_int_equal(count_files(place, "Z", NULL), 1);
+	assert_int_equal(count_files(place, number, path), 1);
+	assert_content(path, "2 b\n");
+}
+
+static void a_new_file_is_kept_however_far_ahead_the_last_name_lies(void **state)
+{
+	static const time_t distances[] = {60, 13 * 3600, 30 * 86400, 100ll * 366 * 86400};
+	const struct recorder_settings settings = {.rotate_size = 4, .keep = 1};
+	const struct place *place = *state;
+	struct outcome outcome = {0};
+	char ahead[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(distances); i++) {
+		void *recorder;
+
+		write_ahead(place, distances[i], ".log", ahead);
+		recorder = start(place, settings);
+		recorder_start(recorder);
+		assert_kept(recorder, place, ahead);
+		end(recorder, &outcome);
+	}
+}
+
+static void a_new_file_is_kept_when_later_names_come_while_it_is_written(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 1});
+	struct outcome outcome = {0};
+	char ahead[64];
+
+	recorder_start(recorder);
+	write_ahead(place, 30 * 86400, ".log", ahead);
+	assert_kept(recorder, place, ahead);
+	end(recorder, &outcome);
+}
+
+static void names_sort_after_those_of_compressed_files_without_after_rotate(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_size = 4});
+	struct outcome outcome = {0};
+	char ahead[64], name[128];
+
+	snprintf(name, sizeof(name), "%s_001.log", write_ahead(place, 1000, ".log.zst", ahead));
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(count_files(place, name, NULL), 1);
+	end(recorder, &outcome);
+}
+
+/* Nothing could be named after it. */
+static void names_of_the_last_year_are_no_rotated_files(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_size = 4, .keep = 1});
+	struct outcome outcome = {0};
+
+	write_beside(place, "news.99991231T235959Z.log", "not ours\n");
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(count_files(place, "Z.log", NULL), 2);
+	record(recorder, &outcome, "3 c\n");
+	assert_int_equal(count_files(place, "Z", NULL), 2);
+	assert_int_equal(count_files(place, "news.9999", NULL), 1);
 	end(recorder, &outcome);
 }
 
@@ -890,6 +987,33 @@ static void a_file_that_was_emptied_goes_on(void **state)
 	record_now(recorder, &outcome, "2 b\n");
 	assert_content(place->path, "2 b\n");
 	end(recorder, &outcome);
+}
+
+static void append_elsewhere(const struct place *place, const char *string)
+{
+	FILE *file = fopen(place->path, "a");
+
+	assert_non_null(file);
+	fputs(string, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void a_record_is_not_glued_to_what_another_program_appends(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){0});
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	append_elsewhere(place, "part");
+	record_now(recorder, &outcome, "2 b\n");
+	append_elsewhere(place, "line\n");
+	record_now(recorder, &outcome, "3 c\n");
+	record(recorder, &outcome, "4 d\n");
+	append_elsewhere(place, "meanwhile");
+	end(recorder, &outcome);
+	assert_content(place->path, "1 a\npart\n2 b\nline\n3 c\nmeanwhile\n4 d\n");
+	assert_int_equal(outcome.delivered, 4);
 }
 
 static int try_open(const char *path, char why[static WHY_MAX])
@@ -1042,6 +1166,14 @@ static void end_section(void *owner, struct text *text)
 	text_append_string(text, "9 end\n");
 }
 
+static void resume_section(
+	void *owner, struct text *text, const char *data, size_t size, bool is_first)
+{
+	(void)owner;
+	if (!size || *data != '0')
+		text_append_string(text, is_first ? "0 first resumed\n" : "0 resumed\n");
+}
+
 static void append_empty(void *owner, struct text *text)
 {
 	(void)owner;
@@ -1063,6 +1195,7 @@ static int first_record(int fd, uint64_t size, time_t *ret)
 
 static const struct recorder_format sections = {.measure = measure,
 	.begin = begin_section,
+	.resume = resume_section,
 	.empty = append_empty,
 	.first = first_record,
 	.end = end_section};
@@ -1161,7 +1294,8 @@ static void files_are_named_by_their_first_record_when_wanted(void **state)
 	static const char *const names[] = {"20261124T203350Z.log", "20261124T203353Z.log",
 		"20261124T203353Z_001.log", "20261124T203353Z_002.log", "20261124T203359Z.log"};
 	static const char *const records[] = {"0 x\n", "3 x\n", "3 x\n", "1 x\n", "9 x\n"};
-	static const struct recorder_format timed = {.measure = measure, .first = first_second};
+	static const struct recorder_format in_seconds = {
+		.measure = measure, .first = first_second};
 	const struct place *place = *state;
 	struct recorder_settings settings = {
 		.path = (char *)place->path, .flush = 1, .name_time = RECORDER_NAME_BEGIN};
@@ -1169,7 +1303,7 @@ static void files_are_named_by_their_first_record_when_wanted(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		/* Another run each time; the clock was set back before the fourth. */
-		void *recorder = open_recorder(&settings, &timed);
+		void *recorder = open_recorder(&settings, &in_seconds);
 
 		recorder_start(recorder);
 		rotate_one(recorder, &outcome, records[i]);
@@ -1177,6 +1311,121 @@ static void files_are_named_by_their_first_record_when_wanted(void **state)
 		end(recorder, &outcome);
 	}
 	assert_int_equal(count_files(place, "Z", NULL), ARRAY_SIZE(records));
+}
+
+/* ---- Files of a time ---- */
+
+static const struct recorder_format timed = {.measure = measure, .first = first_second};
+
+static void *start_seconds(const struct place *place)
+{
+	struct recorder_settings settings = {.path = (char *)place->path,
+		.flush = 3600 * NS_PER_S,
+		.rotate_every = NS_PER_S,
+		.name_time = RECORDER_NAME_BEGIN};
+
+	return open_recorder(&settings, &timed);
+}
+
+/* "3 x" of a place in the fourth second. */
+static void record_in(void *recorder, struct outcome *outcome, const char *string, uint64_t ms)
+{
+	uint64_t second = SOME_TIME + (uint64_t)(*string - '0');
+
+	record_at(recorder, outcome, second * NS_PER_S + ms * NS_PER_MS, string);
+}
+
+static void assert_file(const struct place *place, const char *stamp, const char *content)
+{
+	char name[160];
+
+	snprintf(name, sizeof(name), "%s/news.%s.log", place->directory, stamp);
+	assert_content(name, content);
+}
+
+static void wait_rotated(void *recorder, struct outcome *outcome, const struct place *place)
+{
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 10 * NS_PER_S;
+
+	while (!count_files(place, "Z.log", NULL)) {
+		assert_true(clock_ns(CLOCK_MONOTONIC) < until);
+		assert_int_not_equal(recorder_deadline(recorder), 0);
+		usleep(1000);
+		if (clock_ns(CLOCK_MONOTONIC) >= recorder_deadline(recorder))
+			recorder_serve(recorder, outcome);
+	}
+}
+
+static void a_datagram_goes_into_the_file_of_its_own_time(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start_seconds(place);
+	struct outcome outcome = {0};
+
+	record_in(recorder, &outcome, "0 x\n", 1);
+	record_in(recorder, &outcome, "0 x\n", 999);
+	record_in(recorder, &outcome, "1 x\n", 0);
+	assert_file(place, SOME_STAMP, "0 x\n0 x\n");
+	record_in(recorder, &outcome, "0 late\n", 999);
+	record_in(recorder, &outcome, "3 x\n", 500);
+	assert_file(place, "20261124T203351Z", "1 x\n0 late\n");
+	end(recorder, &outcome);
+	assert_content(place->path, "3 x\n");
+	assert_int_equal(count_files(place, "Z", NULL), 2);
+}
+
+static void the_file_of_an_earlier_run_ends_with_its_own_time(void **state)
+{
+	const struct place *place = *state;
+	void *recorder;
+	struct outcome outcome = {0};
+
+	write_file(place->path, "0 x\n", 4);
+	recorder = start_seconds(place);
+	recorder_start(recorder);
+	record_in(recorder, &outcome, "0 x\n", 999);
+	record_in(recorder, &outcome, "1 x\n", 0);
+	assert_file(place, SOME_STAMP, "0 x\n0 x\n");
+	end(recorder, &outcome);
+}
+
+static void a_file_is_not_named_before_its_time_for_a_late_datagram(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start_seconds(place);
+	struct outcome outcome = {0};
+
+	record_in(recorder, &outcome, "0 x\n", 1);
+	wait_rotated(recorder, &outcome, place);
+	record_in(recorder, &outcome, "0 x\n", 999);
+	record_in(recorder, &outcome, "1 y\n", 0);
+	record_in(recorder, &outcome, "2 y\n", 0);
+	assert_file(place, SOME_STAMP, "0 x\n");
+	assert_file(place, "20261124T203351Z", "0 x\n1 y\n");
+	end(recorder, &outcome);
+}
+
+/* They are of a time that is over, as the queue was long. */
+static void the_clock_rotates_no_file_while_datagrams_come(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start_seconds(place);
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 10 * NS_PER_S;
+	struct outcome outcome = {0};
+
+	recorder_start(recorder);
+	record_in(recorder, &outcome, "0 x\n", 0);
+	for (unsigned served = 0; served < 3; served++) {
+		while (clock_ns(CLOCK_MONOTONIC) < recorder_deadline(recorder))
+			assert_true(clock_ns(CLOCK_MONOTONIC) < until);
+		record_in(recorder, &outcome, "0 x\n", 0);
+		recorder_batch_end(recorder, &outcome);
+		recorder_serve(recorder, &outcome);
+		assert_int_equal(count_files(place, "Z.log", NULL), 0);
+	}
+	wait_rotated(recorder, &outcome, place);
+	assert_file(place, SOME_STAMP, "0 x\n0 x\n0 x\n0 x\n");
+	end(recorder, &outcome);
 }
 
 static void the_name_of_a_file_without_times_is_when_it_was_created(void **state)
@@ -1516,6 +1765,50 @@ static void after_a_failure_a_section_begins_anew(void **state)
 	end(recorder, &outcome);
 }
 
+static void a_section_that_somebody_truncates_begins_anew_and_loses_nothing(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
+	void *recorder = open_recorder(&settings, &sections);
+	struct outcome outcome = {0};
+
+	record(recorder, &outcome, "1 a\n"); /* the buffer begins a section */
+	assert_int_equal(truncate(place->path, 0), 0);
+	recorder_serve(recorder, &outcome);
+	assert_content(place->path, "0 first\n1 a\n");
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(truncate(place->path, 0), 0);
+	recorder_serve(recorder, &outcome);
+	assert_content(place->path, "0 first resumed\n2 b\n");
+	record(recorder, &outcome, "3 c\n");
+	assert_int_equal(truncate(place->path, 18), 0);
+	recorder_serve(recorder, &outcome);
+	assert_content(place->path, "0 first resumed\n0 resumed\n3 c\n");
+	record_now(recorder, &outcome, "4 d\n");
+	assert_content(place->path, "0 first resumed\n0 resumed\n3 c\n4 d\n");
+	assert_int_equal(outcome.delivered, 4);
+	end(recorder, &outcome);
+}
+
+static void a_section_begins_anew_behind_what_another_program_appends(void **state)
+{
+	const struct place *place = *state;
+	struct recorder_settings settings = {.path = (char *)place->path, .flush = 1};
+	void *recorder = open_recorder(&settings, &sections);
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	append_elsewhere(place, "5 other\n");
+	record_now(recorder, &outcome, "2 b\n");
+	assert_content(place->path, "0 first\n1 a\n5 other\n0 resumed\n2 b\n");
+	append_elsewhere(place, "notes");
+	record_now(recorder, &outcome, "3 c\n");
+	assert_content(place->path, "0 first resumed\n3 c\n");
+	assert_int_equal(count_files(place, ".aside", NULL), 1);
+	assert_int_equal(outcome.delivered, 3);
+	end(recorder, &outcome);
+}
+
 static void count_free(void *owner)
 {
 	++*(unsigned *)owner;
@@ -1594,11 +1887,17 @@ int main(void)
 		WITH_PLACE(old_files_are_rotated_at_the_start),
 		WITH_PLACE(only_our_own_oldest_files_are_removed),
 		WITH_PLACE(later_names_sort_after_earlier_ones),
+		WITH_PLACE(a_new_file_is_kept_however_far_ahead_the_last_name_lies),
+		WITH_PLACE(a_new_file_is_kept_when_later_names_come_while_it_is_written),
+		WITH_PLACE(names_sort_after_those_of_compressed_files_without_after_rotate),
+		WITH_PLACE(names_of_the_last_year_are_no_rotated_files),
 		WITH_PLACE(the_quota_takes_the_oldest_files_first_and_then_drops),
 		WITH_PLACE(nothing_is_written_below_the_floor_of_free_space),
 		WITH_PLACE(a_short_write_leaves_whole_records_only),
 		WITH_PLACE(a_file_that_was_moved_away_is_begun_anew),
 		WITH_PLACE(a_file_that_was_emptied_goes_on),
+		WITH_PLACE(a_record_is_not_glued_to_what_another_program_appends),
+		WITH_PLACE(a_section_begins_anew_behind_what_another_program_appends),
 		WITH_PLACE(files_of_other_programs_are_refused),
 		WITH_PLACE(a_new_recorder_waits_for_the_old_one_to_go),
 		WITH_PLACE(two_recorders_never_write_to_one_file),
@@ -1606,9 +1905,14 @@ int main(void)
 		WITH_PLACE(character_devices_are_written_to_and_never_rotated),
 		WITH_PLACE(each_file_begins_and_ends_as_its_format_wants),
 		WITH_PLACE(after_a_failure_a_section_begins_anew),
+		WITH_PLACE(a_section_that_somebody_truncates_begins_anew_and_loses_nothing),
 		WITH_PLACE(a_file_without_a_record_is_whole_and_not_rotated),
 		WITH_PLACE(a_header_that_does_not_fit_is_written_with_the_first_record),
 		WITH_PLACE(files_are_named_by_their_first_record_when_wanted),
+		WITH_PLACE(a_datagram_goes_into_the_file_of_its_own_time),
+		WITH_PLACE(the_file_of_an_earlier_run_ends_with_its_own_time),
+		WITH_PLACE(a_file_is_not_named_before_its_time_for_a_late_datagram),
+		WITH_PLACE(the_clock_rotates_no_file_while_datagrams_come),
 		WITH_PLACE(the_name_of_a_file_without_times_is_when_it_was_created),
 		WITH_PLACE(files_are_removed_for_their_age_while_nothing_comes),
 		WITH_PLACE(a_program_runs_for_each_rotated_file_in_order),
