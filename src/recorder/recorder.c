@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ const char *const recorder_counters[] = {"afterRotateSucceeded", "afterRotateFai
 
 struct recorder {
 	const char *name; /* the handler's */
+	char error[RECORDER_PATH_MAX + WHY_MAX]; /* why nothing is written, in an outage */
 	struct recorder_path path;
 	struct recorder_file file;
 	struct recorder_room room;
@@ -301,6 +303,7 @@ static void fail(struct recorder *recorder, unsigned lost, const char *why, stru
 {
 	bool first = recorder_outage_fail(&recorder->outage, clock_ns(CLOCK_MONOTONIC));
 
+	snprintf(recorder->error, sizeof(recorder->error), "%s: %s", recorder->path.path, why);
 	recorder->outage.lost += lost;
 	recorder->begun = false;
 	outcome->dropped[DROP_IO] += lost;
@@ -310,6 +313,13 @@ static void fail(struct recorder *recorder, unsigned lost, const char *why, stru
 				.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
 			"handler %s: %s: %s; datagrams are dropped until it can be written again",
 			recorder->name, recorder->path.path, why);
+}
+
+const char *recorder_error(const void *object)
+{
+	const struct recorder *recorder = object;
+
+	return recorder->outage.on ? recorder->error : NULL;
 }
 
 static void succeed(struct recorder *recorder)
