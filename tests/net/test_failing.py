@@ -1,4 +1,4 @@
-"""A handler that can deliver nothing says why, wherever its error is shown, until it delivers again."""
+"""A handler that can deliver nothing says why, wherever its error is shown, until it delivers again; and so does a way out."""
 
 import contextlib
 import os
@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from harness.firewall import refuse_nothing, refuse_one_in
 from harness.peers import send
 from harness.programs import command
 from harness.waiting import wait_until
@@ -278,3 +279,26 @@ def test_the_log_has_one_line_where_it_begins_to_fail_and_one_where_that_ends(sc
 
     wait_until(ended, "the line of the end", 60)
     assert len(lines(scene.words)) == 1 and len(lines(scene.log)) == 1
+
+
+def test_an_interface_by_which_a_firewall_lets_nothing_leave_says_so_until_something_does(start, net):
+    daemon = start(f"""groups: {{ news: {{ address = "{GROUP}"; port = 5004; interfaces = ["eth0"]; }}; }};
+                       http: {{ listen = ["127.0.0.1:{PORT}"]; }};""")
+
+    def shown():
+        way, = daemon.group("news")["outgoing"]
+        return way["error"], value(scrape(daemon), "mcastd_outgoing_usable", group="news", interface="eth0")
+
+    daemon.wait_joined("news")
+    assert shown() == (None, 1)
+    if not refuse_one_in(net.host, 1):
+        pytest.skip("this kernel has no nf_tables")
+    try:
+        daemon.ctl("send", "news", "x", status=1)
+        assert "a firewall on this host refuses it" in daemon.ctl("groups")
+    finally:
+        refuse_nothing(net.host)  # it would refuse HTTP, too
+    error, usable = shown()
+    assert "a firewall on this host refuses it" in error and usable == 0
+    daemon.ctl("send", "news", "x")
+    assert shown() == (None, 1)
