@@ -252,6 +252,14 @@ static bool doubt_script(struct walk *walk, const char *path, char *line)
 	return r < 0;
 }
 
+const char *program_fix(int r, const char *program, char fix[static WHY_MAX])
+{
+	path_fix(r, program, PATH_PROGRAM, fix);
+	if (!*fix && (r == -ENOENT || r == -EACCES || r == -ENOEXEC))
+		because(fix, 0, "; install it, or correct command");
+	return fix;
+}
+
 bool program_doubt(const void *settings, char why[static WHY_MAX])
 {
 	const char *path = ((const struct string_list *)settings)->items[0];

@@ -18,6 +18,10 @@ int program_check(const void *settings, const char **ret_key, char why[static WH
  * interpreter. */
 bool program_doubt(const void *settings, char why[static WHY_MAX]);
 
+/* How to fix that this program could not be started, for a negative errno: "; WHAT TO DO", or "".
+ * Returns fix. */
+const char *program_fix(int r, const char *program, char fix[static WHY_MAX]);
+
 /* Checks that an absolute path leads to a program that the daemon may execute, and that only root
  * and the daemon's user can write to it and to every directory on the way, those of symbolic links
  * included. Only these two can change that, so that it need not be checked again when the program

@@ -51,10 +51,12 @@ static void put_membership(struct text *text, struct membership *membership)
 
 static void put_way(struct text *text, struct way *way)
 {
+	char why[WHY_MAX];
+
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "interface", way->interface);
 	members_put(text, way_values.rows, way, way->counters);
-	json_put_string(text, "error", way->error);
+	json_put_string(text, "error", group_way_error(way, why));
 	json_put_close(text, '}');
 }
 

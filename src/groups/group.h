@@ -184,6 +184,10 @@ struct unsent {
 int group_explain(
 	const struct group *group, int r, const struct unsent *unsent, char why[static WHY_MAX]);
 
+/* Why nothing can be sent by a way now, or what to know about it, in why or in the way; NULL:
+ * nothing is known of that. */
+const char *group_way_error(const struct way *way, char why[static WHY_MAX]);
+
 /* Sends one datagram. Returns 0, or a negative errno. */
 int group_send(struct group *group, const void *payload, size_t size,
 	const struct send_options *options, struct unsent *ret);

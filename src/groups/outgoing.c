@@ -274,6 +274,7 @@ static void way_update(struct way *way, const struct interface_list *interfaces,
 	way->is_loopback = interface && interface->flags & IFF_LOOPBACK;
 	way->has_no_carrier = interface && !(interface->flags & IFF_RUNNING);
 	way->link_changes = way->group->context->link_changes - 1; /* read again by the next send */
+	way->refused = 0;
 	r = r < 0 ? r : check_carrier(way, options.interface, why);
 	if (r < 0 || !way->sender || !send_socket_equal(sender_options(way->sender), &options)) {
 		way_close(way);

@@ -32,6 +32,8 @@ struct way {
 	unsigned ifindex;
 	int failure; /* negative errno: why it has no sender; 0: it has one */
 	char *error; /* the failure, or what to know about it; NULL: nothing */
+	int refused; /* negative errno: why its socket took nothing of the last datagrams; 0: it
+			took some, or the interfaces have changed since; see group_way_error() */
 	struct sender *sender;
 	const struct udp_out *out; /* of the sender */
 	struct sender *importer; /* sends from import_port; NULL: the group has no inputs, or the

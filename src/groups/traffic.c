@@ -147,6 +147,16 @@ int group_explain(
 	}
 }
 
+const char *group_way_error(const struct way *way, char why[static WHY_MAX])
+{
+	const struct unsent unsent = {.way = way};
+
+	if (way->error || !way->refused)
+		return way->error;
+	group_explain(way->group, way->refused, &unsent, why);
+	return why;
+}
+
 /* A glob stands for the interfaces that can be sent on: the others miss nothing. */
 static bool is_meant(const struct way *way)
 {
@@ -195,7 +205,7 @@ static unsigned refused_by(const struct way *way, const struct mode *mode)
 	return sender_out(sender_of(way, mode))->refused;
 }
 
-static int send_on(
+static int give_to(
 	struct way *way, const struct mode *mode, const struct iovec *vectors, unsigned count)
 {
 	struct sender *sender = sender_of(way, mode);
@@ -219,6 +229,19 @@ static int send_on(
 	way->group->counters->unreachable += out->unreachable - before;
 	if (r > 0 && way->has_no_carrier)
 		count_not_sent(way, (unsigned)r);
+	return r;
+}
+
+/* A full queue passes, and a size or a TTL is of these datagrams only. */
+static int send_on(
+	struct way *way, const struct mode *mode, const struct iovec *vectors, unsigned count)
+{
+	int r = give_to(way, mode, vectors, count);
+
+	if (r > 0)
+		way->refused = 0;
+	else if (r != -EAGAIN && r != -ENOBUFS && r != -EMSGSIZE && r != -ENONET)
+		way->refused = r;
 	return r;
 }
 

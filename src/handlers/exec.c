@@ -17,6 +17,7 @@
 #include "child/child.h"
 #include "child/environment.h"
 #include "child/trust.h"
+#include "handlers/failure.h"
 #include "handlers/handler.h"
 
 #define OUTPUT_LINES_MAX 64 /* of one program */
@@ -48,7 +49,8 @@ struct exec_handler {
 	unsigned max_running, running;
 	uint64_t timeout; /* ns */
 	uint64_t due_ns; /* when to look at all slots: not after the first of them is due */
-	struct log_limit start_limit, end_limit;
+	struct failure failure; /* to start one */
+	struct log_limit end_limit;
 };
 
 static const struct key exec_keys[] = {
@@ -98,7 +100,7 @@ static int exec_open(const void *settings, const struct handler_context *context
 
 	if (!exec)
 		return -ENOMEM;
-	exec->name = context->name;
+	exec->name = exec->failure.name = context->name;
 	exec->max_running = (unsigned)wanted->max_running;
 	exec->timeout = wanted->timeout;
 	exec->slots = calloc(exec->max_running, sizeof(*exec->slots));
@@ -153,6 +155,16 @@ static uint64_t slot_due(const struct slot *slot)
 	return slot->child.state == CHILD_RUNS ? slot->timeout_ns : slot->child.due_ns;
 }
 
+static void tell_not_started(struct exec_handler *exec, int r)
+{
+	const char *program = exec->program.command.items[0];
+	char fix[WHY_MAX];
+
+	if (failure_is_new(&exec->failure, r))
+		failure_tell(&exec->failure, r, "starting %s: %s%s", program, strerror(-r),
+			program_fix(r, program, fix));
+}
+
 static void deliver_one(struct exec_handler *exec, const struct origin *origin,
 	const struct datagram *datagram, struct outcome *outcome)
 {
@@ -165,11 +177,12 @@ static void deliver_one(struct exec_handler *exec, const struct origin *origin,
 	if (r < 0) {
 		outcome->dropped[DROP_IO]++;
 		outcome->counted[COUNTED_SPAWN_FAILED]++;
-		if (log_limit_pass(&exec->start_limit))
-			log_warning("handler %s: starting %s: %s", exec->name,
-				exec->program.command.items[0], strerror(-r));
+		tell_not_started(exec, r);
 		return;
 	}
+	if (failure_end(&exec->failure))
+		log_notice("handler %s: %s can be started again", exec->name,
+			exec->program.command.items[0]);
 	exec->running++;
 	slot->timed_out = slot->shutdown = false;
 	slot->timeout_ns = clock_ns(CLOCK_MONOTONIC) + exec->timeout;
@@ -249,6 +262,11 @@ static void exec_deliver(void *object, const struct batch *batch, struct outcome
 		deliver_one(object, batch->origin, &batch->datagrams[i], outcome);
 }
 
+static const char *exec_error(const void *object)
+{
+	return failure_text(&((const struct exec_handler *)object)->failure);
+}
+
 static bool exec_ready(const void *object)
 {
 	const struct exec_handler *exec = object;
@@ -303,6 +321,7 @@ const struct handler_kind exec_kind = {
 	.needs = exec_needs,
 	.doubt = program_doubt,
 	.open = exec_open,
+	.error = exec_error,
 	.deliver = exec_deliver,
 	.deadline = exec_deadline,
 	.descriptor = exec_descriptor,

@@ -1,6 +1,7 @@
 #include "handlers/forward.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,11 @@ struct forward {
 	struct udp_socket socket; /* with keep_source it is not sent from */
 	uint64_t retry_ns, pause_ns; /* when to try again to open the socket, and after how long */
 	int failure; /* why it is not open, a negative errno that was logged; 0: it is */
-	char error[WHY_MAX]; /* why it cannot send; "": nothing is known of that */
+	char error[WHY_MAX]; /* why it is not open; "": nothing is known of that */
+	char refusal[2 * WHY_MAX]; /* why the kernel refuses what is sent */
+	int refused; /* the error that refusal is about; 0: none yet */
+	bool is_refused; /* the last datagram was */
+	bool refusal_logged; /* since the last one that was not */
 	int ttl_set; /* of the socket, now */
 	bool multicast;
 	bool is_cut_off; /* without a carrier nobody would receive anything; it was logged */
@@ -159,6 +164,7 @@ static void try_open(struct forward *forward, uint64_t now)
 	else if ((forward->pause_ns *= 2) > RETRY_MAX_NS)
 		forward->pause_ns = RETRY_MAX_NS;
 	forward->failure = r < 0 ? r : 0;
+	forward->is_refused = false; /* by the socket before */
 	if (r < 0)
 		memcpy(forward->error, why, sizeof(why));
 	else if (!forward->is_cut_off)
@@ -174,7 +180,9 @@ bool forward_has_link(const struct forward *forward)
 
 const char *forward_error(const struct forward *forward)
 {
-	return *forward->error ? forward->error : NULL;
+	if (*forward->error)
+		return forward->error;
+	return forward->is_refused ? forward->refusal : NULL;
 }
 
 /* Whether it can send now. */
@@ -332,6 +340,31 @@ static const char *refused_hint(
 	return r == -ENETUNREACH ? "; there is no route to there, set interface or add one" : "";
 }
 
+/* How to fix it is not looked up for each datagram: some may be refused, and others not. */
+static void tell_refused(struct forward *forward, int r)
+{
+	bool is_logged = log_limit_pass(&forward->limit);
+	char route[WHY_MAX + 2];
+
+	if (is_logged || r != forward->refused)
+		snprintf(forward->refusal, sizeof(forward->refusal), "sending%s%s: %s%s",
+			forward->interface ? " on " : "",
+			forward->interface ? forward->interface : "", strerror(-r),
+			refused_hint(forward, r, route));
+	if (is_logged)
+		log_warning("handler %s: %s", forward->name, forward->refusal);
+	forward->refused = r;
+	forward->is_refused = true;
+	forward->refusal_logged |= is_logged;
+}
+
+static void end_refusal(struct forward *forward)
+{
+	if (forward->refusal_logged)
+		log_sending(forward);
+	forward->is_refused = forward->refusal_logged = false;
+}
+
 /* Returns the number of datagrams that are dropped: all that are left when the socket's buffer is
  * full. */
 static unsigned count_refused(
@@ -339,14 +372,10 @@ static unsigned count_refused(
 {
 	enum drop_reason reason = is_gone(forward, r) ? DROP_ABSENT : refused_reason(r);
 	unsigned count = r == -EAGAIN ? left : refused;
-	char route[WHY_MAX + 2];
 
 	outcome->dropped[reason] += count;
-	if ((reason == DROP_IO || reason == DROP_ABSENT) && log_limit_pass(&forward->limit))
-		log_warning("handler %s: sending%s%s: %s%s", forward->name,
-			forward->interface ? " on " : "",
-			forward->interface ? forward->interface : "", strerror(-r),
-			refused_hint(forward, r, route));
+	if (reason == DROP_IO || reason == DROP_ABSENT)
+		tell_refused(forward, r);
 	if (is_gone(forward, r))
 		closep(&forward->socket.out.fd);
 	return count;
@@ -441,6 +470,8 @@ static void send_run(struct forward *forward, struct run run, uint64_t now, stru
 						 : send_plain(forward, &run, &refused, outcome);
 		if (r > 0)
 			outcome->delivered += (unsigned)r;
+		if (r > 0 && (forward->is_refused || forward->refusal_logged))
+			end_refusal(forward);
 		done = r > 0 ? (unsigned)r : count_refused(forward, r, refused, run.count, outcome);
 		run.vectors += done;
 		run.count -= done;

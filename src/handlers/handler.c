@@ -424,7 +424,7 @@ bool handler_has_window(const struct handler *handler)
 
 const char *handler_error(const struct handler *handler)
 {
-	if (handler->kind->error)
+	if (handler->kind->error && !handler->worker)
 		return handler->kind->error(handler->object);
 	return ledger_error(handler->ledger);
 }

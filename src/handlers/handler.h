@@ -82,8 +82,10 @@ struct handler_kind {
 	unsigned (*copies)(
 		void *object, const struct origin *origin, const struct filtered *filtered);
 
-	/* Why it delivers nothing at present; NULL: nothing is wrong. Not for kinds that may block:
-	 * these call ledger_set_error(). */
+	/* Why it delivers nothing at present, in the words of its line in the log; NULL: nothing is
+	 * wrong. Of a kind that may block, the thread calls it after deliver() and serve(), and
+	 * keeps a copy. One that learns of it in other threads has none, and calls
+	 * ledger_set_error(). */
 	const char *(*error)(const void *object);
 
 	/* For a kind with copies(): why it cannot send by this interface; NULL: nothing is known of

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "formats/format.h"
 #include "formats/journal_fields.h"
+#include "handlers/failure.h"
 #include "handlers/handler.h"
 
 /* The bytes of a payload that MESSAGE shows; MCASTD_PAYLOAD has all of them. */
@@ -44,11 +45,10 @@ static const struct key journal_keys[] = {
 };
 
 struct journal_handler {
-	const char *name;
 	bool reads_json;
 	struct text text;
 	struct journal_fields of_payload;
-	struct log_limit absent_limit, write_limit;
+	struct failure failure;
 };
 
 /* An entry has the fields of the datagram, these two, and the constant ones. */
@@ -132,7 +132,7 @@ static int journal_open(const void *settings, const struct handler_context *cont
 	if (!journal)
 		return -ENOMEM;
 	journal->reads_json = ((const struct journal_settings *)settings)->fields == FIELDS_JSON;
-	journal->name = context->name;
+	journal->failure.name = context->name;
 	*ret = journal;
 	return 0;
 }
@@ -149,16 +149,31 @@ static bool journal_doubt(const void *settings, char why[static WHY_MAX])
 	return true;
 }
 
+static void tell_absent(struct journal_handler *journal, int r)
+{
+	if (failure_is_new(&journal->failure, r))
+		failure_tell(&journal->failure, r,
+			"no journal: " JOURNAL_SOCKET
+			": %s; start systemd-journald, or use another type of handler",
+			strerror(-r));
+}
+
+static void tell_refused(struct journal_handler *journal, int r)
+{
+	if (failure_is_new(&journal->failure, r))
+		failure_tell(&journal->failure, r,
+			"writing to the journal: %s; see systemctl status systemd-journald",
+			strerror(-r));
+}
+
 static void journal_deliver(void *object, const struct batch *batch, struct outcome *outcome)
 {
 	struct journal_handler *journal = object;
 
 	/* Without a journal, sd_journal_sendv() reports success. */
 	if (access(JOURNAL_SOCKET, F_OK) < 0) {
+		tell_absent(journal, -errno);
 		outcome->dropped[DROP_ABSENT] += batch->count;
-		if (log_limit_pass(&journal->absent_limit))
-			log_warning("handler %s: no journal: %s: %s", journal->name, JOURNAL_SOCKET,
-				strerror(errno));
 		return;
 	}
 	for (unsigned i = 0; i < batch->count; i++) {
@@ -166,13 +181,19 @@ static void journal_deliver(void *object, const struct batch *batch, struct outc
 
 		if (r >= 0) {
 			outcome->delivered++;
+			if (failure_end(&journal->failure))
+				log_notice("handler %s: the journal takes datagrams again",
+					journal->failure.name);
 			continue;
 		}
 		outcome->dropped[DROP_IO]++;
-		if (log_limit_pass(&journal->write_limit))
-			log_warning("handler %s: writing to the journal: %s", journal->name,
-				strerror(-r));
+		tell_refused(journal, r);
 	}
+}
+
+static const char *journal_error(const void *object)
+{
+	return failure_text(&((const struct journal_handler *)object)->failure);
 }
 
 static void journal_close(void *object)
@@ -194,6 +215,7 @@ const struct handler_kind journal_kind = {
 	.needs = journal_needs,
 	.doubt = journal_doubt,
 	.open = journal_open,
+	.error = journal_error,
 	.deliver = journal_deliver,
 	.close = journal_close,
 };

@@ -150,11 +150,16 @@ void ledger_set_object(struct ledger *ledger, const void *object)
 	pthread_mutex_unlock(&ledger->lock);
 }
 
+void ledger_set_error_locked(struct ledger *ledger, const void *object, const char *text)
+{
+	if (object == ledger->object && (text || *ledger->error))
+		snprintf(ledger->error, sizeof(ledger->error), "%s", text ? text : "");
+}
+
 void ledger_set_error(struct ledger *ledger, const void *object, const char *text)
 {
 	pthread_mutex_lock(&ledger->lock);
-	if (object == ledger->object)
-		snprintf(ledger->error, sizeof(ledger->error), "%s", text ? text : "");
+	ledger_set_error_locked(ledger, object, text);
 	pthread_mutex_unlock(&ledger->lock);
 }
 

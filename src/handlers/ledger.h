@@ -68,10 +68,13 @@ void ledger_set_kind(struct ledger *ledger, uint64_t kind);
  * object that was retired among them. */
 void ledger_set_object(struct ledger *ledger, const void *object);
 
-/* For kinds that may block, in any thread: why this object of theirs delivers nothing at present;
+/* In any thread: why this object of a kind that may block delivers nothing at present;
  * NULL: nothing is wrong any more. Is shown until it is set again, and not logged: where there is
  * to be a line, the kind has written it before. Text beyond LEDGER_ERROR_MAX is cut off. */
 void ledger_set_error(struct ledger *ledger, const void *object, const char *text);
+
+/* The same. The lock is held. */
+void ledger_set_error_locked(struct ledger *ledger, const void *object, const char *text);
 
 /* The error of now, or NULL. For the loop: valid until the next call. */
 const char *ledger_error(struct ledger *ledger);

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "base/log.h"
 #include "formats/format.h"
+#include "handlers/failure.h"
 #include "handlers/handler.h"
 
 struct log_settings {
@@ -16,11 +16,10 @@ struct log_settings {
 };
 
 struct log_handler {
-	const char *name;
 	enum format format;
 	int fd;
 	struct text text;
-	struct log_limit limit;
+	struct failure failure;
 };
 
 static const char *const streams[] = {"stderr", "stdout", NULL};
@@ -64,7 +63,7 @@ static int log_open_handler(const void *settings, const struct handler_context *
 	(void)why;
 	if (!log)
 		return -ENOMEM;
-	log->name = context->name;
+	log->failure.name = context->name;
 	log->format = (enum format)wanted->format;
 	log->fd = wanted->stream ? STDOUT_FILENO : STDERR_FILENO;
 	*ret = log;
@@ -75,6 +74,7 @@ static void log_deliver(void *object, const struct batch *batch, struct outcome 
 {
 	struct log_handler *log = object;
 	struct format_head head = {0};
+	const char *to = log->fd == STDOUT_FILENO ? "stdout" : "stderr";
 	int r;
 
 	for (unsigned i = 0; i < batch->count; i++)
@@ -85,12 +85,21 @@ static void log_deliver(void *object, const struct batch *batch, struct outcome 
 	text_recycle(&log->text, TEXT_SPARE);
 	if (r >= 0) {
 		outcome->delivered += batch->count;
+		if (failure_end(&log->failure))
+			log_notice("handler %s: %s can be written to again", log->failure.name, to);
 		return;
 	}
 	outcome->dropped[DROP_IO] += batch->count;
-	if (log_limit_pass(&log->limit))
-		log_warning("handler %s: writing to %s: %s", log->name,
-			log->fd == STDOUT_FILENO ? "stdout" : "stderr", strerror(-r));
+	if (failure_is_new(&log->failure, r))
+		failure_tell(&log->failure, r, "writing to %s: %s%s", to, strerror(-r),
+			r == -ENOMEM ? ""
+				     : "; see where the service's output goes, or use another type "
+				       "of handler");
+}
+
+static const char *log_failure(const void *object)
+{
+	return failure_text(&((const struct log_handler *)object)->failure);
 }
 
 const struct handler_kind log_kind = {
@@ -99,6 +108,7 @@ const struct handler_kind log_kind = {
 		.schema = {log_keys, ARRAY_SIZE(log_keys), sizeof(struct log_settings)}},
 	.needs = log_needs,
 	.open = log_open_handler,
+	.error = log_failure,
 	.deliver = log_deliver,
 	.close = log_close,
 };

@@ -21,6 +21,7 @@
 #include "child/environment.h"
 #include "child/records.h"
 #include "child/trust.h"
+#include "handlers/failure.h"
 #include "handlers/handler.h"
 
 /* COUNTED_PAUSES is the sum of the pauses before restarts, in milliseconds: with COUNTED_RESTARTS
@@ -49,7 +50,7 @@ struct pipe_handler {
 	uint64_t start_ns; /* when to start it; 0: it runs, or the handler has not begun */
 	uint64_t stdin_closed_deadline_ns; /* when to end it for having closed its standard input;
 					      0: it has not */
-	struct log_limit limit;
+	struct failure failure; /* to have a program that reads */
 };
 
 static const struct key pipe_keys[] = {
@@ -89,7 +90,7 @@ static int pipe_open(const void *settings, const struct handler_context *context
 
 	if (!handler)
 		return -ENOMEM;
-	handler->name = context->name;
+	handler->name = handler->failure.name = context->name;
 	handler->input = -1;
 	handler->framing = (enum framing)wanted->framing;
 	r = program_open(&handler->program, context->name, &wanted->command, 0);
@@ -186,6 +187,7 @@ static int spawn(struct pipe_handler *handler)
 static void start(struct pipe_handler *handler, struct outcome *outcome)
 {
 	const char *program = handler->program.command.items[0];
+	char fix[WHY_MAX];
 	int r;
 
 	outcome->counted[COUNTED_RESTARTS] += handler->started_ns != 0;
@@ -193,6 +195,7 @@ static void start(struct pipe_handler *handler, struct outcome *outcome)
 	handler->start_ns = 0;
 	r = spawn(handler);
 	if (r >= 0) {
+		failure_end(&handler->failure);
 		log_info("handler %s: process %d: started %s", handler->name,
 			(int)handler->child.pid, program);
 		write_records(handler, outcome);
@@ -200,25 +203,35 @@ static void start(struct pipe_handler *handler, struct outcome *outcome)
 	}
 	closep(&handler->input);
 	outcome->counted[COUNTED_SPAWN_FAILED]++;
-	if (log_limit_pass(&handler->limit))
-		log_warning("handler %s: starting %s: %s", handler->name, program, strerror(-r));
+	if (failure_is_new(&handler->failure, r))
+		failure_tell(&handler->failure, r, "starting %s: %s%s", program, strerror(-r),
+			program_fix(r, program, fix));
 	plan_start(handler, outcome);
+}
+
+/* Logs it, as no datagram does that: each end of a program has its line. */
+static void tell(struct pipe_handler *handler, pid_t pid, const char *what)
+{
+	failure_show(&handler->failure, -EPIPE, "process %d: %s", (int)pid, what);
+	log_warning("handler %s: %s", handler->name, handler->failure.text);
 }
 
 static void settle_child(
 	struct pipe_handler *handler, pid_t pid, int status, struct outcome *outcome)
 {
-	char string[CHILD_STATUS_MAX];
+	char string[CHILD_STATUS_MAX], text[WHY_MAX];
 
 	outcome->counted[child_end(status)]++;
 	lose_input(handler, outcome);
 	handler->stdin_closed_deadline_ns = 0;
 	child_status(status, string);
-	if (handler->finishing)
+	if (handler->finishing) {
 		log_info("handler %s: process %d: %s", handler->name, (int)pid, string);
-	else
-		log_warning("handler %s: process %d: %s, restarting it in %" PRIu64 " ms",
-			handler->name, (int)pid, string, plan_start(handler, outcome));
+		return;
+	}
+	because(text, 0, "%s, restarting it in %" PRIu64 " ms", string,
+		plan_start(handler, outcome));
+	tell(handler, pid, text);
 }
 
 /* Does all that the descriptors may be ready for, and what is due. */
@@ -237,9 +250,8 @@ static void pipe_serve(void *object, struct outcome *outcome)
 	now = clock_ns(CLOCK_MONOTONIC);
 	if (handler->stdin_closed_deadline_ns && now >= handler->stdin_closed_deadline_ns) {
 		handler->stdin_closed_deadline_ns = 0;
-		log_warning("handler %s: process %d: has closed its standard input and still runs, "
-			    "ending it",
-			handler->name, (int)handler->child.pid);
+		tell(handler, handler->child.pid,
+			"has closed its standard input and still runs, ending it");
 		child_terminate(&handler->child, now + CHILD_GRACE_NS);
 	}
 	if (handler->start_ns && now >= handler->start_ns)
@@ -255,6 +267,11 @@ static void pipe_deliver(void *object, const struct batch *batch, struct outcome
 	if (handler->framing == FRAMING_NUL)
 		outcome->counted[COUNTED_NUL] += refused;
 	write_records(handler, outcome);
+}
+
+static const char *pipe_error(const void *object)
+{
+	return failure_text(&((const struct pipe_handler *)object)->failure);
 }
 
 static bool pipe_ready(const void *object)
@@ -319,6 +336,7 @@ const struct handler_kind pipe_kind = {
 	.doubt = program_doubt,
 	.open = pipe_open,
 	.begin = pipe_begin,
+	.error = pipe_error,
 	.deliver = pipe_deliver,
 	.deadline = pipe_deadline,
 	.descriptor = pipe_descriptor,

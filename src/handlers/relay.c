@@ -74,6 +74,7 @@ struct egress {
 	unsigned ifindex; /* 0: it is absent */
 	bool wanted;
 	bool is_named; /* not only matched by a glob */
+	bool is_only_source; /* datagrams come from nowhere else */
 };
 
 struct relay {
@@ -170,27 +171,28 @@ static int note_incoming(void *argument, const char *name)
 	return 0;
 }
 
-/* Why nothing is relayed; NULL: something may be. */
-static const char *find_error(const struct relay *relay, const struct interface_list *interfaces)
+/* Why there is nowhere to send; NULL: there is. Marks an interface to which nothing is ever sent,
+ * as all comes from there. */
+static const char *find_error(struct relay *relay, const struct interface_list *interfaces)
 {
 	struct interface_patterns from = patterns_of(&relay->settings.interfaces);
 	struct incoming incoming = {.interfaces = interfaces};
-	const struct egress *egress = NULL;
-	unsigned used = 0;
+	unsigned used = 0, left = 0;
 
-	for (size_t i = 0; i < relay->egresses.count; i++)
-		if (is_used(&relay->egresses.items[i])) {
-			egress = &relay->egresses.items[i];
-			used++;
-		}
+	interface_select(interfaces, &from, note_incoming, &incoming);
+	for (size_t i = 0; i < relay->egresses.count; i++) {
+		struct egress *egress = &relay->egresses.items[i];
+
+		egress->is_only_source = incoming.only &&
+					 !strcmp(incoming.only, egress->account->name);
+		used += is_used(egress);
+		left += is_used(egress) && !egress->is_only_source;
+	}
 	if (!relay->egresses.count)
 		return "nowhere to send: no interface matches yet";
 	if (!used)
 		return "nowhere to send: no interface that matches can be sent on now";
-	if (used > 1)
-		return NULL;
-	interface_select(interfaces, &from, note_incoming, &incoming);
-	if (!incoming.only || strcmp(incoming.only, egress->account->name))
+	if (left)
 		return NULL;
 	return "nowhere to send: there is no other interface than the one that datagrams come "
 	       "from";
@@ -243,9 +245,23 @@ static void relay_links_changed(void *object, const struct interface_list *inter
 	set_error(relay, find_error(relay, interfaces));
 }
 
+/* Where it can send to no interface at all, that of the first. */
 static const char *relay_error(const void *object)
 {
-	return ((const struct relay *)object)->error;
+	const struct relay *relay = object;
+	const char *first = NULL;
+
+	for (size_t i = 0; i < relay->egresses.count && !relay->error; i++) {
+		const struct egress *egress = &relay->egresses.items[i];
+		const char *error = forward_error(egress->forward);
+
+		if (!is_used(egress) || egress->is_only_source)
+			continue;
+		if (!error)
+			return NULL;
+		first = first ? first : error;
+	}
+	return relay->error ? relay->error : first;
 }
 
 static const char *relay_interface_error(const void *object, const char *name)

@@ -168,6 +168,11 @@ static void udp_links_changed(void *object, const struct interface_list *interfa
 	relayable_links_changed(udp->relayable);
 }
 
+static const char *udp_error(const void *object)
+{
+	return forward_error(((const struct udp_handler *)object)->forward);
+}
+
 /* What is neither a host, a group nor a broadcast address. Linux takes some of these for this host.
  */
 static int check_destination(const struct address *to, char why[static WHY_MAX])
@@ -273,5 +278,6 @@ const struct handler_kind udp_kind = {
 	.open = udp_open,
 	.deliver = udp_deliver,
 	.close = udp_close,
+	.error = udp_error,
 	.links_changed = udp_links_changed,
 };

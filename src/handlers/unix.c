@@ -24,8 +24,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "child/records.h"
+#include "handlers/failure.h"
 #include "handlers/handler.h"
-#include "handlers/ledger.h"
 #include "service/path_fix.h"
 
 #define SEND_BUFFER (1 << 20) /* bytes */
@@ -44,8 +44,6 @@ struct unix_settings {
 };
 
 struct unix_handler {
-	const char *name;
-	struct ledger *ledger;
 	struct sockaddr_un address;
 	int type;
 	enum framing framing;
@@ -54,10 +52,9 @@ struct unix_handler {
 	int epoll; /* has fd */
 	uint32_t watched; /* events of fd */
 	bool input_ended; /* the program has said all that it will */
-	int error; /* in ledger, a negative errno; 0: none */
 	uint64_t connected_ns; /* when it was connected last; 0: never */
 	uint64_t retry_ns; /* when to connect again; 0: nothing waits for that */
-	struct log_limit limit;
+	struct failure failure;
 };
 
 static const char *const socket_types[] = {"dgram", "seqpacket", "stream", NULL};
@@ -130,8 +127,7 @@ static int unix_open(const void *settings, const struct handler_context *context
 
 	if (!handler)
 		return -ENOMEM;
-	handler->name = context->name;
-	handler->ledger = context->ledger;
+	handler->failure.name = context->name;
 	handler->address.sun_family = AF_UNIX;
 	strncpy(handler->address.sun_path, wanted->path, sizeof(handler->address.sun_path) - 1);
 	handler->type = types[wanted->socket_type];
@@ -247,38 +243,44 @@ static bool is_gone(int r)
 	       r == -ENOENT;
 }
 
+/* How to fix it; empty, or with the separator in front. */
+static const char *hint(const char *path, int r, char fix[static PATH_FIX_MAX])
+{
+	if (r == -EPROTOTYPE)
+		return "; the program made it of another type: set socket_type";
+	if (*path_fix(r, path, PATH_CONNECTING, fix))
+		return fix;
+	if (r == -ENOENT)
+		return "; start the program that makes it, or correct path";
+	return is_gone(r) ? "; the program that made it has gone, start it again" : "";
+}
+
 /* Says why nothing is delivered, until something is. */
 static void complain(struct unix_handler *handler, const char *doing, int r)
 {
 	const char *path = handler->address.sun_path;
-	char text[LEDGER_ERROR_MAX], fix[PATH_FIX_MAX];
-	bool is_logged = log_limit_pass(&handler->limit);
+	char fix[PATH_FIX_MAX];
 
-	if (!is_logged && r == handler->error)
-		return;
-	snprintf(text, sizeof(text), "%s %s: %s%s", doing, path, strerror(-r),
-		r == -EPROTOTYPE ? "; the program made it of another type: set socket_type"
-				 : path_fix(r, path, PATH_CONNECTING, fix));
-	if (is_logged)
-		log_warning("handler %s: %s", handler->name, text);
-	ledger_set_error(handler->ledger, handler, text);
-	handler->error = r;
+	if (failure_is_new(&handler->failure, r))
+		failure_tell(&handler->failure, r, "%s %s: %s%s", doing, path, strerror(-r),
+			hint(path, r, fix));
 }
 
-/* The program has taken what there was, or has gone. */
 static void forget_error(struct unix_handler *handler)
 {
-	if (handler->error)
-		ledger_set_error(handler->ledger, handler, NULL);
-	handler->error = 0;
+	if (failure_end(&handler->failure))
+		log_notice("handler %s: delivers to %s again", handler->failure.name,
+			handler->address.sun_path);
+}
+
+static const char *unix_error(const void *object)
+{
+	return failure_text(&((const struct unix_handler *)object)->failure);
 }
 
 static void fail_to_connect(struct unix_handler *handler, int r, struct outcome *outcome)
 {
-	if (is_gone(r))
-		forget_error(handler);
-	else
-		complain(handler, "connecting to", r);
+	complain(handler, "connecting to", r);
 	records_drop_all(&handler->records, is_gone(r) ? DROP_ABSENT : DROP_IO, outcome);
 }
 
@@ -379,6 +381,7 @@ const struct handler_kind unix_kind = {
 	.needs = unix_needs,
 	.doubt = unix_doubt,
 	.open = unix_open,
+	.error = unix_error,
 	.deliver = unix_deliver,
 	.deadline = unix_deadline,
 	.descriptor = unix_descriptor,

@@ -212,14 +212,17 @@ static uint64_t held_bytes(const struct worker *worker)
 	return worker->kind->held_bytes ? worker->kind->held_bytes(worker->object) : 0;
 }
 
-/* Adds what became of datagrams in hand; the kind holds this much of the others. The lock is held.
- */
+/* Adds what became of datagrams in hand, of whose rest the kind holds this much, and what is wrong
+ * now. The lock is held. */
 static void settle_locked(struct worker *worker, const struct outcome *outcome, uint64_t held)
 {
 	ledger_settle(worker->ledger, worker->kind_hash, outcome);
 	note_settled(worker, outcome_total(outcome));
 	worker->delivering = worker->delivering_bytes = 0;
 	worker->held_bytes = held;
+	if (worker->kind->error)
+		ledger_set_error_locked(
+			worker->ledger, worker->object, worker->kind->error(worker->object));
 }
 
 /* The same. Returns whether to go on. */

@@ -241,9 +241,11 @@ static void put_membership(struct text *text, const struct membership *membershi
 
 static void put_way(struct text *text, const struct way *way)
 {
+	char why[WHY_MAX];
+
 	json_put_open(text, NULL, '{');
 	json_put_string(text, "interface", way->interface);
-	put_error(text, "error", way->error);
+	put_error(text, "error", group_way_error(way, why));
 	put_count(text, "notSent", way->counters ? way->counters->not_sent : 0);
 	json_put_close(text, '}');
 }
@@ -256,7 +258,7 @@ static void put_ways(struct text *text, const struct ways *ways)
 	for (size_t i = 0; i < ways->count; i++) {
 		const struct way *way = ways->items[i];
 
-		if (!way->error && !(way->counters && way->counters->not_sent))
+		if (!way->error && !way->refused && !(way->counters && way->counters->not_sent))
 			continue;
 		if (!are_any)
 			json_put_open(text, "outgoing", '[');

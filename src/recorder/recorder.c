@@ -39,6 +39,7 @@ struct reason {
 
 struct recorder {
 	const char *name; /* the handler's */
+	char error[RECORDER_PATH_MAX + WHY_MAX]; /* why nothing is written, in an outage */
 	struct recorder_path path;
 	struct recorder_file file;
 	struct recorder_room room;
@@ -363,6 +364,7 @@ static void fail(struct recorder *recorder, unsigned lost, const char *why, stru
 {
 	bool first = recorder_outage_fail(&recorder->outage, clock_ns(CLOCK_MONOTONIC));
 
+	snprintf(recorder->error, sizeof(recorder->error), "%s: %s", recorder->path.path, why);
 	recorder->outage.lost += lost;
 	recorder->begun = false;
 	outcome->dropped[DROP_IO] += lost;
@@ -372,6 +374,13 @@ static void fail(struct recorder *recorder, unsigned lost, const char *why, stru
 				.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
 			"handler %s: %s: %s; datagrams are dropped until it can be written again",
 			recorder->name, recorder->path.path, why);
+}
+
+const char *recorder_error(const void *object)
+{
+	const struct recorder *recorder = object;
+
+	return recorder->outage.on ? recorder->error : NULL;
 }
 
 static void succeed(struct recorder *recorder)

@@ -68,6 +68,7 @@ extern const char *const recorder_counters[];
 /* As in struct handler_kind. recorder_start() opens the file, and repairs it when an earlier run
  * has left a partial record. */
 void recorder_start(void *object);
+const char *recorder_error(const void *object);
 int recorder_descriptor(const void *object);
 uint64_t recorder_deadline(const void *object);
 uint64_t recorder_patience(const void *object);
@@ -79,7 +80,7 @@ void recorder_close(void *object);
 /* The members of struct handler_kind that are the same for all such kinds. */
 /* clang-format off */
 #define RECORDER_CALLS \
-	.counters = recorder_counters, .doubt = recorder_doubt, .begin = recorder_start, \
+	.counters = recorder_counters, .doubt = recorder_doubt, .begin = recorder_start, .error = recorder_error, \
 	.deadline = recorder_deadline, .descriptor = recorder_descriptor, .patience = recorder_patience, \
 	.serve = recorder_serve, .rotate = recorder_rotate, .finish = recorder_finish, \
 	.close = recorder_close

@@ -134,3 +134,24 @@ def test_an_interrupt_ends_it_with_what_was_seen(net):
         output, _ = child.communicate(timeout=10)
     assert child.returncode in (0, 1)
     assert json.loads(output)["memberships"][0]["interface"] == "eth0"
+
+
+def test_handlers_that_fail_and_one_that_its_rate_limits_are_told_apart(start, net):
+    daemon = start("""
+      groups: { mixed: { address = "233.252.0.3"; port = 5004; interfaces = ["eth0"]; handlers = ["disk", "gone", "some"]; }; };
+      handlers: { disk: { type = "file"; path = "/dev/full"; };
+                  gone: { type = "unix"; path = "$DIR/gone"; };
+                  some: { type = "file"; path = "$DIR/some"; rate = "1/s"; }; };""")
+    with sending(net, "233.252.0.3"):
+        wait_until(lambda: daemon.handler("disk")["error"] and daemon.handler("gone")["error"], "both to fail")
+        before = daemon.handler("some")["dropped"]["rate"]
+        report = report_of(net, "mixed", "--wait", "1s", status=1, more=["-s", daemon.control_path])
+        after = daemon.handler("some")["dropped"]["rate"]
+    findings = {finding["cause"]: finding for finding in report["memberships"][0]["findings"]}
+    assert set(findings) == {"handler-fails", "handler-limits"}
+    fails, limits = findings["handler-fails"], findings["handler-limits"]
+    for words in ("the handler disk delivers nothing: /dev/full: writing: No space left on device",
+                  f"the handler gone delivers nothing: connecting to {daemon.path('gone')}: No such file or directory"):
+        assert words in fails["message"]
+    assert limits["message"] == "the group receives, and the handler some drops: its rate is less than what comes"
+    assert limits["evidence"]["reason"] == "rate" and 0 < limits["evidence"]["dropped by handlers"] <= after - before

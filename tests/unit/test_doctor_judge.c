@@ -590,8 +590,16 @@ static void change_mac_collision(struct scene *s)
 
 static void change_handler_drops(struct scene *s)
 {
-	s->e.handlers = (struct evidence_handlers){
-		.count = 1, .received = SENT, .dropped = 5, .name = "lines"};
+	s->e.handlers = (struct evidence_handlers){.count = 1, .received = SENT, .name = "lines"};
+	s->e.handlers.losing = (struct evidence_handler_list){
+		.items = {{"lines", "queue", 5}}, .count = 1};
+}
+
+static void change_handler_limits(struct scene *s)
+{
+	s->e.handlers = (struct evidence_handlers){.count = 1, .received = SENT, .name = "lines"};
+	s->e.handlers.limiting = (struct evidence_handler_list){
+		.items = {{"lines", "rate", 5}}, .count = 1};
 }
 
 static void change_all_filtered(struct scene *s)
@@ -727,8 +735,7 @@ static void change_handler_fails(struct scene *scene)
 		.received = SENT,
 		.delivered = SENT,
 		.name = "out",
-		.failing = "out",
-		.error = "exited with status 1"};
+		.failing = {.items = {{"out", "exited with status 1", 0}}, .count = 1}};
 }
 
 static void change_no_querier(struct scene *s)
@@ -801,6 +808,7 @@ static const struct row {
 	{change_same_network_twice, "same-network-twice", VERDICT_DELIVERED},
 	{change_mac_collision, "mac-collision", VERDICT_DELIVERED},
 	{change_handler_drops, "handler-drops", VERDICT_DELIVERED},
+	{change_handler_limits, "handler-limits", VERDICT_DELIVERED},
 	{change_all_filtered, "all-filtered", VERDICT_DELIVERED},
 	{change_all_filtered_of_several_groups, "all-filtered?", VERDICT_DELIVERED},
 	{send_one, "", VERDICT_DELIVERED},
@@ -923,6 +931,9 @@ static void be_evil(struct scene *scene)
 	scene->group.name = (char *)evil;
 	scene->e.configuration = scene->e.socket = evil;
 	scene->e.handlers.name = evil;
+	scene->e.handlers.failing.items[0].name = evil;
+	scene->e.handlers.losing.items[0].name = evil;
+	scene->e.handlers.limiting.items[0].name = evil;
 }
 
 /* What a shell would run, if it is pasted: also what stands behind "# or: ". But for what belongs

@@ -74,7 +74,9 @@ const struct value_table membership_values = {
 
 static uint64_t read_usable(void *object)
 {
-	return !((struct way *)object)->failure;
+	const struct way *way = object;
+
+	return !way->failure && !way->refused;
 }
 
 static const struct value way_rows[] = {

@@ -122,16 +122,16 @@ void fix_all_filtered(const struct evidence *e, struct finding *f)
 
 /* Of README, "Where loss is shown". */
 static const struct drop_reason {
-	const char *name, *meaning, *key;
+	const char *name, *meaning, *key; /* key: what to do with it */
 } reasons[] = {
-	{"rate", "its rate is less than what comes", "rate"},
-	{"strip", "they have no header of RTP, which it takes away", "strip"},
-	{"queue", "its queue is full", "queue"},
+	{"rate", "its rate is less than what comes", "a larger rate"},
+	{"strip", "they have no header of RTP, which it takes away", "remove strip"},
+	{"queue", "its queue is full", "a larger queue"},
 	{"io", "the disk or the network refuses", NULL},
 	{"busy", "the queue of its interface is full", NULL},
 	{"absent", "the other program or the interface is not there", NULL},
 	{"size", "the datagrams are larger than it takes", NULL},
-	{"ttl", "the TTL is used up", "ttl"},
+	{"ttl", "the TTL is used up", "set ttl"},
 	{"loop", "they come from where they would go", NULL},
 };
 
@@ -143,63 +143,121 @@ static const struct drop_reason *find_reason(const char *name)
 	return NULL;
 }
 
+static void see_handlers(
+	const struct evidence *e, struct finding *f, const struct evidence_handler_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		finding_begin(f, "# see: ");
+		begin_mcastctl(e, f);
+		finding_fix(f, " handlers %s", list->items[i].name);
+	}
+}
+
+static void say_left_out(struct finding *f, const struct evidence_handler_list *list)
+{
+	if (list->left_out)
+		finding_say(f, "; and %zu more", list->left_out);
+}
+
 enum certainty is_handler_fails(const struct evidence *e)
 {
-	return e->received && e->handlers.error ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+	return e->received && e->handlers.failing.count ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
 void tell_handler_fails(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "the group receives, and the handler %s delivers nothing: %s",
-		e->handlers.failing, e->handlers.error);
+	const struct evidence_handler_list *list = &e->handlers.failing;
+
+	for (size_t i = 0; i < list->count; i++)
+		finding_say(f, "%s the handler %s delivers nothing: %s",
+			i ? ";" : "the group receives, and", list->items[i].name,
+			list->items[i].why);
+	say_left_out(f, list);
 	finding_number(f, "received by handlers", e->handlers.received);
 	finding_number(f, "delivered by handlers", e->handlers.delivered);
 }
 
-static void see_handler(const struct evidence *e, struct finding *f, const char *name)
-{
-	finding_begin(f, "# see: ");
-	begin_mcastctl(e, f);
-	finding_fix(f, " handlers %s", name);
-}
-
 void fix_handler_fails(const struct evidence *e, struct finding *f)
 {
-	see_handler(e, f, e->handlers.failing);
+	see_handlers(e, f, &e->handlers.failing);
+}
+
+static enum certainty is_dropping(
+	const struct evidence *e, const struct evidence_handler_list *list)
+{
+	if (!e->received || !list->count)
+		return CERTAINTY_NO;
+	return e->handlers.is_shared ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
+}
+
+/* The numbers are of the reason for which most was dropped. */
+static void tell_dropping(
+	const struct evidence *e, struct finding *f, const struct evidence_handler_list *list)
+{
+	uint64_t dropped = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct evidence_handler *item = &list->items[i];
+		const struct drop_reason *reason = find_reason(item->why);
+
+		finding_say(f, "%s the handler %s drops: %s", i ? ";" : "the group receives, and",
+			item->name, reason ? reason->meaning : item->why);
+		dropped += strcmp(item->why, list->items[0].why) ? 0 : item->dropped;
+	}
+	say_left_out(f, list);
+	finding_number(f, "received by handlers", e->handlers.received);
+	finding_number(f, "dropped by handlers", dropped);
+	finding_string(f, "reason", list->items[0].why);
+}
+
+static void fix_dropping(
+	const struct evidence *e, struct finding *f, const struct evidence_handler_list *list)
+{
+	bool has_key = false;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct drop_reason *reason = find_reason(list->items[i].why);
+
+		if (!reason || !reason->key)
+			continue;
+		finding_hint(f, "in the handler %s: %s", list->items[i].name, reason->key);
+		has_key = true;
+	}
+	if (has_key) {
+		begin_mcastctl(e, f);
+		finding_fix(f, " reload");
+	}
+	see_handlers(e, f, list);
 }
 
 enum certainty is_handler_drops(const struct evidence *e)
 {
-	const struct evidence_handlers *h = &e->handlers;
-
-	if (!e->received || !h->count || !h->dropped)
-		return CERTAINTY_NO;
-	return h->is_shared ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
+	return is_dropping(e, &e->handlers.losing);
 }
 
 void tell_handler_drops(const struct evidence *e, struct finding *f)
 {
-	const struct drop_reason *reason = find_reason(e->handlers.reason);
-
-	finding_say(f, "the group receives, and the handler %s drops", e->handlers.name);
-	if (reason)
-		finding_say(f, ": %s", reason->meaning);
-	finding_number(f, "received by handlers", e->handlers.received);
-	finding_number(f, "dropped by handlers", e->handlers.dropped);
-	if (e->handlers.reason)
-		finding_string(f, "reason", e->handlers.reason);
+	tell_dropping(e, f, &e->handlers.losing);
 }
 
 void fix_handler_drops(const struct evidence *e, struct finding *f)
 {
-	const struct drop_reason *reason = find_reason(e->handlers.reason);
+	fix_dropping(e, f, &e->handlers.losing);
+}
 
-	if (reason && reason->key) {
-		finding_hint(f, "in the handler %s: a larger %s", e->handlers.name, reason->key);
-		begin_mcastctl(e, f);
-		finding_fix(f, " reload");
-	}
-	see_handler(e, f, e->handlers.name);
+enum certainty is_handler_limits(const struct evidence *e)
+{
+	return is_dropping(e, &e->handlers.limiting);
+}
+
+void tell_handler_limits(const struct evidence *e, struct finding *f)
+{
+	tell_dropping(e, f, &e->handlers.limiting);
+}
+
+void fix_handler_limits(const struct evidence *e, struct finding *f)
+{
+	fix_dropping(e, f, &e->handlers.limiting);
 }
 
 /* ---- Notes ---- */

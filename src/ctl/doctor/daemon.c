@@ -29,19 +29,6 @@ static char *copy_string(const json_t *object, const char *key)
 	return string ? strdup(string) : NULL;
 }
 
-static uint64_t add_up(const json_t *counts)
-{
-	const char *name;
-	json_t *count;
-	uint64_t sum = 0;
-
-	json_object_foreach((json_t *)counts, name, count)
-	{
-		sum += (uint64_t)json_integer_value(count);
-	}
-	return sum;
-}
-
 /* ---- The daemon ---- */
 
 void daemon_clear(struct daemon *daemon)
@@ -399,7 +386,8 @@ static void clear_handler(struct handler_count *handler)
 {
 	free(handler->name);
 	free(handler->error);
-	json_decref(handler->reasons);
+	json_decref(handler->dropped);
+	json_decref(handler->lost);
 }
 
 void handler_counts_clear(struct handler_counts *counts)
@@ -432,8 +420,8 @@ static int add_handler(struct handler_counts *counts, const json_t *handler)
 		.received = get_number(handler, "received"),
 		.filtered = get_number(handler, "filtered"),
 		.delivered = get_number(handler, "delivered"),
-		.dropped = add_up(json_object_get(handler, "dropped")),
-		.reasons = json_incref(json_object_get(handler, "dropped")),
+		.dropped = json_incref(json_object_get(handler, "dropped")),
+		.lost = json_incref(json_object_get(handler, "lost")),
 	};
 
 	if (!count.name || array_add(counts, count) < 0) {

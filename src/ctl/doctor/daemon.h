@@ -9,8 +9,9 @@ struct handler_count {
 	char *name;
 	char *error; /* why it delivers nothing now; NULL: it does */
 	bool is_shared; /* it has several groups */
-	uint64_t received, filtered, delivered, dropped;
-	json_t *reasons; /* of dropped; NULL: none */
+	uint64_t received, filtered, delivered;
+	json_t *dropped; /* by the reason; NULL: nothing */
+	json_t *lost; /* the same, without the reasons that the configuration wants */
 };
 
 struct handler_counts {

@@ -56,14 +56,28 @@ struct evidence_sender {
 
 #define EVIDENCE_SENDERS_MAX 16
 
+#define EVIDENCE_HANDLERS_MAX 8
+
+/* Handlers, and why. */
+struct evidence_handler_list {
+	struct evidence_handler {
+		const char *name, *why;
+		uint64_t dropped;
+	} items[EVIDENCE_HANDLERS_MAX]; /* those that dropped most, most first */
+	size_t count;
+	size_t left_out;
+};
+
 /* What became of what the handlers of the group got, while we listened. */
 struct evidence_handlers {
 	size_t count;
-	uint64_t received, filtered, delivered, dropped;
+	uint64_t received, filtered, delivered;
 	bool is_shared; /* one of them has other groups, too */
-	const char *failing, *error; /* one that delivers nothing now, and why; NULL: none */
-	const char *name; /* one that filters or drops */
-	const char *reason; /* why that one dropped most; NULL: nothing was dropped */
+	const char *name; /* one that filters, or any */
+	struct evidence_handler_list failing; /* that deliver nothing now, with their errors */
+	/* By the reasons of what was dropped, one item for each: what was lost by those that do not
+	 * fail, and what is dropped as the configuration wants it. */
+	struct evidence_handler_list losing, limiting;
 };
 
 struct evidence {

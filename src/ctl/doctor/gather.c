@@ -323,25 +323,47 @@ static void gather_twin(const struct look *look, struct evidence *ret)
 		ret->twin = NULL;
 }
 
-/* Why it has dropped most. */
-static const char *find_reason(
-	const struct handler_count *before, const struct handler_count *after)
+static void add_to_list(
+	struct evidence_handler_list *list, const char *name, const char *why, uint64_t dropped)
 {
-	const char *name, *reason = NULL;
-	json_int_t most = 0;
+	struct evidence_handler *items = list->items;
+	size_t at = list->count < EVIDENCE_HANDLERS_MAX ? list->count++ : list->count;
+
+	if (at == EVIDENCE_HANDLERS_MAX)
+		list->left_out++;
+	if (at == EVIDENCE_HANDLERS_MAX && items[--at].dropped >= dropped)
+		return;
+	for (; at && items[at - 1].dropped < dropped; at--)
+		items[at] = items[at - 1];
+	items[at] = (struct evidence_handler){name, why, dropped};
+}
+
+/* What a handler that fails has lost is lost for that. */
+static void gather_drops(const struct handler_count *before, const struct handler_count *after,
+	struct evidence_handlers *sum)
+{
+	uint64_t all = 0;
+	const char *reason;
 	json_t *count;
 
-	json_object_foreach(after->reasons, name, count)
+	json_object_foreach(after->dropped, reason, count)
 	{
-		json_int_t more = json_integer_value(count) -
-				  json_integer_value(json_object_get(before->reasons, name));
+		bool is_lost = json_object_get(after->lost, reason);
+		uint64_t dropped = grown(
+			(uint64_t)json_integer_value(json_object_get(before->dropped, reason)),
+			(uint64_t)json_integer_value(count));
 
-		if (more > most) {
-			most = more;
-			reason = name;
-		}
+		if (!dropped)
+			continue;
+		if (!is_lost)
+			add_to_list(&sum->limiting, after->name, reason, dropped);
+		else if (!after->error)
+			add_to_list(&sum->losing, after->name, reason, dropped);
+		else
+			all += dropped;
 	}
-	return reason;
+	if (after->error)
+		add_to_list(&sum->failing, after->name, after->error, all);
 }
 
 static void gather_handlers(const struct look *look, struct evidence *ret)
@@ -353,26 +375,19 @@ static void gather_handlers(const struct look *look, struct evidence *ret)
 		const struct handler_count *before = handler_counts_find(
 			&look->handlers_before, name);
 		const struct handler_count *after = handler_counts_find(&look->handlers, name);
-		uint64_t filtered, dropped;
+		uint64_t filtered;
 
 		if (!before || !after)
 			continue;
 		filtered = grown(before->filtered, after->filtered);
-		dropped = grown(before->dropped, after->dropped);
 		sum->count++;
 		sum->received += grown(before->received, after->received);
 		sum->delivered += grown(before->delivered, after->delivered);
 		sum->filtered += filtered;
-		sum->dropped += dropped;
 		sum->is_shared |= after->is_shared;
-		if (after->error) {
-			sum->failing = after->name;
-			sum->error = after->error;
-		}
-		if (!sum->name || dropped)
+		if (!sum->name || filtered)
 			sum->name = after->name;
-		if (dropped)
-			sum->reason = find_reason(before, after);
+		gather_drops(before, after, sum);
 	}
 }
 

@@ -129,11 +129,14 @@
 		"too",                                                                             \
 		"another address for one of the groups")                                           \
 	ROW(handler_fails, "handler-fails", STAGE_BESIDE, VERDICT_DELIVERED,                       \
-		"The group receives, and one of its handlers delivers nothing now",                \
+		"The group receives, and handlers of it deliver nothing now",                      \
 		"as the reason says; mcastctl handlers")                                           \
 	ROW(handler_drops, "handler-drops", STAGE_BESIDE, VERDICT_DELIVERED,                       \
-		"The group receives, and its handlers drop",                                       \
-		"a larger rate or queue of the handler, as the reason says")                       \
+		"The group receives, and its handlers lose datagrams",                             \
+		"a larger queue of the handler, as the reason says")                               \
+	ROW(handler_limits, "handler-limits", STAGE_BESIDE, VERDICT_DELIVERED,                     \
+		"The group receives, and its handlers drop what they are told to",                 \
+		"a larger rate of the handler, as the reason says")                                \
 	ROW(all_filtered, "all-filtered", STAGE_BESIDE, VERDICT_DELIVERED,                         \
 		"The group receives, and the filters of its handlers let nothing through",         \
 		"what filter of the handler lets through")                                         \

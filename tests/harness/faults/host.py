@@ -202,13 +202,19 @@ def handler_filters_all(lab):
     lab.handlers = 'out: { type = "file"; path = "$DIR/out"; filter: { sources = ["203.0.113.7"]; }; };'
 
 
-@fault("handler-drops", plain=False, ways=WITH_DAEMON, arrives="all", unnamed="nobody")
-def handler_drops(lab):
+@fault("handler-limits", plain=False, ways=WITH_DAEMON, arrives="all", unnamed="nobody")
+def handler_limits(lab):
     lab.settings = 'handlers = ["out"];'
     lab.handlers = 'out: { type = "file"; path = "$DIR/out"; rate = "1/s"; };'
 
 
 @fault("handler-drops", plain=False, ways=WITH_DAEMON, arrives="all", unnamed="nobody")
+def the_queue_is_full(lab):
+    lab.settings = 'handlers = ["out"];'
+    lab.handlers = 'out: { type = "exec"; command = ["/bin/sleep", "1"]; max_running = 1; queue_datagrams = 1; };'
+
+
+@fault("handler-fails", plain=False, ways=WITH_DAEMON, arrives="all", unnamed="nobody")
 def the_disk_is_full(lab):
     lab.settings = 'handlers = ["out"];'
     lab.handlers = 'out: { type = "file"; path = "/dev/full"; };'
