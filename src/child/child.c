@@ -233,7 +233,7 @@ void child_abandon(struct child *child)
 	child->pid = 0;
 }
 
-/* The time for one of the last steps, of which so many are left. */
+/* The share of one of the last steps in the time that is left. */
 static uint64_t share_ns(uint64_t until_ns, unsigned steps)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);

@@ -511,7 +511,7 @@ void nats_feeds_keep(
 	}
 }
 
-bool nats_feeds_give_up(struct nats_feeds *feeds, const char *text)
+bool nats_feeds_release(struct nats_feeds *feeds, const char *text)
 {
 	for (size_t i = 0; i < feeds->count; i++) {
 		struct feed *feed = feeds->items[i];

@@ -45,9 +45,9 @@ void nats_feeds_list(const struct nats_feeds *feeds, nats_feeds_tell *tell, void
 int nats_feeds_drop(
 	struct nats_feeds *feeds, const char *stream, const char *name, uint64_t now_ns);
 
-/* Gives up a consumer that the server does not let it delete, by the server's words. Returns false:
+/* Releases a consumer that the server does not let it delete, by the server's words. Returns false:
  * they are about something else. */
-bool nats_feeds_give_up(struct nats_feeds *feeds, const char *text);
+bool nats_feeds_release(struct nats_feeds *feeds, const char *text);
 
 void nats_feeds_connected(struct nats_feeds *feeds, uint64_t now_ns);
 void nats_feeds_disconnected(struct nats_feeds *feeds);

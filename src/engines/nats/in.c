@@ -445,9 +445,9 @@ static bool names_subject(const char *text, const char *subject)
 	return quote && !strncmp(quote + 1, subject, length) && quote[1 + length] == '"';
 }
 
-bool nats_in_give_up(struct nats_in *in, const char *text)
+bool nats_in_release(struct nats_in *in, const char *text)
 {
-	return nats_feeds_give_up(in->feeds, text);
+	return nats_feeds_release(in->feeds, text);
 }
 
 bool nats_in_object(struct nats_in *in, const char *text, uint64_t now_ns)

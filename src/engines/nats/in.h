@@ -60,5 +60,5 @@ const char *nats_in_error(const struct nats_in *in);
 /* The server does not permit something: its text. The first returns whether it is about a consumer
  * that is not wanted any more, which then is left there. The second returns whether it is about
  * what comes in. */
-bool nats_in_give_up(struct nats_in *in, const char *text);
+bool nats_in_release(struct nats_in *in, const char *text);
 bool nats_in_object(struct nats_in *in, const char *text, uint64_t now_ns);

@@ -253,7 +253,7 @@ static void take_objections(struct nats_handler *handler, uint64_t now_ns, struc
 		const char *name = strchr(text, '"');
 		size_t length = name ? strcspn(name + 1, "\"") : 0;
 
-		if (handler->in && nats_in_give_up(handler->in, text))
+		if (handler->in && nats_in_release(handler->in, text))
 			continue;
 		trouble_refuse(&handler->trouble, now_ns + SHOWN_NS,
 			"the server does not permit it: %s", text);
