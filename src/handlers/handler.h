@@ -141,8 +141,8 @@ struct handler_kind {
 	 * the latest. */
 	void (*finish)(void *object, uint64_t until_ns, struct outcome *outcome);
 
-	/* finish() waits for others, as programs that read to the end and brokers that acknowledge,
-	 * and has time for it when that of the queue is over. */
+	/* finish() waits for programs that read to the end, and has time for it when that of the
+	 * queue is over. */
 	bool finish_waits;
 };
 

@@ -711,6 +711,5 @@ const struct handler_kind engine = {
 	.exclusive = true, /* for the order: what the one before has comes first */
 	.held_bytes = kafka_held_bytes,
 	.finish = kafka_finish,
-	.finish_waits = true,
 	.close = kafka_close,
 };

@@ -542,6 +542,5 @@ const struct handler_kind engine = {
 	.held_bytes = mqtt_held_bytes,
 	.subscribe = mqtt_subscribe,
 	.finish = mqtt_finish,
-	.finish_waits = true,
 	.close = mqtt_close,
 };

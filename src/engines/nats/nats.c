@@ -626,6 +626,5 @@ const struct handler_kind engine = {
 	.held_bytes = nats_held_bytes,
 	.subscribe = nats_subscribe,
 	.finish = nats_finish,
-	.finish_waits = true,
 	.close = nats_close,
 };
