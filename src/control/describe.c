@@ -178,6 +178,10 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 		put_addresses(text, "sources", &config->sources);
 	else
 		json_put_string(text, "sources", NULL);
+	if (shows.sources)
+		put_addresses(text, "blockSources", &config->block_sources);
+	else
+		json_put_string(text, "blockSources", NULL);
 	rows = members_put(text, rows, group, counters);
 	put_same_network(text, group->same_network);
 	rows = members_put(text, rows, group, counters);

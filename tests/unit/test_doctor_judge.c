@@ -455,6 +455,16 @@ static void change_other_source(struct scene *s)
 	s->e.senders[0].verdict = VERDICT_REFUSES;
 }
 
+static void change_blocked_source(struct scene *s)
+{
+	lose(s);
+	s->source = parse("192.0.2.1");
+	s->group.blocked.items = &s->source;
+	s->group.blocked.count = 1;
+	s->e.senders[0].is_wanted = false;
+	s->e.senders[0].verdict = VERDICT_REFUSES;
+}
+
 static void change_other_source_blind(struct scene *s)
 {
 	be_blind(s);
@@ -778,6 +788,7 @@ static const struct row {
 	{change_host_firewall_blind, "host-firewall?", VERDICT_OPEN},
 	{change_martian, "host-firewall?", VERDICT_HOST},
 	{change_other_source, "other-source", VERDICT_HOST},
+	{change_blocked_source, "other-source", VERDICT_HOST},
 	{change_other_source_blind, "other-source?", VERDICT_OPEN},
 	{change_other_port, "other-port", VERDICT_HOST},
 	{change_other_port_that_is_used, "other-port? not-on-wire", VERDICT_HOST},

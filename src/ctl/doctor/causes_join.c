@@ -100,12 +100,18 @@ enum certainty is_too_many_memberships(const struct evidence *e)
 				  error_says(e, "sources a group") || error_says(e, "optmem_max")));
 }
 
+/* A group has either, and the kernel has one limit for both. */
+static size_t count_sources(const struct evidence *e)
+{
+	return e->group->sources.count + e->group->blocked.count;
+}
+
 /* The sysctl that limits it. */
 static const char *limit_of(const struct evidence *e)
 {
 	if (error_says(e, "optmem_max"))
 		return "net.core.optmem_max";
-	if (e->group->sources.count)
+	if (count_sources(e))
 		return is_v4(e) ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
 	return "net.ipv4.igmp_max_memberships";
 }
@@ -114,8 +120,8 @@ static size_t larger_limit(const struct evidence *e)
 {
 	if (error_says(e, "optmem_max"))
 		return 1048576;
-	if (e->group->sources.count)
-		return e->group->sources.count < 64 ? 64 : e->group->sources.count;
+	if (count_sources(e))
+		return count_sources(e) < 64 ? 64 : count_sources(e);
 	return 1000;
 }
 
@@ -125,8 +131,8 @@ void tell_too_many_memberships(const struct evidence *e, struct finding *f)
 		"the kernel takes no more memberships, or sources: the sysctl %s is too small",
 		limit_of(e));
 	finding_string(f, "sysctl", limit_of(e));
-	if (e->group->sources.count)
-		finding_number(f, "sources", e->group->sources.count);
+	if (count_sources(e))
+		finding_number(f, "sources", count_sources(e));
 }
 
 void fix_too_many_memberships(const struct evidence *e, struct finding *f)

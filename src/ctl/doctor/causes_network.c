@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
@@ -41,30 +42,53 @@ void tell_other_source(const struct evidence *e, struct finding *f)
 	char sender[INET6_ADDRSTRLEN], wanted[INET6_ADDRSTRLEN];
 	const struct evidence_sender *other = find_unwanted(e);
 
-	finding_say(f, "it comes from %s, and only datagrams from %s%s are wanted",
-		show_address(&other->address, sender),
-		show_address(&e->group->sources.items[0], wanted),
-		e->group->sources.count > 1 ? " and others" : "");
+	show_address(&other->address, sender);
+	if (e->group->blocked.count)
+		finding_say(f, "it comes from %s, which is in block_sources", sender);
+	else
+		finding_say(f, "it comes from %s, and only datagrams from %s%s are wanted", sender,
+			show_address(&e->group->sources.items[0], wanted),
+			e->group->sources.count > 1 ? " and others" : "");
 	finding_string(f, "sender", sender);
 	finding_number(f, "datagrams of that sender", other->datagrams);
 	tell_counts(e, f);
 }
 
+/* As they are written in the configuration, but for one. */
+static void list_addresses(
+	const struct subject_addresses *addresses, const struct address *but, struct text *text)
+{
+	char string[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < addresses->count; i++)
+		if (!address_equal(&addresses->items[i], but))
+			text_printf(text, "%s\"%s\"", text->length ? ", " : "",
+				show_address(&addresses->items[i], string));
+}
+
 void fix_other_source(const struct evidence *e, struct finding *f)
 {
+	AUTO_TEXT struct text list = {0};
 	char sender[INET6_ADDRSTRLEN];
-	const struct evidence_sender *other = find_unwanted(e);
+	const struct address *other = &find_unwanted(e)->address;
+	const struct subject_group *group = e->group;
 
-	show_address(&other->address, sender);
-	if (e->is_daemon)
-		fix_key(e, f, "sources = [\"%s\"];", sender);
-	else
+	show_address(other, sender);
+	list_addresses(group->blocked.count ? &group->blocked : &group->sources, other, &list);
+	if (!e->is_daemon)
 		fix_key(e, f, "the source %s", sender);
+	else if (!group->blocked.count)
+		fix_key(e, f, "sources = [%s, \"%s\"];", text_string(&list), sender);
+	else if (list.length)
+		fix_key(e, f, "block_sources = [%s];", text_string(&list));
+	else
+		fix_key(e, f, "remove block_sources");
 }
 
 enum certainty is_source_counted(const struct evidence *e)
 {
-	bool is_ignored = e->group->sources.count && e->growth[COUNTER_IGNORED];
+	bool is_ignored = (e->group->sources.count || e->group->blocked.count) &&
+			  e->growth[COUNTER_IGNORED];
 	bool is_hidden = e->group->hides_sources && e->probed >= SPARSE;
 
 	return is_blind(e) && (is_ignored || is_hidden) ? CERTAINTY_LIKELY : CERTAINTY_NO;
@@ -78,7 +102,7 @@ void tell_source_counted(const struct evidence *e, struct finding *f)
 	else
 		finding_say(f,
 			"multicast came that no socket here wanted: another sender than the "
-			"sources, or another port than %u",
+			"sources, one of block_sources, or another port than %u",
 			e->group->port);
 	if (e->probed)
 		finding_number(f, "received by mcastctl", e->probed);

@@ -75,14 +75,14 @@ int daemon_ask(struct session *session, struct daemon *ret)
 
 /* ---- Groups ---- */
 
-static int take_sources(const json_t *sources, struct subject_group *group)
+static int take_addresses(const json_t *sources, struct subject_addresses *addresses)
 {
 	for (size_t i = 0; i < json_array_size(sources); i++) {
 		const char *string = json_string_value(json_array_get(sources, i));
 		struct address address;
 
 		if (string && address_parse(string, &address) == 0 &&
-			array_add(&group->sources, address) < 0)
+			array_add(addresses, address) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -241,7 +241,9 @@ static int add_group(struct subjects *subjects, const json_t *object)
 	r = subjects_add_group(
 		subjects, name, &address, (uint16_t)get_number(object, "port"), &group);
 	if (r == 0)
-		r = take_sources(json_object_get(object, "sources"), group);
+		r = take_addresses(json_object_get(object, "sources"), &group->sources);
+	if (r == 0)
+		r = take_addresses(json_object_get(object, "blockSources"), &group->blocked);
 	if (r == 0)
 		group->hides_sources = json_is_null(json_object_get(object, "sources"));
 	if (r == 0)

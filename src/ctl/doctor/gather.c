@@ -57,12 +57,18 @@ static void gather_link(const struct host *host, struct evidence *ret)
 
 /* ---- Senders ---- */
 
+static bool contains(const struct subject_addresses *addresses, const struct address *address)
+{
+	for (size_t i = 0; i < addresses->count; i++)
+		if (address_equal(&addresses->items[i], address))
+			return true;
+	return false;
+}
+
 static bool is_wanted(const struct subject_group *group, const struct address *address)
 {
-	for (size_t i = 0; i < group->sources.count; i++)
-		if (address_equal(&group->sources.items[i], address))
-			return true;
-	return !group->sources.count;
+	return group->sources.count ? contains(&group->sources, address)
+				    : !contains(&group->blocked, address);
 }
 
 static bool is_no_host(const struct address *address)

@@ -65,7 +65,8 @@
 		"A firewall of this host drops it: nftables or iptables",                          \
 		"a rule that accepts it, as a command for each chain that may drop it")            \
 	ROW(other_source, "other-source", STAGE_ASKED, VERDICT_HOST,                               \
-		"The sender is not one of sources", "the sender, in sources")                      \
+		"The sender is not one of sources, or it is one of block_sources",                 \
+		"the sender, in sources; or without it in block_sources")                         \
 	ROW(other_port, "other-port", STAGE_ASKED, VERDICT_HOST,                                   \
 		"The group is sent to another port", "that port, in port")                         \
 	ROW(vlan_tagged, "vlan-tagged", STAGE_ASKED, VERDICT_HOST,                                 \

@@ -53,15 +53,18 @@ struct subject {
 	size_t sender_count; /* at most SUBJECT_SENDERS_MAX */
 };
 
+struct subject_addresses {
+	struct address *items;
+	size_t count;
+};
+
 /* What all memberships of a group have in common. */
 struct subject_group {
 	char *name; /* of the group, or the TARGET as it was written */
 	struct address address;
 	uint16_t port;
-	struct {
-		struct address *items;
-		size_t count;
-	} sources;
+	struct subject_addresses sources; /* none: any sender is wanted, but for those blocked */
+	struct subject_addresses blocked;
 	bool hides_sources; /* the user may not know them */
 	uint64_t others_before, others; /* received, but not counted as such: duplicates, echoes,
 					   and of senders that the daemon does not take */

@@ -233,6 +233,28 @@ def other_source(lab):
     lab.repairs.append(lambda: setattr(lab, "sources", [PEER[lab.family]]))
 
 
+@fault("other-source", ways=WITH_DAEMON, plain=False, unnamed="nobody")
+def the_sender_is_blocked(lab):
+    lab.settings = f'block_sources = ["{PEER[4]}"];'
+
+
+@fault("other-source", ways=WITH_DAEMON, plain=False, unnamed="nobody")
+def the_sender_is_blocked_among_others(lab):
+    lab.settings = f'block_sources = ["192.0.2.77", "{PEER[4]}"];'
+
+
+@fault("other-source", unnamed="nobody")
+def other_source_than_two(lab):
+    lab.sources = ["192.0.2.77", "192.0.2.78"]
+    lab.repairs.append(lambda: setattr(lab, "sources", [PEER[4]]))
+
+
+@fault("too-many-memberships", "cannot-join", ways=WITH_DAEMON, plain=False)
+def too_many_blocked_sources(lab):
+    sysctl(lab.host, "net.ipv4.igmp_max_msf", 1)
+    lab.settings = 'block_sources = ["192.0.2.77", "192.0.2.78"];'
+
+
 @fault("forced-igmp-version", arrives="all", unnamed="nobody", pasted=True)
 def igmp_version_2_forced_with_sources(lab):
     sysctl(lab.host, "net.ipv4.conf.all.force_igmp_version", 2)

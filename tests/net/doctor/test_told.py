@@ -1,0 +1,65 @@
+"""What root is told of a fault beside the name of its cause: what is so, and what to do; and nothing that is not so."""
+
+import contextlib
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from harness.faults import FAULTS, HEALTHY
+from net.doctor.reader import Reader, begin
+from net.doctor.test_recipe import play
+from net.doctor.trial import situation
+
+pytestmark = pytest.mark.waits
+
+BY_NAME = {fault.name: fault for fault in FAULTS + HEALTHY}
+
+
+@dataclass
+class Told:
+    name: str  # of the situation
+    says: tuple  # patterns, in the text without its line breaks
+    never: tuple = ()
+    alone: bool = False  # without a daemon
+    options: str = ""
+    status: int = 1
+
+    def __str__(self):
+        return self.name + ("-alone" if self.alone else "") + ("-sends" if "--send" in self.options else "")
+
+
+TOLD = [
+    Told("the_sender_is_blocked", ("this host dropped all", r"192\.0\.2\.1, which is in block_sources", r": remove block_sources")),
+    Told("the_sender_is_blocked_among_others", (r'block_sources = \["192\.0\.2\.77"\];',)),
+    Told("other_source_than_two", (r'sources = \["192\.0\.2\.77", "192\.0\.2\.78", "192\.0\.2\.1"\];',)),
+    Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
+]
+
+
+def ask(office, told):
+    with situation(BY_NAME[told.name]) as lab, contextlib.ExitStack() as stack:
+        lab.begin()
+        reader = Reader(office, lab, None if told.alone else stack.enter_context(begin(lab)))
+        for prepare in lab.before_look:
+            prepare()
+        return reader.run(f"mcastctl doctor {reader.word} --wait {lab.wait} {told.options}")
+
+
+@pytest.mark.parametrize("told", TOLD, ids=str)
+def test_what_is_told(results, office, told):
+    status, text = results("told", lambda told: ask(office, told))[str(told)]
+    print(text)
+    words = " ".join(text.split())
+    assert not [pattern for pattern in told.says if not re.search(pattern, words)], "not said"
+    assert not [pattern for pattern in told.never if re.search(pattern, words)], "said"
+    assert status == told.status
+
+
+# Those whose fix is written into the configuration, or ends the fault by a command that others do not have.
+ENDED = ["the_sender_is_blocked", "the_sender_is_blocked_among_others", "other_source_than_two"]
+
+
+@pytest.mark.parametrize("ended", ENDED)
+def test_what_is_told_ends_it(results, office, ended):
+    assert results("ended", lambda name: play(office, name))[ended]
