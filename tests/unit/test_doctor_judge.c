@@ -554,6 +554,34 @@ static void change_report_blocked(struct scene *s)
 	s->e.growth[COUNTER_OUT_REQUESTS] = 2;
 }
 
+static void change_report_blocked_before_an_older_querier(struct scene *s)
+{
+	be_silent(s);
+	s->wire.reports_out = 0;
+	s->wire.queries = s->wire.unanswered = 2;
+	s->wire.query_version = 2;
+	s->e.has_old_querier = true;
+}
+
+static void change_another_host_answers(struct scene *s)
+{
+	change_report_blocked_before_an_older_querier(s);
+	s->wire.reports_of_others = 1;
+}
+
+static void change_queries_blocked(struct scene *s)
+{
+	change_switch_forgot(s);
+	s->wire.queries = s->wire.unanswered = 2;
+}
+
+static void change_queries_of_an_older_querier_blocked(struct scene *s)
+{
+	be_silent(s);
+	s->wire.queries = s->wire.unanswered = 2;
+	s->wire.query_version = 2;
+}
+
 static void change_refresh_impossible(struct scene *s)
 {
 	be_blind(s);
@@ -802,6 +830,10 @@ static const struct row {
 	{change_switch_forgot, "switch-forgot?", VERDICT_NETWORK},
 	{change_switch_forgot_sparse, "switch-forgot?", VERDICT_NETWORK},
 	{change_report_blocked, "report-blocked", VERDICT_HOST},
+	{change_report_blocked_before_an_older_querier, "report-blocked?", VERDICT_HOST},
+	{change_another_host_answers, "not-on-wire?", VERDICT_NETWORK},
+	{change_queries_blocked, "queries-blocked?", VERDICT_HOST},
+	{change_queries_of_an_older_querier_blocked, "queries-blocked?", VERDICT_HOST},
 	{change_refresh_impossible, "refresh-impossible?", VERDICT_OPEN},
 	{be_silent, "not-on-wire", VERDICT_NETWORK},
 	{change_sending_dropped, "not-on-wire?", VERDICT_NETWORK},

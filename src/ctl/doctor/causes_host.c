@@ -428,31 +428,6 @@ enum certainty is_host_firewall(const struct evidence *e)
 	return CERTAINTY_LIKELY;
 }
 
-static void tell_rule(struct finding *f, const struct firewall_chain *chain,
-	const struct firewall_rule *rule, uint64_t packets)
-{
-	finding_say(f, ": the rule with handle %" PRIu64 " in the chain %s of the table %s %s",
-		rule->handle, rule->table_chain, chain->family, chain->table);
-	finding_number(f, "packets that the rule dropped", packets);
-}
-
-static void tell_chain(const struct evidence *e, struct finding *f, bool out)
-{
-	const struct firewall_chain *chain = find_chain(e, out);
-
-	if (out ? e->grown_out_rule != NULL : e->grown_rule != NULL)
-		tell_rule(f, out ? e->grown_out_chain : e->grown_chain,
-			out ? e->grown_out_rule : e->grown_rule,
-			out ? e->grown_out_packets : e->grown_packets);
-	else if (chain)
-		finding_say(f, ": the chain %s of the table %s %s may drop it", chain->name,
-			chain->family, chain->table);
-	else if (e->firewall && e->firewall->has_legacy)
-		finding_say(f, ": there are rules of iptables-legacy");
-	else if (e->firewall)
-		finding_say(f, ", but no rule of nftables drops: maybe a filter of tc(8) or XDP");
-}
-
 void tell_host_firewall(const struct evidence *e, struct finding *f)
 {
 	const struct evidence_sender *martian = find_martian(e);

@@ -7,12 +7,6 @@
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
 
-/* The wire was seen, and all of it that matters here. */
-static enum certainty by_wire(const struct evidence *e)
-{
-	return e->wire_missed ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
-}
-
 /* ---- Not as asked ---- */
 
 static const struct evidence_sender *find_unwanted(const struct evidence *e)
@@ -328,103 +322,12 @@ void fix_interface_drops(const struct evidence *e, struct finding *f)
 
 /* ---- It does not come ---- */
 
-enum certainty is_switch_forgot(const struct evidence *e)
-{
-	/* A sender that pauses for longer than we listen looks the same. */
-	return e->was_refreshed && e->after_refresh ? CERTAINTY_LIKELY : CERTAINTY_NO;
-}
-
-void tell_switch_forgot(const struct evidence *e, struct finding *f)
-{
-	finding_say(f, "nothing came until the group was reported again: a snooping switch had "
-		       "forgotten this host, as nobody asks for groups");
-	if (e->after_refresh < SPARSE)
-		finding_say(f, "; or it is sent seldom, which --wait 1m shows");
-	finding_number(f, "received after the report", e->after_refresh);
-	if (e->wire)
-		finding_number(f, "queries heard", e->wire->queries);
-}
-
-void fix_switch_forgot(const struct evidence *e, struct finding *f)
-{
-	fix_refresh(e, f);
-	fix_regularly(e, f);
-	finding_hint(f, "better: a querier in the network, such as the switch's own");
-}
-
-/* The kernel was asked to send a report, and counted it as a packet. */
-static bool is_report_due(const struct evidence *e)
-{
-	return !is_local_block(e) && (e->was_joined_now || e->was_refreshed) && !e->has_old_querier;
-}
-
-enum certainty is_report_blocked(const struct evidence *e)
-{
-	bool is_held = e->growth[COUNTER_OUT_REQUESTS] > e->growth[COUNTER_OUT_SENT];
-
-	if (!is_missed(e) || !is_report_due(e) || (e->link.flags & IFF_LOOPBACK))
-		return CERTAINTY_NO;
-	if (!e->wire)
-		return is_held && e->growth[COUNTER_OUT_SENT] == 0 ? CERTAINTY_LIKELY
-								   : CERTAINTY_NO;
-	if (!is_wire_silent(e) || e->wire->reports_out)
-		return CERTAINTY_NO;
-	return e->grown_out_rule || (is_held && find_chain(e, true)) ? by_wire(e)
-								     : CERTAINTY_LIKELY;
-}
-
-void tell_report_blocked(const struct evidence *e, struct finding *f)
-{
-	finding_say(f,
-		"our own %s reports do not leave this host, so that no switch and no router "
-		"knows of us",
-		is_v4(e) ? "IGMP" : "MLD");
-	if (e->grown_out_rule)
-		finding_say(f,
-			": the rule with handle %" PRIu64
-			" in the chain %s of the table %s %s drops them",
-			e->grown_out_rule->handle, e->grown_out_rule->table_chain,
-			e->grown_out_chain->family, e->grown_out_chain->table);
-	if (e->wire)
-		finding_number(f, "reports sent", e->wire->reports_out);
-	finding_growth(f, e, COUNTER_OUT_REQUESTS);
-	finding_growth(f, e, COUNTER_OUT_SENT);
-}
-
-void fix_report_blocked(const struct evidence *e, struct finding *f)
-{
-	fix_firewall_of_reports(e, f);
-	fix_refresh(e, f);
-}
-
-enum certainty is_refresh_impossible(const struct evidence *e)
-{
-	/* Of other reasons there are other causes. */
-	bool is_shared = e->refresh_impossible && strstr(e->refresh_impossible, "joined it there");
-
-	return is_missed(e) && (is_wire_silent(e) || !e->wire) && is_shared ? CERTAINTY_LIKELY
-									    : CERTAINTY_NO;
-}
-
-void tell_refresh_impossible(const struct evidence *e, struct finding *f)
-{
-	finding_say(f, "nothing comes, and the group cannot be reported again: another program has "
-		       "joined it there, too");
-	tell_counts(e, f);
-}
-
-void fix_refresh_impossible(const struct evidence *e, struct finding *f)
-{
-	finding_hint(f, "end the other programs of the group for a moment, then look again");
-	finding_see(f, "ss -lunp sport = :%u", e->group->port);
-	finding_see(f, "ip maddr show dev %s", e->subject->interface);
-}
-
 /* The network can know of us: a report was seen, or this group is never reported. */
 static bool is_reported(const struct evidence *e)
 {
-	return e->wire->reports_out || e->was_refreshed || e->was_joined_now ||
-	       e->has_old_querier || is_local_block(e) || (e->link.flags & IFF_LOOPBACK);
+	bool was_due = (e->was_refreshed || e->was_joined_now) && !has_older_querier(e);
+
+	return e->wire->reports_out || was_due || is_never_reported(e);
 }
 
 /* A sender on this host would look the same. */
@@ -439,7 +342,7 @@ static bool may_be_dropped_here(const struct evidence *e)
 	return e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
 	       e->wire->other_port_tagged || e->statistics.received_otherhost >= SPARSE ||
 	       is_interface_drops(e) || is_report_blocked(e) || is_refresh_impossible(e) ||
-	       is_no_ipv4_address(e) || is_vrf(e) || is_sending_dropped(e);
+	       is_unanswered(e) || is_no_ipv4_address(e) || is_vrf(e) || is_sending_dropped(e);
 }
 
 enum certainty is_not_on_wire(const struct evidence *e)
@@ -466,7 +369,8 @@ void tell_not_on_wire(const struct evidence *e, struct finding *f)
 	finding_say(f,
 		"nothing comes in on the wire%s: no sender, a TTL too small, no multicast router, "
 		"or a firewall elsewhere",
-		may_be_dropped_here(e) ? "" : ", and nothing on this host drops it");
+		may_be_dropped_here(e) || !is_reported(e) ? ""
+							  : ", and nothing on this host drops it");
 	if (is_sending_dropped(e))
 		finding_say(f, "; or the sender is on this host, which drops what is sent");
 	finding_number(f, "on the wire", 0);

@@ -77,11 +77,11 @@ void firewall_clear(struct firewall *firewall);
 const struct firewall_rule *firewall_grown(const struct firewall *before,
 	const struct firewall *after, enum firewall_hook hook, uint64_t *ret_packets);
 
-/* The command that has a chain let through what goes to a group and port; and that for IGMP or MLD,
- * as the family says. Empty where a chain of this family never sees it, where nft(8) could not read
- * a name of it, or where there is no room. */
+/* The command that has a chain let through what goes to a group and port; and that for reports of
+ * IGMP or MLD, as the family says, or without out for queries. Empty where a chain of this family
+ * never sees it, where nft(8) could not read a name of it, or where there is no room. */
 #define FIREWALL_COMMAND_MAX 512
 void firewall_accept_command(const struct firewall_chain *chain, const struct address *group,
 	uint16_t port, char *ret, size_t size);
 void firewall_accept_reports_command(
-	const struct firewall_chain *chain, sa_family_t family, char *ret, size_t size);
+	const struct firewall_chain *chain, sa_family_t family, bool out, char *ret, size_t size);

@@ -59,10 +59,13 @@ void firewall_accept_command(const struct firewall_chain *chain, const struct ad
 }
 
 void firewall_accept_reports_command(
-	const struct firewall_chain *chain, sa_family_t family, char *ret, size_t size)
+	const struct firewall_chain *chain, sa_family_t family, bool out, char *ret, size_t size)
 {
 	if (family == AF_INET)
 		write_command(chain, family, "ip protocol igmp", "-p igmp", ret, size);
+	else if (!out)
+		write_command(chain, family, "icmpv6 type mld-listener-query",
+			"-p ipv6-icmp --icmpv6-type 130", ret, size);
 	else
 		write_command(chain, family, "meta l4proto ipv6-icmp", "-p ipv6-icmp", ret, size);
 }

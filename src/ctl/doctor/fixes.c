@@ -145,7 +145,7 @@ static void accept_in_chains(
 			continue;
 		if (reports)
 			firewall_accept_reports_command(
-				chain, group->family, command, sizeof(command));
+				chain, group->family, out, command, sizeof(command));
 		else
 			firewall_accept_command(
 				chain, group, evidence->group->port, command, sizeof(command));
@@ -172,7 +172,7 @@ void fix_firewall(const struct evidence *evidence, struct finding *finding, bool
 		hint_at_filters(evidence, finding, out);
 }
 
-void fix_firewall_of_reports(const struct evidence *evidence, struct finding *finding)
+void fix_firewall_of_reports(const struct evidence *evidence, struct finding *finding, bool out)
 {
 	const struct firewall *firewall = evidence->firewall;
 	size_t length = finding->fixes.length;
@@ -181,12 +181,13 @@ void fix_firewall_of_reports(const struct evidence *evidence, struct finding *fi
 		fix_by_root(evidence, finding);
 		return;
 	}
-	accept_in_chains(evidence, finding, true, true);
+	accept_in_chains(evidence, finding, out, true);
 	if (firewall->has_legacy && is_v4(evidence))
-		finding_fix(finding, "iptables-legacy -I OUTPUT -p igmp -j ACCEPT");
+		finding_fix(finding, "iptables-legacy -I %s -p igmp -j ACCEPT",
+			out ? "OUTPUT" : "INPUT");
 	else if (firewall->has_legacy)
-		finding_fix(finding,
-			"ip6tables-legacy -I OUTPUT -p icmpv6 --icmpv6-type 143 -j ACCEPT");
+		finding_fix(finding, "ip6tables-legacy -I %s -p icmpv6 --icmpv6-type %d -j ACCEPT",
+			out ? "OUTPUT" : "INPUT", out ? 143 : 130);
 	if (finding->fixes.length == length)
-		hint_at_filters(evidence, finding, true);
+		hint_at_filters(evidence, finding, out);
 }

@@ -101,6 +101,10 @@
 		"The interface drops frames: larger than its MTU, damaged, or faster than it is "  \
 		"emptied",                                                                         \
 		"ip link set NAME mtu N; ethtool -S NAME tells more")                              \
+	ROW(queries_blocked, "queries-blocked", STAGE_NETWORK, VERDICT_HOST,                       \
+		"Queries of IGMP or MLD come in, and this host's firewall drops them, so that a "  \
+		"snooping switch forgets it",                                                      \
+		"a rule that accepts them in the firewall's input")                                \
 	ROW(switch_forgot, "switch-forgot", STAGE_NETWORK, VERDICT_NETWORK,                        \
 		"It comes once the group is reported again: a snooping switch has forgotten this " \
 		"host",                                                                            \

@@ -1,6 +1,9 @@
 #include "ctl/doctor/signs.h"
 
+#include <inttypes.h>
 #include <string.h>
+
+#include "ctl/doctor/rows.h"
 
 bool is_missed(const struct evidence *evidence)
 {
@@ -15,6 +18,27 @@ bool is_blind(const struct evidence *evidence)
 bool is_wire_silent(const struct evidence *evidence)
 {
 	return evidence->wire && !evidence->wire->in;
+}
+
+bool has_older_querier(const struct evidence *evidence)
+{
+	const struct wire_seen *wire = evidence->wire;
+
+	return evidence->has_old_querier ||
+	       (wire && wire->queries && wire->query_version < (is_v4(evidence) ? 3 : 2));
+}
+
+bool is_never_reported(const struct evidence *evidence)
+{
+	return is_local_block(evidence) || evidence->link.flags & IFF_LOOPBACK;
+}
+
+bool is_unanswered(const struct evidence *evidence)
+{
+	const struct wire_seen *wire = evidence->wire;
+
+	return wire && wire->unanswered && !wire->reports_of_others && evidence->is_joined &&
+	       !evidence->is_elsewhere && !is_never_reported(evidence);
 }
 
 bool is_many(uint64_t number, uint64_t of)
@@ -129,6 +153,33 @@ const struct firewall_chain *find_chain(const struct evidence *evidence, bool ou
 		if (chain_may_drop(evidence, &firewall->chains[i], out))
 			return &firewall->chains[i];
 	return NULL;
+}
+
+static void tell_rule(struct finding *finding, const struct firewall_chain *chain,
+	const struct firewall_rule *rule, uint64_t packets)
+{
+	finding_say(finding,
+		": the rule with handle %" PRIu64 " in the chain %s of the table %s %s",
+		rule->handle, rule->table_chain, chain->family, chain->table);
+	finding_number(finding, "packets that the rule dropped", packets);
+}
+
+void tell_chain(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	const struct firewall_chain *chain = find_chain(evidence, out);
+
+	if (out ? evidence->grown_out_rule != NULL : evidence->grown_rule != NULL)
+		tell_rule(finding, out ? evidence->grown_out_chain : evidence->grown_chain,
+			out ? evidence->grown_out_rule : evidence->grown_rule,
+			out ? evidence->grown_out_packets : evidence->grown_packets);
+	else if (chain)
+		finding_say(finding, ": the chain %s of the table %s %s may drop it", chain->name,
+			chain->family, chain->table);
+	else if (evidence->firewall && evidence->firewall->has_legacy)
+		finding_say(finding, ": there are rules of iptables-legacy");
+	else if (evidence->firewall)
+		finding_say(
+			finding, ", but no rule of nftables drops: maybe a filter of tc(8) or XDP");
 }
 
 void tell_counts(const struct evidence *evidence, struct finding *finding)

@@ -27,6 +27,22 @@ bool is_blind(const struct evidence *evidence);
 /* The wire was seen, and brought nothing for the membership. */
 bool is_wire_silent(const struct evidence *evidence);
 
+/* What the wire shows, where all of it that matters here was seen. */
+static inline enum certainty by_wire(const struct evidence *evidence)
+{
+	return evidence->wire_missed ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
+}
+
+/* A querier of IGMPv1, IGMPv2 or MLDv1 was heard: then a report is only known to be sent where a
+ * query was not answered. */
+bool has_older_querier(const struct evidence *evidence);
+
+/* No host reports the group, or not on this interface. */
+bool is_never_reported(const struct evidence *evidence);
+
+/* Others asked for groups, and this host did not answer. */
+bool is_unanswered(const struct evidence *evidence);
+
 /* A number, or 1 where it would be smaller than what chance explains in a flow of this size. */
 bool is_many(uint64_t number, uint64_t of);
 
@@ -51,6 +67,9 @@ bool chain_may_drop(const struct evidence *evidence, const struct firewall_chain
 
 /* A base chain that may drop what comes in, or with out what leaves; NULL: none is known. */
 const struct firewall_chain *find_chain(const struct evidence *evidence, bool out);
+
+/* Says which rule dropped it, or which chain may, of what comes in, or with out what leaves. */
+void tell_chain(const struct evidence *evidence, struct finding *finding, bool out);
 
 /* How many came in on the wire, where that was seen, and at the socket. */
 void tell_counts(const struct evidence *evidence, struct finding *finding);

@@ -58,6 +58,8 @@ struct wire_seen {
 	uint8_t report_version; /* of the last; 0: none */
 	struct address report_source; /* of the last */
 	uint64_t queries; /* that ask for this group or all, on the interface */
+	uint64_t unanswered; /* of those of others: no report of this host followed in time */
+	uint64_t reports_of_others; /* of versions by which one report stands for all hosts */
 	struct address querier;
 	uint8_t query_version;
 	uint64_t duplicates; /* in: the same sender and start of the payload had come in on another

@@ -33,6 +33,11 @@ TOLD = [
     Told("the_sender_is_blocked", ("this host dropped all", r"192\.0\.2\.1, which is in block_sources", r": remove block_sources")),
     Told("the_sender_is_blocked_among_others", (r'block_sources = \["192\.0\.2\.77"\];',)),
     Told("other_source_than_two", (r'sources = \["192\.0\.2\.77", "192\.0\.2\.78", "192\.0\.2\.1"\];',)),
+    Told("output_drops_reports_and_an_older_querier_asks", (r"report-blocked: \(likely\)", "ip protocol igmp accept"), ("not-on-wire",)),
+    Told("input_drops_queries", ("queries come in on the wire and this host's firewall drops them", "the chain in of the table inet fw",
+                                 "nft insert rule inet fw in ip protocol igmp accept"), ("nobody asks", "a querier")),
+    Told("input_drops_queries_v6", ("this host's firewall drops them", "nft insert rule inet fw in icmpv6 type mld-listener-query accept"),
+         ("nobody asks", "a querier")),
     Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
 ]
 
