@@ -603,6 +603,14 @@ static void change_interface_local(struct scene *s)
 	s->e.was_refreshed = true;
 }
 
+static void change_unicast(struct scene *s)
+{
+	be_silent(s);
+	s->group.address = parse("192.0.2.2");
+	s->wire.reports_out = 0;
+	s->e.was_joined_now = true;
+}
+
 static void change_not_on_wire_missed(struct scene *s)
 {
 	be_silent(s);
@@ -838,6 +846,7 @@ static const struct row {
 	{be_silent, "not-on-wire", VERDICT_NETWORK},
 	{change_sending_dropped, "not-on-wire?", VERDICT_NETWORK},
 	{change_interface_local, "not-on-wire (local-block)", VERDICT_NETWORK},
+	{change_unicast, "not-on-wire?", VERDICT_NETWORK},
 	{change_not_on_wire_missed, "not-on-wire?", VERDICT_NETWORK},
 	{be_blind, "host-or-network?", VERDICT_OPEN},
 	{change_forced_version, "forced-igmp-version", VERDICT_DELIVERED},

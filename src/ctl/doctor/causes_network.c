@@ -350,7 +350,8 @@ enum certainty is_not_on_wire(const struct evidence *e)
 	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here ||
 		e->wire->other_port_from_here)
 		return CERTAINTY_NO;
-	return is_reported(e) && !may_be_dropped_here(e) ? by_wire(e) : CERTAINTY_LIKELY;
+	return is_reported(e) && !is_unicast(e) && !may_be_dropped_here(e) ? by_wire(e)
+									   : CERTAINTY_LIKELY;
 }
 
 /* The daemon knows, also where it is long ago. */
@@ -366,20 +367,23 @@ void tell_not_on_wire(const struct evidence *e, struct finding *f)
 	char querier[INET6_ADDRSTRLEN];
 	const struct wire_seen *wire = e->wire;
 
-	finding_say(f,
-		"nothing comes in on the wire%s: no sender, a TTL too small, no multicast router, "
-		"or a firewall elsewhere",
-		may_be_dropped_here(e) || !is_reported(e) ? ""
-							  : ", and nothing on this host drops it");
+	finding_say(f, "nothing comes in on the wire%s: no sender, %s, or a firewall elsewhere",
+		may_be_dropped_here(e) || !is_reported(e) || is_unicast(e)
+			? ""
+			: ", and nothing on this host drops it",
+		is_unicast(e) ? "another address" : "a TTL too small, no multicast router");
 	if (is_sending_dropped(e))
 		finding_say(f, "; or the sender is on this host, which drops what is sent");
 	finding_number(f, "on the wire", 0);
 	finding_growth(f, e, COUNTER_OUT_DROPPED);
-	finding_number(f, "reports sent", wire->reports_out);
-	finding_number(f, "reported again", e->was_refreshed);
+	if (!is_unicast(e)) {
+		finding_number(f, "reports sent", wire->reports_out);
+		finding_number(f, "reported again", e->was_refreshed);
+	}
 	tell_last_received(e, f);
-	finding_number(f, "queries heard", wire->queries);
-	if (wire->queries)
+	if (!is_unicast(e))
+		finding_number(f, "queries heard", wire->queries);
+	if (wire->queries && !is_unicast(e))
 		finding_string(f, "querier", show_address(&wire->querier, querier));
 	if (e->wire_missed)
 		finding_number(f, "frames not seen", e->wire_missed);
@@ -389,8 +393,16 @@ void fix_not_on_wire(const struct evidence *e, struct finding *f)
 {
 	char group[ENDPOINT_STRING_MAX];
 
-	finding_hint(
-		f, "on the sender's host: mcastctl doctor --send %s%%NAME", show_group(e, group));
+	show_group(e, group);
+	if (!is_unicast(e))
+		finding_hint(f, "on the sender's host: mcastctl doctor --send %s%%NAME", group);
+	else if (!address_is_any(&e->group->address))
+		finding_hint(f, "on the sender's host: mcastctl doctor --send %s", group);
+	else
+		finding_hint(f,
+			"on the sender's host, with an address of this one: mcastctl doctor --send "
+			"ADDRESS:%u",
+			e->group->port);
 	if (is_sending_dropped(e))
 		fix_firewall(e, f, true);
 }

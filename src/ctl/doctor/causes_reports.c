@@ -125,7 +125,8 @@ void fix_report_blocked(const struct evidence *e, struct finding *f)
 enum certainty is_refresh_impossible(const struct evidence *e)
 {
 	/* Of other reasons there are other causes. */
-	bool is_shared = e->refresh_impossible && strstr(e->refresh_impossible, "joined it there");
+	bool is_shared = e->refresh_impossible && !is_unicast(e) &&
+			 strstr(e->refresh_impossible, "joined it there");
 
 	return is_missed(e) && (is_wire_silent(e) || !e->wire) && is_shared ? CERTAINTY_LIKELY
 									    : CERTAINTY_NO;

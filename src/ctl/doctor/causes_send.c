@@ -35,10 +35,16 @@ static const char *sending_error(const struct evidence *e)
 	return e->subject->sending_error ? e->subject->sending_error : e->group->sending_error;
 }
 
+/* A group of an address of this host never sends: that is no news. */
+static bool only_receives(const struct evidence *e)
+{
+	return is_unicast(e) && sending_error(e) && strstr(sending_error(e), "only receives");
+}
+
 enum certainty is_cannot_send(const struct evidence *e)
 {
-	return certain_if(
-		e->subject->state == SUBJECT_JOINED && sending_error(e) && !e->sending.was_tried);
+	return certain_if(e->subject->state == SUBJECT_JOINED && sending_error(e) &&
+			  !only_receives(e) && !e->sending.was_tried);
 }
 
 void tell_cannot_send(const struct evidence *e, struct finding *f)

@@ -30,7 +30,8 @@ bool has_older_querier(const struct evidence *evidence)
 
 bool is_never_reported(const struct evidence *evidence)
 {
-	return is_local_block(evidence) || evidence->link.flags & IFF_LOOPBACK;
+	return is_unicast(evidence) || is_local_block(evidence) ||
+	       evidence->link.flags & IFF_LOOPBACK;
 }
 
 bool is_unanswered(const struct evidence *evidence)

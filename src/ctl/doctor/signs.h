@@ -11,6 +11,12 @@ static inline bool is_v4(const struct evidence *evidence)
 	return evidence->group->address.family == AF_INET;
 }
 
+/* An address of this host, or all of them: nobody joins or reports that. */
+static inline bool is_unicast(const struct evidence *evidence)
+{
+	return !address_is_multicast(&evidence->group->address);
+}
+
 /* It is joined, and nothing came to its socket, neither to be read nor to be dropped. */
 static inline bool is_silent(const struct evidence *evidence)
 {

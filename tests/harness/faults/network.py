@@ -5,7 +5,7 @@ import re
 import socket
 
 from harness.faults.table import fault
-from harness.lab import PORT, Frames, Receiver, fragments, nft, sh, spoil, tagged
+from harness.lab import HOST, PORT, Frames, Receiver, fragments, nft, sh, spoil, tagged
 from harness.tunnels import frame, packet
 from harness.waiting import wait_until
 
@@ -18,6 +18,23 @@ SILENT = {"wire": False, "unnamed": "user nobody"}
 def sender_is_silent(lab):
     lab.is_silent = True
     lab.repairs.append(lambda: lab.add_stream(lab.peer, lab.group, PORT))
+
+
+@fault("not-on-wire", **SILENT, plain=False)
+def unicast_sender_is_silent(lab):
+    lab.group = HOST[4]
+    lab.is_silent = True
+
+
+@fault("not-on-wire", **SILENT, plain=False, ways=("target",), families=BOTH)
+def unicast_sender_is_silent_and_no_interface_named(lab):
+    lab.group, lab.interfaces, lab.is_silent = HOST[lab.family], [], True
+
+
+@fault("not-on-wire", **SILENT, plain=False, ways=("target",))
+def sender_to_all_addresses_is_silent(lab):
+    lab.group = "0.0.0.0"
+    lab.is_silent = True
 
 
 @fault("not-on-wire", **SILENT)

@@ -38,6 +38,9 @@ TOLD = [
                                  "nft insert rule inet fw in ip protocol igmp accept"), ("nobody asks", "a querier")),
     Told("input_drops_queries_v6", ("this host's firewall drops them", "nft insert rule inet fw in icmpv6 type mld-listener-query accept"),
          ("nobody asks", "a querier")),
+    Told("unicast_sender_is_silent", (r"not-on-wire: \(likely\)", r"mcastctl doctor --send 192\.0\.2\.2:5004$"),
+         ("IGMP", "report", "multicast", "NAME", "note")),
+    Told("unicast_sender_is_silent", (r"not-on-wire: \(likely\)",), ("IGMP", "report", "multicast", "NAME"), alone=True),
     Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
 ]
 
