@@ -12,7 +12,8 @@ enum certainty is_rp_filter(const struct evidence *e)
 {
 	const struct evidence_sender *refused = find_refused(e);
 
-	if (!refused)
+	/* With it, everything would be received twice. */
+	if (!refused || (e->is_copy && !e->received))
 		return CERTAINTY_NO;
 	/* With the wire it is known whether that sender sends at all. */
 	if (e->wire)
@@ -449,6 +450,10 @@ void tell_host_firewall(const struct evidence *e, struct finding *f)
 	} else {
 		finding_say(f, "a firewall of this host drops it");
 		tell_chain(e, f, false);
+	}
+	if (missing(e) && e->wire->later_fragments) {
+		finding_say(f, "; it comes in fragments, of which only the first has a port");
+		finding_number(f, "later fragments", e->wire->later_fragments);
 	}
 	if (*e->below)
 		finding_number(f, "on the wire below", e->below_count);

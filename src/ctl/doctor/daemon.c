@@ -199,6 +199,7 @@ static void take_changes(
 	const json_t *object, struct subjects *subjects, struct subject_group *group)
 {
 	group->others = count_others(object);
+	group->duplicates = get_number(object, "duplicates");
 	take_outgoing(json_object_get(object, "outgoing"), subjects, group);
 	take_senders(json_object_get(object, "senders"), subjects, group);
 	take_same_network(json_object_get(object, "sameNetworkTwice"), group);
@@ -263,6 +264,7 @@ static int add_group(struct subjects *subjects, const json_t *object)
 		return r;
 	take_changes(object, subjects, group);
 	group->others_before = group->others;
+	group->duplicates_before = group->duplicates;
 	return 0;
 }
 

@@ -114,6 +114,7 @@ struct evidence {
 
 	/* Other memberships and handlers. */
 	const char *sibling; /* another interface on which the group receives; NULL: none */
+	bool is_copy; /* what comes in here is received on another interface */
 	const char *twin; /* another interface that brings the same; NULL: none known */
 	const char *same_mac; /* another group of the daemon on the same MAC address; NULL: none */
 	struct evidence_handlers handlers;

@@ -83,5 +83,7 @@ const struct firewall_rule *firewall_grown(const struct firewall *before,
 #define FIREWALL_COMMAND_MAX 512
 void firewall_accept_command(const struct firewall_chain *chain, const struct address *group,
 	uint16_t port, char *ret, size_t size);
+void firewall_accept_fragments_command(
+	const struct firewall_chain *chain, const struct address *group, char *ret, size_t size);
 void firewall_accept_reports_command(
 	const struct firewall_chain *chain, sa_family_t family, bool out, char *ret, size_t size);

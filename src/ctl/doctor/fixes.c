@@ -131,6 +131,13 @@ static void hint_at_chain(struct finding *finding, const struct firewall_chain *
 		chain->family, chain->table);
 }
 
+/* Later fragments have no port. Those of IPv4 are put together before the chains of input. */
+static bool sees_fragments(const struct evidence *evidence, const struct firewall_chain *chain)
+{
+	return evidence->wire && evidence->wire->later_fragments &&
+	       (chain->hook != HOOK_INPUT || !is_v4(evidence));
+}
+
 /* A command for each chain that may drop, of the group's datagrams or of reports. */
 static void accept_in_chains(
 	const struct evidence *evidence, struct finding *finding, bool out, bool reports)
@@ -153,6 +160,10 @@ static void accept_in_chains(
 			finding_line(finding, command);
 		else
 			hint_at_chain(finding, chain);
+		if (*command && !out && !reports && sees_fragments(evidence, chain)) {
+			firewall_accept_fragments_command(chain, group, command, sizeof(command));
+			finding_line(finding, command);
+		}
 	}
 }
 

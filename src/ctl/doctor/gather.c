@@ -313,6 +313,39 @@ static bool comes_before(const struct look *look, const struct evidence *e, cons
 	return false;
 }
 
+/* The daemon drops the copies, as it is asked to; where nothing comes now, it did. */
+static bool are_copies_dropped(const struct look *look, const struct subject_group *group)
+{
+	bool comes = false;
+
+	for (size_t i = group->first; i < group->first + group->count; i++)
+		comes |= look->subjects.items[i].after.received >
+			 look->subjects.items[i].before.received;
+	return comes ? group->duplicates > group->duplicates_before : group->duplicates;
+}
+
+/* Whether most of what comes in on one interface has come in on the other. */
+static bool are_copies(struct wire *wire, const struct subject *one, const struct subject *other)
+{
+	const struct wire_seen *seen = wire_seen(wire, one->group, one->ifindex);
+
+	return !strcmp(seen->duplicate_of, other->interface) && seen->duplicates > seen->in / 2;
+}
+
+/* What comes in here is received on another interface of the group, in the same network. */
+static void gather_copies(const struct look *look, struct evidence *ret)
+{
+	const struct subject_group *group = ret->group;
+
+	for (size_t i = group->first; look->wire && i < group->first + group->count; i++) {
+		const struct subject *other = &look->subjects.items[i];
+
+		if (other != ret->subject && other->after.received > other->before.received)
+			ret->is_copy |= are_copies(look->wire, ret->subject, other) ||
+					are_copies(look->wire, other, ret->subject);
+	}
+}
+
 /* It is told at the first of the two. */
 static void gather_twin(const struct look *look, struct evidence *ret)
 {
@@ -325,7 +358,8 @@ static void gather_twin(const struct look *look, struct evidence *ret)
 		ret->twin = pair[0];
 	else
 		ret->twin = find_own_twin(look, ret);
-	if (ret->twin && comes_before(look, ret, ret->twin))
+	if (ret->twin &&
+		(comes_before(look, ret, ret->twin) || are_copies_dropped(look, ret->group)))
 		ret->twin = NULL;
 }
 
@@ -461,6 +495,7 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 	if (!ret->is_elsewhere) {
 		gather_growth(&look->host, ret->group->address.family, ret);
 		gather_link(&look->host, ret);
+		gather_copies(look, ret);
 		gather_wire(look, ret);
 		if (!is_clean(ret)) {
 			gather_other_ports(look, ret);

@@ -68,6 +68,7 @@ struct subject_group {
 	bool hides_sources; /* the user may not know them */
 	uint64_t others_before, others; /* received, but not counted as such: duplicates, echoes,
 					   and of senders that the daemon does not take */
+	uint64_t duplicates_before, duplicates; /* of these, what had come by another interface */
 	char *same_network[2]; /* two interfaces that bring the same; NULL: none known */
 	struct {
 		char **items;

@@ -41,6 +41,7 @@ TOLD = [
     Told("unicast_sender_is_silent", (r"not-on-wire: \(likely\)", r"mcastctl doctor --send 192\.0\.2\.2:5004$"),
          ("IGMP", "report", "multicast", "NAME", "note")),
     Told("unicast_sender_is_silent", (r"not-on-wire: \(likely\)",), ("IGMP", "report", "multicast", "NAME"), alone=True),
+    Told("prerouting_drops_fragments", ("it comes in fragments", r"ip daddr 233\.252\.0\.10 ip frag-off '&' 0x1fff != 0 accept")),
     Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
 ]
 
