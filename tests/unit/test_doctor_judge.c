@@ -777,6 +777,20 @@ static void change_handler_fails(struct scene *scene)
 		.error = "exited with status 1"};
 }
 
+static void change_rarely_sent(struct scene *s)
+{
+	be_silent(s);
+	s->subject.last_received = (char *)"2026-11-24T19:33:19Z";
+	s->e.quiet_ns = 4000000000;
+	s->e.pause_ns = 10000000000;
+}
+
+static void change_quiet_for_too_long(struct scene *s)
+{
+	change_rarely_sent(s);
+	s->e.quiet_ns = 11000000000;
+}
+
 static void change_no_querier(struct scene *s)
 {
 	s->e.listened_ns = 130000000000;
@@ -873,6 +887,8 @@ static const struct row {
 	{change_cannot_send, "(cannot-send)", VERDICT_DELIVERED},
 	{change_cannot_send_on_another, "(cannot-send)", VERDICT_DELIVERED},
 	{change_handler_fails, "handler-fails", VERDICT_DELIVERED},
+	{change_rarely_sent, "(rarely-sent)", VERDICT_OPEN},
+	{change_quiet_for_too_long, "not-on-wire", VERDICT_NETWORK},
 	{change_no_querier, "(no-querier)", VERDICT_DELIVERED},
 };
 

@@ -1,6 +1,8 @@
 /* What is received all the same, and notes that need no traffic. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
@@ -313,6 +315,32 @@ void fix_ttl_one(const struct evidence *e, struct finding *f)
 		finding_hint(f,
 			"in the program that sends: %s of 16, where receivers are behind routers",
 			is_v4(e) ? "IP_MULTICAST_TTL" : "IPV6_MULTICAST_HOPS");
+}
+
+enum certainty is_rarely_sent(const struct evidence *e)
+{
+	return e->subject->state == SUBJECT_JOINED && is_pausing(e) ? CERTAINTY_CERTAIN
+								    : CERTAINTY_NO;
+}
+
+static uint64_t in_seconds(uint64_t ns)
+{
+	return (uint64_t)((ns + NS_PER_S - 1) / NS_PER_S);
+}
+
+void tell_rarely_sent(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"the last datagram came %" PRIu64 " s ago, and it may be quiet for %" PRIu64
+		" s: nothing is missing yet",
+		in_seconds(e->quiet_ns), in_seconds(e->pause_ns));
+	finding_string(f, "last received", e->subject->last_received);
+}
+
+void fix_rarely_sent(const struct evidence *e, struct finding *f)
+{
+	begin_mcastctl(e, f);
+	finding_fix(f, " doctor %s --wait %" PRIu64 "s", e->group->name, in_seconds(e->pause_ns));
 }
 
 enum certainty is_no_querier(const struct evidence *e)

@@ -347,7 +347,7 @@ static bool may_be_dropped_here(const struct evidence *e)
 
 enum certainty is_not_on_wire(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here ||
+	if (!is_missed(e) || !is_wire_silent(e) || is_pausing(e) || e->wire->from_here ||
 		e->wire->other_port_from_here)
 		return CERTAINTY_NO;
 	return is_reported(e) && !is_unicast(e) && !may_be_dropped_here(e) ? by_wire(e)
@@ -409,7 +409,7 @@ void fix_not_on_wire(const struct evidence *e, struct finding *f)
 
 enum certainty is_host_or_network(const struct evidence *e)
 {
-	return is_blind(e) ? CERTAINTY_LIKELY : CERTAINTY_NO;
+	return is_blind(e) && !is_pausing(e) ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_host_or_network(const struct evidence *e, struct finding *f)

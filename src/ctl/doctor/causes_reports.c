@@ -128,8 +128,9 @@ enum certainty is_refresh_impossible(const struct evidence *e)
 	bool is_shared = e->refresh_impossible && !is_unicast(e) &&
 			 strstr(e->refresh_impossible, "joined it there");
 
-	return is_missed(e) && (is_wire_silent(e) || !e->wire) && is_shared ? CERTAINTY_LIKELY
-									    : CERTAINTY_NO;
+	return is_missed(e) && !is_pausing(e) && (is_wire_silent(e) || !e->wire) && is_shared
+		       ? CERTAINTY_LIKELY
+		       : CERTAINTY_NO;
 }
 
 void tell_refresh_impossible(const struct evidence *e, struct finding *f)

@@ -5,8 +5,14 @@
 #include <sys/stat.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "ctl/human.h"
+
+/* Nobody waits for who is silent for a day; and of fewer datagrams there is no mean. */
+#define PAUSE_MAX_S 86400
+#define PAUSES_MIN 2
 
 /* ---- JSON ---- */
 
@@ -132,6 +138,32 @@ static void replace(char **string, const json_t *object, const char *key)
 	*string = copy_string(object, key);
 }
 
+static uint64_t get_time(const json_t *object, const char *key)
+{
+	const char *string = get_string(object, key);
+	uint64_t ns;
+
+	return string && parse_timestamp(string, &ns) == 0 ? ns : 0;
+}
+
+static uint64_t get_seconds(const json_t *object, const char *key)
+{
+	double seconds = json_number_value(json_object_get(object, key));
+
+	return seconds > 0 && seconds < PAUSE_MAX_S ? (uint64_t)(seconds * NS_PER_S) : 0;
+}
+
+/* Without expect_within, by the mean of what came since the join. */
+static void take_pause(const json_t *group, const json_t *membership, struct subject *subject)
+{
+	uint64_t since_ns = get_time(membership, "since"), received = subject->after.received;
+
+	subject->heard_ns = get_time(membership, "lastReceived");
+	subject->pause_ns = get_seconds(group, "expectWithin");
+	if (!subject->pause_ns && received >= PAUSES_MIN && subject->heard_ns > since_ns)
+		subject->pause_ns = 2 * ((subject->heard_ns - since_ns) / received);
+}
+
 static void take_membership(const json_t *group, const json_t *membership, struct subject *subject)
 {
 	subject->state = parse_state(get_string(membership, "state"));
@@ -140,6 +172,7 @@ static void take_membership(const json_t *group, const json_t *membership, struc
 	replace(&subject->error, membership, "error");
 	replace(&subject->last_received, membership, "lastReceived");
 	replace(&subject->refresh_impossible, membership, "refreshImpossible");
+	take_pause(group, membership, subject);
 }
 
 static struct subject *find_subject(
@@ -170,8 +203,10 @@ static void take_outgoing(
 }
 
 static void take_senders(
-	const json_t *senders, struct subjects *subjects, struct subject_group *group)
+	const json_t *object, struct subjects *subjects, struct subject_group *group)
 {
+	const json_t *senders = json_object_get(object, "senders");
+
 	for (size_t i = 0; i < json_array_size(senders); i++) {
 		const json_t *sender = json_array_get(senders, i);
 		const char *source = get_string(sender, "source");
@@ -181,6 +216,8 @@ static void take_senders(
 
 		if (subject && source && address_parse(source, &address) == 0)
 			subject_add_sender(subject, &address, 0, 0);
+		if (subject && !json_is_number(json_object_get(object, "expectWithin")))
+			subject->pause_ns = 2 * get_seconds(sender, "longestPause");
 	}
 }
 
@@ -201,7 +238,7 @@ static void take_changes(
 	group->others = count_others(object);
 	group->duplicates = get_number(object, "duplicates");
 	take_outgoing(json_object_get(object, "outgoing"), subjects, group);
-	take_senders(json_object_get(object, "senders"), subjects, group);
+	take_senders(object, subjects, group);
 	take_same_network(json_object_get(object, "sameNetworkTwice"), group);
 }
 

@@ -81,6 +81,8 @@ struct evidence {
 	/* At the socket. */
 	uint64_t received, dropped;
 	uint64_t other_drops; /* at all other sockets of the host */
+	uint64_t quiet_ns, pause_ns; /* for how long nothing has come, and how long that may be; 0:
+					not known */
 	uint64_t others; /* received by the group, and counted otherwise */
 	bool is_joined; /* the kernel lists the group on the interface */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 /* ---- Counters ---- */
 
@@ -449,6 +450,14 @@ static void gather_firewall(const struct host *host, struct evidence *ret)
 
 /* ---- All ---- */
 
+static void gather_pause(struct evidence *ret)
+{
+	uint64_t now_ns = clock_ns(CLOCK_REALTIME), heard_ns = ret->subject->heard_ns;
+
+	ret->pause_ns = ret->subject->pause_ns;
+	ret->quiet_ns = heard_ns && now_ns > heard_ns ? now_ns - heard_ns : 0;
+}
+
 static void gather_refresh(const struct look *look, struct evidence *ret)
 {
 	const struct subject *subject = ret->subject;
@@ -487,6 +496,7 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 	ret->is_joined = joined_contains(
 				 &look->host.joined, &ret->group->address, ret->subject->ifindex) ||
 			 ret->subject->is_ours_alone;
+	gather_pause(ret);
 	gather_siblings(look, ret);
 	gather_twin(look, ret);
 	ret->same_mac = ret->group->same_mac;

@@ -181,6 +181,10 @@
 		"a larger TTL at the sender")                                                      \
 	ROW(cannot_send, "cannot-send", STAGE_NOTE, VERDICT_DELIVERED,                             \
 		"Note: mcastd says why the group cannot send now", "as the reason says; --send")   \
+	ROW(rarely_sent, "rarely-sent", STAGE_NOTE, VERDICT_DELIVERED,                             \
+		"Note: nothing came now, but not for longer than expect_within, or than its "      \
+		"sender usually pauses",                                                           \
+		"mcastctl doctor --wait TIME")                                                     \
 	ROW(no_querier, "no-querier", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: nobody has asked for groups in 125 s and more: snooping switches forget",   \
 		"refresh = \"60s\", or a querier in the network")

@@ -34,6 +34,13 @@ bool is_never_reported(const struct evidence *evidence)
 	       evidence->link.flags & IFF_LOOPBACK;
 }
 
+bool is_pausing(const struct evidence *evidence)
+{
+	return evidence->quiet_ns && evidence->quiet_ns < evidence->pause_ns &&
+	       !evidence->received && (!evidence->wire || !evidence->wire->in) &&
+	       !evidence->dropped;
+}
+
 bool is_unanswered(const struct evidence *evidence)
 {
 	const struct wire_seen *wire = evidence->wire;

@@ -46,6 +46,9 @@ bool has_older_querier(const struct evidence *evidence);
 /* No host reports the group, or not on this interface. */
 bool is_never_reported(const struct evidence *evidence);
 
+/* It came a moment ago, and its sender pauses for longer than that: nothing is missing yet. */
+bool is_pausing(const struct evidence *evidence);
+
 /* Others asked for groups, and this host did not answer. */
 bool is_unanswered(const struct evidence *evidence);
 

@@ -46,6 +46,9 @@ struct subject {
 	char *last_received; /* a timestamp; NULL: never, or not known */
 	char *refresh_impossible; /* why it could not be refreshed; NULL: it could, or was not tried
 				   */
+	uint64_t pause_ns; /* how long nothing may come without anything being wrong, as far as the
+			      daemon knows it; 0: it does not */
+	uint64_t heard_ns; /* when it last received, since 1970; 0: never, or not known */
 	bool was_refreshed;
 	bool is_ours_alone; /* of a TARGET: nobody else here had joined it, so that the join was
 			       reported */

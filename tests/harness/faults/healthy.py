@@ -6,6 +6,7 @@ from harness.faults.network import add_damage, add_noise
 from harness.faults.table import healthy
 from harness.lab import HOST, PEER, PORT, Frames, Receiver, network, nft, set_sysctl, sysctl, tagged
 from harness.tunnels import Tunnel, checksum, frame, packet
+from harness.waiting import wait_until
 
 BOTH = 4, 6
 
@@ -23,6 +24,17 @@ def with_sources(lab):
 @healthy(base="snooping", families=BOTH)
 def behind_a_snooping_switch(lab):
     pass
+
+
+@healthy(ways=("root", "nobody"), plain=False)
+def rarely_sent_as_expected(lab):
+    lab.settings = 'expect_within = "1h";'
+    lab.on_start.append(lambda daemon: silence_after_one(lab, daemon))
+
+
+def silence_after_one(lab, daemon):
+    wait_until(lambda: daemon.group("g")["received"], "the first one")
+    nft(lab.peer, "table ip guard { chain output { type filter hook output priority 0; udp dport 5004 drop; }; }")
 
 
 @healthy(base=None, ways=("root", "nobody"))
