@@ -342,7 +342,7 @@ static void change_both_drops(struct scene *s)
 static void change_ipsec(struct scene *s)
 {
 	change_service_firewall(s);
-	s->e.growth[COUNTER_IPSEC_BLOCKED] = SENT;
+	s->e.growth[COUNTER_IPSEC_FIRST] = SENT;
 }
 
 static void change_bad_udp_checksum(struct scene *s)
@@ -445,6 +445,13 @@ static void change_martian(struct scene *s)
 {
 	lose(s);
 	s->e.senders[0].is_local = s->e.senders[0].is_martian = true;
+}
+
+static void change_address_gone(struct scene *s)
+{
+	be_refused(s, 0, "no interface has this address");
+	s->group.address = parse("192.0.2.2");
+	s->e.link = (struct link){0};
 }
 
 static void change_other_source(struct scene *s)
@@ -836,7 +843,8 @@ static const struct row {
 	{change_host_firewall_missed, "host-firewall", VERDICT_HOST},
 	{change_host_firewall_uncounted, "host-firewall?", VERDICT_HOST},
 	{change_host_firewall_blind, "host-firewall?", VERDICT_OPEN},
-	{change_martian, "host-firewall?", VERDICT_HOST},
+	{change_martian, "sender-address?", VERDICT_HOST},
+	{change_address_gone, "address-gone", VERDICT_NOT_JOINED},
 	{change_other_source, "other-source", VERDICT_HOST},
 	{change_blocked_source, "other-source", VERDICT_HOST},
 	{change_other_source_blind, "other-source?", VERDICT_OPEN},

@@ -50,9 +50,40 @@ void fix_other_namespace(const struct evidence *e, struct finding *f)
 
 /* ---- Cannot be joined ---- */
 
+/* Of unicast, there is nothing to join on where the address is not. */
+enum certainty is_address_gone(const struct evidence *e)
+{
+	return certain_if(!e->is_elsewhere && is_refused(e) && is_unicast(e) &&
+			  (e->subject->error_number == -EADDRNOTAVAIL ||
+				  error_says(e, "no interface has this address") ||
+				  error_says(e, "is neither an address of this host")));
+}
+
+void tell_address_gone(const struct evidence *e, struct finding *f)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	show_address(&e->group->address, address);
+	finding_say(f, "this host does not have the address %s now", address);
+	finding_string(f, "address", address);
+}
+
+void fix_address_gone(const struct evidence *e, struct finding *f)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	finding_hint(f, "with the length of its network: ip addr add %s/LENGTH dev NAME",
+		show_address(&e->group->address, address));
+	if (e->is_daemon)
+		finding_hint(
+			f, "or, in the group %s: an address that this host has", e->group->name);
+	finding_see(f, "ip -br addr");
+}
+
 enum certainty is_no_such_interface(const struct evidence *e)
 {
-	return certain_if(!e->is_elsewhere && !e->link.exists && is_refused(e));
+	return certain_if(
+		!e->is_elsewhere && !e->link.exists && is_refused(e) && !is_address_gone(e));
 }
 
 void tell_no_such_interface(const struct evidence *e, struct finding *f)
@@ -149,8 +180,8 @@ static bool has_link_obstacle(const struct evidence *e)
 
 enum certainty is_cannot_join(const struct evidence *e)
 {
-	return certain_if(is_refused(e) && !has_link_obstacle(e) && !is_port_taken(e) &&
-			  !is_too_many_memberships(e));
+	return certain_if(is_refused(e) && !has_link_obstacle(e) && !is_address_gone(e) &&
+			  !is_port_taken(e) && !is_too_many_memberships(e));
 }
 
 void tell_cannot_join(const struct evidence *e, struct finding *f)

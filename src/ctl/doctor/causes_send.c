@@ -85,13 +85,20 @@ void fix_send_no_route(const struct evidence *e, struct finding *f)
 
 enum certainty is_send_firewall(const struct evidence *e)
 {
-	return certain_if(e->sending.error == -EPERM || e->sending.error == -EACCES);
+	return certain_if(e->sending.error == -EPERM || e->sending.error == -EACCES ||
+			  (e->sending.error && e->sending.ipsec));
 }
 
 void tell_send_firewall(const struct evidence *e, struct finding *f)
 {
-	const struct firewall_chain *chain = find_chain(e, true);
+	const struct firewall_chain *chain = e->sending.ipsec ? NULL : find_chain(e, true);
 
+	if (e->sending.ipsec) {
+		finding_say(f, "a policy of IPsec drops what is sent: ip xfrm policy");
+		finding_number(f, "dropped by IPsec", e->sending.ipsec);
+		tell_error(e, f);
+		return;
+	}
 	finding_say(f, "a firewall of this host refuses what is sent");
 	if (chain)
 		finding_say(f, ": the chain %s in the table %s %s may drop it", chain->name,
@@ -102,6 +109,10 @@ void tell_send_firewall(const struct evidence *e, struct finding *f)
 
 void fix_send_firewall(const struct evidence *e, struct finding *f)
 {
+	if (e->sending.ipsec) {
+		finding_see(f, "ip xfrm policy; ip xfrm state");
+		return;
+	}
 	if (e->firewall && !find_chain(e, true)) {
 		finding_hint(f, "in the unit of the program that sends: IPAddressAllow=any");
 		finding_see(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");

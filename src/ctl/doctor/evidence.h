@@ -32,8 +32,8 @@ enum counter {
 	COUNTER_OUT_NO_ROUTE,
 	COUNTER_SEND_BUFFER,
 	COUNTER_QUERIES, /* of MLD */
-	COUNTER_IPSEC_BLOCKED, /* by a policy of ip-xfrm(8) */
-	COUNTER_IPSEC_NO_POLICY,
+	COUNTER_IPSEC_FIRST, /* what policies and states of ip-xfrm(8) drop of what comes in */
+	COUNTER_IPSEC_LAST = COUNTER_IPSEC_FIRST + 14,
 	COUNTER_COUNT
 };
 
@@ -89,6 +89,7 @@ struct evidence {
 	/* On the wire. */
 	const struct wire_seen *wire; /* NULL: we may not look */
 	uint64_t wire_missed;
+	uint64_t sent_here; /* by this host to group and port, on whatever interface */
 	char elsewhere[IF_NAMESIZE]; /* another interface on which it comes in; empty: none */
 	uint64_t elsewhere_count; /* datagrams there; 0: not known */
 	char below[IF_NAMESIZE]; /* a port of our bridge, or the link below ours, on which it comes

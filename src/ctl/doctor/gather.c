@@ -159,6 +159,10 @@ static void gather_wire(const struct look *look, struct evidence *ret)
 		find_below(look, ret);
 	}
 	ret->wire_missed = wire_missed(look->wire);
+	for (size_t i = 0; i < look->host.interfaces.count; i++)
+		ret->sent_here += wire_seen(
+			look->wire, ret->subject->group, look->host.interfaces.items[i].index)
+					  ->from_here;
 	ret->wire = wire_seen(look->wire, ret->subject->group, ifindex);
 	if (ret->wire->tagged)
 		link_find_vlan(ret->subject->interface, ret->wire->vlan, ret->vlan_interface);

@@ -10,6 +10,9 @@
 	ROW(other_namespace, "other-namespace", STAGE_VIEW, VERDICT_OPEN,                          \
 		"mcastd is in another network namespace than mcastctl, as in a container",         \
 		"run mcastctl there, with nsenter(1)")                                             \
+	ROW(address_gone, "address-gone", STAGE_JOIN, VERDICT_NOT_JOINED,                          \
+		"The address is none of this host's, or has gone",                                 \
+		"ip addr add ADDRESS/LENGTH dev NAME, or another address")                         \
 	ROW(no_such_interface, "no-such-interface", STAGE_JOIN, VERDICT_NOT_JOINED,                \
 		"The interface is not there",                                                      \
 		"name another in interfaces; mcastd joins as soon as it is there")                 \
@@ -61,6 +64,10 @@
 	ROW(shared_port, "shared-port", STAGE_HOST, VERDICT_HOST,                                  \
 		"Another socket of the same user on the same port (SO_REUSEPORT) gets them",       \
 		"end the other program, or have it use SO_REUSEADDR only")                         \
+	ROW(sender_address, "sender-address", STAGE_HOST, VERDICT_HOST,                            \
+		"The kernel refuses the sender's address: it is one of this host, which another "  \
+		"host has, too, or which comes back to it; or it is of no host",                   \
+		"another address for one of the two; accept_local; an address for the sender")     \
 	ROW(host_firewall, "host-firewall", STAGE_HOST, VERDICT_HOST,                              \
 		"A firewall of this host drops it: nftables or iptables",                          \
 		"a rule that accepts it, as a command for each chain that may drop it")            \

@@ -89,7 +89,11 @@ uint64_t missing(const struct evidence *evidence)
 
 uint64_t blocked_by_ipsec(const struct evidence *evidence)
 {
-	return evidence->growth[COUNTER_IPSEC_BLOCKED] + evidence->growth[COUNTER_IPSEC_NO_POLICY];
+	uint64_t sum = 0;
+
+	for (enum counter i = COUNTER_IPSEC_FIRST; i <= COUNTER_IPSEC_LAST; i++)
+		sum += evidence->growth[i];
+	return sum;
 }
 
 uint64_t dropped_for_room(const struct evidence *evidence)

@@ -58,7 +58,55 @@ def rp_filter_strict_with_another_way_back(lab):
     rp_filter_strict(lab)
 
 
+@fault("rp-filter", pasted=True)
+def a_route_refuses_the_way_back(lab):
+    sysctl(lab.host, "net.ipv4.conf.eth0.rp_filter", 1)
+    lab.host.ip(f"route add blackhole {PEER[4]}/32")
+    lab.repair_with(f"ip route del blackhole {PEER[4]}/32")
+
+
+@fault("rp-filter", pasted=True)
+def a_route_to_the_network_refuses(lab):
+    sysctl(lab.host, "net.ipv4.conf.eth0.rp_filter", 2)
+    lab.host.ip("route add unreachable 192.0.2.0/31")
+    lab.repair_with("ip route del unreachable 192.0.2.0/31")
+
+
+# The sender's address
+
+@fault("sender-address", unnamed="user nobody")
+def two_hosts_have_one_address(lab):
+    lab.peer.ip(f"address add {HOST[4]}/24 dev eth0")
+    lab.options["source"] = HOST[4]
+    lab.repair_with(f"ip address del {HOST[4]}/24 dev eth0", f"ip address add 192.0.2.3/24 dev eth0")
+
+
+@fault("sender-address", base=None, unnamed="user nobody", plain=False, pasted=True)
+def what_it_sends_comes_back(lab):
+    """A cable from one interface to another."""
+    lab.peer = lab.host = lab.add_host()
+    lab.host.ip("link add eth1 type veth peer name eth0", f"address add {HOST[4]}/24 dev eth1", "address add 198.51.100.2/24 dev eth0",
+                "link set eth0 up", "link set eth1 up")
+    lab.wait_links((lab.host, "eth0"), (lab.host, "eth1"))
+    lab.options |= {"interface": "eth1", "loop": False}
+
+
+# IPsec
+
+@fault("host-firewall", unnamed="user nobody")
+def ipsec_without_a_key(lab):
+    policy = "dir in src 192.0.2.0/24 dst 0.0.0.0/0"
+    lab.host.ip(f"xfrm policy add {policy} tmpl proto esp mode transport level required")
+    lab.repair_with(f"ip xfrm policy del {policy}")
+
+
 # The interface
+
+@fault("address-gone", base=None, wire=None, plain=False, ways=("root", "target"), unnamed="")
+def address_is_gone(lab):
+    lab.pair()
+    lab.group, lab.interfaces = "192.0.2.9", []
+
 
 @fault("no-ipv4-address", "rp-filter", base=None)
 def no_ipv4_address_and_loose_rp_filter(lab):

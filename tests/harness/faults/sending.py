@@ -19,6 +19,11 @@ def cgroup_denies_what_is_sent(lab):
     lab.repairs.append(end)
 
 
+@fault("send-firewall", **SENDS)
+def a_policy_of_ipsec_blocks_what_is_sent(lab):
+    lab.host.ip("xfrm policy add dir out src 0.0.0.0/0 dst 233.252.0.10/32 action block")
+
+
 @fault("send-dropped", families=BOTH, unnamed="user nobody", **SENDS)
 def egress_drops_what_is_sent(lab):
     drop_at(lab, "egress", family="netdev", device="eth0")

@@ -42,6 +42,13 @@ TOLD = [
          ("IGMP", "report", "multicast", "NAME", "note")),
     Told("unicast_sender_is_silent", (r"not-on-wire: \(likely\)",), ("IGMP", "report", "multicast", "NAME"), alone=True),
     Told("prerouting_drops_fragments", ("it comes in fragments", r"ip daddr 233\.252\.0\.10 ip frag-off '&' 0x1fff != 0 accept")),
+    Told("a_route_refuses_the_way_back", (r"the route 'blackhole 192\.0\.2\.1/32'", r"ip route del blackhole 192\.0\.2\.1/32"), ("route add",)),
+    Told("two_hosts_have_one_address", (r"two hosts have 192\.0\.2\.2",), ("firewall", "addr add")),
+    Told("what_it_sends_comes_back", (r"what this host sends comes back", r"accept_local=1"), ("firewall", "addr add")),
+    Told("ipsec_without_a_key", ("a policy of IPsec drops it", "ip xfrm policy"), ("BPF", "nft", "certain")),
+    Told("a_policy_of_ipsec_blocks_what_is_sent", ("a policy of IPsec drops what is sent",), ("a firewall of this host", "nft"),
+         options="--send"),
+    Told("address_is_gone", ("address-gone", r"ip addr add 192\.0\.2\.9/"), ("no-such-interface", "interfaces =")),
     Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
 ]
 
