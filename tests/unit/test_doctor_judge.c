@@ -673,6 +673,27 @@ static void send_one(struct scene *s)
 		.ttl = 8,
 		.on_wire = 1,
 		.saw_wire = true};
+	s->e.sends = s->e.was_sent = true;
+}
+
+static void change_sent_with_a_larger_ttl(struct scene *s)
+{
+	send_one(s);
+	s->e.is_daemon = false;
+	s->e.sending.ttl = 1;
+	s->e.ttl_here = 8;
+}
+
+static void change_sent_without_loop(struct scene *s)
+{
+	change_local_sender(s);
+	send_one(s);
+}
+
+static void change_sent_and_nobody_sends(struct scene *s)
+{
+	be_silent(s);
+	send_one(s);
 }
 
 static void change_send_no_route(struct scene *s)
@@ -877,7 +898,10 @@ static const struct row {
 	{change_handler_drops, "handler-drops", VERDICT_DELIVERED},
 	{change_all_filtered, "all-filtered", VERDICT_DELIVERED},
 	{change_all_filtered_of_several_groups, "all-filtered?", VERDICT_DELIVERED},
-	{send_one, "", VERDICT_DELIVERED},
+	{send_one, "(sent)", VERDICT_DELIVERED},
+	{change_sent_with_a_larger_ttl, "(sent)", VERDICT_DELIVERED},
+	{change_sent_without_loop, "(sent)", VERDICT_OPEN},
+	{change_sent_and_nobody_sends, "(sent)", VERDICT_OPEN},
 	{change_send_no_route, "send-no-route", VERDICT_DELIVERED},
 	{change_send_firewall, "send-firewall", VERDICT_DELIVERED},
 	{change_send_no_address, "send-no-address", VERDICT_DELIVERED},
@@ -891,7 +915,7 @@ static const struct row {
 	{change_hidden_sources, "", VERDICT_DELIVERED},
 	{change_local_block, "(local-block)", VERDICT_DELIVERED},
 	{change_shared_mac, "(shared-mac)", VERDICT_DELIVERED},
-	{change_ttl_one, "(ttl-one)", VERDICT_DELIVERED},
+	{change_ttl_one, "(sent) (ttl-one)", VERDICT_DELIVERED},
 	{change_cannot_send, "(cannot-send)", VERDICT_DELIVERED},
 	{change_cannot_send_on_another, "(cannot-send)", VERDICT_DELIVERED},
 	{change_handler_fails, "handler-fails", VERDICT_DELIVERED},

@@ -295,9 +295,12 @@ void fix_shared_mac(const struct evidence *e, struct finding *f)
 	fix_mac_collision(e, f);
 }
 
+/* What a program sends here tells more than the datagram of the doctor, but for that of a group. */
 enum certainty is_ttl_one(const struct evidence *e)
 {
-	return e->sending.is_meant && e->sending.ttl == 1 ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+	int ttl = e->ttl_here && !e->is_daemon ? e->ttl_here : e->sending.ttl;
+
+	return e->sending.is_meant && ttl == 1 ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
 void tell_ttl_one(const struct evidence *e, struct finding *f)

@@ -225,7 +225,8 @@ static bool may_be_looped(const struct evidence *e)
 
 enum certainty is_local_sender_no_loop(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->from_here)
+	/* Who asks what becomes of what is sent need not hear it here. */
+	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->from_here || e->sends)
 		return CERTAINTY_NO;
 	return may_be_looped(e) || e->wire->from_here < SPARSE ? CERTAINTY_LIKELY : by_wire(e);
 }
@@ -347,8 +348,8 @@ static bool may_be_dropped_here(const struct evidence *e)
 
 enum certainty is_not_on_wire(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e) || is_pausing(e) || e->wire->from_here ||
-		e->wire->other_port_from_here)
+	if (!is_missed(e) || !is_wire_silent(e) || is_pausing(e) || e->was_sent ||
+		e->wire->from_here || e->wire->other_port_from_here)
 		return CERTAINTY_NO;
 	return is_reported(e) && !is_unicast(e) && !may_be_dropped_here(e) ? by_wire(e)
 									   : CERTAINTY_LIKELY;
@@ -409,7 +410,7 @@ void fix_not_on_wire(const struct evidence *e, struct finding *f)
 
 enum certainty is_host_or_network(const struct evidence *e)
 {
-	return is_blind(e) && !is_pausing(e) ? CERTAINTY_LIKELY : CERTAINTY_NO;
+	return is_blind(e) && !is_pausing(e) && !e->was_sent ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_host_or_network(const struct evidence *e, struct finding *f)

@@ -62,6 +62,33 @@ void fix_cannot_send(const struct evidence *e, struct finding *f)
 	finding_fix(f, " doctor --send %s", e->group->name);
 }
 
+enum certainty is_sent(const struct evidence *e)
+{
+	return certain_if(e->was_sent && !e->sending.error && e->sending.ttl &&
+			  e->sending.saw_wire && e->sending.on_wire && !is_send_no_address(e) &&
+			  !is_send_other_interface(e));
+}
+
+void tell_sent(const struct evidence *e, struct finding *f)
+{
+	finding_say(
+		f, "what was sent left %s: nothing on this host holds it back", interface_of(e));
+	finding_number(f, "on the wire", e->sending.on_wire);
+	if (e->sent_here)
+		finding_number(f, "sent by programs of this host", e->sent_here);
+	if (e->ttl_here)
+		finding_number(f, "their TTL", e->ttl_here);
+}
+
+void fix_sent(const struct evidence *e, struct finding *f)
+{
+	char group[ENDPOINT_STRING_MAX];
+
+	if (!e->received)
+		finding_hint(f, "on the host that should receive: sudo mcastctl doctor %s%s",
+			show_group(e, group), is_unicast(e) ? "" : "%NAME");
+}
+
 enum certainty is_send_no_route(const struct evidence *e)
 {
 	const struct sending *s = &e->sending;

@@ -89,6 +89,7 @@ struct evidence {
 	/* On the wire. */
 	const struct wire_seen *wire; /* NULL: we may not look */
 	uint64_t wire_missed;
+	uint8_t ttl_here; /* the largest of what programs here send to group and port; 0: none */
 	uint64_t sent_here; /* by this host to group and port, on whatever interface */
 	char elsewhere[IF_NAMESIZE]; /* another interface on which it comes in; empty: none */
 	uint64_t elsewhere_count; /* datagrams there; 0: not known */
@@ -140,4 +141,5 @@ struct evidence {
 	uint64_t grown_out_packets;
 
 	struct sending sending;
+	bool was_sent; /* by --send, and it has left this host as far as that can be seen */
 };

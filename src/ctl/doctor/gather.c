@@ -147,6 +147,20 @@ static void find_below(const struct look *look, struct evidence *ret)
 	ret->elsewhere_count = 0;
 }
 
+static void gather_sent(const struct look *look, struct evidence *ret)
+{
+	const struct interface_list *interfaces = &look->host.interfaces;
+
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct wire_seen *seen = wire_seen(
+			look->wire, ret->subject->group, interfaces->items[i].index);
+
+		ret->sent_here += seen->from_here;
+		if (seen->ttl_out > ret->ttl_here)
+			ret->ttl_here = seen->ttl_out;
+	}
+}
+
 static void gather_wire(const struct look *look, struct evidence *ret)
 {
 	unsigned ifindex = ret->subject->ifindex, elsewhere;
@@ -159,10 +173,7 @@ static void gather_wire(const struct look *look, struct evidence *ret)
 		find_below(look, ret);
 	}
 	ret->wire_missed = wire_missed(look->wire);
-	for (size_t i = 0; i < look->host.interfaces.count; i++)
-		ret->sent_here += wire_seen(
-			look->wire, ret->subject->group, look->host.interfaces.items[i].index)
-					  ->from_here;
+	gather_sent(look, ret);
 	ret->wire = wire_seen(look->wire, ret->subject->group, ifindex);
 	if (ret->wire->tagged)
 		link_find_vlan(ret->subject->interface, ret->wire->vlan, ret->vlan_interface);
@@ -494,6 +505,9 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 	};
 	if (subject == ret->group->first)
 		ret->sending = look->sending;
+	ret->was_sent = look->sending.was_tried && !look->sending.error && look->sending.ttl &&
+			!look->sending.stayed_here &&
+			(look->sending.on_wire || !look->sending.saw_wire);
 	ret->received = grown(ret->subject->before.received, ret->subject->after.received);
 	ret->dropped = grown(ret->subject->before.dropped, ret->subject->after.dropped);
 	ret->others = grown(ret->group->others_before, ret->group->others);

@@ -183,6 +183,9 @@
 	ROW(shared_mac, "shared-mac", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: two groups of the configuration have the same MAC address",                 \
 		"another address for one of the groups")                                           \
+	ROW(sent, "sent", STAGE_NOTE, VERDICT_DELIVERED,                                           \
+		"Note: what was sent left this host",                                              \
+		"mcastctl doctor on the receiver's host")                                          \
 	ROW(ttl_one, "ttl-one", STAGE_NOTE, VERDICT_DELIVERED,                                     \
 		"Note: it is sent with a TTL of 1, and no router forwards it",                     \
 		"a larger TTL at the sender")                                                      \

@@ -355,6 +355,8 @@ static void count_at(struct tally *tally, struct stream *stream, const struct fr
 {
 	if (sighting->packet_type == PACKET_OUTGOING) {
 		stream->seen->from_here++;
+		if (frame->ttl > stream->seen->ttl_out)
+			stream->seen->ttl_out = frame->ttl;
 		if (!stream->port && stream->is_wanted)
 			seen_add_port(stream->seen, frame->destination_port);
 	} else if (stream->port) {

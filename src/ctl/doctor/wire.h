@@ -33,6 +33,7 @@ struct wire_seen {
 			them without a device. On lo they are both in and from_here. */
 	uint64_t from_here; /* sent by this host on the interface, to group and port; with a
 			       firewall in OUTPUT, those that passed it */
+	uint8_t ttl_out; /* the largest of from_here */
 	uint64_t other_port; /* in, to other ports */
 	uint16_t other_ports[WIRE_PORTS_MAX]; /* some of them, ascending */
 	size_t other_port_count;

@@ -61,6 +61,19 @@ def sending_works(lab):
     pass
 
 
+@healthy(send=True, base=None, plain=False, ways=("target", "root"))
+def sending_works_without_loop(lab):
+    """The program is on this host, sends with a larger TTL, and is received elsewhere only."""
+    lab.pair()
+    lab.peer = lab.host
+    lab.options |= {"loop": False, "ttl": 8}
+
+
+@healthy(send=True, plain=False)
+def sending_works_and_nobody_else_sends(lab):
+    lab.is_silent = True
+
+
 @healthy(send=True)
 def sending_works_beside_a_firewall_for_others(lab):
     drop_at(lab, "output", "udp dport 6000")

@@ -13,7 +13,8 @@ FIRST = ["plain", "with_sources", "behind_a_snooping_switch", "among_noise", "tw
          "plain_v6", "one_datagram_a_second", "tun", "loopback"]
 ROUNDS = 100
 BESIDES = ["behind_a_router", "firewall_that_accepts_it", "firewall_that_accepts_it_v6", "joined_on_a_bridge", "among_damage", "sending_works",
-           "fragments_that_fit", "another_program_has_the_group_too", "copies_are_dropped", "rarely_sent_as_expected", "two_interfaces_on_one_network_with_a_strict_check"]
+           "fragments_that_fit", "another_program_has_the_group_too", "copies_are_dropped", "rarely_sent_as_expected", "sending_works_without_loop",
+           "sending_works_and_nobody_else_sends", "two_interfaces_on_one_network_with_a_strict_check"]
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,9 @@ TOLD = [
     Told("a_policy_of_ipsec_blocks_what_is_sent", ("a policy of IPsec drops what is sent",), ("a firewall of this host", "nft"),
          options="--send"),
     Told("address_is_gone", ("address-gone", r"ip addr add 192\.0\.2\.9/"), ("no-such-interface", "interfaces =")),
+    Told("sending_works_without_loop", ("what was sent left eth0", "on the host that should receive"), ("ttl-one", "cause", "--send"),
+         alone=True, options="--send", status=0),
+    Told("sending_works_and_nobody_else_sends", ("what was sent left eth0",), ("cause", "--send"), alone=True, options="--send", status=0),
     Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
 ]
 
