@@ -373,6 +373,9 @@ void tell_not_on_wire(const struct evidence *e, struct finding *f)
 			? ""
 			: ", and nothing on this host drops it",
 		is_unicast(e) ? "another address" : "a TTL too small, no multicast router");
+	if (e->link.has_xdp)
+		finding_say(
+			f, "; or the XDP program that is attached to %s drops it", e->link.name);
 	if (is_sending_dropped(e))
 		finding_say(f, "; or the sender is on this host, which drops what is sent");
 	finding_number(f, "on the wire", 0);
@@ -395,6 +398,8 @@ void fix_not_on_wire(const struct evidence *e, struct finding *f)
 	char group[ENDPOINT_STRING_MAX];
 
 	show_group(e, group);
+	if (e->link.has_xdp)
+		finding_see(f, "bpftool net show dev %s", e->link.name);
 	if (!is_unicast(e))
 		finding_hint(f, "on the sender's host: mcastctl doctor --send %s%%NAME", group);
 	else if (!address_is_any(&e->group->address))
@@ -416,6 +421,9 @@ enum certainty is_host_or_network(const struct evidence *e)
 void tell_host_or_network(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing comes; whether it is on the wire only root can see");
+	if (e->link.has_xdp)
+		finding_say(f, ", unless the XDP program that is attached to %s drops it",
+			e->link.name);
 	finding_number(f, "reported again", e->was_refreshed);
 	tell_last_received(e, f);
 	tell_counts(e, f);

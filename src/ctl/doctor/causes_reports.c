@@ -122,6 +122,13 @@ void fix_report_blocked(const struct evidence *e, struct finding *f)
 	fix_refresh(e, f);
 }
 
+/* Of a TARGET: the other program is mcastd, as far as its name tells. */
+static bool has_daemon(const struct evidence *e)
+{
+	return !e->is_daemon && e->rivals == 1 &&
+	       !strncmp(e->rival, "mcastd (", strlen("mcastd ("));
+}
+
 enum certainty is_refresh_impossible(const struct evidence *e)
 {
 	/* Of other reasons there are other causes. */
@@ -135,13 +142,20 @@ enum certainty is_refresh_impossible(const struct evidence *e)
 
 void tell_refresh_impossible(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "nothing comes, and the group cannot be reported again: another program has "
-		       "joined it there, too");
+	finding_say(f,
+		"nothing comes, and the group cannot be reported again: %s has joined it there, "
+		"too",
+		has_daemon(e) ? "mcastd" : "another program");
 	tell_counts(e, f);
 }
 
 void fix_refresh_impossible(const struct evidence *e, struct finding *f)
 {
+	if (has_daemon(e)) {
+		finding_hint(f, "mcastd can report it: mcastctl doctor tells more of its groups");
+		finding_fix(f, "mcastctl refresh");
+		return;
+	}
 	finding_hint(f, "end the other programs of the group for a moment, then look again");
 	finding_see(f, "ss -lunp sport = :%u", e->group->port);
 	finding_see(f, "ip maddr show dev %s", e->subject->interface);

@@ -4,6 +4,7 @@ import contextlib
 import re
 import socket
 
+from harness.daemon import Daemon
 from harness.faults.table import fault
 from harness.lab import HOST, PORT, Frames, Receiver, fragments, nft, sh, spoil, tagged
 from harness.tunnels import frame, packet
@@ -106,6 +107,16 @@ def sender_uses_another_group(lab):
        unnamed="user nobody", pasted=True)
 def switch_forgot_the_host(lab):
     lab.snooping(3)
+    lab.before_look.append(lambda: wait_forgotten(lab))
+
+
+@fault("refresh-impossible", base=None, wire=False, plain=False, ways=("target",), also=("not-on-wire",))
+def switch_forgot_and_mcastd_has_the_group(lab):
+    """The doctor is asked for the address of a group of a daemon."""
+    lab.snooping(3)
+    daemon = Daemon(lab.host, f'groups: {{ news: {{ address = "{lab.group}"; port = {PORT}; interfaces = ["eth0"]; }}; }};\n')
+    lab.stack.callback(daemon.kill)
+    daemon.wait_joined("news")
     lab.before_look.append(lambda: wait_forgotten(lab))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness.faults import FAULTS, HEALTHY
+from harness.strangers import NOBODY
 from net.doctor.reader import Reader, begin
 from net.doctor.test_recipe import play
 from net.doctor.trial import situation
@@ -52,6 +53,8 @@ TOLD = [
     Told("sending_works_without_loop", ("what was sent left eth0", "on the host that should receive"), ("ttl-one", "cause", "--send"),
          alone=True, options="--send", status=0),
     Told("sending_works_and_nobody_else_sends", ("what was sent left eth0",), ("cause", "--send"), alone=True, options="--send", status=0),
+    Told("switch_forgot_and_mcastd_has_the_group", ("mcastd has joined it there", "mcastctl refresh"), ("end the other programs",), alone=True),
+    Told("a_program_of_xdp_drops", ("the XDP program that is attached to eth0", "bpftool net show dev eth0"), alone=True),
     Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
 ]
 
@@ -73,6 +76,22 @@ def test_what_is_told(results, office, told):
     assert not [pattern for pattern in told.says if not re.search(pattern, words)], "not said"
     assert not [pattern for pattern in told.never if re.search(pattern, words)], "said"
     assert status == told.status
+
+
+def test_a_target_needs_no_daemon_at_the_socket_that_is_named(office):
+    with situation(BY_NAME["plain"]) as lab:
+        lab.begin()
+        status, text = Reader(office, lab).run(f"mcastctl -s /nonexistent/other.sock doctor {lab.group}:{lab.port}%eth0 --wait 1s")
+    assert status == 0 and "received in" in text, text
+
+
+def test_who_may_not_look_is_told_of_sudo_where_nothing_was_received(office):
+    with situation(BY_NAME["switch_forgot_and_another_program_has_the_group"]) as lab, begin(lab) as daemon:
+        lab.begin()
+        for prepare in lab.before_look:
+            prepare()
+        _, text = Reader(office, lab, daemon).run("mcastctl doctor news --wait 1s", user=NOBODY)
+    assert "sudo mcastctl" in text, text
 
 
 # Those whose fix is written into the configuration, or ends the fault by a command that others do not have.
