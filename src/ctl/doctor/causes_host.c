@@ -487,6 +487,14 @@ enum certainty is_host_firewall(const struct evidence *e)
 	return CERTAINTY_LIKELY;
 }
 
+static void tell_translation(struct finding *f, const struct firewall_translation *rule)
+{
+	finding_say(f,
+		"; or the rule with handle %" PRIu64
+		" in the chain %s of the table %s %s (%s) sends it to another address or port",
+		rule->handle, rule->chain, rule->family, rule->table, rule->what);
+}
+
 void tell_host_firewall(const struct evidence *e, struct finding *f)
 {
 	if (blocked_by_ipsec(e)) {
@@ -501,6 +509,8 @@ void tell_host_firewall(const struct evidence *e, struct finding *f)
 		finding_say(f, "a firewall of this host drops it");
 		tell_chain(e, f, false);
 	}
+	if (!blocked_by_ipsec(e) && !e->grown_rule && find_translation(e))
+		tell_translation(f, find_translation(e));
 	if (missing(e) && e->wire->later_fragments) {
 		finding_say(f, "; it comes in fragments, of which only the first has a port");
 		finding_number(f, "later fragments", e->wire->later_fragments);

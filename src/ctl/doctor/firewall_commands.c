@@ -58,6 +58,17 @@ void firewall_accept_command(const struct firewall_chain *chain, const struct ad
 	write_command(chain, group->family, nft, iptables, ret, size);
 }
 
+void firewall_pass_command(const struct firewall_translation *rule, const struct address *group,
+	uint16_t port, char *ret, size_t size)
+{
+	struct firewall_chain chain = {0};
+
+	strcpy(chain.family, rule->family);
+	strcpy(chain.table, rule->table);
+	strcpy(chain.name, rule->chain);
+	firewall_accept_command(&chain, group, port, ret, size);
+}
+
 void firewall_accept_fragments_command(
 	const struct firewall_chain *chain, const struct address *group, char *ret, size_t size)
 {

@@ -167,6 +167,26 @@ static void accept_in_chains(
 	}
 }
 
+/* What is translated already is remembered, until nothing has come for a while. */
+static void pass_translation(const struct evidence *evidence, struct finding *finding)
+{
+	const struct firewall_translation *rule = find_translation(evidence);
+	char command[FIREWALL_COMMAND_MAX];
+
+	firewall_pass_command(
+		rule, &evidence->group->address, evidence->group->port, command, sizeof(command));
+	if (*command)
+		finding_line(finding, command);
+	else
+		finding_hint(finding, "accept it before, in the chain %s of the table %s %s",
+			rule->chain, rule->family, rule->table);
+	if (strcmp(rule->what, "set") != 0)
+		finding_hint(finding,
+			"and end what is translated already: conntrack -D -p udp --orig-port-dst "
+			"%u",
+			evidence->group->port);
+}
+
 void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
 {
 	const struct firewall *firewall = evidence->firewall;
@@ -179,6 +199,8 @@ void fix_firewall(const struct evidence *evidence, struct finding *finding, bool
 	accept_in_chains(evidence, finding, out, false);
 	if (firewall->has_legacy)
 		fix_legacy(evidence, finding, out);
+	if (!out && !evidence->grown_rule && find_translation(evidence))
+		pass_translation(evidence, finding);
 	if (finding->fixes.length == length)
 		hint_at_filters(evidence, finding, out);
 }

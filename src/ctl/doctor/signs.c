@@ -176,6 +176,20 @@ static void tell_rule(struct finding *finding, const struct firewall_chain *chai
 	finding_number(finding, "packets that the rule dropped", packets);
 }
 
+const struct firewall_translation *find_translation(const struct evidence *evidence)
+{
+	const struct firewall *firewall = evidence->firewall;
+
+	for (size_t i = 0; firewall && i < firewall->translation_count; i++) {
+		const char *family = firewall->translations[i].family;
+
+		if (strcmp(family, is_v4(evidence) ? "ip6" : "ip") != 0 &&
+			strcmp(family, "bridge") != 0)
+			return &firewall->translations[i];
+	}
+	return NULL;
+}
+
 void tell_chain(const struct evidence *evidence, struct finding *finding, bool out)
 {
 	const struct firewall_chain *chain = find_chain(evidence, out);
@@ -189,7 +203,7 @@ void tell_chain(const struct evidence *evidence, struct finding *finding, bool o
 			chain->family, chain->table);
 	else if (evidence->firewall && evidence->firewall->has_legacy)
 		finding_say(finding, ": there are rules of iptables-legacy");
-	else if (evidence->firewall)
+	else if (evidence->firewall && (out || !find_translation(evidence)))
 		finding_say(
 			finding, ", but no rule of nftables drops: maybe a filter of tc(8) or XDP");
 }

@@ -74,6 +74,9 @@ const struct evidence_sender *find_martian(const struct evidence *evidence);
 /* Whether a base chain may drop what comes in, or with out what leaves. */
 bool chain_may_drop(const struct evidence *evidence, const struct firewall_chain *chain, bool out);
 
+/* A rule that sends what comes in to another address or port; NULL: none is known. */
+const struct firewall_translation *find_translation(const struct evidence *evidence);
+
 /* A base chain that may drop what comes in, or with out what leaves; NULL: none is known. */
 const struct firewall_chain *find_chain(const struct evidence *evidence, bool out);
 

@@ -55,6 +55,9 @@ TOLD = [
     Told("sending_works_and_nobody_else_sends", ("what was sent left eth0",), ("cause", "--send"), alone=True, options="--send", status=0),
     Told("switch_forgot_and_mcastd_has_the_group", ("mcastd has joined it there", "mcastctl refresh"), ("end the other programs",), alone=True),
     Told("a_program_of_xdp_drops", ("the XDP program that is attached to eth0", "bpftool net show dev eth0"), alone=True),
+    Told("a_rule_of_nat_redirects", (r"in the chain prerouting of the table ip nat \(redirect\) sends it to another",
+                                     r"nft insert rule ip nat prerouting ip daddr 233\.252\.0\.10 udp dport 5004 accept"), ("tc", "XDP")),
+    Told("a_rule_changes_the_destination", (r"of the table ip mangle \(set\)",), ("tc", "XDP")),
     Told("too_many_blocked_sources", (r"sysctl -w net\.ipv4\.igmp_max_msf=64",), ("igmp_max_memberships",)),
 ]
 
