@@ -206,13 +206,6 @@ void fix_handler_drops(const struct evidence *e, struct finding *f)
 
 /* ---- Notes ---- */
 
-static bool has_prefix(const struct evidence *e, const char *string)
-{
-	struct prefix prefix;
-
-	return prefix_parse(string, &prefix) == 0 && prefix_contains(&prefix, &e->group->address);
-}
-
 enum certainty is_ssm_without_sources(const struct evidence *e)
 {
 	const struct address *address = &e->group->address;
@@ -241,19 +234,9 @@ void fix_ssm_without_sources(const struct evidence *e, struct finding *f)
 	fix_key(e, f, e->is_daemon ? "sources = [\"SENDER\"];" : "join with the sender's address");
 }
 
-/* RFC 4291, 2.7: scope 1. */
-static bool is_interface_local(const struct evidence *e)
-{
-	const struct address *address = &e->group->address;
-
-	return address->family == AF_INET6 && address->v6.s6_addr[0] == 0xff &&
-	       (address->v6.s6_addr[1] & 0xf) == 1;
-}
-
 enum certainty is_local_block(const struct evidence *e)
 {
-	return has_prefix(e, "224.0.0.0/24") || is_interface_local(e) ? CERTAINTY_CERTAIN
-								      : CERTAINTY_NO;
+	return is_in_local_block(e) ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
 void tell_local_block(const struct evidence *e, struct finding *f)

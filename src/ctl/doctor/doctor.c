@@ -20,7 +20,7 @@ static int read_subjects(struct look *look, struct targets *targets)
 	bool socket_given = look->session->socket_given;
 	int code = EXIT_DONE;
 
-	/* A TARGET is looked at without a daemon, too. */
+	/* A TARGET needs no daemon, also where a socket is named. */
 	look->session->socket_given = false;
 	if (word)
 		code = targets_read(look->session, &word, 1, targets);

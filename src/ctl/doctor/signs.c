@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "ctl/doctor/rows.h"
-
 bool is_missed(const struct evidence *evidence)
 {
 	return is_silent(evidence) && !evidence->sibling && !evidence->is_elsewhere;
@@ -28,9 +26,31 @@ bool has_older_querier(const struct evidence *evidence)
 	       (wire && wire->queries && wire->query_version < (is_v4(evidence) ? 3 : 2));
 }
 
+bool has_prefix(const struct evidence *evidence, const char *string)
+{
+	struct prefix prefix;
+
+	return prefix_parse(string, &prefix) == 0 &&
+	       prefix_contains(&prefix, &evidence->group->address);
+}
+
+/* RFC 4291, 2.7: scope 1. */
+bool is_interface_local(const struct evidence *evidence)
+{
+	const struct address *address = &evidence->group->address;
+
+	return address->family == AF_INET6 && address->v6.s6_addr[0] == 0xff &&
+	       (address->v6.s6_addr[1] & 0xf) == 1;
+}
+
+bool is_in_local_block(const struct evidence *evidence)
+{
+	return has_prefix(evidence, "224.0.0.0/24") || is_interface_local(evidence);
+}
+
 bool is_never_reported(const struct evidence *evidence)
 {
-	return is_unicast(evidence) || is_local_block(evidence) ||
+	return is_unicast(evidence) || is_in_local_block(evidence) ||
 	       evidence->link.flags & IFF_LOOPBACK;
 }
 
