@@ -31,6 +31,16 @@ static void put_time(struct text *text, const char *name, uint64_t ns)
 	json_put_string(text, name, ns ? format_timestamp(ns, string) : NULL);
 }
 
+static void put_seconds(struct text *text, const char *name, uint64_t ns)
+{
+	if (!ns) {
+		json_put_string(text, name, NULL);
+		return;
+	}
+	json_put_member(text, name);
+	text_printf(text, "%.3f", (double)ns / NS_PER_S);
+}
+
 /* Reading the group's kernelDropped updates that of the memberships. */
 static void put_membership(struct text *text, struct membership *membership)
 {
@@ -180,8 +190,13 @@ void describe_group(struct text *text, struct group *group, struct group_shows s
 		put_addresses(text, "sources", &config->sources);
 	else
 		json_put_string(text, "sources", NULL);
+	if (shows.sources)
+		put_addresses(text, "blockSources", &config->block_sources);
+	else
+		json_put_string(text, "blockSources", NULL);
 	rows = members_put(text, rows, group, counters);
 	put_same_network(text, group->same_network);
+	put_seconds(text, "expectWithin", config->expect_within);
 	rows = members_put(text, rows, group, counters);
 	put_strings(text, "handlers", &config->handlers);
 	put_strings(text, "inputs", &config->inputs);

@@ -37,7 +37,7 @@ static void check_chain(const struct firewall_chain *chain)
 		memchr(chain->device, '\0', sizeof(chain->device)));
 	firewall_accept_command(chain, &group, 5004, command, sizeof(command));
 	CHECK(strspn(command, COMMAND_CHARACTERS) == strlen(command));
-	firewall_accept_reports_command(chain, AF_INET, command, sizeof(command));
+	firewall_accept_reports_command(chain, AF_INET, true, command, sizeof(command));
 	CHECK(strspn(command, COMMAND_CHARACTERS) == strlen(command));
 }
 

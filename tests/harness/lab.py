@@ -281,10 +281,11 @@ class Lab:
         self.peer, self.host = self.add_host(), self.add_host()
         self.link(self.peer, "eth0", self.host, "eth0")
 
-    def switched(self, host_ports=("eth0",), bridge="mcast_snooping 0"):
-        """The peer and the host at a switch, the host with some interfaces: .2, .3, ..."""
+    def switched(self, host_ports=("eth0",), bridge="mcast_snooping 0", before=lambda: None):
+        """The peer and the host at a switch, the host with some interfaces: .2, .3, ... What is done before they come up."""
         self.peer, self.host, self.switch = self.add_host(), self.add_host(), self.add_namespace()
         self.switch.ip(f"link add switch type bridge stp_state 0 {bridge}", "link set switch up")
+        before()
         self.plug(self.peer, "eth0", 1)
         for number, interface in enumerate(host_ports, 2):
             self.plug(self.host, interface, number)
@@ -320,6 +321,15 @@ class Lab:
         wait_until(is_quiet, "the switch to stop flooding")
         probe.close()
         watch.close()
+
+    def asked(self, before=lambda: None, version=2):
+        """A switch that sends a group only where it was asked for, for three seconds, and that asks each second."""
+        self.switched(bridge="mcast_snooping 1 mcast_query_interval 100 mcast_query_response_interval 10 "
+                      "mcast_startup_query_interval 100 mcast_membership_interval 300 "
+                      f"mcast_igmp_version {version} mcast_mld_version {version - 1}", before=before)
+        self.switch.ip(*(f"link set dev {port} type bridge_slave mcast_flood off" for port in ("port1", "port2")),
+                       "link set switch type bridge mcast_querier 1")
+        self.wait = "3s"
 
     def routed(self):
         """The peer and the host in two networks, between which a router forwards the group."""

@@ -203,12 +203,12 @@ static void a_command_lets_reports_leave(void **state)
 	char command[FIREWALL_COMMAND_MAX];
 
 	(void)state;
-	firewall_accept_reports_command(&nft, AF_INET, command, sizeof(command));
+	firewall_accept_reports_command(&nft, AF_INET, true, command, sizeof(command));
 	assert_string_equal(command, "nft insert rule inet filter output ip protocol igmp accept");
-	firewall_accept_reports_command(&nft, AF_INET6, command, sizeof(command));
+	firewall_accept_reports_command(&nft, AF_INET6, true, command, sizeof(command));
 	assert_string_equal(
 		command, "nft insert rule inet filter output meta l4proto ipv6-icmp accept");
-	firewall_accept_reports_command(&iptables, AF_INET6, command, sizeof(command));
+	firewall_accept_reports_command(&iptables, AF_INET6, true, command, sizeof(command));
 	assert_string_equal(command, "ip6tables -I OUTPUT -p ipv6-icmp -j ACCEPT");
 }
 

@@ -342,7 +342,7 @@ static void change_both_drops(struct scene *s)
 static void change_ipsec(struct scene *s)
 {
 	change_service_firewall(s);
-	s->e.growth[COUNTER_IPSEC_BLOCKED] = SENT;
+	s->e.growth[COUNTER_IPSEC_FIRST] = SENT;
 }
 
 static void change_bad_udp_checksum(struct scene *s)
@@ -447,10 +447,27 @@ static void change_martian(struct scene *s)
 	s->e.senders[0].is_local = s->e.senders[0].is_martian = true;
 }
 
+static void change_address_gone(struct scene *s)
+{
+	be_refused(s, 0, "no interface has this address");
+	s->group.address = parse("192.0.2.2");
+	s->e.link = (struct link){0};
+}
+
 static void change_other_source(struct scene *s)
 {
 	lose(s);
 	take_sources(s, "192.0.2.7");
+	s->e.senders[0].is_wanted = false;
+	s->e.senders[0].verdict = VERDICT_REFUSES;
+}
+
+static void change_blocked_source(struct scene *s)
+{
+	lose(s);
+	s->source = parse("192.0.2.1");
+	s->group.blocked.items = &s->source;
+	s->group.blocked.count = 1;
 	s->e.senders[0].is_wanted = false;
 	s->e.senders[0].verdict = VERDICT_REFUSES;
 }
@@ -544,6 +561,34 @@ static void change_report_blocked(struct scene *s)
 	s->e.growth[COUNTER_OUT_REQUESTS] = 2;
 }
 
+static void change_report_blocked_before_an_older_querier(struct scene *s)
+{
+	be_silent(s);
+	s->wire.reports_out = 0;
+	s->wire.queries = s->wire.unanswered = 2;
+	s->wire.query_version = 2;
+	s->e.has_old_querier = true;
+}
+
+static void change_another_host_answers(struct scene *s)
+{
+	change_report_blocked_before_an_older_querier(s);
+	s->wire.reports_of_others = 1;
+}
+
+static void change_queries_blocked(struct scene *s)
+{
+	change_switch_forgot(s);
+	s->wire.queries = s->wire.unanswered = 2;
+}
+
+static void change_queries_of_an_older_querier_blocked(struct scene *s)
+{
+	be_silent(s);
+	s->wire.queries = s->wire.unanswered = 2;
+	s->wire.query_version = 2;
+}
+
 static void change_refresh_impossible(struct scene *s)
 {
 	be_blind(s);
@@ -563,6 +608,14 @@ static void change_interface_local(struct scene *s)
 	s->group.address = parse("ff01::1");
 	s->wire.reports_out = 0;
 	s->e.was_refreshed = true;
+}
+
+static void change_unicast(struct scene *s)
+{
+	be_silent(s);
+	s->group.address = parse("192.0.2.2");
+	s->wire.reports_out = 0;
+	s->e.was_joined_now = true;
 }
 
 static void change_not_on_wire_missed(struct scene *s)
@@ -628,6 +681,27 @@ static void send_one(struct scene *s)
 		.ttl = 8,
 		.on_wire = 1,
 		.saw_wire = true};
+	s->e.sends = s->e.was_sent = true;
+}
+
+static void change_sent_with_a_larger_ttl(struct scene *s)
+{
+	send_one(s);
+	s->e.is_daemon = false;
+	s->e.sending.ttl = 1;
+	s->e.ttl_here = 8;
+}
+
+static void change_sent_without_loop(struct scene *s)
+{
+	change_local_sender(s);
+	send_one(s);
+}
+
+static void change_sent_and_nobody_sends(struct scene *s)
+{
+	be_silent(s);
+	send_one(s);
 }
 
 static void change_send_no_route(struct scene *s)
@@ -738,6 +812,20 @@ static void change_handler_fails(struct scene *scene)
 		.failing = {.items = {{"out", "exited with status 1", 0}}, .count = 1}};
 }
 
+static void change_rarely_sent(struct scene *s)
+{
+	be_silent(s);
+	s->subject.last_received = (char *)"2026-11-24T19:33:19Z";
+	s->e.quiet_ns = 4000000000;
+	s->e.pause_ns = 10000000000;
+}
+
+static void change_quiet_for_too_long(struct scene *s)
+{
+	change_rarely_sent(s);
+	s->e.quiet_ns = 11000000000;
+}
+
 static void change_no_querier(struct scene *s)
 {
 	s->e.listened_ns = 130000000000;
@@ -783,8 +871,10 @@ static const struct row {
 	{change_host_firewall_missed, "host-firewall", VERDICT_HOST},
 	{change_host_firewall_uncounted, "host-firewall?", VERDICT_HOST},
 	{change_host_firewall_blind, "host-firewall?", VERDICT_OPEN},
-	{change_martian, "host-firewall?", VERDICT_HOST},
+	{change_martian, "sender-address?", VERDICT_HOST},
+	{change_address_gone, "address-gone", VERDICT_NOT_JOINED},
 	{change_other_source, "other-source", VERDICT_HOST},
+	{change_blocked_source, "other-source", VERDICT_HOST},
 	{change_other_source_blind, "other-source?", VERDICT_OPEN},
 	{change_other_port, "other-port", VERDICT_HOST},
 	{change_other_port_that_is_used, "other-port? not-on-wire", VERDICT_HOST},
@@ -798,10 +888,15 @@ static const struct row {
 	{change_switch_forgot, "switch-forgot?", VERDICT_NETWORK},
 	{change_switch_forgot_sparse, "switch-forgot?", VERDICT_NETWORK},
 	{change_report_blocked, "report-blocked", VERDICT_HOST},
+	{change_report_blocked_before_an_older_querier, "report-blocked?", VERDICT_HOST},
+	{change_another_host_answers, "not-on-wire?", VERDICT_NETWORK},
+	{change_queries_blocked, "queries-blocked?", VERDICT_HOST},
+	{change_queries_of_an_older_querier_blocked, "queries-blocked?", VERDICT_HOST},
 	{change_refresh_impossible, "refresh-impossible?", VERDICT_OPEN},
 	{be_silent, "not-on-wire", VERDICT_NETWORK},
 	{change_sending_dropped, "not-on-wire?", VERDICT_NETWORK},
 	{change_interface_local, "not-on-wire (local-block)", VERDICT_NETWORK},
+	{change_unicast, "not-on-wire?", VERDICT_NETWORK},
 	{change_not_on_wire_missed, "not-on-wire?", VERDICT_NETWORK},
 	{be_blind, "host-or-network?", VERDICT_OPEN},
 	{change_forced_version, "forced-igmp-version", VERDICT_DELIVERED},
@@ -811,7 +906,10 @@ static const struct row {
 	{change_handler_limits, "handler-limits", VERDICT_DELIVERED},
 	{change_all_filtered, "all-filtered", VERDICT_DELIVERED},
 	{change_all_filtered_of_several_groups, "all-filtered?", VERDICT_DELIVERED},
-	{send_one, "", VERDICT_DELIVERED},
+	{send_one, "(sent)", VERDICT_DELIVERED},
+	{change_sent_with_a_larger_ttl, "(sent)", VERDICT_DELIVERED},
+	{change_sent_without_loop, "(sent)", VERDICT_OPEN},
+	{change_sent_and_nobody_sends, "(sent)", VERDICT_OPEN},
 	{change_send_no_route, "send-no-route", VERDICT_DELIVERED},
 	{change_send_firewall, "send-firewall", VERDICT_DELIVERED},
 	{change_send_no_address, "send-no-address", VERDICT_DELIVERED},
@@ -825,10 +923,12 @@ static const struct row {
 	{change_hidden_sources, "", VERDICT_DELIVERED},
 	{change_local_block, "(local-block)", VERDICT_DELIVERED},
 	{change_shared_mac, "(shared-mac)", VERDICT_DELIVERED},
-	{change_ttl_one, "(ttl-one)", VERDICT_DELIVERED},
+	{change_ttl_one, "(sent) (ttl-one)", VERDICT_DELIVERED},
 	{change_cannot_send, "(cannot-send)", VERDICT_DELIVERED},
 	{change_cannot_send_on_another, "(cannot-send)", VERDICT_DELIVERED},
 	{change_handler_fails, "handler-fails", VERDICT_DELIVERED},
+	{change_rarely_sent, "(rarely-sent)", VERDICT_OPEN},
+	{change_quiet_for_too_long, "not-on-wire", VERDICT_NETWORK},
 	{change_no_querier, "(no-querier)", VERDICT_DELIVERED},
 };
 

@@ -354,6 +354,30 @@ static void a_general_query_asks_for_each_group_of_its_family(void **state)
 	assert_int_equal(seen(*state, GROUP6)->queries, 0);
 }
 
+static uint64_t unanswered(void *state, uint64_t after_ms)
+{
+	return tally_seen(state, GROUP, ETH0, LATE_NS + after_ms * NS_PER_MS)->unanswered;
+}
+
+static void a_query_without_a_report_in_time_is_unanswered(void **state)
+{
+	struct frame query = {.kind = FRAME_QUERY,
+		.vlan = -1,
+		.version = 3,
+		.source = address_of("192.0.2.1"),
+		.destination = address_of("224.0.0.1"),
+		.answer_ms = 1000};
+	struct frame answer = report(2, 0, false);
+
+	take_as(*state, &query, ETH0, PACKET_OUTGOING, LATE_NS);
+	assert_int_equal(unanswered(*state, 5000), 0);
+	take_as(*state, &query, ETH0, PACKET_MULTICAST, LATE_NS);
+	assert_int_equal(unanswered(*state, 900), 0);
+	assert_int_equal(unanswered(*state, 2000), 1);
+	take_as(*state, &answer, ETH0, PACKET_OUTGOING, LATE_NS + 800 * NS_PER_MS);
+	assert_int_equal(unanswered(*state, 2000), 0);
+}
+
 static void a_copy_on_another_interface_is_a_duplicate(void **state)
 {
 	struct frame frame = datagram("239.1.1.1", 5004);
@@ -441,6 +465,7 @@ int main(void)
 		TALLY_TEST(a_datagram_that_began_before_the_look_is_not_incomplete),
 		TALLY_TEST(only_reports_of_this_host_count),
 		TALLY_TEST(a_general_query_asks_for_each_group_of_its_family),
+		TALLY_TEST(a_query_without_a_report_in_time_is_unanswered),
 		TALLY_TEST(a_copy_on_another_interface_is_a_duplicate),
 		TALLY_TEST(a_restart_begins_from_zero),
 		TALLY_TEST(strangers_cost_no_memory_beyond_a_limit),

@@ -1,6 +1,8 @@
 /* What is received all the same, and notes that need no traffic. */
+#include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
@@ -262,13 +264,6 @@ void fix_handler_limits(const struct evidence *e, struct finding *f)
 
 /* ---- Notes ---- */
 
-static bool has_prefix(const struct evidence *e, const char *string)
-{
-	struct prefix prefix;
-
-	return prefix_parse(string, &prefix) == 0 && prefix_contains(&prefix, &e->group->address);
-}
-
 enum certainty is_ssm_without_sources(const struct evidence *e)
 {
 	const struct address *address = &e->group->address;
@@ -297,19 +292,9 @@ void fix_ssm_without_sources(const struct evidence *e, struct finding *f)
 	fix_key(e, f, e->is_daemon ? "sources = [\"SENDER\"];" : "join with the sender's address");
 }
 
-/* RFC 4291, 2.7: scope 1. */
-static bool is_interface_local(const struct evidence *e)
-{
-	const struct address *address = &e->group->address;
-
-	return address->family == AF_INET6 && address->v6.s6_addr[0] == 0xff &&
-	       (address->v6.s6_addr[1] & 0xf) == 1;
-}
-
 enum certainty is_local_block(const struct evidence *e)
 {
-	return has_prefix(e, "224.0.0.0/24") || is_interface_local(e) ? CERTAINTY_CERTAIN
-								      : CERTAINTY_NO;
+	return is_in_local_block(e) ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
 void tell_local_block(const struct evidence *e, struct finding *f)
@@ -351,9 +336,12 @@ void fix_shared_mac(const struct evidence *e, struct finding *f)
 	fix_mac_collision(e, f);
 }
 
+/* What a program sends here tells more than the datagram of the doctor, but for that of a group. */
 enum certainty is_ttl_one(const struct evidence *e)
 {
-	return e->sending.is_meant && e->sending.ttl == 1 ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+	int ttl = e->ttl_here && !e->is_daemon ? e->ttl_here : e->sending.ttl;
+
+	return e->sending.is_meant && ttl == 1 ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
 void tell_ttl_one(const struct evidence *e, struct finding *f)
@@ -371,6 +359,32 @@ void fix_ttl_one(const struct evidence *e, struct finding *f)
 		finding_hint(f,
 			"in the program that sends: %s of 16, where receivers are behind routers",
 			is_v4(e) ? "IP_MULTICAST_TTL" : "IPV6_MULTICAST_HOPS");
+}
+
+enum certainty is_rarely_sent(const struct evidence *e)
+{
+	return e->subject->state == SUBJECT_JOINED && is_pausing(e) ? CERTAINTY_CERTAIN
+								    : CERTAINTY_NO;
+}
+
+static uint64_t in_seconds(uint64_t ns)
+{
+	return (uint64_t)((ns + NS_PER_S - 1) / NS_PER_S);
+}
+
+void tell_rarely_sent(const struct evidence *e, struct finding *f)
+{
+	finding_say(f,
+		"the last datagram came %" PRIu64 " s ago, and it may be quiet for %" PRIu64
+		" s: nothing is missing yet",
+		in_seconds(e->quiet_ns), in_seconds(e->pause_ns));
+	finding_string(f, "last received", e->subject->last_received);
+}
+
+void fix_rarely_sent(const struct evidence *e, struct finding *f)
+{
+	begin_mcastctl(e, f);
+	finding_fix(f, " doctor %s --wait %" PRIu64 "s", e->group->name, in_seconds(e->pause_ns));
 }
 
 enum certainty is_no_querier(const struct evidence *e)

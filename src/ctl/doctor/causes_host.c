@@ -12,7 +12,8 @@ enum certainty is_rp_filter(const struct evidence *e)
 {
 	const struct evidence_sender *refused = find_refused(e);
 
-	if (!refused)
+	/* With it, everything would be received twice. */
+	if (!refused || (e->is_copy && !e->received))
 		return CERTAINTY_NO;
 	/* With the wire it is known whether that sender sends at all. */
 	if (e->wire)
@@ -35,6 +36,11 @@ void tell_rp_filter(const struct evidence *e, struct finding *f)
 			"reverse path filter: the route to %s leads out of %s, not %s, and "
 			"rp_filter %d (strict) refuses what it sends",
 			source, refused->back.interface, e->link.name, e->link.sysctl.rp_filter);
+	else if (*refused->back.refusing)
+		finding_say(f,
+			"reverse path filter: the route '%s' refuses the way back to %s, and "
+			"rp_filter %d what it sends",
+			refused->back.refusing, source, e->link.sysctl.rp_filter);
 	else
 		finding_say(f,
 			"reverse path filter: this host has no route to %s, and rp_filter %d (%s) "
@@ -60,6 +66,11 @@ void fix_rp_filter(const struct evidence *e, struct finding *f)
 	const struct evidence_sender *refused = find_refused(e);
 	char source[INET6_ADDRSTRLEN];
 
+	if (*refused->back.refusing) {
+		finding_begin(f, "ip route del ");
+		finding_line(f, refused->back.refusing);
+		return;
+	}
 	show_address(&refused->address, source);
 	fix_check(e, f, refused->back.exists ? 2 : 0);
 	finding_hint(f, "or: ip route add %s/32 dev %s", source, e->link.name);
@@ -407,6 +418,56 @@ void fix_shared_port_counted(const struct evidence *e, struct finding *f)
 	fix_shared_port(e, f);
 }
 
+/* ---- The sender's address ---- */
+
+enum certainty is_sender_address(const struct evidence *e)
+{
+	return is_missed(e) && !missing(e) && find_martian(e) ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+void tell_sender_address(const struct evidence *e, struct finding *f)
+{
+	const struct evidence_sender *martian = find_martian(e);
+	char sender[INET6_ADDRSTRLEN];
+
+	show_address(&martian->address, sender);
+	if (!martian->is_local)
+		finding_say(f, "the kernel refuses the sender %s, which is an address of no host",
+			sender);
+	else if (e->sent_here)
+		finding_say(f,
+			"the kernel refuses the sender %s: what this host sends comes back to it",
+			sender);
+	else
+		finding_say(f,
+			"two hosts have %s: it comes in from the network, and the kernel refuses "
+			"it, as it is an address of this host",
+			sender);
+	finding_string(f, "sender", sender);
+	finding_number(f, "sent by this host", e->sent_here);
+	tell_counts(e, f);
+}
+
+void fix_sender_address(const struct evidence *e, struct finding *f)
+{
+	const struct evidence_sender *martian = find_martian(e);
+	char sender[INET6_ADDRSTRLEN];
+
+	show_address(&martian->address, sender);
+	if (!martian->is_local) {
+		finding_hint(f,
+			"at the sender, which sends from %s: ip addr add ADDRESS/LENGTH dev NAME",
+			sender);
+	} else if (e->sent_here && is_v4(e)) {
+		fix_sysctl(f, "ipv4", e->link.name, "accept_local", 1);
+		finding_hint(f, "or: receive it where it is sent, which needs no cable");
+	} else {
+		finding_hint(f, "take it from one of the two hosts: ip addr del %s/LENGTH dev NAME",
+			sender);
+	}
+	finding_see(f, "ip -br addr");
+}
+
 /* ---- The firewall ---- */
 
 enum certainty is_host_firewall(const struct evidence *e)
@@ -417,8 +478,6 @@ enum certainty is_host_firewall(const struct evidence *e)
 		lost = e->below_count;
 	if (!lost)
 		lost = e->dropped ? blocked_by_ipsec(e) : 0;
-	if (!lost && is_missed(e) && find_martian(e))
-		return CERTAINTY_LIKELY;
 	if (!lost || is_shared_port(e) || are_fragments_dropped(e) ||
 		(e->wire && lost <= e->wire->incomplete))
 		return CERTAINTY_NO;
@@ -428,43 +487,18 @@ enum certainty is_host_firewall(const struct evidence *e)
 	return CERTAINTY_LIKELY;
 }
 
-static void tell_rule(struct finding *f, const struct firewall_chain *chain,
-	const struct firewall_rule *rule, uint64_t packets)
+static void tell_translation(struct finding *f, const struct firewall_translation *rule)
 {
-	finding_say(f, ": the rule with handle %" PRIu64 " in the chain %s of the table %s %s",
-		rule->handle, rule->table_chain, chain->family, chain->table);
-	finding_number(f, "packets that the rule dropped", packets);
-}
-
-static void tell_chain(const struct evidence *e, struct finding *f, bool out)
-{
-	const struct firewall_chain *chain = find_chain(e, out);
-
-	if (out ? e->grown_out_rule != NULL : e->grown_rule != NULL)
-		tell_rule(f, out ? e->grown_out_chain : e->grown_chain,
-			out ? e->grown_out_rule : e->grown_rule,
-			out ? e->grown_out_packets : e->grown_packets);
-	else if (chain)
-		finding_say(f, ": the chain %s of the table %s %s may drop it", chain->name,
-			chain->family, chain->table);
-	else if (e->firewall && e->firewall->has_legacy)
-		finding_say(f, ": there are rules of iptables-legacy");
-	else if (e->firewall)
-		finding_say(f, ", but no rule of nftables drops: maybe a filter of tc(8) or XDP");
+	finding_say(f,
+		"; or the rule with handle %" PRIu64
+		" in the chain %s of the table %s %s (%s) sends it to another address or port",
+		rule->handle, rule->chain, rule->family, rule->table, rule->what);
 }
 
 void tell_host_firewall(const struct evidence *e, struct finding *f)
 {
-	const struct evidence_sender *martian = find_martian(e);
-	char sender[INET6_ADDRSTRLEN];
-
 	if (blocked_by_ipsec(e)) {
 		finding_say(f, "a policy of IPsec drops it: ip xfrm policy");
-	} else if (!missing(e) && martian) {
-		finding_say(f,
-			"the kernel refuses the sender %s, which is an address of this host, "
-			"or of no host",
-			show_address(&martian->address, sender));
 	} else if (*e->below) {
 		finding_say(f,
 			"it comes in on %s and does not get from there to %s: a firewall of this "
@@ -475,25 +509,24 @@ void tell_host_firewall(const struct evidence *e, struct finding *f)
 		finding_say(f, "a firewall of this host drops it");
 		tell_chain(e, f, false);
 	}
+	if (!blocked_by_ipsec(e) && !e->grown_rule && find_translation(e))
+		tell_translation(f, find_translation(e));
+	if (missing(e) && e->wire->later_fragments) {
+		finding_say(f, "; it comes in fragments, of which only the first has a port");
+		finding_number(f, "later fragments", e->wire->later_fragments);
+	}
 	if (*e->below)
 		finding_number(f, "on the wire below", e->below_count);
-	finding_growth(f, e, COUNTER_IPSEC_BLOCKED);
-	finding_growth(f, e, COUNTER_IPSEC_NO_POLICY);
+	for (enum counter i = COUNTER_IPSEC_FIRST; i <= COUNTER_IPSEC_LAST; i++)
+		finding_growth(f, e, i);
 	finding_growth(f, e, COUNTER_MULTICAST);
 	tell_counts(e, f);
 }
 
 void fix_host_firewall(const struct evidence *e, struct finding *f)
 {
-	const struct evidence_sender *martian = find_martian(e);
-	char sender[INET6_ADDRSTRLEN];
-
 	if (blocked_by_ipsec(e))
-		finding_see(f, "ip xfrm policy");
-	else if (!missing(e) && martian)
-		finding_hint(f,
-			"at the sender, which sends from %s: ip addr add ADDRESS/LENGTH dev NAME",
-			show_address(&martian->address, sender));
+		finding_see(f, "ip xfrm policy; ip xfrm state");
 	else
 		fix_firewall(e, f, false);
 	if (*e->below)

@@ -50,9 +50,40 @@ void fix_other_namespace(const struct evidence *e, struct finding *f)
 
 /* ---- Cannot be joined ---- */
 
+/* Of unicast, there is nothing to join on where the address is not. */
+enum certainty is_address_gone(const struct evidence *e)
+{
+	return certain_if(!e->is_elsewhere && is_refused(e) && is_unicast(e) &&
+			  (e->subject->error_number == -EADDRNOTAVAIL ||
+				  error_says(e, "no interface has this address") ||
+				  error_says(e, "is neither an address of this host")));
+}
+
+void tell_address_gone(const struct evidence *e, struct finding *f)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	show_address(&e->group->address, address);
+	finding_say(f, "this host does not have the address %s now", address);
+	finding_string(f, "address", address);
+}
+
+void fix_address_gone(const struct evidence *e, struct finding *f)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	finding_hint(f, "with the length of its network: ip addr add %s/LENGTH dev NAME",
+		show_address(&e->group->address, address));
+	if (e->is_daemon)
+		finding_hint(
+			f, "or, in the group %s: an address that this host has", e->group->name);
+	finding_see(f, "ip -br addr");
+}
+
 enum certainty is_no_such_interface(const struct evidence *e)
 {
-	return certain_if(!e->is_elsewhere && !e->link.exists && is_refused(e));
+	return certain_if(
+		!e->is_elsewhere && !e->link.exists && is_refused(e) && !is_address_gone(e));
 }
 
 void tell_no_such_interface(const struct evidence *e, struct finding *f)
@@ -100,12 +131,18 @@ enum certainty is_too_many_memberships(const struct evidence *e)
 				  error_says(e, "sources a group") || error_says(e, "optmem_max")));
 }
 
+/* A group has either, and the kernel has one limit for both. */
+static size_t count_sources(const struct evidence *e)
+{
+	return e->group->sources.count + e->group->blocked.count;
+}
+
 /* The sysctl that limits it. */
 static const char *limit_of(const struct evidence *e)
 {
 	if (error_says(e, "optmem_max"))
 		return "net.core.optmem_max";
-	if (e->group->sources.count)
+	if (count_sources(e))
 		return is_v4(e) ? "net.ipv4.igmp_max_msf" : "net.ipv6.mld_max_msf";
 	return "net.ipv4.igmp_max_memberships";
 }
@@ -114,8 +151,8 @@ static size_t larger_limit(const struct evidence *e)
 {
 	if (error_says(e, "optmem_max"))
 		return 1048576;
-	if (e->group->sources.count)
-		return e->group->sources.count < 64 ? 64 : e->group->sources.count;
+	if (count_sources(e))
+		return count_sources(e) < 64 ? 64 : count_sources(e);
 	return 1000;
 }
 
@@ -125,8 +162,8 @@ void tell_too_many_memberships(const struct evidence *e, struct finding *f)
 		"the kernel takes no more memberships, or sources: the sysctl %s is too small",
 		limit_of(e));
 	finding_string(f, "sysctl", limit_of(e));
-	if (e->group->sources.count)
-		finding_number(f, "sources", e->group->sources.count);
+	if (count_sources(e))
+		finding_number(f, "sources", count_sources(e));
 }
 
 void fix_too_many_memberships(const struct evidence *e, struct finding *f)
@@ -143,8 +180,8 @@ static bool has_link_obstacle(const struct evidence *e)
 
 enum certainty is_cannot_join(const struct evidence *e)
 {
-	return certain_if(is_refused(e) && !has_link_obstacle(e) && !is_port_taken(e) &&
-			  !is_too_many_memberships(e));
+	return certain_if(is_refused(e) && !has_link_obstacle(e) && !is_address_gone(e) &&
+			  !is_port_taken(e) && !is_too_many_memberships(e));
 }
 
 void tell_cannot_join(const struct evidence *e, struct finding *f)

@@ -2,15 +2,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
-
-/* The wire was seen, and all of it that matters here. */
-static enum certainty by_wire(const struct evidence *e)
-{
-	return e->wire_missed ? CERTAINTY_LIKELY : CERTAINTY_CERTAIN;
-}
 
 /* ---- Not as asked ---- */
 
@@ -41,30 +36,53 @@ void tell_other_source(const struct evidence *e, struct finding *f)
 	char sender[INET6_ADDRSTRLEN], wanted[INET6_ADDRSTRLEN];
 	const struct evidence_sender *other = find_unwanted(e);
 
-	finding_say(f, "it comes from %s, and only datagrams from %s%s are wanted",
-		show_address(&other->address, sender),
-		show_address(&e->group->sources.items[0], wanted),
-		e->group->sources.count > 1 ? " and others" : "");
+	show_address(&other->address, sender);
+	if (e->group->blocked.count)
+		finding_say(f, "it comes from %s, which is in block_sources", sender);
+	else
+		finding_say(f, "it comes from %s, and only datagrams from %s%s are wanted", sender,
+			show_address(&e->group->sources.items[0], wanted),
+			e->group->sources.count > 1 ? " and others" : "");
 	finding_string(f, "sender", sender);
 	finding_number(f, "datagrams of that sender", other->datagrams);
 	tell_counts(e, f);
 }
 
+/* As they are written in the configuration, but for one. */
+static void list_addresses(
+	const struct subject_addresses *addresses, const struct address *but, struct text *text)
+{
+	char string[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < addresses->count; i++)
+		if (!address_equal(&addresses->items[i], but))
+			text_printf(text, "%s\"%s\"", text->length ? ", " : "",
+				show_address(&addresses->items[i], string));
+}
+
 void fix_other_source(const struct evidence *e, struct finding *f)
 {
+	AUTO_TEXT struct text list = {0};
 	char sender[INET6_ADDRSTRLEN];
-	const struct evidence_sender *other = find_unwanted(e);
+	const struct address *other = &find_unwanted(e)->address;
+	const struct subject_group *group = e->group;
 
-	show_address(&other->address, sender);
-	if (e->is_daemon)
-		fix_key(e, f, "sources = [\"%s\"];", sender);
-	else
+	show_address(other, sender);
+	list_addresses(group->blocked.count ? &group->blocked : &group->sources, other, &list);
+	if (!e->is_daemon)
 		fix_key(e, f, "the source %s", sender);
+	else if (!group->blocked.count)
+		fix_key(e, f, "sources = [%s, \"%s\"];", text_string(&list), sender);
+	else if (list.length)
+		fix_key(e, f, "block_sources = [%s];", text_string(&list));
+	else
+		fix_key(e, f, "remove block_sources");
 }
 
 enum certainty is_source_counted(const struct evidence *e)
 {
-	bool is_ignored = e->group->sources.count && e->growth[COUNTER_IGNORED];
+	bool is_ignored = (e->group->sources.count || e->group->blocked.count) &&
+			  e->growth[COUNTER_IGNORED];
 	bool is_hidden = e->group->hides_sources && e->probed >= SPARSE;
 
 	return is_blind(e) && (is_ignored || is_hidden) ? CERTAINTY_LIKELY : CERTAINTY_NO;
@@ -78,7 +96,7 @@ void tell_source_counted(const struct evidence *e, struct finding *f)
 	else
 		finding_say(f,
 			"multicast came that no socket here wanted: another sender than the "
-			"sources, or another port than %u",
+			"sources, one of block_sources, or another port than %u",
 			e->group->port);
 	if (e->probed)
 		finding_number(f, "received by mcastctl", e->probed);
@@ -207,7 +225,8 @@ static bool may_be_looped(const struct evidence *e)
 
 enum certainty is_local_sender_no_loop(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->from_here)
+	/* Who asks what becomes of what is sent need not hear it here. */
+	if (!is_missed(e) || !is_wire_silent(e) || !e->wire->from_here || e->sends)
 		return CERTAINTY_NO;
 	return may_be_looped(e) || e->wire->from_here < SPARSE ? CERTAINTY_LIKELY : by_wire(e);
 }
@@ -304,103 +323,12 @@ void fix_interface_drops(const struct evidence *e, struct finding *f)
 
 /* ---- It does not come ---- */
 
-enum certainty is_switch_forgot(const struct evidence *e)
-{
-	/* A sender that pauses for longer than we listen looks the same. */
-	return e->was_refreshed && e->after_refresh ? CERTAINTY_LIKELY : CERTAINTY_NO;
-}
-
-void tell_switch_forgot(const struct evidence *e, struct finding *f)
-{
-	finding_say(f, "nothing came until the group was reported again: a snooping switch had "
-		       "forgotten this host, as nobody asks for groups");
-	if (e->after_refresh < SPARSE)
-		finding_say(f, "; or it is sent seldom, which --wait 1m shows");
-	finding_number(f, "received after the report", e->after_refresh);
-	if (e->wire)
-		finding_number(f, "queries heard", e->wire->queries);
-}
-
-void fix_switch_forgot(const struct evidence *e, struct finding *f)
-{
-	fix_refresh(e, f);
-	fix_regularly(e, f);
-	finding_hint(f, "better: a querier in the network, such as the switch's own");
-}
-
-/* The kernel was asked to send a report, and counted it as a packet. */
-static bool is_report_due(const struct evidence *e)
-{
-	return !is_local_block(e) && (e->was_joined_now || e->was_refreshed) && !e->has_old_querier;
-}
-
-enum certainty is_report_blocked(const struct evidence *e)
-{
-	bool is_held = e->growth[COUNTER_OUT_REQUESTS] > e->growth[COUNTER_OUT_SENT];
-
-	if (!is_missed(e) || !is_report_due(e) || (e->link.flags & IFF_LOOPBACK))
-		return CERTAINTY_NO;
-	if (!e->wire)
-		return is_held && e->growth[COUNTER_OUT_SENT] == 0 ? CERTAINTY_LIKELY
-								   : CERTAINTY_NO;
-	if (!is_wire_silent(e) || e->wire->reports_out)
-		return CERTAINTY_NO;
-	return e->grown_out_rule || (is_held && find_chain(e, true)) ? by_wire(e)
-								     : CERTAINTY_LIKELY;
-}
-
-void tell_report_blocked(const struct evidence *e, struct finding *f)
-{
-	finding_say(f,
-		"our own %s reports do not leave this host, so that no switch and no router "
-		"knows of us",
-		is_v4(e) ? "IGMP" : "MLD");
-	if (e->grown_out_rule)
-		finding_say(f,
-			": the rule with handle %" PRIu64
-			" in the chain %s of the table %s %s drops them",
-			e->grown_out_rule->handle, e->grown_out_rule->table_chain,
-			e->grown_out_chain->family, e->grown_out_chain->table);
-	if (e->wire)
-		finding_number(f, "reports sent", e->wire->reports_out);
-	finding_growth(f, e, COUNTER_OUT_REQUESTS);
-	finding_growth(f, e, COUNTER_OUT_SENT);
-}
-
-void fix_report_blocked(const struct evidence *e, struct finding *f)
-{
-	fix_firewall_of_reports(e, f);
-	fix_refresh(e, f);
-}
-
-enum certainty is_refresh_impossible(const struct evidence *e)
-{
-	/* Of other reasons there are other causes. */
-	bool is_shared = e->refresh_impossible && strstr(e->refresh_impossible, "joined it there");
-
-	return is_missed(e) && (is_wire_silent(e) || !e->wire) && is_shared ? CERTAINTY_LIKELY
-									    : CERTAINTY_NO;
-}
-
-void tell_refresh_impossible(const struct evidence *e, struct finding *f)
-{
-	finding_say(f, "nothing comes, and the group cannot be reported again: another program has "
-		       "joined it there, too");
-	tell_counts(e, f);
-}
-
-void fix_refresh_impossible(const struct evidence *e, struct finding *f)
-{
-	finding_hint(f, "end the other programs of the group for a moment, then look again");
-	finding_see(f, "ss -lunp sport = :%u", e->group->port);
-	finding_see(f, "ip maddr show dev %s", e->subject->interface);
-}
-
 /* The network can know of us: a report was seen, or this group is never reported. */
 static bool is_reported(const struct evidence *e)
 {
-	return e->wire->reports_out || e->was_refreshed || e->was_joined_now ||
-	       e->has_old_querier || is_local_block(e) || (e->link.flags & IFF_LOOPBACK);
+	bool was_due = (e->was_refreshed || e->was_joined_now) && !has_older_querier(e);
+
+	return e->wire->reports_out || was_due || is_never_reported(e);
 }
 
 /* A sender on this host would look the same. */
@@ -415,15 +343,16 @@ static bool may_be_dropped_here(const struct evidence *e)
 	return e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
 	       e->wire->other_port_tagged || e->statistics.received_otherhost >= SPARSE ||
 	       is_interface_drops(e) || is_report_blocked(e) || is_refresh_impossible(e) ||
-	       is_no_ipv4_address(e) || is_vrf(e) || is_sending_dropped(e);
+	       is_unanswered(e) || is_no_ipv4_address(e) || is_vrf(e) || is_sending_dropped(e);
 }
 
 enum certainty is_not_on_wire(const struct evidence *e)
 {
-	if (!is_missed(e) || !is_wire_silent(e) || e->wire->from_here ||
-		e->wire->other_port_from_here)
+	if (!is_missed(e) || !is_wire_silent(e) || is_pausing(e) || e->was_sent ||
+		e->wire->from_here || e->wire->other_port_from_here)
 		return CERTAINTY_NO;
-	return is_reported(e) && !may_be_dropped_here(e) ? by_wire(e) : CERTAINTY_LIKELY;
+	return is_reported(e) && !is_unicast(e) && !may_be_dropped_here(e) ? by_wire(e)
+									   : CERTAINTY_LIKELY;
 }
 
 /* The daemon knows, also where it is long ago. */
@@ -439,19 +368,26 @@ void tell_not_on_wire(const struct evidence *e, struct finding *f)
 	char querier[INET6_ADDRSTRLEN];
 	const struct wire_seen *wire = e->wire;
 
-	finding_say(f,
-		"nothing comes in on the wire%s: no sender, a TTL too small, no multicast router, "
-		"or a firewall elsewhere",
-		may_be_dropped_here(e) ? "" : ", and nothing on this host drops it");
+	finding_say(f, "nothing comes in on the wire%s: no sender, %s, or a firewall elsewhere",
+		may_be_dropped_here(e) || !is_reported(e) || is_unicast(e)
+			? ""
+			: ", and nothing on this host drops it",
+		is_unicast(e) ? "another address" : "a TTL too small, no multicast router");
+	if (e->link.has_xdp)
+		finding_say(
+			f, "; or the XDP program that is attached to %s drops it", e->link.name);
 	if (is_sending_dropped(e))
 		finding_say(f, "; or the sender is on this host, which drops what is sent");
 	finding_number(f, "on the wire", 0);
 	finding_growth(f, e, COUNTER_OUT_DROPPED);
-	finding_number(f, "reports sent", wire->reports_out);
-	finding_number(f, "reported again", e->was_refreshed);
+	if (!is_unicast(e)) {
+		finding_number(f, "reports sent", wire->reports_out);
+		finding_number(f, "reported again", e->was_refreshed);
+	}
 	tell_last_received(e, f);
-	finding_number(f, "queries heard", wire->queries);
-	if (wire->queries)
+	if (!is_unicast(e))
+		finding_number(f, "queries heard", wire->queries);
+	if (wire->queries && !is_unicast(e))
 		finding_string(f, "querier", show_address(&wire->querier, querier));
 	if (e->wire_missed)
 		finding_number(f, "frames not seen", e->wire_missed);
@@ -461,20 +397,33 @@ void fix_not_on_wire(const struct evidence *e, struct finding *f)
 {
 	char group[ENDPOINT_STRING_MAX];
 
-	finding_hint(
-		f, "on the sender's host: mcastctl doctor --send %s%%NAME", show_group(e, group));
+	show_group(e, group);
+	if (e->link.has_xdp)
+		finding_see(f, "bpftool net show dev %s", e->link.name);
+	if (!is_unicast(e))
+		finding_hint(f, "on the sender's host: mcastctl doctor --send %s%%NAME", group);
+	else if (!address_is_any(&e->group->address))
+		finding_hint(f, "on the sender's host: mcastctl doctor --send %s", group);
+	else
+		finding_hint(f,
+			"on the sender's host, with an address of this one: mcastctl doctor --send "
+			"ADDRESS:%u",
+			e->group->port);
 	if (is_sending_dropped(e))
 		fix_firewall(e, f, true);
 }
 
 enum certainty is_host_or_network(const struct evidence *e)
 {
-	return is_blind(e) ? CERTAINTY_LIKELY : CERTAINTY_NO;
+	return is_blind(e) && !is_pausing(e) && !e->was_sent ? CERTAINTY_LIKELY : CERTAINTY_NO;
 }
 
 void tell_host_or_network(const struct evidence *e, struct finding *f)
 {
 	finding_say(f, "nothing comes; whether it is on the wire only root can see");
+	if (e->link.has_xdp)
+		finding_say(f, ", unless the XDP program that is attached to %s drops it",
+			e->link.name);
 	finding_number(f, "reported again", e->was_refreshed);
 	tell_last_received(e, f);
 	tell_counts(e, f);

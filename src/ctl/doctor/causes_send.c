@@ -35,10 +35,16 @@ static const char *sending_error(const struct evidence *e)
 	return e->subject->sending_error ? e->subject->sending_error : e->group->sending_error;
 }
 
+/* A group of an address of this host never sends: that is no news. */
+static bool only_receives(const struct evidence *e)
+{
+	return is_unicast(e) && sending_error(e) && strstr(sending_error(e), "only receives");
+}
+
 enum certainty is_cannot_send(const struct evidence *e)
 {
-	return certain_if(
-		e->subject->state == SUBJECT_JOINED && sending_error(e) && !e->sending.was_tried);
+	return certain_if(e->subject->state == SUBJECT_JOINED && sending_error(e) &&
+			  !only_receives(e) && !e->sending.was_tried);
 }
 
 void tell_cannot_send(const struct evidence *e, struct finding *f)
@@ -54,6 +60,33 @@ void fix_cannot_send(const struct evidence *e, struct finding *f)
 {
 	begin_mcastctl(e, f);
 	finding_fix(f, " doctor --send %s", e->group->name);
+}
+
+enum certainty is_sent(const struct evidence *e)
+{
+	return certain_if(e->was_sent && !e->sending.error && e->sending.ttl &&
+			  e->sending.saw_wire && e->sending.on_wire && !is_send_no_address(e) &&
+			  !is_send_other_interface(e));
+}
+
+void tell_sent(const struct evidence *e, struct finding *f)
+{
+	finding_say(
+		f, "what was sent left %s: nothing on this host holds it back", interface_of(e));
+	finding_number(f, "on the wire", e->sending.on_wire);
+	if (e->sent_here)
+		finding_number(f, "sent by programs of this host", e->sent_here);
+	if (e->ttl_here)
+		finding_number(f, "their TTL", e->ttl_here);
+}
+
+void fix_sent(const struct evidence *e, struct finding *f)
+{
+	char group[ENDPOINT_STRING_MAX];
+
+	if (!e->received)
+		finding_hint(f, "on the host that should receive: sudo mcastctl doctor %s%s",
+			show_group(e, group), is_unicast(e) ? "" : "%NAME");
 }
 
 enum certainty is_send_no_route(const struct evidence *e)
@@ -79,13 +112,20 @@ void fix_send_no_route(const struct evidence *e, struct finding *f)
 
 enum certainty is_send_firewall(const struct evidence *e)
 {
-	return certain_if(e->sending.error == -EPERM || e->sending.error == -EACCES);
+	return certain_if(e->sending.error == -EPERM || e->sending.error == -EACCES ||
+			  (e->sending.error && e->sending.ipsec));
 }
 
 void tell_send_firewall(const struct evidence *e, struct finding *f)
 {
-	const struct firewall_chain *chain = find_chain(e, true);
+	const struct firewall_chain *chain = e->sending.ipsec ? NULL : find_chain(e, true);
 
+	if (e->sending.ipsec) {
+		finding_say(f, "a policy of IPsec drops what is sent: ip xfrm policy");
+		finding_number(f, "dropped by IPsec", e->sending.ipsec);
+		tell_error(e, f);
+		return;
+	}
 	finding_say(f, "a firewall of this host refuses what is sent");
 	if (chain)
 		finding_say(f, ": the chain %s in the table %s %s may drop it", chain->name,
@@ -96,6 +136,10 @@ void tell_send_firewall(const struct evidence *e, struct finding *f)
 
 void fix_send_firewall(const struct evidence *e, struct finding *f)
 {
+	if (e->sending.ipsec) {
+		finding_see(f, "ip xfrm policy; ip xfrm state");
+		return;
+	}
 	if (e->firewall && !find_chain(e, true)) {
 		finding_hint(f, "in the unit of the program that sends: IPAddressAllow=any");
 		finding_see(f, "systemctl show -p IPAddressDeny -p IPAddressAllow mcastd");

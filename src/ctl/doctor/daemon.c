@@ -5,8 +5,14 @@
 #include <sys/stat.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "ctl/human.h"
+
+/* Nobody waits for who is silent for a day; and of fewer datagrams there is no mean. */
+#define PAUSE_MAX_S 86400
+#define PAUSES_MIN 2
 
 /* ---- JSON ---- */
 
@@ -62,14 +68,14 @@ int daemon_ask(struct session *session, struct daemon *ret)
 
 /* ---- Groups ---- */
 
-static int take_sources(const json_t *sources, struct subject_group *group)
+static int take_addresses(const json_t *sources, struct subject_addresses *addresses)
 {
 	for (size_t i = 0; i < json_array_size(sources); i++) {
 		const char *string = json_string_value(json_array_get(sources, i));
 		struct address address;
 
 		if (string && address_parse(string, &address) == 0 &&
-			array_add(&group->sources, address) < 0)
+			array_add(addresses, address) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -119,6 +125,32 @@ static void replace(char **string, const json_t *object, const char *key)
 	*string = copy_string(object, key);
 }
 
+static uint64_t get_time(const json_t *object, const char *key)
+{
+	const char *string = get_string(object, key);
+	uint64_t ns;
+
+	return string && parse_timestamp(string, &ns) == 0 ? ns : 0;
+}
+
+static uint64_t get_seconds(const json_t *object, const char *key)
+{
+	double seconds = json_number_value(json_object_get(object, key));
+
+	return seconds > 0 && seconds < PAUSE_MAX_S ? (uint64_t)(seconds * NS_PER_S) : 0;
+}
+
+/* Without expect_within, by the mean of what came since the join. */
+static void take_pause(const json_t *group, const json_t *membership, struct subject *subject)
+{
+	uint64_t since_ns = get_time(membership, "since"), received = subject->after.received;
+
+	subject->heard_ns = get_time(membership, "lastReceived");
+	subject->pause_ns = get_seconds(group, "expectWithin");
+	if (!subject->pause_ns && received >= PAUSES_MIN && subject->heard_ns > since_ns)
+		subject->pause_ns = 2 * ((subject->heard_ns - since_ns) / received);
+}
+
 static void take_membership(const json_t *group, const json_t *membership, struct subject *subject)
 {
 	subject->state = parse_state(get_string(membership, "state"));
@@ -127,6 +159,7 @@ static void take_membership(const json_t *group, const json_t *membership, struc
 	replace(&subject->error, membership, "error");
 	replace(&subject->last_received, membership, "lastReceived");
 	replace(&subject->refresh_impossible, membership, "refreshImpossible");
+	take_pause(group, membership, subject);
 }
 
 static struct subject *find_subject(
@@ -157,8 +190,10 @@ static void take_outgoing(
 }
 
 static void take_senders(
-	const json_t *senders, struct subjects *subjects, struct subject_group *group)
+	const json_t *object, struct subjects *subjects, struct subject_group *group)
 {
+	const json_t *senders = json_object_get(object, "senders");
+
 	for (size_t i = 0; i < json_array_size(senders); i++) {
 		const json_t *sender = json_array_get(senders, i);
 		const char *source = get_string(sender, "source");
@@ -168,6 +203,8 @@ static void take_senders(
 
 		if (subject && source && address_parse(source, &address) == 0)
 			subject_add_sender(subject, &address, 0, 0);
+		if (subject && !json_is_number(json_object_get(object, "expectWithin")))
+			subject->pause_ns = 2 * get_seconds(sender, "longestPause");
 	}
 }
 
@@ -186,8 +223,9 @@ static void take_changes(
 	const json_t *object, struct subjects *subjects, struct subject_group *group)
 {
 	group->others = count_others(object);
+	group->duplicates = get_number(object, "duplicates");
 	take_outgoing(json_object_get(object, "outgoing"), subjects, group);
-	take_senders(json_object_get(object, "senders"), subjects, group);
+	take_senders(object, subjects, group);
 	take_same_network(json_object_get(object, "sameNetworkTwice"), group);
 }
 
@@ -228,7 +266,9 @@ static int add_group(struct subjects *subjects, const json_t *object)
 	r = subjects_add_group(
 		subjects, name, &address, (uint16_t)get_number(object, "port"), &group);
 	if (r == 0)
-		r = take_sources(json_object_get(object, "sources"), group);
+		r = take_addresses(json_object_get(object, "sources"), &group->sources);
+	if (r == 0)
+		r = take_addresses(json_object_get(object, "blockSources"), &group->blocked);
 	if (r == 0)
 		group->hides_sources = json_is_null(json_object_get(object, "sources"));
 	if (r == 0)
@@ -248,6 +288,7 @@ static int add_group(struct subjects *subjects, const json_t *object)
 		return r;
 	take_changes(object, subjects, group);
 	group->others_before = group->others;
+	group->duplicates_before = group->duplicates;
 	return 0;
 }
 

@@ -17,10 +17,14 @@
 static int read_subjects(struct look *look, struct targets *targets)
 {
 	const char *word = look->options->word;
+	bool socket_given = look->session->socket_given;
 	int code = EXIT_DONE;
 
+	/* A TARGET needs no daemon, also where a socket is named. */
+	look->session->socket_given = false;
 	if (word)
 		code = targets_read(look->session, &word, 1, targets);
+	look->session->socket_given = socket_given;
 	if (code || targets->count)
 		return code;
 	code = daemon_ask(look->session, &look->daemon);

@@ -23,8 +23,22 @@ static const struct {
 	[COUNTER_OUT_NO_ROUTE] = {"Ip.OutNoRoutes", "Ip6OutNoRoutes"},
 	[COUNTER_SEND_BUFFER] = {"Udp.SndbufErrors", "Udp6SndbufErrors"},
 	[COUNTER_QUERIES] = {NULL, "Icmp6InGroupMembQueries"},
-	[COUNTER_IPSEC_BLOCKED] = {"XfrmInPolBlock", "XfrmInPolBlock"},
-	[COUNTER_IPSEC_NO_POLICY] = {"XfrmInNoPols", "XfrmInNoPols"},
+	/* Of linux/snmp.h. */
+	[COUNTER_IPSEC_FIRST] = {"XfrmInError", "XfrmInError"},
+	[COUNTER_IPSEC_FIRST + 1] = {"XfrmInBufferError", "XfrmInBufferError"},
+	[COUNTER_IPSEC_FIRST + 2] = {"XfrmInHdrError", "XfrmInHdrError"},
+	[COUNTER_IPSEC_FIRST + 3] = {"XfrmInNoStates", "XfrmInNoStates"},
+	[COUNTER_IPSEC_FIRST + 4] = {"XfrmInStateProtoError", "XfrmInStateProtoError"},
+	[COUNTER_IPSEC_FIRST + 5] = {"XfrmInStateModeError", "XfrmInStateModeError"},
+	[COUNTER_IPSEC_FIRST + 6] = {"XfrmInStateSeqError", "XfrmInStateSeqError"},
+	[COUNTER_IPSEC_FIRST + 7] = {"XfrmInStateExpired", "XfrmInStateExpired"},
+	[COUNTER_IPSEC_FIRST + 8] = {"XfrmInStateMismatch", "XfrmInStateMismatch"},
+	[COUNTER_IPSEC_FIRST + 9] = {"XfrmInStateInvalid", "XfrmInStateInvalid"},
+	[COUNTER_IPSEC_FIRST + 10] = {"XfrmInTmplMismatch", "XfrmInTmplMismatch"},
+	[COUNTER_IPSEC_FIRST + 11] = {"XfrmInNoPols", "XfrmInNoPols"},
+	[COUNTER_IPSEC_FIRST + 12] = {"XfrmInPolBlock", "XfrmInPolBlock"},
+	[COUNTER_IPSEC_FIRST + 13] = {"XfrmInPolError", "XfrmInPolError"},
+	[COUNTER_IPSEC_FIRST + 14] = {"XfrmInStateDirError", "XfrmInStateDirError"},
 };
 
 const char *counter_name(enum counter counter, sa_family_t family)

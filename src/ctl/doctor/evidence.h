@@ -32,8 +32,8 @@ enum counter {
 	COUNTER_OUT_NO_ROUTE,
 	COUNTER_SEND_BUFFER,
 	COUNTER_QUERIES, /* of MLD */
-	COUNTER_IPSEC_BLOCKED, /* by a policy of ip-xfrm(8) */
-	COUNTER_IPSEC_NO_POLICY,
+	COUNTER_IPSEC_FIRST, /* what policies and states of ip-xfrm(8) drop of what comes in */
+	COUNTER_IPSEC_LAST = COUNTER_IPSEC_FIRST + 14,
 	COUNTER_COUNT
 };
 
@@ -95,12 +95,16 @@ struct evidence {
 	/* At the socket. */
 	uint64_t received, dropped;
 	uint64_t other_drops; /* at all other sockets of the host */
+	uint64_t quiet_ns, pause_ns; /* for how long nothing has come, and how long that may be; 0:
+					not known */
 	uint64_t others; /* received by the group, and counted otherwise */
 	bool is_joined; /* the kernel lists the group on the interface */
 
 	/* On the wire. */
 	const struct wire_seen *wire; /* NULL: we may not look */
 	uint64_t wire_missed;
+	uint8_t ttl_here; /* the largest of what programs here send to group and port; 0: none */
+	uint64_t sent_here; /* by this host to group and port, on whatever interface */
 	char elsewhere[IF_NAMESIZE]; /* another interface on which it comes in; empty: none */
 	uint64_t elsewhere_count; /* datagrams there; 0: not known */
 	char below[IF_NAMESIZE]; /* a port of our bridge, or the link below ours, on which it comes
@@ -128,6 +132,7 @@ struct evidence {
 
 	/* Other memberships and handlers. */
 	const char *sibling; /* another interface on which the group receives; NULL: none */
+	bool is_copy; /* what comes in here is received on another interface */
 	const char *twin; /* another interface that brings the same; NULL: none known */
 	const char *same_mac; /* another group of the daemon on the same MAC address; NULL: none */
 	struct evidence_handlers handlers;
@@ -150,4 +155,5 @@ struct evidence {
 	uint64_t grown_out_packets;
 
 	struct sending sending;
+	bool was_sent; /* by --send, and it has left this host as far as that can be seen */
 };

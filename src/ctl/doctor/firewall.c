@@ -113,6 +113,7 @@ void firewall_clear(struct firewall *firewall)
 {
 	free(firewall->chains);
 	free(firewall->rules);
+	free(firewall->translations);
 	firewall_graph_free(firewall->graph);
 	*firewall = (struct firewall){0};
 }

@@ -43,6 +43,14 @@ struct firewall_rule {
 	uint64_t packets; /* counted so far */
 };
 
+/* A rule that sends elsewhere what comes in, by another destination; or, without what, a chain of
+ * type nat. */
+struct firewall_translation {
+	char family[8], table[64], chain[64];
+	uint64_t handle;
+	char what[12]; /* "redirect", "dnat", "tproxy", "set" */
+};
+
 /* How chains lead to others. */
 struct firewall_graph;
 
@@ -53,6 +61,8 @@ struct firewall {
 	size_t chain_count;
 	struct firewall_rule *rules;
 	size_t rule_count;
+	struct firewall_translation *translations; /* in base chains that packets come in by */
+	size_t translation_count;
 	bool has_legacy; /* tables of iptables-legacy or ip6tables-legacy */
 	struct firewall_graph *graph; /* until firewall_resolve() */
 };
@@ -77,11 +87,15 @@ void firewall_clear(struct firewall *firewall);
 const struct firewall_rule *firewall_grown(const struct firewall *before,
 	const struct firewall *after, enum firewall_hook hook, uint64_t *ret_packets);
 
-/* The command that has a chain let through what goes to a group and port; and that for IGMP or MLD,
- * as the family says. Empty where a chain of this family never sees it, where nft(8) could not read
- * a name of it, or where there is no room. */
+/* The command that has a chain let through what goes to a group and port; and that for reports of
+ * IGMP or MLD, as the family says, or without out for queries. Empty where a chain of this family
+ * never sees it, where nft(8) could not read a name of it, or where there is no room. */
 #define FIREWALL_COMMAND_MAX 512
 void firewall_accept_command(const struct firewall_chain *chain, const struct address *group,
 	uint16_t port, char *ret, size_t size);
+void firewall_pass_command(const struct firewall_translation *rule, const struct address *group,
+	uint16_t port, char *ret, size_t size);
+void firewall_accept_fragments_command(
+	const struct firewall_chain *chain, const struct address *group, char *ret, size_t size);
 void firewall_accept_reports_command(
-	const struct firewall_chain *chain, sa_family_t family, char *ret, size_t size);
+	const struct firewall_chain *chain, sa_family_t family, bool out, char *ret, size_t size);

@@ -58,11 +58,39 @@ void firewall_accept_command(const struct firewall_chain *chain, const struct ad
 	write_command(chain, group->family, nft, iptables, ret, size);
 }
 
+void firewall_pass_command(const struct firewall_translation *rule, const struct address *group,
+	uint16_t port, char *ret, size_t size)
+{
+	struct firewall_chain chain = {0};
+
+	strcpy(chain.family, rule->family);
+	strcpy(chain.table, rule->table);
+	strcpy(chain.name, rule->chain);
+	firewall_accept_command(&chain, group, port, ret, size);
+}
+
+void firewall_accept_fragments_command(
+	const struct firewall_chain *chain, const struct address *group, char *ret, size_t size)
+{
+	char address[INET6_ADDRSTRLEN], nft[128], iptables[128];
+	bool is_v4 = group->family == AF_INET;
+
+	address_format(group, address);
+	snprintf(nft, sizeof(nft), "%s daddr %s %s", is_v4 ? "ip" : "ip6", address,
+		is_v4 ? "ip frag-off '&' 0x1fff != 0" : "exthdr frag exists");
+	snprintf(iptables, sizeof(iptables), "-d %s %s", address,
+		is_v4 ? "-f" : "-m frag --fragid 0:4294967295");
+	write_command(chain, group->family, nft, iptables, ret, size);
+}
+
 void firewall_accept_reports_command(
-	const struct firewall_chain *chain, sa_family_t family, char *ret, size_t size)
+	const struct firewall_chain *chain, sa_family_t family, bool out, char *ret, size_t size)
 {
 	if (family == AF_INET)
 		write_command(chain, family, "ip protocol igmp", "-p igmp", ret, size);
+	else if (!out)
+		write_command(chain, family, "icmpv6 type mld-listener-query",
+			"-p ipv6-icmp --icmpv6-type 130", ret, size);
 	else
 		write_command(chain, family, "meta l4proto ipv6-icmp", "-p ipv6-icmp", ret, size);
 }

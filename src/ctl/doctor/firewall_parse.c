@@ -26,6 +26,7 @@ struct effect {
 	bool is_counted; /* by the last counter, behind which nothing may not match */
 	uint64_t packets;
 	bool has_map; /* a verdict map: what it leads to is in a set */
+	const char *translates; /* to another destination; NULL: it does not */
 	bool jumps;
 	char jump[NAME_SIZE];
 };
@@ -167,6 +168,33 @@ static int add_chain(struct firewall *firewall, const struct firewall_chain *cha
 	return r;
 }
 
+static int add_translation(struct firewall *firewall, uint8_t family, const char *table,
+	const char *chain, const char *what, uint64_t handle)
+{
+	struct firewall_translation item = {.handle = handle};
+	struct {
+		struct firewall_translation *items;
+		size_t count;
+	} list = {firewall->translations, firewall->translation_count};
+	int r;
+
+	snprintf(item.family, sizeof(item.family), "%s", family_name(family));
+	snprintf(item.table, sizeof(item.table), "%.*s", (int)sizeof(item.table) - 1, table);
+	snprintf(item.chain, sizeof(item.chain), "%.*s", (int)sizeof(item.chain) - 1, chain);
+	snprintf(item.what, sizeof(item.what), "%s", what);
+	r = array_add(&list, item);
+	if (r < 0)
+		return r;
+	firewall->translations = list.items;
+	firewall->translation_count = list.count;
+	return 0;
+}
+
+static bool is_coming_in(int hook)
+{
+	return hook == HOOK_INGRESS || hook == HOOK_PREROUTING || hook == HOOK_INPUT;
+}
+
 int firewall_take_chain(struct firewall *firewall, const struct nlmsghdr *message)
 {
 	const struct nfgenmsg *fixed = rtnetlink_fixed(message, sizeof(*fixed));
@@ -179,8 +207,7 @@ int firewall_take_chain(struct firewall *firewall, const struct nlmsghdr *messag
 	if (!fixed || !family_name(fixed->nfgen_family))
 		return 0;
 	rtnetlink_attributes(message, sizeof(*fixed), parts, ARRAY_SIZE(parts));
-	if (!parts[NFTA_CHAIN_TABLE] || !parts[NFTA_CHAIN_NAME] || !parts[NFTA_CHAIN_HOOK] ||
-		!may_drop(parts[NFTA_CHAIN_TYPE]))
+	if (!parts[NFTA_CHAIN_TABLE] || !parts[NFTA_CHAIN_NAME] || !parts[NFTA_CHAIN_HOOK])
 		return 0;
 	rtnetlink_nested(parts[NFTA_CHAIN_HOOK], hook, ARRAY_SIZE(hook));
 	if (!copy32(hook[NFTA_HOOK_HOOKNUM], &number) ||
@@ -191,6 +218,10 @@ int firewall_take_chain(struct firewall *firewall, const struct nlmsghdr *messag
 		return 0;
 	rtnetlink_copy_string(parts[NFTA_CHAIN_TABLE], table, sizeof(table));
 	rtnetlink_copy_string(parts[NFTA_CHAIN_NAME], name, sizeof(name));
+	if (!may_drop(parts[NFTA_CHAIN_TYPE]))
+		return is_coming_in(found)
+			       ? add_translation(firewall, fixed->nfgen_family, table, name, "", 0)
+			       : 0;
 	strcpy(chain.family, family_name(fixed->nfgen_family));
 	rtnetlink_copy_string(parts[NFTA_CHAIN_TABLE], chain.table, sizeof(chain.table));
 	rtnetlink_copy_string(parts[NFTA_CHAIN_NAME], chain.name, sizeof(chain.name));
@@ -233,6 +264,42 @@ static void read_verdict(const struct rtattr *data, struct effect *effect)
 			verdict[NFTA_VERDICT_CHAIN], effect->jump, sizeof(effect->jump));
 }
 
+/* Of the destination: an address of IPv4 or IPv6, or the port. */
+static bool sets_destination(const struct rtattr *data)
+{
+	const struct rtattr *parts[NFTA_PAYLOAD_SREG + 1];
+	uint32_t base, offset;
+
+	rtnetlink_nested(data, parts, ARRAY_SIZE(parts));
+	if (!parts[NFTA_PAYLOAD_SREG] || !copy32(parts[NFTA_PAYLOAD_BASE], &base) ||
+		!copy32(parts[NFTA_PAYLOAD_OFFSET], &offset))
+		return false;
+	if (base == NFT_PAYLOAD_TRANSPORT_HEADER)
+		return offset == 2;
+	return base == NFT_PAYLOAD_NETWORK_HEADER && (offset == 16 || offset == 24);
+}
+
+static bool is_dnat(const struct rtattr *data)
+{
+	const struct rtattr *parts[NFTA_NAT_TYPE + 1];
+	uint32_t type;
+
+	rtnetlink_nested(data, parts, ARRAY_SIZE(parts));
+	return copy32(parts[NFTA_NAT_TYPE], &type) && type == NFT_NAT_DNAT;
+}
+
+static void read_translation(const char *name, const struct rtattr *data, struct effect *effect)
+{
+	if (!strcmp(name, "redir"))
+		effect->translates = "redirect";
+	else if (!strcmp(name, "tproxy"))
+		effect->translates = "tproxy";
+	else if (!strcmp(name, "nat") && is_dnat(data))
+		effect->translates = "dnat";
+	else if (!strcmp(name, "payload") && sets_destination(data))
+		effect->translates = "set";
+}
+
 /* A target of iptables that nf_tables has no expression for. */
 static void read_target(const struct rtattr *data, struct effect *effect)
 {
@@ -245,6 +312,10 @@ static void read_target(const struct rtattr *data, struct effect *effect)
 	rtnetlink_copy_string(parts[NFTA_TARGET_NAME], name, sizeof(name));
 	effect->drops |= !strcmp(name, "DROP") || !strcmp(name, "REJECT") ||
 			 !strcmp(name, "NFQUEUE");
+	if (!strcmp(name, "DNAT"))
+		effect->translates = "dnat";
+	else if (!strcmp(name, "REDIRECT"))
+		effect->translates = "redirect";
 }
 
 /* One whose result is a verdict, not a number in a register. */
@@ -279,6 +350,7 @@ static void read_expression(const struct rtattr *expression, struct effect *effe
 		effect->drops = true;
 	else if (strcmp(name, "log") && !effect->drops)
 		effect->is_counted = false; /* this one may not match what was counted */
+	read_translation(name, data, effect);
 	if (!strcmp(name, "lookup"))
 		effect->has_map |= is_verdict_map(data);
 }
@@ -334,7 +406,46 @@ int firewall_take_rule(struct firewall *firewall, const struct nlmsghdr *message
 	copy64(parts[NFTA_RULE_HANDLE], &rule.handle);
 	effect = read_effect(parts[NFTA_RULE_EXPRESSIONS]);
 	rule.packets = effect.packets;
+	if (effect.translates && add_translation(firewall, fixed->nfgen_family, table, chain,
+					 effect.translates, rule.handle) < 0)
+		return -ENOMEM;
 	return add_effect(firewall->graph, fixed->nfgen_family, table, chain, &effect, &rule);
+}
+
+/* Whether a base chain that packets come in by has the rule. */
+static bool translates_in(const struct firewall *firewall, const struct firewall_translation *rule)
+{
+	for (size_t i = 0; i < firewall->chain_count; i++) {
+		const struct firewall_chain *chain = &firewall->chains[i];
+
+		if (!strcmp(chain->name, rule->chain) && !strcmp(chain->table, rule->table) &&
+			!strcmp(chain->family, rule->family))
+			return is_coming_in((int)chain->hook);
+	}
+	for (size_t i = 0; i < firewall->translation_count; i++) {
+		const struct firewall_translation *chain = &firewall->translations[i];
+
+		if (!*chain->what && !chain->handle && !strcmp(chain->chain, rule->chain) &&
+			!strcmp(chain->table, rule->table) && !strcmp(chain->family, rule->family))
+			return true;
+	}
+	return false;
+}
+
+/* Chains go, and rules stay that are in one of them. */
+static void resolve_translations(struct firewall *firewall)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < firewall->translation_count; i++)
+		if (*firewall->translations[i].what &&
+			!translates_in(firewall, &firewall->translations[i]))
+			memset(firewall->translations[i].what, 0,
+				sizeof(firewall->translations[i].what));
+	for (size_t i = 0; i < firewall->translation_count; i++)
+		if (*firewall->translations[i].what)
+			firewall->translations[count++] = firewall->translations[i];
+	firewall->translation_count = count;
 }
 
 int firewall_resolve(struct firewall *firewall)
@@ -342,5 +453,6 @@ int firewall_resolve(struct firewall *firewall)
 	int r = firewall->graph ? firewall_graph_resolve(firewall->graph, firewall) : 0;
 
 	firewall_graph_free(take(firewall->graph));
+	resolve_translations(firewall);
 	return r;
 }

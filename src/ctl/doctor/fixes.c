@@ -131,6 +131,13 @@ static void hint_at_chain(struct finding *finding, const struct firewall_chain *
 		chain->family, chain->table);
 }
 
+/* Later fragments have no port. Those of IPv4 are put together before the chains of input. */
+static bool sees_fragments(const struct evidence *evidence, const struct firewall_chain *chain)
+{
+	return evidence->wire && evidence->wire->later_fragments &&
+	       (chain->hook != HOOK_INPUT || !is_v4(evidence));
+}
+
 /* A command for each chain that may drop, of the group's datagrams or of reports. */
 static void accept_in_chains(
 	const struct evidence *evidence, struct finding *finding, bool out, bool reports)
@@ -145,7 +152,7 @@ static void accept_in_chains(
 			continue;
 		if (reports)
 			firewall_accept_reports_command(
-				chain, group->family, command, sizeof(command));
+				chain, group->family, out, command, sizeof(command));
 		else
 			firewall_accept_command(
 				chain, group, evidence->group->port, command, sizeof(command));
@@ -153,7 +160,31 @@ static void accept_in_chains(
 			finding_line(finding, command);
 		else
 			hint_at_chain(finding, chain);
+		if (*command && !out && !reports && sees_fragments(evidence, chain)) {
+			firewall_accept_fragments_command(chain, group, command, sizeof(command));
+			finding_line(finding, command);
+		}
 	}
+}
+
+/* What is translated already is remembered, until nothing has come for a while. */
+static void pass_translation(const struct evidence *evidence, struct finding *finding)
+{
+	const struct firewall_translation *rule = find_translation(evidence);
+	char command[FIREWALL_COMMAND_MAX];
+
+	firewall_pass_command(
+		rule, &evidence->group->address, evidence->group->port, command, sizeof(command));
+	if (*command)
+		finding_line(finding, command);
+	else
+		finding_hint(finding, "accept it before, in the chain %s of the table %s %s",
+			rule->chain, rule->family, rule->table);
+	if (strcmp(rule->what, "set") != 0)
+		finding_hint(finding,
+			"and end what is translated already: conntrack -D -p udp --orig-port-dst "
+			"%u",
+			evidence->group->port);
 }
 
 void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out)
@@ -168,11 +199,13 @@ void fix_firewall(const struct evidence *evidence, struct finding *finding, bool
 	accept_in_chains(evidence, finding, out, false);
 	if (firewall->has_legacy)
 		fix_legacy(evidence, finding, out);
+	if (!out && !evidence->grown_rule && find_translation(evidence))
+		pass_translation(evidence, finding);
 	if (finding->fixes.length == length)
 		hint_at_filters(evidence, finding, out);
 }
 
-void fix_firewall_of_reports(const struct evidence *evidence, struct finding *finding)
+void fix_firewall_of_reports(const struct evidence *evidence, struct finding *finding, bool out)
 {
 	const struct firewall *firewall = evidence->firewall;
 	size_t length = finding->fixes.length;
@@ -181,12 +214,13 @@ void fix_firewall_of_reports(const struct evidence *evidence, struct finding *fi
 		fix_by_root(evidence, finding);
 		return;
 	}
-	accept_in_chains(evidence, finding, true, true);
+	accept_in_chains(evidence, finding, out, true);
 	if (firewall->has_legacy && is_v4(evidence))
-		finding_fix(finding, "iptables-legacy -I OUTPUT -p igmp -j ACCEPT");
+		finding_fix(finding, "iptables-legacy -I %s -p igmp -j ACCEPT",
+			out ? "OUTPUT" : "INPUT");
 	else if (firewall->has_legacy)
-		finding_fix(finding,
-			"ip6tables-legacy -I OUTPUT -p icmpv6 --icmpv6-type 143 -j ACCEPT");
+		finding_fix(finding, "ip6tables-legacy -I %s -p icmpv6 --icmpv6-type %d -j ACCEPT",
+			out ? "OUTPUT" : "INPUT", out ? 143 : 130);
 	if (finding->fixes.length == length)
-		hint_at_filters(evidence, finding, true);
+		hint_at_filters(evidence, finding, out);
 }

@@ -34,8 +34,8 @@ void fix_address(const struct evidence *evidence, struct finding *finding, const
  * alone would; and where none is known, where to look. */
 void fix_firewall(const struct evidence *evidence, struct finding *finding, bool out);
 
-/* The same for our own IGMP or MLD reports. */
-void fix_firewall_of_reports(const struct evidence *evidence, struct finding *finding);
+/* The same for our own IGMP or MLD reports, or for the queries that come in. */
+void fix_firewall_of_reports(const struct evidence *evidence, struct finding *finding, bool out);
 
 /* Asks for a look as root. */
 void fix_by_root(const struct evidence *evidence, struct finding *finding);

@@ -133,10 +133,12 @@ static void parse_udp(struct rest *udp, const struct frame_context *context, str
 }
 
 /* One that asks for no group asks for all. */
-static void add_query(struct frame *frame, struct address group, uint8_t version)
+static void add_query(
+	struct frame *frame, struct address group, uint8_t version, uint32_t answer_ms)
 {
 	frame->kind = FRAME_QUERY;
 	frame->version = version;
+	frame->answer_ms = answer_ms;
 	if (address_is_any(&group))
 		return;
 	frame->records[frame->record_count++] = (struct frame_record){.group = group};
@@ -185,6 +187,27 @@ static uint8_t igmp_query_version(const struct rest *igmp)
 	return igmp->data[1] ? 2 : 1;
 }
 
+/* In tenths of a second; large ones as mantissa and exponent (RFC 3376, 4.1.1). IGMPv1 says none.
+ */
+static uint32_t igmp_answer_ms(const struct rest *igmp)
+{
+	uint32_t code = igmp->data[1];
+
+	if (igmp_query_version(igmp) == 3 && code >= 128)
+		code = ((code & 0xf) | 0x10) << (((code >> 4) & 7) + 3);
+	return code ? code * 100 : 10000;
+}
+
+/* In milliseconds; large ones of MLDv2 as mantissa and exponent (RFC 3810, 5.1.3). */
+static uint32_t mld_answer_ms(const struct rest *icmp)
+{
+	uint32_t code = get16(icmp->data + 4);
+
+	if (icmp->there >= 28 && code >= 32768)
+		code = ((code & 0xfff) | 0x1000) << (((code >> 12) & 7) + 3);
+	return code;
+}
+
 static void parse_igmp(struct rest *igmp, struct frame *ret)
 {
 	struct address group;
@@ -194,7 +217,7 @@ static void parse_igmp(struct rest *igmp, struct frame *ret)
 	group = address_at(igmp->data + 4, AF_INET);
 	switch (igmp->data[0]) {
 	case IGMP_QUERY:
-		add_query(ret, group, igmp_query_version(igmp));
+		add_query(ret, group, igmp_query_version(igmp), igmp_answer_ms(igmp));
 		break;
 	case IGMP1_REPORT:
 		add_report(ret, group, 1, false);
@@ -231,7 +254,8 @@ static void parse_icmp6(struct rest *icmp, struct frame *ret)
 	else if (!has(icmp, 24))
 		return;
 	else if (type == MLD_QUERY)
-		add_query(ret, address_at(icmp->data + 8, AF_INET6), icmp->there >= 28 ? 2 : 1);
+		add_query(ret, address_at(icmp->data + 8, AF_INET6), icmp->there >= 28 ? 2 : 1,
+			mld_answer_ms(icmp));
 	else if (type == MLD1_REPORT || type == MLD1_DONE)
 		add_report(ret, address_at(icmp->data + 8, AF_INET6), 1, type == MLD1_DONE);
 }

@@ -47,6 +47,7 @@ struct frame {
 	uint8_t version; /* of IGMP (1 to 3) or MLD (1, 2), in reports and queries */
 	struct frame_record records[FRAME_RECORDS_MAX]; /* of reports; of queries: the group asked
 							   for, where it is one */
+	uint32_t answer_ms; /* of queries: how long an answer may take */
 	size_t record_count; /* at most FRAME_RECORDS_MAX; what is over is left out */
 };
 

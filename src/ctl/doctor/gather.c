@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 /* ---- Counters ---- */
 
@@ -57,12 +58,18 @@ static void gather_link(const struct host *host, struct evidence *ret)
 
 /* ---- Senders ---- */
 
+static bool contains(const struct subject_addresses *addresses, const struct address *address)
+{
+	for (size_t i = 0; i < addresses->count; i++)
+		if (address_equal(&addresses->items[i], address))
+			return true;
+	return false;
+}
+
 static bool is_wanted(const struct subject_group *group, const struct address *address)
 {
-	for (size_t i = 0; i < group->sources.count; i++)
-		if (address_equal(&group->sources.items[i], address))
-			return true;
-	return !group->sources.count;
+	return group->sources.count ? contains(&group->sources, address)
+				    : !contains(&group->blocked, address);
 }
 
 static bool is_no_host(const struct address *address)
@@ -140,6 +147,20 @@ static void find_below(const struct look *look, struct evidence *ret)
 	ret->elsewhere_count = 0;
 }
 
+static void gather_sent(const struct look *look, struct evidence *ret)
+{
+	const struct interface_list *interfaces = &look->host.interfaces;
+
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct wire_seen *seen = wire_seen(
+			look->wire, ret->subject->group, interfaces->items[i].index);
+
+		ret->sent_here += seen->from_here;
+		if (seen->ttl_out > ret->ttl_here)
+			ret->ttl_here = seen->ttl_out;
+	}
+}
+
 static void gather_wire(const struct look *look, struct evidence *ret)
 {
 	unsigned ifindex = ret->subject->ifindex, elsewhere;
@@ -152,6 +173,7 @@ static void gather_wire(const struct look *look, struct evidence *ret)
 		find_below(look, ret);
 	}
 	ret->wire_missed = wire_missed(look->wire);
+	gather_sent(look, ret);
 	ret->wire = wire_seen(look->wire, ret->subject->group, ifindex);
 	if (ret->wire->tagged)
 		link_find_vlan(ret->subject->interface, ret->wire->vlan, ret->vlan_interface);
@@ -307,6 +329,39 @@ static bool comes_before(const struct look *look, const struct evidence *e, cons
 	return false;
 }
 
+/* The daemon drops the copies, as it is asked to; where nothing comes now, it did. */
+static bool are_copies_dropped(const struct look *look, const struct subject_group *group)
+{
+	bool comes = false;
+
+	for (size_t i = group->first; i < group->first + group->count; i++)
+		comes |= look->subjects.items[i].after.received >
+			 look->subjects.items[i].before.received;
+	return comes ? group->duplicates > group->duplicates_before : group->duplicates;
+}
+
+/* Whether most of what comes in on one interface has come in on the other. */
+static bool are_copies(struct wire *wire, const struct subject *one, const struct subject *other)
+{
+	const struct wire_seen *seen = wire_seen(wire, one->group, one->ifindex);
+
+	return !strcmp(seen->duplicate_of, other->interface) && seen->duplicates > seen->in / 2;
+}
+
+/* What comes in here is received on another interface of the group, in the same network. */
+static void gather_copies(const struct look *look, struct evidence *ret)
+{
+	const struct subject_group *group = ret->group;
+
+	for (size_t i = group->first; look->wire && i < group->first + group->count; i++) {
+		const struct subject *other = &look->subjects.items[i];
+
+		if (other != ret->subject && other->after.received > other->before.received)
+			ret->is_copy |= are_copies(look->wire, ret->subject, other) ||
+					are_copies(look->wire, other, ret->subject);
+	}
+}
+
 /* It is told at the first of the two. */
 static void gather_twin(const struct look *look, struct evidence *ret)
 {
@@ -319,7 +374,8 @@ static void gather_twin(const struct look *look, struct evidence *ret)
 		ret->twin = pair[0];
 	else
 		ret->twin = find_own_twin(look, ret);
-	if (ret->twin && comes_before(look, ret, ret->twin))
+	if (ret->twin &&
+		(comes_before(look, ret, ret->twin) || are_copies_dropped(look, ret->group)))
 		ret->twin = NULL;
 }
 
@@ -424,6 +480,14 @@ static void gather_firewall(const struct host *host, struct evidence *ret)
 
 /* ---- All ---- */
 
+static void gather_pause(struct evidence *ret)
+{
+	uint64_t now_ns = clock_ns(CLOCK_REALTIME), heard_ns = ret->subject->heard_ns;
+
+	ret->pause_ns = ret->subject->pause_ns;
+	ret->quiet_ns = heard_ns && now_ns > heard_ns ? now_ns - heard_ns : 0;
+}
+
 static void gather_refresh(const struct look *look, struct evidence *ret)
 {
 	const struct subject *subject = ret->subject;
@@ -456,12 +520,16 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 	};
 	if (subject == ret->group->first)
 		ret->sending = look->sending;
+	ret->was_sent = look->sending.was_tried && !look->sending.error && look->sending.ttl &&
+			!look->sending.stayed_here &&
+			(look->sending.on_wire || !look->sending.saw_wire);
 	ret->received = grown(ret->subject->before.received, ret->subject->after.received);
 	ret->dropped = grown(ret->subject->before.dropped, ret->subject->after.dropped);
 	ret->others = grown(ret->group->others_before, ret->group->others);
 	ret->is_joined = joined_contains(
 				 &look->host.joined, &ret->group->address, ret->subject->ifindex) ||
 			 ret->subject->is_ours_alone;
+	gather_pause(ret);
 	gather_siblings(look, ret);
 	gather_twin(look, ret);
 	ret->same_mac = ret->group->same_mac;
@@ -470,6 +538,7 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 	if (!ret->is_elsewhere) {
 		gather_growth(&look->host, ret->group->address.family, ret);
 		gather_link(&look->host, ret);
+		gather_copies(look, ret);
 		gather_wire(look, ret);
 		if (!is_clean(ret)) {
 			gather_other_ports(look, ret);

@@ -42,6 +42,15 @@ static enum verdict conclude(const struct evidence *evidence, const struct judge
 	return evidence->received ? VERDICT_DELIVERED : VERDICT_OPEN;
 }
 
+/* Nothing was received, and who sees the wire could tell more. What is open says that itself. */
+static bool needs_root(const struct evidence *evidence, const struct cause *cause)
+{
+	bool is_of_network = cause->stage == STAGE_NETWORK && cause->verdict != VERDICT_OPEN;
+
+	return !evidence->wire && !evidence->is_elsewhere && !evidence->received &&
+	       (cause->stage == STAGE_COUNTERS || is_of_network);
+}
+
 void judge(const struct evidence *evidence, struct judgement *ret)
 {
 	*ret = (struct judgement){0};
@@ -55,7 +64,7 @@ void judge(const struct evidence *evidence, struct judgement *ret)
 		finding->cause = cause;
 		finding->is_certain = certainty == CERTAINTY_CERTAIN;
 		cause->tell(evidence, finding);
-		if (cause->stage == STAGE_COUNTERS && !evidence->wire)
+		if (needs_root(evidence, cause))
 			fix_by_root(evidence, finding); /* who sees more */
 		cause->fix(evidence, finding);
 		ret->count++;

@@ -194,3 +194,14 @@ uint64_t kernel_counters_growth(
 
 	return first && last && last->value > first->value ? last->value - first->value : 0;
 }
+
+uint64_t kernel_counters_growth_of(const struct kernel_counters *before,
+	const struct kernel_counters *after, const char *prefix)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < after->count; i++)
+		if (!strncmp(after->items[i].name, prefix, strlen(prefix)))
+			sum += kernel_counters_growth(before, after, after->items[i].name);
+	return sum;
+}

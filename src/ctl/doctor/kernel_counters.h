@@ -27,6 +27,9 @@ int kernel_counters_parse6(struct kernel_counters *counters, const char *text);
 int kernel_counters_read(struct kernel_counters *ret);
 void kernel_counters_clear(struct kernel_counters *counters);
 
-/* By how much a counter has grown; 0 where one of them does not have it, or it has shrunk. */
+/* By how much a counter has grown; 0 where one of them does not have it, or it has shrunk.
+ * kernel_counters_growth_of() sums up all whose names begin so. */
+uint64_t kernel_counters_growth_of(const struct kernel_counters *before,
+	const struct kernel_counters *after, const char *prefix);
 uint64_t kernel_counters_growth(const struct kernel_counters *before,
 	const struct kernel_counters *after, const char *name);

@@ -162,7 +162,8 @@ static bool is_to_refresh(const struct look *look, size_t number)
 {
 	const struct subject_group *group = &look->subjects.groups.items[number];
 
-	return !has_come(look, group) && is_joined(look, group) && !is_on_wire(look, number);
+	return address_is_multicast(&group->address) && !has_come(look, group) &&
+	       is_joined(look, group) && !is_on_wire(look, number);
 }
 
 static size_t count_to_refresh(const struct look *look)

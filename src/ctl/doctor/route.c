@@ -91,6 +91,72 @@ static int read_route(void *argument, const struct nlmsghdr *message)
 	return 0;
 }
 
+/* ---- Which route refuses ---- */
+
+struct refusal {
+	struct address address;
+	int length; /* of the longest prefix so far; -1: none */
+	bool refuses;
+	char route[ROUTE_REFUSING_MAX];
+};
+
+static const char *name_type(unsigned char type)
+{
+	switch (type) {
+	case RTN_BLACKHOLE:
+		return "blackhole";
+	case RTN_UNREACHABLE:
+		return "unreachable";
+	case RTN_PROHIBIT:
+		return "prohibit";
+	}
+	return NULL;
+}
+
+/* Of the main table, which is what people change. */
+static int take_refusal(void *argument, const struct nlmsghdr *message)
+{
+	const struct rtmsg *fixed = rtnetlink_fixed(message, sizeof(*fixed));
+	struct refusal *refusal = argument;
+	const struct rtattr *parts[RTA_DST + 1];
+	struct prefix prefix = {.address = {.family = AF_INET}};
+	char string[INET6_ADDRSTRLEN];
+
+	if (message->nlmsg_type != RTM_NEWROUTE || !fixed || fixed->rtm_family != AF_INET ||
+		fixed->rtm_table != RT_TABLE_MAIN || fixed->rtm_dst_len < refusal->length)
+		return 0;
+	rtnetlink_attributes(message, sizeof(*fixed), parts, ARRAY_SIZE(parts));
+	copy_address(parts[RTA_DST], AF_INET, &prefix.address);
+	prefix.length = fixed->rtm_dst_len;
+	if (!prefix_contains(&prefix, &refusal->address))
+		return 0;
+	refusal->length = fixed->rtm_dst_len;
+	refusal->refuses = name_type(fixed->rtm_type);
+	if (refusal->refuses)
+		snprintf(refusal->route, sizeof(refusal->route), "%s %s/%u",
+			name_type(fixed->rtm_type), address_format(&prefix.address, string),
+			fixed->rtm_dst_len);
+	return 0;
+}
+
+static void forget_refusal(void *argument)
+{
+	struct refusal *refusal = argument;
+
+	refusal->length = -1;
+	refusal->refuses = false;
+}
+
+static void find_refusal(const struct address *address, struct route *route)
+{
+	struct refusal refusal = {.address = *address};
+
+	if (address->family == AF_INET &&
+		rtnetlink_dump(RTM_GETROUTE, take_refusal, forget_refusal, &refusal) >= 0 &&
+		refusal.refuses)
+		memcpy(route->refusing, refusal.route, sizeof(route->refusing));
+}
+
 void route_find(const struct address *address, unsigned ifindex, struct route *ret)
 {
 	struct rtnetlink_route_request request;
@@ -103,4 +169,6 @@ void route_find(const struct address *address, unsigned ifindex, struct route *r
 	r = rtnetlink_route_ask(&request, read_route, ret);
 	ret->exists = r >= 0;
 	ret->error = r < 0 ? r : 0;
+	if (r < 0 && r != -ENETUNREACH)
+		find_refusal(address, ret);
 }

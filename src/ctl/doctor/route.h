@@ -19,6 +19,8 @@ enum route_verdict {
 enum route_verdict route_verdict(
 	const struct address *group, const struct address *source, unsigned ifindex);
 
+#define ROUTE_REFUSING_MAX 64
+
 struct route {
 	bool exists;
 	int error; /* negative errno where it does not exist */
@@ -26,6 +28,8 @@ struct route {
 	struct address source; /* that the kernel would send from; family AF_UNSPEC: none */
 	bool has_gateway;
 	struct address gateway;
+	char refusing[ROUTE_REFUSING_MAX]; /* of IPv4, where it does not exist: the route that says
+					      so, as ip-route(8) has it; empty: none does */
 	bool is_local; /* the address is one of this host */
 };
 

@@ -10,6 +10,9 @@
 	ROW(other_namespace, "other-namespace", STAGE_VIEW, VERDICT_OPEN,                          \
 		"mcastd is in another network namespace than mcastctl, as in a container",         \
 		"run mcastctl there, with nsenter(1)")                                             \
+	ROW(address_gone, "address-gone", STAGE_JOIN, VERDICT_NOT_JOINED,                          \
+		"The address is none of this host's, or has gone",                                 \
+		"ip addr add ADDRESS/LENGTH dev NAME, or another address")                         \
 	ROW(no_such_interface, "no-such-interface", STAGE_JOIN, VERDICT_NOT_JOINED,                \
 		"The interface is not there",                                                      \
 		"name another in interfaces; mcastd joins as soon as it is there")                 \
@@ -61,11 +64,16 @@
 	ROW(shared_port, "shared-port", STAGE_HOST, VERDICT_HOST,                                  \
 		"Another socket of the same user on the same port (SO_REUSEPORT) gets them",       \
 		"end the other program, or have it use SO_REUSEADDR only")                         \
+	ROW(sender_address, "sender-address", STAGE_HOST, VERDICT_HOST,                            \
+		"The kernel refuses the sender's address: it is one of this host, which another "  \
+		"host has, too, or which comes back to it; or it is of no host",                   \
+		"another address for one of the two; accept_local; an address for the sender")     \
 	ROW(host_firewall, "host-firewall", STAGE_HOST, VERDICT_HOST,                              \
 		"A firewall of this host drops it: nftables or iptables",                          \
 		"a rule that accepts it, as a command for each chain that may drop it")            \
 	ROW(other_source, "other-source", STAGE_ASKED, VERDICT_HOST,                               \
-		"The sender is not one of sources", "the sender, in sources")                      \
+		"The sender is not one of sources, or it is one of block_sources",                 \
+		"the sender, in sources; or without it in block_sources")                         \
 	ROW(other_port, "other-port", STAGE_ASKED, VERDICT_HOST,                                   \
 		"The group is sent to another port", "that port, in port")                         \
 	ROW(vlan_tagged, "vlan-tagged", STAGE_ASKED, VERDICT_HOST,                                 \
@@ -100,6 +108,10 @@
 		"The interface drops frames: larger than its MTU, damaged, or faster than it is "  \
 		"emptied",                                                                         \
 		"ip link set NAME mtu N; ethtool -S NAME tells more")                              \
+	ROW(queries_blocked, "queries-blocked", STAGE_NETWORK, VERDICT_HOST,                       \
+		"Queries of IGMP or MLD come in, and this host's firewall drops them, so that a "  \
+		"snooping switch forgets it",                                                      \
+		"a rule that accepts them in the firewall's input")                                \
 	ROW(switch_forgot, "switch-forgot", STAGE_NETWORK, VERDICT_NETWORK,                        \
 		"It comes once the group is reported again: a snooping switch has forgotten this " \
 		"host",                                                                            \
@@ -174,11 +186,18 @@
 	ROW(shared_mac, "shared-mac", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: two groups of the configuration have the same MAC address",                 \
 		"another address for one of the groups")                                           \
+	ROW(sent, "sent", STAGE_NOTE, VERDICT_DELIVERED,                                           \
+		"Note: what was sent left this host",                                              \
+		"mcastctl doctor on the receiver's host")                                          \
 	ROW(ttl_one, "ttl-one", STAGE_NOTE, VERDICT_DELIVERED,                                     \
 		"Note: it is sent with a TTL of 1, and no router forwards it",                     \
 		"a larger TTL at the sender")                                                      \
 	ROW(cannot_send, "cannot-send", STAGE_NOTE, VERDICT_DELIVERED,                             \
 		"Note: mcastd says why the group cannot send now", "as the reason says; --send")   \
+	ROW(rarely_sent, "rarely-sent", STAGE_NOTE, VERDICT_DELIVERED,                             \
+		"Note: nothing came now, but not for longer than expect_within, or than its "      \
+		"sender usually pauses",                                                           \
+		"mcastctl doctor --wait TIME")                                                     \
 	ROW(no_querier, "no-querier", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: nobody has asked for groups in 125 s and more: snooping switches forget",   \
 		"refresh = \"60s\", or a querier in the network")

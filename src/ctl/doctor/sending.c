@@ -117,6 +117,7 @@ static int end(struct attempt *attempt, struct sending *ret)
 	r = kernel_counters_read(&after);
 	ret->out_dropped = kernel_counters_growth(
 		&attempt->before, &after, is_v4 ? "Ip.OutDiscards" : "Ip6OutDiscards");
+	ret->ipsec = kernel_counters_growth_of(&attempt->before, &after, "XfrmOut");
 	ret->send_buffer = kernel_counters_growth(
 		&attempt->before, &after, is_v4 ? "Udp.SndbufErrors" : "Udp6SndbufErrors");
 	return r;

@@ -33,6 +33,7 @@ struct sending {
 	int ttl; /* -1: not known */
 	uint64_t on_wire; /* that left here, to group and port; only with the wire */
 	bool saw_wire;
+	uint64_t ipsec; /* dropped by policies and states of ip-xfrm(8) meanwhile */
 	uint64_t out_dropped, send_buffer; /* the growth of the host's counters meanwhile */
 };
 

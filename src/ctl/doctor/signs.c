@@ -1,5 +1,6 @@
 #include "ctl/doctor/signs.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 bool is_missed(const struct evidence *evidence)
@@ -15,6 +16,57 @@ bool is_blind(const struct evidence *evidence)
 bool is_wire_silent(const struct evidence *evidence)
 {
 	return evidence->wire && !evidence->wire->in;
+}
+
+bool has_older_querier(const struct evidence *evidence)
+{
+	const struct wire_seen *wire = evidence->wire;
+
+	return evidence->has_old_querier ||
+	       (wire && wire->queries && wire->query_version < (is_v4(evidence) ? 3 : 2));
+}
+
+bool has_prefix(const struct evidence *evidence, const char *string)
+{
+	struct prefix prefix;
+
+	return prefix_parse(string, &prefix) == 0 &&
+	       prefix_contains(&prefix, &evidence->group->address);
+}
+
+/* RFC 4291, 2.7: scope 1. */
+bool is_interface_local(const struct evidence *evidence)
+{
+	const struct address *address = &evidence->group->address;
+
+	return address->family == AF_INET6 && address->v6.s6_addr[0] == 0xff &&
+	       (address->v6.s6_addr[1] & 0xf) == 1;
+}
+
+bool is_in_local_block(const struct evidence *evidence)
+{
+	return has_prefix(evidence, "224.0.0.0/24") || is_interface_local(evidence);
+}
+
+bool is_never_reported(const struct evidence *evidence)
+{
+	return is_unicast(evidence) || is_in_local_block(evidence) ||
+	       evidence->link.flags & IFF_LOOPBACK;
+}
+
+bool is_pausing(const struct evidence *evidence)
+{
+	return evidence->quiet_ns && evidence->quiet_ns < evidence->pause_ns &&
+	       !evidence->received && (!evidence->wire || !evidence->wire->in) &&
+	       !evidence->dropped;
+}
+
+bool is_unanswered(const struct evidence *evidence)
+{
+	const struct wire_seen *wire = evidence->wire;
+
+	return wire && wire->unanswered && !wire->reports_of_others && evidence->is_joined &&
+	       !evidence->is_elsewhere && !is_never_reported(evidence);
 }
 
 bool is_many(uint64_t number, uint64_t of)
@@ -57,7 +109,11 @@ uint64_t missing(const struct evidence *evidence)
 
 uint64_t blocked_by_ipsec(const struct evidence *evidence)
 {
-	return evidence->growth[COUNTER_IPSEC_BLOCKED] + evidence->growth[COUNTER_IPSEC_NO_POLICY];
+	uint64_t sum = 0;
+
+	for (enum counter i = COUNTER_IPSEC_FIRST; i <= COUNTER_IPSEC_LAST; i++)
+		sum += evidence->growth[i];
+	return sum;
 }
 
 uint64_t dropped_for_room(const struct evidence *evidence)
@@ -129,6 +185,47 @@ const struct firewall_chain *find_chain(const struct evidence *evidence, bool ou
 		if (chain_may_drop(evidence, &firewall->chains[i], out))
 			return &firewall->chains[i];
 	return NULL;
+}
+
+static void tell_rule(struct finding *finding, const struct firewall_chain *chain,
+	const struct firewall_rule *rule, uint64_t packets)
+{
+	finding_say(finding,
+		": the rule with handle %" PRIu64 " in the chain %s of the table %s %s",
+		rule->handle, rule->table_chain, chain->family, chain->table);
+	finding_number(finding, "packets that the rule dropped", packets);
+}
+
+const struct firewall_translation *find_translation(const struct evidence *evidence)
+{
+	const struct firewall *firewall = evidence->firewall;
+
+	for (size_t i = 0; firewall && i < firewall->translation_count; i++) {
+		const char *family = firewall->translations[i].family;
+
+		if (strcmp(family, is_v4(evidence) ? "ip6" : "ip") != 0 &&
+			strcmp(family, "bridge") != 0)
+			return &firewall->translations[i];
+	}
+	return NULL;
+}
+
+void tell_chain(const struct evidence *evidence, struct finding *finding, bool out)
+{
+	const struct firewall_chain *chain = find_chain(evidence, out);
+
+	if (out ? evidence->grown_out_rule != NULL : evidence->grown_rule != NULL)
+		tell_rule(finding, out ? evidence->grown_out_chain : evidence->grown_chain,
+			out ? evidence->grown_out_rule : evidence->grown_rule,
+			out ? evidence->grown_out_packets : evidence->grown_packets);
+	else if (chain)
+		finding_say(finding, ": the chain %s of the table %s %s may drop it", chain->name,
+			chain->family, chain->table);
+	else if (evidence->firewall && evidence->firewall->has_legacy)
+		finding_say(finding, ": there are rules of iptables-legacy");
+	else if (evidence->firewall && (out || !find_translation(evidence)))
+		finding_say(
+			finding, ", but no rule of nftables drops: maybe a filter of tc(8) or XDP");
 }
 
 void tell_counts(const struct evidence *evidence, struct finding *finding)

@@ -19,6 +19,7 @@ static void clear_group(struct subject_group *group)
 {
 	free(group->name);
 	free(group->sources.items);
+	free(group->blocked.items);
 	free(group->same_network[0]);
 	free(group->same_network[1]);
 	for (size_t i = 0; i < group->handlers.count; i++)

@@ -46,6 +46,9 @@ struct subject {
 	char *last_received; /* a timestamp; NULL: never, or not known */
 	char *refresh_impossible; /* why it could not be refreshed; NULL: it could, or was not tried
 				   */
+	uint64_t pause_ns; /* how long nothing may come without anything being wrong, as far as the
+			      daemon knows it; 0: it does not */
+	uint64_t heard_ns; /* when it last received, since 1970; 0: never, or not known */
 	bool was_refreshed;
 	bool is_ours_alone; /* of a TARGET: nobody else here had joined it, so that the join was
 			       reported */
@@ -53,18 +56,22 @@ struct subject {
 	size_t sender_count; /* at most SUBJECT_SENDERS_MAX */
 };
 
+struct subject_addresses {
+	struct address *items;
+	size_t count;
+};
+
 /* What all memberships of a group have in common. */
 struct subject_group {
 	char *name; /* of the group, or the TARGET as it was written */
 	struct address address;
 	uint16_t port;
-	struct {
-		struct address *items;
-		size_t count;
-	} sources;
+	struct subject_addresses sources; /* none: any sender is wanted, but for those blocked */
+	struct subject_addresses blocked;
 	bool hides_sources; /* the user may not know them */
 	uint64_t others_before, others; /* received, but not counted as such: duplicates, echoes,
 					   and of senders that the daemon does not take */
+	uint64_t duplicates_before, duplicates; /* of these, what had come by another interface */
 	char *same_network[2]; /* two interfaces that bring the same; NULL: none known */
 	struct {
 		char **items;

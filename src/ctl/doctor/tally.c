@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "ctl/doctor/fragments.h"
 #include "ctl/doctor/seen.h"
@@ -15,6 +16,16 @@
 #define STRANGERS_MAX \
 	4096 /* addresses of no group; the others are as many as groups and interfaces */
 #define LOOPBACK_IFINDEX 1 /* in every network namespace */
+
+/* Beyond the time that a query gives, for what holds up the report or us. */
+#define ANSWER_LATE_NS (500 * NS_PER_MS)
+
+/* When there were queries and reports: the first ones, and the last ones. */
+#define TIMES_MAX 4
+struct times {
+	uint64_t query_ns[TIMES_MAX], due_ns[TIMES_MAX], report_ns[TIMES_MAX];
+	size_t query_count, report_count;
+};
 
 /* What goes to an address on an interface: to a port that a group has, or (port 0) whatever is of
  * the address alone, such as datagrams to other ports and reports. General queries are those of
@@ -28,6 +39,7 @@ struct stream {
 	uint64_t mac_key;
 	bool is_wanted; /* a group has the address; else it only has its MAC address */
 	struct wire_seen *seen;
+	struct times times;
 };
 
 /* A sorted set of MAC addresses. */
@@ -343,6 +355,8 @@ static void count_at(struct tally *tally, struct stream *stream, const struct fr
 {
 	if (sighting->packet_type == PACKET_OUTGOING) {
 		stream->seen->from_here++;
+		if (frame->ttl > stream->seen->ttl_out)
+			stream->seen->ttl_out = frame->ttl;
 		if (!stream->port && stream->is_wanted)
 			seen_add_port(stream->seen, frame->destination_port);
 	} else if (stream->port) {
@@ -415,10 +429,23 @@ static bool names_sources(const struct frame_record *record)
 	       (record->type == 1 || record->type == 3 || record->type == 5);
 }
 
+/* By older versions a host is silent when another one has reported the group. */
+static bool is_of_older_version(const struct frame *frame)
+{
+	return frame->version < (frame->source.family == AF_INET ? 3 : 2);
+}
+
+static size_t next_time(size_t *count)
+{
+	return *count < TIMES_MAX ? (*count)++ : TIMES_MAX - 1;
+}
+
 static void take_report(
 	struct tally *tally, const struct frame *frame, const struct sighting *sighting)
 {
-	if (sighting->packet_type != PACKET_OUTGOING)
+	bool is_ours = sighting->packet_type == PACKET_OUTGOING;
+
+	if (!is_ours && !is_of_older_version(frame))
 		return;
 	for (size_t i = 0; i < frame->record_count; i++) {
 		const struct frame_record *record = &frame->records[i];
@@ -429,6 +456,11 @@ static void take_report(
 
 		if (!place)
 			continue;
+		if (!is_ours) {
+			place->seen->reports_of_others++;
+			continue;
+		}
+		place->times.report_ns[next_time(&place->times.report_count)] = sighting->now_ns;
 		place->seen->reports_out++;
 		place->seen->reports_with_sources |= names_sources(record);
 		place->seen->report_version = frame->version;
@@ -453,6 +485,13 @@ static void take_query(
 	place->seen->queries++;
 	place->seen->querier = frame->source;
 	place->seen->query_version = frame->version;
+	if (sighting->packet_type != PACKET_OUTGOING) {
+		size_t i = next_time(&place->times.query_count);
+
+		place->times.query_ns[i] = sighting->now_ns;
+		place->times.due_ns[i] = sighting->now_ns + frame->answer_ms * NS_PER_MS +
+					 ANSWER_LATE_NS;
+	}
 }
 
 void tally_take(struct tally *tally, const struct frame *frame, const struct sighting *sighting)
@@ -474,6 +513,27 @@ void tally_take(struct tally *tally, const struct frame *frame, const struct sig
 	case FRAME_OTHER:
 		break;
 	}
+}
+
+static bool is_answered(const struct times *reports, uint64_t query_ns, uint64_t due_ns)
+{
+	for (size_t i = 0; reports && i < reports->report_count; i++)
+		if (reports->report_ns[i] >= query_ns && reports->report_ns[i] <= due_ns)
+			return true;
+	return false;
+}
+
+/* Those of the place, by reports of the group. */
+static uint64_t count_unanswered(
+	const struct stream *place, const struct stream *group, uint64_t now_ns)
+{
+	const struct times *times = place ? &place->times : NULL;
+	uint64_t count = 0;
+
+	for (size_t i = 0; times && i < times->query_count; i++)
+		count += now_ns > times->due_ns[i] && !is_answered(group ? &group->times : NULL,
+							      times->query_ns[i], times->due_ns[i]);
+	return count;
 }
 
 /* What asks all groups counts for each. */
@@ -506,6 +566,7 @@ static void add_place(struct wire_seen *answer, const struct stream *place)
 	answer->later_fragments += seen->later_fragments;
 	answer->incomplete += seen->incomplete;
 	answer->reports_out = seen->reports_out;
+	answer->reports_of_others = seen->reports_of_others;
 	answer->reports_with_sources = seen->reports_with_sources;
 	answer->report_version = seen->report_version;
 	answer->report_source = seen->report_source;
@@ -538,10 +599,15 @@ const struct wire_seen *tally_seen(
 	const struct stream *own = lookup(tally, &wanted->address, wanted->port, ifindex);
 	uint64_t mac_key = mac_key_of(tally, &wanted->address);
 	const struct stream *stream = tally->mac_buckets[hash_place(tally, mac_key, ifindex, 0)];
+	const struct stream *place = lookup(tally, &wanted->address, 0, ifindex);
+	const struct stream *general = lookup(tally, &any, 0, ifindex);
 
 	fragments_expire(tally->fragments, now_ns);
 	tally->answer = own ? *own->seen : (struct wire_seen){0};
-	add_queries(&tally->answer, lookup(tally, &any, 0, ifindex));
+	add_queries(&tally->answer, general);
+	tally->answer.unanswered = count_unanswered(general, place, now_ns);
+	if (place != general)
+		tally->answer.unanswered += count_unanswered(place, place, now_ns);
 	for (; stream; stream = stream->next_mac)
 		if (stream->mac_key == mac_key && stream->ifindex == ifindex && stream != own)
 			add_neighbour(&tally->answer, wanted, stream);

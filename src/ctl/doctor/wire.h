@@ -33,6 +33,7 @@ struct wire_seen {
 			them without a device. On lo they are both in and from_here. */
 	uint64_t from_here; /* sent by this host on the interface, to group and port; with a
 			       firewall in OUTPUT, those that passed it */
+	uint8_t ttl_out; /* the largest of from_here */
 	uint64_t other_port; /* in, to other ports */
 	uint16_t other_ports[WIRE_PORTS_MAX]; /* some of them, ascending */
 	size_t other_port_count;
@@ -58,6 +59,8 @@ struct wire_seen {
 	uint8_t report_version; /* of the last; 0: none */
 	struct address report_source; /* of the last */
 	uint64_t queries; /* that ask for this group or all, on the interface */
+	uint64_t unanswered; /* of those of others: no report of this host followed in time */
+	uint64_t reports_of_others; /* of versions by which one report stands for all hosts */
 	struct address querier;
 	uint8_t query_version;
 	uint64_t duplicates; /* in: the same sender and start of the payload had come in on another

@@ -55,6 +55,26 @@ def input_drops_by_a_set(lab):
     lab.repair_with("nft delete table ip filter")
 
 
+@fault("host-firewall", unnamed="user nobody", pasted=True)
+def prerouting_drops_fragments(lab):
+    nft(lab.host, "table ip fw { chain p { type filter hook prerouting priority -450; ip frag-off & 0x3fff != 0 drop; }; }")
+    lab.options["size"] = 4000
+    lab.repair_with("nft delete table ip fw")
+
+
+@fault("host-firewall", unnamed="user nobody", families=(6,), pasted=True)
+def input_drops_fragments(lab):
+    nft(lab.host, "table ip6 fw { chain p { type filter hook prerouting priority -450; exthdr frag exists drop; }; }")
+    lab.options["size"] = 4000
+    lab.repair_with("nft delete table ip6 fw")
+
+
+@fault("host-firewall", unnamed="user nobody", pasted=True)
+def a_rule_changes_the_destination(lab):
+    nft(lab.host, "table ip mangle { chain prerouting { type filter hook prerouting priority -150; udp dport 5004 ip daddr set 192.0.2.2; }; }")
+    lab.repair_with("nft delete table ip mangle")
+
+
 @fault("host-firewall", unnamed="target root user nobody")
 def a_rule_of_nat_redirects(lab):
     nft(lab.host, "table ip nat { chain prerouting { type nat hook prerouting priority -100; udp dport 5004 counter redirect to :6000; }; }")

@@ -4,8 +4,9 @@ import contextlib
 
 from harness.faults.network import add_damage, add_noise
 from harness.faults.table import healthy
-from harness.lab import HOST, PEER, PORT, Frames, Receiver, network, nft, set_sysctl, tagged
+from harness.lab import HOST, PEER, PORT, Frames, Receiver, network, nft, set_sysctl, sysctl, tagged
 from harness.tunnels import Tunnel, checksum, frame, packet
+from harness.waiting import wait_until
 
 BOTH = 4, 6
 
@@ -23,6 +24,36 @@ def with_sources(lab):
 @healthy(base="snooping", families=BOTH)
 def behind_a_snooping_switch(lab):
     pass
+
+
+@healthy(ways=("root", "nobody"), plain=False)
+def rarely_sent_as_expected(lab):
+    lab.settings = 'expect_within = "1h";'
+    lab.on_start.append(lambda daemon: silence_after_one(lab, daemon))
+
+
+def silence_after_one(lab, daemon):
+    wait_until(lambda: daemon.group("g")["received"], "the first one")
+    nft(lab.peer, "table ip guard { chain output { type filter hook output priority 0; udp dport 5004 drop; }; }")
+
+
+@healthy(base=None, ways=("root", "nobody"))
+def copies_are_dropped(lab):
+    two_on_one_network(lab)
+    lab.settings = 'duplicates = "drop";'
+
+
+@healthy(base=None, plain=False)
+def two_interfaces_on_one_network_with_a_strict_check(lab):
+    """The kernel takes it on one of them only."""
+    two_on_one_network(lab)
+    for name in lab.interfaces:
+        sysctl(lab.host, f"net.ipv4.conf.{name}.rp_filter", 1)
+
+
+def two_on_one_network(lab):
+    lab.switched(("eth0", "eth1"))
+    lab.interfaces = ["eth0", "eth1"]
 
 
 @healthy(base=None)

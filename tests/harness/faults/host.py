@@ -58,7 +58,55 @@ def rp_filter_strict_with_another_way_back(lab):
     rp_filter_strict(lab)
 
 
+@fault("rp-filter", pasted=True)
+def a_route_refuses_the_way_back(lab):
+    sysctl(lab.host, "net.ipv4.conf.eth0.rp_filter", 1)
+    lab.host.ip(f"route add blackhole {PEER[4]}/32")
+    lab.repair_with(f"ip route del blackhole {PEER[4]}/32")
+
+
+@fault("rp-filter", pasted=True)
+def a_route_to_the_network_refuses(lab):
+    sysctl(lab.host, "net.ipv4.conf.eth0.rp_filter", 2)
+    lab.host.ip("route add unreachable 192.0.2.0/31")
+    lab.repair_with("ip route del unreachable 192.0.2.0/31")
+
+
+# The sender's address
+
+@fault("sender-address", unnamed="user nobody")
+def two_hosts_have_one_address(lab):
+    lab.peer.ip(f"address add {HOST[4]}/24 dev eth0")
+    lab.options["source"] = HOST[4]
+    lab.repair_with(f"ip address del {HOST[4]}/24 dev eth0", f"ip address add 192.0.2.3/24 dev eth0")
+
+
+@fault("sender-address", base=None, unnamed="user nobody", plain=False, pasted=True)
+def what_it_sends_comes_back(lab):
+    """A cable from one interface to another."""
+    lab.peer = lab.host = lab.add_host()
+    lab.host.ip("link add eth1 type veth peer name eth0", f"address add {HOST[4]}/24 dev eth1", "address add 198.51.100.2/24 dev eth0",
+                "link set eth0 up", "link set eth1 up")
+    lab.wait_links((lab.host, "eth0"), (lab.host, "eth1"))
+    lab.options |= {"interface": "eth1", "loop": False}
+
+
+# IPsec
+
+@fault("host-firewall", unnamed="user nobody")
+def ipsec_without_a_key(lab):
+    policy = "dir in src 192.0.2.0/24 dst 0.0.0.0/0"
+    lab.host.ip(f"xfrm policy add {policy} tmpl proto esp mode transport level required")
+    lab.repair_with(f"ip xfrm policy del {policy}")
+
+
 # The interface
+
+@fault("address-gone", base=None, wire=None, plain=False, ways=("root", "target"), unnamed="")
+def address_is_gone(lab):
+    lab.pair()
+    lab.group, lab.interfaces = "192.0.2.9", []
+
 
 @fault("no-ipv4-address", "rp-filter", base=None)
 def no_ipv4_address_and_loose_rp_filter(lab):
@@ -237,6 +285,28 @@ def other_port(lab):
 def other_source(lab):
     lab.sources = ["192.0.2.77" if lab.family == 4 else "2001:db8:1::77"]
     lab.repairs.append(lambda: setattr(lab, "sources", [PEER[lab.family]]))
+
+
+@fault("other-source", ways=WITH_DAEMON, plain=False, unnamed="nobody")
+def the_sender_is_blocked(lab):
+    lab.settings = f'block_sources = ["{PEER[4]}"];'
+
+
+@fault("other-source", ways=WITH_DAEMON, plain=False, unnamed="nobody")
+def the_sender_is_blocked_among_others(lab):
+    lab.settings = f'block_sources = ["192.0.2.77", "{PEER[4]}"];'
+
+
+@fault("other-source", unnamed="nobody")
+def other_source_than_two(lab):
+    lab.sources = ["192.0.2.77", "192.0.2.78"]
+    lab.repairs.append(lambda: setattr(lab, "sources", [PEER[4]]))
+
+
+@fault("too-many-memberships", "cannot-join", ways=WITH_DAEMON, plain=False)
+def too_many_blocked_sources(lab):
+    sysctl(lab.host, "net.ipv4.igmp_max_msf", 1)
+    lab.settings = 'block_sources = ["192.0.2.77", "192.0.2.78"];'
 
 
 @fault("forced-igmp-version", arrives="all", unnamed="nobody", pasted=True)

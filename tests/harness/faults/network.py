@@ -1,10 +1,12 @@
 """What is wrong between the sender and the host: nothing comes in."""
 
 import contextlib
+import re
 import socket
 
+from harness.daemon import Daemon
 from harness.faults.table import fault
-from harness.lab import PORT, Frames, Receiver, fragments, nft, spoil, tagged
+from harness.lab import HOST, PORT, Frames, Receiver, fragments, nft, sh, spoil, tagged
 from harness.tunnels import frame, packet
 from harness.waiting import wait_until
 
@@ -17,6 +19,23 @@ SILENT = {"wire": False, "unnamed": "user nobody"}
 def sender_is_silent(lab):
     lab.is_silent = True
     lab.repairs.append(lambda: lab.add_stream(lab.peer, lab.group, PORT))
+
+
+@fault("not-on-wire", **SILENT, plain=False)
+def unicast_sender_is_silent(lab):
+    lab.group = HOST[4]
+    lab.is_silent = True
+
+
+@fault("not-on-wire", **SILENT, plain=False, ways=("target",), families=BOTH)
+def unicast_sender_is_silent_and_no_interface_named(lab):
+    lab.group, lab.interfaces, lab.is_silent = HOST[lab.family], [], True
+
+
+@fault("not-on-wire", **SILENT, plain=False, ways=("target",))
+def sender_to_all_addresses_is_silent(lab):
+    lab.group = "0.0.0.0"
+    lab.is_silent = True
 
 
 @fault("not-on-wire", **SILENT)
@@ -88,6 +107,65 @@ def sender_uses_another_group(lab):
        unnamed="user nobody", pasted=True)
 def switch_forgot_the_host(lab):
     lab.snooping(3)
+    lab.before_look.append(lambda: wait_forgotten(lab))
+
+
+@fault("refresh-impossible", base=None, wire=False, plain=False, ways=("target",), also=("not-on-wire",))
+def switch_forgot_and_mcastd_has_the_group(lab):
+    """The doctor is asked for the address of a group of a daemon."""
+    lab.snooping(3)
+    daemon = Daemon(lab.host, f'groups: {{ news: {{ address = "{lab.group}"; port = {PORT}; interfaces = ["eth0"]; }}; }};\n')
+    lab.stack.callback(daemon.kill)
+    daemon.wait_joined("news")
+    lab.before_look.append(lambda: wait_forgotten(lab))
+
+
+def wait_asked(lab):
+    """Until the host has heard the older querier, by which it reports from then on."""
+    wait_until(lambda: re.search(r"eth0 .* V2$", sh(lab.host, "cat /proc/net/igmp"), re.MULTILINE), "the querier to be heard")
+
+
+REPORTS_ARE_DROPPED = {"output": "table inet fw { chain out { type filter hook output priority 0; policy drop; "
+                                 "meta l4proto { tcp, udp, ipv6-icmp } accept; }; }",
+                       "postrouting": "table inet fw { chain out { type filter hook postrouting priority 0; ip protocol igmp drop; }; }"}
+
+
+@fault("report-blocked", base=None, wire=False, plain=False, ways=("root", "target"), pasted=True)
+def output_drops_reports_and_an_older_querier_asks(lab):
+    lab.asked(before=lambda: nft(lab.host, REPORTS_ARE_DROPPED["output"]))
+    lab.before_look.append(lambda: wait_asked(lab))
+
+
+@fault("report-blocked", base=None, wire=False, plain=False, ways=("root", "target"), pasted=True)
+def postrouting_drops_reports_and_an_older_querier_asks(lab):
+    lab.asked(before=lambda: nft(lab.host, REPORTS_ARE_DROPPED["postrouting"]))
+    lab.before_look.append(lambda: wait_asked(lab))
+
+
+@fault("report-blocked", base=None, wire=False, plain=False, ways=("root", "target"), pasted=True)
+def egress_drops_reports_and_an_older_querier_asks(lab):
+    lab.asked()
+    nft(lab.host, "table netdev fw { chain out { type filter hook egress device eth0 priority 0; ip protocol igmp drop; }; }")
+    lab.before_look += [lambda: wait_asked(lab), lambda: wait_forgotten(lab)]
+
+
+@fault("queries-blocked", base=None, wire=False, plain=False, ways=("root",), pasted=True, families=BOTH)
+def input_drops_queries(lab):
+    lab.asked(version=3, before=lambda: nft(lab.host, "table inet fw { chain in { type filter hook input priority 0; policy drop; "
+                                            "udp dport 5004 accept; icmpv6 type { 135, 136 } accept; }; }"))
+    lab.before_look.append(lambda: wait_forgotten(lab))
+
+
+@fault("queries-blocked", base=None, wire=False, plain=False, ways=("root",), pasted=True)
+def input_drops_igmp(lab):
+    lab.asked(version=3, before=lambda: nft(lab.host, "table inet fw { chain in { type filter hook input priority 0; "
+                                            "ip protocol igmp drop; }; }"))
+    lab.before_look.append(lambda: wait_forgotten(lab))
+
+
+@fault("queries-blocked", base=None, wire=False, plain=False, ways=("root",), pasted=True)
+def input_drops_igmp_of_an_older_querier(lab):
+    lab.asked(before=lambda: nft(lab.host, "table inet fw { chain in { type filter hook input priority 0; ip protocol igmp drop; }; }"))
     lab.before_look.append(lambda: wait_forgotten(lab))
 
 

@@ -19,6 +19,11 @@ def cgroup_denies_what_is_sent(lab):
     lab.repairs.append(end)
 
 
+@fault("send-firewall", **SENDS)
+def a_policy_of_ipsec_blocks_what_is_sent(lab):
+    lab.host.ip("xfrm policy add dir out src 0.0.0.0/0 dst 233.252.0.10/32 action block")
+
+
 @fault("send-dropped", families=BOTH, unnamed="user nobody", **SENDS)
 def egress_drops_what_is_sent(lab):
     drop_at(lab, "egress", family="netdev", device="eth0")
@@ -54,6 +59,19 @@ def the_user_may_not_send(lab):
 @healthy(families=BOTH, send=True)
 def sending_works(lab):
     pass
+
+
+@healthy(send=True, base=None, plain=False, ways=("target", "root"))
+def sending_works_without_loop(lab):
+    """The program is on this host, sends with a larger TTL, and is received elsewhere only."""
+    lab.pair()
+    lab.peer = lab.host
+    lab.options |= {"loop": False, "ttl": 8}
+
+
+@healthy(send=True, plain=False)
+def sending_works_and_nobody_else_sends(lab):
+    lab.is_silent = True
 
 
 @healthy(send=True)

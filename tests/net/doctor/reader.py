@@ -18,6 +18,7 @@ CAPITALS = {"ADDRESS": "192.0.2.2", "LENGTH": "24", "NAME": "eth0"}
 NOT_FOUND = 127  # what sh says; some commands only show more
 
 KEY = re.compile(r"# in the group (\S+) of (\S+): ((\w+) = .*?;)")
+REMOVE = re.compile(r"# in the group (\S+) of (\S+): remove (\w+)$")
 LABEL = re.compile(r"^  (\w*) +(.*)$")
 
 
@@ -33,11 +34,11 @@ def config(lab):
 
 
 def change_key(text, group, name, line):
-    """The configuration with a line in the group, which takes the place of the one with that key."""
+    """The configuration with a line in the group, which takes the place of the one with that key. An empty line removes it."""
     begin = re.search(rf"^ *{group}: \{{\n", text, re.MULTILINE).end()
     end = begin + re.search(r"^  \};", text[begin:], re.MULTILINE).start()
     block, count = re.subn(rf"^ *{name} = .*\n", lambda _: f"    {line}\n", text[begin:end], flags=re.MULTILINE)
-    return text[:begin] + (block if count else f"    {line}\n{block}") + text[end:]
+    return text[:begin] + (block if count or not line else f"    {line}\n{block}") + text[end:]
 
 
 def fixes(text):
@@ -91,15 +92,21 @@ class Reader:
         """Does what a line under "fix" says."""
         if key := KEY.match(line):
             group, path, setting, name = key.groups()
-            with open(path) as file:
-                text = file.read()
-            with open(path, "w") as file:
-                file.write(change_key(text, group, name, self.fill_in(setting)))
-            self.told += f"# {setting} written to {path}\n"
+            self.write(path, group, name, self.fill_in(setting))
+        elif remove := REMOVE.match(line):
+            group, path, name = remove.groups()
+            self.write(path, group, name, "")
         elif not line.startswith("#") or "ADDRESS" in line:
             command = self.fill_in(re.sub("^#.*: ", "", line))
             status, _ = self.run(command)
             assert status in (0, NOT_FOUND) or command.startswith("mcastctl doctor"), "what is to be pasted fails"
+
+    def write(self, path, group, name, setting):
+        with open(path) as file:
+            text = file.read()
+        with open(path, "w") as file:
+            file.write(change_key(text, group, name, setting))
+        self.told += f"# {setting or f'without {name}'} written to {path}\n"
 
     @staticmethod
     def fill_in(line):

@@ -26,7 +26,7 @@ FIXED_HERE = [
     "input_drops_the_port", "input_policy_drops_v6", "prerouting_drops", "iptables_nft_input_policy_drops", "iptables_legacy_input_drops",
     "output_drops_reports", "switch_forgot_the_host", "other_port", "other_source", "other_interface", "joined_on_the_loopback_interface",
     "no_such_interface", "interface_is_a_port_of_a_bridge", "interface_down", "ipv6_disabled_v6", "frames_over_the_mtu",
-    "too_many_memberships", "bursts_over_the_receive_buffer", "two_interfaces_on_one_segment", "igmp_version_2_forced_with_sources",
+    "too_many_memberships", "the_sender_is_blocked", "the_sender_is_blocked_among_others", "other_source_than_two", "bursts_over_the_receive_buffer", "two_interfaces_on_one_segment", "igmp_version_2_forced_with_sources",
 ]
 # On the host alone, so that it needs no daemon.
 FIXED_WITHOUT_A_DAEMON = [
