@@ -80,6 +80,7 @@ CALLS = {
 # Those of the above that a trace of what the tests do does not show.
 UNSEEN = {
     "fstat": "before glibc 2.39 it is newfstatat",
+    "kill": "a program that does not end by itself",
     "link": "where a file system has no renameat2(2)",
     "malloc": "no system call",
     "pthread_create": "no system call",

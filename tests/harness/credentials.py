@@ -28,9 +28,9 @@ class Authority:
     def path(self, name, suffix):
         return os.path.join(self.directory, f"{name}.{suffix}")
 
-    def sign(self, name, *addresses, days=30, more=""):
-        """A certificate with this common name, for these addresses and DNS names too, with more lines of extensions. With negative
-        days it has expired. Returns .certificate, .key and .ca."""
+    def sign(self, name, *addresses, more=""):
+        """A certificate with this common name, for these addresses and DNS names too, with more lines of extensions. Returns
+        .certificate, .key and .ca."""
         names = ",".join(f"{'DNS' if address.strip('0123456789.') else 'IP'}:{address}" for address in (name, *addresses))
         request, extensions = self.path(name, "csr"), self.path(name, "ext")
         openssl("req", "-new", "-newkey", "ed25519", "-noenc", "-keyout", self.path(name, "key"), "-out", request,
@@ -38,19 +38,26 @@ class Authority:
         with open(extensions, "w") as file:
             file.write(f"subjectAltName={names}\n{more}")
         openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.path(self.name, "key"), "-CAcreateserial",
-                "-days", str(days), "-extfile", extensions, "-out", self.path(name, "pem"))
+                "-days", "30", "-extfile", extensions, "-out", self.path(name, "pem"))
         return SimpleNamespace(certificate=self.path(name, "pem"), key=self.path(name, "key"), ca=self.ca)
+
+    def sign_expired(self, name, *addresses):
+        return self.sign_between("20000101000000Z", "20000201000000Z", name, *addresses)
 
     def sign_for_later(self, name, *addresses):
         """A certificate that is not valid yet."""
+        return self.sign_between("20990101000000Z", "20990201000000Z", name, *addresses)
+
+    def sign_between(self, begin, end, name, *addresses):
+        """A certificate that is valid between these times."""
         made = self.sign(name, *addresses)
-        with open(self.path("later", "cnf"), "w") as file:
-            file.write("[ca]\ndefault_ca=here\n[here]\ndatabase=later.txt\nnew_certs_dir=.\ndefault_md=default\npolicy=any\nrand_serial=yes\n"
+        with open(self.path("between", "cnf"), "w") as file:
+            file.write("[ca]\ndefault_ca=here\n[here]\ndatabase=between.txt\nnew_certs_dir=.\ndefault_md=default\npolicy=any\nrand_serial=yes\n"
                        "unique_subject=no\n[any]\ncommonName=supplied\n")
-        open(self.path("later", "txt"), "w").close()
-        openssl("ca", "-batch", "-config", "later.cnf", "-cert", self.ca, "-keyfile", self.path(self.name, "key"), "-notext",
+        open(self.path("between", "txt"), "w").close()
+        openssl("ca", "-batch", "-config", "between.cnf", "-cert", self.ca, "-keyfile", self.path(self.name, "key"), "-notext",
                 "-in", self.path(name, "csr"), "-extfile", self.path(name, "ext"), "-out", made.certificate,
-                "-startdate", "20990101000000Z", "-enddate", "20990201000000Z", cwd=self.directory)
+                "-startdate", begin, "-enddate", end, cwd=self.directory)
         return made
 
 

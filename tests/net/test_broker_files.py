@@ -22,7 +22,7 @@ def made(tmp_path_factory):
     authority = Authority(tmp_path_factory.mktemp("files"))
     authority.site, authority.seed = authority.sign("here"), NKey(authority.directory, "here").seed_file
     authority.other = authority.sign("other")
-    authority.expired, authority.later = authority.sign("expired", days=-1), authority.sign_for_later("later")
+    authority.expired, authority.later = authority.sign_expired("expired"), authority.sign_for_later("later")
     authority.locked = authority.path("locked", "key")
     openssl("pkey", "-in", authority.site.key, "-aes256", "-passout", "pass:x", "-out", authority.locked)
     authority.nothing, authority.password = authority.path("nothing", "txt"), authority.path("password", "txt")

@@ -412,7 +412,7 @@ def made(tmp_path_factory):
     made.server = made.sign("k1", "127.0.0.1")
     made.misnamed = made.sign("k2", "127.0.0.9")
     made.client = made.sign("plant-1")
-    made.expired = made.sign("expired", "127.0.0.1", days=-1)
+    made.expired = made.sign_expired("expired", "127.0.0.1")
     made.others = Authority(directory / "others")
     made.password = directory / "password"
     made.password.write_text(f"{SECRET}\n")

@@ -354,7 +354,7 @@ def made(tmp_path_factory):
     made.server = made.sign("hub", "203.0.113.5", "203.0.113.6", "203.0.113.7")
     made.elsewhere = made.sign("elsewhere")
     made.client = made.sign("plant-1")
-    made.expired = made.sign("old-hub", "203.0.113.5", "203.0.113.6", "203.0.113.7", days=-1)
+    made.expired = made.sign_expired("old-hub", "203.0.113.5", "203.0.113.6", "203.0.113.7")
     made.stranger = Authority(directory / "others").sign("plant-1")
     return made
 

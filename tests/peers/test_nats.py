@@ -610,9 +610,9 @@ def made(tmp_path_factory):
     made.server = made.sign("n1", "203.0.113.5")
     made.misnamed = made.sign("elsewhere", "203.0.113.77")
     made.client = made.sign("plant-1")
-    made.late_server, made.early_server = made.sign("late", "203.0.113.5", days=-1), made.sign_for_later("early", "203.0.113.5")
+    made.late_server, made.early_server = made.sign_expired("late", "203.0.113.5"), made.sign_for_later("early", "203.0.113.5")
     made.wrong_server = made.sign("wrong", "203.0.113.5", more="extendedKeyUsage=clientAuth\n")
-    made.late_client, made.early_client = made.sign("late-client", days=-1), made.sign_for_later("early-client")
+    made.late_client, made.early_client = made.sign_expired("late-client"), made.sign_for_later("early-client")
     made.stranger = Authority(directory / "others")
     made.strangers_client = made.stranger.sign("plant-1")
     return made

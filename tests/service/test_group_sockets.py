@@ -129,7 +129,7 @@ def test_very_many_programs_stay_connected(service):
             program.connect(service.system.path(paths[kind]))
             program.setblocking(False)
         service.restart()
-        assert f"{len(programs)} programs at group sockets stayed connected" in service.log()
+        wait_until(lambda: f"{len(programs)} programs at group sockets stayed connected" in service.log(), "the line in the journal")
         for program in programs:
             with pytest.raises(BlockingIOError):
                 program.recv(1)
