@@ -306,6 +306,7 @@ static int send_once(struct unix_handler *handler, struct outcome *outcome)
 /* Sends as much as the program takes. */
 static void send_records(struct unix_handler *handler, struct outcome *outcome)
 {
+	uint64_t before = outcome->delivered;
 	int r = 0;
 
 	handler->retry_ns = 0;
@@ -319,8 +320,9 @@ static void send_records(struct unix_handler *handler, struct outcome *outcome)
 		r = send_once(handler, outcome);
 		if (r < 0 && r != -EAGAIN)
 			fail_to_send(handler, r, outcome);
-		else
+		else if (outcome->delivered > before)
 			forget_error(handler);
+		before = outcome->delivered;
 	}
 	if (handler->fd >= 0 && watch(handler, EPOLL_CTL_MOD) < 0)
 		handler->retry_ns = clock_ns(CLOCK_MONOTONIC) + RECONNECT_NS;

@@ -328,11 +328,14 @@ static void wait_for_work(struct worker *worker, uint64_t latest_ns)
 {
 	struct pollfd fds[2] = {
 		{.fd = worker->wake, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-	uint64_t deadline = earlier_ns(wait_deadline(worker), latest_ns);
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	struct timespec left = ns_timespec(deadline > now ? deadline - now : 0);
+	uint64_t deadline, now;
+	struct timespec left;
 	eventfd_t count;
 
+	end_overflow(worker, false);
+	deadline = earlier_ns(wait_deadline(worker), latest_ns);
+	now = clock_ns(CLOCK_MONOTONIC);
+	left = ns_timespec(deadline > now ? deadline - now : 0);
 	if (worker->kind->descriptor)
 		fds[1].fd = worker->kind->descriptor(worker->object);
 	if (ppoll(fds, 2, deadline ? &left : NULL, NULL) < 0)
@@ -435,7 +438,6 @@ static bool next_chunk(struct worker *worker)
 	bool nap = patience(worker) > 0, has_chunk, go_on;
 
 	for (;; nap = false) {
-		end_overflow(worker, false);
 		has_chunk = take_chunk(worker, nap, &go_on);
 		/* Only now: begin() was asked for before the chunk could be filled. */
 		answer(worker, has_chunk);
@@ -607,7 +609,8 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	if (wake)
 		worker->waiting = worker->napping = false;
 	unlock(worker);
-	if (wake)
+	/* The end of an overflow is a new deadline. */
+	if (wake || is_full)
 		eventfd_write(worker->wake, 1);
 	if (is_full)
 		log_overflow(worker, by_count);

@@ -24,6 +24,10 @@
 #define ROTATE_AGAIN_MAX_NS (10 * NS_PER_S)
 /* A datagram may be on its way for this time. */
 #define LATE_NS (200 * NS_PER_MS)
+/* A thread that is served later than this was held up, and datagrams may wait to be read. */
+#define STALL_NS (50 * NS_PER_MS)
+/* The clock is looked at again after this time: it may be set, and the host may sleep. */
+#define CLOCK_LOOK_NS (600 * NS_PER_S)
 
 #define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */
 
@@ -53,6 +57,7 @@ struct recorder {
 	struct text buffer;
 	size_t full; /* bytes at which the buffer is written */
 	unsigned records; /* in the buffer */
+	uint64_t first_ns; /* the time of the first one, CLOCK_REALTIME */
 	bool ready; /* the file is open, locked and repaired; always while a record is in the buffer
 		     */
 	bool warned_of_other; /* program that appends to this file */
@@ -161,13 +166,17 @@ void *recorder_owner(const void *object)
  * The clock alone rotates only where none has come for a while, as those from before turn_ns may
  * still be on their way. A datagram that comes later than others of the next file goes to that. */
 
-/* Says when turn_ns has come for the clock. */
+/* Says when to look whether turn_ns has come for the clock. */
 static void arm_turn(struct recorder *recorder)
 {
 	uint64_t now = clock_ns(CLOCK_REALTIME);
+	uint64_t left = recorder->turn_ns > now ? recorder->turn_ns - now : 0;
 
-	recorder->turn_due_ns = clock_ns(CLOCK_MONOTONIC) + LATE_NS +
-				(recorder->turn_ns > now ? recorder->turn_ns - now : 0);
+	if (left > recorder->rotate_every_ns)
+		left = recorder->rotate_every_ns;
+	if (left > CLOCK_LOOK_NS)
+		left = CLOCK_LOOK_NS;
+	recorder->turn_due_ns = clock_ns(CLOCK_MONOTONIC) + LATE_NS + left;
 }
 
 /* At the next multiple of rotate_every after a time within the file's. */
@@ -277,7 +286,7 @@ static void find_turn(struct recorder *recorder)
 	if (!recorder->rotate_every_ns || !has_records(recorder))
 		return;
 	if (recorder->format->first && recorder->format->first(file->fd, file->size, &when) >= 0 &&
-		when >= 0)
+		when >= 0 && (uint64_t)when < UINT64_MAX / NS_PER_S)
 		set_turn(recorder, (uint64_t)when * NS_PER_S);
 	else
 		set_turn(recorder, file->modified_ns);
@@ -486,6 +495,8 @@ static int append_buffer(struct recorder *recorder, unsigned *ret_written, char 
 	*ret_written = 0;
 	if (r < 0)
 		return r;
+	if (count && !has_records(recorder))
+		begin_turn(recorder, recorder->first_ns);
 	r = recorder_file_prepare(file);
 	if (r >= 0 && file->regular)
 		room = recorder_room_check(&recorder->room, file->fd, file->size, &length, why);
@@ -667,8 +678,10 @@ static uint64_t turn_time(const struct recorder *recorder)
 /* Rotates the file if it is old enough, and sets turn_due_ns again. */
 static void serve_turn(struct recorder *recorder, struct outcome *outcome)
 {
-	uint64_t now = clock_ns(CLOCK_REALTIME);
+	uint64_t now = clock_ns(CLOCK_REALTIME), passed_ns = clock_ns(CLOCK_MONOTONIC);
 
+	if (passed_ns > recorder->turn_due_ns + STALL_NS)
+		recorder->idle_since_ns = passed_ns;
 	recorder->turn_due_ns = 0;
 	if (!recorder->ready || !recorder->turn_ns)
 		return; /* the first record sets it */
@@ -682,6 +695,8 @@ static void serve_turn(struct recorder *recorder, struct outcome *outcome)
 		write_out(recorder, outcome);
 		if (may_rotate(recorder))
 			begin_new_file(recorder, FOR_AGE, outcome);
+		else if (!has_records(recorder))
+			recorder->turn_ns = 0; /* nothing could be written */
 	}
 	if (recorder->turn_ns)
 		recorder->turn_due_ns = turn_time(recorder);
@@ -744,6 +759,7 @@ static struct text *begin_buffer(
 		fail(recorder, 1, why, outcome);
 		return NULL;
 	}
+	recorder->first_ns = timestamp_ns;
 	if (!has_records(recorder))
 		begin_turn(recorder, timestamp_ns);
 	if (!recorder->begun && recorder->format->begin)

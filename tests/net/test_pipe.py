@@ -265,6 +265,13 @@ def assert_other_group_loses_nothing(daemon, net, blast, count=2000):
     assert daemon.wait_idle("lines")["delivered"] == before + count
 
 
+def test_what_a_full_queue_has_cost_is_said_while_its_program_does_not_read(run, net):
+    daemon = run("exec sleep 1000", 'queue = "64K"; framing = "length";')
+    send_all(net, [bytes(1000)] * 500)
+    daemon.wait_arrived("news", 500)
+    wait_until(lambda: "its queue was full; dropped meanwhile: " in daemon.log(), "what it has cost", 30)
+
+
 def test_a_child_that_is_stopped_costs_the_others_nothing_and_gets_what_waited(run, net, blast):
     daemon = run('exec cat >"$1/out"', 'queue = "256K"; framing = "nul";')
     pid = stop_child(daemon)

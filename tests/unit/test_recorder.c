@@ -701,6 +701,64 @@ static void files_are_rotated_by_time(void **state)
 	end(recorder, &outcome);
 }
 
+static void a_file_that_was_truncated_is_rotated_by_time(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place,
+		(struct recorder_settings){.rotate_every = NS_PER_S, .flush = 50 * NS_PER_MS});
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 5 * NS_PER_S;
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	record(recorder, &outcome, "2 b\n");
+	assert_int_equal(truncate(place->path, 0), 0);
+	while (clock_ns(CLOCK_MONOTONIC) < recorder_deadline(recorder))
+		usleep(1000);
+	recorder_serve(recorder, &outcome);
+	assert_int_equal(outcome.delivered, 2);
+	while (!count_files(place, "Z.log", NULL) && clock_ns(CLOCK_MONOTONIC) < until) {
+		usleep(10000);
+		recorder_serve(recorder, &outcome);
+	}
+	assert_int_equal(count_files(place, "Z.log", NULL), 1);
+	end(recorder, &outcome);
+}
+
+static void nothing_is_due_for_a_file_that_could_not_be_written(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place,
+		(struct recorder_settings){.keep_free = 1ull << 60, .rotate_every = NS_PER_S});
+	struct outcome outcome = {0};
+
+	record_now(recorder, &outcome, "1 a\n");
+	assert_int_equal(outcome.dropped[DROP_IO], 1);
+	for (unsigned i = 0; i < 100 && recorder_deadline(recorder); i++) {
+		while (clock_ns(CLOCK_MONOTONIC) < recorder_deadline(recorder))
+			usleep(1000);
+		recorder_serve(recorder, &outcome);
+	}
+	assert_int_equal(recorder_deadline(recorder), 0);
+	end(recorder, &outcome);
+}
+
+static void a_file_from_the_future_is_rotated_by_time(void **state)
+{
+	const struct place *place = *state;
+	void *recorder = start(place, (struct recorder_settings){.rotate_every = NS_PER_S});
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + 8 * NS_PER_S;
+	struct outcome outcome = {0};
+
+	record_at(recorder, &outcome, clock_ns(CLOCK_REALTIME) + 3600 * NS_PER_S, "1 a\n");
+	while (!count_files(place, "Z.log", NULL) && clock_ns(CLOCK_MONOTONIC) < until) {
+		usleep(10000);
+		if (clock_ns(CLOCK_MONOTONIC) >= recorder_deadline(recorder))
+			recorder_serve(recorder, &outcome);
+	}
+	assert_int_equal(count_files(place, "Z.log", NULL), 1);
+	end(recorder, &outcome);
+}
+
 /* The multiple of rotate_every itself: "...T000000Z" for what is rotated at midnight. */
 static void a_file_is_named_after_the_time_at_which_it_is_rotated(void **state)
 {
@@ -1883,6 +1941,9 @@ int main(void)
 		WITH_PLACE(a_file_of_something_else_is_set_aside),
 		WITH_PLACE(files_are_rotated_by_size_and_on_request),
 		WITH_PLACE(files_are_rotated_by_time),
+		WITH_PLACE(a_file_that_was_truncated_is_rotated_by_time),
+		WITH_PLACE(nothing_is_due_for_a_file_that_could_not_be_written),
+		WITH_PLACE(a_file_from_the_future_is_rotated_by_time),
 		WITH_PLACE(a_file_is_named_after_the_time_at_which_it_is_rotated),
 		WITH_PLACE(old_files_are_rotated_at_the_start),
 		WITH_PLACE(only_our_own_oldest_files_are_removed),
