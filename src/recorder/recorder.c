@@ -26,7 +26,7 @@
 #define LATE_NS (200 * NS_PER_MS)
 /* A thread that is served later than this was held up, and datagrams may wait to be read. */
 #define STALL_NS (50 * NS_PER_MS)
-/* The clock is looked at again after this time: it may be set, and the host may sleep. */
+/* The clock is read again after this time: it may be set, and the host may sleep. */
 #define CLOCK_LOOK_NS (600 * NS_PER_S)
 
 #define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */

@@ -22,7 +22,8 @@ MODULES = os.path.join(os.path.dirname(MCASTD), "lib", "mcastd")
 MONITORING = os.path.join(ROOT, "packaging", "monitoring")
 
 # Numbers of io.mcastd that are no metrics: names, and what others have.
-NO_METRICS = {"Group.port", "Group.byJoin", "Group.lost", "Handler.lost", "Handler.records", "Membership.notSent", "Sender.sourcePort"}
+NO_METRICS = {"Group.port", "Group.byJoin", "Group.expectWithin", "Group.lost", "Handler.lost", "Handler.records", "Membership.notSent",
+              "Sender.sourcePort"}
 # What only /metrics has: it is not of the account, or a state that answers have in words.
 ONLY_METRICS = re.compile(r"mcastd_(build_info|start_time_seconds|restarts_total|users|user_connections|loop_\w+|http_\w+|handler_info"
                           r"|handler_failing|handler_queue_used_ratio|membership_joined|outgoing_usable|group_socket_programs)")
