@@ -17,14 +17,14 @@
 
 #define STACK_SIZE (256 * 1024)
 
-/* A queue that has dropped nothing for this time is no longer full: one that changes to and fro is
- * one matter for the log. */
+/* After this time without a drop the log has what a full queue has cost: one that is full again
+ * and again is one matter. */
 #define OVERFLOW_END_NS (10 * NS_PER_S)
 
 /* The queue is full, and was logged as such. */
 struct overflow {
 	uint64_t last_ns; /* when it has dropped last, CLOCK_MONOTONIC */
-	uint64_t dropped; /* since it began; 0: it is not full */
+	uint64_t dropped; /* since that was logged; 0: it was not */
 };
 
 struct worker {
@@ -123,13 +123,13 @@ static void log_overflow(const struct worker *worker, bool by_count)
 		worker->ledger->name, limit);
 }
 
-/* When it is no longer full; 0: it is not. The lock is held. */
+/* When to log what it has cost; 0: nothing is to be logged. The lock is held. */
 static uint64_t overflow_deadline(const struct worker *worker)
 {
 	return worker->overflow.dropped ? worker->overflow.last_ns + OVERFLOW_END_NS : 0;
 }
 
-/* Logs what it has cost, once it is no longer full, or in any case. */
+/* Logs what it has cost when that is due, or in any case. */
 static void end_overflow(struct worker *worker, bool in_any_case)
 {
 	uint64_t dropped = 0, deadline;

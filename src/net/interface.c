@@ -499,7 +499,8 @@ bool interface_is_named(const struct interface_list *list,
 		const char *item = patterns->items[i];
 		const struct interface *interface = interface_find(list, item);
 
-		if (!strcmp(interface ? interface->name : item, name))
+		if (interface ? !strcmp(interface->name, name)
+			      : !interface_is_glob(item) && !strcmp(item, name))
 			return true;
 	}
 	return false;

@@ -656,15 +656,20 @@ static bool is_over(const struct recorder *recorder, uint64_t time_ns)
 	return recorder->turn_ns && time_ns >= recorder->turn_ns;
 }
 
-/* Rotates the file where it has its size, or a datagram of this time does not belong to it. */
+static void rotate_full(struct recorder *recorder, struct outcome *outcome)
+{
+	if (recorder->rotate_size && recorder->file.size >= recorder->rotate_size &&
+		may_rotate(recorder))
+		begin_new_file(recorder, FOR_SIZE, outcome);
+}
+
+/* The same; and rotates where a datagram of this time does not belong to the file. */
 static void rotate_before(struct recorder *recorder, uint64_t timestamp_ns, struct outcome *outcome)
 {
-	if (!may_rotate(recorder))
-		return;
-	if (is_over(recorder, timestamp_ns))
+	if (!is_over(recorder, timestamp_ns))
+		rotate_full(recorder, outcome);
+	else if (may_rotate(recorder))
 		begin_new_file(recorder, FOR_AGE, outcome);
-	else if (recorder->rotate_size && recorder->file.size >= recorder->rotate_size)
-		begin_new_file(recorder, FOR_SIZE, outcome);
 }
 
 /* When the clock may rotate the file for its age, CLOCK_MONOTONIC. */
@@ -719,7 +724,7 @@ void recorder_rotate(void *object, struct outcome *outcome)
 static void flush(struct recorder *recorder, struct outcome *outcome)
 {
 	write_out(recorder, outcome);
-	rotate_before(recorder, 0, outcome);
+	rotate_full(recorder, outcome);
 }
 
 /* Before the first record of a buffer: makes sure that the file is ready, and still the one at the

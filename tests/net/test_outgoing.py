@@ -585,6 +585,12 @@ def test_a_glob_misses_nothing_where_there_is_no_carrier(begin, unplugged, famil
     assert daemon.group("g")["sent"] == 1
 
 
+def test_a_glob_that_matches_nothing_misses_nothing(office, begin):
+    daemon = begin("4", 'interfaces = ["zz*", "lan2"];')
+    daemon.call("Send", group="g", text="x")
+    assert {name: way["notSent"] for name, way in outgoing(daemon).items()} == {"zz*": 0, "lan2": 0}
+
+
 def test_with_one_carrier_of_two_it_has_left(begin, unplugged):
     daemon = begin("4", 'interfaces = ["lan1", "lan2"];')
     assert daemon.call("Send", group="g", text="x") == {"bytes": 1}
