@@ -12,6 +12,7 @@
 #include "recorder/after_rotate.h"
 #include "recorder/outage.h"
 #include "recorder/room.h"
+#include "recorder/turn.h"
 
 #define BUFFER_SIZE (256 * 1024)
 #define BUFFER_HEADROOM (128 * 1024) /* for the last record */
@@ -19,27 +20,11 @@
 
 #define PATIENCE_NS (2 * NS_PER_MS) /* at most */
 #define SYNC_NS NS_PER_S
-/* The pause after rotating has failed doubles each time. */
-#define ROTATE_AGAIN_MIN_NS NS_PER_S
-#define ROTATE_AGAIN_MAX_NS (10 * NS_PER_S)
-/* A datagram may be on its way for this time. */
-#define LATE_NS (200 * NS_PER_MS)
-/* A thread that is served later than this was held up, and datagrams may wait to be read. */
-#define STALL_NS (50 * NS_PER_MS)
-/* The clock is read again after this time: it may be set, and the host may sleep. */
-#define CLOCK_LOOK_NS (600 * NS_PER_S)
-
 #define TIDY_NS NS_PER_S /* while a program writes files that the quota counts */
 
 enum { COUNTED_SUCCEEDED, COUNTED_FAILED };
 
 const char *const recorder_counters[] = {"afterRotateSucceeded", "afterRotateFailed", NULL};
-
-/* Why something has failed, as it was logged last. */
-struct reason {
-	char why[WHY_MAX];
-	struct log_limit limit;
-};
 
 struct recorder {
 	const char *name; /* the handler's */
@@ -52,7 +37,7 @@ struct recorder {
 	struct after_rotate *after; /* NULL: no program for rotated files */
 	enum recorder_sync sync;
 	enum recorder_name_time name_time;
-	uint64_t flush_ns, rotate_size, rotate_every_ns;
+	uint64_t flush_ns, rotate_size;
 
 	struct text buffer;
 	size_t full; /* bytes at which the buffer is written */
@@ -63,20 +48,11 @@ struct recorder {
 	bool warned_of_other; /* program that appends to this file */
 	bool begun; /* format->begin() is done for what is in file and buffer */
 	uint64_t blank; /* bytes at the start of the file without a record, when there is no more */
-	struct recorder_outage outage;
-	struct reason reason; /* of the outage */
+	struct recorder_outage outage, unrotated; /* of writing, and of rotating */
 
 	/* CLOCK_MONOTONIC; 0: not due. */
-	uint64_t flush_due_ns, sync_due_ns, turn_due_ns, tidy_due_ns;
-	/* CLOCK_REALTIME: when the file is to be rotated for its age, 0: it has no record yet; and
-	 * where its time begins, 0: with its first record. */
-	uint64_t turn_ns, since_ns;
-	uint64_t idle_since_ns; /* CLOCK_MONOTONIC: no datagram has come since then */
-	uint64_t rotate_again_ns; /* not before, CLOCK_MONOTONIC */
-	uint64_t
-		unrotated_since_ns; /* rotating fails since then, CLOCK_MONOTONIC; 0: it does not */
-	uint64_t rotate_pause_ns;
-	struct reason unrotated; /* why */
+	uint64_t flush_due_ns, sync_due_ns, tidy_due_ns;
+	struct recorder_turn turn;
 	struct log_limit sync_limit, memory_limit;
 	uint32_t ends[RECORDS_MAX]; /* where each record of the buffer ends */
 };
@@ -98,7 +74,7 @@ static void init(struct recorder *recorder, const struct recorder_settings *sett
 	recorder->name_time = (enum recorder_name_time)settings->name_time;
 	recorder->flush_ns = settings->flush;
 	recorder->rotate_size = settings->rotate_size;
-	recorder->rotate_every_ns = settings->rotate_every;
+	recorder->turn.every_ns = settings->rotate_every;
 	text_reserve(&recorder->buffer, BUFFER_SIZE + BUFFER_HEADROOM);
 	text_clear(&recorder->buffer);
 }
@@ -160,44 +136,11 @@ void *recorder_owner(const void *object)
 	return ((const struct recorder *)object)->owner;
 }
 
-/* ---- When to rotate for the age ----
- *
- * The times of the datagrams say in which file they belong: one from turn_ns on begins a new file.
- * The clock alone rotates only where none has come for a while, as those from before turn_ns may
- * still be on their way. A datagram that comes later than others of the next file goes to that. */
-
-/* Says when to look whether turn_ns has come for the clock. */
-static void arm_turn(struct recorder *recorder)
-{
-	uint64_t now = clock_ns(CLOCK_REALTIME);
-	uint64_t left = recorder->turn_ns > now ? recorder->turn_ns - now : 0;
-
-	if (left > recorder->rotate_every_ns)
-		left = recorder->rotate_every_ns;
-	if (left > CLOCK_LOOK_NS)
-		left = CLOCK_LOOK_NS;
-	recorder->turn_due_ns = clock_ns(CLOCK_MONOTONIC) + LATE_NS + left;
-}
-
-/* At the next multiple of rotate_every after a time within the file's. */
-static void set_turn(struct recorder *recorder, uint64_t within_ns)
-{
-	uint64_t every = recorder->rotate_every_ns;
-
-	if (!every || !recorder->file.regular)
-		return;
-	recorder->turn_ns = (within_ns / every + 1) * every;
-	arm_turn(recorder);
-}
-
-/* The first record of a file has this time. The file's own time begins no earlier than where that
- * of the last one has ended, unless the clock was set back. */
+/* A record of this time is the file's first. */
 static void begin_turn(struct recorder *recorder, uint64_t timestamp_ns)
 {
-	bool is_late = timestamp_ns < recorder->since_ns &&
-		       recorder->since_ns <= clock_ns(CLOCK_REALTIME);
-
-	set_turn(recorder, is_late ? recorder->since_ns : timestamp_ns);
+	if (recorder->file.regular)
+		recorder_turn_begin(&recorder->turn, timestamp_ns, moment_now());
 }
 
 /* ---- Making the file ready ---- */
@@ -280,16 +223,16 @@ static void look_for_records(struct recorder *recorder)
 static void find_turn(struct recorder *recorder)
 {
 	const struct recorder_file *file = &recorder->file;
+	uint64_t within_ns = file->modified_ns;
 	time_t when;
 
-	recorder->turn_ns = recorder->turn_due_ns = 0;
-	if (!recorder->rotate_every_ns || !has_records(recorder))
+	recorder_turn_forget(&recorder->turn);
+	if (!recorder->turn.every_ns || !file->regular || !has_records(recorder))
 		return;
 	if (recorder->format->first && recorder->format->first(file->fd, file->size, &when) >= 0 &&
 		when >= 0 && (uint64_t)when < UINT64_MAX / NS_PER_S)
-		set_turn(recorder, (uint64_t)when * NS_PER_S);
-	else
-		set_turn(recorder, file->modified_ns);
+		within_ns = (uint64_t)when * NS_PER_S;
+	recorder_turn_find(&recorder->turn, within_ns, moment_now());
 }
 
 /* Opens, locks and repairs the file. Returns 0, or a negative errno with the reason in why. */
@@ -352,32 +295,23 @@ void recorder_start(void *object)
 {
 	char why[WHY_MAX];
 
-	((struct recorder *)object)->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
+	((struct recorder *)object)->turn.idle_since_ns = clock_ns(CLOCK_MONOTONIC);
 	/* If it fails, it fails again with the first datagram, and the reason is logged then. */
 	begin_file(object, why);
 }
 
 /* ---- Writing ---- */
 
-/* Whether to log why it fails: for the first time, or now for another reason. */
-static bool is_news(struct reason *reason, bool first, const char *why)
-{
-	if (!first && (!strcmp(why, reason->why) || !log_limit_pass(&reason->limit)))
-		return false;
-	snprintf(reason->why, sizeof(reason->why), "%s", why);
-	return true;
-}
-
 /* Counts records that cannot be written. Logs why at first, and when that changes. */
 static void fail(struct recorder *recorder, unsigned lost, const char *why, struct outcome *outcome)
 {
-	bool first = recorder_outage_fail(&recorder->outage, clock_ns(CLOCK_MONOTONIC));
+	bool is_news = recorder_outage_fail(&recorder->outage, clock_ns(CLOCK_MONOTONIC), why);
 
 	snprintf(recorder->error, sizeof(recorder->error), "%s: %s", recorder->path.path, why);
 	recorder->outage.lost += lost;
 	recorder->begun = false;
 	outcome->dropped[DROP_IO] += lost;
-	if (is_news(&recorder->reason, first, why))
+	if (is_news)
 		log_event(LOG_ERR,
 			&(struct log_fields){
 				.message_id = MESSAGE_OUTAGE, .handler = recorder->name},
@@ -561,59 +495,42 @@ static void sync_file(struct recorder *recorder)
 /* What a rotation is for. */
 enum cause { FOR_SIZE, FOR_AGE, ON_REQUEST };
 
-/* Where the file's time begins, in seconds since the epoch; 0: anywhere. */
-static time_t turn_begin(const struct recorder *recorder)
-{
-	return recorder->turn_ns
-		       ? (time_t)((recorder->turn_ns - recorder->rotate_every_ns) / NS_PER_S)
-		       : 0;
-}
-
 /* The time for the name of the file that is rotated; 0: now. For its age, that is the multiple of
  * rotate_every, but for a file that was left long ago: keep_for counts from its name. */
 static time_t name_time(const struct recorder *recorder, enum cause cause)
 {
 	const struct recorder_file *file = &recorder->file;
+	const struct recorder_turn *turn = &recorder->turn;
 	uint64_t now = clock_ns(CLOCK_REALTIME);
 	time_t when = 0;
 
 	if (recorder->name_time == RECORDER_NAME_END)
-		return cause == FOR_AGE && now - recorder->turn_ns < recorder->rotate_every_ns
-			       ? (time_t)(recorder->turn_ns / NS_PER_S)
+		return cause == FOR_AGE && now - turn->at_ns < turn->every_ns
+			       ? recorder_turn_last(turn)
 			       : 0;
 	if (!recorder->format->first || recorder->format->first(file->fd, file->size, &when) < 0)
 		when = recorder_file_birth(file);
-	return when && when < turn_begin(recorder) ? turn_begin(recorder) : when;
+	return when && when < recorder_turn_first(turn) ? recorder_turn_first(turn) : when;
 }
 
 /* It is tried again soon, as files are to have about their size and their time. */
 static void fail_to_rotate(struct recorder *recorder, const char *why)
 {
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	bool first = !recorder->unrotated_since_ns;
-
-	recorder->rotate_pause_ns = first ? ROTATE_AGAIN_MIN_NS : 2 * recorder->rotate_pause_ns;
-	if (recorder->rotate_pause_ns > ROTATE_AGAIN_MAX_NS)
-		recorder->rotate_pause_ns = ROTATE_AGAIN_MAX_NS;
-	recorder->rotate_again_ns = now + recorder->rotate_pause_ns;
-	if (first)
-		recorder->unrotated_since_ns = now;
-	if (is_news(&recorder->unrotated, first, why))
+	if (recorder_outage_fail(&recorder->unrotated, clock_ns(CLOCK_MONOTONIC), why))
 		log_warning(
 			"handler %s: %s: %s; it goes on in the same file, and rotating is tried "
 			"again at least every %llu s",
-			recorder->name, recorder->path.path, why, ROTATE_AGAIN_MAX_NS / NS_PER_S);
+			recorder->name, recorder->path.path, why, RECORDER_PAUSE_MAX_NS / NS_PER_S);
 }
 
 static void end_failing_to_rotate(struct recorder *recorder)
 {
-	uint64_t since = recorder->unrotated_since_ns;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	recorder->unrotated_since_ns = recorder->rotate_again_ns = 0;
-	if (since)
+	if (recorder_outage_end(&recorder->unrotated, now))
 		log_notice("handler %s: %s: it can be rotated again after %" PRIu64 " s",
 			recorder->name, recorder->path.path,
-			(uint64_t)((clock_ns(CLOCK_MONOTONIC) - since) / NS_PER_S));
+			(uint64_t)((now - recorder->unrotated.since_ns) / NS_PER_S));
 }
 
 /* Renames the file and begins a new one. If that fails, it continues the same file. */
@@ -639,8 +556,7 @@ static void begin_new_file(struct recorder *recorder, enum cause cause, struct o
 		outcome->counted[COUNTED_FAILED]++;
 		log_error("handler %s: %s; after_rotate does not run for it", recorder->name, why);
 	}
-	recorder->since_ns = cause == FOR_AGE ? recorder->turn_ns
-					      : (uint64_t)turn_begin(recorder) * NS_PER_S;
+	recorder_turn_end(&recorder->turn, cause == FOR_AGE);
 	recorder->ready = recorder->warned_of_other = false;
 	recorder_start(recorder);
 }
@@ -648,12 +564,7 @@ static void begin_new_file(struct recorder *recorder, enum cause cause, struct o
 static bool may_rotate(const struct recorder *recorder)
 {
 	return recorder->ready && recorder->file.regular && has_records(recorder) &&
-	       clock_ns(CLOCK_MONOTONIC) >= recorder->rotate_again_ns;
-}
-
-static bool is_over(const struct recorder *recorder, uint64_t time_ns)
-{
-	return recorder->turn_ns && time_ns >= recorder->turn_ns;
+	       !recorder_outage_holds(&recorder->unrotated, clock_ns(CLOCK_MONOTONIC));
 }
 
 static void rotate_full(struct recorder *recorder, struct outcome *outcome)
@@ -666,45 +577,29 @@ static void rotate_full(struct recorder *recorder, struct outcome *outcome)
 /* The same; and rotates where a datagram of this time does not belong to the file. */
 static void rotate_before(struct recorder *recorder, uint64_t timestamp_ns, struct outcome *outcome)
 {
-	if (!is_over(recorder, timestamp_ns))
+	if (!recorder_turn_is_over(&recorder->turn, timestamp_ns))
 		rotate_full(recorder, outcome);
 	else if (may_rotate(recorder))
 		begin_new_file(recorder, FOR_AGE, outcome);
 }
 
-/* When the clock may rotate the file for its age, CLOCK_MONOTONIC. */
-static uint64_t turn_time(const struct recorder *recorder)
-{
-	uint64_t idle = recorder->idle_since_ns + LATE_NS;
-
-	return idle > recorder->rotate_again_ns ? idle : recorder->rotate_again_ns;
-}
-
-/* Rotates the file if it is old enough, and sets turn_due_ns again. */
+/* Rotates the file if its time is over by the clock. */
 static void serve_turn(struct recorder *recorder, struct outcome *outcome)
 {
-	uint64_t now = clock_ns(CLOCK_REALTIME), passed_ns = clock_ns(CLOCK_MONOTONIC);
+	struct recorder_turn *turn = &recorder->turn;
+	struct moment now = moment_now();
 
-	if (passed_ns > recorder->turn_due_ns + STALL_NS)
-		recorder->idle_since_ns = passed_ns;
-	recorder->turn_due_ns = 0;
-	if (!recorder->ready || !recorder->turn_ns)
-		return; /* the first record sets it */
-	if (!is_over(recorder, now)) {
-		if (recorder->turn_ns - now > recorder->rotate_every_ns)
-			set_turn(recorder, now); /* the clock was set back */
-		arm_turn(recorder);
+	if (!recorder_turn_look(turn, now) || !recorder->ready)
 		return;
-	}
-	if (clock_ns(CLOCK_MONOTONIC) >= turn_time(recorder)) {
+	if (now.monotonic_ns >= recorder_turn_due(turn, recorder->unrotated.retry_ns)) {
 		write_out(recorder, outcome);
 		if (may_rotate(recorder))
 			begin_new_file(recorder, FOR_AGE, outcome);
 		else if (!has_records(recorder))
-			recorder->turn_ns = 0; /* nothing could be written */
+			recorder_turn_forget(turn); /* nothing could be written */
 	}
-	if (recorder->turn_ns)
-		recorder->turn_due_ns = turn_time(recorder);
+	if (turn->at_ns)
+		turn->due_ns = recorder_turn_due(turn, recorder->unrotated.retry_ns);
 }
 
 void recorder_rotate(void *object, struct outcome *outcome)
@@ -783,8 +678,8 @@ struct text *recorder_begin(void *object, uint64_t timestamp_ns, struct outcome 
 {
 	struct recorder *recorder = object;
 
-	if (recorder->records && is_over(recorder, timestamp_ns) &&
-		clock_ns(CLOCK_MONOTONIC) >= recorder->rotate_again_ns)
+	if (recorder->records && recorder_turn_is_over(&recorder->turn, timestamp_ns) &&
+		!recorder_outage_holds(&recorder->unrotated, clock_ns(CLOCK_MONOTONIC)))
 		write_out(recorder, outcome);
 	return recorder->records ? &recorder->buffer
 				 : begin_buffer(recorder, timestamp_ns, outcome);
@@ -820,8 +715,8 @@ void recorder_batch_end(void *object, struct outcome *outcome)
 {
 	struct recorder *recorder = object;
 
-	if (recorder->rotate_every_ns)
-		recorder->idle_since_ns = clock_ns(CLOCK_MONOTONIC);
+	if (recorder->turn.every_ns)
+		recorder->turn.idle_since_ns = clock_ns(CLOCK_MONOTONIC);
 	if (recorder->records && (recorder->sync == RECORDER_SYNC_EACH || !recorder->flush_ns))
 		flush(recorder, outcome);
 }
@@ -833,7 +728,7 @@ uint64_t recorder_deadline(const void *object)
 	const struct recorder *recorder = object;
 	uint64_t due = recorder->records ? recorder->flush_due_ns : 0;
 
-	due = earlier_ns(due, earlier_ns(recorder->sync_due_ns, recorder->turn_due_ns));
+	due = earlier_ns(due, earlier_ns(recorder->sync_due_ns, recorder->turn.due_ns));
 	due = earlier_ns(due, recorder->tidy_due_ns);
 	return recorder->after ? earlier_ns(due, after_rotate_deadline(recorder->after)) : due;
 }
@@ -878,7 +773,7 @@ void recorder_serve(void *object, struct outcome *outcome)
 		flush(recorder, outcome);
 	if (recorder->sync_due_ns && now >= recorder->sync_due_ns)
 		sync_file(recorder);
-	if (recorder->turn_due_ns && now >= recorder->turn_due_ns)
+	if (recorder->turn.due_ns && now >= recorder->turn.due_ns)
 		serve_turn(recorder, outcome);
 	if (recorder->after)
 		serve_after_rotate(recorder, outcome);

@@ -290,7 +290,7 @@ def test_a_rotation_that_fails_says_what_to_do_and_is_tried_again_soon(start, ne
 
     line, = wait_until(lambda: logged("renaming it: Permission denied"), "the reason")
     assert f"may not write to {recordings} (of user root, mode 0555): chown or chmod it; it goes on in the same file" in line
-    assert "rotating is tried again at least every 10 s" in line
+    assert "rotating is tried again at least every 5 s" in line
     os.chmod(recordings, 0o755)
     wait_until(lambda: logged("news.ndjson: it can be rotated again after"), "the end", 15)
     assert len(logged("renaming it")) == 1 and glob.glob(f"{recordings}/news.*Z*.ndjson") and not daemon.handler("objects")["dropped"]["io"]

@@ -334,7 +334,7 @@ static void pauses_double_up_to_five_seconds(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 10; i++) {
-		assert_int_equal(recorder_outage_fail(&outage, now), i == 0);
+		assert_int_equal(recorder_outage_fail(&outage, now, "full"), i == 0);
 		assert_int_equal(outage.retry_ns - now, expected);
 		assert_true(recorder_outage_holds(&outage, outage.retry_ns - 1));
 		assert_false(recorder_outage_holds(&outage, outage.retry_ns));
@@ -350,12 +350,12 @@ static void pauses_start_again_only_after_a_while_of_health(void **state)
 	struct recorder_outage outage = {0};
 
 	(void)state;
-	recorder_outage_fail(&outage, NS_PER_S);
+	recorder_outage_fail(&outage, NS_PER_S, "full");
 	recorder_outage_end(&outage, 2 * NS_PER_S);
-	assert_true(recorder_outage_fail(&outage, 3 * NS_PER_S));
+	assert_true(recorder_outage_fail(&outage, 3 * NS_PER_S, "full"));
 	assert_int_equal(outage.pause_ns, 200 * NS_PER_MS);
 	recorder_outage_end(&outage, 4 * NS_PER_S);
-	assert_true(recorder_outage_fail(&outage, 10 * NS_PER_S));
+	assert_true(recorder_outage_fail(&outage, 10 * NS_PER_S, "full"));
 	assert_int_equal(outage.pause_ns, 100 * NS_PER_MS);
 }
 
