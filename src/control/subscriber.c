@@ -371,13 +371,20 @@ static struct fan_out *find_fan_out(struct client *client, const struct string_l
 }
 
 /* The last answer, the same for all; NULL without memory. */
-static struct shared_buffer *make_refusal(struct fan_out *fan_out, const struct group *group)
+static struct shared_buffer *make_refusal(
+	struct fan_out *fan_out, const struct group *group, bool is_gone)
 {
 	AUTO_TEXT struct text why = {0}, text = {0};
 
-	permission_explain(group->config, &group->owner, &fan_out->peer, ACCESS_RECEIVE, &why);
+	if (is_gone)
+		text_printf(&why, "group %s was removed; mcastctl groups lists those that are left",
+			group->config->name);
+	else
+		permission_explain(
+			group->config, &group->owner, &fan_out->peer, ACCESS_RECEIVE, &why);
 	json_put_open(&text, NULL, '{');
-	json_put_string(&text, "error", "io.mcastd.NotPermitted");
+	json_put_string(
+		&text, "error", is_gone ? "io.mcastd.NoSuchGroup" : "io.mcastd.NotPermitted");
 	json_put_open(&text, "parameters", '{');
 	json_put_string(&text, "group", group->config->name);
 	json_put_string(&text, "message", text_string(&why));
@@ -388,10 +395,10 @@ static struct shared_buffer *make_refusal(struct fan_out *fan_out, const struct 
 }
 
 /* Ends all subscribers; the last one frees the fan-out. */
-static void on_lost(struct tap *tap, const struct group *group)
+static void on_lost(struct tap *tap, const struct group *group, bool is_gone)
 {
 	struct fan_out *fan_out = container_of(tap, struct fan_out, tap);
-	struct shared_buffer *refusal = make_refusal(fan_out, group);
+	struct shared_buffer *refusal = make_refusal(fan_out, group, is_gone);
 	bool is_last;
 
 	do {

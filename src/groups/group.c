@@ -79,6 +79,12 @@ static void remove_membership(struct group *group, size_t i)
 	group->memberships.items[i] = group->memberships.items[--group->memberships.count];
 }
 
+void group_leave(struct group *group)
+{
+	while (group->memberships.count)
+		remove_membership(group, group->memberships.count - 1);
+}
+
 void group_free(struct group *group)
 {
 	if (!group)
@@ -90,8 +96,7 @@ void group_free(struct group *group)
 	link_remove(&group->due);
 	group_socket_free(group->socket);
 	outgoing_clear(group);
-	while (group->memberships.count)
-		remove_membership(group, group->memberships.count - 1);
+	group_leave(group);
 	/* Now only: their last datagrams are of a network and have senders, too. */
 	expected_free(group);
 	same_network_free(group->same_network);

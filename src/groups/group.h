@@ -93,6 +93,9 @@ struct group {
 int group_new(struct group_context *context, const struct config_group *config,
 	const struct group *replaced, struct group **ret);
 
+/* Leaves all of its memberships, whose last datagrams are delivered. */
+void group_leave(struct group *group);
+
 /* Leaves, disconnects the programs at its socket, and frees it all. Accepts NULL. */
 void group_free(struct group *group);
 

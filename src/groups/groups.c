@@ -367,12 +367,28 @@ static void attach_taps(struct groups *groups, struct group *group, const struct
 		if (!may_receive(tap, group)) {
 			if (tap->name_count ||
 				(replaced && group_delivers_to(replaced, &tap->outlet)))
-				tap->lost(tap, group);
+				tap->lost(tap, group, false);
 		} else if (group_attach(group, &tap->outlet) < 0) {
 			log_error("group %s: attaching a subscriber: out of memory",
 				group->config->name);
 		}
 	}
+}
+
+/* Frees a group that is in no set any more. Taps that name it get its last datagrams, and end;
+ * those that watch all groups go on with the others. */
+static void end_group(struct groups *groups, struct group *group)
+{
+	struct tap *tap;
+
+	group_leave(group);
+	list_for_each(tap, &groups->taps, link) {
+		if (!tap->name_count || !wants(tap, group))
+			continue;
+		group_detach(group, &tap->outlet);
+		tap->lost(tap, group, true);
+	}
+	group_free(group);
 }
 
 /* Attaches a tap to the groups that it names, or to all; or detaches it. */
@@ -447,7 +463,7 @@ int groups_leave(struct groups *groups, const char *name)
 	if (!group->own_config)
 		return -EPERM;
 	group_set_remove(&groups->set, group);
-	group_free(group);
+	end_group(groups, group);
 	return 0;
 }
 
@@ -521,6 +537,8 @@ bool groups_commit(struct groups *groups)
 		end_change(groups);
 		return false;
 	}
+	if (!new &&replaced)
+		end_group(groups, replaced);
 	if (!new)
 		return true;
 	attach_taps(groups, new, replaced);

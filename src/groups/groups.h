@@ -16,9 +16,10 @@ struct tap {
 	struct outlet outlet;
 	struct link link;
 	const struct peer *peer; /* must live as long as the tap */
-	/* A reload has taken from the user a group that the tap names, or that it watched. May
-	 * remove the tap. */
-	void (*lost)(struct tap *tap, const struct group *group);
+	/* There will be nothing of this group any more. is_gone: it was removed, and the tap names
+	 * it; else a reload has taken from the user one that the tap names, or watched. May remove
+	 * the tap. */
+	void (*lost)(struct tap *tap, const struct group *group, bool is_gone);
 	const char *const *names; /* sorted, each once; they must live as long as the tap */
 	size_t name_count; /* 0: all groups but that of events */
 };

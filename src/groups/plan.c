@@ -331,12 +331,13 @@ static void move_to_room(struct groups_plan *plan)
 	plan->context->import_port = (uint16_t)plan->wanted->import_port;
 }
 
-static void leave(struct groups_plan *plan, struct planned *planned)
+/* Returns the group if it is to be left. */
+static struct group *leave(struct groups_plan *plan, struct planned *planned)
 {
 	if (planned->group)
-		return;
+		return NULL;
 	group_set_remove(plan->running, planned->running);
-	group_free(take(planned->running));
+	return take(planned->running);
 }
 
 /* Returns the group if it is a new one. One that Join made belongs to the configuration from now
@@ -370,16 +371,15 @@ static struct group *place(
 /* Those that are left come first, as they may be there under another name, and the last of them
  * first: the kernel searches an interface's list of memberships for each that is left, and has the
  * latest first. In the order of joining that takes quadratic time. */
-bool groups_plan_commit(
-	struct groups_plan *plan, struct group **ret_new, struct group **ret_replaced)
+bool groups_plan_commit(struct groups_plan *plan, struct group **ret_new, struct group **ret_old)
 {
-	*ret_new = *ret_replaced = NULL;
+	*ret_new = *ret_old = NULL;
 	if (plan->room)
 		move_to_room(plan);
 	if (plan->left)
-		leave(plan, &plan->planned.items[--plan->left]);
+		*ret_old = leave(plan, &plan->planned.items[--plan->left]);
 	else if (plan->placed < plan->planned.count)
-		*ret_new = place(plan, &plan->planned.items[plan->placed++], ret_replaced);
+		*ret_new = place(plan, &plan->planned.items[plan->placed++], ret_old);
 	else
 		return false;
 	return true;

@@ -26,12 +26,11 @@ int groups_plan_new(struct group_context *context, struct group_set *running,
  * negative errno with the reasons in errors. */
 int groups_plan_prepare(struct groups_plan *plan, struct errors *errors);
 
-/* After all is prepared: frees the next group that is no longer wanted, or puts the next one in its
- * place, where it inherits from the one that it replaces. Returns whether there is more to do.
- * *ret_new is the group that has come to be among the running ones; NULL: none has. *ret_replaced
- * is the one that it replaces, to be freed by the caller; or NULL. */
-bool groups_plan_commit(
-	struct groups_plan *plan, struct group **ret_new, struct group **ret_replaced);
+/* After all is prepared: takes away the next group that is no longer wanted, or puts the next one
+ * in its place, where it inherits from the one that it replaces. Returns whether there is more to
+ * do. *ret_new is the group that has come to be among the running ones; NULL: none has. *ret_old is
+ * the one that it replaces, or that was taken away, to be freed by the caller; or NULL. */
+bool groups_plan_commit(struct groups_plan *plan, struct group **ret_new, struct group **ret_old);
 
 /* Frees the next group that does not run. Returns whether there is more to do. */
 bool groups_plan_undo(struct groups_plan *plan);

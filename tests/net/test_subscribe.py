@@ -8,7 +8,7 @@ import threading
 from harness.daemon import subscribe
 from harness.peers import send
 from harness.records import ALL_BYTES, payload_of
-from harness.waiting import wait_until
+from harness.waiting import TIMEOUT, wait_until
 
 CONFIG = """
 groups: {
@@ -38,16 +38,40 @@ def test_a_group_that_is_named_twice_is_delivered_once(daemon, net):
         assert [next_datagram(subscription)["text"] for _ in range(3)] == ["0", "1", "2"]
 
 
-def test_a_named_group_is_delivered_again_after_it_was_left_and_joined(daemon, net):
-    join = {"address": "233.252.0.9", "port": 5009, "name": "again", "interfaces": ["eth0"]}
-    daemon.call("Join", **join)
-    with subscribe(daemon, "two", "again", "one") as subscription:
-        for _ in range(2):
-            send(net.peer, b"x", "233.252.0.9", 5009)
-            assert next_datagram(subscription)["group"] == "again"
-            daemon.call("Leave", name="again")
-            daemon.call("Join", **join)
-    daemon.call("Leave", name="again")
+def assert_ended(subscription, group):
+    """The last answer says why."""
+    reply = subscription.reply()
+    assert (reply["error"], reply["parameters"]["group"]) == ("io.mcastd.NoSuchGroup", group)
+    assert reply["parameters"]["message"] == f"group {group} was removed; mcastctl groups lists those that are left"
+    assert subscription.read() == b""
+
+
+def test_a_subscription_ends_with_the_first_group_that_it_names_and_leave_removes(daemon, net):
+    daemon.call("Join", address="233.252.0.9", port=5009, name="again", interfaces=["eth0"])
+    with subscribe(daemon, "two", "again", "one") as subscription, subscribe(daemon, "two") as other, subscribe(daemon) as to_all:
+        daemon.pause()
+        send(net.peer, b"last", "233.252.0.9", 5009)
+        with daemon.connect() as control:
+            control.send("Leave", {"name": "again"})
+            daemon.resume()
+            control.result()
+        assert next_datagram(subscription)["text"] == next_datagram(to_all)["text"] == "last"
+        assert_ended(subscription, "again")
+        send(net.peer, b"x", "233.252.0.2", 5004)
+        assert next_datagram(other)["group"] == next_datagram(to_all)["group"] == "two"
+
+
+def test_a_subscription_ends_when_a_reload_removes_a_group_that_it_names(start, net):
+    daemon = start(CONFIG)
+    with subscribe(daemon, "three") as subscription, subscribe(daemon) as to_all, daemon.start_tail("three", "two") as tail:
+        daemon.write_config(CONFIG.replace("three: {", "four: {"))
+        daemon.call("Reload")
+        assert_ended(subscription, "three")
+        assert tail.communicate(timeout=TIMEOUT)[1].startswith(b"mcastctl: tail: group three was removed; mcastctl groups")
+        assert tail.returncode == 1
+        send(net.peer, b"x", "233.252.0.3", 5004)
+        assert next_datagram(to_all)["group"] == "four"
+        assert daemon.call("GetStatus")["subscribers"] == 1
 
 
 def test_without_names_all_groups_are_delivered(daemon, net):
