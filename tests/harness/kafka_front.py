@@ -14,6 +14,7 @@ from functools import partial
 PRODUCE, API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 0, 18, 17, 36
 SASL_FAILED, OUT_OF_ORDER, DUPLICATE = 58, 45, 46
 SALT, ITERATIONS = b"saltsalt", 4096
+PRODUCE_MAX = 7  # the last version of requests to produce that the front reads
 
 
 class Closed(Exception):
@@ -87,10 +88,25 @@ class Exchange:
         write_frame(self.client, self.correlation + struct.pack("!h", error) + text + struct.pack("!i", len(data)) + data)
 
 
+def limit_produce(frame, version):
+    """The brokers' answer with the versions that they know, in a request of this version: clients send no newer requests
+    to produce than the front reads."""
+    if version < 3:
+        count, at, size = struct.unpack("!i", frame[6:10])[0], 10, 6
+    else:
+        count, at, size = frame[6] - 1, 7, 7  # the tags of each end in a zero
+        assert count < 127, "the number of them takes one byte"
+    for entry in range(at, at + count * size, size):
+        api, lowest, highest = struct.unpack("!3h", frame[entry:entry + 6])
+        if api == PRODUCE:
+            frame = frame[:entry] + struct.pack("!3h", api, lowest, min(highest, PRODUCE_MAX)) + frame[entry + 6:]
+    return frame
+
+
 class Sequences:
     """What a broker does for idempotent producers: a batch that was there before is not stored again, and none is stored
-    before those that come first. The mock does so for transactions only. Requests as librdkafka 2.0 sends them: of version
-    3 to 7, with one batch; others are passed on."""
+    before those that come first. The mock does so for transactions only. Requests are of version 3 to PRODUCE_MAX, with
+    one batch."""
 
     def __init__(self):
         self.following, self.duplicates, self.refused = {}, 0, 0
@@ -100,8 +116,7 @@ class Sequences:
         api, version, correlation, size = struct.unpack("!hh4sh", frame[:10])
         if api != PRODUCE:
             return None
-        if not 3 <= version <= 7:
-            return None  # of newer libraries: another layout, which the mock reads
+        assert 3 <= version <= PRODUCE_MAX
         at = 10 + max(size, 0) + 2 + 2 + 4 + 4  # behind the transaction (none), acks, timeout, the number of topics
         end = at + 2 + struct.unpack("!h", frame[at:at + 2])[0]
         topic, (partition,), batch = frame[at:end], struct.unpack("!i", frame[end + 4:end + 8]), frame[end + 12:]
@@ -159,17 +174,17 @@ class Front:
                 client = self.context.wrap_socket(client, server_side=True)
             with client, self.cluster.connect(address) as broker:
                 if self.users is None or self.log_in(client, broker):
-                    lock = threading.Lock()
-                    back = threading.Thread(target=self.pass_back, args=(broker, client, lock), daemon=True)
+                    lock, asked = threading.Lock(), {}
+                    back = threading.Thread(target=self.pass_back, args=(broker, client, lock, asked), daemon=True)
                     back.start()
-                    self.pass_on(client, broker, lock)
+                    self.pass_on(client, broker, lock, asked)
                     back.join()
 
     def log_in(self, client, broker):
         """Passes on what comes before the login, with our two requests among those that brokers know."""
         while True:
             frame = read_frame(client)
-            api, _, correlation, name_size = struct.unpack("!hh4sh", frame[:10])
+            api, version, correlation, name_size = struct.unpack("!hh4sh", frame[:10])
             if api == SASL_HANDSHAKE:
                 mechanism = frame[10 + max(name_size, 0) + 2:].decode()
                 names = b"".join(struct.pack("!h", len(name)) + name.encode() for name in MECHANISMS)
@@ -178,6 +193,7 @@ class Front:
             write_frame(broker, frame)
             answer = read_frame(broker)
             if api == API_VERSIONS and answer[4:6] == b"\0\0":
+                answer = limit_produce(answer, version)
                 count = struct.unpack("!i", answer[6:10])[0] + 2
                 answer = answer[:6] + struct.pack("!i", count) + answer[10:] + struct.pack(
                     "!6h", SASL_HANDSHAKE, 0, 1, SASL_AUTHENTICATE, 0, 0)
@@ -190,10 +206,14 @@ class Front:
         exchange.reply(0 if is_good else SASL_FAILED, exchange.last)
         return is_good
 
-    def pass_on(self, client, broker, lock):
+    def pass_on(self, client, broker, lock, asked):
+        """asked: the versions of the requests for versions, by the number that their answers will have."""
         with contextlib.suppress(OSError, Closed):
             while True:
                 frame = read_frame(client)
+                api, version, correlation = struct.unpack("!hh4s", frame[:8])
+                if api == API_VERSIONS:
+                    asked[correlation] = version
                 answer = self.sequences.judge(frame)
                 if answer is None:
                     write_frame(broker, frame)
@@ -202,10 +222,14 @@ class Front:
                         write_frame(client, answer)
         self.end(client, broker)
 
-    def pass_back(self, broker, client, lock):
+    def pass_back(self, broker, client, lock, asked):
         with contextlib.suppress(OSError, Closed):
             while True:
                 frame = read_frame(broker)
+                version = asked.pop(frame[:4], None)
+                # An error, as of a version that is not known, has an old layout, and is passed on.
+                if version is not None and frame[4:6] == b"\0\0":
+                    frame = limit_produce(frame, version)
                 with lock:
                     write_frame(client, frame)
         self.end(client, broker)
