@@ -136,6 +136,7 @@ class Stream:
         with host:
             sock = socket.socket(domain(family), socket.SOCK_DGRAM)
             sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, True)
             index = socket.if_nametoindex(interface)
             if family == 4:
                 sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)

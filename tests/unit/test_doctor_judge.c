@@ -494,6 +494,15 @@ static void change_other_port_that_is_used(struct scene *s)
 	s->e.has_old_querier = true;
 }
 
+static void change_other_address(struct scene *s)
+{
+	static struct wire_other other = {
+		.address = {AF_INET, {.v4 = {0x6302fce9}}}, .datagrams = SENT};
+
+	be_silent(s);
+	s->e.other = &other;
+}
+
 static void change_other_port_blind(struct scene *s)
 {
 	be_blind(s);
@@ -879,6 +888,7 @@ static const struct row {
 	{change_other_port, "other-port", VERDICT_HOST},
 	{change_other_port_that_is_used, "other-port? not-on-wire", VERDICT_HOST},
 	{change_other_port_blind, "other-port?", VERDICT_OPEN},
+	{change_other_address, "other-address?", VERDICT_HOST},
 	{change_vlan_tagged, "vlan-tagged", VERDICT_HOST},
 	{change_vlan_tagged_blind, "vlan-tagged?", VERDICT_OPEN},
 	{change_local_sender, "local-sender-no-loop", VERDICT_HOST},

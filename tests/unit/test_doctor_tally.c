@@ -102,6 +102,47 @@ static void datagrams_count_for_their_group_and_interface(void **state)
 	assert_int_equal(tally_elsewhere(*state, GROUP, ETH0), 0);
 }
 
+static void take_to(struct tally *tally, const char *to, uint16_t port)
+{
+	struct frame frame = datagram(to, port);
+
+	take_in(tally, &frame);
+}
+
+static void what_comes_to_a_groups_port_at_the_address_of_none_is_told_apart(void **state)
+{
+	struct address other = address_of("239.9.9.9"), host = address_of("192.0.2.5");
+	const struct wire_seen *answer;
+
+	take_to(*state, "239.9.9.9", 5004);
+	take_to(*state, "239.9.9.9", 5004);
+	take_to(*state, "192.0.2.5", 5004);
+	take_to(*state, "239.9.9.9", 5005);
+	take_to(*state, "239.1.1.1", 5004);
+	take_to(*state, "192.0.2.9", 5006); /* what goes to other ports of a group is not stray */
+	answer = seen(*state, GROUP);
+	assert_int_equal(answer->other_count, 2);
+	assert_true(address_equal(&answer->others[0].address, &other));
+	assert_int_equal(answer->others[0].datagrams, 2);
+	assert_true(address_equal(&answer->others[1].address, &host));
+	assert_int_equal(seen(*state, OTHER_PORT)->other_count, 0);
+	assert_int_equal(seen(*state, ANY)->other_count, 0);
+	assert_int_equal(tally_seen(*state, GROUP, ETH1, LATE_NS)->other_count, 0);
+	tally_restart(*state, LATE_NS);
+	assert_int_equal(seen(*state, GROUP)->other_count, 0);
+}
+
+static void of_other_addresses_the_first_ones_are_kept(void **state)
+{
+	char to[] = "239.9.9.0";
+
+	for (unsigned i = 0; i < WIRE_OTHERS_MAX + 2; i++) {
+		to[sizeof(to) - 2] = (char)('0' + i);
+		take_to(*state, to, 5004);
+	}
+	assert_int_equal(seen(*state, GROUP)->other_count, WIRE_OTHERS_MAX);
+}
+
 static void what_this_host_sends_does_not_come_in(void **state)
 {
 	struct frame frame = datagram("239.1.1.1", 5004);
@@ -449,6 +490,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TALLY_TEST(datagrams_count_for_their_group_and_interface),
+		TALLY_TEST(what_comes_to_a_groups_port_at_the_address_of_none_is_told_apart),
+		TALLY_TEST(of_other_addresses_the_first_ones_are_kept),
 		TALLY_TEST(what_this_host_sends_does_not_come_in),
 		TALLY_TEST(other_ports_are_told_also_those_of_other_groups),
 		TALLY_TEST(what_this_host_sends_to_other_ports_is_told),

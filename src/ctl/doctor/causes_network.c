@@ -144,6 +144,42 @@ void fix_other_port(const struct evidence *e, struct finding *f)
 		fix_key(e, f, "port %u", port);
 }
 
+/* It may be meant for others. */
+enum certainty is_other_address(const struct evidence *e)
+{
+	return is_missed(e) && is_wire_silent(e) && e->other ? CERTAINTY_LIKELY : CERTAINTY_NO;
+}
+
+void tell_other_address(const struct evidence *e, struct finding *f)
+{
+	const struct wire_other *other = e->other;
+	char address[INET6_ADDRSTRLEN], sender[INET6_ADDRSTRLEN], group[INET6_ADDRSTRLEN];
+
+	show_address(&other->address, address);
+	finding_say(f, "to port %u, %s sends to %s%s, not to %s", e->group->port,
+		show_address(&other->sender, sender), address,
+		address_is_multicast(&other->address) ? "" : ", which is no group",
+		address_is_any(&e->group->address) ? "an address of this host"
+						   : show_address(&e->group->address, group));
+	finding_string(f, "sent to", address);
+	finding_number(f, "datagrams there", other->datagrams);
+	tell_counts(e, f);
+}
+
+void fix_other_address(const struct evidence *e, struct finding *f)
+{
+	char address[INET6_ADDRSTRLEN], group[INET6_ADDRSTRLEN];
+
+	if (!address_is_any(&e->group->address))
+		finding_hint(f, "in the program that sends: the address %s",
+			show_address(&e->group->address, group));
+	show_address(&e->other->address, address);
+	if (e->is_daemon)
+		fix_key(e, f, "address = \"%s\";", address);
+	else
+		fix_key(e, f, "the address %s", address);
+}
+
 enum certainty is_port_counted(const struct evidence *e)
 {
 	return is_blind(e) && e->growth[COUNTER_IGNORED] ? CERTAINTY_LIKELY : CERTAINTY_NO;
@@ -340,7 +376,7 @@ static bool is_sending_dropped(const struct evidence *e)
 /* Before the wire is seen; or there is another likely cause. */
 static bool may_be_dropped_here(const struct evidence *e)
 {
-	return e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
+	return e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below || e->other ||
 	       e->wire->other_port_tagged || e->statistics.received_otherhost >= SPARSE ||
 	       is_interface_drops(e) || is_report_blocked(e) || is_refresh_impossible(e) ||
 	       is_unanswered(e) || is_no_ipv4_address(e) || is_vrf(e) || is_sending_dropped(e);

@@ -108,7 +108,8 @@ static void add_key(struct keys *keys, uint32_t key)
 struct wanted {
 	struct keys macs; /* the bits of a multicast MAC address that come from the IP address */
 	struct keys addresses; /* others: all of IPv4, the last four bytes of IPv6 */
-	struct keys ports; /* of groups for all addresses of this host */
+	struct keys ports;
+	bool has_any; /* a group for all addresses of this host */
 };
 
 static uint32_t low_bits(const struct address *address)
@@ -124,13 +125,21 @@ static void collect(
 
 		if (address->family != family)
 			continue;
+		add_key(&ret->ports, groups[i].port);
 		if (address_is_any(address))
-			add_key(&ret->ports, groups[i].port);
+			ret->has_any = true;
 		else if (address_is_multicast(address))
 			add_key(&ret->macs, (uint32_t)multicast_mac_key(address));
 		else
 			add_key(&ret->addresses, low_bits(address));
 	}
+}
+
+/* Whether to compare ports. Where there are too many, what comes to other addresses of them is only
+ * seen if a group wants it. */
+static bool has_ports(const struct wanted *wanted)
+{
+	return wanted->ports.count && (wanted->has_any || !wanted->ports.too_many);
 }
 
 static void add_ip4(struct builder *builder, const struct wanted *wanted)
@@ -139,7 +148,7 @@ static void add_ip4(struct builder *builder, const struct wanted *wanted)
 	accept_if(builder, IPPROTO_IGMP);
 	add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, 0));
 	reject_it(builder);
-	if (wanted->ports.count) {
+	if (has_ports(wanted)) {
 		add(builder, (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, NET(0)));
 		add(builder, (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_IND, NET(2)));
 		accept_any_of(builder, &wanted->ports);
@@ -166,7 +175,7 @@ static void add_ip6(struct builder *builder, const struct wanted *wanted)
 		add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, with_udp[i],
 				     (uint8_t)(ARRAY_SIZE(with_udp) - i), 0));
 	reject_it(builder);
-	if (wanted->ports.count) {
+	if (has_ports(wanted)) {
 		load(builder, BPF_H, NET(40 + 2));
 		accept_any_of(builder, &wanted->ports);
 	}

@@ -253,6 +253,36 @@ static void gather_other_ports(const struct look *look, struct evidence *ret)
 							   &ret->group->address);
 }
 
+/* Whether a socket here takes what is sent to the address and port. */
+static bool is_bound(const struct look *look, const struct address *address, uint16_t port)
+{
+	const struct udp_sockets *sockets = &look->host.sockets;
+
+	for (size_t i = 0; i < sockets->count; i++) {
+		const struct address *bound = &sockets->items[i].address;
+
+		if (sockets->items[i].port == port &&
+			(address_equal(bound, address) ||
+				(address_is_any(bound) && !address_is_multicast(address))))
+			return true;
+	}
+	return false;
+}
+
+/* A group that is joined here, or an address with a socket, has its own programs. */
+static void gather_others(const struct look *look, struct evidence *ret)
+{
+	for (size_t i = 0; ret->wire && i < ret->wire->other_count; i++) {
+		const struct wire_other *other = &ret->wire->others[i];
+
+		if ((!ret->other || other->datagrams > ret->other->datagrams) &&
+			!joined_contains(
+				&look->host.joined, &other->address, ret->subject->ifindex) &&
+			!is_bound(look, &other->address, ret->group->port))
+			ret->other = other;
+	}
+}
+
 /* Of the daemon's own sockets only the number is known. */
 static void gather_rivals(const struct look *look, struct evidence *ret)
 {
@@ -542,6 +572,7 @@ void gather(const struct look *look, size_t subject, struct evidence *ret)
 		gather_wire(look, ret);
 		if (!is_clean(ret)) {
 			gather_other_ports(look, ret);
+			gather_others(look, ret);
 			gather_rivals(look, ret);
 			ret->other_drops = host_other_drops(
 				&look->host, &ret->group->address, ret->group->port);

@@ -48,6 +48,19 @@ struct mac_keys {
 	size_t count;
 };
 
+/* What goes to a port of a group and to the address of none, on an interface. */
+struct stray {
+	struct stray *next; /* of the same hash */
+	uint16_t port;
+	unsigned ifindex;
+	struct wire_other others[WIRE_OTHERS_MAX];
+	size_t count;
+};
+
+/* Ports that groups have are looked up in a set of bits. */
+#define PORTS 65536
+#define STRAY_BUCKETS 256 /* power of 2 */
+
 struct tally {
 	struct hash_key key;
 	struct wire_group *groups; /* as they were given */
@@ -56,6 +69,8 @@ struct tally {
 	struct mac_keys macs;
 	bool has_any_v4, has_any_v6; /* groups for all addresses of this host */
 	struct stream *buckets[BUCKETS], *mac_buckets[BUCKETS];
+	struct stray *strays[STRAY_BUCKETS];
+	uint8_t ports[PORTS / 8];
 	size_t stranger_count;
 	uint64_t left_out;
 	uint64_t begin_ns;
@@ -129,6 +144,7 @@ static int prepare(struct tally *tally, const struct wire_group *groups, size_t 
 		const struct address *address = &groups[i].address;
 
 		tally->groups[i] = tally->wanted[i] = groups[i];
+		tally->ports[groups[i].port / 8] |= (uint8_t)(1 << groups[i].port % 8);
 		tally->has_any_v4 |= address_is_any(address) && address->family == AF_INET;
 		tally->has_any_v6 |= address_is_any(address) && address->family == AF_INET6;
 		if (address_is_multicast(address))
@@ -177,6 +193,13 @@ static void free_streams(struct tally *tally)
 			free(stream->seen->senders);
 			free(stream->seen);
 			free(stream);
+		}
+	for (size_t i = 0; i < STRAY_BUCKETS; i++)
+		while (tally->strays[i]) {
+			struct stray *stray = tally->strays[i];
+
+			tally->strays[i] = stray->next;
+			free(stray);
 		}
 	memset(tally->mac_buckets, 0, sizeof(tally->mac_buckets));
 	tally->stranger_count = 0;
@@ -410,6 +433,47 @@ static bool is_for_any(const struct tally *tally, const struct frame *frame)
 	       !address_is_multicast(&frame->destination);
 }
 
+static struct stray *find_stray(const struct tally *tally, uint16_t port, unsigned ifindex)
+{
+	struct stray *stray = tally->strays[(port + ifindex) % STRAY_BUCKETS];
+
+	while (stray && (stray->port != port || stray->ifindex != ifindex))
+		stray = stray->next;
+	return stray;
+}
+
+/* There are no more of them than groups and interfaces. */
+static struct stray *add_stray(struct tally *tally, uint16_t port, unsigned ifindex)
+{
+	struct stray **bucket = &tally->strays[(port + ifindex) % STRAY_BUCKETS];
+	struct stray *stray = malloc(sizeof(*stray));
+
+	if (!stray)
+		return NULL;
+	*stray = (struct stray){.next = *bucket, .port = port, .ifindex = ifindex};
+	*bucket = stray;
+	return stray;
+}
+
+static void take_stray(
+	struct tally *tally, const struct frame *frame, const struct sighting *sighting)
+{
+	struct address any = {.family = frame->destination.family};
+	uint16_t port = frame->destination_port;
+	struct stray *stray;
+
+	if (frame->fragment_offset || frame->vlan > 0 || sighting->packet_type == PACKET_OUTGOING ||
+		!(tally->ports[port / 8] & 1 << port % 8) ||
+		is_wanted(tally, &frame->destination, 0) ||
+		(is_for_any(tally, frame) && is_wanted(tally, &any, port)))
+		return;
+	stray = find_stray(tally, port, sighting->ifindex);
+	if (!stray)
+		stray = add_stray(tally, port, sighting->ifindex);
+	if (stray)
+		seen_add_other(stray->others, &stray->count, frame);
+}
+
 static void take_udp(
 	struct tally *tally, const struct frame *frame, const struct sighting *sighting)
 {
@@ -420,6 +484,7 @@ static void take_udp(
 	if (is_for_any(tally, frame) && sighting->packet_type != PACKET_OUTGOING &&
 		!is_wanted(tally, &frame->destination, frame->destination_port))
 		take_datagram(tally, &any, frame, sighting);
+	take_stray(tally, frame, sighting);
 }
 
 /* INCLUDE, CHANGE_TO_INCLUDE and ALLOW (RFC 3376, 4.2.12). */
@@ -601,9 +666,14 @@ const struct wire_seen *tally_seen(
 	const struct stream *stream = tally->mac_buckets[hash_place(tally, mac_key, ifindex, 0)];
 	const struct stream *place = lookup(tally, &wanted->address, 0, ifindex);
 	const struct stream *general = lookup(tally, &any, 0, ifindex);
+	const struct stray *stray = find_stray(tally, wanted->port, ifindex);
 
 	fragments_expire(tally->fragments, now_ns);
 	tally->answer = own ? *own->seen : (struct wire_seen){0};
+	if (stray) {
+		tally->answer.others = stray->others;
+		tally->answer.other_count = stray->count;
+	}
 	add_queries(&tally->answer, general);
 	tally->answer.unanswered = count_unanswered(general, place, now_ns);
 	if (place != general)

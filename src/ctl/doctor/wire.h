@@ -1,6 +1,7 @@
 /* What is on the wire, for who may look (CAP_NET_RAW, packet(7)): one AF_PACKET socket for all
- * interfaces, with a classic BPF filter that lets through UDP to the groups asked for or to their
- * MAC addresses, and IGMP and MLD. What is seen is counted at once; no frame is kept. */
+ * interfaces, with a classic BPF filter that lets through UDP to the groups asked for, to their
+ * MAC addresses or to their ports, and IGMP and MLD. What is seen is counted at once; no frame is
+ * kept. */
 #pragma once
 
 #include <net/if.h>
@@ -15,6 +16,13 @@ struct wire;
 
 #define WIRE_SENDERS_MAX 16
 #define WIRE_PORTS_MAX 8
+#define WIRE_OTHERS_MAX 8
+
+/* An address that none of the groups has, and to which somebody sends. */
+struct wire_other {
+	struct address address, sender; /* the first one */
+	uint64_t datagrams;
+};
 
 struct wire_sender {
 	struct address address;
@@ -42,6 +50,8 @@ struct wire_seen {
 	struct wire_sender *senders; /* of in; the first ones. As there may be 10,000 groups, it has
 					room for no more than there are. */
 	size_t sender_count; /* at most WIRE_SENDERS_MAX */
+	const struct wire_other *others; /* in, to its port: the first ones */
+	size_t other_count; /* at most WIRE_OTHERS_MAX */
 	uint64_t tagged; /* in, with a VLAN tag */
 	uint16_t vlan; /* one of these, or of other_port_tagged */
 	uint64_t bad_ip_checksums, bad_lengths; /* of in */

@@ -97,10 +97,10 @@ def a_firewall_between_drops(lab):
     lab.repair_with("nft delete table bridge guard", host=lab.switch)
 
 
-@fault("not-on-wire", **SILENT)
+@fault("other-address", families=BOTH, **SILENT)
 def sender_uses_another_group(lab):
-    lab.options["group"] = "233.252.0.11"
-    lab.repairs.append(lambda: setattr(lab, "group", "233.252.0.11"))
+    lab.options["group"] = {4: "233.252.0.11", 6: "ff15::11"}[lab.family]
+    lab.repairs.append(lambda: setattr(lab, "group", lab.options["group"]))
 
 
 @fault("switch-forgot", "not-on-wire", base=None, families=BOTH, wire=False, ways=("root", "user", "nobody"),
