@@ -30,6 +30,11 @@ def daemon_with(sites, binary=None, more="", queue="512M", **options):
             assert daemon.process.poll() is None and is_exact(hq(daemon))
 
 
+def with_resolver(path):
+    """A wrapper for a daemon whose /etc/resolv.conf is at path."""
+    return "unshare", "-m", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(path)
+
+
 def wait_bound(server):
     """Until it listens for deliveries, after an answer. Returns (subject, number) of these."""
     wait_until(lambda: any("DURABLE" in subject for subject in list(server.published)), "the creation of a consumer")
@@ -239,6 +244,30 @@ def test_a_server_that_ends_each_connection_is_not_connected_to_in_a_hurry(sites
             wait_until(lambda: server.subscription("a"), "its subscriptions")
         assert server.connections < 30
         assert len(daemon.log().splitlines()) < 40, daemon.log()
+
+
+def test_a_server_behind_a_slow_way_is_connected_to(sites):
+    """Only after more time than the first attempts have."""
+    with daemon_with(sites, slow=3) as (server, daemon):
+        assert_serves(sites, server, daemon)
+
+
+@pytest.mark.parametrize("scheme", ["nats", "tls"])
+def test_a_server_that_does_not_answer_in_time_is_named_as_that(sites, scheme):
+    with FalseNats(sites.broker, sites.broker.v4, slow=1000) as server:
+        url = server.url.replace("nats:", f"{scheme}:")
+        with Daemon(sites.first.host, config("plant-1", [url])) as daemon:
+            daemon.wait_logged(f"connecting to {url}: connected, but then it did not answer in time")
+
+
+def test_name_servers_that_do_not_answer_are_named(sites, tmp_path):
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text(f"nameserver {sites.broker.v4}\noptions timeout:30\n")
+    with sites.broker:
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        silent.bind((sites.broker.v4, 53))
+    with silent, Daemon(sites.first.host, config("plant-1", ["nats://broker.example:4222"]), wrapper=with_resolver(resolver)) as daemon:
+        daemon.wait_logged("connecting to nats://broker.example:4222: the name does not resolve: no answer")
 
 
 def test_heartbeats_without_end_do_not_hide_that_it_serves(sites):
