@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "engines/causes.h"
 #include "engines/certificates.h"
 
 #define DEFAULT_PORT 4222
@@ -119,14 +120,13 @@ static bool explain_certificate(
 			attempt->host);
 	else if (strstr(text, "certificate has expired"))
 		because(why, 0,
-			"its certificate, or that of its authority, has expired: renew it there; "
-			"the "
-			"clock of this host says %s",
+			"its certificate, or that of its authority, has expired: renew it "
+			"there; " CLOCK_SAYS "%s",
 			clock);
 	else if (strstr(text, "certificate is not yet valid"))
 		because(why, 0,
-			"its certificate, or that of its authority, is not valid yet: the clock of "
-			"this host says %s; is it right?",
+			"its certificate, or that of its authority, is not valid yet: " CLOCK_SAYS
+			"%s; is it right?",
 			clock);
 	else if (strstr(text, "certificate purpose"))
 		because(why, 0,
