@@ -2,13 +2,16 @@
 
 import json
 import socket
+import ssl
 import struct
 import subprocess
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
+from harness.credentials import Authority
 from harness.daemon import Daemon
 from harness.false_nats import FalseNats, stream_info
 from harness.peers import receive, receiver_on, send
@@ -258,6 +261,37 @@ def test_a_server_that_does_not_answer_in_time_is_named_as_that(sites, scheme):
         url = server.url.replace("nats:", f"{scheme}:")
         with Daemon(sites.first.host, config("plant-1", [url])) as daemon:
             daemon.wait_logged(f"connecting to {url}: connected, but then it did not answer in time")
+
+
+def test_a_server_that_has_no_time_for_a_slow_handshake_is_named_with_its_timeout(sites, tmp_path):
+    """As nats-server closes a connection whose handshake takes more than two seconds; later than the first attempts end."""
+    made = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = made.sign("server", sites.broker.v4)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    with sites.broker:
+        listener = socket.create_server((sites.broker.v4, 4222))
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                with connection, suppress(OSError):
+                    connection.sendall(b'INFO {"server_id": "x", "version": "2.9.10", "tls_required": true, "max_payload": 1048576}\r\n')
+                    with context.wrap_socket(connection, server_side=True):
+                        time.sleep(2.2)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        url = f"tls://{sites.broker.v4}:4222"
+        with Daemon(sites.first.host, config("plant-1", [url], f'ca = "{made.ca}";')) as daemon:
+            daemon.wait_logged(f'connecting to {url}: it closes the connection before it is made: for a way as slow as this, raise "timeout"')
+            assert "client certificate" not in daemon.log()
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        server.join()
+        listener.close()
 
 
 def test_name_servers_that_do_not_answer_are_named(sites, tmp_path):

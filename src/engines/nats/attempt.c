@@ -21,6 +21,10 @@
 #include "engines/certificates.h"
 
 #define DEFAULT_PORT 4222
+/* A server that ends a handshake of TLS sooner does not like it; two seconds are the time that
+ * nats-server has for one by default. */
+#define SLOW_NS (1500 * NS_PER_MS)
+
 #define BUFFER_SIZE (128 * 1024)
 #define STACK_SIZE (512 * 1024)
 
@@ -138,12 +142,17 @@ static bool explain_certificate(
 }
 
 /* The server does not say why. */
-static void explain_own_certificate(const struct login *login, char why[static WHY_MAX])
+static void explain_own_certificate(
+	const struct login *login, uint64_t took_ns, char why[static WHY_MAX])
 {
 	char date[WHY_MAX];
 
 	if (certificates_doubt(&login->settings, date))
 		because(why, 0, "it does not accept the connection: %s", date);
+	else if (took_ns >= SLOW_NS)
+		because(why, 0,
+			"it closes the connection before it is made: for a way as slow as this, "
+			"raise \"timeout\" in the block tls of the server");
 	else
 		because(why, 0,
 			"it does not accept the connection: it wants a client certificate that %s",
@@ -152,11 +161,13 @@ static void explain_own_certificate(const struct login *login, char why[static W
 				: "is in the files of \"certificate\" and \"key\"");
 }
 
-/* What libnats says, as a cause that somebody can remove. is_late: it has waited for as long as it
- * may, and what it says comes of that. */
-static void explain(
-	const struct attempt *attempt, natsStatus status, bool is_late, char why[static WHY_MAX])
+/* What libnats says after this time, as a cause that somebody can remove. */
+static void explain(const struct attempt *attempt, natsStatus status, uint64_t took_ns,
+	char why[static WHY_MAX])
 {
+	/* It has waited for as long as it may, in whole milliseconds, and what it says comes of
+	 * that. */
+	bool is_late = took_ns + 10 * NS_PER_MS >= (uint64_t)attempt->patience_ms * NS_PER_MS;
 	const char *text = last_error(status);
 	const struct nats_settings *settings = &attempt->login->settings;
 
@@ -179,7 +190,7 @@ static void explain(
 	/* libnats 3.4 says the first, 3.10 the second. */
 	else if (attempt->is_tls &&
 		 (strstr(text, "Expected 'PONG'") || status == NATS_CONNECTION_CLOSED))
-		explain_own_certificate(attempt->login, why);
+		explain_own_certificate(attempt->login, took_ns, why);
 	else if (status == NATS_NO_SERVER || status == NATS_TIMEOUT || status == NATS_SYS_ERROR)
 		explain_unreachable(attempt, false, why);
 	else
@@ -235,13 +246,13 @@ static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
 	natsConnection *connection = NULL;
 	natsOptions *options = NULL;
 	natsStatus status;
-	uint64_t late_ns;
+	uint64_t begin_ns;
 
 	if (!resolves(attempt, why))
 		return NULL;
 	*why = '\0';
 	status = natsOptions_Create(&options);
-	late_ns = clock_ns(CLOCK_MONOTONIC) + (uint64_t)attempt->patience_ms * NS_PER_MS;
+	begin_ns = clock_ns(CLOCK_MONOTONIC);
 	if (status == NATS_OK)
 		status = set_options(options, attempt, why);
 	if (status == NATS_OK) {
@@ -250,10 +261,8 @@ static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
 		if (status != NATS_OK)
 			contact_unref(attempt->contact);
 	}
-	/* Its clock counts whole milliseconds. */
 	if (status != NATS_OK && !*why)
-		explain(attempt, status, clock_ns(CLOCK_MONOTONIC) + 10 * NS_PER_MS >= late_ns,
-			why);
+		explain(attempt, status, clock_ns(CLOCK_MONOTONIC) - begin_ns, why);
 	natsOptions_Destroy(options);
 	return status == NATS_OK ? connection : NULL;
 }
