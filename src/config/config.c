@@ -263,6 +263,16 @@ bool config_handler_equal(const struct config_handler *a, const struct config_ha
 	return equal;
 }
 
+bool config_handler_goes_on(const struct config_handler *was, const struct config_handler *next)
+{
+	struct config_handler like = *was;
+
+	like.queue = next->queue;
+	like.queue_datagrams = next->queue_datagrams;
+	like.drop = next->drop;
+	return config_handler_equal(&like, next);
+}
+
 int config_group_compare_joins(const struct config_group *a, const struct config_group *b)
 {
 	static const char *const keys[] = {

@@ -330,6 +330,9 @@ bool config_handler_keeps_source(const struct config_handler *handler);
 bool config_group_equal(const struct config_group *a, const struct config_group *b);
 bool config_handler_equal(const struct config_handler *a, const struct config_handler *b);
 
+/* Whether a running handler can be the other one: they differ in their queues at most. */
+bool config_handler_goes_on(const struct config_handler *was, const struct config_handler *next);
+
 /* Orders groups by what they join: address, port, interfaces and sources. 0: the same. The order is
  * any, but always the same. */
 int config_group_compare_joins(const struct config_group *a, const struct config_group *b);

@@ -89,7 +89,7 @@ void handler_numbers_read(struct handler *handler, struct handler_numbers *ret);
 /* The daemon as a whole. */
 struct status_numbers {
 	uint64_t groups; /* without that of events */
-	uint64_t handlers;
+	uint64_t handlers, failing;
 	uint64_t memberships[MEMBERSHIP_STATES]; /* joined, waiting, failed */
 	uint64_t connections, subscribers; /* of the control socket */
 };

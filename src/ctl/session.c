@@ -204,7 +204,9 @@ int session_lost(const struct session *session, int error)
 			session->socket);
 	case EBADMSG:
 		return session_fail(session, EXIT_REFUSED,
-			"what answers at %s does not speak mcastd's protocol: is it mcastd?",
+			"what answers at %s does not answer as this mcastctl expects it: is it "
+			"mcastd? After an upgrade it has to be restarted (systemctl restart "
+			"mcastd)",
 			session->socket);
 	case EMSGSIZE:
 		return session_fail(session, EXIT_REFUSED,
@@ -260,12 +262,33 @@ static void suggest(const struct session *session, const struct reply *refusal, 
 	}
 }
 
+/* What of a request the daemon does not know, which only one of another version does not: this
+ * program asks for nothing that its own has not. NULL: it knows all. */
+static const char *unknown_part(const struct reply *reply)
+{
+	const char *message = json_string_value(json_object_get(reply->parameters, "message"));
+	const char *key = NULL;
+
+	if (!strcmp(reply->error, "org.varlink.service.MethodNotFound"))
+		key = "method";
+	else if (!strcmp(reply->error, "org.varlink.service.InvalidParameter") && message &&
+		 (strstr(message, "is not known") || strstr(message, "no such parameter")))
+		key = "parameter";
+	return key ? json_string_value(json_object_get(reply->parameters, key)) : NULL;
+}
+
 int session_refused(const struct session *session, const struct reply *reply, const char *prefix)
 {
 	const json_t *errors = json_object_get(reply->parameters, "errors");
 	const char *message = json_string_value(json_object_get(reply->parameters, "message"));
+	const char *unknown = unknown_part(reply);
 	AUTO_TEXT struct text parameters = {0};
 
+	if (unknown)
+		return session_fail(session, EXIT_REFUSED,
+			"%sthe mcastd that runs is of another version than this mcastctl, and does "
+			"not know \"%s\": restart it (systemctl restart mcastd)",
+			prefix, unknown);
 	for (size_t i = 0; i < json_array_size(errors); i++) {
 		const char *line = json_string_value(json_array_get(errors, i));
 
@@ -279,7 +302,7 @@ int session_refused(const struct session *session, const struct reply *reply, co
 		return session_fail(
 			session, EXIT_REFUSED, "%s%s%s", prefix, message, text_string(&hint));
 	}
-	/* Varlink's own errors have no message: MethodNotFound of an older daemon. */
+	/* Varlink's own errors have no message. */
 	text_append_value(&parameters, reply->parameters);
 	return session_fail(session, EXIT_REFUSED, "%smcastd answers %s %s", prefix, reply->error,
 		text_string(&parameters));

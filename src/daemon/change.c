@@ -196,7 +196,7 @@ static void tell_waiting(
 					    *next = config_find_handler(wanted, name);
 		struct account account;
 
-		if (was && next && config_handler_equal(was, next))
+		if (was && next && config_handler_goes_on(was, next))
 			continue;
 		handler_account(handler, &account);
 		if (account.oldest_ns && now - account.oldest_ns > USUAL_WAIT_NS)

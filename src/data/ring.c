@@ -1,6 +1,7 @@
 #include "data/ring.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,23 +11,69 @@
 /* One for the reader, one to be filled, and two, so that dropping the oldest does not lose all. */
 #define CHUNKS_MIN 4
 
-int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
+static size_t chunks_of(uint64_t bytes)
 {
 	size_t count = (size_t)((bytes + sizeof(struct ring_chunk) - 1) /
 				sizeof(struct ring_chunk));
 
-	if (count < CHUNKS_MIN)
-		count = CHUNKS_MIN;
-	*ring = (struct ring){.chunk_count = count, .most = most};
-	ring->chunks = mmap(NULL, count * sizeof(struct ring_chunk), PROT_READ | PROT_WRITE,
+	return count < CHUNKS_MIN ? CHUNKS_MIN : count;
+}
+
+static struct ring_segment *map_segment(size_t count)
+{
+	struct ring_segment *segment = calloc(1, sizeof(*segment));
+
+	if (!segment)
+		return NULL;
+	segment->count = count;
+	segment->chunks = mmap(NULL, count * sizeof(struct ring_chunk), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (ring->chunks == MAP_FAILED) {
-		ring->chunks = NULL;
+	if (segment->chunks != MAP_FAILED)
+		return segment;
+	free(segment);
+	return NULL;
+}
+
+void ring_segment_free(struct ring_segment *segment)
+{
+	if (!segment)
+		return;
+	munmap(segment->chunks, segment->count * sizeof(struct ring_chunk));
+	free(segment);
+}
+
+int ring_init(struct ring *ring, uint64_t bytes, uint64_t most)
+{
+	struct ring_segment *segment = map_segment(chunks_of(bytes));
+
+	*ring = (struct ring){0};
+	if (!segment)
 		return -ENOMEM;
-	}
 	list_init(&ring->queue);
 	list_init(&ring->free);
+	ring_resize(ring, bytes, most, segment);
 	return 0;
+}
+
+int ring_prepare(const struct ring *ring, uint64_t bytes, struct ring_segment **ret)
+{
+	const struct ring_segment *segment;
+	size_t mapped = 0, wanted = chunks_of(bytes);
+
+	for (segment = ring->segments; segment; segment = segment->next)
+		mapped += segment->count;
+	*ret = wanted > mapped ? map_segment(wanted - mapped) : NULL;
+	return wanted > mapped && !*ret ? -ENOMEM : 0;
+}
+
+void ring_resize(struct ring *ring, uint64_t bytes, uint64_t most, struct ring_segment *segment)
+{
+	ring->chunk_count = chunks_of(bytes);
+	ring->most = most;
+	if (!segment)
+		return;
+	segment->next = ring->segments;
+	ring->segments = segment;
 }
 
 /* To the front of the free list: the memory used last is the most likely to be in a cache. */
@@ -39,13 +86,32 @@ static void release_chunk(struct ring *ring, struct ring_chunk *chunk)
 
 void ring_destroy(struct ring *ring)
 {
-	if (!ring->chunks)
+	if (!ring->segments)
 		return;
 	ring_drop_all(ring);
 	if (ring->taken)
 		ring_return(ring);
-	munmap(ring->chunks, ring->chunk_count * sizeof(struct ring_chunk));
+	while (ring->segments) {
+		struct ring_segment *segment = ring->segments;
+
+		ring->segments = segment->next;
+		ring_segment_free(segment);
+	}
 	*ring = (struct ring){0};
+}
+
+static size_t chunks_in_use(const struct ring *ring)
+{
+	return ring->chunks_queued + (ring->taken ? 1 : 0);
+}
+
+static struct ring_chunk *unused_chunk(struct ring *ring)
+{
+	struct ring_segment *segment = ring->segments;
+
+	while (segment && segment->used == segment->count)
+		segment = segment->next;
+	return segment ? &segment->chunks[segment->used++] : NULL;
 }
 
 /* Appends an empty chunk to the queue. Returns NULL if all are in use. Chunks get into the free
@@ -54,10 +120,12 @@ static struct ring_chunk *append_chunk(struct ring *ring)
 {
 	struct ring_chunk *chunk = list_first(&ring->free, struct ring_chunk, link);
 
-	if (!chunk && ring->chunks_used == ring->chunk_count)
+	if (chunks_in_use(ring) >= ring->chunk_count)
 		return NULL;
 	if (!chunk)
-		chunk = &ring->chunks[ring->chunks_used++];
+		chunk = unused_chunk(ring);
+	if (!chunk)
+		return NULL;
 	link_remove(&chunk->link);
 	list_append(&ring->queue, &chunk->link);
 	chunk->first_run = chunk->run_count = chunk->appended = chunk->count = 0;
@@ -191,8 +259,7 @@ bool ring_is_half_full(const struct ring *ring)
 
 unsigned ring_fill(const struct ring *ring)
 {
-	size_t used = ring->chunks_queued + (ring->taken ? 1 : 0);
-	uint64_t chunks = ring->chunk_count ? used * 100 / ring->chunk_count : 0;
+	uint64_t chunks = ring->chunk_count ? chunks_in_use(ring) * 100 / ring->chunk_count : 0;
 	uint64_t datagrams = ring->queued < UINT64_MAX / 100 && ring->most
 				     ? ring->queued * 100 / ring->most
 				     : 0;
@@ -269,18 +336,31 @@ uint64_t ring_drop_all(struct ring *ring)
 	return count;
 }
 
+/* Returns the memory of chunks to the system, but for the one of the reader, where it is there. */
+static void release_segment(const struct ring *ring, struct ring_segment *segment)
+{
+	const size_t size = sizeof(struct ring_chunk);
+	bool has_taken = ring->taken >= segment->chunks &&
+			 ring->taken < segment->chunks + segment->count;
+	size_t at = has_taken ? (size_t)(ring->taken - segment->chunks) : segment->used;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), from;
+
+	madvise(segment->chunks, at * size / page * page, MADV_DONTNEED);
+	from = ((at + 1) * size + page - 1) / page * page;
+	if (from < segment->count * size)
+		madvise((char *)segment->chunks + from, segment->count * size - from,
+			MADV_DONTNEED);
+	segment->used = segment->count;
+}
+
 uint64_t ring_retire(struct ring *ring)
 {
-	size_t at = ring->taken ? (size_t)(ring->taken - ring->chunks) : ring->chunks_used;
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), from;
 	uint64_t count = ring_drop_all(ring);
+	struct ring_segment *segment;
 
 	list_init(&ring->free);
-	ring->chunks_used = ring->chunk_count;
-	madvise(ring->chunks, at * sizeof(*ring->chunks) / page * page, MADV_DONTNEED);
-	from = ((at + 1) * sizeof(*ring->chunks) + page - 1) / page * page;
-	if (from < ring->chunk_count * sizeof(*ring->chunks))
-		madvise((char *)ring->chunks + from,
-			ring->chunk_count * sizeof(*ring->chunks) - from, MADV_DONTNEED);
+	ring->chunk_count = 0;
+	for (segment = ring->segments; segment; segment = segment->next)
+		release_segment(ring, segment);
 	return count;
 }

@@ -5,7 +5,8 @@
  * datagrams batch by batch, reads them in place, and returns the chunk. Datagrams wait in the queue
  * until the reader gets them: they count against the limits, and the oldest of them can be dropped,
  * also out of the reader's chunk and while the reader is stuck. All memory is mapped at the start,
- * and returned chunks are used first, so that a queue that never fills does not become resident.
+ * and returned chunks are used first, so that a queue that never fills does not become resident. A
+ * ring that grows maps what it lacks beside that, as the reader's chunk must stay where it is.
  * Not thread-safe, but a batch may be read without the lock that guards the rest. */
 #pragma once
 
@@ -39,10 +40,15 @@ struct ring_chunk {
 	_Alignas(struct datagram) uint8_t data[RING_CHUNK_DATA];
 };
 
+struct ring_segment {
+	struct ring_segment *next;
+	struct ring_chunk *chunks; /* one mapping */
+	size_t count, used; /* the rest was never used */
+};
+
 struct ring {
-	struct ring_chunk *chunks; /* all of them, one mapping */
-	size_t chunk_count;
-	size_t chunks_used; /* the rest was never used */
+	struct ring_segment *segments;
+	size_t chunk_count; /* that may be in use; after the ring has shrunk, more are mapped */
 	size_t chunks_queued;
 	struct link queue; /* the oldest chunk first */
 	struct link free;
@@ -55,6 +61,17 @@ struct ring {
 /* Maps at least bytes, in whole chunks, and at least four of them. The queue never holds more than
  * most datagrams. Returns 0 or -ENOMEM. The ring must not move. */
 int ring_init(struct ring *ring, uint64_t bytes, uint64_t most);
+
+/* Maps what the ring lacks for other limits; *ret is NULL where it lacks nothing. Returns 0 or
+ * -ENOMEM. */
+int ring_prepare(const struct ring *ring, uint64_t bytes, struct ring_segment **ret);
+
+/* Has the ring these limits from now on, with what was prepared for them. What is queued beyond
+ * them stays until it is read, or dropped for what comes. */
+void ring_resize(struct ring *ring, uint64_t bytes, uint64_t most, struct ring_segment *segment);
+
+/* Accepts NULL. */
+void ring_segment_free(struct ring_segment *segment);
 
 /* Unmaps it, with what is queued. Accepts a zeroed ring. */
 void ring_destroy(struct ring *ring);

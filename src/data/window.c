@@ -214,14 +214,21 @@ void window_refuse(struct window *window, uint64_t number, uint64_t now_ns)
 	go_back(window);
 }
 
-bool window_release(struct window *window, uint64_t number)
+bool window_expire(struct window *window, uint64_t number)
 {
 	struct window_slot *slot = window_slot(window, number);
 
 	if (!slot || !slot->is_open)
 		return false;
-	window->has_answered = true;
 	close_slot(window, slot, window->heard_ns);
+	return true;
+}
+
+bool window_release(struct window *window, uint64_t number)
+{
+	if (!window_expire(window, number))
+		return false;
+	window->has_answered = true;
 	return true;
 }
 

@@ -81,6 +81,9 @@ void window_refuse(struct window *window, uint64_t number, uint64_t now_ns);
  * open. */
 bool window_release(struct window *window, uint64_t number);
 
+/* It has waited for too long, and nobody has answered. Returns whether it was open. */
+bool window_expire(struct window *window, uint64_t number);
+
 /* A connection begins: all that is open is sent again. */
 void window_connected(struct window *window, uint64_t now_ns);
 void window_disconnected(struct window *window);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "engines/causes.h"
 #include "engines/secrets.h"
 
 #define TIME_FORMAT "%Y-%m-%d %H:%M:%S UTC"
@@ -188,12 +189,10 @@ const char *certificates_explain(int error, const X509 *faulty, int depth, char 
 	char at[TIME_MAX], now[TIME_MAX];
 
 	if (error == X509_V_ERR_CERT_HAS_EXPIRED && faulty)
-		because(ret, 0, "%shas expired at %s; the clock of this host says %s", whose,
+		because(ret, 0, "%shas expired at %s; " CLOCK_SAYS "%s", whose,
 			write_time(X509_get0_notAfter(faulty), at), write_now(now));
 	else if (error == X509_V_ERR_CERT_NOT_YET_VALID && faulty)
-		because(ret, 0,
-			"%sis valid from %s on only; the clock of this host says %s: is that "
-			"right?",
+		because(ret, 0, "%sis valid from %s on only; " CLOCK_SAYS "%s: is that right?",
 			whose, write_time(X509_get0_notBefore(faulty), at), write_now(now));
 	else if (error == X509_V_ERR_INVALID_PURPOSE)
 		because(ret, 0, "%sis not made for this purpose: see its extendedKeyUsage%s", whose,

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "data/filter.h"
 #include "data/intake.h"
+#include "data/ring.h"
 #include "formats/rtp.h"
 #include "handlers/exportable.h"
 #include "handlers/ledger.h"
@@ -25,6 +26,7 @@ struct handler {
 	struct worker *worker; /* for kinds that may block; owns their object */
 	void *object; /* of other kinds */
 	struct intake *intake; /* NULL: the kind imports nothing */
+	struct worker_queue *queue; /* prepared; NULL: it stays as it is */
 	struct string_list *inputs; /* prepared: the groups that take what comes in */
 	uint64_t inputs_hash; /* of those that the kind was told of; 0: of none yet */
 	struct exportable *exportable; /* for kinds that export; else NULL */
@@ -129,6 +131,13 @@ static void free_inputs(struct string_list *inputs)
 	free(inputs);
 }
 
+static void free_queue(struct worker_queue *queue)
+{
+	if (queue)
+		ring_segment_free(queue->segment);
+	free(queue);
+}
+
 /* What may not leave does not use up the rate. */
 static void deliver_exported(struct outlet *outlet, const struct batch *batch)
 {
@@ -151,6 +160,7 @@ static void handler_free(struct handler *handler)
 	if (handler->object)
 		handler->kind->close(handler->object);
 	free_inputs(take(handler->inputs));
+	free_queue(take(handler->queue));
 	filter_clear(&handler->filter);
 	intake_unref(handler->intake);
 	exportable_free(handler->exportable);
@@ -296,6 +306,32 @@ void handler_follow_inputs(struct handler *handler)
 	}
 	handler->inputs_hash = hash;
 	worker_subscribe(handler->worker, inputs);
+}
+
+int handler_prepare_queue(struct handler *handler, const struct config_handler *wanted)
+{
+	struct worker_queue *queue;
+	int r;
+
+	free_queue(take(handler->queue));
+	if (!wanted || !handler->worker)
+		return 0;
+	queue = calloc(1, sizeof(*queue));
+	r = queue ? worker_prepare_queue(handler->worker, wanted, queue) : -ENOMEM;
+	if (r < 0)
+		free_queue(queue);
+	else
+		handler->queue = queue;
+	return r;
+}
+
+void handler_follow_queue(struct handler *handler)
+{
+	struct worker_queue *queue = take(handler->queue);
+
+	if (queue)
+		worker_set_queue(handler->worker, queue);
+	free_queue(queue);
 }
 
 void handler_begin(struct handler *handler)

@@ -168,6 +168,14 @@ int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
  * handler_begin(). */
 void handler_follow_inputs(struct handler *handler);
 
+/* Prepares what handler_follow_queue() says: the queue that a running handler is to have; NULL: the
+ * one that it has. Returns 0 or -ENOMEM. */
+int handler_prepare_queue(struct handler *handler, const struct config_handler *wanted);
+
+/* What was prepared is in force. What waits stays, and so do the kind's object and its connection.
+ */
+void handler_follow_queue(struct handler *handler);
+
 /* The configuration that has the handler is in force. Must come before anything is delivered. */
 void handler_begin(struct handler *handler);
 

@@ -153,7 +153,17 @@ static int check_files(const struct config_handler *wanted, struct errors *error
 	return complaints.count ? -EINVAL : 0;
 }
 
-/* Adds the running handler where nothing has changed, else a new one. */
+/* Has the running handler the queue that it is to have. */
+static int plan_queue(struct handler *running, const struct config_handler *was,
+	const struct config_handler *wanted, char why[static WHY_MAX])
+{
+	bool is_other = !config_handler_equal(was, wanted);
+	int r = handler_prepare_queue(running, is_other ? wanted : NULL);
+
+	return r < 0 ? because(why, r, "its queue: %s", strerror(-r)) : 0;
+}
+
+/* Adds the running handler where nothing has changed but its queue, else a new one. */
 static int plan_handler(
 	struct handlers_plan *plan, const struct config_handler *wanted, struct errors *errors)
 {
@@ -163,14 +173,14 @@ static int plan_handler(
 						   ? config_find_handler(plan->before, wanted->name)
 						   : NULL;
 	struct subject subject = handler_subject(wanted);
-	bool is_new = !running || !was || !config_handler_equal(was, wanted);
+	bool is_new = !running || !was || !config_handler_goes_on(was, wanted);
 	char why[WHY_MAX];
 	int r = is_new ? check_files(wanted, errors) : 0;
 
 	if (r < 0)
 		return r;
-	if (is_new)
-		r = start(handlers, wanted, running, why, &handler);
+	r = is_new ? start(handlers, wanted, running, why, &handler)
+		   : plan_queue(running, was, wanted, why);
 	if (r < 0) {
 		config_report(errors, &subject, 0, NULL, "%s", why);
 		return r;
@@ -225,6 +235,7 @@ bool handlers_commit(struct handlers_plan *plan)
 	if (plan->next < plan->set.count) {
 		handler = plan->set.items[plan->next++];
 		handler_follow_inputs(handler);
+		handler_follow_queue(handler);
 		if (!handlers_plan_is_unchanged(plan, handler))
 			handler_begin(handler);
 		return true;

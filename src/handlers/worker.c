@@ -541,11 +541,19 @@ static int start_thread(struct worker *worker)
 	return -r;
 }
 
+static struct worker_queue queue_of(const struct config_handler *config)
+{
+	return (struct worker_queue){.bytes = config->queue,
+		.most = config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX,
+		.policy = (enum drop_policy)config->drop};
+}
+
 int worker_start(struct workers *workers, const struct handler_kind *kind, void *object,
 	const struct config_handler *config, struct ledger *ledger, struct worker **ret)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	const char *file = kind->config.file ? kind->config.file(config->settings) : NULL;
+	struct worker_queue queue = queue_of(config);
 	int r;
 
 	if (!worker)
@@ -556,12 +564,11 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	worker->kind = kind;
 	worker->kind_hash = ledger_kind_hash(kind->config.name, kind->counters);
 	worker->object = object;
-	worker->policy = (enum drop_policy)config->drop;
-	worker->queue = config->queue;
+	worker->policy = queue.policy;
+	worker->queue = queue.bytes;
 	r = file && !worker->file ? -ENOMEM : worker->wake < 0 ? -errno : 0;
 	if (r >= 0)
-		r = ring_init(&worker->ring, config->queue,
-			config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX);
+		r = ring_init(&worker->ring, queue.bytes, queue.most);
 	if (r < 0) {
 		worker_free(worker);
 		return r;
@@ -614,6 +621,27 @@ void worker_push(struct worker *worker, const struct batch *batch)
 		eventfd_write(worker->wake, 1);
 	if (is_full)
 		log_overflow(worker, by_count);
+}
+
+int worker_prepare_queue(
+	struct worker *worker, const struct config_handler *config, struct worker_queue *ret)
+{
+	int r;
+
+	*ret = queue_of(config);
+	lock(worker);
+	r = ring_prepare(&worker->ring, ret->bytes, &ret->segment);
+	unlock(worker);
+	return r;
+}
+
+void worker_set_queue(struct worker *worker, struct worker_queue *queue)
+{
+	lock(worker);
+	ring_resize(&worker->ring, queue->bytes, queue->most, take(queue->segment));
+	worker->policy = queue->policy;
+	worker->queue = queue->bytes;
+	unlock(worker);
 }
 
 void worker_hold(struct worker *worker, struct intake *intake)

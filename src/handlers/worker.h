@@ -11,6 +11,14 @@ struct worker;
 /* How long a thread that is not stuck may take from its deadline to its end. */
 #define WORKER_END_NS NS_PER_S
 
+struct ring_segment;
+
+struct worker_queue {
+	uint64_t bytes, most;
+	enum drop_policy policy;
+	struct ring_segment *segment; /* what the ring lacks; NULL: nothing */
+};
+
 /* All workers whose threads have not ended. Those of retired handlers are among them. */
 struct workers {
 	pthread_mutex_t lock; /* is taken before that of a ledger */
@@ -48,6 +56,13 @@ void worker_subscribe(struct worker *worker, struct string_list *groups);
 
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
+
+/* Prepares the queue of the configuration. Returns 0 or -ENOMEM. */
+int worker_prepare_queue(
+	struct worker *worker, const struct config_handler *config, struct worker_queue *ret);
+
+/* Has the worker that queue, which it takes over. What waits stays. */
+void worker_set_queue(struct worker *worker, struct worker_queue *queue);
 
 /* The kind's. */
 const void *worker_object(const struct worker *worker);

@@ -15,9 +15,10 @@ INFO = {"server_id": "false", "version": "2.9.10", "proto": 1, "headers": True, 
 
 class FalseNats:
     """info changes INFO. answers are {pattern of a subject: function of the server and its match that returns the JSON, as text or
-    as an object, or None for no answer}."""
+    as an object, or None for no answer}. slow: so many seconds go by before it says who it is, as on a slow way."""
 
-    def __init__(self, host, address, port=4222, info=None, answers=None):
+    def __init__(self, host, address, port=4222, info=None, answers=None, slow=0):
+        self.slow = slow
         self.info = {**INFO, **(info or {})}
         self.answers = {r"\$JS\.API\.STREAM\.NAMES": lambda *_: {"streams": ["mcast"]},
                         r"\$JS\.API\.STREAM\.INFO\.": lambda *_: stream_info(),
@@ -71,7 +72,7 @@ class FalseNats:
     def serve(self, connection):
         incoming = Stream(connection)
         try:
-            self.greet()
+            self.greet(connection)
             while True:
                 while self.stuck.is_set():
                     time.sleep(0.1)
@@ -92,8 +93,9 @@ class FalseNats:
         finally:
             connection.close()
 
-    def greet(self):
-        self.write(b"INFO " + json.dumps(self.info).encode() + b"\r\n")
+    def greet(self, connection):
+        time.sleep(self.slow)
+        connection.sendall(b"INFO " + json.dumps(self.info).encode() + b"\r\n")
 
     def take(self, subject, reply, data):
         with self.lock:

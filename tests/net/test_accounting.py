@@ -194,7 +194,7 @@ def test_the_queue_of_a_handler_that_hangs_past_its_deadline_is_counted_as_dropp
     daemon, pipe = slow()
     daemon.wait_arrived("flood", blast(net.peer, "233.252.0.1", 5004, COUNT))
     queued = daemon.handler("slow")["queued"]
-    daemon.write_config(config(queue='"128K"'))
+    daemon.write_config(config(more="sample = 2;"))
     daemon.ctl("reload")
     wait_until(lambda: daemon.handler("slow")["dropped"]["shutdown"], "the deadline of the old handler")
     handler = daemon.handler("slow")
@@ -218,7 +218,7 @@ def test_queues_of_handlers_that_hang_do_not_pile_up_over_reloads(slow, net, bla
     for number in range(6):
         arrived = daemon.arrived("flood")
         daemon.wait_arrived("flood", arrived + blast(net.peer, "233.252.0.1", 5004, 100_000, 100))
-        daemon.write_config(config(queue=f'"{17 + number}M"'))
+        daemon.write_config(config(queue='"16M"', more=f"sample = {2 + number};"))
         daemon.ctl("reload")
     before = resident(daemon.process.pid)
     wait_until(lambda: resident(daemon.process.pid) < before - 40, "the memory of the old queues", 90)

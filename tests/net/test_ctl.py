@@ -363,6 +363,31 @@ def test_help_is_that_of_the_option():
     assert wrong.stderr == "mcastctl: there is no command 'tial' (did you mean tail?); try 'mcastctl --help'\n"
 
 
+# A daemon of another version
+
+
+UNKNOWN = {
+    "method": {"error": "org.varlink.service.MethodNotFound", "parameters": {"method": "io.mcastd.Refresh"}},
+    "parameter": {"error": "org.varlink.service.InvalidParameter",
+                  "parameters": {"parameter": "group", "message": "is not known; the interface description lists all parameters"}},
+    "0.1": {"error": "org.varlink.service.InvalidParameter",
+            "parameters": {"parameter": "group", "message": "there is no such parameter; the interface's description lists those"}}}
+
+
+@pytest.mark.parametrize("answer", UNKNOWN.values(), ids=UNKNOWN)
+def test_what_the_daemon_does_not_know_is_named_with_the_restart_that_it_lacks(fake, answer):
+    name = next(iter(answer["parameters"].values()))
+    assert fake(Refresh=answer).ctl("refresh", "news", status=1) == (
+        "mcastctl: refresh: the mcastd that runs is of another version than this mcastctl, and does not know "
+        f'"{name}": restart it (systemctl restart mcastd)\n')
+
+
+def test_an_answer_that_lacks_what_is_expected_names_the_restart_too(fake):
+    numbers = handler("archive")
+    del numbers["queued"]
+    assert "After an upgrade it has to be restarted (systemctl restart mcastd)" in check(fake, numbers, status=1)
+
+
 # stats --check
 
 

@@ -55,6 +55,16 @@ def test_stats_are_tables_of_groups_and_handlers(daemon):
     assert re.search(r"^news ", output, re.M) and re.search(r"^lines ", output, re.M)
 
 
+def test_status_says_that_a_handler_fails_and_where_the_reason_is(start, net):
+    daemon = start("""groups: { news: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; handlers = ["gone"]; }; };
+        handlers: { gone: { type = "unix"; path = "$DIR/nobody.sock"; }; };""")
+    shown = "handlers      3\n"
+    assert shown in daemon.ctl("status")
+    send(net.peer, b"x", "233.252.0.1", 5004, "eth0")
+    wait_until(lambda: daemon.call("GetStatus")["handlersFailing"] == 1, "the failure")
+    assert "handlers      3, 1 failing: mcastctl handlers has the reasons\n" in daemon.ctl("status")
+
+
 @pytest.mark.parametrize("command, method", [("status", "GetStatus"), ("groups", "ListGroups"),
                                              ("handlers", "ListHandlers"), ("stats", "GetStats")])
 def test_json_is_the_daemons_own_answer(daemon, command, method):

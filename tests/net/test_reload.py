@@ -271,13 +271,57 @@ def test_a_dry_run_says_what_waits_for_a_handler_that_would_be_replaced(start, n
     for _ in range(3):
         send(net.peer, b"x", "233.252.0.1", 5004)
     wait_until(lambda: daemon.handler("raw")["queued"] == 3, "all to wait or run")
-    daemon.write_config(text.replace("64K", "128K"))
+    daemon.write_config(text.replace("1000s", "999s"))
     changes = wait_until(lambda: (lines := daemon.call("Reload", dryRun=True)["changes"])[1:] and lines, "a line about it")
     assert changes == [
-        "handler raw: changed: queue",
+        "handler raw: changed: timeout",
         "handler raw: 3 datagrams wait for it, what it does not deliver within 5 seconds is dropped"]
     daemon.write_config(text)
     assert daemon.call("Reload", dryRun=True)["changes"] == []
+
+
+def test_another_queue_keeps_what_waits_in_it(start, net):
+    """Its program does not read: with the handler, what waits would be dropped."""
+    text = config(ONE).replace('type = "file"; path = "$DIR/raw"; format = "raw";',
+                               'type = "pipe"; command = ["/bin/sh", "-c", "read wait <$DIR/gate; exec cat >$DIR/came"]; '
+                               'framing = "raw"; queue = "64K"; queue_datagrams = 5;')
+
+    def numbers():
+        handler = daemon.handler("raw")
+        return handler["queued"], handler["dropped"]["queue"]
+
+    def say(number):
+        send(net.peer, b"%02d." % number + bytes(65000), "233.252.0.1", 5004)
+        daemon.wait_arrived("one", number + 1)
+
+    daemon = start("")
+    os.mkfifo(daemon.path("gate"))
+    daemon.write_config(text)
+    daemon.ctl("reload")
+    sent = 0
+    while not numbers()[1]:
+        say(sent)
+        sent += 1
+    waited, lost = numbers()
+    daemon.write_config(text.replace('queue = "64K"; queue_datagrams = 5;', 'queue = "4M"; queue_datagrams = 20;'))
+    assert daemon.call("Reload", dryRun=True)["changes"] == ["handler raw: changed: queue, queue_datagrams"]
+    daemon.ctl("reload")
+    for number in range(sent, sent + 10):
+        say(number)
+    assert numbers() == (waited + 10, lost)
+    # A smaller one keeps what it has, too.
+    daemon.write_config(text)
+    daemon.ctl("reload")
+    assert numbers() == (waited + 10, lost)
+    say(sent + 10)
+    assert numbers() == (waited + 10, lost + 1)
+    with open(daemon.path("gate"), "w") as gate:
+        gate.write("go\n")
+    handler = daemon.wait_idle("raw")
+    assert handler["delivered"] == handler["received"] - lost - 1 and handler["dropped"]["shutdown"] == 0
+    wait_until(lambda: len(daemon.read("came")) == handler["delivered"] * 65003, "all of them")
+    came = [int(daemon.read("came")[at:at + 2]) for at in range(0, handler["delivered"] * 65003, 65003)]
+    assert came == sorted(set(came)) and set(came) >= set(range(sent, sent + 10))
 
 
 def test_a_changed_handler_keeps_its_counters(daemon, net):

@@ -2,13 +2,16 @@
 
 import json
 import socket
+import ssl
 import struct
 import subprocess
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
+from harness.credentials import Authority
 from harness.daemon import Daemon
 from harness.false_nats import FalseNats, stream_info
 from harness.peers import receive, receiver_on, send
@@ -28,6 +31,11 @@ def daemon_with(sites, binary=None, more="", queue="512M", **options):
             wait_until(lambda: "connected to" in daemon.log(), "the connection")
             yield server, daemon
             assert daemon.process.poll() is None and is_exact(hq(daemon))
+
+
+def with_resolver(path):
+    """A wrapper for a daemon whose /etc/resolv.conf is at path."""
+    return "unshare", "-m", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(path)
 
 
 def wait_bound(server):
@@ -239,6 +247,61 @@ def test_a_server_that_ends_each_connection_is_not_connected_to_in_a_hurry(sites
             wait_until(lambda: server.subscription("a"), "its subscriptions")
         assert server.connections < 30
         assert len(daemon.log().splitlines()) < 40, daemon.log()
+
+
+def test_a_server_behind_a_slow_way_is_connected_to(sites):
+    """Only after more time than the first attempts have."""
+    with daemon_with(sites, slow=3) as (server, daemon):
+        assert_serves(sites, server, daemon)
+
+
+@pytest.mark.parametrize("scheme", ["nats", "tls"])
+def test_a_server_that_does_not_answer_in_time_is_named_as_that(sites, scheme):
+    with FalseNats(sites.broker, sites.broker.v4, slow=1000) as server:
+        url = server.url.replace("nats:", f"{scheme}:")
+        with Daemon(sites.first.host, config("plant-1", [url])) as daemon:
+            daemon.wait_logged(f"connecting to {url}: connected, but then it did not answer in time")
+
+
+def test_a_server_that_has_no_time_for_a_slow_handshake_is_named_with_its_timeout(sites, tmp_path):
+    """As nats-server closes a connection whose handshake takes more than two seconds; later than the first attempts end."""
+    made = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = made.sign("server", sites.broker.v4)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    with sites.broker:
+        listener = socket.create_server((sites.broker.v4, 4222))
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                with connection, suppress(OSError):
+                    connection.sendall(b'INFO {"server_id": "x", "version": "2.9.10", "tls_required": true, "max_payload": 1048576}\r\n')
+                    with context.wrap_socket(connection, server_side=True):
+                        time.sleep(2.2)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        url = f"tls://{sites.broker.v4}:4222"
+        with Daemon(sites.first.host, config("plant-1", [url], f'ca = "{made.ca}";')) as daemon:
+            daemon.wait_logged(f'connecting to {url}: it closes the connection before it is made: for a way as slow as this, raise "timeout"')
+            assert "client certificate" not in daemon.log()
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        server.join()
+        listener.close()
+
+
+def test_name_servers_that_do_not_answer_are_named(sites, tmp_path):
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text(f"nameserver {sites.broker.v4}\noptions timeout:30\n")
+    with sites.broker:
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        silent.bind((sites.broker.v4, 53))
+    with silent, Daemon(sites.first.host, config("plant-1", ["nats://broker.example:4222"]), wrapper=with_resolver(resolver)) as daemon:
+        daemon.wait_logged("connecting to nats://broker.example:4222: the name does not resolve: no answer")
 
 
 def test_heartbeats_without_end_do_not_hide_that_it_serves(sites):

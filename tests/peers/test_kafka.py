@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import time
 from types import SimpleNamespace
@@ -268,6 +269,36 @@ def test_what_expires_is_counted_once(net, cluster, start, blast):
     # Those that are unconfirmed may be there; none is there twice, or out of order.
     assert numbers == sorted(set(numbers))
     assert handler["delivered"] <= len(numbers) <= handler["delivered"] + handler["dropped"]["unconfirmed"]
+
+
+def test_what_expires_for_want_of_an_acknowledgement_has_a_reason_until_one_comes(net, cluster, start, blast):
+    daemon = start(config(cluster, 'expire = "1s";'))
+    with Consumer(cluster, TOPIC) as consumer:
+        blast(net.peer, GROUP, PORT, 1, interface="eth0")
+        consumer.wait(1)
+        with cluster.paused():
+            blast(net.peer, GROUP, PORT, 1, interface="eth0")
+            wait_until(lambda: daemon.handler("hq")["counters"]["expired"] == 1, "a datagram to expire")
+            wait_until(lambda: daemon.handler("hq")["error"], "the reason")
+            look_for(daemon, 3)
+            assert daemon.handler("hq")["error"], "its brokers are silent still"
+        wait_until(lambda: (blast(net.peer, GROUP, PORT, 1, interface="eth0"), not daemon.handler("hq")["error"])[1], "no error")
+    lines = [line for line in daemon.log().splitlines() if "handler hq" in line]
+    assert len(lines) == 2 and "Kafka takes datagrams again" in lines[1], lines
+
+
+def test_whoever_accepts_connections_and_does_not_answer_is_named_once_and_in_words(net, start, blast):
+    with net.host:
+        silent = socket.create_server(("127.0.0.1", 9092))
+    with silent:
+        daemon = start(config(SimpleNamespace(quoted='"127.0.0.1:9092"'), 'ack_timeout = "1s";'))
+        blast(net.peer, GROUP, PORT, 10, interface="eth0")
+        wait_for_error(daemon, "127.0.0.1:9092/bootstrap: connected, but then it did not answer; is it a Kafka broker?")
+        connections = [silent.accept()[0] for _ in range(3)]
+        for connection in connections:
+            connection.close()
+        lines = [line for line in daemon.log().splitlines() if "handler hq" in line]
+        assert len(lines) <= 2 and "librdkafka" not in daemon.log(), lines
 
 
 @pytest.mark.parametrize("error, counter, said", [

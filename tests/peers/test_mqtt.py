@@ -2,13 +2,14 @@
 
 import os
 import random
+import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from harness.brokers import MQTTS_PORT, Mosquitto
+from harness.brokers import MQTT_PORT, MQTTS_PORT, Mosquitto
 from harness.credentials import Authority
 from harness.daemon import MCASTD, balance, input_balance, run_mcastd
 from harness.mqtt import Mqtt
@@ -405,6 +406,32 @@ def test_what_is_wrong_with_tls_is_said(sites, start, tmp_path, made, which, tex
         client = {"stranger": made.stranger, "none": None}.get(which, made.client)
         keys = {"servers": [broker.url]} if which == "plain" else tls(broker.url, ca, client)
         assert_error(start(config("plant-1", broker.url, **keys), host=sites.first.host), text)
+
+
+def test_an_expired_certificate_is_said_once_whatever_the_clock_says(sites, start, tmp_path, made):
+    with Mosquitto(sites.broker, tmp_path, port=MQTTS_PORT, tls=made.expired) as broker:
+        daemon = start(config("plant-1", broker.url, **tls(broker.url, made.ca)), host=sites.first.host)
+        begin = int(time.time())
+        wait_until(lambda: broker.log().count("SSL routines") >= 4 and time.time() > begin + 2, "more attempts in another second")
+        assert_error(daemon, "has expired at")
+    assert daemon.log().count("has expired at") == 1, daemon.log()
+
+
+def test_a_name_with_several_addresses_is_said_once_for_each(sites, start, tmp_path):
+    """They take turns to fail, each for a reason of its own."""
+    names = tmp_path / "hosts"
+    names.write_text(f"{sites.broker.v4} broker.example\n{sites.broker.v6} broker.example\n")
+    with sites.broker:
+        listener = socket.create_server((sites.broker.v4, MQTT_PORT))
+    mount = ("unshare", "-m", "--propagation", "private", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(names))
+    with listener:
+        daemon = start(config("plant-1", "mqtt://broker.example"), host=sites.first.host, wrapper=mount)
+        for _ in range(4):
+            listener.accept()[0].close()
+    lines = [line for line in daemon.log().splitlines() if "connecting to" in line]
+    closed = f"broker.example ({sites.broker.v4}): the broker closed the connection without an answer"
+    assert len(lines) == 2 and f"broker.example ({sites.broker.v6}): Connection refused" in "\n".join(lines), lines
+    assert closed in "\n".join(lines), lines
 
 
 def test_no_tls_at_the_port_is_said(sites, broker, start, made):

@@ -404,6 +404,26 @@ def test_a_reload_that_changes_the_handler_under_traffic_loses_and_repeats_nothi
     assert wait_settled(pair[0], count)["delivered"] == count
 
 
+def test_a_queue_that_is_made_larger_while_the_server_is_away_keeps_what_waits(sites, server, blast):
+    small, large = (config("plant-1", [server.url], f"queue_datagrams = {most};", inputs=False) for most in (100, 10_000))
+    with Daemon(sites.first.host, small) as daemon:
+        wait_until(lambda: "connected to" in daemon.log(), "the connection")
+        server.kill()
+        blast(sites.first.peer, GROUP, PORT, 3000, 100, interface="eth0", rate=5000)
+        wait_until(lambda: daemon.arrived("news") == 3000, "all to arrive")
+        wait_until(lambda: hq(daemon)["dropped"]["queue"], "a full queue")
+        waited = hq(daemon)["queued"]
+        daemon.write_config(large)
+        assert daemon.ctl("reload").startswith("handler hq: changed: queue_datagrams\nkept: ")
+        blast(sites.first.peer, GROUP, PORT, 1000, 100, interface="eth0", rate=5000)
+        wait_until(lambda: hq(daemon)["queued"] == waited + 1000, "the new ones to wait behind the old ones")
+        server.start()
+        handler = wait_settled(daemon, 4000)
+        assert handler["delivered"] == waited + 1000 and handler["dropped"]["shutdown"] == 0, handler
+    with server.client() as client:
+        assert client.count("mcast") == waited + 1000
+
+
 def test_with_a_server_that_went_away_sigterm_ends_it_and_says_how_many_were_not_confirmed(sites, server, blast):
     with Daemon(sites.first.host, config("plant-1", [server.url], "window = 500;", inputs=False)) as daemon:
         wait_until(lambda: "connected to" in daemon.log(), "the connection")

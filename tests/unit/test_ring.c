@@ -407,6 +407,78 @@ static void how_full_it_is_goes_by_what_is_scarcer(void **state)
 	origin_unref(origin);
 }
 
+/* Fills the ring. Returns how many it has taken. */
+static unsigned fill(struct ring *ring, struct origin *origin, uint32_t *pushed)
+{
+	uint32_t before = *pushed;
+
+	while (push(ring, origin, *pushed, 1400))
+		++*pushed;
+	return *pushed - before;
+}
+
+static void resize(struct ring *ring, uint64_t bytes, uint64_t most)
+{
+	struct ring_segment *segment;
+
+	assert_int_equal(ring_prepare(ring, bytes, &segment), 0);
+	ring_resize(ring, bytes, most, segment);
+}
+
+static void has_other_limits_without_losing_what_is_queued(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t pushed = 0, next = 0;
+	unsigned small, large;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, UINT64_MAX), 0);
+	small = fill(&ring, origin, &pushed);
+	/* The reader has a chunk meanwhile. */
+	assert_true(ring_take(&ring));
+	assert_int_equal(number_of(ring_next(&ring, 1).datagrams), next++);
+	resize(&ring, 4 << 20, UINT64_MAX);
+	large = small + fill(&ring, origin, &pushed);
+	assert_in_range(large, small * 3, small * 5);
+	while (ring_has_next(&ring))
+		assert_int_equal(number_of(ring_next(&ring, 1).datagrams), next++);
+	ring_return(&ring);
+	/* Smaller: what is beyond the limit stays, and nothing more is taken. */
+	resize(&ring, 1 << 20, UINT64_MAX);
+	assert_false(push(&ring, origin, pushed, 1400));
+	drain(&ring, &next);
+	assert_int_equal(next, pushed);
+	assert_int_equal(fill(&ring, origin, &pushed), small);
+	/* By number. */
+	resize(&ring, 4 << 20, small + 10);
+	assert_int_equal(fill(&ring, origin, &pushed), 10);
+	drain(&ring, &next);
+	assert_int_equal(next, pushed);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void returns_the_memory_of_a_ring_that_has_grown_when_it_retires(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t pushed = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 1 << 20, UINT64_MAX), 0);
+	assert_true(push(&ring, origin, pushed++, 4));
+	assert_true(ring_take(&ring));
+	resize(&ring, 4 << 20, UINT64_MAX);
+	fill(&ring, origin, &pushed);
+	assert_int_equal(ring_retire(&ring), pushed);
+	assert_false(push(&ring, origin, pushed, 4));
+	ring_return(&ring);
+	assert_false(push(&ring, origin, pushed, 4));
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +497,8 @@ int main(void)
 		cmocka_unit_test(origins_are_kept_apart_and_let_go),
 		cmocka_unit_test(many_origins_end_a_chunk_and_not_the_ring),
 		cmocka_unit_test(how_full_it_is_goes_by_what_is_scarcer),
+		cmocka_unit_test(has_other_limits_without_losing_what_is_queued),
+		cmocka_unit_test(returns_the_memory_of_a_ring_that_has_grown_when_it_retires),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);

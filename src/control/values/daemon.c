@@ -15,6 +15,10 @@ static const struct value status_rows[] = {
 	{"groups", {"mcastd_groups", METRIC_GAUGE, "Groups, but for that of events."},
 		IN_STATUS(groups)},
 	{"handlers", {"mcastd_handlers", METRIC_GAUGE, "Handlers."}, IN_STATUS(handlers)},
+	{"handlersFailing",
+		{"mcastd_handlers_failing", METRIC_GAUGE,
+			"Of these, handlers that something keeps from delivering now."},
+		IN_STATUS(failing)},
 	{"memberships", {"mcastd_memberships", METRIC_GAUGE, "Memberships, by state."},
 		IN_STATUS(memberships), .by = "state", .name_at = state_at,
 		.count = MEMBERSHIP_STATES},
@@ -41,6 +45,8 @@ void status_numbers_read(const struct groups *groups, const struct handlers *han
 		.handlers = handlers_count(handlers),
 		.connections = clients.connections,
 		.subscribers = clients.subscribers};
+	for (size_t i = 0; i < handlers_count(handlers); i++)
+		ret->failing += handler_error(handlers_at(handlers, i)) != NULL;
 	for (unsigned i = 0; i < ARRAY_SIZE(states); i++)
 		ret->memberships[i] = counts[states[i]];
 }

@@ -110,12 +110,25 @@ static void drop(struct kafka_handler *kafka, uint64_t number, enum drop_reason 
 		outcome->dropped[reason]++;
 }
 
-/* It has waited for too long. was_sent: a broker may have it. */
+/* How long no broker has acknowledged anything. */
+static uint64_t silence_ns(const struct kafka_handler *kafka, uint64_t now)
+{
+	return now > kafka->window.heard_ns ? now - kafka->window.heard_ns : 0;
+}
+
+/* It has waited for too long. was_sent: a broker may have it. Where others are acknowledged
+ * meanwhile, they only come too fast. */
 static void expire(
 	struct kafka_handler *kafka, uint64_t number, bool was_sent, struct outcome *outcome)
 {
+	uint64_t silence = silence_ns(kafka, clock_ns(CLOCK_MONOTONIC));
+
 	outcome->counted[COUNTED_EXPIRED]++;
-	drop(kafka, number, was_sent ? DROP_UNCONFIRMED : DROP_ABSENT, outcome);
+	message_forget(window_slot(&kafka->window, number));
+	if (window_expire(&kafka->window, number))
+		outcome->dropped[was_sent ? DROP_UNCONFIRMED : DROP_ABSENT]++;
+	if (!kafka->trouble.cause && silence >= kafka->settings.expire)
+		trouble_show_heard(&kafka->trouble, silence);
 }
 
 /* A message that will not be tried again: refused, or nobody knows where it is. */
@@ -215,8 +228,9 @@ static void log_library(struct kafka_handler *kafka, rd_kafka_event_t *event)
 
 	/* What comes as an error, too, is said there. */
 	if (rd_kafka_event_log(event, &facility, &message, &level) < 0 || level > LOG_WARNING ||
-		strcmp(facility, "FAIL") == 0 || strcmp(facility, "SSLCERTVRFY") == 0 ||
-		strcmp(facility, "FATAL") == 0 || !log_limit_pass(&kafka->library_limit))
+		strcmp(facility, "FAIL") == 0 || strcmp(facility, "REQTMOUT") == 0 ||
+		strcmp(facility, "SSLCERTVRFY") == 0 || strcmp(facility, "FATAL") == 0 ||
+		!log_limit_pass(&kafka->library_limit))
 		return;
 	log_warning("handler %s: librdkafka: %s", kafka->name, trouble_text(message, text));
 }
@@ -438,10 +452,11 @@ static void look(struct kafka_handler *kafka, uint64_t now)
 	if (trouble->cause && producer_is_outdated(&kafka->producer)) {
 		renew_producer(kafka);
 	} else if (window->open) {
-		if (!trouble->cause && now > window->heard_ns + kafka->settings.common.ack_timeout)
+		if (!trouble->cause && silence_ns(kafka, now) > kafka->settings.common.ack_timeout)
 			trouble_show_heard(trouble, kafka->settings.common.ack_timeout);
-	} else if (trouble->cause && is_connected(kafka)) {
-		trouble_end(trouble);
+	} else if (trouble->cause && trouble->cause != RD_KAFKA_RESP_ERR__TIMED_OUT &&
+		   is_connected(kafka)) {
+		trouble_end(trouble); /* one that is silent is connected all the time */
 	}
 }
 

@@ -70,6 +70,16 @@ static const char *hint(int cause, const char *text)
 	return cause == RD_KAFKA_RESP_ERR__RESOLVE ? "; see brokers" : "";
 }
 
+/* What the library asks first, of whoever has accepted the connection. */
+static void explain_silence(char text[static WHY_MAX])
+{
+	char *found = strstr(text, "ApiVersionRequest failed: Local: Timed out");
+
+	if (found)
+		snprintf(found, WHY_MAX - (size_t)(found - text),
+			"connected, but then it did not answer; is it a Kafka broker?");
+}
+
 static void cut(char *text, const char *from)
 {
 	char *found = strstr(text, from);
@@ -87,6 +97,7 @@ void trouble_hear(struct trouble *trouble, int cause, const char *reason, const 
 	trouble_text(reason, text);
 	cut(text, " (after ");
 	cut(text, ": broker certificate could not be verified");
+	explain_silence(text);
 	trouble->heard_cause = cause;
 	snprintf(trouble->heard, sizeof(trouble->heard), "%s%s", text,
 		advice ? advice : hint(cause, text));

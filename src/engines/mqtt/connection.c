@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engines/causes.h"
 #include "engines/mqtt/cause.h"
 #include "engines/mqtt/client.h"
 #include "engines/mqtt/goodbye.h"
@@ -46,6 +47,8 @@ struct connection {
 	uint64_t up_ns; /* since when it is up */
 	struct turns turns;
 	struct lookup *lookup;
+	char address[NUMBER_MAX]; /* that is tried; "": none yet */
+	struct causes causes; /* that were logged since it was up */
 	int watched; /* the socket in epoll, or -1 */
 	uint32_t watched_for;
 	bool must_read;
@@ -94,15 +97,17 @@ static void tell(struct connection *connection, const char *why)
 {
 	struct server *at = server(connection);
 	bool was_up = connection->state == STATE_UP;
-	char text[2 * WHY_MAX];
+	bool is_named = *connection->address && strcmp(connection->address, at->host) != 0;
+	char text[2 * WHY_MAX], address[NUMBER_MAX + 4] = "";
 
+	if (is_named)
+		snprintf(address, sizeof(address), " (%s)", connection->address);
 	if (was_up)
 		snprintf(text, sizeof(text), "connection to %s lost: %s", at->url, why);
 	else
-		snprintf(text, sizeof(text), "connecting to %s: %s", at->url, why);
-	if (was_up ? passes(connection) : strcmp(at->logged, why) != 0)
+		snprintf(text, sizeof(text), "connecting to %s%s: %s", at->url, address, why);
+	if (was_up ? passes(connection) : engine_causes_add(&connection->causes, text))
 		log_warning("handler %s: %s", connection->name, text);
-	snprintf(at->logged, sizeof(at->logged), "%s", was_up ? "" : why);
 	ledger_set_error(connection->ledger, connection->object, text);
 }
 
@@ -218,11 +223,12 @@ static int prepare(struct connection *connection, char why[static WHY_MAX])
 /* Connects to the next address of the name; whether there is one that is not refused at once. */
 static bool connect_next(struct connection *connection)
 {
-	char address[NUMBER_MAX], why[WHY_MAX];
+	char why[WHY_MAX];
 	int code;
 
-	while (lookup_next(connection->lookup, address)) {
-		code = mqtt_client_connect(&connection->client, address, server(connection)->port);
+	while (lookup_next(connection->lookup, connection->address)) {
+		code = mqtt_client_connect(
+			&connection->client, connection->address, server(connection)->port);
 		if (!code) {
 			set_state(connection, STATE_TCP, ATTEMPT_NS);
 			return true;
@@ -268,6 +274,7 @@ static void begin_attempt(struct connection *connection)
 	int r;
 
 	set_state(connection, STATE_LOOKUP, ATTEMPT_NS);
+	*connection->address = '\0';
 	r = lookup_start(server(connection)->host, &connection->lookup);
 	if (r >= 0 && epoll_ctl(connection->epoll, EPOLL_CTL_ADD, lookup_fd(connection->lookup),
 			      &event) < 0)
@@ -316,7 +323,8 @@ static void go_up(struct connection *connection)
 	connection->up_ns = clock_ns(CLOCK_MONOTONIC);
 	turns_succeed(&connection->turns);
 	connection->forgets = false;
-	*server(connection)->logged = '\0';
+	if (connection->short_lived < SHORT_LIVED_MANY)
+		engine_causes_forget(&connection->causes);
 	if (passes(connection))
 		log_info("handler %s: connected to %s", connection->name, server(connection)->url);
 	ledger_set_error(connection->ledger, connection->object, NULL);

@@ -17,7 +17,6 @@ struct server {
 	const char *url;
 	char host[HOST_MAX + 1];
 	uint16_t port;
-	char logged[WHY_MAX]; /* the user's: what was logged last since it was up */
 };
 
 struct turns {

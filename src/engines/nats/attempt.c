@@ -16,10 +16,15 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "engines/causes.h"
 #include "engines/certificates.h"
 
 #define DEFAULT_PORT 4222
-#define CONNECT_MS 2000 /* for all that a server has to answer until it is connected */
+/* A server that ends a handshake of TLS sooner does not like it; two seconds are the time that
+ * nats-server has for one by default. */
+#define SLOW_NS (1500 * NS_PER_MS)
+
 #define BUFFER_SIZE (128 * 1024)
 #define STACK_SIZE (512 * 1024)
 
@@ -30,6 +35,8 @@ struct attempt {
 	char host[HOST_MAX + 1];
 	uint16_t port;
 	bool is_tls;
+	int patience_ms;
+	atomic_bool is_looking_up;
 	natsConnection *old; /* to be closed first, which may wait */
 	pthread_mutex_t lock; /* of what follows */
 	bool is_done, is_abandoned;
@@ -51,7 +58,8 @@ static void attempt_unref(struct attempt *attempt)
 /* ---- Why it failed ---- */
 
 /* Why there is no connection to a host: libnats does not tell. */
-static void explain_unreachable(const struct attempt *attempt, char why[static WHY_MAX])
+static void explain_unreachable(
+	const struct attempt *attempt, bool is_late, char why[static WHY_MAX])
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
 	struct pollfd poller = {.events = POLLOUT};
@@ -63,7 +71,7 @@ static void explain_unreachable(const struct attempt *attempt, char why[static W
 	snprintf(port, sizeof(port), "%" PRIu16, attempt->port);
 	r = getaddrinfo(attempt->host, port, &hints, &found);
 	if (r) {
-		because(why, 0, "%s", gai_strerror(r));
+		because(why, 0, "the name does not resolve: %s", gai_strerror(r));
 		return;
 	}
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -71,14 +79,17 @@ static void explain_unreachable(const struct attempt *attempt, char why[static W
 		error = fd < 0 || errno != EINPROGRESS ? errno : 0;
 	} else {
 		poller.fd = fd;
-		if (poll(&poller, 1, CONNECT_MS) == 0)
+		if (poll(&poller, 1, attempt->patience_ms) == 0)
 			error = ETIMEDOUT;
 		else
 			getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	}
 	freeaddrinfo(found);
 	because(why, 0, "%s",
-		error ? strerror(error) : "connected, but then it did not answer like a server");
+		error     ? strerror(error)
+		: is_late ? "connected, but then it did not answer in time: is it a NATS server, "
+			    "and the way to it fast enough?"
+			  : "connected, but then it did not answer like a server");
 }
 
 /* What libnats says, without the line of its source in front: "(conn.c:1909): Expected 'PONG'" */
@@ -113,14 +124,13 @@ static bool explain_certificate(
 			attempt->host);
 	else if (strstr(text, "certificate has expired"))
 		because(why, 0,
-			"its certificate, or that of its authority, has expired: renew it there; "
-			"the "
-			"clock of this host says %s",
+			"its certificate, or that of its authority, has expired: renew it "
+			"there; " CLOCK_SAYS "%s",
 			clock);
 	else if (strstr(text, "certificate is not yet valid"))
 		because(why, 0,
-			"its certificate, or that of its authority, is not valid yet: the clock of "
-			"this host says %s; is it right?",
+			"its certificate, or that of its authority, is not valid yet: " CLOCK_SAYS
+			"%s; is it right?",
 			clock);
 	else if (strstr(text, "certificate purpose"))
 		because(why, 0,
@@ -132,12 +142,17 @@ static bool explain_certificate(
 }
 
 /* The server does not say why. */
-static void explain_own_certificate(const struct login *login, char why[static WHY_MAX])
+static void explain_own_certificate(
+	const struct login *login, uint64_t took_ns, char why[static WHY_MAX])
 {
 	char date[WHY_MAX];
 
 	if (certificates_doubt(&login->settings, date))
 		because(why, 0, "it does not accept the connection: %s", date);
+	else if (took_ns >= SLOW_NS)
+		because(why, 0,
+			"it closes the connection before it is made: for a way as slow as this, "
+			"raise \"timeout\" in the block tls of the server");
 	else
 		because(why, 0,
 			"it does not accept the connection: it wants a client certificate that %s",
@@ -146,13 +161,19 @@ static void explain_own_certificate(const struct login *login, char why[static W
 				: "is in the files of \"certificate\" and \"key\"");
 }
 
-/* What libnats says, as a cause that somebody can remove. */
-static void explain(const struct attempt *attempt, natsStatus status, char why[static WHY_MAX])
+/* What libnats says after this time, as a cause that somebody can remove. */
+static void explain(const struct attempt *attempt, natsStatus status, uint64_t took_ns,
+	char why[static WHY_MAX])
 {
+	/* It has waited for as long as it may, in whole milliseconds, and what it says comes of
+	 * that. */
+	bool is_late = took_ns + 10 * NS_PER_MS >= (uint64_t)attempt->patience_ms * NS_PER_MS;
 	const char *text = last_error(status);
 	const struct nats_settings *settings = &attempt->login->settings;
 
-	if (!attempt->is_tls && strstr(text, "certificate"))
+	if (is_late)
+		explain_unreachable(attempt, true, why);
+	else if (!attempt->is_tls && strstr(text, "certificate"))
 		because(why, 0,
 			"it wants TLS: write tls:// into \"servers\", and its authority's "
 			"certificate into the file of \"ca\"");
@@ -169,9 +190,9 @@ static void explain(const struct attempt *attempt, natsStatus status, char why[s
 	/* libnats 3.4 says the first, 3.10 the second. */
 	else if (attempt->is_tls &&
 		 (strstr(text, "Expected 'PONG'") || status == NATS_CONNECTION_CLOSED))
-		explain_own_certificate(attempt->login, why);
+		explain_own_certificate(attempt->login, took_ns, why);
 	else if (status == NATS_NO_SERVER || status == NATS_TIMEOUT || status == NATS_SYS_ERROR)
-		explain_unreachable(attempt, why);
+		explain_unreachable(attempt, false, why);
 	else
 		because(why, 0, "%s", text);
 }
@@ -189,7 +210,7 @@ static natsStatus set_options(
 		attempt->host, attempt->port);
 	status = natsOptions_SetURL(options, url);
 	status = status ? status : natsOptions_SetName(options, attempt->login->name);
-	status = status ? status : natsOptions_SetTimeout(options, CONNECT_MS);
+	status = status ? status : natsOptions_SetTimeout(options, attempt->patience_ms);
 	status = status ? status : natsOptions_SetAllowReconnect(options, false);
 	/* Only what is configured is connected to. */
 	status = status ? status : natsOptions_SetIgnoreDiscoveredServers(options, true);
@@ -203,14 +224,35 @@ static natsStatus set_options(
 	return status ? status : login_set_user(attempt->login, options, why);
 }
 
+/* libnats would look the name up within its own time, and not say that it was that. */
+static bool resolves(struct attempt *attempt, char why[static WHY_MAX])
+{
+	struct addrinfo *found = NULL;
+	int r;
+
+	atomic_store(&attempt->is_looking_up, true);
+	r = getaddrinfo(attempt->host, NULL, NULL, &found);
+	atomic_store(&attempt->is_looking_up, false);
+	if (r)
+		because(why, 0, "the name does not resolve: %s", gai_strerror(r));
+	else
+		freeaddrinfo(found);
+	return !r;
+}
+
 /* Returns the connection, or NULL with the reason in why. */
 static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
 {
 	natsConnection *connection = NULL;
 	natsOptions *options = NULL;
-	natsStatus status = natsOptions_Create(&options);
+	natsStatus status;
+	uint64_t begin_ns;
 
+	if (!resolves(attempt, why))
+		return NULL;
 	*why = '\0';
+	status = natsOptions_Create(&options);
+	begin_ns = clock_ns(CLOCK_MONOTONIC);
 	if (status == NATS_OK)
 		status = set_options(options, attempt, why);
 	if (status == NATS_OK) {
@@ -220,7 +262,7 @@ static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
 			contact_unref(attempt->contact);
 	}
 	if (status != NATS_OK && !*why)
-		explain(attempt, status, why);
+		explain(attempt, status, clock_ns(CLOCK_MONOTONIC) - begin_ns, why);
 	natsOptions_Destroy(options);
 	return status == NATS_OK ? connection : NULL;
 }
@@ -277,7 +319,8 @@ static int start_thread(struct attempt *attempt)
 
 /* ---- Whoever waits for it ---- */
 
-static struct attempt *attempt_new(struct login *login, const char *server, int wake)
+static struct attempt *attempt_new(
+	struct login *login, const char *server, uint64_t patience_ns, int wake)
 {
 	struct attempt *attempt = calloc(1, sizeof(*attempt));
 
@@ -286,6 +329,7 @@ static struct attempt *attempt_new(struct login *login, const char *server, int 
 	atomic_init(&attempt->references, 1);
 	pthread_mutex_init(&attempt->lock, NULL);
 	attempt->login = login_ref(login);
+	attempt->patience_ms = (int)(patience_ns / NS_PER_MS);
 	attempt->contact = contact_new(wake);
 	attempt->is_tls = !strncmp(server, "tls://", 6) || login->settings.common.ca ||
 			  login->settings.common.certificate;
@@ -296,10 +340,10 @@ static struct attempt *attempt_new(struct login *login, const char *server, int 
 	return NULL;
 }
 
-int attempt_start(struct login *login, const char *server, int wake, natsConnection *old,
-	struct attempt **ret)
+int attempt_start(struct login *login, const char *server, uint64_t patience_ns, int wake,
+	natsConnection *old, struct attempt **ret)
 {
-	struct attempt *attempt = attempt_new(login, server, wake);
+	struct attempt *attempt = attempt_new(login, server, patience_ns, wake);
 	int r;
 
 	if (!attempt)
@@ -311,6 +355,11 @@ int attempt_start(struct login *login, const char *server, int wake, natsConnect
 	else
 		*ret = attempt;
 	return r;
+}
+
+bool attempt_is_looking_up(const struct attempt *attempt)
+{
+	return atomic_load(&attempt->is_looking_up);
 }
 
 bool attempt_is_over(struct attempt *attempt)

@@ -12,11 +12,15 @@
 
 struct attempt;
 
-/* Begins to connect to a server as it is configured. old is a connection that the thread closes
- * first, which may wait; NULL: there is none. wake is an eventfd(2), which is written to when the
- * attempt is over. Returns 0, or a negative errno: then old is still the caller's. */
-int attempt_start(struct login *login, const char *server, int wake, natsConnection *old,
-	struct attempt **ret);
+/* Begins to connect to a server as it is configured. patience_ns is for all that the server has to
+ * answer until it is connected. old is a connection that the thread closes first, which may wait;
+ * NULL: there is none. wake is an eventfd(2), which is written to when the attempt is over. Returns
+ * 0, or a negative errno: then old is still the caller's. */
+int attempt_start(struct login *login, const char *server, uint64_t patience_ns, int wake,
+	natsConnection *old, struct attempt **ret);
+
+/* Whether the name of the server is looked up at this moment. */
+bool attempt_is_looking_up(const struct attempt *attempt);
 
 bool attempt_is_over(struct attempt *attempt);
 

@@ -19,8 +19,13 @@
 #define BACKOFF_MIN_NS (50 * NS_PER_MS)
 #define BACKOFF_MAX_NS (1000 * NS_PER_MS)
 
-/* A handshake of TLS that stops in the middle is beyond libnats' timeout. */
-#define ATTEMPT_NS (10 * NS_PER_S)
+/* For all that a server has to answer until it is connected. Another one may be there, so it is
+ * short at first; on a slow way, TCP, TLS and the login take some round trips. */
+#define PATIENCE_MIN_NS (2 * NS_PER_S)
+#define PATIENCE_MAX_NS (16 * NS_PER_S)
+
+/* What is beyond libnats' timeout: the name, a handshake of TLS that stops in the middle. */
+#define STUCK_NS (8 * NS_PER_S)
 #define STUCK_MAX 4 /* attempts that are abandoned, and not over */
 #define STUCK_LOOK_NS NS_PER_S
 
@@ -39,6 +44,7 @@ struct nats_link {
 	struct attempt *attempt; /* NULL: none */
 	uint64_t attempt_ns; /* when the attempt began, or the next one begins; 0: none does */
 	uint64_t backoff_ns;
+	uint64_t patience_ns;
 	uint64_t attempts; /* that have failed, or led to a brief connection, in a row */
 	uint64_t up_ns; /* when the connection began */
 	unsigned brief; /* connections in a row */
@@ -49,6 +55,11 @@ struct nats_link {
 	char error[WHY_MAX + HOST_MAX + 64]; /* "": none */
 	char address[HOST_MAX + 16];
 };
+
+static uint64_t patience_for(uint64_t ns)
+{
+	return ns < PATIENCE_MIN_NS ? PATIENCE_MIN_NS : ns > PATIENCE_MAX_NS ? PATIENCE_MAX_NS : ns;
+}
 
 /* The next attempt after a pause that grows with each round of all servers. */
 static void plan_attempt(struct nats_link *link, uint64_t now_ns)
@@ -64,13 +75,21 @@ static void plan_attempt(struct nats_link *link, uint64_t now_ns)
 	link->attempt_ns += link->backoff_ns + now_ns % (link->backoff_ns / 2);
 }
 
+/* After a round in which no server could be connected, each gets more time. */
+static void fail_attempt(struct nats_link *link, uint64_t now_ns)
+{
+	plan_attempt(link, now_ns);
+	if (link->attempts % link->servers.count == 0)
+		link->patience_ns = patience_for(2 * link->patience_ns);
+}
+
 static void begin_attempt(struct nats_link *link, uint64_t now_ns)
 {
 	int r;
 
 	snprintf(link->address, sizeof(link->address), "%s", link->servers.items[link->server]);
-	r = attempt_start(link->login, link->servers.items[link->server], link->wake, link->old,
-		&link->attempt);
+	r = attempt_start(link->login, link->servers.items[link->server], link->patience_ns,
+		link->wake, link->old, &link->attempt);
 	if (r >= 0) {
 		link->old = NULL; /* the attempt closes it */
 		link->attempt_ns = now_ns;
@@ -99,16 +118,17 @@ static void watch_socket(struct nats_link *link)
 /* Of one that takes too long. Without bound only as many may be left behind. */
 static void leave_attempt(struct nats_link *link, uint64_t now_ns)
 {
-	if (now_ns - link->attempt_ns < ATTEMPT_NS)
+	if (now_ns - link->attempt_ns < link->patience_ns + STUCK_NS)
 		return;
 	if (atomic_load(&link->login->stuck) >= STUCK_MAX) {
 		link->attempt_ns += STUCK_LOOK_NS;
 		return;
 	}
-	snprintf(link->error, sizeof(link->error),
-		"connecting to %s: no answer in the middle of it for 10 s", link->address);
+	snprintf(link->error, sizeof(link->error), "connecting to %s: %s", link->address,
+		attempt_is_looking_up(link->attempt) ? "the name does not resolve: no answer"
+						     : "no answer in the middle of it");
 	attempt_abandon(take(link->attempt));
-	plan_attempt(link, now_ns);
+	fail_attempt(link, now_ns);
 }
 
 /* The result of the attempt, if there is one. */
@@ -123,6 +143,7 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 	link->connection = attempt_end(take(link->attempt), &link->contact, why);
 	if (link->connection) {
 		link->error[0] = '\0';
+		link->patience_ns = patience_for(3 * (now_ns - link->attempt_ns));
 		link->attempt_ns = 0;
 		link->up_ns = now_ns;
 		link->is_watched = false;
@@ -130,7 +151,7 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 	} else {
 		snprintf(link->error, sizeof(link->error), "connecting to %s: %s", link->address,
 			why);
-		plan_attempt(link, now_ns);
+		fail_attempt(link, now_ns);
 	}
 	return link->connection ? NATS_UP : NATS_SAME;
 }
@@ -225,7 +246,7 @@ enum nats_change nats_link_step(struct nats_link *link, uint64_t now_ns)
 uint64_t nats_link_deadline(const struct nats_link *link)
 {
 	if (link->attempt)
-		return link->attempt_ns + ATTEMPT_NS;
+		return link->attempt_ns + link->patience_ns + STUCK_NS;
 	return link->connection ? 0 : link->attempt_ns;
 }
 
@@ -334,6 +355,7 @@ int nats_link_new(const struct nats_settings *settings, const char *handler,
 	if (!link)
 		return -ENOMEM;
 	link->epoll = link->wake = -1;
+	link->patience_ns = PATIENCE_MIN_NS;
 	r = set_up(link, settings, handler, why);
 	if (r < 0)
 		nats_link_free(link);

@@ -5,21 +5,14 @@
 #include <string.h>
 
 #include "base/escape.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "handlers/ledger.h"
 
 static void log_cause(struct trouble *trouble, const char *text)
 {
-	uint64_t hash = hash_bytes(HASH_BEGIN, text, strlen(text));
-
-	for (unsigned i = 0; i < trouble->cause_count; i++)
-		if (trouble->causes[i] == hash)
-			return;
-	if (trouble->cause_count == CAUSES_MAX)
+	if (!engine_causes_add(&trouble->causes, text))
 		return;
-	trouble->causes[trouble->cause_count++] = hash;
 	log_warning("handler %s: %s", trouble->name, text);
 	trouble->is_told = true;
 }
@@ -33,7 +26,7 @@ static void end(struct trouble *trouble)
 							 : "what comes in is taken again");
 	trouble->is_told = false;
 	if (log_limit_pass(&trouble->forget_limit))
-		trouble->cause_count = 0;
+		engine_causes_forget(&trouble->causes);
 }
 
 void trouble_show(
@@ -85,7 +78,7 @@ void trouble_stored(struct trouble *trouble)
 
 void trouble_connected(struct trouble *trouble)
 {
-	trouble->cause_count = 0;
+	engine_causes_forget(&trouble->causes);
 	trouble->is_told = false;
 }
 

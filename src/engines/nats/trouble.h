@@ -9,11 +9,11 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "engines/causes.h"
 #include "engines/nats/link.h"
 
 struct ledger;
 
-#define CAUSES_MAX 16 /* that are logged once */
 #define NATS_SHOWN_MAX 1024 /* more than any error has */
 
 enum trouble_kind { TROUBLE_NONE, TROUBLE_CONNECTION, TROUBLE_REFUSAL, TROUBLE_INPUT };
@@ -28,8 +28,7 @@ struct trouble {
 	enum trouble_kind kind; /* of that error */
 	bool is_told; /* it, or one since nothing was wrong, was logged */
 	struct log_limit forget_limit; /* how often causes are news again */
-	uint64_t causes[CAUSES_MAX]; /* hashes of those that were logged since all was well */
-	unsigned cause_count;
+	struct causes causes; /* that were logged since all was well */
 };
 
 /* The server refuses something. until_ns 0: until something is stored. */
