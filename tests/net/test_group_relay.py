@@ -323,6 +323,26 @@ def test_a_port_that_a_responder_has_is_shared_and_the_responder_keeps_its_unica
     assert numbers(daemon)[0]["delivered"] == 2
 
 
+def test_an_answer_by_unicast_gets_to_the_other_network_by_a_group_of_this_hosts_addresses(lan, start):
+    """As doc/discovery-between-networks.md has it for questions of mDNS that ask for one."""
+    group, hosts = GROUPS["v4"], lan.networks[1].v4 + ".0/24"
+    start(f"""groups: {{
+  mdns: {{ address = "{group}"; port = 5353; interfaces = ["eth0", "eth1"]; relay: {{ ttl = 255; source_port = 5353; }}; }};
+  answers: {{ address = "0.0.0.0"; port = 5353; interfaces = ["eth1"]; handlers = ["back"]; }};
+}};
+handlers: {{ back: {{ type = "udp"; address = "{group}"; port = 5353; interface = "eth0"; ttl = 255; source_port = 5353;
+                   filter: {{ sources = ["{hosts}"]; }}; }}; }};
+""")
+    with receiver_on(lan.a, group, 5353, "eth0") as asker, receiver_on(lan.b, group, 5353, "eth0") as responder:
+        send(lan.a, b"question", group, 5353)
+        payload, source = responder.recvfrom(100)
+        assert (payload, source) == (b"question", (lan.networks[1].v4 + ".1", 5353))
+        responder.sendto(b"answer", source)
+        send(lan.b, b"fence", group, 5353)
+        assert until(asker, b"fence") == [b"question", b"answer"]
+        assert receive(responder) == [b"fence"]
+
+
 def test_what_a_local_program_sends_is_relayed(lan, start):
     start(relay())
     with receiver_on(lan.b, GROUPS["v4"], PORT, "eth0") as sock:
