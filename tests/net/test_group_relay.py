@@ -554,6 +554,26 @@ def test_other_links_that_change_do_not_make_the_log_say_that_one_without_a_carr
     assert daemon.handler("out")["dropped"]["absent"] == 1
 
 
+def test_an_address_that_is_checked_and_then_is_another_hosts_is_told_so(lan, start):
+    """Duplicate address detection (RFC 4862): the address is there, and cannot be sent from."""
+    mac = "02:00:00:00:00:0d"
+    daemon = start(relay(group=GROUPS["v6-link"], interfaces=("eth0", "dup0")))
+    lan.host.ip(f"link add dup0 address {mac} type veth peer name dup1 address {mac} netns {lan.c.path}")
+    try:
+        lan.c.ip("link set dup1 up")
+        lan.host.run("sysctl", "-qw", "net.ipv6.conf.dup0.accept_dad=1", "net.ipv6.conf.dup0.dad_transmits=1")
+        lan.host.ip("link set dup0 up")
+        wait_until(lambda: "dadfailed" in lan.host.run("ip", "address", "show", "dev", "dup0"), "the kernel to find the duplicate")
+        wait_until(lambda: "another host has the address fe80::ff:fe00:d of dup0" in (numbers(daemon)[1]["dup0"]["error"] or ""),
+                   "the reason")
+    finally:
+        lan.host.ip("link del dup0")
+    log = daemon.log()
+    checked = log.index("handler news.relay: the address fe80::ff:fe00:d of dup0 is still checked for duplicates")
+    assert "handler news.relay: another host has the address fe80::ff:fe00:d of dup0" in log[checked:]
+    assert "has no IPv6 address to send from" not in log[checked:]
+
+
 def test_with_loop_programs_of_the_host_receive_what_has_no_carrier_to_leave_by(lan, start, unplugged):
     daemon = start(relay('to = ["cut0"]; loop = true;'))
     with receiver_on(lan.host, GROUPS["v4"], PORT, "cut0") as sock:
