@@ -204,6 +204,7 @@ def test_what_is_left_out_is_not_joined(start, link, left_out, wanted):
 @pytest.mark.parametrize("name, what", [
     ("eth0,eth1", 'is a list in one string, write ["eth0", "eth1"]'), ("eth0@if2", "leave out the @ and what follows"),
     ("eth0:10", "no name has a space, a control character or :"), ("10.1.0.0/24", "without /"), ("-eth0", "write ! in front"),
+    ("0.0.0.0", 'write a name, or "*" for all'), ("::", 'write a name, or "*" for all'), ("!239.1.1.1", "no interface's address"),
 ])
 def test_what_cannot_be_an_interface_is_refused_with_what_to_write(tmp_path, name, what):
     path = tmp_path / "mcastd.conf"
