@@ -187,10 +187,16 @@ int config_check_interface(const char *item, bool may_be_pattern, char why[stati
 
 	shown(item, buffer);
 	wrong = misspelt(name);
-	if (address_parse(name, &address) == 0 && is_sender(&address)) {
-		if (!address_needs_scope(&address))
+	if (address_parse(name, &address) == 0) {
+		if (!is_sender(&address))
+			wrong = may_be_pattern ? "is no interface's address: write a name, or "
+						 "\"*\" for all that can do multicast"
+					       : "is no interface's address: write a name";
+		else if (!address_needs_scope(&address))
 			return 0;
-		wrong = "is link-local: more than one interface may have it, write the name of one";
+		else
+			wrong = "is link-local: more than one interface may have it, write the "
+				"name of one";
 	}
 	for (const char *at = name; *at && !wrong; at++)
 		if (isspace((unsigned char)*at) || iscntrl((unsigned char)*at) || *at == ':')

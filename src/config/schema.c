@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "base/units.h"
 
@@ -234,13 +236,33 @@ static int parse_mode(const struct input *input, union field *ret)
 	return 0;
 }
 
+/* Whether what stands before the separator, without brackets, is an address. */
+static bool begins_with_address(const char *text, char separator)
+{
+	const char *end = strrchr(text, separator);
+	bool bracketed = end && *text == '[' && end > text && end[-1] == ']';
+	const char *begin = bracketed ? text + 1 : text;
+	AUTO_FREE char *address = end ? strndup(begin, (size_t)(end - begin - (bracketed ? 1 : 0)))
+				      : NULL;
+	struct address ignored;
+
+	return address && address_parse(address, &ignored) == 0;
+}
+
 static int parse_address(const struct input *input, union field *ret)
 {
-	if (address_parse(input->text, &ret->address) < 0)
+	if (address_parse(input->text, &ret->address) == 0)
+		return 0;
+	if (begins_with_address(input->text, '%'))
 		return refuse(input, -EINVAL,
-			"is not an IP address, write one such as \"233.252.0.1\" or "
-			"\"ff15::1\"");
-	return 0;
+			"is an address and an interface: leave out the interface, which has a key "
+			"of its own");
+	if (begins_with_address(input->text, ':'))
+		return refuse(input, -EINVAL,
+			"is an address and a port: leave out the port, which has a key of its "
+			"own");
+	return refuse(input, -EINVAL,
+		"is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"");
 }
 
 static int parse_prefix(const struct input *input, union field *ret)

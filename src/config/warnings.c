@@ -543,6 +543,20 @@ static void check_stream(struct config *config, const struct config_group *group
 			group->name, length, SOCKET_PATH_MAX);
 }
 
+/* What other programs and files call all interfaces, and what no interface of Linux is called. */
+static void check_interfaces(struct config *config, const struct config_group *group)
+{
+	static const char *const all[] = {"any", "all", "default"};
+
+	for (size_t i = 0; i < group->interfaces.count; i++)
+		for (size_t j = 0; j < ARRAY_SIZE(all); j++)
+			if (!strcmp(group->interfaces.items[i], all[j]))
+				warn(config, group,
+					"\"%s\" is taken for the name of an interface; \"*\" means "
+					"all that can do multicast",
+					all[j]);
+}
+
 /* What is to be said of a group alone. */
 static void check_group(struct config *config, const struct config_group *group)
 {
@@ -552,6 +566,7 @@ static void check_group(struct config *config, const struct config_group *group)
 	check_file_permissions(config, group);
 	check_stream(config, group);
 	check_filters(config, group);
+	check_interfaces(config, group);
 	if (config_group_is_made_here(group))
 		return;
 	address_format(&group->address, address);

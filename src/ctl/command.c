@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
+#include "base/cleanup.h"
 #include "base/units.h"
 #include "base/words.h"
 #include "config/where.h"
@@ -63,9 +66,21 @@ static int find_row(const struct parser *parser, int option)
 	return -1;
 }
 
+/* The option that was meant, where one is spelled nearly so. */
+static void suggest_option(const struct parser *parser, const char *word, struct text *text)
+{
+	struct guess guess = {.word = word};
+
+	for (int i = 0; i < parser->count; i++)
+		guess_offer(&guess, parser->rows[i]->name);
+	if (guess.nearest)
+		text_printf(text, " (did you mean --%s?)", guess.nearest);
+}
+
 static int refuse_unknown(const struct parser *parser, const char *argument, struct text *error)
 {
 	int length = (int)strcspn(argument, "=");
+	AUTO_FREE char *word = NULL;
 	bool similar = false;
 
 	if (optopt) {
@@ -81,6 +96,9 @@ static int refuse_unknown(const struct parser *parser, const char *argument, str
 		similar = true;
 	}
 	text_append_string(error, similar ? "?)" : "");
+	word = similar ? NULL : strndup(argument + 2, (size_t)length - 2);
+	if (word)
+		suggest_option(parser, word, error);
 	return -EINVAL;
 }
 

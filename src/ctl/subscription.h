@@ -19,6 +19,7 @@ struct subscription {
 	uint64_t pause_ns; /* before that */
 	int told; /* the negative errno of the last attempt; 0: none */
 	bool greeted; /* the daemon has answered at this connection */
+	bool listing; /* ListGroups stands in front of Subscribe, and has not been answered */
 };
 
 /* Subscribes. Where it reconnects and there is no daemon, says that it waits, and has to be
@@ -32,5 +33,6 @@ int subscription_retry(struct subscription *subscription);
  * subscription. Returns an exit code: EXIT_DONE where it is to be retried. */
 int subscription_lost(struct subscription *subscription, int error);
 
-/* Whether an answer is not one of Subscribe, but only says that the daemon is there. */
+/* Whether an answer is not one of Subscribe, but only says that the daemon is there, or how the
+ * groups are: of those that are named and not received, standard error says why. */
 bool subscription_takes(struct subscription *subscription, const struct reply *reply);

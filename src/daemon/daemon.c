@@ -378,6 +378,19 @@ static int refuse(int r, const char *part)
 	return r;
 }
 
+/* By netlink, which a sandbox may refuse: seccomp(2) with EPERM or EACCES, RestrictAddressFamilies=
+ * of systemd.exec(5) with EAFNOSUPPORT. */
+static int refuse_links(int r)
+{
+	if (r != -EPERM && r != -EACCES && r != -EAFNOSUPPORT)
+		return refuse(r, "watching the network interfaces");
+	log_error("cannot start: watching the network interfaces: %s; a sandbox refuses netlink: "
+		  "add AF_NETLINK to RestrictAddressFamilies= of the unit, or allow it in the "
+		  "seccomp profile of the container",
+		strerror(-r));
+	return r;
+}
+
 /* What tells the service manager, and what it stores. */
 static int make_service(struct daemon *daemon)
 {
@@ -471,7 +484,7 @@ static int make_parts(struct daemon *daemon)
 	/* Before the interfaces are first listed, so that no change is missed in between. */
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
-		return refuse(r, "watching the network interfaces");
+		return refuse_links(r);
 	r = make_groups(daemon);
 	if (r < 0)
 		return r;

@@ -62,8 +62,11 @@ static int become(const struct config *config, const struct passwd *user, struct
 		setresuid(user->pw_uid, user->pw_uid, 0) < 0)
 		r = -errno;
 	if (r < 0)
-		config_add_error(errors, &config->user_place, "switching to user %s: %s",
-			user->pw_name, strerror(-r));
+		config_add_error(errors, &config->user_place,
+			"switching to user %s: %s; root may not do that here: give it CAP_SETUID "
+			"and CAP_SETGID (of a container: --cap-add SETUID,SETGID), or remove user "
+			"and start mcastd as %s",
+			user->pw_name, strerror(-r), user->pw_name);
 	return r;
 }
 

@@ -156,7 +156,8 @@ static void try_open(struct forward *forward, uint64_t now)
 	read_carrier(forward);
 	if (r >= 0 && forward->failure && !forward->is_cut_off)
 		log_sending(forward);
-	else if (r < 0 && r != forward->failure)
+	else if (r < 0 &&
+		 (r != forward->failure || (r == -EADDRNOTAVAIL && strcmp(why, forward->error))))
 		log_warning(
 			"handler %s: %s; nothing is sent until that changes", forward->name, why);
 	if (r >= 0 || !forward->pause_ns)
@@ -258,7 +259,8 @@ void forward_links_changed(struct forward *forward, const struct interface_list 
 	forward->interfaces = interfaces;
 	if (socket->out.fd >= 0 && (obstacle || !udp_way_follow(way, socket, interfaces)))
 		closep(&socket->out.fd);
-	if (socket->out.fd < 0 && obstacle && obstacle == forward->failure)
+	/* Of an address, the reason changes: it is checked for duplicates, and then is one. */
+	if (obstacle && obstacle == forward->failure && obstacle != -EADDRNOTAVAIL)
 		return;
 	if (socket->out.fd < 0) {
 		forward->pause_ns = 0;

@@ -162,6 +162,7 @@ static int read_address(void *argument, const struct nlmsghdr *message)
 	rtnetlink_copy(parts[IFA_FLAGS], &flags, sizeof(flags));
 	address.is_tentative = flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) &&
 			       !(flags & IFA_F_OPTIMISTIC);
+	address.is_duplicate = flags & IFA_F_DADFAILED;
 	return array_add(&list->addresses, address);
 }
 
@@ -224,6 +225,7 @@ static uint64_t digest_of(const struct interface_list *list, const struct interf
 		hash = address_hash(hash, &item->address);
 		hash = hash_bytes(hash, &item->prefix_length, sizeof(item->prefix_length));
 		hash = hash_bytes(hash, &item->is_tentative, sizeof(item->is_tentative));
+		hash = hash_bytes(hash, &item->is_duplicate, sizeof(item->is_duplicate));
 	}
 	for (size_t i = 0; i < list->alternatives.count; i++)
 		if (list->alternatives.items[i].ifindex == interface->index)

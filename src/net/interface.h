@@ -41,6 +41,7 @@ struct interface_address {
 	struct address address; /* its own, also on a point-to-point link */
 	uint8_t prefix_length; /* of the network that it is on, in bits */
 	bool is_tentative; /* duplicate address detection is not over: it cannot be sent from */
+	bool is_duplicate; /* it has found another host with it: it stays tentative */
 };
 
 /* Alternative names are longer than names (ip-link(8), altname). */

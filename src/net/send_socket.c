@@ -16,6 +16,37 @@ static const char *source_key(const struct send_socket *wanted)
 	return wanted->source_key ? wanted->source_key : "source_address";
 }
 
+/* Why an address that this host has cannot be sent from: the first of the family that is tentative;
+ * of an interface, if that is not 0, and a certain one, if that is not NULL. Returns whether there
+ * is one. */
+static bool explain_tentative(const struct interface_list *interfaces, sa_family_t family,
+	unsigned ifindex, const struct address *address, char why[static WHY_MAX])
+{
+	for (size_t i = 0; i < interfaces->addresses.count; i++) {
+		const struct interface_address *item = &interfaces->addresses.items[i];
+		const struct interface *interface = interface_by_index(interfaces, item->ifindex);
+		char string[INET6_ADDRSTRLEN];
+
+		if (!item->is_tentative || item->address.family != family || !interface ||
+			(ifindex && item->ifindex != ifindex) ||
+			(address && !address_equal(&item->address, address)))
+			continue;
+		address_format(&item->address, string);
+		if (item->is_duplicate)
+			because(why, 0,
+				"another host has the address %s of %s (ip addr show dev %s): give "
+				"one of them another address",
+				string, interface->name, interface->name);
+		else
+			because(why, 0,
+				"the address %s of %s is still checked for duplicates, for a "
+				"second or two",
+				string, interface->name);
+		return true;
+	}
+	return false;
+}
+
 /* Whether the address that is configured is one of this host; a link-local one, of the interface.
  */
 static int check_source(const struct send_socket *wanted, const struct interface_list *interfaces,
@@ -31,6 +62,9 @@ static int check_source(const struct send_socket *wanted, const struct interface
 		found = address_equal(&item->address, &wanted->source) && !item->is_tentative &&
 			(!is_local || item->ifindex == interface->index);
 	}
+	if (!found && explain_tentative(interfaces, wanted->family, is_local ? interface->index : 0,
+			      &wanted->source, why))
+		return -EADDRNOTAVAIL;
 	if (!found && is_local)
 		return because(why, -EADDRNOTAVAIL, "%s does not have the %s %s", interface->name,
 			source_key(wanted), string);
@@ -46,6 +80,8 @@ static int choose_source(struct send_socket *wanted, const struct interface_list
 	const struct address *own = interface_address(interfaces, interface, wanted->family);
 	bool v4 = wanted->family == AF_INET;
 
+	if (!own && explain_tentative(interfaces, wanted->family, interface->index, NULL, why))
+		return -EADDRNOTAVAIL;
 	if (!own)
 		return because(why, -EADDRNOTAVAIL,
 			"%s has no %s address to send from (ip addr add ADDRESS/LENGTH dev %s); "

@@ -22,9 +22,10 @@
 struct spoof;
 
 /* What to do where there is no struct spoof, for messages. */
-#define SPOOF_FIX                                                                    \
-	"keep_source needs CAP_NET_RAW when the daemon starts: install the drop-in " \
-	"relay-keeps-source.conf (systemd/examples) and restart"
+#define SPOOF_FIX                                                                       \
+	"keep_source needs CAP_NET_RAW when the daemon starts: install the drop-in "    \
+	"relay-keeps-source.conf (systemd/examples), or --cap-add NET_RAW where it is " \
+	"root in a container, and restart"
 
 /* The way that a datagram leaves by. */
 struct spoof_way {

@@ -24,10 +24,12 @@ static bool begins_with_address(const char *word, const char *separators)
 	return address_parse(text, &address) == 0;
 }
 
-/* An IPv6 address without brackets is meant as well, to be told of them. */
+/* An IPv6 address without brackets is meant as well, to be told of them, and so is what no name of
+ * a group can be: a URL, or an address with something else than a colon before the port. */
 bool target_is_meant(const char *word)
 {
-	return *word == '[' || begins_with_address(word, ":%,") || begins_with_address(word, "%,");
+	return *word == '[' || begins_with_address(word, ":%,/ ") ||
+	       begins_with_address(word, "%,/ ") || strstr(word, "://");
 }
 
 /* Ends text at the first of a separator, and returns what is behind it; NULL: there is none. */
@@ -60,6 +62,21 @@ static const char *split_port(char **text, char why[static WHY_MAX])
 		return port + 1;
 	}
 	return NULL;
+}
+
+/* As players have it, udp://@233.252.0.1:5004?localaddr=192.0.2.5 */
+static int refuse_url(const char *url, char why[static WHY_MAX])
+{
+	const char *host = strstr(url, "://") + strlen("://");
+	int length = (int)strcspn(host, "/?#");
+	const char *at = memchr(host, '@', (size_t)length);
+
+	if (at) {
+		length -= (int)(at + 1 - host);
+		host = at + 1;
+	}
+	return because(
+		why, -EINVAL, "it is a URL: write %.*s, and %%INTERFACE behind it", length, host);
 }
 
 static int parse_endpoint(char *text, struct target *target, char why[static WHY_MAX])
@@ -163,6 +180,8 @@ int target_parse(const char *string, struct target *ret, char why[static WHY_MAX
 
 	if (!copy)
 		return because(why, -ENOMEM, "out of memory");
+	if (strstr(string, "://"))
+		return refuse_url(string, why);
 	settings = split(copy, ',');
 	target.name = strdup(copy);
 	if (!target.name)

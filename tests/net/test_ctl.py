@@ -41,12 +41,13 @@ class Fake:
             while True:
                 connection, _ = self.listener.accept()
                 with connection, connection.makefile("rb") as stream:
-                    self.answer(connection, stream.read1().split(b"\0")[0])
+                    for message in stream.read1().split(b"\0")[:-1]:
+                        self.answer(connection, message)
 
     def answer(self, connection, message):
         call = json.loads(message)
         self.calls.append(call)
-        answers = self.answers[call["method"].rpartition(".")[2]]
+        answers = {"ListGroups": {"parameters": {"groups": []}}, **self.answers}[call["method"].rpartition(".")[2]]
         for answer in answers if isinstance(answers, list) else [answers]:
             connection.sendall(json.dumps(answer).encode() + b"\0")
 

@@ -323,6 +323,26 @@ def test_a_port_that_a_responder_has_is_shared_and_the_responder_keeps_its_unica
     assert numbers(daemon)[0]["delivered"] == 2
 
 
+def test_an_answer_by_unicast_gets_to_the_other_network_by_a_group_of_this_hosts_addresses(lan, start):
+    """As doc/discovery-between-networks.md has it for questions of mDNS that ask for one."""
+    group, hosts = GROUPS["v4"], lan.networks[1].v4 + ".0/24"
+    start(f"""groups: {{
+  mdns: {{ address = "{group}"; port = 5353; interfaces = ["eth0", "eth1"]; relay: {{ ttl = 255; source_port = 5353; }}; }};
+  answers: {{ address = "0.0.0.0"; port = 5353; interfaces = ["eth1"]; handlers = ["back"]; }};
+}};
+handlers: {{ back: {{ type = "udp"; address = "{group}"; port = 5353; interface = "eth0"; ttl = 255; source_port = 5353;
+                   filter: {{ sources = ["{hosts}"]; }}; }}; }};
+""")
+    with receiver_on(lan.a, group, 5353, "eth0") as asker, receiver_on(lan.b, group, 5353, "eth0") as responder:
+        send(lan.a, b"question", group, 5353)
+        payload, source = responder.recvfrom(100)
+        assert (payload, source) == (b"question", (lan.networks[1].v4 + ".1", 5353))
+        responder.sendto(b"answer", source)
+        send(lan.b, b"fence", group, 5353)
+        assert until(asker, b"fence") == [b"question", b"answer"]
+        assert receive(responder) == [b"fence"]
+
+
 def test_what_a_local_program_sends_is_relayed(lan, start):
     start(relay())
     with receiver_on(lan.b, GROUPS["v4"], PORT, "eth0") as sock:
@@ -532,6 +552,26 @@ def test_other_links_that_change_do_not_make_the_log_say_that_one_without_a_carr
     send(lan.a, b"x", GROUPS["v4"], PORT)
     wait_until(lambda: numbers(daemon)[1]["cut0"]["dropped"]["absent"] == 1, "the datagram to be dropped")
     assert daemon.handler("out")["dropped"]["absent"] == 1
+
+
+def test_an_address_that_is_checked_and_then_is_another_hosts_is_told_so(lan, start):
+    """Duplicate address detection (RFC 4862): the address is there, and cannot be sent from."""
+    mac = "02:00:00:00:00:0d"
+    daemon = start(relay(group=GROUPS["v6-link"], interfaces=("eth0", "dup0")))
+    lan.host.ip(f"link add dup0 address {mac} type veth peer name dup1 address {mac} netns {lan.c.path}")
+    try:
+        lan.c.ip("link set dup1 up")
+        lan.host.run("sysctl", "-qw", "net.ipv6.conf.dup0.accept_dad=1", "net.ipv6.conf.dup0.dad_transmits=1")
+        lan.host.ip("link set dup0 up")
+        wait_until(lambda: "dadfailed" in lan.host.run("ip", "address", "show", "dev", "dup0"), "the kernel to find the duplicate")
+        wait_until(lambda: "another host has the address fe80::ff:fe00:d of dup0" in (numbers(daemon)[1]["dup0"]["error"] or ""),
+                   "the reason")
+    finally:
+        lan.host.ip("link del dup0")
+    log = daemon.log()
+    checked = log.index("handler news.relay: the address fe80::ff:fe00:d of dup0 is still checked for duplicates")
+    assert "handler news.relay: another host has the address fe80::ff:fe00:d of dup0" in log[checked:]
+    assert "has no IPv6 address to send from" not in log[checked:]
 
 
 def test_with_loop_programs_of_the_host_receive_what_has_no_carrier_to_leave_by(lan, start, unplugged):

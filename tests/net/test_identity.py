@@ -7,11 +7,12 @@ import pwd
 import shutil
 import socket
 import stat
+import subprocess
 import tempfile
 
 import pytest
 
-from harness.daemon import run_mcastd
+from harness.daemon import MCASTD, run_mcastd
 from harness.peers import receive, seqpacket, send, tutorial_receiver
 from harness.waiting import TIMEOUT, wait_until
 
@@ -122,6 +123,17 @@ def test_a_user_that_there_is_not_is_refused(net, tmp_path):
     (tmp_path / "mcastd.conf").write_text(f'user = "nosuchuser"; control: {{ socket = "{tmp_path}/mcastd.sock"; }};')
     result = run_mcastd("-c", str(tmp_path / "mcastd.conf"), host=net.host)
     assert result.returncode == 78 and f"{tmp_path}/mcastd.conf:1: user: this system has no user nosuchuser: useradd" in result.stderr
+
+
+def test_root_that_may_not_switch_says_what_to_give_it(net, place):
+    path = place / "mcastd.conf"
+    path.write_text(f'user = "{USER}"; control: {{ socket = "{place}/sock"; }}; run_directory = "{place}/run";')
+    with net.host:
+        result = subprocess.run(["setpriv", "--bounding-set=-setuid,-setgid", "--no-new-privs", MCASTD, "-c", path],
+                                capture_output=True, text=True, timeout=TIMEOUT)
+    assert result.returncode == 78
+    assert "switching to user nobody: Operation not permitted" in result.stderr
+    assert "--cap-add SETUID,SETGID" in result.stderr and "remove user and start mcastd as nobody" in result.stderr
 
 
 def test_a_check_sees_with_the_eyes_of_the_user(net, tmp_path):

@@ -160,6 +160,17 @@ def test_a_port_that_is_named_says_where_its_datagrams_arrive(start, link):
     wait_until(lambda: not daemon.membership("name4", "x0")["error"], "the port to be none")
 
 
+@pytest.mark.parametrize("link", ["port"], indirect=True)
+@pytest.mark.parametrize("names, why", [
+    ('"nope0"', "name4: waiting for nope0: there is no such interface\n"),
+    ('"x0"', "name4: joined on x0: x0 is a port of the bridge br0: datagrams arrive there, join br0\n"),
+    ('"nope0", "br0"', "")], ids=["absent", "port", "joined elsewhere"])
+def test_tail_of_a_group_says_why_it_is_not_received(start, link, names, why):
+    daemon = start(config({"name": names}), host=link.host)
+    errors = daemon.ctl("tail", "name4", "--timeout", "10ms", status=1)
+    assert errors == (f"mcastctl: tail: {why}" if why else "") + "mcastctl: tail: timeout: no datagram came\n"
+
+
 @pytest.mark.parametrize("link", ["veth"], indirect=True)
 @pytest.mark.parametrize("name", ["203.0.113.1", "2001:db8:9::1", "lan-port-1", "lan-*"])
 def test_an_interface_may_be_named_by_what_the_kernel_knows_it_by(start, link, name):
@@ -193,6 +204,7 @@ def test_what_is_left_out_is_not_joined(start, link, left_out, wanted):
 @pytest.mark.parametrize("name, what", [
     ("eth0,eth1", 'is a list in one string, write ["eth0", "eth1"]'), ("eth0@if2", "leave out the @ and what follows"),
     ("eth0:10", "no name has a space, a control character or :"), ("10.1.0.0/24", "without /"), ("-eth0", "write ! in front"),
+    ("0.0.0.0", 'write a name, or "*" for all'), ("::", 'write a name, or "*" for all'), ("!239.1.1.1", "no interface's address"),
 ])
 def test_what_cannot_be_an_interface_is_refused_with_what_to_write(tmp_path, name, what):
     path = tmp_path / "mcastd.conf"

@@ -248,6 +248,7 @@ def test_mcastctl_sends_a_file(sends, tmp_path):
 
 def test_mcastctl_sends_hex(sends):
     sends([b"\x00\xff\x1b\n"], "--hex", "00 ff:1B0a")
+    sends([b"\x00\xff\x1b\n"], "--hex", "0x00ff1b0a")
 
 
 def test_mcastctl_repeats_at_an_interval(sends):

@@ -394,7 +394,7 @@ def test_a_connection_that_waits_for_the_daemon_is_not_taken_for_one(tmp_path):
         listener.settimeout(TIMEOUT)
         with Tail(path, tmp_path, "--reconnect", "news", "--count", "1") as tail:
             first, _ = listener.accept()
-            assert [call["method"] for call in read_calls(first, 1)] == ["io.mcastd.Subscribe"]
+            assert [call["method"] for call in read_calls(first, 2)] == ["io.mcastd.ListGroups", "io.mcastd.Subscribe"]
             first.close()
             second, _ = listener.accept()
             calls = read_calls(second, 2)

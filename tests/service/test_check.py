@@ -122,7 +122,7 @@ BROKEN = {
     "log-directory-is-a-file": Case(group(), "rm -rf /var/log/mcastd-NAME && touch /var/log/mcastd-NAME",
                                     says=("mcastd@NAME.service", "systemd cannot start it")),
     "no-netlink": Case(group(), drop_in="RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-                       says=("watching the network interfaces",)),
+                       says=("watching the network interfaces", "add AF_NETLINK to RestrictAddressFamilies=")),
     "capability-that-stays": Case(KEEPING, drop_in="AmbientCapabilities=CAP_NET_RAW\nCapabilityBoundingSet=CAP_NET_RAW",
                                   says=("CAP_NET_RAW", "SystemCallFilter=capset")),
 }

@@ -108,7 +108,8 @@ static void mistakes_are_named(void **state)
 	(void)state;
 	assert_refused(LINE("sned"), "there is no command 'sned' (did you mean send?)");
 	assert_refused(LINE("--count", "3", "send"), "there is no option --count");
-	assert_refused(LINE("send", "--cuont=3"), "there is no option --cuont");
+	assert_refused(
+		LINE("send", "--cuont=3"), "there is no option --cuont (did you mean --count?)");
 	assert_refused(LINE("send", "-x"), "there is no option -x");
 	assert_refused(LINE("send", "-Vx"), "there is no option -x");
 	assert_refused(LINE("send", "--json=yes"), "--json takes no value");
@@ -147,6 +148,16 @@ static void long_options_may_be_abbreviated(void **state)
 	arguments_clear(&arguments);
 	assert_refused(LINE("send", "--int=1s"),
 		"there is no option --int (did you mean --interface or --interval?)");
+}
+
+static void an_option_that_is_spelled_nearly_so_is_suggested(void **state)
+{
+	(void)state;
+	assert_refused(
+		LINE("send", "--tll", "4"), "there is no option --tll (did you mean --ttl?)");
+	assert_refused(LINE("send", "--inteface=eth0"),
+		"there is no option --inteface (did you mean --interface?)");
+	assert_refused(LINE("--jsn", "status"), "there is no option --jsn (did you mean --json?)");
 }
 
 static void after_two_dashes_all_are_words(void **state)
@@ -228,6 +239,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(short_options_take_their_value_at_once),
 		cmocka_unit_test(long_options_may_be_abbreviated),
+		cmocka_unit_test(an_option_that_is_spelled_nearly_so_is_suggested),
 		cmocka_unit_test(after_two_dashes_all_are_words),
 		cmocka_unit_test(options_and_words_may_mix_where_posix_is_asked_for),
 		cmocka_unit_test(nothing_is_no_mistake_here),

@@ -281,6 +281,28 @@ static void an_address_is_of_either_family(void **state)
 		"\"ff15::1\"");
 }
 
+static void what_stands_behind_an_address_is_named(void **state)
+{
+	static const char *const with_port[] = {"233.252.0.1:5004", "[ff15::1]:5004"};
+	static const char *const with_interface[] = {"ff02::1%eth0", "233.252.0.1%eth0"};
+	char expected[WHY_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(with_port); i++) {
+		snprintf(expected, sizeof(expected),
+			"\"%s\" is an address and a port: leave out the port, which has a key of "
+			"its own",
+			with_port[i]);
+		refuse(*state, "address", with_port[i], -EINVAL, expected);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(with_interface); i++) {
+		snprintf(expected, sizeof(expected),
+			"\"%s\" is an address and an interface: leave out the interface, which "
+			"has a key of its own",
+			with_interface[i]);
+		refuse(*state, "address", with_interface[i], -EINVAL, expected);
+	}
+}
+
 static void setting_a_list_adds_an_item(void **state)
 {
 	struct all *all = *state;
@@ -613,6 +635,7 @@ int main(void)
 		TEST(a_mode_is_octal),
 		TEST(a_mode_has_no_other_bits_than_permissions),
 		TEST(an_address_is_of_either_family),
+		TEST(what_stands_behind_an_address_is_named),
 		TEST(setting_a_list_adds_an_item),
 		TEST(a_list_has_nothing_twice),
 		TEST(a_list_has_no_empty_item),

@@ -24,8 +24,10 @@ static struct interface_address addresses[] = {
 	{.ifindex = 2, .address = {.family = AF_INET}, .is_tentative = false},
 	{.ifindex = 2, .address = {.family = AF_INET6}, .is_tentative = true},
 	{.ifindex = 3, .address = {.family = AF_INET6}, .is_tentative = false},
+	{.ifindex = 1, .address = {.family = AF_INET6}, .is_tentative = true, .is_duplicate = true},
 };
-static const char *const strings[] = {"127.0.0.1", "192.0.2.1", "2001:db8::1", "fe80::1"};
+static const char *const strings[] = {
+	"127.0.0.1", "192.0.2.1", "2001:db8::1", "fe80::1", "2001:db8::2"};
 
 static struct interface_name alternatives[] = {{2, "uplink"}};
 
@@ -106,12 +108,19 @@ static void what_is_missing_is_named(void **state)
 			-ENODEV},
 		{AF_INET, "down0", NULL, "down0 is down", -ENETDOWN},
 		{AF_INET, "eth1", NULL, "eth1 has no IPv4 address", -EADDRNOTAVAIL},
-		{AF_INET6, "eth0", NULL, "eth0 has no IPv6 address", -EADDRNOTAVAIL},
+		{AF_INET6, "eth0", NULL,
+			"the address 2001:db8::1 of eth0 is still checked for duplicates",
+			-EADDRNOTAVAIL},
+		{AF_INET6, "lo", NULL, "another host has the address 2001:db8::2 of lo",
+			-EADDRNOTAVAIL},
 		{AF_INET6, "eth1", NULL, "IPv6 is disabled on eth1", -EADDRNOTAVAIL},
 		{AF_INET6, "tiny0", NULL, "tiny0 does no IPv6", -EADDRNOTAVAIL},
 		{AF_INET, "eth1", "192.0.2.9", "no interface has the source_address 192.0.2.9",
 			-EADDRNOTAVAIL},
-		{AF_INET6, NULL, "2001:db8::1", "no interface has the source_address 2001:db8::1",
+		{AF_INET6, NULL, "2001:db8::9", "no interface has the source_address 2001:db8::9",
+			-EADDRNOTAVAIL},
+		{AF_INET6, NULL, "2001:db8::1",
+			"the address 2001:db8::1 of eth0 is still checked for duplicates",
 			-EADDRNOTAVAIL},
 		{AF_INET6, "eth0", "fe80::1", "eth0 does not have the source_address fe80::1",
 			-EADDRNOTAVAIL},

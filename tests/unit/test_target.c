@@ -91,6 +91,20 @@ static void a_source_is_a_unicast_address_of_the_family(void **state)
 	assert_refused("232.1.1.1:6000,source=232.1.1.1", "use a unicast address");
 }
 
+static void of_a_url_it_says_which_part_to_write(void **state)
+{
+	(void)state;
+	assert_refused("udp://@233.252.0.1:5004", "it is a URL: write 233.252.0.1:5004, and");
+	assert_refused("rtp://192.0.2.7@232.1.1.1:6000", "write 232.1.1.1:6000, and");
+	assert_refused("udp://233.252.0.1:5004?localaddr=192.0.2.5", "write 233.252.0.1:5004, and");
+	assert_refused("udp://[ff15::1]:5004/", "write [ff15::1]:5004, and");
+	assert_refused("://", "it is a URL");
+	assert_true(target_is_meant("udp://@233.252.0.1:5004"));
+	assert_refused("233.252.0.1/5004", "the port is missing");
+	assert_refused("233.252.0.1 5004", "the port is missing");
+	assert_true(target_is_meant("233.252.0.1/5004") && target_is_meant("233.252.0.1 5004"));
+}
+
 static void other_settings_are_refused(void **state)
 {
 	(void)state;
@@ -198,6 +212,7 @@ int main(void)
 		cmocka_unit_test(an_interface_is_a_name_an_address_or_a_glob),
 		cmocka_unit_test(sources_follow_commas),
 		cmocka_unit_test(a_source_is_a_unicast_address_of_the_family),
+		cmocka_unit_test(of_a_url_it_says_which_part_to_write),
 		cmocka_unit_test(other_settings_are_refused),
 		cmocka_unit_test(what_cannot_be_an_interface_is_refused),
 		cmocka_unit_test(ipv6_without_brackets_is_ambiguous),

@@ -93,6 +93,8 @@ static void assert_warnings(struct config *config, const char *const *expected, 
 	X(replies_at_a_port_of_others, "address=239.255.255.250 replies=true source_port=1900", \
 		"replies with source_port = 1900 takes what is sent to that port of this host from other programs, " \
 		"leave out one of the two") \
+	X(an_interface_as_others_call_all_of_them, "address=239.1.2.3 interfaces=any", \
+		"\"any\" is taken for the name of an interface; \"*\" means all that can do multicast") \
 	X(a_unicast_or_broadcast_address, "address=198.51.100.255", \
 		"198.51.100.255 is no unicast or broadcast address of this host now: the group waits until it is") \
 	X(a_unicast_address_of_ipv6, "address=2001:db8::1", \

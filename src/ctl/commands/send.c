@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
@@ -46,7 +47,7 @@ static const struct option_row options[] = {
 };
 
 #define CRLF "\r\n"
-#define TOO_LARGE "a datagram holds at most %d bytes"
+#define TOO_LARGE "a datagram holds at most %d bytes, and %d with IPv4"
 
 /* Whether a word, or the name of a file, stands for standard input. */
 static bool is_input(const char *word)
@@ -73,7 +74,8 @@ static int read_payload(
 	int r = path && fd < 0 ? -errno : payload_read(path ? fd : STDIN_FILENO, ret);
 
 	if (r == -EFBIG)
-		return session_fail(session, EXIT_REFUSED, "%s: " TOO_LARGE, name, DATAGRAM_MAX);
+		return session_fail(session, EXIT_REFUSED, "%s: " TOO_LARGE, name, DATAGRAM_MAX,
+			DATAGRAM_MAX_V4);
 	if (r < 0)
 		return session_fail(session, EXIT_REFUSED, "%s: %s", name, strerror(-r));
 	/* Usually a mistake, such as a pipe from a program that failed. */
@@ -99,7 +101,8 @@ static void put_line(struct text *text, const char *line, size_t length, bool cr
 static int get_payload(
 	const struct session *session, const struct arguments *arguments, struct text *ret)
 {
-	const char *hex = arguments->options[SEND_HEX].string;
+	const char *given = arguments->options[SEND_HEX].string;
+	const char *hex = given && !strncasecmp(given, "0x", 2) ? given + 2 : given;
 	const char *text = given_text(arguments);
 
 	if (text)
@@ -108,7 +111,7 @@ static int get_payload(
 		return read_payload(session, arguments, ret);
 	else if (text_append_hex_decoded(ret, hex, strlen(hex)) < 0)
 		return session_fail(session, EXIT_MISUSED,
-			"--hex: '%s' is not pairs of hexadecimal digits", hex);
+			"--hex: '%s' is not pairs of hexadecimal digits", given);
 	return EXIT_DONE;
 }
 
@@ -155,7 +158,7 @@ static void submit_line(struct lines *lines, const char *line, size_t length, bo
 		sender_wait_for_all(sender); /* a refusal of an earlier line comes first */
 		if (!sender->code)
 			session_fail(sender->session, EXIT_REFUSED, "line %" PRIu64 ": " TOO_LARGE,
-				sender->submitted + 1, DATAGRAM_MAX);
+				sender->submitted + 1, DATAGRAM_MAX, DATAGRAM_MAX_V4);
 		sender->code = EXIT_REFUSED;
 	} else {
 		sender_submit(sender, lines->line.data, lines->line.length);
