@@ -254,13 +254,10 @@ static int parse_address(const struct input *input, union field *ret)
 	if (address_parse(input->text, &ret->address) == 0)
 		return 0;
 	if (begins_with_address(input->text, '%'))
-		return refuse(input, -EINVAL,
-			"is an address and an interface: leave out the interface, which has a key "
-			"of its own");
+		return refuse(
+			input, -EINVAL, "is an address and an interface: leave out the interface");
 	if (begins_with_address(input->text, ':'))
-		return refuse(input, -EINVAL,
-			"is an address and a port: leave out the port, which has a key of its "
-			"own");
+		return refuse(input, -EINVAL, "is an address and a port: leave out the port");
 	return refuse(input, -EINVAL,
 		"is not an IP address, write one such as \"233.252.0.1\" or \"ff15::1\"");
 }

@@ -543,7 +543,7 @@ static void check_stream(struct config *config, const struct config_group *group
 			group->name, length, SOCKET_PATH_MAX);
 }
 
-/* What other programs and files call all interfaces, and what no interface of Linux is called. */
+/* What other programs and files call all interfaces, and hardly anybody one. */
 static void check_interfaces(struct config *config, const struct config_group *group)
 {
 	static const char *const all[] = {"any", "all", "default"};

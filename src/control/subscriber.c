@@ -228,8 +228,7 @@ static struct shared_buffer *share_text(struct user *user, const struct text *te
 	return buffer;
 }
 
-/* Tells the subscriber what it missed, once it has read half of the output. Without memory the gaps
- * stay. */
+/* Tells the subscriber what it missed. Without memory the gaps stay. */
 static void tell_gaps(struct subscriber *subscriber)
 {
 	struct outbox *output = client_output(subscriber->client);
@@ -237,7 +236,7 @@ static void tell_gaps(struct subscriber *subscriber)
 	AUTO_TEXT struct text text = {0};
 	struct shared_buffer *buffer;
 
-	if (!gaps->count || output->size >= OUTPUT_MAX / 2 || !client_has_room(subscriber->client))
+	if (!gaps->count)
 		return;
 	for (size_t i = 0; i < gaps->count; i++) {
 		begin_answer(&text);
@@ -253,6 +252,14 @@ static void tell_gaps(struct subscriber *subscriber)
 	if (outbox_add_shared(output, buffer, 0, buffer->length) == 0)
 		clear_gaps(subscriber);
 	shared_buffer_unref(buffer);
+}
+
+/* The same, once it has read half of the output. */
+static void tell_gaps_if_read(struct subscriber *subscriber)
+{
+	if (client_output(subscriber->client)->size < OUTPUT_MAX / 2 &&
+		client_has_room(subscriber->client))
+		tell_gaps(subscriber);
 }
 
 /* Enqueues what the subscriber did not take, from this offset on. An answer that was partly written
@@ -283,7 +290,7 @@ static void deliver_to(
 	const struct text *text = formatted->text;
 	size_t taken = 0;
 
-	tell_gaps(subscriber);
+	tell_gaps_if_read(subscriber);
 	if (!formatted->count)
 		count_gap(subscriber, batch->origin->group, batch->count);
 	else if (!output->size && !subscriber->gaps.count)
@@ -407,6 +414,7 @@ static void on_lost(struct tap *tap, const struct group *group, bool is_gone)
 		struct client *client = subscriber->client;
 
 		is_last = subscriber->link.next == &fan_out->subscribers;
+		tell_gaps(subscriber);
 		if (refusal)
 			outbox_add_shared(client_output(client), refusal, 0, refusal->length);
 		client_end_stream(client);
@@ -468,7 +476,7 @@ static void on_written(struct client_stream *stream)
 	struct subscriber *subscriber = container_of(stream, struct subscriber, stream);
 
 	tidy(subscriber->fan_out);
-	tell_gaps(subscriber);
+	tell_gaps_if_read(subscriber);
 }
 
 static void free_subscriber(struct client_stream *stream)

@@ -537,10 +537,11 @@ bool groups_commit(struct groups *groups)
 		end_change(groups);
 		return false;
 	}
-	if (!new &&replaced)
-		end_group(groups, replaced);
-	if (!new)
+	if (!new) {
+		if (replaced)
+			end_group(groups, replaced);
 		return true;
+	}
 	attach_taps(groups, new, replaced);
 	group_free(replaced);
 	if (groups->is_started)

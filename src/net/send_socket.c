@@ -32,7 +32,9 @@ static bool explain_tentative(const struct interface_list *interfaces, sa_family
 			(address && !address_equal(&item->address, address)))
 			continue;
 		address_format(&item->address, string);
-		if (item->is_duplicate)
+		if (!(interface->flags & INTERFACE_LOWER_UP))
+			because(why, 0, "%s has no carrier", interface->name);
+		else if (item->is_duplicate)
 			because(why, 0,
 				"another host has the address %s of %s (ip addr show dev %s): give "
 				"one of them another address",

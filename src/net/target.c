@@ -70,13 +70,15 @@ static int refuse_url(const char *url, char why[static WHY_MAX])
 	const char *host = strstr(url, "://") + strlen("://");
 	int length = (int)strcspn(host, "/?#");
 	const char *at = memchr(host, '@', (size_t)length);
+	int source = at ? (int)(at - host) : 0;
 
-	if (at) {
-		length -= (int)(at + 1 - host);
-		host = at + 1;
-	}
-	return because(
-		why, -EINVAL, "it is a URL: write %.*s, and %%INTERFACE behind it", length, host);
+	if (!length || at == host + length - 1)
+		return because(why, -EINVAL, "it is a URL: " FORM);
+	if (at)
+		length -= source + 1;
+	return because(why, -EINVAL,
+		"it is a URL: write %.*s%s%.*s, and %%INTERFACE behind the port", length,
+		at ? at + 1 : host, source ? ",source=" : "", source, host);
 }
 
 static int parse_endpoint(char *text, struct target *target, char why[static WHY_MAX])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import threading
 
 from harness.daemon import subscribe
@@ -59,6 +60,32 @@ def test_a_subscription_ends_with_the_first_group_that_it_names_and_leave_remove
         assert_ended(subscription, "again")
         send(net.peer, b"x", "233.252.0.2", 5004)
         assert next_datagram(other)["group"] == next_datagram(to_all)["group"] == "two"
+
+
+def test_tail_shows_what_came_before_the_group_was_removed(daemon, net):
+    daemon.call("Join", address="233.252.0.9", port=5009, name="again", interfaces=["eth0"])
+    with daemon.start_tail("again", "--format", "raw") as tail:
+        tail.send_signal(signal.SIGSTOP)  # it reads both at once
+        send(net.peer, b"last", "233.252.0.9", 5009)
+        daemon.wait_arrived("again", 1)
+        daemon.call("Leave", name="again")
+        tail.send_signal(signal.SIGCONT)
+        shown, errors = tail.communicate(timeout=TIMEOUT)
+        assert (shown, tail.returncode) == (b"last", 1) and errors.startswith(b"mcastctl: tail: group again was removed"), errors
+
+
+def test_what_a_subscriber_missed_is_told_before_its_end(daemon, net, blast):
+    daemon.call("Join", address="233.252.0.9", port=5009, name="again", interfaces=["eth0"])
+    with subscribe(daemon, "again") as slow:
+        blast(net.peer, "233.252.0.9", 5009, 5000, size=1000, rate=5000)
+        daemon.wait_arrived("again", 5000)
+        received = daemon.group("again")["received"]
+        daemon.call("Leave", name="again")
+        answers = []
+        while "error" not in (reply := slow.reply()):
+            answers.append(reply["parameters"])
+    gaps = sum(answer["gap"]["count"] for answer in answers if answer.get("gap"))
+    assert gaps and gaps + sum(bool(answer.get("datagram")) for answer in answers) == received
 
 
 def test_a_subscription_ends_when_a_reload_removes_a_group_that_it_names(start, net):

@@ -888,7 +888,7 @@ static const struct row {
 	{change_other_port, "other-port", VERDICT_HOST},
 	{change_other_port_that_is_used, "other-port? not-on-wire", VERDICT_HOST},
 	{change_other_port_blind, "other-port?", VERDICT_OPEN},
-	{change_other_address, "other-address?", VERDICT_HOST},
+	{change_other_address, "not-on-wire (other-address)", VERDICT_NETWORK},
 	{change_vlan_tagged, "vlan-tagged", VERDICT_HOST},
 	{change_vlan_tagged_blind, "vlan-tagged?", VERDICT_OPEN},
 	{change_local_sender, "local-sender-no-loop", VERDICT_HOST},

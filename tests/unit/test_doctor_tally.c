@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <linux/if_packet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -120,12 +121,14 @@ static void what_comes_to_a_groups_port_at_the_address_of_none_is_told_apart(voi
 	take_to(*state, "239.9.9.9", 5005);
 	take_to(*state, "239.1.1.1", 5004);
 	take_to(*state, "192.0.2.9", 5006); /* what goes to other ports of a group is not stray */
+	take_to(*state, "ff15::9", 5004);
 	answer = seen(*state, GROUP);
 	assert_int_equal(answer->other_count, 2);
 	assert_true(address_equal(&answer->others[0].address, &other));
 	assert_int_equal(answer->others[0].datagrams, 2);
 	assert_true(address_equal(&answer->others[1].address, &host));
 	assert_int_equal(seen(*state, OTHER_PORT)->other_count, 0);
+	assert_int_equal(seen(*state, GROUP6)->other_count, 1);
 	assert_int_equal(seen(*state, ANY)->other_count, 0);
 	assert_int_equal(tally_seen(*state, GROUP, ETH1, LATE_NS)->other_count, 0);
 	tally_restart(*state, LATE_NS);
@@ -134,10 +137,10 @@ static void what_comes_to_a_groups_port_at_the_address_of_none_is_told_apart(voi
 
 static void of_other_addresses_the_first_ones_are_kept(void **state)
 {
-	char to[] = "239.9.9.0";
+	char to[INET_ADDRSTRLEN];
 
 	for (unsigned i = 0; i < WIRE_OTHERS_MAX + 2; i++) {
-		to[sizeof(to) - 2] = (char)('0' + i);
+		snprintf(to, sizeof(to), "239.9.9.%u", i);
 		take_to(*state, to, 5004);
 	}
 	assert_int_equal(seen(*state, GROUP)->other_count, WIRE_OTHERS_MAX);

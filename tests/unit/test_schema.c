@@ -289,15 +289,12 @@ static void what_stands_behind_an_address_is_named(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(with_port); i++) {
 		snprintf(expected, sizeof(expected),
-			"\"%s\" is an address and a port: leave out the port, which has a key of "
-			"its own",
-			with_port[i]);
+			"\"%s\" is an address and a port: leave out the port", with_port[i]);
 		refuse(*state, "address", with_port[i], -EINVAL, expected);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(with_interface); i++) {
 		snprintf(expected, sizeof(expected),
-			"\"%s\" is an address and an interface: leave out the interface, which "
-			"has a key of its own",
+			"\"%s\" is an address and an interface: leave out the interface",
 			with_interface[i]);
 		refuse(*state, "address", with_interface[i], -EINVAL, expected);
 	}

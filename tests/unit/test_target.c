@@ -95,7 +95,8 @@ static void of_a_url_it_says_which_part_to_write(void **state)
 {
 	(void)state;
 	assert_refused("udp://@233.252.0.1:5004", "it is a URL: write 233.252.0.1:5004, and");
-	assert_refused("rtp://192.0.2.7@232.1.1.1:6000", "write 232.1.1.1:6000, and");
+	assert_refused(
+		"rtp://192.0.2.7@232.1.1.1:6000", "write 232.1.1.1:6000,source=192.0.2.7, and");
 	assert_refused("udp://233.252.0.1:5004?localaddr=192.0.2.5", "write 233.252.0.1:5004, and");
 	assert_refused("udp://[ff15::1]:5004/", "write [ff15::1]:5004, and");
 	assert_refused("://", "it is a URL");

@@ -282,8 +282,10 @@ static int follow_subscription(struct tail *tail)
 		return subscription_lost(&tail->subscription, r);
 	if (!reply.message || subscription_takes(&tail->subscription, &reply))
 		return EXIT_DONE;
-	if (reply.error)
+	if (reply.error) {
+		write_out(tail); /* what came before */
 		return session_refused(tail->session, &reply, "");
+	}
 	r = show_answer(tail, reply.parameters);
 	if (r < 0)
 		return session_lost(tail->session, r);

@@ -147,7 +147,7 @@ void fix_other_port(const struct evidence *e, struct finding *f)
 /* It may be meant for others. */
 enum certainty is_other_address(const struct evidence *e)
 {
-	return is_missed(e) && is_wire_silent(e) && e->other ? CERTAINTY_LIKELY : CERTAINTY_NO;
+	return is_missed(e) && is_wire_silent(e) && e->other ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
 void tell_other_address(const struct evidence *e, struct finding *f)
@@ -156,14 +156,13 @@ void tell_other_address(const struct evidence *e, struct finding *f)
 	char address[INET6_ADDRSTRLEN], sender[INET6_ADDRSTRLEN], group[INET6_ADDRSTRLEN];
 
 	show_address(&other->address, address);
-	finding_say(f, "to port %u, %s sends to %s%s, not to %s", e->group->port,
-		show_address(&other->sender, sender), address,
+	finding_say(f, "to port %u, %s sends to %s%s, not to %s; maybe that is meant for others",
+		e->group->port, show_address(&other->sender, sender), address,
 		address_is_multicast(&other->address) ? "" : ", which is no group",
 		address_is_any(&e->group->address) ? "an address of this host"
 						   : show_address(&e->group->address, group));
 	finding_string(f, "sent to", address);
 	finding_number(f, "datagrams there", other->datagrams);
-	tell_counts(e, f);
 }
 
 void fix_other_address(const struct evidence *e, struct finding *f)
@@ -376,7 +375,7 @@ static bool is_sending_dropped(const struct evidence *e)
 /* Before the wire is seen; or there is another likely cause. */
 static bool may_be_dropped_here(const struct evidence *e)
 {
-	return e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below || e->other ||
+	return e->link.has_xdp || !strcmp(e->link.kind, "bridge") || *e->below ||
 	       e->wire->other_port_tagged || e->statistics.received_otherhost >= SPARSE ||
 	       is_interface_drops(e) || is_report_blocked(e) || is_refresh_impossible(e) ||
 	       is_unanswered(e) || is_no_ipv4_address(e) || is_vrf(e) || is_sending_dropped(e);

@@ -123,8 +123,8 @@ struct evidence {
 	size_t sender_count;
 
 	bool other_port_is_used; /* a socket here wants what comes to the other port */
-	const struct wire_other *other; /* to the port comes most to this address, which nobody here
-					   has joined; NULL: to none */
+	const struct wire_other *other; /* most of what comes to the port at other addresses is for
+					   this one, which nobody here has joined; NULL: none */
 
 	/* Other sockets on the port. */
 	size_t rivals; /* that are bound to the same address and port and are not the group's */

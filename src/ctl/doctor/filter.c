@@ -109,7 +109,7 @@ struct wanted {
 	struct keys macs; /* the bits of a multicast MAC address that come from the IP address */
 	struct keys addresses; /* others: all of IPv4, the last four bytes of IPv6 */
 	struct keys ports;
-	bool has_any; /* a group for all addresses of this host */
+	struct keys any_ports; /* of groups for all addresses of this host */
 };
 
 static uint32_t low_bits(const struct address *address)
@@ -127,7 +127,7 @@ static void collect(
 			continue;
 		add_key(&ret->ports, groups[i].port);
 		if (address_is_any(address))
-			ret->has_any = true;
+			add_key(&ret->any_ports, groups[i].port);
 		else if (address_is_multicast(address))
 			add_key(&ret->macs, (uint32_t)multicast_mac_key(address));
 		else
@@ -135,23 +135,24 @@ static void collect(
 	}
 }
 
-/* Whether to compare ports. Where there are too many, what comes to other addresses of them is only
- * seen if a group wants it. */
-static bool has_ports(const struct wanted *wanted)
+/* Ports to be compared. What comes to other addresses of the ports of groups is of interest in
+ * whole frames only, and where there are not too many ports. */
+static const struct keys *compared_ports(
+	const struct wanted *wanted, const struct filter_snap *snap)
 {
-	return wanted->ports.count && (wanted->has_any || !wanted->ports.too_many);
+	return snap->samples || wanted->ports.too_many ? &wanted->any_ports : &wanted->ports;
 }
 
-static void add_ip4(struct builder *builder, const struct wanted *wanted)
+static void add_ip4(struct builder *builder, const struct wanted *wanted, const struct keys *ports)
 {
 	load(builder, BPF_B, NET(9)); /* protocol */
 	accept_if(builder, IPPROTO_IGMP);
 	add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 1, 0));
 	reject_it(builder);
-	if (has_ports(wanted)) {
+	if (ports->count) {
 		add(builder, (struct sock_filter)BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, NET(0)));
 		add(builder, (struct sock_filter)BPF_STMT(BPF_LD | BPF_H | BPF_IND, NET(2)));
-		accept_any_of(builder, &wanted->ports);
+		accept_any_of(builder, ports);
 	}
 	load(builder, BPF_W, NET(16)); /* destination */
 	accept_any_of(builder, &wanted->addresses);
@@ -165,7 +166,7 @@ static void add_ip4(struct builder *builder, const struct wanted *wanted)
 
 /* MLD has a hop-by-hop header in front (RFC 3810, 5). Of datagrams with other extension headers,
  * those with a fragment header and with options for the destination are let through. */
-static void add_ip6(struct builder *builder, const struct wanted *wanted)
+static void add_ip6(struct builder *builder, const struct wanted *wanted, const struct keys *ports)
 {
 	static const uint32_t with_udp[] = {IPPROTO_UDP, IPPROTO_FRAGMENT, IPPROTO_DSTOPTS};
 
@@ -175,9 +176,9 @@ static void add_ip6(struct builder *builder, const struct wanted *wanted)
 		add(builder, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, with_udp[i],
 				     (uint8_t)(ARRAY_SIZE(with_udp) - i), 0));
 	reject_it(builder);
-	if (has_ports(wanted)) {
+	if (ports->count) {
 		load(builder, BPF_H, NET(40 + 2));
-		accept_any_of(builder, &wanted->ports);
+		accept_any_of(builder, ports);
 	}
 	load(builder, BPF_W, NET(24 + 12)); /* the last four bytes of the destination */
 	accept_any_of(builder, &wanted->addresses);
@@ -215,10 +216,10 @@ int filter_build(const struct wire_group *groups, size_t count, const struct fil
 	begin_program(&builder, snap);
 	load(&builder, BPF_H, (uint32_t)(SKF_AD_OFF + SKF_AD_PROTOCOL));
 	begin = begin_if(&builder, ETH_P_IP);
-	add_ip4(&builder, &wanted[0]);
+	add_ip4(&builder, &wanted[0], compared_ports(&wanted[0], snap));
 	end_if(&builder, begin);
 	begin = begin_if(&builder, ETH_P_IPV6);
-	add_ip6(&builder, &wanted[1]);
+	add_ip6(&builder, &wanted[1], compared_ports(&wanted[1], snap));
 	end_if(&builder, begin);
 	add_tagged(&builder);
 	reject_it(&builder);

@@ -24,7 +24,8 @@ struct filter_snap {
 };
 
 /* Lets through the start of each frame of: IGMP, MLD, UDP to the groups and to what has their MAC
- * addresses; and what has two tags, to multicast addresses. Of more groups than it can compare at
- * this speed, all multicast. Returns 0 or -ENOMEM. Released with free(ret->items). */
+ * addresses; without samples, UDP to their ports; and what has two tags, to multicast addresses. Of
+ * more groups than it can compare at this speed, all multicast. Returns 0 or -ENOMEM. Released with
+ * free(ret->items). */
 int filter_build(const struct wire_group *groups, size_t count, const struct filter_snap *snap,
 	struct filter *ret);

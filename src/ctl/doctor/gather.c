@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "ctl/doctor/signs.h"
 
 /* ---- Counters ---- */
 
@@ -269,16 +270,29 @@ static bool is_bound(const struct look *look, const struct address *address, uin
 	return false;
 }
 
-/* A group that is joined here, or an address with a socket, has its own programs. */
+/* A router is sent what it forwards as if it were for itself. */
+static bool is_for_here(const struct wire_other *other)
+{
+	struct route route = {0};
+
+	if (address_is_multicast(&other->address) || other->is_broadcast)
+		return true;
+	route_find(&other->address, 0, &route);
+	return route.is_local;
+}
+
+/* A group that is joined here, or an address with a socket, has its own programs; and one datagram
+ * may be anything. */
 static void gather_others(const struct look *look, struct evidence *ret)
 {
 	for (size_t i = 0; ret->wire && i < ret->wire->other_count; i++) {
 		const struct wire_other *other = &ret->wire->others[i];
+		uint64_t most = ret->other ? ret->other->datagrams : SPARSE - 1;
 
-		if ((!ret->other || other->datagrams > ret->other->datagrams) &&
+		if (other->datagrams > most &&
 			!joined_contains(
 				&look->host.joined, &other->address, ret->subject->ifindex) &&
-			!is_bound(look, &other->address, ret->group->port))
+			!is_bound(look, &other->address, ret->group->port) && is_for_here(other))
 			ret->other = other;
 	}
 }

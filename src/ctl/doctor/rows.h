@@ -76,10 +76,6 @@
 		"the sender, in sources; or without it in block_sources")                         \
 	ROW(other_port, "other-port", STAGE_ASKED, VERDICT_HOST,                                   \
 		"The group is sent to another port", "that port, in port")                         \
-	ROW(other_address, "other-address", STAGE_ASKED, VERDICT_HOST,                             \
-		"To the port, something is sent to another address: of this host, of all hosts, "  \
-		"or of another group",                                                             \
-		"the group's address, at the sender; or that address, in address")                 \
 	ROW(vlan_tagged, "vlan-tagged", STAGE_ASKED, VERDICT_HOST,                                 \
 		"It comes with a VLAN tag, and the group is joined on the interface below",        \
 		"ip link add link NAME name NAME.N type vlan id N, and join there")                \
@@ -193,6 +189,10 @@
 	ROW(sent, "sent", STAGE_NOTE, VERDICT_DELIVERED,                                           \
 		"Note: what was sent left this host",                                              \
 		"mcastctl doctor on the receiver's host")                                          \
+	ROW(other_address, "other-address", STAGE_NOTE, VERDICT_DELIVERED,                         \
+		"Note: nothing came, but to the same port something is sent to another address: "  \
+		"of another group, of this host, or of all hosts",                                 \
+		"the group's address, at the sender; or that address, in address")                 \
 	ROW(ttl_one, "ttl-one", STAGE_NOTE, VERDICT_DELIVERED,                                     \
 		"Note: it is sent with a TTL of 1, and no router forwards it",                     \
 		"a larger TTL at the sender")                                                      \

@@ -56,7 +56,8 @@ void seen_add_sender(struct wire_seen *seen, const struct frame *frame)
 		sender->ttl = frame->ttl;
 }
 
-void seen_add_other(struct wire_other *others, size_t *count, const struct frame *frame)
+void seen_add_other(
+	struct wire_other *others, size_t *count, const struct frame *frame, bool is_broadcast)
 {
 	size_t i = 0;
 
@@ -65,8 +66,9 @@ void seen_add_other(struct wire_other *others, size_t *count, const struct frame
 	if (i == WIRE_OTHERS_MAX)
 		return;
 	if (i == *count)
-		others[(*count)++] = (struct wire_other){
-			.address = frame->destination, .sender = frame->source};
+		others[(*count)++] = (struct wire_other){.address = frame->destination,
+			.sender = frame->source,
+			.is_broadcast = is_broadcast};
 	others[i].datagrams++;
 }
 

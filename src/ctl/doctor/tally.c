@@ -51,6 +51,7 @@ struct mac_keys {
 /* What goes to a port of a group and to the address of none, on an interface. */
 struct stray {
 	struct stray *next; /* of the same hash */
+	sa_family_t family;
 	uint16_t port;
 	unsigned ifindex;
 	struct wire_other others[WIRE_OTHERS_MAX];
@@ -433,24 +434,28 @@ static bool is_for_any(const struct tally *tally, const struct frame *frame)
 	       !address_is_multicast(&frame->destination);
 }
 
-static struct stray *find_stray(const struct tally *tally, uint16_t port, unsigned ifindex)
+static struct stray *find_stray(
+	const struct tally *tally, sa_family_t family, uint16_t port, unsigned ifindex)
 {
 	struct stray *stray = tally->strays[(port + ifindex) % STRAY_BUCKETS];
 
-	while (stray && (stray->port != port || stray->ifindex != ifindex))
+	while (stray &&
+		(stray->family != family || stray->port != port || stray->ifindex != ifindex))
 		stray = stray->next;
 	return stray;
 }
 
 /* There are no more of them than groups and interfaces. */
-static struct stray *add_stray(struct tally *tally, uint16_t port, unsigned ifindex)
+static struct stray *add_stray(
+	struct tally *tally, sa_family_t family, uint16_t port, unsigned ifindex)
 {
 	struct stray **bucket = &tally->strays[(port + ifindex) % STRAY_BUCKETS];
 	struct stray *stray = malloc(sizeof(*stray));
 
 	if (!stray)
 		return NULL;
-	*stray = (struct stray){.next = *bucket, .port = port, .ifindex = ifindex};
+	*stray = (struct stray){
+		.next = *bucket, .family = family, .port = port, .ifindex = ifindex};
 	*bucket = stray;
 	return stray;
 }
@@ -467,11 +472,12 @@ static void take_stray(
 		is_wanted(tally, &frame->destination, 0) ||
 		(is_for_any(tally, frame) && is_wanted(tally, &any, port)))
 		return;
-	stray = find_stray(tally, port, sighting->ifindex);
+	stray = find_stray(tally, any.family, port, sighting->ifindex);
 	if (!stray)
-		stray = add_stray(tally, port, sighting->ifindex);
+		stray = add_stray(tally, any.family, port, sighting->ifindex);
 	if (stray)
-		seen_add_other(stray->others, &stray->count, frame);
+		seen_add_other(stray->others, &stray->count, frame,
+			sighting->packet_type == PACKET_BROADCAST);
 }
 
 static void take_udp(
@@ -666,7 +672,7 @@ const struct wire_seen *tally_seen(
 	const struct stream *stream = tally->mac_buckets[hash_place(tally, mac_key, ifindex, 0)];
 	const struct stream *place = lookup(tally, &wanted->address, 0, ifindex);
 	const struct stream *general = lookup(tally, &any, 0, ifindex);
-	const struct stray *stray = find_stray(tally, wanted->port, ifindex);
+	const struct stray *stray = find_stray(tally, any.family, wanted->port, ifindex);
 
 	fragments_expire(tally->fragments, now_ns);
 	tally->answer = own ? *own->seen : (struct wire_seen){0};

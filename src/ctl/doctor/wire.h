@@ -16,12 +16,13 @@ struct wire;
 
 #define WIRE_SENDERS_MAX 16
 #define WIRE_PORTS_MAX 8
-#define WIRE_OTHERS_MAX 8
+#define WIRE_OTHERS_MAX 32
 
 /* An address that none of the groups has, and to which somebody sends. */
 struct wire_other {
 	struct address address, sender; /* the first one */
 	uint64_t datagrams;
+	bool is_broadcast; /* for all hosts of the link */
 };
 
 struct wire_sender {
@@ -50,7 +51,8 @@ struct wire_seen {
 	struct wire_sender *senders; /* of in; the first ones. As there may be 10,000 groups, it has
 					room for no more than there are. */
 	size_t sender_count; /* at most WIRE_SENDERS_MAX */
-	const struct wire_other *others; /* in, to its port: the first ones */
+	const struct wire_other *others; /* in, to its port, of its family: the first ones; only
+					    while frames are captured whole */
 	size_t other_count; /* at most WIRE_OTHERS_MAX */
 	uint64_t tagged; /* in, with a VLAN tag */
 	uint16_t vlan; /* one of these, or of other_port_tagged */

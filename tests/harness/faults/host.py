@@ -281,16 +281,6 @@ def other_port(lab):
     lab.repairs.append(lambda: setattr(lab, "port", PORT + 1))
 
 
-@fault("other-address", families=BOTH, wire=False, unnamed="user nobody")
-def sent_to_the_hosts_own_address(lab):
-    lab.options["group"] = HOST[lab.family]
-
-
-@fault("other-address", wire=False, unnamed="user nobody")
-def sent_to_all_hosts(lab):
-    lab.options["group"] = "192.0.2.255"
-
-
 @fault("other-source", families=BOTH, unnamed="nobody")
 def other_source(lab):
     lab.sources = ["192.0.2.77" if lab.family == 4 else "2001:db8:1::77"]

@@ -97,7 +97,7 @@ def a_firewall_between_drops(lab):
     lab.repair_with("nft delete table bridge guard", host=lab.switch)
 
 
-@fault("other-address", families=BOTH, **SILENT)
+@fault("not-on-wire", families=BOTH, **SILENT)
 def sender_uses_another_group(lab):
     lab.options["group"] = {4: "233.252.0.11", 6: "ff15::11"}[lab.family]
     lab.repairs.append(lambda: setattr(lab, "group", lab.options["group"]))
