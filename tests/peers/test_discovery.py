@@ -41,7 +41,8 @@ def assert_no_echo(*pairs):
 
 def recipe():
     """What somebody has who copies the first configurations of the page, with the interfaces of the host."""
-    groups = "".join(block.removeprefix("groups: {\n").removesuffix("};\n") for block in configurations(PAGE)[:PARTS])
+    parts = [block for block in configurations(PAGE) if "handlers: {" not in block][:PARTS]
+    groups = "".join(block.removeprefix("groups: {\n").removesuffix("};\n") for block in parts)
     return f"groups: {{\n{groups}}};\n".replace("lan0", "eth0").replace("iot0", "eth1")
 
 
