@@ -560,22 +560,6 @@ def test_a_full_8_mib_disk(start, net, directory, blast, say, release):
         f"{', '.join(f'{name} {seconds:.1f} s' for name, seconds in took.items())}; {lines} lines about it")
 
 
-@pytest.mark.long
-def test_two_handlers_with_one_file_do_not_mix(start, net, tmp_path):
-    """One path in two is refused with the configuration; this is one file under two paths."""
-    (tmp_path / "link").symlink_to(tmp_path)
-    daemon = start(config(one='type = "file"; path = "$DIR/shared.log";', two='type = "file"; path = "$DIR/link/shared.log";'),
-                   directory=str(tmp_path))
-    sent = 0
-    deadline = time.monotonic() + 13
-    while time.monotonic() < deadline:
-        send(net.peer, b"%d" % sent, "233.252.0.1", 5004)
-        sent += 1
-        time.sleep(0.2)
-    wait_until(lambda: "another handler or program writes to it" in daemon.log(), "words about it")
-    assert sorted([daemon.handler(name)["dropped"]["io"] > 0 for name in ("one", "two")]) == [False, True]
-
-
 def test_a_recording_that_somebody_truncates_goes_on_whole(start, net):
     """As logrotate's copytruncate does: to nothing, or here to the middle of a record."""
     daemon = start(config(objects=JSON + ' flush = "0s";', packets=PCAPNG + ' flush = "0s";'))
