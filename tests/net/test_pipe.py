@@ -241,7 +241,7 @@ def test_a_reload_that_changes_it_ends_a_stopped_child_and_counts_what_it_did_no
     pid = stop_child(daemon)
     send_all(net, [bytes(1000)] * 500)
     daemon.wait_arrived("news", 500)
-    daemon.write_config(config([programs.path("script"), "$DIR"], 'queue = "2M"; framing = "length";'))
+    daemon.write_config(config([programs.path("script"), "$DIR", "again"], 'queue = "1M"; framing = "length";'))
     daemon.ctl("reload")
     wait_gone(pid)
     numbers = daemon.wait_idle("run")

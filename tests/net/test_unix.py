@@ -187,7 +187,7 @@ def test_after_a_reload_what_waited_comes_first(start, net):
     with Program(daemon.path("program"), "dgram") as program:
         send_all(net, payloads[:1500])
         daemon.wait_arrived("news", 1500)
-        daemon.write_config(config(settings='queue = "4M";'))
+        daemon.write_config(config(settings='queue = "8M"; filter: { min_size = 1; };'))
         daemon.ctl("reload")
         send_all(net, payloads[1500:])
         assert receive(program.sock, len(payloads)) == payloads
