@@ -151,7 +151,7 @@ def test_a_reload_that_changes_the_handler_runs_the_program_again(run, net):
     with open(daemon.config_path) as file:
         text = file.read()
     with open(daemon.config_path, "w") as file:
-        file.write(text.replace("256M", "255M"))
+        file.write(text.replace('link = "raw";', 'link = "raw"; flush = "200ms";'))
     daemon.ctl("reload")
     wait_until(lambda: not marks(daemon), "the program to run again")
     assert daemon.read("runs") == b"\n\n" and counters(daemon) == (1, 0)

@@ -578,12 +578,12 @@ def test_a_recording_that_somebody_truncates_goes_on_whole(start, net):
 
 def test_a_recorder_that_changes_while_programs_are_started_loses_nothing(start, net, blast):
     """A program that is just being started holds a copy of every descriptor, and so of the lock on the file."""
-    text = config(objects='type = "file"; format = "raw"; path = "$DIR/out"; queue = "%dM";',
+    text = config(objects='type = "file"; format = "raw"; path = "$DIR/out"; flush = "%dms";',
                   programs='type = "exec"; command = ["/bin/true"];')
-    daemon = start(text % 4)
+    daemon = start(text % 100)
     with blast.stream(net.peer, "233.252.0.1", 5004, 50, rate=3000):
         for number in range(20):
-            daemon.write_config(text % (5 + number % 2))
+            daemon.write_config(text % (101 + number % 2))
             daemon.ctl("reload")
     assert not daemon.handler("objects")["dropped"]["io"]
     assert "program writes to it" not in daemon.log()
