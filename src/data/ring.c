@@ -264,7 +264,9 @@ unsigned ring_fill(const struct ring *ring)
 				     ? ring->queued * 100 / ring->most
 				     : 0;
 
-	return (unsigned)(chunks > datagrams ? chunks : datagrams);
+	if (chunks < datagrams)
+		chunks = datagrams;
+	return chunks < 100 ? (unsigned)chunks : 100; /* it may have shrunk */
 }
 
 /* The chunk of the oldest datagram; NULL: the queue is empty. */
@@ -317,9 +319,16 @@ static void drop_datagram(struct ring *ring, struct ring_chunk *chunk)
 unsigned ring_drop_oldest(struct ring *ring)
 {
 	struct ring_chunk *oldest = oldest_chunk(ring);
+	bool is_beyond;
 
+	if (ring->queued < ring->most)
+		return drop_chunk(ring);
+	/* All of it has to go: one by one, that takes long where the ring has shrunk by much. */
+	is_beyond = ring->queued - oldest->count >= ring->most;
+	if (oldest == ring->taken && is_beyond)
+		return drop_rest(ring, oldest);
 	/* A chunk without datagrams must not stay in the queue. */
-	if (ring->queued < ring->most || (oldest != ring->taken && oldest->count == 1))
+	if (oldest != ring->taken && (is_beyond || oldest->count == 1))
 		return drop_chunk(ring);
 	drop_datagram(ring, oldest);
 	return 1;

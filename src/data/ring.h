@@ -87,15 +87,15 @@ void ring_lose(struct ring *ring, uint64_t count);
 bool ring_is_half_full(const struct ring *ring);
 
 /* How full the queue is, in percent: of the chunks, the reader's among them, or of the maximum
- * number of datagrams where that is more. */
+ * number of datagrams where that is more. 100 also where more is queued than the limits allow. */
 unsigned ring_fill(const struct ring *ring);
 
 /* When the oldest datagram arrived, CLOCK_MONOTONIC_COARSE; 0: the queue is empty. */
 uint64_t ring_since_ns(const struct ring *ring);
 
-/* Drops the oldest to make room: one datagram if there are too many, or one chunk if all are in
- * use, but not the reader's, which would make no room. Returns the number of datagrams; 0: the
- * queue is empty. */
+/* Drops the oldest to make room: one datagram if there are too many, or all of the oldest chunk
+ * where that is still not enough; or one chunk if all are in use, but not the reader's, which would
+ * make no room. Returns the number of datagrams; 0: the queue is empty. */
 unsigned ring_drop_oldest(struct ring *ring);
 
 /* Empties the queue. Returns the number of datagrams dropped. */

@@ -159,8 +159,7 @@ static void handler_free(struct handler *handler)
 		return;
 	if (handler->object)
 		handler->kind->close(handler->object);
-	free_inputs(take(handler->inputs));
-	free_queue(take(handler->queue));
+	handler_forget_prepared(handler);
 	filter_clear(&handler->filter);
 	intake_unref(handler->intake);
 	exportable_free(handler->exportable);
@@ -332,6 +331,12 @@ void handler_follow_queue(struct handler *handler)
 	if (queue)
 		worker_set_queue(handler->worker, queue);
 	free_queue(queue);
+}
+
+void handler_forget_prepared(struct handler *handler)
+{
+	free_inputs(take(handler->inputs));
+	free_queue(take(handler->queue));
 }
 
 void handler_begin(struct handler *handler)

@@ -176,6 +176,9 @@ int handler_prepare_queue(struct handler *handler, const struct config_handler *
  */
 void handler_follow_queue(struct handler *handler);
 
+/* What was prepared will not be in force. */
+void handler_forget_prepared(struct handler *handler);
+
 /* The configuration that has the handler is in force. Must come before anything is delivered. */
 void handler_begin(struct handler *handler);
 

@@ -163,6 +163,15 @@ static int plan_queue(struct handler *running, const struct config_handler *was,
 	return r < 0 ? because(why, r, "its queue: %s", strerror(-r)) : 0;
 }
 
+/* Of a plan: the handler ends, or goes on as it was. */
+static void let_go(const struct handlers_plan *plan, struct handler *handler, uint64_t deadline_ns)
+{
+	if (handlers_plan_is_unchanged(plan, handler))
+		handler_forget_prepared(handler);
+	else
+		handler_retire(handler, deadline_ns);
+}
+
 /* Adds the running handler where nothing has changed but its queue, else a new one. */
 static int plan_handler(
 	struct handlers_plan *plan, const struct config_handler *wanted, struct errors *errors)
@@ -187,8 +196,8 @@ static int plan_handler(
 	}
 	r = handler_prepare_inputs(handler, plan->wanted);
 	r = r < 0 ? r : array_add(&plan->set, handler);
-	if (r < 0 && handler != running)
-		handler_retire(handler, 0);
+	if (r < 0)
+		let_go(plan, handler, 0);
 	return r;
 }
 
@@ -249,12 +258,8 @@ bool handlers_commit(struct handlers_plan *plan)
 
 bool handlers_retire(struct handlers_plan *plan, uint64_t deadline_ns)
 {
-	struct handler *handler;
-
 	if (plan->set.count) {
-		handler = plan->set.items[--plan->set.count];
-		if (!handlers_plan_is_unchanged(plan, handler))
-			handler_retire(handler, deadline_ns);
+		let_go(plan, plan->set.items[--plan->set.count], deadline_ns);
 		return true;
 	}
 	plan->handlers->plan = NULL;

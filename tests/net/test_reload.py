@@ -324,6 +324,72 @@ def test_another_queue_keeps_what_waits_in_it(start, net):
     assert came == sorted(set(came)) and set(came) >= set(range(sent, sent + 10))
 
 
+@pytest.mark.parametrize("dry_run", [True, False], ids=["dry-run", "failed"])
+def test_a_reload_that_does_not_happen_leaves_the_queue_as_it_is(start, net, dry_run):
+    """Neither are its limits others, nor is the memory for them kept."""
+    def text(keys, extra=""):
+        return config(ONE, extra=extra).replace('type = "file"; path = "$DIR/raw"; format = "raw";',
+                                                f'type = "pipe"; command = ["/bin/sleep", "1000"]; framing = "raw"; {keys}')
+
+    def mapped():
+        with open(f"/proc/{daemon.process.pid}/maps") as maps:
+            sizes = [[int(end, 16) for end in line.split()[0].split("-")] for line in maps]
+        return sum(1 for begin, end in sizes if 900 << 20 <= end - begin <= 1 << 30)
+
+    daemon = start(text("queue_datagrams = 5;"))
+    before = mapped()
+    daemon.write_config(text('queue = "1G"; queue_datagrams = 1000;',
+                             "" if dry_run else 'p: { type = "pcapng"; path = "/nonexistent/p"; };'))
+    if dry_run:
+        daemon.call("Reload", dryRun=True)
+    else:
+        daemon.error("Reload")
+    assert mapped() == before
+    for number in range(20):
+        send(net.peer, bytes(60000), "233.252.0.1", 5004)
+        daemon.wait_arrived("one", number + 1)
+    assert daemon.handler("raw")["dropped"]["queue"] >= 10
+
+
+def test_another_drop_alone_keeps_what_waits(start, net):
+    """What comes then gets in, and so does what comes into a queue that is made smaller: the oldest give way."""
+    def text(most, drop):
+        return config(ONE).replace('type = "file"; path = "$DIR/raw"; format = "raw";',
+                                   f'type = "pipe"; command = ["/bin/sh", "-c", "read wait <$DIR/gate; exec cat >$DIR/came"]; '
+                                   f'framing = "raw"; queue = "4M"; queue_datagrams = {most}; drop = "{drop}";')
+
+    def say(number):
+        send(net.peer, b"%02d." % number + bytes(65000), "233.252.0.1", 5004)
+        daemon.wait_arrived("one", number + 1)
+
+    def dropped():
+        return daemon.handler("raw")["dropped"]["queue"]
+
+    daemon = start("")
+    os.mkfifo(daemon.path("gate"))
+    daemon.write_config(text(10, "newest"))
+    daemon.ctl("reload")
+    sent = 0
+    while not dropped():
+        say(sent)
+        sent += 1
+    daemon.write_config(text(10, "oldest"))
+    assert daemon.ctl("reload").startswith("handler raw: changed: drop\n")
+    say(sent)
+    assert dropped() == 2
+    daemon.write_config(text(4, "oldest"))
+    daemon.ctl("reload")
+    assert dropped() == 2
+    say(sent + 1)
+    assert dropped() == 2 + 7
+    with open(daemon.path("gate"), "w") as gate:
+        gate.write("go\n")
+    handler = daemon.wait_idle("raw")
+    wait_until(lambda: len(daemon.read("came")) == handler["delivered"] * 65003, "all of them")
+    came = [int(daemon.read("came")[at:at + 2]) for at in range(0, handler["delivered"] * 65003, 65003)]
+    assert came[-4:] == [sent - 3, sent - 2, sent, sent + 1]
+
+
 def test_a_changed_handler_keeps_its_counters(daemon, net):
     send(net.peer, b"before", "233.252.0.1", 5004)
     daemon.wait_arrived("one", 1)

@@ -14,6 +14,7 @@ import pytest
 from harness.credentials import Authority
 from harness.daemon import Daemon
 from harness.false_nats import FalseNats, stream_info
+from harness.names import Names
 from harness.peers import receive, receiver_on, send
 from harness.waiting import wait_until
 from peers.test_nats import GROUP, PORT, config, hq, is_exact, resident, wait_settled
@@ -260,7 +261,61 @@ def test_a_server_that_does_not_answer_in_time_is_named_as_that(sites, scheme):
     with FalseNats(sites.broker, sites.broker.v4, slow=1000) as server:
         url = server.url.replace("nats:", f"{scheme}:")
         with Daemon(sites.first.host, config("plant-1", [url])) as daemon:
-            daemon.wait_logged(f"connecting to {url}: connected, but then it did not answer in time")
+            daemon.wait_logged(f"connecting to {url}: it can be connected to, but did not answer in time")
+
+
+class Hasty(FalseNats):
+    """Ends each connection at once, unless it is slow."""
+
+    def greet(self, connection):
+        if not self.slow:
+            raise EOFError
+        super().greet(connection)
+
+
+def test_a_server_that_fails_at_once_is_given_no_more_time_than_before(sites):
+    """The first attempts have 2 s."""
+    with Hasty(sites.broker, sites.broker.v4) as server, Daemon(sites.first.host, config("plant-1", [server.url])) as daemon:
+        wait_until(lambda: server.connections >= 12, "some attempts")
+        server.slow = 1000
+        wait_until(lambda: "did not answer in time" in daemon.log(), "the end of an attempt", 7)
+
+
+@pytest.mark.long
+def test_a_host_that_answers_nothing_is_named_as_that_however_long_it_does_not(sites):
+    """Its backlog is full: it drops what would begin a connection. Each attempt has twice the time of the one before it."""
+    with sites.broker:
+        listener = socket.create_server((sites.broker.v4, 4222), backlog=0)
+        others = [socket.socket() for _ in range(3)]
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex((sites.broker.v4, 4222))
+    try:
+        with Daemon(sites.first.host, config("plant-1", [f"nats://{sites.broker.v4}:4222"])) as daemon:
+            daemon.wait_logged("Connection timed out")
+            end = time.monotonic() + 55
+            while time.monotonic() < end:
+                wait_until(lambda: "Connection timed out" in hq(daemon)["error"], "it to be named as that", 1)
+                time.sleep(0.2)
+            assert "no answer in the middle" not in daemon.log()
+    finally:
+        for each in (listener, *others):
+            each.close()
+
+
+def test_a_name_server_that_does_not_answer_costs_time_and_no_attempt(sites, tmp_path):
+    """The second one answers, 5 s later, and so it does once more within the library."""
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("nameserver 127.0.0.2\nnameserver 127.0.0.3\n")
+    with sites.first.host:
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        silent.bind(("127.0.0.2", 53))
+    with silent, Names(sites.first.host, "127.0.0.3", {"broker.example": sites.broker.v4}), \
+            FalseNats(sites.broker, sites.broker.v4) as server:
+        text = config("plant-1", ["nats://broker.example:4222"])
+        with Daemon(sites.first.host, text, wrapper=with_resolver(resolver)) as daemon:
+            wait_until(lambda: "connected to" in daemon.log(), "the connection", 30)
+            assert "connecting to" not in daemon.log() and server.connections == 1, daemon.log()
 
 
 def test_a_server_that_has_no_time_for_a_slow_handshake_is_named_with_its_timeout(sites, tmp_path):

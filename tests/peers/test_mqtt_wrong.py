@@ -241,6 +241,25 @@ def test_the_end_of_a_refusal_is_said_in_the_log(sites, start, server):
     assert daemon.handler("hq")["error"] is None
 
 
+@pytest.mark.long
+def test_an_outage_after_a_connection_that_held_is_said_in_the_log_again(sites, start):
+    """Also where those before it were short."""
+    with MqttServer(sites.broker) as server:
+        daemon = start(config("plant-1", server.url), host=sites.first.host)
+        for count in range(1, 4):
+            connection = server.wait(count)
+            wait_until(lambda: connection.filters, "its subscription")
+            connection.close()
+        server.wait(4)
+    wait_until(lambda: daemon.log().count("Connection refused") == 1, "the refusal")
+    with MqttServer(sites.broker, accepting=connack(keep_alive(2))) as server:
+        connection = server.wait()
+        wait_until(lambda: connection.pings >= 7, "a connection that holds for more than 10 s", 30)
+        already = len(daemon.log())
+    wait_until(lambda: "Connection refused" in daemon.log()[already:], "the refusal again", 30)
+    assert "again and again" not in daemon.log()[already:]
+
+
 def test_what_a_session_has_from_an_earlier_configuration_is_ended(sites, start, server):
     daemon = start(config("plant-1", server.url, come_in=False), host=sites.first.host)
     wait_connected(daemon)

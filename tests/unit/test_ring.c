@@ -459,6 +459,72 @@ static void has_other_limits_without_losing_what_is_queued(void **state)
 	origin_unref(origin);
 }
 
+/* Pushes a datagram, for which the oldest give way. Returns how often something was dropped. */
+static unsigned push_for_the_oldest(
+	struct ring *ring, struct origin *origin, uint32_t number, uint32_t *dropped)
+{
+	unsigned calls = 0;
+
+	for (; !push(ring, origin, number, 1400); calls++)
+		*dropped += ring_drop_oldest(ring);
+	return calls;
+}
+
+static void what_is_beyond_a_smaller_number_gives_way_by_the_chunk(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t pushed = 0, dropped = 0, next;
+	unsigned calls;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 4 << 20, UINT64_MAX), 0);
+	while (pushed < 20000)
+		assert_true(push(&ring, origin, pushed++, 4));
+	/* The reader has got one of a chunk. */
+	assert_int_equal(begin_reading(&ring, 1).count, 1);
+	resize(&ring, 4 << 20, 10);
+	calls = push_for_the_oldest(&ring, origin, pushed++, &dropped);
+	assert_int_equal(ring.queued, 10);
+	assert_int_equal(dropped, pushed - 1 - 10);
+	/* One by one only in the chunk of those that stay. */
+	assert_true(calls < 3000);
+	assert_false(ring_has_next(&ring));
+	ring_return(&ring);
+	next = pushed - 10;
+	assert_int_equal(drain(&ring, &next), 10);
+	assert_int_equal(ring.queued_bytes, 0);
+	/* By size. */
+	resize(&ring, 4 << 20, UINT64_MAX);
+	fill(&ring, origin, &pushed);
+	resize(&ring, 1, UINT64_MAX);
+	dropped = 0;
+	push_for_the_oldest(&ring, origin, pushed++, &dropped);
+	assert_true(ring.chunks_queued <= 4);
+	next = pushed - (uint32_t)ring.queued;
+	drain(&ring, &next);
+	assert_int_equal(next, pushed);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
+static void a_ring_that_has_shrunk_is_full(void **state)
+{
+	struct origin *origin = make_origin(GROUP_NAME);
+	uint32_t pushed = 0;
+	struct ring ring;
+
+	(void)state;
+	assert_int_equal(ring_init(&ring, 4 << 20, UINT64_MAX), 0);
+	fill(&ring, origin, &pushed);
+	resize(&ring, 1 << 20, UINT64_MAX);
+	assert_int_equal(ring_fill(&ring), 100);
+	resize(&ring, 4 << 20, 10);
+	assert_int_equal(ring_fill(&ring), 100);
+	ring_destroy(&ring);
+	origin_unref(origin);
+}
+
 static void returns_the_memory_of_a_ring_that_has_grown_when_it_retires(void **state)
 {
 	struct origin *origin = make_origin(GROUP_NAME);
@@ -498,6 +564,8 @@ int main(void)
 		cmocka_unit_test(many_origins_end_a_chunk_and_not_the_ring),
 		cmocka_unit_test(how_full_it_is_goes_by_what_is_scarcer),
 		cmocka_unit_test(has_other_limits_without_losing_what_is_queued),
+		cmocka_unit_test(what_is_beyond_a_smaller_number_gives_way_by_the_chunk),
+		cmocka_unit_test(a_ring_that_has_shrunk_is_full),
 		cmocka_unit_test(returns_the_memory_of_a_ring_that_has_grown_when_it_retires),
 	};
 

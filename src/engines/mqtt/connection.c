@@ -65,6 +65,12 @@ static struct server *server(const struct connection *connection)
 
 /* ---- Telling why ---- */
 
+/* Of one that is up. */
+static bool is_stable(const struct connection *connection)
+{
+	return clock_ns(CLOCK_MONOTONIC) - connection->up_ns >= STABLE_NS;
+}
+
 static struct cause cause_of(const struct connection *connection, int code)
 {
 	bool was_up = connection->state == STATE_UP;
@@ -77,7 +83,8 @@ static struct cause cause_of(const struct connection *connection, int code)
 		.has_username = connection->settings->common.username,
 		.has_tls = connection->client.tls,
 		.was_up = was_up,
-		.was_short = was_up && connection->short_lived >= SHORT_LIVED_MANY};
+		.was_short = was_up && connection->short_lived >= SHORT_LIVED_MANY &&
+			     !is_stable(connection)};
 }
 
 static void explain(const struct connection *connection, int code, char ret[static WHY_MAX])
@@ -339,15 +346,20 @@ static bool forget(struct connection *connection)
 
 static void go_down(struct connection *connection, const char *why)
 {
-	bool was_stable = clock_ns(CLOCK_MONOTONIC) - connection->up_ns >= STABLE_NS;
+	bool was_stable = is_stable(connection);
 	bool taken_over = connection->client.is_lost &&
 			  connection->client.lost == MQTT_RC_SESSION_TAKEN_OVER;
 	uint64_t pause_ns;
 
+	/* Those before it may have been too short for that. */
+	if (was_stable) {
+		connection->short_lived = 0;
+		engine_causes_forget(&connection->causes);
+	}
 	tell(connection, why);
 	unwatch(connection);
 	connection->state = STATE_PAUSE;
-	connection->short_lived = was_stable ? 0 : connection->short_lived + 1;
+	connection->short_lived += !was_stable;
 	connection->events->down(connection->object, forget(connection));
 	pause_ns = turns_lose(&connection->turns, was_stable);
 	wait_a_while(connection, taken_over ? PAUSE_MAX_NS : pause_ns);

@@ -25,6 +25,9 @@
  * nats-server has for one by default. */
 #define SLOW_NS (1500 * NS_PER_MS)
 
+/* For the connection that tells why there is none: whoever waits for the attempt waits for it. */
+#define EXPLAIN_MS 2000
+
 #define BUFFER_SIZE (128 * 1024)
 #define STACK_SIZE (512 * 1024)
 
@@ -37,6 +40,8 @@ struct attempt {
 	bool is_tls;
 	int patience_ms;
 	atomic_bool is_looking_up;
+	atomic_uint_least64_t lookup_ns; /* that it took; 0: it is not over */
+	struct addrinfo *found; /* then; the thread's */
 	natsConnection *old; /* to be closed first, which may wait */
 	pthread_mutex_t lock; /* of what follows */
 	bool is_done, is_abandoned;
@@ -49,6 +54,8 @@ static void attempt_unref(struct attempt *attempt)
 	if (!attempt || atomic_fetch_sub(&attempt->references, 1) != 1)
 		return;
 	natsConnection_Destroy(attempt->connection);
+	if (attempt->found)
+		freeaddrinfo(attempt->found);
 	contact_unref(attempt->contact);
 	login_unref(attempt->login);
 	pthread_mutex_destroy(&attempt->lock);
@@ -61,34 +68,26 @@ static void attempt_unref(struct attempt *attempt)
 static void explain_unreachable(
 	const struct attempt *attempt, bool is_late, char why[static WHY_MAX])
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+	const struct addrinfo *found = attempt->found;
 	struct pollfd poller = {.events = POLLOUT};
 	AUTO_CLOSE int fd = -1;
-	char port[8];
-	int r, error = 0;
+	int error = 0;
 	socklen_t size = sizeof(error);
 
-	snprintf(port, sizeof(port), "%" PRIu16, attempt->port);
-	r = getaddrinfo(attempt->host, port, &hints, &found);
-	if (r) {
-		because(why, 0, "the name does not resolve: %s", gai_strerror(r));
-		return;
-	}
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) == 0 || errno != EINPROGRESS) {
 		error = fd < 0 || errno != EINPROGRESS ? errno : 0;
 	} else {
 		poller.fd = fd;
-		if (poll(&poller, 1, attempt->patience_ms) == 0)
+		if (poll(&poller, 1, EXPLAIN_MS) == 0)
 			error = ETIMEDOUT;
 		else
 			getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	}
-	freeaddrinfo(found);
 	because(why, 0, "%s",
 		error     ? strerror(error)
-		: is_late ? "connected, but then it did not answer in time: is it a NATS server, "
-			    "and the way to it fast enough?"
+		: is_late ? "it can be connected to, but did not answer in time: is it a NATS "
+			    "server, and the way to it fast enough?"
 			  : "connected, but then it did not answer like a server");
 }
 
@@ -161,13 +160,19 @@ static void explain_own_certificate(
 				: "is in the files of \"certificate\" and \"key\"");
 }
 
-/* What libnats says after this time, as a cause that somebody can remove. */
+static uint64_t time_beyond(uint64_t ns, uint64_t other_ns)
+{
+	return ns > other_ns ? ns - other_ns : 0;
+}
+
+/* What libnats says after this time, without looking up the name, as a cause that somebody can
+ * remove. */
 static void explain(const struct attempt *attempt, natsStatus status, uint64_t took_ns,
 	char why[static WHY_MAX])
 {
 	/* It has waited for as long as it may, in whole milliseconds, and what it says comes of
 	 * that. */
-	bool is_late = took_ns + 10 * NS_PER_MS >= (uint64_t)attempt->patience_ms * NS_PER_MS;
+	bool is_late = attempt_is_late(took_ns, (uint64_t)attempt->patience_ms * NS_PER_MS);
 	const char *text = last_error(status);
 	const struct nats_settings *settings = &attempt->login->settings;
 
@@ -199,6 +204,12 @@ static void explain(const struct attempt *attempt, natsStatus status, uint64_t t
 
 /* ---- The thread ---- */
 
+/* For libnats, which looks the name up again in it. */
+static int timeout_ms(const struct attempt *attempt)
+{
+	return attempt->patience_ms + (int)(atomic_load(&attempt->lookup_ns) / NS_PER_MS);
+}
+
 static natsStatus set_options(
 	natsOptions *options, const struct attempt *attempt, char why[static WHY_MAX])
 {
@@ -210,7 +221,7 @@ static natsStatus set_options(
 		attempt->host, attempt->port);
 	status = natsOptions_SetURL(options, url);
 	status = status ? status : natsOptions_SetName(options, attempt->login->name);
-	status = status ? status : natsOptions_SetTimeout(options, attempt->patience_ms);
+	status = status ? status : natsOptions_SetTimeout(options, timeout_ms(attempt));
 	status = status ? status : natsOptions_SetAllowReconnect(options, false);
 	/* Only what is configured is connected to. */
 	status = status ? status : natsOptions_SetIgnoreDiscoveredServers(options, true);
@@ -227,16 +238,18 @@ static natsStatus set_options(
 /* libnats would look the name up within its own time, and not say that it was that. */
 static bool resolves(struct attempt *attempt, char why[static WHY_MAX])
 {
-	struct addrinfo *found = NULL;
+	struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_STREAM};
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
+	char port[8];
 	int r;
 
+	snprintf(port, sizeof(port), "%" PRIu16, attempt->port);
 	atomic_store(&attempt->is_looking_up, true);
-	r = getaddrinfo(attempt->host, NULL, NULL, &found);
+	r = getaddrinfo(attempt->host, port, &hints, &attempt->found);
+	atomic_store(&attempt->lookup_ns, clock_ns(CLOCK_MONOTONIC) - begin_ns);
 	atomic_store(&attempt->is_looking_up, false);
 	if (r)
 		because(why, 0, "the name does not resolve: %s", gai_strerror(r));
-	else
-		freeaddrinfo(found);
 	return !r;
 }
 
@@ -262,7 +275,8 @@ static natsConnection *dial(struct attempt *attempt, char why[static WHY_MAX])
 			contact_unref(attempt->contact);
 	}
 	if (status != NATS_OK && !*why)
-		explain(attempt, status, clock_ns(CLOCK_MONOTONIC) - begin_ns, why);
+		explain(attempt, status,
+			time_beyond(clock_ns(CLOCK_MONOTONIC) - begin_ns, attempt->lookup_ns), why);
 	natsOptions_Destroy(options);
 	return status == NATS_OK ? connection : NULL;
 }
@@ -360,6 +374,11 @@ int attempt_start(struct login *login, const char *server, uint64_t patience_ns,
 bool attempt_is_looking_up(const struct attempt *attempt)
 {
 	return atomic_load(&attempt->is_looking_up);
+}
+
+uint64_t attempt_lookups_ns(const struct attempt *attempt)
+{
+	return 2 * atomic_load(&attempt->lookup_ns);
 }
 
 bool attempt_is_over(struct attempt *attempt)

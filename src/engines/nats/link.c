@@ -24,7 +24,8 @@
 #define PATIENCE_MIN_NS (2 * NS_PER_S)
 #define PATIENCE_MAX_NS (16 * NS_PER_S)
 
-/* What is beyond libnats' timeout: the name, a handshake of TLS that stops in the middle. */
+/* What is beyond libnats' timeout: a name that does not resolve, a handshake of TLS that stops in
+ * the middle, and finding out why it failed. */
 #define STUCK_NS (8 * NS_PER_S)
 #define STUCK_MAX 4 /* attempts that are abandoned, and not over */
 #define STUCK_LOOK_NS NS_PER_S
@@ -45,6 +46,8 @@ struct nats_link {
 	uint64_t attempt_ns; /* when the attempt began, or the next one begins; 0: none does */
 	uint64_t backoff_ns;
 	uint64_t patience_ns;
+	uint64_t look_ns; /* at an attempt that could not be left: not before */
+	bool was_late; /* an attempt of this round: it took all of the patience */
 	uint64_t attempts; /* that have failed, or led to a brief connection, in a row */
 	uint64_t up_ns; /* when the connection began */
 	unsigned brief; /* connections in a row */
@@ -75,12 +78,17 @@ static void plan_attempt(struct nats_link *link, uint64_t now_ns)
 	link->attempt_ns += link->backoff_ns + now_ns % (link->backoff_ns / 2);
 }
 
-/* After a round in which no server could be connected, each gets more time. */
-static void fail_attempt(struct nats_link *link, uint64_t now_ns)
+/* After a round in which no server could be connected, and one had too little time, each gets more.
+ */
+static void fail_attempt(struct nats_link *link, uint64_t took_ns, uint64_t now_ns)
 {
+	link->was_late |= attempt_is_late(took_ns, link->patience_ns);
 	plan_attempt(link, now_ns);
-	if (link->attempts % link->servers.count == 0)
+	if (link->attempts % link->servers.count)
+		return;
+	if (link->was_late)
 		link->patience_ns = patience_for(2 * link->patience_ns);
+	link->was_late = false;
 }
 
 static void begin_attempt(struct nats_link *link, uint64_t now_ns)
@@ -115,35 +123,59 @@ static void watch_socket(struct nats_link *link)
 	link->events = wanted;
 }
 
+/* When the attempt takes too long. */
+static uint64_t attempt_deadline(const struct nats_link *link)
+{
+	uint64_t end_ns = link->attempt_ns + attempt_lookups_ns(link->attempt) + link->patience_ns +
+			  STUCK_NS;
+
+	return end_ns > link->look_ns ? end_ns : link->look_ns;
+}
+
+/* So far, without looking up the name. */
+static uint64_t attempt_took(const struct nats_link *link, uint64_t now_ns)
+{
+	uint64_t took_ns = now_ns - link->attempt_ns,
+		 lookups_ns = attempt_lookups_ns(link->attempt);
+
+	return took_ns > lookups_ns ? took_ns - lookups_ns : 0;
+}
+
 /* Of one that takes too long. Without bound only as many may be left behind. */
 static void leave_attempt(struct nats_link *link, uint64_t now_ns)
 {
-	if (now_ns - link->attempt_ns < link->patience_ns + STUCK_NS)
+	uint64_t took_ns;
+
+	if (now_ns < attempt_deadline(link))
 		return;
 	if (atomic_load(&link->login->stuck) >= STUCK_MAX) {
-		link->attempt_ns += STUCK_LOOK_NS;
+		link->look_ns = now_ns + STUCK_LOOK_NS;
 		return;
 	}
 	snprintf(link->error, sizeof(link->error), "connecting to %s: %s", link->address,
 		attempt_is_looking_up(link->attempt) ? "the name does not resolve: no answer"
 						     : "no answer in the middle of it");
+	took_ns = attempt_took(link, now_ns);
 	attempt_abandon(take(link->attempt));
-	fail_attempt(link, now_ns);
+	fail_attempt(link, took_ns, now_ns);
 }
 
 /* The result of the attempt, if there is one. */
 static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 {
 	char why[WHY_MAX];
+	uint64_t took_ns;
 
 	if (!attempt_is_over(link->attempt)) {
 		leave_attempt(link, now_ns);
 		return NATS_SAME;
 	}
+	took_ns = attempt_took(link, now_ns);
 	link->connection = attempt_end(take(link->attempt), &link->contact, why);
 	if (link->connection) {
 		link->error[0] = '\0';
-		link->patience_ns = patience_for(3 * (now_ns - link->attempt_ns));
+		link->patience_ns = patience_for(3 * took_ns);
+		link->was_late = false;
 		link->attempt_ns = 0;
 		link->up_ns = now_ns;
 		link->is_watched = false;
@@ -151,7 +183,7 @@ static enum nats_change end_attempt(struct nats_link *link, uint64_t now_ns)
 	} else {
 		snprintf(link->error, sizeof(link->error), "connecting to %s: %s", link->address,
 			why);
-		fail_attempt(link, now_ns);
+		fail_attempt(link, took_ns, now_ns);
 	}
 	return link->connection ? NATS_UP : NATS_SAME;
 }
@@ -246,7 +278,7 @@ enum nats_change nats_link_step(struct nats_link *link, uint64_t now_ns)
 uint64_t nats_link_deadline(const struct nats_link *link)
 {
 	if (link->attempt)
-		return link->attempt_ns + link->patience_ns + STUCK_NS;
+		return attempt_deadline(link);
 	return link->connection ? 0 : link->attempt_ns;
 }
 
