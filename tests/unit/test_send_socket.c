@@ -11,12 +11,15 @@
 #include "base/array.h"
 #include "net/send_socket.h"
 
+#define UP (IFF_UP | INTERFACE_LOWER_UP)
+
 static struct interface links[] = {
-	{.name = "lo", .index = 1, .flags = IFF_UP | IFF_LOOPBACK, .ipv6 = IPV6_ENABLED},
-	{.name = "eth0", .index = 2, .flags = IFF_UP, .ipv6 = IPV6_ENABLED, .splits_runs = true},
-	{.name = "eth1", .index = 3, .flags = IFF_UP, .ipv6 = IPV6_DISABLED},
+	{.name = "lo", .index = 1, .flags = UP | IFF_LOOPBACK, .ipv6 = IPV6_ENABLED},
+	{.name = "eth0", .index = 2, .flags = UP, .ipv6 = IPV6_ENABLED, .splits_runs = true},
+	{.name = "eth1", .index = 3, .flags = UP, .ipv6 = IPV6_DISABLED},
 	{.name = "down0", .index = 4, .ipv6 = IPV6_ENABLED},
-	{.name = "tiny0", .index = 5, .flags = IFF_UP, .ipv6 = IPV6_ABSENT},
+	{.name = "tiny0", .index = 5, .flags = UP, .ipv6 = IPV6_ABSENT},
+	{.name = "cut0", .index = 6, .flags = IFF_UP, .ipv6 = IPV6_ENABLED},
 };
 
 static struct interface_address addresses[] = {
@@ -25,9 +28,10 @@ static struct interface_address addresses[] = {
 	{.ifindex = 2, .address = {.family = AF_INET6}, .is_tentative = true},
 	{.ifindex = 3, .address = {.family = AF_INET6}, .is_tentative = false},
 	{.ifindex = 1, .address = {.family = AF_INET6}, .is_tentative = true, .is_duplicate = true},
+	{.ifindex = 6, .address = {.family = AF_INET6}, .is_tentative = true},
 };
 static const char *const strings[] = {
-	"127.0.0.1", "192.0.2.1", "2001:db8::1", "fe80::1", "2001:db8::2"};
+	"127.0.0.1", "192.0.2.1", "2001:db8::1", "fe80::1", "2001:db8::2", "2001:db8::3"};
 
 static struct interface_name alternatives[] = {{2, "uplink"}};
 
@@ -113,6 +117,7 @@ static void what_is_missing_is_named(void **state)
 			-EADDRNOTAVAIL},
 		{AF_INET6, "lo", NULL, "another host has the address 2001:db8::2 of lo",
 			-EADDRNOTAVAIL},
+		{AF_INET6, "cut0", NULL, "cut0 has no carrier", -EADDRNOTAVAIL},
 		{AF_INET6, "eth1", NULL, "IPv6 is disabled on eth1", -EADDRNOTAVAIL},
 		{AF_INET6, "tiny0", NULL, "tiny0 does no IPv6", -EADDRNOTAVAIL},
 		{AF_INET, "eth1", "192.0.2.9", "no interface has the source_address 192.0.2.9",
