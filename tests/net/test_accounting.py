@@ -218,7 +218,7 @@ def test_queues_of_handlers_that_hang_do_not_pile_up_over_reloads(slow, net, bla
     for number in range(6):
         arrived = daemon.arrived("flood")
         daemon.wait_arrived("flood", arrived + blast(net.peer, "233.252.0.1", 5004, 100_000, 100))
-        daemon.write_config(config(queue='"16M"', more=f"sample = {2 + number};"))
+        daemon.write_config(config(queue='"16M"', more=f"filter: {{ max_size = {2000 + number}; }};"))
         daemon.ctl("reload")
     before = resident(daemon.process.pid)
     wait_until(lambda: resident(daemon.process.pid) < before - 40, "the memory of the old queues", 90)
