@@ -103,6 +103,19 @@ static bool name_unit(const char *socket, char unit[static UNIT_MAX])
 	return true;
 }
 
+#define HINT_MAX (UNIT_MAX + sizeof(" (systemctl restart )"))
+
+/* What stands behind "restart": the command, where systemd runs the daemon. */
+static const char *restart_hint(const struct session *session, char hint[static HINT_MAX])
+{
+	char unit[UNIT_MAX];
+
+	if (!name_unit(session->socket, unit))
+		return "";
+	snprintf(hint, HINT_MAX, " (systemctl restart %s)", unit);
+	return hint;
+}
+
 /* Nobody has read what was written to the socket: where systemd listens, it could not start the
  * daemon. */
 static int explain_ignored(const struct session *session)
@@ -192,6 +205,8 @@ int session_connect(struct session *session)
 
 int session_lost(const struct session *session, int error)
 {
+	char restart[HINT_MAX];
+
 	switch (-error) {
 	case ECONNRESET:
 		if (session->client && client_was_ignored(session->client))
@@ -205,9 +220,8 @@ int session_lost(const struct session *session, int error)
 	case EBADMSG:
 		return session_fail(session, EXIT_REFUSED,
 			"what answers at %s does not answer as this mcastctl expects it: is it "
-			"mcastd? After an upgrade it has to be restarted (systemctl restart "
-			"mcastd)",
-			session->socket);
+			"mcastd? After an upgrade it has to be restarted%s",
+			session->socket, restart_hint(session, restart));
 	case EMSGSIZE:
 		return session_fail(session, EXIT_REFUSED,
 			"the answer of %s is larger than %u MiB: is it mcastd?", session->socket,
@@ -282,13 +296,14 @@ int session_refused(const struct session *session, const struct reply *reply, co
 	const json_t *errors = json_object_get(reply->parameters, "errors");
 	const char *message = json_string_value(json_object_get(reply->parameters, "message"));
 	const char *unknown = unknown_part(reply);
+	char restart[HINT_MAX];
 	AUTO_TEXT struct text parameters = {0};
 
 	if (unknown)
 		return session_fail(session, EXIT_REFUSED,
 			"%sthe mcastd that runs is of another version than this mcastctl, and does "
-			"not know \"%s\": restart it (systemctl restart mcastd)",
-			prefix, unknown);
+			"not know \"%s\": restart it%s",
+			prefix, unknown, restart_hint(session, restart));
 	for (size_t i = 0; i < json_array_size(errors); i++) {
 		const char *line = json_string_value(json_array_get(errors, i));
 

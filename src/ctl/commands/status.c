@@ -31,7 +31,6 @@ static json_t *new_value(const json_t *answer, const char *key)
 
 	if (!strcmp(key, "handlers"))
 		return new_handlers(answer);
-
 	if (json_unpack(value, "{s:I, s:I, s:I}", "joined", &joined, "waiting", &waiting, "failed",
 		    &failed) == 0)
 		return json_sprintf(

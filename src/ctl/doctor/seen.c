@@ -56,22 +56,6 @@ void seen_add_sender(struct wire_seen *seen, const struct frame *frame)
 		sender->ttl = frame->ttl;
 }
 
-void seen_add_other(
-	struct wire_other *others, size_t *count, const struct frame *frame, bool is_broadcast)
-{
-	size_t i = 0;
-
-	while (i < *count && !address_equal(&others[i].address, &frame->destination))
-		i++;
-	if (i == WIRE_OTHERS_MAX)
-		return;
-	if (i == *count)
-		others[(*count)++] = (struct wire_other){.address = frame->destination,
-			.sender = frame->source,
-			.is_broadcast = is_broadcast};
-	others[i].datagrams++;
-}
-
 void seen_add_ttl(struct wire_seen *seen, uint8_t ttl)
 {
 	if (!seen->ttl_max || ttl < seen->ttl_min)

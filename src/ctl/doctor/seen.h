@@ -3,11 +3,8 @@
 
 #include "ctl/doctor/wire.h"
 
-/* Keep the first ports, senders and other addresses, as many as there is room for. others has
- * WIRE_OTHERS_MAX. */
+/* Keep the first ports and senders, as many as there is room for. */
 void seen_add_port(struct wire_seen *seen, uint16_t port);
 void seen_add_sender(struct wire_seen *seen, const struct frame *frame);
-void seen_add_other(
-	struct wire_other *others, size_t *count, const struct frame *frame, bool is_broadcast);
 
 void seen_add_ttl(struct wire_seen *seen, uint8_t ttl);

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "ctl/doctor/fragments.h"
 #include "ctl/doctor/seen.h"
+#include "ctl/doctor/strays.h"
 #include "data/twins.h"
 
 #define BUCKETS 4096 /* power of 2 */
@@ -48,20 +49,6 @@ struct mac_keys {
 	size_t count;
 };
 
-/* What goes to a port of a group and to the address of none, on an interface. */
-struct stray {
-	struct stray *next; /* of the same hash */
-	sa_family_t family;
-	uint16_t port;
-	unsigned ifindex;
-	struct wire_other others[WIRE_OTHERS_MAX];
-	size_t count;
-};
-
-/* Ports that groups have are looked up in a set of bits. */
-#define PORTS 65536
-#define STRAY_BUCKETS 256 /* power of 2 */
-
 struct tally {
 	struct hash_key key;
 	struct wire_group *groups; /* as they were given */
@@ -70,8 +57,7 @@ struct tally {
 	struct mac_keys macs;
 	bool has_any_v4, has_any_v6; /* groups for all addresses of this host */
 	struct stream *buckets[BUCKETS], *mac_buckets[BUCKETS];
-	struct stray *strays[STRAY_BUCKETS];
-	uint8_t ports[PORTS / 8];
+	struct strays strays;
 	size_t stranger_count;
 	uint64_t left_out;
 	uint64_t begin_ns;
@@ -145,7 +131,7 @@ static int prepare(struct tally *tally, const struct wire_group *groups, size_t 
 		const struct address *address = &groups[i].address;
 
 		tally->groups[i] = tally->wanted[i] = groups[i];
-		tally->ports[groups[i].port / 8] |= (uint8_t)(1 << groups[i].port % 8);
+		strays_add_port(&tally->strays, groups[i].port);
 		tally->has_any_v4 |= address_is_any(address) && address->family == AF_INET;
 		tally->has_any_v6 |= address_is_any(address) && address->family == AF_INET6;
 		if (address_is_multicast(address))
@@ -195,13 +181,7 @@ static void free_streams(struct tally *tally)
 			free(stream->seen);
 			free(stream);
 		}
-	for (size_t i = 0; i < STRAY_BUCKETS; i++)
-		while (tally->strays[i]) {
-			struct stray *stray = tally->strays[i];
-
-			tally->strays[i] = stray->next;
-			free(stray);
-		}
+	strays_clear(&tally->strays);
 	memset(tally->mac_buckets, 0, sizeof(tally->mac_buckets));
 	tally->stranger_count = 0;
 }
@@ -434,50 +414,17 @@ static bool is_for_any(const struct tally *tally, const struct frame *frame)
 	       !address_is_multicast(&frame->destination);
 }
 
-static struct stray *find_stray(
-	const struct tally *tally, sa_family_t family, uint16_t port, unsigned ifindex)
-{
-	struct stray *stray = tally->strays[(port + ifindex) % STRAY_BUCKETS];
-
-	while (stray &&
-		(stray->family != family || stray->port != port || stray->ifindex != ifindex))
-		stray = stray->next;
-	return stray;
-}
-
-/* There are no more of them than groups and interfaces. */
-static struct stray *add_stray(
-	struct tally *tally, sa_family_t family, uint16_t port, unsigned ifindex)
-{
-	struct stray **bucket = &tally->strays[(port + ifindex) % STRAY_BUCKETS];
-	struct stray *stray = malloc(sizeof(*stray));
-
-	if (!stray)
-		return NULL;
-	*stray = (struct stray){
-		.next = *bucket, .family = family, .port = port, .ifindex = ifindex};
-	*bucket = stray;
-	return stray;
-}
-
-static void take_stray(
-	struct tally *tally, const struct frame *frame, const struct sighting *sighting)
+/* No group gets it: neither one with its address, nor one for all addresses of this host. */
+static bool is_stray(
+	const struct tally *tally, const struct frame *frame, const struct sighting *sighting)
 {
 	struct address any = {.family = frame->destination.family};
 	uint16_t port = frame->destination_port;
-	struct stray *stray;
 
-	if (frame->fragment_offset || frame->vlan > 0 || sighting->packet_type == PACKET_OUTGOING ||
-		!(tally->ports[port / 8] & 1 << port % 8) ||
-		is_wanted(tally, &frame->destination, 0) ||
-		(is_for_any(tally, frame) && is_wanted(tally, &any, port)))
-		return;
-	stray = find_stray(tally, any.family, port, sighting->ifindex);
-	if (!stray)
-		stray = add_stray(tally, any.family, port, sighting->ifindex);
-	if (stray)
-		seen_add_other(stray->others, &stray->count, frame,
-			sighting->packet_type == PACKET_BROADCAST);
+	return !frame->fragment_offset && frame->vlan <= 0 &&
+	       sighting->packet_type != PACKET_OUTGOING && strays_has_port(&tally->strays, port) &&
+	       !is_wanted(tally, &frame->destination, 0) &&
+	       !(is_for_any(tally, frame) && is_wanted(tally, &any, port));
 }
 
 static void take_udp(
@@ -490,7 +437,9 @@ static void take_udp(
 	if (is_for_any(tally, frame) && sighting->packet_type != PACKET_OUTGOING &&
 		!is_wanted(tally, &frame->destination, frame->destination_port))
 		take_datagram(tally, &any, frame, sighting);
-	take_stray(tally, frame, sighting);
+	if (is_stray(tally, frame, sighting))
+		strays_take(&tally->strays, frame, sighting->ifindex,
+			sighting->packet_type == PACKET_BROADCAST);
 }
 
 /* INCLUDE, CHANGE_TO_INCLUDE and ALLOW (RFC 3376, 4.2.12). */
@@ -672,14 +621,11 @@ const struct wire_seen *tally_seen(
 	const struct stream *stream = tally->mac_buckets[hash_place(tally, mac_key, ifindex, 0)];
 	const struct stream *place = lookup(tally, &wanted->address, 0, ifindex);
 	const struct stream *general = lookup(tally, &any, 0, ifindex);
-	const struct stray *stray = find_stray(tally, any.family, wanted->port, ifindex);
 
 	fragments_expire(tally->fragments, now_ns);
 	tally->answer = own ? *own->seen : (struct wire_seen){0};
-	if (stray) {
-		tally->answer.others = stray->others;
-		tally->answer.other_count = stray->count;
-	}
+	tally->answer.others = strays_seen(
+		&tally->strays, any.family, wanted->port, ifindex, &tally->answer.other_count);
 	add_queries(&tally->answer, general);
 	tally->answer.unanswered = count_unanswered(general, place, now_ns);
 	if (place != general)

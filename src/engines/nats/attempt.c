@@ -235,7 +235,8 @@ static natsStatus set_options(
 	return status ? status : login_set_user(attempt->login, options, why);
 }
 
-/* libnats would look the name up within its own time, and not say that it was that. */
+/* libnats counts the lookup as time of the server, and does not say that the name was the reason.
+ */
 static bool resolves(struct attempt *attempt, char why[static WHY_MAX])
 {
 	struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_STREAM};
