@@ -247,6 +247,7 @@ int group_reconcile(struct group *group, const struct interface_list *interfaces
 	if (config_group_is_made_here(group->config)) {
 		if (group->merged && has_joined_leg(group->merged))
 			expected_watch(group);
+		group_apply_needs(group);
 		return 0;
 	}
 	r = make_memberships(group, interfaces);

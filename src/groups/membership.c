@@ -13,6 +13,7 @@
 #include "groups/group.h"
 #include "groups/obstacle.h"
 #include "groups/receive.h"
+#include "groups/refused_reads.h"
 #include "net/descriptors.h"
 #include "net/multicast.h"
 
@@ -195,6 +196,7 @@ static void close_socket(struct membership *membership)
 	link_remove(&membership->unicast);
 	membership->fd = -1;
 	membership->asked = 0;
+	membership->is_unread = false;
 	membership->is_stored = false;
 	membership->receive_buffer = 0;
 	forget_arrivals(membership);
@@ -588,6 +590,37 @@ static void try_join(struct membership *membership, const struct interface_list 
 		set_joined(membership, interfaces, interface);
 }
 
+/* Reads on, where the kernel allows it now. Returns 0 or a negative errno. */
+static int resume_reading(struct membership *membership)
+{
+	int r = socket_try_read(membership->fd);
+
+	if (r < 0)
+		return r;
+	membership->is_unread = false;
+	r = membership_listen(membership);
+	membership->is_unread = r < 0;
+	return r;
+}
+
+/* It is joined as wanted, by a socket that it has. */
+static void keep_joined(struct membership *membership, const struct interface_list *interfaces,
+	const struct interface *interface)
+{
+	char why[WHY_MAX];
+	int r;
+
+	forget_arrivals(membership);
+	follow_link(membership, interface);
+	r = membership->is_unread ? resume_reading(membership) : 0;
+	if (r >= 0) {
+		set_joined(membership, interfaces, interface);
+		return;
+	}
+	read_refusal_explain(r, why);
+	set_state(membership, MEMBERSHIP_FAILED, why);
+}
+
 void membership_update(struct membership *membership, const struct interface_list *interfaces)
 {
 	const struct interface *interface = interface_find(interfaces, membership->interface);
@@ -598,9 +631,7 @@ void membership_update(struct membership *membership, const struct interface_lis
 	if (interface &&
 		interface_has_family(interface, membership->group->config->address.family) &&
 		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
-		forget_arrivals(membership);
-		follow_link(membership, interface);
-		set_joined(membership, interfaces, interface);
+		keep_joined(membership, interfaces, interface);
 		return;
 	}
 	close_socket(membership);

@@ -48,6 +48,8 @@ struct way {
 	uint32_t link_changes; /* the context's at the last outgoing_read_carrier() */
 	struct origin *origin; /* of replies; NULL: none are received */
 	struct event *replied; /* NULL: none are received */
+	struct event *resumed; /* when they are tried again */
+	bool is_unread; /* the kernel refused to have them read */
 	bool asks_again; /* the kernel did not take what replies need: before the next are read */
 	uint32_t dropped; /* replies that the kernel dropped at the socket, when last read */
 };

@@ -12,6 +12,7 @@
 #include "data/returned_copies.h"
 #include "data/loop_guard.h"
 #include "groups/group.h"
+#include "groups/refused_reads.h"
 #include "groups/uncounted.h"
 #include "net/multicast.h"
 
@@ -285,6 +286,15 @@ static int read_on(struct membership *membership, struct arena_received *receive
 	return r;
 }
 
+/* The kernel refuses to have it read. It stays joined, so that what is lost meanwhile is counted.
+ * Unless the first try later on succeeds, its state says why: membership_retry(). */
+static void give_up(struct membership *membership)
+{
+	membership_stop_listening(membership);
+	membership->is_unread = true;
+	retry_add(membership->group->context->retries, &membership->retry);
+}
+
 /* Reads what is queued, but not more than is fair to the other memberships. With fills, it may have
  * filled up since the last time. Returns whether there may be more. */
 static bool take_turn(struct membership *membership, bool fills, unsigned *ret_count)
@@ -299,8 +309,13 @@ static bool take_turn(struct membership *membership, bool fills, unsigned *ret_c
 		r = read_on(membership, &received, ret_count);
 	if (membership->check_sources == CHECK_UNTIL_DRAINED && !received.is_full)
 		membership->check_sources = CHECK_NEVER;
+	if (r >= 0 || r == -EAGAIN)
+		return received.is_full;
 	/* A pending error of the socket is not all that there was. */
-	return received.is_full || (r < 0 && r != -EAGAIN);
+	if (!read_is_refused(membership->fd, r))
+		return true;
+	give_up(membership);
+	return false;
 }
 
 static void stop_prompt(struct membership *membership)
@@ -321,7 +336,7 @@ static bool begins_guard_pause(struct membership *membership)
 
 	if (!ms)
 		return false;
-	if (membership->receive_buffer < ROUNDS_BUFFER) {
+	if (membership->is_unread || membership->receive_buffer < ROUNDS_BUFFER) {
 		loop_guard_refuse_pause(guard);
 		return false;
 	}
@@ -397,7 +412,7 @@ int membership_listen(struct membership *membership)
 	struct group_context *context = membership->group->context;
 	bool in_rounds = waits_for_rounds(membership);
 
-	if (membership->fd < 0 || membership->guard_pause_ns ||
+	if (membership->fd < 0 || membership->guard_pause_ns || membership->is_unread ||
 		(in_rounds ? membership->round.is_added : membership->prompt != NULL))
 		return 0;
 	if (in_rounds) {

@@ -4,7 +4,10 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/timer.h"
 #include "groups/group.h"
+#include "groups/refused_reads.h"
 #include "groups/uncounted.h"
 #include "net/multicast.h"
 
@@ -41,8 +44,8 @@ static unsigned needs_of(const struct way *way)
 	return way->group->needs | NEED_SOURCE | NEED_DATAGRAMS | NEED_PAYLOAD;
 }
 
-/* Reads once. Returns whether there may be more. */
-static bool receive(struct way *way)
+/* Reads once. Returns 1 when there may be more, 0 when not, or a negative errno. */
+static int receive(struct way *way)
 {
 	struct group *group = way->group;
 	struct arena_received received;
@@ -59,14 +62,46 @@ static bool receive(struct way *way)
 	arena_deliver(arena, way->origin, accept_replies(way, received.count), group->outlets.items,
 		group->outlets.count);
 	uncounted_end(arena);
-	return received.is_full;
+	return r < 0 ? r : received.is_full;
+}
+
+/* What is refused is tried once a second, and told once. */
+static void pause_reading(struct way *way, int r)
+{
+	static const struct timeval delay = {.tv_sec = 1};
+	char why[WHY_MAX];
+
+	event_del(way->replied);
+	timer_start(way->resumed, &delay);
+	read_refusal_explain(r, why);
+	if (!way->is_unread)
+		log_error("group %s: replies on %s: %s", way->group->config->name,
+			way->origin->interface, why);
+	way->is_unread = true;
 }
 
 static void on_reply(evutil_socket_t fd, short what, void *argument)
 {
+	struct way *way = argument;
+	int r = 1;
+
+	(void)what;
+	for (int i = 0; i < TURN_BATCHES && r > 0; i++)
+		r = receive(way);
+	if (read_is_refused(fd, r))
+		pause_reading(way, r);
+	else
+		way->is_unread = false;
+}
+
+static void on_resumed(evutil_socket_t fd, short what, void *argument)
+{
+	static const struct timeval delay = {.tv_sec = 1};
+	struct way *way = argument;
+
 	(void)fd, (void)what;
-	for (int i = 0; i < TURN_BATCHES && receive(argument); i++)
-		;
+	if (event_add(way->replied, NULL) < 0)
+		timer_start(way->resumed, &delay);
 }
 
 void replies_apply_needs(struct way *way)
@@ -96,22 +131,30 @@ int replies_open(struct way *way, char why[static WHY_MAX])
 	way->dropped = 0;
 	replies_apply_buffer(way);
 	replies_apply_needs(way);
+	way->is_unread = false;
+	way->resumed = evtimer_new(way->group->context->base, on_resumed, way);
 	way->replied = event_new(
 		way->group->context->base, fd, EV_READ | EV_PERSIST, on_reply, way);
-	return !way->replied || event_add(way->replied, NULL) < 0
+	return !way->resumed || !way->replied || event_add(way->replied, NULL) < 0
 		       ? because(why, -ENOMEM, "out of memory")
 		       : 0;
+}
+
+static void close_event(struct event **event)
+{
+	if (*event)
+		event_free(take(*event));
 }
 
 void replies_close(struct way *way)
 {
 	if (!way->origin)
 		return;
-	if (way->replied)
-		event_free(take(way->replied));
+	close_event(&way->replied);
+	close_event(&way->resumed);
 	way->group->counters->kernel_dropped += replies_count_drops(way);
 	send_socket_stop_receiving(way->out->fd);
-	while (receive(way))
+	while (receive(way) > 0)
 		;
 	origin_unref(take(way->origin));
 }

@@ -252,17 +252,6 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* A handler by which something comes in as well is on the way from group to group, where the pauses
- * of a group would be most of the time that a datagram takes. Groups ask later for what is needed.
- */
-static void need_prompt_between_groups(struct handler *handler)
-{
-	if (handler->inputs->count)
-		handler->outlet.needs |= NEED_PROMPT;
-	else if (handler->is_patient)
-		handler->outlet.needs &= ~(unsigned)NEED_PROMPT;
-}
-
 int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
 {
 	struct string_list *inputs;
@@ -280,7 +269,6 @@ int handler_prepare_inputs(struct handler *handler, const struct config *wanted)
 	if (inputs->count)
 		qsort(inputs->items, inputs->count, sizeof(*inputs->items), compare_names);
 	handler->inputs = inputs;
-	need_prompt_between_groups(handler);
 	return r;
 }
 
@@ -293,11 +281,24 @@ static uint64_t hash_names(const struct string_list *names)
 	return hash;
 }
 
+/* A handler by which something comes in as well is on the way from group to group, where the pauses
+ * of a group would be most of the time that a datagram takes. Groups ask later for what is needed.
+ */
+static void need_prompt_between_groups(struct handler *handler, const struct string_list *inputs)
+{
+	if (inputs->count)
+		handler->outlet.needs |= NEED_PROMPT;
+	else if (handler->is_patient)
+		handler->outlet.needs &= ~(unsigned)NEED_PROMPT;
+}
+
 void handler_follow_inputs(struct handler *handler)
 {
 	struct string_list *inputs = take(handler->inputs);
 	uint64_t hash = inputs ? hash_names(inputs) : 0;
 
+	if (inputs)
+		need_prompt_between_groups(handler, inputs);
 	if (!inputs || hash == handler->inputs_hash || !handler->kind->subscribe ||
 		!handler->worker) {
 		free_inputs(inputs);

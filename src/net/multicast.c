@@ -361,6 +361,15 @@ int socket_drops(int fd, uint32_t *ret)
 	return read_memory_info(fd, SK_MEMINFO_DROPS, ret);
 }
 
+int socket_try_read(int fd)
+{
+	struct mmsghdr message = {0};
+
+	return recvmmsg(fd, &message, 1, MSG_PEEK | MSG_DONTWAIT, NULL) < 0 && errno != EAGAIN
+		       ? -errno
+		       : 0;
+}
+
 uint64_t socket_backlog(int fd)
 {
 	uint32_t bytes = 0;

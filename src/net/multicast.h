@@ -77,6 +77,10 @@ uint64_t socket_receive_buffer(int fd);
  * where SO_RXQ_OVFL lags behind (SO_MEMINFO, SK_MEMINFO_DROPS). Returns 0 or a negative errno. */
 int socket_drops(int fd, uint32_t *ret);
 
+/* Asks whether the kernel lets the socket be read, without taking a datagram from it. Returns 0, or
+ * a negative errno: also a pending error of the socket, which this clears. */
+int socket_try_read(int fd);
+
 /* What is queued at the socket, in bytes of its receive buffer as the kernel counts it: twice what
  * socket_receive_buffer() says is its limit. */
 uint64_t socket_backlog(int fd);

@@ -9,8 +9,10 @@ import os
 import pytest
 
 from fault.calls import CALLS
-from fault.lab import ALWAYS, Lab
+from fault.lab import ALWAYS, GROUPS, Lab
 from harness.daemon import SANITIZER_REPORT
+from harness.peers import receiver_on, send
+from harness.waiting import wait_until
 
 # Of each name, error and phase, this many calls fail one after the other, spread over all that there are.
 POINTS = os.environ.get("FAULT_POINTS", "20")
@@ -238,3 +240,37 @@ def test_any_call_fails_at_the_stop(lab, say, name):
     say(f"{name}: {injected} faults at the stop")
     lab.close()
     findings.check()
+
+
+def reply_port(lab):
+    """Where replies to group a are read: what is sent to it comes from there."""
+    with receiver_on(lab.net.peer, "239.1.1.1", 5001, "eth0") as device:
+        assert not lab.call("Send", group="a", text="who is there?")
+        while True:
+            data, source = device.recvfrom(100)
+            if data == b"who is there?":
+                return source[1]
+
+
+def test_what_the_kernel_does_not_let_be_read_is_told_and_tried_again_slowly(lab):
+    """As with a seccomp filter, or a security module, that forbids recvmmsg(2): the sockets stay readable."""
+    def memberships(interface):
+        return [membership for group in lab.stats()["groups"] if group["name"] in GROUPS
+                for membership in group["memberships"] if membership["interface"] == interface]
+
+    lab.start()
+    lab.send()
+    port = reply_port(lab)
+    lab.shim.arm("recvmmsg", "EACCES", fail=ALWAYS)
+    lab.send()
+    send(lab.net.peer, b"a reply", lab.net.host.v4, port)
+    wait_until(lambda: {membership["state"] for membership in memberships("eth0")} == {"failed"}, "all that get datagrams")
+    wait_until(lambda: any("group a: replies on eth0: what comes cannot be read" in line for line in lab.log()), "replies")
+    assert all("recvmmsg(2)): Permission denied; a seccomp filter or a security module" in membership["error"]
+               for membership in memberships("eth0"))
+    calls, failed = lab.shim.disarm()
+    assert calls == failed and calls < 500, calls
+    lab.assert_recovers()
+    wait_until(lambda: next(group["replies"] for group in lab.stats()["groups"] if group["name"] == "a"), "the reply")
+    assert lab.stop() == 0
+    lab.assert_sound()

@@ -353,8 +353,14 @@ static void what_is_on_the_way_from_group_to_group_is_needed_at_once(void **stat
 	start(fixture, &of_broker);
 	assert_false(is_prompt(fixture));
 	assert_int_equal(handler_prepare_inputs(fixture->handler, &with), 0);
+	handler_follow_inputs(fixture->handler);
+	assert_true(is_prompt(fixture));
+	/* A reload that is not applied. */
+	assert_int_equal(handler_prepare_inputs(fixture->handler, &without), 0);
+	handler_forget_prepared(fixture->handler);
 	assert_true(is_prompt(fixture));
 	assert_int_equal(handler_prepare_inputs(fixture->handler, &without), 0);
+	handler_follow_inputs(fixture->handler);
 	assert_false(is_prompt(fixture));
 	stop_handler(fixture);
 }
