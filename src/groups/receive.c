@@ -288,7 +288,7 @@ static int read_on(struct membership *membership, struct arena_received *receive
 
 /* The kernel refuses to have it read. It stays joined, so that what is lost meanwhile is counted.
  * Unless the first try later on succeeds, its state says why: membership_retry(). */
-static void give_up(struct membership *membership)
+static void stop_reading(struct membership *membership)
 {
 	membership_stop_listening(membership);
 	membership->is_unread = true;
@@ -314,7 +314,7 @@ static bool take_turn(struct membership *membership, bool fills, unsigned *ret_c
 	/* A pending error of the socket is not all that there was. */
 	if (!read_is_refused(membership->fd, r))
 		return true;
-	give_up(membership);
+	stop_reading(membership);
 	return false;
 }
 

@@ -10,5 +10,5 @@
  * datagram, or of the interface, is cleared by the call that returns it. */
 bool read_is_refused(int fd, int r);
 
-/* Why nothing is read, and what mends it. */
+/* Why nothing is read, and what repairs it. */
 void read_refusal_explain(int r, char why[static WHY_MAX]);
