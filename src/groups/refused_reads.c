@@ -19,9 +19,9 @@ bool read_is_refused(int fd, int r)
 void read_refusal_explain(int r, char why[static WHY_MAX])
 {
 	const char *fix = r == -EPERM || r == -EACCES || r == -ENOSYS
-				   ? "; a seccomp filter or a security module (SELinux, AppArmor) "
-				     "forbids it: allow it there"
-				   : "";
+				  ? "; a seccomp filter or a security module (SELinux, AppArmor) "
+				    "forbids it: allow it there"
+				  : "";
 
 	snprintf(why, WHY_MAX, "what comes cannot be read (recvmmsg(2)): %s%s", strerror(-r), fix);
 }
