@@ -8,7 +8,6 @@
 #include "base/hash.h"
 #include "data/filter.h"
 #include "data/intake.h"
-#include "data/ring.h"
 #include "formats/rtp.h"
 #include "handlers/exportable.h"
 #include "handlers/ledger.h"
@@ -26,7 +25,7 @@ struct handler {
 	struct worker *worker; /* for kinds that may block; owns their object */
 	void *object; /* of other kinds */
 	struct intake *intake; /* NULL: the kind imports nothing */
-	struct worker_queue *queue; /* prepared; NULL: it stays as it is */
+	struct queue_limits *queue; /* prepared; NULL: it stays as it is */
 	struct string_list *inputs; /* prepared: the groups that take what comes in */
 	uint64_t inputs_hash; /* of those that the kind was told of; 0: of none yet */
 	struct exportable *exportable; /* for kinds that export; else NULL */
@@ -131,10 +130,10 @@ static void free_inputs(struct string_list *inputs)
 	free(inputs);
 }
 
-static void free_queue(struct worker_queue *queue)
+static void free_queue(struct queue_limits *queue)
 {
 	if (queue)
-		ring_segment_free(queue->segment);
+		queue_limits_clear(queue);
 	free(queue);
 }
 
@@ -310,7 +309,7 @@ void handler_follow_inputs(struct handler *handler)
 
 int handler_prepare_queue(struct handler *handler, const struct config_handler *wanted)
 {
-	struct worker_queue *queue;
+	struct queue_limits *queue;
 	int r;
 
 	free_queue(take(handler->queue));
@@ -327,10 +326,10 @@ int handler_prepare_queue(struct handler *handler, const struct config_handler *
 
 void handler_follow_queue(struct handler *handler)
 {
-	struct worker_queue *queue = take(handler->queue);
+	struct queue_limits *queue = take(handler->queue);
 
 	if (queue)
-		worker_set_queue(handler->worker, queue);
+		worker_change_queue(handler->worker, queue);
 	free_queue(queue);
 }
 

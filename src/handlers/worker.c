@@ -4,28 +4,16 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/log.h"
 #include "base/text.h"
-#include "base/units.h"
 #include "data/oldest.h"
 #include "data/ring.h"
 
 #define STACK_SIZE (256 * 1024)
-
-/* After this time without a drop the log has what a full queue has cost: one that is full again
- * and again is one matter. */
-#define OVERFLOW_END_NS (10 * NS_PER_S)
-
-/* The queue is full, and was logged as such. */
-struct overflow {
-	uint64_t last_ns; /* when it has dropped last, CLOCK_MONOTONIC */
-	uint64_t dropped; /* since that was logged; 0: it was not */
-};
 
 struct worker {
 	struct link of_ledger;
@@ -37,11 +25,8 @@ struct worker {
 	void *object; /* the thread's alone */
 	char *file; /* that the kind writes; NULL: none */
 	bool succeeds; /* it begins after its predecessor, see has_predecessor() */
-	enum drop_policy policy;
 	int wake; /* eventfd(2): something to do for the thread */
-	struct ring ring;
-	uint64_t queue; /* bytes, as configured */
-	struct overflow overflow;
+	struct queue queue;
 	bool waiting; /* the thread found the ring empty: wake it */
 	bool napping; /* the same, but it wakes by itself: wake it only when the ring fills up */
 	bool begin, rotate; /* asked for, and not done yet */
@@ -79,7 +64,7 @@ static void free_groups(struct string_list *groups)
 static void worker_free(struct worker *worker)
 {
 	free_groups(worker->groups);
-	ring_destroy(&worker->ring);
+	queue_destroy(&worker->queue);
 	closep(&worker->wake);
 	free(worker->file);
 	free(worker);
@@ -95,56 +80,18 @@ static void wake_successors(const struct worker *worker)
 			eventfd_write(other->wake, 1);
 }
 
-/* ---- A full queue ---- */
-
-/* Returns whether that begins. The lock is held. */
-static bool note_overflow(struct worker *worker, uint64_t dropped)
-{
-	struct overflow *overflow = &worker->overflow;
-	bool begins = !overflow->dropped;
-
-	overflow->dropped += dropped;
-	overflow->last_ns = clock_ns(CLOCK_MONOTONIC);
-	return begins;
-}
-
-/* The loop's. */
-static void log_overflow(const struct worker *worker, bool by_count)
-{
-	char limit[UNIT_STRING_MAX + 32], size[UNIT_STRING_MAX];
-
-	if (by_count)
-		snprintf(limit, sizeof(limit), "queue_datagrams = %" PRIu64, worker->ring.most);
-	else
-		snprintf(limit, sizeof(limit), "queue = \"%s\"", format_size(worker->queue, size));
-	log_event(LOG_WARNING, &(struct log_fields){.handler = worker->ledger->name},
-		"handler %s: its queue is full (%s), and datagrams are dropped: more come than it "
-		"delivers; a larger queue helps where that is not for long",
-		worker->ledger->name, limit);
-}
-
-/* When to log what it has cost; 0: nothing is to be logged. The lock is held. */
-static uint64_t overflow_deadline(const struct worker *worker)
-{
-	return worker->overflow.dropped ? worker->overflow.last_ns + OVERFLOW_END_NS : 0;
-}
-
-/* Logs what it has cost when that is due, or in any case. */
+/* Logs what a full queue has cost when that is due, or in any case. */
 static void end_overflow(struct worker *worker, bool in_any_case)
 {
 	uint64_t dropped = 0, deadline;
 
 	lock(worker);
-	deadline = overflow_deadline(worker);
-	if (deadline && (in_any_case || clock_ns(CLOCK_MONOTONIC) >= deadline)) {
-		dropped = worker->overflow.dropped;
-		worker->overflow.dropped = 0;
-	}
+	deadline = queue_full_deadline(&worker->queue);
+	if (deadline && (in_any_case || clock_ns(CLOCK_MONOTONIC) >= deadline))
+		dropped = queue_end_full(&worker->queue);
 	unlock(worker);
 	if (dropped)
-		log_event(LOG_NOTICE, &(struct log_fields){.handler = worker->ledger->name},
-			"handler %s: its queue was full; dropped meanwhile: %" PRIu64,
-			worker->ledger->name, dropped);
+		queue_log_cost(worker->ledger->name, dropped);
 }
 
 /* ---- Life ---- */
@@ -159,7 +106,7 @@ static void end(struct worker *worker)
 	end_overflow(worker, true);
 	pthread_mutex_lock(&workers->lock);
 	lock(worker);
-	left = ring_drop_all(&worker->ring) + worker->in_hand;
+	left = ring_drop_all(&worker->queue.ring) + worker->in_hand;
 	ledger->account->outcome.dropped[DROP_SHUTDOWN] += left;
 	link_remove(&worker->of_ledger);
 	link_remove(&worker->of_workers);
@@ -202,7 +149,7 @@ static void expire(struct worker *worker)
 	if (worker->is_expired || !is_past_deadline(worker))
 		return;
 	worker->is_expired = true;
-	dropped = ring_retire(&worker->ring);
+	dropped = ring_retire(&worker->queue.ring);
 	worker->expired += dropped;
 	worker->ledger->account->outcome.dropped[DROP_SHUTDOWN] += dropped;
 }
@@ -314,7 +261,7 @@ static uint64_t wait_deadline(const struct worker *worker)
 	uint64_t deadline = service_deadline(worker);
 
 	lock(worker);
-	deadline = earlier_ns(deadline, overflow_deadline(worker));
+	deadline = earlier_ns(deadline, queue_full_deadline(&worker->queue));
 	if (worker->retired)
 		deadline = earlier_ns(deadline, worker->deadline_ns);
 	if (worker->napping)
@@ -364,12 +311,13 @@ static void wait_until_kind_ready(struct worker *worker)
 static struct batch take_batch(struct worker *worker)
 {
 	unsigned most = worker->kind->batch_max ? worker->kind->batch_max : BATCH_MAX;
-	uint64_t since_ns = ring_since_ns(&worker->ring), bytes = worker->ring.queued_bytes;
-	struct batch batch = ring_next(&worker->ring, most);
+	uint64_t since_ns = ring_since_ns(&worker->queue.ring),
+		 bytes = worker->queue.ring.queued_bytes;
+	struct batch batch = ring_next(&worker->queue.ring, most);
 
 	worker->in_hand += batch.count;
 	worker->delivering = batch.count;
-	worker->delivering_bytes = bytes - worker->ring.queued_bytes;
+	worker->delivering_bytes = bytes - worker->queue.ring.queued_bytes;
 	oldest_take(&worker->oldest, batch.count, since_ns);
 	return batch;
 }
@@ -385,9 +333,9 @@ static bool advance(struct worker *worker, const struct outcome *outcome, struct
 	lock(worker);
 	settle_locked(worker, outcome, held);
 	expire(worker);
-	has_next = ring_has_next(&worker->ring);
+	has_next = ring_has_next(&worker->queue.ring);
 	if (!has_next)
-		ring_return(&worker->ring);
+		ring_return(&worker->queue.ring);
 	else if (ret)
 		*ret = take_batch(worker);
 	unlock(worker);
@@ -424,7 +372,7 @@ static bool take_chunk(struct worker *worker, bool nap, bool *ret_go_on)
 	bool has_chunk;
 
 	lock(worker);
-	has_chunk = !is_past_deadline(worker) && ring_take(&worker->ring);
+	has_chunk = !is_past_deadline(worker) && ring_take(&worker->queue.ring);
 	worker->waiting = !has_chunk && !nap;
 	worker->napping = !has_chunk && nap;
 	*ret_go_on = !worker->retired;
@@ -541,19 +489,11 @@ static int start_thread(struct worker *worker)
 	return -r;
 }
 
-static struct worker_queue queue_of(const struct config_handler *config)
-{
-	return (struct worker_queue){.bytes = config->queue,
-		.most = config->queue_datagrams ? (uint64_t)config->queue_datagrams : UINT64_MAX,
-		.policy = (enum drop_policy)config->drop};
-}
-
 int worker_start(struct workers *workers, const struct handler_kind *kind, void *object,
 	const struct config_handler *config, struct ledger *ledger, struct worker **ret)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	const char *file = kind->config.file ? kind->config.file(config->settings) : NULL;
-	struct worker_queue queue = queue_of(config);
 	int r;
 
 	if (!worker)
@@ -564,11 +504,9 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 	worker->kind = kind;
 	worker->kind_hash = ledger_kind_hash(kind->config.name, kind->counters);
 	worker->object = object;
-	worker->policy = queue.policy;
-	worker->queue = queue.bytes;
 	r = file && !worker->file ? -ENOMEM : worker->wake < 0 ? -errno : 0;
 	if (r >= 0)
-		r = ring_init(&worker->ring, queue.bytes, queue.most);
+		r = queue_init(&worker->queue, config);
 	if (r < 0) {
 		worker_free(worker);
 		return r;
@@ -592,27 +530,18 @@ int worker_start(struct workers *workers, const struct handler_kind *kind, void 
 void worker_push(struct worker *worker, const struct batch *batch)
 {
 	struct account *account = worker->ledger->account;
-	uint64_t dropped = 0;
-	unsigned pushed, evicted;
-	bool wake, is_full, by_count;
+	struct ring *ring = &worker->queue.ring;
+	uint64_t dropped;
+	bool wake, is_full;
 
 	lock(worker);
 	account->received += batch->count;
-	pushed = ring_push(&worker->ring, batch, 0);
-	while (pushed < batch->count && worker->policy == DROP_OLDEST &&
-		(evicted = ring_drop_oldest(&worker->ring))) {
-		dropped += evicted;
-		ring_lose(&worker->ring, evicted);
-		pushed += ring_push(&worker->ring, batch, pushed);
-	}
-	dropped += batch->count - pushed;
-	ring_lose(&worker->ring, batch->count - pushed);
+	dropped = queue_push(&worker->queue, batch);
 	account->outcome.dropped[DROP_QUEUE] += dropped;
-	by_count = worker->ring.queued >= worker->ring.most;
-	is_full = dropped && !worker->kind->tells_drops && note_overflow(worker, dropped);
-	if (worker->ring.queued + worker->in_hand > account->queued_max)
-		account->queued_max = worker->ring.queued + worker->in_hand;
-	wake = worker->waiting || (worker->napping && ring_is_half_full(&worker->ring));
+	is_full = dropped && !worker->kind->tells_drops && queue_note_full(&worker->queue, dropped);
+	if (ring->queued + worker->in_hand > account->queued_max)
+		account->queued_max = ring->queued + worker->in_hand;
+	wake = worker->waiting || (worker->napping && ring_is_half_full(ring));
 	if (wake)
 		worker->waiting = worker->napping = false;
 	unlock(worker);
@@ -620,27 +549,24 @@ void worker_push(struct worker *worker, const struct batch *batch)
 	if (wake || is_full)
 		eventfd_write(worker->wake, 1);
 	if (is_full)
-		log_overflow(worker, by_count);
+		queue_log_full(&worker->queue, worker->ledger->name);
 }
 
 int worker_prepare_queue(
-	struct worker *worker, const struct config_handler *config, struct worker_queue *ret)
+	struct worker *worker, const struct config_handler *config, struct queue_limits *ret)
 {
 	int r;
 
-	*ret = queue_of(config);
 	lock(worker);
-	r = ring_prepare(&worker->ring, ret->bytes, &ret->segment);
+	r = queue_prepare(&worker->queue, config, ret);
 	unlock(worker);
 	return r;
 }
 
-void worker_set_queue(struct worker *worker, struct worker_queue *queue)
+void worker_change_queue(struct worker *worker, struct queue_limits *limits)
 {
 	lock(worker);
-	ring_resize(&worker->ring, queue->bytes, queue->most, take(queue->segment));
-	worker->policy = queue->policy;
-	worker->queue = queue->bytes;
+	queue_change(&worker->queue, limits);
 	unlock(worker);
 }
 
@@ -680,7 +606,7 @@ void worker_rotate(struct worker *worker)
 {
 	lock(worker);
 	worker->rotate = true;
-	worker->rotate_after = worker->ring.chunks_queued;
+	worker->rotate_after = worker->queue.ring.chunks_queued;
 	eventfd_write(worker->wake, 1);
 	unlock(worker);
 }
@@ -781,7 +707,7 @@ void workers_account(struct ledger *ledger, struct account *ret)
 		expire(worker);
 	*ret = *ledger->account;
 	list_for_each(worker, &ledger->workers, of_ledger) {
-		const struct ring *ring = &worker->ring;
+		const struct ring *ring = &worker->queue.ring;
 
 		ret->queued += ring->queued + worker->in_hand;
 		ret->queued_bytes += ring->queued_bytes + worker->delivering_bytes +
@@ -800,7 +726,7 @@ unsigned workers_queue_fill(struct ledger *ledger)
 
 	pthread_mutex_lock(&ledger->lock);
 	list_for_each(worker, &ledger->workers, of_ledger) {
-		unsigned fill = ring_fill(&worker->ring);
+		unsigned fill = ring_fill(&worker->queue.ring);
 
 		most = fill > most ? fill : most;
 	}

@@ -5,19 +5,12 @@
 #include "base/clock.h"
 #include "handlers/handler.h"
 #include "handlers/ledger.h"
+#include "handlers/queue.h"
 
 struct worker;
 
 /* How long a thread that is not stuck may take from its deadline to its end. */
 #define WORKER_END_NS NS_PER_S
-
-struct ring_segment;
-
-struct worker_queue {
-	uint64_t bytes, most;
-	enum drop_policy policy;
-	struct ring_segment *segment; /* what the ring lacks; NULL: nothing */
-};
 
 /* All workers whose threads have not ended. Those of retired handlers are among them. */
 struct workers {
@@ -57,12 +50,12 @@ void worker_subscribe(struct worker *worker, struct string_list *groups);
 /* Queues a batch; what does not fit is dropped by the handler's policy. Runs in the loop. */
 void worker_push(struct worker *worker, const struct batch *batch);
 
-/* Prepares the queue of the configuration. Returns 0 or -ENOMEM. */
+/* Prepares its queue for the configuration. Returns 0 or -ENOMEM. */
 int worker_prepare_queue(
-	struct worker *worker, const struct config_handler *config, struct worker_queue *ret);
+	struct worker *worker, const struct config_handler *config, struct queue_limits *ret);
 
-/* Has the worker that queue, which it takes over. What waits stays. */
-void worker_set_queue(struct worker *worker, struct worker_queue *queue);
+/* Has its queue these limits from now on, as queue_change(). */
+void worker_change_queue(struct worker *worker, struct queue_limits *limits);
 
 /* The kind's. */
 const void *worker_object(const struct worker *worker);
