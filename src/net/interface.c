@@ -401,6 +401,11 @@ const struct interface *interface_find(const struct interface_list *list, const 
 	return NULL;
 }
 
+bool interface_name_is_address(const char *name, sa_family_t family, struct address *ret)
+{
+	return address_parse(name, ret) == 0 && ret->family == family;
+}
+
 const struct address *interface_address(
 	const struct interface_list *list, const struct interface *interface, sa_family_t family)
 {

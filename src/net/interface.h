@@ -90,6 +90,9 @@ bool interface_changes_concern(const struct interface_changes *changes, const ch
 const struct interface *interface_find(const struct interface_list *list, const char *name);
 const struct interface *interface_by_index(const struct interface_list *list, unsigned index);
 
+/* Whether a configured name of an interface is an address of the family. */
+bool interface_name_is_address(const char *name, sa_family_t family, struct address *ret);
+
 /* Whether an interface can send at all now: without a carrier the kernel drops what is sent, and
  * does not tell. True where there is no such interface. */
 bool interface_has_carrier(unsigned index);

@@ -128,6 +128,17 @@ static int check_link(
 	return 0;
 }
 
+/* Of several addresses, one that names the interface is the one that is meant. */
+static void take_address_of_name(
+	struct send_socket *wanted, const struct interface *interface, const char *name)
+{
+	struct address address;
+
+	if (wanted->source.family == AF_UNSPEC && !(interface->flags & IFF_LOOPBACK) &&
+		interface_name_is_address(name, wanted->family, &address))
+		wanted->source = address;
+}
+
 int send_socket_choose(struct send_socket *wanted, const struct interface_list *interfaces,
 	const char *name, char why[static WHY_MAX])
 {
@@ -142,6 +153,7 @@ int send_socket_choose(struct send_socket *wanted, const struct interface_list *
 			return r;
 		wanted->ifindex = interface->index;
 		memcpy(wanted->interface, interface->name, sizeof(wanted->interface));
+		take_address_of_name(wanted, interface, name);
 	}
 	if (wanted->source.family != AF_UNSPEC)
 		return check_source(wanted, interfaces, interface, why);

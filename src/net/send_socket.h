@@ -26,8 +26,9 @@ struct send_socket {
 
 /* Chooses the interface to leave by, from its name, alternative name or address (NULL: the kernel's
  * route), and the address to send from: sets ifindex, interface, splits_runs, and source where it
- * has none. IPv4 never takes another interface's address, unless source says so. Returns 0, or with
- * the reason in why -ENODEV, -ENETDOWN or -EADDRNOTAVAIL. */
+ * has none, which is the address that the interface is named by. IPv4 never takes another
+ * interface's address, unless source says so. Returns 0, or with the reason in why -ENODEV,
+ * -ENETDOWN or -EADDRNOTAVAIL. */
 int send_socket_choose(struct send_socket *wanted, const struct interface_list *interfaces,
 	const char *name, char why[static WHY_MAX]);
 

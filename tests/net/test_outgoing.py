@@ -248,6 +248,22 @@ def test_the_source_address_is_the_configured_one(office, begin, keys, family):
         office.host.ip(f"address delete {other}/{24 if family == '4' else 64} dev lan1")
 
 
+@FAMILIES
+@pytest.mark.parametrize("key", ["interfaces", "send_interface"])
+def test_an_interface_that_is_named_by_an_address_sends_from_it(office, begin, key, family):
+    """The interface has another one before it."""
+    other = {"4": "203.0.1.77", "6": "2001:db8:1::77"}[family]
+    office.host.ip(f"address add {other}/{24 if family == '4' else 64} dev lan1" + (" nodad" if family == "6" else ""))
+    try:
+        daemon = begin(family, f'{key} = ["lan2", "{other}"];')
+        taps = office.taps()
+        assert try_to_send(daemon, "x") is None
+        assert wait_until(taps["lan1"].seen, "the datagram")[0][:2] == (b"x", other)
+        assert wait_until(taps["lan2"].seen, "the datagram")[0][1] != other
+    finally:
+        office.host.ip(f"address delete {other}/{24 if family == '4' else 64} dev lan1")
+
+
 def test_an_unnumbered_link_sends_with_the_address_that_is_configured(office, begin):
     office.host.ip("address flush dev lan1")
     try:

@@ -461,6 +461,22 @@ def test_datagrams_have_the_source_address_and_the_dscp_that_are_given(net, star
         net.host.ip(f"address delete {source}/{24 if family == socket.AF_INET else 64} dev eth1")
 
 
+@pytest.mark.parametrize("family, to, source", [
+    (socket.AF_INET, "239.0.0.2", "198.51.100.77"), (socket.AF_INET, "198.51.100.2", "198.51.100.77"),
+    (socket.AF_INET6, "ff05::2", "2001:db8:2::77"), (socket.AF_INET6, "2001:db8:2::2", "2001:db8:2::77")])
+def test_an_interface_that_is_named_by_an_address_sends_from_it(net, start, family, to, source):
+    length = 24 if family == socket.AF_INET else 64
+    net.host.ip(f"address add {source}/{length} dev eth1" + (" nodad" if family == socket.AF_INET6 else ""))
+    try:
+        start(relay(to, f'interface = "{source}";', family))
+        with receiver_on(net.side, GROUPS[family][1], 5004, "eth0") as sock:
+            feed(net, b"x", family=family)
+            data, sender = sock.recvfrom(100)
+            assert (data, sender[0]) == (b"x", source)
+    finally:
+        net.host.ip(f"address delete {source}/{length} dev eth1")
+
+
 @pytest.mark.parametrize("family, to", [(socket.AF_INET, "239.0.0.2"), (socket.AF_INET, "198.51.100.2"),
                                         (socket.AF_INET6, "ff05::2"), (socket.AF_INET6, "2001:db8:2::2")])
 @pytest.mark.parametrize("shares", [socket.SO_REUSEADDR, SO_REUSEPORT], ids=["REUSEADDR", "REUSEPORT"])
