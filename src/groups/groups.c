@@ -83,6 +83,11 @@ static void tell_changed(struct groups *groups)
 		groups->changed(groups->argument);
 }
 
+static void on_retried(void *argument)
+{
+	tell_changed(argument);
+}
+
 static void on_followed(void *argument)
 {
 	struct groups *groups = argument;
@@ -172,10 +177,10 @@ struct groups *groups_new(const struct groups_setup *setup)
 		base, context->forgotten, context->transitions, &follow_callbacks, groups);
 	if (groups->follow) {
 		context->interfaces = follow_interfaces(groups->follow);
-		context->retries = retries_new(
-			base, context->interfaces, context->transitions, membership_retry);
-		context->send_retries = retries_new(
-			base, context->interfaces, context->transitions, outgoing_retry);
+		context->retries = retries_new(base, context->interfaces, context->transitions,
+			&(struct retry_callbacks){membership_retry, on_retried, groups});
+		context->send_retries = retries_new(base, context->interfaces, context->transitions,
+			&(struct retry_callbacks){.again = outgoing_retry});
 	}
 	if (!context->arena || !context->senders || !context->rounds || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||

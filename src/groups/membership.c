@@ -13,7 +13,6 @@
 #include "groups/group.h"
 #include "groups/obstacle.h"
 #include "groups/receive.h"
-#include "groups/refused_reads.h"
 #include "net/descriptors.h"
 #include "net/multicast.h"
 
@@ -590,35 +589,17 @@ static void try_join(struct membership *membership, const struct interface_list 
 		set_joined(membership, interfaces, interface);
 }
 
-/* Reads on, where the kernel allows it now. Returns 0 or a negative errno. */
-static int resume_reading(struct membership *membership)
-{
-	int r = socket_try_read(membership->fd);
-
-	if (r < 0)
-		return r;
-	membership->is_unread = false;
-	r = membership_listen(membership);
-	membership->is_unread = r < 0;
-	return r;
-}
-
-/* It is joined as wanted, by a socket that it has. */
-static void keep_joined(struct membership *membership, const struct interface_list *interfaces,
-	const struct interface *interface)
+/* Whether its socket is read, or is again from now on. */
+static bool is_read(struct membership *membership)
 {
 	char why[WHY_MAX];
-	int r;
 
-	forget_arrivals(membership);
-	follow_link(membership, interface);
-	r = membership->is_unread ? resume_reading(membership) : 0;
-	if (r >= 0) {
-		set_joined(membership, interfaces, interface);
-		return;
-	}
-	read_refusal_explain(r, why);
-	set_state(membership, MEMBERSHIP_FAILED, why);
+	if (!membership->is_unread)
+		return true;
+	if (socket_check_read(membership->fd, why) < 0)
+		return false;
+	membership->is_unread = false;
+	return membership_listen(membership) >= 0;
 }
 
 void membership_update(struct membership *membership, const struct interface_list *interfaces)
@@ -630,8 +611,11 @@ void membership_update(struct membership *membership, const struct interface_lis
 
 	if (interface &&
 		interface_has_family(interface, membership->group->config->address.family) &&
-		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface)) {
-		keep_joined(membership, interfaces, interface);
+		(!obstacle || is_multicast(membership)) && is_joined_on(membership, interface) &&
+		is_read(membership)) {
+		forget_arrivals(membership);
+		follow_link(membership, interface);
+		set_joined(membership, interfaces, interface);
 		return;
 	}
 	close_socket(membership);
@@ -650,6 +634,7 @@ void membership_retry(struct retry *retry, const struct interface_list *interfac
 	struct membership *membership = container_of(retry, struct membership, retry);
 
 	membership_update(membership, interfaces);
+	same_network_update(membership->group);
 	outgoing_membership_changed(membership->group);
 }
 

@@ -138,7 +138,7 @@ struct membership {
 	bool any_interface; /* datagrams come from whatever interface */
 	uint8_t asked; /* what the kernel was asked for, of enum need */
 	bool asks_again; /* it did not take it: before the next datagrams are read */
-	bool is_unread; /* the kernel refused to have it read: it is tried again later */
+	bool is_unread; /* the kernel refused a read: retried, or else joined anew */
 	uint8_t check_sources; /* enum check_sources */
 	bool is_reported; /* to the network, since the link last changed */
 	enum membership_state state;
@@ -179,7 +179,7 @@ void membership_update(struct membership *membership, const struct interface_lis
 /* Gives its socket the receive buffer that is configured now. What is queued stays. */
 void membership_apply_buffer(struct membership *membership);
 
-/* The callback of retries_new(). */
+/* again() of retries_new(). */
 void membership_retry(struct retry *retry, const struct interface_list *interfaces);
 
 /* The callbacks of reports_new(). */

@@ -12,7 +12,6 @@
 #include "data/returned_copies.h"
 #include "data/loop_guard.h"
 #include "groups/group.h"
-#include "groups/refused_reads.h"
 #include "groups/uncounted.h"
 #include "net/multicast.h"
 
@@ -286,13 +285,18 @@ static int read_on(struct membership *membership, struct arena_received *receive
 	return r;
 }
 
-/* The kernel refuses to have it read. It stays joined, so that what is lost meanwhile is counted.
- * Unless the first try later on succeeds, its state says why: membership_retry(). */
-static void stop_reading(struct membership *membership)
+/* After a read that failed: whether the kernel refuses all of them. Then none is tried any more,
+ * and membership_retry() finds out what becomes of it. */
+static bool is_refused(struct membership *membership)
 {
+	char why[WHY_MAX];
+
+	if (socket_check_read(membership->fd, why) >= 0)
+		return false;
 	membership_stop_listening(membership);
 	membership->is_unread = true;
 	retry_add(membership->group->context->retries, &membership->retry);
+	return true;
 }
 
 /* Reads what is queued, but not more than is fair to the other memberships. With fills, it may have
@@ -307,15 +311,12 @@ static bool take_turn(struct membership *membership, bool fills, unsigned *ret_c
 		rounds_stay_awake(membership->group->context->rounds);
 	if (received.is_full)
 		r = read_on(membership, &received, ret_count);
+	/* A pending error of the socket is not all that there was. */
+	if (r < 0 && r != -EAGAIN)
+		return !is_refused(membership);
 	if (membership->check_sources == CHECK_UNTIL_DRAINED && !received.is_full)
 		membership->check_sources = CHECK_NEVER;
-	if (r >= 0 || r == -EAGAIN)
-		return received.is_full;
-	/* A pending error of the socket is not all that there was. */
-	if (!read_is_refused(membership->fd, r))
-		return true;
-	stop_reading(membership);
-	return false;
+	return received.is_full;
 }
 
 static void stop_prompt(struct membership *membership)

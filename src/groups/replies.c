@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "groups/group.h"
-#include "groups/refused_reads.h"
 #include "groups/uncounted.h"
 #include "net/multicast.h"
 
@@ -65,43 +64,50 @@ static int receive(struct way *way)
 	return r < 0 ? r : received.is_full;
 }
 
-/* What is refused is tried once a second, and told once. */
-static void pause_reading(struct way *way, int r)
-{
-	static const struct timeval delay = {.tv_sec = 1};
-	char why[WHY_MAX];
+static const struct timeval pause_after_refusal = {.tv_sec = 1};
 
-	event_del(way->replied);
-	timer_start(way->resumed, &delay);
-	read_refusal_explain(r, why);
-	if (!way->is_unread)
-		log_error("group %s: replies on %s: %s", way->group->config->name,
-			way->origin->interface, why);
-	way->is_unread = true;
+/* What is refused is tried once a second. That it is, and that it no longer is, is told once. */
+static void note_refusal(struct way *way, int r, const char *why)
+{
+	const char *group = way->group->config->name, *interface = way->origin->interface;
+	struct log_fields fields = {.group = group, .interface = interface};
+
+	if (r < 0) {
+		event_del(way->replied);
+		timer_start(way->resumed, &pause_after_refusal);
+	}
+	if (way->is_unread == (r < 0))
+		return;
+	way->is_unread = r < 0;
+	if (r < 0)
+		log_event(
+			LOG_WARNING, &fields, "group %s: replies on %s: %s", group, interface, why);
+	else
+		log_event(LOG_NOTICE, &fields, "group %s: replies on %s are read again", group,
+			interface);
 }
 
 static void on_reply(evutil_socket_t fd, short what, void *argument)
 {
 	struct way *way = argument;
+	char why[WHY_MAX];
 	int r = 1;
 
 	(void)what;
 	for (int i = 0; i < TURN_BATCHES && r > 0; i++)
 		r = receive(way);
-	if (read_is_refused(fd, r))
-		pause_reading(way, r);
-	else
-		way->is_unread = false;
+	if (r < 0 && r != -EAGAIN)
+		r = socket_check_read(fd, why);
+	note_refusal(way, r == -EAGAIN ? 0 : r, why);
 }
 
 static void on_resumed(evutil_socket_t fd, short what, void *argument)
 {
-	static const struct timeval delay = {.tv_sec = 1};
 	struct way *way = argument;
 
 	(void)fd, (void)what;
 	if (event_add(way->replied, NULL) < 0)
-		timer_start(way->resumed, &delay);
+		timer_start(way->resumed, &pause_after_refusal);
 }
 
 void replies_apply_needs(struct way *way)

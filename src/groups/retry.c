@@ -20,7 +20,7 @@ struct retries {
 	bool in_round;
 	const struct interface_list *interfaces;
 	struct transitions *transitions;
-	void (*again)(struct retry *retry, const struct interface_list *interfaces);
+	struct retry_callbacks callbacks;
 };
 
 static void move_all(struct link *from, struct link *to)
@@ -50,11 +50,13 @@ static bool try_next(void *argument)
 	if (retry) {
 		link_remove(&retry->link);
 		list_append(&retries->waiting, &retry->link);
-		retries->again(retry, retries->interfaces);
+		retries->callbacks.again(retry, retries->interfaces);
 	}
 	if (!list_is_empty(&retries->due))
 		return true;
 	transitions_end(retries->transitions);
+	if (retries->callbacks.ended)
+		retries->callbacks.ended(retries->callbacks.argument);
 	retries->in_round = false;
 	schedule(retries);
 	return false;
@@ -73,8 +75,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 }
 
 struct retries *retries_new(struct event_base *base, const struct interface_list *interfaces,
-	struct transitions *transitions,
-	void (*again)(struct retry *retry, const struct interface_list *interfaces))
+	struct transitions *transitions, const struct retry_callbacks *callbacks)
 {
 	struct retries *retries = calloc(1, sizeof(*retries));
 
@@ -84,7 +85,7 @@ struct retries *retries_new(struct event_base *base, const struct interface_list
 	list_init(&retries->due);
 	retries->interfaces = interfaces;
 	retries->transitions = transitions;
-	retries->again = again;
+	retries->callbacks = *callbacks;
 	evtimer_assign(&retries->timer, base, on_timer, retries);
 	portions_init(&retries->round, base, try_next, retries);
 	return retries;
@@ -106,6 +107,9 @@ void retry_add(struct retries *retries, struct retry *retry)
 	if (link_is_used(&retry->link))
 		return;
 	list_append(&retries->waiting, &retry->link);
+	/* Who comes while the first delay runs does not prolong it. */
+	if (retries->delay_s == 1 && evtimer_pending(&retries->timer, NULL))
+		return;
 	retries->delay_s = 1;
 	schedule(retries);
 }

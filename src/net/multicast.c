@@ -12,6 +12,9 @@
 #include "net/rtnetlink.h"
 #include "net/socket_option.h"
 
+/* Whether reading is refused: errors of a socket that are pending come first. */
+#define READ_TRIES 8
+
 enum reach multicast_reach(const struct address *address)
 {
 	if (address_is_multicast(address))
@@ -249,6 +252,23 @@ static int explain_bind(
 	return because(why, r, "binding: %s", strerror(-r));
 }
 
+int socket_check_read(int fd, char why[static WHY_MAX])
+{
+	struct mmsghdr message = {0};
+	int error = 0;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		if (recvmmsg(fd, &message, 1, MSG_PEEK | MSG_DONTWAIT, NULL) >= 0 ||
+			errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS)
+			return 0;
+		error = errno;
+	}
+	return because(why, -error,
+		"what arrives cannot be read (recvmmsg(2)): %s; a seccomp filter or a security "
+		"module (SELinux, AppArmor) forbids it: allow it there",
+		strerror(error));
+}
+
 int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX])
 {
 	sa_family_t family = membership->group.family;
@@ -260,6 +280,8 @@ int multicast_open_receiver(const struct multicast_membership *membership, char 
 			errno == EMFILE || errno == ENFILE
 				? "; raise the limit on open files (LimitNOFILE=, ulimit -n)"
 				: "");
+	if ((r = socket_check_read(fd, why)) < 0)
+		return r;
 	if ((r = isolate(fd, membership)) < 0)
 		return because(why, r, "binding to the interface: %s", strerror(-r));
 	if ((r = bind_shared(fd, membership)) < 0)
@@ -291,6 +313,8 @@ int multicast_adopt_receiver(
 	if (!socket_is_bound_to(fd, &membership->group, membership->port))
 		return because(why, -EADDRNOTAVAIL,
 			"the socket unit of that name has another address or port than the group");
+	if ((r = socket_check_read(fd, why)) < 0)
+		return r;
 	if ((r = isolate(fd, membership)) < 0)
 		return because(why, r, "binding to the interface: %s", strerror(-r));
 	if (membership->reach != REACH_MULTICAST)
@@ -359,15 +383,6 @@ static int read_memory_info(int fd, unsigned index, uint32_t *ret)
 int socket_drops(int fd, uint32_t *ret)
 {
 	return read_memory_info(fd, SK_MEMINFO_DROPS, ret);
-}
-
-int socket_try_read(int fd)
-{
-	struct mmsghdr message = {0};
-
-	return recvmmsg(fd, &message, 1, MSG_PEEK | MSG_DONTWAIT, NULL) < 0 && errno != EAGAIN
-		       ? -errno
-		       : 0;
 }
 
 uint64_t socket_backlog(int fd)

@@ -77,9 +77,11 @@ uint64_t socket_receive_buffer(int fd);
  * where SO_RXQ_OVFL lags behind (SO_MEMINFO, SK_MEMINFO_DROPS). Returns 0 or a negative errno. */
 int socket_drops(int fd, uint32_t *ret);
 
-/* Asks whether the kernel lets the socket be read, without taking a datagram from it. Returns 0, or
- * a negative errno: also a pending error of the socket, which this clears. */
-int socket_try_read(int fd);
+/* Whether the kernel lets the daemon read the socket. Where a seccomp filter or a security module
+ * forbids it, a socket that has something stays readable without end. Clears pending errors of the
+ * socket; what the kernel lacks for a moment is none. Returns 0, or a negative errno with the reason
+ * in why. */
+int socket_check_read(int fd, char why[static WHY_MAX]);
 
 /* What is queued at the socket, in bytes of its receive buffer as the kernel counts it: twice what
  * socket_receive_buffer() says is its limit. */
