@@ -79,8 +79,8 @@ int socket_drops(int fd, uint32_t *ret);
 
 /* Whether the kernel lets the daemon read the socket. Where a seccomp filter or a security module
  * forbids it, a socket that has something stays readable without end. Clears pending errors of the
- * socket; what the kernel lacks for a moment is none. Returns 0, or a negative errno with the reason
- * in why. */
+ * socket; what the kernel lacks for a moment is none. Returns 0, or a negative errno with the
+ * reason in why. */
 int socket_check_read(int fd, char why[static WHY_MAX]);
 
 /* What is queued at the socket, in bytes of its receive buffer as the kernel counts it: twice what
