@@ -138,7 +138,7 @@ struct membership {
 	bool any_interface; /* datagrams come from whatever interface */
 	uint8_t asked; /* what the kernel was asked for, of enum need */
 	bool asks_again; /* it did not take it: before the next datagrams are read */
-	bool is_unread; /* the kernel refused a read: retried, or else joined anew */
+	bool is_unread; /* the kernel refused a read: retried, or else joined again */
 	uint8_t check_sources; /* enum check_sources */
 	bool is_reported; /* to the network, since the link last changed */
 	enum membership_state state;
