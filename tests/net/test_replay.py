@@ -343,6 +343,11 @@ def test_what_cannot_be_replayed_exits_with_1_and_the_reason(daemon, save, file,
     assert words.startswith("mcastctl: replay: ") and reason in words and words.count("\n") == 1
 
 
+def test_a_group_in_the_place_of_the_file_is_told_the_order(daemon, save):
+    words = daemon.ctl("replay", "news", save(recording([b"x"])), status=1)
+    assert words == "mcastctl: replay: news: No such file or directory; the file comes first\n"
+
+
 def test_too_large_for_a_datagram_is_refused_by_number_and_the_rest_sent(daemon, receiver, save):
     large = packet(START, ip6(udp(bytes(LARGEST + 1))))
     data = recording([b"good"]) + large + large + packet(START, ip4(udp(b"last")))

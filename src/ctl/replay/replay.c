@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "ctl/human.h"
@@ -272,6 +273,12 @@ static int refuse_loop(struct replay *replay)
 		strcmp(replay->settings->path, "-") ? ", and this is a pipe" : "");
 }
 
+/* Whether the file that there is not is the other word. */
+static bool are_swapped(const struct replay_settings *settings, int r)
+{
+	return r == -ENOENT && settings->word && access(settings->word, R_OK) == 0;
+}
+
 static int prepare(struct replay *replay)
 {
 	const struct replay_settings *settings = replay->settings;
@@ -291,8 +298,8 @@ static int prepare(struct replay *replay)
 		return code;
 	r = recording_open(&replay->recording, settings->path);
 	if (r < 0)
-		return session_fail(
-			replay->session, EXIT_REFUSED, "%s: %s", replay->name, strerror(-r));
+		return session_fail(replay->session, EXIT_REFUSED, "%s: %s%s", replay->name,
+			strerror(-r), are_swapped(settings, r) ? "; the file comes first" : "");
 	return settings->loop && !replay->recording.can_rewind ? refuse_loop(replay) : EXIT_DONE;
 }
 
