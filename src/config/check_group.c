@@ -306,17 +306,9 @@ static bool may_be_merged(const char *key)
 	return false;
 }
 
-static const struct config_group *find_group(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->group_count; i++)
-		if (!strcmp(config->groups[i].name, name))
-			return &config->groups[i];
-	return NULL;
-}
-
 static void check_leg(struct check *check, const char *name)
 {
-	const struct config_group *leg = find_group(check->config, name);
+	const struct config_group *leg = config_find_group(check->config, name);
 	char buffer[SHOWN_MAX];
 
 	if (!strcmp(name, check->group->name))

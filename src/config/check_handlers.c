@@ -40,30 +40,30 @@ static const struct interface_list *interfaces_now(struct check *check)
 	return &check->interfaces;
 }
 
-/* Whether the group receives on an interface: by its names and addresses where it is there now,
- * else by the name that is given. */
-static bool receives_on(struct check *check, const char *name)
+/* Whether a group receives on an interface: by its names and addresses where it is there now, else
+ * by the name that is given. */
+static bool receives_on(struct check *check, const struct config_group *group, const char *name)
 {
 	const struct interface_list *interfaces = interfaces_now(check);
 	const struct interface *interface = interface_find(interfaces, name);
-	const struct string_list *patterns = &check->group->interfaces;
-	bool names_any = false, is_named = false;
+	bool names_any = false, is_matched = false, is_left_out = false;
 
-	for (size_t i = 0; i < patterns->count; i++) {
-		bool leaves_out = *patterns->items[i] == '!';
-		const char *pattern = patterns->items[i] + leaves_out;
+	for (size_t i = 0; i < group->interfaces.count; i++) {
+		bool leaves_out = *group->interfaces.items[i] == '!';
+		const char *pattern = group->interfaces.items[i] + leaves_out;
 
 		names_any |= !leaves_out;
 		if (fnmatch(pattern, name, 0) &&
 			!(interface && interface_is_excluded(interfaces, interface, pattern)))
 			continue;
-		if (leaves_out)
-			return false;
-		is_named = true;
+		if (!leaves_out && !interface_is_glob(pattern))
+			return true;
+		is_left_out |= leaves_out;
+		is_matched |= !leaves_out;
 	}
 	if (!names_any)
-		return !interface || interface_matches(interfaces, interface, "*");
-	return is_named;
+		is_matched = !interface || interface_matches(interfaces, interface, "*");
+	return is_matched && !is_left_out;
 }
 
 /* Whether what is sent to an address arrives at the group's. */
@@ -81,10 +81,9 @@ static bool is_group_address(const struct config_group *group, const struct addr
 
 /* A group that would hear its own handler. Whatever else relays do to each other shows only when
  * they run (handlers/relayable.h). */
-static void check_echo(
-	struct check *check, const struct config_handler *handler, const struct config_relay *relay)
+static void check_echo(struct check *check, const struct config_handler *handler,
+	const struct config_relay *relay, const struct config_group *group, const char *shown_group)
 {
-	const struct config_group *group = check->group;
 	char interface[SHOWN_MAX];
 
 	if (any_failed(&check->parts[0]) || relay->port != group->port ||
@@ -92,33 +91,50 @@ static void check_echo(
 		return;
 	if (!relay->interface)
 		complain(check, "handlers",
-			"\"%s\" sends to the address and port of the group; set its interface to "
-			"one that the group does not receive on",
-			handler->name);
-	else if (receives_on(check, relay->interface))
+			"\"%s\" sends to the address and port of %s; set its interface to one "
+			"that %s does not receive on",
+			handler->name, shown_group, shown_group);
+	else if (receives_on(check, group, relay->interface))
 		complain(check, "handlers",
-			"\"%s\" sends to the address and port of the group on %s, where the group "
-			"receives; let it send on another interface, or set interfaces without %s",
-			handler->name, shown(relay->interface, interface), interface);
+			"\"%s\" sends to the address and port of %s on %s, where %s receives; "
+			"let it send on another interface, or set interfaces without %s",
+			handler->name, shown_group, shown(relay->interface, interface), shown_group,
+			interface);
 }
 
-/* A handler that relays. */
+/* What a handler relays that is of this group: the one that has it, or a leg of that. */
+static void check_relay_of(struct check *check, const struct config_handler *handler,
+	const struct config_relay *relay, const struct config_group *group)
+{
+	char shown_group[GROUP_NAME_MAX + 10];
+	bool is_leg = group != check->group;
+
+	snprintf(shown_group, sizeof(shown_group), "%s%s", is_leg ? "its leg " : "the group",
+		is_leg ? group->name : "");
+	check_echo(check, handler, relay, group, shown_group);
+	if (is_open_to_all(group) && !handler->filter.is.sources.count &&
+		address_is_multicast(&relay->address))
+		complain(check, "handlers",
+			"\"%s\" would send to the network what anybody sends to this host%s%s; "
+			"name the senders with sources, or where they are with interfaces",
+			handler->name, is_leg ? ", to " : "", is_leg ? shown_group : "");
+}
+
 static void check_relay(struct check *check, const struct config_handler *handler)
 {
 	struct config_part parts[HANDLER_PARTS];
 	size_t count = config_handler_parts(handler, parts);
+	const struct config_group *group = check->group, *leg;
 	struct config_relay relay;
 
 	if (!handler->kind || !handler->kind->relays || any_failed(&parts[count - 1]) ||
 		!handler->kind->relays(handler->settings, &relay))
 		return;
-	check_echo(check, handler, &relay);
-	if (is_open_to_all(check->group) && !handler->filter.is.sources.count &&
-		address_is_multicast(&relay.address))
-		complain(check, "handlers",
-			"\"%s\" would send to the network what anybody sends to this host; name "
-			"the senders with sources, or where they are with interfaces",
-			handler->name);
+	if (!group->merge.count)
+		check_relay_of(check, handler, &relay, group);
+	for (size_t i = 0; i < group->merge.count; i++)
+		if ((leg = config_find_group(check->config, group->merge.items[i])))
+			check_relay_of(check, handler, &relay, leg);
 }
 
 /* What is sent as its sender leaves by the family of where it goes only. */

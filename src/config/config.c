@@ -225,6 +225,14 @@ const struct config_handler *config_find_handler(const struct config *config, co
 		&wanted, config->handlers, config->handler_count, sizeof(wanted), compare_handlers);
 }
 
+const struct config_group *config_find_group(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->group_count; i++)
+		if (!strcmp(config->groups[i].name, name))
+			return &config->groups[i];
+	return NULL;
+}
+
 void config_forget_marks(struct config *config)
 {
 	for (size_t i = 0; i < config->group_count; i++)

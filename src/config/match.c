@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/codec.h"
@@ -60,7 +61,7 @@ static const char *take_number(const char *at, uint64_t *ret)
 	if (!isdigit((unsigned char)*at))
 		return NULL;
 	errno = 0;
-	*ret = strtoull(at, &end, 0);
+	*ret = strtoull(at, &end, strncasecmp(at, "0x", 2) ? 10 : 16);
 	return end;
 }
 

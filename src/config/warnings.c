@@ -157,11 +157,12 @@ static void check_host_address(
 				sending[i].key, address);
 }
 
-/* On interfaces that are named; on all of them it is an error (check.c). */
-static void check_relays(
-	struct config *config, const struct config_group *group, const char *address)
+/* What a group relays that comes to a unicast address, its own or that of a leg: on interfaces that
+ * are named. On all of them it is an error (check_handlers.c). */
+static void check_relays(struct config *config, const struct config_group *group,
+	const struct config_group *receiver, const char *address)
 {
-	for (size_t i = 0; i < group->handlers.count && !group->sources.count; i++) {
+	for (size_t i = 0; i < group->handlers.count && !receiver->sources.count; i++) {
 		const struct config_handler *handler = config_find_handler(
 			config, group->handlers.items[i]);
 		struct config_relay relay;
@@ -173,7 +174,7 @@ static void check_relays(
 				"\"%s\" sends to a network what anybody on these interfaces sends "
 				"to %s; name the senders, sources = [\"%s\"];",
 				handler->name, address,
-				group->address.family == AF_INET ? "192.0.2.7" : "2001:db8::7");
+				receiver->address.family == AF_INET ? "192.0.2.7" : "2001:db8::7");
 	}
 }
 
@@ -211,9 +212,10 @@ static bool reads_senders(const struct config_handler *handler)
 }
 
 /* Towards a host nothing tells the daemon's own datagrams, unless the senders are read. */
-static void check_looped(struct config *config, const struct config_group *group)
+static void check_looped(struct config *config, const struct config_group *group,
+	const struct config_group *receiver)
 {
-	const struct config_handler *looped = find_looped(config, group);
+	const struct config_handler *looped = find_looped(config, receiver);
 
 	for (size_t i = 0; looped && i < group->handlers.count; i++) {
 		const struct config_handler *handler = config_find_handler(
@@ -223,12 +225,13 @@ static void check_looped(struct config *config, const struct config_group *group
 		if (handler->kind->relays && handler->kind->relays(handler->settings, &relay) &&
 			!address_is_multicast(&relay.address) && !reads_senders(handler))
 			warn(config, group,
-				"\"%s\" passes on to a host what \"%s\" sends to this group with "
+				"\"%s\" passes on to a host what \"%s\" sends to %s with "
 				"loop = true; name the senders in the filter of \"%s\", sources = "
 				"[\"%s\"];",
-				handler->name, looped->name, handler->name,
-				group->address.family == AF_INET ? "192.0.2.0/24"
-								 : "2001:db8::/32");
+				handler->name, looped->name,
+				group == receiver ? "this group" : receiver->name, handler->name,
+				receiver->address.family == AF_INET ? "192.0.2.0/24"
+								    : "2001:db8::/32");
 	}
 }
 
@@ -557,6 +560,23 @@ static void check_interfaces(struct config *config, const struct config_group *g
 					all[j]);
 }
 
+/* What is to be said of the handlers of a merged group for what they get from its legs. */
+static void check_legs(struct config *config, const struct config_group *group)
+{
+	char address[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < group->merge.count; i++) {
+		const struct config_group *leg = config_find_group(config, group->merge.items[i]);
+
+		if (!leg)
+			continue;
+		check_looped(config, group, leg);
+		if (address_is_multicast(&leg->address) || address_is_everyone(&leg->address))
+			continue;
+		check_relays(config, group, leg, address_format(&leg->address, address));
+	}
+}
+
 /* What is to be said of a group alone. */
 static void check_group(struct config *config, const struct config_group *group)
 {
@@ -567,18 +587,19 @@ static void check_group(struct config *config, const struct config_group *group)
 	check_stream(config, group);
 	check_filters(config, group);
 	check_interfaces(config, group);
+	check_legs(config, group);
 	if (config_group_is_made_here(group))
 		return;
 	address_format(&group->address, address);
 	check_searches(config, group);
 	check_mdns(config, group, address);
-	check_looped(config, group);
+	check_looped(config, group, group);
 	if (address_is_multicast(&group->address)) {
 		check_scope(config, group, address);
 		check_ssm(config, group, address);
 	} else if (!address_is_everyone(&group->address)) {
 		check_host_address(config, group, address);
-		check_relays(config, group, address);
+		check_relays(config, group, group, address);
 		return;
 	}
 	check_replies(config, group);

@@ -41,11 +41,17 @@ struct measure {
 	uint64_t count, ns;
 };
 
+/* What has arrived at the group so far: replies come whether its feed does or not. */
+static uint64_t arrived(const struct group *group)
+{
+	return group->counters->received - group->counters->replies;
+}
+
 static struct measure measure_since(
 	const struct group *group, const struct rate_bound *bound, uint64_t now_ns)
 {
-	return (struct measure){.count = group->counters->received - bound->counted,
-		.ns = now_ns - bound->counted_ns};
+	return (struct measure){
+		.count = arrived(group) - bound->counted, .ns = now_ns - bound->counted_ns};
 }
 
 /* "a second", "20s", "10m": for people, whose seconds are not those of a timer that is a little
@@ -110,7 +116,7 @@ static void examine_bound(struct group *group, struct rate_bound *bound, double 
 		return;
 	bound->is_off = bound == &group->expected->least ? count + 1 < expected
 							 : count > expected + 1;
-	bound->counted = group->counters->received;
+	bound->counted = arrived(group);
 	bound->counted_ns = now_ns;
 	if (bound->is_off || was_off)
 		*ret_measure = measure;
@@ -343,7 +349,7 @@ static void watch_alone(struct group *group)
 	if (!is_watched(group) || link_is_used(&group->expected->watched))
 		return;
 	group->expected->least = group->expected->most = (struct rate_bound){
-		.counted = group->counters->received, .counted_ns = clock_ns(CLOCK_MONOTONIC)};
+		.counted = arrived(group), .counted_ns = clock_ns(CLOCK_MONOTONIC)};
 	watch(group);
 }
 

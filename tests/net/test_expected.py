@@ -5,7 +5,7 @@ import re
 import time
 
 from harness.daemon import subscribe
-from harness.peers import sender_as
+from harness.peers import receiver_on, send, sender_as
 from harness.waiting import wait_until
 
 CONFIG = """
@@ -43,6 +43,23 @@ def test_too_few_datagrams_are_an_event_that_ends(net, daemon):
 
 def rate_config(rate):
     return f'groups: {{ none: {{ address = "233.252.0.5"; port = 5004; interfaces = ["eth0"]; {rate} }}; }};'
+
+
+def test_replies_do_not_count_for_the_rate(start, net):
+    daemon = start(rate_config('expect_rate = "50/s"; replies = true;'))
+    with receiver_on(net.peer, "233.252.0.5", 5004, "eth0") as device:
+        daemon.call("Send", group="none", text="who is there?")
+        source = device.recvfrom(100)[1]
+    before = len(re.findall("group none: 0 datagrams in", daemon.log()))
+
+    def answer():
+        for _ in range(100):
+            send(net.peer, b"here", *source)
+        return len(re.findall("group none: ", daemon.log())) > before
+
+    wait_until(answer, "the event")
+    assert "group none: 0 datagrams in" in daemon.log() or "group none: 1 datagram in" in daemon.log()
+    assert daemon.group("none")["replies"] >= 100
 
 
 def test_where_nothing_arrives_the_rate_counts_none(start):

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from harness import exposition
-from harness.peers import tutorial_sender
+from harness.peers import sender_as, tutorial_sender
 from harness.waiting import TIMEOUT, wait_until
 from net.test_metrics import MONITORING, PORT, connect, fetch, value
 
@@ -131,3 +131,20 @@ def test_what_alerts_and_the_dashboard_leave_out_is_what_is_not_lost(daemon):
         with open(os.path.join(MONITORING, name)) as file:
             left_out = re.findall(r'mcastd_handler_dropped_total\{[^}]*reason!~\\?"([a-z|]+)', file.read())
         assert left_out and all(set(reasons.split("|")) == wanted for reasons in left_out)
+
+
+def test_the_page_names_no_sender_of_a_conflict_without_its_key(start, net):
+    daemon = start(f"""
+      groups: {{ one: {{ address = "233.252.0.3"; port = 5004; interfaces = ["eth0"]; expect_one_sender = true; }}; }};
+      http: {{ listen = ["127.0.0.1:{PORT}"]; }};""")
+    daemon.wait_joined("one")
+
+    def conflict():
+        for sock in first, second:
+            sock.sendto(b"x", ("233.252.0.3", 5004))
+        return "at the same time" in daemon.log()
+
+    with sender_as(net.peer, "192.0.2.2", 4000) as first, sender_as(net.peer, "192.0.2.3", 4000) as second:
+        wait_until(conflict, "the event")
+    event = next(event for event in status_of(daemon)["events"] if event["event"] == "senderConflict")
+    assert not {"source", "otherSource"} & set(event), event

@@ -1346,6 +1346,36 @@ static void the_own_handler_is_heard_on_interfaces_of_any_name_and_address(void 
 					     "address = \"233.252.0.1\"; interface = \"lo\";")));
 }
 
+/* A name is joined whatever the list leaves out; a pattern is not. */
+static void what_is_named_is_not_left_out_by_a_pattern(void **state)
+{
+	assert_true(is_echo(
+		*state, RELAY("address = \"233.252.0.1\"; interfaces = [\"eth0\", \"!eth*\"];",
+				"address = \"233.252.0.1\"; interface = \"eth0\";")));
+	assert_false(
+		is_echo(*state, RELAY("address = \"233.252.0.1\"; interfaces = [\"*\", \"!eth*\"];",
+					"address = \"233.252.0.1\"; interface = \"eth0\";")));
+}
+
+#define MERGED(legs, relay)                                                                        \
+	"groups: { " legs " a: { merge = [\"b\", \"c\"]; sequence = \"u32@0\"; handlers = \"r\"; " \
+	"}; };\nhandlers: { r: { type = \"relay\"; " relay " }; };"
+
+/* The group has no address of its own, and gets what its legs do. */
+static void a_merged_group_relays_under_the_rules_of_its_legs(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_file(fixture, "mcastd.conf",
+		MERGED("b: { address = \"192.0.2.1\"; port = 1; }; c: { address = \"233.252.0.1\"; "
+		       "port = 2; };",
+			"address = \"233.252.0.1\";"));
+	load(fixture);
+	assert_true(has_error(fixture,
+		"groups.a.handlers: \"r\" would send to the network what anybody sends to this "
+		"host, to its leg b; "));
+}
+
 static void groups_of_one_address_may_feed_each_other(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1781,6 +1811,8 @@ int main(void)
 		TEST(a_group_that_hears_its_own_handler_is_refused)
 		TEST(a_group_that_does_not_hear_its_own_handler_is_accepted)
 		TEST(the_own_handler_is_heard_on_interfaces_of_any_name_and_address)
+		TEST(what_is_named_is_not_left_out_by_a_pattern)
+		TEST(a_merged_group_relays_under_the_rules_of_its_legs)
 		TEST(groups_of_one_address_may_feed_each_other)
 		TEST(a_broker_may_serve_a_group_both_ways)
 		TEST(unicast_of_any_sender_is_not_relayed_to_a_network)

@@ -26,7 +26,7 @@ static void an_integer_at_an_offset_is_compared(void **state)
 	static const char *const true_ones[] = {"u8@0 == 71", "u8@0==0x47", "u16@2 == 7",
 		"u16le@2 == 0x0700", "u32@0 == 0x47010007", "u32le@0 == 0x07000147",
 		"u16@4 > 65533", "u16@4 >= 0xfffe", "u8@1 < 2", "u8@1 <= 1", "u8@1 != 2",
-		"u64@0 == 0x47010007fffe2141", "  u8@0  ==  71  "};
+		"u64@0 == 0x47010007fffe2141", "  u8@0  ==  71  ", "u8@00 == 071"};
 	static const char *const false_ones[] = {"u8@0 == 70", "u8@0 != 71", "u8@1 < 1", "u8@1 > 1",
 		"u8@1 <= 0", "u8@1 >= 2", "u16@2 == 0x0700"};
 
