@@ -126,8 +126,8 @@ static const struct key group_keys[] = {
 			"it: all joined interfaces where interfaces is given, else the kernel's "
 			"route."},
 	{GROUP(source_address, KEY_ADDRESS), .example = "\"192.0.2.1\"",
-		.help = "The address to send from. Without it: the first address of the "
-			"interface."},
+		.help = "The address to send from. Without it: the one that names the interface, "
+			"else for IPv4 its first, for IPv6 what the kernel chooses."},
 	{GROUP(source_port, KEY_NUMBER), .min = 1, .max = 65535,
 		.help = "The port to send from. Without it: any."},
 	{GROUP(replies, KEY_BOOL), .fallback = "false",
