@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@
 static struct {
 	int fd; /* stderr, or a non-blocking description of the same pipe or terminal */
 	bool is_socket;
+	bool may_block; /* it could not be opened again: another user's */
 	bool with_priority;
 	bool errors_only;
 	pthread_mutex_t lock;
@@ -54,6 +56,7 @@ void log_open(void)
 
 		if (fd >= 0)
 			log_state.fd = fd;
+		log_state.may_block = fd < 0;
 	}
 }
 
@@ -64,8 +67,13 @@ void log_errors_only(void)
 
 static ssize_t write_some(const char *line, size_t length)
 {
+	struct pollfd room = {.fd = log_state.fd, .events = POLLOUT};
+
 	if (log_state.is_socket)
 		return send(log_state.fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* A pipe with room has room for a line (pipe(7), PIPE_BUF). */
+	if (log_state.may_block && poll(&room, 1, 0) <= 0)
+		return -1;
 	return write(log_state.fd, line, length);
 }
 

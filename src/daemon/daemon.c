@@ -92,6 +92,7 @@ struct daemon {
 	struct spoof *spoof; /* NULL: the configuration of the start did not need it */
 	struct events *events;
 	bool adopts; /* what programs leave behind */
+	bool has_failed; /* the loop cannot go on */
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	pid_t running; /* of daemon_try() */
 	char status[STATUS_MAX]; /* as last sent to systemd */
@@ -626,6 +627,9 @@ void daemon_run(struct daemon *daemon)
 			loop_meter_round(&daemon->meter, clock_ns(CLOCK_THREAD_CPUTIME_ID));
 		was_measured = is_measured;
 	} while (r == 0 && !event_base_got_break(daemon->base));
+	daemon->has_failed = r < 0;
+	if (r < 0)
+		log_error("stopping: waiting for events: %s", strerror(errno));
 }
 
 int daemon_stop(struct daemon *daemon)
@@ -663,6 +667,8 @@ int daemon_stop(struct daemon *daemon)
 			orphans == 1 ? "" : "es");
 	events_free(daemon->events);
 	status = adhoc_finish(daemon->adhoc);
+	if (daemon->has_failed)
+		status = EXIT_FAILURE;
 	notify_flush(daemon->notify, clock_ns(CLOCK_MONOTONIC) + STOP_STORED_NS);
 	if (stuck)
 		_exit(status);

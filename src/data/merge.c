@@ -32,7 +32,7 @@ struct part {
 
 struct stream {
 	uint64_t key[2];
-	uint64_t heard_ns;
+	uint64_t heard; /* the merge's at its last datagram */
 	uint64_t runs; /* of earlier streams in this memory */
 	struct sequence *merged;
 	struct slot *slots; /* of the numbers in the window, by their remainder */
@@ -57,6 +57,7 @@ struct merge {
 	struct leg legs[MERGE_LEGS_MAX];
 	struct twins *twins; /* NULL until needed */
 	unsigned last; /* the stream of the last datagram */
+	uint64_t heard; /* datagrams of streams: what is older does not depend on a clock */
 	unsigned stream_count;
 	struct stream *streams[MERGE_STREAMS_MAX];
 };
@@ -148,7 +149,7 @@ static unsigned oldest_of(const struct merge *merge)
 	if (merge->stream_count < MERGE_STREAMS_MAX)
 		return merge->stream_count;
 	for (unsigned i = 1; i < merge->stream_count; i++)
-		if (merge->streams[i]->heard_ns < merge->streams[oldest]->heard_ns)
+		if (merge->streams[i]->heard < merge->streams[oldest]->heard)
 			oldest = i;
 	return oldest;
 }
@@ -392,7 +393,7 @@ static enum merge_verdict take_number(struct merge *merge, struct stream *stream
 	enum merge_verdict verdict;
 
 	hear(part, now_ns);
-	stream->heard_ns = now_ns;
+	stream->heard = ++merge->heard;
 	sequence_track(own, number->first, number->count, now_ns);
 	is_doubtful = own->counts.restarts != own_before.restarts ||
 		      (has_paused && own->counts.late != own_before.late);
@@ -428,7 +429,7 @@ static void note_next(struct merge *merge, struct stream *stream, unsigned leg,
 	uint64_t index;
 
 	hear(part, now_ns);
-	stream->heard_ns = now_ns;
+	stream->heard = ++merge->heard;
 	sequence_track(own, number->first, 0, now_ns);
 	if (sequence_find(merged, number->first, 0, now_ns, &index) == SEQUENCE_WITHIN)
 		sequence_place(merged, index, 0, now_ns);

@@ -262,6 +262,19 @@ static void tell_misframed(struct connection *connection, int r, const struct wr
 			name, name, suffix, (unsigned)connection->slot.user->uid, written->torn);
 }
 
+/* A program that has gone is no matter. */
+static void tell_unread(struct connection *connection, int r)
+{
+	struct group *group = connection->group;
+
+	if (r < 0 && r != -EBADMSG && r != -ECONNRESET && r != -EPIPE &&
+		log_limit_pass(&group->unsent_limits[UNSENT_UNREAD]))
+		log_warning("group %s: disconnecting a program of uid %u at %s%s: what it wrote "
+			    "cannot be read: %s",
+			group->config->name, (unsigned)connection->slot.user->uid,
+			group->config->name, connection->channel.kind->suffix, strerror(-r));
+}
+
 /* Whether the datagrams that are not whole yet, of all programs of the user, take too much: then
  * one of them makes room. */
 static bool is_too_much(const struct connection *connection, const struct written *written)
@@ -303,6 +316,7 @@ static void serve(struct turn *turn)
 	if (r == -EAGAIN || r == -EINTR)
 		return;
 	tell_misframed(connection, r, &written);
+	tell_unread(connection, r);
 	if (r < 0) {
 		group->counters->send_failed += written.count + written.unsent;
 		connection_free(connection);

@@ -20,6 +20,9 @@
  * one wake-up instead of two, in a daemon that is idle. */
 #define AT_ONCE_MAX 256
 
+/* How often the interfaces are listed at the start, where that fails. */
+#define START_TRIES 5
+
 struct groups {
 	struct group_context context;
 	struct turns accepting;
@@ -290,8 +293,11 @@ static int restore(struct groups *groups, const struct interface_list *interface
 static void reconcile_all(struct groups *groups)
 {
 	const struct interface_list *interfaces = groups->context.interfaces;
-	int r = follow_read_now(groups->follow);
+	int r = -EAGAIN;
 
+	/* At the start there is nothing to go on with. */
+	for (int tries = groups->is_started ? 1 : START_TRIES; tries && r < 0; tries--)
+		r = follow_read_now(groups->follow);
 	if (r < 0) {
 		log_error("listing the network interfaces: %s", strerror(-r));
 		return;

@@ -137,6 +137,10 @@ static int check_broadcast(const struct config_group *config, char why[static WH
 
 	if (reach == REACH_BROADCAST)
 		return 0;
+	if (reach == REACH_UNKNOWN)
+		return because(why, -ENOBUFS,
+			"no memory or descriptors to ask whether %s is a broadcast address",
+			address_format(&config->address, string));
 	return because(why, -EDESTADDRREQ, "%s is %s: the group only receives",
 		address_format(&config->address, string),
 		reach == REACH_UNICAST ? "an address of this host"

@@ -13,6 +13,9 @@
 /* Reads per turn: more would make the memberships wait. */
 #define TURN_BATCHES 2
 
+/* Errors that may be pending before what is queued at the end. */
+#define DRAIN_ERRORS_MAX 8
+
 /* Counts what was received, without what sources refuses. Returns how many datagrams remain. */
 static unsigned accept_replies(struct way *way, unsigned count)
 {
@@ -160,8 +163,13 @@ void replies_close(struct way *way)
 	close_event(&way->resumed);
 	way->group->counters->kernel_dropped += replies_count_drops(way);
 	send_socket_stop_receiving(way->out->fd);
-	while (receive(way) > 0)
-		;
+	for (int errors = 0; errors < DRAIN_ERRORS_MAX;) {
+		int r = receive(way);
+
+		if (!r || r == -EAGAIN)
+			break;
+		errors += r < 0;
+	}
 	origin_unref(take(way->origin));
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "base/timer.h"
 #include "base/units.h"
 #include "data/notice.h"
 #include "groups/group.h"
@@ -50,8 +51,8 @@ static void schedule(struct silences *silences)
 		return;
 	now = clock_ns(CLOCK_MONOTONIC);
 	delay = ns_timeval(due > now ? due - now : 0);
-	if (evtimer_add(&silences->timer, &delay) == 0)
-		silences->timer_ns = due;
+	timer_start(&silences->timer, &delay);
+	silences->timer_ns = due;
 }
 
 static uint64_t due_of(const struct group *group)

@@ -231,15 +231,17 @@ static void step(
 static void exec_serve(void *object, struct outcome *outcome)
 {
 	struct exec_handler *exec = object;
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct epoll_event events[64];
+	unsigned rounds = 1 + 2 * exec->max_running / ARRAY_SIZE(events); /* each has one turn */
+	uint64_t now;
 	int n;
 
 	do {
+		now = clock_ns(CLOCK_MONOTONIC);
 		n = epoll_wait(exec->program.epoll, events, ARRAY_SIZE(events), 0);
 		for (int i = 0; i < n; i++)
 			step(exec, events[i].data.ptr, now, outcome);
-	} while (n == (int)ARRAY_SIZE(events));
+	} while (n == (int)ARRAY_SIZE(events) && --rounds);
 	if (!exec->due_ns || now < exec->due_ns)
 		return;
 	exec->due_ns = 0;

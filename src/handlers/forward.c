@@ -255,6 +255,7 @@ void forward_links_changed(struct forward *forward, const struct interface_list 
 	const struct udp_way *way = &forward->options.way;
 	struct udp_socket *socket = &forward->socket;
 	int obstacle = find_obstacle(forward, interfaces);
+	enum reach reach;
 
 	forward->interfaces = interfaces;
 	if (socket->out.fd >= 0 && (obstacle || !udp_way_follow(way, socket, interfaces)))
@@ -267,8 +268,9 @@ void forward_links_changed(struct forward *forward, const struct interface_list 
 		try_open(forward, clock_ns(CLOCK_MONOTONIC_COARSE));
 		return;
 	}
-	if (!forward->multicast && may_be_many(&way->to))
-		socket->is_broadcast = multicast_reach(&way->to) == REACH_BROADCAST;
+	if (!forward->multicast && may_be_many(&way->to) &&
+		(reach = multicast_reach(&way->to)) != REACH_UNKNOWN)
+		socket->is_broadcast = reach == REACH_BROADCAST;
 	read_carrier(forward);
 }
 

@@ -125,9 +125,10 @@ static int watch_input(struct pipe_handler *handler, int operation)
 
 	if (operation == EPOLL_CTL_MOD && wanted == handler->is_watched)
 		return 0;
+	if (epoll_ctl(handler->program.epoll, operation, handler->input, &event) < 0)
+		return -errno;
 	handler->is_watched = wanted;
-	return epoll_ctl(handler->program.epoll, operation, handler->input, &event) < 0 ? -errno
-											: 0;
+	return 0;
 }
 
 /* Writes as much as the pipe takes. */

@@ -230,8 +230,9 @@ static bool has_hung_up(struct unix_handler *handler)
 		return true;
 	if (connection.revents & POLLRDHUP)
 		handler->input_ended = true;
-	else if (connection.revents & POLLIN)
-		recv(handler->fd, discarded, sizeof(discarded), MSG_DONTWAIT);
+	else if (connection.revents & POLLIN &&
+		 recv(handler->fd, discarded, sizeof(discarded), MSG_DONTWAIT) < 0)
+		handler->input_ended = errno != EAGAIN && errno != EINTR; /* it stays readable */
 	return false;
 }
 

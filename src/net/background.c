@@ -6,11 +6,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/timer.h"
 
 /* The user database may load modules with buffers of their own (nsswitch.conf(5)). */
 #define STACK_SIZE (1024 * 1024)
@@ -23,6 +26,9 @@ struct background {
 	pthread_t thread;
 	bool has_thread;
 	bool is_running;
+	bool waits; /* for a thread to be had */
+	struct event again;
+	struct log_limit limit;
 	void (*work)(void *argument);
 	void (*done)(void *argument);
 	void *argument;
@@ -45,6 +51,39 @@ static void finish(struct background *background)
 		pthread_join(background->thread, NULL);
 	background->has_thread = background->is_running = false;
 	eventfd_read(background->wake, &count);
+}
+
+/* Signals are handled in the loop. Without a thread it is tried again: the loop does not do the
+ * work itself, which may wait for a name service. */
+static void start_thread(struct background *background)
+{
+	static const struct timeval delay = {.tv_usec = 100 * 1000};
+	sigset_t all, before;
+	pthread_attr_t attributes;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	error = pthread_create(&background->thread, &attributes, run, background);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	background->has_thread = !error;
+	background->waits = error;
+	if (!error)
+		return;
+	timer_start(&background->again, &delay);
+	if (log_limit_pass(&background->limit))
+		log_warning("no thread to work in the background: %s; trying again, raise "
+			    "TasksMax= if it lasts",
+			strerror(error));
+}
+
+static void on_again(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd, (void)what;
+	start_thread(argument);
 }
 
 static void on_finished(evutil_socket_t fd, short what, void *argument)
@@ -70,6 +109,7 @@ struct background *background_new(struct event_base *base, void (*work)(void *ar
 	}
 	event_assign(&background->finished, base, background->wake, EV_READ | EV_PERSIST,
 		on_finished, background);
+	evtimer_assign(&background->again, base, on_again, background);
 	if (event_add(&background->finished, NULL) < 0) {
 		background_free(background);
 		return NULL;
@@ -81,37 +121,31 @@ void background_free(struct background *background)
 {
 	if (!background)
 		return;
-	if (background->is_running)
+	if (background->is_running && !background->waits)
 		finish(background);
+	event_del(&background->again);
 	event_del(&background->finished);
 	close(background->wake);
 	free(background);
 }
 
-/* Signals are handled in the loop. */
 void background_start(struct background *background)
 {
-	sigset_t all, before;
-	pthread_attr_t attributes;
-
 	if (background->is_running)
 		return;
 	background->is_running = true;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	background->has_thread = !pthread_create(&background->thread, &attributes, run, background);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!background->has_thread)
-		run(background);
+	start_thread(background);
 }
 
 void background_wait(struct background *background)
 {
 	if (!background->is_running)
 		return;
+	/* Whoever waits has it done without a thread as well: at the start and at the stop. */
+	if (background->waits)
+		run(background);
+	event_del(&background->again);
+	background->waits = false;
 	finish(background);
 	background->done(background->argument);
 }

@@ -15,14 +15,15 @@ struct event_base;
 struct background *background_new(struct event_base *base, void (*work)(void *argument),
 	void (*done)(void *argument), void *argument);
 
-/* Waits for the work that is under way; done() is not called. Accepts NULL. */
+/* Waits for the work that a thread does; done() is not called. Accepts NULL. */
 void background_free(struct background *background);
 
-/* Begins the work, where none is under way. Where no thread can be had, it is done at once, and
- * done() is still called from the loop. */
+/* Begins the work, where none is under way. Where no thread can be had, it begins later, when there
+ * is one: the loop never does it. */
 void background_start(struct background *background);
 
-/* Waits for the work that is under way, if any, and calls done() at once. */
+/* Waits for the work that is under way, if any, and calls done() at once. Work that still waits for
+ * a thread is done here. */
 void background_wait(struct background *background);
 
 /* Waits at most this long, and calls done() when the work has ended by then. Returns whether none

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/timer.h"
 
 #define PAUSE_AFTER_ERROR_US 100000
 #define ACCEPTS_AT_ONCE 8
@@ -34,7 +35,7 @@ static void resume_accepting(struct listener *listener)
 	static const struct timeval pause = {.tv_usec = PAUSE_AFTER_ERROR_US};
 
 	if (event_add(&listener->acceptable, NULL) < 0)
-		evtimer_add(&listener->resume, &pause);
+		timer_start(&listener->resume, &pause);
 }
 
 static void pause_accepting(struct listener *listener)
@@ -45,8 +46,7 @@ static void pause_accepting(struct listener *listener)
 		log_warning("%s: accepting connections: %s; waiting for a free descriptor",
 			listener->file.path, strerror(errno));
 	event_del(&listener->acceptable);
-	if (evtimer_add(&listener->resume, &pause) < 0)
-		resume_accepting(listener);
+	timer_start(&listener->resume, &pause);
 }
 
 static void keep_spare(struct listener *listener)

@@ -28,6 +28,11 @@ enum reach multicast_reach(const struct address *address)
 		return REACH_BROADCAST;
 	case RTN_LOCAL:
 		return REACH_UNICAST;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+	case -ENOBUFS:
+		return REACH_UNKNOWN;
 	default:
 		return REACH_NONE;
 	}

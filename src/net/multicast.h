@@ -10,6 +10,7 @@
 /* What a membership's address is on this host now. */
 enum reach {
 	REACH_NONE, /* another host's, as far as the kernel's tables tell */
+	REACH_UNKNOWN, /* they could not be read, for lack of memory or descriptors */
 	REACH_MULTICAST,
 	REACH_BROADCAST,
 	REACH_UNICAST, /* of this host, 0.0.0.0 or ::, or link-local */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 
 void recorder_listing_clear(struct recorder_listing *listing)
 {
@@ -30,7 +31,7 @@ static bool read_entry(const struct recorder_path *path, int directory, const ch
 {
 	struct stat status;
 
-	ret->size = 0;
+	ret->size = ret->modified_ns = 0;
 	if (kinds & RECORDER_LIST_MARKS &&
 		recorder_path_is_mark(path, name, &ret->rotated, ret->name))
 		return true;
@@ -43,6 +44,7 @@ static bool read_entry(const struct recorder_path *path, int directory, const ch
 		return false;
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	ret->size = (uint64_t)status.st_size;
+	ret->modified_ns = timespec_ns(&status.st_mtim);
 	return true;
 }
 
@@ -56,9 +58,12 @@ int recorder_listing_read(
 	listing->directory = opendir(path->directory);
 	if (!listing->directory)
 		return -errno;
-	while (r >= 0 && (item = readdir(listing->directory)))
+	/* The end is told from an error by errno alone (readdir(3)). */
+	for (errno = 0; r >= 0 && (item = readdir(listing->directory)); errno = 0)
 		if (read_entry(path, dirfd(listing->directory), item->d_name, kinds, &entry))
 			r = array_add(listing, entry);
+	if (r >= 0 && errno)
+		r = -errno;
 	if (listing->count)
 		qsort(listing->items, listing->count, sizeof(*listing->items), compare_entries);
 	return r;

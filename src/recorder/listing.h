@@ -18,6 +18,7 @@ enum {
 struct recorder_entry {
 	struct recorder_rotated rotated;
 	char name[NAME_MAX + 1]; /* of a mark, that of its file */
+	uint64_t modified_ns; /* CLOCK_REALTIME; 0: a mark */
 	uint64_t size; /* bytes; 0 for a mark */
 };
 

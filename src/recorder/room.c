@@ -15,6 +15,10 @@
 
 #define LOOK_MAX_NS (3600 * NS_PER_S)
 
+/* A clock that goes ahead by more at once was set, and is doubted for that long. */
+#define AHEAD_NS ((int64_t)(60 * NS_PER_S))
+#define DOUBT_NS LOOK_MAX_NS
+
 static void complain(struct recorder_room *room, const char *what, const char *name, int r)
 {
 	if (log_limit_pass(&room->limit))
@@ -22,12 +26,51 @@ static void complain(struct recorder_room *room, const char *what, const char *n
 			name, strerror(-r));
 }
 
-static bool is_too_old(const struct recorder_room *room, const struct recorder_rotated *rotated)
-{
-	uint64_t now = clock_ns(CLOCK_REALTIME), when = (uint64_t)rotated->when * NS_PER_S;
+/* ---- Age ---- */
 
-	return room->keep_for && rotated->when >= 0 && now > when && now - when > room->keep_for;
+/* Whether the clock says how old files are. One that was set ahead makes all of them too old at
+ * once: it is believed after a while. */
+static bool believes_clock(struct recorder_room *room)
+{
+	uint64_t boot = clock_ns(CLOCK_BOOTTIME);
+	int64_t offset = (int64_t)(clock_ns(CLOCK_REALTIME) - boot);
+	bool is_ahead = room->clock.is_known && offset - room->clock.offset_ns > AHEAD_NS;
+	char ahead[UNIT_STRING_MAX];
+
+	if (is_ahead && !room->clock.doubted_ns) {
+		room->clock.doubted_ns = boot;
+		log_warning("handler %s: %s: the clock was set ahead by %s: keep_for removes "
+			    "nothing for an hour, and then goes by it",
+			room->handler, room->path->path,
+			format_duration(
+				(uint64_t)(offset - room->clock.offset_ns) / NS_PER_S * NS_PER_S,
+				ahead));
+	}
+	if (is_ahead && boot - room->clock.doubted_ns < DOUBT_NS)
+		return false;
+	room->clock.is_known = true;
+	room->clock.offset_ns = offset;
+	room->clock.doubted_ns = 0;
+	return true;
 }
+
+/* Whether the name lies ahead: the clock was wrong when it was given, and names go on behind it. */
+static bool is_named_ahead(const struct recorder_entry *entry, uint64_t now)
+{
+	return entry->rotated.when > 0 && (uint64_t)entry->rotated.when * NS_PER_S > now;
+}
+
+static bool is_too_old(
+	const struct recorder_room *room, const struct recorder_entry *entry, uint64_t now)
+{
+	uint64_t when = is_named_ahead(entry, now) ? entry->modified_ns
+						   : (uint64_t)entry->rotated.when * NS_PER_S;
+
+	return room->keep_for && entry->rotated.when >= 0 && now > when &&
+	       now - when > room->keep_for;
+}
+
+/* ---- Removing ---- */
 
 /* The number of entries from the first one on that have its name but for a suffix. */
 static size_t count_same(const struct recorder_listing *listing, size_t first)
@@ -89,22 +132,28 @@ static bool remove_entries(struct recorder_room *room, int directory,
 static void remove_oldest(
 	struct recorder_room *room, const struct recorder_listing *listing, uint64_t most_bytes)
 {
-	size_t left = 0, i, same;
+	bool goes_by_age = room->keep_for && believes_clock(room);
+	uint64_t now = clock_ns(CLOCK_REALTIME);
+	const struct recorder_entry *oldest = NULL;
+	size_t left = 0, same;
 
-	for (i = 0; i < listing->count; i += count_same(listing, i))
+	for (size_t i = 0; i < listing->count; i += count_same(listing, i))
 		left++;
-	for (i = 0; i < listing->count; i += same) {
+	for (size_t i = 0; i < listing->count; i += same) {
 		const struct recorder_entry *entry = &listing->items[i];
+		bool is_surplus = (room->keep && left > room->keep) ||
+				  room->rotated_bytes > most_bytes;
 
 		same = count_same(listing, i);
-		if ((!room->keep || left <= room->keep) && room->rotated_bytes <= most_bytes &&
-			!is_too_old(room, &entry->rotated))
+		if (is_surplus || (goes_by_age && is_too_old(room, entry, now))) {
+			left -= remove_entries(room, dirfd(listing->directory), entry, same);
+			continue;
+		}
+		oldest = oldest ? oldest : entry;
+		if (!is_named_ahead(entry, now))
 			break;
-		if (remove_entries(room, dirfd(listing->directory), entry, same))
-			left--;
 	}
-	room->oldest = i < listing->count ? listing->items[i].rotated
-					  : (struct recorder_rotated){0};
+	room->oldest = oldest ? oldest->rotated : (struct recorder_rotated){0};
 }
 
 static bool has_limits(const struct recorder_room *room)

@@ -23,6 +23,11 @@ struct recorder_room {
 	uint64_t rotated_bytes;
 	struct recorder_rotated oldest; /* of the rotated files; zeroed: there is none */
 	struct recorder_rotated newest; /* as of the last recorder_room_look(); zeroed: none */
+	struct {
+		bool is_known;
+		int64_t offset_ns; /* from CLOCK_BOOTTIME to CLOCK_REALTIME, when last believed */
+		uint64_t doubted_ns; /* CLOCK_BOOTTIME: since when it is not; 0: it is */
+	} clock;
 	bool was_looked;
 	struct log_limit limit, unprocessed_limit;
 	/* Files that were removed before after_rotate was done with them, and no line says so yet.

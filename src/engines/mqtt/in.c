@@ -274,8 +274,9 @@ static void subscribe_input(struct mqtt_in *in, size_t at)
 	for (size_t i = 0; i < count; i++) {
 		AUTO_FREE char *topics = filter(in, base, i);
 
-		if (topics)
-			connection_subscribe(in->connection, topics, &in->requests[at * count + i]);
+		if (!topics || connection_subscribe(
+				       in->connection, topics, &in->requests[at * count + i]) < 0)
+			in->subscribe_ns = clock_ns(CLOCK_MONOTONIC) + SUBSCRIBE_AGAIN_NS;
 	}
 }
 

@@ -350,8 +350,11 @@ static void connected(struct nats_handler *handler, uint64_t now_ns)
 	char subject[sizeof(handler->answers_prefix) + 2];
 
 	snprintf(subject, sizeof(subject), "%s*", handler->answers_prefix);
-	if (natsConnection_SubscribeSync(&handler->answers, connection, subject) == NATS_OK)
-		natsSubscription_SetPendingLimits(handler->answers, -1, -1);
+	if (natsConnection_SubscribeSync(&handler->answers, connection, subject) != NATS_OK) {
+		nats_link_drop(handler->link, "the server's answers cannot be subscribed to");
+		return;
+	}
+	natsSubscription_SetPendingLimits(handler->answers, -1, -1);
 	handler->heard_ns = now_ns;
 	if (!nats_link_is_unsteady(handler->link)) {
 		trouble_connected(&handler->trouble);
