@@ -286,21 +286,36 @@ static bool contains(const struct interface_changes *changes, unsigned index)
 	return false;
 }
 
+/* Two lists are mostly in the same order: behind the one found last is the first that is tried. */
+static const struct interface *find_behind(
+	const struct interface_list *list, unsigned index, size_t *behind)
+{
+	const struct interface *found = *behind < list->count && list->items[*behind].index == index
+						? &list->items[*behind]
+						: by_index(list, index);
+
+	if (found)
+		*behind = (size_t)(found - list->items) + 1;
+	return found;
+}
+
 int interface_list_compare(const struct interface_list *before, const struct interface_list *after,
 	const unsigned *also, size_t also_count, struct interface_changes *ret)
 {
 	const struct interface *other;
+	size_t behind = 0;
 	int r = 0;
 
 	ret->before = before;
 	ret->after = after;
 	for (size_t i = 0; i < before->count && r >= 0; i++) {
-		other = by_index(after, before->items[i].index);
+		other = find_behind(after, before->items[i].index, &behind);
 		if (!other || other->digest != before->items[i].digest)
 			r = array_add(ret, before->items[i].index);
 	}
+	behind = 0;
 	for (size_t i = 0; i < after->count && r >= 0; i++)
-		if (!by_index(before, after->items[i].index))
+		if (!find_behind(before, after->items[i].index, &behind))
 			r = array_add(ret, after->items[i].index);
 	for (size_t i = 0; i < also_count && r >= 0; i++)
 		if (!contains(ret, also[i]))

@@ -6,10 +6,12 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/timer.h"
 #include "net/rtnetlink.h"
 
@@ -33,9 +35,10 @@ struct link_monitor {
 	int minor_fd; /* for routes and queueing disciplines */
 	struct event readable;
 	struct event minor; /* once, then off for minor_pause */
-	struct event pause;
+	struct event pause; /* before either is read again */
 	struct event settled;
 	bool links_changed, routes_changed; /* since the last call */
+	struct log_limit limit;
 	link_changed changed;
 	void *argument;
 	struct {
@@ -65,6 +68,18 @@ static void settle(struct link_monitor *monitor)
 		timer_start(&monitor->settled, &delay);
 }
 
+/* What the kernel does not let be read stays readable: it is tried again later, and told. */
+static void pause_if_refused(struct link_monitor *monitor, ssize_t size, int error)
+{
+	if (size >= 0 || error == EAGAIN || error == ENOBUFS || error == EINTR)
+		return;
+	if (log_limit_pass(&monitor->limit))
+		log_warning("changes of links cannot be read: %s; they are found once a minute",
+			strerror(error));
+	event_del(&monitor->readable);
+	timer_start(&monitor->pause, &minor_pause);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
 	_Alignas(struct nlmsghdr) char data[MESSAGE_SIZE];
@@ -79,6 +94,7 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 		if (size > 0)
 			read_messages(monitor, data, (size_t)size);
 	}
+	pause_if_refused(monitor, size, errno);
 	monitor->links_changed = true;
 	settle(monitor);
 }
@@ -103,7 +119,7 @@ static void on_pause_over(evutil_socket_t fd, short what, void *argument)
 	struct link_monitor *monitor = argument;
 
 	(void)fd, (void)what;
-	if (event_add(&monitor->minor, NULL) < 0)
+	if (event_add(&monitor->minor, NULL) < 0 || event_add(&monitor->readable, NULL) < 0)
 		timer_start(&monitor->pause, &minor_pause);
 }
 

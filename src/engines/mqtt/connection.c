@@ -287,7 +287,9 @@ static void begin_attempt(struct connection *connection)
 			      &event) < 0)
 		r = -errno;
 	if (r < 0)
-		fail_server(connection, strerror(-r));
+		fail_server(connection, r == -EBUSY ? "the name service has not answered earlier "
+						      "questions"
+						    : strerror(-r));
 }
 
 /* ---- Up and down ---- */

@@ -10,6 +10,11 @@
 
 #include "base/cleanup.h"
 
+/* Threads that a name service never answers stay for good: no more than these. */
+#define THREADS_MAX 8
+
+static atomic_uint threads; /* of the process, as its limit is */
+
 /* Of the thread and of the caller; whoever lets go last frees it. */
 struct lookup {
 	atomic_uint references;
@@ -52,6 +57,7 @@ static void *lookup_main(void *argument)
 	lookup->error = ask(lookup, 0);
 	finish(lookup);
 	release(lookup);
+	threads--;
 	return NULL;
 }
 
@@ -62,13 +68,19 @@ static int start_thread(struct lookup *lookup)
 	pthread_t thread;
 	int r;
 
+	if (++threads > THREADS_MAX) {
+		threads--;
+		return -EBUSY;
+	}
 	lookup->references++;
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	r = pthread_create(&thread, &attributes, lookup_main, lookup);
 	pthread_attr_destroy(&attributes);
-	if (r)
+	if (r) {
 		lookup->references--;
+		threads--;
+	}
 	return -r;
 }
 
