@@ -11,8 +11,8 @@
 
 struct lookup;
 
-/* Returns 0 or a negative errno: -EBUSY where too many earlier ones are not answered. A host that is
- * a number is found at once. */
+/* Returns 0 or a negative errno: -EBUSY where too many earlier ones are not answered. A host that
+ * is a number is found at once. */
 int lookup_start(const char *host, struct lookup **ret);
 
 /* Becomes readable when it is over; not to be read. */
