@@ -115,9 +115,10 @@ static void check_relay_of(struct check *check, const struct config_handler *han
 	if (is_open_to_all(group) && !handler->filter.is.sources.count &&
 		address_is_multicast(&relay->address))
 		complain(check, "handlers",
-			"\"%s\" would send to the network what anybody sends to this host%s%s; "
-			"name the senders with sources, or where they are with interfaces",
-			handler->name, is_leg ? ", to " : "", is_leg ? shown_group : "");
+			"\"%s\" would send to the network what anybody sends to %s%s%s; name the "
+			"senders with sources, or where they are with interfaces",
+			handler->name, is_leg ? shown_group : "", is_leg ? " on " : "",
+			"this host");
 }
 
 static void check_relay(struct check *check, const struct config_handler *handler)

@@ -320,7 +320,7 @@ bool config_group_receives(
 bool config_filter_misses(const struct config *config, const struct config_group *group,
 	const struct config_handler *handler);
 
-/* Takes linear time. NULL: there is none. */
+/* Takes linear time: for the legs of merged groups. NULL: there is none. */
 const struct config_group *config_find_group(const struct config *config, const char *name);
 
 /* Takes log n. NULL: there is none. */

@@ -86,7 +86,7 @@ struct reloads *reloads_new(
 	list_init(&reloads->requests);
 	reloads->callbacks = callbacks;
 	reloads->argument = argument;
-	reloads->background = background_new(base, work, on_done, reloads);
+	reloads->background = background_new(base, true, work, on_done, reloads);
 	if (!reloads->background) {
 		free(reloads);
 		return NULL;

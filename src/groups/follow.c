@@ -162,7 +162,7 @@ struct follow *follow_new(struct event_base *base, struct forgotten *forgotten,
 	follow->callbacks = callbacks;
 	follow->argument = argument;
 	portions_init(&follow->portions, base, reconcile_next, follow);
-	follow->background = background_new(base, read_links, on_read, follow);
+	follow->background = background_new(base, false, read_links, on_read, follow);
 	if (!follow->background) {
 		follow_free(follow);
 		return NULL;

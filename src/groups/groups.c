@@ -1,6 +1,7 @@
 #include "groups/groups.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 
 /* How often the interfaces are listed at the start, where that fails. */
 #define START_TRIES 5
+#define START_PAUSE_MS 20
 
 struct groups {
 	struct group_context context;
@@ -84,11 +86,6 @@ static void tell_changed(struct groups *groups)
 {
 	if (groups->changed)
 		groups->changed(groups->argument);
-}
-
-static void on_retried(void *argument)
-{
-	tell_changed(argument);
 }
 
 static void on_followed(void *argument)
@@ -180,10 +177,10 @@ struct groups *groups_new(const struct groups_setup *setup)
 		base, context->forgotten, context->transitions, &follow_callbacks, groups);
 	if (groups->follow) {
 		context->interfaces = follow_interfaces(groups->follow);
-		context->retries = retries_new(base, context->interfaces, context->transitions,
-			&(struct retry_callbacks){membership_retry, on_retried, groups});
-		context->send_retries = retries_new(base, context->interfaces, context->transitions,
-			&(struct retry_callbacks){.again = outgoing_retry});
+		context->retries = retries_new(
+			base, context->interfaces, context->transitions, membership_retry);
+		context->send_retries = retries_new(
+			base, context->interfaces, context->transitions, outgoing_retry);
 	}
 	if (!context->arena || !context->senders || !context->rounds || !context->retries ||
 		!context->send_retries || !context->reports || !context->silences ||
@@ -293,11 +290,13 @@ static int restore(struct groups *groups, const struct interface_list *interface
 static void reconcile_all(struct groups *groups)
 {
 	const struct interface_list *interfaces = groups->context.interfaces;
-	int r = -EAGAIN;
+	int r = follow_read_now(groups->follow);
 
-	/* At the start there is nothing to go on with. */
-	for (int tries = groups->is_started ? 1 : START_TRIES; tries && r < 0; tries--)
+	/* At the start there is nothing to go on with, and nobody to wait. */
+	for (int tries = 1; r < 0 && tries < START_TRIES && !groups->is_started; tries++) {
+		poll(NULL, 0, START_PAUSE_MS);
 		r = follow_read_now(groups->follow);
+	}
 	if (r < 0) {
 		log_error("listing the network interfaces: %s", strerror(-r));
 		return;

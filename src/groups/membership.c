@@ -342,9 +342,13 @@ static int open_socket(
 	const struct config_group *config = membership->group->config;
 	struct multicast_membership wanted = describe(
 		membership, interface->name, interface->index);
-	AUTO_CLOSE int fd = claim_listening(membership, interface);
+	AUTO_CLOSE int fd = -1;
 	int r;
 
+	if (wanted.reach == REACH_UNKNOWN)
+		return because(why, -ENOBUFS,
+			"no memory or descriptors to ask the kernel whose address that is");
+	fd = claim_listening(membership, interface);
 	if (fd >= 0) {
 		r = multicast_adopt_receiver(fd, &wanted, why);
 		if (r < 0)

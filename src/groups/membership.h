@@ -179,7 +179,7 @@ void membership_update(struct membership *membership, const struct interface_lis
 /* Gives its socket the receive buffer that is configured now. What is queued stays. */
 void membership_apply_buffer(struct membership *membership);
 
-/* again() of retries_new(). */
+/* The callback of retries_new(). */
 void membership_retry(struct retry *retry, const struct interface_list *interfaces);
 
 /* The callbacks of reports_new(). */

@@ -130,17 +130,15 @@ int outgoing_find_route(const struct config_group *config, char ret_name[static 
 
 /* Why nothing can be sent to an address that is not multicast; 0: it is the broadcast address of a
  * network of this host. */
-static int check_broadcast(const struct config_group *config, char why[static WHY_MAX])
+static int check_broadcast(const struct way *way, char why[static WHY_MAX])
 {
+	const struct config_group *config = way->group->config;
 	enum reach reach = multicast_reach(&config->address);
 	char string[INET6_ADDRSTRLEN];
 
-	if (reach == REACH_BROADCAST)
+	/* What could not be asked is as it was. */
+	if (reach == REACH_BROADCAST || (reach == REACH_UNKNOWN && way->sender))
 		return 0;
-	if (reach == REACH_UNKNOWN)
-		return because(why, -ENOBUFS,
-			"no memory or descriptors to ask whether %s is a broadcast address",
-			address_format(&config->address, string));
 	return because(why, -EDESTADDRREQ, "%s is %s: the group only receives",
 		address_format(&config->address, string),
 		reach == REACH_UNICAST ? "an address of this host"
@@ -177,7 +175,7 @@ static int choose_options(const struct way *way, const struct interface_list *in
 	bool multicast = address_is_multicast(&config->address);
 	const char *name = name_with_address(way, interfaces);
 	char route[IF_NAMESIZE];
-	int r = multicast ? 0 : check_broadcast(config, why);
+	int r = multicast ? 0 : check_broadcast(way, why);
 
 	*ret = (struct send_socket){.family = config->address.family,
 		.source = config->source_address,

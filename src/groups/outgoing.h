@@ -92,7 +92,7 @@ bool outgoing_follows_route(const struct group *group);
 int outgoing_find_route(const struct config_group *config, char ret_name[static IF_NAMESIZE]);
 int outgoing_explain_no_route(const struct config_group *config, int r, char why[static WHY_MAX]);
 
-/* again() of retries_new(). */
+/* The callback of retries_new(). */
 void outgoing_retry(struct retry *retry, const struct interface_list *interfaces);
 
 /* Moves the ways to the group that replaces this one. */

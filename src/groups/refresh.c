@@ -342,7 +342,8 @@ struct refreshes *refreshes_new(struct group_context *context,
 	list_init(&refreshes->unclear);
 	evtimer_assign(&refreshes->timer, context->base, on_timer, refreshes);
 	portions_init(&refreshes->portions, context->base, refresh_next, refreshes);
-	refreshes->background = background_new(context->base, read_memberships, on_read, refreshes);
+	refreshes->background = background_new(
+		context->base, false, read_memberships, on_read, refreshes);
 	if (!refreshes->background) {
 		free(refreshes);
 		return NULL;

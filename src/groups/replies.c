@@ -69,20 +69,16 @@ static int receive(struct way *way)
 
 static const struct timeval pause_after_refusal = {.tv_sec = 1};
 
-/* What is refused is tried once a second. That it is, and that it no longer is, is told once. */
-static void note_refusal(struct way *way, int r, const char *why)
+/* That replies cannot be read, and that they can again, is told once. why: NULL: they can. */
+static void tell(struct way *way, const char *why)
 {
 	const char *group = way->group->config->name, *interface = way->origin->interface;
 	struct log_fields fields = {.group = group, .interface = interface};
 
-	if (r < 0) {
-		event_del(way->replied);
-		timer_start(way->resumed, &pause_after_refusal);
-	}
-	if (way->is_unread == (r < 0))
+	if (way->is_unread == (why != NULL))
 		return;
-	way->is_unread = r < 0;
-	if (r < 0)
+	way->is_unread = why;
+	if (why)
 		log_event(
 			LOG_WARNING, &fields, "group %s: replies on %s: %s", group, interface, why);
 	else
@@ -99,9 +95,14 @@ static void on_reply(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	for (int i = 0; i < TURN_BATCHES && r > 0; i++)
 		r = receive(way);
-	if (r < 0 && r != -EAGAIN)
-		r = socket_check_read(fd, why);
-	note_refusal(way, r == -EAGAIN ? 0 : r, why);
+	if (r >= 0 || r == -EAGAIN || socket_check_read(fd, why) >= 0) {
+		tell(way, NULL);
+		return;
+	}
+	tell(way, why);
+	/* It stays readable: it is tried once a second. */
+	event_del(way->replied);
+	timer_start(way->resumed, &pause_after_refusal);
 }
 
 static void on_resumed(evutil_socket_t fd, short what, void *argument)

@@ -20,7 +20,7 @@ struct retries {
 	bool in_round;
 	const struct interface_list *interfaces;
 	struct transitions *transitions;
-	struct retry_callbacks callbacks;
+	void (*again)(struct retry *retry, const struct interface_list *interfaces);
 };
 
 static void move_all(struct link *from, struct link *to)
@@ -50,13 +50,11 @@ static bool try_next(void *argument)
 	if (retry) {
 		link_remove(&retry->link);
 		list_append(&retries->waiting, &retry->link);
-		retries->callbacks.again(retry, retries->interfaces);
+		retries->again(retry, retries->interfaces);
 	}
 	if (!list_is_empty(&retries->due))
 		return true;
 	transitions_end(retries->transitions);
-	if (retries->callbacks.ended)
-		retries->callbacks.ended(retries->callbacks.argument);
 	retries->in_round = false;
 	schedule(retries);
 	return false;
@@ -75,7 +73,8 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 }
 
 struct retries *retries_new(struct event_base *base, const struct interface_list *interfaces,
-	struct transitions *transitions, const struct retry_callbacks *callbacks)
+	struct transitions *transitions,
+	void (*again)(struct retry *retry, const struct interface_list *interfaces))
 {
 	struct retries *retries = calloc(1, sizeof(*retries));
 
@@ -85,7 +84,7 @@ struct retries *retries_new(struct event_base *base, const struct interface_list
 	list_init(&retries->due);
 	retries->interfaces = interfaces;
 	retries->transitions = transitions;
-	retries->callbacks = *callbacks;
+	retries->again = again;
 	evtimer_assign(&retries->timer, base, on_timer, retries);
 	portions_init(&retries->round, base, try_next, retries);
 	return retries;

@@ -14,17 +14,11 @@ struct retry {
 	struct link link;
 };
 
-struct retry_callbacks {
-	/* Is given the interfaces, and calls retry_cancel() where it succeeds. */
-	void (*again)(struct retry *retry, const struct interface_list *interfaces);
-	void (*ended)(void *argument); /* all are tried; NULL: nobody wants to know */
-	void *argument;
-};
-
-/* Transitions are logged at the end of each round. The interfaces and the transitions must live
- * longer. Returns NULL without memory. */
+/* again() is given the interfaces, and calls retry_cancel() where it succeeds. Its transitions are
+ * logged at the end of each round. Both must live longer. Returns NULL without memory. */
 struct retries *retries_new(struct event_base *base, const struct interface_list *interfaces,
-	struct transitions *transitions, const struct retry_callbacks *callbacks);
+	struct transitions *transitions,
+	void (*again)(struct retry *retry, const struct interface_list *interfaces));
 
 /* None may be left. Accepts NULL. */
 void retries_free(struct retries *retries);

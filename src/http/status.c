@@ -174,8 +174,10 @@ static void put_event(struct text *text, const struct recent_event *event, bool 
 {
 	struct notice notice = *event->notice;
 
-	if (!shows_senders)
-		notice.source = NULL, notice.other_source = NULL;
+	if (!shows_senders) {
+		notice.source = NULL;
+		notice.other_source = NULL;
+	}
 	notice_append_json(text, &notice, event->happened_ns);
 }
 

@@ -26,6 +26,7 @@ struct background {
 	pthread_t thread;
 	bool has_thread;
 	bool is_running;
+	bool may_wait; /* the work: the loop must not do it */
 	bool waits; /* for a thread to be had */
 	struct event again;
 	struct log_limit limit;
@@ -53,8 +54,7 @@ static void finish(struct background *background)
 	eventfd_read(background->wake, &count);
 }
 
-/* Signals are handled in the loop. Without a thread it is tried again: the loop does not do the
- * work itself, which may wait for a name service. */
+/* Signals are handled in the loop. */
 static void start_thread(struct background *background)
 {
 	static const struct timeval delay = {.tv_usec = 100 * 1000};
@@ -70,8 +70,10 @@ static void start_thread(struct background *background)
 	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	background->has_thread = !error;
-	background->waits = error;
-	if (!error)
+	background->waits = error && background->may_wait;
+	if (error && !background->waits)
+		run(background);
+	if (!background->waits)
 		return;
 	timer_start(&background->again, &delay);
 	if (log_limit_pass(&background->limit))
@@ -92,13 +94,14 @@ static void on_finished(evutil_socket_t fd, short what, void *argument)
 	background_wait(argument);
 }
 
-struct background *background_new(struct event_base *base, void (*work)(void *argument),
-	void (*done)(void *argument), void *argument)
+struct background *background_new(struct event_base *base, bool may_wait,
+	void (*work)(void *argument), void (*done)(void *argument), void *argument)
 {
 	struct background *background = calloc(1, sizeof(*background));
 
 	if (!background)
 		return NULL;
+	background->may_wait = may_wait;
 	background->work = work;
 	background->done = done;
 	background->argument = argument;
@@ -141,7 +144,7 @@ void background_wait(struct background *background)
 {
 	if (!background->is_running)
 		return;
-	/* Whoever waits has it done without a thread as well: at the start and at the stop. */
+	/* Whoever waits has it done without a thread as well. */
 	if (background->waits)
 		run(background);
 	event_del(&background->again);

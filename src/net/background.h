@@ -10,16 +10,16 @@
 struct background;
 struct event_base;
 
-/* work() runs in the thread, done() in the loop afterwards. Returns NULL without memory or
- * descriptors. */
-struct background *background_new(struct event_base *base, void (*work)(void *argument),
-	void (*done)(void *argument), void *argument);
+/* work() runs in the thread, done() in the loop afterwards. Where no thread can be had, the loop
+ * does the work at once; with may_wait, as for a name service, it begins later, when there is one.
+ * Returns NULL without memory or descriptors. */
+struct background *background_new(struct event_base *base, bool may_wait,
+	void (*work)(void *argument), void (*done)(void *argument), void *argument);
 
 /* Waits for the work that a thread does; done() is not called. Accepts NULL. */
 void background_free(struct background *background);
 
-/* Begins the work, where none is under way. Where no thread can be had, it begins later, when there
- * is one: the loop never does it. */
+/* Begins the work, where none is under way. done() is called from the loop in any case. */
 void background_start(struct background *background);
 
 /* Waits for the work that is under way, if any, and calls done() at once. Work that still waits for

@@ -268,10 +268,12 @@ int socket_check_read(int fd, char why[static WHY_MAX])
 			return 0;
 		error = errno;
 	}
-	return because(why, -error,
-		"what arrives cannot be read (recvmmsg(2)): %s; a seccomp filter or a security "
-		"module (SELinux, AppArmor) forbids it: allow it there",
-		strerror(error));
+	return because(why, -error, "what arrives cannot be read (recvmmsg(2)): %s%s",
+		strerror(error),
+		error == EPERM || error == EACCES || error == ENOSYS
+			? "; a seccomp filter or a security module (SELinux, AppArmor) forbids it: "
+			  "allow it there"
+			: "");
 }
 
 int multicast_open_receiver(const struct multicast_membership *membership, char why[static WHY_MAX])

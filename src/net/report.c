@@ -230,7 +230,7 @@ struct reports *reports_new(struct event_base *base, const struct report_callbac
 		return NULL;
 	reports->callbacks = callbacks;
 	evtimer_assign(&reports->timer, base, on_timer, reports);
-	reports->background = background_new(base, change_all, on_changed, reports);
+	reports->background = background_new(base, false, change_all, on_changed, reports);
 	if (!reports->background) {
 		free(reports);
 		return NULL;

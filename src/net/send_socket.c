@@ -135,8 +135,10 @@ static void take_address_of_name(
 	struct address address;
 
 	if (wanted->source.family == AF_UNSPEC && !(interface->flags & IFF_LOOPBACK) &&
-		interface_name_is_address(name, wanted->family, &address))
+		interface_name_is_address(name, wanted->family, &address)) {
 		wanted->source = address;
+		wanted->source_is_named = true;
+	}
 }
 
 int send_socket_choose(struct send_socket *wanted, const struct interface_list *interfaces,

@@ -15,6 +15,7 @@ struct send_socket {
 	unsigned ifindex; /* the only interface to leave by; 0: the kernel's route */
 	char interface[IF_NAMESIZE]; /* its name */
 	struct address source; /* AF_UNSPEC: the kernel chooses one of the interface */
+	bool source_is_named; /* it is the one by which the interface is named */
 	const char *source_key; /* what the user calls it; NULL: source_address */
 	uint16_t port; /* to send from; 0: any */
 	const char *port_key; /* what the user calls it; NULL: source_port */
@@ -25,10 +26,10 @@ struct send_socket {
 };
 
 /* Chooses the interface to leave by, from its name, alternative name or address (NULL: the kernel's
- * route), and the address to send from: sets ifindex, interface, splits_runs, and source where it
- * has none, which is the address that the interface is named by. IPv4 never takes another
- * interface's address, unless source says so. Returns 0, or with the reason in why -ENODEV,
- * -ENETDOWN or -EADDRNOTAVAIL. */
+ * route): sets ifindex, interface, splits_runs. Sets source, where it has none, to the address that
+ * names the interface; else for IPv4 to the interface's first, as the kernel would take another
+ * interface's. Of lo that is 127.0.0.1. Returns 0, or with the reason in why -ENODEV, -ENETDOWN or
+ * -EADDRNOTAVAIL. */
 int send_socket_choose(struct send_socket *wanted, const struct interface_list *interfaces,
 	const char *name, char why[static WHY_MAX]);
 

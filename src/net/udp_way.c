@@ -44,14 +44,6 @@ static int probe(int fd, const union endpoint *to, socklen_t to_length, bool *re
 	return 0;
 }
 
-static bool is_named_by_address(const struct udp_way *way)
-{
-	struct address address;
-
-	return way->interface &&
-	       interface_name_is_address(way->interface, way->to.family, &address);
-}
-
 /* The address that the kernel would send from to a host: the interface may have several. It is
  * fixed, so that the kernel takes no other interface's when this one loses it. Left as it is when
  * there is no route yet. */
@@ -59,7 +51,7 @@ static int fix_source(
 	const struct udp_way *way, struct udp_socket *ret, struct send_socket *options)
 {
 	AUTO_CLOSE int fd = socket(way->to.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool is_given = way->source.family || is_named_by_address(way);
+	bool is_given = way->source.family || options->source_is_named;
 	union endpoint from = {0};
 	socklen_t length = sizeof(from);
 

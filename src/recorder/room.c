@@ -28,36 +28,10 @@ static void complain(struct recorder_room *room, const char *what, const char *n
 
 /* ---- Age ---- */
 
-/* Whether the clock says how old files are. One that was set ahead makes all of them too old at
- * once: it is believed after a while. */
-static bool believes_clock(struct recorder_room *room)
-{
-	uint64_t boot = clock_ns(CLOCK_BOOTTIME);
-	int64_t offset = (int64_t)(clock_ns(CLOCK_REALTIME) - boot);
-	bool is_ahead = room->clock.is_known && offset - room->clock.offset_ns > AHEAD_NS;
-	char ahead[UNIT_STRING_MAX];
-
-	if (is_ahead && !room->clock.doubted_ns) {
-		room->clock.doubted_ns = boot;
-		log_warning("handler %s: %s: the clock was set ahead by %s: keep_for removes "
-			    "nothing for an hour, and then goes by it",
-			room->handler, room->path->path,
-			format_duration(
-				(uint64_t)(offset - room->clock.offset_ns) / NS_PER_S * NS_PER_S,
-				ahead));
-	}
-	if (is_ahead && boot - room->clock.doubted_ns < DOUBT_NS)
-		return false;
-	room->clock.is_known = true;
-	room->clock.offset_ns = offset;
-	room->clock.doubted_ns = 0;
-	return true;
-}
-
 /* Whether the name lies ahead: the clock was wrong when it was given, and names go on behind it. */
 static bool is_named_ahead(const struct recorder_entry *entry, uint64_t now)
 {
-	return entry->rotated.when > 0 && (uint64_t)entry->rotated.when * NS_PER_S > now;
+	return entry->rotated.when > (time_t)(now / NS_PER_S);
 }
 
 static bool is_too_old(
@@ -68,6 +42,44 @@ static bool is_too_old(
 
 	return room->keep_for && entry->rotated.when >= 0 && now > when &&
 	       now - when > room->keep_for;
+}
+
+/* Whether the clock may be wrong: it was set ahead, or all files are too old at the first look. */
+static bool is_doubtful(const struct recorder_room *room, const struct recorder_listing *listing,
+	uint64_t now, int64_t offset)
+{
+	return room->clock.is_known ? offset - room->clock.offset_ns > AHEAD_NS
+				    : is_too_old(room, &listing->items[listing->count - 1], now);
+}
+
+/* Whether files are to be removed for their age now. A clock that is wrong for a moment would take
+ * them all: it is believed after a while. */
+static bool goes_by_age(
+	struct recorder_room *room, const struct recorder_listing *listing, uint64_t now)
+{
+	uint64_t boot = clock_ns(CLOCK_BOOTTIME);
+	int64_t offset = (int64_t)(now - boot);
+
+	if (!listing->count || !room->keep_for)
+		return false;
+	if (is_doubtful(room, listing, now, offset)) {
+		if (!is_too_old(room, &listing->items[0], now))
+			return false;
+		if (!room->clock.doubted_ns) {
+			room->clock.doubted_ns = boot;
+			log_warning("handler %s: %s: %s: keep_for removes nothing for an hour, and "
+				    "then goes by the clock",
+				room->handler, room->path->path,
+				room->clock.is_known ? "the clock was set ahead"
+						     : "all rotated files are too old");
+		}
+		if (boot - room->clock.doubted_ns < DOUBT_NS)
+			return false;
+	}
+	room->clock.is_known = true;
+	room->clock.offset_ns = offset;
+	room->clock.doubted_ns = 0;
+	return true;
 }
 
 /* ---- Removing ---- */
@@ -132,8 +144,8 @@ static bool remove_entries(struct recorder_room *room, int directory,
 static void remove_oldest(
 	struct recorder_room *room, const struct recorder_listing *listing, uint64_t most_bytes)
 {
-	bool goes_by_age = room->keep_for && believes_clock(room);
 	uint64_t now = clock_ns(CLOCK_REALTIME);
+	bool by_age = goes_by_age(room, listing, now);
 	const struct recorder_entry *oldest = NULL;
 	size_t left = 0, same;
 
@@ -145,7 +157,7 @@ static void remove_oldest(
 				  room->rotated_bytes > most_bytes;
 
 		same = count_same(listing, i);
-		if (is_surplus || (goes_by_age && is_too_old(room, entry, now))) {
+		if (is_surplus || (by_age && is_too_old(room, entry, now))) {
 			left -= remove_entries(room, dirfd(listing->directory), entry, same);
 			continue;
 		}

@@ -1372,8 +1372,8 @@ static void a_merged_group_relays_under_the_rules_of_its_legs(void **state)
 			"address = \"233.252.0.1\";"));
 	load(fixture);
 	assert_true(has_error(fixture,
-		"groups.a.handlers: \"r\" would send to the network what anybody sends to this "
-		"host, to its leg b; "));
+		"groups.a.handlers: \"r\" would send to the network what anybody sends to its "
+		"leg b on this host; "));
 }
 
 static void groups_of_one_address_may_feed_each_other(void **state)

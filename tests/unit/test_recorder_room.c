@@ -118,9 +118,29 @@ static void a_clock_that_is_set_right_again_is_believed(void **state)
 	make(place, -31 * DAY, -31 * DAY);
 	set_ahead(place, 40 * DAY);
 	recorder_room_tidy(&place->room, 0);
+	assert_int_not_equal(place->room.clock.doubted_ns, 0);
+	assert_int_not_equal(place->room.oldest.when, 0);
 	set_ahead(place, 0);
 	recorder_room_tidy(&place->room, 0);
 	assert_false(take_file(place, -31 * DAY));
+}
+
+/* As after a restart with a wrong clock. */
+static void at_first_what_takes_all_files_waits_for_an_hour(void **state)
+{
+	struct place *place = *state;
+
+	make(place, -33 * DAY, -33 * DAY);
+	make(place, -31 * DAY, -31 * DAY);
+	recorder_room_tidy(&place->room, 0);
+	assert_true(take_file(place, -33 * DAY));
+	assert_true(take_file(place, -31 * DAY));
+	place->room.clock.doubted_ns = 0;
+	make(place, -33 * DAY, -33 * DAY);
+	make(place, -29 * DAY, -29 * DAY);
+	recorder_room_tidy(&place->room, 0);
+	assert_false(take_file(place, -33 * DAY));
+	assert_true(take_file(place, -29 * DAY));
 }
 
 static void a_name_that_lies_ahead_is_as_old_as_its_file(void **state)
@@ -144,6 +164,8 @@ int main(void)
 			a_clock_that_is_set_ahead_removes_nothing_for_an_hour, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_clock_that_is_set_right_again_is_believed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			at_first_what_takes_all_files_waits_for_an_hour, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_name_that_lies_ahead_is_as_old_as_its_file, set_up, tear_down),
 	};

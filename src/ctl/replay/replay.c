@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "ctl/human.h"
@@ -276,7 +276,10 @@ static int refuse_loop(struct replay *replay)
 /* Whether the file that there is not is the other word. */
 static bool are_swapped(const struct replay_settings *settings, int r)
 {
-	return r == -ENOENT && settings->word && access(settings->word, R_OK) == 0;
+	struct stat status;
+
+	return r == -ENOENT && settings->word && stat(settings->word, &status) == 0 &&
+	       S_ISREG(status.st_mode);
 }
 
 static int prepare(struct replay *replay)

@@ -262,6 +262,20 @@ static void unsubscribe(struct mqtt_in *in, const char *base)
 	}
 }
 
+/* What the group of a request is not given, and why: told once, and tried again later. */
+static void deny(struct mqtt_in *in, size_t at, const char *why)
+{
+	AUTO_FREE char *topics = filter(
+		in, in->inputs[at / filter_count(in)].base, at % filter_count(in));
+
+	in->denied = at;
+	snprintf(in->denial, sizeof(in->denial), "subscribing to %s: %s", topics ? topics : "?",
+		why);
+	if (!in->subscribe_ns && log_limit_pass(&in->limit))
+		log_warning("handler %s: %s", in->name, in->denial);
+	in->subscribe_ns = clock_ns(CLOCK_MONOTONIC) + SUBSCRIBE_AGAIN_NS;
+}
+
 /* The session may have more than is wanted from an earlier run, for all sites. */
 static void subscribe_input(struct mqtt_in *in, size_t at)
 {
@@ -276,7 +290,7 @@ static void subscribe_input(struct mqtt_in *in, size_t at)
 
 		if (!topics || connection_subscribe(
 				       in->connection, topics, &in->requests[at * count + i]) < 0)
-			in->subscribe_ns = clock_ns(CLOCK_MONOTONIC) + SUBSCRIBE_AGAIN_NS;
+			deny(in, at * count + i, "it could not be sent");
 	}
 }
 
@@ -312,7 +326,7 @@ static bool find_request(struct mqtt_in *in, int id, size_t *ret)
 
 bool mqtt_in_subscribed(struct mqtt_in *in, int id, int reason)
 {
-	AUTO_FREE char *topics = NULL;
+	char why[WHY_MAX];
 	size_t at;
 
 	if (!find_request(in, id, &at))
@@ -325,13 +339,8 @@ bool mqtt_in_subscribed(struct mqtt_in *in, int id, int reason)
 		log_notice("handler %s: what comes in is taken again", in->name);
 		return true;
 	}
-	topics = filter(in, in->inputs[at / filter_count(in)].base, at % filter_count(in));
-	in->denied = at;
-	snprintf(in->denial, sizeof(in->denial), "subscribing to %s: the broker refuses: %s",
-		topics ? topics : "?", mosquitto_reason_string(reason));
-	if (!in->subscribe_ns && log_limit_pass(&in->limit))
-		log_warning("handler %s: %s", in->name, in->denial);
-	in->subscribe_ns = clock_ns(CLOCK_MONOTONIC) + SUBSCRIBE_AGAIN_NS;
+	snprintf(why, sizeof(why), "the broker refuses: %s", mosquitto_reason_string(reason));
+	deny(in, at, why);
 	return true;
 }
 
