@@ -315,6 +315,7 @@ static struct batch take_batch(struct worker *worker)
 		 bytes = worker->queue.ring.queued_bytes;
 	struct batch batch = ring_next(&worker->queue.ring, most);
 
+	batch.since_ns = since_ns;
 	worker->in_hand += batch.count;
 	worker->delivering = batch.count;
 	worker->delivering_bytes = bytes - worker->queue.ring.queued_bytes;

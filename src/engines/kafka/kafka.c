@@ -359,13 +359,16 @@ static void step_failure(struct kafka_handler *kafka, struct outcome *outcome, u
 }
 
 /* The library counts from when it gets a message: what has waited here as long is not given to it.
- */
-static bool is_expired(const struct kafka_handler *kafka, const struct message *message)
+ * It has not waited for longer than there was something in the queue, whatever time the clock was
+ * set to meanwhile. */
+static bool is_expired(const struct kafka_handler *kafka, const struct window_slot *slot,
+	const struct message *message)
 {
 	uint64_t now_ms = clock_ns(CLOCK_REALTIME) / NS_PER_MS;
 	uint64_t expire_ms = kafka->settings.expire / NS_PER_MS;
 
-	return expire_ms && now_ms >= (uint64_t)message->timestamp_ms + expire_ms;
+	return expire_ms && now_ms >= (uint64_t)message->timestamp_ms + expire_ms &&
+	       clock_ns(CLOCK_MONOTONIC) - slot->since_ns >= kafka->settings.expire;
 }
 
 /* Produces one message, for the first time or again. Returns false when the library takes no more
@@ -421,7 +424,7 @@ static void expire_waiting(struct kafka_handler *kafka, struct outcome *outcome)
 		if (!slot || !slot->is_open || !slot->data)
 			continue;
 		message = message_unpack(slot);
-		if (is_expired(kafka, &message))
+		if (is_expired(kafka, slot, &message))
 			expire(kafka, number, message_was_sent(slot), outcome);
 	}
 }
@@ -537,10 +540,11 @@ static const char *partition_key(const struct kafka_handler *kafka, const struct
 	return "";
 }
 
-static void deliver_one(struct kafka_handler *kafka, struct topic *topic,
-	const struct origin *origin, const struct datagram *datagram, unsigned lost,
-	struct outcome *outcome)
+static void deliver_one(struct kafka_handler *kafka, struct topic *topic, const struct batch *batch,
+	unsigned i, struct outcome *outcome)
 {
+	const struct origin *origin = batch->origin;
+	const struct datagram *datagram = &batch->datagrams[i];
 	char id[ENVELOPE_ID_MAX], from[ENVELOPE_FROM_MAX], source[INET6_ADDRSTRLEN];
 	struct message message = {.payload = datagram->size ? datagram->payload : (uint8_t *)"",
 		.size = datagram->size,
@@ -550,12 +554,13 @@ static void deliver_one(struct kafka_handler *kafka, struct topic *topic,
 	uint64_t run, number, next;
 	struct window_slot *slot;
 
-	if (numbers_next(kafka->numbers, origin->group, lost, &run, &number) < 0 ||
+	if (numbers_next(kafka->numbers, origin->group, i ? 0 : batch->lost, &run, &number) < 0 ||
 		!(slot = window_add(&kafka->window, 0, datagram->size))) {
 		outcome->dropped[DROP_IO]++;
 		return;
 	}
 	slot->object = topic;
+	slot->since_ns = batch->since_ns;
 	if (kafka->settings.common.metadata) {
 		message.id_size = envelope_write_id(id, kafka->settings.common.site, run, number);
 		message.from_size = envelope_write_from(from, origin, datagram);
@@ -563,7 +568,7 @@ static void deliver_one(struct kafka_handler *kafka, struct topic *topic,
 	message.key = partition_key(kafka, origin, datagram, source);
 	message.key_size = strlen(message.key);
 	number = kafka->window.head - 1;
-	if (is_expired(kafka, &message)) {
+	if (is_expired(kafka, slot, &message)) {
 		expire(kafka, number, false, outcome);
 		return;
 	}
@@ -588,8 +593,7 @@ static void kafka_deliver(void *object, const struct batch *batch, struct outcom
 		return;
 	}
 	for (unsigned i = 0; i < batch->count; i++)
-		deliver_one(kafka, topic, batch->origin, &batch->datagrams[i], i ? 0 : batch->lost,
-			outcome);
+		deliver_one(kafka, topic, batch, i, outcome);
 	tick(kafka, clock_ns(CLOCK_MONOTONIC), outcome);
 }
 
