@@ -145,35 +145,17 @@ static int check_broadcast(const struct way *way, char why[static WHY_MAX])
 				       : "neither a group nor a broadcast address of this host");
 }
 
-/* The way's interface as it is configured where that is by an address, to send from; else its name.
- */
-static const char *name_with_address(const struct way *way, const struct interface_list *interfaces)
-{
-	const struct config_group *config = way->group->config;
-	const struct string_list *names = config->send_interface.count ? &config->send_interface
-								       : &config->interfaces;
-	struct address address;
-
-	for (size_t i = 0; way->interface && i < names->count; i++) {
-		const struct interface *interface = interface_name_is_address(names->items[i],
-							    config->address.family, &address)
-							    ? interface_find(
-								      interfaces, names->items[i])
-							    : NULL;
-
-		if (interface && !strcmp(interface->name, way->interface))
-			return names->items[i];
-	}
-	return way->interface;
-}
-
 /* What the way's socket must be set to. Returns 0, or a negative errno with the reason in why. */
 static int choose_options(const struct way *way, const struct interface_list *interfaces,
 	struct send_socket *ret, char why[static WHY_MAX])
 {
 	const struct config_group *config = way->group->config;
 	bool multicast = address_is_multicast(&config->address);
-	const char *name = name_with_address(way, interfaces);
+	const struct string_list *names = config->send_interface.count ? &config->send_interface
+								       : &config->interfaces;
+	const struct interface_patterns given = {names->items, names->count, .any_link = false};
+	const char *name = interface_given_name(
+		interfaces, &given, config->address.family, way->interface);
 	char route[IF_NAMESIZE];
 	int r = multicast ? 0 : check_broadcast(way, why);
 

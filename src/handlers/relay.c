@@ -117,12 +117,21 @@ static void egress_close(struct relay *relay, struct egress *egress)
 	ledger_interface_unref(relay->context.ledger, egress->account);
 }
 
+struct choice {
+	struct relay *relay;
+	const struct interface_list *interfaces;
+	const struct interface_patterns *patterns;
+};
+
 /* Marks the interface as wanted, and opens it when it is new. A glob that stands for none is no
  * interface. */
 static int want(void *argument, const char *name)
 {
-	struct relay *relay = argument;
-	struct forward_options options = options_of(&relay->settings, name);
+	const struct choice *choice = argument;
+	struct relay *relay = choice->relay;
+	struct forward_options options = options_of(
+		&relay->settings, interface_given_name(choice->interfaces, choice->patterns,
+					  relay->settings.address.family, name));
 	struct egress egress = {.wanted = true};
 
 	if (interface_is_glob(name))
@@ -217,7 +226,8 @@ static int choose_egresses(struct relay *relay, const struct interface_list *int
 
 	for (size_t i = 0; i < relay->egresses.count; i++)
 		relay->egresses.items[i].wanted = false;
-	r = interface_select(interfaces, &patterns, want, relay);
+	r = interface_select(
+		interfaces, &patterns, want, &(struct choice){relay, interfaces, &patterns});
 	for (size_t i = relay->egresses.count; i-- > 0;) {
 		struct egress *egress = &relay->egresses.items[i];
 		const struct interface *interface = interface_find(

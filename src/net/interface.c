@@ -528,6 +528,24 @@ bool interface_is_named(const struct interface_list *list,
 	return false;
 }
 
+const char *interface_given_name(const struct interface_list *list,
+	const struct interface_patterns *patterns, sa_family_t family, const char *name)
+{
+	struct address address;
+
+	for (size_t i = 0; name && i < patterns->count; i++) {
+		const char *item = patterns->items[i];
+		const struct interface *interface;
+
+		if (!interface_name_is_address(item, family, &address))
+			continue;
+		interface = interface_find(list, item);
+		if (interface && !strcmp(interface->name, name))
+			return item;
+	}
+	return name;
+}
+
 int interface_select(const struct interface_list *list, const struct interface_patterns *patterns,
 	int (*want)(void *argument, const char *name), void *argument)
 {

@@ -157,6 +157,11 @@ bool interface_is_left_out(const struct interface_list *list, const struct inter
 bool interface_is_named(const struct interface_list *list,
 	const struct interface_patterns *patterns, const char *name);
 
+/* What an interface of this name is sent by: the first item that is an address of it, of the
+ * family, and then is what it is sent from; else its name. name: NULL is returned as it is. */
+const char *interface_given_name(const struct interface_list *list,
+	const struct interface_patterns *patterns, sa_family_t family, const char *name);
+
 /* Calls want() with the name of each interface that the pattern means and that is not left out. A
  * name, alternative name or address means its interface, whatever the list leaves out. What means
  * none is passed on as it is. Returns 0, or the first negative value of want(). */

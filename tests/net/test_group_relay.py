@@ -197,6 +197,19 @@ def test_to_takes_alternative_names_and_addresses(lan, start, name):
         lan.host.ip("link property del dev eth1 altname uplink-of-b")
 
 
+@pytest.mark.parametrize("group, address, length", [(GROUPS["v4"], "10.9.2.77", 24), (GROUPS["v6"], "fd00:9:2::77", 64)],
+                         ids=["v4", "v6"])
+def test_to_of_an_address_sends_from_it(lan, start, group, address, length):
+    lan.host.ip(f"address add {address}/{length} dev eth1" + (" nodad" if length == 64 else ""))
+    try:
+        start(relay(f'to = "{address}";', group))
+        with receiver_on(lan.b, group, PORT, "eth0") as sock:
+            send(lan.a, b"x", group, PORT)
+            assert sock.recvfrom(100)[1][0] == address
+    finally:
+        lan.host.ip(f"address delete {address}/{length} dev eth1")
+
+
 def test_a_port_of_a_bridge_is_sent_on_where_it_is_named_only(lan, start):
     lan.host.ip("link add br0 type bridge", "link set br0 up", "link add new1 type veth peer name far1",
                 "link set new1 master br0", "link set new1 up", "link set far1 up")
