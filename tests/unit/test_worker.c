@@ -65,6 +65,7 @@ static void hold_deliver(void *argument, const struct batch *batch, struct outco
 
 	(void)outcome;
 	assert_true(object->has_begun);
+	assert_in_range(batch->since_ns, 1, clock_ns(CLOCK_MONOTONIC));
 	object->held += batch->count;
 }
 
