@@ -180,10 +180,10 @@ class NatsCluster:
 
     def __enter__(self):
         with self.stack:
+            # One after the other: of three that connect to each other at once, one may never hear of the leader.
             for server in self.servers:
                 self.stack.push(server.__exit__)
                 server.launch()
-            for server in self.servers:
                 wait_until(server.answers, f"{server.name} to answer")
             self.wait_elected()
             self.stack = self.stack.pop_all()
