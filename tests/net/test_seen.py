@@ -29,9 +29,9 @@ http: {{ listen = ["127.0.0.1:{PORT}"]; }};
 """
 
 
-def status_of(daemon):
+def status_of(daemon, port=PORT):
     connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
-    connection.sock = connect(daemon)
+    connection.sock = connect(daemon, port)
     connection.request("GET", "/status.json")
     status = json.loads(connection.getresponse().read())
     connection.close()
@@ -136,7 +136,7 @@ def test_what_alerts_and_the_dashboard_leave_out_is_what_is_not_lost(daemon):
 def test_the_page_names_no_sender_of_a_conflict_without_its_key(start, net):
     daemon = start(f"""
       groups: {{ one: {{ address = "233.252.0.3"; port = 5004; interfaces = ["eth0"]; expect_one_sender = true; }}; }};
-      http: {{ listen = ["127.0.0.1:{PORT}"]; }};""")
+      http: {{ listen = ["127.0.0.1:{PORT + 2}"]; }};""")
     daemon.wait_joined("one")
 
     def conflict():
@@ -146,5 +146,5 @@ def test_the_page_names_no_sender_of_a_conflict_without_its_key(start, net):
 
     with sender_as(net.peer, "192.0.2.2", 4000) as first, sender_as(net.peer, "192.0.2.3", 4000) as second:
         wait_until(conflict, "the event")
-    event = next(event for event in status_of(daemon)["events"] if event["event"] == "senderConflict")
+    event = next(event for event in status_of(daemon, PORT + 2)["events"] if event["event"] == "senderConflict")
     assert not {"source", "otherSource"} & set(event), event
