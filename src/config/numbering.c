@@ -67,7 +67,7 @@ int numbering_parse(const char *text, struct numbering *ret, char why[static WHY
 	offset = strtoul(at + 1, &end, 10);
 	if (*end)
 		return not_understood(text, why);
-	if (errno || offset + ret->bits / 8 > DATAGRAM_MAX)
+	if (errno || offset > DATAGRAM_MAX || offset + ret->bits / 8 > DATAGRAM_MAX)
 		return because(why, -EINVAL, "'%s': no datagram has more than %u bytes",
 			shown(text, buffer), (unsigned)DATAGRAM_MAX);
 	ret->offset = (uint32_t)offset;

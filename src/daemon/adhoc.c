@@ -179,10 +179,9 @@ static int add_target(struct config *config, const char *string, struct errors *
 	for (size_t i = 0; i < config->group_count; i++) {
 		if (strcmp(config->groups[i].name, name) != 0)
 			continue;
-		errors_add(errors,
-			"%s: there is a group of this name already: name it once, with all its "
-			"sources",
-			string);
+		report(errors, string,
+			"there is a group of this name already: name it once, with all its "
+			"sources");
 		return -EINVAL;
 	}
 	if (config_group_init(&group, name) < 0)

@@ -143,6 +143,7 @@ int prefix_parse(const char *string, struct prefix *ret)
 bool prefix_contains(const struct prefix *prefix, const struct address *address)
 {
 	return prefix->address.family == address->family &&
+	       prefix->length <= address_bits(address) && /* it may be from elsewhere */
 	       bits_equal(prefix->address.v6.s6_addr, address->v6.s6_addr, prefix->length);
 }
 

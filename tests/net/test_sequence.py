@@ -219,6 +219,7 @@ def test_numbers_add_up_when_sequence_comes_and_goes_while_datagrams_arrive(net,
 @pytest.mark.parametrize("value, why", [
     ('sequence = "RTP"', "is no way to number datagrams: write rtp"),
     ('sequence = "u32@65525"', "no datagram has more than 65527 bytes"),
+    ('sequence = "u16@18446744073709551615"', "no datagram has more than 65527 bytes"),
     ('sequence = "rtp"; step = 2', "only integers like"),
     ('sequence = "u16@0"; step = 256', "is too much for the 16 bits"),
 ])

@@ -643,6 +643,13 @@ def test_a_target_that_is_named_twice_is_refused(net, program):
     assert why in errors
 
 
+@programs
+def test_a_target_that_is_named_twice_is_shown_without_control_characters(net, program):
+    target = TARGET[4] + "%eth\x10\x1b[2J"
+    _, errors = run(net.host, *program, target, target, "--timeout", "10s", status=78 if program[0] == MCASTD else 2)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", errors), errors
+
+
 def test_tail_of_a_group_has_a_timeout_too(start, net):
     daemon = start("""groups: { g: { address = "233.252.7.2"; port = 5702; interfaces = ["eth0"]; }; };\n""")
     assert "timeout: no datagram came" in daemon.ctl("tail", "g", "--timeout", "50ms", status=1)
