@@ -79,7 +79,7 @@ struct batch {
 	const struct datagram *datagrams;
 	unsigned lost; /* datagrams that the handler's queue dropped before these */
 	uint64_t read; /* the number of the read that they came in by, over all runs; 0: none */
-	uint64_t since_ns; /* out of a queue: before that none was in it, CLOCK_MONOTONIC_COARSE */
+	uint64_t since_ns; /* none has waited in a queue for longer, CLOCK_MONOTONIC_COARSE */
 };
 
 /* A recipient of a group's batches: a handler, a subscriber, a reader of a group socket. deliver()

@@ -24,7 +24,7 @@ struct window_slot {
 	uint64_t sent_ns; /* when it was sent for the first time */
 	bool is_open; /* neither acknowledged nor released */
 	void *object; /* the user's; NULL at first */
-	uint64_t since_ns; /* the user's */
+	uint64_t since_ns; /* the user's: that of its batch */
 };
 
 struct window {

@@ -273,7 +273,7 @@ static int refuse_loop(struct replay *replay)
 		strcmp(replay->settings->path, "-") ? ", and this is a pipe" : "");
 }
 
-/* Whether the file that there is not is the other word. */
+/* Whether the words are in the wrong order: the second one is a file. */
 static bool are_swapped(const struct replay_settings *settings, int r)
 {
 	struct stat status;

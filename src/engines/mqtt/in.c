@@ -262,7 +262,7 @@ static void unsubscribe(struct mqtt_in *in, const char *base)
 	}
 }
 
-/* What the group of a request is not given, and why: told once, and tried again later. */
+/* A subscription has failed: that is told once, and it is tried again later. */
 static void deny(struct mqtt_in *in, size_t at, const char *why)
 {
 	AUTO_FREE char *topics = filter(
