@@ -4,8 +4,10 @@
  * what the client has written. */
 #include <event2/event.h>
 #include <jansson.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "control/method.h"
 #include "data/counters.h"
@@ -122,6 +124,29 @@ static void leave_all(void)
 		groups_leave(backend.groups, groups_at(backend.groups, i)->config->name);
 }
 
+/* Of the process (proc(5)). */
+static nlink_t count_threads(void)
+{
+	struct stat status;
+
+	CHECK(stat("/proc/self/task", &status) == 0);
+	return status.st_nlink;
+}
+
+/* What the input has begun in the background ends with it: libFuzzer may take what a thread holds
+ * for a leak. The fewest threads so far are those that stay. */
+static void end_threads(struct event_base *base)
+{
+	static nlink_t fewest;
+	nlink_t count;
+
+	while ((count = count_threads()) > fewest && fewest) {
+		sched_yield();
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	fewest = count;
+}
+
 /* Each answer ends as its request did, and is one object of JSON, which has no raw NUL or LF. */
 static void check_answers(const char *data, size_t size)
 {
@@ -169,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_answers(answers, used);
 	client_set_clear(&set);
 	leave_all();
+	end_threads(base);
 	close(fds[1]);
 	return 0;
 }
