@@ -173,6 +173,11 @@ static void try_open(struct forward *forward, uint64_t now)
 	forward->retry_ns = now + forward->pause_ns;
 }
 
+bool forward_is_by(const struct forward *forward, const char *interface)
+{
+	return forward->interface && !strcmp(forward->interface, interface);
+}
+
 bool forward_has_link(const struct forward *forward)
 {
 	return !forward->is_cut_off &&

@@ -31,6 +31,9 @@ int forward_new(const struct forward_options *options, const struct handler_cont
 	struct forward **ret);
 void forward_free(struct forward *forward); /* accepts NULL */
 
+/* Whether it was made for the interface of this name, alternative name or address. */
+bool forward_is_by(const struct forward *forward, const char *interface);
+
 /* Whether its interface is one to send on: there, up, with a carrier and an address. */
 bool forward_has_link(const struct forward *forward);
 

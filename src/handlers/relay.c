@@ -123,6 +123,25 @@ struct choice {
 	const struct interface_patterns *patterns;
 };
 
+/* An address that names the interface may come to it or leave it, where a glob matches it as well.
+ */
+static int follow_given_name(
+	struct relay *relay, struct egress *egress, const struct forward_options *options)
+{
+	struct forward *forward;
+	int r;
+
+	egress->wanted = true;
+	if (forward_is_by(egress->forward, options->way.interface))
+		return 0;
+	r = forward_new(options, &relay->context, &forward);
+	if (r < 0)
+		return r;
+	forward_free(egress->forward);
+	egress->forward = forward;
+	return 0;
+}
+
 /* Marks the interface as wanted, and opens it when it is new. A glob that stands for none is no
  * interface. */
 static int want(void *argument, const char *name)
@@ -137,10 +156,8 @@ static int want(void *argument, const char *name)
 	if (interface_is_glob(name))
 		return 0;
 	for (size_t i = 0; i < relay->egresses.count; i++)
-		if (!strcmp(relay->egresses.items[i].account->name, name)) {
-			relay->egresses.items[i].wanted = true;
-			return 0;
-		}
+		if (!strcmp(relay->egresses.items[i].account->name, name))
+			return follow_given_name(relay, &relay->egresses.items[i], &options);
 	egress.account = ledger_interface(relay->context.ledger, name);
 	if (egress.account && forward_new(&options, &relay->context, &egress.forward) >= 0 &&
 		array_add(&relay->egresses, egress) >= 0)

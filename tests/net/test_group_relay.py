@@ -468,6 +468,32 @@ def test_a_relay_follows_the_interfaces_of_its_glob(lan, start):
     assert_sums(daemon)
 
 
+def test_an_interface_of_a_glob_is_sent_on_after_an_address_that_named_it_as_well_has_gone(lan, start):
+    """And from that address when it comes back: a virtual one, as that of VRRP, wanders."""
+    address = "10.77.1.1"
+    lan.host.ip(f"address add {address}/32 dev eth1")
+    try:
+        daemon = start(relay(interfaces=["eth*", address]))
+        with receiver_on(lan.b, GROUPS["v4"], PORT, "eth0") as sock:
+            def comes_from(source):
+                send(lan.a, b"x", GROUPS["v4"], PORT)
+                sock.settimeout(0.2)
+                try:
+                    return sock.recvfrom(100)[1][0] == source
+                except TimeoutError:
+                    return False
+
+            wait_until(lambda: comes_from(address), "a datagram from the address")
+            lan.host.ip(f"address delete {address}/32 dev eth1")
+            wait_until(lambda: comes_from("10.9.2.1"), "a datagram from the first address of the interface")
+            lan.host.ip(f"address add {address}/32 dev eth1")
+            wait_until(lambda: comes_from(address), "a datagram from the address again")
+        assert numbers(daemon)[1]["eth1"]["error"] is None
+        assert_sums(daemon)
+    finally:
+        lan.host.run("ip", "address", "delete", f"{address}/32", "dev", "eth1", check=False, stderr=-3)
+
+
 def test_what_should_leave_by_an_absent_interface_is_counted_there(lan, start):
     daemon = start(relay('to = ["eth1", "gone0"];'))
     for _ in range(3):
