@@ -299,6 +299,20 @@ bool forwards_have_sent(const struct link *forwards, const union endpoint *sourc
 	return false;
 }
 
+bool forwards_send_from(const struct link *forwards, const union endpoint *source)
+{
+	uint16_t port = endpoint_port(source);
+	const struct forward *forward;
+
+	if (!forwards)
+		return false;
+	list_for_each(forward, forwards, link)
+		if (forward->socket.out.fd >= 0 && forward->socket.source_port == port &&
+			forward->options.way.to.family == source->any.sa_family)
+			return true;
+	return false;
+}
+
 bool forwards_keep_sources(const struct link *forwards)
 {
 	const struct forward *forward;

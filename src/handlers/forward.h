@@ -57,6 +57,10 @@ void forward_links_changed(struct forward *forward, const struct interface_list 
  * a program that shares source_port is relayed. Accepts NULL. */
 bool forwards_have_sent(const struct link *forwards, const union endpoint *source);
 
+/* Whether one of these sends from the port, also where that does not come back by itself. Accepts
+ * NULL. */
+bool forwards_send_from(const struct link *forwards, const union endpoint *source);
+
 /* Whether this host receives what one of these sends with the address of its sender. Accepts NULL.
  */
 bool forwards_keep_sources(const struct link *forwards);

@@ -107,6 +107,16 @@ static bool is_routed_by(
 	return reverse_path_leads_to(relayable->paths, source, ifindex, now);
 }
 
+/* Whether it has come from another interface of this host. A link-local address is of one link: a
+ * host of this one may have it as well, as fe80::1. Then the port tells what the daemon has sent,
+ * and what other programs have, the loop guard. */
+static bool is_from_elsewhere(const struct relayable *relayable, enum owner owner,
+	const union endpoint *sender, const struct address *source)
+{
+	return owner == OWNER_ELSEWHERE &&
+	       (!address_is_link_local(source) || forwards_send_from(relayable->forwards, sender));
+}
+
 /* Whether what this sender sends may be relayed, as far as its address and port tell. */
 static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 	const union endpoint *sender, const struct address *source, uint64_t now)
@@ -114,7 +124,7 @@ static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 	unsigned ifindex = batch->origin->ifindex;
 	enum owner owner = own_addresses_find(relayable->own, source, ifindex);
 
-	if (owner == OWNER_ELSEWHERE ||
+	if (is_from_elsewhere(relayable, owner, sender, source) ||
 		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
 		return false;
 	if (!relayable->keeps_source && owner != OWNER_ELSEWHERE_ON_LINK)

@@ -294,6 +294,40 @@ def test_an_address_that_two_interfaces_have_is_that_of_either(net, start):
         net.host.ip(*(line.format("delete") for line in commands))
 
 
+@pytest.fixture
+def shared_link_local(net):
+    """A link-local address that a host of the network of eth0 has, and eth1: fe80::1 is that of many a router and bridge."""
+    hosts = (net.peer, "eth0"), (net.host, "eth1")
+    for host, interface in hosts:
+        host.ip(f"address add fe80::1/64 dev {interface} nodad")
+    yield "fe80::1"
+    for host, interface in hosts:
+        host.ip(f"address delete fe80::1/64 dev {interface}")
+
+
+def say_from_link_local(host, payload, address, source, port=0):
+    with host:
+        index = socket.if_nametoindex("eth0")
+        sock = udp_socket(address)
+        sock.bind((source, port, 0, index))
+    with sock:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        sock.sendto(payload, (address, PORT))
+
+
+def test_a_host_that_has_the_link_local_address_of_another_interface_is_relayed(net, start, shared_link_local):
+    daemon = start(one_way("ff02::9:1", more="ttl = 2;"))
+    say_from_link_local(net.peer, b"x", "ff02::9:1", shared_link_local)
+    assert wait_handled(daemon, 1)["delivered"] == 1
+
+
+def test_what_comes_from_the_link_local_address_and_the_port_that_a_handler_sends_from_is_dropped(net, start, shared_link_local):
+    daemon = start(one_way("ff02::9:1", more="ttl = 2; source_port = 5353;"))
+    say_from_link_local(net.peer, b"x", "ff02::9:1", shared_link_local, port=5353)
+    wait_handled(daemon, 1)
+    assert dropped(daemon) == {"loop": 1}
+
+
 # Rings that one daemon makes of unicast
 
 
