@@ -93,14 +93,20 @@ static void check_scope(
 }
 
 /* RFC 4607. */
+static bool is_ssm(const struct address *group)
+{
+	const uint8_t *v6 = group->v6.s6_addr;
+
+	if (group->family == AF_INET)
+		return is_in(group, "232.0.0.0/8");
+	return v6[0] == 0xff && (v6[1] & 0xf0) == 0x30 && !v6[2] && !v6[3];
+}
+
 static void check_ssm(struct config *config, const struct config_group *group, const char *address)
 {
-	const struct in6_addr *v6 = &group->address.v6;
 	bool is_v4 = group->address.family == AF_INET;
-	bool is_ssm = is_v4 ? is_in(&group->address, "232.0.0.0/8")
-			    : (v6->s6_addr[1] & 0xf0) == 0x30 && !v6->s6_addr[2] && !v6->s6_addr[3];
 
-	if (is_ssm && !group->sources.count)
+	if (is_ssm(&group->address) && !group->sources.count)
 		warn(config, group,
 			"%s is for source-specific multicast (SSM): networks deliver nothing "
 			"there without a source; name the senders, sources = [\"%s\"];",
@@ -313,48 +319,117 @@ static void find_shared_ports(struct config *config)
 	}
 }
 
-/* ---- Searches that are answered to the searcher ---- */
+/* ---- What is relayed, and with whose source ---- */
 
-/* Answers go to the address and the port that a search was sent from (UPnP Device Architecture,
- * section 1.3.3; WS-Discovery, section 3.2.2). */
-static void check_searches(struct config *config, const struct config_group *group)
+/* Searches whose answers go to the address and the port that they were sent from (UPnP Device
+ * Architecture, section 1.3.3; WS-Discovery, section 3.2.2; RFC 4795, section 2.3; RFC 7252,
+ * section 8.2). */
+static const struct search {
+	int64_t port;
+	const char *address; /* NULL: any */
+	const char *name;
+} searches[] = {{1900, NULL, "SSDP"}, {3702, NULL, "WS-Discovery"}, {5355, "224.0.0.252", "LLMNR"},
+	{5355, "ff02::1:3", "LLMNR"}, {5683, "224.0.1.187", "CoAP"}, {5683, "ff02::fd", "CoAP"},
+	{5683, "ff05::fd", "CoAP"}};
+
+/* The name of the protocol; NULL: it is none of these. */
+static const char *find_search(const struct config_group *group)
 {
-	const char *protocol = group->port == 1900   ? "SSDP"
-			       : group->port == 3702 ? "WS-Discovery"
-						     : NULL;
-
-	for (size_t i = 0; i < group->handlers.count && protocol; i++) {
-		const struct config_handler *handler = config_find_handler(
-			config, group->handlers.items[i]);
-
-		if (handler->kind->keeps_source && !config_handler_keeps_source(handler))
-			warn(config, group,
-				"\"%s\" sends %s searches from an address of this host, and the "
-				"answers do not come back to who searches; set keep_source = true "
-				"in it",
-				handler->name, protocol);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(searches); i++)
+		if (group->port == searches[i].port &&
+			(!searches[i].address || is_in(&group->address, searches[i].address)))
+			return searches[i].name;
+	return NULL;
 }
 
-/* Answers that were not sent from port 5353 are ignored (RFC 6762, section 6). */
+/* What is sent to a group of one link comes from a link-local address (RFC 6724, section 5, rule
+ * 2).
+ */
+static void check_searches(struct config *config, const struct config_group *group,
+	const struct config_handler *handler, const char *address)
+{
+	const char *protocol = find_search(group);
+	char fix[160] = "set keep_source = true in it";
+
+	if (address_needs_scope(&group->address))
+		snprintf(fix, sizeof(fix),
+			"keep_source does not help, as who searches at %s has a link-local "
+			"address: relay the searches of IPv4",
+			address);
+	if (protocol)
+		warn(config, group,
+			"\"%s\" sends %s searches from an address of this host, and the answers do "
+			"not come back to who searches; %s",
+			handler->name, protocol, fix);
+}
+
+/* Answers that were not sent from port 5353 are ignored, and questions of other networks (RFC 6762,
+ * sections 6 and 11). */
 #define MDNS_PORT 5353
 
-static void check_mdns(struct config *config, const struct config_group *group, const char *address)
+static bool is_mdns(const struct config_group *group)
 {
-	if (group->port != MDNS_PORT ||
-		(!is_in(&group->address, "224.0.0.251") && !is_in(&group->address, "ff02::fb")))
-		return;
+	return group->port == MDNS_PORT &&
+	       (is_in(&group->address, "224.0.0.251") || is_in(&group->address, "ff02::fb"));
+}
+
+/* Of a relay, receivers are those of the group itself: they name its senders. */
+static void check_own_source(struct config *config, const struct config_group *group,
+	const struct config_handler *handler, const char *address)
+{
+	if (is_ssm(&group->address) && handler->kind->block.count)
+		warn(config, group,
+			"\"%s\" sends what is relayed of %s from an address of this host, and "
+			"receivers of SSM get only what comes from the sender that they name; set "
+			"keep_source = true in it, or have them name this host",
+			handler->name, address);
+	if (is_mdns(group) && handler->kind->source_port(handler->settings) != MDNS_PORT)
+		warn(config, group,
+			"\"%s\" sends what is relayed of %s from a port of its own, "
+			"and mDNS ignores answers that are not from port %d; set "
+			"source_port = %d in it",
+			handler->name, address, MDNS_PORT, MDNS_PORT);
+	check_searches(config, group, handler, address);
+}
+
+/* Whether it sends to a host, as to one that collects or records. */
+static bool is_to_host(const struct config_handler *handler)
+{
+	struct config_relay relay;
+
+	return handler->kind->relays && handler->kind->relays(handler->settings, &relay) &&
+	       !address_is_multicast(&relay.address);
+}
+
+static void check_kept_source(struct config *config, const struct config_group *group,
+	const struct config_handler *handler, const char *address)
+{
+	if (is_mdns(group) && !is_to_host(handler))
+		warn(config, group,
+			"\"%s\" keeps the sources of %s, and mDNS ignores questions that come "
+			"from another network; set source_port = %d in it instead of keep_source",
+			handler->name, address, MDNS_PORT);
+	else if (address_needs_scope(&group->address))
+		warn(config, group,
+			"\"%s\" cannot keep the sources of %s: they are link-local addresses, "
+			"which mean nothing in another network and are dropped as loop; relay a "
+			"group of IPv4 or of a larger scope, or set keep_source = false in it",
+			handler->name, address);
+}
+
+static void check_sources(
+	struct config *config, const struct config_group *group, const char *address)
+{
 	for (size_t i = 0; i < group->handlers.count; i++) {
 		const struct config_handler *handler = config_find_handler(
 			config, group->handlers.items[i]);
 
-		if (handler->kind->keeps_source && !config_handler_keeps_source(handler) &&
-			handler->kind->source_port(handler->settings) != MDNS_PORT)
-			warn(config, group,
-				"\"%s\" sends what is relayed of %s from a port of its own, "
-				"and mDNS ignores answers that are not from port %d; set "
-				"source_port = %d in it",
-				handler->name, address, MDNS_PORT, MDNS_PORT);
+		if (!handler->kind->keeps_source)
+			continue;
+		if (config_handler_keeps_source(handler))
+			check_kept_source(config, group, handler, address);
+		else
+			check_own_source(config, group, handler, address);
 	}
 }
 
@@ -591,8 +666,7 @@ static void check_group(struct config *config, const struct config_group *group)
 	if (config_group_is_made_here(group))
 		return;
 	address_format(&group->address, address);
-	check_searches(config, group);
-	check_mdns(config, group, address);
+	check_sources(config, group, address);
 	check_looped(config, group, group);
 	if (address_is_multicast(&group->address)) {
 		check_scope(config, group, address);

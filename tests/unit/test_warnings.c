@@ -275,6 +275,14 @@ static int64_t sends_from_5353(const void *settings)
 	return 5353;
 }
 
+#define SEARCHES(group, protocol, fix)                                                           \
+	"group " group ": warning: \"own\" sends " protocol " searches from an address of this " \
+	"host, and the answers do not come back to who searches; " fix
+#define KEEP "set keep_source = true in it"
+#define LINK_LOCAL(address)                                                                    \
+	"keep_source does not help, as who searches at " address " has a link-local address: " \
+	"relay the searches of IPv4"
+
 static void searches_that_are_relayed_with_an_own_source_are_warned_of(void **state)
 {
 	static const struct config_kind own = {.name = "own",
@@ -282,22 +290,69 @@ static void searches_that_are_relayed_with_an_own_source_are_warned_of(void **st
 						.source_port = sends_from_5353},
 					kept = {.name = "kept", .keeps_source = keeps_source},
 					none = {.name = "none"};
-	static const char *const expected[] = {
-		"group ssdp: warning: \"own\" sends SSDP searches from an address of this host, "
-		"and "
-		"the answers do not come back to who searches; set keep_source = true in it",
-		"group wsd: warning: \"own\" sends WS-Discovery searches from an address of this "
-		"host, and the answers do not come back to who searches; set keep_source = true in "
-		"it"};
+	static const char *const expected[] = {SEARCHES("ssdp", "SSDP", KEEP),
+		SEARCHES("wsd", "WS-Discovery", KEEP),
+		SEARCHES("ssdp6", "SSDP", LINK_LOCAL("ff02::c")), SEARCHES("names", "LLMNR", KEEP),
+		SEARCHES("names6", "LLMNR", LINK_LOCAL("ff02::1:3")),
+		SEARCHES("things", "CoAP", KEEP), SEARCHES("things6", "CoAP", KEEP)};
 	struct config *config = *state;
 
 	assert_non_null(config_add_handler(config, "own", &own));
 	assert_non_null(config_add_handler(config, "kept", &kept));
 	assert_non_null(config_add_handler(config, "none", &none));
 	add_group(config, "ssdp", "address=239.255.255.250 port=1900 handlers=own handlers=kept");
-	add_group(config, "wsd", "address=ff15::c port=3702 handlers=none handlers=own");
+	add_group(config, "wsd", "address=ff15::d port=3702 handlers=none handlers=own");
+	add_group(config, "ssdp6", "address=ff02::c port=1900 handlers=own");
+	add_group(config, "names", "address=224.0.0.252 port=5355 handlers=own handlers=kept");
+	add_group(config, "names6", "address=ff02::1:3 port=5355 handlers=own");
+	add_group(config, "things", "address=224.0.1.187 port=5683 handlers=own");
+	add_group(config, "things6", "address=ff05::fd port=5683 handlers=own handlers=kept");
 	add_group(config, "mdns", "address=224.0.0.251 port=5353 handlers=own");
+	add_group(config, "other", "address=239.1.2.3 port=5683 handlers=own");
+	assert_warnings(config, expected, 7);
+}
+
+static void sources_that_mean_nothing_in_another_network_are_warned_of(void **state)
+{
+	static const struct config_kind kept = {.name = "kept", .keeps_source = keeps_source};
+	static const char *const expected[] = {
+		"group mdns: warning: \"kept\" keeps the sources of 224.0.0.251, and mDNS ignores "
+		"questions that come from another network; set source_port = 5353 in it instead of "
+		"keep_source",
+		"group link: warning: \"kept\" cannot keep the sources of ff02::1:3: they are "
+		"link-local addresses, which mean nothing in another network and are dropped as "
+		"loop; relay a group of IPv4 or of a larger scope, or set keep_source = false in "
+		"it"};
+	struct config *config = *state;
+
+	assert_non_null(config_add_handler(config, "kept", &kept));
+	add_group(config, "mdns", "address=224.0.0.251 port=5353 handlers=kept");
+	add_group(config, "link", "address=ff02::1:3 handlers=kept");
+	add_group(config, "site", "address=ff05::115 handlers=kept");
 	assert_warnings(config, expected, 2);
+}
+
+static void ssm_that_is_relayed_with_an_own_source_is_warned_of(void **state)
+{
+	static const struct key keys[1];
+	static const struct config_kind relay = {.name = "relay",
+						.block = {keys, 1, 0},
+						.keeps_source = keeps_no_source,
+						.source_port = sends_from_any_port},
+					udp = {.name = "udp",
+						.keeps_source = keeps_no_source,
+						.source_port = sends_from_any_port};
+	static const char *const expected[] = {
+		"group ssm: warning: \"own\" sends what is relayed of 232.1.2.3 from an address of "
+		"this host, and receivers of SSM get only what comes from the sender that they "
+		"name; set keep_source = true in it, or have them name this host"};
+	struct config *config = *state;
+
+	assert_non_null(config_add_handler(config, "own", &relay));
+	assert_non_null(config_add_handler(config, "udp", &udp));
+	add_group(config, "ssm", "address=232.1.2.3 sources=192.0.2.7 handlers=own handlers=udp");
+	add_group(config, "any", "address=233.252.0.1 handlers=own");
+	assert_warnings(config, expected, 1);
 }
 
 static void mdns_that_is_relayed_from_another_port_is_warned_of(void **state)
@@ -308,9 +363,6 @@ static void mdns_that_is_relayed_from_another_port_is_warned_of(void **state)
 					fixed = {.name = "fixed",
 						.keeps_source = keeps_no_source,
 						.source_port = sends_from_5353},
-					kept = {.name = "kept",
-						.keeps_source = keeps_source,
-						.source_port = sends_from_any_port},
 					none = {.name = "none"};
 	static const char *const expected[] = {
 		"group mdns: warning: \"any\" sends what is relayed of 224.0.0.251 from a port of "
@@ -324,10 +376,8 @@ static void mdns_that_is_relayed_from_another_port_is_warned_of(void **state)
 
 	assert_non_null(config_add_handler(config, "any", &any));
 	assert_non_null(config_add_handler(config, "fixed", &fixed));
-	assert_non_null(config_add_handler(config, "kept", &kept));
 	assert_non_null(config_add_handler(config, "none", &none));
-	add_group(config, "mdns",
-		"address=224.0.0.251 port=5353 handlers=any handlers=fixed handlers=kept");
+	add_group(config, "mdns", "address=224.0.0.251 port=5353 handlers=any handlers=fixed");
 	add_group(config, "mdns6", "address=ff02::fb port=5353 handlers=none handlers=any");
 	add_group(config, "other", "address=224.0.0.251 port=5354 handlers=any");
 	assert_warnings(config, expected, 2);
@@ -582,6 +632,8 @@ int main(void)
 		TEST(unicast_that_is_relayed_to_a_group_is_warned_of)
 		TEST(a_filter_that_no_sender_of_the_group_passes_is_warned_of)
 		TEST(searches_that_are_relayed_with_an_own_source_are_warned_of)
+		TEST(sources_that_mean_nothing_in_another_network_are_warned_of)
+		TEST(ssm_that_is_relayed_with_an_own_source_is_warned_of)
 		TEST(mdns_that_is_relayed_from_another_port_is_warned_of)
 		TEST(addresses_with_one_mac_address_are_named_once)
 		TEST(addresses_of_ipv6_with_one_mac_address_are_named)
