@@ -436,6 +436,8 @@ static int check_source(const struct relay_settings *settings, char why[static W
 			settings->address.family == AF_INET ? 4 : 6);
 	if (source->family && address_is_multicast(source))
 		return because(why, -EINVAL, "is a group, use an address of this host");
+	if (source->family && (address_is_any(source) || address_is_everyone(source)))
+		return because(why, -EINVAL, "cannot be sent from, use an address of this host");
 	if (source->family && settings->keep_source)
 		return because(
 			why, -EINVAL, "has no effect with keep_source = true, remove one of them");

@@ -184,6 +184,10 @@ static void groups_of_one_address_may_relay_to_each_other(void **state)
 		"4: groups.a.relay.burst: has no effect without rate, add one: rate = \"1000/s\";") \
 	X(source_address_of_another_family, GROUP(LAN "relay: { source_address = \"2001:db8::1\"; };"), \
 		"3: groups.a.relay.source_address: is not of the group's family, use an IPv4 address") \
+	X(source_address_of_nobody, GROUP(LAN "relay: { source_address = \"0.0.0.0\"; };"), \
+		"3: groups.a.relay.source_address: cannot be sent from, use an address of this host") \
+	X(source_address_of_everybody, GROUP(LAN "relay: { source_address = \"255.255.255.255\"; };"), \
+		"3: groups.a.relay.source_address: cannot be sent from, use an address of this host") \
 	X(source_port_beside_keep_source, GROUP(LAN "relay: { source_port = 1; keep_source = true; };"), \
 		"3: groups.a.relay.source_port: has no effect with keep_source = true, remove one of them") \
 	X(a_relay_that_is_named, GROUP(LAN "relay: { }; handlers = [\"a.relay\"];"), \
